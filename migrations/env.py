@@ -1,0 +1,25 @@
+"""Where Alembic meets the database: the program hands its connection over; `alembic` on its own makes one."""
+
+import os
+
+from alembic import context
+from sqlalchemy import Connection
+
+from recorder.store.engine import open_engine, schema_transaction
+from recorder.store.schema import metadata
+
+
+def _run(connection: Connection) -> None:
+    # One transaction for the whole way: a migration that dies leaves the old schema, never one in between.
+    context.configure(connection=connection, target_metadata=metadata, transaction_per_migration=False)
+    context.run_migrations()
+
+
+handed_over = context.config.attributes.get("connection")
+if handed_over is not None:
+    _run(handed_over)
+else:
+    engine = open_engine(os.environ.get("RECORDER_DATABASE", "sqlite:///recorder.db"))
+    with schema_transaction(engine) as own:
+        _run(own)
+    engine.dispose()

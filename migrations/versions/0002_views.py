@@ -1,0 +1,120 @@
+"""The views for people: latest states and histories, with plain numbers and readable times.
+
+Exact digits live in the tables. A view converts them to the engine's own numbers, so that `WHERE price > 9000 ORDER BY
+price` does what it says in the `sqlite3` shell too, where the tables' exact decimals are text. A view is never altered:
+a later revision drops it and creates it anew.
+"""
+
+from alembic import op
+
+revision = "0002"
+down_revision = "0001"
+
+VIEWS = ("orders", "order_history", "positions", "balances", "trade_history")
+
+RECEIPT = "received_ns, session_id, seq, item"
+NEWEST_FIRST = "received_ns DESC, session_id DESC, seq DESC, item DESC"
+
+
+def _number(expression: str) -> str:
+    # NUMERIC on PostgreSQL is a plain and exact number already.
+    return f"CAST({expression} AS REAL)" if op.get_bind().dialect.name == "sqlite" else expression
+
+
+def _numbers(*columns: str) -> str:
+    return ", ".join(f"{_number(f'u.{column}')} AS {column}" for column in columns)
+
+
+def _utc(ms: str) -> str:
+    if op.get_bind().dialect.name == "sqlite":
+        return f"strftime('%Y-%m-%d %H:%M:%f', {ms} / 1000.0, 'unixepoch')"
+    return f"to_char(to_timestamp({ms} / 1000.0) AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS.MS')"
+
+
+def _times() -> str:
+    return f"a.name AS account, {_utc('u.ts')} AS time_utc, {_utc('u.received_ns / 1000000')} AS received_utc"
+
+
+KEY = "u.ts, u.received_ns, u.account_id, u.session_id, u.seq, u.item"
+
+
+def _all(table: str) -> str:
+    return f"FROM {table} u JOIN accounts a ON a.account_id = u.account_id"
+
+
+def _latest(table: str, thing: str) -> str:
+    aged = f"row_number() OVER (PARTITION BY account_id, {thing} ORDER BY {NEWEST_FIRST}) AS age"
+    return (
+        f"FROM (SELECT *, {aged} FROM {table}) u\n"
+        f"  JOIN accounts a ON a.account_id = u.account_id\nWHERE u.age = 1"
+    )
+
+
+def _orders(source: str) -> str:
+    return f"""SELECT {_times()},
+  u.order_id, u.symbol, u.direction, u.order_type, u.status,
+  {_numbers("quantity", "price", "fill_price", "unfilled_quantity", "fee")},
+  u.margin_currency, u.features,
+  {_numbers("trigger_on", "trailing_base_price", "trailing_distance")},
+  {_utc("u.created_at")} AS created_utc, {KEY}
+{source}"""
+
+
+def _positions() -> str:
+    return f"""SELECT {_times()},
+  u.symbol, u.direction,
+  {_numbers("quantity", "leverage", "entry_price", "margin", "realized_pnl", "liquidation_price", "bankruptcy_price")},
+  u.risk_level, {KEY}
+{_latest("position_updates", "symbol")}"""
+
+
+def _balances() -> str:
+    parts = ("available", "frozen", "position_margin")
+    total = " + ".join(_number(f"coalesce(u.{part}, '0')") for part in parts)
+    return f"""SELECT {_times()},
+  u.currency, {total} AS total, {_numbers(*parts)}, {KEY}
+{_latest("account_updates", "currency")}"""
+
+
+def _trade_history() -> str:
+    # A row for each step in which an order filled further. The price of the first step is the order's average so far;
+    # a later one is what moves the one average to the other, an estimate. `recorder fills` does the same exactly.
+    filled = f"{_number('quantity')} - {_number('unfilled_quantity')}"
+    before = f"OVER (PARTITION BY account_id, order_id ORDER BY {RECEIPT})"
+    return f"""SELECT {_times()},
+  u.order_id, u.symbol, u.direction, u.order_type,
+  u.filled - u.filled_before AS quantity,
+  CASE WHEN u.filled_before = 0 THEN u.average
+    ELSE (u.filled * u.average - u.filled_before * u.average_before) / (u.filled - u.filled_before) END AS price,
+  u.fee - u.fee_before AS fee, u.margin_currency AS fee_currency,
+  CASE WHEN u.filled_before = 0 THEN 0 ELSE 1 END AS price_is_estimate,
+  'derived' AS origin, {KEY}
+FROM (
+  SELECT account_id, session_id, seq, item, received_ns, ts, order_id, symbol, direction, order_type, margin_currency,
+    {filled} AS filled,
+    {_number("fill_price")} AS average,
+    {_number("fee")} AS fee,
+    coalesce(lag({filled}) {before}, 0) AS filled_before,
+    lag({_number("fill_price")}) {before} AS average_before,
+    coalesce(lag({_number("fee")}) {before}, 0) AS fee_before
+  FROM order_updates WHERE quantity IS NOT NULL AND unfilled_quantity IS NOT NULL
+) u
+  JOIN accounts a ON a.account_id = u.account_id
+WHERE u.filled > u.filled_before"""
+
+
+def upgrade() -> None:
+    selects = {
+        "orders": _orders(_latest("order_updates", "order_id")),
+        "order_history": _orders(_all("order_updates")),
+        "positions": _positions(),
+        "balances": _balances(),
+        "trade_history": _trade_history(),
+    }
+    for name in VIEWS:
+        op.execute(f"CREATE VIEW {name} AS\n{selects[name]}")
+
+
+def downgrade() -> None:
+    for name in reversed(VIEWS):
+        op.execute(f"DROP VIEW {name}")

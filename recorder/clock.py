@@ -1,0 +1,74 @@
+"""Time: the clocks, and text for people. Wall time stamps and explains; only the monotonic clock measures."""
+
+import re
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
+
+NS_PER_MS = 1_000_000
+NS_PER_S = 1_000_000_000
+
+_DURATION = re.compile(r"(?:(\d+(?:\.\d+)?)([smhd]))+")
+_PART = re.compile(r"(\d+(?:\.\d+)?)([smhd])")
+_UNIT_S = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+class Clock(NamedTuple):
+    """The two clocks, injectable so that tests can jump one and hold the other."""
+
+    #: Nanoseconds since 1970, UTC; may jump.
+    wall_ns: Callable[[], int] = time.time_ns
+    #: Seconds from an arbitrary start; never jumps.
+    monotonic_s: Callable[[], float] = time.monotonic
+
+    def wall_ms(self) -> int:
+        """Milliseconds since 1970, UTC."""
+        return self.wall_ns() // NS_PER_MS
+
+
+def utc_text(ns: int | None) -> str:
+    """An instant as people read it, `2020-02-04 07:40:53.662`; empty for no instant."""
+    if ns is None:
+        return ""
+    whole_s, rest_ns = divmod(ns, NS_PER_S)
+    try:
+        day = datetime.fromtimestamp(whole_s, UTC)
+    except (ValueError, OverflowError, OSError):
+        return str(ns)  # outside the calendar: the exchange sent nonsense, shown as it is
+    return f"{day:%Y-%m-%d %H:%M:%S}.{rest_ns // NS_PER_MS:03d}"
+
+
+def duration_s(text: str) -> float:
+    """Seconds of a duration such as `90s`, `1h30m`, `2d` or plain `30`.
+
+    Raises:
+        ValueError: it is not of that form.
+    """
+    text = text.strip().lower()
+    if re.fullmatch(r"\d+(\.\d+)?", text):
+        return float(text)
+    if not _DURATION.fullmatch(text):
+        raise ValueError(f"{text!r} is not a duration; write for example 30s, 5m, 1h30m or 2d")
+    return sum(float(amount) * _UNIT_S[unit] for amount, unit in _PART.findall(text))
+
+
+def instant_ns(text: str, now_ns: int) -> int:
+    """Nanoseconds since 1970 of an ISO date or time (UTC unless it says otherwise), or of a duration ago.
+
+    Raises:
+        ValueError: it is neither.
+    """
+    try:
+        return now_ns - int(duration_s(text) * NS_PER_S)
+    except ValueError:
+        pass
+    try:
+        when = datetime.fromisoformat(text.strip())
+    except ValueError:
+        raise ValueError(
+            f"{text!r} is not a time; write for example 2020-02-04, 2020-02-04T07:40:53Z, or 2h for two hours ago"
+        ) from None
+    if when.tzinfo is None:
+        when = when.replace(tzinfo=UTC)
+    return (when - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1) * 1000

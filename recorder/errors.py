@@ -1,0 +1,95 @@
+"""Every error of the program, and what each makes it do.
+
+RecorderError                 one sentence on standard error, exit code 2
+├── ConfigurationError        a flag, a file or a secret is wrong: nothing was started
+├── DatabaseError             the database cannot be used: nothing was written
+│   ├── NotOurs               it belongs to another program
+│   ├── SchemaOutdated        ours, but older: the command that upgrades it is named
+│   ├── SchemaTooNew          ours, but newer: this program is too old for it
+│   ├── DatabaseBusy          another recorder, or another program, holds it
+│   └── NotDurable            stopped before everything received was durable: the ledger says from where on
+├── VenueError                the exchange cannot be used now
+│   ├── Unreachable           no answer: at the start it ends the run, later it is tried again with backoff
+│   ├── Refused               key, signature or clock refused: ends the run at its start; later tried again, slowly
+│   └── Unavailable           429 or 503: tried again, no sooner than the exchange asked
+├── SessionOver               ends one session, opens a gap, and the collector connects again
+└── Undecodable               one frame: it is stored verbatim, marked and counted, and recording goes on
+
+InternalError                 a fault of our own: the gap is recorded, the run ends with exit code 70
+"""
+
+
+class RecorderError(Exception):
+    """An error with one sentence for the user that says what to do."""
+
+    #: What the process exits with.
+    exit_code = 2
+
+
+class ConfigurationError(RecorderError):
+    """A flag, a file or a secret is wrong."""
+
+
+class DatabaseError(RecorderError):
+    """The database cannot be used."""
+
+
+class NotOurs(DatabaseError):
+    """The database holds another program's tables."""
+
+
+class SchemaOutdated(DatabaseError):
+    """The database's schema is older than this program's."""
+
+
+class SchemaTooNew(DatabaseError):
+    """The database's schema is newer than this program's."""
+
+
+class DatabaseBusy(DatabaseError):
+    """Somebody else holds the database."""
+
+
+class NotDurable(DatabaseError):
+    """The run stopped before everything it had received was durable."""
+
+
+class VenueError(RecorderError):
+    """The exchange cannot be used now."""
+
+    def __init__(self, message: str, *, retry_after_s: float = 0.0) -> None:
+        super().__init__(message)
+        #: The exchange asked for at least so many seconds of quiet.
+        self.retry_after_s = retry_after_s
+
+
+class Unreachable(VenueError):
+    """Nobody answers at the exchange's address."""
+
+
+class Refused(VenueError):
+    """The exchange refused who we are or when we are."""
+
+
+class Unavailable(VenueError):
+    """The exchange asked to be left alone for a while (429, 503)."""
+
+
+class SessionOver(RecorderError):
+    """One session has ended; the collector opens the next."""
+
+    def __init__(self, reason: str, detail: str = "") -> None:
+        super().__init__(f"{reason}: {detail}" if detail else reason)
+        #: A word of the ledger: `closed`, `lost`, `silent`, `frame too large`, `protocol error`, `stalled`, `stopped`.
+        self.reason = reason
+        self.detail = detail
+
+
+class Undecodable(RecorderError):
+    """A frame that cannot be read; the message names the field."""
+
+
+class InternalError(RecorderError):
+    """A fault of our own code."""
+
+    exit_code = 70

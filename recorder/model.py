@@ -1,0 +1,144 @@
+"""The plain records that travel from the socket to the tables. Standard library only.
+
+They are named tuples because a tuple is immutable and *is* the row that the database driver takes: nothing is copied
+between decoding and writing. The order of a record's fields is therefore the order of its table's columns.
+"""
+
+import hashlib
+import secrets
+from typing import NamedTuple
+
+#: A number exactly as its digits were sent ("9.747280117178e-06"); never a float.
+Digits = str
+
+PUSH = "push"
+REST = "rest"
+SENT = "sent"
+
+DECODED = "decoded"  # its updates are in the typed tables
+CONTROL = "control"  # hello, acknowledgement, refusal, our own commands
+UNDECODED = "undecoded"  # kept verbatim; `error` says why it could not be read
+
+
+class AccountUpdate(NamedTuple):
+    """The balance of one currency. Source: topic `account`."""
+
+    ts: int | None
+    currency: str
+    available: Digits | None
+    frozen: Digits | None
+    position_margin: Digits | None
+    updated_at: int | None
+    extra: str | None
+
+
+class OrderUpdate(NamedTuple):
+    """The state of one order. Source: topic `order.<symbol>`."""
+
+    ts: int | None
+    order_id: int
+    quantity: Digits | None
+    direction: str | None
+    features: int | None
+    price: Digits | None
+    fill_price: Digits | None
+    unfilled_quantity: Digits | None
+    symbol: str | None
+    margin_currency: str | None
+    fee: Digits | None
+    order_type: str | None
+    status: str | None
+    trigger_direction: str | None
+    trigger_on: Digits | None
+    trailing_base_price: Digits | None
+    trailing_distance: Digits | None
+    created_at: int | None
+    extra: str | None
+
+
+class PositionUpdate(NamedTuple):
+    """The state of one position. Source: topic `position.<symbol>`."""
+
+    ts: int | None
+    symbol: str
+    quantity: Digits | None
+    direction: str | None
+    leverage: Digits | None
+    risk_level: int | None
+    margin: Digits | None
+    taker_fee_rate: Digits | None
+    realized_pnl: Digits | None
+    entry_price: Digits | None
+    liquidation_price: Digits | None
+    bankruptcy_price: Digits | None
+    minimum_maintenance_margin_rate: Digits | None
+    updated_at: int | None
+    extra: str | None
+
+
+class Heartbeat(NamedTuple):
+    """The exchange's answer to a ping: its clock, and how far ours was from it when the ping arrived there."""
+
+    ts: int | None
+    gap_ms: int | None
+
+
+Update = AccountUpdate | OrderUpdate | PositionUpdate | Heartbeat
+
+
+class Hello(NamedTuple):
+    """The exchange greets a new connection."""
+
+    ts: int | None
+
+
+class Acknowledged(NamedTuple):
+    """Topics that are being pushed from now on."""
+
+    topics: tuple[str, ...]
+
+
+class RefusedCommand(NamedTuple):
+    """A command that was not accepted."""
+
+    command_id: str | None
+    code: int
+    message: str
+
+
+Control = Hello | Acknowledged | RefusedCommand
+
+
+class Decoded(NamedTuple):
+    """What a frame says: the one result of the one parse."""
+
+    topic: str | None
+    status: str
+    error: str | None
+    updates: tuple[Update, ...]
+    control: Control | None
+
+
+class Frame(NamedTuple):
+    """One row of `frames`."""
+
+    account_id: int
+    session_id: int
+    seq: int
+    received_ns: int
+    source: str
+    topic: str | None
+    status: str
+    error: str | None
+    payload: bytes
+
+
+def account_id(venue: str, name: str) -> int:
+    """The 63-bit key of an account: the same in every database, so that databases can be merged."""
+    digest = hashlib.sha256(f"account\0{venue}\0{name}".encode()).digest()
+    return int.from_bytes(digest[:8], "big") >> 1
+
+
+def time_ordered_id(now_ns: int) -> int:
+    """A 63-bit key made without the database: 43 bits of milliseconds since 1970 (good until 2248), 20 random bits."""
+    return (now_ns // 1_000_000 & (1 << 43) - 1) << 20 | secrets.randbits(20)

@@ -1,0 +1,162 @@
+"""The books of one account: what is free, frozen, held as margin; and the proof after every entry that they balance."""
+
+from decimal import Decimal
+
+from msgspec.structs import replace
+
+from recorder.simulator import contract
+from recorder.simulator.contract import EXACT, ZERO, Direction
+from recorder.simulator.records import NONE, Balance, Position
+
+#: What must stay available beside all margin, BTC: fills are cut to 1E-18 each, and this covers the cuttings.
+DUST = Decimal("1E-12")
+
+
+class BooksError(Exception):
+    """The books do not balance, or something was spent that is not there: the simulator has a bug and stops."""
+
+
+class Books:
+    """One account's money, all of it in BTC.
+
+    Always, exactly: ``available + frozen + position margins == deposits + realized PnL net of fees``, and nothing is
+    negative. Each method is one entry and leaves the books balanced, or raises `BooksError`.
+    """
+
+    def __init__(self, leverages: dict[str, int]) -> None:
+        self.available = ZERO
+        self.frozen = ZERO
+        self.deposits = ZERO
+        self.positions = {symbol: Position(symbol=symbol, leverage=lever) for symbol, lever in leverages.items()}
+
+    def balance(self, now_ms: int) -> Balance:
+        """The account as the exchange tells it."""
+        return Balance(available=self.available, frozen=self.frozen, position=self._margins(), updated_at=now_ms)
+
+    def deposit(self, amount: Decimal) -> None:
+        """Money comes in."""
+        self.deposits += amount
+        self.available += amount
+        self.check()
+
+    def affords(self, amount: Decimal) -> bool:
+        """Whether so much can be frozen."""
+        return self.available - amount >= DUST
+
+    def freeze(self, amount: Decimal) -> None:
+        """Hold margin and fee of an order back; negative to give them free again."""
+        self.available -= amount
+        self.frozen += amount
+        self.check()
+
+    def fill(
+        self,
+        symbol: str,
+        direction: Direction,
+        quantity: int,
+        price: Decimal,
+        rate: Decimal,
+        freed: Decimal,
+        now_ms: int,
+    ) -> Decimal:
+        """Enter one execution: close what stands against it first, open with the rest.
+
+        Args:
+            symbol: which position.
+            direction: the order's side.
+            quantity: contracts.
+            price: of this execution.
+            rate: the fee rate.
+            freed: what of the order's frozen margin falls to these contracts.
+            now_ms: when.
+
+        Returns:
+            The fee, BTC.
+        """
+        before = self.positions[symbol]
+        fee = contract.fee(contract.value(quantity, price), rate)
+        closing = min(quantity, before.quantity) if before.direction != direction else 0
+        gain, released = _closed(before, closing, price)
+        kept = replace(before, quantity=before.quantity - closing, margin=before.margin - released)
+        after, added = _opened(kept, direction, quantity - closing, price)
+        self.frozen -= freed
+        self.available += freed + released + gain - added - fee
+        self._enter(after, gain - fee, now_ms)
+        return fee
+
+    def liquidate(self, symbol: str, quantity: int, price: Decimal, rate: Decimal, now_ms: int) -> Decimal:
+        """Enter one execution of a liquidation: the insurance fund takes the contracts over, and with them their margin.
+
+        At the bankruptcy price, margin, loss and fee cancel out up to rounding and the tick; the difference is the
+        fund's, so that exactly the margin is lost and never a balance.
+
+        Returns:
+            The fee, BTC.
+        """
+        before = self.positions[symbol]
+        fee = contract.fee(contract.value(quantity, price), rate)
+        _, released = _closed(before, quantity, price)
+        after = replace(before, quantity=before.quantity - quantity, margin=before.margin - released)
+        self._enter(after, -released, now_ms)
+        return fee
+
+    def check(self) -> None:
+        """Raise `BooksError` unless the books balance to the last digit."""
+        realized = sum([position.realized_pnl for position in self.positions.values()], ZERO)
+        if self.available + self.frozen + self._margins() != self.deposits + realized:
+            raise BooksError(f"books do not balance: {self.balance(0)}, deposits {self.deposits}, realized {realized}")
+        if self.available < 0 or self.frozen < 0:
+            raise BooksError(f"spent what is not there: {self.balance(0)}")
+
+    def _margins(self) -> Decimal:
+        return sum([position.margin for position in self.positions.values()], ZERO)
+
+    def _enter(self, position: Position, realized: Decimal, now_ms: int) -> None:
+        self.positions[position.symbol] = _priced(position, position.realized_pnl + realized, now_ms)
+        self.check()
+
+
+def _closed(position: Position, quantity: int, price: Decimal) -> tuple[Decimal, Decimal]:
+    """Profit and released margin of closing so many contracts, BTC."""
+    if quantity == 0:
+        return ZERO, ZERO
+    gain = contract.profit(position.direction, quantity, position.entry_price, price)
+    if quantity == position.quantity:
+        return gain, position.margin
+    return gain, contract.share(position.margin, quantity, position.quantity)
+
+
+def _opened(position: Position, direction: Direction, quantity: int, price: Decimal) -> tuple[Position, Decimal]:
+    """The position with contracts added, and the margin this takes, BTC."""
+    if quantity == 0:
+        return position, ZERO
+    added = contract.margin(contract.value(quantity, price), position.leverage)
+    entry = (
+        contract.entry_after(position.quantity, position.entry_price, quantity, price) if position.quantity else price
+    )
+    held = EXACT.add(position.margin, added)
+    opened = replace(
+        position, direction=direction, quantity=position.quantity + quantity, margin=held, entry_price=entry
+    )
+    return opened, added
+
+
+def _priced(position: Position, realized: Decimal, now_ms: int) -> Position:
+    """The position with its prices of danger as they follow from the rest."""
+    if position.quantity == 0:
+        return replace(
+            position,
+            realized_pnl=realized,
+            entry_price=NONE,
+            liquidation_price=NONE,
+            bankruptcy_price=NONE,
+            updated_at=now_ms,
+        )
+    of = (position.direction, position.quantity, position.entry_price, position.margin)
+    return replace(
+        position,
+        realized_pnl=realized,
+        liquidation_price=contract.liquidation_price(*of),
+        bankruptcy_price=contract.bankruptcy_price(*of),
+        updated_at=now_ms,
+    )

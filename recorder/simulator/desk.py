@@ -1,0 +1,276 @@
+"""The exchange's desk for one account: takes orders, fills them from the market, triggers stops, liquidates.
+
+Everything it does to the books it also notes as changes, in the exchange's order: the order, its position, the account.
+"""
+
+from decimal import Decimal
+
+from msgspec.structs import replace
+
+from recorder.simulator import contract
+from recorder.simulator.books import Books
+from recorder.simulator.contract import MAKER_FEE_RATE, TAKER_FEE_RATE, ZERO, Direction, opposite
+from recorder.simulator.market import TICKS, Market, asked, traded
+from recorder.simulator.records import (
+    FILL_OR_KILL,
+    IMMEDIATE_OR_CANCEL,
+    LIQUIDATION,
+    OPEN,
+    POST_ONLY,
+    Change,
+    Match,
+    Order,
+    Status,
+)
+from recorder.simulator.ticket import Ticket
+
+#: The first order's id; ids only grow.
+FIRST_ID = 849_758_102_002
+
+_CANCELLED: dict[Status, Status] = {
+    "PENDING": "FULLY_CANCELLED",
+    "PARTIAL_FILLED": "PARTIAL_CANCELLED",
+    "STOP_PENDING": "STOP_CANCELLED",
+}
+
+
+class Desk:
+    """One account's orders before the markets. `changes` fills up as things happen; the owner empties it."""
+
+    def __init__(self, books: Books, markets: dict[str, Market]) -> None:
+        self.books = books
+        self.markets = markets
+        self.open: dict[int, Order] = {}
+        self.changes: list[Change] = []
+        #: Milliseconds; the owner sets it before each step.
+        self.now_ms = 0
+        self._next_id = FIRST_ID
+
+    # What the trader may do.
+
+    def place(self, ticket: Ticket) -> None:
+        """Take an order. One that the account cannot afford is refused at the door and never becomes an order."""
+        stop = ticket.trigger_on > 0
+        if not stop and not self.books.affords(
+            self._need(ticket.symbol, ticket.direction, ticket.price, ticket.quantity)
+        ):
+            return
+        order = self._new(ticket, "STOP_PENDING" if stop else "PENDING")
+        if stop:
+            self._keep(order)
+        else:
+            self._activate(order, ticket.price)
+
+    def cancel(self, order_id: int) -> None:
+        """Take an open order back; what it held is free again."""
+        order = self.open[order_id]
+        self._close(order, _CANCELLED[order.status])
+
+    def deposit(self, amount: Decimal) -> None:
+        """Money comes in."""
+        self.books.deposit(amount)
+        self._tell_balance()
+
+    # What the market does.
+
+    def react(self, symbol: str) -> None:
+        """Follow a move of the market.
+
+        Resting orders first, for the price went through them; then liquidation, before a stop could close the position
+        at a loss greater than its margin; stops last.
+        """
+        market = self.markets[symbol]
+        for order in [order for order in self.open.values() if order.symbol == symbol]:
+            if order.status != "STOP_PENDING":
+                self._fill_resting(order, market)
+        if self._is_lost(symbol, market):
+            self._liquidate(symbol)
+        for order in [order for order in self.open.values() if order.symbol == symbol]:
+            if order.status == "STOP_PENDING":
+                self._watch_stop(order, market)
+
+    def _fill_resting(self, order: Order, market: Market) -> None:
+        """A maker's fill, at its own price: in full where the price went through it, in part where it only touched."""
+        price = int(order.price * TICKS)
+        through = market.bid < price if order.direction == "LONG" else market.ask > price
+        touched = market.bid == price if order.direction == "LONG" else market.ask == price
+        if through or touched:
+            size = min(order.unfilled_quantity, max(market.depth(), 1))
+            order = self._execute(order, size, traded(price), MAKER_FEE_RATE)
+            if through and order.unfilled_quantity:
+                self._execute(order, order.unfilled_quantity, traded(price), MAKER_FEE_RATE)
+
+    def _is_lost(self, symbol: str, market: Market) -> bool:
+        position = self.books.positions[symbol]
+        if position.quantity == 0 or position.liquidation_price == 0:
+            return False
+        last = traded(market.bid)
+        if position.direction == "LONG":
+            return last <= position.liquidation_price
+        return last >= position.liquidation_price
+
+    def _liquidate(self, symbol: str) -> None:
+        """Take a position over at its bankruptcy price, in parts, after all its symbol's orders are cancelled."""
+        for order in [order for order in self.open.values() if order.symbol == symbol]:
+            self.cancel(order.id)
+        position = self.books.positions[symbol]
+        price = max(1, int(position.bankruptcy_price * TICKS))
+        order = self._new(
+            Ticket(
+                symbol=symbol,
+                direction=opposite(position.direction),
+                quantity=position.quantity,
+                type="LIMIT",
+                price=price,
+                features=LIQUIDATION,
+            ),
+            "PENDING",
+        )
+        self._keep(order)
+        first = (position.quantity + 1) // 2
+        for size in (first, position.quantity - first):
+            if size:
+                fee = self.books.liquidate(symbol, size, traded(price), TAKER_FEE_RATE, self.now_ms)
+                order = self._matched(order, size, traded(price), fee, taker=True)
+
+    def _watch_stop(self, order: Order, market: Market) -> None:
+        """Move a trailing stop's base, or trigger a stop."""
+        rising = order.trigger_direction == "LONG"
+        last = traded(market.bid)
+        if order.trailing_distance:
+            base = min(order.trailing_base_price, last) if rising else max(order.trailing_base_price, last)
+            if base != order.trailing_base_price:
+                trigger = base + order.trailing_distance if rising else base - order.trailing_distance
+                self._keep(
+                    replace(
+                        order,
+                        trailing_base_price=asked(int(base * TICKS)),
+                        trigger_on=asked(int(trigger * TICKS)),
+                        updated_at=self.now_ms,
+                    )
+                )
+                return
+        if last >= order.trigger_on if rising else last <= order.trigger_on:
+            self._trigger(order, market)
+
+    def _trigger(self, order: Order, market: Market) -> None:
+        """A stop becomes an order like any other, or fails for want of margin."""
+        if order.type == "MARKET":
+            order = replace(order, price=asked(market_limit(market, order.direction)))
+        price = int(order.price * TICKS)
+        if self.books.affords(self._need(order.symbol, order.direction, price, order.unfilled_quantity)):
+            self._activate(replace(order, status="PENDING"), price)
+        else:
+            self._close(order, "STOP_FAILED")
+
+    # An order's life.
+
+    def _new(self, ticket: Ticket, status: Status) -> Order:
+        order_id = self._next_id
+        # Ids grow as the exchange's do, with gaps for the orders of others.
+        self._next_id += 1000 + ticket.quantity % 997
+        rising = ticket.trigger_direction == "LONG"
+        base = ticket.trigger_on - ticket.trailing_distance if rising else ticket.trigger_on + ticket.trailing_distance
+        return Order(
+            id=order_id,
+            symbol=ticket.symbol,
+            quantity=ticket.quantity,
+            direction=ticket.direction,
+            type=ticket.type,
+            status=status,
+            price=asked(ticket.price),
+            unfilled_quantity=ticket.quantity,
+            features=ticket.features,
+            trigger_on=asked(ticket.trigger_on),
+            trigger_direction=ticket.trigger_direction,
+            trailing_base_price=asked(base if ticket.trailing_distance else 0),
+            trailing_distance=asked(ticket.trailing_distance),
+            created_at=self.now_ms,
+            updated_at=self.now_ms,
+        )
+
+    def _need(self, symbol: str, direction: Direction, price: int, quantity: int) -> Decimal:
+        return self._need_at(symbol, self._dearest(symbol, direction, price), quantity)
+
+    def _need_at(self, symbol: str, price: Decimal, quantity: int) -> Decimal:
+        """Margin and taker fee of so many contracts at a price, BTC: what an order holds back.
+
+        Also an order that would only close holds it, for the position may be gone by the time it is filled.
+        """
+        worth = contract.value(quantity, price)
+        lever = self.books.positions[symbol].leverage
+        return contract.margin(worth, lever) + contract.fee(worth, TAKER_FEE_RATE)
+
+    def _dearest(self, symbol: str, direction: Direction, price: int) -> Decimal:
+        """The lowest price an order can be filled at: there a contract of 1 USD is worth most BTC."""
+        best = self.markets[symbol].best(direction)
+        return traded(min(price, best) if direction == "LONG" else price)
+
+    def _activate(self, order: Order, price: int) -> None:
+        """Freeze an order's margin, take what the market offers, rest or cancel what is left."""
+        frozen_at = self._dearest(order.symbol, order.direction, price)
+        margin = self._need_at(order.symbol, frozen_at, order.quantity)
+        self.books.freeze(margin)
+        order = replace(order, frozen_margin=margin, frozen_at=frozen_at, updated_at=self.now_ms)
+        self._keep(order)
+        self._tell_balance()
+        levels = self.markets[order.symbol].levels(order.direction, price, order.quantity)
+        short = sum(size for _, size in levels) < order.quantity
+        if (order.features & POST_ONLY and levels) or (order.features & FILL_OR_KILL and short):
+            self._close(order, "FULLY_CANCELLED")
+            return
+        for ticks, size in levels:
+            order = self._execute(order, size, traded(ticks), TAKER_FEE_RATE)
+        if order.unfilled_quantity and order.features & IMMEDIATE_OR_CANCEL:
+            self.cancel(order.id)
+
+    def _execute(self, order: Order, quantity: int, price: Decimal, rate: Decimal) -> Order:
+        left = order.unfilled_quantity - quantity
+        held = self._need_at(order.symbol, order.frozen_at, left) if left else ZERO
+        freed = order.frozen_margin - held
+        fee = self.books.fill(order.symbol, order.direction, quantity, price, rate, freed, self.now_ms)
+        return self._matched(replace(order, frozen_margin=held), quantity, price, fee, taker=rate is TAKER_FEE_RATE)
+
+    def _matched(self, order: Order, quantity: int, price: Decimal, fee: Decimal, *, taker: bool) -> Order:
+        """Note an execution, and tell the order, its position and the account as they stand after it."""
+        notional = order.notional + quantity * price
+        left = order.unfilled_quantity - quantity
+        match = Match(taker=taker, price=price, quantity=quantity, fee=fee, created_at=self.now_ms)
+        order = replace(
+            order,
+            status="PARTIAL_FILLED" if left else "FULLY_FILLED",
+            unfilled_quantity=left,
+            notional=notional,
+            fill_price=contract.average(notional, order.quantity - left),
+            fee=order.fee + fee,
+            matches=(*order.matches, match),
+            updated_at=self.now_ms,
+        )
+        self._keep(order)
+        self.changes.append(self.books.positions[order.symbol])
+        self._tell_balance()
+        return order
+
+    def _close(self, order: Order, status: Status) -> None:
+        """End an order unfilled or half-filled; what it held is free again."""
+        margin = order.frozen_margin
+        self._keep(replace(order, status=status, frozen_margin=ZERO, updated_at=self.now_ms))
+        if margin:
+            self.books.freeze(-margin)
+            self._tell_balance()
+
+    def _keep(self, order: Order) -> None:
+        if order.status in OPEN:
+            self.open[order.id] = order
+        else:
+            self.open.pop(order.id, None)
+        self.changes.append(order)
+
+    def _tell_balance(self) -> None:
+        self.changes.append(self.books.balance(self.now_ms))
+
+
+def market_limit(market: Market, direction: Direction) -> int:
+    """How far a market order may go, in ticks: 10 % from the best price, on a whole USD, as in the page's sample."""
+    best = market.best(direction)
+    return (best * (11 if direction == "LONG" else 9) // 10) // TICKS * TICKS

@@ -1,0 +1,111 @@
+"""What an account consists of: balance, orders, executions, positions. Frozen; a change makes a new record.
+
+Each is also a push: what the exchange publishes is the record as it stands after the change. Names are the exchange's
+own (page "ws Push portal"); msgspec structs, for a change of one field costs a tenth of a dataclass's ``replace``.
+"""
+
+from decimal import Decimal
+from typing import Literal
+
+import msgspec
+
+from recorder.simulator.contract import ZERO, Direction
+
+OrderType = Literal["LIMIT", "MARKET"]
+
+Status = Literal[
+    "PENDING",
+    "PARTIAL_FILLED",
+    "FULLY_FILLED",
+    "PARTIAL_CANCELLED",
+    "FULLY_CANCELLED",
+    "STOP_PENDING",
+    "STOP_FAILED",
+    "STOP_CANCELLED",
+]
+
+#: Statuses of orders that may still change.
+OPEN: frozenset[Status] = frozenset(["PENDING", "PARTIAL_FILLED", "STOP_PENDING"])
+
+#: Bits of ``features``.
+FILL_OR_KILL = 0x01
+POST_ONLY = 0x02
+HIDDEN = 0x04
+IMMEDIATE_OR_CANCEL = 0x08
+LIQUIDATION = 0x8000
+
+NONE = Decimal(0)
+
+
+class Balance(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """The account in BTC: free, held by open orders, held by positions. Time in ms."""
+
+    available: Decimal
+    frozen: Decimal
+    position: Decimal
+    updated_at: int
+
+
+class Match(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """One execution of an order. Fee in BTC, negative for a rebate; time in ms."""
+
+    taker: bool
+    price: Decimal
+    quantity: int
+    fee: Decimal
+    created_at: int
+
+
+class Order(msgspec.Struct, frozen=True, kw_only=True):
+    """One order as pushed, and below the line what only REST tells. Quantities in contracts, fee and margin in BTC."""
+
+    id: int
+    symbol: str
+    quantity: int
+    direction: Direction
+    type: OrderType
+    status: Status
+    price: Decimal
+    unfilled_quantity: int
+    created_at: int
+    features: int = 0
+    fill_price: Decimal = NONE
+    fee: Decimal = ZERO
+    trigger_direction: Direction = "LONG"
+    trigger_on: Decimal = NONE
+    trailing_base_price: Decimal = NONE
+    trailing_distance: Decimal = NONE
+    # Not pushed:
+    updated_at: int
+    #: Margin and fee this order holds back, BTC.
+    frozen_margin: Decimal = ZERO
+    #: The price ``frozen_margin`` is reckoned at: no fill can be dearer.
+    frozen_at: Decimal = NONE
+    #: Sum of quantity times price over the fills.
+    notional: Decimal = NONE
+    #: The executions so far.
+    matches: tuple[Match, ...] = ()
+
+
+class Position(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """The one-way position in a symbol. ``realized_pnl`` is BTC net of fees since the account's first trade in it."""
+
+    symbol: str
+    leverage: int
+    quantity: int = 0
+    direction: Direction = "LONG"
+    margin: Decimal = ZERO
+    realized_pnl: Decimal = ZERO
+    entry_price: Decimal = NONE
+    liquidation_price: Decimal = NONE
+    bankruptcy_price: Decimal = NONE
+    updated_at: int = 0
+
+    @property
+    def risk_level(self) -> int:
+        """The step of the exchange's risk ladder the size stands on: one for every 100,000 contracts."""
+        return self.quantity // 100_000
+
+
+#: Whatever a push can be about.
+Change = Balance | Order | Position

@@ -1,0 +1,94 @@
+"""One client's conversation with the push portal: commands in, answers out. Pure: no sockets, the clocks are given."""
+
+import json
+from collections.abc import Collection
+from typing import Any
+
+#: Topics a command may name.
+TOPICS_MAX = 20
+
+#: Status of a topic the portal does not have (the exchange's own).
+INVALID_TOPIC = 41002
+
+#: Status of a command with too many topics, and of one that cannot be read (ours: the page gives no numbers for them).
+TOO_MANY_TOPICS = 41003
+INVALID_COMMAND = 41000
+
+
+class Session:
+    """What is known of one connected client.
+
+    Args:
+        symbols: contracts there are, in lower case.
+        refused: topics to refuse although they exist; may change while the session lives.
+        now_s: the monotonic clock, seconds.
+        ping_timeout_s: how long the client may go without a ping.
+    """
+
+    def __init__(self, symbols: Collection[str], refused: Collection[str], now_s: float, ping_timeout_s: float) -> None:
+        self._known = {"account"} | {f"{kind}.{symbol}" for kind in ("order", "position") for symbol in symbols}
+        self._refused = refused
+        self._ping_timeout_s = ping_timeout_s
+        self._pinged_s = now_s
+        #: Topics subscribed to.
+        self.topics: set[str] = set()
+
+    @property
+    def deadline_s(self) -> float:
+        """When to disconnect the client unless a ping came, on the monotonic clock."""
+        return self._pinged_s + self._ping_timeout_s
+
+    def hello(self, now_ms: int) -> bytes:
+        """The first frame."""
+        return _text({"type": "hello", "ts": now_ms})
+
+    def receive(self, message: str | bytes, now_ms: int, now_s: float) -> bytes:
+        """Take a client's frame.
+
+        Args:
+            message: as received.
+            now_ms: the server's clock, milliseconds since 1970.
+            now_s: the monotonic clock, seconds.
+
+        Returns:
+            The answer. There is always one, if only to say that the frame could not be read.
+        """
+        try:
+            command = json.loads(message)
+        except (ValueError, RecursionError):
+            return _text({"status": INVALID_COMMAND, "msg": "invalid command, not JSON"})
+        if not isinstance(command, dict):
+            return _text({"status": INVALID_COMMAND, "msg": "invalid command, not an object"})
+        name = {"id": command["id"]} if "id" in command else {}
+        args = command.get("args", [])
+        match command.get("cmd"):
+            case "ping":
+                return _text(name | self._ping(args, now_ms, now_s))
+            case "sub" | "unsub" as cmd:
+                return _text(name | self._subscribe(cmd, args))
+        return _text(name | {"status": INVALID_COMMAND, "msg": "invalid command, cmd must be ping, sub or unsub"})
+
+    def _ping(self, args: Any, now_ms: int, now_s: float) -> dict[str, Any]:
+        if not isinstance(args, list) or len(args) != 1 or type(args[0]) is not int:
+            return {"status": INVALID_COMMAND, "msg": "invalid ping, args must be [<client time in ms>]"}
+        self._pinged_s = now_s
+        return {"type": "ping", "ts": now_ms, "gap": now_ms - args[0]}
+
+    def _subscribe(self, cmd: str, args: Any) -> dict[str, Any]:
+        """All of a command's topics or none: the first bad one refuses the whole."""
+        if not isinstance(args, list) or not args:
+            return {"status": INVALID_COMMAND, "msg": "invalid command, args must be a list of topics"}
+        if len(args) > TOPICS_MAX:
+            return {"status": TOO_MANY_TOPICS, "msg": f"too many topics, {len(args)}, at most {TOPICS_MAX} a command"}
+        for topic in args:
+            if not isinstance(topic, str) or topic not in self._known or topic in self._refused:
+                return {"status": INVALID_TOPIC, "msg": f"invalid {cmd} topic, {topic}"}
+        if cmd == "sub":
+            self.topics.update(args)
+        else:
+            self.topics.difference_update(args)
+        return {"type": "topics", "topics": args}
+
+
+def _text(fields: dict[str, Any]) -> bytes:
+    return json.dumps(fields, separators=(",", ":")).encode()

@@ -1,0 +1,167 @@
+"""A trader who tries everything: each order type, each flag, sizes from one contract to too many. From a seed."""
+
+from collections.abc import Callable
+from decimal import Decimal
+
+from recorder.simulator.contract import Direction, opposite
+from recorder.simulator.desk import Desk, market_limit
+from recorder.simulator.market import TICKS, Dice, Market
+from recorder.simulator.records import FILL_OR_KILL, HIDDEN, IMMEDIATE_OR_CANCEL, POST_ONLY
+from recorder.simulator.ticket import Ticket
+
+#: What the trader starts with, BTC; a number with the 18 decimals the exchange's own sample has.
+FIRST_DEPOSIT = Decimal("12.796888254907565438")
+
+#: Below this the trader pays in again, BTC.
+LOW = Decimal(2)
+
+DEPOSIT = Decimal("5.000000000000000001")
+
+#: More open orders than this, and the trader cancels before placing another.
+OPEN_MAX = 14
+
+_SIZES = (1, 1, 2, 5, 10, 37, 100, 250, 994, 2500, 8000)
+
+
+class Trader:
+    """Does one thing at a time, chosen by dice."""
+
+    def __init__(self, dice: Dice, desk: Desk, symbols: list[str]) -> None:
+        self._dice = dice
+        self._desk = desk
+        self._symbols = symbols
+        #: What the trader does, and how often out of the sum.
+        self._habits: list[tuple[int, Callable[[str, Market], None]]] = [
+            (30, self._rest),
+            (10, self._cross),
+            (20, self._market),
+            (9, self._stop),
+            (5, self._trail),
+            (1, self._overreach),
+            (7, self._close_position),
+            (18, self._cancel),
+        ]
+        self._actions = [action for weight, action in self._habits for _ in range(weight)]
+
+    def act(self) -> None:
+        """Do one thing, in one symbol."""
+        if self._desk.books.available < LOW:
+            self._desk.deposit(DEPOSIT)
+        symbol = self._dice.pick(self._symbols)
+        if len(self._desk.open) >= OPEN_MAX:
+            self._cancel(symbol, self._desk.markets[symbol])
+        self._dice.pick(self._actions)(symbol, self._desk.markets[symbol])
+
+    def _side(self) -> Direction:
+        return "LONG" if self._dice.chance(0.5) else "SHORT"
+
+    def _rest(self, symbol: str, market: Market) -> None:
+        """A limit order away from the market; some hidden, some post-only."""
+        side = self._side()
+        away = self._dice.between(1, 24)
+        price = market.bid - away if side == "LONG" else market.ask + away
+        features = self._dice.pick((0, 0, POST_ONLY, HIDDEN, POST_ONLY | HIDDEN))
+        self._place(symbol, side, price, features)
+
+    def _cross(self, symbol: str, market: Market) -> None:
+        """A limit order that takes: with the rest left standing, cancelled, all or nothing, or refused as post-only."""
+        side = self._side()
+        into = self._dice.between(0, 3)
+        price = market.ask + into if side == "LONG" else market.bid - into
+        features = self._dice.pick((0, 0, IMMEDIATE_OR_CANCEL, FILL_OR_KILL, POST_ONLY))
+        self._place(symbol, side, price, features)
+
+    def _market(self, symbol: str, market: Market) -> None:
+        side = self._side()
+        self._desk.place(self._at_market(symbol, market, side, self._dice.pick(_SIZES)))
+
+    def _close_position(self, symbol: str, market: Market) -> None:
+        """Out at the market: all of it, half of it, or twice it, which reverses."""
+        position = self._desk.books.positions[symbol]
+        if position.quantity:
+            quantity = max(1, self._dice.pick((position.quantity, position.quantity // 2, position.quantity * 2)))
+            self._desk.place(self._at_market(symbol, market, opposite(position.direction), quantity))
+
+    def _stop(self, symbol: str, market: Market) -> None:
+        """A stop, half of them at the market and half at a limit."""
+        rising = self._dice.chance(0.5)
+        away = self._dice.between(3, 40)
+        trigger = market.bid + away if rising else market.bid - away
+        side: Direction = "LONG" if rising else "SHORT"
+        at_market = self._dice.chance(0.5)
+        self._desk.place(
+            Ticket(
+                symbol=symbol,
+                direction=side,
+                quantity=self._dice.pick(_SIZES),
+                type="MARKET" if at_market else "LIMIT",
+                price=market_limit(market, side) if at_market else trigger + self._dice.between(-4, 4),
+                features=IMMEDIATE_OR_CANCEL if at_market else 0,
+                trigger_on=trigger,
+                trigger_direction=side,
+            )
+        )
+
+    def _trail(self, symbol: str, market: Market) -> None:
+        """A stop that follows the market on a whole-USD leash."""
+        rising = self._dice.chance(0.5)
+        distance = self._dice.between(5, 25) * TICKS
+        side: Direction = "LONG" if rising else "SHORT"
+        self._desk.place(
+            Ticket(
+                symbol=symbol,
+                direction=side,
+                quantity=self._dice.pick(_SIZES),
+                type="MARKET",
+                price=market_limit(market, side),
+                features=IMMEDIATE_OR_CANCEL,
+                trigger_on=market.bid + distance if rising else market.bid - distance,
+                trigger_direction=side,
+                trailing_distance=distance,
+            )
+        )
+
+    def _overreach(self, symbol: str, market: Market) -> None:
+        """A stop for far more than the account can carry: it fails when it is triggered."""
+        books = self._desk.books
+        too_much = int(books.available * books.positions[symbol].leverage * market.bid)
+        side = self._side()
+        trigger = market.bid + 1 if side == "LONG" else market.bid - 1
+        self._desk.place(
+            Ticket(
+                symbol=symbol,
+                direction=side,
+                quantity=too_much,
+                type="MARKET",
+                price=market_limit(market, side),
+                features=IMMEDIATE_OR_CANCEL,
+                trigger_on=trigger,
+                trigger_direction=side,
+            )
+        )
+
+    def _cancel(self, _symbol: str, _market: Market) -> None:
+        if self._desk.open:
+            self._desk.cancel(self._dice.pick(list(self._desk.open)))
+
+    def _at_market(self, symbol: str, market: Market, side: Direction, quantity: int) -> Ticket:
+        return Ticket(
+            symbol=symbol,
+            direction=side,
+            quantity=quantity,
+            type="MARKET",
+            price=market_limit(market, side),
+            features=IMMEDIATE_OR_CANCEL,
+        )
+
+    def _place(self, symbol: str, side: Direction, price: int, features: int) -> None:
+        self._desk.place(
+            Ticket(
+                symbol=symbol,
+                direction=side,
+                quantity=self._dice.pick(_SIZES),
+                type="LIMIT",
+                price=price,
+                features=features,
+            )
+        )

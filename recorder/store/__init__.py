@@ -1,0 +1,1 @@
+"""The database: schema, exact types, engines, migrations, and the journal's writes."""

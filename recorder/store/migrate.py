@@ -1,0 +1,124 @@
+"""Bringing a database to this program's schema, and refusing those that are not at it."""
+
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, Engine, inspect
+
+import recorder
+from recorder.errors import DatabaseError, NotOurs, SchemaOutdated, SchemaTooNew
+from recorder.store.engine import schema_transaction
+from recorder.store.schema import APPLICATION_ID
+
+
+def migrations_folder() -> Path:
+    """Where the revisions lie: inside an installed package, or at the top of a checkout."""
+    package = Path(recorder.__file__).parent
+    for folder in (package / "migrations", package.parent / "migrations"):
+        if (folder / "env.py").is_file():
+            return folder
+    raise DatabaseError("This installation of recorder is incomplete (its migrations are missing): install it again.")
+
+
+def _config(connection: Connection | None = None) -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(migrations_folder()).replace("%", "%%"))
+    config.attributes["connection"] = connection
+    return config
+
+
+def head() -> str:
+    """The revision this program needs."""
+    found = ScriptDirectory.from_config(_config()).get_current_head()
+    assert found is not None
+    return found
+
+
+def known_revisions() -> list[str]:
+    """Every revision this program knows, oldest first."""
+    script = ScriptDirectory.from_config(_config())
+    return [revision.revision for revision in reversed(list(script.walk_revisions()))]
+
+
+def current(connection: Connection) -> str | None:
+    """The revision of a database; None where there is no schema of ours yet."""
+    if not inspect(connection).has_table("alembic_version"):
+        return None
+    return MigrationContext.configure(connection).get_current_revision()
+
+
+def is_empty(connection: Connection) -> bool:
+    """Whether nobody has made a table in it."""
+    return not inspect(connection).get_table_names()
+
+
+def upgrade(engine: Engine, revision: str = "head") -> None:
+    """Make or upgrade the schema, in one transaction.
+
+    Raises:
+        NotOurs: the database holds somebody else's tables.
+        SchemaTooNew: it was made by a newer recorder.
+    """
+    with engine.connect() as connection:
+        # WAL is a property of the file and cannot be set inside a transaction. It must be ours before it is changed.
+        _require_ours(connection)
+        connection.rollback()
+        if is_empty(connection):
+            connection.rollback()
+            connection.connection.execute("PRAGMA journal_mode=WAL")  # type: ignore[attr-defined]
+    with schema_transaction(engine) as connection:
+        _require_ours(connection)
+        connection.exec_driver_sql(f"PRAGMA application_id={APPLICATION_ID}")
+        command.upgrade(_config(connection), revision)
+
+
+def downgrade(engine: Engine, revision: str) -> None:
+    """Take the schema back to an older revision, in one transaction. What only the newer schema holds is lost."""
+    with schema_transaction(engine) as connection:
+        _require_ours(connection)
+        command.downgrade(_config(connection), revision)
+
+
+def _require_ours(connection: Connection) -> str | None:
+    at = current(connection)
+    if at is None:
+        if is_empty(connection):
+            return None
+        raise NotOurs("The database belongs to another program (it has tables that are not ours); name another one.")
+    if not inspect(connection).has_table("frames") and at in known_revisions():
+        raise NotOurs("The database belongs to another program that uses Alembic too; name another one.")
+    if at not in known_revisions():
+        raise SchemaTooNew(
+            f"The database's schema ({at}) is not one this recorder knows (its newest is {head()}): "
+            "it was made by a newer recorder, or by another program; use the newer recorder, or name another database."
+        )
+    return at
+
+
+def require_current(engine: Engine) -> None:
+    """Refuse a database whose schema is not exactly this program's.
+
+    Raises:
+        NotOurs, SchemaOutdated, SchemaTooNew: with the command to type where there is one.
+    """
+    with engine.connect() as connection:
+        at = _require_ours(connection)
+    if at is None:
+        raise DatabaseError("The database is empty; `recorder run` or `recorder db upgrade` makes its tables.")
+    if at != head():
+        raise SchemaOutdated(
+            f"The database's schema ({at}) is older than this recorder's ({head()}); "
+            "stop the recorder, make a backup, and type: recorder db upgrade"
+        )
+
+
+def require_usable(engine: Engine) -> None:
+    """Make the schema in an empty database; otherwise insist on the current one."""
+    with engine.connect() as connection:
+        empty = current(connection) is None and is_empty(connection)
+    if empty:
+        upgrade(engine)
+    require_current(engine)

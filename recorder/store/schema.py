@@ -1,0 +1,207 @@
+"""The declared schema. The migrations create it; a test holds the two against each other.
+
+Keys are made before the write and are unique across databases. Every key starts with `account_id`, so that a
+distributed PostgreSQL can take it as distribution key, and `session_id` is time-ordered, so that tables can be
+partitioned by time. Frames and typed tables have no foreign keys: a look-up for every pushed frame is dear, and the one
+writer that makes the rows writes their session first.
+"""
+
+from sqlalchemy import CheckConstraint, Column, ForeignKeyConstraint, MetaData, PrimaryKeyConstraint, Table
+from sqlalchemy import UniqueConstraint as Unique
+
+from recorder import model
+from recorder.store.types import Bytes, ExactDecimal, Int64, Words
+
+#: `PRAGMA application_id` of our SQLite files: "RCDR".
+APPLICATION_ID = 0x52434452
+
+metadata = MetaData(
+    naming_convention={
+        "pk": "pk_%(table_name)s",
+        "fk": "fk_%(table_name)s_%(referred_table_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+    }
+)
+
+
+def _table(name: str, *parts: Column[object] | PrimaryKeyConstraint | ForeignKeyConstraint | Unique | CheckConstraint) -> Table:
+    # STRICT: SQLite then refuses a value of another type. WITHOUT ROWID: the key is the order on disk, once.
+    return Table(name, metadata, *parts, sqlite_strict=True, sqlite_with_rowid=False)
+
+
+def _int(name: str, *, null: bool = False) -> Column[object]:
+    return Column(name, Int64, nullable=null)
+
+
+def _text(name: str, *, null: bool = True) -> Column[object]:
+    return Column(name, Words, nullable=null)
+
+
+def _decimal(name: str) -> Column[object]:
+    return Column(name, ExactDecimal(), nullable=True)
+
+
+def _of_account() -> ForeignKeyConstraint:
+    return ForeignKeyConstraint(["account_id"], ["accounts.account_id"])
+
+
+accounts = _table(
+    "accounts",
+    _int("account_id"),
+    _text("venue", null=False),
+    _text("name", null=False),
+    _int("created_ns"),
+    PrimaryKeyConstraint("account_id"),
+)
+
+runs = _table(
+    "runs",
+    _int("run_id"),
+    _int("started_ns"),
+    _text("host", null=False),
+    _int("pid"),
+    _text("version", null=False),
+    _int("ended_ns", null=True),
+    _text("end_reason"),
+    PrimaryKeyConstraint("run_id"),
+)
+
+sessions = _table(
+    "sessions",
+    _int("account_id"),
+    _int("session_id"),
+    _int("run_id"),
+    _text("url", null=False),
+    _text("topics", null=False),
+    _int("opened_ns"),
+    _int("covered_ns", null=True),
+    _int("ended_ns", null=True),
+    _text("end_reason"),
+    _text("end_detail"),
+    PrimaryKeyConstraint("account_id", "session_id"),
+    _of_account(),
+    ForeignKeyConstraint(["run_id"], ["runs.run_id"]),
+)
+
+frames = _table(
+    "frames",
+    _int("account_id"),
+    _int("session_id"),
+    _int("seq"),
+    _int("received_ns"),
+    _text("source", null=False),
+    _text("topic"),
+    _text("status", null=False),
+    _text("error"),
+    Column("payload", Bytes, nullable=False),
+    PrimaryKeyConstraint("account_id", "session_id", "seq"),
+)
+
+
+def _typed(name: str, *columns: Column[object]) -> Table:
+    return _table(
+        name,
+        _int("account_id"),
+        _int("session_id"),
+        _int("seq"),
+        _int("item"),
+        _int("received_ns"),
+        *columns,
+        PrimaryKeyConstraint("account_id", "session_id", "seq", "item"),
+    )
+
+
+account_updates = _typed(
+    "account_updates",
+    _int("ts", null=True),
+    _text("currency", null=False),
+    _decimal("available"),
+    _decimal("frozen"),
+    _decimal("position_margin"),
+    _int("updated_at", null=True),
+    _text("extra"),
+)
+
+order_updates = _typed(
+    "order_updates",
+    _int("ts", null=True),
+    _int("order_id"),
+    _decimal("quantity"),
+    _text("direction"),
+    _int("features", null=True),
+    _decimal("price"),
+    _decimal("fill_price"),
+    _decimal("unfilled_quantity"),
+    _text("symbol"),
+    _text("margin_currency"),
+    _decimal("fee"),
+    _text("order_type"),
+    _text("status"),
+    _text("trigger_direction"),
+    _decimal("trigger_on"),
+    _decimal("trailing_base_price"),
+    _decimal("trailing_distance"),
+    _int("created_at", null=True),
+    _text("extra"),
+)
+
+position_updates = _typed(
+    "position_updates",
+    _int("ts", null=True),
+    _text("symbol", null=False),
+    _decimal("quantity"),
+    _text("direction"),
+    _decimal("leverage"),
+    _int("risk_level", null=True),
+    _decimal("margin"),
+    _decimal("taker_fee_rate"),
+    _decimal("realized_pnl"),
+    _decimal("entry_price"),
+    _decimal("liquidation_price"),
+    _decimal("bankruptcy_price"),
+    _decimal("minimum_maintenance_margin_rate"),
+    _int("updated_at", null=True),
+    _text("extra"),
+)
+
+heartbeats = _typed("heartbeats", _int("ts", null=True), _int("gap_ms", null=True))
+
+#: A record of the model → the table that holds it. The record's fields are the table's columns after `TYPED_KEY`.
+TYPED: dict[type[model.Update], Table] = {
+    model.AccountUpdate: account_updates,
+    model.OrderUpdate: order_updates,
+    model.PositionUpdate: position_updates,
+    model.Heartbeat: heartbeats,
+}
+
+TYPED_KEY = ("account_id", "session_id", "seq", "item", "received_ns")
+
+gaps = _table(
+    "gaps",
+    _int("account_id"),
+    _int("gap_id"),
+    _text("topic"),
+    _int("begins_ns", null=True),
+    _int("begin_session_id", null=True),
+    _int("begin_seq", null=True),
+    _int("ends_ns", null=True),
+    _int("end_session_id", null=True),
+    _int("end_seq", null=True),
+    _text("reason", null=False),
+    _text("detail"),
+    _text("state", null=False),
+    PrimaryKeyConstraint("account_id", "gap_id"),
+    _of_account(),
+    CheckConstraint("state IN ('open', 'reconciled', 'unrecoverable')", name="state"),
+)
+
+batches = _table(
+    "batches",
+    _int("run_id"),
+    _int("batch"),
+    _int("frames"),
+    _int("written_ns"),
+    PrimaryKeyConstraint("run_id", "batch"),
+    ForeignKeyConstraint(["run_id"], ["runs.run_id"]),
+)

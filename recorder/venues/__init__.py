@@ -1,0 +1,21 @@
+"""What each venue says: signing, commands, decoding, REST requests. Pure code, no sockets."""
+
+from recorder.errors import ConfigurationError
+from recorder.venues.base import Venue
+from recorder.venues.fmex import FMex
+
+#: Every venue there is, by name.
+VENUES: dict[str, Venue] = {FMex.name: FMex()}
+
+
+def venue_named(name: str) -> Venue:
+    """The venue of that name.
+
+    Raises:
+        ConfigurationError: there is none.
+    """
+    try:
+        return VENUES[name]
+    except KeyError:
+        known = ", ".join(sorted(VENUES))
+        raise ConfigurationError(f"There is no venue {name!r}; this recorder knows: {known}.") from None

@@ -1,0 +1,51 @@
+"""FMex, a bitcoin-margined contract exchange (closed in February 2020)."""
+
+from urllib.parse import urlsplit
+
+from recorder.model import Decoded
+from recorder.venues.base import Credentials, PushSession, RestRequest
+from recorder.venues.fmex import rest, sign
+from recorder.venues.fmex.commands import topics_of
+from recorder.venues.fmex.decode import decode
+from recorder.venues.fmex.portal import FMexSession
+
+PUSH_PATH = "/v2/user/ws"
+
+
+class FMex:
+    """FMex behind the seam of `recorder.venues.base.Venue`."""
+
+    name = "fmex"
+    default_url = "https://api.fmex.com"
+    #: The page asks for 10 to 20 s.
+    heartbeat_s = 15.0
+    clock_tolerance_ms = sign.TIMESTAMP_WINDOW_MS
+
+    def topics(self, symbols: tuple[str, ...]) -> tuple[str, ...]:
+        """`account`, then the orders and positions of each symbol."""
+        return topics_of(symbols)
+
+    def push_url(self, url: str) -> str:
+        """The portal lives beside the REST interface, under ws(s)."""
+        parts = urlsplit(url)
+        return f"{'ws' if parts.scheme == 'http' else 'wss'}://{parts.netloc}{PUSH_PATH}"
+
+    def signed_push_url(self, url: str, credentials: Credentials, now_ms: int) -> str:
+        """Only the http address is signed; the ws address carries the result."""
+        return sign.push_address(url + PUSH_PATH, self.push_url(url), *credentials, now_ms)
+
+    def server_time_request(self, url: str) -> RestRequest:
+        """`GET /v2/public/server-time`."""
+        return rest.server_time(url)
+
+    def server_time_ms(self, answer: bytes) -> int:
+        """The `data` of the answer."""
+        return rest.read_server_time_ms(answer)
+
+    def push_session(self, topics: tuple[str, ...]) -> PushSession:
+        """Hello, subscriptions, refusals, pings."""
+        return FMexSession(topics)
+
+    def decode(self, payload: bytes) -> Decoded:
+        """One frame of the private portal."""
+        return decode(payload)

@@ -1,0 +1,68 @@
+"""The course of one connection to FMex's push portal, as a state machine that never touches a socket.
+
+hello → `sub` commands of at most 20 topics → acknowledged, or refused with 41002. The page does not say whether one
+bad topic takes the others of its command down with it, so the others are asked for again; where the refusal names no
+topic that we know, each is asked for on its own.
+"""
+
+from collections.abc import Iterable
+from itertools import count
+
+from recorder.model import Acknowledged, Control, Hello, RefusedCommand
+from recorder.venues.fmex.commands import TOPICS_PER_COMMAND_MAX, ping, subscribe
+
+#: `status` of a refused subscription.
+INVALID_TOPIC = 41002
+
+
+class FMexSession:
+    """Implements `recorder.venues.base.PushSession`."""
+
+    def __init__(self, topics: Iterable[str]) -> None:
+        self.topics = tuple(topics)
+        self.acknowledged: set[str] = set()
+        self.refused: dict[str, str] = {}
+        self._ids = count(1)
+        self._asked: dict[str, tuple[str, ...]] = {}  # command id → its topics, while unanswered
+
+    @property
+    def settled(self) -> bool:
+        """Whether every topic has been acknowledged or refused."""
+        return all(topic in self.acknowledged or topic in self.refused for topic in self.topics)
+
+    def receive(self, control: Control) -> list[bytes]:
+        """Take what the portal said; return the commands to send."""
+        match control:
+            case Hello():
+                return self._ask(self._missing(self.topics), TOPICS_PER_COMMAND_MAX)
+            case Acknowledged(topics):
+                self.acknowledged.update(topic for topic in topics if topic in self.topics)
+                return []
+            case RefusedCommand():
+                return self._refuse(control)
+
+    def heartbeat(self, now_ms: int) -> bytes:
+        """The ping."""
+        return ping(now_ms, f"ping-{next(self._ids)}")
+
+    def _missing(self, topics: Iterable[str]) -> list[str]:
+        return [topic for topic in topics if topic not in self.acknowledged and topic not in self.refused]
+
+    def _ask(self, topics: list[str], each: int) -> list[bytes]:
+        commands = []
+        for start in range(0, len(topics), each):
+            command_id = f"sub-{next(self._ids)}"
+            self._asked[command_id] = tuple(topics[start : start + each])
+            commands.append(subscribe(self._asked[command_id], command_id))
+        return commands
+
+    def _refuse(self, refusal: RefusedCommand) -> list[bytes]:
+        asked = self._asked.pop(refusal.command_id or "", ()) or tuple(self._missing(self.topics))
+        words = refusal.message.replace(",", " ").split()
+        named = [topic for topic in asked if topic in words]
+        culprits = asked if len(asked) == 1 else named
+        for topic in culprits:
+            if topic not in self.acknowledged:
+                self.refused[topic] = f"{refusal.code} {refusal.message}"
+        each = TOPICS_PER_COMMAND_MAX if culprits else 1
+        return self._ask(self._missing(asked), each)

@@ -1,0 +1,197 @@
+"""FMex's REST requests for reconciling, built and read. Source: `fmex/protocol.md`, "REST, for reconciling"."""
+
+import re
+from collections.abc import Mapping
+from typing import NamedTuple, TypeVar
+from urllib.parse import urlencode
+
+import msgspec
+from msgspec import Raw
+
+from recorder.errors import Undecodable
+from recorder.model import AccountUpdate, Digits, OrderUpdate, PositionUpdate
+from recorder.venues.base import Credentials, RestRequest
+from recorder.venues.fmex import decode, sign
+
+#: A user may send so many requests in so many seconds.
+REQUESTS_MAX = 100
+REQUESTS_WINDOW_S = 10.0
+
+CLOSED_ORDERS_PER_PAGE_MAX = 100
+
+
+class ClosedOrders(NamedTuple):
+    """A page of closed orders, newest first."""
+
+    orders: tuple[OrderUpdate, ...]
+    has_more: bool
+    next_offset_id: str | None
+
+
+class Match(NamedTuple):
+    """One execution of an order, exactly as the exchange matched it."""
+
+    taker: bool | None
+    price: Digits | None
+    quantity: Digits | None
+    fee: Digits | None
+    created_at: int | None
+
+
+def _get(
+    url: str, path: str, query: Mapping[str, str | int], credentials: Credentials | None, now_ms: int
+) -> RestRequest:
+    pairs = urlencode(sorted(query.items()))
+    address = f"{url}{path}?{pairs}" if pairs else f"{url}{path}"
+    headers = sign.credentials(*credentials, "GET", address, now_ms) if credentials else {}
+    return RestRequest("GET", address, headers)
+
+
+def server_time(url: str) -> RestRequest:
+    """The exchange's clock; unsigned."""
+    return _get(url, "/v2/public/server-time", {}, None, 0)
+
+
+def accounts(url: str, credentials: Credentials, now_ms: int) -> RestRequest:
+    """Balances by currency."""
+    return _get(url, "/v3/contracts/accounts", {}, credentials, now_ms)
+
+
+def positions(url: str, credentials: Credentials, now_ms: int) -> RestRequest:
+    """Every position."""
+    return _get(url, "/v3/broker/auth/contracts/positions", {}, credentials, now_ms)
+
+
+def open_orders(url: str, credentials: Credentials, now_ms: int) -> RestRequest:
+    """The orders that are open now."""
+    return _get(url, "/v3/contracts/orders/open", {}, credentials, now_ms)
+
+
+def order(url: str, credentials: Credentials, now_ms: int, order_id: int) -> RestRequest:
+    """One order."""
+    return _get(url, f"/v3/contracts/orders/{order_id}", {}, credentials, now_ms)
+
+
+def matches(url: str, credentials: Credentials, now_ms: int, order_id: int) -> RestRequest:
+    """The executions of one order."""
+    return _get(url, f"/v3/contracts/orders/{order_id}/matches", {}, credentials, now_ms)
+
+
+def closed_orders(
+    url: str, credentials: Credentials, now_ms: int, month: str, symbol: str, offset_id: str | None = None
+) -> RestRequest:
+    """A page of the orders closed in a month (`YYYYMM`), newest first.
+
+    Raises:
+        ValueError: the month is not of that form.
+    """
+    if not re.fullmatch(r"\d{4}(0[1-9]|1[0-2])", month):
+        raise ValueError(f"{month!r} is not a month; write YYYYMM")
+    query: dict[str, str | int] = {"range": month, "symbol": symbol, "limit": CLOSED_ORDERS_PER_PAGE_MAX}
+    if offset_id is not None:
+        query["offsetId"] = offset_id
+    return _get(url, "/v3/contracts/orders/closed", query, credentials, now_ms)
+
+
+class _ServerTime(msgspec.Struct):
+    data: decode.Int64
+
+
+class _Accounts(msgspec.Struct):
+    data: dict[str, tuple[Raw, Raw, Raw]]
+
+
+class _One(msgspec.Struct):
+    data: Raw
+
+
+class _Page(msgspec.Struct, rename="camel"):
+    results: list[Raw]
+    has_more: bool = False
+    next_offset_id: str | decode.Int64 | None = None
+
+
+class _Results(msgspec.Struct):
+    data: _Page
+
+
+class _RestOrder(decode.Order, forbid_unknown_fields=False):
+    pass
+
+
+class _RestPosition(decode.Position, forbid_unknown_fields=False, rename={"risk_level": "riskLevel"}):
+    pass
+
+
+class _RestMatch(msgspec.Struct):
+    taker: bool | None = None
+    price: Raw = Raw()
+    quantity: Raw = Raw()
+    fee: Raw = Raw()
+    created_at: decode.Int64 | None = None
+
+
+_Struct = TypeVar("_Struct", bound=msgspec.Struct)
+
+
+def read_server_time_ms(answer: bytes) -> int:
+    """The exchange's clock, milliseconds since 1970."""
+    return _read(answer, _ServerTime).data
+
+
+def read_accounts(answer: bytes) -> tuple[AccountUpdate, ...]:
+    """One balance a currency: available, frozen by orders, position margin."""
+    balances = _read(answer, _Accounts).data
+    return tuple(
+        AccountUpdate(None, currency, *(decode.digits(raw) for raw in amounts), updated_at=None, extra=None)
+        for currency, amounts in balances.items()
+    )
+
+
+def read_positions(answer: bytes) -> tuple[PositionUpdate, ...]:
+    """Every position; what the push does not have (`closed`, `max_quantity`) is in `extra`."""
+    return tuple(
+        decode.position_update(None, _read(raw, _RestPosition), _extra(raw, _RestPosition))
+        for raw in _read(answer, _Results).data.results
+    )
+
+
+def read_open_orders(answer: bytes) -> tuple[OrderUpdate, ...]:
+    """The open orders; what the push does not have (`updated_at`, `frozen_margin`, ...) is in `extra`."""
+    return tuple(_order(raw) for raw in _read(answer, _Results).data.results)
+
+
+def read_order(answer: bytes) -> OrderUpdate:
+    """One order."""
+    return _order(_read(answer, _One).data)
+
+
+def read_closed_orders(answer: bytes) -> ClosedOrders:
+    """A page of closed orders, and where the next one starts."""
+    page = _read(answer, _Results).data
+    offset = None if page.next_offset_id is None else str(page.next_offset_id)
+    return ClosedOrders(tuple(_order(raw) for raw in page.results), page.has_more, offset)
+
+
+def read_matches(answer: bytes) -> tuple[Match, ...]:
+    """The executions of one order. The exchange gives them no id."""
+    matched = (_read(raw, _RestMatch) for raw in _read(answer, _Results).data.results)
+    return tuple(
+        Match(one.taker, decode.digits(one.price), decode.digits(one.quantity), decode.digits(one.fee), one.created_at)
+        for one in matched
+    )
+
+
+def _order(raw: Raw) -> OrderUpdate:
+    return decode.order_update(None, _read(raw, _RestOrder), _extra(raw, _RestOrder))
+
+
+def _extra(raw: Raw, struct: type[msgspec.Struct]) -> str | None:
+    return decode.extra_text(decode.unknown_fields(raw, struct))
+
+
+def _read(answer: bytes | Raw, struct: type[_Struct]) -> _Struct:
+    try:
+        return msgspec.json.decode(answer, type=struct)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise Undecodable(f"the exchange's answer is not the one its page describes: {error}") from error
