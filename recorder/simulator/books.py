@@ -55,6 +55,7 @@ class Books:
         direction: Direction,
         quantity: int,
         price: Decimal,
+        *,
         rate: Decimal,
         freed: Decimal,
         now_ms: int,
@@ -85,7 +86,7 @@ class Books:
         return fee
 
     def liquidate(self, symbol: str, quantity: int, price: Decimal, rate: Decimal, now_ms: int) -> Decimal:
-        """Enter one execution of a liquidation: the insurance fund takes the contracts over, and with them their margin.
+        """Enter one execution of a liquidation: the insurance fund takes contracts over, and with them their margin.
 
         At the bankruptcy price, margin, loss and fee cancel out up to rounding and the tick; the difference is the
         fund's, so that exactly the margin is lost and never a balance.

@@ -1,6 +1,7 @@
-"""What is wrong with the exchange just now: set by the faults, obeyed by the portal. Changed only in the portal's thread."""
+"""What is wrong with the exchange just now: set by the faults, obeyed and kept by the portal in its thread."""
 
-from dataclasses import dataclass, field
+from collections.abc import Collection
+from dataclasses import dataclass
 
 
 @dataclass(kw_only=True, slots=True)
@@ -9,9 +10,11 @@ class Conditions:
 
     #: HTTP status that new connections and REST are answered with; 0 for none.
     refuse_status: int = 0
+    #: Seconds of quiet asked for with it; 0 for none.
+    retry_after_s: int = 0
     #: No trading, so no pushes; everything else works.
     silent: bool = False
     #: Nothing is answered and nothing sent; trading goes on, and its pushes are lost.
     deaf: bool = False
     #: Topics refused although they exist.
-    invalid_topics: set[str] = field(default_factory=set)
+    invalid_topics: Collection[str] = ()

@@ -60,7 +60,7 @@ def share(amount: Decimal, part: int, whole: int) -> Decimal:
 
 
 def profit(direction: Direction, quantity: int, entry: Decimal, price: Decimal) -> Decimal:
-    """What closing a position brings, in BTC, before fees: ``q / entry - q / price`` for LONG, the negative for SHORT."""
+    """What closing a position brings, BTC, before fees: ``q / entry - q / price`` for LONG, the negative for SHORT."""
     gain = value(quantity, entry) - value(quantity, price)
     return gain if direction == "LONG" else -gain
 
@@ -79,7 +79,7 @@ def average(notional: Decimal, quantity: int) -> Decimal:
 
 
 def bankruptcy_price(
-    direction: Direction, quantity: int, entry: Decimal, held: Decimal, taker_rate: Decimal = TAKER_FEE_RATE
+    direction: Direction, quantity: int, entry: Decimal, held: Decimal, *, taker_rate: Decimal = TAKER_FEE_RATE
 ) -> Decimal:
     """The price at which closing, with its fee, uses up the whole margin.
 
@@ -103,17 +103,18 @@ def liquidation_price(
     quantity: int,
     entry: Decimal,
     held: Decimal,
+    *,
     taker_rate: Decimal = TAKER_FEE_RATE,
     maintenance_rate: Decimal = MAINTENANCE_RATE,
 ) -> Decimal:
-    """The price at which only the maintenance margin is left: as for bankruptcy, with the maintenance rate added to f."""
+    """The price at which only the maintenance margin is left: as for bankruptcy, that rate added to ``f``."""
     return _price_where_margin_is(direction, quantity, entry, held, taker_rate + maintenance_rate)
 
 
 def _price_where_margin_is(
     direction: Direction, quantity: int, entry: Decimal, held: Decimal, rate: Decimal
 ) -> Decimal:
-    """``(1 ± rate) / (1/entry ± margin/q)``: the price at which ``rate`` of the value is what the margin still covers."""
+    """``(1 ± rate) / (1/entry ± margin/q)``: the price at which the margin still covers ``rate`` of the value."""
     a_contract = EXACT.divide(held, quantity)
     if direction == "LONG":
         inverse, factor = EXACT.add(EXACT.divide(1, entry), a_contract), EXACT.add(1, rate)

@@ -228,7 +228,9 @@ class Desk:
         left = order.unfilled_quantity - quantity
         held = self._need_at(order.symbol, order.frozen_at, left) if left else ZERO
         freed = order.frozen_margin - held
-        fee = self.books.fill(order.symbol, order.direction, quantity, price, rate, freed, self.now_ms)
+        fee = self.books.fill(
+            order.symbol, order.direction, quantity, price, rate=rate, freed=freed, now_ms=self.now_ms
+        )
         return self._matched(replace(order, frozen_margin=held), quantity, price, fee, taker=rate is TAKER_FEE_RATE)
 
     def _matched(self, order: Order, quantity: int, price: Decimal, fee: Decimal, *, taker: bool) -> Order:

@@ -1,4 +1,4 @@
-"""One account on the simulated exchange: an endless, repeatable stream of pushes, and what REST would tell beside it."""
+"""One account on the simulated exchange: an endless, repeatable stream of pushes, and what REST tells beside it."""
 
 import time
 from bisect import bisect_left
@@ -36,6 +36,7 @@ class Told:
         self.orders: dict[int, Order] = {}
         self.now_ms = start_ms
         self._ids: list[int] = []
+        self._open: dict[int, Order] = {}
 
     def note(self, change: Change) -> None:
         """Take in what was pushed."""
@@ -47,19 +48,21 @@ class Told:
             if change.id not in self.orders:
                 self._ids.append(change.id)
             self.orders[change.id] = change
+            if change.status in OPEN:
+                self._open[change.id] = change
+            else:
+                self._open.pop(change.id, None)
         self.now_ms = change.updated_at
 
     def open_orders(self) -> list[Order]:
         """Orders that may still change, newest first."""
-        return [order for order in self._newest(None) if order.status in OPEN]
+        return [self._open[order_id] for order_id in sorted(self._open, reverse=True)]
 
     def closed_orders(self, before_id: int | None) -> Iterator[Order]:
         """Orders that are done, newest first; only those with a smaller id where one is given."""
-        return (order for order in self._newest(before_id) if order.status not in OPEN)
-
-    def _newest(self, before_id: int | None) -> Iterator[Order]:
         end = len(self._ids) if before_id is None else bisect_left(self._ids, before_id)
-        return (self.orders[self._ids[index]] for index in range(end - 1, -1, -1))
+        newest = (self._ids[index] for index in range(end - 1, -1, -1))
+        return (self.orders[order_id] for order_id in newest if order_id not in self._open)
 
 
 class Exchange:
@@ -120,13 +123,6 @@ class Exchange:
         if isinstance(change, Position):
             return self._position_topics[change.symbol], frames.position_push(change, ts)
         return "account", frames.balance_push(change, ts)
-
-    def step(self) -> list[tuple[str, bytes]]:
-        """All pushes of the next moment in which anything happens."""
-        pushes = [next(self)]
-        while self._waiting:
-            pushes.append(next(self))
-        return pushes
 
     def _live(self) -> None:
         """Let a moment pass: time, each market, the trader."""

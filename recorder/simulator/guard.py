@@ -3,6 +3,7 @@
 import hmac
 from collections import deque
 from collections.abc import Mapping
+from math import ceil
 
 from recorder.venues.fmex.sign import KEY, SIGNATURE, TIMESTAMP, TIMESTAMP_WINDOW_MS, signature
 
@@ -16,10 +17,12 @@ WINDOW_MS = 10_000
 class Refused(Exception):  # noqa: N818 - an answer to the client, not an error of ours
     """The request is refused, with an HTTP status and a message for the client."""
 
-    def __init__(self, status: int, message: str) -> None:
+    def __init__(self, status: int, message: str, retry_after_s: int = 0) -> None:
         super().__init__(message)
         self.status = status
         self.message = message
+        #: Seconds to wait before the next request; 0 where that does not help.
+        self.retry_after_s = retry_after_s
 
 
 class Guard:
@@ -56,7 +59,7 @@ class Guard:
         if abs(now_ms - int(stamp)) > TIMESTAMP_WINDOW_MS:
             raise Refused(401, "timestamp expired, more than 30 seconds from the server's clock")
         right = signature(self._secrets[key], "GET", url, int(stamp))
-        if not hmac.compare_digest(right.encode(), given.get(SIGNATURE, "").encode()):
+        if not hmac.compare_digest(right.encode(), given.get(SIGNATURE, "").encode(errors="replace")):
             raise Refused(401, "signature mismatch")
         return key
 
@@ -70,5 +73,5 @@ class Guard:
         while times and now_ms - times[0] >= WINDOW_MS:
             times.popleft()
         if len(times) >= REQUESTS_MAX:
-            raise Refused(429, "too many requests, slow down")
+            raise Refused(429, "too many requests, slow down", ceil((times[0] + WINDOW_MS - now_ms) / 1000))
         times.append(now_ms)

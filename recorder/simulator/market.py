@@ -14,6 +14,10 @@ T = TypeVar("T")
 TICKS = 2
 
 
+#: How often the price leaps by 1 to 6 %, far enough to liquidate who stands on the wrong side.
+LEAPS = 0.002
+
+
 class Dice:
     """Random numbers of a seed.
 
@@ -71,10 +75,12 @@ class Market:
         return self.bid + 1 if direction == "LONG" else self.bid
 
     def move(self) -> None:
-        """Walk on: a few ticks about a drift that turns now and then, back from half and double the first price."""
+        """Walk on about a drift that turns now and then, seldom a leap; back from half and double the first price."""
         dice = self._dice
         if dice.chance(0.02):
             self._drift = dice.between(-4, 4)
+        if dice.chance(LEAPS):
+            self.bid += dice.between(200, 1200) * dice.pick((-1, 1))
         if self.bid < self._low:
             self._drift = 3
         elif self.bid > self._high:

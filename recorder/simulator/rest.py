@@ -1,4 +1,4 @@
-"""REST beside the push portal: a request's path and headers in, HTTP status and JSON out. No sockets.
+"""REST beside the push portal: a request's path and headers in, JSON out. No sockets.
 
 Paths and answers as the exchange's REST pages have them; what is told is what has been pushed so far, never more.
 """
@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from itertools import islice
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import parse_qsl, unquote
 
 from recorder.simulator import frames
 from recorder.simulator.exchange import Told
@@ -15,6 +15,8 @@ from recorder.simulator.guard import Guard, Refused
 
 #: Orders on a page of closed orders where the request names no limit; at most 100.
 PAGE = 20
+
+SERVER_TIME = "/v2/public/server-time"
 
 _ORDERS = "/v3/contracts/orders/"
 
@@ -33,7 +35,7 @@ class Rest:
         self._told = told
         self._clock_ms = clock_ms
 
-    def answer(self, method: str, target: str, headers: Mapping[str, str], base: str) -> tuple[int, bytes]:
+    def answer(self, method: str, target: str, headers: Mapping[str, str], base: str) -> bytes:
         """Answer one request.
 
         Args:
@@ -43,27 +45,24 @@ class Rest:
             base: scheme and host the client addressed, ``http://127.0.0.1:9010``.
 
         Returns:
-            HTTP status and a JSON body.
-        """
-        try:
-            return 200, self._answer(method, target, headers, base).encode()
-        except Refused as refused:
-            return refused.status, refusal(refused.status, refused.message)
+            A JSON body.
 
-    def _answer(self, method: str, target: str, headers: Mapping[str, str], base: str) -> str:
-        parts = urlsplit(target)
+        Raises:
+            Refused: with the HTTP status.
+        """
+        path, _, query = target.partition("?")
         if method != "GET":
             raise Refused(405, f"method {method} not allowed, this simulator only tells")
-        if parts.path == "/v2/public/server-time":
-            return f'{{"status":0,"data":{self._clock_ms()}}}'
-        route = _ROUTES.get(parts.path)
-        if route is None and not parts.path.startswith(_ORDERS):
+        if path == SERVER_TIME:
+            return f'{{"status":0,"data":{self._clock_ms()}}}'.encode()
+        route = _ROUTES.get(path)
+        if route is None and not path.startswith(_ORDERS):
             raise Refused(404, "path not found")
         key = self._guard.admit(headers, base + _sorted_query(target), self._clock_ms())
         self._guard.count(key, self._clock_ms())
         if route is not None:
-            return route(self._told[key], dict(parse_qsl(parts.query)))
-        return _one_order(self._told[key], unquote(parts.path.removeprefix(_ORDERS)))
+            return route(self._told[key], dict(parse_qsl(query))).encode()
+        return _one_order(self._told[key], unquote(path.removeprefix(_ORDERS))).encode()
 
 
 def refusal(status: int, message: str) -> bytes:
@@ -95,7 +94,7 @@ def _open_orders(told: Told, _query: dict[str, str]) -> str:
 def _closed_orders(told: Told, query: dict[str, str]) -> str:
     """A page of one month's closed orders, by the month they were made in (UTC); the newest month unless told."""
     month = query.get("range") or _month(told.now_ms)
-    if len(month) != 6 or not month.isdigit() or not 1 <= int(month[4:]) <= 12:
+    if not (len(month) == 6 and month.isascii() and month.isdigit()) or not 1 <= int(month[4:]) <= 12:
         raise Refused(400, "range must be a month, YYYYMM")
     limit = _number(query, "limit", PAGE)
     if not 1 <= limit <= 100:

@@ -4,6 +4,8 @@ import json
 from collections.abc import Collection
 from typing import Any
 
+from recorder.simulator.conditions import Conditions
+
 #: Topics a command may name.
 TOPICS_MAX = 20
 
@@ -20,14 +22,14 @@ class Session:
 
     Args:
         symbols: contracts there are, in lower case.
-        refused: topics to refuse although they exist; may change while the session lives.
+        conditions: name topics to refuse although they exist; may change while the session lives.
         now_s: the monotonic clock, seconds.
         ping_timeout_s: how long the client may go without a ping.
     """
 
-    def __init__(self, symbols: Collection[str], refused: Collection[str], now_s: float, ping_timeout_s: float) -> None:
+    def __init__(self, symbols: Collection[str], conditions: Conditions, now_s: float, ping_timeout_s: float) -> None:
         self._known = {"account"} | {f"{kind}.{symbol}" for kind in ("order", "position") for symbol in symbols}
-        self._refused = refused
+        self._conditions = conditions
         self._ping_timeout_s = ping_timeout_s
         self._pinged_s = now_s
         #: Topics subscribed to.
@@ -59,7 +61,7 @@ class Session:
             return _text({"status": INVALID_COMMAND, "msg": "invalid command, not JSON"})
         if not isinstance(command, dict):
             return _text({"status": INVALID_COMMAND, "msg": "invalid command, not an object"})
-        name = {"id": command["id"]} if "id" in command else {}
+        name = {"id": command["id"]} if isinstance(command.get("id"), str | int) else {}
         args = command.get("args", [])
         match command.get("cmd"):
             case "ping":
@@ -69,7 +71,7 @@ class Session:
         return _text(name | {"status": INVALID_COMMAND, "msg": "invalid command, cmd must be ping, sub or unsub"})
 
     def _ping(self, args: Any, now_ms: int, now_s: float) -> dict[str, Any]:
-        if not isinstance(args, list) or len(args) != 1 or type(args[0]) is not int:
+        if not isinstance(args, list) or len(args) != 1 or type(args[0]) is not int or abs(args[0]) >= 2**63:
             return {"status": INVALID_COMMAND, "msg": "invalid ping, args must be [<client time in ms>]"}
         self._pinged_s = now_s
         return {"type": "ping", "ts": now_ms, "gap": now_ms - args[0]}
@@ -81,7 +83,7 @@ class Session:
         if len(args) > TOPICS_MAX:
             return {"status": TOO_MANY_TOPICS, "msg": f"too many topics, {len(args)}, at most {TOPICS_MAX} a command"}
         for topic in args:
-            if not isinstance(topic, str) or topic not in self._known or topic in self._refused:
+            if not isinstance(topic, str) or topic not in self._known or topic in self._conditions.invalid_topics:
                 return {"status": INVALID_TOPIC, "msg": f"invalid {cmd} topic, {topic}"}
         if cmd == "sub":
             self.topics.update(args)

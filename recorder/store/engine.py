@@ -60,14 +60,22 @@ def open_engine(url: str, *, read_only: bool = False) -> Engine:
     path = database_path(url)
     if read_only:
         if not path.exists():
-            raise DatabaseError(f"There is no database at {path}; `recorder run` makes one, or name another with --database.")
-        address = URL.create("sqlite", database=f"file:{quote(str(path.absolute()))}", query={"mode": "ro", "uri": "true"})
+            raise DatabaseError(
+                f"There is no database at {path}; `recorder run` makes one, or name another with --database."
+            )
+        address = URL.create(
+            "sqlite", database=f"file:{quote(str(path.absolute()))}", query={"mode": "ro", "uri": "true"}
+        )
     else:
         if not path.absolute().parent.is_dir():
-            raise DatabaseError(f"The folder {path.absolute().parent} does not exist; make it, or name another database.")
+            raise DatabaseError(
+                f"The folder {path.absolute().parent} does not exist; make it, or name another database."
+            )
         address = URL.create("sqlite", database=str(path))
     # No pool: a connection is opened for a purpose and closed with it, so that none outlives its file.
-    engine = create_engine(address, poolclass=NullPool, connect_args={"isolation_level": None, "check_same_thread": False})
+    engine = create_engine(
+        address, poolclass=NullPool, connect_args={"isolation_level": None, "check_same_thread": False}
+    )
 
     @event.listens_for(engine, "connect")
     def _configure(connection: Any, _record: Any) -> None:
@@ -125,3 +133,9 @@ def explain(url: str, error: DriverError) -> DatabaseError:
     if "full" in cause:
         return DatabaseError(f"The disk of {path} is full; make room and start again.")
     return DatabaseError(f"{path} cannot be used: {cause}.")
+
+
+def may_pass(error: DriverError) -> bool:
+    """Whether waiting may help: somebody else's lock, a full disk."""
+    cause = str(error.orig)
+    return "locked" in cause or "busy" in cause or "full" in cause

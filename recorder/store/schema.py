@@ -25,7 +25,9 @@ metadata = MetaData(
 )
 
 
-def _table(name: str, *parts: Column[object] | PrimaryKeyConstraint | ForeignKeyConstraint | Unique | CheckConstraint) -> Table:
+def _table(
+    name: str, *parts: Column[object] | PrimaryKeyConstraint | ForeignKeyConstraint | Unique | CheckConstraint
+) -> Table:
     # STRICT: SQLite then refuses a value of another type. WITHOUT ROWID: the key is the order on disk, once.
     return Table(name, metadata, *parts, sqlite_strict=True, sqlite_with_rowid=False)
 

@@ -4,10 +4,7 @@ from urllib.parse import urlsplit
 
 from recorder.model import Decoded
 from recorder.venues.base import Credentials, PushSession, RestRequest
-from recorder.venues.fmex import rest, sign
-from recorder.venues.fmex.commands import topics_of
-from recorder.venues.fmex.decode import decode
-from recorder.venues.fmex.portal import FMexSession
+from recorder.venues.fmex import commands, decode, portal, rest, sign
 
 PUSH_PATH = "/v2/user/ws"
 
@@ -23,7 +20,7 @@ class FMex:
 
     def topics(self, symbols: tuple[str, ...]) -> tuple[str, ...]:
         """`account`, then the orders and positions of each symbol."""
-        return topics_of(symbols)
+        return commands.topics_of(symbols)
 
     def push_url(self, url: str) -> str:
         """The portal lives beside the REST interface, under ws(s)."""
@@ -44,8 +41,8 @@ class FMex:
 
     def push_session(self, topics: tuple[str, ...]) -> PushSession:
         """Hello, subscriptions, refusals, pings."""
-        return FMexSession(topics)
+        return portal.FMexSession(topics)
 
     def decode(self, payload: bytes) -> Decoded:
         """One frame of the private portal."""
-        return decode(payload)
+        return decode.decode(payload)

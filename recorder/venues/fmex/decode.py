@@ -2,11 +2,12 @@
 
 Numbers are taken as `msgspec.Raw`, so that their digits reach the table as they were sent, with neither a float nor a
 `Decimal` on the way. Source of every field: the exchange's page "ws Push portal".
+
+A frame that is exactly what the page shows takes the fast way. Every other (a field more or less, an answer, nonsense)
+is read again with care, which reads it or says what is wrong with it.
 """
 
-import json
-import re
-from typing import Annotated, Any
+from typing import cast
 
 import msgspec
 from msgspec import Raw
@@ -19,7 +20,6 @@ from recorder.model import (
     Acknowledged,
     Control,
     Decoded,
-    Digits,
     Heartbeat,
     Hello,
     OrderUpdate,
@@ -27,19 +27,21 @@ from recorder.model import (
     RefusedCommand,
     Update,
 )
+from recorder.venues.fmex.values import (
+    Int64,
+    check_values,
+    digits,
+    extra_text,
+    read_fields,
+    refuse_duplicates,
+    refuse_nul,
+    unknown_fields,
+)
 
-#: Identifiers, times and bit sets fit a 64-bit column, or the frame is not decoded.
-Int64 = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
-
-#: A number of more characters than this, or a larger exponent, is nonsense that no database column should meet.
-DIGITS_MAX = 100
-EXPONENT_MAX = 99
-
-_NUMBER = re.compile(r"-?\d+(?:\.\d+)?(?:[eE]([-+]?\d+))?")
 _MISSING = Raw()
 
 
-class Account(msgspec.Struct, forbid_unknown_fields=True, gc=False):
+class Account(msgspec.Struct, gc=False):
     """The inner object of topic `account`."""
 
     currency: str
@@ -49,7 +51,7 @@ class Account(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     updated_at: Int64 | None = None
 
 
-class Order(msgspec.Struct, forbid_unknown_fields=True, gc=False):
+class Order(msgspec.Struct, gc=False):
     """The inner object of topic `order.<symbol>`."""
 
     id: Int64
@@ -71,7 +73,7 @@ class Order(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     created_at: Int64 | None = None
 
 
-class Position(msgspec.Struct, forbid_unknown_fields=True, gc=False):
+class Position(msgspec.Struct, gc=False):
     """The inner object of topic `position.<symbol>`."""
 
     symbol: str
@@ -89,14 +91,21 @@ class Position(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     updated_at: Int64 | None = None
 
 
-class Message(msgspec.Struct, forbid_unknown_fields=True, gc=False):
-    """Any frame of the portal: the pushes, and the answers to commands."""
+class Push(msgspec.Struct, gc=False):
+    """A pushed frame. The page shows one of the three objects in each."""
 
     type: str | None = None
     ts: Int64 | None = None
     account: Account | None = None
     order: Order | None = None
     position: Position | None = None
+
+
+class Answer(msgspec.Struct, gc=False):
+    """What the portal says on connect and to commands."""
+
+    type: str | None = None
+    ts: Int64 | None = None
     id: str | Int64 | None = None
     topics: list[str] | None = None
     gap: Int64 | None = None
@@ -104,29 +113,32 @@ class Message(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     msg: str | None = None
 
 
-class _OpenAccount(Account, forbid_unknown_fields=False, gc=False):
-    pass
-
-
-class _OpenOrder(Order, forbid_unknown_fields=False, gc=False):
-    pass
-
-
-class _OpenPosition(Position, forbid_unknown_fields=False, gc=False):
-    pass
-
-
-class _OpenMessage(Message, forbid_unknown_fields=False, gc=False):
-    account: _OpenAccount | None = None
-    order: _OpenOrder | None = None
-    position: _OpenPosition | None = None
-
-
 _INNER: dict[str, type[msgspec.Struct]] = {"account": Account, "order": Order, "position": Position}
 
-_strict = msgspec.json.Decoder(Message).decode
-_open = msgspec.json.Decoder(_OpenMessage).decode
-_fields = msgspec.json.Decoder(dict[str, Raw]).decode
+
+def _whole(struct: type[msgspec.Struct]) -> type[msgspec.Struct]:
+    fields = [(field.name, field.type) for field in msgspec.structs.fields(struct)]
+    return msgspec.defstruct(f"Whole{struct.__name__}", fields, forbid_unknown_fields=True, gc=False)
+
+
+#: As `Push`, with every field of the page there and none that is not on it.
+_WholePush = msgspec.defstruct(
+    "WholePush",
+    [("type", str), ("ts", Int64), *((name, _whole(struct) | None, None) for name, struct in _INNER.items())],
+    forbid_unknown_fields=True,
+    gc=False,
+)
+
+#: So many colons are in a whole push without one in a text: `type`, `ts`, the object's name, its fields. A key that
+#: comes twice would bring one more, so this is how a duplicate is ruled out at no cost.
+_COLONS: dict[type[Update], int] = {
+    record: 3 + len(struct.__struct_fields__)
+    for record, struct in ((AccountUpdate, Account), (OrderUpdate, Order), (PositionUpdate, Position))
+}
+
+_read_whole = cast("msgspec.json.Decoder[Push]", msgspec.json.Decoder(_WholePush)).decode
+_read_push = msgspec.json.Decoder(Push).decode
+_read_answer = msgspec.json.Decoder(Answer).decode
 
 
 def decode(payload: bytes) -> Decoded:
@@ -137,53 +149,63 @@ def decode(payload: bytes) -> Decoded:
             `recorder.venues.base.read_frame` turns these into a result.
     """
     try:
-        message = _strict(payload)
-        extra = None
-    except msgspec.ValidationError:
-        message = _open(payload)  # raises again when it is more than an unknown field
-        extra = _unknown_in_message(payload)
-    updates = _updates(message, extra)
-    if b"\\u0000" in payload:
-        _refuse_nul((message.type,), *updates)
-    if updates:
-        topic = message.type
-        if topic is None:
-            raise Undecodable("type: missing")
-        return Decoded(topic, DECODED, None, updates, None)
-    return _answer(message)
+        push = _read_whole(payload)
+        updates = _updates(push, None)
+        if len(updates) == 1 and payload.count(b":") == _COLONS[type(updates[0])] and b"\\u0000" not in payload:
+            return Decoded(push.type, DECODED, None, updates, None)
+    except (msgspec.ValidationError, Undecodable):
+        pass
+    return _decode_with_care(payload)
 
 
-def _updates(message: Message, extra: str | None) -> tuple[Update, ...]:
+def _decode_with_care(payload: bytes) -> Decoded:
+    push = _read_push(payload)
+    refuse_duplicates(payload)
+    inner = {name: struct for name in _INNER if (struct := getattr(push, name)) is not None}
+    if not inner:
+        return _answer(_read_answer(payload))
+    if push.type is None:
+        raise Undecodable("type: missing")
+    fields = read_fields(payload)
+    unknown = unknown_fields(fields, Push)
+    for name, struct in inner.items():
+        check_values(struct, f"{name}.")
+        unknown |= unknown_fields(read_fields(fields[name]), _INNER[name], f"{name}.")
+    refuse_nul("type", push.type)
+    return Decoded(push.type, DECODED, None, _updates(push, extra_text(unknown)), None)
+
+
+def _updates(push: Push, extra: str | None) -> tuple[Update, ...]:
     # A push carries one of the three; should a venue page ever be wrong about that, none of them is dropped.
-    if message.order is not None and message.account is None and message.position is None:
-        return (order_update(message.ts, message.order, extra),)
+    if push.order is not None and push.account is None and push.position is None:
+        return (order_update(push.ts, push.order, extra),)
     updates: list[Update] = []
-    if message.account is not None:
-        updates.append(account_update(message.ts, message.account, extra))
-    if message.order is not None:
-        updates.append(order_update(message.ts, message.order, extra))
-    if message.position is not None:
-        updates.append(position_update(message.ts, message.position, extra))
+    if push.account is not None:
+        updates.append(account_update(push.ts, push.account, extra))
+    if push.order is not None:
+        updates.append(order_update(push.ts, push.order, extra))
+    if push.position is not None:
+        updates.append(position_update(push.ts, push.position, extra))
     return tuple(updates)
 
 
-def _answer(message: Message) -> Decoded:
+def _answer(answer: Answer) -> Decoded:
     control: Control
-    match message.type:
+    match answer.type:
         case "ping":
-            return Decoded("ping", DECODED, None, (Heartbeat(message.ts, message.gap),), None)
+            return Decoded("ping", DECODED, None, (Heartbeat(answer.ts, answer.gap),), None)
         case "hello":
-            control = Hello(message.ts)
-        case "topics" if message.topics is not None:
-            control = Acknowledged(tuple(message.topics))
-        case None if message.status is not None:
-            command_id = None if message.id is None else str(message.id)
-            control = RefusedCommand(command_id, message.status, (message.msg or "").replace("\0", " "))
+            control = Hello(answer.ts)
+        case "topics" if answer.topics is not None:
+            control = Acknowledged(tuple(answer.topics))
+        case None if answer.status is not None:
+            command_id = None if answer.id is None else str(answer.id)
+            control = RefusedCommand(command_id, answer.status, (answer.msg or "").replace("\0", " "))
         case None:
             raise Undecodable("type: missing")
         case unknown:
             raise Undecodable(f"type: {unknown[:60]!r} is not one we know, or its object is missing")
-    return Decoded(message.type, CONTROL, None, (), control)
+    return Decoded(answer.type, CONTROL, None, (), control)
 
 
 def account_update(ts: int | None, account: Account, extra: str | None) -> AccountUpdate:
@@ -243,48 +265,3 @@ def position_update(ts: int | None, position: Position, extra: str | None) -> Po
         position.updated_at,
         extra,
     )
-
-
-def digits(raw: Raw) -> Digits | None:
-    """The digits of a JSON number as sent; None where the field is missing or null.
-
-    Raises:
-        Undecodable: it is no number, or one that no market has.
-    """
-    text = str(raw, "utf-8")
-    # msgspec has checked the grammar, so a first digit or minus says "number"; the rest guards the databases.
-    if 0 < len(text) <= DIGITS_MAX and text[0] in "-0123456789" and "e" not in text and "E" not in text:
-        return text
-    if text in {"", "null"}:
-        return None
-    number = _NUMBER.fullmatch(text)
-    if number is None:
-        raise Undecodable(f"{text[:40]} is not a number")
-    if len(text) > DIGITS_MAX or abs(int(number[1] or 0)) > EXPONENT_MAX:
-        raise Undecodable(f"{text[:40]} is out of range")
-    return text
-
-
-def unknown_fields(payload: bytes | Raw, struct: type[msgspec.Struct], prefix: str = "") -> dict[str, str]:
-    """The fields of a JSON object that the page does not know: dotted name → JSON text as sent."""
-    known = struct.__struct_encode_fields__
-    return {prefix + name: str(raw, "utf-8") for name, raw in _fields(payload).items() if name not in known}
-
-
-def extra_text(fields: dict[str, str]) -> str | None:
-    """The column `extra`: unknown fields as one JSON object, their values as sent."""
-    return "{" + ",".join(f"{json.dumps(name)}:{value}" for name, value in fields.items()) + "}" if fields else None
-
-
-def _unknown_in_message(payload: bytes) -> str | None:
-    unknown = unknown_fields(payload, Message)
-    for name, raw in _fields(payload).items():
-        if name in _INNER and bytes(raw)[:1] == b"{":
-            unknown |= unknown_fields(raw, _INNER[name], f"{name}.")
-    return extra_text(unknown)
-
-
-def _refuse_nul(*records: tuple[Any, ...]) -> None:
-    for values in records:
-        if any(isinstance(value, str) and "\0" in value for value in values):
-            raise Undecodable("a text holds a NUL character, which SQL text cannot")

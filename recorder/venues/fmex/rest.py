@@ -11,7 +11,7 @@ from msgspec import Raw
 from recorder.errors import Undecodable
 from recorder.model import AccountUpdate, Digits, OrderUpdate, PositionUpdate
 from recorder.venues.base import Credentials, RestRequest
-from recorder.venues.fmex import decode, sign
+from recorder.venues.fmex import decode, sign, values
 
 #: A user may send so many requests in so many seconds.
 REQUESTS_MAX = 100
@@ -94,7 +94,7 @@ def closed_orders(
 
 
 class _ServerTime(msgspec.Struct):
-    data: decode.Int64
+    data: values.Int64
 
 
 class _Accounts(msgspec.Struct):
@@ -108,18 +108,18 @@ class _One(msgspec.Struct):
 class _Page(msgspec.Struct, rename="camel"):
     results: list[Raw]
     has_more: bool = False
-    next_offset_id: str | decode.Int64 | None = None
+    next_offset_id: str | values.Int64 | None = None
 
 
 class _Results(msgspec.Struct):
     data: _Page
 
 
-class _RestOrder(decode.Order, forbid_unknown_fields=False):
+class _RestOrder(decode.Order):
     pass
 
 
-class _RestPosition(decode.Position, forbid_unknown_fields=False, rename={"risk_level": "riskLevel"}):
+class _RestPosition(decode.Position, rename={"risk_level": "riskLevel"}):
     pass
 
 
@@ -128,7 +128,7 @@ class _RestMatch(msgspec.Struct):
     price: Raw = Raw()
     quantity: Raw = Raw()
     fee: Raw = Raw()
-    created_at: decode.Int64 | None = None
+    created_at: values.Int64 | None = None
 
 
 _Struct = TypeVar("_Struct", bound=msgspec.Struct)
@@ -142,8 +142,10 @@ def read_server_time_ms(answer: bytes) -> int:
 def read_accounts(answer: bytes) -> tuple[AccountUpdate, ...]:
     """One balance a currency: available, frozen by orders, position margin."""
     balances = _read(answer, _Accounts).data
+    for currency in balances:
+        values.refuse_nul("currency", currency)
     return tuple(
-        AccountUpdate(None, currency, *(decode.digits(raw) for raw in amounts), updated_at=None, extra=None)
+        AccountUpdate(None, currency, *map(values.digits, amounts), updated_at=None, extra=None)
         for currency, amounts in balances.items()
     )
 
@@ -151,7 +153,7 @@ def read_accounts(answer: bytes) -> tuple[AccountUpdate, ...]:
 def read_positions(answer: bytes) -> tuple[PositionUpdate, ...]:
     """Every position; what the push does not have (`closed`, `max_quantity`) is in `extra`."""
     return tuple(
-        decode.position_update(None, _read(raw, _RestPosition), _extra(raw, _RestPosition))
+        decode.position_update(None, _item(raw, _RestPosition), _extra(raw, _RestPosition))
         for raw in _read(answer, _Results).data.results
     )
 
@@ -175,23 +177,32 @@ def read_closed_orders(answer: bytes) -> ClosedOrders:
 
 def read_matches(answer: bytes) -> tuple[Match, ...]:
     """The executions of one order. The exchange gives them no id."""
-    matched = (_read(raw, _RestMatch) for raw in _read(answer, _Results).data.results)
+    matched = (_item(raw, _RestMatch) for raw in _read(answer, _Results).data.results)
     return tuple(
-        Match(one.taker, decode.digits(one.price), decode.digits(one.quantity), decode.digits(one.fee), one.created_at)
+        Match(one.taker, values.digits(one.price), values.digits(one.quantity), values.digits(one.fee), one.created_at)
         for one in matched
     )
 
 
 def _order(raw: Raw) -> OrderUpdate:
-    return decode.order_update(None, _read(raw, _RestOrder), _extra(raw, _RestOrder))
+    return decode.order_update(None, _item(raw, _RestOrder), _extra(raw, _RestOrder))
 
 
 def _extra(raw: Raw, struct: type[msgspec.Struct]) -> str | None:
-    return decode.extra_text(decode.unknown_fields(raw, struct))
+    return values.extra_text(values.unknown_fields(values.read_fields(raw), struct))
+
+
+def _item(raw: Raw, struct: type[_Struct]) -> _Struct:
+    item = _read(raw, struct)
+    values.check_values(item)
+    return item
 
 
 def _read(answer: bytes | Raw, struct: type[_Struct]) -> _Struct:
     try:
-        return msgspec.json.decode(answer, type=struct)
+        read = msgspec.json.decode(answer, type=struct)
+        if isinstance(answer, bytes):  # a `Raw` is a part of an answer that has been looked at as a whole
+            values.refuse_duplicates(answer)
+        return read
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise Undecodable(f"the exchange's answer is not the one its page describes: {error}") from error

@@ -1,0 +1,1 @@
+"""Recording: from the sockets, through a bounded queue, into the database."""

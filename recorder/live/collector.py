@@ -1,0 +1,179 @@
+"""The collector of one account: connects, keeps the connection alive, and hands every frame over before it acts on it.
+
+One thread, the only owner of its socket. It never ends because of the exchange; it ends when it is told to stop, when
+the very first connection is refused (a configuration that cannot work should say so at once), or by a fault of ours.
+"""
+
+import logging
+from collections.abc import Callable
+from threading import Event, Thread
+
+from recorder.clock import Clock
+from recorder.errors import Refused, SessionOver, Unavailable, VenueError
+from recorder.live.backoff import Backoff
+from recorder.live.channel import Channel, ChannelClosed
+from recorder.live.session import Session
+from recorder.live.settings import Account, Limits
+from recorder.live.transport import Transport, connect
+from recorder.live.wake import Wake
+from recorder.model import time_ordered_id
+from recorder.store.ledger import SessionOpened
+
+log = logging.getLogger(__name__)
+
+#: A connection that held for so long has proved good: the next wait is short again.
+GOOD_S = 60.0
+#: After the exchange refused our key, try again no sooner than this.
+REFUSED_S = 30.0
+
+
+class Collector(Thread):
+    """Records one account.
+
+    Args:
+        account: whose updates.
+        run_id: of the ledger.
+        channel: to the writer.
+        clock: stamps frames, measures waits.
+        limits: of frames and waits.
+        on_end: called when the thread ends, in this thread.
+
+    Attributes:
+        failure: what ended the thread, other than a stop.
+        session: the connection, while there is one.
+        sessions: how many connections there have been.
+    """
+
+    def __init__(
+        self,
+        account: Account,
+        run_id: int,
+        channel: Channel,
+        clock: Clock,
+        limits: Limits,
+        on_end: Callable[[], None],
+    ) -> None:
+        super().__init__(name=f"collector {account.name}", daemon=True)
+        self.account = account
+        self.channel = channel
+        self.failure: BaseException | None = None
+        self.session: Session | None = None
+        self.sessions = 0
+        self._last_push_s = clock.monotonic_s()
+        self._run_id = run_id
+        self._clock = clock
+        self._limits = limits
+        self._on_end = on_end
+        self._stopping = Event()
+        self._wake = Wake()
+        self._backoff = Backoff(limits.reconnect_first_s, limits.reconnect_last_s)
+
+    @property
+    def last_push_s(self) -> float:
+        """When the last update came, on the monotonic clock; before the first, when the collector began."""
+        session = self.session
+        return session.last_push_s if session is not None else self._last_push_s
+
+    @property
+    def state(self) -> str:
+        """For people: `connecting`, `subscribing` or `covered`."""
+        if self.session is None:
+            return "connecting"
+        return "covered" if self.session.covered else "subscribing"
+
+    def stop(self) -> None:
+        """Take what has been received already, close the socket, end. Then `join`."""
+        self._stopping.set()
+        self._wake.set()
+
+    def run(self) -> None:
+        """The thread."""
+        try:
+            while not self._stopping.is_set():
+                wait_s = self._one_connection()
+                self._stopping.wait(wait_s)
+        except ChannelClosed:
+            pass  # the writer has ended, and says why itself
+        except BaseException as error:  # noqa: BLE001  main shows it and ends the run
+            self.failure = error
+        finally:
+            self._wake.close()
+            self._on_end()
+
+    def _one_connection(self) -> float:
+        """Connect and record until the connection ends. Returns how long to wait before the next one, in seconds."""
+        try:
+            transport = self._connect()
+        except VenueError as error:
+            if self.sessions == 0 and not isinstance(error, Unavailable):
+                raise
+            at_least_s = max(error.retry_after_s, REFUSED_S if isinstance(error, Refused) else 0.0)
+            wait_s = self._backoff.next_s(at_least_s)
+            log.warning("%s: %s Trying again in %.1f s.", self.account.name, error, wait_s)
+            return wait_s
+        try:
+            return self._record(transport)
+        finally:
+            transport.close()
+            self._last_push_s = self.last_push_s
+            self.session = None
+
+    def _connect(self) -> Transport:
+        account, venue = self.account, self.account.venue
+        signed_url = venue.signed_push_url(account.url, account.credentials, self._clock.wall_ms())
+        limits = self._limits
+        return connect(
+            signed_url,
+            venue.push_url(account.url),
+            tuple(account.credentials),
+            self._wake,
+            self._clock,
+            limits.connect_s,
+            limits.frame_bytes_max,
+        )
+
+    def _record(self, transport: Transport) -> float:
+        if self._stopping.is_set():
+            return 0.0
+        account = self.account
+        opened_ns = self._clock.wall_ns()
+        opened = SessionOpened(
+            account.account_id,
+            time_ordered_id(opened_ns),
+            self._run_id,
+            account.venue.push_url(account.url),
+            account.topics,
+            opened_ns,
+        )
+        began_s = self._clock.monotonic_s()
+        first = self.sessions == 0
+        session = Session(account, opened, transport, self.channel, self._clock, self._limits)
+        if not first:
+            session.last_push_s = self.last_push_s
+        self.session = session
+        self.sessions += 1
+        log.info("%s: connected to %s", account.name, opened.url)
+        self.channel.tell(opened)
+        try:
+            session.record(self._stopping)
+            over = SessionOver("stopped")
+        except SessionOver as error:
+            over = error
+        except Refused as error:
+            self.channel.tell(session.ended(SessionOver("refused", str(error))))
+            if first:
+                raise
+            over = SessionOver("refused")
+        except Exception as error:
+            self.channel.tell(session.ended(SessionOver("fault", type(error).__name__)))
+            raise
+        self.channel.tell(session.ended(over))
+        if self._stopping.is_set():
+            return 0.0
+        if self._clock.monotonic_s() - began_s > GOOD_S:
+            self._backoff.reset()
+        wait_s = self._backoff.next_s()
+        log.warning(
+            "%s: the connection is over (%s). A gap begins; trying again in %.1f s.", account.name, over, wait_s
+        )
+        return wait_s

@@ -1,0 +1,183 @@
+"""A run: everything started in its order, and stopped in the opposite one."""
+
+import logging
+import os
+import platform
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from types import TracebackType
+from typing import NamedTuple, Self
+
+import recorder
+from recorder.clock import NS_PER_MS, Clock
+from recorder.errors import InternalError, NotDurable, RecorderError
+from recorder.live.collector import Collector
+from recorder.live.preflight import check_clock
+from recorder.live.settings import Account, Limits
+from recorder.live.wake import Wake
+from recorder.live.watermark import Watermark
+from recorder.live.writer import Writer
+from recorder.model import time_ordered_id
+from recorder.store import ledger, migrate
+from recorder.store.engine import database_path, explained, open_engine
+from recorder.store.ledger import RunStarted
+from recorder.store.lock import sole_writer
+
+log = logging.getLogger(__name__)
+
+#: Of the time that a stop may take, so much is for the collectors.
+COLLECTORS_SHARE = 0.3
+
+
+class State(NamedTuple):
+    """A run at an instant, for people."""
+
+    frames: int
+    frames_durable: int
+    frames_waiting: int
+    #: Age of the high-watermark while anything waits, milliseconds.
+    lag_ms: int
+    #: Account name → `connecting`, `subscribing` or `covered`.
+    sessions: dict[str, str]
+
+
+class Recording:
+    """A run, as a context manager: entering it starts everything, leaving it stops everything and raises what went wrong.
+
+    Args:
+        url: of the database.
+        accounts: to record, one thread each.
+        limits: of everything.
+        clock: stamps and measures.
+        on_durable: called after each commit, in the writer's thread.
+
+    Raises:
+        RecorderError: on entering, before anything is written, when it cannot work; on leaving, what ended the run.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        accounts: Sequence[Account],
+        limits: Limits | None = None,
+        clock: Clock | None = None,
+        on_durable: Callable[[Watermark], None] = lambda watermark: None,
+    ) -> None:
+        self._url = url
+        self._accounts = tuple(accounts)
+        self._limits = limits or Limits()
+        self._clock = clock or Clock()
+        self._on_durable = on_durable
+        self._resources = ExitStack()
+        #: Set it to end `wait`; a signal handler may.
+        self.wake = Wake()
+        #: Why the run ends, for the ledger.
+        self.end_reason = "stopped"
+
+    def __enter__(self) -> Self:
+        with ExitStack() as starting:
+            starting.enter_context(sole_writer(self._url))
+            with explained(self._url):
+                self._prepare_database()
+            self._start_threads()
+            self._resources = starting.pop_all()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        with self._resources:
+            self._stop()
+        self.wake.close()
+        if error is None:
+            self._raise_failures()
+
+    def wait(self, timeout_s: float) -> bool:
+        """Wait for the end: a `wake`, or a thread that ended by itself. Returns whether it has come."""
+        return self.wake.wait(timeout_s)
+
+    def idle_s(self) -> float:
+        """For how long no account has had a push, in seconds."""
+        return self._clock.monotonic_s() - max(collector.last_push_s for collector in self._collectors)
+
+    def state(self) -> State:
+        """The run at this instant."""
+        channels = [collector.channel for collector in self._collectors]
+        watermark = self._writer.watermark
+        waiting = sum(channel.frames_in for channel in channels) - watermark.frames
+        last_ns = max((mark.received_ns for mark in watermark.marks.values()), default=self._started_ns)
+        return State(
+            frames=sum(channel.frames_in for channel in channels),
+            frames_durable=watermark.frames,
+            frames_waiting=waiting,
+            lag_ms=(self._clock.wall_ns() - last_ns) // NS_PER_MS if waiting else 0,
+            sessions={collector.account.name: collector.state for collector in self._collectors},
+        )
+
+    def _prepare_database(self) -> None:
+        engine = self._engine = open_engine(self._url)
+        if database_path(self._url).exists():
+            migrate.require_usable(engine)
+        # Asked before the first table is made: an address with a typing error leaves nothing behind.
+        for account in self._accounts:
+            check_clock(account, self._clock, self._limits.connect_s)
+        migrate.require_usable(engine)
+        now_ns = self._clock.wall_ns()
+        with engine.begin() as connection:
+            for told in ledger.close_what_a_crash_left(connection, now_ns):
+                log.warning("%s", told)
+            wanted = [(account.account_id, account.venue.name, account.name) for account in self._accounts]
+            ledger.add_accounts(connection, wanted, now_ns)
+
+    def _start_threads(self) -> None:
+        """The writer first, so that the first frame finds it; then the sockets."""
+        clock, limits = self._clock, self._limits
+        self._started_ns = clock.wall_ns()
+        run_id = time_ordered_id(self._started_ns)
+        started = RunStarted(run_id, self._started_ns, platform.node(), os.getpid(), recorder.__version__)
+        self._writer = Writer(self._engine, self._url, started, clock, limits, self._on_durable, self.wake.set)
+        self._collectors = [
+            Collector(account, run_id, self._writer.channel(), clock, limits, self.wake.set)
+            for account in self._accounts
+        ]
+        self._writer.start()
+        for collector in self._collectors:
+            collector.start()
+
+    def _stop(self) -> None:
+        """From the socket inwards, so that nothing is taken in that cannot be made durable any more.
+
+        1. The collectors keep the frames that have left their socket already, close it, and put their session's end
+           into the queue. One that is still connecting holds nothing: it is not waited for.
+        2. The writer is told that nothing more comes. It writes what waits, then the end of the run, and closes the
+           database. Only a database that will not take it can make this too long; then it gives up and says so.
+        3. The lock is given back last, so that the next recorder finds all of it done.
+        """
+        deadline_s = self._clock.monotonic_s() + self._limits.stop_s
+        for collector in self._collectors:
+            collector.stop()
+        for collector in self._collectors:
+            collector.join(self._limits.stop_s * COLLECTORS_SHARE)
+        if any(collector.failure for collector in self._collectors):
+            self.end_reason = "failed"
+        self._writer.finish(self.end_reason)
+        self._writer.join(max(deadline_s - self._clock.monotonic_s(), 0.1))
+        if self._writer.is_alive():
+            self._writer.give_up()
+            self._writer.join(1.0)
+
+    def _raise_failures(self) -> None:
+        threads: list[Writer | Collector] = [self._writer, *self._collectors]
+        failures = [thread.failure for thread in threads if thread.failure is not None]
+        for failure in failures:
+            if isinstance(failure, RecorderError):
+                raise failure
+            raise InternalError(
+                f"Recorder has a bug and stopped ({type(failure).__name__}: {failure}); everything before it is durable, "
+                "and the ledger notes the gap. Start it again, and report this with the lines above."
+            ) from failure
+        if self._writer.is_alive():
+            raise NotDurable(
+                f"{database_path(self._url)} did not take what waited in time; the record ends at the last durable frame, "
+                "and the next run notes the gap from there."
+            )

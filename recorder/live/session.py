@@ -1,0 +1,211 @@
+"""One connection's life: number each frame, hand it over, then act on what it says."""
+
+import logging
+from threading import Event
+
+from recorder.clock import Clock
+from recorder.errors import Refused, SessionOver
+from recorder.live.channel import Channel, Recorded
+from recorder.live.settings import Account, Limits
+from recorder.live.transport import Message, Transport, Waited
+from recorder.model import CONTROL, PUSH, SENT, Control, Frame, Heartbeat
+from recorder.store.ledger import Covered, SessionEnded, SessionOpened
+from recorder.venues.base import read_frame
+
+log = logging.getLogger(__name__)
+
+#: How often a session that waits for room in the queue looks whether it should stop, seconds.
+ROOM_CHECK_S = 0.2
+#: A wait for room longer than this is worth a line in the log, seconds.
+WORTH_A_WORD_S = 1.0
+
+
+class Session:
+    """Records one connection.
+
+    Args:
+        account: whose.
+        opened: the session's entry in the ledger.
+        transport: the connection.
+        channel: to the writer.
+        clock: measures waits.
+        limits: of waits.
+
+    Attributes:
+        covered: whether every topic is being pushed, or was refused.
+        last_push_s: when the last update came, on the monotonic clock.
+        undecoded: frames of this session that could not be read.
+    """
+
+    def __init__(
+        self,
+        account: Account,
+        opened: SessionOpened,
+        transport: Transport,
+        channel: Channel,
+        clock: Clock,
+        limits: Limits,
+    ) -> None:
+        self.covered = False
+        self.last_push_s = clock.monotonic_s()
+        self.undecoded = 0
+        self._account = account
+        self._account_id = opened.account_id
+        self._session_id = opened.session_id
+        self._topics = opened.topics
+        self._protocol = account.venue.push_session(opened.topics)
+        self._transport = transport
+        self._channel = channel
+        self._clock = clock
+        self._limits = limits
+        self._seq = -1
+        self._last_seq = -1
+        self._last_received_ns = opened.opened_ns
+        self._told_clock = False
+
+    def record(self, stop: Event) -> None:
+        """Record until told to stop.
+
+        Raises:
+            SessionOver: the connection is over by itself.
+            Refused: the exchange refused every topic.
+            ChannelClosed: nothing can be handed over any more.
+        """
+        now_s = self._clock.monotonic_s()
+        heartbeat_s = self._account.venue.heartbeat_s
+        next_heartbeat_s = now_s + heartbeat_s
+        silent_s = self._limits.silent_s
+        silent_at_s = now_s + silent_s
+        subscribe_by_s = now_s + self._limits.subscribe_s
+        receive, keep, stopped, has_room = self._transport.receive, self._keep, stop.is_set, self._channel.has_room
+        monotonic_s = self._clock.monotonic_s
+        while not stopped():
+            if not has_room():
+                self._wait_for_room(stop)
+                # What the exchange sent meanwhile lies in the kernel's buffers: the silence was ours.
+                silent_at_s = monotonic_s() + silent_s
+            try:
+                keep(receive(min(next_heartbeat_s, silent_at_s)))
+                now_s = monotonic_s()
+                silent_at_s = now_s + silent_s
+            except Waited:
+                now_s = monotonic_s()
+                if now_s >= silent_at_s:
+                    raise SessionOver("silent", f"nothing came for {silent_s:g} s") from None
+            if now_s >= next_heartbeat_s:
+                self._send(self._protocol.heartbeat(self._clock.wall_ms()))
+                next_heartbeat_s = now_s + heartbeat_s
+            if not self.covered and now_s >= subscribe_by_s:
+                raise SessionOver("not subscribed", f"no answer for every topic in {self._limits.subscribe_s:g} s")
+        for message in self._transport.received_already():
+            keep(message)
+
+    def ended(self, over: SessionOver) -> SessionEnded:
+        """The session's last entry in the ledger."""
+        return SessionEnded(
+            self._account_id,
+            self._session_id,
+            self._clock.wall_ns(),
+            over.reason,
+            over.detail,
+            self.covered,
+            self._last_seq,
+            self._last_received_ns,
+        )
+
+    def _keep(self, message: Message) -> None:
+        decoded = read_frame(self._account.venue, message.payload)
+        self._seq = self._last_seq = self._seq + 1
+        self._last_received_ns = message.received_ns
+        self._channel.put(
+            Recorded(
+                Frame(
+                    self._account_id,
+                    self._session_id,
+                    self._seq,
+                    message.received_ns,
+                    PUSH,
+                    decoded.topic,
+                    decoded.status,
+                    decoded.error,
+                    message.payload,
+                ),
+                decoded.updates,
+            )
+        )
+        if decoded.control is not None:
+            self._obey(decoded.control)
+        elif decoded.error is not None:
+            self._count_undecoded(decoded.error)
+        elif type(decoded.updates[0]) is Heartbeat:
+            self._compare_clocks(decoded.updates[0])
+        else:
+            self.last_push_s = self._clock.monotonic_s()
+
+    def _obey(self, control: Control) -> None:
+        for command in self._protocol.receive(control):
+            self._send(command)
+        if not self.covered and self._protocol.settled:
+            self._settle()
+
+    def _settle(self) -> None:
+        name, refused = self._account.name, self._protocol.refused
+        for topic, words in refused.items():
+            log.error(
+                "%s: the exchange refused topic %s (%s): check the symbol; the others are recorded", name, topic, words
+            )
+        if len(refused) == len(self._topics):
+            raise Refused(
+                f"The exchange refused every topic of account {name}: {', '.join(refused)}; check its symbols."
+            )
+        self.covered = True
+        log.info("%s: covered, %d topics acknowledged", name, len(self._protocol.acknowledged))
+        covered = Covered(
+            self._account_id, self._session_id, self._last_seq, self._last_received_ns, self._topics, dict(refused)
+        )
+        self._channel.tell(covered)
+
+    def _send(self, command: bytes) -> None:
+        """Number a command and hand it over before it goes out: its answer must come after it in the record."""
+        self._seq += 1
+        frame = Frame(
+            self._account_id, self._session_id, self._seq, self._clock.wall_ns(), SENT, None, CONTROL, None, command
+        )
+        self._channel.put(Recorded(frame, ()))
+        self._transport.send(command)
+
+    def _wait_for_room(self, stop: Event) -> None:
+        """The writer is behind: read nothing, lose nothing. The exchange's own buffers fill, and then its patience ends."""
+        since_s = self._clock.monotonic_s()
+        told = False
+        while not self._channel.wait_for_room(ROOM_CHECK_S) and not stop.is_set():
+            waited_s = self._clock.monotonic_s() - since_s
+            if waited_s > WORTH_A_WORD_S and not told:
+                told = True
+                log.warning("%s: the database takes nothing: reading waits for it", self._account.name)
+            if waited_s > self._limits.stalled_s:
+                raise SessionOver("stalled", f"the database took nothing for {self._limits.stalled_s:g} s")
+
+    def _count_undecoded(self, error: str) -> None:
+        self.undecoded += 1
+        # A word for the 1st, 2nd, 4th, 8th ...: a broken stream must not fill the disk with its log.
+        if self.undecoded & (self.undecoded - 1) == 0:
+            log.warning(
+                "%s: frame %d is kept but could not be decoded (%d so far): %s",
+                self._account.name,
+                self._seq,
+                self.undecoded,
+                error,
+            )
+
+    def _compare_clocks(self, heartbeat: Heartbeat) -> None:
+        tolerance_ms = self._account.venue.clock_tolerance_ms
+        if heartbeat.gap_ms is None or self._told_clock or abs(heartbeat.gap_ms) * 2 <= tolerance_ms:
+            return
+        self._told_clock = True
+        log.error(
+            "%s: this clock is %.1f s off the exchange's, which refuses more than %d s: set it (NTP) before it does",
+            self._account.name,
+            heartbeat.gap_ms / 1000,
+            tolerance_ms // 1000,
+        )

@@ -1,0 +1,62 @@
+"""What a run is told: whose updates to record, and every limit there is."""
+
+from dataclasses import dataclass
+
+from recorder.model import account_id
+from recorder.venues.base import Credentials, Venue
+
+
+@dataclass(frozen=True, kw_only=True)
+class Account:
+    """One login to record."""
+
+    #: The user's own name for it.
+    name: str
+    venue: Venue
+    #: The exchange's address, without credentials and without a slash at its end.
+    url: str
+    credentials: Credentials
+    symbols: tuple[str, ...]
+
+    @property
+    def account_id(self) -> int:
+        """Its key in the database."""
+        return account_id(self.venue.name, self.name)
+
+    @property
+    def topics(self) -> tuple[str, ...]:
+        """What to subscribe to."""
+        return self.venue.topics(self.symbols)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """Every queue and every wait has a limit. The table `[limits]` of a configuration sets them by these names."""
+
+    #: A larger message ends its session; nothing larger is ever held in memory.
+    frame_bytes_max: int = 8 * 2**20
+    #: So much may wait for the writer, an account; beyond, the socket is not read.
+    queue_frames_max: int = 50_000
+    queue_bytes_max: int = 64 * 2**20
+    #: A session whose frames wait longer than this for room is ended, so that its exchange does not end it unseen.
+    stalled_s: float = 60.0
+    #: A transaction takes so many frames or bytes at most, and waits so long for more.
+    batch_frames_max: int = 4_000
+    batch_bytes_max: int = 16 * 2**20
+    batch_ms: int = 20
+    #: Each step of connecting may take so long.
+    connect_s: float = 10.0
+    #: A connection that is silent for so long is dead: heartbeats are answered all the time. More than two heartbeats.
+    silent_s: float = 40.0
+    #: All topics must be acknowledged or refused within this.
+    subscribe_s: float = 20.0
+    #: Waits between attempts to connect grow from the first to the last, at random below that.
+    reconnect_first_s: float = 0.5
+    reconnect_last_s: float = 30.0
+    #: After a stop, everything received must be durable within this.
+    stop_s: float = 4.5
+
+    def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            if value <= 0:
+                raise ValueError(f"{name} must be above zero")

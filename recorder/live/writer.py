@@ -1,0 +1,174 @@
+"""The one writer: takes what the channels hold, commits it in batches, and only then says that it is durable."""
+
+import logging
+from collections.abc import Callable
+from contextlib import suppress
+from threading import Event, Thread
+
+from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import DatabaseError as DriverError
+
+from recorder.clock import Clock
+from recorder.errors import NotDurable
+from recorder.live.channel import Channel, Recorded
+from recorder.live.settings import Limits
+from recorder.live.watermark import Watermark
+from recorder.store.engine import explain, may_pass
+from recorder.store.journal import Batch
+from recorder.store.ledger import RunEnded, RunStarted
+
+log = logging.getLogger(__name__)
+
+#: Wait so long before a database that is locked or full is tried again, seconds.
+RETRY_FIRST_S = 0.1
+RETRY_LAST_S = 5.0
+
+
+class Writer(Thread):
+    """Owns the only writing connection.
+
+    Args:
+        engine: of the database, its schema current.
+        url: of the database, for messages.
+        started: the run's first entry in the ledger.
+        clock: dates batches, measures waits.
+        limits: of a batch.
+        on_durable: called after each commit, in this thread.
+        on_end: called when the thread ends, in this thread.
+
+    Attributes:
+        watermark: what is known durable; replaced after each commit.
+        failure: what ended the thread before its time.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        url: str,
+        started: RunStarted,
+        clock: Clock,
+        limits: Limits,
+        on_durable: Callable[[Watermark], None],
+        on_end: Callable[[], None],
+    ) -> None:
+        super().__init__(name="writer", daemon=True)
+        self.ready = Event()
+        self.watermark = Watermark(0, 0, {})
+        self.failure: BaseException | None = None
+        self._engine = engine
+        self._connection: Connection | None = None
+        self._url = url
+        self._clock = clock
+        self._limits = limits
+        self._on_durable = on_durable
+        self._on_end = on_end
+        self._channels: list[Channel] = []
+        self._run_id = started.run_id
+        self._opening: RunStarted | None = started
+        self._finish_reason: str | None = None
+        self._give_up = Event()
+
+    def channel(self) -> Channel:
+        """A new channel into this writer. Make all of them before `start`."""
+        limits = self._limits
+        channel = Channel(self.ready, limits.queue_frames_max, limits.queue_bytes_max)
+        self._channels.append(channel)
+        return channel
+
+    def finish(self, reason: str) -> None:
+        """Nothing more will be put: write what waits, end the run in the ledger, and end. Then `join`."""
+        self._finish_reason = reason
+        self.ready.set()
+
+    def give_up(self) -> None:
+        """Stop trying to write: the time is over."""
+        self._give_up.set()
+
+    def run(self) -> None:
+        """The thread."""
+        try:
+            self._write_all()
+        except BaseException as error:  # noqa: BLE001  main shows it and ends the run
+            self.failure = error
+        finally:
+            for channel in self._channels:
+                channel.close()
+            self._disconnect()
+            self._on_end()
+
+    def _write_all(self) -> None:
+        finished = False
+        while not finished:
+            self.ready.wait()
+            self.ready.clear()
+            # Looked at before taking: what was put before `finish` is then taken for certain.
+            reason = self._finish_reason
+            batch = self._next_batch()
+            if not batch.frames and not batch.entries:
+                if reason is None:
+                    continue
+                batch.entries.append(RunEnded(self._run_id, self._clock.wall_ns(), reason))
+                finished = True
+            self._commit(batch)
+            self._announce(batch)
+            if reason is not None or any(channel.frames_waiting for channel in self._channels):
+                self.ready.set()
+            if reason is None and len(batch.frames) < self._limits.batch_frames_max:
+                # A commit costs a disk flush: let a few milliseconds of frames share one.
+                self._give_up.wait(self._limits.batch_ms / 1000)
+
+    def _next_batch(self) -> Batch:
+        batch = Batch(self._run_id, self.watermark.batch + 1)
+        if self._opening is not None:
+            batch.entries.append(self._opening)
+            self._opening = None
+        limits = self._limits
+        for channel in self._channels:
+            for item in channel.take(limits.batch_frames_max, limits.batch_bytes_max):
+                if isinstance(item, Recorded):
+                    batch.add(*item)
+                else:
+                    batch.entries.append(item)
+        return batch
+
+    def _commit(self, batch: Batch) -> None:
+        """Write a batch, however often it takes.
+
+        Raises:
+            DatabaseError: it cannot be written, and waiting will not help; or the time is over.
+        """
+        wait_s = RETRY_FIRST_S
+        attempt = 0
+        while True:
+            try:
+                if self._connection is None:
+                    self._connection = self._engine.connect()
+                with self._connection.begin():
+                    # After a failed attempt its outcome is not known: it is asked for, never guessed.
+                    if attempt == 0 or not batch.is_written(self._connection):
+                        batch.write(self._connection, self._clock.wall_ns())
+                return
+            except DriverError as error:
+                self._disconnect()
+                explained = explain(self._url, error)
+                if not may_pass(error):
+                    raise explained from error
+                if attempt == 0:
+                    log.warning("%s Recording goes on in memory; the write is tried again.", explained)
+                if self._give_up.wait(wait_s):
+                    raise NotDurable(
+                        f"{explained} Stopped with {len(batch.frames)} frames or more not written: "
+                        "the record ends at the last durable frame, and the next run notes the gap from there."
+                    ) from error
+            attempt += 1
+            wait_s = min(wait_s * 2, RETRY_LAST_S)
+
+    def _disconnect(self) -> None:
+        if self._connection is not None:
+            with suppress(DriverError):
+                self._connection.close()
+            self._connection = None
+
+    def _announce(self, batch: Batch) -> None:
+        self.watermark = self.watermark.after(batch.number, batch.frames)
+        self._on_durable(self.watermark)

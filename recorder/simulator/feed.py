@@ -1,0 +1,110 @@
+"""One account's pushes on their way: from its exchange to every line that subscribed, at the pace asked for."""
+
+import asyncio
+from collections.abc import Callable
+from itertools import islice
+
+from recorder.simulator.exchange import Exchange
+from recorder.simulator.line import Line
+from recorder.simulator.options import SimulatorOptions
+
+#: Pushes made and written at a time where the client sets the pace.
+CHUNK = 256
+
+#: Seconds between two writes where a rate sets the pace; slower rates write one push at a time.
+TICK_S = 0.01
+
+#: Pushes a second while nobody listens, where the client would set the pace.
+UNHEARD_PER_S = 1000
+
+#: Seconds of pushes that are made up for after a delay.
+CATCH_UP_S = 0.1
+
+
+class Feed:
+    """Makes an account's pushes and hands them out.
+
+    Args:
+        exchange: the account's.
+        options: pace and end.
+        trading: set while the exchange trades.
+        on_finished: called once, when the last push has left.
+    """
+
+    def __init__(
+        self,
+        exchange: Exchange,
+        options: SimulatorOptions,
+        trading: asyncio.Event,
+        on_finished: Callable[[], None],
+    ) -> None:
+        self.exchange = exchange
+        #: The account's connected clients.
+        self.lines: list[Line] = []
+        #: Pushes made so far.
+        self.made = 0
+        self.finished = False
+        self._options = options
+        self._trading = trading
+        self._on_finished = on_finished
+        self._begun = asyncio.Event()
+        self._due_s = 0.0
+        if not options.wait_for_subscriber:
+            self.begin()
+
+    @property
+    def is_heard(self) -> bool:
+        """Whether anybody listens whose subscriptions are complete."""
+        return any(line.settled and line.is_open and line.session.topics for line in self.lines)
+
+    def begin(self) -> None:
+        """Let trading begin, if it has not."""
+        self._begun.set()
+
+    async def run(self) -> None:
+        """Trade until `pushes` are made, or for ever.
+
+        Raises:
+            BooksError: the books do not balance.
+        """
+        await self._begun.wait()
+        while (size := self._size()) > 0:
+            await self._trading.wait()
+            rate = self._rate()
+            count = min(size, max(1, int(rate * TICK_S)) if rate else CHUNK)
+            self._hand_out(count)
+            for line in tuple(self.lines):
+                await line.drain()
+            self._drop_where_due()
+            await self._pause(count, rate)
+        self.finished = True
+        self._on_finished()
+
+    def _size(self) -> int:
+        """How many pushes may be made at once: not beyond the end, nor beyond the next drop."""
+        pushes, drop_every = self._options.pushes, self._options.drop_every
+        left = CHUNK if pushes is None else pushes - self.made
+        return left if drop_every is None else min(left, drop_every - self.made % drop_every)
+
+    def _rate(self) -> float:
+        """Pushes a second just now; 0 for as fast as they are read."""
+        return self._options.rate_per_s or (0 if self.is_heard else UNHEARD_PER_S)
+
+    def _hand_out(self, count: int) -> None:
+        pushes = list(islice(self.exchange, count))
+        self.made += count
+        for line in self.lines:
+            topics = line.session.topics
+            line.send("push", [payload for topic, payload in pushes if topic in topics])
+
+    def _drop_where_due(self) -> None:
+        drop_every = self._options.drop_every
+        if drop_every is not None and self.made % drop_every == 0:
+            for line in self.lines:
+                line.reset()
+
+    async def _pause(self, count: int, rate: float) -> None:
+        """Wait until so many pushes have had their time; without a rate, only let others run."""
+        now_s = asyncio.get_running_loop().time()
+        self._due_s = max(self._due_s, now_s - CATCH_UP_S) + (count / rate if rate else 0)
+        await asyncio.sleep(max(0.0, self._due_s - now_s) if rate else 0)

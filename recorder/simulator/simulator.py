@@ -1,0 +1,212 @@
+"""A simulated exchange in a thread of its own: what tests, the demo and `recorder simulate` hold in their hands."""
+
+import asyncio
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from contextlib import suppress
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+from recorder.simulator.conditions import Conditions
+from recorder.simulator.options import SimulatorOptions
+from recorder.simulator.portal import Portal
+from recorder.simulator.sent import Sent, SentLog
+
+T = TypeVar("T")
+
+#: How long a call into the portal's thread, or its end, may take, seconds: far longer than either should.
+CALL_S = 10.0
+
+
+class Simulator:
+    """A simulated FMex, as a context manager. Safe to use from any thread.
+
+    An error of its own, such as books that do not balance, ends it, and is raised by whatever is called next: a wait, a
+    change, `close` or the end of the ``with``.
+
+    Args:
+        options: what to be.
+    """
+
+    def __init__(self, options: SimulatorOptions) -> None:
+        self.options = options
+        #: Of the first account.
+        self.key, self.secret = next(iter(options.accounts.items()))
+        self._changed = threading.Condition()
+        self._thread: threading.Thread | None = None
+        self._loop: asyncio.AbstractEventLoop
+        self._portal: Portal
+        self._log: SentLog
+        self._ready = False
+        self._over = False
+        self._error: BaseException | None = None
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def start(self) -> None:
+        """Begin to listen; clients can connect when this returns. Once only.
+
+        Raises:
+            OSError: the address cannot be listened on, or the log not be written.
+        """
+        if self._thread or self._over:
+            raise RuntimeError("a simulator starts once; make a new one")
+        self._log = SentLog(self.options.sent_log, keep=self.options.keep_sent)
+        self._thread = threading.Thread(target=self._work, name="simulator", daemon=True)
+        self._thread.start()
+        self._wait(lambda: self._ready, None, "listening")
+
+    def close(self) -> None:
+        """Say goodbye to all clients and stop; nothing where it is stopped already.
+
+        Raises:
+            BooksError, or whatever else went wrong in the simulator and was not raised by another call.
+        """
+        if self._thread is None:
+            return
+        if not self._over:
+            with suppress(RuntimeError):  # it ended just now
+                self._loop.call_soon_threadsafe(self._portal.stop)
+        self._thread.join(CALL_S)
+        if self._thread.is_alive():
+            raise RuntimeError("the simulator does not stop")
+        self._thread = None
+        self._raise_error()
+
+    # What there is to know.
+
+    @property
+    def port(self) -> int:
+        """The port it listens on."""
+        return self._portal.port
+
+    @property
+    def url(self) -> str:
+        """The http address; the push portal's follows from it."""
+        return f"http://{self.options.host}:{self.port}"
+
+    @property
+    def conditions(self) -> Conditions:
+        """What is wrong just now; see `change` and `faults`."""
+        return self._portal.conditions
+
+    @property
+    def sent(self) -> list[Sent]:
+        """All frames sent so far, in their order; none where `keep_sent` is off."""
+        return list(self._log.frames)
+
+    @property
+    def connections(self) -> int:
+        """Clients of the push portal connected now."""
+        return len(self._portal.lines)
+
+    @property
+    def clients(self) -> int:
+        """Connections to the push portal there have been."""
+        return self._portal.clients
+
+    # What to wait for.
+
+    def wait_subscribed(self, timeout_s: float | None = None) -> None:
+        """Wait until a client is connected that has subscribed and sent no further command for a tenth of a second.
+
+        Raises:
+            TimeoutError: nobody did in that time.
+        """
+        self._wait(lambda: self._portal.is_subscribed, timeout_s, "somebody to subscribe")
+
+    def wait_finished(self, timeout_s: float | None = None) -> None:
+        """Wait until each account's `pushes` are made, and the kernel has taken those that somebody subscribed to.
+
+        Raises:
+            TimeoutError: they were not in that time.
+        """
+        self._wait(lambda: self._portal.is_finished, timeout_s, "all pushes to be made")
+
+    # What to do to it.
+
+    def push(self, payload: bytes) -> int:
+        """Send a text frame of any bytes to every client that has topics; returns how many that were."""
+        return self._call(lambda: self._portal.send_raw(payload))
+
+    def drop_connections(self) -> int:
+        """End all connections with a TCP reset; returns how many that were."""
+        return self._call(lambda: self._portal.drop(self._portal.lines))
+
+    def change(self, **conditions: Any) -> None:
+        """Change `conditions` by name; `faults` does so and undoes it."""
+        self._call(lambda: self._portal.change(conditions))
+
+    def stall(self, payload: bytes | None = None) -> None:
+        """Let all connections go dead without closing them, after half a frame if one is given."""
+        self._call(lambda: self._portal.stall(payload))
+
+    def drop_stalled(self) -> int:
+        """End the dead ones with a TCP reset; returns how many that were."""
+        return self._call(lambda: self._portal.drop([line for line in self._portal.lines if line.stalled]))
+
+    # Between the threads.
+
+    def _work(self) -> None:
+        try:
+            asyncio.run(self._serve())
+        except BaseException as error:  # noqa: BLE001 - raised in the next call
+            self._error = error
+        finally:
+            self._log.close()
+            with self._changed:
+                self._over = True
+                self._changed.notify_all()
+
+    async def _serve(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._portal = Portal(self.options, self._log, self._notify)
+        await self._portal.run(self._note_ready)
+
+    def _note_ready(self) -> None:
+        self._ready = True
+        self._notify()
+
+    def _notify(self) -> None:
+        with self._changed:
+            self._changed.notify_all()
+
+    def _wait(self, done: Callable[[], bool], timeout_s: float | None, what: str) -> None:
+        with self._changed:
+            self._changed.wait_for(lambda: self._over or done(), timeout_s)
+        self._raise_error()
+        if not done():
+            if self._over:
+                raise RuntimeError("the simulator is closed")
+            raise TimeoutError(f"waited {timeout_s} s for {what}")
+
+    def _call(self, do: Callable[[], T]) -> T:
+        """Do something in the portal's thread."""
+        self._raise_error()
+        result: Future[T] = Future()
+
+        def work() -> None:
+            try:
+                result.set_result(do())
+            except BaseException as error:  # noqa: BLE001 - raised where it was called for
+                result.set_exception(error)
+
+        try:
+            self._loop.call_soon_threadsafe(work)
+        except RuntimeError:
+            raise RuntimeError("the simulator is closed") from self._error
+        return result.result(CALL_S)
+
+    def _raise_error(self) -> None:
+        """Raise what ended the portal, once."""
+        error, self._error = self._error, None
+        if error is not None:
+            raise error

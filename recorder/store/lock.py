@@ -1,0 +1,33 @@
+"""One recorder a database: two that write and checkpoint one SQLite file could lose commits (SQLite before 3.51.3)."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from filelock import FileLock, Timeout
+
+from recorder.errors import DatabaseBusy, DatabaseError
+from recorder.store.engine import database_path
+
+
+@contextmanager
+def sole_writer(url: str) -> Iterator[None]:
+    """Hold the right to write to a database; the system gives it back when the process dies.
+
+    Raises:
+        DatabaseBusy: another recorder holds it.
+        DatabaseError: the lock file beside the database cannot be made.
+    """
+    path = database_path(url)
+    lock = FileLock(f"{path}.lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise DatabaseBusy(f"Another recorder is writing to {path}; stop it, or name another database.") from None
+    except OSError as error:
+        raise DatabaseError(
+            f"{path}.lock cannot be made ({error.strerror}); give this user the right to write to that folder."
+        ) from None
+    try:
+        yield
+    finally:
+        lock.release()

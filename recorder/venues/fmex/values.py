@@ -1,0 +1,96 @@
+"""The values of FMex's JSON: what a column can hold exactly as sent, what none can, and what nobody knows yet."""
+
+import json
+from collections.abc import Iterable
+from typing import Annotated
+
+import msgspec
+from msgspec import Raw
+
+from recorder.errors import Undecodable
+from recorder.model import Digits
+
+#: Identifiers, times and bit sets fit a 64-bit column, or the frame is not decoded.
+Int64 = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
+
+#: A number of more characters than this, or a larger exponent, is nonsense that no database column should meet.
+DIGITS_MAX = 100
+EXPONENT_MAX = 99
+
+#: A JSON object as name → JSON text of the value.
+read_fields = msgspec.json.Decoder(dict[str, Raw]).decode
+
+
+def digits(raw: Raw) -> Digits | None:
+    """The digits of a JSON number as sent; None where the field is missing or null.
+
+    Raises:
+        Undecodable: it is no number, or one that no market has.
+    """
+    text = str(raw, "utf-8")
+    # msgspec has checked the grammar: of JSON's values only a number ends in a digit. The rest guards the databases.
+    if text[-1:].isdigit():
+        if len(text) > DIGITS_MAX:
+            raise Undecodable(f"{text[:40]} is out of range")
+        if ("e" in text or "E" in text) and abs(int(text.lower().partition("e")[2])) > EXPONENT_MAX:
+            raise Undecodable(f"{text[:40]} is out of range")
+        return text
+    if text in {"", "null"}:
+        return None
+    raise Undecodable(f"{text[:40]} is not a number")
+
+
+def check_values(struct: msgspec.Struct, prefix: str = "") -> None:
+    """Say which field of a JSON object cannot be stored.
+
+    Raises:
+        Undecodable: it names the field.
+    """
+    for name in struct.__struct_fields__:
+        value = getattr(struct, name)
+        if isinstance(value, str):
+            refuse_nul(prefix + name, value)
+        elif isinstance(value, Raw):
+            try:
+                digits(value)
+            except Undecodable as error:
+                raise Undecodable(f"{prefix}{name}: {error}") from None
+
+
+def refuse_nul(name: str, text: str) -> None:
+    """Refuse a text that SQL cannot hold.
+
+    Raises:
+        Undecodable: it names the field.
+    """
+    if "\0" in text:
+        raise Undecodable(f"{name}: holds a NUL character, which SQL text cannot")
+
+
+def refuse_duplicates(payload: bytes) -> None:
+    """Refuse a key that comes twice in one object: JSON does not say which of the two counts.
+
+    Raises:
+        Undecodable: it names the key.
+        UnicodeDecodeError: not all of it is UTF-8.
+    """
+    json.loads(str(payload, "utf-8"), object_pairs_hook=_once, parse_int=str, parse_float=str)
+
+
+def _once(pairs: Iterable[tuple[str, object]]) -> None:
+    seen = set()
+    for name, _ in pairs:
+        if name in seen:
+            raise Undecodable(f"{name[:60]!r} comes twice in one object")
+        seen.add(name)
+
+
+def unknown_fields(fields: dict[str, Raw], struct: type[msgspec.Struct], prefix: str = "") -> dict[str, str]:
+    """The fields of a JSON object that the page does not know: dotted name → JSON text as sent."""
+    known = struct.__struct_encode_fields__
+    return {prefix + name: str(raw, "utf-8") for name, raw in fields.items() if name not in known}
+
+
+def extra_text(fields: dict[str, str]) -> str | None:
+    """The column `extra`: unknown fields as one JSON object, their values as sent."""
+    return "{" + ",".join(f"{json.dumps(name)}:{value}" for name, value in fields.items()) + "}" if fields else None
