@@ -87,6 +87,14 @@ def upgrade() -> None:
         sa.Column("payload", sa.LargeBinary(), nullable=False),
         sa.PrimaryKeyConstraint("account_id", "session_id", "seq", name="pk_frames"),
     )
+    undecoded = sa.text("status = 'undecoded'")
+    op.create_index(
+        "ix_frames_undecoded",
+        "frames",
+        ["account_id", "status"],
+        sqlite_where=undecoded,
+        postgresql_where=undecoded,
+    )
     _typed_tables()
     _table(
         "gaps",

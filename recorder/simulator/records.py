@@ -103,8 +103,8 @@ class Position(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
     @property
     def risk_level(self) -> int:
-        """The step of the exchange's risk ladder the size stands on: one for every 100,000 contracts."""
-        return self.quantity // 100_000
+        """The step of the exchange's risk ladder the size stands on: one for every 10,000 contracts."""
+        return self.quantity // 10_000
 
 
 #: Whatever a push can be about.

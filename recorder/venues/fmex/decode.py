@@ -151,7 +151,7 @@ def decode(payload: bytes) -> Decoded:
     try:
         push = _read_whole(payload)
         updates = _updates(push, None)
-        if len(updates) == 1 and payload.count(b":") == _COLONS[type(updates[0])] and b"\\u0000" not in payload:
+        if len(updates) == 1 and payload.count(b":") == _COLONS[type(updates[0])] and b"\\" not in payload:
             return Decoded(push.type, DECODED, None, updates, None)
     except (msgspec.ValidationError, Undecodable):
         pass
@@ -160,17 +160,19 @@ def decode(payload: bytes) -> Decoded:
 
 def _decode_with_care(payload: bytes) -> Decoded:
     push = _read_push(payload)
-    refuse_duplicates(payload)
-    inner = {name: struct for name in _INNER if (struct := getattr(push, name)) is not None}
+    str(payload, "utf-8")  # msgspec passes over the texts that no field takes
+    fields = read_fields(payload)
+    inner = {name: read_fields(fields[name]) for name in _INNER if getattr(push, name) is not None}
+    if payload.count(b":") != len(fields) + sum(map(len, inner.values())):
+        refuse_duplicates(payload)
     if not inner:
         return _answer(_read_answer(payload))
     if push.type is None:
         raise Undecodable("type: missing")
-    fields = read_fields(payload)
     unknown = unknown_fields(fields, Push)
-    for name, struct in inner.items():
-        check_values(struct, f"{name}.")
-        unknown |= unknown_fields(read_fields(fields[name]), _INNER[name], f"{name}.")
+    for name, its_fields in inner.items():
+        unknown |= unknown_fields(its_fields, _INNER[name], f"{name}.")
+        check_values(getattr(push, name), f"{name}.")
     refuse_nul("type", push.type)
     return Decoded(push.type, DECODED, None, _updates(push, extra_text(unknown)), None)
 

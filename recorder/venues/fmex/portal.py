@@ -14,6 +14,8 @@ from recorder.venues.fmex.commands import TOPICS_PER_COMMAND_MAX, ping, subscrib
 #: `status` of a refused subscription.
 INVALID_TOPIC = 41002
 
+PING = "ping-"
+
 
 class FMexSession:
     """Implements `recorder.venues.base.PushSession`."""
@@ -36,14 +38,16 @@ class FMexSession:
             case Hello():
                 return self._ask(self._missing(self.topics), TOPICS_PER_COMMAND_MAX)
             case Acknowledged(topics):
-                self.acknowledged.update(topic for topic in topics if topic in self.topics)
+                for topic in set(topics).intersection(self.topics):
+                    self.acknowledged.add(topic)
+                    self.refused.pop(topic, None)
                 return []
             case RefusedCommand():
                 return self._refuse(control)
 
     def heartbeat(self, now_ms: int) -> bytes:
         """The ping."""
-        return ping(now_ms, f"ping-{next(self._ids)}")
+        return ping(now_ms, f"{PING}{next(self._ids)}")
 
     def _missing(self, topics: Iterable[str]) -> list[str]:
         return [topic for topic in topics if topic not in self.acknowledged and topic not in self.refused]
@@ -57,8 +61,8 @@ class FMexSession:
         return commands
 
     def _refuse(self, refusal: RefusedCommand) -> list[bytes]:
-        asked = self._asked.pop(refusal.command_id or "", ()) or tuple(self._missing(self.topics))
         words = refusal.message.replace(",", " ").split()
+        asked = self._asked.pop(self._refused_command(refusal.command_id or "", words), ())
         named = [topic for topic in asked if topic in words]
         culprits = asked if len(asked) == 1 else named
         for topic in culprits:
@@ -66,3 +70,12 @@ class FMexSession:
                 self.refused[topic] = f"{refusal.code} {refusal.message}"
         each = TOPICS_PER_COMMAND_MAX if culprits else 1
         return self._ask(self._missing(asked), each)
+
+    def _refused_command(self, command_id: str, words: list[str]) -> str:
+        # Of a refusal without a known id: the command it names a topic of, or else the one that waits longest. One
+        # refusal is never taken for several, so the commands that follow from refusals come to an end.
+        if command_id in self._asked or command_id.startswith(PING):
+            return command_id
+        waiting = [asked for asked, topics in self._asked.items() if self._missing(topics)]
+        named = [asked for asked in waiting if not set(words).isdisjoint(self._asked[asked])]
+        return next(iter(named or waiting), "")

@@ -145,7 +145,7 @@ def read_accounts(answer: bytes) -> tuple[AccountUpdate, ...]:
     for currency in balances:
         values.refuse_nul("currency", currency)
     return tuple(
-        AccountUpdate(None, currency, *map(values.digits, amounts), updated_at=None, extra=None)
+        AccountUpdate(None, currency, *(values.digits(raw) for raw in amounts), updated_at=None, extra=None)
         for currency, amounts in balances.items()
     )
 

@@ -28,16 +28,16 @@ def digits(raw: Raw) -> Digits | None:
         Undecodable: it is no number, or one that no market has.
     """
     text = str(raw, "utf-8")
-    # msgspec has checked the grammar: of JSON's values only a number ends in a digit. The rest guards the databases.
-    if text[-1:].isdigit():
-        if len(text) > DIGITS_MAX:
-            raise Undecodable(f"{text[:40]} is out of range")
-        if ("e" in text or "E" in text) and abs(int(text.lower().partition("e")[2])) > EXPONENT_MAX:
-            raise Undecodable(f"{text[:40]} is out of range")
-        return text
-    if text in {"", "null"}:
+    # msgspec has checked the grammar, so a first digit or minus says "number"; the rest guards the databases.
+    if 0 < len(text) <= DIGITS_MAX and text[0] in "-0123456789":
+        if "e" not in text and "E" not in text:
+            return text
+        if abs(int(text.lower().partition("e")[2])) <= EXPONENT_MAX:
+            return text
+    elif text in {"", "null"}:
         return None
-    raise Undecodable(f"{text[:40]} is not a number")
+    wrong = "out of range" if text[0] in "-0123456789" else "not a number"
+    raise Undecodable(f"{text[:40]} is {wrong}")
 
 
 def check_values(struct: msgspec.Struct, prefix: str = "") -> None:

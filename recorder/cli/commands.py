@@ -1,0 +1,48 @@
+"""The tree of commands. Each lives in a module of its own, loaded when it is called: `recorder --help` is quick."""
+
+from importlib import import_module
+
+import click
+
+import recorder as package
+
+#: Command → where it lives, and its line in the help.
+COMMANDS = {
+    "demo": ("demo", "Watch it work: a simulated exchange, a recording, and a look at the result."),
+    "run": ("run", "Record, until it is told to stop."),
+    "status": ("look", "The record at a glance: sessions, coverage, what could not be decoded."),
+    "orders": ("look", "The latest state of each order; --history for every update."),
+    "fills": ("look", "Trade history: every step in which an order filled further."),
+    "positions": ("look", "The latest state of each position."),
+    "balances": ("look", "The latest balance of each currency."),
+    "gaps": ("look", "The stretches in which pushes may have been missed."),
+    "db": ("db", "The database's schema: upgrade, downgrade, current, check."),
+    "simulate": ("simulate", "An exchange to try things on, for this recorder or for your own programs."),
+}
+
+
+class _Lazy(click.Group):
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        module = import_module(f"recorder.cli.{COMMANDS[cmd_name][0]}")
+        command: click.Command = getattr(module, cmd_name)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items()])
+
+
+@click.command(cls=_Lazy, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package.__version__, prog_name="recorder")
+def recorder() -> None:
+    """Keeps your own record of what an exchange pushed about your account, in SQL.
+
+    \b
+    Begin with:   recorder demo
+    Then:         recorder run --config recorder.toml
+    """

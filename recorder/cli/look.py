@@ -1,0 +1,203 @@
+"""The commands that look at a record."""
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.markup import escape
+
+from recorder import open as open_record
+from recorder.cli import options
+from recorder.cli.output import Column, json_line, number, show, stdout_console, time_ms, word
+from recorder.clock import NS_PER_S, utc_text
+from recorder.read.record import Filter, Record
+from recorder.read.records import AccountStatus, Run, Status
+
+ORDER_COLUMNS = [
+    time_ms("ts", "time (UTC)"),
+    word("account"),
+    number("order_id"),
+    word("symbol"),
+    word("direction"),
+    word("order_type", "type"),
+    word("status"),
+    number("quantity"),
+    number("price"),
+    number("unfilled_quantity"),
+    number("fill_price"),
+    number("fee"),
+]
+FILL_COLUMNS = [
+    time_ms("ts", "time (UTC)"),
+    word("account"),
+    number("order_id"),
+    word("symbol"),
+    word("direction"),
+    number("quantity"),
+    Column("price", lambda fill: ("~" if fill.price_is_estimate else "") + number("price").text(fill), right=True),
+    number("fee"),
+    word("fee_currency", "currency"),
+    word("origin"),
+]
+POSITION_COLUMNS = [
+    time_ms("ts", "time (UTC)"),
+    word("account"),
+    word("symbol"),
+    word("direction"),
+    number("quantity"),
+    number("entry_price"),
+    number("leverage"),
+    number("margin"),
+    number("realized_pnl"),
+    number("liquidation_price"),
+]
+BALANCE_COLUMNS = [
+    time_ms("ts", "time (UTC)"),
+    word("account"),
+    word("currency"),
+    number("available"),
+    number("frozen"),
+    number("position_margin"),
+]
+GAP_COLUMNS = [
+    Column("begins (UTC)", lambda gap: utc_text(gap.begins_ns) or "before the record"),
+    Column("ends (UTC)", lambda gap: utc_text(gap.ends_ns) or "lasts"),
+    word("account"),
+    Column("topic", lambda gap: gap.topic or "all"),
+    word("reason"),
+    word("state"),
+    word("detail"),
+]
+
+
+def _command(
+    name: str,
+    example: str,
+    help_text: str,
+    columns: list[Column],
+    nothing: str,
+    read: Callable[[Record, Filter], Iterable[Any]],
+) -> click.Command:
+    """A command that shows what one read of the record gives."""
+
+    @options.database
+    @options.filters
+    @options.output_format
+    def command(database: str | None, config: Path | None, form: str, **filters: Any) -> None:
+        with open_record(options.database_url(database, config)) as record:
+            show(read(record, options.filter_of(filters)), columns, form, nothing)
+
+    return click.command(name, help=f"{help_text}\n\n\b\nExample:  {example}")(command)
+
+
+fills = _command(
+    "fills",
+    "recorder fills --symbol btcusd_p --since 2020-02-01 --format csv > fills.csv",
+    "Trade history: every step in which an order filled further, derived from its successive updates. Quantity and fee are "
+    "exact; the price of an order's first step is certain, a later one (~) is an estimate from two averages.",
+    FILL_COLUMNS,
+    "No fills here yet.",
+    Record.fills,
+)
+positions = _command(
+    "positions",
+    "recorder positions --until 2020-02-04T12:00:00Z",
+    "The latest state of each position.",
+    POSITION_COLUMNS,
+    "No positions here yet.",
+    Record.positions,
+)
+balances = _command(
+    "balances",
+    "recorder balances --account main --format json",
+    "The latest balance of each currency.",
+    BALANCE_COLUMNS,
+    "No balances here yet.",
+    Record.balances,
+)
+gaps = _command(
+    "gaps",
+    "recorder gaps --since 24h",
+    "The stretches in which pushes may have been missed, and why. A record begins with one: what was before it.",
+    GAP_COLUMNS,
+    "No gaps here.",
+    Record.gaps,
+)
+
+
+@click.command(
+    help="The latest state of each order; with --history every update of each.\n\n"
+    "\b\nExample:  recorder orders --symbol btcusd_p --since 7d"
+)
+@options.database
+@options.filters
+@options.output_format
+@click.option("--history", is_flag=True, help="Every update, in the order of receipt.")
+def orders(database: str | None, config: Path | None, form: str, history: bool, **filters: Any) -> None:
+    """The latest state of each order, or all of them."""
+    with open_record(options.database_url(database, config)) as record:
+        read = record.order_history if history else record.orders
+        show(read(options.filter_of(filters)), ORDER_COLUMNS, form, "No orders here yet.")
+
+
+@click.command(
+    help="The record at a glance: the last run, each account's session and coverage, and what could not be decoded.\n\n"
+    "\b\nExample:  recorder status --format json"
+)
+@options.database
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(("table", "json")),
+    default="table",
+    show_default=True,
+    help="As text, or as one JSON object.",
+)
+def status(database: str | None, config: Path | None, form: str) -> None:
+    """The record at a glance."""
+    with open_record(options.database_url(database, config)) as record:
+        told = record.status()
+    if form == "json":
+        click.echo(json_line(told))
+    else:
+        show_status(told)
+
+
+def show_status(told: Status) -> None:
+    """Print a status for people."""
+    console = stdout_console()
+    console.print(f"{escape(told.database)}: {told.frames:,} frames, {told.size_bytes / 2**20:,.1f} MiB")
+    console.print(f"last run: {_run_words(told.last_run)}")
+    for account in told.accounts:
+        console.print(f"\n[bold]{escape(account.account)}[/bold] ({escape(account.venue)})")
+        for line in _account_lines(account):
+            console.print(f"  {escape(line)}")
+
+
+def _run_words(run: Run | None) -> str:
+    if run is None:
+        return "none yet"
+    began = f"began {utc_text(run.started_ns)} UTC on {run.host}"
+    if run.ended_ns is None:
+        return f"{began}, and has not ended (process {run.pid})"
+    return f"{began}, ended {utc_text(run.ended_ns)} UTC: {run.end_reason}"
+
+
+def _account_lines(account: AccountStatus) -> list[str]:
+    coverage = account.coverage
+    lines = [
+        f"sessions     {account.sessions}, the latest: {account.session}",
+        f"last frame   {utc_text(account.last_frame_ns) or 'none yet'}",
+    ]
+    if coverage.begins_ns is None or coverage.until_ns is None:
+        lines.append("coverage     none yet: no session has had all its topics acknowledged")
+    else:
+        whole_ns = coverage.until_ns - coverage.begins_ns
+        share = f"{100 * coverage.covered_ns / whole_ns:.3f} %" if whole_ns else "all"
+        lines.append(
+            f"coverage     {share} of {whole_ns / NS_PER_S:,.1f} s since {utc_text(coverage.begins_ns)}, gaps since: {coverage.gaps}"
+            + (" (one is going on)" if coverage.in_gap else "")
+        )
+    lines.append(f"undecoded    {account.undecoded}" + (" (kept verbatim in frames)" if account.undecoded else ""))
+    return lines

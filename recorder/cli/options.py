@@ -1,0 +1,95 @@
+"""Options that several commands share, and how their values are read."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from recorder.cli.output import FORMATS
+from recorder.clock import duration_s, instant_ns
+from recorder.config import DEFAULT_DATABASE, DEFAULT_FILE, database_of
+from recorder.read.record import Filter
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class Duration(click.ParamType[float]):
+    """`30s`, `5m`, `1h30m`: seconds."""
+
+    name = "duration"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Seconds."""
+        try:
+            return value if isinstance(value, float) else duration_s(value)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
+class Instant(click.ParamType[int]):
+    """An ISO date or time in UTC, or how long ago: nanoseconds since 1970."""
+
+    name = "time"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Nanoseconds since 1970."""
+        try:
+            return value if isinstance(value, int) else instant_ns(value, time.time_ns())
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
+def database(command: F) -> F:
+    """`--database` and `--config`: which record."""
+    command = click.option(
+        "--config",
+        type=click.Path(path_type=Path),
+        help=f"The configuration file.  [default: {DEFAULT_FILE}, if it is there]",
+    )(command)
+    return click.option(
+        "--database", metavar="URL", help=f"The record, such as {DEFAULT_DATABASE}; before what the configuration says."
+    )(command)
+
+
+def filters(command: F) -> F:
+    """`--account`, `--symbol`, `--since`, `--until`: what of the record."""
+    for option in (
+        click.option("--until", type=Instant(), help="Only what was received before; as --since."),
+        click.option(
+            "--since",
+            type=Instant(),
+            help="Only what was received since: 2020-02-04, 2020-02-04T07:40:53Z, or 2h (ago).",
+        ),
+        click.option("--symbol", help="Only this contract, such as btcusd_p."),
+        click.option("--account", help="Only this account, by its name in the configuration."),
+    ):
+        command = option(command)
+    return command
+
+
+def output_format(command: F) -> F:
+    """`--format`."""
+    return click.option(
+        "--format",
+        "form",
+        type=click.Choice(FORMATS),
+        default=FORMATS[0],
+        show_default=True,
+        help="A table for people, csv for sheets, json for programs: an object a line, decimals as strings.",
+    )(command)
+
+
+def database_url(database: str | None, config: Path | None) -> str:
+    """The record that the options name."""
+    if database is not None:
+        return database
+    if config is not None or DEFAULT_FILE.exists():
+        return database_of(config or DEFAULT_FILE)
+    return DEFAULT_DATABASE
+
+
+def filter_of(options: dict[str, Any]) -> Filter:
+    """The filter that the options make; takes them out."""
+    return Filter(options.pop("account"), options.pop("symbol"), options.pop("since"), options.pop("until"))

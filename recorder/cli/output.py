@@ -1,0 +1,125 @@
+"""Rows to a table for people, csv for sheets, or json for programs."""
+
+import csv
+import json
+import sys
+from collections.abc import Callable, Iterable
+from decimal import Decimal
+from typing import Any, NamedTuple, TextIO
+
+from rich.console import Console
+from rich.table import Table
+
+from recorder.clock import NS_PER_MS, utc_text
+
+FORMATS = ("table", "csv", "json")
+
+#: Beyond so many rows a table is no help any more: it shows the last ones, and says so.
+TABLE_ROWS_MAX = 200
+#: Columns of a table that nobody looks at while it is not a terminal.
+WIDE = 240
+
+
+class Column(NamedTuple):
+    """A column of a table for people."""
+
+    title: str
+    #: The text of a row's cell.
+    text: Callable[[Any], str]
+    right: bool = False
+
+
+def number(field: str) -> Column:
+    """A column of plain numbers: the exact digits, without an exponent."""
+    return Column(field.replace("_", " "), lambda row: plain(getattr(row, field)), right=True)
+
+
+def word(field: str, title: str | None = None) -> Column:
+    """A column of text."""
+    return Column(title or field.replace("_", " "), lambda row: _text(getattr(row, field)))
+
+
+def time_ns(field: str, title: str) -> Column:
+    """A column of instants in nanoseconds."""
+    return Column(title, lambda row: utc_text(getattr(row, field)))
+
+
+def time_ms(field: str, title: str) -> Column:
+    """A column of instants in milliseconds."""
+    return Column(title, lambda row: utc_text(None if getattr(row, field) is None else getattr(row, field) * NS_PER_MS))
+
+
+def plain(value: Decimal | int | None) -> str:
+    """A number's digits without an exponent and without zeros that say nothing."""
+    if not isinstance(value, Decimal):
+        return _text(value)
+    text = f"{value:f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def show(rows: Iterable[Any], columns: list[Column], form: str, nothing: str) -> None:
+    """Write rows to standard output.
+
+    Args:
+        rows: named tuples of one kind.
+        columns: of the table for people; csv and json have every field.
+        form: one of `FORMATS`.
+        nothing: what a table says where there is no row.
+    """
+    if form == "json":
+        for row in rows:
+            sys.stdout.write(json_line(row) + "\n")
+    elif form == "csv":
+        _csv(rows, sys.stdout)
+    else:
+        _table(list(rows), columns, nothing)
+
+
+def json_line(row: Any) -> str:
+    """One object: decimals as strings, exact."""
+    return json.dumps(_jsonable(row), ensure_ascii=False)
+
+
+def _jsonable(value: Any) -> Any:
+    if isinstance(value, Decimal):
+        return str(value)
+    if hasattr(value, "_asdict"):
+        return {name: _jsonable(field) for name, field in value._asdict().items()}
+    if isinstance(value, tuple):
+        return [_jsonable(item) for item in value]
+    return value
+
+
+def _csv(rows: Iterable[Any], to: TextIO) -> None:
+    writer = csv.writer(to, lineterminator="\n")
+    for number_of, row in enumerate(rows):
+        if number_of == 0:
+            writer.writerow(row._fields)
+        writer.writerow(row)
+
+
+def _table(rows: list[Any], columns: list[Column], nothing: str) -> None:
+    console = stdout_console()
+    if not rows:
+        console.print(nothing)
+        return
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for column in columns:
+        table.add_column(column.title, justify="right" if column.right else "left", no_wrap=True)
+    for row in rows[-TABLE_ROWS_MAX:]:
+        # rich reads [brackets] as markup; a cell is text.
+        table.add_row(*[column.text(row).replace("[", "\\[") for column in columns])
+    console.print(table)
+    if len(rows) > TABLE_ROWS_MAX:
+        console.print(
+            f"The last {TABLE_ROWS_MAX} of {len(rows):,} rows; narrow it with --since, or take --format csv for all."
+        )
+
+
+def stdout_console() -> Console:
+    """A console that breaks no row when it is not a terminal."""
+    return Console(highlight=False) if sys.stdout.isatty() else Console(highlight=False, width=WIDE)
+
+
+def _text(value: Any) -> str:
+    return "" if value is None else str(value)

@@ -1,0 +1,105 @@
+"""`recorder run`."""
+
+import logging
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import click
+
+from recorder import config as configuration
+from recorder.cli import options
+from recorder.cli.progress import Progress, progress
+from recorder.cli.stopping import Signals
+from recorder.live.recording import Recording
+from recorder.live.watermark import AckFile, Watermark
+
+log = logging.getLogger("recorder.run")
+
+#: How often a run looks whether it has been idle for long enough, seconds.
+IDLE_CHECK_S = 0.1
+
+
+class Until(NamedTuple):
+    """When a run ends by itself; None for never."""
+
+    for_s: float | None = None
+    idle_s: float | None = None
+
+
+@click.command(
+    help="Record what the exchange pushes, until SIGTERM or SIGINT, for a time, or until no push came for a while. "
+    "However it ends, everything received is durable first.\n\n"
+    "\b\nExample:  recorder run --config recorder.toml\n"
+    "From cron:  recorder run --stop-when-idle 10m\n\n"
+    f"\b\nA configuration:\n\n{configuration.EXAMPLE}"
+)
+@options.database
+@click.option("--for", "for_s", type=options.Duration(), help="Stop after so long: 30s, 5m, 1h30m.")
+@click.option("--stop-when-idle", "idle_s", type=options.Duration(), help="Stop when no push came for so long.")
+@click.option(
+    "--ack-file",
+    type=click.Path(path_type=Path),
+    help="After each commit, tell in this JSON file which frame of each account is the last known durable.",
+)
+def run(
+    database: str | None, config: Path | None, for_s: float | None, idle_s: float | None, ack_file: Path | None
+) -> None:
+    """Record."""
+    signals = Signals()
+    told = configuration.load(config or configuration.DEFAULT_FILE)
+    on_durable = _acknowledge(AckFile(ack_file, {a.account_id: a.name for a in told.accounts})) if ack_file else _ignore
+    with progress() as shown:
+        recording = Recording(database or told.database, told.accounts, told.limits, on_durable=on_durable)
+        with recording:
+            log.info("recording %s into %s", ", ".join(a.name for a in told.accounts), database or told.database)
+            record_until(recording, Until(for_s, idle_s), signals, shown)
+        state = recording.state()
+        log.info("stopped (%s): %s frames, all durable", recording.end_reason, f"{state.frames_durable:,}")
+
+
+def record_until(recording: Recording, until: Until, signals: Signals, shown: Progress) -> None:
+    """Let a recording go on until a signal, a thread's own end, or what `until` says; set its `end_reason`."""
+    signals.wakes(recording.wake)
+    began_s = shown_s = time.monotonic()
+    while True:
+        now_s = time.monotonic()
+        next_s = [shown_s + shown.every_s - now_s]
+        if until.for_s is not None:
+            next_s.append(began_s + until.for_s - now_s)
+        if until.idle_s is not None:
+            next_s.append(max(until.idle_s - recording.idle_s(), IDLE_CHECK_S))
+        if signals.received is not None or recording.wait(min(next_s)):
+            recording.end_reason = signals.received or "ended by itself"
+            return
+        now_s = time.monotonic()
+        if until.for_s is not None and now_s - began_s >= until.for_s:
+            recording.end_reason = "time is over"
+            return
+        if until.idle_s is not None and recording.idle_s() >= until.idle_s:
+            recording.end_reason = "idle"
+            return
+        if now_s - shown_s >= shown.every_s:
+            shown_s = now_s
+            shown.show(recording.state())
+
+
+def _acknowledge(file: AckFile) -> Callable[[Watermark], None]:
+    told_error = False
+
+    def tell(watermark: Watermark) -> None:
+        nonlocal told_error
+        try:
+            file.write(watermark)
+        except OSError as error:
+            # The file is then behind what is durable, which harms nobody: recording goes on.
+            if not told_error:
+                log.error("the ack file cannot be written: %s; recording goes on", error.strerror)
+            told_error = True
+
+    return tell
+
+
+def _ignore(_watermark: Watermark) -> None:
+    pass

@@ -1,0 +1,174 @@
+"""The configuration file: what to record, where to, as whom. Secrets are named in it, never written in it."""
+
+import os
+import re
+from dataclasses import fields
+from pathlib import Path
+from typing import Any, NamedTuple
+from urllib.parse import urlsplit
+
+import msgspec
+
+from recorder.errors import ConfigurationError
+from recorder.live.settings import Account, Limits
+from recorder.store.engine import parse_url
+from recorder.venues import venue_named
+from recorder.venues.base import Credentials
+
+#: The configuration that is read where none is named.
+DEFAULT_FILE = Path("recorder.toml")
+#: The database where no configuration names one.
+DEFAULT_DATABASE = "sqlite:///recorder.db"
+
+EXAMPLE = """\
+[database]
+url = "sqlite:///recorder.db"
+
+[accounts.main]
+venue = "fmex"
+url = "https://api.fmex.com"
+key = "env:FMEX_KEY"          # or file:/run/credentials/fmex_key
+secret = "env:FMEX_SECRET"
+symbols = ["btcusd_p"]
+"""
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+_SYMBOL = re.compile(r"[a-z0-9][a-z0-9_-]{0,39}")
+
+
+class Config(NamedTuple):
+    """What a configuration says, checked."""
+
+    database: str
+    accounts: tuple[Account, ...]
+    limits: Limits
+
+
+class _Database(msgspec.Struct, forbid_unknown_fields=True):
+    url: str = DEFAULT_DATABASE
+
+
+class _Account(msgspec.Struct, forbid_unknown_fields=True):
+    venue: str
+    key: str
+    secret: str
+    symbols: list[str]
+    url: str | None = None
+
+
+class _File(msgspec.Struct, forbid_unknown_fields=True):
+    accounts: dict[str, _Account] = {}
+    database: _Database = msgspec.field(default_factory=_Database)
+    limits: dict[str, int | float] = {}
+
+
+def load(path: Path) -> Config:
+    """Read a configuration and everything it names.
+
+    Raises:
+        ConfigurationError: with the place, and what to write there.
+    """
+    file = _read(path)
+    if not file.accounts:
+        raise ConfigurationError(f"{path} names no account to record; add a table such as:\n\n{EXAMPLE}")
+    accounts = tuple(_account(path, name, told) for name, told in file.accounts.items())
+    return Config(_beside(path, file.database.url), accounts, _limits(path, file.limits))
+
+
+def database_of(path: Path) -> str:
+    """The database that a configuration names, without looking at the rest: reading needs no secrets."""
+    return _beside(path, _read(path).database.url)
+
+
+def _read(path: Path) -> _File:
+    try:
+        text = path.read_bytes()
+    except FileNotFoundError:
+        raise ConfigurationError(f"There is no configuration {path}; make one such as:\n\n{EXAMPLE}") from None
+    except OSError as error:
+        raise ConfigurationError(f"The configuration {path} cannot be read: {error.strerror}.") from None
+    try:
+        return msgspec.toml.decode(text, type=_File)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        place = str(error).replace("`$.", "`").replace("Object", "It")
+        raise ConfigurationError(f"The configuration {path} is not right: {place}.") from None
+
+
+def _account(path: Path, name: str, told: _Account) -> Account:
+    where = f"[accounts.{name}] in {path}"
+    if not _NAME.fullmatch(name):
+        raise ConfigurationError(f"{path}: an account's name is of letters, digits, '_', '-' and '.', not {name!r}.")
+    venue = venue_named(told.venue)
+    symbols = tuple(dict.fromkeys(symbol.lower() for symbol in told.symbols))
+    wrong = [symbol for symbol in symbols if not _SYMBOL.fullmatch(symbol)]
+    if wrong or not symbols:
+        raise ConfigurationError(
+            f'{where}: symbols must be a list such as ["btcusd_p"]' + f", not {wrong}." * bool(wrong)
+        )
+    key = _secret(f"{where}: key", told.key)
+    return Account(
+        name=name,
+        venue=venue,
+        url=_exchange_url(where, told.url or venue.default_url),
+        credentials=Credentials(key, _secret(f"{where}: secret", told.secret)),
+        symbols=symbols,
+    )
+
+
+def _secret(where: str, named: str) -> str:
+    """The secret that a configuration names by `env:` or `file:`. Neither name nor value is repeated when it is a secret."""
+    kind, _, name = named.partition(":")
+    if kind == "env" and name:
+        value = os.environ.get(name, "")
+        if not value.strip():
+            raise ConfigurationError(
+                f"{where} is in the environment variable {name}, which is not set: export it first."
+            )
+    elif kind == "file" and name:
+        try:
+            value = Path(name).read_text()
+        except (OSError, UnicodeDecodeError) as error:
+            cause = error.strerror if isinstance(error, OSError) else "it is no text"
+            raise ConfigurationError(f"{where} is in the file {name}, which cannot be read: {cause}.") from None
+        if not value.strip():
+            raise ConfigurationError(f"{where} is in the file {name}, which is empty.")
+    else:
+        raise ConfigurationError(
+            f'{where} must say where the secret is, "env:NAME" or "file:/path"; a secret written out there is refused.'
+        )
+    return value.strip()
+
+
+def _exchange_url(where: str, url: str) -> str:
+    try:
+        parts = urlsplit(url)
+        right = (
+            parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.path in {"", "/"} and parts.port != 0
+        )
+    except ValueError:
+        right = False
+    if not right or parts.query or parts.fragment or "@" in parts.netloc:
+        raise ConfigurationError(
+            f"{where}: url must be the exchange's own address and nothing more, such as https://api.fmex.com."
+        )
+    return f"{parts.scheme}://{parts.netloc}"
+
+
+def _beside(path: Path, url: str) -> str:
+    """A relative database file lies beside the configuration that names it, wherever the command is typed."""
+    parsed = parse_url(url)
+    file = path.absolute().parent / str(parsed.database)
+    return parsed.set(database=str(file)).render_as_string(hide_password=False)
+
+
+def _limits(path: Path, told: dict[str, Any]) -> Limits:
+    known = {field.name: field.type for field in fields(Limits)}
+    for name, value in told.items():
+        if name not in known:
+            raise ConfigurationError(f"{path}: [limits] knows no {name!r}; it knows: {', '.join(known)}.")
+        if known[name] is int and not isinstance(value, int):
+            raise ConfigurationError(f"{path}: [limits] {name} must be a whole number.")
+    try:
+        return Limits(**told)
+    except ValueError as error:
+        raise ConfigurationError(f"{path}: [limits] {error}.") from None

@@ -1,0 +1,84 @@
+"""Fills from successive updates of an order. Pure."""
+
+from collections.abc import Iterable, Iterator
+from decimal import Context, Decimal
+from typing import NamedTuple
+
+from recorder.read.records import Fill, Order
+
+DERIVED = "derived"
+
+_EXACT = Context(prec=60)
+#: An estimated price is given to so many digits.
+_ESTIMATE = Context(prec=12)
+_ZERO = Decimal(0)
+
+
+class _Seen(NamedTuple):
+    """How far an order had filled."""
+
+    filled: Decimal
+    average: Decimal | None
+    fee: Decimal
+
+
+_NOTHING = _Seen(_ZERO, None, _ZERO)
+
+
+def fills(updates: Iterable[Order]) -> Iterator[Fill]:
+    """The fills that order updates tell of.
+
+    Quantity and fee of a step are differences, and exact: their sums are what the order's last update says. The price of
+    an order's first step is its average so far, and certain. The price of a later step is what moves one average to the
+    next *if the average is arithmetic*, which the exchange does not document: it is marked as an estimate.
+
+    An update that tells of less than an earlier one is old news (a snapshot that came late) and no step. A fee that
+    changes without a fill is a step of quantity zero.
+
+    Args:
+        updates: in the order of receipt, of any accounts; all of an order's, or sums do not hold. One small tuple is
+            held in memory for each order that filled.
+    """
+    seen: dict[tuple[str, int], _Seen] = {}
+    for update in updates:
+        if update.quantity is None or update.unfilled_quantity is None:
+            continue
+        key = update.account, update.order_id
+        before = seen.get(key, _NOTHING)
+        filled = _EXACT.subtract(update.quantity, update.unfilled_quantity)
+        fee = before.fee if update.fee is None else update.fee
+        if filled > before.filled or (filled == before.filled > 0 and fee != before.fee):
+            seen[key] = _Seen(filled, update.fill_price, fee)
+            yield _step(update, before, filled, fee)
+
+
+def _step(update: Order, before: _Seen, filled: Decimal, fee: Decimal) -> Fill:
+    quantity = _EXACT.subtract(filled, before.filled)
+    first = before.filled == 0
+    return Fill(
+        update.account,
+        update.received_ns,
+        update.ts,
+        update.order_id,
+        update.symbol,
+        update.direction,
+        update.order_type,
+        quantity,
+        update.fill_price if first else _price_between(before, filled, update.fill_price),
+        None if update.fee is None else _EXACT.subtract(fee, before.fee),
+        update.margin_currency,
+        not first,
+        DERIVED,
+        update.session_id,
+        update.seq,
+        update.item,
+    )
+
+
+def _price_between(before: _Seen, filled: Decimal, average: Decimal | None) -> Decimal | None:
+    """The price that moves the one arithmetic average to the other."""
+    quantity = _EXACT.subtract(filled, before.filled)
+    if average is None or before.average is None or quantity == 0:
+        return None
+    moved = _EXACT.subtract(_EXACT.multiply(filled, average), _EXACT.multiply(before.filled, before.average))
+    return _ESTIMATE.divide(moved, quantity)

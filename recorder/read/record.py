@@ -1,0 +1,194 @@
+"""A record, opened for reading."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import TracebackType
+from typing import Any, NamedTuple, Self, TypeVar
+
+from sqlalchemy import ColumnElement, Connection, Select, Table, func, literal_column, select
+
+from recorder.model import UNDECODED
+from recorder.read import fills as derive
+from recorder.read.coverage import coverage
+from recorder.read.records import AccountStatus, Balance, Fill, Gap, Order, Position, Run, Status
+from recorder.store import migrate
+from recorder.store.engine import database_path, explained, open_engine
+from recorder.store.schema import (
+    account_updates,
+    accounts,
+    batches,
+    frames,
+    gaps,
+    order_updates,
+    position_updates,
+    runs,
+    sessions,
+)
+
+T = TypeVar("T", bound=tuple[Any, ...])
+
+#: Rows are fetched so many at a time: memory does not grow with the record.
+ROWS_PER_FETCH = 1_000
+
+
+class Filter(NamedTuple):
+    """What of a record is wanted. None wants all."""
+
+    account: str | None = None
+    symbol: str | None = None
+    #: Received at or after, and before, nanoseconds since 1970.
+    since_ns: int | None = None
+    until_ns: int | None = None
+
+
+ALL = Filter()
+
+
+class Record:
+    """A record. Each read sees one consistent state of the database, also while a recorder writes to it.
+
+    Args:
+        url: of the database.
+
+    Raises:
+        DatabaseError: there is none, or it is not at this program's schema.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._engine = open_engine(url, read_only=True)
+        with explained(url):
+            migrate.require_current(self._engine)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the database."""
+        self._engine.dispose()
+
+    def orders(self, wanted: Filter = ALL) -> Iterator[Order]:
+        """The latest state of each order, oldest change first."""
+        return self._latest(Order, order_updates, wanted, order_updates.c.order_id)
+
+    def order_history(self, wanted: Filter = ALL) -> Iterator[Order]:
+        """Every update of every order, in the order of receipt."""
+        yield from self._rows(Order, _history(Order, order_updates, wanted))
+
+    def fills(self, wanted: Filter = ALL) -> Iterator[Fill]:
+        """Every step in which an order filled further, derived from its updates, in the order of receipt."""
+        # The steps within the wanted time are differences to what was before it.
+        before = wanted._replace(since_ns=None)
+        since_ns = wanted.since_ns or 0
+        for fill in derive.fills(self.order_history(before)):
+            if fill.received_ns >= since_ns:
+                yield fill
+
+    def positions(self, wanted: Filter = ALL) -> Iterator[Position]:
+        """The latest state of each position."""
+        return self._latest(Position, position_updates, wanted, position_updates.c.symbol)
+
+    def balances(self, wanted: Filter = ALL) -> Iterator[Balance]:
+        """The latest balance of each currency."""
+        return self._latest(Balance, account_updates, wanted._replace(symbol=None), account_updates.c.currency)
+
+    def gaps(self, wanted: Filter = ALL) -> Iterator[Gap]:
+        """The stretches in which pushes may have been missed, oldest first."""
+        query = select(*_columns(Gap, gaps)).join(accounts, accounts.c.account_id == gaps.c.account_id)
+        if wanted.account is not None:
+            query = query.where(accounts.c.name == wanted.account)
+        if wanted.symbol is not None:
+            query = query.where(
+                gaps.c.topic.is_(None) | gaps.c.topic.endswith(f".{wanted.symbol.lower()}", autoescape=True)
+            )
+        if wanted.since_ns is not None:
+            query = query.where(gaps.c.ends_ns.is_(None) | (gaps.c.ends_ns >= wanted.since_ns))
+        if wanted.until_ns is not None:
+            query = query.where(gaps.c.begins_ns.is_(None) | (gaps.c.begins_ns < wanted.until_ns))
+        began = func.coalesce(gaps.c.begins_ns, 0)
+        yield from self._rows(Gap, query.order_by(began, gaps.c.gap_id))
+
+    def status(self) -> Status:
+        """The record at a glance."""
+        with self._reading() as connection:
+            run = connection.execute(select(*_columns(Run, runs)).order_by(runs.c.run_id.desc()).limit(1)).first()
+            found = connection.execute(select(accounts).order_by(accounts.c.name)).all()
+            told = tuple(self._account_status(connection, row.account_id, row.name, row.venue) for row in found)
+            written = connection.scalar(select(func.coalesce(func.sum(batches.c.frames), 0))) or 0
+        path = database_path(self._url)
+        files = [path, path.with_name(path.name + "-wal")]
+        size_bytes = sum(file.stat().st_size for file in files if file.exists())
+        return Status(str(path), size_bytes, written, None if run is None else Run(*run), told)
+
+    def _account_status(self, connection: Connection, account_id: int, name: str, venue: str) -> AccountStatus:
+        mine = sessions.c.account_id == account_id
+        count = connection.scalar(select(func.count()).select_from(sessions).where(mine)) or 0
+        latest = connection.execute(
+            select(sessions).where(mine).order_by(sessions.c.session_id.desc()).limit(1)
+        ).first()
+        last_ns, state = None, "none yet"
+        if latest is not None:
+            this = frames.c.account_id == account_id, frames.c.session_id == latest.session_id
+            last = select(frames.c.received_ns).where(*this).order_by(frames.c.seq.desc()).limit(1)
+            last_ns = connection.scalar(last) or latest.opened_ns
+            state = latest.end_reason or "connected"
+        # Written out, not bound: only then is the planner sure that the partial index holds all of them.
+        bad = frames.c.account_id == account_id, frames.c.status == literal_column(f"'{UNDECODED}'")
+        undecoded = connection.scalar(select(func.count()).select_from(frames).where(*bad)) or 0
+        own_gaps = [Gap(*row) for row in connection.execute(_gaps_of(account_id))]
+        return AccountStatus(name, venue, count, state, last_ns, undecoded, coverage(name, own_gaps, last_ns))
+
+    def _latest(self, record: type[T], table: Table, wanted: Filter, thing: ColumnElement[Any]) -> Iterator[T]:
+        newest_first = [column.desc() for column in _receipt(table)]
+        age = func.row_number().over(partition_by=(table.c.account_id, thing), order_by=newest_first).label("age")
+        aged = _wanted(select(*_columns(record, table), age), table, wanted).subquery()
+        query = select(*[aged.c[name] for name in record._fields]).where(aged.c.age == 1)  # type: ignore[attr-defined]
+        yield from self._rows(record, query.order_by(aged.c.received_ns, aged.c.session_id, aged.c.seq, aged.c.item))
+
+    def _rows(self, record: type[T], query: Select[Any]) -> Iterator[T]:
+        with self._reading() as connection:
+            streamed = connection.execution_options(yield_per=ROWS_PER_FETCH)
+            for row in streamed.execute(query):
+                yield record(*row)
+
+    @contextmanager
+    def _reading(self) -> Iterator[Connection]:
+        with explained(self._url), self._engine.connect() as connection:
+            yield connection
+
+
+def _receipt(table: Table) -> tuple[ColumnElement[Any], ...]:
+    return table.c.received_ns, table.c.session_id, table.c.seq, table.c.item
+
+
+def _columns(record: type[T], table: Table) -> list[ColumnElement[Any]]:
+    """The columns that make a record: its own fields, with the account's name for its key."""
+    names: tuple[str, ...] = record._fields  # type: ignore[attr-defined]
+    return [accounts.c.name.label("account") if name == "account" else table.c[name] for name in names]
+
+
+def _wanted(query: Select[Any], table: Table, wanted: Filter) -> Select[Any]:
+    query = query.join(accounts, accounts.c.account_id == table.c.account_id)
+    if wanted.account is not None:
+        query = query.where(accounts.c.name == wanted.account)
+    if wanted.symbol is not None:
+        query = query.where(func.lower(table.c.symbol) == wanted.symbol.lower())
+    if wanted.since_ns is not None:
+        query = query.where(table.c.received_ns >= wanted.since_ns)
+    if wanted.until_ns is not None:
+        query = query.where(table.c.received_ns < wanted.until_ns)
+    return query
+
+
+def _history(record: type[T], table: Table, wanted: Filter) -> Select[Any]:
+    return _wanted(select(*_columns(record, table)), table, wanted).order_by(*_receipt(table))
+
+
+def _gaps_of(account_id: int) -> Select[Any]:
+    query = select(*_columns(Gap, gaps)).join(accounts, accounts.c.account_id == gaps.c.account_id)
+    return query.where(gaps.c.account_id == account_id).order_by(gaps.c.gap_id)

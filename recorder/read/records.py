@@ -1,0 +1,167 @@
+"""What a reader gets: frozen records with exact decimals. Times in nanoseconds are ours, in milliseconds the exchange's."""
+
+from decimal import Decimal
+from typing import NamedTuple
+
+
+class Order(NamedTuple):
+    """The state of an order, as one push told it. The exchange's own field names."""
+
+    account: str
+    received_ns: int
+    ts: int | None
+    order_id: int
+    symbol: str | None
+    direction: str | None
+    order_type: str | None
+    status: str | None
+    quantity: Decimal | None
+    price: Decimal | None
+    unfilled_quantity: Decimal | None
+    fill_price: Decimal | None
+    fee: Decimal | None
+    margin_currency: str | None
+    features: int | None
+    trigger_direction: str | None
+    trigger_on: Decimal | None
+    trailing_base_price: Decimal | None
+    trailing_distance: Decimal | None
+    created_at: int | None
+    extra: str | None
+    session_id: int
+    seq: int
+    item: int
+
+
+class Fill(NamedTuple):
+    """A step in which an order filled further."""
+
+    account: str
+    received_ns: int
+    ts: int | None
+    order_id: int
+    symbol: str | None
+    direction: str | None
+    order_type: str | None
+    #: Of this step.
+    quantity: Decimal
+    #: Of this step; None where the exchange told no average.
+    price: Decimal | None
+    #: Of this step; negative is a rebate.
+    fee: Decimal | None
+    fee_currency: str | None
+    #: Whether the price was reckoned from two averages: an estimate.
+    price_is_estimate: bool
+    #: `derived`: from successive updates of the order.
+    origin: str
+    session_id: int
+    seq: int
+    item: int
+
+
+class Position(NamedTuple):
+    """The state of a position. The exchange's own field names."""
+
+    account: str
+    received_ns: int
+    ts: int | None
+    symbol: str
+    direction: str | None
+    quantity: Decimal | None
+    entry_price: Decimal | None
+    leverage: Decimal | None
+    margin: Decimal | None
+    realized_pnl: Decimal | None
+    liquidation_price: Decimal | None
+    bankruptcy_price: Decimal | None
+    taker_fee_rate: Decimal | None
+    minimum_maintenance_margin_rate: Decimal | None
+    risk_level: int | None
+    updated_at: int | None
+    extra: str | None
+    session_id: int
+    seq: int
+    item: int
+
+
+class Balance(NamedTuple):
+    """The balance of a currency. The exchange's own field names."""
+
+    account: str
+    received_ns: int
+    ts: int | None
+    currency: str
+    available: Decimal | None
+    frozen: Decimal | None
+    position_margin: Decimal | None
+    updated_at: int | None
+    extra: str | None
+    session_id: int
+    seq: int
+    item: int
+
+
+class Gap(NamedTuple):
+    """A stretch in which pushes may have been missed."""
+
+    account: str
+    #: None: since before the record began.
+    begins_ns: int | None
+    #: None: it lasts.
+    ends_ns: int | None
+    #: None: all topics.
+    topic: str | None
+    reason: str
+    detail: str | None
+    #: `open`, `reconciled`, `unrecoverable`.
+    state: str
+    gap_id: int
+
+
+class Coverage(NamedTuple):
+    """How much of an account's time the record covers, all topics together."""
+
+    account: str
+    #: When all topics were first acknowledged; None: never yet.
+    begins_ns: int | None
+    #: The last frame received.
+    until_ns: int | None
+    covered_ns: int
+    gaps: int
+    #: Whether a gap is going on.
+    in_gap: bool
+
+
+class AccountStatus(NamedTuple):
+    """An account at a glance."""
+
+    account: str
+    venue: str
+    sessions: int
+    #: Of the latest session: `connected`, or why it ended.
+    session: str
+    last_frame_ns: int | None
+    undecoded: int
+    coverage: Coverage
+
+
+class Run(NamedTuple):
+    """The life of one recorder process."""
+
+    run_id: int
+    started_ns: int
+    ended_ns: int | None
+    end_reason: str | None
+    host: str
+    pid: int
+    version: str
+
+
+class Status(NamedTuple):
+    """The record at a glance."""
+
+    database: str
+    size_bytes: int
+    frames: int
+    last_run: Run | None
+    accounts: tuple[AccountStatus, ...]

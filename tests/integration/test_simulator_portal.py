@@ -1,0 +1,605 @@
+"""The simulated exchange over real sockets: what a client meets at its door, on its push portal and beside it."""
+
+import base64
+import http.client
+import json
+import socket
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from itertools import islice
+from pathlib import Path
+from typing import Any, Self
+from urllib.parse import urlsplit
+
+import pytest
+import websocket
+
+from recorder.simulator import BooksError, Simulator, SimulatorOptions
+from recorder.simulator.exchange import START_MS, Exchange
+from recorder.simulator.faults import deaf, invalid_topics, refusing, silent, stalled_mid_frame
+from recorder.venues.base import Credentials, RestRequest
+from recorder.venues.fmex import FMex, rest
+from recorder.venues.fmex.commands import ping, subscribe
+
+#: How long anything may take before a test gives up, seconds.
+PATIENCE_S = 10.0
+
+TOPICS = ("account", "order.btcusd_p", "position.btcusd_p")
+
+
+def now_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+class Client:
+    """A client of the push portal."""
+
+    def __init__(
+        self,
+        simulator: Simulator,
+        *,
+        key: str = "",
+        secret: str = "",
+        at_ms: int | None = None,
+        timeout_s: float = PATIENCE_S,
+    ) -> None:
+        credentials = Credentials(key or simulator.key, secret or simulator.secret)
+        address = FMex().signed_push_url(simulator.url, credentials, now_ms() if at_ms is None else at_ms)
+        self.socket = websocket.create_connection(address, timeout=timeout_s, skip_utf8_validation=True)
+        #: All frames received, hello first.
+        self.frames: list[bytes] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.socket.close(timeout=0)
+
+    def receive(self) -> bytes:
+        opcode, payload = self.socket.recv_data()
+        if opcode == websocket.ABNF.OPCODE_CLOSE:
+            raise websocket.WebSocketConnectionClosedException(int.from_bytes(payload[:2], "big"))
+        self.frames.append(payload)
+        return bytes(payload)
+
+    def answer(self) -> Any:
+        return json.loads(self.receive())
+
+    def say(self, command: bytes | dict[str, Any]) -> Any:
+        """Send a command, return the next frame."""
+        self.socket.send(command if isinstance(command, bytes) else json.dumps(command))
+        return self.answer()
+
+    def subscribe(self, *topics: str) -> Self:
+        assert self.answer()["type"] == "hello"
+        assert self.say(subscribe(topics or TOPICS, "1"))["topics"] == list(topics or TOPICS)
+        return self
+
+    def take(self, count: int) -> list[bytes]:
+        return [self.receive() for _ in range(count)]
+
+
+def fetch(request: RestRequest) -> bytes:
+    asked = urllib.request.Request(request.url, headers=dict(request.headers))
+    with urllib.request.urlopen(asked, timeout=PATIENCE_S) as answer:
+        body: bytes = answer.read()
+    return body
+
+
+@contextmanager
+def http_error(status: int) -> Iterator[dict[str, Any]]:
+    """Expect an HTTP error; its headers and JSON body are in the dict afterwards."""
+    found: dict[str, Any] = {}
+    with pytest.raises(urllib.error.HTTPError) as raised:
+        yield found
+    with closing(raised.value) as error:
+        assert error.code == status
+        found.update(body=json.loads(error.read()), headers=dict(error.headers))
+
+
+def refused(**options: Any) -> tuple[int, Any]:
+    """Status and body with which a new client is refused."""
+    simulator = options.pop("simulator")
+    with pytest.raises(websocket.WebSocketBadStatusException) as raised:
+        Client(simulator, **options)
+    return raised.value.status_code, json.loads(raised.value.resp_body)
+
+
+@pytest.fixture
+def simulator() -> Iterator[Simulator]:
+    """Two thousand pushes, then nothing more."""
+    with Simulator(SimulatorOptions(pushes=2_000)) as one:
+        yield one
+
+
+# The door.
+
+
+def test_a_wrong_key_signature_or_time_is_refused(simulator: Simulator) -> None:
+    assert refused(simulator=simulator, key="wrong")[0] == 401
+    assert refused(simulator=simulator, secret="wrong") == (401, {"status": 401, "msg": "signature mismatch"})
+    status, body = refused(simulator=simulator, at_ms=now_ms() - 31_000)
+    assert (status, body["msg"][:17]) == (401, "timestamp expired")
+    assert refused(simulator=simulator, at_ms=now_ms() + 31_000)[0] == 401
+    assert simulator.clients == 0
+
+
+def test_the_time_that_counts_is_the_servers() -> None:
+    with Simulator(SimulatorOptions(clock_offset_ms=3_600_000)) as simulator:
+        assert refused(simulator=simulator)[0] == 401
+        server_ms = rest.read_server_time_ms(fetch(rest.server_time(simulator.url)))
+        assert abs(server_ms - now_ms() - 3_600_000) < 10_000
+        with Client(simulator, at_ms=server_ms) as client:
+            assert abs(client.answer()["ts"] - server_ms) < 10_000
+
+
+def test_what_is_not_there_is_not_found(simulator: Simulator) -> None:
+    with http_error(404) as found:
+        fetch(RestRequest("GET", simulator.url + "/v2/nothing", {}))
+    assert found["body"] == {"status": 404, "msg": "path not found"}
+
+
+def test_only_get_is_served(simulator: Simulator) -> None:
+    parts = urlsplit(simulator.url)
+    with closing(http.client.HTTPConnection(str(parts.hostname), parts.port, timeout=PATIENCE_S)) as connection:
+        connection.request("DELETE", "/v3/contracts/orders/1")
+        assert connection.getresponse().status == 405
+
+
+def test_a_header_given_twice_is_refused(simulator: Simulator) -> None:
+    with socket.create_connection(("127.0.0.1", simulator.port), timeout=PATIENCE_S) as raw:
+        raw.sendall(b"GET /v3/contracts/accounts HTTP/1.1\r\nFC-ACCESS-KEY: a\r\nFC-ACCESS-KEY: b\r\n\r\n")
+        assert raw.recv(100).startswith(b"HTTP/1.1 400")
+
+
+def test_a_client_that_only_connects_holds_nothing_up(simulator: Simulator) -> None:
+    with socket.create_connection(("127.0.0.1", simulator.port), timeout=PATIENCE_S):
+        simulator.close()
+
+
+# The conversation.
+
+
+def test_hello_and_ping(simulator: Simulator) -> None:
+    with Client(simulator) as client:
+        hello = client.answer()
+        assert hello["type"] == "hello"
+        assert abs(hello["ts"] - now_ms()) < 5_000
+        sent_ms = now_ms() - 3_000
+        pong = client.say(ping(sent_ms, "7"))
+        assert (pong["id"], pong["type"], pong["gap"]) == ("7", "ping", pong["ts"] - sent_ms)
+        assert 3_000 <= pong["gap"] < 8_000
+
+
+def test_subscriptions_are_acknowledged_or_refused(simulator: Simulator) -> None:
+    with Client(simulator) as client:
+        client.answer()
+        bad = client.say(subscribe(["order.xrpusd_p"], "1"))
+        assert bad == {"id": "1", "status": 41002, "msg": "invalid sub topic, order.xrpusd_p"}
+        many = client.say({"cmd": "sub", "args": ["account"] * 21, "id": "2"})
+        assert (many["id"], many["msg"]) == ("2", "too many topics, 21, at most 20 a command")
+        assert client.say(subscribe(["account"], "3")) == {"id": "3", "type": "topics", "topics": ["account"]}
+
+
+def test_nothing_is_pushed_before_the_last_of_several_commands(simulator: Simulator) -> None:
+    with Client(simulator) as client:
+        client.answer()
+        for topic in TOPICS:
+            assert client.say(subscribe([topic], topic))["topics"] == [topic]
+        assert client.take(2_000) == [payload for _, payload in islice(Exchange(1), 2_000)]
+
+
+def test_only_subscribed_topics_are_pushed(simulator: Simulator) -> None:
+    with Client(simulator) as client:
+        client.subscribe("account", "position.btcusd_p")
+        expected = [payload for topic, payload in islice(Exchange(1), 2_000) if not topic.startswith("order")]
+        assert client.take(len(expected)) == expected
+
+
+def test_only_changes_after_the_subscription_are_pushed() -> None:
+    with Simulator(SimulatorOptions(rate_per_s=2_000)) as simulator, Client(simulator) as first:
+        first.subscribe()
+        first.take(100)
+        with Client(simulator) as second:
+            second.subscribe()
+            pushed = second.take(50)
+        first_has = first.take(1_000)[:]
+        frames = [payload for _, payload in islice(Exchange(1), 20_000)]
+        start = frames.index(pushed[0])
+        assert start >= 100
+        assert pushed == frames[start : start + 50]
+        assert first.frames[2:] == frames[: len(first_has) + 100]
+
+
+def test_unsub_stops_the_pushes() -> None:
+    with Simulator(SimulatorOptions(rate_per_s=1_000)) as simulator, Client(simulator) as client:
+        client.subscribe("account", "order.btcusd_p")
+        client.take(10)
+        answer = client.say({"cmd": "unsub", "args": ["order.btcusd_p"], "id": "u"})
+        while answer.get("id") != "u":
+            answer = client.answer()
+        assert answer["topics"] == ["order.btcusd_p"]
+        assert {client.answer()["type"] for _ in range(100)} == {"account"}
+
+
+def test_a_client_without_a_ping_is_disconnected() -> None:
+    with Simulator(SimulatorOptions(ping_timeout_s=0.4, pushes=0)) as simulator:
+        with Client(simulator) as pinging, Client(simulator) as mute:
+            pinging.answer()
+            mute.answer()
+            start_s = time.monotonic()
+            while time.monotonic() < start_s + 0.3:
+                pinging.say(ping(now_ms(), "1"))
+            with pytest.raises(websocket.WebSocketConnectionClosedException, match="1008"):
+                mute.receive()
+            assert time.monotonic() - start_s > 0.3
+            assert pinging.say(ping(now_ms(), "2"))["id"] == "2"
+
+
+def test_a_client_that_does_not_read_is_disconnected_too() -> None:
+    with Simulator(SimulatorOptions(ping_timeout_s=0.5)) as simulator, Client(simulator) as client:
+        client.subscribe()
+        simulator.wait_subscribed(PATIENCE_S)
+        assert simulator.clients == 1
+        wait_until(lambda: simulator.connections == 0)
+
+
+# The pushes.
+
+
+def test_the_log_is_what_the_client_received_byte_for_byte(tmp_path: Path) -> None:
+    options = SimulatorOptions(pushes=3_000, sent_log=tmp_path / "sent")
+    with Simulator(options) as simulator, Client(simulator) as client:
+        client.subscribe()
+        client.say(ping(now_ms(), "p"))
+        client.take(3_000)
+        simulator.wait_finished(PATIENCE_S)
+        kinds = [sent.kind for sent in simulator.sent]
+        assert kinds == ["answer"] * 3 + ["push"] * 3_000
+        assert [sent.payload for sent in simulator.sent] == client.frames
+    lines = [line.split(b" ") for line in (tmp_path / "sent").read_bytes().splitlines()]
+    assert [base64.b64decode(line[2]) for line in lines] == client.frames
+    assert {line[0] for line in lines} == {b"1"}
+
+
+def test_same_seed_same_frames_and_every_account_its_own() -> None:
+    accounts = {"one": "secret", "two": "secret"}
+    runs = []
+    for _ in range(2):
+        with Simulator(SimulatorOptions(seed=5, pushes=500, accounts=accounts)) as simulator:
+            with Client(simulator) as one, Client(simulator, key="two", secret="secret") as two:
+                runs.append((one.subscribe().take(500), two.subscribe().take(500)))
+            simulator.wait_finished(PATIENCE_S)
+    assert runs[0] == runs[1]
+    assert runs[0][0] != runs[0][1]
+
+
+def test_two_clients_with_the_same_key_get_the_same(simulator: Simulator) -> None:
+    with silent(simulator):
+        clients = [Client(simulator).subscribe() for _ in range(2)]
+    received = [client.take(2_000) for client in clients]
+    assert received[0] == received[1]
+    for client in clients:
+        client.socket.close(timeout=0)
+
+
+def test_a_slow_reader_holds_the_exchange_back() -> None:
+    with Simulator(SimulatorOptions(pushes=100_000)) as simulator, Client(simulator) as client:
+        client.subscribe()
+        client.take(1)
+        with pytest.raises(TimeoutError):
+            simulator.wait_finished(3.0)
+        assert len(simulator.sent) < 50_000
+        last = client.take(99_999)[-1]
+        simulator.wait_finished(PATIENCE_S)
+        assert simulator.sent[-1].payload == last
+
+
+def test_a_rate_is_kept() -> None:
+    with Simulator(SimulatorOptions(pushes=600, rate_per_s=1_000)) as simulator, Client(simulator) as client:
+        client.subscribe()
+        client.take(1)
+        start_s = time.monotonic()
+        client.take(599)
+        assert 0.4 < time.monotonic() - start_s < 2.0
+
+
+def test_trading_can_begin_without_anybody() -> None:
+    with Simulator(SimulatorOptions(pushes=200, wait_for_subscriber=False)) as simulator:
+        simulator.wait_finished(PATIENCE_S)
+        credentials = Credentials(simulator.key, simulator.secret)
+        assert rest.read_open_orders(fetch(rest.open_orders(simulator.url, credentials, now_ms())))
+        assert simulator.sent == []
+
+
+def test_the_real_clock_can_be_stamped_with() -> None:
+    options = SimulatorOptions(pushes=10, live_clock=True, clock_offset_ms=20_000)
+    with Simulator(options) as simulator, Client(simulator) as client:
+        client.subscribe()
+        assert abs(json.loads(client.take(10)[-1])["ts"] - now_ms() - 20_000) < 5_000
+
+
+def test_nothing_is_kept_where_nothing_is_to_be() -> None:
+    with Simulator(SimulatorOptions(pushes=10, keep_sent=False)) as simulator, Client(simulator) as client:
+        client.subscribe().take(10)
+        assert simulator.sent == []
+
+
+def test_raw_frames_go_to_who_is_subscribed() -> None:
+    raw = [b"not json", b"\xff\xfe", b"", b"[" * 70_000]
+    with Simulator(SimulatorOptions(pushes=0)) as simulator, Client(simulator) as client, Client(simulator) as other:
+        other.answer()
+        client.subscribe()
+        simulator.wait_subscribed(PATIENCE_S)
+        assert [simulator.push(payload) for payload in raw] == [1, 1, 1, 1]
+        assert client.take(4) == raw
+        assert [sent.payload for sent in simulator.sent if sent.kind == "raw"] == raw
+
+
+def test_dropped_connections_are_reset_and_trading_goes_on(simulator: Simulator) -> None:
+    with Client(simulator) as client:
+        client.subscribe()
+        client.take(1)
+        assert simulator.drop_connections() == 1
+        with pytest.raises(ConnectionResetError):
+            while True:
+                client.receive()
+    simulator.wait_finished(PATIENCE_S)
+    assert (simulator.connections, simulator.clients) == (0, 1)
+
+
+def test_drops_every_so_many_pushes() -> None:
+    frames = [payload for _, payload in islice(Exchange(1), 900)]
+    with Simulator(SimulatorOptions(pushes=900, drop_every=300, rate_per_s=2_000)) as simulator:
+        received: list[bytes] = []
+        for _ in range(3):
+            with Client(simulator) as client:
+                client.subscribe()
+                with pytest.raises(ConnectionResetError):
+                    while True:
+                        received.append(client.receive())
+        simulator.wait_finished(PATIENCE_S)
+    positions = [frames.index(payload) for payload in received]
+    assert positions == sorted(set(positions))
+    ends = [index for index, payload in enumerate(frames) if index + 1 in positions and index not in positions]
+    assert len(ends) <= 3
+    assert len({sent.connection for sent in simulator.sent}) == 3
+
+
+# REST.
+
+
+def test_rest_tells_what_was_pushed(simulator: Simulator) -> None:
+    who = Credentials(simulator.key, simulator.secret)
+    url = simulator.url
+    with Client(simulator) as client:
+        pushes = [json.loads(payload, parse_float=str, parse_int=str) for payload in client.subscribe().take(2_000)]
+        simulator.wait_finished(PATIENCE_S)
+    accounts = [push["account"] for push in pushes if "account" in push]
+    positions = [push["position"] for push in pushes if "position" in push]
+    orders = {push["order"]["id"]: push["order"] for push in pushes if "order" in push}
+    is_open = {"PENDING", "PARTIAL_FILLED", "STOP_PENDING"}
+
+    (balance,) = rest.read_accounts(fetch(rest.accounts(url, who, now_ms())))
+    assert [balance.available, balance.frozen, balance.position_margin] == [
+        accounts[-1][name] for name in ("available", "frozen", "position")
+    ]
+    (position,) = rest.read_positions(fetch(rest.positions(url, who, now_ms())))
+    for name in ("quantity", "direction", "margin", "realized_pnl", "entry_price", "liquidation_price"):
+        assert getattr(position, name) == positions[-1][name], name
+    assert position.risk_level == int(positions[-1]["risk_level"])
+
+    found = rest.read_open_orders(fetch(rest.open_orders(url, who, now_ms())))
+    assert {order.order_id for order in found} == {int(i) for i, order in orders.items() if order["status"] in is_open}
+    one = rest.read_order(fetch(rest.order(url, who, now_ms(), found[0].order_id)))
+    assert one == found[0]
+    pushed = orders[str(one.order_id)]
+    assert (one.price, one.fee, one.status) == (pushed["price"], pushed["fee"], pushed["status"])
+
+    closed, offset = [], None
+    while True:
+        page = rest.read_closed_orders(fetch(rest.closed_orders(url, who, now_ms(), "202002", "btcusd_p", offset)))
+        closed += page.orders
+        offset = page.next_offset_id
+        if not page.has_more:
+            break
+    done = sorted([int(i) for i, order in orders.items() if order["status"] not in is_open], reverse=True)
+    assert [order.order_id for order in closed] == done
+    assert len(done) > 100
+
+    filled = next(order for order in closed if order.status == "FULLY_FILLED")
+    matches = rest.read_matches(fetch(rest.matches(url, who, now_ms(), filled.order_id)))
+    assert sum(float(match.quantity or 0) for match in matches) == float(filled.quantity or 0)
+    assert all(match.created_at and match.created_at > START_MS for match in matches)
+
+
+def test_rest_wants_to_know_who_asks(simulator: Simulator) -> None:
+    with http_error(401):
+        fetch(rest.accounts(simulator.url, Credentials(simulator.key, "wrong"), now_ms()))
+    with http_error(401):
+        fetch(rest.accounts(simulator.url, Credentials(simulator.key, simulator.secret), now_ms() - 60_000))
+    with http_error(401):
+        fetch(RestRequest("GET", simulator.url + "/v3/contracts/accounts", {}))
+
+
+def test_more_than_a_hundred_requests_in_ten_seconds_are_too_many(simulator: Simulator) -> None:
+    who = Credentials(simulator.key, simulator.secret)
+    for _ in range(100):
+        fetch(rest.accounts(simulator.url, who, now_ms()))
+    with http_error(429) as found:
+        fetch(rest.accounts(simulator.url, who, now_ms()))
+    assert found["body"]["status"] == 429
+    assert 1 <= int(found["headers"]["Retry-After"]) <= 10
+    fetch(rest.server_time(simulator.url))
+
+
+# Faults.
+
+
+@pytest.mark.parametrize(("status", "retry_after"), [(503, "3"), (429, "3"), (401, None)])
+def test_refusing(simulator: Simulator, status: int, retry_after: str | None) -> None:
+    who = Credentials(simulator.key, simulator.secret)
+    with Client(simulator) as client:
+        client.answer()
+        with refusing(simulator, status, retry_after_s=3):
+            assert refused(simulator=simulator)[0] == status
+            with http_error(status) as found:
+                fetch(rest.accounts(simulator.url, who, now_ms()))
+            assert found["headers"].get("Retry-After") == retry_after
+            assert client.say(ping(now_ms(), "1"))["type"] == "ping"
+        fetch(rest.accounts(simulator.url, who, now_ms()))
+        Client(simulator).socket.close(timeout=0)
+
+
+def test_a_refused_key_still_gets_the_time(simulator: Simulator) -> None:
+    with refusing(simulator, 401):
+        fetch(rest.server_time(simulator.url))
+    with refusing(simulator, 503), http_error(503):
+        fetch(rest.server_time(simulator.url))
+
+
+def test_silent(simulator: Simulator) -> None:
+    with Client(simulator) as client:
+        with silent(simulator):
+            client.subscribe()
+            simulator.wait_subscribed(PATIENCE_S)
+            before = len(simulator.sent)
+            assert client.say(ping(now_ms(), "1"))["type"] == "ping"
+            with pytest.raises(TimeoutError):
+                simulator.wait_finished(0.2)
+            assert len(simulator.sent) == before + 1
+        client.take(2_000)
+        simulator.wait_finished(PATIENCE_S)
+
+
+def test_deaf(simulator: Simulator) -> None:
+    with Client(simulator, timeout_s=0.3) as client:
+        client.subscribe()
+        with deaf(simulator):
+            client.socket.send(ping(now_ms(), "1"))
+            with pytest.raises(websocket.WebSocketTimeoutException):
+                while True:
+                    assert json.loads(client.receive())["type"] != "ping"
+            with pytest.raises((TimeoutError, websocket.WebSocketTimeoutException)):
+                Client(simulator, timeout_s=0.2)
+            with pytest.raises(TimeoutError):
+                fetch_within(rest.server_time(simulator.url), 0.2)
+            assert simulator.connections == 1
+            simulator.wait_finished(PATIENCE_S)
+        with pytest.raises(ConnectionResetError):
+            client.receive()
+    fetch(rest.server_time(simulator.url))
+    received = client.frames
+    assert received == [sent.payload for sent in simulator.sent][: len(received)]
+
+
+def test_deaf_outlasts_the_ping_timeout() -> None:
+    with Simulator(SimulatorOptions(ping_timeout_s=0.2, pushes=0)) as simulator:
+        with Client(simulator, timeout_s=0.5) as client, deaf(simulator):
+            client.answer()
+            with pytest.raises(websocket.WebSocketTimeoutException):
+                client.receive()
+            assert simulator.connections == 1
+
+
+def test_stalled_mid_frame(simulator: Simulator) -> None:
+    with Client(simulator) as client:
+        client.subscribe()
+        client.take(2_000)
+        with stalled_mid_frame(simulator):
+            raw = client.socket.sock
+            head = raw.recv(2)
+            assert head[0] == 0x81
+            raw.settimeout(0.2)
+            rest_of_it = raw.recv(1_000)
+            assert 0 < len(rest_of_it) < head[1]
+            with pytest.raises(TimeoutError):
+                raw.recv(1)
+            with Client(simulator) as other:
+                other.subscribe()
+        with pytest.raises(ConnectionResetError):
+            raw.recv(1)
+
+
+def test_invalid_topics(simulator: Simulator) -> None:
+    with Client(simulator) as client:
+        client.answer()
+        with invalid_topics(simulator, ["account"]):
+            assert client.say(subscribe(["account"], "1"))["status"] == 41002
+            assert client.say(subscribe(["order.btcusd_p"], "2"))["type"] == "topics"
+        assert client.say(subscribe(["account"], "3"))["topics"] == ["account"]
+
+
+def test_faults_nest(simulator: Simulator) -> None:
+    with silent(simulator):
+        with silent(simulator), refusing(simulator, 503):
+            pass
+        assert simulator.conditions.silent
+        assert simulator.conditions.refuse_status == 0
+
+
+# Beginning and end.
+
+
+def test_closing_says_goodbye(simulator: Simulator) -> None:
+    with Client(simulator) as client:
+        client.answer()
+        simulator.close()
+        with pytest.raises(websocket.WebSocketConnectionClosedException, match="1001"):
+            client.receive()
+    simulator.close()
+
+
+def test_an_address_that_is_taken(simulator: Simulator) -> None:
+    with pytest.raises(OSError, match="address already in use"):
+        Simulator(SimulatorOptions(port=simulator.port)).start()
+
+
+def test_a_closed_simulator_says_so(simulator: Simulator) -> None:
+    simulator.close()
+    with pytest.raises(RuntimeError, match="closed"):
+        simulator.push(b"")
+    with pytest.raises(RuntimeError, match="closed"):
+        simulator.wait_subscribed(PATIENCE_S)
+    with pytest.raises(RuntimeError, match="once"):
+        simulator.start()
+
+
+@pytest.mark.parametrize("waiting", [True, False])
+def test_an_error_of_its_own_surfaces(monkeypatch: pytest.MonkeyPatch, waiting: bool) -> None:
+    def fail(_: Exchange) -> None:
+        raise BooksError("books do not balance")
+
+    monkeypatch.setattr(Exchange, "__next__", fail)
+    simulator = Simulator(SimulatorOptions(pushes=10, wait_for_subscriber=False))
+    simulator.start()
+    with pytest.raises(BooksError, match="do not balance"):
+        simulator.wait_finished(PATIENCE_S) if waiting else simulator.close()
+    simulator.close()
+
+
+def test_an_error_in_a_conversation_surfaces(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise AssertionError("a bug")
+
+    monkeypatch.setattr("recorder.simulator.session.Session.receive", fail)
+    with pytest.raises(AssertionError, match="a bug"):
+        with Simulator(SimulatorOptions(pushes=10)) as simulator, Client(simulator) as client:
+            client.socket.send("{}")
+            simulator.wait_subscribed(PATIENCE_S)
+
+
+def wait_until(done: Any) -> None:
+    """For what nothing tells of."""
+    end_s = time.monotonic() + PATIENCE_S
+    while not done():
+        assert time.monotonic() < end_s
+        time.sleep(0.01)
+
+
+def fetch_within(request: RestRequest, timeout_s: float) -> None:
+    with urllib.request.urlopen(request.url, timeout=timeout_s):
+        pass

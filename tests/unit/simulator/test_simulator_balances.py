@@ -1,0 +1,53 @@
+"""The simulated books balance at every step: checked from the pushed frames alone, by another's arithmetic."""
+
+from decimal import Decimal
+from itertools import islice
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from second_books import Ledger
+
+from recorder.simulator.books import Books, BooksError
+from recorder.simulator.exchange import Exchange
+from recorder.simulator.trader import DEPOSIT, FIRST_DEPOSIT
+
+
+def check(exchange: Exchange, pushes: int) -> Ledger:
+    ledger = Ledger(FIRST_DEPOSIT, DEPOSIT)
+    for _, payload in islice(exchange, pushes):
+        ledger.take(payload)
+    return ledger
+
+
+@settings(max_examples=20, deadline=None, database=None)
+@given(seed=st.integers(0, 2**63))
+def test_books_balance_whatever_the_seed(seed: int) -> None:
+    assert check(Exchange(seed), 1_000).fills > 50
+
+
+@pytest.mark.parametrize("symbols", [("btcusd_p",), ("btcusd_p", "ethusd_p")])
+def test_books_balance_through_liquidations(symbols: tuple[str, ...]) -> None:
+    ledger = check(Exchange(1, symbols), 25_000)
+    assert ledger.fills > 3_000
+    assert ledger.liquidated > 4
+
+
+def test_books_balance_through_deposits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("recorder.simulator.trader.LOW", Decimal("12.79"))
+    assert check(Exchange(3), 5_000).deposits > FIRST_DEPOSIT
+
+
+def test_what_is_not_there_cannot_be_spent() -> None:
+    books = Books({"BTCUSD_P": 50})
+    books.deposit(Decimal(1))
+    with pytest.raises(BooksError, match="spent what is not there"):
+        books.freeze(Decimal("1.000000000000000001"))
+
+
+def test_books_that_do_not_balance_stop_the_exchange() -> None:
+    exchange = Exchange(1)
+    next(exchange)
+    exchange.desk.books.available += Decimal("1E-18")
+    with pytest.raises(BooksError, match="do not balance"):
+        list(islice(exchange, 100))

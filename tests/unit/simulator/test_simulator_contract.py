@@ -1,0 +1,83 @@
+"""The contract's arithmetic, against the samples of the exchange's page "ws Push portal" and against itself."""
+
+from decimal import Decimal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from recorder.simulator import contract
+from recorder.simulator.contract import UNIT, Direction
+
+#: The page's position: 1 contract LONG.
+ENTRY = Decimal("9278.5")
+MARGIN = Decimal("9.749658727683e-06")
+
+#: The page's numbers went through a double: this much of a price may be lost in print.
+PRINTED = Decimal("1e-11")
+
+prices = st.integers(min_value=2, max_value=200_000).map(lambda ticks: Decimal(ticks) / 2)
+quantities = st.integers(min_value=1, max_value=1_000_000)
+directions = st.sampled_from(["LONG", "SHORT"])
+
+
+def test_the_pages_bankruptcy_price() -> None:
+    computed = contract.bankruptcy_price("LONG", 1, ENTRY, MARGIN)
+    assert abs(computed - Decimal("8512.606170669584")) < PRINTED
+
+
+def test_the_pages_liquidation_price() -> None:
+    computed = contract.liquidation_price("LONG", 1, ENTRY, MARGIN, maintenance_rate=Decimal("0.1"))
+    assert abs(computed - Decimal("9363.483892761602")) < 2 * PRINTED
+
+
+def test_the_pages_fees_to_the_last_digit() -> None:
+    assert contract.fee(contract.value(1, Decimal("9288.0")), contract.TAKER_FEE_RATE) == Decimal("4.8449612403e-08")
+    assert contract.fee(contract.value(1, ENTRY), contract.TAKER_FEE_RATE) == Decimal("4.8499218623e-08")
+
+
+def test_a_short_with_more_margin_than_value_cannot_go_bankrupt() -> None:
+    assert contract.bankruptcy_price("SHORT", 1, Decimal(10_000), Decimal("0.0001")) == 0
+    assert contract.bankruptcy_price("SHORT", 1, Decimal(10_000), Decimal("0.00009")) > 10_000
+
+
+@given(direction=directions, quantity=quantities, entry=prices, leverage=st.integers(2, 100))
+def test_at_bankruptcy_margin_loss_and_fee_cancel_out(
+    direction: Direction, quantity: int, entry: Decimal, leverage: int
+) -> None:
+    held = contract.margin(contract.value(quantity, entry), leverage)
+    price = contract.bankruptcy_price(direction, quantity, entry, held)
+    gain = contract.profit(direction, quantity, entry, price)
+    fee = contract.fee(contract.value(quantity, price), contract.TAKER_FEE_RATE)
+    # The price is cut to 18 decimals, which moves the contracts' value by so much.
+    cut = UNIT * quantity / (price * price)
+    assert abs(held + gain - fee) <= 4 * UNIT + cut
+
+
+@given(direction=directions, quantity=quantities, entry=prices)
+def test_liquidation_comes_before_bankruptcy(direction: Direction, quantity: int, entry: Decimal) -> None:
+    held = contract.margin(contract.value(quantity, entry), 50)
+    liquidation = contract.liquidation_price(direction, quantity, entry, held)
+    bankruptcy = contract.bankruptcy_price(direction, quantity, entry, held)
+    assert liquidation > bankruptcy if direction == "LONG" else liquidation < bankruptcy
+
+
+@given(direction=directions, quantity=quantities, entry=prices, price=prices)
+def test_profit_is_antisymmetric(direction: Direction, quantity: int, entry: Decimal, price: Decimal) -> None:
+    there = contract.profit(direction, quantity, entry, price)
+    assert there == -contract.profit(direction, quantity, price, entry)
+    assert there == -contract.profit(contract.opposite(direction), quantity, entry, price)
+
+
+@given(quantity=quantities, entry=prices, added=quantities, price=prices)
+def test_entry_keeps_the_value(quantity: int, entry: Decimal, added: int, price: Decimal) -> None:
+    after = contract.entry_after(quantity, entry, added, price)
+    assert min(entry, price) - UNIT <= after <= max(entry, price)
+    separately = contract.value(quantity, entry) + contract.value(added, price)
+    assert contract.value(quantity + added, after) == pytest.approx(separately, abs=UNIT * 10**9)
+
+
+def test_average_is_exact_where_it_can_be() -> None:
+    assert str(contract.average(Decimal("9288.0") * 3, 3)) == "9288.0"
+    assert str(contract.average(Decimal("9288.0") + Decimal("9288.5"), 2)) == "9288.25"
+    assert contract.average(Decimal(10), 3) == Decimal("3.333333333333333333")

@@ -1,0 +1,88 @@
+"""A client's conversation with the simulated portal."""
+
+import json
+from typing import Any
+
+import pytest
+
+from recorder.simulator.conditions import Conditions
+from recorder.simulator.session import INVALID_COMMAND, INVALID_TOPIC, TOO_MANY_TOPICS, Session
+
+
+def session(conditions: Conditions | None = None) -> Session:
+    return Session(("btcusd_p", "ethusd_p"), conditions or Conditions(), 100.0, 30.0)
+
+
+def say(to: Session, command: object, now_ms: int = 0, now_s: float = 100.0) -> Any:
+    return json.loads(to.receive(json.dumps(command), now_ms, now_s))
+
+
+def test_hello() -> None:
+    assert session().hello(1523693784042) == b'{"type":"hello","ts":1523693784042}'
+
+
+def test_ping_tells_the_gap_and_keeps_the_line() -> None:
+    one = session()
+    answer = say(one, {"cmd": "ping", "args": [1_000], "id": "p"}, now_ms=1_250, now_s=110.0)
+    assert answer == {"id": "p", "type": "ping", "ts": 1_250, "gap": 250}
+    assert one.deadline_s == 140.0
+
+
+def test_a_subscription_does_not_keep_the_line() -> None:
+    one = session()
+    say(one, {"cmd": "sub", "args": ["account"]}, now_s=120.0)
+    assert one.deadline_s == 130.0
+
+
+def test_sub_and_unsub() -> None:
+    one = session()
+    topics = ["account", "order.btcusd_p", "position.ethusd_p"]
+    assert say(one, {"cmd": "sub", "args": topics, "id": "1"}) == {"id": "1", "type": "topics", "topics": topics}
+    say(one, {"cmd": "unsub", "args": ["order.btcusd_p"]})
+    assert one.topics == {"account", "position.ethusd_p"}
+
+
+@pytest.mark.parametrize("topic", ["order.xrpusd_p", "order.BTCUSD_P", "ticker.btcusd_p", "", 7, None, ["account"]])
+def test_a_wrong_topic_refuses_the_whole_command(topic: object) -> None:
+    one = session()
+    answer = say(one, {"cmd": "sub", "args": ["account", topic], "id": "1"})
+    assert (answer["id"], answer["status"], answer["msg"]) == ("1", INVALID_TOPIC, f"invalid sub topic, {topic}")
+    assert one.topics == set()
+
+
+def test_topics_can_be_refused_for_a_while() -> None:
+    conditions = Conditions(invalid_topics={"account"})
+    one = session(conditions)
+    assert say(one, {"cmd": "sub", "args": ["account"]})["status"] == INVALID_TOPIC
+    conditions.invalid_topics = ()
+    assert say(one, {"cmd": "sub", "args": ["account"]})["type"] == "topics"
+
+
+def test_at_most_twenty_topics_a_command() -> None:
+    one = session()
+    assert say(one, {"cmd": "sub", "args": ["account"] * 21})["status"] == TOO_MANY_TOPICS
+    assert say(one, {"cmd": "sub", "args": ["account"] * 20})["type"] == "topics"
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "",
+        "nonsense",
+        "[" * 100_000,
+        b"\xff\xfe\xff",
+        "[]",
+        "{}",
+        '{"cmd":"buy"}',
+        '{"cmd":"sub"}',
+        '{"cmd":"sub","args":"account"}',
+        '{"cmd":"ping"}',
+        '{"cmd":"ping","args":[1.5]}',
+        '{"cmd":"ping","args":[true]}',
+        '{"cmd":"ping","args":[-' + "9" * 4300 + "]}",
+        '{"cmd":"ping","args":[1' + "0" * 5000 + "]}",
+        '{"cmd":"buy","id":' + "[" * 500 + "]" * 500 + "}",
+    ],
+)
+def test_nonsense_is_answered(message: str | bytes) -> None:
+    assert json.loads(session().receive(message, 0, 0.0))["status"] == INVALID_COMMAND
