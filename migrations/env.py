@@ -5,7 +5,8 @@ import os
 from alembic import context
 from sqlalchemy import Connection
 
-from recorder.store.engine import open_engine, schema_transaction
+from recorder.store.engine import open_engine
+from recorder.store.migrate import migration
 from recorder.store.schema import metadata
 
 
@@ -20,6 +21,6 @@ if handed_over is not None:
     _run(handed_over)
 else:
     engine = open_engine(os.environ.get("RECORDER_DATABASE", "sqlite:///recorder.db"))
-    with schema_transaction(engine) as own:
+    with migration(engine) as own:
         _run(own)
     engine.dispose()

@@ -1,6 +1,6 @@
 """The journal and the typed tables.
 
-A revision is never edited once released. It names its own types and does not import the declared schema, which moves on.
+A revision is never edited once released. It names its own types: the declared schema, which moves on, is not imported.
 """
 
 import sqlalchemy as sa
@@ -39,7 +39,7 @@ def _of_run(table: str) -> sa.ForeignKeyConstraint:
     return sa.ForeignKeyConstraint(["run_id"], ["runs.run_id"], name=f"fk_{table}_runs")
 
 
-def _typed(name: str, *columns: sa.Column[object]) -> None:
+def _typed(name: str, *columns: sa.schema.SchemaItem) -> None:
     _table(
         name,
         *_ints("account_id", "session_id", "seq", "item", "received_ns"),

@@ -44,10 +44,7 @@ def _all(table: str) -> str:
 
 def _latest(table: str, thing: str) -> str:
     aged = f"row_number() OVER (PARTITION BY account_id, {thing} ORDER BY {NEWEST_FIRST}) AS age"
-    return (
-        f"FROM (SELECT *, {aged} FROM {table}) u\n"
-        f"  JOIN accounts a ON a.account_id = u.account_id\nWHERE u.age = 1"
-    )
+    return f"FROM (SELECT *, {aged} FROM {table}) u\n  JOIN accounts a ON a.account_id = u.account_id\nWHERE u.age = 1"
 
 
 def _orders(source: str) -> str:
@@ -77,30 +74,37 @@ def _balances() -> str:
 
 
 def _trade_history() -> str:
-    # A row for each step in which an order filled further. The price of the first step is the order's average so far;
-    # a later one is what moves the one average to the other, an estimate. `recorder fills` does the same exactly.
+    # A row for each step in which an order filled further, or its fee changed. An update that tells of less than an
+    # earlier one is old news (a second recorder, a snapshot that came late) and no step. The price of the first step is
+    # the order's average so far; a later one is what moves the one average to the other, an estimate. `recorder fills`
+    # does the same exactly.
     filled = f"{_number('quantity')} - {_number('unfilled_quantity')}"
-    before = f"OVER (PARTITION BY account_id, order_id ORDER BY {RECEIPT})"
+    of_order = f"PARTITION BY account_id, order_id ORDER BY {RECEIPT}"
     return f"""SELECT {_times()},
   u.order_id, u.symbol, u.direction, u.order_type,
-  u.filled - u.filled_before AS quantity,
-  CASE WHEN u.filled_before = 0 THEN u.average
-    ELSE (u.filled * u.average - u.filled_before * u.average_before) / (u.filled - u.filled_before) END AS price,
-  u.fee - u.fee_before AS fee, u.margin_currency AS fee_currency,
-  CASE WHEN u.filled_before = 0 THEN 0 ELSE 1 END AS price_is_estimate,
+  u.filled - coalesce(u.filled_before, 0) AS quantity,
+  CASE WHEN u.filled_before IS NULL THEN u.average
+    WHEN u.filled > u.filled_before
+    THEN (u.filled * u.average - u.filled_before * u.average_before) / (u.filled - u.filled_before) END AS price,
+  CASE WHEN u.filled_before IS NULL THEN u.fee ELSE u.fee - u.fee_before END AS fee, u.margin_currency AS fee_currency,
+  CASE WHEN u.filled_before IS NULL THEN 0 ELSE 1 END AS price_is_estimate,
   'derived' AS origin, {KEY}
 FROM (
-  SELECT account_id, session_id, seq, item, received_ns, ts, order_id, symbol, direction, order_type, margin_currency,
-    {filled} AS filled,
-    {_number("fill_price")} AS average,
-    {_number("fee")} AS fee,
-    coalesce(lag({filled}) {before}, 0) AS filled_before,
-    lag({_number("fill_price")}) {before} AS average_before,
-    coalesce(lag({_number("fee")}) {before}, 0) AS fee_before
-  FROM order_updates WHERE quantity IS NOT NULL AND unfilled_quantity IS NOT NULL
+  SELECT *, lag(filled) OVER steps AS filled_before, lag(average) OVER steps AS average_before,
+    lag(fee) OVER steps AS fee_before
+  FROM (
+    SELECT account_id, session_id, seq, item, received_ns, ts, order_id, symbol, direction, order_type, margin_currency,
+      {filled} AS filled,
+      {_number("fill_price")} AS average,
+      {_number("fee")} AS fee,
+      max({filled}) OVER ({of_order} ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS most_before
+    FROM order_updates WHERE quantity IS NOT NULL AND unfilled_quantity IS NOT NULL
+  ) told
+  WHERE filled > 0 AND filled >= coalesce(most_before, 0)
+  WINDOW steps AS ({of_order})
 ) u
   JOIN accounts a ON a.account_id = u.account_id
-WHERE u.filled > u.filled_before"""
+WHERE u.filled_before IS NULL OR u.filled > u.filled_before OR u.fee <> u.fee_before"""
 
 
 def upgrade() -> None:

@@ -72,17 +72,18 @@ def record_until(recording: Recording, until: Until, signals: Signals, shown: Pr
             next_s.append(max(until.idle_s - recording.idle_s(), IDLE_CHECK_S))
         if signals.received is not None or recording.wait(min(next_s)):
             recording.end_reason = signals.received or "ended by itself"
-            return
+            break
         now_s = time.monotonic()
         if until.for_s is not None and now_s - began_s >= until.for_s:
             recording.end_reason = "time is over"
-            return
+            break
         if until.idle_s is not None and recording.idle_s() >= until.idle_s:
             recording.end_reason = "idle"
-            return
+            break
         if now_s - shown_s >= shown.every_s:
             shown_s = now_s
             shown.show(recording.state())
+    log.info("stopping (%s): making durable what has been received", recording.end_reason)
 
 
 def _acknowledge(file: AckFile) -> Callable[[Watermark], None]:

@@ -250,7 +250,7 @@ def refused_by_status(
         return Refused(f"{url} refused the key, its signature or the time: {said}; check key, secret and this clock.")
     if status in ASKED_TO_WAIT:
         return Unavailable(f"{url} asks to be left alone for now: {said}.", retry_after_s=_seconds(headers))
-    return Unreachable(f"{url} is no push portal of this venue: {said}; check the address.")
+    return Unreachable(f"{url} does not answer as this venue does: {said}; check the address.")
 
 
 def scrubbed(text: str, secrets: tuple[str, ...]) -> str:

@@ -1,7 +1,7 @@
 """A request at the exchange's door: answered as REST, refused, or let in to the push portal.
 
 Requests other than GET are answered 405, except that the `websockets` library itself hangs up on one that has a body
-(and, before its version 17, answers 400 to all).
+(and, before its version 17, on all of them).
 """
 
 import asyncio

@@ -17,6 +17,9 @@ from recorder.simulator.trader import FIRST_DEPOSIT, Trader
 #: Where the virtual clock starts: the hour of the page's samples.
 START_MS = 1_580_802_000_000
 
+#: From a change to its push on the virtual clock, milliseconds: as in the page's samples.
+PUSH_DELAY_MS = 17
+
 #: Leverage of the first symbol, the second, and so on round.
 LEVERAGES = (50, 25, 20, 10)
 
@@ -116,8 +119,7 @@ class Exchange:
             self._live()
         change = self._waiting.popleft()
         self.told.note(change)
-        # The push leaves a few milliseconds after the change, as on the page.
-        ts = change.updated_at + 17
+        ts = self._clock_ms() if self._clock_ms else change.updated_at + PUSH_DELAY_MS
         if isinstance(change, Order):
             return self._order_topics[change.symbol], frames.order_push(change, ts)
         if isinstance(change, Position):

@@ -31,7 +31,7 @@ class Trader:
         self._desk = desk
         self._symbols = symbols
         #: What the trader does, and how often out of the sum.
-        self._habits: list[tuple[int, Callable[[str, Market], None]]] = [
+        habits: list[tuple[int, Callable[[str, Market], None]]] = [
             (30, self._rest),
             (10, self._cross),
             (20, self._market),
@@ -41,7 +41,7 @@ class Trader:
             (7, self._close_position),
             (18, self._cancel),
         ]
-        self._actions = [action for weight, action in self._habits for _ in range(weight)]
+        self._actions = [action for weight, action in habits for _ in range(weight)]
 
     def act(self) -> None:
         """Do one thing, in one symbol."""

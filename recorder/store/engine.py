@@ -27,7 +27,7 @@ def parse_url(text: str) -> URL:
     """
     try:
         url = make_url(text)
-    except ArgumentError:
+    except (ArgumentError, ValueError):
         # The text may hold a password: it is not repeated.
         raise ConfigurationError(
             "The database address cannot be read; write for example sqlite:///recorder.db (a path after three slashes)."
@@ -35,6 +35,11 @@ def parse_url(text: str) -> URL:
     if url.get_backend_name() != "sqlite":
         raise ConfigurationError(
             f"This version records into SQLite only, not into {url.get_backend_name()}; "
+            "write for example sqlite:///recorder.db."
+        )
+    if url.host or url.query:
+        raise ConfigurationError(
+            "The address of a SQLite database is three slashes and a path, and no ? in it; "
             "write for example sqlite:///recorder.db."
         )
     if not url.database or url.database == ":memory:":
@@ -94,6 +99,13 @@ def open_engine(url: str, *, read_only: bool = False) -> Engine:
     return engine
 
 
+def outside_transaction(connection: Connection, statement: str) -> None:
+    """Run a statement that SQLite ignores or refuses in a transaction: SQLAlchemy would begin one for it."""
+    assert not connection.in_transaction()
+    driver: Any = connection.connection.driver_connection
+    driver.execute(statement)
+
+
 @contextmanager
 def schema_transaction(engine: Engine) -> Iterator[Connection]:
     """One transaction in which the schema changes: all of it or nothing.
@@ -101,8 +113,7 @@ def schema_transaction(engine: Engine) -> Iterator[Connection]:
     Foreign keys are off in it, because SQLite checks them while tables are dropped.
     """
     with engine.connect() as connection:
-        connection.exec_driver_sql("PRAGMA foreign_keys=OFF")
-        connection.rollback()
+        outside_transaction(connection, "PRAGMA foreign_keys=OFF")
         with connection.begin():
             yield connection
 
@@ -116,13 +127,13 @@ def explained(url: str) -> Iterator[None]:
     """
     try:
         yield
-    except DriverError as error:
+    except (DriverError, sqlite3.Error) as error:
         raise explain(url, error) from error
 
 
-def explain(url: str, error: DriverError) -> DatabaseError:
+def explain(url: str, error: DriverError | sqlite3.Error) -> DatabaseError:
     """The error a user can act on."""
-    path, cause = database_path(url), str(error.orig)
+    path, cause = database_path(url), str(error.orig if isinstance(error, DriverError) else error)
     if "locked" in cause or "busy" in cause:
         return DatabaseBusy(f"{path} is locked by another program; close it there and try again.")
     if "readonly" in cause or "read-only" in cause:

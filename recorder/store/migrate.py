@@ -1,5 +1,7 @@
 """Bringing a database to this program's schema, and refusing those that are not at it."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from alembic import command
@@ -10,8 +12,11 @@ from sqlalchemy import Connection, Engine, inspect
 
 import recorder
 from recorder.errors import DatabaseError, NotOurs, SchemaOutdated, SchemaTooNew
-from recorder.store.engine import schema_transaction
+from recorder.store.engine import outside_transaction, schema_transaction
 from recorder.store.schema import APPLICATION_ID
+
+#: Alembic's own; it stays behind, empty, where the schema was taken back to nothing.
+VERSION_TABLE = "alembic_version"
 
 
 def migrations_folder() -> Path:
@@ -45,18 +50,19 @@ def known_revisions() -> list[str]:
 
 def current(connection: Connection) -> str | None:
     """The revision of a database; None where there is no schema of ours yet."""
-    if not inspect(connection).has_table("alembic_version"):
+    if not inspect(connection).has_table(VERSION_TABLE):
         return None
     return MigrationContext.configure(connection).get_current_revision()
 
 
 def is_empty(connection: Connection) -> bool:
     """Whether nobody has made a table in it."""
-    return not inspect(connection).get_table_names()
+    return not set(inspect(connection).get_table_names()) - {VERSION_TABLE}
 
 
-def upgrade(engine: Engine, revision: str = "head") -> None:
-    """Make or upgrade the schema, in one transaction.
+@contextmanager
+def migration(engine: Engine) -> Iterator[Connection]:
+    """The one transaction in which the schema of a database of ours changes, or of one that is to be ours.
 
     Raises:
         NotOurs: the database holds somebody else's tables.
@@ -65,20 +71,25 @@ def upgrade(engine: Engine, revision: str = "head") -> None:
     with engine.connect() as connection:
         # WAL is a property of the file and cannot be set inside a transaction. It must be ours before it is changed.
         _require_ours(connection)
+        empty = is_empty(connection)
         connection.rollback()
-        if is_empty(connection):
-            connection.rollback()
-            connection.connection.execute("PRAGMA journal_mode=WAL")  # type: ignore[attr-defined]
+        if empty:
+            outside_transaction(connection, "PRAGMA journal_mode=WAL")
     with schema_transaction(engine) as connection:
         _require_ours(connection)
         connection.exec_driver_sql(f"PRAGMA application_id={APPLICATION_ID}")
+        yield connection
+
+
+def upgrade(engine: Engine, revision: str = "head") -> None:
+    """Make or upgrade the schema. Raises as `migration` does."""
+    with migration(engine) as connection:
         command.upgrade(_config(connection), revision)
 
 
 def downgrade(engine: Engine, revision: str) -> None:
-    """Take the schema back to an older revision, in one transaction. What only the newer schema holds is lost."""
-    with schema_transaction(engine) as connection:
-        _require_ours(connection)
+    """Take the schema back; what only the newer one holds is lost. Raises as `migration` does."""
+    with migration(engine) as connection:
         command.downgrade(_config(connection), revision)
 
 
@@ -88,7 +99,7 @@ def _require_ours(connection: Connection) -> str | None:
         if is_empty(connection):
             return None
         raise NotOurs("The database belongs to another program (it has tables that are not ours); name another one.")
-    if not inspect(connection).has_table("frames") and at in known_revisions():
+    if not inspect(connection).has_table("frames"):
         raise NotOurs("The database belongs to another program that uses Alembic too; name another one.")
     if at not in known_revisions():
         raise SchemaTooNew(

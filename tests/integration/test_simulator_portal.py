@@ -7,7 +7,7 @@ import socket
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from itertools import islice
 from pathlib import Path
@@ -16,7 +16,9 @@ from urllib.parse import urlsplit
 
 import pytest
 import websocket
+import websockets
 
+from recorder.model import OrderUpdate
 from recorder.simulator import BooksError, Simulator, SimulatorOptions
 from recorder.simulator.exchange import START_MS, Exchange
 from recorder.simulator.faults import deaf, invalid_topics, refusing, silent, stalled_mid_frame
@@ -45,10 +47,13 @@ class Client:
         secret: str = "",
         at_ms: int | None = None,
         timeout_s: float = PATIENCE_S,
+        sockopt: Sequence[tuple[int, int, int]] = (),
     ) -> None:
         credentials = Credentials(key or simulator.key, secret or simulator.secret)
         address = FMex().signed_push_url(simulator.url, credentials, now_ms() if at_ms is None else at_ms)
-        self.socket = websocket.create_connection(address, timeout=timeout_s, skip_utf8_validation=True)
+        self.socket = websocket.create_connection(
+            address, timeout=timeout_s, sockopt=sockopt, skip_utf8_validation=True
+        )
         #: All frames received, hello first.
         self.frames: list[bytes] = []
 
@@ -56,7 +61,10 @@ class Client:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.socket.close(timeout=0)
+        self.close()
+
+    def close(self) -> None:
+        self.socket.shutdown()  # type: ignore[no-untyped-call]
 
     def receive(self) -> bytes:
         opcode, payload = self.socket.recv_data()
@@ -105,13 +113,13 @@ def refused(**options: Any) -> tuple[int, Any]:
     simulator = options.pop("simulator")
     with pytest.raises(websocket.WebSocketBadStatusException) as raised:
         Client(simulator, **options)
-    return raised.value.status_code, json.loads(raised.value.resp_body)
+    return raised.value.status_code, json.loads(raised.value.resp_body or b"")
 
 
 @pytest.fixture
 def simulator() -> Iterator[Simulator]:
-    """Two thousand pushes, then nothing more."""
-    with Simulator(SimulatorOptions(pushes=2_000)) as one:
+    """A thousand pushes, then nothing more."""
+    with Simulator(SimulatorOptions(pushes=1_000)) as one:
         yield one
 
 
@@ -142,6 +150,7 @@ def test_what_is_not_there_is_not_found(simulator: Simulator) -> None:
     assert found["body"] == {"status": 404, "msg": "path not found"}
 
 
+@pytest.mark.skipif(int(websockets.__version__.split(".")[0]) < 17, reason="the library hangs up by itself")
 def test_only_get_is_served(simulator: Simulator) -> None:
     parts = urlsplit(simulator.url)
     with closing(http.client.HTTPConnection(str(parts.hostname), parts.port, timeout=PATIENCE_S)) as connection:
@@ -189,13 +198,13 @@ def test_nothing_is_pushed_before_the_last_of_several_commands(simulator: Simula
         client.answer()
         for topic in TOPICS:
             assert client.say(subscribe([topic], topic))["topics"] == [topic]
-        assert client.take(2_000) == [payload for _, payload in islice(Exchange(1), 2_000)]
+        assert client.take(1_000) == [payload for _, payload in islice(Exchange(1), 1_000)]
 
 
 def test_only_subscribed_topics_are_pushed(simulator: Simulator) -> None:
     with Client(simulator) as client:
         client.subscribe("account", "position.btcusd_p")
-        expected = [payload for topic, payload in islice(Exchange(1), 2_000) if not topic.startswith("order")]
+        expected = [payload for topic, payload in islice(Exchange(1), 1_000) if not topic.startswith("order")]
         assert client.take(len(expected)) == expected
 
 
@@ -226,17 +235,16 @@ def test_unsub_stops_the_pushes() -> None:
 
 
 def test_a_client_without_a_ping_is_disconnected() -> None:
-    with Simulator(SimulatorOptions(ping_timeout_s=0.4, pushes=0)) as simulator:
-        with Client(simulator) as pinging, Client(simulator) as mute:
-            pinging.answer()
-            mute.answer()
-            start_s = time.monotonic()
-            while time.monotonic() < start_s + 0.3:
-                pinging.say(ping(now_ms(), "1"))
-            with pytest.raises(websocket.WebSocketConnectionClosedException, match="1008"):
-                mute.receive()
-            assert time.monotonic() - start_s > 0.3
-            assert pinging.say(ping(now_ms(), "2"))["id"] == "2"
+    options = SimulatorOptions(ping_timeout_s=0.4, pushes=0)
+    with Simulator(options) as simulator, Client(simulator) as pinging, Client(simulator) as mute:
+        pinging.answer()
+        mute.answer()
+        start_s = time.monotonic()
+        while time.monotonic() < start_s + 0.3:
+            pinging.say(ping(now_ms(), "1"))
+        with pytest.raises(websocket.WebSocketConnectionClosedException, match="1008"):
+            mute.receive()
+        assert pinging.say(ping(now_ms(), "2"))["id"] == "2"
 
 
 def test_a_client_that_does_not_read_is_disconnected_too() -> None:
@@ -280,20 +288,20 @@ def test_same_seed_same_frames_and_every_account_its_own() -> None:
 def test_two_clients_with_the_same_key_get_the_same(simulator: Simulator) -> None:
     with silent(simulator):
         clients = [Client(simulator).subscribe() for _ in range(2)]
-    received = [client.take(2_000) for client in clients]
+    received = [client.take(1_000) for client in clients]
     assert received[0] == received[1]
     for client in clients:
-        client.socket.close(timeout=0)
+        client.close()
 
 
 def test_a_slow_reader_holds_the_exchange_back() -> None:
-    with Simulator(SimulatorOptions(pushes=100_000)) as simulator, Client(simulator) as client:
+    small = [(socket.SOL_SOCKET, socket.SO_RCVBUF, 65_536)]
+    with Simulator(SimulatorOptions(pushes=30_000)) as simulator, Client(simulator, sockopt=small) as client:
         client.subscribe()
-        client.take(1)
         with pytest.raises(TimeoutError):
-            simulator.wait_finished(3.0)
-        assert len(simulator.sent) < 50_000
-        last = client.take(99_999)[-1]
+            simulator.wait_finished(1.5)
+        assert len(simulator.sent) < 25_000
+        last = client.take(30_000)[-1]
         simulator.wait_finished(PATIENCE_S)
         assert simulator.sent[-1].payload == last
 
@@ -364,9 +372,8 @@ def test_drops_every_so_many_pushes() -> None:
         simulator.wait_finished(PATIENCE_S)
     positions = [frames.index(payload) for payload in received]
     assert positions == sorted(set(positions))
-    ends = [index for index, payload in enumerate(frames) if index + 1 in positions and index not in positions]
-    assert len(ends) <= 3
-    assert len({sent.connection for sent in simulator.sent}) == 3
+    last_of = {sent.connection: frames.index(sent.payload) + 1 for sent in simulator.sent if sent.kind == "push"}
+    assert last_of == {1: 300, 2: 600, 3: 900}
 
 
 # REST.
@@ -376,7 +383,7 @@ def test_rest_tells_what_was_pushed(simulator: Simulator) -> None:
     who = Credentials(simulator.key, simulator.secret)
     url = simulator.url
     with Client(simulator) as client:
-        pushes = [json.loads(payload, parse_float=str, parse_int=str) for payload in client.subscribe().take(2_000)]
+        pushes = [json.loads(payload, parse_float=str, parse_int=str) for payload in client.subscribe().take(1_000)]
         simulator.wait_finished(PATIENCE_S)
     accounts = [push["account"] for push in pushes if "account" in push]
     positions = [push["position"] for push in pushes if "position" in push]
@@ -399,7 +406,8 @@ def test_rest_tells_what_was_pushed(simulator: Simulator) -> None:
     pushed = orders[str(one.order_id)]
     assert (one.price, one.fee, one.status) == (pushed["price"], pushed["fee"], pushed["status"])
 
-    closed, offset = [], None
+    closed: list[OrderUpdate] = []
+    offset = None
     while True:
         page = rest.read_closed_orders(fetch(rest.closed_orders(url, who, now_ms(), "202002", "btcusd_p", offset)))
         closed += page.orders
@@ -408,7 +416,7 @@ def test_rest_tells_what_was_pushed(simulator: Simulator) -> None:
             break
     done = sorted([int(i) for i, order in orders.items() if order["status"] not in is_open], reverse=True)
     assert [order.order_id for order in closed] == done
-    assert len(done) > 100
+    assert len(done) > 50
 
     filled = next(order for order in closed if order.status == "FULLY_FILLED")
     matches = rest.read_matches(fetch(rest.matches(url, who, now_ms(), filled.order_id)))
@@ -451,7 +459,7 @@ def test_refusing(simulator: Simulator, status: int, retry_after: str | None) ->
             assert found["headers"].get("Retry-After") == retry_after
             assert client.say(ping(now_ms(), "1"))["type"] == "ping"
         fetch(rest.accounts(simulator.url, who, now_ms()))
-        Client(simulator).socket.close(timeout=0)
+        Client(simulator).close()
 
 
 def test_a_refused_key_still_gets_the_time(simulator: Simulator) -> None:
@@ -471,7 +479,7 @@ def test_silent(simulator: Simulator) -> None:
             with pytest.raises(TimeoutError):
                 simulator.wait_finished(0.2)
             assert len(simulator.sent) == before + 1
-        client.take(2_000)
+        client.take(1_000)
         simulator.wait_finished(PATIENCE_S)
 
 
@@ -497,20 +505,21 @@ def test_deaf(simulator: Simulator) -> None:
 
 
 def test_deaf_outlasts_the_ping_timeout() -> None:
-    with Simulator(SimulatorOptions(ping_timeout_s=0.2, pushes=0)) as simulator:
-        with Client(simulator, timeout_s=0.5) as client, deaf(simulator):
-            client.answer()
-            with pytest.raises(websocket.WebSocketTimeoutException):
-                client.receive()
-            assert simulator.connections == 1
+    options = SimulatorOptions(ping_timeout_s=0.2, pushes=0)
+    with Simulator(options) as simulator, Client(simulator, timeout_s=0.5) as client, deaf(simulator):
+        client.answer()
+        with pytest.raises(websocket.WebSocketTimeoutException):
+            client.receive()
+        assert simulator.connections == 1
 
 
 def test_stalled_mid_frame(simulator: Simulator) -> None:
     with Client(simulator) as client:
         client.subscribe()
-        client.take(2_000)
+        client.take(1_000)
         with stalled_mid_frame(simulator):
             raw = client.socket.sock
+            assert raw
             head = raw.recv(2)
             assert head[0] == 0x81
             raw.settimeout(0.2)
@@ -575,8 +584,8 @@ def test_an_error_of_its_own_surfaces(monkeypatch: pytest.MonkeyPatch, waiting: 
 
     monkeypatch.setattr(Exchange, "__next__", fail)
     simulator = Simulator(SimulatorOptions(pushes=10, wait_for_subscriber=False))
-    simulator.start()
     with pytest.raises(BooksError, match="do not balance"):
+        simulator.start()
         simulator.wait_finished(PATIENCE_S) if waiting else simulator.close()
     simulator.close()
 
@@ -586,10 +595,10 @@ def test_an_error_in_a_conversation_surfaces(monkeypatch: pytest.MonkeyPatch) ->
         raise AssertionError("a bug")
 
     monkeypatch.setattr("recorder.simulator.session.Session.receive", fail)
-    with pytest.raises(AssertionError, match="a bug"):
-        with Simulator(SimulatorOptions(pushes=10)) as simulator, Client(simulator) as client:
-            client.socket.send("{}")
-            simulator.wait_subscribed(PATIENCE_S)
+    simulator = Simulator(SimulatorOptions(pushes=10))
+    with pytest.raises(AssertionError, match="a bug"), simulator, Client(simulator) as client:
+        client.socket.send("{}")
+        simulator.wait_subscribed(PATIENCE_S)
 
 
 def wait_until(done: Any) -> None:

@@ -200,7 +200,7 @@ def _answer(answer: Answer) -> Decoded:
             control = Hello(answer.ts)
         case "topics" if answer.topics is not None:
             control = Acknowledged(tuple(answer.topics))
-        case None if answer.status is not None:
+        case None if answer.status:  # 0 is no refusal anywhere on the exchange's pages
             command_id = None if answer.id is None else str(answer.id)
             control = RefusedCommand(command_id, answer.status, (answer.msg or "").replace("\0", " "))
         case None:

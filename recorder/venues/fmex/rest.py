@@ -119,8 +119,9 @@ class _RestOrder(decode.Order):
     pass
 
 
-class _RestPosition(decode.Position, rename={"risk_level": "riskLevel"}):
-    pass
+class _RestPosition(decode.Position):
+    # A struct's own `rename` would leave inherited fields alone.
+    risk_level: values.Int64 | None = msgspec.field(default=None, name="riskLevel")
 
 
 class _RestMatch(msgspec.Struct):
@@ -145,8 +146,10 @@ def read_accounts(answer: bytes) -> tuple[AccountUpdate, ...]:
     for currency in balances:
         values.refuse_nul("currency", currency)
     return tuple(
-        AccountUpdate(None, currency, *(values.digits(raw) for raw in amounts), updated_at=None, extra=None)
-        for currency, amounts in balances.items()
+        AccountUpdate(
+            None, currency, values.digits(available), values.digits(frozen), values.digits(margin), None, None
+        )
+        for currency, (free, frozen, held) in balances.items()
     )
 
 

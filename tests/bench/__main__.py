@@ -1,0 +1,245 @@
+"""`make bench`: how near the recorder comes to its limits, each measured in the same run on the same machine.
+
+- socket to durable: frames received, decoded and committed to SQLite with `synchronous=FULL`, over a bare
+  websocket-client `recv` of the same frames thrown away. At least 0.20.
+- writer alone: decoded frames from the queue to committed rows, over `sqlite3.executemany` of the same rows into the
+  same tables in transactions of the same size. At least 0.60.
+"""
+
+import gc
+import sqlite3
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from threading import Event
+from typing import NamedTuple
+
+import websocket
+from rich.console import Console
+from rich.table import Table
+
+from recorder.clock import Clock
+from recorder.live.channel import Recorded
+from recorder.live.recording import Recording
+from recorder.live.settings import Account, Limits
+from recorder.live.watermark import Watermark
+from recorder.live.writer import Writer
+from recorder.model import PUSH, Frame, account_id
+from recorder.simulator.exchange import Exchange
+from recorder.simulator.wire import text_frame
+from recorder.store import ledger, migrate
+from recorder.store.engine import open_engine
+from recorder.store.journal import typed_row
+from recorder.store.ledger import RunStarted
+from recorder.store.schema import TYPED, frames
+from recorder.venues import venue_named
+from recorder.venues.base import Credentials, read_frame
+
+FRAMES = 100_000
+ROUNDS = 5
+SOCKET_MIN = 0.20
+WRITER_MIN = 0.60
+TIMEOUT_S = 60.0
+#: What a portal says before its pushes, and how many commands of ours the record holds beside.
+ANSWERS = (
+    b'{"type":"hello","ts":1580802000000}',
+    b'{"type":"topics","topics":["account","order.btcusd_p","position.btcusd_p"]}',
+)
+COMMANDS = 1
+
+
+class Figure(NamedTuple):
+    """One ratio, over all rounds."""
+
+    name: str
+    ours_per_s: list[float]
+    limit_per_s: list[float]
+    at_least: float
+
+    @property
+    def ratios(self) -> list[float]:
+        """Of each round, whose two halves ran one after the other."""
+        return [ours / limit for ours, limit in zip(self.ours_per_s, self.limit_per_s, strict=True)]
+
+
+def main() -> int:
+    """Measure, print, and say by the exit code whether both hold."""
+    pushes = [payload for _, payload in islice(Exchange(1), FRAMES)]
+    recorded = _recorded(pushes)
+    with tempfile.TemporaryDirectory() as folder, _blaster(Path(folder), pushes) as port:
+        figures = [
+            measure("socket to durable / bare recv", partial(_socket_round, port), SOCKET_MIN),
+            measure("writer alone / sqlite3.executemany", partial(_writer_round, recorded), WRITER_MIN),
+        ]
+    table = Table(title=f"{FRAMES:,} frames, median of {ROUNDS} rounds")
+    for title in ("figure", "ours /s", "limit /s", "ratio (min - max)", "at least"):
+        table.add_column(title, justify="left" if title == "figure" else "right")
+    for figure in figures:
+        ratios = figure.ratios
+        table.add_row(
+            figure.name,
+            f"{statistics.median(figure.ours_per_s):,.0f}",
+            f"{statistics.median(figure.limit_per_s):,.0f}",
+            f"{statistics.median(ratios):.2f} ({min(ratios):.2f} - {max(ratios):.2f})",
+            f"{figure.at_least:.2f}",
+        )
+    Console(width=110).print(table)
+    missed = [figure.name for figure in figures if statistics.median(figure.ratios) < figure.at_least]
+    for name in missed:
+        print(f"too slow: {name}")
+    return 1 if missed else 0
+
+
+def measure(name: str, one_round: Callable[[Path], tuple[float, float]], at_least: float) -> Figure:
+    """Run the rounds: each gives frames a second of ours, and of the limit."""
+    rounds = []
+    for number in range(ROUNDS):
+        print(f"{name}: round {number + 1} of {ROUNDS}", file=sys.stderr)
+        with tempfile.TemporaryDirectory() as folder:
+            gc.collect()
+            rounds.append(one_round(Path(folder)))
+    return Figure(name, [ours for ours, _ in rounds], [limit for _, limit in rounds], at_least)
+
+
+def _socket_round(port: int, folder: Path) -> tuple[float, float]:
+    limit = _bare_recv(port)
+    return _socket_to_durable(folder, port), limit
+
+
+def _bare_recv(port: int) -> float:
+    connection = websocket.create_connection(
+        f"ws://127.0.0.1:{port}/v2/user/ws", timeout=TIMEOUT_S, skip_utf8_validation=True
+    )
+    try:
+        connection.recv()
+        began_s = time.perf_counter()
+        for _ in range(FRAMES + len(ANSWERS) - 1):
+            connection.recv()
+        return FRAMES / (time.perf_counter() - began_s)
+    finally:
+        connection.shutdown()
+
+
+def _socket_to_durable(folder: Path, port: int) -> float:
+    done = Event()
+    done_ns = 0
+
+    def on_durable(watermark: Watermark) -> None:
+        nonlocal done_ns
+        if watermark.frames == FRAMES + len(ANSWERS) + COMMANDS:
+            done_ns = time.time_ns()
+            done.set()
+
+    account = Account(
+        name="bench",
+        venue=venue_named("fmex"),
+        url=f"http://127.0.0.1:{port}",
+        credentials=Credentials("key", "secret"),
+        symbols=("btcusd_p",),
+    )
+    file = folder / "ours.db"
+    with Recording(f"sqlite:///{file}", [account], on_durable=on_durable):
+        if not done.wait(TIMEOUT_S):
+            raise TimeoutError("not everything became durable")
+    with sqlite3.connect(file) as database:
+        (first_ns,) = database.execute("SELECT min(received_ns) FROM frames WHERE seq = 0").fetchone()
+    database.close()
+    return FRAMES / ((done_ns - first_ns) / 1e9)
+
+
+@contextmanager
+def _blaster(folder: Path, pushes: list[bytes]) -> Iterator[int]:
+    port_file, wire_file = folder / "port", folder / "wire"
+    wire_file.write_bytes(b"".join(text_frame(payload) for payload in (*ANSWERS, *pushes)))
+    process = subprocess.Popen([sys.executable, "-m", "tests.bench.blaster", str(wire_file), str(port_file)])
+    try:
+        while not port_file.exists():
+            if process.poll() is not None:
+                raise RuntimeError("the blaster did not start")
+            time.sleep(0.05)
+        yield int(port_file.read_text())
+    finally:
+        process.kill()
+        process.wait()
+
+
+def _writer_round(recorded: list[Recorded], folder: Path) -> tuple[float, float]:
+    limit = _executemany(folder, recorded)
+    return _writer_alone(folder, recorded), limit
+
+
+def _recorded(pushes: list[bytes]) -> list[Recorded]:
+    venue, key = venue_named("fmex"), account_id("fmex", "bench")
+    made = []
+    for seq, payload in enumerate(pushes):
+        decoded = read_frame(venue, payload)
+        frame = Frame(key, 1, seq, time.time_ns(), PUSH, decoded.topic, decoded.status, decoded.error, payload)
+        made.append(Recorded(frame, decoded.updates))
+    return made
+
+
+def _writer_alone(folder: Path, recorded: list[Recorded]) -> float:
+    url = f"sqlite:///{folder / 'writer.db'}"
+    engine = open_engine(url)
+    migrate.require_usable(engine)
+    with engine.begin() as connection:
+        ledger.add_accounts(connection, [(account_id("fmex", "bench"), "fmex", "bench")], time.time_ns())
+    limits = Limits(queue_frames_max=len(recorded) + 1, queue_bytes_max=2**40)
+    done = Event()
+
+    def on_durable(watermark: Watermark) -> None:
+        if watermark.frames == len(recorded):
+            done.set()
+
+    writer = Writer(engine, url, RunStarted(1, 1, "bench", 1, "bench"), Clock(), limits, on_durable, lambda: None)
+    channel = writer.channel()
+    for one in recorded:
+        channel.put(one)
+    began_s = time.perf_counter()
+    writer.start()
+    if not done.wait(TIMEOUT_S):
+        raise TimeoutError("not everything became durable")
+    took_s = time.perf_counter() - began_s
+    writer.finish("bench")
+    writer.join()
+    return len(recorded) / took_s
+
+
+def _executemany(folder: Path, recorded: list[Recorded]) -> float:
+    file = folder / "limit.db"
+    migrate.require_usable(open_engine(f"sqlite:///{file}"))
+    batches = []
+    size = Limits().batch_frames_max
+    for start in range(0, len(recorded), size):
+        chunk = recorded[start : start + size]
+        tables: dict[str, list[tuple[object, ...]]] = {frames.name: [tuple(one.frame) for one in chunk]}
+        for one in chunk:
+            for item, update in enumerate(one.updates):
+                tables.setdefault(TYPED[type(update)].name, []).append(typed_row(one.frame, item, update))
+        batches.append([(_insert(table, len(rows[0])), rows) for table, rows in tables.items()])
+    database = sqlite3.connect(file, isolation_level=None)
+    database.execute("PRAGMA synchronous=FULL")
+    began_s = time.perf_counter()
+    for batch in batches:
+        database.execute("BEGIN IMMEDIATE")
+        for statement, rows in batch:
+            database.executemany(statement, rows)
+        database.execute("COMMIT")
+    took_s = time.perf_counter() - began_s
+    database.close()
+    return len(recorded) / took_s
+
+
+def _insert(table: str, columns: int) -> str:
+    return f"INSERT INTO {table} VALUES ({', '.join('?' * columns)})"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

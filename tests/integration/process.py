@@ -1,0 +1,180 @@
+"""The recorder as its users run it: a process, with a configuration in a folder, signals, and what it printed."""
+
+import json
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from recorder.simulator import Simulator
+
+#: How long anything may take before a test gives up, seconds. Ample: other tests share the machine.
+PATIENCE_S = 30.0
+
+
+class Folder:
+    """A user's folder: a configuration that names the simulator, and what the recorder makes beside it."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.database = path / "recorder.db"
+        self.ack_file = path / "ack.json"
+        self.env: dict[str, str] = {}
+
+    def configure(
+        self,
+        simulator: Simulator,
+        *,
+        symbols: Sequence[str] = ("btcusd_p",),
+        accounts: Mapping[str, str] | None = None,
+        limits: Mapping[str, float] | None = None,
+    ) -> None:
+        """Write recorder.toml; accounts are name → key, by default `main` with the simulator's first."""
+        lines = ["[limits]", *(f"{name} = {value}" for name, value in (limits or {}).items())]
+        for name, key in (accounts or {"main": simulator.key}).items():
+            self.env |= {f"KEY_{name.upper()}": key, f"SECRET_{name.upper()}": simulator.options.accounts[key]}
+            lines += [
+                f"[accounts.{name}]",
+                'venue = "fmex"',
+                f'url = "{simulator.url}"',
+                f'key = "env:KEY_{name.upper()}"',
+                f'secret = "env:SECRET_{name.upper()}"',
+                f"symbols = {json.dumps(list(symbols))}",
+            ]
+        self.write("\n".join(lines) + "\n")
+
+    def write(self, text: str) -> None:
+        """Write recorder.toml."""
+        (self.path / "recorder.toml").write_text(text)
+
+    def run(self, *arguments: str) -> "Process":
+        """Start `recorder run`."""
+        return Process(self, "run", *arguments)
+
+    def command(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
+        """Run a command to its end."""
+        return subprocess.run(
+            [sys.executable, "-m", "recorder", *arguments],
+            cwd=self.path,
+            env=os.environ | self.env,
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE_S,
+            check=False,
+        )
+
+    def rows(self, sql: str, *parameters: Any) -> list[tuple[Any, ...]]:
+        """What a fresh reader finds."""
+        with closing(sqlite3.connect(f"file:{self.database}?mode=ro", uri=True)) as database:
+            return database.execute(sql, parameters).fetchall()
+
+    def payloads(self, account: str = "main") -> list[bytes]:
+        """Every frame received for an account, in order."""
+        sql = "SELECT payload FROM frames JOIN accounts USING (account_id) WHERE name = ? AND source = 'push'"
+        return [payload for (payload,) in self.rows(f"{sql} ORDER BY session_id, seq", account)]
+
+    def acknowledged(self) -> dict[str, Any]:
+        """What the ack file says."""
+        told: dict[str, Any] = json.loads(self.ack_file.read_text())
+        return told
+
+    def wait_acknowledged(self, frames: int, process: "Process") -> None:
+        """Wait until the process says that so many frames are durable."""
+        process.wait_for("covered")
+        while self.acknowledged()["frames"] < frames:
+            # Not an event, but a file that others poll too.
+            assert process.running, process.errors
+            time.sleep(0.01)
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Another program holds the database's write lock."""
+        with closing(sqlite3.connect(self.database, isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            yield
+            other.execute("ROLLBACK")
+
+
+class Process:
+    """A recorder process. As a context manager it is killed at the end, if it still runs."""
+
+    def __init__(self, folder: Folder, *arguments: str) -> None:
+        self._changed = threading.Condition()
+        self._lines: list[str] = []
+        self._over = False
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "recorder", *arguments],
+            cwd=folder.path,
+            env=os.environ | folder.env,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._process.kill()
+        self.wait()
+
+    @property
+    def pid(self) -> int:
+        """Of the process."""
+        return self._process.pid
+
+    @property
+    def running(self) -> bool:
+        """Whether it has not ended yet."""
+        return self._process.poll() is None
+
+    @property
+    def errors(self) -> str:
+        """Everything printed on standard error so far."""
+        return "".join(self._lines)
+
+    def wait_for(self, text: str, times: int = 1) -> None:
+        """Wait until a text has been printed so many times."""
+        with self._changed:
+            enough = self._changed.wait_for(lambda: self._over or self.errors.count(text) >= times, PATIENCE_S)
+        assert enough and self.errors.count(text) >= times, f"{text!r} was not printed, but:\n{self.errors}"
+
+    def send(self, number: signal.Signals) -> None:
+        """Send a signal."""
+        self._process.send_signal(number)
+
+    def stop(self, number: signal.Signals = signal.SIGTERM) -> tuple[int, float]:
+        """Send a signal; returns the exit code, and how long the end took in seconds."""
+        began_s = time.monotonic()
+        self.send(number)
+        return self.wait(), time.monotonic() - began_s
+
+    def wait(self) -> int:
+        """Wait for its end; returns the exit code."""
+        code = self._process.wait(PATIENCE_S)
+        self._reader.join(PATIENCE_S)
+        assert self._process.stderr is not None
+        self._process.stderr.close()
+        return code
+
+    def _read(self) -> None:
+        assert self._process.stderr is not None
+        for line in self._process.stderr:
+            with self._changed:
+                self._lines.append(line)
+                self._changed.notify_all()
+        with self._changed:
+            self._over = True
+            self._changed.notify_all()

@@ -1,0 +1,245 @@
+"""One frame → records: every field, and exactly the digits that were sent."""
+
+import json
+from decimal import Decimal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from recorder.model import (
+    CONTROL,
+    DECODED,
+    AccountUpdate,
+    Acknowledged,
+    Decoded,
+    Heartbeat,
+    Hello,
+    OrderUpdate,
+    PositionUpdate,
+    RefusedCommand,
+    Update,
+)
+from recorder.venues.base import read_frame
+from tests.samples import FMEX, sample
+from tests.unit.fmex.pushes import KEY, PAGE, column, holds_digits, push, pushes
+
+
+def the_update(frame: bytes) -> Update:
+    decoded = read_frame(FMEX, frame)
+    assert decoded.error is None
+    (update,) = decoded.updates
+    return update
+
+
+def test_the_account_of_the_page() -> None:
+    update = AccountUpdate(
+        ts=1580802053662,
+        currency="BTC",
+        available="1.34242880408925",
+        frozen="0.0",
+        position_margin="9.747280117178e-06",
+        updated_at=1580802053643,
+        extra=None,
+    )
+    assert FMEX.decode(sample("account")) == Decoded("account", DECODED, None, (update,), None)
+
+
+def test_the_order_of_the_page() -> None:
+    update = OrderUpdate(
+        ts=1580802204232,
+        order_id=849758102002,
+        quantity="1",
+        direction="LONG",
+        features=8,
+        price="10210",
+        fill_price="9288.0",
+        unfilled_quantity="0",
+        symbol="BTCUSD_P",
+        margin_currency="BTC",
+        fee="4.8449612403e-08",
+        order_type="MARKET",
+        status="FULLY_FILLED",
+        trigger_direction="LONG",
+        trigger_on="0",
+        trailing_base_price="0",
+        trailing_distance="0",
+        created_at=1580802204215,
+        extra=None,
+    )
+    assert FMEX.decode(sample("order")) == Decoded("order.btcusd_p", DECODED, None, (update,), None)
+
+
+def test_the_position_of_the_page() -> None:
+    update = PositionUpdate(
+        ts=1580802507401,
+        symbol="BTCUSD_P",
+        quantity="1",
+        direction="LONG",
+        leverage="50",
+        risk_level=0,
+        margin="9.749658727683e-06",
+        taker_fee_rate="0.00045",
+        realized_pnl="-4.8499218623e-08",
+        entry_price="9278.5",
+        liquidation_price="9363.483892761602",
+        bankruptcy_price="8512.606170669584",
+        minimum_maintenance_margin_rate="0.1",
+        updated_at=1580802507384,
+        extra=None,
+    )
+    assert FMEX.decode(sample("position")) == Decoded("position.btcusd_p", DECODED, None, (update,), None)
+
+
+def test_the_answers_of_the_page() -> None:
+    assert FMEX.decode(sample("hello")) == Decoded("hello", CONTROL, None, (), Hello(1523693784042))
+    assert FMEX.decode(sample("ping")) == Decoded("ping", DECODED, None, (Heartbeat(1580802053662, 112),), None)
+    topics = Acknowledged(("account", "order.btcusd_p"))
+    assert FMEX.decode(sample("topics")) == Decoded("topics", CONTROL, None, (), topics)
+    refusal = RefusedCommand("sub-1", 41002, "invalid sub topic, xxx")
+    assert FMEX.decode(sample("refused")) == Decoded(None, CONTROL, None, (), refusal)
+
+
+@pytest.mark.parametrize(
+    ("frame", "control"),
+    [
+        (b'{"type":"topics","topics":["account"],"id":"sub-1"}', Acknowledged(("account",))),
+        (b'{"type":"topics","topics":[]}', Acknowledged(())),
+        (b'{"type":"hello"}', Hello(None)),
+        (b'{"type":"hello","ts":1,"version":{"major":2}}', Hello(1)),
+        (b'{"status":41002}', RefusedCommand(None, 41002, "")),
+        (b'{"id":7,"status":41002,"msg":"a:b\\u0000c"}', RefusedCommand("7", 41002, "a:b c")),
+    ],
+)
+def test_answers_may_hold_less_or_more(frame: bytes, control: object) -> None:
+    assert read_frame(FMEX, frame).control == control
+
+
+@pytest.mark.parametrize(
+    "digits",
+    [
+        "9.747280117178e-06",
+        "2.796888254907565438",
+        "0E-18",
+        "0.0",
+        "0",
+        "-0",
+        "-0.0",
+        "1e5",
+        "1E+99",
+        "-1.5e-99",
+        "1e-0000000000000000000000006",
+        "123456789012345678901234567890.123456789012345678901234567890",
+        "9" * 100,
+    ],
+)
+def test_a_number_keeps_its_digits(digits: str) -> None:
+    update = the_update(b'{"type":"account","account":{"currency":"BTC","available":%s},"ts":2}' % digits.encode())
+    assert isinstance(update, AccountUpdate)
+    assert update.available == digits
+
+
+@pytest.mark.parametrize("name", PAGE)
+def test_what_is_missing_or_null_is_none(name: str) -> None:
+    whole = the_update(push(name, PAGE[name]))._asdict()
+    for field in PAGE[name].keys() - {KEY[name]}:
+        left_out = {other: text for other, text in PAGE[name].items() if other != field}
+        for fields in (left_out, PAGE[name] | {field: "null"}):
+            assert the_update(push(name, fields))._asdict() == whole | {column(name, field): None}
+
+
+@pytest.mark.parametrize("name", PAGE)
+def test_the_key_alone_is_enough(name: str) -> None:
+    field = KEY[name]
+    told = {k: v for k, v in the_update(push(name, {field: PAGE[name][field]}))._asdict().items() if v is not None}
+    assert told == {"ts": 1580802204232, column(name, field): json.loads(PAGE[name][field])}
+
+
+def test_what_nobody_knows_is_kept_as_sent() -> None:
+    frame = (
+        b'{"type":"order.btcusd_p","v":2,"order":{"id":1,"maker_rate":-2.50e-4,"note":"a:\\u00e4\xc3\xa4",'
+        b'"deep":{ "x" : [1.0, null] },"we \\"\\u0000ird":true},"ts":3,"id":"push","status":0}'
+    )
+    update = the_update(frame)
+    assert isinstance(update, OrderUpdate)
+    assert update.extra == (
+        '{"v":2,"id":"push","status":0,"order.maker_rate":-2.50e-4,"order.note":"a:\\u00e4ä",'
+        '"order.deep":{ "x" : [1.0, null] },"order.we \\"\\u0000ird":true}'
+    )
+    assert json.loads(update.extra)["order.maker_rate"] == -0.00025
+
+
+@pytest.mark.parametrize("name", PAGE)
+def test_a_field_more_changes_no_other(name: str) -> None:
+    whole = the_update(push(name, PAGE[name]))._asdict()
+    more = the_update(push(name, PAGE[name] | {"new": "0.10"}))._asdict()
+    assert more == whole | {"extra": f'{{"{name}.new":0.10}}'}
+
+
+def test_a_push_of_several_objects_gives_several_updates() -> None:
+    frame = b'{"type":"all","order":{"id":1},"account":{"currency":"BTC"},"position":{"symbol":"X"},"ts":2}'
+    decoded = read_frame(FMEX, frame)
+    assert decoded.topic == "all"
+    assert [type(update) for update in decoded.updates] == [AccountUpdate, OrderUpdate, PositionUpdate]
+    assert [update.ts for update in decoded.updates] == [2, 2, 2]
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        b'{"type":"account","account":{"currency":"BTC","available":1,"available":2},"ts":2}',
+        b'{"type":"account","account":{"currency":"BTC","available":1,"available":1},"ts":2}',
+        b'{"type":"account","account":{"currency":"BTC"},"ts":2,"ts":3}',
+        b'{"type":"account","account":{"currency":"BTC"},"account":{"currency":"ETH"},"ts":2}',
+        b'{"type":"account","account":null,"account":{"currency":"ETH"},"ts":2}',
+        b'{"type":"account","account":{"currency":"BTC","\\u0061vailable":1,"available":2},"ts":2}',
+        b'{"type":"account","account":{"currency":"BTC","new":1,"new":2},"ts":2}',
+        b'{"type":"account","account":{"currency":"BTC","new":{"a":1,"a":2}},"ts":2}',
+        b'{"type":"account","type":"order.x","account":{"currency":"BTC"}}',
+        b'{"type":"hello","ts":1,"ts":2}',
+        b'{"type":"topics","topics":["a"],"topics":["b"]}',
+    ],
+)
+def test_a_key_that_comes_twice_is_not_interpreted(frame: bytes) -> None:
+    decoded = read_frame(FMEX, frame)
+    assert decoded.updates == ()
+    assert decoded.control is None
+    assert decoded.error is not None
+    assert "comes twice" in decoded.error
+
+
+@pytest.mark.parametrize("name", PAGE)
+def test_no_key_of_the_page_may_come_twice(name: str) -> None:
+    for field, text in PAGE[name].items():
+        twice = push(name, {f'{field}":{text},"{field}': text} | {k: v for k, v in PAGE[name].items() if k != field})
+        assert twice.count(f'"{field}":{text}'.encode()) == 2
+        assert f"'{field}' comes twice" in (read_frame(FMEX, twice).error or "")
+
+
+@pytest.mark.parametrize("name", PAGE)
+def test_a_colon_or_an_escape_in_a_text_is_no_second_key(name: str) -> None:
+    whole = the_update(push(name, PAGE[name]))._asdict()
+    for field, text in PAGE[name].items():
+        if text.startswith('"'):
+            fields = PAGE[name] | {field: '"a:\\u0062\\n\\":c"'}
+            assert the_update(push(name, fields))._asdict() == whole | {column(name, field): 'a:b\n":c'}
+
+
+@given(pushes())
+def test_decode_of_encode_keeps_every_digit(written: tuple[str, dict[str, str], bytes]) -> None:
+    name, fields, frame = written
+    update = the_update(frame)._asdict()
+    for field in PAGE[name]:
+        text = fields.get(field, "null")
+        sent = text if holds_digits(name, field) and field in fields else json.loads(text)
+        assert update[column(name, field)] == sent
+    assert update["extra"] is None
+
+
+@given(st.decimals(allow_nan=False, allow_infinity=False, min_value=-(10**30), max_value=10**30), st.booleans())
+def test_a_decimal_comes_back_as_the_same_decimal(number: Decimal, upper: bool) -> None:
+    text = str(number) if upper else str(number).lower()
+    update = the_update(b'{"type":"account","account":{"currency":"BTC","frozen":%s},"ts":2}' % text.encode())
+    assert isinstance(update, AccountUpdate)
+    assert update.frozen == text
+    assert Decimal(update.frozen).as_tuple() == number.as_tuple()
