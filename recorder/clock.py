@@ -54,17 +54,19 @@ def duration_s(text: str) -> float:
 
 
 def instant_ns(text: str, now_ns: int) -> int:
-    """Nanoseconds since 1970 of an ISO date or time (UTC unless it says otherwise), or of a duration ago.
+    """Nanoseconds since 1970 of an ISO date or time (UTC unless it says otherwise), or of a duration ago with its unit.
 
     Raises:
-        ValueError: it is neither.
+        ValueError: it is neither. So is a plain number but a date (`20200204`): nobody could tell what it counts.
     """
+    text = text.strip()
     try:
-        return now_ns - int(duration_s(text) * NS_PER_S)
-    except ValueError:
+        if not text[-1:].isdigit():
+            return now_ns - int(duration_s(text) * NS_PER_S)
+    except (ValueError, OverflowError):
         pass
     try:
-        when = datetime.fromisoformat(text.strip())
+        when = datetime.fromisoformat(text)
     except ValueError:
         raise ValueError(
             f"{text!r} is not a time; write for example 2020-02-04, 2020-02-04T07:40:53Z, or 2h for two hours ago"

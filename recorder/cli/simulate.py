@@ -105,7 +105,7 @@ def simulate(
         click.echo(
             f"FMex, simulated, at {simulator.url} (key {key}, secret {secret}). Stop it with Ctrl-C.\n\n{_configuration(simulator.url)}"
         )
-        wake.wait(float("inf"))
+        wake.wait()
     finally:
         simulator.close()
 

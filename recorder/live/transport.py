@@ -9,7 +9,9 @@ import selectors
 import socket
 import ssl
 from collections.abc import Callable
+from http.cookies import CookieError
 from typing import Any, NamedTuple
+from urllib.parse import parse_qsl, quote, quote_plus
 
 import websocket
 from websocket import ABNF
@@ -24,6 +26,9 @@ CHUNK_BYTES = 65_536
 SEND_TIMEOUT_S = 5.0
 #: So much of the exchange's own words is shown.
 WORDS_MAX = 200
+#: A control frame (close, ping, pong) carries no more (RFC 6455, section 5.5).
+CONTROL_BYTES_MAX = 125
+CONTROL_OPCODES = {ABNF.OPCODE_CLOSE, ABNF.OPCODE_PING, ABNF.OPCODE_PONG}
 
 UNAUTHORIZED = {401, 403}
 ASKED_TO_WAIT = {429, 503}
@@ -53,7 +58,7 @@ class _Buffer(websocket._abnf.frame_buffer):
 
     def recv_strict(self, bufsize: int) -> bytes:
         end = self._at + bufsize
-        if end > len(self._bytes):
+        if end > len(self._bytes) or bufsize > self._bytes_max:
             self._fill(bufsize)
             end = bufsize
         taken = self._bytes[self._at : end]
@@ -82,17 +87,25 @@ class Transport:
         wake: ends `receive` early.
         clock: stamps messages, measures waits.
         message_bytes_max: a larger message ends the session.
+        secrets: what must not appear in a message, should the exchange echo it.
     """
 
-    def __init__(self, connection: websocket.WebSocket, wake: Wake, clock: Clock, message_bytes_max: int) -> None:
+    def __init__(
+        self,
+        connection: websocket.WebSocket,
+        wake: Wake,
+        clock: Clock,
+        message_bytes_max: int,
+        secrets: tuple[str, ...] = (),
+    ) -> None:
         self._connection = connection
         self._socket: socket.socket = connection.sock
         self._socket.setblocking(False)
         self._clock = clock
         self._bytes_max = message_bytes_max
         self._buffer = _Buffer(self._read, message_bytes_max)
-        self._parts: list[bytes] = []  # of a fragmented message
-        self._parts_bytes = 0
+        self._secrets = secrets
+        self._partial: bytearray | None = None  # what has come of a fragmented message
         self._deadline_s = 0.0
         self._stopping = False
         self._received_ns = clock.wall_ns()
@@ -116,11 +129,12 @@ class Transport:
                 frame = self._buffer.recv_frame()
             except websocket.WebSocketException as error:
                 raise SessionOver("protocol error", str(error)) from error
-            if frame.opcode == ABNF.OPCODE_TEXT and frame.fin and not self._parts:
+            if frame.opcode == ABNF.OPCODE_TEXT and frame.fin and self._partial is None:
                 return Message(self._received_ns, frame.data)
             message = self._special(frame)
             if message is not None:
                 return message
+            self._look_up()
 
     def received_already(self) -> list[Message]:
         """The whole messages that had left the socket when a stop came; the socket is not read again."""
@@ -144,6 +158,7 @@ class Transport:
         """Say goodbye if the line allows it, and let go of the socket. Never raises, never waits."""
         self._selector.close()
         try:
+            self._socket.setblocking(False)  # a command that could not be sent has left it otherwise
             self._connection.send_close()
         except (OSError, websocket.WebSocketException):
             pass  # the peer is gone already
@@ -151,24 +166,35 @@ class Transport:
 
     def _special(self, frame: ABNF) -> Message | None:
         """Everything that is not a whole text message in one frame."""
-        if frame.opcode == ABNF.OPCODE_PING:
-            self._send(frame.data, ABNF.OPCODE_PONG)
+        if frame.opcode in CONTROL_OPCODES:
+            self._control(frame)
             return None
-        if frame.opcode == ABNF.OPCODE_PONG:
-            return None
-        if frame.opcode == ABNF.OPCODE_CLOSE:
-            raise SessionOver("closed", _close_words(frame.data))
-        if (frame.opcode == ABNF.OPCODE_CONT) != bool(self._parts):
+        if (frame.opcode == ABNF.OPCODE_CONT) != (self._partial is not None):
             raise SessionOver("protocol error", "a fragment out of its place")
-        self._parts.append(frame.data)
-        self._parts_bytes += len(frame.data)
-        if self._parts_bytes > self._bytes_max:
+        partial = self._partial = self._partial if self._partial is not None else bytearray()
+        partial += frame.data
+        if len(partial) > self._bytes_max:
             raise SessionOver("frame too large", f"a message of more than {self._bytes_max} bytes, in fragments")
         if not frame.fin:
             return None
-        payload = b"".join(self._parts)
-        self._parts, self._parts_bytes = [], 0
-        return Message(self._received_ns, payload)
+        self._partial = None
+        return Message(self._received_ns, bytes(partial))
+
+    def _control(self, frame: ABNF) -> None:
+        if len(frame.data) > CONTROL_BYTES_MAX:
+            raise SessionOver("protocol error", f"a control frame of {len(frame.data)} bytes")
+        if frame.opcode == ABNF.OPCODE_CLOSE:
+            raise SessionOver("closed", words(_close_text(frame.data), self._secrets))
+        if frame.opcode == ABNF.OPCODE_PING and not self._stopping:
+            self._send(frame.data, ABNF.OPCODE_PONG)
+
+    def _look_up(self) -> None:
+        """A flood of frames that make no message must not hide the deadline or a stop."""
+        if self._stopping:
+            return
+        woken = any(key.fileobj is not self._socket for key, _ in self._selector.select(0))
+        if woken or self._clock.monotonic_s() >= self._deadline_s:
+            raise Waited
 
     def _read(self) -> bytes:
         while not self._stopping:
@@ -178,7 +204,7 @@ class Transport:
                 self._wait()
                 continue
             except OSError as error:
-                raise SessionOver("lost", _os_words(error)) from error
+                raise SessionOver("lost", _error_text(error)) from error
             if not chunk:
                 raise SessionOver("lost", "the exchange ended the connection without a goodbye")
             self._received_ns = self._clock.wall_ns()
@@ -197,7 +223,7 @@ class Transport:
             self._connection.send(payload, opcode)
             self._socket.setblocking(False)
         except (OSError, websocket.WebSocketException) as error:
-            raise SessionOver("lost", f"a command could not be sent: {_os_words(error)}") from error
+            raise SessionOver("lost", f"a command could not be sent: {_error_text(error)}") from error
 
 
 def connect(
@@ -217,6 +243,8 @@ def connect(
     Raises:
         Unreachable, Refused, Unavailable: with one sentence that says what to do.
     """
+    # The signature is in the address only.
+    hidden = (*secrets, *(value for _, value in parse_qsl(signed_url.partition("?")[2]) if not value.isdigit()))
     try:
         connection = websocket.create_connection(
             signed_url,
@@ -229,23 +257,23 @@ def connect(
     except websocket.WebSocketBadStatusException as error:
         body = error.resp_body or b""
         headers = {name.lower(): value for name, value in (error.resp_headers or {}).items()}
-        raise refused_by_status(push_url, error.status_code, body, headers, secrets) from None
+        raise refused_by_status(push_url, error.status_code, body, headers, hidden) from None
     except ssl.SSLError as error:
         raise Unreachable(
-            f"{push_url} cannot be trusted: {_os_words(error)}; check the address and the clock."
+            f"{push_url} cannot be trusted: {words(_error_text(error), hidden)}; check the address and the clock."
         ) from None
-    except (OSError, websocket.WebSocketException, ValueError) as error:
-        words = scrubbed(_os_words(error), secrets)
-        raise Unreachable(f"{push_url} cannot be reached: {words}; check the address and the network.") from None
-    return Transport(connection, wake, clock, bytes_max)
+    except (OSError, websocket.WebSocketException, ValueError, CookieError) as error:
+        raise Unreachable(
+            f"{push_url} cannot be reached: {words(_error_text(error), hidden)}; check the address and the network."
+        ) from None
+    return Transport(connection, wake, clock, bytes_max, hidden)
 
 
 def refused_by_status(
     url: str, status: int, body: bytes, headers: dict[str, Any], secrets: tuple[str, ...]
 ) -> VenueError:
     """What an HTTP status other than success means for the run."""
-    words = scrubbed(body.decode("utf-8", "replace").strip()[:WORDS_MAX], secrets)
-    said = f"HTTP {status} {words}".strip()
+    said = f"HTTP {status} {words(body.decode('utf-8', 'replace'), secrets)}".strip()
     if status in UNAUTHORIZED:
         return Refused(f"{url} refused the key, its signature or the time: {said}; check key, secret and this clock.")
     if status in ASKED_TO_WAIT:
@@ -253,11 +281,22 @@ def refused_by_status(
     return Unreachable(f"{url} does not answer as this venue does: {said}; check the address.")
 
 
-def scrubbed(text: str, secrets: tuple[str, ...]) -> str:
-    """A text without anything secret, whoever put it there."""
-    for secret in secrets:
+def words(text: str, secrets: tuple[str, ...]) -> str:
+    """Somebody else's words, fit to be shown in a sentence of ours: one line, not too long, nothing secret.
+
+    Args:
+        text: theirs.
+        secrets: whatever they may repeat; it is found in the spellings of an address and of JSON too.
+    """
+    spelled = {
+        spelling
+        for secret in secrets
+        for spelling in (secret, quote(secret, safe=""), quote_plus(secret), secret.replace("/", "\\/"))
+    }
+    # The longest first: one secret may be a part of another. And before anything is cut, or a part would stay.
+    for secret in sorted(spelled - {""}, key=len, reverse=True):
         text = text.replace(secret, "***")
-    return text
+    return " ".join(text.split())[:WORDS_MAX]
 
 
 def _seconds(headers: dict[str, Any]) -> float:
@@ -266,16 +305,16 @@ def _seconds(headers: dict[str, Any]) -> float:
     return float(text) if text.isascii() and text.isdigit() and len(text) < 6 else 0.0
 
 
-def _close_words(data: bytes) -> str:
+def _close_text(data: bytes) -> str:
     """Status code and reason of a close frame (RFC 6455, section 5.5.1)."""
     if len(data) < 2:
         return "no status"
-    return f"{int.from_bytes(data[:2], 'big')} {data[2:].decode('utf-8', 'replace')[:WORDS_MAX]}".strip()
+    return f"{int.from_bytes(data[:2], 'big')} {data[2:].decode('utf-8', 'replace')}"
 
 
-def _os_words(error: Exception) -> str:
-    if isinstance(error, socket.gaierror):
+def _error_text(error: Exception) -> str:
+    if isinstance(error, socket.gaierror | websocket.WebSocketAddressException):
         return "the host's name is not known"
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
-    return str(error)[:WORDS_MAX] or type(error).__name__
+    return str(error) or type(error).__name__

@@ -26,11 +26,11 @@ class Wake:
         with suppress(OSError):
             self._writer.send(b"!")
 
-    def wait(self, timeout_s: float) -> bool:
-        """Wait until it is set. Returns whether it is."""
+    def wait(self, timeout_s: float | None = None) -> bool:
+        """Wait until it is set, at most so long. Returns whether it is."""
         with selectors.DefaultSelector() as selector:
             selector.register(self._reader, selectors.EVENT_READ)
-            return bool(selector.select(max(timeout_s, 0.0)))
+            return bool(selector.select(None if timeout_s is None else max(timeout_s, 0.0)))
 
     def close(self) -> None:
         """Give the sockets back."""

@@ -73,10 +73,7 @@ def open_engine(url: str, *, read_only: bool = False) -> Engine:
             "sqlite", database=f"file:{quote(str(path.absolute()))}", query={"mode": "ro", "uri": "true"}
         )
     else:
-        if not path.absolute().parent.is_dir():
-            raise DatabaseError(
-                f"The folder {path.absolute().parent} does not exist; make it, or name another database."
-            )
+        require_folder(path)
         address = URL.create("sqlite", database=str(path))
     # No pool: a connection is opened for a purpose and closed with it, so that none outlives its file.
     engine = create_engine(
@@ -104,6 +101,17 @@ def outside_transaction(connection: Connection, statement: str) -> None:
     assert not connection.in_transaction()
     driver: Any = connection.connection.driver_connection
     driver.execute(statement)
+
+
+def require_folder(path: Path) -> None:
+    """Refuse a file in a folder that is not there, rather than make folders where a name has a typing error.
+
+    Raises:
+        DatabaseError: with the folder's name.
+    """
+    folder = path.absolute().parent
+    if not folder.is_dir():
+        raise DatabaseError(f"The folder {folder} does not exist; make it, or name another database.")
 
 
 @contextmanager

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from filelock import FileLock, Timeout
 
 from recorder.errors import DatabaseBusy, DatabaseError
-from recorder.store.engine import database_path
+from recorder.store.engine import database_path, require_folder
 
 
 @contextmanager
@@ -15,9 +15,10 @@ def sole_writer(url: str) -> Iterator[None]:
 
     Raises:
         DatabaseBusy: another recorder holds it.
-        DatabaseError: the lock file beside the database cannot be made.
+        DatabaseError: the folder is not there, or the lock file cannot be made in it.
     """
     path = database_path(url)
+    require_folder(path)
     lock = FileLock(f"{path}.lock")
     try:
         lock.acquire(timeout=0)

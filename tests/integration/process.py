@@ -104,9 +104,15 @@ class Folder:
 
 
 class Process:
-    """A recorder process. As a context manager it is killed at the end, if it still runs."""
+    """A recorder process. As a context manager it is killed at the end, if it still runs.
 
-    def __init__(self, folder: Folder, *arguments: str) -> None:
+    Args:
+        folder: where it runs.
+        arguments: its command line.
+        show: whether what it prints on standard output counts too.
+    """
+
+    def __init__(self, folder: Folder, *arguments: str, show: bool = False) -> None:
         self._changed = threading.Condition()
         self._lines: list[str] = []
         self._over = False
@@ -114,10 +120,13 @@ class Process:
             [sys.executable, "-m", "recorder", *arguments],
             cwd=folder.path,
             env=os.environ | folder.env,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
+            stdout=subprocess.PIPE if show else subprocess.DEVNULL,
+            stderr=subprocess.STDOUT if show else subprocess.PIPE,
             text=True,
         )
+        printed = self._process.stdout if show else self._process.stderr
+        assert printed is not None
+        self._printed = printed
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
 
@@ -135,6 +144,12 @@ class Process:
         """Of the process."""
         return self._process.pid
 
+    def peak_bytes(self) -> int:
+        """The most memory it has held so far (proc(5), `VmHWM`)."""
+        status = Path(f"/proc/{self.pid}/status").read_text()
+        (line,) = [line for line in status.splitlines() if line.startswith("VmHWM:")]
+        return int(line.split()[1]) * 1024
+
     @property
     def running(self) -> bool:
         """Whether it has not ended yet."""
@@ -142,7 +157,7 @@ class Process:
 
     @property
     def errors(self) -> str:
-        """Everything printed on standard error so far."""
+        """Everything printed so far."""
         return "".join(self._lines)
 
     def wait_for(self, text: str, times: int = 1) -> None:
@@ -165,13 +180,11 @@ class Process:
         """Wait for its end; returns the exit code."""
         code = self._process.wait(PATIENCE_S)
         self._reader.join(PATIENCE_S)
-        assert self._process.stderr is not None
-        self._process.stderr.close()
+        self._printed.close()
         return code
 
     def _read(self) -> None:
-        assert self._process.stderr is not None
-        for line in self._process.stderr:
+        for line in self._printed:
             with self._changed:
                 self._lines.append(line)
                 self._changed.notify_all()

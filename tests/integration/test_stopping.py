@@ -74,7 +74,7 @@ def test_a_stop_that_cannot_be_durable_says_so(folder: Folder) -> None:
     with Simulator(SimulatorOptions(rate_per_s=500)) as exchange:
         folder.configure(exchange)
         with folder.run("--ack-file", str(folder.ack_file)) as process:
-            folder.wait_acknowledged(1, process)
+            folder.wait_acknowledged(100, process)
             with folder.locked():
                 process.wait_for("is locked by another program")
                 code, took_s = process.stop()

@@ -146,9 +146,7 @@ def read_accounts(answer: bytes) -> tuple[AccountUpdate, ...]:
     for currency in balances:
         values.refuse_nul("currency", currency)
     return tuple(
-        AccountUpdate(
-            None, currency, values.digits(available), values.digits(frozen), values.digits(margin), None, None
-        )
+        AccountUpdate(None, currency, values.digits(free), values.digits(frozen), values.digits(held), None, None)
         for currency, (free, frozen, held) in balances.items()
     )
 

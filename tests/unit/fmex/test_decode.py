@@ -21,6 +21,7 @@ from recorder.model import (
     Update,
 )
 from recorder.venues.base import read_frame
+from recorder.venues.fmex import decode
 from tests.samples import FMEX, sample
 from tests.unit.fmex.pushes import KEY, PAGE, column, holds_digits, push, pushes
 
@@ -234,6 +235,11 @@ def test_decode_of_encode_keeps_every_digit(written: tuple[str, dict[str, str], 
         sent = text if holds_digits(name, field) and field in fields else json.loads(text)
         assert update[column(name, field)] == sent
     assert update["extra"] is None
+
+
+@given(pushes())
+def test_the_fast_way_and_the_careful_one_agree(written: tuple[str, dict[str, str], bytes]) -> None:
+    assert decode.decode(written[2]) == decode._decode_with_care(written[2])
 
 
 @given(st.decimals(allow_nan=False, allow_infinity=False, min_value=-(10**30), max_value=10**30), st.booleans())

@@ -1,0 +1,251 @@
+"""Bad input of every kind: one sentence that says what to do, exit code 2, and nothing written by halves."""
+
+import os
+import socket
+import sqlite3
+import subprocess
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from recorder.simulator import Simulator, SimulatorOptions
+from recorder.store.engine import open_engine
+from recorder.store.migrate import upgrade
+from tests.integration.process import Folder
+
+
+@pytest.fixture
+def exchange() -> Iterator[Simulator]:
+    """An exchange that trades slowly."""
+    with Simulator(SimulatorOptions(rate_per_s=50)) as simulator:
+        yield simulator
+
+
+def assert_refused(folder: Folder, *words: str, arguments: tuple[str, ...] = ("--for", "1s")) -> None:
+    """`run` ends with one sentence that has these words, and leaves no tables behind."""
+    before = folder.database.read_bytes() if folder.database.is_file() else None
+    ended = folder.command("run", *arguments)
+    assert ended.returncode == 2, ended.stderr
+    assert "Traceback" not in ended.stderr
+    assert ended.stdout == ""
+    said = [line for line in ended.stderr.splitlines() if line.startswith("recorder: ")]
+    assert len(said) == 1, ended.stderr
+    for word in words:
+        assert word in said[0]
+    after = folder.database.read_bytes() if folder.database.is_file() else None
+    assert after == before or (before is None and after == b""), "something was written"
+
+
+def test_no_configuration(folder: Folder) -> None:
+    assert_refused(folder, "There is no configuration recorder.toml; make one such as:")
+
+
+def test_a_configuration_that_is_no_toml(folder: Folder) -> None:
+    folder.write("[accounts.main\n")
+    assert_refused(folder, "The configuration recorder.toml is not right", "line 1")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ('venue = "fmex"', 'venue = "mtgox"', ("There is no venue 'mtgox'", "fmex")),
+        ('venue = "fmex"', 'venu = "fmex"', ("not right", "venu")),
+        ('key = "env:KEY_MAIN"', 'key = "env:NOT_SET_ANYWHERE"', ("NOT_SET_ANYWHERE", "not set")),
+        ('secret = "env:SECRET_MAIN"', 'secret = "file:/no/such/file"', ("/no/such/file", "cannot be read")),
+        ('symbols = ["btcusd_p"]', "symbols = []", ("symbols must be a list",)),
+    ],
+)
+def test_a_wrong_configuration(folder: Folder, exchange: Simulator, old: str, new: str, words: tuple[str, ...]) -> None:
+    folder.configure(exchange)
+    text = (folder.path / "recorder.toml").read_text()
+    assert old in text
+    folder.write(text.replace(old, new))
+    assert_refused(folder, *words)
+
+
+def test_a_secret_written_out_is_refused_and_not_repeated(folder: Folder, exchange: Simulator) -> None:
+    folder.configure(exchange)
+    text = (folder.path / "recorder.toml").read_text()
+    folder.write(text.replace('"env:SECRET_MAIN"', '"my-own-secret"'))
+    assert_refused(folder, "a secret written out there is refused")
+    assert "my-own-secret" not in folder.command("run").stderr
+
+
+def test_nobody_answers(folder: Folder, exchange: Simulator) -> None:
+    folder.configure(exchange)
+    with closing(socket.create_server(("127.0.0.1", 0))) as server:
+        port = server.getsockname()[1]
+    text = (folder.path / "recorder.toml").read_text()
+    folder.write(text.replace(exchange.url, f"http://127.0.0.1:{port}"))
+    assert_refused(folder, "cannot be reached", "check the address and the network")
+
+
+def test_an_unknown_host(folder: Folder, exchange: Simulator) -> None:
+    folder.configure(exchange)
+    text = (folder.path / "recorder.toml").read_text()
+    folder.write(text.replace(exchange.url, "https://no-such-host.invalid"))
+    assert_refused(folder, "no-such-host.invalid", "cannot be reached")
+
+
+@pytest.mark.parametrize("wrong", ["KEY_MAIN", "SECRET_MAIN"])
+def test_a_refused_key_or_signature(folder: Folder, exchange: Simulator, wrong: str) -> None:
+    folder.configure(exchange)
+    folder.env[wrong] = "wrong-wrong-wrong"
+    ended = folder.command("run", "--for", "1s")
+    assert ended.returncode == 2
+    assert "refused the key, its signature or the time: HTTP 401" in ended.stderr
+    assert "check key, secret and this clock" in ended.stderr
+    assert "wrong-wrong-wrong" not in ended.stderr
+    # The run is in the ledger, whole: it began, it failed, nothing of it is left open but the record's own beginning.
+    assert folder.rows("SELECT end_reason FROM runs") == [("failed",)]
+    assert folder.rows("SELECT count(*) FROM sessions") == [(0,)]
+    assert folder.rows("SELECT reason, ends_ns FROM gaps") == [("beginning", None)]
+
+
+def test_a_clock_that_the_exchange_would_refuse(folder: Folder) -> None:
+    with Simulator(SimulatorOptions(clock_offset_ms=-45_000)) as exchange:
+        folder.configure(exchange)
+        assert_refused(folder, "clock is 45.0 s ahead of the exchange's", "NTP")
+
+
+def test_a_clock_that_is_off_by_seconds_is_said(folder: Folder) -> None:
+    with Simulator(SimulatorOptions(clock_offset_ms=7_000, rate_per_s=50)) as exchange:
+        folder.configure(exchange)
+        ended = folder.command("run", "--for", "1s")
+    assert ended.returncode == 0
+    assert "clock is 7.0 s behind the exchange's" in ended.stderr
+
+
+def test_every_topic_refused(folder: Folder, exchange: Simulator) -> None:
+    folder.configure(exchange)
+    with exchange_without_topics(exchange):
+        ended = folder.command("run", "--for", "5s")
+    assert ended.returncode == 2
+    assert "refused every topic of account main" in ended.stderr
+
+
+def exchange_without_topics(exchange: Simulator):  # type: ignore[no-untyped-def]
+    from recorder.simulator.faults import invalid_topics
+
+    return invalid_topics(exchange, ["account", "order.btcusd_p", "position.btcusd_p"])
+
+
+def test_a_database_of_another_program(folder: Folder, exchange: Simulator) -> None:
+    folder.configure(exchange)
+    with closing(sqlite3.connect(folder.database)) as other:
+        other.execute("CREATE TABLE accounts (name TEXT)")
+    assert_refused(folder, "belongs to another program")
+
+
+def test_a_file_that_is_no_database(folder: Folder, exchange: Simulator) -> None:
+    folder.configure(exchange)
+    folder.database.write_bytes(b"just some text, long enough to have a header, but none of SQLite's" * 20)
+    assert_refused(folder, "is not a SQLite database")
+
+
+def test_a_folder_in_place_of_a_database(folder: Folder, exchange: Simulator) -> None:
+    folder.configure(exchange)
+    folder.database.mkdir()
+    assert_refused(folder, "cannot be opened")
+
+
+def test_a_folder_that_does_not_exist(folder: Folder, exchange: Simulator) -> None:
+    folder.configure(exchange)
+    folder.write('[database]\nurl = "sqlite:///nowhere/recorder.db"\n' + (folder.path / "recorder.toml").read_text())
+    assert_refused(folder, "nowhere", "does not exist")
+
+
+def test_a_locked_database(folder: Folder, exchange: Simulator) -> None:
+    folder.configure(exchange)
+    upgrade(open_engine(f"sqlite:///{folder.database}"))
+    with folder.locked():
+        ended = folder.command("run", "--for", "1s")
+    assert ended.returncode == 2
+    assert "is locked by another program; close it there and try again" in ended.stderr
+
+
+def test_a_read_only_database(folder: Folder, exchange: Simulator) -> None:
+    folder.configure(exchange)
+    upgrade(open_engine(f"sqlite:///{folder.database}"))
+    folder.database.chmod(0o444)
+    if os.access(folder.database, os.W_OK):
+        _make_immutable_or_skip_rights(folder.database)
+    assert_refused(folder, "read-only")
+
+
+def _make_immutable_or_skip_rights(file: Path) -> None:
+    """For root, rights do not bind: the read-only mark is put into the file instead (its own version of the format)."""
+    content = bytearray(file.read_bytes())
+    # SQLite file format, section 1.3.3: a write version above 2 makes a database read-only.
+    content[18] = 3
+    file.chmod(0o644)
+    file.write_bytes(content)
+
+
+def test_a_second_recorder_of_one_database(folder: Folder, exchange: Simulator) -> None:
+    folder.configure(exchange)
+    with folder.run() as first:
+        first.wait_for("covered")
+        ended = folder.command("run", "--for", "1s")
+        assert ended.returncode == 2
+        assert "Another recorder is writing to" in ended.stderr
+        assert first.stop()[0] == 0
+
+
+def test_an_older_schema_names_the_command(folder: Folder, exchange: Simulator) -> None:
+    folder.configure(exchange)
+    upgrade(open_engine(f"sqlite:///{folder.database}"), "0001")
+    assert_refused(folder, "is older than this recorder's", "type: recorder db upgrade")
+    assert folder.command("db", "check").returncode == 1
+    assert folder.command("db", "upgrade").returncode == 0
+    assert folder.command("db", "check").returncode == 0
+    assert folder.command("run", "--for", "1s").returncode == 0
+
+
+def test_a_newer_schema(folder: Folder, exchange: Simulator) -> None:
+    folder.configure(exchange)
+    upgrade(open_engine(f"sqlite:///{folder.database}"))
+    with closing(sqlite3.connect(folder.database)) as newer:
+        newer.execute("UPDATE alembic_version SET version_num = '9999'")
+        newer.commit()
+    assert_refused(folder, "made by a newer recorder")
+
+
+def test_reading_where_there_is_nothing(folder: Folder) -> None:
+    ended = folder.command("orders")
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert "There is no database" in ended.stderr
+    assert "recorder run" in ended.stderr
+    assert list(folder.path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("orders", "--since", "yesterday"), "is not a time; write for example"),
+        (("run", "--for", "soon"), "is not a duration; write for example"),
+        (("orders", "--format", "xml"), "'xml' is not one of"),
+        (("record",), "No such command 'record'"),
+        (("orders", "--database", "recorder.db"), "write for example sqlite:///recorder.db"),
+        (("orders", "--database", "postgresql://u:hidden@h/db"), "SQLite only"),
+        (("db", "downgrade", "0099"), "There is no schema '0099'"),
+        (("simulate", "--rate", "-1"), "negative"),
+    ],
+)
+def test_wrong_usage(folder: Folder, arguments: tuple[str, ...], words: str) -> None:
+    ended = folder.command(*arguments)
+    assert ended.returncode == 2, ended.stderr
+    assert words in ended.stderr
+    assert "Traceback" not in ended.stderr
+    assert "hidden" not in ended.stderr
+
+
+def test_the_reader_of_our_output_may_go(folder: Folder, exchange: Simulator) -> None:
+    folder.configure(exchange)
+    assert folder.command("run", "--for", "2s").returncode == 0
+    shell = f"{os.sys.executable} -m recorder orders --history --format json | head -1"  # type: ignore[attr-defined]
+    ended = subprocess.run(["bash", "-c", shell], cwd=folder.path, capture_output=True, text=True, check=False)
+    assert ended.stdout.count("\n") == 1
+    assert ended.stderr == ""

@@ -1,0 +1,143 @@
+"""The commands as people type them: help, the demo, looking at a record, the simulator, the installed wheel."""
+
+import csv
+import io
+import json
+import os
+import subprocess
+import sys
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from recorder.cli.commands import COMMANDS
+from recorder.simulator import Simulator, SimulatorOptions
+from tests.integration.process import Folder, Process
+
+CHECKOUT = Path(__file__).parents[2]
+README = (CHECKOUT / "README.md").read_text()
+
+
+@pytest.mark.parametrize("command", [*COMMANDS, "db upgrade", "db downgrade", "db current", "db check"])
+def test_each_command_is_documented_and_its_help_shows_an_example(folder: Folder, command: str) -> None:
+    ended = folder.command(*command.split(), "--help")
+    assert ended.returncode == 0, ended.stderr
+    assert "Example:  recorder" in ended.stdout or command == "db"
+    assert f"recorder {command.split()[0]}" in README
+
+
+def test_the_demo_shows_everything(folder: Folder) -> None:
+    ended = folder.command("demo", "--for", "2s", "--rate", "500")
+    assert ended.returncode == 0, ended.stderr
+    for title in ("Orders", "Fills", "Positions", "Balances", "Gaps", "coverage     100.000 %", "SELECT"):
+        assert title in ended.stdout
+    assert "FULLY_FILLED" in ended.stdout
+    (database,) = (folder.path / "demo").glob("*.db")
+    # Every line of SQL that it offers works as it stands.
+    folder.database = database
+    offered = [line.split('"')[1] for line in ended.stdout.splitlines() if line.strip().startswith("sqlite3 ")]
+    assert len(offered) == 2
+    for sql in offered:
+        assert len(folder.rows(sql)) == 10
+    assert folder.command("fills", "--database", f"sqlite:///{database}", "--format", "csv").stdout.count("\n") > 10
+
+
+@pytest.fixture
+def recorded(folder: Folder) -> Folder:
+    """A folder with a record of 1,000 pushes."""
+    with Simulator(SimulatorOptions(pushes=1_000)) as exchange:
+        folder.configure(exchange)
+        ended = folder.command("run", "--stop-when-idle", "1s")
+    assert ended.returncode == 0, ended.stderr
+    return folder
+
+
+def test_three_formats_say_the_same_exactly(recorded: Folder) -> None:
+    for command in ("orders", "fills", "positions", "balances", "gaps"):
+        lines = recorded.command(command, "--format", "json").stdout.splitlines()
+        objects = [json.loads(line) for line in lines]
+        rows = list(csv.DictReader(io.StringIO(recorded.command(command, "--format", "csv").stdout)))
+        assert objects
+        assert rows == [{name: "" if value is None else str(value) for name, value in one.items()} for one in objects]
+        table = recorded.command(command).stdout
+        assert min(len(objects), 200) < len(table.splitlines()) <= len(objects) + 3
+    stored = {digits for (digits,) in recorded.rows("SELECT fee FROM order_updates")}
+    shown = recorded.command("orders", "--history", "--format", "json").stdout.splitlines()
+    assert {Decimal(json.loads(line)["fee"]) for line in shown} == {Decimal(digits) for digits in stored}
+
+
+def test_filters(recorded: Folder) -> None:
+    def count(*arguments: str) -> int:
+        ended = recorded.command("orders", "--history", "--format", "json", *arguments)
+        assert ended.returncode == 0, ended.stderr
+        return len(ended.stdout.splitlines())
+
+    everything = count()
+    assert everything == recorded.rows("SELECT count(*) FROM order_updates")[0][0]
+    assert count("--symbol", "BTCUSD_P") == count("--symbol", "btcusd_p") == count("--account", "main") == everything
+    assert count("--symbol", "ethusd_p") == count("--account", "other") == 0
+    assert count("--since", "1h") == everything
+    assert count("--until", "1h") == 0
+
+
+def test_status_as_json(recorded: Folder) -> None:
+    told = json.loads(recorded.command("status", "--format", "json").stdout)
+    assert told["frames"] == recorded.rows("SELECT count(*) FROM frames")[0][0]
+    (account,) = told["accounts"]
+    assert (account["account"], account["sessions"], account["undecoded"]) == ("main", 1, 0)
+    assert account["coverage"]["begins_ns"] == recorded.rows("SELECT covered_ns FROM sessions")[0][0]
+
+
+def test_the_views_are_for_people(recorded: Folder) -> None:
+    dear = recorded.rows("SELECT price FROM orders WHERE price > 9300 ORDER BY price")
+    assert dear == sorted(dear)
+    assert all(price > 9300 for (price,) in dear)
+    (time_utc,) = recorded.rows("SELECT min(time_utc) FROM order_history")[0]
+    assert time_utc.startswith("2020-02-04 07:40:")
+    filled = recorded.rows("SELECT sum(quantity - unfilled_quantity), sum(fee) FROM orders")[0]
+    history = recorded.rows("SELECT sum(quantity), sum(fee) FROM trade_history")[0]
+    assert history == pytest.approx(filled)
+
+
+def test_simulate_and_run_are_two_programs(folder: Folder) -> None:
+    with Process(folder, "simulate", "--port", "0", "--rate", "300", show=True) as exchange:
+        exchange.wait_for("symbols = ")
+        folder.env |= {"FMEX_KEY": "demo-key", "FMEX_SECRET": "demo-secret"}
+        # The configuration that it prints is used as it stands.
+        folder.write(exchange.errors[exchange.errors.index("[accounts.simulated]") :])
+        ended = folder.command("run", "--for", "2s")
+        assert ended.returncode == 0, ended.stderr
+        assert exchange.stop()[0] == 0, exchange.errors
+    assert folder.rows("SELECT count(*) > 100 FROM order_updates") == [(1,)]
+
+
+def test_the_installed_wheel_in_an_empty_folder(folder: Folder, tmp_path: Path) -> None:
+    """Built, installed apart from this checkout, and used from a folder with nothing in it."""
+    wheels, site = tmp_path / "wheels", tmp_path / "site"
+    build = ["-m", "build", "--wheel", "--no-isolation", "--outdir", str(wheels), str(CHECKOUT)]
+    subprocess.run([sys.executable, *build], check=True, capture_output=True)
+    (wheel,) = wheels.glob("*.whl")
+    install = ["-m", "pip", "install", "--no-deps", "--quiet", "--target", str(site), str(wheel)]
+    subprocess.run([sys.executable, *install], check=True, capture_output=True)
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    folder.path, folder.database = empty, empty / "recorder.db"
+    folder.env["PYTHONPATH"] = str(site)
+    where = subprocess.run(
+        [sys.executable, "-c", "import recorder; print(recorder.__file__)"],
+        cwd=empty,
+        env=os.environ | folder.env,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert where.stdout.startswith(str(site))
+    with Simulator(SimulatorOptions(pushes=500)) as exchange:
+        folder.configure(exchange)
+        ended = folder.command("run", "--stop-when-idle", "1s")
+        assert ended.returncode == 0, ended.stderr
+        assert folder.payloads() == [sent.payload for sent in exchange.sent]
+    for command in (("status",), ("fills",), ("db", "check"), ("db", "downgrade", "0001"), ("db", "upgrade")):
+        ended = folder.command(*command)
+        assert ended.returncode == 0, ended.stderr

@@ -1,0 +1,224 @@
+"""REST requests as built, answers as read."""
+
+from collections.abc import Callable
+from urllib.parse import urlsplit
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from recorder.errors import Undecodable
+from recorder.model import AccountUpdate, OrderUpdate, PositionUpdate
+from recorder.venues.base import Credentials, RestRequest
+from recorder.venues.fmex import rest, sign
+from tests.samples import FMEX, sample
+
+URL = "https://api.fmex.com"
+NOW_MS = 1580802053662
+CREDENTIALS = Credentials("the-key", "the-secret")
+
+OPEN_ORDER = OrderUpdate(
+    ts=None,
+    order_id=849758102002,
+    quantity="10",
+    direction="LONG",
+    features=2,
+    price="9200",
+    fill_price="9199.5",
+    unfilled_quantity="4",
+    symbol="BTCUSD_P",
+    margin_currency="BTC",
+    fee="-1.630521E-7",
+    order_type="LIMIT",
+    status="PARTIAL_FILLED",
+    trigger_direction="LONG",
+    trigger_on="0",
+    trailing_base_price="0",
+    trailing_distance="0",
+    created_at=1580802204215,
+    extra=(
+        '{"sequenceId":849758102003,"maker_fee_rate":-0.00025,"taker_fee_rate":0.00045,"updated_at":1580802204232,'
+        '"frozen_margin":8.695652173913E-6,"frozen_quantity":4,"hidden":false}'
+    ),
+)
+CLOSED_ORDER = OPEN_ORDER._replace(
+    unfilled_quantity="0",
+    status="FULLY_FILLED",
+    extra=(
+        '{"sequenceId":849758102003,"maker_fee_rate":-0.00025,"taker_fee_rate":0.00045,"updated_at":1580802204232,'
+        '"frozen_margin":0E-18,"frozen_quantity":0,"hidden":false}'
+    ),
+)
+
+READERS: dict[str, Callable[[bytes], object]] = {
+    "rest-server-time": rest.read_server_time_ms,
+    "rest-accounts": rest.read_accounts,
+    "rest-positions": rest.read_positions,
+    "rest-open-orders": rest.read_open_orders,
+    "rest-order": rest.read_order,
+    "rest-closed-orders": rest.read_closed_orders,
+    "rest-matches": rest.read_matches,
+}
+
+
+@pytest.mark.parametrize(
+    ("request_", "address"),
+    [
+        (rest.accounts(URL, CREDENTIALS, NOW_MS), "/v3/contracts/accounts"),
+        (rest.positions(URL, CREDENTIALS, NOW_MS), "/v3/broker/auth/contracts/positions"),
+        (rest.open_orders(URL, CREDENTIALS, NOW_MS), "/v3/contracts/orders/open"),
+        (rest.order(URL, CREDENTIALS, NOW_MS, 849758102002), "/v3/contracts/orders/849758102002"),
+        (rest.matches(URL, CREDENTIALS, NOW_MS, 849758102002), "/v3/contracts/orders/849758102002/matches"),
+        (
+            rest.closed_orders(URL, CREDENTIALS, NOW_MS, "202002", "btcusd_p"),
+            "/v3/contracts/orders/closed?limit=100&range=202002&symbol=btcusd_p",
+        ),
+        (
+            rest.closed_orders(URL, CREDENTIALS, NOW_MS, "202002", "btc&usd", "849/1"),
+            "/v3/contracts/orders/closed?limit=100&offsetId=849%2F1&range=202002&symbol=btc%26usd",
+        ),
+    ],
+)
+def test_a_request_is_signed_as_it_is_sent(request_: RestRequest, address: str) -> None:
+    assert request_ == RestRequest(
+        "GET",
+        URL + address,
+        {
+            "FC-ACCESS-KEY": "the-key",
+            "FC-ACCESS-TIMESTAMP": "1580802053662",
+            "FC-ACCESS-SIGNATURE": sign.signature("the-secret", "GET", URL + address, NOW_MS),
+        },
+    )
+    names = [pair.split("=")[0] for pair in urlsplit(request_.url).query.split("&")]
+    assert names == sorted(names)
+
+
+def test_a_signed_request_to_the_last_byte() -> None:
+    # By openssl, of GEThttps://api.fmex.com/v3/contracts/accounts1580802053662 and the secret `the-secret`.
+    signature = rest.accounts(URL, CREDENTIALS, NOW_MS).headers["FC-ACCESS-SIGNATURE"]
+    assert signature == "syqSiAD+/Gh7Srif/JnnJke809o="
+
+
+def test_the_clock_is_asked_for_without_a_key() -> None:
+    assert FMEX.server_time_request(URL) == RestRequest("GET", f"{URL}/v2/public/server-time", {})
+
+
+@pytest.mark.parametrize("month", ["", "2020", "202013", "202000", "2020-02", "20200201", "202002\n", "202002&limit=1"])
+def test_a_month_that_is_none_is_refused(month: str) -> None:
+    with pytest.raises(ValueError, match="write YYYYMM"):
+        rest.closed_orders(URL, CREDENTIALS, NOW_MS, month, "btcusd_p")
+
+
+def test_server_time() -> None:
+    assert FMEX.server_time_ms(sample("rest-server-time")) == 1580802053662
+
+
+def test_accounts() -> None:
+    balance = AccountUpdate(None, "BTC", "2.796888254907565438", "0E-18", "9.747280117178e-06", None, None)
+    assert rest.read_accounts(sample("rest-accounts")) == (balance,)
+    two = b'{"status":0,"data":{"BTC":[1,2,3],"ETH":[0.10,null,-0]},"new":1}'
+    assert rest.read_accounts(two) == (
+        AccountUpdate(None, "BTC", "1", "2", "3", None, None),
+        AccountUpdate(None, "ETH", "0.10", None, "-0", None, None),
+    )
+
+
+def test_positions() -> None:
+    position = PositionUpdate(
+        ts=None,
+        symbol="BTCUSD_P",
+        quantity="1",
+        direction="LONG",
+        leverage="50",
+        risk_level=0,
+        margin="9.749658727683e-06",
+        taker_fee_rate="0.00045",
+        realized_pnl="-4.8499218623e-08",
+        entry_price="9278.5",
+        liquidation_price="9363.483892761602",
+        bankruptcy_price="8512.606170669584",
+        minimum_maintenance_margin_rate="0.1",
+        updated_at=1580802507384,
+        extra='{"max_quantity":10000000,"closed":false}',
+    )
+    assert rest.read_positions(sample("rest-positions")) == (position,)
+
+
+def test_open_orders() -> None:
+    assert rest.read_open_orders(sample("rest-open-orders")) == (OPEN_ORDER,)
+    assert rest.read_open_orders(b'{"status":0,"data":{"results":[]}}') == ()
+
+
+def test_one_order() -> None:
+    assert rest.read_order(sample("rest-order")) == OPEN_ORDER
+
+
+def test_pages_of_closed_orders() -> None:
+    page = rest.ClosedOrders((CLOSED_ORDER,), True, "849758102002")
+    assert rest.read_closed_orders(sample("rest-closed-orders")) == page
+    assert rest.read_closed_orders(sample("rest-closed-orders-last")) == rest.ClosedOrders((), False, None)
+    as_text = sample("rest-closed-orders").replace(b'"nextOffsetId":849758102002', b'"nextOffsetId":"849758102002"')
+    assert rest.read_closed_orders(as_text) == page
+
+
+def test_matches() -> None:
+    assert rest.read_matches(sample("rest-matches")) == (
+        rest.Match(False, "13403.0", "994.0", "-1.85e-05", 1580802204230),
+        rest.Match(True, "13403.5", "6.0", "2.014e-07", 1580802204232),
+    )
+
+
+@pytest.mark.parametrize("name", READERS)
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"",
+        b"<html>",
+        b"null",
+        b"[]",
+        b"{}",
+        b'{"status":0}',
+        b'{"status":0,"data":null}',
+        b'{"status":0,"data":[]}',
+        b'{"status":0,"data":"1"}',
+        b'{"status":0,"data":1.5}',
+        b'{"status":0,"data":9223372036854775808}',
+        b'{"status":0,"data":{"BTC":[1,2]}}',
+        b'{"status":0,"data":{"BTC":[1,2,"3"]}}',
+        b'{"status":0,"data":{"BTC":[1,2,1e999]}}',
+        b'{"status":0,"data":{"\\u0000":[1,2,3]}}',
+        b'{"status":0,"data":{"results":null}}',
+        b'{"status":0,"data":{"results":{}}}',
+        b'{"status":0,"data":{"results":[null]}}',
+        b'{"status":0,"data":{"results":[[]]}}',
+        b'{"status":0,"data":{"results":[{"id":"1","symbol":1,"price":"1"}]}}',
+        b'{"status":0,"data":{"results":[{"id":1,"symbol":"X","price":1e999,"margin":1e999}]}}',
+        b'{"status":0,"data":{"results":[{"id":1,"symbol":"X","price":"\xff","margin":"\xff"}]}}',
+        b'{"status":0,"data":{"results":[{"id":1,"symbol":"X","new":"\xff"}]}}',
+        b'{"status":0,"data":{"results":[{"id":1,"id":2,"symbol":"X","symbol":"Y","price":1,"price":2}]}}',
+        b'{"status":0,"data":{"results":[{"id":1,"symbol":"X","new":%s}]}}' % (b"[" * 100_000 + b"]" * 100_000),
+        b'{"status":1002,"msg":"api key check fail"}',
+    ],
+)
+def test_an_answer_that_is_another_is_undecodable(name: str, answer: bytes) -> None:
+    with pytest.raises(Undecodable):
+        READERS[name](answer)
+
+
+def test_the_error_names_the_field() -> None:
+    with pytest.raises(Undecodable, match="price: 1e999 is out of range"):
+        rest.read_open_orders(b'{"data":{"results":[{"id":1,"price":1e999}]}}')
+    with pytest.raises(Undecodable, match="symbol: holds a NUL"):
+        rest.read_positions(b'{"data":{"results":[{"symbol":"A\\u0000B"}]}}')
+
+
+@pytest.mark.parametrize("name", READERS)
+@given(data=st.data())
+def test_an_answer_cut_or_changed_is_read_or_undecodable(name: str, data: st.DataObject) -> None:
+    answer = sample(name)
+    at = data.draw(st.integers(0, len(answer)))
+    changed = answer[:at] + data.draw(st.binary(max_size=3)) + answer[at + data.draw(st.integers(0, 3)) :]
+    try:
+        READERS[name](changed)
+    except Undecodable as error:
+        assert str(error)

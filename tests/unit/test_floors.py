@@ -1,0 +1,133 @@
+"""The floors of the house: a file imports only from floors below its own, and siblings do not import each other.
+
+Imports inside functions count as well. The package `recorder` itself may be imported from anywhere, for its version and
+its folder; it reaches up, but only inside functions.
+"""
+
+import ast
+import sys
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+
+import pytest
+
+import recorder
+from recorder.cli.commands import COMMANDS
+
+TOP = Path(recorder.__file__).parent
+LINES_MAX = 400
+
+FLOORS = (
+    ("errors", "clock", "model"),
+    ("venues",),
+    ("store",),
+    ("read", "audit"),
+    ("live", "replay", "export"),
+    ("config", "simulator"),
+    ("cli", "__main__"),
+)
+FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
+
+#: What is started or imported from outside: by Python, by the wheel's script, by name when its command is called, by a
+#: user's own tests.
+ENTRY_POINTS = {
+    "recorder",
+    "recorder.__main__",
+    "recorder.cli",
+    *(f"recorder.cli.{module}" for module, _ in COMMANDS.values()),
+    "recorder.simulator.faults",
+}
+
+
+#: Functions of the package → what stands behind them.
+DOORS = {"recorder.open": "recorder.read"}
+
+
+def name_of(path: Path) -> str:
+    parts = path.relative_to(TOP.parent).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+FILES = {name_of(path): path for path in sorted(TOP.rglob("*.py")) if "migrations" not in path.relative_to(TOP).parts}
+
+
+def room(module: str) -> str:
+    """The file or folder right under `recorder/` that a module lies in; nothing where it is not inside."""
+    package, _, inside = module.partition(".")
+    return inside.split(".")[0] if package == "recorder" else ""
+
+
+def imports(tree: ast.AST) -> set[str]:
+    """Every module that a tree imports, wherever the import stands: the deepest that is a file, if it is ours."""
+    found = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "an import says in full where from"
+            for alias in node.names:
+                inner = f"{node.module}.{alias.name}"
+                found.add(DOORS.get(inner) or (inner if inner in FILES else str(node.module)))
+    return found
+
+
+TREES = {module: ast.parse(path.read_text()) for module, path in FILES.items()}
+IMPORTS = {module: imports(tree) for module, tree in TREES.items()}
+OURS = {module: {name for name in names if room(name)} for module, names in IMPORTS.items()}
+
+
+def test_every_room_has_a_floor() -> None:
+    assert {room(module) for module in FILES} - {""} <= FLOOR.keys()
+    assert FILES.keys() >= {"recorder", "recorder.model", "recorder.venues.fmex.decode", "recorder.store.schema"}
+
+
+@pytest.mark.parametrize("module", [module for module in FILES if room(module)])
+def test_a_file_imports_only_from_floors_below(module: str) -> None:
+    mine = room(module)
+    others = {name for name in OURS[module] if room(name) != mine}
+    assert {name for name in others if FLOOR[room(name)] >= FLOOR[mine] and mine != "__main__"} == set()
+    unknown = {name for name in IMPORTS[module] if name.split(".")[0] == "recorder"} - FILES.keys() - {"recorder.read"}
+    assert unknown == set()
+
+
+def test_the_package_reaches_up_only_to_the_reads_and_only_inside_functions() -> None:
+    assert {room(name) for name in OURS["recorder"]} <= {"read"}
+    at_import = [node for node in TREES["recorder"].body if isinstance(node, ast.Import | ast.ImportFrom)]
+    assert {name for node in at_import for name in imports(node) if room(name)} == set()
+
+
+@pytest.mark.parametrize("folder", sorted({room(module) for module in FILES} - {""}))
+def test_no_folder_imports_in_a_circle(folder: str) -> None:
+    graph = {
+        module: {name for name in OURS[module] if room(name) == folder} for module in FILES if room(module) == folder
+    }
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        pytest.fail(" → ".join(error.args[1]))
+
+
+def test_no_module_is_dead() -> None:
+    used = {name for module, names in OURS.items() for name in names if name != module}
+    packages = {module for module, path in FILES.items() if path.name == "__init__.py"}
+    assert FILES.keys() - used - packages - ENTRY_POINTS == set()
+    assert FILES.keys() >= ENTRY_POINTS
+
+
+def test_the_ground_floor_needs_nothing_but_python() -> None:
+    for module in FLOORS[0]:
+        assert {name.split(".")[0] for name in IMPORTS[f"recorder.{module}"]} <= sys.stdlib_module_names
+
+
+@pytest.mark.parametrize("module", [module for module in FILES if room(module) == "venues"])
+def test_a_venue_is_pure(module: str) -> None:
+    outside = {name.split(".")[0] for name in IMPORTS[module]} - sys.stdlib_module_names
+    assert outside <= {"recorder", "msgspec"}
+    assert not IMPORTS[module] & {"socket", "ssl", "select", "asyncio", "threading", "time", "http.client", "os"}
+
+
+@pytest.mark.parametrize(
+    "path", [*FILES.values(), *(TOP.parent / "migrations").rglob("*.py")], ids=lambda path: path.stem
+)
+def test_a_file_holds_one_idea(path: Path) -> None:
+    assert len(path.read_text().splitlines()) <= LINES_MAX
