@@ -102,21 +102,23 @@ def _account(path: Path, name: str, told: _Account) -> Account:
     symbols = tuple(dict.fromkeys(symbol.lower() for symbol in told.symbols))
     wrong = [symbol for symbol in symbols if not _SYMBOL.fullmatch(symbol)]
     if wrong or not symbols:
-        raise ConfigurationError(
-            f'{where}: symbols must be a list such as ["btcusd_p"]' + f", not {wrong}." * bool(wrong)
-        )
-    key = _secret(f"{where}: key", told.key)
+        raise ConfigurationError(f'{where}: symbols must be a list such as ["btcusd_p"], not {wrong or list(symbols)}.')
+    folder = path.absolute().parent
+    key = _secret(f"{where}: key", told.key, folder)
     return Account(
         name=name,
         venue=venue,
         url=_exchange_url(where, told.url or venue.default_url),
-        credentials=Credentials(key, _secret(f"{where}: secret", told.secret)),
+        credentials=Credentials(key, _secret(f"{where}: secret", told.secret, folder)),
         symbols=symbols,
     )
 
 
-def _secret(where: str, named: str) -> str:
-    """The secret that a configuration names by `env:` or `file:`. Neither name nor value is repeated when it is a secret."""
+def _secret(where: str, named: str, folder: Path) -> str:
+    """The secret that a configuration names by `env:` or `file:`; one that is written out is never repeated.
+
+    A relative file lies beside the configuration, as a relative database does.
+    """
     kind, _, name = named.partition(":")
     if kind == "env" and name:
         value = os.environ.get(name, "")
@@ -126,7 +128,7 @@ def _secret(where: str, named: str) -> str:
             )
     elif kind == "file" and name:
         try:
-            value = Path(name).read_text()
+            value = (folder / name).read_text()
         except (OSError, UnicodeDecodeError) as error:
             cause = error.strerror if isinstance(error, OSError) else "it is no text"
             raise ConfigurationError(f"{where} is in the file {name}, which cannot be read: {cause}.") from None

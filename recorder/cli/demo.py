@@ -21,8 +21,8 @@ ROWS = 8
 
 
 @click.command(
-    help="Watch it work: a simulated exchange on this machine, an account that trades there, a recording of what it is told, "
-    "and a look at the result. Nothing to set up, nothing left but a folder with the record.\n\n"
+    help="Watch it work: a simulated exchange on this machine, an account that trades there, a recording of what it is "
+    "told, and a look at the result. Nothing to set up, nothing left but a folder with the record.\n\n"
     "\b\nExample:  recorder demo --for 5s"
 )
 @click.option("--for", "for_s", type=options.Duration(), default=6.0, show_default="6s", help="How long to record.")
@@ -72,7 +72,7 @@ def _look(url: str, file: Path) -> None:
         f"\n[bold]Look further[/bold], with any SQLite tool:\n"
         f'  sqlite3 {file} "SELECT time_utc, symbol, direction, quantity, price, fee FROM trade_history LIMIT 10"\n'
         f'  sqlite3 {file} "SELECT seq, received_ns, CAST(payload AS TEXT) FROM frames LIMIT 10"\n'
-        f"  views: orders, order_history, trade_history, positions, balances; tables: frames, order_updates, gaps, ...\n"
+        f"  views: orders, order_history, trade_history, positions, balances; tables: frames, order_updates, ...\n"
         f"or:\n"
         f"  recorder fills --database sqlite:///{file} --format csv",
         soft_wrap=True,

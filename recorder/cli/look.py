@@ -94,8 +94,8 @@ def _command(
 fills = _command(
     "fills",
     "recorder fills --symbol btcusd_p --since 2020-02-01 --format csv > fills.csv",
-    "Trade history: every step in which an order filled further, derived from its successive updates. Quantity and fee are "
-    "exact; the price of an order's first step is certain, a later one (~) is an estimate from two averages.",
+    "Trade history: every step in which an order filled further, derived from its successive updates. Quantity and fee "
+    "are exact; the price of an order's first step is certain, a later one (~) is an estimate from two averages.",
     FILL_COLUMNS,
     "No fills here yet.",
     Record.fills,
@@ -195,9 +195,8 @@ def _account_lines(account: AccountStatus) -> list[str]:
     else:
         whole_ns = coverage.until_ns - coverage.begins_ns
         share = f"{100 * coverage.covered_ns / whole_ns:.3f} %" if whole_ns else "all"
-        lines.append(
-            f"coverage     {share} of {whole_ns / NS_PER_S:,.1f} s since {utc_text(coverage.begins_ns)}, gaps since: {coverage.gaps}"
-            + (" (one is going on)" if coverage.in_gap else "")
-        )
+        lasts = " (one is going on)" if coverage.in_gap else ""
+        lines.append(f"coverage     {share} of {whole_ns / NS_PER_S:,.1f} s since {utc_text(coverage.begins_ns)}")
+        lines.append(f"gaps since   {coverage.gaps}{lasts}")
     lines.append(f"undecoded    {account.undecoded}" + (" (kept verbatim in frames)" if account.undecoded else ""))
     return lines

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple, TextIO
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from recorder.clock import NS_PER_MS, utc_text
 
@@ -107,8 +108,8 @@ def _table(rows: list[Any], columns: list[Column], nothing: str) -> None:
     for column in columns:
         table.add_column(column.title, justify="right" if column.right else "left", no_wrap=True)
     for row in rows[-TABLE_ROWS_MAX:]:
-        # rich reads [brackets] as markup; a cell is text.
-        table.add_row(*[column.text(row).replace("[", "\\[") for column in columns])
+        # A string would be read as markup; a cell is text.
+        table.add_row(*[Text(column.text(row)) for column in columns])
     console.print(table)
     if len(rows) > TABLE_ROWS_MAX:
         console.print(

@@ -11,8 +11,8 @@ from recorder.live.wake import Wake
 
 
 @click.command(
-    help="A simulated FMex on this machine: push portal and REST on one port, and an account behind it that trades. Its books "
-    "balance, and the same seed gives the same frames. For this recorder, and for your own programs.\n\n"
+    help="A simulated FMex on this machine: push portal and REST on one port, and an account behind it that trades. "
+    "Its books balance, and the same seed gives the same frames. For this recorder, and for your own programs.\n\n"
     "\b\nExample:  recorder simulate --port 9010 --rate 50"
 )
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
@@ -102,9 +102,8 @@ def simulate(
         ) from None
     signals.wakes(wake)
     try:
-        click.echo(
-            f"FMex, simulated, at {simulator.url} (key {key}, secret {secret}). Stop it with Ctrl-C.\n\n{_configuration(simulator.url)}"
-        )
+        click.echo(f"FMex, simulated, at {simulator.url} (key {key}, secret {secret}). Stop it with Ctrl-C.\n")
+        click.echo(_configuration(simulator.url))
         wake.wait()
     finally:
         simulator.close()

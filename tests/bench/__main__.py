@@ -124,7 +124,7 @@ def _bare_recv(port: int) -> float:
             connection.recv()
         return FRAMES / (time.perf_counter() - began_s)
     finally:
-        connection.shutdown()
+        connection.close(timeout=0)
 
 
 def _socket_to_durable(folder: Path, port: int) -> float:
@@ -149,7 +149,7 @@ def _socket_to_durable(folder: Path, port: int) -> float:
         if not done.wait(TIMEOUT_S):
             raise TimeoutError("not everything became durable")
     with sqlite3.connect(file) as database:
-        (first_ns,) = database.execute("SELECT min(received_ns) FROM frames WHERE seq = 0").fetchone()
+        first_ns = int(database.execute("SELECT received_ns FROM frames WHERE seq = 0").fetchone()[0])
     database.close()
     return FRAMES / ((done_ns - first_ns) / 1e9)
 

@@ -5,7 +5,6 @@ It is no exchange: to whoever connects it sends the same bytes.
 
 import base64
 import hashlib
-import os
 import socket
 import sys
 from pathlib import Path
@@ -21,7 +20,7 @@ def main() -> None:
     port_file = Path(sys.argv[2])
     with socket.create_server(("127.0.0.1", 0)) as server:
         port_file.with_suffix(".next").write_text(str(server.getsockname()[1]))
-        os.replace(port_file.with_suffix(".next"), port_file)
+        port_file.with_suffix(".next").replace(port_file)
         while True:
             client, _ = server.accept()
             with client:

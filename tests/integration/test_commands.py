@@ -24,7 +24,7 @@ def test_each_command_is_documented_and_its_help_shows_an_example(folder: Folder
     ended = folder.command(*command.split(), "--help")
     assert ended.returncode == 0, ended.stderr
     assert "Example:  recorder" in ended.stdout or command == "db"
-    assert f"recorder {command.split()[0]}" in README
+    assert f"recorder {command.split(maxsplit=1)[0]}" in README
 
 
 def test_the_demo_shows_everything(folder: Folder) -> None:

@@ -51,9 +51,7 @@ def test_hostile_frames(folder: Folder) -> None:
                 assert exchange.push(frame) == 1
             assert process.wait() == 0, process.errors
     assert folder.payloads()[2:] == frames
-    undecoded = {
-        payload: error for payload, error in folder.rows("SELECT payload, error FROM frames WHERE status = 'undecoded'")
-    }
+    undecoded = dict(folder.rows("SELECT payload, error FROM frames WHERE status = 'undecoded'"))
     assert set(undecoded) == set(HOSTILE.values())
     assert all(0 < len(error) <= 300 for error in undecoded.values())
     good = folder.rows("SELECT ts, available FROM account_updates WHERE extra IS NULL")

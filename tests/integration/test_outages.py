@@ -1,4 +1,4 @@
-"""What happens to the connection, and what the ledger says of it: SENT − TABLE lies wholly inside gaps."""
+"""What happens to the connection, and what the ledger says of it: what was sent and is not there lies inside gaps."""
 
 import os
 import signal
@@ -14,7 +14,7 @@ QUICK = {"reconnect_first_s": 0.05, "reconnect_last_s": 0.2}
 
 
 def assert_nothing_lost_silently(folder: Folder, exchange: Simulator) -> None:
-    """Of each connection the record holds the beginning of what was sent, once and in order, and the rest is in a gap."""
+    """Of each connection the record holds the beginning of what was sent, in order, and the rest is in a gap."""
     sent: dict[int, list[bytes]] = {}
     for one in exchange.sent:
         sent.setdefault(one.connection, []).append(one.payload)

@@ -103,7 +103,7 @@ def test_several_accounts_in_one_process(folder: Folder) -> None:
 
 
 def test_what_is_acknowledged_is_durable_at_that_moment(folder: Folder) -> None:
-    """ACKED ⊆ TABLE, asked again and again while frames pour in: the file first, then a fresh reader."""
+    """Asked again and again while frames pour in: the file first, then a fresh reader."""
     with Simulator(SimulatorOptions(pushes=30_000)) as exchange:
         folder.configure(exchange)
         looks = 0
