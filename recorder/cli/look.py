@@ -16,7 +16,7 @@ from recorder.read.records import AccountStatus, Run, Status
 
 ORDER_COLUMNS = [
     time_ms("ts", "time (UTC)"),
-    word("account"),
+    word("account", if_it_differs=True),
     number("order_id"),
     word("symbol"),
     word("direction"),
@@ -24,13 +24,13 @@ ORDER_COLUMNS = [
     word("status"),
     number("quantity"),
     number("price"),
-    number("unfilled_quantity"),
+    number("unfilled_quantity", "unfilled"),
     number("fill_price"),
     number("fee"),
 ]
 FILL_COLUMNS = [
     time_ms("ts", "time (UTC)"),
-    word("account"),
+    word("account", if_it_differs=True),
     number("order_id"),
     word("symbol"),
     word("direction"),
@@ -38,11 +38,11 @@ FILL_COLUMNS = [
     Column("price", lambda fill: ("~" if fill.price_is_estimate else "") + number("price").text(fill), right=True),
     number("fee"),
     word("fee_currency", "currency"),
-    word("origin"),
+    word("origin", if_it_differs=True),
 ]
 POSITION_COLUMNS = [
     time_ms("ts", "time (UTC)"),
-    word("account"),
+    word("account", if_it_differs=True),
     word("symbol"),
     word("direction"),
     number("quantity"),
@@ -54,7 +54,7 @@ POSITION_COLUMNS = [
 ]
 BALANCE_COLUMNS = [
     time_ms("ts", "time (UTC)"),
-    word("account"),
+    word("account", if_it_differs=True),
     word("currency"),
     number("available"),
     number("frozen"),
@@ -63,7 +63,7 @@ BALANCE_COLUMNS = [
 GAP_COLUMNS = [
     Column("begins (UTC)", lambda gap: utc_text(gap.begins_ns) or "before the record"),
     Column("ends (UTC)", lambda gap: utc_text(gap.ends_ns) or "lasts"),
-    word("account"),
+    word("account", if_it_differs=True),
     Column("topic", lambda gap: gap.topic or "all"),
     word("reason"),
     word("state"),

@@ -3,6 +3,7 @@
 import csv
 import json
 import sys
+from collections import deque
 from collections.abc import Callable, Iterable
 from decimal import Decimal
 from typing import Any, NamedTuple, TextIO
@@ -17,8 +18,8 @@ FORMATS = ("table", "csv", "json")
 
 #: Beyond so many rows a table is no help any more: it shows the last ones, and says so.
 TABLE_ROWS_MAX = 200
-#: Columns of a table that nobody looks at while it is not a terminal.
-WIDE = 240
+#: Characters that no row is longer than. A narrow terminal wraps a row; digits that were cut off would be worse.
+WIDE = 400
 
 
 class Column(NamedTuple):
@@ -28,21 +29,18 @@ class Column(NamedTuple):
     #: The text of a row's cell.
     text: Callable[[Any], str]
     right: bool = False
+    #: Left out where all rows say the same.
+    if_it_differs: bool = False
 
 
-def number(field: str) -> Column:
+def number(field: str, title: str | None = None) -> Column:
     """A column of plain numbers: the exact digits, without an exponent."""
-    return Column(field.replace("_", " "), lambda row: plain(getattr(row, field)), right=True)
+    return Column(title or field.replace("_", " "), lambda row: plain(getattr(row, field)), right=True)
 
 
-def word(field: str, title: str | None = None) -> Column:
+def word(field: str, title: str | None = None, *, if_it_differs: bool = False) -> Column:
     """A column of text."""
-    return Column(title or field.replace("_", " "), lambda row: _text(getattr(row, field)))
-
-
-def time_ns(field: str, title: str) -> Column:
-    """A column of instants in nanoseconds."""
-    return Column(title, lambda row: utc_text(getattr(row, field)))
+    return Column(title or field.replace("_", " "), lambda row: _text(getattr(row, field)), if_it_differs=if_it_differs)
 
 
 def time_ms(field: str, title: str) -> Column:
@@ -73,7 +71,7 @@ def show(rows: Iterable[Any], columns: list[Column], form: str, nothing: str) ->
     elif form == "csv":
         _csv(rows, sys.stdout)
     else:
-        _table(list(rows), columns, nothing)
+        _table(rows, columns, nothing)
 
 
 def json_line(row: Any) -> str:
@@ -99,27 +97,33 @@ def _csv(rows: Iterable[Any], to: TextIO) -> None:
         writer.writerow(row)
 
 
-def _table(rows: list[Any], columns: list[Column], nothing: str) -> None:
+def _table(rows: Iterable[Any], columns: list[Column], nothing: str) -> None:
     console = stdout_console()
-    if not rows:
+    last: deque[Any] = deque(maxlen=TABLE_ROWS_MAX)
+    count = 0
+    for row in rows:
+        last.append(row)
+        count += 1
+    if not last:
         console.print(nothing)
         return
+    columns = [one for one in columns if not one.if_it_differs or len({one.text(row) for row in last}) > 1]
     table = Table(box=None, header_style="bold", pad_edge=False)
     for column in columns:
         table.add_column(column.title, justify="right" if column.right else "left", no_wrap=True)
-    for row in rows[-TABLE_ROWS_MAX:]:
+    for row in last:
         # A string would be read as markup; a cell is text.
         table.add_row(*[Text(column.text(row)) for column in columns])
     console.print(table)
-    if len(rows) > TABLE_ROWS_MAX:
+    if count > TABLE_ROWS_MAX:
         console.print(
-            f"The last {TABLE_ROWS_MAX} of {len(rows):,} rows; narrow it with --since, or take --format csv for all."
+            f"The last {TABLE_ROWS_MAX} of {count:,} rows; narrow it with --since, or take --format csv for all."
         )
 
 
 def stdout_console() -> Console:
-    """A console that breaks no row when it is not a terminal."""
-    return Console(highlight=False) if sys.stdout.isatty() else Console(highlight=False, width=WIDE)
+    """A console that cuts nothing off."""
+    return Console(highlight=False, width=WIDE)
 
 
 def _text(value: Any) -> str:

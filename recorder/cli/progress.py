@@ -81,7 +81,7 @@ class _ConsoleHandler(logging.Handler):
         self._console = console
 
     def emit(self, record: logging.LogRecord) -> None:
-        self._console.print(escape(self.format(record)), highlight=False)
+        self._console.print(escape(self.format(record)), highlight=False, soft_wrap=True)
 
 
 @contextmanager

@@ -33,7 +33,7 @@ class Until(NamedTuple):
     "However it ends, everything received is durable first.\n\n"
     "\b\nExample:  recorder run --config recorder.toml\n"
     "From cron:  recorder run --stop-when-idle 10m\n\n"
-    f"\b\nA configuration:\n\n{configuration.EXAMPLE}"
+    "\b\nA configuration:\n\n\b\n" + configuration.EXAMPLE.replace("\n\n", "\n\n\b\n")
 )
 @options.database
 @click.option("--for", "for_s", type=options.Duration(), help="Stop after so long: 30s, 5m, 1h30m.")
