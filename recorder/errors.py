@@ -80,7 +80,8 @@ class SessionOver(RecorderError):
 
     def __init__(self, reason: str, detail: str = "") -> None:
         super().__init__(f"{reason}: {detail}" if detail else reason)
-        #: A word of the ledger: `closed`, `lost`, `silent`, `frame too large`, `protocol error`, `stalled`, `stopped`.
+        #: A word of the ledger: `closed`, `lost`, `silent`, `not subscribed`, `frame too large`, `protocol error`,
+        #: `stalled`, `refused`, `fault`, `stopped`.
         self.reason = reason
         self.detail = detail
 

@@ -46,9 +46,9 @@ class Channel:
         self._bytes_out = 0
 
     @property
-    def frames_waiting(self) -> int:
-        """How many frames wait for the writer."""
-        return self.frames_in - self.frames_out
+    def is_empty(self) -> bool:
+        """Whether nothing waits for the writer: neither a frame nor an entry for the ledger."""
+        return not self._items
 
     def has_room(self) -> bool:
         """Whether another frame may be put."""

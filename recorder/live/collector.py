@@ -77,9 +77,10 @@ class Collector(Thread):
     @property
     def state(self) -> str:
         """For people: `connecting`, `subscribing` or `covered`."""
-        if self.session is None:
+        session = self.session  # another thread's: it may go between two looks
+        if session is None:
             return "connecting"
-        return "covered" if self.session.covered else "subscribing"
+        return "covered" if session.covered else "subscribing"
 
     def stop(self) -> None:
         """Take what has been received already, close the socket, end. Then `join`."""

@@ -42,7 +42,7 @@ class State(NamedTuple):
 
 
 class Recording:
-    """A run, as a context manager: entering it starts everything, leaving it stops everything and raises what went wrong.
+    """A run, as a context manager: entering it starts everything, leaving it stops it and raises what went wrong.
 
     Args:
         url: of the database.
@@ -76,6 +76,7 @@ class Recording:
 
     def __enter__(self) -> Self:
         with ExitStack() as starting:
+            starting.callback(self.wake.close)
             starting.enter_context(sole_writer(self._url))
             with explained(self._url):
                 self._prepare_database()
@@ -88,7 +89,6 @@ class Recording:
     ) -> None:
         with self._resources:
             self._stop()
-        self.wake.close()
         if error is None:
             self._raise_failures()
 
@@ -156,8 +156,9 @@ class Recording:
         deadline_s = self._clock.monotonic_s() + self._limits.stop_s
         for collector in self._collectors:
             collector.stop()
+        collected_s = deadline_s - self._limits.stop_s * (1 - COLLECTORS_SHARE)
         for collector in self._collectors:
-            collector.join(self._limits.stop_s * COLLECTORS_SHARE)
+            collector.join(max(collected_s - self._clock.monotonic_s(), 0.0))
         if any(collector.failure for collector in self._collectors):
             self.end_reason = "failed"
         self._writer.finish(self.end_reason)
@@ -173,11 +174,11 @@ class Recording:
             if isinstance(failure, RecorderError):
                 raise failure
             raise InternalError(
-                f"Recorder has a bug and stopped ({type(failure).__name__}: {failure}); everything before it is durable, "
-                "and the ledger notes the gap. Start it again, and report this with the lines above."
+                f"Recorder has a bug and stopped ({type(failure).__name__}: {failure}); everything before it is "
+                "durable, and the ledger notes the gap. Start it again, and report this with the lines above."
             ) from failure
         if self._writer.is_alive():
             raise NotDurable(
-                f"{database_path(self._url)} did not take what waited in time; the record ends at the last durable frame, "
-                "and the next run notes the gap from there."
+                f"{database_path(self._url)} did not take what waited in time; the record ends at the last durable "
+                "frame, and the next run notes the gap from there."
             )

@@ -61,6 +61,8 @@ class Session:
         self._seq = -1
         self._last_seq = -1
         self._last_received_ns = opened.opened_ns
+        self._next_heartbeat_s = self.last_push_s + account.venue.heartbeat_s
+        self._answering = True
         self._told_clock = False
 
     def record(self, stop: Event) -> None:
@@ -71,9 +73,15 @@ class Session:
             Refused: the exchange refused every topic.
             ChannelClosed: nothing can be handed over any more.
         """
+        try:
+            self._receive_until(stop)
+        except (SessionOver, Refused):
+            self._keep_received()
+            raise
+        self._keep_received()
+
+    def _receive_until(self, stop: Event) -> None:
         now_s = self._clock.monotonic_s()
-        heartbeat_s = self._account.venue.heartbeat_s
-        next_heartbeat_s = now_s + heartbeat_s
         silent_s = self._limits.silent_s
         silent_at_s = now_s + silent_s
         subscribe_by_s = now_s + self._limits.subscribe_s
@@ -85,20 +93,23 @@ class Session:
                 # What the exchange sent meanwhile lies in the kernel's buffers: the silence was ours.
                 silent_at_s = monotonic_s() + silent_s
             try:
-                keep(receive(min(next_heartbeat_s, silent_at_s)))
+                keep(receive(min(self._next_heartbeat_s, silent_at_s)))
                 now_s = monotonic_s()
                 silent_at_s = now_s + silent_s
             except Waited:
                 now_s = monotonic_s()
                 if now_s >= silent_at_s:
                     raise SessionOver("silent", f"nothing came for {silent_s:g} s") from None
-            if now_s >= next_heartbeat_s:
-                self._send(self._protocol.heartbeat(self._clock.wall_ms()))
-                next_heartbeat_s = now_s + heartbeat_s
+            if now_s >= self._next_heartbeat_s:
+                self._beat(now_s)
             if not self.covered and now_s >= subscribe_by_s:
                 raise SessionOver("not subscribed", f"no answer for every topic in {self._limits.subscribe_s:g} s")
+
+    def _keep_received(self) -> None:
+        """Hand over what has left the socket already, whatever ends the session; nothing of it is answered any more."""
+        self._answering = False
         for message in self._transport.received_already():
-            keep(message)
+            self._keep(message)
 
     def ended(self, over: SessionOver) -> SessionEnded:
         """The session's last entry in the ledger."""
@@ -134,7 +145,8 @@ class Session:
             )
         )
         if decoded.control is not None:
-            self._obey(decoded.control)
+            if self._answering:
+                self._obey(decoded.control)
         elif decoded.error is not None:
             self._count_undecoded(decoded.error)
         elif type(decoded.updates[0]) is Heartbeat:
@@ -165,6 +177,10 @@ class Session:
         )
         self._channel.tell(covered)
 
+    def _beat(self, now_s: float) -> None:
+        self._next_heartbeat_s = now_s + self._account.venue.heartbeat_s
+        self._send(self._protocol.heartbeat(self._clock.wall_ms()))
+
     def _send(self, command: bytes) -> None:
         """Number a command and hand it over before it goes out: its answer must come after it in the record."""
         self._seq += 1
@@ -175,11 +191,17 @@ class Session:
         self._transport.send(command)
 
     def _wait_for_room(self, stop: Event) -> None:
-        """The writer is behind: read nothing, lose nothing. The exchange's own buffers fill, and then its patience ends."""
+        """The writer is behind: read nothing, lose nothing. The exchange's buffers fill, and then its patience ends.
+
+        Heartbeats go out meanwhile, a few small frames beyond the limit: an exchange disconnects a client without them.
+        """
         since_s = self._clock.monotonic_s()
         told = False
         while not self._channel.wait_for_room(ROOM_CHECK_S) and not stop.is_set():
-            waited_s = self._clock.monotonic_s() - since_s
+            now_s = self._clock.monotonic_s()
+            if now_s >= self._next_heartbeat_s:
+                self._beat(now_s)
+            waited_s = now_s - since_s
             if waited_s > WORTH_A_WORD_S and not told:
                 told = True
                 log.warning("%s: the database takes nothing: reading waits for it", self._account.name)

@@ -1,5 +1,6 @@
 """What a run is told: whose updates to record, and every limit there is."""
 
+import math
 from dataclasses import dataclass
 
 from recorder.model import account_id
@@ -58,5 +59,5 @@ class Limits:
 
     def __post_init__(self) -> None:
         for name, value in vars(self).items():
-            if value <= 0:
-                raise ValueError(f"{name} must be above zero")
+            if not 0 < value < math.inf:
+                raise ValueError(f"{name} must be above zero, and a number")

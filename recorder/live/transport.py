@@ -99,7 +99,8 @@ class Transport:
         secrets: tuple[str, ...] = (),
     ) -> None:
         self._connection = connection
-        self._socket: socket.socket = connection.sock
+        assert connection.sock is not None
+        self._socket = connection.sock
         self._socket.setblocking(False)
         self._clock = clock
         self._bytes_max = message_bytes_max
@@ -108,6 +109,7 @@ class Transport:
         self._partial: bytearray | None = None  # what has come of a fragmented message
         self._deadline_s = 0.0
         self._stopping = False
+        self._over = False
         self._received_ns = clock.wall_ns()
         self._selector = selectors.DefaultSelector()
         self._selector.register(self._socket, selectors.EVENT_READ)
@@ -124,27 +126,35 @@ class Transport:
             SessionOver: the connection is gone or its peer broke the protocol.
         """
         self._deadline_s = until_s
-        while True:
-            try:
-                frame = self._buffer.recv_frame()
-            except websocket.WebSocketException as error:
-                raise SessionOver("protocol error", str(error)) from error
-            if frame.opcode == ABNF.OPCODE_TEXT and frame.fin and self._partial is None:
-                return Message(self._received_ns, frame.data)
-            message = self._special(frame)
-            if message is not None:
-                return message
-            self._look_up()
+        try:
+            while True:
+                frame: Any = self._buffer.recv_frame()  # the library's types allow text in a received frame
+                if frame.opcode == ABNF.OPCODE_TEXT and frame.fin and self._partial is None:
+                    return Message(self._received_ns, frame.data)
+                message = self._special(frame)
+                if message is not None:
+                    return message
+                self._look_up()
+        except SessionOver:
+            self._over = True
+            raise
+        except websocket.WebSocketException as error:
+            self._over = True
+            raise SessionOver("protocol error", str(error)) from error
 
     def received_already(self) -> list[Message]:
-        """The whole messages that had left the socket when a stop came; the socket is not read again."""
+        """The whole messages that have left the socket; it is neither read nor written to again.
+
+        None where `receive` found the connection over: nothing that follows on a broken one proves anything.
+        """
         self._stopping = True
         messages: list[Message] = []
         try:
-            while True:
+            while not self._over:
                 messages.append(self.receive(0.0))
         except (Waited, SessionOver):
-            return messages
+            pass
+        return messages
 
     def send(self, command: bytes) -> None:
         """Send one text message.
@@ -162,9 +172,9 @@ class Transport:
             self._connection.send_close()
         except (OSError, websocket.WebSocketException):
             pass  # the peer is gone already
-        self._connection.shutdown()
+        self._connection.shutdown()  # type: ignore[no-untyped-call]
 
-    def _special(self, frame: ABNF) -> Message | None:
+    def _special(self, frame: Any) -> Message | None:
         """Everything that is not a whole text message in one frame."""
         if frame.opcode in CONTROL_OPCODES:
             self._control(frame)
@@ -180,7 +190,7 @@ class Transport:
         self._partial = None
         return Message(self._received_ns, bytes(partial))
 
-    def _control(self, frame: ABNF) -> None:
+    def _control(self, frame: Any) -> None:
         if len(frame.data) > CONTROL_BYTES_MAX:
             raise SessionOver("protocol error", f"a control frame of {len(frame.data)} bytes")
         if frame.opcode == ABNF.OPCODE_CLOSE:
@@ -291,7 +301,7 @@ def words(text: str, secrets: tuple[str, ...]) -> str:
     spelled = {
         spelling
         for secret in secrets
-        for spelling in (secret, quote(secret, safe=""), quote_plus(secret), secret.replace("/", "\\/"))
+        for spelling in (secret, quote(secret), quote(secret, safe=""), quote_plus(secret), secret.replace("/", "\\/"))
     }
     # The longest first: one secret may be a part of another. And before anything is cut, or a part would stay.
     for secret in sorted(spelled - {""}, key=len, reverse=True):
@@ -315,6 +325,8 @@ def _close_text(data: bytes) -> str:
 def _error_text(error: Exception) -> str:
     if isinstance(error, socket.gaierror | websocket.WebSocketAddressException):
         return "the host's name is not known"
+    if isinstance(error, CookieError):
+        return "it sent a cookie that cannot be read"  # which may be a piece of what is secret
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
     return str(error) or type(error).__name__

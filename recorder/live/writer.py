@@ -111,7 +111,7 @@ class Writer(Thread):
                 finished = True
             self._commit(batch)
             self._announce(batch)
-            if reason is not None or any(channel.frames_waiting for channel in self._channels):
+            if reason is not None or not all(channel.is_empty for channel in self._channels):
                 self.ready.set()
             if reason is None and len(batch.frames) < self._limits.batch_frames_max:
                 # A commit costs a disk flush: let a few milliseconds of frames share one.

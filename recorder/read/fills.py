@@ -8,7 +8,8 @@ from recorder.read.records import Fill, Order
 
 DERIVED = "derived"
 
-_EXACT = Context(prec=60)
+#: The decoder takes numbers of 100 characters and exponents of 99 at most: a sum of two has fewer digits than this.
+_EXACT = Context(prec=500)
 #: An estimated price is given to so many digits.
 _ESTIMATE = Context(prec=12)
 _ZERO = Decimal(0)
@@ -28,9 +29,9 @@ _NOTHING = _Seen(_ZERO, None, _ZERO)
 def fills(updates: Iterable[Order]) -> Iterator[Fill]:
     """The fills that order updates tell of.
 
-    Quantity and fee of a step are differences, and exact: their sums are what the order's last update says. The price of
-    an order's first step is its average so far, and certain. The price of a later step is what moves one average to the
-    next *if the average is arithmetic*, which the exchange does not document: it is marked as an estimate.
+    Quantity and fee of a step are differences, and exact: their sums are what the order's last update says. The price
+    of an order's first step is its average so far, and certain. The price of a later step is what moves one average to
+    the next *if the average is arithmetic*, which the exchange does not document: it is marked as an estimate.
 
     An update that tells of less than an earlier one is old news (a snapshot that came late) and no step. A fee that
     changes without a fill is a step of quantity zero.

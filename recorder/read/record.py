@@ -7,7 +7,7 @@ from typing import Any, NamedTuple, Self, TypeVar
 
 from sqlalchemy import ColumnElement, Connection, Select, Table, func, literal_column, select
 
-from recorder.model import UNDECODED
+from recorder.model import PUSH, UNDECODED
 from recorder.read import fills as derive
 from recorder.read.coverage import coverage
 from recorder.read.records import AccountStatus, Balance, Fill, Gap, Order, Position, Run, Status
@@ -134,7 +134,9 @@ class Record:
         last_ns, state = None, "none yet"
         if latest is not None:
             this = frames.c.account_id == account_id, frames.c.session_id == latest.session_id
-            last = select(frames.c.received_ns).where(*this).order_by(frames.c.seq.desc()).limit(1)
+            # Our own commands prove nothing about what was received.
+            pushed = select(frames.c.received_ns).where(*this, frames.c.source == PUSH)
+            last = pushed.order_by(frames.c.seq.desc()).limit(1)
             last_ns = connection.scalar(last) or latest.opened_ns
             state = latest.end_reason or "connected"
         # Written out, not bound: only then is the planner sure that the partial index holds all of them.

@@ -1,4 +1,4 @@
-"""What a reader gets: frozen records with exact decimals. Times in nanoseconds are ours, in milliseconds the exchange's."""
+"""What a reader gets: frozen records with exact decimals. Times in ns are ours, in ms the exchange's."""
 
 from decimal import Decimal
 from typing import NamedTuple

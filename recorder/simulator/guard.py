@@ -14,7 +14,7 @@ REQUESTS_MAX = 100
 WINDOW_MS = 10_000
 
 
-class Refused(Exception):  # noqa: N818 - an answer to the client, not an error of ours
+class Refused(Exception):
     """The request is refused, with an HTTP status and a message for the client."""
 
     def __init__(self, status: int, message: str, retry_after_s: int = 0) -> None:

@@ -126,7 +126,7 @@ class Simulator:
     def wait_finished(self, timeout_s: float | None = None) -> None:
         """Wait until each account's `pushes` are made, and the kernel has taken those that somebody subscribed to.
 
-        Where `pushes` has no end, neither has this, but for the simulator's own failure or a signal handler that raises.
+        Where `pushes` has no end, only the simulator's own failure or a signal handler that raises ends this.
 
         Raises:
             TimeoutError: they were not in that time.

@@ -64,6 +64,8 @@ def open_engine(url: str, *, read_only: bool = False) -> Engine:
             f"This Python carries SQLite {sqlite3.sqlite_version}; recorder needs 3.37 or newer: use a newer Python."
         )
     path = database_path(url)
+    if path.is_dir():
+        raise DatabaseError(f"{path} is a folder; name a file in it.")
     if read_only:
         if not path.exists():
             raise DatabaseError(

@@ -33,6 +33,8 @@ class ExactDecimal(TypeDecorator[Decimal]):
 
     def process_bind_param(self, value: Decimal | str | None, dialect: Dialect) -> Any:
         """Digits to the driver."""
+        if isinstance(value, float):
+            raise TypeError(f"{value!r} is a float and may have lost digits: give the digits as sent, or a Decimal")
         if value is None or dialect.name == "sqlite":
             return None if value is None else str(value)
         return Decimal(value)

@@ -360,8 +360,8 @@ def test_dropped_connections_are_reset_and_trading_goes_on(simulator: Simulator)
 
 
 def test_drops_every_so_many_pushes() -> None:
-    frames = [payload for _, payload in islice(Exchange(1), 900)]
-    with Simulator(SimulatorOptions(pushes=900, drop_every=300, rate_per_s=2_000)) as simulator:
+    frames = [payload for _, payload in islice(Exchange(1), 930)]
+    with Simulator(SimulatorOptions(pushes=930, drop_every=310, rate_per_s=2_000)) as simulator:
         received: list[bytes] = []
         for _ in range(3):
             with Client(simulator) as client:
@@ -373,7 +373,7 @@ def test_drops_every_so_many_pushes() -> None:
     positions = [frames.index(payload) for payload in received]
     assert positions == sorted(set(positions))
     last_of = {sent.connection: frames.index(sent.payload) + 1 for sent in simulator.sent if sent.kind == "push"}
-    assert last_of == {1: 300, 2: 600, 3: 900}
+    assert last_of == {1: 310, 2: 620, 3: 930}
 
 
 # REST.
@@ -525,6 +525,7 @@ def test_stalled_mid_frame(simulator: Simulator) -> None:
             raw.settimeout(0.2)
             rest_of_it = raw.recv(1_000)
             assert 0 < len(rest_of_it) < head[1]
+            client.socket.ping(b"anybody there?")
             with pytest.raises(TimeoutError):
                 raw.recv(1)
             with Client(simulator) as other:

@@ -1,0 +1,55 @@
+"""Frames and databases made for a test."""
+
+from pathlib import Path
+
+from sqlalchemy import Engine
+
+from recorder.live.channel import Recorded
+from recorder.model import CONTROL, PUSH, SENT, Frame
+from recorder.store import ledger, migrate
+from recorder.store.engine import open_engine
+from recorder.venues.base import read_frame
+from tests.samples import FMEX
+
+ACCOUNT, SESSION, RUN = 7, 70, 700
+#: 2020-02-04 07:40:53.662, in nanoseconds.
+NOON_NS = 1_580_802_053_662_000_000
+
+ORDER = b'{"type":"order.btcusd_p","ts":1,"order":{"id":%d,"quantity":10,"unfilled_quantity":%d,"fee":0.0}}'
+
+
+def received(
+    seq: int, payload: bytes | None = None, *, account_id: int = ACCOUNT, session_id: int = SESSION, at_ns: int = 0
+) -> Recorded:
+    """A push as the collector hands it over; without a payload an order of its own."""
+    payload = ORDER % (seq, 10) if payload is None else payload
+    decoded = read_frame(FMEX, payload)
+    frame = Frame(
+        account_id,
+        session_id,
+        seq,
+        at_ns or NOON_NS + seq,
+        PUSH,
+        decoded.topic,
+        decoded.status,
+        decoded.error,
+        payload,
+    )
+    return Recorded(frame, decoded.updates)
+
+
+def sent(seq: int, *, account_id: int = ACCOUNT, session_id: int = SESSION, at_ns: int = 0) -> Recorded:
+    """A command of ours as the collector hands it over."""
+    payload = b'{"cmd":"ping"}'
+    return Recorded(Frame(account_id, session_id, seq, at_ns or NOON_NS + seq, SENT, None, CONTROL, None, payload), ())
+
+
+def new_database(path: Path, *accounts: tuple[int, str]) -> tuple[str, Engine]:
+    """A database with the current schema and these accounts (key, name), by default one; its address and an engine."""
+    url = f"sqlite:///{path}"
+    engine = open_engine(url)
+    migrate.upgrade(engine)
+    wanted = [(key, "fmex", name) for key, name in accounts or ((ACCOUNT, "main"),)]
+    with engine.begin() as connection:
+        ledger.add_accounts(connection, wanted, NOON_NS)
+    return url, engine

@@ -1,0 +1,265 @@
+"""The views for people: plain numbers, readable times, and fills from successive updates."""
+
+from decimal import Decimal
+from typing import Any, NamedTuple
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy import Engine, delete, insert
+
+import recorder
+from recorder.clock import utc_text
+from recorder.model import OrderUpdate
+from recorder.store import migrate
+from recorder.store.journal import insert_rows
+from recorder.store.schema import account_updates, accounts, order_updates, position_updates
+from tests.migration.rows import write
+
+ORDER = OrderUpdate(
+    ts=1580802204232,
+    order_id=849758102002,
+    quantity="10",
+    direction="LONG",
+    features=0,
+    price="9200",
+    fill_price="0",
+    unfilled_quantity="10",
+    symbol="BTCUSD_P",
+    margin_currency="BTC",
+    fee="0E-18",
+    order_type="LIMIT",
+    status="PENDING",
+    trigger_direction="LONG",
+    trigger_on="0",
+    trailing_base_price="0",
+    trailing_distance="0",
+    created_at=1580802204215,
+    extra=None,
+)
+
+
+class Told(NamedTuple):
+    """An update as a recorder received it."""
+
+    update: OrderUpdate
+    account_id: int = 7
+    session_id: int = 11
+    received_ns: int | None = None
+
+
+@pytest.fixture
+def engine(engine: Engine) -> Engine:
+    """A database at the newest schema, with two accounts."""
+    migrate.upgrade(engine)
+    with engine.begin() as connection:
+        for account_id, name in ((7, "main"), (8, "other")):
+            row = {"account_id": account_id, "venue": "fmex", "name": name, "created_ns": 0}
+            connection.execute(insert(accounts).values(row))
+    return engine
+
+
+def tell(engine: Engine, *told: Told) -> None:
+    """Write order updates, received one after the other."""
+    rows = [
+        (one.account_id, one.session_id, seq, 0, seq if one.received_ns is None else one.received_ns, *one.update)
+        for seq, one in enumerate(told)
+    ]
+    with engine.begin() as connection:
+        connection.execute(delete(order_updates))
+        insert_rows(connection, order_updates, rows)
+
+
+def ask(engine: Engine, query: str) -> list[dict[str, Any]]:
+    with engine.connect() as connection:
+        return [dict(row) for row in connection.exec_driver_sql(query).mappings()]
+
+
+def filled(quantity: str, average: str, fee: str, **changes: Any) -> OrderUpdate:
+    """The order, filled so far."""
+    left = str(Decimal(ORDER.quantity or 0) - Decimal(quantity))
+    return ORDER._replace(**{"unfilled_quantity": left, "fill_price": average, "fee": fee} | changes)
+
+
+def steps(engine: Engine) -> list[tuple[Any, ...]]:
+    rows = ask(engine, "SELECT * FROM trade_history ORDER BY received_ns, session_id, seq")
+    return [(row["quantity"], row["price"], row["fee"], row["price_is_estimate"]) for row in rows]
+
+
+def test_numbers_are_plain_and_times_readable(engine: Engine) -> None:
+    with engine.begin() as connection:
+        connection.execute(delete(accounts))
+    write(engine, "0001")
+    (order,) = ask(engine, "SELECT * FROM orders")
+    assert order == {
+        "account": "main",
+        "time_utc": "2020-02-04 07:43:24.232",
+        "received_utc": "2020-02-04 07:43:24.240",
+        "order_id": 849758102002,
+        "symbol": "BTCUSD_P",
+        "direction": "LONG",
+        "order_type": "MARKET",
+        "status": "FULLY_FILLED",
+        "quantity": 1.0,
+        "price": 10210.0,
+        "fill_price": 9288.0,
+        "unfilled_quantity": 0.0,
+        "fee": 4.8449612403e-08,
+        "margin_currency": "BTC",
+        "features": 8,
+        "trigger_on": 0.0,
+        "trailing_base_price": 0.0,
+        "trailing_distance": 0.0,
+        "created_utc": "2020-02-04 07:43:24.215",
+        "ts": 1580802204232,
+        "received_ns": 1580802204240000000,
+        "account_id": 7,
+        "session_id": 11,
+        "seq": 1,
+        "item": 0,
+    }
+    (balance,) = ask(engine, "SELECT currency, total, available, frozen, position_margin, time_utc FROM balances")
+    assert balance == {
+        "currency": "BTC",
+        "total": pytest.approx(2.796898002187682616),
+        "available": 2.796888254907565438,
+        "frozen": 0.0,
+        "position_margin": 9.747280117178e-06,
+        "time_utc": "2020-02-04 07:40:53.662",
+    }
+    (position,) = ask(engine, "SELECT symbol, direction, quantity, leverage, margin, realized_pnl FROM positions")
+    assert position == {
+        "symbol": "BTCUSD_P",
+        "direction": "LONG",
+        "quantity": 1.0,
+        "leverage": 50.0,
+        "margin": 9.749658727683e-06,
+        "realized_pnl": -4.8499218623e-08,
+    }
+
+
+def test_comparing_and_sorting_is_numeric(engine: Engine) -> None:
+    prices = ["9", "10210", "9000", "9000.5", "1e4", "-1", "9.5e3", "100"]
+    tell(engine, *(Told(ORDER._replace(order_id=at, price=price)) for at, price in enumerate(prices)))
+    for view in ("orders", "order_history"):
+        rows = ask(engine, f"SELECT price FROM {view} WHERE price > 9000 ORDER BY price")
+        assert [row["price"] for row in rows] == [9000.5, 9500.0, 10000.0, 10210.0]
+        assert ask(engine, f"SELECT max(price) AS p, sum(quantity) AS q FROM {view}") == [{"p": 10210.0, "q": 80.0}]
+
+
+@given(ms=st.integers(0, 253_402_300_799_999))
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=50)
+def test_a_time_is_the_same_in_every_view_and_in_the_program(engine: Engine, ms: int) -> None:
+    tell(engine, Told(ORDER._replace(ts=ms, created_at=ms), received_ns=min(ms, 2**63 // 10**6 - 1) * 10**6))
+    (row,) = ask(engine, "SELECT time_utc, created_utc, received_utc, received_ns FROM orders")
+    assert row["time_utc"] == row["created_utc"] == utc_text(ms * 10**6)
+    assert row["received_utc"] == utc_text(row["received_ns"])
+
+
+@pytest.mark.parametrize("ts", [None, 2**63 - 1, -(2**63)])
+def test_a_time_that_is_none_is_null(engine: Engine, ts: int | None) -> None:
+    tell(engine, Told(ORDER._replace(ts=ts)))
+    assert ask(engine, "SELECT time_utc, ts FROM orders") == [{"time_utc": None, "ts": ts}]
+
+
+def test_the_latest_state_is_the_one_received_last(engine: Engine) -> None:
+    tell(
+        engine,
+        Told(ORDER),
+        Told(ORDER._replace(order_id=2)),
+        Told(filled("4", "9200", "1e-8", status="PARTIAL_FILLED")),
+        Told(ORDER._replace(status="FULLY_CANCELLED"), account_id=8),
+    )
+    rows = ask(engine, "SELECT account, order_id, status, unfilled_quantity FROM orders ORDER BY account, order_id")
+    assert [tuple(row.values()) for row in rows] == [
+        ("main", 2, "PENDING", 10.0),
+        ("main", 849758102002, "PARTIAL_FILLED", 6.0),
+        ("other", 849758102002, "FULLY_CANCELLED", 10.0),
+    ]
+    assert len(ask(engine, "SELECT * FROM order_history")) == 4
+
+
+def test_balances_and_positions_are_the_latest_of_each(engine: Engine) -> None:
+    with engine.begin() as connection:
+        balance = ("BTC", "1", None, "0.5", None, None)
+        insert_rows(connection, account_updates, [(7, 11, seq, 0, seq, seq, *balance) for seq in range(3)])
+        position = ("X", "1", "LONG", None, None, None, None, None, None, None, None, None, None, None)
+        insert_rows(connection, position_updates, [(7, 11, seq, 0, seq, seq, *position) for seq in range(3)])
+    assert ask(engine, "SELECT seq, total, frozen FROM balances") == [{"seq": 2, "total": 1.5, "frozen": None}]
+    assert ask(engine, "SELECT seq, quantity FROM positions") == [{"seq": 2, "quantity": 1.0}]
+
+
+def test_partial_fills(engine: Engine) -> None:
+    tell(
+        engine,
+        Told(ORDER),
+        Told(filled("4", "9200", "1.0e-8")),
+        Told(filled("4", "9200", "1.0e-8", price="9201")),  # changed, not filled
+        Told(filled("5", "9190", "1.5e-8")),
+        Told(filled("10", "9195", "4.0e-8", status="FULLY_FILLED")),
+    )
+    assert steps(engine) == [
+        (4.0, 9200.0, pytest.approx(1.0e-8), 0),
+        (1.0, 9150.0, pytest.approx(0.5e-8), 1),
+        (5.0, 9200.0, pytest.approx(2.5e-8), 1),
+    ]
+    (row,) = ask(engine, "SELECT * FROM trade_history WHERE quantity > 4")
+    assert (row["account"], row["order_id"], row["symbol"], row["direction"], row["order_type"]) == (
+        "main",
+        849758102002,
+        "BTCUSD_P",
+        "LONG",
+        "LIMIT",
+    )
+    assert (row["fee_currency"], row["origin"], row["time_utc"]) == ("BTC", "derived", "2020-02-04 07:43:24.232")
+
+
+def test_orders_and_accounts_are_kept_apart(engine: Engine) -> None:
+    tell(
+        engine,
+        Told(filled("4", "9200", "0")),
+        Told(filled("5", "9100", "0", order_id=1)),
+        Told(filled("6", "9000", "0"), account_id=8),
+    )
+    assert [step[:2] for step in steps(engine)] == [(4.0, 9200.0), (5.0, 9100.0), (6.0, 9000.0)]
+
+
+def test_old_news_is_no_fill(engine: Engine) -> None:
+    first, second, third = filled("3", "9200", "1e-8"), filled("5", "9200", "2e-8"), filled("10", "9200", "4e-8")
+    tell(engine, Told(ORDER), Told(first), Told(second), Told(first), Told(ORDER), Told(second), Told(third))
+    assert [step[0] for step in steps(engine)] == [3.0, 2.0, 5.0]
+    assert sum(step[2] for step in steps(engine)) == pytest.approx(4e-8)
+
+
+def test_two_recorders_of_one_account_see_each_fill_once(engine: Engine) -> None:
+    pushed = [ORDER, filled("3", "9200", "1e-8"), filled("5", "9210", "2e-8"), filled("10", "9205", "4e-8")]
+    for lag in (0, 1, 15, 25, 100):
+        one = [Told(update, session_id=11, received_ns=at * 10) for at, update in enumerate(pushed)]
+        other = [Told(update, session_id=12, received_ns=at * 10 + lag) for at, update in enumerate(pushed)]
+        tell(engine, *one, *other)
+        assert [step[0] for step in steps(engine)] == [3.0, 2.0, 5.0]
+
+
+def test_a_fee_that_is_missing_is_not_guessed(engine: Engine) -> None:
+    unknown = filled("5", "9200", "0")._replace(fee=None)
+    tell(engine, Told(filled("3", "9200", "1e-8")), Told(unknown), Told(filled("9", "9200", "3e-8")))
+    assert [step[2] for step in steps(engine)] == [1e-8, None, None]
+
+
+@given(told=st.lists(st.tuples(st.integers(1, 2), st.integers(0, 10), st.sampled_from(["0", "1e-8", "-2e-8"]))))
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
+def test_the_view_tells_what_the_program_tells(engine: Engine, url: str, told: list[tuple[int, int, str]]) -> None:
+    # As on an exchange, an order's average changes only when it fills further.
+    averages = [0, 9200, 9100.5, 9310, 9250, 9205.5, 9300, 9180, 9199, 9240, 9260]
+    tell(engine, *(Told(filled(str(done), str(averages[done]), fee, order_id=order)) for order, done, fee in told))
+    with recorder.open(url) as record:
+        exact = list(record.fills())
+    assert steps(engine) == [
+        (
+            float(fill.quantity),
+            None if fill.price is None else pytest.approx(float(fill.price)),
+            pytest.approx(float(fill.fee or 0), abs=1e-15),
+            int(fill.price_is_estimate),
+        )
+        for fill in exact
+    ]
