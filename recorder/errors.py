@@ -9,6 +9,7 @@ RecorderError                 one sentence on standard error, exit code 2
 │   ├── DatabaseBusy          another recorder, or another program, holds it
 │   └── NotDurable            stopped before everything received was durable: the ledger says from where on
 ├── VenueError                the exchange cannot be used now
+│   ├── NotServed             it answers, but has no such thing: a wrong address, or history it no longer keeps
 │   ├── Unreachable           no answer: at the start it ends the run, later it is tried again with backoff
 │   ├── Refused               key, signature or clock refused: ends the run at its start; later tried again, slowly
 │   └── Unavailable           429 or 503: tried again, no sooner than the exchange asked
@@ -65,6 +66,10 @@ class VenueError(RecorderError):
 
 class Unreachable(VenueError):
     """Nobody answers at the exchange's address."""
+
+
+class NotServed(VenueError):
+    """The exchange has nothing at the address, or no longer what was asked for."""
 
 
 class Refused(VenueError):

@@ -83,7 +83,18 @@ class Heartbeat(NamedTuple):
     gap_ms: int | None
 
 
-Update = AccountUpdate | OrderUpdate | PositionUpdate | Heartbeat
+class FillUpdate(NamedTuple):
+    """One execution of an order, as the exchange matched it. Source: REST; nothing of it is pushed."""
+
+    order_id: int
+    taker: int | None
+    price: Digits | None
+    quantity: Digits | None
+    fee: Digits | None
+    created_at: int | None
+
+
+Update = AccountUpdate | OrderUpdate | PositionUpdate | Heartbeat | FillUpdate
 
 
 class Hello(NamedTuple):

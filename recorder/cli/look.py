@@ -68,6 +68,7 @@ GAP_COLUMNS = [
     word("reason"),
     word("state"),
     word("detail"),
+    word("resolution"),
 ]
 
 

@@ -12,28 +12,36 @@ ANSWER_BYTES_MAX = 8 * 2**20
 OK = 200
 
 
-def fetch(request: RestRequest, credentials: Credentials, timeout_s: float) -> bytes:
+def connections(timeout_s: float) -> urllib3.PoolManager:
+    """Connections to be used again from request to request; a context manager.
+
+    Args:
+        timeout_s: for connecting, and for each read.
+    """
+    return urllib3.PoolManager(retries=False, timeout=timeout_s)
+
+
+def fetch(pool: urllib3.PoolManager, request: RestRequest, credentials: Credentials) -> bytes:
     """Send one request.
 
     Args:
+        pool: from `connections`.
         request: ready to be sent.
         credentials: what must not appear in a message, should the exchange echo it.
-        timeout_s: for connecting, and for each read.
 
     Returns:
         The body of the answer.
 
     Raises:
-        Unreachable, Refused, Unavailable: with one sentence that says what to do.
+        Unreachable, Refused, Unavailable, NotServed: with one sentence that says what to do.
     """
     shown = request.url.partition("?")[0]
     try:
-        with urllib3.PoolManager(retries=False, timeout=timeout_s) as pool:
-            answer = pool.request(
-                request.method, request.url, headers=dict(request.headers), redirect=False, preload_content=False
-            )
-            body: bytes = answer.read(ANSWER_BYTES_MAX)
-            answer.release_conn()
+        answer = pool.request(
+            request.method, request.url, headers=dict(request.headers), redirect=False, preload_content=False
+        )
+        body: bytes = answer.read(ANSWER_BYTES_MAX)
+        answer.release_conn()
     except urllib3.exceptions.HTTPError as error:
         raise Unreachable(f"{shown} cannot be reached: {_words(error)}; check the address and the network.") from None
     if answer.status != OK:

@@ -13,6 +13,7 @@ from recorder.clock import NS_PER_MS, Clock
 from recorder.errors import InternalError, NotDurable, RecorderError
 from recorder.live.collector import Collector
 from recorder.live.preflight import check_clock
+from recorder.live.reconciler import Reconciler
 from recorder.live.settings import Account, Limits
 from recorder.live.wake import Wake
 from recorder.live.watermark import Watermark
@@ -20,7 +21,7 @@ from recorder.live.writer import Writer
 from recorder.model import time_ordered_id
 from recorder.store import ledger, migrate
 from recorder.store.engine import database_path, explained, open_engine
-from recorder.store.ledger import RunStarted
+from recorder.store.ledger import Covered, RunStarted
 from recorder.store.lock import sole_writer
 
 log = logging.getLogger(__name__)
@@ -102,7 +103,7 @@ class Recording:
 
     def state(self) -> State:
         """The run at this instant."""
-        channels = [collector.channel for collector in self._collectors]
+        channels = [thread.channel for thread in (*self._collectors, self._reconciler)]
         watermark = self._writer.watermark
         waiting = sum(channel.frames_in for channel in channels) - watermark.frames
         last_ns = max((mark.received_ns for mark in watermark.marks.values()), default=self._started_ns)
@@ -135,31 +136,43 @@ class Recording:
         self._started_ns = clock.wall_ns()
         run_id = time_ordered_id(self._started_ns)
         started = RunStarted(run_id, self._started_ns, platform.node(), os.getpid(), recorder.__version__)
-        self._writer = Writer(self._engine, self._url, started, clock, limits, self._on_durable, self.wake.set)
+        self._writer = Writer(
+            self._engine, self._url, started, clock, limits, self._on_durable, self._covered, self.wake.set
+        )
         self._collectors = [
             Collector(account, run_id, self._writer.channel(), clock, limits, self.wake.set)
             for account in self._accounts
         ]
+        reading = open_engine(self._url, read_only=True)
+        self._reconciler = Reconciler(
+            self._accounts, run_id, reading, self._writer.channel(), clock, limits, self.wake.set
+        )
         self._writer.start()
+        self._reconciler.start()
         for collector in self._collectors:
             collector.start()
+
+    def _covered(self, entry: Covered) -> None:
+        self._reconciler.covered(entry)
 
     def _stop(self) -> None:
         """From the socket inwards, so that nothing is taken in that cannot be made durable any more.
 
         1. The collectors keep the frames that have left their socket already, close it, and put their session's end
-           into the queue. One that is still connecting holds nothing: it is not waited for.
+           into the queue. One that is still connecting holds nothing: it is not waited for. The reconciler leaves its
+           round unfinished: the gaps stay open, and the next run takes them up.
         2. The writer is told that nothing more comes. It writes what waits, then the end of the run, and closes the
            database. Only a database that will not take it can make this too long; then it gives up and says so.
         3. The lock is given back last, so that the next recorder finds all of it done.
         """
         deadline_s = self._clock.monotonic_s() + self._limits.stop_s
-        for collector in self._collectors:
-            collector.stop()
+        fetching: list[Collector | Reconciler] = [*self._collectors, self._reconciler]
+        for thread in fetching:
+            thread.stop()
         collected_s = deadline_s - self._limits.stop_s * (1 - COLLECTORS_SHARE)
-        for collector in self._collectors:
-            collector.join(max(collected_s - self._clock.monotonic_s(), 0.0))
-        if any(collector.failure for collector in self._collectors):
+        for thread in fetching:
+            thread.join(max(collected_s - self._clock.monotonic_s(), 0.0))
+        if any(thread.failure for thread in fetching):
             self.end_reason = "failed"
         self._writer.finish(self.end_reason)
         self._writer.join(max(deadline_s - self._clock.monotonic_s(), 0.1))
@@ -168,7 +181,7 @@ class Recording:
             self._writer.join(1.0)
 
     def _raise_failures(self) -> None:
-        threads: list[Writer | Collector] = [self._writer, *self._collectors]
+        threads: list[Writer | Collector | Reconciler] = [self._writer, *self._collectors, self._reconciler]
         failures = [thread.failure for thread in threads if thread.failure is not None]
         for failure in failures:
             if isinstance(failure, RecorderError):

@@ -17,7 +17,7 @@ import websocket
 from websocket import ABNF
 
 from recorder.clock import Clock
-from recorder.errors import Refused, SessionOver, Unavailable, Unreachable, VenueError
+from recorder.errors import NotServed, Refused, SessionOver, Unavailable, Unreachable, VenueError
 from recorder.live.wake import Wake
 
 #: Read at most so much from the socket at a time.
@@ -32,6 +32,8 @@ CONTROL_OPCODES = {ABNF.OPCODE_CLOSE, ABNF.OPCODE_PING, ABNF.OPCODE_PONG}
 
 UNAUTHORIZED = {401, 403}
 ASKED_TO_WAIT = {429, 503}
+CLIENT_ERRORS_FROM = 400
+SERVER_ERRORS_FROM = 500
 
 
 class Message(NamedTuple):
@@ -288,6 +290,8 @@ def refused_by_status(
         return Refused(f"{url} refused the key, its signature or the time: {said}; check key, secret and this clock.")
     if status in ASKED_TO_WAIT:
         return Unavailable(f"{url} asks to be left alone for now: {said}.", retry_after_s=_seconds(headers))
+    if CLIENT_ERRORS_FROM <= status < SERVER_ERRORS_FROM:
+        return NotServed(f"{url} does not answer as this venue does: {said}; check the address.")
     return Unreachable(f"{url} does not answer as this venue does: {said}; check the address.")
 
 

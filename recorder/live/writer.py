@@ -15,7 +15,7 @@ from recorder.live.settings import Limits
 from recorder.live.watermark import Watermark
 from recorder.store.engine import explain, may_pass
 from recorder.store.journal import Batch
-from recorder.store.ledger import RunEnded, RunStarted
+from recorder.store.ledger import Covered, RunEnded, RunStarted
 
 log = logging.getLogger(__name__)
 
@@ -34,6 +34,7 @@ class Writer(Thread):
         clock: dates batches, measures waits.
         limits: of a batch.
         on_durable: called after each commit, in this thread.
+        on_covered: called once it is durable that a session is covered, in this thread.
         on_end: called when the thread ends, in this thread.
 
     Attributes:
@@ -49,6 +50,7 @@ class Writer(Thread):
         clock: Clock,
         limits: Limits,
         on_durable: Callable[[Watermark], None],
+        on_covered: Callable[[Covered], None],
         on_end: Callable[[], None],
     ) -> None:
         super().__init__(name="writer", daemon=True)
@@ -61,6 +63,7 @@ class Writer(Thread):
         self._clock = clock
         self._limits = limits
         self._on_durable = on_durable
+        self._on_covered = on_covered
         self._on_end = on_end
         self._channels: list[Channel] = []
         self._run_id = started.run_id
@@ -172,3 +175,6 @@ class Writer(Thread):
     def _announce(self, batch: Batch) -> None:
         self.watermark = self.watermark.after(batch.number, batch.frames)
         self._on_durable(self.watermark)
+        for entry in batch.entries:
+            if isinstance(entry, Covered):
+                self._on_covered(entry)

@@ -1,5 +1,6 @@
 """Fills from successive updates of an order. Pure."""
 
+import heapq
 from collections.abc import Iterable, Iterator
 from decimal import Context, Decimal
 from typing import NamedTuple
@@ -7,6 +8,7 @@ from typing import NamedTuple
 from recorder.read.records import Fill, Order
 
 DERIVED = "derived"
+VENUE = "venue"
 
 #: The decoder takes numbers of 100 characters and exponents of 99 at most: a sum of two has fewer digits than this.
 _EXACT = Context(prec=500)
@@ -26,8 +28,11 @@ class _Seen(NamedTuple):
 _NOTHING = _Seen(_ZERO, None, _ZERO)
 
 
-def fills(updates: Iterable[Order]) -> Iterator[Fill]:
-    """The fills that order updates tell of.
+def fills(updates: Iterable[Order], matched: Iterable[Fill] = ()) -> Iterator[Fill]:
+    """The fills that the exchange's own account of executions and order updates tell of, each once.
+
+    Where the exchange told an order's executions, those are its fills, exact in every field; only what the updates tell
+    beyond them is derived.
 
     Quantity and fee of a step are differences, and exact: their sums are what the order's last update says. The price
     of an order's first step is its average so far, and certain. The price of a later step is what moves one average to
@@ -39,8 +44,31 @@ def fills(updates: Iterable[Order]) -> Iterator[Fill]:
     Args:
         updates: in the order of receipt, of any accounts; all of an order's, or sums do not hold. One small tuple is
             held in memory for each order that filled.
+        matched: the newest executions told of each order, in the order of receipt; held in memory.
     """
+    exact = list(matched)
+    return heapq.merge(exact, _derived(updates, _matched(exact)), key=_receipt)
+
+
+def _receipt(fill: Fill) -> tuple[int, int, int, int]:
+    return fill.received_ns, fill.session_id, fill.seq, fill.item
+
+
+def _matched(exact: Iterable[Fill]) -> dict[tuple[str, int], _Seen]:
+    """How far the executions told of each order go."""
     seen: dict[tuple[str, int], _Seen] = {}
+    for fill in exact:
+        key = fill.account, fill.order_id
+        before = seen.get(key, _NOTHING)
+        filled = _EXACT.add(before.filled, fill.quantity)
+        worth = _EXACT.multiply(before.filled, before.average or _ZERO)
+        if filled and fill.price is not None:
+            worth = _EXACT.add(worth, _EXACT.multiply(fill.quantity, fill.price))
+            seen[key] = _Seen(filled, _EXACT.divide(worth, filled), _EXACT.add(before.fee, fill.fee or _ZERO))
+    return seen
+
+
+def _derived(updates: Iterable[Order], seen: dict[tuple[str, int], _Seen]) -> Iterator[Fill]:
     for update in updates:
         if update.quantity is None or update.unfilled_quantity is None:
             continue

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from decimal import Decimal
 from types import TracebackType
 from typing import Any, NamedTuple, Self, TypeVar
 
@@ -17,6 +18,7 @@ from recorder.store.schema import (
     account_updates,
     accounts,
     batches,
+    fills,
     frames,
     gaps,
     order_updates,
@@ -42,6 +44,25 @@ class Filter(NamedTuple):
 
 
 ALL = Filter()
+
+
+class _Matched(NamedTuple):
+    """A row of `fills`, with what its order says of it."""
+
+    account: str
+    received_ns: int
+    created_at: int | None
+    order_id: int
+    symbol: str | None
+    direction: str | None
+    order_type: str | None
+    margin_currency: str | None
+    quantity: Decimal
+    price: Decimal | None
+    fee: Decimal | None
+    session_id: int
+    seq: int
+    item: int
 
 
 class Record:
@@ -81,13 +102,59 @@ class Record:
         yield from self._rows(Order, _history(Order, order_updates, wanted))
 
     def fills(self, wanted: Filter = ALL) -> Iterator[Fill]:
-        """Every step in which an order filled further, derived from its updates, in the order of receipt."""
+        """Trade history: each fill once, as the exchange told it or as the order updates show it, by time of receipt."""
         # The steps within the wanted time are differences to what was before it.
         before = wanted._replace(since_ns=None)
         since_ns = wanted.since_ns or 0
-        for fill in derive.fills(self.order_history(before)):
+        for fill in derive.fills(self.order_history(before), self._matched(before)):
             if fill.received_ns >= since_ns:
                 yield fill
+
+    def _matched(self, wanted: Filter) -> Iterator[Fill]:
+        """The newest executions that the exchange told of each order."""
+        f, o = fills, order_updates
+        newest_first = f.c.received_ns.desc(), f.c.session_id.desc(), f.c.seq.desc()
+        age = func.dense_rank().over(partition_by=(f.c.account_id, f.c.order_id), order_by=newest_first).label("age")
+        told = select(f, age)
+        if wanted.until_ns is not None:
+            told = told.where(f.c.received_ns < wanted.until_ns)
+        newest = told.subquery()
+        names = ("symbol", "direction", "order_type", "margin_currency")
+        most = [func.max(o.c[name]).label(name) for name in names]
+        order = select(o.c.account_id, o.c.order_id, *most).group_by(o.c.account_id, o.c.order_id).subquery()
+        columns = [newest.c[name] for name in ("received_ns", "created_at", "order_id")]
+        of_order = [order.c[name] for name in names]
+        rest = [newest.c[name] for name in ("quantity", "price", "fee", "session_id", "seq", "item")]
+        query = (
+            select(accounts.c.name, *columns, *of_order, *rest)
+            .join_from(newest, accounts, accounts.c.account_id == newest.c.account_id)
+            .outerjoin(order, (order.c.account_id == newest.c.account_id) & (order.c.order_id == newest.c.order_id))
+            .where(newest.c.age == 1)
+            .order_by(newest.c.received_ns, newest.c.session_id, newest.c.seq, newest.c.item)
+        )
+        if wanted.account is not None:
+            query = query.where(accounts.c.name == wanted.account)
+        if wanted.symbol is not None:
+            query = query.where(func.lower(order.c.symbol) == wanted.symbol.lower())
+        for row in self._rows(_Matched, query):
+            yield Fill(
+                row.account,
+                row.received_ns,
+                row.created_at,
+                row.order_id,
+                row.symbol,
+                row.direction,
+                row.order_type,
+                row.quantity,
+                row.price,
+                row.fee,
+                row.margin_currency,
+                False,
+                derive.VENUE,
+                row.session_id,
+                row.seq,
+                row.item,
+            )
 
     def positions(self, wanted: Filter = ALL) -> Iterator[Position]:
         """The latest state of each position."""

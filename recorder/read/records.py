@@ -52,7 +52,7 @@ class Fill(NamedTuple):
     fee_currency: str | None
     #: Whether the price was reckoned from two averages: an estimate.
     price_is_estimate: bool
-    #: `derived`: from successive updates of the order.
+    #: `venue`: told by the exchange; `derived`: from successive updates of the order.
     origin: str
     session_id: int
     seq: int
@@ -115,6 +115,8 @@ class Gap(NamedTuple):
     detail: str | None
     #: `open`, `reconciled`, `unrecoverable`.
     state: str
+    #: What could be restored and what not; None while it is open.
+    resolution: str | None
     gap_id: int
 
 

@@ -19,15 +19,24 @@ from sqlalchemy.dialects.postgresql import insert as upsert_postgresql
 from sqlalchemy.dialects.sqlite import insert as upsert_sqlite
 
 from recorder.model import PUSH, time_ordered_id
-from recorder.store.schema import accounts, batches, frames, gaps, runs, sessions
+from recorder.store.schema import accounts, batches, frames, gaps, reconciliations, runs, sessions
 
 OPEN = "open"
+RECONCILED = "reconciled"
+UNRECOVERABLE = "unrecoverable"
+
+#: Results of a reconciliation that settle nothing.
+FAILED = "failed"
+INTERRUPTED = "interrupted"
 
 #: Reasons of gaps that are not the end of a session.
 BEGINNING = "beginning"
 CRASHED = "crashed"
 REFUSED = "refused"
 UNSUBSCRIBED = "unsubscribed"
+
+#: What is said of the time before the record.
+BEFORE_ALL = "the record begins with a snapshot; what was before it is not part of it"
 
 
 class RunStarted(NamedTuple):
@@ -88,7 +97,29 @@ class SessionEnded(NamedTuple):
     last_received_ns: int
 
 
-LedgerEntry = RunStarted | RunEnded | SessionOpened | Covered | SessionEnded
+class ReconciliationBegan(NamedTuple):
+    """The exchange is asked what happened in the gaps that have ended."""
+
+    account_id: int
+    reconciliation_id: int
+    run_id: int
+    began_ns: int
+
+
+class ReconciliationEnded(NamedTuple):
+    """It has answered, or would not."""
+
+    account_id: int
+    reconciliation_id: int
+    #: The session whose coverage it followed: gaps up to its beginning are meant.
+    session_id: int
+    ended_ns: int
+    #: `reconciled`, `unrecoverable` (both settle the gaps), or `failed`: they stay open, and it is tried again.
+    result: str
+    detail: str
+
+
+LedgerEntry = RunStarted | RunEnded | SessionOpened | Covered | SessionEnded | ReconciliationBegan | ReconciliationEnded
 
 
 def add_accounts(connection: Connection, wanted: list[tuple[int, str, str]], now_ns: int) -> None:
@@ -126,6 +157,7 @@ def close_what_a_crash_left(connection: Connection, now_ns: int) -> list[str]:
     last_write = select(func.max(batches.c.written_ns)).where(batches.c.run_id == runs.c.run_id).scalar_subquery()
     ended = func.coalesce(last_write, runs.c.started_ns)
     connection.execute(update(runs).where(runs.c.ended_ns.is_(None)).values(ended_ns=ended, end_reason=CRASHED))
+    _interrupt_reconciliations(connection, now_ns)
     return told
 
 
@@ -150,12 +182,17 @@ def apply(connection: Connection, entry: LedgerEntry, now_ns: int) -> None:
         case RunEnded():
             ended = {"ended_ns": entry.ended_ns, "end_reason": entry.reason}
             connection.execute(update(runs).where(runs.c.run_id == entry.run_id).values(ended))
+            _interrupt_reconciliations(connection, entry.ended_ns)
         case SessionOpened():
             connection.execute(insert(sessions).values(entry._asdict() | {"topics": " ".join(entry.topics)}))
         case Covered():
             _cover(connection, entry, now_ns)
         case SessionEnded():
             _end_session(connection, entry, now_ns)
+        case ReconciliationBegan():
+            connection.execute(insert(reconciliations).values(**entry._asdict()))
+        case ReconciliationEnded():
+            _end_reconciliation(connection, entry)
 
 
 def _end_session(connection: Connection, entry: SessionEnded, now_ns: int) -> None:
@@ -185,6 +222,26 @@ def _cover(connection: Connection, entry: Covered, now_ns: int) -> None:
             _begin_gap(connection, entry.account_id, now_ns, REFUSED, entry.refused[topic], topic, begin)
     for topic in asked_before.difference(entry.topics, ongoing):
         _begin_gap(connection, entry.account_id, now_ns, UNSUBSCRIBED, "no longer asked for", topic, end)
+
+
+def _interrupt_reconciliations(connection: Connection, now_ns: int) -> None:
+    ended = {"ended_ns": now_ns, "result": INTERRUPTED}
+    connection.execute(update(reconciliations).where(reconciliations.c.ended_ns.is_(None)).values(ended))
+
+
+def _end_reconciliation(connection: Connection, entry: ReconciliationEnded) -> None:
+    mine = reconciliations.c.reconciliation_id == entry.reconciliation_id
+    ended = {"ended_ns": entry.ended_ns, "result": entry.result, "detail": entry.detail}
+    connection.execute(
+        update(reconciliations).where(reconciliations.c.account_id == entry.account_id, mine).values(ended)
+    )
+    if entry.result not in {RECONCILED, UNRECOVERABLE}:
+        return
+    ended_before = gaps.c.state == OPEN, gaps.c.end_session_id <= entry.session_id
+    settled = {"state": entry.result, "reconciliation_id": entry.reconciliation_id}
+    for begins, resolution in ((gaps.c.begins_ns.is_not(None), entry.detail), (gaps.c.begins_ns.is_(None), BEFORE_ALL)):
+        these = update(gaps).where(gaps.c.account_id == entry.account_id, begins, *ended_before)
+        connection.execute(these.values(settled | {"resolution": resolution}))
 
 
 def ongoing_gaps(connection: Connection, account_id: int) -> dict[str | None, int]:

@@ -179,12 +179,23 @@ position_updates = _typed(
 
 heartbeats = _typed("heartbeats", _int("ts", null=True), _int("gap_ms", null=True))
 
+fills = _typed(
+    "fills",
+    _int("order_id"),
+    _int("taker", null=True),
+    _decimal("price"),
+    _decimal("quantity"),
+    _decimal("fee"),
+    _int("created_at", null=True),
+)
+
 #: A record of the model → the table that holds it. The record's fields are the table's columns after `TYPED_KEY`.
 TYPED: dict[type[model.Update], Table] = {
     model.AccountUpdate: account_updates,
     model.OrderUpdate: order_updates,
     model.PositionUpdate: position_updates,
     model.Heartbeat: heartbeats,
+    model.FillUpdate: fills,
 }
 
 TYPED_KEY = ("account_id", "session_id", "seq", "item", "received_ns")
@@ -206,6 +217,24 @@ gaps = _table(
     PrimaryKeyConstraint("account_id", "gap_id"),
     _of_account(),
     CheckConstraint("state IN ('open', 'reconciled', 'unrecoverable')", name="state"),
+    # What became of it: the reconciliation that is its evidence, and what that could restore and what not.
+    _int("reconciliation_id", null=True),
+    _text("resolution"),
+)
+
+#: One round of REST questions. Its answers are frames of `session_id` = `reconciliation_id`.
+reconciliations = _table(
+    "reconciliations",
+    _int("account_id"),
+    _int("reconciliation_id"),
+    _int("run_id"),
+    _int("began_ns"),
+    _int("ended_ns", null=True),
+    _text("result"),
+    _text("detail"),
+    PrimaryKeyConstraint("account_id", "reconciliation_id"),
+    _of_account(),
+    ForeignKeyConstraint(["run_id"], ["runs.run_id"]),
 )
 
 batches = _table(

@@ -3,7 +3,8 @@
 A new venue is a folder beside `fmex/` whose package offers a `Venue`, and one line in `recorder.venues.VENUES`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Generator, Mapping
+from decimal import Decimal
 from typing import NamedTuple, Protocol
 
 from recorder.model import UNDECODED, Control, Decoded
@@ -28,6 +29,26 @@ class Credentials(NamedTuple):
 
     def __repr__(self) -> str:
         return "Credentials(key=..., secret=...)"
+
+
+class Known(NamedTuple):
+    """What a record knew of an account's orders when the oldest gap that is still open began."""
+
+    symbols: tuple[str, ...]
+    #: Orders that had not come to their end → how much of each was filled.
+    unfinished: Mapping[int, Decimal]
+    #: The newest order; None where there was none.
+    last_order_id: int | None
+    #: When that gap began, milliseconds since 1970; None where there is only the time before the record.
+    since_ms: int | None
+    now_ms: int
+
+
+#: Makes a signed request of the exchange's address, who asks, and when (milliseconds since 1970).
+Ask = Callable[[str, Credentials, int], RestRequest]
+
+#: The questions of a reconciliation: yields the next one, takes the body of its answer.
+Questions = Generator[Ask, bytes, None]
 
 
 class PushSession(Protocol):
@@ -93,7 +114,25 @@ class Venue(Protocol):
         ...
 
     def decode(self, payload: bytes) -> Decoded:
-        """What a frame says. Raises on what it cannot read; see `read_frame`."""
+        """What a pushed frame says. Raises on what it cannot read; see `read_frame`."""
+        ...
+
+    #: Statuses in which an order can change no more.
+    final_statuses: frozenset[str]
+    #: A user may send so many REST requests in so many seconds.
+    rest_requests_max: int
+    rest_window_s: float
+
+    def reconciliation(self, known: Known) -> Questions:
+        """What to ask after a gap, one answer after the other.
+
+        Raises:
+            Undecodable: an answer is not what the exchange describes.
+        """
+        ...
+
+    def decode_answer(self, target: str, payload: bytes) -> Decoded:
+        """What a REST answer says: target is the request's path and query. Raises; see `read_answer`."""
         ...
 
 
@@ -112,3 +151,11 @@ def read_frame(venue: Venue, payload: bytes) -> Decoded:
         return venue.decode(payload)
     except Exception as error:  # noqa: BLE001  nothing may stop the recorder from keeping a frame
         return undecoded(f"{type(error).__name__}: {error}")
+
+
+def read_answer(venue: Venue, target: str, payload: bytes) -> Decoded:
+    """What a REST answer says, whatever it is; as `read_frame`. Its target is the frame's topic."""
+    try:
+        return venue.decode_answer(target, payload)
+    except Exception as error:  # noqa: BLE001  as above
+        return undecoded(f"{type(error).__name__}: {error}")._replace(topic=target)

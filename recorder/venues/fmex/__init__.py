@@ -3,8 +3,8 @@
 from urllib.parse import urlsplit
 
 from recorder.model import Decoded
-from recorder.venues.base import Credentials, PushSession, RestRequest
-from recorder.venues.fmex import commands, decode, portal, rest, sign
+from recorder.venues.base import Credentials, Known, PushSession, Questions, RestRequest
+from recorder.venues.fmex import commands, decode, portal, reconcile, rest, sign
 
 PUSH_PATH = "/v2/user/ws"
 
@@ -42,6 +42,18 @@ class FMex:
     def push_session(self, topics: tuple[str, ...]) -> PushSession:
         """Hello, subscriptions, refusals, pings."""
         return portal.FMexSession(topics)
+
+    final_statuses = reconcile.FINAL
+    rest_requests_max = rest.REQUESTS_MAX
+    rest_window_s = rest.REQUESTS_WINDOW_S
+
+    def reconciliation(self, known: Known) -> Questions:
+        """Balances, positions, open orders, closed ones back to the last known, and executions."""
+        return reconcile.questions(known)
+
+    def decode_answer(self, target: str, payload: bytes) -> Decoded:
+        """One answer to a question of `reconciliation`."""
+        return reconcile.decode_answer(target, payload)
 
     def decode(self, payload: bytes) -> Decoded:
         """One frame of the private portal."""
