@@ -19,9 +19,9 @@ from recorder.store.ledger import Covered, RunEnded, RunStarted
 
 log = logging.getLogger(__name__)
 
-#: Wait so long before a database that is locked or full is tried again, seconds.
+#: Wait so long before a database that is locked or full is tried again, seconds. A stop leaves time for another try.
 RETRY_FIRST_S = 0.1
-RETRY_LAST_S = 5.0
+RETRY_LAST_S = 1.0
 
 
 class Writer(Thread):

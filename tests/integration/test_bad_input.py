@@ -148,7 +148,7 @@ def test_a_file_that_is_no_database(folder: Folder, exchange: Simulator) -> None
 def test_a_folder_in_place_of_a_database(folder: Folder, exchange: Simulator) -> None:
     folder.configure(exchange)
     folder.database.mkdir()
-    assert_refused(folder, "cannot be opened")
+    assert_refused(folder, "is a folder; name a file in it")
 
 
 def test_a_folder_that_does_not_exist(folder: Folder, exchange: Simulator) -> None:

@@ -9,6 +9,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
+from importlib.metadata import version
 from itertools import islice
 from pathlib import Path
 from typing import Any, Self
@@ -16,7 +17,6 @@ from urllib.parse import urlsplit
 
 import pytest
 import websocket
-import websockets
 
 from recorder.model import OrderUpdate
 from recorder.simulator import BooksError, Simulator, SimulatorOptions
@@ -150,7 +150,7 @@ def test_what_is_not_there_is_not_found(simulator: Simulator) -> None:
     assert found["body"] == {"status": 404, "msg": "path not found"}
 
 
-@pytest.mark.skipif(int(websockets.__version__.split(".")[0]) < 17, reason="the library hangs up by itself")
+@pytest.mark.skipif(int(version("websockets").split(".")[0]) < 17, reason="the library hangs up by itself")
 def test_only_get_is_served(simulator: Simulator) -> None:
     parts = urlsplit(simulator.url)
     with closing(http.client.HTTPConnection(str(parts.hostname), parts.port, timeout=PATIENCE_S)) as connection:

@@ -6,11 +6,11 @@ from itertools import islice
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from second_books import Ledger
 
 from recorder.simulator.books import Books, BooksError
 from recorder.simulator.exchange import Exchange
 from recorder.simulator.trader import DEPOSIT, FIRST_DEPOSIT
+from tests.unit.simulator.second_books import Ledger
 
 
 def check(exchange: Exchange, pushes: int) -> Ledger:

@@ -1,0 +1,315 @@
+"""One connection's life: what is handed over, in which order, and what ends it."""
+
+import json
+import logging
+import select
+import threading
+from dataclasses import replace
+from itertools import count
+from threading import Event
+
+import pytest
+
+from recorder.clock import NS_PER_S, Clock
+from recorder.errors import SessionOver
+from recorder.live.channel import Channel
+from recorder.live.session import Session
+from recorder.live.transport import Transport, connect
+from recorder.live.wake import Wake
+from recorder.model import CONTROL, PUSH, SENT, UNDECODED, Decoded
+from recorder.store.ledger import Covered, SessionEnded, SessionOpened
+from tests.made import ACCOUNT, NOON_NS, RUN, SESSION
+from tests.unit.live.peer import PATIENCE_S, PING, Peer, frame
+from tests.unit.live.stage import COVERED, HELLO, ORDER, QUICK, TOPICS, Stage, Venue, account_of, pushes, received
+
+
+def test_a_command_is_recorded_before_it_goes_out_and_before_its_answer(peer: Peer) -> None:
+    with Stage(peer) as stage:
+        line = stage.greeted()
+        # The exchange has it, so the channel has: nobody waits here.
+        stage.take()
+        assert [recorded.frame.source for recorded in stage.frames()] == [PUSH, SENT]
+        line.send(frame(COVERED))
+        stage.wait_entry(Covered)
+    frames = [recorded.frame for recorded in stage.frames()]
+    assert [(one.seq, one.source, one.status) for one in frames] == [
+        (0, PUSH, CONTROL),
+        (1, SENT, CONTROL),
+        (2, PUSH, CONTROL),
+    ]
+    assert json.loads(frames[1].payload) == {"cmd": "sub", "args": TOPICS, "id": "sub-1"}
+    assert (frames[0].payload, frames[2].payload) == (HELLO, COVERED)
+
+
+def test_the_ledger_of_a_session(peer: Peer) -> None:
+    with Stage(peer) as stage:
+        line = stage.subscribed()
+        covered = stage.wait_entry(Covered)
+        line.send(frame(ORDER))
+        stage.wait_payload(ORDER)
+    (opened,), (ended,) = stage.entries(SessionOpened), stage.entries(SessionEnded)
+    frames = {recorded.frame.seq: recorded.frame for recorded in stage.frames()}
+    assert stage.items[0] == opened
+    assert stage.items[-1] == ended
+    assert opened == SessionOpened(
+        stage.account.account_id, opened.session_id, RUN, f"ws://127.0.0.1:{peer.port}/v2/user/ws", tuple(TOPICS),
+        opened.opened_ns,
+    )  # fmt: skip
+    assert covered == Covered(stage.account.account_id, opened.session_id, 2, frames[2].received_ns, tuple(TOPICS), {})
+    assert ended == SessionEnded(
+        stage.account.account_id, opened.session_id, ended.ended_ns, "stopped", "", True, 3, frames[3].received_ns
+    )
+    assert stage.items.index(covered) == 1 + 3, "in its place among the frames"
+
+
+def test_covered_is_told_when_the_last_topic_is_acknowledged(peer: Peer) -> None:
+    with Stage(peer) as stage:
+        line = stage.greeted()
+        line.send(frame(b'{"type":"topics","topics":["account"]}'), frame(ORDER))
+        stage.wait_payload(ORDER)
+        assert stage.entries(Covered) == []
+        assert stage.collector.state == "subscribing"
+        line.send(frame(b'{"type":"topics","topics":["position.btcusd_p","order.btcusd_p"]}'))
+        assert stage.wait_entry(Covered).seq == 4
+        assert stage.collector.state == "covered"
+        line.send(frame(COVERED), frame(ORDER))
+        stage.wait(lambda: stage.received().count(ORDER) == 2)
+        assert len(stage.entries(Covered)) == 1
+
+
+def test_one_refused_topic_does_not_take_the_others_down(peer: Peer, caplog: pytest.LogCaptureFixture) -> None:
+    with Stage(peer) as stage:
+        line = stage.greeted()
+        line.send(frame(b'{"id":"sub-1","status":41002,"msg":"invalid sub topic, order.btcusd_p"}'))
+        again = json.loads(line.receive_text())
+        assert again["args"] == ["account", "position.btcusd_p"]
+        line.send(frame(b'{"type":"topics","topics":["account","position.btcusd_p"]}'))
+        covered = stage.wait_entry(Covered)
+    assert covered.refused == {"order.btcusd_p": "41002 invalid sub topic, order.btcusd_p"}
+    assert covered.topics == tuple(TOPICS)
+    assert "the exchange refused topic order.btcusd_p" in caplog.text
+
+
+def test_many_symbols_take_many_commands(peer: Peer) -> None:
+    symbols = tuple(f"s{number}_p" for number in range(25))
+    with Stage(peer, symbols=symbols) as stage:
+        line = peer.line()
+        line.send(frame(HELLO))
+        asked = [json.loads(line.receive_text())["args"] for _ in range(3)]
+        assert [len(args) for args in asked] == [20, 20, 11]
+        for args in asked:
+            assert stage.entries(Covered) == []
+            line.send(frame(json.dumps({"type": "topics", "topics": args}).encode()))
+        stage.wait_entry(Covered)
+
+
+def test_the_heartbeat(peer: Peer) -> None:
+    heartbeat_s = 0.05
+    with Stage(peer, venue=Venue(heartbeat_s)) as stage:
+        line = stage.subscribed()
+        began_s = Clock().monotonic_s()
+        pings = []
+        for number in count(2):
+            ping = json.loads(line.receive_text())
+            line.send(frame(b'{"id":"%s","type":"ping","ts":5,"gap":%d}' % (ping["id"].encode(), number)))
+            pings.append(ping)
+            if len(pings) == 5:
+                break
+        took_s = Clock().monotonic_s() - began_s
+        stage.wait(lambda: b'"gap":6' in stage.received()[-1])
+    assert [ping["cmd"] for ping in pings] == ["ping"] * 5
+    assert [ping["id"] for ping in pings] == [f"ping-{number}" for number in range(2, 7)]
+    # Each waits for its time, whatever comes in between.
+    assert took_s >= 4 * heartbeat_s
+    recorded = [json.loads(recorded.frame.payload) for recorded in stage.frames(SENT)[1:]]
+    assert recorded[:5] == pings
+    assert stage.entries(SessionEnded)[0].reason == "stopped"
+
+
+def test_pushes_do_not_put_off_the_heartbeat(peer: Peer) -> None:
+    with Stage(peer, venue=Venue(0.05)) as stage:
+        line = stage.subscribed()
+        line.socket.setblocking(False)
+        sent = 0
+        # Until it has come: no moment of these is without a push.
+        while not select.select([line.socket], [], [], 0)[0]:
+            try:
+                line.send(frame(ORDER))
+                sent += 1
+            except BlockingIOError:
+                break
+            stage.take()
+        line.socket.settimeout(PATIENCE_S)
+        assert json.loads(line.receive_text())["cmd"] == "ping"
+    assert sent > 1
+
+
+def test_silence_ends_a_session_and_its_last_frame_is_known(peer: Peer) -> None:
+    limits = replace(QUICK, silent_s=0.15)
+    with Stage(peer, limits=limits, venue=Venue(0.04)) as stage:
+        line = stage.subscribed()
+        line.send(frame(ORDER), frame(b"half a frame")[:5])
+        ended = stage.wait_entry(SessionEnded)
+        stage.peer.line()  # and it connects again
+    assert (ended.reason, ended.detail, ended.covered) == ("silent", "nothing came for 0.15 s", True)
+    last = next(recorded.frame for recorded in stage.frames() if recorded.frame.payload == ORDER)
+    assert (ended.last_seq, ended.last_received_ns) == (last.seq, last.received_ns)
+    # From the last frame on, not from when it was noticed; and our own pings prove nothing.
+    assert ended.ended_ns - ended.last_received_ns >= 0.15 * NS_PER_S
+    assert len(stage.frames(SENT)) > 1
+    assert max(recorded.frame.seq for recorded in stage.frames(SENT)) > last.seq
+
+
+def test_answered_heartbeats_are_no_silence(peer: Peer) -> None:
+    with Stage(peer, limits=replace(QUICK, silent_s=0.2), venue=Venue(0.04)) as stage:
+        line = stage.subscribed()
+        for _ in range(10):
+            line.receive_text()
+            line.send(frame(b'{"type":"ping","ts":1,"gap":0}'))
+        stage.take()
+        assert stage.entries(SessionEnded) == []
+
+
+def test_pings_of_the_socket_are_answered_but_are_no_sign_of_the_exchange(peer: Peer) -> None:
+    with Stage(peer, limits=replace(QUICK, silent_s=0.1)) as stage:
+        line = stage.subscribed()
+        stage.wait_entry(Covered)
+        over = Event()
+
+        def ping() -> None:
+            while not over.is_set():
+                try:
+                    line.send(frame(b"", PING))
+                    line.receive()
+                except OSError:
+                    return
+                except EOFError:
+                    return
+
+        pinger = threading.Thread(target=ping)
+        pinger.start()
+        assert stage.wait_entry(SessionEnded).reason == "silent"
+        over.set()
+        line.socket.close()
+        pinger.join()
+
+
+@pytest.mark.parametrize("said", [[], [HELLO], [HELLO, b'{"type":"topics","topics":["account"]}']])
+def test_an_exchange_that_never_acknowledges_everything(peer: Peer, said: list[bytes]) -> None:
+    with Stage(peer, limits=replace(QUICK, subscribe_s=0.1), venue=Venue(0.03)) as stage:
+        peer.line().send(*map(frame, said))
+        ended = stage.wait_entry(SessionEnded)
+    assert (ended.reason, ended.covered) == ("not subscribed", False)
+    assert ended.last_seq == {0: -1, 1: 0, 2: 2}[len(said)]
+
+
+def test_what_cannot_be_decoded_is_kept_and_the_good_frame_after_it(
+    peer: Peer, caplog: pytest.LogCaptureFixture
+) -> None:
+    bad = [b"", b"\xff", b"[]", b"{", b'{"type":"order.x","order":{"id":1e999}}', b"[" * 20_000]
+    with Stage(peer) as stage:
+        line = stage.subscribed()
+        line.send(*map(frame, bad), frame(ORDER))
+        stage.wait_payload(ORDER)
+    assert stage.received() == [HELLO, COVERED, *bad, ORDER]
+    kept = stage.frames(PUSH)[2:]
+    assert [recorded.frame.status for recorded in kept[:-1]] == [UNDECODED] * len(bad)
+    assert all(recorded.frame.error for recorded in kept[:-1])
+    assert stage.entries(SessionEnded)[0].reason == "stopped"
+    # A word for the 1st, 2nd and 4th.
+    assert caplog.text.count("is kept but could not be decoded") == 3
+
+
+def test_a_bug_in_the_decoder_costs_no_frame(peer: Peer) -> None:
+    class Faulty(Venue):
+        def decode(self, payload: bytes) -> Decoded:
+            if payload == ORDER:
+                raise ZeroDivisionError("a bug")
+            return super().decode(payload)
+
+    good = pushes(1)[0]
+    with Stage(peer, venue=Faulty()) as stage:
+        stage.subscribed().send(frame(ORDER), frame(good))
+        stage.wait_payload(good)
+    (kept,) = [recorded.frame for recorded in stage.frames() if recorded.frame.payload == ORDER]
+    assert (kept.status, kept.error) == (UNDECODED, "ZeroDivisionError: a bug")
+
+
+def test_a_frame_that_is_too_large_ends_the_session_with_its_reason(peer: Peer) -> None:
+    with Stage(peer, limits=replace(QUICK, frame_bytes_max=500)) as stage:
+        stage.subscribed().send(frame(ORDER), frame(b"x" * 501), frame(ORDER))
+        ended = stage.wait_entry(SessionEnded)
+    assert (ended.reason, ended.covered, ended.last_seq) == ("frame too large", True, 3)
+    assert "501 bytes" in ended.detail
+
+
+def test_a_jumping_wall_clock_ends_nothing(peer: Peer) -> None:
+    hours = count()
+
+    def jumping_ns() -> int:
+        # Forwards and backwards by hours, at every look.
+        hour = next(hours)
+        return NOON_NS + (hour if hour % 2 else -hour) * 3_600 * NS_PER_S
+
+    limits = replace(QUICK, silent_s=5.0, subscribe_s=5.0)
+    with Stage(peer, limits=limits, venue=Venue(0.03), clock=Clock(wall_ns=jumping_ns)) as stage:
+        line = stage.subscribed()
+        for number in range(5):
+            line.receive_text()
+            line.send(frame(pushes(1, number)[0]))
+        stage.wait_payload(pushes(1, 4)[0])
+        assert stage.entries(SessionEnded) == []
+    assert stage.received()[2:] == pushes(5)
+    seqs = [recorded.frame.seq for recorded in stage.frames()]
+    assert seqs == list(range(len(seqs)))
+    assert len(stage.entries(SessionOpened)) == 1
+
+
+def test_a_stop_keeps_what_has_left_the_socket(peer: Peer) -> None:
+    """Thousands of frames lie in one piece of 64 KiB: those that had not been handed over yet are, before the end."""
+    payloads = pushes(3_000)
+    with Stage(peer, limits=replace(QUICK, queue_frames_max=5)) as stage:
+        line = stage.greeted()
+        line.socket.setblocking(False)
+        line.socket.send(b"".join(map(frame, [COVERED, *payloads])))
+        while stage.channel.has_room():
+            assert stage.ready.wait(PATIENCE_S)
+    received = stage.received()
+    assert received[2:] == payloads[: len(received) - 2]
+    # At least what fits into the smallest piece that a loopback segment is read in.
+    assert len(received) > 100
+    ended = stage.entries(SessionEnded)[0]
+    assert (ended.reason, ended.last_seq) == ("stopped", stage.frames(PUSH)[-1].frame.seq)
+
+
+def test_a_command_that_cannot_be_sent_loses_nothing_that_had_come(peer: Peer, wake: Wake) -> None:
+    class Mute(Transport):
+        def send(self, command: bytes) -> None:
+            raise SessionOver("lost", "a command could not be sent")
+
+    address = f"ws://127.0.0.1:{peer.port}/"
+    transport = connect(address, address, (), wake, Clock(), PATIENCE_S, 10_000)
+    transport.__class__ = Mute
+    channel = Channel(Event(), 100, 10_000)
+    opened = SessionOpened(ACCOUNT, SESSION, RUN, address, ("account",), NOON_NS)
+    session = Session(account_of(peer), opened, transport, channel, Clock(), QUICK)
+    payloads = [HELLO, *pushes(3), COVERED]
+    peer.line().send(*map(frame, payloads))
+    with pytest.raises(SessionOver, match="lost: a command could not be sent"):
+        session.record(Event())
+    transport.close()
+    assert received(channel.take(100, 10_000)) == payloads
+    assert session.ended(SessionOver("lost")).last_seq == 5
+    assert not session.covered, "a dead connection covers nothing"
+
+
+def test_a_clock_that_drifts_is_said_once(peer: Peer, caplog: pytest.LogCaptureFixture) -> None:
+    with Stage(peer) as stage:
+        line = stage.subscribed()
+        for gap in (0, 14_000, -15_001, 20_000):
+            line.send(frame(b'{"type":"ping","ts":1,"gap":%d}' % gap))
+        stage.wait(lambda: b"20000" in stage.received()[-1])
+    said = [record.getMessage() for record in caplog.records if record.levelno == logging.ERROR]
+    assert said == [
+        "main: this clock is -15.0 s off the exchange's, which refuses more than 30 s: set it (NTP) before it does"
+    ]
