@@ -39,7 +39,8 @@ def _trade_history() -> str:
       ORDER BY received_ns DESC, session_id DESC, seq DESC) AS age FROM fills) aged
   WHERE age = 1
 ), total AS (
-  SELECT account_id, order_id, sum(quantity) AS filled, sum(quantity * price) / sum(quantity) AS average, sum(fee) AS fee
+  SELECT account_id, order_id, sum(quantity) AS filled, sum(quantity * price) / sum(quantity) AS average,
+    sum(fee) AS fee
   FROM matched GROUP BY account_id, order_id
 ), told AS (
   SELECT o.account_id, o.session_id, o.seq, o.item, o.received_ns, o.ts, o.order_id, symbol, direction, order_type,
@@ -53,7 +54,8 @@ def _trade_history() -> str:
   WHERE filled > 0 AND filled >= coalesce(most_before, 0) AND filled >= coalesce(filled_at_least, 0)
 ), steps AS (
   SELECT *, coalesce(lag(filled) OVER w, filled_at_least) AS filled_before,
-    coalesce(lag(average) OVER w, average_matched) AS average_before, coalesce(lag(fee) OVER w, fee_matched) AS fee_before
+    coalesce(lag(average) OVER w, average_matched) AS average_before,
+    coalesce(lag(fee) OVER w, fee_matched) AS fee_before
   FROM news WINDOW w AS ({of_order})
 ), orders_seen AS (
   SELECT account_id, order_id, max(symbol) AS symbol, max(direction) AS direction, max(order_type) AS order_type,

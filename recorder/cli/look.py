@@ -9,13 +9,15 @@ from rich.markup import escape
 
 from recorder import open as open_record
 from recorder.cli import options
-from recorder.cli.output import Column, json_line, number, show, stdout_console, time_ms, word
-from recorder.clock import NS_PER_S, utc_text
+from recorder.cli.output import Column, json_line, number, show, stdout_console, word
+from recorder.clock import NS_PER_MS, NS_PER_S, utc_text
 from recorder.read.record import Filter, Record
 from recorder.read.records import AccountStatus, Run, Status
 
+#: The exchange's time of the push; of a REST answer, which has none, the time of receipt.
+TIME = Column("time (UTC)", lambda row: utc_text(row.received_ns if row.ts is None else row.ts * NS_PER_MS))
 ORDER_COLUMNS = [
-    time_ms("ts", "time (UTC)"),
+    TIME,
     word("account", if_it_differs=True),
     number("order_id"),
     word("symbol"),
@@ -29,7 +31,7 @@ ORDER_COLUMNS = [
     number("fee"),
 ]
 FILL_COLUMNS = [
-    time_ms("ts", "time (UTC)"),
+    TIME,
     word("account", if_it_differs=True),
     number("order_id"),
     word("symbol"),
@@ -41,7 +43,7 @@ FILL_COLUMNS = [
     word("origin", if_it_differs=True),
 ]
 POSITION_COLUMNS = [
-    time_ms("ts", "time (UTC)"),
+    TIME,
     word("account", if_it_differs=True),
     word("symbol"),
     word("direction"),
@@ -53,7 +55,7 @@ POSITION_COLUMNS = [
     number("liquidation_price"),
 ]
 BALANCE_COLUMNS = [
-    time_ms("ts", "time (UTC)"),
+    TIME,
     word("account", if_it_differs=True),
     word("currency"),
     number("available"),

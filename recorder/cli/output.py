@@ -12,7 +12,6 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from recorder.clock import NS_PER_MS, utc_text
 
 FORMATS = ("table", "csv", "json")
 
@@ -41,11 +40,6 @@ def number(field: str, title: str | None = None) -> Column:
 def word(field: str, title: str | None = None, *, if_it_differs: bool = False) -> Column:
     """A column of text."""
     return Column(title or field.replace("_", " "), lambda row: _text(getattr(row, field)), if_it_differs=if_it_differs)
-
-
-def time_ms(field: str, title: str) -> Column:
-    """A column of instants in milliseconds."""
-    return Column(title, lambda row: utc_text(None if getattr(row, field) is None else getattr(row, field) * NS_PER_MS))
 
 
 def plain(value: Decimal | int | None) -> str:

@@ -1,4 +1,4 @@
-"""No more REST requests than an exchange allows, with room left for the user's own programs: the limit is the user's."""
+"""No more REST requests than an exchange allows, with room left for the user's programs: the limit is theirs."""
 
 from collections import deque
 

@@ -1,7 +1,7 @@
 """The reconciler: asks the exchange's REST interface what happened in a gap, once all topics are acknowledged again.
 
-One thread for all accounts. It reads the record and fetches; it writes nothing itself: answers go through the channel to
-the writer as frames, decoded like any other. What is asked, and in which order, is the venue's (`Venue.reconciliation`).
+One thread for all accounts. It reads the record and fetches; it writes nothing itself: answers go through the channel
+to the writer as frames, decoded like any other. What is asked, in which order, is the venue's (`Venue.reconciliation`).
 """
 
 import logging

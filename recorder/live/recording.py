@@ -103,7 +103,7 @@ class Recording:
 
     def state(self) -> State:
         """The run at this instant."""
-        channels = [thread.channel for thread in (*self._collectors, self._reconciler)]
+        channels = [*(collector.channel for collector in self._collectors), self._reconciler.channel]
         watermark = self._writer.watermark
         waiting = sum(channel.frames_in for channel in channels) - watermark.frames
         last_ns = max((mark.received_ns for mark in watermark.marks.values()), default=self._started_ns)
@@ -137,7 +137,7 @@ class Recording:
         run_id = time_ordered_id(self._started_ns)
         started = RunStarted(run_id, self._started_ns, platform.node(), os.getpid(), recorder.__version__)
         self._writer = Writer(
-            self._engine, self._url, started, clock, limits, self._on_durable, self._covered, self.wake.set
+            self._engine, self._url, started, clock, limits, self._on_durable, self.wake.set, self._covered
         )
         self._collectors = [
             Collector(account, run_id, self._writer.channel(), clock, limits, self.wake.set)

@@ -34,8 +34,8 @@ class Writer(Thread):
         clock: dates batches, measures waits.
         limits: of a batch.
         on_durable: called after each commit, in this thread.
-        on_covered: called once it is durable that a session is covered, in this thread.
         on_end: called when the thread ends, in this thread.
+        on_covered: called once it is durable that a session is covered, in this thread.
 
     Attributes:
         watermark: what is known durable; replaced after each commit.
@@ -50,8 +50,8 @@ class Writer(Thread):
         clock: Clock,
         limits: Limits,
         on_durable: Callable[[Watermark], None],
-        on_covered: Callable[[Covered], None],
         on_end: Callable[[], None],
+        on_covered: Callable[[Covered], None] = lambda entry: None,
     ) -> None:
         super().__init__(name="writer", daemon=True)
         self.ready = Event()

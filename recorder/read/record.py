@@ -102,7 +102,7 @@ class Record:
         yield from self._rows(Order, _history(Order, order_updates, wanted))
 
     def fills(self, wanted: Filter = ALL) -> Iterator[Fill]:
-        """Trade history: each fill once, as the exchange told it or as the order updates show it, by time of receipt."""
+        """Trade history: each fill once, as the exchange told it or the order updates show it, as received."""
         # The steps within the wanted time are differences to what was before it.
         before = wanted._replace(since_ns=None)
         since_ns = wanted.since_ns or 0

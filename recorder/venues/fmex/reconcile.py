@@ -1,7 +1,7 @@
 """What to ask FMex after a gap, and what its answers say. Pure: the questions are a generator that is fed the answers.
 
-A pushed stream has no snapshot and no numbers, so only REST can tell what happened while nobody listened: balances and
-positions as they are now, the orders that are open, those that closed since, and each execution of an order that filled.
+A pushed stream has no snapshot and no numbers, so only REST can tell what happened while nobody listened: balances
+and positions as they are now, the orders that are open, those that closed since, and each execution.
 Source: `fmex/protocol.md`, "REST, for reconciling".
 """
 

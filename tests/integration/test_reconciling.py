@@ -1,0 +1,145 @@
+"""Gaps are reconciled over REST: what happened while nobody listened is in the record, exact, and each fill once."""
+
+from collections import defaultdict
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+import recorder
+from recorder.clock import Clock
+from recorder.live.http import connections, fetch
+from recorder.model import OrderUpdate
+from recorder.simulator import Simulator, SimulatorOptions
+from recorder.venues.base import Ask, Credentials
+from recorder.venues.fmex import rest
+from tests.integration.process import Folder
+
+#: Long enough for things to happen in between.
+SLOW = {"reconnect_first_s": 1.0, "reconnect_last_s": 1.0}
+
+
+def ask(exchange: Simulator, question: Ask) -> bytes:
+    credentials = Credentials(exchange.key, exchange.secret)
+    with connections(5.0) as pool:
+        return fetch(pool, question(exchange.url, credentials, Clock().wall_ms()), credentials)
+
+
+def orders_at_the_exchange(exchange: Simulator) -> dict[int, OrderUpdate]:
+    """The truth: every order there is, as the exchange's own REST interface tells it."""
+    orders = {one.order_id: one for one in rest.read_open_orders(ask(exchange, rest.open_orders))}
+    offset: str | None = None
+    while True:
+        here = offset
+
+        def closed(url: str, credentials: Credentials, now_ms: int, here: str | None = here) -> Any:
+            return rest.closed_orders(url, credentials, now_ms, "202002", "btcusd_p", here)
+
+        page = rest.read_closed_orders(ask(exchange, closed))
+        orders |= {one.order_id: one for one in page.orders}
+        if not page.has_more:
+            return orders
+        offset = page.next_offset_id
+
+
+def record_with_an_outage(folder: Folder, exchange: Simulator) -> None:
+    with folder.run("--ack-file", str(folder.ack_file)) as process:
+        process.wait_for("reconciled: a snapshot")
+        folder.wait_acknowledged(200, process)
+        exchange.drop_connections()
+        process.wait_for("reconciled: restored")
+        exchange.wait_finished(30)
+        assert process.stop()[0] == 0, process.errors
+
+
+def test_what_happened_in_a_gap_is_restored(folder: Folder) -> None:
+    with Simulator(SimulatorOptions(pushes=1_500, rate_per_s=300)) as exchange:
+        folder.configure(exchange, limits=SLOW)
+        record_with_an_outage(folder, exchange)
+        truth = orders_at_the_exchange(exchange)
+        missed = len([one for one in exchange.sent if one.kind == "push"])
+        assert missed < 1_500 - 50, "the outage hid nothing: this test tests nothing"
+
+        with recorder.open(f"sqlite:///{folder.database}") as record:
+            orders = {order.order_id: order for order in record.orders()}
+            fills = list(record.fills())
+            (beginning, outage, stopped) = record.gaps()
+        # Every order, those that came and went in the gap included, at its true end.
+        assert orders.keys() == truth.keys()
+        filled: dict[int, Decimal] = defaultdict(Decimal)
+        fee: dict[int, Decimal] = defaultdict(Decimal)
+        for fill in fills:
+            filled[fill.order_id] += fill.quantity
+            fee[fill.order_id] += fill.fee or 0
+        for order_id, order in truth.items():
+            assert orders[order_id].status == order.status
+            assert order.quantity is not None and order.unfilled_quantity is not None and order.fee is not None
+            assert filled[order_id] == Decimal(order.quantity) - Decimal(order.unfilled_quantity)
+            assert fee[order_id] == Decimal(order.fee)
+
+        # The fills that the gap hid are the exchange's own, exact in every field.
+        told = {fill.order_id for fill in fills if fill.origin == "venue"}
+        assert told
+        for order_id in sorted(told)[:5]:
+            matches = rest.read_matches(
+                ask(exchange, lambda url, who, now, order_id=order_id: rest.matches(url, who, now, order_id))
+            )
+            ours = [fill for fill in fills if fill.order_id == order_id]
+            assert [(fill.quantity, fill.price, fill.fee, fill.ts) for fill in ours] == [
+                (Decimal(one.quantity or ""), Decimal(one.price or ""), Decimal(one.fee or ""), one.created_at)
+                for one in matches
+            ]
+            assert not any(fill.price_is_estimate for fill in ours)
+
+    assert (beginning.state, outage.state, stopped.state) == ("reconciled", "reconciled", "open")
+    assert "not restored: balances, positions and order states in between" in (outage.resolution or "")
+    assert "what was before it is not part of it" in (beginning.resolution or "")
+    # The evidence is in the journal, verbatim, and the gap points to it.
+    (evidence,) = folder.rows("SELECT reconciliation_id FROM gaps WHERE reason = 'lost'")
+    frames = folder.rows("SELECT seq, topic, status FROM frames WHERE session_id = ? AND source = 'rest'", *evidence)
+    assert [seq for seq, _, _ in frames] == list(range(len(frames)))
+    assert {status for _, _, status in frames} == {"decoded"}
+    assert any("/orders/closed?" in topic for _, topic, _ in frames)
+
+    # The view for people tells the same fills.
+    view = folder.rows("SELECT order_id, sum(quantity), sum(fee), count(*) FROM trade_history GROUP BY 1")
+    assert {order_id for order_id, _, _, _ in view} == {fill.order_id for fill in fills}
+    for order_id, quantity, fees, count in view:
+        assert quantity == pytest.approx(float(filled[order_id]))
+        assert fees == pytest.approx(float(fee[order_id]))
+        assert count == len([fill for fill in fills if fill.order_id == order_id])
+
+
+def test_a_crash_is_reconciled_by_the_next_run(folder: Folder) -> None:
+    with Simulator(SimulatorOptions(pushes=1_200, rate_per_s=300)) as exchange:
+        folder.configure(exchange)
+        with folder.run("--ack-file", str(folder.ack_file)) as process:
+            folder.wait_acknowledged(200, process)
+        # Leaving the block has killed it.
+        with folder.run() as process:
+            process.wait_for("reconciled: restored")
+            exchange.wait_finished(30)
+            assert process.stop()[0] == 0, process.errors
+        truth = orders_at_the_exchange(exchange)
+    with recorder.open(f"sqlite:///{folder.database}") as record:
+        assert {order.order_id: order.status for order in record.orders()} == {
+            order_id: order.status for order_id, order in truth.items()
+        }
+    assert folder.rows("SELECT state FROM gaps WHERE reason = 'crashed'") == [("reconciled",)]
+
+
+def test_an_interrupted_round_is_taken_up_by_the_next_run(folder: Folder) -> None:
+    with Simulator(SimulatorOptions(pushes=4_000, rate_per_s=1_500)) as exchange:
+        folder.configure(exchange, limits=SLOW)
+        with folder.run("--ack-file", str(folder.ack_file)) as process:
+            folder.wait_acknowledged(500, process)
+            exchange.drop_connections()
+            process.wait_for("covered", times=2)
+            # More orders filled meanwhile than the exchange's limit lets us ask for at once: the round is going on.
+            assert process.stop()[0] == 0, process.errors
+        assert folder.rows("SELECT state FROM gaps WHERE reason = 'lost'") == [("open",)]
+        assert ("interrupted",) in folder.rows("SELECT result FROM reconciliations")
+        with folder.run() as process:
+            process.wait_for("reconciled: restored")
+            assert process.stop()[0] == 0, process.errors
+    assert folder.rows("SELECT state FROM gaps WHERE reason = 'lost'") == [("reconciled",)]
