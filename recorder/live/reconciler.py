@@ -130,6 +130,7 @@ class Reconciler(Thread):
         began_ns = self._clock.wall_ns()
         round_id = max(time_ordered_id(began_ns), entry.session_id + 1)
         self.channel.tell(ReconciliationBegan(entry.account_id, round_id, self._run_id, began_ns))
+        log.info("%s: asking the exchange what happened in the gap", account.name)
         told = _Told()
         try:
             self._ask_all(pool, account, round_id, known, told)

@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from decimal import Decimal
-from typing import Any
+from functools import partial
 
 import pytest
 
@@ -13,6 +13,7 @@ from recorder.model import OrderUpdate
 from recorder.simulator import Simulator, SimulatorOptions
 from recorder.venues.base import Ask, Credentials
 from recorder.venues.fmex import rest
+from recorder.venues.fmex.reconcile import months_back
 from tests.integration.process import Folder
 
 #: Long enough for things to happen in between.
@@ -28,18 +29,17 @@ def ask(exchange: Simulator, question: Ask) -> bytes:
 def orders_at_the_exchange(exchange: Simulator) -> dict[int, OrderUpdate]:
     """The truth: every order there is, as the exchange's own REST interface tells it."""
     orders = {one.order_id: one for one in rest.read_open_orders(ask(exchange, rest.open_orders))}
-    offset: str | None = None
-    while True:
-        here = offset
-
-        def closed(url: str, credentials: Credentials, now_ms: int, here: str | None = here) -> Any:
-            return rest.closed_orders(url, credentials, now_ms, "202002", "btcusd_p", here)
-
-        page = rest.read_closed_orders(ask(exchange, closed))
-        orders |= {one.order_id: one for one in page.orders}
-        if not page.has_more:
-            return orders
-        offset = page.next_offset_id
+    now_ms = Clock().wall_ms()
+    for month in months_back(now_ms, now_ms - 60_000):
+        offset: str | None = None
+        while True:
+            question = partial(rest.closed_orders, month=month, symbol="btcusd_p", offset_id=offset)
+            page = rest.read_closed_orders(ask(exchange, question))
+            orders |= {one.order_id: one for one in page.orders}
+            if not page.has_more:
+                break
+            offset = page.next_offset_id
+    return orders
 
 
 def record_with_an_outage(folder: Folder, exchange: Simulator) -> None:
@@ -53,7 +53,7 @@ def record_with_an_outage(folder: Folder, exchange: Simulator) -> None:
 
 
 def test_what_happened_in_a_gap_is_restored(folder: Folder) -> None:
-    with Simulator(SimulatorOptions(pushes=1_500, rate_per_s=300)) as exchange:
+    with Simulator(SimulatorOptions(live_clock=True, pushes=1_500, rate_per_s=300)) as exchange:
         folder.configure(exchange, limits=SLOW)
         record_with_an_outage(folder, exchange)
         truth = orders_at_the_exchange(exchange)
@@ -81,9 +81,7 @@ def test_what_happened_in_a_gap_is_restored(folder: Folder) -> None:
         told = {fill.order_id for fill in fills if fill.origin == "venue"}
         assert told
         for order_id in sorted(told)[:5]:
-            matches = rest.read_matches(
-                ask(exchange, lambda url, who, now, order_id=order_id: rest.matches(url, who, now, order_id))
-            )
+            matches = rest.read_matches(ask(exchange, partial(rest.matches, order_id=order_id)))
             ours = [fill for fill in fills if fill.order_id == order_id]
             assert [(fill.quantity, fill.price, fill.fee, fill.ts) for fill in ours] == [
                 (Decimal(one.quantity or ""), Decimal(one.price or ""), Decimal(one.fee or ""), one.created_at)
@@ -111,7 +109,7 @@ def test_what_happened_in_a_gap_is_restored(folder: Folder) -> None:
 
 
 def test_a_crash_is_reconciled_by_the_next_run(folder: Folder) -> None:
-    with Simulator(SimulatorOptions(pushes=1_200, rate_per_s=300)) as exchange:
+    with Simulator(SimulatorOptions(live_clock=True, pushes=1_200, rate_per_s=300)) as exchange:
         folder.configure(exchange)
         with folder.run("--ack-file", str(folder.ack_file)) as process:
             folder.wait_acknowledged(200, process)
@@ -129,12 +127,12 @@ def test_a_crash_is_reconciled_by_the_next_run(folder: Folder) -> None:
 
 
 def test_an_interrupted_round_is_taken_up_by_the_next_run(folder: Folder) -> None:
-    with Simulator(SimulatorOptions(pushes=4_000, rate_per_s=1_500)) as exchange:
+    with Simulator(SimulatorOptions(live_clock=True, pushes=4_000, rate_per_s=1_500)) as exchange:
         folder.configure(exchange, limits=SLOW)
         with folder.run("--ack-file", str(folder.ack_file)) as process:
             folder.wait_acknowledged(500, process)
             exchange.drop_connections()
-            process.wait_for("covered", times=2)
+            process.wait_for("asking the exchange what happened", times=2)
             # More orders filled meanwhile than the exchange's limit lets us ask for at once: the round is going on.
             assert process.stop()[0] == 0, process.errors
         assert folder.rows("SELECT state FROM gaps WHERE reason = 'lost'") == [("open",)]
