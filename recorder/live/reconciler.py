@@ -31,6 +31,8 @@ ATTEMPTS_MAX = 5
 #: A round that failed is tried again after this, growing to the last, seconds; the next coverage starts one at once.
 RETRY_FIRST_S = 30.0
 RETRY_LAST_S = 1800.0
+#: A round that lasts says so this often, seconds.
+PROGRESS_S = 10.0
 #: How often a reconciler that waits for room in the queue looks whether it should stop, seconds.
 ROOM_CHECK_S = 0.2
 
@@ -162,12 +164,16 @@ class Reconciler(Thread):
             )
         )
         seq = 0
+        told_s = self._clock.monotonic_s()
         try:
             ask = next(questions)
             while True:
                 target, body = self._fetch(pool, account, ask)
                 told.add(self._keep(account, round_id, seq, target, body))
                 seq += 1
+                if self._clock.monotonic_s() - told_s > PROGRESS_S:
+                    told_s = self._clock.monotonic_s()
+                    log.info("%s: still asking, %d answers so far", account.name, seq)
                 ask = questions.send(body)
         except StopIteration:
             return

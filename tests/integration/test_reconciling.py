@@ -127,7 +127,7 @@ def test_a_crash_is_reconciled_by_the_next_run(folder: Folder) -> None:
 
 
 def test_an_interrupted_round_is_taken_up_by_the_next_run(folder: Folder) -> None:
-    with Simulator(SimulatorOptions(live_clock=True, pushes=4_000, rate_per_s=1_500)) as exchange:
+    with Simulator(SimulatorOptions(live_clock=True, pushes=2_500, rate_per_s=700)) as exchange:
         folder.configure(exchange, limits=SLOW)
         with folder.run("--ack-file", str(folder.ack_file)) as process:
             folder.wait_acknowledged(500, process)
