@@ -51,4 +51,6 @@ def _words(error: urllib3.exceptions.HTTPError) -> str:
         return "no answer in time"
     if isinstance(error, urllib3.exceptions.SSLError):
         return "its certificate is not to be trusted"
+    if isinstance(error, urllib3.exceptions.ProtocolError):
+        return "its answer breaks off, or is none"
     return type(error).__name__
