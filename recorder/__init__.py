@@ -1,10 +1,10 @@
 """Recorder keeps a trader's own record of what an exchange pushed about their account.
 
-    import recorder
+import recorder
 
-    with recorder.open("sqlite:///recorder.db") as record:
-        for fill in record.fills():
-            print(fill.symbol, fill.direction, fill.quantity, fill.price, fill.fee)
+with recorder.open("sqlite:///recorder.db") as record:
+    for fill in record.fills():
+        print(fill.symbol, fill.direction, fill.quantity, fill.price, fill.fee)
 """
 
 from typing import TYPE_CHECKING
