@@ -9,8 +9,8 @@ RecorderError                 one sentence on standard error, exit code 2
 │   ├── DatabaseBusy          another recorder, or another program, holds it
 │   └── NotDurable            stopped before everything received was durable: the ledger says from where on
 ├── VenueError                the exchange cannot be used now
-│   ├── NotServed             it answers, but has no such thing: a wrong address, or history it no longer keeps
 │   ├── Unreachable           no answer: at the start it ends the run, later it is tried again with backoff
+│   │   └── NotServed         an answer, but not to this: a wrong address, or history that is no longer kept
 │   ├── Refused               key, signature or clock refused: ends the run at its start; later tried again, slowly
 │   └── Unavailable           429 or 503: tried again, no sooner than the exchange asked
 ├── SessionOver               ends one session, opens a gap, and the collector connects again
@@ -68,7 +68,7 @@ class Unreachable(VenueError):
     """Nobody answers at the exchange's address."""
 
 
-class NotServed(VenueError):
+class NotServed(Unreachable):
     """The exchange has nothing at the address, or no longer what was asked for."""
 
 

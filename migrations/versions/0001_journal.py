@@ -106,7 +106,18 @@ def upgrade() -> None:
         *_texts("state", null=False),
         sa.PrimaryKeyConstraint("account_id", "gap_id", name="pk_gaps"),
         _of_account("gaps"),
+        *_ints("reconciliation_id", null=True),
+        *_texts("resolution"),
         sa.CheckConstraint("state IN ('open', 'reconciled', 'unrecoverable')", name=op.f("ck_gaps_state")),
+    )
+    _table(
+        "reconciliations",
+        *_ints("account_id", "reconciliation_id", "run_id", "began_ns"),
+        *_ints("ended_ns", null=True),
+        *_texts("result", "detail"),
+        sa.PrimaryKeyConstraint("account_id", "reconciliation_id", name="pk_reconciliations"),
+        _of_account("reconciliations"),
+        _of_run("reconciliations"),
     )
     _table(
         "batches",
@@ -154,10 +165,26 @@ def _typed_tables() -> None:
         *_texts("extra"),
     )
     _typed("heartbeats", *_ints("ts", "gap_ms", null=True))
+    _typed(
+        "fills",
+        *_ints("order_id"),
+        *_ints("taker", null=True),
+        *_decimals("price", "quantity", "fee"),
+        *_ints("created_at", null=True),
+    )
 
 
 def downgrade() -> None:
-    for name in ("batches", "gaps", "heartbeats", "position_updates", "order_updates", "account_updates"):
+    for name in (
+        "batches",
+        "reconciliations",
+        "gaps",
+        "fills",
+        "heartbeats",
+        "position_updates",
+        "order_updates",
+        "account_updates",
+    ):
         op.drop_table(name)
     for name in ("frames", "sessions", "runs", "accounts"):
         op.drop_table(name)

@@ -31,8 +31,9 @@ def _utc(ms: str) -> str:
     return f"to_char(to_timestamp({ms} / 1000.0) AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS.MS')"
 
 
-def _times() -> str:
-    return f"a.name AS account, {_utc('u.ts')} AS time_utc, {_utc('u.received_ns / 1000000')} AS received_utc"
+def _times(rows: str = "u") -> str:
+    received_ms = f"{rows}.received_ns / 1000000"
+    return f"a.name AS account, {_utc(f'{rows}.ts')} AS time_utc, {_utc(received_ms)} AS received_utc"
 
 
 KEY = "u.ts, u.received_ns, u.account_id, u.session_id, u.seq, u.item"
@@ -74,37 +75,58 @@ def _balances() -> str:
 
 
 def _trade_history() -> str:
-    # A row for each step in which an order filled further, or its fee changed. An update that tells of less than an
-    # earlier one is old news (a second recorder, a snapshot that came late) and no step. The price of the first step is
-    # the order's average so far; a later one is what moves the one average to the other, an estimate. `recorder fills`
-    # does the same exactly.
+    # The exchange's own fills where it told an order's executions: each answer is complete, so the newest one counts.
+    # What goes beyond is derived, a row for each step in which an order filled further, or its fee changed. An update
+    # that tells of less than an earlier one is old news (a second recorder, a snapshot that came late) and no step. The
+    # price of the first step is the order's average so far; a later one is what moves the one average to the other, an
+    # estimate. `recorder fills` does the same exactly.
     filled = f"{_number('quantity')} - {_number('unfilled_quantity')}"
     of_order = f"PARTITION BY account_id, order_id ORDER BY {RECEIPT}"
-    return f"""SELECT {_times()},
-  u.order_id, u.symbol, u.direction, u.order_type,
-  u.filled - coalesce(u.filled_before, 0) AS quantity,
-  CASE WHEN u.filled_before IS NULL THEN u.average
-    WHEN u.filled > u.filled_before
-    THEN (u.filled * u.average - u.filled_before * u.average_before) / (u.filled - u.filled_before) END AS price,
-  CASE WHEN u.filled_before IS NULL THEN u.fee ELSE u.fee - u.fee_before END AS fee, u.margin_currency AS fee_currency,
-  CASE WHEN u.filled_before IS NULL THEN 0 ELSE 1 END AS price_is_estimate,
-  'derived' AS origin, {KEY}
-FROM (
-  SELECT *, lag(filled) OVER steps AS filled_before, lag(average) OVER steps AS average_before,
-    lag(fee) OVER steps AS fee_before
-  FROM (
-    SELECT account_id, session_id, seq, item, received_ns, ts, order_id, symbol, direction, order_type, margin_currency,
-      {filled} AS filled,
-      {_number("fill_price")} AS average,
-      {_number("fee")} AS fee,
-      max({filled}) OVER ({of_order} ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS most_before
-    FROM order_updates WHERE quantity IS NOT NULL AND unfilled_quantity IS NOT NULL
-  ) told
-  WHERE filled > 0 AND filled >= coalesce(most_before, 0)
-  WINDOW steps AS ({of_order})
-) u
-  JOIN accounts a ON a.account_id = u.account_id
-WHERE u.filled_before IS NULL OR u.filled > u.filled_before OR u.fee <> u.fee_before"""
+    return f"""WITH matched AS (
+  SELECT account_id, session_id, seq, item, received_ns, order_id, created_at,
+    {_number("quantity")} AS quantity, {_number("price")} AS price, {_number("fee")} AS fee
+  FROM (SELECT *, dense_rank() OVER (PARTITION BY account_id, order_id
+      ORDER BY received_ns DESC, session_id DESC, seq DESC) AS age FROM fills) aged
+  WHERE age = 1
+), total AS (
+  SELECT account_id, order_id, sum(quantity) AS filled, sum(quantity * price) / sum(quantity) AS average,
+    sum(fee) AS fee
+  FROM matched GROUP BY account_id, order_id
+), told AS (
+  SELECT o.account_id, o.session_id, o.seq, o.item, o.received_ns, o.ts, o.order_id, symbol, direction, order_type,
+    margin_currency, {filled} AS filled, {_number("fill_price")} AS average, {_number("o.fee")} AS fee,
+    total.filled AS filled_at_least, total.average AS average_matched, total.fee AS fee_matched
+  FROM order_updates o LEFT JOIN total ON total.account_id = o.account_id AND total.order_id = o.order_id
+  WHERE o.quantity IS NOT NULL AND o.unfilled_quantity IS NOT NULL
+), news AS (
+  SELECT * FROM (SELECT *, max(filled) OVER ({of_order} ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS most_before
+    FROM told) aged
+  WHERE filled > 0 AND filled >= coalesce(most_before, 0) AND filled >= coalesce(filled_at_least, 0)
+), steps AS (
+  SELECT *, coalesce(lag(filled) OVER w, filled_at_least) AS filled_before,
+    coalesce(lag(average) OVER w, average_matched) AS average_before,
+    coalesce(lag(fee) OVER w, fee_matched) AS fee_before
+  FROM news WINDOW w AS ({of_order})
+), orders_seen AS (
+  SELECT account_id, order_id, max(symbol) AS symbol, max(direction) AS direction, max(order_type) AS order_type,
+    max(margin_currency) AS margin_currency
+  FROM order_updates GROUP BY account_id, order_id
+), trades AS (
+  SELECT order_id, symbol, direction, order_type, filled - coalesce(filled_before, 0) AS quantity,
+    CASE WHEN filled_before IS NULL THEN average
+      WHEN filled > filled_before THEN (filled * average - filled_before * average_before) / (filled - filled_before)
+    END AS price,
+    CASE WHEN filled_before IS NULL THEN fee ELSE fee - fee_before END AS fee, margin_currency AS fee_currency,
+    CASE WHEN filled_before IS NULL THEN 0 ELSE 1 END AS price_is_estimate, 'derived' AS origin,
+    ts, received_ns, account_id, session_id, seq, item
+  FROM steps WHERE filled_before IS NULL OR filled > filled_before
+    OR abs(fee - fee_before) > 1e-12 * (abs(fee) + abs(fee_before))
+  UNION ALL
+  SELECT m.order_id, s.symbol, s.direction, s.order_type, m.quantity, m.price, m.fee, s.margin_currency, 0, 'venue',
+    m.created_at, m.received_ns, m.account_id, m.session_id, m.seq, m.item
+  FROM matched m LEFT JOIN orders_seen s ON s.account_id = m.account_id AND s.order_id = m.order_id
+)
+SELECT {_times("t")}, t.* FROM trades t JOIN accounts a ON a.account_id = t.account_id"""
 
 
 def upgrade() -> None:

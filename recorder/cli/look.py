@@ -9,7 +9,7 @@ from rich.markup import escape
 
 from recorder import open as open_record
 from recorder.cli import options
-from recorder.cli.output import Column, json_line, number, show, stdout_console, word
+from recorder.cli.output import Column, json_line, number, plain, show, stdout_console, word
 from recorder.clock import NS_PER_MS, NS_PER_S, utc_text
 from recorder.read.record import Filter, Record
 from recorder.read.records import AccountStatus, Run, Status
@@ -37,7 +37,9 @@ FILL_COLUMNS = [
     word("symbol"),
     word("direction"),
     number("quantity"),
-    Column("price", lambda fill: ("~" if fill.price_is_estimate else "") + number("price").text(fill), right=True),
+    Column(
+        "price", lambda fill: "~" * (fill.price_is_estimate and fill.price is not None) + plain(fill.price), right=True
+    ),
     number("fee"),
     word("fee_currency", "currency"),
     word("origin", if_it_differs=True),

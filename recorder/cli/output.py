@@ -12,7 +12,6 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-
 FORMATS = ("table", "csv", "json")
 
 #: Beyond so many rows a table is no help any more: it shows the last ones, and says so.

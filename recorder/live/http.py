@@ -12,22 +12,13 @@ ANSWER_BYTES_MAX = 8 * 2**20
 OK = 200
 
 
-def connections(timeout_s: float) -> urllib3.PoolManager:
-    """Connections to be used again from request to request; a context manager.
-
-    Args:
-        timeout_s: for connecting, and for each read.
-    """
-    return urllib3.PoolManager(retries=False, timeout=timeout_s)
-
-
-def fetch(pool: urllib3.PoolManager, request: RestRequest, credentials: Credentials) -> bytes:
+def fetch(request: RestRequest, credentials: Credentials, timeout_s: float) -> bytes:
     """Send one request.
 
     Args:
-        pool: from `connections`.
         request: ready to be sent.
         credentials: what must not appear in a message, should the exchange echo it.
+        timeout_s: for connecting, and for each read.
 
     Returns:
         The body of the answer.
@@ -37,11 +28,12 @@ def fetch(pool: urllib3.PoolManager, request: RestRequest, credentials: Credenti
     """
     shown = request.url.partition("?")[0]
     try:
-        answer = pool.request(
-            request.method, request.url, headers=dict(request.headers), redirect=False, preload_content=False
-        )
-        body: bytes = answer.read(ANSWER_BYTES_MAX)
-        answer.release_conn()
+        with urllib3.PoolManager(retries=False, timeout=timeout_s) as pool:
+            answer = pool.request(
+                request.method, request.url, headers=dict(request.headers), redirect=False, preload_content=False
+            )
+            body: bytes = answer.read(ANSWER_BYTES_MAX)
+            answer.release_conn()
     except urllib3.exceptions.HTTPError as error:
         raise Unreachable(f"{shown} cannot be reached: {_words(error)}; check the address and the network.") from None
     if answer.status != OK:
@@ -59,4 +51,6 @@ def _words(error: urllib3.exceptions.HTTPError) -> str:
         return "no answer in time"
     if isinstance(error, urllib3.exceptions.SSLError):
         return "its certificate is not to be trusted"
+    if isinstance(error, urllib3.exceptions.ProtocolError):
+        return "its answer breaks off, or is none"
     return type(error).__name__

@@ -4,7 +4,7 @@ import logging
 
 from recorder.clock import Clock
 from recorder.errors import Refused, Unavailable, Undecodable
-from recorder.live.http import connections, fetch
+from recorder.live.http import fetch
 from recorder.live.settings import Account
 
 log = logging.getLogger(__name__)
@@ -23,9 +23,7 @@ def check_clock(account: Account, clock: Clock, timeout_s: float) -> None:
     request = account.venue.server_time_request(account.url)
     asked_ms = clock.wall_ms()
     try:
-        with connections(timeout_s) as pool:
-            answer = fetch(pool, request, account.credentials)
-        server_ms = account.venue.server_time_ms(answer)
+        server_ms = account.venue.server_time_ms(fetch(request, account.credentials, timeout_s))
     except (Unavailable, Undecodable) as error:
         log.warning("%s: the exchange's clock is not known (%s)", account.name, error)
         return

@@ -9,14 +9,13 @@ from collections.abc import Callable, Mapping
 from queue import Empty, SimpleQueue
 from threading import Event, Thread
 
-import urllib3
 from sqlalchemy import Engine
 
 from recorder.clock import NS_PER_MS, Clock
 from recorder.errors import NotServed, Unavailable, Undecodable, Unreachable, VenueError
 from recorder.live.backoff import Backoff
 from recorder.live.channel import Channel, ChannelClosed, Recorded
-from recorder.live.http import connections, fetch
+from recorder.live.http import fetch
 from recorder.live.pace import Pace
 from recorder.live.settings import Account, Limits
 from recorder.model import REST, FillUpdate, Frame, OrderUpdate, Update, time_ordered_id
@@ -99,9 +98,8 @@ class Reconciler(Thread):
     def run(self) -> None:
         """The thread."""
         try:
-            with connections(self._limits.connect_s) as pool:
-                while True:
-                    self._reconcile(pool, self._next())
+            while True:
+                self._reconcile(self._next())
         except (Stopping, ChannelClosed):
             pass  # the writer, if it was that, has ended and says why itself
         except BaseException as error:  # noqa: BLE001  main shows it and ends the run
@@ -123,7 +121,7 @@ class Reconciler(Thread):
             # The newest coverage takes the place of an older one: its round settles all gaps before it.
             self._due[entry.account_id] = now_s, entry
 
-    def _reconcile(self, pool: urllib3.PoolManager, entry: Covered) -> None:
+    def _reconcile(self, entry: Covered) -> None:
         account = self._accounts[entry.account_id]
         with self._engine.connect() as connection:
             known = known_orders(connection, entry.account_id, entry.session_id, account.venue.final_statuses)
@@ -135,7 +133,7 @@ class Reconciler(Thread):
         log.info("%s: asking the exchange what happened in the gap", account.name)
         told = _Told()
         try:
-            self._ask_all(pool, account, round_id, known, told)
+            self._ask_all(account, round_id, known, told)
             result, detail = RECONCILED, told.sentence(known)
         except (NotServed, Undecodable) as error:
             result, detail = UNRECOVERABLE, f"the exchange does not tell: {error}"
@@ -151,9 +149,7 @@ class Reconciler(Thread):
             self._backoffs[entry.account_id].reset()
             log.log(logging.INFO if result == RECONCILED else logging.ERROR, "%s: %s: %s", account.name, result, detail)
 
-    def _ask_all(
-        self, pool: urllib3.PoolManager, account: Account, round_id: int, known: KnownOrders, told: "_Told"
-    ) -> None:
+    def _ask_all(self, account: Account, round_id: int, known: KnownOrders, told: "_Told") -> None:
         questions = account.venue.reconciliation(
             Known(
                 account.symbols,
@@ -168,7 +164,7 @@ class Reconciler(Thread):
         try:
             ask = next(questions)
             while True:
-                target, body = self._fetch(pool, account, ask)
+                target, body = self._fetch(account, ask)
                 told.add(self._keep(account, round_id, seq, target, body))
                 seq += 1
                 if self._clock.monotonic_s() - told_s > PROGRESS_S:
@@ -178,16 +174,18 @@ class Reconciler(Thread):
         except StopIteration:
             return
 
-    def _fetch(self, pool: urllib3.PoolManager, account: Account, ask: Ask) -> tuple[str, bytes]:
+    def _fetch(self, account: Account, ask: Ask) -> tuple[str, bytes]:
         """One answer, and its target. Asked at the exchange's pace, and again while it cannot answer."""
         backoff = Backoff(self._limits.reconnect_first_s, self._limits.reconnect_last_s)
         for attempt in range(1, ATTEMPTS_MAX + 1):
             self._sleep(self._paces[account.account_id].wait_s(self._clock.monotonic_s()))
             request = ask(account.url, account.credentials, self._clock.wall_ms())
             try:
-                return request.url.removeprefix(account.url), fetch(pool, request, account.credentials)
+                return request.url.removeprefix(account.url), fetch(
+                    request, account.credentials, self._limits.connect_s
+                )
             except (Unavailable, Unreachable) as error:
-                if attempt == ATTEMPTS_MAX:
+                if attempt == ATTEMPTS_MAX or isinstance(error, NotServed):
                     raise
                 self._sleep(backoff.next_s(error.retry_after_s))
         raise AssertionError("the last attempt returns or raises")

@@ -115,9 +115,9 @@ class Gap(NamedTuple):
     detail: str | None
     #: `open`, `reconciled`, `unrecoverable`.
     state: str
-    #: What could be restored and what not; None while it is open.
-    resolution: str | None
     gap_id: int
+    #: What could be restored and what not; None while it is open.
+    resolution: str | None = None
 
 
 class Coverage(NamedTuple):

@@ -216,10 +216,10 @@ gaps = _table(
     _text("state", null=False),
     PrimaryKeyConstraint("account_id", "gap_id"),
     _of_account(),
-    CheckConstraint("state IN ('open', 'reconciled', 'unrecoverable')", name="state"),
     # What became of it: the reconciliation that is its evidence, and what that could restore and what not.
     _int("reconciliation_id", null=True),
     _text("resolution"),
+    CheckConstraint("state IN ('open', 'reconciled', 'unrecoverable')", name="state"),
 )
 
 #: One round of REST questions. Its answers are frames of `session_id` = `reconciliation_id`.

@@ -8,7 +8,7 @@ import pytest
 
 import recorder
 from recorder.clock import Clock
-from recorder.live.http import connections, fetch
+from recorder.live.http import fetch
 from recorder.model import OrderUpdate
 from recorder.simulator import Simulator, SimulatorOptions
 from recorder.venues.base import Ask, Credentials
@@ -22,8 +22,7 @@ SLOW = {"reconnect_first_s": 1.0, "reconnect_last_s": 1.0}
 
 def ask(exchange: Simulator, question: Ask) -> bytes:
     credentials = Credentials(exchange.key, exchange.secret)
-    with connections(5.0) as pool:
-        return fetch(pool, question(exchange.url, credentials, Clock().wall_ms()), credentials)
+    return fetch(question(exchange.url, credentials, Clock().wall_ms()), credentials, 5.0)
 
 
 def orders_at_the_exchange(exchange: Simulator) -> dict[int, OrderUpdate]:

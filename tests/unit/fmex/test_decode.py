@@ -182,7 +182,7 @@ def test_a_push_of_several_objects_gives_several_updates() -> None:
     decoded = read_frame(FMEX, frame)
     assert decoded.topic == "all"
     assert [type(update) for update in decoded.updates] == [AccountUpdate, OrderUpdate, PositionUpdate]
-    assert [update.ts for update in decoded.updates] == [2, 2, 2]
+    assert [update[0] for update in decoded.updates] == [2, 2, 2]
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 import pytest
 
 from recorder.clock import NS_PER_MS, Clock
-from recorder.errors import Refused, Unavailable, Unreachable, VenueError
+from recorder.errors import NotServed, Refused, Unavailable, Unreachable, VenueError
 from recorder.live.http import ANSWER_BYTES_MAX, fetch
 from recorder.live.preflight import check_clock
 from recorder.venues.base import Credentials, RestRequest
@@ -19,6 +19,8 @@ from tests.unit.live.stage import account_of
 NOW_MS = int(datetime(2020, 2, 4, tzinfo=UTC).timestamp()) * 1000
 CLOCK = Clock(wall_ns=lambda: NOW_MS * NS_PER_MS)
 CREDENTIALS = Credentials("my-key-is-long", "my/secret+is=longer")
+
+QUERY = "what-is-asked-for"
 
 Answer = Callable[[bytes], bytes]
 
@@ -87,22 +89,26 @@ def test_a_clock_that_is_not_told_is_no_reason_to_stop(answer: Answer, caplog: p
 @pytest.mark.parametrize(
     ("answer", "error", "words"),
     [
-        (refuse("404 Not Found"), Unreachable, "does not answer as this venue does: HTTP 404; check the address"),
+        (refuse("404 Not Found"), NotServed, "does not answer as this venue does: HTTP 404; check the address"),
         (refuse("302 Found", "Location: http://127.0.0.1:1/"), Unreachable, "HTTP 302"),
         (refuse("401 Unauthorized", body=b"no"), Refused, "HTTP 401 no; check key, secret and this clock"),
         (refuse("503 Unavailable", "Retry-After: 9"), Unavailable, "asks to be left alone for now"),
-        (lambda _: b"garbage\r\n\r\n", Unreachable, "cannot be reached"),
-        (lambda _: b"", Unreachable, "cannot be reached"),
-        (lambda _: b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf", Unreachable, "cannot be reached"),
+        (lambda _: b"garbage\r\n\r\n", Unreachable, "cannot be reached: its answer breaks off, or is none;"),
+        (lambda _: b"", Unreachable, "cannot be reached: its answer breaks off, or is none;"),
+        (
+            lambda _: b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf",
+            Unreachable,
+            "cannot be reached: its answer breaks off, or is none;",
+        ),
     ],
 )
 def test_what_a_plain_request_may_meet(answer: Answer, error: type[VenueError], words: str) -> None:
     with Peer(answer) as peer, pytest.raises(error) as raised:
-        fetch(RestRequest("GET", f"{peer.url}/x?a=secret-query", {}), CREDENTIALS, PATIENCE_S)
+        fetch(RestRequest("GET", f"{peer.url}/x?a={QUERY}", {}), CREDENTIALS, PATIENCE_S)
     assert type(raised.value) is error
     assert words in str(raised.value)
     assert str(raised.value).startswith(f"{peer.url}/x ")
-    assert "secret-query" not in "".join(traceback.format_exception(raised.value))
+    assert QUERY not in "".join(traceback.format_exception(raised.value))
 
 
 def test_an_answer_is_taken_whole_or_up_to_its_limit() -> None:

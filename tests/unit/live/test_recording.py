@@ -60,12 +60,12 @@ def durable(frames: int) -> tuple[Callable[[Watermark], None], threading.Event]:
 
 
 def test_a_run_from_end_to_end(path: Path, exchange: Simulator) -> None:
-    tell, reached = durable(103)
+    tell, reached = durable(106)
     with Recording(f"sqlite:///{path}", [account(exchange)], on_durable=tell) as recording:
         assert reached.wait(PATIENCE_S)
         assert not recording.wait(0)
         state = recording.state()
-        assert (state.frames, state.frames_durable, state.frames_waiting, state.lag_ms) == (103, 103, 0, 0)
+        assert (state.frames, state.frames_durable, state.frames_waiting, state.lag_ms) == (106, 106, 0, 0)
         assert state.sessions == {"main": "covered"}
         assert 0 <= recording.idle_s() < PATIENCE_S
     told = [sent.payload for sent in exchange.sent]
@@ -75,7 +75,7 @@ def test_a_run_from_end_to_end(path: Path, exchange: Simulator) -> None:
     assert rows(path, "SELECT end_reason FROM runs") == [("stopped",)]
     assert rows(path, "SELECT end_reason FROM sessions") == [("stopped",)]
     assert rows(path, "SELECT reason, ends_ns IS NULL FROM gaps ORDER BY gap_id") == [("beginning", 0), ("stopped", 1)]
-    assert recording.state().frames_durable == 103, "it can be asked afterwards"
+    assert recording.state().frames_durable == 106, "it can be asked afterwards"
 
 
 def test_a_thread_that_ends_by_itself_wakes_whoever_waits(path: Path, exchange: Simulator) -> None:
@@ -119,7 +119,7 @@ def test_what_a_crash_left_is_closed_by_the_next_run(
     path: Path, exchange: Simulator, caplog: pytest.LogCaptureFixture
 ) -> None:
     url = f"sqlite:///{path}"
-    tell, reached = durable(103)
+    tell, reached = durable(106)
     with Recording(url, [account(exchange)], on_durable=tell):
         assert reached.wait(PATIENCE_S)
     # As a process leaves it that dies: nothing after the last commit with frames.
@@ -152,7 +152,7 @@ def test_a_database_that_takes_nothing_does_not_hold_a_stop(
     path: Path, exchange: Simulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("recorder.store.engine.BUSY_TIMEOUT_MS", 20)
-    tell, reached = durable(103)
+    tell, reached = durable(106)
     began_s = 0.0
     with pytest.raises(NotDurable, match="the record ends at the last durable frame"), closing(
         sqlite3.connect(path, isolation_level=None)
@@ -194,7 +194,7 @@ def test_many_accounts_that_cannot_connect_do_not_hold_a_stop(path: Path) -> Non
 def test_accounts_do_not_disturb_each_other(path: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     accounts = {"k1": "s1", "k2": "s2"}
-    tell, reached = durable(2 * 103)
+    tell, reached = durable(2 * 106)
     with Simulator(SimulatorOptions(accounts=accounts, pushes=100)) as exchange:
         named = [
             replace(account(exchange), name=f"of-{key}", credentials=Credentials(key, secret))
@@ -204,5 +204,5 @@ def test_accounts_do_not_disturb_each_other(path: Path, caplog: pytest.LogCaptur
             assert reached.wait(PATIENCE_S)
             assert recording.state().sessions == {"of-k1": "covered", "of-k2": "covered"}
     sql = "SELECT count(*) FROM frames JOIN accounts USING (account_id) GROUP BY name"
-    assert rows(path, sql) == [(103,), (103,)]
+    assert rows(path, sql) == [(106,), (106,)]
     assert "of-k1: covered, 3 topics acknowledged" in caplog.text

@@ -1,0 +1,137 @@
+"""The ledger of one database, written as a run would write it, with a clock that ticks at every look."""
+
+from itertools import count
+from typing import Any, NamedTuple
+
+from sqlalchemy import Connection, select
+
+from recorder.model import DECODED, PUSH, Frame
+from recorder.store import ledger
+from recorder.store.journal import insert_rows
+from recorder.store.ledger import Covered, RunEnded, RunStarted, SessionEnded, SessionOpened
+from recorder.store.schema import accounts, frames, gaps, runs, sessions
+from tests.made import ACCOUNT, NOON_NS, RUN
+
+
+class Gap(NamedTuple):
+    """A row of `gaps`, its times in ticks of the clock."""
+
+    topic: str | None
+    begins: int | None
+    ends: int | None
+    reason: str
+
+
+class Session:
+    """One connection of one account."""
+
+    def __init__(self, book: "Book", account_id: int, topics: tuple[str, ...]) -> None:
+        self.book = book
+        self.account_id = account_id
+        self.topics = topics
+        self.opened = book.tick()
+        self.session_id = RUN + self.opened
+        self.covered: int | None = None
+        self.refused: set[str] = set()
+        self.seq = -1
+        #: The last frame received: number and time.
+        self.last = (-1, self.opened)
+        opening = SessionOpened(account_id, self.session_id, book.run_id, "wss://x", topics, NOON_NS + self.opened)
+        book.apply(opening)
+
+    def frame(self, source: str = PUSH) -> int:
+        """A frame is recorded; returns when."""
+        at = self.book.tick()
+        self.seq += 1
+        if source == PUSH:
+            self.last = self.seq, at
+        made = Frame(self.account_id, self.session_id, self.seq, NOON_NS + at, source, None, DECODED, None, b"")
+        insert_rows(self.book.connection, frames, [made])
+        return at
+
+    def cover(self, *refused: str) -> int:
+        """The frame comes that settles the last topic; returns when."""
+        at = self.frame()
+        self.covered, self.refused = at, set(refused)
+        words = dict.fromkeys(refused, "41002 invalid sub topic")
+        self.book.apply(Covered(self.account_id, self.session_id, self.seq, NOON_NS + at, self.topics, words))
+        return at
+
+    def end(self, reason: str = "lost") -> int:
+        """It is over; returns when the last frame came."""
+        ended, (seq, at) = self.book.tick(), self.last
+        self.book.apply(
+            SessionEnded(
+                self.account_id,
+                self.session_id,
+                NOON_NS + ended,
+                reason,
+                "its detail",
+                self.covered is not None,
+                seq,
+                NOON_NS + at,
+            )
+        )
+        return at
+
+
+class Book:
+    """The ledger.
+
+    Args:
+        connection: to a database with its schema, inside a transaction.
+    """
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+        self._ticks = count(1)
+        self.run_id = RUN
+        self.begin_run()
+
+    def tick(self) -> int:
+        """The clock moves on."""
+        return next(self._ticks)
+
+    def apply(self, entry: ledger.LedgerEntry) -> None:
+        """Write an entry."""
+        ledger.apply(self.connection, entry, NOON_NS + self.tick())
+
+    def begin_run(self) -> None:
+        """A process begins."""
+        at = self.tick()
+        self.run_id = RUN + at
+        self.apply(RunStarted(self.run_id, NOON_NS + at, "here", 1, "0"))
+
+    def end_run(self) -> None:
+        """It ends in order."""
+        self.apply(RunEnded(self.run_id, NOON_NS + self.tick(), "stopped"))
+
+    def crash(self) -> list[str]:
+        """The process dies, and the next one finds what it left."""
+        told = ledger.close_what_a_crash_left(self.connection, NOON_NS + self.tick())
+        self.begin_run()
+        return told
+
+    def add(self, account_id: int = ACCOUNT, name: str = "main") -> None:
+        """An account is configured."""
+        ledger.add_accounts(self.connection, [(account_id, "fmex", name)], NOON_NS + self.tick())
+
+    def open(self, *topics: str, account_id: int = ACCOUNT) -> Session:
+        """A connection is made."""
+        return Session(self, account_id, topics or ("account", "order.a", "position.a"))
+
+    def gaps(self, account_id: int = ACCOUNT) -> list[Gap]:
+        """The gaps of an account, in the order in which they were noted."""
+        found = self.connection.execute(select(gaps).where(gaps.c.account_id == account_id).order_by(gaps.c.gap_id))
+        return [Gap(row.topic, _ticks(row.begins_ns), _ticks(row.ends_ns), row.reason) for row in found]
+
+    def rows(self, table: str) -> list[Any]:
+        """The rows of `gaps`, `sessions`, `runs` or `accounts`, as they stand."""
+        tables = {"gaps": (gaps, gaps.c.gap_id), "sessions": (sessions, sessions.c.session_id)}
+        tables |= {"runs": (runs, runs.c.run_id), "accounts": (accounts, accounts.c.account_id)}
+        chosen, key = tables[table]
+        return list(self.connection.execute(select(chosen).order_by(key)))
+
+
+def _ticks(ns: int | None) -> int | None:
+    return None if ns is None else ns - NOON_NS
