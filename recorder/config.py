@@ -90,7 +90,7 @@ def _read(path: Path) -> _File:
     try:
         return msgspec.toml.decode(text, type=_File)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        place = str(error).replace("`$.", "`").replace("Object", "It")
+        place = str(error).replace("`$.", "`").replace("Object missing", "It lacks the").replace("Object", "It")
         raise ConfigurationError(f"The configuration {path} is not right: {place}.") from None
 
 

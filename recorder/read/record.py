@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from decimal import Decimal
+from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple, Self, TypeVar
 
@@ -188,8 +189,7 @@ class Record:
             told = tuple(self._account_status(connection, row.account_id, row.name, row.venue) for row in found)
             written = connection.scalar(select(func.coalesce(func.sum(batches.c.frames), 0))) or 0
         path = database_path(self._url)
-        files = [path, path.with_name(path.name + "-wal")]
-        size_bytes = sum(file.stat().st_size for file in files if file.exists())
+        size_bytes = sum(_size_bytes(file) for file in (path, path.with_name(path.name + "-wal")))
         return Status(str(path), size_bytes, written, None if run is None else Run(*run), told)
 
     def _account_status(self, connection: Connection, account_id: int, name: str, venue: str) -> AccountStatus:
@@ -229,6 +229,13 @@ class Record:
     def _reading(self) -> Iterator[Connection]:
         with explained(self._url), self._engine.connect() as connection:
             yield connection
+
+
+def _size_bytes(file: Path) -> int:
+    try:
+        return file.stat().st_size
+    except FileNotFoundError:
+        return 0  # a recorder that ends takes its log along, at any time
 
 
 def _receipt(table: Table) -> tuple[ColumnElement[Any], ...]:

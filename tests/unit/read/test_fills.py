@@ -185,7 +185,7 @@ def test_no_digit_is_rounded_away(numbers: list[Decimal]) -> None:
     found = list(fills(order(quantity, left, None, left) for left in unfilled))
     expected = [exactly(before, after) for before, after in pairwise([quantity, *unfilled])]
     assert [fill.quantity for fill in found] == expected
-    assert [fill.fee for fill in found[1:]] == [-step for step in expected[1:]]
+    assert [fill.fee for fill in found[1:]] == [step.copy_negate() for step in expected[1:]]
 
 
 def test_memory_is_held_for_orders_that_filled_only() -> None:

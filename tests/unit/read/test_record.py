@@ -1,0 +1,332 @@
+"""Reads of a record."""
+
+import gc
+import sqlite3
+import threading
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.exc import OperationalError
+
+import recorder
+from recorder.errors import ConfigurationError, DatabaseError, NotOurs, SchemaOutdated, SchemaTooNew
+from recorder.read.record import ROWS_PER_FETCH, Filter
+from recorder.read.records import Order
+from recorder.store import migrate
+from recorder.store.engine import open_engine
+from recorder.store.ledger import Covered, RunEnded, SessionEnded, SessionOpened
+from tests.made import ACCOUNT, NOON_NS, RUN, SESSION, received, sent
+from tests.unit.read.desk import OTHER, Desk
+
+D = Decimal
+
+
+def at(row: object) -> int:
+    """When something was received, in nanoseconds after noon."""
+    received_ns: int = row.received_ns  # type: ignore[attr-defined]
+    return received_ns - NOON_NS
+
+
+def test_the_latest_state_of_each_order_oldest_change_first(desk: Desk) -> None:
+    desk.order(5, 1, unfilled=10)
+    desk.order(6, 2)
+    desk.order(7, 1, unfilled=4)
+    desk.order(4, 3)
+    desk.order(3, 1, account_id=OTHER)
+    with desk.open() as record:
+        assert [(at(one), one.account, one.order_id, one.unfilled_quantity) for one in record.orders()] == [
+            (3, "other", 1, D(10)),
+            (4, "main", 3, D(10)),
+            (6, "main", 2, D(10)),
+            (7, "main", 1, D(4)),
+        ]
+        assert [at(one) for one in record.order_history()] == [3, 4, 5, 6, 7]
+
+
+def test_of_two_received_at_one_instant_the_later_counts(desk: Desk) -> None:
+    desk.order(5, 1, unfilled=3, session_id=70)
+    desk.order(5, 1, unfilled=2, session_id=70)
+    desk.order(5, 1, unfilled=9, session_id=69)
+    with desk.open() as record:
+        (latest,) = record.orders()
+        assert (latest.session_id, latest.unfilled_quantity) == (70, D(2))
+        assert [one.unfilled_quantity for one in record.order_history()] == [9, 3, 2]
+
+
+def test_an_order_as_it_was_pushed(desk: Desk) -> None:
+    desk.push(
+        1,
+        '{"type":"order.btcusd_p","ts":7,"order":{"id":9223372036854775807,"price":9000.123456789012345678901234567890,'
+        '"quantity":1e3,"fee":0E-18,"unfilled_quantity":null,"features":2,"direction":"LONG","new":[1.0]}}',
+    )
+    with desk.open() as record:
+        (order,) = record.orders()
+    assert order == Order(
+        account="main", received_ns=NOON_NS + 1, ts=7, order_id=2**63 - 1, symbol=None, direction="LONG",
+        order_type=None, status=None, quantity=Decimal("1e3"), price=Decimal("9000.123456789012345678901234567890"),
+        unfilled_quantity=None, fill_price=None, fee=Decimal("0E-18"), margin_currency=None, features=2,
+        trigger_direction=None, trigger_on=None, trailing_base_price=None, trailing_distance=None, created_at=None,
+        extra='{"order.new":[1.0]}', session_id=SESSION, seq=0, item=0,
+    )  # fmt: skip
+    assert str(order.price) == "9000.123456789012345678901234567890"
+
+
+def test_positions_and_balances(desk: Desk) -> None:
+    desk.position(1, quantity=5)
+    desk.position(2, "ETHUSD_P")
+    desk.position(3, quantity=7)
+    desk.position(4, account_id=OTHER)
+    desk.balance(5, available="2.796888254907565438")
+    desk.balance(6, "ETH", "0E-18")
+    desk.balance(7, available="9.747280117178e-06")
+    with desk.open() as record:
+        assert [(one.account, one.symbol, one.quantity) for one in record.positions()] == [
+            ("main", "ETHUSD_P", D(1)),
+            ("main", "BTCUSD_P", D(7)),
+            ("other", "BTCUSD_P", D(1)),
+        ]
+        assert [(one.currency, one.available) for one in record.balances()] == [
+            ("ETH", Decimal("0E-18")),
+            ("BTC", Decimal("0.000009747280117178")),
+        ]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "expected"),
+    [
+        (Filter(), [1, 2, 3, 4, 5]),
+        (Filter(account="main"), [1, 2, 3, 5]),
+        (Filter(account="other"), [4]),
+        (Filter(account="nobody"), []),
+        (Filter(symbol="ethusd_p"), [3]),
+        (Filter(symbol="BTCusd_P"), [1, 2, 4, 5]),
+        (Filter(symbol="btcusd"), []),
+        (Filter(since_ns=NOON_NS + 3), [3, 4, 5]),
+        (Filter(until_ns=NOON_NS + 3), [1, 2]),
+        (Filter(since_ns=NOON_NS + 2, until_ns=NOON_NS + 5), [2, 3, 4]),
+        (Filter("main", "btcusd_p", NOON_NS + 2, NOON_NS + 5), [2]),
+        (Filter(since_ns=NOON_NS + 6), []),
+        (Filter(account="' OR 1=1 --", symbol="%"), []),
+    ],
+)
+def test_filters(desk: Desk, wanted: Filter, expected: list[int]) -> None:
+    desk.order(1, 1)
+    desk.order(2, 1)
+    desk.order(3, 2, symbol="ETHUSD_P")
+    desk.order(4, 3, account_id=OTHER)
+    desk.order(5, 1)
+    with desk.open() as record:
+        assert [at(one) for one in record.order_history(wanted)] == expected
+
+
+def test_until_gives_the_latest_state_as_it_was_then(desk: Desk) -> None:
+    desk.order(1, unfilled=8)
+    desk.order(2, unfilled=5)
+    desk.position(3, quantity=1)
+    desk.position(4, quantity=2)
+    desk.balance(5, available="1")
+    desk.balance(6, available="2")
+    with desk.open() as record:
+        assert [one.unfilled_quantity for one in record.orders(Filter(until_ns=NOON_NS + 2))] == [8]
+        assert [one.quantity for one in record.positions(Filter(until_ns=NOON_NS + 4))] == [1]
+        assert [one.available for one in record.balances(Filter(until_ns=NOON_NS + 6))] == [1]
+        assert list(record.balances(Filter(until_ns=NOON_NS))) == []
+        # A balance has no symbol: it is not left out for want of one.
+        assert len(list(record.balances(Filter(symbol="btcusd_p")))) == 1
+
+
+def test_fills_within_a_time_are_differences_to_what_was_before_it(desk: Desk) -> None:
+    for moment, unfilled in ((1, 10), (2, 7), (3, 7), (4, 3), (5, 0)):
+        desk.order(moment, unfilled=unfilled)
+    with desk.open() as record:
+        assert [(at(fill), fill.quantity) for fill in record.fills()] == [(2, D(3)), (3, D(0)), (4, D(4)), (5, D(3))]
+        wanted = Filter(since_ns=NOON_NS + 4, until_ns=NOON_NS + 5)
+        ((fill),) = record.fills(wanted)
+        assert (fill.quantity, fill.fee, fill.price_is_estimate) == (D(4), D("0.001"), True)
+
+
+def test_gaps(desk: Desk) -> None:
+    # The beginning of each account is there already.
+    desk.gap({"account_id": ACCOUNT, "gap_id": 2**62, "begins_ns": 100, "ends_ns": 200})
+    desk.gap({"account_id": ACCOUNT, "gap_id": 2**62 + 1, "begins_ns": 50, "ends_ns": None, "topic": "order.a_b"})
+    desk.gap({"account_id": OTHER, "gap_id": 2**62, "begins_ns": 150, "ends_ns": 300, "topic": "order.axb"})
+
+    def found(wanted: Filter) -> list[tuple[str, int | None]]:
+        with desk.open() as record:
+            gaps = list(record.gaps(wanted))
+        assert [gap.begins_ns or 0 for gap in gaps] == sorted(gap.begins_ns or 0 for gap in gaps)
+        return sorted(((gap.account, gap.begins_ns) for gap in gaps), key=lambda gap: (gap[1] or 0, gap[0]))
+
+    assert found(Filter()) == [("main", None), ("other", None), ("main", 50), ("main", 100), ("other", 150)]
+    assert found(Filter(account="other")) == [("other", None), ("other", 150)]
+    # Of a symbol: its own, and those of all topics; `_` is no wildcard.
+    assert found(Filter(symbol="A_B")) == [("main", None), ("other", None), ("main", 50), ("main", 100)]
+    assert found(Filter(since_ns=201, until_ns=150)) == [("main", None), ("other", None), ("main", 50)]
+    assert found(Filter(since_ns=200)) == [("main", None), ("other", None), ("main", 50), ("main", 100), ("other", 150)]
+    assert found(Filter(until_ns=100)) == [("main", None), ("other", None), ("main", 50)]
+
+
+def test_the_status_of_an_empty_record(desk: Desk) -> None:
+    with desk.open() as record:
+        status = record.status()
+    assert status.database == str(desk.path)
+    assert status.size_bytes >= desk.path.stat().st_size > 0
+    assert status.frames == 0
+    assert status.last_run is not None
+    assert (status.last_run.run_id, status.last_run.end_reason) == (RUN, None)
+    main, other = status.accounts
+    assert (main.account, other.account, main.venue) == ("main", "other", "fmex")
+    assert (main.sessions, main.session, main.last_frame_ns, main.undecoded) == (0, "none yet", None, 0)
+    assert (main.coverage.begins_ns, main.coverage.in_gap) == (None, True)
+
+
+def test_the_status_of_a_record(desk: Desk) -> None:
+    opened = SessionOpened(ACCOUNT, SESSION, RUN, "wss://x", ("account",), NOON_NS)
+    desk.write(
+        received(0, at_ns=NOON_NS + 10),
+        received(1, b"not JSON", at_ns=NOON_NS + 20),
+        sent(2, at_ns=NOON_NS + 30),
+        entries=[opened, Covered(ACCOUNT, SESSION, 0, NOON_NS + 10, ("account",), {})],
+    )
+    with desk.open() as record:
+        main, other = record.status().accounts
+        assert record.status().frames == 3
+        assert (main.sessions, main.session, main.undecoded) == (1, "connected", 1)
+        # What was received counts; a command of ours proves nothing.
+        assert main.last_frame_ns == NOON_NS + 20
+        assert (main.coverage.covered_ns, main.coverage.gaps, main.coverage.in_gap) == (10, 0, False)
+        assert (other.sessions, other.undecoded) == (0, 0)
+        ended = SessionEnded(ACCOUNT, SESSION, NOON_NS + 40, "lost", "", True, 1, NOON_NS + 20)
+        desk.write(entries=[ended, RunEnded(RUN, NOON_NS + 50, "stopped")])
+        status = record.status()
+        assert status.last_run is not None
+        assert status.last_run.end_reason == "stopped"
+        assert status.accounts[0].session == "lost"
+        assert (status.accounts[0].coverage.gaps, status.accounts[0].coverage.in_gap) == (1, True)
+
+
+def test_a_read_sees_one_state_also_while_a_recorder_writes(desk: Desk) -> None:
+    count = 3 * ROWS_PER_FETCH
+    desk.write(*[received(seq) for seq in range(count)])
+    with desk.open() as record:
+        rows = record.order_history()
+        first = next(rows)
+        desk.write(*[received(seq) for seq in range(count, count + 10)])
+        assert [first.seq, *[row.seq for row in rows]] == list(range(count))
+        assert len(list(record.order_history())) == count + 10
+
+
+def test_the_parts_of_a_status_belong_together(desk: Desk) -> None:
+    opened = SessionOpened(ACCOUNT, SESSION, RUN, "wss://x", ("account",), NOON_NS)
+    desk.write(entries=[opened])
+    over = threading.Event()
+    faults: list[str] = []
+
+    def look() -> None:
+        with desk.open() as record:
+            seen = set[int]()
+            while not over.is_set() or not seen:
+                status = record.status()
+                main = status.accounts[0]
+                if main.last_frame_ns != (NOON_NS + status.frames - 1 if status.frames else NOON_NS):
+                    faults.append(f"{status.frames} frames, but the last at {main.last_frame_ns}")
+                if main.undecoded != status.frames:
+                    faults.append(f"{status.frames} frames, but {main.undecoded} undecoded")
+                seen.add(status.frames)
+            if len(seen) < 5:
+                faults.append(f"saw no more than {seen}")
+
+    reader = threading.Thread(target=look)
+    reader.start()
+    for seq in range(0, 600, 3):
+        desk.write(*[received(seq + more, b"?") for more in range(3)])
+    over.set()
+    reader.join()
+    assert faults == []
+
+
+def test_no_read_can_write(desk: Desk) -> None:
+    desk.order(1)
+    before = desk.path.read_bytes()
+    with desk.open() as record:
+        for statement in ("DELETE FROM frames", "CREATE TABLE x (a INT)", "PRAGMA user_version=5", "DROP VIEW orders"):
+            with (
+                pytest.raises(OperationalError, match="attempt to write a readonly database"),
+                record._engine.connect() as connection,
+            ):
+                connection.execute(text(statement))
+        assert len(list(record.orders())) == 1
+    assert desk.path.read_bytes() == before
+
+
+def test_reading_holds_no_writer_up(desk: Desk) -> None:
+    desk.write(*[received(seq) for seq in range(2 * ROWS_PER_FETCH)])
+    with desk.open() as record:
+        rows = record.order_history()
+        next(rows)
+        desk.write(received(10**6))  # would be refused after two seconds
+        rows.close()  # type: ignore[attr-defined]
+
+
+def test_an_iteration_that_is_left_lets_go_of_the_database(desk: Desk) -> None:
+    desk.write(*[received(seq) for seq in range(2 * ROWS_PER_FETCH)])
+    with desk.open() as record:
+        for _ in record.order_history():
+            break
+        next(record.fills(), None)
+    gc.collect()
+    with sqlite3.connect(desk.path) as database:
+        # Nobody reads any more: the whole log can be taken over and cut.
+        assert database.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone() == (0, 0, 0)
+    database.close()
+
+
+def test_there_is_no_database(tmp_path: Path) -> None:
+    with pytest.raises(
+        DatabaseError, match=r"There is no database at .*recorder\.db; `recorder run` makes one, or name"
+    ):
+        recorder.open(f"sqlite:///{tmp_path / 'recorder.db'}")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "url", ["recorder.db", "postgresql://u:hidden@h/db", "sqlite://", "sqlite:///x?mode=rw", "://"]
+)
+def test_an_address_that_is_none(url: str) -> None:
+    with pytest.raises(ConfigurationError, match=r"write for example sqlite:///recorder\.db") as raised:
+        recorder.open(url)
+    assert "hidden" not in str(raised.value)
+
+
+def test_a_file_that_is_no_record(tmp_path: Path) -> None:
+    path = tmp_path / "x.db"
+    url = f"sqlite:///{path}"
+    path.write_bytes(b"")
+    with pytest.raises(DatabaseError, match="The database is empty; `recorder run` or `recorder db upgrade`"):
+        recorder.open(url)
+    path.write_bytes(b"no database at all" * 100)
+    with pytest.raises(NotOurs, match="is not a SQLite database; name another file"):
+        recorder.open(url)
+    path.unlink()
+    with sqlite3.connect(path) as database:
+        database.execute("CREATE TABLE orders (a INT)")
+    database.close()
+    with pytest.raises(NotOurs, match="belongs to another program"):
+        recorder.open(url)
+    path.unlink()
+    path.mkdir()
+    with pytest.raises(DatabaseError, match="is a folder; name a file in it"):
+        recorder.open(url)
+
+
+def test_a_record_of_another_version(tmp_path: Path, desk: Desk) -> None:
+    older = f"sqlite:///{tmp_path / 'older.db'}"
+    migrate.upgrade(open_engine(older), "0001")
+    with pytest.raises(SchemaOutdated, match="type: recorder db upgrade"):
+        recorder.open(older)
+    with desk.engine.begin() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    with pytest.raises(SchemaTooNew, match="made by a newer recorder"):
+        desk.open()

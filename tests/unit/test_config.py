@@ -1,0 +1,304 @@
+"""The configuration file: what it says, and every sentence about what is wrong with it."""
+
+from pathlib import Path
+
+import pytest
+
+from recorder.config import EXAMPLE, Config, database_of, load
+from recorder.errors import ConfigurationError, RecorderError
+from recorder.live.settings import Limits
+from recorder.store.engine import database_path
+from recorder.venues.base import Credentials
+
+KEY, SECRET = "the-key-itself", "the-secret-itself"
+
+
+@pytest.fixture(autouse=True)
+def secrets(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FMEX_KEY", KEY)
+    monkeypatch.setenv("FMEX_SECRET", SECRET)
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "recorder.toml"
+
+
+def changed(old: str, new: str) -> str:
+    assert EXAMPLE.count(old) == 1
+    return EXAMPLE.replace(old, new)
+
+
+def refused(file: Path, text: str | bytes) -> str:
+    """What is said of a configuration: one error for the user, without anything secret and without our own innards."""
+    file.write_bytes(text.encode() if isinstance(text, str) else text)
+    with pytest.raises(RecorderError) as raised:
+        load(file)
+    said = str(raised.value)
+    assert type(raised.value) is ConfigurationError
+    assert raised.value.exit_code == 2
+    assert raised.value.__cause__ is None
+    for secret in (KEY, SECRET, "written-out"):
+        assert secret not in said
+    for innards in ("Struct", "msgspec", "Traceback", "_File", "$"):
+        assert innards not in said
+    return said.replace(str(file.parent), "HERE")
+
+
+def test_the_example_is_a_configuration(file: Path) -> None:
+    file.write_text(EXAMPLE)
+    told = load(file)
+    assert told == Config(f"sqlite:///{file.parent}/recorder.db", told.accounts, Limits())
+    (account,) = told.accounts
+    assert (account.name, account.venue.name, account.url) == ("main", "fmex", "https://api.fmex.com")
+    assert account.credentials == Credentials(KEY, SECRET)
+    assert account.symbols == ("btcusd_p",)
+    assert account.topics == ("account", "order.btcusd_p", "position.btcusd_p")
+    for text in (repr(told), str(told), f"{account}"):
+        assert KEY not in text
+        assert SECRET not in text
+
+
+def test_only_what_is_needed(file: Path) -> None:
+    file.write_text(
+        '[accounts.a]\nvenue="fmex"\nkey="env:FMEX_KEY"\nsecret="env:FMEX_SECRET"\nsymbols=["A_p","a_P","b"]'
+    )
+    told = load(file)
+    assert told.database == f"sqlite:///{file.parent}/recorder.db"
+    assert told.accounts[0].url == "https://api.fmex.com"
+    assert told.accounts[0].symbols == ("a_p", "b"), "in lower case, each once"
+
+
+def test_several_accounts_in_their_order(file: Path) -> None:
+    one = EXAMPLE.partition("[accounts.main]")[2]
+    file.write_text(f"[accounts.z-1]{one}[accounts.a_2]{one}")
+    told = load(file)
+    assert [account.name for account in told.accounts] == ["z-1", "a_2"]
+    assert len({account.account_id for account in told.accounts}) == 2
+
+
+def test_limits(file: Path) -> None:
+    file.write_text(f"{EXAMPLE}[limits]\nsilent_s = 50\nbatch_ms = 5\nstalled_s = 2.5\n")
+    assert load(file).limits == Limits(silent_s=50, batch_ms=5, stalled_s=2.5)
+
+
+@pytest.mark.parametrize("name", ["recorder.db", "a b/ä #1 100% x?.db", "/abs/olute.db", "../up.db"])
+def test_a_relative_database_lies_beside_its_configuration(
+    file: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    escaped = name.replace("%", "%25").replace("?", "%3F").replace("#", "%23")
+    file.write_text(changed("sqlite:///recorder.db", f"sqlite:///{escaped}"))
+    expected = file.parent / name
+    for folder in (file.parent, Path("/")):
+        monkeypatch.chdir(folder)
+        for path in (file, Path(file.name) if folder == file.parent else file):
+            assert database_path(load(path).database) == expected
+            assert database_path(database_of(path)) == expected
+
+
+def test_reading_needs_no_secrets(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("FMEX_KEY")
+    file.write_text(EXAMPLE)
+    assert database_of(file) == f"sqlite:///{file.parent}/recorder.db"
+
+
+@pytest.mark.parametrize("text", ["{}", "{}\n", "  {}\r\n\n"])
+def test_a_secret_in_a_file(file: Path, text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    (file.parent / "key").write_text(text.format("from-a-file"))
+    for named in (f"file:{file.parent}/key", "file:key"):
+        file.write_text(changed("env:FMEX_KEY", named))
+        monkeypatch.chdir("/")  # a relative one lies beside the configuration as well
+        assert load(file).accounts[0].credentials == Credentials("from-a-file", SECRET)
+
+
+def test_a_secret_in_the_environment_may_end_with_a_newline(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FMEX_SECRET", f"{SECRET}\n")
+    file.write_text(EXAMPLE)
+    assert load(file).accounts[0].credentials.secret == SECRET
+
+
+def test_there_is_no_configuration(file: Path) -> None:
+    with pytest.raises(ConfigurationError) as raised:
+        load(file)
+    assert str(raised.value) == f"There is no configuration {file}; make one such as:\n\n{EXAMPLE}"
+
+
+def test_a_configuration_that_cannot_be_read(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match=r"The configuration .* cannot be read: Is a directory\."):
+        load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("[accounts.main\n", "at line 1"),
+        (EXAMPLE + "\nwritten-out", "at end of document"),
+        (b"key = '\xff'", "HERE/recorder.toml is not right: "),
+        (EXAMPLE * 2, "at line "),
+        ("accounts = 5", "Expected `object`, got `int` - at `accounts`"),
+        (changed("[database]", "[databse]"), "It contains unknown field `databse`"),
+        (changed('url = "sqlite', 'ulr = "sqlite'), "It contains unknown field `ulr` - at `database`"),
+        (EXAMPLE + 'password = "written-out"', "It contains unknown field `password` - at `accounts[...]`"),
+        (EXAMPLE.replace('key = "env:FMEX_KEY"', ""), "It lacks the required field `key` - at `accounts[...]`"),
+        (changed('["btcusd_p"]', '"btcusd_p"'), "Expected `array`, got `str` - at `accounts[...].symbols`"),
+        (changed('["btcusd_p"]', "[5]"), "Expected `str`, got `int` - at `accounts[...].symbols[0]`"),
+        (EXAMPLE + "[limits]\nbatch_ms = 'x'", "Expected `int | float`, got `str` - at `limits[...]`"),
+        (EXAMPLE + "[limits]\nbatch_ms = true", "Expected `int | float`, got `bool` - at `limits[...]`"),
+    ],
+)
+def test_a_configuration_that_is_not_right(file: Path, text: str | bytes, words: str) -> None:
+    said = refused(file, text)
+    assert said.startswith("The configuration HERE/recorder.toml is not right: ")
+    assert words in said
+
+
+@pytest.mark.parametrize("text", ["", "# nothing", "[accounts]", '[database]\nurl = "sqlite:///x.db"'])
+def test_no_account(file: Path, text: str) -> None:
+    said = refused(file, text)
+    assert said == f"HERE/recorder.toml names no account to record; add a table such as:\n\n{EXAMPLE}"
+
+
+@pytest.mark.parametrize("name", ["", "a b", "ä", "-a", "a/b", "x" * 65, "[red]"])
+def test_the_name_of_an_account(file: Path, name: str) -> None:
+    said = refused(file, changed("accounts.main", f'accounts."{name}"'))
+    assert said == f"HERE/recorder.toml: an account's name is of letters, digits, '_', '-' and '.', not {name!r}."
+
+
+def test_an_unknown_venue(file: Path) -> None:
+    assert refused(file, changed('venue = "fmex"', 'venue = "mtgox"')) == (
+        "There is no venue 'mtgox'; this recorder knows: fmex."
+    )
+
+
+@pytest.mark.parametrize(
+    "secret",
+    [
+        "written-out",
+        "written-out:x",
+        "",
+        "env:",
+        "file:",
+        "env",
+        "ENV:written-out",
+        " env:written-out",
+        "keyring:written-out",
+    ],
+)
+@pytest.mark.parametrize("field", ["key", "secret"])
+def test_a_secret_that_is_written_out(file: Path, field: str, secret: str) -> None:
+    said = refused(file, changed(f'{field} = "env:FMEX_{field.upper()}"', f'{field} = "{secret}"'))
+    assert said == (
+        f'[accounts.main] in HERE/recorder.toml: {field} must say where the secret is, "env:NAME" or "file:/path"; '
+        "a secret written out there is refused."
+    )
+
+
+@pytest.mark.parametrize("value", [None, "", " \n"])
+def test_a_variable_that_is_not_set(file: Path, value: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("FMEX_SECRET") if value is None else monkeypatch.setenv("FMEX_SECRET", value)
+    assert refused(file, EXAMPLE) == (
+        "[accounts.main] in HERE/recorder.toml: secret is in the environment variable FMEX_SECRET, which is not set: "
+        "export it first."
+    )
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (None, "which cannot be read: No such file or directory."),
+        (b"", "which is empty."),
+        (b" \n\n", "which is empty."),
+        (b"\xff\xfe\x00", "which cannot be read: it is no text."),
+    ],
+)
+def test_a_file_without_a_secret(file: Path, content: bytes | None, words: str) -> None:
+    if content is not None:
+        (file.parent / "key").write_bytes(content)
+    said = refused(file, changed("env:FMEX_KEY", f"file:{file.parent}/key"))
+    assert said == f"[accounts.main] in HERE/recorder.toml: key is in the file HERE/key, {words}"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://written-out:pass@api.fmex.com",
+        "https://written-out@api.fmex.com",
+        "https://@api.fmex.com",
+        "https://api.fmex.com/v2/user/ws",
+        "https://api.fmex.com?key=written-out",
+        "https://api.fmex.com#written-out",
+        "wss://api.fmex.com",
+        "ftp://api.fmex.com",
+        "api.fmex.com",
+        "https://",
+        "https://:443",
+        "https://api.fmex.com:0",
+        "https://api.fmex.com:99999",
+        "https://api.fmex.com:http",
+        "https://[::1",
+    ],
+)
+def test_the_address_of_an_exchange(file: Path, url: str) -> None:
+    said = refused(file, changed("https://api.fmex.com", url))
+    assert said == (
+        "[accounts.main] in HERE/recorder.toml: url must be the exchange's own address and nothing more, such as "
+        "https://api.fmex.com."
+    )
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("https://api.fmex.com/", "https://api.fmex.com"),
+        ("http://127.0.0.1:9010", "http://127.0.0.1:9010"),
+        ("http://[::1]:9010/", "http://[::1]:9010"),
+    ],
+)
+def test_an_address_loses_its_slash(file: Path, url: str, expected: str) -> None:
+    file.write_text(changed("https://api.fmex.com", url))
+    assert load(file).accounts[0].url == expected
+
+
+@pytest.mark.parametrize(
+    ("symbols", "wrong"),
+    [
+        ("[]", "[]"),
+        ('["btcusd_p", ""]', "['']"),
+        ('["btc usd", "ok", "a,b"]', "['btc usd', 'a,b']"),
+        ('["BTC/USD"]', "['btc/usd']"),
+        ('["_p"]', "['_p']"),
+    ],
+)
+def test_symbols_that_are_none(file: Path, symbols: str, wrong: str) -> None:
+    said = refused(file, changed('["btcusd_p"]', symbols))
+    assert said == (f'[accounts.main] in HERE/recorder.toml: symbols must be a list such as ["btcusd_p"], not {wrong}.')
+
+
+@pytest.mark.parametrize(
+    ("limit", "words"),
+    [
+        ("silence_s = 5", "[limits] knows no 'silence_s'; it knows: frame_bytes_max, queue_frames_max,"),
+        ("batch_ms = 1.5", "[limits] batch_ms must be a whole number."),
+        ("batch_ms = 0", "[limits] batch_ms must be above zero, and a number."),
+        ("silent_s = -1.0", "[limits] silent_s must be above zero, and a number."),
+        ("silent_s = nan", "[limits] silent_s must be above zero, and a number."),
+        ("stop_s = inf", "[limits] stop_s must be above zero, and a number."),
+    ],
+)
+def test_limits_that_are_none(file: Path, limit: str, words: str) -> None:
+    assert refused(file, f"{EXAMPLE}[limits]\n{limit}\n").startswith(f"HERE/recorder.toml: {words}")
+
+
+@pytest.mark.parametrize(
+    ("url", "words"),
+    [
+        ("postgresql://u:written-out@h/db", "This version records into SQLite only, not into postgresql; write"),
+        ("written-out", "The database address cannot be read; write"),
+        ("sqlite://", "A record lives in a file; write"),
+        ("sqlite:///:memory:", "A record lives in a file; write"),
+        ("sqlite:///x.db?mode=written-out", "three slashes and a path, and no ? in it; write"),
+        ("sqlite://written-out/x.db", "three slashes and a path, and no ? in it; write"),
+    ],
+)
+def test_the_address_of_a_database(file: Path, url: str, words: str) -> None:
+    assert words in refused(file, changed("sqlite:///recorder.db", url))

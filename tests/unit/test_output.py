@@ -1,0 +1,205 @@
+"""What the reading commands print: exact in csv and json, plain and whole in a table."""
+
+import csv
+import io
+import json
+from decimal import Decimal
+from typing import Any, NamedTuple
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from recorder.cli import look
+from recorder.cli.output import TABLE_ROWS_MAX, json_line, number, plain, show, time_ms, word
+from recorder.read.records import AccountStatus, Coverage, Fill, Gap, Status
+
+
+class Row(NamedTuple):
+    """A row of each kind of value."""
+
+    name: str | None
+    amount: Decimal | None
+    order_id: int | None = 1
+    ts: int | None = 1580802053662
+    sure: bool = False
+
+
+COLUMNS = [time_ms("ts", "time"), word("name"), number("order_id", "order"), number("amount")]
+
+
+def shown(capsys: pytest.CaptureFixture[str], rows: list[Any], form: str, columns: Any = None) -> str:
+    """What is printed."""
+    show(iter(rows), COLUMNS if columns is None else columns, form, "No rows here yet.")
+    captured = capsys.readouterr()
+    assert captured.err == ""
+    return captured.out
+
+
+AMOUNTS = [
+    # As sent; as a decimal says it; plain.
+    ("2.796888254907565438", "2.796888254907565438", "2.796888254907565438"),
+    ("9.747280117178e-06", "0.000009747280117178", "0.000009747280117178"),
+    ("0E-18", "0E-18", "0"),
+    ("1e-30", "1E-30", "0.000000000000000000000000000001"),
+    ("1E+5", "1E+5", "100000"),
+    ("100", "100", "100"),
+    ("100.500", "100.500", "100.5"),
+    ("-0.50", "-0.50", "-0.5"),
+    ("0.0", "0.0", "0"),
+    ("9007199254740993", "9007199254740993", "9007199254740993"),
+    ("12345678901234567890123456789.123456789", *["12345678901234567890123456789.123456789"] * 2),
+]
+
+
+@pytest.mark.parametrize(("sent", "exact", "for_people"), AMOUNTS)
+def test_digits(capsys: pytest.CaptureFixture[str], sent: str, exact: str, for_people: str) -> None:
+    row = Row("x", Decimal(sent))
+    assert json.loads(shown(capsys, [row], "json"))["amount"] == exact
+    assert list(csv.DictReader(io.StringIO(shown(capsys, [row], "csv"))))[0]["amount"] == exact
+    assert shown(capsys, [row], "table").splitlines()[1].split()[-1] == for_people
+
+
+@given(st.decimals(allow_nan=False, allow_infinity=False))
+def test_a_plain_number_is_the_same_number(value: Decimal) -> None:
+    text = plain(value)
+    assert Decimal(text) == value
+    assert "e" not in text.lower()
+    assert not (("." in text) and text.endswith(("0", ".")))
+
+
+def test_json_is_one_object_a_line(capsys: pytest.CaptureFixture[str]) -> None:
+    rows = [Row("one", Decimal("0.10")), Row(None, None, None, None, True)]
+    assert shown(capsys, rows, "json") == (
+        '{"name": "one", "amount": "0.10", "order_id": 1, "ts": 1580802053662, "sure": false}\n'
+        '{"name": null, "amount": null, "order_id": null, "ts": null, "sure": true}\n'
+    )
+    assert shown(capsys, [], "json") == ""
+
+
+def test_csv_has_every_field_and_its_names(capsys: pytest.CaptureFixture[str]) -> None:
+    rows = [Row('a "quoted", text\nof two lines', Decimal("0.10")), Row(None, None, None, None, True)]
+    assert shown(capsys, rows, "csv") == (
+        'name,amount,order_id,ts,sure\n"a ""quoted"", text\nof two lines",0.10,1,1580802053662,False\n,,,,True\n'
+    )
+
+
+def test_a_table(capsys: pytest.CaptureFixture[str]) -> None:
+    rows = [Row("one", Decimal("0.10")), Row(None, None, None, None)]
+    assert [line.rstrip() for line in shown(capsys, rows, "table").splitlines()] == [
+        "time                     name  order  amount",
+        "2020-02-04 07:40:53.662  one       1     0.1",
+        "",
+    ]
+    assert shown(capsys, [], "table") == "No rows here yet.\n"
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["[red]x[/red]", "[/]", "\\[red]x", "x\\", "[link=http://x]y", ":warning:", "[[", "a[b", "<b>", "\N{EURO SIGN}[1]"],
+)
+@pytest.mark.parametrize("form", ["table", "csv", "json"])
+def test_data_is_shown_as_it_is(capsys: pytest.CaptureFixture[str], name: str, form: str) -> None:
+    out = shown(capsys, [Row(name, Decimal(1))], form)
+    if form == "json":
+        assert json.loads(out)["name"] == name
+    else:
+        assert name in out
+
+
+def test_a_table_cuts_nothing_off(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    digits = "1234567890" * 9
+    (_, line) = shown(capsys, [Row("x" * 60, Decimal(f"{digits}.5"))], "table").splitlines()
+    assert f"{digits}.5" in line
+    assert "x" * 60 in line
+
+
+def test_a_long_table_shows_its_end_and_says_so(capsys: pytest.CaptureFixture[str]) -> None:
+    rows = [Row(f"name-{number}", None) for number in range(TABLE_ROWS_MAX + 1050)]
+    lines = shown(capsys, rows, "table").splitlines()
+    assert len(lines) == 1 + TABLE_ROWS_MAX + 1
+    assert "name-1050 " in lines[1]
+    assert lines[-1] == "The last 200 of 1,250 rows; narrow it with --since, or take --format csv for all."
+    assert len(shown(capsys, rows, "csv").splitlines()) == 1 + len(rows)
+    assert len(shown(capsys, rows[:TABLE_ROWS_MAX], "table").splitlines()) == 1 + TABLE_ROWS_MAX
+
+
+def test_a_column_that_says_the_same_in_all_rows_may_be_left_out(capsys: pytest.CaptureFixture[str]) -> None:
+    columns = [word("name", if_it_differs=True), number("amount")]
+    rows = [Row("main", Decimal(1)), Row("main", Decimal(2))]
+    assert "main" not in shown(capsys, rows, "table", columns)
+    assert "main" in shown(capsys, [*rows, Row("other", None)], "table", columns)
+
+
+def test_rows_go_out_as_they_come(capsys: pytest.CaptureFixture[str]) -> None:
+    def rows() -> Any:
+        yield Row("one", None)
+        assert '"one"' in capsys.readouterr().out
+        yield Row("two", None)
+
+    show(rows(), COLUMNS, "json", "")
+
+
+def test_an_estimated_price_is_marked(capsys: pytest.CaptureFixture[str]) -> None:
+    fill = Fill(
+        "main",
+        1,
+        1,
+        1,
+        "X",
+        "LONG",
+        "LIMIT",
+        Decimal(3),
+        Decimal("9007.50"),
+        Decimal("0.1"),
+        "BTC",
+        True,
+        "derived",
+        1,
+        1,
+        0,
+    )
+    fee_only = fill._replace(quantity=Decimal(0), price=None)
+    certain = fill._replace(price_is_estimate=False)
+    _, *lines = shown(capsys, [fill, fee_only, certain], "table", look.FILL_COLUMNS).splitlines()
+    assert "~9007.5" in lines[0]
+    assert "~" not in lines[1]
+    assert "~" not in lines[2]
+    assert "9007.5" in lines[2]
+    assert json.loads(shown(capsys, [fill], "json"))["price_is_estimate"] is True
+
+
+def test_a_gap_in_words(capsys: pytest.CaptureFixture[str]) -> None:
+    gaps = [
+        Gap("main", None, 1580802053662000000, None, "beginning", "the record begins", "open", 1),
+        Gap("other", 1580802053662000000, None, "order.x", "lost", None, "open", 2),
+    ]
+    _, first, second = shown(capsys, gaps, "table", look.GAP_COLUMNS).splitlines()
+    assert first.split("  ")[0] == "before the record"
+    assert "2020-02-04 07:40:53.662" in first
+    assert " all " in first
+    assert "lasts" in second
+    assert "order.x" in second
+
+
+def test_a_status_is_one_object() -> None:
+    coverage = Coverage("main", 1, 2, 1, 0, False)
+    told = Status("x.db", 1, 2, None, (AccountStatus("main", "fmex", 1, "connected", 2, 0, coverage),))
+    assert json.loads(json_line(told)) == {
+        "database": "x.db",
+        "size_bytes": 1,
+        "frames": 2,
+        "last_run": None,
+        "accounts": [
+            {
+                "account": "main",
+                "venue": "fmex",
+                "sessions": 1,
+                "session": "connected",
+                "last_frame_ns": 2,
+                "undecoded": 0,
+                "coverage": coverage._asdict(),
+            }
+        ],
+    }
