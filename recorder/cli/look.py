@@ -9,13 +9,13 @@ from rich.markup import escape
 
 from recorder import open as open_record
 from recorder.cli import options
-from recorder.cli.output import Column, json_line, number, plain, show, stdout_console, word
-from recorder.clock import NS_PER_MS, NS_PER_S, utc_text
+from recorder.cli.output import Column, json_line, number, plain, show, stdout_console, time_ms, word
+from recorder.clock import NS_PER_S, utc_text
 from recorder.read.record import Filter, Record
 from recorder.read.records import AccountStatus, Run, Status
 
 #: The exchange's time of the push; of a REST answer, which has none, the time of receipt.
-TIME = Column("time (UTC)", lambda row: utc_text(row.received_ns if row.ts is None else row.ts * NS_PER_MS))
+TIME = time_ms("ts", "time (UTC)", otherwise_ns="received_ns")
 ORDER_COLUMNS = [
     TIME,
     word("account", if_it_differs=True),

@@ -12,6 +12,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from recorder.clock import NS_PER_MS, utc_text
+
 FORMATS = ("table", "csv", "json")
 
 #: Beyond so many rows a table is no help any more: it shows the last ones, and says so.
@@ -39,6 +41,18 @@ def number(field: str, title: str | None = None) -> Column:
 def word(field: str, title: str | None = None, *, if_it_differs: bool = False) -> Column:
     """A column of text."""
     return Column(title or field.replace("_", " "), lambda row: _text(getattr(row, field)), if_it_differs=if_it_differs)
+
+
+def time_ms(field: str, title: str, otherwise_ns: str | None = None) -> Column:
+    """A column of instants in milliseconds; where there is none, of another field's in nanoseconds."""
+
+    def text(row: Any) -> str:
+        at_ms = getattr(row, field)
+        if at_ms is not None:
+            return utc_text(at_ms * NS_PER_MS)
+        return utc_text(getattr(row, otherwise_ns)) if otherwise_ns else ""
+
+    return Column(title, text)
 
 
 def plain(value: Decimal | int | None) -> str:

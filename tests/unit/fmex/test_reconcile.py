@@ -1,0 +1,138 @@
+"""The questions after a gap, asked of the simulated exchange: everything is restored, nothing is asked in vain."""
+
+from collections.abc import Callable, Iterator
+from decimal import Decimal
+from itertools import count, islice
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from recorder.errors import Undecodable
+from recorder.model import UNDECODED, FillUpdate, OrderUpdate
+from recorder.simulator.exchange import START_MS, Exchange
+from recorder.simulator.guard import Guard
+from recorder.simulator.rest import Rest
+from recorder.venues.base import Credentials, Known, read_answer
+from recorder.venues.fmex import sign
+from recorder.venues.fmex.reconcile import FINAL, months_back, questions
+from tests.samples import FMEX
+
+BASE = "http://127.0.0.1:9010"
+WHO = Credentials("key", "secret")
+
+
+def known_after(pushes: list[bytes], exchange: Exchange, since_ms: int | None) -> Known:
+    """What somebody knows who received these pushes."""
+    latest: dict[int, OrderUpdate] = {}
+    for payload in pushes:
+        for update in FMEX.decode(payload).updates:
+            if isinstance(update, OrderUpdate):
+                latest[update.order_id] = update
+    unfinished = {key: filled(order) for key, order in latest.items() if order.status not in FINAL}
+    return Known(("btcusd_p",), unfinished, max(latest, default=None), since_ms, exchange.told.now_ms)
+
+
+def filled(order: OrderUpdate) -> Decimal:
+    return Decimal(order.quantity or 0) - Decimal(order.unfilled_quantity or 0)
+
+
+def ask_all(known: Known, answer: Callable[[str], bytes]) -> Iterator[tuple[str, bytes]]:
+    """Targets and answers, in order."""
+    asked = questions(known)
+    try:
+        ask = next(asked)
+        while True:
+            target = ask(BASE, WHO, known.now_ms).url.removeprefix(BASE)
+            body = answer(target)
+            yield target, body
+            ask = asked.send(body)
+    except StopIteration:
+        return
+
+
+def rest_of(exchange: Exchange, known: Known) -> Callable[[str], bytes]:
+    """The exchange's REST interface; ten seconds pass between two requests, so that their limit is never met."""
+    clock = count(known.now_ms, 10_000)
+    now_ms = known.now_ms
+    rest = Rest(Guard({WHO.key: WHO.secret}), {WHO.key: exchange.told}, lambda: now_ms)
+
+    def answer(target: str) -> bytes:
+        nonlocal now_ms
+        now_ms = next(clock)
+        return rest.answer("GET", target, sign.credentials(*WHO, "GET", BASE + target, now_ms), BASE)
+
+    return answer
+
+
+@settings(max_examples=40)
+@given(st.integers(1, 10_000), st.integers(0, 400), st.integers(0, 400))
+def test_everything_that_a_gap_hid_is_restored(seed: int, seen: int, hidden: int) -> None:
+    exchange = Exchange(seed)
+    pushes = [payload for _, payload in islice(exchange, seen)]
+    before = dict(exchange.told.orders)
+    list(islice(exchange, hidden))
+    known = known_after(pushes, exchange, START_MS)
+    restored: dict[int, OrderUpdate] = {}
+    fills: dict[int, list[FillUpdate]] = {}
+    for target, body in ask_all(known, rest_of(exchange, known)):
+        decoded = read_answer(FMEX, target, body)
+        assert decoded.error is None
+        assert decoded.topic == target
+        for update in decoded.updates:
+            if isinstance(update, OrderUpdate):
+                restored[update.order_id] = update
+            elif isinstance(update, FillUpdate):
+                fills.setdefault(update.order_id, []).append(update)
+    for order_id, truth in exchange.told.orders.items():
+        was = before.get(order_id)
+        if was is None or was.status not in FINAL:
+            assert restored[order_id].status == truth.status
+            assert filled(restored[order_id]) == truth.quantity - truth.unfilled_quantity
+        # Executions are asked for where an order filled unseen, and nowhere else.
+        seen_filled = 0 if was is None else was.quantity - was.unfilled_quantity
+        assert (order_id in fills) == (truth.quantity - truth.unfilled_quantity > seen_filled)
+        if order_id in fills:
+            told = [(Decimal(one.quantity or 0), Decimal(one.fee or 0)) for one in fills[order_id]]
+            assert told == [(Decimal(one.quantity), one.fee) for one in truth.matches]
+
+
+def test_before_the_record_only_a_snapshot_is_taken() -> None:
+    exchange = Exchange(3)
+    list(islice(exchange, 500))
+    known = known_after([], exchange, None)
+    targets = [target for target, _ in ask_all(known, rest_of(exchange, known))]
+    assert targets[:3] == [
+        "/v3/contracts/accounts",
+        "/v3/broker/auth/contracts/positions",
+        "/v3/contracts/orders/open",
+    ]
+    assert all(target.endswith("/matches") for target in targets[3:])
+
+
+def test_months_go_back_over_the_turn_of_a_year() -> None:
+    assert list(months_back(1580802000000, 1575000000000)) == ["202002", "202001", "201912", "201911"]
+    assert list(months_back(1580802000000, 1580802000000)) == ["202002"]
+    assert list(months_back(1580802000000, 1590000000000)) == ["202002"], "a clock that jumped back"
+
+
+def test_pages_that_do_not_go_on_are_not_followed_for_ever() -> None:
+    known = Known(("btcusd_p",), {}, 1, START_MS, START_MS)
+    answers = iter(
+        [
+            b'{"status":0,"data":{"BTC":[1,2,3]}}',
+            b'{"status":"ok","data":{"results":[]}}',
+            b'{"status":0,"data":{"results":[]}}',
+            b'{"status":0,"data":{"range":"202002","hasMore":true,"nextOffsetId":7,"results":[]}}',
+            b'{"status":0,"data":{"range":"202002","hasMore":true,"nextOffsetId":7,"results":[]}}',
+        ]
+    )
+    with pytest.raises(Undecodable, match="nextOffsetId"):
+        list(ask_all(known, lambda target: next(answers)))
+
+
+@pytest.mark.parametrize("target", ["/v3/contracts/orders/x", "/elsewhere", "", "/v3/contracts/orders/1/matches/2"])
+def test_an_answer_to_an_unknown_question_is_kept_undecoded(target: str) -> None:
+    decoded = read_answer(FMEX, target, b'{"status":0,"data":{"results":[]}}')
+    assert decoded.status == UNDECODED
+    assert decoded.topic == target
