@@ -75,10 +75,13 @@ def test_everything_that_a_gap_hid_is_restored(seed: int, seen: int, hidden: int
     known = known_after(pushes, exchange, START_MS)
     restored: dict[int, OrderUpdate] = {}
     fills: dict[int, list[FillUpdate]] = {}
+    asked: set[str] = set()
     for target, body in ask_all(known, rest_of(exchange, known)):
         decoded = read_answer(FMEX, target, body)
         assert decoded.error is None
         assert decoded.topic == target
+        assert target not in asked, "asked twice"
+        asked.add(target)
         for update in decoded.updates:
             if isinstance(update, OrderUpdate):
                 restored[update.order_id] = update
@@ -91,7 +94,8 @@ def test_everything_that_a_gap_hid_is_restored(seed: int, seen: int, hidden: int
             assert filled(restored[order_id]) == truth.quantity - truth.unfilled_quantity
         # Executions are asked for where an order filled unseen, and nowhere else.
         seen_filled = 0 if was is None else was.quantity - was.unfilled_quantity
-        assert (order_id in fills) == (truth.quantity - truth.unfilled_quantity > seen_filled)
+        filled_unseen = truth.quantity - truth.unfilled_quantity > seen_filled
+        assert (f"/v3/contracts/orders/{order_id}/matches" in asked) == filled_unseen
         if order_id in fills:
             told = [(Decimal(one.quantity or 0), Decimal(one.fee or 0)) for one in fills[order_id]]
             assert told == [(Decimal(one.quantity), one.fee) for one in truth.matches]
@@ -136,3 +140,19 @@ def test_an_answer_to_an_unknown_question_is_kept_undecoded(target: str) -> None
     decoded = read_answer(FMEX, target, b'{"status":0,"data":{"results":[]}}')
     assert decoded.status == UNDECODED
     assert decoded.topic == target
+
+
+def test_an_old_order_that_ended_in_the_gap_is_asked_for_by_itself() -> None:
+    known = Known(("btcusd_p",), {5: Decimal(1), 6: Decimal(0)}, 1000, START_MS, START_MS)
+    order = '{"id":%d,"symbol":"BTCUSD_P","status":"%s","quantity":3,"unfilled_quantity":%d}'
+    answers = {
+        "/v3/contracts/accounts": '{"status":0,"data":{"BTC":[1,2,3]}}',
+        "/v3/broker/auth/contracts/positions": '{"status":"ok","data":{"results":[]}}',
+        "/v3/contracts/orders/open": '{"status":0,"data":{"results":[%s]}}' % (order % (6, "PENDING", 3)),
+        "/v3/contracts/orders/closed": '{"status":0,"data":{"range":"202002","hasMore":true,"nextOffsetId":900,'
+        '"results":[%s]}}' % (order % (900, "FULLY_FILLED", 0)),
+        "/v3/contracts/orders/5": '{"status":0,"data":%s}' % (order % (5, "FULLY_FILLED", 0)),
+        "/v3/contracts/orders/5/matches": '{"status":0,"data":{"results":[]}}',
+    }
+    asked = [target for target, _ in ask_all(known, lambda target: answers[target.partition("?")[0]].encode())]
+    assert [target.partition("?")[0] for target in asked] == list(answers)
