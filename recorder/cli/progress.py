@@ -9,7 +9,6 @@ from typing import Protocol
 
 from rich.console import Console
 from rich.live import Live
-from rich.markup import escape
 from rich.text import Text
 
 from recorder.live.recording import State
@@ -81,7 +80,8 @@ class _ConsoleHandler(logging.Handler):
         self._console = console
 
     def emit(self, record: logging.LogRecord) -> None:
-        self._console.print(escape(self.format(record)), highlight=False, soft_wrap=True)
+        # A string would be read as markup and for its :emoji: names.
+        self._console.print(Text(self.format(record)), soft_wrap=True)
 
 
 @contextmanager

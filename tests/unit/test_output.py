@@ -56,7 +56,8 @@ AMOUNTS = [
 def test_digits(capsys: pytest.CaptureFixture[str], sent: str, exact: str, for_people: str) -> None:
     row = Row("x", Decimal(sent))
     assert json.loads(shown(capsys, [row], "json"))["amount"] == exact
-    assert list(csv.DictReader(io.StringIO(shown(capsys, [row], "csv"))))[0]["amount"] == exact
+    (read,) = csv.DictReader(io.StringIO(shown(capsys, [row], "csv")))
+    assert read["amount"] == exact
     assert shown(capsys, [row], "table").splitlines()[1].split()[-1] == for_people
 
 

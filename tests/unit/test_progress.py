@@ -1,0 +1,71 @@
+"""What a run shows while it lasts."""
+
+import io
+import logging
+import re
+from collections.abc import Iterator
+
+import pytest
+from rich.console import Console
+
+from recorder.cli import progress as shown
+from recorder.cli.progress import line, progress
+from recorder.live.recording import State
+
+QUIET = State(frames=12_345, frames_durable=12_345, frames_waiting=0, lag_ms=0, sessions={"main": "covered"})
+BEHIND = State(frames=5, frames_durable=3, frames_waiting=2, lag_ms=17, sessions={"a": "connecting", "b": "covered"})
+
+
+@pytest.fixture(autouse=True)
+def as_before() -> Iterator[None]:
+    """Logging is set up for the whole process: put it back."""
+    loggers = [logging.getLogger(name) for name in (None, "recorder", "recorder.simulator")]
+    levels, handlers = [logger.level for logger in loggers], list(logging.getLogger().handlers)
+    yield
+    logging.getLogger().handlers[:] = handlers
+    for logger, level in zip(loggers, levels, strict=True):
+        logger.setLevel(level)
+
+
+def test_a_run_in_one_line() -> None:
+    assert line(QUIET, 1234.56) == "12,345 frames, 1,234.6/s, all durable | main covered"
+    assert line(BEHIND, 0) == "5 frames, 0.0/s, 2 waiting, 17 ms behind | a connecting, b covered"
+
+
+def test_log_lines_where_there_is_no_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    with progress() as one:
+        assert one.every_s == shown.LOG_S
+        one.show(QUIET)
+        logging.getLogger("recorder.live").warning("something %s", "[red]odd[/red]")
+        logging.getLogger("recorder.simulator").info("not this")
+        logging.getLogger("urllib3").info("nor this")
+        logging.getLogger("urllib3").warning("but this")
+    said = capsys.readouterr()
+    assert said.out == ""
+    first, second, third = said.err.splitlines()
+    assert re.fullmatch(
+        r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ INFO 12,345 frames, [\d,.]+/s, all durable \| main covered", first
+    )
+    assert second.endswith("Z WARNING something [red]odd[/red]")
+    assert third.endswith("Z WARNING but this")
+
+
+@pytest.mark.parametrize("text", ["[red]odd[/red]", "\\[x]", "[/]", ":warning:", "x" * 300])
+def test_log_lines_above_the_live_line_are_shown_as_they_are(text: str) -> None:
+    screen = io.StringIO()
+    handler = shown._ConsoleHandler(Console(file=screen, width=80, force_terminal=True, color_system=None))
+    handler.emit(logging.LogRecord("x", logging.INFO, "x", 1, "%s", (text,), None))
+    assert screen.getvalue() == f"{text}\n"
+
+
+def test_the_live_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
+    monkeypatch.setenv("TERM", "xterm")
+    with progress() as one:
+        assert one.every_s == shown.LIVE_S
+        one.show(BEHIND)
+        logging.getLogger("recorder.live").warning("a word")
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert "2 waiting, 17 ms behind | a connecting, b covered" in said.err
+    assert "WARNING a word" in said.err
