@@ -10,6 +10,7 @@ from queue import Empty, SimpleQueue
 from threading import Event, Thread
 
 from sqlalchemy import Engine
+from sqlalchemy.exc import DatabaseError as DriverError
 
 from recorder.clock import NS_PER_MS, Clock
 from recorder.errors import NotServed, Unavailable, Undecodable, Unreachable, VenueError
@@ -123,8 +124,13 @@ class Reconciler(Thread):
 
     def _reconcile(self, entry: Covered) -> None:
         account = self._accounts[entry.account_id]
-        with self._engine.connect() as connection:
-            known = known_orders(connection, entry.account_id, entry.session_id, account.venue.final_statuses)
+        try:
+            with self._engine.connect() as connection:
+                known = known_orders(connection, entry.account_id, entry.session_id, account.venue.final_statuses)
+        except DriverError as error:
+            # Locked, perhaps: recording does not depend on it.
+            self._try_again(entry, f"the record cannot be read: {error.orig}")
+            return
         if known is None:
             return
         began_ns = self._clock.wall_ns()
@@ -135,19 +141,24 @@ class Reconciler(Thread):
         try:
             self._ask_all(account, round_id, known, told)
             result, detail = RECONCILED, told.sentence(known)
-        except (NotServed, Undecodable) as error:
+        except NotServed as error:
             result, detail = UNRECOVERABLE, f"the exchange does not tell: {error}"
-        except VenueError as error:
+        except (VenueError, Undecodable) as error:
+            # An answer that cannot be read may be a proxy's, once. It is kept in the journal, undecoded.
             result, detail = FAILED, str(error)
         now_ns = self._clock.wall_ns()
         self.channel.tell(ReconciliationEnded(entry.account_id, round_id, entry.session_id, now_ns, result, detail))
         if result == FAILED:
-            wait_s = self._backoffs[entry.account_id].next_s()
-            self._due[entry.account_id] = self._clock.monotonic_s() + wait_s, entry
-            log.warning("%s: not reconciled (%s) Trying again in %.0f s.", account.name, detail, wait_s)
+            self._try_again(entry, detail)
         else:
             self._backoffs[entry.account_id].reset()
             log.log(logging.INFO if result == RECONCILED else logging.ERROR, "%s: %s: %s", account.name, result, detail)
+
+    def _try_again(self, entry: Covered, why: str) -> None:
+        wait_s = self._backoffs[entry.account_id].next_s()
+        self._due[entry.account_id] = self._clock.monotonic_s() + wait_s, entry
+        name = self._accounts[entry.account_id].name
+        log.warning("%s: not reconciled, the gap stays open (%s). Trying again in %.0f s.", name, why, wait_s)
 
     def _ask_all(self, account: Account, round_id: int, known: KnownOrders, told: "_Told") -> None:
         questions = account.venue.reconciliation(

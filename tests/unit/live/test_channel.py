@@ -1,6 +1,7 @@
 """The bounded way to the writer: order, limits, waking, and that nothing is ever dropped."""
 
 import threading
+import time
 from threading import Event
 from typing import NamedTuple
 
@@ -101,7 +102,7 @@ def test_a_closed_channel_ends_the_wait() -> None:
 
     def wait() -> None:
         with pytest.raises(ChannelClosed):
-            while not way.wait_for_room(PATIENCE_S):
+            while not way.wait_for_room(10 * PATIENCE_S):
                 pass
         ended.set()
 
@@ -112,6 +113,17 @@ def test_a_closed_channel_ends_the_wait() -> None:
     waiter.join()
     with pytest.raises(ChannelClosed):
         way.wait_for_room(0)
+
+
+def test_a_wait_for_room_waits() -> None:
+    way = channel(frames_max=1)
+    way.put(received(1))
+    way.take(1, MANY)
+    way.put(received(2))
+    began_s = time.monotonic()
+    # There was room once; there is none now.
+    assert not way.wait_for_room(0.05)
+    assert time.monotonic() - began_s >= 0.05
 
 
 def test_taking_ends_the_wait_for_room() -> None:

@@ -230,6 +230,25 @@ def test_a_queue_that_stays_full_ends_the_session_at_the_last_frame_kept(
     assert "the database takes nothing: reading waits for it" in caplog.text
 
 
+def test_a_wait_for_room_is_no_silence_of_the_exchange(peer: Peer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sessions, "ROOM_CHECK_S", 0.01)
+    limits = replace(QUICK, queue_frames_max=10, silent_s=0.4, stalled_s=PATIENCE_S)
+    with Stage(peer, limits=limits, venue=Venue(0.05)) as stage:
+        line = stage.subscribed()
+        stage.wait_entry(Covered)
+        line.send(*map(frame, pushes(10)))
+        while stage.channel.has_room():
+            assert stage.ready.wait(PATIENCE_S)
+        # For longer than the limit of silence nothing is read, and nothing is there to be read.
+        for _ in range(12):
+            line.receive_text()
+        stage.take()
+        line.receive_text()
+        line.send(frame(ORDER))
+        stage.wait_payload(ORDER)
+        assert stage.entries(SessionEnded) == []
+
+
 def test_a_stop_ends_a_wait_for_room(peer: Peer) -> None:
     with Stage(peer, limits=replace(QUICK, queue_frames_max=3, stalled_s=1000.0)) as stage:
         stage.subscribed().send(*map(frame, pushes(100)))

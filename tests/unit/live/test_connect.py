@@ -231,6 +231,13 @@ def assert_clean(url: str, error: BaseException) -> None:
                 assert spelling[:8] not in text
 
 
+@pytest.mark.parametrize(
+    "spelled", ["a/b+c=d e", "a/b%2Bc%3Dd%20e", "a%2Fb%2Bc%3Dd%20e", "a%2Fb%2Bc%3Dd+e", "a\\/b+c=d e"]
+)
+def test_a_secret_is_found_in_each_of_its_spellings(spelled: str) -> None:
+    assert words(f"told {spelled} by you", ("a/b+c=d e",)) == "told *** by you"
+
+
 def test_a_secret_that_is_a_part_of_another_uncovers_nothing() -> None:
     assert words("abc abcdef def", ("abc", "abcdef", "")) == "*** *** def"
 

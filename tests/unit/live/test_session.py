@@ -23,14 +23,21 @@ from tests.unit.live.peer import PATIENCE_S, PING, Peer, frame
 from tests.unit.live.stage import COVERED, HELLO, ORDER, QUICK, TOPICS, Stage, Venue, account_of, pushes, received
 
 
-def test_a_command_is_recorded_before_it_goes_out_and_before_its_answer(peer: Peer) -> None:
+def test_a_command_is_recorded_before_it_goes_out_and_before_its_answer(
+    peer: Peer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recorded_when_sent: list[int] = []
+    send = Transport.send
+
+    def noting(transport: Transport, command: bytes) -> None:
+        recorded_when_sent.append(stage.channel.frames_in)
+        send(transport, command)
+
+    monkeypatch.setattr(Transport, "send", noting)
     with Stage(peer) as stage:
-        line = stage.greeted()
-        # The exchange has it, so the channel has: nobody waits here.
-        stage.take()
-        assert [recorded.frame.source for recorded in stage.frames()] == [PUSH, SENT]
-        line.send(frame(COVERED))
+        stage.subscribed()
         stage.wait_entry(Covered)
+    assert recorded_when_sent == [2], "the greeting, and the command itself"
     frames = [recorded.frame for recorded in stage.frames()]
     assert [(one.seq, one.source, one.status) for one in frames] == [
         (0, PUSH, CONTROL),

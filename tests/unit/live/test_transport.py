@@ -118,7 +118,9 @@ def test_fragments_with_a_ping_between_them(pair: Pair) -> None:
     )
     pair.nothing()
     pair.line.send(frame(b"", CONT, fin=False), frame(b"three", CONT), frame(b"the next"))
-    assert pair.receive() == b"one two three"
+    whole = pair.receive()
+    assert whole == b"one two three"
+    assert type(whole) is bytes
     assert pair.receive() == b"the next"
     assert pair.line.receive() == (PONG, b"are you there")
 
@@ -335,13 +337,12 @@ def test_a_command_that_cannot_be_sent(pair: Pair) -> None:
 
 
 def test_closing_waits_for_nobody(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("recorder.live.transport.SEND_TIMEOUT_S", 0.05)
+    monkeypatch.setattr("recorder.live.transport.SEND_TIMEOUT_S", 0.5)
     pair.line.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1)
     with pytest.raises(SessionOver, match="a command could not be sent"):
         while True:  # until the kernel takes no more
             pair.transport.send(b"x" * 100_000)
-    monkeypatch.undo()
     began_s = CLOCK.monotonic_s()
     pair.transport.close()
-    assert CLOCK.monotonic_s() - began_s < 1.0
+    assert CLOCK.monotonic_s() - began_s < 0.25
     pair.transport.close()

@@ -12,7 +12,7 @@ from sqlalchemy.exc import OperationalError
 
 import recorder
 from recorder.errors import ConfigurationError, DatabaseError, NotOurs, SchemaOutdated, SchemaTooNew
-from recorder.read.record import ROWS_PER_FETCH, Filter
+from recorder.read.record import ROWS_PER_FETCH, Filter, _size_bytes
 from recorder.read.records import Order
 from recorder.store import migrate
 from recorder.store.engine import open_engine
@@ -205,6 +205,10 @@ def test_the_status_of_a_record(desk: Desk) -> None:
         assert status.last_run.end_reason == "stopped"
         assert status.accounts[0].session == "lost"
         assert (status.accounts[0].coverage.gaps, status.accounts[0].coverage.in_gap) == (1, True)
+
+
+def test_a_log_that_a_recorder_has_just_taken_along_has_no_size(tmp_path: Path) -> None:
+    assert _size_bytes(tmp_path / "recorder.db-wal") == 0
 
 
 def test_a_read_sees_one_state_also_while_a_recorder_writes(desk: Desk) -> None:

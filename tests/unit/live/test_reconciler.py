@@ -1,0 +1,188 @@
+"""The reconciler against the simulated exchange's REST interface: what it tells the ledger, whatever it meets."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from threading import Event
+
+import pytest
+from sqlalchemy import Engine
+
+from recorder.clock import Clock
+from recorder.live import reconciler as module
+from recorder.live.channel import Channel, Recorded
+from recorder.live.reconciler import Reconciler
+from recorder.live.settings import Account, Limits
+from recorder.model import REST, UNDECODED
+from recorder.simulator import Simulator, SimulatorOptions
+from recorder.simulator.faults import refusing
+from recorder.store import ledger, migrate
+from recorder.store.engine import open_engine
+from recorder.store.ledger import (
+    FAILED,
+    RECONCILED,
+    UNRECOVERABLE,
+    Covered,
+    LedgerEntry,
+    ReconciliationBegan,
+    ReconciliationEnded,
+    RunStarted,
+    SessionOpened,
+)
+from recorder.venues import venue_named
+from recorder.venues.base import Credentials
+from tests.unit.live.peer import PATIENCE_S, Peer
+
+RUN_ID = 1
+QUICK = Limits(reconnect_first_s=0.01, reconnect_last_s=0.02)
+
+
+class Stage:
+    """A reconciler with a record that has one ended gap: the time before it."""
+
+    def __init__(self, path: Path, account: Account) -> None:
+        self.account = account
+        self.path = path
+        engine = open_engine(f"sqlite:///{path}")
+        migrate.require_usable(engine)
+        self.covered = Covered(account.account_id, 10, 2, 120, account.topics, {})
+        with engine.begin() as connection:
+            ledger.add_accounts(connection, [(account.account_id, "fmex", account.name)], 100)
+            ledger.apply(connection, RunStarted(RUN_ID, 100, "host", 1, "0"), 100)
+            opened = SessionOpened(account.account_id, 10, RUN_ID, account.url, account.topics, 110)
+            ledger.apply(connection, opened, 110)
+            ledger.apply(connection, self.covered, 120)
+        self.ready = Event()
+        self.channel = Channel(self.ready, 1_000, 2**20)
+        self.frames: list[Recorded] = []
+        reading: Engine = open_engine(f"sqlite:///{path}", read_only=True)
+        self.reconciler = Reconciler((account,), RUN_ID, reading, self.channel, Clock(), QUICK, lambda: None)
+
+    def next_entry(self) -> LedgerEntry:
+        """The next entry for the ledger; frames before it are kept."""
+        while True:
+            for item in self.channel.take(1, 2**20):
+                if isinstance(item, Recorded):
+                    self.frames.append(item)
+                else:
+                    return item
+            assert self.ready.wait(PATIENCE_S), "nothing was told"
+            self.ready.clear()
+            if not self.channel.is_empty:
+                self.ready.set()
+
+    def next_round(self) -> ReconciliationEnded:
+        """The end of the next round."""
+        began, ended = self.next_entry(), self.next_entry()
+        assert isinstance(began, ReconciliationBegan)
+        assert isinstance(ended, ReconciliationEnded)
+        assert began.reconciliation_id == ended.reconciliation_id > ended.session_id
+        return ended
+
+
+@contextmanager
+def stage(path: Path, url: str, key: str = "demo-key", secret: str = "demo-secret") -> Iterator[Stage]:
+    account = Account(
+        name="main",
+        venue=venue_named("fmex"),
+        url=url,
+        credentials=Credentials(key, secret),
+        symbols=("btcusd_p",),
+    )
+    made = Stage(path, account)
+    made.reconciler.start()
+    made.reconciler.covered(made.covered)
+    try:
+        yield made
+    finally:
+        made.reconciler.stop()
+        made.reconciler.join(PATIENCE_S)
+    assert not made.reconciler.is_alive()
+    assert made.reconciler.failure is None
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "recorder.db"
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "RETRY_FIRST_S", 0.05)
+    monkeypatch.setattr(module, "RETRY_LAST_S", 0.05)
+
+
+def test_answers_are_frames_of_the_rounds_own_session(path: Path) -> None:
+    with Simulator(SimulatorOptions()) as exchange, stage(path, exchange.url) as it:
+        ended = it.next_round()
+    assert ended.result == RECONCILED
+    assert ended.session_id == it.covered.session_id
+    frames = [recorded.frame for recorded in it.frames]
+    assert [frame.topic for frame in frames] == [
+        "/v3/contracts/accounts",
+        "/v3/broker/auth/contracts/positions",
+        "/v3/contracts/orders/open",
+    ]
+    assert [frame.seq for frame in frames] == [0, 1, 2]
+    assert {(frame.session_id, frame.source) for frame in frames} == {(ended.reconciliation_id, REST)}
+
+
+@pytest.mark.parametrize("status", [503, 429, 500, 401])
+def test_an_exchange_that_cannot_answer_now_is_asked_again(path: Path, status: int) -> None:
+    with Simulator(SimulatorOptions()) as exchange:
+        with refusing(exchange, status, retry_after_s=0), stage(path, exchange.url) as it:
+            assert it.next_round().result == FAILED
+            assert it.next_round().result == FAILED
+            exchange.change(refuse_status=0)
+            while (ended := it.next_round()).result == FAILED:
+                pass
+        assert ended.result == RECONCILED
+
+
+def test_history_that_is_not_served_cannot_be_recovered(path: Path) -> None:
+    with Simulator(SimulatorOptions()) as exchange, refusing(exchange, 404), stage(path, exchange.url) as it:
+        ended = it.next_round()
+    assert ended.result == UNRECOVERABLE
+    assert "HTTP 404" in ended.detail
+
+
+def test_an_answer_that_makes_no_sense_is_kept_and_asked_for_again(path: Path) -> None:
+    answer = b"HTTP/1.1 200 OK\r\nContent-Length: 13\r\nConnection: close\r\n\r\n<html></html>"
+    with Peer(lambda _: answer) as peer, stage(path, peer.url.replace("ws://", "http://")) as it:
+        ended = it.next_round()
+    assert ended.result == FAILED
+    assert [(one.frame.payload, one.frame.status) for one in it.frames] == [(b"<html></html>", UNDECODED)]
+
+
+def test_a_record_that_cannot_be_read_now_is_no_reason_to_stop(path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with Simulator(SimulatorOptions()) as exchange, stage(path, exchange.url) as it:
+        assert it.next_round().result == RECONCILED
+        good = path.read_bytes()
+        path.write_bytes(b"no database" * 1_000)
+        it.reconciler.covered(it.covered)
+        while "the record cannot be read" not in caplog.text:
+            assert it.reconciler.is_alive()
+        path.write_bytes(good)
+        assert it.next_round().result == RECONCILED
+
+
+def test_nothing_is_asked_where_no_gap_is_open(path: Path) -> None:
+    with Simulator(SimulatorOptions()) as exchange, stage(path, exchange.url) as it:
+        ended = it.next_round()
+        with open_engine(f"sqlite:///{path}").begin() as connection:
+            ledger.apply(connection, ReconciliationBegan(it.account.account_id, ended.reconciliation_id, RUN_ID, 1), 1)
+            ledger.apply(connection, ended, 1)
+        it.frames.clear()
+        it.reconciler.covered(it.covered)
+    assert it.channel.is_empty
+    assert it.frames == []
+
+
+def test_a_stop_leaves_the_round_at_once(path: Path) -> None:
+    with (
+        Simulator(SimulatorOptions()) as exchange,
+        refusing(exchange, 503, retry_after_s=3_600),
+        stage(path, exchange.url) as it,
+    ):
+        assert isinstance(it.next_entry(), ReconciliationBegan)
+    assert it.channel.is_empty
