@@ -60,6 +60,7 @@ class Collector(Thread):
         self.session: Session | None = None
         self.sessions = 0
         self._last_push_s = clock.monotonic_s()
+        self._session_id = 0
         self._run_id = run_id
         self._clock = clock
         self._limits = limits
@@ -119,6 +120,11 @@ class Collector(Thread):
             self._last_push_s = self.last_push_s
             self.session = None
 
+    def _next_session_id(self, opened_ns: int) -> int:
+        """Ordered by time, and also where the clock has jumped back since the last session."""
+        self._session_id = max(time_ordered_id(opened_ns), self._session_id + 1)
+        return self._session_id
+
     def _connect(self) -> Transport:
         account, venue = self.account, self.account.venue
         signed_url = venue.signed_push_url(account.url, account.credentials, self._clock.wall_ms())
@@ -140,7 +146,7 @@ class Collector(Thread):
         opened_ns = self._clock.wall_ns()
         opened = SessionOpened(
             account.account_id,
-            time_ordered_id(opened_ns),
+            self._next_session_id(opened_ns),
             self._run_id,
             account.venue.push_url(account.url),
             account.topics,
