@@ -11,7 +11,7 @@ import msgspec
 
 from recorder.errors import ConfigurationError
 from recorder.live.settings import Account, Limits
-from recorder.store.engine import parse_url
+from recorder.store.engine import is_file, parse_url
 from recorder.venues import venue_named
 from recorder.venues.base import Credentials
 
@@ -19,6 +19,8 @@ from recorder.venues.base import Credentials
 DEFAULT_FILE = Path("recorder.toml")
 #: The database where no configuration names one.
 DEFAULT_DATABASE = "sqlite:///recorder.db"
+#: The local journal before a server's database, where a configuration names none.
+DEFAULT_JOURNAL = "recorder-journal.db"
 
 EXAMPLE = """\
 [database]
@@ -36,16 +38,31 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 _SYMBOL = re.compile(r"[a-z0-9][a-z0-9_-]{0,39}")
 
 
+class Database(NamedTuple):
+    """Where a record goes."""
+
+    #: The file that every batch is written to first.
+    journal: str
+    #: The server that batches are sent on to; None: the file is all there is.
+    server: str | None = None
+
+    @property
+    def url(self) -> str:
+        """Where people look."""
+        return self.server or self.journal
+
+
 class Config(NamedTuple):
     """What a configuration says, checked."""
 
-    database: str
+    database: Database
     accounts: tuple[Account, ...]
     limits: Limits
 
 
 class _Database(msgspec.Struct, forbid_unknown_fields=True):
     url: str = DEFAULT_DATABASE
+    journal: str | None = None
 
 
 class _Account(msgspec.Struct, forbid_unknown_fields=True):
@@ -72,12 +89,25 @@ def load(path: Path) -> Config:
     if not file.accounts:
         raise ConfigurationError(f"{path} names no account to record; add a table such as:\n\n{EXAMPLE}")
     accounts = tuple(_account(path, name, told) for name, told in file.accounts.items())
-    return Config(_beside(path, file.database.url), accounts, _limits(path, file.limits))
+    return Config(_database(path, file.database), accounts, _limits(path, file.limits))
 
 
 def database_of(path: Path) -> str:
     """The database that a configuration names, without looking at the rest: reading needs no secrets."""
-    return _beside(path, _read(path).database.url)
+    return _database(path, _read(path).database).url
+
+
+def database_at(url: str, path: Path) -> Database:
+    """The database at an address given on the command line; a server's has its journal where the configuration says.
+
+    Args:
+        url: the address.
+        path: the configuration.
+    """
+    if is_file(url):
+        return Database(url)
+    told = _read(path).database.journal if path.exists() else None
+    return Database(_beside(path, f"sqlite:///{told or DEFAULT_JOURNAL}"), url)
 
 
 def _read(path: Path) -> _File:
@@ -154,6 +184,16 @@ def _exchange_url(where: str, url: str) -> str:
             f"{where}: url must be the exchange's own address and nothing more, such as https://api.fmex.com."
         )
     return f"{parts.scheme}://{parts.netloc}"
+
+
+def _database(path: Path, told: _Database) -> Database:
+    if not is_file(told.url):
+        return Database(_beside(path, f"sqlite:///{told.journal or DEFAULT_JOURNAL}"), told.url)
+    if told.journal is not None:
+        raise ConfigurationError(
+            f"{path}: [database] journal is the file in front of a server's database; url names a file: leave it out."
+        )
+    return Database(_beside(path, told.url))
 
 
 def _beside(path: Path, url: str) -> str:

@@ -7,6 +7,7 @@ RecorderError                 one sentence on standard error, exit code 2
 │   ├── SchemaOutdated        ours, but older: the command that upgrades it is named
 │   ├── SchemaTooNew          ours, but newer: this program is too old for it
 │   ├── DatabaseBusy          another recorder, or another program, holds it
+│   ├── ServerAway            a database server does not answer: the local journal goes on, and it is tried again
 │   └── NotDurable            stopped before everything received was durable: the ledger says from where on
 ├── VenueError                the exchange cannot be used now
 │   ├── Unreachable           no answer: at the start it ends the run, later it is tried again with backoff
@@ -49,6 +50,10 @@ class SchemaTooNew(DatabaseError):
 
 class DatabaseBusy(DatabaseError):
     """Somebody else holds the database."""
+
+
+class ServerAway(DatabaseError):
+    """A database server does not answer."""
 
 
 class NotDurable(DatabaseError):

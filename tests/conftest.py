@@ -1,7 +1,19 @@
 """What every test shares."""
 
+from collections.abc import Iterator
+
+import pytest
 from hypothesis import settings
+
+from tests.server import PostgresServer
 
 # A deadline for a single example measures the machine.
 settings.register_profile("recorder", deadline=None, print_blob=True)
 settings.load_profile("recorder")
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """A PostgreSQL server that all tests share, each with a database of its own."""
+    with PostgresServer() as server:
+        yield server

@@ -8,10 +8,11 @@ from recorder.live.channel import Recorded
 from recorder.model import CONTROL, PUSH, SENT, Frame
 from recorder.store import ledger, migrate
 from recorder.store.engine import open_engine
+from recorder.store.entries import AccountAdded, RecorderAdded
 from recorder.venues.base import read_frame
 from tests.samples import FMEX
 
-ACCOUNT, SESSION, RUN = 7, 70, 700
+ACCOUNT, SESSION, RUN, RECORDER = 7, 70, 700, 7000
 #: 2020-02-04 07:40:53.662, in nanoseconds.
 NOON_NS = 1_580_802_053_662_000_000
 
@@ -49,7 +50,8 @@ def new_database(path: Path, *accounts: tuple[int, str]) -> tuple[str, Engine]:
     url = f"sqlite:///{path}"
     engine = open_engine(url)
     migrate.upgrade(engine)
-    wanted = [(key, "fmex", name) for key, name in accounts or ((ACCOUNT, "main"),)]
     with engine.begin() as connection:
-        ledger.add_accounts(connection, wanted, NOON_NS)
+        ledger.apply(connection, RECORDER, RecorderAdded(RECORDER, NOON_NS, "here"))
+        for key, name in accounts or ((ACCOUNT, "main"),):
+            ledger.apply(connection, RECORDER, AccountAdded(key, "fmex", name, NOON_NS))
     return url, engine

@@ -1,7 +1,13 @@
-"""The journal and the typed tables.
+"""The journal, its ledger, and the typed tables.
+
+On PostgreSQL the tables that grow lie in a partition a year: `session_id` is a time (milliseconds since 1970, shifted
+by 20 bits), so that `ALTER TABLE frames DETACH PARTITION frames_2020` takes a year of history away in one step.
 
 A revision is never edited once released. It names its own types: the declared schema, which moves on, is not imported.
 """
+
+from datetime import UTC, datetime
+from typing import Any
 
 import sqlalchemy as sa
 from alembic import op
@@ -13,10 +19,26 @@ down_revision = None
 INT64 = sa.BigInteger().with_variant(sqlite.INTEGER(), "sqlite")
 #: Exact digits: SQLite's NUMERIC would turn them into floats.
 DECIMAL = sa.Numeric().with_variant(sa.Text(), "sqlite")
+#: Years with a partition of their own; what lies outside is in `..._other`.
+YEARS = range(2019, 2041)
 
 
-def _table(name: str, *parts: sa.schema.SchemaItem) -> None:
-    op.create_table(name, *parts, sqlite_strict=True, sqlite_with_rowid=False)
+def _table(name: str, *parts: sa.schema.SchemaItem, **options: Any) -> None:
+    op.create_table(name, *parts, sqlite_strict=True, sqlite_with_rowid=False, **options)
+
+
+def _growing_table(name: str, *parts: sa.schema.SchemaItem) -> None:
+    _table(name, *parts, postgresql_partition_by="RANGE (session_id)")
+    if op.get_bind().dialect.name != "postgresql":
+        return
+    for year in YEARS:
+        bounds = f"FOR VALUES FROM ({_first_id(year)}) TO ({_first_id(year + 1)})"
+        op.execute(f"CREATE TABLE {name}_{year} PARTITION OF {name} {bounds}")
+    op.execute(f"CREATE TABLE {name}_other PARTITION OF {name} DEFAULT")
+
+
+def _first_id(year: int) -> int:
+    return int(datetime(year, 1, 1, tzinfo=UTC).timestamp()) * 1000 << 20
 
 
 def _ints(*names: str, null: bool = False) -> list[sa.Column[int]]:
@@ -35,12 +57,16 @@ def _of_account(table: str) -> sa.ForeignKeyConstraint:
     return sa.ForeignKeyConstraint(["account_id"], ["accounts.account_id"], name=f"fk_{table}_accounts")
 
 
+def _of_recorder(table: str) -> sa.ForeignKeyConstraint:
+    return sa.ForeignKeyConstraint(["recorder_id"], ["recorders.recorder_id"], name=f"fk_{table}_recorders")
+
+
 def _of_run(table: str) -> sa.ForeignKeyConstraint:
     return sa.ForeignKeyConstraint(["run_id"], ["runs.run_id"], name=f"fk_{table}_runs")
 
 
 def _typed(name: str, *columns: sa.schema.SchemaItem) -> None:
-    _table(
+    _growing_table(
         name,
         *_ints("account_id", "session_id", "seq", "item", "received_ns"),
         *columns,
@@ -57,14 +83,26 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("account_id", name="pk_accounts"),
     )
     _table(
+        "recorders",
+        *_ints("recorder_id", "created_ns"),
+        *_texts("host", null=False),
+        sa.PrimaryKeyConstraint("recorder_id", name="pk_recorders"),
+    )
+    _table(
+        "identity",
+        *_ints("recorder_id", "inode"),
+        sa.PrimaryKeyConstraint("recorder_id", name="pk_identity"),
+    )
+    _table(
         "runs",
-        *_ints("run_id", "started_ns"),
+        *_ints("run_id", "recorder_id", "started_ns"),
         *_texts("host", null=False),
         *_ints("pid"),
         *_texts("version", null=False),
         *_ints("ended_ns", null=True),
         *_texts("end_reason"),
         sa.PrimaryKeyConstraint("run_id", name="pk_runs"),
+        _of_recorder("runs"),
     )
     _table(
         "sessions",
@@ -77,7 +115,7 @@ def upgrade() -> None:
         _of_account("sessions"),
         _of_run("sessions"),
     )
-    _table(
+    _growing_table(
         "frames",
         *_ints("account_id", "session_id", "seq", "received_ns"),
         *_texts("source", null=False),
@@ -98,14 +136,15 @@ def upgrade() -> None:
     _typed_tables()
     _table(
         "gaps",
-        *_ints("account_id", "gap_id"),
+        *_ints("account_id", "recorder_id", "gap_id"),
         *_texts("topic"),
         *_ints("begins_ns", "begin_session_id", "begin_seq", "ends_ns", "end_session_id", "end_seq", null=True),
         *_texts("reason", null=False),
         *_texts("detail"),
         *_texts("state", null=False),
-        sa.PrimaryKeyConstraint("account_id", "gap_id", name="pk_gaps"),
+        sa.PrimaryKeyConstraint("account_id", "recorder_id", "gap_id", name="pk_gaps"),
         _of_account("gaps"),
+        _of_recorder("gaps"),
         *_ints("reconciliation_id", null=True),
         *_texts("resolution"),
         sa.CheckConstraint("state IN ('open', 'reconciled', 'unrecoverable')", name=op.f("ck_gaps_state")),
@@ -120,10 +159,32 @@ def upgrade() -> None:
         _of_run("reconciliations"),
     )
     _table(
+        "discrepancies",
+        *_ints("account_id", "session_id", "seq"),
+        *_texts("subject", "field", null=False),
+        *_texts("told", "held"),
+        *_ints("other_session_id", "found_ns"),
+        sa.PrimaryKeyConstraint(
+            "account_id", "session_id", "seq", "subject", "field", "other_session_id", name="pk_discrepancies"
+        ),
+        _of_account("discrepancies"),
+    )
+    _table(
         "batches",
         *_ints("run_id", "batch", "frames", "written_ns"),
         sa.PrimaryKeyConstraint("run_id", "batch", name="pk_batches"),
         _of_run("batches"),
+    )
+    _table(
+        "spans",
+        *_ints("run_id", "batch", "account_id", "session_id", "first_seq", "last_seq"),
+        sa.PrimaryKeyConstraint("run_id", "batch", "account_id", "session_id", name="pk_spans"),
+    )
+    _table(
+        "ledger_entries",
+        *_ints("run_id", "batch", "item"),
+        *_texts("body", null=False),
+        sa.PrimaryKeyConstraint("run_id", "batch", "item", name="pk_ledger_entries"),
     )
 
 
@@ -176,7 +237,10 @@ def _typed_tables() -> None:
 
 def downgrade() -> None:
     for name in (
+        "ledger_entries",
+        "spans",
         "batches",
+        "discrepancies",
         "reconciliations",
         "gaps",
         "fills",
@@ -186,5 +250,5 @@ def downgrade() -> None:
         "account_updates",
     ):
         op.drop_table(name)
-    for name in ("frames", "sessions", "runs", "accounts"):
+    for name in ("frames", "sessions", "runs", "identity", "recorders", "accounts"):
         op.drop_table(name)

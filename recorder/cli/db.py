@@ -7,7 +7,7 @@ import click
 from recorder.cli import options
 from recorder.errors import SchemaOutdated
 from recorder.store import migrate
-from recorder.store.engine import database_path, explained, open_engine
+from recorder.store.engine import explained, open_engine, place
 from recorder.store.lock import sole_writer
 
 
@@ -24,7 +24,7 @@ def upgrade(database: str | None, config: Path | None) -> None:
     engine = open_engine(url)
     with sole_writer(url), explained(url):
         migrate.upgrade(engine)
-    click.echo(f"{database_path(url)} is at schema {migrate.head()}, the newest.")
+    click.echo(f"{place(url)} is at schema {migrate.head()}, the newest.")
 
 
 @db.command(
@@ -42,7 +42,7 @@ def downgrade(revision: str, database: str | None, config: Path | None) -> None:
     engine = open_engine(url)
     with sole_writer(url), explained(url):
         migrate.downgrade(engine, revision)
-    click.echo(f"{database_path(url)} is at schema {revision}.")
+    click.echo(f"{place(url)} is at schema {revision}.")
 
 
 @db.command(help="Show the schema the database is at.\n\n\b\nExample:  recorder db current")
@@ -70,4 +70,4 @@ def check(ctx: click.Context, database: str | None, config: Path | None) -> None
     except SchemaOutdated as error:
         click.echo(str(error))
         ctx.exit(1)
-    click.echo(f"{database_path(url)} is at schema {migrate.head()}, the newest.")
+    click.echo(f"{place(url)} is at schema {migrate.head()}, the newest.")

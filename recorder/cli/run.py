@@ -14,6 +14,7 @@ from recorder.cli.progress import Progress, progress
 from recorder.cli.stopping import Signals
 from recorder.live.recording import Recording
 from recorder.live.watermark import AckFile, Watermark
+from recorder.store.engine import place as where
 
 log = logging.getLogger("recorder.run")
 
@@ -48,12 +49,14 @@ def run(
 ) -> None:
     """Record."""
     signals = Signals()
-    told = configuration.load(config or configuration.DEFAULT_FILE)
+    file = config or configuration.DEFAULT_FILE
+    told = configuration.load(file)
     on_durable = _acknowledge(AckFile(ack_file, {a.account_id: a.name for a in told.accounts})) if ack_file else _ignore
     with progress() as shown:
-        recording = Recording(database or told.database, told.accounts, told.limits, on_durable=on_durable)
+        place = configuration.database_at(database, file) if database else told.database
+        recording = Recording(place.journal, told.accounts, told.limits, on_durable=on_durable)
         with recording:
-            log.info("recording %s into %s", ", ".join(a.name for a in told.accounts), database or told.database)
+            log.info("recording %s into %s", ", ".join(a.name for a in told.accounts), where(place.url))
             record_until(recording, Until(for_s, idle_s), signals, shown)
         state = recording.state()
         log.info("stopped (%s): %s frames, all durable", recording.end_reason, f"{state.frames_durable:,}")

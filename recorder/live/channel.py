@@ -8,7 +8,7 @@ from threading import Event
 from typing import NamedTuple
 
 from recorder.model import Frame, Update
-from recorder.store.ledger import LedgerEntry
+from recorder.store.entries import LedgerEntry
 
 
 class Recorded(NamedTuple):

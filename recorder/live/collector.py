@@ -17,7 +17,7 @@ from recorder.live.settings import Account, Limits
 from recorder.live.transport import Transport, connect
 from recorder.live.wake import Wake
 from recorder.model import time_ordered_id
-from recorder.store.ledger import SessionOpened
+from recorder.store.entries import SessionOpened
 
 log = logging.getLogger(__name__)
 

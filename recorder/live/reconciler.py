@@ -21,7 +21,9 @@ from recorder.live.pace import Pace
 from recorder.live.settings import Account, Limits
 from recorder.model import REST, FillUpdate, Frame, OrderUpdate, Update, time_ordered_id
 from recorder.read.known import KnownOrders, known_orders
-from recorder.store.ledger import FAILED, RECONCILED, UNRECOVERABLE, Covered, ReconciliationBegan, ReconciliationEnded
+from recorder.store.entries import Covered, ReconciliationBegan, ReconciliationEnded
+from recorder.store.gaps import RECONCILED, UNRECOVERABLE
+from recorder.store.ledger import FAILED
 from recorder.venues.base import Ask, Known, read_answer
 
 log = logging.getLogger(__name__)

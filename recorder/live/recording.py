@@ -19,10 +19,11 @@ from recorder.live.wake import Wake
 from recorder.live.watermark import Watermark
 from recorder.live.writer import Writer
 from recorder.model import time_ordered_id
-from recorder.store import ledger, migrate
+from recorder.store import migrate
 from recorder.store.engine import database_path, explained, open_engine
-from recorder.store.ledger import Covered, RunStarted
+from recorder.store.entries import AccountAdded, Covered, RunStarted
 from recorder.store.lock import sole_writer
+from recorder.store.opening import open_run
 
 log = logging.getLogger(__name__)
 
@@ -123,21 +124,28 @@ class Recording:
         for account in self._accounts:
             check_clock(account, self._clock, self._limits.connect_s)
         migrate.require_usable(engine)
-        now_ns = self._clock.wall_ns()
+        now_ns = self._started_ns = self._clock.wall_ns()
+        wanted = [AccountAdded(one.account_id, one.venue.name, one.name, now_ns) for one in self._accounts]
+        started = RunStarted(time_ordered_id(now_ns), 0, now_ns, platform.node(), os.getpid(), recorder.__version__)
         with engine.begin() as connection:
-            for told in ledger.close_what_a_crash_left(connection, now_ns):
-                log.warning("%s", told)
-            wanted = [(account.account_id, account.venue.name, account.name) for account in self._accounts]
-            ledger.add_accounts(connection, wanted, now_ns)
+            self._run, left = open_run(connection, self._url, started, wanted)
+        for told in left:
+            log.warning("%s", told)
 
     def _start_threads(self) -> None:
         """The writer first, so that the first frame finds it; then the sockets."""
         clock, limits = self._clock, self._limits
-        self._started_ns = clock.wall_ns()
-        run_id = time_ordered_id(self._started_ns)
-        started = RunStarted(run_id, self._started_ns, platform.node(), os.getpid(), recorder.__version__)
+        run_id = self._run.run_id
         self._writer = Writer(
-            self._engine, self._url, started, clock, limits, self._on_durable, self.wake.set, self._covered
+            self._engine,
+            self._url,
+            self._run.recorder_id,
+            run_id,
+            clock,
+            limits,
+            self._on_durable,
+            self.wake.set,
+            self._covered,
         )
         self._collectors = [
             Collector(account, run_id, self._writer.channel(), clock, limits, self.wake.set)

@@ -9,7 +9,7 @@ from recorder.live.channel import Channel, Recorded
 from recorder.live.settings import Account, Limits
 from recorder.live.transport import Message, Transport, Waited
 from recorder.model import CONTROL, PUSH, SENT, Control, Frame, Heartbeat
-from recorder.store.ledger import Covered, SessionEnded, SessionOpened
+from recorder.store.entries import Covered, SessionEnded, SessionOpened
 from recorder.venues.base import read_frame
 
 log = logging.getLogger(__name__)

@@ -6,7 +6,7 @@ from contextlib import suppress
 from threading import Event, Thread
 
 from sqlalchemy import Connection, Engine
-from sqlalchemy.exc import DatabaseError as DriverError
+from sqlalchemy.exc import DBAPIError as DriverError
 
 from recorder.clock import Clock
 from recorder.errors import NotDurable
@@ -14,8 +14,8 @@ from recorder.live.channel import Channel, Recorded
 from recorder.live.settings import Limits
 from recorder.live.watermark import Watermark
 from recorder.store.engine import explain, may_pass
-from recorder.store.journal import Batch
-from recorder.store.ledger import Covered, RunEnded, RunStarted
+from recorder.store.entries import Covered, RunEnded
+from recorder.store.journal import OPENING, Batch
 
 log = logging.getLogger(__name__)
 
@@ -30,7 +30,8 @@ class Writer(Thread):
     Args:
         engine: of the database, its schema current.
         url: of the database, for messages.
-        started: the run's first entry in the ledger.
+        recorder_id: whose run it is.
+        run_id: of the run, which its first batch has opened.
         clock: dates batches, measures waits.
         limits: of a batch.
         on_durable: called after each commit, in this thread.
@@ -46,7 +47,8 @@ class Writer(Thread):
         self,
         engine: Engine,
         url: str,
-        started: RunStarted,
+        recorder_id: int,
+        run_id: int,
         clock: Clock,
         limits: Limits,
         on_durable: Callable[[Watermark], None],
@@ -55,7 +57,7 @@ class Writer(Thread):
     ) -> None:
         super().__init__(name="writer", daemon=True)
         self.ready = Event()
-        self.watermark = Watermark(0, 0, {})
+        self.watermark = Watermark(OPENING, 0, {})
         self.failure: BaseException | None = None
         self._engine = engine
         self._connection: Connection | None = None
@@ -66,8 +68,8 @@ class Writer(Thread):
         self._on_covered = on_covered
         self._on_end = on_end
         self._channels: list[Channel] = []
-        self._run_id = started.run_id
-        self._opening: RunStarted | None = started
+        self._recorder_id = recorder_id
+        self._run_id = run_id
         self._finish_reason: str | None = None
         self._give_up = Event()
 
@@ -121,10 +123,7 @@ class Writer(Thread):
                 self._give_up.wait(self._limits.batch_ms / 1000)
 
     def _next_batch(self) -> Batch:
-        batch = Batch(self._run_id, self.watermark.batch + 1)
-        if self._opening is not None:
-            batch.entries.append(self._opening)
-            self._opening = None
+        batch = Batch(self._recorder_id, self._run_id, self.watermark.batch + 1)
         limits = self._limits
         for channel in self._channels:
             for item in channel.take(limits.batch_frames_max, limits.batch_bytes_max):
@@ -154,7 +153,7 @@ class Writer(Thread):
             except DriverError as error:
                 self._disconnect()
                 explained = explain(self._url, error)
-                if not may_pass(error):
+                if not may_pass(self._url, error):
                     raise explained from error
                 if attempt == 0:
                     log.warning("%s Recording goes on in memory; the write is tried again.", explained)

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection, func, or_, select
 
-from recorder.store.ledger import OPEN
+from recorder.store.gaps import OPEN
 from recorder.store.schema import gaps, order_updates
 
 

@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from decimal import Decimal
-from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple, Self, TypeVar
 
@@ -14,7 +13,7 @@ from recorder.read import fills as derive
 from recorder.read.coverage import coverage
 from recorder.read.records import AccountStatus, Balance, Fill, Gap, Order, Position, Run, Status
 from recorder.store import migrate
-from recorder.store.engine import database_path, explained, open_engine
+from recorder.store.engine import explained, open_engine, place, size_bytes
 from recorder.store.schema import (
     account_updates,
     accounts,
@@ -188,9 +187,8 @@ class Record:
             found = connection.execute(select(accounts).order_by(accounts.c.name)).all()
             told = tuple(self._account_status(connection, row.account_id, row.name, row.venue) for row in found)
             written = connection.scalar(select(func.coalesce(func.sum(batches.c.frames), 0))) or 0
-        path = database_path(self._url)
-        size_bytes = sum(_size_bytes(file) for file in (path, path.with_name(path.name + "-wal")))
-        return Status(str(path), size_bytes, written, None if run is None else Run(*run), told)
+            size = size_bytes(connection, self._url)
+        return Status(place(self._url), size, written, None if run is None else Run(*run), told)
 
     def _account_status(self, connection: Connection, account_id: int, name: str, venue: str) -> AccountStatus:
         mine = sessions.c.account_id == account_id
@@ -229,13 +227,6 @@ class Record:
     def _reading(self) -> Iterator[Connection]:
         with explained(self._url), self._engine.connect() as connection:
             yield connection
-
-
-def _size_bytes(file: Path) -> int:
-    try:
-        return file.stat().st_size
-    except FileNotFoundError:
-        return 0  # a recorder that ends takes its log along, at any time
 
 
 def _receipt(table: Table) -> tuple[ColumnElement[Any], ...]:

@@ -6,7 +6,8 @@ from contextlib import contextmanager
 from filelock import FileLock, Timeout
 
 from recorder.errors import DatabaseBusy, DatabaseError
-from recorder.store.engine import database_path, require_folder
+from recorder.store.engine import database_path
+from recorder.store.sqlite import require_folder
 
 
 @contextmanager

@@ -12,8 +12,9 @@ from sqlalchemy import Connection, Engine, inspect
 
 import recorder
 from recorder.errors import DatabaseError, NotOurs, SchemaOutdated, SchemaTooNew
-from recorder.store.engine import outside_transaction, schema_transaction
-from recorder.store.schema import APPLICATION_ID
+from recorder.store import sqlite
+from recorder.store.dialects import SQLITE
+from recorder.store.engine import schema_transaction
 
 #: Alembic's own; it stays behind, empty, where the schema was taken back to nothing.
 VERSION_TABLE = "alembic_version"
@@ -69,15 +70,14 @@ def migration(engine: Engine) -> Iterator[Connection]:
         SchemaTooNew: it was made by a newer recorder.
     """
     with engine.connect() as connection:
-        # WAL is a property of the file and cannot be set inside a transaction. It must be ours before it is changed.
+        # It must be ours before it is changed.
         _require_ours(connection)
         empty = is_empty(connection)
         connection.rollback()
-        if empty:
-            outside_transaction(connection, "PRAGMA journal_mode=WAL")
+        if empty and engine.dialect.name == SQLITE:
+            sqlite.prepare_new(connection)
     with schema_transaction(engine) as connection:
         _require_ours(connection)
-        connection.exec_driver_sql(f"PRAGMA application_id={APPLICATION_ID}")
         yield connection
 
 

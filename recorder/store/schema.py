@@ -1,9 +1,9 @@
 """The declared schema. The migrations create it; a test holds the two against each other.
 
 Keys are made before the write and are unique across databases. Every key starts with `account_id`, so that a
-distributed PostgreSQL can take it as distribution key, and `session_id` is time-ordered, so that tables can be
-partitioned by time. Frames and typed tables have no foreign keys: a look-up for every pushed frame is dear, and the one
-writer that makes the rows writes their session first.
+distributed PostgreSQL can take it as distribution key, and `session_id` is time-ordered: PostgreSQL keeps the tables
+that grow in a partition a year, so that years of history can be detached. Frames and typed tables have no foreign keys:
+a look-up for every pushed frame is dear, and the one writer that makes the rows writes their session first.
 """
 
 from sqlalchemy import CheckConstraint, Column, ForeignKeyConstraint, Index, MetaData, PrimaryKeyConstraint, Table
@@ -11,9 +11,6 @@ from sqlalchemy import UniqueConstraint as Unique
 
 from recorder import model
 from recorder.store.types import Bytes, ExactDecimal, Int64, Words
-
-#: `PRAGMA application_id` of our SQLite files: "RCDR".
-APPLICATION_ID = 0x52434452
 
 metadata = MetaData(
     naming_convention={
@@ -30,6 +27,11 @@ def _table(
 ) -> Table:
     # STRICT: SQLite then refuses a value of another type. WITHOUT ROWID: the key is the order on disk, once.
     return Table(name, metadata, *parts, sqlite_strict=True, sqlite_with_rowid=False)
+
+
+def _growing_table(name: str, *parts: Column[object] | PrimaryKeyConstraint) -> Table:
+    by_time = "RANGE (session_id)"
+    return Table(name, metadata, *parts, sqlite_strict=True, sqlite_with_rowid=False, postgresql_partition_by=by_time)
 
 
 def _int(name: str, *, null: bool = False) -> Column[object]:
@@ -57,9 +59,27 @@ accounts = _table(
     PrimaryKeyConstraint("account_id"),
 )
 
+#: Who records into a database: one a local file, some where several were merged or send to one server.
+recorders = _table(
+    "recorders",
+    _int("recorder_id"),
+    _int("created_ns"),
+    _text("host", null=False),
+    PrimaryKeyConstraint("recorder_id"),
+)
+
+#: Which of them this file is; one row. It never leaves the file, and counts in this file only: a copy is another one.
+identity = _table(
+    "identity",
+    _int("recorder_id"),
+    _int("inode"),
+    PrimaryKeyConstraint("recorder_id"),
+)
+
 runs = _table(
     "runs",
     _int("run_id"),
+    _int("recorder_id"),
     _int("started_ns"),
     _text("host", null=False),
     _int("pid"),
@@ -67,6 +87,7 @@ runs = _table(
     _int("ended_ns", null=True),
     _text("end_reason"),
     PrimaryKeyConstraint("run_id"),
+    ForeignKeyConstraint(["recorder_id"], ["recorders.recorder_id"]),
 )
 
 sessions = _table(
@@ -86,7 +107,7 @@ sessions = _table(
     ForeignKeyConstraint(["run_id"], ["runs.run_id"]),
 )
 
-frames = _table(
+frames = _growing_table(
     "frames",
     _int("account_id"),
     _int("session_id"),
@@ -112,7 +133,7 @@ Index(
 
 
 def _typed(name: str, *columns: Column[object]) -> Table:
-    return _table(
+    return _growing_table(
         name,
         _int("account_id"),
         _int("session_id"),
@@ -203,6 +224,7 @@ TYPED_KEY = ("account_id", "session_id", "seq", "item", "received_ns")
 gaps = _table(
     "gaps",
     _int("account_id"),
+    _int("recorder_id"),
     _int("gap_id"),
     _text("topic"),
     _int("begins_ns", null=True),
@@ -214,8 +236,9 @@ gaps = _table(
     _text("reason", null=False),
     _text("detail"),
     _text("state", null=False),
-    PrimaryKeyConstraint("account_id", "gap_id"),
+    PrimaryKeyConstraint("account_id", "recorder_id", "gap_id"),
     _of_account(),
+    ForeignKeyConstraint(["recorder_id"], ["recorders.recorder_id"]),
     # What became of it: the reconciliation that is its evidence, and what that could restore and what not.
     _int("reconciliation_id", null=True),
     _text("resolution"),
@@ -237,6 +260,22 @@ reconciliations = _table(
     ForeignKeyConstraint(["run_id"], ["runs.run_id"]),
 )
 
+#: Contradictions outside any known gap: between a REST snapshot and what the pushes had left, or between two recorders.
+discrepancies = _table(
+    "discrepancies",
+    _int("account_id"),
+    _int("session_id"),
+    _int("seq"),
+    _text("subject", null=False),
+    _text("field", null=False),
+    _text("told"),
+    _text("held"),
+    _int("other_session_id"),
+    _int("found_ns"),
+    PrimaryKeyConstraint("account_id", "session_id", "seq", "subject", "field", "other_session_id"),
+    _of_account(),
+)
+
 batches = _table(
     "batches",
     _int("run_id"),
@@ -245,4 +284,26 @@ batches = _table(
     _int("written_ns"),
     PrimaryKeyConstraint("run_id", "batch"),
     ForeignKeyConstraint(["run_id"], ["runs.run_id"]),
+)
+
+#: Which frames a batch holds: of each session in it, from the first to the last.
+spans = _table(
+    "spans",
+    _int("run_id"),
+    _int("batch"),
+    _int("account_id"),
+    _int("session_id"),
+    _int("first_seq"),
+    _int("last_seq"),
+    PrimaryKeyConstraint("run_id", "batch", "account_id", "session_id"),
+)
+
+#: What the ledger was told with a batch, in order, as JSON; `recorder.store.entries` says what each means.
+ledger_entries = _table(
+    "ledger_entries",
+    _int("run_id"),
+    _int("batch"),
+    _int("item"),
+    _text("body", null=False),
+    PrimaryKeyConstraint("run_id", "batch", "item"),
 )

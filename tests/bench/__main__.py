@@ -34,10 +34,11 @@ from recorder.live.writer import Writer
 from recorder.model import PUSH, Frame, account_id
 from recorder.simulator.exchange import Exchange
 from recorder.simulator.wire import text_frame
-from recorder.store import ledger, migrate
+from recorder.store import migrate
 from recorder.store.engine import open_engine
+from recorder.store.entries import AccountAdded, RunStarted
 from recorder.store.journal import typed_row
-from recorder.store.ledger import RunStarted
+from recorder.store.opening import open_run
 from recorder.store.schema import TYPED, frames
 from recorder.venues import venue_named
 from recorder.venues.base import Credentials, read_frame
@@ -190,7 +191,8 @@ def _writer_alone(folder: Path, recorded: list[Recorded]) -> float:
     engine = open_engine(url)
     migrate.require_usable(engine)
     with engine.begin() as connection:
-        ledger.add_accounts(connection, [(account_id("fmex", "bench"), "fmex", "bench")], time.time_ns())
+        account = AccountAdded(account_id("fmex", "bench"), "fmex", "bench", time.time_ns())
+        run, _ = open_run(connection, url, RunStarted(1, 0, time.time_ns(), "bench", 1, "bench"), [account])
     limits = Limits(queue_frames_max=len(recorded) + 1, queue_bytes_max=2**40)
     done = Event()
 
@@ -198,7 +200,7 @@ def _writer_alone(folder: Path, recorded: list[Recorded]) -> float:
         if watermark.frames == len(recorded):
             done.set()
 
-    writer = Writer(engine, url, RunStarted(1, 1, "bench", 1, "bench"), Clock(), limits, on_durable, lambda: None)
+    writer = Writer(engine, url, run.recorder_id, run.run_id, Clock(), limits, on_durable, lambda: None)
     channel = writer.channel()
     for one in recorded:
         channel.put(one)

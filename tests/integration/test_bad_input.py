@@ -229,7 +229,7 @@ def test_reading_where_there_is_nothing(folder: Folder) -> None:
         (("orders", "--format", "xml"), "'xml' is not one of"),
         (("record",), "No such command 'record'"),
         (("orders", "--database", "recorder.db"), "write for example sqlite:///recorder.db"),
-        (("orders", "--database", "postgresql://u:hidden@h/db"), "SQLite only"),
+        (("orders", "--database", "postgresql://u:hidden@h/db"), "begins with postgresql+psycopg"),
         (("db", "downgrade", "0099"), "There is no schema '0099'"),
         (("simulate", "--rate", "-1"), "negative"),
     ],

@@ -7,7 +7,9 @@ from sqlalchemy import Engine
 #: A row in every table of revision 0001.
 ROWS_0001 = (
     "INSERT INTO accounts VALUES (7, 'fmex', 'main', 1580802000000000000)",
-    "INSERT INTO runs VALUES (1, 1580802000000000000, 'host', 4711, '0.1.0', NULL, NULL)",
+    "INSERT INTO recorders VALUES (5, 1580802000000000000, 'host')",
+    "INSERT INTO identity VALUES (5, 99)",
+    "INSERT INTO runs VALUES (1, 5, 1580802000000000000, 'host', 4711, '0.1.0', NULL, NULL)",
     "INSERT INTO sessions VALUES (7, 11, 1, 'wss://api.fmex.com/v2/user/ws', 'account order.btcusd_p', "
     "1580802000000000000, 1580802001000000000, NULL, NULL, NULL)",
     "INSERT INTO frames VALUES (7, 11, 0, 1580802053670000000, 'push', 'account', 'decoded', NULL, x'7b007d')",
@@ -22,15 +24,19 @@ ROWS_0001 = (
     "INSERT INTO heartbeats VALUES (7, 11, 3, 0, 1580802507420000000, 1580802507410, 112)",
     "INSERT INTO fills VALUES (7, 12, 4, 0, 1580802508000000000, 849758102002, 1, '9288.0', '1.0', '4.8449612403e-08', "
     "1580802204215)",
-    "INSERT INTO gaps VALUES (7, 21, NULL, NULL, NULL, NULL, 1580802001000000000, 11, 0, 'beginning', NULL, "
+    "INSERT INTO gaps VALUES (7, 5, 1, NULL, NULL, NULL, NULL, 1580802001000000000, 11, 0, 'beginning', NULL, "
     "'reconciled', 12, 'a snapshot')",
     "INSERT INTO reconciliations VALUES (7, 12, 1, 1580802507500000000, 1580802508000000000, "
     "'reconciled', 'a snapshot')",
+    "INSERT INTO discrepancies VALUES (7, 12, 4, 'order 849758102002', 'fee', '5E-8', '4.8449612403e-08', 11, "
+    "1580802508000000000)",
     "INSERT INTO batches VALUES (1, 0, 4, 1580802507430000000)",
+    "INSERT INTO spans VALUES (1, 0, 7, 11, 0, 3)",
+    """INSERT INTO ledger_entries VALUES (1, 0, 0, '{"kind":"RecorderAdded","recorder_id":5}')""",
 )
 
 #: Revision → the rows that came with it.
-ROWS = {"0001": ROWS_0001, "0002": ()}
+ROWS = {"0001": ROWS_0001, "0003": ()}
 
 
 def write(engine: Engine, revision: str) -> None:

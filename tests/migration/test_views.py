@@ -12,7 +12,7 @@ import recorder
 from recorder.clock import utc_text
 from recorder.model import OrderUpdate
 from recorder.store import migrate
-from recorder.store.journal import insert_rows
+from recorder.store.dialects import insert_rows
 from recorder.store.schema import account_updates, accounts, order_updates, position_updates
 from tests.migration.rows import write
 

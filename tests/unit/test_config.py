@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from recorder.config import EXAMPLE, Config, database_of, load
+from recorder.config import EXAMPLE, Config, Database, database_of, load
 from recorder.errors import ConfigurationError, RecorderError
 from recorder.live.settings import Limits
 from recorder.store.engine import database_path
@@ -48,7 +48,7 @@ def refused(file: Path, text: str | bytes) -> str:
 def test_the_example_is_a_configuration(file: Path) -> None:
     file.write_text(EXAMPLE)
     told = load(file)
-    assert told == Config(f"sqlite:///{file.parent}/recorder.db", told.accounts, Limits())
+    assert told == Config(Database(f"sqlite:///{file.parent}/recorder.db"), told.accounts, Limits())
     (account,) = told.accounts
     assert (account.name, account.venue.name, account.url) == ("main", "fmex", "https://api.fmex.com")
     assert account.credentials == Credentials(KEY, SECRET)
@@ -64,7 +64,7 @@ def test_only_what_is_needed(file: Path) -> None:
         '[accounts.a]\nvenue="fmex"\nkey="env:FMEX_KEY"\nsecret="env:FMEX_SECRET"\nsymbols=["A_p","a_P","b"]'
     )
     told = load(file)
-    assert told.database == f"sqlite:///{file.parent}/recorder.db"
+    assert told.database == Database(f"sqlite:///{file.parent}/recorder.db")
     assert told.accounts[0].url == "https://api.fmex.com"
     assert told.accounts[0].symbols == ("a_p", "b"), "in lower case, each once"
 
@@ -92,7 +92,7 @@ def test_a_relative_database_lies_beside_its_configuration(
     for folder in (file.parent, Path("/")):
         monkeypatch.chdir(folder)
         for path in (file, Path(file.name) if folder == file.parent else file):
-            assert database_path(load(path).database) == expected
+            assert database_path(load(path).database.journal) == expected
             assert database_path(database_of(path)) == expected
 
 
@@ -292,7 +292,7 @@ def test_limits_that_are_none(file: Path, limit: str, words: str) -> None:
 @pytest.mark.parametrize(
     ("url", "words"),
     [
-        ("postgresql://u:written-out@h/db", "This version records into SQLite only, not into postgresql; write"),
+        ("postgresql://u:written-out@h/db", "begins with postgresql+psycopg://; write"),
         ("written-out", "The database address cannot be read; write"),
         ("sqlite://", "A record lives in a file; write"),
         ("sqlite:///:memory:", "A record lives in a file; write"),

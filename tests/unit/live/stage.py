@@ -11,7 +11,7 @@ from recorder.live.channel import Channel, Recorded
 from recorder.live.collector import Collector
 from recorder.live.settings import Account, Limits
 from recorder.model import SENT
-from recorder.store.ledger import LedgerEntry
+from recorder.store.entries import LedgerEntry
 from recorder.venues.base import Credentials
 from recorder.venues.fmex import FMex
 from tests.made import RUN

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recorder.live.channel import Channel, ChannelClosed, Recorded
-from recorder.store.ledger import LedgerEntry, RunEnded
+from recorder.store.entries import LedgerEntry, RunEnded
 from tests.made import received
 from tests.unit.live.peer import PATIENCE_S
 

@@ -12,7 +12,7 @@ from recorder.live import session as sessions
 from recorder.live.collector import Collector
 from recorder.live.session import Session
 from recorder.model import SENT, Control
-from recorder.store.ledger import Covered, SessionEnded, SessionOpened
+from recorder.store.entries import Covered, SessionEnded, SessionOpened
 from recorder.venues.base import PushSession
 from tests.unit.live.peer import PATIENCE_S, Line, Peer, accept, frame, refuse
 from tests.unit.live.stage import COVERED, HELLO, ORDER, QUICK, TOPICS, Stage, Venue, pushes

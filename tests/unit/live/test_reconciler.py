@@ -18,21 +18,23 @@ from recorder.simulator import Simulator, SimulatorOptions
 from recorder.simulator.faults import refusing
 from recorder.store import ledger, migrate
 from recorder.store.engine import open_engine
-from recorder.store.ledger import (
-    FAILED,
-    RECONCILED,
-    UNRECOVERABLE,
+from recorder.store.entries import (
+    AccountAdded,
     Covered,
     LedgerEntry,
     ReconciliationBegan,
     ReconciliationEnded,
+    RecorderAdded,
     RunStarted,
     SessionOpened,
 )
+from recorder.store.gaps import RECONCILED, UNRECOVERABLE
+from recorder.store.ledger import FAILED
 from recorder.venues import venue_named
 from recorder.venues.base import Credentials
 from tests.unit.live.peer import PATIENCE_S, Peer
 
+RECORDER = 1
 RUN_ID = 1
 QUICK = Limits(reconnect_first_s=0.01, reconnect_last_s=0.02)
 
@@ -47,11 +49,12 @@ class Stage:
         migrate.require_usable(engine)
         self.covered = Covered(account.account_id, 10, 2, 120, account.topics, {})
         with engine.begin() as connection:
-            ledger.add_accounts(connection, [(account.account_id, "fmex", account.name)], 100)
-            ledger.apply(connection, RunStarted(RUN_ID, 100, "host", 1, "0"), 100)
+            ledger.apply(connection, RECORDER, RecorderAdded(RECORDER, 100, "host"))
+            ledger.apply(connection, RECORDER, AccountAdded(account.account_id, "fmex", account.name, 100))
+            ledger.apply(connection, RECORDER, RunStarted(RUN_ID, RECORDER, 100, "host", 1, "0"))
             opened = SessionOpened(account.account_id, 10, RUN_ID, account.url, account.topics, 110)
-            ledger.apply(connection, opened, 110)
-            ledger.apply(connection, self.covered, 120)
+            ledger.apply(connection, RECORDER, opened)
+            ledger.apply(connection, RECORDER, self.covered)
         self.ready = Event()
         self.channel = Channel(self.ready, 1_000, 2**20)
         self.frames: list[Recorded] = []
@@ -170,8 +173,10 @@ def test_nothing_is_asked_where_no_gap_is_open(path: Path) -> None:
     with Simulator(SimulatorOptions()) as exchange, stage(path, exchange.url) as it:
         ended = it.next_round()
         with open_engine(f"sqlite:///{path}").begin() as connection:
-            ledger.apply(connection, ReconciliationBegan(it.account.account_id, ended.reconciliation_id, RUN_ID, 1), 1)
-            ledger.apply(connection, ended, 1)
+            ledger.apply(
+                connection, RECORDER, ReconciliationBegan(it.account.account_id, ended.reconciliation_id, RUN_ID, 1)
+            )
+            ledger.apply(connection, RECORDER, ended)
         it.frames.clear()
         it.reconciler.covered(it.covered)
     assert it.channel.is_empty

@@ -151,7 +151,7 @@ def test_a_fault_of_ours_is_said_to_be_one(path: Path, exchange: Simulator) -> N
 def test_a_database_that_takes_nothing_does_not_hold_a_stop(
     path: Path, exchange: Simulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("recorder.store.engine.BUSY_TIMEOUT_MS", 20)
+    monkeypatch.setattr("recorder.store.sqlite.BUSY_TIMEOUT_MS", 20)
     tell, reached = durable(106)
     began_s = 0.0
     with pytest.raises(NotDurable, match=r"Stopped with \d+ frames or more not written: the record ends"), closing(

@@ -17,7 +17,7 @@ from recorder.live.session import Session
 from recorder.live.transport import Transport, connect
 from recorder.live.wake import Wake
 from recorder.model import CONTROL, PUSH, SENT, UNDECODED, Decoded
-from recorder.store.ledger import Covered, SessionEnded, SessionOpened
+from recorder.store.entries import Covered, SessionEnded, SessionOpened
 from tests.made import ACCOUNT, NOON_NS, RUN, SESSION
 from tests.unit.live.peer import PATIENCE_S, PING, Peer, frame
 from tests.unit.live.stage import COVERED, HELLO, ORDER, QUICK, TOPICS, Stage, Venue, account_of, pushes, received

@@ -7,10 +7,10 @@ from typing import Any
 import recorder
 from recorder.live.channel import Recorded
 from recorder.read.record import Record
+from recorder.store.entries import LedgerEntry, RunStarted
 from recorder.store.journal import Batch
-from recorder.store.ledger import LedgerEntry, RunStarted
 from recorder.store.schema import gaps
-from tests.made import ACCOUNT, NOON_NS, RUN, new_database, received
+from tests.made import ACCOUNT, NOON_NS, RECORDER, RUN, new_database, received
 
 OTHER = 8
 
@@ -23,11 +23,11 @@ class Desk:
         self.url, self.engine = new_database(path, (ACCOUNT, "main"), (OTHER, "other"))
         self._batches = count(1)
         self._seqs = count()
-        self.write(entries=[RunStarted(RUN, NOON_NS, "here", 1, "0")])
+        self.write(entries=[RunStarted(RUN, RECORDER, NOON_NS, "here", 1, "0")])
 
     def write(self, *recorded: Recorded, entries: list[LedgerEntry] | None = None) -> None:
         """Commit a batch."""
-        batch = Batch(RUN, next(self._batches))
+        batch = Batch(RECORDER, RUN, next(self._batches))
         batch.entries += entries or []
         for one in recorded:
             batch.add(*one)
@@ -37,7 +37,7 @@ class Desk:
     def gap(self, row: dict[str, Any]) -> None:
         """Note a gap."""
         with self.engine.begin() as connection:
-            connection.execute(gaps.insert().values({"reason": "lost", "state": "open"} | row))
+            connection.execute(gaps.insert().values({"recorder_id": RECORDER, "reason": "lost", "state": "open"} | row))
 
     def push(self, at: int, told: str, **key: int) -> None:
         """Commit a push, received so many nanoseconds after noon; numbered in the order of writing."""

@@ -12,11 +12,11 @@ from sqlalchemy.exc import OperationalError
 
 import recorder
 from recorder.errors import ConfigurationError, DatabaseError, NotOurs, SchemaOutdated, SchemaTooNew
-from recorder.read.record import ROWS_PER_FETCH, Filter, _size_bytes
+from recorder.read.record import ROWS_PER_FETCH, Filter
 from recorder.read.records import Order
 from recorder.store import migrate
 from recorder.store.engine import open_engine
-from recorder.store.ledger import Covered, RunEnded, SessionEnded, SessionOpened
+from recorder.store.entries import Covered, RunEnded, SessionEnded, SessionOpened
 from tests.made import ACCOUNT, NOON_NS, RUN, SESSION, received, sent
 from tests.unit.read.desk import OTHER, Desk
 
@@ -207,10 +207,6 @@ def test_the_status_of_a_record(desk: Desk) -> None:
         assert (status.accounts[0].coverage.gaps, status.accounts[0].coverage.in_gap) == (1, True)
 
 
-def test_a_log_that_a_recorder_has_just_taken_along_has_no_size(tmp_path: Path) -> None:
-    assert _size_bytes(tmp_path / "recorder.db-wal") == 0
-
-
 def test_a_read_sees_one_state_also_while_a_recorder_writes(desk: Desk) -> None:
     count = 3 * ROWS_PER_FETCH
     desk.write(*[received(seq) for seq in range(count)])
@@ -299,7 +295,7 @@ def test_there_is_no_database(tmp_path: Path) -> None:
     "url", ["recorder.db", "postgresql://u:hidden@h/db", "sqlite://", "sqlite:///x?mode=rw", "://"]
 )
 def test_an_address_that_is_none(url: str) -> None:
-    with pytest.raises(ConfigurationError, match=r"write for example sqlite:///recorder\.db") as raised:
+    with pytest.raises(ConfigurationError, match=r"write for example .*sqlite:///recorder\.db") as raised:
         recorder.open(url)
     assert "hidden" not in str(raised.value)
 

@@ -7,10 +7,19 @@ from sqlalchemy import Connection, select
 
 from recorder.model import DECODED, PUSH, Frame
 from recorder.store import ledger
-from recorder.store.journal import insert_rows
-from recorder.store.ledger import Covered, RunEnded, RunStarted, SessionEnded, SessionOpened
+from recorder.store.dialects import insert_rows
+from recorder.store.entries import (
+    AccountAdded,
+    Covered,
+    LedgerEntry,
+    RecorderAdded,
+    RunEnded,
+    RunStarted,
+    SessionEnded,
+    SessionOpened,
+)
 from recorder.store.schema import accounts, frames, gaps, runs, sessions
-from tests.made import ACCOUNT, NOON_NS, RUN
+from tests.made import ACCOUNT, NOON_NS, RECORDER, RUN
 
 
 class Gap(NamedTuple):
@@ -86,35 +95,39 @@ class Book:
         self.connection = connection
         self._ticks = count(1)
         self.run_id = RUN
+        self.apply(RecorderAdded(RECORDER, NOON_NS, "here"))
         self.begin_run()
 
     def tick(self) -> int:
         """The clock moves on."""
         return next(self._ticks)
 
-    def apply(self, entry: ledger.LedgerEntry) -> None:
+    def apply(self, entry: LedgerEntry) -> None:
         """Write an entry."""
-        ledger.apply(self.connection, entry, NOON_NS + self.tick())
+        self.tick()
+        ledger.apply(self.connection, RECORDER, entry)
 
     def begin_run(self) -> None:
         """A process begins."""
         at = self.tick()
         self.run_id = RUN + at
-        self.apply(RunStarted(self.run_id, NOON_NS + at, "here", 1, "0"))
+        self.apply(RunStarted(self.run_id, RECORDER, NOON_NS + at, "here", 1, "0"))
 
     def end_run(self) -> None:
         """It ends in order."""
         self.apply(RunEnded(self.run_id, NOON_NS + self.tick(), "stopped"))
 
-    def crash(self) -> list[str]:
+    def crash(self) -> list[SessionEnded]:
         """The process dies, and the next one finds what it left."""
-        told = ledger.close_what_a_crash_left(self.connection, NOON_NS + self.tick())
+        left = ledger.what_a_crash_left(self.connection, RECORDER)
+        for entry in left:
+            self.apply(entry)
         self.begin_run()
-        return told
+        return [entry for entry in left if isinstance(entry, SessionEnded)]
 
     def add(self, account_id: int = ACCOUNT, name: str = "main") -> None:
         """An account is configured."""
-        ledger.add_accounts(self.connection, [(account_id, "fmex", name)], NOON_NS + self.tick())
+        self.apply(AccountAdded(account_id, "fmex", name, NOON_NS + self.tick()))
 
     def open(self, *topics: str, account_id: int = ACCOUNT) -> Session:
         """A connection is made."""

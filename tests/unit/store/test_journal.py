@@ -12,13 +12,13 @@ from sqlalchemy import Connection, Engine, func, select, text
 from sqlalchemy.exc import DBAPIError
 
 from recorder.model import UNDECODED, Update
+from recorder.store.entries import RunStarted, SessionOpened
 from recorder.store.journal import Batch, typed_row
-from recorder.store.ledger import RunStarted, SessionOpened
-from recorder.store.schema import TYPED, TYPED_KEY, batches, frames, metadata
-from tests.made import ACCOUNT, NOON_NS, RUN, SESSION, new_database, received, sent
+from recorder.store.schema import TYPED, TYPED_KEY, batches, frames, metadata, spans
+from tests.made import ACCOUNT, NOON_NS, RECORDER, RUN, SESSION, new_database, received, sent
 from tests.samples import sample
 
-STARTED = RunStarted(RUN, NOON_NS, "here", 1, "0")
+STARTED = RunStarted(RUN, RECORDER, NOON_NS, "here", 1, "0")
 OPENED = SessionOpened(ACCOUNT, SESSION, RUN, "wss://x", ("account",), NOON_NS)
 
 
@@ -41,7 +41,7 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Engine:
 
 
 def batch(number: int, *recorded: Any, entries: list[Any] | None = None) -> Batch:
-    made = Batch(RUN, number)
+    made = Batch(RECORDER, RUN, number)
     made.entries += entries or []
     for one in recorded:
         made.add(*one)
@@ -86,6 +86,7 @@ def test_a_batch_is_written_with_everything_in_it(engine: Engine) -> None:
         "position_updates": 1,
         "heartbeats": 1,
         "batches": 1,
+        "spans": 1,
     }
     with engine.connect() as connection:
         assert [tuple(row) for row in connection.execute(select(frames).order_by(frames.c.seq))] == [
@@ -143,7 +144,7 @@ def test_a_batch_is_written_when_it_is_committed_and_not_before(engine: Engine) 
         with connection.begin():
             assert made.is_written(connection)
             assert not batch(3).is_written(connection)
-            assert not Batch(RUN + 1, 2).is_written(connection), "each run counts its own"
+            assert not Batch(RECORDER, RUN + 1, 2).is_written(connection), "each run counts its own"
 
 
 @pytest.mark.parametrize("committed", [True, False])
@@ -239,4 +240,5 @@ def test_a_row_begins_with_the_key_of_its_frame() -> None:
 def _clear(connection: Connection) -> None:
     for table in (frames, *TYPED.values()):
         connection.execute(table.delete())
-    connection.execute(batches.delete().where(batches.c.batch > 1))
+    for table in (batches, spans):
+        connection.execute(table.delete().where(table.c.batch > 1))

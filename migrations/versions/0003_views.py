@@ -2,15 +2,64 @@
 
 Exact digits live in the tables. A view converts them to the engine's own numbers, so that `WHERE price > 9000 ORDER BY
 price` does what it says in the `sqlite3` shell too, where the tables' exact decimals are text. A view is never altered:
-a later revision drops it and creates it anew.
+a later revision drops it and creates it anew. There is no revision 0002: it was one before the first release.
+
+Two recorders of one account each store all they saw, and a reader sees each push once: `..._once` are the typed tables
+without the second sightings. Sightings of the same update by different recorders are the same push when they lie within
+`APART_NS` of each other; one that a recorder saw repeated counts as often as it was repeated. Where one recorder alone
+wrote, they are the tables themselves.
 """
 
 from alembic import op
 
-revision = "0002"
+revision = "0003"
 down_revision = "0001"
 
+#: Table → the columns that say what an update says; `ts` is the time of the push, which may differ by connection.
+SAID = {
+    "account_updates": ("currency", "available", "frozen", "position_margin", "updated_at", "extra"),
+    "order_updates": (
+        "order_id",
+        "quantity",
+        "direction",
+        "features",
+        "price",
+        "fill_price",
+        "unfilled_quantity",
+        "symbol",
+        "margin_currency",
+        "fee",
+        "order_type",
+        "status",
+        "trigger_direction",
+        "trigger_on",
+        "trailing_base_price",
+        "trailing_distance",
+        "created_at",
+        "extra",
+    ),
+    "position_updates": (
+        "symbol",
+        "quantity",
+        "direction",
+        "leverage",
+        "risk_level",
+        "margin",
+        "taker_fee_rate",
+        "realized_pnl",
+        "entry_price",
+        "liquidation_price",
+        "bankruptcy_price",
+        "minimum_maintenance_margin_rate",
+        "updated_at",
+        "extra",
+    ),
+}
+ONCE = tuple(f"{table}_once" for table in SAID)
 VIEWS = ("orders", "order_history", "positions", "balances", "trade_history")
+
+#: Two clocks that the exchange accepts are 60 s apart at most, and a recorder that cannot write reads up to 60 s late.
+APART_NS = 120 * 10**9
 
 RECEIPT = "received_ns, session_id, seq, item"
 NEWEST_FIRST = "received_ns DESC, session_id DESC, seq DESC, item DESC"
@@ -34,6 +83,34 @@ def _utc(ms: str) -> str:
 def _times(rows: str = "u") -> str:
     received_ms = f"{rows}.received_ns / 1000000"
     return f"a.name AS account, {_utc(f'{rows}.ts')} AS time_utc, {_utc(received_ms)} AS received_utc"
+
+
+def _once(table: str) -> str:
+    said = SAID[table]
+    columns = ", ".join(("account_id, session_id, seq, item, received_ns, ts", *said))
+    same = ", ".join(("account_id", *said))
+    # Asked once a statement, before anything is sorted.
+    several = "(SELECT count(*) FROM recorders) > 1"
+    return f"""SELECT {columns} FROM {table} WHERE NOT {several}
+UNION ALL
+SELECT {columns} FROM (
+  SELECT *, row_number() OVER (PARTITION BY {same}, burst, repeat_no ORDER BY {RECEIPT}) AS sighting FROM (
+    SELECT *, row_number() OVER (PARTITION BY {same}, burst, recorder_id ORDER BY {RECEIPT}) AS repeat_no FROM (
+      SELECT *, sum(CASE WHEN received_ns - before_ns <= {APART_NS} THEN 0 ELSE 1 END)
+          OVER (PARTITION BY {same} ORDER BY {RECEIPT}) AS burst FROM (
+        SELECT u.*, r.recorder_id, lag(received_ns)
+            OVER (PARTITION BY {", ".join(f"u.{name}" for name in ("account_id", *said))}
+              ORDER BY {", ".join(f"u.{name}" for name in RECEIPT.split(", "))}) AS before_ns
+        FROM {table} u JOIN (
+          SELECT account_id, session_id, run_id FROM sessions
+          UNION ALL
+          SELECT account_id, reconciliation_id, run_id FROM reconciliations
+        ) s ON s.account_id = u.account_id AND s.session_id = u.session_id JOIN runs r ON r.run_id = s.run_id
+        WHERE {several}
+      ) near
+    ) bursts
+  ) repeats
+) sightings WHERE sighting = 1"""
 
 
 KEY = "u.ts, u.received_ns, u.account_id, u.session_id, u.seq, u.item"
@@ -63,7 +140,7 @@ def _positions() -> str:
   u.symbol, u.direction,
   {_numbers("quantity", "leverage", "entry_price", "margin", "realized_pnl", "liquidation_price", "bankruptcy_price")},
   u.risk_level, {KEY}
-{_latest("position_updates", "symbol")}"""
+{_latest("position_updates_once", "symbol")}"""
 
 
 def _balances() -> str:
@@ -71,7 +148,7 @@ def _balances() -> str:
     total = " + ".join(_number(f"coalesce(u.{part}, '0')") for part in parts)
     return f"""SELECT {_times()},
   u.currency, {total} AS total, {_numbers(*parts)}, {KEY}
-{_latest("account_updates", "currency")}"""
+{_latest("account_updates_once", "currency")}"""
 
 
 def _trade_history() -> str:
@@ -96,7 +173,7 @@ def _trade_history() -> str:
   SELECT o.account_id, o.session_id, o.seq, o.item, o.received_ns, o.ts, o.order_id, symbol, direction, order_type,
     margin_currency, {filled} AS filled, {_number("fill_price")} AS average, {_number("o.fee")} AS fee,
     total.filled AS filled_at_least, total.average AS average_matched, total.fee AS fee_matched
-  FROM order_updates o LEFT JOIN total ON total.account_id = o.account_id AND total.order_id = o.order_id
+  FROM order_updates_once o LEFT JOIN total ON total.account_id = o.account_id AND total.order_id = o.order_id
   WHERE o.quantity IS NOT NULL AND o.unfilled_quantity IS NOT NULL
 ), news AS (
   SELECT * FROM (SELECT *, max(filled) OVER ({of_order} ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS most_before
@@ -131,16 +208,17 @@ SELECT {_times("t")}, t.* FROM trades t JOIN accounts a ON a.account_id = t.acco
 
 def upgrade() -> None:
     selects = {
-        "orders": _orders(_latest("order_updates", "order_id")),
-        "order_history": _orders(_all("order_updates")),
+        **{view: _once(table) for view, table in zip(ONCE, SAID, strict=True)},
+        "orders": _orders(_latest("order_updates_once", "order_id")),
+        "order_history": _orders(_all("order_updates_once")),
         "positions": _positions(),
         "balances": _balances(),
         "trade_history": _trade_history(),
     }
-    for name in VIEWS:
+    for name in (*ONCE, *VIEWS):
         op.execute(f"CREATE VIEW {name} AS\n{selects[name]}")
 
 
 def downgrade() -> None:
-    for name in reversed(VIEWS):
+    for name in reversed((*ONCE, *VIEWS)):
         op.execute(f"DROP VIEW {name}")

@@ -1,0 +1,56 @@
+"""What the engines spell differently in the writing of rows."""
+
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any
+
+from sqlalchemy import Connection, Dialect, Table, insert
+from sqlalchemy.dialects.postgresql import insert as upsert_postgresql
+from sqlalchemy.dialects.sqlite import insert as upsert_sqlite
+
+SQLITE = "sqlite"
+POSTGRESQL = "postgresql"
+
+
+def insert_new(connection: Connection, table: Table, *, older: str | None = None) -> Any:
+    """An insert that leaves a row alone which is there already, by its key.
+
+    Args:
+        connection: whose dialect counts.
+        table: into which.
+        older: a column in which the smaller of the two values stays.
+    """
+    upsert: Any = (upsert_sqlite if connection.dialect.name == SQLITE else upsert_postgresql)(table)
+    if older is None:
+        return upsert.on_conflict_do_nothing()
+    told = upsert.excluded[older]
+    return upsert.on_conflict_do_update(
+        index_elements=list(table.primary_key), set_={older: told}, where=told < table.c[older]
+    )
+
+
+def insert_rows(connection: Connection, table: Table, rows: Sequence[tuple[Any, ...]]) -> None:
+    """Insert rows whose values are what the driver takes, in the order of the table's columns.
+
+    Driver-level `executemany` over the tuples as they are on SQLite, COPY on PostgreSQL: nothing is made for a row.
+    """
+    if not rows:
+        return
+    if connection.dialect.name == SQLITE:
+        connection.exec_driver_sql(_insert_sql(table, connection.dialect), list(rows))
+        return
+    driver: Any = connection.connection.driver_connection
+    with driver.cursor() as cursor, cursor.copy(_copy_sql(table)) as copy:
+        write_row = copy.write_row
+        for row in rows:
+            write_row(row)
+
+
+@lru_cache(maxsize=64)
+def _insert_sql(table: Table, dialect: Dialect) -> str:
+    return str(insert(table).compile(dialect=dialect))
+
+
+@lru_cache(maxsize=64)
+def _copy_sql(table: Table) -> str:
+    return f"COPY {table.name} ({', '.join(table.c.keys())}) FROM STDIN"

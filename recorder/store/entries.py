@@ -1,0 +1,146 @@
+"""What the ledger is told, one record an event. Entries are the journal: `sessions`, `gaps` and the like follow.
+
+An entry is kept as JSON beside the frames of its batch (`ledger_entries`), so that it can be applied again in another
+database, and sealed.
+"""
+
+import msgspec
+
+
+class _Entry(msgspec.Struct, frozen=True, tag_field="kind", tag=True):
+    pass
+
+
+class RecorderAdded(_Entry, frozen=True):
+    """A database begins to be recorded into: the one place that knows which gaps are one recorder's."""
+
+    recorder_id: int
+    created_ns: int
+    host: str
+
+
+class AccountAdded(_Entry, frozen=True):
+    """A recorder begins to record an account."""
+
+    account_id: int
+    venue: str
+    name: str
+    created_ns: int
+
+
+class RunStarted(_Entry, frozen=True):
+    """A recorder process begins."""
+
+    run_id: int
+    recorder_id: int
+    started_ns: int
+    host: str
+    pid: int
+    version: str
+
+
+class RunEnded(_Entry, frozen=True):
+    """A recorder process has made everything durable and ends; or a later one found that it crashed."""
+
+    run_id: int
+    ended_ns: int
+    reason: str
+
+
+class SessionOpened(_Entry, frozen=True):
+    """A connection is made."""
+
+    account_id: int
+    session_id: int
+    run_id: int
+    #: Without credentials.
+    url: str
+    #: What is asked for.
+    topics: tuple[str, ...]
+    opened_ns: int
+
+
+class Covered(_Entry, frozen=True):
+    """Every topic of a session is acknowledged or refused: from this frame on, its pushes come."""
+
+    account_id: int
+    session_id: int
+    seq: int
+    received_ns: int
+    topics: tuple[str, ...]
+    #: Topic → the exchange's words.
+    refused: dict[str, str]
+
+
+class SessionEnded(_Entry, frozen=True):
+    """A connection is over."""
+
+    account_id: int
+    session_id: int
+    ended_ns: int
+    reason: str
+    detail: str
+    #: Whether it had been covered.
+    covered: bool
+    #: The last frame received, the last proof that nothing was missed.
+    last_seq: int
+    last_received_ns: int
+
+
+class ReconciliationBegan(_Entry, frozen=True):
+    """The exchange is asked what happened in the gaps that have ended."""
+
+    account_id: int
+    reconciliation_id: int
+    run_id: int
+    began_ns: int
+
+
+class ReconciliationEnded(_Entry, frozen=True):
+    """It has answered, or would not."""
+
+    account_id: int
+    reconciliation_id: int
+    #: The session whose coverage it followed: gaps up to its beginning are meant.
+    session_id: int
+    ended_ns: int
+    #: `reconciled`, `unrecoverable` (both settle the gaps), or `failed`: they stay open, and it is tried again.
+    result: str
+    detail: str
+
+
+class DiscrepancyFound(_Entry, frozen=True):
+    """Two sources contradict each other outside any known gap."""
+
+    account_id: int
+    #: The frame that says so.
+    session_id: int
+    seq: int
+    #: What it is about, such as `order 849758102002` or `balance BTC`.
+    subject: str
+    field: str
+    #: What that frame tells, and what was held before; None: nothing.
+    told: str | None
+    held: str | None
+    #: The session of what was held.
+    other_session_id: int
+    #: When that frame was received.
+    found_ns: int
+
+
+LedgerEntry = (
+    RecorderAdded
+    | AccountAdded
+    | RunStarted
+    | RunEnded
+    | SessionOpened
+    | Covered
+    | SessionEnded
+    | ReconciliationBegan
+    | ReconciliationEnded
+    | DiscrepancyFound
+)
+
+#: An entry as the text of one JSON object, its `kind` first; and back.
+encode = msgspec.json.Encoder().encode
+decode = msgspec.json.Decoder(LedgerEntry).decode

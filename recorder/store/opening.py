@@ -1,0 +1,59 @@
+"""The first batch of a run: who records here, as whom, and what a crash left."""
+
+from pathlib import Path
+
+from sqlalchemy import Connection, delete, insert, select
+
+from recorder.model import time_ordered_id
+from recorder.store.engine import database_path
+from recorder.store.entries import AccountAdded, LedgerEntry, RecorderAdded, RunStarted, SessionEnded
+from recorder.store.journal import OPENING, Batch
+from recorder.store.ledger import what_a_crash_left
+from recorder.store.schema import gaps, identity
+
+
+def open_run(
+    connection: Connection, url: str, started: RunStarted, wanted: list[AccountAdded]
+) -> tuple[RunStarted, list[str]]:
+    """Open a run, inside the caller's transaction. Only the sole writer may do it.
+
+    Args:
+        connection: to the file.
+        url: of the file.
+        started: the run; its `recorder_id` is filled in.
+        wanted: the accounts it records.
+
+    Returns:
+        The run, and a sentence for the user for each session that a crash left open.
+    """
+    entries: list[LedgerEntry] = []
+    recorder_id = _identity(connection, database_path(url))
+    if recorder_id is None:
+        recorder_id = _new_identity(connection, database_path(url), started.started_ns)
+        entries.append(RecorderAdded(recorder_id, started.started_ns, started.host))
+    started = RunStarted(started.run_id, recorder_id, started.started_ns, started.host, started.pid, started.version)
+    left = what_a_crash_left(connection, recorder_id)
+    known = select(gaps.c.account_id).distinct().where(gaps.c.recorder_id == recorder_id)
+    known_ids = set(connection.scalars(known))
+    entries += [*left, started, *(account for account in wanted if account.account_id not in known_ids)]
+    batch = Batch(recorder_id, started.run_id, OPENING)
+    batch.entries += entries
+    batch.write(connection, started.started_ns)
+    told = "the last run ended without closing session {}: a gap begins at its last frame"
+    return started, [told.format(entry.session_id) for entry in left if isinstance(entry, SessionEnded)]
+
+
+def _identity(connection: Connection, path: Path) -> int | None:
+    """Which recorder this file is; None where it is new, or a copy of another's file: a copy is a recorder of its own.
+
+    Two files that went on as one recorder would contradict each other where they are merged. A copy begins with a gap
+    like any other record, which costs nothing: the gap of the whole is where all recorders have one.
+    """
+    return connection.scalar(select(identity.c.recorder_id).where(identity.c.inode == path.stat().st_ino))
+
+
+def _new_identity(connection: Connection, path: Path, now_ns: int) -> int:
+    recorder_id = time_ordered_id(now_ns)
+    connection.execute(delete(identity))
+    connection.execute(insert(identity).values(recorder_id=recorder_id, inode=path.stat().st_ino))
+    return recorder_id

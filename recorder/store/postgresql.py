@@ -1,0 +1,129 @@
+"""PostgreSQL through psycopg: how a server is reached, and what its words mean. The driver is an optional extra."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
+from typing import Any
+
+from sqlalchemy import URL, Connection, Engine, NullPool, create_engine, event
+
+from recorder.errors import ConfigurationError, DatabaseBusy, DatabaseError, ServerAway
+
+DRIVER = "postgresql+psycopg"
+EXAMPLE = f"write for example {DRIVER}://user@host/recorder, or sqlite:///recorder.db for a file"
+#: A server that does not answer for so long is away, seconds; libpq takes whole ones.
+CONNECT_S = 10
+#: A server that has gone without a goodbye is noticed after about this long, seconds (tcp(7), `TCP_USER_TIMEOUT`).
+SILENT_S = 30
+#: Key of the advisory lock under which the schema changes: "RCDR".
+SCHEMA_LOCK = 0x52434452
+
+#: SQLSTATE → what to do (PostgreSQL documentation, appendix A).
+_WORDS = {
+    "28P01": "the password is wrong: set PGPASSWORD, or write a line into ~/.pgpass",
+    "28000": "the user may not connect: look at pg_hba.conf",
+    "3D000": "there is no such database: make it with createdb",
+    "42501": "this user lacks a right there: grant it, or name another user",
+    "25006": "the server only reads (a standby?): name the one that writes",
+    "53100": "its disk is full: make room there",
+    "53300": "it has too many connections: close some",
+}
+#: A connection that fails tells no SQLSTATE: libpq's words in English, in lower case → SQLSTATE.
+_CONNECTING = {
+    "password authentication failed": "28P01",
+    "no password supplied": "28P01",
+    "no pg_hba.conf entry": "28000",
+    "role": "28000",
+    "database": "3D000",
+    "too many": "53300",
+}
+#: Waiting does not make these right.
+_LASTING = {"28P01", "28000", "3D000", "42501", "25006"}
+
+
+def check_url(url: URL) -> None:
+    """Refuse an address that this program could not use.
+
+    Raises:
+        ConfigurationError: with what to write, or what to install.
+    """
+    if url.drivername != DRIVER:
+        raise ConfigurationError(f"The address of a PostgreSQL database begins with {DRIVER}://; {EXAMPLE}.")
+    if not url.database:
+        raise ConfigurationError(f"The address lacks the name of the database; {EXAMPLE}.")
+    if find_spec("psycopg") is None:
+        raise ConfigurationError("PostgreSQL needs a driver; type: pip install 'recorder[postgresql]'")
+
+
+def place(url: URL) -> str:
+    """The database in words, without who asks."""
+    where = f"{url.host or 'the local server'}{f':{url.port}' if url.port else ''}"
+    return f"{url.database} on {where}"
+
+
+def open_engine(url: URL, *, read_only: bool) -> Engine:
+    """An engine. Password, TLS and all else libpq knows come from the address, `PG...` variables or `~/.pgpass`."""
+    engine = create_engine(
+        url,
+        poolclass=NullPool,
+        connect_args={
+            "connect_timeout": CONNECT_S,
+            "keepalives_idle": SILENT_S // 3,
+            "keepalives_interval": SILENT_S // 3,
+            "keepalives_count": 2,
+            "tcp_user_timeout": SILENT_S * 1000,
+            "application_name": "recorder",
+        },
+    )
+
+    @event.listens_for(engine, "connect")
+    def _configure(connection: Any, _record: Any) -> None:
+        connection.read_only = read_only
+        with connection.cursor() as cursor:
+            # Whatever the server's default: what it says to be committed is on its disk.
+            cursor.execute("SET synchronous_commit TO on")
+        connection.commit()
+
+    return engine
+
+
+@contextmanager
+def schema_transaction(engine: Engine) -> Iterator[Connection]:
+    """One transaction in which the schema changes, one program at a time: all of it or nothing."""
+    with engine.begin() as connection:
+        connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({SCHEMA_LOCK})")
+        yield connection
+
+
+def size_bytes(connection: Connection, _url: URL) -> int:
+    """What the database takes on disk."""
+    return int(connection.exec_driver_sql("SELECT pg_database_size(current_database())").scalar() or 0)
+
+
+def _state(error: Any) -> str:
+    """The SQLSTATE of a driver's error, also of a connection that never came to be; empty where there is none."""
+    told = getattr(error, "sqlstate", None)
+    if told:
+        return str(told)
+    text = str(error).lower()
+    if "failed: fatal:" not in text and "fatal:" not in text:
+        return "08001"  # nobody answered, or not to the end
+    return next((state for words, state in _CONNECTING.items() if words in text), "")
+
+
+def explain(url: URL, error: Any) -> DatabaseError:
+    """The error a user can act on. The server's own words are shown: they never hold a password."""
+    state, text = _state(error), " ".join(str(error).split())
+    if state in _WORDS:
+        return DatabaseError(f"{place(url)} cannot be used, {_WORDS[state]} ({text}).")
+    if state[:2] in {"08", "57"} or not state:
+        return ServerAway(f"{place(url)} does not answer: {text}; look whether the server runs and can be reached.")
+    if state[:2] in {"40", "55"}:
+        return DatabaseBusy(f"{place(url)} is held by another program: {text}; try again.")
+    return DatabaseError(f"{place(url)} cannot be used: {text}.")
+
+
+def may_pass(error: Any) -> bool:
+    """Whether waiting may help: a server that is away, restarts, or is full."""
+    state = _state(error)
+    return state not in _LASTING and (not state or state[:2] in {"08", "40", "53", "55", "57", "58"})

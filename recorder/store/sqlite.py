@@ -1,0 +1,150 @@
+"""SQLite: how a file is opened so that it keeps the promises, and what its driver's words mean."""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from sqlalchemy import URL, Connection, Engine, NullPool, create_engine, event
+
+from recorder.errors import ConfigurationError, DatabaseBusy, DatabaseError, NotOurs
+
+#: How long a statement waits for somebody else's lock, in milliseconds.
+BUSY_TIMEOUT_MS = 2_000
+#: STRICT tables need it.
+SQLITE_VERSION_MIN = (3, 37, 0)
+#: `PRAGMA application_id` of our files: "RCDR".
+APPLICATION_ID = 0x52434452
+
+
+def check_url(url: URL) -> None:
+    """Refuse an address that names no file.
+
+    Raises:
+        ConfigurationError: with what to write.
+    """
+    if url.host or url.query:
+        raise ConfigurationError(
+            "The address of a SQLite database is three slashes and a path, and no ? in it; "
+            "write for example sqlite:///recorder.db."
+        )
+    if not url.database or url.database == ":memory:":
+        raise ConfigurationError("A record lives in a file; write for example sqlite:///recorder.db.")
+
+
+def path_of(url: URL) -> Path:
+    """The file of a database."""
+    return Path(str(url.database))
+
+
+def open_engine(url: URL, *, read_only: bool) -> Engine:
+    """An engine whose connections keep the promises: `synchronous=FULL`, transactions that begin as writers."""
+    if sqlite3.sqlite_version_info < SQLITE_VERSION_MIN:
+        raise ConfigurationError(
+            f"This Python carries SQLite {sqlite3.sqlite_version}; recorder needs 3.37 or newer: use a newer Python."
+        )
+    path = path_of(url)
+    if path.is_dir():
+        raise DatabaseError(f"{path} is a folder; name a file in it.")
+    if read_only:
+        if not path.exists():
+            raise DatabaseError(
+                f"There is no database at {path}; `recorder run` makes one, or name another with --database."
+            )
+        address = URL.create(
+            "sqlite", database=f"file:{quote(str(path.absolute()))}", query={"mode": "ro", "uri": "true"}
+        )
+    else:
+        require_folder(path)
+        address = URL.create("sqlite", database=str(path))
+    # No pool: a connection is opened for a purpose and closed with it, so that none outlives its file.
+    engine = create_engine(
+        address, poolclass=NullPool, connect_args={"isolation_level": None, "check_same_thread": False}
+    )
+
+    @event.listens_for(engine, "connect")
+    def _configure(connection: Any, _record: Any) -> None:
+        # pysqlite opens transactions late and of the wrong kind; `_begin` below does it.
+        connection.execute(f"PRAGMA busy_timeout={BUSY_TIMEOUT_MS}")
+        connection.execute("PRAGMA foreign_keys=ON")
+        if not read_only:
+            connection.execute("PRAGMA synchronous=FULL")
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        # A reader that turns writer fails at once with BUSY_SNAPSHOT: a writer is one from the start.
+        connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
+
+    return engine
+
+
+def outside_transaction(connection: Connection, statement: str) -> None:
+    """Run a statement that SQLite ignores or refuses in a transaction: SQLAlchemy would begin one for it."""
+    assert not connection.in_transaction()
+    driver: Any = connection.connection.driver_connection
+    driver.execute(statement)
+
+
+def require_folder(path: Path) -> None:
+    """Refuse a file in a folder that is not there, rather than make folders where a name has a typing error.
+
+    Raises:
+        DatabaseError: with the folder's name.
+    """
+    folder = path.absolute().parent
+    if not folder.is_dir():
+        raise DatabaseError(f"The folder {folder} does not exist; make it, or name another database.")
+
+
+def prepare_new(connection: Connection) -> None:
+    """WAL is a property of the file and cannot be set inside a transaction."""
+    outside_transaction(connection, "PRAGMA journal_mode=WAL")
+
+
+@contextmanager
+def schema_transaction(engine: Engine) -> Iterator[Connection]:
+    """One transaction in which the schema changes: all of it or nothing.
+
+    Foreign keys are off in it, because SQLite checks them while tables are dropped.
+    """
+    with engine.connect() as connection:
+        outside_transaction(connection, "PRAGMA foreign_keys=OFF")
+        with connection.begin():
+            connection.exec_driver_sql(f"PRAGMA application_id={APPLICATION_ID}")
+            yield connection
+
+
+def size_bytes(connection: Connection, url: URL) -> int:
+    """What the record takes on disk, its log included."""
+    path = path_of(url)
+    return sum(_file_bytes(file) for file in (path, path.with_name(path.name + "-wal")))
+
+
+def _file_bytes(file: Path) -> int:
+    try:
+        return file.stat().st_size
+    except FileNotFoundError:
+        return 0  # a recorder that ends takes its log along, at any time
+
+
+def explain(url: URL, cause: str) -> DatabaseError:
+    """The error a user can act on."""
+    path = path_of(url)
+    if "locked" in cause or "busy" in cause:
+        return DatabaseBusy(f"{path} is locked by another program; close it there and try again.")
+    if "readonly" in cause or "read-only" in cause:
+        return DatabaseError(f"{path} is read-only; give this user the right to write to it and to its folder.")
+    if "not a database" in cause:
+        return NotOurs(f"{path} is not a SQLite database; name another file.")
+    if "unable to open" in cause:
+        return DatabaseError(f"{path} cannot be opened; look at the rights of the file and of its folder.")
+    if "full" in cause:
+        return DatabaseError(f"The disk of {path} is full; make room and start again.")
+    return DatabaseError(f"{path} cannot be used: {cause}.")
+
+
+def may_pass(cause: str) -> bool:
+    """Whether waiting may help: somebody else's lock, a full disk."""
+    return "locked" in cause or "busy" in cause or "full" in cause
