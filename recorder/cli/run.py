@@ -54,12 +54,19 @@ def run(
     on_durable = _acknowledge(AckFile(ack_file, {a.account_id: a.name for a in told.accounts})) if ack_file else _ignore
     with progress() as shown:
         place = configuration.database_at(database, file) if database else told.database
-        recording = Recording(place.journal, told.accounts, told.limits, on_durable=on_durable)
+        recording = Recording(place.journal, told.accounts, told.limits, on_durable=on_durable, server=place.server)
         with recording:
             log.info("recording %s into %s", ", ".join(a.name for a in told.accounts), where(place.url))
             record_until(recording, Until(for_s, idle_s), signals, shown)
         state = recording.state()
         log.info("stopped (%s): %s frames, all durable", recording.end_reason, f"{state.frames_durable:,}")
+        if state.frames_to_send:
+            log.warning(
+                "%s frames are in the journal and not on the server yet: the next run sends them, or type: "
+                "recorder merge %s DATABASE",
+                f"{state.frames_to_send:,}",
+                where(place.journal),
+            )
 
 
 def record_until(recording: Recording, until: Until, signals: Signals, shown: Progress) -> None:

@@ -186,7 +186,7 @@ def test_a_gap_in_words(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_a_status_is_one_object() -> None:
     coverage = Coverage("main", 1, 2, 1, 0, False)
-    told = Status("x.db", 1, 2, None, (AccountStatus("main", "fmex", 1, "connected", 2, 0, coverage),))
+    told = Status("x.db", 1, 2, None, (AccountStatus("main", "fmex", 1, 1, "connected", 2, 0, coverage),))
     assert json.loads(json_line(told)) == {
         "database": "x.db",
         "size_bytes": 1,
@@ -196,6 +196,7 @@ def test_a_status_is_one_object() -> None:
             {
                 "account": "main",
                 "venue": "fmex",
+                "recorders": 1,
                 "sessions": 1,
                 "session": "connected",
                 "last_frame_ns": 2,
