@@ -14,6 +14,7 @@ from recorder.cli.progress import Progress, progress
 from recorder.cli.stopping import Signals
 from recorder.live.recording import Recording
 from recorder.live.watermark import AckFile, Watermark
+from recorder.store.engine import database_path
 
 log = logging.getLogger("recorder.run")
 
@@ -49,11 +50,15 @@ def run(
     """Record."""
     signals = Signals()
     told = configuration.load(config or configuration.DEFAULT_FILE)
-    on_durable = _acknowledge(AckFile(ack_file, {a.account_id: a.name for a in told.accounts})) if ack_file else _ignore
+    url = database or told.database
+    names = {account.account_id: account.name for account in told.accounts}
+    ack = AckFile(ack_file, names, database_path(url)) if ack_file else None
     with progress() as shown:
-        recording = Recording(database or told.database, told.accounts, told.limits, on_durable=on_durable)
+        recording = Recording(url, told.accounts, told.limits, on_durable=_acknowledge(ack) if ack else _ignore)
         with recording:
-            log.info("recording %s into %s", ", ".join(a.name for a in told.accounts), database or told.database)
+            if ack:
+                ack.begin()
+            log.info("recording %s into %s", ", ".join(names.values()), url)
             record_until(recording, Until(for_s, idle_s), signals, shown)
         state = recording.state()
         log.info("stopped (%s): %s frames, all durable", recording.end_reason, f"{state.frames_durable:,}")

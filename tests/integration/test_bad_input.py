@@ -184,13 +184,24 @@ def _make_immutable_or_skip_rights(file: Path) -> None:
     file.write_bytes(content)
 
 
+@pytest.mark.parametrize("name", ["recorder.db", "recorder.toml"])
+def test_an_ack_file_that_would_replace_another(folder: Folder, exchange: Simulator, name: str) -> None:
+    folder.configure(exchange)
+    upgrade(open_engine(f"sqlite:///{folder.database}"))
+    configuration = (folder.path / "recorder.toml").read_text()
+    assert_refused(folder, "name a file that holds nothing else", arguments=("--ack-file", name))
+    assert (folder.path / "recorder.toml").read_text() == configuration
+
+
 def test_a_second_recorder_of_one_database(folder: Folder, exchange: Simulator) -> None:
     folder.configure(exchange)
-    with folder.run() as first:
-        first.wait_for("covered")
-        ended = folder.command("run", "--for", "1s")
+    with folder.run("--ack-file", str(folder.ack_file)) as first:
+        folder.wait_acknowledged(10, first)
+        told = folder.acknowledged()
+        ended = folder.command("run", "--for", "1s", "--ack-file", str(folder.ack_file))
         assert ended.returncode == 2
         assert "Another recorder is writing to" in ended.stderr
+        assert folder.acknowledged()["batch"] >= told["batch"] > 0
         assert first.stop()[0] == 0
 
 
