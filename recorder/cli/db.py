@@ -5,13 +5,16 @@ from pathlib import Path
 import click
 
 from recorder.cli import options
-from recorder.errors import SchemaOutdated
+from recorder.errors import DatabaseError, SchemaOutdated
 from recorder.store import migrate
 from recorder.store.engine import database_path, explained, open_engine
 from recorder.store.lock import sole_writer
 
 
-@click.group(help="The database's schema. A new database needs none of this: `recorder run` makes it.")
+@click.group(
+    help="The database's schema. A new database needs none of this: `recorder run` makes it.\n\n"
+    "\b\nExample:  recorder db check"
+)
 def db() -> None:
     """The database's schema."""
 
@@ -39,6 +42,11 @@ def downgrade(revision: str, database: str | None, config: Path | None) -> None:
     if revision not in known:
         raise click.UsageError(f"There is no schema {revision!r}; there are: {', '.join(known)}.")
     url = options.database_url(database, config)
+    at = _revision(url)
+    if at is None:
+        raise DatabaseError(f"{database_path(url)} has no schema of ours: there is nothing to take back.")
+    if at in known and known.index(at) < known.index(revision):
+        raise click.UsageError(f"{database_path(url)} is at schema {at}; to go on from there: recorder db upgrade")
     engine = open_engine(url)
     with sole_writer(url), explained(url):
         migrate.downgrade(engine, revision)
@@ -49,11 +57,8 @@ def downgrade(revision: str, database: str | None, config: Path | None) -> None:
 @options.database
 def current(database: str | None, config: Path | None) -> None:
     """The revision."""
-    url = options.database_url(database, config)
-    engine = open_engine(url, read_only=True)
-    with explained(url), engine.connect() as connection:
-        at = migrate.current(connection)
-    click.echo(f"{at or 'no schema yet'} (this recorder's newest is {migrate.head()})")
+    at = _revision(options.database_url(database, config))
+    click.echo(f"{at or 'no schema of ours'} (this recorder's newest is {migrate.head()})")
 
 
 @db.command(
@@ -71,3 +76,10 @@ def check(ctx: click.Context, database: str | None, config: Path | None) -> None
         click.echo(str(error))
         ctx.exit(1)
     click.echo(f"{database_path(url)} is at schema {migrate.head()}, the newest.")
+
+
+def _revision(url: str) -> str | None:
+    """The revision of a database that is there; looking changes nothing."""
+    engine = open_engine(url, read_only=True)
+    with explained(url), engine.connect() as connection:
+        return migrate.current(connection)

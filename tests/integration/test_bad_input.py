@@ -4,6 +4,7 @@ import os
 import socket
 import sqlite3
 import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -243,6 +244,12 @@ def test_reading_where_there_is_nothing(folder: Folder) -> None:
         (("orders", "--database", "postgresql://u:hidden@h/db"), "SQLite only"),
         (("db", "downgrade", "0099"), "There is no schema '0099'"),
         (("simulate", "--rate", "-1"), "negative"),
+        (("simulate", "--rate", "nan"), "no number"),
+        (("simulate", "--clock-offset", "inf"), "infinity"),
+        (("simulate", "--sent-log", "nowhere/log", "--port", "0"), "--sent-log"),
+        (("demo", "--rate", "-1"), "negative"),
+        (("demo", "--folder", "/dev/null"), "name another --folder"),
+        (("db", "downgrade", "0001"), "There is no database"),
     ],
 )
 def test_wrong_usage(folder: Folder, arguments: tuple[str, ...], words: str) -> None:
@@ -251,12 +258,43 @@ def test_wrong_usage(folder: Folder, arguments: tuple[str, ...], words: str) -> 
     assert words in ended.stderr
     assert "Traceback" not in ended.stderr
     assert "hidden" not in ended.stderr
+    assert list(folder.path.iterdir()) == []
+
+
+def test_there_is_nothing_to_take_back(folder: Folder) -> None:
+    folder.database.touch()
+    ended = folder.command("db", "downgrade", "0001")
+    assert (ended.returncode, ended.stderr.count("\n")) == (2, 1), ended.stderr
+    assert "nothing to take back" in ended.stderr
+    assert folder.database.read_bytes() == b""
+    assert folder.command("db", "upgrade").returncode == 0
+    assert folder.command("db", "downgrade", "0001").returncode == 0
+    ended = folder.command("db", "downgrade", "0002")
+    assert ended.returncode == 2
+    assert "recorder db upgrade" in ended.stderr
+    assert folder.command("db", "current").stdout.startswith("0001 ")
 
 
 def test_the_reader_of_our_output_may_go(folder: Folder, exchange: Simulator) -> None:
     folder.configure(exchange)
     assert folder.command("run", "--for", "2s").returncode == 0
-    shell = f"{os.sys.executable} -m recorder orders --history --format json | head -1"  # type: ignore[attr-defined]
+    shell = f"{sys.executable} -m recorder orders --history --format json | head -1"
     ended = subprocess.run(["bash", "-c", shell], cwd=folder.path, capture_output=True, text=True, check=False)
     assert ended.stdout.count("\n") == 1
     assert ended.stderr == ""
+
+
+def test_output_that_cannot_be_written_is_said(folder: Folder) -> None:
+    with Path("/dev/full").open("w") as full:
+        ended = subprocess.run(
+            [sys.executable, "-m", "recorder", "--help"],
+            cwd=folder.path,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert ended.returncode == 2
+    assert ended.stderr == (
+        "recorder: The system refused: No space left on device; look at the room and the rights there.\n"
+    )
