@@ -108,6 +108,12 @@ def test_data_is_shown_as_it_is(capsys: pytest.CaptureFixture[str], name: str, f
         assert name in out
 
 
+def test_a_terminal_is_told_nothing_by_data(capsys: pytest.CaptureFixture[str]) -> None:
+    name = "FULL\x1b[2JY\x9b31m\r\n\u2028x"
+    assert " FULL [2JY 31m   x" in " " + shown(capsys, [Row(name, Decimal(1))], "table")
+    assert json.loads(shown(capsys, [Row(name, Decimal(1))], "json"))["name"] == name
+
+
 def test_a_table_cuts_nothing_off(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "40")
     digits = "1234567890" * 9
