@@ -167,7 +167,7 @@ def _pushes(connection: Connection, venue: Venue, account_id: int, session_id: i
     columns = frames.c.seq, frames.c.received_ns, frames.c.payload
     query = select(*columns).where(frames.c.account_id == account_id, frames.c.session_id == session_id)
     query = query.where(frames.c.source == PUSH, frames.c.status == DECODED).order_by(frames.c.seq)
-    for seq, received_ns, payload in connection.execution_options(yield_per=ROWS_PER_FETCH).execute(query):
+    for seq, received_ns, payload in connection.execute(query.execution_options(yield_per=ROWS_PER_FETCH)):
         decoded = read_frame(venue, bytes(payload))
         said = tuple(update._replace(ts=None) for update in decoded.updates if not isinstance(update, NOT_PUSHED))
         if said and decoded.topic is not None:

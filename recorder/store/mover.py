@@ -197,7 +197,7 @@ def rows_of(connection: Connection, table: Table, span: Span) -> Iterator[list[t
     )
     chunk: list[tuple[Any, ...]] = []
     size = 0
-    for row in connection.execution_options(yield_per=CHUNK_ROWS).execute(query):
+    for row in connection.execute(query.execution_options(yield_per=CHUNK_ROWS)):
         chunk.append(tuple(row))
         if table is frames:
             size += len(row[_PAYLOAD])

@@ -10,6 +10,7 @@ from sqlalchemy import Engine
 
 from recorder.store import migrate
 from recorder.store.engine import open_engine
+from tests.made import quick_engine
 from tests.server import PostgresServer
 from tests.unit.read.desk import Desk
 
@@ -45,7 +46,7 @@ def url(new_url: NewUrl) -> str:
 @pytest.fixture
 def engine(url: str) -> Iterator[Engine]:
     """An engine for it."""
-    engine = open_engine(url)
+    engine = quick_engine(url)
     yield engine
     engine.dispose()
 

@@ -1,0 +1,265 @@
+"""Moving batches: whole, each once, in any order of records, and through every fault."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from decimal import Decimal
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy import Engine, event, text
+from sqlalchemy.exc import OperationalError
+
+from recorder.errors import MergeConflict
+from recorder.store import dialects
+from recorder.store import mover as mover_module
+from recorder.store.comparing import compare_sessions
+from recorder.store.mover import Moved, Mover
+from recorder.store.sameness import require_same
+from tests.contract.conftest import NewUrl
+from tests.contract.story import Heard, Teller, Told, contents
+from tests.made import quick_engine
+
+#: One push a second, each its own.
+TOLD = [Told(at, at) for at in range(1, 40)]
+
+
+@pytest.fixture
+def teller(tmp_path: Path, sqlite_template: Path) -> Iterator[Teller]:
+    """A recorder that was stopped once, lost its connection once, and crashed once."""
+    teller = Teller(tmp_path / "one.db", sqlite_template, 1)
+    teller.write(TOLD, [Heard(1, 10, "stopped"), Heard(12, 20), Heard(21, 30, "crashed"), Heard(33, 38)])
+    yield teller
+    teller.engine.dispose()
+
+
+def move(source: Engine, target: Engine, **options: Any) -> list[Moved]:
+    """Move everything."""
+    mover = Mover(source, target, **options)
+    steps = []
+    while (step := mover.step()) is not None:
+        steps.append(step)
+    mover.close()
+    return steps
+
+
+def test_everything_arrives_row_for_row(teller: Teller, engine: Engine) -> None:
+    steps = move(teller.engine, engine)
+    expected = contents(teller.engine)
+    assert contents(engine) == expected
+    assert sum(step.frames for step in steps) == len(expected["frames"])
+    assert sum(step.sessions_ended for step in steps) == 4
+    assert len(expected["gaps"]) == 5, "the beginning, and one after each session"
+
+
+@pytest.mark.parametrize("frames_max", [1, 2, 7])
+def test_a_step_takes_whole_batches(teller: Teller, engine: Engine, frames_max: int) -> None:
+    steps = move(teller.engine, engine, frames_max=frames_max)
+    assert {step.frames for step in steps} <= {*range(frames_max + 1)}
+    assert frames_max > 6 or frames_max in {step.frames for step in steps}
+    assert contents(engine) == contents(teller.engine)
+
+
+def test_digits_arrive_as_they_were_written(teller: Teller, engine: Engine) -> None:
+    with teller.engine.begin() as connection:
+        connection.execute(text("UPDATE order_updates SET fee = '0.000E-18', price = '9.747280117178e-06'"))
+    move(teller.engine, engine)
+    with engine.connect() as connection:
+        (found,) = connection.execute(text("SELECT DISTINCT fee, price FROM order_updates")).all()
+    digits = ("0.000E-18", "9.747280117178e-06")
+    # PostgreSQL's numbers have no spelling, but every digit.
+    assert tuple(found) == (digits if engine.dialect.name == "sqlite" else tuple(map(Decimal, digits)))
+
+
+def test_moved_again_nothing_changes(teller: Teller, engine: Engine) -> None:
+    move(teller.engine, engine)
+    before = contents(engine)
+    assert move(teller.engine, engine) == []
+    assert contents(engine) == before
+
+
+def test_what_is_new_is_moved(teller: Teller, engine: Engine) -> None:
+    mover = Mover(teller.engine, engine)
+    while mover.step() is not None:
+        pass
+    teller.write([Told(50, 1), Told(51, 2)], [Heard(49, 60)])
+    assert [step.frames for step in iter(mover.step, None)] == [3]
+    mover.close()
+    assert contents(engine) == contents(teller.engine)
+
+
+@contextmanager
+def failing_at(engine: Engine, nth: int) -> Iterator[None]:
+    """Break the nth statement that is sent to a database."""
+    numbers = count(1)
+
+    def fail(*_: object) -> None:
+        if next(numbers) == nth:
+            raise OperationalError("a statement", None, OSError("the line is cut"))
+
+    event.listen(engine, "before_cursor_execute", fail)
+    try:
+        yield
+    finally:
+        event.remove(engine, "before_cursor_execute", fail)
+
+
+@pytest.mark.parametrize("nth", range(1, 60, 7))
+def test_cut_anywhere_and_called_again(teller: Teller, engine: Engine, nth: int) -> None:
+    mover = Mover(teller.engine, engine, frames_max=5)
+    with failing_at(engine, nth), pytest.raises(OperationalError):
+        while mover.step() is not None:
+            pass
+    while mover.step() is not None:
+        pass
+    mover.close()
+    assert contents(engine) == contents(teller.engine)
+
+
+@pytest.mark.parametrize("committed", [True, False])
+def test_a_commit_whose_outcome_is_unknown(
+    teller: Teller, engine: Engine, committed: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    once = count()
+
+    def commit(connection: Any) -> None:
+        if next(once) == 3:
+            if committed:
+                connection.connection.driver_connection.commit()
+            raise OperationalError("COMMIT", None, OSError("the line is cut"))
+
+    event.listen(engine, "commit", commit)
+    mover = Mover(teller.engine, engine, frames_max=3)
+    for _ in range(100):
+        with suppress(OperationalError):
+            if mover.step() is None:
+                break
+    mover.close()
+    assert next(once) > 4
+    assert contents(engine) == contents(teller.engine)
+
+
+def test_a_frame_that_was_changed_is_named_and_nothing_is_merged(teller: Teller, engine: Engine) -> None:
+    move(teller.engine, engine)
+    with teller.engine.begin() as connection:
+        connection.execute(text("UPDATE frames SET payload = x'7b7d' WHERE seq = 3"))
+        (session_id,) = connection.execute(text("SELECT min(session_id) FROM frames WHERE seq = 3")).one()
+    before = contents(engine)
+    with (
+        teller.engine.connect() as one,
+        engine.connect() as other,
+        pytest.raises(MergeConflict, match=f"Frame 3 of session {session_id} is not the same"),
+    ):
+        require_same(one, other)
+    assert contents(engine) == before
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "UPDATE ledger_entries SET body = replace(body, 'stopped', 'Stopped')",
+        "UPDATE batches SET written_ns = written_ns + 1 WHERE batch = 2",
+        "UPDATE frames SET received_ns = received_ns + 1 WHERE seq = 1",
+        "UPDATE spans SET last_seq = last_seq + 1 WHERE batch = 2",
+        "DELETE FROM frames WHERE seq = 2",
+    ],
+)
+def test_whatever_was_changed_is_found(teller: Teller, engine: Engine, change: str) -> None:
+    move(teller.engine, engine)
+    frames = len(contents(engine)["frames"])
+    with teller.engine.connect() as one, engine.connect() as other:
+        assert require_same(one, other) == frames
+    with engine.begin() as connection:
+        connection.execute(text(change))
+    with teller.engine.connect() as one, engine.connect() as other, pytest.raises(MergeConflict):
+        require_same(one, other)
+
+
+def test_the_same_frame_of_another_run_is_refused(
+    teller: Teller, engine: Engine, tmp_path: Path, sqlite_template: Path
+) -> None:
+    move(teller.engine, engine)
+    before = contents(engine)
+    forged = Teller(tmp_path / "forged.db", sqlite_template, 1)
+    forged.write([Told(at, 10 - at) for at in range(1, 10)], [Heard(1, 10, "stopped")])
+    with forged.engine.begin() as connection:
+        for table in ("runs", "batches", "spans", "ledger_entries"):
+            connection.execute(text("PRAGMA defer_foreign_keys=ON"))
+            connection.execute(text(f"UPDATE {table} SET run_id = run_id + 1"))
+        connection.execute(text("UPDATE sessions SET run_id = run_id + 1"))
+        connection.execute(text("UPDATE reconciliations SET run_id = run_id + 1"))
+    with pytest.raises(MergeConflict, match="under the key of another run"):
+        move(forged.engine, engine)
+    forged.engine.dispose()
+    assert contents(engine) == before
+
+
+def test_a_journal_with_a_hole_is_refused(teller: Teller, engine: Engine) -> None:
+    with teller.engine.begin() as connection:
+        for table in ("spans", "ledger_entries", "batches"):
+            connection.execute(text(f"DELETE FROM {table} WHERE batch = 0"))
+    with pytest.raises(MergeConflict, match="lacks batch 0"):
+        move(teller.engine, engine)
+
+
+def test_memory_does_not_grow_with_the_distance(
+    teller: Teller, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes: list[int] = []
+
+    def counting(connection: Any, table: Any, rows: Any) -> None:
+        if table.name == "frames":
+            sizes.append(len(rows))
+        dialects.insert_rows(connection, table, rows)
+
+    monkeypatch.setattr(mover_module, "CHUNK_ROWS", 2)
+    monkeypatch.setattr(mover_module, "insert_rows", counting)
+    move(teller.engine, engine)
+    assert max(sizes) == 2
+    assert sum(sizes) == len(contents(teller.engine)["frames"])
+
+
+heard = st.lists(
+    st.tuples(st.integers(1, 8), st.integers(1, 12), st.sampled_from(["lost", "stopped", "crashed"])), max_size=3
+)
+
+
+def sessions(drawn: list[tuple[int, int, str]]) -> list[Heard]:
+    """Pauses and lengths → one session after the other."""
+    now, made = 1, []
+    for pause, length, end in drawn:
+        made.append(Heard(now + pause, now + pause + length, end))
+        now += pause + length
+    return made
+
+
+@settings(max_examples=8, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(heard, min_size=2, max_size=3), st.permutations(range(3)), st.sampled_from([2, 50]))
+def test_records_are_merged_in_any_order_and_as_often_as_one_likes(
+    new_url: NewUrl,
+    tmp_path_factory: pytest.TempPathFactory,
+    sqlite_template: Path,
+    drawn: list[list[tuple[int, int, str]]],
+    order: list[int],
+    frames_max: int,
+) -> None:
+    folder = tmp_path_factory.mktemp("merged")
+    tellers = [Teller(folder / f"{number}.db", sqlite_template, number) for number in range(len(drawn))]
+    for teller, one in zip(tellers, drawn, strict=True):
+        teller.write(TOLD, sessions(one))
+    results = []
+    for way in (range(len(tellers)), [number for number in (*order, *order) if number < len(tellers)]):
+        target = quick_engine(new_url())
+        for number in way:
+            move(tellers[number].engine, target, frames_max=frames_max)
+            list(compare_sessions(target))
+        results.append(contents(target))
+        target.dispose()
+    assert results[0] == results[1]
+    frames = [row for teller in tellers for row in contents(teller.engine)["frames"]]
+    assert results[0]["frames"] == sorted(frames)
+    for teller in tellers:
+        teller.engine.dispose()

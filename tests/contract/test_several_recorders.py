@@ -1,0 +1,212 @@
+"""Two recorders of one account in one database: readers see each push once, and each recorder watches the other."""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy import Engine, insert, select, text
+
+import recorder
+from recorder.store.comparing import APART_NS, compare_sessions
+from recorder.store.schema import discrepancies, gaps
+from tests.contract.conftest import NewUrl
+from tests.contract.story import Heard, S, Teller, Told, contents
+from tests.contract.test_mover import TOLD, move
+from tests.made import ACCOUNT, NOON_NS, quick_engine
+
+ALL = [Heard(0, 100, "stopped")]
+APART_S = APART_NS // S
+
+
+class Two:
+    """Two recorders, and the database that both are merged into."""
+
+    def __init__(self, folder: Path, template: Path, url: str) -> None:
+        self.tellers = [Teller(folder / f"{number}.db", template, number) for number in (1, 2)]
+        self.url = url
+        self.engine = quick_engine(url)
+
+    def merge(self) -> None:
+        """Move both."""
+        for teller in self.tellers:
+            move(teller.engine, self.engine)
+
+    def read(self) -> list[int]:
+        """The unfilled quantities that a reader is told, in order; views and program say the same."""
+        with recorder.open(self.url) as record:
+            told = [int(order.unfilled_quantity or 0) for order in record.order_history()]
+        with self.engine.connect() as connection:
+            query = "SELECT unfilled_quantity FROM order_history ORDER BY received_ns, session_id, seq"
+            assert [int(one) for one in connection.scalars(text(query))] == told
+        return told
+
+    def close(self) -> None:
+        """Let go."""
+        for engine in (*(teller.engine for teller in self.tellers), self.engine):
+            engine.dispose()
+
+
+@pytest.fixture
+def two(tmp_path: Path, sqlite_template: Path, url: str) -> Iterator[Two]:
+    two = Two(tmp_path, sqlite_template, url)
+    yield two
+    two.close()
+
+
+def findings(engine: Engine) -> list[tuple[int, str, str]]:
+    """Frame, subject and field of each discrepancy."""
+    with engine.connect() as connection:
+        query = select(discrepancies.c.seq, discrepancies.c.subject, discrepancies.c.field)
+        return [tuple(row) for row in connection.execute(query.order_by(discrepancies.c.seq))]
+
+
+def test_each_push_is_read_once(two: Two) -> None:
+    for teller in two.tellers:
+        teller.write(TOLD, ALL)
+    two.merge()
+    assert two.read() == [told.unfilled for told in TOLD]
+    assert len(contents(two.engine)["order_updates"]) == 2 * len(TOLD), "and both are kept"
+
+
+def test_what_one_alone_heard_is_read_too(two: Two) -> None:
+    two.tellers[0].write(TOLD, [Heard(0, 15), Heard(30, 100)])
+    two.tellers[1].write(TOLD, [Heard(10, 35)])
+    two.merge()
+    assert two.read() == [told.unfilled for told in TOLD]
+
+
+def test_a_push_counts_as_often_as_one_recorder_heard_it(two: Two) -> None:
+    told = [Told(1, 5), Told(2, 5), Told(3, 4), Told(4, 5)]
+    two.tellers[0].write(told, ALL)
+    two.tellers[1].write(told, ALL, missed=frozenset({1}))
+    two.merge()
+    assert two.read() == [5, 5, 4, 5]
+
+
+def test_the_same_state_long_after_is_another_push(two: Two) -> None:
+    told = [Told(1, 5), Told(2, 4), Told(3 + APART_S, 5)]
+    two.tellers[0].write(told, [Heard(0, 3)])
+    two.tellers[1].write(told, [Heard(3, 500)])
+    two.merge()
+    assert two.read() == [5, 4, 5]
+
+
+def test_the_latest_state_is_not_what_a_slow_recorder_repeats(two: Two) -> None:
+    # The second hears of the older state after the first has heard of the newer one.
+    two.tellers[0].write([Told(1, 9), Told(2, 8)], ALL)
+    two.tellers[1].write([Told(3, 9)], ALL)
+    two.merge()
+    with recorder.open(two.url) as record:
+        assert [order.unfilled_quantity for order in record.orders()] == [8]
+
+
+told_pushes = st.lists(
+    st.tuples(st.integers(1, 90), st.integers(0, 2)).map(lambda drawn: Told(*drawn)), max_size=12
+).map(sorted)
+listened = st.tuples(st.integers(0, 80), st.integers(1, 200)).map(lambda drawn: [Heard(drawn[0], sum(drawn))])
+
+
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(told=told_pushes, heard=st.tuples(listened, listened))
+def test_readers_are_told_what_the_rule_says(
+    new_url: NewUrl,
+    tmp_path_factory: pytest.TempPathFactory,
+    sqlite_template: Path,
+    told: list[Told],
+    heard: tuple[list[Heard], list[Heard]],
+) -> None:
+    two = Two(tmp_path_factory.mktemp("two"), sqlite_template, new_url())
+    for teller, sessions in zip(two.tellers, heard, strict=True):
+        teller.write(told, sessions)
+    two.merge()
+    assert Counter(two.read()) == expected(told, heard)
+    two.close()
+
+
+def expected(told: Sequence[Told], heard: Sequence[Sequence[Heard]]) -> Counter[int]:
+    """Of each state, in each burst, as many as the recorder that heard most of them."""
+    count: Counter[int] = Counter()
+    for state in {push.unfilled for push in told}:
+        heard_at = [
+            (push.at_s, number)
+            for push in told
+            if push.unfilled == state
+            for number, sessions in enumerate(heard)
+            if any(session.from_s <= push.at_s < session.until_s for session in sessions)
+        ]
+        # All of a test's pushes lie within one burst: 90 s at most.
+        by_recorder = Counter(number for _, number in heard_at)
+        if by_recorder:
+            count[state] += max(by_recorder.values())
+    return count
+
+
+def test_two_that_heard_the_same_agree(two: Two) -> None:
+    two.tellers[0].write(TOLD, [Heard(0, 25), Heard(28, 100, "crashed"), Heard(120, 121)])
+    two.tellers[1].write(TOLD, [Heard(5, 33), Heard(34, 100)])
+    two.merge()
+    told = list(compare_sessions(two.engine))
+    assert [one.unseen for one in told] == [0] * len(told)
+    assert sum(one.same for one in told) == len([push for push in TOLD if 5 <= push.at_s < 25 or push.at_s >= 28]) - 1
+    assert findings(two.engine) == []
+    assert list(compare_sessions(two.engine)) == [], "each pair once"
+
+
+def test_a_push_that_one_alone_saw_is_a_finding(two: Two) -> None:
+    two.tellers[0].write(TOLD, [Heard(0, 100)])
+    two.tellers[1].write(TOLD, [Heard(10, 100)], missed=frozenset({4, 20, 21, 38}))
+    two.merge()
+    (told,) = compare_sessions(two.engine)
+    # Neither what came before the second listened, nor what came after the last that both saw.
+    assert told.unseen == 2
+    assert "2 were seen by one alone" in told.sentence()
+    assert findings(two.engine) == [(21, "push order.a", "unseen"), (22, "push order.a", "unseen")]
+    with two.engine.connect() as connection:
+        (found_ns,) = connection.scalars(select(discrepancies.c.found_ns).where(discrepancies.c.seq == 21))
+    assert found_ns == NOON_NS + 21 * S + 7_000_000
+
+
+def test_a_session_that_goes_on_is_not_judged(two: Two) -> None:
+    two.tellers[0].write(TOLD, [Heard(0, 100)])
+    two.tellers[1].write(TOLD, [Heard(0, 100, "crashed")], missed=frozenset({20}))
+    two.merge()
+    assert list(compare_sessions(two.engine)) == []
+
+
+def test_a_topic_that_one_was_refused_is_not_held_against_it(two: Two) -> None:
+    two.tellers[0].write(TOLD, [Heard(0, 100)])
+    two.tellers[1].write(TOLD, [Heard(0, 100)], missed=frozenset({20}))
+    two.merge()
+    with two.engine.begin() as connection:
+        one = connection.execute(text("SELECT * FROM gaps WHERE topic IS NULL ORDER BY recorder_id")).mappings().first()
+        assert one is not None
+        connection.execute(
+            insert(gaps).values(
+                account_id=ACCOUNT,
+                recorder_id=one["recorder_id"],
+                gap_id=9,
+                topic="order.a",
+                reason="refused",
+                state="open",
+            )
+        )
+    assert [told.unseen for told in compare_sessions(two.engine)] == [0]
+
+
+def test_the_gap_of_the_whole_is_what_both_missed(two: Two) -> None:
+    two.tellers[0].write(TOLD, [Heard(0, 10), Heard(20, 30)])
+    two.tellers[1].write(TOLD, [Heard(5, 25), Heard(35, 39)])
+    two.merge()
+
+    def at_s(ns: int | None) -> float | None:
+        return None if ns is None else (ns - NOON_NS) // S
+
+    with recorder.open(two.url) as record:
+        whole = [(at_s(gap.begins_ns), at_s(gap.ends_ns), gap.state) for gap in record.gaps()]
+        (account,) = record.status().accounts
+    assert whole == [(None, 0, "reconciled"), (29, 35, "reconciled"), (38, None, "open")]
+    assert account.recorders == 2
+    assert (account.coverage.gaps, account.coverage.in_gap) == (2, True)

@@ -1,0 +1,98 @@
+"""The gaps of a whole: where every recorder has one."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from recorder.read.coverage import NOT_KNOWN, Side, coverage, whole_gaps
+from recorder.read.records import Gap
+
+TOPICS = ("a", "b")
+
+
+def gap(begins: int | None, ends: int | None, topic: str | None = None, state: str = "open") -> Gap:
+    return Gap("main", begins, ends, topic, "lost", None, state, 1)
+
+
+def side(*gaps: Gap, last: int | None = 1_000, topics: tuple[str, ...] = TOPICS) -> Side:
+    return Side(gaps, frozenset(topics), last)
+
+
+def stretches(*sides: Side) -> list[tuple[int | None, int | None, str | None]]:
+    return [(one.begins_ns, one.ends_ns, one.topic) for one in whole_gaps("main", dict(enumerate(sides)))]
+
+
+def test_one_recorder_s_gaps_are_the_whole_s() -> None:
+    gaps = [gap(None, 5), gap(7, 9, "a"), gap(20, None)]
+    assert whole_gaps("main", {1: side(*gaps)}) == gaps
+
+
+def test_a_recorder_that_runs_covers_until_its_last_frame() -> None:
+    running, stopped = side(gap(None, 10), last=50), side(gap(None, 5), gap(30, None), last=30)
+    assert stretches(running, stopped) == [(None, 5, None), (50, None, None)]
+    (_, last) = whole_gaps("main", {1: running, 2: stopped})
+    assert last.reason == "lost"
+    both_run = whole_gaps("main", {1: running, 2: side(gap(None, 5), last=60)})
+    assert [one.reason for one in both_run] == ["lost", NOT_KNOWN]
+    assert not coverage("main", both_run, 60).in_gap
+
+
+def test_what_is_better_known_counts() -> None:
+    one, other = side(gap(None, 10), gap(20, 30, state="unrecoverable")), side(gap(None, 5), gap(25, 40))
+    assert [found.state for found in whole_gaps("main", {1: one, 2: other})[:2]] == ["open", "open"]
+    settled = side(gap(None, 5), gap(25, 40, state="reconciled"))
+    assert [found.state for found in whole_gaps("main", {1: one, 2: settled})[:2]] == ["open", "reconciled"]
+
+
+def test_a_topic_that_one_never_asked_for_is_missed_by_it() -> None:
+    one, other = side(gap(None, 5), gap(10, 20, "a")), side(gap(None, 5), topics=("b",))
+    assert stretches(one, other) == [(None, 5, None), (10, 20, "a"), (1_000, None, None)]
+
+
+intervals = st.lists(st.integers(0, 60), max_size=8, unique=True).map(sorted)
+drawn_sides = st.lists(
+    st.tuples(intervals, st.dictionaries(st.sampled_from(TOPICS), intervals), st.integers(0, 60)),
+    min_size=2,
+    max_size=3,
+)
+
+
+@given(drawn_sides)
+def test_at_every_instant_the_whole_is_in_a_gap_where_all_are(
+    drawn: list[tuple[list[int], dict[str, list[int]], int]],
+) -> None:
+    sides = [
+        side(
+            *pairs(None, whole),
+            *(one for topic, edges in topics.items() for one in pairs(topic, edges)),
+            last=last,
+        )
+        for whole, topics, last in drawn
+    ]
+    found = whole_gaps("main", dict(enumerate(sides)))
+    assert all(one.begins_ns != one.ends_ns for one in found)
+    for at in range(62):
+        everything = all(missed(one, None, at) for one in sides)
+        assert inside(found, None, at) is everything
+        for topic in TOPICS:
+            by_all = all(missed(one, None, at) or missed(one, topic, at) for one in sides)
+            assert inside(found, topic, at) is (by_all and not everything)
+
+
+def pairs(topic: str | None, edges: list[int]) -> list[Gap]:
+    """Gaps from edge to edge; the last may last."""
+    ends: list[int | None] = [*edges[1::2], *([None] if len(edges) % 2 else [])]
+    return [gap(begin, end, topic) for begin, end in zip(edges[::2], ends, strict=True)]
+
+
+def missed(one: Side, topic: str | None, at: int) -> bool:
+    """Whether the nanosecond from `at` on is missed."""
+    if inside(list(one.gaps), topic, at):
+        return True
+    lasts = any(gap.topic is None and gap.ends_ns is None for gap in one.gaps)
+    return topic is None and not lasts and one.last_ns is not None and at >= one.last_ns
+
+
+def inside(gaps: list[Gap], topic: str | None, at: int) -> bool:
+    return any(
+        one.topic == topic and (one.begins_ns or 0) <= at and (one.ends_ns is None or at < one.ends_ns) for one in gaps
+    )
