@@ -48,7 +48,8 @@ def line(state: State, rate_per_s: float) -> str:
     """A run in one line."""
     sessions = ", ".join(f"{name} {told}" for name, told in state.sessions.items())
     behind = f"{state.frames_waiting:,} waiting, {state.lag_ms} ms behind" if state.frames_waiting else "all durable"
-    return f"{state.frames:,} frames, {rate_per_s:,.1f}/s, {behind} | {sessions}"
+    found = f", {state.discrepancies:,} discrepancies" if state.discrepancies else ""
+    return f"{state.frames:,} frames, {rate_per_s:,.1f}/s, {behind}{found} | {sessions}"
 
 
 class _LiveLine:

@@ -41,6 +41,8 @@ class State(NamedTuple):
     lag_ms: int
     #: Account name → `connecting`, `subscribing` or `covered`.
     sessions: dict[str, str]
+    #: Where the exchange's REST interface contradicted its pushes, in this run.
+    discrepancies: int = 0
 
 
 class Recording:
@@ -114,6 +116,7 @@ class Recording:
             frames_waiting=waiting,
             lag_ms=(self._clock.wall_ns() - last_ns) // NS_PER_MS if waiting else 0,
             sessions={collector.account.name: collector.state for collector in self._collectors},
+            discrepancies=self._reconciler.discrepancies,
         )
 
     def _prepare_database(self) -> None:
@@ -152,8 +155,16 @@ class Recording:
             for account in self._accounts
         ]
         reading = open_engine(self._url, read_only=True)
+        beat_soon = {collector.account.account_id: collector.beat_soon for collector in self._collectors}
         self._reconciler = Reconciler(
-            self._accounts, run_id, reading, self._writer.channel(), clock, limits, self.wake.set
+            self._accounts,
+            run_id,
+            reading,
+            self._writer.channel(),
+            clock,
+            limits,
+            self.wake.set,
+            lambda account_id: beat_soon[account_id](),
         )
         self._writer.start()
         self._reconciler.start()

@@ -11,13 +11,14 @@ from sqlalchemy import ColumnElement, Connection, Select, Table, func, literal_c
 from recorder.model import PUSH, UNDECODED
 from recorder.read import fills as derive
 from recorder.read.coverage import coverage
-from recorder.read.records import AccountStatus, Balance, Fill, Gap, Order, Position, Run, Status
+from recorder.read.records import AccountStatus, Balance, Discrepancy, Fill, Gap, Order, Position, Run, Status
 from recorder.store import migrate
 from recorder.store.engine import explained, open_engine, place, size_bytes
 from recorder.store.schema import (
     account_updates,
     accounts,
     batches,
+    discrepancies,
     fills,
     frames,
     gaps,
@@ -180,6 +181,25 @@ class Record:
         began = func.coalesce(gaps.c.begins_ns, 0)
         yield from self._rows(Gap, query.order_by(began, gaps.c.gap_id))
 
+    def discrepancies(self, wanted: Filter = ALL) -> Iterator[Discrepancy]:
+        """Where two sources contradict each other outside any known gap, oldest first.
+
+        A symbol leaves out the positions in others; what orders and balances are about has no symbol here.
+        """
+        d = discrepancies
+        query = select(*_columns(Discrepancy, d)).join(accounts, accounts.c.account_id == d.c.account_id)
+        if wanted.account is not None:
+            query = query.where(accounts.c.name == wanted.account)
+        if wanted.symbol is not None:
+            subject = func.lower(d.c.subject)
+            query = query.where(subject.not_like("position %") | (subject == f"position {wanted.symbol.lower()}"))
+        if wanted.since_ns is not None:
+            query = query.where(d.c.found_ns >= wanted.since_ns)
+        if wanted.until_ns is not None:
+            query = query.where(d.c.found_ns < wanted.until_ns)
+        key = d.c.session_id, d.c.seq, d.c.subject, d.c.field, d.c.other_session_id
+        yield from self._rows(Discrepancy, query.order_by(d.c.found_ns, *key))
+
     def status(self) -> Status:
         """The record at a glance."""
         with self._reading() as connection:
@@ -208,7 +228,9 @@ class Record:
         bad = frames.c.account_id == account_id, frames.c.status == literal_column(f"'{UNDECODED}'")
         undecoded = connection.scalar(select(func.count()).select_from(frames).where(*bad)) or 0
         own_gaps = [Gap(*row) for row in connection.execute(_gaps_of(account_id))]
-        return AccountStatus(name, venue, count, state, last_ns, undecoded, coverage(name, own_gaps, last_ns))
+        told = select(func.count()).select_from(discrepancies).where(discrepancies.c.account_id == account_id)
+        found = connection.scalar(told) or 0
+        return AccountStatus(name, venue, count, state, last_ns, undecoded, coverage(name, own_gaps, last_ns), found)
 
     def _latest(self, record: type[T], table: Table, wanted: Filter, thing: ColumnElement[Any]) -> Iterator[T]:
         newest_first = [column.desc() for column in _receipt(table)]

@@ -1,5 +1,6 @@
 """The reconciler against the simulated exchange's REST interface: what it tells the ledger, whatever it meets."""
 
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -58,13 +59,16 @@ class Stage:
         self.ready = Event()
         self.channel = Channel(self.ready, 1_000, 2**20)
         self.frames: list[Recorded] = []
+        self._taken: deque[Recorded | LedgerEntry] = deque()
         reading: Engine = open_engine(f"sqlite:///{path}", read_only=True)
         self.reconciler = Reconciler((account,), RUN_ID, reading, self.channel, Clock(), QUICK, lambda: None)
 
     def next_entry(self) -> LedgerEntry:
         """The next entry for the ledger; frames before it are kept."""
         while True:
-            for item in self.channel.take(1, 2**20):
+            self._taken += self.channel.take(1_000, 2**20)
+            while self._taken:
+                item = self._taken.popleft()
                 if isinstance(item, Recorded):
                     self.frames.append(item)
                 else:
