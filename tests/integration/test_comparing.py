@@ -1,4 +1,4 @@
-"""Every so often the exchange is asked how things are: where that is not what its pushes left, it is found, shown, kept.
+"""Every so often the exchange is asked how things are: where that is not what its pushes left, it is found and shown.
 
 Without a contradiction nothing is ever found: not in a busy account, not where REST is behind its pushes.
 """
