@@ -137,7 +137,8 @@ class Reconciler(Thread):
         account = self._accounts[entry.account_id]
         try:
             with self._engine.connect() as connection:
-                known = known_orders(connection, entry.account_id, entry.session_id, account.venue.final_statuses)
+                final, held = account.venue.final_statuses, self._held.get(entry.account_id)
+                known = known_orders(connection, entry.account_id, entry.session_id, final, held)
             if known is not None:
                 self._reconcile(account, entry, known)
                 return

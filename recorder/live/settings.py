@@ -70,4 +70,5 @@ class Limits:
             if name in CAN_BE_OFF and value == 0:
                 continue
             if not 0 < value < math.inf:
-                raise ValueError(f"{name} must be above zero, and a number")
+                never = "; or 0, for never" if name in CAN_BE_OFF else ""
+                raise ValueError(f"{name} must be above zero, and a number{never}")

@@ -47,6 +47,8 @@ class Held:
         self.session_id = session_id
         #: The last frame that is folded in.
         self.seq = seq
+        #: The newest order there has been; None: none.
+        self.last_order_id: int | None = None
         self._final = final_statuses
         self._states: dict[Thing, Seen] = {}
         self._ended: dict[Thing, Seen] = {}
@@ -63,10 +65,17 @@ class Held:
         self._ended.pop(thing, None)
         if seen is None:
             return
-        ended = isinstance(seen.state, OrderUpdate) and seen.state.status in self._final
+        ended = False
+        if isinstance(seen.state, OrderUpdate):
+            ended = seen.state.status in self._final
+            self.last_order_id = max(self.last_order_id or 0, seen.state.order_id)
         (self._ended if ended else self._states)[thing] = seen
         if len(self._ended) > ENDED_MAX:
             del self._ended[next(iter(self._ended))]
+
+    def open_orders(self) -> list[OrderUpdate]:
+        """The orders that can still change, as of the last `advance`."""
+        return [seen.state for seen in self._states.values() if isinstance(seen.state, OrderUpdate)]
 
     def advance(self, connection: Connection) -> None:
         """Fold in all that has been pushed, of each thing the last state."""
