@@ -6,6 +6,7 @@ to the writer as frames, decoded like any other. What is asked, in which order, 
 """
 
 import logging
+import secrets
 from collections.abc import Callable, Mapping
 from queue import Empty, SimpleQueue
 from threading import Thread
@@ -91,6 +92,7 @@ class Reconciler(Thread):
         self._beat_soon = beat_soon
         self._covered: SimpleQueue[Covered] = SimpleQueue()
         self._due: dict[int, _Due] = {}
+        self._last_round_id = 0
         #: What is held of each account whose session has a snapshot to start from.
         self._held: dict[int, Held] = {}
         self._backoffs = {key: Backoff(RETRY_FIRST_S, RETRY_LAST_S) for key in self._accounts}
@@ -223,7 +225,10 @@ class Reconciler(Thread):
 
     def _begin(self, entry: Covered) -> int:
         began_ns = self._clock.wall_ns()
-        round_id = max(time_ordered_id(began_ns), entry.session_id + 1)
+        # Also where the clock has jumped back: after the session and the last round, and so that the next session, whose
+        # number may then be the one after its last, does not get the same.
+        after = max(entry.session_id, self._last_round_id) + 1 + secrets.randbits(20)
+        round_id = self._last_round_id = max(time_ordered_id(began_ns), after)
         self.channel.tell(ReconciliationBegan(entry.account_id, round_id, self._run_id, began_ns))
         return round_id
 
@@ -233,7 +238,7 @@ class Reconciler(Thread):
 
     def _try_again(self, entry: Covered, why: str) -> None:
         wait_s = self._backoffs[entry.account_id].next_s()
-        self._due[entry.account_id] = _Due(self._clock.monotonic_s() + wait_s, entry, compares=True)
+        self._due[entry.account_id] = _Due(self._clock.monotonic_s() + wait_s, entry, compares=False)
         log.warning("%s: %s. Trying again in %.0f s.", self._accounts[entry.account_id].name, why, wait_s)
 
     def _compare_later(self, entry: Covered) -> None:
