@@ -225,8 +225,8 @@ class Reconciler(Thread):
 
     def _begin(self, entry: Covered) -> int:
         began_ns = self._clock.wall_ns()
-        # Where the clock has jumped back, too: after the session and the last round. At random, because the next session
-        # is then numbered one after its last, and must not get the same.
+        # Where the clock has jumped back, too: after the session and the last round. At random, because the next
+        # session is then numbered one after its last, and must not get the same.
         after = max(entry.session_id, self._last_round_id) + 1 + secrets.randbits(20)
         round_id = self._last_round_id = max(time_ordered_id(began_ns), after)
         self.channel.tell(ReconciliationBegan(entry.account_id, round_id, self._run_id, began_ns))
