@@ -92,9 +92,9 @@ def load(path: Path) -> Config:
     return Config(_database(path, file.database), accounts, _limits(path, file.limits))
 
 
-def database_of(path: Path) -> str:
+def database_of(path: Path) -> Database:
     """The database that a configuration names, without looking at the rest: reading needs no secrets."""
-    return _database(path, _read(path).database).url
+    return _database(path, _read(path).database)
 
 
 def database_at(url: str, path: Path) -> Database:

@@ -8,6 +8,7 @@ RecorderError                 one sentence on standard error, exit code 2
 │   ├── SchemaTooNew          ours, but newer: this program is too old for it
 │   ├── DatabaseBusy          another recorder, or another program, holds it
 │   ├── ServerAway            a database server does not answer: the local journal goes on, and it is tried again
+│   ├── MergeConflict         two records hold different things under one key: nothing of it is merged
 │   └── NotDurable            stopped before everything received was durable: the ledger says from where on
 ├── VenueError                the exchange cannot be used now
 │   ├── Unreachable           no answer: at the start it ends the run, later it is tried again with backoff
@@ -54,6 +55,10 @@ class DatabaseBusy(DatabaseError):
 
 class ServerAway(DatabaseError):
     """A database server does not answer."""
+
+
+class MergeConflict(DatabaseError):
+    """Two records contradict each other."""
 
 
 class NotDurable(DatabaseError):

@@ -45,11 +45,16 @@ def sent(seq: int, *, account_id: int = ACCOUNT, session_id: int = SESSION, at_n
     return Recorded(Frame(account_id, session_id, seq, at_ns or NOON_NS + seq, SENT, None, CONTROL, None, payload), ())
 
 
-def new_database(path: Path, *accounts: tuple[int, str]) -> tuple[str, Engine]:
-    """A database with the current schema and these accounts (key, name), by default one; its address and an engine."""
-    url = f"sqlite:///{path}"
+def new_database(place: str | Path, *accounts: tuple[int, str]) -> tuple[str, Engine]:
+    """A database with the current schema and these accounts (key, name), by default one; its address and an engine.
+
+    Args:
+        place: a file to be made, or the address of a database that may have its schema already.
+        accounts: key and name of each.
+    """
+    url = place if isinstance(place, str) else f"sqlite:///{place}"
     engine = open_engine(url)
-    migrate.upgrade(engine)
+    migrate.require_usable(engine)
     with engine.begin() as connection:
         ledger.apply(connection, RECORDER, RecorderAdded(RECORDER, NOON_NS, "here"))
         for key, name in accounts or ((ACCOUNT, "main"),):

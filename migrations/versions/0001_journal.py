@@ -170,6 +170,12 @@ def upgrade() -> None:
         _of_account("discrepancies"),
     )
     _table(
+        "comparisons",
+        *_ints("account_id", "session_id", "other_session_id", "same", "unseen"),
+        sa.PrimaryKeyConstraint("account_id", "session_id", "other_session_id", name="pk_comparisons"),
+        _of_account("comparisons"),
+    )
+    _table(
         "batches",
         *_ints("run_id", "batch", "frames", "written_ns"),
         sa.PrimaryKeyConstraint("run_id", "batch", name="pk_batches"),
@@ -240,6 +246,7 @@ def downgrade() -> None:
         "ledger_entries",
         "spans",
         "batches",
+        "comparisons",
         "discrepancies",
         "reconciliations",
         "gaps",

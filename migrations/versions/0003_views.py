@@ -61,6 +61,9 @@ VIEWS = ("orders", "order_history", "positions", "balances", "trade_history")
 #: Two clocks that the exchange accepts are 60 s apart at most, and a recorder that cannot write reads up to 60 s late.
 APART_NS = 120 * 10**9
 
+#: What has a name in the calendar of four digits.
+YEAR_0_MS, YEAR_9999_MS = -62_167_219_200_000, 253_402_300_799_999
+
 RECEIPT = "received_ns, session_id, seq, item"
 NEWEST_FIRST = "received_ns DESC, session_id DESC, seq DESC, item DESC"
 
@@ -77,7 +80,11 @@ def _numbers(*columns: str) -> str:
 def _utc(ms: str) -> str:
     if op.get_bind().dialect.name == "sqlite":
         return f"strftime('%Y-%m-%d %H:%M:%f', {ms} / 1000.0, 'unixepoch')"
-    return f"to_char(to_timestamp({ms} / 1000.0) AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS.MS')"
+    # Whole seconds, for a `timestamp` is made of a float.
+    instant = f"to_timestamp(div({ms}, 1000)) + mod({ms}, 1000) * interval '1 millisecond'"
+    text = f"to_char(({instant}) AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS.MS')"
+    # Where SQLite's answer is NULL, PostgreSQL's would be an error: an exchange can send nonsense once.
+    return f"CASE WHEN {ms} BETWEEN {YEAR_0_MS} AND {YEAR_9999_MS} THEN {text} END"
 
 
 def _times(rows: str = "u") -> str:
@@ -166,7 +173,7 @@ def _trade_history() -> str:
       ORDER BY received_ns DESC, session_id DESC, seq DESC) AS age FROM fills) aged
   WHERE age = 1
 ), total AS (
-  SELECT account_id, order_id, sum(quantity) AS filled, sum(quantity * price) / sum(quantity) AS average,
+  SELECT account_id, order_id, sum(quantity) AS filled, sum(quantity * price) / nullif(sum(quantity), 0) AS average,
     sum(fee) AS fee
   FROM matched GROUP BY account_id, order_id
 ), told AS (

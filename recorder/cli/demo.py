@@ -11,6 +11,7 @@ from recorder.cli.output import show, stdout_console
 from recorder.cli.progress import progress
 from recorder.cli.run import Until, record_until
 from recorder.cli.stopping import Signals
+from recorder.errors import ConfigurationError
 from recorder.live.recording import Recording
 from recorder.live.settings import Account
 from recorder.venues import venue_named
@@ -36,10 +37,18 @@ def demo(for_s: float, rate_per_s: float, seed: int, folder: Path) -> None:
     from recorder.simulator import Simulator, SimulatorOptions  # noqa: PLC0415  it brings a web server along
 
     signals = Signals()
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        told = SimulatorOptions(seed=seed, rate_per_s=rate_per_s, live_clock=True, keep_sent=False)
+        folder.mkdir(parents=True, exist_ok=True)
+    except ValueError as error:
+        raise click.UsageError(str(error)) from None
+    except OSError as error:
+        raise ConfigurationError(
+            f"The folder {folder} cannot be made: {error.strerror}; name another --folder."
+        ) from None
     file = folder / f"recorder-{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}.db"
     url = f"sqlite:///{file}"
-    with Simulator(SimulatorOptions(seed=seed, rate_per_s=rate_per_s, live_clock=True, keep_sent=False)) as exchange:
+    with Simulator(told) as exchange:
         account = Account(
             name="demo",
             venue=venue_named("fmex"),

@@ -210,7 +210,8 @@ def _run_words(run: Run | None) -> str:
 
 def _account_lines(account: AccountStatus) -> list[str]:
     coverage = account.coverage
-    lines = [
+    lines = [f"recorders    {account.recorders}"] if account.recorders > 1 else []
+    lines += [
         f"sessions     {account.sessions}, the latest: {account.session}",
         f"last frame   {utc_text(account.last_frame_ns) or 'none yet'}",
     ]

@@ -86,8 +86,16 @@ def database_url(database: str | None, config: Path | None) -> str:
     if database is not None:
         return database
     if config is not None or DEFAULT_FILE.exists():
-        return database_of(config or DEFAULT_FILE)
+        return database_of(config or DEFAULT_FILE).url
     return DEFAULT_DATABASE
+
+
+def database_urls(database: str | None, config: Path | None) -> list[str]:
+    """The databases whose schema the options mean: a server's, and the journal in front of it."""
+    if database is not None or not (config is not None or DEFAULT_FILE.exists()):
+        return [database_url(database, config)]
+    place = database_of(config or DEFAULT_FILE)
+    return [url for url in (place.server, place.journal) if url is not None]
 
 
 def filter_of(options: dict[str, Any]) -> Filter:

@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from recorder.clock import NS_PER_MS, utc_text
+from recorder.venues.base import printable
 
 FORMATS = ("table", "csv", "json")
 
@@ -134,4 +135,5 @@ def stdout_console() -> Console:
 
 
 def _text(value: Any) -> str:
-    return "" if value is None else str(value)
+    # A table is for a terminal, which would obey what an exchange may have put into a text. csv and json are exact.
+    return "" if value is None else printable(str(value))

@@ -49,7 +49,10 @@ def line(state: State, rate_per_s: float) -> str:
     sessions = ", ".join(f"{name} {told}" for name, told in state.sessions.items())
     behind = f"{state.frames_waiting:,} waiting, {state.lag_ms} ms behind" if state.frames_waiting else "all durable"
     found = f", {state.discrepancies:,} discrepancies" if state.discrepancies else ""
-    return f"{state.frames:,} frames, {rate_per_s:,.1f}/s, {behind}{found} | {sessions}"
+    server = f" | server {state.server}" if state.server else ""
+    if state.frames_to_send:
+        server += f", {state.frames_to_send:,} behind"
+    return f"{state.frames:,} frames, {rate_per_s:,.1f}/s, {behind}{found} | {sessions}{server}"
 
 
 class _LiveLine:

@@ -14,7 +14,7 @@ from recorder.cli.progress import Progress, progress
 from recorder.cli.stopping import Signals
 from recorder.live.recording import Recording
 from recorder.live.watermark import AckFile, Watermark
-from recorder.store.engine import place as where
+from recorder.store.engine import database_path, place
 
 log = logging.getLogger("recorder.run")
 
@@ -51,15 +51,26 @@ def run(
     signals = Signals()
     file = config or configuration.DEFAULT_FILE
     told = configuration.load(file)
-    on_durable = _acknowledge(AckFile(ack_file, {a.account_id: a.name for a in told.accounts})) if ack_file else _ignore
+    to = configuration.database_at(database, file) if database else told.database
+    names = {account.account_id: account.name for account in told.accounts}
+    ack = AckFile(ack_file, names, database_path(to.journal)) if ack_file else None
+    on_durable = _acknowledge(ack) if ack else _ignore
     with progress() as shown:
-        place = configuration.database_at(database, file) if database else told.database
-        recording = Recording(place.journal, told.accounts, told.limits, on_durable=on_durable)
+        recording = Recording(to.journal, told.accounts, told.limits, on_durable=on_durable, server=to.server)
         with recording:
-            log.info("recording %s into %s", ", ".join(a.name for a in told.accounts), where(place.url))
+            if ack:
+                ack.begin()
+            log.info("recording %s into %s", ", ".join(names.values()), place(to.url))
             record_until(recording, Until(for_s, idle_s), signals, shown)
         state = recording.state()
         log.info("stopped (%s): %s frames, all durable", recording.end_reason, f"{state.frames_durable:,}")
+        if state.frames_to_send:
+            log.warning(
+                "%s frames are in the journal and not on the server yet: the next run sends them, or type: "
+                "recorder merge %s DATABASE",
+                f"{state.frames_to_send:,}",
+                place(to.journal),
+            )
 
 
 def record_until(recording: Recording, until: Until, signals: Signals, shown: Progress) -> None:

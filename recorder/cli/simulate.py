@@ -91,14 +91,14 @@ def simulate(
             sent_log=sent_log,
             keep_sent=False,
         )
-    except ValueError as error:
+    except (ValueError, OverflowError) as error:  # the latter: an offset without end
         raise click.UsageError(str(error)) from None
     simulator = Simulator(told)
     try:
         simulator.start()
     except OSError as error:
         raise ConfigurationError(
-            f"The simulator cannot start on {host}:{port}: {error.strerror}; name another --port."
+            f"The simulator cannot start on {host}:{port}: {error.strerror}; look at --host, --port and --sent-log."
         ) from None
     signals.wakes(wake)
     try:

@@ -15,6 +15,7 @@ from recorder.live.collector import Collector
 from recorder.live.preflight import check_clock
 from recorder.live.reconciler import Reconciler
 from recorder.live.settings import Account, Limits
+from recorder.live.shipper import Shipper
 from recorder.live.wake import Wake
 from recorder.live.watermark import Watermark
 from recorder.live.writer import Writer
@@ -41,6 +42,10 @@ class State(NamedTuple):
     lag_ms: int
     #: Account name → `connecting`, `subscribing` or `covered`.
     sessions: dict[str, str]
+    #: Of the server's database: `connecting`, `up to date`, `sending` or `away`; None where there is no server.
+    server: str | None = None
+    #: Durable in the journal, and not on the server yet.
+    frames_to_send: int = 0
     #: Where the exchange's REST interface contradicted its pushes, in this run.
     discrepancies: int = 0
 
@@ -49,11 +54,12 @@ class Recording:
     """A run, as a context manager: entering it starts everything, leaving it stops it and raises what went wrong.
 
     Args:
-        url: of the database.
+        url: of the database file that every batch is written to.
         accounts: to record, one thread each.
         limits: of everything.
         clock: stamps and measures.
         on_durable: called after each commit, in the writer's thread.
+        server: of the server's database that the batches are sent on to, if there is one.
 
     Raises:
         RecorderError: on entering, before anything is written, when it cannot work; on leaving, what ended the run.
@@ -66,12 +72,15 @@ class Recording:
         limits: Limits | None = None,
         clock: Clock | None = None,
         on_durable: Callable[[Watermark], None] = lambda watermark: None,
+        server: str | None = None,
     ) -> None:
         self._url = url
         self._accounts = tuple(accounts)
         self._limits = limits or Limits()
         self._clock = clock or Clock()
         self._on_durable = on_durable
+        self._server = server
+        self._shipper: Shipper | None = None
         self._resources = ExitStack()
         #: Set it to end `wait`; a signal handler may.
         self.wake = Wake()
@@ -116,6 +125,8 @@ class Recording:
             frames_waiting=waiting,
             lag_ms=(self._clock.wall_ns() - last_ns) // NS_PER_MS if waiting else 0,
             sessions={collector.account.name: collector.state for collector in self._collectors},
+            server=None if self._shipper is None else self._shipper.state,
+            frames_to_send=0 if self._shipper is None else max(watermark.frames - self._shipper.frames, 0),
             discrepancies=self._reconciler.discrepancies,
         )
 
@@ -130,6 +141,9 @@ class Recording:
         now_ns = self._started_ns = self._clock.wall_ns()
         wanted = [AccountAdded(one.account_id, one.venue.name, one.name, now_ns) for one in self._accounts]
         started = RunStarted(time_ordered_id(now_ns), 0, now_ns, platform.node(), os.getpid(), recorder.__version__)
+        if self._server is not None:
+            self._shipper = Shipper(self._url, self._server, started.run_id, self.wake.set)
+            self._shipper.check()
         with engine.begin() as connection:
             self._run, left = open_run(connection, self._url, started, wanted)
         for told in left:
@@ -146,7 +160,7 @@ class Recording:
             run_id,
             clock,
             limits,
-            self._on_durable,
+            self._durable,
             self.wake.set,
             self._covered,
         )
@@ -167,9 +181,16 @@ class Recording:
             lambda account_id: beat_soon[account_id](),
         )
         self._writer.start()
+        if self._shipper is not None:
+            self._shipper.start()
         self._reconciler.start()
         for collector in self._collectors:
             collector.start()
+
+    def _durable(self, watermark: Watermark) -> None:
+        self._on_durable(watermark)
+        if self._shipper is not None:
+            self._shipper.more()
 
     def _covered(self, entry: Covered) -> None:
         self._reconciler.covered(entry)
@@ -182,7 +203,9 @@ class Recording:
            round unfinished: the gaps stay open, and the next run takes them up.
         2. The writer is told that nothing more comes. It writes what waits, then the end of the run, and closes the
            database. Only a database that will not take it can make this too long; then it gives up and says so.
-        3. The lock is given back last, so that the next recorder finds all of it done.
+        3. The shipper sends what the server has not had yet, for as long as there is time. What remains lies in the
+           journal, and the next run sends it.
+        4. The lock is given back last, so that the next recorder finds all of it done.
         """
         deadline_s = self._clock.monotonic_s() + self._limits.stop_s
         fetching: list[Collector | Reconciler] = [*self._collectors, self._reconciler]
@@ -198,9 +221,15 @@ class Recording:
         if self._writer.is_alive():
             self._writer.give_up()
             self._writer.join(1.0)
+        if self._shipper is not None:
+            self._shipper.finish()
+            self._shipper.join(max(deadline_s - self._clock.monotonic_s(), 0.1))
+            self._shipper.give_up()
 
     def _raise_failures(self) -> None:
-        threads: list[Writer | Collector | Reconciler] = [self._writer, *self._collectors, self._reconciler]
+        threads: list[Writer | Collector | Reconciler | Shipper] = [self._writer, *self._collectors, self._reconciler]
+        if self._shipper is not None:
+            threads.append(self._shipper)
         failures = [thread.failure for thread in threads if thread.failure is not None]
         for failure in failures:
             if isinstance(failure, RecorderError):

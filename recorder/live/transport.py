@@ -19,6 +19,7 @@ from websocket import ABNF
 from recorder.clock import Clock
 from recorder.errors import NotServed, Refused, SessionOver, Unavailable, Unreachable, VenueError
 from recorder.live.wake import Wake
+from recorder.venues.base import printable
 
 #: Read at most so much from the socket at a time.
 CHUNK_BYTES = 65_536
@@ -310,7 +311,7 @@ def words(text: str, secrets: tuple[str, ...]) -> str:
     # The longest first: one secret may be a part of another. And before anything is cut, or a part would stay.
     for secret in sorted(spelled - {""}, key=len, reverse=True):
         text = text.replace(secret, "***")
-    return " ".join(text.split())[:WORDS_MAX]
+    return " ".join(printable(text).split())[:WORDS_MAX]
 
 
 def _seconds(headers: dict[str, Any]) -> float:

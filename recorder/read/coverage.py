@@ -1,8 +1,53 @@
-"""How much of the time the record covers. Pure."""
+"""How much of the time a record covers, by one recorder or by several together. Pure."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import NamedTuple
 
 from recorder.read.records import Coverage, Gap
+
+#: Before every instant, and after every instant, ns since 1970.
+_EVER, _FOR_EVER = -1, 2**63
+
+#: What is better known of a stretch counts, where two recorders settled it differently.
+_BEST_FIRST = ("reconciled", "open", "unrecoverable")
+#: Of a recorder whose record ends while it covers: it runs, or has not sent more yet.
+NOT_KNOWN = "not known yet"
+
+Stretch = tuple[int, int]
+
+
+class Side(NamedTuple):
+    """What one recorder says of an account."""
+
+    #: Its gaps, oldest first.
+    gaps: Sequence[Gap]
+    #: Every topic it ever asked for.
+    topics: frozenset[str]
+    #: Its last proof of life, ns since 1970; None where it never had one.
+    last_ns: int | None
+
+
+def whole_gaps(account: str, sides: Mapping[int, Side]) -> list[Gap]:
+    """The gaps of an account as a whole: where every recorder has one.
+
+    Args:
+        account: its name.
+        sides: recorder → what it says.
+
+    Returns:
+        One recorder's own gaps; of several, what they have in common, counted anew and oldest first.
+    """
+    if len(sides) == 1:
+        (side,) = sides.values()
+        return list(side.gaps)
+    everywhere = {key: _stretches(side, None) for key, side in sides.items()}
+    whole = _intersection(everywhere.values())
+    found: list[tuple[str | None, Stretch]] = [(None, stretch) for stretch in whole]
+    for topic in sorted(frozenset().union(*(side.topics for side in sides.values()))):
+        own = [_union([*everywhere[key], *_stretches(side, topic)]) for key, side in sides.items()]
+        found += [(topic, stretch) for stretch in _without(_intersection(own), whole)]
+    found.sort(key=lambda one: (one[1], one[0] or ""))
+    return [_gap(account, number, topic, stretch, sides) for number, (topic, stretch) in enumerate(found, 1)]
 
 
 def coverage(account: str, gaps: Sequence[Gap], until_ns: int | None) -> Coverage:
@@ -10,16 +55,16 @@ def coverage(account: str, gaps: Sequence[Gap], until_ns: int | None) -> Coverag
 
     Args:
         account: whose.
-        gaps: all of this account's; those of a single topic do not count here.
+        gaps: all of this account's as a whole; those of a single topic do not count here.
         until_ns: the last frame received.
     """
     whole = [gap for gap in gaps if gap.topic is None]
     begins_ns = next((gap.ends_ns for gap in whole if gap.begins_ns is None), None)
-    later = [gap for gap in whole if gap.begins_ns is not None]
+    later = [gap for gap in whole if gap.begins_ns is not None and (until_ns is None or gap.begins_ns <= until_ns)]
     covered_ns = 0
     if begins_ns is not None and until_ns is not None:
         covered_ns = until_ns - begins_ns - sum(_missing_ns(gap, until_ns) for gap in later)
-    in_gap = any(gap.ends_ns is None for gap in whole)
+    in_gap = any(gap.ends_ns is None and gap.reason != NOT_KNOWN for gap in whole)
     return Coverage(account, begins_ns, until_ns, max(covered_ns, 0), len(later), in_gap)
 
 
@@ -27,3 +72,89 @@ def _missing_ns(gap: Gap, until_ns: int) -> int:
     begins_ns = gap.begins_ns or 0
     ends_ns = until_ns if gap.ends_ns is None else min(gap.ends_ns, until_ns)
     return max(ends_ns - begins_ns, 0)
+
+
+def _stretches(side: Side, topic: str | None) -> list[Stretch]:
+    """Where a recorder does not cover all topics, or this one."""
+    if topic is not None and topic not in side.topics:
+        return [(_EVER, _FOR_EVER)]
+    return _union([_stretch(gap) for gap in _own(side) if gap.topic == topic])
+
+
+def _own(side: Side) -> list[Gap]:
+    """A recorder's gaps, and after its last frame the time that nobody knows of yet."""
+    gaps = list(side.gaps)
+    if all(gap.ends_ns is not None for gap in gaps if gap.topic is None):
+        account = gaps[0].account if gaps else ""
+        gaps.append(Gap(account, side.last_ns, None, None, NOT_KNOWN, None, "open", 0))
+    return gaps
+
+
+def _stretch(gap: Gap) -> Stretch:
+    return (
+        _EVER if gap.begins_ns is None else gap.begins_ns,
+        _FOR_EVER if gap.ends_ns is None else gap.ends_ns,
+    )
+
+
+def _union(stretches: Iterable[Stretch]) -> list[Stretch]:
+    joined: list[Stretch] = []
+    for begin, end in sorted(stretches):
+        if joined and begin <= joined[-1][1]:
+            joined[-1] = joined[-1][0], max(end, joined[-1][1])
+        else:
+            joined.append((begin, end))
+    return joined
+
+
+def _intersection(sides: Iterable[Sequence[Stretch]]) -> list[Stretch]:
+    common: Sequence[Stretch] = [(_EVER, _FOR_EVER)]
+    for side in sides:
+        common = list(_both(common, side))
+    return list(common)
+
+
+def _both(one: Sequence[Stretch], other: Sequence[Stretch]) -> Iterator[Stretch]:
+    """What two sorted rows of stretches have in common; each is walked once."""
+    i = j = 0
+    while i < len(one) and j < len(other):
+        begin, end = max(one[i][0], other[j][0]), min(one[i][1], other[j][1])
+        if begin < end:
+            yield begin, end
+        if one[i][1] < other[j][1]:
+            i += 1
+        else:
+            j += 1
+
+
+def _without(stretches: Sequence[Stretch], taken: Sequence[Stretch]) -> list[Stretch]:
+    return _intersection([stretches, _complement(taken)])
+
+
+def _complement(stretches: Sequence[Stretch]) -> list[Stretch]:
+    edges = [_EVER, *(edge for stretch in stretches for edge in stretch), _FOR_EVER]
+    return [(begin, end) for begin, end in zip(edges[::2], edges[1::2], strict=True) if begin < end]
+
+
+def _gap(account: str, number: int, topic: str | None, stretch: Stretch, sides: Mapping[int, Side]) -> Gap:
+    """A stretch that no recorder covers, with what they say of it."""
+    begin, end = stretch
+    touching = [
+        gap
+        for side in sides.values()
+        for gap in _own(side)
+        if gap.topic in {None, topic} and _stretch(gap)[0] < end and _stretch(gap)[1] > begin
+    ]
+    best = min(touching, key=lambda gap: _BEST_FIRST.index(gap.state), default=None)
+    told = dict.fromkeys(gap.reason for gap in touching if gap.reason != NOT_KNOWN)
+    return Gap(
+        account,
+        None if begin == _EVER else begin,
+        None if end == _FOR_EVER else end,
+        topic,
+        " / ".join(told) or (NOT_KNOWN if touching else "never asked for"),
+        best.detail if best else None,
+        best.state if best else "open",
+        number,
+        best.resolution if best else None,
+    )

@@ -8,20 +8,21 @@ from typing import Any, NamedTuple, Self, TypeVar
 
 from sqlalchemy import ColumnElement, Connection, Select, Table, func, literal_column, select
 
-from recorder.model import PUSH, UNDECODED
+from recorder.model import UNDECODED
 from recorder.read import fills as derive
-from recorder.read.coverage import coverage
+from recorder.read.coverage import coverage, whole_gaps
 from recorder.read.records import AccountStatus, Balance, Discrepancy, Fill, Gap, Order, Position, Run, Status
+from recorder.read.sides import sides_of
 from recorder.store import migrate
 from recorder.store.engine import explained, open_engine, place, size_bytes
 from recorder.store.schema import (
+    ONCE,
     account_updates,
     accounts,
     batches,
     discrepancies,
     fills,
     frames,
-    gaps,
     order_updates,
     position_updates,
     runs,
@@ -96,11 +97,11 @@ class Record:
 
     def orders(self, wanted: Filter = ALL) -> Iterator[Order]:
         """The latest state of each order, oldest change first."""
-        return self._latest(Order, order_updates, wanted, order_updates.c.order_id)
+        return self._latest(Order, ONCE[order_updates], wanted, "order_id")
 
     def order_history(self, wanted: Filter = ALL) -> Iterator[Order]:
         """Every update of every order, in the order of receipt."""
-        yield from self._rows(Order, _history(Order, order_updates, wanted))
+        yield from self._rows(Order, _history(Order, ONCE[order_updates], wanted))
 
     def fills(self, wanted: Filter = ALL) -> Iterator[Fill]:
         """Trade history: each fill once, as the exchange told it or the order updates show it, as received."""
@@ -159,27 +160,21 @@ class Record:
 
     def positions(self, wanted: Filter = ALL) -> Iterator[Position]:
         """The latest state of each position."""
-        return self._latest(Position, position_updates, wanted, position_updates.c.symbol)
+        return self._latest(Position, ONCE[position_updates], wanted, "symbol")
 
     def balances(self, wanted: Filter = ALL) -> Iterator[Balance]:
         """The latest balance of each currency."""
-        return self._latest(Balance, account_updates, wanted._replace(symbol=None), account_updates.c.currency)
+        return self._latest(Balance, ONCE[account_updates], wanted._replace(symbol=None), "currency")
 
     def gaps(self, wanted: Filter = ALL) -> Iterator[Gap]:
-        """The stretches in which pushes may have been missed, oldest first."""
-        query = select(*_columns(Gap, gaps)).join(accounts, accounts.c.account_id == gaps.c.account_id)
+        """The stretches in which pushes may have been missed, oldest first; of several recorders, by all of them."""
+        query = select(accounts.c.account_id, accounts.c.name).order_by(accounts.c.name)
         if wanted.account is not None:
             query = query.where(accounts.c.name == wanted.account)
-        if wanted.symbol is not None:
-            query = query.where(
-                gaps.c.topic.is_(None) | gaps.c.topic.endswith(f".{wanted.symbol.lower()}", autoescape=True)
-            )
-        if wanted.since_ns is not None:
-            query = query.where(gaps.c.ends_ns.is_(None) | (gaps.c.ends_ns >= wanted.since_ns))
-        if wanted.until_ns is not None:
-            query = query.where(gaps.c.begins_ns.is_(None) | (gaps.c.begins_ns < wanted.until_ns))
-        began = func.coalesce(gaps.c.begins_ns, 0)
-        yield from self._rows(Gap, query.order_by(began, gaps.c.gap_id))
+        with self._reading() as connection:
+            sides = {name: sides_of(connection, key, name) for key, name in connection.execute(query).all()}
+        found = [gap for name, its_sides in sides.items() if its_sides for gap in whole_gaps(name, its_sides)]
+        yield from sorted((gap for gap in found if _touches(gap, wanted)), key=lambda gap: gap.begins_ns or 0)
 
     def discrepancies(self, wanted: Filter = ALL) -> Iterator[Discrepancy]:
         """Where two sources contradict each other outside any known gap, oldest first.
@@ -216,25 +211,25 @@ class Record:
         latest = connection.execute(
             select(sessions).where(mine).order_by(sessions.c.session_id.desc()).limit(1)
         ).first()
-        last_ns, state = None, "none yet"
-        if latest is not None:
-            this = frames.c.account_id == account_id, frames.c.session_id == latest.session_id
-            # Our own commands prove nothing about what was received.
-            pushed = select(frames.c.received_ns).where(*this, frames.c.source == PUSH)
-            last = pushed.order_by(frames.c.seq.desc()).limit(1)
-            last_ns = connection.scalar(last) or latest.opened_ns
-            state = latest.end_reason or "connected"
+        state = "none yet" if latest is None else latest.end_reason or "connected"
+        sides = sides_of(connection, account_id, name)
+        last_ns = max((side.last_ns for side in sides.values() if side.last_ns is not None), default=None)
         # Written out, not bound: only then is the planner sure that the partial index holds all of them.
         bad = frames.c.account_id == account_id, frames.c.status == literal_column(f"'{UNDECODED}'")
         undecoded = connection.scalar(select(func.count()).select_from(frames).where(*bad)) or 0
-        own_gaps = [Gap(*row) for row in connection.execute(_gaps_of(account_id))]
+        own_gaps = whole_gaps(name, sides) if sides else []
+        covered = coverage(name, own_gaps, last_ns)
         told = select(func.count()).select_from(discrepancies).where(discrepancies.c.account_id == account_id)
         found = connection.scalar(told) or 0
-        return AccountStatus(name, venue, count, state, last_ns, undecoded, coverage(name, own_gaps, last_ns), found)
+        return AccountStatus(name, venue, len(sides), count, state, last_ns, undecoded, covered, found)
 
-    def _latest(self, record: type[T], table: Table, wanted: Filter, thing: ColumnElement[Any]) -> Iterator[T]:
+    def _latest(self, record: type[T], table: Table, wanted: Filter, thing: str) -> Iterator[T]:
         newest_first = [column.desc() for column in _receipt(table)]
-        age = func.row_number().over(partition_by=(table.c.account_id, thing), order_by=newest_first).label("age")
+        age = (
+            func.row_number()
+            .over(partition_by=(table.c.account_id, table.c[thing]), order_by=newest_first)
+            .label("age")
+        )
         aged = _wanted(select(*_columns(record, table), age), table, wanted).subquery()
         query = select(*[aged.c[name] for name in record._fields]).where(aged.c.age == 1)  # type: ignore[attr-defined]
         yield from self._rows(record, query.order_by(aged.c.received_ns, aged.c.session_id, aged.c.seq, aged.c.item))
@@ -242,8 +237,9 @@ class Record:
     def _rows(self, record: type[T], query: Select[Any]) -> Iterator[T]:
         with self._reading() as connection:
             streamed = connection.execution_options(yield_per=ROWS_PER_FETCH)
-            for row in streamed.execute(query):
-                yield record(*row)
+            with streamed.execute(query) as rows:
+                for row in rows:
+                    yield record(*row)
 
     @contextmanager
     def _reading(self) -> Iterator[Connection]:
@@ -278,6 +274,10 @@ def _history(record: type[T], table: Table, wanted: Filter) -> Select[Any]:
     return _wanted(select(*_columns(record, table)), table, wanted).order_by(*_receipt(table))
 
 
-def _gaps_of(account_id: int) -> Select[Any]:
-    query = select(*_columns(Gap, gaps)).join(accounts, accounts.c.account_id == gaps.c.account_id)
-    return query.where(gaps.c.account_id == account_id).order_by(gaps.c.gap_id)
+def _touches(gap: Gap, wanted: Filter) -> bool:
+    """Whether a gap lies in the wanted time, at least in part, and may hide something of the wanted contract."""
+    if wanted.symbol is not None and gap.topic is not None and not gap.topic.endswith(f".{wanted.symbol.lower()}"):
+        return False
+    if wanted.since_ns is not None and gap.ends_ns is not None and gap.ends_ns < wanted.since_ns:
+        return False
+    return wanted.until_ns is None or gap.begins_ns is None or gap.begins_ns < wanted.until_ns

@@ -156,6 +156,8 @@ class AccountStatus(NamedTuple):
 
     account: str
     venue: str
+    #: How many recorders wrote it.
+    recorders: int
     sessions: int
     #: Of the latest session: `connected`, or why it ended.
     session: str

@@ -1,5 +1,6 @@
 """What a simulator can be told to be."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -57,6 +58,8 @@ class SimulatorOptions:
             raise ValueError("accounts must map one key at least to its secret, neither empty")
         if self.pushes is not None and self.pushes < 0:
             raise ValueError(f"pushes {self.pushes} is negative")
+        if not math.isfinite(self.rate_per_s):
+            raise ValueError(f"rate_per_s {self.rate_per_s} is no number; 0 is as fast as the client reads")
         if self.rate_per_s < 0:
             raise ValueError(f"rate_per_s {self.rate_per_s} is negative")
         if self.ping_timeout_s <= 0:

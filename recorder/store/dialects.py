@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import Connection, Dialect, Table, insert
 from sqlalchemy.dialects.postgresql import insert as upsert_postgresql
 from sqlalchemy.dialects.sqlite import insert as upsert_sqlite
+from sqlalchemy.exc import DBAPIError
 
 SQLITE = "sqlite"
 POSTGRESQL = "postgresql"
@@ -39,11 +40,26 @@ def insert_rows(connection: Connection, table: Table, rows: Sequence[tuple[Any, 
     if connection.dialect.name == SQLITE:
         connection.exec_driver_sql(_insert_sql(table, connection.dialect), list(rows))
         return
+    _copy(connection, _copy_sql(table), rows)
+
+
+def _copy(connection: Connection, sql: str, rows: Sequence[tuple[Any, ...]]) -> None:
     driver: Any = connection.connection.driver_connection
-    with driver.cursor() as cursor, cursor.copy(_copy_sql(table)) as copy:
-        write_row = copy.write_row
-        for row in rows:
-            write_row(row)
+    errors = connection.dialect.loaded_dbapi.Error
+    try:
+        with driver.cursor() as cursor, cursor.copy(sql) as copy:
+            write_row = copy.write_row
+            for row in rows:
+                write_row(row)
+    except errors as error:
+        # As SQLAlchemy, which knows nothing of COPY, would have raised it.
+        raise DBAPIError.instance(sql, None, error, errors, dialect=connection.dialect) from error
+
+
+def lock_run(connection: Connection, run_id: int) -> None:
+    """Let nobody else move a run's batches until the transaction ends; on SQLite a writer is alone anyway."""
+    if connection.dialect.name == POSTGRESQL:
+        connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({run_id:d})")
 
 
 @lru_cache(maxsize=64)

@@ -6,18 +6,21 @@ from contextlib import contextmanager
 from filelock import FileLock, Timeout
 
 from recorder.errors import DatabaseBusy, DatabaseError
-from recorder.store.engine import database_path
+from recorder.store.engine import database_path, is_file
 from recorder.store.sqlite import require_folder
 
 
 @contextmanager
 def sole_writer(url: str) -> Iterator[None]:
-    """Hold the right to write to a database; the system gives it back when the process dies.
+    """Hold the right to write to a file; the system gives it back when the process dies. A server keeps order itself.
 
     Raises:
         DatabaseBusy: another recorder holds it.
         DatabaseError: the folder is not there, or the lock file cannot be made in it.
     """
+    if not is_file(url):
+        yield
+        return
     path = database_path(url)
     require_folder(path)
     lock = FileLock(f"{path}.lock")

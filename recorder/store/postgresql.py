@@ -66,6 +66,8 @@ def open_engine(url: URL, *, read_only: bool) -> Engine:
     engine = create_engine(
         url,
         poolclass=NullPool,
+        # A reader sees one state of the database, however many questions it asks.
+        isolation_level="REPEATABLE READ" if read_only else "READ COMMITTED",
         connect_args={
             "connect_timeout": CONNECT_S,
             "keepalives_idle": SILENT_S // 3,

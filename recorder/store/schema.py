@@ -219,6 +219,12 @@ TYPED: dict[type[model.Update], Table] = {
     model.FillUpdate: fills,
 }
 
+#: A typed table → the view of it in which each push stands once, also where several recorders saw it.
+ONCE: dict[Table, Table] = {
+    table: Table(f"{table.name}_once", MetaData(), *(Column(column.name, column.type) for column in table.c))
+    for table in (account_updates, order_updates, position_updates)
+}
+
 TYPED_KEY = ("account_id", "session_id", "seq", "item", "received_ns")
 
 gaps = _table(
@@ -273,6 +279,18 @@ discrepancies = _table(
     _int("other_session_id"),
     _int("found_ns"),
     PrimaryKeyConstraint("account_id", "session_id", "seq", "subject", "field", "other_session_id"),
+    _of_account(),
+)
+
+#: Two overlapping sessions of different recorders, the older first: the pushes that both saw, and that one alone did.
+comparisons = _table(
+    "comparisons",
+    _int("account_id"),
+    _int("session_id"),
+    _int("other_session_id"),
+    _int("same"),
+    _int("unseen"),
+    PrimaryKeyConstraint("account_id", "session_id", "other_session_id"),
     _of_account(),
 )
 

@@ -193,9 +193,20 @@ class Venue(Protocol):
         ...
 
 
+def printable(text: str) -> str:
+    """Somebody else's words, fit for a column and a terminal: a blank for whatever is not to be printed.
+
+    That is NUL, which no SQL text holds, a lone surrogate, which no database takes, and what a terminal would obey.
+    """
+    return text if text.isprintable() else "".join(one if one.isprintable() else " " for one in text)
+
+
 def undecoded(error: str) -> Decoded:
-    """The result for a frame that cannot be read."""
-    return Decoded(None, UNDECODED, error[:ERROR_CHARS_MAX], (), None)
+    """The result for a frame that cannot be read.
+
+    The words may quote the frame, and a row that the database refuses would end the run.
+    """
+    return Decoded(None, UNDECODED, printable(error[:ERROR_CHARS_MAX]), (), None)
 
 
 def read_frame(venue: Venue, payload: bytes) -> Decoded:

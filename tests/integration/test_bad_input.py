@@ -4,6 +4,7 @@ import os
 import socket
 import sqlite3
 import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -184,13 +185,24 @@ def _make_immutable_or_skip_rights(file: Path) -> None:
     file.write_bytes(content)
 
 
+@pytest.mark.parametrize("name", ["recorder.db", "recorder.toml"])
+def test_an_ack_file_that_would_replace_another(folder: Folder, exchange: Simulator, name: str) -> None:
+    folder.configure(exchange)
+    upgrade(open_engine(f"sqlite:///{folder.database}"))
+    configuration = (folder.path / "recorder.toml").read_text()
+    assert_refused(folder, "name a file that holds nothing else", arguments=("--ack-file", name))
+    assert (folder.path / "recorder.toml").read_text() == configuration
+
+
 def test_a_second_recorder_of_one_database(folder: Folder, exchange: Simulator) -> None:
     folder.configure(exchange)
-    with folder.run() as first:
-        first.wait_for("covered")
-        ended = folder.command("run", "--for", "1s")
+    with folder.run("--ack-file", str(folder.ack_file)) as first:
+        folder.wait_acknowledged(10, first)
+        told = folder.acknowledged()
+        ended = folder.command("run", "--for", "1s", "--ack-file", str(folder.ack_file))
         assert ended.returncode == 2
         assert "Another recorder is writing to" in ended.stderr
+        assert folder.acknowledged()["batch"] >= told["batch"] > 0
         assert first.stop()[0] == 0
 
 
@@ -232,6 +244,12 @@ def test_reading_where_there_is_nothing(folder: Folder) -> None:
         (("orders", "--database", "postgresql://u:hidden@h/db"), "begins with postgresql+psycopg"),
         (("db", "downgrade", "0099"), "There is no schema '0099'"),
         (("simulate", "--rate", "-1"), "negative"),
+        (("simulate", "--rate", "nan"), "no number"),
+        (("simulate", "--clock-offset", "inf"), "infinity"),
+        (("simulate", "--sent-log", "nowhere/log", "--port", "0"), "--sent-log"),
+        (("demo", "--rate", "-1"), "negative"),
+        (("demo", "--folder", "/dev/null"), "name another --folder"),
+        (("db", "downgrade", "0001"), "There is no database"),
     ],
 )
 def test_wrong_usage(folder: Folder, arguments: tuple[str, ...], words: str) -> None:
@@ -240,12 +258,43 @@ def test_wrong_usage(folder: Folder, arguments: tuple[str, ...], words: str) -> 
     assert words in ended.stderr
     assert "Traceback" not in ended.stderr
     assert "hidden" not in ended.stderr
+    assert list(folder.path.iterdir()) == []
+
+
+def test_there_is_nothing_to_take_back(folder: Folder) -> None:
+    folder.database.touch()
+    ended = folder.command("db", "downgrade", "0001")
+    assert (ended.returncode, ended.stderr.count("\n")) == (2, 1), ended.stderr
+    assert "nothing to take back" in ended.stderr
+    assert folder.database.read_bytes() == b""
+    assert folder.command("db", "upgrade").returncode == 0
+    assert folder.command("db", "downgrade", "0001").returncode == 0
+    ended = folder.command("db", "downgrade", "0003")
+    assert ended.returncode == 2
+    assert "recorder db upgrade" in ended.stderr
+    assert folder.command("db", "current").stdout.startswith("0001 ")
 
 
 def test_the_reader_of_our_output_may_go(folder: Folder, exchange: Simulator) -> None:
     folder.configure(exchange)
     assert folder.command("run", "--for", "2s").returncode == 0
-    shell = f"{os.sys.executable} -m recorder orders --history --format json | head -1"  # type: ignore[attr-defined]
+    shell = f"{sys.executable} -m recorder orders --history --format json | head -1"
     ended = subprocess.run(["bash", "-c", shell], cwd=folder.path, capture_output=True, text=True, check=False)
     assert ended.stdout.count("\n") == 1
     assert ended.stderr == ""
+
+
+def test_output_that_cannot_be_written_is_said(folder: Folder) -> None:
+    with Path("/dev/full").open("w") as full:
+        ended = subprocess.run(
+            [sys.executable, "-m", "recorder", "--help"],
+            cwd=folder.path,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert ended.returncode == 2
+    assert ended.stderr == (
+        "recorder: The system refused: No space left on device; look at the room and the rights there.\n"
+    )

@@ -30,6 +30,7 @@ ROWS_0001 = (
     "'reconciled', 'a snapshot')",
     "INSERT INTO discrepancies VALUES (7, 12, 4, 'order 849758102002', 'fee', '5E-8', '4.8449612403e-08', 11, "
     "1580802508000000000)",
+    "INSERT INTO comparisons VALUES (7, 10, 11, 12, 1)",
     "INSERT INTO batches VALUES (1, 0, 4, 1580802507430000000)",
     "INSERT INTO spans VALUES (1, 0, 7, 11, 0, 3)",
     """INSERT INTO ledger_entries VALUES (1, 0, 0, '{"kind":"RecorderAdded","recorder_id":5}')""",
@@ -43,7 +44,8 @@ def write(engine: Engine, revision: str) -> None:
     """Write the rows of a revision."""
     with engine.begin() as connection:
         for statement in ROWS[revision]:
-            connection.exec_driver_sql(statement)
+            sqlite = engine.dialect.name == "sqlite"
+            connection.exec_driver_sql(statement if sqlite else statement.replace(" x'", " '\\x"))
 
 
 def schema_of(engine: Engine) -> dict[str, str]:

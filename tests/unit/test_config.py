@@ -100,13 +100,13 @@ def test_a_relative_database_lies_beside_its_configuration(
         monkeypatch.chdir(folder)
         for path in (file, Path(file.name) if folder == file.parent else file):
             assert database_path(load(path).database.journal) == expected
-            assert database_path(database_of(path)) == expected
+            assert database_path(database_of(path).url) == expected
 
 
 def test_reading_needs_no_secrets(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("FMEX_KEY")
     file.write_text(EXAMPLE)
-    assert database_of(file) == f"sqlite:///{file.parent}/recorder.db"
+    assert database_of(file) == Database(f"sqlite:///{file.parent}/recorder.db")
 
 
 @pytest.mark.parametrize("text", ["{}", "{}\n", "  {}\r\n\n"])

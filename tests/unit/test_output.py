@@ -108,6 +108,12 @@ def test_data_is_shown_as_it_is(capsys: pytest.CaptureFixture[str], name: str, f
         assert name in out
 
 
+def test_a_terminal_is_told_nothing_by_data(capsys: pytest.CaptureFixture[str]) -> None:
+    name = "FULL\x1b[2JY\x9b31m\r\n\u2028x"
+    assert " FULL [2JY 31m   x" in " " + shown(capsys, [Row(name, Decimal(1))], "table")
+    assert json.loads(shown(capsys, [Row(name, Decimal(1))], "json"))["name"] == name
+
+
 def test_a_table_cuts_nothing_off(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "40")
     digits = "1234567890" * 9
@@ -186,7 +192,7 @@ def test_a_gap_in_words(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_a_status_is_one_object() -> None:
     coverage = Coverage("main", 1, 2, 1, 0, False)
-    told = Status("x.db", 1, 2, None, (AccountStatus("main", "fmex", 1, "connected", 2, 0, coverage),))
+    told = Status("x.db", 1, 2, None, (AccountStatus("main", "fmex", 1, 1, "connected", 2, 0, coverage),))
     assert json.loads(json_line(told)) == {
         "database": "x.db",
         "size_bytes": 1,
@@ -196,6 +202,7 @@ def test_a_status_is_one_object() -> None:
             {
                 "account": "main",
                 "venue": "fmex",
+                "recorders": 1,
                 "sessions": 1,
                 "session": "connected",
                 "last_frame_ns": 2,

@@ -27,6 +27,7 @@ from recorder.model import (
     RefusedCommand,
     Update,
 )
+from recorder.venues.base import printable
 from recorder.venues.fmex.values import (
     Int64,
     check_values,
@@ -202,7 +203,7 @@ def _answer(answer: Answer) -> Decoded:
             control = Acknowledged(tuple(answer.topics))
         case None if answer.status:  # 0 is no refusal anywhere on the exchange's pages
             command_id = None if answer.id is None else str(answer.id)
-            control = RefusedCommand(command_id, answer.status, (answer.msg or "").replace("\0", " "))
+            control = RefusedCommand(command_id, answer.status, printable(answer.msg or ""))
         case None:
             raise Undecodable("type: missing")
         case unknown:

@@ -106,6 +106,7 @@ def test_the_answers_of_the_page() -> None:
     [
         (b'{"type":"topics","topics":["account"],"id":"sub-1"}', Acknowledged(("account",))),
         (b'{"type":"topics","topics":[]}', Acknowledged(())),
+        (b'{"status":41002,"msg":"\\u001b[2Jx\\u0000"}', RefusedCommand(None, 41002, " [2Jx ")),
         (b'{"type":"hello"}', Hello(None)),
         (b'{"type":"hello","ts":1,"version":{"major":2}}', Hello(1)),
         (b'{"status":41002}', RefusedCommand(None, 41002, "")),

@@ -243,5 +243,6 @@ def test_a_secret_that_is_a_part_of_another_uncovers_nothing() -> None:
 
 
 def test_words_are_one_short_line() -> None:
+    assert words("a\0b\x1b[2Jc\ud800d\x9be", ()) == "a b [2Jc d e"
     assert words(" a\r\n\tb \n", ()) == "a b"
     assert len(words("x" * 10_000, ())) == 200

@@ -241,11 +241,12 @@ def test_what_cannot_be_decoded_is_kept_and_the_good_frame_after_it(
     assert caplog.text.count("is kept but could not be decoded") == 3
 
 
-def test_a_bug_in_the_decoder_costs_no_frame(peer: Peer) -> None:
+@pytest.mark.parametrize("words", ["a bug", "a\0bug", "a\ud800bug", "a\x1bbug"])
+def test_a_bug_in_the_decoder_costs_no_frame(peer: Peer, words: str) -> None:
     class Faulty(Venue):
         def decode(self, payload: bytes) -> Decoded:
             if payload == ORDER:
-                raise ZeroDivisionError("a bug")
+                raise ZeroDivisionError(words)
             return super().decode(payload)
 
     good = pushes(1)[0]

@@ -30,7 +30,9 @@ def test_it_moves_on_by_account_and_counts_frames() -> None:
 
 def test_the_file_tells_each_account_by_name(tmp_path: Path) -> None:
     path = tmp_path / "ack.json"
-    file = AckFile(path, {7: "main", 8: "other"})
+    file = AckFile(path, {7: "main", 8: "other"}, tmp_path / "recorder.db")
+    assert not path.exists(), "a run that is refused must not put back what another one has told"
+    file.begin()
     assert json.loads(path.read_text()) == {"batch": 0, "frames": 0, "accounts": {}}
     file.write(NOTHING.after(3, [received(9).frame]))
     assert json.loads(path.read_text()) == {
@@ -48,18 +50,59 @@ def test_the_file_tells_each_account_by_name(tmp_path: Path) -> None:
     assert [file.name for file in tmp_path.iterdir()] == ["ack.json"]
 
 
-@pytest.mark.parametrize("name", ["nowhere/ack.json", "."])
-def test_a_file_that_cannot_be_written(tmp_path: Path, name: str) -> None:
+def test_a_file_in_a_folder_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(
         ConfigurationError, match=r"The ack file .* cannot be written: .*; name a file in a folder that"
     ):
-        AckFile(tmp_path / name, {})
+        AckFile(tmp_path / "nowhere" / "ack.json", {}, tmp_path / "recorder.db")
+
+
+def test_a_file_that_cannot_be_replaced_leaves_nothing_behind(tmp_path: Path) -> None:
+    file = AckFile(tmp_path / "ack.json", {}, tmp_path / "recorder.db")
+    (tmp_path / "ack.json").mkdir()
+    with pytest.raises(ConfigurationError, match="cannot be written"):
+        file.begin()
+    assert [left.name for left in tmp_path.iterdir()] == ["ack.json"]
+
+
+@pytest.mark.parametrize("name", ["recorder.db", "recorder.db-wal", "recorder.db-shm", "recorder.db.lock", "link"])
+def test_the_database_is_never_replaced(tmp_path: Path, name: str) -> None:
+    (tmp_path / "link").symlink_to(tmp_path / "recorder.db")
+    with pytest.raises(ConfigurationError, match="is the database's own"):
+        AckFile(tmp_path / name, {}, tmp_path / "recorder.db")
+
+
+@pytest.mark.parametrize("content", [b"SQLite format 3\0", b"my notes", b"[]", b'{"batch": 1}', b"\xff", b"[" * 50_000])
+def test_what_is_no_ack_is_never_replaced(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "mine"
+    path.write_bytes(content)
+    with pytest.raises(ConfigurationError, match="holds something else"):
+        AckFile(path, {}, tmp_path / "recorder.db")
+    assert path.read_bytes() == content
+
+
+@pytest.mark.parametrize("path", [Path("/dev/null"), Path()])
+def test_what_is_no_file_is_never_replaced(tmp_path: Path, path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="holds something else"):
+        AckFile(path, {}, tmp_path / "recorder.db")
+
+
+def test_an_earlier_ack_or_an_empty_file_is_replaced(tmp_path: Path) -> None:
+    path = tmp_path / "ack.json"
+    path.touch()
+    file = AckFile(path, {7: "main"}, tmp_path / "recorder.db")
+    file.write(NOTHING.after(3, [received(9).frame]))
+    file.begin()
+    assert json.loads(path.read_text())["batch"] == 3, "what has been told already is not taken back"
+    AckFile(path, {}, tmp_path / "recorder.db").begin()
+    assert json.loads(path.read_text())["batch"] == 0
 
 
 def test_a_reader_finds_it_whole_at_every_instant_and_never_going_back(tmp_path: Path) -> None:
     path = tmp_path / "ack.json"
     names = {number: f"account-{number}" for number in range(50)}
-    file = AckFile(path, names)
+    file = AckFile(path, names, tmp_path / "recorder.db")
+    file.begin()
     over = threading.Event()
     told: list[int] = []
     faults: list[Exception] = []

@@ -18,9 +18,8 @@ OTHER = 8
 class Desk:
     """The record at this path."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.url, self.engine = new_database(path, (ACCOUNT, "main"), (OTHER, "other"))
+    def __init__(self, place: str | Path) -> None:
+        self.url, self.engine = new_database(place, (ACCOUNT, "main"), (OTHER, "other"))
         self._batches = count(1)
         self._seqs = count()
         self.write(entries=[RunStarted(RUN, RECORDER, NOON_NS, "here", 1, "0")])

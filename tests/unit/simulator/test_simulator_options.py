@@ -23,6 +23,8 @@ from recorder.simulator.wire import text_frame
         ("accounts", {"key": ""}),
         ("pushes", -1),
         ("rate_per_s", -1),
+        ("rate_per_s", float("nan")),
+        ("rate_per_s", float("inf")),
         ("ping_timeout_s", 0),
         ("drop_every", 0),
     ],

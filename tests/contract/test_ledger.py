@@ -9,21 +9,19 @@ from hypothesis import strategies as st
 from sqlalchemy import Engine
 
 from recorder.model import SENT
-from recorder.store import migrate
 from recorder.store.engine import open_engine
 from recorder.store.gaps import Gaps
+from tests.contract.book import Book, Gap, Session
+from tests.contract.conftest import NewUrl
 from tests.made import ACCOUNT, NOON_NS, RECORDER
-from tests.unit.store.book import Book, Gap, Session
 
 OTHER = 8
 
 
 @pytest.fixture(scope="module")
-def engine(tmp_path_factory: pytest.TempPathFactory) -> Engine:
+def engine(new_url: NewUrl) -> Engine:
     """A database whose every transaction is rolled back."""
-    engine = open_engine(f"sqlite:///{tmp_path_factory.mktemp('ledger') / 'recorder.db'}")
-    migrate.upgrade(engine)
-    return engine
+    return open_engine(new_url())
 
 
 @pytest.fixture

@@ -1,0 +1,79 @@
+"""`recorder merge`."""
+
+from pathlib import Path
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from sqlalchemy import Connection, func, select
+
+from recorder.errors import MergeConflict
+from recorder.store import migrate
+from recorder.store.comparing import compare_sessions
+from recorder.store.engine import database_path, explained, is_file, open_engine, place
+from recorder.store.lock import sole_writer
+from recorder.store.mover import Mover
+from recorder.store.sameness import require_same
+from recorder.store.schema import batches
+
+
+@click.command(
+    help="Move what SRC holds and DST does not into DST: another recorder's file, or a journal that a server has not "
+    "had yet. Readers of DST see each push once, whoever saw it. Repeated, it moves what is new; nothing stands twice, "
+    "and the order in which files are merged does not matter.\n\n"
+    "SRC is a file, DST a file or a server's database; each as a path or an address. What both hold is compared first: "
+    "if one byte differs, nothing is merged. SRC may be recorded into meanwhile.\n\n"
+    "\b\nExample:  recorder merge laptop.db recorder.db\n"
+    "          recorder merge recorder-journal.db postgresql+psycopg://me@db.example/recorder"
+)
+@click.argument("src")
+@click.argument("dst")
+def merge(src: str, dst: str) -> None:
+    """Merge."""
+    source_url, target_url = _url(src), _url(dst)
+    if not is_file(source_url):
+        raise click.UsageError("SRC must be a file; a server's database is copied with its own tools, such as pg_dump.")
+    if is_file(target_url) and database_path(source_url).absolute() == database_path(target_url).absolute():
+        raise click.UsageError("SRC and DST are the same file.")
+    source = open_engine(source_url, read_only=True)
+    with explained(source_url):
+        migrate.require_current(source)
+    with sole_writer(target_url), explained(target_url):
+        target = open_engine(target_url)
+        migrate.require_usable(target)
+        with source.connect() as one, target.connect() as other:
+            try:
+                compared = require_same(one, other)
+            except MergeConflict as error:
+                raise MergeConflict(
+                    f"{error} One of {place(source_url)} and {place(target_url)} was changed; nothing was merged."
+                ) from error
+            missing = max(_frames(one) - compared, 0)
+        moved_frames = _move(Mover(source, target), missing)
+        told = list(compare_sessions(target))
+    click.echo(f"{moved_frames:,} frames moved into {place(target_url)}.")
+    click.echo(f"{compared:,} were there already, the same byte for byte.")
+    for comparison in told:
+        click.echo(comparison.sentence())
+
+
+def _url(text: str) -> str:
+    return text if "://" in text else f"sqlite:///{Path(text)}"
+
+
+def _frames(connection: Connection) -> int:
+    return connection.scalar(select(func.coalesce(func.sum(batches.c.frames), 0))) or 0
+
+
+def _move(mover: Mover, frames: int) -> int:
+    """Move everything, with a bar on a terminal."""
+    columns = TextColumn("moving frames"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
+    console = Console(stderr=True)
+    count = 0
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task("", total=frames)
+        while (moved := mover.step()) is not None:
+            count += moved.frames
+            bar.update(task, completed=count)
+    mover.close()
+    return count

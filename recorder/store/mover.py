@@ -1,0 +1,215 @@
+"""Moving a record's batches into another database: whole, in order, each once. One mechanism for two uses:
+
+the shipper moves the local journal to a server while it grows, and `recorder merge` moves one file into another record.
+
+A batch arrives in one transaction of the target with everything that belongs to it, its own row in `batches` included:
+that row is the cursor. So a connection that was lost at the commit leaves no doubt, and whoever moves next, from where
+it may be, goes on at the right place. The ledger's rows are not copied but made again from the batch's entries, because
+they change as a run goes on.
+"""
+
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from typing import Any, NamedTuple
+
+from sqlalchemy import ColumnElement, Connection, Engine, Table, func, insert, literal_column, select
+from sqlalchemy.exc import DBAPIError, IntegrityError
+
+from recorder.errors import MergeConflict
+from recorder.store import entries, ledger
+from recorder.store.dialects import insert_rows, lock_run
+from recorder.store.entries import SessionEnded
+from recorder.store.schema import TYPED, batches, frames, ledger_entries, runs, spans
+
+#: A transaction takes whole batches of so many frames together, and at least one.
+FRAMES_MAX = 20_000
+#: Rows are handed over in chunks of so many, or of so many bytes of payload: memory does not grow with the distance.
+CHUNK_ROWS = 2_000
+CHUNK_BYTES = 8 * 2**20
+
+_PAYLOAD = list(frames.c.keys()).index("payload")
+
+
+class Moved(NamedTuple):
+    """What one transaction moved."""
+
+    run_id: int
+    #: The last batch.
+    batch: int
+    batches: int
+    frames: int
+    #: Sessions that ended in them: they can now be compared with those of other recorders.
+    sessions_ended: int
+
+
+class Span(NamedTuple):
+    """Frames of one session, from the first to the last."""
+
+    account_id: int
+    session_id: int
+    first_seq: int
+    last_seq: int
+
+
+class Mover:
+    """Moves what is in one database and not yet in another.
+
+    Args:
+        source: a file with a record; only read.
+        target: another database at the same schema.
+        frames_max: of one transaction.
+    """
+
+    def __init__(self, source: Engine, target: Engine, frames_max: int = FRAMES_MAX) -> None:
+        self._source = source
+        self._target = target
+        self._frames_max = frames_max
+        self._writing: Connection | None = None
+        #: The run that is being moved: all before it are there. Before the first step, none is known to be.
+        self._run_id: int | None = None
+
+    def close(self) -> None:
+        """Let go of the target."""
+        if self._writing is not None:
+            with suppress(DBAPIError):
+                self._writing.close()
+            self._writing = None
+
+    def step(self) -> Moved | None:
+        """Move the next batches. None: everything is there.
+
+        Raises:
+            MergeConflict: the target holds other frames under the same keys.
+            sqlalchemy.exc.DBAPIError: whatever it was, nothing or all of the step has happened; call again.
+        """
+        try:
+            if self._writing is None:
+                # Kept: a connection to a server is dear.
+                self._writing = self._target.connect()
+            with self._source.connect() as reading:
+                return self._step(reading, self._writing)
+        except BaseException:
+            self.close()
+            raise
+
+    def _step(self, reading: Connection, writing: Connection) -> Moved | None:
+        if self._run_id is None:
+            with writing.begin():
+                there = last_batches(writing)
+            self._run_id = self._first_not_there(reading, there)
+        while self._run_id is not None:
+            try:
+                with writing.begin():
+                    moved = self._move(reading, writing)
+            except IntegrityError as error:
+                raise MergeConflict(
+                    f"Something of run {self._run_id} is there already under the key of another run: one of the two "
+                    "records was changed, or is no record of this program's; nothing of it was merged."
+                ) from error
+            if moved is not None:
+                return moved
+            following = reading.scalar(select(func.min(runs.c.run_id)).where(runs.c.run_id > self._run_id))
+            if following is None:
+                return None
+            self._run_id = following
+        return None
+
+    def _first_not_there(self, reading: Connection, there: Mapping[int, int]) -> int | None:
+        """The oldest run that the target lacks batches of; the newest run where it lacks none."""
+        newest = None
+        for run_id, batch in last_batches(reading).items():
+            if there.get(run_id, -1) < batch:
+                return run_id
+            newest = run_id
+        return newest
+
+    def _move(self, reading: Connection, writing: Connection) -> Moved | None:
+        assert self._run_id is not None
+        mine = select(runs.c.recorder_id).where(runs.c.run_id == self._run_id)
+        recorder_id: int = reading.execute(mine).scalar_one()
+        lock_run(writing, self._run_id)
+        chosen = self._choose(reading, last_batches(writing, self._run_id)[self._run_id])
+        if not chosen:
+            return None
+        first, last = chosen[0].batch, chosen[-1].batch
+        these = spans_of(reading, self._run_id, first, last)
+        for table in (frames, *TYPED.values()):
+            for span in these:
+                for rows in rows_of(reading, table, span):
+                    insert_rows(writing, table, rows)
+        told = reading.execute(
+            select(ledger_entries).where(*_between(ledger_entries, self._run_id, first, last)).order_by(*_KEYS)
+        ).all()
+        entries_told = [entries.decode(row.body) for row in told]
+        for entry in entries_told:
+            ledger.apply(writing, recorder_id, entry)
+        writing.execute(insert(batches), [row._asdict() for row in chosen])
+        insert_rows(writing, ledger_entries, [tuple(row) for row in told])
+        kept = reading.execute(select(spans).where(*_between(spans, self._run_id, first, last)))
+        insert_rows(writing, spans, [tuple(row) for row in kept])
+        ended = sum(isinstance(entry, SessionEnded) for entry in entries_told)
+        return Moved(self._run_id, last, len(chosen), sum(row.frames for row in chosen), ended)
+
+    def _choose(self, reading: Connection, after: int) -> list[Any]:
+        """The next batches; all of the same run, without a hole."""
+        waiting = select(batches).where(batches.c.run_id == self._run_id, batches.c.batch > after)
+        chosen: list[Any] = []
+        frames_chosen = 0
+        for row in reading.execute(waiting.order_by(batches.c.batch).limit(self._frames_max)):
+            chosen.append(row)
+            frames_chosen += row.frames
+            if frames_chosen >= self._frames_max:
+                break
+        if chosen and chosen[0].batch != after + 1:
+            raise MergeConflict(f"Run {self._run_id} lacks batch {after + 1}: the record it comes from is not whole.")
+        return chosen
+
+
+def last_batches(connection: Connection, run_id: int | None = None) -> dict[int, int]:
+    """The last batch of each run that a database holds, by run, oldest first; or of one run, -1 for none."""
+    last = select(func.max(batches.c.batch))
+    if run_id is not None:
+        found = connection.scalar(last.where(batches.c.run_id == run_id))
+        return {run_id: -1 if found is None else int(found)}
+    # A look into the index for each run, not one at every batch there ever was.
+    each = select(runs.c.run_id, last.where(batches.c.run_id == runs.c.run_id).scalar_subquery())
+    return {run: batch for run, batch in connection.execute(each.order_by(runs.c.run_id)) if batch is not None}
+
+
+def spans_of(connection: Connection, run_id: int, first: int, last: int) -> list[Span]:
+    """The frames of some batches, together: in a session, batches follow each other without a hole."""
+    key = spans.c.account_id, spans.c.session_id
+    query = select(*key, func.min(spans.c.first_seq), func.max(spans.c.last_seq))
+    query = query.where(*_between(spans, run_id, first, last)).group_by(*key).order_by(*key)
+    return [Span(*row) for row in connection.execute(query)]
+
+
+def rows_of(connection: Connection, table: Table, span: Span) -> Iterator[list[tuple[Any, ...]]]:
+    """A table's rows for some frames, in order and some at a time, as the driver has them: digits as written."""
+    # As literal columns, or each number would be made a `Decimal` and lose the form in which it was sent.
+    columns: list[ColumnElement[Any]] = [literal_column(column.name) for column in table.c]
+    query = (
+        select(*columns)
+        .select_from(table)
+        .where(table.c.account_id == span.account_id, table.c.session_id == span.session_id)
+        .where(table.c.seq.between(span.first_seq, span.last_seq))
+        .order_by(*table.primary_key)
+    )
+    chunk: list[tuple[Any, ...]] = []
+    size = 0
+    for row in connection.execution_options(yield_per=CHUNK_ROWS).execute(query):
+        chunk.append(tuple(row))
+        if table is frames:
+            size += len(row[_PAYLOAD])
+        if len(chunk) >= CHUNK_ROWS or size >= CHUNK_BYTES:
+            yield chunk
+            chunk, size = [], 0
+    if chunk:
+        yield chunk
+
+
+_KEYS = (ledger_entries.c.batch, ledger_entries.c.item)
+
+
+def _between(table: Table, run_id: int, first: int, last: int) -> tuple[Any, ...]:
+    return table.c.run_id == run_id, table.c.batch.between(first, last)

@@ -1,0 +1,64 @@
+"""Whether two databases hold the same under the same keys, as far as both have it."""
+
+from collections.abc import Iterable, Iterator
+from itertools import zip_longest
+from typing import Any
+
+from sqlalchemy import Connection, select
+
+from recorder.errors import MergeConflict
+from recorder.store.mover import last_batches, rows_of, spans_of
+from recorder.store.schema import batches, frames, ledger_entries
+
+#: What names a frame, and what is evidence in it. How it was decoded may differ by the version that did it.
+_KEY = 3
+_EVIDENCE = [list(frames.c.keys()).index(name) for name in ("received_ns", "source", "payload")]
+
+
+def require_same(one: Connection, other: Connection) -> int:
+    """Compare the batches that both have: frames byte for byte, and what the ledger was told.
+
+    Returns:
+        How many frames were compared.
+
+    Raises:
+        MergeConflict: it names the first difference.
+    """
+    compared = 0
+    mine, theirs = last_batches(one), last_batches(other)
+    for run_id in sorted(mine.keys() & theirs.keys()):
+        last = min(mine[run_id], theirs[run_id])
+        for table in (batches, ledger_entries):
+            key = list(table.primary_key)
+            query = select(*table.c).where(table.c.run_id == run_id, table.c.batch <= last).order_by(*key)
+            sides = (map(tuple, side.execute(query)) for side in (one, other))
+            for left, right in zip_longest(*sides):
+                if left != right:
+                    row = left or right
+                    raise MergeConflict(f"Batch {row[1]} of run {run_id} is not the same in both ({table.name}).")
+        compared += _require_same_frames(one, other, run_id, last)
+    return compared
+
+
+def _require_same_frames(one: Connection, other: Connection, run_id: int, last: int) -> int:
+    spans = spans_of(one, run_id, 0, last)
+    if spans != spans_of(other, run_id, 0, last):
+        raise MergeConflict(f"The batches of run {run_id} do not hold the same frames in both (spans).")
+    compared = 0
+    for span in spans:
+        sides = (_rows(rows_of(side, frames, span)) for side in (one, other))
+        for left, right in zip_longest(*sides):
+            compared += 1
+            if left is None or right is None or _evidence(left) != _evidence(right):
+                _, session_id, seq = (left or right)[:_KEY]
+                raise MergeConflict(f"Frame {seq} of session {session_id} is not the same in both.")
+    return compared
+
+
+def _rows(chunks: Iterable[list[tuple[Any, ...]]]) -> Iterator[Any]:
+    for chunk in chunks:
+        yield from chunk
+
+
+def _evidence(row: tuple[Any, ...]) -> tuple[Any, ...]:
+    return (*row[:_KEY], *(row[index] for index in _EVIDENCE))

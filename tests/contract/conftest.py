@@ -1,0 +1,58 @@
+"""Databases of every backend: what is proved here is proved of each."""
+
+import shutil
+from collections.abc import Callable, Iterator
+from itertools import count
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Engine
+
+from recorder.store import migrate
+from recorder.store.engine import open_engine
+from tests.server import PostgresServer
+from tests.unit.read.desk import Desk
+
+NewUrl = Callable[[], str]
+
+
+@pytest.fixture(scope="session")
+def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file with the current schema, to be copied."""
+    path = tmp_path_factory.mktemp("template") / "template.db"
+    engine = open_engine(f"sqlite:///{path}")
+    migrate.upgrade(engine)
+    engine.dispose()
+    return path
+
+
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def new_url(request: pytest.FixtureRequest, sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory) -> NewUrl:
+    """Makes new databases with the current schema, and gives their addresses."""
+    if request.param == "postgresql":
+        server: PostgresServer = request.getfixturevalue("postgres")
+        return server.new_database
+    folder, numbers = tmp_path_factory.mktemp("databases"), count(1)
+    return lambda: f"sqlite:///{shutil.copy(sqlite_template, folder / f'{next(numbers)}.db')}"
+
+
+@pytest.fixture
+def url(new_url: NewUrl) -> str:
+    """The address of a new database with the current schema."""
+    return new_url()
+
+
+@pytest.fixture
+def engine(url: str) -> Iterator[Engine]:
+    """An engine for it."""
+    engine = open_engine(url)
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture
+def desk(url: str) -> Iterator[Desk]:
+    """An empty record with two accounts."""
+    desk = Desk(url)
+    yield desk
+    desk.engine.dispose()
