@@ -139,12 +139,14 @@ def test_without_asking_again_that_would_be_a_false_alarm(
 
 def test_a_session_that_ends_meanwhile_drops_the_comparison(tmp_path: Path, exchange: Simulator) -> None:
     failed = "SELECT * FROM reconciliations WHERE detail = 'the session ended meanwhile'"
-    with running(tmp_path, exchange, replace(OFTEN, reconcile_settle_s=0.5)) as run:
+    # The next session begins when nothing is swallowed any more.
+    slowly = replace(OFTEN, reconcile_settle_s=0.5, reconnect_first_s=1.0, reconnect_last_s=1.0)
+    with running(tmp_path, exchange, slowly) as run:
         run.wait_rows(SAME)
         with swallowing(exchange):
             run.wait_rows("SELECT * FROM frames WHERE source = 'snapshot'")
             exchange.drop_connections()
-            run.wait_rows(failed)
+        run.wait_for(lambda: len(run.rows(failed)) == 1)
         # The next session is compared like the first one.
         run.wait_rows(SAME)
     assert run.rows(FOUND) == []
