@@ -14,6 +14,9 @@ Digits = str
 PUSH = "push"
 REST = "rest"
 SENT = "sent"
+#: A REST answer that was asked for to compare with the pushes: kept as evidence, but no typed row follows from it. It
+#: may tell of a moment before pushes that stand before it, and would then pass for the latest state for ever.
+SNAPSHOT = "snapshot"
 
 DECODED = "decoded"  # its updates are in the typed tables
 CONTROL = "control"  # hello, acknowledgement, refusal, our own commands
@@ -95,6 +98,26 @@ class FillUpdate(NamedTuple):
 
 
 Update = AccountUpdate | OrderUpdate | PositionUpdate | Heartbeat | FillUpdate
+
+#: An update that tells the whole state of something: of the balance of a currency, an order, a position.
+State = AccountUpdate | OrderUpdate | PositionUpdate
+
+
+class Thing(NamedTuple):
+    """What a state is of."""
+
+    kind: type[State]
+    #: The currency, the order's number, the position's symbol.
+    name: str | int
+
+
+def thing_of(state: State) -> Thing:
+    """What a state is of."""
+    if isinstance(state, AccountUpdate):
+        return Thing(AccountUpdate, state.currency)
+    if isinstance(state, OrderUpdate):
+        return Thing(OrderUpdate, state.order_id)
+    return Thing(PositionUpdate, state.symbol)
 
 
 class Hello(NamedTuple):

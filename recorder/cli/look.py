@@ -75,6 +75,15 @@ GAP_COLUMNS = [
     word("resolution"),
 ]
 
+DISCREPANCY_COLUMNS = [
+    Column("found (UTC)", lambda found: utc_text(found.found_ns)),
+    word("account", if_it_differs=True),
+    word("subject"),
+    word("field"),
+    Column("told", lambda found: "nothing" if found.told is None else found.told),
+    Column("held", lambda found: "nothing" if found.held is None else found.held),
+]
+
 
 def _command(
     name: str,
@@ -128,6 +137,16 @@ gaps = _command(
     GAP_COLUMNS,
     "No gaps here.",
     Record.gaps,
+)
+
+discrepancies = _command(
+    "discrepancies",
+    "recorder discrepancies --since 7d",
+    "Where the exchange's REST interface, asked every so often, told something else than its pushes had left in the "
+    "record, outside any known gap.",
+    DISCREPANCY_COLUMNS,
+    "No discrepancies here.",
+    Record.discrepancies,
 )
 
 
@@ -204,5 +223,7 @@ def _account_lines(account: AccountStatus) -> list[str]:
         lasts = " (one is going on)" if coverage.in_gap else ""
         lines.append(f"coverage     {share} of {whole_ns / NS_PER_S:,.1f} s since {utc_text(coverage.begins_ns)}")
         lines.append(f"gaps since   {coverage.gaps}{lasts}")
+    found = account.discrepancies
+    lines.append(f"contradicted {found}" + (" (recorder discrepancies tells where)" if found else ""))
     lines.append(f"undecoded    {account.undecoded}" + (" (kept verbatim in frames)" if account.undecoded else ""))
     return lines

@@ -48,10 +48,11 @@ def line(state: State, rate_per_s: float) -> str:
     """A run in one line."""
     sessions = ", ".join(f"{name} {told}" for name, told in state.sessions.items())
     behind = f"{state.frames_waiting:,} waiting, {state.lag_ms} ms behind" if state.frames_waiting else "all durable"
+    found = f", {state.discrepancies:,} discrepancies" if state.discrepancies else ""
     server = f" | server {state.server}" if state.server else ""
     if state.frames_to_send:
         server += f", {state.frames_to_send:,} behind"
-    return f"{state.frames:,} frames, {rate_per_s:,.1f}/s, {behind} | {sessions}{server}"
+    return f"{state.frames:,} frames, {rate_per_s:,.1f}/s, {behind}{found} | {sessions}{server}"
 
 
 class _LiveLine:

@@ -83,6 +83,12 @@ class Collector(Thread):
             return "connecting"
         return "covered" if session.covered else "subscribing"
 
+    def beat_soon(self) -> None:
+        """Let a heartbeat be sent, where there is a connection. From any thread."""
+        session = self.session
+        if session is not None:
+            session.beat_soon()
+
     def stop(self) -> None:
         """Take what has been received already, close the socket, end. Then `join`."""
         self._stopping.set()

@@ -46,6 +46,8 @@ class State(NamedTuple):
     server: str | None = None
     #: Durable in the journal, and not on the server yet.
     frames_to_send: int = 0
+    #: Where the exchange's REST interface contradicted its pushes, in this run.
+    discrepancies: int = 0
 
 
 class Recording:
@@ -125,6 +127,7 @@ class Recording:
             sessions={collector.account.name: collector.state for collector in self._collectors},
             server=None if self._shipper is None else self._shipper.state,
             frames_to_send=0 if self._shipper is None else max(watermark.frames - self._shipper.frames, 0),
+            discrepancies=self._reconciler.discrepancies,
         )
 
     def _prepare_database(self) -> None:
@@ -166,8 +169,16 @@ class Recording:
             for account in self._accounts
         ]
         reading = open_engine(self._url, read_only=True)
+        beat_soon = {collector.account.account_id: collector.beat_soon for collector in self._collectors}
         self._reconciler = Reconciler(
-            self._accounts, run_id, reading, self._writer.channel(), clock, limits, self.wake.set
+            self._accounts,
+            run_id,
+            reading,
+            self._writer.channel(),
+            clock,
+            limits,
+            self.wake.set,
+            lambda account_id: beat_soon[account_id](),
         )
         self._writer.start()
         if self._shipper is not None:

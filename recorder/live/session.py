@@ -111,6 +111,11 @@ class Session:
         for message in self._transport.received_already():
             self._keep(message)
 
+    def beat_soon(self) -> None:
+        """Send the next heartbeat with the next frame that comes, or when it is due. From any thread."""
+        # Only ever earlier, and read anew each time; should the session set the next one just now, that is soon enough.
+        self._next_heartbeat_s = self._clock.monotonic_s()
+
     def ended(self, over: SessionOver) -> SessionEnded:
         """The session's last entry in the ledger."""
         return SessionEnded(

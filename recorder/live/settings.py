@@ -6,6 +6,9 @@ from dataclasses import dataclass
 from recorder.model import account_id
 from recorder.venues.base import Credentials, Venue
 
+#: Limits of things that are not done at all where they are 0.
+CAN_BE_OFF = frozenset(["reconcile_every_s"])
+
 
 @dataclass(frozen=True, kw_only=True)
 class Account:
@@ -57,7 +60,15 @@ class Limits:
     #: After a stop, everything received must be durable within this.
     stop_s: float = 4.5
 
+    #: How often the exchange is asked how things are, to compare with what it pushed; 0: never, only after gaps.
+    reconcile_every_s: float = 3600.0
+    #: So far apart in time may an answer and a push tell the same, either way round.
+    reconcile_settle_s: float = 5.0
+
     def __post_init__(self) -> None:
         for name, value in vars(self).items():
+            if name in CAN_BE_OFF and value == 0:
+                continue
             if not 0 < value < math.inf:
-                raise ValueError(f"{name} must be above zero, and a number")
+                never = "; or 0, for never" if name in CAN_BE_OFF else ""
+                raise ValueError(f"{name} must be above zero, and a number{never}")

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from recorder.clock import utc_text
 from recorder.errors import ConfigurationError
-from recorder.model import REST, Frame
+from recorder.model import REST, SNAPSHOT, Frame
 
 
 class Mark(NamedTuple):
@@ -40,7 +40,7 @@ class Watermark(NamedTuple):
 
 def _last_of_each(frames: Sequence[Frame]) -> Sequence[Frame]:
     # Answers of REST are in sessions of their own, which end by themselves: nobody waits for those.
-    last = {frame.account_id: frame for frame in frames if frame.source != REST}
+    last = {frame.account_id: frame for frame in frames if frame.source not in {REST, SNAPSHOT}}
     return list(last.values())
 
 

@@ -11,7 +11,7 @@ from sqlalchemy import ColumnElement, Connection, Select, Table, func, literal_c
 from recorder.model import UNDECODED
 from recorder.read import fills as derive
 from recorder.read.coverage import coverage, whole_gaps
-from recorder.read.records import AccountStatus, Balance, Fill, Gap, Order, Position, Run, Status
+from recorder.read.records import AccountStatus, Balance, Discrepancy, Fill, Gap, Order, Position, Run, Status
 from recorder.read.sides import sides_of
 from recorder.store import migrate
 from recorder.store.engine import explained, open_engine, place, size_bytes
@@ -20,6 +20,7 @@ from recorder.store.schema import (
     account_updates,
     accounts,
     batches,
+    discrepancies,
     fills,
     frames,
     order_updates,
@@ -175,6 +176,25 @@ class Record:
         found = [gap for name, its_sides in sides.items() if its_sides for gap in whole_gaps(name, its_sides)]
         yield from sorted((gap for gap in found if _touches(gap, wanted)), key=lambda gap: gap.begins_ns or 0)
 
+    def discrepancies(self, wanted: Filter = ALL) -> Iterator[Discrepancy]:
+        """Where two sources contradict each other outside any known gap, oldest first.
+
+        A symbol leaves out the positions in others; what orders and balances are about has no symbol here.
+        """
+        d = discrepancies
+        query = select(*_columns(Discrepancy, d)).join(accounts, accounts.c.account_id == d.c.account_id)
+        if wanted.account is not None:
+            query = query.where(accounts.c.name == wanted.account)
+        if wanted.symbol is not None:
+            subject = func.lower(d.c.subject)
+            query = query.where(subject.not_like("position %") | (subject == f"position {wanted.symbol.lower()}"))
+        if wanted.since_ns is not None:
+            query = query.where(d.c.found_ns >= wanted.since_ns)
+        if wanted.until_ns is not None:
+            query = query.where(d.c.found_ns < wanted.until_ns)
+        key = d.c.session_id, d.c.seq, d.c.subject, d.c.field, d.c.other_session_id
+        yield from self._rows(Discrepancy, query.order_by(d.c.found_ns, *key))
+
     def status(self) -> Status:
         """The record at a glance."""
         with self._reading() as connection:
@@ -199,7 +219,9 @@ class Record:
         undecoded = connection.scalar(select(func.count()).select_from(frames).where(*bad)) or 0
         own_gaps = whole_gaps(name, sides) if sides else []
         covered = coverage(name, own_gaps, last_ns)
-        return AccountStatus(name, venue, len(sides), count, state, last_ns, undecoded, covered)
+        told = select(func.count()).select_from(discrepancies).where(discrepancies.c.account_id == account_id)
+        found = connection.scalar(told) or 0
+        return AccountStatus(name, venue, len(sides), count, state, last_ns, undecoded, covered, found)
 
     def _latest(self, record: type[T], table: Table, wanted: Filter, thing: str) -> Iterator[T]:
         newest_first = [column.desc() for column in _receipt(table)]

@@ -120,6 +120,23 @@ class Gap(NamedTuple):
     resolution: str | None = None
 
 
+class Discrepancy(NamedTuple):
+    """Two sources contradict each other outside any known gap: a snapshot and the pushes, or two recorders."""
+
+    account: str
+    found_ns: int
+    #: What it is about, such as `order 849758102002`, `balance BTC`, `position BTCUSD_P`.
+    subject: str
+    field: str
+    #: What the frame below tells, digits as sent, and what was held before; None: nothing.
+    told: str | None
+    held: str | None
+    session_id: int
+    seq: int
+    #: Session of the frame that was held; where nothing was, the one that should have had it.
+    other_session_id: int
+
+
 class Coverage(NamedTuple):
     """How much of an account's time the record covers, all topics together."""
 
@@ -147,6 +164,7 @@ class AccountStatus(NamedTuple):
     last_frame_ns: int | None
     undecoded: int
     coverage: Coverage
+    discrepancies: int = 0
 
 
 class Run(NamedTuple):

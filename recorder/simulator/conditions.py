@@ -16,5 +16,9 @@ class Conditions:
     silent: bool = False
     #: Nothing is answered and nothing sent; trading goes on, and its pushes are lost.
     deaf: bool = False
+    #: Topics whose pushes are lost on their way to everybody; who has them is not told.
+    swallowed_topics: Collection[str] = ()
+    #: REST tells how things were so many seconds ago.
+    rest_lag_s: float = 0.0
     #: Topics refused although they exist.
     invalid_topics: Collection[str] = ()

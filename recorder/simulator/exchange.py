@@ -31,6 +31,9 @@ class Told:
     """What the exchange has told so far, by push: what REST answers. It never runs ahead of the pushes.
 
     Orders and their executions are all kept, for as long as the simulator runs.
+
+    Attributes:
+        lag_s: how far it is behind the pushes, in seconds of a real clock.
     """
 
     def __init__(self, positions: dict[str, Position], start_ms: int) -> None:
@@ -40,9 +43,24 @@ class Told:
         self.now_ms = start_ms
         self._ids: list[int] = []
         self._open: dict[int, Order] = {}
+        self.lag_s = 0.0
+        self._late: deque[tuple[float, Change]] = deque()
 
     def note(self, change: Change) -> None:
-        """Take in what was pushed."""
+        """Take in what was pushed, now or as late as `lag_s` has it."""
+        if self.lag_s or self._late:
+            self._late.append((time.monotonic(), change))
+            self.catch_up()
+        else:
+            self._note(change)
+
+    def catch_up(self) -> None:
+        """Take in what has been late for long enough."""
+        until_s = time.monotonic() - self.lag_s
+        while self._late and self._late[0][0] <= until_s:
+            self._note(self._late.popleft()[1])
+
+    def _note(self, change: Change) -> None:
         if isinstance(change, Balance):
             self.balance = change
         elif isinstance(change, Position):

@@ -70,6 +70,22 @@ def invalid_topics(simulator: Simulator, topics: Collection[str]) -> Iterator[No
 
 
 @contextmanager
+def swallowing(simulator: Simulator, topics: Collection[str] | None = None) -> Iterator[None]:
+    """Lose pushes, of some topics or of all: trading goes on and REST tells, but clients are not told, nor cut off."""
+    symbols = simulator.options.symbols
+    every = ["account", *(f"{kind}.{symbol}" for kind in ("order", "position") for symbol in symbols)]
+    with _changed(simulator, swallowed_topics=frozenset(every if topics is None else topics)):
+        yield
+
+
+@contextmanager
+def lagging(simulator: Simulator, lag_s: float) -> Iterator[None]:
+    """REST is behind the pushes: it tells how things were so many seconds ago."""
+    with _changed(simulator, rest_lag_s=lag_s):
+        yield
+
+
+@contextmanager
 def _changed(simulator: Simulator, **conditions: Any) -> Iterator[None]:
     before = {name: getattr(simulator.conditions, name) for name in conditions}
     simulator.change(**conditions)

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable
 from itertools import islice
 
+from recorder.simulator.conditions import Conditions
 from recorder.simulator.exchange import Exchange
 from recorder.simulator.line import Line
 from recorder.simulator.options import SimulatorOptions
@@ -27,6 +28,7 @@ class Feed:
     Args:
         exchange: the account's.
         options: pace and end.
+        conditions: name the topics whose pushes are lost.
         trading: set while the exchange trades.
         on_finished: called once, when the last push has left.
     """
@@ -35,6 +37,7 @@ class Feed:
         self,
         exchange: Exchange,
         options: SimulatorOptions,
+        conditions: Conditions,
         trading: asyncio.Event,
         on_finished: Callable[[], None],
     ) -> None:
@@ -45,6 +48,7 @@ class Feed:
         self.made = 0
         self.finished = False
         self._options = options
+        self._conditions = conditions
         self._trading = trading
         self._on_finished = on_finished
         self._begun = asyncio.Event()
@@ -94,7 +98,7 @@ class Feed:
         pushes = list(islice(self.exchange, count))
         self.made += count
         for line in self.lines:
-            topics = line.session.topics
+            topics = line.session.topics.difference(self._conditions.swallowed_topics)
             line.send("push", [payload for topic, payload in pushes if topic in topics])
 
     def _drop_where_due(self) -> None:

@@ -54,7 +54,7 @@ class Portal:
         self._stop = asyncio.Event()
         self._trading = asyncio.Event()
         self._feeds = {
-            key: Feed(self._exchange(number), options, self._trading, on_change)
+            key: Feed(self._exchange(number), options, self.conditions, self._trading, on_change)
             for number, key in enumerate(options.accounts)
         }
         told = {key: feed.exchange.told for key, feed in self._feeds.items()}
@@ -89,6 +89,8 @@ class Portal:
         else:
             self._trading.set()
         self._door.obey()
+        for feed in self._feeds.values():
+            feed.exchange.told.lag_s = self.conditions.rest_lag_s
         if self.conditions.deaf:
             self.stall(None)
 

@@ -60,9 +60,11 @@ class Rest:
             raise Refused(404, "path not found")
         key = self._guard.admit(headers, base + _sorted_query(target), self._clock_ms())
         self._guard.count(key, self._clock_ms())
+        told = self._told[key]
+        told.catch_up()
         if route is not None:
-            return route(self._told[key], dict(parse_qsl(query))).encode()
-        return _one_order(self._told[key], unquote(path.removeprefix(_ORDERS))).encode()
+            return route(told, dict(parse_qsl(query))).encode()
+        return _one_order(told, unquote(path.removeprefix(_ORDERS))).encode()
 
 
 def refusal(status: int, message: str) -> bytes:

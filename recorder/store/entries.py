@@ -105,6 +105,7 @@ class ReconciliationEnded(_Entry, frozen=True):
     session_id: int
     ended_ns: int
     #: `reconciled`, `unrecoverable` (both settle the gaps), or `failed`: they stay open, and it is tried again.
+    #: `compared`: there was no gap, the answers were held against the pushes.
     result: str
     detail: str
 

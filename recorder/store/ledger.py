@@ -39,6 +39,7 @@ from recorder.store.schema import (
 
 #: Results of a reconciliation that settle nothing.
 FAILED = "failed"
+COMPARED = "compared"
 INTERRUPTED = "interrupted"
 
 

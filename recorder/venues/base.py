@@ -3,11 +3,11 @@
 A new venue is a folder beside `fmex/` whose package offers a `Venue`, and one line in `recorder.venues.VENUES`.
 """
 
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Collection, Generator, Mapping, Sequence
 from decimal import Decimal
 from typing import NamedTuple, Protocol
 
-from recorder.model import UNDECODED, Control, Decoded
+from recorder.model import UNDECODED, Control, Decoded, State, Thing, Update
 
 #: An error text in a row is cut to so many characters; the frame itself is never cut.
 ERROR_CHARS_MAX = 300
@@ -48,7 +48,44 @@ class Known(NamedTuple):
 Ask = Callable[[str, Credentials, int], RestRequest]
 
 #: The questions of a reconciliation: yields the next one, takes the body of its answer.
-Questions = Generator[Ask, bytes, None]
+Questions = Generator[Ask, bytes, object]
+
+
+class Answer(NamedTuple):
+    """What an answer said."""
+
+    #: Its frame's number in the round.
+    seq: int
+    #: Path and query of the request.
+    target: str
+    updates: tuple[Update, ...]
+
+
+class Seen(NamedTuple):
+    """A state as one frame showed it."""
+
+    session_id: int
+    state: State
+
+
+#: The states that each thing was seen in around the time of asking, oldest first, one at least. None: it was not there.
+Passed = Mapping[Thing, Sequence[Seen | None]]
+
+
+class Contradiction(NamedTuple):
+    """A snapshot tells a value that the record showed at no time near it."""
+
+    thing: Thing
+    #: For people, such as `order 849758102002`.
+    subject: str
+    field: str
+    #: The frame of the snapshot that tells.
+    seq: int
+    #: What it tells, and what the record showed last; None: that there is no such thing.
+    told: str | None
+    held: str | None
+    #: Session of the frame that showed what was held; None where nothing was.
+    held_session_id: int | None
 
 
 class PushSession(Protocol):
@@ -128,6 +165,26 @@ class Venue(Protocol):
 
         Raises:
             Undecodable: an answer is not what the exchange describes.
+        """
+        ...
+
+    def snapshot(self) -> Questions:
+        """What to ask for the whole state of the account as it is now.
+
+        Raises:
+            Undecodable: an answer is not what the exchange describes.
+        """
+        ...
+
+    def contradictions(
+        self, answers: Sequence[Answer], topics: Collection[str], passed: Passed
+    ) -> tuple[Contradiction, ...]:
+        """Where the answers to `snapshot` tell a value that the record did not pass through around the time of asking.
+
+        Args:
+            answers: all of them.
+            topics: what is pushed; nothing else is compared.
+            passed: everything that was held, or came.
         """
         ...
 

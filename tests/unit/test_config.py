@@ -82,6 +82,13 @@ def test_limits(file: Path) -> None:
     assert load(file).limits == Limits(silent_s=50, batch_ms=5, stalled_s=2.5)
 
 
+@pytest.mark.parametrize("off", ["0", "0.0"])
+def test_comparing_can_be_switched_off(file: Path, off: str) -> None:
+    assert Limits().reconcile_every_s == 3_600
+    file.write_text(f"{EXAMPLE}[limits]\nreconcile_every_s = {off}\n")
+    assert load(file).limits == Limits(reconcile_every_s=0)
+
+
 @pytest.mark.parametrize("name", ["recorder.db", "a b/ä #1 100% x?.db", "/abs/olute.db", "../up.db"])
 def test_a_relative_database_lies_beside_its_configuration(
     file: Path, name: str, monkeypatch: pytest.MonkeyPatch
@@ -281,6 +288,8 @@ def test_symbols_that_are_none(file: Path, symbols: str, wrong: str) -> None:
         ("batch_ms = 1.5", "[limits] batch_ms must be a whole number."),
         ("batch_ms = 0", "[limits] batch_ms must be above zero, and a number."),
         ("silent_s = -1.0", "[limits] silent_s must be above zero, and a number."),
+        ("reconcile_every_s = -1", "[limits] reconcile_every_s must be above zero, and a number; or 0, for never."),
+        ("reconcile_settle_s = 0", "[limits] reconcile_settle_s must be above zero, and a number."),
         ("silent_s = nan", "[limits] silent_s must be above zero, and a number."),
         ("stop_s = inf", "[limits] stop_s must be above zero, and a number."),
     ],

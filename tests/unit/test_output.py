@@ -208,6 +208,7 @@ def test_a_status_is_one_object() -> None:
                 "last_frame_ns": 2,
                 "undecoded": 0,
                 "coverage": coverage._asdict(),
+                "discrepancies": 0,
             }
         ],
     }

@@ -30,6 +30,8 @@ def as_before() -> Iterator[None]:
 def test_a_run_in_one_line() -> None:
     assert line(QUIET, 1234.56) == "12,345 frames, 1,234.6/s, all durable | main covered"
     assert line(BEHIND, 0) == "5 frames, 0.0/s, 2 waiting, 17 ms behind | a connecting, b covered"
+    found = QUIET._replace(discrepancies=1_234)
+    assert line(found, 0) == "12,345 frames, 0.0/s, all durable, 1,234 discrepancies | main covered"
 
 
 def test_log_lines_where_there_is_no_terminal(capsys: pytest.CaptureFixture[str]) -> None:

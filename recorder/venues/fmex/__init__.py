@@ -1,10 +1,20 @@
 """FMex, a bitcoin-margined contract exchange (closed in February 2020)."""
 
+from collections.abc import Collection, Sequence
 from urllib.parse import urlsplit
 
 from recorder.model import Decoded
-from recorder.venues.base import Credentials, Known, PushSession, Questions, RestRequest
-from recorder.venues.fmex import commands, decode, portal, reconcile, rest, sign
+from recorder.venues.base import (
+    Answer,
+    Contradiction,
+    Credentials,
+    Known,
+    Passed,
+    PushSession,
+    Questions,
+    RestRequest,
+)
+from recorder.venues.fmex import commands, compare, decode, portal, reconcile, rest, sign
 
 PUSH_PATH = "/v2/user/ws"
 
@@ -50,6 +60,16 @@ class FMex:
     def reconciliation(self, known: Known) -> Questions:
         """Balances, positions, open orders, closed ones back to the last known, and executions."""
         return reconcile.questions(known)
+
+    def snapshot(self) -> Questions:
+        """Balances, positions, open orders."""
+        return reconcile.snapshot()
+
+    def contradictions(
+        self, answers: Sequence[Answer], topics: Collection[str], passed: Passed
+    ) -> tuple[Contradiction, ...]:
+        """Field by field; `compare` says which."""
+        return compare.contradictions(answers, topics, passed)
 
     def decode_answer(self, target: str, payload: bytes) -> Decoded:
         """One answer to a question of `reconciliation`."""

@@ -13,7 +13,7 @@ from functools import partial
 
 from recorder.errors import Undecodable
 from recorder.model import DECODED, Decoded, FillUpdate, OrderUpdate, Update
-from recorder.venues.base import Ask, Known, Questions
+from recorder.venues.base import Ask, Known
 from recorder.venues.fmex import rest
 
 #: Statuses in which an order can change no more.
@@ -28,15 +28,13 @@ _ORDER = re.compile(r"/v3/contracts/orders/(\d{1,19})(/matches)?")
 _ZERO = Decimal(0)
 
 
-def questions(known: Known) -> Questions:
+def questions(known: Known) -> Generator[Ask, bytes, None]:
     """Ask for all that a gap may have hidden.
 
     Raises:
         Undecodable: an answer is not what the exchange's page describes.
     """
-    rest.read_accounts((yield rest.accounts))
-    rest.read_positions((yield rest.positions))
-    told = {order.order_id: order for order in rest.read_open_orders((yield rest.open_orders))}
+    told = {order.order_id: order for order in (yield from snapshot())}
     if known.since_ms is not None:
         for symbol in known.symbols:
             told |= yield from _closed_orders(known, symbol)
@@ -46,6 +44,17 @@ def questions(known: Known) -> Questions:
     for order in told.values():
         if _filled_since(order, known):
             rest.read_matches((yield partial(rest.matches, order_id=order.order_id)))
+
+
+def snapshot() -> Generator[Ask, bytes, tuple[OrderUpdate, ...]]:
+    """Ask how things are now; returns the open orders.
+
+    Raises:
+        Undecodable: an answer is not what the exchange's page describes.
+    """
+    rest.read_accounts((yield rest.accounts))
+    rest.read_positions((yield rest.positions))
+    return rest.read_open_orders((yield rest.open_orders))
 
 
 def decode_answer(target: str, payload: bytes) -> Decoded:
@@ -61,11 +70,11 @@ def decode_answer(target: str, payload: bytes) -> Decoded:
     path = target.partition("?")[0]
     one_order = _ORDER.fullmatch(path)
     updates: tuple[Update, ...]
-    if path == "/v3/contracts/accounts":
+    if path == rest.ACCOUNTS:
         updates = rest.read_accounts(payload)
-    elif path == "/v3/broker/auth/contracts/positions":
+    elif path == rest.POSITIONS:
         updates = rest.read_positions(payload)
-    elif path == "/v3/contracts/orders/open":
+    elif path == rest.OPEN_ORDERS:
         updates = rest.read_open_orders(payload)
     elif path == "/v3/contracts/orders/closed":
         updates = rest.read_closed_orders(payload).orders

@@ -19,6 +19,10 @@ REQUESTS_WINDOW_S = 10.0
 
 CLOSED_ORDERS_PER_PAGE_MAX = 100
 
+ACCOUNTS = "/v3/contracts/accounts"
+POSITIONS = "/v3/broker/auth/contracts/positions"
+OPEN_ORDERS = "/v3/contracts/orders/open"
+
 
 class ClosedOrders(NamedTuple):
     """A page of closed orders, newest first."""
@@ -54,17 +58,17 @@ def server_time(url: str) -> RestRequest:
 
 def accounts(url: str, credentials: Credentials, now_ms: int) -> RestRequest:
     """Balances by currency."""
-    return _get(url, "/v3/contracts/accounts", {}, credentials, now_ms)
+    return _get(url, ACCOUNTS, {}, credentials, now_ms)
 
 
 def positions(url: str, credentials: Credentials, now_ms: int) -> RestRequest:
     """Every position."""
-    return _get(url, "/v3/broker/auth/contracts/positions", {}, credentials, now_ms)
+    return _get(url, POSITIONS, {}, credentials, now_ms)
 
 
 def open_orders(url: str, credentials: Credentials, now_ms: int) -> RestRequest:
     """The orders that are open now."""
-    return _get(url, "/v3/contracts/orders/open", {}, credentials, now_ms)
+    return _get(url, OPEN_ORDERS, {}, credentials, now_ms)
 
 
 def order(url: str, credentials: Credentials, now_ms: int, order_id: int) -> RestRequest:

@@ -1,5 +1,6 @@
 """The reconciler against the simulated exchange's REST interface: what it tells the ledger, whatever it meets."""
 
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -42,7 +43,7 @@ QUICK = Limits(reconnect_first_s=0.01, reconnect_last_s=0.02)
 class Stage:
     """A reconciler with a record that has one ended gap: the time before it."""
 
-    def __init__(self, path: Path, account: Account) -> None:
+    def __init__(self, path: Path, account: Account, clock: Clock) -> None:
         self.account = account
         self.path = path
         engine = open_engine(f"sqlite:///{path}")
@@ -58,13 +59,16 @@ class Stage:
         self.ready = Event()
         self.channel = Channel(self.ready, 1_000, 2**20)
         self.frames: list[Recorded] = []
+        self._taken: deque[Recorded | LedgerEntry] = deque()
         reading: Engine = open_engine(f"sqlite:///{path}", read_only=True)
-        self.reconciler = Reconciler((account,), RUN_ID, reading, self.channel, Clock(), QUICK, lambda: None)
+        self.reconciler = Reconciler((account,), RUN_ID, reading, self.channel, clock, QUICK, lambda: None)
 
     def next_entry(self) -> LedgerEntry:
         """The next entry for the ledger; frames before it are kept."""
         while True:
-            for item in self.channel.take(1, 2**20):
+            self._taken += self.channel.take(1_000, 2**20)
+            while self._taken:
+                item = self._taken.popleft()
                 if isinstance(item, Recorded):
                     self.frames.append(item)
                 else:
@@ -84,7 +88,9 @@ class Stage:
 
 
 @contextmanager
-def stage(path: Path, url: str, key: str = "demo-key", secret: str = "demo-secret") -> Iterator[Stage]:
+def stage(
+    path: Path, url: str, key: str = "demo-key", secret: str = "demo-secret", clock: Clock | None = None
+) -> Iterator[Stage]:
     account = Account(
         name="main",
         venue=venue_named("fmex"),
@@ -92,7 +98,7 @@ def stage(path: Path, url: str, key: str = "demo-key", secret: str = "demo-secre
         credentials=Credentials(key, secret),
         symbols=("btcusd_p",),
     )
-    made = Stage(path, account)
+    made = Stage(path, account, clock or Clock())
     made.reconciler.start()
     made.reconciler.covered(made.covered)
     try:
@@ -181,6 +187,13 @@ def test_nothing_is_asked_where_no_gap_is_open(path: Path) -> None:
         it.reconciler.covered(it.covered)
     assert it.channel.is_empty
     assert it.frames == []
+
+
+def test_rounds_are_numbered_anew_where_the_clock_has_jumped_back(path: Path) -> None:
+    stuck = Clock(wall_ns=lambda: 7)
+    with Simulator(SimulatorOptions()) as exchange, stage(path, exchange.url, clock=stuck) as it:
+        numbers = [it.next_round().reconciliation_id for _ in range(3)]
+    assert it.covered.session_id < numbers[0] < numbers[1] < numbers[2]
 
 
 def test_a_stop_leaves_the_round_at_once(path: Path) -> None:

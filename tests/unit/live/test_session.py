@@ -133,6 +133,20 @@ def test_the_heartbeat(peer: Peer) -> None:
     assert stage.entries(SessionEnded)[0].reason == "stopped"
 
 
+def test_a_heartbeat_can_be_asked_for(peer: Peer) -> None:
+    with Stage(peer) as stage:
+        stage.collector.beat_soon()  # there is no connection yet, perhaps
+        line = stage.subscribed()
+        stage.wait_entry(Covered)
+        stage.collector.beat_soon()
+        line.send(frame(ORDER))
+        assert json.loads(line.receive_text())["cmd"] == "ping"
+        # And from then on as before: not with every frame.
+        line.send(frame(ORDER))
+        stage.wait(lambda: stage.received().count(ORDER) == 2)
+        assert len(stage.frames(SENT)) == 2, "the subscription and one heartbeat"
+
+
 def test_pushes_do_not_put_off_the_heartbeat(peer: Peer) -> None:
     with Stage(peer, venue=Venue(0.05)) as stage:
         line = stage.subscribed()

@@ -1,0 +1,190 @@
+"""Comparing what the exchange says with what it pushed, in a run against the simulated exchange."""
+
+import logging
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from recorder.live import asking, comparing, reconciler
+from recorder.live.recording import Recording
+from recorder.live.settings import Account, Limits
+from recorder.simulator import Simulator, SimulatorOptions
+from recorder.simulator.faults import lagging, refusing, silent, swallowing
+from recorder.venues.base import Credentials
+from tests.unit.live.peer import PATIENCE_S
+from tests.unit.live.stage import Venue
+
+OFTEN = Limits(reconcile_every_s=0.05, reconcile_settle_s=0.1, reconnect_first_s=0.01, reconnect_last_s=0.02)
+FOUND = "SELECT subject, field, told, held FROM discrepancies ORDER BY found_ns"
+SAME = "SELECT * FROM reconciliations WHERE detail = 'the same'"
+
+
+class Patient(Venue):
+    """An exchange with quick heartbeats that may be asked as often as one likes."""
+
+    rest_requests_max = 1_000_000
+
+    def __init__(self) -> None:
+        super().__init__(heartbeat_s=0.05)
+
+
+class Run:
+    """A recording, and what is in its record so far."""
+
+    def __init__(self, path: Path, exchange: Simulator, limits: Limits) -> None:
+        self._path = path
+        self._committed = threading.Condition()
+        account = Account(
+            name="main",
+            venue=Patient(),
+            url=exchange.url,
+            credentials=Credentials(exchange.key, exchange.secret),
+            symbols=("btcusd_p",),
+        )
+        self.recording = Recording(f"sqlite:///{path}", [account], limits, on_durable=lambda _: self._notify())
+
+    def rows(self, sql: str) -> list[tuple[Any, ...]]:
+        with closing(sqlite3.connect(f"file:{self._path}?mode=ro", uri=True)) as database:
+            return database.execute(sql).fetchall()
+
+    def wait_for(self, done: Callable[[], bool]) -> None:
+        """Wait until it is so after a commit."""
+        with self._committed:
+            assert self._committed.wait_for(done, PATIENCE_S), self.rows("SELECT * FROM reconciliations")
+
+    def wait_rows(self, sql: str, more: int = 1) -> None:
+        """Wait until there are so many more of these rows."""
+        enough = len(self.rows(sql)) + more
+        self.wait_for(lambda: len(self.rows(sql)) >= enough)
+
+    def _notify(self) -> None:
+        with self._committed:
+            self._committed.notify_all()
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "recorder.live")
+    monkeypatch.setattr(asking, "ATTEMPTS_MAX", 1)
+    monkeypatch.setattr(comparing, "HEARD_CHECK_S", 0.02)
+    monkeypatch.setattr(reconciler, "RETRY_FIRST_S", 0.05)
+    monkeypatch.setattr(reconciler, "RETRY_LAST_S", 0.05)
+
+
+@pytest.fixture
+def exchange() -> Iterator[Simulator]:
+    """An account that trades a few hundred pushes a second."""
+    with Simulator(SimulatorOptions(rate_per_s=400, wait_for_subscriber=False, keep_sent=False)) as simulator:
+        # Here more is asked in a second than elsewhere in a day.
+        simulator._portal._door._guard.count = lambda key, now_ms: None  # type: ignore[method-assign]
+        yield simulator
+
+
+@contextmanager
+def running(path: Path, exchange: Simulator, limits: Limits = OFTEN) -> Iterator[Run]:
+    run = Run(path / "recorder.db", exchange, limits)
+    with run.recording:
+        run.wait_for(lambda: bool(run.rows("SELECT * FROM sessions WHERE covered_ns IS NOT NULL")))
+        yield run
+
+
+def test_what_was_not_pushed_is_found_once(tmp_path: Path, exchange: Simulator) -> None:
+    with running(tmp_path, exchange) as run:
+        run.wait_rows(SAME)
+        with swallowing(exchange):
+            # Nothing but heartbeats comes any more.
+            run.wait_rows(FOUND)
+            with silent(exchange):
+                run.wait_rows(SAME, 3)
+                found = run.rows(FOUND)
+                run.wait_rows(SAME, 3)
+                assert run.rows(FOUND) == found
+        assert run.recording.state().discrepancies == len(found)
+    assert {subject.split()[0] for subject, _, _, _ in found} >= {"balance", "order"}
+    assert run.rows("SELECT count(*) FROM gaps") == [(2,)], "the beginning and the end: no gap explains it"
+
+
+def test_rest_that_is_further_behind_is_asked_again(
+    tmp_path: Path, exchange: Simulator, caplog: pytest.LogCaptureFixture
+) -> None:
+    with running(tmp_path, exchange) as run:
+        run.wait_rows(SAME)
+        with lagging(exchange, 0.2):
+            run.wait_for(lambda: caplog.text.count("asking once more") >= 3)
+            run.wait_rows(SAME, 2)
+    assert run.rows(FOUND) == []
+
+
+def test_without_asking_again_that_would_be_a_false_alarm(
+    tmp_path: Path, exchange: Simulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Once(comparing.Comparing):
+        def _compare(self, *arguments: Any) -> Any:
+            self.told = getattr(self, "told", None) or super()._compare(*arguments)
+            return self.told
+
+    monkeypatch.setattr(reconciler, "Comparing", Once)
+    with running(tmp_path, exchange) as run:
+        run.wait_rows(SAME)
+        with lagging(exchange, 0.2):
+            run.wait_rows(FOUND)
+
+
+def test_a_session_that_ends_meanwhile_drops_the_comparison(tmp_path: Path, exchange: Simulator) -> None:
+    failed = "SELECT * FROM reconciliations WHERE detail = 'the session ended meanwhile'"
+    # The next session begins when nothing is swallowed any more.
+    slowly = replace(OFTEN, reconcile_settle_s=0.5, reconnect_first_s=1.0, reconnect_last_s=1.0)
+    with running(tmp_path, exchange, slowly) as run:
+        run.wait_rows(SAME)
+        with swallowing(exchange):
+            run.wait_rows("SELECT * FROM frames WHERE source = 'snapshot'")
+            exchange.drop_connections()
+        run.wait_for(lambda: len(run.rows(failed)) == 1)
+        # The next session is compared like the first one.
+        run.wait_rows(SAME)
+    assert run.rows(FOUND) == []
+
+
+def test_a_stop_does_not_wait_for_things_to_settle(tmp_path: Path, exchange: Simulator) -> None:
+    with running(tmp_path, exchange, replace(OFTEN, reconcile_settle_s=3_600)) as run:
+        run.wait_for(lambda: len(run.rows("SELECT * FROM reconciliations WHERE result = 'reconciled'")) == 1)
+        began_s = time.monotonic()
+    assert time.monotonic() - began_s < 3
+
+
+def test_it_can_be_switched_off(tmp_path: Path, exchange: Simulator) -> None:
+    with running(tmp_path, exchange, replace(OFTEN, reconcile_every_s=0)) as run:
+        run.wait_for(lambda: len(run.rows("SELECT * FROM reconciliations WHERE result = 'reconciled'")) == 1)
+        run.wait_rows("SELECT * FROM frames", 500)
+    assert run.rows("SELECT result FROM reconciliations") == [("reconciled",)]
+
+
+def test_an_exchange_that_does_not_answer_is_asked_the_next_time(
+    tmp_path: Path, exchange: Simulator, caplog: pytest.LogCaptureFixture
+) -> None:
+    with running(tmp_path, exchange) as run:
+        run.wait_rows(SAME)
+        with refusing(exchange, 503, retry_after_s=0):
+            run.wait_rows("SELECT * FROM reconciliations WHERE result = 'failed'", 2)
+        run.wait_rows(SAME, 2)
+    assert "main: not compared with the exchange this time" in caplog.text
+    assert run.rows(FOUND) == []
+
+
+def test_the_log_is_bounded(
+    tmp_path: Path, exchange: Simulator, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reconciler, "FINDINGS_SHOWN_MAX", 1)
+    with running(tmp_path, exchange) as run:
+        run.wait_rows(SAME)
+        with swallowing(exchange):
+            run.wait_for(lambda: "more discrepancies: see `recorder discrepancies`" in caplog.text)
+    rounds = run.rows("SELECT DISTINCT session_id FROM discrepancies")
+    assert caplog.text.count("main: discrepancy: ") == len(rounds) < len(run.rows(FOUND))

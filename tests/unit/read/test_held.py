@@ -1,0 +1,152 @@
+"""What a record holds just now, folded bit by bit: the same as looking through all of it, at the price of the new."""
+
+from itertools import islice
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from recorder.model import AccountUpdate, OrderUpdate, PositionUpdate, State, Thing, thing_of
+from recorder.read import held as module
+from recorder.read.held import Held, has_ended, is_heard, newest_seq
+from recorder.simulator.exchange import Exchange
+from recorder.store.entries import SessionEnded, SessionOpened
+from recorder.venues.base import Seen
+from recorder.venues.fmex.reconcile import FINAL
+from tests.made import ACCOUNT, NOON_NS, RUN, SESSION, received, sent
+from tests.samples import FMEX
+from tests.unit.read.desk import OTHER, Desk
+
+ROUND = SESSION + 1
+PONG = b'{"id":"1","type":"ping","ts":1,"gap":1}'
+
+
+def states_of(payload: bytes) -> list[State]:
+    return [update for update in FMEX.decode(payload).updates if isinstance(update, State)]
+
+
+def nothing_held(seq: int = -1) -> Held:
+    return Held(ACCOUNT, SESSION, seq, FINAL)
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.integers(1, 1_000), st.lists(st.integers(0, 60), min_size=1, max_size=5), st.integers(0, 40))
+def test_it_is_what_was_told_last_of_each_thing(
+    tmp_path_factory: pytest.TempPathFactory, seed: int, looks: list[int], after: int
+) -> None:
+    desk = Desk(tmp_path_factory.mktemp("held") / "recorder.db")
+    exchange = Exchange(seed)
+    held = nothing_held()
+    latest: dict[Thing, State] = {}
+    seq = 0
+
+    def push(count: int) -> list[State]:
+        nonlocal seq
+        payloads = [payload for _, payload in islice(exchange, count)]
+        desk.write(*[received(seq + number, payload) for number, payload in enumerate(payloads)])
+        seq += count
+        return [state for payload in payloads for state in states_of(payload)]
+
+    for count in looks:
+        latest |= {thing_of(state): state for state in push(count)}
+        with desk.engine.connect() as connection:
+            held.advance(connection)
+    expected: dict[Thing, list[Seen | None]] = {thing: [Seen(SESSION, state)] for thing, state in latest.items()}
+    for state in push(after):
+        expected.setdefault(thing_of(state), [None]).append(Seen(SESSION, state))
+    with desk.engine.connect() as connection:
+        assert held.passed(connection) == expected
+    desk.engine.dispose()
+
+
+def test_what_is_pushed_takes_the_place_of_what_a_snapshot_told(desk: Desk) -> None:
+    held = nothing_held()
+    told = [AccountUpdate(None, name, "9", None, None, None, None) for name in ("BTC", "ETH")]
+    held.take(ROUND, told)
+    desk.balance(1, "BTC", "1")
+    with desk.engine.connect() as connection:
+        held.advance(connection)
+        passed = held.passed(connection)
+    (btc,), (eth,) = passed[thing_of(told[0])], passed[thing_of(told[1])]
+    assert btc is not None and eth is not None
+    assert (btc.session_id, eth.session_id) == (SESSION, ROUND)
+    assert isinstance(btc.state, AccountUpdate) and btc.state.available == "1"
+
+
+def test_only_the_sessions_own_rows_count(desk: Desk) -> None:
+    held = nothing_held()
+    desk.order(1, 1)
+    desk.order(2, 2, session_id=SESSION + 5)
+    desk.order(3, 3, session_id=SESSION - 5)
+    desk.order(4, 4, account_id=OTHER)
+    with desk.engine.connect() as connection:
+        held.advance(connection)
+        assert [thing.name for thing in held.passed(connection)] == [1]
+    held = nothing_held(seq=0)
+    with desk.engine.connect() as connection:
+        held.advance(connection)
+        assert held.passed(connection) == {}, "what was pushed before all topics were acknowledged"
+
+
+def test_orders_at_their_end_are_let_go(monkeypatch: pytest.MonkeyPatch, desk: Desk) -> None:
+    monkeypatch.setattr(module, "ENDED_MAX", 2)
+    held = nothing_held()
+    order = OrderUpdate(None, 1, *[None] * 17)
+    held.take(ROUND, [order._replace(order_id=key, status="FULLY_FILLED") for key in range(5)])
+    held.take(ROUND, [order._replace(order_id=key, status="PENDING") for key in range(5, 10)])
+    with desk.engine.connect() as connection:
+        assert sorted(thing.name for thing in held.passed(connection)) == [3, 4, 5, 6, 7, 8, 9]
+
+
+def test_what_is_kept_takes_the_place_of_what_was(desk: Desk) -> None:
+    held = nothing_held()
+    position = PositionUpdate(None, "BTCUSD_P", *[None] * 13)
+    thing = thing_of(position)
+    held.take(ROUND, [position])
+    held.keep(thing, None)
+    with desk.engine.connect() as connection:
+        assert held.passed(connection) == {}
+        held.keep(thing, Seen(ROUND, position))
+        assert held.passed(connection) == {thing: [Seen(ROUND, position)]}
+
+
+def test_numbers_are_the_digits_that_were_sent(desk: Desk) -> None:
+    held = nothing_held()
+    desk.balance(1, available="2.796888254907565438")
+    desk.balance(2, "ETH", available="9.747280117178e-06")
+    with desk.engine.connect() as connection:
+        held.advance(connection)
+        states = [seen.state for (seen,) in held.passed(connection).values() if seen]
+    assert [state.available for state in states if isinstance(state, AccountUpdate)] == [
+        "2.796888254907565438",
+        "9.747280117178e-06",
+    ]
+
+
+def test_heard_is_who_answered_a_heartbeat_that_was_sent_after(desk: Desk) -> None:
+    def heard(since: int, seq: int = 0) -> bool:
+        with desk.engine.connect() as connection:
+            return is_heard(connection, ACCOUNT, SESSION, seq, NOON_NS + since)
+
+    desk.order(1)
+    assert not heard(0)
+    desk.write(sent(5, at_ns=NOON_NS + 5))
+    assert not heard(0), "sent, not answered"
+    desk.write(received(6, PONG, at_ns=NOON_NS + 6))
+    assert heard(0) and heard(5)
+    assert not heard(6), "it had been sent before"
+    assert not heard(0, seq=5)
+    desk.write(received(7, PONG, at_ns=NOON_NS + 7, session_id=SESSION + 1))
+    assert not heard(6), "another session"
+
+
+def test_the_newest_frame_and_the_end_of_a_session(desk: Desk) -> None:
+    desk.write(entries=[SessionOpened(ACCOUNT, SESSION, RUN, "ws://x", ("account",), NOON_NS)])
+    with desk.engine.connect() as connection:
+        assert newest_seq(connection, ACCOUNT, SESSION) == -1
+        assert not has_ended(connection, ACCOUNT, SESSION)
+    desk.write(received(7))
+    desk.write(entries=[SessionEnded(ACCOUNT, SESSION, NOON_NS, "lost", "", True, 7, NOON_NS)])
+    with desk.engine.connect() as connection:
+        assert newest_seq(connection, ACCOUNT, SESSION) == 7
+        assert has_ended(connection, ACCOUNT, SESSION)

@@ -1,0 +1,201 @@
+"""What was known of orders when a gap began, without looking through all of a record."""
+
+from decimal import Decimal
+
+from sqlalchemy import event
+
+from recorder.model import REST
+from recorder.read.held import Held
+from recorder.read.known import KnownOrders, known_orders
+from recorder.store import ledger
+from recorder.store.entries import (
+    AccountAdded,
+    Covered,
+    ReconciliationBegan,
+    ReconciliationEnded,
+    RecorderAdded,
+    RunStarted,
+    SessionEnded,
+    SessionOpened,
+)
+from recorder.venues.fmex.reconcile import FINAL
+from tests.made import ACCOUNT, NOON_NS, RUN, received
+from tests.unit.read.desk import Desk
+
+TOPICS = ("account", "order.btcusd_p", "position.btcusd_p")
+
+
+class Life:
+    """A record that comes about step by step, a nanosecond each."""
+
+    def __init__(self, desk: Desk) -> None:
+        self.desk = desk
+        self.session_id = 0
+        self._at = 0
+        self._seq = 0
+
+    def now_ns(self) -> int:
+        self._at += 1
+        return NOON_NS + self._at
+
+    def cover(self, session_id: int) -> None:
+        """A new session."""
+        self.session_id, self._seq = session_id, 0
+        opened = SessionOpened(ACCOUNT, session_id, RUN, "ws://x", TOPICS, self.now_ns())
+        covered = Covered(ACCOUNT, session_id, 0, self.now_ns(), TOPICS, {})
+        self.desk.write(entries=[opened, covered])
+
+    def end(self) -> None:
+        """The session is lost: a gap begins."""
+        now_ns = self.now_ns()
+        self.desk.write(entries=[SessionEnded(ACCOUNT, self.session_id, now_ns, "lost", "", True, self._seq, now_ns)])
+
+    def push(self, order_id: int, status: str = "PENDING", unfilled: int = 10) -> None:
+        """An order update of this session."""
+        self._seq += 1
+        self.desk.write(received(self._seq, order(order_id, status, unfilled), at_ns=self.now_ns(), **self._here))
+
+    def reconcile(self, round_id: int, *orders: tuple[int, str], result: str = "reconciled") -> None:
+        """A round that tells these orders."""
+        began = ReconciliationBegan(ACCOUNT, round_id, RUN, self.now_ns())
+        told = [
+            received(seq, order(*one, 10), at_ns=self.now_ns(), session_id=round_id) for seq, one in enumerate(orders)
+        ]
+        answers = [one._replace(frame=one.frame._replace(source=REST)) for one in told]
+        ended = ReconciliationEnded(ACCOUNT, round_id, self.session_id, self.now_ns(), result, "")
+        self.desk.write(*answers, entries=[began, ended])
+
+    def known(self, held: Held | None = None) -> KnownOrders | None:
+        with self.desk.engine.connect() as connection:
+            return known_orders(connection, ACCOUNT, self.session_id, FINAL, held)
+
+    @property
+    def _here(self) -> dict[str, int]:
+        return {"session_id": self.session_id}
+
+
+def order(order_id: int, status: str, unfilled: int) -> bytes:
+    return (
+        f'{{"type":"order.btcusd_p","ts":1,"order":{{"id":{order_id},"symbol":"BTCUSD_P","status":"{status}",'
+        f'"quantity":10,"unfilled_quantity":{unfilled}}}}}'
+    ).encode()
+
+
+def begun(desk: Desk) -> Life:
+    """A record whose first session has a snapshot of one open order."""
+    life = Life(desk)
+    life.cover(100)
+    life.reconcile(101, (7, "PENDING"))
+    return life
+
+
+def test_before_the_record_nothing_was_known(desk: Desk) -> None:
+    life = Life(desk)
+    life.cover(100)
+    assert life.known() == KnownOrders(None, {}, None)
+    life.reconcile(101)
+    assert life.known() is None
+
+
+def test_what_was_pushed_since_the_last_round_and_what_that_told(desk: Desk) -> None:
+    life = begun(desk)
+    life.push(8, unfilled=4)
+    life.push(9)
+    life.push(9, "FULLY_CANCELLED")
+    life.push(5, unfilled=9)
+    life.end()
+    life.cover(200)
+    life.push(10)
+    known = life.known()
+    assert known is not None
+    assert known.unfinished == {5: Decimal(1), 7: Decimal(0), 8: Decimal(6)}
+    assert known.last_order_id == 9
+
+
+def test_what_was_before_the_last_round_is_not_looked_at(desk: Desk) -> None:
+    life = begun(desk)
+    life.push(8)
+    life.end()
+    life.cover(200)
+    life.reconcile(201, (7, "FULLY_FILLED"))
+    life.end()
+    life.cover(300)
+    known = life.known()
+    assert known is not None
+    # The round was complete: it had asked for order 8 as well, had it not closed.
+    assert known.unfinished == {}
+    assert known.last_order_id == 7
+
+
+def test_a_round_that_failed_or_ended_in_the_gap_is_none_to_start_from(desk: Desk) -> None:
+    life = begun(desk)
+    life.push(8)
+    life.reconcile(102, result="failed")
+    life.reconcile(103, result="compared")
+    life.end()
+    life.reconcile(104, (8, "FULLY_FILLED"), result="failed")
+    life.cover(200)
+    life.end()
+    life.cover(300)
+    known = life.known()
+    assert known is not None
+    assert known.unfinished == {7: Decimal(0), 8: Decimal(0)}
+
+
+def test_the_newest_order_is_found_where_nothing_was_told_since(desk: Desk) -> None:
+    life = Life(desk)
+    life.cover(100)
+    life.reconcile(101)
+    life.push(8)
+    life.end()
+    life.cover(200)
+    life.reconcile(201)
+    life.end()
+    life.cover(300)
+    known = life.known()
+    assert known is not None
+    assert known.last_order_id == 8
+
+
+def test_what_is_held_of_the_session_says_the_same(desk: Desk) -> None:
+    life = begun(desk)
+    held = Held(ACCOUNT, 100, 0, FINAL)
+    held.take(101, received(0, order(7, "PENDING", 10)).updates)
+    life.push(8, unfilled=4)
+    life.push(9)
+    with desk.engine.connect() as connection:
+        held.advance(connection)
+    life.push(9, "FULLY_CANCELLED")
+    life.end()
+    life.cover(200)
+    life.push(10)
+    assert life.known(held) == life.known()
+    life.end()
+    life.cover(300)
+    assert life.known(held) == life.known(), "the oldest gap counts"
+
+
+def test_a_gap_of_another_recorder_is_not_ours(desk: Desk) -> None:
+    life = begun(desk)
+    with desk.engine.begin() as connection:
+        ledger.apply(connection, 2, RecorderAdded(2, 1, "there"))
+        ledger.apply(connection, 2, AccountAdded(ACCOUNT, "fmex", "main", 1))
+        ledger.apply(connection, 2, RunStarted(2, 2, 1, "there", 1, "0"))
+        ledger.apply(connection, 2, SessionOpened(ACCOUNT, 50, 2, "ws://x", TOPICS, 1))
+        ledger.apply(connection, 2, Covered(ACCOUNT, 50, 0, 2, TOPICS, {}))
+    assert life.known() is None
+
+
+def test_only_the_rows_since_then_are_read(desk: Desk) -> None:
+    life = begun(desk)
+    life.push(8)
+    life.end()
+    life.cover(200)
+    asked: list[tuple[str, object]] = []
+    event.listen(desk.engine, "before_cursor_execute", lambda _c, _cursor, sql, values, *_: asked.append((sql, values)))
+    life.known()
+    with desk.engine.connect() as connection:
+        for sql, values in [one for one in asked if "order_updates" in one[0]]:
+            plan = " | ".join(str(row[-1]) for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {sql}", values))  # type: ignore[arg-type]
+            assert "SEARCH order_updates USING PRIMARY KEY (account_id=? AND session_id=?)" in plan
+            assert "SCAN order_updates" not in plan
