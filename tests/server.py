@@ -10,12 +10,15 @@ import shutil
 import socket
 import subprocess
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.util import find_spec
 from itertools import count
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+import psutil
 from sqlalchemy import URL, create_engine
 
 from recorder.store import migrate
@@ -113,6 +116,19 @@ class PostgresServer:
     def terminate_connections(self) -> None:
         """Cut every other connection."""
         self._sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'recorder'")
+
+    @contextmanager
+    def hanging(self) -> Iterator[None]:
+        """The server's processes stand still; its connections stay open."""
+        postmaster = psutil.Process(int((self._data / "postmaster.pid").read_text().split()[0]))
+        stopped = [postmaster, *postmaster.children(recursive=True)]
+        for process in stopped:
+            process.suspend()
+        try:
+            yield
+        finally:
+            for process in reversed(stopped):
+                process.resume()
 
     def _sql(self, statement: str) -> None:
         engine = create_engine(self.url("postgres"), isolation_level="AUTOCOMMIT")

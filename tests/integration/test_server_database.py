@@ -1,0 +1,223 @@
+"""Recording into PostgreSQL: a journal in front, a server behind, and everything that can happen to the server."""
+
+import contextlib
+import sqlite3
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from typing import Any
+
+import pytest
+
+from recorder.simulator import Simulator, SimulatorOptions
+from recorder.store.engine import open_engine
+from tests.contract.story import contents
+from tests.integration.process import PATIENCE_S, Folder
+from tests.server import PASSWORD, PostgresServer
+
+
+@pytest.fixture
+def exchange() -> Iterator[Simulator]:
+    with Simulator(SimulatorOptions(pushes=2_000, rate_per_s=1_000)) as simulator:
+        yield simulator
+
+
+@pytest.fixture
+def own_server() -> Iterator[PostgresServer]:
+    """A server that this test may stop."""
+    with PostgresServer() as server:
+        yield server
+
+
+def configure(folder: Folder, exchange: Simulator, url: str, **options: Any) -> None:
+    """A configuration that names a server's database."""
+    folder.configure(exchange, **options)
+    folder.database = folder.path / "recorder-journal.db"
+    text = (folder.path / "recorder.toml").read_text()
+    folder.write(f'[database]\nurl = "{url}"\n{text}')
+
+
+def server_rows(url: str, sql: str) -> list[tuple[Any, ...]]:
+    """What a fresh reader finds on the server."""
+    engine = open_engine(url)
+    with engine.begin() as connection:
+        found = connection.exec_driver_sql(sql)
+        return [tuple(row) for row in found] if found.returns_rows else []
+
+
+def wait_until(done: Callable[[], bool]) -> None:
+    """Wait for what another process writes into a database: nothing tells of it but asking."""
+    until_s = time.monotonic() + PATIENCE_S
+    while not done():
+        assert time.monotonic() < until_s
+        time.sleep(0.02)
+
+
+def assert_the_same(folder: Folder, url: str) -> None:
+    """The server holds what the journal holds, row for row and byte for byte."""
+    journal, server = open_engine(f"sqlite:///{folder.database}", read_only=True), open_engine(url, read_only=True)
+    assert contents(server) == contents(journal)
+    for engine in (journal, server):
+        engine.dispose()
+
+
+def test_what_is_in_the_journal_is_on_the_server(folder: Folder, exchange: Simulator, postgres: PostgresServer) -> None:
+    url = postgres.new_database(empty=True)
+    configure(folder, exchange, url)
+    with folder.run("--stop-when-idle", "1s") as process:
+        assert process.wait() == 0, process.errors
+    assert PASSWORD not in process.errors
+    assert len(folder.payloads()) > 2_000
+    assert_the_same(folder, url)
+    # Looked at, it is the server that is asked.
+    told = folder.command("status", "--format", "json")
+    assert f'"database": "{url.rpartition("/")[2]} on 127.0.0.1:{postgres.port}"' in told.stdout
+    assert folder.command("db", "check").returncode == 0
+    for command in (("fills",), ("orders", "--history"), ("positions",), ("balances",), ("gaps",)):
+        server = folder.command(*command, "--format", "csv")
+        journal = folder.command(*command, "--format", "csv", "--database", f"sqlite:///{folder.database}")
+        assert server.returncode == journal.returncode == 0
+        assert server.stdout.count("\n") == journal.stdout.count("\n") > 1
+
+
+def test_a_server_that_crashes_again_and_again(folder: Folder, own_server: PostgresServer) -> None:
+    url = own_server.new_database(empty=True)
+    with Simulator(SimulatorOptions(pushes=6_000, rate_per_s=800)) as exchange:
+        configure(folder, exchange, url)
+        with folder.run("--stop-when-idle", "2s") as process:
+            process.wait_for("covered")
+            for times in (1, 2, 3):
+                own_server.stop("immediate")
+                process.wait_for("does not answer", times)
+                own_server.start()
+                process.wait_for("answers again", times)
+                own_server.terminate_connections()
+            assert process.wait() == 0, process.errors
+    assert "everything" in process.errors
+    finish_sending(folder)
+    assert_the_same(folder, url)
+
+
+def finish_sending(folder: Folder) -> None:
+    """What a run had no time for, the next one sends."""
+    with Simulator(SimulatorOptions(pushes=0)) as quiet:
+        text = (folder.path / "recorder.toml").read_text()
+        lines = [f'url = "{quiet.url}"' if line.startswith('url = "http') else line for line in text.splitlines()]
+        folder.write("\n".join(lines))
+        with folder.run("--for", "2s") as process:
+            assert process.wait() == 0, process.errors
+
+
+def test_a_server_that_is_away_costs_the_recording_nothing(
+    folder: Folder, exchange: Simulator, own_server: PostgresServer
+) -> None:
+    url = own_server.new_database(empty=True)
+    own_server.stop()
+    configure(folder, exchange, url)
+    with folder.run("--stop-when-idle", "1s") as process:
+        assert process.wait() == 0, process.errors
+    assert "Recording goes on into the journal" in process.errors
+    assert "in the journal and not on the server yet" in process.errors
+    assert PASSWORD not in process.errors
+    assert len(folder.payloads()) > 2_000
+    own_server.start()
+    merged = folder.command("merge", str(folder.database), url)
+    assert merged.returncode == 0, merged.stderr
+    assert PASSWORD not in merged.stdout + merged.stderr
+    assert_the_same(folder, url)
+    again = folder.command("merge", str(folder.database), url)
+    assert again.stdout.startswith("0 frames moved"), again.stdout
+    assert_the_same(folder, url)
+
+
+def test_a_server_that_comes_late_is_sent_everything(
+    folder: Folder, exchange: Simulator, own_server: PostgresServer
+) -> None:
+    url = own_server.new_database(empty=True)
+    own_server.stop()
+    configure(folder, exchange, url)
+    with folder.run() as process:
+        process.wait_for("covered")
+        own_server.start()
+        process.wait_for("answers again")
+        wait_until(lambda: server_rows(url, "SELECT count(*) FROM frames WHERE source = 'push'") >= [(2_000,)])
+        code, took_s = process.stop()
+    assert code == 0, process.errors
+    assert took_s < 5
+    assert_the_same(folder, url)
+
+
+@pytest.mark.parametrize("what", ["password", "database", "foreign", "outdated"])
+def test_a_server_that_cannot_be_right_is_said_at_once(
+    folder: Folder, exchange: Simulator, postgres: PostgresServer, what: str
+) -> None:
+    url, words = postgres.new_database(empty=True), ""
+    match what:
+        case "password":
+            url, words = url.replace("battery", "staple"), "set PGPASSWORD, or write a line into ~/.pgpass"
+        case "database":
+            url, words = postgres.url("nowhere"), "there is no such database"
+        case "foreign":
+            words = "belongs to another program"
+            server_rows(url, "CREATE TABLE orders (a INT)")
+        case "outdated":
+            words = "recorder db upgrade"
+            assert folder.command("db", "upgrade", "--database", url).returncode == 0
+            assert folder.command("db", "downgrade", "0001", "--database", url).returncode == 0
+    configure(folder, exchange, url)
+    with folder.run("--for", "1s") as process:
+        assert process.wait() == 2
+    assert words in process.errors
+    assert process.errors.count("\n") == 1, process.errors
+    assert "correct horse" not in process.errors
+    with closing(sqlite3.connect(folder.database)) as journal, contextlib.suppress(sqlite3.OperationalError):
+        assert journal.execute("SELECT count(*) FROM runs").fetchall() == [(0,)]
+
+
+def test_two_recorders_into_one_server(folder: Folder, postgres: PostgresServer, tmp_path: Any) -> None:
+    url = postgres.new_database(empty=True)
+    (tmp_path / "other").mkdir()
+    folders = [folder, Folder(tmp_path / "other")]
+    with Simulator(SimulatorOptions(pushes=4_000, rate_per_s=600)) as exchange:
+        for one in folders:
+            configure(one, exchange, url)
+        with folders[0].run("--stop-when-idle", "2s") as first, folders[1].run("--stop-when-idle", "2s") as second:
+            for process in (first, second):
+                process.wait_for("covered")
+            exchange.drop_connections()
+            for process in (first, second):
+                process.wait_for("covered", 2)
+                assert process.wait() == 0, process.errors
+    seen = [set(one.rows("SELECT payload FROM frames WHERE source = 'push'")) for one in folders]
+    stored = server_rows(url, "SELECT payload FROM frames WHERE source = 'push'")
+    assert {(bytes(payload),) for (payload,) in stored} == seen[0] | seen[1]
+    # Each order update once to readers, whoever saw it.
+    told = server_rows(url, "SELECT order_id, status, unfilled_quantity, fee, ts FROM order_history")
+    assert len(told) == len(set(told)) > 0
+    assert len(server_rows(url, "SELECT * FROM recorders")) == 2
+    assert server_rows(url, "SELECT count(*) FROM discrepancies") == [(0,)]
+    assert "agree on" in first.errors + second.errors
+    assert_equal_views(url, seen[0] | seen[1])
+
+
+def assert_equal_views(url: str, pushed: set[tuple[bytes]]) -> None:
+    """The history holds as many order updates as there are different ones among what was pushed."""
+    orders = {payload for (payload,) in pushed if b'"type":"order.' in payload.replace(b" ", b"")}
+    (told,) = server_rows(url, "SELECT count(*) FROM order_history WHERE ts IS NOT NULL")
+    assert told == (len(orders),)
+
+
+def test_the_wait_for_a_stop_is_bounded_when_the_server_hangs(
+    folder: Folder, exchange: Simulator, own_server: PostgresServer
+) -> None:
+    url = own_server.new_database(empty=True)
+    configure(folder, exchange, url)
+    with folder.run() as process:
+        process.wait_for("covered")
+        with own_server.hanging():
+            had = len(folder.payloads())
+            wait_until(lambda: len(folder.payloads()) >= had + 100)
+            code, took_s = process.stop()
+    assert code == 0, process.errors
+    assert took_s < 6
+    assert folder.rows("SELECT end_reason FROM runs") == [("SIGTERM",)]
