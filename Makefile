@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test check format bench clean
+.PHONY: demo test check format bench outage clean
 
 demo: $(READY)  ## A simulated exchange, a recording, and a look at the result
 	$(BIN)/recorder demo
@@ -23,6 +23,9 @@ format: $(READY)  ## Put the code in its form
 
 bench: $(READY)  ## How near to its limits it runs: two ratios
 	$(BIN)/python -m tests.bench
+
+outage: $(READY)  ## Five million frames wait for a server that comes back: some ten minutes, some ten GB
+	$(BIN)/python -m tests.faults.outage
 
 clean:  ## Remove what was made here
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

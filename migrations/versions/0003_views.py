@@ -65,7 +65,9 @@ APART_NS = 120 * 10**9
 YEAR_0_MS, YEAR_9999_MS = -62_167_219_200_000, 253_402_300_799_999
 
 RECEIPT = "received_ns, session_id, seq, item"
-NEWEST_FIRST = "received_ns DESC, session_id DESC, seq DESC, item DESC"
+#: A REST answer counts from when it was asked for: what was pushed while it was on its way is the newer word.
+COUNTS_NS = "coalesce(r.began_ns, u.received_ns)"
+NEWEST_FIRST = f"{COUNTS_NS} DESC, u.received_ns DESC, u.session_id DESC, u.seq DESC, u.item DESC"
 
 
 def _number(expression: str) -> str:
@@ -128,8 +130,11 @@ def _all(table: str) -> str:
 
 
 def _latest(table: str, thing: str) -> str:
-    aged = f"row_number() OVER (PARTITION BY account_id, {thing} ORDER BY {NEWEST_FIRST}) AS age"
-    return f"FROM (SELECT *, {aged} FROM {table}) u\n  JOIN accounts a ON a.account_id = u.account_id\nWHERE u.age = 1"
+    aged = f"row_number() OVER (PARTITION BY u.account_id, u.{thing} ORDER BY {NEWEST_FIRST}) AS age"
+    return f"""FROM (SELECT u.*, {aged} FROM {table} u LEFT JOIN reconciliations r
+    ON r.account_id = u.account_id AND r.reconciliation_id = u.session_id) u
+  JOIN accounts a ON a.account_id = u.account_id
+WHERE u.age = 1"""
 
 
 def _orders(source: str) -> str:

@@ -25,6 +25,7 @@ from recorder.store.schema import (
     frames,
     order_updates,
     position_updates,
+    reconciliations,
     runs,
     sessions,
 )
@@ -224,15 +225,20 @@ class Record:
         return AccountStatus(name, venue, len(sides), count, state, last_ns, undecoded, covered, found)
 
     def _latest(self, record: type[T], table: Table, wanted: Filter, thing: str) -> Iterator[T]:
-        newest_first = [column.desc() for column in _receipt(table)]
+        asked = reconciliations
+        of_answer = (asked.c.account_id == table.c.account_id) & (asked.c.reconciliation_id == table.c.session_id)
+        # A REST answer counts from when it was asked for: what was pushed while it was on its way is the newer word.
+        counts_ns = func.coalesce(asked.c.began_ns, table.c.received_ns)
+        newest_first = [column.desc() for column in (counts_ns, *_receipt(table))]
         age = (
             func.row_number()
             .over(partition_by=(table.c.account_id, table.c[thing]), order_by=newest_first)
             .label("age")
         )
-        aged = _wanted(select(*_columns(record, table), age), table, wanted).subquery()
-        query = select(*[aged.c[name] for name in record._fields]).where(aged.c.age == 1)  # type: ignore[attr-defined]
-        yield from self._rows(record, query.order_by(aged.c.received_ns, aged.c.session_id, aged.c.seq, aged.c.item))
+        query = select(*_columns(record, table), age).join_from(table, asked, of_answer, isouter=True)
+        aged = _wanted(query, table, wanted).subquery()
+        latest = select(*[aged.c[name] for name in record._fields]).where(aged.c.age == 1)  # type: ignore[attr-defined]
+        yield from self._rows(record, latest.order_by(aged.c.received_ns, aged.c.session_id, aged.c.seq, aged.c.item))
 
     def _rows(self, record: type[T], query: Select[Any]) -> Iterator[T]:
         with self._reading() as connection:

@@ -4,11 +4,12 @@ import threading
 from decimal import Decimal
 
 import pytest
+from sqlalchemy import text
 
 from recorder.read.record import ROWS_PER_FETCH, Filter
 from recorder.read.records import Order
 from recorder.store.engine import place
-from recorder.store.entries import Covered, RunEnded, SessionEnded, SessionOpened
+from recorder.store.entries import Covered, ReconciliationBegan, RunEnded, SessionEnded, SessionOpened
 from tests.made import ACCOUNT, NOON_NS, RUN, SESSION, received, sent
 from tests.unit.read.desk import OTHER, Desk
 
@@ -19,6 +20,21 @@ def at(row: object) -> int:
     """When something was received, in nanoseconds after noon."""
     received_ns: int = row.received_ns  # type: ignore[attr-defined]
     return received_ns - NOON_NS
+
+
+def test_what_was_pushed_while_an_answer_was_on_its_way_is_the_newer_word(desk: Desk) -> None:
+    round_id = SESSION + 1
+    desk.write(entries=[ReconciliationBegan(ACCOUNT, round_id, RUN, NOON_NS + 5)])
+    desk.order(4, unfilled=10)
+    desk.order(6, unfilled=0)
+    desk.order(7, unfilled=9, session_id=round_id)  # asked for at 5, received at 7
+    desk.order(4, 2, unfilled=10)
+    desk.order(7, 2, unfilled=8, session_id=round_id)
+    with desk.open() as record:
+        assert {order.order_id: order.unfilled_quantity for order in record.orders()} == {1: D(0), 2: D(8)}
+    with desk.engine.connect() as connection:
+        view = connection.execute(text("SELECT order_id, unfilled_quantity FROM orders ORDER BY order_id"))
+        assert [tuple(map(int, row)) for row in view] == [(1, 0), (2, 8)]
 
 
 def test_the_latest_state_of_each_order_oldest_change_first(desk: Desk) -> None:
