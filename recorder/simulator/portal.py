@@ -54,7 +54,7 @@ class Portal:
         self._stop = asyncio.Event()
         self._trading = asyncio.Event()
         self._feeds = {
-            key: Feed(self._exchange(number), options, self._trading, on_change)
+            key: Feed(self._exchange(number), options, self._trading, log, on_change)
             for number, key in enumerate(options.accounts)
         }
         told = {key: feed.exchange.told for key, feed in self._feeds.items()}

@@ -11,7 +11,7 @@ from typing import Any, Self, TypeVar
 from recorder.simulator.conditions import Conditions
 from recorder.simulator.options import SimulatorOptions
 from recorder.simulator.portal import Portal
-from recorder.simulator.sent import Sent, SentLog
+from recorder.simulator.sent import NOBODY, Sent, SentLog
 
 T = TypeVar("T")
 
@@ -101,6 +101,11 @@ class Simulator:
     @property
     def sent(self) -> list[Sent]:
         """All frames sent so far, in their order; none where `keep_sent` is off."""
+        return [one for one in self._log.frames if one.connection != NOBODY]
+
+    @property
+    def history(self) -> list[Sent]:
+        """All frames sent so far, and among them the pushes that were made and went to `NOBODY`, in their order."""
         return list(self._log.frames)
 
     @property
