@@ -38,7 +38,8 @@ class Portal:
     Args:
         options: what to be.
         log: where to note what is sent.
-        on_change: called when somebody's subscriptions are complete, and when an account's pushes are all made.
+        on_change: called when somebody's subscriptions are complete, when a client has gone, and when an account's
+            pushes are all made.
     """
 
     def __init__(self, options: SimulatorOptions, log: SentLog, on_change: Callable[[], None]) -> None:
@@ -178,6 +179,7 @@ class Portal:
             await self._guarded(self._listen(feed, line, connection))
         finally:
             feed.lines.remove(line)
+            self._on_change()
 
     async def _listen(self, feed: Feed, line: Line, connection: ServerConnection) -> None:
         """Answer one client's commands until it is gone, or sent no ping for too long."""

@@ -128,6 +128,14 @@ class Simulator:
         """
         self._wait(lambda: self._portal.is_subscribed, timeout_s, "somebody to subscribe")
 
+    def wait_alone(self, timeout_s: float | None = None) -> None:
+        """Wait until no client is connected.
+
+        Raises:
+            TimeoutError: somebody still was after that time.
+        """
+        self._wait(lambda: not self._portal.lines, timeout_s, "everybody to go")
+
     def wait_finished(self, timeout_s: float | None = None) -> None:
         """Wait until each account's `pushes` are made, and the kernel has taken those that somebody subscribed to.
 

@@ -38,9 +38,15 @@ def report(request: pytest.FixtureRequest) -> Report:
 
 
 @pytest.fixture
-def exchange() -> Iterator[Simulator]:
+def exchange_rate() -> float:
+    """Pushes a second."""
+    return 500
+
+
+@pytest.fixture
+def exchange(exchange_rate: float) -> Iterator[Simulator]:
     """An exchange that trades on and on."""
-    with Simulator(SimulatorOptions(rate_per_s=500)) as simulator:
+    with Simulator(SimulatorOptions(rate_per_s=exchange_rate)) as simulator:
         yield simulator
 
 

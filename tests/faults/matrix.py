@@ -29,7 +29,7 @@ class Row:
 
     def cells(self) -> tuple[str, ...]:
         """As it is shown."""
-        recovered = f"{median(self.recover_s):.1f} / {max(self.recover_s):.1f}" if self.recover_s else "–"
+        recovered = f"{median(self.recover_s):.1f} / {max(self.recover_s):.1f}" if self.recover_s else "-"
         numbers = (self.tried, self.sent, self.lost_outside_gaps, self.duplicated)
         return (self.fault, *(f"{number:,}" for number in numbers), recovered)
 

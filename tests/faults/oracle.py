@@ -1,7 +1,7 @@
 """The one oracle of all faults: what was sent, what was acknowledged, and what a fresh reader finds.
 
 - ACKED ⊆ TABLE ⊆ SENT, nothing twice, and in the order it was sent.
-- SENT − TABLE lies wholly inside rows of `gaps`.
+- SENT minus TABLE lies wholly inside rows of `gaps`.
 - Typed rows rebuilt from the frames equal those stored.
 
 *Inside a gap* is decided by position, not by the clock: frames are on their way for a while, the kernel holds some, and
@@ -142,7 +142,7 @@ def _judge_ledger(table: Table, verdict: Verdict, *, running: bool) -> None:
 def _judge_losses(
     history: Sequence[Sent], table: Table, alignment: Alignment, verdict: Verdict, *, running: bool
 ) -> None:
-    """SENT − TABLE lies inside gaps. A push told on two connections is there if one of them has brought it."""
+    """SENT minus TABLE lies inside gaps. A push told on two connections is there if one of them has brought it."""
     stored = set(alignment.places.values())
     stored_numbers = {history[place].number for place in stored} - {0}
     pushes: dict[int, list[int]] = {}  # number of a push → its places

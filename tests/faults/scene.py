@@ -72,6 +72,15 @@ class Scene:
         self.recover_s.append(monotonic() - began_s)
 
     @contextmanager
+    def outage(self, process: Process) -> Iterator[None]:
+        """As `recovery`, but measured from the beginning: of a fault that only the watchdog notices."""
+        before = process.errors.count(COVERED)
+        began_s = monotonic()
+        yield
+        process.wait_for(COVERED, before + 1)
+        self.recover_s.append(monotonic() - began_s)
+
+    @contextmanager
     def restarted(self) -> Iterator[Process]:
         """A recorder after a crash: it needs no help."""
         began_s = monotonic()
@@ -102,5 +111,6 @@ class Scene:
         """Report to the matrix, and insist on a clean verdict."""
         verdict = self.verdict()
         self._report(fault, verdict, self.recover_s)
+        assert verdict.sent, "nothing was pushed: this scenario tests nothing"
         verdict.require_clean()
         return verdict
