@@ -17,6 +17,7 @@ Report = Callable[[str, Verdict, list[float]], None]
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--matrix-into", type=Path, help="write the matrix of faults into this file, between its marks")
+    parser.addoption("--soak-minutes", type=float, default=30.0, help="how long the soak test goes on")
 
 
 @pytest.fixture

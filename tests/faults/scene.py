@@ -81,6 +81,13 @@ class Scene:
         self.recover_s.append(monotonic() - began_s)
 
     @contextmanager
+    def recovered(self) -> Iterator[None]:
+        """The block is a recovery: measure it."""
+        began_s = monotonic()
+        yield
+        self.recover_s.append(monotonic() - began_s)
+
+    @contextmanager
     def restarted(self) -> Iterator[Process]:
         """A recorder after a crash: it needs no help."""
         began_s = monotonic()
@@ -93,6 +100,12 @@ class Scene:
     def wait_more(self, process: Process, frames: int = 50) -> None:
         """Wait until so many more frames are durable."""
         self.folder.wait_acknowledged(self.folder.acknowledged()["frames"] + frames, process)
+
+    def goes_on(self, process: Process, frames: int = 50) -> None:
+        """The fault has ended: measure until more is durable."""
+        began_s = monotonic()
+        self.wait_more(process, frames)
+        self.recover_s.append(monotonic() - began_s)
 
     def note_acknowledged(self) -> None:
         """Take down what the recorder has told to be durable."""

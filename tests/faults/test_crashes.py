@@ -7,6 +7,7 @@ import pytest
 
 from recorder.simulator import Simulator, SimulatorOptions
 from tests.faults.conftest import Report
+from tests.faults.proxy import Proxy
 from tests.faults.scene import COVERED, Scene
 from tests.integration.process import PATIENCE_S, Folder, Process
 
@@ -41,19 +42,21 @@ def test_killed_at_a_stage_of_its_start_twice_in_a_row(scene: Scene, stage: str)
     scene.finish("two crashes in a row")
 
 
-@pytest.mark.long
 def test_killed_while_it_reconciles(tmp_path: Path, report: Report) -> None:
     options = SimulatorOptions(live_clock=True, rate_per_s=200)
-    with Simulator(options) as exchange:
+    with Simulator(options) as exchange, Proxy(exchange.port) as proxy:
         scene = Scene(Folder(tmp_path), exchange, report)
-        scene.configure(limits={"reconnect_first_s": 0.8, "reconnect_last_s": 0.8})
+        scene.configure(proxy)
         with scene.run() as process:
             process.wait_for("reconciled: a snapshot")
-            # Enough orders that asking about them takes a while.
-            scene.wait_more(process, 250)
-            exchange.drop_connections()
-            process.wait_for("asking the exchange what happened", 2)
-            kill(process)
+            scene.wait_more(process, 100)
+            # Each answer takes its time: the round is going on when the kill comes.
+            with proxy.latency(0.3):
+                proxy.reset()
+                process.wait_for("asking the exchange what happened", 2)
+                # That it has begun is durable with these.
+                scene.wait_more(process, 50)
+                kill(process)
         with scene.restarted() as process:
             process.wait_for("reconciled: restored")
         scene.finish("crash while reconciling")
