@@ -94,6 +94,7 @@ class Scene:
         with self.run() as process:
             process.wait_for(COVERED)
             self.recover_s.append(monotonic() - began_s)
+            self.wait_more(process, 20)
             yield process
             self.stop(process)
 

@@ -10,6 +10,8 @@ from recorder.simulator import Simulator
 from tests.faults.conftest import Report
 from tests.faults.live import Live
 
+pytestmark = pytest.mark.long
+
 
 class JumpingClock:
     """The machine's clock, and so many seconds off."""

@@ -11,6 +11,8 @@ from tests.faults.proxy import Proxy
 from tests.faults.scene import COVERED, Scene
 from tests.integration.process import PATIENCE_S, Folder, Process
 
+pytestmark = pytest.mark.long
+
 #: After a signal, everything received is durable within this, seconds.
 STOP_S_MAX = 5.0
 

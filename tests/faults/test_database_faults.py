@@ -15,6 +15,8 @@ from tests.faults.conftest import Report
 from tests.faults.scene import COVERED, Scene
 from tests.integration.process import Folder, Process
 
+pytestmark = pytest.mark.long
+
 #: A queue that is full at once: the socket is not read on.
 SMALL_QUEUE = {"queue_frames_max": 300, "stalled_s": 60}
 

@@ -5,6 +5,8 @@ import pytest
 from tests.faults.scene import Scene
 from tests.integration.test_hostile_frames import GOOD, HOSTILE, READABLE
 
+pytestmark = pytest.mark.long
+
 
 def test_hostile_frames_among_pushes(scene: Scene) -> None:
     with scene.running() as process:

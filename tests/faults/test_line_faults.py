@@ -13,6 +13,8 @@ from tests.faults.live import Live
 from tests.faults.proxy import BOTH, Proxy
 from tests.faults.scene import COVERED, Scene
 
+pytestmark = pytest.mark.long
+
 SILENT = "nothing came for 2 s"
 
 

@@ -16,15 +16,9 @@ from tests.faults.table import read_table
 from tests.integration.process import Folder, Process
 from tests.migration.rows import schema_of
 
-pytestmark = needs_strace
+pytestmark = [pytest.mark.long, needs_strace]
 
 POINTS = sorted(Random(20200204).sample(range(1, 60), 14))
-
-
-@pytest.fixture
-def exchange() -> Simulator:
-    """One that is asked before the kill, and not again until afterwards."""
-    raise AssertionError("each test makes its own")
 
 
 def kill_an_upgrade(tmp_path: Path, report: Report, call: str, number: int) -> bool:
@@ -58,12 +52,6 @@ def kill_an_upgrade(tmp_path: Path, report: Report, call: str, number: int) -> b
         return True
 
 
-@pytest.mark.parametrize("number", [2])
-def test_a_migration_that_is_killed(tmp_path: Path, report: Report, number: int) -> None:
-    assert kill_an_upgrade(tmp_path, report, "pwrite64", number)
-
-
-@pytest.mark.long
 @pytest.mark.parametrize(("call", "numbers"), [("pwrite64", POINTS), ("fdatasync", [1, 2, 3, 4])])
 def test_a_migration_that_is_killed_anywhere(tmp_path: Path, report: Report, call: str, numbers: list[int]) -> None:
     came = []

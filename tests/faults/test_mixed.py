@@ -38,7 +38,7 @@ def run(seed_number: int, scenarios: int, rules: int, report: Report) -> None:
 
 @pytest.mark.timeout(300)
 def test_a_few_mixed_scenarios(report: Report) -> None:
-    run(1, 2, 5, report)
+    run(1, 4, 5, report)
 
 
 @pytest.mark.long

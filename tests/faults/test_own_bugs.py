@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -21,17 +22,26 @@ BUGS = {
     "watermark": "recorder.live.watermark.Watermark.after",
     "reconciler": "recorder.live.reconciler.read_answer",
 }
+#: Where it is, and at which call it shows.
+SHOWN = [(bug, after) for bug in ("decode", "writer", "rows", "watermark") for after in (0, 3, 40)]
+SHOWN += [("ledger", 0), ("reconciler", 0), ("reconciler", 1)]
+
+
+def _holder(target: str) -> tuple[Any, str]:
+    """The module or class that holds a function, and its name there."""
+    path, _, name = target.rpartition(".")
+    try:
+        return import_module(path), name
+    except ModuleNotFoundError:
+        module, _, kind = path.rpartition(".")
+        return getattr(import_module(module), kind), name
 
 
 @contextmanager
 def raising(monkeypatch: pytest.MonkeyPatch, target: str, after: int) -> Iterator[None]:
     """Let a function raise from its so many-th call on."""
-    module, _, name = target.rpartition(".")
-    original: Any = pytest.importorskip(module) if module.count(".") == 2 else None
-    if original is None:
-        package, _, holder = module.rpartition(".")
-        original = getattr(pytest.importorskip(package), holder)
-    function, left = getattr(original, name), after
+    holder, name = _holder(target)
+    function, left = getattr(holder, name), after
 
     def buggy(*arguments: Any, **named: Any) -> Any:
         nonlocal left
@@ -41,24 +51,21 @@ def raising(monkeypatch: pytest.MonkeyPatch, target: str, after: int) -> Iterato
         return function(*arguments, **named)
 
     with monkeypatch.context() as patch:
-        patch.setattr(original, name, buggy)
+        patch.setattr(holder, name, buggy)
         yield
 
 
-@pytest.mark.parametrize("bug", BUGS)
-@pytest.mark.parametrize("after", [0, 3, 40])
+@pytest.mark.parametrize(("bug", "after"), SHOWN)
 def test_a_bug_ends_the_run_and_the_next_goes_on(
     tmp_path: Path, exchange: Simulator, report: Report, monkeypatch: pytest.MonkeyPatch, bug: str, after: int
 ) -> None:
     live = Live(tmp_path, exchange)
-    seen = bug in {"decode", "writer", "rows", "watermark"} or after == 0
-    with raising(monkeypatch, BUGS[bug], after):
-        if seen:
-            with pytest.raises(InternalError, match="a bug"), live.recording() as recording:
-                assert recording.wait(PATIENCE_S)
-        else:
-            with live.recording():
-                live.wait_more(100)  # too seldom called for it to come
+    with (
+        raising(monkeypatch, BUGS[bug], after),
+        pytest.raises(InternalError, match="a bug"),
+        live.recording() as recording,
+    ):
+        assert recording.wait(PATIENCE_S)
     with live.recording():
         live.wait_more(100)
     live.finish("a bug of ours", report)

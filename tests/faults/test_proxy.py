@@ -21,6 +21,8 @@ def pair(proxy: Proxy, server: socket.socket) -> Iterator[tuple[socket.socket, s
         with accepted:
             for one in (client, accepted):
                 one.settimeout(PATIENCE_S)
+            client.sendall(b"!")
+            assert accepted.recv(1) == b"!", "the proxy is between them"
             yield client, accepted
 
 

@@ -10,6 +10,8 @@ from tests.faults.conftest import Report
 from tests.faults.scene import Scene
 from tests.integration.process import Folder
 
+pytestmark = pytest.mark.long
+
 
 @pytest.mark.parametrize("status", [429, 503])
 def test_asked_to_wait(scene: Scene, status: int) -> None:
