@@ -143,7 +143,7 @@ def explained(url: str) -> Iterator[None]:
 
 def explain(url: str, error: DriverError | sqlite3.Error) -> DatabaseError:
     """The error a user can act on."""
-    path, cause = database_path(url), str(error.orig if isinstance(error, DriverError) else error)
+    path, cause = database_path(url), _words(error.orig if isinstance(error, DriverError) else error)
     if "locked" in cause or "busy" in cause:
         return DatabaseBusy(f"{path} is locked by another program; close it there and try again.")
     if "readonly" in cause or "read-only" in cause:
@@ -159,5 +159,14 @@ def explain(url: str, error: DriverError | sqlite3.Error) -> DatabaseError:
 
 def may_pass(error: DriverError) -> bool:
     """Whether waiting may help: somebody else's lock, a full disk."""
-    cause = str(error.orig)
+    cause = _words(error.orig)
     return "locked" in cause or "busy" in cause or "full" in cause
+
+
+def _words(cause: BaseException | None) -> str:
+    """SQLite's own words, but for a full disk that it meets where it opens a database again.
+
+    The shared memory beside the file is made anew then, and where there is no room for it SQLite tells of an I/O error.
+    """
+    shared_memory = getattr(cause, "sqlite_errorname", None) == "SQLITE_IOERR_SHMSIZE"
+    return "database or disk is full" if shared_memory else str(cause)
