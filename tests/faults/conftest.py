@@ -57,8 +57,10 @@ def scene(tmp_path: Path, exchange: Simulator, report: Report) -> Scene:
     return Scene(Folder(tmp_path), exchange, report)
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    """Print the matrix, and write it where that is asked for."""
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, exitstatus: int, config: pytest.Config) -> None:
+    """Print the matrix, and write it where that is asked for and all is well."""
+    if hasattr(config, "workerinput"):
+        return  # one of several workers: it knows a part only
     told = [
         value
         for category in ("passed", "failed")
@@ -73,6 +75,6 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     for line in matrix.as_text(all_rows):
         terminalreporter.line(line)
     into: Path | None = config.getoption("--matrix-into")
-    if into is not None:
+    if into is not None and exitstatus == pytest.ExitCode.OK:
         matrix.write(into, all_rows)
         terminalreporter.line(f"written into {into}")

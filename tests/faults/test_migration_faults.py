@@ -2,7 +2,6 @@
 
 import shutil
 from pathlib import Path
-from random import Random
 
 import pytest
 
@@ -17,8 +16,6 @@ from tests.integration.process import Folder, Process
 from tests.migration.rows import schema_of
 
 pytestmark = [pytest.mark.long, needs_strace]
-
-POINTS = sorted(Random(20200204).sample(range(1, 60), 14))
 
 
 def kill_an_upgrade(tmp_path: Path, report: Report, call: str, number: int) -> bool:
@@ -52,11 +49,9 @@ def kill_an_upgrade(tmp_path: Path, report: Report, call: str, number: int) -> b
         return True
 
 
-@pytest.mark.parametrize(("call", "numbers"), [("pwrite64", POINTS), ("fdatasync", [1, 2, 3, 4])])
-def test_a_migration_that_is_killed_anywhere(tmp_path: Path, report: Report, call: str, numbers: list[int]) -> None:
-    came = []
-    for number in numbers:
-        folder = tmp_path / str(number)
-        folder.mkdir()
-        came.append(kill_an_upgrade(folder, report, call, number))
-    assert came[0]
+@pytest.mark.parametrize(
+    ("call", "number"), [*(("pwrite64", number) for number in range(1, 17)), *(("fdatasync", n) for n in range(1, 5))]
+)
+def test_a_migration_that_is_killed(tmp_path: Path, report: Report, call: str, number: int) -> None:
+    came = kill_an_upgrade(tmp_path, report, call, number)
+    assert came or number > 1, "the call never came: this test tests nothing"
