@@ -3,14 +3,21 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+MINUTES ?= 30
 
-.PHONY: demo test check format bench outage clean
+.PHONY: demo test check format bench faults soak outage clean
 
 demo: $(READY)  ## A simulated exchange, a recording, and a look at the result
 	$(BIN)/recorder demo
 
 test: $(READY)  ## The tests
 	$(BIN)/python -m pytest
+
+faults: $(READY)  ## Every fault it must live through; writes the matrix into docs/reliability.md
+	$(BIN)/python -m pytest tests/faults -m 'not soak' -n 4 --matrix-into docs/reliability.md
+
+soak: $(READY)  ## Faults mixed at random, for MINUTES
+	$(BIN)/python -m pytest tests/faults/test_mixed.py -m soak --soak-minutes $(MINUTES) -s --timeout 0
 
 check: $(READY)  ## Lint, format, types
 	$(BIN)/ruff check .

@@ -25,6 +25,7 @@ class Signals:
     def wakes(self, wake: Wake) -> None:
         """From now on, set this; until now, a signal ended the program, for there was nothing to save."""
         self._wake = wake
+        wake.set_on_signals()
 
     def _handle(self, number: int, _frame: FrameType | None) -> None:
         if self.received is not None:

@@ -1,6 +1,7 @@
 """Waking a thread that waits for a socket, from another thread or from a signal handler."""
 
 import selectors
+import signal
 import socket
 from contextlib import suppress
 
@@ -15,6 +16,7 @@ class Wake:
     def __init__(self) -> None:
         self._reader, self._writer = socket.socketpair()
         self._writer.setblocking(False)
+        self._on_signals = False
 
     def fileno(self) -> int:
         """Readable once set."""
@@ -26,6 +28,15 @@ class Wake:
         with suppress(OSError):
             self._writer.send(b"!")
 
+    def set_on_signals(self) -> None:
+        """Be set by every signal that has a handler, until it is closed. In the main thread; one at a time.
+
+        The kernel may give a signal to any thread, and Python runs the handler in the main one, when that next does
+        something: without this it would sleep on.
+        """
+        signal.set_wakeup_fd(self._writer.fileno(), warn_on_full_buffer=False)
+        self._on_signals = True
+
     def wait(self, timeout_s: float | None = None) -> bool:
         """Wait until it is set, at most so long. Returns whether it is."""
         with selectors.DefaultSelector() as selector:
@@ -34,5 +45,7 @@ class Wake:
 
     def close(self) -> None:
         """Give the sockets back."""
+        if self._on_signals:
+            signal.set_wakeup_fd(-1)
         self._reader.close()
         self._writer.close()

@@ -8,6 +8,7 @@ from recorder.simulator.conditions import Conditions
 from recorder.simulator.exchange import Exchange
 from recorder.simulator.line import Line
 from recorder.simulator.options import SimulatorOptions
+from recorder.simulator.sent import NOBODY, SentLog
 
 #: Pushes made and written at a time where the client sets the pace.
 CHUNK = 256
@@ -30,6 +31,7 @@ class Feed:
         options: pace and end.
         conditions: name the topics whose pushes are lost.
         trading: set while the exchange trades.
+        log: where to note a push that nobody is told.
         on_finished: called once, when the last push has left.
     """
 
@@ -39,6 +41,7 @@ class Feed:
         options: SimulatorOptions,
         conditions: Conditions,
         trading: asyncio.Event,
+        log: SentLog,
         on_finished: Callable[[], None],
     ) -> None:
         self.exchange = exchange
@@ -50,6 +53,7 @@ class Feed:
         self._options = options
         self._conditions = conditions
         self._trading = trading
+        self._log = log
         self._on_finished = on_finished
         self._begun = asyncio.Event()
         self._due_s = 0.0
@@ -97,9 +101,16 @@ class Feed:
     def _hand_out(self, count: int) -> None:
         pushes = list(islice(self.exchange, count))
         self.made += count
+        unheard = dict(zip(self._log.numbers(count), pushes, strict=True))
+        numbered = tuple(unheard.items())
         for line in self.lines:
             topics = line.session.topics.difference(self._conditions.swallowed_topics)
-            line.send("push", [payload for topic, payload in pushes if topic in topics])
+            mine = [(number, payload) for number, (topic, payload) in numbered if topic in topics]
+            if line.send("push", [payload for _, payload in mine], [number for number, _ in mine]):
+                for number, _ in mine:
+                    unheard.pop(number, None)
+        if unheard:
+            self._log.note(NOBODY, "push", [payload for _, payload in unheard.values()], list(unheard))
 
     def _drop_where_due(self) -> None:
         drop_every = self._options.drop_every

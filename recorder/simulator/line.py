@@ -47,12 +47,18 @@ class Line:
         """Whether anything can be sent."""
         return self.is_connected and not self.stalled
 
-    def send(self, kind: Kind, payloads: Sequence[bytes]) -> bool:
-        """Note frames and hand them to the socket in one write; nothing, and False, where the line is dead."""
+    def send(self, kind: Kind, payloads: Sequence[bytes], numbers: Sequence[int] = ()) -> bool:
+        """Note frames and hand them to the socket in one write; nothing, and False, where the line is dead.
+
+        Args:
+            kind: of all of them.
+            payloads: theirs.
+            numbers: of pushes, one each.
+        """
         if not self.is_open:
             return False
         if payloads:
-            self._log.note(self.number, kind, payloads)
+            self._log.note(self.number, kind, payloads, numbers)
             self._connection.transport.write(b"".join([text_frame(payload) for payload in payloads]))
         return True
 

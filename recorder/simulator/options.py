@@ -34,9 +34,9 @@ class SimulatorOptions:
     start_ms: int = START_MS
     #: Stamp pushes with the real clock instead; the same seed then differs in its times.
     live_clock: bool = False
-    #: Write a line for each frame sent, before it is sent: connection, kind, frame in base64.
+    #: Write a line for each frame sent, before it is sent: connection, kind, number, time, frame in base64.
     sent_log: Path | None = None
-    #: Keep all frames sent in `Simulator.sent`; switch off to run for long.
+    #: Keep all frames sent in `Simulator.sent` and `history`; switch off to run for long.
     keep_sent: bool = True
     #: Disconnect a client that sent no ping for so long, seconds.
     ping_timeout_s: float = 30.0

@@ -38,7 +38,8 @@ class Portal:
     Args:
         options: what to be.
         log: where to note what is sent.
-        on_change: called when somebody's subscriptions are complete, and when an account's pushes are all made.
+        on_change: called when somebody's subscriptions are complete, when a client has gone, and when an account's
+            pushes are all made.
     """
 
     def __init__(self, options: SimulatorOptions, log: SentLog, on_change: Callable[[], None]) -> None:
@@ -54,7 +55,7 @@ class Portal:
         self._stop = asyncio.Event()
         self._trading = asyncio.Event()
         self._feeds = {
-            key: Feed(self._exchange(number), options, self.conditions, self._trading, on_change)
+            key: Feed(self._exchange(number), options, self.conditions, self._trading, log, on_change)
             for number, key in enumerate(options.accounts)
         }
         told = {key: feed.exchange.told for key, feed in self._feeds.items()}
@@ -180,6 +181,7 @@ class Portal:
             await self._guarded(self._listen(feed, line, connection))
         finally:
             feed.lines.remove(line)
+            self._on_change()
 
     async def _listen(self, feed: Feed, line: Line, connection: ServerConnection) -> None:
         """Answer one client's commands until it is gone, or sent no ping for too long."""

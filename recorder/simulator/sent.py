@@ -2,30 +2,35 @@
 
 import base64
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import BinaryIO, Literal, NamedTuple
+from typing import BinaryIO, Literal, NamedTuple, cast
 
 #: A push of the exchange; a raw frame sent by a test; an answer (hello, topics, ping, errors).
 Kind = Literal["push", "raw", "answer"]
+
+#: The connection of a push that was made and told to nobody.
+NOBODY = 0
 
 
 class Sent(NamedTuple):
     """One frame sent. It was handed to the socket; a connection that broke may still have lost it."""
 
-    #: Number of the connection, from 1 in the order they came.
+    #: Number of the connection, from 1 in the order they came; `NOBODY` for a push that went to none.
     connection: int
     kind: Kind
     payload: bytes
     #: Nanoseconds since 1970.
     sent_ns: int
+    #: Of a push: its number among all that were made, the same on every connection it went to. 0 for other frames.
+    number: int = 0
 
 
 class SentLog:
     """Notes frames before they go out, so that nothing can arrive that is not noted.
 
     Args:
-        path: a file to write as well, a line a frame: connection, kind, base64; None for none.
+        path: a file to write as well, a line a frame: connection, kind, number, time, base64; None for none.
         keep: whether to keep all frames in memory.
     """
 
@@ -33,15 +38,26 @@ class SentLog:
         self.frames: list[Sent] = []
         self._keep = keep
         self._file: BinaryIO | None = path.open("wb") if path else None
+        self._numbered = 0
 
-    def note(self, connection: int, kind: Kind, payloads: Sequence[bytes]) -> None:
-        """Note frames about to be sent."""
+    def numbers(self, count: int) -> range:
+        """Numbers for so many new pushes."""
+        first = self._numbered + 1
+        self._numbered += count
+        return range(first, first + count)
+
+    def note(self, connection: int, kind: Kind, payloads: Sequence[bytes], numbers: Sequence[int] = ()) -> None:
+        """Note frames about to be sent; pushes have a number each."""
+        if not self._keep and not self._file:
+            return
+        now_ns = time.time_ns()
+        numbers = numbers or (0,) * len(payloads)
+        numbered = zip(payloads, numbers, strict=True)
+        frames = [Sent(connection, kind, payload, now_ns, number) for payload, number in numbered]
         if self._keep:
-            now_ns = time.time_ns()
-            self.frames.extend([Sent(connection, kind, payload, now_ns) for payload in payloads])
+            self.frames.extend(frames)
         if self._file:
-            head = f"{connection} {kind} ".encode()
-            self._file.write(b"".join([head + base64.b64encode(payload) + b"\n" for payload in payloads]))
+            self._file.write(b"".join([_line(frame) for frame in frames]))
             self._file.flush()
 
     def close(self) -> None:
@@ -49,3 +65,19 @@ class SentLog:
         if self._file:
             self._file.close()
             self._file = None
+
+
+def read_sent_log(path: Path) -> Iterator[Sent]:
+    """The frames of a file; a last line that is not whole, of a simulator that was killed, is left out."""
+    with path.open("rb") as file:
+        for line in file:
+            if line.endswith(b"\n"):
+                connection, kind, number, sent_ns, payload = line[:-1].split(b" ")
+                yield Sent(
+                    int(connection), cast(Kind, kind.decode()), base64.b64decode(payload), int(sent_ns), int(number)
+                )
+
+
+def _line(sent: Sent) -> bytes:
+    head = f"{sent.connection} {sent.kind} {sent.number} {sent.sent_ns} "
+    return head.encode() + base64.b64encode(sent.payload) + b"\n"

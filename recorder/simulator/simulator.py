@@ -11,7 +11,7 @@ from typing import Any, Self, TypeVar
 from recorder.simulator.conditions import Conditions
 from recorder.simulator.options import SimulatorOptions
 from recorder.simulator.portal import Portal
-from recorder.simulator.sent import Sent, SentLog
+from recorder.simulator.sent import NOBODY, Sent, SentLog
 
 T = TypeVar("T")
 
@@ -101,6 +101,11 @@ class Simulator:
     @property
     def sent(self) -> list[Sent]:
         """All frames sent so far, in their order; none where `keep_sent` is off."""
+        return [one for one in self._log.frames if one.connection != NOBODY]
+
+    @property
+    def history(self) -> list[Sent]:
+        """All frames sent so far, and among them the pushes that were made and went to `NOBODY`, in their order."""
         return list(self._log.frames)
 
     @property
@@ -122,6 +127,14 @@ class Simulator:
             TimeoutError: nobody did in that time.
         """
         self._wait(lambda: self._portal.is_subscribed, timeout_s, "somebody to subscribe")
+
+    def wait_alone(self, timeout_s: float | None = None) -> None:
+        """Wait until no client is connected.
+
+        Raises:
+            TimeoutError: somebody still was after that time.
+        """
+        self._wait(lambda: not self._portal.lines, timeout_s, "everybody to go")
 
     def wait_finished(self, timeout_s: float | None = None) -> None:
         """Wait until each account's `pushes` are made, and the kernel has taken those that somebody subscribed to.

@@ -100,11 +100,11 @@ def explain(url: str, error: DriverError | sqlite3.Error) -> DatabaseError:
     """The error a user can act on."""
     parsed = parse_url(url)
     cause = error.orig if isinstance(error, DriverError) else error
-    if is_file(url):
-        return sqlite.explain(parsed, str(cause))
-    return postgresql.explain(parsed, cause)
+    told: DatabaseError = _dialect(parsed).explain(parsed, cause)
+    return told
 
 
 def may_pass(url: str, error: DriverError) -> bool:
     """Whether waiting may help: somebody else's lock, a full disk, a server that is away."""
-    return sqlite.may_pass(str(error.orig)) if is_file(url) else postgresql.may_pass(error.orig)
+    passing: bool = _dialect(parse_url(url)).may_pass(error.orig)
+    return passing

@@ -129,9 +129,9 @@ def _file_bytes(file: Path) -> int:
         return 0  # a recorder that ends takes its log along, at any time
 
 
-def explain(url: URL, cause: str) -> DatabaseError:
+def explain(url: URL, error: BaseException | None) -> DatabaseError:
     """The error a user can act on."""
-    path = path_of(url)
+    path, cause = path_of(url), _words(error)
     if "locked" in cause or "busy" in cause:
         return DatabaseBusy(f"{path} is locked by another program; close it there and try again.")
     if "readonly" in cause or "read-only" in cause:
@@ -145,6 +145,16 @@ def explain(url: URL, cause: str) -> DatabaseError:
     return DatabaseError(f"{path} cannot be used: {cause}.")
 
 
-def may_pass(cause: str) -> bool:
+def may_pass(error: BaseException | None) -> bool:
     """Whether waiting may help: somebody else's lock, a full disk."""
+    cause = _words(error)
     return "locked" in cause or "busy" in cause or "full" in cause
+
+
+def _words(cause: BaseException | None) -> str:
+    """SQLite's own words, but for a full disk that it meets where it opens a database again.
+
+    The shared memory beside the file is made anew then, and where there is no room for it SQLite tells of an I/O error.
+    """
+    shared_memory = getattr(cause, "sqlite_errorname", None) == "SQLITE_IOERR_SHMSIZE"
+    return "database or disk is full" if shared_memory else str(cause)

@@ -55,9 +55,9 @@ class Folder:
         """Write recorder.toml."""
         (self.path / "recorder.toml").write_text(text)
 
-    def run(self, *arguments: str) -> "Process":
-        """Start `recorder run`."""
-        return Process(self, "run", *arguments)
+    def run(self, *arguments: str, under: Sequence[str] = ()) -> "Process":
+        """Start `recorder run`, under another program where one is given."""
+        return Process(self, "run", *arguments, under=under)
 
     def command(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
         """Run a command to its end."""
@@ -110,14 +110,15 @@ class Process:
         folder: where it runs.
         arguments: its command line.
         show: whether what it prints on standard output counts too.
+        under: the command of a program that runs it.
     """
 
-    def __init__(self, folder: Folder, *arguments: str, show: bool = False) -> None:
+    def __init__(self, folder: Folder, *arguments: str, show: bool = False, under: Sequence[str] = ()) -> None:
         self._changed = threading.Condition()
         self._lines: list[str] = []
         self._over = False
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "recorder", *arguments],
+            [*under, sys.executable, "-m", "recorder", *arguments],
             cwd=folder.path,
             env=os.environ | folder.env,
             stdout=subprocess.PIPE if show else subprocess.DEVNULL,

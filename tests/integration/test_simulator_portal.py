@@ -1,6 +1,5 @@
 """The simulated exchange over real sockets: what a client meets at its door, on its push portal and beside it."""
 
-import base64
 import http.client
 import json
 import socket
@@ -22,6 +21,7 @@ from recorder.model import OrderUpdate
 from recorder.simulator import BooksError, Simulator, SimulatorOptions
 from recorder.simulator.exchange import START_MS, Exchange
 from recorder.simulator.faults import deaf, invalid_topics, refusing, silent, stalled_mid_frame
+from recorder.simulator.sent import NOBODY, Sent, read_sent_log
 from recorder.venues.base import Credentials, RestRequest
 from recorder.venues.fmex import FMex, rest
 from recorder.venues.fmex.commands import ping, subscribe
@@ -268,9 +268,9 @@ def test_the_log_is_what_the_client_received_byte_for_byte(tmp_path: Path) -> No
         kinds = [sent.kind for sent in simulator.sent]
         assert kinds == ["answer"] * 3 + ["push"] * 3_000
         assert [sent.payload for sent in simulator.sent] == client.frames
-    lines = [line.split(b" ") for line in (tmp_path / "sent").read_bytes().splitlines()]
-    assert [base64.b64decode(line[2]) for line in lines] == client.frames
-    assert {line[0] for line in lines} == {b"1"}
+        history = simulator.history
+    assert list(read_sent_log(tmp_path / "sent")) == history
+    assert {one.connection for one in history} == {1}
 
 
 def test_same_seed_same_frames_and_every_account_its_own() -> None:
@@ -321,6 +321,22 @@ def test_trading_can_begin_without_anybody() -> None:
         credentials = Credentials(simulator.key, simulator.secret)
         assert rest.read_open_orders(fetch(rest.open_orders(simulator.url, credentials, now_ms())))
         assert simulator.sent == []
+        assert [one.number for one in simulator.history] == list(range(1, 201)), "what nobody was told is noted"
+
+
+def test_a_push_has_one_number_whoever_is_told() -> None:
+    with Simulator(SimulatorOptions(pushes=300)) as simulator, Client(simulator) as first, Client(simulator) as second:
+        second.subscribe("account")
+        first.subscribe()
+        simulator.wait_finished(PATIENCE_S)
+        told: dict[int, list[Sent]] = {1: [], 2: []}
+        for one in simulator.sent:
+            told[one.connection].append(one)
+        pushes = {one.number: one.payload for one in told[1] if one.kind == "push"}
+        assert list(pushes) == list(range(1, 301))
+        accounts = {one.number: one.payload for one in told[2] if one.kind == "push"}
+        assert accounts == {number: payload for number, payload in pushes.items() if b'{"type":"account"' in payload}
+        assert all(one.connection != NOBODY for one in simulator.history)
 
 
 def test_the_real_clock_can_be_stamped_with() -> None:

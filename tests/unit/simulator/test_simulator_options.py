@@ -1,13 +1,13 @@
 """Options that make no sense are refused; the log of what was sent; frames on the wire."""
 
-import base64
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from recorder.simulator.options import SimulatorOptions
-from recorder.simulator.sent import SentLog
+from recorder.simulator.sent import NOBODY, SentLog, read_sent_log
 from recorder.simulator.wire import text_frame
 
 
@@ -36,17 +36,23 @@ def test_options_that_make_no_sense(option: str, value: Any) -> None:
 
 @pytest.mark.parametrize("keep", [True, False])
 def test_the_log_keeps_and_writes(tmp_path: Path, keep: bool) -> None:
-    log = SentLog(tmp_path / "sent", keep=keep)
+    path = tmp_path / "sent"
+    log = SentLog(path, keep=keep)
     log.note(1, "answer", [b"hello"])
-    log.note(2, "push", [b"\x00\xff", b"more"])
-    written = [line.split() for line in (tmp_path / "sent").read_bytes().splitlines()]
+    log.note(2, "push", [b"\x00\xff", b"more"], log.numbers(2))
+    log.note(NOBODY, "push", [b""], log.numbers(1))
+    with path.open("ab") as file:
+        file.write(b"3 push 4 17000")  # of a simulator that was killed while it wrote
+    written = list(read_sent_log(path))
     log.close()
-    assert written == [
-        [b"1", b"answer", base64.b64encode(b"hello")],
-        [b"2", b"push", base64.b64encode(b"\x00\xff")],
-        [b"2", b"push", base64.b64encode(b"more")],
+    assert [(one.connection, one.kind, one.payload, one.number) for one in written] == [
+        (1, "answer", b"hello", 0),
+        (2, "push", b"\x00\xff", 1),
+        (2, "push", b"more", 2),
+        (NOBODY, "push", b"", 3),
     ]
-    assert [sent.payload for sent in log.frames] == ([b"hello", b"\x00\xff", b"more"] if keep else [])
+    assert all(abs(time.time_ns() - one.sent_ns) < 60e9 for one in written)
+    assert log.frames == (written if keep else [])
 
 
 @pytest.mark.parametrize(("size", "head"), [(0, 2), (125, 2), (126, 4), (65_535, 4), (65_536, 10)])

@@ -267,6 +267,17 @@ def test_what_the_driver_says_becomes_a_sentence(
     assert may_pass(url, error) is passing
 
 
+def test_a_full_disk_may_call_itself_an_io_error(url: str) -> None:
+    """So it does where a connection is opened again, and the memory beside the file finds no room."""
+    cause = sqlite3.OperationalError("disk I/O error")
+    cause.sqlite_errorname = "SQLITE_IOERR_SHMSIZE"
+    error = OperationalError("BEGIN IMMEDIATE", None, cause)
+    assert "is full; make room" in str(explain(url, error))
+    assert may_pass(url, error)
+    cause.sqlite_errorname = "SQLITE_IOERR_WRITE"
+    assert not may_pass(url, error)
+
+
 def test_a_full_disk_by_sqlite_itself(engine: Engine, url: str) -> None:
     pages = pragma(engine, "page_count")
     with pytest.raises(DatabaseError, match="is full; make room"), explained(url), engine.begin() as connection:

@@ -1,0 +1,80 @@
+"""What the tests of faults share: a scene each, and the matrix that their verdicts add up to."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from recorder.simulator import Simulator, SimulatorOptions
+from tests.faults import matrix
+from tests.faults.oracle import Verdict
+from tests.faults.scene import Scene
+from tests.integration.process import Folder
+
+#: A verdict, the fault it is of, and how long each recovery took in seconds.
+Report = Callable[[str, Verdict, list[float]], None]
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--matrix-into", type=Path, help="write the matrix of faults into this file, between its marks")
+    parser.addoption("--soak-minutes", type=float, default=30.0, help="how long the soak test goes on")
+
+
+@pytest.fixture
+def report(request: pytest.FixtureRequest) -> Report:
+    """Tell the matrix how a scenario went."""
+
+    def tell(fault: str, verdict: Verdict, recover_s: list[float]) -> None:
+        told = {
+            "fault": fault,
+            "sent": verdict.sent,
+            "lost_outside_gaps": verdict.lost_outside_gaps,
+            "duplicated": verdict.duplicated,
+            "findings": len(verdict.findings),
+            "recover_s": recover_s,
+        }
+        request.node.user_properties.append((matrix.PROPERTY, told))
+
+    return tell
+
+
+@pytest.fixture
+def exchange_rate() -> float:
+    """Pushes a second."""
+    return 500
+
+
+@pytest.fixture
+def exchange(exchange_rate: float) -> Iterator[Simulator]:
+    """An exchange that trades on and on."""
+    with Simulator(SimulatorOptions(rate_per_s=exchange_rate)) as simulator:
+        yield simulator
+
+
+@pytest.fixture
+def scene(tmp_path: Path, exchange: Simulator, report: Report) -> Scene:
+    """A recorder process at that exchange."""
+    return Scene(Folder(tmp_path), exchange, report)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, exitstatus: int, config: pytest.Config) -> None:
+    """Print the matrix, and write it where that is asked for and all is well."""
+    if hasattr(config, "workerinput"):
+        return  # one of several workers: it knows a part only
+    told = [
+        value
+        for category in ("passed", "failed")
+        for one in terminalreporter.stats.get(category, [])
+        for name, value in getattr(one, "user_properties", ())
+        if name == matrix.PROPERTY and getattr(one, "when", "call") == "call"
+    ]
+    if not told:
+        return
+    all_rows = matrix.rows(told)
+    terminalreporter.section("what it has lived through")
+    for line in matrix.as_text(all_rows):
+        terminalreporter.line(line)
+    into: Path | None = config.getoption("--matrix-into")
+    if into is not None and exitstatus == pytest.ExitCode.OK:
+        matrix.write(into, all_rows)
+        terminalreporter.line(f"written into {into}")

@@ -1,0 +1,109 @@
+"""A recorder within the test's own process, for what cannot be done to another: its clock, its code, its heartbeat."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from threading import Condition
+from time import monotonic
+
+from recorder.clock import Clock
+from recorder.live.recording import Recording
+from recorder.live.settings import Account, Limits
+from recorder.live.watermark import Mark, Watermark
+from recorder.simulator import Simulator
+from recorder.venues.base import Credentials
+from recorder.venues.fmex import FMex
+from tests.faults.oracle import Verdict, judge
+from tests.faults.table import read_table
+
+PATIENCE_S = 20.0
+
+
+class _Venue(FMex):
+    """FMex with another heartbeat."""
+
+    def __init__(self, heartbeat_s: float) -> None:
+        self.heartbeat_s = heartbeat_s
+
+
+class Live:
+    """One scenario with real sockets and a real database.
+
+    Args:
+        folder: of the database.
+        exchange: what is recorded.
+        clock: of the recorder.
+        heartbeat_s: between two pings.
+        silent_s: the watchdog's bound.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        exchange: Simulator,
+        *,
+        clock: Clock | None = None,
+        heartbeat_s: float = 15.0,
+        silent_s: float = 40.0,
+    ) -> None:
+        self.url = f"sqlite:///{folder / 'recorder.db'}"
+        self.exchange = exchange
+        self.clock = clock or Clock()
+        self.acked: list[Mark] = []
+        self.recover_s: list[float] = []
+        #: Frames durable in this run.
+        self.durable = 0
+        #: Called after each commit too, and may raise.
+        self.callback: Callable[[Watermark], None] = lambda watermark: None
+        self._changed = Condition()
+        self._limits = Limits(
+            reconnect_first_s=0.05, reconnect_last_s=0.2, batch_frames_max=200, silent_s=silent_s, stop_s=10.0
+        )
+        self._account = Account(
+            name="main",
+            venue=_Venue(heartbeat_s),
+            url=exchange.url,
+            credentials=Credentials(exchange.key, exchange.secret),
+            symbols=("btcusd_p",),
+        )
+
+    @contextmanager
+    def recording(self) -> Iterator[Recording]:
+        """A run."""
+        self.durable = 0
+        with Recording(self.url, [self._account], self._limits, self.clock, self._note) as recording:
+            yield recording
+
+    def wait_more(self, frames: int) -> None:
+        """Wait until so many more frames are durable."""
+        with self._changed:
+            enough = self.durable + frames
+            assert self._changed.wait_for(lambda: self.durable >= enough, PATIENCE_S)
+
+    def wait_new_session(self, before: int) -> None:
+        """Wait until frames of more sessions than so many are durable."""
+        began_s = monotonic()
+        with self._changed:
+            assert self._changed.wait_for(lambda: self.sessions() > before, PATIENCE_S)
+        self.recover_s.append(monotonic() - began_s)
+
+    def sessions(self) -> int:
+        """How many sessions have durable frames."""
+        return len({mark.session_id for mark in self.acked})
+
+    def finish(
+        self, fault: str, report: Callable[[str, Verdict, list[float]], None], *, one_clock: bool = True
+    ) -> Verdict:
+        """Report to the matrix, and insist on a clean verdict."""
+        table = read_table(self.url)
+        verdict = judge(self.exchange.history, table, self.acked, one_clock=one_clock)
+        report(fault, verdict, self.recover_s)
+        verdict.require_clean()
+        return verdict
+
+    def _note(self, watermark: Watermark) -> None:
+        with self._changed:
+            self.acked += watermark.marks.values()
+            self.durable = watermark.frames
+            self._changed.notify_all()
+        self.callback(watermark)

@@ -1,0 +1,210 @@
+"""The one oracle of all faults: what was sent, what was acknowledged, and what a fresh reader finds.
+
+- ACKED ⊆ TABLE ⊆ SENT, nothing twice, and in the order it was sent.
+- SENT minus TABLE lies wholly inside rows of `gaps`.
+- Typed rows rebuilt from the frames equal those stored.
+
+*Inside a gap* is decided by position, not by the clock: frames are on their way for a while, the kernel holds some, and
+clocks jump. The exchange notes every push in the order it made them (SENT), those of times when nobody was connected
+included. A gap begins at a frame and ends at a frame, so both are places in that order, and a push that is not in the
+table must lie between them. That the times of the row are those of the two frames is checked on its own, and so is that
+no frame is stamped before it was sent.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from math import inf
+
+import msgspec
+
+from recorder.live.watermark import Mark
+from recorder.model import REST
+from recorder.simulator.sent import NOBODY, Sent
+from recorder.store.journal import typed_row
+from recorder.store.schema import TYPED
+from recorder.venues import venue_named
+from recorder.venues.base import read_answer, read_frame
+from tests.faults.align import Alignment, align
+from tests.faults.table import Gap, Session, Table
+
+FMEX = venue_named("fmex")
+
+
+@dataclass
+class Verdict:
+    """What the oracle says of one scenario."""
+
+    #: Pushes and raw frames that the exchange made.
+    sent: int = 0
+    #: Of these, not in the table.
+    lost: int = 0
+    #: Of these again, in no gap: silently lost.
+    lost_outside_gaps: int = 0
+    duplicated: int = 0
+    findings: list[str] = field(default_factory=list)
+
+    def require_clean(self) -> None:
+        """Fail the test with everything that was found."""
+        told = "\n".join(self.findings[:20])
+        assert not self.findings, f"{len(self.findings)} findings of the oracle:\n{told}"
+
+
+def judge(
+    history: Sequence[Sent],
+    table: Table,
+    acked: Sequence[Mark] = (),
+    *,
+    running: bool = False,
+    one_clock: bool = True,
+) -> Verdict:
+    """Judge one account.
+
+    Args:
+        history: all that the exchange sent, and the pushes that it made for nobody, in their order.
+        table: what is there.
+        acked: what the recorder told to be durable, of all its runs.
+        running: a recorder is at work: what follows the last frame of a session that has not ended is on its way.
+        one_clock: recorder and exchange have the same clock.
+    """
+    verdict = Verdict()
+    verdict.findings += table.corruptions
+    alignment = align(history, table.sessions)
+    verdict.findings += alignment.findings
+    verdict.duplicated = alignment.duplicated
+    _judge_sequences(table, verdict)
+    _judge_acknowledged(table, acked, verdict)
+    _judge_ledger(table, verdict, running=running)
+    _judge_losses(history, table, alignment, verdict, running=running)
+    _judge_typed(table, verdict)
+    if one_clock:
+        for session in table.sessions:
+            for frame in session.received:
+                place = alignment.places.get((session.session_id, frame.seq))
+                if place is not None and frame.received_ns < history[place].sent_ns:
+                    verdict.findings.append(f"frame {_name(session, frame.seq)} is stamped before it was sent")
+    return verdict
+
+
+def _name(session: Session, seq: int) -> str:
+    return f"({session.session_id}, {seq})"
+
+
+def _judge_sequences(table: Table, verdict: Verdict) -> None:
+    for session in table.sessions:
+        numbers = [frame.seq for frame in session.frames]
+        if numbers != list(range(len(numbers))):
+            verdict.findings.append(f"session {session.session_id} has holes in its numbers")
+
+
+def _judge_acknowledged(table: Table, acked: Sequence[Mark], verdict: Verdict) -> None:
+    """ACKED ⊆ TABLE: everything up to each acknowledged frame is there."""
+    frames = {session.session_id: {frame.seq: frame for frame in session.frames} for session in table.sessions}
+    for mark in acked:
+        there = frames.get(mark.session_id, {})
+        missing = [seq for seq in range(mark.seq + 1) if seq not in there]
+        if missing:
+            verdict.findings.append(
+                f"frame ({mark.session_id}, {missing[0]}) was acknowledged as durable and is not there"
+            )
+        elif there[mark.seq].received_ns != mark.received_ns:
+            verdict.findings.append(f"frame ({mark.session_id}, {mark.seq}) was acknowledged with another time")
+
+
+def _judge_ledger(table: Table, verdict: Verdict, *, running: bool) -> None:
+    """Each covered session that has ended is followed by one gap over all topics, from its last frame on."""
+    frames = {
+        (session.session_id, frame.seq): frame.received_ns for session in table.sessions for frame in session.frames
+    }
+    whole = [gap for gap in table.gaps if gap.topic is None]
+    begun = Counter(gap.begin[0] for gap in whole if gap.begin is not None)
+    last = {session.session_id: session.received[-1].seq for session in table.sessions if session.received}
+    for session in table.sessions:
+        expected = int(session.covered and session.ended)
+        if begun[session.session_id] != expected:
+            verdict.findings.append(
+                f"{begun[session.session_id]} gaps begin with session {session.session_id}, not {expected}"
+            )
+        if not session.ended and not running:
+            verdict.findings.append(f"session {session.session_id} was never ended")
+    for gap in table.gaps:
+        if gap.topic is None and gap.begin is not None and gap.begin[1] != last.get(gap.begin[0]):
+            verdict.findings.append(f"a gap ({gap.reason}) begins at {gap.begin}, not at the last frame received")
+        for at_ns, place in ((gap.begins_ns, gap.begin), (gap.ends_ns, gap.end)):
+            if (None if place is None else frames.get(place)) != at_ns:
+                verdict.findings.append(f"a gap ({gap.reason}) has a side at {at_ns}, which is not the time of {place}")
+    ongoing = sum(gap.ends_ns is None for gap in whole)
+    covered_now = any(session.covered and not session.ended for session in table.sessions)
+    if ongoing != (0 if covered_now else 1):
+        verdict.findings.append(f"{ongoing} gaps over all topics are going on")
+
+
+def _judge_losses(
+    history: Sequence[Sent], table: Table, alignment: Alignment, verdict: Verdict, *, running: bool
+) -> None:
+    """SENT minus TABLE lies inside gaps. A push told on two connections is there if one of them has brought it."""
+    stored = set(alignment.places.values())
+    stored_numbers = {history[place].number for place in stored} - {0}
+    pushes: dict[int, list[int]] = {}  # number of a push → its places
+    for place, sent in enumerate(history):
+        if sent.kind == "push":
+            pushes.setdefault(sent.number, []).append(place)
+    items = list(pushes.values()) + [[place] for place, sent in enumerate(history) if sent.kind == "raw"]
+    verdict.sent = len(items)
+    stretches = [_stretch(gap, alignment) for gap in table.gaps]
+    if running:
+        stretches += [
+            (alignment.last_place(session.session_id), inf, None) for session in table.sessions if not session.ended
+        ]
+    for places in items:
+        number = history[places[0]].number
+        if number in stored_numbers or (number == 0 and places[0] in stored):
+            continue
+        verdict.lost += 1
+        topic = _topic(history[places[0]].payload)
+        if not any(
+            begins < place < ends and of_topic in {None, topic}
+            for place in places
+            for begins, ends, of_topic in stretches
+        ):
+            verdict.lost_outside_gaps += 1
+            where = ", ".join(
+                "made while nobody was connected" if history[place].connection == NOBODY else f"sent at {place}"
+                for place in places
+            )
+            verdict.findings.append(f"lost outside of every gap: push {number}, {where}")
+
+
+def _stretch(gap: Gap, alignment: Alignment) -> tuple[float, float, str | None]:
+    """A gap as places in the order of what was sent."""
+    begins = -inf if gap.begin is None else alignment.place_at_or_before(*gap.begin)
+    ends = inf if gap.end is None else alignment.place_at_or_before(*gap.end)
+    return begins, ends, gap.topic
+
+
+def _topic(payload: bytes) -> str | None:
+    try:
+        return msgspec.json.decode(payload, type=_Typed).type
+    except msgspec.DecodeError:
+        return None
+
+
+class _Typed(msgspec.Struct):
+    type: str
+
+
+def _judge_typed(table: Table, verdict: Verdict) -> None:
+    """Typed rows are a pure function of the frames."""
+    expected: dict[str, list[tuple[object, ...]]] = {one.name: [] for one in TYPED.values()}
+    frames = [frame for session in table.sessions for frame in session.received] + list(table.answers)
+    for frame in sorted(frames, key=lambda frame: (frame.session_id, frame.seq)):
+        is_answer = frame.source == REST
+        decoded = read_answer(FMEX, frame.topic or "", frame.payload) if is_answer else read_frame(FMEX, frame.payload)
+        if (decoded.topic, decoded.status, decoded.error) != (frame.topic, frame.status, frame.error) and not is_answer:
+            verdict.findings.append(f"frame ({frame.session_id}, {frame.seq}) is not marked as what it is")
+        for item, update in enumerate(decoded.updates):
+            expected[TYPED[type(update)].name].append(typed_row(frame, item, update))
+    for name, rows in expected.items():
+        if table.typed[name] != rows:
+            wrong = set(table.typed[name]).symmetric_difference(rows)
+            verdict.findings.append(f"{len(wrong)} rows of {name} are not what the frames say")
