@@ -1,5 +1,6 @@
 """PostgreSQL through psycopg: how a server is reached, and what its words mean. The driver is an optional extra."""
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
@@ -28,14 +29,17 @@ _WORDS = {
     "53100": "its disk is full: make room there",
     "53300": "it has too many connections: close some",
 }
-#: A connection that fails tells no SQLSTATE: libpq's words in English, in lower case → SQLSTATE.
+#: A connection that fails tells no SQLSTATE: the server's words in English → SQLSTATE.
 _CONNECTING = {
     "password authentication failed": "28P01",
     "no password supplied": "28P01",
     "no pg_hba.conf entry": "28000",
-    "role": "28000",
-    "database": "3D000",
-    "too many": "53300",
+    r'role ".*" does not exist': "28000",
+    r'role ".*" is not permitted': "28000",
+    r'database ".*" does not exist': "3D000",
+    "permission denied for database": "42501",
+    "the database system is": "57P03",  # starting up, shutting down, in recovery mode
+    "too many|connection slots": "53300",
 }
 #: Waiting does not make these right.
 _LASTING = {"28P01", "28000", "3D000", "42501", "25006"}
@@ -107,10 +111,10 @@ def _state(error: Any) -> str:
     told = getattr(error, "sqlstate", None)
     if told:
         return str(told)
-    text = str(error).lower()
-    if "failed: fatal:" not in text and "fatal:" not in text:
+    text = str(error)
+    if "FATAL:" not in text and "no password supplied" not in text:
         return "08001"  # nobody answered, or not to the end
-    return next((state for words, state in _CONNECTING.items() if words in text), "")
+    return next((state for words, state in _CONNECTING.items() if re.search(words, text)), "")
 
 
 def explain(url: URL, error: Any) -> DatabaseError:

@@ -83,10 +83,7 @@ def outage(server: PostgresServer, frames: int) -> Result:
         Simulator(SimulatorOptions(rate_per_s=5, keep_sent=False)) as exchange,
     ):
         folder = Folder(Path(path))
-        folder.configure(exchange)
-        text = (folder.path / "recorder.toml").read_text()
-        folder.write(f'[database]\nurl = "{url}"\n{text}')
-        folder.database = folder.path / "recorder-journal.db"
+        folder.configure(exchange, server=url)
         _fill(f"sqlite:///{folder.database}", frames)
         size_mib = folder.database.stat().st_size / 2**20
         began_s = time.monotonic()

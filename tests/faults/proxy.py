@@ -34,7 +34,7 @@ class _Toxics:
     held: frozenset[Direction] = frozenset()
     swallowed: frozenset[Direction] = frozenset()
     refusing: bool = False
-    dropping_reply: bool = False
+    dropping_reply_to: bytes | None = None
 
 
 @dataclass(eq=False)
@@ -46,6 +46,8 @@ class _Link:
     over: bool = False
     #: Bytes, or a goodbye, have been swallowed: it can never be well again.
     holed: bool = False
+    #: The request has come whose reply is to be lost.
+    asked: bool = False
     #: Directions that have said goodbye.
     ended: set[Direction] = field(default_factory=set)
 
@@ -142,9 +144,13 @@ class Proxy:
                 link.reset()
 
     @contextmanager
-    def dropping_reply(self) -> Iterator[None]:
-        """Requests arrive; the first reply does not, but the end of the connection: was it done, or was it not?"""
-        with self._with(dropping_reply=True):
+    def dropping_reply(self, to: bytes = b"") -> Iterator[None]:
+        """Requests arrive; the reply does not, but the end of the connection: was it done, or was it not?
+
+        Args:
+            to: bytes of the requests whose reply is meant; by default of any.
+        """
+        with self._with(dropping_reply_to=to):
             yield
 
     def reset(self) -> int:
@@ -222,7 +228,9 @@ class Proxy:
                     if not chunk:
                         return  # its other side never hears of it; the end of the toxic resets the link
                     continue
-                if chunk and direction == "down" and self._toxics.dropping_reply:
+                if direction == "up" and (lost := self._toxics.dropping_reply_to) is not None and lost in chunk:
+                    link.asked = True
+                if chunk and direction == "down" and link.asked:
                     link.cut()
                     return
                 if not chunk:

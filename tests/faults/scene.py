@@ -35,12 +35,14 @@ class Scene:
         self.acked: list[Mark] = []
         #: How long each recovery took, seconds.
         self.recover_s: list[float] = []
+        #: The server's database, where there is one behind the journal.
+        self.server: str | None = None
         self._report = report
         self.configure()
 
     def configure(self, proxy: Proxy | None = None, limits: Mapping[str, float] | None = None) -> None:
         """Write the configuration, with the exchange behind a proxy where there is one."""
-        self.folder.configure(self.exchange, limits=QUICK | dict(limits or {}))
+        self.folder.configure(self.exchange, limits=QUICK | dict(limits or {}), server=self.server)
         if proxy is not None:
             file = self.folder.path / "recorder.toml"
             file.write_text(file.read_text().replace(self.exchange.url, proxy.url))

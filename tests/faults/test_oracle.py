@@ -124,8 +124,9 @@ PLANTED = {
     ),
     "a gap of a session too many": (
         [
-            "INSERT INTO gaps SELECT account_id, recorder_id, gap_id + 100, topic, begins_ns, begin_session_id, begin_seq, ends_ns, "
-            f"end_session_id, end_seq, reason, detail, state, reconciliation_id, resolution FROM gaps WHERE {OUTAGE}"
+            "INSERT INTO gaps SELECT account_id, recorder_id, gap_id + 100, topic, begins_ns, begin_session_id, "
+            "begin_seq, ends_ns, end_session_id, end_seq, reason, detail, state, reconciliation_id, resolution "
+            f"FROM gaps WHERE {OUTAGE}"
         ],
         ["2 gaps begin with session"],
     ),

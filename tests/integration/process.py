@@ -36,9 +36,17 @@ class Folder:
         symbols: Sequence[str] = ("btcusd_p",),
         accounts: Mapping[str, str] | None = None,
         limits: Mapping[str, float] | None = None,
+        server: str | None = None,
     ) -> None:
-        """Write recorder.toml; accounts are name → key, by default `main` with the simulator's first."""
-        lines = ["[limits]", *(f"{name} = {value}" for name, value in (limits or {}).items())]
+        """Write recorder.toml; accounts are name → key, by default `main` with the simulator's first.
+
+        With the address of a server's database, `database` is the journal in front of it.
+        """
+        lines = []
+        if server is not None:
+            self.database = self.path / "recorder-journal.db"
+            lines += ["[database]", f'url = "{server}"']
+        lines += ["[limits]", *(f"{name} = {value}" for name, value in (limits or {}).items())]
         for name, key in (accounts or {"main": simulator.key}).items():
             self.env |= {f"KEY_{name.upper()}": key, f"SECRET_{name.upper()}": simulator.options.accounts[key]}
             lines += [

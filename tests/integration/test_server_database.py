@@ -29,14 +29,6 @@ def own_server() -> Iterator[PostgresServer]:
         yield server
 
 
-def configure(folder: Folder, exchange: Simulator, url: str, **options: Any) -> None:
-    """A configuration that names a server's database."""
-    folder.configure(exchange, **options)
-    folder.database = folder.path / "recorder-journal.db"
-    text = (folder.path / "recorder.toml").read_text()
-    folder.write(f'[database]\nurl = "{url}"\n{text}')
-
-
 def server_rows(url: str, sql: str) -> list[tuple[Any, ...]]:
     """What a fresh reader finds on the server."""
     engine = open_engine(url)
@@ -63,7 +55,7 @@ def assert_the_same(folder: Folder, url: str) -> None:
 
 def test_what_is_in_the_journal_is_on_the_server(folder: Folder, exchange: Simulator, postgres: PostgresServer) -> None:
     url = postgres.new_database(empty=True)
-    configure(folder, exchange, url)
+    folder.configure(exchange, server=url)
     with folder.run("--stop-when-idle", "1s") as process:
         assert process.wait() == 0, process.errors
     assert PASSWORD not in process.errors
@@ -83,7 +75,7 @@ def test_what_is_in_the_journal_is_on_the_server(folder: Folder, exchange: Simul
 def test_a_server_that_crashes_again_and_again(folder: Folder, own_server: PostgresServer) -> None:
     url = own_server.new_database(empty=True)
     with Simulator(SimulatorOptions(pushes=6_000, rate_per_s=800)) as exchange:
-        configure(folder, exchange, url)
+        folder.configure(exchange, server=url)
         with folder.run("--stop-when-idle", "2s") as process:
             process.wait_for("covered")
             for times in (1, 2, 3):
@@ -113,7 +105,7 @@ def test_a_server_that_is_away_costs_the_recording_nothing(
 ) -> None:
     url = own_server.new_database(empty=True)
     own_server.stop()
-    configure(folder, exchange, url)
+    folder.configure(exchange, server=url)
     with folder.run("--stop-when-idle", "1s") as process:
         assert process.wait() == 0, process.errors
     assert "Recording goes on into the journal" in process.errors
@@ -135,7 +127,7 @@ def test_a_server_that_comes_late_is_sent_everything(
 ) -> None:
     url = own_server.new_database(empty=True)
     own_server.stop()
-    configure(folder, exchange, url)
+    folder.configure(exchange, server=url)
     with folder.run() as process:
         process.wait_for("covered")
         own_server.start()
@@ -164,7 +156,7 @@ def test_a_server_that_cannot_be_right_is_said_at_once(
             words = "recorder db upgrade"
             assert folder.command("db", "upgrade", "--database", url).returncode == 0
             assert folder.command("db", "downgrade", "0001", "--database", url).returncode == 0
-    configure(folder, exchange, url)
+    folder.configure(exchange, server=url)
     with folder.run("--for", "1s") as process:
         assert process.wait() == 2
     assert words in process.errors
@@ -180,7 +172,7 @@ def test_two_recorders_into_one_server(folder: Folder, postgres: PostgresServer,
     folders = [folder, Folder(tmp_path / "other")]
     with Simulator(SimulatorOptions(pushes=4_000, rate_per_s=600)) as exchange:
         for one in folders:
-            configure(one, exchange, url)
+            one.configure(exchange, server=url)
         with folders[0].run("--stop-when-idle", "2s") as first, folders[1].run("--stop-when-idle", "2s") as second:
             for process in (first, second):
                 process.wait_for("covered")
@@ -211,7 +203,7 @@ def test_the_wait_for_a_stop_is_bounded_when_the_server_hangs(
     folder: Folder, exchange: Simulator, own_server: PostgresServer
 ) -> None:
     url = own_server.new_database(empty=True)
-    configure(folder, exchange, url)
+    folder.configure(exchange, server=url)
     with folder.run() as process:
         process.wait_for("covered")
         with own_server.hanging():
