@@ -20,12 +20,15 @@ from recorder.simulator.faults import deaf, invalid_topics, refusing, stalled_mi
 from tests.faults.oracle import Verdict
 from tests.faults.proxy import BOTH, Proxy
 from tests.faults.scene import COVERED, Scene
+from tests.faults.served import AWAY, BACK, finish, serve
 from tests.faults.strace import injecting
 from tests.integration.process import Folder
 from tests.integration.test_hostile_frames import HOSTILE
+from tests.server import PostgresServer
 
 #: The name of the row in the matrix.
 MIXED = "all of it, mixed"
+MIXED_SERVED = "all of it, mixed, with a server"
 
 SILENT = "nothing came for 1 s"
 HAS_STRACE = shutil.which("strace") is not None
@@ -39,9 +42,10 @@ LINES: dict[str, Callable[[Proxy], AbstractContextManager[None]]] = {
 
 
 class Mixed(RuleBasedStateMachine):
-    """The whole matrix. A subclass says where the verdict goes."""
+    """The whole matrix. A subclass says where the verdict goes, and whether there is a server behind the journal."""
 
     report: ClassVar[Callable[[str, Verdict, list[float]], None]]
+    server: ClassVar[PostgresServer | None] = None
 
     def __init__(self) -> None:
         super().__init__()
@@ -56,6 +60,9 @@ class Mixed(RuleBasedStateMachine):
         self._exchange = self._resources.enter_context(Simulator(SimulatorOptions(rate_per_s=200)))
         self._proxy = self._resources.enter_context(Proxy(self._exchange.port))
         self._scene = Scene(Folder(self._path), self._exchange, type(self).report)
+        if self.server is not None:
+            self._way = self._resources.enter_context(Proxy(self.server.port))
+            serve(self._scene, self.server, self._way)
         self._scene.configure(self._proxy, {"silent_s": 1.0, "batch_frames_max": 40, "batch_ms": 5})
         self._start()
 
@@ -169,6 +176,30 @@ class Mixed(RuleBasedStateMachine):
             assert "Traceback" not in process.errors, process.errors
         self._restart()
 
+    @precondition(lambda self: self.server is not None)
+    @rule(how=st.sampled_from(["crash", "terminate", "reset", "lose a reply", "hang"]))
+    def harm_the_server(self, how: str) -> None:
+        """And wait until it is sent to again."""
+        assert self.server is not None
+        away = self._process.errors.count(AWAY)
+        match how:
+            case "crash":
+                self.server.stop("immediate")
+                self._process.wait_for(AWAY, away + 1)
+                self.server.start()
+            case "terminate":
+                self.server.terminate_connections()
+            case "reset":
+                self._way.reset()
+            case "lose a reply":
+                with self._way.dropping_reply(b"COMMIT"):
+                    self._process.wait_for(AWAY, away + 1)
+            case "hang":
+                with self.server.hanging():
+                    self._scene.wait_more(self._process, 50)
+                return
+        self._process.wait_for(BACK, away + 1)
+
     def _restart(self) -> None:
         with self._scene.recovered():
             self._start()
@@ -189,4 +220,7 @@ class Mixed(RuleBasedStateMachine):
                 pass
             with self._scene.restarted() as process:
                 self._scene.wait_more(process)
-            self._scene.finish(MIXED)
+            if self.server is None:
+                self._scene.finish(MIXED)
+            else:
+                finish(self._scene, MIXED_SERVED)

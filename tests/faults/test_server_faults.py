@@ -16,10 +16,9 @@ from tests.contract.story import contents
 from tests.faults.conftest import Report
 from tests.faults.proxy import Proxy
 from tests.faults.scene import COVERED, Scene
+from tests.faults.served import AWAY, BACK, finish, send_the_rest, serve
 from tests.integration.process import Folder, Process
 from tests.server import PostgresServer
-
-AWAY, BACK = "The journal holds everything", "answers again"
 
 
 @pytest.fixture(scope="module")
@@ -40,30 +39,6 @@ def way(server: PostgresServer) -> Iterator[Proxy]:
 def served(scene: Scene, server: PostgresServer, way: Proxy) -> Scene:
     """A recorder with a database on the server, behind a proxy."""
     return serve(scene, server, way)
-
-
-def serve(scene: Scene, server: PostgresServer, way: Proxy) -> Scene:
-    database = server.new_database(empty=True).rpartition("/")[2]
-    scene.server = server.url(database, port=way.port)
-    scene.configure()
-    return scene
-
-
-def send_the_rest(scene: Scene) -> None:
-    """What a run had no time for, the next one would send; here a merge does."""
-    merged = scene.folder.command("merge", str(scene.folder.database), str(scene.server))
-    assert merged.returncode == 0, merged.stderr
-
-
-def finish(scene: Scene, fault: str) -> None:
-    """The oracle's verdict on the journal, and server and journal alike."""
-    send_the_rest(scene)
-    scene.finish(fault)
-    journal = open_engine(f"sqlite:///{scene.folder.database}", read_only=True)
-    server = open_engine(str(scene.server), read_only=True)
-    assert contents(server) == contents(journal)
-    for engine in (journal, server):
-        engine.dispose()
 
 
 def again_and_again(scene: Scene, process: Process, times: int, harm: Callable[[], None]) -> None:
