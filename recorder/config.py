@@ -74,7 +74,7 @@ class _Account(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class _File(msgspec.Struct, forbid_unknown_fields=True):
-    accounts: dict[str, _Account] = {}
+    accounts: dict[str, Any] = {}
     database: _Database = msgspec.field(default_factory=_Database)
     limits: dict[str, int | float] = {}
 
@@ -120,12 +120,20 @@ def _read(path: Path) -> _File:
     try:
         return msgspec.toml.decode(text, type=_File)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        place = str(error).replace("`$.", "`").replace("Object missing", "It lacks the").replace("Object", "It")
-        raise ConfigurationError(f"The configuration {path} is not right: {place}.") from None
+        raise ConfigurationError(f"The configuration {path} is not right: {_place(error)}.") from None
 
 
-def _account(path: Path, name: str, told: _Account) -> Account:
+def _place(error: Exception) -> str:
+    return str(error).replace("`$.", "`").replace("Object missing", "It lacks the").replace("Object", "It")
+
+
+def _account(path: Path, name: str, fields: object) -> Account:
     where = f"[accounts.{name}] in {path}"
+    try:
+        told = msgspec.convert(fields, _Account)
+    except msgspec.ValidationError as error:
+        known = ", ".join(_Account.__struct_fields__)
+        raise ConfigurationError(f"{where} is not right: {_place(error)}. It knows: {known}.") from None
     if not _NAME.fullmatch(name):
         raise ConfigurationError(f"{path}: an account's name is of letters, digits, '_', '-' and '.', not {name!r}.")
     venue = venue_named(told.venue)

@@ -12,7 +12,7 @@ from recorder.cli import options
 from recorder.cli.output import Column, json_line, number, plain, show, stdout_console, time_ms, word
 from recorder.clock import NS_PER_S, utc_text
 from recorder.read.record import Filter, Record
-from recorder.read.records import AccountStatus, Run, Status
+from recorder.read.records import AccountStatus, Balance, Discrepancy, Fill, Gap, Order, Position, Run, Status
 
 #: The exchange's time of the push; of a REST answer, which has none, the time of receipt.
 TIME = time_ms("ts", "time (UTC)", otherwise_ns="received_ns")
@@ -91,6 +91,7 @@ def _command(
     help_text: str,
     columns: list[Column],
     nothing: str,
+    row_type: Any,
     read: Callable[[Record, Filter], Iterable[Any]],
 ) -> click.Command:
     """A command that shows what one read of the record gives."""
@@ -100,7 +101,7 @@ def _command(
     @options.output_format
     def command(database: str | None, config: Path | None, form: str, **filters: Any) -> None:
         with open_record(options.database_url(database, config)) as record:
-            show(read(record, options.filter_of(filters)), columns, form, nothing)
+            show(read(record, options.filter_of(filters)), columns, form, nothing, row_type._fields)
 
     return click.command(name, help=f"{help_text}\n\n\b\nExample:  {example}")(command)
 
@@ -112,6 +113,7 @@ fills = _command(
     "are exact; the price of an order's first step is certain, a later one (~) is an estimate from two averages.",
     FILL_COLUMNS,
     "No fills here yet.",
+    Fill,
     Record.fills,
 )
 positions = _command(
@@ -120,6 +122,7 @@ positions = _command(
     "The latest state of each position.",
     POSITION_COLUMNS,
     "No positions here yet.",
+    Position,
     Record.positions,
 )
 balances = _command(
@@ -128,6 +131,7 @@ balances = _command(
     "The latest balance of each currency.",
     BALANCE_COLUMNS,
     "No balances here yet.",
+    Balance,
     Record.balances,
 )
 gaps = _command(
@@ -136,16 +140,18 @@ gaps = _command(
     "The stretches in which pushes may have been missed, and why. A record begins with one: what was before it.",
     GAP_COLUMNS,
     "No gaps here.",
+    Gap,
     Record.gaps,
 )
 
 discrepancies = _command(
     "discrepancies",
     "recorder discrepancies --since 7d",
-    "Where the exchange's REST interface, asked every so often, told something else than its pushes had left in the "
-    "record, outside any known gap.",
+    "Where two sources contradict each other outside any known gap: the exchange's REST interface, asked every so "
+    "often, and its pushes; or two recorders of one account, of which one saw a push that the other did not.",
     DISCREPANCY_COLUMNS,
     "No discrepancies here.",
+    Discrepancy,
     Record.discrepancies,
 )
 
@@ -162,7 +168,7 @@ def orders(database: str | None, config: Path | None, form: str, history: bool, 
     """The latest state of each order, or all of them."""
     with open_record(options.database_url(database, config)) as record:
         read = record.order_history if history else record.orders
-        show(read(options.filter_of(filters)), ORDER_COLUMNS, form, "No orders here yet.")
+        show(read(options.filter_of(filters)), ORDER_COLUMNS, form, "No orders here yet.", Order._fields)
 
 
 @click.command(

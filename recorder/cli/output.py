@@ -64,7 +64,7 @@ def plain(value: Decimal | int | None) -> str:
     return text.rstrip("0").rstrip(".") if "." in text else text
 
 
-def show(rows: Iterable[Any], columns: list[Column], form: str, nothing: str) -> None:
+def show(rows: Iterable[Any], columns: list[Column], form: str, nothing: str, fields: tuple[str, ...] = ()) -> None:
     """Write rows to standard output.
 
     Args:
@@ -72,12 +72,13 @@ def show(rows: Iterable[Any], columns: list[Column], form: str, nothing: str) ->
         columns: of the table for people; csv and json have every field.
         form: one of `FORMATS`.
         nothing: what a table says where there is no row.
+        fields: the head of csv, also where there is no row.
     """
     if form == "json":
         for row in rows:
             sys.stdout.write(json_line(row) + "\n")
     elif form == "csv":
-        _csv(rows, sys.stdout)
+        _csv(rows, fields, sys.stdout)
     else:
         _table(rows, columns, nothing)
 
@@ -97,11 +98,10 @@ def _jsonable(value: Any) -> Any:
     return value
 
 
-def _csv(rows: Iterable[Any], to: TextIO) -> None:
+def _csv(rows: Iterable[Any], fields: tuple[str, ...], to: TextIO) -> None:
     writer = csv.writer(to, lineterminator="\n")
-    for number_of, row in enumerate(rows):
-        if number_of == 0:
-            writer.writerow(row._fields)
+    writer.writerow(fields)
+    for row in rows:
         writer.writerow(row)
 
 

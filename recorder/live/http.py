@@ -42,15 +42,17 @@ def fetch(request: RestRequest, credentials: Credentials, timeout_s: float) -> b
     return body
 
 
+#: What a failure means, the most particular first.
+_WORDS: tuple[tuple[type[Exception], str], ...] = (
+    (urllib3.exceptions.NameResolutionError, "the host's name is not known"),
+    (urllib3.exceptions.NewConnectionError, "nothing answers there"),
+    (urllib3.exceptions.TimeoutError, "no answer in time"),
+    (urllib3.exceptions.SSLError, "its certificate is not to be trusted"),
+    (urllib3.exceptions.ProtocolError, "its answer breaks off, or is none"),
+)
+
+
 def _words(error: urllib3.exceptions.HTTPError) -> str:
-    if isinstance(error, urllib3.exceptions.NameResolutionError):
-        return "the host's name is not known"
-    if isinstance(error, urllib3.exceptions.NewConnectionError):
-        return "nothing answers there"
-    if isinstance(error, urllib3.exceptions.TimeoutError):
-        return "no answer in time"
-    if isinstance(error, urllib3.exceptions.SSLError):
-        return "its certificate is not to be trusted"
-    if isinstance(error, urllib3.exceptions.ProtocolError):
-        return "its answer breaks off, or is none"
-    return type(error).__name__
+    if "WRONG_VERSION_NUMBER" in str(error):
+        return "it does not speak TLS there (its address begins with http, perhaps)"
+    return next((words for kind, words in _WORDS if isinstance(error, kind)), type(error).__name__)

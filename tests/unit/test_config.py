@@ -145,17 +145,20 @@ def test_a_configuration_that_cannot_be_read(tmp_path: Path) -> None:
         ("accounts = 5", "Expected `object`, got `int` - at `accounts`"),
         (changed("[database]", "[databse]"), "It contains unknown field `databse`"),
         (changed('url = "sqlite', 'ulr = "sqlite'), "It contains unknown field `ulr` - at `database`"),
-        (EXAMPLE + 'password = "written-out"', "It contains unknown field `password` - at `accounts[...]`"),
-        (EXAMPLE.replace('key = "env:FMEX_KEY"', ""), "It lacks the required field `key` - at `accounts[...]`"),
-        (changed('["btcusd_p"]', '"btcusd_p"'), "Expected `array`, got `str` - at `accounts[...].symbols`"),
-        (changed('["btcusd_p"]', "[5]"), "Expected `str`, got `int` - at `accounts[...].symbols[0]`"),
+        (EXAMPLE + 'password = "written-out"', "It contains unknown field `password`. It knows: venue, key, secret"),
+        (EXAMPLE.replace('key = "env:FMEX_KEY"', ""), "It lacks the required field `key`. It knows"),
+        (
+            changed('["btcusd_p"]', '"btcusd_p"'),
+            "[accounts.main] in HERE/recorder.toml is not right: Expected `array`, got `str`",
+        ),
+        (changed('["btcusd_p"]', "[5]"), "Expected `str`, got `int` - at `symbols[0]`"),
         (EXAMPLE + "[limits]\nbatch_ms = 'x'", "Expected `int | float`, got `str` - at `limits[...]`"),
         (EXAMPLE + "[limits]\nbatch_ms = true", "Expected `int | float`, got `bool` - at `limits[...]`"),
     ],
 )
 def test_a_configuration_that_is_not_right(file: Path, text: str | bytes, words: str) -> None:
     said = refused(file, text)
-    assert said.startswith("The configuration HERE/recorder.toml is not right: ")
+    assert "HERE/recorder.toml is not right: " in said
     assert words in said
 
 

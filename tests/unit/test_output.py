@@ -30,7 +30,7 @@ COLUMNS = [time_ms("ts", "time"), word("name"), number("order_id", "order"), num
 
 def shown(capsys: pytest.CaptureFixture[str], rows: list[Any], form: str, columns: Any = None) -> str:
     """What is printed."""
-    show(iter(rows), COLUMNS if columns is None else columns, form, "No rows here yet.")
+    show(iter(rows), COLUMNS if columns is None else columns, form, "No rows here yet.", Row._fields)
     captured = capsys.readouterr()
     assert captured.err == ""
     return captured.out
@@ -212,3 +212,7 @@ def test_a_status_is_one_object() -> None:
             }
         ],
     }
+
+
+def test_csv_has_its_head_where_there_is_no_row(capsys: pytest.CaptureFixture[str]) -> None:
+    assert shown(capsys, [], "csv") == "name,amount,order_id,ts,sure\n"
