@@ -5,15 +5,17 @@ import sqlite3
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import make_url
 
 from recorder.simulator import Simulator, SimulatorOptions
 from recorder.store.engine import open_engine
 from tests.contract.story import contents
 from tests.integration.process import PATIENCE_S, Folder
-from tests.server import PASSWORD, PostgresServer
+from tests.server import PASSWORD, USER, PostgresServer
 
 
 @pytest.fixture
@@ -166,7 +168,7 @@ def test_a_server_that_cannot_be_right_is_said_at_once(
         assert journal.execute("SELECT count(*) FROM runs").fetchall() == [(0,)]
 
 
-def test_two_recorders_into_one_server(folder: Folder, postgres: PostgresServer, tmp_path: Any) -> None:
+def test_two_recorders_into_one_server(folder: Folder, postgres: PostgresServer, tmp_path: Path) -> None:
     url = postgres.new_database(empty=True)
     (tmp_path / "other").mkdir()
     folders = [folder, Folder(tmp_path / "other")]
@@ -213,3 +215,63 @@ def test_the_wait_for_a_stop_is_bounded_when_the_server_hangs(
     assert code == 0, process.errors
     assert took_s < 6
     assert folder.rows("SELECT end_reason FROM runs") == [("SIGTERM",)]
+
+
+@pytest.mark.parametrize("where", ["PGPASSWORD", "PGPASSFILE"])
+def test_the_password_need_not_be_in_the_address(
+    folder: Folder, exchange: Simulator, postgres: PostgresServer, where: str
+) -> None:
+    url = postgres.new_database(empty=True)
+    file = folder.path / "pgpass"
+    file.write_text(f"127.0.0.1:{postgres.port}:*:{USER}:{PASSWORD}\n")
+    file.chmod(0o600)
+    folder.env[where] = PASSWORD if where == "PGPASSWORD" else str(file)
+    folder.configure(exchange, server=make_url(url)._replace(password=None).render_as_string())
+    with folder.run("--for", "1s") as process:
+        assert process.wait() == 0, process.errors
+    assert_the_same(folder, url)
+
+
+def test_two_files_become_one_record(folder: Folder, tmp_path: Path) -> None:
+    (tmp_path / "other").mkdir()
+    folders = [folder, Folder(tmp_path / "other")]
+    with Simulator(SimulatorOptions(pushes=2_000, rate_per_s=600)) as exchange:
+        for one in folders:
+            one.configure(exchange)
+        with folders[0].run("--stop-when-idle", "2s") as first, folders[1].run("--stop-when-idle", "2s") as second:
+            for process in (first, second):
+                process.wait_for("covered")
+                assert process.wait() == 0, process.errors
+        seen = [set(one.payloads()) for one in folders]
+        merged = tmp_path / "merged.db"
+        for one in (*folders, *folders):
+            told = folder.command("merge", str(one.database), str(merged))
+            assert told.returncode == 0, told.stderr
+        assert told.stdout.startswith("0 frames moved")
+    folder.database = merged
+    assert set(folder.payloads()) == seen[0] | seen[1]
+    history = folder.rows("SELECT order_id, status, unfilled_quantity, fee, ts FROM order_history WHERE ts IS NOT NULL")
+    assert len(history) == len(set(history)) > 0
+    assert folder.rows("SELECT count(*) FROM discrepancies") == [(0,)]
+    told = folder.command("status", "--database", f"sqlite:///{merged}")
+    assert "recorders    2" in told.stdout
+    gaps = folder.command("gaps", "--database", f"sqlite:///{merged}", "--format", "csv").stdout
+    assert gaps.count("\n") == 3, "its beginning and its end, once each"
+
+
+def test_a_record_that_was_changed_is_not_merged(folder: Folder, exchange: Simulator, tmp_path: Path) -> None:
+    folder.configure(exchange)
+    with folder.run("--stop-when-idle", "1s") as process:
+        assert process.wait() == 0, process.errors
+    copy = tmp_path / "copy.db"
+    assert folder.command("merge", str(folder.database), str(copy)).returncode == 0
+    with closing(sqlite3.connect(copy)) as database:
+        database.execute("UPDATE frames SET payload = CAST('{}' AS BLOB) WHERE seq = 7 AND source = 'push'")
+        database.commit()
+    told = folder.command("merge", str(copy), str(folder.database))
+    assert told.returncode == 2
+    assert "Frame 7 of session" in told.stderr
+    assert "nothing was merged" in told.stderr
+    assert told.stderr.count("\n") == 1
+    for wrong in (("nothing.db", "x.db"), (str(copy), str(copy)), (str(copy), str(tmp_path / "no" / "x.db"))):
+        assert folder.command("merge", *wrong).returncode == 2
