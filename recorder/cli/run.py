@@ -15,6 +15,7 @@ from recorder.cli.stopping import Signals
 from recorder.live.recording import Recording
 from recorder.live.watermark import AckFile, Watermark
 from recorder.store.engine import database_path, place
+from recorder.store.journal import OPENING
 
 log = logging.getLogger("recorder.run")
 
@@ -58,8 +59,6 @@ def run(
     with progress() as shown:
         recording = Recording(to.journal, told.accounts, told.limits, on_durable=on_durable, server=to.server)
         with recording:
-            if ack:
-                ack.begin()
             log.info("recording %s into %s", ", ".join(names.values()), place(to.url))
             record_until(recording, Until(for_s, idle_s), signals, shown)
         state = recording.state()
@@ -105,6 +104,9 @@ def _acknowledge(file: AckFile) -> Callable[[Watermark], None]:
 
     def tell(watermark: Watermark) -> None:
         nonlocal told_error
+        if watermark.batch == OPENING:
+            file.begin()
+            return
         try:
             file.write(watermark)
         except OSError as error:

@@ -23,6 +23,7 @@ from recorder.model import time_ordered_id
 from recorder.store import migrate
 from recorder.store.engine import database_path, explained, open_engine
 from recorder.store.entries import AccountAdded, Covered, RunStarted
+from recorder.store.journal import OPENING
 from recorder.store.lock import sole_writer
 from recorder.store.opening import open_run
 
@@ -58,7 +59,7 @@ class Recording:
         accounts: to record, one thread each.
         limits: of everything.
         clock: stamps and measures.
-        on_durable: called after each commit, in the writer's thread.
+        on_durable: called after each commit, in the writer's thread; and once before the run is opened, to begin with.
         server: of the server's database that the batches are sent on to, if there is one.
 
     Raises:
@@ -144,6 +145,8 @@ class Recording:
         if self._server is not None:
             self._shipper = Shipper(self._url, self._server, started.run_id, self.wake.set)
             self._shipper.check()
+        # Nothing is durable yet, and whoever is told may still refuse: the database is then as it was.
+        self._on_durable(Watermark(OPENING, 0, {}))
         with engine.begin() as connection:
             self._run, left = open_run(connection, self._url, started, wanted)
         for told in left:

@@ -4,7 +4,6 @@ import json
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from threading import Lock
 from typing import NamedTuple
 
 from recorder.clock import utc_text
@@ -67,8 +66,6 @@ class AckFile:
         self._path = path
         self._next = path.parent / f"{path.name}.next"
         self._names = names
-        self._begun = False
-        self._lock = Lock()
         if not path.absolute().parent.is_dir():
             raise self._unwritable("no such folder")
         # The database's own files begin with its name: SQLite's `-wal`, `-shm` and `-journal`, and our `.lock`.
@@ -81,26 +78,19 @@ class AckFile:
             )
 
     def begin(self) -> None:
-        """Tell that nothing is durable yet, unless something is.
+        """Tell that nothing is durable yet.
 
         Raises:
             ConfigurationError: the file cannot be written.
         """
         try:
-            with self._lock:
-                if not self._begun:
-                    self._replace(Watermark(0, 0, {}))
+            self.write(Watermark(0, 0, {}))
         except OSError as error:
             self._next.unlink(missing_ok=True)
             raise self._unwritable(error.strerror or type(error).__name__) from error
 
     def write(self, watermark: Watermark) -> None:
         """Tell what is durable."""
-        with self._lock:
-            self._begun = True
-            self._replace(watermark)
-
-    def _replace(self, watermark: Watermark) -> None:
         accounts = {
             self._names[account_id]: mark._asdict() | {"received_utc": utc_text(mark.received_ns)}
             for account_id, mark in watermark.marks.items()

@@ -80,7 +80,7 @@ def test_a_callback_that_raises(tmp_path: Path, exchange: Simulator, report: Rep
     def callback(_watermark: object) -> None:
         nonlocal calls
         calls += 1
-        if calls > after:
+        if calls > after + 1:  # it is told once before anything is durable
             raise ZeroDivisionError("a bug")
 
     live.callback = callback
