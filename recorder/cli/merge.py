@@ -10,7 +10,7 @@ from sqlalchemy import Connection, func, select
 from recorder.errors import MergeConflict
 from recorder.store import migrate
 from recorder.store.comparing import compare_sessions
-from recorder.store.engine import database_path, explained, is_file, open_engine, place
+from recorder.store.engine import blaming, database_path, explained, is_file, open_engine, place
 from recorder.store.lock import sole_writer
 from recorder.store.mover import Mover
 from recorder.store.sameness import require_same
@@ -33,9 +33,9 @@ def merge(src: str, dst: str) -> None:
     source_url, target_url = _url(src), _url(dst)
     if not is_file(source_url):
         raise click.UsageError("SRC must be a file; a server's database is copied with its own tools, such as pg_dump.")
-    if is_file(target_url) and database_path(source_url).absolute() == database_path(target_url).absolute():
+    if is_file(target_url) and database_path(source_url).resolve() == database_path(target_url).resolve():
         raise click.UsageError("SRC and DST are the same file.")
-    source = open_engine(source_url, read_only=True)
+    source = blaming(open_engine(source_url, read_only=True), source_url)
     with explained(source_url):
         migrate.require_current(source)
     with sole_writer(target_url), explained(target_url):

@@ -37,6 +37,7 @@ class Collector(Thread):
         clock: stamps frames, measures waits.
         limits: of frames and waits.
         on_end: called when the thread ends, in this thread.
+        after_session_id: the account's newest session so far: the next one's key is above it.
 
     Attributes:
         failure: what ended the thread, other than a stop.
@@ -52,6 +53,7 @@ class Collector(Thread):
         clock: Clock,
         limits: Limits,
         on_end: Callable[[], None],
+        after_session_id: int = 0,
     ) -> None:
         super().__init__(name=f"collector {account.name}", daemon=True)
         self.account = account
@@ -60,7 +62,7 @@ class Collector(Thread):
         self.session: Session | None = None
         self.sessions = 0
         self._last_push_s = clock.monotonic_s()
-        self._session_id = 0
+        self._session_id = after_session_id
         self._run_id = run_id
         self._clock = clock
         self._limits = limits

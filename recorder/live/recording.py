@@ -25,7 +25,7 @@ from recorder.store.engine import database_path, explained, open_engine
 from recorder.store.entries import AccountAdded, Covered, RunStarted
 from recorder.store.journal import OPENING
 from recorder.store.lock import sole_writer
-from recorder.store.opening import open_run
+from recorder.store.opening import newest_session, open_run
 
 log = logging.getLogger(__name__)
 
@@ -143,12 +143,13 @@ class Recording:
         wanted = [AccountAdded(one.account_id, one.venue.name, one.name, now_ns) for one in self._accounts]
         started = RunStarted(time_ordered_id(now_ns), 0, now_ns, platform.node(), os.getpid(), recorder.__version__)
         if self._server is not None:
-            self._shipper = Shipper(self._url, self._server, started.run_id, self.wake.set)
+            self._shipper = Shipper(self._url, self._server, self.wake.set)
             self._shipper.check()
         # Nothing is durable yet, and whoever is told may still refuse: the database is then as it was.
         self._on_durable(Watermark(OPENING, 0, {}))
         with engine.begin() as connection:
             self._run, left = open_run(connection, self._url, started, wanted)
+            self._newest = {one.account_id: newest_session(connection, one.account_id) for one in wanted}
         for told in left:
             log.warning("%s", told)
 
@@ -168,7 +169,15 @@ class Recording:
             self._covered,
         )
         self._collectors = [
-            Collector(account, run_id, self._writer.channel(), clock, limits, self.wake.set)
+            Collector(
+                account,
+                run_id,
+                self._writer.channel(),
+                clock,
+                limits,
+                self.wake.set,
+                self._newest[account.account_id],
+            )
             for account in self._accounts
         ]
         reading = open_engine(self._url, read_only=True)
@@ -193,7 +202,7 @@ class Recording:
     def _durable(self, watermark: Watermark) -> None:
         self._on_durable(watermark)
         if self._shipper is not None:
-            self._shipper.more()
+            self._shipper.more(watermark.frames)
 
     def _covered(self, entry: Covered) -> None:
         self._reconciler.covered(entry)

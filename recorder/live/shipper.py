@@ -14,7 +14,7 @@ from recorder.errors import DatabaseError
 from recorder.live.backoff import Backoff
 from recorder.store import migrate
 from recorder.store.comparing import compare_sessions
-from recorder.store.engine import explain, may_pass, open_engine, place
+from recorder.store.engine import blaming, explain, may_pass, open_engine, place
 from recorder.store.mover import Mover
 
 log = logging.getLogger(__name__)
@@ -32,29 +32,28 @@ class Shipper(Thread):
     Args:
         journal: the local file's address.
         server: the server's.
-        run_id: of the run that writes the journal.
         on_end: called when the thread ends, in this thread.
 
     Attributes:
         failure: what ended the thread, other than a stop.
-        frames: how many of this run's the server has.
+        frames: how many of this run's the server has, at the last time that it had all.
         state: for people: `connecting`, `up to date`, `sending` or `away`.
     """
 
-    def __init__(self, journal: str, server: str, run_id: int, on_end: Callable[[], None]) -> None:
+    def __init__(self, journal: str, server: str, on_end: Callable[[], None]) -> None:
         super().__init__(name="shipper", daemon=True)
         self.failure: BaseException | None = None
         self.frames = 0
         self.state = "connecting"
         self._server = server
-        self._run_id = run_id
         self._on_end = on_end
         self._target = open_engine(server)
-        self._mover = Mover(open_engine(journal, read_only=True), self._target)
+        self._mover = Mover(blaming(open_engine(journal, read_only=True), journal), self._target)
         self._backoff = Backoff(RETRY_FIRST_S, RETRY_LAST_S)
         self._prepared = False
         self._compare = True
         self._more = Event()
+        self._committed = 0
         self._finishing = False
         self._give_up = Event()
 
@@ -75,8 +74,9 @@ class Shipper(Thread):
             log.warning("%s Recording goes on into the journal.", explained)
             self.state = "away"
 
-    def more(self) -> None:
-        """A batch has been committed to the journal."""
+    def more(self, frames: int) -> None:
+        """A batch has been committed to the journal, which holds so many frames of this run now."""
+        self._committed = frames
         self._more.set()
 
     def finish(self) -> None:
@@ -93,9 +93,9 @@ class Shipper(Thread):
         """The thread."""
         try:
             while not self._give_up.is_set():
+                self._more.clear()
                 # Looked at before moving: what was committed before `finish` is then moved for certain.
                 finishing = self._finishing
-                self._more.clear()
                 wait_s = self._try_to_catch_up()
                 if wait_s is not None:
                     self._give_up.wait(wait_s)
@@ -127,20 +127,22 @@ class Shipper(Thread):
 
     def _catch_up(self) -> None:
         while not self._give_up.is_set():
+            committed = self._committed
             moved = self._mover.step()
             if self.state == "away":
                 log.info("%s answers again: sending what waits in the journal", place(self._server))
             self._backoff.reset()
             if moved is None:
                 self.state = "up to date"
+                # All that was committed before this look is there, whoever moved it.
+                self.frames = committed
                 break
             self.state = "sending"
-            self.frames += moved.frames if moved.run_id == self._run_id else 0
             self._compare |= moved.sessions_ended > 0
         if self._compare:
-            self._compare = False
             for told in compare_sessions(self._target):
                 log.log(logging.ERROR if told.unseen else logging.INFO, "%s", told.sentence())
+            self._compare = False
 
     def _try_again(self, error: DatabaseError, *, lasting: bool) -> float:
         wait_s = self._backoff.next_s(LASTING_S if lasting else 0.0)

@@ -8,7 +8,7 @@ from recorder.read.records import Coverage, Gap
 #: Before every instant, and after every instant, ns since 1970.
 _EVER, _FOR_EVER = -1, 2**63
 
-#: What is better known of a stretch counts, where two recorders settled it differently.
+#: Of a stretch, what one recorder knows least counts; and of several recorders the one that knows most.
 _BEST_FIRST = ("reconciled", "open", "unrecoverable")
 #: Of a recorder whose record ends while it covers: it runs, or has not sent more yet.
 NOT_KNOWN = "not known yet"
@@ -97,6 +97,14 @@ def _stretch(gap: Gap) -> Stretch:
     )
 
 
+def _overlaps(gap: Gap, stretch: Stretch) -> bool:
+    return _stretch(gap)[0] < stretch[1] and _stretch(gap)[1] > stretch[0]
+
+
+def _rank(gap: Gap) -> int:
+    return _BEST_FIRST.index(gap.state)
+
+
 def _union(stretches: Iterable[Stretch]) -> list[Stretch]:
     joined: list[Stretch] = []
     for begin, end in sorted(stretches):
@@ -139,13 +147,16 @@ def _complement(stretches: Sequence[Stretch]) -> list[Stretch]:
 def _gap(account: str, number: int, topic: str | None, stretch: Stretch, sides: Mapping[int, Side]) -> Gap:
     """A stretch that no recorder covers, with what they say of it."""
     begin, end = stretch
-    touching = [
-        gap
-        for side in sides.values()
-        for gap in _own(side)
-        if gap.topic in {None, topic} and _stretch(gap)[0] < end and _stretch(gap)[1] > begin
-    ]
-    best = min(touching, key=lambda gap: _BEST_FIRST.index(gap.state), default=None)
+    touching: list[Gap] = []
+    worst: list[Gap] = []
+    for side in sides.values():
+        its = [gap for gap in _own(side) if gap.topic in {None, topic} and _overlaps(gap, stretch)]
+        touching += its
+        # What was before a recorder's own beginning it never asked about: a snapshot settles that for itself alone.
+        asked = [gap for gap in its if gap.begins_ns is not None or begin == _EVER]
+        if asked and len(asked) == len(its):
+            worst.append(max(asked, key=_rank))
+    best = min(worst, key=_rank, default=None)
     told = dict.fromkeys(gap.reason for gap in touching if gap.reason != NOT_KNOWN)
     return Gap(
         account,

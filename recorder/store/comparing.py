@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection, Engine, Select, select
 
 from recorder.clock import NS_PER_S
-from recorder.model import DECODED, PUSH, FillUpdate, Heartbeat
+from recorder.model import PUSH, FillUpdate, Heartbeat
 from recorder.store.dialects import insert_new
 from recorder.store.schema import accounts, comparisons, discrepancies, frames, gaps, runs, sessions
 from recorder.venues import VENUES
@@ -98,9 +98,13 @@ def _pairs() -> Select[Any]:
             accounts.c.venue,
             one.c.session_id,
             one.c.covered_ns,
+            one.c.ended_ns,
+            one.c.topics,
             its_run.c.recorder_id,
             other.c.session_id.label("other_session_id"),
             other.c.covered_ns.label("other_covered_ns"),
+            other.c.ended_ns.label("other_ended_ns"),
+            other.c.topics.label("other_topics"),
             others_run.c.recorder_id.label("other_recorder_id"),
         )
         .join_from(one, accounts, accounts.c.account_id == one.c.account_id)
@@ -119,10 +123,14 @@ def _differences(connection: Connection, venue: Venue, pair: Any) -> tuple[list[
 
     Held in memory is what waits for its match, of the last `APART_NS`, and what has none.
     """
-    one = _pushes(connection, venue, pair.account_id, pair.session_id, pair.covered_ns)
-    other = _pushes(connection, venue, pair.account_id, pair.other_session_id, pair.other_covered_ns)
-    not_asked = _not_covered(connection, pair.account_id, pair.recorder_id, pair.session_id)
-    not_asked |= _not_covered(connection, pair.account_id, pair.other_recorder_id, pair.other_session_id)
+    # Where both were, and a little more: what lies outside is not judged, but may be what something inside is like.
+    times = max(pair.covered_ns, pair.other_covered_ns), min(pair.ended_ns, pair.other_ended_ns)
+    within = times[0] - 2 * APART_NS, times[1] + 2 * APART_NS
+    one = _pushes(connection, venue, pair.account_id, pair.session_id, pair.covered_ns, within)
+    other = _pushes(connection, venue, pair.account_id, pair.other_session_id, pair.other_covered_ns, within)
+    asked = set(pair.topics.split()).intersection(pair.other_topics.split())
+    asked -= _not_covered(connection, pair.account_id, pair.recorder_id, pair.session_id)
+    asked -= _not_covered(connection, pair.account_id, pair.other_recorder_id, pair.other_session_id)
     # By what they say; a push that a session saw twice waits twice, in a queue.
     waiting: dict[tuple[str, tuple[Any, ...]], deque[_Push]] = {}
     alone: list[_Push] = []
@@ -131,7 +139,7 @@ def _differences(connection: Connection, venue: Venue, pair: Any) -> tuple[list[
     same = 0
     looked_ns = 0
     for push in heapq.merge(one, other, key=lambda push: push.received_ns):
-        if push.topic in not_asked:
+        if push.topic not in asked:
             continue
         queue = waiting.setdefault((push.topic, push.said), deque())
         if queue and queue[0].session_id != push.session_id:
@@ -162,11 +170,19 @@ def _waited_too_long(waiting: dict[Any, deque[_Push]], before_ns: int | None) ->
     return found
 
 
-def _pushes(connection: Connection, venue: Venue, account_id: int, session_id: int, covered_ns: int) -> Iterator[_Push]:
+def _pushes(
+    connection: Connection,
+    venue: Venue,
+    account_id: int,
+    session_id: int,
+    covered_ns: int,
+    within: tuple[int, int],
+) -> Iterator[_Push]:
     """The updates of a session, in order."""
     columns = frames.c.seq, frames.c.received_ns, frames.c.payload
     query = select(*columns).where(frames.c.account_id == account_id, frames.c.session_id == session_id)
-    query = query.where(frames.c.source == PUSH, frames.c.status == DECODED).order_by(frames.c.seq)
+    # Decoded anew: what the version that wrote it could read is not what this one can.
+    query = query.where(frames.c.source == PUSH, frames.c.received_ns.between(*within)).order_by(frames.c.seq)
     for seq, received_ns, payload in connection.execute(query.execution_options(yield_per=ROWS_PER_FETCH)):
         decoded = read_frame(venue, bytes(payload))
         said = tuple(update._replace(ts=None) for update in decoded.updates if not isinstance(update, NOT_PUSHED))

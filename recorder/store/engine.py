@@ -6,7 +6,8 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from types import ModuleType
 
-from sqlalchemy import URL, Connection, Engine, make_url
+from sqlalchemy import URL, Connection, Engine, event, make_url
+from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.exc import ArgumentError
 from sqlalchemy.exc import DBAPIError as DriverError
 
@@ -102,6 +103,20 @@ def explain(url: str, error: DriverError | sqlite3.Error) -> DatabaseError:
     cause = error.orig if isinstance(error, DriverError) else error
     told: DatabaseError = _dialect(parsed).explain(parsed, cause)
     return told
+
+
+def blaming(engine: Engine, url: str) -> Engine:
+    """The engine of a database that another one is used together with: its errors say whose they are.
+
+    They come as a `DatabaseError`, where others come as the driver's.
+    """
+
+    @event.listens_for(engine, "handle_error")
+    def _explained(context: ExceptionContext) -> None:
+        if isinstance(context.sqlalchemy_exception, DriverError):
+            raise explain(url, context.sqlalchemy_exception) from context.sqlalchemy_exception
+
+    return engine
 
 
 def may_pass(url: str, error: DriverError) -> bool:

@@ -21,7 +21,7 @@ def sole_writer(url: str) -> Iterator[None]:
     if not is_file(url):
         yield
         return
-    path = database_path(url)
+    path = database_path(url).resolve()  # one file has one lock, whatever leads to it
     require_folder(path)
     lock = FileLock(f"{path}.lock")
     try:

@@ -8,7 +8,7 @@ it may be, goes on at the right place. The ledger's rows are not copied but made
 they change as a run goes on.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any, NamedTuple
 
@@ -26,6 +26,8 @@ FRAMES_MAX = 20_000
 #: Rows are handed over in chunks of so many, or of so many bytes of payload: memory does not grow with the distance.
 CHUNK_ROWS = 2_000
 CHUNK_BYTES = 8 * 2**20
+#: Frames are fetched so few at a time, for one alone may be of megabytes.
+FETCH_FRAMES = 16
 
 _PAYLOAD = list(frames.c.keys()).index("payload")
 
@@ -90,13 +92,13 @@ class Mover:
                 return self._step(reading, self._writing)
         except BaseException:
             self.close()
+            # What the target has may be less now than it was: a standby that took over, a backup put back.
+            self._run_id = None
             raise
 
     def _step(self, reading: Connection, writing: Connection) -> Moved | None:
         if self._run_id is None:
-            with writing.begin():
-                there = last_batches(writing)
-            self._run_id = self._first_not_there(reading, there)
+            self._run_id = self._first_not_there(reading, writing)
         while self._run_id is not None:
             try:
                 with writing.begin():
@@ -108,14 +110,19 @@ class Mover:
                 ) from error
             if moved is not None:
                 return moved
-            following = reading.scalar(select(func.min(runs.c.run_id)).where(runs.c.run_id > self._run_id))
-            if following is None:
+            later = select(runs.c.run_id).where(runs.c.run_id > self._run_id).limit(1)
+            if reading.scalar(later) is None:
                 return None
-            self._run_id = following
+            # Not simply the next one: a run ends what the one before it left, which must be there then.
+            before, self._run_id = self._run_id, self._first_not_there(reading, writing)
+            if self._run_id == before:
+                return None
         return None
 
-    def _first_not_there(self, reading: Connection, there: Mapping[int, int]) -> int | None:
+    def _first_not_there(self, reading: Connection, writing: Connection) -> int | None:
         """The oldest run that the target lacks batches of; the newest run where it lacks none."""
+        with writing.begin():
+            there = last_batches(writing)
         newest = None
         for run_id, batch in last_batches(reading).items():
             if there.get(run_id, -1) < batch:
@@ -197,13 +204,15 @@ def rows_of(connection: Connection, table: Table, span: Span) -> Iterator[list[t
     )
     chunk: list[tuple[Any, ...]] = []
     size = 0
-    for row in connection.execute(query.execution_options(yield_per=CHUNK_ROWS)):
-        chunk.append(tuple(row))
-        if table is frames:
-            size += len(row[_PAYLOAD])
-        if len(chunk) >= CHUNK_ROWS or size >= CHUNK_BYTES:
-            yield chunk
-            chunk, size = [], 0
+    fetch = FETCH_FRAMES if table is frames else CHUNK_ROWS
+    with connection.execute(query.execution_options(yield_per=fetch)) as rows:
+        for row in rows:
+            chunk.append(tuple(row))
+            if table is frames:
+                size += len(row[_PAYLOAD])
+            if len(chunk) >= CHUNK_ROWS or size >= CHUNK_BYTES:
+                yield chunk
+                chunk, size = [], 0
     if chunk:
         yield chunk
 

@@ -2,14 +2,14 @@
 
 from pathlib import Path
 
-from sqlalchemy import Connection, delete, insert, select
+from sqlalchemy import Connection, delete, func, insert, select
 
 from recorder.model import time_ordered_id
 from recorder.store.engine import database_path
 from recorder.store.entries import AccountAdded, LedgerEntry, RecorderAdded, RunStarted, SessionEnded
 from recorder.store.journal import OPENING, Batch
 from recorder.store.ledger import what_a_crash_left
-from recorder.store.schema import gaps, identity
+from recorder.store.schema import gaps, identity, reconciliations, runs, sessions
 
 
 def open_run(
@@ -20,7 +20,7 @@ def open_run(
     Args:
         connection: to the file.
         url: of the file.
-        started: the run; its `recorder_id` is filled in.
+        started: the run; its `recorder_id` is filled in, and its key raised above those that are there.
         wanted: the accounts it records.
 
     Returns:
@@ -31,7 +31,10 @@ def open_run(
     if recorder_id is None:
         recorder_id = _new_identity(connection, database_path(url), started.started_ns)
         entries.append(RecorderAdded(recorder_id, started.started_ns, started.host))
-    started = RunStarted(started.run_id, recorder_id, started.started_ns, started.host, started.pid, started.version)
+    # Runs are moved in the order of their keys, which must be that of their lives, also where a clock has gone back.
+    newest = connection.scalar(select(func.max(runs.c.run_id)))
+    run_id = max(started.run_id, (newest or 0) + 1)
+    started = RunStarted(run_id, recorder_id, started.started_ns, started.host, started.pid, started.version)
     left = what_a_crash_left(connection, recorder_id)
     known = select(gaps.c.account_id).distinct().where(gaps.c.recorder_id == recorder_id)
     known_ids = set(connection.scalars(known))
@@ -41,6 +44,15 @@ def open_run(
     batch.write(connection, started.started_ns)
     told = "the last run ended without closing session {}: a gap begins at its last frame"
     return started, [told.format(entry.session_id) for entry in left if isinstance(entry, SessionEnded)]
+
+
+def newest_session(connection: Connection, account_id: int) -> int:
+    """The newest key of an account's sessions and rounds; the next one must be above it. 0 where there is none."""
+    keys = (
+        select(func.max(sessions.c.session_id)).where(sessions.c.account_id == account_id),
+        select(func.max(reconciliations.c.reconciliation_id)).where(reconciliations.c.account_id == account_id),
+    )
+    return max(connection.scalar(key) or 0 for key in keys)
 
 
 def _identity(connection: Connection, path: Path) -> int | None:

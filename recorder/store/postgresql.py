@@ -111,10 +111,11 @@ def _state(error: Any) -> str:
     told = getattr(error, "sqlstate", None)
     if told:
         return str(told)
+    if type(error).__name__ not in {"OperationalError", "InterfaceError", "ConnectionTimeout"}:
+        return ""  # of the driver itself: a value that it cannot send, a bug
     text = str(error)
-    if "FATAL:" not in text and "no password supplied" not in text:
-        return "08001"  # nobody answered, or not to the end
-    return next((state for words, state in _CONNECTING.items() if re.search(words, text)), "")
+    # Where no words of the server's are known, nobody answered, or not to the end.
+    return next((state for words, state in _CONNECTING.items() if re.search(words, text)), "08001")
 
 
 def explain(url: URL, error: Any) -> DatabaseError:
@@ -122,7 +123,7 @@ def explain(url: URL, error: Any) -> DatabaseError:
     state, text = _state(error), " ".join(str(error).split())
     if state in _WORDS:
         return DatabaseError(f"{place(url)} cannot be used, {_WORDS[state]} ({text}).")
-    if state[:2] in {"08", "57"} or not state:
+    if state[:2] in {"08", "57"}:
         return ServerAway(f"{place(url)} does not answer: {text}; look whether the server runs and can be reached.")
     if state[:2] in {"40", "55"}:
         return DatabaseBusy(f"{place(url)} is held by another program: {text}; try again.")
@@ -132,4 +133,4 @@ def explain(url: URL, error: Any) -> DatabaseError:
 def may_pass(error: Any) -> bool:
     """Whether waiting may help: a server that is away, restarts, or is full."""
     state = _state(error)
-    return state not in _LASTING and (not state or state[:2] in {"08", "40", "53", "55", "57", "58"})
+    return state not in _LASTING and state[:2] in {"08", "40", "53", "55", "57", "58"}

@@ -12,6 +12,8 @@ from recorder.store.schema import batches, frames, ledger_entries, spans
 
 #: What names a frame, and what is evidence in it. How it was decoded may differ by the version that did it.
 _KEY = 3
+#: Rows are fetched so many at a time.
+ROWS_PER_FETCH = 2_000
 _EVIDENCE = [list(frames.c.keys()).index(name) for name in ("received_ns", "source", "payload")]
 
 
@@ -31,11 +33,12 @@ def require_same(one: Connection, other: Connection) -> int:
         for table in (batches, spans, ledger_entries):
             key = list(table.primary_key)
             query = select(*table.c).where(table.c.run_id == run_id, table.c.batch <= last).order_by(*key)
-            sides = (map(tuple, side.execute(query)) for side in (one, other))
-            for left, right in zip_longest(*sides):
-                if left != right:
-                    row = left or right
-                    raise MergeConflict(f"Batch {row[1]} of run {run_id} is not the same in both ({table.name}).")
+            streamed = query.execution_options(yield_per=ROWS_PER_FETCH)
+            with one.execute(streamed) as mine_rows, other.execute(streamed) as their_rows:
+                for left, right in zip_longest(map(tuple, mine_rows), map(tuple, their_rows)):
+                    if left != right:
+                        batch = (left or right)[1]
+                        raise MergeConflict(f"Batch {batch} of run {run_id} is not the same in both ({table.name}).")
         compared += _require_same_frames(one, other, run_id, last)
     return compared
 

@@ -19,6 +19,7 @@ from recorder.store import mover as mover_module
 from recorder.store.comparing import compare_sessions
 from recorder.store.mover import Moved, Mover
 from recorder.store.sameness import require_same
+from recorder.store.schema import frames
 from tests.contract.conftest import NewUrl
 from tests.contract.story import Heard, Teller, Told, contents
 from tests.made import quick_engine
@@ -263,3 +264,44 @@ def test_records_are_merged_in_any_order_and_as_often_as_one_likes(
     assert results[0]["frames"] == sorted(frames)
     for teller in tellers:
         teller.engine.dispose()
+
+
+def test_a_target_that_has_lost_what_it_had_is_sent_it_again(teller: Teller, engine: Engine) -> None:
+    """A standby that took over, a backup put back: behind, across a run's end, and the connection breaks meanwhile."""
+    mover = Mover(teller.engine, engine)
+    while mover.step() is not None:
+        pass
+    with engine.begin() as connection:
+        for table in ("frames", "account_updates", "order_updates", "position_updates", "discrepancies"):
+            connection.execute(text(f"DELETE FROM {table}"))
+        for table in ("ledger_entries", "spans", "batches", "reconciliations", "gaps", "sessions"):
+            connection.execute(text(f"DELETE FROM {table}"))
+        connection.execute(text("DELETE FROM runs"))
+        connection.execute(text("DELETE FROM recorders"))
+        connection.execute(text("DELETE FROM accounts"))
+    with failing_at(engine, 1), pytest.raises(OperationalError):
+        mover.step()
+    while mover.step() is not None:
+        pass
+    mover.close()
+    assert contents(engine) == contents(teller.engine)
+
+
+def test_frames_of_megabytes_are_moved_a_few_at_a_time(teller: Teller, engine: Engine) -> None:
+    with teller.engine.begin() as connection:
+        connection.execute(text("UPDATE frames SET payload = zeroblob(3000000) WHERE seq IN (2, 3, 4, 5, 6)"))
+    sizes = [sum(len(row[-1]) for row in rows) for rows in _chunks(teller.engine)]
+    assert len(sizes) > 1
+    assert max(sizes) < mover_module.CHUNK_BYTES + 3_000_000, "no more than the one that is too many"
+    move(teller.engine, engine)
+    assert contents(engine) == contents(teller.engine)
+
+
+def _chunks(engine: Engine) -> list[list[Any]]:
+    with engine.connect() as connection:
+        (span, *_) = [
+            one
+            for run_id, last in mover_module.last_batches(connection).items()
+            for one in mover_module.spans_of(connection, run_id, 0, last)
+        ]
+        return list(mover_module.rows_of(connection, frames, span))

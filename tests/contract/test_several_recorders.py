@@ -210,3 +210,12 @@ def test_the_gap_of_the_whole_is_what_both_missed(two: Two) -> None:
     assert whole == [(None, 0, "reconciled"), (29, 35, "reconciled"), (38, None, "open")]
     assert account.recorders == 2
     assert (account.coverage.gaps, account.coverage.in_gap) == (2, True)
+
+
+def test_symbols_that_one_alone_records_are_not_held_against_the_other(two: Two) -> None:
+    two.tellers[0].write(TOLD, ALL)
+    two.tellers[1].write(TOLD, ALL, missed=frozenset({20, 21}))
+    two.merge()
+    with two.engine.begin() as connection:
+        connection.execute(text("UPDATE sessions SET topics = 'account position.a' WHERE session_id % 256 = 2"))
+    assert [told.unseen for told in compare_sessions(two.engine)] == [0]

@@ -43,6 +43,21 @@ def test_what_is_better_known_counts() -> None:
     assert [found.state for found in whole_gaps("main", {1: one, 2: settled})[:2]] == ["open", "reconciled"]
 
 
+def test_the_beginning_of_a_later_recorder_settles_nothing_of_an_earlier_one_s() -> None:
+    for state in ("open", "unrecoverable"):
+        earlier = side(gap(None, 5, state="reconciled"), gap(10, 100, state=state))
+        later = side(gap(None, 500, state="reconciled"))
+        found = whole_gaps("main", {1: earlier, 2: later})
+        assert [one.state for one in found if one.begins_ns == 10] == [state]
+        assert found[0].state == "reconciled"
+
+
+def test_a_stretch_that_one_settled_in_part_is_not_settled() -> None:
+    one = side(gap(None, 5), gap(10, 20, state="reconciled"), gap(20, 30, state="unrecoverable"))
+    other = side(gap(None, 5), gap(8, 40, state="open"))
+    assert [found.state for found in whole_gaps("main", {1: one, 2: other})[1:2]] == ["open"]
+
+
 def test_a_topic_that_one_never_asked_for_is_missed_by_it() -> None:
     one, other = side(gap(None, 5), gap(10, 20, "a")), side(gap(None, 5), topics=("b",))
     assert stretches(one, other) == [(None, 5, None), (10, 20, "a"), (1_000, None, None)]

@@ -64,3 +64,9 @@ def test_a_lock_that_cannot_be_made(url: str, tmp_path: Path) -> None:
     (tmp_path / "recorder.db.lock").mkdir()
     with pytest.raises(DatabaseError, match=r"recorder\.db\.lock cannot be made"), sole_writer(url):
         pass
+
+
+def test_a_link_leads_to_the_same_lock(url: str, tmp_path: Path) -> None:
+    (tmp_path / "link.db").symlink_to(tmp_path / "recorder.db")
+    with sole_writer(url), pytest.raises(DatabaseBusy), sole_writer(f"sqlite:///{tmp_path / 'link.db'}"):
+        pass

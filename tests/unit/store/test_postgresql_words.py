@@ -35,6 +35,7 @@ def coded(sqlstate: str) -> psycopg.Error:
         (coded("57P01"), ServerAway, "does not answer", True),
         (coded("55P03"), DatabaseBusy, "held by another program", True),
         (coded("42P01"), DatabaseError, "cannot be used", False),
+        (psycopg.DataError("PostgreSQL text fields cannot contain NUL"), DatabaseError, "cannot be used", False),
     ],
 )
 def test_what_the_server_says_becomes_a_sentence(
