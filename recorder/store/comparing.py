@@ -1,8 +1,8 @@
 """Two recorders of one account watch each other: what the one was pushed, the other must have been pushed too.
 
 Two sessions of different recorders are compared once both have ended. Both are parts of one stream, in its order, so no
-clock is asked: between the first and the last push that both saw, each push that only one saw is a finding. What lies
-outside, where they did not overlap, is not judged.
+clock decides (clocks only bound what is read): between the first and the last push that both saw, each push that only
+one saw is a finding. What lies outside, where they did not overlap, is not judged.
 """
 
 import heapq

@@ -61,6 +61,7 @@ def test_what_is_in_the_journal_is_on_the_server(folder: Folder, exchange: Simul
     with folder.run("--stop-when-idle", "1s") as process:
         assert process.wait() == 0, process.errors
     assert PASSWORD not in process.errors
+    assert "not on the server yet" not in process.errors, "and it knows that nothing is left to send"
     assert len(folder.payloads()) > 2_000
     assert_the_same(folder, url)
     # Looked at, it is the server that is asked.
