@@ -10,6 +10,7 @@ RecorderError                 one sentence on standard error, exit code 2
 │   ├── ServerAway            a database server does not answer: the local journal goes on, and it is tried again
 │   ├── MergeConflict         two records hold different things under one key: nothing of it is merged
 │   └── NotDurable            stopped before everything received was durable: the ledger says from where on
+├── Incomplete                what was asked for whole has gaps in it: it is not given, exit code 1
 ├── VenueError                the exchange cannot be used now
 │   ├── Unreachable           no answer: at the start it ends the run, later it is tried again with backoff
 │   │   └── NotServed         an answer, but not to this: a wrong address, or history that is no longer kept
@@ -63,6 +64,12 @@ class MergeConflict(DatabaseError):
 
 class NotDurable(DatabaseError):
     """The run stopped before everything it had received was durable."""
+
+
+class Incomplete(RecorderError):
+    """What was asked for whole has gaps in it; the message lists them."""
+
+    exit_code = 1
 
 
 class VenueError(RecorderError):

@@ -41,6 +41,42 @@ class Instant(click.ParamType[int]):
             self.fail(str(error), param, ctx)
 
 
+class Speed(click.ParamType[float | None]):
+    """`1`, `10`, `0.5` times the pace of the record, or `max`: None."""
+
+    name = "speed"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float | None:
+        """How many times as fast."""
+        try:
+            speed = None if value in {None, "max"} else float(value)
+        except ValueError:
+            speed = 0.0
+        if speed is not None and not 0 < speed < float("inf"):
+            self.fail(f"{value!r} is not a speed; write 1 for the pace of the record, 10, 0.5, or max", param, ctx)
+        return speed
+
+
+SPEED_HELP = "Times as fast as it was received: 1, 10, 0.5; max for as fast as possible."
+
+
+class Frame(click.ParamType[tuple[int, int]]):
+    """A frame by its name: session and number."""
+
+    name = "frame"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, int]:
+        """Session and number."""
+        if isinstance(value, tuple):
+            return value
+        session_id, colon, seq = str(value).partition(":")
+        if not (colon and all(part.isascii() and part.isdigit() and len(part) < 20 for part in (session_id, seq))):
+            self.fail(
+                f"{value!r} is not a frame; write its session_id and seq, such as 1742000000000000000:41", param, ctx
+            )
+        return int(session_id), int(seq)
+
+
 def database(command: F) -> F:
     """`--database` and `--config`: which record."""
     command = click.option(
@@ -67,6 +103,29 @@ def filters(command: F) -> F:
     ):
         command = option(command)
     return command
+
+
+def stretch(command: F) -> F:
+    """`--account`, `--since`, `--until`: what of the record is replayed."""
+    for option in (
+        click.option("--until", type=Instant(), help="Only what was received before; as --since."),
+        click.option(
+            "--since",
+            type=Instant(),
+            help="Only what was received since: 2020-02-04, 2020-02-04T07:40:53Z, or 2h (ago).",
+        ),
+        click.option(
+            "--account", "accounts", multiple=True, help="Only this account, by its name; repeat it for more."
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+def stretch_of(options: dict[str, Any]) -> dict[str, Any]:
+    """The arguments of a replay that `stretch` makes; takes them out."""
+    accounts, since_ns, until_ns = options.pop("accounts"), options.pop("since"), options.pop("until")
+    return {"accounts": accounts or None, "since_ns": since_ns, "until_ns": until_ns}
 
 
 def output_format(command: F) -> F:
@@ -101,3 +160,21 @@ def database_urls(database: str | None, config: Path | None) -> list[str]:
 def filter_of(options: dict[str, Any]) -> Filter:
     """The filter that the options make; takes them out."""
     return Filter(options.pop("account"), options.pop("symbol"), options.pop("since"), options.pop("until"))
+
+
+def max_wait(command: F) -> F:
+    """`--max-wait`."""
+    option = click.option(
+        "--max-wait",
+        "wait_s_max",
+        type=Duration(),
+        callback=_above_zero,
+        help="Cut longer waits, as over a gap, to this.",
+    )
+    return option(command)
+
+
+def _above_zero(_ctx: click.Context, _param: click.Parameter, value: float | None) -> float | None:
+    if value is not None and value <= 0:
+        raise click.BadParameter("a wait must be above zero; take --speed max for none")
+    return value

@@ -1,6 +1,6 @@
 """A record, opened for reading."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from decimal import Decimal
 from types import TracebackType
@@ -8,10 +8,14 @@ from typing import Any, NamedTuple, Self, TypeVar
 
 from sqlalchemy import ColumnElement, Connection, Select, Table, func, literal_column, select
 
-from recorder.model import UNDECODED
+from recorder.model import PUSH, UNDECODED
 from recorder.read import fills as derive
+from recorder.read.asked import Asked, script_of
 from recorder.read.coverage import coverage, whole_gaps
+from recorder.read.events import Event
+from recorder.read.frames import Reader
 from recorder.read.records import AccountStatus, Balance, Discrepancy, Fill, Gap, Order, Position, Run, Status
+from recorder.read.replay import replay
 from recorder.read.sides import sides_of
 from recorder.store import migrate
 from recorder.store.engine import explained, open_engine, place, size_bytes
@@ -195,6 +199,41 @@ class Record:
             query = query.where(d.c.found_ns < wanted.until_ns)
         key = d.c.session_id, d.c.seq, d.c.subject, d.c.field, d.c.other_session_id
         yield from self._rows(Discrepancy, query.order_by(d.c.found_ns, *key))
+
+    def replay(
+        self,
+        since_ns: int | None = None,
+        until_ns: int | None = None,
+        accounts: Collection[str] | None = None,
+        topics: Collection[str] | None = None,
+        *,
+        sources: Collection[str] = (PUSH,),
+        after: tuple[int, int] | None = None,
+        all_sightings: bool = False,
+        require_complete: bool = False,
+    ) -> Iterator[Event]:
+        """The record again: its frames in its order, and sessions and gaps among them, in their places.
+
+        Args:
+            since_ns: received at or after, nanoseconds since 1970. Connections and gaps that go on there come first.
+            until_ns: received before.
+            accounts: by name; None: all.
+            topics: of pushes; None: all. A frame that could not be decoded may be of any.
+            sources: of frames: `push`, `rest`, `sent`, `snapshot`.
+            after: session and number of a frame: go on after it, with what the same replay gave there.
+            all_sightings: also what several recorders saw of one push.
+            require_complete: refuse a stretch with gaps.
+
+        Raises:
+            ConfigurationError: an account, a topic, a source or a time that the record does not have.
+            Incomplete: it has gaps, and none are wanted.
+        """
+        names = None if accounts is None else tuple(accounts)
+        wanted = None if topics is None else tuple(topics)
+        asked = Asked(since_ns, until_ns, names, wanted, tuple(sources), after, all_sightings, require_complete)
+        with self._reading() as connection:
+            script = script_of(connection, asked)
+        return replay(Reader(self._engine, self._url), script)
 
     def status(self) -> Status:
         """The record at a glance."""

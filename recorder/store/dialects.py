@@ -1,10 +1,10 @@
-"""What the engines spell differently in the writing of rows."""
+"""What the engines spell differently in the writing of rows, and in the reading of very many."""
 
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import Connection, Dialect, Table, insert
+from sqlalchemy import Connection, Dialect, Select, Table, insert
 from sqlalchemy.dialects.postgresql import insert as upsert_postgresql
 from sqlalchemy.dialects.sqlite import insert as upsert_sqlite
 from sqlalchemy.exc import DBAPIError
@@ -54,6 +54,36 @@ def _copy(connection: Connection, sql: str, rows: Sequence[tuple[Any, ...]]) -> 
     except errors as error:
         # As SQLAlchemy, which knows nothing of COPY, would have raised it.
         raise DBAPIError.instance(sql, None, error, errors, dialect=connection.dialect) from error
+
+
+class Rows:
+    """A query asked again and again, with other values, whose rows are taken as the driver gives them.
+
+    Compiled once, and nothing is made of a row: either would cost as much as the reading.
+
+    Args:
+        query: with a `bindparam` for each value that changes, and a default of each.
+        dialect: of the connections it is asked on.
+    """
+
+    def __init__(self, query: Select[Any], dialect: Dialect) -> None:
+        compiled = query.compile(dialect=dialect, compile_kwargs={"render_postcompile": True})
+        self._sql = str(compiled)
+        self._fixed = compiled.construct_params()
+        self._order = compiled.positiontup if compiled.positional else None
+
+    def fetch(self, connection: Connection, **values: object) -> Sequence[tuple[Any, ...]]:
+        """All rows, given the values that change, in a transaction of their own."""
+        named = {**self._fixed, **values}
+        parameters = named if self._order is None else [named[name] for name in self._order]
+        driver: Any = connection.connection.driver_connection
+        errors = connection.dialect.loaded_dbapi.Error
+        try:
+            rows: Sequence[tuple[Any, ...]] = driver.execute(self._sql, parameters).fetchall()
+            driver.rollback()
+        except errors as error:
+            raise DBAPIError.instance(self._sql, None, error, errors, dialect=connection.dialect) from error
+        return rows
 
 
 def lock_run(connection: Connection, run_id: int) -> None:

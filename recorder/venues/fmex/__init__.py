@@ -75,5 +75,6 @@ class FMex:
         """One answer to a question of `reconciliation`."""
         return reconcile.decode_answer(target, payload)
 
-    #: One frame of the private portal. The function itself, for a call more would be felt.
+    #: Frames of the private portal. The functions themselves, for a call more would be felt.
+    decode_plain = staticmethod(decode.decode_plain)
     decode = staticmethod(decode.decode)

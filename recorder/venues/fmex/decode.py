@@ -1,12 +1,11 @@
 """One frame of FMex's private portal → records. One parse, exact digits, and nothing unknown is dropped.
 
-Numbers are taken as `msgspec.Raw`, so that their digits reach the table as they were sent, with neither a float nor a
-`Decimal` on the way. Source of every field: the exchange's page "ws Push portal".
-
-A frame that is exactly what the page shows takes the fast way. Every other (a field more or less, an answer, nonsense)
-is read again with care, which reads it or says what is wrong with it.
+A frame that is exactly what the page shows takes the fast way; many such can take it together, which is faster still.
+Every other (a field more or less, an answer, nonsense) is read again with care, which reads it or says what is wrong
+with it. Source of every field: the exchange's page "ws Push portal".
 """
 
+from collections.abc import Iterable, Sequence
 from typing import cast
 
 import msgspec
@@ -16,79 +15,41 @@ from recorder.errors import Undecodable
 from recorder.model import (
     CONTROL,
     DECODED,
-    AccountUpdate,
     Acknowledged,
     Control,
     Decoded,
     Heartbeat,
     Hello,
-    OrderUpdate,
-    PositionUpdate,
     RefusedCommand,
     Update,
 )
-from recorder.venues.base import printable
+from recorder.venues.base import Plain, printable
+from recorder.venues.fmex.objects import (
+    Account,
+    Order,
+    Position,
+    account_numbers,
+    account_record,
+    account_update,
+    new,
+    order_numbers,
+    order_record,
+    order_update,
+    position_numbers,
+    position_record,
+    position_update,
+)
 from recorder.venues.fmex.values import (
-    MISSING,
     Int64,
     all_digits,
     check_values,
     extra_text,
+    plain_digits,
     read_fields,
     refuse_duplicates,
     refuse_nul,
     unknown_fields,
 )
-
-
-class Account(msgspec.Struct, gc=False):
-    """The inner object of topic `account`."""
-
-    currency: str
-    available: Raw = MISSING
-    frozen: Raw = MISSING
-    position: Raw = MISSING
-    updated_at: Int64 | None = None
-
-
-class Order(msgspec.Struct, gc=False):
-    """The inner object of topic `order.<symbol>`."""
-
-    id: Int64
-    quantity: Raw = MISSING
-    direction: str | None = None
-    features: Int64 | None = None
-    price: Raw = MISSING
-    fill_price: Raw = MISSING
-    unfilled_quantity: Raw = MISSING
-    symbol: str | None = None
-    margin_currency: str | None = None
-    fee: Raw = MISSING
-    type: str | None = None
-    status: str | None = None
-    trigger_direction: str | None = None
-    trigger_on: Raw = MISSING
-    trailing_base_price: Raw = MISSING
-    trailing_distance: Raw = MISSING
-    created_at: Int64 | None = None
-
-
-class Position(msgspec.Struct, gc=False):
-    """The inner object of topic `position.<symbol>`."""
-
-    symbol: str
-    quantity: Raw = MISSING
-    direction: str | None = None
-    leverage: Raw = MISSING
-    risk_level: Int64 | None = None
-    margin: Raw = MISSING
-    taker_fee_rate: Raw = MISSING
-    realized_pnl: Raw = MISSING
-    entry_price: Raw = MISSING
-    liquidation_price: Raw = MISSING
-    bankruptcy_price: Raw = MISSING
-    minimum_maintenance_margin_rate: Raw = MISSING
-    updated_at: Int64 | None = None
 
 
 class Push(msgspec.Struct, gc=False):
@@ -135,9 +96,6 @@ _ACCOUNT_COLONS, _ORDER_COLONS, _POSITION_COLONS = (3 + len(inner.__struct_field
 #: Without one, no text can hold a NUL.
 _BACKSLASH = ord("\\")
 
-#: A named tuple's own constructor is a function of Python's around this one, which takes the fields as a tuple.
-_new = tuple.__new__
-
 _read_whole = cast("msgspec.json.Decoder[Push]", msgspec.json.Decoder(_WholePush)).decode
 _read_push = msgspec.json.Decoder(Push).decode
 _read_answer = msgspec.json.Decoder(Answer).decode
@@ -156,17 +114,64 @@ def decode(payload: bytes) -> Decoded:
         if _BACKSLASH not in payload:
             colons = payload.count(b":")
             if push.order is not None and colons == _ORDER_COLONS:
-                update = order_update(push.ts, push.order, None)
-                return _new(Decoded, (push.type, DECODED, None, (update,), None))
+                update = order_record(push.ts, push.order, all_digits(order_numbers(push.order)), None)
+                return new(Decoded, (push.type, DECODED, None, (update,), None))
             if push.account is not None and colons == _ACCOUNT_COLONS:
-                update = account_update(push.ts, push.account, None)
-                return _new(Decoded, (push.type, DECODED, None, (update,), None))
+                update = account_record(push.ts, push.account, all_digits(account_numbers(push.account)), None)
+                return new(Decoded, (push.type, DECODED, None, (update,), None))
             if push.position is not None and colons == _POSITION_COLONS:
-                update = position_update(push.ts, push.position, None)
-                return _new(Decoded, (push.type, DECODED, None, (update,), None))
+                update = position_record(push.ts, push.position, all_digits(position_numbers(push.position)), None)
+                return new(Decoded, (push.type, DECODED, None, (update,), None))
     except (msgspec.ValidationError, Undecodable):
         pass
     return _decode_with_care(payload)
+
+
+def decode_plain(payloads: Sequence[bytes]) -> Plain | None:
+    """What frames say that are exactly what the page shows, looked at together; None where one may not be.
+
+    Raises:
+        msgspec.DecodeError, UnicodeDecodeError, RecursionError: one is not.
+    """
+    pushes = [_read_whole(payload) for payload in payloads]
+    numbers: list[Raw] = []
+    colons = 0
+    for push in pushes:
+        if push.order is not None:
+            numbers += order_numbers(push.order)
+            colons += _ORDER_COLONS
+        elif push.account is not None:
+            numbers += account_numbers(push.account)
+            colons += _ACCOUNT_COLONS
+        elif push.position is not None:
+            numbers += position_numbers(push.position)
+            colons += _POSITION_COLONS
+        else:
+            return None
+    # None has fewer colons than a whole push: together they have as many only if each has.
+    together = b"".join(payloads)
+    digits = plain_digits(numbers)
+    if digits is None or _BACKSLASH in together or together.count(b":") != colons:
+        return None
+    return [push.type or "" for push in pushes], _updates_of(pushes, digits)
+
+
+def _updates_of(pushes: Iterable[Push], digits: Sequence[str]) -> list[tuple[Update]]:
+    """The update of each of some pushes, given the digits of all their numbers."""
+    updates: list[tuple[Update]] = []
+    end = 0
+    for push in pushes:
+        begin = end
+        if push.order is not None:
+            end += 8
+            updates.append((order_record(push.ts, push.order, digits[begin:end], None),))
+        elif push.account is not None:
+            end += 3
+            updates.append((account_record(push.ts, push.account, digits[begin:end], None),))
+        elif push.position is not None:
+            end += 9
+            updates.append((position_record(push.ts, push.position, digits[begin:end], None),))
+    return updates
 
 
 def _decode_with_care(payload: bytes) -> Decoded:
@@ -219,90 +224,3 @@ def _answer(answer: Answer) -> Decoded:
         case unknown:
             raise Undecodable(f"type: {unknown[:60]!r} is not one we know, or its object is missing")
     return Decoded(answer.type, CONTROL, None, (), control)
-
-
-def account_update(ts: int | None, account: Account, extra: str | None) -> AccountUpdate:
-    """The record of a balance."""
-    available, frozen, position = all_digits((account.available, account.frozen, account.position))
-    return _new(AccountUpdate, (ts, account.currency, available, frozen, position, account.updated_at, extra))
-
-
-def order_update(ts: int | None, order: Order, extra: str | None) -> OrderUpdate:
-    """The record of an order."""
-    quantity, price, fill_price, unfilled_quantity, fee, trigger_on, trailing_base_price, trailing_distance = (
-        all_digits(
-            (
-                order.quantity,
-                order.price,
-                order.fill_price,
-                order.unfilled_quantity,
-                order.fee,
-                order.trigger_on,
-                order.trailing_base_price,
-                order.trailing_distance,
-            )
-        )
-    )
-    return _new(
-        OrderUpdate,
-        (
-            ts,
-            order.id,
-            quantity,
-            order.direction,
-            order.features,
-            price,
-            fill_price,
-            unfilled_quantity,
-            order.symbol,
-            order.margin_currency,
-            fee,
-            order.type,
-            order.status,
-            order.trigger_direction,
-            trigger_on,
-            trailing_base_price,
-            trailing_distance,
-            order.created_at,
-            extra,
-        ),
-    )
-
-
-def position_update(ts: int | None, position: Position, extra: str | None) -> PositionUpdate:
-    """The record of a position."""
-    quantity, leverage, margin, taker_fee_rate, realized_pnl, entry_price, liquidation_price, bankruptcy_price, rate = (
-        all_digits(
-            (
-                position.quantity,
-                position.leverage,
-                position.margin,
-                position.taker_fee_rate,
-                position.realized_pnl,
-                position.entry_price,
-                position.liquidation_price,
-                position.bankruptcy_price,
-                position.minimum_maintenance_margin_rate,
-            )
-        )
-    )
-    return _new(
-        PositionUpdate,
-        (
-            ts,
-            position.symbol,
-            quantity,
-            position.direction,
-            leverage,
-            position.risk_level,
-            margin,
-            taker_fee_rate,
-            realized_pnl,
-            entry_price,
-            liquidation_price,
-            bankruptcy_price,
-            rate,
-            position.updated_at,
-            extra,
-        ),
-    )

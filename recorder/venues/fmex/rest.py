@@ -11,7 +11,7 @@ from msgspec import Raw
 from recorder.errors import Undecodable
 from recorder.model import AccountUpdate, Digits, OrderUpdate, PositionUpdate
 from recorder.venues.base import Credentials, RestRequest
-from recorder.venues.fmex import decode, sign, values
+from recorder.venues.fmex import objects, sign, values
 
 #: A user may send so many requests in so many seconds.
 REQUESTS_MAX = 100
@@ -119,11 +119,11 @@ class _Results(msgspec.Struct):
     data: _Page
 
 
-class _RestOrder(decode.Order):
+class _RestOrder(objects.Order):
     pass
 
 
-class _RestPosition(decode.Position):
+class _RestPosition(objects.Position):
     # A struct's own `rename` would leave inherited fields alone.
     risk_level: values.Int64 | None = msgspec.field(default=None, name="riskLevel")
 
@@ -158,7 +158,7 @@ def read_accounts(answer: bytes) -> tuple[AccountUpdate, ...]:
 def read_positions(answer: bytes) -> tuple[PositionUpdate, ...]:
     """Every position; what the push does not have (`closed`, `max_quantity`) is in `extra`."""
     return tuple(
-        decode.position_update(None, _item(raw, _RestPosition), _extra(raw, _RestPosition))
+        objects.position_update(None, _item(raw, _RestPosition), _extra(raw, _RestPosition))
         for raw in _read(answer, _Results).data.results
     )
 
@@ -190,7 +190,7 @@ def read_matches(answer: bytes) -> tuple[Match, ...]:
 
 
 def _order(raw: Raw) -> OrderUpdate:
-    return decode.order_update(None, _item(raw, _RestOrder), _extra(raw, _RestOrder))
+    return objects.order_update(None, _item(raw, _RestOrder), _extra(raw, _RestOrder))
 
 
 def _extra(raw: Raw, struct: type[msgspec.Struct]) -> str | None:

@@ -27,9 +27,12 @@ _KINDS = bytes(
 )
 #: Taken out, so that the digits of an exponent follow its letter.
 _SIGNS = b"+-."
-_OTHER, _EXPONENT = b"xe"
+_OTHER = ord("x")
 #: Of three digits or more: leading zeros, or beyond `EXPONENT_MAX`.
 _LONG_EXPONENT = b"e000"
+#: So many digits have two signs, a point and an exponent of two digits beside them at most: shorter ones are no longer
+#: than `DIGITS_MAX`.
+_LONG_NUMBER = b"0" * (DIGITS_MAX - len("-.e-99") + 1)
 
 #: A JSON object as name → JSON text of the value.
 read_fields = msgspec.json.Decoder(dict[str, Raw]).decode
@@ -54,19 +57,25 @@ def digits(raw: Raw) -> Digits | None:
     raise Undecodable(f"{text[:40]} is {wrong}")
 
 
-def all_digits(raws: Iterable[Raw]) -> Sequence[Digits | None]:
-    """The digits of several JSON numbers, as `digits` of each: looked at together, for a call each would cost more.
+def all_digits(raws: Sequence[Raw]) -> Sequence[Digits | None]:
+    """The digits of several JSON numbers, as `digits` of each; together, for a call each would cost more.
 
     Raises:
         Undecodable: one is no number, or one that no market has.
     """
+    plain = plain_digits(raws)
+    return [digits(raw) for raw in raws] if plain is None else plain
+
+
+def plain_digits(raws: Iterable[Raw]) -> list[str] | None:
+    """The digits of JSON numbers that are all there and nothing special; None where one has to be looked at."""
     joined = b",".join(raws)
     kinds = joined.translate(_KINDS, _SIGNS)
-    if _OTHER not in kinds and (_EXPONENT not in kinds or kinds.find(_LONG_EXPONENT) < 0):
-        texts = joined.decode().split(",")
-        if len(joined) <= DIGITS_MAX or max(map(len, texts)) <= DIGITS_MAX:
-            return texts
-    return [digits(raw) for raw in raws]
+    if _OTHER in kinds or kinds.rfind(_LONG_EXPONENT) >= 0:  # from the right, for `e` is rare and `0` is not
+        return None
+    if len(joined) > DIGITS_MAX and kinds.find(_LONG_NUMBER) >= 0:
+        return None
+    return joined.decode().split(",")
 
 
 def check_values(struct: msgspec.Struct, prefix: str = "") -> None:

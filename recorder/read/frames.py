@@ -1,0 +1,191 @@
+"""Reading frames in the order of their session, some at a time, each time in a short transaction of its own.
+
+A replay can take hours, at the pace of the record or of its reader. A transaction as long as that would keep a SQLite
+log growing, so there is none: frames are only ever added, and what a replay reads is fixed when it begins.
+"""
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from itertools import accumulate
+from typing import Any, NamedTuple
+
+from sqlalchemy import ColumnElement, Connection, Engine, Select, bindparam, func, literal_column, or_, select
+
+from recorder.model import CONTROL, DECODED, PUSH, SENT, SNAPSHOT, UNDECODED, Decoded
+from recorder.read.events import FrameEvent
+from recorder.read.order import FOR_EVER_NS, LAST_SEQ, Chunk, Life
+from recorder.store.dialects import Rows
+from recorder.store.engine import explained
+from recorder.store.schema import frames
+from recorder.store.types import Int64
+from recorder.venues.base import Venue, read_answer, read_frame, read_plain
+
+#: Rows read at a time: at first, and at most. Their number doubles as long as they are small: memory stays flat.
+ROWS_FIRST, ROWS_MAX = 64, 256
+CHUNK_BYTES = 1 << 20
+#: So many are decoded at a time: enough to share the effort, few enough to stay in a processor's cache.
+WINDOW = 64
+#: A connection that was not used for so long is made anew, seconds: a server may have let go of it.
+IDLE_S = 5.0
+
+_SENT = Decoded(None, CONTROL, None, (), None)
+
+
+class Stretch(NamedTuple):
+    """Frames of one session that are wanted."""
+
+    account_id: int
+    account: str
+    venue: Venue
+    session_id: int
+    life: Life
+    first_seq: int
+    last_seq: int
+    sources: tuple[str, ...]
+    #: None: all.
+    topics: tuple[str, ...] | None
+
+
+class Reader:
+    """Reads a record's frames.
+
+    Args:
+        engine: of the record.
+        url: its address, for errors.
+    """
+
+    def __init__(self, engine: Engine, url: str) -> None:
+        self._engine = engine
+        self._url = url
+        self._connection: Connection | None = None
+        self._used_s = 0.0
+
+    def close(self) -> None:
+        """Let go of the database."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    @contextmanager
+    def _connected(self) -> Iterator[Connection]:
+        """A connection, without a transaction.
+
+        Raises:
+            DatabaseError: the database cannot be read.
+        """
+        with explained(self._url):
+            if time.monotonic() - self._used_s > IDLE_S:
+                self.close()
+            if self._connection is None:
+                self._connection = self._engine.connect()
+            yield self._connection
+            self._used_s = time.monotonic()
+
+    def _scalar(self, query: Select[Any]) -> Any:
+        with self._connected() as connection, connection.begin():
+            return connection.scalar(query)
+
+    def chunks(self, stretch: Stretch) -> Iterator[Chunk[FrameEvent]]:
+        """The frames of a stretch, in order."""
+        if not stretch.sources:
+            return
+        latest_ns = self.latest_received_ns(stretch, stretch.first_seq)
+        query = Rows(_query(stretch), self._engine.dialect)
+        seq, limit = stretch.first_seq, ROWS_FIRST
+        while seq <= stretch.last_seq:
+            with self._connected() as connection:
+                rows = query.fetch(connection, first_seq=seq, most=limit)
+            if not rows:
+                return
+            seqs, received, payloads, *told = zip(*rows, strict=True)
+            instants = _instants(stretch.life, received, latest_ns)
+            for begin in range(0, len(rows), WINDOW):
+                some = slice(begin, begin + WINDOW)
+                columns = seqs[some], received[some], payloads[some], *(column[some] for column in told)
+                yield Chunk(stretch.session_id, instants[some], _events(stretch, *columns))
+            if len(rows) < limit:
+                return
+            seq, latest_ns = seqs[-1] + 1, max(latest_ns, *received)
+            bytes_each = max(sum(map(len, payloads)) // len(rows), 1)
+            limit = max(min(limit * 2, ROWS_MAX, CHUNK_BYTES // bytes_each), 1)
+
+    def latest_received_ns(self, stretch: Stretch, before_seq: int) -> int:
+        """The latest receipt of a stretch's frames before one, from the session's first on; 0 where there is none."""
+        if before_seq <= 0:
+            return 0
+        latest = select(func.max(frames.c.received_ns)).where(*_these(stretch), frames.c.seq < before_seq)
+        return self._scalar(latest) or 0
+
+    def first_seq(self, stretch: Stretch, instant_ns: int) -> int:
+        """The number from which on a session's frames lie at an instant or later; `LAST_SEQ` where none does."""
+        if instant_ns >= FOR_EVER_NS or stretch.life.ends_ns < instant_ns:
+            return LAST_SEQ
+        if stretch.life.begins_ns >= instant_ns:
+            return 0
+        later = select(frames.c.seq).where(*_these(stretch), frames.c.received_ns >= instant_ns)
+        first = self._scalar(later.order_by(frames.c.seq).limit(1))
+        return LAST_SEQ if first is None else first
+
+
+def _query(stretch: Stretch) -> Select[Any]:
+    f = frames.c
+    columns: list[ColumnElement[Any]] = [f.seq, f.received_ns, f.payload]
+    if stretch.sources != (PUSH,):
+        columns += [f.source, f.topic]
+    within = f.seq >= bindparam("first_seq", 0, f.seq.type), f.seq <= stretch.last_seq
+    query = select(*columns).where(*_these(stretch), *within)
+    return query.order_by(f.seq).limit(bindparam("most", 0, Int64))
+
+
+def _these(stretch: Stretch) -> list[ColumnElement[bool]]:
+    """The frames of a stretch's session that are wanted, wherever they lie in it."""
+    f = frames.c
+    these = [f.account_id == stretch.account_id, f.session_id == stretch.session_id, f.source.in_(stretch.sources)]
+    if stretch.topics is not None:
+        # Nobody knows of which topic a frame is that could not be read.
+        these.append(or_(f.topic.in_(stretch.topics), f.status == literal_column(f"'{UNDECODED}'")))
+    return these
+
+
+def _instants(life: Life, received: Sequence[int], latest_ns: int) -> Sequence[int]:
+    begins_ns = max(life.begins_ns, latest_ns)
+    in_order = sorted(received)
+    if begins_ns <= received[0] and received[-1] <= life.ends_ns and in_order == list(received):
+        return in_order
+    return [life.instant_ns(ns) for ns in accumulate(received, max, initial=latest_ns)][1:]
+
+
+def _events(
+    stretch: Stretch,
+    seqs: Sequence[int],
+    received: Sequence[int],
+    payloads: Sequence[bytes],
+    sources: Sequence[str] = (),
+    topics: Sequence[str | None] = (),
+) -> list[FrameEvent]:
+    account, session_id, venue = stretch.account, stretch.session_id, stretch.venue
+    plain = None if sources else read_plain(venue, payloads)
+    if plain is not None:
+        return [
+            FrameEvent(account, session_id, seq, received_ns, PUSH, payload, topic, updates, None)
+            for seq, received_ns, payload, topic, updates in zip(seqs, received, payloads, *plain, strict=True)
+        ]
+    sources, topics = sources or [PUSH] * len(seqs), topics or [None] * len(seqs)
+    events = []
+    for seq, received_ns, payload, source, asked in zip(seqs, received, payloads, sources, topics, strict=True):
+        decoded = _decoded(venue, source, asked, payload)
+        more = None if decoded.status == DECODED else decoded
+        topic, updates = decoded.topic, decoded.updates
+        events.append(FrameEvent(account, session_id, seq, received_ns, source, payload, topic, updates, more))
+    return events
+
+
+def _decoded(venue: Venue, source: str, topic: str | None, payload: bytes) -> Decoded:
+    if source == PUSH:
+        return read_frame(venue, payload)
+    if source == SENT:
+        return _SENT
+    decoded = read_answer(venue, topic or "", payload)
+    # What was asked to compare may tell of a moment before pushes that stand before it: no update follows from it.
+    return decoded._replace(updates=()) if source == SNAPSHOT else decoded

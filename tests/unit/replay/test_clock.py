@@ -1,0 +1,98 @@
+"""A replay at a pace, stepped by another clock, and into callbacks."""
+
+from collections.abc import Callable, Iterator
+
+from recorder.model import AccountUpdate, OrderUpdate
+from recorder.read.events import Event, FrameEvent, GapBegan, GapEnded
+from recorder.read.records import Gap
+from recorder.replay import ReplayClock, deliver
+
+S = 10**9
+GAP = Gap("main", None, 2 * S, None, "beginning", None, "open", 1)
+BALANCE = AccountUpdate(1, "BTC", "1", "0", "0", 1, None)
+
+
+def frame(at_s: int, *updates: AccountUpdate) -> FrameEvent:
+    return FrameEvent("main", 5, at_s, at_s * S, "push", b"", "account", updates, None)
+
+
+def events() -> Iterator[Event]:
+    yield GapBegan("main", None, GAP)
+    yield GapEnded("main", 2 * S, GAP)
+    yield from (frame(2), frame(3), frame(13, BALANCE, BALANCE), frame(14))
+
+
+class Waiter:
+    """A clock that only waiting moves."""
+
+    def __init__(self, ends_after: int | None = None) -> None:
+        self.now_s = 1000.0
+        self.waits: list[float] = []
+        self._ends_after = ends_after
+
+    def wait(self, wait_s: float) -> bool:
+        self.waits.append(wait_s)
+        self.now_s += wait_s
+        return len(self.waits) == self._ends_after
+
+    def clock(self, speed: float | None, wait_s_max: float | None = None) -> ReplayClock:
+        return ReplayClock(events(), speed, wait_s_max=wait_s_max, monotonic_s=lambda: self.now_s, wait=self.wait)
+
+
+def test_a_replay_takes_as_long_as_the_record() -> None:
+    waiter = Waiter()
+    given = [(event, waiter.now_s) for event in waiter.clock(2.0)]
+    assert [event for event, _ in given] == list(events())
+    assert [now_s for _, now_s in given] == [1000.0, 1000.0, 1000.0, 1000.5, 1005.5, 1006.0]
+    assert waiter.waits == [0.5, 5.0, 0.5]
+
+
+def test_waits_can_be_cut_and_left_out() -> None:
+    waiter = Waiter()
+    assert list(waiter.clock(1.0, wait_s_max=2.0)) == list(events())
+    assert waiter.waits == [1.0, 2.0, 1.0]
+    waiter = Waiter()
+    assert list(waiter.clock(None)) == list(events())
+    assert waiter.waits == []
+
+
+def test_a_wait_that_says_so_ends_it_and_nothing_is_lost() -> None:
+    waiter = Waiter(ends_after=2)
+    clock = waiter.clock(1.0)
+    assert list(clock) == list(events())[:4]
+    assert list(clock) == list(events())[4:]
+
+
+def test_a_backtest_steps_it_with_its_own_clock() -> None:
+    clock = ReplayClock(events())
+    assert clock.now_ns is None
+    told = list(events())
+    assert list(clock.until(2 * S)) == told[:1]
+    assert clock.now_ns == 2 * S
+    assert list(clock.until(3 * S)) == told[1:3]
+    assert list(clock.until(3 * S)) == []
+    assert list(clock.until(13 * S)) == told[3:4]
+    assert clock.now_ns == 13 * S
+    assert list(clock.until(100 * S)) == told[4:]
+    assert list(clock.until(200 * S)) == []
+    assert clock.now_ns == 200 * S
+
+
+def test_a_step_that_is_left_half_way_goes_on_later() -> None:
+    clock = ReplayClock(events())
+    for event in clock.until(100 * S):
+        if event == frame(3):
+            break
+    assert list(clock.until(100 * S)) == list(events())[4:]
+
+
+def test_callbacks_are_called_in_the_order_of_the_record() -> None:
+    called: list[object] = []
+    callbacks: dict[type, Callable[..., object]] = {
+        AccountUpdate: lambda update, event: called.append((update, event.seq)),
+        OrderUpdate: lambda update, event: called.append("never"),
+        FrameEvent: lambda event: called.append(event.seq),
+        GapBegan: lambda event: called.append(event.gap.reason),
+    }
+    assert deliver(events(), callbacks) == 6
+    assert called == ["beginning", 2, 3, 13, (BALANCE, 13), (BALANCE, 13), 14]
