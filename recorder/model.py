@@ -20,6 +20,7 @@ SNAPSHOT = "snapshot"
 
 DECODED = "decoded"  # its updates are in the typed tables
 CONTROL = "control"  # hello, acknowledgement, refusal, our own commands
+REDACTED = "redacted"  # its payload was taken away on purpose; `redactions` says why
 UNDECODED = "undecoded"  # kept verbatim; `error` says why it could not be read
 
 

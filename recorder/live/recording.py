@@ -148,7 +148,7 @@ class Recording:
         # Nothing is durable yet, and whoever is told may still refuse: the database is then as it was.
         self._on_durable(Watermark(OPENING, 0, {}))
         with engine.begin() as connection:
-            self._run, left = open_run(connection, self._url, started, wanted)
+            self._run, self._seal, left = open_run(connection, self._url, started, wanted)
             self._newest = {one.account_id: newest_session(connection, one.account_id) for one in wanted}
         for told in left:
             log.warning("%s", told)
@@ -162,6 +162,7 @@ class Recording:
             self._url,
             self._run.recorder_id,
             run_id,
+            self._seal,
             clock,
             limits,
             self._durable,

@@ -32,6 +32,7 @@ class Writer(Thread):
         url: of the database, for messages.
         recorder_id: whose run it is.
         run_id: of the run, which its first batch has opened.
+        seal: of that batch.
         clock: dates batches, measures waits.
         limits: of a batch.
         on_durable: called after each commit, in this thread.
@@ -49,6 +50,7 @@ class Writer(Thread):
         url: str,
         recorder_id: int,
         run_id: int,
+        seal: bytes,
         clock: Clock,
         limits: Limits,
         on_durable: Callable[[Watermark], None],
@@ -70,6 +72,7 @@ class Writer(Thread):
         self._channels: list[Channel] = []
         self._recorder_id = recorder_id
         self._run_id = run_id
+        self._seal = seal
         self._finish_reason: str | None = None
         self._give_up = Event()
 
@@ -123,7 +126,7 @@ class Writer(Thread):
                 self._give_up.wait(self._limits.batch_ms / 1000)
 
     def _next_batch(self) -> Batch:
-        batch = Batch(self._recorder_id, self._run_id, self.watermark.batch + 1)
+        batch = Batch(self._recorder_id, self._run_id, self.watermark.batch + 1, self._seal)
         limits = self._limits
         for channel in self._channels:
             for item in channel.take(limits.batch_frames_max, limits.batch_bytes_max):
@@ -172,6 +175,7 @@ class Writer(Thread):
             self._connection = None
 
     def _announce(self, batch: Batch) -> None:
+        self._seal = batch.seal
         self.watermark = self.watermark.after(batch.number, batch.frames)
         self._on_durable(self.watermark)
         for entry in batch.entries:

@@ -19,7 +19,7 @@ from recorder.errors import MergeConflict
 from recorder.store import entries, ledger
 from recorder.store.dialects import insert_rows, lock_run
 from recorder.store.entries import SessionEnded
-from recorder.store.schema import TYPED, batches, frames, ledger_entries, runs, spans
+from recorder.store.schema import TYPED, batches, frames, ledger_entries, runs, seals, spans
 
 #: A transaction takes whole batches of so many frames together, and at least one.
 FRAMES_MAX = 20_000
@@ -152,8 +152,9 @@ class Mover:
             ledger.apply(writing, recorder_id, entry)
         writing.execute(insert(batches), [row._asdict() for row in chosen])
         insert_rows(writing, ledger_entries, [tuple(row) for row in told])
-        kept = reading.execute(select(spans).where(*_between(spans, self._run_id, first, last)))
-        insert_rows(writing, spans, [tuple(row) for row in kept])
+        for table in (spans, seals):
+            kept = reading.execute(select(table).where(*_between(table, self._run_id, first, last)))
+            insert_rows(writing, table, [tuple(row) for row in kept])
         ended = sum(isinstance(entry, SessionEnded) for entry in entries_told)
         return Moved(self._run_id, last, len(chosen), sum(row.frames for row in chosen), ended)
 

@@ -8,7 +8,7 @@ from sqlalchemy import Connection, select
 
 from recorder.errors import MergeConflict
 from recorder.store.mover import last_batches, rows_of, spans_of
-from recorder.store.schema import batches, frames, ledger_entries, spans
+from recorder.store.schema import batches, frames, ledger_entries, seals, spans
 
 #: What names a frame, and what is evidence in it. How it was decoded may differ by the version that did it.
 _KEY = 3
@@ -30,7 +30,7 @@ def require_same(one: Connection, other: Connection) -> int:
     mine, theirs = last_batches(one), last_batches(other)
     for run_id in sorted(mine.keys() & theirs.keys()):
         last = min(mine[run_id], theirs[run_id])
-        for table in (batches, spans, ledger_entries):
+        for table in (batches, spans, ledger_entries, seals):
             key = list(table.primary_key)
             query = select(*table.c).where(table.c.run_id == run_id, table.c.batch <= last).order_by(*key)
             streamed = query.execution_options(yield_per=ROWS_PER_FETCH)

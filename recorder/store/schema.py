@@ -316,6 +316,45 @@ spans = _table(
     PrimaryKeyConstraint("run_id", "batch", "account_id", "session_id"),
 )
 
+#: A batch's seal, the roots it is made of, and the digest of each frame; `recorder.store.seals` says of what.
+seals = _table(
+    "seals",
+    _int("run_id"),
+    _int("batch"),
+    Column("seal", Bytes, nullable=False),
+    Column("frames_root", Bytes, nullable=False),
+    Column("entries_root", Bytes, nullable=False),
+    Column("digests", Bytes, nullable=False),
+    PrimaryKeyConstraint("run_id", "batch"),
+    ForeignKeyConstraint(["run_id"], ["runs.run_id"]),
+)
+
+#: What was signed of a recorder's seals: size and root of their tree, as a signed note (`recorder.audit`).
+checkpoints = _table(
+    "checkpoints",
+    _int("recorder_id"),
+    _int("size"),
+    _int("made_ns"),
+    _text("note", null=False),
+    _text("token"),
+    PrimaryKeyConstraint("recorder_id", "size"),
+    ForeignKeyConstraint(["recorder_id"], ["recorders.recorder_id"]),
+)
+
+#: Frames whose payload was taken away on purpose: which, when, by whom and why. Their digests stay.
+redactions = _table(
+    "redactions",
+    _int("account_id"),
+    _int("session_id"),
+    _int("first_seq"),
+    _int("last_seq"),
+    _int("redacted_ns"),
+    _text("who", null=False),
+    _text("why", null=False),
+    PrimaryKeyConstraint("account_id", "session_id", "first_seq"),
+    _of_account(),
+)
+
 #: What the ledger was told with a batch, in order, as JSON; `recorder.store.entries` says what each means.
 ledger_entries = _table(
     "ledger_entries",

@@ -192,7 +192,7 @@ def _writer_alone(folder: Path, recorded: list[Recorded]) -> float:
     migrate.require_usable(engine)
     with engine.begin() as connection:
         account = AccountAdded(account_id("fmex", "bench"), "fmex", "bench", time.time_ns())
-        run, _ = open_run(connection, url, RunStarted(1, 0, time.time_ns(), "bench", 1, "bench"), [account])
+        run, seal, _ = open_run(connection, url, RunStarted(1, 0, time.time_ns(), "bench", 1, "bench"), [account])
     limits = Limits(queue_frames_max=len(recorded) + 1, queue_bytes_max=2**40)
     done = Event()
 
@@ -200,7 +200,7 @@ def _writer_alone(folder: Path, recorded: list[Recorded]) -> float:
         if watermark.frames == len(recorded):
             done.set()
 
-    writer = Writer(engine, url, run.recorder_id, run.run_id, Clock(), limits, on_durable, lambda: None)
+    writer = Writer(engine, url, run.recorder_id, run.run_id, seal, Clock(), limits, on_durable, lambda: None)
     channel = writer.channel()
     for one in recorded:
         channel.put(one)

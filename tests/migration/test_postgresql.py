@@ -22,8 +22,8 @@ from tests.server import PostgresServer
 GROWING = {"frames", *(table.name for table in TYPED.values())}
 
 #: How a distributed PostgreSQL (Citus) would hold the tables: docs/postgresql.md says the same in its own words.
-REFERENCE = {"accounts", "recorders", "runs", "identity"}
-BY_RUN = {"batches", "spans", "ledger_entries"}
+REFERENCE = {"accounts", "recorders", "runs", "identity", "checkpoints"}
+BY_RUN = {"batches", "spans", "ledger_entries", "seals"}
 BY_ACCOUNT = set(metadata.tables) - REFERENCE - BY_RUN
 
 
@@ -74,12 +74,14 @@ def test_every_revision_can_be_reached_and_left_with_rows_in_it(engine: Engine) 
     migrate.downgrade(engine, revisions[0])
     with engine.connect() as connection:
         for name, count in counts.items():
+            if name in {"seals", "checkpoints", "redactions"}:
+                continue  # newer
             assert connection.exec_driver_sql(f"SELECT count(*) FROM {name}").scalar() == count
     migrate.downgrade(engine, "base")
     assert names(engine) == ({migrate.VERSION_TABLE}, set())
 
 
-@pytest.mark.parametrize("nth", [1, 30, 80, 120, 150])
+@pytest.mark.parametrize("nth", [1, 30, 80, 120, 150, 180])
 def test_a_migration_that_dies_leaves_the_old_schema(engine: Engine, nth: int) -> None:
     with dying_at(engine, nth) as died, pytest.raises(InterruptedError):
         migrate.upgrade(engine)

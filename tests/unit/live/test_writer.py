@@ -2,6 +2,7 @@
 
 import logging
 import sqlite3
+import struct
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -20,6 +21,7 @@ from recorder.live.watermark import Watermark
 from recorder.live.writer import Writer
 from recorder.store.entries import Covered, RunStarted, SessionEnded, SessionOpened
 from recorder.store.journal import OPENING, Batch
+from recorder.store.seals import BEGINNING
 from tests.made import ACCOUNT, NOON_NS, RECORDER, RUN, SESSION, new_database, received, sent
 from tests.unit.live.peer import PATIENCE_S
 
@@ -33,7 +35,7 @@ class Desk:
     def __init__(self, path: Path, limits: Limits | None = None) -> None:
         self.path = path
         self.url, self.engine = new_database(path)
-        opening = Batch(RECORDER, RUN, OPENING)
+        opening = Batch(RECORDER, RUN, OPENING, BEGINNING)
         opening.entries.append(STARTED)
         with self.engine.begin() as connection:
             opening.write(connection, NOON_NS)
@@ -46,6 +48,7 @@ class Desk:
             self.url,
             RECORDER,
             RUN,
+            opening.seal,
             Clock(),
             limits or Limits(batch_ms=1),
             self._on_durable,
@@ -351,7 +354,7 @@ def test_a_value_that_the_driver_cannot_take_ends_the_writer_too(desk: Desk) -> 
         desk.channel.put(recorded._replace(frame=recorded.frame._replace(received_ns=2**63)))
         assert desk.ended.wait(PATIENCE_S)
         desk.writer.join(PATIENCE_S)
-        assert isinstance(desk.writer.failure, OverflowError)
+        assert isinstance(desk.writer.failure, struct.error)
         with pytest.raises(ChannelClosed):
             desk.channel.wait_for_room(PATIENCE_S)
     assert desk.seqs() == []
