@@ -128,8 +128,8 @@ def read_verifier_key(text: str, where: str = "the text") -> VerifierKey:
     key = VerifierKey(name, public)
     if not public or key.key_id != key_id:
         raise ConfigurationError(
-            f"In {where} is no public key; it is one line such as alice.example/1+c74f20a3+ARpc2QcUPDhM..., in the file "
-            "that `recorder keys make` puts beside the private one."
+            f"In {where} is no public key; one is a line such as alice.example/1+c74f20a3+ARpc2QcUPDhM..., and "
+            "`recorder keys make` puts it beside the private one."
         )
     return key
 

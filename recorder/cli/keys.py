@@ -35,7 +35,7 @@ def make(file: Path, name: str | None) -> None:
 
 
 @keys.command(
-    help="Show the public key in FILE, or the one that belongs to the private one in FILE. A private key is never shown."
+    help="Show the public key in FILE, or the one of the private key in FILE; a private key itself is never shown."
     "\n\n\b\nExample:  recorder keys show audit.key"
 )
 @click.argument("file", type=click.Path(path_type=Path))
