@@ -16,6 +16,7 @@ RecorderError                 one sentence on standard error, exit code 2
 │   ├── Refused               key, signature or clock refused: ends the run at its start; later tried again, slowly
 │   └── Unavailable           429 or 503: tried again, no sooner than the exchange asked
 ├── NotProven                 a checkpoint or a time-stamp does not prove what it claims: it counts for nothing
+├── NotDelivered              a checkpoint did not get out, or an authority gave no time: recording goes on, tried again
 ├── SessionOver               ends one session, opens a gap, and the collector connects again
 └── Undecodable               one frame: it is stored verbatim, marked and counted, and recording goes on
 
@@ -93,6 +94,10 @@ class Unavailable(VenueError):
 
 class NotProven(RecorderError):
     """A checkpoint or a time-stamp does not prove what it claims."""
+
+
+class NotDelivered(RecorderError):
+    """A checkpoint did not reach the place, or the authority, that was named."""
 
 
 class SessionOver(RecorderError):

@@ -18,6 +18,7 @@ from recorder.store import entries
 from recorder.store.entries import CheckpointMade
 from recorder.store.merkle import Frontier
 from recorder.store.schema import checkpoints, ledger_entries, runs, seals
+from recorder.store.seals import BEGINNING
 
 #: Seals are read so many at a time.
 CHUNK = 1_000
@@ -43,12 +44,14 @@ class Tree:
     Attributes:
         frontier: the tree.
         place: of the last seal in it.
+        last: the last seal that was read.
     """
 
     def __init__(self, recorder_id: int, key: VerifierKey) -> None:
         self.recorder_id = recorder_id
         self.frontier = Frontier()
         self.place = _BEFORE_ALL
+        self.last = BEGINNING
         self._key = key
         #: Size → root, and when it was signed.
         self._signed: dict[int, tuple[bytes, int]] = {}
@@ -85,7 +88,7 @@ class Tree:
         count = 0
         for place, seal in self._next(connection, upto):
             self.frontier.add(seal)
-            self.place = place
+            self.place, self.last = place, seal
             count += 1
             if self.frontier.size in self._signed:
                 self._require_signed(*self._signed[self.frontier.size])
