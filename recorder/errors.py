@@ -1,6 +1,6 @@
 """Every error of the program, and what each makes it do.
 
-RecorderError                 one sentence on standard error, exit code 2
+RecorderError                 one sentence on standard error, exit code 2 (NotProven: 1, for it is a finding)
 ├── ConfigurationError        a flag, a file or a secret is wrong: nothing was started
 ├── DatabaseError             the database cannot be used: nothing was written
 │   ├── NotOurs               it belongs to another program
@@ -94,6 +94,8 @@ class Unavailable(VenueError):
 
 class NotProven(RecorderError):
     """A checkpoint or a time-stamp does not prove what it claims."""
+
+    exit_code = 1
 
 
 class NotDelivered(RecorderError):

@@ -69,7 +69,7 @@ class NoteFile:
             finally:
                 os.close(file)
         except OSError as error:
-            raise NotDelivered(f"{self.place} cannot be written: {error.strerror or error}") from error
+            raise NotDelivered(f"{self.place} cannot be written: {error.strerror or error}.") from error
 
     def _append(self, file: int, size: int, note: str) -> None:
         end = os.pread(file, _END_BYTES, max(size - _END_BYTES, 0))
@@ -118,7 +118,7 @@ class NoteCommand:
             )
         except (OSError, ValueError) as error:
             cause = error.strerror if isinstance(error, OSError) else str(error)
-            raise NotDelivered(f"{self.place} cannot be started: {cause}") from error
+            raise NotDelivered(f"{self.place} cannot be started: {cause}.") from error
         self._process = process
         if self._abandoned:
             _kill(process)
@@ -126,11 +126,11 @@ class NoteCommand:
             process.communicate(note.encode(), self._limit_s)
         except subprocess.TimeoutExpired:
             _kill(process)
-            raise NotDelivered(f"{self.place} did not end within {self._limit_s:g} s and was killed") from None
+            raise NotDelivered(f"{self.place} did not end within {self._limit_s:g} s and was killed.") from None
         if process.returncode < 0:
-            raise NotDelivered(f"{self.place} was ended by signal {-process.returncode}")
+            raise NotDelivered(f"{self.place} was ended by signal {-process.returncode}.")
         if process.returncode:
-            raise NotDelivered(f"{self.place} failed: it ended with {process.returncode}")
+            raise NotDelivered(f"{self.place} failed: it ended with {process.returncode}.")
 
     def abandon(self) -> None:
         """Kill it, and what it has started."""

@@ -149,17 +149,30 @@ def subtrees_text(frontier: Frontier) -> str:
     return base64.b64encode(frontier.subtrees).decode()
 
 
+def sizes(connection: Connection) -> dict[int, int]:
+    """How many seals a record holds, by recorder; of none that has none."""
+    found: dict[int, int] = {}
+    for recorder_id, _, count in _runs(connection):
+        found[recorder_id] = found.get(recorder_id, 0) + count
+    return {recorder_id: size for recorder_id, size in found.items() if size}
+
+
 def place_of(connection: Connection, recorder_id: int, size: int) -> Place | None:
     """Where the last seal of a recorder's tree of so many stands; None where there are not so many."""
-    last = select(func.max(seals.c.batch)).where(seals.c.run_id == runs.c.run_id).scalar_subquery()
-    each = select(runs.c.run_id, last).where(runs.c.recorder_id == recorder_id).order_by(runs.c.run_id)
-    for run_id, batch in connection.execute(each).all():
-        # Batches are numbered without a hole.
-        count = 0 if batch is None else batch + 1
-        if 0 < size <= count:
-            return Place(run_id, size - 1)
-        size -= count
+    for whose, run_id, count in _runs(connection):
+        if whose == recorder_id:
+            if 0 < size <= count:
+                return Place(run_id, size - 1)
+            size -= count
     return None
+
+
+def _runs(connection: Connection) -> list[tuple[int, int, int]]:
+    """Recorder, run and number of seals of each run, oldest first: a look into the index for each."""
+    last = select(func.max(seals.c.batch)).where(seals.c.run_id == runs.c.run_id).scalar_subquery()
+    each = select(runs.c.recorder_id, runs.c.run_id, last).order_by(runs.c.run_id)
+    # Batches are numbered without a hole.
+    return [(row[0], row[1], 0 if row[2] is None else row[2] + 1) for row in connection.execute(each)]
 
 
 def newest_checkpoint(connection: Connection, recorder_id: int) -> CheckpointMade | None:

@@ -72,7 +72,7 @@ class Sender(Thread):
         except NotDelivered as error:
             # Once for each outage: it may last for days.
             if not self.failing and not self._closing:
-                log.error("A checkpoint did not get out: %s. It is tried again at the next one.", error)
+                log.error("A checkpoint did not get out: %s It is tried again at the next one.", error)
             self.failing = True
             return
         except Exception:
