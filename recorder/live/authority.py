@@ -36,8 +36,10 @@ def stamp(authority: Authority, note: str) -> str:
             answer = pool.request(
                 "POST", url, body=request.body, headers=headers, redirect=False, preload_content=False
             )
-            body: bytes = answer.read(ANSWER_BYTES_MAX)
-            answer.release_conn()
+            try:
+                body: bytes = answer.read(ANSWER_BYTES_MAX)
+            finally:
+                answer.close()  # there may be more of it, which nobody wants
     except urllib3.exceptions.HTTPError as error:
         raise NotDelivered(f"{url} cannot be reached: {words(error)}.") from None
     if answer.status != OK:

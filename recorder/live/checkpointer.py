@@ -9,7 +9,6 @@ told once and tried again: no checkpoint is worth a frame.
 """
 
 import logging
-import os
 from collections.abc import Callable, Mapping
 from threading import Event, Lock, Thread
 from typing import NamedTuple
@@ -67,7 +66,7 @@ class Checkpointer(Thread):
         engine: Engine,
         channel: Channel,
         clock: Clock,
-        environment: Mapping[str, str] | None = None,
+        environment: Mapping[str, str],
     ) -> None:
         super().__init__(name="checkpointer", daemon=True)
         self.failure: BaseException | None = None
@@ -76,7 +75,7 @@ class Checkpointer(Thread):
         self._engine = engine
         self._channel = channel
         self._clock = clock
-        self._senders = [Sender(way) for way in _ways(settings, os.environ if environment is None else environment)]
+        self._senders = [Sender(way, clock) for way in _ways(settings, environment)]
         self._wake = Event()
         self._stamps = None if settings.authority is None else Stamps(settings.authority, self._wake.set)
         self._note = ""

@@ -4,9 +4,13 @@ import logging
 from threading import Event, Lock, Thread
 
 from recorder.audit.outbox import Way
+from recorder.clock import Clock
 from recorder.errors import NotDelivered
 
 log = logging.getLogger(__name__)
+
+#: What takes longer for a note is said to hang, seconds.
+HANGS_S = 30.0
 
 
 class Sender(Thread):
@@ -14,15 +18,19 @@ class Sender(Thread):
 
     Args:
         way: to the place.
+        clock: measures how long it takes.
 
     Attributes:
         failing: whether the last note did not get there.
     """
 
-    def __init__(self, way: Way) -> None:
+    def __init__(self, way: Way, clock: Clock) -> None:
         super().__init__(name=f"sender {way.place}", daemon=True)
         self.failing = False
         self._way = way
+        self._clock = clock
+        #: When the note that is on its way was begun with.
+        self._begun_s: float | None = None
         self._lock = Lock()
         self._next: str | None = None
         self._more = Event()
@@ -34,11 +42,11 @@ class Sender(Thread):
     def send(self, note: str) -> None:
         """Take a note, and bring it there when the one before has arrived or failed."""
         with self._lock:
-            hanging = not self._settled.is_set()
+            begun_s = self._begun_s
             self._next = note
             self._settled.clear()
         self._more.set()
-        if hanging and not self._told_hanging:
+        if begun_s is not None and self._clock.monotonic_s() - begun_s >= HANGS_S and not self._told_hanging:
             self._told_hanging = True
             log.error("%s has not taken the last checkpoint yet: it hangs", self._way.place)
 
@@ -59,9 +67,11 @@ class Sender(Thread):
                 return
             with self._lock:
                 note, self._next = self._next, None
+                self._begun_s = self._clock.monotonic_s()
             if note is not None:
                 self._send(note)
             with self._lock:
+                self._begun_s = None
                 if self._next is None:
                     self._settled.set()
 
