@@ -13,7 +13,7 @@ from recorder.errors import NotDurable
 from recorder.live.channel import Channel, Recorded
 from recorder.live.settings import Limits
 from recorder.live.watermark import Watermark
-from recorder.store.engine import explain, may_pass
+from recorder.store.engine import explain, may_pass, place
 from recorder.store.entries import Covered, LedgerEntry, RunEnded
 from recorder.store.journal import OPENING, Batch
 
@@ -141,9 +141,9 @@ class Writer(Thread):
         batch.entries.append(entry)
         try:
             self._commit(batch)
-        except NotDurable as error:
+        except NotDurable:
             # The run has ended, and that is durable; the next one tells more than this would have.
-            log.warning("%s is not noted in the record: %s", type(entry).__name__, error.__cause__ or error)
+            log.warning("%s did not take the last entry (%s) in time", place(self._url), type(entry).__name__)
             return
         self._announce(batch)
 
