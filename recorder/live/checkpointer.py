@@ -110,7 +110,7 @@ class Checkpointer(Thread):
         """Leave what is going on. Then `join`; `last` makes the last one.
 
         Args:
-            by_s: when a stop should be over, on the monotonic clock.
+            by_s: when no checkpoint may take up more of a stop, on the monotonic clock.
         """
         self._stop_by_s = by_s
         self._stopping = True
@@ -132,7 +132,7 @@ class Checkpointer(Thread):
         return self._make(now_s + max((self._stop_by_s - now_s) / 2, 0.0), in_a_stop=True)
 
     def finish(self) -> None:
-        """Wait for the last one to get where it should, until the stop should be over; then give up."""
+        """Wait for the last one to get where it should, for as long as it may; then give up."""
         for sender in self._senders:
             sender.finish(max(self._stop_by_s - self._clock.monotonic_s(), 0.0))
 

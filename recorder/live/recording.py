@@ -32,6 +32,8 @@ log = logging.getLogger(__name__)
 
 #: Of the time that a stop may take, so much is for the collectors.
 COLLECTORS_SHARE = 0.3
+#: And when so much of it is over, no checkpoint is waited for any more.
+CHECKPOINTS_SHARE = 0.7
 
 
 class State(NamedTuple):
@@ -249,9 +251,9 @@ class Recording:
         2. The writer is told that nothing more comes. It writes what waits, then the end of the run; the checkpoint
            that covers this is signed and goes out, and the writer notes it and closes the database. Only a database
            that will not take it can make this too long; then it gives up and says so.
-        3. The shipper sends what the server has not had yet, for as long as there is time. What remains lies in the
+        3. The last checkpoint arrives where it should, or is given up: the next run brings a newer one.
+        4. The shipper sends what the server has not had yet, for as long as there is time. What remains lies in the
            journal, and the next run sends it.
-        4. The last checkpoint has until then to arrive; the next run brings a newer one.
         5. The lock is given back last, so that the next recorder finds all of it done.
         """
         deadline_s = self._clock.monotonic_s() + self._limits.stop_s
@@ -259,7 +261,7 @@ class Recording:
         for thread in fetching:
             thread.stop()
         if self._checkpointer is not None:
-            self._checkpointer.stop(deadline_s)
+            self._checkpointer.stop(deadline_s - self._limits.stop_s * (1 - CHECKPOINTS_SHARE))
         collected_s = deadline_s - self._limits.stop_s * (1 - COLLECTORS_SHARE)
         for thread in fetching:
             thread.join(max(collected_s - self._clock.monotonic_s(), 0.0))
@@ -274,10 +276,11 @@ class Recording:
             self._writer.join(1.0)
         if self._shipper is not None:
             self._shipper.finish()
-            self._shipper.join(max(deadline_s - self._clock.monotonic_s(), 0.1))
-            self._shipper.give_up()
         if self._checkpointer is not None:
             self._checkpointer.finish()
+        if self._shipper is not None:
+            self._shipper.join(max(deadline_s - self._clock.monotonic_s(), 0.1))
+            self._shipper.give_up()
 
     def _raise_failures(self) -> None:
         threads: list[Writer | Collector | Reconciler | Shipper] = [self._writer, *self._collectors, self._reconciler]
