@@ -15,6 +15,7 @@ RecorderError                 one sentence on standard error, exit code 2
 │   │   └── NotServed         an answer, but not to this: a wrong address, or history that is no longer kept
 │   ├── Refused               key, signature or clock refused: ends the run at its start; later tried again, slowly
 │   └── Unavailable           429 or 503: tried again, no sooner than the exchange asked
+├── NotProven                 a checkpoint or a time-stamp does not prove what it claims: it counts for nothing
 ├── SessionOver               ends one session, opens a gap, and the collector connects again
 └── Undecodable               one frame: it is stored verbatim, marked and counted, and recording goes on
 
@@ -88,6 +89,10 @@ class Refused(VenueError):
 
 class Unavailable(VenueError):
     """The exchange asked to be left alone for a while (429, 503)."""
+
+
+class NotProven(RecorderError):
+    """A checkpoint or a time-stamp does not prove what it claims."""
 
 
 class SessionOver(RecorderError):
