@@ -66,11 +66,14 @@ class Plan(NamedTuple):
     discontinuities: list[Finding]
 
 
-def make_plan(reader: Reader, wanted: Mapping[int, Sequence[Stretch]] | None = None) -> Plan:
+def make_plan(
+    reader: Reader, names: Mapping[int, str], wanted: Mapping[int, Sequence[Stretch]] | None = None
+) -> Plan:
     """Look over the batches of a record.
 
     Args:
         reader: of it.
+        names: of accounts.
         wanted: run → the batches that are to be verified; None wants all.
     """
     runs = list(_runs(reader))
@@ -83,7 +86,7 @@ def make_plan(reader: Reader, wanted: Mapping[int, Sequence[Stretch]] | None = N
             for place, batch in ((index - 1, runs[index - 1].last), (index + 1, 0))
         )
         holes = _holes(reader, run)
-        _follow_sessions(reader, run, holes, made)
+        _follow_sessions(reader, run, holes, names, made)
         for stretch in [(0, run.last)] if wanted is None else wanted.get(run.run_id, ()):
             for first, last, frames in _cut(reader, run.run_id, *stretch):
                 before = (run.run_id, first - 1) if first else earlier
@@ -157,7 +160,7 @@ def _nothing_left(reader: Reader, run_id: int, hole: Stretch) -> bool:
     return all(reader.one(f"SELECT batch FROM {table} {within} LIMIT 1") is None for table in OF_BATCHES)
 
 
-def _follow_sessions(reader: Reader, run: Run, holes: list[Stretch], made: Plan) -> None:
+def _follow_sessions(reader: Reader, run: Run, holes: list[Stretch], names: Mapping[int, str], made: Plan) -> None:
     """Whether the batches of a run hold each session's frames one after the other, each once."""
     lost: dict[Stretch, list[Finding]] = {hole: [] for hole in holes}
     columns = "batch, account_id, session_id, first_seq, last_seq"
@@ -169,6 +172,7 @@ def _follow_sessions(reader: Reader, run: Run, holes: list[Stretch], made: Plan)
             expected = 0 if end is None else end.last_seq + 1
             if first != expected:
                 finding = _discontinuity(run, batch, session_id, expected, first)
+                finding = finding._replace(account=names.get(account_id, str(account_id)))
                 hole = _hole_between(holes, 0 if end is None else end.batch, batch)
                 (made.discontinuities if hole is None else lost[hole]).append(finding)
             if end is None or last > end.last_seq:
@@ -201,6 +205,7 @@ def _removed(run: Run, hole: Stretch, lost: list[Finding]) -> Finding:
         BATCH_REMOVED,
         "batches",
         told,
+        account=one.account if one else None,
         session_id=one.session_id if one else None,
         seq=one.seq if one else None,
         last_seq=one.last_seq if one else None,
