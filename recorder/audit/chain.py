@@ -21,6 +21,7 @@ from recorder.audit.findings import (
     SEAL_CHANGED,
     SEAL_REMOVED,
     Finding,
+    batch_finding,
 )
 from recorder.audit.kept import Kept
 from recorder.store import seals
@@ -67,9 +68,7 @@ def recomputed(kept: Kept, digests: bytes, before: bytes) -> bytes | None:
     if kept.written_ns is None:
         return None
     bodies = kept.bodies
-    parts = _Parts(
-        seals.frames_root(digests), len(digests) // HASH_BYTES, seals.entries_root(bodies), len(bodies)
-    )
+    parts = _Parts(seals.frames_root(digests), len(digests) // HASH_BYTES, seals.entries_root(bodies), len(bodies))
     return _seal(kept, parts, before)
 
 
@@ -98,17 +97,18 @@ def explain(
         told(BATCH_REMOVED, "batches", "its row is gone; its frames, its entries and its seal are there")
         return Truth(digests, (kept.sealed.seal,), told.findings)
     if not befores and _is_whole(kept):
-        return Truth(digests, (kept.sealed.seal,), [])  # what was before it is gone; of itself nothing speaks against it
+        # What was before it is gone; but it agrees with itself.
+        return Truth(digests, (kept.sealed.seal,), [])
     return _seal_or_time(kept, befores, after, told)
 
 
 class _Teller:
     def __init__(self, kept: Kept, recorder_id: int) -> None:
         self.findings: list[Finding] = []
-        self._which = {"run_id": kept.run_id, "batch": kept.number, "recorder_id": recorder_id}
+        self._of = kept.run_id, kept.number, recorder_id
 
     def __call__(self, kind: str, table: str, detail: str) -> None:
-        self.findings.append(Finding(kind, table, detail, **self._which))
+        self.findings.append(batch_finding(kind, table, detail, *self._of))
 
 
 def _seal(kept: Kept, parts: _Parts, before: bytes) -> bytes:
@@ -192,9 +192,7 @@ def _entries_differ(kept: Kept, sealed: int, told: _Teller) -> None:
         told(ENTRY_CHANGED, "ledger_entries", f"{which} is not as it was sealed")
 
 
-def _without_seal(
-    kept: Kept, befores: Sequence[bytes], after: Kept | None, actual: bytes, told: _Teller
-) -> Truth:
+def _without_seal(kept: Kept, befores: Sequence[bytes], after: Kept | None, actual: bytes, told: _Teller) -> Truth:
     made = [seal for before in befores if (seal := recomputed(kept, actual, before)) is not None]
     proved = [seal for seal in made if after is not None and follows(after, seal)]
     words = "the seal after it proves that its frames are as they were" if proved else "nothing proves its frames"

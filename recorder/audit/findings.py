@@ -56,6 +56,11 @@ class Finding(NamedTuple):
     recorder_id: int | None = None
 
 
+def batch_finding(kind: str, table: str, detail: str, run_id: int, batch: int, recorder_id: int) -> Finding:
+    """A finding about a batch as a whole."""
+    return Finding(kind, table, detail, run_id=run_id, batch=batch, recorder_id=recorder_id)
+
+
 def together(findings: Iterable[Finding]) -> Iterator[Finding]:
     """As they come, but those that say the same of frames that follow each other as one."""
     held: Finding | None = None

@@ -76,7 +76,7 @@ def read_batches(reader: Reader, run_id: int, first: int, last: int) -> list[Kep
         Kept(
             run_id,
             number,
-            *rows.get(number, (None, None)),
+            *_two(rows.get(number)),
             tuple(spans.get(number, ())),
             tuple(entries.get(number, ())),
             sealed.get(number),
@@ -106,6 +106,10 @@ def digest_of(run_id: int, frame: Row) -> bytes:
 def split(digests: bytes) -> list[bytes]:
     """Digests, one by one."""
     return [digests[start : start + HASH_BYTES] for start in range(0, len(digests), HASH_BYTES)]
+
+
+def _two(row: Row | None) -> tuple[int | None, int | None]:
+    return (None, None) if row is None else (row[0], row[1])
 
 
 def _by_batch(rows: list[Row], make: Any) -> dict[int, list[Any]]:

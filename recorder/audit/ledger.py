@@ -1,17 +1,17 @@
-"""Whether the ledger's rows follow from its entries: these are applied again, in a database of their own, and compared."""
+"""Whether the ledger's rows follow from its entries: these are applied again, in a database made for it."""
 
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 import msgspec
-from sqlalchemy import BigInteger, Connection, Table, event
+from sqlalchemy import BigInteger, Column, Connection, Table, event
 from sqlalchemy.exc import DBAPIError
 
-from recorder.audit.findings import ENTRY_CHANGED, ROW_CHANGED, ROW_INSERTED, ROW_REMOVED, Finding
+from recorder.audit.findings import ENTRY_CHANGED, ROW_CHANGED, ROW_INSERTED, ROW_REMOVED, Finding, batch_finding
 from recorder.audit.plan import Run
 from recorder.audit.reading import Reader, Row
 from recorder.store import entries, ledger
@@ -71,8 +71,7 @@ def _apply(connection: Connection, reader: Reader, chain: Sequence[Run]) -> Iter
             except (DBAPIError, msgspec.DecodeError) as error:
                 words = error.orig if isinstance(error, DBAPIError) else error
                 told = f"one of its entries cannot have been written: {words}"
-                which = {"run_id": run.run_id, "batch": batch, "recorder_id": run.recorder_id}
-                yield Finding(ENTRY_CHANGED, "ledger_entries", told, **which)
+                yield batch_finding(ENTRY_CHANGED, "ledger_entries", told, run.run_id, batch, run.recorder_id)
 
 
 def _bodies(reader: Reader, run: Run) -> Iterator[Row]:
@@ -91,7 +90,7 @@ def _compare(
         _by_key(side.stream(f"SELECT {side.columns(table)} FROM {statement}", _FETCH), _places(table, numbers))
         for side in (reader, follows)
     )
-    key = _places(table, table.primary_key.columns.keys())
+    key = _places(table, _names(table.primary_key))
     for stand, follow in _side_by_side(*sides):
         if sorted(stand, key=repr) == sorted(follow, key=repr):
             continue
@@ -102,8 +101,12 @@ def _compare(
                 yield _finding(table, row, other, names)
 
 
+def _names(columns: Iterable[Column[Any]]) -> list[str]:
+    return [column.name for column in columns]
+
+
 def _places(table: Table, names: Sequence[str]) -> list[int]:
-    return [list(table.c.keys()).index(name) for name in names]
+    return [_names(table.c).index(name) for name in names]
 
 
 def _by_key(chunks: Iterator[list[Row]], places: Sequence[int]) -> Iterator[tuple[Row, list[Row]]]:
@@ -143,7 +146,7 @@ def _is_told(reader: Reader, table: Table, chain: Sequence[Run], row: Row) -> bo
 def _finding(table: Table, row: Row | None, other: Row | None, names: Mapping[int, str]) -> Finding:
     """A row that stands and does not follow, or the other way round."""
     known = dict(zip(table.c.keys(), row or other or (), strict=True))
-    key = ", ".join(f"{name} {known[name]}" for name in table.primary_key.columns.keys())
+    key = ", ".join(f"{name} {known[name]}" for name in _names(table.primary_key))
     if row is None:
         kind, told = ROW_REMOVED, f"{key}: follows from the ledger's entries, and is not there"
     elif other is None:
@@ -159,6 +162,8 @@ def _finding(table: Table, row: Row | None, other: Row | None, names: Mapping[in
         told,
         account=None if account_id is None else names.get(account_id, str(account_id)),
         session_id=known.get("session_id"),
+        seq=known.get("first_seq", known.get("seq")),
+        last_seq=known.get("last_seq", known.get("seq")),
         run_id=known.get("run_id"),
         recorder_id=known.get("recorder_id"),
     )

@@ -1,4 +1,4 @@
-"""Checking one part of a record: its batches against their seals, its frames against their digests, and what follows."""
+"""Checking one part of a record: batches against their seals, frames against their digests, and what follows."""
 
 from bisect import bisect_right
 from collections.abc import Iterator
@@ -195,11 +195,15 @@ class Checker:
                 found += frames.findings_of(part.run_id, waiting, self._evidence)
                 waiting = []
         found += frames.findings_of(part.run_id, waiting, self._evidence)
-        which = {"run_id": part.run_id, "recorder_id": part.recorder_id}
         account = self._name(one.span.account_id)
         for seq, finding in sorted(found, key=lambda told: told[0]):
-            where = {"session_id": one.span.session_id, "batch": one.batch_of(seq)}
-            yield finding._replace(account=account, **where, **which)
+            yield finding._replace(
+                account=account,
+                session_id=one.span.session_id,
+                run_id=part.run_id,
+                batch=one.batch_of(seq),
+                recorder_id=part.recorder_id,
+            )
 
     def _typed(self, piece: Piece, doubtful: set[int]) -> Iterator[tuple[int, Finding]]:
         _, venue = self._accounts.get(piece.span.account_id, (None, None))
@@ -213,16 +217,14 @@ class Checker:
         return Evidence(*typed.payload_agrees(self._reader, venue, row))
 
     def _name(self, account_id: int) -> str:
-        return self._accounts.get(account_id, (str(account_id), None))[0]
+        return str(self._accounts.get(account_id, (account_id, None))[0])
 
 
 def _accounts(reader: Reader) -> list[Row]:
     return reader.rows("SELECT account_id, name, venue FROM accounts")
 
 
-def _add(
-    ranges: dict[tuple[int, int], list[_Range]], batch: int, spans: tuple[Span, ...], digests: bytes
-) -> None:
+def _add(ranges: dict[tuple[int, int], list[_Range]], batch: int, spans: tuple[Span, ...], digests: bytes) -> None:
     """Put a batch's spans, with their digests, to those of the batches before it."""
     start = 0
     for span in spans:

@@ -66,9 +66,7 @@ class Plan(NamedTuple):
     discontinuities: list[Finding]
 
 
-def make_plan(
-    reader: Reader, names: Mapping[int, str], wanted: Mapping[int, Sequence[Stretch]] | None = None
-) -> Plan:
+def make_plan(reader: Reader, names: Mapping[int, str], wanted: Mapping[int, Sequence[Stretch]] | None = None) -> Plan:
     """Look over the batches of a record.
 
     Args:
@@ -79,12 +77,9 @@ def make_plan(
     runs = list(_runs(reader))
     made = Plan(runs, [], {}, [], [])
     for index, run in enumerate(runs):
-        earlier, later = (
-            (other.run_id, batch)
-            if 0 <= place < len(runs) and (other := runs[place]).recorder_id == run.recorder_id
-            else None
-            for place, batch in ((index - 1, runs[index - 1].last), (index + 1, 0))
-        )
+        before_run, after_run = (_same_recorder(runs, place, run) for place in (index - 1, index + 1))
+        earlier = None if before_run is None else (before_run.run_id, before_run.last)
+        later = None if after_run is None else (after_run.run_id, 0)
         holes = _holes(reader, run)
         _follow_sessions(reader, run, holes, names, made)
         for stretch in [(0, run.last)] if wanted is None else wanted.get(run.run_id, ()):
@@ -95,9 +90,14 @@ def make_plan(
     return made
 
 
+def _same_recorder(runs: Sequence[Run], place: int, run: Run) -> Run | None:
+    """The run at a place, if there is one and it is of the same recorder's."""
+    return runs[place] if 0 <= place < len(runs) and runs[place].recorder_id == run.recorder_id else None
+
+
 def _runs(reader: Reader) -> Iterator[Run]:
     """Every run that left a trace, in the order of each recorder's chain."""
-    of_rows: dict[int, int] = dict(reader.rows("SELECT run_id, recorder_id FROM runs"))  # type: ignore[arg-type]
+    of_rows: dict[int, int] = dict(reader.rows("SELECT run_id, recorder_id FROM runs"))
     run_ids = set(of_rows)
     for table in OF_BATCHES:
         run_id = reader.one(f"SELECT min(run_id) FROM {table}")
@@ -171,8 +171,8 @@ def _follow_sessions(reader: Reader, run: Run, holes: list[Stretch], names: Mapp
             end = made.ends.get(key)
             expected = 0 if end is None else end.last_seq + 1
             if first != expected:
-                finding = _discontinuity(run, batch, session_id, expected, first)
-                finding = finding._replace(account=names.get(account_id, str(account_id)))
+                name = names.get(account_id, str(account_id))
+                finding = _discontinuity(run, batch, name, session_id, expected, first)
                 hole = _hole_between(holes, 0 if end is None else end.batch, batch)
                 (made.discontinuities if hole is None else lost[hole]).append(finding)
             if end is None or last > end.last_seq:
@@ -180,13 +180,13 @@ def _follow_sessions(reader: Reader, run: Run, holes: list[Stretch], names: Mapp
     made.findings.extend(_removed(run, hole, frames) for hole, frames in lost.items())
 
 
-def _discontinuity(run: Run, batch: int, session_id: int, expected: int, first: int) -> Finding:
-    which = {"session_id": session_id, "run_id": run.run_id, "batch": batch, "recorder_id": run.recorder_id}
+def _discontinuity(run: Run, batch: int, name: str, session_id: int, expected: int, first: int) -> Finding:
+    which = run.run_id, batch, run.recorder_id
     if first > expected:
         told = f"no batch holds them: batch {batch} goes on with frame {first}"
-        return Finding(SEQ_DISCONTINUOUS, "spans", told, seq=expected, last_seq=first - 1, **which)
+        return Finding(SEQ_DISCONTINUOUS, "spans", told, name, session_id, expected, first - 1, *which)
     told = f"a batch before holds them, and batch {batch} too"
-    return Finding(SEQ_DISCONTINUOUS, "spans", told, seq=first, last_seq=expected - 1, **which)
+    return Finding(SEQ_DISCONTINUOUS, "spans", told, name, session_id, first, expected - 1, *which)
 
 
 def _hole_between(holes: list[Stretch], after: int, before: int) -> Stretch | None:

@@ -81,7 +81,8 @@ class Reader:
     def columns(self, table: Table) -> str:
         """A table's columns in their order, for a statement; decimals as text."""
         texts = {column.name for column in table.c if isinstance(column.type, ExactDecimal) and not self.exact}
-        return ", ".join(f"{name}::text" if name in texts else name for name in table.c.keys())
+        names = [column.name for column in table.c]
+        return ", ".join(f"{name}::text" if name in texts else name for name in names)
 
     @contextmanager
     def _explained(self, sql: str) -> Iterator[None]:

@@ -1,9 +1,10 @@
-"""Which frames a batch holds, where its spans do not say so: its digests know, for a digest is over what names a frame."""
+"""Which frames a batch holds, where its spans do not say so: its digests know, for they are over what names a frame."""
 
 from collections.abc import Callable
 from itertools import groupby
+from operator import itemgetter
 
-from recorder.audit.findings import FRAME_INSERTED, SPAN_CHANGED, Finding
+from recorder.audit.findings import FRAME_INSERTED, SPAN_CHANGED, Finding, batch_finding
 from recorder.audit.kept import Kept, Span, digest_of, frames_of, split
 from recorder.audit.reading import Reader
 
@@ -29,11 +30,11 @@ def true_spans(
         recorder_id: whose it is.
         name: gives an account's name.
     """
-    which = {"run_id": kept.run_id, "batch": kept.number, "recorder_id": recorder_id}
+    which = kept.run_id, kept.number, recorder_id
     found = _found(reader, kept, split(digests), neighbours)
     if found is None:
         told = f"its spans hold {kept.in_spans} frames, but {len(split(digests))} were sealed"
-        return kept.spans, [Finding(SPAN_CHANGED, "spans", told, **which)]
+        return kept.spans, [batch_finding(SPAN_CHANGED, "spans", told, *which)]
     findings = []
     # A span that claims very many frames is not counted out.
     mine = {span[:2]: span._replace(last=min(span.last, span.first + 2 * len(digests))) for span in kept.spans}
@@ -42,11 +43,12 @@ def true_spans(
         said, sealed = _seqs(mine.get(session)), _seqs(true.get(session))
         for first, last in _stretches(said ^ sealed):
             surplus = Span(*session, first, last)
-            elsewhere = any(_seqs(span) & {first, last} for one in neighbours for span in one.spans if span[:2] == session)
+            beside = [span for one in neighbours for span in one.spans if span[:2] == session]
+            elsewhere = any(_seqs(span) & {first, last} for span in beside)
             there = first in said and not elsewhere and bool(reader.rows(frames_of(surplus)))
             kind, table = (FRAME_INSERTED, "frames") if there else (SPAN_CHANGED, "spans")
-            words = "its span holds it, but it was not sealed" if first in said else "it was sealed, but no span holds it"
-            findings.append(Finding(kind, table, words, name(session[0]), session[1], first, last, **which))
+            words = "a span holds it, but it was not sealed" if first in said else "it was sealed, but no span holds it"
+            findings.append(Finding(kind, table, words, name(session[0]), session[1], first, last, *which))
     return tuple(found), findings
 
 
@@ -63,11 +65,11 @@ def _found(reader: Reader, kept: Kept, digests: list[bytes], neighbours: list[Ke
     if not names or None in names:
         return None
     spans = []
-    for session, frames in groupby((name for name in names if name is not None), lambda name: name[:2]):
+    for session, frames in groupby((name for name in names if name is not None), itemgetter(0, 1)):
         seqs = [name[2] for name in frames]
         if seqs != list(range(seqs[0], seqs[-1] + 1)):
             return None
-        spans.append(Span(*session, seqs[0], seqs[-1]))
+        spans.append(Span(session[0], session[1], seqs[0], seqs[-1]))
     return spans
 
 

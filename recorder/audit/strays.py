@@ -29,12 +29,12 @@ def strays(
             end = ends.get((account, session_id))
             if account_id not in {None, account} or (end is not None and least >= 0 and most <= end.last_seq):
                 continue
-            where = {"account": names.get(account, str(account)), "session_id": session_id}
+            name = names.get(account, str(account))
             for seq in _outside(reader, table.name, (account, session_id), end):
                 told = Finding(FRAME_INSERTED, "frames", "no batch holds it", seq=seq, last_seq=seq)
                 if table is not frames:
                     told = Finding(ROW_INSERTED, table.name, "there is no frame of its own", seq=seq, last_seq=seq)
-                yield told._replace(**where)
+                yield told._replace(account=name, session_id=session_id)
 
 
 def _sessions(reader: Reader, table: str) -> Iterator[tuple[int, int, int, int]]:
@@ -43,7 +43,7 @@ def _sessions(reader: Reader, table: str) -> Iterator[tuple[int, int, int, int]]
         # A server reads its indexes from one end to the other sooner than it answers a question for each session.
         each = f"SELECT account_id, session_id, min(seq), max(seq) FROM {table} GROUP BY 1, 2 ORDER BY 1, 2"
         for rows in reader.stream(each, 1_000):
-            yield from rows  # type: ignore[misc]
+            yield from rows
         return
     beyond = ""
     first = f"SELECT account_id, session_id, seq FROM {table} {{}} ORDER BY account_id, session_id, seq LIMIT 1"

@@ -1,4 +1,4 @@
-"""Whether a recorder's seals are those over which its checkpoints were signed; a record that lost its end has too few."""
+"""Whether a recorder's seals are those that were signed: a record that lost its end has too few of them."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple

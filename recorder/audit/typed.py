@@ -1,4 +1,4 @@
-"""Whether the typed rows are those that follow from the frames, and whether what stands beside a frame is its reading."""
+"""Whether the typed rows follow from the frames, and whether what stands beside a frame is its reading."""
 
 from collections.abc import Collection, Iterator, Sequence
 from decimal import Decimal

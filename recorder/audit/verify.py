@@ -61,6 +61,8 @@ class Verified(NamedTuple):
     seals: int = 0
     checkpoints: int = 0
     findings: int = 0
+    #: Frames whose payload was taken away on purpose.
+    redacted: int = 0
     #: Sentences on what was not looked at.
     not_checked: tuple[str, ...] = ()
 
@@ -98,8 +100,10 @@ class Verification:
 
     def _all(self, reader: Reader) -> Iterator[Finding]:
         wanted = self._wanted
-        names: Mapping[int, str] = dict(reader.rows("SELECT account_id, name FROM accounts"))  # type: ignore[arg-type]
+        names: Mapping[int, str] = dict(reader.rows("SELECT account_id, name FROM accounts"))
         plan = make_plan(reader, names, None if wanted.is_whole else chosen(reader, wanted))
+        redacted = reader.one("SELECT sum(last_seq - first_seq + 1) FROM redactions")
+        self.verified = self.verified._replace(redacted=int(redacted or 0))
         yield from plan.findings
         yield from self._parts(plan)
         yield from (one for one in plan.discontinuities if not any(_follows(one, span) for span in self._spans))
@@ -128,7 +132,7 @@ class Verification:
     def _jobs(self, frames: int) -> int:
         if self._wanted.jobs is not None:
             return self._wanted.jobs
-        return 1 if frames < FRAMES_ALONE else len(os.sched_getaffinity(0))
+        return 1 if frames < FRAMES_ALONE else processors()
 
     def _trees(self, reader: Reader, plan: Plan) -> Iterator[Finding]:
         kept, findings = kept_claims(reader, self._wanted.key)
@@ -149,6 +153,12 @@ class Verification:
 
     def _skip(self, words: str) -> None:
         self.verified = self.verified._replace(not_checked=(*self.verified.not_checked, words))
+
+
+def processors() -> int:
+    """How many this process may use."""
+    allowed = getattr(os, "sched_getaffinity", None)
+    return len(allowed(0)) if allowed else os.cpu_count() or 1
 
 
 def _follows(discontinuity: Finding, span: Finding) -> bool:
@@ -176,9 +186,10 @@ def chosen(reader: Reader, wanted: Wanted) -> dict[int, list[Stretch]]:
         f"coalesce((SELECT f.received_ns FROM frames f WHERE {same} AND f.seq = s.last_seq), {since}) >= {since} "
         f"AND coalesce((SELECT f.received_ns FROM frames f WHERE {same} AND f.seq = s.first_seq), {since}) < {until}"
     )
-    written = "" if of_account else f" UNION SELECT run_id, batch FROM batches WHERE written_ns >= {since} AND written_ns < {until}"
-    redacted = "UNION SELECT run_id, batch FROM ledger_entries WHERE body LIKE '{\"kind\":\"FramesRedacted\"%'"
-    statement = f"SELECT s.run_id, s.batch FROM spans s WHERE {in_time}{of_account}{written} {redacted} ORDER BY 1, 2"
+    held = f"SELECT s.run_id, s.batch FROM spans s WHERE {in_time}{of_account}"
+    written = f"SELECT run_id, batch FROM batches WHERE written_ns >= {since} AND written_ns < {until}"
+    redacted = 'SELECT run_id, batch FROM ledger_entries WHERE body LIKE \'{"kind":"FramesRedacted"%\''
+    statement = " UNION ".join([held, redacted, *([] if of_account else [written])]) + " ORDER BY 1, 2"
     stretches: dict[int, list[Stretch]] = {}
     for rows in reader.stream(statement, 1_000):
         for run_id, batch in rows:
