@@ -210,7 +210,8 @@ def unmatched(moves: Sequence[Move]) -> tuple[list[Move], list[Move]]:
                 fitting.pop(0)
             else:
                 balances.append(move)
-    return balances, [move for rest in steps.values() for move in rest]
+    left = {id(move) for rest in steps.values() for move in rest}
+    return balances, [move for move in moves if id(move) in left]
 
 
 def blame(moves: Sequence[Move], amount: Decimal) -> list[Lasting]:
@@ -225,6 +226,10 @@ def blame(moves: Sequence[Move], amount: Decimal) -> list[Lasting]:
         return [Lasting(move.point.moment, move.delta) for move in steps]
     if not steps:
         return [Lasting(move.point.moment, move.delta) for move in balances]
+    if len(balances) == len(steps):
+        # Each balance with the step it belongs to, in the order in which they came.
+        pairs = zip(balances, steps, strict=True)
+        return [Lasting(told.point.moment, EXACT.add(told.delta, step.delta)) for told, step in pairs]
     by_steps = {EXACT.subtract(amount, step.delta) for step in steps} | {amount}
     guilty = next((move for move in balances if move.delta in by_steps), balances[0])
     return [Lasting(guilty.point.moment, amount)]
