@@ -14,9 +14,10 @@ from decimal import Decimal
 from recorder.read.coverage import Stretch
 from recorder.read.fees import Fees
 from recorder.read.records import Book, Unexplained
-from recorder.read.settling import BALANCE, POSITION, Moment, Point, Scale
+from recorder.read.settling import Scale
 from recorder.read.told import Told, ToldAll, ToldBalance, ToldOrder, ToldPosition
 from recorder.read.transfers import Named
+from recorder.read.waiting import BALANCE, POSITION, Moment, Point
 from recorder.venues.base import EXACT, Accounting, Holding
 
 _ZERO = Decimal(0)
