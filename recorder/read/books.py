@@ -55,7 +55,7 @@ class _Currency:
         """The books end; returns those that leave least unexplained."""
         for scale in self.scales:
             scale.conclude(until_ns)
-        return min(self.scales, key=lambda scale: (scale.count, scale.unsettled != 0))
+        return min(self.scales, key=lambda scale: (scale.size, scale.unsettled.copy_abs()))
 
 
 class Books:

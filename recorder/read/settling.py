@@ -5,7 +5,7 @@ something, the balance has changed. In between, the balance is off from what exp
 is where it comes back to, its *level*: a level that is left for good for another is a lasting difference. The books are
 off for good where
 
-- another level is come to `RETURNS` times before the old one is seen again, or
+- another level is come to `RETURNS` times before the old one is seen again, in one session, or
 - the old one is not seen again for `APART_NS`: then the level that was held longest counts, or
 - the books end, and account and positions contradict each other over more than `CUT` frames.
 
@@ -14,6 +14,7 @@ belonged together.
 """
 
 from collections import Counter
+from collections.abc import Sequence
 from decimal import Decimal
 from itertools import count
 
@@ -48,8 +49,9 @@ class Scale:
         self.begin: Point | None = None
         self.point: Point | None = None
         self.lasting: list[Lasting] = []
-        #: How many there were, also those that are not named.
+        #: How many there were, also those that are not named, and how much it was, added up without a sign.
         self.count = 0
+        self.size = _ZERO
         self._base: Decimal | None = None
         self._level: Decimal | None = None
         self._now: Point
@@ -83,19 +85,23 @@ class Scale:
             if self._base is None and until_ns - last.point.moment.received_ns >= BEGIN_NS:
                 self._settle(last.level)
             elif until_ns - first.point.moment.received_ns >= APART_NS:
-                self._settle(self._waiting.held_longest(until_ns, self._brings_back))
+                self._settle(self._likeliest(until_ns))
             else:
                 return
 
     def conclude(self, until_ns: int) -> None:
         """The books end here."""
         self.wait(until_ns)
-        while self._waiting.moves and (self._base is None or self._is_contradiction()):
-            self._settle(self._waiting.held_longest(until_ns, self._brings_back))
+        while self._waiting.moves:
+            came_to = (self._waiting.clearest(move.level, RETURNS) for move in self._waiting.moves)
+            level = next((level for level in came_to if level is not None), None)
+            if level is None and self._base is not None and not _contradict(self._waiting.moves):
+                return
+            self._settle(self._likeliest(until_ns) if level is None else level)
 
     def cut(self) -> None:
         """From here on other books are kept: they begin where these were last on their level."""
-        self.begin, self.lasting, self.count = self.point, [], 0
+        self.begin, self.lasting, self.count, self.size = self.point, [], 0, _ZERO
 
     def _move(self, move: Move) -> None:
         brings_back = self._brings_back(move.kind)
@@ -104,10 +110,13 @@ class Scale:
             self._returns[move.kind] += 1
             self.point = move.point
             self._waiting = Waiting()
-        elif (level := self._waiting.clearest(move.level, RETURNS)) is not None:
+        elif self._waiting.of_one_session and (level := self._waiting.clearest(move.level, RETURNS)) is not None:
             self._settle(level)
         elif len(self._waiting.moves) >= WAITING_MAX:
-            self._settle(self._waiting.held_longest(move.point.moment.received_ns, self._brings_back))
+            self._settle(self._likeliest(move.point.moment.received_ns))
+
+    def _likeliest(self, until_ns: int) -> Decimal:
+        return self._waiting.held_longest(until_ns, self._brings_back)
 
     def _brings_back(self, kind: str) -> bool:
         """Whether this kind of frame brings books back to their level.
@@ -121,6 +130,8 @@ class Scale:
     def _settle(self, level: Decimal) -> None:
         """The books are on this level since they first came to it; what came after they last did is taken anew."""
         moves = self._waiting.moves
+        if self._base is None:
+            level = _beginning(moves, level)
         at = [index for index, move in enumerate(moves) if move.level == level]
         rest = moves[at[-1] + 1 :]
         if self._base is None:
@@ -128,6 +139,8 @@ class Scale:
         elif level != self._base:
             found = blame(moves[: at[-1] + 1], EXACT.subtract(level, self._base))
             self.count += len(found)
+            for one in found:
+                self.size = EXACT.add(self.size, one.amount.copy_abs())
             self.lasting += found[: FOUND_MAX - len(self.lasting)]
         self._returns.update(moves[index].kind for index in at)
         self._base = level
@@ -136,7 +149,16 @@ class Scale:
         for move in rest:
             self._move(move)
 
-    def _is_contradiction(self) -> bool:
-        moves = self._waiting.moves
-        balances, steps = unmet(moves)
-        return len(moves) > CUT and bool(balances) and bool(steps)
+
+def _contradict(moves: Sequence[Move]) -> bool:
+    """Whether frames cannot be parts of what is on its way: too many, and of both kinds some that were not met."""
+    balances, steps = unmet(moves)
+    return len(moves) > CUT and bool(balances) and bool(steps)
+
+
+def _beginning(moves: Sequence[Move], level: Decimal) -> Decimal:
+    """The level that books begin on: the one that they came back to, or an earlier one where much was wrong before."""
+    first = next(index for index, move in enumerate(moves) if move.level == level)
+    if _contradict(moves[:first]):
+        return next(move.level for move in moves if move.kind == BALANCE)
+    return level

@@ -63,6 +63,7 @@ class Waiting:
 
     def __init__(self) -> None:
         self.moves: list[Move] = []
+        self._sessions: set[int] = set()
         #: Level → how often the books came to it.
         self.arrivals: Counter[Decimal] = Counter()
         #: Level → how often they came to it with a frame that met another, and how few were left unmet at least.
@@ -74,6 +75,8 @@ class Waiting:
     def add(self, move: Move, *, brings_back: bool) -> None:
         """The next move, and whether frames of its kind are those that bring books back to their level."""
         self.moves.append(move)
+        if move.delta:  # the first move of all is none, and may be an answer's
+            self._sessions.add(move.point.moment.session_id)
         self.arrivals[move.level] += 1
         other = _other(move)
         if not self._unmet[other]:
@@ -84,6 +87,11 @@ class Waiting:
             self._met[move.level] += 1
             left = self._unmet.total()
             self._left[move.level] = min(self._left.get(move.level, left), left)
+
+    @property
+    def of_one_session(self) -> bool:
+        """Whether one session told all of it: what several tell is only as well in order as their clocks agree."""
+        return len(self._sessions) <= 1
 
     def clearest(self, level: Decimal, returns: int) -> Decimal | None:
         """The level that the books are on, where they came to one of them often enough; None: they did not.

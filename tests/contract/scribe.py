@@ -1,6 +1,7 @@
 """What a simulated account is pushed, and recorders that write the parts of it that they heard."""
 
 import shutil
+from bisect import bisect_right
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -42,6 +43,7 @@ class Story:
         pushes: how many.
         symbols: in which it trades.
         step_ns: between two pushes.
+        pauses: number of a push → how long nothing is pushed before it, besides.
         deeds: number of a push → what is done before it is made.
         asked: numbers of pushes before which REST is asked.
     """
@@ -53,11 +55,13 @@ class Story:
         symbols: tuple[str, ...] = ("btcusd_p",),
         *,
         step_ns: int = MS,
+        pauses: Mapping[int, int] | None = None,
         deeds: Mapping[int, Deed] | None = None,
         asked: Collection[int] = (0,),
     ) -> None:
         self.topics = ("account", *(f"{kind}.{symbol}" for symbol in symbols for kind in ("order", "position")))
-        self.step_ns = step_ns
+        self._step_ns = step_ns
+        self._pauses = sorted((pauses or {}).items())
         self.payloads: list[bytes] = []
         self.answers: dict[int, list[tuple[str, bytes]]] = {}
         exchange = Exchange(seed, symbols)
@@ -75,7 +79,15 @@ class Story:
 
     def at_ns(self, number: int) -> int:
         """When a push is received, by a clock that is right."""
-        return NOON_NS + number * self.step_ns
+        return NOON_NS + number * self._step_ns + sum(pause for first, pause in self._pauses if first <= number)
+
+    def before(self, number: int) -> int:
+        """A moment before it."""
+        return self.at_ns(number) - self._step_ns // 2
+
+    def number_at(self, at_ns: int) -> int:
+        """The last push that was received by then; -1: none."""
+        return bisect_right(range(len(self.payloads)), at_ns, key=self.at_ns) - 1
 
 
 class Heard(NamedTuple):
@@ -87,6 +99,8 @@ class Heard(NamedTuple):
     asked: int | None = None
     #: How it ended; None: it goes on.
     end: str | None = "lost"
+    #: So long after its last push a heartbeat is answered.
+    quiet_ns: int = 0
 
 
 class Scribe:
@@ -114,7 +128,7 @@ class Scribe:
 
     def _write(self, story: Story, heard: Heard, account_id: int, name: str) -> None:
         self._runs += 1
-        began_ns = story.at_ns(heard.first) - story.step_ns // 2 + self._late_ns
+        began_ns = story.before(heard.first) + self._late_ns
         run_id = session_id = (began_ns // MS << 16) + (self._runs << 6) + self._number
         started = RunStarted(run_id, 0, began_ns, "host", 1, "v")
         with self.engine.begin() as connection:
@@ -137,6 +151,9 @@ class Scribe:
                 ]
             seq = number - heard.first + 1
             recorded.append(_push(account_id, session_id, seq, at_ns, story.payloads[number]))
+        if heard.quiet_ns:
+            at_ns = recorded[-1].frame.received_ns + heard.quiet_ns
+            recorded.append(_push(account_id, session_id, len(recorded), at_ns, b'{"type":"ping","ts":1,"gap":1}'))
         last = recorded[-1].frame
         if heard.end is not None:
             over = SessionEnded(
