@@ -17,6 +17,7 @@ COMMANDS = {
     "balances": ("look", "The latest balance of each currency."),
     "gaps": ("look", "The stretches in which pushes may have been missed."),
     "discrepancies": ("look", "Where the exchange contradicted its own pushes, outside any gap."),
+    "books": ("books", "What each balance changed by, what explains it, and what does not."),
     "merge": ("merge", "Move another recorder's record, or a journal, into this one."),
     "checkpoint": ("checkpoint", "Sign what the record holds now, by hand."),
     "keys": ("keys", "Keys that sign checkpoints: make, show."),
