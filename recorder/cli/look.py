@@ -31,7 +31,7 @@ ORDER_COLUMNS = [
     number("fee"),
 ]
 FILL_COLUMNS = [
-    TIME,
+    time_ms("at_ms", "time (UTC)"),
     word("account", if_it_differs=True),
     number("order_id"),
     word("symbol"),

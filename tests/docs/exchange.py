@@ -3,7 +3,6 @@
 It trades a few stretches of some days. Its pushes are heard by a recorder, or by nobody.
 """
 
-from collections import defaultdict
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -14,7 +13,7 @@ from recorder.simulator.conditions import Conditions
 from recorder.simulator.exchange import Exchange
 from recorder.simulator.guard import Guard
 from recorder.simulator.market import Dice
-from recorder.simulator.records import Match, Order
+from recorder.simulator.records import Match, Order, Position
 from recorder.simulator.rest import Rest
 from recorder.simulator.session import Session
 from recorder.venues.base import Credentials, RestRequest
@@ -30,17 +29,37 @@ PAUSE_MAX_MS = 40_000
 LATENCY_MS = (3, 45)
 
 
-class Truth(NamedTuple):
-    """What the account's books say, whatever was recorded of it."""
+class Moment(NamedTuple):
+    """The account's books once something has happened."""
 
-    #: Every execution there was, with its order as it stands at the end.
-    matches: list[tuple[Order, Match]]
-    #: (day, symbol) → realized PnL net of fees, in BTC.
-    realized: dict[tuple[str, str], Decimal]
-    #: Day → what was paid in, in BTC.
-    deposits: dict[str, Decimal]
-    #: Day → available, frozen and margin together at its end, in BTC.
-    balances: dict[str, Decimal]
+    at_ms: int
+    positions: dict[str, Position]
+    #: Paid in so far, BTC.
+    deposits: Decimal
+    #: Available, frozen and margin together, BTC.
+    total: Decimal
+
+    @property
+    def realized(self) -> Decimal:
+        """All positions' realized PnL net of fees, BTC."""
+        return sum((position.realized_pnl for position in self.positions.values()), Decimal(0))
+
+
+class Truth(NamedTuple):
+    """What happened, whatever was recorded of it."""
+
+    #: As they stand at the end, with every execution.
+    orders: list[Order]
+    moments: list[Moment]
+
+    @property
+    def matches(self) -> Iterator[tuple[Order, Match]]:
+        """Every execution, with its order."""
+        return ((order, match) for order in self.orders for match in order.matches)
+
+    def at(self, at_ms: int) -> Moment:
+        """The books at an instant."""
+        return [moment for moment in self.moments if moment.at_ms <= at_ms][-1]
 
 
 def day_of(at_ms: int) -> str:
@@ -63,17 +82,13 @@ class TradedExchange:
     def __init__(self, start: str) -> None:
         self.now_ms = instant_ms(start)
         self._exchange = Exchange(SEED, SYMBOLS, start_ms=self.now_ms)
-        self._dice = Dice(SEED)
+        self._pauses, self._ways = Dice(SEED), Dice(SEED)
         self._rest = Rest(
             Guard({CREDENTIALS.key: CREDENTIALS.secret}),
             {CREDENTIALS.key: self._exchange.told},
             lambda: self.now_ms,
         )
-        books = self._exchange.desk.books
-        self._before = {name: held.realized_pnl for name, held in books.positions.items()}, books.deposits
-        self._realized: dict[tuple[str, str], Decimal] = defaultdict(Decimal)
-        self._deposits: dict[str, Decimal] = defaultdict(Decimal)
-        self._balances: dict[str, Decimal] = {}
+        self._moments: list[Moment] = []
 
     def session(self) -> Session:
         """The portal's side of a new connection."""
@@ -84,15 +99,15 @@ class TradedExchange:
         self.now_ms = max(self.now_ms, now_ms)
         return self._rest.answer("GET", request.url.removeprefix(URL), request.headers, URL)
 
-    def arrival_ns(self, sent_ms: int) -> int:
-        """When a frame that is sent then reaches the recorder."""
-        return (sent_ms + self._dice.between(*LATENCY_MS)) * NS_PER_MS + self._dice.below(NS_PER_MS)
+    def arrival_ns(self, sent_ns: int) -> int:
+        """When a frame that is sent then reaches the other side."""
+        return sent_ns + self._ways.between(*LATENCY_MS) * NS_PER_MS + self._ways.below(NS_PER_MS)
 
     def trade(self, pushes: int) -> Iterator[tuple[int, bytes]]:
         """Trade for so many pushes, and what belongs to the last; each with the exchange's time of it, milliseconds."""
         count = 0
         while count < pushes:
-            self._exchange.desk.now_ms = self.now_ms + self._dice.below(PAUSE_MAX_MS)
+            self._exchange.desk.now_ms = self.now_ms + self._pauses.below(PAUSE_MAX_MS)
             moment = [next(self._exchange)]
             while self._exchange._waiting:
                 moment.append(next(self._exchange))
@@ -113,17 +128,10 @@ class TradedExchange:
 
     def truth(self) -> Truth:
         """What is true of the account so far."""
-        orders = self._exchange.told.orders.values()
-        matches = [(order, match) for order in orders for match in order.matches]
-        return Truth(matches, dict(self._realized), dict(self._deposits), dict(self._balances))
+        return Truth(list(self._exchange.told.orders.values()), self._moments)
 
     def _keep_books(self) -> None:
-        books = self._exchange.desk.books
-        day = day_of(self._exchange.desk.now_ms)
-        realized, deposits = self._before
-        for name, held in books.positions.items():
-            self._realized[day, name] += held.realized_pnl - realized[name]
-        self._deposits[day] += books.deposits - deposits
-        self._before = {name: held.realized_pnl for name, held in books.positions.items()}, books.deposits
-        balance = books.balance(0)
-        self._balances[day] = balance.available + balance.frozen + balance.position
+        books, balance = self._exchange.desk.books, self._exchange.desk.books.balance(0)
+        total = balance.available + balance.frozen + balance.position
+        moment = Moment(self._exchange.desk.now_ms, dict(books.positions), books.deposits, total)
+        self._moments.append(moment)

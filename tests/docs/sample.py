@@ -118,7 +118,7 @@ class _Wire:
 
     def send(self, command: bytes) -> None:
         """A command of the recorder's; the exchange answers it."""
-        now_ms = self._recorder.now_ms + 4
+        now_ms = self._exchange.arrival_ns(self._recorder.now_ns) // NS_PER_MS
         self._say(self._answers, self._session.receive(command, now_ms, now_ms / 1000), now_ms)
 
     def _pull(self) -> None:
@@ -137,7 +137,7 @@ class _Wire:
             self.stop.set()
 
     def _say(self, way: deque[Message], payload: bytes, sent_ms: int) -> None:
-        arrival_ns = self._exchange.arrival_ns(sent_ms)
+        arrival_ns = self._exchange.arrival_ns(sent_ms * NS_PER_MS)
         way.append(Message(max(arrival_ns, way[-1].received_ns) if way else arrival_ns, payload))
 
 

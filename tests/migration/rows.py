@@ -37,7 +37,7 @@ ROWS_0001 = (
 )
 
 #: Revision → the rows that came with it.
-ROWS = {"0001": ROWS_0001, "0003": ()}
+ROWS = {"0001": ROWS_0001, "0003": (), "0006": ()}
 
 
 def write(engine: Engine, revision: str) -> None:
