@@ -5,7 +5,7 @@ from pathlib import Path
 
 from sqlalchemy import Connection
 
-from tests.docs import queries, sample
+from tests.docs import queries, sample, schema
 from tests.docs.queries import Answer, Ask
 from tests.made import quick_engine
 
@@ -27,6 +27,7 @@ def main() -> None:
         sample.make(path)
         engine = quick_engine(f"sqlite:///{path}")
         with engine.connect() as connection:
+            schema.PAGE.write_text(schema.page(connection))
             queries.PAGE.write_text(queries.rewritten(queries.PAGE.read_text(), answerer(connection)))
         engine.dispose()
 

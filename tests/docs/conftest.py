@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import pytest
 
+from recorder.store.engine import open_engine
 from recorder.store.mover import Mover
 from tests.docs import sample
 from tests.docs.__main__ import answerer
@@ -34,7 +35,7 @@ def sample_file(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Truth]:
 def on_sqlite(sample_file: tuple[Path, Truth]) -> Iterator[Recorded]:
     """The record in a file."""
     path, truth = sample_file
-    engine = quick_engine(f"sqlite:///{path}")
+    engine = open_engine(f"sqlite:///{path}", read_only=True)
     with engine.connect() as connection:
         yield Recorded(f"sqlite:///{path}", answerer(connection), truth)
     engine.dispose()
