@@ -113,7 +113,9 @@ FROM u JOIN accounts a ON a.account_id = u.account_id"""
 
 
 def _position_history() -> str:
+    # Changes are from state to state as they came to be: an answer may be of a moment after pushes that come after it.
     # What was before the first state is known only where an answer of before told of no such position: nothing.
+    at_ms = "coalesce(u.updated_at, u.ts, u.received_ns / 1000000)"
     before = "r.account_id = u.account_id AND r.result = 'reconciled' AND r.ended_ns < u.received_ns"
     change = f"""CASE WHEN u.nth > 1 THEN {_number("u.realized_pnl")} - {_number("u.pnl_before")}
     WHEN EXISTS (SELECT 1 FROM reconciliations r WHERE {before}) THEN {_number("u.realized_pnl")} END"""
@@ -122,11 +124,10 @@ def _position_history() -> str:
   {_numbers("quantity", "leverage", "entry_price", "margin", "realized_pnl")}, {change} AS realized_pnl_change,
   {_numbers("liquidation_price", "bankruptcy_price")}, u.risk_level, u.told_by, u.at_ms, {KEY}
 FROM (SELECT u.*, coalesce(r.began_ns, u.received_ns) AS counts_ns,
-    coalesce(u.updated_at, u.ts, u.received_ns / 1000000) AS at_ms,
-    CASE WHEN r.began_ns IS NULL THEN 'push' ELSE 'rest' END AS told_by,
+    {at_ms} AS at_ms, CASE WHEN r.began_ns IS NULL THEN 'push' ELSE 'rest' END AS told_by,
     lag(u.realized_pnl) OVER w AS pnl_before, row_number() OVER w AS nth
   FROM position_updates_once u LEFT JOIN reconciliations r ON {ROUND}
-  WINDOW w AS (PARTITION BY u.account_id, u.symbol, u.realized_pnl IS NULL ORDER BY {IN_ORDER})) u
+  WINDOW w AS (PARTITION BY u.account_id, u.symbol, u.realized_pnl IS NULL ORDER BY {at_ms}, {IN_ORDER})) u
   JOIN accounts a ON a.account_id = u.account_id"""
 
 

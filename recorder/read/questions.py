@@ -31,11 +31,11 @@ class Reads(Protocol):
         """Every update of every order."""
         ...
 
-    def position_history(self, wanted: Filter = ALL, *, as_it_counts: bool = False) -> Iterator[Position]:
+    def position_history(self, wanted: Filter = ALL, *, as_it_happened: bool = False) -> Iterator[Position]:
         """Every state of every position."""
         ...
 
-    def balance_history(self, wanted: Filter = ALL, *, as_it_counts: bool = False) -> Iterator[Balance]:
+    def balance_history(self, wanted: Filter = ALL) -> Iterator[Balance]:
         """Every balance."""
         ...
 
@@ -68,7 +68,7 @@ class Answers:
         for one in rounds:
             if one.result == RECONCILED and one.ended_ns is not None:
                 first[one.account] = min(one.ended_ns, first.get(one.account, one.ended_ns))
-        states = self.position_history(whenever, as_it_counts=True)
+        states = self.position_history(whenever, as_it_happened=True)
         changes = sums.realized(states, first, {one.reconciliation_id: one.began_ns for one in rounds})
         return sums.pnl(
             (one for one in changes if one.change is None or _within(one.at_ms, wanted)),
@@ -83,7 +83,7 @@ class Answers:
         """
         whenever = _whenever(wanted)
         asked = {one.reconciliation_id: one.began_ns for one in self.rounds()}
-        states = self.position_history(whenever, as_it_counts=True)
+        states = self.position_history(whenever, as_it_happened=True)
         for trip in walks.trips(self.fills(whenever), _held(states, asked)):
             is_open_ms = _FOR_EVER_MS if trip.opened_ms is None else trip.opened_ms
             if _within(trip.closed_ms, wanted) if trip.closed_ms is not None else _began(is_open_ms, wanted):

@@ -111,19 +111,29 @@ class Record(Answers):
         """Every update of every order, in the order of receipt."""
         yield from self._rows(Order, _history(Order, ONCE[order_updates], wanted))
 
-    def position_history(self, wanted: Filter = ALL, *, as_it_counts: bool = False) -> Iterator[Position]:
+    def position_history(self, wanted: Filter = ALL, *, as_it_happened: bool = False) -> Iterator[Position]:
         """Every state of every position, in the order of receipt.
 
         Args:
             wanted: which.
-            as_it_counts: a REST answer has its place where it was asked for, as in the latest state.
+            as_it_happened: in the order in which they came to be, by the exchange's clock: an answer may be of a moment
+                after pushes that come after it.
         """
-        yield from self._rows(Position, _states(Position, ONCE[position_updates], wanted, as_it_counts))
+        table = ONCE[position_updates]
+        query = _history(Position, table, wanted)
+        if as_it_happened:
+            asked = _wanted(
+                select(*_columns(Position, table)).join_from(table, reconciliations, _of_answer(table), isouter=True),
+                table,
+                wanted,
+            )
+            at_ms = func.coalesce(table.c.updated_at, table.c.ts, table.c.received_ns // NS_PER_MS)
+            query = asked.order_by(at_ms, _counts_ns(table), *_receipt(table))
+        yield from self._rows(Position, query)
 
-    def balance_history(self, wanted: Filter = ALL, *, as_it_counts: bool = False) -> Iterator[Balance]:
-        """Every balance, in the order of receipt; as `position_history`."""
-        wanted = wanted._replace(symbol=None)
-        yield from self._rows(Balance, _states(Balance, ONCE[account_updates], wanted, as_it_counts))
+    def balance_history(self, wanted: Filter = ALL) -> Iterator[Balance]:
+        """Every balance, in the order of receipt."""
+        yield from self._rows(Balance, _history(Balance, ONCE[account_updates], wanted._replace(symbol=None)))
 
     def rounds(self, wanted: Filter = ALL) -> list[Round]:
         """The rounds of questions to the exchange, oldest first."""
@@ -330,13 +340,6 @@ def _wanted(query: Select[Any], table: Table, wanted: Filter) -> Select[Any]:
 
 def _history(record: type[T], table: Table, wanted: Filter) -> Select[Any]:
     return _wanted(select(*_columns(record, table)), table, wanted).order_by(*_receipt(table))
-
-
-def _states(record: type[T], table: Table, wanted: Filter, as_it_counts: bool) -> Select[Any]:
-    if not as_it_counts:
-        return _history(record, table, wanted)
-    query = select(*_columns(record, table)).join_from(table, reconciliations, _of_answer(table), isouter=True)
-    return _wanted(query, table, wanted).order_by(_counts_ns(table), *_receipt(table))
 
 
 def _touches(gap: Gap, wanted: Filter) -> bool:

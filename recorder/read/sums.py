@@ -106,7 +106,7 @@ def realized(
     The figure is the exchange's own, and counts from the account's first trade in the contract.
 
     Args:
-        positions: every state, in the order in which they count.
+        positions: every state, in the order in which they came to be.
         first_rounds: account → when its first round of questions had been answered, ns since 1970. A position that this
             did not tell of had realized nothing.
         rounds: each round, by its key → when it began, ns since 1970.

@@ -127,7 +127,7 @@ def trips(fills: Iterable[Fill], told: Iterable[Held]) -> Iterator[Trip]:
 
     Args:
         fills: of any accounts, all there are; held in memory.
-        told: positions as the exchange told them, in the order in which they count; one for each instant is held.
+        told: positions as the exchange told them; of one instant the last counts. One for each instant is held.
     """
     moves: dict[tuple[str, str], list[Fill]] = defaultdict(list)
     for fill in fills:

@@ -233,16 +233,36 @@ def test_sums_are_sums_of_what_the_views_show(engine: Engine, url: str, moves: l
     assert float(sum(row.realized_pnl for row in told)) == pytest.approx(change["change"] or 0, abs=1e-18)
 
 
+def asked(engine: Engine, began_ns: int, ended_ns: int) -> None:
+    """Write a round of questions that reconciled."""
+    with engine.begin() as connection:
+        connection.exec_driver_sql("INSERT INTO recorders VALUES (1, 0, '')")
+        run = {"run_id": 1, "recorder_id": 1, "started_ns": 0, "host": "", "pid": 1, "version": ""}
+        connection.execute(insert(runs).values(run))
+        row = {"account_id": ACCOUNT, "reconciliation_id": ROUND, "run_id": 1, "began_ns": began_ns}
+        connection.execute(insert(reconciliations).values(row | {"ended_ns": ended_ns, "result": "reconciled"}))
+
+
+def test_an_answer_of_a_later_moment_than_pushes_that_come_after_it(engine: Engine, url: str) -> None:
+    tell(engine, [Move(5, 1), Move(6, 1), Move(7, 1)])
+    asked(engine, began_ns=4 * MS, ended_ns=9 * MS)
+    answer = ("BTCUSD_P", "3", "LONG", *[None] * 4, "2e-8", *[None] * 4, 7, None)
+    with engine.begin() as connection:
+        insert_rows(connection, position_updates, [(ACCOUNT, ROUND, 0, 0, 8 * MS, None, *answer)])
+    # From what the first push told to what all others came to; asked for before the first, it would be no change at all.
+    with recorder.open(url) as record:
+        assert [(row.realized_pnl, row.fills) for row in record.pnl()] == [(Decimal("2e-8"), 2)]
+        assert [trip.adds_up for trip in record.trips()] == [True]
+    (row,) = ask(engine, "SELECT sum(realized_pnl_change) AS change FROM position_history")
+    assert row["change"] == pytest.approx(2e-8)
+
+
 def test_a_position_that_an_answer_told_nothing_of_had_realized_nothing(engine: Engine, url: str) -> None:
     tell(engine, [Move(5, 1), Move(6, 1)])
     with recorder.open(url) as record:
         assert [row.realized_pnl for row in record.pnl()] == [Decimal("1e-8")]
+    asked(engine, began_ns=1, ended_ns=2)
     with engine.begin() as connection:
-        run = {"run_id": 1, "recorder_id": 1, "started_ns": 0, "host": "", "pid": 1, "version": ""}
-        connection.exec_driver_sql("INSERT INTO recorders VALUES (1, 0, '')")
-        connection.execute(insert(runs).values(run))
-        asked = {"account_id": ACCOUNT, "reconciliation_id": ROUND, "run_id": 1, "began_ns": 1, "ended_ns": 2}
-        connection.execute(insert(reconciliations).values(asked | {"result": "reconciled"}))
         connection.execute(position_updates.update().values(realized_pnl="3e-8"))
     with recorder.open(url) as record:
         assert [row.realized_pnl for row in record.pnl()] == [Decimal("3e-8")]
