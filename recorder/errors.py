@@ -15,11 +15,16 @@ RecorderError                 one sentence on standard error, exit code 2
 │   │   └── NotServed         an answer, but not to this: a wrong address, or history that is no longer kept
 │   ├── Refused               key, signature or clock refused: ends the run at its start; later tried again, slowly
 │   └── Unavailable           429 or 503: tried again, no sooner than the exchange asked
+├── ExportError               an export cannot be made as asked: nothing of it is left
+│   └── Incomplete            the record has gaps where none may be: they are listed, exit code 1
 ├── SessionOver               ends one session, opens a gap, and the collector connects again
 └── Undecodable               one frame: it is stored verbatim, marked and counted, and recording goes on
 
 InternalError                 a fault of our own: the gap is recorded, the run ends with exit code 70
 """
+
+from collections.abc import Sequence
+from typing import NamedTuple
 
 
 class RecorderError(Exception):
@@ -88,6 +93,21 @@ class Refused(VenueError):
 
 class Unavailable(VenueError):
     """The exchange asked to be left alone for a while (429, 503)."""
+
+
+class ExportError(RecorderError):
+    """An export cannot be made as asked; nothing of it is left."""
+
+
+class Incomplete(ExportError):
+    """The record has gaps in a range that was to be complete."""
+
+    exit_code = 1
+
+    def __init__(self, message: str, gaps: Sequence[NamedTuple]) -> None:
+        super().__init__(message)
+        #: The gaps, as `Record.gaps` tells them.
+        self.gaps = gaps
 
 
 class SessionOver(RecorderError):

@@ -18,6 +18,7 @@ COMMANDS = {
     "gaps": ("look", "The stretches in which pushes may have been missed."),
     "discrepancies": ("look", "Where the exchange contradicted its own pushes, outside any gap."),
     "merge": ("merge", "Move another recorder's record, or a journal, into this one."),
+    "export": ("export", "Tables of the record as Parquet, CSV or JSON lines, with a manifest of hashes."),
     "db": ("db", "The database's schema: upgrade, downgrade, current, check."),
     "simulate": ("simulate", "An exchange to try things on, for this recorder or for your own programs."),
 }
