@@ -1,10 +1,4 @@
-"""The tables of a record as Arrow, pandas and Polars have them: exact decimals, integers that stay integers.
-
-from recorder.export.dataframes import to_pandas
-
-with recorder.open("sqlite:///recorder.db") as record:
-    fills = to_pandas(record, "fills")
-"""
+"""The tables of a record as Arrow, pandas and Polars have them: exact decimals, integers that stay integers."""
 
 from collections.abc import Iterator, Sequence
 from itertools import islice

@@ -11,7 +11,8 @@ from recorder.clock import NS_PER_S, utc_text
 from recorder.export.columns import Column, Kind, Row
 from recorder.export.datasets import ACCOUNT, Dataset
 from recorder.export.folder import HashedFile
-from recorder.export.formats import PARQUET, Writer
+from recorder.export.formats import PARQUET
+from recorder.export.formats.base import Writer
 from recorder.export.style import Style
 
 #: Rows are written so many at a time, or of so many bytes in columns of bytes: memory does not grow with the record.

@@ -3,11 +3,8 @@
 Each is a module with a class `Writer`; Parquet's needs a library that is an extra.
 """
 
-from collections.abc import Sequence
-from typing import Protocol
-
 from recorder.errors import ExportError
-from recorder.export.columns import Column, Row
+from recorder.export.formats.base import Writer
 from recorder.export.style import DECIMALS, SCALE, TEXT_DECIMALS, Style, checked
 
 PARQUET, CSV, JSONL = "parquet", "csv", "jsonl"
@@ -27,37 +24,6 @@ def style_for(form: str, decimals: str | None = None, scale: int = SCALE) -> Sty
     return checked(Style(decimals or there[0], scale))
 
 
-class Sink(Protocol):
-    """Where a writer puts its bytes."""
-
-    def write(self, data: bytes) -> int:
-        """Write all of them."""
-        ...
-
-
-class Writer(Protocol):
-    """Writes one file of a table."""
-
-    def __init__(self, sink: Sink, table: str, columns: Sequence[Column], style: Style) -> None: ...
-
-    def write(self, rows: Sequence[Row]) -> None:
-        """Write some rows.
-
-        Raises:
-            ExportError: a number does not fit the style.
-        """
-        ...
-
-    def close(self) -> None:
-        """Write the end of the file."""
-        ...
-
-    @staticmethod
-    def type_name(column: Column, style: Style) -> str:
-        """The type of a column in the file."""
-        ...
-
-
 def writer_of(form: str) -> type[Writer]:
     """What writes files of a form.
 
@@ -70,7 +36,7 @@ def writer_of(form: str) -> type[Writer]:
 
         return parquet.Writer
     if form == CSV:
-        from recorder.export.formats import delimited  # noqa: PLC0415  it needs this module
+        from recorder.export.formats import delimited  # noqa: PLC0415  only what is asked for
 
         return delimited.Writer
     if form == JSONL:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from recorder.export.columns import Column, Kind, Row
-from recorder.export.formats import Sink
+from recorder.export.formats.base import Sink
 from recorder.export.formats.texts import fields_of, records, type_name
 from recorder.export.style import Style
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import msgspec
 
 from recorder.export.columns import Column, Row
-from recorder.export.formats import Sink
+from recorder.export.formats.base import Sink
 from recorder.export.formats.texts import fields_of, records, type_name
 from recorder.export.style import Style
 

@@ -6,7 +6,7 @@ from typing import Any
 from recorder.export.arrow import batch_of, schema_of, type_of
 from recorder.export.columns import Column, Row
 from recorder.export.extras import library
-from recorder.export.formats import Sink
+from recorder.export.formats.base import Sink
 from recorder.export.style import Style
 
 pq: Any = library("pyarrow.parquet", "parquet", "Parquet needs")
