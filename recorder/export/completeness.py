@@ -28,10 +28,8 @@ def _of_account(record: Record, scope: Scope, account: AccountStatus) -> Iterato
     begins_ns = account.coverage.begins_ns if wanted.since_ns is None else wanted.since_ns
     ends_ns = account.last_frame_ns if wanted.until_ns is None else wanted.until_ns
     told_until_ns = -1
-    for gap in record.gaps(wanted):
-        if scope.topics and gap.topic is not None and gap.topic not in scope.topics:
-            continue
-        if _overlaps(gap, begins_ns, ends_ns):
+    for gap in record.gaps(wanted._replace(symbol=None)):
+        if _concerns(gap.topic, scope) and _overlaps(gap, begins_ns, ends_ns):
             yield gap
         if gap.topic is None:
             told_until_ns = 2**63 if gap.ends_ns is None else max(told_until_ns, gap.ends_ns)
@@ -39,6 +37,16 @@ def _of_account(record: Record, scope: Scope, account: AccountStatus) -> Iterato
     if ends_ns is not None and last_ns is not None and max(last_ns, told_until_ns) < ends_ns:
         # It is connected: what it will receive until then nobody knows.
         yield Gap(account.account, last_ns, None, None, NOT_KNOWN, None, "open", 0)
+
+
+def _concerns(topic: str | None, scope: Scope) -> bool:
+    """Whether what was pushed of a topic may be part of the export; None: of all topics."""
+    if topic is None:
+        return True
+    if scope.topics and topic not in scope.topics:
+        return False
+    symbol = scope.wanted.symbol
+    return symbol is None or "." not in topic or topic.endswith(f".{symbol.lower()}")
 
 
 def _overlaps(gap: Gap, begins_ns: int | None, ends_ns: int | None) -> bool:

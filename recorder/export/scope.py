@@ -88,9 +88,7 @@ def require_in_range(connection: Connection, scope: Scope, status: Status) -> No
     """
     since_ns, until_ns = scope.wanted.since_ns, scope.wanted.until_ns
     if since_ns is not None and until_ns is not None and since_ns >= until_ns:
-        raise ExportError(
-            f"Nothing lies between {utc_text(since_ns)} and {utc_text(until_ns)}: --since is the earlier."
-        )
+        raise ExportError(f"From {utc_text(since_ns)} to {utc_text(until_ns)} is no time: --since is the earlier one.")
     theirs = [one for one in status.accounts if scope.wanted.account in {None, one.account}]
     first_ns, last_ns = _first_ns(connection, scope), _last_ns(theirs)
     if first_ns is None or last_ns is None:
