@@ -1,6 +1,7 @@
 """Rows to Arrow: exact decimals, nulls that stay nulls."""
 
 from collections.abc import Sequence
+from decimal import Decimal
 from typing import Any
 
 from recorder.errors import ExportError
@@ -10,6 +11,7 @@ from recorder.export.style import DECIMAL128, FLOAT, PRECISION, Style
 
 pa: Any = library("pyarrow", "parquet", "Parquet and data frames need")
 
+_ZERO = Decimal(0)
 _TYPES = {
     Kind.INTEGER: pa.int64(),
     Kind.TEXT: pa.string(),
@@ -51,26 +53,27 @@ def _array(table: str, column: Column, style: Style, values: Sequence[Any]) -> A
         return pa.array(instants_us(values, column.unit_ns), pa.int64()).cast(type_of(column, style))
     if column.kind is not Kind.DECIMAL:
         return pa.array(values, type_of(column, style))
-    digits = [None if value is None else str(value) for value in values]
     if style.decimals == FLOAT:
-        return pa.array([None if value is None else float(value) for value in digits], pa.float64())
-    texts = pa.array(digits, pa.string())
+        return pa.array([None if value is None else float(value) for value in values], pa.float64())
     if style.decimals != DECIMAL128:
-        return texts
+        return pa.array([None if value is None else str(value) for value in values], pa.string())
+    # By way of `Decimal`: where Arrow itself reads text, digits that do not fit may come out as another number. And a
+    # zero of whatever exponent is plain zero: it would count the exponent's digits too.
+    exact = [None if value is None else Decimal(value) or _ZERO for value in values]
     try:
-        return texts.cast(type_of(column, style))
+        return pa.array(exact, type_of(column, style))
     except pa.ArrowInvalid:
-        raise _does_not_fit(table, column, style, digits) from None
+        raise _does_not_fit(table, column, style, exact) from None
 
 
-def _does_not_fit(table: str, column: Column, style: Style, digits: Sequence[str | None]) -> ExportError:
+def _does_not_fit(table: str, column: Column, style: Style, values: Sequence[Decimal | None]) -> ExportError:
     """The error that names the first number that does not fit."""
-    for text in digits:
+    for value in values:
         try:
-            pa.array([text], pa.string()).cast(type_of(column, style))
+            pa.array([value], type_of(column, style))
         except pa.ArrowInvalid:
             return ExportError(
-                f"{text} in {table}.{column.name} does not fit a decimal128 of {PRECISION} digits, {style.scale} of "
+                f"{value} in {table}.{column.name} does not fit a decimal128 of {PRECISION} digits, {style.scale} of "
                 "them after the point; take --decimals string, or another --scale."
             )
     raise AssertionError("each number fits alone, but not all together")

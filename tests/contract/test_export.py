@@ -61,7 +61,7 @@ def same(form: str, name: str, written: Any, value: Any) -> bool:
     if value is None or written is None:
         return value is None and written is None
     if name.endswith("_base64"):
-        return b64decode(written) == value
+        return bool(b64decode(written) == value)
     if form == "parquet":
         return bool(written == value and isinstance(written, type(value)))
     if isinstance(value, Decimal):
