@@ -1,7 +1,7 @@
 """Rows to Arrow: exact decimals, nulls that stay nulls."""
 
 from collections.abc import Sequence
-from decimal import Decimal
+from decimal import Context, Decimal, Inexact, InvalidOperation
 from typing import Any
 
 from recorder.errors import ExportError
@@ -11,7 +11,8 @@ from recorder.export.style import DECIMAL128, FLOAT, PRECISION, Style
 
 pa: Any = library("pyarrow", "parquet", "Parquet and data frames need")
 
-_ZERO = Decimal(0)
+#: It loses no digit.
+_EXACT = Context(prec=PRECISION, traps=[Inexact, InvalidOperation])
 _TYPES = {
     Kind.INTEGER: pa.int64(),
     Kind.TEXT: pa.string(),
@@ -57,23 +58,23 @@ def _array(table: str, column: Column, style: Style, values: Sequence[Any]) -> A
         return pa.array([None if value is None else float(value) for value in values], pa.float64())
     if style.decimals != DECIMAL128:
         return pa.array([None if value is None else str(value) for value in values], pa.string())
-    # By way of `Decimal`: where Arrow itself reads text, digits that do not fit may come out as another number. And a
-    # zero of whatever exponent is plain zero: it would count the exponent's digits too.
-    exact = [None if value is None else Decimal(value) or _ZERO for value in values]
-    try:
-        return pa.array(exact, type_of(column, style))
-    except pa.ArrowInvalid:
-        raise _does_not_fit(table, column, style, exact) from None
+    return pa.array(_fitted(table, column, style, values), type_of(column, style))
 
 
-def _does_not_fit(table: str, column: Column, style: Style, values: Sequence[Decimal | None]) -> ExportError:
-    """The error that names the first number that does not fit."""
+def _fitted(table: str, column: Column, style: Style, values: Sequence[Decimal | str | None]) -> list[Decimal | None]:
+    """Numbers with all digits of the scale. Not left to Arrow: what does not fit may come out of it as another number.
+
+    Raises:
+        ExportError: one does not fit; it is named.
+    """
+    unit = Decimal((0, (1,), -style.scale))
+    found: list[Decimal | None] = []
     for value in values:
         try:
-            pa.array([value], type_of(column, style))
-        except pa.ArrowInvalid:
-            return ExportError(
+            found.append(None if value is None else _EXACT.quantize(Decimal(value), unit))
+        except (Inexact, InvalidOperation):
+            raise ExportError(
                 f"{value} in {table}.{column.name} does not fit a decimal128 of {PRECISION} digits, {style.scale} of "
                 "them after the point; take --decimals string, or another --scale."
-            )
-    raise AssertionError("each number fits alone, but not all together")
+            ) from None
+    return found
