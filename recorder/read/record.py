@@ -91,6 +91,7 @@ class Record(Answers):
     def __init__(self, url: str) -> None:
         self._url = url
         self._engine = open_engine(url, read_only=True)
+        self._shared: Connection | None = None
         with explained(url):
             migrate.require_current(self._engine)
 
@@ -105,6 +106,24 @@ class Record(Answers):
     def close(self) -> None:
         """Let go of the database."""
         self._engine.dispose()
+
+    @property
+    def url(self) -> str:
+        """The address it was opened by; it may hold a password."""
+        return self._url
+
+    @contextmanager
+    def at_one_moment(self) -> Iterator[Connection]:
+        """Inside, all reads see one and the same state of the database. For one thread alone.
+
+        Gives the connection they share, for questions that no read answers.
+        """
+        with self.reading() as connection:
+            before, self._shared = self._shared, connection
+            try:
+                yield connection
+            finally:
+                self._shared = before
 
     def orders(self, wanted: Filter = ALL) -> Iterator[Order]:
         """The latest state of each order, oldest change first."""
@@ -316,6 +335,9 @@ class Record(Answers):
     @contextmanager
     def reading(self) -> Iterator[Connection]:
         """A connection that only reads."""
+        if self._shared is not None:
+            yield self._shared
+            return
         with explained(self._url), self._engine.connect() as connection:
             yield connection
 
