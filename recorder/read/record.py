@@ -81,6 +81,7 @@ class Record:
     def __init__(self, url: str) -> None:
         self._url = url
         self._engine = open_engine(url, read_only=True)
+        self._still: Connection | None = None
         with explained(url):
             migrate.require_current(self._engine)
 
@@ -95,6 +96,16 @@ class Record:
     def close(self) -> None:
         """Let go of the database."""
         self._engine.dispose()
+
+    @contextmanager
+    def still(self) -> Iterator[Connection]:
+        """Within, all reads see one and the same state of the database; gives its connection, for other questions."""
+        with explained(self._url), self._engine.connect() as connection:
+            self._still = connection
+            try:
+                yield connection
+            finally:
+                self._still = None
 
     def orders(self, wanted: Filter = ALL) -> Iterator[Order]:
         """The latest state of each order, oldest change first."""
@@ -242,13 +253,16 @@ class Record:
 
     def _rows(self, record: type[T], query: Select[Any]) -> Iterator[T]:
         with self._reading() as connection:
-            streamed = connection.execution_options(yield_per=ROWS_PER_FETCH)
-            with streamed.execute(query) as rows:
+            # Of the statement: the connection may be another's too.
+            with connection.execute(query, execution_options={"yield_per": ROWS_PER_FETCH}) as rows:
                 for row in rows:
                     yield record(*row)
 
     @contextmanager
     def _reading(self) -> Iterator[Connection]:
+        if self._still is not None:
+            yield self._still
+            return
         with explained(self._url), self._engine.connect() as connection:
             yield connection
 

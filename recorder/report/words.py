@@ -1,0 +1,67 @@
+"""Numbers and times in words, for people. None of them rounds a finding away."""
+
+from decimal import Decimal
+
+from recorder.clock import NS_PER_MS, NS_PER_S, utc_text
+from recorder.report.facts import Covered
+from recorder.venues.base import printable
+
+#: Somebody else's words are cut to so many characters: the record has them whole.
+WORDS_MAX = 300
+
+_UNITS = (("d", 86_400), ("h", 3_600), ("min", 60))
+
+
+def words(text: object) -> str:
+    """Somebody else's words, fit for a page."""
+    told = printable(str(text))
+    return told if len(told) <= WORDS_MAX else f"{told[:WORDS_MAX]}…"
+
+
+def duration(ns: int) -> str:
+    """A length of time by its two largest units: `2 d 3 h`, `1 min 5 s`, `12.3 s`, `40 ms`."""
+    whole_s = ns // NS_PER_S
+    for index, (unit, size_s) in enumerate(_UNITS):
+        if whole_s >= size_s:
+            smaller, smaller_s = _UNITS[index + 1] if index + 1 < len(_UNITS) else ("s", 1)
+            rest = whole_s % size_s // smaller_s
+            return f"{whole_s // size_s} {unit}" + (f" {rest} {smaller}" if rest else "")
+    if ns >= NS_PER_S:
+        return f"{whole_s}.{ns % NS_PER_S // 100_000_000} s"
+    return f"{ns // NS_PER_MS} ms" if ns >= NS_PER_MS or ns == 0 else "under 1 ms"
+
+
+def share(covered: Covered) -> str:
+    """How much is covered; never rounded up."""
+    if covered.begins_ns is None:
+        return "not covered"
+    whole_ns = covered.ends_ns - covered.begins_ns
+    if covered.covered_ns == whole_ns:
+        return "all covered"
+    return f"{_floored(covered.covered_ns, whole_ns)} % covered"
+
+
+def _floored(part: int, whole: int) -> str:
+    thousandths = part * 100_000 // whole
+    return f"{thousandths // 1000}.{thousandths % 1000:03d}"
+
+
+def instant(ns: int | None) -> str:
+    """An instant to the second; UTC."""
+    return utc_text(ns)[:19] if ns is not None else ""
+
+
+def plain(value: Decimal) -> str:
+    """A number's exact digits, without an exponent and without zeros that say nothing."""
+    text = f"{value:f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def count(number: int, one: str, many: str | None = None) -> str:
+    """`1 gap`, `2 gaps`."""
+    return f"{number:,} {one if number == 1 else many or one + 's'}"
+
+
+def listing(parts: list[str]) -> str:
+    """`a`, `a and b`, `a, b and c`."""
+    return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
