@@ -17,6 +17,7 @@ COMMANDS = {
     "balances": ("look", "The latest balance of each currency."),
     "gaps": ("look", "The stretches in which pushes may have been missed."),
     "discrepancies": ("look", "Where the exchange contradicted its own pushes, outside any gap."),
+    "audit": ("audit", "A report for a person: how complete the record is, and what it holds, as one HTML page."),
     "merge": ("merge", "Move another recorder's record, or a journal, into this one."),
     "db": ("db", "The database's schema: upgrade, downgrade, current, check."),
     "simulate": ("simulate", "An exchange to try things on, for this recorder or for your own programs."),

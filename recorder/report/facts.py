@@ -179,8 +179,8 @@ class Line(NamedTuple):
     account: str
     name: str
     points: Sequence[Point]
-    #: How many values there were.
-    count: int
+    #: How many there were.
+    updates: int
     first: Decimal
     last: Decimal
     low: Decimal
@@ -237,8 +237,11 @@ class Received(NamedTuple):
     #: Not counted: greetings, acknowledgements and refusals.
     pushes: int
     pings: int
-    #: Pushes in each of the equal parts of the period.
+    #: All that came, greetings and acknowledgements too.
+    frames: int
+    #: Pushes in each of the equal parts of the period, the last of which may be shorter, and how long a part is.
     activity: Sequence[int]
+    part_ns: int
     #: The longest without a push, and the longest without any frame.
     without_push: Silence | None
     without_frame: Silence | None
@@ -248,7 +251,7 @@ class Latency(NamedTuple):
     """From the exchange's stamp to our receipt, milliseconds, of an account's pushes."""
 
     account: str
-    count: int
+    pushes: int
     #: Share of the pushes in per mille → they took so long at most.
     quantiles: Mapping[int, int]
     lowest: int

@@ -1,13 +1,16 @@
-"""What a reader must know first: one honest sentence on how complete the record is, and findings, each with its weight."""
+"""What a reader must know first: one honest sentence on how complete the record is, and findings by their weight."""
 
 from collections.abc import Iterator
 from typing import NamedTuple
 
 from recorder.report.facts import Checked, Covered, Report
-from recorder.report.words import count, duration, instant, listing, share, words
+from recorder.report.words import NAME_MAX, count, duration, instant, listing, share, words
 
 #: Weights: all is well, worth knowing, to be looked at.
 WELL, NOTE, LOOK = "well", "note", "look"
+
+#: In a sentence.
+TOPICS_NAMED_MAX = 3
 
 #: State of a gap → how many of them are told of.
 _STATES = {
@@ -26,21 +29,25 @@ class Finding(NamedTuple):
     weight: str
 
 
-def sentence(covered: Covered) -> str:
-    """How complete the record of an account is."""
+def sentence(covered: Covered, *, several: bool) -> str:
+    """How complete the record of an account is.
+
+    Args:
+        covered: what is covered of it.
+        several: whether there are more accounts, so that it is to be named.
+    """
+    of = f" of {words(covered.account)}" if several else ""
     if covered.begins_ns is None:
         return (
-            f"In this period the record does not cover account {words(covered.account)} at any time: there was no "
-            "connection on which all topics were acknowledged."
+            f"The record{of} covers nothing of this period: there was no connection on which all topics were "
+            "acknowledged."
         )
-    begins, ends = instant(covered.begins_ns), instant(covered.ends_ns)
-    told = f"Of account {words(covered.account)} the record covers "
     whole_ns = covered.ends_ns - covered.begins_ns
     if covered.covered_ns == whole_ns:
-        told += f"all of the {duration(whole_ns)} from {begins} to {ends} UTC: in no stretch of it could a push have been missed."
+        told = f"The record{of} covers all of the {duration(whole_ns)}: no push can have been missed unnoticed."
     else:
-        told += (
-            f"{duration(covered.covered_ns)} of the {duration(whole_ns)} from {begins} to {ends} UTC, "
+        told = (
+            f"The record{of} covers {duration(covered.covered_ns)} of {duration(whole_ns)}, "
             f"{share(covered).removesuffix(' covered')}. {_gaps(covered)}"
         )
     return told + _topics(covered) + _end(covered)
@@ -49,31 +56,30 @@ def sentence(covered: Covered) -> str:
 def _gaps(covered: Covered) -> str:
     number = sum(covered.gaps.values())
     if number == 0:
-        return "Pushes may have been missed in the rest."
+        return "In the rest, pushes may have been missed."
     kinds = [f"{covered.gaps[state]:,} {means}" for state, means in _STATES.items() if covered.gaps.get(state)]
-    together = duration(sum(covered.gaps_ns.values()))
-    became = f"{'it is' if number == 1 else 'they are'} {list(_STATES.values())[0]}"
-    if len(kinds) > 1:
-        became = f"{listing(kinds)}"
-    else:
-        (state,) = [state for state in _STATES if covered.gaps.get(state)]
-        became = f"{'it is' if number == 1 else 'all are'} {_STATES[state]}"
-    return f"Pushes may have been missed in {count(number, 'gap')}, {together} together: {became}."
+    if len(kinds) == 1:
+        kinds = [f"{'it is' if number == 1 else 'all'} {kinds[0].partition(' ')[2]}"]
+    together = f", {duration(sum(covered.gaps_ns.values()))}{' together' * (number > 1)}"
+    return f"Pushes may have been missed in {count(number, 'gap')}{together}: {listing(kinds)}."
 
 
 def _topics(covered: Covered) -> str:
     topics = sorted({stretch.topic for stretch in covered.whole.stretches if stretch.topic is not None})
     if not topics:
         return ""
-    return f" For a time {listing([words(topic) for topic in topics[:4]])}{' and others' * (len(topics) > 4)} alone {'was' if len(topics) == 1 else 'were'} not covered."
+    shown = [words(topic, NAME_MAX) for topic in topics[:TOPICS_NAMED_MAX]]
+    if len(topics) > len(shown):
+        shown.append(f"{len(topics) - len(shown):,} more")
+    return f" For a time, {listing(shown)} alone {'was' if len(topics) == 1 else 'were'} not covered."
 
 
 def _end(covered: Covered) -> str:
     if covered.lasting is None or covered.lasting.begins_ns is None:
         return ""
-    return (
-        f" Since {instant(covered.lasting.begins_ns)} nothing is recorded ({words(covered.lasting.reason)})."
-    )
+    at_the_end = covered.lasting.begins_ns + 1 >= covered.ends_ns
+    after = "it" if at_the_end else f"{instant(covered.lasting.begins_ns)} UTC"
+    return f" Nothing is recorded after {after} ({words(covered.lasting.reason)})."
 
 
 def findings(report: Report) -> list[Finding]:
@@ -129,4 +135,5 @@ def _of_seals(report: Report) -> Iterator[Finding]:
 def _checked(checked: Checked | None) -> Finding:
     if checked is None:
         return Finding("Seals", "not checked", "in this report; recorder verify checks them", NOTE)
-    return Finding("Seals", "intact" if checked.intact else "broken", checked.sentence, WELL if checked.intact else LOOK)
+    told, weight = ("intact", WELL) if checked.intact else ("broken", LOOK)
+    return Finding("Seals", told, checked.sentence, weight)

@@ -1,13 +1,18 @@
 """Gathering the report: every part from one and the same state of the record."""
 
 import time
+from collections import deque
 from collections.abc import Iterator, Sequence
+from operator import attrgetter
 
 from sqlalchemy import Connection, func, select
 
 import recorder
+from recorder.clock import utc_text
 from recorder.errors import ConfigurationError
 from recorder.read.record import Filter, Record
+from recorder.read.records import Discrepancy
+from recorder.read.sides import sides_of
 from recorder.report import ledger, series, trades
 from recorder.report.covering import covered, last_frame_ns, numbered
 from recorder.report.facts import Checked, Covered, Listed, Numbered, Period, Report
@@ -15,8 +20,6 @@ from recorder.report.latency import latencies
 from recorder.report.reading import ROWS_SHOWN_MAX, Account, Progress, Reading
 from recorder.report.receipts import receipts
 from recorder.report.sealed import sealed
-from recorder.clock import utc_text
-from recorder.read.sides import sides_of
 from recorder.store.engine import place, size_bytes
 from recorder.store.schema import accounts, recorders, sessions
 
@@ -43,7 +46,7 @@ def gather(
     with Record(url) as record, record.still() as connection:
         its_accounts = _accounts(connection, wanted.account, place(url))
         period = _period(connection, its_accounts, wanted, made_ns, place(url))
-        hosts = {key: host for key, host in connection.execute(select(recorders.c.recorder_id, recorders.c.host))}
+        hosts = dict(connection.execute(select(recorders.c.recorder_id, recorders.c.host)).tuples().all())
         reading = Reading(record, connection, period, its_accounts, hosts, told)
         covers = _covers(reading)
         came = receipts(reading, covers)
@@ -98,8 +101,8 @@ def _period(connection: Connection, its: Sequence[Account], wanted: Filter, now_
     until_ns = last_ns + 1 if wanted.until_ns is None else min(wanted.until_ns, now_ns)
     if since_ns >= until_ns or since_ns > last_ns or until_ns <= first_ns:
         raise ConfigurationError(
-            f"Nothing was received between {utc_text(since_ns)} and {utc_text(until_ns)}; the record goes from "
-            f"{utc_text(first_ns)} to {utc_text(last_ns)} (UTC): choose --since and --until within."
+            f"The record in {where} goes from {utc_text(first_ns)} to {utc_text(last_ns)} (UTC), and nothing of it lies in "
+            "the period asked for; choose --since and --until within."
         )
     return Period(since_ns, until_ns, wanted.since_ns is not None, wanted.until_ns is not None)
 
@@ -128,13 +131,14 @@ def _every_gap(reading: Reading, covers: Sequence[Covered]) -> Iterator[Numbered
         number += sum(stretch.number is not None for stretch in its.whole.stretches)
 
 
-def _discrepancies(reading: Reading) -> Listed:
-    found: list = []
+def _discrepancies(reading: Reading) -> Listed[Discrepancy]:
+    """All of them; of very many the latest."""
+    latest: list[Discrepancy] = []
     total = 0
     for account in reading.accounts:
+        its: deque[Discrepancy] = deque(maxlen=ROWS_SHOWN_MAX)
         for one in reading.record.discrepancies(reading.of(account)):
             total += 1
-            found.append(one)
-            if len(found) > 2 * ROWS_SHOWN_MAX:
-                found = sorted(found, key=lambda it: it.found_ns)[-ROWS_SHOWN_MAX:]
-    return Listed(sorted(found, key=lambda it: it.found_ns)[-ROWS_SHOWN_MAX:], total)
+            its.append(one)
+        latest = sorted((*latest, *its), key=attrgetter("found_ns"))[-ROWS_SHOWN_MAX:]
+    return Listed(latest, total)

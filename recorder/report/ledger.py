@@ -63,7 +63,7 @@ def endings(reading: Reading) -> dict[str, int]:
     """Why the sessions of the period ended → how many did."""
     reason = func.coalesce(sessions.c.end_reason, GOES_ON)
     query = _of_sessions(reading, reason, func.count()).group_by(reason)
-    return {reason: count for reason, count in sorted(reading.connection.execute(query).tuples())}
+    return dict(sorted(reading.connection.execute(query).tuples()))
 
 
 def _of_sessions(reading: Reading, *columns: Any) -> Select[Any]:

@@ -10,7 +10,7 @@ from markupsafe import Markup
 
 from recorder.report import words
 from recorder.report.draw.bars import histogram, share_bar
-from recorder.report.draw.lines import plot
+from recorder.report.draw.lines import LOW, plot
 from recorder.report.draw.timeline import LEGEND, timeline
 from recorder.report.facts import Covered, Line, OrderCount, Report, Stretch
 from recorder.report.findings import findings, sentence
@@ -22,25 +22,27 @@ SYMBOLS_MAX = 5
 
 def render(report: Report) -> str:
     """The page as HTML."""
-    environment = Environment(
-        loader=FunctionLoader(_template), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
+    environment = Environment(loader=FunctionLoader(_template), autoescape=True, undefined=StrictUndefined)
+    environment.trim_blocks = environment.lstrip_blocks = True
     environment.filters |= {
         "instant": words.instant,
         "duration": words.duration,
         "plain": words.plain,
         "words": words.words,
+        "name": words.name,
+        "later": words.later,
         "count": words.count,
     }
+    several = len(report.covered) > 1
     style = Markup(_template("report.css"))
     return environment.get_template("report.html.j2").render(
         report=report,
         style=style,
         # Only this style sheet counts, and no script at all, whatever words from outside may say.
         style_hash=b64encode(sha256(style.encode()).digest()).decode(),
-        sentences=[sentence(covered) for covered in report.covered],
+        sentences=[sentence(covered, several=several) for covered in report.covered],
         findings=findings(report),
-        several=len(report.covered) > 1,
+        several=several,
         several_recorders=len(report.sealed) > 1,
         legend=LEGEND,
         timeline=timeline(report.period, report.covered, report.received),
@@ -65,13 +67,13 @@ def _stretches(report: Report, account: str, topic: str | None) -> Sequence[Stre
 
 
 def _value_plot(report: Report, line: Line, topic: str) -> Markup:
-    label = f"{words.words(line.name)} of account {words.words(line.account)}"
+    label = f"{words.name(line.name)} of account {words.name(line.account)}"
     return plot(
         report.period,
         [line],
         _stretches(report, line.account, topic),
         label=f"Balance in {label}",
-        unit=words.words(line.name),
+        unit=words.name(line.name),
     )
 
 
@@ -80,20 +82,21 @@ def _position_plot(report: Report, line: Line) -> Markup:
         report.period,
         [line],
         _stretches(report, line.account, f"position.{line.name.lower()}"),
-        label=f"Position in {words.words(line.name)} of account {words.words(line.account)}",
-        unit="quantity, long above zero, short below",
+        label=f"Position in {words.name(line.name)} of account {words.name(line.account)}",
+        unit="contracts, short below zero",
+        height=LOW,
         from_zero=True,
     )
 
 
 def _clock_plots(report: Report) -> list[tuple[Covered, Sequence[Line], Markup]]:
     """One an account, with a line for each recorder."""
-    found = []
+    found: list[tuple[Covered, Sequence[Line], Markup]] = []
     for covered in report.covered:
         lines = [line for line in report.clocks if line.account == covered.account]
         if lines:
             stretches = _stretches(report, covered.account, None)
-            label = f"The exchange's clock less ours, account {words.words(covered.account)}"
+            label = f"The exchange's clock less ours, account {words.name(covered.account)}"
             picture = plot(report.period, lines[:3], stretches, label=label, unit="ms", steps=False)
             found.append((covered, lines[:3], picture))
     return found
@@ -123,4 +126,3 @@ class OrderTable:
 
 def _orders(counts: Sequence[OrderCount], account: str) -> OrderTable:
     return OrderTable([one for one in counts if one.account == account])
-

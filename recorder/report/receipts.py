@@ -8,12 +8,13 @@ from sqlalchemy import case, select
 
 from recorder.model import CONTROL, PUSH
 from recorder.report.covering import segments
+from recorder.report.draw.ticks import round_step_ns
 from recorder.report.facts import Covered, Period, Received, Silence
 from recorder.report.reading import Reading
 from recorder.store.schema import frames, heartbeats
 
-#: The period is cut into so many parts to show how busy it was.
-PARTS = 165
+#: The period is cut into so many parts at most to show how busy it was, of a round length each.
+PARTS_MAX = 180
 
 
 class _Silences:
@@ -51,12 +52,14 @@ class _Account:
 
     def __init__(self, name: str, period: Period, covered: Sequence[tuple[int, int]]) -> None:
         self._name = name
-        self._since_ns, self._length_ns = period.since_ns, period.until_ns - period.since_ns
-        self._activity = [0] * PARTS
-        self._pushes = self._pings = 0
+        length_ns = period.until_ns - period.since_ns
+        self._since_ns, self._part_ns = period.since_ns, round_step_ns(length_ns, PARTS_MAX)
+        self._activity = [0] * -(-length_ns // self._part_ns)
+        self._pushes = self._pings = self._frames = 0
         self._without_push, self._without_frame = _Silences(covered), _Silences(covered)
 
     def came(self, at_ns: int, status: str, is_ping: bool) -> None:
+        self._frames += 1
         self._without_frame.came(at_ns)
         if is_ping:
             self._pings += 1
@@ -64,11 +67,11 @@ class _Account:
             return
         self._pushes += 1
         self._without_push.came(at_ns)
-        self._activity[(at_ns - self._since_ns) * PARTS // self._length_ns] += 1
+        self._activity[(at_ns - self._since_ns) // self._part_ns] += 1
 
     def told(self) -> Received:
         longest = self._without_push.finish(), self._without_frame.finish()
-        return Received(self._name, self._pushes, self._pings, self._activity, *longest)
+        return Received(self._name, self._pushes, self._pings, self._frames, self._activity, self._part_ns, *longest)
 
 
 class Receipts(NamedTuple):

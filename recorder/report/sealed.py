@@ -1,5 +1,7 @@
 """The seals of a record, and what was signed of them. Counted, not checked: `recorder verify` checks."""
 
+from typing import Any
+
 from sqlalchemy import Connection, Select, func, select
 
 from recorder.report.facts import Checkpoint, Sealed
@@ -14,8 +16,7 @@ def sealed(connection: Connection) -> list[Sealed]:
 
 def _of(connection: Connection, recorder_id: int, host: str) -> Sealed:
     count, frames, unsealed = connection.execute(_counts(recorder_id)).one()
-    ends = [connection.execute(_end(recorder_id, last=last)).first() for last in (False, True)]
-    first, last = ends
+    first, last = (connection.execute(_end(recorder_id, last=last)).first() for last in (False, True))
     checkpoint = connection.execute(_checkpoint(recorder_id)).first()
     return Sealed(
         recorder_id,
@@ -32,7 +33,7 @@ def _of(connection: Connection, recorder_id: int, host: str) -> Sealed:
     )
 
 
-def _counts(recorder_id: int) -> Select[tuple[int, int, int]]:
+def _counts(recorder_id: int) -> Select[Any]:
     b = batches.c
     same = (seals.c.run_id == b.run_id) & (seals.c.batch == b.batch)
     query = select(func.count(), func.coalesce(func.sum(b.frames), 0), func.count() - func.count(seals.c.batch))
@@ -40,7 +41,7 @@ def _counts(recorder_id: int) -> Select[tuple[int, int, int]]:
     return joined.where(runs.c.recorder_id == recorder_id)
 
 
-def _end(recorder_id: int, *, last: bool) -> Select[tuple[object, ...]]:
+def _end(recorder_id: int, *, last: bool) -> Select[Any]:
     s, b = seals.c, batches.c
     same = (b.run_id == s.run_id) & (b.batch == s.batch)
     query = select(s.seal, b.written_ns).join(batches, same).join(runs, runs.c.run_id == s.run_id)
@@ -48,7 +49,7 @@ def _end(recorder_id: int, *, last: bool) -> Select[tuple[object, ...]]:
     return query.where(runs.c.recorder_id == recorder_id).order_by(*order).limit(1)
 
 
-def _checkpoint(recorder_id: int) -> Select[tuple[object, ...]]:
+def _checkpoint(recorder_id: int) -> Select[Any]:
     c = checkpoints.c
     query = select(c.size, c.made_ns, c.token.is_not(None)).where(c.recorder_id == recorder_id)
     return query.order_by(c.size.desc()).limit(1)

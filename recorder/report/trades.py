@@ -25,7 +25,7 @@ def fills(reading: Reading) -> list[FillSum]:
     """The fills of the period, by contract and the currency of their fees."""
     sums: dict[tuple[str, str, str], FillSum] = {}
     for account in reading.accounts:
-        for fill in reading.counted("fills", reading.record.fills(reading.of(account))):
+        for fill in reading.counted("fills", reading.record.fills_by_order(reading.of(account))):
             key = account.name, fill.symbol or _NOT_TOLD, fill.fee_currency or _NOT_TOLD
             sums[key] = _added(sums.get(key) or FillSum(*key, 0, _ZERO, _ZERO, _ZERO, 0, 0), fill)
     return [sums[key] for key in sorted(sums)]

@@ -8,14 +8,21 @@ from recorder.venues.base import printable
 
 #: Somebody else's words are cut to so many characters: the record has them whole.
 WORDS_MAX = 300
+#: And names, of which a page is made to hold many side by side, to so many.
+NAME_MAX = 40
 
 _UNITS = (("d", 86_400), ("h", 3_600), ("min", 60))
 
 
-def words(text: object) -> str:
+def words(text: object, at_most: int = WORDS_MAX) -> str:
     """Somebody else's words, fit for a page."""
     told = printable(str(text))
-    return told if len(told) <= WORDS_MAX else f"{told[:WORDS_MAX]}…"
+    return told if len(told) <= at_most else f"{told[:at_most]}…"
+
+
+def name(text: object) -> str:
+    """Somebody else's name for a thing."""
+    return words(text, NAME_MAX)
 
 
 def duration(ns: int) -> str:
@@ -25,10 +32,15 @@ def duration(ns: int) -> str:
         if whole_s >= size_s:
             smaller, smaller_s = _UNITS[index + 1] if index + 1 < len(_UNITS) else ("s", 1)
             rest = whole_s % size_s // smaller_s
-            return f"{whole_s // size_s} {unit}" + (f" {rest} {smaller}" if rest else "")
+            return _with(whole_s // size_s, unit) + (f" {_with(rest, smaller)}" if rest else "")
     if ns >= NS_PER_S:
-        return f"{whole_s}.{ns % NS_PER_S // 100_000_000} s"
-    return f"{ns // NS_PER_MS} ms" if ns >= NS_PER_MS or ns == 0 else "under 1 ms"
+        return _with(f"{whole_s}.{ns % NS_PER_S // 100_000_000}", "s")
+    return _with(ns // NS_PER_MS, "ms") if ns >= NS_PER_MS or ns == 0 else f"under {_with(1, 'ms')}"
+
+
+def _with(number: int | str, unit: str) -> str:
+    """A number and its unit, never on two lines."""
+    return f"{number}\N{NO-BREAK SPACE}{unit}"
 
 
 def share(covered: Covered) -> str:
@@ -38,7 +50,7 @@ def share(covered: Covered) -> str:
     whole_ns = covered.ends_ns - covered.begins_ns
     if covered.covered_ns == whole_ns:
         return "all covered"
-    return f"{_floored(covered.covered_ns, whole_ns)} % covered"
+    return f"{_floored(covered.covered_ns, whole_ns)}\N{NO-BREAK SPACE}% covered"
 
 
 def _floored(part: int, whole: int) -> str:
@@ -49,6 +61,12 @@ def _floored(part: int, whole: int) -> str:
 def instant(ns: int | None) -> str:
     """An instant to the second; UTC."""
     return utc_text(ns)[:19] if ns is not None else ""
+
+
+def later(ns: int | None, than_ns: int | None) -> str:
+    """An instant to the second, without its day where that is the day of another one."""
+    told, other = instant(ns), instant(than_ns)
+    return told[11:] if told[:10] == other[:10] else told
 
 
 def plain(value: Decimal) -> str:

@@ -10,6 +10,8 @@ from pathlib import Path
 from random import Random
 from typing import NamedTuple
 
+from sqlalchemy import Connection
+
 from recorder.live.channel import Recorded
 from recorder.model import PUSH, REST, SENT, Frame, account_id
 from recorder.simulator import frames as text
@@ -109,18 +111,20 @@ class Days:
 
     # A run, a session.
 
-    def _open_run(self, connection) -> None:  # type: ignore[no-untyped-def]
+    def _open_run(self, connection: Connection) -> None:
         begun = told.RunStarted(self._now_ns // MS << 20, 0, self._now_ns, self._host, 4711, self._version)
         opened = open_run(connection, self.url, begun, [self._account])
         self._run = opened.run
         self._batch = Batch(self._run.recorder_id, self._run.run_id, 1, opened.seal)
 
-    def _session(self, connection, spell: Spell, odd: bytes | None) -> None:  # type: ignore[no-untyped-def]
+    def _session(self, connection: Connection, spell: Spell, odd: bytes | None) -> None:
         assert self._run is not None
         account, run = self._account.account_id, self._run.run_id
         self._key, self._seq = (self._now_ns // MS << 20) + 1, 0
         session = self._key
-        self._tell(told.SessionOpened(account, session, run, "wss://api.fmex.com/v2/user/ws", self.topics, self._now_ns))
+        self._tell(
+            told.SessionOpened(account, session, run, "wss://api.fmex.com/v2/user/ws", self.topics, self._now_ns)
+        )
         self._receive(b'{"type":"hello","ts":%d}' % (self._now_ns // MS))
         self._now_ns += 60 * MS
         topics = ",".join(f'"{topic}"' for topic in self.topics if topic not in spell.refused)
@@ -165,9 +169,7 @@ class Days:
             state = decoded.topic, decoded.status, decoded.error
             frame = Frame(account, key, seq, self._now_ns + 40 * MS, REST, *state, answer)
             self._batch.add(*Recorded(frame, decoded.updates))
-        ended = told.ReconciliationEnded(
-            account, key, self._key, self._now_ns + 50 * MS, spell.result, spell.restored
-        )
+        ended = told.ReconciliationEnded(account, key, self._key, self._now_ns + 50 * MS, spell.result, spell.restored)
         self._tell(ended)
 
     # What comes.
@@ -218,7 +220,7 @@ class Days:
     def _tell(self, entry: told.LedgerEntry) -> None:
         self._batch.entries.append(entry)
 
-    def _commit(self, connection) -> None:  # type: ignore[no-untyped-def]
+    def _commit(self, connection: Connection) -> None:
         written = self._batch
         written.write(connection, self._now_ns)
         self._batch = Batch(written.recorder_id, written.run_id, written.number + 1, written.seal)

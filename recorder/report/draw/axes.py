@@ -10,7 +10,9 @@ from recorder.report.draw import svg
 from recorder.report.draw.ticks import Tick, time_ticks
 from recorder.report.facts import Period, Stretch
 
-LEFT, RIGHT = 92, 8
+#: Room for the numbers on the left: the same for most pictures, so that instants stand below each other.
+LEFT = 64
+CHARACTER = 6.2
 TOP, BOTTOM = 8, 34
 
 #: Fewer units than this nobody sees: a gap of a second in a month is drawn so wide.
@@ -22,7 +24,7 @@ class Across(NamedTuple):
 
     period: Period
     left: float = LEFT
-    right: float = svg.WIDTH - RIGHT
+    right: float = svg.WIDTH
 
     def x(self, at_ns: int) -> float:
         """Where an instant lies."""
@@ -36,10 +38,12 @@ class Across(NamedTuple):
         for tick in time_ticks(self.period.since_ns, self.period.until_ns, 9):
             x = self.x(tick.at_ns)
             yield svg.line(x, y, x, y + 4, "axis")
-            yield svg.text(x, y + 15, tick.label, "tick", "middle")
-            if tick.day and x - before > 70:
-                yield svg.text(x, y + 27, tick.day, "tick day", "middle")
-                before = x
+            # Words do not go over the edge of the picture.
+            yield svg.text(min(x, svg.WIDTH - 16), y + 15, tick.label, "tick", "middle")
+            inside = min(max(x, 30), svg.WIDTH - 32)
+            if tick.day and inside - before > 70:
+                yield svg.text(inside, y + 27, tick.day, "tick", "middle")
+                before = inside
 
     def stretch(self, stretch: Stretch, y: float, height: float, kind: str, title: str | None = None) -> Markup:
         """A stretch of time, wide enough to be seen."""
@@ -69,6 +73,11 @@ class Up(NamedTuple):
             yield svg.line(left, y, right, y, "grid zero" if tick.value == 0 else "grid")
             yield svg.text(left - 8, y + 3.5, tick.label, "tick", "end")
         yield svg.text(left + 4, self.top + 10, unit, "unit")
+
+
+def room(ticks: Sequence[Tick]) -> float:
+    """Where the picture begins, right of the numbers."""
+    return max(LEFT, CHARACTER * max(len(tick.label) for tick in ticks) + 12)
 
 
 def state_class(state: str) -> str:

@@ -6,7 +6,7 @@ from decimal import Decimal
 from markupsafe import Markup
 
 from recorder.report.draw import svg
-from recorder.report.draw.axes import LEFT, RIGHT, TOP, Up
+from recorder.report.draw.axes import TOP, Up, room
 from recorder.report.draw.ticks import ticks
 from recorder.report.facts import Latency
 
@@ -16,34 +16,43 @@ BOTTOM = 36
 
 def histogram(latency: Latency) -> Markup:
     """Draw how many pushes took how long."""
-    label = f"Distribution of {latency.count} receipt latencies in milliseconds"
+    label = f"Distribution of {latency.pushes} receipt latencies in milliseconds"
     return svg.picture(HEIGHT, label, _parts(latency))
 
 
 def _parts(latency: Latency) -> Iterator[Markup]:
-    first = latency.bars[0][0]
-    end = latency.bars[-1][0] + latency.bar_width
-    right = svg.WIDTH - RIGHT
-    wide = (right - LEFT) / len(latency.bars)
-    up = Up(ticks(Decimal(0), Decimal(max(pushes for _, pushes in latency.bars)), 5), TOP + 14, HEIGHT - BOTTOM)
-    yield from up.grid(LEFT, right, "pushes")
-    for number, (begins, pushes) in enumerate(latency.bars):
-        y = up.y(Decimal(pushes))
+    most = Decimal(max(pushes for _, pushes in latency.bars))
+    up = Up(ticks(Decimal(0), most, 5), TOP + 14, HEIGHT - BOTTOM)
+    first, end = latency.bars[0][0], latency.bars[-1][0] + latency.bar_width
+    left, right = room(up.ticks), float(svg.WIDTH)
+    per_ms = (right - left) / (end - first)
+    yield from up.grid(left, right, "pushes")
+    for begins, pushes in latency.bars:
         title = f"{begins} to {begins + latency.bar_width} ms: {pushes:,}"
-        yield svg.rect(LEFT + number * wide + 0.5, y, wide - 1, up.bottom - y, "bar", title)
-    yield svg.line(LEFT, up.bottom, right, up.bottom, "axis")
-    per_ms = (right - LEFT) / (end - first)
+        y, wide = up.y(Decimal(pushes)), latency.bar_width * per_ms
+        yield svg.rect(left + (begins - first) * per_ms + 0.5, y, wide - 1, up.bottom - y, "bar", title)
+    yield svg.line(left, up.bottom, right, up.bottom, "axis")
     for tick in ticks(Decimal(first), Decimal(end), 10):
         if first <= tick.value <= end:
-            x = LEFT + float(tick.value - first) * per_ms
+            x = left + float(tick.value - first) * per_ms
             yield svg.line(x, up.bottom, x, up.bottom + 4, "axis")
-            yield svg.text(x, up.bottom + 15, tick.label, "tick", "middle")
-    yield svg.text((LEFT + right) / 2, up.bottom + 29, "milliseconds from the exchange's stamp to receipt", "tick day", "middle")
-    for per_mille, words in ((500, "median"), (990, "99 %")):
-        at_ms = latency.quantiles[per_mille]
-        x = min(LEFT + (at_ms + 0.5 - first) * per_ms, right)
-        yield svg.line(x, TOP + 4, x, up.bottom, "mark")
-        yield svg.text(x - 4 if per_mille == 990 else x + 4, TOP + 9, f"{words} {at_ms:,} ms", "mark-words", "end" if per_mille == 990 else "start")
+            yield svg.text(min(x, right - 10), up.bottom + 15, tick.label, "tick", "middle")
+    below = "milliseconds from the exchange's stamp to receipt"
+    yield svg.text((left + right) / 2, up.bottom + 29, below, "tick", "middle")
+    yield from _mark(latency, 500, "median", left, first, per_ms, up)
+    yield from _mark(latency, 990, "99 %", left, first, per_ms, up)
+
+
+def _mark(
+    latency: Latency, per_mille: int, words: str, left: float, first: int, per_ms: float, up: Up
+) -> Iterator[Markup]:
+    """Where so many of the pushes are to the left; its words on the side where there is room."""
+    at_ms = latency.quantiles[per_mille]
+    x = min(left + (at_ms + 0.5 - first) * per_ms, svg.WIDTH)
+    yield svg.line(x, TOP + 4, x, up.bottom, "mark")
+    is_right = x > svg.WIDTH / 2
+    side, anchor = (-4, "end") if is_right else (4, "start")
+    yield svg.text(x + side, TOP + 9, f"{words} {at_ms:,} ms", "mark-words", anchor)
 
 
 def share_bar(share: float) -> Markup:

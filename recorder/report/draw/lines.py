@@ -6,11 +6,12 @@ from decimal import Decimal
 from markupsafe import Markup
 
 from recorder.report.draw import svg
-from recorder.report.draw.axes import BOTTOM, TOP, Across, Up, bands
+from recorder.report.draw.axes import BOTTOM, TOP, Across, Up, bands, room
 from recorder.report.draw.ticks import ticks
 from recorder.report.facts import Line, Period, Point, Stretch
 
-HEIGHT = 168
+#: Of a picture, and of one among many.
+HEIGHT, LOW = 168, 128
 #: Dashes tell lines apart where there are several, also in black and white.
 KINDS = ("line", "line second", "line third")
 
@@ -22,6 +23,7 @@ def plot(
     *,
     label: str,
     unit: str,
+    height: float = HEIGHT,
     from_zero: bool = False,
     steps: bool = True,
 ) -> Markup:
@@ -33,6 +35,7 @@ def plot(
         stretches: what is not covered.
         label: what it shows, for who cannot see it.
         unit: of the values.
+        height: of the picture.
         from_zero: whether nothing is on the picture, and the space between it and the line shaded.
         steps: whether a value holds until the next one; otherwise dots are joined.
     """
@@ -40,8 +43,9 @@ def plot(
     high = max(line.high for line in lines)
     if from_zero:
         low, high = min(low, Decimal(0)), max(high, Decimal(0))
-    across, up = Across(period), Up(ticks(low, high, 5), TOP, HEIGHT - BOTTOM)
-    return svg.picture(HEIGHT, label, _parts(across, up, lines, stretches, unit, from_zero, steps))
+    up = Up(ticks(low, high, 5), TOP, height - BOTTOM)
+    across = Across(period, room(up.ticks))
+    return svg.picture(height, label, _parts(across, up, lines, stretches, unit, from_zero, steps))
 
 
 def _parts(
@@ -62,11 +66,11 @@ def _parts(
             zero = svg.number(up.y(Decimal(0)))
             first = svg.number(across.x(line.points[0].at_ns))
             yield svg.element("path", d=f"{path}V{zero}H{first}Z", class_="area")
-        yield svg.element("path", d=path, class_=KINDS[number % len(KINDS)])
+        yield svg.element("path", d=path, class_=KINDS[number % len(KINDS)] + ("" if steps else " fine"))
 
 
 def _path(across: Across, up: Up, points: Sequence[Point], steps: bool) -> str:
-    told = []
+    told: list[str] = []
     for point in points:
         x, y = svg.number(across.x(point.at_ns)), svg.number(up.y(point.value))
         if not told:

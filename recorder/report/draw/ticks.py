@@ -40,18 +40,24 @@ class Tick(NamedTuple):
 
 def time_ticks(since_ns: int, until_ns: int, at_most: int) -> list[TimeTick]:
     """Round times from one instant to another, not more than so many."""
-    length_ns = until_ns - since_ns
-    step_ns = next((step for step in _STEPS if length_ns <= step * at_most), None)
-    if step_ns is None:
+    step_ns = round_step_ns(until_ns - since_ns, at_most)
+    if step_ns > _STEPS[-1]:
         return [TimeTick(at_ns, _month(at_ns), "") for at_ns in _months(since_ns, until_ns, at_most)]
     first_ns = -(-since_ns // step_ns) * step_ns
-    ticks: list[TimeTick] = []
+    marks: list[TimeTick] = []
     before = ""
     for at_ns in range(first_ns, until_ns, step_ns):
         day = _day(at_ns)
-        ticks.append(TimeTick(at_ns, *((day, "") if step_ns >= DAY else (_time(at_ns, step_ns), day * (day != before)))))
+        label, its_day = (day, "") if step_ns >= DAY else (_time(at_ns, step_ns), day if day != before else "")
+        marks.append(TimeTick(at_ns, label, its_day))
         before = day
-    return ticks
+    return marks
+
+
+def round_step_ns(length_ns: int, at_most: int) -> int:
+    """A round length of time that goes into a longer one so many times at most."""
+    fitting = (step for step in _STEPS if length_ns <= step * at_most)
+    return next(fitting, -(-length_ns // (_STEPS[-1] * at_most)) * _STEPS[-1])
 
 
 def _months(since_ns: int, until_ns: int, at_most: int) -> Iterator[int]:

@@ -8,9 +8,9 @@ from recorder.clock import utc_text
 from recorder.report.draw import svg
 from recorder.report.draw.axes import Across, state_class
 from recorder.report.facts import Covered, Lane, Period, Received, Stretch
-from recorder.report.words import duration, share
+from recorder.report.words import NAME_MAX, duration, share, words
 
-LEFT = 8
+LEFT = 0
 LANE, THIN, BUSY = 20, 7, 34
 #: Topics with gaps of their own are drawn, so many an account.
 TOPICS_MAX = 6
@@ -28,7 +28,7 @@ LEGEND = (
 
 def timeline(period: Period, covered: Sequence[Covered], received: Sequence[Received]) -> Markup:
     """Draw how the period is covered."""
-    across = Across(period, LEFT, svg.WIDTH - 8)
+    across = Across(period, LEFT, svg.WIDTH)
     parts: list[Markup] = []
     y = 4.0
     for its, came in zip(covered, received, strict=True):
@@ -39,21 +39,23 @@ def timeline(period: Period, covered: Sequence[Covered], received: Sequence[Rece
 
 def _account(parts: list[Markup], across: Across, covered: Covered, came: Received, y: float) -> float:
     """Draw one account from y on; returns where the next may begin."""
-    parts.append(svg.text(LEFT, y + 11, covered.account, "name"))
+    parts.append(svg.text(LEFT, y + 11, words(covered.account, NAME_MAX), "name"))
     parts.append(svg.text(across.right, y + 11, share(covered), "name", "end"))
     y += 32
     parts += _lane(across, covered.whole, None, y, LANE)
-    parts += _numbers(across, covered.whole.stretches, y - 4)
+    parts += _numbers(across, covered.whole.stretches, y - 4, None, LEFT)
     y += LANE + 4
     for lane in covered.recorders:
         parts += _lane(across, lane, None, y, THIN)
-        parts.append(svg.text(LEFT + 4, y + THIN + 9, f"recorder {lane.name} alone", "tick"))
-        y += THIN + 14
+        parts.append(svg.text(LEFT + 4, y + THIN + 10, f"recorder on {words(lane.name, NAME_MAX)}", "tick"))
+        y += THIN + 15
     topics = sorted({stretch.topic for stretch in covered.whole.stretches if stretch.topic is not None})
     for topic in topics[:TOPICS_MAX]:
         parts += _lane(across, covered.whole, topic, y, THIN)
-        parts.append(svg.text(LEFT + 4, y + THIN + 9, topic, "tick"))
-        y += THIN + 14
+        parts.append(svg.text(LEFT + 4, y + THIN + 10, words(topic, NAME_MAX), "tick"))
+        own = [stretch for stretch in covered.whole.stretches if stretch.topic == topic]
+        parts += _numbers(across, own, y + THIN + 10, topic, LEFT + 8 + 5.5 * len(topic))
+        y += THIN + 15
     parts += _activity(across, came, y)
     return y + BUSY
 
@@ -67,16 +69,20 @@ def _lane(across: Across, lane: Lane, topic: str | None, y: float, height: float
 
 def _title(stretch: Stretch) -> str:
     length = duration(stretch.ends_ns - stretch.begins_ns)
-    what = "outside the record" if stretch.number is None else f"gap {stretch.number}: {stretch.reason}, {stretch.state}"
+    what = "outside the record"
+    if stretch.number is not None:
+        what = f"gap {stretch.number}: {words(stretch.reason)}, {stretch.state}"
     return f"{what}; {utc_text(stretch.begins_ns)} to {utc_text(stretch.ends_ns)} UTC, {length}"
 
 
-def _numbers(across: Across, stretches: Sequence[Stretch], y: float) -> Iterator[Markup]:
-    before = -1000.0
+def _numbers(
+    across: Across, stretches: Sequence[Stretch], y: float, topic: str | None, from_x: float
+) -> Iterator[Markup]:
+    """The gaps' numbers, as far as there is room for them."""
+    before = from_x - APART
     for stretch in stretches:
-        x = (across.x(stretch.begins_ns) + across.x(stretch.ends_ns)) / 2
-        if stretch.number is not None and stretch.topic is None and x - before >= APART:
-            x = min(x, across.right - 4)
+        x = min((across.x(stretch.begins_ns) + across.x(stretch.ends_ns)) / 2, across.right - 4)
+        if stretch.number is not None and stretch.topic == topic and x - before >= APART:
             yield svg.text(x, y, str(stretch.number), f"gap-number {state_class(stretch.state)}-words", "middle")
             before = x
 
@@ -85,11 +91,13 @@ def _activity(across: Across, came: Received, y: float) -> Iterator[Markup]:
     most = max(came.activity)
     if most == 0:
         return
-    wide = (across.right - across.left) / len(came.activity)
     bottom = y + BUSY
     for number, pushes in enumerate(came.activity):
-        height = (BUSY - 10) * pushes / most
         if pushes:
-            yield svg.rect(across.left + number * wide, bottom - height, wide, height, "busy")
-    part = duration((across.period.until_ns - across.period.since_ns) // len(came.activity))
-    yield svg.text(across.right, y + 6, f"pushes received, at most {most:,} in {part}", "tick", "end")
+            begins_ns = across.period.since_ns + number * came.part_ns
+            x = across.x(begins_ns)
+            wide = across.x(min(begins_ns + came.part_ns, across.period.until_ns)) - x
+            height = (BUSY - 12) * pushes / most
+            yield svg.rect(x, bottom - height, wide, height, "busy")
+    most_words = f"pushes received in each {duration(came.part_ns)}, {most:,} at most"
+    yield svg.text(across.right, y + 7, most_words, "tick", "end")
