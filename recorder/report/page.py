@@ -16,6 +16,7 @@ from recorder.report.facts import Covered, Line, OrderCount, Report, Stretch
 from recorder.report.findings import findings, sentence
 from recorder.report.trades import fees
 
+CLOCK_HEIGHT = 144
 #: Orders are told by contract for so many; the others together.
 SYMBOLS_MAX = 5
 
@@ -97,7 +98,9 @@ def _clock_plots(report: Report) -> list[tuple[Covered, Sequence[Line], Markup]]
         if lines:
             stretches = _stretches(report, covered.account, None)
             label = f"The exchange's clock less ours, account {words.name(covered.account)}"
-            picture = plot(report.period, lines[:3], stretches, label=label, unit="ms", steps=False)
+            picture = plot(
+                report.period, lines[:3], stretches, label=label, unit="ms", height=CLOCK_HEIGHT, steps=False
+            )
             found.append((covered, lines[:3], picture))
     return found
 

@@ -10,7 +10,7 @@ from recorder.report.draw.axes import TOP, Up, room
 from recorder.report.draw.ticks import ticks
 from recorder.report.facts import Latency
 
-HEIGHT = 170
+HEIGHT = 156
 BOTTOM = 36
 
 
