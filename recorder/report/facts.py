@@ -218,6 +218,33 @@ class FillSum(NamedTuple):
     estimated: int
 
 
+class Unexplained(NamedTuple):
+    """A balance changed for good, and nothing in the record says why."""
+
+    received_ns: int
+    amount: Decimal
+    session_id: int
+    seq: int
+
+
+class BookSum(NamedTuple):
+    """The books of a currency: ``change == realized_pnl - fees + transfers + unexplained``, exactly."""
+
+    account: str
+    currency: str
+    #: Of full coverage; each is reckoned by itself, for across a gap nobody knows the steps.
+    stretches: int
+    change: Decimal
+    realized_pnl: Decimal
+    fees: Decimal
+    transfers: Decimal
+    unexplained: Decimal
+    #: Changes that nothing explains, also where they cancel each other out.
+    found: int
+    #: The first of them.
+    changes: Sequence[Unexplained]
+
+
 class Silence(NamedTuple):
     """A stretch of coverage in which nothing came; nanoseconds since 1970."""
 
@@ -295,6 +322,8 @@ class Report(NamedTuple):
     positions: Listed[Line]
     orders: Sequence[OrderCount]
     fills: Sequence[FillSum]
+    #: None: not reckoned.
+    books: Sequence[BookSum] | None
     received: Sequence[Received]
     clocks: Sequence[Line]
     latencies: Sequence[Latency]

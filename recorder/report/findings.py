@@ -1,9 +1,9 @@
 """What a reader must know first: one honest sentence on how complete the record is, and findings by their weight."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from recorder.report.facts import Checked, Covered, Report
+from recorder.report.facts import BookSum, Checked, Covered, Report
 from recorder.report.words import NAME_MAX, count, duration, instant, listing, share, words
 
 #: Weights: all is well, worth knowing, to be looked at.
@@ -84,7 +84,7 @@ def _end(covered: Covered) -> str:
 
 def findings(report: Report) -> list[Finding]:
     """The summary, in the order of a reader's questions."""
-    return [*_of_gaps(report), *_of_values(report), *_of_frames(report), *_of_seals(report)]
+    return [*_of_gaps(report), *_of_values(report), *_of_books(report.books), *_of_frames(report), *_of_seals(report)]
 
 
 def _of_gaps(report: Report) -> Iterator[Finding]:
@@ -110,6 +110,16 @@ def _of_values(report: Report) -> Iterator[Finding]:
         yield Finding("Discrepancies", "none", f"REST and pushes were compared {count(compared, 'time')}", WELL)
     else:
         yield Finding("Discrepancies", "none", "but REST and pushes were not compared in this period", NOTE)
+
+
+def _of_books(books: Sequence[BookSum] | None) -> Iterator[Finding]:
+    if books is None:
+        return
+    found = sum(book.found for book in books)
+    if found:
+        yield Finding("Balances that nothing explains", count(found, "change"), "see the books", LOOK)
+    else:
+        yield Finding("Balances that nothing explains", "none", "PnL, fees and known transfers explain all", WELL)
 
 
 def _of_frames(report: Report) -> Iterator[Finding]:

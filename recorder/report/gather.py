@@ -72,6 +72,7 @@ def gather(
             positions=series.positions(reading),
             orders=trades.orders(reading),
             fills=trades.fills(reading),
+            books=None,
             received=came.accounts,
             clocks=series.clocks(reading),
             latencies=latencies(reading),
@@ -101,8 +102,8 @@ def _period(connection: Connection, its: Sequence[Account], wanted: Filter, now_
     until_ns = last_ns + 1 if wanted.until_ns is None else min(wanted.until_ns, now_ns)
     if since_ns >= until_ns or since_ns > last_ns or until_ns <= first_ns:
         raise ConfigurationError(
-            f"The record in {where} goes from {utc_text(first_ns)} to {utc_text(last_ns)} (UTC), and nothing of it lies "
-            "in the period asked for; choose --since and --until within."
+            f"The record in {where} goes from {utc_text(first_ns)} to {utc_text(last_ns)} (UTC); none of it lies in "
+            "the period asked for: choose --since and --until within."
         )
     return Period(since_ns, until_ns, wanted.since_ns is not None, wanted.until_ns is not None)
 

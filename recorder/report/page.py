@@ -10,7 +10,7 @@ from markupsafe import Markup
 
 from recorder.report import words
 from recorder.report.draw.bars import histogram, share_bar
-from recorder.report.draw.lines import LOW, plot
+from recorder.report.draw.lines import KINDS, LOW, Look, plot
 from recorder.report.draw.timeline import LEGEND, timeline
 from recorder.report.facts import Covered, Line, OrderCount, Report, Stretch
 from recorder.report.findings import findings, sentence
@@ -47,7 +47,7 @@ def render(report: Report) -> str:
         several_recorders=len(report.sealed) > 1,
         legend=LEGEND,
         timeline=timeline(report.period, report.covered, report.received),
-        balances=[(line, _value_plot(report, line, "account")) for line in report.balances.rows],
+        balances=[(line, _balance_plot(report, line)) for line in report.balances.rows],
         positions=[(line, _position_plot(report, line)) for line in report.positions.rows],
         clocks=_clock_plots(report),
         latencies=[(latency, histogram(latency)) for latency in report.latencies],
@@ -67,41 +67,27 @@ def _stretches(report: Report, account: str, topic: str | None) -> Sequence[Stre
     return [stretch for stretch in lane.stretches if stretch.topic in {None, topic}]
 
 
-def _value_plot(report: Report, line: Line, topic: str) -> Markup:
-    label = f"{words.name(line.name)} of account {words.name(line.account)}"
-    return plot(
-        report.period,
-        [line],
-        _stretches(report, line.account, topic),
-        label=f"Balance in {label}",
-        unit=words.name(line.name),
-    )
+def _balance_plot(report: Report, line: Line) -> Markup:
+    label = f"Balance in {words.name(line.name)} of account {words.name(line.account)}"
+    return plot(report.period, [line], _stretches(report, line.account, "account"), Look(label, words.name(line.name)))
 
 
 def _position_plot(report: Report, line: Line) -> Markup:
-    return plot(
-        report.period,
-        [line],
-        _stretches(report, line.account, f"position.{line.name.lower()}"),
-        label=f"Position in {words.name(line.name)} of account {words.name(line.account)}",
-        unit="contracts, short below zero",
-        height=LOW,
-        from_zero=True,
-    )
+    label = f"Position in {words.name(line.name)} of account {words.name(line.account)}"
+    stretches = _stretches(report, line.account, f"position.{line.name.lower()}")
+    return plot(report.period, [line], stretches, Look(label, "contracts, short below zero", LOW, from_zero=True))
 
 
 def _clock_plots(report: Report) -> list[tuple[Covered, Sequence[Line], Markup]]:
     """One an account, with a line for each recorder."""
     found: list[tuple[Covered, Sequence[Line], Markup]] = []
     for covered in report.covered:
-        lines = [line for line in report.clocks if line.account == covered.account]
+        lines = [line for line in report.clocks if line.account == covered.account][: len(KINDS)]
         if lines:
             stretches = _stretches(report, covered.account, None)
             label = f"The exchange's clock less ours, account {words.name(covered.account)}"
-            picture = plot(
-                report.period, lines[:3], stretches, label=label, unit="ms", height=CLOCK_HEIGHT, steps=False
-            )
-            found.append((covered, lines[:3], picture))
+            picture = plot(report.period, lines, stretches, Look(label, "ms", CLOCK_HEIGHT, steps=False))
+            found.append((covered, lines, picture))
     return found
 
 

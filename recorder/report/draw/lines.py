@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from decimal import Decimal
+from typing import NamedTuple
 
 from markupsafe import Markup
 
@@ -16,57 +17,49 @@ HEIGHT, LOW = 168, 128
 KINDS = ("line", "line second", "line third")
 
 
-def plot(
-    period: Period,
-    lines: Sequence[Line],
-    stretches: Sequence[Stretch],
-    *,
-    label: str,
-    unit: str,
-    height: float = HEIGHT,
-    from_zero: bool = False,
-    steps: bool = True,
-) -> Markup:
+class Look(NamedTuple):
+    """How a picture is made."""
+
+    #: What it shows, for who cannot see it.
+    label: str
+    #: Of the values.
+    unit: str
+    height: float = HEIGHT
+    #: Whether nothing is on the picture too, and the space between it and the line shaded.
+    from_zero: bool = False
+    #: Whether a value holds until the next one; otherwise they are joined.
+    steps: bool = True
+
+
+def plot(period: Period, lines: Sequence[Line], stretches: Sequence[Stretch], look: Look) -> Markup:
     """Draw lines over the period.
 
     Args:
         period: from left to right.
         lines: one at least, in the same unit.
         stretches: what is not covered.
-        label: what it shows, for who cannot see it.
-        unit: of the values.
-        height: of the picture.
-        from_zero: whether nothing is on the picture, and the space between it and the line shaded.
-        steps: whether a value holds until the next one; otherwise dots are joined.
+        look: how.
     """
     low = min(line.low for line in lines)
     high = max(line.high for line in lines)
-    if from_zero:
+    if look.from_zero:
         low, high = min(low, Decimal(0)), max(high, Decimal(0))
-    up = Up(ticks(low, high, 5), TOP, height - BOTTOM)
+    up = Up(ticks(low, high, 5), TOP, look.height - BOTTOM)
     across = Across(period, room(up.ticks))
-    return svg.picture(height, label, _parts(across, up, lines, stretches, unit, from_zero, steps))
+    return svg.picture(look.height, look.label, _parts(across, up, lines, stretches, look))
 
 
-def _parts(
-    across: Across,
-    up: Up,
-    lines: Sequence[Line],
-    stretches: Sequence[Stretch],
-    unit: str,
-    from_zero: bool,
-    steps: bool,
-) -> Iterator[Markup]:
+def _parts(across: Across, up: Up, lines: Sequence[Line], stretches: Sequence[Stretch], look: Look) -> Iterator[Markup]:
     yield from bands(across, stretches, up.top, up.bottom)
-    yield from up.grid(across.left, across.right, unit)
+    yield from up.grid(across.left, across.right, look.unit)
     yield from across.axis(up.bottom)
     for number, line in enumerate(lines):
-        path = _path(across, up, line.points, steps)
-        if from_zero and steps and line.points:
-            zero = svg.number(up.y(Decimal(0)))
-            first = svg.number(across.x(line.points[0].at_ns))
+        path = _path(across, up, line.points, look.steps)
+        if look.from_zero:
+            zero, first = svg.number(up.y(Decimal(0))), svg.number(across.x(line.points[0].at_ns))
             yield svg.element("path", d=f"{path}V{zero}H{first}Z", class_="area")
-        yield svg.element("path", d=path, class_=KINDS[number % len(KINDS)] + ("" if steps else " fine"))
+        kind = KINDS[number % len(KINDS)]
+        yield svg.element("path", d=path, class_=kind if look.steps else f"{kind} fine")
 
 
 def _path(across: Across, up: Up, points: Sequence[Point], steps: bool) -> str:
