@@ -89,9 +89,9 @@ def findings(report: Report) -> list[Finding]:
 
 def _of_gaps(report: Report) -> Iterator[Finding]:
     for state, what, weight, none in (
-        ("unrecoverable", "Gaps that could not be recovered", LOOK, "what may have been missed was always asked for"),
-        ("open", "Gaps not reconciled yet", LOOK, "every gap that has ended was settled"),
-        ("reconciled", "Gaps reconciled", NOTE, "there was none to reconcile"),
+        ("unrecoverable", "Gaps that could not be recovered", LOOK, ""),
+        ("open", "Gaps not reconciled yet", LOOK, "every gap that has ended is settled"),
+        ("reconciled", "Gaps reconciled", NOTE, ""),
     ):
         number = sum(covered.gaps.get(state, 0) for covered in report.covered)
         length_ns = sum(covered.gaps_ns.get(state, 0) for covered in report.covered)

@@ -13,7 +13,7 @@ from recorder.report.facts import Period, Stretch
 #: Room for the numbers on the left: the same for most pictures, so that instants stand below each other.
 LEFT = 64
 CHARACTER = 6.2
-TOP, BOTTOM = 8, 34
+TOP, BOTTOM = 20, 34
 
 #: Fewer units than this nobody sees: a gap of a second in a month is drawn so wide.
 SEEN = 1.5
@@ -38,12 +38,10 @@ class Across(NamedTuple):
         for tick in time_ticks(self.period.since_ns, self.period.until_ns, 9):
             x = self.x(tick.at_ns)
             yield svg.line(x, y, x, y + 4, "axis")
-            # Words do not go over the edge of the picture.
-            yield svg.text(min(x, svg.WIDTH - 16), y + 15, tick.label, "tick", "middle")
-            inside = min(max(x, 30), svg.WIDTH - 32)
-            if tick.day and inside - before > 70:
-                yield svg.text(inside, y + 27, tick.day, "tick", "middle")
-                before = inside
+            yield svg.text(inside(x, tick.label), y + 15, tick.label, "tick", "middle")
+            if tick.day and x - before > 70:
+                yield svg.text(inside(x, tick.day), y + 27, tick.day, "tick", "middle")
+                before = x
 
     def stretch(self, stretch: Stretch, y: float, height: float, kind: str, title: str | None = None) -> Markup:
         """A stretch of time, wide enough to be seen."""
@@ -67,12 +65,18 @@ class Up(NamedTuple):
         return self.bottom - (self.bottom - self.top) * float((value - low) / (high - low))
 
     def grid(self, left: float, right: float, unit: str) -> Iterator[Markup]:
-        """Hairlines and their numbers; the unit stands by the uppermost."""
+        """Hairlines and their numbers; the unit stands above."""
         for tick in self.ticks:
             y = self.y(tick.value)
             yield svg.line(left, y, right, y, "grid zero" if tick.value == 0 else "grid")
             yield svg.text(left - 8, y + 3.5, tick.label, "tick", "end")
-        yield svg.text(left + 4, self.top + 10, unit, "unit")
+        yield svg.text(left, self.top - 8, unit, "tick")
+
+
+def inside(x: float, words: str) -> float:
+    """Where the middle of some words must stand so that they do not go over the edge of the picture."""
+    half = len(words) * CHARACTER / 2
+    return min(max(x, half), svg.WIDTH - half)
 
 
 def room(ticks: Sequence[Tick]) -> float:

@@ -6,7 +6,7 @@ from decimal import Decimal
 from markupsafe import Markup
 
 from recorder.report.draw import svg
-from recorder.report.draw.axes import TOP, Up, room
+from recorder.report.draw.axes import TOP, Up, inside, room
 from recorder.report.draw.ticks import ticks
 from recorder.report.facts import Latency
 
@@ -22,7 +22,7 @@ def histogram(latency: Latency) -> Markup:
 
 def _parts(latency: Latency) -> Iterator[Markup]:
     most = Decimal(max(pushes for _, pushes in latency.bars))
-    up = Up(ticks(Decimal(0), most, 5), TOP + 14, HEIGHT - BOTTOM)
+    up = Up(ticks(Decimal(0), most, 5), TOP, HEIGHT - BOTTOM)
     first, end = latency.bars[0][0], latency.bars[-1][0] + latency.bar_width
     left, right = room(up.ticks), float(svg.WIDTH)
     per_ms = (right - left) / (end - first)
@@ -36,7 +36,7 @@ def _parts(latency: Latency) -> Iterator[Markup]:
         if first <= tick.value <= end:
             x = left + float(tick.value - first) * per_ms
             yield svg.line(x, up.bottom, x, up.bottom + 4, "axis")
-            yield svg.text(min(x, right - 10), up.bottom + 15, tick.label, "tick", "middle")
+            yield svg.text(inside(x, tick.label), up.bottom + 15, tick.label, "tick", "middle")
     below = "milliseconds from the exchange's stamp to receipt"
     yield svg.text((left + right) / 2, up.bottom + 29, below, "tick", "middle")
     yield from _mark(latency, 500, "median", left, first, per_ms, up)
@@ -49,10 +49,10 @@ def _mark(
     """Where so many of the pushes are to the left; its words on the side where there is room."""
     at_ms = latency.quantiles[per_mille]
     x = min(left + (at_ms + 0.5 - first) * per_ms, svg.WIDTH)
-    yield svg.line(x, TOP + 4, x, up.bottom, "mark")
+    yield svg.line(x, TOP - 14, x, up.bottom, "mark")
     is_right = x > svg.WIDTH / 2
     side, anchor = (-4, "end") if is_right else (4, "start")
-    yield svg.text(x + side, TOP + 9, f"{words} {at_ms:,} ms", "mark-words", anchor)
+    yield svg.text(x + side, TOP - 8, f"{words} {at_ms:,} ms", "mark-words", anchor)
 
 
 def share_bar(share: float) -> Markup:

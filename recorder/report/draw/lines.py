@@ -1,5 +1,6 @@
 """A value over time: a line in steps, for a value holds until the next one is told."""
 
+from collections import deque
 from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from typing import NamedTuple
@@ -12,7 +13,9 @@ from recorder.report.draw.ticks import ticks
 from recorder.report.facts import Line, Period, Point, Stretch
 
 #: Of a picture, and of one among many.
-HEIGHT, LOW = 168, 128
+HEIGHT, LOW = 172, 136
+#: So few values are shown as dots too.
+DOTS_MAX = 60
 #: Dashes tell lines apart where there are several, also in black and white.
 KINDS = ("line", "line second", "line third")
 
@@ -54,23 +57,36 @@ def _parts(across: Across, up: Up, lines: Sequence[Line], stretches: Sequence[St
     yield from up.grid(across.left, across.right, look.unit)
     yield from across.axis(up.bottom)
     for number, line in enumerate(lines):
-        path = _path(across, up, line.points, look.steps)
+        path = _steps(across, up, line.points) if look.steps else _joined(across, up, line.points, stretches)
         if look.from_zero:
             zero, first = svg.number(up.y(Decimal(0))), svg.number(across.x(line.points[0].at_ns))
             yield svg.element("path", d=f"{path}V{zero}H{first}Z", class_="area")
         kind = KINDS[number % len(KINDS)]
         yield svg.element("path", d=path, class_=kind if look.steps else f"{kind} fine")
+        if not look.steps and len(line.points) <= DOTS_MAX:
+            for point in line.points:
+                yield svg.element("circle", cx=across.x(point.at_ns), cy=up.y(point.value), r=2, class_="dot")
 
 
-def _path(across: Across, up: Up, points: Sequence[Point], steps: bool) -> str:
+def _place(across: Across, up: Up, point: Point) -> tuple[str, str]:
+    return svg.number(across.x(point.at_ns)), svg.number(up.y(point.value))
+
+
+def _steps(across: Across, up: Up, points: Sequence[Point]) -> str:
+    """What was told last holds until the next, and to the end."""
+    first, *others = [_place(across, up, point) for point in points]
+    steps = "".join(f"H{x}V{y}" for x, y in others)
+    return f"M{first[0]} {first[1]}{steps}H{svg.number(across.right)}"
+
+
+def _joined(across: Across, up: Up, points: Sequence[Point], stretches: Sequence[Stretch]) -> str:
+    """From one to the next, but not across what nobody knows."""
     told: list[str] = []
+    breaks = deque(sorted(stretch.begins_ns for stretch in stretches))
     for point in points:
-        x, y = svg.number(across.x(point.at_ns)), svg.number(up.y(point.value))
-        if not told:
-            told.append(f"M{x} {y}")
-        else:
-            told.append(f"H{x}V{y}" if steps else f"L{x} {y}")
-    if steps:
-        # What was told last holds to the end.
-        told.append(f"H{svg.number(across.right)}")
+        is_new = not told
+        while breaks and breaks[0] < point.at_ns:
+            breaks.popleft()
+            is_new = True
+        told.append(f"{'M' if is_new else 'L'}{' '.join(_place(across, up, point))}")
     return "".join(told)

@@ -6,7 +6,7 @@ from markupsafe import Markup
 
 from recorder.clock import utc_text
 from recorder.report.draw import svg
-from recorder.report.draw.axes import Across, state_class
+from recorder.report.draw.axes import Across, inside, state_class
 from recorder.report.facts import Covered, Lane, Period, Received, Stretch
 from recorder.report.words import NAME_MAX, duration, share, words
 
@@ -32,7 +32,8 @@ def timeline(period: Period, covered: Sequence[Covered], received: Sequence[Rece
     parts: list[Markup] = []
     y = 4.0
     for its, came in zip(covered, received, strict=True):
-        y = _account(parts, across, its, came, y)
+        y = _account(parts, across, its, came, y) + APART
+    y -= APART
     parts += across.axis(y)
     return svg.picture(y + 34, "Coverage of the period", parts, "timeline")
 
@@ -81,7 +82,7 @@ def _numbers(
     """The gaps' numbers, as far as there is room for them."""
     before = from_x - APART
     for stretch in stretches:
-        x = min((across.x(stretch.begins_ns) + across.x(stretch.ends_ns)) / 2, across.right - 4)
+        x = inside((across.x(stretch.begins_ns) + across.x(stretch.ends_ns)) / 2, str(stretch.number))
         if stretch.number is not None and stretch.topic == topic and x - before >= APART:
             yield svg.text(x, y, str(stretch.number), f"gap-number {state_class(stretch.state)}-words", "middle")
             before = x
