@@ -64,7 +64,8 @@ def segments(covered: Covered) -> list[tuple[int, int]]:
         if stretch.topic is None and stretch.ends_ns > at_ns:
             if stretch.begins_ns > at_ns:
                 found.append((at_ns, min(stretch.begins_ns, covered.ends_ns)))
-            at_ns = stretch.ends_ns
+            # A clock that went back can end a gap before its beginning.
+            at_ns = max(stretch.begins_ns, stretch.ends_ns)
     if at_ns < covered.ends_ns:
         found.append((at_ns, covered.ends_ns))
     return found

@@ -46,7 +46,8 @@ def gather(
     with Record(url) as record, record.still() as connection:
         its_accounts = _accounts(connection, wanted.account, place(url))
         period = _period(connection, its_accounts, wanted, made_ns, place(url))
-        hosts = dict(connection.execute(select(recorders.c.recorder_id, recorders.c.host)).tuples().all())
+        of_hosts = connection.execute(select(recorders.c.recorder_id, recorders.c.host))
+        hosts = {row.recorder_id: row.host for row in of_hosts}
         reading = Reading(record, connection, period, its_accounts, hosts, told)
         covers = _covers(reading)
         came = receipts(reading, covers)

@@ -63,7 +63,7 @@ def endings(reading: Reading) -> dict[str, int]:
     """Why the sessions of the period ended → how many did."""
     reason = func.coalesce(sessions.c.end_reason, GOES_ON)
     query = _of_sessions(reading, reason, func.count()).group_by(reason)
-    return dict(sorted(reading.connection.execute(query).tuples()))
+    return {str(row[0]): int(row[1]) for row in sorted(reading.connection.execute(query))}
 
 
 def _of_sessions(reading: Reading, *columns: Any) -> Select[Any]:

@@ -17,7 +17,7 @@ from recorder.store.schema import frames, heartbeats
 PARTS_MAX = 180
 
 
-class _Silences:
+class Silences:
     """The longest time in which nothing came while all was covered; takes instants in their order. Pure."""
 
     def __init__(self, covered: Sequence[tuple[int, int]]) -> None:
@@ -26,6 +26,7 @@ class _Silences:
         self.longest: Silence | None = None
 
     def came(self, at_ns: int) -> None:
+        """Something did."""
         while self._left and at_ns > self._left[-1][1]:
             self._end_segment()
         if self._left and at_ns >= self._left[-1][0]:
@@ -33,6 +34,7 @@ class _Silences:
             self._last_ns = at_ns
 
     def finish(self) -> Silence | None:
+        """Nothing comes any more; returns the longest, of several the first."""
         while self._left:
             self._end_segment()
         return self.longest
@@ -56,7 +58,7 @@ class _Account:
         self._since_ns, self._part_ns = period.since_ns, round_step_ns(length_ns, PARTS_MAX)
         self._activity = [0] * -(-length_ns // self._part_ns)
         self._pushes = self._pings = self._frames = 0
-        self._without_push, self._without_frame = _Silences(covered), _Silences(covered)
+        self._without_push, self._without_frame = Silences(covered), Silences(covered)
 
     def came(self, at_ns: int, status: str, is_ping: bool) -> None:
         self._frames += 1

@@ -99,7 +99,7 @@ def _sum(*amounts: Decimal | None) -> Decimal | None:
 
 
 def _signed(quantity: Decimal, direction: str | None) -> Decimal:
-    return -quantity if direction is not None and direction.upper() == _SHORT else quantity
+    return quantity.copy_negate() if direction is not None and direction.upper() == _SHORT else quantity
 
 
 def _busiest(lines: Lines) -> Listed[Line]:

@@ -70,9 +70,10 @@ def later(ns: int | None, than_ns: int | None) -> str:
 
 
 def plain(value: Decimal) -> str:
-    """A number's exact digits, without an exponent and without zeros that say nothing."""
+    """A number's exact digits, without zeros that say nothing; with an exponent only where it would be very long."""
     text = f"{value:f}"
-    return text.rstrip("0").rstrip(".") if "." in text else text
+    text = text.rstrip("0").rstrip(".") if "." in text else text
+    return min(text, str(value), key=len) if len(text) > NAME_MAX else text
 
 
 def count(number: int, one: str, many: str | None = None) -> str:

@@ -70,7 +70,7 @@ class Up(NamedTuple):
             y = self.y(tick.value)
             yield svg.line(left, y, right, y, "grid zero" if tick.value == 0 else "grid")
             yield svg.text(left - 8, y + 3.5, tick.label, "tick", "end")
-        yield svg.text(left, self.top - 8, unit, "tick")
+        yield svg.text(0, self.top - 8, unit, "tick")
 
 
 def inside(x: float, words: str) -> float:

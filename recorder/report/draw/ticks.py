@@ -99,7 +99,7 @@ def ticks(low: Decimal, high: Decimal, at_most: int) -> list[Tick]:
         apart = abs(low).scaleb(-2) if low else Decimal(1)
         low, high = EXACT.subtract(low, apart), EXACT.add(high, apart)
     step = _step(EXACT.subtract(high, low), at_most)
-    first = EXACT.multiply((low / step).to_integral_value("ROUND_FLOOR"), step)
+    first = EXACT.multiply(EXACT.divide(low, step).to_integral_value("ROUND_FLOOR"), step)
     values = [first]
     while values[-1] < high:
         values.append(EXACT.add(values[-1], step))
