@@ -104,9 +104,12 @@ def _stretches(gaps: Sequence[Gap], period: Period, first_number: int | None) ->
     for gap in gaps:
         begins_ns = max(gap.begins_ns or 0, period.since_ns)
         ends_ns = period.until_ns if gap.ends_ns is None else min(gap.ends_ns, period.until_ns)
-        own = number if gap.begins_ns is not None else None
-        yield Stretch(begins_ns, ends_ns, gap.state, gap.reason, gap.topic, own)
-        if number is not None and gap.begins_ns is not None:
+        if gap.begins_ns is None:
+            # Before the record: its state says that a snapshot was taken, not that anything was missed.
+            yield Stretch(begins_ns, ends_ns, NOT_KNOWN, gap.reason, gap.topic, None)
+            continue
+        yield Stretch(begins_ns, ends_ns, gap.state, gap.reason, gap.topic, number)
+        if number is not None:
             number += 1
 
 

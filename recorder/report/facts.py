@@ -40,7 +40,7 @@ class Stretch(NamedTuple):
 
     begins_ns: int
     ends_ns: int
-    #: `open`, `reconciled`, `unrecoverable`, or `not known`: what a recorder that goes on has not written yet.
+    #: `open`, `reconciled`, `unrecoverable`; or `not known yet`: before the record, or what is not written yet.
     state: str
     reason: str
     #: None: all topics.

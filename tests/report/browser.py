@@ -144,9 +144,11 @@ class Page:
         told = self.call("Page.printToPDF", preferCSSPageSize=True, printBackground=False, **A4_INCHES)
         return b64decode(told["data"])
 
-    def screenshot(self) -> bytes:
-        """All of the page as a PNG."""
-        told = self.call("Page.captureScreenshot", captureBeyondViewport=True)
+    def screenshot(self, height: int | None = None) -> bytes:
+        """The page as a PNG, all of it or its beginning."""
+        width, whole = self.evaluate("[document.documentElement.clientWidth, document.documentElement.scrollHeight]")
+        clip = {"x": 0, "y": 0, "width": width, "height": height or whole, "scale": 1}
+        told = self.call("Page.captureScreenshot", captureBeyondViewport=True, clip=clip)
         return b64decode(told["data"])
 
     def _next(self) -> dict[str, Any]:

@@ -84,7 +84,11 @@ def test_every_picture_has_its_size_and_stays_in_its_place(page: Page) -> None:
     pictures = page.boxes("svg.picture")
     assert len(pictures) == 1 + 1 + 3 + 1 + 1
     assert all(width == 720 and height > 100 for _, _, width, height in pictures)
-    # No word and no line goes over the edge of its picture.
+    assert_well_laid_out(page)
+
+
+def assert_well_laid_out(page: Page) -> None:
+    """No word and no line goes over the edge of its picture, none stands on another, and nothing is too wide."""
     over = """[...document.querySelectorAll('svg.picture')].flatMap(picture => {
         const frame = picture.getBoundingClientRect();
         return [...picture.querySelectorAll('text, rect, path, line')].filter(one => {
@@ -94,10 +98,6 @@ def test_every_picture_has_its_size_and_stays_in_its_place(page: Page) -> None:
         }).map(one => one.outerHTML.slice(0, 200));
     })"""
     assert page.evaluate(over) == []
-    assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
-
-
-def test_words_do_not_stand_on_each_other(page: Page) -> None:
     crossing = """[...document.querySelectorAll('svg.picture')].flatMap(picture => {
         const boxes = [...picture.querySelectorAll('text')].map(one => [one.innerHTML, one.getBoundingClientRect()]);
         return boxes.flatMap(([words, box], number) => boxes.slice(number + 1).filter(([, other]) =>
@@ -105,6 +105,25 @@ def test_words_do_not_stand_on_each_other(page: Page) -> None:
             && box.top < other.bottom - 3 && other.top < box.bottom - 3).map(([others]) => words + ' / ' + others));
     })"""
     assert page.evaluate(crossing) == []
+    assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
+
+
+def test_several_accounts_and_recorders(browser: Browser, several: Report, tmp_path: Path) -> None:
+    with browser.open(written(several, tmp_path)) as page:
+        assert page.complaints == []
+        assert page.text("h1") == "2 accounts: hedge, main"
+        assert_well_laid_out(page)
+        assert {row[1] for row in page.table("#sessions table")} == {"hedge", "main"}
+        assert [row[0] for row in page.table("#silence table")] == ["hedge", "hedge", "main", "main"]
+        assert {row[0] for row in page.table("#fills table")} == {"hedge", "main"}
+        names = page.evaluate("[...document.querySelectorAll('.timeline text')].map(one => one.innerHTML)")
+        assert names.count("recorder on recorder-2") == 1 and names.count("recorder on recorder-1") == 1
+        # Of main's three and hedge's two sessions, the gap of main as a whole is where both recorders were away.
+        states = [row[5] for row in page.table("#gaps table")]
+        assert states.count("unrecoverable") == 1
+        assert len(page.boxes("#clocks svg.picture")) == 2
+        assert page.text("#clocks").count("recorder-2 (dashed)") == 1
+        assert len(page.boxes("#seals dl")) == 3
 
 
 def test_it_prints_on_a_few_pages_with_no_table_cut_off(page: Page) -> None:

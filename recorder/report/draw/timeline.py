@@ -22,7 +22,7 @@ LEGEND = (
     ("reconciled", "gap, reconciled"),
     ("unrecoverable", "gap, not recoverable"),
     ("open", "gap, open"),
-    ("not-known", "outside the record"),
+    ("not-known-yet", "outside the record"),
 )
 
 
