@@ -19,6 +19,7 @@ COMMANDS = {
     "discrepancies": ("look", "Where the exchange contradicted its own pushes, outside any gap."),
     "audit": ("audit", "A report for a person: how complete the record is, and what it holds, as one HTML page."),
     "merge": ("merge", "Move another recorder's record, or a journal, into this one."),
+    "redact": ("redact", "Take payloads away for good, for retention or on demand; the seals still hold."),
     "db": ("db", "The database's schema: upgrade, downgrade, current, check."),
     "simulate": ("simulate", "An exchange to try things on, for this recorder or for your own programs."),
 }

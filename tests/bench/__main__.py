@@ -4,6 +4,7 @@
   websocket-client `recv` of the same frames thrown away. At least 0.20.
 - writer alone: decoded frames from the queue to committed rows, over `sqlite3.executemany` of the same rows into the
   same tables in transactions of the same size. At least 0.60.
+- sealing: the writer alone as it is, over the same writer without seals. At least 0.90.
 """
 
 import gc
@@ -20,6 +21,7 @@ from itertools import islice
 from pathlib import Path
 from threading import Event
 from typing import NamedTuple
+from unittest.mock import patch
 
 import websocket
 from rich.console import Console
@@ -34,7 +36,7 @@ from recorder.live.writer import Writer
 from recorder.model import PUSH, Frame, account_id
 from recorder.simulator.exchange import Exchange
 from recorder.simulator.wire import text_frame
-from recorder.store import migrate
+from recorder.store import migrate, seals
 from recorder.store.engine import open_engine
 from recorder.store.entries import AccountAdded, RunStarted
 from recorder.store.journal import typed_row
@@ -47,6 +49,7 @@ FRAMES = 100_000
 ROUNDS = 5
 SOCKET_MIN = 0.20
 WRITER_MIN = 0.60
+SEALING_MIN = 0.90
 TIMEOUT_S = 60.0
 #: What a portal says before its pushes, and how many commands of ours the record holds beside.
 ANSWERS = (
@@ -78,6 +81,7 @@ def main() -> int:
         figures = [
             measure("socket to durable / bare recv", partial(_socket_round, port), SOCKET_MIN),
             measure("writer alone / sqlite3.executemany", partial(_writer_round, recorded), WRITER_MIN),
+            measure("writer with seals / without", partial(_sealing_round, recorded), SEALING_MIN),
         ]
     table = Table(title=f"{FRAMES:,} frames, median of {ROUNDS} rounds")
     for title in ("figure", "ours /s", "limit /s", "ratio (min - max)", "at least"):
@@ -174,6 +178,15 @@ def _blaster(folder: Path, pushes: list[bytes]) -> Iterator[int]:
 def _writer_round(recorded: list[Recorded], folder: Path) -> tuple[float, float]:
     limit = _executemany(folder, recorded)
     return _writer_alone(folder, recorded), limit
+
+
+def _sealing_round(recorded: list[Recorded], folder: Path) -> tuple[float, float]:
+    (folder / "with").mkdir()
+    (folder / "without").mkdir()
+    with_seals = _writer_alone(folder / "with", recorded)
+    no_digests = patch.object(seals, "frame_digests", lambda run_id, frames: b"")
+    with no_digests:
+        return with_seals, _writer_alone(folder / "without", recorded)
 
 
 def _recorded(pushes: list[bytes]) -> list[Recorded]:

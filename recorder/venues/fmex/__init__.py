@@ -75,6 +75,5 @@ class FMex:
         """One answer to a question of `reconciliation`."""
         return reconcile.decode_answer(target, payload)
 
-    def decode(self, payload: bytes) -> Decoded:
-        """One frame of the private portal."""
-        return decode.decode(payload)
+    #: One frame of the private portal. The function itself, for a call more would be felt.
+    decode = staticmethod(decode.decode)
