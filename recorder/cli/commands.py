@@ -18,8 +18,12 @@ COMMANDS = {
     "gaps": ("look", "The stretches in which pushes may have been missed."),
     "discrepancies": ("look", "Where the exchange contradicted its own pushes, outside any gap."),
     "audit": ("audit", "A report for a person: how complete the record is, and what it holds, as one HTML page."),
+    "books": ("books", "What each balance changed by, what explains it, and what does not."),
     "merge": ("merge", "Move another recorder's record, or a journal, into this one."),
+    "checkpoint": ("checkpoint", "Sign what the record holds now, by hand."),
+    "keys": ("keys", "Keys that sign checkpoints: make, show."),
     "redact": ("redact", "Take payloads away for good, for retention or on demand; the seals still hold."),
+    "verify": ("verify", "Check that the record is as it was written, and name what is not."),
     "db": ("db", "The database's schema: upgrade, downgrade, current, check."),
     "simulate": ("simulate", "An exchange to try things on, for this recorder or for your own programs."),
 }

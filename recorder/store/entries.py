@@ -140,6 +140,9 @@ class CheckpointMade(_Entry, frozen=True):
     note: str
     #: A time-stamp token over it (RFC 3161, DER as Base64); None where no authority was asked, or none answered.
     token: str | None
+    #: The roots of the tree's full subtrees, as Base64: with them the next run goes on without reading every seal. They
+    #: prove nothing by themselves: the root over them must be the note's.
+    subtrees: str = ""
 
 
 class FramesRedacted(_Entry, frozen=True):

@@ -77,7 +77,7 @@ def apply(connection: Connection, recorder_id: int, entry: LedgerEntry) -> None:
             if entry.result in {RECONCILED, UNRECOVERABLE}:
                 Gaps(connection, recorder_id, entry.account_id).reconciled(entry)
         case CheckpointMade():
-            _insert(connection, checkpoints, entry)
+            _add_checkpoint(connection, entry)
         case FramesRedacted():
             _redact(connection, entry)
 
@@ -125,6 +125,13 @@ def last_proof_of_life(connection: Connection, account_id: int, session_id: int,
 
 def _insert(connection: Connection, table: Table, entry: LedgerEntry, **changes: Any) -> None:
     connection.execute(insert(table).values(msgspec.structs.asdict(entry) | changes))
+
+
+def _add_checkpoint(connection: Connection, entry: CheckpointMade) -> None:
+    # The subtrees are for the recorder itself, which finds them in the entry.
+    row = msgspec.structs.asdict(entry)
+    del row["subtrees"]
+    connection.execute(insert(checkpoints).values(row))
 
 
 def _add_account(connection: Connection, entry: AccountAdded) -> None:

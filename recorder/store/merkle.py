@@ -39,6 +39,21 @@ class Frontier:
         self.size = 0
         self._roots: list[bytes] = []
 
+    @classmethod
+    def restored(cls, size: int, subtrees: bytes) -> "Frontier | None":
+        """The tree of so many leaves, from the roots of its full subtrees; None where their number does not fit."""
+        if size < 0 or len(subtrees) != size.bit_count() * HASH_BYTES:
+            return None
+        frontier = cls()
+        frontier.size = size
+        frontier._roots = [subtrees[start : start + HASH_BYTES] for start in range(0, len(subtrees), HASH_BYTES)]
+        return frontier
+
+    @property
+    def subtrees(self) -> bytes:
+        """The roots of its full subtrees, the largest first, one after the other."""
+        return b"".join(self._roots)
+
     def add(self, leaf: bytes) -> None:
         """Add a leaf."""
         full = self.size

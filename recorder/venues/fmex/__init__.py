@@ -5,6 +5,7 @@ from urllib.parse import urlsplit
 
 from recorder.model import Decoded
 from recorder.venues.base import (
+    Accounting,
     Answer,
     Contradiction,
     Credentials,
@@ -14,7 +15,7 @@ from recorder.venues.base import (
     Questions,
     RestRequest,
 )
-from recorder.venues.fmex import commands, compare, decode, portal, reconcile, rest, sign
+from recorder.venues.fmex import accounting, commands, compare, decode, portal, reconcile, rest, sign
 
 PUSH_PATH = "/v2/user/ws"
 
@@ -70,6 +71,8 @@ class FMex:
     ) -> tuple[Contradiction, ...]:
         """Field by field; `compare` says which."""
         return compare.contradictions(answers, topics, passed)
+
+    accounting: Accounting = accounting.FMexAccounting()
 
     def decode_answer(self, target: str, payload: bytes) -> Decoded:
         """One answer to a question of `reconciliation`."""

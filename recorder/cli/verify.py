@@ -1,0 +1,162 @@
+"""`recorder verify`."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from sqlalchemy import select
+
+from recorder.audit.checkpoint import checkpoints_in, read_checkpoint
+from recorder.audit.findings import DERIVED, Finding
+from recorder.audit.keys import VerifierKey, verifier_key_in
+from recorder.audit.trees import Claim
+from recorder.audit.verify import Verification, Verified, Wanted
+from recorder.cli import options
+from recorder.cli.output import Column, show, word
+from recorder.errors import ConfigurationError, NotProven
+from recorder.store import migrate
+from recorder.store.engine import explained, open_engine, place
+from recorder.store.schema import accounts
+
+COLUMNS = [
+    word("kind", "finding"),
+    word("table"),
+    word("account", if_it_differs=True),
+    word("session_id", "session"),
+    Column("frame", lambda found: _frames(found)),  # noqa: PLW0108  it stands below
+    word("run_id", "run", if_it_differs=True),
+    word("batch"),
+    word("detail"),
+]
+
+
+@click.command(
+    help="Check that a record is as it was written: every batch against its seal, every frame against its digest, "
+    "typed rows and ledger against what they follow from, and all of it against a checkpoint that was kept elsewhere. "
+    "Without one, a record whose end was cut off, or whose seals were all made anew, cannot be told from a whole "
+    "one.\n\n"
+    "It only reads, also beside a recorder that is writing. Exits with 0 where nothing is found, with 1 where "
+    "something is, with 2 where it could not look.\n\n"
+    "\b\nExample:  recorder verify\n"
+    "          recorder verify --checkpoint checkpoints.txt --public-key audit.key.pub\n"
+    "          recorder verify --since 7d --quick"
+)
+@options.database
+@click.option("--account", help="Only this account's frames, by its name in the configuration.")
+@click.option(
+    "--since", type=options.Instant(), help="Only batches with a frame received since: 2020-02-04, or 2h (ago)."
+)
+@click.option("--until", type=options.Instant(), help="Only batches with a frame received before; as --since.")
+@click.option("--quick", is_flag=True, help="Only frames and seals, not what follows from them: three times as fast.")
+@click.option("--jobs", type=click.IntRange(min=1), help="Processes.  [default: one a processor]")
+@click.option(
+    "--checkpoint",
+    "files",
+    type=click.Path(path_type=Path),
+    multiple=True,
+    help="A file of checkpoints that was kept elsewhere; may be given several times.",
+)
+@click.option("--public-key", "key_file", type=click.Path(path_type=Path), help="The key whose signatures count.")
+@options.output_format
+@click.pass_context
+def verify(
+    ctx: click.Context,
+    database: str | None,
+    config: Path | None,
+    account: str | None,
+    since: int | None,
+    until: int | None,
+    quick: bool,
+    jobs: int | None,
+    files: tuple[Path, ...],
+    key_file: Path | None,
+    form: str,
+) -> None:
+    """Verify."""
+    if files and key_file is None:
+        raise click.UsageError("A checkpoint counts by its signature: name the key with --public-key.")
+    key = None if key_file is None else verifier_key_in(key_file)
+    claims = [claim for file in files for claim in _claims(file, key)]
+    url = options.database_url(database, config)
+    account_id = _require(url, account)
+    wanted = Wanted(account_id, since, until, quick, claims, key, jobs)
+    began_s = time.monotonic()
+    with _bar() as progress:
+        verification = Verification(url, wanted, progress)
+        # All of them before the first is shown: the bar is in the way.
+        found = list(verification)
+    if found or form != "table":
+        show(found, COLUMNS, form, "", Finding._fields)
+    _summary(found, verification.verified, time.monotonic() - began_s, to_stderr=form != "table")
+    ctx.exit(1 if found else 0)
+
+
+def _claims(file: Path, key: VerifierKey | None) -> Iterator[Claim]:
+    assert key is not None
+    try:
+        text = file.read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        told = getattr(error, "strerror", None) or "it is no text"
+        raise ConfigurationError(f"The checkpoints {file} cannot be read: {told}.") from None
+    for note in checkpoints_in(text):
+        checkpoint = read_checkpoint(note, key)
+        if checkpoint.recorder_id is None:
+            raise NotProven(f"In {file} is a checkpoint of {checkpoint.origin}, which is no recorder's log.")
+        yield Claim(checkpoint, f"the checkpoint in {file}", "seals")
+
+
+def _require(url: str, account: str | None) -> int | None:
+    """The key of an account, in a record at this program's schema."""
+    engine = open_engine(url, read_only=True)
+    try:
+        with explained(url):
+            migrate.require_current(engine)
+            with engine.connect() as connection:
+                known = {row.name: row.account_id for row in connection.execute(select(accounts))}
+    finally:
+        engine.dispose()
+    if account is None:
+        return None
+    if account not in known:
+        raise ConfigurationError(
+            f"There is no account {account!r} in {place(url)}; it has: {', '.join(sorted(known)) or 'none'}."
+        )
+    found: int = known[account]
+    return found
+
+
+@contextmanager
+def _bar() -> Iterator[Callable[[int, int], None]]:
+    columns = TextColumn("verifying frames"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task("", total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+def _frames(found: Finding) -> str:
+    if found.seq is None or found.last_seq in {None, found.seq}:
+        return "" if found.seq is None else str(found.seq)
+    return f"{found.seq} - {found.last_seq}"
+
+
+def _summary(found: list[Finding], seen: Verified, took_s: float, *, to_stderr: bool) -> None:
+    def tell(line: str) -> None:
+        click.echo(line, err=to_stderr)
+
+    rate = f"{seen.frames / max(took_s, 0.001):,.0f}/s"
+    looked_at = (
+        f"{seen.frames:,} frames in {seen.batches:,} batches, {seen.seals:,} seals, {seen.checkpoints:,} checkpoints"
+    )
+    told = f"{len(found):,} findings" if found else "nothing found"
+    tell(f"{looked_at}, in {took_s:.1f} s ({rate}): {told}.")
+    if seen.redacted:
+        tell(f"{seen.redacted:,} frames were redacted: their digests are believed; `redactions` tells who and why.")
+    for words in seen.not_checked:
+        tell(f"Not looked at: {words}.")
+    if any(one.kind in DERIVED for one in found):
+        tell("Rows that do not follow from the journal are made again by: recorder rebuild")
