@@ -21,6 +21,7 @@ COMMANDS = {
     "timeline": ("timeline", "Everything that happened, step by step: to an order, or around a gap."),
     "gaps": ("look", "The stretches in which pushes may have been missed."),
     "discrepancies": ("look", "Where the exchange contradicted its own pushes, outside any gap."),
+    "audit": ("audit", "A report for a person: how complete the record is, and what it holds, as one HTML page."),
     "books": ("books", "What each balance changed by, what explains it, and what does not."),
     "merge": ("merge", "Move another recorder's record, or a journal, into this one."),
     "checkpoint": ("checkpoint", "Sign what the record holds now, by hand."),

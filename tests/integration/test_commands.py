@@ -184,6 +184,13 @@ def test_the_installed_wheel_in_an_empty_folder(folder: Folder, tmp_path: Path) 
         ended = folder.command("run", "--stop-when-idle", "1s")
         assert ended.returncode == 0, ended.stderr
         assert folder.payloads() == [sent.payload for sent in exchange.sent]
-    for command in (("status",), ("fills",), ("db", "check"), ("db", "downgrade", "0001"), ("db", "upgrade")):
+    for command in (
+        ("status",),
+        ("fills",),
+        ("audit",),
+        ("db", "check"),
+        ("db", "downgrade", "0001"),
+        ("db", "upgrade"),
+    ):
         ended = folder.command(*command)
         assert ended.returncode == 0, ended.stderr

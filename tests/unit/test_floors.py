@@ -22,7 +22,7 @@ FLOORS = (
     ("venues",),
     ("store",),
     ("read", "audit"),
-    ("live", "replay", "export"),
+    ("live", "replay", "export", "report"),
     ("config", "simulator"),
     ("cli", "__main__"),
 )
