@@ -17,6 +17,7 @@ COMMANDS = {
     "balances": ("look", "The latest balance of each currency."),
     "gaps": ("look", "The stretches in which pushes may have been missed."),
     "discrepancies": ("look", "Where the exchange contradicted its own pushes, outside any gap."),
+    "compare": ("compare", "Hold a backtest's fills against the recorded ones."),
     "merge": ("merge", "Move another recorder's record, or a journal, into this one."),
     "redact": ("redact", "Take payloads away for good, for retention or on demand; the seals still hold."),
     "db": ("db", "The database's schema: upgrade, downgrade, current, check."),

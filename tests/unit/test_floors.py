@@ -22,7 +22,7 @@ FLOORS = (
     ("venues",),
     ("store",),
     ("read", "audit"),
-    ("live", "replay", "export"),
+    ("live", "replay", "export", "backtest"),
     ("config", "simulator"),
     ("cli", "__main__"),
 )
