@@ -7,10 +7,13 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from recorder.backtest.needs import needed
-from recorder.clock import NS_PER_MS
+from recorder.clock import NS_PER_MS, NS_PER_S
 from recorder.read.records import Order
 
 EXTRA = "hftbacktest"
+
+#: What we were told of later than this after it was made was no answer to a request, nanoseconds.
+LATENCY_MAX_NS = 60 * NS_PER_S
 
 #: A row: when the request left us, when the exchange had it, when we had its answer; nanoseconds since 1970.
 ROW = [("req_ts", "i8"), ("exch_ts", "i8"), ("resp_ts", "i8"), ("_padding", "i8")]
@@ -49,6 +52,8 @@ def order_latencies(
             continue
         made_ns = update.created_at * NS_PER_MS - clock_offset_ns
         told_ns = max(update.received_ns, made_ns)
+        if told_ns - made_ns > LATENCY_MAX_NS:
+            continue
         if sent_ns is None:
             rows.append((2 * made_ns - told_ns, made_ns, told_ns, 0))
         elif update.order_id in sent_ns:

@@ -48,18 +48,30 @@ def _row(fill: Fill, inverse: bool) -> tuple[int, float, float, float]:
     return (fill.received_ns, -size, 1 / price, fee) if inverse else (fill.received_ns, size, price, fee)
 
 
-def portfolio(fills: Iterable[Fill], *, cash: float, inverse: bool = True) -> Any:
+def portfolio(fills: Iterable[Fill], *, cash: float | None = None, inverse: bool = True) -> Any:
     """The `vectorbt.Portfolio` of recorded fills, each at its own price and fee.
 
     Args:
         fills: of one account and one symbol.
-        cash: what there was before the first, in the currency of fees.
+        cash: what there was before the first, in the currency of fees. None: as much as was needed, for vectorbt knows
+            no margin, and a contract is had for a fraction of its value.
         inverse: as for `orders`.
+
+    Raises:
+        ConfigurationError: vectorbt is not installed.
+        vectorbt's RejectedOrderError: there was not so much cash.
     """
     vectorbt: Any = needed("vectorbt", EXTRA)
     told = orders(fills, inverse=inverse).query("size != 0")
     return vectorbt.Portfolio.from_orders(
-        told["price"], size=told["size"], price=told["price"], fixed_fees=told["fixed_fees"], init_cash=cash
+        told["price"],
+        size=told["size"],
+        price=told["price"],
+        fixed_fees=told["fixed_fees"],
+        init_cash="auto" if cash is None else cash,
+        # What happened is not to be filled in part, nor left out.
+        allow_partial=False,
+        raise_reject=True,
     )
 
 
