@@ -15,7 +15,7 @@ def main(path: str) -> None:
     with recorder.open(f"sqlite:///{path}") as record:
         position = next(record.positions())
         # The record may end between a fill and what the exchange says of the position after it.
-        fills = [fill for fill in record.fills() if fill.received_ns <= position.received_ns]
+        fills = [fill for fill in record.fills() if (fill.session_id, fill.seq) < (position.session_id, position.seq)]
     portfolio = vectorbt.portfolio(fills)
     print(f"{len(fills)} fills of {position.account} in {position.symbol}")
     told = (position.quantity or 0) * (1 if position.direction == "LONG" else -1)

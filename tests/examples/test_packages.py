@@ -40,7 +40,7 @@ def test_vectorbt_comes_to_the_same_position_and_profit(record: Record) -> None:
 
     (position,) = record.positions()
     # The record may end between a fill and what the exchange says of the position after it.
-    fills = [fill for fill in record.fills() if fill.received_ns <= position.received_ns]
+    fills = [fill for fill in record.fills() if (fill.session_id, fill.seq) < (position.session_id, position.seq)]
     portfolio = vectorbt.portfolio(fills)
     recorded = (position.quantity or 0) * (1 if position.direction == "LONG" else -1)
     assert vectorbt.held(portfolio) == pytest.approx(float(recorded), abs=1e-6)
