@@ -1,6 +1,7 @@
 """Live against backtest: which recorded fills a backtest's fills stand for. Pure, exact."""
 
-from collections.abc import Iterable, Iterator
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Iterator, Sequence
 from decimal import Context, Decimal
 from typing import NamedTuple
 
@@ -17,6 +18,9 @@ EXTRA = "extra"
 
 #: Fills further apart than this are not the same, nanoseconds.
 WITHIN_NS = 60 * NS_PER_S
+
+#: A fill is held against so many before it and as many after it at once.
+NEIGHBOURS = 32
 
 
 class Traded(NamedTuple):
@@ -49,7 +53,7 @@ class Match(NamedTuple):
 
 
 def match(recorded: Iterable[Traded], backtest: Iterable[Traded], within_ns: int = WITHIN_NS) -> list[Match]:
-    """Match fills of the same symbol and direction, in the order of time, quantity for quantity.
+    """Match fills of the same symbol and direction, quantity for quantity: the nearest in time first, then in price.
 
     A fill of one side may stand for several of the other: each quantity is matched once. What finds nothing within
     `within_ns` is `missed` or `extra`. Quantities of either side add up to what was given.
@@ -75,25 +79,40 @@ def _by_kind(fills: Iterable[Traded]) -> dict[tuple[str, str], list[Traded]]:
 
 
 def _match(recorded: list[Traded], backtest: list[Traded], within_ns: int) -> Iterator[Match]:
-    mine, theirs = iter(recorded), iter(backtest)
-    one, other = next(mine, None), next(theirs, None)
-    while one is not None or other is not None:
-        if other is None or (one is not None and one.time_ns < other.time_ns - within_ns):
-            assert one is not None
-            yield _alone(MISSED, one)
-            one = next(mine, None)
-        elif one is None or other.time_ns < one.time_ns - within_ns:
-            yield _alone(EXTRA, other)
-            other = next(theirs, None)
-        else:
-            quantity = min(one.quantity, other.quantity)
-            yield _both(one, other, quantity)
-            one = _rest(one, quantity) or next(mine, None)
-            other = _rest(other, quantity) or next(theirs, None)
+    mine, theirs = list(recorded), list(backtest)
+    # What is left has other neighbours in the next round; each round but the last matches something.
+    while pairs := _pairs(mine, theirs, within_ns):
+        for *_, i, j in pairs:
+            quantity = min(mine[i].quantity, theirs[j].quantity)
+            if quantity > 0:
+                yield _both(mine[i], theirs[j], quantity)
+                mine[i], theirs[j] = _rest(mine[i], quantity), _rest(theirs[j], quantity)
+        mine = [fill for fill in mine if fill.quantity > 0]
+        theirs = [fill for fill in theirs if fill.quantity > 0]
+    yield from (_alone(MISSED, fill) for fill in mine)
+    yield from (_alone(EXTRA, fill) for fill in theirs)
 
 
-def _rest(fill: Traded, taken: Decimal) -> Traded | None:
-    return None if fill.quantity == taken else fill._replace(quantity=_EXACT.subtract(fill.quantity, taken))
+def _pairs(mine: Sequence[Traded], theirs: Sequence[Traded], within_ns: int) -> list[tuple[int, Decimal, int, int]]:
+    """Who may stand for whom, the nearest in time first, then in price."""
+    times = [fill.time_ns for fill in theirs]
+    pairs = []
+    for i, fill in enumerate(mine):
+        first = bisect_left(times, fill.time_ns - within_ns)
+        after = bisect_right(times, fill.time_ns + within_ns)
+        here = bisect_left(times, fill.time_ns)
+        for j in range(max(first, here - NEIGHBOURS), min(after, here + NEIGHBOURS)):
+            apart = abs(_difference(theirs[j].price, fill.price) or Decimal(0))
+            pairs.append((abs(times[j] - fill.time_ns), apart, i, j))
+    return sorted(pairs)
+
+
+def _difference(one: Decimal | None, other: Decimal | None) -> Decimal | None:
+    return None if one is None or other is None else _EXACT.subtract(one, other)
+
+
+def _rest(fill: Traded, taken: Decimal) -> Traded:
+    return fill._replace(quantity=_EXACT.subtract(fill.quantity, taken))
 
 
 def _alone(kind: str, fill: Traded) -> Match:
@@ -104,9 +123,6 @@ def _alone(kind: str, fill: Traded) -> Match:
 
 
 def _both(one: Traded, other: Traded, quantity: Decimal) -> Match:
-    dearer = None
-    if one.price is not None and other.price is not None:
-        dearer = _EXACT.subtract(other.price, one.price)
     return Match(
         MATCHED,
         one.symbol,
@@ -117,7 +133,7 @@ def _both(one: Traded, other: Traded, quantity: Decimal) -> Match:
         one.price,
         other.price,
         other.time_ns - one.time_ns,
-        dearer,
+        _difference(other.price, one.price),
     )
 
 
