@@ -23,6 +23,7 @@ COMMANDS = {
     "discrepancies": ("look", "Where the exchange contradicted its own pushes, outside any gap."),
     "audit": ("audit", "A report for a person: how complete the record is, and what it holds, as one HTML page."),
     "books": ("books", "What each balance changed by, what explains it, and what does not."),
+    "compare": ("compare", "Hold a backtest's fills against the recorded ones."),
     "merge": ("merge", "Move another recorder's record, or a journal, into this one."),
     "checkpoint": ("checkpoint", "Sign what the record holds now, by hand."),
     "keys": ("keys", "Keys that sign checkpoints: make, show."),
