@@ -6,8 +6,7 @@ READY := $(VENV)/.ready
 EXAMPLES := .venv-examples
 MINUTES ?= 30
 
-.PHONY: demo test check format docs bench faults soak outage clean
-.PHONY: demo test check format bench examples faults soak outage clean
+.PHONY: demo test check format docs bench examples faults soak outage clean
 
 demo: $(READY)  ## A simulated exchange, a recording, and a look at the result
 	$(BIN)/recorder demo
