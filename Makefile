@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 MINUTES ?= 30
 
-.PHONY: demo test check format bench faults soak outage clean
+.PHONY: demo test check format docs bench faults soak outage clean
 
 demo: $(READY)  ## A simulated exchange, a recording, and a look at the result
 	$(BIN)/recorder demo
@@ -27,6 +27,9 @@ check: $(READY)  ## Lint, format, types
 format: $(READY)  ## Put the code in its form
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+docs: $(READY)  ## Write what is generated: docs/schema.md, and the answers in docs/queries.md
+	$(BIN)/python -m tests.docs
 
 bench: $(READY)  ## How near to its limits it runs: two ratios
 	$(BIN)/python -m tests.bench

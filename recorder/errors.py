@@ -17,11 +17,16 @@ RecorderError                 one sentence on standard error, exit code 2 (NotPr
 │   └── Unavailable           429 or 503: tried again, no sooner than the exchange asked
 ├── NotProven                 a checkpoint or a time-stamp does not prove what it claims: it counts for nothing
 ├── NotDelivered              a checkpoint did not get out, or an authority gave no time: recording goes on, tried again
+├── ExportError               an export cannot be made as asked: nothing of it is left
+│   └── Incomplete            the record has gaps where none may be: they are listed, exit code 1
 ├── SessionOver               ends one session, opens a gap, and the collector connects again
 └── Undecodable               one frame: it is stored verbatim, marked and counted, and recording goes on
 
 InternalError                 a fault of our own: the gap is recorded, the run ends with exit code 70
 """
+
+from collections.abc import Sequence
+from typing import NamedTuple
 
 
 class RecorderError(Exception):
@@ -100,6 +105,21 @@ class NotProven(RecorderError):
 
 class NotDelivered(RecorderError):
     """A checkpoint did not reach the place, or the authority, that was named."""
+
+
+class ExportError(RecorderError):
+    """An export cannot be made as asked; nothing of it is left."""
+
+
+class Incomplete(ExportError):
+    """The record has gaps in a range that was to be complete."""
+
+    exit_code = 1
+
+    def __init__(self, message: str, gaps: Sequence[NamedTuple]) -> None:
+        super().__init__(message)
+        #: The gaps, as `Record.gaps` tells them.
+        self.gaps = gaps
 
 
 class SessionOver(RecorderError):

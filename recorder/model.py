@@ -24,6 +24,12 @@ REDACTED = "redacted"  # its payload was taken away on purpose; `redactions` say
 UNDECODED = "undecoded"  # kept verbatim; `error` says why it could not be read
 
 
+#: Who of the two sides of an execution had stood in the order book, and who came and took; or nobody told.
+MAKER = "maker"
+TAKER = "taker"
+UNKNOWN = "unknown"
+
+
 class AccountUpdate(NamedTuple):
     """The balance of one currency. Source: topic `account`."""
 

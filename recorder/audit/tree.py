@@ -85,27 +85,27 @@ class Tree:
             NotProven: the tree is not what the key has signed before.
             DatabaseError: a seal is missing.
         """
-        count = 0
-        for place, seal in self._next(connection, upto):
+        found = self._next(connection, upto)
+        for seal in found:
             self.frontier.add(seal)
-            self.place, self.last = place, seal
-            count += 1
             if self.frontier.size in self._signed:
                 self._require_signed(*self._signed[self.frontier.size])
-        return count
+        if found:
+            self.last = found[-1]
+        return len(found)
 
-    def _next(self, connection: Connection, upto: Place | None) -> list[tuple[Place, bytes]]:
+    def _next(self, connection: Connection, upto: Place | None) -> list[bytes]:
+        """The seals that follow, of one run; moves `place` to the last of them."""
         run_id, batch = self.place
         while True:
             query = select(seals.c.batch, seals.c.seal).where(seals.c.run_id == run_id, seals.c.batch > batch)
             if upto is not None and upto.run_id == run_id:
                 query = query.where(seals.c.batch <= upto.batch)
             rows = connection.execute(query.order_by(seals.c.batch).limit(CHUNK)).all()
-            for number, row in enumerate(rows, batch + 1):
-                if row.batch != number:
-                    raise DatabaseError(f"Run {run_id} lacks the seal of batch {number}: type `recorder verify`.")
             if rows:
-                return [(Place(run_id, row.batch), bytes(row.seal)) for row in rows]
+                self._require_no_hole(run_id, batch, [row[0] for row in rows])
+                self.place = Place(run_id, rows[-1][0])
+                return [bytes(row[1]) for row in rows]
             later = select(func.min(runs.c.run_id)).where(
                 runs.c.recorder_id == self.recorder_id, runs.c.run_id > run_id
             )
@@ -115,6 +115,13 @@ class Tree:
             if found is None:
                 return []
             run_id, batch = found, -1
+
+    @staticmethod
+    def _require_no_hole(run_id: int, before: int, batches: list[int]) -> None:
+        # They are in order, and no number is there twice.
+        if batches[-1] != before + len(batches):
+            missing = next(number for number, batch in enumerate(batches, before + 1) if batch != number)
+            raise DatabaseError(f"Run {run_id} lacks the seal of batch {missing}: type `recorder verify`.")
 
     def _resume(self, connection: Connection) -> bool:
         made = newest_checkpoint(connection, self.recorder_id)

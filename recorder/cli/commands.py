@@ -15,6 +15,10 @@ COMMANDS = {
     "fills": ("look", "Trade history: every step in which an order filled further."),
     "positions": ("look", "The latest state of each position."),
     "balances": ("look", "The latest balance of each currency."),
+    "pnl": ("trade", "What trading brought, by day, month or year."),
+    "fees": ("trade", "What was traded and paid for it, as maker and taker, by month, day or year."),
+    "trips": ("trade", "Round trips: average entry and exit, fees, and what each brought."),
+    "timeline": ("timeline", "Everything that happened, step by step: to an order, or around a gap."),
     "gaps": ("look", "The stretches in which pushes may have been missed."),
     "discrepancies": ("look", "Where the exchange contradicted its own pushes, outside any gap."),
     "audit": ("audit", "A report for a person: how complete the record is, and what it holds, as one HTML page."),
@@ -24,6 +28,7 @@ COMMANDS = {
     "keys": ("keys", "Keys that sign checkpoints: make, show."),
     "redact": ("redact", "Take payloads away for good, for retention or on demand; the seals still hold."),
     "verify": ("verify", "Check that the record is as it was written, and name what is not."),
+    "export": ("export", "Tables of the record as Parquet, CSV or JSON lines, with a manifest of hashes."),
     "db": ("db", "The database's schema: upgrade, downgrade, current, check."),
     "simulate": ("simulate", "An exchange to try things on, for this recorder or for your own programs."),
 }

@@ -31,7 +31,7 @@ ORDER_COLUMNS = [
     number("fee"),
 ]
 FILL_COLUMNS = [
-    TIME,
+    time_ms("at_ms", "time (UTC)"),
     word("account", if_it_differs=True),
     number("order_id"),
     word("symbol"),
@@ -65,6 +65,7 @@ BALANCE_COLUMNS = [
     number("position_margin"),
 ]
 GAP_COLUMNS = [
+    number("gap_id", "gap"),
     Column("begins (UTC)", lambda gap: utc_text(gap.begins_ns) or "before the record"),
     Column("ends (UTC)", lambda gap: utc_text(gap.ends_ns) or "lasts"),
     word("account", if_it_differs=True),
@@ -93,16 +94,20 @@ def _command(
     nothing: str,
     row_type: Any,
     read: Callable[[Record, Filter], Iterable[Any]],
+    read_history: Callable[[Record, Filter], Iterable[Any]] | None = None,
 ) -> click.Command:
-    """A command that shows what one read of the record gives."""
+    """A command that shows what one read of the record gives; with --history, where there is one, every state."""
 
     @options.database
     @options.filters
     @options.output_format
-    def command(database: str | None, config: Path | None, form: str, **filters: Any) -> None:
+    def command(database: str | None, config: Path | None, form: str, history: bool = False, **filters: Any) -> None:
         with open_record(options.database_url(database, config)) as record:
-            show(read(record, options.filter_of(filters)), columns, form, nothing, row_type._fields)
+            chosen = read_history if history and read_history else read
+            show(chosen(record, options.filter_of(filters)), columns, form, nothing, row_type._fields)
 
+    if read_history:
+        command = click.option("--history", is_flag=True, help="Every state, in the order of receipt.")(command)
     return click.command(name, help=f"{help_text}\n\n\b\nExample:  {example}")(command)
 
 
@@ -119,20 +124,22 @@ fills = _command(
 positions = _command(
     "positions",
     "recorder positions --until 2020-02-04T12:00:00Z",
-    "The latest state of each position.",
+    "The latest state of each position; with --history every state of each.",
     POSITION_COLUMNS,
     "No positions here yet.",
     Position,
     Record.positions,
+    Record.position_history,
 )
 balances = _command(
     "balances",
     "recorder balances --account main --format json",
-    "The latest balance of each currency.",
+    "The latest balance of each currency; with --history every balance there was.",
     BALANCE_COLUMNS,
     "No balances here yet.",
     Balance,
     Record.balances,
+    Record.balance_history,
 )
 gaps = _command(
     "gaps",

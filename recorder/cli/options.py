@@ -55,12 +55,21 @@ def database(command: F) -> F:
 
 def filters(command: F) -> F:
     """`--account`, `--symbol`, `--since`, `--until`: what of the record."""
+    return _filters(command, "was received")
+
+
+def happened(command: F) -> F:
+    """As `filters`, but by the time when something happened, not when it was received."""
+    return _filters(command, "happened")
+
+
+def _filters(command: F, happened: str) -> F:
     for option in (
-        click.option("--until", type=Instant(), help="Only what was received before; as --since."),
+        click.option("--until", type=Instant(), help=f"Only what {happened} before; as --since."),
         click.option(
             "--since",
             type=Instant(),
-            help="Only what was received since: 2020-02-04, 2020-02-04T07:40:53Z, or 2h (ago).",
+            help=f"Only what {happened} since: 2020-02-04, 2020-02-04T07:40:53Z, or 2h (ago).",
         ),
         click.option("--symbol", help="Only this contract, such as btcusd_p."),
         click.option("--account", help="Only this account, by its name in the configuration."),

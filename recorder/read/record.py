@@ -1,19 +1,34 @@
 """A record, opened for reading."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from decimal import Decimal
-from itertools import groupby
 from types import TracebackType
 from typing import Any, NamedTuple, Self, TypeVar
 
 from sqlalchemy import ColumnElement, Connection, Select, Table, func, literal_column, select
 
-from recorder.model import UNDECODED
+from recorder.clock import NS_PER_MS
+from recorder.model import MAKER, TAKER, UNDECODED, UNKNOWN
 from recorder.read import fills as derive
 from recorder.read.bookkeeping import Watch, keep_books
 from recorder.read.coverage import coverage, whole_gaps
-from recorder.read.records import AccountStatus, Balance, Book, Discrepancy, Fill, Gap, Order, Position, Run, Status
+from recorder.read.questions import Answers
+from recorder.read.records import (
+    ALL,
+    AccountStatus,
+    Balance,
+    Book,
+    Discrepancy,
+    Fill,
+    Filter,
+    Gap,
+    Order,
+    Position,
+    Round,
+    Run,
+    Status,
+)
 from recorder.read.sides import sides_of
 from recorder.read.transfers import Named
 from recorder.store import migrate
@@ -32,24 +47,15 @@ from recorder.store.schema import (
     runs,
     sessions,
 )
+from recorder.venues import VENUES
+from recorder.venues.base import Venue
+
+__all__ = ["ALL", "Filter", "Record"]
 
 T = TypeVar("T", bound=tuple[Any, ...])
 
 #: Rows are fetched so many at a time: memory does not grow with the record.
 ROWS_PER_FETCH = 1_000
-
-
-class Filter(NamedTuple):
-    """What of a record is wanted. None wants all."""
-
-    account: str | None = None
-    symbol: str | None = None
-    #: Received at or after, and before, nanoseconds since 1970.
-    since_ns: int | None = None
-    until_ns: int | None = None
-
-
-ALL = Filter()
 
 
 class _Matched(NamedTuple):
@@ -69,9 +75,10 @@ class _Matched(NamedTuple):
     session_id: int
     seq: int
     item: int
+    taker: int | None
 
 
-class Record:
+class Record(Answers):
     """A record. Each read sees one consistent state of the database, also while a recorder writes to it.
 
     Args:
@@ -84,7 +91,7 @@ class Record:
     def __init__(self, url: str) -> None:
         self._url = url
         self._engine = open_engine(url, read_only=True)
-        self._still: Connection | None = None
+        self._shared: Connection | None = None
         with explained(url):
             migrate.require_current(self._engine)
 
@@ -100,15 +107,23 @@ class Record:
         """Let go of the database."""
         self._engine.dispose()
 
+    @property
+    def url(self) -> str:
+        """The address it was opened by; it may hold a password."""
+        return self._url
+
     @contextmanager
-    def still(self) -> Iterator[Connection]:
-        """Within, all reads see one and the same state of the database; gives its connection, for other questions."""
-        with explained(self._url), self._engine.connect() as connection:
-            self._still = connection
+    def at_one_moment(self) -> Iterator[Connection]:
+        """Inside, all reads see one and the same state of the database. For one thread alone.
+
+        Gives the connection they share, for questions that no read answers.
+        """
+        with self.reading() as connection:
+            before, self._shared = self._shared, connection
             try:
                 yield connection
             finally:
-                self._still = None
+                self._shared = before
 
     def orders(self, wanted: Filter = ALL) -> Iterator[Order]:
         """The latest state of each order, oldest change first."""
@@ -118,34 +133,62 @@ class Record:
         """Every update of every order, in the order of receipt."""
         yield from self._rows(Order, _history(Order, ONCE[order_updates], wanted))
 
+    def position_history(self, wanted: Filter = ALL, *, as_it_happened: bool = False) -> Iterator[Position]:
+        """Every state of every position, in the order of receipt.
+
+        Args:
+            wanted: which.
+            as_it_happened: in the order in which they came to be, by the exchange's clock: an answer may be of a moment
+                after pushes that come after it.
+        """
+        table = ONCE[position_updates]
+        query = _history(Position, table, wanted)
+        if as_it_happened:
+            asked = _wanted(
+                select(*_columns(Position, table)).join_from(table, reconciliations, _of_answer(table), isouter=True),
+                table,
+                wanted,
+            )
+            at_ms = func.coalesce(table.c.updated_at, table.c.ts, table.c.received_ns // NS_PER_MS)
+            query = asked.order_by(at_ms, _counts_ns(table), *_receipt(table))
+        yield from self._rows(Position, query)
+
+    def balance_history(self, wanted: Filter = ALL) -> Iterator[Balance]:
+        """Every balance, in the order of receipt."""
+        yield from self._rows(Balance, _history(Balance, ONCE[account_updates], wanted._replace(symbol=None)))
+
+    def rounds(self, wanted: Filter = ALL) -> list[Round]:
+        """The rounds of questions to the exchange, oldest first."""
+        r = reconciliations
+        query = select(*_columns(Round, r)).join(accounts, accounts.c.account_id == r.c.account_id)
+        if wanted.account is not None:
+            query = query.where(accounts.c.name == wanted.account)
+        return list(self._rows(Round, query.order_by(r.c.began_ns, r.c.reconciliation_id)))
+
     def fills(self, wanted: Filter = ALL) -> Iterator[Fill]:
         """Trade history: each fill once, as the exchange told it or the order updates show it, as received."""
         # The steps within the wanted time are differences to what was before it.
         before = wanted._replace(since_ns=None)
-        since_ns = wanted.since_ns or 0
-        for fill in derive.fills(self.order_history(before), self._matched(before)):
-            if fill.received_ns >= since_ns:
-                yield fill
+        venues = self._venues()
+        told = derive.fills(self.order_history(before), self._matched(before, venues), _liquidity(venues))
+        yield from (fill for fill in told if fill.received_ns >= (wanted.since_ns or 0))
 
     def fills_by_order(self, wanted: Filter = ALL) -> Iterator[Fill]:
         """The same fills, one order after the other: memory does not grow with the orders."""
-        before = wanted._replace(since_ns=None)
-        since_ns = wanted.since_ns or 0
-        matched: dict[tuple[str, int], list[Fill]] = {}
-        for fill in self._matched(before):
-            matched.setdefault((fill.account, fill.order_id), []).append(fill)
-        o = ONCE[order_updates]
-        # What has not filled makes no step; on SQLite these are texts, and `10` and `10.0` pass for different ones.
-        may_have_filled = o.c.quantity != o.c.unfilled_quantity
-        query = _wanted(select(*_columns(Order, o)), o, before).where(may_have_filled)
-        in_order = self._rows(Order, query.order_by(o.c.account_id, o.c.order_id, *_receipt(o)))
-        for key, updates in groupby(in_order, lambda update: (update.account, update.order_id)):
-            for fill in derive.fills(updates, matched.pop(key, ())):
-                if fill.received_ns >= since_ns:
-                    yield fill
-        yield from (fill for told in matched.values() for fill in told if fill.received_ns >= since_ns)
+        before, venues, o = wanted._replace(since_ns=None), self._venues(), ONCE[order_updates]
+        # What has not filled makes no step. As texts, on SQLite, `10` and `10.0` differ: that does no harm.
+        query = _wanted(select(*_columns(Order, o)), o, before).where(o.c.quantity != o.c.unfilled_quantity)
+        updates = self._rows(Order, query.order_by(o.c.account_id, o.c.order_id, *_receipt(o)))
+        told = derive.fills_by_order(updates, self._matched(before, venues), _liquidity(venues))
+        yield from (fill for fill in told if fill.received_ns >= (wanted.since_ns or 0))
 
-    def _matched(self, wanted: Filter) -> Iterator[Fill]:
+    def _venues(self) -> dict[str, Venue]:
+        """Account → its venue, as far as this program knows it."""
+        with self.reading() as connection:
+            found = connection.execute(select(accounts.c.name, accounts.c.venue)).all()
+        return {name: VENUES[venue] for name, venue in found if venue in VENUES}
+
+    def _matched(self, wanted: Filter, venues: dict[str, Venue]) -> Iterator[Fill]:
         """The newest executions that the exchange told of each order."""
         f, o = fills, order_updates
         newest_first = f.c.received_ns.desc(), f.c.session_id.desc(), f.c.seq.desc()
@@ -159,7 +202,7 @@ class Record:
         order = select(o.c.account_id, o.c.order_id, *most).group_by(o.c.account_id, o.c.order_id).subquery()
         columns = [newest.c[name] for name in ("received_ns", "created_at", "order_id")]
         of_order = [order.c[name] for name in names]
-        rest = [newest.c[name] for name in ("quantity", "price", "fee", "session_id", "seq", "item")]
+        rest = [newest.c[name] for name in ("quantity", "price", "fee", "session_id", "seq", "item", "taker")]
         query = (
             select(accounts.c.name, *columns, *of_order, *rest)
             .join_from(newest, accounts, accounts.c.account_id == newest.c.account_id)
@@ -172,6 +215,8 @@ class Record:
         if wanted.symbol is not None:
             query = query.where(func.lower(order.c.symbol) == wanted.symbol.lower())
         for row in self._rows(_Matched, query):
+            venue = venues.get(row.account)
+            by_order = UNKNOWN if venue is None else venue.liquidity(None, row.order_type)
             yield Fill(
                 row.account,
                 row.received_ns,
@@ -189,6 +234,8 @@ class Record:
                 row.session_id,
                 row.seq,
                 row.item,
+                by_order if row.taker is None else (TAKER if row.taker else MAKER),
+                row.received_ns // NS_PER_MS if row.created_at is None else row.created_at,
             )
 
     def positions(self, wanted: Filter = ALL) -> Iterator[Position]:
@@ -204,7 +251,7 @@ class Record:
         query = select(accounts.c.account_id, accounts.c.name).order_by(accounts.c.name)
         if wanted.account is not None:
             query = query.where(accounts.c.name == wanted.account)
-        with self._reading() as connection:
+        with self.reading() as connection:
             sides = {name: sides_of(connection, key, name) for key, name in connection.execute(query).all()}
         found = [gap for name, its_sides in sides.items() if its_sides for gap in whole_gaps(name, its_sides)]
         yield from sorted((gap for gap in found if _touches(gap, wanted)), key=lambda gap: gap.begins_ns or 0)
@@ -218,7 +265,7 @@ class Record:
             named: transfers that are known. Those that explain a change are taken out of it.
             watch: told now and then how much is done, from 0 to 1.
         """
-        with self._reading() as connection:
+        with self.reading() as connection:
             yield from keep_books(connection, wanted.account, wanted.since_ns, wanted.until_ns, named or Named(), watch)
 
     def discrepancies(self, wanted: Filter = ALL) -> Iterator[Discrepancy]:
@@ -242,7 +289,7 @@ class Record:
 
     def status(self) -> Status:
         """The record at a glance."""
-        with self._reading() as connection:
+        with self.reading() as connection:
             run = connection.execute(select(*_columns(Run, runs)).order_by(runs.c.run_id.desc()).limit(1)).first()
             found = connection.execute(select(accounts).order_by(accounts.c.name)).all()
             told = tuple(self._account_status(connection, row.account_id, row.name, row.venue) for row in found)
@@ -269,39 +316,54 @@ class Record:
         return AccountStatus(name, venue, len(sides), count, state, last_ns, undecoded, covered, found)
 
     def _latest(self, record: type[T], table: Table, wanted: Filter, thing: str) -> Iterator[T]:
-        asked = reconciliations
-        of_answer = (asked.c.account_id == table.c.account_id) & (asked.c.reconciliation_id == table.c.session_id)
-        # A REST answer counts from when it was asked for: what was pushed while it was on its way is the newer word.
-        counts_ns = func.coalesce(asked.c.began_ns, table.c.received_ns)
-        newest_first = [column.desc() for column in (counts_ns, *_receipt(table))]
+        newest_first = [column.desc() for column in (_counts_ns(table), *_receipt(table))]
         age = (
             func.row_number()
             .over(partition_by=(table.c.account_id, table.c[thing]), order_by=newest_first)
             .label("age")
         )
-        query = select(*_columns(record, table), age).join_from(table, asked, of_answer, isouter=True)
+        query = select(*_columns(record, table), age).join_from(table, reconciliations, _of_answer(table), isouter=True)
         aged = _wanted(query, table, wanted).subquery()
         latest = select(*[aged.c[name] for name in record._fields]).where(aged.c.age == 1)  # type: ignore[attr-defined]
         yield from self._rows(record, latest.order_by(aged.c.received_ns, aged.c.session_id, aged.c.seq, aged.c.item))
 
     def _rows(self, record: type[T], query: Select[Any]) -> Iterator[T]:
-        # Of the statement, not of the connection, which may serve other questions too.
-        streamed = {"yield_per": ROWS_PER_FETCH}
-        with self._reading() as connection, connection.execute(query, execution_options=streamed) as rows:
-            for row in rows:
-                yield record(*row)
+        with self.reading() as connection:
+            streamed = connection.execution_options(yield_per=ROWS_PER_FETCH)
+            with streamed.execute(query) as rows:
+                for row in rows:
+                    yield record(*row)
 
     @contextmanager
-    def _reading(self) -> Iterator[Connection]:
-        if self._still is not None:
-            yield self._still
+    def reading(self) -> Iterator[Connection]:
+        """A connection that only reads."""
+        if self._shared is not None:
+            yield self._shared
             return
         with explained(self._url), self._engine.connect() as connection:
             yield connection
 
 
+def _liquidity(venues: dict[str, Venue]) -> Callable[[Order], str]:
+    def told(order: Order) -> str:
+        venue = venues.get(order.account)
+        return UNKNOWN if venue is None else venue.liquidity(order.features, order.order_type)
+
+    return told
+
+
 def _receipt(table: Table) -> tuple[ColumnElement[Any], ...]:
     return table.c.received_ns, table.c.session_id, table.c.seq, table.c.item
+
+
+def _of_answer(table: Table) -> ColumnElement[bool]:
+    r = reconciliations.c
+    return (r.account_id == table.c.account_id) & (r.reconciliation_id == table.c.session_id)
+
+
+def _counts_ns(table: Table) -> ColumnElement[Any]:
+    # A REST answer counts from when it was asked for: what was pushed while it was on its way is the newer word.
+    return func.coalesce(reconciliations.c.began_ns, table.c.received_ns)
 
 
 def _columns(record: type[T], table: Table) -> list[ColumnElement[Any]]:

@@ -3,6 +3,21 @@
 from decimal import Decimal
 from typing import NamedTuple
 
+from recorder.model import UNKNOWN
+
+
+class Filter(NamedTuple):
+    """What of a record is wanted. None wants all."""
+
+    account: str | None = None
+    symbol: str | None = None
+    #: Received at or after, and before, nanoseconds since 1970.
+    since_ns: int | None = None
+    until_ns: int | None = None
+
+
+ALL = Filter()
+
 
 class Order(NamedTuple):
     """The state of an order, as one push told it. The exchange's own field names."""
@@ -57,6 +72,10 @@ class Fill(NamedTuple):
     session_id: int
     seq: int
     item: int
+    #: `maker`, `taker`, or `unknown` where the exchange did not tell and the order's flags leave it open.
+    liquidity: str = UNKNOWN
+    #: When it happened, ms since 1970: what the exchange says of it, or else the receipt.
+    at_ms: int = 0
 
 
 class Position(NamedTuple):
@@ -118,6 +137,20 @@ class Gap(NamedTuple):
     gap_id: int
     #: What could be restored and what not; None while it is open.
     resolution: str | None = None
+
+
+class Round(NamedTuple):
+    """One round of questions to the exchange's REST interface."""
+
+    account: str
+    #: Its answers are frames of this session.
+    reconciliation_id: int
+    began_ns: int
+    #: None while it goes on.
+    ended_ns: int | None
+    #: `reconciled`, `unrecoverable`, `failed`, `compared`, `interrupted`.
+    result: str | None
+    detail: str | None
 
 
 class Discrepancy(NamedTuple):

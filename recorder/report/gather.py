@@ -49,7 +49,7 @@ def gather(
         DatabaseError: the record cannot be read.
     """
     made_ns = time.time_ns()
-    with Record(url) as record, record.still() as connection:
+    with Record(url) as record, record.at_one_moment() as connection:
         its_accounts = _accounts(connection, wanted.account, place(url))
         period = _period(connection, its_accounts, wanted, made_ns, place(url))
         of_hosts = connection.execute(select(recorders.c.recorder_id, recorders.c.host))
@@ -93,7 +93,7 @@ def require(url: str, wanted: Filter) -> None:
         ConfigurationError: with what there is.
         DatabaseError: the record cannot be read.
     """
-    with Record(url) as record, record.still() as connection:
+    with Record(url) as record, record.at_one_moment() as connection:
         _period(connection, _accounts(connection, wanted.account, place(url)), wanted, time.time_ns(), place(url))
 
 

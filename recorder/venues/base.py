@@ -194,6 +194,11 @@ class Venue(Protocol):
 
     #: Statuses in which an order can change no more.
     final_statuses: frozenset[str]
+
+    def liquidity(self, features: int | None, order_type: str | None) -> str:
+        """Whether an order can only ever be filled as `maker`, or as `taker`; otherwise `unknown`."""
+        ...
+
     #: A user may send so many REST requests in so many seconds.
     rest_requests_max: int
     rest_window_s: float

@@ -132,7 +132,7 @@ class Scribe:
         run_id = session_id = (began_ns // MS << 16) + (self._runs << 6) + self._number
         started = RunStarted(run_id, 0, began_ns, "host", 1, "v")
         with self.engine.begin() as connection:
-            run, _ = open_run(connection, self.url, started, [AccountAdded(account_id, "fmex", name, began_ns)])
+            run, seal, _ = open_run(connection, self.url, started, [AccountAdded(account_id, "fmex", name, began_ns)])
         topics = story.topics
         acknowledged = b'{"type":"topics","topics":[%s]}' % ",".join(f'"{topic}"' for topic in topics).encode()
         recorded = [_push(account_id, session_id, 0, began_ns, acknowledged)]
@@ -162,12 +162,13 @@ class Scribe:
             entries += [over, RunEnded(run_id, last.received_ns, "stopped")]
         with self.engine.begin() as connection:
             for number, first in enumerate(range(0, len(recorded), BATCH), 1):
-                batch = Batch(run.recorder_id, run_id, number)
+                batch = Batch(run.recorder_id, run_id, number, seal)
                 batch.entries += entries[:2] if number == 1 else []
                 batch.entries += entries[2:] if first + BATCH >= len(recorded) else []
                 for one in recorded[first : first + BATCH]:
                     batch.add(*one)
                 batch.write(connection, began_ns + number)
+                seal = batch.seal
 
 
 def _push(account_id: int, session_id: int, seq: int, at_ns: int, payload: bytes) -> Recorded:

@@ -161,7 +161,7 @@ def test_gaps_that_could_not_be_recovered_are_shown_first(covered: Desk, monkeyp
 def test_a_report_reads_one_state_also_while_a_recorder_writes(covered: Desk) -> None:
     covered.order(2 * S, 1)
     with covered.open() as record:
-        with record.still():
+        with record.at_one_moment():
             assert len(list(record.orders())) == 1
             covered.order(3 * S, 2)
             assert len(list(record.orders())) == len(list(record.order_history())) == 1

@@ -12,7 +12,7 @@ from recorder.audit.checkpoint import checkpoint_of, sign_checkpoint
 from recorder.audit.keys import new_key
 from recorder.audit.tree import Place, Tree, newest_checkpoint, place_of, sizes, subtrees_text
 from recorder.errors import DatabaseError, NotProven
-from recorder.store.entries import CheckpointMade, RunEnded, RunStarted
+from recorder.store.entries import CheckpointMade, RunEnded, RunStarted, encode
 from recorder.store.journal import Batch
 from recorder.store.merkle import Frontier, root_of
 from recorder.store.mover import Mover
@@ -125,7 +125,7 @@ def whole(connection: Connection, recorder_id: int, *, anew: bool = True, upto: 
 def change(engine: Engine, sql: str) -> None:
     with engine.begin() as connection:
         unguard(connection)
-        connection.execute(text(sql))
+        connection.execute(text(sql.replace(":", r"\:")))  # none of them is a parameter
 
 
 @pytest.mark.parametrize("chunk", [1, 2, 3, 1_000])
@@ -212,6 +212,21 @@ def test_subtrees_of_another_tree_are_not_taken(merged: Engine, pens: tuple[Pen,
         tree = Tree(pen.recorder_id, KEY.verifier)
         tree.begin(connection)
         assert tree.frontier.size == 0
+
+
+def test_another_recorders_checkpoint_is_not_taken(merged: Engine, pens: tuple[Pen, Pen]) -> None:
+    """Signed by the same key, whole and true; but of another tree."""
+    pen, other = pens
+    theirs = other.checkpoint()
+    body = encode(theirs).decode()
+    change(merged, f"UPDATE ledger_entries SET body = '{body}' WHERE body LIKE '%CheckpointMade%'")
+    change(merged, f"UPDATE checkpoints SET note = '{theirs.note}', size = {theirs.size}")
+    for anew in (True, False):
+        with merged.connect() as connection:
+            tree = Tree(pen.recorder_id, KEY.verifier)
+            tree.begin(connection, anew=anew)
+            assert tree.frontier.size == 0
+            assert whole(connection, pen.recorder_id, anew=anew).frontier.root() == root_of(pen.seals)
 
 
 @pytest.mark.parametrize("size", [1, 5, 12])

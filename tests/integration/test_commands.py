@@ -56,13 +56,14 @@ def recorded(folder: Folder) -> Folder:
 
 
 def test_three_formats_say_the_same_exactly(recorded: Folder) -> None:
-    for command in ("orders", "fills", "positions", "balances", "gaps"):
-        lines = recorded.command(command, "--format", "json").stdout.splitlines()
+    commands = ["orders", "fills", "positions", "balances", "gaps", "pnl", "fees", "trips", "timeline"]
+    for words in [[command] for command in commands] + [["positions", "--history"], ["balances", "--history"]]:
+        lines = recorded.command(*words, "--format", "json").stdout.splitlines()
         objects = [json.loads(line) for line in lines]
-        rows = list(csv.DictReader(io.StringIO(recorded.command(command, "--format", "csv").stdout)))
+        rows = list(csv.DictReader(io.StringIO(recorded.command(*words, "--format", "csv").stdout)))
         assert objects
         assert rows == [{name: "" if value is None else str(value) for name, value in one.items()} for one in objects]
-        table = recorded.command(command).stdout
+        table = recorded.command(*words).stdout
         assert min(len(objects), 200) < len(table.splitlines()) <= len(objects) + 3
     stored = {digits for (digits,) in recorded.rows("SELECT fee FROM order_updates")}
     shown = recorded.command("orders", "--history", "--format", "json").stdout.splitlines()
@@ -81,6 +82,49 @@ def test_filters(recorded: Folder) -> None:
     assert count("--symbol", "ethusd_p") == count("--account", "other") == 0
     assert count("--since", "1h") == everything
     assert count("--until", "1h") == 0
+
+
+def test_a_period_is_of_what_happened_and_a_zone_has_its_own_midnight(recorded: Folder) -> None:
+    def rows(*arguments: str) -> list[dict[str, str]]:
+        ended = recorded.command(*arguments, "--format", "json")
+        assert ended.returncode == 0, ended.stderr
+        return [json.loads(line) for line in ended.stdout.splitlines()]
+
+    # It was received just now, and happened in 2020.
+    whole = rows("pnl", "--by", "year", "--since", "2020-01-01", "--until", "2021-01-01")
+    assert [row["period"] for row in whole] == ["2020"]
+    assert rows("pnl", "--since", "1h") == rows("fees", "--since", "1h") == []
+    assert [row["period"] for row in rows("pnl", "--zone", "Asia/Tokyo")] == ["2020-02-04"]
+    assert [row["period"] for row in rows("fees", "--by", "day", "--zone", "America/Los_Angeles")] == ["2020-02-03"]
+    pushed = [
+        Decimal(told)
+        for (told,) in recorded.rows("SELECT realized_pnl FROM position_updates WHERE ts > 0 ORDER BY seq")
+    ]
+    # What the first push brought is known where an answer from before it told of no position.
+    assert Decimal(whole[0]["realized_pnl"]) in {pushed[-1], pushed[-1] - pushed[0]}
+    (fees,) = rows("fees", "--by", "all")
+    assert Decimal(fees["fee"]) == sum(Decimal(row["fee"]) for row in rows("fills"))
+    trips = rows("trips")
+    assert [trip for trip in trips if trip["closed_ms"] is not None] != []
+    assert rows("trips", "--until", "2020-01-01") == []
+
+
+def test_a_timeline_of_an_order_and_around_a_gap(recorded: Folder) -> None:
+    (order_id, updates) = recorded.rows("SELECT order_id, max(updates) FROM order_lives WHERE fills > 1")[0]
+    lines = recorded.command("timeline", "--order", str(order_id), "--format", "json").stdout.splitlines()
+    events = [json.loads(line) for line in lines]
+    assert len(events) == updates
+    assert {(event["kind"], event["subject"]) for event in events} == {("order", str(order_id))}
+    around = recorded.command("timeline", "--gap", "1", "--around", "5s", "--format", "json").stdout.splitlines()
+    kinds = [json.loads(line)["kind"] for line in around]
+    assert kinds[:3] == ["session", "session", "gap"]
+    for arguments, told in (
+        (("timeline", "--gap", "99"), "There is no gap 99 here; `recorder gaps` shows the numbers."),
+        (("pnl", "--zone", "Nowhere"), "'Nowhere' is no time zone known here; write for example UTC or"),
+    ):
+        ended = recorded.command(*arguments)
+        assert ended.returncode == 2
+        assert told in ended.stderr
 
 
 def test_status_as_json(recorded: Folder) -> None:

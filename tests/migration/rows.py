@@ -43,7 +43,7 @@ ROWS_0004 = (
 )
 
 #: Revision → the rows that came with it.
-ROWS = {"0001": ROWS_0001, "0003": (), "0004": ROWS_0004}
+ROWS = {"0001": ROWS_0001, "0003": (), "0004": ROWS_0004, "0006": ()}
 
 
 def write(engine: Engine, revision: str) -> None:

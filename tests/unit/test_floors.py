@@ -35,6 +35,7 @@ ENTRY_POINTS = {
     "recorder.__main__",
     "recorder.cli",
     *(f"recorder.cli.{module}" for module, _ in COMMANDS.values()),
+    "recorder.export.reading",
     "recorder.simulator.faults",
 }
 

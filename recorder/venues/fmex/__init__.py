@@ -15,7 +15,7 @@ from recorder.venues.base import (
     Questions,
     RestRequest,
 )
-from recorder.venues.fmex import accounting, commands, compare, decode, portal, reconcile, rest, sign
+from recorder.venues.fmex import accounting, commands, compare, decode, flags, portal, reconcile, rest, sign
 
 PUSH_PATH = "/v2/user/ws"
 
@@ -57,6 +57,10 @@ class FMex:
     final_statuses = reconcile.FINAL
     rest_requests_max = rest.REQUESTS_MAX
     rest_window_s = rest.REQUESTS_WINDOW_S
+
+    def liquidity(self, features: int | None, order_type: str | None) -> str:
+        """By the flags of the order."""
+        return flags.liquidity(features, order_type)
 
     def reconciliation(self, known: Known) -> Questions:
         """Balances, positions, open orders, closed ones back to the last known, and executions."""

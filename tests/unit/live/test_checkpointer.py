@@ -288,6 +288,7 @@ def test_a_record_that_was_changed_is_not_signed(path: Path, stopped: bool, capl
     assert "No checkpoint is made in this run; recording goes on." in caplog.text
     assert after.channel.is_empty
     assert after.stop() is None
+    assert "not read yet" not in caplog.text
     assert after.checkpointer.failure is None
     assert [one.size for one in after.arrived()] == sizes
 
@@ -454,6 +455,10 @@ def test_an_authority_that_says_something_else(
     rounds(run, 1)
     assert run.told().token is not None
     assert caplog.messages[1:] == [f"{authority.url} gives time-stamps again"]
+    authority.answer = answer
+    run.commit(frames=1)
+    rounds(run, 1)
+    assert caplog.messages[2:] == [said], "the next outage is told again"
 
 
 def test_an_answer_over_another_note(path: Path, authority: Authority, caplog: pytest.LogCaptureFixture) -> None:

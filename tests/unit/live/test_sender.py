@@ -76,6 +76,21 @@ def test_the_last_one_is_waited_for(place: Place, sender: Sender) -> None:
     assert place.arrived == ["one"]
 
 
+def test_the_last_one_behind_another_is_waited_for_too(place: Place, sender: Sender) -> None:
+    given_up: list[bool] = []
+
+    def slowly() -> None:
+        given_up.append(place.abandoned.wait(0.1))
+
+    place.on_send = slowly
+    sender.send("one")
+    assert place.begun.wait(PATIENCE_S)
+    sender.send("two")
+    sender.finish(PATIENCE_S)
+    assert place.arrived == ["one", "two"]
+    assert given_up == [False, False]
+
+
 def assert_(truth: bool) -> None:
     assert truth
 
