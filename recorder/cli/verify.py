@@ -80,7 +80,7 @@ def verify(
     if files and key_file is None:
         raise click.UsageError("A checkpoint counts by its signature: name the key with --public-key.")
     key = None if key_file is None else verifier_key_in(key_file)
-    claims = [claim for file in files for claim in _claims(file, key)]
+    claims = [claim for file in files for claim in claims_in(file, key)]
     url = options.database_url(database, config)
     account_id = _require(url, account)
     wanted = Wanted(account_id, since, until, quick, claims, key, jobs)
@@ -95,7 +95,8 @@ def verify(
     ctx.exit(1 if found else 0)
 
 
-def _claims(file: Path, key: VerifierKey | None) -> Iterator[Claim]:
+def claims_in(file: Path, key: VerifierKey | None) -> Iterator[Claim]:
+    """The checkpoints in a file, as what a key has signed."""
     assert key is not None
     try:
         text = file.read_text()

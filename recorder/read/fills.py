@@ -3,6 +3,8 @@
 import heapq
 from collections.abc import Callable, Iterable, Iterator
 from decimal import Context, Decimal
+from itertools import groupby
+from operator import attrgetter
 from typing import NamedTuple
 
 import msgspec
@@ -64,6 +66,24 @@ def fills(
     """
     exact = list(matched)
     return heapq.merge(exact, _derived(updates, _matched(exact), liquidity), key=_receipt)
+
+
+def fills_by_order(
+    updates: Iterable[Order], matched: Iterable[Fill] = (), liquidity: Callable[[Order], str] = lambda _: UNKNOWN
+) -> Iterator[Fill]:
+    """The same, of updates that come one order after the other; no more than one order's are held in memory.
+
+    Args:
+        updates: by account and order, and of each order in the order of receipt.
+        matched: as for `fills`, in any order; held in memory.
+        liquidity: as for `fills`.
+    """
+    told: dict[tuple[str, int], list[Fill]] = {}
+    for fill in matched:
+        told.setdefault((fill.account, fill.order_id), []).append(fill)
+    for key, its_updates in groupby(updates, attrgetter("account", "order_id")):
+        yield from fills(its_updates, told.pop(key, ()), liquidity)
+    yield from (fill for executions in told.values() for fill in executions)
 
 
 def at_ms(update: Order) -> int:

@@ -1,10 +1,8 @@
 """A record, opened for reading."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from decimal import Decimal
-from functools import partial
-from itertools import groupby
 from types import TracebackType
 from typing import Any, NamedTuple, Self, TypeVar
 
@@ -171,32 +169,18 @@ class Record(Answers):
         """Trade history: each fill once, as the exchange told it or the order updates show it, as received."""
         # The steps within the wanted time are differences to what was before it.
         before = wanted._replace(since_ns=None)
-        since_ns = wanted.since_ns or 0
         venues = self._venues()
-        for fill in derive.fills(
-            self.order_history(before), self._matched(before, venues), partial(_liquidity, venues)
-        ):
-            if fill.received_ns >= since_ns:
-                yield fill
+        told = derive.fills(self.order_history(before), self._matched(before, venues), _liquidity(venues))
+        yield from (fill for fill in told if fill.received_ns >= (wanted.since_ns or 0))
 
     def fills_by_order(self, wanted: Filter = ALL) -> Iterator[Fill]:
         """The same fills, one order after the other: memory does not grow with the orders."""
-        before = wanted._replace(since_ns=None)
-        since_ns = wanted.since_ns or 0
-        venues = self._venues()
-        matched: dict[tuple[str, int], list[Fill]] = {}
-        for fill in self._matched(before, venues):
-            matched.setdefault((fill.account, fill.order_id), []).append(fill)
-        o = ONCE[order_updates]
-        # What has not filled makes no step; on SQLite these are texts, and `10` and `10.0` pass for different ones.
-        may_have_filled = o.c.quantity != o.c.unfilled_quantity
-        query = _wanted(select(*_columns(Order, o)), o, before).where(may_have_filled)
-        in_order = self._rows(Order, query.order_by(o.c.account_id, o.c.order_id, *_receipt(o)))
-        for key, updates in groupby(in_order, lambda update: (update.account, update.order_id)):
-            for fill in derive.fills(updates, matched.pop(key, ()), partial(_liquidity, venues)):
-                if fill.received_ns >= since_ns:
-                    yield fill
-        yield from (fill for told in matched.values() for fill in told if fill.received_ns >= since_ns)
+        before, venues, o = wanted._replace(since_ns=None), self._venues(), ONCE[order_updates]
+        # What has not filled makes no step. As texts, on SQLite, `10` and `10.0` differ: that does no harm.
+        query = _wanted(select(*_columns(Order, o)), o, before).where(o.c.quantity != o.c.unfilled_quantity)
+        updates = self._rows(Order, query.order_by(o.c.account_id, o.c.order_id, *_receipt(o)))
+        told = derive.fills_by_order(updates, self._matched(before, venues), _liquidity(venues))
+        yield from (fill for fill in told if fill.received_ns >= (wanted.since_ns or 0))
 
     def _venues(self) -> dict[str, Venue]:
         """Account → its venue, as far as this program knows it."""
@@ -231,7 +215,8 @@ class Record(Answers):
         if wanted.symbol is not None:
             query = query.where(func.lower(order.c.symbol) == wanted.symbol.lower())
         for row in self._rows(_Matched, query):
-            by_order = _liquidity(venues, row)
+            venue = venues.get(row.account)
+            by_order = UNKNOWN if venue is None else venue.liquidity(None, row.order_type)
             yield Fill(
                 row.account,
                 row.received_ns,
@@ -343,11 +328,11 @@ class Record(Answers):
         yield from self._rows(record, latest.order_by(aged.c.received_ns, aged.c.session_id, aged.c.seq, aged.c.item))
 
     def _rows(self, record: type[T], query: Select[Any]) -> Iterator[T]:
-        # Of the statement, not of the connection, which may serve other questions too.
-        streamed = {"yield_per": ROWS_PER_FETCH}
-        with self.reading() as connection, connection.execute(query, execution_options=streamed) as rows:
-            for row in rows:
-                yield record(*row)
+        with self.reading() as connection:
+            streamed = connection.execution_options(yield_per=ROWS_PER_FETCH)
+            with streamed.execute(query) as rows:
+                for row in rows:
+                    yield record(*row)
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
@@ -359,10 +344,12 @@ class Record(Answers):
             yield connection
 
 
-def _liquidity(venues: Mapping[str, Venue], row: Order | _Matched) -> str:
-    """Whether an order can only ever be filled as maker, or as taker."""
-    venue = venues.get(row.account)
-    return UNKNOWN if venue is None else venue.liquidity(getattr(row, "features", None), row.order_type)
+def _liquidity(venues: dict[str, Venue]) -> Callable[[Order], str]:
+    def told(order: Order) -> str:
+        venue = venues.get(order.account)
+        return UNKNOWN if venue is None else venue.liquidity(order.features, order.order_type)
+
+    return told
 
 
 def _receipt(table: Table) -> tuple[ColumnElement[Any], ...]:

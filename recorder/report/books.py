@@ -1,22 +1,19 @@
-"""The books of the period, summed up by currency. Pure: over what `recorder books` shows."""
+"""The books of the period, summed up by currency: over what `recorder books` shows, a stretch of full coverage each."""
 
 from collections.abc import Iterable
 from decimal import Decimal
-from typing import Any
 
-from recorder.report.facts import EXACT, BookSum, Unexplained
+from recorder.read.records import Book
+from recorder.report.facts import BookSum
+from recorder.venues.base import EXACT
 
 #: Changes that nothing explains are shown at most so many a currency.
 CHANGES_SHOWN_MAX = 20
 _ZERO = Decimal(0)
 
 
-def sum_books(books: Iterable[Any]) -> list[BookSum]:
-    """Books by account and currency.
-
-    Args:
-        books: of one currency over one stretch each, with its amounts and the changes that nothing explains.
-    """
+def sum_books(books: Iterable[Book]) -> list[BookSum]:
+    """Books by account and currency. Pure."""
     sums: dict[tuple[str, str], BookSum] = {}
     for book in books:
         key = book.account, book.currency
@@ -24,8 +21,7 @@ def sum_books(books: Iterable[Any]) -> list[BookSum]:
     return [sums[key] for key in sorted(sums)]
 
 
-def _added(before: BookSum, book: Any) -> BookSum:
-    changes = [Unexplained(change.received_ns, change.amount, change.session_id, change.seq) for change in book.changes]
+def _added(before: BookSum, book: Book) -> BookSum:
     return before._replace(
         stretches=before.stretches + 1,
         change=EXACT.add(before.change, book.change),
@@ -34,5 +30,5 @@ def _added(before: BookSum, book: Any) -> BookSum:
         transfers=EXACT.add(before.transfers, book.transfers),
         unexplained=EXACT.add(before.unexplained, book.unexplained),
         found=before.found + book.found,
-        changes=(*before.changes, *changes)[:CHANGES_SHOWN_MAX],
+        changes=(*before.changes, *book.changes)[:CHANGES_SHOWN_MAX],
     )

@@ -1,15 +1,14 @@
 """What the report tells: plain records, gathered from the record, in the order of the page. Times in ns are ours."""
 
 from collections.abc import Mapping, Sequence
-from decimal import Context, Decimal, Inexact
+from decimal import Decimal
 from typing import Generic, NamedTuple, TypeVar
 
-from recorder.read.records import Discrepancy, Gap
+from recorder.audit.findings import Finding
+from recorder.read.records import Discrepancy, Gap, Unexplained
+from recorder.venues.base import EXACT
 
 T = TypeVar("T")
-
-#: Wider than any sum or difference here: the decoder takes numbers of 100 characters and exponents of 99 at most.
-EXACT = Context(prec=500, traps=[Inexact])
 
 
 class Period(NamedTuple):
@@ -137,6 +136,8 @@ class Checkpoint(NamedTuple):
 
     size: int
     made_ns: int
+    #: As the note says; whose it is is told by `recorder verify`.
+    signer: str
     has_token: bool
 
 
@@ -159,11 +160,11 @@ class Sealed(NamedTuple):
 
 
 class Checked(NamedTuple):
-    """What checking the seals gave, where they were checked for this report."""
+    """What verifying the whole record gave, where it was verified for this report."""
 
-    intact: bool
+    #: What was looked at, and held against what; and what was not.
     sentence: str
-    findings: Sequence[str] = ()
+    findings: Listed[Finding]
 
 
 class Point(NamedTuple):
@@ -216,15 +217,6 @@ class FillSum(NamedTuple):
     told: int
     #: Their price is an estimate.
     estimated: int
-
-
-class Unexplained(NamedTuple):
-    """A balance changed for good, and nothing in the record says why."""
-
-    received_ns: int
-    amount: Decimal
-    session_id: int
-    seq: int
 
 
 class BookSum(NamedTuple):
@@ -322,8 +314,7 @@ class Report(NamedTuple):
     positions: Listed[Line]
     orders: Sequence[OrderCount]
     fills: Sequence[FillSum]
-    #: None: not reckoned.
-    books: Sequence[BookSum] | None
+    books: Sequence[BookSum]
     received: Sequence[Received]
     clocks: Sequence[Line]
     latencies: Sequence[Latency]

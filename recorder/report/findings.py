@@ -112,14 +112,15 @@ def _of_values(report: Report) -> Iterator[Finding]:
         yield Finding("Discrepancies", "none", "but REST and pushes were not compared in this period", NOTE)
 
 
-def _of_books(books: Sequence[BookSum] | None) -> Iterator[Finding]:
-    if books is None:
-        return
+def _of_books(books: Sequence[BookSum]) -> Iterator[Finding]:
+    what = "Balances that nothing explains"
     found = sum(book.found for book in books)
+    if not books:
+        return
     if found:
-        yield Finding("Balances that nothing explains", count(found, "change"), "see the books", LOOK)
+        yield Finding(what, count(found, "change"), "a transfer that nobody named, or a push that was missed", LOOK)
     else:
-        yield Finding("Balances that nothing explains", "none", "PnL, fees and known transfers explain all", WELL)
+        yield Finding(what, "none", "realized PnL, fees and named transfers explain every change", WELL)
 
 
 def _of_frames(report: Report) -> Iterator[Finding]:
@@ -145,5 +146,6 @@ def _of_seals(report: Report) -> Iterator[Finding]:
 def _checked(checked: Checked | None) -> Finding:
     if checked is None:
         return Finding("Seals", "not checked", "in this report; recorder verify checks them", NOTE)
-    told, weight = ("intact", WELL) if checked.intact else ("broken", LOOK)
-    return Finding("Seals", told, checked.sentence, weight)
+    if checked.findings.total:
+        return Finding("Seals", count(checked.findings.total, "finding"), "the record is not as it was written", LOOK)
+    return Finding("Seals", "intact", "the record is as it was written; see the seals for against what", WELL)

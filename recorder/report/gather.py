@@ -3,6 +3,7 @@
 import time
 from collections import deque
 from collections.abc import Iterator, Sequence
+from functools import partial
 from operator import attrgetter
 
 from sqlalchemy import Connection, func, select
@@ -11,11 +12,13 @@ import recorder
 from recorder.clock import utc_text
 from recorder.errors import ConfigurationError
 from recorder.read.record import Filter, Record
-from recorder.read.records import Discrepancy
+from recorder.read.records import Discrepancy, Transfer
 from recorder.read.sides import sides_of
+from recorder.read.transfers import Named
 from recorder.report import ledger, series, trades
+from recorder.report.books import sum_books
 from recorder.report.covering import covered, last_frame_ns, numbered
-from recorder.report.facts import Checked, Covered, Listed, Numbered, Period, Report
+from recorder.report.facts import BookSum, Checked, Covered, Listed, Numbered, Period, Report
 from recorder.report.latency import latencies
 from recorder.report.reading import ROWS_SHOWN_MAX, Account, Progress, Reading
 from recorder.report.receipts import receipts
@@ -28,6 +31,8 @@ def gather(
     url: str,
     wanted: Filter,
     told: Progress = lambda _what, _rows: None,
+    *,
+    transfers: Sequence[Transfer] = (),
     checked: Checked | None = None,
 ) -> Report:
     """Read what the report tells.
@@ -36,7 +41,8 @@ def gather(
         url: of the record.
         wanted: account and period; its symbol is not looked at.
         told: is told of progress.
-        checked: what checking the seals gave, where it was done.
+        transfers: those that a person names.
+        checked: what verifying the record gave, where it was done.
 
     Raises:
         ConfigurationError: there is no such account, or nothing in the period.
@@ -73,11 +79,22 @@ def gather(
             positions=series.positions(reading),
             orders=trades.orders(reading),
             fills=trades.fills(reading),
-            books=None,
+            books=_books(reading, transfers),
             received=came.accounts,
             clocks=series.clocks(reading),
             latencies=latencies(reading),
         )
+
+
+def require(url: str, wanted: Filter) -> None:
+    """Refuse an account or a period that the record does not have, before anything takes long.
+
+    Raises:
+        ConfigurationError: with what there is.
+        DatabaseError: the record cannot be read.
+    """
+    with Record(url) as record, record.at_one_moment() as connection:
+        _period(connection, _accounts(connection, wanted.account, place(url)), wanted, time.time_ns(), place(url))
 
 
 def _accounts(connection: Connection, wanted: str | None, where: str) -> tuple[Account, ...]:
@@ -131,6 +148,20 @@ def _every_gap(reading: Reading, covers: Sequence[Covered]) -> Iterator[Numbered
     for account, its in zip(reading.accounts, covers, strict=True):
         yield from numbered(account, reading.period, number)
         number += sum(stretch.number is not None for stretch in its.whole.stretches)
+
+
+def _books(reading: Reading, transfers: Sequence[Transfer]) -> list[BookSum]:
+    kept = []
+    for account in reading.accounts:
+        of_account = reading.of(account)
+        named = Named(one for one in transfers if one.account == account.name)
+        told = partial(_part_told, reading.told)
+        kept += sum_books(reading.record.books(of_account, named, told))
+    return kept
+
+
+def _part_told(told: Progress, part: float) -> None:
+    told("the books, in percent", int(100 * part))
 
 
 def _discrepancies(reading: Reading) -> Listed[Discrepancy]:

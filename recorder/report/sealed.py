@@ -1,11 +1,15 @@
 """The seals of a record, and what was signed of them. Counted, not checked: `recorder verify` checks."""
 
+import re
 from typing import Any
 
 from sqlalchemy import Connection, Select, func, select
 
 from recorder.report.facts import Checkpoint, Sealed
 from recorder.store.schema import batches, checkpoints, recorders, runs, seals
+
+#: The name in a signed note's last line (c2sp.org/signed-note).
+_SIGNER = re.compile(r"^\N{EM DASH} (\S+) \S+$", re.MULTILINE)
 
 
 def sealed(connection: Connection) -> list[Sealed]:
@@ -28,9 +32,14 @@ def _of(connection: Connection, recorder_id: int, host: str) -> Sealed:
         None if last is None else last.written_ns,
         b"" if first is None else bytes(first.seal),
         b"" if last is None else bytes(last.seal),
-        None if checkpoint is None else Checkpoint(*checkpoint),
+        None if checkpoint is None else _told(checkpoint),
         count - unsealed - (0 if checkpoint is None else checkpoint.size),
     )
+
+
+def _told(row: Any) -> Checkpoint:
+    found = _SIGNER.search(row.note)
+    return Checkpoint(row.size, row.made_ns, found[1] if found else "", bool(row.has_token))
 
 
 def _counts(recorder_id: int) -> Select[Any]:
@@ -51,5 +60,7 @@ def _end(recorder_id: int, *, last: bool) -> Select[Any]:
 
 def _checkpoint(recorder_id: int) -> Select[Any]:
     c = checkpoints.c
-    query = select(c.size, c.made_ns, c.token.is_not(None)).where(c.recorder_id == recorder_id)
+    query = select(c.size, c.made_ns, c.note, c.token.is_not(None).label("has_token")).where(
+        c.recorder_id == recorder_id
+    )
     return query.order_by(c.size.desc()).limit(1)

@@ -5,7 +5,7 @@ from decimal import Decimal
 from sqlalchemy import Select, Table, func, select
 
 from recorder.read.record import Filter
-from recorder.report.facts import EXACT, Line, Listed
+from recorder.report.facts import Line, Listed
 from recorder.report.reading import Reading
 from recorder.report.reducing import Lines
 from recorder.store.schema import (
@@ -17,6 +17,7 @@ from recorder.store.schema import (
     runs,
     sessions,
 )
+from recorder.venues.base import EXACT
 
 #: The values of so many names an account are kept while reading, and so many pictures drawn.
 KEPT_MAX = 64

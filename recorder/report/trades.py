@@ -5,8 +5,9 @@ from decimal import Decimal
 
 from recorder.read.fills import VENUE
 from recorder.read.records import Fill
-from recorder.report.facts import EXACT, FillSum, OrderCount
+from recorder.report.facts import FillSum, OrderCount
 from recorder.report.reading import Reading
+from recorder.venues.base import EXACT
 
 _ZERO = Decimal(0)
 _NOT_TOLD = "not told"

@@ -13,7 +13,7 @@ from recorder.live.channel import Recorded
 from recorder.model import REST, FillUpdate, Frame
 from recorder.read.record import Filter
 from recorder.report import gather as gathering
-from recorder.report.facts import Report
+from recorder.report.facts import Checkpoint, Report
 from recorder.report.gather import gather
 from recorder.report.page import render
 from recorder.store.entries import (
@@ -128,12 +128,12 @@ def test_seals_checkpoints_and_redactions(covered: Desk) -> None:
     covered.order(3 * S)
     sealed_before = report(covered).sealed[0]
     size = sealed_before.batches
-    covered.write(entries=[CheckpointMade(RECORDER, size, NOON_NS + 5, "a note", None)])
+    covered.write(entries=[CheckpointMade(RECORDER, size, NOON_NS + 5, "a note\n\n\N{EM DASH} audit+1 c2ln\n", None)])
     covered.write(entries=[FramesRedacted(ACCOUNT, SESSION, 0, 0, NOON_NS + 6, "me", "it named <somebody>")])
     told = report(covered)
     (sealed,) = told.sealed
     assert (sealed.batches, sealed.unsealed, sealed.frames) == (size + 2, 0, 2)
-    assert sealed.checkpoint == (size, NOON_NS + 5, False) and sealed.since_checkpoint == 2
+    assert sealed.checkpoint == Checkpoint(size, NOON_NS + 5, "audit+1", False) and sealed.since_checkpoint == 2
     assert sealed.first_seal == sealed_before.first_seal != sealed.last_seal != sealed_before.last_seal
     ((redaction,),) = [told.redacted.rows]
     assert redaction[-2:] == ("me", "it named <somebody>")

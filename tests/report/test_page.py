@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 
 import recorder
+from recorder.audit.findings import Finding
 from recorder.read.record import Filter
-from recorder.report.facts import BookSum, Checked, Report, Unexplained
+from recorder.read.records import Unexplained
+from recorder.report.facts import BookSum, Checked, Listed, Report
 from recorder.report.gather import gather
 from recorder.report.page import render
 from tests.report.browser import Browser, Page, pages
@@ -28,6 +30,7 @@ SECTIONS = (
     "Positions",
     "Orders by status",
     "Fills and fees",
+    "Books",
     "Longest silence",
     "The exchange's clock and ours",
     "Receipt latency",
@@ -176,7 +179,7 @@ def _hostile(folder: Path) -> Report:
     days.write(spells[4:])
     days.engine.dispose()
     told = gather(days.url, Filter())
-    checked = Checked(False, HOSTILE, (HOSTILE,))
+    checked = Checked(HOSTILE, Listed([Finding(HOSTILE, HOSTILE, HOSTILE, HOSTILE, 1, 2, 3)], 2))
     return told._replace(place=HOSTILE, checked=checked)
 
 
@@ -209,13 +212,13 @@ def test_the_policy_forbids_a_script_even_if_one_got_in(browser: Browser, report
 
 
 def test_books_and_a_verified_chain_have_their_place(browser: Browser, report: Report, tmp_path: Path) -> None:
-    change = Unexplained(1_580_802_053_662_000_000, Decimal("-0.5"), 70, 7)
+    change = Unexplained("main", "BTC", 1_580_802_053_662_000_000, Decimal("-0.5"), 70, 7, 0)
     amounts = (Decimal("0.1"), Decimal("0.7"), Decimal("0.1"), Decimal(0), Decimal("-0.5"))
     books = [BookSum("main", "BTC", 3, *amounts, 1, (change,))]
-    checked = Checked(True, "All 83 batches are as they were sealed.")
+    checked = Checked("All 83 batches are as they were sealed.", Listed([], 0))
     with browser.open(written(report._replace(books=books, checked=checked), tmp_path)) as page:
-        assert page.table("#books table")[0] == ["BTC", "3", "0.1", "0.7", "0.1", "0", "-0.5"]
-        assert page.table("#books table")[1] == ["2020-02-04 07:40:53", "-0.5", "70 / 7"]
+        assert page.text("#books dl").split("\n")[1::2] == ["0.1", "0.7", "0.1", "0", "-0.5", "3"]
+        assert page.table("#books table") == [["2020-02-04 07:40:53", "-0.5", "70 / 7"]]
         assert "All 83 batches are as they were sealed." in page.text("#seals")
         assert "intact" in page.text("#summary") and "1 change" in page.text("#summary")
 

@@ -6,7 +6,7 @@ from decimal import Decimal
 from typing import NamedTuple
 
 from recorder.clock import NS_PER_MS, NS_PER_S
-from recorder.report.facts import EXACT
+from recorder.venues.base import EXACT
 
 MINUTE, HOUR, DAY = 60 * NS_PER_S, 3600 * NS_PER_S, 86_400 * NS_PER_S
 _MONTH = 30 * DAY
