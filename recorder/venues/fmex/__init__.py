@@ -14,7 +14,7 @@ from recorder.venues.base import (
     Questions,
     RestRequest,
 )
-from recorder.venues.fmex import commands, compare, decode, portal, reconcile, rest, sign
+from recorder.venues.fmex import commands, compare, decode, form, portal, reconcile, rest, sign
 
 PUSH_PATH = "/v2/user/ws"
 
@@ -54,6 +54,7 @@ class FMex:
         return portal.FMexSession(topics)
 
     final_statuses = reconcile.FINAL
+    forms = form.FORMS
     rest_requests_max = rest.REQUESTS_MAX
     rest_window_s = rest.REQUESTS_WINDOW_S
 
