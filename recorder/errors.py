@@ -1,6 +1,6 @@
 """Every error of the program, and what each makes it do.
 
-RecorderError                 one sentence on standard error, exit code 2
+RecorderError                 one sentence on standard error, exit code 2 (NotProven: 1, for it is a finding)
 ├── ConfigurationError        a flag, a file or a secret is wrong: nothing was started
 ├── DatabaseError             the database cannot be used: nothing was written
 │   ├── NotOurs               it belongs to another program
@@ -16,6 +16,7 @@ RecorderError                 one sentence on standard error, exit code 2
 │   ├── Refused               key, signature or clock refused: ends the run at its start; later tried again, slowly
 │   └── Unavailable           429 or 503: tried again, no sooner than the exchange asked
 ├── NotProven                 a checkpoint or a time-stamp does not prove what it claims: it counts for nothing
+├── NotDelivered              a checkpoint did not get out, or an authority gave no time: recording goes on, tried again
 ├── SessionOver               ends one session, opens a gap, and the collector connects again
 └── Undecodable               one frame: it is stored verbatim, marked and counted, and recording goes on
 
@@ -93,6 +94,12 @@ class Unavailable(VenueError):
 
 class NotProven(RecorderError):
     """A checkpoint or a time-stamp does not prove what it claims."""
+
+    exit_code = 1
+
+
+class NotDelivered(RecorderError):
+    """A checkpoint did not reach the place, or the authority, that was named."""
 
 
 class SessionOver(RecorderError):

@@ -15,7 +15,8 @@ from recorder.errors import NotProven
 
 #: A text that is longer is no note: sixteen signatures of the largest kind fit in.
 NOTE_CHARS_MAX = 100_000
-_SIGNED_BY = "\u2014 "
+#: A line that begins so is a signature.
+SIGNED_BY = "\u2014 "
 _KEY_ID_BYTES = 4
 
 
@@ -28,7 +29,7 @@ def sign_note(text: str, key: SigningKey) -> str:
     """
     assert text.endswith("\n") and _is_plain(text)
     signature = base64.b64encode(key.verifier.key_id + key.sign(text.encode())).decode()
-    return f"{text}\n{_SIGNED_BY}{key.verifier.name} {signature}\n"
+    return f"{text}\n{SIGNED_BY}{key.verifier.name} {signature}\n"
 
 
 def open_note(note: str, key: VerifierKey) -> str:
@@ -57,9 +58,9 @@ def open_note(note: str, key: VerifierKey) -> str:
 
 def _signature(line: str) -> tuple[str, bytes]:
     """Who signed, and with what: the key's id, then the signature."""
-    name, _, encoded = line.removeprefix(_SIGNED_BY).partition(" ")
+    name, _, encoded = line.removeprefix(SIGNED_BY).partition(" ")
     signature = decode_base64(encoded)
-    if not line.startswith(_SIGNED_BY) or not is_name(name) or signature is None or len(signature) <= _KEY_ID_BYTES:
+    if not line.startswith(SIGNED_BY) or not is_name(name) or signature is None or len(signature) <= _KEY_ID_BYTES:
         raise NotProven(f"This is no signed note: {line[:60]!r} is no signature.")
     return name, signature
 

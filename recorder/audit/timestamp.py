@@ -125,7 +125,7 @@ def _verify(response: "TimeStampResponse", note: str, roots: "Sequence[Certifica
         VerifierBuilder(roots=list(roots), nonce=nonce).build().verify_message(response, note.encode())
     except (VerificationError, ValueError) as error:
         cause, _, details = str(error).partition(":")
-        # What follows are OpenSSL's own words: a screenful, in which nobody finds more than this.
+        # What follows are OpenSSL's own words, many, which tell no more than this.
         if details:
             cause = "its signature is not right, or not one of a certificate that is trusted here and was valid then"
         raise NotProven(f"The time-stamp does not prove it: {cause}.") from None

@@ -18,6 +18,7 @@ from recorder.store import entries
 from recorder.store.entries import CheckpointMade
 from recorder.store.merkle import Frontier
 from recorder.store.schema import checkpoints, ledger_entries, runs, seals
+from recorder.store.seals import BEGINNING
 
 #: Seals are read so many at a time.
 CHUNK = 1_000
@@ -43,12 +44,14 @@ class Tree:
     Attributes:
         frontier: the tree.
         place: of the last seal in it.
+        last: the last seal that was read.
     """
 
     def __init__(self, recorder_id: int, key: VerifierKey) -> None:
         self.recorder_id = recorder_id
         self.frontier = Frontier()
         self.place = _BEFORE_ALL
+        self.last = BEGINNING
         self._key = key
         #: Size → root, and when it was signed.
         self._signed: dict[int, tuple[bytes, int]] = {}
@@ -85,7 +88,7 @@ class Tree:
         count = 0
         for place, seal in self._next(connection, upto):
             self.frontier.add(seal)
-            self.place = place
+            self.place, self.last = place, seal
             count += 1
             if self.frontier.size in self._signed:
                 self._require_signed(*self._signed[self.frontier.size])
@@ -146,17 +149,30 @@ def subtrees_text(frontier: Frontier) -> str:
     return base64.b64encode(frontier.subtrees).decode()
 
 
+def sizes(connection: Connection) -> dict[int, int]:
+    """How many seals a record holds, by recorder; of none that has none."""
+    found: dict[int, int] = {}
+    for recorder_id, _, count in _runs(connection):
+        found[recorder_id] = found.get(recorder_id, 0) + count
+    return {recorder_id: size for recorder_id, size in found.items() if size}
+
+
 def place_of(connection: Connection, recorder_id: int, size: int) -> Place | None:
     """Where the last seal of a recorder's tree of so many stands; None where there are not so many."""
-    last = select(func.max(seals.c.batch)).where(seals.c.run_id == runs.c.run_id).scalar_subquery()
-    each = select(runs.c.run_id, last).where(runs.c.recorder_id == recorder_id).order_by(runs.c.run_id)
-    for run_id, batch in connection.execute(each).all():
-        # Batches are numbered without a hole.
-        count = 0 if batch is None else batch + 1
-        if 0 < size <= count:
-            return Place(run_id, size - 1)
-        size -= count
+    for whose, run_id, count in _runs(connection):
+        if whose == recorder_id:
+            if 0 < size <= count:
+                return Place(run_id, size - 1)
+            size -= count
     return None
+
+
+def _runs(connection: Connection) -> list[tuple[int, int, int]]:
+    """Recorder, run and number of seals of each run, oldest first: a look into the index for each."""
+    last = select(func.max(seals.c.batch)).where(seals.c.run_id == runs.c.run_id).scalar_subquery()
+    each = select(runs.c.recorder_id, runs.c.run_id, last).order_by(runs.c.run_id)
+    # Batches are numbered without a hole.
+    return [(row[0], row[1], 0 if row[2] is None else row[2] + 1) for row in connection.execute(each)]
 
 
 def newest_checkpoint(connection: Connection, recorder_id: int) -> CheckpointMade | None:

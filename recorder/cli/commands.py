@@ -17,10 +17,12 @@ COMMANDS = {
     "balances": ("look", "The latest balance of each currency."),
     "gaps": ("look", "The stretches in which pushes may have been missed."),
     "discrepancies": ("look", "Where the exchange contradicted its own pushes, outside any gap."),
+    "books": ("books", "What each balance changed by, what explains it, and what does not."),
     "merge": ("merge", "Move another recorder's record, or a journal, into this one."),
+    "checkpoint": ("checkpoint", "Sign what the record holds now, by hand."),
+    "keys": ("keys", "Keys that sign checkpoints: make, show."),
     "redact": ("redact", "Take payloads away for good, for retention or on demand; the seals still hold."),
     "verify": ("verify", "Check that the record is as it was written, and name what is not."),
-    "keys": ("keys", "Keys that sign checkpoints: make, show."),
     "db": ("db", "The database's schema: upgrade, downgrade, current, check."),
     "simulate": ("simulate", "An exchange to try things on, for this recorder or for your own programs."),
 }

@@ -13,8 +13,8 @@ from recorder.errors import NotDurable
 from recorder.live.channel import Channel, Recorded
 from recorder.live.settings import Limits
 from recorder.live.watermark import Watermark
-from recorder.store.engine import explain, may_pass
-from recorder.store.entries import Covered, RunEnded
+from recorder.store.engine import explain, may_pass, place
+from recorder.store.entries import Covered, LedgerEntry, RunEnded
 from recorder.store.journal import OPENING, Batch
 
 log = logging.getLogger(__name__)
@@ -38,6 +38,8 @@ class Writer(Thread):
         on_durable: called after each commit, in this thread.
         on_end: called when the thread ends, in this thread.
         on_covered: called once it is durable that a session is covered, in this thread.
+        on_sealed: called with each batch that has been committed, in this thread.
+        last_entry: asked once the run's end is durable, in this thread: what the ledger is still to be told.
 
     Attributes:
         watermark: what is known durable; replaced after each commit.
@@ -56,6 +58,8 @@ class Writer(Thread):
         on_durable: Callable[[Watermark], None],
         on_end: Callable[[], None],
         on_covered: Callable[[Covered], None] = lambda entry: None,
+        on_sealed: Callable[[Batch], None] = lambda batch: None,
+        last_entry: Callable[[], LedgerEntry | None] = lambda: None,
     ) -> None:
         super().__init__(name="writer", daemon=True)
         self.ready = Event()
@@ -68,6 +72,8 @@ class Writer(Thread):
         self._limits = limits
         self._on_durable = on_durable
         self._on_covered = on_covered
+        self._on_sealed = on_sealed
+        self._last_entry = last_entry
         self._on_end = on_end
         self._channels: list[Channel] = []
         self._recorder_id = recorder_id
@@ -124,9 +130,28 @@ class Writer(Thread):
             if reason is None and len(batch.frames) < self._limits.batch_frames_max:
                 # A commit costs a disk flush: let a few milliseconds of frames share one.
                 self._give_up.wait(self._limits.batch_ms / 1000)
+        self._write_last_entry()
+
+    def _write_last_entry(self) -> None:
+        """What came of the run's end itself, such as the checkpoint that covers it."""
+        entry = self._last_entry()
+        if entry is None:
+            return
+        batch = self._new_batch()
+        batch.entries.append(entry)
+        try:
+            self._commit(batch)
+        except NotDurable:
+            # The run has ended, and that is durable; the next one tells more than this would have.
+            log.warning("%s did not take the last entry (%s) in time", place(self._url), type(entry).__name__)
+            return
+        self._announce(batch)
+
+    def _new_batch(self) -> Batch:
+        return Batch(self._recorder_id, self._run_id, self.watermark.batch + 1, self._seal)
 
     def _next_batch(self) -> Batch:
-        batch = Batch(self._recorder_id, self._run_id, self.watermark.batch + 1, self._seal)
+        batch = self._new_batch()
         limits = self._limits
         for channel in self._channels:
             for item in channel.take(limits.batch_frames_max, limits.batch_bytes_max):
@@ -176,6 +201,7 @@ class Writer(Thread):
 
     def _announce(self, batch: Batch) -> None:
         self._seal = batch.seal
+        self._on_sealed(batch)
         self.watermark = self.watermark.after(batch.number, batch.frames)
         self._on_durable(self.watermark)
         for entry in batch.entries:

@@ -10,9 +10,11 @@ from sqlalchemy import ColumnElement, Connection, Select, Table, func, literal_c
 
 from recorder.model import UNDECODED
 from recorder.read import fills as derive
+from recorder.read.bookkeeping import Watch, keep_books
 from recorder.read.coverage import coverage, whole_gaps
-from recorder.read.records import AccountStatus, Balance, Discrepancy, Fill, Gap, Order, Position, Run, Status
+from recorder.read.records import AccountStatus, Balance, Book, Discrepancy, Fill, Gap, Order, Position, Run, Status
 from recorder.read.sides import sides_of
+from recorder.read.transfers import Named
 from recorder.store import migrate
 from recorder.store.engine import explained, open_engine, place, size_bytes
 from recorder.store.schema import (
@@ -176,6 +178,18 @@ class Record:
             sides = {name: sides_of(connection, key, name) for key, name in connection.execute(query).all()}
         found = [gap for name, its_sides in sides.items() if its_sides for gap in whole_gaps(name, its_sides)]
         yield from sorted((gap for gap in found if _touches(gap, wanted)), key=lambda gap: gap.begins_ns or 0)
+
+    def books(self, wanted: Filter = ALL, named: Named | None = None, watch: Watch | None = None) -> Iterator[Book]:
+        """The books of each currency over each stretch of full coverage: what it changed by, and what explains that.
+
+        Args:
+            wanted: an account and a time, within which stretches are reckoned; a symbol does not count, for all
+                positions share a balance.
+            named: transfers that are known. Those that explain a change are taken out of it.
+            watch: told now and then how much is done, from 0 to 1.
+        """
+        with self._reading() as connection:
+            yield from keep_books(connection, wanted.account, wanted.since_ns, wanted.until_ns, named or Named(), watch)
 
     def discrepancies(self, wanted: Filter = ALL) -> Iterator[Discrepancy]:
         """Where two sources contradict each other outside any known gap, oldest first.

@@ -137,6 +137,61 @@ class Discrepancy(NamedTuple):
     other_session_id: int
 
 
+class Transfer(NamedTuple):
+    """Money that came to an account or left it, as a person names it."""
+
+    account: str
+    currency: str
+    #: About when.
+    at_ns: int
+    #: Negative where it left.
+    amount: Decimal
+
+
+class Unexplained(NamedTuple):
+    """A balance changed for good, and nothing says why."""
+
+    account: str
+    currency: str
+    #: Of the frame in which it did.
+    received_ns: int
+    amount: Decimal
+    session_id: int
+    seq: int
+    item: int
+
+
+class Book(NamedTuple):
+    """The books of one currency over a stretch of full coverage.
+
+    Always, exactly: ``end_balance - begin_balance == change == realized_pnl - fees + transfers + unexplained``.
+    """
+
+    account: str
+    currency: str
+    #: From the first moment at which all is told to the last at which account and positions tell the same.
+    begins_ns: int
+    ends_ns: int
+    #: All that is owned: free, frozen by orders, margin of positions.
+    begin_balance: Decimal
+    end_balance: Decimal
+    change: Decimal
+    #: Before fees.
+    realized_pnl: Decimal
+    #: Taken; negative is a rebate.
+    fees: Decimal
+    #: Those that were named, and found.
+    transfers: Decimal
+    unexplained: Decimal
+    #: What account and positions differed by when the stretch ended: the rest of what was on its way.
+    unsettled: Decimal
+    #: Steps in which an order filled further.
+    fills: int
+    #: Changes that nothing explains, also where they cancel each other out; the first of them are `changes`.
+    found: int
+    changes: tuple[Unexplained, ...]
+
+
 class Coverage(NamedTuple):
     """How much of an account's time the record covers, all topics together."""
 

@@ -4,13 +4,17 @@ A new venue is a folder beside `fmex/` whose package offers a `Venue`, and one l
 """
 
 from collections.abc import Callable, Collection, Generator, Mapping, Sequence
-from decimal import Decimal
+from decimal import Context, Decimal, Inexact, InvalidOperation, Overflow
 from typing import NamedTuple, Protocol
 
 from recorder.model import UNDECODED, Control, Decoded, State, Thing, Update
 
 #: An error text in a row is cut to so many characters; the frame itself is never cut.
 ERROR_CHARS_MAX = 300
+
+#: For sums of money. Decoders take numbers of 100 characters and exponents of 99 at most, so that a sum of millions has
+#: fewer digits than this; one that could lose any would raise.
+EXACT = Context(prec=500, traps=[Inexact, InvalidOperation, Overflow])
 
 
 class RestRequest(NamedTuple):
@@ -99,6 +103,40 @@ class Form(NamedTuple):
     template: str
     #: Of the record, in the template's order.
     fields: tuple[str, ...]
+
+
+class Holding(NamedTuple):
+    """A position as far as the books need it."""
+
+    #: Contracts, not negative; 0 where it is closed.
+    quantity: Decimal
+    #: As the exchange tells it.
+    realized_pnl: Decimal
+
+
+class Reading(NamedTuple):
+    """A way to read what a position says it realized, where the exchange leaves room for more than one."""
+
+    name: str
+    #: What was realized from one state of a position to the next, net of fees.
+    realized: Callable[[Holding, Holding], Decimal]
+
+
+class Accounting(Protocol):
+    """What an exchange's amounts mean for the books. Sums are made with `EXACT`."""
+
+    #: The likeliest first. Books are kept by each; the one that leaves least unexplained counts.
+    readings: tuple[Reading, ...]
+
+    def balance(
+        self, available: Decimal | None, frozen: Decimal | None, position_margin: Decimal | None
+    ) -> Decimal | None:
+        """All that is owned of a currency; None where a part was not told."""
+        ...
+
+    def currency(self, symbol: str) -> str:
+        """What a position in this contract gains and loses, where no order in it has told."""
+        ...
 
 
 class PushSession(Protocol):
@@ -205,6 +243,9 @@ class Venue(Protocol):
     def forms(self) -> Mapping[type[Update], Form]:
         """The usual forms of pushes; one that is written otherwise is decoded. May be empty."""
         ...
+
+    #: How its amounts go together.
+    accounting: Accounting
 
     def decode_answer(self, target: str, payload: bytes) -> Decoded:
         """What a REST answer says: target is the request's path and query. Raises; see `read_answer`."""

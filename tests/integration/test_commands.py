@@ -19,7 +19,9 @@ CHECKOUT = Path(__file__).parents[2]
 README = (CHECKOUT / "README.md").read_text()
 
 
-@pytest.mark.parametrize("command", [*COMMANDS, "db upgrade", "db downgrade", "db current", "db check"])
+@pytest.mark.parametrize(
+    "command", [*COMMANDS, "db upgrade", "db downgrade", "db current", "db check", "keys make", "keys show"]
+)
 def test_each_command_is_documented_and_its_help_shows_an_example(folder: Folder, command: str) -> None:
     ended = folder.command(*command.split(), "--help")
     assert ended.returncode == 0, ended.stderr

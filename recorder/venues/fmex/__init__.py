@@ -5,6 +5,7 @@ from urllib.parse import urlsplit
 
 from recorder.model import Decoded
 from recorder.venues.base import (
+    Accounting,
     Answer,
     Contradiction,
     Credentials,
@@ -14,7 +15,7 @@ from recorder.venues.base import (
     Questions,
     RestRequest,
 )
-from recorder.venues.fmex import commands, compare, decode, form, portal, reconcile, rest, sign
+from recorder.venues.fmex import accounting, commands, compare, decode, form, portal, reconcile, rest, sign
 
 PUSH_PATH = "/v2/user/ws"
 
@@ -72,10 +73,11 @@ class FMex:
         """Field by field; `compare` says which."""
         return compare.contradictions(answers, topics, passed)
 
+    accounting: Accounting = accounting.FMexAccounting()
+
     def decode_answer(self, target: str, payload: bytes) -> Decoded:
         """One answer to a question of `reconciliation`."""
         return reconcile.decode_answer(target, payload)
 
-    def decode(self, payload: bytes) -> Decoded:
-        """One frame of the private portal."""
-        return decode.decode(payload)
+    #: One frame of the private portal. The function itself, for a call more would be felt.
+    decode = staticmethod(decode.decode)

@@ -29,9 +29,10 @@ from recorder.model import (
 )
 from recorder.venues.base import printable
 from recorder.venues.fmex.values import (
+    MISSING,
     Int64,
+    all_digits,
     check_values,
-    digits,
     extra_text,
     read_fields,
     refuse_duplicates,
@@ -39,16 +40,14 @@ from recorder.venues.fmex.values import (
     unknown_fields,
 )
 
-_MISSING = Raw()
-
 
 class Account(msgspec.Struct, gc=False):
     """The inner object of topic `account`."""
 
     currency: str
-    available: Raw = _MISSING
-    frozen: Raw = _MISSING
-    position: Raw = _MISSING
+    available: Raw = MISSING
+    frozen: Raw = MISSING
+    position: Raw = MISSING
     updated_at: Int64 | None = None
 
 
@@ -56,21 +55,21 @@ class Order(msgspec.Struct, gc=False):
     """The inner object of topic `order.<symbol>`."""
 
     id: Int64
-    quantity: Raw = _MISSING
+    quantity: Raw = MISSING
     direction: str | None = None
     features: Int64 | None = None
-    price: Raw = _MISSING
-    fill_price: Raw = _MISSING
-    unfilled_quantity: Raw = _MISSING
+    price: Raw = MISSING
+    fill_price: Raw = MISSING
+    unfilled_quantity: Raw = MISSING
     symbol: str | None = None
     margin_currency: str | None = None
-    fee: Raw = _MISSING
+    fee: Raw = MISSING
     type: str | None = None
     status: str | None = None
     trigger_direction: str | None = None
-    trigger_on: Raw = _MISSING
-    trailing_base_price: Raw = _MISSING
-    trailing_distance: Raw = _MISSING
+    trigger_on: Raw = MISSING
+    trailing_base_price: Raw = MISSING
+    trailing_distance: Raw = MISSING
     created_at: Int64 | None = None
 
 
@@ -78,17 +77,17 @@ class Position(msgspec.Struct, gc=False):
     """The inner object of topic `position.<symbol>`."""
 
     symbol: str
-    quantity: Raw = _MISSING
+    quantity: Raw = MISSING
     direction: str | None = None
-    leverage: Raw = _MISSING
+    leverage: Raw = MISSING
     risk_level: Int64 | None = None
-    margin: Raw = _MISSING
-    taker_fee_rate: Raw = _MISSING
-    realized_pnl: Raw = _MISSING
-    entry_price: Raw = _MISSING
-    liquidation_price: Raw = _MISSING
-    bankruptcy_price: Raw = _MISSING
-    minimum_maintenance_margin_rate: Raw = _MISSING
+    margin: Raw = MISSING
+    taker_fee_rate: Raw = MISSING
+    realized_pnl: Raw = MISSING
+    entry_price: Raw = MISSING
+    liquidation_price: Raw = MISSING
+    bankruptcy_price: Raw = MISSING
+    minimum_maintenance_margin_rate: Raw = MISSING
     updated_at: Int64 | None = None
 
 
@@ -132,10 +131,12 @@ _WholePush = msgspec.defstruct(
 
 #: So many colons are in a whole push without one in a text: `type`, `ts`, the object's name, its fields. A key that
 #: comes twice would bring one more, so this is how a duplicate is ruled out at no cost.
-_COLONS: dict[type[Update], int] = {
-    record: 3 + len(struct.__struct_fields__)
-    for record, struct in ((AccountUpdate, Account), (OrderUpdate, Order), (PositionUpdate, Position))
-}
+_ACCOUNT_COLONS, _ORDER_COLONS, _POSITION_COLONS = (3 + len(inner.__struct_fields__) for inner in _INNER.values())
+#: Without one, no text can hold a NUL.
+_BACKSLASH = ord("\\")
+
+#: A named tuple's own constructor is a function of Python's around this one, which takes the fields as a tuple.
+_new = tuple.__new__
 
 _read_whole = cast("msgspec.json.Decoder[Push]", msgspec.json.Decoder(_WholePush)).decode
 _read_push = msgspec.json.Decoder(Push).decode
@@ -151,9 +152,18 @@ def decode(payload: bytes) -> Decoded:
     """
     try:
         push = _read_whole(payload)
-        updates = _updates(push, None)
-        if len(updates) == 1 and payload.count(b":") == _COLONS[type(updates[0])] and b"\\" not in payload:
-            return Decoded(push.type, DECODED, None, updates, None)
+        update: Update
+        if _BACKSLASH not in payload:
+            colons = payload.count(b":")
+            if push.order is not None and colons == _ORDER_COLONS:
+                update = order_update(push.ts, push.order, None)
+                return _new(Decoded, (push.type, DECODED, None, (update,), None))
+            if push.account is not None and colons == _ACCOUNT_COLONS:
+                update = account_update(push.ts, push.account, None)
+                return _new(Decoded, (push.type, DECODED, None, (update,), None))
+            if push.position is not None and colons == _POSITION_COLONS:
+                update = position_update(push.ts, push.position, None)
+                return _new(Decoded, (push.type, DECODED, None, (update,), None))
     except (msgspec.ValidationError, Undecodable):
         pass
     return _decode_with_care(payload)
@@ -213,58 +223,86 @@ def _answer(answer: Answer) -> Decoded:
 
 def account_update(ts: int | None, account: Account, extra: str | None) -> AccountUpdate:
     """The record of a balance."""
-    return AccountUpdate(
-        ts,
-        account.currency,
-        digits(account.available),
-        digits(account.frozen),
-        digits(account.position),
-        account.updated_at,
-        extra,
-    )
+    available, frozen, position = all_digits((account.available, account.frozen, account.position))
+    return _new(AccountUpdate, (ts, account.currency, available, frozen, position, account.updated_at, extra))
 
 
 def order_update(ts: int | None, order: Order, extra: str | None) -> OrderUpdate:
     """The record of an order."""
-    return OrderUpdate(
-        ts,
-        order.id,
-        digits(order.quantity),
-        order.direction,
-        order.features,
-        digits(order.price),
-        digits(order.fill_price),
-        digits(order.unfilled_quantity),
-        order.symbol,
-        order.margin_currency,
-        digits(order.fee),
-        order.type,
-        order.status,
-        order.trigger_direction,
-        digits(order.trigger_on),
-        digits(order.trailing_base_price),
-        digits(order.trailing_distance),
-        order.created_at,
-        extra,
+    quantity, price, fill_price, unfilled_quantity, fee, trigger_on, trailing_base_price, trailing_distance = (
+        all_digits(
+            (
+                order.quantity,
+                order.price,
+                order.fill_price,
+                order.unfilled_quantity,
+                order.fee,
+                order.trigger_on,
+                order.trailing_base_price,
+                order.trailing_distance,
+            )
+        )
+    )
+    return _new(
+        OrderUpdate,
+        (
+            ts,
+            order.id,
+            quantity,
+            order.direction,
+            order.features,
+            price,
+            fill_price,
+            unfilled_quantity,
+            order.symbol,
+            order.margin_currency,
+            fee,
+            order.type,
+            order.status,
+            order.trigger_direction,
+            trigger_on,
+            trailing_base_price,
+            trailing_distance,
+            order.created_at,
+            extra,
+        ),
     )
 
 
 def position_update(ts: int | None, position: Position, extra: str | None) -> PositionUpdate:
     """The record of a position."""
-    return PositionUpdate(
-        ts,
-        position.symbol,
-        digits(position.quantity),
-        position.direction,
-        digits(position.leverage),
-        position.risk_level,
-        digits(position.margin),
-        digits(position.taker_fee_rate),
-        digits(position.realized_pnl),
-        digits(position.entry_price),
-        digits(position.liquidation_price),
-        digits(position.bankruptcy_price),
-        digits(position.minimum_maintenance_margin_rate),
-        position.updated_at,
-        extra,
+    quantity, leverage, margin, taker_fee_rate, realized_pnl, entry_price, liquidation_price, bankruptcy_price, rate = (
+        all_digits(
+            (
+                position.quantity,
+                position.leverage,
+                position.margin,
+                position.taker_fee_rate,
+                position.realized_pnl,
+                position.entry_price,
+                position.liquidation_price,
+                position.bankruptcy_price,
+                position.minimum_maintenance_margin_rate,
+            )
+        )
+    )
+    return _new(
+        PositionUpdate,
+        (
+            ts,
+            position.symbol,
+            quantity,
+            position.direction,
+            leverage,
+            position.risk_level,
+            margin,
+            taker_fee_rate,
+            realized_pnl,
+            entry_price,
+            liquidation_price,
+            bankruptcy_price,
+            rate,
+            position.updated_at,
+            extra,
+        ),
     )

@@ -130,9 +130,9 @@ class _RestPosition(decode.Position):
 
 class _RestMatch(msgspec.Struct):
     taker: bool | None = None
-    price: Raw = Raw()
-    quantity: Raw = Raw()
-    fee: Raw = Raw()
+    price: Raw = values.MISSING
+    quantity: Raw = values.MISSING
+    fee: Raw = values.MISSING
     created_at: values.Int64 | None = None
 
 

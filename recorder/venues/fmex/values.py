@@ -1,7 +1,7 @@
 """The values of FMex's JSON: what a column can hold exactly as sent, what none can, and what nobody knows yet."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Annotated
 
 import msgspec
@@ -17,12 +17,26 @@ Int64 = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
 DIGITS_MAX = 100
 EXPONENT_MAX = 99
 
+#: What stands for a number that is not there.
+MISSING = Raw(b"null")
+
+#: A byte's kind: `0` a digit, `e` the letter of an exponent, `,` what we put between two numbers, `x` in no number.
+_KINDS = bytes(
+    ord("0") if byte in b"0123456789" else ord("e") if byte in b"eE" else byte if byte in b"," else ord("x")
+    for byte in range(256)
+)
+#: Taken out, so that the digits of an exponent follow its letter.
+_SIGNS = b"+-."
+_OTHER, _EXPONENT = b"xe"
+#: Of three digits or more: leading zeros, or beyond `EXPONENT_MAX`.
+_LONG_EXPONENT = b"e000"
+
 #: A JSON object as name → JSON text of the value.
 read_fields = msgspec.json.Decoder(dict[str, Raw]).decode
 
 
 def digits(raw: Raw) -> Digits | None:
-    """The digits of a JSON number as sent; None where the field is missing or null.
+    """The digits of a JSON number as sent; None where it is null, as `MISSING` is.
 
     Raises:
         Undecodable: it is no number, or one that no market has.
@@ -34,10 +48,25 @@ def digits(raw: Raw) -> Digits | None:
             return text
         if abs(int(text.lower().partition("e")[2])) <= EXPONENT_MAX:
             return text
-    elif text in {"", "null"}:
+    elif text == "null":
         return None
     wrong = "out of range" if text[0] in "-0123456789" else "not a number"
     raise Undecodable(f"{text[:40]} is {wrong}")
+
+
+def all_digits(raws: Iterable[Raw]) -> Sequence[Digits | None]:
+    """The digits of several JSON numbers, as `digits` of each: looked at together, for a call each would cost more.
+
+    Raises:
+        Undecodable: one is no number, or one that no market has.
+    """
+    joined = b",".join(raws)
+    kinds = joined.translate(_KINDS, _SIGNS)
+    if _OTHER not in kinds and (_EXPONENT not in kinds or kinds.find(_LONG_EXPONENT) < 0):
+        texts = joined.decode().split(",")
+        if len(joined) <= DIGITS_MAX or max(map(len, texts)) <= DIGITS_MAX:
+            return texts
+    return [digits(raw) for raw in raws]
 
 
 def check_values(struct: msgspec.Struct, prefix: str = "") -> None:

@@ -21,8 +21,8 @@ STAMPER = Stamper()
 ROOTS = (STAMPER.root,)
 WHEN = datetime(2021, 2, 3, 4, 5, 6, tzinfo=UTC)
 NOT_TRUSTED = (
-    "The time-stamp does not prove it: its signature is not right, or not one of a certificate that is trusted here and "
-    "was valid then."
+    "The time-stamp does not prove it: its signature is not right, or not one of a certificate that is trusted here "
+    "and was valid then."
 )
 REQUEST = request_for(NOTE)
 ANSWER = STAMPER.answer(REQUEST.body, at=WHEN)
