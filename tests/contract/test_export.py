@@ -196,7 +196,7 @@ def test_all_tables_are_of_one_moment(own: Desk, tmp_path: Path) -> None:
 
     before = count()
 
-    def meanwhile(_table: str, _rows: int) -> None:
+    def meanwhile(_table: str, _rows: int, _of: int | None) -> None:
         own.order(30, session_id=SESSION + 9)
         own.balance(31, session_id=SESSION + 9)
 
