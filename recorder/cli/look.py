@@ -12,7 +12,7 @@ from recorder.cli import options
 from recorder.cli.output import Column, json_line, number, plain, show, stdout_console, time_ms, word
 from recorder.clock import NS_PER_S, utc_text
 from recorder.read.record import Filter, Record
-from recorder.read.records import AccountStatus, Balance, Discrepancy, Fill, Gap, Order, Position, Run, Status
+from recorder.read.records import AccountStatus, Discrepancy, Fill, Gap, Order, Position, Run, Status
 
 #: The exchange's time of the push; of a REST answer, which has none, the time of receipt.
 TIME = time_ms("ts", "time (UTC)", otherwise_ns="received_ns")
@@ -130,16 +130,6 @@ positions = _command(
     Position,
     Record.positions,
     Record.position_history,
-)
-balances = _command(
-    "balances",
-    "recorder balances --account main --format json",
-    "The latest balance of each currency; with --history every balance there was.",
-    BALANCE_COLUMNS,
-    "No balances here yet.",
-    Balance,
-    Record.balances,
-    Record.balance_history,
 )
 gaps = _command(
     "gaps",
