@@ -1,52 +1,43 @@
 """A record, opened for reading."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from decimal import Decimal
+from functools import partial
 from types import TracebackType
 from typing import Any, NamedTuple, Self, TypeVar
 
-from sqlalchemy import ColumnElement, Connection, Select, Table, func, literal_column, select
+from sqlalchemy import Connection, Select, Table, func, literal_column, select
 
+from recorder.clock import datetime_ns
 from recorder.model import UNDECODED
 from recorder.read import fills as derive
+from recorder.read.as_of import AsOf
 from recorder.read.coverage import coverage, whole_gaps
 from recorder.read.records import AccountStatus, Balance, Discrepancy, Fill, Gap, Order, Position, Run, Status
+from recorder.read.selects import ALL, Filter, columns_of, history, latest, matched, touches
 from recorder.read.sides import sides_of
 from recorder.store import migrate
 from recorder.store.engine import explained, open_engine, place, size_bytes
 from recorder.store.schema import (
-    ONCE,
     account_updates,
     accounts,
     batches,
     discrepancies,
-    fills,
     frames,
     order_updates,
     position_updates,
-    reconciliations,
     runs,
     sessions,
 )
+
+__all__ = ["ALL", "ROWS_PER_FETCH", "Filter", "Record"]
 
 T = TypeVar("T", bound=tuple[Any, ...])
 
 #: Rows are fetched so many at a time: memory does not grow with the record.
 ROWS_PER_FETCH = 1_000
-
-
-class Filter(NamedTuple):
-    """What of a record is wanted. None wants all."""
-
-    account: str | None = None
-    symbol: str | None = None
-    #: Received at or after, and before, nanoseconds since 1970.
-    since_ns: int | None = None
-    until_ns: int | None = None
-
-
-ALL = Filter()
 
 
 class _Matched(NamedTuple):
@@ -96,13 +87,29 @@ class Record:
         """Let go of the database."""
         self._engine.dispose()
 
+    def as_of(self, t: int | datetime) -> AsOf:
+        """The same reads, of what was known at an instant, by receipt.
+
+        Args:
+            t: the instant, as nanoseconds since 1970 or with its time zone. What was received in it was known.
+
+        Raises:
+            ValueError: it lacks its time zone.
+        """
+        return AsOf(self, self._reading, t if isinstance(t, int) else datetime_ns(t))
+
     def orders(self, wanted: Filter = ALL) -> Iterator[Order]:
         """The latest state of each order, oldest change first."""
-        return self._latest(Order, ONCE[order_updates], wanted, "order_id")
+        return self._latest(Order, order_updates, wanted, "order_id")
+
+    def open_orders(self, wanted: Filter = ALL) -> Iterator[Order]:
+        """The orders that can still change, oldest change first."""
+        latest_ns = 2**63 - 2 if wanted.until_ns is None else wanted.until_ns - 1
+        return self.as_of(latest_ns).open_orders(wanted)
 
     def order_history(self, wanted: Filter = ALL) -> Iterator[Order]:
         """Every update of every order, in the order of receipt."""
-        yield from self._rows(Order, _history(Order, ONCE[order_updates], wanted))
+        yield from self._rows(Order, partial(history, wanted))
 
     def fills(self, wanted: Filter = ALL) -> Iterator[Fill]:
         """Trade history: each fill once, as the exchange told it or the order updates show it, as received."""
@@ -115,31 +122,7 @@ class Record:
 
     def _matched(self, wanted: Filter) -> Iterator[Fill]:
         """The newest executions that the exchange told of each order."""
-        f, o = fills, order_updates
-        newest_first = f.c.received_ns.desc(), f.c.session_id.desc(), f.c.seq.desc()
-        age = func.dense_rank().over(partition_by=(f.c.account_id, f.c.order_id), order_by=newest_first).label("age")
-        told = select(f, age)
-        if wanted.until_ns is not None:
-            told = told.where(f.c.received_ns < wanted.until_ns)
-        newest = told.subquery()
-        names = ("symbol", "direction", "order_type", "margin_currency")
-        most = [func.max(o.c[name]).label(name) for name in names]
-        order = select(o.c.account_id, o.c.order_id, *most).group_by(o.c.account_id, o.c.order_id).subquery()
-        columns = [newest.c[name] for name in ("received_ns", "created_at", "order_id")]
-        of_order = [order.c[name] for name in names]
-        rest = [newest.c[name] for name in ("quantity", "price", "fee", "session_id", "seq", "item")]
-        query = (
-            select(accounts.c.name, *columns, *of_order, *rest)
-            .join_from(newest, accounts, accounts.c.account_id == newest.c.account_id)
-            .outerjoin(order, (order.c.account_id == newest.c.account_id) & (order.c.order_id == newest.c.order_id))
-            .where(newest.c.age == 1)
-            .order_by(newest.c.received_ns, newest.c.session_id, newest.c.seq, newest.c.item)
-        )
-        if wanted.account is not None:
-            query = query.where(accounts.c.name == wanted.account)
-        if wanted.symbol is not None:
-            query = query.where(func.lower(order.c.symbol) == wanted.symbol.lower())
-        for row in self._rows(_Matched, query):
+        for row in self._rows(_Matched, partial(matched, wanted)):
             yield Fill(
                 row.account,
                 row.received_ns,
@@ -161,11 +144,11 @@ class Record:
 
     def positions(self, wanted: Filter = ALL) -> Iterator[Position]:
         """The latest state of each position."""
-        return self._latest(Position, ONCE[position_updates], wanted, "symbol")
+        return self._latest(Position, position_updates, wanted, "symbol")
 
     def balances(self, wanted: Filter = ALL) -> Iterator[Balance]:
         """The latest balance of each currency."""
-        return self._latest(Balance, ONCE[account_updates], wanted._replace(symbol=None), "currency")
+        return self._latest(Balance, account_updates, wanted._replace(symbol=None), "currency")
 
     def gaps(self, wanted: Filter = ALL) -> Iterator[Gap]:
         """The stretches in which pushes may have been missed, oldest first; of several recorders, by all of them."""
@@ -175,7 +158,7 @@ class Record:
         with self._reading() as connection:
             sides = {name: sides_of(connection, key, name) for key, name in connection.execute(query).all()}
         found = [gap for name, its_sides in sides.items() if its_sides for gap in whole_gaps(name, its_sides)]
-        yield from sorted((gap for gap in found if _touches(gap, wanted)), key=lambda gap: gap.begins_ns or 0)
+        yield from sorted((gap for gap in found if touches(gap, wanted)), key=lambda gap: gap.begins_ns or 0)
 
     def discrepancies(self, wanted: Filter = ALL) -> Iterator[Discrepancy]:
         """Where two sources contradict each other outside any known gap, oldest first.
@@ -183,7 +166,7 @@ class Record:
         A symbol leaves out the positions in others; what orders and balances are about has no symbol here.
         """
         d = discrepancies
-        query = select(*_columns(Discrepancy, d)).join(accounts, accounts.c.account_id == d.c.account_id)
+        query = select(*columns_of(Discrepancy, d)).join(accounts, accounts.c.account_id == d.c.account_id)
         if wanted.account is not None:
             query = query.where(accounts.c.name == wanted.account)
         if wanted.symbol is not None:
@@ -194,12 +177,12 @@ class Record:
         if wanted.until_ns is not None:
             query = query.where(d.c.found_ns < wanted.until_ns)
         key = d.c.session_id, d.c.seq, d.c.subject, d.c.field, d.c.other_session_id
-        yield from self._rows(Discrepancy, query.order_by(d.c.found_ns, *key))
+        yield from self._rows(Discrepancy, lambda _: query.order_by(d.c.found_ns, *key))
 
     def status(self) -> Status:
         """The record at a glance."""
         with self._reading() as connection:
-            run = connection.execute(select(*_columns(Run, runs)).order_by(runs.c.run_id.desc()).limit(1)).first()
+            run = connection.execute(select(*columns_of(Run, runs)).order_by(runs.c.run_id.desc()).limit(1)).first()
             found = connection.execute(select(accounts).order_by(accounts.c.name)).all()
             told = tuple(self._account_status(connection, row.account_id, row.name, row.venue) for row in found)
             written = connection.scalar(select(func.coalesce(func.sum(batches.c.frames), 0))) or 0
@@ -225,23 +208,11 @@ class Record:
         return AccountStatus(name, venue, len(sides), count, state, last_ns, undecoded, covered, found)
 
     def _latest(self, record: type[T], table: Table, wanted: Filter, thing: str) -> Iterator[T]:
-        asked = reconciliations
-        of_answer = (asked.c.account_id == table.c.account_id) & (asked.c.reconciliation_id == table.c.session_id)
-        # A REST answer counts from when it was asked for: what was pushed while it was on its way is the newer word.
-        counts_ns = func.coalesce(asked.c.began_ns, table.c.received_ns)
-        newest_first = [column.desc() for column in (counts_ns, *_receipt(table))]
-        age = (
-            func.row_number()
-            .over(partition_by=(table.c.account_id, table.c[thing]), order_by=newest_first)
-            .label("age")
-        )
-        query = select(*_columns(record, table), age).join_from(table, asked, of_answer, isouter=True)
-        aged = _wanted(query, table, wanted).subquery()
-        latest = select(*[aged.c[name] for name in record._fields]).where(aged.c.age == 1)  # type: ignore[attr-defined]
-        yield from self._rows(record, latest.order_by(aged.c.received_ns, aged.c.session_id, aged.c.seq, aged.c.item))
+        yield from self._rows(record, partial(latest, record, table, thing, wanted))
 
-    def _rows(self, record: type[T], query: Select[Any]) -> Iterator[T]:
+    def _rows(self, record: type[T], question: Callable[[Connection], Select[Any]]) -> Iterator[T]:
         with self._reading() as connection:
+            query = question(connection)
             streamed = connection.execution_options(yield_per=ROWS_PER_FETCH)
             with streamed.execute(query) as rows:
                 for row in rows:
@@ -251,39 +222,3 @@ class Record:
     def _reading(self) -> Iterator[Connection]:
         with explained(self._url), self._engine.connect() as connection:
             yield connection
-
-
-def _receipt(table: Table) -> tuple[ColumnElement[Any], ...]:
-    return table.c.received_ns, table.c.session_id, table.c.seq, table.c.item
-
-
-def _columns(record: type[T], table: Table) -> list[ColumnElement[Any]]:
-    """The columns that make a record: its own fields, with the account's name for its key."""
-    names: tuple[str, ...] = record._fields  # type: ignore[attr-defined]
-    return [accounts.c.name.label("account") if name == "account" else table.c[name] for name in names]
-
-
-def _wanted(query: Select[Any], table: Table, wanted: Filter) -> Select[Any]:
-    query = query.join(accounts, accounts.c.account_id == table.c.account_id)
-    if wanted.account is not None:
-        query = query.where(accounts.c.name == wanted.account)
-    if wanted.symbol is not None:
-        query = query.where(func.lower(table.c.symbol) == wanted.symbol.lower())
-    if wanted.since_ns is not None:
-        query = query.where(table.c.received_ns >= wanted.since_ns)
-    if wanted.until_ns is not None:
-        query = query.where(table.c.received_ns < wanted.until_ns)
-    return query
-
-
-def _history(record: type[T], table: Table, wanted: Filter) -> Select[Any]:
-    return _wanted(select(*_columns(record, table)), table, wanted).order_by(*_receipt(table))
-
-
-def _touches(gap: Gap, wanted: Filter) -> bool:
-    """Whether a gap lies in the wanted time, at least in part, and may hide something of the wanted contract."""
-    if wanted.symbol is not None and gap.topic is not None and not gap.topic.endswith(f".{wanted.symbol.lower()}"):
-        return False
-    if wanted.since_ns is not None and gap.ends_ns is not None and gap.ends_ns < wanted.since_ns:
-        return False
-    return wanted.until_ns is None or gap.begins_ns is None or gap.begins_ns < wanted.until_ns

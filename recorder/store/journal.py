@@ -8,9 +8,10 @@ another database whole, each once. `spans` tells which frames a batch holds.
 from sqlalchemy import Connection, insert, select
 
 from recorder.model import Frame, Update
-from recorder.store import entries, ledger
+from recorder.store import entries, ledger, snapshots
 from recorder.store.dialects import insert_rows
 from recorder.store.entries import LedgerEntry
+from recorder.store.receipts import receipts_of
 from recorder.store.schema import TYPED, batches, frames, ledger_entries, spans
 
 Row = tuple[object, ...]
@@ -51,6 +52,7 @@ class Batch:
         told = [(*key, item, entries.encode(entry).decode()) for item, entry in enumerate(self.entries)]
         insert_rows(connection, ledger_entries, told)
         insert_rows(connection, spans, [(*key, *session, first, last) for session, (first, last) in self.spans.items()])
+        snapshots.note(connection, receipts_of(self.frames))
         row = {"run_id": self.run_id, "batch": self.number, "frames": len(self.frames), "written_ns": now_ns}
         connection.execute(insert(batches).values(row))
 

@@ -36,8 +36,14 @@ ROWS_0001 = (
     """INSERT INTO ledger_entries VALUES (1, 0, 0, '{"kind":"RecorderAdded","recorder_id":5}')""",
 )
 
+#: `receipts` has a row already: it follows from the frame above.
+ROWS_0005 = (
+    "INSERT INTO snapshots VALUES (7, 1580802053670000000)",
+    "INSERT INTO snapshot_rows VALUES (7, 1580802053670000000, 'account_updates', 11, 0, 0)",
+)
+
 #: Revision → the rows that came with it.
-ROWS = {"0001": ROWS_0001, "0003": ()}
+ROWS = {"0001": ROWS_0001, "0003": (), "0005": ROWS_0005}
 
 
 def write(engine: Engine, revision: str) -> None:

@@ -1,0 +1,185 @@
+"""Snapshots: instants at which it is noted where the latest state of each live thing stands.
+
+They only spare reading (`states.py`): what is read with them is what is read without. A snapshot tells of everything
+that was received until its instant. So whoever writes something that was received before it, or counts from before it,
+forgets it in the same transaction (`note`): a clock that was set back, an answer that was long on its way, the older
+history of another recorder. That is why no order of merging can matter.
+"""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from sqlalchemy import Connection, case, delete, func, insert, select
+
+from recorder.clock import NS_PER_S
+from recorder.store.dialects import insert_rows, share_account, take_account
+from recorder.store.receipts import Receipt
+from recorder.store.schema import accounts, receipts, reconciliations, snapshot_rows, snapshots
+from recorder.store.states import THINGS, latest
+from recorder.venues import final_statuses
+
+#: A snapshot for so many frames of an account: so many more are read for an answer than it holds.
+FRAMES = 4_096
+#: For each row that the last one points to, so many frames at least: snapshots take little room beside a record.
+FRAMES_PER_ROW = 8
+#: One part in so many must have been received after a snapshot before it is made, for the last are not always in order;
+#: and it is looked whether one is due as often.
+SETTLED = 8
+#: Where nothing is ever idle, a snapshot is made all the same when so many are due.
+BEHIND = 64
+#: A round of questions counts from before its answers. One that has not ended for so long will not be waited for, ns.
+ROUND_NS = 3_600 * NS_PER_S
+
+
+def note(connection: Connection, received: Sequence[Receipt]) -> None:
+    """Write when frames were received, and forget the snapshots that did not know of them.
+
+    Args:
+        connection: inside the transaction that writes the frames; their ledger entries are written already.
+        received: the rows.
+    """
+    insert_rows(connection, receipts, received)
+    for account_id in sorted({one.account_id for one in received}):
+        share_account(connection, account_id)
+        its = [one for one in received if one.account_id == account_id]
+        first_ns = min(one.first_ns for one in its)
+        r = reconciliations.c
+        began_ns = func.min(r.began_ns)
+        rounds = select(case((began_ns < first_ns, began_ns), else_=first_ns)).where(
+            r.account_id == account_id, r.reconciliation_id.in_({one.session_id for one in its})
+        )
+        later = snapshots.c.account_id == account_id, snapshots.c.at_ns >= rounds.scalar_subquery()
+        at_ns = connection.scalar(select(func.min(snapshots.c.at_ns)).where(*later))
+        if at_ns is not None:
+            forget(connection, account_id, at_ns)
+
+
+def forget(connection: Connection, account_id: int, from_ns: int) -> None:
+    """Forget the snapshots of an account from an instant on."""
+    for table in (snapshot_rows, snapshots):
+        connection.execute(delete(table).where(table.c.account_id == account_id, table.c.at_ns >= from_ns))
+
+
+class Snapshots:
+    """Makes the snapshots of a database, in the order of time; of what it holds already, too.
+
+    Args:
+        frames: a snapshot for so many.
+    """
+
+    def __init__(self, frames: int = FRAMES) -> None:
+        self._frames = frames
+        #: Account → frames since it was last found to have nothing due.
+        self._new: Counter[int] = Counter()
+        self._looked = False
+
+    def add(self, account_id: int, frames: int) -> None:
+        """So many frames of an account were written."""
+        self._new[account_id] += frames
+
+    @property
+    def due(self) -> bool:
+        """Whether it is time to look for something to do."""
+        return not self._looked or any(map(self._is_due, self._new.values()))
+
+    @property
+    def behind(self) -> bool:
+        """Whether it can wait no longer."""
+        return any(count >= BEHIND * self._frames for count in self._new.values())
+
+    def step(self, connection: Connection, horizon_ns: int | None = None) -> bool:
+        """Make one snapshot, if one is due; inside the caller's transaction.
+
+        Args:
+            connection: to the database.
+            horizon_ns: none after this instant: more is about to be written that was received after it.
+
+        Returns:
+            Whether one was made. Then there may be more to make.
+        """
+        if not self._looked:
+            self._looked = True
+            for account_id in connection.scalars(select(accounts.c.account_id)):
+                self.add(account_id, self._frames)
+        for account_id in [key for key, count in self._new.items() if self._is_due(count)]:
+            if _make_next(connection, account_id, self._frames, horizon_ns):
+                return True
+            self._new[account_id] = 0
+        return False
+
+    def _is_due(self, count: int) -> bool:
+        return count * SETTLED >= self._frames
+
+
+def make_all(connection: Connection, frames: int = FRAMES) -> Iterator[int]:
+    """Make every snapshot that is missing, each in a transaction of its own.
+
+    Yields:
+        How many there are so far.
+    """
+    making, made = Snapshots(frames), 0
+    while True:
+        with connection.begin():
+            if not making.step(connection):
+                return
+        made += 1
+        yield made
+
+
+def _make_next(connection: Connection, account_id: int, frames: int, horizon_ns: int | None) -> bool:
+    """Make the snapshot that follows on an account's last one, where enough was received since."""
+    if not take_account(connection, account_id):
+        return False
+    s, r = snapshots.c, snapshot_rows.c
+    last_ns: int | None = connection.scalar(select(func.max(s.at_ns)).where(s.account_id == account_id))
+    of_last = r.account_id == account_id, r.at_ns == last_ns
+    count = connection.scalar(select(func.count()).select_from(snapshot_rows).where(*of_last)) or 0
+    at_ns = _settled_at(connection, account_id, last_ns, max(frames, FRAMES_PER_ROW * count), horizon_ns)
+    if at_ns is None or _is_asking(connection, account_id, at_ns):
+        return False
+    rows = list(_live(connection, account_id, at_ns))
+    connection.execute(insert(snapshots).values(account_id=account_id, at_ns=at_ns))
+    insert_rows(connection, snapshot_rows, rows)
+    return True
+
+
+def _settled_at(
+    connection: Connection, account_id: int, after_ns: int | None, frames: int, horizon_ns: int | None
+) -> int | None:
+    """The instant of a next snapshot; None where too little was received."""
+    r = receipts.c
+    by_time = r.first_ns, r.session_id, r.first_seq
+    total = func.sum(r.last_seq - r.first_seq + 1).over(order_by=by_time, rows=(None, 0)).label("total")
+    later = [r.account_id == account_id]
+    if after_ns is not None:
+        later.append(r.first_ns > after_ns)
+    if horizon_ns is not None:
+        later.append(r.first_ns <= horizon_ns)
+    counted = select(*by_time, total).where(*later).subquery().c
+    beyond = frames // SETTLED
+    enough = select(counted.first_ns, counted.total).where(counted.total >= frames)
+    in_order = enough.order_by(counted.first_ns, counted.session_id, counted.first_seq)
+    found = connection.execute(in_order.limit(beyond + 1)).all()
+    return found[0].first_ns if found and found[-1].total >= frames + beyond else None
+
+
+def _is_asking(connection: Connection, account_id: int, at_ns: int) -> bool:
+    """Whether a round of questions goes on that began before an instant."""
+    r = reconciliations.c
+    going_on = r.account_id == account_id, r.ended_ns.is_(None), r.began_ns.between(at_ns - ROUND_NS, at_ns)
+    return connection.execute(select(r.began_ns).where(*going_on).limit(1)).first() is not None
+
+
+def _live(connection: Connection, account_id: int, at_ns: int) -> Iterator[tuple[Any, ...]]:
+    """The rows of a snapshot.
+
+    An order at its end is left out: whatever is told of it later counts as the newer word, since all that counts from
+    before the snapshot is in it. All the same it is kept where it counts from after it, for a clock that was set back.
+    """
+    venue = select(accounts.c.venue).where(accounts.c.account_id == account_id)
+    final = final_statuses(connection.execute(venue).scalar_one())
+    for table in THINGS:
+        for place in latest(connection, account_id, table, at_ns).values():
+            if place.status not in final or place.counts_ns > at_ns:
+                yield account_id, at_ns, table.name, place.session_id, place.seq, place.item
