@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager
 from operator import attrgetter
 from typing import Any, Protocol, TypeVar
 
-from sqlalchemy import Connection, Table, select, tuple_
+from sqlalchemy import Connection, Table, select
 
 from recorder.read.coverage import whole_gaps
 from recorder.read.moments import Moment, moment
@@ -158,12 +158,20 @@ def _rows(
     connection: Connection, record: type[T], table: Table, account_id: int, places: list[Place]
 ) -> Iterator[tuple[Any, ...]]:
     """The states that stand in some places."""
-    key = tuple_(table.c.session_id, table.c.seq, table.c.item)
-    query = select(*columns_of(record, table)).join(accounts, accounts.c.account_id == table.c.account_id)
-    query = query.where(table.c.account_id == account_id)
-    for start in range(0, len(places), STATES_PER_FETCH):
-        some = [(place.session_id, place.seq, place.item) for place in places[start : start + STATES_PER_FETCH]]
-        yield from map(tuple, connection.execute(query.where(key.in_(some))))
+    t = table.c
+    wanted = {(place.session_id, place.seq, place.item) for place in places}
+    by_session: dict[int, list[int]] = {}
+    for place in places:
+        by_session.setdefault(place.session_id, []).append(place.seq)
+    query = select(*columns_of(record, table)).join(accounts, accounts.c.account_id == t.account_id)
+    query = query.where(t.account_id == account_id)
+    for session_id, seqs in by_session.items():
+        for start in range(0, len(seqs), STATES_PER_FETCH):
+            # Not pairs of session and number: SQLite would look for them all over the table.
+            some = t.session_id == session_id, t.seq.in_(seqs[start : start + STATES_PER_FETCH])
+            for row in connection.execute(query.where(*some)):
+                if (row.session_id, row.seq, row.item) in wanted:
+                    yield tuple(row)
 
 
 def _is_of(symbol: str | None, wanted: Filter) -> bool:

@@ -63,7 +63,9 @@ def _parts(connection: Connection, table: Table, account_id: int, until_ns: int)
     """An account's rows that were received before an instant, as walks along the key."""
     r, session_id = receipts.c, table.c.session_id
     before = r.account_id == account_id, r.first_ns < until_ns
-    last_id: int | None = connection.scalar(select(func.max(r.session_id)).where(*before))
+    # Or a planner would walk back from the newest session of all.
+    known = select(r.session_id).where(*before).cte("known").prefix_with("MATERIALIZED")
+    last_id: int | None = connection.scalar(select(func.max(known.c.session_id)))
     if last_id is None:
         return []
     going_on = _going_on(connection, account_id, last_id, until_ns)

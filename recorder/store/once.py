@@ -7,7 +7,7 @@ before. So it holds as of any instant; and a part of the record is enough that b
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import FromClause, Select, Subquery, case, func, select
+from sqlalchemy import ColumnElement, FromClause, Select, Subquery, case, func, select
 
 from recorder.clock import NS_PER_S
 
@@ -33,7 +33,7 @@ def in_bursts(rows: FromClause, said: Sequence[str]) -> Subquery:
     return select(near, number.label("burst")).subquery()
 
 
-def cut_off(bursts: FromClause, from_ns: int, after_ns: int) -> Select[Any]:
+def cut_off(bursts: FromClause, from_ns: ColumnElement[int], after_ns: ColumnElement[int]) -> Select[Any]:
     """How many rows received after an instant are of bursts that may have begun before what is looked at.
 
     Args:

@@ -6,11 +6,12 @@ reach beyond it, also where a clock went back, or ahead by a year, in the middle
 """
 
 from collections.abc import Iterable, Iterator, Sequence
+from functools import cache
 from itertools import groupby
 from operator import itemgetter
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, case, func, select
+from sqlalchemy import Connection, Select, bindparam, case, func, select
 
 from recorder.clock import NS_PER_S
 from recorder.model import Frame
@@ -18,6 +19,9 @@ from recorder.store.schema import receipts
 
 #: So long a stretch of the clock has a row of its own, ns; counted from 1970. The migration says the same.
 STRETCH_NS = 10 * NS_PER_S
+
+#: Before everything that was ever received.
+EVER_NS = -1
 
 _session = itemgetter(Frame._fields.index("account_id"), Frame._fields.index("session_id"))
 _received_ns = itemgetter(Frame._fields.index("received_ns"))
@@ -72,30 +76,37 @@ def _by_stretch(frames: Iterable[Frame]) -> Iterator[Receipt]:
         yield Receipt(same[0].account_id, same[0].session_id, same[0].seq, same[-1].seq, min(times), max(times))
 
 
-def within(account_id: int, after_ns: int | None, until_ns: int) -> tuple[ColumnElement[bool], ...]:
-    """The rows that tell of frames received after an instant (None: ever) and until another, that included."""
-    mine = receipts.c.account_id == account_id, receipts.c.first_ns <= until_ns
-    if after_ns is None:
-        return mine
-    return *mine, receipts.c.first_ns >= after_ns - after_ns % STRETCH_NS, receipts.c.last_ns > after_ns
-
-
-def ranges(connection: Connection, account_id: int, after_ns: int | None, until_ns: int) -> list[Range]:
+def ranges(connection: Connection, account_id: int, after_ns: int, until_ns: int) -> list[Range]:
     """Where an account's frames stand that were received within a time, as few ranges; others may stand among them.
 
     Args:
         connection: to the record.
         account_id: whose.
-        after_ns: received after it; None: ever.
+        after_ns: received after it; `EVER_NS`: ever.
         until_ns: received until then, that included.
     """
+    # No row that begins before this stretch reaches into it.
+    stretch_ns = after_ns - after_ns % STRETCH_NS
+    wanted = {"account_id": account_id, "stretch_ns": stretch_ns, "after_ns": after_ns, "until_ns": until_ns}
+    return [Range(*row) for row in connection.execute(_ranges(), wanted)]
+
+
+@cache
+def _ranges() -> Select[Any]:
     r = receipts.c
-    of_session: dict[str, Any] = {"partition_by": r.session_id, "order_by": r.first_seq}
-    follows = r.first_seq <= func.lag(r.last_seq).over(**of_session) + 1
-    rows = select(r.session_id, r.first_seq, r.last_seq, case((follows, 0), else_=1).label("begins"))
-    told = rows.where(*within(account_id, after_ns, until_ns)).subquery().c
+    near = (
+        select(r.session_id, r.first_seq, r.last_seq)
+        .where(r.account_id == bindparam("account_id"), r.last_ns > bindparam("after_ns"))
+        .where(r.first_ns.between(bindparam("stretch_ns"), bindparam("until_ns")))
+        .cte("near")
+        # Or a planner would walk through all there are by the key, to be spared the sorting of these few.
+        .prefix_with("MATERIALIZED")
+        .c
+    )
+    before = func.lag(near.last_seq).over(partition_by=near.session_id, order_by=near.first_seq)
+    begins = case((near.first_seq <= before + 1, 0), else_=1).label("begins")
+    told = select(near.session_id, near.first_seq, near.last_seq, begins).subquery().c
     number = func.sum(told.begins).over(partition_by=told.session_id, order_by=told.first_seq).label("number")
     joined = select(told.session_id, told.first_seq, told.last_seq, number).subquery().c
-    query = select(joined.session_id, func.min(joined.first_seq), func.max(joined.last_seq))
-    query = query.group_by(joined.session_id, joined.number).order_by(joined.session_id, func.min(joined.first_seq))
-    return [Range(*row) for row in connection.execute(query)]
+    first, last = func.min(joined.first_seq), func.max(joined.last_seq)
+    return select(joined.session_id, first, last).group_by(joined.session_id, joined.number).order_by(joined.session_id)

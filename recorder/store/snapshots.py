@@ -1,21 +1,20 @@
 """Snapshots: instants at which it is noted where the latest state of each live thing stands.
 
 They only spare reading (`states.py`): what is read with them is what is read without. A snapshot tells of everything
-that was received until its instant. So whoever writes something that was received before it, or counts from before it,
-forgets it in the same transaction (`note`): a clock that was set back, an answer that was long on its way, the older
-history of another recorder. That is why no order of merging can matter.
+that was received until its instant. So whoever writes something that was received before it forgets it in the same
+transaction (`note`): where a clock was set back, or the history of another recorder is merged. That is why no order of
+merging can matter.
 """
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, case, delete, func, insert, select
+from sqlalchemy import Connection, delete, func, insert, select
 
-from recorder.clock import NS_PER_S
 from recorder.store.dialects import insert_rows, share_account, take_account
-from recorder.store.receipts import Receipt
-from recorder.store.schema import accounts, receipts, reconciliations, snapshot_rows, snapshots
+from recorder.store.receipts import EVER_NS, Receipt
+from recorder.store.schema import accounts, receipts, snapshot_rows, snapshots
 from recorder.store.states import THINGS, latest
 from recorder.venues import final_statuses
 
@@ -28,15 +27,13 @@ FRAMES_PER_ROW = 8
 SETTLED = 8
 #: Where nothing is ever idle, a snapshot is made all the same when so many are due.
 BEHIND = 64
-#: A round of questions counts from before its answers. One that has not ended for so long will not be waited for, ns.
-ROUND_NS = 3_600 * NS_PER_S
 
 
 def note(connection: Connection, received: Sequence[Receipt]) -> None:
     """Write when frames were received, and forget the snapshots that did not know of them.
 
     Args:
-        connection: inside the transaction that writes the frames; their ledger entries are written already.
+        connection: inside the transaction that writes the frames.
         received: the rows.
     """
     insert_rows(connection, receipts, received)
@@ -44,15 +41,9 @@ def note(connection: Connection, received: Sequence[Receipt]) -> None:
         share_account(connection, account_id)
         its = [one for one in received if one.account_id == account_id]
         first_ns = min(one.first_ns for one in its)
-        r = reconciliations.c
-        began_ns = func.min(r.began_ns)
-        rounds = select(case((began_ns < first_ns, began_ns), else_=first_ns)).where(
-            r.account_id == account_id, r.reconciliation_id.in_({one.session_id for one in its})
-        )
-        later = snapshots.c.account_id == account_id, snapshots.c.at_ns >= rounds.scalar_subquery()
-        at_ns = connection.scalar(select(func.min(snapshots.c.at_ns)).where(*later))
-        if at_ns is not None:
-            forget(connection, account_id, at_ns)
+        later = snapshots.c.account_id == account_id, snapshots.c.at_ns >= first_ns
+        if connection.scalar(select(snapshots.c.at_ns).where(*later).limit(1)) is not None:
+            forget(connection, account_id, first_ns)
 
 
 def forget(connection: Connection, account_id: int, from_ns: int) -> None:
@@ -136,7 +127,7 @@ def _make_next(connection: Connection, account_id: int, frames: int, horizon_ns:
     of_last = r.account_id == account_id, r.at_ns == last_ns
     count = connection.scalar(select(func.count()).select_from(snapshot_rows).where(*of_last)) or 0
     at_ns = _settled_at(connection, account_id, last_ns, max(frames, FRAMES_PER_ROW * count), horizon_ns)
-    if at_ns is None or _is_asking(connection, account_id, at_ns):
+    if at_ns is None:
         return False
     rows = list(_live(connection, account_id, at_ns))
     connection.execute(insert(snapshots).values(account_id=account_id, at_ns=at_ns))
@@ -149,33 +140,27 @@ def _settled_at(
 ) -> int | None:
     """The instant of a next snapshot; None where too little was received."""
     r = receipts.c
-    by_time = r.first_ns, r.session_id, r.first_seq
-    total = func.sum(r.last_seq - r.first_seq + 1).over(order_by=by_time, rows=(None, 0)).label("total")
-    later = [r.account_id == account_id]
-    if after_ns is not None:
-        later.append(r.first_ns > after_ns)
+    beyond = frames // SETTLED
+    later = [r.account_id == account_id, r.first_ns > (EVER_NS if after_ns is None else after_ns)]
     if horizon_ns is not None:
         later.append(r.first_ns <= horizon_ns)
-    counted = select(*by_time, total).where(*later).subquery().c
-    beyond = frames // SETTLED
-    enough = select(counted.first_ns, counted.total).where(counted.total >= frames)
-    in_order = enough.order_by(counted.first_ns, counted.session_id, counted.first_seq)
-    found = connection.execute(in_order.limit(beyond + 1)).all()
+    rows = select(r.first_ns, r.session_id, r.first_seq, (r.last_seq - r.first_seq + 1).label("frames")).where(*later)
+    # Each tells of a frame at least: so many are enough, however long the record goes on.
+    some = rows.order_by(r.first_ns, r.session_id, r.first_seq).limit(frames + beyond).subquery().c
+    in_order = some.first_ns, some.session_id, some.first_seq
+    total = func.sum(some.frames).over(order_by=in_order, rows=(None, 0)).label("total")
+    counted = select(*in_order, some.frames, total).subquery().c
+    enough = counted.total >= frames, counted.total - counted.frames < frames + beyond
+    found = connection.execute(select(counted.first_ns, counted.total).where(*enough).order_by(counted.total)).all()
     return found[0].first_ns if found and found[-1].total >= frames + beyond else None
-
-
-def _is_asking(connection: Connection, account_id: int, at_ns: int) -> bool:
-    """Whether a round of questions goes on that began before an instant."""
-    r = reconciliations.c
-    going_on = r.account_id == account_id, r.ended_ns.is_(None), r.began_ns.between(at_ns - ROUND_NS, at_ns)
-    return connection.execute(select(r.began_ns).where(*going_on).limit(1)).first() is not None
 
 
 def _live(connection: Connection, account_id: int, at_ns: int) -> Iterator[tuple[Any, ...]]:
     """The rows of a snapshot.
 
-    An order at its end is left out: whatever is told of it later counts as the newer word, since all that counts from
-    before the snapshot is in it. All the same it is kept where it counts from after it, for a clock that was set back.
+    An order at its end is left out: whatever is told of it later is the newer word, and what is not, an answer that
+    counts from before the snapshot, is known by that. Where a clock was set back, the end itself can count from after
+    the snapshot: then it is kept.
     """
     venue = select(accounts.c.venue).where(accounts.c.account_id == account_id)
     final = final_statuses(connection.execute(venue).scalar_one())

@@ -4,17 +4,20 @@ Not all of a record is looked through: the newest snapshot before the instant (`
 then, and only what was received since is read. The answer is the same with any snapshots, and with none.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from functools import cache, lru_cache
 from typing import Any, NamedTuple
 
 from sqlalchemy import (
     ColumnElement,
     Connection,
     FromClause,
+    Row,
     Select,
     Subquery,
     Table,
     and_,
+    bindparam,
     func,
     literal,
     select,
@@ -22,7 +25,7 @@ from sqlalchemy import (
 )
 
 from recorder.store.once import APART_NS, cut_off, in_bursts, seen_first
-from recorder.store.receipts import ranges
+from recorder.store.receipts import EVER_NS, ranges
 from recorder.store.schema import (
     account_updates,
     order_updates,
@@ -41,11 +44,25 @@ from recorder.store.types import Words
 THINGS: dict[Table, str] = {account_updates: "currency", order_updates: "order_id", position_updates: "symbol"}
 
 #: So many ranges of frames are named in one statement; where there are more, what lies between them is read too.
-RANGES_MAX = 100
+PARTS_MAX = 100
+#: So many statements are kept of each kind.
+STATEMENTS_MAX = 64
 
 #: The columns of a state that do not say what it says.
 _NOT_SAID = frozenset(["account_id", "session_id", "seq", "item", "received_ns", "ts"])
 _KEY = ("account_id", "session_id", "seq", "item")
+
+
+AnyRow = Row[*tuple[Any, ...]]
+#: The parameters of a question.
+Wanted = dict[str, int]
+
+
+class _Parts(NamedTuple):
+    """Ranges of frames: how many, beyond `PARTS_MAX` as one; and the parameters that name them."""
+
+    size: int
+    values: Wanted
 
 
 class Place(NamedTuple):
@@ -70,97 +87,146 @@ def latest(connection: Connection, account_id: int, table: Table, until_ns: int)
         table: one of `THINGS`.
         until_ns: the instant by receipt, that included, ns since 1970.
     """
-    newest = select(func.max(snapshots.c.at_ns))
-    newest = newest.where(snapshots.c.account_id == account_id, snapshots.c.at_ns <= until_ns)
-    at_ns: int | None = connection.scalar(newest)
-    found: dict[Any, Place] = {}
-    for query in (_kept(table, account_id, at_ns), _since(connection, table, account_id, at_ns, until_ns)):
-        for thing, *place in () if query is None else connection.execute(query):
-            told = Place(*place)
-            if thing not in found or found[thing] < told:
-                found[thing] = told
-    return found
+    wanted: Wanted = {"account_id": account_id, "until_ns": until_ns, "not_after_ns": until_ns}
+    while True:
+        wanted["at_ns"], recorders_count = connection.execute(_newest(), wanted).one()
+        found = dict(_states(connection.execute(_kept(table), wanted)))
+        since = (_since if recorders_count < 2 else _since_once)(connection, table, wanted)
+        older = []
+        for thing, told in _states(since):
+            if table is order_updates and thing not in found and told.counts_ns <= wanted["at_ns"]:
+                older.append(told.counts_ns)
+            found[thing] = max(found.get(thing, told), told)
+        if not older:
+            return found
+        # An order that was told of by an answer to a question from before the snapshot. It may have been at its end
+        # then, and been left out: an older snapshot is asked, which knows nothing of that time.
+        wanted["not_after_ns"] = min(older) - 1
 
 
-def _kept(table: Table, account_id: int, at_ns: int | None) -> Select[Any] | None:
-    """What a snapshot points to."""
-    if at_ns is None:
-        return None
-    s = snapshot_rows.c
-    pointed = snapshot_rows.join(table, and_(*(table.c[name] == s[name] for name in _KEY)))
-    query = select(*_columns(table)).select_from(pointed.outerjoin(reconciliations, _of_round(table)))
-    return query.where(s.account_id == account_id, s.at_ns == at_ns, s.kind == table.name)
+def _states(rows: Iterable[AnyRow]) -> Iterator[tuple[Any, Place]]:
+    """Things, and where their states stand."""
+    for thing, counts_ns, received_ns, session_id, seq, item, status in rows:
+        yield thing, Place(counts_ns, received_ns, session_id, seq, item, status)
 
 
-def _since(
-    connection: Connection, table: Table, account_id: int, at_ns: int | None, until_ns: int
-) -> Select[Any] | None:
+def _since(connection: Connection, table: Table, wanted: Wanted) -> Sequence[AnyRow]:
     """The latest state of each thing of which something was received after a snapshot."""
-    several = (connection.scalar(select(func.count()).select_from(recorders)) or 0) > 1
-    told = (_once if several else _all)(connection, table, account_id, at_ns, until_ns)
-    if told is None:
-        return None
-    newest_first = [told.c[name].desc() for name in Place._fields if name != "status"]
-    age = func.row_number().over(partition_by=told.c.thing, order_by=newest_first).label("age")
-    aged = select(*(told.c[name] for name in ("thing", *Place._fields)), age)
-    if at_ns is not None:
-        aged = aged.where(told.c.received_ns > at_ns)
-    rows = aged.subquery()
-    return select(*(rows.c[name] for name in ("thing", *Place._fields))).where(rows.c.age == 1)
+    parts = _parts(connection, wanted, wanted["at_ns"])
+    wanted = wanted | parts.values | {"from_ns": wanted["at_ns"]}
+    return connection.execute(_latest(table, parts.size), wanted).all() if parts.size else ()
 
 
-def _all(connection: Connection, table: Table, account_id: int, after_ns: int | None, until_ns: int) -> Subquery | None:
-    """What was received after an instant, as one recorder alone saw it."""
-    source = table.outerjoin(reconciliations, _of_round(table))
-    return _received(connection, table, source, _columns(table), account_id, after_ns, until_ns)
-
-
-def _once(
-    connection: Connection, table: Table, account_id: int, after_ns: int | None, until_ns: int
-) -> Subquery | None:
-    """What several recorders received after an instant, each push once; and some that was received before it."""
-    said = [column for column in table.c if column.name not in _NOT_SAID]
-    names = [column.name for column in said]
-    columns = [*_columns(table), runs.c.recorder_id, *(one for one in said if one.name != "status")]
-    of_session = (sessions.c.account_id == table.c.account_id) & (sessions.c.session_id == table.c.session_id)
-    source = table.outerjoin(reconciliations, _of_round(table)).outerjoin(sessions, of_session)
-    source = source.join(runs, runs.c.run_id == func.coalesce(sessions.c.run_id, reconciliations.c.run_id))
-    began_ns = connection.scalar(select(func.min(receipts.c.first_ns)).where(receipts.c.account_id == account_id)) or 0
+def _since_once(connection: Connection, table: Table, wanted: Wanted) -> Sequence[AnyRow]:
+    """The same where there are several recorders, each push once."""
+    at_ns = wanted["at_ns"]
+    began_ns = connection.scalar(_began(), wanted) or 0
     # Whether a push is a second sighting of another is seen from what was received in the minutes before it.
     back_ns = 2 * APART_NS
     while True:
-        from_ns = None if after_ns is None or after_ns - back_ns < began_ns else after_ns - back_ns
-        told = _received(connection, table, source, columns, account_id, from_ns, until_ns)
-        if told is None:
-            return None
-        bursts = in_bursts(told, names)
-        if after_ns is None or from_ns is None or not connection.scalar(cut_off(bursts, from_ns, after_ns)):
-            return seen_first(bursts, names)
+        from_ns = at_ns - back_ns if at_ns - back_ns > began_ns else EVER_NS
+        parts = _parts(connection, wanted, from_ns)
+        if not parts.size:
+            return ()
+        wanted = wanted | parts.values | {"from_ns": from_ns}
+        if from_ns == EVER_NS or not connection.scalar(_cut_off(table, parts.size), wanted):
+            return connection.execute(_latest_once(table, parts.size), wanted).all()
         back_ns *= 4
 
 
-def _received(
-    connection: Connection,
-    table: Table,
-    source: FromClause,
-    columns: Sequence[ColumnElement[Any]],
-    account_id: int,
-    after_ns: int | None,
-    until_ns: int,
-) -> Subquery | None:
-    """An account's rows that were received within a time; None where there are no frames."""
-    these = ranges(connection, account_id, after_ns, until_ns)
-    if not these:
-        return None
+def _parts(connection: Connection, wanted: Wanted, after_ns: int) -> _Parts:
+    """Where rows stand that were received after an instant."""
+    these = ranges(connection, wanted["account_id"], after_ns, wanted["until_ns"])
+    if len(these) > PARTS_MAX:
+        return _Parts(PARTS_MAX + 1, {"first_id": these[0].session_id, "last_id": these[-1].session_id})
+    values = {f"{name}_{part}": value for part, one in enumerate(these) for name, value in one._asdict().items()}
+    return _Parts(len(these), values)
+
+
+# The statements, made once: making one takes longer than asking it.
+
+
+@cache
+def _newest() -> Select[Any]:
+    """The newest snapshot until an instant, and how many recorders there are."""
+    s = snapshots.c
+    at_ns = select(func.coalesce(func.max(s.at_ns), EVER_NS))
+    at_ns = at_ns.where(s.account_id == bindparam("account_id"), s.at_ns <= bindparam("not_after_ns"))
+    count = select(func.count()).select_from(recorders)
+    return select(at_ns.scalar_subquery(), count.scalar_subquery())
+
+
+@cache
+def _kept(table: Table) -> Select[Any]:
+    """What a snapshot points to."""
+    s = snapshot_rows.c
+    pointed = snapshot_rows.join(table, and_(*(table.c[name] == s[name] for name in _KEY)))
+    query = select(*_columns(table)).select_from(pointed.outerjoin(reconciliations, _of_round(table)))
+    this = s.account_id == bindparam("account_id"), s.at_ns == bindparam("at_ns"), s.kind == table.name
+    return query.where(*this)
+
+
+@cache
+def _began() -> Select[Any]:
+    """When the first frame of an account was received."""
+    r = receipts.c
+    return select(r.first_ns).where(r.account_id == bindparam("account_id")).order_by(r.first_ns).limit(1)
+
+
+@lru_cache(maxsize=STATEMENTS_MAX)
+def _latest(table: Table, parts: int) -> Select[Any]:
+    """The latest state of each thing, as one recorder alone saw it."""
+    source = table.outerjoin(reconciliations, _of_round(table))
+    return _newest_of_each(_received(table, source, _columns(table), parts))
+
+
+@lru_cache(maxsize=STATEMENTS_MAX)
+def _latest_once(table: Table, parts: int) -> Select[Any]:
+    """The latest state of each thing, where several recorders saw it."""
+    return _newest_of_each(seen_first(_bursts(table, parts), _said(table)))
+
+
+@lru_cache(maxsize=STATEMENTS_MAX)
+def _cut_off(table: Table, parts: int) -> Select[Any]:
+    return cut_off(_bursts(table, parts), bindparam("from_ns"), bindparam("at_ns"))
+
+
+def _bursts(table: Table, parts: int) -> Subquery:
+    of_session = (sessions.c.account_id == table.c.account_id) & (sessions.c.session_id == table.c.session_id)
+    source = table.outerjoin(reconciliations, _of_round(table)).outerjoin(sessions, of_session)
+    source = source.join(runs, runs.c.run_id == func.coalesce(sessions.c.run_id, reconciliations.c.run_id))
+    said = [table.c[name] for name in _said(table) if name != "status"]
+    return in_bursts(_received(table, source, [*_columns(table), runs.c.recorder_id, *said], parts), _said(table))
+
+
+def _said(table: Table) -> list[str]:
+    return [column.name for column in table.c if column.name not in _NOT_SAID]
+
+
+def _newest_of_each(rows: FromClause) -> Select[Any]:
+    newest_first = [rows.c[name].desc() for name in Place._fields if name != "status"]
+    age = func.row_number().over(partition_by=rows.c.thing, order_by=newest_first).label("age")
+    names = ("thing", *Place._fields)
+    aged = select(*(rows.c[name] for name in names), age).where(rows.c.received_ns > bindparam("at_ns")).subquery()
+    return select(*(aged.c[name] for name in names)).where(aged.c.age == 1)
+
+
+def _received(table: Table, source: FromClause, columns: Sequence[ColumnElement[Any]], parts: int) -> Subquery:
+    """An account's rows that were received within a time."""
     session_id, seq = table.c.session_id, table.c.seq
-    parts = [and_(session_id == one.session_id, seq.between(one.first_seq, one.last_seq)) for one in these]
-    if len(parts) > RANGES_MAX:
-        parts = [session_id.between(these[0].session_id, these[-1].session_id)]
-    mine = [table.c.account_id == account_id, table.c.received_ns <= until_ns]
-    if after_ns is not None:
-        mine.append(table.c.received_ns > after_ns)
+    walks = [
+        and_(
+            session_id == bindparam(f"session_id_{part}"),
+            seq.between(bindparam(f"first_seq_{part}"), bindparam(f"last_seq_{part}")),
+        )
+        for part in range(parts)
+    ]
+    if parts > PARTS_MAX:
+        walks = [session_id.between(bindparam("first_id"), bindparam("last_id"))]
+    time = table.c.received_ns > bindparam("from_ns"), table.c.received_ns <= bindparam("until_ns")
+    mine = select(*columns).select_from(source).where(table.c.account_id == bindparam("account_id"), *time)
     # Not one question with OR in it: each of these is a walk along the key, for any planner.
-    return union_all(*(select(*columns).select_from(source).where(*mine, part) for part in parts)).subquery()
+    return union_all(*(mine.where(walk) for walk in walks)).subquery()
 
 
 def _columns(table: Table) -> list[ColumnElement[Any]]:
