@@ -20,7 +20,7 @@ from recorder.venues import final_statuses
 
 #: A snapshot for so many frames of an account: so many more are read for an answer than it holds.
 FRAMES = 4_096
-#: For each row that the last one points to, so many frames at least: snapshots take little room beside a record.
+#: And for so many more for each row that the last one points to: snapshots take little room beside a record.
 FRAMES_PER_ROW = 8
 #: One part in so many must have been received after a snapshot before it is made, for the last are not always in order;
 #: and it is looked whether one is due as often.
@@ -57,10 +57,12 @@ class Snapshots:
 
     Args:
         frames: a snapshot for so many.
+        frames_per_row: and for so many more for each row that the last one points to.
     """
 
-    def __init__(self, frames: int = FRAMES) -> None:
+    def __init__(self, frames: int = FRAMES, frames_per_row: int = FRAMES_PER_ROW) -> None:
         self._frames = frames
+        self._frames_per_row = frames_per_row
         #: Account → frames since it was last found to have nothing due.
         self._new: Counter[int] = Counter()
         self._looked = False
@@ -94,45 +96,49 @@ class Snapshots:
             for account_id in connection.scalars(select(accounts.c.account_id)):
                 self.add(account_id, self._frames)
         for account_id in [key for key, count in self._new.items() if self._is_due(count)]:
-            if _make_next(connection, account_id, self._frames, horizon_ns):
+            if self._make_next(connection, account_id, horizon_ns):
                 return True
             self._new[account_id] = 0
         return False
+
+    def _make_next(self, connection: Connection, account_id: int, horizon_ns: int | None) -> bool:
+        """Make the snapshot that follows on an account's last one, where enough was received since."""
+        if not take_account(connection, account_id):
+            return False
+        s, r = snapshots.c, snapshot_rows.c
+        last_ns: int | None = connection.scalar(select(func.max(s.at_ns)).where(s.account_id == account_id))
+        of_last = r.account_id == account_id, r.at_ns == last_ns
+        rows = connection.scalar(select(func.count()).select_from(snapshot_rows).where(*of_last)) or 0
+        frames = self._frames + self._frames_per_row * rows
+        at_ns = _settled_at(connection, account_id, last_ns, frames, horizon_ns)
+        if at_ns is None:
+            return False
+        live = list(_live(connection, account_id, at_ns))
+        connection.execute(insert(snapshots).values(account_id=account_id, at_ns=at_ns))
+        insert_rows(connection, snapshot_rows, live)
+        return True
 
     def _is_due(self, count: int) -> bool:
         return count * SETTLED >= self._frames
 
 
-def make_all(connection: Connection, frames: int = FRAMES) -> Iterator[int]:
+def make_all(connection: Connection, making: Snapshots | None = None) -> Iterator[int]:
     """Make every snapshot that is missing, each in a transaction of its own.
+
+    Args:
+        connection: to the database.
+        making: makes them; by default one that makes them as a recorder does.
 
     Yields:
         How many there are so far.
     """
-    making, made = Snapshots(frames), 0
+    making, made = making or Snapshots(), 0
     while True:
         with connection.begin():
             if not making.step(connection):
                 return
         made += 1
         yield made
-
-
-def _make_next(connection: Connection, account_id: int, frames: int, horizon_ns: int | None) -> bool:
-    """Make the snapshot that follows on an account's last one, where enough was received since."""
-    if not take_account(connection, account_id):
-        return False
-    s, r = snapshots.c, snapshot_rows.c
-    last_ns: int | None = connection.scalar(select(func.max(s.at_ns)).where(s.account_id == account_id))
-    of_last = r.account_id == account_id, r.at_ns == last_ns
-    count = connection.scalar(select(func.count()).select_from(snapshot_rows).where(*of_last)) or 0
-    at_ns = _settled_at(connection, account_id, last_ns, max(frames, FRAMES_PER_ROW * count), horizon_ns)
-    if at_ns is None:
-        return False
-    rows = list(_live(connection, account_id, at_ns))
-    connection.execute(insert(snapshots).values(account_id=account_id, at_ns=at_ns))
-    insert_rows(connection, snapshot_rows, rows)
-    return True
 
 
 def _settled_at(
