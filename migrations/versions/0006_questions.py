@@ -11,7 +11,7 @@ at the exchange (`at_ms`, `at_utc`) is what the exchange says of it, and only wh
 from alembic import op
 
 revision = "0006"
-down_revision = "0004"
+down_revision = "0005"
 
 VIEWS = ("executions", "order_lives", "position_history", "balance_history", "round_trips", "timeline")
 

@@ -11,7 +11,7 @@ COMMANDS = {
     "demo": ("demo", "Watch it work: a simulated exchange, a recording, and a look at the result."),
     "run": ("run", "Record, until it is told to stop."),
     "status": ("look", "The record at a glance: sessions, coverage, what could not be decoded."),
-    "orders": ("look", "The latest state of each order; --history for every update."),
+    "orders": ("look", "The latest state of each order; --history for every update, --open for open ones."),
     "fills": ("look", "Trade history: every step in which an order filled further."),
     "positions": ("look", "The latest state of each position; --history for every state."),
     "balances": ("balances", "The latest balance of each currency; --history for all, --plot for a chart."),

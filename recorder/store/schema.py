@@ -364,3 +364,38 @@ ledger_entries = _table(
     _text("body", null=False),
     PrimaryKeyConstraint("run_id", "batch", "item"),
 )
+
+#: When the frames of a batch were received: a row for each session in it, and for each ten seconds of the clock. By it,
+#: what was received around an instant is found without an index of every frame. It says nothing that they do not say.
+receipts = _table(
+    "receipts",
+    _int("account_id"),
+    _int("session_id"),
+    _int("first_seq"),
+    _int("last_seq"),
+    _int("first_ns"),
+    _int("last_ns"),
+    PrimaryKeyConstraint("account_id", "session_id", "first_seq"),
+)
+
+Index("ix_receipts_first_ns", receipts.c.account_id, receipts.c.first_ns)
+
+#: Instants at which it is noted where the latest state of each thing stands. They only spare reading, and never travel.
+snapshots = _table(
+    "snapshots",
+    _int("account_id"),
+    _int("at_ns"),
+    PrimaryKeyConstraint("account_id", "at_ns"),
+)
+
+#: Of a snapshot, the rows of a typed table that hold the latest states; `kind` is the table's name.
+snapshot_rows = _table(
+    "snapshot_rows",
+    _int("account_id"),
+    _int("at_ns"),
+    _text("kind", null=False),
+    _int("session_id"),
+    _int("seq"),
+    _int("item"),
+    PrimaryKeyConstraint("account_id", "at_ns", "kind", "session_id", "seq", "item"),
+)
