@@ -42,6 +42,10 @@ def _text(name: str, *, null: bool = True) -> Column[object]:
     return Column(name, Words, nullable=null)
 
 
+def _bytes(name: str) -> Column[object]:
+    return Column(name, Bytes, nullable=False)
+
+
 def _decimal(name: str) -> Column[object]:
     return Column(name, ExactDecimal(), nullable=True)
 
@@ -117,7 +121,7 @@ frames = _growing_table(
     _text("topic"),
     _text("status", null=False),
     _text("error"),
-    Column("payload", Bytes, nullable=False),
+    _bytes("payload"),
     PrimaryKeyConstraint("account_id", "session_id", "seq"),
 )
 
@@ -321,15 +325,12 @@ seals = _table(
     "seals",
     _int("run_id"),
     _int("batch"),
-    Column("seal", Bytes, nullable=False),
-    Column("frames_root", Bytes, nullable=False),
-    Column("entries_root", Bytes, nullable=False),
-    Column("digests", Bytes, nullable=False),
+    *map(_bytes, ("seal", "frames_root", "entries_root", "digests")),
     PrimaryKeyConstraint("run_id", "batch"),
     ForeignKeyConstraint(["run_id"], ["runs.run_id"]),
 )
 
-#: What was signed of a recorder's seals: size and root of their tree, as a signed note (`recorder.audit`).
+#: What was signed of a recorder's seals, as signed notes.
 checkpoints = _table(
     "checkpoints",
     _int("recorder_id"),
@@ -355,7 +356,7 @@ redactions = _table(
     _of_account(),
 )
 
-#: What the ledger was told with a batch, in order, as JSON; `recorder.store.entries` says what each means.
+#: What the ledger was told with a batch, as JSON; `recorder.store.entries` says what each means.
 ledger_entries = _table(
     "ledger_entries",
     _int("run_id"),
@@ -365,8 +366,7 @@ ledger_entries = _table(
     PrimaryKeyConstraint("run_id", "batch", "item"),
 )
 
-#: When the frames of a batch were received: a row for each session in it, and for each ten seconds of the clock. By it,
-#: what was received around an instant is found without an index of every frame. It says nothing that they do not say.
+#: When the frames of a batch were received, by session and ten seconds of the clock; it follows from `frames`.
 receipts = _table(
     "receipts",
     _int("account_id"),
