@@ -4,29 +4,39 @@ All that was received until then was known, what was received in that instant in
 nothing that came later, whenever it says that it happened. What a REST answer tells of a gap is known from its receipt.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
+from functools import cache
 from operator import attrgetter
 from typing import Any, Protocol, TypeVar
 
-from sqlalchemy import Connection, Table, select
+from sqlalchemy import Connection, Select, Table, and_, bindparam, column, select, values
 
 from recorder.read.coverage import whole_gaps
 from recorder.read.moments import Moment, moment
 from recorder.read.records import ALL, Balance, Fill, Filter, Gap, Order, Position
-from recorder.read.selects import columns_of, touches
+from recorder.read.selects import touches
 from recorder.read.sides import sides_of
 from recorder.store.schema import account_updates, accounts, order_updates, position_updates
 from recorder.store.states import Place, latest
+from recorder.store.types import Int64
 from recorder.venues import final_statuses
 
 T = TypeVar("T", Balance, Position, Order)
 
-#: The rows of so many states are fetched in one statement.
-STATES_PER_FETCH = 200
+#: The rows of so many states are fetched in one statement, of the next larger number.
+PLACES = (8, 50, PLACES_MAX := 300)
 #: What a 64-bit integer holds, and one less: an instant is included, and `until` is the one after it.
 _NS_MIN, _NS_MAX = -(2**63), 2**63 - 2
 
+_KEY = ("session_id", "seq", "item")
+_NOWHERE = Place(0, 0, -1, -1, -1, None)
+#: A typed table → what a reader gets of it, the account's name first.
+_RECORDS: dict[Table, type[Balance | Order | Position]] = {
+    account_updates: Balance,
+    order_updates: Order,
+    position_updates: Position,
+}
 _RECEIPT = attrgetter("received_ns", "session_id", "seq", "item")
 
 
@@ -138,11 +148,11 @@ class AsOf:
         assert until_ns is not None
         found: list[T] = []
         with self._reading() as connection:
-            for account_id, _, venue in _accounts(connection, wanted):
+            for account_id, name, venue in _accounts(connection, wanted):
                 final = final_statuses(venue)
                 places = latest(connection, account_id, table, until_ns - 1).values()
                 open_places = [place for place in places if place.status not in final]
-                found += [record(*row) for row in _rows(connection, record, table, account_id, open_places)]
+                found += [record(name, *row) for row in _rows(connection, table, account_id, open_places)]
         return sorted(found, key=_RECEIPT)
 
 
@@ -154,24 +164,28 @@ def _accounts(connection: Connection, wanted: Filter) -> list[tuple[int, str, st
     return [(row.account_id, row.name, row.venue) for row in connection.execute(query)]
 
 
-def _rows(
-    connection: Connection, record: type[T], table: Table, account_id: int, places: list[Place]
-) -> Iterator[tuple[Any, ...]]:
-    """The states that stand in some places."""
-    t = table.c
-    wanted = {(place.session_id, place.seq, place.item) for place in places}
-    by_session: dict[int, list[int]] = {}
-    for place in places:
-        by_session.setdefault(place.session_id, []).append(place.seq)
-    query = select(*columns_of(record, table)).join(accounts, accounts.c.account_id == t.account_id)
-    query = query.where(t.account_id == account_id)
-    for session_id, seqs in by_session.items():
-        for start in range(0, len(seqs), STATES_PER_FETCH):
-            # Not pairs of session and number: SQLite would look for them all over the table.
-            some = t.session_id == session_id, t.seq.in_(seqs[start : start + STATES_PER_FETCH])
-            for row in connection.execute(query.where(*some)):
-                if (row.session_id, row.seq, row.item) in wanted:
-                    yield tuple(row)
+def _rows(connection: Connection, table: Table, account_id: int, places: Sequence[Place]) -> Iterator[tuple[Any, ...]]:
+    """The states that stand in some places; without the account's name."""
+    for start in range(0, len(places), PLACES_MAX):
+        some = places[start : start + PLACES_MAX]
+        size = next(size for size in PLACES if size >= len(some))
+        wanted: dict[str, int] = {"account_id": account_id}
+        for number in range(size):
+            # What is too many of them stands nowhere.
+            place = some[number] if number < len(some) else _NOWHERE
+            wanted |= {f"{name}_{number}": getattr(place, name) for name in _KEY}
+        yield from (row[1:] for row in connection.execute(_standing(table, size), wanted) if row[0] is not None)
+
+
+@cache
+def _standing(table: Table, size: int) -> Select[Any]:
+    """The states that stand in so many places, each after its `account_id`."""
+    rows = [tuple(bindparam(f"{name}_{number}", type_=Int64) for name in _KEY) for number in range(size)]
+    wanted = values(*(column(name, Int64) for name in _KEY), name="wanted").data(rows).cte("wanted")
+    same = and_(table.c.account_id == bindparam("account_id"), *(table.c[name] == wanted.c[name] for name in _KEY))
+    fields = [table.c[name] for name in _RECORDS[table]._fields if name != "account"]
+    # An outer join, so that any planner begins with what is wanted: it might walk through the whole table.
+    return select(table.c.account_id, *fields).select_from(wanted.outerjoin(table, same))
 
 
 def _is_of(symbol: str | None, wanted: Filter) -> bool:

@@ -102,8 +102,10 @@ def _last_frame_ns(connection: Connection, account_id: int, recorder_id: int, at
     r, f = receipts.c, frames.c
     told = r.account_id == account_id, r.session_id == latest.session_id
     around = select(r.last_seq).where(*told, r.first_ns.between(latest.opened_ns, at_ns))
-    seq = connection.scalar(around.order_by(r.first_ns.desc()).limit(1))
+    seq: int | None = connection.scalar(around.order_by(r.first_ns.desc()).limit(1))
+    if seq is None:
+        return int(latest.opened_ns)
     last = select(f.received_ns).where(f.account_id == account_id, f.session_id == latest.session_id, f.seq <= seq)
     last = last.where(f.source == PUSH, f.received_ns <= at_ns).order_by(f.seq.desc()).limit(1)
-    found: int | None = None if seq is None else connection.scalar(last)
-    return latest.opened_ns if found is None else found
+    found: int | None = connection.scalar(last)
+    return int(latest.opened_ns) if found is None else found

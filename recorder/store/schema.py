@@ -125,7 +125,6 @@ frames = _growing_table(
     PrimaryKeyConstraint("account_id", "session_id", "seq"),
 )
 
-
 #: Frames that could not be decoded are few and looked for among many. For all others it costs one comparison.
 Index(
     "ix_frames_undecoded",
@@ -214,7 +213,7 @@ fills = _typed(
     _int("created_at", null=True),
 )
 
-#: A record of the model → the table that holds it. The record's fields are the table's columns after `TYPED_KEY`.
+#: A record of the model → the table that holds it: its columns are those of `TYPED_KEY`, then the record's fields.
 TYPED: dict[type[model.Update], Table] = {
     model.AccountUpdate: account_updates,
     model.OrderUpdate: order_updates,
@@ -286,7 +285,7 @@ discrepancies = _table(
     _of_account(),
 )
 
-#: Two overlapping sessions of different recorders, the older first: the pushes that both saw, and that one alone did.
+#: Two overlapping sessions of different recorders, the older first: pushes that both saw, and that one alone did.
 comparisons = _table(
     "comparisons",
     _int("account_id"),
