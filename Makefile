@@ -7,6 +7,7 @@ EXAMPLES := .venv-examples
 MINUTES ?= 30
 
 .PHONY: demo test check format docs bench examples faults soak outage clean
+.PHONY: demo test check format bench faults soak outage engines clean
 
 demo: $(READY)  ## A simulated exchange, a recording, and a look at the result
 	$(BIN)/recorder demo
@@ -40,6 +41,11 @@ bench: $(READY)  ## How near to its limits it runs: two ratios
 
 outage: $(READY)  ## Five million frames wait for a server that comes back: some ten minutes, some ten GB
 	$(BIN)/python -m tests.faults.outage
+
+engines: $(READY)  ## The same queries on all engines, Spark too: half a GB from PyPI, and a Java of 17 or newer
+	@command -v java >/dev/null || { echo "Spark needs Java 17 or newer: apt-get install default-jre-headless"; exit 2; }
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev,engines]'
+	$(BIN)/python -m pytest tests/engines -m '' --timeout 900
 
 clean:  ## Remove what was made here
 	rm -rf $(VENV) $(EXAMPLES) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
