@@ -26,6 +26,7 @@ COMMANDS = {
     "compare": ("compare", "Hold a backtest's fills against the recorded ones."),
     "merge": ("merge", "Move another recorder's record, or a journal, into this one."),
     "checkpoint": ("checkpoint", "Sign what the record holds now, by hand."),
+    "verify-proof": ("proof", "Check a proof of one frame, without the record."),
     "keys": ("keys", "Keys that sign checkpoints: make, show."),
     "redact": ("redact", "Take payloads away for good, for retention or on demand; the seals still hold."),
     "verify": ("verify", "Check that the record is as it was written, and name what is not."),
@@ -43,7 +44,7 @@ class _Lazy(click.Group):
         if cmd_name not in COMMANDS:
             return None
         module = import_module(f"recorder.cli.{COMMANDS[cmd_name][0]}")
-        command: click.Command = getattr(module, cmd_name)
+        command: click.Command = getattr(module, cmd_name.replace("-", "_"))
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

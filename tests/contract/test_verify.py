@@ -15,7 +15,7 @@ from recorder.store import migrate
 from recorder.store.comparing import compare_sessions
 from recorder.store.mover import Mover
 from recorder.store.redacting import redact, stretches
-from tests.contract.chronicle import BESIDE, FIRST, LAST, LONG, OTHER, RUN_3, Chronicle, write_chronicle
+from tests.contract.chronicle import BESIDE, FIRST, LAST, LONG, MAIN, OTHER, RUN_3, Chronicle, write_chronicle
 from tests.contract.story import Heard, Teller, Told
 from tests.contract.test_mover import move
 from tests.made import ACCOUNT, NOON_NS, quick_engine, unguard
@@ -149,7 +149,7 @@ def test_processes_find_what_one_finds(
 def test_only_one_account(chronicle: Chronicle, engine: Engine, url: str) -> None:
     change(engine, "UPDATE frames SET received_ns = received_ns + 1 WHERE seq = 20 AND session_id = :s", s=FIRST)
     assert verify(url, Wanted(account_id=OTHER, jobs=1))[0] == []
-    ((found,), seen) = verify(url, Wanted(account_id=ACCOUNT, jobs=1))
+    ((found,), seen) = verify(url, Wanted(account_id=MAIN, jobs=1))
     assert (found.kind, found.account, found.session_id, found.seq) == (kinds.TIME_CHANGED, "main", FIRST, 20)
     assert len(seen.not_checked) == 1
     change(engine, "UPDATE frames SET received_ns = received_ns + 1 WHERE seq = 20 AND session_id = :s", s=BESIDE)
