@@ -69,7 +69,7 @@ def _stretches(report: Report, account: str, topic: str | None) -> Sequence[Stre
 
 def _balance_plot(report: Report, line: Line) -> Markup:
     label = f"Balance in {words.name(line.name)} of account {words.name(line.account)}"
-    return plot(report.period, [line], _stretches(report, line.account, "account"), Look(label, words.name(line.name)))
+    return plot(report.period, [line], _stretches(report, line.account, "account"), Look(label, ""))
 
 
 def _position_plot(report: Report, line: Line) -> Markup:

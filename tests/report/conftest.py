@@ -17,7 +17,7 @@ from tests.report.days import Days, Spell, story
 @pytest.fixture(scope="session")
 def days(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Days]:
     """Three days in which most happened that can."""
-    told = story(tmp_path_factory.mktemp("days") / "recorder.db", pushes_per_s=0.03)
+    told = story(tmp_path_factory.mktemp("days") / "recorder.db", moments_per_s=0.006)
     yield told
     told.engine.dispose()
 
@@ -48,11 +48,11 @@ def page(browser: Browser, report: Report, tmp_path_factory: pytest.TempPathFact
 def several(tmp_path_factory: pytest.TempPathFactory) -> Report:
     """What it tells of two accounts, one of them recorded by two recorders of which each was away once."""
     folder = tmp_path_factory.mktemp("several")
-    one = Days(folder / "one.db", pushes_per_s=0.02)
+    one = Days(folder / "one.db", moments_per_s=0.005)
     one.write([Spell(9, 14, "lost", "the connection was reset"), Spell(16, 30, "stopped")])
-    same = Days(folder / "same.db", pushes_per_s=0.02, host="recorder-2")
+    same = Days(folder / "same.db", moments_per_s=0.005, host="recorder-2")
     same.write([Spell(10, 15, "silent", "nothing came for 40 s"), Spell(15.5, 31, "stopped")])
-    other = Days(folder / "other.db", pushes_per_s=0.02, account="hedge", seed=2, symbols=("btcusd_p", "ethusd_p"))
+    other = Days(folder / "other.db", moments_per_s=0.005, account="hedge", seed=2, symbols=("btcusd_p", "ethusd_p"))
     other.write([Spell(12, 20, "crashed"), Spell(21, 28, "lost", "timed out", "unrecoverable", "no answer")])
     for source in (same, other):
         mover = Mover(source.engine, one.engine)

@@ -55,7 +55,7 @@ class Days:
     Args:
         path: of a new file.
         symbols: traded.
-        pushes_per_s: on average; by night fewer, by day more.
+        moments_per_s: in which something is pushed, on average; by night fewer, by day more. A moment has some pushes.
         seed: of everything.
     """
 
@@ -64,7 +64,7 @@ class Days:
         path: Path,
         *,
         symbols: Sequence[str] = ("btcusd_p",),
-        pushes_per_s: float = 0.2,
+        moments_per_s: float = 0.05,
         seed: int = 1,
         account: str = "main",
         host: str = "recorder-1",
@@ -75,7 +75,7 @@ class Days:
         migrate.require_usable(self.engine)
         self._random = Random(seed)
         self._now_ns = BEGIN_NS
-        self._per_s = pushes_per_s
+        self._per_s = moments_per_s
         self._exchange = Exchange(seed, symbols, clock_ms=lambda: self._now_ns // MS)
         self.topics = ("account", *(f"{kind}.{symbol}" for kind in ("order", "position") for symbol in symbols))
         self._account = told.AccountAdded(account_id("fmex", account), "fmex", account, BEGIN_NS)
@@ -134,14 +134,15 @@ class Days:
         end_ns = BEGIN_NS + int(spell.until_h * 3600 * S)
         odd_ns = (self._now_ns + end_ns) // 2
         ping_ns = self._now_ns + S
-        for push_ns, push in self._pushes(end_ns):
+        for push_ns, topic, push in self._pushes(end_ns):
             while ping_ns < push_ns:
                 self._ping(ping_ns)
                 ping_ns += PING_S * S
             if odd is not None and push_ns > odd_ns:
                 self._receive(odd)
                 odd = None
-            self._receive(push)
+            if topic not in spell.refused:
+                self._receive(push)
             if len(self._batch.frames) >= BATCH_FRAMES:
                 self._commit(connection)
         ended_ns = max(self._now_ns, end_ns)
@@ -160,26 +161,32 @@ class Days:
 
     def _reconcile(self, spell: Spell) -> None:
         assert self._run is not None
-        account, key, seq = self._account.account_id, self._key + 1, 0
+        account, key = self._account.account_id, self._key + 1
         self._tell(told.ReconciliationBegan(account, key, self._run.run_id, self._now_ns))
-        if spell.result == "reconciled":
-            balance = text.balance_answer(self._exchange.told.balance)
-            answer = f'{{"status":"ok","data":{{"BTC":{balance}}}}}'.encode()
-            decoded = read_answer(VENUE, rest.ACCOUNTS, answer)
+        told_so_far = self._exchange.told
+        positions = ",".join(map(text.position_answer, told_so_far.positions.values()))
+        answers = {
+            rest.ACCOUNTS: f'{{"status":"ok","data":{{"BTC":{text.balance_answer(told_so_far.balance)}}}}}',
+            rest.POSITIONS: f'{{"status":"ok","data":{{"results":[{positions}]}}}}',
+        }
+        for seq, (target, answer) in enumerate(answers.items()):
+            decoded = read_answer(VENUE, target, answer.encode())
             state = decoded.topic, decoded.status, decoded.error
-            frame = Frame(account, key, seq, self._now_ns + 40 * MS, REST, *state, answer)
+            frame = Frame(account, key, seq, self._now_ns + (seq + 1) * 20 * MS, REST, *state, answer.encode())
             self._batch.add(*Recorded(frame, decoded.updates))
         ended = told.ReconciliationEnded(account, key, self._key, self._now_ns + 50 * MS, spell.result, spell.restored)
         self._tell(ended)
 
     # What comes.
 
-    def _pushes(self, end_ns: int) -> Iterator[tuple[int, bytes]]:
+    def _pushes(self, end_ns: int) -> Iterator[tuple[int, str, bytes]]:
         while True:
-            self._wait()
+            # What happens in one moment is pushed in one; only then time goes on.
+            if not self._exchange._waiting:
+                self._wait()
             if self._now_ns >= end_ns:
                 return
-            yield self._now_ns, next(self._exchange)[1]
+            yield self._now_ns, *next(self._exchange)
 
     def _let_pass(self, until_h: float) -> None:
         """Nobody listens, trading goes on."""
@@ -245,9 +252,9 @@ STORY = (
 )
 
 
-def story(path: Path, *, pushes_per_s: float = 0.12) -> Days:
+def story(path: Path, *, moments_per_s: float = 0.022) -> Days:
     """Write it."""
-    days = Days(path, symbols=("btcusd_p", "ethusd_p", "xrpusd_p"), pushes_per_s=pushes_per_s, seed=11)
+    days = Days(path, symbols=("btcusd_p", "ethusd_p", "xrpusd_p"), moments_per_s=moments_per_s, seed=11)
     days.write(STORY[:3], odd=[b'{"type":"liquidation","ts":1,"what":"<b>nobody</b> knows"}'])
     days.write(STORY[3:5], odd=[b'{"type":"order.btcusd_p","ts":1,"order":{"id":"x"}}'])
     days.discrepancy("balance BTC", "available", "9.71822014", "9.71820014")

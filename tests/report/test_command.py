@@ -2,13 +2,17 @@
 
 import os
 import pty
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from recorder.store.engine import database_path, open_engine
 from tests.integration.process import PATIENCE_S, Folder
+from tests.made import unguard
 from tests.report.days import Days, Spell
 
 #: The program, where no file can become longer than 40,000 bytes.
@@ -81,6 +85,51 @@ def test_what_cannot_be_is_told_in_one_sentence(folder: Folder, arguments: tuple
     assert [path.name for path in folder.path.iterdir()] == ["recorder.toml"]
 
 
+@pytest.fixture
+def tampered(folder: Folder, days: Days) -> str:
+    """The address of a copy in which somebody changed the bytes of a frame, and put back what guards it."""
+    path = folder.path / "tampered.db"
+    with closing(sqlite3.connect(database_path(days.url))) as source, closing(sqlite3.connect(path)) as copy:
+        source.backup(copy)
+    engine = open_engine(f"sqlite:///{path}")
+    with engine.begin() as connection:
+        unguard(connection)
+        first = "WHERE (account_id, session_id, seq) = (SELECT account_id, session_id, seq FROM frames LIMIT 1)"
+        connection.exec_driver_sql(f"UPDATE frames SET payload = CAST(payload || ' ' AS BLOB) {first}")
+    engine.dispose()
+    return f"sqlite:///{path}"
+
+
+def test_a_record_is_verified_for_the_report_where_asked(folder: Folder, tampered: str) -> None:
+    ended = audit(folder, "--verify", "--out", "whole.html")
+    assert ended.returncode == 0, ended.stderr
+    whole = (folder.path / "whole.html").read_text()
+    assert "and what follows from them: all is as it was written." in whole
+    assert "No checkpoint kept elsewhere was held against them" in whole
+    ended = audit(folder, "--verify", "--database", tampered, "--out", "broken.html")
+    assert (ended.returncode, ended.stderr) == (1, "")
+    broken = (folder.path / "broken.html").read_text()
+    assert "What is not as it was written" in broken and "changed" in broken and "1 finding" in broken
+
+
+def test_a_checkpoint_kept_elsewhere_is_held_against_it(folder: Folder) -> None:
+    for command in (("keys", "make", "audit.key"), ("checkpoint", "--key", "audit.key", "--out", "kept.txt")):
+        ended = folder.command(*command)
+        assert ended.returncode == 0, (command, ended.stderr)
+    ended = audit(folder, "--verify", "--checkpoint", "kept.txt", "--public-key", "audit.key.pub")
+    assert ended.returncode == 0, ended.stderr
+    page = (folder.path / "report.html").read_text()
+    assert "Held against them: 1 checkpoint kept elsewhere." in page
+
+
+def test_transfers_that_are_named_are_no_finding(folder: Folder) -> None:
+    (folder.path / "transfers.csv").write_text("account,currency,time,amount\nmain,BTC,2020-02-04,0.5\n")
+    assert audit(folder, "--transfers", "transfers.csv").returncode == 0
+    (folder.path / "transfers.csv").write_text("main,BTC,whenever,0.5\n")
+    ended = audit(folder, "--transfers", "transfers.csv", "--out", "b.html")
+    assert ended.returncode == 2 and "transfers.csv, line 1" in ended.stderr
+
+
 def test_a_period_that_ends_before_it_begins(folder: Folder) -> None:
     ended = audit(folder, "--since", "2020-02-05", "--until", "2020-02-04")
     assert ended.returncode == 2 and "--until must be later than --since." in ended.stderr
@@ -137,8 +186,8 @@ def test_on_a_terminal_it_shows_what_it_reads(folder: Folder) -> None:
 def test_memory_does_not_grow_with_the_record(tmp_path: Path) -> None:
     """Five times the pushes, orders and fills take as good as the same memory."""
     peaks = []
-    for number, pushes_per_s in enumerate((0.2, 1.0)):
-        days = Days(tmp_path / f"{number}.db", pushes_per_s=pushes_per_s)
+    for number, moments_per_s in enumerate((0.04, 0.2)):
+        days = Days(tmp_path / f"{number}.db", moments_per_s=moments_per_s)
         days.write([Spell(8, 20, "stopped")])
         days.engine.dispose()
         peaks.append(_peak_bytes(tmp_path, days.url))

@@ -15,6 +15,7 @@ from recorder.read.records import Unexplained
 from recorder.report.facts import BookSum, Checked, Listed, Report
 from recorder.report.gather import gather
 from recorder.report.page import render
+from recorder.report.words import share
 from tests.report.browser import Browser, Page, pages
 from tests.report.conftest import written
 from tests.report.days import Days, Spell
@@ -51,11 +52,16 @@ def test_a_browser_that_is_watched_does_complain(browser: Browser, tmp_path: Pat
         assert "here" in str(page.complaints) and "missing.png" in str(page.complaints)
 
 
-def test_it_tells_everything_in_its_order(page: Page) -> None:
+def test_it_tells_everything_in_its_order(page: Page, report: Report) -> None:
     assert page.evaluate("[...document.querySelectorAll('h2')].map(one => one.innerText)") == list(SECTIONS)
     assert page.text("h1") == "Account main"
     lead = page.text(".lead")
-    assert "95.5" in lead and "6 gaps" in lead and "1 not recoverable" in lead and "position.ethusd_p" in lead
+    assert (
+        share(report.covered[0]).split()[0] in lead
+        and "6 gaps" in lead
+        and "1 not recoverable" in lead
+        and "position.ethusd_p" in lead
+    )
     assert "not checked" in page.text("#summary") and "recorder verify" in page.text("#seals")
     facts = page.text("dl.facts")
     assert "recorder 0.1.0 on recorder-1: 3 runs, of which 1 crashed" in facts and "fmex" in facts
@@ -65,6 +71,7 @@ def test_numbers_are_those_of_the_commands(page: Page, days: Days) -> None:
     with recorder.open(days.url) as record:
         fills, balances, gaps = list(record.fills()), list(record.balances()), list(record.gaps())
         orders, discrepancies = list(record.orders()), list(record.discrepancies())
+        books = list(record.books())
     told = {row[0]: row for row in page.table("#fills table")}
     for symbol in ("BTCUSD_P", "ETHUSD_P", "XRPUSD_P"):
         own = [fill for fill in fills if fill.symbol == symbol]
@@ -75,6 +82,11 @@ def test_numbers_are_those_of_the_commands(page: Page, days: Days) -> None:
     (balance,) = balances
     total = (balance.available or 0) + (balance.frozen or 0) + (balance.position_margin or 0)
     assert f"At the end\n{total}" in page.text("#balances dl.stats")
+    kept = page.text("#books dl").split("\n")[1::2]
+    amounts = [[getattr(book, name) for book in books] for name in ("change", "realized_pnl", "fees", "transfers")]
+    assert [Decimal(one) for one in kept[:4]] == [sum(of_all) for of_all in amounts]
+    assert Decimal(kept[0]) == Decimal(kept[1]) - Decimal(kept[2]) + Decimal(kept[3]) + Decimal(kept[4])
+    assert kept[5] == str(len(books))
     assert len(page.table("#gaps table")) == len(gaps)
     assert [row[4] for row in page.table("#gaps table")] == [gap.state for gap in gaps]
     statuses = {row[0]: int(row[-2].replace(",", "")) for row in page.table("#orders table")}
@@ -164,7 +176,7 @@ HOSTILE_IN = ("sessions", "gaps", "discrepancies", "seals", "balances", "positio
 
 
 def _hostile(folder: Path) -> Report:
-    days = Days(folder / "recorder.db", pushes_per_s=0.02, account="<b>bold</b>", host="<u>host</u>")
+    days = Days(folder / "recorder.db", moments_per_s=0.005, account="<b>bold</b>", host="<u>host</u>")
     quoted = HOSTILE.replace('"', '\\"')
     order = (
         f'{{"type":"order.x","ts":1580802000000,"order":{{"id":7,"symbol":"{quoted}","status":"</td></table>{quoted}",'
