@@ -47,13 +47,17 @@ class Reads(Protocol):
         """The rounds of questions."""
         ...
 
-    def reading(self) -> AbstractContextManager[Connection]:
+    def _reading(self) -> AbstractContextManager[Connection]:
         """A connection that only reads."""
         ...
 
 
 class Answers:
-    """The methods of a record that answer a trader's questions."""
+    """The methods of a record that answer a trader's questions.
+
+    Each is made of several reads, one after the other: while a recorder writes, the last moments may be in one of them
+    and not yet in the other.
+    """
 
     def fees(self: Reads, calendar: Calendar = DAYS, wanted: Filter = ALL) -> list[Fees]:
         """What was traded and paid for it, and as maker or taker, by period of a calendar."""
@@ -94,7 +98,7 @@ class Answers:
 
         With a symbol: its orders and positions, and what has no symbol.
         """
-        with self.reading() as connection:
+        with self._reading() as connection:
             others = list(timelines.other_events(connection, wanted.account))
         within = [one for one in others if _received(one, wanted)]
         states = self.order_history(wanted), self.position_history(wanted), self.balance_history(wanted)

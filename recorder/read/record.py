@@ -160,7 +160,7 @@ class Record(Answers):
 
     def _venues(self) -> dict[str, Venue]:
         """Account → its venue, as far as this program knows it."""
-        with self.reading() as connection:
+        with self._reading() as connection:
             found = connection.execute(select(accounts.c.name, accounts.c.venue)).all()
         return {name: VENUES[venue] for name, venue in found if venue in VENUES}
 
@@ -227,7 +227,7 @@ class Record(Answers):
         query = select(accounts.c.account_id, accounts.c.name).order_by(accounts.c.name)
         if wanted.account is not None:
             query = query.where(accounts.c.name == wanted.account)
-        with self.reading() as connection:
+        with self._reading() as connection:
             sides = {name: sides_of(connection, key, name) for key, name in connection.execute(query).all()}
         found = [gap for name, its_sides in sides.items() if its_sides for gap in whole_gaps(name, its_sides)]
         yield from sorted((gap for gap in found if _touches(gap, wanted)), key=lambda gap: gap.begins_ns or 0)
@@ -253,7 +253,7 @@ class Record(Answers):
 
     def status(self) -> Status:
         """The record at a glance."""
-        with self.reading() as connection:
+        with self._reading() as connection:
             run = connection.execute(select(*_columns(Run, runs)).order_by(runs.c.run_id.desc()).limit(1)).first()
             found = connection.execute(select(accounts).order_by(accounts.c.name)).all()
             told = tuple(self._account_status(connection, row.account_id, row.name, row.venue) for row in found)
@@ -292,15 +292,14 @@ class Record(Answers):
         yield from self._rows(record, latest.order_by(aged.c.received_ns, aged.c.session_id, aged.c.seq, aged.c.item))
 
     def _rows(self, record: type[T], query: Select[Any]) -> Iterator[T]:
-        with self.reading() as connection:
+        with self._reading() as connection:
             streamed = connection.execution_options(yield_per=ROWS_PER_FETCH)
             with streamed.execute(query) as rows:
                 for row in rows:
                     yield record(*row)
 
     @contextmanager
-    def reading(self) -> Iterator[Connection]:
-        """A connection that only reads."""
+    def _reading(self) -> Iterator[Connection]:
         with explained(self._url), self._engine.connect() as connection:
             yield connection
 
