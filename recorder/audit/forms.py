@@ -5,17 +5,17 @@ are JSON, and if it has read other bytes before that differ from them in digits 
 Whatever is written otherwise is decoded.
 """
 
-from collections.abc import Iterable, Sequence
-from typing import Any
+import re
+from collections.abc import Iterable
+from functools import cache
 
 import msgspec
 
 from recorder.audit.frames import Piece
 from recorder.audit.reading import Reader, Row
 from recorder.audit.typed import typed_rows
-from recorder.model import DECODED, PUSH, Update
+from recorder.model import DECODED, PUSH
 from recorder.store.schema import TYPED
-from recorder.store.types import ExactDecimal
 from recorder.venues.base import Form, Venue
 
 #: So many shapes of frames are remembered.
@@ -49,8 +49,8 @@ class Forms:
             if form is None:
                 others.update(row[0] for row in typed_rows(reader, table, piece.span, "seq"))
                 continue
-            right = self._right(form, frames, typed_rows(reader, table, piece.span, _columns(reader, record, form)))
-            for seq, is_right in right:
+            rows = typed_rows(reader, table, piece.span, f"seq, item, received_ns, extra, {written(form)}")
+            for seq, is_right in self._right(form, frames, rows):
                 if is_right and seq not in settled:
                     settled.add(seq)
                 else:
@@ -58,27 +58,29 @@ class Forms:
         return settled - others
 
     def _right(self, form: Form, frames: dict[int, Row], rows: list[Row]) -> list[tuple[int, bool]]:
-        templates: dict[str | None, str] = {}
+        before_topic, after_topic = form.template.split("%s", 1)[0], '"'
+        begins: dict[str | None, str] = {}
         shapes = self._shapes
         told = []
-        for row in rows:
-            seq = row[0]
+        for seq, item, received_ns, extra, text in rows:
             frame = frames.get(seq)
-            if frame is None or row[1:4] != (0, frame[_RECEIVED], None) or frame[_SOURCE] != PUSH:
+            if frame is None or item or extra is not None or text is None:
                 told.append((seq, False))
                 continue
-            topic, status, error, payload = frame[_TOPIC:]
-            template = templates.get(topic) or templates.setdefault(topic, _with_topic(form, topic))
+            _, _, _, frame_ns, source, topic, status, error, payload = frame
+            begin = begins.get(topic) or begins.setdefault(topic, f"{before_topic}{topic}{after_topic}")
             try:
                 is_right = (
-                    (template % row[4:]).encode() == payload
+                    (begin + text).encode() == payload
+                    and received_ns == frame_ns
+                    and source == PUSH
                     and status == DECODED
                     and error is None
                     and payload.translate(_DIGITS_ALIKE) in shapes
                 )
                 if is_right:
                     _require_json(payload)
-            except (TypeError, UnicodeEncodeError, msgspec.DecodeError):
+            except (UnicodeEncodeError, msgspec.DecodeError):
                 is_right = False
             told.append((seq, is_right))
         return told
@@ -92,14 +94,10 @@ class Forms:
         self._shapes.update(frame[_PAYLOAD].translate(_DIGITS_ALIKE) for frame in frames if frame[_STATUS] == DECODED)
 
 
-def _with_topic(form: Form, topic: str | None) -> str:
-    """A template in which only the fields are left to be filled in."""
-    return form.template.replace("%s", str(topic).replace("%", "%%"), 1)
-
-
-def _columns(reader: Reader, record: type[Update], form: Form) -> str:
-    table = TYPED[record]
-    names: Sequence[Any] = ("seq", "item", "received_ns", "extra", *form.fields)
-    return ", ".join(
-        f"{name}::text" if not reader.exact and isinstance(table.c[name].type, ExactDecimal) else name for name in names
-    )
+@cache
+def written(form: Form) -> str:
+    """The expression that writes a row in a form, from what follows on the topic; NULL where a field is."""
+    _, _, rest = form.template.partition('%s"')
+    texts = re.split("%[sd]", rest)
+    columns = [f"'{text}' || {name}" for text, name in zip(texts, form.fields, strict=False)]
+    return f"{' || '.join(columns)} || '{texts[-1]}'"

