@@ -11,7 +11,7 @@ at the exchange (`at_ms`, `at_utc`) is what the exchange says of it, and only wh
 from alembic import op
 
 revision = "0006"
-down_revision = "0004"
+down_revision = "0005"
 
 VIEWS = ("executions", "order_lives", "position_history", "balance_history", "round_trips", "timeline")
 
@@ -148,15 +148,22 @@ FROM (SELECT t.*, lag(t.total) OVER (PARTITION BY t.account_id, t.currency
   JOIN accounts a ON a.account_id = u.account_id"""
 
 
+def _flat(expression: str) -> str:
+    # Sums of floats do not come out at nothing.
+    return f"round({expression}, 9)" if _is_sqlite() else expression
+
+
 def _round_trips() -> str:
     # Fills in the order in which they happened, and the position that they add up to. What it was before the first one
     # follows from each position that the exchange told, less the fills until then; where they differ, for a fill may be
     # pushed before its position or never, the most frequent counts, and a trip says whether it adds up at its end.
-    # Rounded, because sums of floats do not come out at nothing; averages are by value, as of an inverse contract.
+    # Averages are by value, as of an inverse contract.
     mine, none, zero = "PARTITION BY account_id, symbol", _number("NULL"), _number("0")
     of = "ORDER BY counts_ns DESC, received_ns DESC, session_id DESC, seq DESC, item DESC"
     worth = "sum({0}) / nullif(sum({0} / nullif(price, 0)), 0)"
     whole = "count({0}) = count(CASE WHEN {0} > 0 THEN nullif(price, 0) END)"
+    in_order = ", ".join(f"h.{name}" for name in HAPPENED.split(", "))
+    held_after = f"coalesce(s.start, 0) + sum(h.change) OVER (PARTITION BY h.account_id, h.symbol ORDER BY {in_order})"
     return f"""WITH moves AS (
   SELECT account_id, symbol, at_ms, received_ns, session_id, seq, item, direction, quantity, price, fee, fee_currency,
     CASE direction WHEN 'LONG' THEN quantity ELSE -quantity END AS change
@@ -176,7 +183,7 @@ def _round_trips() -> str:
   SELECT account_id, symbol, at_ms, 1, received_ns, session_id, seq, item, direction, quantity, price, fee,
     fee_currency, change, {none} FROM moves
 ), summed AS (
-  SELECT p.*, round(held - sum(change) OVER ({mine} ORDER BY at_ms), 9) AS start,
+  SELECT p.*, {_flat(f"held - sum(change) OVER ({mine} ORDER BY at_ms)")} AS start,
     count(held) OVER ({mine} ORDER BY at_ms, is_fill, received_ns, session_id, seq, item) AS told FROM points p
 ), starts AS (
   SELECT account_id, symbol, start FROM (
@@ -186,12 +193,10 @@ def _round_trips() -> str:
 ), here AS (
   SELECT s.*, max(start) OVER (PARTITION BY account_id, symbol, told) AS start_here FROM summed s
 ), walked AS (
-  SELECT h.*, CASE WHEN h.start_here = s.start THEN 1 ELSE 0 END AS adds_up, round(coalesce(s.start, 0)
-    + sum(h.change) OVER (PARTITION BY h.account_id, h.symbol
-      ORDER BY h.at_ms, h.received_ns, h.session_id, h.seq, h.item), 9) AS held_after
+  SELECT h.*, CASE WHEN h.start_here = s.start THEN 1 ELSE 0 END AS adds_up, {_flat(held_after)} AS held_after
   FROM here h LEFT JOIN starts s ON s.account_id = h.account_id AND s.symbol = h.symbol WHERE h.is_fill = 1
 ), stepped AS (
-  SELECT w.*, round(held_after - change, 9) AS held_before FROM walked w
+  SELECT w.*, {_flat("held_after - change")} AS held_before FROM walked w
 ), split AS (
   SELECT s.*, CASE WHEN held_before * change >= 0 THEN {zero} WHEN abs(held_before) < quantity THEN abs(held_before)
     ELSE quantity END AS exits FROM stepped s

@@ -124,7 +124,8 @@ def _in_place(one: Differing, other: Differing) -> Iterator[Row]:
 def _changed(run_id: int, one: Differing, row: Row, evidence: Evidence) -> Finding:
     for received_ns in evidence.received_ns:
         if digest_of(run_id, _with(row, {_RECEIVED: received_ns})) == one.digest:
-            told = f"it was received at {utc_text(received_ns)} ({received_ns}), not at {utc_text(row[_RECEIVED])}"
+            was, says = (f"{utc_text(ns)} ({ns})" for ns in (received_ns, row[_RECEIVED]))
+            told = f"it was received at {was}, not at {says}"
             return _finding(one, TIME_CHANGED, told)
     for source in (PUSH, REST, SENT, SNAPSHOT):
         if digest_of(run_id, _with(row, {_SOURCE: source})) == one.digest:

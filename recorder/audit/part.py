@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from recorder.audit import chain, frames, typed
 from recorder.audit.findings import Finding, together
+from recorder.audit.forms import Forms
 from recorder.audit.frames import Differing, Evidence, Piece
 from recorder.audit.kept import Kept, Span, frames_of, read_batches, read_frames, split
 from recorder.audit.plan import Key, Part
@@ -76,6 +77,7 @@ class Checker:
     def __init__(self, reader: Reader, scope: Scope) -> None:
         self._reader = reader
         self._scope = scope
+        self._forms = Forms()
 
     def check(self, part: Part) -> Outcome:
         """Check one, in a state of the record of its own: what it looks at changes no more."""
@@ -207,8 +209,15 @@ class Checker:
 
     def _typed(self, piece: Piece, doubtful: set[int]) -> Iterator[tuple[int, Finding]]:
         _, venue = self._accounts.get(piece.span.account_id, (None, None))
-        if self._scope.rows and venue is not None:
-            yield from typed.findings_of(self._reader, venue, piece.span, piece.rows, doubtful)
+        if not self._scope.rows or venue is None:
+            return
+        settled = self._forms.settled(self._reader, venue, piece)
+        if len(settled) == piece.span.frames:
+            return
+        found = list(typed.findings_of(self._reader, venue, piece, doubtful, settled))
+        if not found and not doubtful:
+            self._forms.learn(venue, (row for row in piece.rows if row[2] not in settled))
+        yield from found
 
     def _evidence(self, row: Row) -> Evidence:
         _, venue = self._accounts.get(row[0], (None, None))

@@ -32,7 +32,7 @@ def kept_claims(reader: Reader, key: VerifierKey | None) -> tuple[list[Claim], l
     claims: list[Claim] = []
     findings: list[Finding] = []
     for recorder_id, size, note in reader.rows("SELECT recorder_id, size, note FROM checkpoints ORDER BY 1, 2"):
-        told = _unproved(note)
+        told = unproved(note)
         if key is not None and f"\u2014 {key.name} " in note:
             try:
                 told = read_checkpoint(note, key)
@@ -114,7 +114,7 @@ def _leaves(reader: Reader, runs: Sequence[Run], true_seals: Mapping[Key, bytes 
             yield true_seals.get((run.run_id, batch))
 
 
-def _unproved(note: str) -> Checkpoint | None:
+def unproved(note: str) -> Checkpoint | None:
     """What a note says, whoever has signed it."""
     origin, size, root, *_ = [*note.split("\n"), "", "", ""]
     digest = decode_base64(root)

@@ -7,6 +7,7 @@ from typing import NamedTuple
 from sqlalchemy import Table
 
 from recorder.audit.findings import READING_CHANGED, ROW_CHANGED, ROW_INSERTED, ROW_REMOVED, Finding
+from recorder.audit.frames import Piece
 from recorder.audit.kept import Span
 from recorder.audit.reading import Reader, Row
 from recorder.model import CONTROL, PUSH, REDACTED, REST, SNAPSHOT, Decoded, Update
@@ -14,6 +15,8 @@ from recorder.store.schema import TYPED
 from recorder.store.types import ExactDecimal
 from recorder.venues.base import Venue, read_answer, read_frame
 
+#: So many frames are asked for by their numbers.
+SEQS_MAX = 200
 _SEQ, _RECEIVED, _SOURCE, _TOPIC, _STATUS, _PAYLOAD = 2, 3, 4, 5, 6, 8
 #: What stands beside a frame: topic, status, error.
 _READING = slice(5, 8)
@@ -56,35 +59,41 @@ def what_follows(venue: Venue, frames: Sequence[Row]) -> Followed:
     return Followed(rows, misread)
 
 
-def typed_rows(reader: Reader, table: Table, span: Span) -> list[Row]:
+def typed_rows(reader: Reader, table: Table, span: Span, columns: str | None = None, seqs: str = "") -> list[Row]:
     """The rows of a typed table for some frames, in their order."""
+    among = seqs or f"BETWEEN {span.first:d} AND {span.last:d}"
     return reader.rows(
-        f"SELECT {reader.columns(table)} FROM {table.name} WHERE account_id = {span.account_id:d} "
-        f"AND session_id = {span.session_id:d} AND seq BETWEEN {span.first:d} AND {span.last:d} ORDER BY seq, item"
+        f"SELECT {columns or reader.columns(table)} FROM {table.name} WHERE account_id = {span.account_id:d} "
+        f"AND session_id = {span.session_id:d} AND seq {among} ORDER BY seq, item"
     )
 
 
 def findings_of(
-    reader: Reader, venue: Venue, span: Span, frames: Sequence[Row], doubtful: Collection[int]
+    reader: Reader, venue: Venue, piece: Piece, doubtful: Collection[int], settled: Collection[int]
 ) -> Iterator[tuple[int, Finding]]:
-    """What does not follow from the frames of a span, each with the frame's number.
+    """What does not follow from frames, each with the frame's number.
 
     Args:
         reader: of the record.
         venue: which decodes.
-        span: all numbers that are looked at.
-        frames: that are there.
+        piece: the frames that are there, of all numbers that are looked at.
         doubtful: frames that are not as they were sealed: nothing is said of what follows from them.
+        settled: frames whose rows are known to be right.
     """
-    followed = what_follows(venue, frames)
+    span = piece.span
+    followed = what_follows(venue, [frame for frame in piece.rows if frame[_SEQ] not in settled])
     for frame, decoded in followed.misread:
         if frame[_SEQ] not in doubtful:
             yield _misread(frame, decoded)
+    few = span.frames - len(settled) <= SEQS_MAX
+    seqs = ", ".join(str(seq) for seq in range(span.first, span.last + 1) if seq not in settled) if few else ""
     for record, table in TYPED.items():
-        expected, there = followed.rows[record], typed_rows(reader, table, span)
-        if there != expected:
+        there = typed_rows(reader, table, span, seqs=f"IN ({seqs})" if few else "")
+        if settled and not few:
+            there = [row for row in there if row[_SEQ] not in settled]
+        if there != followed.rows[record]:
             decimals = [] if reader.exact else _DECIMALS[table]
-            yield from _differences(table, expected, there, doubtful, decimals)
+            yield from _differences(table, followed.rows[record], there, doubtful, decimals)
 
 
 def payload_agrees(reader: Reader, venue: Venue, frame: Row) -> tuple[frozenset[int], bool | None]:

@@ -17,6 +17,7 @@ from recorder.read.bookkeeping import Watch
 from recorder.read.record import Filter
 from recorder.read.records import Book, Unexplained
 from recorder.read.transfers import Named
+from recorder.store.engine import is_file
 
 COLUMNS = [
     Column("begins (UTC)", lambda book: utc_text(book.begins_ns)),
@@ -86,7 +87,8 @@ def books(
     """The books."""
     named = Named(read_transfers(file) if file else ())
     wanted = Filter(account, None, since_ns, until_ns)
-    with open_record(options.database_url(database, config)) as record, _progress() as watch:
+    url = options.database_url(database, config)
+    with open_record(url) as record, _progress() as watch:
         kept = list(record.books(wanted, named, watch))
     changes = [change for book in kept for change in book.changes]
     if only_changes:
@@ -97,7 +99,7 @@ def books(
     else:
         show(kept, COLUMNS, form, "No stretch of full coverage here yet.")
         if form == "table":
-            _show_changes(kept, changes)
+            _show_changes(kept, changes, "CAST(payload AS TEXT)" if is_file(url) else "convert_from(payload, 'UTF8')")
     for transfer in named.left:
         click.echo(
             f"Not found: the transfer of {plain(transfer.amount)} {transfer.currency} on {transfer.account} about "
@@ -107,7 +109,7 @@ def books(
     ctx.exit(int(any(book.found or book.unexplained for book in kept)))
 
 
-def _show_changes(kept: list[Book], changes: list[Unexplained]) -> None:
+def _show_changes(kept: list[Book], changes: list[Unexplained], payload: str) -> None:
     found = sum(book.found for book in kept)
     if not found:
         return
@@ -116,7 +118,7 @@ def _show_changes(kept: list[Book], changes: list[Unexplained]) -> None:
     console.print(f"\n[bold]Unexplained[/bold]: {found:,} changes{more}. To look at what was received there:")
     first = changes[0]
     around = f"session_id = {first.session_id} AND seq BETWEEN {max(first.seq - 5, 0)} AND {first.seq + 5}"
-    console.print(f"  SELECT seq, CAST(payload AS TEXT) FROM frames WHERE {around} ORDER BY seq\n")
+    console.print(f"  SELECT seq, {payload} FROM frames WHERE {around} ORDER BY seq\n")
     show(changes, CHANGE_COLUMNS, "table", "")
 
 

@@ -1,5 +1,6 @@
 """`recorder export`."""
 
+import logging
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -9,7 +10,7 @@ from typing import Any
 
 import click
 from rich.console import Console
-from rich.progress import Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from recorder import open as open_record
 from recorder.cli import options
@@ -71,7 +72,12 @@ def export(
     scope = Scope(options.filter_of(filters), topics)
     style = style_for(form, decimals, scale)
     names = tuple(name.strip() for name in columns.split(",")) if columns is not None else ()
-    with open_record(options.database_url(database, config)) as record, _stoppable(folder), _bar() as progress:
+    with open_record(options.database_url(database, config)) as record, _stoppable(folder) as go_on, _bar() as bar:
+
+        def progress(table: str, rows: int, of: int | None) -> None:
+            go_on()
+            bar(table, rows, of)
+
         try:
             made = write_export(
                 record,
@@ -94,37 +100,52 @@ def export(
 
 
 @contextmanager
-def _stoppable(folder: Path) -> Iterator[None]:
-    """Signals that end it let it clear up; the second one, too."""
+def _stoppable(folder: Path) -> Iterator[Callable[[], None]]:
+    """Signals end it where it is, and let it clear up; gives what ends it where a library kept that to itself."""
+    received: list[str] = []
+
+    def go_on() -> None:
+        if received:
+            raise KeyboardInterrupt(*received)
 
     def stop(number: int, _frame: FrameType | None) -> None:
         for one in signals:
             signal.signal(one, signal.SIG_IGN)  # clearing up is quick
-        raise KeyboardInterrupt(signal.Signals(number).name)
+        logging.disable()  # the database driver would tell of the question that was cut off
+        received.append(signal.Signals(number).name)
+        go_on()
 
     signals = (*STOPPING, signal.SIGHUP)
     before = {number: signal.signal(number, stop) for number in signals}
     try:
-        yield
+        yield go_on
     except KeyboardInterrupt as error:
         told = f"{folder} is whole" if folder.exists() else "nothing of the export is left"
         raise ExportError(f"Stopped ({error}); {told}.") from None
     finally:
+        logging.disable(logging.NOTSET)
         for number, handler in before.items():
             signal.signal(number, handler)
 
 
 @contextmanager
-def _bar() -> Iterator[Callable[[str, int], None]]:
-    """What is told of rows, as a line that moves; on a terminal only."""
+def _bar() -> Iterator[Callable[[str, int, int | None], None]]:
+    """What is told of rows, as bars; on a terminal only."""
     console = Console(stderr=True)
-    columns = SpinnerColumn(), TextColumn("exporting {task.description}, {task.completed:,} rows"), TimeElapsedColumn()
+    columns = (
+        TextColumn("exporting {task.description}"),
+        BarColumn(),
+        TextColumn("{task.fields[rows]}"),
+        TimeRemainingColumn(),
+    )
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
         tasks: dict[str, TaskID] = {}
 
-        def progress(table: str, rows: int) -> None:
+        def progress(table: str, rows: int, of: int | None) -> None:
             if table not in tasks:
-                tasks[table] = bar.add_task(table, total=None)
+                tasks[table] = bar.add_task(table, total=of, rows="")
             bar.update(tasks[table], advance=rows)
+            done = bar.tasks[tasks[table]].completed
+            bar.update(tasks[table], rows=f"{done:,.0f}{'' if of is None else f' of {of:,}'} rows")
 
         yield progress

@@ -78,6 +78,17 @@ def _filters(command: F, happened: str) -> F:
     return command
 
 
+def as_of(command: F) -> F:
+    """`--as-of`: what was known then."""
+    return click.option(
+        "--as-of",
+        "as_of",
+        metavar="TIME",
+        type=Instant(),
+        help="What was known then, by receipt, and whether that time was covered; as --since. Not with --until.",
+    )(command)
+
+
 def output_format(command: F) -> F:
     """`--format`."""
     return click.option(
@@ -105,6 +116,16 @@ def database_urls(database: str | None, config: Path | None) -> list[str]:
         return [database_url(database, config)]
     place = database_of(config or DEFAULT_FILE)
     return [url for url in (place.server, place.journal) if url is not None]
+
+
+def refuse_two_ends(as_of: int | None, until: int | None) -> None:
+    """Refuse `--until` beside `--as-of`.
+
+    Raises:
+        click.UsageError: both are given.
+    """
+    if as_of is not None and until is not None:
+        raise click.UsageError("--as-of and --until both say where the record ends; give one of them.")
 
 
 def filter_of(options: dict[str, Any]) -> Filter:

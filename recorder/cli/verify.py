@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import click
@@ -13,6 +13,9 @@ from sqlalchemy import select
 from recorder.audit.checkpoint import checkpoints_in, read_checkpoint
 from recorder.audit.findings import DERIVED, Finding
 from recorder.audit.keys import VerifierKey, verifier_key_in
+from recorder.audit.proof import encode
+from recorder.audit.proving import make_proof
+from recorder.audit.reading import Reader
 from recorder.audit.trees import Claim
 from recorder.audit.verify import Verification, Verified, Wanted
 from recorder.cli import options
@@ -43,7 +46,8 @@ COLUMNS = [
     "something is, with 2 where it could not look.\n\n"
     "\b\nExample:  recorder verify\n"
     "          recorder verify --checkpoint checkpoints.txt --public-key audit.key.pub\n"
-    "          recorder verify --since 7d --quick"
+    "          recorder verify --since 7d --quick\n"
+    "          recorder verify --proof 1657730073673728 17 --out frame.proof"
 )
 @options.database
 @click.option("--account", help="Only this account's frames, by its name in the configuration.")
@@ -61,6 +65,16 @@ COLUMNS = [
     help="A file of checkpoints that was kept elsewhere; may be given several times.",
 )
 @click.option("--public-key", "key_file", type=click.Path(path_type=Path), help="The key whose signatures count.")
+@click.option(
+    "--proof",
+    "proved",
+    type=(int, int),
+    metavar="SESSION SEQ",
+    help="Instead, write a proof of this frame, for `recorder verify-proof`.",
+)
+@click.option(
+    "--out", type=click.Path(path_type=Path), help="The file for the proof; one that is there is not replaced."
+)
 @options.output_format
 @click.pass_context
 def verify(
@@ -74,15 +88,23 @@ def verify(
     jobs: int | None,
     files: tuple[Path, ...],
     key_file: Path | None,
+    proved: tuple[int, int] | None,
+    out: Path | None,
     form: str,
 ) -> None:
     """Verify."""
+    if (proved is None) != (out is None):
+        raise click.UsageError("--proof names a frame, --out the file for its proof: give both, or none.")
     if files and key_file is None:
         raise click.UsageError("A checkpoint counts by its signature: name the key with --public-key.")
     key = None if key_file is None else verifier_key_in(key_file)
-    claims = [claim for file in files for claim in claims_in(file, key)]
+    notes = [(file, note) for file in files for note in _notes(file)]
+    claims = [_claim(file, note, key) for file, note in notes if key is not None]
     url = options.database_url(database, config)
     account_id = _require(url, account)
+    if proved is not None and out is not None:
+        _write_proof(url, proved, [note for _, note in notes], key, out)
+        return
     wanted = Wanted(account_id, since, until, quick, claims, key, jobs)
     began_s = time.monotonic()
     with _bar() as progress:
@@ -98,16 +120,45 @@ def verify(
 def claims_in(file: Path, key: VerifierKey | None) -> Iterator[Claim]:
     """The checkpoints in a file, as what a key has signed."""
     assert key is not None
+    yield from (_claim(file, note, key) for note in _notes(file))
+
+
+def _write_proof(url: str, frame: tuple[int, int], notes: list[str], key: VerifierKey | None, out: Path) -> None:
+    with closing(Reader(url)) as reader, reader.snapshot():
+        data = encode(make_proof(reader, *frame, notes, key))
+    try:
+        with out.open("xb") as file:
+            file.write(data)
+    except OSError as error:
+        raise ConfigurationError(f"{out} cannot be made: {error.strerror}; name another file with --out.") from None
+    click.echo(f"Frame {frame[1]} of session {frame[0]} is proved by {out}, {len(data):,} bytes.")
+
+
+def _notes(file: Path) -> list[str]:
     try:
         text = file.read_text()
     except (OSError, UnicodeDecodeError) as error:
         told = getattr(error, "strerror", None) or "it is no text"
         raise ConfigurationError(f"The checkpoints {file} cannot be read: {told}.") from None
-    for note in checkpoints_in(text):
+    with _useless(file):
+        return checkpoints_in(text)
+
+
+@contextmanager
+def _useless(file: Path) -> Iterator[None]:
+    """What cannot be believed is no finding about the record: nothing can be looked at with it."""
+    try:
+        yield
+    except NotProven as error:
+        raise ConfigurationError(f"The checkpoints {file} are of no use: {error}") from error
+
+
+def _claim(file: Path, note: str, key: VerifierKey) -> Claim:
+    with _useless(file):
         checkpoint = read_checkpoint(note, key)
         if checkpoint.recorder_id is None:
-            raise NotProven(f"In {file} is a checkpoint of {checkpoint.origin}, which is no recorder's log.")
-        yield Claim(checkpoint, f"the checkpoint in {file}", "seals")
+            raise NotProven(f"{checkpoint.origin} is no recorder's log.")
+    return Claim(checkpoint, f"the checkpoint in {file}", "seals")
 
 
 def _require(url: str, account: str | None) -> int | None:

@@ -1,7 +1,8 @@
 """A record, or some of it, into a folder of files: all of it or nothing."""
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from itertools import groupby
 from operator import attrgetter
 from pathlib import Path
@@ -24,8 +25,8 @@ from recorder.read.records import Status
 
 FRAMES = "frames"
 
-#: Told of a table how many more of its rows were written.
-Progress = Callable[[str, int], None]
+#: Told of a table how many more of its rows were written, and of how many in all where that is known beforehand.
+Progress = Callable[[str, int, int | None], None]
 
 
 class Exported(NamedTuple):
@@ -50,7 +51,7 @@ def export(
     form: str = PARQUET,
     style: Style | None = None,
     require_complete: bool = False,
-    progress: Progress = lambda _table, _rows: None,
+    progress: Progress = lambda _table, _rows, _of: None,
 ) -> Exported:
     """Write tables of a record into a new folder, as they are at one moment.
 
@@ -87,7 +88,12 @@ def export(
             _require_complete(record, scope, status)
         now_ns = time.time_ns()
         with new_folder(target) as folder:
-            exporter = _Exporter(folder, source, how, now_ns, progress)
+            expected = {FRAMES: status.frames} if scope.is_everything else {}
+
+            def written(table: str, rows: int) -> None:
+                progress(table, rows, expected.get(table))
+
+            exporter = _Exporter(folder, source, how, now_ns, written)
             told = [exporter.write(dataset, its) for dataset, its in zip(wanted, chosen, strict=True)]
             sealed = None
             if FRAMES in {dataset.name for dataset in wanted}:
@@ -122,7 +128,9 @@ def _require_complete(record: Record, scope: Scope, status: Status) -> None:
 class _Exporter:
     """Writes table after table."""
 
-    def __init__(self, folder: Path, source: Source, form: Form, now_ns: int, progress: Progress) -> None:
+    def __init__(
+        self, folder: Path, source: Source, form: Form, now_ns: int, progress: Callable[[str, int], None]
+    ) -> None:
         self._folder, self._source, self._form, self._now_ns, self._progress = folder, source, form, now_ns, progress
         self.frames = Frames()
 
@@ -132,11 +140,13 @@ class _Exporter:
         parts = Parts(self._folder, dataset, columns, self._form, lambda rows: self._progress(dataset.name, rows))
         if self._form.is_parted(dataset):
             for name, accounts in groupby(self._source.accounts, attrgetter("name")):
-                parts.write_days(name, self._rows(dataset, self._of(name, list(accounts))))
+                with self._reading(dataset, self._of(name, list(accounts))) as rows:
+                    parts.write_days(name, rows)
             if not parts.files:
                 parts.write_empty(self._source.accounts[0].name, self._now_ns)
         else:
-            parts.write(self._rows(dataset, self._source))
+            with self._reading(dataset, self._source) as rows:
+                parts.write(rows)
         return Written(dataset, columns, parts.files)
 
     def _of(self, name: str, accounts: Sequence[Account]) -> Source:
@@ -145,6 +155,12 @@ class _Exporter:
             accounts=accounts, scope=scope._replace(wanted=scope.wanted._replace(account=name))
         )
 
-    def _rows(self, dataset: Dataset, source: Source) -> Iterable[Row]:
+    @contextmanager
+    def _reading(self, dataset: Dataset, source: Source) -> Iterator[Iterable[Row]]:
         rows = dataset.rows(source)
-        return self.frames.watch(rows) if dataset.name == FRAMES else rows
+        try:
+            yield self.frames.watch(rows) if dataset.name == FRAMES else rows
+        finally:
+            # Whatever ended the writing: what still reads must let go before its connection does.
+            if isinstance(rows, Generator):
+                rows.close()

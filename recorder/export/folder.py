@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
-from typing import BinaryIO
 
 from filelock import FileLock, Timeout
 
@@ -37,39 +36,42 @@ def new_folder(target: Path) -> Iterator[Path]:
     if not parent.is_dir():
         raise ExportError(f"The folder {parent} does not exist; make it, or name another.")
     partial = parent / f".{target.absolute().name}.partial"
+    lock = FileLock(partial / LOCK)
     try:
-        with _held(partial):
-            try:
-                yield partial
-                _flush_folders(partial)
-                partial.rename(target)
-                # Not before: without it, another export to this target would take the folder for a killed one's.
-                (target / LOCK).unlink()
-                _flush(target)
-                _flush(parent)
-            except BaseException:
+        try:
+            _make(partial, lock)
+            yield partial
+            _flush_folders(partial)
+            partial.rename(target)
+            # Not before: without it, another export to this target would take the folder for a killed one's.
+            (target / LOCK).unlink()
+            _flush(target)
+            _flush(parent)
+        except BaseException:
+            if lock.is_locked:
                 shutil.rmtree(partial, ignore_errors=True)
-                raise
+            raise
+        finally:
+            lock.release()
     except OSError as error:
         raise _explained(target, error) from error
 
 
-@contextmanager
-def _held(partial: Path) -> Iterator[None]:
-    lock = FileLock(partial / LOCK)
+def _make(partial: Path, lock: FileLock) -> None:
+    """Make the folder anew, and hold it."""
     try:
         if partial.is_dir():
             lock.acquire(timeout=0)
             shutil.rmtree(partial)
             lock.release()
         partial.mkdir()
-        lock.acquire(timeout=0)
+        try:
+            lock.acquire(timeout=0)
+        except KeyboardInterrupt:
+            shutil.rmtree(partial, ignore_errors=True)
+            raise
     except (Timeout, FileExistsError):
         raise ExportError(f"Another export is writing to {partial}; wait for it, or name another folder.") from None
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 def _flush_folders(folder: Path) -> None:
@@ -100,7 +102,8 @@ class HashedFile:
 
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        self._file: BinaryIO = path.open("xb")
+        # Not buffered: what is left in a buffer when a disk is full would be tried again and again.
+        self._file = path.open("xb", buffering=0)
         self._hash = sha256()
         self._abandoned = False
         self.bytes = 0
@@ -120,23 +123,22 @@ class HashedFile:
         if self._abandoned:
             return len(data)
         self._hash.update(data)
+        rest = memoryview(data)
+        while rest:
+            rest = rest[self._file.write(rest) :]
         self.bytes += len(data)
-        return self._file.write(data)
+        return len(data)
 
     def flush(self) -> None:
-        """Nobody reads it before it is closed."""
+        """Nothing is held back."""
 
     def close(self) -> None:
         """Bring it to the disk."""
-        if not self._file.closed and not self._abandoned:
-            self._file.flush()
+        if not self._file.closed:
             os.fsync(self._file.fileno())
             self._file.close()
 
     def abandon(self) -> None:
         """Let go of it: it will be deleted. A writer that still wants to end it well is not heard."""
         self._abandoned = True
-        try:
-            self._file.close()
-        except OSError:
-            self._file.detach()  # type: ignore[attr-defined]
+        self._file.close()

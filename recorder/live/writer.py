@@ -16,6 +16,7 @@ from recorder.live.watermark import Watermark
 from recorder.store.engine import explain, may_pass, place
 from recorder.store.entries import Covered, LedgerEntry, RunEnded
 from recorder.store.journal import OPENING, Batch
+from recorder.store.snapshots import Snapshots
 
 log = logging.getLogger(__name__)
 
@@ -79,6 +80,7 @@ class Writer(Thread):
         self._recorder_id = recorder_id
         self._run_id = run_id
         self._seal = seal
+        self._snapshots = Snapshots()
         self._finish_reason: str | None = None
         self._give_up = Event()
 
@@ -125,7 +127,8 @@ class Writer(Thread):
                 finished = True
             self._commit(batch)
             self._announce(batch)
-            if reason is not None or not all(channel.is_empty for channel in self._channels):
+            self._make_snapshots(batch)
+            if reason is not None or not self._is_idle():
                 self.ready.set()
             if reason is None and len(batch.frames) < self._limits.batch_frames_max:
                 # A commit costs a disk flush: let a few milliseconds of frames share one.
@@ -149,6 +152,21 @@ class Writer(Thread):
 
     def _new_batch(self) -> Batch:
         return Batch(self._recorder_id, self._run_id, self.watermark.batch + 1, self._seal)
+
+    def _is_idle(self) -> bool:
+        return all(channel.is_empty for channel in self._channels)
+
+    def _make_snapshots(self, batch: Batch) -> None:
+        """While nothing waits: they only spare reading."""
+        for (account_id, _), (first, last) in batch.spans.items():
+            self._snapshots.add(account_id, last - first + 1)
+        try:
+            while self._snapshots.due and self._finish_reason is None and (self._is_idle() or self._snapshots.behind):
+                assert self._connection is not None
+                with self._connection.begin():
+                    self._snapshots.step(self._connection, self._clock.wall_ns())
+        except DriverError:
+            self._disconnect()  # whatever it is, the next batch meets it too, and is tried again
 
     def _next_batch(self) -> Batch:
         batch = self._new_batch()

@@ -51,6 +51,12 @@ class _Currency:
         self.fees = EXACT.add(self.fees, fee)
         self.fills += fills
 
+    def has_begun(self, at_ns: int) -> bool:
+        """Whether it is known by then what the books begin with."""
+        for scale in self.scales:
+            scale.wait(at_ns)
+        return any(scale.begin for scale in self.scales)
+
     def conclude(self, until_ns: int) -> Scale:
         """The books end; returns those that leave least unexplained."""
         for scale in self.scales:
@@ -145,7 +151,7 @@ class Books:
             return
         if before is None and not self._all_told:
             # What it realized with this push nobody can tell: the books begin anew.
-            if any(scale.begin for scale in currency.scales):
+            if currency.has_begun(told.received_ns):
                 yield from self._book(told.received_ns, currency)
             currency.scales = [Scale() for _ in currency.scales]
             currency.weigh(POSITION, told)

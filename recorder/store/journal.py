@@ -11,9 +11,10 @@ from typing import NamedTuple
 from sqlalchemy import Connection, insert, select
 
 from recorder.model import Frame, Update
-from recorder.store import entries, ledger, seals
+from recorder.store import entries, ledger, seals, snapshots
 from recorder.store.dialects import insert_rows
 from recorder.store.entries import LedgerEntry
+from recorder.store.receipts import receipts_of
 from recorder.store.schema import TYPED, batches, frames, ledger_entries, runs, spans
 from recorder.store.schema import seals as seals_table
 
@@ -74,6 +75,7 @@ class Batch:
         told = [(*key, item, body.decode()) for item, body in enumerate(sealed.bodies)]
         insert_rows(connection, ledger_entries, told)
         insert_rows(connection, spans, [(*key, *session, first, last) for session, (first, last) in self.spans.items()])
+        snapshots.note(connection, receipts_of(self.frames))
         row = {"run_id": self.run_id, "batch": self.number, "frames": len(self.frames), "written_ns": sealed.written_ns}
         connection.execute(insert(batches).values(row))
         insert_rows(connection, seals_table, [(*key, *sealed.row)])

@@ -11,6 +11,7 @@ import msgspec
 from sqlalchemy import Connection, Table, Update, delete, func, insert, select, update
 
 from recorder.model import PUSH, REDACTED
+from recorder.store import snapshots
 from recorder.store.dialects import insert_new
 from recorder.store.entries import (
     AccountAdded,
@@ -159,6 +160,7 @@ def _end_reconciliation(connection: Connection, entry: ReconciliationEnded) -> N
 def _redact(connection: Connection, entry: FramesRedacted) -> None:
     """The row of `redactions` first: it is what makes the journal's guard let a payload go."""
     connection.execute(insert_new(connection, redactions).values(msgspec.structs.asdict(entry)))
+    _forget_snapshots(connection, entry)
     for table in (frames, *TYPED.values()):
         these = table.c.account_id == entry.account_id, table.c.session_id == entry.session_id
         seqs = table.c.seq.between(entry.first_seq, entry.last_seq)
@@ -167,6 +169,15 @@ def _redact(connection: Connection, entry: FramesRedacted) -> None:
             connection.execute(update(frames).where(*these, seqs, frames.c.status != REDACTED).values(emptied))
         else:
             connection.execute(delete(table).where(*these, seqs))
+
+
+def _forget_snapshots(connection: Connection, entry: FramesRedacted) -> None:
+    """They point to rows that are going to be removed."""
+    these = frames.c.account_id == entry.account_id, frames.c.session_id == entry.session_id
+    first = select(func.min(frames.c.received_ns)).where(*these, frames.c.seq.between(entry.first_seq, entry.last_seq))
+    first_ns = connection.scalar(first)
+    if first_ns is not None:
+        snapshots.forget(connection, entry.account_id, first_ns)
 
 
 def _this_session(entry: Covered | SessionEnded) -> Update:

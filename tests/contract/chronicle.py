@@ -13,7 +13,7 @@ from sqlalchemy import Connection, Engine, delete, insert, select
 from recorder.audit.checkpoint import checkpoint_of, sign_checkpoint
 from recorder.audit.keys import SigningKey, new_key
 from recorder.live.channel import Recorded
-from recorder.model import CONTROL, PUSH, REST, SENT, SNAPSHOT, Frame
+from recorder.model import CONTROL, PUSH, REST, SENT, SNAPSHOT, Frame, account_id
 from recorder.simulator.exchange import Exchange
 from recorder.store import seals
 from recorder.store.entries import (
@@ -37,10 +37,11 @@ from recorder.store.schema import batches, ledger_entries, runs, spans
 from recorder.store.schema import frames as frames_table
 from recorder.store.schema import seals as seals_table
 from recorder.venues.base import read_answer, read_frame
-from tests.made import ACCOUNT, NOON_NS, quick_engine
+from tests.made import NOON_NS, quick_engine
 from tests.samples import FMEX, sample
 
-OTHER = 8
+#: Accounts, under the keys that follow from their names.
+MAIN, OTHER = account_id("fmex", "main"), account_id("fmex", "other")
 S = 1_000_000_000
 TOPICS = ("account", "order.btcusd_p", "position.btcusd_p")
 #: Sessions; a round's is its own number.
@@ -48,8 +49,8 @@ FIRST, BESIDE, ROUND, COMPARED, CRASHED, LONG, LAST = (number << 40 for number i
 #: Runs: one a life of the recorder; the redaction's is made by it.
 RUN_1, RUN_2, RUN_3, RUN_5 = FIRST - 1, CRASHED - 1, LONG - 1, 1 << 61
 #: Frames that were redacted, of session `FIRST`.
-REDACTED = Stretch(ACCOUNT, FIRST, 50, 59)
-NAMES = {ACCOUNT: "main", OTHER: "other"}
+REDACTED = Stretch(MAIN, FIRST, 50, 59)
+NAMES = {MAIN: "main", OTHER: "other"}
 
 
 class Chronicle(NamedTuple):
@@ -154,11 +155,11 @@ def write_chronicle(url: str, frames: int, per_batch: int) -> Chronicle:
     _one_session(engine, url, RUN_2, 100_000, CRASHED, pushes, frames * 3 // 10, per_batch, crashes=True)
     _one_session(engine, url, RUN_3, 200_000, LONG, pushes, frames * 3 // 10, per_batch)
     list(redact(engine, url, [REDACTED], "who", "why"))
-    last = _Writer(engine, url, RUN_5, 400_000, [ACCOUNT])
+    last = _Writer(engine, url, RUN_5, 400_000, [MAIN])
     note = _checkpoint(engine, recorder_id, key)
     size = int(note.split("\n")[1])
     last.write([], CheckpointMade(recorder_id, size, last.tick_ns(), note, None))
-    session = _Session(last, ACCOUNT, LAST)
+    session = _Session(last, MAIN, LAST)
     last.write([*session.beginning(), *map(session.push, islice(pushes, 20))], session.opened, session.covered())
     last.write([], session.ended(), RunEnded(last.run.run_id, last.tick_ns(), "stopped"))
     engine.dispose()
@@ -166,18 +167,18 @@ def write_chronicle(url: str, frames: int, per_batch: int) -> Chronicle:
 
 
 def _first_run(engine: Engine, url: str, pushes: Iterator[bytes], frames: int, per_batch: int) -> int:
-    writer = _Writer(engine, url, RUN_1, 0, [ACCOUNT, OTHER])
-    main, other = _Session(writer, ACCOUNT, FIRST), _Session(writer, OTHER, BESIDE)
+    writer = _Writer(engine, url, RUN_1, 0, [MAIN, OTHER])
+    main, other = _Session(writer, MAIN, FIRST), _Session(writer, OTHER, BESIDE)
     writer.write([*main.beginning(), *other.beginning()], main.opened, other.opened, main.covered(), other.covered())
-    asked = _Session(writer, ACCOUNT, ROUND)
+    asked = _Session(writer, MAIN, ROUND)
     answers = [
         asked.answer("/v3/contracts/accounts", "rest-accounts"),
         asked.answer("/v3/broker/auth/contracts/positions", "rest-positions"),
         asked.answer("/v3/contracts/orders/open", "rest-open-orders"),
         asked.answer("/v3/contracts/orders/849758102002/matches", "rest-matches"),
     ]
-    began = ReconciliationBegan(ACCOUNT, ROUND, writer.run.run_id, writer.tick_ns())
-    ended = ReconciliationEnded(ACCOUNT, ROUND, FIRST, writer.tick_ns(), "reconciled", "a snapshot")
+    began = ReconciliationBegan(MAIN, ROUND, writer.run.run_id, writer.tick_ns())
+    ended = ReconciliationEnded(MAIN, ROUND, FIRST, writer.tick_ns(), "reconciled", "a snapshot")
     writer.write(answers, began, ended)
     written = 0
     while written < frames:
@@ -188,11 +189,11 @@ def _first_run(engine: Engine, url: str, pushes: Iterator[bytes], frames: int, p
             batch += [main.push(b"no json"), main.push(sample("ping")), other.command()]
         writer.write(batch)
         written += len(batch)
-    compared = _Session(writer, ACCOUNT, COMPARED)
+    compared = _Session(writer, MAIN, COMPARED)
     seen = compared.answer("/v3/contracts/accounts", "rest-accounts", SNAPSHOT)
-    found = DiscrepancyFound(ACCOUNT, COMPARED, 0, "balance BTC", "available", "1", "2", FIRST, writer.tick_ns())
-    began = ReconciliationBegan(ACCOUNT, COMPARED, writer.run.run_id, writer.tick_ns())
-    ended = ReconciliationEnded(ACCOUNT, COMPARED, FIRST, writer.tick_ns(), "compared", "1 values")
+    found = DiscrepancyFound(MAIN, COMPARED, 0, "balance BTC", "available", "1", "2", FIRST, writer.tick_ns())
+    began = ReconciliationBegan(MAIN, COMPARED, writer.run.run_id, writer.tick_ns())
+    ended = ReconciliationEnded(MAIN, COMPARED, FIRST, writer.tick_ns(), "compared", "1 values")
     writer.write([seen], began, found, ended)
     over = RunEnded(writer.run.run_id, writer.tick_ns(), "stopped")
     writer.write([], main.ended(), other.ended(), over)
@@ -211,8 +212,8 @@ def _one_session(
     *,
     crashes: bool = False,
 ) -> None:
-    writer = _Writer(engine, url, run_id, at_s, [ACCOUNT])
-    session = _Session(writer, ACCOUNT, session_id)
+    writer = _Writer(engine, url, run_id, at_s, [MAIN])
+    session = _Session(writer, MAIN, session_id)
     writer.write(session.beginning(), session.opened, session.covered())
     for _ in range(0, frames, per_batch):
         writer.write(list(map(session.push, islice(pushes, per_batch))))

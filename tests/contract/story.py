@@ -22,7 +22,7 @@ from recorder.store.entries import (
 )
 from recorder.store.journal import Batch
 from recorder.store.opening import open_run
-from recorder.store.schema import identity, metadata
+from recorder.store.schema import identity, metadata, snapshot_rows, snapshots
 from recorder.venues.base import read_frame
 from tests.made import ACCOUNT, NOON_NS, quick_engine
 from tests.samples import FMEX
@@ -127,5 +127,5 @@ def contents(engine: Engine) -> dict[str, list[Any]]:
         return {
             table.name: list(connection.execute(select(table).order_by(*table.primary_key)))
             for table in metadata.sorted_tables
-            if table is not identity
+            if table not in (identity, snapshots, snapshot_rows)
         }

@@ -1,5 +1,6 @@
 """Exports: what stands in their files is what the record has, in every form, from every backend."""
 
+import json
 from base64 import b64decode
 from collections.abc import Callable
 from decimal import Decimal
@@ -18,7 +19,7 @@ from recorder.read.record import Filter
 from tests.contract import exported
 from tests.contract.exported import DAY_NS, ODD
 from tests.made import NOON_NS, SESSION, received
-from tests.unit.read.desk import Desk
+from tests.unit.read.desk import OTHER, Desk
 
 #: What names a row of the tables that are not read in the order of receipt.
 KEYS = {
@@ -196,7 +197,7 @@ def test_all_tables_are_of_one_moment(own: Desk, tmp_path: Path) -> None:
 
     before = count()
 
-    def meanwhile(_table: str, _rows: int) -> None:
+    def meanwhile(_table: str, _rows: int, _of: int | None) -> None:
         own.order(30, session_id=SESSION + 9)
         own.balance(31, session_id=SESSION + 9)
 
@@ -229,3 +230,14 @@ def test_a_table_without_a_row_still_has_its_columns(full: Desk, tmp_path: Path)
 def test_columns_in_the_order_asked_for(full: Desk, tmp_path: Path) -> None:
     folder = exported.made(full, tmp_path / "export", "fills", columns=["price", "account", "time_utc"], form="csv")
     assert (folder / "fills.csv").read_text().splitlines()[0] == "price,account,time_utc"
+
+
+def test_an_export_of_one_account_tells_nothing_of_the_others(full: Desk, tmp_path: Path) -> None:
+    folder = exported.made(full, tmp_path / "export", wanted=Filter("other"), form="jsonl")
+    for table in DATASETS:
+        for row in exported.jsonl(folder, table):
+            assert row.get("account", "other") == "other", table
+            assert row.get("account_id", OTHER) == OTHER, table
+            assert json.loads(row.get("body", "{}")).get("account_id", OTHER) == OTHER
+    bodies = [row["body"] for row in exported.jsonl(folder, "ledger_entries")]
+    assert any('"account_id":8,' in body for body in bodies) and any("RunStarted" in body for body in bodies)

@@ -196,6 +196,15 @@ def test_a_trip_says_where_the_fills_do_not_lead_to_the_position(engine: Engine,
     same_in_view(ask(engine, "SELECT * FROM round_trips ORDER BY trip"), trips)
 
 
+def test_a_position_that_lags_behind_its_fill_changes_nothing(engine: Engine, url: str) -> None:
+    tell(engine, [Move(1, 5), Move(2, -5), Move(3, 2), Move(4, -2)])
+    with engine.begin() as connection:
+        connection.execute(position_updates.update().where(position_updates.c.seq == 1).values(quantity="0"))
+    trips = trips_of(url)
+    assert [(trip.opened_ms, trip.closed_ms, trip.adds_up) for trip in trips] == [(1, 2, True), (3, 4, True)]
+    same_in_view(ask(engine, "SELECT * FROM round_trips ORDER BY trip"), trips)
+
+
 def test_a_price_or_a_fee_that_was_not_told_is_not_guessed(engine: Engine, url: str) -> None:
     moves = [Move(1, 2, price=None), Move(2, -2), Move(3, 2, fee=None), Move(4, -2), Move(5, 1), Move(6, -1)]
     tell(engine, moves)
@@ -249,7 +258,7 @@ def test_an_answer_of_a_later_moment_than_pushes_that_come_after_it(engine: Engi
     answer = ("BTCUSD_P", "3", "LONG", *[None] * 4, "2e-8", *[None] * 4, 7, None)
     with engine.begin() as connection:
         insert_rows(connection, position_updates, [(ACCOUNT, ROUND, 0, 0, 8 * MS, None, *answer)])
-    # From what the first push told to what all others came to; asked for before the first, it would be none.
+    # From what the first push told to the last; were the answer taken for the first, it would be no change at all.
     with recorder.open(url) as record:
         assert [(row.realized_pnl, row.fills) for row in record.pnl()] == [(Decimal("2e-8"), 2)]
         assert [trip.adds_up for trip in record.trips()] == [True]

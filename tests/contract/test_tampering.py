@@ -28,6 +28,7 @@ from tests.contract.chronicle import (
     FIRST,
     LAST,
     LONG,
+    MAIN,
     OTHER,
     REDACTED,
     ROUND,
@@ -39,7 +40,7 @@ from tests.contract.chronicle import (
     seal_anew,
     write_chronicle,
 )
-from tests.made import ACCOUNT, quick_engine, unguard
+from tests.made import quick_engine, unguard
 from tests.server import PostgresServer
 
 FRAMES, PER_BATCH = 100_000, 1_000
@@ -346,7 +347,7 @@ def a_redaction_that_nobody_ordered(hand: Hand) -> Expected:
 def a_redaction_with_a_row_but_no_entry(hand: Hand) -> Expected:
     (expected,) = a_redaction_that_nobody_ordered(hand)
     row = ":account, :session, :seq, :seq, 1, 'nobody', 'no reason'"
-    hand.sql(f"INSERT INTO redactions VALUES ({row})", account=ACCOUNT, session=LONG, seq=expected.seq)
+    hand.sql(f"INSERT INTO redactions VALUES ({row})", account=MAIN, session=LONG, seq=expected.seq)
     return [expected._replace(kind=kinds.ROW_INSERTED, table="redactions")]
 
 
@@ -564,7 +565,7 @@ def the_row_of_a_fill_is_removed(hand: Hand) -> Expected:
 @edit
 def a_typed_row_is_inserted(hand: Hand) -> Expected:
     seq = hand.order()
-    hand.sql("INSERT INTO heartbeats VALUES (:a, :s, :seq, 0, 1, 2, 3)", a=ACCOUNT, s=LONG, seq=seq)
+    hand.sql("INSERT INTO heartbeats VALUES (:a, :s, :seq, 0, 1, 2, 3)", a=MAIN, s=LONG, seq=seq)
     return [frame(kinds.ROW_INSERTED, seq, table="heartbeats")]
 
 

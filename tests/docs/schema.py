@@ -144,7 +144,14 @@ def _shown(value: Any, words: Words) -> str:
             raise Missing(f"docs/schema.toml: the record has no example of: {words.meaning}; give one")
         value = words.example
     # Of a float so many digits as every version of SQLite reads alike.
-    text = value.decode() if isinstance(value, bytes) else f"{value:.12g}" if isinstance(value, float) else str(value)
+    text = _of_bytes(value) if isinstance(value, bytes) else f"{value:.12g}" if isinstance(value, float) else str(value)
     text = text if len(text) <= EXAMPLE_CHARS_MAX else text[: EXAMPLE_CHARS_MAX - 3] + "..."
     quote = "``" if "`" in text else "`"
     return f"{quote}{text}{quote}" if text else ""
+
+
+def _of_bytes(value: bytes) -> str:
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        return f"x'{value[:8].hex()}...'"

@@ -14,7 +14,7 @@ from recorder.clock import NS_PER_MS, utc_text
 from recorder.model import MAKER, UNKNOWN
 from recorder.read.periods import BY_ALL, BY_MONTH, Calendar
 from recorder.read.record import Filter
-from recorder.simulator.records import LIQUIDATION
+from recorder.simulator.records import LIQUIDATION, OPEN
 from tests.docs import queries, sample
 from tests.docs.conftest import Recorded
 from tests.docs.exchange import SYMBOLS, day_of, instant_ms
@@ -237,6 +237,29 @@ def test_orders_cancelled_unfilled(recorded: Recorded) -> None:
     assert {row["order_id"]: row["lived_ms"] for row in told} == {
         one.id: pytest.approx(one.updated_at - one.created_at, abs=17) for one in orders
     }
+
+
+def test_every_order_s_life(recorded: Recorded) -> None:
+    orders = {order.id: order for order in recorded.truth.orders}
+    rows = recorded.ask("SELECT order_id, status, filled, fee, first_fill_ms, ended_ms, fills FROM order_lives").rows
+    assert {row[0] for row in rows} == orders.keys()
+    unknown = 0
+    for order_id, status, filled, fee, first_fill_ms, ended_ms, fills in rows:
+        order = orders[order_id]
+        assert (status, filled) == (order.status, order.quantity - order.unfilled_quantity)
+        assert float(fee) == near(order.fee)
+        assert (fills > 0) == (first_fill_ms is not None) == bool(order.matches)
+        if order.status in OPEN:
+            assert ended_ms is None
+        elif ended_ms is None:
+            # Cancelled while nobody listened.
+            assert "CANCELLED" in status
+            unknown += 1
+        else:
+            assert ended_ms == pytest.approx(order.updated_at, abs=17)
+        if order.matches and order.created_at > BEGINS_MS:
+            assert first_fill_ms == pytest.approx(order.matches[0].created_at, abs=17)
+    assert 0 < unknown < 10
 
 
 def test_the_time_to_the_first_fill(recorded: Recorded) -> None:

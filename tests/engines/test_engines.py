@@ -6,7 +6,7 @@ Spark is in `make engines` only: it is large, and needs Java.
 from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import duckdb
 import pytest
@@ -19,12 +19,6 @@ from tests.unit.read.desk import Desk
 #: Relation of the queries → table of the export.
 TABLES = {"trade_history": "fills", "position_updates": "position_updates", "gaps": "gaps"}
 Rows = list[tuple[Any, ...]]
-
-
-class Engine(Protocol):
-    """Whatever answers SQL."""
-
-    def rows(self, sql: str) -> Rows: ...
 
 
 class Database:
@@ -54,21 +48,21 @@ class DuckDB:
 
 
 class Spark:
-    """Spark over an export."""
+    """Spark over an export, in a session of its own."""
 
     def __init__(self, session: Any, folder: Path) -> None:
-        self._session = session
+        self._session = session.newSession()
         for name, table in TABLES.items():
             place = folder / table if (folder / table).is_dir() else folder / f"{table}.parquet"
-            session.read.parquet(str(place)).createOrReplaceTempView(name)
+            self._session.read.parquet(str(place)).createOrReplaceTempView(name)
 
     def rows(self, sql: str) -> Rows:
         return [tuple(row) for row in self._session.sql(sql).collect()]
 
 
 @pytest.fixture(scope="session")
-def spark() -> Iterator[Any]:
-    """A Spark of this machine's."""
+def sparks(in_sqlite: Recorded, in_postgresql: Recorded) -> Iterator[list[Spark]]:
+    """A Spark of this machine's, over both exports."""
     from pyspark.sql import SparkSession
 
     builder = SparkSession.builder.master("local[2]").appName("recorder")
@@ -81,7 +75,7 @@ def spark() -> Iterator[Any]:
     }.items():
         builder = builder.config(name, value)
     session = builder.getOrCreate()
-    yield session
+    yield [Spark(session, recorded.folder) for recorded in (in_sqlite, in_postgresql)]
     session.stop()
 
 
@@ -106,11 +100,10 @@ def test_databases_and_duckdb_give_the_same_rows(in_sqlite: Recorded, in_postgre
 
 @pytest.mark.engines
 @pytest.mark.parametrize("name", QUERIES)
-def test_spark_gives_the_same_rows(spark: Any, in_sqlite: Recorded, in_postgresql: Recorded, name: str) -> None:
-    sql = QUERIES[name]
-    expected = told(Database(in_postgresql.desk).rows(sql))
-    for recorded in (in_sqlite, in_postgresql):
-        assert told(Spark(spark, recorded.folder).rows(sql)) == expected
+def test_spark_gives_the_same_rows(sparks: list[Spark], in_postgresql: Recorded, name: str) -> None:
+    expected = told(Database(in_postgresql.desk).rows(QUERIES[name]))
+    for spark in sparks:
+        assert told(spark.rows(QUERIES[name])) == expected
 
 
 def test_the_story_is_all_there(in_sqlite: Recorded) -> None:
@@ -131,6 +124,6 @@ def test_duckdb_adds_up_exactly(in_sqlite: Recorded) -> None:
 
 
 @pytest.mark.engines
-def test_spark_adds_up_exactly(spark: Any, in_sqlite: Recorded) -> None:
-    ((fees,),) = Spark(spark, in_sqlite.folder).rows("SELECT SUM(fee) FROM trade_history")
+def test_spark_adds_up_exactly(sparks: list[Spark], in_sqlite: Recorded) -> None:
+    ((fees,),) = sparks[0].rows("SELECT SUM(fee) FROM trade_history")
     assert fees == sum_of_fees(in_sqlite)

@@ -18,6 +18,7 @@ from recorder.audit.timestamp import read_token
 from recorder.simulator import Simulator, SimulatorOptions
 from tests.authority import Authority
 from tests.integration.process import Folder
+from tests.integration.test_server_database import assert_the_same
 from tests.integration.test_stopping import STOP_S_MAX
 from tests.server import PostgresServer
 
@@ -249,10 +250,12 @@ def test_by_hand_what_is_wrong(signed: Folder, exchange: Simulator) -> None:
 
 def test_on_a_server(signed: Folder, exchange: Simulator, postgres: PostgresServer) -> None:
     """Checkpoints travel with their batches, and the server's record has the same tree."""
-    signed.configure(exchange, server=postgres.new_database(empty=True), checkpoints=TO | {"every_s": 0.3})
+    url = postgres.new_database(empty=True)
+    signed.configure(exchange, server=url, checkpoints=TO | {"every_s": 0.3})
     with signed.run("--for", "2s") as process:
         assert process.wait() == 0, process.errors
     assert "not on the server yet" not in process.errors
+    assert_the_same(signed, url)
     on_server = signed.command("checkpoint", "--key", "audit.key")
     here = signed.command("checkpoint", "--key", "audit.key", "--database", f"sqlite:///{signed.database}")
     assert on_server.returncode == 0, on_server.stderr

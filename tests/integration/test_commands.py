@@ -32,7 +32,7 @@ def test_each_command_is_documented_and_its_help_shows_an_example(folder: Folder
 def test_the_demo_shows_everything(folder: Folder) -> None:
     ended = folder.command("demo", "--for", "2s", "--rate", "500")
     assert ended.returncode == 0, ended.stderr
-    for title in ("Orders", "Fills", "Positions", "Balances", "Gaps", "coverage     100.000 %", "SELECT"):
+    for title in ("Orders", "Fills", "Positions", "Balances", "Books", "Gaps", "coverage     100.000 %", "SELECT"):
         assert title in ended.stdout
     assert "FULLY_FILLED" in ended.stdout
     (database,) = (folder.path / "demo").glob("*.db")

@@ -139,6 +139,22 @@ def test_the_views_answer_on_a_database_that_was_upgraded(engine: Engine) -> Non
         assert set(kinds) == told
 
 
+def test_when_frames_were_received_is_told_of_a_database_that_was_upgraded(engine: Engine) -> None:
+    migrate.upgrade(engine, "0003")
+    write(engine, "0001")
+    with engine.begin() as connection:
+        # Of the same span, one in the next ten seconds, and one from before the clock was set back.
+        for seq, at_ns in ((1, 1580802054_000000000), (2, 1580802061_000000000), (3, 1580802053_000000000)):
+            connection.exec_driver_sql(
+                f"INSERT INTO frames VALUES (7, 11, {seq}, {at_ns}, 'push', NULL, 'control', NULL, x'')"
+            )
+    migrate.upgrade(engine)
+    assert contents_of(engine)["receipts"] == [
+        (7, 11, 0, 3, 1580802053_000000000, 1580802054_000000000),
+        (7, 11, 2, 2, 1580802061_000000000, 1580802061_000000000),
+    ]
+
+
 def test_a_database_taken_back_to_nothing_can_be_made_again(engine: Engine) -> None:
     migrate.upgrade(engine)
     made = schema_of(engine)

@@ -73,10 +73,10 @@ def test_every_revision_can_be_reached_and_left_with_rows_in_it(engine: Engine) 
             assert len(connection.exec_driver_sql(f"SELECT * FROM {view}").all()) == 1
     migrate.downgrade(engine, revisions[0])
     with engine.connect() as connection:
-        for name, count in counts.items():
-            if name in {"seals", "checkpoints", "redactions"}:
-                continue  # newer
-            assert connection.exec_driver_sql(f"SELECT count(*) FROM {name}").scalar() == count
+        kept = names(engine)[0] - {migrate.VERSION_TABLE}
+        assert kept >= {*GROWING, "gaps", "spans", "ledger_entries"}
+        for name in kept:
+            assert connection.exec_driver_sql(f"SELECT count(*) FROM {name}").scalar() == counts[name]
     migrate.downgrade(engine, "base")
     assert names(engine) == ({migrate.VERSION_TABLE}, set())
 

@@ -22,7 +22,7 @@ FLOORS = (
     ("venues",),
     ("store",),
     ("read", "audit"),
-    ("live", "replay", "export", "report"),
+    ("live", "replay", "export", "report", "backtest"),
     ("config", "simulator"),
     ("cli", "__main__"),
 )
@@ -37,6 +37,7 @@ ENTRY_POINTS = {
     *(f"recorder.cli.{module}" for module, _ in COMMANDS.values()),
     "recorder.export.reading",
     "recorder.simulator.faults",
+    *(f"recorder.backtest.{package}" for package in ("vectorbt", "hftbacktest", "nautilus", "returns")),
 }
 
 

@@ -15,7 +15,7 @@ from recorder.venues.base import (
     Questions,
     RestRequest,
 )
-from recorder.venues.fmex import accounting, commands, compare, decode, flags, portal, reconcile, rest, sign
+from recorder.venues.fmex import accounting, commands, compare, decode, flags, form, portal, reconcile, rest, sign
 
 PUSH_PATH = "/v2/user/ws"
 
@@ -55,6 +55,7 @@ class FMex:
         return portal.FMexSession(topics)
 
     final_statuses = reconcile.FINAL
+    forms = form.FORMS
     rest_requests_max = rest.REQUESTS_MAX
     rest_window_s = rest.REQUESTS_WINDOW_S
 

@@ -52,6 +52,14 @@ def test_a_file_of_notes(tmp_path: Path) -> None:
     assert "".join(path.read_text().splitlines(keepends=True)[-5:]) == THREE
 
 
+def test_a_note_has_arrived_once_it_is_on_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "recorder.checkpoints"
+    flushed: list[str] = []
+    monkeypatch.setattr(os, "fsync", lambda file: flushed.append(path.read_text()))
+    NoteFile(path).send(ONE)
+    assert flushed == [ONE]
+
+
 @pytest.mark.parametrize("torn", ["recorder/7\n2", "recorder/7\n2\n", "recorder/7\n2\nAAAA\n\n\u2014 au", "\n"])
 def test_what_broke_off_is_no_part_of_the_next_note(tmp_path: Path, torn: str) -> None:
     path = tmp_path / "recorder.checkpoints"

@@ -52,13 +52,9 @@ def test_fills_count_in_the_order_in_which_they_happened() -> None:
 
 
 def test_one_position_that_lags_behind_its_fill_changes_nothing() -> None:
-    # The exchange pushes the fill of 3 at once, and the position that it leads to an instant later.
-    told = [
-        Held("main", "A", 2, D(1)),
-        Held("main", "A", 3, D(1)),
-        Held("main", "A", 4, D(4)),
-        Held("main", "A", 5, D(0)),
-    ]
+    # The exchange pushes a fill at once, and the position that it leads to an instant later.
+    held = {2: 0, 3: 4, 4: 4, 5: 0}
+    told = [Held("main", "A", at_ms, D(quantity)) for at_ms, quantity in held.items()]
     found = list(trips([fill(2, "1", "9000"), fill(3, "3", "9000"), fill(5, "-4", "9000")], told))
     assert [(trip.opened_ms, trip.closed_ms, trip.adds_up) for trip in found] == [(2, 5, True)]
 
