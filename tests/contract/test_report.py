@@ -27,7 +27,7 @@ from recorder.store.entries import (
 from tests.contract.conftest import NewUrl
 from tests.contract.story import Heard, Teller
 from tests.contract.test_mover import TOLD, move
-from tests.made import ACCOUNT, NOON_NS, RECORDER, RUN, SESSION, quick_engine
+from tests.made import ACCOUNT, NOON_NS, RECORDER, RUN, SESSION, quick_engine, received
 from tests.unit.read.desk import OTHER, Desk
 
 D = Decimal
@@ -89,11 +89,13 @@ def test_a_short_position_lies_below_zero(covered: Desk) -> None:
 
 def test_latency_is_a_distribution(covered: Desk) -> None:
     lates = [5] * 50 + [7] * 45 + [-3] * 3 + [40, 900]
+    pushes = []
     for number, late_ms in enumerate(lates):
-        at_ms = 2_000 + number
+        at_ms = NOON_MS + 2_000 + number
         order = f'{{"id":{number},"quantity":10,"unfilled_quantity":10,"fee":0}}'
-        stamp = NOON_MS + at_ms - late_ms
-        covered.push(at_ms * MS, f'{{"type":"order.btcusd_p","ts":{stamp},"order":{order}}}')
+        push = f'{{"type":"order.btcusd_p","ts":{at_ms - late_ms},"order":{order}}}'
+        pushes.append(received(number, push.encode(), session_id=SESSION + 1, at_ns=at_ms * MS))
+    covered.write(*pushes)
     for stamp in (1, 2**63 - 1, -(2**63)):
         covered.push(3 * S, f'{{"type":"account","ts":{stamp},"account":{{"currency":"BTC","available":1}}}}')
     (latency,) = report(covered).latencies
