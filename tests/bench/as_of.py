@@ -19,7 +19,7 @@ from recorder.store import migrate
 from recorder.store.entries import AccountAdded, RunStarted, SessionOpened
 from recorder.store.journal import Batch
 from recorder.store.opening import open_run
-from recorder.store.snapshots import make_all
+from recorder.store.snapshots import Snapshots, make_all
 from tests.made import ACCOUNT, NOON_NS, quick_engine
 
 BATCH = 4_000
@@ -40,8 +40,8 @@ _ORDER = OrderUpdate(
 _POSITION = PositionUpdate(None, "", "1", "LONG", "50", 0, "0.1", "0.1", "0", "9278.5", "1", "1", "0.1", 1, None)
 
 
-def fill(url: str, updates: int) -> None:
-    """Write a record."""
+def fill(url: str, updates: int, making: Snapshots | None = None, batch_frames: int = BATCH) -> None:
+    """Write a record, and make its snapshots."""
     engine = quick_engine(url)
     migrate.require_usable(engine)
     told = _told()
@@ -49,19 +49,20 @@ def fill(url: str, updates: int) -> None:
         wanted = [AccountAdded(ACCOUNT, "fmex", "main", NOON_NS)]
         run, seal, _ = open_run(connection, url, RunStarted(1, 0, NOON_NS, "bench", 1, "bench"), wanted)
     with engine.connect() as connection:
-        for number, start in enumerate(range(0, updates, BATCH), 1):
+        for number, start in enumerate(range(0, updates, batch_frames), 1):
             batch = Batch(run.recorder_id, run.run_id, number, seal)
-            for at in range(start, min(start + BATCH, updates)):
+            for at in range(start, min(start + batch_frames, updates)):
                 session_id, seq = divmod(at, SESSION)
-                if seq == 0:
-                    opened = SessionOpened(ACCOUNT, session_id, run.run_id, "wss://x", ("account",), NOON_NS)
-                    batch.entries.append(opened)
                 at_ns = NOON_NS + at * STEP_NS
-                batch.add(Frame(ACCOUNT, session_id, seq, at_ns, PUSH, "topic", DECODED, None, _PAYLOAD), (next(told),))
+                if seq == 0:
+                    topics = ("account",)
+                    batch.entries.append(SessionOpened(ACCOUNT, session_id, run.run_id, "wss://x", topics, at_ns))
+                frame = Frame(ACCOUNT, session_id, seq, at_ns, PUSH, "topic", DECODED, None, _PAYLOAD)
+                batch.add(frame, (next(told),))
             with connection.begin():
-                batch.write(connection, NOON_NS)
+                batch.write(connection, at_ns)
             seal = batch.seal
-        list(make_all(connection))
+        list(make_all(connection, making))
     engine.dispose()
 
 

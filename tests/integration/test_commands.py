@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 
@@ -14,6 +15,7 @@ import pytest
 from recorder.cli.commands import COMMANDS
 from recorder.simulator import Simulator, SimulatorOptions
 from tests.integration.process import Folder, Process
+from tests.samples import FMEX
 
 CHECKOUT = Path(__file__).parents[2]
 README = (CHECKOUT / "README.md").read_text()
@@ -125,6 +127,32 @@ def test_a_timeline_of_an_order_and_around_a_gap(recorded: Folder) -> None:
         ended = recorded.command(*arguments)
         assert ended.returncode == 2
         assert told in ended.stderr
+
+
+def test_as_of(recorded: Folder) -> None:
+    ((received_ns,),) = recorded.rows("SELECT received_ns FROM order_updates ORDER BY received_ns LIMIT 1 OFFSET 200")
+    after = datetime.fromtimestamp(0, UTC) + timedelta(microseconds=received_ns // 1000 + 1)
+    t = f"{after:%Y-%m-%dT%H:%M:%S.%fZ}"
+    for command in ("orders", "orders --history", "fills", "positions", "balances"):
+        then = recorded.command(*command.split(), "--format", "json", "--as-of", t)
+        assert then.returncode == 0, then.stderr
+        assert len(then.stdout) > 100
+        assert then.stdout == recorded.command(*command.split(), "--format", "json", "--until", t).stdout
+        assert then.stderr == f"main: {t.replace('T', ' ')[:-4]} UTC was covered.\n"
+        table = recorded.command(*command.split(), "--as-of", t)
+        assert table.stdout.endswith(then.stderr)
+    latest = [json.loads(line) for line in recorded.command("orders", "--format", "json").stdout.splitlines()]
+    unended = recorded.command("orders", "--open", "--format", "json").stdout.splitlines()
+    expected = [one for one in latest if one["status"] not in FMEX.final_statuses]
+    assert [json.loads(line) for line in unended] == expected != []
+    assert "is in the future, this is what is known now" in recorded.command("balances", "--as-of", "2999-01-01").stdout
+    before = recorded.command("positions", "--as-of", "2019-01-01", "--format", "csv")
+    assert len(before.stdout.splitlines()) == 1
+    assert "is before the record, which begins at 20" in before.stderr
+    for arguments in (("fills", "--as-of", "1h", "--until", "1h"), ("orders", "--open", "--history")):
+        refused = recorded.command(*arguments)
+        assert (refused.returncode, refused.stdout) == (2, "")
+        assert "give one of them." in refused.stderr
 
 
 def test_status_as_json(recorded: Folder) -> None:
