@@ -51,7 +51,7 @@ class Stream:
         """Time passes."""
         self._at_ns += passed_ns
 
-    def take(self, frames: Sequence[Frame]) -> None:
+    def take(self, frames: Sequence[Frame], session_id: int = 1) -> None:
         """Frames come."""
         for kind, change in frames:
             self._at_ns += MS
@@ -59,7 +59,7 @@ class Stream:
                 self._balance += change
             else:
                 self._net += change
-            moment = Moment(self._at_ns, 1, next(self._seqs), 0)
+            moment = Moment(self._at_ns, session_id, next(self._seqs), 0)
             self.scale.weigh(kind, Point(moment, self._balance, self._net, D(0), 0))
 
     def end(self, passed_ns: int = 0) -> tuple[list[tuple[int, Decimal]], Decimal]:
@@ -127,9 +127,24 @@ def test_each_of_several_is_named(stream: Stream) -> None:
     assert stream.end() == ([(42, D(5)), (43, D(2)), (45, D("-0.1")), (46, D(-6))], D(0))
 
 
-def test_a_position_without_a_balance_is_named(stream: Stream) -> None:
-    stream.take([*IN_ORDER * 10, p(7), *IN_ORDER * 10])
-    assert stream.end() == ([(42, D(-7))], D(0))
+@pytest.mark.parametrize("realized", [7, 3])
+def test_a_position_without_a_balance_is_named(stream: Stream, realized: int) -> None:
+    # Also where others are as large: each balance belongs to the last of them.
+    stream.take([*IN_ORDER * 10, p(realized), *IN_ORDER * 10])
+    assert stream.end() == ([(42, D(-realized))], D(0))
+
+
+def test_what_several_recorders_tell_is_only_as_well_in_order_as_their_clocks_agree(stream: Stream) -> None:
+    ahead = [a(50), *IN_ORDER * 10]
+    stream.take(IN_ORDER * 10)
+    # The second one is ahead: it tells a balance whose positions the first one tells later.
+    stream.take(ahead, session_id=2)
+    stream.take([p(20), p(30)])
+    stream.take(IN_ORDER * 10, session_id=2)
+    assert stream.end() == ([], D(0))
+    alone = Stream()
+    alone.take([*IN_ORDER * 10, *ahead])
+    assert alone.end() == ([(42, D(50))], D(0))
 
 
 def test_what_comes_and_goes_is_two_changes(stream: Stream) -> None:
