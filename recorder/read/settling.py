@@ -109,7 +109,7 @@ class Scale:
         if move.level == self._base and brings_back:
             self._returns[move.kind] += 1
             self.point = move.point
-            self._waiting = Waiting()
+            self._waiting = Waiting(move)
         elif self._waiting.of_one_session and (level := self._waiting.clearest(move.level, RETURNS)) is not None:
             self._settle(level)
         elif len(self._waiting.moves) >= WAITING_MAX:
@@ -145,7 +145,7 @@ class Scale:
         self._returns.update(moves[index].kind for index in at)
         self._base = level
         self.point = moves[at[-1]].point if rest else self._now
-        self._waiting = Waiting()
+        self._waiting = Waiting(moves[at[-1]])
         for move in rest:
             self._move(move)
 

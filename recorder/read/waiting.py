@@ -59,11 +59,16 @@ class Move(NamedTuple):
 
 
 class Waiting:
-    """The moves since the books were last on their level."""
+    """The moves since the books were last on their level.
 
-    def __init__(self) -> None:
+    Args:
+        since: the last one before; None: there was none.
+    """
+
+    def __init__(self, since: Move | None = None) -> None:
         self.moves: list[Move] = []
-        self._sessions: set[int] = set()
+        # The first move of all is none, and may be an answer's.
+        self._sessions = {move.point.moment.session_id for move in (since,) if move is not None and move.delta}
         #: Level → how often the books came to it.
         self.arrivals: Counter[Decimal] = Counter()
         #: Level → how often they came to it with a frame that met another, and how few were left unmet at least.
@@ -75,7 +80,7 @@ class Waiting:
     def add(self, move: Move, *, brings_back: bool) -> None:
         """The next move, and whether frames of its kind are those that bring books back to their level."""
         self.moves.append(move)
-        if move.delta:  # the first move of all is none, and may be an answer's
+        if move.delta:
             self._sessions.add(move.point.moment.session_id)
         self.arrivals[move.level] += 1
         other = _other(move)

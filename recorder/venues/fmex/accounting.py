@@ -1,17 +1,7 @@
-"""How FMex's amounts go together. Pure.
+"""How FMex's amounts go together. Pure. `docs/books.md` says what of it the exchange documents, and what is inferred.
 
-| | documented by the exchange | inferred |
-| --- | --- | --- |
-| balance | `available`, `frozen` by orders, margin of positions are the three amounts of an account | nothing else is in it, and none of the three moves with the market: an unrealized gain is in no balance |
-| `fee` of an order | all fees taken for it so far | negative is a rebate; taken from `available` at the execution |
-| `realized_pnl` | for display; gain and loss since the position was opened; told of a closed position too | net of fees: the page's sample, one contract just opened, says minus its fee. So it begins anew with each opening; the second reading is that of the simulator, where it never does |
-| margin | BTC, an inverse contract | for all contracts |
-| funding | there is a rate every 8 hours | nothing says how it is booked: in `realized_pnl` it is realized, otherwise it is unexplained |
-| transfers | between wallet and contracts, over REST | not pushed: the next push of the account has it in `available` |
-| digits | | amounts are pushed with all digits they have, 18 decimals |
-
-Sources: the page "ws Push portal", and the pages on accounts, orders, positions and indexes beside it.
-"""  # noqa: E501  a table
+Sources: the page "ws Push portal", and the exchange's pages on accounts, orders and positions.
+"""
 
 from decimal import Decimal
 

@@ -1,7 +1,7 @@
 """The reckoning itself: every sum is exact, whatever is told; what is old or asked for counts for what it is."""
 
 from collections.abc import Sequence
-from decimal import Decimal
+from decimal import Decimal, Inexact
 from fractions import Fraction
 from itertools import count
 
@@ -15,6 +15,7 @@ from recorder.read.coverage import Stretch
 from recorder.read.records import Book
 from recorder.read.told import Told, ToldAll, ToldBalance, ToldOrder, ToldPosition
 from recorder.read.transfers import Named
+from recorder.venues.base import EXACT
 from tests.samples import FMEX
 
 D = Decimal
@@ -220,6 +221,11 @@ def test_every_sum_is_exact_whatever_is_told(told: list[Told], since_s: int) -> 
         assert change == explained + Fraction(book.unexplained)
         assert sum(Fraction(one.amount) for one in book.changes) == Fraction(book.unexplained)
         assert book.found == len(book.changes)
+
+
+def test_a_sum_that_would_lose_a_digit_is_no_sum() -> None:
+    with pytest.raises(Inexact):
+        EXACT.add(D("1E+300"), D("1E-300"))
 
 
 @pytest.mark.parametrize("digits", ["1E+99", "1E-99", "123456789.123456789123456789123456789"])
