@@ -106,11 +106,13 @@ def _unit_ns(name: str) -> int | None:
     """What an integer of this name counts, if it counts time: ours nanoseconds, the exchange's milliseconds."""
     if name.endswith("_ns"):
         return 1
-    return NS_PER_MS if name == "ts" or name.endswith("_at") else None
+    return NS_PER_MS if name in {"ts", "at_ms"} or name.endswith("_at") else None
 
 
 def _time_name(name: str) -> str:
-    return "time_utc" if name == "ts" else f"{name.removesuffix('_ns').removesuffix('_at')}_utc"
+    if name == "ts":
+        return "time_utc"
+    return f"{name.removesuffix('_ns').removesuffix('_ms').removesuffix('_at')}_utc"
 
 
 def instants_us(values: Sequence[int | None], unit_ns: int) -> list[int | None]:

@@ -6,9 +6,19 @@ from typing import Any, NamedTuple
 import msgspec
 from sqlalchemy import ColumnElement, Connection, Table, literal_column, select
 
+from recorder.clock import NS_PER_MS
 from recorder.errors import ExportError
 from recorder.export import journal
-from recorder.export.columns import Column, Kind, Part, Row, columns_of_record, columns_of_table
+from recorder.export.columns import (
+    Column,
+    Kind,
+    Part,
+    Row,
+    columns_of_record,
+    columns_of_table,
+    instant_text,
+    instants_us,
+)
 from recorder.export.scope import Account, Scope
 from recorder.read.record import Filter, Record
 from recorder.read.records import Balance, Discrepancy, Fill, Gap, Order, Position
@@ -104,6 +114,26 @@ def _all(connection: Connection, table: Table) -> Iterator[Any]:
         yield from found
 
 
+def _fills(source: Source) -> Iterator[Row]:
+    """Trade history, with what one groups by: day and month (UTC) of the fill, as in the view `executions`."""
+    for fill in source.record.fills(source.scope.wanted):
+        (at_us,) = instants_us([fill.at_ms], NS_PER_MS)
+        at = (None, None) if at_us is None else (instant_text(at_us)[:10], instant_text(at_us)[:7])
+        yield (*fill, *at)
+
+
+_FILLS = Dataset(
+    "fills",
+    "fill, once: trade history",
+    (
+        *columns_of_record(Fill),
+        Column("day", Kind.TEXT, len(Fill._fields), True),
+        Column("month", Kind.TEXT, len(Fill._fields) + 1, True),
+    ),
+    _fills,
+    by_day=True,
+)
+
 #: Every table of an export, by name; the journal first.
 DATASETS: dict[str, Dataset] = {
     dataset.name: dataset
@@ -113,9 +143,11 @@ DATASETS: dict[str, Dataset] = {
         _journal("order_updates", schema.order_updates, "order in a push, as each recorder saw it"),
         _journal("position_updates", schema.position_updates, "position in a push, as each recorder saw it"),
         _journal("heartbeats", schema.heartbeats, "measurement of the exchange's clock"),
-        _journal("executions", schema.fills, "execution that the exchange told over REST"),
-        _read("fills", "fill, once: trade history", Fill, Record.fills, by_day=True),
+        _journal("rest_fills", schema.fills, "execution, each time that the exchange told it over REST"),
+        _FILLS,
         _read("order_history", "update of an order, once", Order, Record.order_history, by_day=True),
+        _read("position_history", "state of a position, once", Position, Record.position_history, by_day=True),
+        _read("balance_history", "balance, once", Balance, Record.balance_history, by_day=True),
         _read("orders", "order: its latest state", Order, Record.orders),
         _read("positions", "position: its latest state", Position, Record.positions),
         _read("balances", "currency: its latest balance", Balance, Record.balances),

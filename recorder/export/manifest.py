@@ -9,9 +9,9 @@ import recorder
 from recorder.clock import utc_text
 from recorder.export.columns import Column
 from recorder.export.completeness import missing
-from recorder.export.datasets import Dataset
+from recorder.export.datasets import ACCOUNT, Dataset
 from recorder.export.folder import HashedFile
-from recorder.export.parts import File, Form
+from recorder.export.parts import DAY, File, Form
 from recorder.export.scope import Account, Scope
 from recorder.export.sealed import Sealed
 from recorder.export.style import DECIMAL128
@@ -125,7 +125,7 @@ def _table(table: Written, form: Form) -> dict[str, Any]:
     return {
         "a_row_for_each": table.dataset.each,
         "rows": table.rows,
-        "in_folders_of": ["account", "day"] if form.is_parted(table.dataset) else [],
+        "in_folders_of": [ACCOUNT, DAY] if form.is_parted(table.dataset) else [],
         "columns": [
             {"name": column.name, "type": form.writer.type_name(column, form.style), "null": column.nullable}
             for column in table.columns

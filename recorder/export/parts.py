@@ -19,6 +19,8 @@ from recorder.export.style import Style
 CHUNK_ROWS = 32_768
 CHUNK_BYTES = 16 * 2**20
 
+#: The folder of a day (UTC), which is that of receipt.
+DAY = "received_day"
 _DAY_NS = 86_400 * NS_PER_S
 
 #: Session and number of a frame.
@@ -91,7 +93,7 @@ class Parts:
 
     def _next_part(self, account: str, at_ns: int) -> str:
         day = utc_text(at_ns).partition(" ")[0]
-        place = f"{self._dataset.name}/account={quote(account, safe='')}/day={day}"
+        place = f"{self._dataset.name}/account={quote(account, safe='')}/{DAY}={day}"
         self._numbers[place] += 1
         return f"{place}/part-{self._numbers[place]}.{self._form.name}"
 

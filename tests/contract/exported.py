@@ -42,11 +42,13 @@ ODD = (b"\xff\xfe{", b'"a";b,c\r\nd\n\\', b"nul\x00nul", b"", b"\xe2\x80\xa8 \xf
 #: Table of an export → what else holds the same rows.
 TABLES: dict[str, Any] = {
     **{name: table for name, table in schema.metadata.tables.items() if name not in {"gaps", "fills"}},
-    "executions": schema.fills,
+    "rest_fills": schema.fills,
 }
 READS: dict[str, Callable[[Record, Filter], Any]] = {
     "fills": Record.fills,
     "order_history": Record.order_history,
+    "position_history": Record.position_history,
+    "balance_history": Record.balance_history,
     "orders": Record.orders,
     "positions": Record.positions,
     "balances": Record.balances,

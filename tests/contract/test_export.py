@@ -79,7 +79,7 @@ def test_every_table_says_what_the_record_says(full: Desk, tmp_path: Path, form:
         rows = exported.expected(full, table)
         found = exported.READERS[form](folder, table)
         assert len(found) == len(rows), table
-        assert rows or table in {"executions", "heartbeats"}, table
+        assert rows or table in {"rest_fills", "heartbeats"}, table
         key = key_of(table, rows)
         if form == "csv":
             for row in found:
@@ -92,7 +92,7 @@ def test_every_table_says_what_the_record_says(full: Desk, tmp_path: Path, form:
                 else:
                     assert same(form, name, written[name], value), (table, name, written[name], value)
             derived = {name for name in written if name not in wanted}
-            assert all(name.endswith("_utc") or name == "day" for name in derived), derived
+            assert all(name.endswith("_utc") or name in {"received_day", "day", "month"} for name in derived), derived
             if form == "parquet":
                 assert_times(written)
 
@@ -103,12 +103,15 @@ def assert_times(row: dict[str, Any]) -> None:
         if not name.endswith("_utc"):
             continue
         stem = name.removesuffix("_utc")
-        source = "ts" if stem == "time" else f"{stem}_ns" if f"{stem}_ns" in row else f"{stem}_at"
+        sources = {"time": "ts"}.get(stem, ""), f"{stem}_ns", f"{stem}_at", f"{stem}_ms"
+        (source,) = (name for name in sources if name in row)
         unit_ns = 1 if source.endswith("_ns") else 1_000_000
         told = None if row[source] is None else exported.instant(row[source], unit_ns)
         assert value == told, (name, row[source])
+    if "received_day" in row:
+        assert row["received_day"] == row["received_utc"].strftime("%Y-%m-%d")
     if "day" in row:
-        assert row["day"] == row["received_utc"].strftime("%Y-%m-%d")
+        assert (row["day"], row["month"]) == (row["at_utc"].strftime("%Y-%m-%d"), row["at_utc"].strftime("%Y-%m"))
 
 
 @pytest.mark.parametrize(
@@ -221,10 +224,10 @@ def test_sessions_that_overlap_and_a_clock_that_goes_back_lose_no_row(desk: Desk
 
 
 def test_a_table_without_a_row_still_has_its_columns(full: Desk, tmp_path: Path) -> None:
-    folder = exported.made(full, tmp_path / "export", "executions", "redactions")
-    (path,) = (folder / "executions").rglob("*.parquet")
+    folder = exported.made(full, tmp_path / "export", "rest_fills", "redactions")
+    (path,) = (folder / "rest_fills").rglob("*.parquet")
     assert pyarrow.parquet.read_schema(path).names[-3:] == ["fee", "created_at", "created_utc"]
-    assert exported.parquet(folder, "executions") == []
+    assert exported.parquet(folder, "rest_fills") == []
 
 
 def test_columns_in_the_order_asked_for(full: Desk, tmp_path: Path) -> None:

@@ -10,8 +10,8 @@ from tests.made import ACCOUNT, RUN, received
 from tests.unit.read.desk import OTHER, Desk
 
 DAY_NS = 86_400 * 10**9
-#: 2020-01-15, midnight UTC.
-BEGIN_NS = 1_579_046_400 * 10**9
+#: 2019-12-29, midnight UTC.
+BEGIN_NS = 1_577_577_600 * 10**9
 DAYS = 75
 SYMBOLS = ("BTCUSD_P", "ETHUSD_P")
 TOPICS = ("account", *(f"{kind}.{symbol.lower()}" for symbol in SYMBOLS for kind in ("order", "position")))
@@ -78,6 +78,7 @@ class _Session:
         random, symbol = self._random, self._random.choice(SYMBOLS)
         quantity, price = random.randrange(10, 500), random.randrange(9_000_00, 10_000_00)
         direction = random.choice(("LONG", "SHORT"))
+        kind, features = random.choice((("LIMIT", 0), ("LIMIT", 2), ("MARKET", 0)))
         filled, fee, worth, fills = 0, 0, 0, []
         for step in range(random.randrange(4)):
             at_ns += random.randrange(10**9, 3 * 10**12)
@@ -89,7 +90,7 @@ class _Session:
             self._push(
                 at_ns,
                 f'{{"type":"order.{symbol.lower()}","ts":{at_ns // 10**6},"order":{{"id":{order_id},'
-                f'"symbol":"{symbol}","direction":"{direction}","type":"LIMIT","quantity":{quantity},'
+                f'"symbol":"{symbol}","direction":"{direction}","type":"{kind}","features":{features},"quantity":{quantity},'
                 f'"unfilled_quantity":{quantity - filled},"fill_price":{average},"fee":{_units(fee)},'
                 f'"price":{price / 100:.2f},"margin_currency":"BTC"}}}}',
             )
