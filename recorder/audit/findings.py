@@ -31,6 +31,10 @@ READING_CHANGED = "reading changed"
 ROW_CHANGED = "row changed"
 ROW_REMOVED = "row removed"
 ROW_INSERTED = "row inserted"
+#: Of an export.
+FILE_CHANGED = "file changed"
+FILE_REMOVED = "file removed"
+FILE_INSERTED = "file inserted"
 
 #: Findings that lie in what follows from the journal: `recorder rebuild` makes that again.
 DERIVED = frozenset([READING_CHANGED, ROW_CHANGED, ROW_REMOVED, ROW_INSERTED])

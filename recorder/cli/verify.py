@@ -21,6 +21,7 @@ from recorder.audit.verify import Verification, Verified, Wanted
 from recorder.cli import options
 from recorder.cli.output import Column, show, word
 from recorder.errors import ConfigurationError, NotProven
+from recorder.export.checking import ExportCheck
 from recorder.store import migrate
 from recorder.store.engine import explained, open_engine, place
 from recorder.store.schema import accounts
@@ -47,6 +48,7 @@ COLUMNS = [
     "\b\nExample:  recorder verify\n"
     "          recorder verify --checkpoint checkpoints.txt --public-key audit.key.pub\n"
     "          recorder verify --since 7d --quick\n"
+    "          recorder verify --export everything\n"
     "          recorder verify --proof 1657730073673728 17 --out frame.proof"
 )
 @options.database
@@ -75,6 +77,12 @@ COLUMNS = [
 @click.option(
     "--out", type=click.Path(path_type=Path), help="The file for the proof; one that is there is not replaced."
 )
+@click.option(
+    "--export",
+    "folder",
+    type=click.Path(path_type=Path),
+    help="Instead, an export: its files against its manifest, its frames against their seals.",
+)
 @options.output_format
 @click.pass_context
 def verify(
@@ -90,6 +98,7 @@ def verify(
     key_file: Path | None,
     proved: tuple[int, int] | None,
     out: Path | None,
+    folder: Path | None,
     form: str,
 ) -> None:
     """Verify."""
@@ -100,15 +109,26 @@ def verify(
     key = None if key_file is None else verifier_key_in(key_file)
     notes = [(file, note) for file in files for note in _notes(file)]
     claims = [_claim(file, note, key) for file, note in notes if key is not None]
+    if folder is not None:
+        if any(one is not None for one in (database, config, account, since, until, jobs, proved)) or quick:
+            raise click.UsageError("An export is checked whole and by itself: leave all but the checkpoints away.")
+        _verify(ctx, lambda progress: ExportCheck(folder, claims, progress), form)
+        return
     url = options.database_url(database, config)
     account_id = _require(url, account)
     if proved is not None and out is not None:
         _write_proof(url, proved, [note for _, note in notes], key, out)
         return
     wanted = Wanted(account_id, since, until, quick, claims, key, jobs)
+    _verify(ctx, lambda progress: Verification(url, wanted, progress), form)
+
+
+def _verify(
+    ctx: click.Context, look: Callable[[Callable[[int, int], None]], Verification | ExportCheck], form: str
+) -> None:
     began_s = time.monotonic()
     with _bar() as progress:
-        verification = Verification(url, wanted, progress)
+        verification = look(progress)
         # All of them before the first is shown: the bar is in the way.
         found = list(verification)
     if found or form != "table":
