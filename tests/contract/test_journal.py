@@ -14,7 +14,7 @@ from sqlalchemy.exc import DBAPIError
 from recorder.model import UNDECODED, Update
 from recorder.store.entries import RunStarted, SessionOpened
 from recorder.store.journal import Batch, typed_row
-from recorder.store.schema import TYPED, TYPED_KEY, batches, frames, metadata, seals, spans
+from recorder.store.schema import TYPED, TYPED_KEY, batches, frames, metadata, receipts, seals, spans
 from recorder.store.seals import BEGINNING
 from tests.contract.conftest import NewUrl
 from tests.made import ACCOUNT, NOON_NS, RECORDER, RUN, SESSION, new_database, received, sent, unguard
@@ -91,6 +91,7 @@ def test_a_batch_is_written_with_everything_in_it(engine: Engine) -> None:
         "batches": 1,
         "spans": 1,
         "seals": 1,
+        "receipts": 1,
     }
     with engine.connect() as connection:
         assert [tuple(row) for row in connection.execute(select(frames).order_by(frames.c.seq))] == [
@@ -242,7 +243,7 @@ def test_a_row_begins_with_the_key_of_its_frame() -> None:
 
 
 def _clear(connection: Connection) -> None:
-    for table in (frames, *TYPED.values()):
+    for table in (frames, receipts, *TYPED.values()):
         connection.execute(table.delete())
     for table in (seals, batches, spans):
         connection.execute(table.delete().where(table.c.batch > 1))

@@ -278,7 +278,7 @@ def test_a_target_that_has_lost_what_it_had_is_sent_it_again(teller: Teller, eng
         pass
     with engine.begin() as connection:
         unguard(connection)
-        for table in ("frames", "account_updates", "order_updates", "position_updates", "discrepancies"):
+        for table in ("frames", "receipts", "account_updates", "order_updates", "position_updates", "discrepancies"):
             connection.execute(text(f"DELETE FROM {table}"))
         for table in ("seals", "ledger_entries", "spans", "batches", "reconciliations", "gaps", "sessions"):
             connection.execute(text(f"DELETE FROM {table}"))

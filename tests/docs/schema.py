@@ -152,6 +152,6 @@ def _shown(value: Any, words: Words) -> str:
 
 def _of_bytes(value: bytes) -> str:
     try:
-        return value.decode()
+        return value.decode() or "x''"
     except UnicodeDecodeError:
         return f"x'{value[:8].hex()}...'"
