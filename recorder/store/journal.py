@@ -75,7 +75,7 @@ class Batch:
         told = [(*key, item, body.decode()) for item, body in enumerate(sealed.bodies)]
         insert_rows(connection, ledger_entries, told)
         insert_rows(connection, spans, [(*key, *session, first, last) for session, (first, last) in self.spans.items()])
-        snapshots.note(connection, receipts_of(self.frames))
+        snapshots.note(connection, receipts_of(self.frames, len(self.spans)))
         row = {"run_id": self.run_id, "batch": self.number, "frames": len(self.frames), "written_ns": sealed.written_ns}
         connection.execute(insert(batches).values(row))
         insert_rows(connection, seals_table, [(*key, *sealed.row)])

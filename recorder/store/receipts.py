@@ -52,19 +52,26 @@ class Range(NamedTuple):
     last_seq: int
 
 
-def receipts_of(frames: Sequence[Frame]) -> list[Receipt]:
-    """When the frames of a batch were received; in the order of their sessions, numbered upwards in each."""
-    made = []
-    for (account_id, session_id), group in groupby(frames, key=_session):
-        of_session = list(group)
-        times = list(map(_received_ns, of_session))
-        first_ns, last_ns = min(times), max(times)
-        if first_ns // STRETCH_NS == last_ns // STRETCH_NS:
-            first, last = of_session[0].seq, of_session[-1].seq
-            made.append(Receipt(account_id, session_id, first, last, first_ns, last_ns))
-        else:
-            made += _by_stretch(of_session)
-    return made
+def receipts_of(frames: Sequence[Frame], sessions: int) -> list[Receipt]:
+    """When the frames of a batch were received.
+
+    Args:
+        frames: of a session in the order of their numbers.
+        sessions: of how many sessions they are. Mostly of one: then it is not looked where the next begins.
+    """
+    groups: Iterable[Sequence[Frame]] = (
+        [frames] if sessions == 1 else (list(one) for _, one in groupby(frames, _session))
+    )
+    return [receipt for group in groups for receipt in _of_session(group)]
+
+
+def _of_session(frames: Sequence[Frame]) -> Iterable[Receipt]:
+    times = list(map(_received_ns, frames))
+    first_ns, last_ns = min(times), max(times)
+    if first_ns // STRETCH_NS != last_ns // STRETCH_NS:
+        return _by_stretch(frames)
+    first, last = frames[0], frames[-1]
+    return (Receipt(first.account_id, first.session_id, first.seq, last.seq, first_ns, last_ns),)
 
 
 def _by_stretch(frames: Iterable[Frame]) -> Iterator[Receipt]:

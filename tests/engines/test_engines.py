@@ -4,6 +4,7 @@ Spark is in `make engines` only: it is large, and needs Java.
 """
 
 from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -83,11 +84,13 @@ def sparks(in_sqlite: Recorded, in_postgresql: Recorded) -> Iterator[list[Spark]
 
 
 def told(rows: Sequence[Sequence[Any]]) -> list[tuple[Any, ...]]:
-    """Rows with numbers of one kind: an engine's float, decimal or integer is the same number."""
-    return [tuple(_number(value) for value in row) for row in rows]
+    """Rows with values of one kind: an engine's float, decimal or integer is one number, its time one text."""
+    return [tuple(_plain(value) for value in row) for row in rows]
 
 
-def _number(value: Any) -> Any:
+def _plain(value: Any) -> Any:
+    if isinstance(value, datetime):  # Spark's have no zone, and are of this machine's
+        return value.astimezone(UTC).isoformat(" ", "milliseconds").removesuffix("+00:00")
     return Decimal(str(value)).normalize() + 0 if isinstance(value, int | float | Decimal) else value
 
 
