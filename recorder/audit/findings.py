@@ -36,7 +36,7 @@ FILE_CHANGED = "file changed"
 FILE_REMOVED = "file removed"
 FILE_INSERTED = "file inserted"
 
-#: Findings that lie in what follows from the journal: `recorder rebuild` makes that again.
+#: Findings that lie in what follows from the journal, and can be made again from it.
 DERIVED = frozenset([READING_CHANGED, ROW_CHANGED, ROW_REMOVED, ROW_INSERTED])
 
 

@@ -231,4 +231,4 @@ def _summary(found: list[Finding], seen: Verified, took_s: float, *, to_stderr: 
     for words in seen.not_checked:
         tell(f"Not looked at: {words}.")
     if any(one.kind in DERIVED for one in found):
-        tell("Rows that do not follow from the journal are made again by: recorder rebuild")
+        tell("The journal is the evidence: rows that do not follow from it take nothing of it away.")
