@@ -3,9 +3,11 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+EXAMPLES := .venv-examples
 MINUTES ?= 30
 
-.PHONY: demo test check format bench faults soak outage clean
+.PHONY: demo test check format docs bench examples faults soak outage clean
+.PHONY: demo test check format bench faults soak outage engines clean
 
 demo: $(READY)  ## A simulated exchange, a recording, and a look at the result
 	$(BIN)/recorder demo
@@ -15,6 +17,9 @@ test: $(READY)  ## The tests
 
 faults: $(READY)  ## Every fault it must live through; writes the matrix into docs/reliability.md
 	$(BIN)/python -m pytest tests/faults -m 'not soak' -n 4 --matrix-into docs/reliability.md
+
+examples: $(EXAMPLES)/.ready  ## The examples, with the packages they are for: two GB, in a folder of their own
+	$(EXAMPLES)/bin/python -m pytest tests/examples -m examples
 
 soak: $(READY)  ## Faults mixed at random, for MINUTES
 	$(BIN)/python -m pytest tests/faults/test_mixed.py -m soak --soak-minutes $(MINUTES) -s --timeout 0
@@ -28,14 +33,22 @@ format: $(READY)  ## Put the code in its form
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+docs: $(READY)  ## Write what is generated: docs/schema.md, and the answers in docs/queries.md
+	$(BIN)/python -m tests.docs
+
 bench: $(READY)  ## How near to its limits it runs: two ratios
 	$(BIN)/python -m tests.bench
 
 outage: $(READY)  ## Five million frames wait for a server that comes back: some ten minutes, some ten GB
 	$(BIN)/python -m tests.faults.outage
 
+engines: $(READY)  ## The same queries on all engines, Spark too: half a GB from PyPI, and a Java of 17 or newer
+	@command -v java >/dev/null || { echo "Spark needs Java 17 or newer: apt-get install default-jre-headless"; exit 2; }
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev,engines]'
+	$(BIN)/python -m pytest tests/engines -m '' --timeout 900
+
 clean:  ## Remove what was made here
-	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(EXAMPLES) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
 $(READY): pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
@@ -43,3 +56,8 @@ $(READY): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
 	@touch $(READY)
+
+$(EXAMPLES)/.ready: pyproject.toml
+	$(PYTHON) -m venv $(EXAMPLES)
+	$(EXAMPLES)/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[examples]'
+	@touch $(EXAMPLES)/.ready

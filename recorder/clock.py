@@ -71,6 +71,15 @@ def instant_ns(text: str, now_ns: int) -> int:
         raise ValueError(
             f"{text!r} is not a time; write for example 2020-02-04, 2020-02-04T07:40:53Z, or 2h for two hours ago"
         ) from None
+    return datetime_ns(when.replace(tzinfo=UTC) if when.tzinfo is None else when)
+
+
+def datetime_ns(when: datetime) -> int:
+    """Nanoseconds since 1970.
+
+    Raises:
+        ValueError: it lacks its time zone, and could mean any of them.
+    """
     if when.tzinfo is None:
-        when = when.replace(tzinfo=UTC)
+        raise ValueError(f"{when.isoformat()} has no time zone; say for example .replace(tzinfo=datetime.UTC)")
     return (when - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1) * 1000

@@ -1,16 +1,20 @@
 """The configuration file: what to record, where to, as whom. Secrets are named in it, never written in it."""
 
+import math
 import os
 import re
 from dataclasses import fields
 from pathlib import Path
+from shutil import which
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 import msgspec
 
+from recorder.audit.keys import read_signing_key
+from recorder.audit.timestamp import roots_in
 from recorder.errors import ConfigurationError
-from recorder.live.settings import Account, Limits
+from recorder.live.settings import Account, Authority, Checkpoints, Limits
 from recorder.store.engine import is_file, parse_url
 from recorder.venues import venue_named
 from recorder.venues.base import Credentials
@@ -58,6 +62,7 @@ class Config(NamedTuple):
     database: Database
     accounts: tuple[Account, ...]
     limits: Limits
+    checkpoints: Checkpoints | None = None
 
 
 class _Database(msgspec.Struct, forbid_unknown_fields=True):
@@ -73,8 +78,18 @@ class _Account(msgspec.Struct, forbid_unknown_fields=True):
     url: str | None = None
 
 
+class _Checkpoints(msgspec.Struct, forbid_unknown_fields=True):
+    key: str
+    every_s: float = Checkpoints.every_s
+    to: str | None = None
+    command: list[str] = []
+    authority: str | None = None
+    authority_ca: str | None = None
+
+
 class _File(msgspec.Struct, forbid_unknown_fields=True):
     accounts: dict[str, Any] = {}
+    checkpoints: dict[str, Any] | None = None
     database: _Database = msgspec.field(default_factory=_Database)
     limits: dict[str, int | float] = {}
 
@@ -89,7 +104,8 @@ def load(path: Path) -> Config:
     if not file.accounts:
         raise ConfigurationError(f"{path} names no account to record; add a table such as:\n\n{EXAMPLE}")
     accounts = tuple(_account(path, name, told) for name, told in file.accounts.items())
-    return Config(_database(path, file.database), accounts, _limits(path, file.limits))
+    checkpoints = None if file.checkpoints is None else _checkpoints(path, file.checkpoints)
+    return Config(_database(path, file.database), accounts, _limits(path, file.limits), checkpoints)
 
 
 def database_of(path: Path) -> Database:
@@ -209,6 +225,60 @@ def _beside(path: Path, url: str) -> str:
     parsed = parse_url(url)
     file = path.absolute().parent / str(parsed.database)
     return parsed.set(database=str(file)).render_as_string(hide_password=False)
+
+
+def _checkpoints(path: Path, fields: object) -> Checkpoints:
+    where, folder = f"[checkpoints] in {path}", path.absolute().parent
+    try:
+        told = msgspec.convert(fields, _Checkpoints)
+    except msgspec.ValidationError as error:
+        known = ", ".join(_Checkpoints.__struct_fields__)
+        raise ConfigurationError(f"{where} is not right: {_place(error)}. It knows: {known}.") from None
+    if not 0 < told.every_s < math.inf:
+        raise ConfigurationError(f"{where}: every_s must be above zero, and a number.")
+    if not (told.to or told.command or told.authority):
+        raise ConfigurationError(
+            f"{where}: a checkpoint that stays here binds nobody; name a file (to), a command or an authority."
+        )
+    if told.command and which(told.command[0]) is None:
+        raise ConfigurationError(f"{where}: there is no program {told.command[0]!r} for the command.")
+    key = read_signing_key(_secret(f"{where}: key", told.key, folder), f"the key of {where}")
+    return Checkpoints(
+        key=key,
+        every_s=told.every_s,
+        file=_file(f"{where}: to", told.to, folder),
+        command=tuple(told.command),
+        authority=_authority(where, told, folder),
+    )
+
+
+def _authority(where: str, told: _Checkpoints, folder: Path) -> Authority | None:
+    certificates = _file(f"{where}: authority_ca", told.authority_ca, folder)
+    if told.authority is None and certificates is None:
+        return None
+    try:
+        parts = urlsplit(told.authority or "")
+        right = (
+            parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0 and "@" not in parts.netloc
+        )
+    except ValueError:
+        right = False
+    if not right or certificates is None:
+        raise ConfigurationError(
+            f"{where}: authority is the address of a time-stamp authority, such as https://tsa.example/tsr, and "
+            'authority_ca the file of its root certificate, such as "file:tsa.pem"; write both.'
+        )
+    return Authority(str(told.authority), roots_in(certificates))
+
+
+def _file(where: str, named: str | None, folder: Path) -> Path | None:
+    """A file that a configuration names by `file:`; a relative one lies beside the configuration."""
+    if named is None:
+        return None
+    kind, _, name = named.partition(":")
+    if kind != "file" or not name:
+        raise ConfigurationError(f'{where} must be a file, such as "file:/mnt/elsewhere/recorder.checkpoints".')
+    return folder / name
 
 
 def _limits(path: Path, told: dict[str, Any]) -> Limits:

@@ -1,6 +1,6 @@
 """Every error of the program, and what each makes it do.
 
-RecorderError                 one sentence on standard error, exit code 2
+RecorderError                 one sentence on standard error, exit code 2 (NotProven: 1, for it is a finding)
 ├── ConfigurationError        a flag, a file or a secret is wrong: nothing was started
 ├── DatabaseError             the database cannot be used: nothing was written
 │   ├── NotOurs               it belongs to another program
@@ -16,11 +16,17 @@ RecorderError                 one sentence on standard error, exit code 2
 │   │   └── NotServed         an answer, but not to this: a wrong address, or history that is no longer kept
 │   ├── Refused               key, signature or clock refused: ends the run at its start; later tried again, slowly
 │   └── Unavailable           429 or 503: tried again, no sooner than the exchange asked
+├── NotProven                 a checkpoint or a time-stamp does not prove what it claims: it counts for nothing
+├── NotDelivered              a checkpoint did not get out, or an authority gave no time: recording goes on, tried again
+├── ExportError               an export cannot be made as asked: nothing of it is left
 ├── SessionOver               ends one session, opens a gap, and the collector connects again
 └── Undecodable               one frame: it is stored verbatim, marked and counted, and recording goes on
 
 InternalError                 a fault of our own: the gap is recorded, the run ends with exit code 70
 """
+
+from collections.abc import Sequence
+from typing import NamedTuple
 
 
 class RecorderError(Exception):
@@ -66,12 +72,6 @@ class NotDurable(DatabaseError):
     """The run stopped before everything it had received was durable."""
 
 
-class Incomplete(RecorderError):
-    """What was asked for whole has gaps in it; the message lists them."""
-
-    exit_code = 1
-
-
 class VenueError(RecorderError):
     """The exchange cannot be used now."""
 
@@ -95,6 +95,31 @@ class Refused(VenueError):
 
 class Unavailable(VenueError):
     """The exchange asked to be left alone for a while (429, 503)."""
+
+
+class NotProven(RecorderError):
+    """A checkpoint or a time-stamp does not prove what it claims."""
+
+    exit_code = 1
+
+
+class NotDelivered(RecorderError):
+    """A checkpoint did not reach the place, or the authority, that was named."""
+
+
+class ExportError(RecorderError):
+    """An export cannot be made as asked; nothing of it is left."""
+
+
+class Incomplete(RecorderError):
+    """The record has gaps in a range that was to be complete."""
+
+    exit_code = 1
+
+    def __init__(self, message: str, gaps: Sequence[NamedTuple] = ()) -> None:
+        super().__init__(message)
+        #: The gaps, as `Record.gaps` tells them.
+        self.gaps = gaps
 
 
 class SessionOver(RecorderError):

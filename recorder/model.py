@@ -20,7 +20,14 @@ SNAPSHOT = "snapshot"
 
 DECODED = "decoded"  # its updates are in the typed tables
 CONTROL = "control"  # hello, acknowledgement, refusal, our own commands
+REDACTED = "redacted"  # its payload was taken away on purpose; `redactions` says why
 UNDECODED = "undecoded"  # kept verbatim; `error` says why it could not be read
+
+
+#: Who of the two sides of an execution had stood in the order book, and who came and took; or nobody told.
+MAKER = "maker"
+TAKER = "taker"
+UNKNOWN = "unknown"
 
 
 class AccountUpdate(NamedTuple):

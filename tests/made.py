@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from sqlalchemy import Engine, event
+from sqlalchemy import Connection, Engine, event
 
 from recorder.live.channel import Recorded
 from recorder.model import CONTROL, PUSH, SENT, Frame
@@ -51,6 +51,16 @@ def quick_engine(url: str) -> Engine:
     if engine.dialect.name == "sqlite":
         event.listen(engine, "connect", lambda connection, _: connection.execute("PRAGMA synchronous=OFF"))
     return engine
+
+
+def unguard(connection: Connection) -> None:
+    """Take the guards of the journal away, as who owns the database can."""
+    if connection.dialect.name == "sqlite":
+        names = connection.exec_driver_sql("SELECT name FROM sqlite_master WHERE type = 'trigger'").scalars().all()
+        for name in names:
+            connection.exec_driver_sql(f"DROP TRIGGER {name}")
+    else:
+        connection.exec_driver_sql("DROP FUNCTION IF EXISTS refuse_change, refuse_frame_change CASCADE")
 
 
 def new_database(place: str | Path, *accounts: tuple[int, str]) -> tuple[str, Engine]:

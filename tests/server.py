@@ -19,7 +19,7 @@ from types import TracebackType
 from typing import Self
 
 import psutil
-from sqlalchemy import URL, create_engine
+from sqlalchemy import URL, create_engine, make_url
 
 from recorder.store import migrate
 from recorder.store.engine import open_engine
@@ -102,6 +102,14 @@ class PostgresServer:
         name = f"test_{next(self._names)}"
         self._sql(f"CREATE DATABASE {name}" + ("" if empty else f" TEMPLATE {TEMPLATE}"))
         return self.url(name)
+
+    @contextmanager
+    def copy_of(self, url: str) -> Iterator[str]:
+        """The address of a copy of a database that nobody is connected to; it is gone afterwards."""
+        name = f"copy_{next(self._names)}"
+        self._sql(f"CREATE DATABASE {name} TEMPLATE {make_url(url).database} STRATEGY file_copy")
+        yield self.url(name)
+        self._sql(f"DROP DATABASE {name} WITH (FORCE)")
 
     def start(self) -> None:
         """Start it, and wait until it answers."""

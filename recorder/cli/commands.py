@@ -11,14 +11,27 @@ COMMANDS = {
     "demo": ("demo", "Watch it work: a simulated exchange, a recording, and a look at the result."),
     "run": ("run", "Record, until it is told to stop."),
     "status": ("look", "The record at a glance: sessions, coverage, what could not be decoded."),
-    "orders": ("look", "The latest state of each order; --history for every update."),
+    "orders": ("look", "The latest state of each order; --history for every update, --open for open ones."),
     "fills": ("look", "Trade history: every step in which an order filled further."),
-    "positions": ("look", "The latest state of each position."),
-    "balances": ("look", "The latest balance of each currency."),
+    "positions": ("look", "The latest state of each position; --history for every state."),
+    "balances": ("balances", "The latest balance of each currency; --history for all, --plot for a chart."),
+    "pnl": ("trade", "What trading brought, by day, month or year."),
+    "fees": ("trade", "What was traded and paid for it, as maker and taker, by month, day or year."),
+    "trips": ("trade", "Round trips: average entry and exit, fees, and what each brought."),
+    "timeline": ("timeline", "Everything that happened, step by step: to an order, or around a gap."),
     "gaps": ("look", "The stretches in which pushes may have been missed."),
     "discrepancies": ("look", "Where the exchange contradicted its own pushes, outside any gap."),
+    "audit": ("audit", "A report for a person: how complete the record is, and what it holds, as one HTML page."),
+    "books": ("books", "What each balance changed by, what explains it, and what does not."),
+    "compare": ("compare", "Hold a backtest's fills against the recorded ones."),
     "merge": ("merge", "Move another recorder's record, or a journal, into this one."),
     "replay": ("replay", "The record again, as JSON lines, at its pace or another."),
+    "checkpoint": ("checkpoint", "Sign what the record holds now, by hand."),
+    "verify-proof": ("proof", "Check a proof of one frame, without the record."),
+    "keys": ("keys", "Keys that sign checkpoints: make, show."),
+    "redact": ("redact", "Take payloads away for good, for retention or on demand; the seals still hold."),
+    "verify": ("verify", "Check that the record is as it was written, and name what is not."),
+    "export": ("export", "Tables of the record as Parquet, CSV or JSON lines, with a manifest of hashes."),
     "db": ("db", "The database's schema: upgrade, downgrade, current, check."),
     "simulate": ("simulate", "An exchange to try things on, for this recorder or for your own programs."),
 }
@@ -32,7 +45,7 @@ class _Lazy(click.Group):
         if cmd_name not in COMMANDS:
             return None
         module = import_module(f"recorder.cli.{COMMANDS[cmd_name][0]}")
-        command: click.Command = getattr(module, cmd_name)
+        command: click.Command = getattr(module, cmd_name.replace("-", "_"))
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from recorder import open as open_record
-from recorder.cli import look, options
+from recorder.cli import books, look, options
 from recorder.cli.output import show, stdout_console
 from recorder.cli.progress import progress
 from recorder.cli.run import Until, record_until
@@ -69,6 +69,7 @@ def _look(url: str, file: Path) -> None:
             ("Fills (derived from the orders' updates; ~ is an estimated price)", record.fills(), look.FILL_COLUMNS),
             ("Positions", record.positions(), look.POSITION_COLUMNS),
             ("Balances", record.balances(), look.BALANCE_COLUMNS),
+            ("Books: what the balance changed by, and what explains it", record.books(), books.COLUMNS),
             ("Gaps: what the record does not cover, and why", record.gaps(), look.GAP_COLUMNS),
         ):
             all_rows = list(rows)

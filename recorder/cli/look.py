@@ -9,10 +9,12 @@ from rich.markup import escape
 
 from recorder import open as open_record
 from recorder.cli import options
+from recorder.cli.moment import show_coverage
 from recorder.cli.output import Column, json_line, number, plain, show, stdout_console, time_ms, word
 from recorder.clock import NS_PER_S, utc_text
+from recorder.read.as_of import AsOf
 from recorder.read.record import Filter, Record
-from recorder.read.records import AccountStatus, Balance, Discrepancy, Fill, Gap, Order, Position, Run, Status
+from recorder.read.records import AccountStatus, Discrepancy, Fill, Gap, Order, Position, Run, Status
 
 #: The exchange's time of the push; of a REST answer, which has none, the time of receipt.
 TIME = time_ms("ts", "time (UTC)", otherwise_ns="received_ns")
@@ -31,7 +33,7 @@ ORDER_COLUMNS = [
     number("fee"),
 ]
 FILL_COLUMNS = [
-    TIME,
+    time_ms("at_ms", "time (UTC)"),
     word("account", if_it_differs=True),
     number("order_id"),
     word("symbol"),
@@ -65,6 +67,7 @@ BALANCE_COLUMNS = [
     number("position_margin"),
 ]
 GAP_COLUMNS = [
+    number("gap_id", "gap"),
     Column("begins (UTC)", lambda gap: utc_text(gap.begins_ns) or "before the record"),
     Column("ends (UTC)", lambda gap: utc_text(gap.ends_ns) or "lasts"),
     word("account", if_it_differs=True),
@@ -93,17 +96,42 @@ def _command(
     nothing: str,
     row_type: Any,
     read: Callable[[Record, Filter], Iterable[Any]],
+    read_history: Callable[[Record, Filter], Iterable[Any]] | None = None,
+    read_as_of: Callable[[AsOf, Filter], Iterable[Any]] | None = None,
 ) -> click.Command:
-    """A command that shows what one read of the record gives."""
+    """A command that shows what one read of the record gives.
+
+    Where there is one, also with --history every state, and with --as-of what was known at an instant.
+    """
 
     @options.database
     @options.filters
     @options.output_format
-    def command(database: str | None, config: Path | None, form: str, **filters: Any) -> None:
+    def command(
+        database: str | None,
+        config: Path | None,
+        form: str,
+        history: bool = False,
+        as_of: int | None = None,
+        **filters: Any,
+    ) -> None:
+        wanted = options.filter_of(filters)
+        options.refuse_two_ends(as_of, wanted.until_ns)
         with open_record(options.database_url(database, config)) as record:
-            show(read(record, options.filter_of(filters)), columns, form, nothing, row_type._fields)
+            if as_of is None or read_as_of is None:
+                chosen = read_history if history and read_history else read
+                show(chosen(record, wanted), columns, form, nothing, row_type._fields)
+                return
+            if history:
+                raise click.UsageError("--as-of is one instant, --history all of them: leave one away.")
+            then = record.as_of(as_of)
+            show(read_as_of(then, wanted), columns, form, nothing, row_type._fields)
+            show_coverage(then, wanted, form)
 
-    return click.command(name, help=f"{help_text}\n\n\b\nExample:  {example}")(command)
+    if read_history:
+        command = click.option("--history", is_flag=True, help="Every state, in the order of receipt.")(command)
+    made = click.command(name, help=f"{help_text}\n\n\b\nExample:  {example}")
+    return made(command if read_as_of is None else options.as_of(command))
 
 
 fills = _command(
@@ -115,24 +143,18 @@ fills = _command(
     "No fills here yet.",
     Fill,
     Record.fills,
+    read_as_of=AsOf.fills,
 )
 positions = _command(
     "positions",
-    "recorder positions --until 2020-02-04T12:00:00Z",
-    "The latest state of each position.",
+    "recorder positions --as-of 2020-02-04T12:00:00Z",
+    "The latest state of each position; with --history every state of each.",
     POSITION_COLUMNS,
     "No positions here yet.",
     Position,
     Record.positions,
-)
-balances = _command(
-    "balances",
-    "recorder balances --account main --format json",
-    "The latest balance of each currency.",
-    BALANCE_COLUMNS,
-    "No balances here yet.",
-    Balance,
-    Record.balances,
+    Record.position_history,
+    AsOf.positions,
 )
 gaps = _command(
     "gaps",
@@ -157,18 +179,37 @@ discrepancies = _command(
 
 
 @click.command(
-    help="The latest state of each order; with --history every update of each.\n\n"
-    "\b\nExample:  recorder orders --symbol btcusd_p --since 7d"
+    help="The latest state of each order; with --history every update of each, with --open only those that can still "
+    "change.\n\n"
+    "\b\nExample:  recorder orders --symbol btcusd_p --since 7d\n"
+    "          recorder orders --open --as-of 2020-02-04T12:00:00Z"
 )
 @options.database
 @options.filters
+@options.as_of
 @options.output_format
 @click.option("--history", is_flag=True, help="Every update, in the order of receipt.")
-def orders(database: str | None, config: Path | None, form: str, history: bool, **filters: Any) -> None:
+@click.option("--open", "only_open", is_flag=True, help="Only orders that have not come to their end.")
+def orders(
+    database: str | None,
+    config: Path | None,
+    form: str,
+    as_of: int | None,
+    history: bool,
+    only_open: bool,
+    **filters: Any,
+) -> None:
     """The latest state of each order, or all of them."""
+    if history and only_open:
+        raise click.UsageError("--history shows every update, --open the latest of open orders; give one of them.")
+    wanted = options.filter_of(filters)
+    options.refuse_two_ends(as_of, wanted.until_ns)
     with open_record(options.database_url(database, config)) as record:
-        read = record.order_history if history else record.orders
-        show(read(options.filter_of(filters)), ORDER_COLUMNS, form, "No orders here yet.", Order._fields)
+        then = record if as_of is None else record.as_of(as_of)
+        read = then.order_history if history else then.open_orders if only_open else then.orders
+        show(read(wanted), ORDER_COLUMNS, form, "No orders here yet.", Order._fields)
+        if isinstance(then, AsOf):
+            show_coverage(then, wanted, form)
 
 
 @click.command(

@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, Engine, func, select
 
 from recorder.errors import MergeConflict
 from recorder.store import migrate
@@ -15,6 +15,7 @@ from recorder.store.lock import sole_writer
 from recorder.store.mover import Mover
 from recorder.store.sameness import require_same
 from recorder.store.schema import batches
+from recorder.store.snapshots import make_all
 
 
 @click.command(
@@ -50,6 +51,7 @@ def merge(src: str, dst: str) -> None:
                 ) from error
             missing = max(_frames(one) - compared, 0)
         moved_frames = _move(Mover(source, target), missing)
+        _make_snapshots(target)
         told = list(compare_sessions(target))
     click.echo(f"{moved_frames:,} frames moved into {place(target_url)}.")
     click.echo(f"{compared:,} were there already, the same byte for byte.")
@@ -77,3 +79,14 @@ def _move(mover: Mover, frames: int) -> int:
             bar.update(task, completed=count)
     mover.close()
     return count
+
+
+def _make_snapshots(target: Engine) -> None:
+    """Make those that the merging undid, or left; they spare reading only."""
+    columns = TextColumn("noting where the latest states stand"), BarColumn(), TextColumn("{task.completed}")
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task("", total=None)
+        with target.connect() as connection:
+            for made in make_all(connection):
+                bar.update(task, completed=made)

@@ -91,12 +91,21 @@ def database(command: F) -> F:
 
 def filters(command: F) -> F:
     """`--account`, `--symbol`, `--since`, `--until`: what of the record."""
+    return _filters(command, "was received")
+
+
+def happened(command: F) -> F:
+    """As `filters`, but by the time when something happened, not when it was received."""
+    return _filters(command, "happened")
+
+
+def _filters(command: F, happened: str) -> F:
     for option in (
-        click.option("--until", type=Instant(), help="Only what was received before; as --since."),
+        click.option("--until", type=Instant(), help=f"Only what {happened} before; as --since."),
         click.option(
             "--since",
             type=Instant(),
-            help="Only what was received since: 2020-02-04, 2020-02-04T07:40:53Z, or 2h (ago).",
+            help=f"Only what {happened} since: 2020-02-04, 2020-02-04T07:40:53Z, or 2h (ago).",
         ),
         click.option("--symbol", help="Only this contract, such as btcusd_p."),
         click.option("--account", help="Only this account, by its name in the configuration."),
@@ -128,6 +137,17 @@ def stretch_of(options: dict[str, Any]) -> dict[str, Any]:
     return {"accounts": accounts or None, "since_ns": since_ns, "until_ns": until_ns}
 
 
+def as_of(command: F) -> F:
+    """`--as-of`: what was known then."""
+    return click.option(
+        "--as-of",
+        "as_of",
+        metavar="TIME",
+        type=Instant(),
+        help="What was known then, by receipt, and whether that time was covered; as --since. Not with --until.",
+    )(command)
+
+
 def output_format(command: F) -> F:
     """`--format`."""
     return click.option(
@@ -155,6 +175,16 @@ def database_urls(database: str | None, config: Path | None) -> list[str]:
         return [database_url(database, config)]
     place = database_of(config or DEFAULT_FILE)
     return [url for url in (place.server, place.journal) if url is not None]
+
+
+def refuse_two_ends(as_of: int | None, until: int | None) -> None:
+    """Refuse `--until` beside `--as-of`.
+
+    Raises:
+        click.UsageError: both are given.
+    """
+    if as_of is not None and until is not None:
+        raise click.UsageError("--as-of and --until both say where the record ends; give one of them.")
 
 
 def filter_of(options: dict[str, Any]) -> Filter:

@@ -57,7 +57,14 @@ def run(
     ack = AckFile(ack_file, names, database_path(to.journal)) if ack_file else None
     on_durable = _acknowledge(ack) if ack else _ignore
     with progress() as shown:
-        recording = Recording(to.journal, told.accounts, told.limits, on_durable=on_durable, server=to.server)
+        recording = Recording(
+            to.journal,
+            told.accounts,
+            told.limits,
+            on_durable=on_durable,
+            server=to.server,
+            checkpoints=told.checkpoints,
+        )
         with recording:
             log.info("recording %s into %s", ", ".join(names.values()), place(to.url))
             record_until(recording, Until(for_s, idle_s), signals, shown)

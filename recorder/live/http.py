@@ -35,7 +35,7 @@ def fetch(request: RestRequest, credentials: Credentials, timeout_s: float) -> b
             body: bytes = answer.read(ANSWER_BYTES_MAX)
             answer.release_conn()
     except urllib3.exceptions.HTTPError as error:
-        raise Unreachable(f"{shown} cannot be reached: {_words(error)}; check the address and the network.") from None
+        raise Unreachable(f"{shown} cannot be reached: {words(error)}; check the address and the network.") from None
     if answer.status != OK:
         headers = {name.lower(): value for name, value in answer.headers.items()}
         raise refused_by_status(shown, answer.status, body, headers, tuple(credentials))
@@ -52,7 +52,8 @@ _WORDS: tuple[tuple[type[Exception], str], ...] = (
 )
 
 
-def _words(error: urllib3.exceptions.HTTPError) -> str:
+def words(error: urllib3.exceptions.HTTPError) -> str:
+    """Why nothing came back."""
     if "WRONG_VERSION_NUMBER" in str(error):
         return "it does not speak TLS there (its address begins with http, perhaps)"
-    return next((words for kind, words in _WORDS if isinstance(error, kind)), type(error).__name__)
+    return next((told for kind, told in _WORDS if isinstance(error, kind)), type(error).__name__)

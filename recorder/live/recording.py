@@ -11,10 +11,11 @@ from typing import NamedTuple, Self
 import recorder
 from recorder.clock import NS_PER_MS, Clock
 from recorder.errors import InternalError, NotDurable, RecorderError
+from recorder.live.checkpointer import Checkpointer, Opening
 from recorder.live.collector import Collector
 from recorder.live.preflight import check_clock
 from recorder.live.reconciler import Reconciler
-from recorder.live.settings import Account, Limits
+from recorder.live.settings import Account, Checkpoints, Limits
 from recorder.live.shipper import Shipper
 from recorder.live.wake import Wake
 from recorder.live.watermark import Watermark
@@ -22,8 +23,8 @@ from recorder.live.writer import Writer
 from recorder.model import time_ordered_id
 from recorder.store import migrate
 from recorder.store.engine import database_path, explained, open_engine
-from recorder.store.entries import AccountAdded, Covered, RunStarted
-from recorder.store.journal import OPENING
+from recorder.store.entries import AccountAdded, Covered, LedgerEntry, RunStarted
+from recorder.store.journal import OPENING, Batch
 from recorder.store.lock import sole_writer
 from recorder.store.opening import newest_session, open_run
 
@@ -31,6 +32,8 @@ log = logging.getLogger(__name__)
 
 #: Of the time that a stop may take, so much is for the collectors.
 COLLECTORS_SHARE = 0.3
+#: And when so much of it is over, no checkpoint is waited for any more.
+CHECKPOINTS_SHARE = 0.7
 
 
 class State(NamedTuple):
@@ -61,6 +64,7 @@ class Recording:
         clock: stamps and measures.
         on_durable: called after each commit, in the writer's thread; and once before the run is opened, to begin with.
         server: of the server's database that the batches are sent on to, if there is one.
+        checkpoints: how the record is signed, if it is.
 
     Raises:
         RecorderError: on entering, before anything is written, when it cannot work; on leaving, what ended the run.
@@ -74,6 +78,7 @@ class Recording:
         clock: Clock | None = None,
         on_durable: Callable[[Watermark], None] = lambda watermark: None,
         server: str | None = None,
+        checkpoints: Checkpoints | None = None,
     ) -> None:
         self._url = url
         self._accounts = tuple(accounts)
@@ -81,7 +86,9 @@ class Recording:
         self._clock = clock or Clock()
         self._on_durable = on_durable
         self._server = server
+        self._checkpoints = checkpoints
         self._shipper: Shipper | None = None
+        self._checkpointer: Checkpointer | None = None
         self._resources = ExitStack()
         #: Set it to end `wait`; a signal handler may.
         self.wake = Wake()
@@ -148,7 +155,7 @@ class Recording:
         # Nothing is durable yet, and whoever is told may still refuse: the database is then as it was.
         self._on_durable(Watermark(OPENING, 0, {}))
         with engine.begin() as connection:
-            self._run, left = open_run(connection, self._url, started, wanted)
+            self._run, self._seal, left = open_run(connection, self._url, started, wanted)
             self._newest = {one.account_id: newest_session(connection, one.account_id) for one in wanted}
         for told in left:
             log.warning("%s", told)
@@ -162,11 +169,14 @@ class Recording:
             self._url,
             self._run.recorder_id,
             run_id,
+            self._seal,
             clock,
             limits,
             self._durable,
             self.wake.set,
             self._covered,
+            self._sealed,
+            self._last_entry,
         )
         self._collectors = [
             Collector(
@@ -192,10 +202,21 @@ class Recording:
             self.wake.set,
             lambda account_id: beat_soon[account_id](),
         )
+        if self._checkpoints is not None:
+            self._checkpointer = Checkpointer(
+                self._checkpoints,
+                Opening(self._run.recorder_id, run_id, OPENING, self._seal),
+                reading,
+                self._writer.channel(),
+                clock,
+                self._environment(),
+            )
         self._writer.start()
         if self._shipper is not None:
             self._shipper.start()
         self._reconciler.start()
+        if self._checkpointer is not None:
+            self._checkpointer.start()
         for collector in self._collectors:
             collector.start()
 
@@ -207,25 +228,45 @@ class Recording:
     def _covered(self, entry: Covered) -> None:
         self._reconciler.covered(entry)
 
+    def _sealed(self, batch: Batch) -> None:
+        if self._checkpointer is not None:
+            self._checkpointer.sealed(batch)
+
+    def _last_entry(self) -> LedgerEntry | None:
+        return None if self._checkpointer is None else self._checkpointer.last()
+
+    def _environment(self) -> dict[str, str]:
+        """What the user's own command may know: no secret that this program was given."""
+        secrets = {secret for account in self._accounts for secret in account.credentials}
+        if self._checkpoints is not None:
+            secrets.add(self._checkpoints.key.text)
+        return {name: value for name, value in os.environ.items() if value.strip() not in secrets}
+
     def _stop(self) -> None:
         """From the socket inwards, so that nothing is taken in that cannot be made durable any more.
 
         1. The collectors keep the frames that have left their socket already, close it, and put their session's end
            into the queue. One that is still connecting holds nothing: it is not waited for. The reconciler leaves its
            round unfinished: the gaps stay open, and the next run takes them up.
-        2. The writer is told that nothing more comes. It writes what waits, then the end of the run, and closes the
-           database. Only a database that will not take it can make this too long; then it gives up and says so.
-        3. The shipper sends what the server has not had yet, for as long as there is time. What remains lies in the
+        2. The writer is told that nothing more comes. It writes what waits, then the end of the run; the checkpoint
+           that covers this is signed and goes out, and the writer notes it and closes the database. Only a database
+           that will not take it can make this too long; then it gives up and says so.
+        3. The last checkpoint arrives where it should, or is given up: the next run brings a newer one.
+        4. The shipper sends what the server has not had yet, for as long as there is time. What remains lies in the
            journal, and the next run sends it.
-        4. The lock is given back last, so that the next recorder finds all of it done.
+        5. The lock is given back last, so that the next recorder finds all of it done.
         """
         deadline_s = self._clock.monotonic_s() + self._limits.stop_s
         fetching: list[Collector | Reconciler] = [*self._collectors, self._reconciler]
         for thread in fetching:
             thread.stop()
+        if self._checkpointer is not None:
+            self._checkpointer.stop(deadline_s - self._limits.stop_s * (1 - CHECKPOINTS_SHARE))
         collected_s = deadline_s - self._limits.stop_s * (1 - COLLECTORS_SHARE)
         for thread in fetching:
             thread.join(max(collected_s - self._clock.monotonic_s(), 0.0))
+        if self._checkpointer is not None:
+            self._checkpointer.join(max(collected_s - self._clock.monotonic_s(), 0.0))
         if any(thread.failure for thread in fetching):
             self.end_reason = "failed"
         self._writer.finish(self.end_reason)
@@ -235,6 +276,9 @@ class Recording:
             self._writer.join(1.0)
         if self._shipper is not None:
             self._shipper.finish()
+        if self._checkpointer is not None:
+            self._checkpointer.finish()
+        if self._shipper is not None:
             self._shipper.join(max(deadline_s - self._clock.monotonic_s(), 0.1))
             self._shipper.give_up()
 
@@ -255,3 +299,9 @@ class Recording:
                 f"{database_path(self._url)} did not take what waited in time; the record ends at the last durable "
                 "frame, and the next run notes the gap from there."
             )
+        if self._checkpointer is not None and self._checkpointer.failure is not None:
+            failure = self._checkpointer.failure
+            raise InternalError(
+                f"Recorder has a bug and made no more checkpoints ({type(failure).__name__}: {failure}); everything "
+                "recorded is durable. Report this with the lines above."
+            ) from failure

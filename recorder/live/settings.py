@@ -2,9 +2,15 @@
 
 import math
 from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
 
+from recorder.audit.keys import SigningKey
 from recorder.model import account_id
 from recorder.venues.base import Credentials, Venue
+
+if TYPE_CHECKING:
+    from cryptography.x509 import Certificate
 
 #: Limits of things that are not done at all where they are 0.
 CAN_BE_OFF = frozenset(["reconcile_every_s"])
@@ -31,6 +37,29 @@ class Account:
     def topics(self) -> tuple[str, ...]:
         """What to subscribe to."""
         return self.venue.topics(self.symbols)
+
+
+class Authority(NamedTuple):
+    """Who is asked for time-stamps."""
+
+    url: str
+    #: Whose word counts.
+    roots: "tuple[Certificate, ...]"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Checkpoints:
+    """How what is recorded is signed, and where that goes."""
+
+    key: SigningKey
+    #: How often, while there is something new, seconds; and at the beginning and the end of a run.
+    every_s: float = 3600.0
+    #: Each is appended to it.
+    file: Path | None = None
+    #: Each goes to its standard input: a program, and what it is started with.
+    command: tuple[str, ...] = ()
+    #: Who is asked for a time-stamp over each.
+    authority: Authority | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,9 +13,10 @@ from recorder.errors import NotDurable
 from recorder.live.channel import Channel, Recorded
 from recorder.live.settings import Limits
 from recorder.live.watermark import Watermark
-from recorder.store.engine import explain, may_pass
-from recorder.store.entries import Covered, RunEnded
+from recorder.store.engine import explain, may_pass, place
+from recorder.store.entries import Covered, LedgerEntry, RunEnded
 from recorder.store.journal import OPENING, Batch
+from recorder.store.snapshots import Snapshots
 
 log = logging.getLogger(__name__)
 
@@ -32,11 +33,14 @@ class Writer(Thread):
         url: of the database, for messages.
         recorder_id: whose run it is.
         run_id: of the run, which its first batch has opened.
+        seal: of that batch.
         clock: dates batches, measures waits.
         limits: of a batch.
         on_durable: called after each commit, in this thread.
         on_end: called when the thread ends, in this thread.
         on_covered: called once it is durable that a session is covered, in this thread.
+        on_sealed: called with each batch that has been committed, in this thread.
+        last_entry: asked once the run's end is durable, in this thread: what the ledger is still to be told.
 
     Attributes:
         watermark: what is known durable; replaced after each commit.
@@ -49,11 +53,14 @@ class Writer(Thread):
         url: str,
         recorder_id: int,
         run_id: int,
+        seal: bytes,
         clock: Clock,
         limits: Limits,
         on_durable: Callable[[Watermark], None],
         on_end: Callable[[], None],
         on_covered: Callable[[Covered], None] = lambda entry: None,
+        on_sealed: Callable[[Batch], None] = lambda batch: None,
+        last_entry: Callable[[], LedgerEntry | None] = lambda: None,
     ) -> None:
         super().__init__(name="writer", daemon=True)
         self.ready = Event()
@@ -66,10 +73,14 @@ class Writer(Thread):
         self._limits = limits
         self._on_durable = on_durable
         self._on_covered = on_covered
+        self._on_sealed = on_sealed
+        self._last_entry = last_entry
         self._on_end = on_end
         self._channels: list[Channel] = []
         self._recorder_id = recorder_id
         self._run_id = run_id
+        self._seal = seal
+        self._snapshots = Snapshots()
         self._finish_reason: str | None = None
         self._give_up = Event()
 
@@ -116,14 +127,49 @@ class Writer(Thread):
                 finished = True
             self._commit(batch)
             self._announce(batch)
-            if reason is not None or not all(channel.is_empty for channel in self._channels):
+            self._make_snapshots(batch)
+            if reason is not None or not self._is_idle():
                 self.ready.set()
             if reason is None and len(batch.frames) < self._limits.batch_frames_max:
                 # A commit costs a disk flush: let a few milliseconds of frames share one.
                 self._give_up.wait(self._limits.batch_ms / 1000)
+        self._write_last_entry()
+
+    def _write_last_entry(self) -> None:
+        """What came of the run's end itself, such as the checkpoint that covers it."""
+        entry = self._last_entry()
+        if entry is None:
+            return
+        batch = self._new_batch()
+        batch.entries.append(entry)
+        try:
+            self._commit(batch)
+        except NotDurable:
+            # The run has ended, and that is durable; the next one tells more than this would have.
+            log.warning("%s did not take the last entry (%s) in time", place(self._url), type(entry).__name__)
+            return
+        self._announce(batch)
+
+    def _new_batch(self) -> Batch:
+        return Batch(self._recorder_id, self._run_id, self.watermark.batch + 1, self._seal)
+
+    def _is_idle(self) -> bool:
+        return all(channel.is_empty for channel in self._channels)
+
+    def _make_snapshots(self, batch: Batch) -> None:
+        """While nothing waits: they only spare reading."""
+        for (account_id, _), (first, last) in batch.spans.items():
+            self._snapshots.add(account_id, last - first + 1)
+        try:
+            while self._snapshots.due and self._finish_reason is None and (self._is_idle() or self._snapshots.behind):
+                assert self._connection is not None
+                with self._connection.begin():
+                    self._snapshots.step(self._connection, self._clock.wall_ns())
+        except DriverError:
+            self._disconnect()  # whatever it is, the next batch meets it too, and is tried again
 
     def _next_batch(self) -> Batch:
-        batch = Batch(self._recorder_id, self._run_id, self.watermark.batch + 1)
+        batch = self._new_batch()
         limits = self._limits
         for channel in self._channels:
             for item in channel.take(limits.batch_frames_max, limits.batch_bytes_max):
@@ -172,6 +218,8 @@ class Writer(Thread):
             self._connection = None
 
     def _announce(self, batch: Batch) -> None:
+        self._seal = batch.seal
+        self._on_sealed(batch)
         self.watermark = self.watermark.after(batch.number, batch.frames)
         self._on_durable(self.watermark)
         for entry in batch.entries:

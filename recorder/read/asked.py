@@ -177,7 +177,8 @@ def _require_complete(asked: Asked, parts: Sequence[_Part], gaps: Sequence[Gap])
         if len(within) > GAPS_SHOWN_MAX:
             lines.append(f"  and {len(within) - GAPS_SHOWN_MAX} more")
         raise Incomplete(
-            "There pushes may have been missed; replay less, or do without require-complete:\n" + "\n".join(lines)
+            "There pushes may have been missed; replay less, or do without require-complete:\n" + "\n".join(lines),
+            within,
         )
 
 

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from recorder.read.records import Coverage, Gap
+from recorder.store.gaps import UNSUBSCRIBED
 
 #: Before every instant, and after every instant, ns since 1970.
 _EVER, _FOR_EVER = -1, 2**63
@@ -12,6 +13,14 @@ _EVER, _FOR_EVER = -1, 2**63
 _BEST_FIRST = ("reconciled", "open", "unrecoverable")
 #: Of a recorder whose record ends while it covers: it runs, or has not sent more yet.
 NOT_KNOWN = "not known yet"
+#: Of a topic, by a recorder that has nothing to say of it.
+NEVER_ASKED = "never asked for"
+
+#: Between the reasons of several recorders.
+_AND = " / "
+
+#: A topic that nobody asks for any more is not part of full coverage.
+_GIVEN_UP = frozenset([UNSUBSCRIBED, NEVER_ASKED])
 
 Stretch = tuple[int, int]
 
@@ -66,6 +75,25 @@ def coverage(account: str, gaps: Sequence[Gap], until_ns: int | None) -> Coverag
         covered_ns = until_ns - begins_ns - sum(_missing_ns(gap, until_ns) for gap in later)
     in_gap = any(gap.ends_ns is None and gap.reason != NOT_KNOWN for gap in whole)
     return Coverage(account, begins_ns, until_ns, max(covered_ns, 0), len(later), in_gap)
+
+
+def full_coverage(gaps: Sequence[Gap], until_ns: int) -> list[Stretch]:
+    """The stretches in which nothing of an account could be missed: all topics that are asked for were pushed.
+
+    Args:
+        gaps: all of this account's as a whole.
+        until_ns: the last frame received.
+
+    Returns:
+        When each begins and ends, both included.
+    """
+    missing = _union([_stretch(gap) for gap in gaps if gap.topic is None or not _GIVEN_UP.issuperset(_reasons(gap))])
+    stretches = [(max(begin, 0), min(end, until_ns)) for begin, end in _complement(missing)]
+    return [(begin, end) for begin, end in stretches if begin <= end]
+
+
+def _reasons(gap: Gap) -> list[str]:
+    return gap.reason.split(_AND)
 
 
 def _missing_ns(gap: Gap, until_ns: int) -> int:
@@ -163,7 +191,7 @@ def _gap(account: str, number: int, topic: str | None, stretch: Stretch, sides: 
         None if begin == _EVER else begin,
         None if end == _FOR_EVER else end,
         topic,
-        " / ".join(told) or (NOT_KNOWN if touching else "never asked for"),
+        _AND.join(told) or (NOT_KNOWN if touching else NEVER_ASKED),
         best.detail if best else None,
         best.state if best else "open",
         number,

@@ -1,10 +1,16 @@
 """Fills from successive updates of an order. Pure."""
 
 import heapq
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from decimal import Context, Decimal
+from itertools import groupby
+from operator import attrgetter
 from typing import NamedTuple
 
+import msgspec
+
+from recorder.clock import NS_PER_MS
+from recorder.model import UNKNOWN
 from recorder.read.records import Fill, Order
 
 DERIVED = "derived"
@@ -28,7 +34,18 @@ class _Seen(NamedTuple):
 _NOTHING = _Seen(_ZERO, None, _ZERO)
 
 
-def fills(updates: Iterable[Order], matched: Iterable[Fill] = ()) -> Iterator[Fill]:
+class _Extra(msgspec.Struct):
+    """What REST tells of an order and pushes do not."""
+
+    updated_at: int | None = None
+
+
+_read_extra = msgspec.json.Decoder(_Extra).decode
+
+
+def fills(
+    updates: Iterable[Order], matched: Iterable[Fill] = (), liquidity: Callable[[Order], str] = lambda _: UNKNOWN
+) -> Iterator[Fill]:
     """The fills that the exchange's own account of executions and order updates tell of, each once.
 
     Where the exchange told an order's executions, those are its fills, exact in every field; only what the updates tell
@@ -45,9 +62,42 @@ def fills(updates: Iterable[Order], matched: Iterable[Fill] = ()) -> Iterator[Fi
         updates: in the order of receipt, of any accounts; all of an order's, or sums do not hold. One small tuple is
             held in memory for each order that filled.
         matched: the newest executions told of each order, in the order of receipt; held in memory.
+        liquidity: how an order can only be filled, as its venue says.
     """
     exact = list(matched)
-    return heapq.merge(exact, _derived(updates, _matched(exact)), key=_receipt)
+    return heapq.merge(exact, _derived(updates, _matched(exact), liquidity), key=_receipt)
+
+
+def fills_by_order(
+    updates: Iterable[Order], matched: Iterable[Fill] = (), liquidity: Callable[[Order], str] = lambda _: UNKNOWN
+) -> Iterator[Fill]:
+    """The same, of updates that come one order after the other; no more than one order's are held in memory.
+
+    Args:
+        updates: by account and order, and of each order in the order of receipt.
+        matched: as for `fills`, in any order; held in memory.
+        liquidity: as for `fills`.
+    """
+    told: dict[tuple[str, int], list[Fill]] = {}
+    for fill in matched:
+        told.setdefault((fill.account, fill.order_id), []).append(fill)
+    for key, its_updates in groupby(updates, attrgetter("account", "order_id")):
+        yield from fills(its_updates, told.pop(key, ()), liquidity)
+    yield from (fill for executions in told.values() for fill in executions)
+
+
+def at_ms(update: Order) -> int:
+    """When an order came to be as an update tells it, ms since 1970.
+
+    The time of the push; of a REST answer, which has none, the order's last change, or else the receipt.
+    """
+    if update.ts is not None:
+        return update.ts
+    try:
+        told = _read_extra(update.extra or "{}").updated_at
+    except msgspec.DecodeError:
+        told = None
+    return update.received_ns // NS_PER_MS if told is None else told
 
 
 def _receipt(fill: Fill) -> tuple[int, int, int, int]:
@@ -68,7 +118,9 @@ def _matched(exact: Iterable[Fill]) -> dict[tuple[str, int], _Seen]:
     return seen
 
 
-def _derived(updates: Iterable[Order], seen: dict[tuple[str, int], _Seen]) -> Iterator[Fill]:
+def _derived(
+    updates: Iterable[Order], seen: dict[tuple[str, int], _Seen], liquidity: Callable[[Order], str]
+) -> Iterator[Fill]:
     for update in updates:
         if update.quantity is None or update.unfilled_quantity is None:
             continue
@@ -78,10 +130,10 @@ def _derived(updates: Iterable[Order], seen: dict[tuple[str, int], _Seen]) -> It
         fee = before.fee if update.fee is None else update.fee
         if filled > before.filled or (filled == before.filled > 0 and fee != before.fee):
             seen[key] = _Seen(filled, update.fill_price, fee)
-            yield _step(update, before, filled, fee)
+            yield _step(update, before, filled, fee, liquidity(update))
 
 
-def _step(update: Order, before: _Seen, filled: Decimal, fee: Decimal) -> Fill:
+def _step(update: Order, before: _Seen, filled: Decimal, fee: Decimal, liquidity: str) -> Fill:
     quantity = _EXACT.subtract(filled, before.filled)
     first = before.filled == 0
     return Fill(
@@ -101,6 +153,8 @@ def _step(update: Order, before: _Seen, filled: Decimal, fee: Decimal) -> Fill:
         update.session_id,
         update.seq,
         update.item,
+        liquidity,
+        at_ms(update),
     )
 
 

@@ -1,56 +1,66 @@
 """A record, opened for reading."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from decimal import Decimal
+from functools import partial
 from types import TracebackType
 from typing import Any, NamedTuple, Self, TypeVar
 
-from sqlalchemy import ColumnElement, Connection, Select, Table, func, literal_column, select
+from sqlalchemy import Connection, Select, Table, func, literal_column, select
 
-from recorder.model import PUSH, UNDECODED
+from recorder.clock import NS_PER_MS, datetime_ns
+from recorder.model import MAKER, PUSH, TAKER, UNDECODED, UNKNOWN
 from recorder.read import fills as derive
+from recorder.read import selects
+from recorder.read.as_of import AsOf
 from recorder.read.asked import Asked, script_of
+from recorder.read.bookkeeping import Watch, keep_books
 from recorder.read.coverage import coverage, whole_gaps
 from recorder.read.events import Event
 from recorder.read.frames import Reader
-from recorder.read.records import AccountStatus, Balance, Discrepancy, Fill, Gap, Order, Position, Run, Status
+from recorder.read.questions import Answers
+from recorder.read.records import (
+    ALL,
+    AccountStatus,
+    Balance,
+    Book,
+    Discrepancy,
+    Fill,
+    Filter,
+    Gap,
+    Order,
+    Position,
+    Round,
+    Run,
+    Status,
+)
 from recorder.read.replay import replay
 from recorder.read.sides import sides_of
+from recorder.read.transfers import Named
 from recorder.store import migrate
 from recorder.store.engine import explained, open_engine, place, size_bytes
 from recorder.store.schema import (
-    ONCE,
     account_updates,
     accounts,
     batches,
     discrepancies,
-    fills,
     frames,
     order_updates,
     position_updates,
-    reconciliations,
     runs,
     sessions,
 )
+from recorder.venues import VENUES
+from recorder.venues.base import Venue
+
+__all__ = ["ALL", "Filter", "Record"]
 
 T = TypeVar("T", bound=tuple[Any, ...])
 
 #: Rows are fetched so many at a time: memory does not grow with the record.
 ROWS_PER_FETCH = 1_000
-
-
-class Filter(NamedTuple):
-    """What of a record is wanted. None wants all."""
-
-    account: str | None = None
-    symbol: str | None = None
-    #: Received at or after, and before, nanoseconds since 1970.
-    since_ns: int | None = None
-    until_ns: int | None = None
-
-
-ALL = Filter()
 
 
 class _Matched(NamedTuple):
@@ -70,9 +80,10 @@ class _Matched(NamedTuple):
     session_id: int
     seq: int
     item: int
+    taker: int | None
 
 
-class Record:
+class Record(Answers):
     """A record. Each read sees one consistent state of the database, also while a recorder writes to it.
 
     Args:
@@ -85,6 +96,7 @@ class Record:
     def __init__(self, url: str) -> None:
         self._url = url
         self._engine = open_engine(url, read_only=True)
+        self._shared: Connection | None = None
         with explained(url):
             migrate.require_current(self._engine)
 
@@ -100,50 +112,95 @@ class Record:
         """Let go of the database."""
         self._engine.dispose()
 
+    @property
+    def url(self) -> str:
+        """The address it was opened by; it may hold a password."""
+        return self._url
+
+    @contextmanager
+    def at_one_moment(self) -> Iterator[Connection]:
+        """Inside, all reads see one and the same state of the database. For one thread alone.
+
+        Gives the connection they share, for questions that no read answers.
+        """
+        with self.reading() as connection:
+            before, self._shared = self._shared, connection
+            try:
+                yield connection
+            finally:
+                self._shared = before
+
+    def as_of(self, t: int | datetime) -> AsOf:
+        """The same reads, of what was known at an instant, by receipt.
+
+        Args:
+            t: the instant, as nanoseconds since 1970 or with its time zone. What was received in it was known.
+
+        Raises:
+            ValueError: it lacks its time zone.
+        """
+        return AsOf(self, self.reading, t if isinstance(t, int) else datetime_ns(t))
+
     def orders(self, wanted: Filter = ALL) -> Iterator[Order]:
         """The latest state of each order, oldest change first."""
-        return self._latest(Order, ONCE[order_updates], wanted, "order_id")
+        return self._latest(Order, order_updates, wanted, "order_id")
+
+    def open_orders(self, wanted: Filter = ALL) -> Iterator[Order]:
+        """The orders that can still change, oldest change first."""
+        latest_ns = 2**63 - 2 if wanted.until_ns is None else wanted.until_ns - 1
+        return self.as_of(latest_ns).open_orders(wanted)
 
     def order_history(self, wanted: Filter = ALL) -> Iterator[Order]:
         """Every update of every order, in the order of receipt."""
-        yield from self._rows(Order, _history(Order, ONCE[order_updates], wanted))
+        yield from self._rows(Order, partial(selects.history, Order, order_updates, wanted))
+
+    def position_history(self, wanted: Filter = ALL, *, as_it_happened: bool = False) -> Iterator[Position]:
+        """Every state of every position, in the order of receipt.
+
+        Args:
+            wanted: which.
+            as_it_happened: in the order in which they came to be, by the exchange's clock: an answer may be of a moment
+                after pushes that come after it.
+        """
+        in_order = partial(selects.history, Position, position_updates)
+        yield from self._rows(
+            Position, partial(selects.positions_as_they_happened if as_it_happened else in_order, wanted)
+        )
+
+    def balance_history(self, wanted: Filter = ALL) -> Iterator[Balance]:
+        """Every balance, in the order of receipt."""
+        yield from self._rows(Balance, partial(selects.history, Balance, account_updates, wanted._replace(symbol=None)))
+
+    def rounds(self, wanted: Filter = ALL) -> list[Round]:
+        """The rounds of questions to the exchange, oldest first."""
+        return list(self._rows(Round, partial(selects.rounds, wanted)))
 
     def fills(self, wanted: Filter = ALL) -> Iterator[Fill]:
         """Trade history: each fill once, as the exchange told it or the order updates show it, as received."""
         # The steps within the wanted time are differences to what was before it.
         before = wanted._replace(since_ns=None)
-        since_ns = wanted.since_ns or 0
-        for fill in derive.fills(self.order_history(before), self._matched(before)):
-            if fill.received_ns >= since_ns:
-                yield fill
+        venues = self._venues()
+        told = derive.fills(self.order_history(before), self._matched(before, venues), _liquidity(venues))
+        yield from (fill for fill in told if fill.received_ns >= (wanted.since_ns or 0))
 
-    def _matched(self, wanted: Filter) -> Iterator[Fill]:
+    def fills_by_order(self, wanted: Filter = ALL) -> Iterator[Fill]:
+        """The same fills, one order after the other: memory does not grow with the orders."""
+        before, venues = wanted._replace(since_ns=None), self._venues()
+        updates = self._rows(Order, partial(selects.filled_orders, before))
+        told = derive.fills_by_order(updates, self._matched(before, venues), _liquidity(venues))
+        yield from (fill for fill in told if fill.received_ns >= (wanted.since_ns or 0))
+
+    def _venues(self) -> dict[str, Venue]:
+        """Account → its venue, as far as this program knows it."""
+        with self.reading() as connection:
+            found = connection.execute(select(accounts.c.name, accounts.c.venue)).all()
+        return {name: VENUES[venue] for name, venue in found if venue in VENUES}
+
+    def _matched(self, wanted: Filter, venues: dict[str, Venue]) -> Iterator[Fill]:
         """The newest executions that the exchange told of each order."""
-        f, o = fills, order_updates
-        newest_first = f.c.received_ns.desc(), f.c.session_id.desc(), f.c.seq.desc()
-        age = func.dense_rank().over(partition_by=(f.c.account_id, f.c.order_id), order_by=newest_first).label("age")
-        told = select(f, age)
-        if wanted.until_ns is not None:
-            told = told.where(f.c.received_ns < wanted.until_ns)
-        newest = told.subquery()
-        names = ("symbol", "direction", "order_type", "margin_currency")
-        most = [func.max(o.c[name]).label(name) for name in names]
-        order = select(o.c.account_id, o.c.order_id, *most).group_by(o.c.account_id, o.c.order_id).subquery()
-        columns = [newest.c[name] for name in ("received_ns", "created_at", "order_id")]
-        of_order = [order.c[name] for name in names]
-        rest = [newest.c[name] for name in ("quantity", "price", "fee", "session_id", "seq", "item")]
-        query = (
-            select(accounts.c.name, *columns, *of_order, *rest)
-            .join_from(newest, accounts, accounts.c.account_id == newest.c.account_id)
-            .outerjoin(order, (order.c.account_id == newest.c.account_id) & (order.c.order_id == newest.c.order_id))
-            .where(newest.c.age == 1)
-            .order_by(newest.c.received_ns, newest.c.session_id, newest.c.seq, newest.c.item)
-        )
-        if wanted.account is not None:
-            query = query.where(accounts.c.name == wanted.account)
-        if wanted.symbol is not None:
-            query = query.where(func.lower(order.c.symbol) == wanted.symbol.lower())
-        for row in self._rows(_Matched, query):
+        for row in self._rows(_Matched, partial(selects.matched, wanted)):
+            venue = venues.get(row.account)
+            by_order = UNKNOWN if venue is None else venue.liquidity(None, row.order_type)
             yield Fill(
                 row.account,
                 row.received_ns,
@@ -161,25 +218,39 @@ class Record:
                 row.session_id,
                 row.seq,
                 row.item,
+                by_order if row.taker is None else (TAKER if row.taker else MAKER),
+                row.received_ns // NS_PER_MS if row.created_at is None else row.created_at,
             )
 
     def positions(self, wanted: Filter = ALL) -> Iterator[Position]:
         """The latest state of each position."""
-        return self._latest(Position, ONCE[position_updates], wanted, "symbol")
+        return self._latest(Position, position_updates, wanted, "symbol")
 
     def balances(self, wanted: Filter = ALL) -> Iterator[Balance]:
         """The latest balance of each currency."""
-        return self._latest(Balance, ONCE[account_updates], wanted._replace(symbol=None), "currency")
+        return self._latest(Balance, account_updates, wanted._replace(symbol=None), "currency")
 
     def gaps(self, wanted: Filter = ALL) -> Iterator[Gap]:
         """The stretches in which pushes may have been missed, oldest first; of several recorders, by all of them."""
         query = select(accounts.c.account_id, accounts.c.name).order_by(accounts.c.name)
         if wanted.account is not None:
             query = query.where(accounts.c.name == wanted.account)
-        with self._reading() as connection:
+        with self.reading() as connection:
             sides = {name: sides_of(connection, key, name) for key, name in connection.execute(query).all()}
         found = [gap for name, its_sides in sides.items() if its_sides for gap in whole_gaps(name, its_sides)]
-        yield from sorted((gap for gap in found if _touches(gap, wanted)), key=lambda gap: gap.begins_ns or 0)
+        yield from sorted((gap for gap in found if selects.touches(gap, wanted)), key=lambda gap: gap.begins_ns or 0)
+
+    def books(self, wanted: Filter = ALL, named: Named | None = None, watch: Watch | None = None) -> Iterator[Book]:
+        """The books of each currency over each stretch of full coverage: what it changed by, and what explains that.
+
+        Args:
+            wanted: an account and a time, within which stretches are reckoned; a symbol does not count, for all
+                positions share a balance.
+            named: transfers that are known. Those that explain a change are taken out of it.
+            watch: told now and then how much is done, from 0 to 1.
+        """
+        with self.reading() as connection:
+            yield from keep_books(connection, wanted.account, wanted.since_ns, wanted.until_ns, named or Named(), watch)
 
     def discrepancies(self, wanted: Filter = ALL) -> Iterator[Discrepancy]:
         """Where two sources contradict each other outside any known gap, oldest first.
@@ -187,7 +258,7 @@ class Record:
         A symbol leaves out the positions in others; what orders and balances are about has no symbol here.
         """
         d = discrepancies
-        query = select(*_columns(Discrepancy, d)).join(accounts, accounts.c.account_id == d.c.account_id)
+        query = select(*selects.columns_of(Discrepancy, d)).join(accounts, accounts.c.account_id == d.c.account_id)
         if wanted.account is not None:
             query = query.where(accounts.c.name == wanted.account)
         if wanted.symbol is not None:
@@ -198,7 +269,7 @@ class Record:
         if wanted.until_ns is not None:
             query = query.where(d.c.found_ns < wanted.until_ns)
         key = d.c.session_id, d.c.seq, d.c.subject, d.c.field, d.c.other_session_id
-        yield from self._rows(Discrepancy, query.order_by(d.c.found_ns, *key))
+        yield from self._rows(Discrepancy, lambda _: query.order_by(d.c.found_ns, *key))
 
     def replay(
         self,
@@ -231,14 +302,15 @@ class Record:
         names = None if accounts is None else tuple(accounts)
         wanted = None if topics is None else tuple(topics)
         asked = Asked(since_ns, until_ns, names, wanted, tuple(sources), after, all_sightings, require_complete)
-        with self._reading() as connection:
+        with self.reading() as connection:
             script = script_of(connection, asked)
         return replay(Reader(self._engine, self._url), script)
 
     def status(self) -> Status:
         """The record at a glance."""
-        with self._reading() as connection:
-            run = connection.execute(select(*_columns(Run, runs)).order_by(runs.c.run_id.desc()).limit(1)).first()
+        with self.reading() as connection:
+            last = select(*selects.columns_of(Run, runs)).order_by(runs.c.run_id.desc()).limit(1)
+            run = connection.execute(last).first()
             found = connection.execute(select(accounts).order_by(accounts.c.name)).all()
             told = tuple(self._account_status(connection, row.account_id, row.name, row.venue) for row in found)
             written = connection.scalar(select(func.coalesce(func.sum(batches.c.frames), 0))) or 0
@@ -264,65 +336,28 @@ class Record:
         return AccountStatus(name, venue, len(sides), count, state, last_ns, undecoded, covered, found)
 
     def _latest(self, record: type[T], table: Table, wanted: Filter, thing: str) -> Iterator[T]:
-        asked = reconciliations
-        of_answer = (asked.c.account_id == table.c.account_id) & (asked.c.reconciliation_id == table.c.session_id)
-        # A REST answer counts from when it was asked for: what was pushed while it was on its way is the newer word.
-        counts_ns = func.coalesce(asked.c.began_ns, table.c.received_ns)
-        newest_first = [column.desc() for column in (counts_ns, *_receipt(table))]
-        age = (
-            func.row_number()
-            .over(partition_by=(table.c.account_id, table.c[thing]), order_by=newest_first)
-            .label("age")
-        )
-        query = select(*_columns(record, table), age).join_from(table, asked, of_answer, isouter=True)
-        aged = _wanted(query, table, wanted).subquery()
-        latest = select(*[aged.c[name] for name in record._fields]).where(aged.c.age == 1)  # type: ignore[attr-defined]
-        yield from self._rows(record, latest.order_by(aged.c.received_ns, aged.c.session_id, aged.c.seq, aged.c.item))
+        yield from self._rows(record, partial(selects.latest, record, table, thing, wanted))
 
-    def _rows(self, record: type[T], query: Select[Any]) -> Iterator[T]:
-        with self._reading() as connection:
-            streamed = connection.execution_options(yield_per=ROWS_PER_FETCH)
-            with streamed.execute(query) as rows:
-                for row in rows:
-                    yield record(*row)
+    def _rows(self, record: type[T], question: Callable[[Connection], Select[Any]]) -> Iterator[T]:
+        # Of the statement, not of the connection, which may serve other questions too.
+        streamed = {"yield_per": ROWS_PER_FETCH}
+        with self.reading() as connection, connection.execute(question(connection), execution_options=streamed) as rows:
+            for row in rows:
+                yield record(*row)
 
     @contextmanager
-    def _reading(self) -> Iterator[Connection]:
+    def reading(self) -> Iterator[Connection]:
+        """A connection that only reads."""
+        if self._shared is not None:
+            yield self._shared
+            return
         with explained(self._url), self._engine.connect() as connection:
             yield connection
 
 
-def _receipt(table: Table) -> tuple[ColumnElement[Any], ...]:
-    return table.c.received_ns, table.c.session_id, table.c.seq, table.c.item
+def _liquidity(venues: dict[str, Venue]) -> Callable[[Order], str]:
+    def told(order: Order) -> str:
+        venue = venues.get(order.account)
+        return UNKNOWN if venue is None else venue.liquidity(order.features, order.order_type)
 
-
-def _columns(record: type[T], table: Table) -> list[ColumnElement[Any]]:
-    """The columns that make a record: its own fields, with the account's name for its key."""
-    names: tuple[str, ...] = record._fields  # type: ignore[attr-defined]
-    return [accounts.c.name.label("account") if name == "account" else table.c[name] for name in names]
-
-
-def _wanted(query: Select[Any], table: Table, wanted: Filter) -> Select[Any]:
-    query = query.join(accounts, accounts.c.account_id == table.c.account_id)
-    if wanted.account is not None:
-        query = query.where(accounts.c.name == wanted.account)
-    if wanted.symbol is not None:
-        query = query.where(func.lower(table.c.symbol) == wanted.symbol.lower())
-    if wanted.since_ns is not None:
-        query = query.where(table.c.received_ns >= wanted.since_ns)
-    if wanted.until_ns is not None:
-        query = query.where(table.c.received_ns < wanted.until_ns)
-    return query
-
-
-def _history(record: type[T], table: Table, wanted: Filter) -> Select[Any]:
-    return _wanted(select(*_columns(record, table)), table, wanted).order_by(*_receipt(table))
-
-
-def _touches(gap: Gap, wanted: Filter) -> bool:
-    """Whether a gap lies in the wanted time, at least in part, and may hide something of the wanted contract."""
-    if wanted.symbol is not None and gap.topic is not None and not gap.topic.endswith(f".{wanted.symbol.lower()}"):
-        return False
-    if wanted.since_ns is not None and gap.ends_ns is not None and gap.ends_ns < wanted.since_ns:
-        return False
-    return wanted.until_ns is None or gap.begins_ns is None or gap.begins_ns < wanted.until_ns
+    return told

@@ -3,6 +3,21 @@
 from decimal import Decimal
 from typing import NamedTuple
 
+from recorder.model import UNKNOWN
+
+
+class Filter(NamedTuple):
+    """What of a record is wanted. None wants all."""
+
+    account: str | None = None
+    symbol: str | None = None
+    #: Received at or after, and before, nanoseconds since 1970.
+    since_ns: int | None = None
+    until_ns: int | None = None
+
+
+ALL = Filter()
+
 
 class Order(NamedTuple):
     """The state of an order, as one push told it. The exchange's own field names."""
@@ -57,6 +72,10 @@ class Fill(NamedTuple):
     session_id: int
     seq: int
     item: int
+    #: `maker`, `taker`, or `unknown` where the exchange did not tell and the order's flags leave it open.
+    liquidity: str = UNKNOWN
+    #: When it happened, ms since 1970: what the exchange says of it, or else the receipt.
+    at_ms: int = 0
 
 
 class Position(NamedTuple):
@@ -120,6 +139,20 @@ class Gap(NamedTuple):
     resolution: str | None = None
 
 
+class Round(NamedTuple):
+    """One round of questions to the exchange's REST interface."""
+
+    account: str
+    #: Its answers are frames of this session.
+    reconciliation_id: int
+    began_ns: int
+    #: None while it goes on.
+    ended_ns: int | None
+    #: `reconciled`, `unrecoverable`, `failed`, `compared`, `interrupted`.
+    result: str | None
+    detail: str | None
+
+
 class Discrepancy(NamedTuple):
     """Two sources contradict each other outside any known gap: a snapshot and the pushes, or two recorders."""
 
@@ -135,6 +168,61 @@ class Discrepancy(NamedTuple):
     seq: int
     #: Session of the frame that was held; where nothing was, the one that should have had it.
     other_session_id: int
+
+
+class Transfer(NamedTuple):
+    """Money that came to an account or left it, as a person names it."""
+
+    account: str
+    currency: str
+    #: About when.
+    at_ns: int
+    #: Negative where it left.
+    amount: Decimal
+
+
+class Unexplained(NamedTuple):
+    """A balance changed for good, and nothing says why."""
+
+    account: str
+    currency: str
+    #: Of the frame in which it did.
+    received_ns: int
+    amount: Decimal
+    session_id: int
+    seq: int
+    item: int
+
+
+class Book(NamedTuple):
+    """The books of one currency over a stretch of full coverage.
+
+    Always, exactly: ``end_balance - begin_balance == change == realized_pnl - fees + transfers + unexplained``.
+    """
+
+    account: str
+    currency: str
+    #: From the first moment at which all is told to the last at which account and positions tell the same.
+    begins_ns: int
+    ends_ns: int
+    #: All that is owned: free, frozen by orders, margin of positions.
+    begin_balance: Decimal
+    end_balance: Decimal
+    change: Decimal
+    #: Before fees.
+    realized_pnl: Decimal
+    #: Taken; negative is a rebate.
+    fees: Decimal
+    #: Those that were named, and found.
+    transfers: Decimal
+    unexplained: Decimal
+    #: What account and positions differed by when the stretch ended: the rest of what was on its way.
+    unsettled: Decimal
+    #: Steps in which an order filled further.
+    fills: int
+    #: Changes that nothing explains, also where they cancel each other out; the first of them are `changes`.
+    found: int
+    changes: tuple[Unexplained, ...]
 
 
 class Coverage(NamedTuple):

@@ -19,22 +19,31 @@ class BooksError(Exception):
 class Books:
     """One account's money, all of it in BTC.
 
-    Always, exactly: ``available + frozen + position margins == deposits + realized PnL net of fees``, and nothing is
-    negative. Each method is one entry and leaves the books balanced, or raises `BooksError`.
+    Always, exactly: ``available + frozen + position margins == deposits + realized PnL net of fees - embezzled``, and
+    nothing is negative. Each method is one entry and leaves the books balanced, or raises `BooksError`.
+
+    Attributes:
+        deposits: all that came in, less what was taken out.
+        fees_twice: whether the exchange takes each fee twice, and tells of one.
+        leak: what the exchange takes with each execution besides, and tells nobody of, BTC.
+        embezzled: what it took in these ways so far, BTC.
     """
 
     def __init__(self, leverages: dict[str, int]) -> None:
         self.available = ZERO
         self.frozen = ZERO
         self.deposits = ZERO
+        self.fees_twice = False
+        self.leak = ZERO
+        self.embezzled = ZERO
         self.positions = {symbol: Position(symbol=symbol, leverage=lever) for symbol, lever in leverages.items()}
 
     def balance(self, now_ms: int) -> Balance:
         """The account as the exchange tells it."""
         return Balance(available=self.available, frozen=self.frozen, position=self._margins(), updated_at=now_ms)
 
-    def deposit(self, amount: Decimal) -> None:
-        """Money comes in."""
+    def transfer(self, amount: Decimal) -> None:
+        """Money comes in; where it is negative, out."""
         self.deposits += amount
         self.available += amount
         self.check()
@@ -82,6 +91,7 @@ class Books:
         after, added = _opened(kept, direction, quantity - closing, price)
         self.frozen -= freed
         self.available += freed + released + gain - added - fee
+        self._embezzle(fee)
         self._enter(after, gain - fee, now_ms)
         return fee
 
@@ -104,10 +114,17 @@ class Books:
     def check(self) -> None:
         """Raise `BooksError` unless the books balance to the last digit."""
         realized = sum([position.realized_pnl for position in self.positions.values()], ZERO)
-        if self.available + self.frozen + self._margins() != self.deposits + realized:
+        if self.available + self.frozen + self._margins() != self.deposits + realized - self.embezzled:
             raise BooksError(f"books do not balance: {self.balance(0)}, deposits {self.deposits}, realized {realized}")
         if self.available < 0 or self.frozen < 0:
             raise BooksError(f"spent what is not there: {self.balance(0)}")
+
+    def _embezzle(self, fee: Decimal) -> None:
+        """Take what a fault has the exchange take, as far as it is there."""
+        taken = self.leak + (fee if self.fees_twice else ZERO)
+        if taken and self.affords(taken):
+            self.available -= taken
+            self.embezzled += taken
 
     def _margins(self) -> Decimal:
         return sum([position.margin for position in self.positions.values()], ZERO)

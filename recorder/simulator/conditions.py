@@ -2,6 +2,9 @@
 
 from collections.abc import Collection
 from dataclasses import dataclass
+from decimal import Decimal
+
+from recorder.simulator.contract import ZERO
 
 
 @dataclass(kw_only=True, slots=True)
@@ -22,3 +25,9 @@ class Conditions:
     rest_lag_s: float = 0.0
     #: Topics refused although they exist.
     invalid_topics: Collection[str] = ()
+    #: Each fee is taken twice, and told once.
+    fees_twice: bool = False
+    #: So much is taken with each execution, and nobody is told, BTC.
+    leak: Decimal = ZERO
+    #: Positions tell a realized PnL that is so far off, BTC.
+    misstatement: Decimal = ZERO

@@ -21,6 +21,7 @@ from recorder.simulator.records import (
     Match,
     Order,
     Status,
+    Transfer,
 )
 from recorder.simulator.ticket import Ticket
 
@@ -42,6 +43,8 @@ class Desk:
         self.markets = markets
         self.open: dict[int, Order] = {}
         self.changes: list[Change] = []
+        #: All that there were.
+        self.transfers: list[Transfer] = []
         #: Milliseconds; the owner sets it before each step.
         self.now_ms = 0
         self._next_id = FIRST_ID
@@ -66,9 +69,10 @@ class Desk:
         order = self.open[order_id]
         self._close(order, _CANCELLED[order.status])
 
-    def deposit(self, amount: Decimal) -> None:
-        """Money comes in."""
-        self.books.deposit(amount)
+    def transfer(self, amount: Decimal) -> None:
+        """Money comes in; where the amount is negative, out."""
+        self.books.transfer(amount)
+        self.transfers.append(Transfer(amount=amount, made_at=self.now_ms))
         self._tell_balance()
 
     # What the market does.

@@ -4,10 +4,13 @@ import time
 from bisect import bisect_left
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from decimal import localcontext
+from decimal import Decimal, localcontext
+
+from msgspec.structs import replace
 
 from recorder.simulator import frames
 from recorder.simulator.books import Books
+from recorder.simulator.conditions import Conditions
 from recorder.simulator.contract import EXACT, ZERO
 from recorder.simulator.desk import Desk
 from recorder.simulator.market import TICKS, Dice, Market
@@ -124,7 +127,9 @@ class Exchange:
         self._trader = Trader(dice, self.desk, names)
         self._waiting: deque[Change] = deque()
         self.told = Told(dict(books.positions), start_ms)
-        self.desk.deposit(FIRST_DEPOSIT)
+        #: Positions tell a realized PnL that is so far off, BTC.
+        self.misstatement = ZERO
+        self.desk.transfer(FIRST_DEPOSIT)
         # The first deposit was before anyone listened.
         self.told.note(books.balance(start_ms))
         self.desk.changes.clear()
@@ -136,6 +141,8 @@ class Exchange:
         while not self._waiting:
             self._live()
         change = self._waiting.popleft()
+        if self.misstatement and isinstance(change, Position):
+            change = replace(change, realized_pnl=EXACT.add(change.realized_pnl, self.misstatement))
         self.told.note(change)
         ts = self._clock_ms() if self._clock_ms else change.updated_at + PUSH_DELAY_MS
         if isinstance(change, Order):
@@ -143,6 +150,32 @@ class Exchange:
         if isinstance(change, Position):
             return self._position_topics[change.symbol], frames.position_push(change, ts)
         return "account", frames.balance_push(change, ts)
+
+    def obey(self, conditions: Conditions) -> None:
+        """What is wrong from now on."""
+        self.told.lag_s = conditions.rest_lag_s
+        self.misstatement = conditions.misstatement
+        self.desk.books.fees_twice = conditions.fees_twice
+        self.desk.books.leak = conditions.leak
+
+    @property
+    def waiting(self) -> int:
+        """Pushes that are made and not told yet."""
+        return len(self._waiting)
+
+    def transfer(self, amount: Decimal) -> None:
+        """Money comes in, or out where it is negative; the account's next pushes tell.
+
+        Raises:
+            ValueError: there is not so much to take out.
+        """
+        if not self.desk.books.affords(-amount):
+            raise ValueError(f"{-amount} BTC cannot be taken out: {self.desk.books.available} are available")
+        if self._clock_ms:
+            self.desk.now_ms = max(self.desk.now_ms, self._clock_ms())
+        with localcontext(EXACT):
+            self.desk.transfer(amount)
+        self._tell()
 
     def _live(self) -> None:
         """Let a moment pass: time, each market, the trader."""
@@ -154,8 +187,11 @@ class Exchange:
                 desk.markets[name].move()
                 desk.react(name)
             self._trader.act()
-        self._waiting.extend(desk.changes)
-        desk.changes.clear()
+        self._tell()
+
+    def _tell(self) -> None:
+        self._waiting.extend(self.desk.changes)
+        self.desk.changes.clear()
 
 
 def wall_clock_ms() -> int:

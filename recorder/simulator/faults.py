@@ -6,6 +6,7 @@ with silent(simulator):
 
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
+from decimal import Decimal
 from typing import Any
 
 from recorder.simulator.simulator import Simulator
@@ -82,6 +83,27 @@ def swallowing(simulator: Simulator, topics: Collection[str] | None = None) -> I
 def lagging(simulator: Simulator, lag_s: float) -> Iterator[None]:
     """REST is behind the pushes: it tells how things were so many seconds ago."""
     with _changed(simulator, rest_lag_s=lag_s):
+        yield
+
+
+@contextmanager
+def fees_twice(simulator: Simulator) -> Iterator[None]:
+    """Take each fee twice; orders and positions tell of one. What was taken stays taken."""
+    with _changed(simulator, fees_twice=True):
+        yield
+
+
+@contextmanager
+def leaking(simulator: Simulator, amount: Decimal = Decimal("1E-18")) -> Iterator[None]:
+    """Take so much BTC with each execution, and tell nobody. What was taken stays taken."""
+    with _changed(simulator, leak=amount):
+        yield
+
+
+@contextmanager
+def misstating(simulator: Simulator, amount: Decimal = Decimal("1E-18")) -> Iterator[None]:
+    """Let positions tell a realized PnL that is so much BTC too high; balances are right."""
+    with _changed(simulator, misstatement=amount):
         yield
 
 

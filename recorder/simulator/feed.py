@@ -65,6 +65,10 @@ class Feed:
         """Whether anybody listens whose subscriptions are complete."""
         return any(line.settled and line.is_open and line.session.topics for line in self.lines)
 
+    def tell(self) -> None:
+        """Hand out what is made and waits."""
+        self._hand_out(self.exchange.waiting)
+
     def begin(self) -> None:
         """Let trading begin, if it has not."""
         self._begun.set()

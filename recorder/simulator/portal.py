@@ -6,6 +6,7 @@ The `websockets` library shakes hands and reads; what goes out is written by `Li
 import asyncio
 import logging
 from collections.abc import Callable, Collection, Coroutine, Mapping
+from decimal import Decimal
 from typing import Any, cast
 
 from websockets.asyncio.server import ServerConnection, serve
@@ -18,6 +19,7 @@ from recorder.simulator.exchange import Exchange, wall_clock_ms
 from recorder.simulator.feed import Feed
 from recorder.simulator.line import Line
 from recorder.simulator.options import SimulatorOptions
+from recorder.simulator.records import Transfer
 from recorder.simulator.sent import SentLog
 from recorder.simulator.session import Session
 
@@ -91,9 +93,19 @@ class Portal:
             self._trading.set()
         self._door.obey()
         for feed in self._feeds.values():
-            feed.exchange.told.lag_s = self.conditions.rest_lag_s
+            feed.exchange.obey(self.conditions)
         if self.conditions.deaf:
             self.stall(None)
+
+    def transfer(self, key: str, amount: Decimal) -> None:
+        """Money comes to an account, or leaves it; who listens is told at once."""
+        feed = self._feeds[key]
+        feed.exchange.transfer(amount)
+        feed.tell()
+
+    def transfers(self, key: str) -> list[Transfer]:
+        """All there have been."""
+        return list(self._feeds[key].exchange.desk.transfers)
 
     def stall(self, payload: bytes | None) -> None:
         """Stall all lines, in the middle of a frame if one is given."""

@@ -107,5 +107,13 @@ class Position(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         return self.quantity // 10_000
 
 
+class Transfer(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """Money that came to the account, or left it where the amount is negative, BTC. No push tells of it as such."""
+
+    amount: Decimal
+    #: Milliseconds, by the clock of the pushes.
+    made_at: int
+
+
 #: Whatever a push can be about.
 Change = Balance | Order | Position

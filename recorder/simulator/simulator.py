@@ -5,12 +5,14 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import suppress
+from decimal import Decimal
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from recorder.simulator.conditions import Conditions
 from recorder.simulator.options import SimulatorOptions
 from recorder.simulator.portal import Portal
+from recorder.simulator.records import Transfer
 from recorder.simulator.sent import NOBODY, Sent, SentLog
 
 T = TypeVar("T")
@@ -160,6 +162,31 @@ class Simulator:
         """Change `conditions` by name; `faults` does so and undoes it."""
         self._call(lambda: self._portal.change(conditions))
 
+    def deposit(self, amount: Decimal, *, key: str | None = None) -> None:
+        """Pay money into an account: who listens is told the new balance at once, and nothing else.
+
+        Args:
+            amount: BTC.
+            key: the account's; the first one's unless given.
+        """
+        if not amount.is_finite() or amount <= 0:
+            raise ValueError(f"{amount} is not an amount above 0")
+        self._transfer(amount, key)
+
+    def withdraw(self, amount: Decimal, *, key: str | None = None) -> None:
+        """Take money out of an account; as `deposit`.
+
+        Raises:
+            ValueError: there is not so much that is free.
+        """
+        if not amount.is_finite() or amount <= 0:
+            raise ValueError(f"{amount} is not an amount above 0")
+        self._transfer(-amount, key)
+
+    def transfers(self, *, key: str | None = None) -> list[Transfer]:
+        """All that came to an account and left it, the trader's own first deposit included."""
+        return self._call(lambda: self._portal.transfers(key or self.key))
+
     def stall(self, payload: bytes | None = None) -> None:
         """Let all connections go dead without closing them, after half a frame if one is given."""
         self._call(lambda: self._portal.stall(payload))
@@ -169,6 +196,9 @@ class Simulator:
         return self._call(lambda: self._portal.drop([line for line in self._portal.lines if line.stalled]))
 
     # Between the threads.
+
+    def _transfer(self, amount: Decimal, key: str | None) -> None:
+        self._call(lambda: self._portal.transfer(key or self.key, amount))
 
     def _work(self) -> None:
         try:

@@ -46,7 +46,7 @@ class Trader:
     def act(self) -> None:
         """Do one thing, in one symbol."""
         if self._desk.books.available < LOW:
-            self._desk.deposit(DEPOSIT)
+            self._desk.transfer(DEPOSIT)
         symbol = self._dice.pick(self._symbols)
         if len(self._desk.open) >= OPEN_MAX:
             self._cancel(symbol, self._desk.markets[symbol])

@@ -92,6 +92,27 @@ def lock_run(connection: Connection, run_id: int) -> None:
         connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({run_id:d})")
 
 
+#: A part of the key of the advisory locks of accounts; the other is the account's own.
+_ACCOUNTS = 0x5243
+
+
+def share_account(connection: Connection, account_id: int) -> None:
+    """Let nobody take an account until the transaction ends, in which something of it is written; others may share it.
+
+    On SQLite a writer is alone anyway.
+    """
+    if connection.dialect.name == POSTGRESQL:
+        connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock_shared({_ACCOUNTS}, {account_id & 0x7FFFFFFF:d})")
+
+
+def take_account(connection: Connection, account_id: int) -> bool:
+    """Have an account alone until the transaction ends; without waiting. Returns whether nobody else writes it."""
+    if connection.dialect.name != POSTGRESQL:
+        return True
+    taken = f"SELECT pg_try_advisory_xact_lock({_ACCOUNTS}, {account_id & 0x7FFFFFFF:d})"
+    return bool(connection.exec_driver_sql(taken).scalar())
+
+
 @lru_cache(maxsize=64)
 def _insert_sql(table: Table, dialect: Dialect) -> str:
     return str(insert(table).compile(dialect=dialect))

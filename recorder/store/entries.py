@@ -129,6 +129,34 @@ class DiscrepancyFound(_Entry, frozen=True):
     found_ns: int
 
 
+class CheckpointMade(_Entry, frozen=True):
+    """Size and root of the recorder's tree of seals were signed."""
+
+    recorder_id: int
+    #: How many seals, from the recorder's first.
+    size: int
+    made_ns: int
+    #: The signed note.
+    note: str
+    #: A time-stamp token over it (RFC 3161, DER as Base64); None where no authority was asked, or none answered.
+    token: str | None
+    #: The roots of the tree's full subtrees, as Base64: with them the next run goes on without reading every seal. They
+    #: prove nothing by themselves: the root over them must be the note's.
+    subtrees: str = ""
+
+
+class FramesRedacted(_Entry, frozen=True):
+    """The payloads of some frames were taken away on purpose, and what followed from them."""
+
+    account_id: int
+    session_id: int
+    first_seq: int
+    last_seq: int
+    redacted_ns: int
+    who: str
+    why: str
+
+
 LedgerEntry = (
     RecorderAdded
     | AccountAdded
@@ -140,6 +168,8 @@ LedgerEntry = (
     | ReconciliationBegan
     | ReconciliationEnded
     | DiscrepancyFound
+    | CheckpointMade
+    | FramesRedacted
 )
 
 #: An entry as the text of one JSON object, its `kind` first; and back.

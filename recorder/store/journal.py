@@ -2,16 +2,21 @@
 
 A batch has a number within its run, without a hole. Its number is written with it, so that after a commit whose outcome
 is not known the writer can ask whether it happened, and do all of it again if not; and so that batches can be moved to
-another database whole, each once. `spans` tells which frames a batch holds.
+another database whole, each once. `spans` tells which frames a batch holds, and its seal that they are still the same.
 """
+
+from operator import itemgetter
+from typing import NamedTuple
 
 from sqlalchemy import Connection, insert, select
 
 from recorder.model import Frame, Update
-from recorder.store import entries, ledger
+from recorder.store import entries, ledger, seals, snapshots
 from recorder.store.dialects import insert_rows
 from recorder.store.entries import LedgerEntry
-from recorder.store.schema import TYPED, batches, frames, ledger_entries, spans
+from recorder.store.receipts import receipts_of
+from recorder.store.schema import TYPED, batches, frames, ledger_entries, runs, spans
+from recorder.store.schema import seals as seals_table
 
 Row = tuple[object, ...]
 
@@ -20,9 +25,16 @@ OPENING = 0
 
 
 class Batch:
-    """What one transaction writes. Add to it, write it as often as it takes; it does not change by being written."""
+    """What one transaction writes. Add to it, then write it, as often as it takes: it is sealed the first time.
 
-    def __init__(self, recorder_id: int, run_id: int, number: int) -> None:
+    Args:
+        recorder_id: whose run it is.
+        run_id: of the run.
+        number: of the batch.
+        before: the seal before.
+    """
+
+    def __init__(self, recorder_id: int, run_id: int, number: int, before: bytes) -> None:
         self.recorder_id = recorder_id
         self.run_id = run_id
         self.number = number
@@ -31,6 +43,14 @@ class Batch:
         self.entries: list[LedgerEntry] = []
         #: (account, session) → its first frame here, and its last.
         self.spans: dict[tuple[int, int], list[int]] = {}
+        self._before = before
+        self._sealed: _Sealed | None = None
+
+    @property
+    def seal(self) -> bytes:
+        """Its seal, once it has been written."""
+        assert self._sealed is not None
+        return self._sealed.seal
 
     def add(self, frame: Frame, updates: tuple[Update, ...]) -> None:
         """Add a frame and the rows of what it says."""
@@ -41,23 +61,66 @@ class Batch:
             self.rows[type(update)].append(typed_row(frame, item, update))
 
     def write(self, connection: Connection, now_ns: int) -> None:
-        """Write all of it, inside the caller's transaction."""
+        """Write all of it, inside the caller's transaction.
+
+        Repeated, it writes the same, with the time of the first attempt: nobody knows whether that one was committed.
+        """
+        sealed = self._sealed = self._sealed or self._seal_all(now_ns)
         insert_rows(connection, frames, self.frames)
         for record, rows in self.rows.items():
             insert_rows(connection, TYPED[record], rows)
         for entry in self.entries:
             ledger.apply(connection, self.recorder_id, entry)
         key = self.run_id, self.number
-        told = [(*key, item, entries.encode(entry).decode()) for item, entry in enumerate(self.entries)]
+        told = [(*key, item, body.decode()) for item, body in enumerate(sealed.bodies)]
         insert_rows(connection, ledger_entries, told)
         insert_rows(connection, spans, [(*key, *session, first, last) for session, (first, last) in self.spans.items()])
-        row = {"run_id": self.run_id, "batch": self.number, "frames": len(self.frames), "written_ns": now_ns}
+        snapshots.note(connection, receipts_of(self.frames, len(self.spans)))
+        row = {"run_id": self.run_id, "batch": self.number, "frames": len(self.frames), "written_ns": sealed.written_ns}
         connection.execute(insert(batches).values(row))
+        insert_rows(connection, seals_table, [(*key, *sealed.row)])
+
+    def _seal_all(self, now_ns: int) -> "_Sealed":
+        in_order = self.frames if len(self.spans) < 2 else sorted(self.frames, key=itemgetter(0, 1, 2))
+        digests = seals.frame_digests(self.run_id, in_order)
+        bodies = [entries.encode(entry) for entry in self.entries]
+        roots = seals.frames_root(digests), seals.entries_root(bodies)
+        counts = len(self.frames), len(bodies)
+        seal = seals.seal_of(self.run_id, self.number, now_ns, *counts, *roots, self._before)
+        return _Sealed(now_ns, bodies, seal, *roots, digests)
 
     def is_written(self, connection: Connection) -> bool:
         """Whether an earlier attempt was committed after all."""
         mine = batches.c.run_id == self.run_id, batches.c.batch == self.number
         return connection.execute(select(batches.c.batch).where(*mine)).first() is not None
+
+
+class _Sealed(NamedTuple):
+    written_ns: int
+    #: The ledger's entries as they are kept.
+    bodies: list[bytes]
+    seal: bytes
+    frames_root: bytes
+    entries_root: bytes
+    digests: bytes
+
+    @property
+    def row(self) -> Row:
+        """The row of `seals`, after its key."""
+        return self.seal, self.frames_root, self.entries_root, self.digests
+
+
+def last_seal(connection: Connection, recorder_id: int) -> bytes:
+    """The last seal of a recorder's: what its next batch is chained to."""
+    query = (
+        select(seals_table.c.seal)
+        .join(runs, runs.c.run_id == seals_table.c.run_id)
+        .where(runs.c.recorder_id == recorder_id)
+        .order_by(seals_table.c.run_id.desc(), seals_table.c.batch.desc())
+        .limit(1)
+    )
+    found = connection.scalar(query)
+    return seals.BEGINNING if found is None else bytes(found)
 
 
 def typed_row(frame: Frame, item: int, update: Update) -> Row:

@@ -8,14 +8,17 @@ database, whatever other recorders have written there; the rules for gaps are in
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, Table, Update, func, insert, select, update
+from sqlalchemy import Connection, Table, Update, delete, func, insert, select, update
 
-from recorder.model import PUSH
+from recorder.model import PUSH, REDACTED
+from recorder.store import snapshots
 from recorder.store.dialects import insert_new
 from recorder.store.entries import (
     AccountAdded,
+    CheckpointMade,
     Covered,
     DiscrepancyFound,
+    FramesRedacted,
     LedgerEntry,
     ReconciliationBegan,
     ReconciliationEnded,
@@ -27,12 +30,15 @@ from recorder.store.entries import (
 )
 from recorder.store.gaps import CRASHED, RECONCILED, UNRECOVERABLE, Gaps
 from recorder.store.schema import (
+    TYPED,
     accounts,
     batches,
+    checkpoints,
     discrepancies,
     frames,
     reconciliations,
     recorders,
+    redactions,
     runs,
     sessions,
 )
@@ -46,8 +52,9 @@ INTERRUPTED = "interrupted"
 def apply(connection: Connection, recorder_id: int, entry: LedgerEntry) -> None:
     """Write one entry of a recorder's."""
     match entry:
-        case RecorderAdded():
-            connection.execute(insert_new(connection, recorders).values(msgspec.structs.asdict(entry)))
+        case RecorderAdded() | DiscrepancyFound():
+            table = recorders if isinstance(entry, RecorderAdded) else discrepancies
+            connection.execute(insert_new(connection, table).values(msgspec.structs.asdict(entry)))
         case AccountAdded():
             _add_account(connection, entry)
             Gaps(connection, recorder_id, entry.account_id).account_added(entry)
@@ -70,8 +77,10 @@ def apply(connection: Connection, recorder_id: int, entry: LedgerEntry) -> None:
             _end_reconciliation(connection, entry)
             if entry.result in {RECONCILED, UNRECOVERABLE}:
                 Gaps(connection, recorder_id, entry.account_id).reconciled(entry)
-        case DiscrepancyFound():
-            connection.execute(insert_new(connection, discrepancies).values(msgspec.structs.asdict(entry)))
+        case CheckpointMade():
+            _add_checkpoint(connection, entry)
+        case FramesRedacted():
+            _redact(connection, entry)
 
 
 def what_a_crash_left(connection: Connection, recorder_id: int) -> list[LedgerEntry]:
@@ -119,6 +128,13 @@ def _insert(connection: Connection, table: Table, entry: LedgerEntry, **changes:
     connection.execute(insert(table).values(msgspec.structs.asdict(entry) | changes))
 
 
+def _add_checkpoint(connection: Connection, entry: CheckpointMade) -> None:
+    # The subtrees are for the recorder itself, which finds them in the entry.
+    row = msgspec.structs.asdict(entry)
+    del row["subtrees"]
+    connection.execute(insert(checkpoints).values(row))
+
+
 def _add_account(connection: Connection, entry: AccountAdded) -> None:
     """An account is as old as the first recorder that knew it, whichever was moved here first."""
     upsert = insert_new(connection, accounts, older="created_ns")
@@ -139,6 +155,29 @@ def _end_reconciliation(connection: Connection, entry: ReconciliationEnded) -> N
     connection.execute(
         update(reconciliations).where(reconciliations.c.account_id == entry.account_id, mine).values(ended)
     )
+
+
+def _redact(connection: Connection, entry: FramesRedacted) -> None:
+    """The row of `redactions` first: it is what makes the journal's guard let a payload go."""
+    connection.execute(insert_new(connection, redactions).values(msgspec.structs.asdict(entry)))
+    _forget_snapshots(connection, entry)
+    for table in (frames, *TYPED.values()):
+        these = table.c.account_id == entry.account_id, table.c.session_id == entry.session_id
+        seqs = table.c.seq.between(entry.first_seq, entry.last_seq)
+        if table is frames:
+            emptied = {"payload": b"", "status": REDACTED, "error": None}
+            connection.execute(update(frames).where(*these, seqs, frames.c.status != REDACTED).values(emptied))
+        else:
+            connection.execute(delete(table).where(*these, seqs))
+
+
+def _forget_snapshots(connection: Connection, entry: FramesRedacted) -> None:
+    """They point to rows that are going to be removed."""
+    these = frames.c.account_id == entry.account_id, frames.c.session_id == entry.session_id
+    first = select(func.min(frames.c.received_ns)).where(*these, frames.c.seq.between(entry.first_seq, entry.last_seq))
+    first_ns = connection.scalar(first)
+    if first_ns is not None:
+        snapshots.forget(connection, entry.account_id, first_ns)
 
 
 def _this_session(entry: Covered | SessionEnded) -> Update:

@@ -19,13 +19,17 @@ from recorder.errors import MergeConflict
 from recorder.store import entries, ledger
 from recorder.store.dialects import insert_rows, lock_run
 from recorder.store.entries import SessionEnded
-from recorder.store.schema import TYPED, batches, frames, ledger_entries, runs, spans
+from recorder.store.receipts import Receipt
+from recorder.store.schema import TYPED, batches, frames, ledger_entries, receipts, runs, seals, spans
+from recorder.store.snapshots import Snapshots, note
 
 #: A transaction takes whole batches of so many frames together, and at least one.
 FRAMES_MAX = 20_000
 #: Rows are handed over in chunks of so many, or of so many bytes of payload: memory does not grow with the distance.
 CHUNK_ROWS = 2_000
 CHUNK_BYTES = 8 * 2**20
+#: So many snapshots are made between two steps: more than a step has frames for, so that none are ever long behind.
+SNAPSHOTS_MAX = 8
 #: Frames are fetched so few at a time, for one alone may be of megabytes.
 FETCH_FRAMES = 16
 
@@ -69,6 +73,9 @@ class Mover:
         self._writing: Connection | None = None
         #: The run that is being moved: all before it are there. Before the first step, none is known to be.
         self._run_id: int | None = None
+        self._snapshots = Snapshots()
+        #: When what was moved last had been written; None: there is nothing more to move.
+        self._written_ns: int | None = None
 
     def close(self) -> None:
         """Let go of the target."""
@@ -88,6 +95,7 @@ class Mover:
             if self._writing is None:
                 # Kept: a connection to a server is dear.
                 self._writing = self._target.connect()
+            self._make_snapshots(self._writing)
             with self._source.connect() as reading:
                 return self._step(reading, self._writing)
         except BaseException:
@@ -95,6 +103,14 @@ class Mover:
             # What the target has may be less now than it was: a standby that took over, a backup put back.
             self._run_id = None
             raise
+
+    def _make_snapshots(self, writing: Connection) -> None:
+        """Of what is there; no further than this record has been moved, for what follows would undo them."""
+        for _ in range(SNAPSHOTS_MAX):
+            if not self._snapshots.due:
+                break
+            with writing.begin():
+                self._snapshots.step(writing, self._written_ns)
 
     def _step(self, reading: Connection, writing: Connection) -> Moved | None:
         if self._run_id is None:
@@ -110,6 +126,7 @@ class Mover:
                 ) from error
             if moved is not None:
                 return moved
+            self._written_ns = None
             later = select(runs.c.run_id).where(runs.c.run_id > self._run_id).limit(1)
             if reading.scalar(later) is None:
                 return None
@@ -152,8 +169,13 @@ class Mover:
             ledger.apply(writing, recorder_id, entry)
         writing.execute(insert(batches), [row._asdict() for row in chosen])
         insert_rows(writing, ledger_entries, [tuple(row) for row in told])
-        kept = reading.execute(select(spans).where(*_between(spans, self._run_id, first, last)))
-        insert_rows(writing, spans, [tuple(row) for row in kept])
+        for table in (spans, seals):
+            kept = reading.execute(select(table).where(*_between(table, self._run_id, first, last)))
+            insert_rows(writing, table, [tuple(row) for row in kept])
+        note(writing, [receipt for span in these for receipt in _receipts(reading, span)])
+        for span in these:
+            self._snapshots.add(span.account_id, span.last_seq - span.first_seq + 1)
+        self._written_ns = chosen[-1].written_ns
         ended = sum(isinstance(entry, SessionEnded) for entry in entries_told)
         return Moved(self._run_id, last, len(chosen), sum(row.frames for row in chosen), ended)
 
@@ -215,6 +237,14 @@ def rows_of(connection: Connection, table: Table, span: Span) -> Iterator[list[t
                 chunk, size = [], 0
     if chunk:
         yield chunk
+
+
+def _receipts(connection: Connection, span: Span) -> Iterator[Receipt]:
+    """When its frames were received."""
+    mine = receipts.c.account_id == span.account_id, receipts.c.session_id == span.session_id
+    these = receipts.c.first_seq.between(span.first_seq, span.last_seq)
+    for row in connection.execute(select(receipts).where(*mine, these)):
+        yield Receipt(*row)
 
 
 _KEYS = (ledger_entries.c.batch, ledger_entries.c.item)

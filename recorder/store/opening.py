@@ -1,20 +1,30 @@
 """The first batch of a run: who records here, as whom, and what a crash left."""
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from sqlalchemy import Connection, delete, func, insert, select
 
 from recorder.model import time_ordered_id
 from recorder.store.engine import database_path
 from recorder.store.entries import AccountAdded, LedgerEntry, RecorderAdded, RunStarted, SessionEnded
-from recorder.store.journal import OPENING, Batch
+from recorder.store.journal import OPENING, Batch, last_seal
 from recorder.store.ledger import what_a_crash_left
 from recorder.store.schema import gaps, identity, reconciliations, runs, sessions
 
 
-def open_run(
-    connection: Connection, url: str, started: RunStarted, wanted: list[AccountAdded]
-) -> tuple[RunStarted, list[str]]:
+class Opened(NamedTuple):
+    """A run that has begun."""
+
+    run: RunStarted
+    #: The seal of its first batch.
+    seal: bytes
+    #: A sentence for the user for each session that a crash left open.
+    left: list[str]
+
+
+def open_run(connection: Connection, url: str, started: RunStarted, wanted: Sequence[AccountAdded]) -> Opened:
     """Open a run, inside the caller's transaction. Only the sole writer may do it.
 
     Args:
@@ -22,9 +32,6 @@ def open_run(
         url: of the file.
         started: the run; its `recorder_id` is filled in, and its key raised above those that are there.
         wanted: the accounts it records.
-
-    Returns:
-        The run, and a sentence for the user for each session that a crash left open.
     """
     entries: list[LedgerEntry] = []
     recorder_id = _identity(connection, database_path(url))
@@ -39,11 +46,12 @@ def open_run(
     known = select(gaps.c.account_id).distinct().where(gaps.c.recorder_id == recorder_id)
     known_ids = set(connection.scalars(known))
     entries += [*left, started, *(account for account in wanted if account.account_id not in known_ids)]
-    batch = Batch(recorder_id, started.run_id, OPENING)
+    batch = Batch(recorder_id, started.run_id, OPENING, last_seal(connection, recorder_id))
     batch.entries += entries
     batch.write(connection, started.started_ns)
     told = "the last run ended without closing session {}: a gap begins at its last frame"
-    return started, [told.format(entry.session_id) for entry in left if isinstance(entry, SessionEnded)]
+    sentences = [told.format(entry.session_id) for entry in left if isinstance(entry, SessionEnded)]
+    return Opened(started, batch.seal, sentences)
 
 
 def newest_session(connection: Connection, account_id: int) -> int:

@@ -42,6 +42,10 @@ def _text(name: str, *, null: bool = True) -> Column[object]:
     return Column(name, Words, nullable=null)
 
 
+def _bytes(name: str) -> Column[object]:
+    return Column(name, Bytes, nullable=False)
+
+
 def _decimal(name: str) -> Column[object]:
     return Column(name, ExactDecimal(), nullable=True)
 
@@ -117,10 +121,9 @@ frames = _growing_table(
     _text("topic"),
     _text("status", null=False),
     _text("error"),
-    Column("payload", Bytes, nullable=False),
+    _bytes("payload"),
     PrimaryKeyConstraint("account_id", "session_id", "seq"),
 )
-
 
 #: Frames that could not be decoded are few and looked for among many. For all others it costs one comparison.
 Index(
@@ -210,7 +213,7 @@ fills = _typed(
     _int("created_at", null=True),
 )
 
-#: A record of the model → the table that holds it. The record's fields are the table's columns after `TYPED_KEY`.
+#: A record of the model → the table that holds it: its columns are those of `TYPED_KEY`, then the record's fields.
 TYPED: dict[type[model.Update], Table] = {
     model.AccountUpdate: account_updates,
     model.OrderUpdate: order_updates,
@@ -282,7 +285,7 @@ discrepancies = _table(
     _of_account(),
 )
 
-#: Two overlapping sessions of different recorders, the older first: the pushes that both saw, and that one alone did.
+#: Two overlapping sessions of different recorders, the older first: pushes that both saw, and that one alone did.
 comparisons = _table(
     "comparisons",
     _int("account_id"),
@@ -316,7 +319,43 @@ spans = _table(
     PrimaryKeyConstraint("run_id", "batch", "account_id", "session_id"),
 )
 
-#: What the ledger was told with a batch, in order, as JSON; `recorder.store.entries` says what each means.
+#: A batch's seal, the roots it is made of, and the digest of each frame; `recorder.store.seals` says of what.
+seals = _table(
+    "seals",
+    _int("run_id"),
+    _int("batch"),
+    *map(_bytes, ("seal", "frames_root", "entries_root", "digests")),
+    PrimaryKeyConstraint("run_id", "batch"),
+    ForeignKeyConstraint(["run_id"], ["runs.run_id"]),
+)
+
+#: What was signed of a recorder's seals, as signed notes.
+checkpoints = _table(
+    "checkpoints",
+    _int("recorder_id"),
+    _int("size"),
+    _int("made_ns"),
+    _text("note", null=False),
+    _text("token"),
+    PrimaryKeyConstraint("recorder_id", "size"),
+    ForeignKeyConstraint(["recorder_id"], ["recorders.recorder_id"]),
+)
+
+#: Frames whose payload was taken away on purpose: which, when, by whom and why. Their digests stay.
+redactions = _table(
+    "redactions",
+    _int("account_id"),
+    _int("session_id"),
+    _int("first_seq"),
+    _int("last_seq"),
+    _int("redacted_ns"),
+    _text("who", null=False),
+    _text("why", null=False),
+    PrimaryKeyConstraint("account_id", "session_id", "first_seq"),
+    _of_account(),
+)
+
+#: What the ledger was told with a batch, as JSON; `recorder.store.entries` says what each means.
 ledger_entries = _table(
     "ledger_entries",
     _int("run_id"),
@@ -324,4 +363,38 @@ ledger_entries = _table(
     _int("item"),
     _text("body", null=False),
     PrimaryKeyConstraint("run_id", "batch", "item"),
+)
+
+#: When the frames of a batch were received, by session and ten seconds of the clock; it follows from `frames`.
+receipts = _table(
+    "receipts",
+    _int("account_id"),
+    _int("session_id"),
+    _int("first_seq"),
+    _int("last_seq"),
+    _int("first_ns"),
+    _int("last_ns"),
+    PrimaryKeyConstraint("account_id", "session_id", "first_seq"),
+)
+
+Index("ix_receipts_first_ns", receipts.c.account_id, receipts.c.first_ns)
+
+#: Instants at which it is noted where the latest state of each thing stands. They only spare reading, and never travel.
+snapshots = _table(
+    "snapshots",
+    _int("account_id"),
+    _int("at_ns"),
+    PrimaryKeyConstraint("account_id", "at_ns"),
+)
+
+#: Of a snapshot, the rows of a typed table that hold the latest states; `kind` is the table's name.
+snapshot_rows = _table(
+    "snapshot_rows",
+    _int("account_id"),
+    _int("at_ns"),
+    _text("kind", null=False),
+    _int("session_id"),
+    _int("seq"),
+    _int("item"),
+    PrimaryKeyConstraint("account_id", "at_ns", "kind", "session_id", "seq", "item"),
 )

@@ -80,11 +80,12 @@ def open_engine(url: URL, *, read_only: bool) -> Engine:
     return engine
 
 
-def outside_transaction(connection: Connection, statement: str) -> None:
+def outside_transaction(connection: Connection, statement: str) -> list[tuple[Any, ...]]:
     """Run a statement that SQLite ignores or refuses in a transaction: SQLAlchemy would begin one for it."""
     assert not connection.in_transaction()
     driver: Any = connection.connection.driver_connection
-    driver.execute(statement)
+    rows: list[tuple[Any, ...]] = driver.execute(statement).fetchall()
+    return rows
 
 
 def require_folder(path: Path) -> None:

@@ -19,3 +19,8 @@ def venue_named(name: str) -> Venue:
     except KeyError:
         known = ", ".join(sorted(VENUES))
         raise ConfigurationError(f"There is no venue {name!r}; this recorder knows: {known}.") from None
+
+
+def final_statuses(name: str) -> frozenset[str]:
+    """The statuses in which an order can change no more; none of a venue that only a newer recorder knows."""
+    return VENUES[name].final_statuses if name in VENUES else frozenset()

@@ -4,13 +4,17 @@ A new venue is a folder beside `fmex/` whose package offers a `Venue`, and one l
 """
 
 from collections.abc import Callable, Collection, Generator, Mapping, Sequence
-from decimal import Decimal
+from decimal import Context, Decimal, Inexact, InvalidOperation, Overflow
 from typing import NamedTuple, Protocol
 
 from recorder.model import UNDECODED, Control, Decoded, State, Thing, Update
 
 #: An error text in a row is cut to so many characters; the frame itself is never cut.
 ERROR_CHARS_MAX = 300
+
+#: For sums of money. Decoders take numbers of 100 characters and exponents of 99 at most, so that a sum of millions has
+#: fewer digits than this; one that could lose any would raise.
+EXACT = Context(prec=500, traps=[Inexact, InvalidOperation, Overflow])
 
 
 #: What pushes say that are decoded and nothing else: their topics, and the updates of each.
@@ -92,6 +96,53 @@ class Contradiction(NamedTuple):
     held_session_id: int | None
 
 
+class Form(NamedTuple):
+    """How a venue writes a push from which one row follows: so a row can be held against its frame without decoding it.
+
+    A venue that gives one promises that its decoder reads alike what differs in digits only, as long as that is JSON
+    and the numbers of 64 bits are.
+    """
+
+    #: For `%`: the frame's topic, then the fields.
+    template: str
+    #: Of the record, in the template's order.
+    fields: tuple[str, ...]
+
+
+class Holding(NamedTuple):
+    """A position as far as the books need it."""
+
+    #: Contracts, not negative; 0 where it is closed.
+    quantity: Decimal
+    #: As the exchange tells it.
+    realized_pnl: Decimal
+
+
+class Reading(NamedTuple):
+    """A way to read what a position says it realized, where the exchange leaves room for more than one."""
+
+    name: str
+    #: What was realized from one state of a position to the next, net of fees.
+    realized: Callable[[Holding, Holding], Decimal]
+
+
+class Accounting(Protocol):
+    """What an exchange's amounts mean for the books. Sums are made with `EXACT`."""
+
+    #: The likeliest first. Books are kept by each; the one that leaves least unexplained counts.
+    readings: tuple[Reading, ...]
+
+    def balance(
+        self, available: Decimal | None, frozen: Decimal | None, position_margin: Decimal | None
+    ) -> Decimal | None:
+        """All that is owned of a currency; None where a part was not told."""
+        ...
+
+    def currency(self, symbol: str) -> str:
+        """What a position in this contract gains and loses, where no order in it has told."""
+        ...
+
+
 class PushSession(Protocol):
     """The exchange's protocol on one connection, as a state machine: bytes are somebody else's business."""
 
@@ -167,6 +218,11 @@ class Venue(Protocol):
 
     #: Statuses in which an order can change no more.
     final_statuses: frozenset[str]
+
+    def liquidity(self, features: int | None, order_type: str | None) -> str:
+        """Whether an order can only ever be filled as `maker`, or as `taker`; otherwise `unknown`."""
+        ...
+
     #: A user may send so many REST requests in so many seconds.
     rest_requests_max: int
     rest_window_s: float
@@ -198,6 +254,14 @@ class Venue(Protocol):
             passed: everything that was held, or came.
         """
         ...
+
+    @property
+    def forms(self) -> Mapping[type[Update], Form]:
+        """The usual forms of pushes; one that is written otherwise is decoded. May be empty."""
+        ...
+
+    #: How its amounts go together.
+    accounting: Accounting
 
     def decode_answer(self, target: str, payload: bytes) -> Decoded:
         """What a REST answer says: target is the request's path and query. Raises; see `read_answer`."""

@@ -10,6 +10,7 @@ from sqlalchemy import Engine
 
 from recorder.store import migrate
 from recorder.store.engine import open_engine
+from tests.contract import exported
 from tests.made import quick_engine
 from tests.server import PostgresServer
 from tests.unit.read.desk import Desk
@@ -57,3 +58,19 @@ def desk(url: str) -> Iterator[Desk]:
     desk = Desk(url)
     yield desk
     desk.engine.dispose()
+
+
+@pytest.fixture(scope="module")
+def full(new_url: NewUrl) -> Iterator[Desk]:
+    """A record with a bit of everything, to be exported; nobody writes to it."""
+    desk = Desk(new_url())
+    exported.fill(desk)
+    yield desk
+    desk.engine.dispose()
+
+
+@pytest.fixture
+def own(desk: Desk) -> Desk:
+    """The same, of a test's own."""
+    exported.fill(desk)
+    return desk

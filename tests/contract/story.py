@@ -22,7 +22,7 @@ from recorder.store.entries import (
 )
 from recorder.store.journal import Batch
 from recorder.store.opening import open_run
-from recorder.store.schema import identity, metadata
+from recorder.store.schema import identity, metadata, snapshot_rows, snapshots
 from recorder.venues.base import read_frame
 from tests.made import ACCOUNT, NOON_NS, quick_engine
 from tests.samples import FMEX
@@ -86,7 +86,7 @@ class Teller:
         began_ns = self._at(heard.from_s)
         started = RunStarted(run_id, 0, began_ns, "host", 1, "v")
         with self.engine.begin() as connection:
-            run, _ = open_run(connection, self.url, started, [AccountAdded(ACCOUNT, "fmex", "main", began_ns)])
+            run, seal, _ = open_run(connection, self.url, started, [AccountAdded(ACCOUNT, "fmex", "main", began_ns)])
         frames = [self._frame(session_id, 0, began_ns, COVERED)]
         for number, push in enumerate(told):
             if heard.from_s <= push.at_s < heard.until_s and number not in missed:
@@ -105,11 +105,12 @@ class Teller:
             entries.append([over, RunEnded(run_id, ended_ns, "stopped")])
         with self.engine.begin() as connection:  # one for all: a disk flush each would take most of the tests' time
             for number, told_entries in enumerate(entries, 1):
-                batch = Batch(run.recorder_id, run_id, number)
+                batch = Batch(run.recorder_id, run_id, number, seal)
                 batch.entries += told_entries
                 if number <= len(frames):
                     batch.add(*frames[number - 1])
                 batch.write(connection, began_ns + number)
+                seal = batch.seal
 
     def _at(self, at_s: int) -> int:
         return NOON_NS + at_s * S + self._number * 7_000_000
@@ -126,5 +127,5 @@ def contents(engine: Engine) -> dict[str, list[Any]]:
         return {
             table.name: list(connection.execute(select(table).order_by(*table.primary_key)))
             for table in metadata.sorted_tables
-            if table is not identity
+            if table not in (identity, snapshots, snapshot_rows)
         }

@@ -14,9 +14,10 @@ from sqlalchemy.exc import DBAPIError
 from recorder.model import UNDECODED, Update
 from recorder.store.entries import RunStarted, SessionOpened
 from recorder.store.journal import Batch, typed_row
-from recorder.store.schema import TYPED, TYPED_KEY, batches, frames, metadata, spans
+from recorder.store.schema import TYPED, TYPED_KEY, batches, frames, metadata, receipts, seals, spans
+from recorder.store.seals import BEGINNING
 from tests.contract.conftest import NewUrl
-from tests.made import ACCOUNT, NOON_NS, RECORDER, RUN, SESSION, new_database, received, sent
+from tests.made import ACCOUNT, NOON_NS, RECORDER, RUN, SESSION, new_database, received, sent, unguard
 from tests.samples import sample
 
 STARTED = RunStarted(RUN, RECORDER, NOON_NS, "here", 1, "0")
@@ -38,11 +39,12 @@ def shared(new_url: NewUrl) -> Engine:
     _, engine = new_database(new_url())
     with engine.begin() as connection:
         write(connection, batch(1, entries=[STARTED, OPENED]))
+        unguard(connection)
     return engine
 
 
 def batch(number: int, *recorded: Any, entries: list[Any] | None = None) -> Batch:
-    made = Batch(RECORDER, RUN, number)
+    made = Batch(RECORDER, RUN, number, BEGINNING)
     made.entries += entries or []
     for one in recorded:
         made.add(*one)
@@ -88,6 +90,8 @@ def test_a_batch_is_written_with_everything_in_it(engine: Engine) -> None:
         "heartbeats": 1,
         "batches": 1,
         "spans": 1,
+        "seals": 1,
+        "receipts": 1,
     }
     with engine.connect() as connection:
         assert [tuple(row) for row in connection.execute(select(frames).order_by(frames.c.seq))] == [
@@ -115,12 +119,12 @@ def _used_number() -> Batch:
     return batch(1, *everything(0))
 
 
-def _wrong_type() -> Batch:
+def _no_status() -> Batch:
     one = received(9)
-    return batch(2, *everything(0), one._replace(frame=one.frame._replace(received_ns="not a number")))  # type: ignore[arg-type]
+    return batch(2, *everything(0), one._replace(frame=one.frame._replace(status=None)))  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("breaks", [_duplicate_frame, _duplicate_update, _unknown_session, _used_number, _wrong_type])
+@pytest.mark.parametrize("breaks", [_duplicate_frame, _duplicate_update, _unknown_session, _used_number, _no_status])
 def test_a_batch_that_breaks_in_the_middle_leaves_nothing(engine: Engine, breaks: Any) -> None:
     before = counts(engine)
     with pytest.raises(DBAPIError), engine.begin() as connection:
@@ -145,7 +149,7 @@ def test_a_batch_is_written_when_it_is_committed_and_not_before(engine: Engine) 
         with connection.begin():
             assert made.is_written(connection)
             assert not batch(3).is_written(connection)
-            assert not Batch(RECORDER, RUN + 1, 2).is_written(connection), "each run counts its own"
+            assert not Batch(RECORDER, RUN + 1, 2, BEGINNING).is_written(connection), "each run counts its own"
 
 
 @pytest.mark.parametrize("committed", [True, False])
@@ -239,7 +243,7 @@ def test_a_row_begins_with_the_key_of_its_frame() -> None:
 
 
 def _clear(connection: Connection) -> None:
-    for table in (frames, *TYPED.values()):
+    for table in (frames, receipts, *TYPED.values()):
         connection.execute(table.delete())
-    for table in (batches, spans):
+    for table in (seals, batches, spans):
         connection.execute(table.delete().where(table.c.batch > 1))

@@ -22,7 +22,7 @@ from recorder.store.sameness import require_same
 from recorder.store.schema import frames
 from tests.contract.conftest import NewUrl
 from tests.contract.story import Heard, Teller, Told, contents
-from tests.made import quick_engine
+from tests.made import quick_engine, unguard
 
 #: One push a second, each its own.
 TOLD = [Told(at, at) for at in range(1, 40)]
@@ -146,6 +146,7 @@ def test_a_commit_whose_outcome_is_unknown(
 def test_a_frame_that_was_changed_is_named_and_nothing_is_merged(teller: Teller, engine: Engine) -> None:
     move(teller.engine, engine)
     with teller.engine.begin() as connection:
+        unguard(connection)
         connection.execute(text("UPDATE frames SET payload = x'7b7d' WHERE seq = 3"))
         (session_id,) = connection.execute(text("SELECT min(session_id) FROM frames WHERE seq = 3")).one()
     before = contents(engine)
@@ -166,6 +167,7 @@ def test_a_frame_that_was_changed_is_named_and_nothing_is_merged(teller: Teller,
         "UPDATE frames SET received_ns = received_ns + 1 WHERE seq = 1",
         "UPDATE spans SET last_seq = last_seq + 1 WHERE batch = 2",
         "DELETE FROM frames WHERE seq = 2",
+        "UPDATE seals SET seal = digests WHERE batch = 2",
     ],
 )
 def test_whatever_was_changed_is_found(teller: Teller, engine: Engine, change: str) -> None:
@@ -174,6 +176,7 @@ def test_whatever_was_changed_is_found(teller: Teller, engine: Engine, change: s
     with teller.engine.connect() as one, engine.connect() as other:
         assert require_same(one, other) == frames
     with engine.begin() as connection:
+        unguard(connection)
         connection.execute(text(change))
     with teller.engine.connect() as one, engine.connect() as other, pytest.raises(MergeConflict):
         require_same(one, other)
@@ -187,7 +190,8 @@ def test_the_same_frame_of_another_run_is_refused(
     forged = Teller(tmp_path / "forged.db", sqlite_template, 1)
     forged.write([Told(at, 10 - at) for at in range(1, 10)], [Heard(1, 10, "stopped")])
     with forged.engine.begin() as connection:
-        for table in ("runs", "batches", "spans", "ledger_entries"):
+        unguard(connection)
+        for table in ("runs", "batches", "spans", "ledger_entries", "seals"):
             connection.execute(text("PRAGMA defer_foreign_keys=ON"))
             connection.execute(text(f"UPDATE {table} SET run_id = run_id + 1"))
         connection.execute(text("UPDATE sessions SET run_id = run_id + 1"))
@@ -200,7 +204,8 @@ def test_the_same_frame_of_another_run_is_refused(
 
 def test_a_journal_with_a_hole_is_refused(teller: Teller, engine: Engine) -> None:
     with teller.engine.begin() as connection:
-        for table in ("spans", "ledger_entries", "batches"):
+        unguard(connection)
+        for table in ("seals", "spans", "ledger_entries", "batches"):
             connection.execute(text(f"DELETE FROM {table} WHERE batch = 0"))
     with pytest.raises(MergeConflict, match="lacks batch 0"):
         move(teller.engine, engine)
@@ -272,9 +277,10 @@ def test_a_target_that_has_lost_what_it_had_is_sent_it_again(teller: Teller, eng
     while mover.step() is not None:
         pass
     with engine.begin() as connection:
-        for table in ("frames", "account_updates", "order_updates", "position_updates", "discrepancies"):
+        unguard(connection)
+        for table in ("frames", "receipts", "account_updates", "order_updates", "position_updates", "discrepancies"):
             connection.execute(text(f"DELETE FROM {table}"))
-        for table in ("ledger_entries", "spans", "batches", "reconciliations", "gaps", "sessions"):
+        for table in ("seals", "ledger_entries", "spans", "batches", "reconciliations", "gaps", "sessions"):
             connection.execute(text(f"DELETE FROM {table}"))
         connection.execute(text("DELETE FROM runs"))
         connection.execute(text("DELETE FROM recorders"))
@@ -289,6 +295,7 @@ def test_a_target_that_has_lost_what_it_had_is_sent_it_again(teller: Teller, eng
 
 def test_frames_of_megabytes_are_moved_a_few_at_a_time(teller: Teller, engine: Engine) -> None:
     with teller.engine.begin() as connection:
+        unguard(connection)
         connection.execute(text("UPDATE frames SET payload = zeroblob(3000000) WHERE seq IN (2, 3, 4, 5, 6)"))
     sizes = [sum(len(row[-1]) for row in rows) for rows in _chunks(teller.engine)]
     assert len(sizes) > 1

@@ -30,7 +30,7 @@ def opened(file: Path) -> Iterator[Engine]:
 
 def open_it(engine: Engine, file: Path, run_id: int = 10) -> RunStarted:
     with engine.begin() as connection:
-        run, _ = open_run(connection, f"sqlite:///{file}", RunStarted(run_id, 0, NOON_NS, "h", 1, "v"), [ADDED])
+        run, _, _ = open_run(connection, f"sqlite:///{file}", RunStarted(run_id, 0, NOON_NS, "h", 1, "v"), [ADDED])
     return run
 
 

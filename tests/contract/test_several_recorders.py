@@ -71,6 +71,20 @@ def test_each_push_is_read_once(two: Two) -> None:
     assert len(contents(two.engine)["order_updates"]) == 2 * len(TOLD), "and both are kept"
 
 
+def test_the_views_for_questions_count_each_push_once(two: Two) -> None:
+    for teller in two.tellers:
+        teller.write(TOLD, ALL)
+    two.merge()
+    with two.engine.connect() as connection:
+        (life,) = connection.execute(text("SELECT updates, filled FROM order_lives")).all()
+        steps = connection.execute(text("SELECT sum(quantity) FROM executions")).scalar()
+        in_timeline = connection.scalar(text("SELECT count(*) FROM timeline WHERE kind = 'order'"))
+    filled = 10 - min(told.unfilled for told in TOLD)
+    assert (life.updates, in_timeline, steps) == (len(TOLD), len(TOLD), filled)
+    with recorder.open(two.url) as record:
+        assert len([event for event in record.timeline() if event.kind == "order"]) == len(TOLD)
+
+
 def test_what_one_alone_heard_is_read_too(two: Two) -> None:
     two.tellers[0].write(TOLD, [Heard(0, 15), Heard(30, 100)])
     two.tellers[1].write(TOLD, [Heard(10, 35)])

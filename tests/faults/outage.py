@@ -121,11 +121,11 @@ def _fill(url: str, frames: int) -> None:
     run_id = session_id = time_ordered_id(now_ns)
     with engine.begin() as connection:
         started = RunStarted(run_id, 0, now_ns, "outage", 1, "outage")
-        run, _ = open_run(connection, url, started, [AccountAdded(MAIN, "fmex", "main", now_ns)])
+        run, seal, _ = open_run(connection, url, started, [AccountAdded(MAIN, "fmex", "main", now_ns)])
     batches = list(range(1, frames // BATCH_FRAMES + 1))
     recorded = _frames(session_id, now_ns)
     for number in track(batches, f"{frames:,} frames into the journal", console=Console(stderr=True), transient=True):
-        batch = Batch(run.recorder_id, run_id, number)
+        batch = Batch(run.recorder_id, run_id, number, seal)
         if number == 1:
             batch.entries.append(SessionOpened(MAIN, session_id, run_id, "wss://x", TOPICS, now_ns))
             batch.entries.append(Covered(MAIN, session_id, 0, now_ns, TOPICS, {}))
@@ -137,6 +137,7 @@ def _fill(url: str, frames: int) -> None:
             batch.entries += [over, RunEnded(run_id, last.received_ns, "stopped")]
         with engine.begin() as connection:
             batch.write(connection, now_ns + number)
+        seal = batch.seal
     engine.dispose()
 
 

@@ -37,12 +37,15 @@ class Folder:
         accounts: Mapping[str, str] | None = None,
         limits: Mapping[str, float] | None = None,
         server: str | None = None,
+        checkpoints: Mapping[str, object] | None = None,
     ) -> None:
         """Write recorder.toml; accounts are name → key, by default `main` with the simulator's first.
 
         With the address of a server's database, `database` is the journal in front of it.
         """
         lines = []
+        if checkpoints is not None:
+            lines += ["[checkpoints]", *(f"{name} = {json.dumps(value)}" for name, value in checkpoints.items())]
         if server is not None:
             self.database = self.path / "recorder-journal.db"
             lines += ["[database]", f'url = "{server}"']

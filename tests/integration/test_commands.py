@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 
@@ -14,12 +15,15 @@ import pytest
 from recorder.cli.commands import COMMANDS
 from recorder.simulator import Simulator, SimulatorOptions
 from tests.integration.process import Folder, Process
+from tests.samples import FMEX
 
 CHECKOUT = Path(__file__).parents[2]
 README = (CHECKOUT / "README.md").read_text()
 
 
-@pytest.mark.parametrize("command", [*COMMANDS, "db upgrade", "db downgrade", "db current", "db check"])
+@pytest.mark.parametrize(
+    "command", [*COMMANDS, "db upgrade", "db downgrade", "db current", "db check", "keys make", "keys show"]
+)
 def test_each_command_is_documented_and_its_help_shows_an_example(folder: Folder, command: str) -> None:
     ended = folder.command(*command.split(), "--help")
     assert ended.returncode == 0, ended.stderr
@@ -30,7 +34,7 @@ def test_each_command_is_documented_and_its_help_shows_an_example(folder: Folder
 def test_the_demo_shows_everything(folder: Folder) -> None:
     ended = folder.command("demo", "--for", "2s", "--rate", "500")
     assert ended.returncode == 0, ended.stderr
-    for title in ("Orders", "Fills", "Positions", "Balances", "Gaps", "coverage     100.000 %", "SELECT"):
+    for title in ("Orders", "Fills", "Positions", "Balances", "Books", "Gaps", "coverage     100.000 %", "SELECT"):
         assert title in ended.stdout
     assert "FULLY_FILLED" in ended.stdout
     (database,) = (folder.path / "demo").glob("*.db")
@@ -54,13 +58,14 @@ def recorded(folder: Folder) -> Folder:
 
 
 def test_three_formats_say_the_same_exactly(recorded: Folder) -> None:
-    for command in ("orders", "fills", "positions", "balances", "gaps"):
-        lines = recorded.command(command, "--format", "json").stdout.splitlines()
+    commands = ["orders", "fills", "positions", "balances", "gaps", "pnl", "fees", "trips", "timeline"]
+    for words in [[command] for command in commands] + [["positions", "--history"], ["balances", "--history"]]:
+        lines = recorded.command(*words, "--format", "json").stdout.splitlines()
         objects = [json.loads(line) for line in lines]
-        rows = list(csv.DictReader(io.StringIO(recorded.command(command, "--format", "csv").stdout)))
+        rows = list(csv.DictReader(io.StringIO(recorded.command(*words, "--format", "csv").stdout)))
         assert objects
         assert rows == [{name: "" if value is None else str(value) for name, value in one.items()} for one in objects]
-        table = recorded.command(command).stdout
+        table = recorded.command(*words).stdout
         assert min(len(objects), 200) < len(table.splitlines()) <= len(objects) + 3
     stored = {digits for (digits,) in recorded.rows("SELECT fee FROM order_updates")}
     shown = recorded.command("orders", "--history", "--format", "json").stdout.splitlines()
@@ -79,6 +84,75 @@ def test_filters(recorded: Folder) -> None:
     assert count("--symbol", "ethusd_p") == count("--account", "other") == 0
     assert count("--since", "1h") == everything
     assert count("--until", "1h") == 0
+
+
+def test_a_period_is_of_what_happened_and_a_zone_has_its_own_midnight(recorded: Folder) -> None:
+    def rows(*arguments: str) -> list[dict[str, str]]:
+        ended = recorded.command(*arguments, "--format", "json")
+        assert ended.returncode == 0, ended.stderr
+        return [json.loads(line) for line in ended.stdout.splitlines()]
+
+    # It was received just now, and happened in 2020.
+    whole = rows("pnl", "--by", "year", "--since", "2020-01-01", "--until", "2021-01-01")
+    assert [row["period"] for row in whole] == ["2020"]
+    assert rows("pnl", "--since", "1h") == rows("fees", "--since", "1h") == []
+    assert [row["period"] for row in rows("pnl", "--zone", "Asia/Tokyo")] == ["2020-02-04"]
+    assert [row["period"] for row in rows("fees", "--by", "day", "--zone", "America/Los_Angeles")] == ["2020-02-03"]
+    pushed = [
+        Decimal(told)
+        for (told,) in recorded.rows("SELECT realized_pnl FROM position_updates WHERE ts > 0 ORDER BY seq")
+    ]
+    # What the first push brought is known where an answer from before it told of no position.
+    assert Decimal(whole[0]["realized_pnl"]) in {pushed[-1], pushed[-1] - pushed[0]}
+    (fees,) = rows("fees", "--by", "all")
+    assert Decimal(fees["fee"]) == sum(Decimal(row["fee"]) for row in rows("fills"))
+    trips = rows("trips")
+    assert [trip for trip in trips if trip["closed_ms"] is not None] != []
+    assert rows("trips", "--until", "2020-01-01") == []
+
+
+def test_a_timeline_of_an_order_and_around_a_gap(recorded: Folder) -> None:
+    (order_id, updates) = recorded.rows("SELECT order_id, max(updates) FROM order_lives WHERE fills > 1")[0]
+    lines = recorded.command("timeline", "--order", str(order_id), "--format", "json").stdout.splitlines()
+    events = [json.loads(line) for line in lines]
+    assert len(events) == updates
+    assert {(event["kind"], event["subject"]) for event in events} == {("order", str(order_id))}
+    around = recorded.command("timeline", "--gap", "1", "--around", "5s", "--format", "json").stdout.splitlines()
+    kinds = [json.loads(line)["kind"] for line in around]
+    assert kinds[:3] == ["session", "session", "gap"]
+    for arguments, told in (
+        (("timeline", "--gap", "99"), "There is no gap 99 here; `recorder gaps` shows the numbers."),
+        (("pnl", "--zone", "Nowhere"), "'Nowhere' is no time zone known here; write for example UTC or"),
+    ):
+        ended = recorded.command(*arguments)
+        assert ended.returncode == 2
+        assert told in ended.stderr
+
+
+def test_as_of(recorded: Folder) -> None:
+    ((received_ns,),) = recorded.rows("SELECT received_ns FROM order_updates ORDER BY received_ns LIMIT 1 OFFSET 200")
+    after = datetime.fromtimestamp(0, UTC) + timedelta(microseconds=received_ns // 1000 + 1)
+    t = f"{after:%Y-%m-%dT%H:%M:%S.%fZ}"
+    for command in ("orders", "orders --history", "fills", "positions", "balances"):
+        then = recorded.command(*command.split(), "--format", "json", "--as-of", t)
+        assert then.returncode == 0, then.stderr
+        assert len(then.stdout) > 100
+        assert then.stdout == recorded.command(*command.split(), "--format", "json", "--until", t).stdout
+        assert then.stderr == f"main: {t.replace('T', ' ')[:-4]} UTC was covered.\n"
+        table = recorded.command(*command.split(), "--as-of", t)
+        assert table.stdout.endswith(then.stderr)
+    latest = [json.loads(line) for line in recorded.command("orders", "--format", "json").stdout.splitlines()]
+    unended = recorded.command("orders", "--open", "--format", "json").stdout.splitlines()
+    expected = [one for one in latest if one["status"] not in FMEX.final_statuses]
+    assert [json.loads(line) for line in unended] == expected != []
+    assert "is in the future, this is what is known now" in recorded.command("balances", "--as-of", "2999-01-01").stdout
+    before = recorded.command("positions", "--as-of", "2019-01-01", "--format", "csv")
+    assert len(before.stdout.splitlines()) == 1
+    assert "is before the record, which begins at 20" in before.stderr
+    for arguments in (("fills", "--as-of", "1h", "--until", "1h"), ("orders", "--open", "--history")):
+        refused = recorded.command(*arguments)
+        assert (refused.returncode, refused.stdout) == (2, "")
+        assert "give one of them." in refused.stderr
 
 
 def test_status_as_json(recorded: Folder) -> None:
@@ -138,6 +212,13 @@ def test_the_installed_wheel_in_an_empty_folder(folder: Folder, tmp_path: Path) 
         ended = folder.command("run", "--stop-when-idle", "1s")
         assert ended.returncode == 0, ended.stderr
         assert folder.payloads() == [sent.payload for sent in exchange.sent]
-    for command in (("status",), ("fills",), ("db", "check"), ("db", "downgrade", "0001"), ("db", "upgrade")):
+    for command in (
+        ("status",),
+        ("fills",),
+        ("audit",),
+        ("db", "check"),
+        ("db", "downgrade", "0001"),
+        ("db", "upgrade"),
+    ):
         ended = folder.command(*command)
         assert ended.returncode == 0, ended.stderr

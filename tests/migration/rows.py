@@ -36,8 +36,20 @@ ROWS_0001 = (
     """INSERT INTO ledger_entries VALUES (1, 0, 0, '{"kind":"RecorderAdded","recorder_id":5}')""",
 )
 
+#: What came with revision 0004, beside the seals of what was there.
+ROWS_0004 = (
+    "INSERT INTO checkpoints VALUES (5, 2, 1580802507450000000, 'a note', NULL)",
+    "INSERT INTO redactions VALUES (7, 11, 1, 2, 1580802507460000000, 'who', 'why')",
+)
+
+#: `receipts` has a row already: it follows from the frame above.
+ROWS_0005 = (
+    "INSERT INTO snapshots VALUES (7, 1580802053670000000)",
+    "INSERT INTO snapshot_rows VALUES (7, 1580802053670000000, 'account_updates', 11, 0, 0)",
+)
+
 #: Revision → the rows that came with it.
-ROWS = {"0001": ROWS_0001, "0003": ()}
+ROWS = {"0001": ROWS_0001, "0003": (), "0004": ROWS_0004, "0005": ROWS_0005, "0006": ()}
 
 
 def write(engine: Engine, revision: str) -> None:

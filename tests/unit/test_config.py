@@ -4,11 +4,13 @@ from pathlib import Path
 
 import pytest
 
+from recorder.audit.keys import new_key
 from recorder.config import EXAMPLE, Config, Database, database_of, load
 from recorder.errors import ConfigurationError, RecorderError
-from recorder.live.settings import Limits
+from recorder.live.settings import Checkpoints, Limits
 from recorder.store.engine import database_path
 from recorder.venues.base import Credentials
+from tests.authority import Stamper
 
 KEY, SECRET = "the-key-itself", "the-secret-itself"
 
@@ -314,3 +316,141 @@ def test_limits_that_are_none(file: Path, limit: str, words: str) -> None:
 )
 def test_the_address_of_a_database(file: Path, url: str, words: str) -> None:
     assert words in refused(file, changed("sqlite:///recorder.db", url))
+
+
+SIGNED = (
+    EXAMPLE
+    + """
+[checkpoints]
+key = "file:audit.key"
+to = "file:elsewhere/recorder.checkpoints"
+"""
+)
+AUDIT = new_key("audit")
+
+
+@pytest.fixture
+def audit_key(file: Path) -> Path:
+    path = file.parent / "audit.key"
+    path.write_text(f"{AUDIT.text}\n")
+    return path
+
+
+@pytest.mark.usefixtures("audit_key")
+def test_checkpoints(file: Path) -> None:
+    file.write_text(EXAMPLE)
+    assert load(file).checkpoints is None
+    file.write_text(SIGNED)
+    told = load(file).checkpoints
+    assert told is not None
+    assert told.key.verifier == AUDIT.verifier
+    out = file.parent / "elsewhere" / "recorder.checkpoints"
+    assert told == Checkpoints(key=told.key, every_s=3600.0, file=out)
+    assert AUDIT.text not in repr(told)
+    assert AUDIT.text.split("+", 4)[4] not in repr(told)
+
+
+@pytest.mark.usefixtures("audit_key")
+def test_everything_about_checkpoints(file: Path) -> None:
+    stamper = Stamper()
+    stamper.write_root(file.parent / "tsa.pem")
+    file.write_text(
+        SIGNED + 'every_s = 60\ncommand = ["sh", "-c", "cat"]\nauthority = "http://tsa.example:80/tsr"\n'
+        'authority_ca = "file:tsa.pem"\n'
+    )
+    told = load(file).checkpoints
+    assert told is not None
+    assert (told.every_s, told.command) == (60.0, ("sh", "-c", "cat"))
+    assert told.authority == ("http://tsa.example:80/tsr", (stamper.root,))
+
+
+def test_looking_needs_no_key(file: Path) -> None:
+    file.write_text(SIGNED)
+    assert database_of(file).url.endswith("recorder.db")
+
+
+@pytest.mark.usefixtures("audit_key")
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ("file:audit.key", "file:none.key", "key is in the file none.key, which cannot be read: No such file"),
+        ("file:audit.key", "written-out", 'key must say where the secret is, "env:NAME" or "file:/path"; a secret'),
+        ('key = "file:audit.key"', "", "is not right: It lacks the required field `key`. It knows: key, every_s, to,"),
+        ("to = ", "too = ", "is not right: It contains unknown field `too`. It knows: key, every_s, to, command,"),
+        ("to = ", "# to = ", "a checkpoint that stays here binds nobody; name a file (to), a command or an authority."),
+        ("file:elsewhere", "elsewhere", 'to must be a file, such as "file:/mnt/elsewhere/recorder.checkpoints".'),
+        ("file:elsewhere", "env:elsewhere", "to must be a file, such as"),
+        ("file:elsewhere/recorder.checkpoints", "file:", "to must be a file, such as"),
+        ("to = ", "every_s = 0\nto = ", "every_s must be above zero, and a number."),
+        ("to = ", "every_s = -1.0\nto = ", "every_s must be above zero, and a number."),
+        ("to = ", "every_s = nan\nto = ", "every_s must be above zero, and a number."),
+        ("to = ", "every_s = inf\nto = ", "every_s must be above zero, and a number."),
+        ("to = ", 'every_s = "1h"\nto = ', "is not right: Expected `float`, got `str` - at `every_s`. It knows: key,"),
+        ("to = ", 'command = "cat"\nto = ', "is not right: Expected `array`, got `str` - at `command`. It knows: key,"),
+        ("to = ", 'command = ["no-such"]\nto = ', "there is no program 'no-such' for the command."),
+        ("to = ", 'command = [""]\nto = ', "there is no program '' for the command."),
+        (
+            "to = ",
+            'authority = "http://tsa.example"\nto = ',
+            "authority is the address of a time-stamp authority, such",
+        ),
+        ("to = ", 'authority_ca = "file:tsa.pem"\nto = ', "authority is the address of a time-stamp authority"),
+    ],
+)
+def test_checkpoints_that_are_not_right(file: Path, old: str, new: str, words: str) -> None:
+    assert SIGNED.count(old) == 1
+    said = refused(file, SIGNED.replace(old, new))
+    assert said.startswith(
+        f"[checkpoints] in HERE/recorder.toml{':' if not words.startswith('is not') else ''} {words}"
+    )
+
+
+@pytest.mark.usefixtures("audit_key")
+@pytest.mark.parametrize(
+    "url",
+    [
+        "",
+        "tsa.example/tsr",
+        "ftp://tsa.example",
+        "https://",
+        "https://me:written-out@tsa.example",
+        "https://[::1",
+        "http://x:0",
+    ],
+)
+def test_the_address_of_an_authority(file: Path, url: str) -> None:
+    Stamper().write_root(file.parent / "tsa.pem")
+    said = refused(file, SIGNED + f'authority = "{url}"\nauthority_ca = "file:tsa.pem"\n')
+    assert said == (
+        "[checkpoints] in HERE/recorder.toml: authority is the address of a time-stamp authority, such as "
+        'https://tsa.example/tsr, and authority_ca the file of its root certificate, such as "file:tsa.pem"; write '
+        "both."
+    )
+
+
+def test_a_key_that_is_none_and_certificates_that_are_none(file: Path, audit_key: Path) -> None:
+    authority = 'authority = "http://tsa.example"\nauthority_ca = "file:tsa.pem"\n'
+    said = refused(file, SIGNED + authority)
+    assert said == "The certificates HERE/tsa.pem cannot be read: No such file or directory."
+    (file.parent / "tsa.pem").write_text("nothing")
+    assert refused(file, SIGNED + authority).startswith(
+        "In HERE/tsa.pem are no certificates; it is the authority's root"
+    )
+    audit_key.write_text(AUDIT.verifier.text)
+    assert refused(file, SIGNED) == (
+        "In the key of [checkpoints] in HERE/recorder.toml is no private key; `recorder keys make FILE` makes one."
+    )
+
+
+@pytest.mark.usefixtures("audit_key")
+def test_what_readme_says_of_checkpoints(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    readme = (Path(__file__).parents[2] / "README.md").read_text()
+    block = readme.partition("    [checkpoints]\n")[2].partition("\n\n")[0]
+    monkeypatch.setattr("recorder.config.which", lambda program: program)
+    Stamper().write_root(file.parent / "tsa-root.pem")
+    file.write_text(f"{EXAMPLE}\n[checkpoints]\n{block}\n")
+    told = load(file).checkpoints
+    assert told is not None
+    assert told.file == Path("/mnt/elsewhere/recorder.checkpoints")
+    assert told.command[0] == "ssh"
+    assert told.authority is not None

@@ -22,7 +22,7 @@ FLOORS = (
     ("venues",),
     ("store",),
     ("read", "audit"),
-    ("live", "replay", "export"),
+    ("live", "replay", "export", "report", "backtest"),
     ("config", "simulator"),
     ("cli", "__main__"),
 )
@@ -35,7 +35,9 @@ ENTRY_POINTS = {
     "recorder.__main__",
     "recorder.cli",
     *(f"recorder.cli.{module}" for module, _ in COMMANDS.values()),
+    "recorder.export.reading",
     "recorder.simulator.faults",
+    *(f"recorder.backtest.{package}" for package in ("vectorbt", "hftbacktest", "nautilus", "returns")),
 }
 
 

@@ -5,6 +5,7 @@ from urllib.parse import urlsplit
 
 from recorder.model import Decoded
 from recorder.venues.base import (
+    Accounting,
     Answer,
     Contradiction,
     Credentials,
@@ -14,7 +15,7 @@ from recorder.venues.base import (
     Questions,
     RestRequest,
 )
-from recorder.venues.fmex import commands, compare, decode, portal, reconcile, rest, sign
+from recorder.venues.fmex import accounting, commands, compare, decode, flags, form, portal, reconcile, rest, sign
 
 PUSH_PATH = "/v2/user/ws"
 
@@ -54,8 +55,13 @@ class FMex:
         return portal.FMexSession(topics)
 
     final_statuses = reconcile.FINAL
+    forms = form.FORMS
     rest_requests_max = rest.REQUESTS_MAX
     rest_window_s = rest.REQUESTS_WINDOW_S
+
+    def liquidity(self, features: int | None, order_type: str | None) -> str:
+        """By the flags of the order."""
+        return flags.liquidity(features, order_type)
 
     def reconciliation(self, known: Known) -> Questions:
         """Balances, positions, open orders, closed ones back to the last known, and executions."""
@@ -70,6 +76,8 @@ class FMex:
     ) -> tuple[Contradiction, ...]:
         """Field by field; `compare` says which."""
         return compare.contradictions(answers, topics, passed)
+
+    accounting: Accounting = accounting.FMexAccounting()
 
     def decode_answer(self, target: str, payload: bytes) -> Decoded:
         """One answer to a question of `reconciliation`."""

@@ -12,16 +12,21 @@ from typing import Any
 
 import pytest
 
+from recorder.audit.checkpoint import checkpoints_in, read_checkpoint
+from recorder.audit.keys import new_key
 from recorder.clock import Clock
 from recorder.errors import DatabaseBusy, DatabaseError, InternalError, NotDurable, Refused, Unreachable
 from recorder.live.recording import Recording
-from recorder.live.settings import Account, Limits
+from recorder.live.settings import Account, Checkpoints, Limits
 from recorder.live.watermark import Watermark
 from recorder.simulator import Simulator, SimulatorOptions
+from recorder.store.merkle import root_of
 from recorder.venues import venue_named
 from recorder.venues.base import Credentials
 from tests.unit.live.peer import PATIENCE_S, Peer, refuse
 from tests.unit.live.stage import account_of
+
+KEY = new_key("audit")
 
 
 @pytest.fixture
@@ -211,3 +216,43 @@ def test_accounts_do_not_disturb_each_other(path: Path, caplog: pytest.LogCaptur
     sql = "SELECT count(*) FROM frames JOIN accounts USING (account_id) GROUP BY name"
     assert rows(path, sql) == [(106,), (106,)]
     assert "of-k1: covered, 3 topics acknowledged" in caplog.text
+
+
+def test_a_run_that_is_signed(path: Path, exchange: Simulator, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The checkpoint of its end covers its end; the command that it goes to knows no secret."""
+    monkeypatch.setenv("FMEX_SECRET", f" {exchange.secret}\n")
+    monkeypatch.setenv("AUDIT_KEY", KEY.text)
+    monkeypatch.setenv("GREETING", "hello")
+    tell, reached = durable(106)
+    out, env = path.parent / "out", path.parent / "env"
+    settings = Checkpoints(key=KEY, file=out, command=("sh", "-c", f"env >> {env}"))
+    with Recording(f"sqlite:///{path}", [account(exchange)], on_durable=tell, checkpoints=settings) as recording:
+        assert reached.wait(PATIENCE_S)
+    ended = rows(path, "SELECT batch FROM ledger_entries WHERE body LIKE '%RunEnded%'")
+    seals = [seal for (seal,) in rows(path, "SELECT seal FROM seals ORDER BY batch")]
+    last = read_checkpoint(checkpoints_in(out.read_text())[-1], KEY.verifier)
+    ((recorder_id,),) = rows(path, "SELECT recorder_id FROM recorders")
+    assert last == (f"recorder/{recorder_id}", len(seals) - 1, root_of(seals[:-1]))
+    assert ended == [(last.size - 1,)]
+    assert rows(path, "SELECT max(size) FROM checkpoints") == [(last.size,)]
+    assert recording.state().frames_waiting == 0
+    known = env.read_text()
+    assert "GREETING=hello" in known
+    assert exchange.secret not in known
+    assert exchange.key not in known
+    assert KEY.text not in known
+
+
+def test_a_checkpointer_with_a_bug_ends_no_run_but_is_told(
+    path: Path, exchange: Simulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("recorder.audit.tree.Tree.begin", lambda tree, connection: 1 / 0)
+    tell, reached = durable(106)
+    settings = Checkpoints(key=KEY, file=path.parent / "out")
+    with (
+        pytest.raises(InternalError, match=r"has a bug and made no more checkpoints \(ZeroDivisionError"),
+        Recording(f"sqlite:///{path}", [account(exchange)], on_durable=tell, checkpoints=settings) as recording,
+    ):
+        assert reached.wait(PATIENCE_S)
+        assert not recording.wait(0)
+    assert rows(path, "SELECT end_reason FROM runs") == [("stopped",)]

@@ -2,6 +2,7 @@
 
 import logging
 import sqlite3
+import struct
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -18,8 +19,9 @@ from recorder.live.channel import Channel, ChannelClosed
 from recorder.live.settings import Limits
 from recorder.live.watermark import Watermark
 from recorder.live.writer import Writer
-from recorder.store.entries import Covered, RunStarted, SessionEnded, SessionOpened
+from recorder.store.entries import CheckpointMade, Covered, LedgerEntry, RunStarted, SessionEnded, SessionOpened
 from recorder.store.journal import OPENING, Batch
+from recorder.store.seals import BEGINNING
 from tests.made import ACCOUNT, NOON_NS, RECORDER, RUN, SESSION, new_database, received, sent
 from tests.unit.live.peer import PATIENCE_S
 
@@ -33,29 +35,37 @@ class Desk:
     def __init__(self, path: Path, limits: Limits | None = None) -> None:
         self.path = path
         self.url, self.engine = new_database(path)
-        opening = Batch(RECORDER, RUN, OPENING)
+        opening = Batch(RECORDER, RUN, OPENING, BEGINNING)
         opening.entries.append(STARTED)
         with self.engine.begin() as connection:
             opening.write(connection, NOON_NS)
         self.ended = Event()
         self.told: list[Watermark] = []
         self.on_durable: Callable[[Watermark], None] = self.told.append
+        self.sealed: list[Batch] = []
+        self.last_entry: Callable[[], LedgerEntry | None] = lambda: None
         self._moved = Event()
         self.writer = Writer(
             self.engine,
             self.url,
             RECORDER,
             RUN,
+            opening.seal,
             Clock(),
             limits or Limits(batch_ms=1),
             self._on_durable,
             self.ended.set,
+            on_sealed=self.sealed.append,
+            last_entry=self._last_entry,
         )
         self.channel: Channel = self.writer.channel()
 
     def _on_durable(self, watermark: Watermark) -> None:
         self.on_durable(watermark)
         self._moved.set()
+
+    def _last_entry(self) -> LedgerEntry | None:
+        return self.last_entry()
 
     def __enter__(self) -> Self:
         self.writer.start()
@@ -351,7 +361,7 @@ def test_a_value_that_the_driver_cannot_take_ends_the_writer_too(desk: Desk) -> 
         desk.channel.put(recorded._replace(frame=recorded.frame._replace(received_ns=2**63)))
         assert desk.ended.wait(PATIENCE_S)
         desk.writer.join(PATIENCE_S)
-        assert isinstance(desk.writer.failure, OverflowError)
+        assert isinstance(desk.writer.failure, struct.error)
         with pytest.raises(ChannelClosed):
             desk.channel.wait_for_room(PATIENCE_S)
     assert desk.seqs() == []
@@ -386,3 +396,68 @@ def test_frames_and_ledger_move_together(desk: Desk) -> None:
         (None, NOON_NS, "beginning"),
         (NOON_NS + 1, None, "stopped"),
     ]
+
+
+NOTED = CheckpointMade(RECORDER, 2, NOON_NS, "a note", None, "AAAA")
+
+
+def test_each_batch_is_told_once_it_is_committed_with_its_seal(desk: Desk) -> None:
+    with desk:
+        for seq in range(3):
+            desk.channel.put(received(seq))
+            desk.wait(lambda watermark, seq=seq: watermark.frames > seq)  # type: ignore[misc]
+        desk.finish()
+    assert [batch.number for batch in desk.sealed] == list(range(1, len(desk.sealed) + 1))
+    sealed = [(batch.number, batch.seal) for batch in desk.sealed]
+    assert desk.rows("SELECT batch, seal FROM seals WHERE batch > 0 ORDER BY batch") == sealed
+
+
+def test_a_last_entry_follows_the_durable_end_of_the_run(desk: Desk) -> None:
+    found: list[Any] = []
+
+    def last() -> LedgerEntry:
+        found.extend(desk.rows("SELECT end_reason FROM runs"))
+        return NOTED
+
+    desk.last_entry = last
+    with desk:
+        desk.channel.put(received(0))
+        desk.finish()
+    assert found == [("done",)], "when it is asked for"
+    assert desk.rows("SELECT size, note, token FROM checkpoints") == [(2, "a note", None)]
+    kinds = desk.rows("SELECT batch, json_extract(body, '$.kind') FROM ledger_entries ORDER BY batch, item")
+    number = desk.writer.watermark.batch
+    assert kinds[-2:] == [(number - 1, "RunEnded"), (number, "CheckpointMade")]
+    assert desk.rows("SELECT json_extract(body, '$.subtrees') FROM ledger_entries ORDER BY batch DESC LIMIT 1") == [
+        ("AAAA",)
+    ]
+    assert desk.sealed[-1].number == number
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_last_entry_that_cannot_be_written_is_no_failure(desk: Desk) -> None:
+    """The run has ended, and that is durable."""
+    asked, locked = Event(), Event()
+
+    def last() -> LedgerEntry:
+        asked.set()
+        assert locked.wait(PATIENCE_S)
+        return NOTED
+
+    desk.last_entry = last
+    with (
+        desk,
+        told("did not take the last entry (CheckpointMade) in time") as warned,
+        told("the write is tried again") as waits,
+    ):
+        desk.writer.finish("done")
+        assert asked.wait(PATIENCE_S)
+        with desk.locked():
+            locked.set()
+            assert waits.wait(PATIENCE_S)
+            desk.writer.give_up()
+            desk.writer.join(PATIENCE_S)
+        assert desk.writer.failure is None
+        assert warned.is_set()
+    assert desk.rows("SELECT end_reason FROM runs") == [("done",)]
+    assert desk.rows("SELECT count(*) FROM checkpoints") == [(0,)]

@@ -10,6 +10,7 @@ from recorder.read.record import Record
 from recorder.store.entries import LedgerEntry, RunStarted
 from recorder.store.journal import Batch
 from recorder.store.schema import gaps
+from recorder.store.seals import BEGINNING
 from tests.made import ACCOUNT, NOON_NS, RECORDER, RUN, new_database, received
 
 OTHER = 8
@@ -22,16 +23,18 @@ class Desk:
         self.url, self.engine = new_database(place, (ACCOUNT, "main"), (OTHER, "other"))
         self._batches = count(1)
         self._seqs = count()
+        self._seal = BEGINNING
         self.write(entries=[RunStarted(RUN, RECORDER, NOON_NS, "here", 1, "0")])
 
     def write(self, *recorded: Recorded, entries: list[LedgerEntry] | None = None) -> None:
         """Commit a batch."""
-        batch = Batch(RECORDER, RUN, next(self._batches))
+        batch = Batch(RECORDER, RUN, next(self._batches), self._seal)
         batch.entries += entries or []
         for one in recorded:
             batch.add(*one)
         with self.engine.begin() as connection:
             batch.write(connection, NOON_NS)
+        self._seal = batch.seal
 
     def gap(self, row: dict[str, Any]) -> None:
         """Note a gap."""

@@ -2,12 +2,12 @@
 
 import pytest
 
-from recorder.read.coverage import coverage
+from recorder.read.coverage import coverage, full_coverage
 from recorder.read.records import Coverage, Gap
 
 
-def gap(begins_ns: int | None, ends_ns: int | None, topic: str | None = None) -> Gap:
-    return Gap("main", begins_ns, ends_ns, topic, "lost", None, "open", 1)
+def gap(begins_ns: int | None, ends_ns: int | None, topic: str | None = None, reason: str = "lost") -> Gap:
+    return Gap("main", begins_ns, ends_ns, topic, reason, None, "open", 1)
 
 
 @pytest.mark.parametrize(
@@ -35,3 +35,25 @@ def gap(begins_ns: int | None, ends_ns: int | None, topic: str | None = None) ->
 )
 def test_coverage(gaps: list[Gap], until_ns: int | None, expected: tuple[object, ...]) -> None:
     assert coverage("main", gaps, until_ns) == Coverage("main", *expected)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("gaps", "expected"),
+    [
+        ([gap(None, None)], []),
+        ([gap(None, 100)], [(100, 500)]),
+        ([gap(None, 100), gap(200, 300), gap(400, None)], [(100, 200), (300, 400)]),
+        ([gap(None, 500)], [(500, 500)]),
+        ([gap(None, 600)], []),
+        ([gap(None, 100), gap(450, 700)], [(100, 450)]),
+        # Where one topic alone is missing, something may have been missed.
+        ([gap(None, 100), gap(150, 250, "position.a", "refused"), gap(200, 300)], [(100, 150), (300, 500)]),
+        ([gap(None, 100), gap(None, 200, "order.b", "beginning")], [(200, 500)]),
+        # But not where it is not asked for any more.
+        ([gap(None, 100), gap(300, None, "order.b", "unsubscribed")], [(100, 500)]),
+        ([gap(None, 100), gap(300, None, "order.b", "unsubscribed / never asked for")], [(100, 500)]),
+        ([gap(None, 100), gap(300, None, "order.b", "unsubscribed / refused")], [(100, 300)]),
+    ],
+)
+def test_full_coverage(gaps: list[Gap], expected: list[tuple[int, int]]) -> None:
+    assert full_coverage(gaps, 500) == expected

@@ -67,8 +67,21 @@ def test_a_fill_says_whose_and_when_it_was() -> None:
     (fill,) = fills([update])
     assert fill == Fill(
         "main", update.received_ns, 5, 1, "BTCUSD_P", "LONG", "LIMIT", Decimal(10), Decimal(9000), Decimal("0.1"),
-        "BTC", False, "derived", 1, update.seq, 0,
+        "BTC", False, "derived", 1, update.seq, 0, "unknown", 5,
     )  # fmt: skip
+
+
+def test_when_a_fill_happened_is_what_the_exchange_says_of_it() -> None:
+    pushed = order(10, 0, "9000", "0", ts=5, extra='{"updated_at":4}')
+    told = order(10, 0, "9000", "0", ts=None, extra='{"frozen_margin":0.1,"updated_at":4}')
+    silent = order(10, 0, "9000", "0", ts=None, received_ns=7_999_999)
+    nonsense = order(10, 0, "9000", "0", ts=None, received_ns=7_999_999, extra='{"updated_at":"soon"}')
+    assert [next(fills([one])).at_ms for one in (pushed, told, silent, nonsense)] == [5, 4, 7, 7]
+
+
+def test_a_venue_says_how_an_order_can_only_be_filled() -> None:
+    (fill,) = fills([order(10, 0, "9000", "0", features=2)], liquidity=lambda one: f"by {one.features}")
+    assert fill.liquidity == "by 2"
 
 
 def test_what_is_told_twice_or_late_is_no_step() -> None:

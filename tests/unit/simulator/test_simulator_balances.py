@@ -40,7 +40,7 @@ def test_books_balance_through_deposits(monkeypatch: pytest.MonkeyPatch) -> None
 
 def test_what_is_not_there_cannot_be_spent() -> None:
     books = Books({"BTCUSD_P": 50})
-    books.deposit(Decimal(1))
+    books.transfer(Decimal(1))
     with pytest.raises(BooksError, match="spent what is not there"):
         books.freeze(Decimal("1.000000000000000001"))
 

@@ -1,0 +1,27 @@
+"""A tear sheet of a recorded account, by quantstats.
+
+Run:    python examples/tear_sheet.py recorder.db tear-sheet.html
+Needs:  pip install 'recorder[tearsheet]', and a record of some weeks
+"""
+
+import sys
+
+import matplotlib as mpl
+import quantstats
+
+import recorder
+from recorder.backtest.returns import daily_totals, returns
+
+mpl.use("agg")
+
+
+def main(path: str, out: str) -> None:
+    with recorder.open(f"sqlite:///{path}") as record:
+        series = returns(daily_totals(record.balance_history()))
+    print(f"{len(series)} days, {(1 + series).prod() - 1:.4%} in all, worst day {series.min():.4%}")
+    quantstats.reports.html(series, output=out, title="Recorded account, BTC", periods_per_year=365)
+    print(f"written to {out}")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

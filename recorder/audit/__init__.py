@@ -1,0 +1,1 @@
+"""Evidence: what is signed of a record, and what proves it."""

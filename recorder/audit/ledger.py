@@ -1,0 +1,169 @@
+"""Whether the ledger's rows follow from its entries: these are applied again, in a database made for it."""
+
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from sqlalchemy import BigInteger, Column, Connection, Table, event
+from sqlalchemy.exc import DBAPIError
+
+from recorder.audit.findings import ENTRY_CHANGED, ROW_CHANGED, ROW_INSERTED, ROW_REMOVED, Finding, batch_finding
+from recorder.audit.plan import Run
+from recorder.audit.reading import Reader, Row
+from recorder.store import entries, ledger
+from recorder.store.comparing import UNSEEN
+from recorder.store.engine import open_engine
+from recorder.store.entries import DiscrepancyFound, FramesRedacted
+from recorder.store.schema import (
+    accounts,
+    checkpoints,
+    discrepancies,
+    gaps,
+    metadata,
+    reconciliations,
+    recorders,
+    redactions,
+    runs,
+    sessions,
+)
+
+#: What follows from entries, and from nothing else.
+TABLES = (accounts, recorders, runs, sessions, gaps, reconciliations, discrepancies, checkpoints, redactions)
+#: Discrepancies between two recorders follow from what both saw (`recorder.store.comparing`), not from entries.
+_OF_ENTRIES = {discrepancies: f" WHERE field <> '{UNSEEN}'"}
+#: Of several entries for one key the first that came counts, and which one came first depends on the order of merging.
+_FIRST_COUNTS: dict[Table, type[Any]] = {discrepancies: DiscrepancyFound, redactions: FramesRedacted}
+_FETCH = 1_000
+
+
+def findings_in_ledger(reader: Reader, chain: Sequence[Run], names: Mapping[int, str]) -> Iterator[Finding]:
+    """What of the ledger does not follow from its entries.
+
+    Args:
+        reader: of the record.
+        chain: its runs, in the order of each recorder's.
+        names: of accounts.
+    """
+    with tempfile.TemporaryDirectory(prefix="recorder-verify-") as folder:
+        url = f"sqlite:///{Path(folder) / 'ledger.db'}"
+        engine = open_engine(url)
+        # It is thrown away: nothing of it needs to survive.
+        event.listen(engine, "connect", lambda driver, _: driver.execute("PRAGMA synchronous=OFF"))
+        with engine.begin() as connection:
+            metadata.create_all(connection)
+            yield from _apply(connection, reader, chain)
+        engine.dispose()
+        with closing(Reader(url)) as follows, follows.snapshot():
+            for table in TABLES:
+                yield from _compare(reader, follows, table, chain, names)
+
+
+def _apply(connection: Connection, reader: Reader, chain: Sequence[Run]) -> Iterator[Finding]:
+    for run in chain:
+        for batch, body in _bodies(reader, run):
+            try:
+                with connection.begin_nested():
+                    ledger.apply(connection, run.recorder_id, entries.decode(body))
+            except (DBAPIError, msgspec.DecodeError) as error:
+                words = error.orig if isinstance(error, DBAPIError) else error
+                told = f"one of its entries cannot have been written: {words}"
+                yield batch_finding(ENTRY_CHANGED, "ledger_entries", told, run.run_id, batch, run.recorder_id)
+
+
+def _bodies(reader: Reader, run: Run) -> Iterator[Row]:
+    of_run = f"SELECT batch, body FROM ledger_entries WHERE run_id = {run.run_id:d} ORDER BY batch, item"
+    for rows in reader.stream(of_run, _FETCH):
+        yield from rows
+
+
+def _compare(
+    reader: Reader, follows: Reader, table: Table, chain: Sequence[Run], names: Mapping[int, str]
+) -> Iterator[Finding]:
+    # In the order of the numbers in the key: engines do not sort texts alike.
+    numbers = [column.name for column in table.primary_key if isinstance(column.type, BigInteger)]
+    statement = f"{table.name}{_OF_ENTRIES.get(table, '')} ORDER BY {', '.join(numbers)}"
+    sides = (
+        _by_key(side.stream(f"SELECT {side.columns(table)} FROM {statement}", _FETCH), _places(table, numbers))
+        for side in (reader, follows)
+    )
+    key = _places(table, _names(table.primary_key))
+    for stand, follow in _side_by_side(*sides):
+        if sorted(stand, key=repr) == sorted(follow, key=repr):
+            continue
+        standing, following = ({tuple(row[place] for place in key): row for row in rows} for rows in (stand, follow))
+        for which in sorted(standing.keys() | following.keys(), key=repr):
+            row, other = standing.get(which), following.get(which)
+            if row != other and not (row is not None and other is not None and _is_told(reader, table, chain, row)):
+                yield _finding(table, row, other, names)
+
+
+def _names(columns: Iterable[Column[Any]]) -> list[str]:
+    return [column.name for column in columns]
+
+
+def _places(table: Table, names: Sequence[str]) -> list[int]:
+    return [_names(table.c).index(name) for name in names]
+
+
+def _by_key(chunks: Iterator[list[Row]], places: Sequence[int]) -> Iterator[tuple[Row, list[Row]]]:
+    rows = (row for chunk in chunks for row in chunk)
+    for key, of_key in groupby(rows, lambda row: tuple(row[place] for place in places)):
+        yield key, list(of_key)
+
+
+def _side_by_side(
+    left: Iterator[tuple[Row, list[Row]]], right: Iterator[tuple[Row, list[Row]]]
+) -> Iterator[tuple[list[Row], list[Row]]]:
+    """The rows of each key on both sides; none where a side has none."""
+    one, other = next(left, None), next(right, None)
+    while one is not None or other is not None:
+        if other is None or (one is not None and one[0] < other[0]):
+            assert one is not None
+            yield one[1], []
+            one = next(left, None)
+        elif one is None or other[0] < one[0]:
+            yield [], other[1]
+            other = next(right, None)
+        else:
+            yield one[1], other[1]
+            one, other = next(left, None), next(right, None)
+
+
+def _is_told(reader: Reader, table: Table, chain: Sequence[Run], row: Row) -> bool:
+    """Whether another entry than the one that counted here tells just this row."""
+    kind = _FIRST_COUNTS.get(table)
+    if kind is None:
+        return False
+    told = (entries.decode(body) for run in chain for _, body in _bodies(reader, run) if kind.__name__ in body)
+    columns = table.c.keys()
+    return any(isinstance(one, kind) and tuple(getattr(one, name) for name in columns) == row for one in told)
+
+
+def _finding(table: Table, row: Row | None, other: Row | None, names: Mapping[int, str]) -> Finding:
+    """A row that stands and does not follow, or the other way round."""
+    known = dict(zip(table.c.keys(), row or other or (), strict=True))
+    key = ", ".join(f"{name} {known[name]}" for name in _names(table.primary_key))
+    if row is None:
+        kind, told = ROW_REMOVED, f"{key}: follows from the ledger's entries, and is not there"
+    elif other is None:
+        kind, told = ROW_INSERTED, f"{key}: does not follow from the ledger's entries"
+    else:
+        differ = zip(table.c.keys(), row, other, strict=True)
+        fields = "; ".join(f"{name} is {was!r}, but follows as {told!r}" for name, was, told in differ if was != told)
+        kind, told = ROW_CHANGED, f"{key}: {fields}"
+    account_id = known.get("account_id")
+    return Finding(
+        kind,
+        table.name,
+        told,
+        account=None if account_id is None else names.get(account_id, str(account_id)),
+        session_id=known.get("session_id"),
+        seq=known.get("first_seq", known.get("seq")),
+        last_seq=known.get("last_seq", known.get("seq")),
+        run_id=known.get("run_id"),
+        recorder_id=known.get("recorder_id"),
+    )

@@ -1,0 +1,73 @@
+"""A returns series for a tear sheet: what each day made of what there was, from recorded balances.
+
+`pip install 'recorder[tearsheet]'` brings quantstats, which draws one of it.
+"""
+
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal, localcontext
+from itertools import pairwise
+from typing import Any
+
+from recorder.backtest.needs import needed
+from recorder.clock import NS_PER_S
+from recorder.read.records import Balance
+
+EXTRA = "tearsheet"
+DAY_S = 86_400
+_ZERO = Decimal(0)
+
+
+def daily_totals(history: Iterable[Balance], currency: str = "BTC") -> dict[datetime, Decimal]:
+    """The balance at the end of each UTC day from the first told to the last, exact; a day without a push keeps it.
+
+    Args:
+        history: every balance told, in the order of receipt, of one account.
+        currency: of the balance.
+
+    Returns:
+        Midnight at the beginning of the day, UTC → available, frozen and position margin together.
+    """
+    totals: dict[datetime, Decimal] = {}
+    last: tuple[datetime, Decimal] | None = None
+    for balance in history:
+        if balance.currency != currency:
+            continue
+        day = datetime.fromtimestamp(balance.received_ns // NS_PER_S // DAY_S * DAY_S, UTC)
+        if last is not None:
+            _fill_up(totals, last, day)
+        with localcontext(prec=100):
+            total = sum((part or _ZERO for part in (balance.available, balance.frozen, balance.position_margin)), _ZERO)
+        last = day, total
+        totals[day] = total
+    return totals
+
+
+def _fill_up(totals: dict[datetime, Decimal], last: tuple[datetime, Decimal], until: datetime) -> None:
+    day, total = last
+    while (day := day + timedelta(days=1)) < until:
+        totals[day] = total
+
+
+def returns(totals: Mapping[datetime, Decimal], transfers: Mapping[datetime, Decimal] | None = None) -> Any:
+    """Each day's return: what was gained, transfers left out, over what there was at the end of the day before.
+
+    Args:
+        totals: `daily_totals`.
+        transfers: midnight at the beginning of a day, UTC → what was paid in that day, less what was taken out.
+
+    Returns:
+        A share of 1 for each day but the first, as floats; index: the days, without a time zone as tear sheets want it.
+
+    Raises:
+        ConfigurationError: pandas is not installed.
+    """
+    pandas: Any = needed("pandas", EXTRA)
+    moved = transfers or {}
+    days = sorted(totals)
+    gained = [
+        float((totals[day] - moved.get(day, _ZERO) - totals[before]) / totals[before]) if totals[before] else 0.0
+        for before, day in pairwise(days)
+    ]
+    index = pandas.DatetimeIndex([day.replace(tzinfo=None) for day in days[1:]], name="day")
+    return pandas.Series(gained, index=index, name="return", dtype=float)

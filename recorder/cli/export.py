@@ -1,0 +1,151 @@
+"""`recorder export`."""
+
+import logging
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+
+from recorder import open as open_record
+from recorder.cli import options
+from recorder.cli.look import GAP_COLUMNS
+from recorder.cli.output import show
+from recorder.cli.stopping import STOPPING
+from recorder.errors import ExportError, Incomplete
+from recorder.export.datasets import DATASETS
+from recorder.export.exporting import export as write_export
+from recorder.export.formats import FORMATS, PARQUET, style_for
+from recorder.export.scope import Scope
+from recorder.export.style import DECIMAL128, DECIMALS, SCALE, STRING
+
+
+@click.command(
+    help="Write tables of the record into a new folder: Parquet for programs, CSV for sheets, JSON lines for both. All "
+    "of it as it is at one moment, also while a recorder writes; whole or not at all. Its manifest.json tells the hash "
+    "of each file, and the gaps; with frames go their seals.\n\n"
+    f"Tables: {', '.join(DATASETS)}.\n\n"
+    "\b\nExample:  recorder export trades --table fills --since 2020-01-01 --until 2021-01-01\n"
+    "          recorder export everything\n"
+    "          recorder export sheet --format csv --table fills --columns time_utc,symbol,quantity,price,fee"
+)
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.option("--table", "tables", multiple=True, help="Only this table; repeat it for more.  [default: all]")
+@click.option("--columns", help="Only these columns of one table, in this order; names with commas between.")
+@click.option("--topic", "topics", multiple=True, help="Of frames, only pushes of this topic; repeat it for more.")
+@options.filters
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(FORMATS),
+    default=PARQUET,
+    show_default=True,
+    help="Parquet has a folder for each account and day; the others a file for each table.",
+)
+@click.option(
+    "--decimals",
+    type=click.Choice(DECIMALS),
+    help=f"How decimals are written: exact, but for float.  [default: {DECIMAL128} in Parquet, {STRING} in text]",
+)
+@click.option("--scale", default=SCALE, show_default=True, help=f"Digits after the point of a {DECIMAL128}.")
+@click.option("--require-complete", is_flag=True, help="Refuse, with exit code 1, where there are gaps; list them.")
+@options.database
+def export(
+    folder: Path,
+    tables: tuple[str, ...],
+    columns: str | None,
+    topics: tuple[str, ...],
+    form: str,
+    decimals: str | None,
+    scale: int,
+    require_complete: bool,
+    database: str | None,
+    config: Path | None,
+    **filters: Any,
+) -> None:
+    """Export."""
+    scope = Scope(options.filter_of(filters), topics)
+    style = style_for(form, decimals, scale)
+    names = tuple(name.strip() for name in columns.split(",")) if columns is not None else ()
+    with open_record(options.database_url(database, config)) as record, _stoppable(folder) as go_on, _bar() as bar:
+
+        def progress(table: str, rows: int, of: int | None) -> None:
+            go_on()
+            bar(table, rows, of)
+
+        try:
+            made = write_export(
+                record,
+                folder,
+                tables,
+                scope,
+                columns=names,
+                form=form,
+                style=style,
+                require_complete=require_complete,
+                progress=progress,
+            )
+        except Incomplete as error:
+            show(error.gaps, GAP_COLUMNS, "table", "")
+            raise
+    for name, rows in made.rows.items():
+        click.echo(f"{rows:>12,}  {name}")
+    click.echo(f"{made.files:,} files, {made.bytes / 2**20:,.1f} MiB in {made.folder}.")
+    click.echo(f"SHA-256 of its manifest, which holds those of all files: {made.sha256}")
+
+
+@contextmanager
+def _stoppable(folder: Path) -> Iterator[Callable[[], None]]:
+    """Signals end it where it is, and let it clear up; gives what ends it where a library kept that to itself."""
+    received: list[str] = []
+
+    def go_on() -> None:
+        if received:
+            raise KeyboardInterrupt(*received)
+
+    def stop(number: int, _frame: FrameType | None) -> None:
+        for one in signals:
+            signal.signal(one, signal.SIG_IGN)  # clearing up is quick
+        logging.disable()  # the database driver would tell of the question that was cut off
+        received.append(signal.Signals(number).name)
+        go_on()
+
+    signals = (*STOPPING, signal.SIGHUP)
+    before = {number: signal.signal(number, stop) for number in signals}
+    try:
+        yield go_on
+    except KeyboardInterrupt as error:
+        told = f"{folder} is whole" if folder.exists() else "nothing of the export is left"
+        raise ExportError(f"Stopped ({error}); {told}.") from None
+    finally:
+        logging.disable(logging.NOTSET)
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def _bar() -> Iterator[Callable[[str, int, int | None], None]]:
+    """What is told of rows, as bars; on a terminal only."""
+    console = Console(stderr=True)
+    columns = (
+        TextColumn("exporting {task.description}"),
+        BarColumn(),
+        TextColumn("{task.fields[rows]}"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+        tasks: dict[str, TaskID] = {}
+
+        def progress(table: str, rows: int, of: int | None) -> None:
+            if table not in tasks:
+                tasks[table] = bar.add_task(table, total=of, rows="")
+            bar.update(tasks[table], advance=rows)
+            done = bar.tasks[tasks[table]].completed
+            bar.update(tasks[table], rows=f"{done:,.0f}{'' if of is None else f' of {of:,}'} rows")
+
+        yield progress

@@ -1,0 +1,236 @@
+"""Checkpoints of a run: at its beginning, every so often while there is something new, and at its end.
+
+The tree of the recorder's seals is kept in memory, as its few roots: what the writer has committed is added to it, and
+nothing of it is read again from the record, so that what is signed is what was written. A checkpoint is noted in the
+ledger, which makes another seal; that one is covered by the next checkpoint.
+
+Whatever is slow (a file system, a command, an authority) is done in threads that nobody waits for, and what fails is
+told once and tried again: no checkpoint is worth a frame.
+"""
+
+import logging
+from collections.abc import Callable, Mapping
+from threading import Event, Lock, Thread
+from typing import NamedTuple
+
+from sqlalchemy import Engine
+from sqlalchemy.exc import DBAPIError as DriverError
+
+from recorder.audit.checkpoint import checkpoint_of, sign_checkpoint
+from recorder.audit.outbox import NoteCommand, NoteFile, Way
+from recorder.audit.tree import Place, Tree, subtrees_text
+from recorder.clock import Clock
+from recorder.errors import DatabaseError, NotProven
+from recorder.live.authority import TIMEOUT_S, Stamps
+from recorder.live.channel import Channel
+from recorder.live.sender import Sender
+from recorder.live.settings import Checkpoints
+from recorder.store.entries import CheckpointMade
+from recorder.store.journal import Batch
+
+log = logging.getLogger(__name__)
+
+#: Between some seals of earlier runs and the next, the interpreter is left to the others for so long, seconds.
+BREATH_S = 0.01
+
+
+class Opening(NamedTuple):
+    """Where a run's own part of the tree begins."""
+
+    recorder_id: int
+    run_id: int
+    #: The batch that opened the run: its seal is the last that is read from the record.
+    batch: int
+    seal: bytes
+
+
+class Checkpointer(Thread):
+    """Makes checkpoints and brings them out.
+
+    Args:
+        settings: the key, how often, and where to.
+        opening: of the run.
+        engine: that can only read the record.
+        channel: to the writer.
+        clock: dates checkpoints, measures waits.
+        environment: of the command.
+
+    Attributes:
+        failure: what ended the thread, other than a stop. Recording goes on without it.
+    """
+
+    def __init__(
+        self,
+        settings: Checkpoints,
+        opening: Opening,
+        engine: Engine,
+        channel: Channel,
+        clock: Clock,
+        environment: Mapping[str, str],
+    ) -> None:
+        super().__init__(name="checkpointer", daemon=True)
+        self.failure: BaseException | None = None
+        self._settings = settings
+        self._opening = opening
+        self._engine = engine
+        self._channel = channel
+        self._clock = clock
+        self._senders = [Sender(way, clock) for way in _ways(settings, environment)]
+        self._wake = Event()
+        self._stamps = None if settings.authority is None else Stamps(settings.authority, self._wake.set)
+        self._note = ""
+        self._ended = False
+        self._stopping = False
+        self._stop_by_s = 0.0
+        # The tree, and what was sealed while the seals of earlier runs were still being read: the writer's and ours.
+        self._lock = Lock()
+        self._tree = Tree(opening.recorder_id, settings.key.verifier)
+        self._begun = False
+        self._whole = False
+        self._waiting: list[bytes] = []
+        self._news = True
+
+    def start(self) -> None:
+        """Start it, and what brings notes out."""
+        for sender in self._senders:
+            sender.start()
+        super().start()
+
+    def sealed(self, batch: Batch) -> None:
+        """A batch has been committed. In the writer's thread."""
+        with self._lock:
+            if self._whole:
+                self._tree.frontier.add(batch.seal)
+            else:
+                self._waiting.append(batch.seal)
+            # A batch that only notes a checkpoint is no reason for another one.
+            self._news = self._news or bool(batch.frames) or not _only_notes(batch)
+
+    def stop(self, by_s: float) -> None:
+        """Leave what is going on. Then `join`; `last` makes the last one.
+
+        Args:
+            by_s: when no checkpoint may take up more of a stop, on the monotonic clock.
+        """
+        self._stop_by_s = by_s
+        self._stopping = True
+        self._wake.set()
+
+    def last(self) -> CheckpointMade | None:
+        """The checkpoint that covers the run's end, on its way already. In the writer's thread.
+
+        Its time-stamp is waited for no longer than half of the time that is left.
+        """
+        if self._ended:
+            return None  # and has told why
+        if not self._whole:
+            log.warning(
+                "no checkpoint of this run's end: the seals before it are not read yet; the next run's covers it"
+            )
+            return None
+        now_s = self._clock.monotonic_s()
+        return self._make(now_s + max((self._stop_by_s - now_s) / 2, 0.0), in_a_stop=True)
+
+    def finish(self) -> None:
+        """Wait for the last one to get where it should, for as long as it may; then give up."""
+        for sender in self._senders:
+            sender.finish(max(self._stop_by_s - self._clock.monotonic_s(), 0.0))
+
+    def run(self) -> None:
+        """The thread."""
+        try:
+            due_s = self._clock.monotonic_s()
+            while not self._stopping:
+                if self._whole or self._read_tree():
+                    self._at_interval()
+                due_s = max(due_s + self._settings.every_s, self._clock.monotonic_s())
+                self._wait(_never, due_s)
+        except NotProven as error:
+            self._ended = True
+            log.error("%s No checkpoint is made in this run; recording goes on.", error)
+        except BaseException as error:
+            self._ended = True
+            log.exception("No more checkpoints in this run: recorder has a bug. Recording goes on.")
+            self.failure = error
+
+    def _read_tree(self) -> bool:
+        """Read the seals of earlier runs, some at a time. Returns whether the tree is whole now."""
+        upto = Place(self._opening.run_id, self._opening.batch)
+        try:
+            while not self._stopping:
+                # A connection each time: a long look would keep SQLite's log from being emptied.
+                with self._engine.connect() as connection:
+                    if not self._begun:
+                        self._tree.begin(connection)
+                        self._begun = True
+                    read = self._tree.read(connection, upto)
+                if not read:
+                    self._complete()
+                    return True
+                self._wait(_never, self._clock.monotonic_s() + BREATH_S)
+        except DriverError as error:
+            log.warning("no checkpoint now: the record cannot be read (%s); it is tried again", error.orig)
+        except DatabaseError as error:
+            raise NotProven(f"{error}") from error
+        return False
+
+    def _complete(self) -> None:
+        if self._tree.last != self._opening.seal:
+            raise NotProven("The seals in the record do not lead to this run's: somebody has changed them meanwhile.")
+        with self._lock:
+            for seal in self._waiting:
+                self._tree.frontier.add(seal)
+            self._waiting.clear()
+            self._whole = True
+
+    def _at_interval(self) -> None:
+        if self._news:
+            self._channel.tell(self._make(self._clock.monotonic_s() + TIMEOUT_S, in_a_stop=False))
+            return
+        for sender in self._senders:
+            if sender.failing:
+                sender.send(self._note)
+
+    def _make(self, stamp_by_s: float, *, in_a_stop: bool) -> CheckpointMade:
+        recorder_id = self._opening.recorder_id
+        with self._lock:
+            frontier = self._tree.frontier
+            size, root, subtrees = frontier.size, frontier.root(), subtrees_text(frontier)
+            self._news = False
+        made_ns = self._clock.wall_ns()
+        note = self._note = sign_checkpoint(checkpoint_of(recorder_id, size, root), self._settings.key)
+        for sender in self._senders:
+            sender.send(note)
+        token = None
+        if self._stamps is not None:
+            token = self._stamps.token(note, lambda done: self._wait(done, stamp_by_s, in_a_stop=in_a_stop))
+        return CheckpointMade(recorder_id, size, made_ns, note, token, subtrees)
+
+    def _wait(self, done: Callable[[], bool], by_s: float, *, in_a_stop: bool = False) -> bool:
+        """Wait until it is so, or until then on the monotonic clock. Returns False where a stop ended it."""
+        while not done():
+            if self._stopping and not in_a_stop:
+                return False
+            left_s = by_s - self._clock.monotonic_s()
+            if left_s <= 0:
+                break
+            self._wake.wait(left_s)
+            self._wake.clear()
+        return True
+
+
+def _never() -> bool:
+    return False
+
+
+def _only_notes(batch: Batch) -> bool:
+    return all(isinstance(entry, CheckpointMade) for entry in batch.entries)
+
+
+def _ways(settings: Checkpoints, environment: Mapping[str, str]) -> list[Way]:
+    ways: list[Way] = []
+    if settings.file is not None:
+        ways.append(NoteFile(settings.file))
+    if settings.command:
+        ways.append(NoteCommand(settings.command, environment))
+    return ways

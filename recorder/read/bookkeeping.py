@@ -1,0 +1,88 @@
+"""Reading what the books are kept from: whose, over which stretches, by which venue's rules."""
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
+
+from sqlalchemy import Connection, select
+
+from recorder.read.books import Books
+from recorder.read.coverage import Stretch, full_coverage, whole_gaps
+from recorder.read.records import Book
+from recorder.read.sides import sides_of
+from recorder.read.told import Told, told
+from recorder.read.transfers import Named
+from recorder.store.schema import accounts
+from recorder.venues import venue_named
+
+#: After every instant, ns since 1970.
+_FOR_EVER = 2**63 - 1
+#: So many updates are taken between two looks at how much is done.
+_WATCHED = 500
+
+#: Told now and then how much is done, from 0 to 1.
+Watch = Callable[[float], None]
+
+
+class _Account(NamedTuple):
+    account_id: int
+    name: str
+    venue: str
+    stretches: list[Stretch]
+
+
+def keep_books(
+    connection: Connection,
+    account: str | None,
+    since_ns: int | None,
+    until_ns: int | None,
+    named: Named,
+    watch: Watch | None = None,
+) -> Iterator[Book]:
+    """The books of each account, one after the other.
+
+    Args:
+        connection: to the record; one consistent state of it is read.
+        account: only this one, by its name.
+        since_ns: only what was received at or after.
+        until_ns: only what was received before.
+        named: transfers that are known.
+        watch: told of the progress.
+    """
+    begins_ns, ends_ns = since_ns or 0, _FOR_EVER if until_ns is None else until_ns
+    wanted = _accounts(connection, account, begins_ns, ends_ns)
+    for number, one in enumerate(wanted):
+        venue = venue_named(one.venue)
+        books = Books(one.name, venue.accounting, venue.final_statuses, named)
+        updates = told(connection, one.account_id, one.stretches[0][0], ends_ns)
+        if watch is not None:
+            updates = _watched(updates, one.stretches, watch, number, len(wanted))
+        yield from books.keep(updates, one.stretches, begins_ns)
+
+
+def _accounts(connection: Connection, account: str | None, since_ns: int, until_ns: int) -> list[_Account]:
+    """The accounts that have something in the wanted time, with the stretches that touch it, cut at its end."""
+    query = select(accounts.c.account_id, accounts.c.name, accounts.c.venue).order_by(accounts.c.name)
+    if account is not None:
+        query = query.where(accounts.c.name == account)
+    found = []
+    for account_id, name, venue in connection.execute(query).all():
+        sides = sides_of(connection, account_id, name)
+        last_ns = max((side.last_ns for side in sides.values() if side.last_ns is not None), default=None)
+        if last_ns is not None:
+            stretches = full_coverage(whole_gaps(name, sides), last_ns)
+            touching = [(begin, min(end, until_ns - 1)) for begin, end in stretches if begin < until_ns]
+            touching = [stretch for stretch in touching if stretch[1] >= since_ns]
+            if touching:
+                found.append(_Account(account_id, name, venue, touching))
+    return found
+
+
+def _watched(
+    updates: Iterator[Told], stretches: Sequence[Stretch], watch: Watch, number: int, of: int
+) -> Iterator[Told]:
+    first_ns, last_ns = stretches[0][0], stretches[-1][1]
+    for count, update in enumerate(updates):
+        if count % _WATCHED == 0:
+            part = (update.received_ns - first_ns) / max(last_ns - first_ns, 1)
+            watch((number + min(max(part, 0.0), 1.0)) / of)
+        yield update

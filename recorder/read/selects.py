@@ -1,0 +1,194 @@
+"""What of a record is wanted, and the parts that questions to it are made of."""
+
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, FromClause, Select, Table, func, select, union_all
+
+from recorder.clock import NS_PER_MS
+from recorder.read.records import Filter, Gap, Order, Position, Round
+from recorder.store.schema import (
+    ONCE,
+    accounts,
+    fills,
+    order_updates,
+    position_updates,
+    receipts,
+    reconciliations,
+    recorders,
+    sessions,
+)
+
+
+def columns_of(record: type[tuple[Any, ...]], rows: FromClause) -> list[ColumnElement[Any]]:
+    """The columns that make a record: its own fields, with the account's name for its key."""
+    names: tuple[str, ...] = record._fields  # type: ignore[attr-defined]
+    return [accounts.c.name.label("account") if name == "account" else rows.c[name] for name in names]
+
+
+def rows_until(connection: Connection, table: Table, until_ns: int | None) -> FromClause:
+    """A typed table, each push once, for questions about what was received before an instant.
+
+    Rows that were received later may be among them, but not all the rest of a long record: of a session that went on
+    then, nothing after the last frame received before it.
+
+    Args:
+        connection: to the record.
+        table: of states.
+        until_ns: the instant, ns since 1970; None: there is none.
+    """
+    several = (connection.scalar(select(func.count()).select_from(recorders)) or 0) > 1
+    if until_ns is None or several:
+        # What several recorders saw must be looked at as a whole.
+        return ONCE[table]
+    parts = [
+        select(table).where(table.c.account_id == account_id, part)
+        for account_id in connection.scalars(select(accounts.c.account_id)).all()
+        for part in _parts(connection, table, account_id, until_ns)
+    ]
+    return union_all(*parts).subquery() if parts else ONCE[table]
+
+
+def _parts(connection: Connection, table: Table, account_id: int, until_ns: int) -> list[ColumnElement[bool]]:
+    """An account's rows that were received before an instant, as walks along the key."""
+    r, session_id = receipts.c, table.c.session_id
+    before = r.account_id == account_id, r.first_ns < until_ns
+    # Or a planner would walk back from the newest session of all.
+    known = select(r.session_id).where(*before).cte("known").prefix_with("MATERIALIZED")
+    last_id: int | None = connection.scalar(select(func.max(known.c.session_id)))
+    if last_id is None:
+        return []
+    going_on = _going_on(connection, account_id, last_id, until_ns)
+    ends = select(r.session_id, func.max(r.last_seq)).where(*before, r.session_id.in_(going_on)).group_by(r.session_id)
+    last_seqs: dict[int, int] = {row[0]: row[1] for row in connection.execute(ends)}
+    parts: list[ColumnElement[bool]] = []
+    after_id = -1
+    for one in going_on:
+        parts.append((session_id > after_id) & (session_id < one))
+        if one in last_seqs:
+            parts.append((session_id == one) & (table.c.seq <= last_seqs[one]))
+        after_id = one
+    return [*parts, (session_id > after_id) & (session_id <= last_id)]
+
+
+def _going_on(connection: Connection, account_id: int, last_id: int, until_ns: int) -> list[int]:
+    """The sessions and rounds of an account that went on at an instant, the oldest first."""
+    s, r = sessions.c, reconciliations.c
+    still = select(s.session_id).where(s.account_id == account_id, s.session_id <= last_id)
+    still = still.where(s.ended_ns.is_(None) | (s.ended_ns >= until_ns))
+    asking = select(r.reconciliation_id).where(r.account_id == account_id, r.reconciliation_id <= last_id)
+    asking = asking.where(r.ended_ns.is_(None) | (r.ended_ns >= until_ns))
+    return sorted({*connection.scalars(still), *connection.scalars(asking)})
+
+
+def _receipt(table: FromClause) -> tuple[ColumnElement[Any], ...]:
+    return table.c.received_ns, table.c.session_id, table.c.seq, table.c.item
+
+
+def _wanted(query: Select[Any], table: FromClause, wanted: Filter) -> Select[Any]:
+    query = query.join(accounts, accounts.c.account_id == table.c.account_id)
+    if wanted.account is not None:
+        query = query.where(accounts.c.name == wanted.account)
+    if wanted.symbol is not None:
+        query = query.where(func.lower(table.c.symbol) == wanted.symbol.lower())
+    if wanted.since_ns is not None:
+        query = query.where(table.c.received_ns >= wanted.since_ns)
+    if wanted.until_ns is not None:
+        query = query.where(table.c.received_ns < wanted.until_ns)
+    return query
+
+
+def _of_answer(rows: FromClause) -> ColumnElement[bool]:
+    r = reconciliations.c
+    return (r.account_id == rows.c.account_id) & (r.reconciliation_id == rows.c.session_id)
+
+
+def _counts_ns(rows: FromClause) -> ColumnElement[Any]:
+    # A REST answer counts from when it was asked for: what was pushed while it was on its way is the newer word.
+    return func.coalesce(reconciliations.c.began_ns, rows.c.received_ns)
+
+
+def history(record: type[tuple[Any, ...]], table: Table, wanted: Filter, connection: Connection) -> Select[Any]:
+    """Every state of everything, in the order of receipt."""
+    rows = rows_until(connection, table, wanted.until_ns)
+    return _wanted(select(*columns_of(record, rows)), rows, wanted).order_by(*_receipt(rows))
+
+
+def positions_as_they_happened(wanted: Filter, connection: Connection) -> Select[Any]:
+    """Every state of every position, in the order in which they came to be, by the exchange's clock."""
+    rows = rows_until(connection, position_updates, wanted.until_ns)
+    query = select(*columns_of(Position, rows)).join_from(rows, reconciliations, _of_answer(rows), isouter=True)
+    at_ms = func.coalesce(rows.c.updated_at, rows.c.ts, rows.c.received_ns // NS_PER_MS)
+    return _wanted(query, rows, wanted).order_by(at_ms, _counts_ns(rows), *_receipt(rows))
+
+
+def filled_orders(wanted: Filter, connection: Connection) -> Select[Any]:
+    """The updates of orders that have filled, one order after the other."""
+    rows = rows_until(connection, order_updates, wanted.until_ns)
+    # What has not filled makes no step. As texts, on SQLite, `10` and `10.0` differ: that does no harm.
+    query = select(*columns_of(Order, rows)).where(rows.c.quantity != rows.c.unfilled_quantity)
+    return _wanted(query, rows, wanted).order_by(rows.c.account_id, rows.c.order_id, *_receipt(rows))
+
+
+def rounds(wanted: Filter, _connection: Connection) -> Select[Any]:
+    """The rounds of questions to the exchange, oldest first."""
+    r = reconciliations
+    query = select(*columns_of(Round, r)).join(accounts, accounts.c.account_id == r.c.account_id)
+    if wanted.account is not None:
+        query = query.where(accounts.c.name == wanted.account)
+    return query.order_by(r.c.began_ns, r.c.reconciliation_id)
+
+
+def latest(
+    record: type[tuple[Any, ...]], table: Table, thing: str, wanted: Filter, connection: Connection
+) -> Select[Any]:
+    """The latest state of each thing, the oldest change first."""
+    rows = rows_until(connection, table, wanted.until_ns)
+    newest_first = [column.desc() for column in (_counts_ns(rows), *_receipt(rows))]
+    age = func.row_number().over(partition_by=(rows.c.account_id, rows.c[thing]), order_by=newest_first).label("age")
+    query = select(*columns_of(record, rows), age).join_from(rows, reconciliations, _of_answer(rows), isouter=True)
+    aged = _wanted(query, rows, wanted).subquery()
+    newest = select(*[aged.c[name] for name in record._fields]).where(aged.c.age == 1)  # type: ignore[attr-defined]
+    return newest.order_by(aged.c.received_ns, aged.c.session_id, aged.c.seq, aged.c.item)
+
+
+def matched(wanted: Filter, connection: Connection) -> Select[Any]:
+    """The newest executions that the exchange told of each order."""
+    f = fills
+    o: FromClause = order_updates
+    if wanted.until_ns is not None:
+        # What an order is known by must have been received by then, too.
+        rows = rows_until(connection, order_updates, wanted.until_ns)
+        o = select(rows).where(rows.c.received_ns < wanted.until_ns).subquery()
+    newest_first = f.c.received_ns.desc(), f.c.session_id.desc(), f.c.seq.desc()
+    age = func.dense_rank().over(partition_by=(f.c.account_id, f.c.order_id), order_by=newest_first).label("age")
+    told = select(f, age)
+    if wanted.until_ns is not None:
+        told = told.where(f.c.received_ns < wanted.until_ns)
+    newest = told.subquery()
+    names = ("symbol", "direction", "order_type", "margin_currency")
+    most = [func.max(o.c[name]).label(name) for name in names]
+    order = select(o.c.account_id, o.c.order_id, *most).group_by(o.c.account_id, o.c.order_id).subquery()
+    columns = [newest.c[name] for name in ("received_ns", "created_at", "order_id")]
+    of_order = [order.c[name] for name in names]
+    rest = [newest.c[name] for name in ("quantity", "price", "fee", "session_id", "seq", "item", "taker")]
+    query = (
+        select(accounts.c.name, *columns, *of_order, *rest)
+        .join_from(newest, accounts, accounts.c.account_id == newest.c.account_id)
+        .outerjoin(order, (order.c.account_id == newest.c.account_id) & (order.c.order_id == newest.c.order_id))
+        .where(newest.c.age == 1)
+        .order_by(newest.c.received_ns, newest.c.session_id, newest.c.seq, newest.c.item)
+    )
+    if wanted.account is not None:
+        query = query.where(accounts.c.name == wanted.account)
+    if wanted.symbol is not None:
+        query = query.where(func.lower(order.c.symbol) == wanted.symbol.lower())
+    return query
+
+
+def touches(gap: Gap, wanted: Filter) -> bool:
+    """Whether a gap lies in the wanted time, at least in part, and may hide something of the wanted contract."""
+    if wanted.symbol is not None and gap.topic is not None and not gap.topic.endswith(f".{wanted.symbol.lower()}"):
+        return False
+    if wanted.since_ns is not None and gap.ends_ns is not None and gap.ends_ns < wanted.since_ns:
+        return False
+    return wanted.until_ns is None or gap.begins_ns is None or gap.begins_ns < wanted.until_ns

@@ -1,0 +1,111 @@
+"""Seals: what makes a change to the journal evident. Pure, and for ever: what has been sealed must be checkable always.
+
+From the bytes of a frame to a seal, each hash is SHA-256, and each text is preceded by its length:
+
+    digest of a frame   over what names it, when and how it was received, and its bytes
+    row                 the digests of up to 16 frames that follow each other
+    frames' root        the RFC 9162 tree over the rows
+    entries' root       the RFC 9162 tree over the ledger's entries, as the bytes that are kept
+    seal of a batch     RFC 9162's leaf hash of: run, batch, when written, both counts, both roots, and the seal before
+
+The seal before is that of the batch before; of a run's first batch, the last seal of its recorder's run before, and of
+its first run, zeros. So the seals of one recorder are one chain, in the order of (run, batch), and recorders need no
+common lock. The same seals are the leaves of the recorder's tree, which checkpoints sign.
+
+Rows of 16 because a hash more for each frame is most of what sealing costs: a tree over rows needs 1 for every 16.
+"""
+
+from collections.abc import Iterable, Sequence
+from hashlib import sha256
+from itertools import groupby
+from operator import itemgetter
+from struct import Struct
+
+from recorder.model import PUSH, SENT, Frame
+from recorder.store.merkle import HASH_BYTES, leaf_hash, root_of
+
+#: The seal before a recorder's first.
+BEGINNING = bytes(HASH_BYTES)
+#: Digests in a row.
+ROW = 16
+
+_FRAME = b"recorder frame 1\n"
+_ENTRY = b"recorder entry 1\n"
+_SEAL = b"recorder seal 1\n"
+_SESSION = Struct(">qqq").pack
+_RECEIPT = Struct(">qqq").pack
+_BATCH = Struct(">qqqqq").pack
+_LENGTH = Struct(">q").pack
+
+
+def frame_digests(run_id: int, frames: Iterable[Frame]) -> bytes:
+    """The digests of some frames of a run, one after the other, in the order of (account, session, seq)."""
+    return b"".join(
+        digest
+        for (account_id, session_id), of_session in groupby(frames, itemgetter(0, 1))
+        for digest in _session_digests(run_id, account_id, session_id, of_session)
+    )
+
+
+def _session_digests(run_id: int, account_id: int, session_id: int, frames: Iterable[Frame]) -> list[bytes]:
+    # What is the same for all is put together once: this runs for every frame that is written.
+    begin = _FRAME + _SESSION(run_id, account_id, session_id)
+    sources = {PUSH: _how(PUSH, None), SENT: _how(SENT, None)}
+    pack, get = _RECEIPT, sources.get
+    return [
+        sha256(begin + pack(seq, received_ns, len(payload)) + (get(source) or _how(source, topic)) + payload).digest()
+        for _, _, seq, received_ns, source, topic, _, _, payload in frames
+    ]
+
+
+def _how(source: str, topic: str | None) -> bytes:
+    """Where a frame came from. An answer's topic is what was asked; a push's follows from its bytes."""
+    asked = "" if topic is None or source in {PUSH, SENT} else topic
+    return b"".join(_LENGTH(len(text)) + text for text in (source.encode(), asked.encode()))
+
+
+def rows_of(digests: bytes) -> list[bytes]:
+    """The rows of a batch's digests: the entries of its tree."""
+    size = ROW * HASH_BYTES
+    return [digests[start : start + size] for start in range(0, len(digests), size)]
+
+
+def frames_root(digests: bytes) -> bytes:
+    """The root over a batch's frames."""
+    return root_of([leaf_hash(row) for row in rows_of(digests)])
+
+
+def entry_leaf(body: bytes) -> bytes:
+    """The leaf of one entry of the ledger: of its bytes as they are kept."""
+    return leaf_hash(_ENTRY + body)
+
+
+def entries_root(bodies: Sequence[bytes]) -> bytes:
+    """The root over the entries of a batch."""
+    return root_of([entry_leaf(body) for body in bodies])
+
+
+def seal_of(
+    run_id: int,
+    batch: int,
+    written_ns: int,
+    frames: int,
+    entries: int,
+    frames_root: bytes,
+    entries_root: bytes,
+    before: bytes,
+) -> bytes:
+    """The seal of a batch.
+
+    Args:
+        run_id: of the batch.
+        batch: its number.
+        written_ns: when it was written, nanoseconds since 1970.
+        frames: how many it holds.
+        entries: as many of the ledger's.
+        frames_root: over them.
+        entries_root: over those.
+        before: the seal before.
+    """
+    numbers = _BATCH(run_id, batch, written_ns, frames, entries)
+    return leaf_hash(_SEAL + numbers + frames_root + entries_root + before)

@@ -1,0 +1,178 @@
+"""A recorder whose clock, connections, rounds of questions and batches go as a test draws them."""
+
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from hypothesis import strategies as st
+from sqlalchemy import Engine
+
+from recorder.live.channel import Recorded
+from recorder.model import PUSH, REST, SNAPSHOT, FillUpdate, Frame, Update
+from recorder.store.entries import (
+    AccountAdded,
+    LedgerEntry,
+    ReconciliationBegan,
+    ReconciliationEnded,
+    RunStarted,
+    SessionOpened,
+)
+from recorder.store.journal import Batch
+from recorder.store.opening import open_run
+from recorder.venues.base import read_frame
+from tests.made import NOON_NS, quick_engine
+from tests.samples import FMEX
+
+S = 1_000_000_000
+ACCOUNTS = (7, 8)
+TOPICS = ("account", "order.a", "position.a")
+STATUSES = ("PENDING", "PARTIAL_FILLED", "FULLY_FILLED", "FULLY_CANCELLED")
+
+
+class Line(NamedTuple):
+    """What happens next."""
+
+    #: `order`, `balance`, `position`, `execution`, `nonsense`; `ask` and `answered` begin and end a round of questions;
+    #: `connect` begins a new session.
+    what: str
+    account_id: int
+    #: Which order, currency or symbol, and what is said of it.
+    thing: int
+    value: int
+    #: `push`, or the answer to a question where one was asked: `rest`, `snapshot`.
+    source: str
+    #: Where the clock goes before it, seconds.
+    moves_s: float
+    #: Whether a batch ends with it.
+    commits: bool
+
+
+#: Mostly states, of few things and with few values, so that they are often told again.
+WHATS = ("order",) * 6 + ("balance",) * 3 + ("position",) * 2 + ("ask", "answered", "execution", "connect", "nonsense")
+lines = st.lists(
+    st.builds(
+        Line,
+        st.sampled_from(WHATS),
+        st.sampled_from(ACCOUNTS[:1] * 4 + ACCOUNTS[1:]),
+        st.integers(0, 2),
+        st.integers(0, 3),
+        st.sampled_from([PUSH, PUSH, PUSH, REST, REST, SNAPSHOT]),
+        st.sampled_from([0, 0.001, 0.001, 1, 7, 40, 119, 121, 1000, -0.001, -3, -60, -2000]),
+        st.booleans(),
+    ),
+    min_size=1,
+    max_size=40,
+)
+
+
+class Scribe:
+    """Writes one record.
+
+    Args:
+        path: its file, not there yet.
+        template: a file with the current schema.
+        number: which recorder.
+    """
+
+    def __init__(self, path: Path, template: Path, number: int) -> None:
+        shutil.copy(template, path)
+        self.url = f"sqlite:///{path}"
+        self.engine: Engine = quick_engine(self.url)
+        #: Every instant at which something was received.
+        self.instants: list[int] = []
+        self._number = number
+        self._now_ns = NOON_NS + number
+        self._keys = 0
+        #: (account, whether a round) → its session, and the next number in it.
+        self._open: dict[tuple[int, bool], list[int]] = {}
+        wanted = [AccountAdded(key, "fmex", f"account {key}", self._now_ns) for key in ACCOUNTS]
+        with self.engine.begin() as connection:
+            started = RunStarted(self._key(), 0, self._now_ns, "host", 1, "v")
+            self._run, self._seal, _ = open_run(connection, self.url, started, wanted)
+        self._batches = 0
+        self._batch = self._new_batch()
+
+    def write(self, told: Sequence[Line]) -> None:
+        """Record what happens, and commit all of it."""
+        for line in told:
+            self._now_ns += int(line.moves_s * S)
+            self._take(line)
+            if line.commits:
+                self.commit()
+        self.commit()
+
+    def commit(self) -> None:
+        """End a batch."""
+        with self.engine.begin() as connection:
+            self._batch.write(connection, self._now_ns)
+        self._seal = self._batch.seal
+        self._batch = self._new_batch()
+
+    def _take(self, line: Line) -> None:
+        in_round = (line.account_id, True)
+        if line.what == "connect":
+            self._connect(line.account_id)
+        elif line.what == "ask":
+            if in_round not in self._open:
+                round_id = self._key()
+                self._tell(ReconciliationBegan(line.account_id, round_id, self._run.run_id, self._now_ns))
+                self._open[in_round] = [round_id, 0]
+        elif line.what == "answered":
+            if in_round in self._open:
+                round_id, _ = self._open.pop(in_round)
+                ended = ReconciliationEnded(line.account_id, round_id, 0, self._now_ns, "reconciled", "")
+                self._tell(ended)
+        elif line.source != PUSH and in_round in self._open:
+            updates = () if line.source == SNAPSHOT else _said(line)
+            self._add(self._open[in_round], line, line.source, updates)
+        elif line.what != "execution":
+            if (line.account_id, False) not in self._open:
+                self._connect(line.account_id)
+            self._add(self._open[line.account_id, False], line, PUSH, _said(line))
+
+    def _connect(self, account_id: int) -> None:
+        session_id = self._key()
+        self._tell(SessionOpened(account_id, session_id, self._run.run_id, "wss://x", TOPICS, self._now_ns))
+        self._open[account_id, False] = [session_id, 0]
+
+    def _add(self, session: list[int], line: Line, source: str, updates: tuple[Update, ...]) -> None:
+        session_id, seq = session
+        session[1] += 1
+        self.instants.append(self._now_ns)
+        payload = _payload(line)
+        state = read_frame(FMEX, payload)[:3]
+        frame = Frame(line.account_id, session_id, seq, self._now_ns, source, *state, payload)
+        self._batch.add(*Recorded(frame, updates))
+
+    def _tell(self, entry: LedgerEntry) -> None:
+        self._batch.entries.append(entry)
+
+    def _key(self) -> int:
+        self._keys += 1
+        return self._keys * 10 + self._number
+
+    def _new_batch(self) -> Batch:
+        self._batches += 1
+        return Batch(self._run.recorder_id, self._run.run_id, self._batches, self._seal)
+
+
+def _payload(line: Line) -> bytes:
+    thing, value = line.thing, line.value
+    match line.what:
+        case "order":
+            said = (
+                f'"id":{thing},"symbol":"A","quantity":10,"unfilled_quantity":{10 - value},"status":"{STATUSES[value]}"'
+            )
+            return f'{{"type":"order.a","ts":1,"order":{{{said},"fill_price":9,"fee":0.{value}}}}}'.encode()
+        case "balance":
+            return f'{{"type":"account","ts":1,"account":{{"currency":"C{thing}","available":{value}}}}}'.encode()
+        case "position":
+            return f'{{"type":"p","ts":1,"position":{{"symbol":"S{thing}","quantity":{value}}}}}'.encode()
+    return b"?"
+
+
+def _said(line: Line) -> tuple[Update, ...]:
+    if line.what == "execution":
+        return (FillUpdate(line.thing, 1, "9", str(line.value), "0.1", 1),)
+    return read_frame(FMEX, _payload(line)).updates

@@ -1,0 +1,166 @@
+"""What cannot be exported as asked is refused in a sentence, and nothing is left of it."""
+
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from recorder.errors import ExportError, Incomplete
+from recorder.export import export
+from recorder.export.formats import style_for
+from recorder.export.reading import read_manifest
+from recorder.export.scope import Scope
+from recorder.read.record import Filter
+from tests.contract import exported
+from tests.contract.exported import DAY_NS
+from tests.made import ACCOUNT, NOON_NS, SESSION
+from tests.unit.read.desk import Desk
+
+BIG = "123456789012345678901.5"
+FINE = "0.0000000000000000000000001"
+
+
+@pytest.mark.parametrize("digits", [BIG, FINE])
+def test_digits_that_do_not_fit_are_refused_and_named(own: Desk, tmp_path: Path, digits: str) -> None:
+    own.balance(40, "NEW", digits, session_id=SESSION + 9)
+    with pytest.raises(ExportError, match=r"account_updates\.available does not fit .* take --decimals string") as told:
+        exported.made(own, tmp_path / "export", "order_updates", "account_updates")
+    assert Decimal(str(told.value).split()[0]) == Decimal(digits)
+    assert list(tmp_path.glob("**/*.parquet")) == [] and list(tmp_path.glob(".*")) == []
+    folder = exported.made(own, tmp_path / "strings", "account_updates", style=style_for("parquet", "string"))
+    assert Decimal(digits) in {
+        Decimal(row["available"]) for row in exported.parquet(folder, "account_updates") if row["available"] is not None
+    }
+
+
+def test_another_scale_has_room_for_finer_digits(own: Desk, tmp_path: Path) -> None:
+    own.balance(40, "NEW", FINE, session_id=SESSION + 9)
+    folder = exported.made(own, tmp_path / "export", "account_updates", style=style_for("parquet", None, 30))
+    assert Decimal(FINE) in {row["available"] for row in exported.parquet(folder, "account_updates")}
+
+
+def test_floats_only_when_asked_for(full: Desk, tmp_path: Path) -> None:
+    for form in exported.READERS:
+        folder = exported.made(full, tmp_path / form, "account_updates", form=form, style=style_for(form, "float"))
+        read = exported.READERS[form](folder, "account_updates")
+        assert 2.106888254907565438 in {None if row["available"] is None else float(row["available"]) for row in read}
+        assert {type(row["available"]) for row in read} == ({str, type(None)} if form == "csv" else {float, type(None)})
+
+
+@pytest.mark.parametrize(
+    ("how", "words"),
+    [
+        ({"tables": ["fill"]}, "no table 'fill' to export; there are: frames, "),
+        ({"tables": ["fills"], "columns": ["prise"]}, "fills has no column 'prise'; it has: account, received_ns, "),
+        ({"tables": ["fills", "orders"], "columns": ["price"]}, "of one table"),
+        ({"form": "xlsx"}, "no form 'xlsx' to export in; there are: parquet, csv, jsonl"),
+        (
+            {"tables": ["frames"], "scope": Scope(topics=("order.x",))},
+            "no topic 'order.x' .* there are: account, order",
+        ),
+        ({"scope": Scope(topics=("account",))}, "Topics are of frames alone"),
+        ({"scope": Scope(Filter(account="mian"))}, "no account 'mian' in this record; there are: main, other"),
+        ({"scope": Scope(Filter(symbol="x"))}, "no contract 'x' in this record; there are: btcusd_p, ethusd_p"),
+        ({"scope": Scope(Filter(since_ns=5, until_ns=5))}, "is no time: --since is the earlier one"),
+        (
+            {"scope": Scope(Filter(until_ns=NOON_NS))},
+            "The record lasts from 2020-02-04 07:40:53.662 to 2020-02-05 .* UTC",
+        ),
+        ({"scope": Scope(Filter(since_ns=NOON_NS + 3 * DAY_NS))}, "nothing of it lies in the time asked for"),
+    ],
+)
+def test_what_is_not_there_is_refused(full: Desk, tmp_path: Path, how: dict[str, Any], words: str) -> None:
+    with full.open() as record, pytest.raises(ExportError, match=words):
+        export(record, tmp_path / "export", **how)
+    assert list(tmp_path.iterdir()) == [] or [path.suffix for path in tmp_path.iterdir()] == [".db"]
+
+
+def test_a_record_of_nothing(desk: Desk, tmp_path: Path) -> None:
+    folder = exported.made(desk, tmp_path / "export", "fills", "frames")
+    assert exported.parquet(folder, "fills") == exported.parquet(folder, "frames") == []
+    assert [one["complete"] for one in read_manifest(folder)["accounts"]] == [False, False]
+
+
+def gaps_in(desk: Desk, tmp_path: Path, scope: Scope) -> list[Any]:
+    """The gaps for which `require_complete` refuses; none where it does not."""
+    with desk.open() as record:
+        try:
+            export(record, tmp_path / "export", ["gaps"], scope, require_complete=True)
+        except Incomplete as error:
+            assert not (tmp_path / "export").exists()
+            assert f", {len(error.gaps)} of them: nothing was exported" in str(error)
+            return [(gap.account, gap.begins_ns, gap.ends_ns) for gap in error.gaps]  # type: ignore[attr-defined]
+    with desk.open() as record:
+        told = read_manifest(export(record, tmp_path / "again", ["gaps"], scope).folder)
+    assert all(one["complete"] and one["gaps"] == [] for one in told["accounts"])
+    return []
+
+
+LAST_NS = NOON_NS + DAY_NS + 21
+
+
+@pytest.mark.parametrize(
+    ("wanted", "gaps"),
+    [
+        # A record begins and ends somewhere: that is no gap in it.
+        (Filter(), []),
+        (Filter(since_ns=NOON_NS), []),
+        (Filter(account="main", until_ns=LAST_NS), []),
+        # Asked for from before it began, and until after it ended.
+        (Filter(account="main", since_ns=NOON_NS - 1), [("main", None, NOON_NS)]),
+        (Filter(account="main", until_ns=LAST_NS + 1), [("main", LAST_NS, None)]),
+        # Nobody knows yet what a session that goes on will receive.
+        (Filter(account="other", until_ns=LAST_NS), [("other", NOON_NS + 18, None)]),
+        (Filter(account="other", until_ns=NOON_NS + 18), []),
+        (Filter(symbol="btcusd_p", since_ns=NOON_NS - 1, until_ns=NOON_NS + 9), [
+            ("main", None, NOON_NS), ("other", None, NOON_NS),
+        ]),
+    ],
+)  # fmt: skip
+def test_gaps_forbid_an_export_that_is_to_be_complete(
+    full: Desk, tmp_path: Path, wanted: Filter, gaps: list[Any]
+) -> None:
+    assert gaps_in(full, tmp_path, Scope(wanted)) == gaps
+
+
+@pytest.mark.parametrize(
+    ("begins", "ends", "topic", "state", "forbids"),
+    [
+        (5, 8, None, "open", True),
+        (5, 8, None, "reconciled", True),
+        (0, 3, None, "unrecoverable", False),
+        (3, 4, None, "open", True),
+        (10, 12, None, "open", False),
+        (2, 3, None, "open", False),
+        (8, None, "order.btcusd_p", "open", True),
+        (8, None, "order.ethusd_p", "open", False),
+        (8, None, "account", "open", True),
+    ],
+)
+def test_which_gaps_count(
+    own: Desk, tmp_path: Path, begins: int, ends: int | None, topic: str | None, state: str, forbids: bool
+) -> None:
+    row = {"account_id": ACCOUNT, "gap_id": 77, "topic": topic, "state": state, "begins_ns": NOON_NS + begins}
+    own.gap(row | {"ends_ns": None if ends is None else NOON_NS + ends})
+    wanted = Filter("main", "btcusd_p", NOON_NS + 3, NOON_NS + 10)
+    found = gaps_in(own, tmp_path, Scope(wanted))
+    assert found == ([("main", NOON_NS + begins, None if ends is None else NOON_NS + ends)] if forbids else [])
+
+
+def test_of_other_topics_a_gap_does_not_count(own: Desk, tmp_path: Path) -> None:
+    row = {"account_id": ACCOUNT, "gap_id": 77, "state": "open", "begins_ns": NOON_NS, "ends_ns": None}
+    own.gap(row | {"topic": "order.ethusd_p"})
+    for topic, complete in (("order.btcusd_p", True), ("order.ethusd_p", False)):
+        with own.open() as record:
+            scope = Scope(Filter("main"), (topic,))
+            told = read_manifest(export(record, tmp_path / topic, ["frames"], scope).folder)
+        assert [one["complete"] for one in told["accounts"]] == [complete]
+
+
+def test_the_manifest_names_the_gaps(full: Desk, tmp_path: Path) -> None:
+    folder = exported.made(full, tmp_path / "export", "gaps", wanted=Filter("main", since_ns=NOON_NS - 1))
+    (told,) = read_manifest(folder)["accounts"]
+    assert not told["complete"]
+    (gap,) = told["gaps"]
+    assert (gap["begins_ns"], gap["ends_ns"], gap["ends_utc"]) == (None, NOON_NS, "2020-02-04 07:40:53.662")

@@ -1,0 +1,298 @@
+"""What the views for questions tell is what the program tells, and what a slower hand reckons."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from decimal import Decimal
+from fractions import Fraction
+from typing import Any, NamedTuple
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy import Engine, delete, insert
+
+import recorder
+from recorder.model import PositionUpdate
+from recorder.read.periods import BY_ALL, Calendar
+from recorder.read.record import Filter
+from recorder.read.trips import Trip
+from recorder.store.dialects import insert_rows
+from recorder.store.schema import accounts, fills, order_updates, position_updates, reconciliations, runs
+from tests.contract.test_views import ORDER, ask
+from tests.made import NOON_NS
+from tests.unit.read.desk import Desk
+
+ACCOUNT, SESSION, ROUND = 7, 11, 12
+MS = 10**6
+
+
+class Move(NamedTuple):
+    """An order that filled at once: so many contracts, below zero for SHORT."""
+
+    at_ms: int
+    contracts: int
+    price: int | None = 9000
+    fee: int | None = 0
+    #: Whether the position that it leads to is pushed.
+    told: bool = True
+
+
+@pytest.fixture
+def engine(engine: Engine) -> Engine:
+    """A database with an account."""
+    with engine.begin() as connection:
+        row = {"account_id": ACCOUNT, "venue": "fmex", "name": "main", "created_ns": 0}
+        connection.execute(insert(accounts).values(row))
+    return engine
+
+
+def tell(engine: Engine, moves: Sequence[Move], start: int = 0) -> None:
+    """Write the pushes of an account that starts with a position."""
+    orders, positions = [], []
+    held = start
+    for seq, move in enumerate(moves):
+        quantity = str(abs(move.contracts))
+        order = ORDER._replace(
+            ts=move.at_ms, order_id=seq, quantity=quantity, unfilled_quantity="0", status="FULLY_FILLED",
+            direction="LONG" if move.contracts > 0 else "SHORT", features=seq % 4,
+            fill_price=None if move.price is None else str(move.price),
+            fee=None if move.fee is None else f"{move.fee}e-9",
+        )  # fmt: skip
+        orders.append((ACCOUNT, SESSION, 2 * seq, 0, move.at_ms * MS + seq, *order))
+        held += move.contracts
+        if move.told:
+            position = PositionUpdate(
+                move.at_ms, "BTCUSD_P", str(abs(held)), "LONG" if held >= 0 else "SHORT", None, None, None, None,
+                f"{seq}e-8", None, None, None, None, move.at_ms, None,
+            )  # fmt: skip
+            positions.append((ACCOUNT, SESSION, 2 * seq + 1, 0, move.at_ms * MS + seq, *position))
+    with engine.begin() as connection:
+        for table in (order_updates, position_updates, fills, reconciliations, runs):
+            connection.execute(delete(table))
+        insert_rows(connection, order_updates, orders)
+        insert_rows(connection, position_updates, positions)
+
+
+def trips_of(url: str) -> list[Trip]:
+    with recorder.open(url) as record:
+        return list(record.trips())
+
+
+class Reckoned(NamedTuple):
+    """A trip, contract by contract."""
+
+    direction: str
+    opened_ms: int | None
+    closed_ms: int | None
+    entries: int
+    exits: int
+    #: BTC before fees; None where it is not known.
+    pnl: Fraction | None
+    fee: Fraction | None
+
+
+def reckon(moves: Sequence[Move], start: int) -> list[Reckoned]:
+    """The trips, each contract on its own; of moves at one instant the order is the given one."""
+    found: list[Reckoned] = []
+    held, now = start, None
+    if start:
+        now = Reckoned("LONG" if start > 0 else "SHORT", None, None, 0, 0, None, Fraction(0))
+    for move in moves:
+        side = 1 if move.contracts > 0 else -1
+        fee = None if move.fee is None else Fraction(move.fee, abs(move.contracts) * 10**9)
+        for _ in range(abs(move.contracts)):
+            if held == 0:
+                now = Reckoned("LONG" if side > 0 else "SHORT", move.at_ms, None, 0, 0, Fraction(0), Fraction(0))
+            assert now is not None
+            worth = None if move.price is None else Fraction(side, move.price)
+            now = now._replace(
+                entries=now.entries + (held * side >= 0),
+                exits=now.exits + (held * side < 0),
+                pnl=None if now.pnl is None or worth is None else now.pnl + worth,
+                fee=None if now.fee is None or fee is None else now.fee + fee,
+            )
+            held += side
+            if held == 0:
+                found.append(now._replace(closed_ms=move.at_ms))
+                now = None
+    if now is not None and now.entries + now.exits:
+        found.append(now._replace(pnl=None))
+    return found
+
+
+moves_strategy = st.lists(
+    st.builds(
+        Move,
+        at_ms=st.integers(0, 2),
+        contracts=st.integers(-4, 4).filter(bool),
+        price=st.sampled_from([9000, 9100, 8950]),
+        fee=st.sampled_from([0, 7, -3]),
+        told=st.booleans(),
+    ),
+    max_size=12,
+)
+
+
+def in_order(moves: list[Move], started_told: bool) -> list[Move]:
+    """The moves one after the other: their `at_ms` is what lies between. At each instant the last position is told."""
+    at_ms, found = 10, []
+    for move in moves:
+        at_ms += move.at_ms
+        found.append(move._replace(at_ms=at_ms))
+    last = {move.at_ms: number for number, move in enumerate(found)}
+    return [
+        move._replace(told=(move.told or (started_told and number == 0)) and last[move.at_ms] == number)
+        for number, move in enumerate(found)
+    ]
+
+
+@given(moves=moves_strategy, start=st.integers(-3, 3))
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=40)
+def test_round_trips(engine: Engine, url: str, moves: list[Move], start: int) -> None:
+    moves = in_order(moves, started_told=True)
+    tell(engine, moves, start)
+    trips = trips_of(url)
+    # Where no position was ever told, there was none before.
+    expected = reckon(moves, start if any(move.told for move in moves) else 0)
+    for trip, one in zip(trips, expected, strict=True):
+        assert (trip.direction, trip.opened_ms, trip.closed_ms) == one[:3]
+        assert (int(trip.entry_quantity), int(trip.exit_quantity)) == (one.entries, one.exits)
+        assert (trip.pnl_before_fees is None) == (one.pnl is None)
+        assert abs(Fraction(trip.pnl_before_fees or 0) - (one.pnl or 0)) <= Fraction(1, 10**18)
+        # A fee that is divided is cut to 18 decimals, at both ends of a trip.
+        assert abs(Fraction(trip.fee or 0) - (one.fee or 0)) <= Fraction(2, 10**18)
+        assert trip.pnl == (None if trip.pnl_before_fees is None else trip.pnl_before_fees - (trip.fee or 0))
+    assert sum(trip.fee or 0 for trip in trips) == sum(Decimal(move.fee or 0) / 10**9 for move in moves)
+    shown = ask(engine, "SELECT * FROM round_trips ORDER BY symbol, trip")
+    assert [row["adds_up"] for row in shown] == [int(trip.adds_up) for trip in trips]
+    same_in_view(shown, trips)
+
+
+def same_in_view(shown: list[dict[str, Any]], trips: list[Trip]) -> None:
+    assert len(shown) == len(trips)
+    for row, trip in zip(shown, trips, strict=True):
+        for name, value in trip._asdict().items():
+            if isinstance(value, Decimal) and name in {"entry_quantity", "exit_quantity"}:
+                assert (row[name] or 0) == value
+            elif isinstance(value, Decimal):
+                assert row[name] == pytest.approx(float(value), abs=1e-15, rel=1e-12), name
+            elif name != "adds_up":
+                assert row[name] == value, name
+
+
+def test_a_trip_says_where_the_fills_do_not_lead_to_the_position(engine: Engine, url: str) -> None:
+    # A fill of 3 was never told; the position was.
+    before = [Move(at, contracts) for at, contracts in ((1, 5), (2, -5), (3, 2), (4, -2))]
+    after = [Move(at, contracts) for at, contracts in ((11, 1), (12, -1))]
+    tell(engine, [*before, Move(10, 3), *after])
+    with engine.begin() as connection:
+        connection.execute(delete(order_updates).where(order_updates.c.order_id == 4))
+    trips = trips_of(url)
+    assert [(trip.opened_ms, trip.closed_ms, trip.adds_up) for trip in trips] == [
+        (1, 2, True),
+        (3, 4, True),
+        (11, 12, False),
+    ]
+    same_in_view(ask(engine, "SELECT * FROM round_trips ORDER BY trip"), trips)
+
+
+def test_a_position_that_lags_behind_its_fill_changes_nothing(engine: Engine, url: str) -> None:
+    tell(engine, [Move(1, 5), Move(2, -5), Move(3, 2), Move(4, -2)])
+    with engine.begin() as connection:
+        connection.execute(position_updates.update().where(position_updates.c.seq == 1).values(quantity="0"))
+    trips = trips_of(url)
+    assert [(trip.opened_ms, trip.closed_ms, trip.adds_up) for trip in trips] == [(1, 2, True), (3, 4, True)]
+    same_in_view(ask(engine, "SELECT * FROM round_trips ORDER BY trip"), trips)
+
+
+def test_a_price_or_a_fee_that_was_not_told_is_not_guessed(engine: Engine, url: str) -> None:
+    moves = [Move(1, 2, price=None), Move(2, -2), Move(3, 2, fee=None), Move(4, -2), Move(5, 1), Move(6, -1)]
+    tell(engine, moves)
+    trips = trips_of(url)
+    assert [(trip.entry_price, trip.pnl_before_fees, trip.fee, trip.pnl) for trip in trips] == [
+        (None, None, 0, None),
+        (9000, 0, None, None),
+        (9000, 0, 0, 0),
+    ]
+    same_in_view(ask(engine, "SELECT * FROM round_trips ORDER BY trip"), trips)
+    with recorder.open(url) as record:
+        (whole,) = record.fees(Calendar(BY_ALL))
+        (brought,) = record.pnl(Calendar(BY_ALL))
+    assert whole.fee is None
+    assert (brought.fee, brought.before_fees) == (None, None)
+    assert ask(engine, "SELECT count(*) AS n, count(fee) AS told FROM executions") == [{"n": 6, "told": 5}]
+
+
+@given(moves=moves_strategy)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=20)
+def test_sums_are_sums_of_what_the_views_show(engine: Engine, url: str, moves: list[Move]) -> None:
+    tell(engine, in_order(moves, started_told=False))
+    with recorder.open(url) as record:
+        fees = record.fees(Calendar(BY_ALL), Filter(account="main"))
+        told = record.pnl(Calendar(BY_ALL))
+    liquidity = "SELECT liquidity, sum(quantity) AS quantity, sum(fee) AS fee FROM executions GROUP BY liquidity"
+    shown: dict[str, dict[str, Any]] = defaultdict(lambda: {"quantity": 0, "fee": 0})
+    shown |= {row["liquidity"]: row for row in ask(engine, liquidity)}
+    for sums in fees:
+        quantities = sums.maker_quantity, sums.taker_quantity, sums.unknown_quantity
+        assert quantities == tuple(shown[name]["quantity"] for name in ("maker", "taker", "unknown"))
+        assert float(sums.fee or 0) == pytest.approx(sum(row["fee"] or 0 for row in shown.values()), abs=1e-18)
+        assert sums.fee == sums.paid - sums.rebates
+    (change,) = ask(engine, "SELECT sum(realized_pnl_change) AS change FROM position_history")
+    assert float(sum(row.realized_pnl for row in told)) == pytest.approx(change["change"] or 0, abs=1e-18)
+
+
+def asked(engine: Engine, began_ns: int, ended_ns: int) -> None:
+    """Write a round of questions that reconciled."""
+    with engine.begin() as connection:
+        connection.exec_driver_sql("INSERT INTO recorders VALUES (1, 0, '')")
+        run = {"run_id": 1, "recorder_id": 1, "started_ns": 0, "host": "", "pid": 1, "version": ""}
+        connection.execute(insert(runs).values(run))
+        row = {"account_id": ACCOUNT, "reconciliation_id": ROUND, "run_id": 1, "began_ns": began_ns}
+        connection.execute(insert(reconciliations).values(row | {"ended_ns": ended_ns, "result": "reconciled"}))
+
+
+def test_an_answer_of_a_later_moment_than_pushes_that_come_after_it(engine: Engine, url: str) -> None:
+    tell(engine, [Move(5, 1), Move(6, 1), Move(7, 1)])
+    asked(engine, began_ns=4 * MS, ended_ns=9 * MS)
+    answer = ("BTCUSD_P", "3", "LONG", *[None] * 4, "2e-8", *[None] * 4, 7, None)
+    with engine.begin() as connection:
+        insert_rows(connection, position_updates, [(ACCOUNT, ROUND, 0, 0, 8 * MS, None, *answer)])
+    # From what the first push told to the last; were the answer taken for the first, it would be no change at all.
+    with recorder.open(url) as record:
+        assert [(row.realized_pnl, row.fills) for row in record.pnl()] == [(Decimal("2e-8"), 2)]
+        assert [trip.adds_up for trip in record.trips()] == [True]
+    (row,) = ask(engine, "SELECT sum(realized_pnl_change) AS change FROM position_history")
+    assert row["change"] == pytest.approx(2e-8)
+
+
+def test_a_position_that_an_answer_told_nothing_of_had_realized_nothing(engine: Engine, url: str) -> None:
+    tell(engine, [Move(5, 1), Move(6, 1)])
+    with recorder.open(url) as record:
+        assert [row.realized_pnl for row in record.pnl()] == [Decimal("1e-8")]
+    asked(engine, began_ns=1, ended_ns=2)
+    with engine.begin() as connection:
+        connection.execute(position_updates.update().values(realized_pnl="3e-8"))
+    with recorder.open(url) as record:
+        assert [row.realized_pnl for row in record.pnl()] == [Decimal("3e-8")]
+    (row,) = ask(engine, "SELECT sum(realized_pnl_change) AS change FROM position_history")
+    assert row["change"] == pytest.approx(3e-8)
+
+
+def test_the_timeline_is_told_alike(desk: Desk) -> None:
+    for at in range(4):
+        desk.order(10 * at, unfilled=10 - at)
+        desk.position(10 * at + 1, quantity=at)
+        desk.balance(10 * at + 1, available=f"{at}.5")
+    desk.gap({"account_id": 7, "gap_id": 9, "begins_ns": NOON_NS + 11, "ends_ns": None})
+    columns = "received_ns, kind, subject, event, direction, quantity, price, amount, session_id, seq, item"
+    order = "received_ns, coalesce(session_id, 0), coalesce(seq, -1), item"
+    shown = ask(desk.engine, f"SELECT account, {columns} FROM timeline ORDER BY account, {order}")
+    with desk.open() as record:
+        events = sorted(record.timeline(), key=lambda event: event.account)
+        since = Filter("main", since_ns=NOON_NS + 11)
+        kinds = [event.kind for event in record.timeline(since)]
+    assert kinds == ["gap", "position", "balance", *["order", "position", "balance"] * 2]
+    assert [tuple(row.values()) for row in shown] == [
+        tuple(float(value) if isinstance(value, Decimal) else value for value in event) for event in events
+    ]

@@ -1,0 +1,210 @@
+"""What `verify` looks at, and what it must not take for an edit: whatever a recorder may have left."""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Engine, text
+
+from recorder.audit import findings as kinds
+from recorder.audit import part, plan
+from recorder.audit.findings import Finding, together
+from recorder.audit.verify import Verification, Verified, Wanted
+from recorder.store import migrate
+from recorder.store.comparing import compare_sessions
+from recorder.store.mover import Mover
+from recorder.store.redacting import redact, stretches
+from tests.contract.chronicle import BESIDE, FIRST, LAST, LONG, MAIN, OTHER, RUN_3, Chronicle, write_chronicle
+from tests.contract.story import Heard, Teller, Told
+from tests.contract.test_mover import move
+from tests.made import ACCOUNT, NOON_NS, quick_engine, unguard
+
+S = 1_000_000_000
+TOLD = [Told(at, at) for at in range(1, 60)]
+FRAMES, PER_BATCH = 1_500, 30
+
+
+def verify(url: str, wanted: Wanted | None = None) -> tuple[list[Finding], Verified]:
+    verification = Verification(url, wanted or Wanted(jobs=1))
+    return list(verification), verification.verified
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory, sqlite_template: Path) -> Chronicle:
+    path = shutil.copy(sqlite_template, tmp_path_factory.mktemp("chronicle") / "chronicle.db")
+    return write_chronicle(f"sqlite:///{path}", FRAMES, PER_BATCH)
+
+
+@pytest.fixture
+def chronicle(written: Chronicle, engine: Engine) -> Chronicle:
+    """A chronicle, moved into a database of this engine."""
+    move(quick_engine(written.url), engine)
+    return written
+
+
+@pytest.fixture
+def tellers(tmp_path: Path, sqlite_template: Path) -> Iterator[list[Teller]]:
+    """Two recorders of one account."""
+    tellers = [Teller(tmp_path / f"{number}.db", sqlite_template, number) for number in (1, 2)]
+    yield tellers
+    for teller in tellers:
+        teller.engine.dispose()
+
+
+def change(engine: Engine, statement: str, **values: object) -> None:
+    with engine.begin() as connection:
+        unguard(connection)
+        connection.execute(text(statement), values)
+
+
+def test_an_empty_record(url: str) -> None:
+    assert verify(url) == ([], Verified())
+
+
+def test_two_recorders_merged_and_compared(tellers: list[Teller], engine: Engine, url: str) -> None:
+    tellers[0].write(TOLD, [Heard(0, 20, "crashed"), Heard(25, 60)])
+    tellers[1].write(TOLD, [Heard(0, 40), Heard(45, 60, "stopped")], missed=frozenset([10]))
+    for teller in reversed(tellers):
+        move(teller.engine, engine)
+    assert [one.unseen for one in compare_sessions(engine)] == [1, 0, 0]
+    found, seen = verify(url)
+    assert found == []
+    with engine.connect() as connection:
+        assert seen.frames == connection.exec_driver_sql("SELECT count(*) FROM frames").scalar()
+
+
+def test_while_a_merge_is_under_way(tellers: list[Teller], engine: Engine, url: str) -> None:
+    tellers[0].write(TOLD, [Heard(0, 20, "crashed"), Heard(25, 60)])
+    mover = Mover(tellers[0].engine, engine, frames_max=7)
+    while mover.step() is not None:
+        assert verify(url)[0] == []
+    mover.close()
+
+
+def redacted(teller: Teller, who: str) -> None:
+    with teller.engine.connect() as connection:
+        chosen = list(stretches(connection, ACCOUNT, before_ns=NOON_NS + 10 * S))
+    list(redact(teller.engine, teller.url, chosen, who, "why"))
+
+
+@pytest.mark.parametrize("moved_before", [False, True])
+def test_after_a_redaction(tellers: list[Teller], engine: Engine, url: str, moved_before: bool) -> None:
+    tellers[0].write(TOLD, [Heard(0, 20), Heard(25, 60)])
+    if moved_before:
+        move(tellers[0].engine, engine)
+    redacted(tellers[0], "one")
+    move(tellers[0].engine, engine)
+    for place in (tellers[0].url, url):
+        found, seen = verify(place)
+        assert (found, seen.redacted) == ([], 10)
+
+
+def test_copies_that_were_redacted_each_by_its_own_owner(
+    tellers: list[Teller], tmp_path: Path, engine: Engine, url: str
+) -> None:
+    """Both say so, and whichever is merged first is believed."""
+    tellers[0].write(TOLD, [Heard(0, 20), Heard(25, 60)])
+    tellers[0].engine.dispose()
+    copy = tellers[1]
+    shutil.copy(tmp_path / "1.db", tmp_path / "2.db")
+    redacted(tellers[0], "one")
+    redacted(copy, "another")
+    for teller in reversed(tellers):
+        move(teller.engine, engine)
+    with engine.connect() as connection:
+        assert connection.exec_driver_sql("SELECT DISTINCT who FROM redactions").scalars().all() == ["another"]
+    assert verify(url)[0] == []
+
+
+def test_after_an_upgrade_from_before_there_were_seals(tellers: list[Teller], engine: Engine, url: str) -> None:
+    tellers[0].write(TOLD, [Heard(0, 20, "crashed"), Heard(25, 60)])
+    move(tellers[0].engine, engine)
+    migrate.downgrade(engine, "0003")
+    migrate.upgrade(engine)
+    assert verify(url)[0] == []
+    change(engine, "UPDATE frames SET payload = :empty WHERE seq = 5", empty=b"{}")
+    assert {(one.kind, one.seq) for one in verify(url)[0]} == {(kinds.PAYLOAD_CHANGED, 5)}
+
+
+def test_what_is_counted(chronicle: Chronicle, url: str) -> None:
+    found, seen = verify(url)
+    assert found == []
+    assert (seen.batches, seen.seals, seen.checkpoints, seen.redacted) == (chronicle.seals, chronicle.seals, 1, 10)
+    assert seen.not_checked == ()
+
+
+def test_processes_find_what_one_finds(
+    chronicle: Chronicle, engine: Engine, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    change(engine, "UPDATE frames SET received_ns = received_ns + 1 WHERE seq IN (20, 21, 300)")
+    alone, seen = verify(url)
+    # Small parts, so that there is something to share out; the processes only ever see what they are given.
+    monkeypatch.setattr(plan, "FRAMES_PER_PART", 100)
+    together_found, together_seen = verify(url, Wanted(jobs=2))
+    assert (sorted(together_found, key=str), together_seen) == (sorted(alone, key=str), seen)
+    assert {one.kind for one in alone} == {kinds.TIME_CHANGED}
+
+
+def test_only_one_account(chronicle: Chronicle, engine: Engine, url: str) -> None:
+    change(engine, "UPDATE frames SET received_ns = received_ns + 1 WHERE seq = 20 AND session_id = :s", s=FIRST)
+    assert verify(url, Wanted(account_id=OTHER, jobs=1))[0] == []
+    ((found,), seen) = verify(url, Wanted(account_id=MAIN, jobs=1))
+    assert (found.kind, found.account, found.session_id, found.seq) == (kinds.TIME_CHANGED, "main", FIRST, 20)
+    assert len(seen.not_checked) == 1
+    change(engine, "UPDATE frames SET received_ns = received_ns + 1 WHERE seq = 20 AND session_id = :s", s=BESIDE)
+    ((found,), _) = verify(url, Wanted(account_id=OTHER, jobs=1))
+    assert (found.account, found.session_id) == ("other", BESIDE)
+
+
+def test_only_a_time(chronicle: Chronicle, engine: Engine, url: str) -> None:
+    """The long session alone: its run begins 200,000 s after the record."""
+    change(engine, "UPDATE frames SET payload = :empty WHERE seq = 20 AND session_id < :s", empty=b"{}", s=LAST)
+    since, until = NOON_NS + 200_000 * S, NOON_NS + 300_000 * S
+    found, seen = verify(url, Wanted(since_ns=since, until_ns=until, jobs=1))
+    assert [(one.session_id, one.seq) for one in found] == [(LONG, 20)]
+    assert 0.3 * FRAMES < seen.frames < 0.4 * FRAMES
+    assert verify(url, Wanted(since_ns=until, jobs=1))[0] == []
+    assert {one.session_id for one in verify(url, Wanted(until_ns=since, jobs=1))[0]} >= {FIRST, BESIDE}
+
+
+def test_a_part_of_a_session(chronicle: Chronicle, engine: Engine, url: str) -> None:
+    """Batches are looked at whole, and the first of them follows from the seal before."""
+    with engine.connect() as connection:
+        within = text("SELECT received_ns FROM frames WHERE session_id = :s AND seq = 200")
+        at_ns = connection.execute(within, {"s": LONG}).scalar_one()
+    found, seen = verify(url, Wanted(since_ns=at_ns, until_ns=at_ns + 1, jobs=1))
+    assert (found, seen.frames) == ([], PER_BATCH)
+    change(engine, "UPDATE batches SET written_ns = written_ns + 1 WHERE run_id = :r AND batch = 8", r=RUN_3)
+    found, _ = verify(url, Wanted(since_ns=at_ns - 1000 * S, until_ns=at_ns + 1000 * S, jobs=1))
+    assert [(one.kind, one.batch) for one in found] == [(kinds.BATCH_CHANGED, 8)]
+
+
+def test_quick_looks_at_frames_and_seals(chronicle: Chronicle, engine: Engine, url: str) -> None:
+    change(engine, "UPDATE heartbeats SET gap_ms = 5")
+    assert [one.kind for one in verify(url)[0]] == [kinds.ROW_CHANGED]
+    found, seen = verify(url, Wanted(quick=True, jobs=1))
+    assert found == []
+    assert "leave --quick away" in seen.not_checked[0]
+    change(engine, "UPDATE frames SET payload = :empty WHERE seq = 30 AND session_id = :s", empty=b"{}", s=LONG)
+    assert [one.seq for one in verify(url, Wanted(quick=True, jobs=1))[0]] == [30]
+
+
+def test_frames_that_follow_each_other_are_one_finding() -> None:
+    def lost(seq: int, **fields: int) -> Finding:
+        return Finding("x", "frames", "gone", session_id=1, seq=seq, last_seq=seq)._replace(**fields)  # type: ignore[arg-type]
+
+    several = [lost(3), lost(4, batch=9), lost(5), lost(7), lost(8, session_id=2)]
+    assert [(one.seq, one.last_seq) for one in together(several)] == [(3, 5), (7, 7), (8, 8)]
+    assert list(together([])) == []
+
+
+def test_pieces_of_a_few_frames_find_the_same(
+    chronicle: Chronicle, engine: Engine, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However small a piece is, and however large its frames."""
+    change(engine, "UPDATE frames SET received_ns = received_ns + 1 WHERE seq IN (20, 21, 300)")
+    found, seen = verify(url)
+    monkeypatch.setattr(part, "PIECE_BYTES", 1)
+    monkeypatch.setattr(part, "DIFFERING_MAX", 1)
+    assert verify(url) == (found, seen)

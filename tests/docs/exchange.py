@@ -1,0 +1,137 @@
+"""The exchange of the documentation's record: a simulated one on a clock of its own, and what is true of its account.
+
+It trades a few stretches of some days. Its pushes are heard by a recorder, or by nobody.
+"""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import NamedTuple
+
+from recorder.clock import NS_PER_MS
+from recorder.simulator.conditions import Conditions
+from recorder.simulator.exchange import Exchange
+from recorder.simulator.guard import Guard
+from recorder.simulator.market import Dice
+from recorder.simulator.records import Match, Order, Position
+from recorder.simulator.rest import Rest
+from recorder.simulator.session import Session
+from recorder.venues.base import Credentials, RestRequest
+
+SEED = 7
+SYMBOLS = ("btcusd_p", "btcusd_q")
+CREDENTIALS = Credentials("demo-key", "demo-secret")
+URL = "https://api.fmex.com"
+
+#: Between two moments of trading there pass at most so many milliseconds.
+PAUSE_MAX_MS = 40_000
+#: A frame is on its way so long, milliseconds.
+LATENCY_MS = (3, 45)
+
+
+class Moment(NamedTuple):
+    """The account's books once something has happened."""
+
+    at_ms: int
+    positions: dict[str, Position]
+    #: Paid in so far, BTC.
+    deposits: Decimal
+    #: Available, frozen and margin together, BTC.
+    total: Decimal
+
+    @property
+    def realized(self) -> Decimal:
+        """All positions' realized PnL net of fees, BTC."""
+        return sum((position.realized_pnl for position in self.positions.values()), Decimal(0))
+
+
+class Truth(NamedTuple):
+    """What happened, whatever was recorded of it."""
+
+    #: As they stand at the end, with every execution.
+    orders: list[Order]
+    moments: list[Moment]
+
+    @property
+    def matches(self) -> Iterator[tuple[Order, Match]]:
+        """Every execution, with its order."""
+        return ((order, match) for order in self.orders for match in order.matches)
+
+    def at(self, at_ms: int) -> Moment:
+        """The books at an instant."""
+        return [moment for moment in self.moments if moment.at_ms <= at_ms][-1]
+
+
+def day_of(at_ms: int) -> str:
+    """The day of an instant, UTC."""
+    return f"{datetime.fromtimestamp(at_ms / 1000, UTC):%Y-%m-%d}"
+
+
+def instant_ms(text: str) -> int:
+    """Milliseconds since 1970 of a time in UTC."""
+    return int(datetime.fromisoformat(text).replace(tzinfo=UTC).timestamp()) * 1000
+
+
+class TradedExchange:
+    """An account that trades when it is told to.
+
+    Attributes:
+        now_ms: milliseconds since 1970 on its clock, which is everybody's here.
+    """
+
+    def __init__(self, start: str) -> None:
+        self.now_ms = instant_ms(start)
+        self._exchange = Exchange(SEED, SYMBOLS, start_ms=self.now_ms)
+        self._pauses, self._ways = Dice(SEED), Dice(SEED)
+        self._rest = Rest(
+            Guard({CREDENTIALS.key: CREDENTIALS.secret}),
+            {CREDENTIALS.key: self._exchange.told},
+            lambda: self.now_ms,
+        )
+        self._moments: list[Moment] = []
+
+    def session(self) -> Session:
+        """The portal's side of a new connection."""
+        return Session(SYMBOLS, Conditions(), self.now_ms / 1000, 30)
+
+    def answer(self, request: RestRequest, now_ms: int) -> bytes:
+        """The answer to a REST request."""
+        self.now_ms = max(self.now_ms, now_ms)
+        return self._rest.answer("GET", request.url.removeprefix(URL), request.headers, URL)
+
+    def arrival_ns(self, sent_ns: int) -> int:
+        """When a frame that is sent then reaches the other side."""
+        return sent_ns + self._ways.between(*LATENCY_MS) * NS_PER_MS + self._ways.below(NS_PER_MS)
+
+    def trade(self, pushes: int) -> Iterator[tuple[int, bytes]]:
+        """Trade for so many pushes, and what belongs to the last; each with the exchange's time of it, milliseconds."""
+        count = 0
+        while count < pushes:
+            self._exchange.desk.now_ms = self.now_ms + self._pauses.below(PAUSE_MAX_MS)
+            moment = [next(self._exchange)]
+            while self._exchange._waiting:
+                moment.append(next(self._exchange))
+            self._keep_books()
+            count += len(moment)
+            sent_ms = self.now_ms = self._exchange.desk.now_ms + 17
+            yield from ((sent_ms, payload) for _, payload in moment)
+
+    def deposit(self, amount: Decimal) -> None:
+        """Pay in; it is pushed with what is traded next."""
+        self._exchange.desk.now_ms = self.now_ms
+        self._exchange.desk.transfer(amount)
+
+    def trade_unheard(self, pushes: int) -> None:
+        """Trade while nobody listens."""
+        for _ in self.trade(pushes):
+            pass
+
+    def truth(self) -> Truth:
+        """What is true of the account so far."""
+        return Truth(list(self._exchange.told.orders.values()), self._moments)
+
+    def _keep_books(self) -> None:
+        books, balance = self._exchange.desk.books, self._exchange.desk.books.balance(0)
+        total = balance.available + balance.frozen + balance.position
+        moment = Moment(self._exchange.desk.now_ms, dict(books.positions), books.deposits, total)
+        self._moments.append(moment)

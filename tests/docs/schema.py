@@ -1,0 +1,157 @@
+"""`docs/schema.md`: every table and view by columns, from the schema, its words, and the documentation's record."""
+
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from sqlalchemy import Column, Connection, Table
+
+from recorder.store.schema import metadata
+from recorder.store.types import Bytes, ExactDecimal, Int64
+
+DOCS = Path(__file__).parents[2] / "docs"
+PAGE, WORDS = DOCS / "schema.md", DOCS / "schema.toml"
+
+#: An example is cut to so many characters.
+EXAMPLE_CHARS_MAX = 48
+
+
+class Words(NamedTuple):
+    """What is said of a column."""
+
+    meaning: str
+    unit: str = ""
+    #: Where the record has none.
+    example: str = ""
+
+
+class Missing(Exception):
+    """Words are missing, or there are words for nothing."""
+
+
+class _Thing(NamedTuple):
+    """A table or a view."""
+
+    name: str
+    about: str
+    columns: dict[str, Words]
+
+
+def page(connection: Connection) -> str:
+    """The page, with examples from this database.
+
+    Raises:
+        Missing: it names every table, view and column without words, every word too many, and every missing example.
+    """
+    words = tomllib.loads(WORDS.read_text())
+    views = _views(connection)
+    faults = list(_faults(words, {name: list(table.c.keys()) for name, table in metadata.tables.items()}, views))
+    if faults:
+        raise Missing("docs/schema.toml: " + "; ".join(faults))
+    parts = [words["head"], "## Tables\n"]
+    for table in metadata.tables.values():
+        thing = _thing(words, "tables", table.name, list(table.c.keys()))
+        parts.append(_section(thing, _of_table(table), [_type(column) for column in table.c], connection))
+    parts.append("## Views\n")
+    for name, columns in views.items():
+        parts.append(_section(_thing(words, "views", name, columns), "", None, connection))
+    return "\n".join(parts)
+
+
+def _views(connection: Connection) -> dict[str, list[str]]:
+    """View → its columns, in the order of making."""
+    names = connection.exec_driver_sql("SELECT name FROM sqlite_master WHERE type = 'view' ORDER BY rowid").scalars()
+    return {name: list(connection.exec_driver_sql(f"SELECT * FROM {name} LIMIT 0").keys()) for name in names.all()}
+
+
+def _faults(words: dict[str, Any], tables: dict[str, list[str]], views: dict[str, list[str]]) -> Iterator[str]:
+    for kind, there in (("tables", tables), ("views", views)):
+        yield from (f"[{kind}.{name}] is missing" for name in there if name not in words[kind])
+        yield from (f"[{kind}.{name}] is of nothing" for name in words[kind] if name not in there)
+        for name, columns in there.items():
+            said = words[kind].get(name, {})
+            known = _inherited(words, said)
+            yield from (f"{kind}.{name}.{column} has no words" for column in columns if column not in known)
+            own = said.keys() - {"about", "like"}
+            yield from (f"{kind}.{name}.{column} is of no column" for column in sorted(own - set(columns)))
+
+
+def _inherited(words: dict[str, Any], said: dict[str, Any]) -> dict[str, Any]:
+    """The words of a thing, and of what it is like."""
+    like = said.get("like")
+    above = words["tables"].get(like) or words["views"].get(like) or {}
+    inherited: dict[str, Any] = _inherited(words, above) if above else {}
+    return {**words["shared"], **inherited, **said}
+
+
+def _thing(words: dict[str, Any], kind: str, name: str, columns: list[str]) -> _Thing:
+    said = _inherited(words, words[kind][name])
+    return _Thing(name, said["about"], {column: Words(*said[column]) for column in columns})
+
+
+def _type(column: Column[Any]) -> str:
+    if isinstance(column.type, ExactDecimal):
+        name = "decimal"
+    else:
+        name = {Int64: "integer", Bytes: "bytes"}.get(column.type, "text")
+    return f"{name}, may be NULL" if column.nullable else name
+
+
+def _of_table(table: Table) -> str:
+    key = ", ".join(f"`{column.name}`" for column in table.primary_key)
+    parts = [f"Key: {key}."]
+    parts += [
+        f"`{foreign.parent.name}` refers to `{foreign.column.table.name}`."
+        for foreign in sorted(table.foreign_keys, key=lambda foreign: foreign.parent.name)
+    ]
+    return " ".join(parts) + "\n"
+
+
+def _section(thing: _Thing, keys: str, types: list[str] | None, connection: Connection) -> str:
+    examples = _examples(thing, connection)
+    kinds = types or [_kind(examples[name]) for name in thing.columns]
+    lines = [f"### {thing.name}\n", f"{thing.about}\n"]
+    lines += [keys] if keys else []
+    lines += ["| column | type | meaning | unit | example |", "| --- | --- | --- | --- | --- |"]
+    for kind, (name, words) in zip(kinds, thing.columns.items(), strict=True):
+        cells = f"`{name}`", kind, words.meaning, words.unit, _shown(examples[name], words)
+        lines.append(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |")
+    return "\n".join(lines) + "\n"
+
+
+def _examples(thing: _Thing, connection: Connection) -> dict[str, Any]:
+    """A value for each column: of the row with the fewest NULLs, and where that has none of the first that has."""
+    every = ", ".join(str(at) for at in range(1, len(thing.columns) + 1))
+    rows = connection.exec_driver_sql(f"SELECT * FROM {thing.name} ORDER BY {every}").mappings().all()
+    nothing: Mapping[Any, Any] = {}
+    fullest = max(rows, key=lambda row: sum(value is not None for value in row.values()), default=nothing)
+    found: dict[str, Any] = {}
+    for name in thing.columns:
+        values = [fullest.get(name), *(row[name] for row in rows)]
+        found[name] = next((value for value in values if value is not None), None)
+    return found
+
+
+def _kind(example: Any) -> str:
+    kinds: Sequence[tuple[type, str]] = ((int, "integer"), (float, "number"), (bytes, "bytes"))
+    return next((name for kind, name in kinds if isinstance(example, kind)), "text")
+
+
+def _shown(value: Any, words: Words) -> str:
+    if value is None:
+        if not words.example:
+            raise Missing(f"docs/schema.toml: the record has no example of: {words.meaning}; give one")
+        value = words.example
+    # Of a float so many digits as every version of SQLite reads alike.
+    text = _of_bytes(value) if isinstance(value, bytes) else f"{value:.12g}" if isinstance(value, float) else str(value)
+    text = text if len(text) <= EXAMPLE_CHARS_MAX else text[: EXAMPLE_CHARS_MAX - 3] + "..."
+    quote = "``" if "`" in text else "`"
+    return f"{quote}{text}{quote}" if text else ""
+
+
+def _of_bytes(value: bytes) -> str:
+    try:
+        return value.decode() or "x''"
+    except UnicodeDecodeError:
+        return f"x'{value[:8].hex()}...'"

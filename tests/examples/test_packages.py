@@ -1,0 +1,123 @@
+"""What is handed to other packages, by the packages themselves: `make examples` installs them."""
+
+import os
+import subprocess
+import sys
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+import recorder
+from recorder.read.record import Record
+from recorder.simulator import Simulator, SimulatorOptions
+from tests.integration.process import Folder
+
+pytestmark = pytest.mark.examples
+
+CHECKOUT = Path(__file__).parents[2]
+PUSHES = 6_000
+
+
+@pytest.fixture(scope="module")
+def database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A record of some thousand pushes."""
+    folder = Folder(tmp_path_factory.mktemp("record"))
+    with Simulator(SimulatorOptions(pushes=PUSHES, rate_per_s=2_000, live_clock=True)) as exchange:
+        folder.configure(exchange)
+        ended = folder.command("run", "--stop-when-idle", "1s")
+    assert ended.returncode == 0, ended.stderr
+    return folder.database
+
+
+@pytest.fixture
+def record(database: Path) -> Record:
+    return recorder.open(f"sqlite:///{database}")
+
+
+def test_vectorbt_comes_to_the_same_position_and_profit(record: Record) -> None:
+    from recorder.backtest import vectorbt
+
+    (position,) = record.positions()
+    # The record may end between a fill and what the exchange says of the position after it.
+    fills = [fill for fill in record.fills() if (fill.session_id, fill.seq) < (position.session_id, position.seq)]
+    portfolio = vectorbt.portfolio(fills)
+    recorded = (position.quantity or 0) * (1 if position.direction == "LONG" else -1)
+    assert vectorbt.held(portfolio) == pytest.approx(float(recorded), abs=1e-6)
+    assert position.realized_pnl is not None and abs(position.realized_pnl) > Decimal("1e-4")
+    assert vectorbt.realized_pnl(portfolio) == pytest.approx(float(position.realized_pnl), abs=1e-12)
+    fees = sum(fill.fee for fill in fills if fill.fee is not None)
+    assert portfolio.orders.fees.sum() == pytest.approx(float(fees), abs=1e-12)
+
+
+def test_hftbacktest_takes_the_latencies(record: Record) -> None:
+    import numpy as np
+    from hftbacktest import BacktestAsset
+
+    from recorder.backtest.hftbacktest import order_latencies
+
+    orders = len(list(record.orders()))
+    told = order_latencies(record.order_history())
+    assert 0.9 * orders < len(told) <= orders
+    assert np.all(told["req_ts"] <= told["exch_ts"])
+    assert np.all(told["exch_ts"] <= told["resp_ts"])
+    assert np.all(np.diff(told["req_ts"]) >= 0)
+    BacktestAsset().intp_order_latency(told)
+    first = next(record.orders())
+    (row,) = order_latencies(record.order_history(), sent_ns={first.order_id: 5})
+    assert row["req_ts"] == 5
+
+
+def test_nautilus_trader_agrees_with_itself(record: Record) -> None:
+    from recorder.backtest.nautilus import fill_reports, order_status_reports
+
+    orders = {order.order_id: order for order in record.orders()}
+    reports = list(order_status_reports(record.orders()))
+    assert len(reports) == len(orders)
+    filled: dict[str, Decimal] = {}
+    trades = list(fill_reports(record.fills()))
+    for trade in trades:
+        filled[trade.venue_order_id.value] = filled.get(trade.venue_order_id.value, Decimal(0)) + trade.last_qty
+    assert len({trade.trade_id for trade in trades}) == len(trades) > 100
+    for report in reports:
+        order = orders[int(report.venue_order_id.value)]
+        assert report.quantity.as_decimal() == order.quantity
+        assert report.filled_qty.as_decimal() == filled.get(report.venue_order_id.value, 0)
+        assert report.ts_init == order.received_ns
+
+
+def test_a_returns_series_of_whole_days() -> None:
+    from datetime import UTC, datetime, timedelta
+
+    import quantstats
+
+    from recorder.backtest.returns import returns
+
+    totals = {datetime(2020, 1, 1, tzinfo=UTC) + timedelta(days=day): Decimal(100 + day % 7) for day in range(60)}
+    paid_in = {datetime(2020, 1, 2, tzinfo=UTC): Decimal(1)}
+    series = returns(totals, paid_in)
+    assert len(series) == 59
+    assert series.iloc[0] == 0, "what was paid in is no gain"
+    assert series.iloc[1] == pytest.approx(1 / 101)
+    assert quantstats.stats.comp(series) == pytest.approx(float((1 + series).prod() - 1))
+
+
+@pytest.mark.parametrize(
+    ("example", "told"),
+    [
+        ("vectorbt_portfolio", "realized  recorded"),
+        ("hftbacktest_latency", "an order of the backtest was answered after"),
+        ("nautilus_reports", "fill reports; filled quantities agree for"),
+    ],
+)
+def test_the_example_runs(database: Path, example: str, told: str, tmp_path: Path) -> None:
+    ended = subprocess.run(
+        [sys.executable, CHECKOUT / "examples" / f"{example}.py", database],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(CHECKOUT)},
+    )
+    assert ended.returncode == 0, ended.stderr
+    assert told in ended.stdout

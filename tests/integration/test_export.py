@@ -1,0 +1,299 @@
+"""`recorder export` as people type it: what it prints, what it refuses, and what is left when it is stopped."""
+
+import json
+import os
+import pty
+import re
+import resource
+import select
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from hashlib import sha256
+from pathlib import Path
+
+import pytest
+
+from recorder.simulator import Simulator, SimulatorOptions
+from tests.contract import exported
+from tests.contract.test_export_seals import checked
+from tests.integration.process import PATIENCE_S, Folder
+from tests.made import received
+from tests.unit.read.desk import Desk
+
+#: Frames of the record that takes a while to export.
+LONG = 30_000
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A record with a bit of everything."""
+    path = tmp_path_factory.mktemp("small") / "recorder.db"
+    desk = Desk(path)
+    exported.fill(desk)
+    desk.engine.dispose()
+    return path
+
+
+@pytest.fixture(scope="module")
+def long(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A record that takes some seconds to export."""
+    path = tmp_path_factory.mktemp("long") / "recorder.db"
+    desk = Desk(path)
+    desk.write(*[received(seq) for seq in range(LONG)])
+    desk.engine.dispose()
+    return path
+
+
+@pytest.fixture
+def recorded(folder: Folder, small: Path) -> Folder:
+    """A user's folder with the small record."""
+    shutil.copy(small, folder.database)
+    return folder
+
+
+def left(folder: Folder) -> list[str]:
+    """What lies in a folder beside the record."""
+    return sorted(path.name for path in folder.path.iterdir() if not path.name.startswith("recorder."))
+
+
+def test_an_export(recorded: Folder) -> None:
+    ended = recorded.command("export", "out")
+    assert (ended.returncode, ended.stderr) == (0, "")
+    manifest = recorded.path / "out/manifest.json"
+    assert ended.stdout.splitlines()[-1].endswith(f": {sha256(manifest.read_bytes()).hexdigest()}")
+    told = json.loads(manifest.read_text())
+    for name, table in told["tables"].items():
+        assert re.search(rf"^ +{table['rows']}  {name}$", ended.stdout, re.MULTILINE)
+    assert re.search(r"^\d+ files, \d+\.\d MiB in out\.$", ended.stdout, re.MULTILINE)
+    assert left(recorded) == ["out"]
+
+
+def test_columns_of_one_table_in_a_sheet(recorded: Folder) -> None:
+    asked = ("--format", "csv", "--table", "fills", "--columns", "time_utc, order_id,quantity,fee")
+    assert recorded.command("export", "sheet", *asked).returncode == 0
+    lines = (recorded.path / "sheet/fills.csv").read_text().splitlines()
+    assert lines[0] == "time_utc,order_id,quantity,fee"
+    assert lines[-1] == "1970-01-02T00:00:00.021000Z,3,1,0E-18" or len(lines) > 5
+
+
+REFUSED = [
+    (("--table", "trades"), "There is no table 'trades' to export; there are: frames,"),
+    (("--table", "fills", "--columns", "price,prise"), "fills has no column 'prise'"),
+    (("--columns", "price"), "Columns are of one table"),
+    (("--table", "frames", "--topic", "order.x"), "There is no topic 'order.x'"),
+    (("--topic", "account"), "Topics are of frames alone"),
+    (("--account", "mian"), "There is no account 'mian' in this record; there are: main, other."),
+    (("--symbol", "xyz"), "There is no contract 'xyz' in this record"),
+    (("--since", "2021-01-01"), "The record lasts from 2020-02-04 07:40:53.662 to 2020-02-05"),
+    (("--until", "2020-01-01"), "nothing of it lies in the time asked for"),
+    (("--since", "2020-02-05", "--until", "2020-02-04"), "--since is the earlier one"),
+    (("--format", "csv", "--decimals", "decimal128"), "Decimals are written into csv as string or float"),
+    (("--scale", "39"), "A scale is from 0 to 38"),
+    (("--table", "account_updates", "--scale", "17"), "does not fit a decimal128 of 38 digits, 17 of them"),
+    (("--database", "sqlite:///none.db"), "There is no database at none.db"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "words"), REFUSED)
+def test_what_cannot_be_done_is_refused_in_a_sentence(recorded: Folder, arguments: Sequence[str], words: str) -> None:
+    ended = recorded.command("export", "out", *arguments)
+    assert (ended.returncode, ended.stdout) == (2, "")
+    (line,) = ended.stderr.splitlines()
+    assert line.startswith("recorder: ") and words in line
+    assert left(recorded) == []
+
+
+@pytest.mark.parametrize(
+    ("target", "words"),
+    [("there", "there is there already"), ("none/out", "The folder "), ("recorder.toml", "is there already")],
+)
+def test_a_place_that_will_not_do(recorded: Folder, target: str, words: str) -> None:
+    (recorded.path / "there").mkdir()
+    recorded.write("")
+    ended = recorded.command("export", target, "--database", "sqlite:///recorder.db")
+    assert ended.returncode == 2
+    assert words in ended.stderr and "Traceback" not in ended.stderr
+    assert left(recorded) == ["there"] and list((recorded.path / "there").iterdir()) == []
+    assert (recorded.path / "recorder.toml").read_text() == ""
+
+
+def test_gaps_are_listed_where_the_range_must_be_complete(recorded: Folder) -> None:
+    asked = ("--require-complete", "--account", "main", "--since", "2020-02-04")
+    ended = recorded.command("export", "out", *asked)
+    assert ended.returncode == 1
+    assert "before the record" in ended.stdout and "2020-02-04 07:40:53.662" in ended.stdout
+    assert ended.stderr.startswith(
+        "recorder: The record has gaps in what was asked for, 1 of them: nothing was exported"
+    )
+    assert left(recorded) == []
+    assert recorded.command("export", "out", *asked[:-2]).returncode == 0
+
+
+def export_of(database: Path, folder: Folder, *arguments: str) -> "subprocess.Popen[str]":
+    """An export that goes on."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "recorder", "export", "out", "--database", f"sqlite:///{database}", *arguments],
+        cwd=folder.path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def wait_until_it_writes(process: "subprocess.Popen[str]", folder: Folder) -> None:
+    """Until the first rows are in a file of the folder that is to be the export."""
+    deadline_s = time.monotonic() + PATIENCE_S
+    while not any((folder.path / ".out.partial").rglob("part-*")):
+        assert process.poll() is None and time.monotonic() < deadline_s
+        time.sleep(0.002)  # a file system tells nobody
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_stopped_nothing_is_left(folder: Folder, long: Path, number: signal.Signals) -> None:
+    with export_of(long, folder) as process:
+        wait_until_it_writes(process, folder)
+        process.send_signal(number)
+        _, errors = process.communicate(timeout=PATIENCE_S)
+    assert process.returncode == 2
+    assert errors == f"recorder: Stopped ({number.name}); nothing of the export is left.\n"
+    assert left(folder) == []
+
+
+def test_what_a_killed_one_leaves_is_taken_away_by_the_next(folder: Folder, long: Path) -> None:
+    with export_of(long, folder) as process:
+        wait_until_it_writes(process, folder)
+        process.send_signal(signal.SIGSTOP)
+        second = folder.command("export", "out", "--database", f"sqlite:///{long}")
+        assert second.returncode == 2 and "Another export is writing to" in second.stderr
+        process.kill()
+    assert left(folder) == [".out.partial"]
+    assert folder.command("export", "out", "--database", f"sqlite:///{long}", "--table", "gaps").returncode == 0
+    assert left(folder) == ["out"]
+
+
+def limited(size: int) -> Callable[[], None]:
+    """No file may be longer: as a disk without room, for one process."""
+    return lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
+
+
+@pytest.mark.parametrize("form", ["parquet", "csv", "jsonl"])
+def test_no_room_for_a_file(folder: Folder, long: Path, form: str) -> None:
+    ended = subprocess.run(
+        [sys.executable, "-m", "recorder", "export", "out", "--format", form, "--database", f"sqlite:///{long}"],
+        cwd=folder.path,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_S,
+        check=False,
+        preexec_fn=limited(40_000),  # SQLite's readers need 32 KiB for their shared memory
+    )
+    assert ended.returncode == 2
+    assert ended.stderr.startswith("recorder: There is no room for out (File too large); make room,")
+    assert len(ended.stderr.splitlines()) == 1
+    assert left(folder) == []
+
+
+@pytest.fixture
+def tiny_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 64 KiB."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(place)]
+    if subprocess.run(mount, capture_output=True, check=False).returncode != 0:
+        pytest.skip("only root can make a small disk")
+    yield place
+    subprocess.run(["umount", str(place)], check=True)
+
+
+@pytest.mark.parametrize("form", ["parquet", "csv", "jsonl"])
+def test_a_full_disk(recorded: Folder, long: Path, tiny_disk: Path, form: str) -> None:
+    ended = recorded.command("export", f"{tiny_disk}/out", "--format", form, "--database", f"sqlite:///{long}")
+    assert ended.returncode == 2
+    assert f"There is no room for {tiny_disk}/out (No space left on device); make room," in ended.stderr
+    assert len(ended.stderr.splitlines()) == 1
+    assert list(tiny_disk.iterdir()) == []
+
+
+def test_while_a_recorder_writes(folder: Folder) -> None:
+    with Simulator(SimulatorOptions(rate_per_s=500)) as exchange:
+        folder.configure(exchange)
+        with folder.run("--ack-file", "ack.json") as process:
+            folder.wait_acknowledged(500, process)
+            ended = folder.command("export", "out")
+            assert process.stop()[0] == 0
+    assert ended.returncode == 0, ended.stderr
+    told = json.loads((folder.path / "out/manifest.json").read_text())
+    assert 0 < told["tables"]["frames"]["rows"] < folder.rows("SELECT count(*) FROM frames")[0][0]
+    assert all(seal.whole for seal in checked(folder.path / "out"))
+
+
+def test_on_a_terminal_it_shows_how_far_it_is(folder: Folder, long: Path) -> None:
+    main_end, terminal = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "recorder", "export", "out", "--database", f"sqlite:///{long}"],
+        cwd=folder.path,
+        env=os.environ | {"TERM": "xterm", "COLUMNS": "120"},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=terminal,
+    )
+    os.close(terminal)
+    shown = b""
+    while select.select([main_end], [], [], PATIENCE_S)[0]:
+        try:
+            shown += os.read(main_end, 65_536)
+        except OSError:  # Linux: nobody has the terminal open any more
+            break
+    os.close(main_end)
+    assert process.wait(PATIENCE_S) == 0
+    assert b"exporting frames" in shown and b"30,000 of 30,000 rows" in shown
+    assert b"exporting order_updates" in shown
+
+
+def peak_bytes(database: Path, folder: Folder, form: str) -> int:
+    """The most memory that an export of frames held."""
+    shutil.rmtree(folder.path / "out", ignore_errors=True)
+    arguments = ["export", "out", "--table", "frames", "--format", form, "--database", f"sqlite:///{database}"]
+    process = os.posix_spawn(
+        sys.executable, [sys.executable, "-m", "recorder", *arguments], os.environ | {"PWD": str(folder.path)}
+    )
+    _, status, usage = os.wait4(process, 0)
+    assert os.waitstatus_to_exitcode(status) == 0
+    return usage.ru_maxrss * 1024
+
+
+@pytest.mark.parametrize("form", ["parquet", "jsonl"])
+def test_memory_does_not_grow_with_the_record(
+    tmp_path: Path, folder: Folder, monkeypatch: pytest.MonkeyPatch, form: str
+) -> None:
+    monkeypatch.chdir(folder.path)
+    peaks = []
+    for frames in (500, 2_000):
+        desk = Desk(tmp_path / f"{frames}.db")
+        for first in range(0, frames, 100):
+            pushes = [received(seq, b"[" + b"%d," % seq * 20_000 + b"0]") for seq in range(first, first + 100)]
+            desk.write(*pushes)
+        desk.engine.dispose()
+        peaks.append(peak_bytes(tmp_path / f"{frames}.db", folder, form))
+    # More than the chunk that is held, and four times as much: 130 MB more.
+    assert peaks[1] - peaks[0] < 40 * 2**20, peaks
+
+
+def test_without_the_extra_text_is_exported_and_parquet_says_what_to_type(recorded: Folder) -> None:
+    without = "import sys; sys.modules['pyarrow'] = None; from recorder.cli import main; main()"
+    for form, code in (("csv", 0), ("jsonl", 0), ("parquet", 2)):
+        ended = subprocess.run(
+            [sys.executable, "-c", without, "export", form, "--format", form],
+            cwd=recorded.path,
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE_S,
+            check=False,
+        )
+        assert ended.returncode == code, ended.stderr
+    assert ended.stderr.endswith("pyarrow; type: pip install 'recorder[parquet]'\n")
+    assert left(recorded) == ["csv", "jsonl"]

@@ -1,0 +1,180 @@
+"""`recorder verify` and `recorder verify-proof` as people type them, beside recorders that write, and after kill -9."""
+
+import json
+import signal
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from recorder.simulator import Simulator, SimulatorOptions
+from tests.integration.process import Folder, Process
+
+LIVE = SimulatorOptions(live_clock=True, rate_per_s=300)
+
+
+@pytest.fixture
+def recorded(folder: Folder) -> Folder:
+    """A folder with a record of 200 pushes, a key, and a checkpoint over it."""
+    with Simulator(SimulatorOptions(pushes=200)) as exchange:
+        folder.configure(exchange)
+        ended = folder.command("run", "--stop-when-idle", "1s")
+    assert ended.returncode == 0, ended.stderr
+    for command in ("keys make audit.key", "checkpoint --key audit.key --out kept.txt"):
+        ended = folder.command(*command.split())
+        assert ended.returncode == 0, ended.stderr
+    return folder
+
+
+def edit(folder: Folder, *statements: str) -> None:
+    """Change the record, guards or not."""
+    with closing(sqlite3.connect(folder.database)) as database:
+        guards = database.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall()
+        for (name,) in guards:
+            database.execute(f"DROP TRIGGER {name}")
+        for statement in statements:
+            database.execute(statement)
+        database.commit()
+
+
+def clean(folder: Folder, *arguments: str) -> str:
+    """What is printed where nothing is found."""
+    ended = folder.command("verify", *arguments)
+    assert (ended.returncode, ended.stderr) == (0, ""), ended.stdout + ended.stderr
+    assert "nothing found." in ended.stdout
+    return ended.stdout
+
+
+def killed(process: Process) -> None:
+    process.send(signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL
+
+
+WITNESS = "--checkpoint", "kept.txt", "--public-key", "audit.key.pub"
+
+
+def test_a_record_that_nobody_touched(recorded: Folder) -> None:
+    told = clean(recorded, *WITNESS)
+    ((frames,),) = recorded.rows("SELECT count(*) FROM frames")
+    assert told.startswith(f"{frames} frames in ")
+    assert " 1 checkpoints" in told
+    assert "Not looked at" not in told
+
+
+def test_a_changed_frame_is_named(recorded: Folder) -> None:
+    ((session_id,),) = recorded.rows("SELECT session_id FROM sessions")
+    edit(recorded, "UPDATE frames SET payload = x'00' WHERE seq = 50")
+    ended = recorded.command("verify", *WITNESS)
+    assert (ended.returncode, ended.stderr) == (1, "")
+    head, row, summary = ended.stdout.splitlines()
+    assert head.split() == ["finding", "table", "session", "frame", "batch", "detail"]
+    assert row.startswith("payload changed") and f" {session_id} " in row and " 50 " in row
+    assert summary.endswith(": 1 findings.")
+    told = recorded.command("verify", "--format", "json")
+    (found,) = map(json.loads, told.stdout.splitlines())
+    assert (found["kind"], found["account"], found["seq"], found["last_seq"]) == ("payload changed", "main", 50, 50)
+    assert told.stderr.endswith(": 1 findings.\n")
+    told = recorded.command("verify", "--format", "csv")
+    assert told.stdout.splitlines()[0].startswith("kind,table,detail,account,session_id,seq,last_seq,")
+    assert len(told.stdout.splitlines()) == 2
+
+
+def test_a_cut_end_is_told_by_the_checkpoint_alone(recorded: Folder) -> None:
+    ((run_id, batch),) = recorded.rows("SELECT run_id, max(batch) FROM batches")
+    where = f"WHERE run_id = {run_id} AND batch = {batch}"
+    undone = "UPDATE runs SET ended_ns = NULL, end_reason = NULL"
+    edit(recorded, *(f"DELETE FROM {table} {where}" for table in ("seals", "batches", "ledger_entries")), undone)
+    clean(recorded)
+    ended = recorded.command("verify", *WITNESS)
+    assert ended.returncode == 1
+    assert ended.stdout.startswith("finding")
+    assert "tail truncated" in ended.stdout and f"{batch - 1} of run {run_id} is gone" in ended.stdout
+
+
+def test_beside_a_recorder_that_writes(folder: Folder) -> None:
+    with Simulator(LIVE) as exchange:
+        folder.configure(exchange, limits={"batch_ms": 5})
+        with folder.run("--ack-file", str(folder.ack_file)) as process:
+            for frames in (50, 300, 600):
+                folder.wait_acknowledged(frames, process)
+                clean(folder)
+            clean(folder, "--since", "1h", "--jobs", "2")
+
+
+def test_after_kill_9_again_and_again(folder: Folder) -> None:
+    with Simulator(LIVE) as exchange:
+        folder.configure(exchange, limits={"reconnect_first_s": 0.05})
+        for frames in (30, 100, 200):
+            with folder.run("--ack-file", str(folder.ack_file)) as process:
+                process.wait_for("covered")
+                folder.wait_acknowledged(frames, process)
+                killed(process)
+            clean(folder)
+        ended = folder.command("run", "--for", "1s")
+        assert ended.returncode == 0, ended.stderr
+    clean(folder)
+    ((gaps,),) = folder.rows("SELECT count(*) FROM gaps WHERE reason = 'crashed'")
+    assert gaps == 3
+
+
+def test_a_redaction_is_told_of(recorded: Folder) -> None:
+    ended = recorded.command("redact", "--account", "main", "--before", "2s", "--why", "x", "--yes")
+    assert ended.returncode in {0}, ended.stderr
+    told = clean(recorded, *WITNESS)
+    assert "frames were redacted: their digests are believed; `redactions` tells who and why." in told
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["--checkpoint", "kept.txt"], "name the key with --public-key"),
+        (["--public-key", "nothing.pub"], "The key nothing.pub cannot be read"),
+        (["--checkpoint", "nothing.txt", "--public-key", "audit.key.pub"], "nothing.txt cannot be read"),
+        (["--checkpoint", "recorder.toml", "--public-key", "audit.key.pub"], "no checkpoint"),
+        (["--checkpoint", "recorder.db", "--public-key", "audit.key.pub"], "it is no text"),
+        (["--account", "nobody"], "it has: main"),
+        (["--database", "sqlite:///nothing.db"], "There is no database at nothing.db"),
+        (["--jobs", "0"], "Invalid value for '--jobs'"),
+        (["--proof", "1", "2"], "give both, or none"),
+        (["--out", "x"], "give both, or none"),
+        (["--proof", "1", "2", "--out", "x"], "There is no frame 2 of session 1"),
+    ],
+)
+def test_what_cannot_be_looked_at(recorded: Folder, arguments: list[str], told: str) -> None:
+    ended = recorded.command("verify", *arguments)
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert told in ended.stderr
+
+
+def test_a_proof_for_somebody_else(recorded: Folder, tmp_path_factory: pytest.TempPathFactory) -> None:
+    ((session_id,),) = recorded.rows("SELECT session_id FROM sessions")
+    ((payload,),) = recorded.rows("SELECT payload FROM frames WHERE seq = 50 AND session_id = ?", session_id)
+    making = "verify", "--proof", str(session_id), "50", "--out", "frame.proof", *WITNESS
+    ended = recorded.command(*making)
+    assert ended.returncode == 0, ended.stderr
+    assert "is proved by frame.proof" in ended.stdout
+    assert "File exists" in recorded.command(*making).stderr
+    elsewhere = Folder(tmp_path_factory.mktemp("elsewhere"))
+    for name in ("frame.proof", "audit.key.pub", "kept.txt"):
+        (elsewhere.path / name).write_bytes((recorded.path / name).read_bytes())
+    checking = "verify-proof", "frame.proof", "--public-key", "audit.key.pub"
+    ended = elsewhere.command(*checking)
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert ended.stdout.startswith("Proved: of account main at fmex, recorder ")
+    assert payload.decode() in ended.stdout
+    assert f"frame 50 of session {session_id}" in ended.stdout
+    assert "by audit" in ended.stdout and "the checkpoint in the proof" in ended.stdout
+    ended = elsewhere.command(*checking, "--checkpoint", "kept.txt")
+    assert (ended.returncode, "the checkpoint you brought along" in ended.stdout) == (0, True)
+    assert elsewhere.command(*checking, "--payload").stdout == payload.decode()
+    spoil(elsewhere.path / "frame.proof")
+    ended = elsewhere.command(*checking)
+    assert (ended.returncode, ended.stdout) == (1, "")
+    assert "frame.proof proves nothing: " in ended.stderr
+    ended = elsewhere.command("verify-proof", "nothing", "--public-key", "audit.key.pub")
+    assert (ended.returncode, "nothing cannot be read" in ended.stderr) == (2, True)
+
+
+def spoil(proof: Path) -> None:
+    proof.write_bytes(proof.read_bytes().replace(b'"seq": 50', b'"seq": 51'))

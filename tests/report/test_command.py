@@ -1,0 +1,201 @@
+"""`recorder audit` as people call it: the file it writes, what it refuses, and how much memory it takes."""
+
+import os
+import pty
+import sqlite3
+import subprocess
+import sys
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from recorder.store.engine import database_path, open_engine
+from tests.integration.process import PATIENCE_S, Folder
+from tests.made import unguard
+from tests.report.days import Days, Spell
+
+#: The program, where no file can become longer than 40,000 bytes.
+LITTLE_ROOM = """
+import resource, signal
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (40_000, 40_000))
+from recorder.cli import main
+main()
+"""
+
+#: The program, which at its end tells the most memory that it held, in KiB.
+TELLS_ITS_PEAK = """
+from recorder.cli import main
+try:
+    main()
+finally:
+    print(open("/proc/self/status").read().split("VmHWM:")[1].split()[0])
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path, days: Days) -> Folder:
+    """A folder in which the record of three days is recorder.db."""
+    (tmp_path / "recorder.toml").write_text(f'[database]\nurl = "{days.url}"\n')
+    return Folder(tmp_path)
+
+
+def audit(folder: Folder, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    return folder.command("audit", *arguments)
+
+
+def _url(folder: Folder) -> str:
+    return (folder.path / "recorder.toml").read_text().split('"')[1]
+
+
+def test_it_writes_one_file_and_says_so(folder: Folder) -> None:
+    ended = audit(folder)
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert ended.stdout.startswith("report.html holds the report, ")
+    page = (folder.path / "report.html").read_text()
+    assert page.startswith("<!doctype html>") and page.endswith("</html>")
+    assert sorted(path.name for path in folder.path.iterdir()) == ["recorder.toml", "report.html"]
+    # Of a part of it: less, and it says which.
+    period = "--since", "2020-02-05T12:00:00Z", "--until", "2020-02-06"
+    ended = audit(folder, *period, "--account", "main", "--out", "b.html")
+    assert ended.returncode == 0, ended.stderr
+    part = (folder.path / "b.html").read_text()
+    assert "2020-02-05 12:00:00 to 2020-02-06 00:00:00 UTC, 12\N{NO-BREAK SPACE}h" in part
+    assert "as asked for" in part and len(part) < len(page)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--account", "nobody"), "holds no account 'nobody'; there are: main."),
+        (("--since", "2021-01-01", "--until", "2022-01-01"), "none of it lies in the period asked for"),
+        (("--until", "2019-01-01"), "goes from 2020-02-04 09:24:"),
+        (("--out", "no/such/report.html"), "does not exist; make it, or name another --out."),
+        (("--out", "."), "is a folder; name a file in it with --out."),
+        (("--out", "/proc/report.html"), "The report cannot be written to /proc/report.html:"),
+        (("--database", "sqlite:///nothing.db"), "There is no database at nothing.db"),
+    ],
+)
+def test_what_cannot_be_is_told_in_one_sentence(folder: Folder, arguments: tuple[str, ...], words: str) -> None:
+    ended = audit(folder, *arguments)
+    assert ended.returncode == 2
+    (line,) = ended.stderr.splitlines()
+    assert line.startswith("recorder: ") and words in line
+    assert [path.name for path in folder.path.iterdir()] == ["recorder.toml"]
+
+
+@pytest.fixture
+def tampered(folder: Folder, days: Days) -> str:
+    """The address of a copy in which somebody changed the bytes of a frame, and put back what guards it."""
+    path = folder.path / "tampered.db"
+    with closing(sqlite3.connect(database_path(days.url))) as source, closing(sqlite3.connect(path)) as copy:
+        source.backup(copy)
+    engine = open_engine(f"sqlite:///{path}")
+    with engine.begin() as connection:
+        unguard(connection)
+        first = "WHERE (account_id, session_id, seq) = (SELECT account_id, session_id, seq FROM frames LIMIT 1)"
+        connection.exec_driver_sql(f"UPDATE frames SET payload = CAST(payload || ' ' AS BLOB) {first}")
+    engine.dispose()
+    return f"sqlite:///{path}"
+
+
+def test_a_record_is_verified_for_the_report_where_asked(folder: Folder, tampered: str) -> None:
+    ended = audit(folder, "--verify", "--out", "whole.html")
+    assert ended.returncode == 0, ended.stderr
+    whole = (folder.path / "whole.html").read_text()
+    assert "and what follows from them: all is as it was written." in whole
+    assert "No checkpoint kept elsewhere was held against them" in whole
+    ended = audit(folder, "--verify", "--database", tampered, "--out", "broken.html")
+    assert (ended.returncode, ended.stderr) == (1, "")
+    broken = (folder.path / "broken.html").read_text()
+    assert "What is not as it was written" in broken and "changed" in broken and "1 finding" in broken
+
+
+def test_a_checkpoint_kept_elsewhere_is_held_against_it(folder: Folder) -> None:
+    for command in (("keys", "make", "audit.key"), ("checkpoint", "--key", "audit.key", "--out", "kept.txt")):
+        ended = folder.command(*command)
+        assert ended.returncode == 0, (command, ended.stderr)
+    ended = audit(folder, "--verify", "--checkpoint", "kept.txt", "--public-key", "audit.key.pub")
+    assert ended.returncode == 0, ended.stderr
+    page = (folder.path / "report.html").read_text()
+    assert "Held against them: 1 checkpoint kept elsewhere." in page
+
+
+def test_transfers_that_are_named_are_no_finding(folder: Folder) -> None:
+    (folder.path / "transfers.csv").write_text("account,currency,time,amount\nmain,BTC,2020-02-04,0.5\n")
+    assert audit(folder, "--transfers", "transfers.csv").returncode == 0
+    (folder.path / "transfers.csv").write_text("main,BTC,whenever,0.5\n")
+    ended = audit(folder, "--transfers", "transfers.csv", "--out", "b.html")
+    assert ended.returncode == 2 and "transfers.csv, line 1" in ended.stderr
+
+
+def test_a_period_that_ends_before_it_begins(folder: Folder) -> None:
+    ended = audit(folder, "--since", "2020-02-05", "--until", "2020-02-04")
+    assert ended.returncode == 2 and "--until must be later than --since." in ended.stderr
+
+
+def test_a_file_that_is_there_is_kept_unless_it_may_be_replaced(folder: Folder) -> None:
+    out = folder.path / "report.html"
+    out.write_text("mine")
+    ended = audit(folder)
+    assert ended.returncode == 2
+    assert "report.html is there already; name another --out, or replace it with --force." in ended.stderr
+    assert out.read_text() == "mine"
+    assert audit(folder, "--force").returncode == 0
+    assert out.read_text().startswith("<!doctype html>")
+
+
+def test_a_full_disk_leaves_the_file_that_was_there(folder: Folder) -> None:
+    out = folder.path / "report.html"
+    out.write_text("mine")
+    ended = subprocess.run(
+        [sys.executable, "-c", LITTLE_ROOM, "audit", "--database", _url(folder), "--force"],
+        cwd=folder.path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ended.returncode == 2, ended.stderr
+    assert "recorder: The report cannot be written to report.html: File too large;" in ended.stderr
+    assert out.read_text() == "mine"
+    assert sorted(path.name for path in folder.path.iterdir()) == ["recorder.toml", "report.html"]
+
+
+def test_on_a_terminal_it_shows_what_it_reads(folder: Folder) -> None:
+    main_end, terminal = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "recorder", "audit", "--database", _url(folder)],
+        cwd=folder.path,
+        env=os.environ | {"TERM": "xterm", "COLUMNS": "120"},
+        stdout=subprocess.DEVNULL,
+        stderr=terminal,
+    )
+    os.close(terminal)
+    shown = b""
+    try:
+        while told := os.read(main_end, 65_536):
+            shown += told
+    except OSError:
+        pass  # Linux: nobody has the terminal open any more
+    os.close(main_end)
+    assert process.wait(PATIENCE_S) == 0, shown
+    assert b"reading " in shown and b" rows" in shown
+
+
+def test_memory_does_not_grow_with_the_record(tmp_path: Path) -> None:
+    """Five times the pushes, orders and fills take as good as the same memory."""
+    peaks = []
+    for number, moments_per_s in enumerate((0.04, 0.2)):
+        days = Days(tmp_path / f"{number}.db", moments_per_s=moments_per_s)
+        days.write([Spell(8, 20, "stopped")])
+        days.engine.dispose()
+        peaks.append(_peak_bytes(tmp_path, days.url))
+    assert peaks[1] - peaks[0] < 8 * 2**20, [peak / 2**20 for peak in peaks]
+
+
+def _peak_bytes(folder: Path, url: str) -> int:
+    """The most that a whole report takes (proc(5), `VmHWM`; what wait4 tells is as much as its parent's at least)."""
+    command = [sys.executable, "-c", TELLS_ITS_PEAK, "audit", "--database", url, "--force"]
+    ended = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True)
+    return int(ended.stdout.split()[-1]) * 1024

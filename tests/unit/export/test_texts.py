@@ -1,0 +1,90 @@
+"""CSV and JSON lines give back what was put in: text of any kind, bytes of any kind, and the difference to nothing."""
+
+import io
+import json
+from base64 import b64decode
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from recorder.export.columns import Column, Kind
+from recorder.export.formats import delimited, lines
+from recorder.export.style import Style
+
+COLUMNS = (
+    Column("text", Kind.TEXT, 0, True),
+    Column("number", Kind.INTEGER, 1, True),
+    Column("data", Kind.BYTES, 2, False),
+    Column("hash", Kind.HASH, 3, True),
+    Column("sure", Kind.BOOLEAN, 4, True),
+    Column("amount", Kind.DECIMAL, 5, True),
+    Column("number_utc", Kind.TIME, 1, True),
+)
+NAMES = ["text", "number", "data", "data_base64", "hash", "sure", "amount", "number_utc"]
+TEXT = st.text(st.characters(exclude_categories=["Cs"]))
+ROWS = st.lists(
+    st.tuples(
+        st.none() | TEXT,
+        st.none() | st.integers(0, 2**63 - 1),
+        st.binary() | TEXT.map(str.encode),
+        st.none() | st.binary(min_size=1),
+        st.none() | st.booleans(),
+        st.none() | st.decimals(allow_nan=False, allow_infinity=False).map(str),
+    ),
+    max_size=8,
+)
+
+
+def check(row: tuple[Any, ...], text: Any, data: str | None, coded: str | None, hashed: str | None) -> None:
+    """What was read of text and bytes is what was written."""
+    assert text == row[0]
+    assert (data is None) != (coded is None)
+    assert (b64decode(coded) if coded is not None else str(data).encode()) == row[2]
+    assert (None if hashed is None else bytes.fromhex(hashed)) == row[3]
+
+
+@given(ROWS)
+def test_json_lines(rows: list[tuple[Any, ...]]) -> None:
+    sink = io.BytesIO()
+    writer = lines.Writer(sink, "t", COLUMNS, Style("string"))
+    writer.write(rows)
+    writer.close()
+    found = [json.loads(line) for line in sink.getvalue().split(b"\n")[:-1]]
+    assert len(found) == len(rows)
+    for row, told in zip(rows, found, strict=True):
+        assert list(told) == NAMES
+        check(row, told["text"], told["data"], told["data_base64"], told["hash"])
+        assert (told["number"], told["sure"], told["amount"]) == (row[1], row[4], row[5])
+
+
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(ROWS)
+def test_csv(tmp_path: Path, rows: list[tuple[Any, ...]]) -> None:
+    path = tmp_path / "t.csv"
+    with path.open("wb") as sink:
+        writer = delimited.Writer(sink, "t", COLUMNS, Style("string"))
+        writer.write(rows)
+        writer.close()
+    columns = ", ".join(f"'{name}': 'VARCHAR'" for name in NAMES)
+    options = "header = true, delim = ',', quote = '\"', escape = '\"', auto_detect = false, allow_quoted_nulls = false"
+    read = f"SELECT * FROM read_csv('{path}', {options}, columns = {{{columns}}}, new_line = '\\n')"
+    found = duckdb.connect().execute(read).fetchall()
+    assert len(found) == len(rows)
+    for row, told in zip(rows, found, strict=True):
+        check(row, told[0], *told[2:5])
+        assert told[1] == (None if row[1] is None else str(row[1]))
+        assert told[5] == {None: None, True: "true", False: "false"}[row[4]]
+        assert told[6] == row[5]
+
+
+@pytest.mark.parametrize(
+    ("value", "cell"), [(None, ""), ("", '""'), ('say "no"', '"say ""no"""'), ("a,b\n", '"a,b\n"')]
+)
+def test_a_cell(value: str | None, cell: str) -> None:
+    sink = io.BytesIO()
+    delimited.Writer(sink, "t", COLUMNS[:2], Style("string")).write([(value, 7)])
+    assert sink.getvalue().decode() == f"text,number\n{cell},7\n"

@@ -1,0 +1,134 @@
+"""Fees and realized PnL by periods of a calendar: nothing is lost, nothing guessed, and midnight is somebody's."""
+
+from datetime import UTC, datetime
+from decimal import Decimal
+from fractions import Fraction
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from recorder.read.periods import NO_PERIOD, PERIODS, Calendar
+from recorder.read.records import Fill, Position
+from recorder.read.sums import Realized, fees, pnl, realized
+
+D = Decimal
+#: 2019-12-31 23:30 UTC.
+LATE_MS = 1_577_835_000_000
+
+
+def fill(at_ms: int = LATE_MS, quantity: str = "1", fee: str | None = "0.1", **other: Any) -> Fill:
+    told = dict.fromkeys(Fill._fields) | {"account": "main", "symbol": "A", "fee_currency": "BTC"}
+    told |= {"at_ms": at_ms, "quantity": D(quantity), "fee": None if fee is None else D(fee), "liquidity": "unknown"}
+    return Fill(**(told | other))  # type: ignore[arg-type]
+
+
+def position(at_ms: int, pnl: str | None, **other: Any) -> Position:
+    told = dict.fromkeys(Position._fields) | {"account": "main", "symbol": "A", "session_id": 1}
+    told |= {"ts": at_ms + 17, "updated_at": at_ms, "received_ns": (at_ms + 30) * 10**6}
+    return Position(**(told | {"realized_pnl": None if pnl is None else D(pnl)} | other))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("zone", "expected"),
+    [
+        ("UTC", ["2019-12-31", "2019-12", "2019", "all"]),
+        ("Europe/Berlin", ["2020-01-01", "2020-01", "2020", "all"]),
+        ("America/New_York", ["2019-12-31", "2019-12", "2019", "all"]),
+    ],
+)
+def test_midnight_is_somebody_s(zone: str, expected: list[str]) -> None:
+    assert [Calendar(by, ZoneInfo(zone)).period(LATE_MS) for by in PERIODS] == expected
+
+
+def test_an_instant_that_no_calendar_has() -> None:
+    assert Calendar("day").period(2**62) == NO_PERIOD
+    assert Calendar("day").period(-(2**62)) == NO_PERIOD
+
+
+def test_the_last_millisecond_of_a_day_is_its() -> None:
+    midnight_ms = int(datetime(2020, 1, 1, tzinfo=UTC).timestamp()) * 1000
+    assert [Calendar().period(midnight_ms + by) for by in (-1, 0)] == ["2019-12-31", "2020-01-01"]
+
+
+def test_fees_by_account_contract_and_currency() -> None:
+    told = [
+        fill(quantity="2", fee="0.3", liquidity="taker"),
+        fill(quantity="3", fee="-0.1", liquidity="maker"),
+        fill(quantity="0", fee="-0.05"),  # a fee that changed without a fill
+        fill(symbol="B"),
+        fill(fee_currency="FT"),
+        fill(account="other"),
+        fill(at_ms=LATE_MS + 3_600_000),
+    ]
+    rows = fees(told, Calendar("year"))
+    assert [row[:4] for row in rows] == [
+        ("2019", "main", "A", "BTC"),
+        ("2019", "main", "A", "FT"),
+        ("2019", "main", "B", "BTC"),
+        ("2019", "other", "A", "BTC"),
+        ("2020", "main", "A", "BTC"),
+    ]
+    assert rows[0][4:] == (2, D(5), D("0.15"), D("0.3"), D("0.15"), D(3), D(2), D(0))
+
+
+def test_a_fee_that_was_not_told_makes_the_sum_unknown() -> None:
+    (row,) = fees([fill(), fill(fee=None), fill()], Calendar())
+    assert (row.fee, row.paid, row.fills) == (None, D("0.2"), 3)
+
+
+@given(st.lists(st.tuples(st.integers(0, 3), st.decimals(allow_nan=False, allow_infinity=False, places=40))))
+def test_no_digit_of_a_sum_is_lost(told: list[tuple[int, Decimal]]) -> None:
+    fills = [fill(LATE_MS + day * 86_400_000, str(amount.copy_abs()), str(amount)) for day, amount in told]
+    amounts = [Fraction(amount) for _, amount in told]
+    for rows in (fees(fills, Calendar()), fees(fills, Calendar("all"))):
+        assert sum(Fraction(row.fee or 0) for row in rows) == sum(amounts)
+        assert sum(Fraction(row.quantity) for row in rows) == sum(map(abs, amounts))
+
+
+def test_realized_pnl_is_what_the_exchange_s_figure_grew_by() -> None:
+    states = [position(1, "5"), position(2, None), position(3, "4.5"), position(4, "7", symbol="B"), position(5, "6")]
+    changes = list(realized(states, {}, {}))
+    # The first word of a figure says nothing of when it came about.
+    assert [(one.symbol, one.at_ms, one.change) for one in changes] == [
+        ("A", 18, None),
+        ("A", 3, D("-0.5")),
+        ("B", 21, None),
+        ("A", 5, D("1.5")),
+    ]
+
+
+def test_an_answer_that_told_nothing_of_a_position_says_that_it_was_nothing() -> None:
+    (change,) = realized([position(10, "5")], {"main": 10 * 10**6}, {})
+    assert (change.change, change.at_ms) == (D(5), 10)
+    (change,) = realized([position(10, "5")], {"main": 41 * 10**6}, {})
+    assert change.change is None
+
+
+def test_what_an_answer_told_is_known_as_a_sum_over_a_gap() -> None:
+    answer = position(LATE_MS, "7", session_id=9, ts=None)
+    changes = realized([position(1, "5"), answer, position(LATE_MS + 1, "8")], {}, {9: 0})
+    (early, late) = pnl(changes, [fill(LATE_MS), fill(50)], Calendar("year"))
+    assert (early.period, early.realized_pnl, early.fee) == ("1970", D(0), D("0.1"))
+    assert (late.period, late.realized_pnl, late.over_gaps) == ("2019", D(3), D(2))
+    assert (late.fee, late.before_fees) == (D("0.1"), D("3.1"))
+
+
+def test_fills_from_before_the_first_state_are_left_out() -> None:
+    changes = [Realized("main", "A", 100, None, over_gap=False), Realized("main", "A", 200, D(1), over_gap=False)]
+    (row,) = pnl(changes, [fill(99), fill(100), fill(101)], Calendar("all"))
+    assert (row.realized_pnl, row.fee, row.fills) == (D(1), D("0.1"), 1)
+
+
+def test_pnl_without_fills_and_fills_without_pnl() -> None:
+    (one, other) = pnl([Realized("main", "B", 1, D(2), over_gap=False)], [fill()], Calendar("all"))
+    assert (one.symbol, one.realized_pnl, one.fee, one.before_fees) == ("A", D(0), D("0.1"), D("0.1"))
+    assert (other.symbol, other.currency, other.realized_pnl, other.fee, other.before_fees) == (
+        "B",
+        None,
+        D(2),
+        D(0),
+        D(2),
+    )

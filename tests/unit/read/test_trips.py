@@ -1,0 +1,75 @@
+"""Round trips by hand. That they are right whatever happens, and as the view has them: `tests/contract`."""
+
+from decimal import Decimal
+from typing import Any
+
+from recorder.read.records import Fill
+from recorder.read.trips import Held, Trip, trips
+
+D = Decimal
+
+
+def fill(at_ms: int, quantity: str, price: str, fee: str = "0", **other: Any) -> Fill:
+    """A fill; below zero for SHORT."""
+    told = dict.fromkeys(Fill._fields) | {"account": "main", "symbol": "A", "fee_currency": "BTC", "session_id": 1}
+    told |= {"at_ms": at_ms, "received_ns": at_ms, "seq": at_ms, "item": 0, "price": D(price), "fee": D(fee)}
+    told |= {"direction": "SHORT" if quantity.startswith("-") else "LONG", "quantity": D(quantity.lstrip("-"))}
+    return Fill(**(told | other))  # type: ignore[arg-type]
+
+
+def test_a_way_in_and_out() -> None:
+    told = [Held("main", "A", 3, D(0))]
+    (trip,) = trips([fill(1, "100", "8000", "1E-7"), fill(2, "100", "12000"), fill(3, "-200", "10000", "-3E-8")], told)
+    assert trip == Trip(
+        "main", "A", "LONG", 1, 3,
+        # 200 contracts of 1 USD for 1/80 + 1/120 BTC.
+        D(200), D("9600"), D(200), D("10000"), D("0.000833333333333333"), D("7E-8"), D("0.000833263333333333"),
+        "BTC", True, 1,
+    )  # fmt: skip
+
+
+def test_a_fill_that_reverses_ends_one_trip_and_begins_another() -> None:
+    one, other = trips([fill(1, "-3", "9000", "3E-9"), fill(2, "4", "9000", "4E-9")], [Held("main", "A", 2, D(1))])
+    assert (one.direction, one.closed_ms, one.exit_quantity, one.fee) == ("SHORT", 2, D(3), D("6E-9"))
+    assert (other.direction, other.opened_ms, other.closed_ms, other.entry_quantity) == ("LONG", 2, None, D(1))
+    assert (other.fee, other.pnl, other.exit_price) == (D("1E-9"), None, None)
+
+
+def test_what_was_held_before_the_record_has_no_entry() -> None:
+    one, other = trips(
+        [fill(5, "-2", "9000"), fill(6, "1", "9000"), fill(7, "-1", "9100")],
+        [Held("main", "A", 1, D(2)), Held("main", "A", 5, D(0)), Held("main", "A", 7, D(0))],
+    )
+    assert (one.trip, one.direction, one.opened_ms, one.closed_ms) == (0, "LONG", None, 5)
+    assert (one.entry_price, one.exit_price, one.pnl_before_fees, one.pnl) == (None, D(9000), None, None)
+    assert (other.trip, other.opened_ms, other.adds_up) == (1, 6, True)
+
+
+def test_fills_count_in_the_order_in_which_they_happened() -> None:
+    late = fill(2, "-1", "9100")._replace(received_ns=99, session_id=2)
+    (trip, other) = trips([fill(1, "1", "9000"), fill(3, "1", "9000"), late], [Held("main", "A", 3, D(1))])
+    assert (trip.opened_ms, trip.closed_ms, other.opened_ms) == (1, 2, 3)
+
+
+def test_one_position_that_lags_behind_its_fill_changes_nothing() -> None:
+    # The exchange pushes a fill at once, and the position that it leads to an instant later.
+    held = {2: 0, 3: 4, 4: 4, 5: 0}
+    told = [Held("main", "A", at_ms, D(quantity)) for at_ms, quantity in held.items()]
+    found = list(trips([fill(2, "1", "9000"), fill(3, "3", "9000"), fill(5, "-4", "9000")], told))
+    assert [(trip.opened_ms, trip.closed_ms, trip.adds_up) for trip in found] == [(2, 5, True)]
+
+
+def test_accounts_and_contracts_are_kept_apart() -> None:
+    fills = [fill(1, "1", "9000"), fill(2, "-1", "9000", account="other"), fill(3, "1", "9000", symbol="B")]
+    assert [trip[:3] for trip in trips(fills, [])] == [
+        ("main", "A", "LONG"),
+        ("main", "B", "LONG"),
+        ("other", "A", "SHORT"),
+    ]
+
+
+def test_many_digits_are_kept() -> None:
+    quantity = "1234567890123456789012345678901234567890.000000001"
+    one, other = trips([fill(1, quantity, "1"), fill(2, "-" + quantity, "1"), fill(3, "0.000000001", "1")], [])
+    assert (one.entry_quantity, one.exit_quantity, one.pnl) == (D(quantity), D(quantity), D(0))
+    assert other.entry_quantity == D("1E-9")
