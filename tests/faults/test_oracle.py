@@ -61,6 +61,8 @@ def planted(good: tuple[Path, History, list[Mark]], tmp_path: Path) -> Iterator[
 
     def judged(*statements: str, acked: list[Mark] = marks, sent: History = history) -> Verdict:
         with closing(sqlite3.connect(copy)) as database:
+            for (guard,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall():
+                database.execute(f"DROP TRIGGER {guard}")
             for statement in statements:
                 assert database.execute(statement).rowcount != 0, f"changed nothing: {statement}"
             database.commit()
