@@ -14,7 +14,7 @@ from recorder.simulator import Simulator
 from recorder.venues.base import Credentials
 from recorder.venues.fmex import FMex
 from tests.faults.oracle import Verdict, judge
-from tests.faults.table import read_table
+from tests.faults.table import read_table, unproved
 
 PATIENCE_S = 20.0
 
@@ -97,6 +97,7 @@ class Live:
         """Report to the matrix, and insist on a clean verdict."""
         table = read_table(self.url)
         verdict = judge(self.exchange.history, table, self.acked, one_clock=one_clock)
+        verdict.findings += unproved(self.url)
         report(fault, verdict, self.recover_s)
         verdict.require_clean()
         return verdict

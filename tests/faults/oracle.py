@@ -3,6 +3,7 @@
 - ACKED ⊆ TABLE ⊆ SENT, nothing twice, and in the order it was sent.
 - SENT minus TABLE lies wholly inside rows of `gaps`.
 - Typed rows rebuilt from the frames equal those stored.
+- `recorder verify` finds nothing: every seal stands for what is there (`table.unproved`).
 
 *Inside a gap* is decided by position, not by the clock: frames are on their way for a while, the kernel holds some, and
 clocks jump. The exchange notes every push in the order it made them (SENT), those of times when nobody was connected

@@ -9,7 +9,7 @@ from recorder.live.watermark import Mark
 from recorder.simulator import Simulator
 from tests.faults.oracle import Verdict, judge
 from tests.faults.proxy import Proxy
-from tests.faults.table import read_table
+from tests.faults.table import read_table, unproved
 from tests.integration.process import Folder, Process
 
 #: Waits that a test can afford; the account is told as soon as a session is covered.
@@ -129,7 +129,9 @@ class Scene:
         self.note_acknowledged()
         table = read_table(f"sqlite:///{self.folder.database}")
         # Frames are noted before they are sent: what was sent is looked at last.
-        return judge(self.exchange.history, table, self.acked, running=running)
+        verdict = judge(self.exchange.history, table, self.acked, running=running)
+        verdict.findings += unproved(f"sqlite:///{self.folder.database}")
+        return verdict
 
     def finish(self, fault: str) -> Verdict:
         """Report to the matrix, and insist on a clean verdict."""

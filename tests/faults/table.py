@@ -4,6 +4,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, text
 
+from recorder.audit.verify import Verification, Wanted
 from recorder.model import PUSH, Frame
 from recorder.store.engine import open_engine
 from recorder.store.schema import TYPED
@@ -47,6 +48,11 @@ class Table(NamedTuple):
     typed: dict[str, list[Row]]
     #: What the engine itself finds wrong with the file.
     corruptions: tuple[str, ...]
+
+
+def unproved(url: str) -> list[str]:
+    """What `recorder verify` finds: seals that do not stand for what is there, rows that do not follow."""
+    return [f"verify: {finding}" for finding in Verification(url, Wanted(jobs=1))]
 
 
 def read_table(url: str, account: str = "main") -> Table:
