@@ -38,30 +38,34 @@ _BATCH = Struct(">qqqqq").pack
 _LENGTH = Struct(">q").pack
 
 
-def frame_digests(run_id: int, frames: Iterable[Frame]) -> bytes:
+def frame_digests(run_id: int, frames: Sequence[Frame]) -> bytes:
     """The digests of some frames of a run, one after the other, in the order of (account, session, seq)."""
+    if not frames:
+        return b""
+    if frames[0][:2] == frames[-1][:2]:
+        return _session_digests(run_id, *frames[0][:2], frames)  # in that order, all are then of one session
     return b"".join(
-        digest
+        _session_digests(run_id, account_id, session_id, of_session)
         for (account_id, session_id), of_session in groupby(frames, itemgetter(0, 1))
-        for digest in _session_digests(run_id, account_id, session_id, of_session)
     )
 
 
-def _session_digests(run_id: int, account_id: int, session_id: int, frames: Iterable[Frame]) -> list[bytes]:
-    # What is the same for all is put together once: this runs for every frame that is written.
-    begin = _FRAME + _SESSION(run_id, account_id, session_id)
-    sources = {PUSH: _how(PUSH, None), SENT: _how(SENT, None)}
-    pack, get = _RECEIPT, sources.get
-    return [
-        sha256(begin + pack(seq, received_ns, len(payload)) + (get(source) or _how(source, topic)) + payload).digest()
-        for _, _, seq, received_ns, source, topic, _, _, payload in frames
-    ]
+def _session_digests(run_id: int, account_id: int, session_id: int, frames: Iterable[Frame]) -> bytes:
+    session = _FRAME + _SESSION(run_id, account_id, session_id)
+    # What is the same for all is put together once, and the rest is one expression: it runs for every frame written.
+    begins = {source: session + _how(source, None) for source in (PUSH, SENT)}
+    get, pack = begins.get, _RECEIPT
+    return b"".join(
+        [
+            sha256((get(source) or session + _how(source, topic)) + pack(seq, ns, len(payload)) + payload).digest()
+            for _, _, seq, ns, source, topic, _, _, payload in frames
+        ]
+    )
 
 
-def _how(source: str, topic: str | None) -> bytes:
+def _how(source: str, asked: str | None) -> bytes:
     """Where a frame came from. An answer's topic is what was asked; a push's follows from its bytes."""
-    asked = "" if topic is None or source in {PUSH, SENT} else topic
-    return b"".join(_LENGTH(len(text)) + text for text in (source.encode(), asked.encode()))
+    return b"".join(_LENGTH(len(text)) + text for text in (source.encode(), (asked or "").encode()))
 
 
 def rows_of(digests: bytes) -> list[bytes]:
