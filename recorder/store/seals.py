@@ -3,7 +3,7 @@
 From the bytes of a frame to a seal, each hash is SHA-256, and each text is preceded by its length:
 
     digest of a frame   over what names it, when and how it was received, and its bytes
-    row                 the digests of up to 16 frames that follow each other
+    row                 the digests of up to 32 frames that follow each other
     frames' root        the RFC 9162 tree over the rows
     entries' root       the RFC 9162 tree over the ledger's entries, as the bytes that are kept
     seal of a batch     RFC 9162's leaf hash of: run, batch, when written, both counts, both roots, and the seal before
@@ -12,7 +12,7 @@ The seal before is that of the batch before; of a run's first batch, the last se
 its first run, zeros. So the seals of one recorder are one chain, in the order of (run, batch), and recorders need no
 common lock. The same seals are the leaves of the recorder's tree, which checkpoints sign.
 
-Rows of 16 because a hash more for each frame is most of what sealing costs: a tree over rows needs 1 for every 16.
+Rows of 32 because a hash more for each frame is most of what sealing costs: a tree over rows needs 1 for every 32.
 """
 
 from collections.abc import Iterable, Sequence
@@ -27,11 +27,11 @@ from recorder.store.merkle import HASH_BYTES, leaf_hash, root_of
 #: The seal before a recorder's first.
 BEGINNING = bytes(HASH_BYTES)
 #: Digests in a row.
-ROW = 16
+ROW = 32
 
-_FRAME = b"recorder frame 1\n"
-_ENTRY = b"recorder entry 1\n"
-_SEAL = b"recorder seal 1\n"
+_FRAME = b"frame of recorder 1\n"
+_ENTRY = b"entry of recorder 1\n"
+_SEAL = b"seal of recorder 1\n"
 _SESSION = Struct(">qqq").pack
 _RECEIPT = Struct(">qqq").pack
 _BATCH = Struct(">qqqqq").pack
@@ -52,15 +52,15 @@ def frame_digests(run_id: int, frames: Sequence[Frame]) -> bytes:
 
 def _session_digests(run_id: int, account_id: int, session_id: int, frames: Iterable[Frame]) -> bytes:
     session = _FRAME + _SESSION(run_id, account_id, session_id)
-    # What is the same for all is put together once, and the rest is one expression: it runs for every frame written.
-    begins = {source: session + _how(source, None) for source in (PUSH, SENT)}
-    get, pack = begins.get, _RECEIPT
-    return b"".join(
-        [
-            sha256((get(source) or session + _how(source, topic)) + pack(seq, ns, len(payload)) + payload).digest()
-            for _, _, seq, ns, source, topic, _, _, payload in frames
-        ]
-    )
+    # What is the same for all is hashed once: for pushes it fills just one block of SHA-256. This runs for every frame.
+    begun = {source: sha256(session + _how(source, None)).copy for source in (PUSH, SENT)}
+    pack, digests = _RECEIPT, []
+    for _, _, seq, received_ns, source, topic, _, _, payload in frames:
+        copy = begun.get(source)
+        digest = sha256(session + _how(source, topic)) if copy is None else copy()
+        digest.update(pack(seq, received_ns, len(payload)) + payload)
+        digests.append(digest.digest())
+    return b"".join(digests)
 
 
 def _how(source: str, asked: str | None) -> bytes:
