@@ -134,8 +134,9 @@ def test_the_heartbeat(peer: Peer) -> None:
 
 
 def test_a_heartbeat_can_be_asked_for(peer: Peer) -> None:
-    with Stage(peer) as stage:
-        stage.collector.beat_soon()  # there is no connection yet, perhaps
+    stage = Stage(peer)
+    stage.collector.beat_soon()  # there is no connection yet: it is for none
+    with stage:
         line = stage.subscribed()
         stage.wait_entry(Covered)
         stage.collector.beat_soon()
