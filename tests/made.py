@@ -10,6 +10,9 @@ from recorder.store import ledger, migrate
 from recorder.store.engine import open_engine
 from recorder.store.entries import AccountAdded, RecorderAdded
 from recorder.venues.base import read_frame
+from recorder.venues.fmex import rest
+from recorder.venues.fmex.stand_in import answers
+from recorder.venues.stand_in import Telling
 from tests.samples import FMEX
 
 ACCOUNT, SESSION, RUN, RECORDER = 7, 70, 700, 7000
@@ -43,6 +46,15 @@ def sent(seq: int, *, account_id: int = ACCOUNT, session_id: int = SESSION, at_n
     """A command of ours as the collector hands it over."""
     payload = b'{"cmd":"ping"}'
     return Recorded(Frame(account_id, session_id, seq, at_ns or NOON_NS + seq, SENT, None, CONTROL, None, payload), ())
+
+
+def snapshot_of(told: Telling) -> list[tuple[str, bytes]]:
+    """What FMex answers when it is asked how things are: each request's target, and the body."""
+    return [
+        (rest.ACCOUNTS, answers.answer(0, answers.balances(told.balances()))),
+        (rest.POSITIONS, answers.results("ok", map(answers.position, told.positions()))),
+        (rest.OPEN_ORDERS, answers.results(0, map(answers.order, told.open_orders()))),
+    ]
 
 
 def quick_engine(url: str) -> Engine:

@@ -6,7 +6,7 @@ from itertools import islice
 
 from recorder.simulator.conditions import Conditions
 from recorder.simulator.exchange import Exchange
-from recorder.simulator.line import Line
+from recorder.simulator.line import LoggedLine
 from recorder.simulator.options import SimulatorOptions
 from recorder.simulator.sent import NOBODY, SentLog
 
@@ -46,7 +46,7 @@ class Feed:
     ) -> None:
         self.exchange = exchange
         #: The account's connected clients.
-        self.lines: list[Line] = []
+        self.lines: list[LoggedLine] = []
         #: Pushes made so far.
         self.made = 0
         self.finished = False
@@ -63,7 +63,7 @@ class Feed:
     @property
     def is_heard(self) -> bool:
         """Whether anybody listens whose subscriptions are complete."""
-        return any(line.settled and line.is_open and line.session.topics for line in self.lines)
+        return any(line.settled and line.is_open and line.conversation.topics for line in self.lines)
 
     def tell(self) -> None:
         """Hand out what is made and waits."""
@@ -108,7 +108,7 @@ class Feed:
         unheard = dict(zip(self._log.numbers(count), pushes, strict=True))
         numbered = tuple(unheard.items())
         for line in self.lines:
-            topics = line.session.topics.difference(self._conditions.swallowed_topics)
+            topics = line.conversation.topics.difference(self._conditions.swallowed_topics)
             mine = [(number, payload) for number, (topic, payload) in numbered if topic in topics]
             if line.send("push", [payload for _, payload in mine], [number for number, _ in mine]):
                 for number, _ in mine:

@@ -1,37 +1,24 @@
-"""The exchange as a server in one event loop: who is connected, what they say, what they are told.
+"""The simulated exchange in one event loop: who is connected, what they say, what they are told.
 
-The `websockets` library shakes hands and reads; what goes out is written by `Line`. `Simulator` gives this a thread.
+`Simulator` gives this a thread.
 """
 
 import asyncio
-import logging
-from collections.abc import Callable, Collection, Coroutine, Mapping
+from collections.abc import Callable, Collection, Mapping
 from decimal import Decimal
-from typing import Any, cast
-
-from websockets.asyncio.server import ServerConnection, serve
-from websockets.exceptions import ConnectionClosed
-from websockets.http11 import Request, Response
+from typing import Any
 
 from recorder.simulator.conditions import Conditions
-from recorder.simulator.door import Door
+from recorder.simulator.door import SimulatedDoor
 from recorder.simulator.exchange import Exchange, wall_clock_ms
 from recorder.simulator.feed import Feed
-from recorder.simulator.line import Line
+from recorder.simulator.line import LoggedLine
 from recorder.simulator.options import SimulatorOptions
 from recorder.simulator.records import Transfer
 from recorder.simulator.sent import SentLog
-from recorder.simulator.session import Session
-
-#: A client's subscriptions are complete when it sent no command for so long, seconds.
-SETTLE_S = 0.1
-
-#: WebSocket close codes (RFC 6455, 7.4.1).
-GOING_AWAY = 1001
-POLICY_VIOLATION = 1008
-
-_LOGGER = logging.getLogger(__name__)
-_LOGGER.addHandler(logging.NullHandler())  # a client that breaks off is no news
+from recorder.venues.fmex.commands import topics_of
+from recorder.venues.fmex.stand_in import FMexStandIn
+from recorder.wire.server import Client, Server
 
 
 class Portal:
@@ -46,30 +33,34 @@ class Portal:
 
     def __init__(self, options: SimulatorOptions, log: SentLog, on_change: Callable[[], None]) -> None:
         self.conditions = Conditions()
-        self._failure: Exception | None = None
-        #: The port that is listened on, once ready.
-        self.port = 0
         #: Connections to the push portal there have been.
         self.clients = 0
         self._options = options
         self._log = log
         self._on_change = on_change
-        self._stop = asyncio.Event()
         self._trading = asyncio.Event()
         self._feeds = {
             key: Feed(self._exchange(number), options, self.conditions, self._trading, log, on_change)
             for number, key in enumerate(options.accounts)
         }
         told = {key: feed.exchange.told for key, feed in self._feeds.items()}
-        self._door = Door(options.accounts, told, self.clock_ms, self.conditions)
+        self._stand_in = FMexStandIn()
+        self._topics = frozenset(topics_of(options.symbols))
+        self._door = SimulatedDoor(self._stand_in, options.accounts, told, self.clock_ms, self.conditions)
+        self._server = Server(options.host, options.port, self._door.request, self._converse)
         self.change({})
+
+    @property
+    def port(self) -> int:
+        """The port that is listened on, once ready."""
+        return self._server.port
 
     def clock_ms(self) -> int:
         """The server's clock, milliseconds since 1970."""
         return wall_clock_ms() + self._options.clock_offset_ms
 
     @property
-    def lines(self) -> list[Line]:
+    def lines(self) -> list[LoggedLine]:
         """The connected clients."""
         return [line for feed in self._feeds.values() for line in feed.lines if line.is_connected]
 
@@ -112,7 +103,7 @@ class Portal:
         for line in self.lines:
             line.stall(payload)
 
-    def drop(self, lines: Collection[Line]) -> int:
+    def drop(self, lines: Collection[LoggedLine]) -> int:
         """End connections with a TCP reset; returns how many."""
         for line in lines:
             line.reset()
@@ -120,11 +111,11 @@ class Portal:
 
     def send_raw(self, payload: bytes) -> int:
         """Send any frame to all who have topics; returns how many that were."""
-        return sum([line.send("raw", [payload]) for line in self.lines if line.session.topics])
+        return sum([line.send("raw", [payload]) for line in self.lines if line.conversation.topics])
 
     def stop(self) -> None:
         """Let `run` end."""
-        self._stop.set()
+        self._server.stop()
 
     async def run(self, on_ready: Callable[[], None]) -> None:
         """Serve until stopped or failed, then say goodbye to everybody.
@@ -133,108 +124,38 @@ class Portal:
             OSError: the address cannot be listened on.
             BooksError, or whatever else ended it.
         """
-        transports: set[asyncio.Transport] = set()
-        server = await serve(
-            self._converse,
-            self._options.host,
-            self._options.port,
-            process_request=self._admit,
-            create_connection=_connections_noting(transports),
-            compression=None,
-            ping_interval=None,
-            open_timeout=None,  # a deaf exchange does not answer handshakes either, for as long as it is deaf
-            write_limit=0,  # to drain a line is to have the kernel take everything
-            logger=_LOGGER,
-        )
-        self.port = server.sockets[0].getsockname()[1]
-        feeds = [asyncio.create_task(self._guarded(feed.run())) for feed in self._feeds.values()]
-        on_ready()
-        await self._stop.wait()
-        for task in feeds:
-            task.cancel()
-        await asyncio.gather(*feeds, return_exceptions=True)
-        server.close(close_connections=False)
-        await asyncio.gather(*[line.goodbye(GOING_AWAY, "the simulator ends") for line in self.lines])
-        for transport in tuple(transports):
-            transport.abort()
-        self._door.open()
-        await server.wait_closed()
-        if self._failure:
-            raise self._failure
+        feeds = [feed.run() for feed in self._feeds.values()]
+        try:
+            await self._server.run(on_ready, lambda: self.lines, "the simulator ends", feeds, self._door.open)
+        finally:
+            for feed in feeds:
+                feed.close()  # where it never came to that
+            self._log.close()
 
     def _exchange(self, number: int) -> Exchange:
         options = self._options
         clock_ms = self.clock_ms if options.live_clock else None
         return Exchange(options.seed + number, options.symbols, start_ms=options.start_ms, clock_ms=clock_ms)
 
-    async def _guarded(self, work: Coroutine[Any, Any, Response | None]) -> Response | None:
-        """Do it; an error of ours ends the portal, and `run` raises it."""
-        try:
-            return await work
-        except Exception as error:
-            self._failure = self._failure or error
-            self.stop()
-            raise
+    def _has_topic(self, topic: str) -> bool:
+        return topic in self._topics and topic not in self.conditions.invalid_topics
 
-    async def _admit(self, connection: ServerConnection, request: Request) -> Response | None:
-        """Answer a request, or let a client of the push portal in."""
-        return await self._guarded(self._door.answer(connection, request))
-
-    async def _converse(self, connection: ServerConnection) -> None:
+    async def _converse(self, client: Client) -> None:
         """Serve one client of the push portal to its end."""
         self.clients += 1
-        feed = self._feeds[connection.username]
+        feed = self._feeds[client.admitted.key]
         now_s = asyncio.get_running_loop().time()
-        session = Session(self._options.symbols, self.conditions, now_s, self._options.ping_timeout_s)
-        line = Line(self.clients, connection, session, self._log)
+        conversation = self._stand_in.conversation(self._has_topic, now_s, self._options.ping_timeout_s)
+        line = LoggedLine(self.clients, client, conversation, self._log)
         feed.lines.append(line)
+
+        def settled() -> None:
+            feed.begin()
+            self._on_change()
+
         try:
-            line.send("answer", [session.hello(self.clock_ms())])
-            await self._guarded(self._listen(feed, line, connection))
+            listening = self._server.listen(line, self.clock_ms, settled, is_patient=lambda: line.stalled)
+            await self._server.guarded(listening)
         finally:
             feed.lines.remove(line)
             self._on_change()
-
-    async def _listen(self, feed: Feed, line: Line, connection: ServerConnection) -> None:
-        """Answer one client's commands until it is gone, or sent no ping for too long."""
-        loop = asyncio.get_running_loop()
-        settling: asyncio.TimerHandle | None = None
-        try:
-            while True:
-                async with asyncio.timeout_at(line.session.deadline_s):
-                    await line.drain()
-                    message = await connection.recv(decode=False)
-                line.send("answer", [line.session.receive(message, self.clock_ms(), loop.time())])
-                if settling:
-                    settling.cancel()
-                if line.session.topics and not line.settled:
-                    settling = loop.call_later(SETTLE_S, self._settle, feed, line)
-        except TimeoutError:
-            if not line.stalled:
-                await line.goodbye(POLICY_VIOLATION, "no ping")
-            await connection.wait_closed()
-        except ConnectionClosed:
-            pass
-        finally:
-            if settling:
-                settling.cancel()
-
-    def _settle(self, feed: Feed, line: Line) -> None:
-        line.settled = True
-        feed.begin()
-        self._on_change()
-
-
-def _connections_noting(transports: set[asyncio.Transport]) -> type[ServerConnection]:
-    """The library's connections, which also note what is open: the server must close it when it ends."""
-
-    class Noted(ServerConnection):
-        def connection_made(self, transport: asyncio.BaseTransport) -> None:
-            transports.add(cast(asyncio.Transport, transport))
-            super().connection_made(transport)
-
-        def connection_lost(self, exc: Exception | None) -> None:
-            transports.discard(self.transport)
-            super().connection_lost(exc)
-
-    return Noted

@@ -1,24 +1,16 @@
 """A simulated exchange in a thread of its own: what tests, the demo and `recorder simulate` hold in their hands."""
 
-import asyncio
-import threading
 from collections.abc import Callable
-from concurrent.futures import Future
-from contextlib import suppress
 from decimal import Decimal
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, Self
 
 from recorder.simulator.conditions import Conditions
 from recorder.simulator.options import SimulatorOptions
 from recorder.simulator.portal import Portal
 from recorder.simulator.records import Transfer
 from recorder.simulator.sent import NOBODY, Sent, SentLog
-
-T = TypeVar("T")
-
-#: How long a call into the portal's thread, or its end, may take, seconds: far longer than either should.
-CALL_S = 10.0
+from recorder.wire.running import Running
 
 
 class Simulator:
@@ -35,14 +27,8 @@ class Simulator:
         self.options = options
         #: Of the first account.
         self.key, self.secret = next(iter(options.accounts.items()))
-        self._changed = threading.Condition()
-        self._thread: threading.Thread | None = None
-        self._loop: asyncio.AbstractEventLoop
-        self._portal: Portal
+        self._running = Running("simulator", self._make)
         self._log: SentLog
-        self._ready = False
-        self._over = False
-        self._error: BaseException | None = None
 
     def __enter__(self) -> Self:
         self.start()
@@ -59,12 +45,9 @@ class Simulator:
         Raises:
             OSError: the address cannot be listened on, or the log not be written.
         """
-        if self._thread or self._over:
-            raise RuntimeError("a simulator starts once; make a new one")
+        self._running.require_new()
         self._log = SentLog(self.options.sent_log, keep=self.options.keep_sent)
-        self._thread = threading.Thread(target=self._work, name="simulator", daemon=True)
-        self._thread.start()
-        self._wait(lambda: self._ready, None, "listening")
+        self._running.start()
 
     def close(self) -> None:
         """Say goodbye to all clients and stop; nothing where it is stopped already.
@@ -72,16 +55,7 @@ class Simulator:
         Raises:
             BooksError, or whatever else went wrong in the simulator and was not raised by another call.
         """
-        if self._thread is None:
-            return
-        if not self._over:
-            with suppress(RuntimeError):  # it ended just now
-                self._loop.call_soon_threadsafe(self._portal.stop)
-        self._thread.join(CALL_S)
-        if self._thread.is_alive():
-            raise RuntimeError("the simulator does not stop")
-        self._thread = None
-        self._raise_error()
+        self._running.close()
 
     # What there is to know.
 
@@ -128,7 +102,7 @@ class Simulator:
         Raises:
             TimeoutError: nobody did in that time.
         """
-        self._wait(lambda: self._portal.is_subscribed, timeout_s, "somebody to subscribe")
+        self._running.wait(lambda: self._portal.is_subscribed, timeout_s, "somebody to subscribe")
 
     def wait_alone(self, timeout_s: float | None = None) -> None:
         """Wait until no client is connected.
@@ -136,7 +110,7 @@ class Simulator:
         Raises:
             TimeoutError: somebody still was after that time.
         """
-        self._wait(lambda: not self._portal.lines, timeout_s, "everybody to go")
+        self._running.wait(lambda: not self._portal.lines, timeout_s, "everybody to go")
 
     def wait_finished(self, timeout_s: float | None = None) -> None:
         """Wait until each account's `pushes` are made, and the kernel has taken those that somebody subscribed to.
@@ -146,21 +120,21 @@ class Simulator:
         Raises:
             TimeoutError: they were not in that time.
         """
-        self._wait(lambda: self._portal.is_finished, timeout_s, "all pushes to be made")
+        self._running.wait(lambda: self._portal.is_finished, timeout_s, "all pushes to be made")
 
     # What to do to it.
 
     def push(self, payload: bytes) -> int:
         """Send a text frame of any bytes to every client that has topics; returns how many that were."""
-        return self._call(lambda: self._portal.send_raw(payload))
+        return self._running.call(lambda: self._portal.send_raw(payload))
 
     def drop_connections(self) -> int:
         """End all connections with a TCP reset; returns how many that were."""
-        return self._call(lambda: self._portal.drop(self._portal.lines))
+        return self._running.call(lambda: self._portal.drop(self._portal.lines))
 
     def change(self, **conditions: Any) -> None:
         """Change `conditions` by name; `faults` does so and undoes it."""
-        self._call(lambda: self._portal.change(conditions))
+        self._running.call(lambda: self._portal.change(conditions))
 
     def deposit(self, amount: Decimal, *, key: str | None = None) -> None:
         """Pay money into an account: who listens is told the new balance at once, and nothing else.
@@ -185,73 +159,24 @@ class Simulator:
 
     def transfers(self, *, key: str | None = None) -> list[Transfer]:
         """All that came to an account and left it, the trader's own first deposit included."""
-        return self._call(lambda: self._portal.transfers(key or self.key))
+        return self._running.call(lambda: self._portal.transfers(key or self.key))
 
     def stall(self, payload: bytes | None = None) -> None:
         """Let all connections go dead without closing them, after half a frame if one is given."""
-        self._call(lambda: self._portal.stall(payload))
+        self._running.call(lambda: self._portal.stall(payload))
 
     def drop_stalled(self) -> int:
         """End the dead ones with a TCP reset; returns how many that were."""
-        return self._call(lambda: self._portal.drop([line for line in self._portal.lines if line.stalled]))
+        return self._running.call(lambda: self._portal.drop([line for line in self._portal.lines if line.stalled]))
 
     # Between the threads.
 
+    @property
+    def _portal(self) -> Portal:
+        return self._running.server
+
+    def _make(self, on_change: Callable[[], None]) -> Portal:
+        return Portal(self.options, self._log, on_change)
+
     def _transfer(self, amount: Decimal, key: str | None) -> None:
-        self._call(lambda: self._portal.transfer(key or self.key, amount))
-
-    def _work(self) -> None:
-        try:
-            asyncio.run(self._serve())
-        except BaseException as error:  # noqa: BLE001 - raised in the next call
-            self._error = error
-        finally:
-            self._log.close()
-            with self._changed:
-                self._over = True
-                self._changed.notify_all()
-
-    async def _serve(self) -> None:
-        self._loop = asyncio.get_running_loop()
-        self._portal = Portal(self.options, self._log, self._notify)
-        await self._portal.run(self._note_ready)
-
-    def _note_ready(self) -> None:
-        self._ready = True
-        self._notify()
-
-    def _notify(self) -> None:
-        with self._changed:
-            self._changed.notify_all()
-
-    def _wait(self, done: Callable[[], bool], timeout_s: float | None, what: str) -> None:
-        with self._changed:
-            self._changed.wait_for(lambda: self._over or done(), timeout_s)
-        self._raise_error()
-        if not done():
-            if self._over:
-                raise RuntimeError("the simulator is closed")
-            raise TimeoutError(f"waited {timeout_s} s for {what}")
-
-    def _call(self, do: Callable[[], T]) -> T:
-        """Do something in the portal's thread."""
-        self._raise_error()
-        result: Future[T] = Future()
-
-        def work() -> None:
-            try:
-                result.set_result(do())
-            except BaseException as error:  # noqa: BLE001 - raised where it was called for
-                result.set_exception(error)
-
-        try:
-            self._loop.call_soon_threadsafe(work)
-        except RuntimeError:
-            raise RuntimeError("the simulator is closed") from self._error
-        return result.result(CALL_S)
-
-    def _raise_error(self) -> None:
-        """Raise what ended the portal, once."""
-        error, self._error = self._error, None
-        if error is not None:
-            raise error
+        self._running.call(lambda: self._portal.transfer(key or self.key, amount))

@@ -8,6 +8,7 @@ from decimal import Context, Decimal, Inexact, InvalidOperation, Overflow
 from typing import NamedTuple, Protocol
 
 from recorder.model import UNDECODED, Control, Decoded, State, Thing, Update
+from recorder.venues.stand_in import StandIn
 
 #: An error text in a row is cut to so many characters; the frame itself is never cut.
 ERROR_CHARS_MAX = 300
@@ -262,6 +263,9 @@ class Venue(Protocol):
 
     #: How its amounts go together.
     accounting: Accounting
+
+    #: Its own side, for whoever stands in for it.
+    stand_in: StandIn
 
     def decode_answer(self, target: str, payload: bytes) -> Decoded:
         """What a REST answer says: target is the request's path and query. Raises; see `read_answer`."""

@@ -39,7 +39,6 @@ from recorder.live.watermark import Watermark
 from recorder.live.writer import Writer
 from recorder.model import PUSH, Frame, account_id
 from recorder.simulator.exchange import Exchange
-from recorder.simulator.wire import text_frame
 from recorder.store import migrate, seals
 from recorder.store.engine import open_engine
 from recorder.store.entries import AccountAdded, RunStarted
@@ -48,6 +47,7 @@ from recorder.store.opening import open_run
 from recorder.store.schema import TYPED, frames
 from recorder.venues import venue_named
 from recorder.venues.base import Credentials, read_frame
+from recorder.wire.text_frame import text_frame
 from tests.bench.verifying import verify_round, write_record
 
 FRAMES = 100_000

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from recorder.live.channel import Recorded
 from recorder.model import PUSH, REST, Frame
 from recorder.simulator.exchange import Exchange
-from recorder.simulator.rest import _accounts, _open_orders, _positions
+from recorder.simulator.telling import SimulatedTelling
 from recorder.store.entries import (
     AccountAdded,
     Covered,
@@ -24,8 +24,7 @@ from recorder.store.entries import (
 from recorder.store.journal import Batch
 from recorder.store.opening import open_run
 from recorder.venues.base import read_answer, read_frame
-from recorder.venues.fmex import rest
-from tests.made import ACCOUNT, NOON_NS, quick_engine
+from tests.made import ACCOUNT, NOON_NS, quick_engine, snapshot_of
 from tests.samples import FMEX
 
 MS = 1_000_000
@@ -69,12 +68,7 @@ class Story:
             if deeds and number in deeds:
                 deeds[number](exchange)
             if number in asked:
-                told = exchange.told
-                self.answers[number] = [
-                    (rest.ACCOUNTS, _accounts(told, {}).encode()),
-                    (rest.POSITIONS, _positions(told, {}).encode()),
-                    (rest.OPEN_ORDERS, _open_orders(told, {}).encode()),
-                ]
+                self.answers[number] = snapshot_of(SimulatedTelling(exchange.told))
             self.payloads.append(next(exchange)[1])
 
     def at_ns(self, number: int) -> int:

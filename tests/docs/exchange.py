@@ -9,14 +9,14 @@ from decimal import Decimal
 from typing import NamedTuple
 
 from recorder.clock import NS_PER_MS
-from recorder.simulator.conditions import Conditions
 from recorder.simulator.exchange import Exchange
-from recorder.simulator.guard import Guard
 from recorder.simulator.market import Dice
 from recorder.simulator.records import Match, Order, Position
-from recorder.simulator.rest import Rest
-from recorder.simulator.session import Session
+from recorder.simulator.telling import SimulatedTelling
 from recorder.venues.base import Credentials, RestRequest
+from recorder.venues.fmex.commands import topics_of
+from recorder.venues.fmex.stand_in import FMexStandIn
+from recorder.venues.stand_in import Conversation, Question
 
 SEED = 7
 SYMBOLS = ("btcusd_p", "btcusd_q")
@@ -83,21 +83,22 @@ class TradedExchange:
         self.now_ms = instant_ms(start)
         self._exchange = Exchange(SEED, SYMBOLS, start_ms=self.now_ms)
         self._pauses, self._ways = Dice(SEED), Dice(SEED)
-        self._rest = Rest(
-            Guard({CREDENTIALS.key: CREDENTIALS.secret}),
-            {CREDENTIALS.key: self._exchange.told},
-            lambda: self.now_ms,
-        )
+        self._stand_in = FMexStandIn()
+        self._door = self._stand_in.door({CREDENTIALS.key: CREDENTIALS.secret}.get, lambda: self.now_ms)
         self._moments: list[Moment] = []
 
-    def session(self) -> Session:
+    def conversation(self) -> Conversation:
         """The portal's side of a new connection."""
-        return Session(SYMBOLS, Conditions(), self.now_ms / 1000, 30)
+        return self._stand_in.conversation(topics_of(SYMBOLS).__contains__, self.now_ms / 1000, 30)
 
     def answer(self, request: RestRequest, now_ms: int) -> bytes:
         """The answer to a REST request."""
         self.now_ms = max(self.now_ms, now_ms)
-        return self._rest.answer("GET", request.url.removeprefix(URL), request.headers, URL)
+        decided = self._door.knock("GET", request.url.removeprefix(URL), request.headers, URL)
+        if isinstance(decided, Question):
+            return decided.answer(SimulatedTelling(self._exchange.told))
+        assert isinstance(decided, bytes)
+        return decided
 
     def arrival_ns(self, sent_ns: int) -> int:
         """When a frame that is sent then reaches the other side."""

@@ -88,7 +88,7 @@ class _Wire:
     def __init__(self, recorder: "_Recorder", pushes: int, first: Sequence[bytes], lost: str | None) -> None:
         self._recorder = recorder
         self._exchange = recorder.exchange
-        self._session = recorder.exchange.session()
+        self._session = recorder.exchange.conversation()
         self._first = list(first)
         self._trading = recorder.exchange.trade(pushes)
         self._lost = lost

@@ -611,7 +611,7 @@ def test_an_error_in_a_conversation_surfaces(monkeypatch: pytest.MonkeyPatch) ->
     def fail(*_: object) -> None:
         raise AssertionError("a bug")
 
-    monkeypatch.setattr("recorder.simulator.session.Session.receive", fail)
+    monkeypatch.setattr("recorder.venues.fmex.stand_in.conversation.FMexConversation.receive", fail)
     simulator = Simulator(SimulatorOptions(pushes=10))
     with pytest.raises(AssertionError, match="a bug"), simulator, Client(simulator) as client:
         client.socket.send("{}")

@@ -14,16 +14,15 @@ from sqlalchemy import Connection
 
 from recorder.live.channel import Recorded
 from recorder.model import PUSH, REST, SENT, Frame, account_id
-from recorder.simulator import frames as text
 from recorder.simulator.exchange import Exchange
+from recorder.simulator.telling import SimulatedTelling
 from recorder.store import entries as told
 from recorder.store import migrate
 from recorder.store.journal import Batch
 from recorder.store.opening import open_run
 from recorder.venues import venue_named
 from recorder.venues.base import read_answer, read_frame
-from recorder.venues.fmex import rest
-from tests.made import quick_engine
+from tests.made import quick_engine, snapshot_of
 
 MS = 1_000_000
 S = 1_000 * MS
@@ -163,16 +162,11 @@ class Days:
         assert self._run is not None
         account, key = self._account.account_id, self._key + 1
         self._tell(told.ReconciliationBegan(account, key, self._run.run_id, self._now_ns))
-        told_so_far = self._exchange.told
-        positions = ",".join(map(text.position_answer, told_so_far.positions.values()))
-        answers = {
-            rest.ACCOUNTS: f'{{"status":"ok","data":{{"BTC":{text.balance_answer(told_so_far.balance)}}}}}',
-            rest.POSITIONS: f'{{"status":"ok","data":{{"results":[{positions}]}}}}',
-        }
-        for seq, (target, answer) in enumerate(answers.items()):
-            decoded = read_answer(VENUE, target, answer.encode())
+        balances_and_positions = snapshot_of(SimulatedTelling(self._exchange.told))[:2]
+        for seq, (target, answer) in enumerate(balances_and_positions):
+            decoded = read_answer(VENUE, target, answer)
             state = decoded.topic, decoded.status, decoded.error
-            frame = Frame(account, key, seq, self._now_ns + (seq + 1) * 20 * MS, REST, *state, answer.encode())
+            frame = Frame(account, key, seq, self._now_ns + (seq + 1) * 20 * MS, REST, *state, answer)
             self._batch.add(*Recorded(frame, decoded.updates))
         ended = told.ReconciliationEnded(account, key, self._key, self._now_ns + 50 * MS, spell.result, spell.restored)
         self._tell(ended)

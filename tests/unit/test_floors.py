@@ -20,7 +20,7 @@ LINES_MAX = 400
 FLOORS = (
     ("errors", "clock", "model"),
     ("venues",),
-    ("store",),
+    ("store", "wire"),
     ("read", "audit"),
     ("live", "replay", "export", "report", "backtest"),
     ("config", "simulator"),

@@ -16,8 +16,9 @@ from recorder.venues.base import (
     RestRequest,
 )
 from recorder.venues.fmex import accounting, commands, compare, decode, flags, form, portal, reconcile, rest, sign
-
-PUSH_PATH = "/v2/user/ws"
+from recorder.venues.fmex.commands import PUSH_PATH
+from recorder.venues.fmex.stand_in import FMexStandIn
+from recorder.venues.stand_in import StandIn
 
 
 class FMex:
@@ -78,6 +79,7 @@ class FMex:
         return compare.contradictions(answers, topics, passed)
 
     accounting: Accounting = accounting.FMexAccounting()
+    stand_in: StandIn = FMexStandIn()
 
     def decode_answer(self, target: str, payload: bytes) -> Decoded:
         """One answer to a question of `reconciliation`."""

@@ -4,6 +4,9 @@ from collections.abc import Iterable
 
 import msgspec
 
+#: Where the portal is, beside the REST interface.
+PUSH_PATH = "/v2/user/ws"
+
 #: The portal takes at most so many topics in one command.
 TOPICS_PER_COMMAND_MAX = 20
 

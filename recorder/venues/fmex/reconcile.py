@@ -24,7 +24,7 @@ FINAL = frozenset(
 #: An exchange that answers with more pages of one month than this is going round in circles.
 PAGES_MAX = 10_000
 
-_ORDER = re.compile(r"/v3/contracts/orders/(\d{1,19})(/matches)?")
+_ORDER = re.compile(rf"{rest.ORDERS}/(\d{{1,19}})(/matches)?")
 _ZERO = Decimal(0)
 
 
@@ -76,7 +76,7 @@ def decode_answer(target: str, payload: bytes) -> Decoded:
         updates = rest.read_positions(payload)
     elif path == rest.OPEN_ORDERS:
         updates = rest.read_open_orders(payload)
-    elif path == "/v3/contracts/orders/closed":
+    elif path == rest.CLOSED_ORDERS:
         updates = rest.read_closed_orders(payload).orders
     elif one_order is not None and one_order[2] is None:
         updates = (rest.read_order(payload),)

@@ -19,9 +19,12 @@ REQUESTS_WINDOW_S = 10.0
 
 CLOSED_ORDERS_PER_PAGE_MAX = 100
 
+SERVER_TIME = "/v2/public/server-time"
 ACCOUNTS = "/v3/contracts/accounts"
 POSITIONS = "/v3/broker/auth/contracts/positions"
-OPEN_ORDERS = "/v3/contracts/orders/open"
+ORDERS = "/v3/contracts/orders"
+OPEN_ORDERS = f"{ORDERS}/open"
+CLOSED_ORDERS = f"{ORDERS}/closed"
 
 
 class ClosedOrders(NamedTuple):
@@ -53,7 +56,7 @@ def _get(
 
 def server_time(url: str) -> RestRequest:
     """The exchange's clock; unsigned."""
-    return _get(url, "/v2/public/server-time", {}, None, 0)
+    return _get(url, SERVER_TIME, {}, None, 0)
 
 
 def accounts(url: str, credentials: Credentials, now_ms: int) -> RestRequest:
@@ -73,12 +76,12 @@ def open_orders(url: str, credentials: Credentials, now_ms: int) -> RestRequest:
 
 def order(url: str, credentials: Credentials, now_ms: int, order_id: int) -> RestRequest:
     """One order."""
-    return _get(url, f"/v3/contracts/orders/{order_id}", {}, credentials, now_ms)
+    return _get(url, f"{ORDERS}/{order_id}", {}, credentials, now_ms)
 
 
 def matches(url: str, credentials: Credentials, now_ms: int, order_id: int) -> RestRequest:
     """The executions of one order."""
-    return _get(url, f"/v3/contracts/orders/{order_id}/matches", {}, credentials, now_ms)
+    return _get(url, f"{ORDERS}/{order_id}/matches", {}, credentials, now_ms)
 
 
 def closed_orders(
@@ -94,7 +97,7 @@ def closed_orders(
     query: dict[str, str | int] = {"range": month, "symbol": symbol, "limit": CLOSED_ORDERS_PER_PAGE_MAX}
     if offset_id is not None:
         query["offsetId"] = offset_id
-    return _get(url, "/v3/contracts/orders/closed", query, credentials, now_ms)
+    return _get(url, CLOSED_ORDERS, query, credentials, now_ms)
 
 
 class _ServerTime(msgspec.Struct):

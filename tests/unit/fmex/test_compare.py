@@ -11,10 +11,11 @@ from hypothesis import strategies as st
 
 from recorder.model import AccountUpdate, OrderUpdate, PositionUpdate, State, Thing, thing_of
 from recorder.simulator.exchange import Exchange, Told
-from recorder.simulator.rest import _accounts, _open_orders, _positions
+from recorder.simulator.telling import SimulatedTelling
 from recorder.venues.base import Answer, Contradiction, Seen, read_answer
 from recorder.venues.fmex import rest
 from recorder.venues.fmex.compare import contradictions
+from tests.made import snapshot_of
 from tests.samples import FMEX
 
 SESSION = 70
@@ -43,8 +44,7 @@ BALANCE = AccountUpdate(None, "BTC", "1.34242880408925", "0.0", "9.747280117178e
 
 def snapshot(told: Told) -> list[Answer]:
     """The answers of the exchange as it is now."""
-    asked = [(rest.ACCOUNTS, _accounts), (rest.POSITIONS, _positions), (rest.OPEN_ORDERS, _open_orders)]
-    return answers([(target, answer(told, {}).encode()) for target, answer in asked])
+    return answers(snapshot_of(SimulatedTelling(told)))
 
 
 def answers(bodies: Sequence[tuple[str, bytes]]) -> list[Answer]:

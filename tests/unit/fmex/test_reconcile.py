@@ -11,11 +11,12 @@ from hypothesis import strategies as st
 from recorder.errors import Undecodable
 from recorder.model import UNDECODED, FillUpdate, OrderUpdate
 from recorder.simulator.exchange import START_MS, Exchange
-from recorder.simulator.guard import Guard
-from recorder.simulator.rest import Rest
+from recorder.simulator.telling import SimulatedTelling
 from recorder.venues.base import Credentials, Known, read_answer
 from recorder.venues.fmex import sign
 from recorder.venues.fmex.reconcile import FINAL, months_back, questions
+from recorder.venues.fmex.stand_in.rest import FMexDoor
+from recorder.venues.stand_in import Question
 from tests.samples import FMEX
 
 BASE = "http://127.0.0.1:9010"
@@ -55,12 +56,14 @@ def rest_of(exchange: Exchange, known: Known) -> Callable[[str], bytes]:
     """The exchange's REST interface; ten seconds pass between two requests, so that their limit is never met."""
     clock = count(known.now_ms, 10_000)
     now_ms = known.now_ms
-    rest = Rest(Guard({WHO.key: WHO.secret}), {WHO.key: exchange.told}, lambda: now_ms)
+    door = FMexDoor({WHO.key: WHO.secret}.get, lambda: now_ms)
 
     def answer(target: str) -> bytes:
         nonlocal now_ms
         now_ms = next(clock)
-        return rest.answer("GET", target, sign.credentials(*WHO, "GET", BASE + target, now_ms), BASE)
+        question = door.knock("GET", target, sign.credentials(*WHO, "GET", BASE + target, now_ms), BASE)
+        assert isinstance(question, Question)
+        return question.answer(SimulatedTelling(exchange.told))
 
     return answer
 

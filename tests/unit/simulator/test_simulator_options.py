@@ -8,7 +8,7 @@ import pytest
 
 from recorder.simulator.options import SimulatorOptions
 from recorder.simulator.sent import NOBODY, SentLog, read_sent_log
-from recorder.simulator.wire import text_frame
+from recorder.wire.text_frame import text_frame
 
 
 @pytest.mark.parametrize(

@@ -1,35 +1,28 @@
 """One client's conversation with the push portal: commands in, answers out. Pure: no sockets, the clocks are given."""
 
 import json
-from collections.abc import Collection
+from collections.abc import Callable
 from typing import Any
 
-from recorder.simulator.conditions import Conditions
-
-#: Topics a command may name.
-TOPICS_MAX = 20
-
-#: Status of a topic the portal does not have (the exchange's own).
-INVALID_TOPIC = 41002
+from recorder.venues.fmex.commands import TOPICS_PER_COMMAND_MAX
+from recorder.venues.fmex.portal import INVALID_TOPIC
 
 #: Status of a command with too many topics, and of one that cannot be read (ours: the page gives no numbers for them).
 TOO_MANY_TOPICS = 41003
 INVALID_COMMAND = 41000
 
 
-class Session:
-    """What is known of one connected client.
+class FMexConversation:
+    """What is known of one connected client. Implements `recorder.venues.stand_in.Conversation`.
 
     Args:
-        symbols: contracts there are, in lower case.
-        conditions: name topics to refuse although they exist; may change while the session lives.
+        has_topic: whether there is a topic, just now.
         now_s: the monotonic clock, seconds.
         ping_timeout_s: how long the client may go without a ping.
     """
 
-    def __init__(self, symbols: Collection[str], conditions: Conditions, now_s: float, ping_timeout_s: float) -> None:
-        self._known = {"account"} | {f"{kind}.{symbol}" for kind in ("order", "position") for symbol in symbols}
-        self._conditions = conditions
+    def __init__(self, has_topic: Callable[[str], bool], now_s: float, ping_timeout_s: float) -> None:
+        self._has_topic = has_topic
         self._ping_timeout_s = ping_timeout_s
         self._pinged_s = now_s
         #: Topics subscribed to.
@@ -80,10 +73,11 @@ class Session:
         """All of a command's topics or none: the first bad one refuses the whole."""
         if not isinstance(args, list) or not args:
             return {"status": INVALID_COMMAND, "msg": "invalid command, args must be a list of topics"}
-        if len(args) > TOPICS_MAX:
-            return {"status": TOO_MANY_TOPICS, "msg": f"too many topics, {len(args)}, at most {TOPICS_MAX} a command"}
+        if len(args) > TOPICS_PER_COMMAND_MAX:
+            told = f"too many topics, {len(args)}, at most {TOPICS_PER_COMMAND_MAX} a command"
+            return {"status": TOO_MANY_TOPICS, "msg": told}
         for topic in args:
-            if not isinstance(topic, str) or topic not in self._known or topic in self._conditions.invalid_topics:
+            if not isinstance(topic, str) or not self._has_topic(topic):
                 return {"status": INVALID_TOPIC, "msg": f"invalid {cmd} topic, {topic}"}
         if cmd == "sub":
             self.topics.update(args)

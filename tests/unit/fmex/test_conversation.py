@@ -1,20 +1,24 @@
-"""A client's conversation with the simulated portal."""
+"""A client's conversation with the push portal, from the exchange's side."""
 
 import json
+from collections.abc import Collection
 from typing import Any
 
 import pytest
 
-from recorder.simulator.conditions import Conditions
-from recorder.simulator.session import INVALID_COMMAND, INVALID_TOPIC, TOO_MANY_TOPICS, Session
+from recorder.venues.fmex.commands import topics_of
+from recorder.venues.fmex.portal import INVALID_TOPIC
+from recorder.venues.fmex.stand_in.conversation import INVALID_COMMAND, TOO_MANY_TOPICS, FMexConversation
+
+TOPICS = topics_of(["btcusd_p", "ethusd_p"])
 
 
-def session(conditions: Conditions | None = None) -> Session:
-    return Session(("btcusd_p", "ethusd_p"), conditions or Conditions(), 100.0, 30.0)
+def session(topics: Collection[str] = TOPICS) -> FMexConversation:
+    return FMexConversation(lambda topic: topic in topics, 100.0, 30.0)
 
 
-def say(to: Session, command: object, now_ms: int = 0, now_s: float = 100.0) -> Any:
-    return json.loads(to.receive(json.dumps(command), now_ms, now_s))
+def say(to: FMexConversation, command: object, now_ms: int = 0, now_s: float = 100.0) -> Any:
+    return json.loads(to.receive(json.dumps(command).encode(), now_ms, now_s))
 
 
 def test_hello() -> None:
@@ -51,10 +55,10 @@ def test_a_wrong_topic_refuses_the_whole_command(topic: object) -> None:
 
 
 def test_topics_can_be_refused_for_a_while() -> None:
-    conditions = Conditions(invalid_topics={"account"})
-    one = session(conditions)
+    topics = {"order.btcusd_p"}
+    one = session(topics)
     assert say(one, {"cmd": "sub", "args": ["account"]})["status"] == INVALID_TOPIC
-    conditions.invalid_topics = ()
+    topics.add("account")
     assert say(one, {"cmd": "sub", "args": ["account"]})["type"] == "topics"
 
 

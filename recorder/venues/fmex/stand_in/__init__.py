@@ -1,0 +1,18 @@
+"""FMex from its own side: for the simulator, and for a record that is served."""
+
+from collections.abc import Callable
+
+from recorder.venues.fmex.stand_in.conversation import FMexConversation
+from recorder.venues.fmex.stand_in.rest import FMexDoor
+
+
+class FMexStandIn:
+    """Implements `recorder.venues.stand_in.StandIn`."""
+
+    def door(self, secret_of: Callable[[str], str | None], clock_ms: Callable[[], int]) -> FMexDoor:
+        """REST, and the push portal beside it."""
+        return FMexDoor(secret_of, clock_ms)
+
+    def conversation(self, has_topic: Callable[[str], bool], now_s: float, ping_timeout_s: float) -> FMexConversation:
+        """Hello, subscriptions, refusals, pings."""
+        return FMexConversation(has_topic, now_s, ping_timeout_s)
