@@ -26,6 +26,7 @@ COMMANDS = {
     "compare": ("compare", "Hold a backtest's fills against the recorded ones."),
     "merge": ("merge", "Move another recorder's record, or a journal, into this one."),
     "replay": ("replay", "The record again, as JSON lines, at its pace or another."),
+    "serve": ("serve", "The record as an exchange: a portal that pushes it again, for bots written for its venue."),
     "checkpoint": ("checkpoint", "Sign what the record holds now, by hand."),
     "verify-proof": ("proof", "Check a proof of one frame, without the record."),
     "keys": ("keys", "Keys that sign checkpoints: make, show."),

@@ -11,6 +11,7 @@ from recorder.cli.output import FORMATS
 from recorder.clock import duration_s, instant_ns
 from recorder.config import DEFAULT_DATABASE, DEFAULT_FILE, database_of
 from recorder.read.record import Filter
+from recorder.replay.pace import speed_of
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -49,12 +50,9 @@ class Speed(click.ParamType[float | None]):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float | None:
         """How many times as fast."""
         try:
-            speed = None if value in {None, "max"} else float(value)
-        except ValueError:
-            speed = 0.0
-        if speed is not None and not 0 < speed < float("inf"):
-            self.fail(f"{value!r} is not a speed; write 1 for the pace of the record, 10, 0.5, or max", param, ctx)
-        return speed
+            return None if value is None else speed_of(str(value))
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
 
 
 SPEED_HELP = "Times as fast as it was received: 1, 10, 0.5; max for as fast as possible."

@@ -1,4 +1,4 @@
-"""What a run shows while it lasts: a live line on a terminal, plain log lines otherwise."""
+"""What shows that something goes on: a live line on a terminal, plain log lines otherwise."""
 
 import logging
 import sys
@@ -11,8 +11,6 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
-from recorder.live.recording import State
-
 log = logging.getLogger("recorder")
 
 #: How often the live line is drawn, and a log line written, seconds.
@@ -21,12 +19,12 @@ LOG_S = 60.0
 
 
 class Progress(Protocol):
-    """Shows a run's state, every `every_s` seconds."""
+    """Shows how far something is, every `every_s` seconds."""
 
     every_s: float
 
-    def show(self, state: State) -> None:
-        """Show it now."""
+    def show(self, frames: int, told: str) -> None:
+        """Show how many frames there have been so far, and what else there is to tell."""
         ...
 
 
@@ -44,15 +42,9 @@ class _Rate:
         return rate
 
 
-def line(state: State, rate_per_s: float) -> str:
-    """A run in one line."""
-    sessions = ", ".join(f"{name} {told}" for name, told in state.sessions.items())
-    behind = f"{state.frames_waiting:,} waiting, {state.lag_ms} ms behind" if state.frames_waiting else "all durable"
-    found = f", {state.discrepancies:,} discrepancies" if state.discrepancies else ""
-    server = f" | server {state.server}" if state.server else ""
-    if state.frames_to_send:
-        server += f", {state.frames_to_send:,} behind"
-    return f"{state.frames:,} frames, {rate_per_s:,.1f}/s, {behind}{found} | {sessions}{server}"
+def line(frames: int, rate_per_s: float, told: str) -> str:
+    """All of it in one line."""
+    return f"{frames:,} frames, {rate_per_s:,.1f}/s, {told}"
 
 
 class _LiveLine:
@@ -62,8 +54,8 @@ class _LiveLine:
         self._live = live
         self._rate = _Rate()
 
-    def show(self, state: State) -> None:
-        self._live.update(Text(line(state, self._rate.per_s(state.frames)), style="bold"), refresh=True)
+    def show(self, frames: int, told: str) -> None:
+        self._live.update(Text(line(frames, self._rate.per_s(frames), told), style="bold"), refresh=True)
 
 
 class _LogLines:
@@ -72,8 +64,8 @@ class _LogLines:
     def __init__(self) -> None:
         self._rate = _Rate()
 
-    def show(self, state: State) -> None:
-        log.info("%s", line(state, self._rate.per_s(state.frames)))
+    def show(self, frames: int, told: str) -> None:
+        log.info("%s", line(frames, self._rate.per_s(frames), told))
 
 
 class _ConsoleHandler(logging.Handler):
@@ -110,4 +102,3 @@ def _log_to(handler: logging.Handler) -> None:
     # Libraries speak up only when something is wrong.
     root.setLevel(logging.WARNING)
     log.setLevel(logging.INFO)
-    logging.getLogger("recorder.simulator").setLevel(logging.WARNING)

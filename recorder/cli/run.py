@@ -12,7 +12,7 @@ from recorder import config as configuration
 from recorder.cli import options
 from recorder.cli.progress import Progress, progress
 from recorder.cli.stopping import Signals
-from recorder.live.recording import Recording
+from recorder.live.recording import Recording, State
 from recorder.live.watermark import AckFile, Watermark
 from recorder.store.engine import database_path, place
 from recorder.store.journal import OPENING
@@ -51,19 +51,19 @@ def run(
     """Record."""
     signals = Signals()
     file = config or configuration.DEFAULT_FILE
-    told = configuration.load(file)
-    to = configuration.database_at(database, file) if database else told.database
-    names = {account.account_id: account.name for account in told.accounts}
+    settings = configuration.load(file)
+    to = configuration.database_at(database, file) if database else settings.database
+    names = {account.account_id: account.name for account in settings.accounts}
     ack = AckFile(ack_file, names, database_path(to.journal)) if ack_file else None
     on_durable = _acknowledge(ack) if ack else _ignore
     with progress() as shown:
         recording = Recording(
             to.journal,
-            told.accounts,
-            told.limits,
+            settings.accounts,
+            settings.limits,
             on_durable=on_durable,
             server=to.server,
-            checkpoints=told.checkpoints,
+            checkpoints=settings.checkpoints,
         )
         with recording:
             log.info("recording %s into %s", ", ".join(names.values()), place(to.url))
@@ -102,8 +102,20 @@ def record_until(recording: Recording, until: Until, signals: Signals, shown: Pr
             break
         if now_s - shown_s >= shown.every_s:
             shown_s = now_s
-            shown.show(recording.state())
+            state = recording.state()
+            shown.show(state.frames, told(state))
     log.info("stopping (%s): making durable what has been received", recording.end_reason)
+
+
+def told(state: State) -> str:
+    """What there is to tell of a run, in one line."""
+    sessions = ", ".join(f"{name} {doing}" for name, doing in state.sessions.items())
+    behind = f"{state.frames_waiting:,} waiting, {state.lag_ms} ms behind" if state.frames_waiting else "all durable"
+    found = f", {state.discrepancies:,} discrepancies" if state.discrepancies else ""
+    server = f" | server {state.server}" if state.server else ""
+    if state.frames_to_send:
+        server += f", {state.frames_to_send:,} behind"
+    return f"{behind}{found} | {sessions}{server}"
 
 
 def _acknowledge(file: AckFile) -> Callable[[Watermark], None]:

@@ -15,7 +15,7 @@ from sqlalchemy import Connection, Select, Table, and_, bindparam, column, selec
 from recorder.read.coverage import whole_gaps
 from recorder.read.moments import Moment, moment
 from recorder.read.records import ALL, Balance, Fill, Filter, Gap, Order, Position
-from recorder.read.selects import touches
+from recorder.read.selects import Closed, touches
 from recorder.read.sides import sides_of
 from recorder.store.schema import account_updates, accounts, order_updates, position_updates
 from recorder.store.states import Place, latest
@@ -45,6 +45,10 @@ class Reads(Protocol):
 
     def orders(self, wanted: Filter) -> Iterator[Order]:
         """The latest state of each order."""
+        ...
+
+    def closed_orders(self, closed: Closed, wanted: Filter) -> Iterator[Order]:
+        """The latest state of each order that has come to its end."""
         ...
 
     def order_history(self, wanted: Filter) -> Iterator[Order]:
@@ -86,6 +90,10 @@ class AsOf:
     def orders(self, wanted: Filter = ALL) -> Iterator[Order]:
         """The latest state of each order, oldest change first."""
         return self._record.orders(self._until(wanted))
+
+    def closed_orders(self, closed: Closed, wanted: Filter = ALL) -> Iterator[Order]:
+        """The latest state of each order that had come to its end, the newest order first."""
+        return self._record.closed_orders(closed, self._until(wanted))
 
     def order_history(self, wanted: Filter = ALL) -> Iterator[Order]:
         """Every update of every order, in the order of receipt."""

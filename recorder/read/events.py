@@ -32,7 +32,7 @@ class FrameEvent(msgspec.Struct, frozen=True, gc=False):
 
     @property
     def status(self) -> str:
-        """`decoded`, `control`, or `undecoded`: `error` says why."""
+        """`decoded`, `control`, `undecoded` (`error` says why), or `redacted`: its payload was taken away."""
         return DECODED if self.more is None else self.more.status
 
     @property

@@ -5,14 +5,14 @@ log growing, so there is none: frames are only ever added, and what a replay rea
 """
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import accumulate
 from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, Engine, Select, bindparam, func, literal_column, or_, select
 
-from recorder.model import CONTROL, DECODED, PUSH, SENT, SNAPSHOT, UNDECODED, Decoded
+from recorder.model import CONTROL, DECODED, PUSH, REDACTED, SENT, SNAPSHOT, UNDECODED, Decoded
 from recorder.read.events import FrameEvent
 from recorder.read.order import FOR_EVER_NS, LAST_SEQ, Chunk, Life
 from recorder.store.dialects import Rows
@@ -30,6 +30,7 @@ WINDOW = 64
 IDLE_S = 5.0
 
 _SENT = Decoded(None, CONTROL, None, (), None)
+_REDACTED = Decoded(None, REDACTED, None, (), None)
 
 
 class Stretch(NamedTuple):
@@ -100,15 +101,23 @@ class Reader:
                 return
             seqs, received, payloads, *told = zip(*rows, strict=True)
             instants = _instants(stretch.life, received, latest_ns)
+            redacted = frozenset() if all(payloads) else self._redacted(stretch, seqs)
             for begin in range(0, len(rows), WINDOW):
                 some = slice(begin, begin + WINDOW)
                 columns = seqs[some], received[some], payloads[some], *(column[some] for column in told)
-                yield Chunk(stretch.session_id, instants[some], _events(stretch, *columns))
+                yield Chunk(stretch.session_id, instants[some], _events(stretch, redacted, *columns))
             if len(rows) < limit:
                 return
             seq, latest_ns = seqs[-1] + 1, max(latest_ns, *received)
             bytes_each = max(sum(map(len, payloads)) // len(rows), 1)
             limit = max(min(limit * 2, ROWS_MAX, CHUNK_BYTES // bytes_each), 1)
+
+    def _redacted(self, stretch: Stretch, seqs: Sequence[int]) -> frozenset[int]:
+        """Which of some frames have been redacted: an empty payload alone does not tell, for one can be received."""
+        f = frames.c
+        between = f.seq.between(seqs[0], seqs[-1]), f.status == REDACTED
+        with self._connected() as connection, connection.begin():
+            return frozenset(connection.scalars(select(f.seq).where(*_these(stretch), *between)))
 
     def latest_received_ns(self, stretch: Stretch, before_seq: int) -> int:
         """The latest receipt of a stretch's frames before one, from the session's first on; 0 where there is none."""
@@ -158,6 +167,7 @@ def _instants(life: Life, received: Sequence[int], latest_ns: int) -> Sequence[i
 
 def _events(
     stretch: Stretch,
+    redacted: Collection[int],
     seqs: Sequence[int],
     received: Sequence[int],
     payloads: Sequence[bytes],
@@ -174,7 +184,7 @@ def _events(
     sources, topics = sources or [PUSH] * len(seqs), topics or [None] * len(seqs)
     events = []
     for seq, received_ns, payload, source, asked in zip(seqs, received, payloads, sources, topics, strict=True):
-        decoded = _decoded(venue, source, asked, payload)
+        decoded = _REDACTED if seq in redacted else _decoded(venue, source, asked, payload)
         more = None if decoded.status == DECODED else decoded
         topic, updates = decoded.topic, decoded.updates
         events.append(FrameEvent(account, session_id, seq, received_ns, source, payload, topic, updates, more))

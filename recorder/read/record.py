@@ -37,6 +37,7 @@ from recorder.read.records import (
     Status,
 )
 from recorder.read.replay import replay
+from recorder.read.selects import Closed
 from recorder.read.sides import sides_of
 from recorder.read.transfers import Named
 from recorder.store import migrate
@@ -150,6 +151,15 @@ class Record(Answers):
         latest_ns = 2**63 - 2 if wanted.until_ns is None else wanted.until_ns - 1
         return self.as_of(latest_ns).open_orders(wanted)
 
+    def closed_orders(self, closed: Closed, wanted: Filter = ALL) -> Iterator[Order]:
+        """The latest state of each order that has come to its end, the newest order first.
+
+        Args:
+            closed: in which statuses, made when.
+            wanted: of which account, contract and time of receipt.
+        """
+        return self._rows(Order, partial(selects.closed_orders, closed, wanted))
+
     def order_history(self, wanted: Filter = ALL) -> Iterator[Order]:
         """Every update of every order, in the order of receipt."""
         yield from self._rows(Order, partial(selects.history, Order, order_updates, wanted))
@@ -179,18 +189,18 @@ class Record(Answers):
         """Trade history: each fill once, as the exchange told it or the order updates show it, as received."""
         # The steps within the wanted time are differences to what was before it.
         before = wanted._replace(since_ns=None)
-        venues = self._venues()
+        venues = self.venues()
         told = derive.fills(self.order_history(before), self._matched(before, venues), _liquidity(venues))
         yield from (fill for fill in told if fill.received_ns >= (wanted.since_ns or 0))
 
     def fills_by_order(self, wanted: Filter = ALL) -> Iterator[Fill]:
         """The same fills, one order after the other: memory does not grow with the orders."""
-        before, venues = wanted._replace(since_ns=None), self._venues()
+        before, venues = wanted._replace(since_ns=None), self.venues()
         updates = self._rows(Order, partial(selects.filled_orders, before))
         told = derive.fills_by_order(updates, self._matched(before, venues), _liquidity(venues))
         yield from (fill for fill in told if fill.received_ns >= (wanted.since_ns or 0))
 
-    def _venues(self) -> dict[str, Venue]:
+    def venues(self) -> dict[str, Venue]:
         """Account → its venue, as far as this program knows it."""
         with self.reading() as connection:
             found = connection.execute(select(accounts.c.name, accounts.c.venue)).all()
@@ -305,6 +315,17 @@ class Record(Answers):
         with self.reading() as connection:
             script = script_of(connection, asked)
         return replay(Reader(self._engine, self._url), script)
+
+    def topics(self) -> dict[str, tuple[str, ...]]:
+        """Account → what of it has been subscribed to, in the order of the first subscription."""
+        s = sessions.c
+        query = select(accounts.c.name, s.topics).join_from(accounts, sessions, isouter=True)
+        query = query.group_by(accounts.c.name, s.topics).order_by(accounts.c.name, func.min(s.session_id))
+        found: dict[str, dict[str, None]] = {}
+        with self.reading() as connection:
+            for name, topics in connection.execute(query):
+                found.setdefault(name, {}).update(dict.fromkeys((topics or "").split()))
+        return {name: tuple(topics) for name, topics in found.items()}
 
     def status(self) -> Status:
         """The record at a glance."""

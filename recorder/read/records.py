@@ -14,6 +14,8 @@ class Filter(NamedTuple):
     #: Received at or after, and before, nanoseconds since 1970.
     since_ns: int | None = None
     until_ns: int | None = None
+    #: Of orders and fills, this one.
+    order_id: int | None = None
 
 
 ALL = Filter()

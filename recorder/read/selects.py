@@ -1,6 +1,7 @@
 """What of a record is wanted, and the parts that questions to it are made of."""
 
-from typing import Any
+from collections.abc import Collection
+from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, FromClause, Select, Table, func, select, union_all
 
@@ -17,6 +18,18 @@ from recorder.store.schema import (
     recorders,
     sessions,
 )
+
+
+class Closed(NamedTuple):
+    """Which of the orders that have come to their end are wanted."""
+
+    #: In which an order can change no more.
+    statuses: Collection[str]
+    #: Made at or after, and before, milliseconds since 1970 by the exchange's clock.
+    made_since_ms: int
+    made_until_ms: int
+    #: With a smaller number; None: any.
+    before_id: int | None = None
 
 
 def columns_of(record: type[tuple[Any, ...]], rows: FromClause) -> list[ColumnElement[Any]]:
@@ -90,6 +103,8 @@ def _wanted(query: Select[Any], table: FromClause, wanted: Filter) -> Select[Any
         query = query.where(accounts.c.name == wanted.account)
     if wanted.symbol is not None:
         query = query.where(func.lower(table.c.symbol) == wanted.symbol.lower())
+    if wanted.order_id is not None and "order_id" in table.c:
+        query = query.where(table.c.order_id == wanted.order_id)
     if wanted.since_ns is not None:
         query = query.where(table.c.received_ns >= wanted.since_ns)
     if wanted.until_ns is not None:
@@ -151,6 +166,17 @@ def latest(
     return newest.order_by(aged.c.received_ns, aged.c.session_id, aged.c.seq, aged.c.item)
 
 
+def closed_orders(closed: Closed, wanted: Filter, connection: Connection) -> Select[Any]:
+    """The latest state of each order that has come to its end, the newest order first."""
+    latest_of_each = latest(Order, order_updates, "order_id", wanted, connection).order_by(None).subquery()
+    o = latest_of_each.c
+    query = select(*[o[name] for name in Order._fields]).where(o.status.in_(sorted(closed.statuses)))
+    query = query.where(o.created_at >= closed.made_since_ms, o.created_at < closed.made_until_ms)
+    if closed.before_id is not None:
+        query = query.where(o.order_id < closed.before_id)
+    return query.order_by(o.order_id.desc())
+
+
 def matched(wanted: Filter, connection: Connection) -> Select[Any]:
     """The newest executions that the exchange told of each order."""
     f = fills
@@ -162,6 +188,9 @@ def matched(wanted: Filter, connection: Connection) -> Select[Any]:
     newest_first = f.c.received_ns.desc(), f.c.session_id.desc(), f.c.seq.desc()
     age = func.dense_rank().over(partition_by=(f.c.account_id, f.c.order_id), order_by=newest_first).label("age")
     told = select(f, age)
+    if wanted.order_id is not None:
+        told = told.where(f.c.order_id == wanted.order_id)
+        o = select(o).where(o.c.order_id == wanted.order_id).subquery()
     if wanted.until_ns is not None:
         told = told.where(f.c.received_ns < wanted.until_ns)
     newest = told.subquery()

@@ -3,6 +3,21 @@
 from recorder.clock import NS_PER_S
 
 
+def speed_of(text: str) -> float | None:
+    """How many times as fast: `1`, `10`, `0.5`, or `max`: None.
+
+    Raises:
+        ValueError: it is none of these.
+    """
+    try:
+        speed = None if text == "max" else float(text)
+    except ValueError:
+        speed = 0.0
+    if speed is not None and not 0 < speed < float("inf"):
+        raise ValueError(f"{text!r} is not a speed; write 1 for the pace of the record, 10, 0.5, or max")
+    return speed
+
+
 class Pace:
     """The pace of a record, or a multiple of it.
 

@@ -9,7 +9,8 @@ import pytest
 from rich.console import Console
 
 from recorder.cli import progress as shown
-from recorder.cli.progress import line, progress
+from recorder.cli.progress import progress
+from recorder.cli.run import told
 from recorder.live.recording import State
 
 QUIET = State(frames=12_345, frames_durable=12_345, frames_waiting=0, lag_ms=0, sessions={"main": "covered"})
@@ -19,7 +20,7 @@ BEHIND = State(frames=5, frames_durable=3, frames_waiting=2, lag_ms=17, sessions
 @pytest.fixture(autouse=True)
 def as_before() -> Iterator[None]:
     """Logging is set up for the whole process: put it back."""
-    loggers = [logging.getLogger(name) for name in (None, "recorder", "recorder.simulator")]
+    loggers = [logging.getLogger(name) for name in (None, "recorder")]
     levels, handlers = [logger.level for logger in loggers], list(logging.getLogger().handlers)
     yield
     logging.getLogger().handlers[:] = handlers
@@ -28,19 +29,18 @@ def as_before() -> Iterator[None]:
 
 
 def test_a_run_in_one_line() -> None:
-    assert line(QUIET, 1234.56) == "12,345 frames, 1,234.6/s, all durable | main covered"
-    assert line(BEHIND, 0) == "5 frames, 0.0/s, 2 waiting, 17 ms behind | a connecting, b covered"
+    assert shown.line(QUIET.frames, 1234.56, told(QUIET)) == "12,345 frames, 1,234.6/s, all durable | main covered"
+    assert told(BEHIND) == "2 waiting, 17 ms behind | a connecting, b covered"
     found = QUIET._replace(discrepancies=1_234)
-    assert line(found, 0) == "12,345 frames, 0.0/s, all durable, 1,234 discrepancies | main covered"
+    assert told(found) == "all durable, 1,234 discrepancies | main covered"
 
 
 def test_log_lines_where_there_is_no_terminal(capsys: pytest.CaptureFixture[str]) -> None:
     with progress() as one:
         assert one.every_s == shown.LOG_S
-        one.show(QUIET)
+        one.show(QUIET.frames, told(QUIET))
         logging.getLogger("recorder.live").warning("something %s", "[red]odd[/red]")
-        logging.getLogger("recorder.simulator").info("not this")
-        logging.getLogger("urllib3").info("nor this")
+        logging.getLogger("urllib3").info("not this")
         logging.getLogger("urllib3").warning("but this")
     said = capsys.readouterr()
     assert said.out == ""
@@ -65,7 +65,7 @@ def test_the_live_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFi
     monkeypatch.setenv("TERM", "xterm")
     with progress() as one:
         assert one.every_s == shown.LIVE_S
-        one.show(BEHIND)
+        one.show(BEHIND.frames, told(BEHIND))
         logging.getLogger("recorder.live").warning("a word")
     said = capsys.readouterr()
     assert said.out == ""

@@ -1,0 +1,155 @@
+"""One client's replay on its way: read some at a time, paced, written, and taken by the client or not."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Collection, Iterator, Sequence
+from concurrent.futures import Executor
+from itertools import islice
+
+from recorder.clock import utc_text
+from recorder.model import CONTROL, REDACTED, Heartbeat
+from recorder.read.events import Event, FrameEvent, GapBegan, instant_ns
+from recorder.replay.pace import Pace
+from recorder.replay.serving.moment import Moment
+from recorder.wire.line import Line
+
+log = logging.getLogger("recorder.replay")
+
+#: Events read at a time, and the bytes of frames after which it is enough: what is held of a client that is slow.
+EVENTS_MAX = 64
+BYTES_MAX = 1 << 18
+
+
+class Feed:
+    """Pushes a replay to one client.
+
+    Args:
+        line: the client's.
+        events: of the replay, of pushes only.
+        topics: what can be subscribed to.
+        pace: when they are due.
+        moment: told how far it has come.
+        patience_s: for how long the client may take nothing.
+        readers: reads the events, which may wait for the database.
+        on_change: called when there is news.
+    """
+
+    def __init__(
+        self,
+        line: Line,
+        events: Iterator[Event],
+        topics: Collection[str],
+        pace: Pace,
+        moment: Moment,
+        patience_s: float,
+        readers: Executor,
+        on_change: Callable[[], None],
+    ) -> None:
+        #: Frames sent so far.
+        self.pushes = 0
+        #: Whether the record is at its end.
+        self.finished = False
+        self._line = line
+        self._events = events
+        self._topics = frozenset(topics)
+        self._pace = pace
+        self._moment = moment
+        self._patience_s = patience_s
+        self._readers = readers
+        self._on_change = on_change
+        self._redacted = 0
+
+    async def run(self) -> None:
+        """Push all there is, or until the client is gone.
+
+        Raises:
+            RecorderError: the record cannot be read.
+        """
+        loop = asyncio.get_running_loop()
+        while events := await loop.run_in_executor(self._readers, _some, self._events):
+            if not await self._tell(events):
+                return
+        self._moment.ended(loop.time())
+        self.finished = True
+        left_out = f", {self._redacted:,} redacted frames left out" if self._redacted else ""
+        log.info("client %d: the end of the record, %s pushes%s", self._line.number, f"{self.pushes:,}", left_out)
+        self._on_change()
+
+    async def _tell(self, events: Sequence[Event]) -> bool:
+        """Push some, each when it is due; what is due together goes out in one write. False: the client is gone."""
+        loop = asyncio.get_running_loop()
+        due: list[bytes] = []
+        told_ns = 0
+        for event in events:
+            at_ns = instant_ns(event)
+            now_s = loop.time()
+            due_s = self._pace.due_s(at_ns, now_s)
+            if due_s > now_s and at_ns is not None:
+                if not await self._send(due, told_ns):
+                    return False
+                due = []
+                self._moment.waits(at_ns, due_s)
+                await asyncio.sleep(due_s - loop.time())
+            if isinstance(event, FrameEvent):
+                if self._is_for_client(event):
+                    due.append(event.payload)
+            elif isinstance(event, GapBegan):
+                self._warn(event)
+            told_ns = max(told_ns, at_ns or 0)
+        return await self._send(due, told_ns)
+
+    def _is_for_client(self, event: FrameEvent) -> bool:
+        if event.status in {CONTROL, REDACTED} or (event.updates and isinstance(event.updates[0], Heartbeat)):
+            self._redacted += event.status == REDACTED
+            return False
+        subscribed = self._line.conversation.topics
+        # What could not be read, and what nobody had subscribed to, the exchange pushed all the same.
+        return event.topic in subscribed if event.topic in self._topics else bool(subscribed)
+
+    async def _send(self, payloads: Sequence[bytes], told_ns: int) -> bool:
+        self._moment.passed(told_ns)
+        if not self._line.write(payloads):
+            return False
+        self.pushes += len(payloads)
+        while waiting_bytes := self._line.waiting_bytes:
+            try:
+                async with asyncio.timeout(self._patience_s):
+                    await self._line.drain()
+            except TimeoutError:
+                if self._line.waiting_bytes < waiting_bytes:
+                    continue  # slow, but it reads
+                log.warning(
+                    "client %d took nothing for %g s and is dropped, after %s pushes",
+                    self._line.number,
+                    self._patience_s,
+                    f"{self.pushes:,}",
+                )
+                self._line.reset()
+                return False
+            if not self._line.is_open:
+                return False
+        return True
+
+    def _warn(self, event: GapBegan) -> None:
+        gap = event.gap
+        log.warning(
+            "client %d: pushes may be missing from %s to %s, %s: %s, %s",
+            self._line.number,
+            utc_text(gap.begins_ns) or "before the record",
+            utc_text(gap.ends_ns) or "now",
+            gap.topic or "all topics",
+            gap.reason,
+            gap.state,
+        )
+
+
+def _some(events: Iterator[Event]) -> list[Event]:
+    """The next few; none at the end."""
+    some: list[Event] = []
+    size_bytes = 0
+    for event in islice(events, EVENTS_MAX):
+        some.append(event)
+        size_bytes += len(event.payload) if isinstance(event, FrameEvent) else 0
+        if size_bytes >= BYTES_MAX:
+            break
+    return some

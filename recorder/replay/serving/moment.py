@@ -1,0 +1,44 @@
+"""Which instant of the record a client has come to. Pure: the monotonic clock is given."""
+
+from recorder.clock import NS_PER_S
+
+
+class Moment:
+    """The instant of a replay: of its last event, and between two events, as far as the pace has come.
+
+    Args:
+        start_ns: before the first event, nanoseconds since 1970.
+        end_ns: it never passes this.
+        speed: times as fast as the record; None: there is nothing between two events.
+    """
+
+    def __init__(self, start_ns: int, end_ns: int, speed: float | None) -> None:
+        self._ns = start_ns
+        self._end_ns = end_ns
+        self._speed = speed
+        #: The next event, and when it is due on the monotonic clock.
+        self._next: tuple[int, float] | None = None
+        self._ended_s: float | None = None
+
+    def passed(self, at_ns: int) -> None:
+        """An event has been told."""
+        self._ns = max(self._ns, at_ns)
+        self._next = None
+
+    def waits(self, next_ns: int, due_s: float) -> None:
+        """The next event, at this instant, is due then."""
+        self._next = next_ns, due_s
+
+    def ended(self, now_s: float) -> None:
+        """There are no more events: time goes on all the same."""
+        self._ended_s = now_s
+
+    def now_ns(self, now_s: float) -> int:
+        """The instant, nanoseconds since 1970."""
+        at_ns = self._ns
+        if self._speed is not None and self._next is not None:
+            next_ns, due_s = self._next
+            at_ns = min(next_ns - int((due_s - now_s) * self._speed * NS_PER_S), next_ns - 1)
+        elif self._speed is not None and self._ended_s is not None:
+            at_ns += int((now_s - self._ended_s) * self._speed * NS_PER_S)
+        return max(self._ns, min(at_ns, self._end_ns))

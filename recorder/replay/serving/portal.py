@@ -1,0 +1,279 @@
+"""A record's portal in one event loop: who is connected, where each is, what REST answers.
+
+`Serving` gives this a thread. The record is read in threads beside it: whoever waits for it holds nobody else.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from functools import partial
+from typing import NamedTuple
+from weakref import WeakKeyDictionary
+
+from websockets.http11 import Request, Response
+
+from recorder.clock import NS_PER_MS, instant_ns, utc_text
+from recorder.errors import ConfigurationError, Incomplete, RecorderError
+from recorder.read.events import Event
+from recorder.read.record import Record
+from recorder.replay.pace import Pace, speed_of
+from recorder.replay.serving.feed import Feed
+from recorder.replay.serving.moment import Moment
+from recorder.replay.serving.options import ServingOptions
+from recorder.replay.serving.telling import RecordedTelling
+from recorder.venues.stand_in import Admitted, Declined, Question
+from recorder.wire.line import Line
+from recorder.wire.server import Client, Server, decide, decline
+
+log = logging.getLogger("recorder.replay")
+
+#: Threads that read the record for pushes, and for answers of REST.
+READERS, ANSWERERS = 8, 4
+
+#: WebSocket close code of a server that cannot go on (RFC 6455, 7.4.1).
+INTERNAL_ERROR = 1011
+
+
+class Guest(NamedTuple):
+    """A client that was let in, and its replay."""
+
+    account: str
+    events: Iterator[Event]
+    pace: Pace
+    moment: Moment
+    #: For people.
+    told: str
+
+
+class Shown(NamedTuple):
+    """How a portal does just now."""
+
+    #: Pushes sent so far, to all clients there have been.
+    frames: int
+    #: Of each connected client: its number, its account, the instant it is at, nanoseconds since 1970.
+    clients: tuple[tuple[int, str, int], ...]
+
+
+class Portal:
+    """The server. Made and used in its event loop only.
+
+    Args:
+        record: what is served.
+        options: how.
+        on_change: called when a client has come or gone, and when one has been pushed all there is.
+
+    Raises:
+        ConfigurationError: the record does not have what is to be served.
+        Incomplete: it has gaps, and none are wanted.
+    """
+
+    def __init__(self, record: Record, options: ServingOptions, on_change: Callable[[], None]) -> None:
+        Pace(options.speed, options.wait_s_max)
+        self._record = record
+        self._options = options
+        self._on_change = on_change
+        self._topics = _served(record, options)
+        venues = {venue.name: venue for account, venue in record.venues().items() if account in self._topics}
+        if len(venues) != 1:
+            raise ConfigurationError(
+                f"The accounts are of several venues ({', '.join(sorted(venues))}), and a portal speaks the protocol "
+                "of one: name those of one venue with --account."
+            )
+        self._venue = next(iter(venues.values()))
+        self._door = self._venue.stand_in.door(self._secret_of, self.clock_ms)
+        self._server = Server(options.host, options.port, self._request, self._converse)
+        self._readers = ThreadPoolExecutor(READERS, "serving")
+        self._answerers = ThreadPoolExecutor(ANSWERERS, "answering")
+        self._admitted: WeakKeyDictionary[Client, Guest] = WeakKeyDictionary()
+        #: Key → the newest client that came with it: REST tells how things are where that is.
+        self._newest: dict[str, Moment] = {}
+        self._feeds: dict[Line, tuple[Guest, Feed]] = {}
+        self._clients = 0
+        self._pushes_of_gone = 0
+
+    @property
+    def port(self) -> int:
+        """The port that is listened on, once ready."""
+        return self._server.port
+
+    @property
+    def accounts(self) -> list[str]:
+        """What is served, by name."""
+        return list(self._topics)
+
+    def shown(self) -> Shown:
+        """How it does just now."""
+        now_s = asyncio.get_running_loop().time()
+        pushes = self._pushes_of_gone + sum(feed.pushes for _, feed in self._feeds.values())
+        clients = [(line.number, guest.account, guest.moment.now_ns(now_s)) for line, (guest, _) in self._feeds.items()]
+        return Shown(pushes, tuple(clients))
+
+    @property
+    def finished(self) -> int:
+        """How many connected clients have been pushed all there is."""
+        return sum(feed.finished for _, feed in list(self._feeds.values()))
+
+    @staticmethod
+    def clock_ms() -> int:
+        """The portal's clock: the real one, for clients sign with it."""
+        return time.time_ns() // NS_PER_MS
+
+    def stop(self) -> None:
+        """Let `run` end."""
+        self._server.stop()
+
+    async def run(self, on_ready: Callable[[], None]) -> None:
+        """Serve until stopped or failed, then say goodbye to everybody.
+
+        Raises:
+            OSError: the address cannot be listened on.
+            Whatever else ended it.
+        """
+        try:
+            await self._server.run(on_ready, lambda: list(self._feeds), "the replay ends")
+        finally:
+            for threads in (self._readers, self._answerers):
+                threads.shutdown(wait=True, cancel_futures=True)
+
+    def _account_of(self, key: str) -> str | None:
+        """The account that a key is for: its name, or its name, a slash, and whatever tells clients apart."""
+        if key in self._topics:
+            return key
+        name = key.rpartition("/")[0]
+        return name if name in self._topics else None
+
+    def _secret_of(self, key: str) -> str | None:
+        return None if self._account_of(key) is None else self._options.secret
+
+    async def _request(self, client: Client, request: Request) -> Response | None:
+        """Answer a request, or let a client of the push portal in."""
+        response = await decide(self._door, client, request, self._answer)
+        if response is not None:
+            return response
+        loop = asyncio.get_running_loop()
+        try:
+            self._admitted[client] = await loop.run_in_executor(self._readers, self._welcome, client.admitted)
+        except (RecorderError, ValueError) as error:
+            return decline(self._door, Declined(400 if isinstance(error, ValueError) else 503, str(error)))
+        return None
+
+    def _welcome(self, admitted: Admitted) -> Guest:
+        """Prepare a client's replay, where its address asks for it, or as the options say.
+
+        Raises:
+            ValueError: the address asks for what there is not.
+        """
+        account = self._account_of(admitted.key)
+        assert account is not None
+        since_ns, speed = self._options.since_ns, self._options.speed
+        now_ns = time.time_ns()
+        if "since" in admitted.parameters:
+            since_ns = instant_ns(admitted.parameters["since"], now_ns)
+        if "speed" in admitted.parameters:
+            speed = speed_of(admitted.parameters["speed"])
+        try:
+            events = _events(self._record, self._options, (account,), since_ns)
+        except (ConfigurationError, Incomplete) as error:
+            raise ValueError(str(error)) from None
+        end_ns = now_ns if self._options.until_ns is None else self._options.until_ns - 1
+        moment = Moment(0 if since_ns is None else since_ns - 1, end_ns, speed)
+        pace = Pace(speed, self._options.wait_s_max)
+        begins = "the beginning" if since_ns is None else f"{utc_text(since_ns)} UTC"
+        told = f"{account} from {begins}, {'as fast as it reads' if speed is None else f'at {speed:g} times the pace'}"
+        return Guest(account, events, pace, moment, told)
+
+    async def _answer(self, question: Question) -> bytes:
+        """Answer as of the instant that the key's newest client is at; before there is one, as of the beginning."""
+        account = self._account_of(question.key)
+        assert account is not None
+        moment = self._newest.get(question.key)
+        loop = asyncio.get_running_loop()
+        since_ns = self._options.since_ns or 1
+        at_ns = since_ns - 1 if moment is None else moment.now_ns(loop.time())
+        answer = partial(self._tell, question, account, at_ns)
+        try:
+            return await loop.run_in_executor(self._answerers, answer)
+        except RecorderError as error:
+            log.error("REST cannot be answered: %s", error)
+            raise Declined(503, str(error)) from None
+
+    def _tell(self, question: Question, account: str, at_ns: int) -> bytes:
+        return question.answer(RecordedTelling(self._record, account, self._topics[account], at_ns))
+
+    async def _converse(self, client: Client) -> None:
+        """Serve one client of the push portal to its end."""
+        self._clients += 1
+        guest = self._admitted.pop(client)
+        loop = asyncio.get_running_loop()
+        topics = self._topics[guest.account]
+        has_topic = frozenset(topics).__contains__
+        conversation = self._venue.stand_in.conversation(has_topic, loop.time(), self._options.ping_timeout_s)
+        line = Line(self._clients, client, conversation)
+        feed = Feed(
+            line,
+            guest.events,
+            topics,
+            guest.pace,
+            guest.moment,
+            self._options.patience_s,
+            self._readers,
+            self._on_change,
+        )
+        self._feeds[line] = guest, feed
+        self._newest[client.admitted.key] = guest.moment
+        feeding: list[asyncio.Task[None]] = []
+
+        def settled() -> None:
+            log.info("client %d: replays %s", line.number, guest.told)
+            feeding.append(asyncio.create_task(self._server.guarded(_push(feed, line))))
+
+        try:
+            await self._server.guarded(self._server.listen(line, self.clock_ms, settled, is_patient=lambda: False))
+        finally:
+            for task in feeding:
+                task.cancel()
+                with suppress(asyncio.CancelledError, Exception):  # an error has been noted by `guarded`
+                    await task
+            del self._feeds[line]
+            self._pushes_of_gone += feed.pushes
+            at_ns = guest.moment.now_ns(loop.time())
+            log.info("client %d: gone at %s, after %s pushes", line.number, utc_text(at_ns), f"{feed.pushes:,}")
+            self._on_change()
+
+
+async def _push(feed: Feed, line: Line) -> None:
+    try:
+        await feed.run()
+    except RecorderError as error:
+        log.error("client %d: %s", line.number, error)
+        await line.goodbye(INTERNAL_ERROR, "the record cannot be read")
+
+
+def _served(record: Record, options: ServingOptions) -> Mapping[str, tuple[str, ...]]:
+    """The accounts that are served, and what of each has been subscribed to.
+
+    Raises:
+        ConfigurationError: the record does not have what is to be served.
+        Incomplete: it has gaps, and none are wanted.
+    """
+    topics = record.topics()
+    if not topics:
+        raise ConfigurationError("The record has no account, so there is nothing to serve: record something first.")
+    # Asked for and thrown away, for what it refuses.
+    _events(record, options, options.accounts, options.since_ns)
+    return {name: topics[name] for name in topics if options.accounts is None or name in options.accounts}
+
+
+def _events(
+    record: Record, options: ServingOptions, accounts: tuple[str, ...] | None, since_ns: int | None
+) -> Iterator[Event]:
+    return record.replay(
+        since_ns,
+        options.until_ns,
+        accounts,
+        all_sightings=options.all_sightings,
+        require_complete=options.require_complete,
+    )
