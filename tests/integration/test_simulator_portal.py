@@ -7,37 +7,30 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing
 from importlib.metadata import version
 from itertools import islice
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
 import websocket
 
+import tests.client
 from recorder.model import OrderUpdate
 from recorder.simulator import BooksError, Simulator, SimulatorOptions
 from recorder.simulator.exchange import START_MS, Exchange
 from recorder.simulator.faults import deaf, invalid_topics, refusing, silent, stalled_mid_frame
 from recorder.simulator.sent import NOBODY, Sent, read_sent_log
 from recorder.venues.base import Credentials, RestRequest
-from recorder.venues.fmex import FMex, rest
+from recorder.venues.fmex import rest
 from recorder.venues.fmex.commands import ping, subscribe
-
-#: How long anything may take before a test gives up, seconds.
-PATIENCE_S = 10.0
-
-TOPICS = ("account", "order.btcusd_p", "position.btcusd_p")
+from tests.client import PATIENCE_S, TOPICS, fetch, http_error, now_ms
 
 
-def now_ms() -> int:
-    return time.time_ns() // 1_000_000
-
-
-class Client:
-    """A client of the push portal."""
+class Client(tests.client.Client):
+    """A client of the simulator's push portal."""
 
     def __init__(
         self,
@@ -49,63 +42,8 @@ class Client:
         timeout_s: float = PATIENCE_S,
         sockopt: Sequence[tuple[int, int, int]] = (),
     ) -> None:
-        credentials = Credentials(key or simulator.key, secret or simulator.secret)
-        address = FMex().signed_push_url(simulator.url, credentials, now_ms() if at_ms is None else at_ms)
-        self.socket = websocket.create_connection(
-            address, timeout=timeout_s, sockopt=sockopt, skip_utf8_validation=True
-        )
-        #: All frames received, hello first.
-        self.frames: list[bytes] = []
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def close(self) -> None:
-        self.socket.shutdown()  # type: ignore[no-untyped-call]
-
-    def receive(self) -> bytes:
-        opcode, payload = self.socket.recv_data()
-        if opcode == websocket.ABNF.OPCODE_CLOSE:
-            raise websocket.WebSocketConnectionClosedException(int.from_bytes(payload[:2], "big"))
-        self.frames.append(payload)
-        return bytes(payload)
-
-    def answer(self) -> Any:
-        return json.loads(self.receive())
-
-    def say(self, command: bytes | dict[str, Any]) -> Any:
-        """Send a command, return the next frame."""
-        self.socket.send(command if isinstance(command, bytes) else json.dumps(command))
-        return self.answer()
-
-    def subscribe(self, *topics: str) -> Self:
-        assert self.answer()["type"] == "hello"
-        assert self.say(subscribe(topics or TOPICS, "1"))["topics"] == list(topics or TOPICS)
-        return self
-
-    def take(self, count: int) -> list[bytes]:
-        return [self.receive() for _ in range(count)]
-
-
-def fetch(request: RestRequest) -> bytes:
-    asked = urllib.request.Request(request.url, headers=dict(request.headers))
-    with urllib.request.urlopen(asked, timeout=PATIENCE_S) as answer:
-        body: bytes = answer.read()
-    return body
-
-
-@contextmanager
-def http_error(status: int) -> Iterator[dict[str, Any]]:
-    """Expect an HTTP error; its headers and JSON body are in the dict afterwards."""
-    found: dict[str, Any] = {}
-    with pytest.raises(urllib.error.HTTPError) as raised:
-        yield found
-    with closing(raised.value) as error:
-        assert error.code == status
-        found.update(body=json.loads(error.read()), headers=dict(error.headers))
+        who = Credentials(key or simulator.key, secret or simulator.secret)
+        super().__init__(simulator.url, who, at_ms=at_ms, timeout_s=timeout_s, sockopt=sockopt)
 
 
 def refused(**options: Any) -> tuple[int, Any]:

@@ -9,6 +9,7 @@ from itertools import islice
 from recorder.clock import utc_text
 from recorder.model import CONTROL, REDACTED, Heartbeat
 from recorder.read.events import Event, FrameEvent, GapBegan, instant_ns
+from recorder.read.records import Gap
 from recorder.replay.pace import Pace
 from recorder.replay.serving.moment import Moment
 from recorder.wire.line import Line
@@ -93,8 +94,8 @@ class Feed:
             if isinstance(event, FrameEvent):
                 if self._is_for_client(event):
                     due.append(event.payload)
-            elif isinstance(event, GapBegan):
-                self._warn(event)
+            elif isinstance(event, GapBegan) and event.at_ns is not None:
+                self._warn(event.gap)
             told_ns = max(told_ns, at_ns or 0)
         return await self._send(due, told_ns)
 
@@ -130,12 +131,11 @@ class Feed:
                 return False
         return True
 
-    def _warn(self, event: GapBegan) -> None:
-        gap = event.gap
+    def _warn(self, gap: Gap) -> None:
         log.warning(
             "client %d: pushes may be missing from %s to %s, %s: %s, %s",
             self._line.number,
-            utc_text(gap.begins_ns) or "before the record",
+            utc_text(gap.begins_ns),
             utc_text(gap.ends_ns) or "now",
             gap.topic or "all topics",
             gap.reason,

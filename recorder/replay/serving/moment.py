@@ -13,7 +13,8 @@ class Moment:
     """
 
     def __init__(self, start_ns: int, end_ns: int, speed: float | None) -> None:
-        self._ns = start_ns
+        #: Of the last event.
+        self.told_ns = start_ns
         self._end_ns = end_ns
         self._speed = speed
         #: The next event, and when it is due on the monotonic clock.
@@ -22,7 +23,7 @@ class Moment:
 
     def passed(self, at_ns: int) -> None:
         """An event has been told."""
-        self._ns = max(self._ns, at_ns)
+        self.told_ns = max(self.told_ns, at_ns)
         self._next = None
 
     def waits(self, next_ns: int, due_s: float) -> None:
@@ -30,15 +31,18 @@ class Moment:
         self._next = next_ns, due_s
 
     def ended(self, now_s: float) -> None:
-        """There are no more events: time goes on all the same."""
+        """There are no more events: time goes on all the same, or is over at once."""
         self._ended_s = now_s
 
     def now_ns(self, now_s: float) -> int:
         """The instant, nanoseconds since 1970."""
-        at_ns = self._ns
-        if self._speed is not None and self._next is not None:
+        at_ns = self.told_ns
+        if self._ended_s is not None:
+            at_ns = self._end_ns if self._speed is None else at_ns + self._passed_ns(now_s - self._ended_s)
+        elif self._next is not None:
             next_ns, due_s = self._next
-            at_ns = min(next_ns - int((due_s - now_s) * self._speed * NS_PER_S), next_ns - 1)
-        elif self._speed is not None and self._ended_s is not None:
-            at_ns += int((now_s - self._ended_s) * self._speed * NS_PER_S)
-        return max(self._ns, min(at_ns, self._end_ns))
+            at_ns = min(next_ns - self._passed_ns(due_s - now_s), next_ns - 1)
+        return max(self.told_ns, min(at_ns, self._end_ns))
+
+    def _passed_ns(self, span_s: float) -> int:
+        return int(span_s * (self._speed or 0.0) * NS_PER_S)

@@ -53,7 +53,7 @@ class Shown(NamedTuple):
 
     #: Pushes sent so far, to all clients there have been.
     frames: int
-    #: Of each connected client: its number, its account, the instant it is at, nanoseconds since 1970.
+    #: Of each connected client: its number, its account, the instant it has been told, nanoseconds since 1970.
     clients: tuple[tuple[int, str, int], ...]
 
 
@@ -106,9 +106,8 @@ class Portal:
 
     def shown(self) -> Shown:
         """How it does just now."""
-        now_s = asyncio.get_running_loop().time()
         pushes = self._pushes_of_gone + sum(feed.pushes for _, feed in self._feeds.values())
-        clients = [(line.number, guest.account, guest.moment.now_ns(now_s)) for line, (guest, _) in self._feeds.items()]
+        clients = [(line.number, guest.account, guest.moment.told_ns) for line, (guest, _) in self._feeds.items()]
         return Shown(pushes, tuple(clients))
 
     @property
@@ -239,8 +238,8 @@ class Portal:
                     await task
             del self._feeds[line]
             self._pushes_of_gone += feed.pushes
-            at_ns = guest.moment.now_ns(loop.time())
-            log.info("client %d: gone at %s, after %s pushes", line.number, utc_text(at_ns), f"{feed.pushes:,}")
+            told = utc_text(guest.moment.told_ns), f"{feed.pushes:,}"
+            log.info("client %d: gone at %s UTC, after %s pushes", line.number, *told)
             self._on_change()
 
 

@@ -1,0 +1,339 @@
+"""A record that is served: its pushes again, verbatim, and what REST would have told at the replayed instant."""
+
+import json
+from collections.abc import Callable, Iterator
+from itertools import islice
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+import pytest
+import websocket
+from sqlalchemy import Engine
+
+from recorder.errors import ConfigurationError, Incomplete
+from recorder.model import Decoded, FillUpdate, Heartbeat, Update
+from recorder.replay.serving import Serving, ServingOptions
+from recorder.simulator.exchange import Exchange
+from recorder.simulator.telling import SimulatedTelling
+from recorder.store.redacting import redact, stretches
+from recorder.venues.base import Credentials, RestRequest, read_answer
+from recorder.venues.fmex import reconcile, rest, sign
+from recorder.venues.fmex.commands import ping, subscribe
+from recorder.venues.fmex.stand_in import FMexStandIn
+from recorder.venues.stand_in import Question
+from tests.client import PATIENCE_S, TOPICS, Client, fetch, http_error, now_ms
+from tests.contract.conftest import NewUrl
+from tests.contract.scribe import Heard, Scribe, Story
+from tests.contract.test_mover import move
+from tests.made import ACCOUNT, quick_engine
+from tests.samples import FMEX
+
+SEED, PUSHES = 5, 1_500
+SECRET = "a secret"
+S = 1_000_000_000
+#: Instants at which REST is asked: after so many pushes.
+ASKED = (1, 400, 1_499)
+
+
+@pytest.fixture(scope="module")
+def story() -> Story:
+    return Story(SEED, PUSHES, pauses={700: 3600 * S}, asked=(0, *ASKED))
+
+
+@pytest.fixture(scope="module")
+def served_url(
+    new_url: NewUrl, story: Story, tmp_path_factory: pytest.TempPathFactory, sqlite_template: Path
+) -> Iterator[str]:
+    """A record of two accounts: one that heard all, one that missed the middle."""
+    scribe = Scribe(tmp_path_factory.mktemp("scribe") / "one.db", sqlite_template)
+    scribe.write(story, Heard(0, PUSHES, end="stopped"))
+    scribe.write(story, Heard(0, 100), Heard(200, 300, end="stopped"), account_id=8, name="half/deaf")
+    url = new_url()
+    engine = quick_engine(url)
+    move(scribe.engine, engine)
+    engine.dispose()
+    scribe.engine.dispose()
+    yield url
+
+
+def serving(url: str, **options: Any) -> Serving:
+    return Serving(url, ServingOptions(**({"speed": None, "secret": SECRET} | options)))
+
+
+def client(one: Serving, key: str = "main", **options: Any) -> Client:
+    return Client(one.url, Credentials(key, SECRET), **options)
+
+
+def ask(one: Serving, request: Callable[..., RestRequest], key: str = "main", **options: Any) -> bytes:
+    return fetch(request(one.url, Credentials(key, SECRET), now_ms(), **options))
+
+
+# On the wire.
+
+
+def test_each_client_is_pushed_what_was_recorded_of_what_it_subscribed_to(served_url: str, story: Story) -> None:
+    orders = [payload for payload in story.payloads if payload.startswith(b'{"type":"order')]
+    with serving(served_url) as one, client(one).subscribe() as all_of_it, client(one).subscribe(TOPICS[1]) as some:
+        assert all_of_it.take(PUSHES) == story.payloads
+        assert some.take(len(orders)) == orders
+        for each in (all_of_it, some):  # and nothing more comes but what is asked for
+            assert each.say(ping(now_ms(), "p"))["type"] == "ping"
+        one.wait_finished(2, PATIENCE_S)
+        assert one.shown().frames == PUSHES + len(orders)
+
+
+def test_the_conversation_is_the_exchanges(served_url: str) -> None:
+    with serving(served_url) as one, client(one) as each:
+        hello = each.answer()
+        assert hello["type"] == "hello"
+        assert abs(hello["ts"] - now_ms()) < 10_000
+        refused = each.say(subscribe(["account", "order.ethusd_p"], "a"))
+        assert refused == {"id": "a", "status": 41002, "msg": "invalid sub topic, order.ethusd_p"}
+        pong = each.say(ping(now_ms() - 5, "b"))
+        assert (pong["id"], pong["type"]) == ("b", "ping")
+        assert 5 <= pong["gap"] < 10_000
+        assert each.say(b"nonsense")["status"] == 41000
+
+
+def test_nothing_is_pushed_before_a_client_has_subscribed(served_url: str, story: Story) -> None:
+    with serving(served_url) as one, client(one) as each:
+        each.answer()
+        for number in range(3):
+            assert each.say(ping(now_ms(), f"{number}"))["type"] == "ping"
+        assert one.shown().frames == 0
+        each.socket.send(subscribe(TOPICS[:1], "1"))
+        each.socket.send(subscribe(TOPICS[1:], "2"))
+        assert [each.answer()["id"] for _ in "ab"] == ["1", "2"]
+        assert each.take(PUSHES) == story.payloads
+
+
+def test_the_key_says_which_account(served_url: str, story: Story) -> None:
+    heard = story.payloads[:100] + story.payloads[200:300]
+    with serving(served_url) as one:
+        assert one.accounts == ["half/deaf", "main"]
+        for key in ("half/deaf", "half/deaf/2"):
+            with client(one, key).subscribe() as each:
+                assert each.take(200) == heard
+        for who in (Credentials("half", SECRET), Credentials("main", "wrong"), Credentials("", SECRET)):
+            with pytest.raises(websocket.WebSocketBadStatusException, match="401"):
+                Client(one.url, who)
+
+
+def test_a_stretch_is_served(served_url: str, story: Story) -> None:
+    with (
+        serving(served_url, since_ns=story.at_ns(400), until_ns=story.at_ns(500), accounts=("main",)) as one,
+        client(one).subscribe() as each,
+    ):
+        assert one.accounts == ["main"]
+        assert each.take(100) == story.payloads[400:500]
+        one.wait_finished(timeout_s=PATIENCE_S)
+        assert each.say(ping(now_ms(), "p"))["type"] == "ping"
+
+
+def test_a_client_may_ask_for_another_place_and_pace(served_url: str, story: Story) -> None:
+    with serving(served_url, speed=1.0) as one:
+        begin = "2020-02-04T08:40:54.362"  # after the pause
+        assert story.at_ns(700) // S == 1_580_805_654
+        with client(one, more=f"&since={begin}&speed=max").subscribe() as each:
+            assert each.take(PUSHES - 700) == story.payloads[700:]
+        for more, told in [
+            ("&since=yesterday", "yesterday"),
+            ("&since=2019-01-01&since=2021-01-01", "Nothing was received since 2021-01-01"),
+            ("&speed=fast", "'fast' is not a speed"),
+        ]:
+            with pytest.raises(websocket.WebSocketBadStatusException) as refused:
+                client(one, more=more)
+            assert refused.value.status_code == 400
+            assert told in json.loads(refused.value.resp_body or b"")["msg"]
+
+
+def test_redacted_frames_are_left_out(
+    tmp_path: Path, sqlite_template: Path, story: Story, engine: Engine, url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    scribe = Scribe(tmp_path / "one.db", sqlite_template)
+    scribe.write(story, Heard(0, 50, end="stopped"))
+    with scribe.engine.connect() as connection:
+        chosen = list(stretches(connection, ACCOUNT, before_ns=story.at_ns(10)))
+    assert sum(redact(scribe.engine, scribe.url, chosen, "who", "why")) == 11  # and an acknowledgement
+    move(scribe.engine, engine)
+    scribe.engine.dispose()
+    caplog.set_level("INFO", "recorder.replay")
+    with serving(url) as one, client(one).subscribe() as each:
+        assert each.take(40) == story.payloads[10:50]
+        one.wait_finished(timeout_s=PATIENCE_S)
+    assert "the end of the record, 40 pushes, 11 redacted frames left out" in caplog.text
+
+
+# REST.
+
+
+def pushed_part(update: Update) -> Update:
+    """Without what only REST tells, and without what REST does not."""
+    return update if isinstance(update, FillUpdate | Heartbeat) else update._replace(extra=None, ts=None)
+
+
+def told(target: str, body: bytes) -> list[Update]:
+    decoded: Decoded = read_answer(FMEX, target, body)
+    assert decoded.error is None
+    return sorted(map(pushed_part, decoded.updates), key=repr)
+
+
+@pytest.mark.parametrize("number", ASKED)
+def test_rest_answers_as_of_the_replayed_instant(served_url: str, story: Story, number: int) -> None:
+    with serving(served_url, until_ns=story.before(number)) as one, client(one).subscribe() as each:
+        assert each.take(number) == story.payloads[:number]
+        one.wait_finished(timeout_s=PATIENCE_S)
+        requests = {rest.ACCOUNTS: rest.accounts, rest.POSITIONS: rest.positions, rest.OPEN_ORDERS: rest.open_orders}
+        for target, expected in story.answers[number]:
+            # The first balance was paid in before anybody listened, and nothing that was pushed tells of it.
+            if target != rest.ACCOUNTS or number > 1:
+                assert told(target, ask(one, requests[target])) == told(target, expected)
+
+
+class Desk:
+    """The REST interface of the simulated exchange, after so many pushes."""
+
+    def __init__(self, number: int) -> None:
+        exchange = Exchange(SEED)
+        list(islice(exchange, number))
+        self.telling = SimulatedTelling(exchange.told)
+        self._door = FMexStandIn().door({"main": SECRET}.get, now_ms)
+
+    def ask(self, target: str) -> bytes:
+        headers = sign.credentials("main", SECRET, "GET", f"http://x{target}", now_ms())
+        question = self._door.knock("GET", target, headers, "http://x")
+        assert isinstance(question, Question)
+        return question.answer(self.telling)
+
+
+def test_rest_tells_closed_orders_page_by_page_and_each_order(served_url: str, story: Story) -> None:
+    desk = Desk(PUSHES)
+    with serving(served_url) as one, client(one).subscribe() as each:
+        each.take(PUSHES)
+        one.wait_finished(timeout_s=PATIENCE_S)
+
+        def both(target: str) -> tuple[Any, Any]:
+            def request(url: str, who: Credentials, at_ms: int) -> RestRequest:
+                return RestRequest("GET", url + target, sign.credentials(*who, "GET", url + target, at_ms))
+
+            return json.loads(ask(one, request)), json.loads(desk.ask(target))
+
+        seen: list[int] = []
+        offset: dict[str, Any] = {}
+        while True:
+            query = urlencode(sorted(({"range": "202002", "symbol": "btcusd_p", "limit": 15} | offset).items()))
+            ours, theirs = both(f"{rest.CLOSED_ORDERS}?{query}")
+            assert {name: ours["data"][name] for name in ("range", "hasMore", "nextOffsetId")} == {
+                name: theirs["data"][name] for name in ("range", "hasMore", "nextOffsetId")
+            }
+            for mine, its in zip(ours["data"]["results"], theirs["data"]["results"], strict=True):
+                assert mine.items() <= its.items()
+                assert mine.keys() >= {"id", "status", "quantity", "fee", "created_at"}
+                seen.append(mine["id"])
+            if not ours["data"]["hasMore"]:
+                break
+            offset = {"offsetId": ours["data"]["nextOffsetId"]}
+        assert len(seen) > 50
+        assert seen == sorted(seen, reverse=True)
+        assert both(f"{rest.CLOSED_ORDERS}?range=202001")[0]["data"]["results"] == []
+        filled = [order for order in desk.telling.closed_orders(None, 0, 2**62, None) if order.status == "FULLY_FILLED"]
+        for order in filled[:3]:
+            mine, its = both(f"{rest.ORDERS}/{order.order_id}")
+            assert mine["data"].items() <= its["data"].items()
+            matches, _ = both(f"{rest.ORDERS}/{order.order_id}/matches")
+            assert sum(match["quantity"] for match in matches["data"]["results"]) == int(order.quantity or 0)
+            assert all(match["price"] > 0 for match in matches["data"]["results"])
+        for target, status in [(f"{rest.ORDERS}/1", 404), (f"{rest.CLOSED_ORDERS}?symbol=ethusd_p", 400)]:
+            with http_error(status):
+                both(target)
+
+
+def test_what_rest_told_when_it_was_recorded_it_tells_again(
+    tmp_path: Path, sqlite_template: Path, engine: Engine, url: str, story: Story
+) -> None:
+    scribe = Scribe(tmp_path / "one.db", sqlite_template)
+    scribe.write(story, Heard(400, 410, asked=400, end="stopped"))
+    move(scribe.engine, engine)
+    scribe.engine.dispose()
+    answers = dict(story.answers[400])
+    with serving(url, until_ns=story.at_ns(400)) as one, client(one).subscribe():
+        one.wait_finished(timeout_s=PATIENCE_S)
+        # The answers came a moment before the first push, and the replay ends between the two.
+        assert json.loads(ask(one, rest.accounts)) == json.loads(answers[rest.ACCOUNTS])
+        ours, theirs = json.loads(ask(one, rest.open_orders)), json.loads(answers[rest.OPEN_ORDERS])
+        assert ours == theirs
+        assert ours["data"]["results"][0]["sequenceId"]
+
+
+def test_before_anybody_subscribed_rest_tells_of_the_beginning(served_url: str, story: Story) -> None:
+    with serving(served_url) as one:
+        assert json.loads(ask(one, rest.accounts))["data"] == {}
+    with serving(served_url, since_ns=story.at_ns(400)) as one:
+        for target, expected in story.answers[400]:
+            if target == rest.OPEN_ORDERS:
+                assert told(target, ask(one, rest.open_orders)) == told(target, expected)
+
+
+def test_two_clients_of_one_account_are_told_apart_by_their_keys(served_url: str, story: Story) -> None:
+    with (
+        serving(served_url, speed=1.0) as one,
+        client(one, "main/early").subscribe() as early,  # at the pace: it waits in the pause
+        client(one, "main/late", more="&speed=max").subscribe() as late,
+    ):
+        early.take(700)
+        late.take(PUSHES)
+        one.wait_finished(timeout_s=PATIENCE_S)
+        balances = {key: told(rest.ACCOUNTS, ask(one, rest.accounts, key)) for key in ("main/early", "main/late")}
+    assert balances["main/early"] == told(rest.ACCOUNTS, Desk(700).ask(rest.ACCOUNTS))
+    assert balances["main/late"] == told(rest.ACCOUNTS, Desk(PUSHES).ask(rest.ACCOUNTS))
+    assert balances["main/early"] != balances["main/late"]
+
+
+def test_rest_is_refused_as_the_exchange_refuses(served_url: str) -> None:
+    with serving(served_url) as one:
+        with http_error(401) as refused:
+            fetch(rest.accounts(one.url, Credentials("main", "wrong"), now_ms()))
+        assert refused["body"]["msg"] == "signature mismatch"
+        with http_error(404):
+            fetch(RestRequest("GET", f"{one.url}/v9", {}))
+        assert abs(FMEX.server_time_ms(fetch(FMEX.server_time_request(one.url))) - now_ms()) < 10_000
+        with http_error(429):
+            for _ in range(rest.REQUESTS_MAX + 1):
+                ask(one, rest.accounts)
+
+
+def test_what_is_told_of_executions_says_where_a_price_was_reckoned(served_url: str) -> None:
+    telling = Desk(PUSHES).telling
+    closed = (order.order_id for order in telling.closed_orders(None, 0, 2**62, None))
+    partly = next(order_id for order_id in closed if len(telling.executions(order_id)) > 1)
+    with serving(served_url) as one, client(one).subscribe() as each:
+        each.take(PUSHES)
+        one.wait_finished(timeout_s=PATIENCE_S)
+        body = ask(one, rest.matches, order_id=partly)
+    results = json.loads(body)["data"]["results"]
+    fills = reconcile.decode_answer(f"{rest.ORDERS}/{partly}/matches", body).updates
+    assert all(isinstance(fill, FillUpdate) for fill in fills)
+    assert "price_is_estimate" not in results[0]
+    assert [match.get("price_is_estimate", False) for match in results[1:]] == [True] * (len(results) - 1)
+
+
+# What is refused before it begins.
+
+
+def test_what_cannot_be_served_is_refused(served_url: str, story: Story, desk: Any) -> None:
+    refusals: list[tuple[dict[str, Any], str]] = [
+        ({"accounts": ("nobody",)}, "no account 'nobody'; it has: half/deaf, main"),
+        ({"since_ns": story.at_ns(PUSHES) + 3600 * S}, "Nothing was received since"),
+        ({"since_ns": story.at_ns(2), "until_ns": story.at_ns(1)}, "turn them round"),
+    ]
+    for options, words in refusals:
+        with pytest.raises(ConfigurationError, match=words):
+            serving(served_url, **options).start()
+    with pytest.raises(Incomplete):
+        serving(served_url, require_complete=True).start()
+    with pytest.raises(ValueError, match="no pace"):
+        serving(served_url, speed=-1.0).start()
+    one = serving(served_url, require_complete=True, accounts=("main",))
+    one.start()
+    one.close()
