@@ -1,0 +1,342 @@
+"""A record that is served to many at once, and recorded again: processes, sockets, clients that misbehave."""
+
+import signal
+import socket
+import statistics
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+import websocket
+
+from recorder.clock import NS_PER_S
+from recorder.errors import DatabaseError
+from recorder.read.events import Event
+from recorder.read.frames import ROWS_FIRST
+from recorder.read.record import Record
+from recorder.replay.serving import Serving, ServingOptions
+from recorder.replay.serving.feed import BYTES_MAX
+from recorder.simulator import Simulator, SimulatorOptions
+from recorder.store import migrate
+from recorder.store.engine import open_engine
+from recorder.venues.base import Credentials
+from recorder.venues.fmex.commands import ping
+from tests.client import PATIENCE_S, Client, now_ms
+from tests.contract.scribe import Heard, Scribe, Story
+from tests.integration.process import Folder, Process
+from tests.integration.test_hostile_frames import GOOD, HOSTILE
+
+CLIENTS = 20
+#: As large as pushes never are: the kernel's buffers are full after a few hundred.
+LARGE_BYTES = 40_000
+
+
+class Large(Story):
+    """Pushes with many blanks."""
+
+    def __init__(self, pushes: int) -> None:
+        super().__init__(3, pushes)
+        self.payloads = [payload.ljust(LARGE_BYTES) for payload in self.payloads]
+
+
+@pytest.fixture(scope="module")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file with the current schema."""
+    path = tmp_path_factory.mktemp("template") / "template.db"
+    engine = open_engine(f"sqlite:///{path}")
+    migrate.upgrade(engine)
+    engine.dispose()
+    return path
+
+
+def write(story: Story, folder: Path, template: Path) -> str:
+    """The address of a record that heard all of it."""
+    scribe = Scribe(folder / "recorder.db", template)
+    scribe.write(story, Heard(0, len(story.payloads), end="stopped"))
+    scribe.engine.dispose()
+    return scribe.url
+
+
+@pytest.fixture(scope="module")
+def large(template: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, list[bytes]]:
+    """A record of large pushes: its address, and the pushes."""
+    story = Large(1_000)
+    return write(story, tmp_path_factory.mktemp("large"), template), story.payloads
+
+
+def client(serving: Serving, number: int = 0, **options: object) -> Client:
+    who = Credentials(f"main/{number}", serving.options.secret)
+    return Client(serving.url, who, **options)  # type: ignore[arg-type]
+
+
+#: A client's window is so small that what it does not read waits at the other end.
+SMALL_WINDOW = ((socket.SOL_SOCKET, socket.SO_RCVBUF, 4096),)
+
+
+# Many at once.
+
+
+class Seen(NamedTuple):
+    """What a client was pushed, and when on the monotonic clock."""
+
+    speed: float
+    payloads: list[bytes]
+    at_s: list[float]
+
+
+class Watcher(threading.Thread):
+    """A client that takes all it is sent."""
+
+    def __init__(self, one: Client, speed: float, count: int) -> None:
+        super().__init__()
+        self._client = one
+        self._count = count
+        self.seen = Seen(speed, [], [])
+
+    def run(self) -> None:
+        for _ in range(self._count):
+            self.seen.payloads.append(self._client.receive())
+            self.seen.at_s.append(time.monotonic())
+
+
+def test_twenty_clients_at_once_are_each_pushed_all_in_order_and_at_their_own_pace(
+    tmp_path: Path, template: Path
+) -> None:
+    story = Story(4, 200, step_ns=NS_PER_S // 100, pauses={100: NS_PER_S // 2})
+    url = write(story, tmp_path, template)
+    speeds = [1.0 + number % 4 for number in range(CLIENTS)]
+    with ExitStack() as stack:
+        serving = stack.enter_context(Serving(url, ServingOptions()))
+        clients = [
+            stack.enter_context(client(serving, number, more=f"&speed={speed}")).subscribe()
+            for number, speed in enumerate(speeds)
+        ]
+        assert len(serving.shown().clients) == CLIENTS
+        watchers = [Watcher(one, speed, 200) for one, speed in zip(clients, speeds, strict=True)]
+        for watcher in watchers:
+            watcher.start()
+        for watcher in watchers:
+            watcher.join(PATIENCE_S * 3)
+        serving.wait_finished(CLIENTS, PATIENCE_S)
+    late_s = []
+    for speed, payloads, at_s in (watcher.seen for watcher in watchers):
+        assert payloads == story.payloads
+        for number, came_s in enumerate(at_s):
+            due_s = (story.at_ns(number) - story.at_ns(0)) / NS_PER_S / speed
+            late_s.append(came_s - at_s[0] - due_s)
+    # Whatever the first was late, the others were not.
+    assert min(late_s) > -1.0
+    assert abs(statistics.median(late_s)) < 0.25, "at the pace of the record"
+
+
+def test_who_does_not_read_holds_nobody(large: tuple[str, list[bytes]]) -> None:
+    url, payloads = large
+    with Serving(url, ServingOptions(speed=None)) as serving, ExitStack() as stack:
+        deaf = [stack.enter_context(client(serving, number, sockopt=SMALL_WINDOW)).subscribe() for number in range(3)]
+        for number in range(3, 6):
+            with client(serving, number).subscribe() as reads:
+                assert reads.take(len(payloads)) == payloads
+        portal = serving._running.server
+        waiting_bytes = serving._running.call(lambda: [line.waiting_bytes for line in portal._feeds])[: len(deaf)]
+        assert all(0 < one <= BYTES_MAX + LARGE_BYTES for one in waiting_bytes)
+        assert [one for one, _, _ in serving.shown().clients[:3]] == [1, 2, 3], "they are still there"
+        for one in deaf:  # and nothing is lost, should they wake up
+            assert one.take(len(payloads)) == payloads
+
+
+def test_who_never_reads_is_dropped(large: tuple[str, list[bytes]], caplog: pytest.LogCaptureFixture) -> None:
+    url, payloads = large
+    with (
+        Serving(url, ServingOptions(speed=None, patience_s=0.3)) as serving,
+        client(serving, sockopt=SMALL_WINDOW).subscribe() as deaf,
+    ):
+        portal = serving._running.server
+        serving._running.wait(lambda: not portal._feeds, PATIENCE_S, "it to be gone")
+        assert "client 1 took nothing for 0.3 s and is dropped" in caplog.text
+        with pytest.raises((websocket.WebSocketConnectionClosedException, ConnectionError)):
+            deaf.take(len(payloads))
+        assert deaf.frames[2:] == payloads[: len(deaf.frames) - 2], "what came was in order"
+
+
+def test_who_reads_slowly_is_kept(large: tuple[str, list[bytes]]) -> None:
+    url, payloads = large
+    with (
+        Serving(url, ServingOptions(speed=None, patience_s=0.5)) as serving,
+        client(serving, sockopt=SMALL_WINDOW).subscribe() as slow,
+    ):
+        began_s = time.monotonic()
+        for _ in range(8):  # longer than patience lasts, and a little each time
+            slow.take(20)
+            time.sleep(0.2)
+        slow.take(len(payloads) - 160)
+        assert time.monotonic() - began_s > 1.5
+        assert slow.frames[2:] == payloads
+
+
+def test_clients_come_and_go(large: tuple[str, list[bytes]]) -> None:
+    url, payloads = large
+    with Serving(url, ServingOptions(speed=None)) as serving:
+        for number in range(30):
+            with client(serving).subscribe() as one:
+                assert one.take(3) == payloads[:3]
+                if number % 3 == 0:
+                    one.socket.send_close()
+        with client(serving).subscribe() as one:
+            assert one.take(len(payloads)) == payloads
+        portal = serving._running.server
+        serving._running.wait(lambda: not portal._feeds, PATIENCE_S, "all to be gone")
+        assert serving.shown().clients == ()
+
+
+def test_a_client_without_pings_is_disconnected(large: tuple[str, list[bytes]]) -> None:
+    url, payloads = large
+    with (
+        Serving(url, ServingOptions(speed=None, ping_timeout_s=1.0)) as serving,
+        client(serving).subscribe() as silent,
+    ):
+        silent.take(len(payloads))
+        with pytest.raises(websocket.WebSocketConnectionClosedException, match="1008"):
+            silent.receive()
+
+
+def test_a_record_that_cannot_be_read_any_more_ends_that_client_and_says_why(
+    large: tuple[str, list[bytes]], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    url, payloads = large
+    replay = Record.replay
+    broken = iter([False, True, False])  # the first is asked for what it refuses, before anybody comes
+
+    def breaking(events: Iterator[Event]) -> Iterator[Event]:
+        for number, event in enumerate(events):
+            if number == 100:
+                raise DatabaseError("The disk is gone: look for it.")
+            yield event
+
+    def replaying(self: Record, *arguments: object, **options: object) -> Iterator[Event]:
+        events = replay(self, *arguments, **options)  # type: ignore[arg-type]
+        return breaking(events) if next(broken) else events
+
+    monkeypatch.setattr(Record, "replay", replaying)
+    with Serving(url, ServingOptions(speed=None)) as serving:
+        with (
+            client(serving).subscribe() as one,
+            pytest.raises(websocket.WebSocketConnectionClosedException, match="1011"),
+        ):
+            one.take(len(payloads))
+        assert "client 1: The disk is gone: look for it." in caplog.text
+        with client(serving).subscribe() as another:
+            assert another.take(len(payloads)) == payloads
+
+
+# As processes.
+
+
+def served(folder: Folder, *arguments: str) -> tuple[Process, str]:
+    """`recorder serve`, and the address it prints."""
+    process = Process(folder, "serve", "--port", "0", *arguments, show=True)
+    process.wait_for("The record, at ")
+    return process, process.errors.partition("The record, at ")[2].partition(" ")[0]
+
+
+def test_recording_a_replay_gives_an_identical_journal_of_pushes(folder: Folder, tmp_path: Path) -> None:
+    with Simulator(SimulatorOptions(pushes=3_000, symbols=("btcusd_p", "ethusd_p"))) as exchange:
+        folder.configure(exchange, symbols=("btcusd_p", "ethusd_p"))
+        with folder.run("--stop-when-idle", "1s") as process:
+            process.wait_for("covered")
+            for number, hostile in enumerate(HOSTILE.values()):
+                exchange.push(hostile)
+                exchange.push(GOOD % number)
+            exchange.wait_finished(PATIENCE_S)
+            assert process.wait() == 0, process.errors
+    copy = Folder(tmp_path / "copy")
+    copy.path.mkdir()
+    process, url = served(folder, "--speed", "max")
+    with process:
+        copy.env = {"KEY": "main", "SECRET": "replay-secret"}
+        copy.write(
+            f'[accounts.main]\nvenue = "fmex"\nurl = "{url}"\nkey = "env:KEY"\nsecret = "env:SECRET"\n'
+            'symbols = ["btcusd_p", "ethusd_p"]\n'
+        )
+        with copy.run("--stop-when-idle", "2s") as recording:
+            assert recording.wait() == 0, recording.errors
+        assert "reconciled" in recording.errors
+        code, took_s = process.stop(signal.SIGINT)
+    assert code == 0, process.errors
+    assert took_s < PATIENCE_S
+    pushes = "SELECT topic, status, error, payload FROM frames WHERE source = 'push' AND status <> 'control'"
+    pushes += " AND topic IS NOT 'ping' ORDER BY session_id, seq"
+    assert copy.rows(pushes) == folder.rows(pushes)
+    assert len(copy.rows(pushes)) == 3_000 + 2 * len(HOSTILE)
+    states = "SELECT ts, order_id, status, unfilled_quantity, fee, extra FROM order_updates WHERE ts IS NOT NULL"
+    states += " ORDER BY session_id, seq"
+    assert copy.rows(states) == folder.rows(states)
+    assert copy.rows("SELECT * FROM discrepancies") == []
+
+
+def test_memory_stays_flat_while_clients_do_not_read(template: Path, tmp_path: Path) -> None:
+    folder = Folder(tmp_path)
+    write(Large(2_000), tmp_path, template)
+    process, url = served(folder, "--speed", "max", "--patience", "1m")
+    with process, ExitStack() as stack:
+        who = Credentials("main", "replay-secret")
+        with Client(url, who).subscribe() as one:
+            one.take(2_000)
+        before_bytes = process.peak_bytes()
+        for _ in range(CLIENTS):
+            deaf = stack.enter_context(Client(url, who, sockopt=SMALL_WINDOW)).subscribe()
+            deaf.take(1)
+        with Client(url, who).subscribe() as one:
+            one.take(2_000)
+        # Of each, the frames read at a time, once more on their way. All of what they do not read were 1.6 GB.
+        assert process.peak_bytes() - before_bytes < CLIENTS * 3 * ROWS_FIRST * LARGE_BYTES
+        assert process.stop()[0] == 0
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--since", "2030-01-01"], ["--account", "nobody"], ["--database", "sqlite:///no.db"]]
+)
+def test_what_cannot_be_served_is_said_in_a_sentence(template: Path, tmp_path: Path, arguments: list[str]) -> None:
+    folder = Folder(tmp_path)
+    write(Story(1, 10), tmp_path, template)
+    ended = folder.command("serve", "--port", "0", *arguments)
+    assert ended.returncode == 2
+    assert ended.stdout == ""
+    assert len(ended.stderr.splitlines()) == 1, ended.stderr
+
+
+def test_a_port_that_is_taken_and_a_record_with_gaps_and_an_empty_one(template: Path, tmp_path: Path) -> None:
+    folder = Folder(tmp_path)
+    story = Story(1, 20)
+    scribe = Scribe(tmp_path / "recorder.db", template)
+    scribe.write(story, Heard(0, 10), Heard(12, 20, end="stopped"))
+    scribe.engine.dispose()
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        ended = folder.command("serve", "--port", str(port))
+    assert ended.returncode == 2
+    assert f"127.0.0.1:{port}" in ended.stderr
+    assert "look at --host and --port" in ended.stderr
+    ended = folder.command("serve", "--port", "0", "--require-complete")
+    assert ended.returncode == 1
+    assert "pushes may have been missed" in ended.stderr
+    ended = folder.command("serve", "--port", "0", "--database", f"sqlite:///{template}")
+    assert ended.returncode == 2
+    assert "record something first" in ended.stderr
+
+
+def test_a_terminal_or_a_log_shows_who_is_where(template: Path, tmp_path: Path) -> None:
+    folder = Folder(tmp_path)
+    story = Story(1, 20, pauses={10: 3_600 * NS_PER_S})
+    write(story, tmp_path, template)
+    process, url = served(folder)
+    with process:
+        with Client(url, Credentials("main", "replay-secret")).subscribe() as one:
+            assert one.take(10) == story.payloads[:10]
+            assert one.say(ping(now_ms(), "p"))["type"] == "ping"  # in the middle of the pause
+        process.wait_for("client 1: gone at 2020-02-04 07:40:53.671 UTC, after 10 pushes")
+        assert "client 1: replays main from the beginning, at 1 times the pace" in process.errors
+        assert process.stop()[0] == 0
