@@ -46,16 +46,16 @@ CLIENTS_SHOWN_MAX = 4
     "--ping-timeout",
     "ping_timeout_s",
     type=options.Duration(),
-    default=30.0,
-    show_default="30s",
+    default="30s",
+    show_default=True,
     help="Disconnect a client that sent no ping for so long.",
 )
 @click.option(
     "--patience",
     "patience_s",
     type=options.Duration(),
-    default=30.0,
-    show_default="30s",
+    default="30s",
+    show_default=True,
     help="Drop a client that takes nothing of what it is sent for so long.",
 )
 def serve(database: str | None, config: Path | None, **asked: Any) -> None:
@@ -93,6 +93,9 @@ def _line(clients: tuple[tuple[int, str, int], ...]) -> str:
     """Who is where."""
     if not clients:
         return "nobody connected"
-    listed = [f"{number} {account} at {utc_text(at_ns)}" for number, account, at_ns in clients[:CLIENTS_SHOWN_MAX]]
+    listed = [
+        f"{number} {account} at {utc_text(at_ns) if at_ns > 0 else 'the beginning'}"
+        for number, account, at_ns in clients[:CLIENTS_SHOWN_MAX]
+    ]
     more = f" and {len(clients) - CLIENTS_SHOWN_MAX} more" if len(clients) > CLIENTS_SHOWN_MAX else ""
     return f"{len(clients)} connected | {', '.join(listed)}{more}"

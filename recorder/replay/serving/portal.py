@@ -238,8 +238,8 @@ class Portal:
                     await task
             del self._feeds[line]
             self._pushes_of_gone += feed.pushes
-            told = utc_text(guest.moment.told_ns), f"{feed.pushes:,}"
-            log.info("client %d: gone at %s UTC, after %s pushes", line.number, *told)
+            at = f"{utc_text(guest.moment.told_ns)} UTC" if guest.moment.told_ns > 0 else "the beginning"
+            log.info("client %d: gone at %s, after %s pushes", line.number, at, f"{feed.pushes:,}")
             self._on_change()
 
 
