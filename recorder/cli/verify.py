@@ -115,7 +115,7 @@ def verify(
         _verify(ctx, lambda progress: ExportCheck(folder, claims, progress), form)
         return
     url = options.database_url(database, config)
-    account_id = _require(url, account)
+    account_id = require_account(url, account)
     if proved is not None and out is not None:
         _write_proof(url, proved, [note for _, note in notes], key, out)
         return
@@ -127,14 +127,19 @@ def _verify(
     ctx: click.Context, look: Callable[[Callable[[int, int], None]], Verification | ExportCheck], form: str
 ) -> None:
     began_s = time.monotonic()
-    with _bar() as progress:
+    with bar("verifying frames") as progress:
         verification = look(progress)
         # All of them before the first is shown: the bar is in the way.
         found = list(verification)
     if found or form != "table":
-        show(found, COLUMNS, form, "", Finding._fields)
+        show_findings(found, form)
     _summary(found, verification.verified, time.monotonic() - began_s, to_stderr=form != "table")
     ctx.exit(1 if found else 0)
+
+
+def show_findings(found: list[Finding], form: str = "table") -> None:
+    """Show what was found."""
+    show(found, COLUMNS, form, "", Finding._fields)
 
 
 def claims_in(file: Path, key: VerifierKey | None) -> Iterator[Claim]:
@@ -181,7 +186,7 @@ def _claim(file: Path, note: str, key: VerifierKey) -> Claim:
     return Claim(checkpoint, f"the checkpoint in {file}", "seals")
 
 
-def _require(url: str, account: str | None) -> int | None:
+def require_account(url: str, account: str | None) -> int | None:
     """The key of an account, in a record at this program's schema."""
     engine = open_engine(url, read_only=True)
     try:
@@ -202,12 +207,13 @@ def _require(url: str, account: str | None) -> int | None:
 
 
 @contextmanager
-def _bar() -> Iterator[Callable[[int, int], None]]:
-    columns = TextColumn("verifying frames"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
+def bar(doing: str) -> Iterator[Callable[[int, int], None]]:
+    """Shows how much is done, and takes it: frames, and of how many."""
+    columns = TextColumn(doing), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
     console = Console(stderr=True)
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task("", total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as shown:
+        task = shown.add_task("", total=None)
+        yield lambda done, total: shown.update(task, completed=done, total=total)
 
 
 def _frames(found: Finding) -> str:

@@ -1,4 +1,4 @@
-"""`recorder verify` and `recorder verify-proof` as people type them, beside recorders that write, and after kill -9."""
+"""`recorder verify`, `verify-proof` and `rebuild` as people type them: beside recorders that write, after kill -9."""
 
 import json
 import signal
@@ -178,3 +178,67 @@ def test_a_proof_for_somebody_else(recorded: Folder, tmp_path_factory: pytest.Te
 
 def spoil(proof: Path) -> None:
     proof.write_bytes(proof.read_bytes().replace(b'"seq": 50', b'"seq": 51'))
+
+
+def typed(folder: Folder) -> list[list[tuple[object, ...]]]:
+    """All typed rows."""
+    tables = "account_updates", "order_updates", "position_updates", "fills", "heartbeats"
+    return [folder.rows(f"SELECT * FROM {table} ORDER BY account_id, session_id, seq, item") for table in tables]
+
+
+def test_typed_rows_are_made_again(recorded: Folder) -> None:
+    before = typed(recorded)
+    edit(recorded, "DELETE FROM order_updates", "UPDATE account_updates SET available = '0' WHERE seq % 2 = 0")
+    assert recorded.command("verify").returncode == 1
+    ended = recorded.command("rebuild")
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert ended.stdout.startswith("Made again what follows from ")
+    assert typed(recorded) == before
+    clean(recorded, *WITNESS)
+    ended = recorded.command("rebuild", "--account", "main")
+    assert ended.stdout == "Everything follows from its frame: nothing to make again.\n"
+
+
+def test_where_the_journal_is_damaged_nothing_is_made_again(recorded: Folder) -> None:
+    edit(recorded, "UPDATE frames SET payload = x'7b7d' WHERE seq = 20", "DELETE FROM order_updates WHERE seq > 100")
+    before = typed(recorded)
+    ended = recorded.command("rebuild")
+    assert ended.returncode == 1
+    assert "The journal itself is not as it was sealed (1 findings), so nothing was rebuilt" in ended.stderr
+    assert "payload changed" in ended.stdout
+    assert typed(recorded) == before
+
+
+def test_what_follows_from_no_frame_is_left_and_told(recorded: Folder) -> None:
+    edit(recorded, "UPDATE sessions SET end_reason = 'another'")
+    ended = recorded.command("rebuild")
+    assert ended.returncode == 1
+    assert "1 findings are of another kind: recorder verify names them." in ended.stderr
+
+
+def test_typed_rows_are_made_again_beside_a_recorder_that_writes(folder: Folder) -> None:
+    with Simulator(LIVE) as exchange:
+        folder.configure(exchange, limits={"batch_ms": 5})
+        with folder.run("--ack-file", str(folder.ack_file)) as process:
+            for frames in (200, 500):
+                folder.wait_acknowledged(frames, process)
+                with closing(sqlite3.connect(folder.database, timeout=10)) as database:
+                    database.execute("DELETE FROM order_updates WHERE seq < 150")
+                    database.commit()
+                ended = folder.command("rebuild")
+                assert (ended.returncode, ended.stderr) == (0, "")
+                clean(folder)
+            assert process.stop()[0] == 0, process.errors
+
+
+def test_a_rebuilding_that_is_killed_is_finished_by_the_next(recorded: Folder) -> None:
+    before = typed(recorded)
+    edit(recorded, "DELETE FROM order_updates")
+    with Process(recorded, "rebuild", show=True) as process:
+        while not recorded.rows("SELECT 1 FROM order_updates LIMIT 1") and process.running:
+            pass
+        process.send(signal.SIGKILL)
+        process.wait()
+    assert recorded.command("rebuild").returncode == 0
+    assert typed(recorded) == before
+    clean(recorded)

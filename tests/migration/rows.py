@@ -49,7 +49,7 @@ ROWS_0005 = (
 )
 
 #: Revision → the rows that came with it.
-ROWS = {"0001": ROWS_0001, "0003": (), "0004": ROWS_0004, "0005": ROWS_0005, "0006": ()}
+ROWS = {"0001": ROWS_0001, "0003": (), "0004": ROWS_0004, "0005": ROWS_0005, "0006": (), "0007": ()}
 
 
 def write(engine: Engine, revision: str) -> None:
