@@ -337,3 +337,22 @@ def test_what_cannot_be_served_is_refused(served_url: str, story: Story, desk: A
     one = serving(served_url, require_complete=True, accounts=("main",))
     one.start()
     one.close()
+
+
+def test_a_replay_that_begins_in_the_middle_of_a_connection_does_not_wait_for_its_beginning(
+    served_url: str, story: Story
+) -> None:
+    with serving(served_url, speed=1.0, since_ns=story.before(700)) as one, client(one).subscribe() as each:
+        # The connection goes on since an hour before.
+        assert each.take(10) == story.payloads[700:710]
+
+
+def test_a_time_before_all_calendars_is_the_beginning(served_url: str, story: Story) -> None:
+    def closed(url: str, who: Credentials, at_ms: int) -> RestRequest:
+        address = url + rest.CLOSED_ORDERS  # of the newest month, as of then
+        return RestRequest("GET", address, sign.credentials(*who, "GET", address, at_ms))
+
+    with serving(served_url, since_ns=-(10**22)) as one:
+        assert json.loads(ask(one, closed))["data"]["results"] == []
+        with client(one, more="&since=99999999d").subscribe() as each:
+            assert each.take(PUSHES) == story.payloads

@@ -15,15 +15,19 @@ import websocket
 
 from recorder.clock import NS_PER_S
 from recorder.errors import DatabaseError
+from recorder.model import AccountUpdate
 from recorder.read.events import Event
 from recorder.read.frames import ROWS_FIRST
 from recorder.read.record import Record
 from recorder.replay.serving import Serving, ServingOptions
 from recorder.replay.serving.feed import BYTES_MAX
+from recorder.replay.serving.portal import ANSWERERS
+from recorder.replay.serving.telling import RecordedTelling
 from recorder.simulator import Simulator, SimulatorOptions
 from recorder.store import migrate
 from recorder.store.engine import open_engine
 from recorder.venues.base import Credentials
+from recorder.venues.fmex import rest
 from recorder.venues.fmex.commands import ping
 from tests.client import PATIENCE_S, Client, now_ms
 from tests.contract.scribe import Heard, Scribe, Story
@@ -230,6 +234,46 @@ def test_a_record_that_cannot_be_read_any_more_ends_that_client_and_says_why(
         assert "client 1: The disk is gone: look for it." in caplog.text
         with client(serving).subscribe() as another:
             assert another.take(len(payloads)) == payloads
+
+
+def test_a_request_that_is_none_ends_nobody(large: tuple[str, list[bytes]]) -> None:
+    with Serving(large[0], ServingOptions()) as serving:
+        host, port = serving.options.host, serving._running.server.port
+        for lines, status in [
+            (b"Host: a\r\nHost: b", b"400"),
+            (b"Host: \xc3\xa9", b"400"),
+            (b"Host: a\r\nFC-ACCESS-KEY: a\r\nFC-ACCESS-KEY: b", b"400"),
+            (b"FC-ACCESS-KEY: \xc3\xa9", b"401"),
+        ]:
+            with socket.create_connection((host, port), PATIENCE_S) as one:
+                one.sendall(b"GET /v3/contracts/orders/open HTTP/1.1\r\n" + lines + b"\r\n\r\n")
+                assert one.recv(4096).split()[1] == status
+        assert serving.shown().clients == ()
+
+
+def test_the_end_waits_for_no_answer(large: tuple[str, list[bytes]], monkeypatch: pytest.MonkeyPatch) -> None:
+    asked, answers = threading.Semaphore(0), threading.Event()
+
+    def slow(_self: RecordedTelling) -> Iterator[AccountUpdate]:
+        asked.release()
+        answers.wait(PATIENCE_S)
+        return iter(())
+
+    monkeypatch.setattr(RecordedTelling, "balances", slow)
+    with Serving(large[0], ServingOptions()) as serving, ExitStack() as stack:
+        for _ in range(3 * ANSWERERS):
+            request = rest.accounts(serving.url, Credentials("main", serving.options.secret), now_ms())
+            one = stack.enter_context(socket.create_connection((serving.options.host, serving._running.server.port)))
+            head = "".join(f"{name}: {value}\r\n" for name, value in request.headers.items())
+            host, _, path = request.url.removeprefix("http://").partition("/")
+            one.sendall(f"GET /{path} HTTP/1.1\r\nHost: {host}\r\n{head}\r\n".encode())
+        for _ in range(ANSWERERS):
+            assert asked.acquire(timeout=PATIENCE_S)
+        began_s = time.monotonic()
+        serving.close()
+        took_s = time.monotonic() - began_s
+    answers.set()
+    assert took_s < 2.0
 
 
 # As processes.
