@@ -35,6 +35,10 @@ log = logging.getLogger("recorder.replay")
 #: Threads that read the record for pushes, and for answers of REST.
 READERS, ANSWERERS = 8, 4
 
+#: What the kernel holds for a client. It takes more only once the client has taken a good part of it, and left to
+#: itself it holds megabytes: a client that reads slowly would seem to take nothing for long.
+ON_WAY_BYTES = 1 << 16
+
 #: Keys whose newest client is remembered, once it has gone: of more, the oldest are forgotten.
 KEYS_MAX = 10_000
 
@@ -232,6 +236,7 @@ class Portal:
         has_topic = frozenset(topics).__contains__
         conversation = self._venue.stand_in.conversation(has_topic, loop.time(), self._options.ping_timeout_s)
         line = Line(self._clients, client, conversation)
+        line.keep_on_way(ON_WAY_BYTES)
         feed = Feed(
             line,
             events,
