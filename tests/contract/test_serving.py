@@ -13,6 +13,9 @@ from sqlalchemy import Engine
 
 from recorder.errors import ConfigurationError, Incomplete
 from recorder.model import Decoded, FillUpdate, Heartbeat, Update
+from recorder.read.record import Record
+from recorder.read.records import Filter
+from recorder.read.selects import Closed
 from recorder.replay.serving import Serving, ServingOptions
 from recorder.simulator.exchange import Exchange
 from recorder.simulator.telling import SimulatedTelling
@@ -31,6 +34,7 @@ from tests.samples import FMEX
 
 SEED, PUSHES = 5, 1_500
 SECRET = "a secret"
+MAIN = Filter(account="main")
 S = 1_000_000_000
 #: Instants at which REST is asked: after so many pushes.
 ASKED = (1, 400, 1_499)
@@ -288,6 +292,22 @@ def test_rest_tells_closed_orders_page_by_page_and_each_order(served_url: str, s
                 both(target)
 
 
+def test_closed_orders_are_those_made_from_one_instant_until_another(served_url: str) -> None:
+    statuses = FMEX.final_statuses
+    with Record(served_url) as record:
+
+        def ids(since_ms: int, until_ms: int) -> set[int]:
+            return {order.order_id for order in record.closed_orders(Closed(statuses, since_ms, until_ms), MAIN)}
+
+        every = list(record.closed_orders(Closed(statuses, 0, 2**62), MAIN))
+        assert {order.status for order in every} <= set(statuses)
+        one = every[len(every) // 2]
+        assert one.created_at is not None
+        assert one.order_id in ids(one.created_at, one.created_at + 1)
+        assert one.order_id not in ids(0, one.created_at)
+        assert one.order_id not in ids(one.created_at + 1, 2**62)
+
+
 def test_rest_tells_nothing_of_another_account(served_url: str) -> None:
     with serving(served_url) as one:
         with client(one).subscribe() as each:
@@ -295,6 +315,8 @@ def test_rest_tells_nothing_of_another_account(served_url: str) -> None:
             one.wait_finished(timeout_s=PATIENCE_S)
         newest = results(one, f"{rest.CLOSED_ORDERS}?limit=1&range=202002")[0]["id"]
         assert json.loads(ask(one, at(f"{rest.ORDERS}/{newest}")))["data"]["id"] == newest
+        with http_error(404):
+            ask(one, at(f"{rest.ORDERS}/{newest}/"))
         with client(one, "half/deaf").subscribe() as each:
             each.take(200)
             for target in (f"{rest.ORDERS}/{newest}", f"{rest.ORDERS}/{newest}/matches"):
@@ -318,11 +340,13 @@ def test_rest_tells_the_newest_first_and_of_one_contract_where_it_is_asked_for(
             for symbol in ("btcusd_p", "ethusd_p")
         }
         in_all = results(one, f"{rest.CLOSED_ORDERS}?limit=100&range=202002")
+        exactly = json.loads(ask(one, at(f"{rest.CLOSED_ORDERS}?limit={len(in_all)}&range=202002")))["data"]
         still_open = results(one, rest.OPEN_ORDERS)
     for symbol, orders in by_contract.items():
         assert {order["symbol"] for order in orders} == {symbol.upper()}
     ids = [order["id"] for orders in by_contract.values() for order in orders]
     assert [order["id"] for order in in_all] == sorted(ids, reverse=True)
+    assert (exactly["results"], exactly["hasMore"], exactly["nextOffsetId"]) == (in_all, False, None)
     ids = [order["id"] for order in still_open]
     assert ids == sorted(ids, reverse=True)
     assert len(ids) > 2

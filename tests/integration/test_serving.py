@@ -1,5 +1,6 @@
 """A record that is served to many at once, and recorded again: processes, sockets, clients that misbehave."""
 
+import gc
 import signal
 import socket
 import statistics
@@ -30,6 +31,7 @@ from recorder.venues.base import Credentials
 from recorder.venues.fmex import rest
 from recorder.venues.fmex.commands import ping
 from recorder.wire.server import SETTLE_S
+from recorder.wire.server import Client as Connected
 from tests.client import PATIENCE_S, Client, fetch, http_error, now_ms
 from tests.contract.scribe import Heard, Scribe, Story
 from tests.integration.process import Folder, Process
@@ -196,6 +198,8 @@ def test_clients_come_and_go(large: tuple[str, list[bytes]]) -> None:
         serving._running.wait(lambda: not portal._feeds, PATIENCE_S, "all to be gone")
         assert serving.shown().clients == ()
         assert serving.shown().frames >= 30 * 3 + len(payloads)
+        gc.collect()
+        assert sum(isinstance(one, Connected) for one in gc.get_objects()) < 5, "and nobody keeps them"
 
 
 def test_a_record_that_cannot_be_read_declines_a_request(
