@@ -73,7 +73,7 @@ def replay(
     **asked: Any,
 ) -> None:
     """Replay."""
-    signals, wake = Signals(), Wake()
+    signals, wake, since_ns = Signals(), Wake(), asked["since"]
     with open_record(options.database_url(database, config)) as record:
         events = record.replay(
             topics=topics or None,
@@ -81,7 +81,7 @@ def replay(
             **options.stretch_of(asked),
             **asked,
         )
-        clock = ReplayClock(events, speed, wait_s_max=wait_s_max, wait=wake.wait)
+        clock = ReplayClock(events, speed, wait_s_max=wait_s_max, since_ns=since_ns, wait=wake.wait)
         signals.wakes(wake)
         write, flushes = sys.stdout.buffer.write, speed is not None
         with _shown(clock) as paced:

@@ -80,7 +80,11 @@ class Reader:
                 self.close()
             if self._connection is None:
                 self._connection = self._engine.connect()
-            yield self._connection
+            try:
+                yield self._connection
+            except Exception:
+                self._connection.invalidate()  # or it would be asked to roll back, and complain that it is lost
+                raise
             self._used_s = time.monotonic()
 
     def _scalar(self, query: Select[Any]) -> Any:

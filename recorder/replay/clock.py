@@ -25,6 +25,7 @@ class ReplayClock:
         events: in the order of a record.
         speed: 1 for the pace of the record, 10 for ten times as fast; None for as fast as possible.
         wait_s_max: a longer wait is cut to so many seconds.
+        since_ns: where the replay begins, if not at its first event: a connection that goes on there began earlier.
         monotonic_s: the clock that measures.
         wait: waits so many seconds. If it says True, the replay ends.
 
@@ -38,6 +39,7 @@ class ReplayClock:
         speed: float | None = 1.0,
         *,
         wait_s_max: float | None = None,
+        since_ns: int | None = None,
         monotonic_s: Callable[[], float] = time.monotonic,
         wait: Callable[[float], object] = time.sleep,
     ) -> None:
@@ -45,7 +47,7 @@ class ReplayClock:
         self.now_ns: int | None = None
         self._events = iter(events)
         self._held: Event | None = None
-        self._pace = Pace(speed, wait_s_max)
+        self._pace = Pace(speed, wait_s_max, since_ns)
         self._monotonic_s = monotonic_s
         self._wait = wait
 

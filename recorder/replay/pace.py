@@ -26,18 +26,20 @@ class Pace:
     Args:
         speed: 1 for the pace of the record, 10 for ten times as fast; None for as fast as possible.
         wait_s_max: a longer wait is cut to so many seconds, as over a gap; None: none is.
+        since_ns: where the replay begins: what had begun before and goes on there is told there. None: everywhere.
 
     Raises:
-        ValueError: either is not above zero.
+        ValueError: speed or wait is not above zero.
     """
 
-    def __init__(self, speed: float | None = 1.0, wait_s_max: float | None = None) -> None:
+    def __init__(self, speed: float | None = 1.0, wait_s_max: float | None = None, since_ns: int | None = None) -> None:
         if speed is not None and not 0 < speed < float("inf"):
             raise ValueError(f"a speed of {speed} is no pace; write 1, 10, 0.5, or None for as fast as possible")
         if wait_s_max is not None and not wait_s_max > 0:
             raise ValueError(f"waits of at most {wait_s_max} s are none; take the speed None for that")
         self._speed = speed
         self._wait_s_max = wait_s_max
+        self._since_ns = since_ns
         self._latest_ns: int | None = None
         self._due_s = 0.0
 
@@ -50,6 +52,8 @@ class Pace:
         """
         if self._speed is None or instant_ns is None:
             return now_s
+        if self._since_ns is not None:
+            instant_ns = max(instant_ns, self._since_ns)
         if self._latest_ns is None:
             self._latest_ns, self._due_s = instant_ns, now_s
         distance_ns = max(instant_ns - self._latest_ns, 0)

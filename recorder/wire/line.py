@@ -47,6 +47,12 @@ class Line:
         """What has been sent and not been taken by the kernel yet."""
         return self.connection.transport.get_write_buffer_size()
 
+    def keep_on_way(self, size_bytes: int) -> None:
+        """Let the kernel hold about so much of what has been sent: what a client takes of more is seen soon."""
+        sock = self.connection.transport.get_extra_info("socket")
+        if sock is not None and not self.connection.transport.is_closing():
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, size_bytes)
+
     def answer(self, payload: bytes) -> None:
         """Send what a client is answered."""
         self.write([payload])

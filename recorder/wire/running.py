@@ -47,6 +47,7 @@ class Running(Generic[S]):
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop
         self._ready = False
+        self._closing = False
         self._over = False
         self._error: BaseException | None = None
 
@@ -74,6 +75,9 @@ class Running(Generic[S]):
         """
         if self._thread is None:
             return
+        self._closing = True
+        if not (self._ready or self._over):
+            return  # its start was broken off: nobody has come to it yet, and it ends by itself once it is made
         if not self._over:
             with suppress(RuntimeError):  # it ended just now
                 self._loop.call_soon_threadsafe(self.server.stop)
@@ -131,6 +135,8 @@ class Running(Generic[S]):
 
     def _note_ready(self) -> None:
         self._ready = True
+        if self._closing:
+            self.server.stop()
         self._notify()
 
     def _notify(self) -> None:

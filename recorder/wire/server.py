@@ -184,9 +184,11 @@ async def decide(
         request: what is asked.
         answer: finds the answer to a question about an account.
     """
-    base = f"http://{request.headers.get('Host', '')}"
     method = getattr(request, "method", "GET")  # before its version 17, the library takes no other
     try:
+        base = f"http://{request.headers.get('Host', '')}"
+        if not (base + request.path).isascii():  # before its version 16, the library lets them through
+            raise Declined(400, "an address is of ASCII characters")
         decided = door.knock(method, request.path, request.headers, base)
         if isinstance(decided, Admitted):
             client.admitted = decided

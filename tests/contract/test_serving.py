@@ -13,6 +13,9 @@ from sqlalchemy import Engine
 
 from recorder.errors import ConfigurationError, Incomplete
 from recorder.model import Decoded, FillUpdate, Heartbeat, Update
+from recorder.read.record import Record
+from recorder.read.records import Filter
+from recorder.read.selects import Closed
 from recorder.replay.serving import Serving, ServingOptions
 from recorder.simulator.exchange import Exchange
 from recorder.simulator.telling import SimulatedTelling
@@ -31,6 +34,7 @@ from tests.samples import FMEX
 
 SEED, PUSHES = 5, 1_500
 SECRET = "a secret"
+MAIN = Filter(account="main")
 S = 1_000_000_000
 #: Instants at which REST is asked: after so many pushes.
 ASKED = (1, 400, 1_499)
@@ -67,6 +71,18 @@ def client(one: Serving, key: str = "main", **options: Any) -> Client:
 
 def ask(one: Serving, request: Callable[..., RestRequest], key: str = "main", **options: Any) -> bytes:
     return fetch(request(one.url, Credentials(key, SECRET), now_ms(), **options))
+
+
+def at(target: str) -> Callable[..., RestRequest]:
+    def request(url: str, who: Credentials, at_ms: int) -> RestRequest:
+        return RestRequest("GET", url + target, sign.credentials(*who, "GET", url + target, at_ms))
+
+    return request
+
+
+def results(one: Serving, target: str) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = json.loads(ask(one, at(target)))["data"]["results"]
+    return found
 
 
 # On the wire.
@@ -165,6 +181,36 @@ def test_redacted_frames_are_left_out(
     assert "the end of the record, 40 pushes, 11 redacted frames left out" in caplog.text
 
 
+def test_what_two_recorders_saw_comes_once_or_as_often_as_they_saw_it(
+    tmp_path: Path, sqlite_template: Path, story: Story, engine: Engine, url: str
+) -> None:
+    for number in (1, 2):
+        scribe = Scribe(tmp_path / f"{number}.db", sqlite_template, number)
+        scribe.write(story, Heard(0, 50, end="stopped"))
+        move(scribe.engine, engine)
+        scribe.engine.dispose()
+    for all_sightings, count in ((False, 50), (True, 100)):
+        with serving(url, all_sightings=all_sightings) as one, client(one).subscribe() as each:
+            payloads = each.take(count)
+            assert sorted(payloads) == sorted(story.payloads[:50] * (count // 50))
+            one.wait_finished(timeout_s=PATIENCE_S)
+            assert one.shown().frames == count
+
+
+def test_what_proved_the_line_alive_is_left_out(
+    tmp_path: Path, sqlite_template: Path, story: Story, engine: Engine, url: str
+) -> None:
+    scribe = Scribe(tmp_path / "one.db", sqlite_template)
+    scribe.write(story, Heard(0, 50, end="stopped", quiet_ns=S))
+    move(scribe.engine, engine)
+    scribe.engine.dispose()
+    with serving(url) as one, client(one).subscribe() as each:
+        assert each.take(50) == story.payloads[:50]
+        one.wait_finished(timeout_s=PATIENCE_S)
+        assert each.say(ping(now_ms(), "its own"))["id"] == "its own"
+        assert one.shown().frames == 50
+
+
 # REST.
 
 
@@ -214,10 +260,7 @@ def test_rest_tells_closed_orders_page_by_page_and_each_order(served_url: str, s
         one.wait_finished(timeout_s=PATIENCE_S)
 
         def both(target: str) -> tuple[Any, Any]:
-            def request(url: str, who: Credentials, at_ms: int) -> RestRequest:
-                return RestRequest("GET", url + target, sign.credentials(*who, "GET", url + target, at_ms))
-
-            return json.loads(ask(one, request)), json.loads(desk.ask(target))
+            return json.loads(ask(one, at(target))), json.loads(desk.ask(target))
 
         seen: list[int] = []
         offset: dict[str, Any] = {}
@@ -249,6 +292,66 @@ def test_rest_tells_closed_orders_page_by_page_and_each_order(served_url: str, s
                 both(target)
 
 
+def test_closed_orders_are_those_made_from_one_instant_until_another(served_url: str) -> None:
+    statuses = FMEX.final_statuses
+    with Record(served_url) as record:
+
+        def ids(since_ms: int, until_ms: int) -> set[int]:
+            return {order.order_id for order in record.closed_orders(Closed(statuses, since_ms, until_ms), MAIN)}
+
+        every = list(record.closed_orders(Closed(statuses, 0, 2**62), MAIN))
+        assert {order.status for order in every} <= set(statuses)
+        one = every[len(every) // 2]
+        assert one.created_at is not None
+        assert one.order_id in ids(one.created_at, one.created_at + 1)
+        assert one.order_id not in ids(0, one.created_at)
+        assert one.order_id not in ids(one.created_at + 1, 2**62)
+
+
+def test_rest_tells_nothing_of_another_account(served_url: str) -> None:
+    with serving(served_url) as one:
+        with client(one).subscribe() as each:
+            each.take(PUSHES)
+            one.wait_finished(timeout_s=PATIENCE_S)
+        newest = results(one, f"{rest.CLOSED_ORDERS}?limit=1&range=202002")[0]["id"]
+        assert json.loads(ask(one, at(f"{rest.ORDERS}/{newest}")))["data"]["id"] == newest
+        with http_error(404):
+            ask(one, at(f"{rest.ORDERS}/{newest}/"))
+        with client(one, "half/deaf").subscribe() as each:
+            each.take(200)
+            for target in (f"{rest.ORDERS}/{newest}", f"{rest.ORDERS}/{newest}/matches"):
+                with http_error(404):
+                    ask(one, at(target), "half/deaf")
+
+
+def test_rest_tells_the_newest_first_and_of_one_contract_where_it_is_asked_for(
+    tmp_path: Path, sqlite_template: Path, engine: Engine, url: str
+) -> None:
+    both = Story(SEED, 600, ("btcusd_p", "ethusd_p"))
+    scribe = Scribe(tmp_path / "one.db", sqlite_template)
+    scribe.write(both, Heard(0, 600, end="stopped"))
+    move(scribe.engine, engine)
+    scribe.engine.dispose()
+    with serving(url) as one, client(one).subscribe(*both.topics) as each:
+        each.take(600)
+        one.wait_finished(timeout_s=PATIENCE_S)
+        by_contract = {
+            symbol: results(one, f"{rest.CLOSED_ORDERS}?limit=100&range=202002&symbol={symbol}")
+            for symbol in ("btcusd_p", "ethusd_p")
+        }
+        in_all = results(one, f"{rest.CLOSED_ORDERS}?limit=100&range=202002")
+        exactly = json.loads(ask(one, at(f"{rest.CLOSED_ORDERS}?limit={len(in_all)}&range=202002")))["data"]
+        still_open = results(one, rest.OPEN_ORDERS)
+    for symbol, orders in by_contract.items():
+        assert {order["symbol"] for order in orders} == {symbol.upper()}
+    ids = [order["id"] for orders in by_contract.values() for order in orders]
+    assert [order["id"] for order in in_all] == sorted(ids, reverse=True)
+    assert (exactly["results"], exactly["hasMore"], exactly["nextOffsetId"]) == (in_all, False, None)
+    ids = [order["id"] for order in still_open]
+    assert ids == sorted(ids, reverse=True)
+    assert len(ids) > 2
+
+
 def test_what_rest_told_when_it_was_recorded_it_tells_again(
     tmp_path: Path, sqlite_template: Path, engine: Engine, url: str, story: Story
 ) -> None:
@@ -273,6 +376,9 @@ def test_before_anybody_subscribed_rest_tells_of_the_beginning(served_url: str, 
         for target, expected in story.answers[400]:
             if target == rest.OPEN_ORDERS:
                 assert told(target, ask(one, rest.open_orders)) == told(target, expected)
+                with client(one) as each:
+                    each.answer()
+                    assert told(target, ask(one, rest.open_orders)) == told(target, expected)
 
 
 def test_two_clients_of_one_account_are_told_apart_by_their_keys(served_url: str, story: Story) -> None:
@@ -288,6 +394,16 @@ def test_two_clients_of_one_account_are_told_apart_by_their_keys(served_url: str
     assert balances["main/early"] == told(rest.ACCOUNTS, Desk(700).ask(rest.ACCOUNTS))
     assert balances["main/late"] == told(rest.ACCOUNTS, Desk(PUSHES).ask(rest.ACCOUNTS))
     assert balances["main/early"] != balances["main/late"]
+
+
+def test_a_key_that_comes_again_is_where_its_newest_client_is(served_url: str) -> None:
+    with serving(served_url) as one, client(one).subscribe() as each:
+        each.take(PUSHES)
+        one.wait_finished(timeout_s=PATIENCE_S)
+        assert json.loads(ask(one, rest.accounts))["data"]
+        with client(one) as another:
+            another.answer()
+            assert json.loads(ask(one, rest.accounts))["data"] == {}
 
 
 def test_rest_is_refused_as_the_exchange_refuses(served_url: str) -> None:
@@ -337,3 +453,19 @@ def test_what_cannot_be_served_is_refused(served_url: str, story: Story, desk: A
     one = serving(served_url, require_complete=True, accounts=("main",))
     one.start()
     one.close()
+
+
+def test_a_replay_that_begins_in_the_middle_of_a_connection_does_not_wait_for_its_beginning(
+    served_url: str, story: Story
+) -> None:
+    with serving(served_url, speed=1.0, since_ns=story.before(700)) as one, client(one).subscribe() as each:
+        # The connection goes on since an hour before.
+        assert each.take(10) == story.payloads[700:710]
+
+
+def test_a_time_before_all_calendars_is_the_beginning(served_url: str, story: Story) -> None:
+    with serving(served_url, since_ns=-(10**22)) as one:
+        # Of the newest month, as of then.
+        assert results(one, rest.CLOSED_ORDERS) == []
+        with client(one, more="&since=99999999d").subscribe() as each:
+            assert each.take(PUSHES) == story.payloads

@@ -5,17 +5,23 @@ import sqlite3
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy import make_url
 
+from recorder.errors import ServerAway
+from recorder.read.events import FrameEvent
+from recorder.read.frames import ROWS_FIRST
 from recorder.simulator import Simulator, SimulatorOptions
 from recorder.store.engine import open_engine
 from tests.contract.story import contents
 from tests.integration.process import PATIENCE_S, Folder
 from tests.server import PASSWORD, USER, PostgresServer
+from tests.unit.read.desk import Desk
+from tests.unit.read.diary import Diary
 
 
 @pytest.fixture
@@ -277,3 +283,18 @@ def test_a_record_that_was_changed_is_not_merged(folder: Folder, exchange: Simul
     assert told.stderr.count("\n") == 1
     for wrong in (("nothing.db", "x.db"), (str(copy), str(copy)), (str(copy), str(tmp_path / "no" / "x.db"))):
         assert folder.command("merge", *wrong).returncode == 2
+
+
+def test_a_replay_that_loses_its_server_says_so_in_a_sentence(
+    postgres: PostgresServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    desk = Desk(postgres.new_database())
+    Diary(desk).session(0, [(1, None)] * 2 * ROWS_FIRST, 2)
+    desk.engine.dispose()
+    with desk.open() as record:
+        events = record.replay()
+        assert sum(isinstance(event, FrameEvent) for event in islice(events, ROWS_FIRST)) > 0
+        postgres.terminate_connections()
+        with pytest.raises(ServerAway, match="does not answer"):
+            list(events)
+    assert caplog.text == "", "and nobody complains besides"

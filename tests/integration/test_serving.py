@@ -1,5 +1,7 @@
 """A record that is served to many at once, and recorded again: processes, sockets, clients that misbehave."""
 
+import asyncio
+import gc
 import signal
 import socket
 import statistics
@@ -13,19 +15,25 @@ from typing import NamedTuple
 import pytest
 import websocket
 
-from recorder.clock import NS_PER_S
+from recorder.clock import NS_PER_S, utc_text
 from recorder.errors import DatabaseError
+from recorder.model import AccountUpdate
 from recorder.read.events import Event
 from recorder.read.frames import ROWS_FIRST
 from recorder.read.record import Record
 from recorder.replay.serving import Serving, ServingOptions
 from recorder.replay.serving.feed import BYTES_MAX
+from recorder.replay.serving.portal import ANSWERERS
+from recorder.replay.serving.telling import RecordedTelling
 from recorder.simulator import Simulator, SimulatorOptions
 from recorder.store import migrate
 from recorder.store.engine import open_engine
 from recorder.venues.base import Credentials
+from recorder.venues.fmex import rest
 from recorder.venues.fmex.commands import ping
-from tests.client import PATIENCE_S, Client, now_ms
+from recorder.wire.server import SETTLE_S
+from recorder.wire.server import Client as Connected
+from tests.client import PATIENCE_S, Client, fetch, http_error, now_ms
 from tests.contract.scribe import Heard, Scribe, Story
 from tests.integration.process import Folder, Process
 from tests.integration.test_hostile_frames import GOOD, HOSTILE
@@ -169,11 +177,11 @@ def test_who_reads_slowly_is_kept(large: tuple[str, list[bytes]]) -> None:
         client(serving, sockopt=SMALL_WINDOW).subscribe() as slow,
     ):
         began_s = time.monotonic()
-        for _ in range(8):  # longer than patience lasts, and a little each time
-            slow.take(20)
-            time.sleep(0.2)
-        slow.take(len(payloads) - 160)
-        assert time.monotonic() - began_s > 1.5
+        for _ in range(30):  # what is held for it lasts longer than patience
+            slow.take(1)
+            time.sleep(0.1)
+        slow.take(len(payloads) - 30)
+        assert time.monotonic() - began_s > 3.0
         assert slow.frames[2:] == payloads
 
 
@@ -190,6 +198,35 @@ def test_clients_come_and_go(large: tuple[str, list[bytes]]) -> None:
         portal = serving._running.server
         serving._running.wait(lambda: not portal._feeds, PATIENCE_S, "all to be gone")
         assert serving.shown().clients == ()
+        assert serving.shown().frames >= 30 * 3 + len(payloads)
+        gc.collect()
+        assert sum(isinstance(one, Connected | asyncio.Transport) for one in gc.get_objects()) < 8, (
+            "and nobody keeps them"
+        )
+
+
+def test_a_record_that_cannot_be_read_declines_a_request(
+    large: tuple[str, list[bytes]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def failing(_self: RecordedTelling) -> Iterator[AccountUpdate]:
+        raise DatabaseError("The disk is gone: look for it.")
+
+    with Serving(large[0], ServingOptions()) as serving:
+        request = rest.accounts(serving.url, Credentials("main", serving.options.secret), now_ms())
+        with monkeypatch.context() as broken, http_error(503) as refused:
+            broken.setattr(RecordedTelling, "balances", failing)
+            fetch(request)
+        assert refused["body"]["msg"] == "The disk is gone: look for it."
+        assert b'"status":0' in fetch(request)
+
+
+def test_keys_that_come_once_are_forgotten(large: tuple[str, list[bytes]], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("recorder.replay.serving.portal.KEYS_MAX", 2)
+    with Serving(large[0], ServingOptions()) as serving:
+        for number in (0, 1, 0, 2):  # the newest are remembered
+            with client(serving, number) as one:
+                assert one.answer()["type"] == "hello"
+        assert list(serving._running.server._newest) == ["main/0", "main/2"]
 
 
 def test_a_client_without_pings_is_disconnected(large: tuple[str, list[bytes]]) -> None:
@@ -230,6 +267,46 @@ def test_a_record_that_cannot_be_read_any_more_ends_that_client_and_says_why(
         assert "client 1: The disk is gone: look for it." in caplog.text
         with client(serving).subscribe() as another:
             assert another.take(len(payloads)) == payloads
+
+
+def test_a_request_that_is_none_ends_nobody(large: tuple[str, list[bytes]]) -> None:
+    with Serving(large[0], ServingOptions()) as serving:
+        host, port = serving.options.host, serving._running.server.port
+        for lines, status in [
+            (b"Host: a\r\nHost: b", b"400"),
+            (b"Host: \xc3\xa9", b"400"),
+            (b"Host: a\r\nFC-ACCESS-KEY: a\r\nFC-ACCESS-KEY: b", b"400"),
+            (b"FC-ACCESS-KEY: \xc3\xa9", b"401"),
+        ]:
+            with socket.create_connection((host, port), PATIENCE_S) as one:
+                one.sendall(b"GET /v3/contracts/orders/open HTTP/1.1\r\n" + lines + b"\r\n\r\n")
+                assert one.recv(4096).split()[1] == status
+        assert serving.shown().clients == ()
+
+
+def test_the_end_waits_for_no_answer(large: tuple[str, list[bytes]], monkeypatch: pytest.MonkeyPatch) -> None:
+    asked, answers = threading.Semaphore(0), threading.Event()
+
+    def slow(_self: RecordedTelling) -> Iterator[AccountUpdate]:
+        asked.release()
+        answers.wait(PATIENCE_S)
+        return iter(())
+
+    monkeypatch.setattr(RecordedTelling, "balances", slow)
+    with Serving(large[0], ServingOptions()) as serving, ExitStack() as stack:
+        for _ in range(3 * ANSWERERS):
+            request = rest.accounts(serving.url, Credentials("main", serving.options.secret), now_ms())
+            one = stack.enter_context(socket.create_connection((serving.options.host, serving._running.server.port)))
+            head = "".join(f"{name}: {value}\r\n" for name, value in request.headers.items())
+            host, _, path = request.url.removeprefix("http://").partition("/")
+            one.sendall(f"GET /{path} HTTP/1.1\r\nHost: {host}\r\n{head}\r\n".encode())
+        for _ in range(ANSWERERS):
+            assert asked.acquire(timeout=PATIENCE_S)
+        began_s = time.monotonic()
+        serving.close()
+        took_s = time.monotonic() - began_s
+    answers.set()
+    assert took_s < 2.0
 
 
 # As processes.
@@ -337,6 +414,17 @@ def test_a_terminal_or_a_log_shows_who_is_where(template: Path, tmp_path: Path) 
         with Client(url, Credentials("main", "replay-secret")).subscribe() as one:
             assert one.take(10) == story.payloads[:10]
             assert one.say(ping(now_ms(), "p"))["type"] == "ping"  # in the middle of the pause
+            time.sleep(3 * SETTLE_S)
         process.wait_for("client 1: gone at 2020-02-04 07:40:53.671 UTC, after 10 pushes")
-        assert "client 1: replays main from the beginning, at 1 times the pace" in process.errors
+        assert process.errors.count("client 1: replays main from the beginning, at 1 times the pace") == 1
         assert process.stop()[0] == 0
+
+
+def test_a_replay_of_the_middle_of_a_connection_begins_there(template: Path, tmp_path: Path) -> None:
+    folder = Folder(tmp_path)
+    story = Story(1, 20, pauses={10: 3_600 * NS_PER_S})
+    write(story, tmp_path, template)
+    since = utc_text(story.before(10)).replace(" ", "T")
+    ended = folder.command("replay", "--since", since, "--speed", "1")  # and not an hour later
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stdout.count('"event":"frame"') == 10

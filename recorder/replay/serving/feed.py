@@ -66,15 +66,25 @@ class Feed:
         Raises:
             RecorderError: the record cannot be read.
         """
-        loop = asyncio.get_running_loop()
-        while events := await loop.run_in_executor(self._readers, _some, self._events):
-            if not await self._tell(events):
+        try:
+            if not await self._push_all():
                 return
-        self._moment.ended(loop.time())
+        finally:
+            # Whoever still holds the feed, as a traceback does, must not hold its connection to the record.
+            self._events = iter(())
+        self._moment.ended(asyncio.get_running_loop().time())
         self.finished = True
         left_out = f", {self._redacted:,} redacted frames left out" if self._redacted else ""
         log.info("client %d: the end of the record, %s pushes%s", self._line.number, f"{self.pushes:,}", left_out)
         self._on_change()
+
+    async def _push_all(self) -> bool:
+        """False: the client is gone."""
+        loop = asyncio.get_running_loop()
+        while events := await loop.run_in_executor(self._readers, _some, self._events):
+            if not await self._tell(events):
+                return False
+        return True
 
     async def _tell(self, events: Sequence[Event]) -> bool:
         """Push some, each when it is due; what is due together goes out in one write. False: the client is gone."""

@@ -2,6 +2,9 @@
 
 from recorder.clock import NS_PER_S
 
+#: Further than any two instants of a record lie apart.
+FAR_NS = 2.0**64
+
 
 class Moment:
     """The instant of a replay: of its last event, and between two events, as far as the pace has come.
@@ -45,4 +48,5 @@ class Moment:
         return max(self.told_ns, min(at_ns, self._end_ns))
 
     def _passed_ns(self, span_s: float) -> int:
-        return int(span_s * (self._speed or 0.0) * NS_PER_S)
+        # At the oddest speeds it is infinite, which no integer is.
+        return int(min(max(span_s * (self._speed or 0.0) * NS_PER_S, -FAR_NS), FAR_NS))

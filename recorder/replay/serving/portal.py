@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeVar
 from weakref import WeakKeyDictionary
 
 from websockets.http11 import Request, Response
@@ -28,10 +28,19 @@ from recorder.venues.stand_in import Admitted, Declined, Question
 from recorder.wire.line import Line
 from recorder.wire.server import Client, Server, decide, decline
 
+T = TypeVar("T")
+
 log = logging.getLogger("recorder.replay")
 
 #: Threads that read the record for pushes, and for answers of REST.
 READERS, ANSWERERS = 8, 4
+
+#: What the kernel holds for a client. It takes more only once the client has taken a good part of it, and left to
+#: itself it holds megabytes: a client that reads slowly would seem to take nothing for long.
+ON_WAY_BYTES = 1 << 16
+
+#: Keys whose newest client is remembered, once it has gone: of more, the oldest are forgotten.
+KEYS_MAX = 10_000
 
 #: WebSocket close code of a server that cannot go on (RFC 6455, 7.4.1).
 INTERNAL_ERROR = 1011
@@ -91,6 +100,7 @@ class Portal:
         #: Key → the newest client that came with it: REST tells how things are where that is.
         self._newest: dict[str, Moment] = {}
         self._feeds: dict[Line, tuple[Guest, Feed]] = {}
+        self._reads: set[asyncio.Future[Any]] = set()
         self._clients = 0
         self._pushes_of_gone = 0
 
@@ -132,10 +142,25 @@ class Portal:
             Whatever else ended it.
         """
         try:
-            await self._server.run(on_ready, lambda: list(self._feeds), "the replay ends")
+            await self._server.run(on_ready, lambda: list(self._feeds), "the replay ends", release=self._let_go)
         finally:
+            # What is being read just now ends by itself, unwaited for: a server that is away answers late.
             for threads in (self._readers, self._answerers):
-                threads.shutdown(wait=True, cancel_futures=True)
+                threads.shutdown(wait=False, cancel_futures=True)
+
+    async def _read(self, threads: ThreadPoolExecutor, read: Callable[[], T]) -> T:
+        """Read the record in a thread."""
+        reading = asyncio.get_running_loop().run_in_executor(threads, read)
+        self._reads.add(reading)
+        try:
+            return await reading
+        finally:
+            self._reads.discard(reading)
+
+    def _let_go(self) -> None:
+        """Wait for no answer any more: nobody is there who could be told."""
+        for reading in self._reads:
+            reading.cancel()
 
     def _account_of(self, key: str) -> str | None:
         """The account that a key is for: its name, or its name, a slash, and whatever tells clients apart."""
@@ -152,9 +177,8 @@ class Portal:
         response = await decide(self._door, client, request, self._answer)
         if response is not None:
             return response
-        loop = asyncio.get_running_loop()
         try:
-            self._admitted[client] = await loop.run_in_executor(self._readers, self._welcome, client.admitted)
+            self._admitted[client] = await self._read(self._readers, partial(self._welcome, client.admitted))
         except (RecorderError, ValueError) as error:
             return decline(self._door, Declined(400 if isinstance(error, ValueError) else 503, str(error)))
         return None
@@ -179,7 +203,7 @@ class Portal:
             raise ValueError(str(error)) from None
         end_ns = now_ns if self._options.until_ns is None else self._options.until_ns - 1
         moment = Moment(0 if since_ns is None else since_ns - 1, end_ns, speed)
-        pace = Pace(speed, self._options.wait_s_max)
+        pace = Pace(speed, self._options.wait_s_max, since_ns)
         begins = "the beginning" if since_ns is None else f"{utc_text(since_ns)} UTC"
         told = f"{account} from {begins}, {'as fast as it reads' if speed is None else f'at {speed:g} times the pace'}"
         return Guest(account, events, pace, moment, told)
@@ -194,7 +218,7 @@ class Portal:
         at_ns = since_ns - 1 if moment is None else moment.now_ns(loop.time())
         answer = partial(self._tell, question, account, at_ns)
         try:
-            return await loop.run_in_executor(self._answerers, answer)
+            return await self._read(self._answerers, answer)
         except RecorderError as error:
             log.error("REST cannot be answered: %s", error)
             raise Declined(503, str(error)) from None
@@ -206,14 +230,16 @@ class Portal:
         """Serve one client of the push portal to its end."""
         self._clients += 1
         guest = self._admitted.pop(client)
+        events, guest = guest.events, guest._replace(events=iter(()))  # the feed's alone, which lets go of them
         loop = asyncio.get_running_loop()
         topics = self._topics[guest.account]
         has_topic = frozenset(topics).__contains__
         conversation = self._venue.stand_in.conversation(has_topic, loop.time(), self._options.ping_timeout_s)
         line = Line(self._clients, client, conversation)
+        line.keep_on_way(ON_WAY_BYTES)
         feed = Feed(
             line,
-            guest.events,
+            events,
             topics,
             guest.pace,
             guest.moment,
@@ -222,7 +248,10 @@ class Portal:
             self._on_change,
         )
         self._feeds[line] = guest, feed
+        self._newest.pop(client.admitted.key, None)
         self._newest[client.admitted.key] = guest.moment
+        if len(self._newest) > KEYS_MAX:
+            del self._newest[next(iter(self._newest))]
         feeding: list[asyncio.Task[None]] = []
 
         def settled() -> None:

@@ -25,10 +25,11 @@ class RecordedTelling:
     """
 
     def __init__(self, record: Record, account: str, topics: tuple[str, ...], at_ns: int) -> None:
-        self.now_ms = at_ns // NS_PER_MS
         self.topics = topics
         self._final = record.venues()[account].final_statuses
         self._as_of = record.as_of(at_ns)
+        # Of an instant outside 64 bits, the nearest within: a calendar has that, too.
+        self.now_ms = self._as_of.at_ns // NS_PER_MS
         self._mine = Filter(account=account)
 
     def balances(self) -> Iterator[AccountUpdate]:

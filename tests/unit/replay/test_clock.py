@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 
 from recorder.model import AccountUpdate, OrderUpdate
-from recorder.read.events import Event, FrameEvent, GapBegan, GapEnded
+from recorder.read.events import Event, FrameEvent, GapBegan, GapEnded, SessionBegan
 from recorder.read.records import Gap
 from recorder.replay import ReplayClock, deliver
 
@@ -96,3 +96,11 @@ def test_callbacks_are_called_in_the_order_of_the_record() -> None:
     }
     assert deliver(events(), callbacks) == 6
     assert called == ["beginning", 2, 3, 13, (BALANCE, 13), (BALANCE, 13), 14]
+
+
+def test_a_connection_that_goes_on_where_it_begins_makes_nobody_wait() -> None:
+    waiter = Waiter()
+    told: list[Event] = [SessionBegan("main", 5, 1 * S, 1, "", ()), frame(9_000), frame(9_001)]
+    clock = ReplayClock(told, since_ns=8_999 * S, monotonic_s=lambda: waiter.now_s, wait=waiter.wait)
+    assert list(clock) == told
+    assert waiter.waits == [1.0, 1.0]

@@ -74,3 +74,16 @@ def test_a_speed_is_read() -> None:
     for text in ("0", "-1", "inf", "nan", "fast", ""):
         with pytest.raises(ValueError, match="is not a speed"):
             speed_of(text)
+
+
+@pytest.mark.parametrize("speed", [5e-324, 1e-9, 1e9, 1.7e308])
+def test_at_the_oddest_speeds_there_is_an_instant(speed: float) -> None:
+    moment = Moment(0, 100 * S, speed)
+    moment.passed(10 * S)
+    for due_s in (1_000.0, 1e300, float("inf")):
+        moment.waits(20 * S, due_s)
+        for now_s in (999.0, 1_001.0):
+            assert 10 * S <= moment.now_ns(now_s) < 20 * S
+    moment.passed(20 * S)
+    moment.ended(1_000.0)
+    assert 20 * S <= moment.now_ns(1_001.0) <= 100 * S

@@ -61,3 +61,10 @@ def test_due_times_never_go_back(instants: list[int], speed: float) -> None:
 def test_what_is_no_pace_is_refused(speed: float, wait_s_max: float | None) -> None:
     with pytest.raises(ValueError, match=r"speed|waits"):
         Pace(speed, wait_s_max)
+
+
+def test_what_goes_on_where_a_replay_begins_is_told_there() -> None:
+    pace = Pace(1.0, since_ns=7_000 * S)
+    assert [pace.due_s(at_s * S, 100.0) for at_s in (1, 2, 7_003)] == [100.0, 100.0, 103.0]
+    pace = Pace(1.0, since_ns=0)
+    assert pace.due_s(7_000 * S, 100.0) == 100.0, "before the record there is nothing to wait for"

@@ -5,6 +5,7 @@ told besides lies in `extra`, and goes out again.
 """
 
 from collections.abc import Iterable, Mapping
+from decimal import Decimal
 
 import msgspec
 from msgspec import Raw
@@ -77,7 +78,7 @@ def position(told: PositionUpdate) -> Fields:
         "liquidation_price": _number(told.liquidation_price),
         "entry_price": _number(told.entry_price),
         "symbol": told.symbol,
-        "closed": None if told.quantity is None else not told.quantity.strip("0.-+eE"),
+        "closed": None if told.quantity is None else not Decimal(told.quantity),
         "minimum_maintenance_margin_rate": _number(told.minimum_maintenance_margin_rate),
     }
     return _known(pushed) | _extra(told.extra, told.ts, "position.")

@@ -58,6 +58,9 @@ class Guard:
         Raises:
             Declined: 429, when the key made too many in the last ten seconds.
         """
+        if key not in self._requests:  # there can be ever new ones
+            for old in [old for old, times in self._requests.items() if now_ms - times[-1] >= WINDOW_MS]:
+                del self._requests[old]
         times = self._requests[key]
         while times and now_ms - times[0] >= WINDOW_MS:
             times.popleft()

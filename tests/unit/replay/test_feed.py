@@ -1,0 +1,78 @@
+"""One client's replay on its way, and what comes of it when the client has gone."""
+
+import asyncio
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import cast
+
+from recorder.read.events import Event, FrameEvent
+from recorder.replay import Pace
+from recorder.replay.serving.feed import Feed
+from recorder.replay.serving.moment import Moment
+from recorder.wire.line import Line
+
+S = 1_000_000_000
+
+
+class Taken:
+    """The line of a client that takes all it is sent at once, or of one that has gone."""
+
+    number = 1
+    waiting_bytes = 0
+
+    def __init__(self, *, is_open: bool) -> None:
+        self.conversation = self
+        self.topics = {"account"}
+        self.payloads: list[bytes] = []
+        self._is_open = is_open
+
+    def write(self, payloads: Sequence[bytes]) -> bool:
+        self.payloads += payloads
+        return self._is_open
+
+
+def frame(seq: int, at_ns: int) -> FrameEvent:
+    return FrameEvent("main", 5, seq, at_ns, "push", b"%d" % seq, "account", (), None)
+
+
+def test_while_it_waits_all_that_was_due_is_sent_and_time_goes_on() -> None:
+    line, moment = Taken(is_open=True), Moment(0, 10_000 * S, 1.0)
+    events = iter([frame(1, 1_000 * S), frame(2, 1_000 * S), frame(3, 2_000 * S)])
+
+    async def watch() -> tuple[int, int]:
+        with ThreadPoolExecutor(1) as readers:
+            feed = Feed(cast(Line, line), events, ["account"], Pace(1.0), moment, 1.0, readers, lambda: None)
+            feeding = asyncio.create_task(feed.run())
+            async with asyncio.timeout(10.0):
+                while moment.now_ns(loop_s()) <= 1_000 * S:
+                    await asyncio.sleep(0.01)
+            between_ns = moment.now_ns(loop_s())
+            feeding.cancel()
+            return between_ns, feed.pushes
+
+    def loop_s() -> float:
+        return asyncio.get_running_loop().time()
+
+    between_ns, pushes = asyncio.run(watch())
+    assert line.payloads == [b"1", b"2"]
+    assert pushes == 2
+    assert 1_000 * S < between_ns < 1_020 * S
+
+
+def test_a_feed_that_is_over_holds_nothing_of_the_record() -> None:
+    closed: list[bool] = []
+
+    def events() -> Iterator[Event]:
+        try:
+            for seq in range(1_000):
+                yield frame(seq, seq)
+        finally:
+            closed.append(True)
+
+    with ThreadPoolExecutor(1) as readers:
+        line = cast(Line, Taken(is_open=False))
+        feed = Feed(line, events(), ["account"], Pace(None), Moment(0, 9, None), 1.0, readers, lambda: None)
+        asyncio.run(feed.run())
+    # Though somebody holds the feed: a broken connection does, with the traceback of what broke it.
+    assert closed == [True]
+    assert not feed.finished
