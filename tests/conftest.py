@@ -5,7 +5,10 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import settings
 
+from tests.alone import pytest_runtest_protocol
 from tests.server import PostgresServer
+
+__all__ = ["postgres", "pytest_runtest_protocol"]
 
 # A deadline for a single example measures the machine.
 settings.register_profile("recorder", deadline=None, print_blob=True)

@@ -98,10 +98,18 @@ def test_an_exchange_that_asks_to_be_left_alone(
         pytest.param(lambda request: b"HTTP/1.1 101\xff\xff\r\n\r\n", id="101, not ASCII"),
         pytest.param(lambda request: b"HTTP/1.1 101 Switching Protocols\r\n\r\n", id="101 without headers"),
         pytest.param(lambda request: accept(request).replace(b"Accept: ", b"Accept: x"), id="a wrong key"),
-        pytest.param(lambda request: accept(request).replace(b"Upgrade: websocket", b"Upgrade: h2c"), id="a wrong protocol"),
-        pytest.param(lambda request: accept(request).replace(b"\r\n\r\n", b"\r\nSet-Cookie: a,b=1\r\n\r\n"), id="a cookie without a name"),
+        pytest.param(
+            lambda request: accept(request).replace(b"Upgrade: websocket", b"Upgrade: h2c"), id="a wrong protocol"
+        ),
+        pytest.param(
+            lambda request: accept(request).replace(b"\r\n\r\n", b"\r\nSet-Cookie: a,b=1\r\n\r\n"),
+            id="a cookie without a name",
+        ),
         pytest.param(lambda request: accept(request)[:40], id="cut off"),
-        pytest.param(lambda request: b"HTTP/1.1 401 Unauthorized\r\nContent-Length: many\r\n\r\n", id="a length that is no number"),
+        pytest.param(
+            lambda request: b"HTTP/1.1 401 Unauthorized\r\nContent-Length: many\r\n\r\n",
+            id="a length that is no number",
+        ),
     ],
 )
 def test_an_answer_that_is_not_this_venues(wake: Wake, answer: Answer) -> None:
@@ -133,6 +141,7 @@ def test_an_unknown_host(wake: Wake, host: str) -> None:
         assert "the host's name is not known; check the address" in str(raised.value)
 
 
+@pytest.mark.alone
 def test_an_exchange_that_does_not_answer(wake: Wake) -> None:
     with closing(socket.create_server(("127.0.0.1", 0))) as deaf:
         url = f"http://127.0.0.1:{deaf.getsockname()[1]}"
