@@ -13,7 +13,7 @@ demo: $(READY)  ## A simulated exchange, a recording, and a look at the result
 	$(BIN)/recorder demo
 
 test: $(READY)  ## The tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 faults: $(READY)  ## Every fault it must live through; writes the matrix into docs/reliability.md
 	$(BIN)/python -m pytest tests/faults -m 'not soak' -n 4 --matrix-into docs/reliability.md

@@ -2,7 +2,6 @@
 
 import sqlite3
 import time
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -15,16 +14,17 @@ BARE = "SELECT payload FROM frames ORDER BY account_id, session_id, seq"
 
 
 def require_same(url: str, frames: int) -> None:
-    """Every frame once, in the order of the record, byte for byte.
+    """Every frame once, in the order of the record, byte for byte, and typed.
 
     Raises:
         AssertionError: the replay gives something else than the record holds.
     """
     count = 0
-    with recorder.open(url) as record:
-        replayed = (event.payload for event in record.replay() if isinstance(event, FrameEvent))
-        for payload, expected in zip(replayed, _payloads(url), strict=True):
-            assert payload == expected, f"frame {count} of the replay is another than that of the record"
+    with recorder.open(url) as record, closing(_opened(url)) as database:
+        replayed = (event for event in record.replay() if isinstance(event, FrameEvent))
+        for event, (expected,) in zip(replayed, database.execute(BARE), strict=True):
+            assert event.payload == expected, f"frame {count} of the replay is another than that of the record"
+            assert event.updates, f"frame {count} tells something"
             count += 1
     assert count == frames, f"{count:,} frames, not {frames:,}"
 
@@ -32,29 +32,25 @@ def require_same(url: str, frames: int) -> None:
 def replay_round(url: str, _folder: Path) -> tuple[float, float]:
     """Frames a second: replayed as typed events, and read and decoded as bare JSON."""
     limit = _bare_decode(url)
-    frames = updates = 0
+    frames = 0
     began_s = time.perf_counter()
     with recorder.open(url) as record:
         for event in record.replay():
             if isinstance(event, FrameEvent):
                 frames += 1
-                updates += len(event.updates)
-    took_s = time.perf_counter() - began_s
-    assert updates >= frames > 0, "a push of the simulator tells something"
-    return frames / took_s, limit
+        return frames / (time.perf_counter() - began_s), limit
 
 
 def _bare_decode(url: str) -> float:
     decode = msgspec.json.Decoder().decode
     frames = 0
     began_s = time.perf_counter()
-    for payload in _payloads(url):
-        decode(payload)
-        frames += 1
-    return frames / (time.perf_counter() - began_s)
-
-
-def _payloads(url: str) -> Iterator[bytes]:
-    with closing(sqlite3.connect(f"file:{url.removeprefix('sqlite:///')}?mode=ro", uri=True)) as database:
+    with closing(_opened(url)) as database:
         for (payload,) in database.execute(BARE):
-            yield payload
+            decode(payload)
+            frames += 1
+        return frames / (time.perf_counter() - began_s)
+
+
+def _opened(url: str) -> sqlite3.Connection:
+    return sqlite3.connect(f"file:{url.removeprefix('sqlite:///')}?mode=ro", uri=True)
