@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from sqlalchemy import create_engine
 
-from recorder.read.events import GapBegan
+from recorder.read.events import GapBegan, instant_ns
 from recorder.read.frames import Reader
 from recorder.read.holes import Hole, holes_of
 from recorder.read.order import EVER_NS, FOR_EVER_NS, Place, before
@@ -38,7 +38,7 @@ def told(*holes: Hole, start_ns: int = EVER_NS, end_ns: int = FOR_EVER_NS) -> li
     script = Script([], holes, ("push",), None, before(start_ns), before(end_ns), None, once=True)
     events = list(replay(reader, script))
     assert reader.closed
-    return [("began" if isinstance(event, GapBegan) else "ended", event.account, event.at_ns) for event in events]
+    return [("began" if isinstance(event, GapBegan) else "ended", event.account, instant_ns(event)) for event in events]
 
 
 def test_those_of_several_accounts_come_in_one_order() -> None:
