@@ -19,7 +19,7 @@ faults: $(READY)  ## Every fault it must live through; writes the matrix into do
 	$(BIN)/python -m pytest tests/faults -m 'not soak' -n 4 --matrix-into docs/reliability.md
 
 examples: $(EXAMPLES)/.ready  ## The examples, with the packages they are for: two GB, in a folder of their own
-	$(EXAMPLES)/bin/python -m pytest tests/examples -m examples
+	$(EXAMPLES)/bin/python -m pytest tests/examples -m examples --timeout 600
 
 soak: $(READY)  ## Faults mixed at random, for MINUTES
 	$(BIN)/python -m pytest tests/faults/test_mixed.py -m soak --soak-minutes $(MINUTES) -s --timeout 0
