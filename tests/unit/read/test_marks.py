@@ -33,9 +33,11 @@ def hole(account: str, begins_ns: int | None, ends_ns: int | None) -> Hole:
     return found
 
 
-def told(*holes: Hole, start_ns: int = EVER_NS, end_ns: int = FOR_EVER_NS) -> list[tuple[str, str, int | None]]:
+def told(
+    *holes: Hole, start_ns: int = EVER_NS, end_ns: int = FOR_EVER_NS, after: Place | None = None
+) -> list[tuple[str, str, int | None]]:
     reader = Watched()
-    script = Script([], holes, ("push",), None, before(start_ns), before(end_ns), None, once=True)
+    script = Script([], holes, ("push",), None, after or before(start_ns), before(end_ns), None, once=True)
     events = list(replay(reader, script))
     assert reader.closed
     return [("began" if isinstance(event, GapBegan) else "ended", event.account, instant_ns(event)) for event in events]
@@ -54,9 +56,15 @@ def test_those_of_several_accounts_come_in_one_order() -> None:
 
 
 def test_what_goes_on_is_told_in_the_order_it_began() -> None:
-    holes = hole("main", 3, 9), hole("main", 10, None), hole("other", 1, 5), hole("third", None, 8), hole("last", 4, 6)
-    began = told(*holes, start_ns=6, end_ns=7)
-    assert began == [("began", "third", None), ("began", "main", 3), ("began", "last", 4), ("ended", "last", 6)]
+    over = hole("other", 1, 5), hole("main", 10, None)
+    goes_on = hole("main", 3, 9), hole("lasts", 2, None), hole("first", None, 8), hole("ends", 4, 6)
+    assert told(*over, *goes_on, start_ns=6, end_ns=7) == [
+        ("began", "first", None),
+        ("began", "lasts", 2),
+        ("began", "main", 3),
+        ("began", "ends", 4),
+        ("ended", "ends", 6),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -83,6 +91,11 @@ def test_a_gap_ends_before_and_begins_after_everything_at_its_instant() -> None:
         ("began", "main", 9),
         ("ended", "main", 12),
     ]
+
+
+def test_after_a_frame_only_what_follows_at_its_instant_is_told() -> None:
+    first, second = hole("main", 3, 9), hole("main", 9, 12)
+    assert told(first, second, after=Place(9, 5, 7)) == [("began", "main", 9), ("ended", "main", 12)]
 
 
 def test_a_gap_in_which_a_clock_was_set_back_begins_before_it_ends() -> None:
