@@ -4,22 +4,22 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 EXAMPLES := .venv-examples
+ENGINES := .venv-engines
 MINUTES ?= 30
 
-.PHONY: demo test check format docs bench examples faults soak outage clean
-.PHONY: demo test check format bench faults soak outage engines clean
+.PHONY: demo test check format docs bench examples engines java faults soak outage clean
 
 demo: $(READY)  ## A simulated exchange, a recording, and a look at the result
 	$(BIN)/recorder demo
 
 test: $(READY)  ## The tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 faults: $(READY)  ## Every fault it must live through; writes the matrix into docs/reliability.md
 	$(BIN)/python -m pytest tests/faults -m 'not soak' -n 4 --matrix-into docs/reliability.md
 
 examples: $(EXAMPLES)/.ready  ## The examples, with the packages they are for: two GB, in a folder of their own
-	$(EXAMPLES)/bin/python -m pytest tests/examples -m examples
+	$(EXAMPLES)/bin/python -m pytest tests/examples -m examples --timeout 600
 
 soak: $(READY)  ## Faults mixed at random, for MINUTES
 	$(BIN)/python -m pytest tests/faults/test_mixed.py -m soak --soak-minutes $(MINUTES) -s --timeout 0
@@ -36,19 +36,21 @@ format: $(READY)  ## Put the code in its form
 docs: $(READY)  ## Write what is generated: docs/schema.md, and the answers in docs/queries.md
 	$(BIN)/python -m tests.docs
 
-bench: $(READY)  ## How near to its limits it runs: two ratios
+bench: $(READY)  ## How near to its limits it runs: six ratios, each in the same run as its limit
 	$(BIN)/python -m tests.bench
 
 outage: $(READY)  ## Five million frames wait for a server that comes back: some ten minutes, some ten GB
 	$(BIN)/python -m tests.faults.outage
 
-engines: $(READY)  ## The same queries on all engines, Spark too: half a GB from PyPI, and a Java of 17 or newer
-	@command -v java >/dev/null || { echo "Spark needs Java 17 or newer: apt-get install default-jre-headless"; exit 2; }
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev,engines]'
-	$(BIN)/python -m pytest tests/engines -m '' --timeout 900
+engines: java $(ENGINES)/.ready  ## The same queries on all engines, Spark too: a GB in a folder of its own, and Java
+	$(ENGINES)/bin/python -m pytest tests/engines -m '' --timeout 900
+
+java:  ## Whether there is one that Spark can use
+	@java -version 2>&1 | awk -F '"' '/version/ { found = $$2 + 0 >= 17 } END { exit !found }' \
+	  || { echo "Spark needs Java 17 or newer: apt-get install default-jre-headless"; exit 2; }
 
 clean:  ## Remove what was made here
-	rm -rf $(VENV) $(EXAMPLES) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(EXAMPLES) $(ENGINES) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
 $(READY): pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
@@ -57,7 +59,8 @@ $(READY): pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
 	@touch $(READY)
 
-$(EXAMPLES)/.ready: pyproject.toml
-	$(PYTHON) -m venv $(EXAMPLES)
-	$(EXAMPLES)/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[examples]'
-	@touch $(EXAMPLES)/.ready
+# A folder for each extra that make installs beside: what it is for must not decide over what the tests run with.
+.venv-%/.ready: pyproject.toml
+	$(PYTHON) -m venv .venv-$*
+	.venv-$*/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[$*]'
+	@touch $@

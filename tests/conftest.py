@@ -5,7 +5,11 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import settings
 
+from tests.alone import pytest_runtest_protocol
+from tests.faults.summary import pytest_terminal_summary
 from tests.server import PostgresServer
+
+__all__ = ["postgres", "pytest_runtest_protocol", "pytest_terminal_summary"]
 
 # A deadline for a single example measures the machine.
 settings.register_profile("recorder", deadline=None, print_blob=True)

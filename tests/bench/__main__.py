@@ -7,6 +7,8 @@
 - sealing: the writer alone as it is, over the same writer without seals. At least 0.90.
 - verify: a record verified by all processors, over a bare cursor that hashes each payload once with SHA-256. At least
   0.40, or 200,000 frames a second. With `--quick`, that is frames and seals only, and without.
+- replay: a record of a million frames replayed as typed events, over a bare cursor and a bare `msgspec.json.Decoder` of
+  the same payloads. At least 0.50. Before that, the replay must give every payload of the record, in its order.
 """
 
 import gc
@@ -48,6 +50,7 @@ from recorder.store.schema import TYPED, frames
 from recorder.venues import venue_named
 from recorder.venues.base import Credentials, read_frame
 from recorder.wire.text_frame import text_frame
+from tests.bench.replaying import replay_round, require_same
 from tests.bench.verifying import verify_round, write_record
 
 FRAMES = 100_000
@@ -58,6 +61,9 @@ SEALING_MIN = 0.90
 SEALING_TURNS = 4
 VERIFY_MIN = 0.40
 VERIFY_ENOUGH_PER_S = 200_000
+REPLAY_MIN = 0.50
+#: The same frames as so many sessions: a million of them.
+REPLAY_SESSIONS = 10
 TIMEOUT_S = 60.0
 #: What a portal says before its pushes, and how many commands of ours the record holds beside.
 ANSWERS = (
@@ -94,7 +100,7 @@ class Figure(NamedTuple):
 
 
 def main() -> int:
-    """Measure, print, and say by the exit code whether both hold."""
+    """Measure, print, and say by the exit code whether all hold."""
     pushes = [payload for _, payload in islice(Exchange(1), FRAMES)]
     recorded = _recorded(pushes)
     with tempfile.TemporaryDirectory() as folder, _blaster(Path(folder), pushes) as port:
@@ -107,7 +113,10 @@ def main() -> int:
         for name, quick in (("verify", False), ("verify --quick", True)):
             figure = measure(f"{name} / cursor with SHA-256", partial(verify_round, url, quick), VERIFY_MIN)
             figures.append(figure._replace(enough_per_s=VERIFY_ENOUGH_PER_S))
-    table = Table(title=f"{FRAMES:,} frames, median of {ROUNDS} rounds")
+        url = write_record(Path(folder) / "long.db", recorded, REPLAY_SESSIONS)
+        require_same(url, REPLAY_SESSIONS * FRAMES)
+        figures.append(measure("replay / cursor with msgspec", partial(replay_round, url), REPLAY_MIN))
+    table = Table(title=f"{FRAMES:,} frames, to replay {REPLAY_SESSIONS * FRAMES:,}, median of {ROUNDS} rounds")
     for title in ("figure", "ours /s", "limit /s", "ratio (min - max)", "at least"):
         table.add_column(title, justify="left" if title == "figure" else "right")
     for figure in figures:

@@ -12,11 +12,19 @@ import recorder
 from recorder.read.record import Record
 from recorder.simulator import Simulator, SimulatorOptions
 from tests.integration.process import Folder
+from tests.unit.read.desk import Desk
 
 pytestmark = pytest.mark.examples
 
 CHECKOUT = Path(__file__).parents[2]
 PUSHES = 6_000
+DAY_NS = 86_400 * 10**9
+#: What those print that are given a record of a day.
+TOLD = {
+    "vectorbt_portfolio": "realized  recorded",
+    "hftbacktest_latency": "an order of the backtest was answered after",
+    "nautilus_reports": "fill reports; filled quantities agree for",
+}
 
 
 @pytest.fixture(scope="module")
@@ -102,22 +110,36 @@ def test_a_returns_series_of_whole_days() -> None:
     assert quantstats.stats.comp(series) == pytest.approx(float((1 + series).prod() - 1))
 
 
-@pytest.mark.parametrize(
-    ("example", "told"),
-    [
-        ("vectorbt_portfolio", "realized  recorded"),
-        ("hftbacktest_latency", "an order of the backtest was answered after"),
-        ("nautilus_reports", "fill reports; filled quantities agree for"),
-    ],
-)
-def test_the_example_runs(database: Path, example: str, told: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("example", TOLD)
+def test_the_example_runs(database: Path, example: str, tmp_path: Path) -> None:
+    assert TOLD[example] in _run(example, database, folder=tmp_path)
+
+
+def test_the_tear_sheet_is_of_the_recorded_days(tmp_path: Path) -> None:
+    desk = Desk(tmp_path / "recorder.db")
+    for day in range(60):
+        desk.balance(day * DAY_NS, available=str(100 + day % 7))
+    desk.engine.dispose()
+    told = _run("tear_sheet", tmp_path / "recorder.db", "sheet.html", folder=tmp_path)
+    # From 100 to 103; the worst is from 106 to 100.
+    assert told.splitlines()[0] == "59 days, 3.0000% in all, worst day -5.6604%"
+    page = (tmp_path / "sheet.html").read_text()
+    assert "Recorded account, BTC" in page and "</html>" in page
+
+
+def test_every_example_is_run_here() -> None:
+    assert {path.stem for path in (CHECKOUT / "examples").glob("*.py")} == {*TOLD, "tear_sheet"}
+
+
+def _run(example: str, *arguments: Path | str, folder: Path) -> str:
+    """What an example prints."""
     ended = subprocess.run(
-        [sys.executable, CHECKOUT / "examples" / f"{example}.py", database],
+        [sys.executable, CHECKOUT / "examples" / f"{example}.py", *arguments],
         capture_output=True,
         text=True,
         check=False,
-        cwd=tmp_path,
+        cwd=folder,
         env=os.environ | {"PYTHONPATH": str(CHECKOUT)},
     )
     assert ended.returncode == 0, ended.stderr
-    assert told in ended.stdout
+    return ended.stdout

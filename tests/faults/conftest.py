@@ -55,26 +55,3 @@ def exchange(exchange_rate: float) -> Iterator[Simulator]:
 def scene(tmp_path: Path, exchange: Simulator, report: Report) -> Scene:
     """A recorder process at that exchange."""
     return Scene(Folder(tmp_path), exchange, report)
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, exitstatus: int, config: pytest.Config) -> None:
-    """Print the matrix, and write it where that is asked for and all is well."""
-    if hasattr(config, "workerinput"):
-        return  # one of several workers: it knows a part only
-    told = [
-        value
-        for category in ("passed", "failed")
-        for one in terminalreporter.stats.get(category, [])
-        for name, value in getattr(one, "user_properties", ())
-        if name == matrix.PROPERTY and getattr(one, "when", "call") == "call"
-    ]
-    if not told:
-        return
-    all_rows = matrix.rows(told)
-    terminalreporter.section("what it has lived through")
-    for line in matrix.as_text(all_rows):
-        terminalreporter.line(line)
-    into: Path | None = config.getoption("--matrix-into")
-    if into is not None and exitstatus == pytest.ExitCode.OK:
-        matrix.write(into, all_rows)
-        terminalreporter.line(f"written into {into}")

@@ -82,6 +82,7 @@ def test_frozen_for_longer_than_the_exchange_waits_for_a_ping(tmp_path: Path, re
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.alone
 def test_told_to_stop(scene: Scene, number: signal.Signals) -> None:
     with scene.run() as process:
         process.wait_for(COVERED)

@@ -61,6 +61,7 @@ def test_it_passes_everything_on_both_ways_and_the_goodbye(proxy: Proxy, server:
     assert proxy.accepted == 1
 
 
+@pytest.mark.alone
 def test_latency_is_at_least_what_was_asked_for(proxy: Proxy, server: socket.socket) -> None:
     with pair(proxy, server) as (client, accepted), proxy.latency(0.2):
         began_s = monotonic()
@@ -69,6 +70,7 @@ def test_latency_is_at_least_what_was_asked_for(proxy: Proxy, server: socket.soc
         assert monotonic() - began_s >= 0.2
 
 
+@pytest.mark.alone
 def test_bandwidth_is_at_most_what_was_asked_for(proxy: Proxy, server: socket.socket) -> None:
     with pair(proxy, server) as (client, accepted), proxy.bandwidth(20_000):
         began_s = monotonic()

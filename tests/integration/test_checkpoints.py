@@ -126,6 +126,7 @@ def test_a_run_signs_what_it_records(signed: Folder, exchange: Simulator, author
 
 
 @pytest.mark.parametrize("hanging", ["command", "authority"])
+@pytest.mark.alone
 def test_whatever_hangs_a_stop_is_quick_and_clean(
     signed: Folder, exchange: Simulator, authority: Authority, hanging: str
 ) -> None:

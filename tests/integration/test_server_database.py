@@ -131,6 +131,7 @@ def test_a_server_that_is_away_costs_the_recording_nothing(
     assert_the_same(folder, url)
 
 
+@pytest.mark.alone
 def test_a_server_that_comes_late_is_sent_everything(
     folder: Folder, exchange: Simulator, own_server: PostgresServer
 ) -> None:
@@ -208,6 +209,7 @@ def assert_equal_views(url: str, pushed: set[tuple[bytes]]) -> None:
     assert told == (len(orders),)
 
 
+@pytest.mark.alone
 def test_the_wait_for_a_stop_is_bounded_when_the_server_hangs(
     folder: Folder, exchange: Simulator, own_server: PostgresServer
 ) -> None:

@@ -172,6 +172,7 @@ def test_unsub_stops_the_pushes() -> None:
         assert {client.answer()["type"] for _ in range(100)} == {"account"}
 
 
+@pytest.mark.alone
 def test_a_client_without_a_ping_is_disconnected() -> None:
     options = SimulatorOptions(ping_timeout_s=0.4, pushes=0)
     with Simulator(options) as simulator, Client(simulator) as pinging, Client(simulator) as mute:
@@ -244,6 +245,7 @@ def test_a_slow_reader_holds_the_exchange_back() -> None:
         assert simulator.sent[-1].payload == last
 
 
+@pytest.mark.alone
 def test_a_rate_is_kept() -> None:
     with Simulator(SimulatorOptions(pushes=600, rate_per_s=1_000)) as simulator, Client(simulator) as client:
         client.subscribe()

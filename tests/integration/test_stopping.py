@@ -21,6 +21,7 @@ def assert_closed(folder: Folder, reason: str) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.alone
 def test_a_signal_in_the_thick_of_it(folder: Folder, number: signal.Signals) -> None:
     with Simulator(SimulatorOptions()) as exchange:
         folder.configure(exchange)
@@ -56,6 +57,7 @@ def test_when_idle_although_heartbeats_are_answered(folder: Folder) -> None:
     assert folder.rows("SELECT count(*) FROM order_updates")[0][0] > 0
 
 
+@pytest.mark.alone
 def test_a_second_signal_ends_at_once(folder: Folder) -> None:
     with Simulator(SimulatorOptions(rate_per_s=500)) as exchange:
         folder.configure(exchange)
@@ -70,6 +72,7 @@ def test_a_second_signal_ends_at_once(folder: Folder) -> None:
     assert took_s < 1.0
 
 
+@pytest.mark.alone
 def test_a_stop_that_cannot_be_durable_says_so(folder: Folder) -> None:
     with Simulator(SimulatorOptions(rate_per_s=500)) as exchange:
         folder.configure(exchange)

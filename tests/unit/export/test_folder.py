@@ -68,7 +68,11 @@ def test_what_the_system_refuses_is_said(tmp_path: Path, number: int, words: str
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("make", [Path.mkdir, Path.touch, lambda path: path.symlink_to("nowhere")])
+@pytest.mark.parametrize(
+    "make",
+    [Path.mkdir, Path.touch, lambda path: path.symlink_to("nowhere")],
+    ids=["folder", "file", "link to nowhere"],
+)
 def test_what_is_there_already_stays(tmp_path: Path, make: Any) -> None:
     make(tmp_path / "out")
     with pytest.raises(ExportError, match="out is there already; name another folder"), new_folder(tmp_path / "out"):

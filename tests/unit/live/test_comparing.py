@@ -153,6 +153,7 @@ def test_a_session_that_ends_meanwhile_drops_the_comparison(tmp_path: Path, exch
     assert run.rows(FOUND) == []
 
 
+@pytest.mark.alone
 def test_a_stop_does_not_wait_for_things_to_settle(tmp_path: Path, exchange: Simulator) -> None:
     with running(tmp_path, exchange, replace(OFTEN, reconcile_settle_s=3_600)) as run:
         run.wait_for(lambda: len(run.rows("SELECT * FROM reconciliations WHERE result = 'reconciled'")) == 1)

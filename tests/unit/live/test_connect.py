@@ -86,24 +86,31 @@ def test_an_exchange_that_asks_to_be_left_alone(
 @pytest.mark.parametrize(
     "answer",
     [
-        refuse("404 Not Found", body=b"<html>\n<h1>Not Found</h1>\n</html>"),
-        refuse("500 Internal Server Error"),
-        refuse("200 OK", body=b"hello"),
-        refuse("302 Found", "Location: http://127.0.0.1:1/elsewhere"),
-        refuse("301 Moved"),
-        refuse("404 Not Found", body=b"\xff\xfe not text"),
-        lambda request: b"",
-        lambda request: b"garbage\r\n\r\n",
-        lambda request: b"\x15\x03\x01\x00\x02\x02\x16",
-        lambda request: b"HTTP/1.1 101\xff\xff\r\n\r\n",
-        lambda request: b"HTTP/1.1 101 Switching Protocols\r\n\r\n",
-        lambda request: accept(request).replace(b"Accept: ", b"Accept: x"),
-        lambda request: accept(request).replace(b"Upgrade: websocket", b"Upgrade: h2c"),
-        lambda request: accept(request).replace(b"\r\n\r\n", b"\r\nSet-Cookie: a,b=1\r\n\r\n"),
-        lambda request: accept(request)[:40],
-        lambda request: b"HTTP/1.1 401 Unauthorized\r\nContent-Length: many\r\n\r\n",
+        pytest.param(refuse("404 Not Found", body=b"<html>\n<h1>Not Found</h1>\n</html>"), id="a page"),
+        pytest.param(refuse("500 Internal Server Error"), id="500"),
+        pytest.param(refuse("200 OK", body=b"hello"), id="200"),
+        pytest.param(refuse("302 Found", "Location: http://127.0.0.1:1/elsewhere"), id="302"),
+        pytest.param(refuse("301 Moved"), id="301 to nowhere"),
+        pytest.param(refuse("404 Not Found", body=b"\xff\xfe not text"), id="404, not text"),
+        pytest.param(lambda request: b"", id="nothing"),
+        pytest.param(lambda request: b"garbage\r\n\r\n", id="garbage"),
+        pytest.param(lambda request: b"\x15\x03\x01\x00\x02\x02\x16", id="TLS"),
+        pytest.param(lambda request: b"HTTP/1.1 101\xff\xff\r\n\r\n", id="101, not ASCII"),
+        pytest.param(lambda request: b"HTTP/1.1 101 Switching Protocols\r\n\r\n", id="101 without headers"),
+        pytest.param(lambda request: accept(request).replace(b"Accept: ", b"Accept: x"), id="a wrong key"),
+        pytest.param(
+            lambda request: accept(request).replace(b"Upgrade: websocket", b"Upgrade: h2c"), id="a wrong protocol"
+        ),
+        pytest.param(
+            lambda request: accept(request).replace(b"\r\n\r\n", b"\r\nSet-Cookie: a,b=1\r\n\r\n"),
+            id="a cookie without a name",
+        ),
+        pytest.param(lambda request: accept(request)[:40], id="cut off"),
+        pytest.param(
+            lambda request: b"HTTP/1.1 401 Unauthorized\r\nContent-Length: many\r\n\r\n",
+            id="a length that is no number",
+        ),
     ],
-    ids=str,
 )
 def test_an_answer_that_is_not_this_venues(wake: Wake, answer: Answer) -> None:
     assert type(fails(answer, wake)) in {Unreachable, NotServed}
@@ -134,6 +141,7 @@ def test_an_unknown_host(wake: Wake, host: str) -> None:
         assert "the host's name is not known; check the address" in str(raised.value)
 
 
+@pytest.mark.alone
 def test_an_exchange_that_does_not_answer(wake: Wake) -> None:
     with closing(socket.create_server(("127.0.0.1", 0))) as deaf:
         url = f"http://127.0.0.1:{deaf.getsockname()[1]}"

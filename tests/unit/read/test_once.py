@@ -2,8 +2,10 @@
 
 from itertools import count
 
+import msgspec
 import pytest
 
+from recorder.model import FillUpdate
 from recorder.read.events import FrameEvent
 from recorder.read.once import Once
 from recorder.store.comparing import APART_NS
@@ -54,11 +56,32 @@ def test_too_far_apart_it_is_another_push() -> None:
     assert once.is_news(order(3 * APART_NS + 1), 2)
 
 
+def test_each_sighting_keeps_the_push_for_as_long_again() -> None:
+    once = Once()
+    sightings = [(1, 5), (2, 5 + APART_NS), (3, 5 + 2 * APART_NS), (4, 5 + 3 * APART_NS)]
+    assert [once.is_news(order(at_ns), recorder) for recorder, at_ns in sightings] == [True, False, False, False]
+
+
+def test_what_comes_between_makes_nobody_forget_too_early() -> None:
+    once = Once()
+    assert once.is_news(order(0), 1)
+    assert once.is_news(order(APART_NS, number=2), 1)
+    assert not once.is_news(order(APART_NS), 2)
+
+
 @pytest.mark.parametrize("name", ["hello", "topics", "ping", "refused"])
 def test_what_each_connection_is_told_for_itself_is_never_a_second_sighting(name: str) -> None:
     once = Once()
     assert all(once.is_news(event(sample(name)), recorder) for recorder in (1, 2, 1))
     assert all(once.is_news(event(ORDER % (1, 1, 1), source="rest"), recorder) for recorder in (1, 2))
+
+
+def test_a_push_that_tells_more_than_states_is_never_a_second_sighting() -> None:
+    once = Once()
+    pushed = order(0)
+    mixed = msgspec.structs.replace(pushed, updates=(*pushed.updates, FillUpdate(1, 1, "1", "1", "0", 1)))
+    assert once.is_news(mixed, 1)
+    assert once.is_news(mixed, 2)
 
 
 def test_what_cannot_be_decoded_is_the_same_by_its_bytes() -> None:

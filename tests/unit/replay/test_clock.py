@@ -78,6 +78,22 @@ def test_a_backtest_steps_it_with_its_own_clock() -> None:
     assert clock.now_ns == 200 * S
 
 
+def test_now_is_the_latest_instant_there_was() -> None:
+    clock = Waiter().clock(1.0)
+    assert [clock.now_ns for _ in clock] == [None, 2 * S, 2 * S, 3 * S, 13 * S, 14 * S]
+    stepped = ReplayClock(events())
+    assert [stepped.now_ns for _ in stepped.until(14 * S)] == [None, 2 * S, 2 * S, 3 * S, 13 * S]
+    assert stepped.now_ns == 14 * S
+
+
+def test_now_never_goes_back() -> None:
+    # A clock was set back between two frames.
+    clock = ReplayClock([frame(5), frame(3), frame(6)], None)
+    assert [clock.now_ns for _ in clock] == [5 * S, 5 * S, 6 * S]
+    assert list(clock.until(4 * S)) == []
+    assert clock.now_ns == 6 * S
+
+
 def test_a_step_that_is_left_half_way_goes_on_later() -> None:
     clock = ReplayClock(events())
     for event in clock.until(100 * S):

@@ -56,7 +56,8 @@ def test_due_times_never_go_back(instants: list[int], speed: float) -> None:
 
 
 @pytest.mark.parametrize(
-    ("speed", "wait_s_max"), [(0, None), (-1, None), (float("inf"), None), (float("nan"), None), (1, 0), (1, -1)]
+    ("speed", "wait_s_max"),
+    [(0, None), (-1, None), (float("inf"), None), (float("nan"), None), (1, 0), (1, -1), (1, float("nan"))],
 )
 def test_what_is_no_pace_is_refused(speed: float, wait_s_max: float | None) -> None:
     with pytest.raises(ValueError, match=r"speed|waits"):
