@@ -17,16 +17,26 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 class Duration(click.ParamType[float]):
-    """`30s`, `5m`, `1h30m`: seconds."""
+    """`30s`, `5m`, `1h30m`: seconds.
+
+    Args:
+        above_zero: refuse none at all.
+    """
 
     name = "duration"
+
+    def __init__(self, *, above_zero: bool = False) -> None:
+        self._above_zero = above_zero
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
         """Seconds."""
         try:
-            return value if isinstance(value, float) else duration_s(value)
+            span_s = value if isinstance(value, float) else duration_s(value)
         except ValueError as error:
             self.fail(str(error), param, ctx)
+        if self._above_zero and not span_s > 0:
+            self.fail(f"{value!r} is no time at all; write for example 30s", param, ctx)
+        return span_s
 
 
 class Instant(click.ParamType[int]):

@@ -45,7 +45,7 @@ CLIENTS_SHOWN_MAX = 4
 @click.option(
     "--ping-timeout",
     "ping_timeout_s",
-    type=options.Duration(),
+    type=options.Duration(above_zero=True),
     default="30s",
     show_default=True,
     help="Disconnect a client that sent no ping for so long.",
@@ -53,7 +53,7 @@ CLIENTS_SHOWN_MAX = 4
 @click.option(
     "--patience",
     "patience_s",
-    type=options.Duration(),
+    type=options.Duration(above_zero=True),
     default="30s",
     show_default=True,
     help="Drop a client that takes nothing of what it is sent for so long.",

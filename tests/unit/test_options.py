@@ -40,6 +40,11 @@ def test_durations_and_instants() -> None:
     assert Duration().convert(6.0, None, None) == 6.0
     assert Instant().convert("1970-01-01T00:00:01Z", None, None) == 10**9
     assert Instant().convert(5, None, None) == 5
-    for kind, text in ((Duration(), "soon"), (Instant(), "yesterday"), (Instant(), "2020")):
+    for kind, text in (
+        (Duration(), "soon"),
+        (Duration(above_zero=True), "0s"),
+        (Instant(), "yesterday"),
+        (Instant(), "2020"),
+    ):
         with pytest.raises(click.BadParameter, match="write for example"):
             kind.convert(text, None, None)

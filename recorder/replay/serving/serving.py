@@ -59,7 +59,8 @@ class Serving:
     @property
     def url(self) -> str:
         """The http address; the push portal's follows from it."""
-        return f"http://{self.options.host}:{self._running.server.port}"
+        host = f"[{self.options.host}]" if ":" in self.options.host else self.options.host
+        return f"http://{host}:{self._running.server.port}"
 
     @property
     def accounts(self) -> list[str]:
