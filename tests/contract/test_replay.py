@@ -113,6 +113,14 @@ def test_sessions_and_gaps_stand_in_their_places(record: Record, diary: Diary) -
     assert [event.reason for event in events if isinstance(event, SessionEnded)] == ["lost", "lost"]
 
 
+def test_a_gap_begins_right_after_the_last_frame_received(record: Record, diary: Diary) -> None:
+    events = replayed(record, accounts=["main"], sources=[PUSH, SENT])
+    at = words(events).index("GapBegan 3")
+    # The ping of ours was sent into the gap.
+    assert words(events[at - 1 : at + 3]) == ["3", "GapBegan 3", "3", "SessionEnded 6"]
+    assert [event.source for event in only_frames(events[at - 1 : at + 3])] == [PUSH, SENT]
+
+
 def test_accounts_are_merged_by_the_time_of_receipt(record: Record, diary: Diary) -> None:
     told = [(event.account, event.received_ns) for event in only_frames(replayed(record))]
     assert [ns for _, ns in told] == sorted(ns for _, ns in told)

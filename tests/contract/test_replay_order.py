@@ -2,7 +2,7 @@
 
 import shutil
 from collections.abc import Callable
-from itertools import count, pairwise
+from itertools import accumulate, count, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +13,13 @@ from hypothesis import strategies as st
 from recorder.errors import ConfigurationError
 from recorder.model import PUSH, SENT
 from recorder.read.events import Event, FrameEvent, GapBegan, GapEnded, SessionBegan, SessionEnded
+from recorder.read.frames import ROWS_MAX, Reader, Stretch
+from recorder.read.order import FOR_EVER_NS, Life
 from recorder.read.record import Record
 from tests.contract.test_replay import check_once, only_frames, replayed, words
 from tests.contract.test_several_recorders import Two, listened, told_pushes
 from tests.made import ACCOUNT, NOON_NS
+from tests.samples import FMEX
 from tests.unit.read.desk import OTHER, Desk
 from tests.unit.read.diary import Diary, S
 
@@ -50,6 +53,25 @@ def test_a_clock_that_was_set_back_changes_no_order(new_desk: NewDesk) -> None:
         cuts = [None, *(NOON_NS + at_s * S for at_s in range(51, 57)), None]
         pieces = [replayed(record, *cut) for cut in pairwise(cuts)]
         assert [frame for piece in pieces for frame in only_frames(piece)] == only_frames(whole)
+
+
+def test_an_instant_is_never_before_that_of_the_frame_before_wherever_it_is_read_from(new_desk: NewDesk) -> None:
+    desk = new_desk()
+    came = [(50 if seq == 10 else seq % 3, None) for seq in range(3 * ROWS_MAX)]
+    session_id = Diary(desk).session(0, came, answered=False)
+    life = Life(NOON_NS, FOR_EVER_NS)
+    expected = [NOON_NS + at_s * S for at_s in accumulate((0, *(at_s for at_s, _ in came)), max)]
+    for first_seq in (0, 5, 11, 12, ROWS_MAX, len(came)):
+        stretch = Stretch(ACCOUNT, "main", FMEX, session_id, life, first_seq, len(came), (PUSH,), None)
+        chunks = list(Reader(desk.engine, desk.url).chunks(stretch))
+        assert [ns for chunk in chunks for ns in chunk.instants_ns] == expected[first_seq:]
+        assert [frame.seq for chunk in chunks for frame in chunk.items] == list(range(first_seq, len(came) + 1))
+    # What was received before its session began lies at its beginning.
+    later = stretch._replace(life=Life(NOON_NS + 2 * S, FOR_EVER_NS))
+    reader = Reader(desk.engine, desk.url)
+    assert [reader.first_seq(later, NOON_NS + 2 * S + more) for more in (0, 1)] == [0, 11]
+    reader.close()
+    desk.engine.dispose()
 
 
 times = st.integers(0, 20)

@@ -193,8 +193,10 @@ def test_two_recorders_into_one_server(folder: Folder, postgres: PostgresServer,
     seen = [set(one.rows("SELECT payload FROM frames WHERE source = 'push'")) for one in folders]
     stored = server_rows(url, "SELECT payload FROM frames WHERE source = 'push'")
     assert {(bytes(payload),) for (payload,) in stored} == seen[0] | seen[1]
-    # Each order update once to readers, whoever saw it.
-    told = server_rows(url, "SELECT order_id, status, unfilled_quantity, fee, ts FROM order_history")
+    # Each order update once to readers, whoever saw it. Answers to questions are left out: two of them may differ in
+    # where a stop trails to, and the same one may come in two rounds.
+    query = "SELECT order_id, status, unfilled_quantity, fee, ts FROM order_history WHERE ts IS NOT NULL"
+    told = server_rows(url, query)
     assert len(told) == len(set(told)) > 0
     assert len(server_rows(url, "SELECT * FROM recorders")) == 2
     assert server_rows(url, "SELECT count(*) FROM discrepancies") == [(0,)]
