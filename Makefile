@@ -6,14 +6,15 @@ READY := $(VENV)/.ready
 EXAMPLES := .venv-examples
 ENGINES := .venv-engines
 MINUTES ?= 30
+PROCESSES ?= 0
 
 .PHONY: demo test check format docs bench examples engines java faults soak outage clean
 
 demo: $(READY)  ## A simulated exchange, a recording, and a look at the result
 	$(BIN)/recorder demo
 
-test: $(READY)  ## The tests
-	$(BIN)/python -m pytest -n 2 --dist worksteal
+test: $(READY)  ## The tests, by so many processes as PROCESSES says; 0: one after the other
+	$(BIN)/python -m pytest -n $(PROCESSES) --dist worksteal
 
 faults: $(READY)  ## Every fault it must live through; writes the matrix into docs/reliability.md
 	$(BIN)/python -m pytest tests/faults -m 'not soak' -n 4 --matrix-into docs/reliability.md
