@@ -96,6 +96,7 @@ class Reader:
         if not stretch.sources:
             return
         latest_ns = self.latest_received_ns(stretch, stretch.first_seq)
+        undecoded_seq = self._undecoded_seq(stretch, stretch.first_seq)
         query = Rows(_query(stretch), self._engine.dialect)
         seq, limit = stretch.first_seq, ROWS_FIRST
         while seq <= stretch.last_seq:
@@ -106,10 +107,13 @@ class Reader:
             seqs, received, payloads, *told = zip(*rows, strict=True)
             instants = _instants(stretch.life, received, latest_ns)
             redacted = frozenset() if all(payloads) else self._redacted(stretch, seqs)
+            if undecoded_seq < seqs[0]:
+                undecoded_seq = self._undecoded_seq(stretch, seqs[0])
+            decodable = seqs[-1] < undecoded_seq
             for begin in range(0, len(rows), WINDOW):
                 some = slice(begin, begin + WINDOW)
                 columns = seqs[some], received[some], payloads[some], *(column[some] for column in told)
-                yield Chunk(stretch.session_id, instants[some], _events(stretch, redacted, *columns))
+                yield Chunk(stretch.session_id, instants[some], _events(stretch, redacted, decodable, *columns))
             if len(rows) < limit:
                 return
             seq, latest_ns = seqs[-1] + 1, max(latest_ns, *received)
@@ -122,6 +126,18 @@ class Reader:
         between = f.seq.between(seqs[0], seqs[-1]), f.status == REDACTED
         with self._connected() as connection, connection.begin():
             return frozenset(connection.scalars(select(f.seq).where(*_these(stretch), *between)))
+
+    def _undecoded_seq(self, stretch: Stretch, seq: int) -> int:
+        """The first frame of a session from a number on that could not be decoded; `LAST_SEQ` where there is none.
+
+        All before it have been read by the decoder when they were recorded, so that it need not look for everything
+        again that would make a frame unreadable. There is an index of those that could not.
+        """
+        f = frames.c
+        bad = f.account_id == stretch.account_id, f.status == literal_column(f"'{UNDECODED}'")
+        mine = f.session_id == stretch.session_id, f.seq >= seq
+        first = self._scalar(select(func.min(f.seq)).where(*bad, *mine))
+        return LAST_SEQ if first is None else first
 
     def latest_received_ns(self, stretch: Stretch, before_seq: int) -> int:
         """The latest receipt of a stretch's frames before one, from the session's first on; 0 where there is none."""
@@ -172,6 +188,7 @@ def _instants(life: Life, received: Sequence[int], latest_ns: int) -> Sequence[i
 def _events(
     stretch: Stretch,
     redacted: Collection[int],
+    decodable: bool,
     seqs: Sequence[int],
     received: Sequence[int],
     payloads: Sequence[bytes],
@@ -179,7 +196,7 @@ def _events(
     topics: Sequence[str | None] = (),
 ) -> list[FrameEvent]:
     account, session_id, venue = stretch.account, stretch.session_id, stretch.venue
-    plain = None if sources else read_plain(venue, payloads)
+    plain = None if sources else read_plain(venue, payloads, decodable=decodable)
     if plain is not None:
         return [
             FrameEvent(account, session_id, seq, received_ns, PUSH, payload, topic, updates, None)

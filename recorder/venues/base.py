@@ -210,10 +210,14 @@ class Venue(Protocol):
         """What a pushed frame says. Raises on what it cannot read; see `read_frame`."""
         ...
 
-    def decode_plain(self, payloads: Sequence[bytes]) -> Plain | None:
+    def decode_plain(self, payloads: Sequence[bytes], *, decodable: bool = False) -> Plain | None:
         """What pushes say that hold no surprise, looked at together: as `decode` of each, but faster.
 
         None, or anything raised: one may hold a surprise; see `read_plain`.
+
+        Args:
+            payloads: of the pushes.
+            decodable: `decode` has read each of them before; what only tells whether it can need not be looked at.
         """
         ...
 
@@ -300,10 +304,16 @@ def read_frame(venue: Venue, payload: bytes) -> Decoded:
         return undecoded(f"{type(error).__name__}: {error}")
 
 
-def read_plain(venue: Venue, payloads: Sequence[bytes]) -> Plain | None:
-    """What many pushes say, of each what `read_frame` says; None where each has to be read on its own."""
+def read_plain(venue: Venue, payloads: Sequence[bytes], *, decodable: bool = False) -> Plain | None:
+    """What many pushes say, of each what `read_frame` says; None where each has to be read on its own.
+
+    Args:
+        venue: whose they are.
+        payloads: of the pushes.
+        decodable: `read_frame` has read each of them before.
+    """
     try:
-        return venue.decode_plain(payloads)
+        return venue.decode_plain(payloads, decodable=decodable)
     except Exception:  # noqa: BLE001  `read_frame` tells what is wrong, and with which
         return None
 

@@ -127,8 +127,12 @@ def decode(payload: bytes) -> Decoded:
     return _decode_with_care(payload)
 
 
-def decode_plain(payloads: Sequence[bytes]) -> Plain | None:
+def decode_plain(payloads: Sequence[bytes], *, decodable: bool = False) -> Plain | None:
     """What frames say that are exactly what the page shows, looked at together; None where one may not be.
+
+    Args:
+        payloads: of the frames.
+        decodable: `decode` has read each of them before: then no key comes twice in one, and no number is out of range.
 
     Raises:
         msgspec.DecodeError, UnicodeDecodeError, RecursionError: one is not.
@@ -137,17 +141,21 @@ def decode_plain(payloads: Sequence[bytes]) -> Plain | None:
     numbers: list[Raw] = []
     colons = 0
     for push in pushes:
-        if push.order is not None:
-            numbers += order_numbers(push.order)
+        order, account, position = push.order, push.account, push.position
+        if order is not None and account is None and position is None:
+            numbers += order_numbers(order)
             colons += _ORDER_COLONS
-        elif push.account is not None:
-            numbers += account_numbers(push.account)
+        elif account is not None and position is None and order is None:
+            numbers += account_numbers(account)
             colons += _ACCOUNT_COLONS
-        elif push.position is not None:
-            numbers += position_numbers(push.position)
+        elif position is not None and account is None and order is None:
+            numbers += position_numbers(position)
             colons += _POSITION_COLONS
         else:
             return None
+    if decodable:
+        digits = plain_digits(numbers, in_range=True)
+        return None if digits is None else ([push.type or "" for push in pushes], _updates_of(pushes, digits))
     # None has fewer colons than a whole push: together they have as many only if each has.
     together = b"".join(payloads)
     digits = plain_digits(numbers)

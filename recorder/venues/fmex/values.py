@@ -67,11 +67,20 @@ def all_digits(raws: Sequence[Raw]) -> Sequence[Digits | None]:
     return [digits(raw) for raw in raws] if plain is None else plain
 
 
-def plain_digits(raws: Iterable[Raw]) -> list[str] | None:
-    """The digits of JSON numbers that are all there and nothing special; None where one has to be looked at."""
+def plain_digits(raws: Iterable[Raw], *, in_range: bool = False) -> list[str] | None:
+    """The digits of JSON numbers that are all there and nothing special; None where one has to be looked at.
+
+    Args:
+        raws: the numbers.
+        in_range: none is too long, or has too large an exponent: they have been looked at before.
+    """
     joined = b",".join(raws)
     kinds = joined.translate(_KINDS, _SIGNS)
-    if _OTHER in kinds or kinds.rfind(_LONG_EXPONENT) >= 0:  # from the right, for `e` is rare and `0` is not
+    if _OTHER in kinds:
+        return None
+    if in_range:
+        return joined.decode().split(",")
+    if kinds.rfind(_LONG_EXPONENT) >= 0:  # from the right, for `e` is rare and `0` is not
         return None
     if len(joined) > DIGITS_MAX and kinds.find(_LONG_NUMBER) >= 0:
         return None
