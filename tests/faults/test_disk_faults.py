@@ -17,7 +17,7 @@ pytestmark = needs_strace
 
 SEED = 20200204
 #: So many calls at most make the schema and open the run: nothing is recorded yet, and a full disk is said at once.
-SCHEMA_CALLS = {"pwrite64": 140, "fdatasync": 16}
+SCHEMA_CALLS = {"pwrite64": 240, "fdatasync": 16}
 #: A run of a second or two has as many.
 LAST_CALL = {"pwrite64": 3_000, "fdatasync": 140}
 
