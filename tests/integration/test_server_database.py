@@ -290,15 +290,15 @@ def test_a_record_that_was_changed_is_not_merged(folder: Folder, exchange: Simul
 
 
 def test_a_replay_that_loses_its_server_says_so_in_a_sentence(
-    postgres: PostgresServer, caplog: pytest.LogCaptureFixture
+    own_server: PostgresServer, caplog: pytest.LogCaptureFixture
 ) -> None:
-    desk = Desk(postgres.new_database())
+    desk = Desk(own_server.new_database())
     Diary(desk).session(0, [(1, None)] * 2 * ROWS_FIRST, 2)
     desk.engine.dispose()
     with desk.open() as record:
         events = record.replay()
         assert sum(isinstance(event, FrameEvent) for event in islice(events, ROWS_FIRST)) > 0
-        postgres.terminate_connections()
+        own_server.terminate_connections()
         with pytest.raises(ServerAway, match="does not answer"):
             list(events)
     assert caplog.text == "", "and nobody complains besides"
