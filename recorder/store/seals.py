@@ -52,12 +52,11 @@ def frame_digests(run_id: int, frames: Sequence[Frame]) -> bytes:
 
 def _session_digests(run_id: int, account_id: int, session_id: int, frames: Iterable[Frame]) -> bytes:
     session = _FRAME + _SESSION(run_id, account_id, session_id)
-    # What is the same for all is hashed once: for pushes it fills just one block of SHA-256. This runs for every frame.
-    begun = {source: sha256(session + _how(source, None)).copy for source in (PUSH, SENT)}
-    pack, digests = _RECEIPT, []
+    # What is the same for all pushes is hashed once: it fills just one block of SHA-256. This runs for every frame.
+    pushed = sha256(session + _how(PUSH, None)).copy
+    pack, push, digests = _RECEIPT, PUSH, []
     for _, _, seq, received_ns, source, topic, _, _, payload in frames:
-        copy = begun.get(source)
-        digest = sha256(session + _how(source, topic)) if copy is None else copy()
+        digest = pushed() if source == push else sha256(session + _how(source, None if source == SENT else topic))
         digest.update(pack(seq, received_ns, len(payload)) + payload)
         digests.append(digest.digest())
     return b"".join(digests)
