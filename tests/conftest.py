@@ -1,19 +1,32 @@
 """What every test shares."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
 
+from recorder.store import migrate
+from recorder.store.engine import open_engine
 from tests.alone import pytest_runtest_protocol
 from tests.faults.summary import pytest_terminal_summary
 from tests.server import PostgresServer
 
-__all__ = ["postgres", "pytest_runtest_protocol", "pytest_terminal_summary"]
+__all__ = ["postgres", "pytest_runtest_protocol", "pytest_terminal_summary", "sqlite_template"]
 
 # A deadline for a single example measures the machine.
 settings.register_profile("recorder", deadline=None, print_blob=True)
 settings.load_profile("recorder")
+
+
+@pytest.fixture(scope="session")
+def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file with the current schema, to be copied."""
+    path = tmp_path_factory.mktemp("template") / "template.db"
+    engine = open_engine(f"sqlite:///{path}")
+    migrate.upgrade(engine)
+    engine.dispose()
+    return path
 
 
 @pytest.fixture(scope="session")

@@ -108,7 +108,9 @@ class AsOf:
         yield from (
             order
             for order in self._states(Order, order_updates, wanted)
-            if _is_of(order.symbol, wanted) and order.received_ns >= (wanted.since_ns or _NS_MIN)
+            if _is_of(order.symbol, wanted)
+            and order.received_ns >= (wanted.since_ns or _NS_MIN)
+            and wanted.order_id in {None, order.order_id}
         )
 
     def positions(self, wanted: Filter = ALL) -> Iterator[Position]:

@@ -155,7 +155,7 @@ class Record(Answers):
         """The latest state of each order that has come to its end, the newest order first.
 
         Args:
-            closed: in which statuses, made when.
+            closed: made when, and before which.
             wanted: of which account, contract and time of receipt.
         """
         return self._rows(Order, partial(selects.closed_orders, closed, wanted))

@@ -1,9 +1,8 @@
 """What of a record is wanted, and the parts that questions to it are made of."""
 
-from collections.abc import Collection
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, FromClause, Select, Table, func, select, union_all
+from sqlalchemy import ColumnElement, Connection, FromClause, Select, Table, false, func, or_, select, union_all
 
 from recorder.clock import NS_PER_MS
 from recorder.read.records import Filter, Gap, Order, Position, Round
@@ -18,13 +17,12 @@ from recorder.store.schema import (
     recorders,
     sessions,
 )
+from recorder.venues import final_statuses
 
 
 class Closed(NamedTuple):
     """Which of the orders that have come to their end are wanted."""
 
-    #: In which an order can change no more.
-    statuses: Collection[str]
     #: Made at or after, and before, milliseconds since 1970 by the exchange's clock.
     made_since_ms: int
     made_until_ms: int
@@ -170,7 +168,9 @@ def closed_orders(closed: Closed, wanted: Filter, connection: Connection) -> Sel
     """The latest state of each order that has come to its end, the newest order first."""
     latest_of_each = latest(Order, order_updates, "order_id", wanted, connection).order_by(None).subquery()
     o = latest_of_each.c
-    query = select(*[o[name] for name in Order._fields]).where(o.status.in_(sorted(closed.statuses)))
+    known = connection.execute(select(accounts.c.name, accounts.c.venue)).all()
+    ended = [(o.account == name) & o.status.in_(sorted(final_statuses(venue))) for name, venue in known]
+    query = select(*[o[name] for name in Order._fields]).where(or_(false(), *ended))
     query = query.where(o.created_at >= closed.made_since_ms, o.created_at < closed.made_until_ms)
     if closed.before_id is not None:
         query = query.where(o.order_id < closed.before_id)

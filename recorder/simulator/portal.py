@@ -124,12 +124,10 @@ class Portal:
             OSError: the address cannot be listened on.
             BooksError, or whatever else ended it.
         """
-        feeds = [feed.run() for feed in self._feeds.values()]
+        trading = [feed.run for feed in self._feeds.values()]
         try:
-            await self._server.run(on_ready, lambda: self.lines, "the simulator ends", feeds, self._door.open)
+            await self._server.run(on_ready, lambda: self.lines, "the simulator ends", trading, self._door.open)
         finally:
-            for feed in feeds:
-                feed.close()  # where it never came to that
             self._log.close()
 
     def _exchange(self, number: int) -> Exchange:

@@ -2,18 +2,17 @@
 
 from collections.abc import Callable
 from decimal import Decimal
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from recorder.simulator.conditions import Conditions
 from recorder.simulator.options import SimulatorOptions
 from recorder.simulator.portal import Portal
 from recorder.simulator.records import Transfer
 from recorder.simulator.sent import NOBODY, Sent, SentLog
-from recorder.wire.running import Running
+from recorder.wire.running import Running, Starts
 
 
-class Simulator:
+class Simulator(Starts):
     """A simulated FMex, as a context manager. Safe to use from any thread.
 
     An error of its own, such as books that do not balance, ends it, and is raised by whatever is called next: a wait, a
@@ -29,15 +28,6 @@ class Simulator:
         self.key, self.secret = next(iter(options.accounts.items()))
         self._running = Running("simulator", self._make)
         self._log: SentLog
-
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def start(self) -> None:
         """Begin to listen; clients can connect when this returns. Once only.

@@ -2,15 +2,38 @@
 
 import asyncio
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import suppress
-from typing import Generic, Protocol, TypeVar
+from types import TracebackType
+from typing import Generic, Protocol, Self, TypeVar
 
 T = TypeVar("T")
 
 #: How long a call into the server's thread, or its end, may take, seconds: far longer than either should.
 CALL_S = 10.0
+
+
+class Starts(ABC):
+    """What is started and closed, and as a context manager both."""
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    @abstractmethod
+    def start(self) -> None:
+        """Begin."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """End."""
 
 
 class Runs(Protocol):

@@ -84,7 +84,7 @@ class Server:
         on_ready: Callable[[], None],
         lines: Callable[[], Iterable[Line]],
         goodbye: str,
-        work: Iterable[Coroutine[Any, Any, None]] = (),
+        work: Iterable[Callable[[], Awaitable[None]]] = (),
         release: Callable[[], None] = lambda: None,
     ) -> None:
         """Serve until stopped or failed, then say goodbye to everybody.
@@ -114,7 +114,7 @@ class Server:
             logger=_LOGGER,
         )
         self.port = server.sockets[0].getsockname()[1]
-        tasks = [asyncio.create_task(self.guarded(one)) for one in work]
+        tasks = [asyncio.create_task(self.guarded(one())) for one in work]
         on_ready()
         await self._stop.wait()
         for task in tasks:

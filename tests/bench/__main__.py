@@ -39,7 +39,7 @@ from recorder.live.recording import Recording
 from recorder.live.settings import Account, Limits
 from recorder.live.watermark import Watermark
 from recorder.live.writer import Writer
-from recorder.model import PUSH, Frame, account_id
+from recorder.model import account_id
 from recorder.simulator.exchange import Exchange
 from recorder.store import migrate, seals
 from recorder.store.engine import open_engine
@@ -48,10 +48,11 @@ from recorder.store.journal import typed_row
 from recorder.store.opening import open_run
 from recorder.store.schema import TYPED, frames
 from recorder.venues import venue_named
-from recorder.venues.base import Credentials, read_frame
+from recorder.venues.base import Credentials
 from recorder.wire.text_frame import text_frame
+from tests.bench.records import recorded_of, write_record
 from tests.bench.replaying import replay_round, require_same
-from tests.bench.verifying import verify_round, write_record
+from tests.bench.verifying import verify_round
 
 FRAMES = 100_000
 ROUNDS = 5
@@ -102,7 +103,7 @@ class Figure(NamedTuple):
 def main() -> int:
     """Measure, print, and say by the exit code whether all hold."""
     pushes = [payload for _, payload in islice(Exchange(1), FRAMES)]
-    recorded = _recorded(pushes)
+    recorded = recorded_of(pushes)
     with tempfile.TemporaryDirectory() as folder, _blaster(Path(folder), pushes) as port:
         figures = [
             measure("socket to durable / bare recv", partial(_socket_round, port), SOCKET_MIN),
@@ -224,16 +225,6 @@ def _sealing_round(recorded: list[Recorded], folder: Path) -> tuple[float, float
                 speeds[sealed].append(_writer_alone(place, recorded))
             rmtree(place)
     return statistics.median(speeds[True]), statistics.median(speeds[False])
-
-
-def _recorded(pushes: list[bytes]) -> list[Recorded]:
-    venue, key = venue_named("fmex"), account_id("fmex", "bench")
-    made = []
-    for seq, payload in enumerate(pushes):
-        decoded = read_frame(venue, payload)
-        frame = Frame(key, 1, seq, time.time_ns(), PUSH, decoded.topic, decoded.status, decoded.error, payload)
-        made.append(Recorded(frame, decoded.updates))
-    return made
 
 
 def _writer_alone(folder: Path, recorded: list[Recorded]) -> float:

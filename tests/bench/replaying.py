@@ -1,15 +1,34 @@
-"""How fast a record is replayed as typed events, over a bare cursor with a bare JSON decoder over the same payloads."""
+"""How fast a record is replayed as typed events, over a bare cursor with a bare JSON decoder over the same payloads.
+
+`python -m tests.bench.replaying 1000000 10000000` tells how much memory that takes: of records of so many frames, each
+replayed by a process of its own.
+"""
 
 import sqlite3
+import subprocess
+import sys
+import tempfile
 import time
 from contextlib import closing
+from itertools import islice
 from pathlib import Path
 
 import msgspec
 
 import recorder
 from recorder.read.events import FrameEvent
+from recorder.simulator.exchange import Exchange
+from tests.bench.records import recorded_of, write_record
 
+#: A record is so many times these.
+FRAMES_OF_SESSION = 100_000
+#: A replay, and the most memory it has held (proc(5), `VmHWM`; what getrusage tells is of its parent as well).
+_REPLAY = """
+import pathlib, re, sys, recorder
+with recorder.open(sys.argv[1]) as record:
+    events = sum(1 for _ in record.replay())
+print(events, int(re.search(r"VmHWM:\\s+(\\d+) kB", pathlib.Path("/proc/self/status").read_text())[1]) * 1024)
+"""
 BARE = "SELECT payload FROM frames ORDER BY account_id, session_id, seq"
 
 
@@ -55,3 +74,26 @@ def _bare_decode(url: str) -> float:
 
 def _opened(url: str) -> sqlite3.Connection:
     return sqlite3.connect(f"file:{url.removeprefix('sqlite:///')}?mode=ro", uri=True)
+
+
+def peak_bytes(url: str) -> tuple[int, int]:
+    """How many events a replay gives, and the most memory that a process held for it."""
+    ended = subprocess.run([sys.executable, "-c", _REPLAY, url], capture_output=True, text=True, check=True)
+    events, peak = map(int, ended.stdout.split())
+    return events, peak
+
+
+def main() -> None:
+    """Tell what the replays of some records take."""
+    recorded = recorded_of([payload for _, payload in islice(Exchange(1), FRAMES_OF_SESSION)])
+    for frames in map(int, sys.argv[1:]):
+        with tempfile.TemporaryDirectory() as folder:
+            url = write_record(Path(folder) / "recorder.db", recorded, frames // FRAMES_OF_SESSION)
+            began_s = time.perf_counter()
+            events, peak = peak_bytes(url)
+            took_s = time.perf_counter() - began_s
+        print(f"{frames:,} frames: {events:,} events in {took_s:.1f} s, at most {peak / 2**20:.0f} MiB")
+
+
+if __name__ == "__main__":
+    main()

@@ -8,24 +8,13 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine
 
-from recorder.store import migrate
-from recorder.store.engine import open_engine
 from tests.contract import exported
+from tests.contract.chronicle import Chronicle, write_chronicle
 from tests.made import quick_engine
 from tests.server import PostgresServer
 from tests.unit.read.desk import Desk
 
 NewUrl = Callable[[], str]
-
-
-@pytest.fixture(scope="session")
-def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A file with the current schema, to be copied."""
-    path = tmp_path_factory.mktemp("template") / "template.db"
-    engine = open_engine(f"sqlite:///{path}")
-    migrate.upgrade(engine)
-    engine.dispose()
-    return path
 
 
 @pytest.fixture(scope="module", params=["sqlite", "postgresql"])
@@ -67,6 +56,15 @@ def full(new_url: NewUrl) -> Iterator[Desk]:
     exported.fill(desk)
     yield desk
     desk.engine.dispose()
+
+
+@pytest.fixture(scope="module")
+def written(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, sqlite_template: Path
+) -> Chronicle:
+    """A chronicle, of as many frames as the module says."""
+    path = shutil.copy(sqlite_template, tmp_path_factory.mktemp("chronicle") / "chronicle.db")
+    return write_chronicle(f"sqlite:///{path}", request.module.FRAMES, request.module.PER_BATCH)
 
 
 @pytest.fixture

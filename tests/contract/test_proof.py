@@ -1,9 +1,7 @@
 """A proof of one frame: small, checked without the record, and worth nothing once one byte of it is another."""
 
-import shutil
 from collections.abc import Iterator
 from contextlib import closing
-from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, example, given, settings
@@ -18,17 +16,11 @@ from recorder.audit.reading import Reader
 from recorder.errors import DatabaseError, NotProven
 from recorder.model import Frame
 from recorder.store.schema import frames
-from tests.contract.chronicle import FIRST, LAST, LONG, REDACTED, ROUND, Chronicle, write_chronicle
+from tests.contract.chronicle import FIRST, LAST, LONG, REDACTED, ROUND, Chronicle
 from tests.contract.test_mover import move
 from tests.made import quick_engine, unguard
 
 FRAMES, PER_BATCH = 300, 40
-
-
-@pytest.fixture(scope="module")
-def written(tmp_path_factory: pytest.TempPathFactory, sqlite_template: Path) -> Chronicle:
-    path = shutil.copy(sqlite_template, tmp_path_factory.mktemp("chronicle") / "chronicle.db")
-    return write_chronicle(f"sqlite:///{path}", FRAMES, PER_BATCH)
 
 
 @pytest.fixture

@@ -25,12 +25,6 @@ from tests.made import quick_engine, unguard
 FRAMES, PER_BATCH = 1_500, 30
 
 
-@pytest.fixture(scope="module")
-def written(tmp_path_factory: pytest.TempPathFactory, sqlite_template: Path) -> Chronicle:
-    path = shutil.copy(sqlite_template, tmp_path_factory.mktemp("chronicle") / "chronicle.db")
-    return write_chronicle(f"sqlite:///{path}", FRAMES, PER_BATCH)
-
-
 @pytest.fixture
 def record(written: Chronicle, engine: Engine) -> Iterator[Engine]:
     """A record with a bit of everything, on each engine."""

@@ -262,3 +262,16 @@ def test_reading_holds_no_writer_up(desk: Desk) -> None:
         next(rows)
         desk.write(received(10**6))  # would be refused after two seconds
         rows.close()  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("order_id", [1, 2, 3, 9])
+def test_of_one_order_there_is_what_is_told_of_it_among_all(desk: Desk, order_id: int) -> None:
+    for at, (one, unfilled) in enumerate([(1, 10), (2, 10), (1, 4), (3, 10), (3, 0), (1, 3)]):
+        desk.order(at, one, unfilled=unfilled)
+    with desk.open() as record:
+        then = record.as_of(NOON_NS + 4)
+        for read in (record.orders, record.order_history, record.fills, record.fills_by_order, record.open_orders,
+                     then.orders, then.order_history, then.fills, then.open_orders):  # fmt: skip
+            of_it = [one for one in read() if one.order_id == order_id]
+            assert list(read(Filter(order_id=order_id))) == of_it
+        assert len(list(then.open_orders())) == 3

@@ -38,7 +38,6 @@ from tests.contract.chronicle import (
     RUN_5,
     Chronicle,
     seal_anew,
-    write_chronicle,
 )
 from tests.made import quick_engine, unguard
 from tests.server import PostgresServer
@@ -628,12 +627,6 @@ class Original(NamedTuple):
     url: str
     chronicle: Chronicle
     copy: Callable[[], Any]
-
-
-@pytest.fixture(scope="module")
-def written(tmp_path_factory: pytest.TempPathFactory, sqlite_template: Path) -> Chronicle:
-    path = shutil.copy(sqlite_template, tmp_path_factory.mktemp("chronicle") / "chronicle.db")
-    return write_chronicle(f"sqlite:///{path}", FRAMES, PER_BATCH)
 
 
 @pytest.fixture(scope="module", params=["sqlite", "postgresql"])

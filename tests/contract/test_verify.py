@@ -15,7 +15,7 @@ from recorder.store import migrate
 from recorder.store.comparing import compare_sessions
 from recorder.store.mover import Mover
 from recorder.store.redacting import redact, stretches
-from tests.contract.chronicle import BESIDE, FIRST, LAST, LONG, MAIN, OTHER, RUN_3, Chronicle, write_chronicle
+from tests.contract.chronicle import BESIDE, FIRST, LAST, LONG, MAIN, OTHER, RUN_3, Chronicle
 from tests.contract.story import Heard, Teller, Told
 from tests.contract.test_mover import move
 from tests.made import ACCOUNT, NOON_NS, quick_engine, unguard
@@ -28,12 +28,6 @@ FRAMES, PER_BATCH = 1_500, 30
 def verify(url: str, wanted: Wanted | None = None) -> tuple[list[Finding], Verified]:
     verification = Verification(url, wanted or Wanted(jobs=1))
     return list(verification), verification.verified
-
-
-@pytest.fixture(scope="module")
-def written(tmp_path_factory: pytest.TempPathFactory, sqlite_template: Path) -> Chronicle:
-    path = shutil.copy(sqlite_template, tmp_path_factory.mktemp("chronicle") / "chronicle.db")
-    return write_chronicle(f"sqlite:///{path}", FRAMES, PER_BATCH)
 
 
 @pytest.fixture

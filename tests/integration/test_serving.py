@@ -26,8 +26,6 @@ from recorder.replay.serving.feed import BYTES_MAX
 from recorder.replay.serving.portal import ANSWERERS
 from recorder.replay.serving.telling import RecordedTelling
 from recorder.simulator import Simulator, SimulatorOptions
-from recorder.store import migrate
-from recorder.store.engine import open_engine
 from recorder.venues.base import Credentials
 from recorder.venues.fmex import rest
 from recorder.venues.fmex.commands import ping
@@ -51,29 +49,19 @@ class Large(Story):
         self.payloads = [payload.ljust(LARGE_BYTES) for payload in self.payloads]
 
 
-@pytest.fixture(scope="module")
-def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A file with the current schema."""
-    path = tmp_path_factory.mktemp("template") / "template.db"
-    engine = open_engine(f"sqlite:///{path}")
-    migrate.upgrade(engine)
-    engine.dispose()
-    return path
-
-
-def write(story: Story, folder: Path, template: Path) -> str:
+def write(story: Story, folder: Path, sqlite_template: Path) -> str:
     """The address of a record that heard all of it."""
-    scribe = Scribe(folder / "recorder.db", template)
+    scribe = Scribe(folder / "recorder.db", sqlite_template)
     scribe.write(story, Heard(0, len(story.payloads), end="stopped"))
     scribe.engine.dispose()
     return scribe.url
 
 
 @pytest.fixture(scope="module")
-def large(template: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, list[bytes]]:
+def large(sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, list[bytes]]:
     """A record of large pushes: its address, and the pushes."""
     story = Large(1_000)
-    return write(story, tmp_path_factory.mktemp("large"), template), story.payloads
+    return write(story, tmp_path_factory.mktemp("large"), sqlite_template), story.payloads
 
 
 def client(serving: Serving, number: int = 0, **options: object) -> Client:
@@ -112,10 +100,10 @@ class Watcher(threading.Thread):
 
 
 def test_twenty_clients_at_once_are_each_pushed_all_in_order_and_at_their_own_pace(
-    tmp_path: Path, template: Path
+    tmp_path: Path, sqlite_template: Path
 ) -> None:
     story = Story(4, 200, step_ns=NS_PER_S // 100, pauses={100: NS_PER_S // 2})
-    url = write(story, tmp_path, template)
+    url = write(story, tmp_path, sqlite_template)
     speeds = [1.0 + number % 4 for number in range(CLIENTS)]
     with ExitStack() as stack:
         serving = stack.enter_context(Serving(url, ServingOptions()))
@@ -284,7 +272,10 @@ def test_a_request_that_is_none_ends_nobody(large: tuple[str, list[bytes]]) -> N
         assert serving.shown().clients == ()
 
 
-def test_the_end_waits_for_no_answer(large: tuple[str, list[bytes]], monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("come", ["before", "with the end"])
+def test_the_end_waits_for_no_answer(
+    large: tuple[str, list[bytes]], monkeypatch: pytest.MonkeyPatch, come: str
+) -> None:
     asked, answers = threading.Semaphore(0), threading.Event()
 
     def slow(_self: RecordedTelling) -> Iterator[AccountUpdate]:
@@ -294,14 +285,29 @@ def test_the_end_waits_for_no_answer(large: tuple[str, list[bytes]], monkeypatch
 
     monkeypatch.setattr(RecordedTelling, "balances", slow)
     with Serving(large[0], ServingOptions()) as serving, ExitStack() as stack:
-        for _ in range(3 * ANSWERERS):
-            request = rest.accounts(serving.url, Credentials("main", serving.options.secret), now_ms())
-            one = stack.enter_context(socket.create_connection((serving.options.host, serving._running.server.port)))
-            head = "".join(f"{name}: {value}\r\n" for name, value in request.headers.items())
-            host, _, path = request.url.removeprefix("http://").partition("/")
-            one.sendall(f"GET /{path} HTTP/1.1\r\nHost: {host}\r\n{head}\r\n".encode())
-        for _ in range(ANSWERERS):
-            assert asked.acquire(timeout=PATIENCE_S)
+        port = serving._running.server.port
+        clients = [
+            stack.enter_context(socket.create_connection((serving.options.host, port))) for _ in range(3 * ANSWERERS)
+        ]
+
+        def ask() -> None:
+            for client in clients:
+                request = rest.accounts(serving.url, Credentials("main", serving.options.secret), now_ms())
+                head = "".join(f"{name}: {value}\r\n" for name, value in request.headers.items())
+                host, _, path = request.url.removeprefix("http://").partition("/")
+                client.sendall(f"GET /{path} HTTP/1.1\r\nHost: {host}\r\n{head}\r\n".encode())
+
+        def ask_and_end() -> None:
+            ask()
+            # They are read in this turn of the event loop, and would be answered after the end has begun.
+            asyncio.get_running_loop().call_soon(serving._running.server.stop)
+
+        if come == "before":
+            ask()
+            for _ in range(ANSWERERS):
+                assert asked.acquire(timeout=PATIENCE_S)
+        else:
+            serving._running.call(ask_and_end)
         began_s = time.monotonic()
         serving.close()
         took_s = time.monotonic() - began_s
@@ -354,9 +360,9 @@ def test_recording_a_replay_gives_an_identical_journal_of_pushes(folder: Folder,
     assert copy.rows("SELECT * FROM discrepancies") == []
 
 
-def test_memory_stays_flat_while_clients_do_not_read(template: Path, tmp_path: Path) -> None:
+def test_memory_stays_flat_while_clients_do_not_read(sqlite_template: Path, tmp_path: Path) -> None:
     folder = Folder(tmp_path)
-    write(Large(2_000), tmp_path, template)
+    write(Large(2_000), tmp_path, sqlite_template)
     process, url = served(folder, "--speed", "max", "--patience", "1m")
     with process, ExitStack() as stack:
         who = Credentials("main", "replay-secret")
@@ -376,19 +382,21 @@ def test_memory_stays_flat_while_clients_do_not_read(template: Path, tmp_path: P
 @pytest.mark.parametrize(
     "arguments", [["--since", "2030-01-01"], ["--account", "nobody"], ["--database", "sqlite:///no.db"]]
 )
-def test_what_cannot_be_served_is_said_in_a_sentence(template: Path, tmp_path: Path, arguments: list[str]) -> None:
+def test_what_cannot_be_served_is_said_in_a_sentence(
+    sqlite_template: Path, tmp_path: Path, arguments: list[str]
+) -> None:
     folder = Folder(tmp_path)
-    write(Story(1, 10), tmp_path, template)
+    write(Story(1, 10), tmp_path, sqlite_template)
     ended = folder.command("serve", "--port", "0", *arguments)
     assert ended.returncode == 2
     assert ended.stdout == ""
     assert len(ended.stderr.splitlines()) == 1, ended.stderr
 
 
-def test_a_port_that_is_taken_and_a_record_with_gaps_and_an_empty_one(template: Path, tmp_path: Path) -> None:
+def test_a_port_that_is_taken_and_a_record_with_gaps_and_an_empty_one(sqlite_template: Path, tmp_path: Path) -> None:
     folder = Folder(tmp_path)
     story = Story(1, 20)
-    scribe = Scribe(tmp_path / "recorder.db", template)
+    scribe = Scribe(tmp_path / "recorder.db", sqlite_template)
     scribe.write(story, Heard(0, 10), Heard(12, 20, end="stopped"))
     scribe.engine.dispose()
     with socket.create_server(("127.0.0.1", 0)) as taken:
@@ -400,15 +408,15 @@ def test_a_port_that_is_taken_and_a_record_with_gaps_and_an_empty_one(template: 
     ended = folder.command("serve", "--port", "0", "--require-complete")
     assert ended.returncode == 1
     assert "pushes may have been missed" in ended.stderr
-    ended = folder.command("serve", "--port", "0", "--database", f"sqlite:///{template}")
+    ended = folder.command("serve", "--port", "0", "--database", f"sqlite:///{sqlite_template}")
     assert ended.returncode == 2
     assert "record something first" in ended.stderr
 
 
-def test_a_terminal_or_a_log_shows_who_is_where(template: Path, tmp_path: Path) -> None:
+def test_a_terminal_or_a_log_shows_who_is_where(sqlite_template: Path, tmp_path: Path) -> None:
     folder = Folder(tmp_path)
     story = Story(1, 20, pauses={10: 3_600 * NS_PER_S})
-    write(story, tmp_path, template)
+    write(story, tmp_path, sqlite_template)
     process, url = served(folder)
     with process:
         with Client(url, Credentials("main", "replay-secret")).subscribe() as one:
@@ -420,10 +428,10 @@ def test_a_terminal_or_a_log_shows_who_is_where(template: Path, tmp_path: Path) 
         assert process.stop()[0] == 0
 
 
-def test_a_replay_of_the_middle_of_a_connection_begins_there(template: Path, tmp_path: Path) -> None:
+def test_a_replay_of_the_middle_of_a_connection_begins_there(sqlite_template: Path, tmp_path: Path) -> None:
     folder = Folder(tmp_path)
     story = Story(1, 20, pauses={10: 3_600 * NS_PER_S})
-    write(story, tmp_path, template)
+    write(story, tmp_path, sqlite_template)
     since = utc_text(story.before(10)).replace(" ", "T")
     ended = folder.command("replay", "--since", since, "--speed", "1")  # and not an hour later
     assert ended.returncode == 0, ended.stderr

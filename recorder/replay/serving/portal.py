@@ -50,7 +50,6 @@ class Guest(NamedTuple):
     """A client that was let in, and its replay."""
 
     account: str
-    events: Iterator[Event]
     pace: Pace
     moment: Moment
     #: For people.
@@ -96,11 +95,12 @@ class Portal:
         self._server = Server(options.host, options.port, self._request, self._converse)
         self._readers = ThreadPoolExecutor(READERS, "serving")
         self._answerers = ThreadPoolExecutor(ANSWERERS, "answering")
-        self._admitted: WeakKeyDictionary[Client, Guest] = WeakKeyDictionary()
+        self._admitted: WeakKeyDictionary[Client, tuple[Guest, Iterator[Event]]] = WeakKeyDictionary()
         #: Key → the newest client that came with it: REST tells how things are where that is.
         self._newest: dict[str, Moment] = {}
         self._feeds: dict[Line, tuple[Guest, Feed]] = {}
         self._reads: set[asyncio.Future[Any]] = set()
+        self._over = False
         self._clients = 0
         self._pushes_of_gone = 0
 
@@ -149,7 +149,9 @@ class Portal:
                 threads.shutdown(wait=False, cancel_futures=True)
 
     async def _read(self, threads: ThreadPoolExecutor, read: Callable[[], T]) -> T:
-        """Read the record in a thread."""
+        """Read the record in a thread; cancelled once nobody is there any more."""
+        if self._over:  # it had come, and was about to be asked, when everybody was sent away
+            raise asyncio.CancelledError
         reading = asyncio.get_running_loop().run_in_executor(threads, read)
         self._reads.add(reading)
         try:
@@ -159,6 +161,7 @@ class Portal:
 
     def _let_go(self) -> None:
         """Wait for no answer any more: nobody is there who could be told."""
+        self._over = True
         for reading in self._reads:
             reading.cancel()
 
@@ -183,7 +186,7 @@ class Portal:
             return decline(self._door, Declined(400 if isinstance(error, ValueError) else 503, str(error)))
         return None
 
-    def _welcome(self, admitted: Admitted) -> Guest:
+    def _welcome(self, admitted: Admitted) -> tuple[Guest, Iterator[Event]]:
         """Prepare a client's replay, where its address asks for it, or as the options say.
 
         Raises:
@@ -206,7 +209,7 @@ class Portal:
         pace = Pace(speed, self._options.wait_s_max, since_ns)
         begins = "the beginning" if since_ns is None else f"{utc_text(since_ns)} UTC"
         told = f"{account} from {begins}, {'as fast as it reads' if speed is None else f'at {speed:g} times the pace'}"
-        return Guest(account, events, pace, moment, told)
+        return Guest(account, pace, moment, told), events
 
     async def _answer(self, question: Question) -> bytes:
         """Answer as of the instant that the key's newest client is at; before there is one, as of the beginning."""
@@ -229,8 +232,7 @@ class Portal:
     async def _converse(self, client: Client) -> None:
         """Serve one client of the push portal to its end."""
         self._clients += 1
-        guest = self._admitted.pop(client)
-        events, guest = guest.events, guest._replace(events=iter(()))  # the feed's alone, which lets go of them
+        guest, events = self._admitted.pop(client)
         loop = asyncio.get_running_loop()
         topics = self._topics[guest.account]
         has_topic = frozenset(topics).__contains__
@@ -247,6 +249,7 @@ class Portal:
             self._readers,
             self._on_change,
         )
+        del events  # the feed's alone: it lets go of them, whoever still holds this frame of a broken connection
         self._feeds[line] = guest, feed
         self._newest.pop(client.admitted.key, None)
         self._newest[client.admitted.key] = guest.moment

@@ -1,16 +1,14 @@
 """A record that is served, in a thread of its own: what the command, tests and your own programs hold in hand."""
 
 from collections.abc import Callable
-from types import TracebackType
-from typing import Self
 
 from recorder.read.record import Record
 from recorder.replay.serving.options import ServingOptions
 from recorder.replay.serving.portal import Portal, Shown
-from recorder.wire.running import Running
+from recorder.wire.running import Running, Starts
 
 
-class Serving:
+class Serving(Starts):
     """Serves a record, as a context manager. Safe to use from any thread.
 
     Args:
@@ -25,15 +23,6 @@ class Serving:
         self.options = options or ServingOptions()
         self._record = Record(url)
         self._running = Running("serving", self._make)
-
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def start(self) -> None:
         """Begin to listen; clients can connect when this returns. Once only.

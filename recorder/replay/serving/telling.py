@@ -26,7 +26,6 @@ class RecordedTelling:
 
     def __init__(self, record: Record, account: str, topics: tuple[str, ...], at_ns: int) -> None:
         self.topics = topics
-        self._final = record.venues()[account].final_statuses
         self._as_of = record.as_of(at_ns)
         # Of an instant outside 64 bits, the nearest within: a calendar has that, too.
         self.now_ms = self._as_of.at_ns // NS_PER_MS
@@ -49,7 +48,7 @@ class RecordedTelling:
         self, symbol: str | None, begins_ms: int, ends_ms: int, before_id: int | None
     ) -> Iterator[OrderUpdate]:
         """Newest first. Looked for in the whole record."""
-        closed = Closed(self._final, begins_ms, ends_ms, before_id)
+        closed = Closed(begins_ms, ends_ms, before_id)
         orders = self._as_of.closed_orders(closed, self._mine._replace(symbol=symbol))
         return (_as(OrderUpdate, order) for order in orders)
 
