@@ -28,7 +28,7 @@ class Line:
     def __init__(self, number: int, connection: ServerConnection, conversation: Conversation) -> None:
         self.number = number
         self.conversation = conversation
-        #: Has topics, and its commands have come to rest.
+        #: Has topics, and they have come to rest.
         self.settled = False
         self.connection = connection
 

@@ -21,7 +21,7 @@ from recorder.wire.line import Line
 
 T = TypeVar("T")
 
-#: A client's subscriptions are complete when it sent no command for so long, seconds.
+#: A client's subscriptions are complete when they did not change for so long, seconds.
 SETTLE_S = 0.1
 
 #: WebSocket close codes (RFC 6455, 7.4.1).
@@ -154,7 +154,10 @@ class Server:
                 async with asyncio.timeout_at(conversation.deadline_s):
                     await line.drain()
                     message = await line.connection.recv(decode=False)
+                known = set(conversation.topics)
                 line.answer(conversation.receive(message, clock_ms(), loop.time()))
+                if conversation.topics == known:
+                    continue  # a ping, say: who never stops sending those waits for nothing
                 if settling:
                     settling.cancel()
                 if conversation.topics and not line.settled:

@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import json
 import signal
 import socket
 import statistics
@@ -171,6 +172,19 @@ def test_who_reads_slowly_is_kept(large: tuple[str, list[bytes]]) -> None:
         slow.take(len(payloads) - 30)
         assert time.monotonic() - began_s > 3.0
         assert slow.frames[2:] == payloads
+
+
+def test_who_never_stops_sending_is_pushed_all(large: tuple[str, list[bytes]]) -> None:
+    url, payloads = large
+    with Serving(url, ServingOptions(speed=None)) as serving, client(serving).subscribe() as one:
+        del one.frames[:]
+        until_s = time.monotonic() + PATIENCE_S
+        while len(one.frames) < len(payloads) and time.monotonic() < until_s:
+            one.socket.send(ping(now_ms(), "p"))  # the next as soon as one is answered: it is never silent
+            while json.loads(one.receive())["type"] != "ping":
+                pass
+            del one.frames[-1]
+    assert one.frames == payloads
 
 
 def test_clients_come_and_go(large: tuple[str, list[bytes]]) -> None:
