@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from recorder.store import migrate
 from recorder.store.engine import open_engine
@@ -14,8 +14,8 @@ from tests.server import PostgresServer
 
 __all__ = ["postgres", "pytest_runtest_protocol", "pytest_terminal_summary", "sqlite_template"]
 
-# A deadline for a single example measures the machine.
-settings.register_profile("recorder", deadline=None, print_blob=True)
+# A deadline for a single example, or for their making, measures the machine.
+settings.register_profile("recorder", deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True)
 settings.load_profile("recorder")
 
 

@@ -11,10 +11,11 @@ import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from itertools import count
 from pathlib import Path
+from random import randrange
 from types import TracebackType
 from typing import Self
 
@@ -39,11 +40,16 @@ def _programs() -> Path:
 
 
 def free_port() -> int:
-    """A loopback port that nobody listens on just now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """A loopback port that nobody listens on just now.
+
+    Not one of those that the system gives to whoever connects (from 32768 on, on Linux): the server is away at times,
+    and its port must still be free when it comes back.
+    """
+    while True:
+        port = randrange(20_000, 30_000)
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 class PostgresServer:
@@ -129,10 +135,13 @@ class PostgresServer:
     def hanging(self) -> Iterator[None]:
         """The server's processes stand still; its connections stay open."""
         postmaster = psutil.Process(int((self._data / "postmaster.pid").read_text().split()[0]))
-        stopped = [postmaster, *postmaster.children(recursive=True)]
-        for process in stopped:
-            process.suspend()
+        stopped = [postmaster]
         try:
+            postmaster.suspend()  # first: it starts no more of them
+            for process in postmaster.children(recursive=True):
+                with suppress(psutil.NoSuchProcess):  # it ended just now
+                    process.suspend()
+                    stopped.append(process)
             yield
         finally:
             for process in reversed(stopped):

@@ -100,13 +100,13 @@ class Server:
             OSError: the address cannot be listened on.
             Whatever else ended it.
         """
-        transports: set[asyncio.Transport] = set()
+        connections = _Connections()
         server = await serve(
             cast(Callable[[ServerConnection], Coroutine[Any, Any, None]], self._converse),
             self._host,
             self._asked_port,
             process_request=self._answer,
-            create_connection=_clients_noting(transports),
+            create_connection=_clients_of(connections),
             compression=None,
             ping_interval=None,
             open_timeout=None,  # a deaf exchange does not answer handshakes either, for as long as it is deaf
@@ -122,8 +122,7 @@ class Server:
         await asyncio.gather(*tasks, return_exceptions=True)
         server.close(close_connections=False)
         await asyncio.gather(*[line.goodbye(GOING_AWAY, goodbye) for line in lines()])
-        for transport in tuple(transports):
-            transport.abort()
+        connections.abort()
         release()
         await server.wait_closed()
         if self._failure:
@@ -222,16 +221,38 @@ def _response(status: int, body: bytes, retry_after_s: int = 0) -> Response:
     return Response(status, HTTPStatus(status).phrase, headers, body)
 
 
-def _clients_noting(transports: set[asyncio.Transport]) -> type[Client]:
-    """Connections that also note what is open: the server must close it when it ends."""
+class _Connections:
+    """What is open: the server must close it when it ends."""
+
+    def __init__(self) -> None:
+        self._open: set[asyncio.Transport] = set()
+        self._over = False
+
+    def add(self, transport: asyncio.Transport) -> None:
+        self._open.add(transport)
+        if self._over:  # it was on its way in while all were sent away
+            transport.abort()
+
+    def discard(self, transport: asyncio.Transport) -> None:
+        self._open.discard(transport)
+
+    def abort(self) -> None:
+        """Close them all, and those that still come."""
+        self._over = True
+        for transport in self._open:
+            transport.abort()
+
+
+def _clients_of(connections: _Connections) -> type[Client]:
+    """Clients whose connections are noted."""
 
     class Noted(Client):
         def connection_made(self, transport: asyncio.BaseTransport) -> None:
-            transports.add(cast(asyncio.Transport, transport))
             super().connection_made(transport)
+            connections.add(cast(asyncio.Transport, transport))
 
         def connection_lost(self, exc: Exception | None) -> None:
-            transports.discard(self.transport)
+            connections.discard(self.transport)
             super().connection_lost(exc)
 
     return Noted

@@ -5,7 +5,6 @@ replayed by a process of its own.
 """
 
 import sqlite3
-import subprocess
 import sys
 import tempfile
 import time
@@ -19,15 +18,14 @@ import recorder
 from recorder.read.events import FrameEvent
 from recorder.simulator.exchange import Exchange
 from tests.bench.records import recorded_of, write_record
+from tests.memory import peak_bytes
 
 #: A record is so many times these.
 FRAMES_OF_SESSION = 100_000
-#: A replay, and the most memory it has held (proc(5), `VmHWM`; what getrusage tells is of its parent as well).
 _REPLAY = """
-import pathlib, re, sys, recorder
+import sys, recorder
 with recorder.open(sys.argv[1]) as record:
-    events = sum(1 for _ in record.replay())
-print(events, int(re.search(r"VmHWM:\\s+(\\d+) kB", pathlib.Path("/proc/self/status").read_text())[1]) * 1024)
+    assert sum(1 for _ in record.replay()) > int(sys.argv[2])
 """
 BARE = "SELECT payload FROM frames ORDER BY account_id, session_id, seq"
 
@@ -76,13 +74,6 @@ def _opened(url: str) -> sqlite3.Connection:
     return sqlite3.connect(f"file:{url.removeprefix('sqlite:///')}?mode=ro", uri=True)
 
 
-def peak_bytes(url: str) -> tuple[int, int]:
-    """How many events a replay gives, and the most memory that a process held for it."""
-    ended = subprocess.run([sys.executable, "-c", _REPLAY, url], capture_output=True, text=True, check=True)
-    events, peak = map(int, ended.stdout.split())
-    return events, peak
-
-
 def main() -> None:
     """Tell what the replays of some records take."""
     recorded = recorded_of([payload for _, payload in islice(Exchange(1), FRAMES_OF_SESSION)])
@@ -90,9 +81,9 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as folder:
             url = write_record(Path(folder) / "recorder.db", recorded, frames // FRAMES_OF_SESSION)
             began_s = time.perf_counter()
-            events, peak = peak_bytes(url)
+            peak = peak_bytes(_REPLAY, url, f"{frames}")
             took_s = time.perf_counter() - began_s
-        print(f"{frames:,} frames: {events:,} events in {took_s:.1f} s, at most {peak / 2**20:.0f} MiB")
+        print(f"{frames:,} frames: replayed in {took_s:.1f} s, at most {peak / 2**20:.0f} MiB")
 
 
 if __name__ == "__main__":

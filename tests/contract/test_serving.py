@@ -112,7 +112,10 @@ def test_the_conversation_is_the_exchanges(served_url: str) -> None:
         assert each.say(b"nonsense")["status"] == 41000
 
 
-def test_nothing_is_pushed_before_a_client_has_subscribed(served_url: str, story: Story) -> None:
+def test_nothing_is_pushed_before_a_client_has_subscribed(
+    served_url: str, story: Story, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("recorder.wire.server.SETTLE_S", 1.0)  # so much lies at most between the two commands
     with serving(served_url) as one, client(one) as each:
         each.answer()
         for number in range(3):

@@ -42,8 +42,9 @@ def acknowledged_unflushed(calls: Iterable[str], wal: str) -> tuple[int, int]:
 
 def test_what_is_acknowledged_has_been_flushed(scene: Scene, tmp_path: Path) -> None:
     log = tmp_path / "strace.log"
-    with scene.run("--for", "2s", under=tracing(log, "pwrite64,fdatasync,rename")) as process:
-        assert process.wait() == 0, process.errors
+    with scene.run(under=tracing(log, "pwrite64,fdatasync,rename")) as process:
+        scene.wait_batches(process, 30)
+        assert process.stop()[0] == 0, process.errors
     with log.open() as calls:
         told, early = acknowledged_unflushed(calls, f"{scene.folder.database}-wal")
     assert told > 20

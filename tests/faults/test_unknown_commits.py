@@ -49,7 +49,8 @@ def test_a_commit_whose_outcome_is_not_known(
         live.wait_more(50)
         with commits_answered_with_an_error(every, happened=happened) as failed:
             live.wait_more(300)
+            while failed[0] < 2:
+                live.wait_more(1)
         exchange.drop_connections()
         live.wait_more(50)
-    assert failed[0] > 1, "no commit failed: this test tests nothing"
     live.finish("outcome of a commit unknown", report)

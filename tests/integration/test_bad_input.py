@@ -76,11 +76,11 @@ def test_a_secret_written_out_is_refused_and_not_repeated(folder: Folder, exchan
 
 def test_nobody_answers(folder: Folder, exchange: Simulator) -> None:
     folder.configure(exchange)
-    with closing(socket.create_server(("127.0.0.1", 0))) as server:
-        port = server.getsockname()[1]
     text = (folder.path / "recorder.toml").read_text()
-    folder.write(text.replace(exchange.url, f"http://127.0.0.1:{port}"))
-    assert_refused(folder, "cannot be reached", "check the address and the network")
+    with socket.socket() as deaf:
+        deaf.bind(("127.0.0.1", 0))  # so that nobody else listens there
+        folder.write(text.replace(exchange.url, f"http://127.0.0.1:{deaf.getsockname()[1]}"))
+        assert_refused(folder, "cannot be reached", "check the address and the network")
 
 
 def test_an_unknown_host(folder: Folder, exchange: Simulator) -> None:

@@ -22,6 +22,7 @@ from tests.contract import exported
 from tests.contract.test_export_seals import checked
 from tests.integration.process import PATIENCE_S, Folder
 from tests.made import received
+from tests.memory import PROGRAM, peak_bytes
 from tests.unit.read.desk import Desk
 
 #: Frames of the record that takes a while to export.
@@ -254,23 +255,8 @@ def test_on_a_terminal_it_shows_how_far_it_is(folder: Folder, long: Path) -> Non
     assert b"exporting order_updates" in shown
 
 
-def peak_bytes(database: Path, folder: Folder, form: str) -> int:
-    """The most memory that an export of frames held."""
-    shutil.rmtree(folder.path / "out", ignore_errors=True)
-    arguments = ["export", "out", "--table", "frames", "--format", form, "--database", f"sqlite:///{database}"]
-    process = os.posix_spawn(
-        sys.executable, [sys.executable, "-m", "recorder", *arguments], os.environ | {"PWD": str(folder.path)}
-    )
-    _, status, usage = os.wait4(process, 0)
-    assert os.waitstatus_to_exitcode(status) == 0
-    return usage.ru_maxrss * 1024
-
-
 @pytest.mark.parametrize("form", ["parquet", "jsonl"])
-def test_memory_does_not_grow_with_the_record(
-    tmp_path: Path, folder: Folder, monkeypatch: pytest.MonkeyPatch, form: str
-) -> None:
-    monkeypatch.chdir(folder.path)
+def test_memory_does_not_grow_with_the_record(tmp_path: Path, form: str) -> None:
     peaks = []
     for frames in (500, 2_000):
         desk = Desk(tmp_path / f"{frames}.db")
@@ -278,7 +264,8 @@ def test_memory_does_not_grow_with_the_record(
             pushes = [received(seq, b"[" + b"%d," % seq * 20_000 + b"0]") for seq in range(first, first + 100)]
             desk.write(*pushes)
         desk.engine.dispose()
-        peaks.append(peak_bytes(tmp_path / f"{frames}.db", folder, form))
+        of_frames = "--table", "frames", "--format", form, "--database", f"sqlite:///{frames}.db"
+        peaks.append(peak_bytes(PROGRAM, "export", f"{frames}", *of_frames, folder=tmp_path))
     # More than the chunk that is held, and four times as much: 130 MB more.
     assert peaks[1] - peaks[0] < 40 * 2**20, peaks
 

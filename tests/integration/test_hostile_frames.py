@@ -4,6 +4,7 @@ import pytest
 
 from recorder.simulator import Simulator, SimulatorOptions
 from tests.integration.process import Folder
+from tests.waiting import wait_until
 
 GOOD = (
     b'{"type":"account","account":{"currency":"BTC","available":1.25,"frozen":0.0,"position":9.7e-06,'
@@ -45,7 +46,7 @@ def test_hostile_frames(folder: Folder) -> None:
     ]
     with Simulator(SimulatorOptions(pushes=0)) as exchange:
         folder.configure(exchange)
-        with folder.run("--stop-when-idle", "1s") as process:
+        with folder.run("--stop-when-idle", "3s") as process:
             process.wait_for("covered")
             for frame in frames:
                 assert exchange.push(frame) == 1
@@ -74,6 +75,7 @@ def test_a_frame_over_the_limit_ends_its_session(folder: Folder, size: int) -> N
             exchange.push(b" " * size)
             process.wait_for("covered", times=2)
             exchange.push(GOOD % 2)
+            wait_until(lambda: GOOD % 2 in folder.payloads())
             assert process.peak_bytes() < 150 * 2**20
             assert process.stop()[0] == 0, process.errors
     assert folder.rows("SELECT ts FROM account_updates WHERE ts IS NOT NULL") == [(1,), (2,)]

@@ -59,7 +59,7 @@ def test_killed_and_started_again(folder: Folder) -> None:
             mark = folder.acknowledged()["accounts"]["main"]
             sql = "SELECT count(*) FROM frames WHERE session_id = ? AND seq <= ?"
             assert folder.rows(sql, mark["session_id"], mark["seq"]) == [(mark["seq"] + 1,)]
-        with folder.run("--for", "1s") as process:
+        with folder.run("--for", "3s") as process:
             assert process.wait() == 0, process.errors
         assert process.errors.count("the last run ended without closing") == 1
         assert_nothing_lost_silently(folder, exchange)
@@ -115,9 +115,9 @@ def test_a_refused_topic_is_named_and_the_others_go_on(folder: Folder) -> None:
 
         # Listed at last: its gap ends with the acknowledgement.
         folder.configure(exchange)
-        with invalid_topics(exchange, ["position.btcusd_p"]), folder.run("--for", "1s") as process:
+        with invalid_topics(exchange, ["position.btcusd_p"]), folder.run("--for", "3s") as process:
             assert process.wait() == 0, process.errors
-        with folder.run("--for", "1s") as process:
+        with folder.run("--for", "3s") as process:
             assert process.wait() == 0, process.errors
     (gap,) = folder.rows("SELECT reason, ends_ns IS NOT NULL FROM gaps WHERE topic = 'position.btcusd_p'")
     assert gap == ("refused", 1)

@@ -64,7 +64,7 @@ def test_each_field_of_the_page_is_in_its_column(folder: Folder) -> None:
     frames = [sample(name) for name in ("account", "order", "position", "ping")]
     with Simulator(SimulatorOptions(pushes=0)) as exchange:
         folder.configure(exchange)
-        with folder.run("--stop-when-idle", "1s") as process:
+        with folder.run("--stop-when-idle", "3s") as process:
             process.wait_for("covered")
             for frame in frames:
                 assert exchange.push(frame) == 1

@@ -15,6 +15,7 @@ from recorder.venues.base import Ask, Credentials
 from recorder.venues.fmex import rest
 from recorder.venues.fmex.reconcile import months_back
 from tests.integration.process import Folder
+from tests.waiting import wait_until
 
 #: Long enough for things to happen in between.
 SLOW = {"reconnect_first_s": 1.0, "reconnect_last_s": 1.0}
@@ -41,13 +42,20 @@ def orders_at_the_exchange(exchange: Simulator) -> dict[int, OrderUpdate]:
     return orders
 
 
+def wait_finished(exchange: Simulator, folder: Folder) -> None:
+    """Wait until the last push is in the record: a stop leaves in the kernel what has not been read."""
+    exchange.wait_finished(30)
+    last = next(sent.payload for sent in reversed(exchange.sent) if sent.kind == "push")
+    wait_until(lambda: last in folder.payloads())
+
+
 def record_with_an_outage(folder: Folder, exchange: Simulator) -> None:
     with folder.run("--ack-file", str(folder.ack_file)) as process:
         process.wait_for("reconciled: a snapshot")
         folder.wait_acknowledged(200, process)
         exchange.drop_connections()
         process.wait_for("reconciled: restored")
-        exchange.wait_finished(30)
+        wait_finished(exchange, folder)
         assert process.stop()[0] == 0, process.errors
 
 
@@ -115,7 +123,7 @@ def test_a_crash_is_reconciled_by_the_next_run(folder: Folder) -> None:
         # Leaving the block has killed it.
         with folder.run() as process:
             process.wait_for("reconciled: restored")
-            exchange.wait_finished(30)
+            wait_finished(exchange, folder)
             assert process.stop()[0] == 0, process.errors
         truth = orders_at_the_exchange(exchange)
     with recorder.open(f"sqlite:///{folder.database}") as record:

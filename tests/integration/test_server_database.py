@@ -2,8 +2,7 @@
 
 import contextlib
 import sqlite3
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 from itertools import islice
 from pathlib import Path
@@ -18,10 +17,11 @@ from recorder.read.frames import ROWS_FIRST
 from recorder.simulator import Simulator, SimulatorOptions
 from recorder.store.engine import open_engine
 from tests.contract.story import contents
-from tests.integration.process import PATIENCE_S, Folder
+from tests.integration.process import Folder
 from tests.server import PASSWORD, USER, PostgresServer
 from tests.unit.read.desk import Desk
 from tests.unit.read.diary import Diary
+from tests.waiting import wait_until
 
 
 @pytest.fixture
@@ -43,14 +43,6 @@ def server_rows(url: str, sql: str) -> list[tuple[Any, ...]]:
     with engine.begin() as connection:
         found = connection.exec_driver_sql(sql)
         return [tuple(row) for row in found] if found.returns_rows else []
-
-
-def wait_until(done: Callable[[], bool]) -> None:
-    """Wait for what another process writes into a database: nothing tells of it but asking."""
-    until_s = time.monotonic() + PATIENCE_S
-    while not done():
-        assert time.monotonic() < until_s
-        time.sleep(0.02)
 
 
 def assert_the_same(folder: Folder, url: str) -> None:

@@ -42,7 +42,7 @@ def test_a_signal_in_the_thick_of_it(folder: Folder, number: signal.Signals) -> 
 def test_for_a_time(folder: Folder) -> None:
     with Simulator(SimulatorOptions(rate_per_s=100)) as exchange:
         folder.configure(exchange)
-        with folder.run("--for", "1.5s") as process:
+        with folder.run("--for", "3s") as process:
             assert process.wait() == 0, process.errors
     assert_closed(folder, "time is over")
     assert len(folder.payloads()) > 20
@@ -88,7 +88,7 @@ def test_a_stop_that_cannot_be_durable_says_so(folder: Folder) -> None:
         assert folder.rows("SELECT max(seq) FROM frames") == [(acknowledged,)]
 
         # The next run finds it, closes it, and notes the gap from the last durable frame on.
-        with folder.run("--for", "1s") as process:
+        with folder.run("--for", "3s") as process:
             assert process.wait() == 0, process.errors
     first, second = folder.rows("SELECT session_id, end_reason FROM sessions ORDER BY session_id")
     assert (first[1], second[1]) == ("crashed", "stopped")

@@ -13,6 +13,7 @@ import pytest
 from recorder.store.engine import database_path, open_engine
 from tests.integration.process import PATIENCE_S, Folder
 from tests.made import unguard
+from tests.memory import PROGRAM, peak_bytes
 from tests.report.days import Days, Spell
 
 #: The program, where no file can become longer than 40,000 bytes.
@@ -22,15 +23,6 @@ signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (40_000, 40_000))
 from recorder.cli import main
 main()
-"""
-
-#: The program, which at its end tells the most memory that it held, in KiB.
-TELLS_ITS_PEAK = """
-from recorder.cli import main
-try:
-    main()
-finally:
-    print(open("/proc/self/status").read().split("VmHWM:")[1].split()[0])
 """
 
 
@@ -190,12 +182,5 @@ def test_memory_does_not_grow_with_the_record(tmp_path: Path) -> None:
         days = Days(tmp_path / f"{number}.db", moments_per_s=moments_per_s)
         days.write([Spell(8, 20, "stopped")])
         days.engine.dispose()
-        peaks.append(_peak_bytes(tmp_path, days.url))
+        peaks.append(peak_bytes(PROGRAM, "audit", "--database", days.url, "--force", folder=tmp_path))
     assert peaks[1] - peaks[0] < 8 * 2**20, [peak / 2**20 for peak in peaks]
-
-
-def _peak_bytes(folder: Path, url: str) -> int:
-    """The most that a whole report takes (proc(5), `VmHWM`; what wait4 tells is as much as its parent's at least)."""
-    command = [sys.executable, "-c", TELLS_ITS_PEAK, "audit", "--database", url, "--force"]
-    ended = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True)
-    return int(ended.stdout.split()[-1]) * 1024

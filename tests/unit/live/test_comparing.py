@@ -141,7 +141,7 @@ def test_without_asking_again_that_would_be_a_false_alarm(
 def test_a_session_that_ends_meanwhile_drops_the_comparison(tmp_path: Path, exchange: Simulator) -> None:
     failed = "SELECT * FROM reconciliations WHERE detail = 'the session ended meanwhile'"
     # The next session begins when nothing is swallowed any more.
-    slowly = replace(OFTEN, reconcile_settle_s=0.5, reconnect_first_s=1.0, reconnect_last_s=1.0)
+    slowly = replace(OFTEN, reconcile_settle_s=2.0, reconnect_first_s=1.0, reconnect_last_s=1.0)
     with running(tmp_path, exchange, slowly) as run:
         run.wait_rows(SAME)
         with swallowing(exchange):

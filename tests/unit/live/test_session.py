@@ -112,9 +112,9 @@ def test_many_symbols_take_many_commands(peer: Peer) -> None:
 
 def test_the_heartbeat(peer: Peer) -> None:
     heartbeat_s = 0.05
+    began_s = Clock().monotonic_s()
     with Stage(peer, venue=Venue(heartbeat_s)) as stage:
         line = stage.subscribed()
-        began_s = Clock().monotonic_s()
         pings = []
         for number in count(2):
             ping = json.loads(line.receive_text())
@@ -127,7 +127,7 @@ def test_the_heartbeat(peer: Peer) -> None:
     assert [ping["cmd"] for ping in pings] == ["ping"] * 5
     assert [ping["id"] for ping in pings] == [f"ping-{number}" for number in range(2, 7)]
     # Each waits for its time, whatever comes in between.
-    assert took_s >= 4 * heartbeat_s
+    assert took_s >= 5 * heartbeat_s
     recorded = [json.loads(recorded.frame.payload) for recorded in stage.frames(SENT)[1:]]
     assert recorded[:5] == pings
     assert stage.entries(SessionEnded)[0].reason == "stopped"
@@ -167,25 +167,25 @@ def test_pushes_do_not_put_off_the_heartbeat(peer: Peer) -> None:
 
 
 def test_silence_ends_a_session_and_its_last_frame_is_known(peer: Peer) -> None:
-    limits = replace(QUICK, silent_s=0.3)
+    limits = replace(QUICK, silent_s=1.0)
     with Stage(peer, limits=limits, venue=Venue(0.04)) as stage:
         line = stage.subscribed()
         line.send(frame(ORDER), frame(b"half a frame")[:5])
         ended = stage.wait_entry(SessionEnded)
         stage.peer.line()  # and it connects again
-    assert (ended.reason, ended.detail, ended.covered) == ("silent", "nothing came for 0.3 s", True)
+    assert (ended.reason, ended.detail, ended.covered) == ("silent", "nothing came for 1 s", True)
     last = next(recorded.frame for recorded in stage.frames() if recorded.frame.payload == ORDER)
     assert (ended.last_seq, ended.last_received_ns) == (last.seq, last.received_ns)
     # From the last frame on, not from when it was noticed; and our own pings prove nothing.
-    assert ended.ended_ns - ended.last_received_ns >= 0.3 * NS_PER_S
+    assert ended.ended_ns - ended.last_received_ns >= 1.0 * NS_PER_S
     assert len(stage.frames(SENT)) > 1
     assert max(recorded.frame.seq for recorded in stage.frames(SENT)) > last.seq
 
 
 def test_answered_heartbeats_are_no_silence(peer: Peer) -> None:
-    with Stage(peer, limits=replace(QUICK, silent_s=0.5), venue=Venue(0.06)) as stage:
+    with Stage(peer, limits=replace(QUICK, silent_s=1.5), venue=Venue(0.06)) as stage:
         line = stage.subscribed()
-        for _ in range(12):
+        for _ in range(36):
             line.receive_text()
             line.send(frame(b'{"type":"ping","ts":1,"gap":0}'))
         stage.take()
@@ -193,7 +193,7 @@ def test_answered_heartbeats_are_no_silence(peer: Peer) -> None:
 
 
 def test_pings_of_the_socket_are_answered_but_are_no_sign_of_the_exchange(peer: Peer) -> None:
-    with Stage(peer, limits=replace(QUICK, silent_s=0.3)) as stage:
+    with Stage(peer, limits=replace(QUICK, silent_s=1.0)) as stage:
         line = stage.subscribed()
         stage.wait_entry(Covered)
         over = Event()
@@ -218,7 +218,7 @@ def test_pings_of_the_socket_are_answered_but_are_no_sign_of_the_exchange(peer: 
 
 @pytest.mark.parametrize("said", [[], [HELLO], [HELLO, b'{"type":"topics","topics":["account"]}']])
 def test_an_exchange_that_never_acknowledges_everything(peer: Peer, said: list[bytes]) -> None:
-    with Stage(peer, limits=replace(QUICK, subscribe_s=0.3), venue=Venue(0.03)) as stage:
+    with Stage(peer, limits=replace(QUICK, subscribe_s=1.0), venue=Venue(0.03)) as stage:
         peer.line().send(*map(frame, said))
         ended = stage.wait_entry(SessionEnded)
     assert (ended.reason, ended.covered) == ("not subscribed", False)

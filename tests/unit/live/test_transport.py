@@ -337,12 +337,12 @@ def test_a_command_that_cannot_be_sent(pair: Pair) -> None:
 
 
 def test_closing_waits_for_nobody(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("recorder.live.transport.SEND_TIMEOUT_S", 0.5)
+    monkeypatch.setattr("recorder.live.transport.SEND_TIMEOUT_S", 2.0)
     pair.line.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1)
     with pytest.raises(SessionOver, match="a command could not be sent"):
         while True:  # until the kernel takes no more
             pair.transport.send(b"x" * 100_000)
     began_s = CLOCK.monotonic_s()
     pair.transport.close()
-    assert CLOCK.monotonic_s() - began_s < 0.25
+    assert CLOCK.monotonic_s() - began_s < 1.0
     pair.transport.close()
