@@ -50,7 +50,8 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     try:
         told = json.loads(path.read_bytes())
     except (OSError, ValueError) as error:
-        raise ExportError(f"{folder} is no export: its {manifest.NAME} cannot be read ({error}).") from None
+        cause = getattr(error, "strerror", None) or error
+        raise ExportError(f"{folder} is no export: its {manifest.NAME} cannot be read ({cause}).") from None
     if not isinstance(told, dict) or told.get("format") != manifest.FORMAT:
         raise ExportError(f"{path} is not the manifest of an export that this version knows ({manifest.FORMAT}).")
     return told

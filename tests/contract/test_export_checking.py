@@ -136,5 +136,5 @@ def test_it_is_held_against_checkpoints(full: Desk, folder: Path, tmp_path: Path
 
 
 def test_what_is_no_export_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ExportError, match="is no export"):
+    with pytest.raises(ExportError, match=r"is no export: its manifest.json cannot be read \(No such file"):
         list(ExportCheck(tmp_path))
