@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 EXAMPLES := .venv-examples
 ENGINES := .venv-engines
 MINUTES ?= 30
-PROCESSES ?= 0
+PROCESSES ?= 2
 
 .PHONY: demo test check format docs bench examples engines java faults soak outage clean
 

@@ -239,7 +239,7 @@ class _Connections:
     def abort(self) -> None:
         """Close them all, and those that still come."""
         self._over = True
-        for transport in self._open:
+        for transport in tuple(self._open):
             transport.abort()
 
 
