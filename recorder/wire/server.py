@@ -100,13 +100,13 @@ class Server:
             OSError: the address cannot be listened on.
             Whatever else ended it.
         """
-        connections = _Connections()
+        transports: set[asyncio.Transport] = set()
         server = await serve(
             cast(Callable[[ServerConnection], Coroutine[Any, Any, None]], self._converse),
             self._host,
             self._asked_port,
             process_request=self._answer,
-            create_connection=_clients_of(connections),
+            create_connection=_clients_noting(transports, self._stop),
             compression=None,
             ping_interval=None,
             open_timeout=None,  # a deaf exchange does not answer handshakes either, for as long as it is deaf
@@ -122,7 +122,8 @@ class Server:
         await asyncio.gather(*tasks, return_exceptions=True)
         server.close(close_connections=False)
         await asyncio.gather(*[line.goodbye(GOING_AWAY, goodbye) for line in lines()])
-        connections.abort()
+        for transport in tuple(transports):
+            transport.abort()
         release()
         await server.wait_closed()
         if self._failure:
@@ -172,6 +173,8 @@ class Server:
                 settling.cancel()
 
     async def _answer(self, connection: ServerConnection, request: Request) -> Response | None:
+        if self._stop.is_set():  # nothing is begun for it that the end would have to wait for
+            return _response(HTTPStatus.SERVICE_UNAVAILABLE, b"")
         return await self.guarded(self._request(cast(Client, connection), request))
 
 
@@ -221,38 +224,18 @@ def _response(status: int, body: bytes, retry_after_s: int = 0) -> Response:
     return Response(status, HTTPStatus(status).phrase, headers, body)
 
 
-class _Connections:
-    """What is open: the server must close it when it ends."""
-
-    def __init__(self) -> None:
-        self._open: set[asyncio.Transport] = set()
-        self._over = False
-
-    def add(self, transport: asyncio.Transport) -> None:
-        self._open.add(transport)
-        if self._over:  # it was on its way in while all were sent away
-            transport.abort()
-
-    def discard(self, transport: asyncio.Transport) -> None:
-        self._open.discard(transport)
-
-    def abort(self) -> None:
-        """Close them all, and those that still come."""
-        self._over = True
-        for transport in tuple(self._open):
-            transport.abort()
-
-
-def _clients_of(connections: _Connections) -> type[Client]:
-    """Clients whose connections are noted."""
+def _clients_noting(transports: set[asyncio.Transport], ending: asyncio.Event) -> type[Client]:
+    """Connections that also note what is open: the server must close it when it ends."""
 
     class Noted(Client):
         def connection_made(self, transport: asyncio.BaseTransport) -> None:
             super().connection_made(transport)
-            connections.add(cast(asyncio.Transport, transport))
+            transports.add(cast(asyncio.Transport, transport))
+            if ending.is_set():  # it was on its way in
+                self.transport.abort()
 
         def connection_lost(self, exc: Exception | None) -> None:
-            connections.discard(self.transport)
+            transports.discard(self.transport)
             super().connection_lost(exc)
 
     return Noted

@@ -39,16 +39,16 @@ def write_record(file: Path, recorded: Sequence[Recorded], sessions: int = SESSI
     engine = open_engine(url)
     migrate.require_usable(engine)
     now_ns = time.time_ns()
-    account_id = recorded[0].frame.account_id
+    key = recorded[0].frame.account_id
     with engine.begin() as connection:
-        account = AccountAdded(account_id, "fmex", "bench", now_ns)
+        account = AccountAdded(key, "fmex", "bench", now_ns)
         run, seal, _ = open_run(connection, url, RunStarted(1, 0, now_ns, "bench", 1, "bench"), [account])
     number = 0
     for session_id in range(1, sessions + 1):
         began_ns = now_ns + session_id * len(recorded) * STEP_NS
         last_ns = began_ns + (len(recorded) - 1) * STEP_NS
-        opened = SessionOpened(account_id, session_id, run.run_id, "wss://x", ("account",), began_ns)
-        ended = SessionEnded(account_id, session_id, last_ns, "stopped", "", False, len(recorded) - 1, last_ns)
+        opened = SessionOpened(key, session_id, run.run_id, "wss://x", ("account",), began_ns)
+        ended = SessionEnded(key, session_id, last_ns, "stopped", "", False, len(recorded) - 1, last_ns)
         for start in range(0, len(recorded), PER_BATCH):
             number += 1
             batch = Batch(run.recorder_id, run.run_id, number, seal)

@@ -16,7 +16,6 @@ OFTEN = {"reconcile_every_s": 0.1, "reconcile_settle_s": 0.5}
 COLUMNS = ("session_id", "seq", "subject", "field", "told", "held", "other_session_id")
 COMPARED = "SELECT count(*) FROM reconciliations WHERE result = 'compared'"
 
-
 #: Orders that nobody was told of.
 UNTOLD = "SELECT * FROM discrepancies WHERE field = 'status' AND held IS NULL"
 

@@ -309,18 +309,23 @@ def test_the_end_waits_for_nobody(large: tuple[str, list[bytes]], monkeypatch: p
                 host, _, path = request.url.removeprefix("http://").partition("/")
                 client.sendall(f"GET /{path} HTTP/1.1\r\nHost: {host}\r\n{head}\r\n".encode())
 
-        def with_the_end(come: Callable[[], None]) -> None:
+        def with_the_end(come: Callable[[], None], turns: int) -> None:
             """Who comes is seen in the next turn of the event loop, and would be served after the end has begun."""
             come()
-            asyncio.get_running_loop().call_soon(serving._running.server.stop)
+            end_after(turns)
+
+        def end_after(turns: int) -> None:
+            then = partial(end_after, turns - 1) if turns > 1 else serving._running.server.stop
+            asyncio.get_running_loop().call_soon(then)
 
         if come == "connects with it":
-            serving._running.call(partial(with_the_end, connect))
+            # Accepted in the first turn, a connection in the third: in between is the end.
+            serving._running.call(partial(with_the_end, connect, 2))
         else:
             connect()
             fetch(rest.server_time(serving.url))  # who came before this is in by now
             if come == "asks with it":
-                serving._running.call(partial(with_the_end, ask))
+                serving._running.call(partial(with_the_end, ask, 1))
             else:
                 ask()
                 for _ in range(ANSWERERS):

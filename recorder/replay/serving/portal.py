@@ -100,7 +100,6 @@ class Portal:
         self._newest: dict[str, Moment] = {}
         self._feeds: dict[Line, tuple[Guest, Feed]] = {}
         self._reads: set[asyncio.Future[Any]] = set()
-        self._over = False
         self._clients = 0
         self._pushes_of_gone = 0
 
@@ -149,9 +148,7 @@ class Portal:
                 threads.shutdown(wait=False, cancel_futures=True)
 
     async def _read(self, threads: ThreadPoolExecutor, read: Callable[[], T]) -> T:
-        """Read the record in a thread; cancelled once nobody is there any more."""
-        if self._over:  # it had come, and was about to be asked, when everybody was sent away
-            raise asyncio.CancelledError
+        """Read the record in a thread."""
         reading = asyncio.get_running_loop().run_in_executor(threads, read)
         self._reads.add(reading)
         try:
@@ -161,7 +158,6 @@ class Portal:
 
     def _let_go(self) -> None:
         """Wait for no answer any more: nobody is there who could be told."""
-        self._over = True
         for reading in self._reads:
             reading.cancel()
 
