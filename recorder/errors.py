@@ -9,7 +9,7 @@ RecorderError                 one sentence on standard error, exit code 2 (NotPr
 │   ├── DatabaseBusy          another recorder, or another program, holds it
 │   ├── ServerAway            a database server does not answer: the local journal goes on, and it is tried again
 │   ├── MergeConflict         two records hold different things under one key: nothing of it is merged
-│   └── NotDurable            stopped before everything received was durable: the ledger says from where on
+│   └── NotDurable            stopped before everything received was durable: the event log says from where on
 ├── Incomplete                what was asked for whole has gaps in it: it is not given, exit code 1
 ├── VenueError                the exchange cannot be used now
 │   ├── Unreachable           no answer: at the start it ends the run, later it is tried again with backoff
@@ -127,7 +127,7 @@ class SessionOver(RecorderError):
 
     def __init__(self, reason: str, detail: str = "") -> None:
         super().__init__(f"{reason}: {detail}" if detail else reason)
-        #: A word of the ledger: `closed`, `lost`, `silent`, `not subscribed`, `frame too large`, `protocol error`,
+        #: A word of the event log: `closed`, `lost`, `silent`, `not subscribed`, `frame too large`, `protocol error`,
         #: `stalled`, `refused`, `fault`, `stopped`.
         self.reason = reason
         self.detail = detail

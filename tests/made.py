@@ -6,7 +6,7 @@ from sqlalchemy import Connection, Engine, event
 
 from recorder.live.channel import Recorded
 from recorder.model import CONTROL, PUSH, SENT, Frame
-from recorder.store import ledger, migrate
+from recorder.store import event_log, migrate
 from recorder.store.engine import open_engine
 from recorder.store.entries import AccountAdded, RecorderAdded
 from recorder.venues.base import read_frame
@@ -86,7 +86,7 @@ def new_database(place: str | Path, *accounts: tuple[int, str]) -> tuple[str, En
     engine = quick_engine(url)
     migrate.require_usable(engine)
     with engine.begin() as connection:
-        ledger.apply(connection, RECORDER, RecorderAdded(RECORDER, NOON_NS, "here"))
+        event_log.apply(connection, RECORDER, RecorderAdded(RECORDER, NOON_NS, "here"))
         for key, name in accounts or ((ACCOUNT, "main"),):
-            ledger.apply(connection, RECORDER, AccountAdded(key, "fmex", name, NOON_NS))
+            event_log.apply(connection, RECORDER, AccountAdded(key, "fmex", name, NOON_NS))
     return url, engine

@@ -1,4 +1,4 @@
-"""The journal, its ledger, and the typed tables.
+"""The journal, its event log, and the typed tables.
 
 On PostgreSQL the tables that grow lie in a partition a year: `session_id` is a time (milliseconds since 1970, shifted
 by 20 bits), so that `ALTER TABLE frames DETACH PARTITION frames_2020` takes a year of history away in one step.
@@ -187,10 +187,10 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("run_id", "batch", "account_id", "session_id", name="pk_spans"),
     )
     _table(
-        "ledger_entries",
+        "event_log",
         *_ints("run_id", "batch", "item"),
         *_texts("body", null=False),
-        sa.PrimaryKeyConstraint("run_id", "batch", "item", name="pk_ledger_entries"),
+        sa.PrimaryKeyConstraint("run_id", "batch", "item", name="pk_event_log"),
     )
 
 
@@ -243,7 +243,7 @@ def _typed_tables() -> None:
 
 def downgrade() -> None:
     for name in (
-        "ledger_entries",
+        "event_log",
         "spans",
         "batches",
         "comparisons",

@@ -23,7 +23,7 @@ down_revision = "0003"
 INT64 = sa.BigInteger().with_variant(sqlite.INTEGER(), "sqlite")
 
 #: What is only ever added to.
-JOURNAL = ("frames", "batches", "spans", "ledger_entries", "seals", "checkpoints", "redactions")
+JOURNAL = ("frames", "batches", "spans", "event_log", "seals", "checkpoints", "redactions")
 
 REDACTED = """NEW.payload = {empty} AND NEW.status = 'redacted' AND NEW.error IS NULL
   AND NEW.account_id = OLD.account_id AND NEW.session_id = OLD.session_id AND NEW.seq = OLD.seq
@@ -127,7 +127,7 @@ def _seal(connection: sa.Connection, run_id: int, batch: int, written_ns: int, b
             f"SELECT {', '.join(Frame._fields)} FROM frames WHERE account_id = {account_id} "
             f"AND session_id = {session_id} AND seq BETWEEN {first_seq} AND {last_seq} ORDER BY seq"
         ).all()
-    told = connection.exec_driver_sql(f"SELECT body FROM ledger_entries WHERE {mine} ORDER BY item")
+    told = connection.exec_driver_sql(f"SELECT body FROM event_log WHERE {mine} ORDER BY item")
     bodies = [body.encode() for body in told.scalars()]
     digests = seals.frame_digests(run_id, frames)
     roots = seals.frames_root(digests), seals.entries_root(bodies)

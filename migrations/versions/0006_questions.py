@@ -270,15 +270,15 @@ def _timeline() -> str:
     ]
     columns = "account_id, received_ns, session_id, seq, item, kind, subject, event, direction, quantity, price, amount"
     return f"""WITH u ({columns}) AS (
-  {" UNION ALL ".join([*parts, *_ledger()])}
+  {" UNION ALL ".join([*parts, *_event_log()])}
 )
 SELECT a.name AS account, {_utc("u.received_ns / 1000000")} AS received_utc, u.kind, u.subject, u.event, u.direction,
   u.quantity, u.price, u.amount, u.received_ns, u.account_id, u.session_id, u.seq, u.item
 FROM u JOIN accounts a ON a.account_id = u.account_id"""
 
 
-def _ledger() -> list[str]:
-    # What the ledger knows stands before the first frame that it is about, or behind the last.
+def _event_log() -> list[str]:
+    # What the event log knows stands before the first frame that it is about, or behind the last.
     none, last = _number("NULL"), 10**9
     session, gap, asked = _text("session_id"), _text("gap_id"), _text("reconciliation_id")
     told = (

@@ -184,12 +184,12 @@ def _entries_differ(kept: Kept, sealed: int, told: _Teller) -> None:
     lost = sorted(set(range(sealed)).difference(items))
     if lost:
         which = ", ".join(map(str, lost))
-        told(ENTRY_REMOVED, "ledger_entries", f"{sealed} entries were sealed with it; missing: item {which}")
+        told(ENTRY_REMOVED, "event_log", f"{sealed} entries were sealed with it; missing: item {which}")
     elif len(items) > sealed:
-        told(ENTRY_INSERTED, "ledger_entries", f"{sealed} entries were sealed with it, and {len(items)} are there")
+        told(ENTRY_INSERTED, "event_log", f"{sealed} entries were sealed with it, and {len(items)} are there")
     else:
         which = "its one entry" if sealed == 1 else f"one of its {sealed} entries, or their order,"
-        told(ENTRY_CHANGED, "ledger_entries", f"{which} is not as it was sealed")
+        told(ENTRY_CHANGED, "event_log", f"{which} is not as it was sealed")
 
 
 def _without_seal(kept: Kept, befores: Sequence[bytes], after: Kept | None, actual: bytes, told: _Teller) -> Truth:

@@ -56,7 +56,7 @@ def differing(piece: Piece, redacted: Callable[[int], bool]) -> list[Differing]:
 
     Args:
         piece: some frames.
-        redacted: tells whether the ledger knows that a frame's payload was taken away: its digest is then believed.
+        redacted: tells whether the event log knows that a frame's payload was taken away: its digest is then believed.
     """
     if seals.frame_digests(piece.run_id, piece.rows) == piece.digests:  # type: ignore[arg-type]
         return []

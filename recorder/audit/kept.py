@@ -70,7 +70,7 @@ def read_batches(reader: Reader, run_id: int, first: int, last: int) -> list[Kep
     sealed = {row[0]: Sealed(*map(bytes, row[1:])) for row in reader.rows(of_seals)}
     of_spans = f"SELECT batch, account_id, session_id, first_seq, last_seq FROM spans {of_run} ORDER BY 1, 2, 3"
     spans = _by_batch(reader.rows(of_spans), Span)
-    of_entries = f"SELECT batch, item, body FROM ledger_entries {of_run} ORDER BY batch, item"
+    of_entries = f"SELECT batch, item, body FROM event_log {of_run} ORDER BY batch, item"
     entries = _by_batch(reader.rows(of_entries), lambda item, body: (item, body.encode()))
     return [
         Kept(

@@ -15,7 +15,7 @@ from recorder.store.entries import RunStarted
 FRAMES_PER_PART = 20_000
 BATCHES_PER_PART = 5_000
 #: Of these tables, a batch has rows.
-OF_BATCHES = ("batches", "seals", "spans", "ledger_entries")
+OF_BATCHES = ("batches", "seals", "spans", "event_log")
 
 #: The key of a batch: run, number.
 Key = tuple[int, int]
@@ -114,7 +114,7 @@ def _runs(reader: Reader) -> Iterator[Run]:
 
 def _recorder_of(reader: Reader, run_id: int) -> int | None:
     """Whose a run is, as its first batch tells; the row of `runs` is no evidence."""
-    told = reader.rows(f"SELECT body FROM ledger_entries WHERE run_id = {run_id:d} AND batch = 0 ORDER BY item")
+    told = reader.rows(f"SELECT body FROM event_log WHERE run_id = {run_id:d} AND batch = 0 ORDER BY item")
     for (body,) in told:
         try:
             entry = entries.decode(body)

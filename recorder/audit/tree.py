@@ -17,7 +17,7 @@ from recorder.errors import DatabaseError, NotProven
 from recorder.store import entries
 from recorder.store.entries import CheckpointMade
 from recorder.store.merkle import Frontier
-from recorder.store.schema import checkpoints, ledger_entries, runs, seals
+from recorder.store.schema import checkpoints, event_log, runs, seals
 from recorder.store.seals import BEGINNING
 
 #: Seals are read so many at a time.
@@ -189,9 +189,9 @@ def newest_checkpoint(connection: Connection, recorder_id: int) -> CheckpointMad
         return None
     of_recorder = select(runs.c.run_id).where(runs.c.recorder_id == recorder_id)
     for run_id in connection.scalars(of_recorder.order_by(runs.c.run_id.desc())).all():
-        told = select(ledger_entries.c.body).where(ledger_entries.c.run_id == run_id)
-        made = told.where(ledger_entries.c.body.startswith('{"kind":"CheckpointMade"'))
-        key = ledger_entries.c.batch.desc(), ledger_entries.c.item.desc()
+        told = select(event_log.c.body).where(event_log.c.run_id == run_id)
+        made = told.where(event_log.c.body.startswith('{"kind":"CheckpointMade"'))
+        key = event_log.c.batch.desc(), event_log.c.item.desc()
         body = connection.scalar(made.order_by(*key).limit(1))
         if body is not None:
             return _read_entry(body)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from typing import NamedTuple
 
+from recorder.audit.event_log import findings_in_event_log
 from recorder.audit.findings import (
     BATCH_REMOVED,
     CHAIN_BROKEN,
@@ -17,7 +18,6 @@ from recorder.audit.findings import (
     together,
 )
 from recorder.audit.keys import VerifierKey
-from recorder.audit.ledger import findings_in_ledger
 from recorder.audit.part import Checker, Outcome, Scope
 from recorder.audit.plan import Key, Part, Plan, Stretch, make_plan
 from recorder.audit.reading import Reader
@@ -109,7 +109,7 @@ class Verification:
         yield from (one for one in plan.discontinuities if not any(_follows(one, span) for span in self._spans))
         yield from together(strays(reader, plan.ends, names, wanted.account_id))
         yield from self._trees(reader, plan)
-        yield from self._ledger(reader, plan, names)
+        yield from self._event_log(reader, plan, names)
 
     def _parts(self, plan: Plan) -> Iterator[Finding]:
         scope = Scope(self._wanted.account_id, rows=not self._wanted.quick)
@@ -141,15 +141,15 @@ class Verification:
         self.verified = self.verified._replace(checkpoints=len(claims))
         yield from findings_in_trees(reader, plan, claims, self._true_seals)
 
-    def _ledger(self, reader: Reader, plan: Plan, names: Mapping[int, str]) -> Iterator[Finding]:
+    def _event_log(self, reader: Reader, plan: Plan, names: Mapping[int, str]) -> Iterator[Finding]:
         if not self._wanted.is_whole:
-            self._skip("the ledger's rows (runs, sessions, gaps, ...) follow from all entries: verify the whole record")
+            self._skip("the event log's rows (runs, gaps, ...) follow from all entries: verify the whole record")
         elif self._wanted.quick:
-            self._skip("typed rows and the ledger's rows were not looked at: leave --quick away")
+            self._skip("typed rows and the event log's rows were not looked at: leave --quick away")
         elif self._kinds & _OF_ENTRIES:
-            self._skip("the ledger's rows follow from entries of which some are not as they were sealed")
+            self._skip("the event log's rows follow from entries of which some are not as they were sealed")
         else:
-            yield from findings_in_ledger(reader, plan.runs, names)
+            yield from findings_in_event_log(reader, plan.runs, names)
 
     def _skip(self, words: str) -> None:
         self.verified = self.verified._replace(not_checked=(*self.verified.not_checked, words))
@@ -188,7 +188,7 @@ def chosen(reader: Reader, wanted: Wanted) -> dict[int, list[Stretch]]:
     )
     held = f"SELECT s.run_id, s.batch FROM spans s WHERE {in_time}{of_account}"
     written = f"SELECT run_id, batch FROM batches WHERE written_ns >= {since} AND written_ns < {until}"
-    redacted = 'SELECT run_id, batch FROM ledger_entries WHERE body LIKE \'{"kind":"FramesRedacted"%\''
+    redacted = 'SELECT run_id, batch FROM event_log WHERE body LIKE \'{"kind":"FramesRedacted"%\''
     statement = " UNION ".join([held, redacted, *([] if of_account else [written])]) + " ORDER BY 1, 2"
     stretches: dict[int, list[Stretch]] = {}
     for rows in reader.stream(statement, 1_000):

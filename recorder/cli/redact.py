@@ -34,7 +34,7 @@ class _Seqs(click.ParamType[tuple[int, int]]):
 
 @click.command(
     help="Take the payloads of some frames away for good, and the rows that followed from them. Their digests stay, so "
-    "that the seals still prove all else; who did it, when and why is sealed in the ledger, and travels with the "
+    "that the seals still prove all else; who did it, when and why is sealed in the event log, and travels with the "
     "record. For retention (--before), or one frame (--session, --seq). Nobody can bring them back.\n\n"
     "\b\nExample:  recorder redact --account main --before 2019-01-01 --why 'kept for seven years'\n"
     "          recorder redact --account main --session 1657730073673728 --seq 17 --why 'a court asked for it'",

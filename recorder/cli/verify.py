@@ -40,7 +40,7 @@ COLUMNS = [
 
 @click.command(
     help="Check that a record is as it was written: every batch against its seal, every frame against its digest, "
-    "typed rows and ledger against what they follow from, and all of it against a checkpoint that was kept elsewhere. "
+    "typed rows and event log against what they follow from, and all of it against a checkpoint kept elsewhere. "
     "Without one, a record whose end was cut off, or whose seals were all made anew, cannot be told from a whole "
     "one.\n\n"
     "It only reads, also beside a recorder that is writing. Exits with 0 where nothing is found, with 1 where "

@@ -1,4 +1,4 @@
-"""What can be exported: the journal as it is, what readers make of it, and the ledger."""
+"""What can be exported: the journal as it is, what readers make of it, and the event log."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
@@ -75,14 +75,14 @@ def _read(
     return Dataset(name, each, columns_of_record(record), rows, by_day)
 
 
-def _ledger(table: Table, each: str) -> Dataset:
+def _event_log(table: Table, each: str) -> Dataset:
     def rows(source: Source) -> Iterator[Row]:
         yield from map(tuple, _all(source.connection, table))
 
     return Dataset(table.name, each, columns_of_table(table), rows)
 
 
-def _ledger_of_accounts(table: Table, each: str) -> Dataset:
+def _event_log_of_accounts(table: Table, each: str) -> Dataset:
     def rows(source: Source) -> Iterator[Row]:
         names = {account.account_id: account.name for account in source.accounts}
         for row in _all(source.connection, table):
@@ -93,9 +93,9 @@ def _ledger_of_accounts(table: Table, each: str) -> Dataset:
 
 
 def _entries(source: Source) -> Iterator[Row]:
-    """What the ledger was told, but of accounts that are not asked for."""
+    """What the event log was told, but of accounts that are not asked for."""
     wanted = {None, *(account.account_id for account in source.accounts)}
-    for row in _all(source.connection, schema.ledger_entries):
+    for row in _all(source.connection, schema.event_log):
         if _about(row.body).account_id in wanted:
             yield tuple(row)
 
@@ -154,13 +154,13 @@ DATASETS: dict[str, Dataset] = {
         _read("gaps", "stretch in which pushes may have been missed", Gap, Record.gaps),
         _read("discrepancies", "contradiction outside any gap", Discrepancy, Record.discrepancies),
         Dataset("accounts", "account", columns_of_record(Account), lambda source: source.accounts),
-        _ledger(schema.recorders, "recorder that wrote here"),
-        _ledger(schema.runs, "life of a recorder process"),
-        _ledger_of_accounts(schema.sessions, "connection"),
-        _ledger_of_accounts(schema.reconciliations, "round of REST questions"),
-        Dataset("ledger_entries", "thing that the ledger was told", columns_of_table(schema.ledger_entries), _entries),
-        _ledger(schema.checkpoints, "signed tree of seals"),
-        _ledger_of_accounts(schema.redactions, "stretch of frames whose payload was taken away on purpose"),
+        _event_log(schema.recorders, "recorder that wrote here"),
+        _event_log(schema.runs, "life of a recorder process"),
+        _event_log_of_accounts(schema.sessions, "connection"),
+        _event_log_of_accounts(schema.reconciliations, "round of REST questions"),
+        Dataset("event_log", "thing that the event log was told", columns_of_table(schema.event_log), _entries),
+        _event_log(schema.checkpoints, "signed tree of seals"),
+        _event_log_of_accounts(schema.redactions, "stretch of frames whose payload was taken away on purpose"),
     )
 }
 

@@ -13,7 +13,7 @@ from sqlalchemy import Connection, and_, func, select
 from recorder.export.columns import Row, columns_of_record
 from recorder.export.datasets import DATASETS, Dataset
 from recorder.export.journal import FETCH_ROWS
-from recorder.store.schema import batches, ledger_entries, redactions, runs, seals, spans
+from recorder.store.schema import batches, event_log, redactions, runs, seals, spans
 from recorder.store.seals import BEGINNING
 
 #: Account and session.
@@ -146,8 +146,8 @@ def _meet(span: Span, other: Span) -> bool:
 _REDACTIONS = select(*(redactions.c[name] for name in Span._fields[2:]))
 _ENTRIES = (
     select(func.count())
-    .select_from(ledger_entries)
-    .where(ledger_entries.c.run_id == batches.c.run_id, ledger_entries.c.batch == batches.c.batch)
+    .select_from(event_log)
+    .where(event_log.c.run_id == batches.c.run_id, event_log.c.batch == batches.c.batch)
     .scalar_subquery()
     .label("entries")
 )

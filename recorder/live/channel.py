@@ -8,7 +8,7 @@ from threading import Event
 from typing import NamedTuple
 
 from recorder.model import Frame, Update
-from recorder.store.entries import LedgerEntry
+from recorder.store.entries import LogEntry
 
 
 class Recorded(NamedTuple):
@@ -35,7 +35,7 @@ class Channel:
         self._ready = ready
         self._frames_max = frames_max
         self._bytes_max = bytes_max
-        self._items: deque[Recorded | LedgerEntry] = deque()
+        self._items: deque[Recorded | LogEntry] = deque()
         self._room = Event()
         self._closed = False
         # Written by the collector only.
@@ -47,7 +47,7 @@ class Channel:
 
     @property
     def is_empty(self) -> bool:
-        """Whether nothing waits for the writer: neither a frame nor an entry for the ledger."""
+        """Whether nothing waits for the writer: neither a frame nor an entry for the event log."""
         return not self._items
 
     def has_room(self) -> bool:
@@ -75,14 +75,14 @@ class Channel:
         if not self._ready.is_set():
             self._ready.set()
 
-    def tell(self, entry: LedgerEntry) -> None:
-        """Hand an entry for the ledger over; it keeps its place among the frames."""
+    def tell(self, entry: LogEntry) -> None:
+        """Hand an entry for the event log over; it keeps its place among the frames."""
         self._items.append(entry)
         self._ready.set()
 
-    def take(self, frames_max: int, bytes_max: int) -> list[Recorded | LedgerEntry]:
+    def take(self, frames_max: int, bytes_max: int) -> list[Recorded | LogEntry]:
         """What waits, oldest first, up to so many frames or bytes."""
-        taken: list[Recorded | LedgerEntry] = []
+        taken: list[Recorded | LogEntry] = []
         items, frames, size = self._items, 0, 0
         while items and frames < frames_max and size < bytes_max:
             item = items.popleft()

@@ -2,7 +2,7 @@
 
 The tree of the recorder's seals is kept in memory, as its few roots: what the writer has committed is added to it, and
 nothing of it is read again from the record, so that what is signed is what was written. A checkpoint is noted in the
-ledger, which makes another seal; that one is covered by the next checkpoint.
+event log, which makes another seal; that one is covered by the next checkpoint.
 
 Whatever is slow (a file system, a command, an authority) is done in threads that nobody waits for, and what fails is
 told once and tried again: no checkpoint is worth a frame.

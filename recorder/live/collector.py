@@ -32,7 +32,7 @@ class Collector(Thread):
 
     Args:
         account: whose updates.
-        run_id: of the ledger.
+        run_id: of the event log.
         channel: to the writer.
         clock: stamps frames, measures waits.
         limits: of frames and waits.

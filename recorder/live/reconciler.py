@@ -26,8 +26,8 @@ from recorder.model import FillUpdate, OrderUpdate, Update, time_ordered_id
 from recorder.read.held import Held
 from recorder.read.known import KnownOrders, known_orders
 from recorder.store.entries import Covered, DiscrepancyFound, ReconciliationBegan, ReconciliationEnded
+from recorder.store.event_log import COMPARED, FAILED
 from recorder.store.gaps import RECONCILED, UNRECOVERABLE
-from recorder.store.ledger import COMPARED, FAILED
 from recorder.venues.base import Contradiction, Known, Questions
 
 log = logging.getLogger(__name__)
@@ -54,7 +54,7 @@ class Reconciler(Thread):
 
     Args:
         accounts: whose gaps.
-        run_id: of the ledger.
+        run_id: of the event log.
         engine: that can only read the record.
         channel: to the writer.
         clock: stamps answers, measures waits.

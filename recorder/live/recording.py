@@ -23,7 +23,7 @@ from recorder.live.writer import Writer
 from recorder.model import time_ordered_id
 from recorder.store import migrate
 from recorder.store.engine import database_path, explained, open_engine
-from recorder.store.entries import AccountAdded, Covered, LedgerEntry, RunStarted
+from recorder.store.entries import AccountAdded, Covered, LogEntry, RunStarted
 from recorder.store.journal import OPENING, Batch
 from recorder.store.lock import sole_writer
 from recorder.store.opening import newest_session, open_run
@@ -92,7 +92,7 @@ class Recording:
         self._resources = ExitStack()
         #: Set it to end `wait`; a signal handler may.
         self.wake = Wake()
-        #: Why the run ends, for the ledger.
+        #: Why the run ends, for the event log.
         self.end_reason = "stopped"
 
     def __enter__(self) -> Self:
@@ -232,7 +232,7 @@ class Recording:
         if self._checkpointer is not None:
             self._checkpointer.sealed(batch)
 
-    def _last_entry(self) -> LedgerEntry | None:
+    def _last_entry(self) -> LogEntry | None:
         return None if self._checkpointer is None else self._checkpointer.last()
 
     def _environment(self) -> dict[str, str]:
@@ -292,7 +292,7 @@ class Recording:
                 raise failure
             raise InternalError(
                 f"Recorder has a bug and stopped ({type(failure).__name__}: {failure}); everything before it is "
-                "durable, and the ledger notes the gap. Start it again, and report this with the lines above."
+                "durable, and the event log notes the gap. Start it again, and report this with the lines above."
             ) from failure
         if self._writer.is_alive():
             raise NotDurable(

@@ -25,7 +25,7 @@ class Session:
 
     Args:
         account: whose.
-        opened: the session's entry in the ledger.
+        opened: the session's entry in the event log.
         transport: the connection.
         channel: to the writer.
         clock: measures waits.
@@ -117,7 +117,7 @@ class Session:
         self._next_heartbeat_s = self._clock.monotonic_s()
 
     def ended(self, over: SessionOver) -> SessionEnded:
-        """The session's last entry in the ledger."""
+        """The session's last entry in the event log."""
         return SessionEnded(
             self._account_id,
             self._session_id,

@@ -14,7 +14,7 @@ from recorder.live.channel import Channel, Recorded
 from recorder.live.settings import Limits
 from recorder.live.watermark import Watermark
 from recorder.store.engine import explain, may_pass, place
-from recorder.store.entries import Covered, LedgerEntry, RunEnded
+from recorder.store.entries import Covered, LogEntry, RunEnded
 from recorder.store.journal import OPENING, Batch
 from recorder.store.snapshots import Snapshots
 
@@ -40,7 +40,7 @@ class Writer(Thread):
         on_end: called when the thread ends, in this thread.
         on_covered: called once it is durable that a session is covered, in this thread.
         on_sealed: called with each batch that has been committed, in this thread.
-        last_entry: asked once the run's end is durable, in this thread: what the ledger is still to be told.
+        last_entry: asked once the run's end is durable, in this thread: what the event log is still to be told.
 
     Attributes:
         watermark: what is known durable; replaced after each commit.
@@ -60,7 +60,7 @@ class Writer(Thread):
         on_end: Callable[[], None],
         on_covered: Callable[[Covered], None] = lambda entry: None,
         on_sealed: Callable[[Batch], None] = lambda batch: None,
-        last_entry: Callable[[], LedgerEntry | None] = lambda: None,
+        last_entry: Callable[[], LogEntry | None] = lambda: None,
     ) -> None:
         super().__init__(name="writer", daemon=True)
         self.ready = Event()
@@ -92,7 +92,7 @@ class Writer(Thread):
         return channel
 
     def finish(self, reason: str) -> None:
-        """Nothing more will be put: write what waits, end the run in the ledger, and end. Then `join`."""
+        """Nothing more will be put: write what waits, end the run in the event log, and end. Then `join`."""
         self._finish_reason = reason
         self.ready.set()
 

@@ -1,4 +1,4 @@
-"""What there is to replay: each recorder's sessions of an account, read from the ledger."""
+"""What there is to replay: each recorder's sessions of an account, read from the event log."""
 
 from collections.abc import Iterable
 from itertools import groupby

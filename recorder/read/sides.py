@@ -1,4 +1,4 @@
-"""What each recorder of an account says of its coverage, read from the ledger."""
+"""What each recorder of an account says of its coverage, read from the event log."""
 
 from typing import Any
 
@@ -7,8 +7,8 @@ from sqlalchemy import Connection, Select, select
 from recorder.model import PUSH
 from recorder.read.coverage import Side
 from recorder.read.records import Gap
+from recorder.store.event_log import last_proof_of_life
 from recorder.store.gaps import OPEN
-from recorder.store.ledger import last_proof_of_life
 from recorder.store.schema import frames, gaps, receipts, reconciliations, recorders, runs, sessions
 
 

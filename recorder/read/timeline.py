@@ -1,4 +1,4 @@
-"""Everything that happened to an account, in the order in which it became known: pushes, answers, the ledger's own."""
+"""Everything that happened to an account, in the order in which it became known: pushes, answers, events."""
 
 import heapq
 from collections.abc import Container, Iterable, Iterator
@@ -11,7 +11,7 @@ from recorder.model import MAKER, TAKER, UNKNOWN
 from recorder.read.records import Balance, Order, Position
 from recorder.store.schema import accounts, discrepancies, fills, gaps, reconciliations, sessions
 
-#: What the ledger knows stands before the first frame that it is about, or behind the last.
+#: What the event log knows stands before the first frame that it is about, or behind the last.
 _FIRST, _LAST = -1, 10**9
 _EXACT = Context(prec=500)
 _ZERO = Decimal(0)
@@ -27,7 +27,7 @@ class Event(NamedTuple):
     kind: str
     #: Which one: the order's number, the contract, the currency, the session, the gap's number, ...
     subject: str
-    #: Of an order its status; of an execution who was maker; of a position or balance who told; what the ledger says.
+    #: Of an order its status; of an execution who was maker; of a position or balance who told; what an event says.
     event: str | None
     direction: str | None
     #: Of an order what is filled, of a position what is held.
@@ -113,7 +113,7 @@ def _of_frame(
 
 
 def other_events(connection: Connection, account: str | None) -> Iterator[Event]:
-    """Executions that REST told, and what the ledger holds, of one account or all; in no order."""
+    """Executions that REST told, and what the event log holds, of one account or all; in no order."""
     for row in _rows(connection, fills, account):
         liquidity = UNKNOWN if row.taker is None else TAKER if row.taker else MAKER
         told = "execution", str(row.order_id), liquidity, None, row.quantity, row.price, row.fee

@@ -15,7 +15,7 @@ from recorder.read.record import Filter, Record
 from recorder.read.records import Discrepancy, Transfer
 from recorder.read.sides import sides_of
 from recorder.read.transfers import Named
-from recorder.report import ledger, series, trades
+from recorder.report import event_log, series, trades
 from recorder.report.books import sum_books
 from recorder.report.covering import covered, last_frame_ns, numbered
 from recorder.report.facts import BookSum, Checked, Covered, Listed, Numbered, Period, Report
@@ -64,15 +64,15 @@ def gather(
             made_by=recorder.__version__,
             period=period,
             frames=came.frames,
-            writers=ledger.writers(reading),
+            writers=event_log.writers(reading),
             covered=covers,
-            sessions=ledger.session_list(reading),
-            endings=ledger.endings(reading),
+            sessions=event_log.session_list(reading),
+            endings=event_log.endings(reading),
             gaps=_gaps(reading, covers),
-            rounds=ledger.rounds(reading),
+            rounds=event_log.rounds(reading),
             discrepancies=_discrepancies(reading),
-            undecoded=ledger.undecoded(reading),
-            redacted=ledger.redacted(reading),
+            undecoded=event_log.undecoded(reading),
+            redacted=event_log.redacted(reading),
             sealed=sealed(connection),
             checked=checked,
             balances=series.balances(reading),

@@ -1,6 +1,6 @@
-"""What the ledger is told, one record an event. Entries are the journal: `sessions`, `gaps` and the like follow.
+"""What the event log is told, one record an event. Entries are the journal: `sessions`, `gaps` and the like follow.
 
-An entry is kept as JSON beside the frames of its batch (`ledger_entries`), so that it can be applied again in another
+An entry is kept as JSON beside the frames of its batch (`event_log`), so that it can be applied again in another
 database, and sealed.
 """
 
@@ -157,7 +157,7 @@ class FramesRedacted(_Entry, frozen=True):
     why: str
 
 
-LedgerEntry = (
+LogEntry = (
     RecorderAdded
     | AccountAdded
     | RunStarted
@@ -174,4 +174,4 @@ LedgerEntry = (
 
 #: An entry as the text of one JSON object, its `kind` first; and back.
 encode = msgspec.json.Encoder().encode
-decode = msgspec.json.Decoder(LedgerEntry).decode
+decode = msgspec.json.Decoder(LogEntry).decode

@@ -1,4 +1,4 @@
-"""Writing batches: frames, the rows that follow from them, and the ledger's entries, in one transaction.
+"""Writing batches: frames, the rows that follow from them, and the event log's entries, in one transaction.
 
 A batch has a number within its run, without a hole. Its number is written with it, so that after a commit whose outcome
 is not known the writer can ask whether it happened, and do all of it again if not; and so that batches can be moved to
@@ -11,16 +11,17 @@ from typing import NamedTuple
 from sqlalchemy import Connection, insert, select
 
 from recorder.model import Frame, Update
-from recorder.store import entries, ledger, seals, snapshots
+from recorder.store import entries, seals, snapshots
 from recorder.store.dialects import insert_rows
-from recorder.store.entries import LedgerEntry
+from recorder.store.entries import LogEntry
+from recorder.store.event_log import apply
 from recorder.store.receipts import receipts_of
-from recorder.store.schema import TYPED, batches, frames, ledger_entries, runs, spans
+from recorder.store.schema import TYPED, batches, event_log, frames, runs, spans
 from recorder.store.schema import seals as seals_table
 
 Row = tuple[object, ...]
 
-#: The number of a run's first batch: it opens the run in the ledger, and closes what a crash left.
+#: The number of a run's first batch: it opens the run in the event log, and closes what a crash left.
 OPENING = 0
 
 
@@ -40,7 +41,7 @@ class Batch:
         self.number = number
         self.frames: list[Frame] = []
         self.rows: dict[type[Update], list[Row]] = {record: [] for record in TYPED}
-        self.entries: list[LedgerEntry] = []
+        self.entries: list[LogEntry] = []
         #: (account, session) → its first frame here, and its last.
         self.spans: dict[tuple[int, int], list[int]] = {}
         self._before = before
@@ -70,10 +71,10 @@ class Batch:
         for record, rows in self.rows.items():
             insert_rows(connection, TYPED[record], rows)
         for entry in self.entries:
-            ledger.apply(connection, self.recorder_id, entry)
+            apply(connection, self.recorder_id, entry)
         key = self.run_id, self.number
         told = [(*key, item, body.decode()) for item, body in enumerate(sealed.bodies)]
-        insert_rows(connection, ledger_entries, told)
+        insert_rows(connection, event_log, told)
         insert_rows(connection, spans, [(*key, *session, first, last) for session, (first, last) in self.spans.items()])
         snapshots.note(connection, receipts_of(self.frames, len(self.spans)))
         row = {"run_id": self.run_id, "batch": self.number, "frames": len(self.frames), "written_ns": sealed.written_ns}
@@ -97,7 +98,7 @@ class Batch:
 
 class _Sealed(NamedTuple):
     written_ns: int
-    #: The ledger's entries as they are kept.
+    #: The event log's entries as they are kept.
     bodies: list[bytes]
     seal: bytes
     frames_root: bytes

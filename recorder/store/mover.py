@@ -4,7 +4,7 @@ the shipper moves the local journal to a server while it grows, and `recorder me
 
 A batch arrives in one transaction of the target with everything that belongs to it, its own row in `batches` included:
 that row is the cursor. So a connection that was lost at the commit leaves no doubt, and whoever moves next, from where
-it may be, goes on at the right place. The ledger's rows are not copied but made again from the batch's entries, because
+it may be, goes on at the right place. The rows of the event log are not copied but made again from its entries, because
 they change as a run goes on.
 """
 
@@ -16,11 +16,12 @@ from sqlalchemy import ColumnElement, Connection, Engine, Table, func, insert, l
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from recorder.errors import MergeConflict
-from recorder.store import entries, ledger
+from recorder.store import entries
 from recorder.store.dialects import insert_rows, lock_run
 from recorder.store.entries import SessionEnded
+from recorder.store.event_log import apply
 from recorder.store.receipts import Receipt
-from recorder.store.schema import TYPED, batches, frames, ledger_entries, receipts, runs, seals, spans
+from recorder.store.schema import TYPED, batches, event_log, frames, receipts, runs, seals, spans
 from recorder.store.snapshots import Snapshots, note
 
 #: A transaction takes whole batches of so many frames together, and at least one.
@@ -162,13 +163,13 @@ class Mover:
                 for rows in rows_of(reading, table, span):
                     insert_rows(writing, table, rows)
         told = reading.execute(
-            select(ledger_entries).where(*_between(ledger_entries, self._run_id, first, last)).order_by(*_KEYS)
+            select(event_log).where(*_between(event_log, self._run_id, first, last)).order_by(*_KEYS)
         ).all()
         entries_told = [entries.decode(row.body) for row in told]
         for entry in entries_told:
-            ledger.apply(writing, recorder_id, entry)
+            apply(writing, recorder_id, entry)
         writing.execute(insert(batches), [row._asdict() for row in chosen])
-        insert_rows(writing, ledger_entries, [tuple(row) for row in told])
+        insert_rows(writing, event_log, [tuple(row) for row in told])
         for table in (spans, seals):
             kept = reading.execute(select(table).where(*_between(table, self._run_id, first, last)))
             insert_rows(writing, table, [tuple(row) for row in kept])
@@ -247,7 +248,7 @@ def _receipts(connection: Connection, span: Span) -> Iterator[Receipt]:
         yield Receipt(*row)
 
 
-_KEYS = (ledger_entries.c.batch, ledger_entries.c.item)
+_KEYS = (event_log.c.batch, event_log.c.item)
 
 
 def _between(table: Table, run_id: int, first: int, last: int) -> tuple[Any, ...]:

@@ -8,9 +8,9 @@ from sqlalchemy import Connection, delete, func, insert, select
 
 from recorder.model import time_ordered_id
 from recorder.store.engine import database_path
-from recorder.store.entries import AccountAdded, LedgerEntry, RecorderAdded, RunStarted, SessionEnded
+from recorder.store.entries import AccountAdded, LogEntry, RecorderAdded, RunStarted, SessionEnded
+from recorder.store.event_log import what_a_crash_left
 from recorder.store.journal import OPENING, Batch, last_seal
-from recorder.store.ledger import what_a_crash_left
 from recorder.store.schema import gaps, identity, reconciliations, runs, sessions
 
 
@@ -33,7 +33,7 @@ def open_run(connection: Connection, url: str, started: RunStarted, wanted: Sequ
         started: the run; its `recorder_id` is filled in, and its key raised above those that are there.
         wanted: the accounts it records.
     """
-    entries: list[LedgerEntry] = []
+    entries: list[LogEntry] = []
     recorder_id = _identity(connection, database_path(url))
     if recorder_id is None:
         recorder_id = _new_identity(connection, database_path(url), started.started_ns)

@@ -1,6 +1,6 @@
 """Taking payloads away on purpose: for retention, or because somebody may demand it. Digests and seals stay.
 
-It is a run of its own in the ledger: who did it, when and why is sealed like everything else, and travels to every
+It is a run of its own in the event log: who did it, when and why is sealed like everything else, and travels to every
 database that this one is moved into.
 """
 
@@ -88,7 +88,7 @@ def redact(
         engine: of the file.
         url: of the file.
         chosen: which frames.
-        who: does it; for the ledger.
+        who: does it; for the event log.
         why: as well.
         clock: dates it.
 

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, select
 from recorder.errors import MergeConflict
 from recorder.model import REDACTED
 from recorder.store.mover import last_batches, rows_of, spans_of
-from recorder.store.schema import batches, frames, ledger_entries, seals, spans
+from recorder.store.schema import batches, event_log, frames, seals, spans
 
 #: What names a frame, and what is evidence in it. How it was decoded may differ by the version that did it.
 _KEY = 3
@@ -20,7 +20,7 @@ _STATUS = list(frames.c.keys()).index("status")
 
 
 def require_same(one: Connection, other: Connection) -> int:
-    """Compare the batches that both have: frames byte for byte, and what the ledger was told.
+    """Compare the batches that both have: frames byte for byte, and what the event log was told.
 
     Returns:
         How many frames were compared.
@@ -32,7 +32,7 @@ def require_same(one: Connection, other: Connection) -> int:
     mine, theirs = last_batches(one), last_batches(other)
     for run_id in sorted(mine.keys() & theirs.keys()):
         last = min(mine[run_id], theirs[run_id])
-        for table in (batches, spans, ledger_entries, seals):
+        for table in (batches, spans, event_log, seals):
             key = list(table.primary_key)
             query = select(*table.c).where(table.c.run_id == run_id, table.c.batch <= last).order_by(*key)
             streamed = query.execution_options(yield_per=ROWS_PER_FETCH)

@@ -355,9 +355,9 @@ redactions = _table(
     _of_account(),
 )
 
-#: What the ledger was told with a batch, as JSON; `recorder.store.entries` says what each means.
-ledger_entries = _table(
-    "ledger_entries",
+#: What the event log was told with a batch, as JSON; `recorder.store.entries` says what each means.
+event_log = _table(
+    "event_log",
     _int("run_id"),
     _int("batch"),
     _int("item"),

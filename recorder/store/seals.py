@@ -5,7 +5,7 @@ From the bytes of a frame to a seal, each hash is SHA-256, and each text is prec
     digest of a frame   over what names it, when and how it was received, and its bytes
     row                 the digests of up to 32 frames that follow each other
     frames' root        the RFC 9162 tree over the rows
-    entries' root       the RFC 9162 tree over the ledger's entries, as the bytes that are kept
+    entries' root       the RFC 9162 tree over the event log's entries, as the bytes that are kept
     seal of a batch     RFC 9162's leaf hash of: run, batch, when written, both counts, both roots, and the seal before
 
 The seal before is that of the batch before; of a run's first batch, the last seal of its recorder's run before, and of
@@ -79,7 +79,7 @@ def frames_root(digests: bytes) -> bytes:
 
 
 def entry_leaf(body: bytes) -> bytes:
-    """The leaf of one entry of the ledger: of its bytes as they are kept."""
+    """The leaf of one entry of the event log: of its bytes as they are kept."""
     return leaf_hash(_ENTRY + body)
 
 
@@ -105,7 +105,7 @@ def seal_of(
         batch: its number.
         written_ns: when it was written, nanoseconds since 1970.
         frames: how many it holds.
-        entries: as many of the ledger's.
+        entries: as many of the event log's.
         frames_root: over them.
         entries_root: over those.
         before: the seal before.

@@ -183,7 +183,7 @@ class Venue(Protocol):
         ...
 
     def push_url(self, url: str) -> str:
-        """The address of the push portal, without credentials: what the ledger may show."""
+        """The address of the push portal, without credentials: what the event log may show."""
         ...
 
     def signed_push_url(self, url: str, credentials: Credentials, now_ms: int) -> str:

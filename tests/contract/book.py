@@ -1,4 +1,4 @@
-"""The ledger of one database, written as a run would write it, with a clock that ticks at every look."""
+"""The event log of one database, written as a run would write it, with a clock that ticks at every look."""
 
 from itertools import count
 from typing import Any, NamedTuple
@@ -6,12 +6,12 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection, select
 
 from recorder.model import DECODED, PUSH, Frame
-from recorder.store import ledger
+from recorder.store import event_log
 from recorder.store.dialects import insert_rows
 from recorder.store.entries import (
     AccountAdded,
     Covered,
-    LedgerEntry,
+    LogEntry,
     RecorderAdded,
     RunEnded,
     RunStarted,
@@ -85,7 +85,7 @@ class Session:
 
 
 class Book:
-    """The ledger.
+    """The event log.
 
     Args:
         connection: to a database with its schema, inside a transaction.
@@ -102,10 +102,10 @@ class Book:
         """The clock moves on."""
         return next(self._ticks)
 
-    def apply(self, entry: LedgerEntry) -> None:
+    def apply(self, entry: LogEntry) -> None:
         """Write an entry."""
         self.tick()
-        ledger.apply(self.connection, RECORDER, entry)
+        event_log.apply(self.connection, RECORDER, entry)
 
     def begin_run(self) -> None:
         """A process begins."""
@@ -119,7 +119,7 @@ class Book:
 
     def crash(self) -> list[SessionEnded]:
         """The process dies, and the next one finds what it left."""
-        left = ledger.what_a_crash_left(self.connection, RECORDER)
+        left = event_log.what_a_crash_left(self.connection, RECORDER)
         for entry in left:
             self.apply(entry)
         self.begin_run()

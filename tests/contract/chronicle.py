@@ -21,7 +21,7 @@ from recorder.store.entries import (
     CheckpointMade,
     Covered,
     DiscrepancyFound,
-    LedgerEntry,
+    LogEntry,
     ReconciliationBegan,
     ReconciliationEnded,
     RunEnded,
@@ -33,7 +33,7 @@ from recorder.store.journal import Batch
 from recorder.store.merkle import root_of
 from recorder.store.opening import open_run
 from recorder.store.redacting import Stretch, redact
-from recorder.store.schema import batches, ledger_entries, runs, spans
+from recorder.store.schema import batches, event_log, runs, spans
 from recorder.store.schema import frames as frames_table
 from recorder.store.schema import seals as seals_table
 from recorder.venues.base import read_answer, read_frame
@@ -82,7 +82,7 @@ class _Writer:
         self._at_ns += 1_000_000
         return self._at_ns
 
-    def write(self, frames: Sequence[Recorded], *entries: LedgerEntry) -> None:
+    def write(self, frames: Sequence[Recorded], *entries: LogEntry) -> None:
         """A batch."""
         self._batch += 1
         batch = Batch(self.run.recorder_id, self.run.run_id, self._batch, self._seal)
@@ -244,8 +244,8 @@ def seal_anew(connection: Connection) -> None:
             session = frames_table.c.account_id == span.account_id, frames_table.c.session_id == span.session_id
             made += connection.execute(select(frames_table).where(*session, in_span).order_by(frames_table.c.seq)).all()
         digests = seals.frame_digests(run_id, made)
-        told = ledger_entries.c.run_id == run_id, ledger_entries.c.batch == batch
-        bodies = connection.scalars(select(ledger_entries.c.body).where(*told).order_by(ledger_entries.c.item)).all()
+        told = event_log.c.run_id == run_id, event_log.c.batch == batch
+        bodies = connection.scalars(select(event_log.c.body).where(*told).order_by(event_log.c.item)).all()
         roots = seals.frames_root(digests), seals.entries_root([body.encode() for body in bodies])
         before = seals.seal_of(run_id, batch, written_ns, len(made), len(bodies), *roots, before)
         row = dict(zip(seals_table.c.keys(), (run_id, batch, before, *roots, digests), strict=True))

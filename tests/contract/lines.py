@@ -12,7 +12,7 @@ from recorder.live.channel import Recorded
 from recorder.model import PUSH, REST, SNAPSHOT, FillUpdate, Frame, Update
 from recorder.store.entries import (
     AccountAdded,
-    LedgerEntry,
+    LogEntry,
     ReconciliationBegan,
     ReconciliationEnded,
     RunStarted,
@@ -145,7 +145,7 @@ class Scribe:
         frame = Frame(line.account_id, session_id, seq, self._now_ns, source, *state, payload)
         self._batch.add(*Recorded(frame, updates))
 
-    def _tell(self, entry: LedgerEntry) -> None:
+    def _tell(self, entry: LogEntry) -> None:
         self._batch.entries.append(entry)
 
     def _key(self) -> int:

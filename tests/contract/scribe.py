@@ -13,7 +13,7 @@ from recorder.simulator.telling import SimulatedTelling
 from recorder.store.entries import (
     AccountAdded,
     Covered,
-    LedgerEntry,
+    LogEntry,
     ReconciliationBegan,
     ReconciliationEnded,
     RunEnded,
@@ -130,7 +130,7 @@ class Scribe:
         topics = story.topics
         acknowledged = b'{"type":"topics","topics":[%s]}' % ",".join(f'"{topic}"' for topic in topics).encode()
         recorded = [_push(account_id, session_id, 0, began_ns, acknowledged)]
-        entries: list[LedgerEntry] = [
+        entries: list[LogEntry] = [
             SessionOpened(account_id, session_id, run_id, "wss://x", topics, began_ns),
             Covered(account_id, session_id, 0, began_ns, topics, {}),
         ]

@@ -12,7 +12,7 @@ from recorder.model import PUSH, Frame
 from recorder.store.entries import (
     AccountAdded,
     Covered,
-    LedgerEntry,
+    LogEntry,
     ReconciliationBegan,
     ReconciliationEnded,
     RunEnded,
@@ -92,7 +92,7 @@ class Teller:
             if heard.from_s <= push.at_s < heard.until_s and number not in missed:
                 frames.append(self._frame(session_id, len(frames), self._at(push.at_s), push.payload(self._number)))
         last = frames[-1].frame
-        entries: list[list[LedgerEntry]] = [[] for _ in frames]
+        entries: list[list[LogEntry]] = [[] for _ in frames]
         entries[0] = [
             SessionOpened(ACCOUNT, session_id, run_id, "wss://x", TOPICS, began_ns),
             Covered(ACCOUNT, session_id, 0, began_ns, TOPICS, {}),

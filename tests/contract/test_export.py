@@ -23,7 +23,7 @@ from tests.unit.read.desk import OTHER, Desk
 
 #: What names a row of the tables that are not read in the order of receipt.
 KEYS = {
-    "ledger_entries": ("run_id", "batch", "item"),
+    "event_log": ("run_id", "batch", "item"),
     "accounts": ("account_id",),
     "recorders": ("recorder_id",),
     "runs": ("run_id",),
@@ -242,5 +242,5 @@ def test_an_export_of_one_account_tells_nothing_of_the_others(full: Desk, tmp_pa
             assert row.get("account", "other") == "other", table
             assert row.get("account_id", OTHER) == OTHER, table
             assert json.loads(row.get("body", "{}")).get("account_id", OTHER) == OTHER
-    bodies = [row["body"] for row in exported.jsonl(folder, "ledger_entries")]
+    bodies = [row["body"] for row in exported.jsonl(folder, "event_log")]
     assert any('"account_id":8,' in body for body in bodies) and any("RunStarted" in body for body in bodies)

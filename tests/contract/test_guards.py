@@ -7,13 +7,13 @@ import pytest
 from sqlalchemy import Engine, text
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
-from recorder.store import ledger
+from recorder.store import event_log
 from recorder.store.entries import CheckpointMade, FramesRedacted
 from recorder.store.mover import Mover
 from tests.contract.story import Heard, Teller, Told, contents
 from tests.made import ACCOUNT, NOON_NS
 
-JOURNAL = ("frames", "batches", "spans", "ledger_entries", "seals", "checkpoints", "redactions")
+JOURNAL = ("frames", "batches", "spans", "event_log", "seals", "checkpoints", "redactions")
 EMPTIED = "payload = '', status = 'redacted', error = NULL"
 
 
@@ -32,8 +32,8 @@ def record(tmp_path: Path, sqlite_template: Path, engine: Engine) -> Iterator[En
         recorder_id = connection.scalar(text("SELECT recorder_id FROM recorders"))
         assert session_id is not None and recorder_id is not None
         redacted = FramesRedacted(ACCOUNT, session_id, 2, 3, NOON_NS, "who", "why")
-        ledger.apply(connection, recorder_id, redacted)
-        ledger.apply(connection, recorder_id, CheckpointMade(recorder_id, 1, NOON_NS, "note", None))
+        event_log.apply(connection, recorder_id, redacted)
+        event_log.apply(connection, recorder_id, CheckpointMade(recorder_id, 1, NOON_NS, "note", None))
     yield engine
 
 

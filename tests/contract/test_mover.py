@@ -162,7 +162,7 @@ def test_a_frame_that_was_changed_is_named_and_nothing_is_merged(teller: Teller,
 @pytest.mark.parametrize(
     "change",
     [
-        "UPDATE ledger_entries SET body = replace(body, 'stopped', 'Stopped')",
+        "UPDATE event_log SET body = replace(body, 'stopped', 'Stopped')",
         "UPDATE batches SET written_ns = written_ns + 1 WHERE batch = 2",
         "UPDATE frames SET received_ns = received_ns + 1 WHERE seq = 1",
         "UPDATE spans SET last_seq = last_seq + 1 WHERE batch = 2",
@@ -191,7 +191,7 @@ def test_the_same_frame_of_another_run_is_refused(
     forged.write([Told(at, 10 - at) for at in range(1, 10)], [Heard(1, 10, "stopped")])
     with forged.engine.begin() as connection:
         unguard(connection)
-        for table in ("runs", "batches", "spans", "ledger_entries", "seals"):
+        for table in ("runs", "batches", "spans", "event_log", "seals"):
             connection.execute(text("PRAGMA defer_foreign_keys=ON"))
             connection.execute(text(f"UPDATE {table} SET run_id = run_id + 1"))
         connection.execute(text("UPDATE sessions SET run_id = run_id + 1"))
@@ -205,7 +205,7 @@ def test_the_same_frame_of_another_run_is_refused(
 def test_a_journal_with_a_hole_is_refused(teller: Teller, engine: Engine) -> None:
     with teller.engine.begin() as connection:
         unguard(connection)
-        for table in ("seals", "spans", "ledger_entries", "batches"):
+        for table in ("seals", "spans", "event_log", "batches"):
             connection.execute(text(f"DELETE FROM {table} WHERE batch = 0"))
     with pytest.raises(MergeConflict, match="lacks batch 0"):
         move(teller.engine, engine)
@@ -280,7 +280,7 @@ def test_a_target_that_has_lost_what_it_had_is_sent_it_again(teller: Teller, eng
         unguard(connection)
         for table in ("frames", "receipts", "account_updates", "order_updates", "position_updates", "discrepancies"):
             connection.execute(text(f"DELETE FROM {table}"))
-        for table in ("seals", "ledger_entries", "spans", "batches", "reconciliations", "gaps", "sessions"):
+        for table in ("seals", "event_log", "spans", "batches", "reconciliations", "gaps", "sessions"):
             connection.execute(text(f"DELETE FROM {table}"))
         connection.execute(text("DELETE FROM runs"))
         connection.execute(text("DELETE FROM recorders"))

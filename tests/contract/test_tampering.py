@@ -430,7 +430,7 @@ def a_span_is_removed(hand: Hand) -> Expected:
     return [frame(kinds.SPAN_CHANGED, first, last, BESIDE, "spans")]
 
 
-JOURNAL = ("batches", "spans", "seals", "ledger_entries")
+JOURNAL = ("batches", "spans", "seals", "event_log")
 
 
 def remove_batches(hand: Hand, run_id: int, first: int, last: int) -> tuple[int, int]:
@@ -521,24 +521,24 @@ def the_note_of_a_checkpoint(hand: Hand) -> Expected:
 @edit
 def an_entry_is_changed(hand: Hand) -> Expected:
     which = "WHERE run_id = :run AND body LIKE '%SessionEnded%'"
-    hand.sql(f"UPDATE ledger_entries SET body = replace(body, 'lost', 'silent') {which}", run=RUN_3)
-    number = int(hand.one(f"SELECT max(batch) FROM ledger_entries {which}", run=RUN_3))
-    return [batch(kinds.ENTRY_CHANGED, "ledger_entries", number)]
+    hand.sql(f"UPDATE event_log SET body = replace(body, 'lost', 'silent') {which}", run=RUN_3)
+    number = int(hand.one(f"SELECT max(batch) FROM event_log {which}", run=RUN_3))
+    return [batch(kinds.ENTRY_CHANGED, "event_log", number)]
 
 
 @edit
 def an_entry_is_removed(hand: Hand) -> Expected:
-    hand.sql("DELETE FROM ledger_entries WHERE body LIKE '%DiscrepancyFound%'")
+    hand.sql("DELETE FROM event_log WHERE body LIKE '%DiscrepancyFound%'")
     hand.sql("DELETE FROM discrepancies")
     number = hand.batch_of(0, COMPARED)
-    return [batch(kinds.ENTRY_REMOVED, "ledger_entries", number, RUN_1)]
+    return [batch(kinds.ENTRY_REMOVED, "event_log", number, RUN_1)]
 
 
 @edit
 def an_entry_is_inserted(hand: Hand) -> Expected:
     redaction = '{"kind":"RunEnded","run_id":1,"ended_ns":1,"reason":"x"}'
-    hand.sql("INSERT INTO ledger_entries VALUES (:run, 7, 0, :body)", run=RUN_3, body=redaction)
-    return [batch(kinds.ENTRY_INSERTED, "ledger_entries", 7)]
+    hand.sql("INSERT INTO event_log VALUES (:run, 7, 0, :body)", run=RUN_3, body=redaction)
+    return [batch(kinds.ENTRY_INSERTED, "event_log", 7)]
 
 
 @edit

@@ -177,12 +177,12 @@ def test_it_goes_on_where_a_checkpoint_ends(merged: Engine, pens: tuple[Pen, Pen
     "sql",
     [
         # Another key's, somebody else's tree, none, text that is nothing, an entry that is none.
-        "UPDATE ledger_entries SET body = replace(body, 'audit', 'Audit')",
-        "UPDATE ledger_entries SET body = replace(body, 'recorder/', 'recorder/1')",
-        'UPDATE ledger_entries SET body = replace(body, \'"subtrees":"\', \'"subtrees":"A\')',
-        'UPDATE ledger_entries SET body = replace(body, \'"subtrees":"\', \'"subtrees":"","x":"\')',
-        "UPDATE ledger_entries SET body = '{\"kind\":\"CheckpointMade\"' WHERE body LIKE '%CheckpointMade%'",
-        "UPDATE ledger_entries SET body = '{}' WHERE body LIKE '%CheckpointMade%'",
+        "UPDATE event_log SET body = replace(body, 'audit', 'Audit')",
+        "UPDATE event_log SET body = replace(body, 'recorder/', 'recorder/1')",
+        'UPDATE event_log SET body = replace(body, \'"subtrees":"\', \'"subtrees":"A\')',
+        'UPDATE event_log SET body = replace(body, \'"subtrees":"\', \'"subtrees":"","x":"\')',
+        "UPDATE event_log SET body = '{\"kind\":\"CheckpointMade\"' WHERE body LIKE '%CheckpointMade%'",
+        "UPDATE event_log SET body = '{}' WHERE body LIKE '%CheckpointMade%'",
     ],
 )
 def test_what_cannot_be_trusted_is_not(merged: Engine, pens: tuple[Pen, Pen], sql: str) -> None:
@@ -202,9 +202,7 @@ def test_subtrees_of_another_tree_are_not_taken(merged: Engine, pens: tuple[Pen,
     for number, seal in enumerate(pen.seals[:12]):
         frontier.add(seal if number else bytes(32))
         right.add(seal)
-    change(
-        merged, f"UPDATE ledger_entries SET body = replace(body, '{subtrees_text(right)}', '{subtrees_text(frontier)}')"
-    )
+    change(merged, f"UPDATE event_log SET body = replace(body, '{subtrees_text(right)}', '{subtrees_text(frontier)}')")
     with merged.connect() as connection:
         made = newest_checkpoint(connection, pen.recorder_id)
         assert made is not None
@@ -219,7 +217,7 @@ def test_another_recorders_checkpoint_is_not_taken(merged: Engine, pens: tuple[P
     pen, other = pens
     theirs = other.checkpoint()
     body = encode(theirs).decode()
-    change(merged, f"UPDATE ledger_entries SET body = '{body}' WHERE body LIKE '%CheckpointMade%'")
+    change(merged, f"UPDATE event_log SET body = '{body}' WHERE body LIKE '%CheckpointMade%'")
     change(merged, f"UPDATE checkpoints SET note = '{theirs.note}', size = {theirs.size}")
     for anew in (True, False):
         with merged.connect() as connection:

@@ -25,7 +25,7 @@ from recorder.read.known import known_orders
 from recorder.store import migrate
 from recorder.store.entries import (
     AccountAdded,
-    LedgerEntry,
+    LogEntry,
     ReconciliationBegan,
     ReconciliationEnded,
     RecorderAdded,
@@ -243,7 +243,7 @@ class _Recorder:
     def _pass(self, wait_ms: int) -> None:
         self.now_ns += wait_ms * NS_PER_MS
 
-    def _tell(self, entry: LedgerEntry) -> None:
+    def _tell(self, entry: LogEntry) -> None:
         self._channel.tell(entry)
         self._commit()
 

@@ -75,7 +75,7 @@ def judge(
     verdict.duplicated = alignment.duplicated
     _judge_sequences(table, verdict)
     _judge_acknowledged(table, acked, verdict)
-    _judge_ledger(table, verdict, running=running)
+    _judge_event_log(table, verdict, running=running)
     _judge_losses(history, table, alignment, verdict, running=running)
     _judge_typed(table, verdict)
     if one_clock:
@@ -112,7 +112,7 @@ def _judge_acknowledged(table: Table, acked: Sequence[Mark], verdict: Verdict) -
             verdict.findings.append(f"frame ({mark.session_id}, {mark.seq}) was acknowledged with another time")
 
 
-def _judge_ledger(table: Table, verdict: Verdict, *, running: bool) -> None:
+def _judge_event_log(table: Table, verdict: Verdict, *, running: bool) -> None:
     """Each covered session that has ended is followed by one gap over all topics, from its last frame on."""
     frames = {
         (session.session_id, frame.seq): frame.received_ns for session in table.sessions for frame in session.frames

@@ -17,7 +17,7 @@ from tests.faults.live import PATIENCE_S, Live
 BUGS = {
     "decode": "recorder.live.session.read_frame",
     "writer": "recorder.store.journal.Batch.write",
-    "ledger": "recorder.store.gaps.Gaps.covered",
+    "event log": "recorder.store.gaps.Gaps.covered",
     "rows": "recorder.store.journal.typed_row",
     "watermark": "recorder.live.watermark.Watermark.after",
     "reconciler": "recorder.live.asking.read_answer",
@@ -25,7 +25,7 @@ BUGS = {
 #: Where it is, and at which call it shows.
 SHOWN = [(bug, after) for bug in ("decode", "rows", "watermark") for after in (0, 3, 40)]
 SHOWN += [("writer", after) for after in (1, 3, 40)]  # the first batch opens the run, before anything is started
-SHOWN += [("ledger", 0), ("reconciler", 0), ("reconciler", 1)]
+SHOWN += [("event log", 0), ("reconciler", 0), ("reconciler", 1)]
 
 
 def _holder(target: str) -> tuple[Any, str]:

@@ -99,7 +99,7 @@ def test_a_refused_key_or_signature(folder: Folder, exchange: Simulator, wrong: 
     assert "refused the key, its signature or the time: HTTP 401" in ended.stderr
     assert "check key, secret and this clock" in ended.stderr
     assert "wrong-wrong-wrong" not in ended.stderr
-    # The run is in the ledger, whole: it began, it failed, nothing of it is left open but the record's own beginning.
+    # The run is in the event log: it began, it failed, nothing of it is left open but the record's own beginning.
     assert folder.rows("SELECT end_reason FROM runs") == [("failed",)]
     assert folder.rows("SELECT count(*) FROM sessions") == [(0,)]
     assert folder.rows("SELECT reason, ends_ns FROM gaps") == [("beginning", None)]

@@ -1,4 +1,4 @@
-"""What happens to the connection, and what the ledger says of it: what was sent and is not there lies inside gaps."""
+"""What happens to the connection, and what the event log says of it: what is missing lies inside gaps."""
 
 import os
 import signal

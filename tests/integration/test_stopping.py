@@ -1,4 +1,4 @@
-"""However a run ends, everything received is durable, the ledger is closed, and it is quick."""
+"""However a run ends, everything received is durable, the event log is closed, and it is quick."""
 
 import signal
 

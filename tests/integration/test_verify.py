@@ -84,7 +84,7 @@ def test_a_cut_end_is_told_by_the_checkpoint_alone(recorded: Folder) -> None:
     ((run_id, batch),) = recorded.rows("SELECT run_id, max(batch) FROM batches")
     where = f"WHERE run_id = {run_id} AND batch = {batch}"
     undone = "UPDATE runs SET ended_ns = NULL, end_reason = NULL"
-    edit(recorded, *(f"DELETE FROM {table} {where}" for table in ("seals", "batches", "ledger_entries")), undone)
+    edit(recorded, *(f"DELETE FROM {table} {where}" for table in ("seals", "batches", "event_log")), undone)
     clean(recorded)
     ended = recorded.command("verify", *WITNESS)
     assert ended.returncode == 1

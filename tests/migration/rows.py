@@ -33,7 +33,7 @@ ROWS_0001 = (
     "INSERT INTO comparisons VALUES (7, 10, 11, 12, 1)",
     "INSERT INTO batches VALUES (1, 0, 4, 1580802507430000000)",
     "INSERT INTO spans VALUES (1, 0, 7, 11, 0, 3)",
-    """INSERT INTO ledger_entries VALUES (1, 0, 0, '{"kind":"RecorderAdded","recorder_id":5}')""",
+    """INSERT INTO event_log VALUES (1, 0, 0, '{"kind":"RecorderAdded","recorder_id":5}')""",
 )
 
 #: What came with revision 0004, beside the seals of what was there.

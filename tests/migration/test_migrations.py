@@ -23,7 +23,7 @@ from recorder.store.sqlite import APPLICATION_ID
 from tests.migration.rows import ROWS, contents_of, schema_of, write
 
 ONCE = ("account_updates_once", "order_updates_once", "position_updates_once")
-JOURNAL = ("frames", "batches", "spans", "ledger_entries", "seals", "checkpoints", "redactions")
+JOURNAL = ("frames", "batches", "spans", "event_log", "seals", "checkpoints", "redactions")
 GUARDS = tuple(f"{table}_{guard}" for table in JOURNAL for guard in ("unchanged", "undeleted"))
 #: Those in which each of the rows of the first revision makes one row at most, and one that tells all of them.
 VIEWS = (

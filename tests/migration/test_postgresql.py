@@ -23,7 +23,7 @@ GROWING = {"frames", *(table.name for table in TYPED.values())}
 
 #: How a distributed PostgreSQL (Citus) would hold the tables: docs/postgresql.md says the same in its own words.
 REFERENCE = {"accounts", "recorders", "runs", "identity", "checkpoints"}
-BY_RUN = {"batches", "spans", "ledger_entries", "seals"}
+BY_RUN = {"batches", "spans", "event_log", "seals"}
 BY_ACCOUNT = set(metadata.tables) - REFERENCE - BY_RUN
 
 
@@ -74,7 +74,7 @@ def test_every_revision_can_be_reached_and_left_with_rows_in_it(engine: Engine) 
     migrate.downgrade(engine, revisions[0])
     with engine.connect() as connection:
         kept = names(engine)[0] - {migrate.VERSION_TABLE}
-        assert kept >= {*GROWING, "gaps", "spans", "ledger_entries"}
+        assert kept >= {*GROWING, "gaps", "spans", "event_log"}
         for name in kept:
             assert connection.exec_driver_sql(f"SELECT count(*) FROM {name}").scalar() == counts[name]
     migrate.downgrade(engine, "base")

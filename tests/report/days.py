@@ -218,7 +218,7 @@ class Days:
         self._receive(b'{"type":"ping","ts":%d,"gap":%d}' % (at_ns // MS, int(gap_ms)))
         self._now_ns = now_ns
 
-    def _tell(self, entry: told.LedgerEntry) -> None:
+    def _tell(self, entry: told.LogEntry) -> None:
         self._batch.entries.append(entry)
 
     def _commit(self, connection: Connection) -> None:

@@ -11,7 +11,7 @@ from recorder.live.channel import Channel, Recorded
 from recorder.live.collector import Collector
 from recorder.live.settings import Account, Limits
 from recorder.model import SENT
-from recorder.store.entries import LedgerEntry
+from recorder.store.entries import LogEntry
 from recorder.venues.base import Credentials
 from recorder.venues.fmex import FMex
 from tests.made import RUN
@@ -31,7 +31,7 @@ def pushes(count: int, start: int = 0) -> list[bytes]:
     return [b'{"type":"order.btcusd_p","ts":1,"order":{"id":%d}}' % number for number in range(start, start + count)]
 
 
-def received(items: Iterable[Recorded | LedgerEntry]) -> list[bytes]:
+def received(items: Iterable[Recorded | LogEntry]) -> list[bytes]:
     """The payloads of what was received, in order."""
     frames = [item.frame for item in items if isinstance(item, Recorded)]
     return [one.payload for one in frames if one.source != SENT]
@@ -74,7 +74,7 @@ class Stage:
         self.account = account_of(peer, venue, symbols)
         self.collector = Collector(self.account, RUN, self.channel, clock or Clock(), limits, self.ended.set)
         #: Everything taken so far.
-        self.items: list[Recorded | LedgerEntry] = []
+        self.items: list[Recorded | LogEntry] = []
 
     def __enter__(self) -> Self:
         self.collector.start()
@@ -105,7 +105,7 @@ class Stage:
             self.take()
 
     def wait_entry(self, kind: type[Any], count: int = 1) -> Any:
-        """Wait for an entry of the ledger of this kind: the first, or the `count`-th."""
+        """Wait for an entry of the event log of this kind: the first, or the `count`-th."""
         self.wait(lambda: len(self.entries(kind)) >= count)
         return self.entries(kind)[count - 1]
 
@@ -114,7 +114,7 @@ class Stage:
         self.wait(lambda: payload in self.received())
 
     def entries(self, kind: type[Any]) -> list[Any]:
-        """The entries of the ledger of this kind."""
+        """The entries of the event log of this kind."""
         return [item for item in self.items if isinstance(item, kind)]
 
     def frames(self, source: str | None = None) -> list[Recorded]:

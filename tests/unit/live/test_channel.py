@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recorder.live.channel import Channel, ChannelClosed, Recorded
-from recorder.store.entries import LedgerEntry, RunEnded
+from recorder.store.entries import LogEntry, RunEnded
 from tests.made import received
 from tests.unit.live.peer import PATIENCE_S
 
@@ -21,8 +21,8 @@ def channel(frames_max: int = MANY, bytes_max: int = MANY) -> Channel:
     return Channel(Event(), frames_max, bytes_max)
 
 
-def number_of(item: Recorded | LedgerEntry) -> int:
-    """`seq` of a frame; of a ledger entry, what it carries in its place."""
+def number_of(item: Recorded | LogEntry) -> int:
+    """`seq` of a frame; of an event log entry, what it carries in its place."""
     assert isinstance(item, Recorded | RunEnded)
     return item.frame.seq if isinstance(item, Recorded) else item.ended_ns
 

@@ -22,7 +22,7 @@ from recorder.live.settings import Checkpoints
 from recorder.model import time_ordered_id
 from recorder.store import migrate
 from recorder.store.engine import open_engine
-from recorder.store.entries import CheckpointMade, LedgerEntry, RunEnded, RunStarted
+from recorder.store.entries import CheckpointMade, LogEntry, RunEnded, RunStarted
 from recorder.store.journal import OPENING, Batch
 from recorder.store.merkle import root_of
 from recorder.store.opening import open_run
@@ -63,7 +63,7 @@ class Run:
             os.environ,
         )
 
-    def commit(self, *entries: LedgerEntry, frames: int = 0) -> None:
+    def commit(self, *entries: LogEntry, frames: int = 0) -> None:
         """As the writer does: write a batch, then tell."""
         self._number += 1
         batch = Batch(self.recorder_id, self.run_id, self._number, self._seal)
@@ -80,7 +80,7 @@ class Run:
         return self
 
     def told(self) -> CheckpointMade:
-        """The next entry for the ledger, committed as the writer does."""
+        """The next entry for the event log, committed as the writer does."""
         taken: list[Any] = []
         while not taken:
             assert self.ready.wait(PATIENCE_S)
@@ -278,7 +278,7 @@ def test_a_record_that_was_changed_is_not_signed(path: Path, stopped: bool, capl
     with run.engine.begin() as connection:
         unguard(connection)
         connection.exec_driver_sql("UPDATE seals SET seal = zeroblob(32) WHERE batch = 0")
-        connection.exec_driver_sql("DELETE FROM ledger_entries WHERE body LIKE '%CheckpointMade%'")
+        connection.exec_driver_sql("DELETE FROM event_log WHERE body LIKE '%CheckpointMade%'")
     sizes = [one.size for one in run.arrived()]
     after = Run(path).start()
     after.commit(frames=1)

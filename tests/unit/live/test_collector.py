@@ -277,7 +277,7 @@ def test_a_writer_that_ended_ends_it_without_a_word(peer: Peer) -> None:
         assert stage.collector.failure is None
 
 
-def test_a_bug_of_ours_ends_it_and_the_ledger_says_so(peer: Peer) -> None:
+def test_a_bug_of_ours_ends_it_and_the_event_log_says_so(peer: Peer) -> None:
     class Faulty(Venue):
         def push_session(self, topics: tuple[str, ...]) -> PushSession:
             session = super().push_session(topics)

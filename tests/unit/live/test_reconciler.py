@@ -1,4 +1,4 @@
-"""The reconciler against the simulated exchange's REST interface: what it tells the ledger, whatever it meets."""
+"""The reconciler against the simulated exchange's REST interface: what it tells the event log, whatever it meets."""
 
 from collections import deque
 from collections.abc import Iterator
@@ -17,20 +17,20 @@ from recorder.live.settings import Account, Limits
 from recorder.model import REST, UNDECODED
 from recorder.simulator import Simulator, SimulatorOptions
 from recorder.simulator.faults import refusing
-from recorder.store import ledger, migrate
+from recorder.store import event_log, migrate
 from recorder.store.engine import open_engine
 from recorder.store.entries import (
     AccountAdded,
     Covered,
-    LedgerEntry,
+    LogEntry,
     ReconciliationBegan,
     ReconciliationEnded,
     RecorderAdded,
     RunStarted,
     SessionOpened,
 )
+from recorder.store.event_log import FAILED
 from recorder.store.gaps import RECONCILED, UNRECOVERABLE
-from recorder.store.ledger import FAILED
 from recorder.venues import venue_named
 from recorder.venues.base import Credentials
 from tests.unit.live.peer import PATIENCE_S, Peer
@@ -50,21 +50,21 @@ class Stage:
         migrate.require_usable(engine)
         self.covered = Covered(account.account_id, 10, 2, 120, account.topics, {})
         with engine.begin() as connection:
-            ledger.apply(connection, RECORDER, RecorderAdded(RECORDER, 100, "host"))
-            ledger.apply(connection, RECORDER, AccountAdded(account.account_id, "fmex", account.name, 100))
-            ledger.apply(connection, RECORDER, RunStarted(RUN_ID, RECORDER, 100, "host", 1, "0"))
+            event_log.apply(connection, RECORDER, RecorderAdded(RECORDER, 100, "host"))
+            event_log.apply(connection, RECORDER, AccountAdded(account.account_id, "fmex", account.name, 100))
+            event_log.apply(connection, RECORDER, RunStarted(RUN_ID, RECORDER, 100, "host", 1, "0"))
             opened = SessionOpened(account.account_id, 10, RUN_ID, account.url, account.topics, 110)
-            ledger.apply(connection, RECORDER, opened)
-            ledger.apply(connection, RECORDER, self.covered)
+            event_log.apply(connection, RECORDER, opened)
+            event_log.apply(connection, RECORDER, self.covered)
         self.ready = Event()
         self.channel = Channel(self.ready, 1_000, 2**20)
         self.frames: list[Recorded] = []
-        self._taken: deque[Recorded | LedgerEntry] = deque()
+        self._taken: deque[Recorded | LogEntry] = deque()
         reading: Engine = open_engine(f"sqlite:///{path}", read_only=True)
         self.reconciler = Reconciler((account,), RUN_ID, reading, self.channel, clock, QUICK, lambda: None)
 
-    def next_entry(self) -> LedgerEntry:
-        """The next entry for the ledger; frames before it are kept."""
+    def next_entry(self) -> LogEntry:
+        """The next entry for the event log; frames before it are kept."""
         while True:
             self._taken += self.channel.take(1_000, 2**20)
             while self._taken:
@@ -179,10 +179,10 @@ def test_nothing_is_asked_where_no_gap_is_open(path: Path) -> None:
     with Simulator(SimulatorOptions()) as exchange, stage(path, exchange.url) as it:
         ended = it.next_round()
         with open_engine(f"sqlite:///{path}").begin() as connection:
-            ledger.apply(
+            event_log.apply(
                 connection, RECORDER, ReconciliationBegan(it.account.account_id, ended.reconciliation_id, RUN_ID, 1)
             )
-            ledger.apply(connection, RECORDER, ended)
+            event_log.apply(connection, RECORDER, ended)
         it.frames.clear()
         it.reconciler.covered(it.covered)
     assert it.channel.is_empty

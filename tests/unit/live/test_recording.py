@@ -234,7 +234,7 @@ def test_a_run_that_is_signed(path: Path, exchange: Simulator, monkeypatch: pyte
     settings = Checkpoints(key=KEY, file=out, command=("sh", "-c", f"env >> {env}"))
     with Recording(f"sqlite:///{path}", [account(exchange)], on_durable=tell, checkpoints=settings) as recording:
         assert reached.wait(PATIENCE_S)
-    ended = rows(path, "SELECT batch FROM ledger_entries WHERE body LIKE '%RunEnded%'")
+    ended = rows(path, "SELECT batch FROM event_log WHERE body LIKE '%RunEnded%'")
     seals = [seal for (seal,) in rows(path, "SELECT seal FROM seals ORDER BY batch")]
     last = read_checkpoint(checkpoints_in(out.read_text())[-1], KEY.verifier)
     ((recorder_id,),) = rows(path, "SELECT recorder_id FROM recorders")

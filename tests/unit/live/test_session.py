@@ -48,7 +48,7 @@ def test_a_command_is_recorded_before_it_goes_out_and_before_its_answer(
     assert (frames[0].payload, frames[2].payload) == (HELLO, COVERED)
 
 
-def test_the_ledger_of_a_session(peer: Peer) -> None:
+def test_the_event_log_of_a_session(peer: Peer) -> None:
     with Stage(peer) as stage:
         line = stage.subscribed()
         covered = stage.wait_entry(Covered)

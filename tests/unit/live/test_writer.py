@@ -19,7 +19,7 @@ from recorder.live.channel import Channel, ChannelClosed
 from recorder.live.settings import Limits
 from recorder.live.watermark import Watermark
 from recorder.live.writer import Writer
-from recorder.store.entries import CheckpointMade, Covered, LedgerEntry, RunStarted, SessionEnded, SessionOpened
+from recorder.store.entries import CheckpointMade, Covered, LogEntry, RunStarted, SessionEnded, SessionOpened
 from recorder.store.journal import OPENING, Batch
 from recorder.store.seals import BEGINNING
 from tests.made import ACCOUNT, NOON_NS, RECORDER, RUN, SESSION, new_database, received, sent
@@ -43,7 +43,7 @@ class Desk:
         self.told: list[Watermark] = []
         self.on_durable: Callable[[Watermark], None] = self.told.append
         self.sealed: list[Batch] = []
-        self.last_entry: Callable[[], LedgerEntry | None] = lambda: None
+        self.last_entry: Callable[[], LogEntry | None] = lambda: None
         self._moved = Event()
         self.writer = Writer(
             self.engine,
@@ -64,7 +64,7 @@ class Desk:
         self.on_durable(watermark)
         self._moved.set()
 
-    def _last_entry(self) -> LedgerEntry | None:
+    def _last_entry(self) -> LogEntry | None:
         return self.last_entry()
 
     def __enter__(self) -> Self:
@@ -153,7 +153,7 @@ def test_everything_is_written_in_order_and_the_run_is_ended(desk: Desk) -> None
     assert desk.writer.watermark.frames == 500
 
 
-def test_a_run_without_a_frame_is_in_the_ledger(desk: Desk) -> None:
+def test_a_run_without_a_frame_is_in_the_event_log(desk: Desk) -> None:
     with desk:
         desk.finish()
     assert desk.rows("SELECT run_id, end_reason FROM runs") == [(RUN, "done")]
@@ -381,7 +381,7 @@ def test_a_fault_of_whoever_is_told_ends_the_writer(desk: Desk) -> None:
     assert desk.seqs() == [0]
 
 
-def test_frames_and_ledger_move_together(desk: Desk) -> None:
+def test_frames_and_event_log_move_together(desk: Desk) -> None:
     with desk:
         desk.channel.tell(OPENED)
         desk.channel.put(received(0))
@@ -415,7 +415,7 @@ def test_each_batch_is_told_once_it_is_committed_with_its_seal(desk: Desk) -> No
 def test_a_last_entry_follows_the_durable_end_of_the_run(desk: Desk) -> None:
     found: list[Any] = []
 
-    def last() -> LedgerEntry:
+    def last() -> LogEntry:
         found.extend(desk.rows("SELECT end_reason FROM runs"))
         return NOTED
 
@@ -425,10 +425,10 @@ def test_a_last_entry_follows_the_durable_end_of_the_run(desk: Desk) -> None:
         desk.finish()
     assert found == [("done",)], "when it is asked for"
     assert desk.rows("SELECT size, note, token FROM checkpoints") == [(2, "a note", None)]
-    kinds = desk.rows("SELECT batch, json_extract(body, '$.kind') FROM ledger_entries ORDER BY batch, item")
+    kinds = desk.rows("SELECT batch, json_extract(body, '$.kind') FROM event_log ORDER BY batch, item")
     number = desk.writer.watermark.batch
     assert kinds[-2:] == [(number - 1, "RunEnded"), (number, "CheckpointMade")]
-    assert desk.rows("SELECT json_extract(body, '$.subtrees') FROM ledger_entries ORDER BY batch DESC LIMIT 1") == [
+    assert desk.rows("SELECT json_extract(body, '$.subtrees') FROM event_log ORDER BY batch DESC LIMIT 1") == [
         ("AAAA",)
     ]
     assert desk.sealed[-1].number == number
@@ -439,7 +439,7 @@ def test_a_last_entry_that_cannot_be_written_is_no_failure(desk: Desk) -> None:
     """The run has ended, and that is durable."""
     asked, locked = Event(), Event()
 
-    def last() -> LedgerEntry:
+    def last() -> LogEntry:
         asked.set()
         assert locked.wait(PATIENCE_S)
         return NOTED

@@ -7,7 +7,7 @@ from typing import Any
 import recorder
 from recorder.live.channel import Recorded
 from recorder.read.record import Record
-from recorder.store.entries import LedgerEntry, RunStarted
+from recorder.store.entries import LogEntry, RunStarted
 from recorder.store.journal import Batch
 from recorder.store.schema import gaps
 from recorder.store.seals import BEGINNING
@@ -26,7 +26,7 @@ class Desk:
         self._seal = BEGINNING
         self.write(entries=[RunStarted(RUN, RECORDER, NOON_NS, "here", 1, "0")])
 
-    def write(self, *recorded: Recorded, entries: list[LedgerEntry] | None = None) -> None:
+    def write(self, *recorded: Recorded, entries: list[LogEntry] | None = None) -> None:
         """Commit a batch."""
         batch = Batch(RECORDER, RUN, next(self._batches), self._seal)
         batch.entries += entries or []

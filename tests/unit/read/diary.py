@@ -7,7 +7,7 @@ from recorder.live.channel import Recorded
 from recorder.model import REST, Frame
 from recorder.store.entries import (
     Covered,
-    LedgerEntry,
+    LogEntry,
     ReconciliationBegan,
     ReconciliationEnded,
     SessionEnded,
@@ -61,7 +61,7 @@ class Diary:
             told = ORDER % (session_id * 1000 + seq, 10) if payload is None else payload
             recorded.append(received(seq, told, at_ns=NOON_NS + at_s * S, **key))
         last = recorded[-1].frame
-        entries: list[LedgerEntry] = [opened, covered]
+        entries: list[LogEntry] = [opened, covered]
         if ended_s is not None:
             ended = NOON_NS + ended_s * S
             entries.append(SessionEnded(account_id, session_id, ended, "lost", "", True, last.seq, last.received_ns))
@@ -80,7 +80,7 @@ class Diary:
                 [("/v3/contracts/accounts", "rest-accounts"), ("/v3/contracts/orders/open", "rest-open-orders")]
             )
         ]
-        entries: list[LedgerEntry] = [
+        entries: list[LogEntry] = [
             ReconciliationBegan(account_id, round_id, RUN, began_ns),
             ReconciliationEnded(account_id, round_id, round_id - 1, ended_ns, "failed", ""),
         ]

@@ -7,7 +7,7 @@ from sqlalchemy import event
 from recorder.model import REST
 from recorder.read.held import Held
 from recorder.read.known import KnownOrders, known_orders
-from recorder.store import ledger
+from recorder.store import event_log
 from recorder.store.entries import (
     AccountAdded,
     Covered,
@@ -178,11 +178,11 @@ def test_what_is_held_of_the_session_says_the_same(desk: Desk) -> None:
 def test_a_gap_of_another_recorder_is_not_ours(desk: Desk) -> None:
     life = begun(desk)
     with desk.engine.begin() as connection:
-        ledger.apply(connection, 2, RecorderAdded(2, 1, "there"))
-        ledger.apply(connection, 2, AccountAdded(ACCOUNT, "fmex", "main", 1))
-        ledger.apply(connection, 2, RunStarted(2, 2, 1, "there", 1, "0"))
-        ledger.apply(connection, 2, SessionOpened(ACCOUNT, 50, 2, "ws://x", TOPICS, 1))
-        ledger.apply(connection, 2, Covered(ACCOUNT, 50, 0, 2, TOPICS, {}))
+        event_log.apply(connection, 2, RecorderAdded(2, 1, "there"))
+        event_log.apply(connection, 2, AccountAdded(ACCOUNT, "fmex", "main", 1))
+        event_log.apply(connection, 2, RunStarted(2, 2, 1, "there", 1, "0"))
+        event_log.apply(connection, 2, SessionOpened(ACCOUNT, 50, 2, "ws://x", TOPICS, 1))
+        event_log.apply(connection, 2, Covered(ACCOUNT, 50, 0, 2, TOPICS, {}))
     assert life.known() is None
 
 

@@ -250,7 +250,7 @@ def test_known_answers() -> None:
 
 
 def test_an_entry_is_kept_as_the_bytes_it_always_was() -> None:
-    """They are what is sealed; a reader of another language finds them in `ledger_entries`."""
+    """They are what is sealed; a reader of another language finds them in `event_log`."""
     assert (
         entries.encode(RunEnded(1, 2, "st\u00f6p\n"))
         == '{"kind":"RunEnded","run_id":1,"ended_ns":2,"reason":"stöp\\n"}'.encode()

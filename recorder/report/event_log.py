@@ -1,4 +1,4 @@
-"""What the ledger says of the period: who recorded, sessions, rounds of questions, what was taken away."""
+"""What the event log says of the period: who recorded, sessions, rounds of questions, what was taken away."""
 
 from typing import Any
 

@@ -1,6 +1,6 @@
-"""The ledger of recorders, runs, sessions, gaps and findings: rows that follow from entries, and only from them.
+"""The event log of recorders, runs, sessions, gaps and findings: rows that follow from entries, and only from them.
 
-Entries travel with the frames and are written in the same transaction as their neighbours: the ledger never knows of
+Entries travel with the frames and are written in the same transaction as their neighbours: the event log never knows of
 more, or of less, than the journal holds. Applied in a recorder's own order, the same entries make the same rows in any
 database, whatever other recorders have written there; the rules for gaps are in `gaps.py`.
 """
@@ -19,7 +19,7 @@ from recorder.store.entries import (
     Covered,
     DiscrepancyFound,
     FramesRedacted,
-    LedgerEntry,
+    LogEntry,
     ReconciliationBegan,
     ReconciliationEnded,
     RecorderAdded,
@@ -49,7 +49,7 @@ COMPARED = "compared"
 INTERRUPTED = "interrupted"
 
 
-def apply(connection: Connection, recorder_id: int, entry: LedgerEntry) -> None:
+def apply(connection: Connection, recorder_id: int, entry: LogEntry) -> None:
     """Write one entry of a recorder's."""
     match entry:
         case RecorderAdded() | DiscrepancyFound():
@@ -83,14 +83,14 @@ def apply(connection: Connection, recorder_id: int, entry: LedgerEntry) -> None:
             _redact(connection, entry)
 
 
-def what_a_crash_left(connection: Connection, recorder_id: int) -> list[LedgerEntry]:
+def what_a_crash_left(connection: Connection, recorder_id: int) -> list[LogEntry]:
     """The entries that end a recorder's runs and sessions that never did, at what of them is durable.
 
     Only the sole writer may ask: to anybody else, a run that goes on looks the same.
     """
     mine = runs.c.recorder_id == recorder_id
     unended = select(sessions).join(runs, runs.c.run_id == sessions.c.run_id).where(mine, sessions.c.ended_ns.is_(None))
-    entries: list[LedgerEntry] = []
+    entries: list[LogEntry] = []
     for session in connection.execute(unended.order_by(sessions.c.account_id, sessions.c.session_id)).all():
         seq, received_ns = last_proof_of_life(connection, session.account_id, session.session_id, session.opened_ns)
         entries.append(
@@ -124,7 +124,7 @@ def last_proof_of_life(connection: Connection, account_id: int, session_id: int,
     return (-1, opened_ns) if row is None else (row.seq, row.received_ns)
 
 
-def _insert(connection: Connection, table: Table, entry: LedgerEntry, **changes: Any) -> None:
+def _insert(connection: Connection, table: Table, entry: LogEntry, **changes: Any) -> None:
     connection.execute(insert(table).values(msgspec.structs.asdict(entry) | changes))
 
 

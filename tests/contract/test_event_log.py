@@ -1,4 +1,4 @@
-"""The rules of the ledger, one by one, and what must hold of it whatever happens."""
+"""The rules of the event log, one by one, and what must hold of it whatever happens."""
 
 from collections.abc import Iterator
 from itertools import pairwise

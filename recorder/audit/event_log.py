@@ -1,4 +1,4 @@
-"""Whether the ledger's rows follow from its entries: these are applied again, in a database made for it."""
+"""Whether the event log's rows follow from its entries: these are applied again, in a database made for it."""
 
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -14,7 +14,7 @@ from sqlalchemy.exc import DBAPIError
 from recorder.audit.findings import ENTRY_CHANGED, ROW_CHANGED, ROW_INSERTED, ROW_REMOVED, Finding, batch_finding
 from recorder.audit.plan import Run
 from recorder.audit.reading import Reader, Row
-from recorder.store import entries, ledger
+from recorder.store import entries, event_log
 from recorder.store.comparing import UNSEEN
 from recorder.store.engine import open_engine
 from recorder.store.entries import DiscrepancyFound, FramesRedacted
@@ -40,8 +40,8 @@ _FIRST_COUNTS: dict[Table, type[Any]] = {discrepancies: DiscrepancyFound, redact
 _FETCH = 1_000
 
 
-def findings_in_ledger(reader: Reader, chain: Sequence[Run], names: Mapping[int, str]) -> Iterator[Finding]:
-    """What of the ledger does not follow from its entries.
+def findings_in_event_log(reader: Reader, chain: Sequence[Run], names: Mapping[int, str]) -> Iterator[Finding]:
+    """What of the event log does not follow from its entries.
 
     Args:
         reader: of the record.
@@ -49,7 +49,7 @@ def findings_in_ledger(reader: Reader, chain: Sequence[Run], names: Mapping[int,
         names: of accounts.
     """
     with tempfile.TemporaryDirectory(prefix="recorder-verify-") as folder:
-        url = f"sqlite:///{Path(folder) / 'ledger.db'}"
+        url = f"sqlite:///{Path(folder) / 'events.db'}"
         engine = open_engine(url)
         # It is thrown away: nothing of it needs to survive.
         event.listen(engine, "connect", lambda driver, _: driver.execute("PRAGMA synchronous=OFF"))
@@ -67,15 +67,15 @@ def _apply(connection: Connection, reader: Reader, chain: Sequence[Run]) -> Iter
         for batch, body in _bodies(reader, run):
             try:
                 with connection.begin_nested():
-                    ledger.apply(connection, run.recorder_id, entries.decode(body))
+                    event_log.apply(connection, run.recorder_id, entries.decode(body))
             except (DBAPIError, msgspec.DecodeError) as error:
                 words = error.orig if isinstance(error, DBAPIError) else error
                 told = f"one of its entries cannot have been written: {words}"
-                yield batch_finding(ENTRY_CHANGED, "ledger_entries", told, run.run_id, batch, run.recorder_id)
+                yield batch_finding(ENTRY_CHANGED, "event_log", told, run.run_id, batch, run.recorder_id)
 
 
 def _bodies(reader: Reader, run: Run) -> Iterator[Row]:
-    of_run = f"SELECT batch, body FROM ledger_entries WHERE run_id = {run.run_id:d} ORDER BY batch, item"
+    of_run = f"SELECT batch, body FROM event_log WHERE run_id = {run.run_id:d} ORDER BY batch, item"
     for rows in reader.stream(of_run, _FETCH):
         yield from rows
 
@@ -148,9 +148,9 @@ def _finding(table: Table, row: Row | None, other: Row | None, names: Mapping[in
     known = dict(zip(table.c.keys(), row or other or (), strict=True))
     key = ", ".join(f"{name} {known[name]}" for name in _names(table.primary_key))
     if row is None:
-        kind, told = ROW_REMOVED, f"{key}: follows from the ledger's entries, and is not there"
+        kind, told = ROW_REMOVED, f"{key}: follows from the event log's entries, and is not there"
     elif other is None:
-        kind, told = ROW_INSERTED, f"{key}: does not follow from the ledger's entries"
+        kind, told = ROW_INSERTED, f"{key}: does not follow from the event log's entries"
     else:
         differ = zip(table.c.keys(), row, other, strict=True)
         fields = "; ".join(f"{name} is {was!r}, but follows as {told!r}" for name, was, told in differ if was != told)
