@@ -25,8 +25,11 @@ from recorder.simulator.records import (
 )
 from recorder.simulator.ticket import Ticket
 
-#: The first order's id; ids only grow.
+#: The first order's id under a virtual clock; ids only grow.
 FIRST_ID = 849_758_102_002
+
+#: Ids a millisecond under the real clock: more than an account ever places, and an id stays exact in a double.
+IDS_PER_MS = 1_000
 
 _CANCELLED: dict[Status, Status] = {
     "PENDING": "FULLY_CANCELLED",
@@ -36,9 +39,15 @@ _CANCELLED: dict[Status, Status] = {
 
 
 class Desk:
-    """One account's orders before the markets. `changes` fills up as things happen; the owner empties it."""
+    """One account's orders before the markets. `changes` fills up as things happen; the owner empties it.
 
-    def __init__(self, books: Books, markets: dict[str, Market]) -> None:
+    Args:
+        books: the account's.
+        markets: by symbol.
+        live: number orders by the time they are placed, so that a restarted simulator never reuses an id.
+    """
+
+    def __init__(self, books: Books, markets: dict[str, Market], *, live: bool = False) -> None:
         self.books = books
         self.markets = markets
         self.open: dict[int, Order] = {}
@@ -47,6 +56,7 @@ class Desk:
         self.transfers: list[Transfer] = []
         #: Milliseconds; the owner sets it before each step.
         self.now_ms = 0
+        self._live = live
         self._next_id = FIRST_ID
 
     # What the trader may do.
@@ -170,9 +180,9 @@ class Desk:
     # An order's life.
 
     def _new(self, ticket: Ticket, status: Status) -> Order:
-        order_id = self._next_id
+        order_id = max(self._next_id, self.now_ms * IDS_PER_MS if self._live else 0)
         # Ids grow as the exchange's do, with gaps for the orders of others.
-        self._next_id += 1000 + ticket.quantity % 997
+        self._next_id = order_id + (1 if self._live else 1000 + ticket.quantity % 997)
         rising = ticket.trigger_direction == "LONG"
         base = ticket.trigger_on - ticket.trailing_distance if rising else ticket.trigger_on + ticket.trailing_distance
         return Order(

@@ -96,7 +96,7 @@ class Exchange:
         seed: of everything that happens.
         symbols: contracts traded, in lower case as in topics.
         start_ms: where the virtual clock starts, milliseconds since 1970.
-        clock_ms: a real clock to stamp with in place of the virtual one; frames then differ from run to run in time.
+        clock_ms: a real clock to stamp with in place of the virtual one; times and order ids then differ between runs.
 
     Raises:
         BooksError: from ``next``, when the books do not balance.
@@ -122,7 +122,7 @@ class Exchange:
             name: Market(dice, START_PRICES[index % len(START_PRICES)] * TICKS + dice.between(-40, 40))
             for index, name in enumerate(names)
         }
-        self.desk = Desk(books, markets)
+        self.desk = Desk(books, markets, live=clock_ms is not None)
         self.desk.now_ms = start_ms
         self._trader = Trader(dice, self.desk, names)
         self._waiting: deque[Change] = deque()

@@ -290,6 +290,15 @@ def test_the_real_clock_can_be_stamped_with() -> None:
         assert abs(json.loads(client.take(10)[-1])["ts"] - now_ms() - 20_000) < 5_000
 
 
+def test_a_restarted_simulator_reuses_no_order_id() -> None:
+    runs: list[set[int]] = []
+    for _ in range(2):
+        with Simulator(SimulatorOptions(pushes=2_000, live_clock=True)) as simulator, Client(simulator) as client:
+            frames = map(json.loads, client.subscribe("order.btcusd_p").take(500))
+            runs.append({frame["order"]["id"] for frame in frames})
+    assert max(runs[0]) < min(runs[1])
+
+
 def test_nothing_is_kept_where_nothing_is_to_be() -> None:
     with Simulator(SimulatorOptions(pushes=10, keep_sent=False)) as simulator, Client(simulator) as client:
         client.subscribe().take(10)
