@@ -4,7 +4,7 @@ The market here is made up, a book that stands still: what is shown is the way o
 
 Run:    recorder demo --folder demo
         python examples/hftbacktest_latency.py demo/recorder-*.db
-Needs:  pip install 'recorder[hftbacktest]'
+Needs:  pip install 'exchange-recorder[hftbacktest]'
 """
 
 import sys

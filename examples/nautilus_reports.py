@@ -2,7 +2,7 @@
 
 Run:    recorder demo --folder demo
         python examples/nautilus_reports.py demo/recorder-*.db
-Needs:  pip install 'recorder[nautilus]'
+Needs:  pip install 'exchange-recorder[nautilus]'
 """
 
 import sys

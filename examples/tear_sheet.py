@@ -1,7 +1,7 @@
 """A tear sheet of a recorded account, by quantstats.
 
 Run:    python examples/tear_sheet.py recorder.db tear-sheet.html
-Needs:  pip install 'recorder[tearsheet]', and a record of some weeks
+Needs:  pip install 'exchange-recorder[tearsheet]', and a record of some weeks
 """
 
 import sys

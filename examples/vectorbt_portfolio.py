@@ -2,7 +2,7 @@
 
 Run:    recorder demo --folder demo
         python examples/vectorbt_portfolio.py demo/recorder-*.db
-Needs:  pip install 'recorder[vectorbt]'
+Needs:  pip install 'exchange-recorder[vectorbt]'
 """
 
 import sys

@@ -32,7 +32,7 @@ def require_cryptography() -> None:
         ConfigurationError: with what to install.
     """
     if find_spec("cryptography") is None:
-        raise ConfigurationError("Signatures need a library; type: pip install 'recorder[audit]'")
+        raise ConfigurationError("Signatures need a library; type: pip install 'exchange-recorder[audit]'")
 
 
 class VerifierKey(NamedTuple):

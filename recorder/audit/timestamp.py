@@ -39,7 +39,7 @@ def require_library() -> None:
         ConfigurationError: with what to install.
     """
     if find_spec("rfc3161_client") is None or find_spec("cryptography") is None:
-        raise ConfigurationError("Time-stamps need a library; type: pip install 'recorder[audit]'")
+        raise ConfigurationError("Time-stamps need a library; type: pip install 'exchange-recorder[audit]'")
 
 
 def roots_in(path: Path) -> "tuple[Certificate, ...]":

@@ -1,6 +1,6 @@
 """Recorded order latencies for hftbacktest: its `IntpOrderLatency` takes them as they were, instead of a constant.
 
-`pip install 'recorder[hftbacktest]'`. Source: hftbacktest's documentation, "Order Latency Data".
+`pip install 'exchange-recorder[hftbacktest]'`. Source: hftbacktest's documentation, "Order Latency Data".
 """
 
 from collections.abc import Iterable, Mapping

@@ -1,7 +1,7 @@
 """Recorded orders and fills as the reports that nautilus_trader reconciles an account from.
 
-`pip install 'recorder[nautilus]'`. Source: nautilus_trader's documentation, "Execution reconciliation". Prices and
-quantities keep their digits: they are handed over as text.
+`pip install 'exchange-recorder[nautilus]'`. Source: nautilus_trader's documentation, "Execution reconciliation". Prices
+and quantities keep their digits: they are handed over as text.
 """
 
 from collections.abc import Iterable, Iterator

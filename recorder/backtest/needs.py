@@ -17,4 +17,6 @@ def needed(package: str, extra: str) -> ModuleType:
     except ModuleNotFoundError as error:
         if error.name is not None and error.name != package.partition(".")[0]:
             raise  # it is there, and lacks something itself
-        raise ConfigurationError(f"This needs the package {package}; type: pip install 'recorder[{extra}]'") from None
+        raise ConfigurationError(
+            f"This needs the package {package}; type: pip install 'exchange-recorder[{extra}]'"
+        ) from None

@@ -1,6 +1,6 @@
 """A returns series for a tear sheet: what each day made of what there was, from recorded balances.
 
-`pip install 'recorder[tearsheet]'` brings quantstats, which draws one of it.
+`pip install 'exchange-recorder[tearsheet]'` brings quantstats, which draws one of it.
 """
 
 from collections.abc import Iterable, Mapping

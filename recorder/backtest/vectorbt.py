@@ -1,6 +1,6 @@
 """Recorded fills as orders for vectorbt: the portfolio that it makes of them is the one that was had.
 
-`pip install 'recorder[vectorbt]'`. vectorbt reckons in floats; the record stays as it is.
+`pip install 'exchange-recorder[vectorbt]'`. vectorbt reckons in floats; the record stays as it is.
 """
 
 from collections.abc import Iterable

@@ -31,7 +31,7 @@ NOTHING = "No balances here yet."
     "--plot",
     type=click.Path(path_type=Path, dir_okay=False),
     metavar="FILE",
-    help="Draw them over time into an image, .png or .svg; needs pip install 'recorder[plot]'.",
+    help="Draw them over time into an image, .png or .svg; needs pip install 'exchange-recorder[plot]'.",
 )
 def balances(
     database: str | None,

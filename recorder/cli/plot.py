@@ -35,7 +35,7 @@ def plot_balances(balances: Iterable[Balance], gaps: Iterable[Gap], path: Path) 
         from matplotlib.figure import Figure  # noqa: PLC0415
     except ImportError:
         raise ConfigurationError(
-            "Charts need matplotlib: pip install 'recorder[plot]' brings it; or take --history --format csv."
+            "Charts need matplotlib: pip install 'exchange-recorder[plot]' brings it; or take --history --format csv."
         ) from None
     lines: dict[tuple[str, str], list[tuple[datetime, float]]] = defaultdict(list)
     for one in balances:

@@ -21,5 +21,5 @@ def library(name: str, extra: str, purpose: str) -> ModuleType:
         return import_module(name)
     except ModuleNotFoundError as error:
         if error.name is not None and error.name.partition(".")[0] == name.partition(".")[0]:
-            raise ConfigurationError(f"{purpose} {name}; type: pip install 'recorder[{extra}]'") from None
+            raise ConfigurationError(f"{purpose} {name}; type: pip install 'exchange-recorder[{extra}]'") from None
         raise

@@ -56,7 +56,7 @@ def check_url(url: URL) -> None:
     if not url.database:
         raise ConfigurationError(f"The address lacks the name of the database; {EXAMPLE}.")
     if find_spec("psycopg") is None:
-        raise ConfigurationError("PostgreSQL needs a driver; type: pip install 'recorder[postgresql]'")
+        raise ConfigurationError("PostgreSQL needs a driver; type: pip install 'exchange-recorder[postgresql]'")
 
 
 def place(url: URL) -> str:

@@ -282,5 +282,5 @@ def test_without_the_extra_text_is_exported_and_parquet_says_what_to_type(record
             check=False,
         )
         assert ended.returncode == code, ended.stderr
-    assert ended.stderr.endswith("pyarrow; type: pip install 'recorder[parquet]'\n")
+    assert ended.stderr.endswith("pyarrow; type: pip install 'exchange-recorder[parquet]'\n")
     assert left(recorded) == ["csv", "jsonl"]

@@ -67,5 +67,5 @@ def test_without_the_library(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) ->
         return real(name, *rest)
 
     monkeypatch.setattr(builtins, "__import__", without)
-    with pytest.raises(ConfigurationError, match=r"pip install 'recorder\[plot\]'"):
+    with pytest.raises(ConfigurationError, match=r"pip install 'exchange-recorder\[plot\]'"):
         plot_balances(BALANCES, GAPS, tmp_path / "b.png")

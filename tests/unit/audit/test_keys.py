@@ -160,7 +160,7 @@ def test_without_the_library(monkeypatch: pytest.MonkeyPatch) -> None:
     for use in (lambda: read_signing_key(PRIVATE), lambda: new_key("a"), lambda: made.verifies(b"", b"")):
         with pytest.raises(ConfigurationError) as raised:
             use()
-        assert str(raised.value) == "Signatures need a library; type: pip install 'recorder[audit]'"
+        assert str(raised.value) == "Signatures need a library; type: pip install 'exchange-recorder[audit]'"
     assert read_verifier_key(PUBLIC).text == PUBLIC, "reading a public key needs none"
 
 

@@ -180,4 +180,4 @@ def test_without_the_library(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) ->
     for use in (lambda: roots_in(tmp_path), lambda: read_token("", "", ())):
         with pytest.raises(ConfigurationError) as raised:
             use()
-        assert str(raised.value) == "Time-stamps need a library; type: pip install 'recorder[audit]'"
+        assert str(raised.value) == "Time-stamps need a library; type: pip install 'exchange-recorder[audit]'"

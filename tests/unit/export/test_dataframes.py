@@ -109,5 +109,7 @@ def test_what_is_not_there_is_refused(record: Record, how: dict[str, Any], words
 
 
 def test_a_missing_library_is_named_with_what_to_type() -> None:
-    with pytest.raises(ConfigurationError, match=r"^It needs no_such\.thing; type: pip install 'recorder\[extra\]'$"):
+    with pytest.raises(
+        ConfigurationError, match=r"^It needs no_such\.thing; type: pip install 'exchange-recorder\[extra\]'$"
+    ):
         library("no_such.thing", "extra", "It needs")

@@ -78,7 +78,7 @@ def test_another_engine_is_refused_clearly() -> None:
 
 def test_a_missing_driver_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("recorder.store.postgresql.find_spec", lambda name: None)
-    with pytest.raises(ConfigurationError, match=r"pip install 'recorder\[postgresql\]'"):
+    with pytest.raises(ConfigurationError, match=r"pip install 'exchange-recorder\[postgresql\]'"):
         open_engine("postgresql+psycopg://me:hunter2@host/db")
 
 
