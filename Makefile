@@ -8,13 +8,16 @@ ENGINES := .venv-engines
 MINUTES ?= 30
 PROCESSES ?= 2
 
-.PHONY: demo test check format docs bench examples engines java faults soak outage clean
+.PHONY: demo test test-all check format docs bench examples engines java faults soak outage clean
 
 demo: $(READY)  ## A simulated exchange, a recording, and a look at the result
 	$(BIN)/recorder demo
 
-test: $(READY)  ## The tests, by so many processes as PROCESSES says; 0: one after the other
+test: $(READY)  ## Every promise at a small size, in PROCESSES processes (0: in one)
 	$(BIN)/python -m pytest -n $(PROCESSES) --dist worksteal
+
+test-all: $(READY) examples engines  ## Everything: all faults, all edits, more examples of each property, other packages, Spark
+	TEST_ALL=1 $(BIN)/python -m pytest -n $(PROCESSES) --dist worksteal -m 'not soak and not engines and not examples'
 
 faults: $(READY)  ## Every fault it must live through; writes the matrix into docs/reliability.md
 	$(BIN)/python -m pytest tests/faults -m 'not soak' -n 4 --matrix-into docs/reliability.md

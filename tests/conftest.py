@@ -9,13 +9,20 @@ from hypothesis import HealthCheck, settings
 from recorder.store import migrate
 from recorder.store.engine import open_engine
 from tests.alone import pytest_runtest_protocol
+from tests.depth import EXAMPLES, examples
 from tests.faults.summary import pytest_terminal_summary
 from tests.server import PostgresServer
 
 __all__ = ["postgres", "pytest_runtest_protocol", "pytest_terminal_summary", "sqlite_template"]
 
 # A deadline for a single example, or for their making, measures the machine.
-settings.register_profile("recorder", deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True)
+settings.register_profile(
+    "recorder",
+    deadline=None,
+    max_examples=examples(EXAMPLES),
+    suppress_health_check=[HealthCheck.too_slow],
+    print_blob=True,
+)
 settings.load_profile("recorder")
 
 

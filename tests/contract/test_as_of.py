@@ -19,6 +19,7 @@ from recorder.store.schema import TYPED, frames, snapshots
 from recorder.store.snapshots import Snapshots, make_all
 from tests.contract.conftest import NewUrl
 from tests.contract.lines import Line, S, Scribe, lines
+from tests.depth import examples
 from tests.made import ACCOUNT, NOON_NS, quick_engine, unguard
 from tests.samples import FMEX
 
@@ -63,7 +64,7 @@ def told_at(record: Record, at_ns: int) -> dict[str, list[Any]]:
     return {name: list(read(as_of)) for name, (read, _) in READS.items()}
 
 
-@settings(max_examples=8, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@settings(max_examples=examples(8), suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(
     told=st.lists(lines, min_size=1, max_size=3),
     order=st.permutations(range(3)),

@@ -27,6 +27,7 @@ from recorder.store.comparing import compare_sessions
 from tests.contract.conftest import NewUrl
 from tests.contract.scribe import MS, Deed, Heard, Scribe, Story
 from tests.contract.test_mover import move
+from tests.depth import examples
 from tests.made import ACCOUNT, NOON_NS, quick_engine
 
 D = Decimal
@@ -254,7 +255,7 @@ listened = st.tuples(st.integers(0, 650), st.integers(1, 500), st.booleans()).ma
 STORY = Story(18, PUSHES, SYMBOLS, asked=range(PUSHES))
 
 
-@settings(max_examples=15)
+@settings(max_examples=examples(15))
 @given(heard=st.lists(listened, min_size=1, max_size=3), planted=st.booleans())
 def test_whatever_recorders_heard_the_order_of_merging_does_not_matter(
     tmp_path_factory: pytest.TempPathFactory,

@@ -16,6 +16,7 @@ from tests.contract.conftest import NewUrl
 from tests.contract.story import Heard, S, Teller
 from tests.contract.test_mover import TOLD, heard, move, sessions
 from tests.contract.test_several_recorders import Two
+from tests.depth import examples
 from tests.made import NOON_NS, quick_engine
 
 
@@ -44,7 +45,9 @@ def known(number: int, its: Sequence[Heard], at_ns: int) -> list[Heard]:
     return found
 
 
-@settings(max_examples=10, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.filter_too_much])
+@settings(
+    max_examples=examples(10), suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.filter_too_much]
+)
 @given(drawn=st.lists(heard, min_size=1, max_size=2), at_ms=st.integers(0, 45_000))
 def test_gaps_as_of_an_instant_are_those_of_a_record_that_ends_there(
     new_url: NewUrl,

@@ -22,6 +22,7 @@ from recorder.store.sameness import require_same
 from recorder.store.schema import frames
 from tests.contract.conftest import NewUrl
 from tests.contract.story import Heard, Teller, Told, contents
+from tests.depth import examples
 from tests.made import quick_engine, unguard
 
 #: One push a second, each its own.
@@ -242,7 +243,7 @@ def sessions(drawn: list[tuple[int, int, str]]) -> list[Heard]:
     return made
 
 
-@settings(max_examples=8, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(8), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(heard, min_size=2, max_size=3), st.permutations(range(3)), st.sampled_from([2, 50]))
 def test_records_are_merged_in_any_order_and_as_often_as_one_likes(
     new_url: NewUrl,

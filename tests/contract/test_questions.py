@@ -19,6 +19,7 @@ from recorder.read.trips import Trip
 from recorder.store.dialects import insert_rows
 from recorder.store.schema import accounts, fills, order_updates, position_updates, reconciliations, runs
 from tests.contract.test_views import ORDER, ask
+from tests.depth import examples
 from tests.made import NOON_NS
 from tests.unit.read.desk import Desk
 
@@ -147,7 +148,7 @@ def in_order(moves: list[Move], started_told: bool) -> list[Move]:
 
 
 @given(moves=moves_strategy, start=st.integers(-3, 3))
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=40)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=examples(40))
 def test_round_trips(engine: Engine, url: str, moves: list[Move], start: int) -> None:
     moves = in_order(moves, started_told=True)
     tell(engine, moves, start)
@@ -224,7 +225,7 @@ def test_a_price_or_a_fee_that_was_not_told_is_not_guessed(engine: Engine, url: 
 
 
 @given(moves=moves_strategy)
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=20)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=examples(20))
 def test_sums_are_sums_of_what_the_views_show(engine: Engine, url: str, moves: list[Move]) -> None:
     tell(engine, in_order(moves, started_told=False))
     with recorder.open(url) as record:

@@ -18,6 +18,7 @@ from recorder.read.order import FOR_EVER_NS, Life
 from recorder.read.record import Record
 from tests.contract.test_replay import check_once, only_frames, replayed, words
 from tests.contract.test_several_recorders import Two, listened, told_pushes
+from tests.depth import examples
 from tests.made import ACCOUNT, NOON_NS
 from tests.samples import FMEX
 from tests.unit.read.desk import OTHER, Desk
@@ -80,7 +81,7 @@ sessions_told = st.lists(
 )
 
 
-@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(30), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(told=sessions_told, cut=st.tuples(times, times), topics=st.sampled_from([None, ["order.btcusd_p"]]))
 def test_whatever_the_clock_did_each_frame_comes_once(
     new_desk: NewDesk, told: Any, cut: tuple[int, int], topics: list[str] | None
@@ -131,7 +132,7 @@ def _piece(record: Record, since_ns: int | None, until_ns: int | None, options: 
         return []
 
 
-@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(25), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(told=told_pushes, heard=st.tuples(listened, listened))
 def test_a_replay_gives_what_the_views_give(
     tmp_path_factory: pytest.TempPathFactory, sqlite_template: Path, told: Any, heard: Any

@@ -15,6 +15,7 @@ from recorder.store.schema import discrepancies, gaps
 from tests.contract.conftest import NewUrl
 from tests.contract.story import Heard, S, Teller, Told, contents
 from tests.contract.test_mover import TOLD, move
+from tests.depth import examples
 from tests.made import ACCOUNT, NOON_NS, quick_engine
 
 ALL = [Heard(0, 100, "stopped")]
@@ -123,7 +124,7 @@ told_pushes = st.lists(
 listened = st.tuples(st.integers(0, 80), st.integers(1, 200)).map(lambda drawn: [Heard(drawn[0], sum(drawn))])
 
 
-@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(25), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(told=told_pushes, heard=st.tuples(listened, listened))
 def test_readers_are_told_what_the_rule_says(
     new_url: NewUrl,

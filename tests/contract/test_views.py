@@ -13,6 +13,7 @@ from recorder.clock import utc_text
 from recorder.model import OrderUpdate
 from recorder.store.dialects import insert_rows
 from recorder.store.schema import account_updates, accounts, order_updates, position_updates
+from tests.depth import examples
 from tests.migration.rows import write
 
 ORDER = OrderUpdate(
@@ -151,7 +152,7 @@ def test_comparing_and_sorting_is_numeric(engine: Engine) -> None:
 
 
 @given(ms=st.integers(0, 253_402_300_799_999))
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=50)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=examples(50))
 def test_a_time_is_the_same_in_every_view_and_in_the_program(engine: Engine, ms: int) -> None:
     tell(engine, Told(ORDER._replace(ts=ms, created_at=ms), received_ns=min(ms, 2**63 // 10**6 - 1) * 10**6))
     (row,) = ask(engine, "SELECT time_utc, created_utc, received_utc, received_ns FROM orders")
@@ -250,7 +251,7 @@ def test_a_fee_that_is_missing_is_not_guessed(engine: Engine) -> None:
 
 
 @given(told=st.lists(st.tuples(st.integers(1, 2), st.integers(0, 10), st.sampled_from(["0", "1e-8", "-2e-8"]))))
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=examples(60))
 def test_the_view_tells_what_the_program_tells(engine: Engine, url: str, told: list[tuple[int, int, str]]) -> None:
     # As on an exchange, an order's average changes only when it fills further.
     averages = [0, 9200, 9100.5, 9310, 9250, 9205.5, 9300, 9180, 9199, 9240, 9260]

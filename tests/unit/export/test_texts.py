@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from recorder.export.columns import Column, Kind
 from recorder.export.formats import delimited, lines
 from recorder.export.style import Style
+from tests.depth import examples
 
 COLUMNS = (
     Column("text", Kind.TEXT, 0, True),
@@ -61,7 +62,7 @@ def test_json_lines(rows: list[tuple[Any, ...]]) -> None:
         assert (told["number"], told["sure"], told["amount"]) == (row[1], row[4], row[5])
 
 
-@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(40), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(ROWS)
 def test_csv(tmp_path: Path, rows: list[tuple[Any, ...]]) -> None:
     path = tmp_path / "t.csv"

@@ -15,6 +15,7 @@ from recorder.simulator.telling import SimulatedTelling
 from recorder.venues.base import Answer, Contradiction, Seen, read_answer
 from recorder.venues.fmex import rest
 from recorder.venues.fmex.compare import contradictions
+from tests.depth import examples
 from tests.made import snapshot_of
 from tests.samples import FMEX
 
@@ -108,7 +109,7 @@ class Listener:
             self.passed.setdefault(thing_of(update), [None]).append(Seen(SESSION, update))
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 @given(st.integers(1, 10_000), st.integers(0, 300), st.integers(0, 60), st.integers(0, 60))
 def test_a_snapshot_of_any_moment_that_was_passed_through_contradicts_nothing(
     seed: int, before: int, until: int, after: int
@@ -122,7 +123,7 @@ def test_a_snapshot_of_any_moment_that_was_passed_through_contradicts_nothing(
     assert compare(told, listener.passed) == []
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 @given(st.integers(1, 10_000), st.integers(50, 300), st.integers(0, 30), st.data())
 def test_a_value_that_was_never_shown_always_does(seed: int, before: int, around: int, data: st.DataObject) -> None:
     listener = Listener(Exchange(seed))

@@ -17,6 +17,7 @@ from recorder.venues.fmex import sign
 from recorder.venues.fmex.reconcile import FINAL, months_back, questions
 from recorder.venues.fmex.stand_in.rest import FMexDoor
 from recorder.venues.stand_in import Question
+from tests.depth import examples
 from tests.samples import FMEX
 
 BASE = "http://127.0.0.1:9010"
@@ -68,7 +69,7 @@ def rest_of(exchange: Exchange, known: Known) -> Callable[[str], bytes]:
     return answer
 
 
-@settings(max_examples=40)
+@settings(max_examples=examples(40))
 @given(st.integers(1, 10_000), st.integers(0, 400), st.integers(0, 400))
 def test_everything_that_a_gap_hid_is_restored(seed: int, seen: int, hidden: int) -> None:
     exchange = Exchange(seed)

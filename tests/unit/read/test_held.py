@@ -13,6 +13,7 @@ from recorder.simulator.exchange import Exchange
 from recorder.store.entries import SessionEnded, SessionOpened
 from recorder.venues.base import Seen
 from recorder.venues.fmex.reconcile import FINAL
+from tests.depth import examples
 from tests.made import ACCOUNT, NOON_NS, RUN, SESSION, received, sent
 from tests.samples import FMEX
 from tests.unit.read.desk import OTHER, Desk
@@ -29,7 +30,7 @@ def nothing_held(seq: int = -1) -> Held:
     return Held(ACCOUNT, SESSION, seq, FINAL)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=examples(15), deadline=None)
 @given(st.integers(1, 1_000), st.lists(st.integers(0, 60), min_size=1, max_size=5), st.integers(0, 40))
 def test_it_is_what_was_told_last_of_each_thing(
     tmp_path_factory: pytest.TempPathFactory, seed: int, looks: list[int], after: int

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from recorder.simulator.books import Books, BooksError
 from recorder.simulator.exchange import Exchange
 from recorder.simulator.trader import DEPOSIT, FIRST_DEPOSIT
+from tests.depth import examples
 from tests.unit.simulator.second_books import Ledger
 
 
@@ -20,7 +21,7 @@ def check(exchange: Exchange, pushes: int) -> Ledger:
     return ledger
 
 
-@settings(max_examples=20, deadline=None, database=None)
+@settings(max_examples=examples(20), deadline=None, database=None)
 @given(seed=st.integers(0, 2**63))
 def test_books_balance_whatever_the_seed(seed: int) -> None:
     assert check(Exchange(seed), 1_000).fills > 50

@@ -1,0 +1,18 @@
+"""How much the tests try: `make test` a little of everything, `make test-all` all of it."""
+
+import os
+
+#: Whether everything is tried. The environment says so, because settings of hypothesis are made on import.
+ALL = os.environ.get("TEST_ALL") == "1"
+
+#: Examples of a property without a number of its own, in `make test-all`.
+EXAMPLES = 100
+
+
+def examples(number: int) -> int:
+    """Return how many examples a property is tried with.
+
+    Args:
+        number: examples in `make test-all`; `make test` tries a quarter of them, but at least five.
+    """
+    return number if ALL else max(5, number // 4)
