@@ -1,11 +1,11 @@
-"""`make docs`: writes what is generated in `docs/` anew, from the schema and the documentation's record."""
+"""`make docs`: write the generated parts of `docs/`, from the commands, the schema and the documentation's record."""
 
 import tempfile
 from pathlib import Path
 
 from sqlalchemy import Connection
 
-from tests.docs import queries, sample, schema
+from tests.docs import commands, queries, sample, schema
 from tests.docs.queries import Answer, Ask
 from tests.made import quick_engine
 
@@ -22,6 +22,7 @@ def answerer(connection: Connection) -> Ask:
 
 def main() -> None:
     """Write the pages."""
+    commands.PAGE.write_text(commands.rewritten(commands.PAGE.read_text()))
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "sample.db"
         sample.make(path)

@@ -12,23 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from recorder.cli.commands import COMMANDS
 from recorder.simulator import Simulator, SimulatorOptions
 from tests.integration.process import Folder, Process
 from tests.samples import FMEX
 
 CHECKOUT = Path(__file__).parents[2]
-README = (CHECKOUT / "README.md").read_text()
-
-
-@pytest.mark.parametrize(
-    "command", [*COMMANDS, "db upgrade", "db downgrade", "db current", "db check", "keys make", "keys show"]
-)
-def test_each_command_is_documented_and_its_help_shows_an_example(folder: Folder, command: str) -> None:
-    ended = folder.command(*command.split(), "--help")
-    assert ended.returncode == 0, ended.stderr
-    assert "Example:  recorder" in ended.stdout
-    assert f"recorder {command.split(maxsplit=1)[0]}" in README
 
 
 def test_the_demo_shows_everything(folder: Folder) -> None:

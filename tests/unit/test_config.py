@@ -440,17 +440,3 @@ def test_a_key_that_is_none_and_certificates_that_are_none(file: Path, audit_key
     assert refused(file, SIGNED) == (
         "In the key of [checkpoints] in HERE/recorder.toml is no private key; `recorder keys make FILE` makes one."
     )
-
-
-@pytest.mark.usefixtures("audit_key")
-def test_what_readme_says_of_checkpoints(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    readme = (Path(__file__).parents[2] / "README.md").read_text()
-    block = readme.partition("    [checkpoints]\n")[2].partition("\n\n")[0]
-    monkeypatch.setattr("recorder.config.which", lambda program: program)
-    Stamper().write_root(file.parent / "tsa-root.pem")
-    file.write_text(f"{EXAMPLE}\n[checkpoints]\n{block}\n")
-    told = load(file).checkpoints
-    assert told is not None
-    assert told.file == Path("/mnt/elsewhere/recorder.checkpoints")
-    assert told.command[0] == "ssh"
-    assert told.authority is not None

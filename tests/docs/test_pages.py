@@ -1,0 +1,172 @@
+"""The pages of the documentation: complete, current, and every link, command and snippet in them works."""
+
+import re
+import shlex
+import tomllib
+from collections.abc import Iterator
+from dataclasses import fields
+from pathlib import Path
+
+import click
+import msgspec
+import pytest
+
+import recorder.config
+from recorder.audit.keys import new_key
+from recorder.cli.commands import recorder as program
+from recorder.config import load
+from recorder.live.settings import Limits
+from tests.authority import Stamper
+from tests.docs import commands
+from tests.docs.pages import CHECKOUT, PAGES, README, blocks, named, text_of
+
+CONFIGURATION = (CHECKOUT / "docs" / "configuration.md").read_text(encoding="utf-8")
+
+README_WORDS_MAX = 900
+
+
+def anchors(page: Path) -> set[str]:
+    """The anchors of a page's headings, as GitHub makes them."""
+    headings = re.findall(r"^#+ (.*)$", text_of(page), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def broken_links(page: Path) -> list[str]:
+    """The links of a page that lead nowhere inside the repository."""
+    broken = []
+    for link in re.findall(r"\]\(([^)\s]+)\)", text_of(page)):
+        target, _, anchor = link.partition("#")
+        if "://" in target:
+            continue
+        path = (page.parent / target).resolve() if target else page
+        if not path.exists() or (anchor and anchor not in anchors(path)):
+            broken.append(link)
+    return broken
+
+
+def test_readme_is_short() -> None:
+    assert len(text_of(README).split()) < README_WORDS_MAX
+
+
+@pytest.mark.parametrize("page", PAGES, ids=named)
+def test_every_link_resolves(page: Path) -> None:
+    assert not broken_links(page)
+
+
+def test_a_broken_link_is_found(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text("# One\n[there](#one) [gone](other.md) [no such heading](page.md#two) [web](https://example.org/x)")
+    assert broken_links(page) == ["other.md", "page.md#two"]
+
+
+def test_the_index_names_every_page() -> None:
+    index = text_of(CHECKOUT / "docs" / "README.md")
+    pages = [page.name for page in PAGES if page.parent.name == "docs" and page.name != "README.md"]
+    assert [name for name in pages if f"({name})" not in index] == []
+
+
+def test_the_page_of_commands_is_current() -> None:
+    page = text_of(commands.PAGE)
+    assert commands.rewritten(page) == page, "docs/commands.md is not current; type: make docs"
+
+
+@pytest.mark.parametrize("command", list(commands.commands()), ids=lambda command: command.name)
+def test_each_command_and_option_is_documented(command: commands.Named) -> None:
+    page = text_of(commands.PAGE)
+    section = page.partition(f"### recorder {command.name}\n")[2].partition("\n### ")[0]
+    assert section, f"docs/commands.md has no section on recorder {command.name}"
+    for option in commands.options(command.command):
+        for name in option.opts:
+            assert re.search(rf"{name}\b", section), f"recorder {command.name} {name} is not in docs/commands.md"
+        assert option.help, f"recorder {command.name} {option.opts[0]} has no help"
+    assert isinstance(command.command, click.Group) or "Example:" in (command.command.help or "")
+
+
+def configuration_keys() -> Iterator[tuple[str, str]]:
+    """Every key of the configuration, with the heading of its table."""
+    for table, struct in (
+        ("[database]", recorder.config._Database),
+        ("[accounts.NAME]", recorder.config._Account),
+        ("[checkpoints]", recorder.config._Checkpoints),
+    ):
+        yield from ((table, field.encode_name) for field in msgspec.structs.fields(struct))
+    yield from (("[limits]", field.name) for field in fields(Limits))
+
+
+@pytest.mark.parametrize(("table", "key"), list(configuration_keys()))
+def test_each_key_of_the_configuration_is_documented(table: str, key: str) -> None:
+    section = CONFIGURATION.partition(f"\n## `{table}`\n")[2].partition("\n## ")[0]
+    assert re.search(rf"^\| `{key}` \|", section, re.MULTILINE), f"docs/configuration.md: {table} lacks {key}"
+
+
+def test_the_defaults_of_the_limits_are_those_documented() -> None:
+    section = CONFIGURATION.partition("\n## `[limits]`\n")[2].partition("\n## ")[0]
+    documented = dict(re.findall(r"^\| `(\w+)` \| [\w ]+ \| ([\d.]+) \|", section, re.MULTILINE))
+    assert {name: float(value) for name, value in documented.items()} == vars(Limits())
+
+
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty folder with what the examples of a configuration name."""
+    for name in ("FMEX_KEY", "FMEX_SECRET", "HEDGE_KEY", "HEDGE_SECRET"):
+        monkeypatch.setenv(name, "x")
+    monkeypatch.setattr("recorder.config.which", lambda program: program)
+    (tmp_path / "audit.key").write_text(new_key("audit").text)
+    Stamper().write_root(tmp_path / "tsa-root.pem")
+    return tmp_path
+
+
+def configurations() -> list[tuple[str, str]]:
+    return [(named(page), block) for page in PAGES for _, block in blocks(page, "toml")]
+
+
+@pytest.mark.parametrize(("page", "block"), configurations())
+def test_every_piece_of_configuration_loads(place: Path, page: str, block: str) -> None:
+    text = re.sub(r"/run/credentials/recorder.service/\w+", "audit.key", block)
+    if "[accounts" not in text:
+        text = f"{text}\n{configurations()[0][1]}"
+    file = place / "recorder.toml"
+    file.write_text(text)
+    assert load(file).accounts, page
+    assert tomllib.loads(block)
+
+
+def test_what_is_installed_and_made_exists() -> None:
+    makefile = text_of(CHECKOUT / "Makefile")
+    extras = tomllib.loads(text_of(CHECKOUT / "pyproject.toml"))["project"]["optional-dependencies"]
+    for page in PAGES:
+        for target in re.findall(r"(?:^|`)make ([\w-]+)", text_of(page), re.MULTILINE):
+            assert re.search(rf"^{target}:", makefile, re.MULTILINE), f"{named(page)}: make {target}"
+        for names in re.findall(r"pip install '\.\[([\w,]+)\]'", text_of(page)):
+            assert set(names.split(",")) <= extras.keys(), f"{named(page)}: {names}"
+
+
+def mentioned() -> Iterator[tuple[str, str]]:
+    """Every command that a page shows, in a block or within a line."""
+    for page in PAGES:
+        if page.name == "CHANGELOG.md":
+            continue
+        found = re.findall(
+            r"^(?:ExecStart=/usr/local/bin/|[\d* ]+cd \S+ && )?(recorder [a-z].*)$", text_of(page), re.MULTILINE
+        )
+        found += re.findall(r"`(recorder [a-z][^`]*)`", text_of(page))
+        yield from ((named(page), command) for command in dict.fromkeys(found))
+
+
+@pytest.mark.parametrize(("page", "command"), list(mentioned()))
+def test_every_command_that_is_shown_is_one(page: str, command: str) -> None:
+    words = shlex.split(re.sub(r"\s>+ .*$|\s\.\.\.", "", command), comments=True)[1:]
+    words = [{"SESSION": "1", "SEQ": "1"}.get(word, word) for word in words]
+    group: click.Command = program
+    while isinstance(group, click.Group) and words:
+        context = click.Context(group)
+        name = words.pop(0)
+        found = group.get_command(context, name)
+        assert found is not None, f"{page}: there is no recorder {name}"
+        group = found
+    try:
+        group.make_context(group.name, list(words))
+    except (click.MissingParameter, click.BadOptionUsage, click.exceptions.NoArgsIsHelpError):
+        pass  # a command or an option is named, not called
+    except click.UsageError as error:
+        pytest.fail(f"{page}: {command}: {error.format_message()}")
