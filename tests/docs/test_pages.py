@@ -61,7 +61,7 @@ def test_a_broken_link_is_found(tmp_path: Path) -> None:
 
 def test_the_index_names_every_page() -> None:
     index = text_of(CHECKOUT / "docs" / "README.md")
-    pages = [page.name for page in PAGES if page.parent.name == "docs" and page.name != "README.md"]
+    pages = [page.name for page in PAGES if page.parent == CHECKOUT / "docs" and page.name != "README.md"]
     assert [name for name in pages if f"({name})" not in index] == []
 
 
