@@ -111,10 +111,13 @@ def _matched(exact: Iterable[Fill]) -> dict[tuple[str, int], _Seen]:
         key = fill.account, fill.order_id
         before = seen.get(key, _NOTHING)
         filled = _EXACT.add(before.filled, fill.quantity)
-        worth = _EXACT.multiply(before.filled, before.average or _ZERO)
-        if filled and fill.price is not None:
-            worth = _EXACT.add(worth, _EXACT.multiply(fill.quantity, fill.price))
-            seen[key] = _Seen(filled, _EXACT.divide(worth, filled), _EXACT.add(before.fee, fill.fee or _ZERO))
+        average = before.average
+        if fill.price is None or (before.filled and average is None):
+            average = None
+        elif filled:
+            worth = _EXACT.multiply(before.filled, average or _ZERO)
+            average = _EXACT.divide(_EXACT.add(worth, _EXACT.multiply(fill.quantity, fill.price)), filled)
+        seen[key] = _Seen(filled, average, _EXACT.add(before.fee, fill.fee or _ZERO))
     return seen
 
 

@@ -204,7 +204,8 @@ def matched(wanted: Filter, connection: Connection) -> Select[Any]:
         select(accounts.c.name, *columns, *of_order, *rest)
         .join_from(newest, accounts, accounts.c.account_id == newest.c.account_id)
         .outerjoin(order, (order.c.account_id == newest.c.account_id) & (order.c.order_id == newest.c.order_id))
-        .where(newest.c.age == 1)
+        # An execution without a quantity fills nothing: the order's updates show by how much it filled.
+        .where(newest.c.age == 1, newest.c.quantity.is_not(None))
         .order_by(newest.c.received_ns, newest.c.session_id, newest.c.seq, newest.c.item)
     )
     if wanted.account is not None:

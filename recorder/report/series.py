@@ -106,5 +106,5 @@ def _signed(quantity: Decimal, direction: str | None) -> Decimal:
 def _busiest(lines: Lines) -> Listed[Line]:
     """Those with most updates, by account and name."""
     found = lines.lines()
-    shown = set(sorted(found, key=lambda line: -line.updates)[:SHOWN_MAX]) if len(found) > SHOWN_MAX else found
-    return Listed([line for line in found if line in shown], lines.total)
+    busiest = sorted(range(len(found)), key=lambda number: -found[number].updates)[:SHOWN_MAX]
+    return Listed([found[number] for number in sorted(busiest)], lines.total)

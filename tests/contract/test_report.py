@@ -13,6 +13,7 @@ from recorder.live.channel import Recorded
 from recorder.model import REST, FillUpdate, Frame
 from recorder.read.record import Filter
 from recorder.report import gather as gathering
+from recorder.report import series
 from recorder.report.facts import Checkpoint, Report
 from recorder.report.gather import gather
 from recorder.report.page import render
@@ -58,6 +59,14 @@ def report(
     told = gather(desk.url, Filter(account, None, since_ns, until_ns))
     assert render(told).endswith("</html>")
     return told
+
+
+def test_the_busiest_balances_are_shown(covered: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(series, "SHOWN_MAX", 2)
+    for at, currency in enumerate(("A", "B", "B", "C", "C")):
+        covered.balance((2 + at) * S, currency)
+    told = report(covered).balances
+    assert ([line.name for line in told.rows], told.total) == (["B", "C"], 3)
 
 
 def test_balances_begin_with_what_was_before(covered: Desk) -> None:

@@ -17,10 +17,10 @@ OTHER = 8
 
 
 class Desk:
-    """The record at this path."""
+    """The record at this path, with these accounts (key, name)."""
 
-    def __init__(self, place: str | Path) -> None:
-        self.url, self.engine = new_database(place, (ACCOUNT, "main"), (OTHER, "other"))
+    def __init__(self, place: str | Path, *accounts: tuple[int, str]) -> None:
+        self.url, self.engine = new_database(place, *(accounts or ((ACCOUNT, "main"), (OTHER, "other"))))
         self._batches = count(1)
         self._seqs = count()
         self._seal = BEGINNING
