@@ -47,7 +47,7 @@ class Portal:
         self._stand_in = FMexStandIn()
         self._topics = frozenset(topics_of(options.symbols))
         self._door = SimulatedDoor(self._stand_in, options.accounts, told, self.clock_ms, self.conditions)
-        self._server = Server(options.host, options.port, self._door.request, self._converse)
+        self._server = Server(options.host, options.port, self._door.request, self._converse, self._door.refuse)
         self.change({})
 
     @property

@@ -1,13 +1,12 @@
-"""A server in an event loop, that stands in for an exchange: requests are answered, clients talked to.
+"""A server in an event loop that stands in for an exchange: REST and WebSocket on one port.
 
-The `websockets` library shakes hands and reads; what goes out is written by `Line`. Requests other than GET are
-declined, except that the library itself hangs up on one that has a body (and, before its version 17, on all of them).
+`HttpExchange` answers requests; one that asks for a WebSocket goes to the `websockets` library, which shakes hands and
+reads frames. What goes out on a WebSocket is written by `Line`.
 """
 
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Coroutine, Iterable
-from email.utils import formatdate
 from http import HTTPStatus
 from typing import Any, TypeVar, cast
 
@@ -17,6 +16,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 
 from recorder.venues.stand_in import Admitted, Declined, Door, Question
+from recorder.wire.http import HttpExchange, HttpRequest, HttpResponse
 from recorder.wire.line import Line
 
 T = TypeVar("T")
@@ -34,10 +34,34 @@ _LOGGER.propagate = False
 
 
 class Client(ServerConnection):
-    """The library's connection, and who it is."""
+    """A connection: HTTP requests first, a WebSocket once one of them asks for it."""
 
-    #: Set once it is let in.
+    #: Who it is; set once it is let in.
     admitted: Admitted
+    #: Reads what comes in until the handshake, and the task that answers it.
+    http: HttpExchange | None = None
+    answering: asyncio.Task[None] | None = None
+
+    def data_received(self, data: bytes) -> None:
+        """Called by the transport."""
+        if self.http:
+            self.http.feed(data)
+        else:
+            super().data_received(data)
+
+    def eof_received(self) -> bool:  # type: ignore[override]
+        """Called by the transport; True: answers may still be sent."""
+        if self.http:
+            self.http.feed(b"")
+            return True
+        super().eof_received()
+        return False
+
+    def start_websocket(self, data: bytes) -> None:
+        """Go on as a WebSocket, beginning with the bytes of its handshake."""
+        self.http = None
+        self.transport.resume_reading()
+        super().data_received(data)
 
 
 class Server:
@@ -46,16 +70,18 @@ class Server:
     Args:
         host: address to listen on.
         port: to listen on; 0 for any that is free.
-        request: answers a request with a response, or lets a client in.
+        request: answers a request, or lets a client in: None.
         converse: serves one client to its end.
+        refuse: the body that goes with a status and a message.
     """
 
     def __init__(
         self,
         host: str,
         port: int,
-        request: Callable[[Client, Request], Awaitable[Response | None]],
+        request: Callable[[Client, HttpRequest], Awaitable[HttpResponse | None]],
         converse: Callable[[Client], Coroutine[Any, Any, None]],
+        refuse: Callable[[int, str], bytes],
     ) -> None:
         #: The port that is listened on, once ready.
         self.port = 0
@@ -63,8 +89,11 @@ class Server:
         self._asked_port = port
         self._request = request
         self._converse = converse
+        self._refuse = refuse
         self._failure: Exception | None = None
         self._stop = asyncio.Event()
+        self._transports: set[asyncio.Transport] = set()
+        self._answering: set[asyncio.Task[None]] = set()
 
     def stop(self) -> None:
         """Let `run` end."""
@@ -100,13 +129,12 @@ class Server:
             OSError: the address cannot be listened on.
             Whatever else ended it.
         """
-        transports: set[asyncio.Transport] = set()
         server = await serve(
             cast(Callable[[ServerConnection], Coroutine[Any, Any, None]], self._converse),
             self._host,
             self._asked_port,
-            process_request=self._answer,
-            create_connection=_clients_noting(transports, self._stop),
+            process_request=self._shake_hands,
+            create_connection=self._client_class(),
             compression=None,
             ping_interval=None,
             open_timeout=None,  # a deaf exchange does not answer handshakes either, for as long as it is deaf
@@ -122,9 +150,10 @@ class Server:
         await asyncio.gather(*tasks, return_exceptions=True)
         server.close(close_connections=False)
         await asyncio.gather(*[line.goodbye(GOING_AWAY, goodbye) for line in lines()])
-        for transport in tuple(transports):
+        for transport in tuple(self._transports):
             transport.abort()
         release()
+        await asyncio.gather(*self._answering, return_exceptions=True)
         await server.wait_closed()
         if self._failure:
             raise self._failure
@@ -172,15 +201,57 @@ class Server:
             if settling:
                 settling.cancel()
 
-    async def _answer(self, connection: ServerConnection, request: Request) -> Response | None:
+    async def _shake_hands(self, connection: ServerConnection, request: Request) -> Response | None:
+        """Decide on a handshake; the library's name for it is `process_request`."""
+        response = await self._decide(cast(Client, connection), HttpRequest("GET", request.path, request.headers))
+        if response is None:
+            return None
+        headers = Headers({**response.headers(), "Connection": "close"})
+        return Response(response.status, response.reason, headers, response.body)
+
+    async def _answer_requests(self, client: Client, http: HttpExchange) -> None:
+        handshake = await self.guarded(http.run())
+        if handshake is not None and not client.transport.is_closing():
+            client.start_websocket(handshake)
+
+    async def _decide(self, client: Client, request: HttpRequest) -> HttpResponse | None:
         if self._stop.is_set():  # nothing is begun for it that the end would have to wait for
-            return _response(HTTPStatus.SERVICE_UNAVAILABLE, b"")
-        return await self.guarded(self._request(cast(Client, connection), request))
+            return HttpResponse(HTTPStatus.SERVICE_UNAVAILABLE, b"")
+        return await self.guarded(self._request(client, request))
+
+    def _client_class(self) -> type[Client]:
+        """The class of connections to this server, which knows them all: it must close them when it ends."""
+        server = self
+
+        class Connected(Client):
+            def connection_made(self, transport: asyncio.BaseTransport) -> None:
+                super().connection_made(transport)
+                server._transports.add(self.transport)
+                if server._stop.is_set():  # it was on its way in
+                    self.transport.abort()
+                    return
+
+                async def answer(request: HttpRequest) -> HttpResponse:
+                    response = await server._decide(self, request)
+                    return response or HttpResponse(426, server._refuse(426, "this address speaks WebSocket only"))
+
+                self.http = HttpExchange(self.transport, answer, server._refuse, self.drain)
+                self.answering = self.loop.create_task(server._answer_requests(self, self.http))
+                server._answering.add(self.answering)
+                self.answering.add_done_callback(server._answering.discard)
+
+            def connection_lost(self, exc: Exception | None) -> None:
+                server._transports.discard(self.transport)
+                if self.answering:
+                    self.answering.cancel()
+                super().connection_lost(exc)
+
+        return Connected
 
 
 async def decide(
-    door: Door, client: Client, request: Request, answer: Callable[[Question], Awaitable[bytes]]
-) -> Response | None:
+    door: Door, client: Client, request: HttpRequest, answer: Callable[[Question], Awaitable[bytes]]
+) -> HttpResponse | None:
     """Decide on a request at the door of an exchange; None lets the client in, and notes who it is.
 
     Args:
@@ -189,53 +260,19 @@ async def decide(
         request: what is asked.
         answer: finds the answer to a question about an account.
     """
-    method = getattr(request, "method", "GET")  # before its version 17, the library takes no other
     try:
         base = f"http://{request.headers.get('Host', '')}"
-        if not (base + request.path).isascii():  # before its version 16, the library lets them through
-            raise Declined(400, "an address is of ASCII characters")
-        decided = door.knock(method, request.path, request.headers, base)
+        decided = door.knock(request.method, request.target, request.headers, base)
         if isinstance(decided, Admitted):
             client.admitted = decided
             return None
-        return _response(200, decided if isinstance(decided, bytes) else await answer(decided))
+        return HttpResponse(200, decided if isinstance(decided, bytes) else await answer(decided))
     except MultipleValuesError:
         return decline(door, Declined(400, "a header is given twice"))
     except Declined as declined:
         return decline(door, declined)
 
 
-def decline(door: Door, declined: Declined) -> Response:
+def decline(door: Door, declined: Declined) -> HttpResponse:
     """The response to a request that is declined."""
-    return _response(declined.status, door.refusal(declined), declined.retry_after_s)
-
-
-def _response(status: int, body: bytes, retry_after_s: int = 0) -> Response:
-    headers = Headers(
-        {
-            "Date": formatdate(usegmt=True),
-            "Connection": "close",
-            "Content-Type": "application/json",
-            "Content-Length": str(len(body)),
-        }
-    )
-    if retry_after_s:
-        headers["Retry-After"] = str(retry_after_s)
-    return Response(status, HTTPStatus(status).phrase, headers, body)
-
-
-def _clients_noting(transports: set[asyncio.Transport], ending: asyncio.Event) -> type[Client]:
-    """Connections that also note what is open: the server must close it when it ends."""
-
-    class Noted(Client):
-        def connection_made(self, transport: asyncio.BaseTransport) -> None:
-            super().connection_made(transport)
-            transports.add(cast(asyncio.Transport, transport))
-            if ending.is_set():  # it was on its way in
-                self.transport.abort()
-
-        def connection_lost(self, exc: Exception | None) -> None:
-            transports.discard(self.transport)
-            super().connection_lost(exc)
-
-    return Noted
+    return HttpResponse(declined.status, door.refusal(declined), declined.retry_after_s)

@@ -8,6 +8,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 import pytest
+import urllib3
 import websocket
 from sqlalchemy import Engine
 
@@ -417,9 +418,8 @@ def test_rest_is_refused_as_the_exchange_refuses(served_url: str) -> None:
         with http_error(404):
             fetch(RestRequest("GET", f"{one.url}/v9", {}))
         assert abs(FMEX.server_time_ms(fetch(FMEX.server_time_request(one.url))) - now_ms()) < 10_000
-        with http_error(429):
-            for _ in range(rest.REQUESTS_MAX + 1):
-                ask(one, rest.accounts)
+        order = urllib3.request("POST", f"{one.url}/v3/contracts/orders", json={"symbol": "BTCUSD_P"}, retries=False)
+        assert (order.status, order.json()["status"]) == (403, 403)
 
 
 def test_what_is_told_of_executions_says_where_a_price_was_reckoned(served_url: str) -> None:

@@ -1,20 +1,17 @@
 """The simulated exchange over real sockets: what a client meets at its door, on its push portal and beside it."""
 
-import http.client
 import json
 import socket
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Sequence
-from contextlib import closing
-from importlib.metadata import version
 from itertools import islice
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import pytest
+import urllib3
 import websocket
 
 import tests.client
@@ -25,8 +22,9 @@ from recorder.simulator.exchange import START_MS, Exchange
 from recorder.simulator.faults import deaf, invalid_topics, refusing, silent, stalled_mid_frame
 from recorder.simulator.sent import NOBODY, Sent, read_sent_log
 from recorder.venues.base import Credentials, RestRequest
-from recorder.venues.fmex import rest
-from recorder.venues.fmex.commands import ping, subscribe
+from recorder.venues.fmex import rest, sign
+from recorder.venues.fmex.commands import PUSH_PATH, ping, subscribe
+from recorder.wire.http import BODY_BYTES_MAX
 from tests.client import PATIENCE_S, TOPICS, fetch, http_error, now_ms
 from tests.waiting import wait_until
 
@@ -90,18 +88,74 @@ def test_what_is_not_there_is_not_found(simulator: Simulator) -> None:
     assert found["body"] == {"status": 404, "msg": "path not found"}
 
 
-@pytest.mark.skipif(int(version("websockets").split(".")[0]) < 17, reason="the library hangs up by itself")
-def test_only_get_is_served(simulator: Simulator) -> None:
-    parts = urlsplit(simulator.url)
-    with closing(http.client.HTTPConnection(str(parts.hostname), parts.port, timeout=PATIENCE_S)) as connection:
-        connection.request("DELETE", "/v3/contracts/orders/1")
-        assert connection.getresponse().status == 405
+ORDER = json.dumps({"symbol": "BTCUSD_P", "type": "LIMIT", "direction": "LONG", "price": 9000, "quantity": 1})
+
+
+def test_orders_are_refused_on_a_connection_that_is_kept(simulator: Simulator) -> None:
+    with urllib3.HTTPConnectionPool("127.0.0.1", simulator.port, maxsize=1, timeout=PATIENCE_S, retries=False) as pool:
+        for body in (ORDER.encode(), b"", b"x" * 300_000):
+            refused = pool.request("POST", "/v3/contracts/orders", body=body)
+            assert (refused.status, refused.json()["status"]) == (403, 403)
+            assert "read-only" in refused.json()["msg"]
+        chunked = pool.request("POST", "/v3/contracts/orders/1/cancel", body=iter([b"{", b"}"]), chunked=True)
+        assert chunked.status == 403
+        assert pool.request("DELETE", "/v3/contracts/orders/1").status == 405
+        assert pool.request("HEAD", "/v2/public/server-time").status == 405
+        assert pool.request("GET", "/v2/public/server-time").status == 200
+        assert (pool.num_connections, pool.num_requests) == (1, 7)
+
+
+def raw_answers(simulator: Simulator, *sent: bytes) -> bytes:
+    """What comes back for raw bytes until the server closes."""
+    with socket.create_connection(("127.0.0.1", simulator.port), timeout=PATIENCE_S) as raw:
+        for part in sent:
+            raw.sendall(part)
+        return b"".join(iter(lambda: raw.recv(65_536), b""))
+
+
+def test_requests_in_one_packet_are_answered_in_order(simulator: Simulator) -> None:
+    get = b"GET %s HTTP/1.1\r\nHost: x\r\n%s\r\n"
+    answers = raw_answers(
+        simulator, get % (b"/nothing", b"") + get % (b"/v2/public/server-time", b"Connection: close\r\n")
+    )
+    assert answers.index(b"HTTP/1.1 404") < answers.index(b"HTTP/1.1 200")
+
+
+def test_a_request_that_waits_to_be_told_to_go_on_is(simulator: Simulator) -> None:
+    head = b"POST /v3/contracts/orders HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\nExpect: 100-continue\r\n\r\n"
+    with socket.create_connection(("127.0.0.1", simulator.port), timeout=PATIENCE_S) as raw:
+        raw.sendall(head)
+        assert raw.recv(1_000).startswith(b"HTTP/1.1 100")
+        raw.sendall(b"{}")
+        assert raw.recv(1_000).startswith(b"HTTP/1.1 403")
+
+
+def test_a_body_without_end_is_refused(simulator: Simulator) -> None:
+    head = b"POST /v3/contracts/orders HTTP/1.1\r\nHost: x\r\nContent-Length: 999999999\r\n\r\n"
+    answer = raw_answers(simulator, head, b"x" * (BODY_BYTES_MAX + 1))
+    assert answer.startswith(b"HTTP/1.1 413") and b'{"status":413' in answer
+
+
+@pytest.mark.parametrize("sent", [b"nonsense\r\n\r\n", b"GET / HTTP/1.1\r\nHost: x\r\nX: " + b"x" * 100_000])
+def test_what_is_no_request_is_refused_in_the_venues_form(simulator: Simulator, sent: bytes) -> None:
+    answer = raw_answers(simulator, sent)
+    assert answer.startswith(b"HTTP/1.1 4") and b'{"status":4' in answer
+
+
+def test_the_push_portal_needs_a_handshake(simulator: Simulator) -> None:
+    request = rest.server_time(simulator.url)
+    url = sign.push_address(
+        simulator.url + PUSH_PATH, simulator.url + PUSH_PATH, simulator.key, simulator.secret, now_ms()
+    )
+    with http_error(426):
+        fetch(request._replace(url=url))
+    assert simulator.clients == 0
 
 
 def test_a_header_given_twice_is_refused(simulator: Simulator) -> None:
-    with socket.create_connection(("127.0.0.1", simulator.port), timeout=PATIENCE_S) as raw:
-        raw.sendall(b"GET /v3/contracts/accounts HTTP/1.1\r\nFC-ACCESS-KEY: a\r\nFC-ACCESS-KEY: b\r\n\r\n")
-        assert raw.recv(100).startswith(b"HTTP/1.1 400")
+    key = b"FC-ACCESS-KEY: a\r\n"
+    answer = raw_answers(simulator, b"GET /v3/contracts/accounts HTTP/1.0\r\nHost: x\r\n" + key + key + b"\r\n")
+    assert answer.startswith(b"HTTP/1.1 400") and b"twice" in answer
 
 
 def test_a_client_that_only_connects_holds_nothing_up(simulator: Simulator) -> None:

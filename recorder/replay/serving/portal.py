@@ -13,8 +13,6 @@ from functools import partial
 from typing import Any, NamedTuple, TypeVar
 from weakref import WeakKeyDictionary
 
-from websockets.http11 import Request, Response
-
 from recorder.clock import NS_PER_MS, instant_ns, utc_text
 from recorder.errors import ConfigurationError, Incomplete, RecorderError
 from recorder.read.events import Event
@@ -25,6 +23,7 @@ from recorder.replay.serving.moment import Moment
 from recorder.replay.serving.options import ServingOptions
 from recorder.replay.serving.telling import RecordedTelling
 from recorder.venues.stand_in import Admitted, Declined, Question
+from recorder.wire.http import HttpRequest, HttpResponse
 from recorder.wire.line import Line
 from recorder.wire.server import Client, Server, decide, decline
 
@@ -92,7 +91,7 @@ class Portal:
             )
         self._venue = next(iter(venues.values()))
         self._door = self._venue.stand_in.door(self._secret_of, self.clock_ms)
-        self._server = Server(options.host, options.port, self._request, self._converse)
+        self._server = Server(options.host, options.port, self._request, self._converse, self._refuse)
         self._readers = ThreadPoolExecutor(READERS, "serving")
         self._answerers = ThreadPoolExecutor(ANSWERERS, "answering")
         self._admitted: WeakKeyDictionary[Client, tuple[Guest, Iterator[Event]]] = WeakKeyDictionary()
@@ -171,7 +170,7 @@ class Portal:
     def _secret_of(self, key: str) -> str | None:
         return None if self._account_of(key) is None else self._options.secret
 
-    async def _request(self, client: Client, request: Request) -> Response | None:
+    async def _request(self, client: Client, request: HttpRequest) -> HttpResponse | None:
         """Answer a request, or let a client of the push portal in."""
         response = await decide(self._door, client, request, self._answer)
         if response is not None:
@@ -181,6 +180,9 @@ class Portal:
         except (RecorderError, ValueError) as error:
             return decline(self._door, Declined(400 if isinstance(error, ValueError) else 503, str(error)))
         return None
+
+    def _refuse(self, status: int, message: str) -> bytes:
+        return self._door.refusal(Declined(status, message))
 
     def _welcome(self, admitted: Admitted) -> tuple[Guest, Iterator[Event]]:
         """Prepare a client's replay, where its address asks for it, or as the options say.

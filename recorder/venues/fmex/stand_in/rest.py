@@ -42,8 +42,10 @@ class FMexDoor:
             Declined: with the HTTP status.
         """
         path, _, query = target.partition("?")
+        if method == "POST":
+            raise Declined(403, "this venue is read-only: it takes no orders and changes nothing")
         if method != "GET":
-            raise Declined(405, f"method {method} not allowed, here is only told")
+            raise Declined(405, f"method {method} not allowed")
         if path == rest.SERVER_TIME:
             return answers.answer(0, self._clock_ms())
         if path == PUSH_PATH:
