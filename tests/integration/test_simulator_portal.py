@@ -24,6 +24,7 @@ from recorder.simulator.sent import NOBODY, Sent, read_sent_log
 from recorder.venues.base import Credentials, RestRequest
 from recorder.venues.fmex import rest, sign
 from recorder.venues.fmex.commands import PUSH_PATH, ping, subscribe
+from recorder.venues.fmex.stand_in.rest import OLD_POSITIONS, PRODUCTION
 from recorder.wire.http import BODY_BYTES_MAX
 from tests.client import PATIENCE_S, TOPICS, fetch, http_error, now_ms
 from tests.waiting import wait_until
@@ -103,6 +104,35 @@ def test_orders_are_refused_on_a_connection_that_is_kept(simulator: Simulator) -
         assert pool.request("HEAD", "/v2/public/server-time").status == 405
         assert pool.request("GET", "/v2/public/server-time").status == 200
         assert (pool.num_connections, pool.num_requests) == (1, 7)
+
+
+def signature_with_plus(key: str, secret: str, url: str) -> dict[str, str]:
+    """What proves who asks, at an instant at which the signature has a `+` in it."""
+    at_ms = now_ms()
+    return next(
+        one
+        for number in range(1_000)
+        if "+" in (one := sign.credentials(key, secret, "GET", url, at_ms - number))[sign.SIGNATURE]
+    )
+
+
+def test_public_clients_run_unchanged(simulator: Simulator) -> None:
+    """They sign the production address, escape nothing and write symbols in upper case."""
+    who = (simulator.key, simulator.secret)
+    query = "&".join(f"{name}={value}" for name, value in signature_with_plus(*who, PRODUCTION + PUSH_PATH).items())
+    socket = websocket.create_connection(f"ws://127.0.0.1:{simulator.port}{PUSH_PATH}?{query}", timeout=PATIENCE_S)
+    socket.recv()
+    socket.send(subscribe(["order.BTCUSD_P"], "1"))
+    assert json.loads(socket.recv())["topics"] == ["order.BTCUSD_P"]
+    assert json.loads(socket.recv())["type"] == "order.btcusd_p"
+    socket.close()
+    simulator.wait_finished(PATIENCE_S)
+    headers = sign.credentials(*who, "GET", PRODUCTION + OLD_POSITIONS, now_ms())
+    answer = json.loads(fetch(RestRequest("GET", simulator.url + OLD_POSITIONS, headers)))
+    assert (answer["status"], answer["data"]["results"][0]["user_id"]) == (0, 0)
+    headers = sign.credentials(*who, "GET", "https://example.com" + OLD_POSITIONS, now_ms())
+    with http_error(401):
+        fetch(RestRequest("GET", simulator.url + OLD_POSITIONS, headers))
 
 
 def raw_answers(simulator: Simulator, *sent: bytes) -> bytes:

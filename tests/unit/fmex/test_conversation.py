@@ -46,7 +46,15 @@ def test_sub_and_unsub() -> None:
     assert one.topics == {"account", "position.ethusd_p"}
 
 
-@pytest.mark.parametrize("topic", ["order.xrpusd_p", "order.BTCUSD_P", "ticker.btcusd_p", "", 7, None, ["account"]])
+def test_topics_in_upper_case_are_taken() -> None:
+    one = session()
+    assert say(one, {"cmd": "sub", "args": ["order.BTCUSD_P"]})["topics"] == ["order.BTCUSD_P"]
+    assert one.topics == {"order.btcusd_p"}
+    say(one, {"cmd": "unsub", "args": ["order.BTCUSD_P"]})
+    assert one.topics == set()
+
+
+@pytest.mark.parametrize("topic", ["order.xrpusd_p", "ticker.btcusd_p", "", 7, None, ["account"]])
 def test_a_wrong_topic_refuses_the_whole_command(topic: object) -> None:
     one = session()
     answer = say(one, {"cmd": "sub", "args": ["account", topic], "id": "1"})

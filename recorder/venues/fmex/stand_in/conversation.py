@@ -70,19 +70,23 @@ class FMexConversation:
         return {"type": "ping", "ts": now_ms, "gap": now_ms - args[0]}
 
     def _subscribe(self, cmd: str, args: Any) -> dict[str, Any]:
-        """All of a command's topics or none: the first bad one refuses the whole."""
+        """All of a command's topics or none: the first bad one refuses the whole.
+
+        Some clients write symbols in upper case; the answer repeats their spelling, pushes have the exchange's.
+        """
         if not isinstance(args, list) or not args:
             return {"status": INVALID_COMMAND, "msg": "invalid command, args must be a list of topics"}
         if len(args) > TOPICS_PER_COMMAND_MAX:
             told = f"too many topics, {len(args)}, at most {TOPICS_PER_COMMAND_MAX} a command"
             return {"status": TOO_MANY_TOPICS, "msg": told}
         for topic in args:
-            if not isinstance(topic, str) or not self._has_topic(topic):
+            if not isinstance(topic, str) or not self._has_topic(topic.lower()):
                 return {"status": INVALID_TOPIC, "msg": f"invalid {cmd} topic, {topic}"}
+        topics = [topic.lower() for topic in args]
         if cmd == "sub":
-            self.topics.update(args)
+            self.topics.update(topics)
         else:
-            self.topics.difference_update(args)
+            self.topics.difference_update(topics)
         return {"type": "topics", "topics": args}
 
 

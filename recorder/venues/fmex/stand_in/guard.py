@@ -2,7 +2,7 @@
 
 import hmac
 from collections import defaultdict, deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from math import ceil
 
 from recorder.venues.fmex.rest import REQUESTS_MAX, REQUESTS_WINDOW_S
@@ -24,12 +24,12 @@ class Guard:
         self._secret_of = secret_of
         self._requests: defaultdict[str, deque[int]] = defaultdict(deque)
 
-    def admit(self, given: Mapping[str, str], url: str, now_ms: int) -> str:
+    def admit(self, given: Mapping[str, str], urls: Collection[str], now_ms: int) -> str:
         """Say whose request this is.
 
         Args:
             given: key, signature and timestamp under their FC-ACCESS names: headers, or parameters of the push address.
-            url: the http address that must have been signed, query sorted by name.
+            urls: the http addresses of which one must have been signed, query sorted by name.
             now_ms: the server's clock.
 
         Returns:
@@ -47,8 +47,10 @@ class Guard:
             raise Declined(401, "timestamp missing or not in milliseconds")
         if abs(now_ms - int(stamp)) > TIMESTAMP_WINDOW_MS:
             raise Declined(401, "timestamp expired, more than 30 seconds from the server's clock")
-        right = signature(secret, "GET", url, int(stamp))
-        if not hmac.compare_digest(right.encode(), given.get(SIGNATURE, "").encode(errors="replace")):
+        # Many clients do not escape a `+` in the push address, and a query reads it as a blank.
+        signed = given.get(SIGNATURE, "").replace(" ", "+").encode(errors="replace")
+        right = [signature(secret, "GET", url, int(stamp)).encode() for url in urls]
+        if not any(hmac.compare_digest(one, signed) for one in right):
             raise Declined(401, "signature mismatch")
         return key
 

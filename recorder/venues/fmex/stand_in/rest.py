@@ -16,6 +16,12 @@ from recorder.venues.fmex.stand_in import answers
 from recorder.venues.fmex.stand_in.guard import Guard
 from recorder.venues.stand_in import Admitted, Declined, Question, Telling
 
+#: Where clients of 2019 ask for positions.
+OLD_POSITIONS = "/v3/contracts/positions"
+
+#: What clients sign that were written for the exchange and pointed elsewhere by a proxy or a patched address.
+PRODUCTION = "https://api.fmex.com"
+
 #: Orders on a page of closed orders where the request names no limit.
 PAGE = 20
 
@@ -50,17 +56,20 @@ class FMexDoor:
             return answers.answer(0, self._clock_ms())
         if path == PUSH_PATH:
             parameters = dict(parse_qsl(query))
-            key = self._guard.admit(parameters, base + PUSH_PATH, self._clock_ms())
+            key = self._admit(parameters, base, PUSH_PATH)
             proofs = {KEY, SIGNATURE, TIMESTAMP}
             return Admitted(key, {name: value for name, value in parameters.items() if name not in proofs})
         route = _ROUTES.get(path)
         if route is None and not path.startswith(f"{rest.ORDERS}/"):
             raise Declined(404, "path not found")
-        key = self._guard.admit(headers, base + _sorted_query(target), self._clock_ms())
+        key = self._admit(headers, base, _sorted_query(target))
         self._guard.count(key, self._clock_ms())
         if route is not None:
             return Question(key, partial(route, query=dict(parse_qsl(query))))
         return Question(key, partial(_one_order, rest_of_path=unquote(path.removeprefix(f"{rest.ORDERS}/"))))
+
+    def _admit(self, given: Mapping[str, str], base: str, target: str) -> str:
+        return self._guard.admit(given, (base + target, PRODUCTION + target), self._clock_ms())
 
     def refusal(self, declined: Declined) -> bytes:
         """As JSON: `status` and `msg`."""
@@ -80,6 +89,11 @@ def _accounts(told: Telling, query: dict[str, str]) -> bytes:
 def _positions(told: Telling, query: dict[str, str]) -> bytes:
     """Positions ever touched; one that was closed is told as such, with what it realized."""
     return answers.results("ok", map(answers.position, told.positions()))
+
+
+def _old_positions(told: Telling, query: dict[str, str]) -> bytes:
+    """As `_positions`, in the older form: clients rely on a `user_id`, which no record knows."""
+    return answers.results(0, ({"user_id": 0} | answers.position(one) for one in told.positions()))
 
 
 def _open_orders(told: Telling, query: dict[str, str]) -> bytes:
@@ -142,6 +156,7 @@ def _bounds_ms(month: str) -> tuple[int, int]:
 _ROUTES: dict[str, Callable[..., bytes]] = {
     rest.ACCOUNTS: _accounts,
     rest.POSITIONS: _positions,
+    OLD_POSITIONS: _old_positions,
     rest.OPEN_ORDERS: _open_orders,
     rest.CLOSED_ORDERS: _closed_orders,
 }
