@@ -25,6 +25,7 @@ from recorder.model import (
 )
 from recorder.venues.base import Plain, printable
 from recorder.venues.fmex.objects import (
+    SPELLINGS,
     Account,
     Order,
     Position,
@@ -78,11 +79,11 @@ _INNER: dict[str, type[msgspec.Struct]] = {"account": Account, "order": Order, "
 
 
 def _whole(struct: type[msgspec.Struct]) -> type[msgspec.Struct]:
-    fields = [(field.name, field.type) for field in msgspec.structs.fields(struct)]
+    fields = [(field.name, SPELLINGS.get(field.name, field.type)) for field in msgspec.structs.fields(struct)]
     return msgspec.defstruct(f"Whole{struct.__name__}", fields, forbid_unknown_fields=True, gc=False)
 
 
-#: As `Push`, with every field of the page there and none that is not on it.
+#: As `Push`, with every field of the page there, spelled as there, and none that is not on it.
 _WholePush = msgspec.defstruct(
     "WholePush",
     [("type", str), ("ts", Int64), *((name, _whole(struct) | None, None) for name, struct in _INNER.items())],

@@ -1,10 +1,14 @@
 """The objects of FMex's pushes → records: a balance, an order, a position. Source: the page "ws Push portal".
 
+The exchange spells words in capitals in pushes (`LONG`, `BTCUSD_P`) and, at times, in small letters over REST. A record
+has them in capitals wherever they came from; the frame keeps them as sent.
+
 Numbers are taken as `msgspec.Raw`, so that their digits reach the table as they were sent, with neither a float nor a
 `Decimal` on the way. Making a record takes two steps, so that the numbers of many can be looked at together.
 """
 
 from collections.abc import Sequence
+from typing import Literal
 
 import msgspec
 from msgspec import Raw
@@ -14,6 +18,24 @@ from recorder.venues.fmex.values import MISSING, Int64, all_digits
 
 #: A named tuple's own constructor is a function of Python's around this one, which takes the fields as a tuple.
 new = tuple.__new__
+
+
+#: The words of fields with a short list of them, as pushes spell them: one that is spelled otherwise is read with care.
+SPELLINGS: dict[str, object] = {
+    "direction": Literal["LONG", "SHORT"],
+    "trigger_direction": Literal["LONG", "SHORT"],
+    "type": Literal["LIMIT", "MARKET"],
+    "status": Literal[
+        "PENDING",
+        "PARTIAL_FILLED",
+        "FULLY_FILLED",
+        "PARTIAL_CANCELLED",
+        "FULLY_CANCELLED",
+        "STOP_PENDING",
+        "STOP_FAILED",
+        "STOP_CANCELLED",
+    ],
+}
 
 
 class Account(msgspec.Struct, gc=False):
@@ -76,7 +98,7 @@ def account_record(
 ) -> AccountUpdate:
     """The record of a balance, given the digits of its numbers."""
     available, frozen, position = numbers
-    return new(AccountUpdate, (ts, account.currency, available, frozen, position, account.updated_at, extra))
+    return new(AccountUpdate, (ts, account.currency.upper(), available, frozen, position, account.updated_at, extra))
 
 
 def order_numbers(order: Order) -> tuple[Raw, ...]:
@@ -94,7 +116,7 @@ def order_numbers(order: Order) -> tuple[Raw, ...]:
 
 
 def order_record(ts: int | None, order: Order, numbers: Sequence[Digits | None], extra: str | None) -> OrderUpdate:
-    """The record of an order, given the digits of its numbers."""
+    """The record of an order, given the digits of its numbers; of words, `SPELLINGS` have been seen to."""
     quantity, price, fill_price, unfilled_quantity, fee, trigger_on, base_price, distance = numbers
     return new(
         OrderUpdate,
@@ -107,8 +129,8 @@ def order_record(ts: int | None, order: Order, numbers: Sequence[Digits | None],
             price,
             fill_price,
             unfilled_quantity,
-            order.symbol,
-            order.margin_currency,
+            order.symbol and order.symbol.upper(),
+            order.margin_currency and order.margin_currency.upper(),
             fee,
             order.type,
             order.status,
@@ -140,13 +162,13 @@ def position_numbers(position: Position) -> tuple[Raw, ...]:
 def position_record(
     ts: int | None, position: Position, numbers: Sequence[Digits | None], extra: str | None
 ) -> PositionUpdate:
-    """The record of a position, given the digits of its numbers."""
+    """The record of a position, given the digits of its numbers; of words, `SPELLINGS` have been seen to."""
     quantity, leverage, margin, fee_rate, pnl, entry_price, liquidation_price, bankruptcy_price, margin_rate = numbers
     return new(
         PositionUpdate,
         (
             ts,
-            position.symbol,
+            position.symbol.upper(),
             quantity,
             position.direction,
             leverage,
@@ -171,9 +193,17 @@ def account_update(ts: int | None, account: Account, extra: str | None = None) -
 
 def order_update(ts: int | None, order: Order, extra: str | None = None) -> OrderUpdate:
     """The record of an order."""
+    _capitalize(order)
     return order_record(ts, order, all_digits(order_numbers(order)), extra)
 
 
 def position_update(ts: int | None, position: Position, extra: str | None = None) -> PositionUpdate:
     """The record of a position."""
+    _capitalize(position)
     return position_record(ts, position, all_digits(position_numbers(position)), extra)
+
+
+def _capitalize(item: Order | Position) -> None:
+    for name in SPELLINGS.keys() & set(item.__struct_fields__):
+        word: str | None = getattr(item, name)
+        setattr(item, name, word and word.upper())

@@ -153,7 +153,9 @@ def read_accounts(answer: bytes) -> tuple[AccountUpdate, ...]:
     for currency in balances:
         values.refuse_nul("currency", currency)
     return tuple(
-        AccountUpdate(None, currency, values.digits(free), values.digits(frozen), values.digits(held), None, None)
+        AccountUpdate(
+            None, currency.upper(), values.digits(free), values.digits(frozen), values.digits(held), None, None
+        )
         for currency, (free, frozen, held) in balances.items()
     )
 

@@ -4,6 +4,7 @@ import json
 
 from hypothesis import strategies as st
 
+from recorder.venues.fmex.objects import SPELLINGS
 from recorder.venues.fmex.values import read_fields
 from tests.samples import sample
 
@@ -27,6 +28,10 @@ RENAMED = {
 }
 
 _INTEGERS = ("id", "features", "risk_level", "created_at", "updated_at")
+
+
+#: Fields whose words a record has in capitals.
+WORDS = (*SPELLINGS, "symbol", "currency", "margin_currency")
 
 
 def column(name: str, field: str) -> str:

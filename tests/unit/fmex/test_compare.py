@@ -1,5 +1,6 @@
 """Where a snapshot contradicts the pushes: never in a value that they showed near it, always in one they did not."""
 
+import re
 from collections.abc import Sequence
 from decimal import Decimal
 from itertools import islice
@@ -61,6 +62,19 @@ def telling(*states: State) -> list[Answer]:
         Answer(seq, target, tuple(state for state in states if isinstance(state, kind)))
         for seq, (target, kind) in enumerate(kinds)
     ]
+
+
+def test_another_spelling_contradicts_nothing() -> None:
+    """REST writes `long` and `btcusd_p` where pushes write `LONG` and `BTCUSD_P`, or the other way round."""
+    exchange = Exchange(1)
+    listener = Listener(exchange)
+    listener.listen(400)
+    listener.settle()
+    bodies = snapshot_of(SimulatedTelling(exchange.told))
+    lower = [(target, re.sub(rb'"[A-Z_]+"', lambda word: word[0].lower(), body)) for target, body in bodies]
+    assert b'"long"' in lower[2][1] and b'"btcusd_p"' in lower[1][1]
+    assert compare(answers(lower), listener.passed) == []
+    assert [one.updates for one in answers(lower)] == [one.updates for one in answers(bodies)]
 
 
 def changed(state: State, fields: dict[str, Any]) -> State:

@@ -20,10 +20,10 @@ from recorder.model import (
     RefusedCommand,
     Update,
 )
-from recorder.venues.base import read_frame
+from recorder.venues.base import read_frame, read_plain
 from recorder.venues.fmex import decode
 from tests.samples import FMEX, sample
-from tests.unit.fmex.pushes import KEY, PAGE, column, holds_digits, push, pushes
+from tests.unit.fmex.pushes import KEY, PAGE, WORDS, column, holds_digits, push, pushes
 
 
 def the_update(frame: bytes) -> Update:
@@ -224,7 +224,17 @@ def test_a_colon_or_an_escape_in_a_text_is_no_second_key(name: str) -> None:
     for field, text in PAGE[name].items():
         if text.startswith('"'):
             fields = PAGE[name] | {field: '"a:\\u0062\\n\\":c"'}
-            assert the_update(push(name, fields))._asdict() == whole | {column(name, field): 'a:b\n":c'}
+            assert the_update(push(name, fields))._asdict() == whole | {column(name, field): 'A:B\n":C'}
+
+
+@pytest.mark.parametrize("name", PAGE)
+def test_words_are_in_capitals_however_they_were_spelled(name: str) -> None:
+    spelled = [text.lower() if field in WORDS else text for field, text in PAGE[name].items()]
+    frame = push(name, dict(zip(PAGE[name], spelled, strict=True)))
+    assert frame != push(name, PAGE[name])
+    assert read_frame(FMEX, frame) == read_frame(FMEX, push(name, PAGE[name]))
+    plain = read_plain(FMEX, [frame])
+    assert plain is None or plain[1] == [read_frame(FMEX, frame).updates]
 
 
 @given(pushes())
@@ -234,7 +244,7 @@ def test_decode_of_encode_keeps_every_digit(written: tuple[str, dict[str, str], 
     for field in PAGE[name]:
         text = fields.get(field, "null")
         sent = text if holds_digits(name, field) and field in fields else json.loads(text)
-        assert update[column(name, field)] == sent
+        assert update[column(name, field)] == (sent.upper() if sent and field in WORDS else sent)
     assert update["extra"] is None
 
 

@@ -197,7 +197,7 @@ def test_what_is_strange_but_sound_is_decoded() -> None:
 
 
 def test_a_huge_sound_frame_is_decoded() -> None:
-    text = "x" * 20_000_000
+    text = "X" * 20_000_000
     (update,) = read(push("order", PAGE["order"] | {"status": f'"{text}"'})).updates
     assert update._asdict()["status"] == text
 
