@@ -69,8 +69,6 @@ def audit(
     force: bool,
 ) -> None:
     """Write the report."""
-    if since is not None and until is not None and since >= until:
-        raise click.UsageError("--until must be later than --since.")
     if (files or key_file) and not verified:
         raise click.UsageError("--checkpoint and --public-key are for --verify.")
     if files and key_file is None:

@@ -5,14 +5,11 @@ from typing import Any
 
 import click
 
-from recorder import open as open_record
 from recorder.cli import options
 from recorder.cli.look import BALANCE_COLUMNS
 from recorder.cli.moment import show_coverage
 from recorder.cli.output import show
 from recorder.read.records import Balance
-
-NOTHING = "No balances here yet."
 
 
 @click.command(
@@ -45,19 +42,20 @@ def balances(
     """The latest balance of each currency, all of them, or a chart."""
     wanted = options.filter_of(filters)._replace(symbol=None)
     options.refuse_two_ends(as_of, wanted.until_ns)
+    nothing = options.nothing("balances", wanted)
     if as_of is not None and (history or plot is not None):
         raise click.UsageError("--as-of is one instant, --history and --plot show many: leave one away.")
-    with open_record(options.database_url(database, config)) as record:
+    with options.opened(database, config, wanted) as record:
         if plot is not None:
             from recorder.cli.plot import plot_balances  # noqa: PLC0415  only who draws waits for it
 
             drawn = plot_balances(record.balance_history(wanted), list(record.gaps(wanted)), plot)
-            click.echo(f"{drawn:,} balances drawn into {plot}." if drawn else NOTHING)
+            click.echo(f"{drawn:,} balances drawn into {plot}." if drawn else nothing)
             return
         if as_of is not None:
             then = record.as_of(as_of)
-            show(then.balances(wanted), BALANCE_COLUMNS, form, NOTHING, Balance._fields)
+            show(then.balances(wanted), BALANCE_COLUMNS, form, nothing, Balance._fields)
             show_coverage(then, wanted, form)
             return
         read = record.balance_history if history else record.balances
-        show(read(wanted), BALANCE_COLUMNS, form, NOTHING, Balance._fields)
+        show(read(wanted), BALANCE_COLUMNS, form, nothing, Balance._fields)

@@ -8,7 +8,6 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
-from recorder import open as open_record
 from recorder.cli import options
 from recorder.cli.output import Column, number, plain, show, stdout_console, word
 from recorder.cli.transfers import read_transfers
@@ -88,7 +87,7 @@ def books(
     named = Named(read_transfers(file) if file else ())
     wanted = Filter(account, None, since_ns, until_ns)
     url = options.database_url(database, config)
-    with open_record(url) as record, _progress() as watch:
+    with options.opened(database, config, wanted) as record, _progress() as watch:
         kept = list(record.books(wanted, named, watch))
     changes = [change for book in kept for change in book.changes]
     if only_changes:

@@ -5,7 +5,6 @@ from typing import Any
 
 import click
 
-from recorder import open as open_record
 from recorder.backtest.matching import EXTRA, MATCHED, MISSED, WITHIN_NS, Match, match
 from recorder.backtest.picture import draw
 from recorder.backtest.trades import read_csv, recorded_trades
@@ -63,7 +62,7 @@ def compare(
         backtest = [one for one in backtest if one.time_ns >= wanted.since_ns]
     if wanted.until_ns is not None:
         backtest = [one for one in backtest if one.time_ns < wanted.until_ns]
-    with open_record(options.database_url(database, config)) as record:
+    with options.opened(database, config, wanted) as record:
         recorded = list(recorded_trades(record.fills(wanted)))
     matches = match(recorded, backtest, int(within_s * NS_PER_S))
     show(matches, COLUMNS, form, "Neither has a fill here.", Match._fields)

@@ -12,7 +12,6 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-from recorder import open as open_record
 from recorder.cli import options
 from recorder.cli.look import GAP_COLUMNS
 from recorder.cli.output import show
@@ -72,7 +71,7 @@ def export(
     scope = Scope(options.filter_of(filters), topics)
     style = style_for(form, decimals, scale)
     names = tuple(name.strip() for name in columns.split(",")) if columns is not None else ()
-    with open_record(options.database_url(database, config)) as record, _stoppable(folder) as go_on, _bar() as bar:
+    with options.opened(database, config, scope.wanted) as record, _stoppable(folder) as go_on, _bar() as bar:
 
         def progress(table: str, rows: int, of: int | None) -> None:
             go_on()

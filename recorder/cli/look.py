@@ -7,7 +7,6 @@ from typing import Any
 import click
 from rich.markup import escape
 
-from recorder import open as open_record
 from recorder.cli import options
 from recorder.cli.moment import show_coverage
 from recorder.cli.output import Column, json_line, number, plain, show, stdout_console, time_ms, word
@@ -93,7 +92,7 @@ def _command(
     example: str,
     help_text: str,
     columns: list[Column],
-    nothing: str,
+    things: str,
     row_type: Any,
     read: Callable[[Record, Filter], Iterable[Any]],
     read_history: Callable[[Record, Filter], Iterable[Any]] | None = None,
@@ -117,15 +116,15 @@ def _command(
     ) -> None:
         wanted = options.filter_of(filters)
         options.refuse_two_ends(as_of, wanted.until_ns)
-        with open_record(options.database_url(database, config)) as record:
+        with options.opened(database, config, wanted) as record:
             if as_of is None or read_as_of is None:
                 chosen = read_history if history and read_history else read
-                show(chosen(record, wanted), columns, form, nothing, row_type._fields)
+                show(chosen(record, wanted), columns, form, options.nothing(things, wanted), row_type._fields)
                 return
             if history:
                 raise click.UsageError("--as-of is one instant, --history all of them: leave one away.")
             then = record.as_of(as_of)
-            show(read_as_of(then, wanted), columns, form, nothing, row_type._fields)
+            show(read_as_of(then, wanted), columns, form, options.nothing(things, wanted), row_type._fields)
             show_coverage(then, wanted, form)
 
     if read_history:
@@ -140,7 +139,7 @@ fills = _command(
     "Trade history: every step in which an order filled further, derived from its successive updates. Quantity and fee "
     "are exact; the price of an order's first step is certain, a later one (~) is an estimate from two averages.",
     FILL_COLUMNS,
-    "No fills here yet.",
+    "fills",
     Fill,
     Record.fills,
     read_as_of=AsOf.fills,
@@ -150,7 +149,7 @@ positions = _command(
     "recorder positions --as-of 2020-02-04T12:00:00Z",
     "The latest state of each position; with --history every state of each.",
     POSITION_COLUMNS,
-    "No positions here yet.",
+    "positions",
     Position,
     Record.positions,
     Record.position_history,
@@ -161,7 +160,7 @@ gaps = _command(
     "recorder gaps --since 24h",
     "The stretches in which pushes may have been missed, and why. A record begins with one: what was before it.",
     GAP_COLUMNS,
-    "No gaps here.",
+    "gaps",
     Gap,
     Record.gaps,
 )
@@ -172,7 +171,7 @@ discrepancies = _command(
     "Where two sources contradict each other outside any known gap: the exchange's REST interface, asked every so "
     "often, and its pushes; or two recorders of one account, of which one saw a push that the other did not.",
     DISCREPANCY_COLUMNS,
-    "No discrepancies here.",
+    "discrepancies",
     Discrepancy,
     Record.discrepancies,
 )
@@ -204,10 +203,10 @@ def orders(
         raise click.UsageError("--history shows every update, --open the latest of open orders; give one of them.")
     wanted = options.filter_of(filters)
     options.refuse_two_ends(as_of, wanted.until_ns)
-    with open_record(options.database_url(database, config)) as record:
+    with options.opened(database, config, wanted) as record:
         then = record if as_of is None else record.as_of(as_of)
         read = then.order_history if history else then.open_orders if only_open else then.orders
-        show(read(wanted), ORDER_COLUMNS, form, "No orders here yet.", Order._fields)
+        show(read(wanted), ORDER_COLUMNS, form, options.nothing("orders", wanted), Order._fields)
         if isinstance(then, AsOf):
             show_coverage(then, wanted, form)
 
@@ -227,7 +226,7 @@ def orders(
 )
 def status(database: str | None, config: Path | None, form: str) -> None:
     """The record at a glance."""
-    with open_record(options.database_url(database, config)) as record:
+    with options.opened(database, config) as record:
         told = record.status()
     if form == "json":
         click.echo(json_line(told))

@@ -1,17 +1,23 @@
 """Options that several commands share, and how their values are read."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from recorder import open as open_record
 from recorder.cli.output import FORMATS
-from recorder.clock import duration_s, instant_ns
+from recorder.clock import duration_s, instant_ns, utc_text
 from recorder.config import DEFAULT_DATABASE, DEFAULT_FILE, database_of
-from recorder.read.record import Filter
+from recorder.read.records import ALL, Filter
+from recorder.read.scope import last_received_ns, require
 from recorder.replay.pace import speed_of
+
+if TYPE_CHECKING:
+    from recorder.read.record import Record
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -175,6 +181,32 @@ def database_url(database: str | None, config: Path | None) -> str:
     if config is not None or DEFAULT_FILE.exists():
         return database_of(config or DEFAULT_FILE).url
     return DEFAULT_DATABASE
+
+
+@contextmanager
+def opened(database: str | None, config: Path | None, wanted: Filter = ALL) -> Iterator["Record"]:
+    """Open the record that the options name, and check that it can hold what is asked for.
+
+    Args:
+        database: the value of `--database`.
+        config: the value of `--config`.
+        wanted: the account, symbol and times of the command line.
+
+    Raises:
+        ConfigurationError: the record has no such account or symbol, or the times make no sense.
+    """
+    with open_record(database_url(database, config)) as record:
+        with record.reading() as connection:
+            require(connection, wanted, time.time_ns())
+            last_ns = None if wanted.since_ns is None else last_received_ns(connection, wanted.account)
+        if wanted.since_ns is not None and last_ns is not None and last_ns < wanted.since_ns:
+            click.echo(f"Note: nothing was received after {utc_text(last_ns)} UTC, which is before --since.", err=True)
+        yield record
+
+
+def nothing(things: str, wanted: Filter) -> str:
+    """What a table without rows says."""
+    return f"No {things} here yet." if wanted == ALL else f"No {things} match the options given."
 
 
 def database_urls(database: str | None, config: Path | None) -> list[str]:

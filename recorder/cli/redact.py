@@ -9,15 +9,14 @@ from typing import Any
 import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from sqlalchemy import Engine, select
+from sqlalchemy import Engine
 
 from recorder.cli import options
-from recorder.errors import ConfigurationError
+from recorder.read.scope import find_account
 from recorder.store import migrate, redacting
 from recorder.store.engine import explained, is_file, open_engine, place
 from recorder.store.lock import sole_writer
 from recorder.store.redacting import Stretch, stretches
-from recorder.store.schema import accounts
 
 
 class _Seqs(click.ParamType[tuple[int, int]]):
@@ -74,10 +73,7 @@ def redact(
         reading = open_engine(url, read_only=True)
         migrate.require_current(reading)
         with reading.connect() as connection:
-            account_id = connection.scalar(select(accounts.c.account_id).where(accounts.c.name == account))
-            if account_id is None:
-                known = ", ".join(connection.scalars(select(accounts.c.name).order_by(accounts.c.name)))
-                raise ConfigurationError(f"There is no account {account!r} in {place(url)}; it has: {known or 'none'}.")
+            account_id = find_account(connection, account).account_id
             chosen = list(stretches(connection, account_id, session_id, seqs, before))
         reading.dispose()
         engine = open_engine(url)

@@ -13,7 +13,6 @@ import msgspec
 from rich.console import Console
 from rich.live import Live
 
-from recorder import open as open_record
 from recorder.cli import options
 from recorder.cli.stopping import Signals
 from recorder.clock import utc_text
@@ -74,7 +73,7 @@ def replay(
 ) -> None:
     """Replay."""
     signals, wake, since_ns = Signals(), Wake(), asked["since"]
-    with open_record(options.database_url(database, config)) as record:
+    with options.opened(database, config) as record:
         events = record.replay(
             topics=topics or None,
             sources=("push", "rest", "sent", "snapshot") if "all" in sources else sources,

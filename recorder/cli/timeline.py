@@ -5,7 +5,6 @@ from typing import Any
 
 import click
 
-from recorder import open as open_record
 from recorder.cli import options
 from recorder.cli.output import Column, number, show, word
 from recorder.clock import NS_PER_S, utc_text
@@ -52,14 +51,14 @@ def timeline(
 ) -> None:
     """Everything that happened."""
     wanted = options.filter_of(filters)
-    with open_record(options.database_url(database, config)) as record:
+    with options.opened(database, config, wanted) as record:
         if gap_id is not None:
             wanted = _around(record, gap_id, int(around_s * NS_PER_S), wanted)
         events = record.timeline(wanted)
         if order_id is not None:
             subjects = {str(order_id), f"order {order_id}"}  # of itself and its executions; of discrepancies
             events = (one for one in events if one.subject in subjects)
-        show(events, COLUMNS, form, "Nothing happened here.", Event._fields)
+        show(events, COLUMNS, form, options.nothing("events", wanted), Event._fields)
 
 
 def _around(record: Record, gap_id: int, around_ns: int, wanted: Filter) -> Filter:

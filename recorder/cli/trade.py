@@ -8,7 +8,6 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import click
 
-from recorder import open as open_record
 from recorder.cli import options
 from recorder.cli.output import Column, number, show, word
 from recorder.clock import NS_PER_MS, utc_text
@@ -108,9 +107,10 @@ def _calendar(by: str) -> Callable[[Any], Any]:
 @options.output_format
 def pnl(database: str | None, config: Path | None, form: str, by: str, zone: tzinfo, **filters: Any) -> None:
     """What trading brought."""
-    with open_record(options.database_url(database, config)) as record:
-        rows = record.pnl(Calendar(by, zone), options.filter_of(filters))
-        show(rows, PNL_COLUMNS, form, "No trading here yet.", Pnl._fields)
+    wanted = options.filter_of(filters)
+    with options.opened(database, config, wanted) as record:
+        rows = record.pnl(Calendar(by, zone), wanted)
+        show(rows, PNL_COLUMNS, form, options.nothing("trades", wanted), Pnl._fields)
 
 
 @click.command(
@@ -125,9 +125,10 @@ def pnl(database: str | None, config: Path | None, form: str, by: str, zone: tzi
 @options.output_format
 def fees(database: str | None, config: Path | None, form: str, by: str, zone: tzinfo, **filters: Any) -> None:
     """What trading cost."""
-    with open_record(options.database_url(database, config)) as record:
-        rows = record.fees(Calendar(by, zone), options.filter_of(filters))
-        show(rows, FEE_COLUMNS, form, "No fills here yet.", Fees._fields)
+    wanted = options.filter_of(filters)
+    with options.opened(database, config, wanted) as record:
+        rows = record.fees(Calendar(by, zone), wanted)
+        show(rows, FEE_COLUMNS, form, options.nothing("fills", wanted), Fees._fields)
 
 
 @click.command(
@@ -141,5 +142,6 @@ def fees(database: str | None, config: Path | None, form: str, by: str, zone: tz
 @options.output_format
 def trips(database: str | None, config: Path | None, form: str, **filters: Any) -> None:
     """Round trips."""
-    with open_record(options.database_url(database, config)) as record:
-        show(record.trips(options.filter_of(filters)), TRIP_COLUMNS, form, "No trips here yet.", Trip._fields)
+    wanted = options.filter_of(filters)
+    with options.opened(database, config, wanted) as record:
+        show(record.trips(wanted), TRIP_COLUMNS, form, options.nothing("trips", wanted), Trip._fields)

@@ -8,7 +8,6 @@ from pathlib import Path
 import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from sqlalchemy import select
 
 from recorder.audit.checkpoint import checkpoints_in, read_checkpoint
 from recorder.audit.findings import DERIVED, Finding
@@ -22,9 +21,9 @@ from recorder.cli import options
 from recorder.cli.output import Column, show, word
 from recorder.errors import ConfigurationError, NotProven
 from recorder.export.checking import ExportCheck
+from recorder.read.scope import find_account
 from recorder.store import migrate
-from recorder.store.engine import explained, open_engine, place
-from recorder.store.schema import accounts
+from recorder.store.engine import explained, open_engine
 
 COLUMNS = [
     word("kind", "finding"),
@@ -193,17 +192,9 @@ def require_account(url: str, account: str | None) -> int | None:
         with explained(url):
             migrate.require_current(engine)
             with engine.connect() as connection:
-                known = {row.name: row.account_id for row in connection.execute(select(accounts))}
+                return None if account is None else find_account(connection, account).account_id
     finally:
         engine.dispose()
-    if account is None:
-        return None
-    if account not in known:
-        raise ConfigurationError(
-            f"There is no account {account!r} in {place(url)}; it has: {', '.join(sorted(known)) or 'none'}."
-        )
-    found: int = known[account]
-    return found
 
 
 @contextmanager

@@ -115,7 +115,7 @@ def _require_one(wanted: Sequence[Dataset], columns: Sequence[str], scope: Scope
 
 
 def _require_complete(record: Record, scope: Scope, status: Status) -> None:
-    theirs = [one for one in status.accounts if scope.wanted.account in {None, one.account}]
+    theirs = [one for one in status.accounts if scope.includes(one)]
     gaps = missing(record, scope, theirs)
     if gaps:
         raise Incomplete(

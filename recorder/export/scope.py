@@ -1,14 +1,17 @@
 """What of a record is to be exported, and the refusal of what is not there."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, func, select
 
 from recorder.clock import utc_text
-from recorder.errors import ExportError
+from recorder.errors import ConfigurationError, ExportError
 from recorder.read.record import ALL, Filter
 from recorder.read.records import AccountStatus, Status
-from recorder.store.schema import accounts, order_updates, position_updates, sessions
+from recorder.read.scope import account_is, find_account, listed, require_order, require_symbol
+from recorder.store.schema import accounts, sessions
 
 
 class Scope(NamedTuple):
@@ -17,6 +20,10 @@ class Scope(NamedTuple):
     wanted: Filter = ALL
     #: Of `frames`, only these topics; none: all.
     topics: tuple[str, ...] = ()
+
+    def includes(self, account: AccountStatus) -> bool:
+        """Whether an account is exported."""
+        return self.wanted.account in {None, account.account, f"{account.venue}/{account.account}"}
 
     @property
     def is_everything(self) -> bool:
@@ -41,13 +48,13 @@ def accounts_of(connection: Connection, scope: Scope) -> list[Account]:
     """
     query = select(*(accounts.c[name] for name in Account._fields))
     there = [Account(*row) for row in connection.execute(query.order_by(accounts.c.name, accounts.c.account_id))]
-    found = [one for one in there if scope.wanted.account in {None, one.name}]
     if not there:
         raise ExportError("Nothing is recorded here yet; `recorder run` records.")
-    if not found:
-        named = ", ".join(dict.fromkeys(one.name for one in there))
-        raise ExportError(f"There is no account {scope.wanted.account!r} in this record; there are: {named}.")
-    return found
+    if scope.wanted.account is None:
+        return there
+    with _as_export_error():
+        found_id = find_account(connection, scope.wanted.account).account_id
+    return [one for one in there if one.account_id == found_id]
 
 
 def require_there(connection: Connection, scope: Scope, found: list[Account]) -> None:
@@ -62,22 +69,18 @@ def require_there(connection: Connection, scope: Scope, found: list[Account]) ->
     topics = {topic for line in told for topic in line.split()}
     for topic in scope.topics:
         if topic not in topics:
-            raise ExportError(f"There is no topic {topic!r} in this record; there are: {_listed(topics)}.")
-    symbol = scope.wanted.symbol
-    symbols = {topic.rpartition(".")[2] for topic in topics if "." in topic}
-    if symbol is not None and symbol.lower() not in symbols and not _is_told_of(connection, symbol):
-        raise ExportError(f"There is no contract {symbol!r} in this record; there are: {_listed(symbols)}.")
+            raise ExportError(f"There is no topic {topic!r} in this record; {listed(topic, topics)}.")
+    if scope.wanted.symbol is not None:
+        with _as_export_error():
+            require_symbol(connection, scope.wanted.symbol, scope.wanted.account)
 
 
-def _listed(names: set[str]) -> str:
-    return ", ".join(sorted(names)) or "none"
-
-
-def _is_told_of(connection: Connection, symbol: str) -> bool:
-    """Whether anything is about a contract: an answer may tell of one that nobody subscribed to."""
-    tables = order_updates, position_updates
-    queries = (select(table.c.seq).where(func.lower(table.c.symbol) == symbol.lower()).limit(1) for table in tables)
-    return any(connection.execute(query).first() is not None for query in queries)
+@contextmanager
+def _as_export_error() -> Iterator[None]:
+    try:
+        yield
+    except ConfigurationError as error:
+        raise ExportError(str(error)) from None
 
 
 def require_in_range(connection: Connection, scope: Scope, status: Status) -> None:
@@ -87,9 +90,9 @@ def require_in_range(connection: Connection, scope: Scope, status: Status) -> No
         ExportError: it says from when to when the record lasts.
     """
     since_ns, until_ns = scope.wanted.since_ns, scope.wanted.until_ns
-    if since_ns is not None and until_ns is not None and since_ns >= until_ns:
-        raise ExportError(f"From {utc_text(since_ns)} to {utc_text(until_ns)} is no time: --since is the earlier one.")
-    theirs = [one for one in status.accounts if scope.wanted.account in {None, one.account}]
+    with _as_export_error():
+        require_order(since_ns, until_ns)
+    theirs = [one for one in status.accounts if scope.includes(one)]
     first_ns, last_ns = _first_ns(connection, scope), _last_ns(theirs)
     if first_ns is None or last_ns is None:
         return  # nothing received yet: no time is outside
@@ -103,7 +106,7 @@ def require_in_range(connection: Connection, scope: Scope, status: Status) -> No
 def _first_ns(connection: Connection, scope: Scope) -> int | None:
     query: Any = select(func.min(sessions.c.opened_ns))
     if scope.wanted.account is not None:
-        name = accounts.c.name == scope.wanted.account
+        name = account_is(scope.wanted.account)
         query = query.join(accounts, accounts.c.account_id == sessions.c.account_id).where(name)
     first_ns: int | None = connection.scalar(query)
     return first_ns

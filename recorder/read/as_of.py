@@ -15,6 +15,7 @@ from sqlalchemy import Connection, Select, Table, and_, bindparam, column, selec
 from recorder.read.coverage import whole_gaps
 from recorder.read.moments import Moment, moment
 from recorder.read.records import ALL, Balance, Fill, Filter, Gap, Order, Position
+from recorder.read.scope import account_is
 from recorder.read.selects import Closed, touches
 from recorder.read.sides import sides_of
 from recorder.store.schema import account_updates, accounts, order_updates, position_updates
@@ -170,7 +171,7 @@ def _accounts(connection: Connection, wanted: Filter) -> list[tuple[int, str, st
     """Key, name and venue of each account that is wanted."""
     query = select(accounts.c.account_id, accounts.c.name, accounts.c.venue).order_by(accounts.c.name)
     if wanted.account is not None:
-        query = query.where(accounts.c.name == wanted.account)
+        query = query.where(account_is(wanted.account))
     return [(row.account_id, row.name, row.venue) for row in connection.execute(query)]
 
 

@@ -14,6 +14,7 @@ from recorder.read.lineup import Account, Session, connections_of, rounds_of
 from recorder.read.order import EVER_NS, FOR_EVER_NS, before
 from recorder.read.records import Gap
 from recorder.read.replay import OF_CONNECTIONS, Script
+from recorder.read.scope import find_account, require_order
 from recorder.read.sides import sides_of
 from recorder.store.schema import accounts
 from recorder.venues import venue_named
@@ -85,12 +86,9 @@ def script_of(connection: Connection, asked: Asked) -> Script:
 
 def _accounts(connection: Connection, wanted: Sequence[str] | None) -> list[Account]:
     rows = connection.execute(select(accounts.c.account_id, accounts.c.name, accounts.c.venue))
+    chosen_ids = None if wanted is None else {find_account(connection, name).account_id for name in wanted}
     known = [Account(account_id, name, venue_named(venue)) for account_id, name, venue in rows]
-    names = sorted(account.name for account in known)
-    for name in wanted or ():
-        if name not in names:
-            raise ConfigurationError(f"The record has no account {name!r}; it has: {', '.join(names) or 'none'}.")
-    chosen = [account for account in known if wanted is None or account.name in wanted]
+    chosen = [account for account in known if chosen_ids is None or account.account_id in chosen_ids]
     return sorted(chosen, key=lambda account: (account.name, account.account_id))
 
 
@@ -128,10 +126,7 @@ def _check_topics(asked: Asked, parts: Sequence[_Part]) -> None:
 
 def _check_range(asked: Asked, parts: Sequence[_Part]) -> None:
     since_ns, until_ns = asked.since_ns, asked.until_ns
-    if since_ns is not None and until_ns is not None and since_ns >= until_ns:
-        raise ConfigurationError(
-            f"Nothing lies since {utc_text(since_ns)} and until {utc_text(until_ns)}: turn them round."
-        )
+    require_order(since_ns, until_ns)
     sessions = [(part, session) for part in parts for group in part.connections for session in group]
     if not sessions:
         if since_ns is not None or until_ns is not None:

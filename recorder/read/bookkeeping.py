@@ -8,6 +8,7 @@ from sqlalchemy import Connection, select
 from recorder.read.books import Books
 from recorder.read.coverage import Stretch, full_coverage, whole_gaps
 from recorder.read.records import Book
+from recorder.read.scope import account_is
 from recorder.read.sides import sides_of
 from recorder.read.told import Told, told
 from recorder.read.transfers import Named
@@ -63,7 +64,7 @@ def _accounts(connection: Connection, account: str | None, since_ns: int, until_
     """The accounts that have something in the wanted time, with the stretches that touch it, cut at its end."""
     query = select(accounts.c.account_id, accounts.c.name, accounts.c.venue).order_by(accounts.c.name)
     if account is not None:
-        query = query.where(accounts.c.name == account)
+        query = query.where(account_is(account))
     found = []
     for account_id, name, venue in connection.execute(query).all():
         sides = sides_of(connection, account_id, name)

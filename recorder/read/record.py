@@ -37,6 +37,7 @@ from recorder.read.records import (
     Status,
 )
 from recorder.read.replay import replay
+from recorder.read.scope import account_is
 from recorder.read.selects import Closed
 from recorder.read.sides import sides_of
 from recorder.read.transfers import Named
@@ -244,7 +245,7 @@ class Record(Answers):
         """The stretches in which pushes may have been missed, oldest first; of several recorders, by all of them."""
         query = select(accounts.c.account_id, accounts.c.name).order_by(accounts.c.name)
         if wanted.account is not None:
-            query = query.where(accounts.c.name == wanted.account)
+            query = query.where(account_is(wanted.account))
         with self.reading() as connection:
             sides = {name: sides_of(connection, key, name) for key, name in connection.execute(query).all()}
         found = [gap for name, its_sides in sides.items() if its_sides for gap in whole_gaps(name, its_sides)]
@@ -270,7 +271,7 @@ class Record(Answers):
         d = discrepancies
         query = select(*selects.columns_of(Discrepancy, d)).join(accounts, accounts.c.account_id == d.c.account_id)
         if wanted.account is not None:
-            query = query.where(accounts.c.name == wanted.account)
+            query = query.where(account_is(wanted.account))
         if wanted.symbol is not None:
             subject = func.lower(d.c.subject)
             query = query.where(subject.not_like("position %") | (subject == f"position {wanted.symbol.lower()}"))

@@ -6,6 +6,7 @@ from sqlalchemy import ColumnElement, Connection, FromClause, Select, Table, fal
 
 from recorder.clock import NS_PER_MS
 from recorder.read.records import Filter, Gap, Order, Position, Round
+from recorder.read.scope import account_is
 from recorder.store.schema import (
     ONCE,
     accounts,
@@ -98,7 +99,7 @@ def _receipt(table: FromClause) -> tuple[ColumnElement[Any], ...]:
 def _wanted(query: Select[Any], table: FromClause, wanted: Filter) -> Select[Any]:
     query = query.join(accounts, accounts.c.account_id == table.c.account_id)
     if wanted.account is not None:
-        query = query.where(accounts.c.name == wanted.account)
+        query = query.where(account_is(wanted.account))
     if wanted.symbol is not None:
         query = query.where(func.lower(table.c.symbol) == wanted.symbol.lower())
     if wanted.order_id is not None and "order_id" in table.c:
@@ -147,7 +148,7 @@ def rounds(wanted: Filter, _connection: Connection) -> Select[Any]:
     r = reconciliations
     query = select(*columns_of(Round, r)).join(accounts, accounts.c.account_id == r.c.account_id)
     if wanted.account is not None:
-        query = query.where(accounts.c.name == wanted.account)
+        query = query.where(account_is(wanted.account))
     return query.order_by(r.c.began_ns, r.c.reconciliation_id)
 
 
@@ -209,7 +210,7 @@ def matched(wanted: Filter, connection: Connection) -> Select[Any]:
         .order_by(newest.c.received_ns, newest.c.session_id, newest.c.seq, newest.c.item)
     )
     if wanted.account is not None:
-        query = query.where(accounts.c.name == wanted.account)
+        query = query.where(account_is(wanted.account))
     if wanted.symbol is not None:
         query = query.where(func.lower(order.c.symbol) == wanted.symbol.lower())
     return query

@@ -13,6 +13,7 @@ from recorder.clock import utc_text
 from recorder.errors import ConfigurationError
 from recorder.read.record import Filter, Record
 from recorder.read.records import Discrepancy, Transfer
+from recorder.read.scope import find_account, require_order
 from recorder.read.sides import sides_of
 from recorder.read.transfers import Named
 from recorder.report import event_log, series, trades
@@ -101,16 +102,16 @@ def _accounts(connection: Connection, wanted: str | None, where: str) -> tuple[A
     rows = connection.execute(select(accounts).order_by(accounts.c.name)).all()
     if not rows:
         raise ConfigurationError(f"{where} holds no account yet: there is nothing to report; record first.")
-    found = [row for row in rows if wanted is None or row.name == wanted]
-    if not found:
-        there = ", ".join(sorted({row.name for row in rows}))
-        raise ConfigurationError(f"{where} holds no account {wanted!r}; there are: {there}.")
+    chosen_id = None if wanted is None else find_account(connection, wanted).account_id
     return tuple(
-        Account(row.account_id, row.name, row.venue, sides_of(connection, row.account_id, row.name)) for row in found
+        Account(row.account_id, row.name, row.venue, sides_of(connection, row.account_id, row.name))
+        for row in rows
+        if chosen_id in {None, row.account_id}
     )
 
 
 def _period(connection: Connection, its: Sequence[Account], wanted: Filter, now_ns: int, where: str) -> Period:
+    require_order(wanted.since_ns, wanted.until_ns)
     of_these = sessions.c.account_id.in_([account.account_id for account in its])
     first_ns = connection.scalar(select(func.min(sessions.c.opened_ns)).where(of_these))
     last_ns = max((ns for ns in (last_frame_ns(account.sides) for account in its) if ns is not None), default=None)

@@ -273,7 +273,7 @@ def two(tmp_path: Any, sqlite_template: Any, url: str) -> Any:
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ({"accounts": ["mian"]}, r"no account 'mian'; it has: main, other"),
+        ({"accounts": ["mian"]}, r"no account 'mian' in this record; there are: main, other"),
         (
             {"topics": ["order.ethusd_p"]},
             r"no topic 'order.ethusd_p'; what was subscribed to: account, order.btcusd_p, p",
@@ -284,7 +284,7 @@ def two(tmp_path: Any, sqlite_template: Any, url: str) -> Any:
             r"since 2020-02-04 07:42:33.662 UTC; the record ends at 2020-02-04 07:41:06.66",
         ),
         ({"until_ns": NOON_NS}, r"until 2020-02-04 07:40:53.662 UTC; the record begins at 2020-02-04 07:40:53.662"),
-        ({"since_ns": 5, "until_ns": 5}, r"turn them round"),
+        ({"since_ns": 5, "until_ns": 5}, r"--since must be earlier than --until"),
         ({"after": (7, 1)}, r"no session 7 here"),
     ],
 )

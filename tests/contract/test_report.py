@@ -252,7 +252,7 @@ def test_a_session_that_did_not_last(covered: Desk) -> None:
 @pytest.mark.parametrize(
     ("wanted", "words"),
     [
-        (Filter("nobody"), "holds no account 'nobody'; there are: main, other"),
+        (Filter("nobody"), "no account 'nobody' in this record; there are: "),
         (Filter(since_ns=NOON_NS + 99 * S), "none of it lies in the period asked for"),
         (Filter(until_ns=NOON_NS - 1), "none of it lies in the period asked for"),
     ],

@@ -442,9 +442,9 @@ def test_what_is_told_of_executions_says_where_a_price_was_reckoned(served_url: 
 
 def test_what_cannot_be_served_is_refused(served_url: str, story: Story, desk: Any) -> None:
     refusals: list[tuple[dict[str, Any], str]] = [
-        ({"accounts": ("nobody",)}, "no account 'nobody'; it has: half/deaf, main"),
+        ({"accounts": ("nobody",)}, "no account 'nobody' in this record; there are: "),
         ({"since_ns": story.at_ns(PUSHES) + 3600 * S}, "Nothing was received since"),
-        ({"since_ns": story.at_ns(2), "until_ns": story.at_ns(1)}, "turn them round"),
+        ({"since_ns": story.at_ns(2), "until_ns": story.at_ns(1)}, "--since must be earlier than --until"),
     ]
     for options, words in refusals:
         with pytest.raises(ConfigurationError, match=words):

@@ -60,7 +60,7 @@ def test_it_writes_one_file_and_says_so(folder: Folder) -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (("--account", "nobody"), "holds no account 'nobody'; there are: main."),
+        (("--account", "nobody"), "no account 'nobody' in this record; there is: main."),
         (("--since", "2021-01-01", "--until", "2022-01-01"), "none of it lies in the period asked for"),
         (("--until", "2019-01-01"), "goes from 2020-02-04 09:24:"),
         (("--out", "no/such/report.html"), "does not exist; make it, or name another --out."),

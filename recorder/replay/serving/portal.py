@@ -17,6 +17,7 @@ from recorder.clock import NS_PER_MS, instant_ns, utc_text
 from recorder.errors import ConfigurationError, Incomplete, RecorderError
 from recorder.read.events import Event
 from recorder.read.record import Record
+from recorder.read.scope import find_account
 from recorder.replay.pace import Pace, speed_of
 from recorder.replay.serving.feed import Feed
 from recorder.replay.serving.moment import Moment
@@ -293,7 +294,11 @@ def _served(record: Record, options: ServingOptions) -> Mapping[str, tuple[str, 
         raise ConfigurationError("The record has no account, so there is nothing to serve: record something first.")
     # Asked for and thrown away, for what it refuses.
     _events(record, options, options.accounts, options.since_ns)
-    return {name: topics[name] for name in topics if options.accounts is None or name in options.accounts}
+    if options.accounts is None:
+        return topics
+    with record.reading() as connection:
+        names = {find_account(connection, account).name for account in options.accounts}
+    return {name: its_topics for name, its_topics in topics.items() if name in names}
 
 
 def _events(

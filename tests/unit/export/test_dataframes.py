@@ -98,7 +98,7 @@ def test_a_chunk_at_a_time_of_one_moment(tmp_path: Path, monkeypatch: pytest.Mon
         ({"table": "trades"}, "no table 'trades'"),
         ({"table": "fills", "columns": ["x"]}, "fills has no column 'x'"),
         ({"table": "fills", "wanted": Filter(account="x")}, "no account 'x'"),
-        ({"table": "fills", "wanted": Filter(symbol="x")}, "no contract 'x'"),
+        ({"table": "fills", "wanted": Filter(symbol="x")}, "no symbol 'x'"),
         ({"table": "fills", "decimals": "x"}, "not as 'x'"),
         ({"table": "balances", "scale": 17}, "2.146888254907565438 in balances.available does not fit"),
     ],

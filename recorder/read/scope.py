@@ -1,0 +1,159 @@
+"""What a reader may ask for: accounts, symbols and times, checked against what the record holds."""
+
+from collections.abc import Collection, Sequence
+from difflib import SequenceMatcher
+from typing import NamedTuple
+
+from sqlalchemy import ColumnElement, Connection, func, select
+
+from recorder.clock import utc_text
+from recorder.errors import ConfigurationError
+from recorder.read.records import Filter
+from recorder.read.sides import last_frame_ns
+from recorder.store.schema import accounts, order_updates, position_updates, recorders, sessions
+
+#: At most so many names are listed in an error.
+NAMES_MAX = 10
+
+
+class RecordedAccount(NamedTuple):
+    """An account that the record knows."""
+
+    account_id: int
+    venue: str
+    name: str
+
+
+def account_is(account: str) -> ColumnElement[bool]:
+    """The condition on `accounts` that selects an account by `name` or `venue/name`."""
+    venue, slash, name = account.partition("/")
+    by_name = accounts.c.name == account
+    return by_name | ((accounts.c.venue == venue) & (accounts.c.name == name)) if slash else by_name
+
+
+def recorded_accounts(connection: Connection) -> list[RecordedAccount]:
+    """Every account of the record, by name, then by venue."""
+    columns = [accounts.c[name] for name in RecordedAccount._fields]
+    return [RecordedAccount(*row) for row in connection.execute(select(*columns).order_by(accounts.c.name, *columns))]
+
+
+def find_account(connection: Connection, account: str) -> RecordedAccount:
+    """The one account that a user means.
+
+    Args:
+        connection: to the record.
+        account: its name, or `venue/name`.
+
+    Raises:
+        ConfigurationError: there is no such account, or there are several; the error lists them.
+    """
+    known = recorded_accounts(connection)
+    found = [one for one in known if one.name == account] or [
+        one for one in known if f"{one.venue}/{one.name}" == account
+    ]
+    if not found:
+        names = [one.name for one in known]
+        raise ConfigurationError(f"There is no account {account!r} in this record; {listed(account, names)}.")
+    if len(found) > 1:
+        several = " or ".join(f"{one.venue}/{one.name}" for one in found)
+        raise ConfigurationError(f"Several accounts are named {account!r}; write --account {several}.")
+    return found[0]
+
+
+def require(connection: Connection, wanted: Filter, now_ns: int) -> None:
+    """Refuse an account, a symbol or a time that cannot be in the record.
+
+    Args:
+        connection: to the record.
+        wanted: what is asked for.
+        now_ns: the present, ns since 1970.
+
+    Raises:
+        ConfigurationError: it names what there is.
+    """
+    require_order(wanted.since_ns, wanted.until_ns)
+    if wanted.account is not None:
+        find_account(connection, wanted.account)
+    if wanted.symbol is not None:
+        require_symbol(connection, wanted.symbol, wanted.account)
+    # A record from a machine whose clock is ahead may reach into the future.
+    since_ns = wanted.since_ns
+    if since_ns is not None and since_ns > now_ns and since_ns > (last_received_ns(connection) or 0):
+        raise ConfigurationError(f"--since {utc_text(since_ns)} is in the future; it is {utc_text(now_ns)} UTC now.")
+
+
+def require_order(since_ns: int | None, until_ns: int | None) -> None:
+    """Refuse a period that ends before it begins.
+
+    Raises:
+        ConfigurationError: it does.
+    """
+    if since_ns is not None and until_ns is not None and since_ns >= until_ns:
+        raise ConfigurationError(
+            f"--since must be earlier than --until; {utc_text(since_ns)} is not earlier than {utc_text(until_ns)}."
+        )
+
+
+def require_symbol(connection: Connection, symbol: str, account: str | None) -> None:
+    """Refuse a symbol that was neither subscribed to nor mentioned.
+
+    Args:
+        connection: to the record.
+        symbol: in any case.
+        account: only of this account, by `name` or `venue/name`.
+
+    Raises:
+        ConfigurationError: it names those there are.
+    """
+    asked = symbol.lower()
+    subscribed = _subscribed_symbols(connection, account)
+    if asked in subscribed or _is_mentioned(connection, asked):
+        return
+    raise ConfigurationError(
+        f"There is no symbol {symbol!r} in this record; {listed(symbol, subscribed | _mentioned_symbols(connection))}."
+    )
+
+
+def listed(asked: str, known: Collection[str]) -> str:
+    """The names there are, those nearest to the one asked for first."""
+    names = sorted(set(known), key=lambda name: (-SequenceMatcher(None, asked.lower(), name.lower()).ratio(), name))
+    if not names:
+        return "there are none yet"
+    more = f" and {len(names) - NAMES_MAX:,} more" if len(names) > NAMES_MAX else ""
+    return f"there {'is' if len(names) == 1 else 'are'}: {', '.join(names[:NAMES_MAX])}{more}"
+
+
+def last_received_ns(connection: Connection, account: str | None = None) -> int | None:
+    """When the last frame was received, ns since 1970; None: nothing was received yet.
+
+    Args:
+        connection: to the record.
+        account: only of this account, by `name` or `venue/name`.
+    """
+    chosen = select(accounts.c.account_id)
+    keys = connection.scalars(chosen if account is None else chosen.where(account_is(account))).all()
+    writers = connection.scalars(select(recorders.c.recorder_id)).all()
+    found = (last_frame_ns(connection, key, recorder_id) for key in keys for recorder_id in writers)
+    return max((ns for ns in found if ns is not None), default=None)
+
+
+def _subscribed_symbols(connection: Connection, account: str | None) -> set[str]:
+    query = select(sessions.c.topics).distinct()
+    if account is not None:
+        query = query.join(accounts, accounts.c.account_id == sessions.c.account_id).where(account_is(account))
+    topics = [topic for line in connection.scalars(query) for topic in line.split()]
+    return {topic.rpartition(".")[2].lower() for topic in topics if "." in topic}
+
+
+_WITH_SYMBOLS: Sequence[ColumnElement[str]] = (order_updates.c.symbol, position_updates.c.symbol)
+
+
+def _is_mentioned(connection: Connection, symbol: str) -> bool:
+    """Whether an update is about a symbol: an answer may mention one that nobody subscribed to."""
+    queries = (select(column).where(func.lower(column) == symbol).limit(1) for column in _WITH_SYMBOLS)
+    return any(connection.execute(query).first() is not None for query in queries)
+
+
+def _mentioned_symbols(connection: Connection) -> set[str]:
+    queries = (select(column).where(column.is_not(None)).distinct() for column in _WITH_SYMBOLS)
+    return {str(symbol).lower() for query in queries for symbol in connection.scalars(query)}
