@@ -12,7 +12,7 @@ from recorder.read.holes import Hole, Spot
 from recorder.read.lineup import Session
 from recorder.read.once import Once
 from recorder.read.order import EVER_NS, FIRST_SEQ, FOR_EVER_NS, LAST_SEQ, Chunk, Place, before, merge
-from recorder.store.comparing import APART_NS
+from recorder.store.once import APART_NS
 
 #: Sources of frames that lie in connections; others lie in rounds of REST questions.
 OF_CONNECTIONS = frozenset([PUSH, SENT])

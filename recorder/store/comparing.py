@@ -12,16 +12,13 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Engine, Select, select
 
-from recorder.clock import NS_PER_S
 from recorder.model import PUSH, FillUpdate, Heartbeat
 from recorder.store.dialects import insert_new
+from recorder.store.once import APART_NS
 from recorder.store.schema import accounts, comparisons, discrepancies, frames, gaps, runs, sessions
 from recorder.venues import VENUES
 from recorder.venues.base import Venue, read_frame
 
-#: The same push reaches two recorders within this, by their own clocks. Two clocks that an exchange accepts are 60 s
-#: apart at most, and a recorder that cannot write reads up to 60 s late. The views say the same.
-APART_NS = 120 * NS_PER_S
 #: Answers to one's own questions.
 NOT_PUSHED = (Heartbeat, FillUpdate)
 #: Rows are fetched so many at a time.

@@ -11,7 +11,8 @@ from sqlalchemy import ColumnElement, FromClause, Select, Subquery, case, func, 
 
 from recorder.clock import NS_PER_S
 
-#: Sightings of one update within this of each other may be of one push. The views say the same, and why.
+#: Sightings of one update by different recorders within this of each other are of one push: two clocks that an exchange
+#: accepts are at most 60 s apart, and a recorder that cannot write reads up to 60 s late. The views use this bound too.
 APART_NS = 120 * NS_PER_S
 
 

@@ -3,7 +3,7 @@
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from sqlalchemy import Engine, select
 
@@ -44,6 +44,19 @@ class Told(NamedTuple):
         return f'{{"type":"order.a","ts":{self.at_s * 1000 + stamp},"order":{{{order}}}}}'.encode()
 
 
+class Push(Protocol):
+    """A push of the exchange."""
+
+    @property
+    def at_s(self) -> int:
+        """When, in seconds after noon."""
+        ...
+
+    def payload(self, stamp: int = 0) -> bytes:
+        """The frame."""
+        ...
+
+
 class Heard(NamedTuple):
     """A session of a recorder: it hears what is told from one second to another."""
 
@@ -69,7 +82,7 @@ class Teller:
         self._number = number
         self._runs = 0
 
-    def write(self, told: Sequence[Told], heard: Sequence[Heard], missed: frozenset[int] = frozenset()) -> None:
+    def write(self, told: Sequence[Push], heard: Sequence[Heard], missed: frozenset[int] = frozenset()) -> None:
         """Record: a run for each session, a batch for each of its frames.
 
         Args:
@@ -80,7 +93,7 @@ class Teller:
         for session in heard:
             self._one_run(told, session, missed)
 
-    def _one_run(self, told: Sequence[Told], heard: Heard, missed: frozenset[int]) -> None:
+    def _one_run(self, told: Sequence[Push], heard: Heard, missed: frozenset[int]) -> None:
         self._runs += 1
         run_id = session_id = (heard.from_s << 40) + (self._runs << 8) + self._number
         began_ns = self._at(heard.from_s)

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -10,7 +11,9 @@ from hypothesis import strategies as st
 from sqlalchemy import Engine, insert, select, text
 
 import recorder
-from recorder.store.comparing import APART_NS, compare_sessions
+from recorder.read.events import FrameEvent
+from recorder.store.comparing import compare_sessions
+from recorder.store.once import APART_NS
 from recorder.store.schema import discrepancies, gaps
 from tests.contract.conftest import NewUrl
 from tests.contract.story import Heard, S, Teller, Told, contents
@@ -107,6 +110,53 @@ def test_the_same_state_long_after_is_another_push(two: Two) -> None:
     two.tellers[1].write(told, [Heard(3, 500)])
     two.merge()
     assert two.read() == [5, 4, 5]
+
+
+@pytest.mark.parametrize(("later_s", "pushes"), [(119, 1), (121, 2)])
+def test_sightings_are_of_one_push_within_two_minutes(two: Two, later_s: int, pushes: int) -> None:
+    two.tellers[0].write([Told(1, 5)], [Heard(0, 3)])
+    two.tellers[1].write([Told(1 + later_s, 5)], [Heard(later_s, 500)])
+    two.merge()
+    assert two.read() == [5] * pushes
+    with recorder.open(two.url) as record:
+        assert len([event for event in record.replay() if isinstance(event, FrameEvent) and event.updates]) == pushes
+        (order,) = record.as_of(NOON_NS + 500 * S).open_orders()
+        (first, *others) = record.order_history()
+        assert order == (others or [first])[-1]
+
+
+class Balance(NamedTuple):
+    """A push that tells of a balance, at a second after noon."""
+
+    at_s: int
+    available: int
+    updated_at: int | None
+
+    def payload(self, stamp: int = 0) -> bytes:
+        """The frame."""
+        updated = "" if self.updated_at is None else f',"updated_at":{self.updated_at}'
+        told = f'"currency":"BTC","available":{self.available}{updated}'
+        return f'{{"type":"account","ts":{self.at_s * 1000 + stamp},"account":{{{told}}}}}'.encode()
+
+
+@pytest.mark.parametrize(("is_dated", "read"), [(True, [1, 2, 1]), (False, [1, 2])])
+def test_a_return_to_an_old_state_is_read_where_pushes_tell_when_the_state_changed(
+    two: Two, is_dated: bool, read: list[int]
+) -> None:
+    # Each recorder hears one of the two pushes of the same balance. The second half is the limit that is documented.
+    told = [Balance(at_s, available, at_s if is_dated else None) for at_s, available in ((1, 1), (10, 2), (20, 1))]
+    two.tellers[0].write(told, [Heard(0, 15)])
+    two.tellers[1].write(told, [Heard(5, 100)])
+    two.merge()
+    with recorder.open(two.url) as record:
+        assert [balance.available for balance in record.balance_history()] == read
+        assert [balance.available for balance in record.balances()] == read[-1:]
+        assert [balance.available for balance in record.as_of(NOON_NS + 500 * S).balances()] == read[-1:]
+        frames = [event for event in record.replay() if isinstance(event, FrameEvent) and event.updates]
+    assert len(frames) == len(read)
+    with two.engine.connect() as connection:
+        query = "SELECT available FROM balance_history ORDER BY received_ns"
+        assert [int(one) for one in connection.scalars(text(query))] == read
 
 
 def test_the_latest_state_is_not_what_a_slow_recorder_repeats(two: Two) -> None:

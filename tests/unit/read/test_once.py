@@ -8,7 +8,7 @@ import pytest
 from recorder.model import FillUpdate
 from recorder.read.events import FrameEvent
 from recorder.read.once import Once
-from recorder.store.comparing import APART_NS
+from recorder.store.once import APART_NS
 from recorder.venues.base import read_frame
 from tests.samples import FMEX, sample
 
