@@ -15,32 +15,41 @@ from recorder.live.wake import Wake
 if TYPE_CHECKING:
     from recorder.replay.serving import Serving
 
-#: More clients than this are counted, not listed.
+#: Connected clients listed in the live line; more are only counted.
 CLIENTS_SHOWN_MAX = 4
 
 
 @click.command(
-    help="The record as an exchange: a push portal that speaks its venue's protocol and pushes the recorded frames "
-    "again, verbatim, at their pace or another, and REST that answers as of the replayed instant. For bots that were "
-    "written for the exchange, and for this recorder.\n\n"
-    "Any number of clients, each with a replay of its own, from the beginning, that begins when it has subscribed. The "
-    "key is the account's name; where several clients ask REST, tell them apart: main/1, main/2. A client may ask for "
-    "another place or pace in the push portal's address: &since=2020-02-04T07:40&speed=10.\n\n"
+    help="Serve the record as its exchange: a push portal that sends the recorded frames again, verbatim, and REST "
+    "that answers as of the replayed time. Bots written for the exchange can connect, and so can Recorder. Market data "
+    "is not served, and orders are refused.\n\n"
+    "Each client gets a replay of its own, which starts once it has subscribed. The API key is the account's name; "
+    "clients of one account that use REST must differ in their keys: main/1, main/2. A client can choose its own start "
+    "and pace in the push portal's address: &since=2020-02-04T07:40&speed=10.\n\n"
     "\b\nExample:  recorder serve --since 2020-02-04 --speed 10 --max-wait 5s\n"
     "          recorder serve --account main --speed max --port 9020"
 )
 @options.database
 @options.stretch
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
-@click.option("--port", default=9020, show_default=True, type=click.IntRange(0, 65535), help="Port; 0 for any free.")
 @click.option(
-    "--secret", default="replay-secret", show_default=True, help="Signs for every account; nothing real, it is shown."
+    "--port",
+    default=9020,
+    show_default=True,
+    type=click.IntRange(0, 65535),
+    help="Port to listen on; 0 for any free one.",
+)
+@click.option(
+    "--secret",
+    default="replay-secret",
+    show_default=True,
+    help="API secret of every account. It is printed: do not use a real one.",
 )
 @click.option("--speed", type=options.Speed(), default="1", show_default=True, help=options.SPEED_HELP)
 @options.max_wait
-@click.option("--all-sightings", is_flag=True, help="Also what several recorders saw of one push.")
+@click.option("--all-sightings", is_flag=True, help="Send a push once for each recorder that received it.")
 @click.option(
-    "--require-complete", is_flag=True, help="Refuse a stretch with gaps, list them, and end with exit code 1."
+    "--require-complete", is_flag=True, help="If the period has gaps, list them and exit with 1 instead of serving it."
 )
 @click.option(
     "--ping-timeout",
@@ -48,7 +57,7 @@ CLIENTS_SHOWN_MAX = 4
     type=options.Duration(above_zero=True),
     default="30s",
     show_default=True,
-    help="Disconnect a client that sent no ping for so long.",
+    help="Disconnect a client that has sent no ping for this long.",
 )
 @click.option(
     "--patience",
@@ -56,22 +65,24 @@ CLIENTS_SHOWN_MAX = 4
     type=options.Duration(above_zero=True),
     default="30s",
     show_default=True,
-    help="Drop a client that takes nothing of what it is sent for so long.",
+    help="Disconnect a client that has read nothing for this long.",
 )
 def serve(database: str | None, config: Path | None, **asked: Any) -> None:
-    """Serve."""
-    from recorder.replay.serving import Serving, ServingOptions  # noqa: PLC0415  it brings a web server along
+    """Serve the record until a signal arrives."""
+    from recorder.replay.serving import Serving, ServingOptions  # noqa: PLC0415  loads a web server
 
     signals, wake = Signals(), Wake()
     accounts = asked.pop("accounts") or None
-    told = ServingOptions(accounts=accounts, since_ns=asked.pop("since"), until_ns=asked.pop("until"), **asked)
-    serving = Serving(options.database_url(database, config), told)
+    served = ServingOptions(accounts=accounts, since_ns=asked.pop("since"), until_ns=asked.pop("until"), **asked)
+    serving = Serving(options.database_url(database, config), served)
     with progress() as shown:
         try:
             _start(serving)
             signals.wakes(wake)
             keys = " or ".join(f"{name!r}" for name in serving.accounts)
-            click.echo(f"The record, at {serving.url} (key {keys}, secret {told.secret!r}). Stop it with Ctrl-C.")
+            click.echo(
+                f"Serving the record at {serving.url} (key {keys}, secret {served.secret!r}). Stop it with Ctrl-C."
+            )
             while not wake.wait(shown.every_s):
                 now = serving.shown()
                 shown.show(now.frames, _line(now.clients))
@@ -83,16 +94,16 @@ def _start(serving: "Serving") -> None:
     try:
         serving.start()
     except OSError as error:
-        told = serving.options
+        host, port = serving.options.host, serving.options.port
         raise ConfigurationError(
-            f"The portal cannot be opened at {told.host}:{told.port}: {error.strerror}; look at --host and --port."
+            f"The server cannot start on {host}:{port}: {error.strerror}; check --host and --port."
         ) from None
 
 
 def _line(clients: tuple[tuple[int, str, int], ...]) -> str:
-    """Who is where."""
+    """The connected clients, and how far each has come."""
     if not clients:
-        return "nobody connected"
+        return "no client connected"
     listed = [
         f"{number} {account} at {utc_text(at_ns) if at_ns > 0 else 'the beginning'}"
         for number, account, at_ns in clients[:CLIENTS_SHOWN_MAX]

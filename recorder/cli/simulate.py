@@ -1,50 +1,66 @@
 """`recorder simulate`."""
 
+import shlex
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from recorder.cli import options
 from recorder.cli.stopping import Signals
+from recorder.clock import NS_PER_MS
 from recorder.errors import ConfigurationError
 from recorder.live.wake import Wake
 
+if TYPE_CHECKING:
+    from recorder.simulator import SimulatorOptions
+
 
 @click.command(
-    help="A simulated FMex on this machine: push portal and REST on one port, and an account behind it that trades. "
-    "Its books balance, and the same seed gives the same frames. For this recorder, and for your own programs.\n\n"
-    "\b\nExample:  recorder simulate --port 9010 --rate 50"
+    help="Run a simulated FMex on this machine: push portal and REST on one port, and an account that trades. Its "
+    "books balance to the last digit. Use it to try Recorder, or to test your own programs. Market data is not served, "
+    "and orders are refused.\n\n"
+    "\b\nExample:  recorder simulate --port 9010 --rate 50\n"
+    "          recorder simulate --start 2020-02-04T07:40 --seed 7 --pushes 1000"
 )
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
-@click.option("--port", default=9010, show_default=True, help="Port to listen on; 0 for any that is free.")
-@click.option("--seed", default=1, show_default=True, help="Of everything that happens.")
+@click.option("--port", default=9010, show_default=True, help="Port to listen on; 0 for any free one.")
+@click.option("--seed", default=1, show_default=True, help="Seed of the trading; another seed trades differently.")
 @click.option(
     "--symbol",
     "symbols",
     multiple=True,
     default=("btcusd_p",),
     show_default=True,
-    help="Contract traded; repeat it for more.",
+    help="Contract to trade; repeat the option for more.",
 )
-@click.option("--key", default="demo-key", show_default=True, help="API key that is accepted.")
-@click.option("--secret", default="demo-secret", show_default=True, help="Its secret; nothing real.")
+@click.option("--key", default="demo-key", show_default=True, help="API key to accept.")
+@click.option(
+    "--secret", default="demo-secret", show_default=True, help="Its secret. It is printed: do not use a real one."
+)
 @click.option(
     "--rate",
     "rate_per_s",
     type=float,
     default=20.0,
     show_default=True,
-    help="Pushes a second; 0 for as fast as the client reads.",
+    help="Pushes per second; 0 for as fast as the client reads.",
 )
-@click.option("--pushes", type=int, help="Stop trading after so many pushes.  [default: endless]")
-@click.option("--live-clock", is_flag=True, help="Stamp pushes with the real clock, not with February 2020.")
+@click.option("--pushes", type=int, help="Stop trading after this many pushes.  [default: never]")
+@click.option(
+    "--start",
+    "start_ns",
+    type=options.Instant(),
+    help="Stamp pushes with a virtual clock that starts at this time, such as 2020-02-04T07:40. The same seed then "
+    "gives the same frames, order ids included: record each run in its own database.  [default: the real clock]",
+)
 @click.option(
     "--clock-offset",
     "clock_offset_s",
     type=float,
     default=0.0,
     show_default=True,
-    help="How wrong the server's clock is, in seconds.",
+    help="Error of the server's clock, in seconds.",
 )
 @click.option(
     "--ping-timeout",
@@ -52,10 +68,10 @@ from recorder.live.wake import Wake
     type=options.Duration(),
     default=30.0,
     show_default=True,
-    help="Disconnect a client that sent no ping for so long.",
+    help="Disconnect a client that has sent no ping for this long.",
 )
-@click.option("--drop-every", type=int, help="Break the connections after each so many pushes.  [default: never]")
-@click.option("--sent-log", type=click.Path(path_type=Path), help="Write each frame sent to this file.")
+@click.option("--drop-every", type=int, help="Reset the connections after each so many pushes.  [default: never]")
+@click.option("--sent-log", type=click.Path(path_type=Path), help="Write each frame to this file before it is sent.")
 def simulate(
     host: str,
     port: int,
@@ -65,18 +81,18 @@ def simulate(
     secret: str,
     rate_per_s: float,
     pushes: int | None,
-    live_clock: bool,
+    start_ns: int | None,
     clock_offset_s: float,
     ping_timeout_s: float,
     drop_every: int | None,
     sent_log: Path | None,
 ) -> None:
-    """Simulate."""
-    from recorder.simulator import Simulator, SimulatorOptions  # noqa: PLC0415  it brings a web server along
+    """Run the simulator until a signal arrives."""
+    from recorder.simulator import Simulator, SimulatorOptions  # noqa: PLC0415  loads a web server
 
     signals, wake = Signals(), Wake()
     try:
-        told = SimulatorOptions(
+        simulated = SimulatorOptions(
             host=host,
             port=port,
             seed=seed,
@@ -84,34 +100,41 @@ def simulate(
             accounts={key: secret},
             pushes=pushes,
             rate_per_s=rate_per_s,
-            live_clock=live_clock,
+            live_clock=start_ns is None,
+            start_ms=0 if start_ns is None else start_ns // NS_PER_MS,
             clock_offset_ms=int(clock_offset_s * 1000),
             ping_timeout_s=ping_timeout_s,
             drop_every=drop_every,
             sent_log=sent_log,
             keep_sent=False,
         )
-    except (ValueError, OverflowError) as error:  # the latter: an offset without end
+    except (ValueError, OverflowError) as error:  # the latter: --clock-offset inf
         raise click.UsageError(str(error)) from None
-    simulator = Simulator(told)
+    simulator = Simulator(simulated)
     try:
         simulator.start()
     except OSError as error:
         raise ConfigurationError(
-            f"The simulator cannot start on {host}:{port}: {error.strerror}; look at --host, --port and --sent-log."
+            f"The simulator cannot start on {host}:{port}: {error.strerror}; check --host, --port and --sent-log."
         ) from None
     signals.wakes(wake)
     try:
-        click.echo(f"FMex, simulated, at {simulator.url} (key {key}, secret {secret}). Stop it with Ctrl-C.\n")
-        click.echo(_configuration(simulator.url))
+        click.echo(f"A simulated FMex is listening at {simulator.url}. Stop it with Ctrl-C.\n")
+        click.echo(_instructions(simulated, simulator.url))
         wake.wait()
     finally:
         simulator.close()
 
 
-def _configuration(url: str) -> str:
+def _instructions(simulated: "SimulatorOptions", url: str) -> str:
+    """How to record it; ends with the configuration file."""
+    ((key, secret),) = simulated.accounts.items()
+    symbols = ", ".join(f'"{symbol}"' for symbol in simulated.symbols)
     return (
-        "To record it, export FMEX_KEY and FMEX_SECRET, and write into recorder.toml:\n\n"
-        f'[accounts.simulated]\nvenue = "fmex"\nurl = "{url}"\nkey = "env:FMEX_KEY"\nsecret = "env:FMEX_SECRET"\n'
-        'symbols = ["btcusd_p"]\n'
+        "To record it, run in another terminal:\n\n"
+        f"  export FMEX_KEY={shlex.quote(key)} FMEX_SECRET={shlex.quote(secret)}\n"
+        "  recorder run\n\n"
+        "in a folder with this recorder.toml:\n\n"
+        f'[accounts.main]\nvenue = "fmex"\nurl = "{url}"\nkey = "env:FMEX_KEY"\nsecret = "env:FMEX_SECRET"\n'
+        f"symbols = [{symbols}]\n"
     )

@@ -248,7 +248,7 @@ def test_reading_where_there_is_nothing(folder: Folder) -> None:
         (("simulate", "--clock-offset", "inf"), "infinity"),
         (("simulate", "--sent-log", "nowhere/log", "--port", "0"), "--sent-log"),
         (("demo", "--rate", "-1"), "negative"),
-        (("demo", "--folder", "/dev/null"), "name another --folder"),
+        (("demo", "--folder", "/dev/null"), "choose another --folder"),
         (("db", "downgrade", "0001"), "There is no database"),
     ],
 )

@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import os
+import shlex
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
@@ -20,19 +21,28 @@ CHECKOUT = Path(__file__).parents[2]
 
 
 def test_the_demo_shows_everything(folder: Folder) -> None:
+    before = sorted(one.name for one in folder.path.iterdir())
     ended = folder.command("demo", "--for", "2s", "--rate", "500")
     assert ended.returncode == 0, ended.stderr
     for title in ("Orders", "Fills", "Positions", "Balances", "Books", "Gaps", "coverage     100.000 %", "SELECT"):
         assert title in ended.stdout
     assert "FULLY_FILLED" in ended.stdout
     (database,) = (folder.path / "demo").glob("*.db")
-    # Every line of SQL that it offers works as it stands.
+    assert f"The record is {database.relative_to(folder.path)}; " in ended.stdout
+    assert sorted(one.name for one in folder.path.iterdir()) == [*before, "demo"], "nothing else is left behind"
+    # Every command that it offers works as it stands.
+    offered = [shlex.split(line) for line in ended.stdout.splitlines() if line.startswith("  ")]
     folder.database = database
-    offered = [line.split('"')[1] for line in ended.stdout.splitlines() if line.strip().startswith("sqlite3 ")]
-    assert len(offered) == 2
-    for sql in offered:
+    for sql in [words[2] for words in offered if words[0] == "sqlite3"]:
         assert len(folder.rows(sql)) == 10
-    assert folder.command("fills", "--database", f"sqlite:///{database}", "--format", "csv").stdout.count("\n") > 10
+    commands = [words[1:] for words in offered if words[0] == "recorder"]
+    assert [words[0] for words in commands] == ["fills", "trips", "verify", "audit", "serve"]
+    for words in commands[:-1]:
+        done = folder.command(*words)
+        assert (done.returncode, done.stderr) == (0, ""), words
+    with Process(folder, *commands[-1], "--port", "0", show=True) as serving:
+        serving.wait_for("Serving the record at ")
+        assert serving.stop()[0] == 0
 
 
 @pytest.fixture
@@ -165,13 +175,29 @@ def test_the_views_are_for_people(recorded: Folder) -> None:
 def test_simulate_and_run_are_two_programs(folder: Folder) -> None:
     with Process(folder, "simulate", "--port", "0", "--rate", "300", show=True) as exchange:
         exchange.wait_for("symbols = ")
-        folder.env |= {"FMEX_KEY": "demo-key", "FMEX_SECRET": "demo-secret"}
-        # The configuration that it prints is used as it stands.
-        folder.write(exchange.errors[exchange.errors.index("[accounts.simulated]") :])
+        # The environment and the configuration that it prints are used as they stand.
+        (export,) = [line for line in exchange.errors.splitlines() if line.startswith("  export ")]
+        folder.env |= dict(word.split("=") for word in export.split()[1:])
+        folder.write(exchange.errors[exchange.errors.index("[accounts.main]") :])
         ended = folder.command("run", "--for", "2s")
         assert ended.returncode == 0, ended.stderr
         assert exchange.stop()[0] == 0, exchange.errors
     assert folder.rows("SELECT count(*) > 100 FROM order_updates") == [(1,)]
+    # Pushes are stamped with today: a filter by date finds them, whatever it goes by.
+    assert folder.command("fills", "--since", "1h", "--format", "csv").stdout.count("\n") > 10
+    assert folder.command("pnl", "--since", "1h", "--format", "csv").stdout.count("\n") > 1
+
+
+def test_simulate_can_start_in_the_past(folder: Folder) -> None:
+    start = "2024-02-29T07:40"
+    with Process(folder, "simulate", "--port", "0", "--rate", "300", "--start", start, show=True) as exchange:
+        exchange.wait_for("symbols = ")
+        folder.write(exchange.errors[exchange.errors.index("[accounts.main]") :])
+        folder.env |= {"FMEX_KEY": "demo-key", "FMEX_SECRET": "demo-secret"}
+        assert folder.command("run", "--for", "1s").returncode == 0
+        assert exchange.stop()[0] == 0
+    (first,) = folder.rows("SELECT min(time_utc) FROM order_history")[0]
+    assert first.startswith(start[:10])
 
 
 def test_the_installed_wheel_in_an_empty_folder(folder: Folder, tmp_path: Path) -> None:

@@ -343,8 +343,8 @@ def test_the_end_waits_for_nobody(large: tuple[str, list[bytes]], monkeypatch: p
 def served(folder: Folder, *arguments: str) -> tuple[Process, str]:
     """`recorder serve`, and the address it prints."""
     process = Process(folder, "serve", "--port", "0", *arguments, show=True)
-    process.wait_for("The record, at ")
-    return process, process.errors.partition("The record, at ")[2].partition(" ")[0]
+    process.wait_for("Serving the record at ")
+    return process, process.errors.partition("Serving the record at ")[2].partition(" ")[0]
 
 
 def test_recording_a_replay_gives_an_identical_journal_of_pushes(folder: Folder, tmp_path: Path) -> None:
@@ -426,7 +426,7 @@ def test_a_port_that_is_taken_and_a_record_with_gaps_and_an_empty_one(sqlite_tem
         ended = folder.command("serve", "--port", str(port))
     assert ended.returncode == 2
     assert f"127.0.0.1:{port}" in ended.stderr
-    assert "look at --host and --port" in ended.stderr
+    assert "check --host and --port" in ended.stderr
     ended = folder.command("serve", "--port", "0", "--require-complete")
     assert ended.returncode == 1
     assert "pushes may have been missed" in ended.stderr
