@@ -25,7 +25,7 @@ QUERIES = list(queries.queries(PAGE))
 
 #: When the first session was covered.
 BEGINS_MS = instant_ms("2019-12-30 09:00:02")
-TRIPS = "At which average prices did I get in and out?"
+TRIPS = "At what average prices did I enter and exit?"
 NAMES = [name.upper() for name in SYMBOLS]
 
 
@@ -111,7 +111,7 @@ def test_realized_pnl_is_that_of_the_books(recorded: Recorded) -> None:
     by_month: dict[tuple[str, str], Decimal] = defaultdict(Decimal)
     for (day, name), change in true.items():
         by_month[day[:7], name] += change
-    told = ask(recorded, "The year's list: what did trading bring, month by month?")
+    told = ask(recorded, "What did I earn or lose each month?")
     assert {(row["month"], row["symbol"]): row["realized_pnl"] for row in told} == {
         key: near(change) for key, change in by_month.items()
     }
@@ -161,7 +161,7 @@ def test_maker_and_taker_are_never_wrong(recorded: Recorded) -> None:
         assert its.total() == true[order_id].total()
     unknown = sum(its[UNKNOWN] for its in told.values())
     assert 0 < unknown < known
-    rows = ask(recorded, "How much did I trade as maker?")
+    rows = ask(recorded, "How much did I trade as a maker?")
     assert sum(row["maker"] for row in rows) == sum(its[MAKER] for its in told.values())
     assert sum(row["unknown"] for row in rows) == unknown
 
@@ -207,7 +207,7 @@ def test_round_trips_bring_what_the_books_say(recorded: Recorded) -> None:
 
 def test_what_was_held_at_an_instant(recorded: Recorded) -> None:
     then = recorded.truth.at(instant_ms("2019-12-31 15:05:00"))
-    told = {row["symbol"]: row for row in ask(recorded, "What did I hold at an instant?")}
+    told = {row["symbol"]: row for row in ask(recorded, "What did I hold at a given time?")}
     held = {name: position for name, position in then.positions.items() if position.quantity}
     assert told.keys() == held.keys()
     for name, position in held.items():
@@ -215,13 +215,13 @@ def test_what_was_held_at_an_instant(recorded: Recorded) -> None:
         assert told[name]["quantity"] == position.quantity
         assert float(told[name]["entry_price"]) == pytest.approx(float(position.entry_price), abs=1e-4)
         assert told[name]["realized_pnl"] == near(position.realized_pnl)
-    (money,) = ask(recorded, "What did I hold at an instant?", 1)
+    (money,) = ask(recorded, "What did I hold at a given time?", 1)
     assert money["total"] == near(then.total)
 
 
 def test_balances_and_payments(recorded: Recorded) -> None:
-    ends = {row["day"]: row["at_the_end"] for row in ask(recorded, "How did my balance go?")}
-    paid = {row["day"]: row["paid"] for row in ask(recorded, "What was paid in or out?")}
+    ends = {row["day"]: row["at_the_end"] for row in ask(recorded, "How did my balance develop?")}
+    paid = {row["day"]: row["paid"] for row in ask(recorded, "What was deposited or withdrawn?")}
     for day, total in ends.items():
         # Of the last evening of 2019 nobody knows.
         last = instant_ms(f"{day} 22:00:00" if day == "2019-12-31" else f"{day} 23:59:59")
@@ -267,7 +267,7 @@ def test_the_time_to_the_first_fill(recorded: Recorded) -> None:
     for order in recorded.truth.orders:
         if day_of(order.created_at) == "2020-02-03" and order.matches:
             first[order.type].append(order.matches[0].created_at - order.created_at)
-    for row in ask(recorded, "How long from order to first fill?"):
+    for row in ask(recorded, "How long did orders take to fill?"):
         mine = first[row["order_type"]]
         assert row["filled"] == len(mine)
         # Up to the push.
@@ -277,7 +277,7 @@ def test_the_time_to_the_first_fill(recorded: Recorded) -> None:
 
 
 def test_an_order_step_by_step(recorded: Recorded) -> None:
-    told = ask(recorded, "How did an order live, step by step?")
+    told = ask(recorded, "What happened to an order, step by step?")
     (order,) = [one for one in recorded.truth.orders if one.id == 849758134556]
     assert told[-1]["status"] == order.status
     assert told[-1]["unfilled"] == order.unfilled_quantity
@@ -288,7 +288,7 @@ def test_an_order_step_by_step(recorded: Recorded) -> None:
 
 
 def test_what_happened_in_a_gap(recorded: Recorded) -> None:
-    (gap,) = [row for row in ask(recorded, "Where is the record not whole?") if row["gap_id"] == 2]
+    (gap,) = [row for row in ask(recorded, "Where is the record incomplete?") if row["gap_id"] == 2]
     timeline = ask(recorded, "What happened around a gap?")
     begins, ends = (
         next(row["received_utc"] for row in timeline if row["kind"] == "gap" and str(row["event"]).startswith(word))

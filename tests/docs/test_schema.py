@@ -62,13 +62,13 @@ def test_every_table_view_and_column_is_on_the_page(connection: Connection, on_p
 @pytest.mark.parametrize(
     ("old", "new", "fault"),
     [
-        ('pid = ["Its process number there."]\n', "", "tables.runs.pid has no words"),
+        ('pid = ["Its process id."]\n', "", "tables.runs.pid has no words"),
         ('adds_up = ["1', 'adds_in = ["1', "views.round_trips.adds_up has no words"),
         ('adds_up = ["1', 'adds_in = ["1', "views.round_trips.adds_in is of no column"),
         ("[tables.spans]", "[tables.stretches]", "[tables.spans] is missing"),
         ("[tables.spans]", "[tables.stretches]", "[tables.stretches] is of nothing"),
         ("[views.timeline]", "[views.diary]", "[views.timeline] is missing"),
-        (', "", "order 849758102002"', "", "no example of: What it is about."),
+        (', "", "order 849758102002"', "", "no example of: The order, position or balance."),
     ],
 )
 def test_what_has_no_words_is_named(connection: Connection, words: Path, old: str, new: str, fault: str) -> None:
@@ -78,7 +78,7 @@ def test_what_has_no_words_is_named(connection: Connection, words: Path, old: st
 
 
 def test_a_changed_word_changes_the_page(connection: Connection, words: Path) -> None:
-    change(words, "Its process number there.", "Its number there.")
+    change(words, "Its process id.", "Its number.")
     assert schema.page(connection) != schema.PAGE.read_text()
 
 
