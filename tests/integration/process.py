@@ -15,6 +15,8 @@ from types import TracebackType
 from typing import Any, Self
 
 from recorder.simulator import Simulator
+from tests.depth import ALL
+from tests.integration import forked
 
 #: How long anything may take before a test gives up, seconds. Ample: other tests share the machine.
 PATIENCE_S = 30.0
@@ -72,10 +74,13 @@ class Folder:
 
     def command(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
         """Run a command to its end."""
+        env = os.environ | self.env
+        if not ALL:
+            return forked.run(arguments, self.path, env, PATIENCE_S)
         return subprocess.run(
             [sys.executable, "-m", "recorder", *arguments],
             cwd=self.path,
-            env=os.environ | self.env,
+            env=env,
             capture_output=True,
             text=True,
             timeout=PATIENCE_S,
