@@ -10,7 +10,7 @@ from typing import NamedTuple, Self
 
 import recorder
 from recorder.clock import NS_PER_MS, Clock
-from recorder.errors import InternalError, NotDurable, RecorderError
+from recorder.errors import DatabaseMoved, InternalError, NotDurable, RecorderError
 from recorder.live.checkpointer import Checkpointer, Opening
 from recorder.live.collector import Collector
 from recorder.live.preflight import check_clock
@@ -22,6 +22,7 @@ from recorder.live.watermark import Watermark
 from recorder.live.writer import Writer
 from recorder.model import time_ordered_id
 from recorder.store import migrate
+from recorder.store.database_file import HeldFile
 from recorder.store.engine import database_path, explained, open_engine
 from recorder.store.entries import AccountAdded, Covered, LogEntry, RunStarted
 from recorder.store.journal import OPENING, Batch
@@ -89,6 +90,7 @@ class Recording:
         self._checkpoints = checkpoints
         self._shipper: Shipper | None = None
         self._checkpointer: Checkpointer | None = None
+        self._rescued = ""
         self._resources = ExitStack()
         #: Set it to end `wait`; a signal handler may.
         self.wake = Wake()
@@ -100,7 +102,7 @@ class Recording:
             starting.callback(self.wake.close)
             starting.enter_context(sole_writer(self._url))
             with explained(self._url):
-                self._prepare_database()
+                self._prepare_database(starting)
             self._start_threads()
             self._resources = starting.pop_all()
         return self
@@ -138,7 +140,7 @@ class Recording:
             discrepancies=self._reconciler.discrepancies,
         )
 
-    def _prepare_database(self) -> None:
+    def _prepare_database(self, starting: ExitStack) -> None:
         engine = self._engine = open_engine(self._url)
         if database_path(self._url).exists():
             migrate.require_usable(engine)
@@ -154,6 +156,7 @@ class Recording:
             self._shipper.check()
         # Nothing is durable yet, and whoever is told may still refuse: the database is then as it was.
         self._on_durable(Watermark(OPENING, 0, {}))
+        self._file = starting.enter_context(HeldFile(database_path(self._url)))
         with engine.begin() as connection:
             self._run, self._seal, left = open_run(connection, self._url, started, wanted)
             self._newest = {one.account_id: newest_session(connection, one.account_id) for one in wanted}
@@ -177,6 +180,7 @@ class Recording:
             self._covered,
             self._sealed,
             self._last_entry,
+            self._file,
         )
         self._collectors = [
             Collector(
@@ -251,6 +255,8 @@ class Recording:
         2. The writer is told that nothing more comes. It writes what waits, then the end of the run; the checkpoint
            that covers this is signed and goes out, and the writer notes it and closes the database. Only a database
            that will not take it can make this too long; then it gives up and says so.
+           If the database file was moved or deleted meanwhile, all of it is now brought together in a file that lasts,
+           however long that takes.
         3. The last checkpoint arrives where it should, or is given up: the next run brings a newer one.
         4. The shipper sends what the server has not had yet, for as long as there is time. What remains lies in the
            journal, and the next run sends it.
@@ -269,11 +275,15 @@ class Recording:
             self._checkpointer.join(max(collected_s - self._clock.monotonic_s(), 0.0))
         if any(thread.failure for thread in fetching):
             self.end_reason = "failed"
+        if self._writer.displaced is not None:
+            self.end_reason = "database moved"
         self._writer.finish(self.end_reason)
         self._writer.join(max(deadline_s - self._clock.monotonic_s(), 0.1))
         if self._writer.is_alive():
             self._writer.give_up()
             self._writer.join(1.0)
+        if self._writer.displaced is not None:
+            self._rescued = self._file.rescue()
         if self._shipper is not None:
             self._shipper.finish()
         if self._checkpointer is not None:
@@ -286,6 +296,8 @@ class Recording:
         threads: list[Writer | Collector | Reconciler | Shipper] = [self._writer, *self._collectors, self._reconciler]
         if self._shipper is not None:
             threads.append(self._shipper)
+        if self._writer.displaced is not None:
+            raise self._moved(self._writer.displaced)
         failures = [thread.failure for thread in threads if thread.failure is not None]
         for failure in failures:
             if isinstance(failure, RecorderError):
@@ -305,3 +317,12 @@ class Recording:
                 f"Recorder has a bug and made no more checkpoints ({type(failure).__name__}: {failure}); everything "
                 "recorded is durable. Report this with the lines above."
             ) from failure
+
+    def _moved(self, displaced: str) -> DatabaseMoved:
+        failure = self._writer.failure
+        unwritten = f"; {failure}" if isinstance(failure, DatabaseMoved | NotDurable) else ""
+        unsent = "" if self._server is None else " (send it to the server with `recorder merge`)"
+        return DatabaseMoved(
+            f"{displaced}, so it stopped: {self._rescued}{unsent}{unwritten}. "
+            "Put the database back, or name another one, and start again; the time until then is recorded as a gap."
+        )

@@ -14,7 +14,7 @@ from recorder.errors import DatabaseError
 from recorder.live.backoff import Backoff
 from recorder.store import migrate
 from recorder.store.comparing import compare_sessions
-from recorder.store.engine import blaming, explain, may_pass, open_engine, place
+from recorder.store.engine import blaming, database_path, explain, may_pass, open_engine, place
 from recorder.store.mover import Mover
 
 log = logging.getLogger(__name__)
@@ -45,6 +45,7 @@ class Shipper(Thread):
         self.failure: BaseException | None = None
         self.frames = 0
         self.state = "connecting"
+        self._journal = database_path(journal)
         self._server = server
         self._on_end = on_end
         self._target = open_engine(server)
@@ -149,6 +150,8 @@ class Shipper(Thread):
         # Once for each outage: it may last for days.
         if self.state != "away":
             told = log.error if lasting else log.warning
-            told("%s The journal holds everything; sending it is tried again until it works.", error)
+            # A journal that was moved is noticed by the writer, which says what becomes of it.
+            holds = "The journal holds everything; sending it" if self._journal.exists() else "Sending the journal"
+            told("%s %s is tried again until it works.", error, holds)
             self.state = "away"
         return wait_s

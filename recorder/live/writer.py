@@ -9,10 +9,11 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError as DriverError
 
 from recorder.clock import Clock
-from recorder.errors import NotDurable
+from recorder.errors import DatabaseMoved, NotDurable
 from recorder.live.channel import Channel, Recorded
 from recorder.live.settings import Limits
 from recorder.live.watermark import Watermark
+from recorder.store.database_file import HeldFile
 from recorder.store.engine import explain, may_pass, place
 from recorder.store.entries import Covered, LogEntry, RunEnded
 from recorder.store.journal import OPENING, Batch
@@ -23,6 +24,8 @@ log = logging.getLogger(__name__)
 #: Wait so long before a database that is locked or full is tried again, seconds. A stop leaves time for another try.
 RETRY_FIRST_S = 0.1
 RETRY_LAST_S = 1.0
+#: While nothing comes, the database file is checked this often, seconds.
+IDLE_CHECK_S = 1.0
 
 
 class Writer(Thread):
@@ -41,10 +44,13 @@ class Writer(Thread):
         on_covered: called once it is durable that a session is covered, in this thread.
         on_sealed: called with each batch that has been committed, in this thread.
         last_entry: asked once the run's end is durable, in this thread: what the event log is still to be told.
+        file: the database file, to notice that it is moved or deleted.
 
     Attributes:
         watermark: what is known durable; replaced after each commit.
         failure: what ended the thread before its time.
+        displaced: what happened to the database file, the first half of a sentence. What is committed after that goes
+            into the open file and is not called durable: whoever stops the run rescues it (`HeldFile.rescue`).
     """
 
     def __init__(
@@ -61,11 +67,15 @@ class Writer(Thread):
         on_covered: Callable[[Covered], None] = lambda entry: None,
         on_sealed: Callable[[Batch], None] = lambda batch: None,
         last_entry: Callable[[], LogEntry | None] = lambda: None,
+        file: HeldFile | None = None,
     ) -> None:
         super().__init__(name="writer", daemon=True)
         self.ready = Event()
         self.watermark = Watermark(OPENING, 0, {})
         self.failure: BaseException | None = None
+        self.displaced: str | None = None
+        self._file = file
+        self._last_batch = OPENING
         self._engine = engine
         self._connection: Connection | None = None
         self._url = url
@@ -115,7 +125,9 @@ class Writer(Thread):
     def _write_all(self) -> None:
         finished = False
         while not finished:
-            self.ready.wait()
+            if not self.ready.wait(IDLE_CHECK_S):
+                self._check_file()
+                continue
             self.ready.clear()
             # Looked at before taking: what was put before `finish` is then taken for certain.
             reason = self._finish_reason
@@ -134,6 +146,10 @@ class Writer(Thread):
                 # A commit costs a disk flush: let a few milliseconds of frames share one.
                 self._give_up.wait(self._limits.batch_ms / 1000)
         self._write_last_entry()
+        if self._file is not None:
+            # SQLite checkpoints when it closes a database, but not one that was moved meanwhile.
+            self._file.checkpoint()
+            self._check_file()
 
     def _write_last_entry(self) -> None:
         """What came of the run's end itself, such as the checkpoint that covers it."""
@@ -151,7 +167,7 @@ class Writer(Thread):
         self._announce(batch)
 
     def _new_batch(self) -> Batch:
-        return Batch(self._recorder_id, self._run_id, self.watermark.batch + 1, self._seal)
+        return Batch(self._recorder_id, self._run_id, self._last_batch + 1, self._seal)
 
     def _is_idle(self) -> bool:
         return all(channel.is_empty for channel in self._channels)
@@ -188,16 +204,10 @@ class Writer(Thread):
         wait_s = RETRY_FIRST_S
         attempt = 0
         while True:
+            self._check_file()
             try:
-                if self._connection is None:
-                    self._connection = self._engine.connect()
-                with self._connection.begin():
-                    # After a failed attempt its outcome is not known: it is asked for, never guessed.
-                    if attempt == 0 or not batch.is_written(self._connection):
-                        batch.write(self._connection, self._clock.wall_ns())
-                return
+                self._write(batch, again=attempt > 0)
             except DriverError as error:
-                self._disconnect()
                 explained = explain(self._url, error)
                 if not may_pass(self._url, error):
                     raise explained from error
@@ -208,8 +218,37 @@ class Writer(Thread):
                         f"{explained} Stopped with {len(batch.frames)} frames or more not written: "
                         "the record ends at the last durable frame, and the next run notes the gap from there."
                     ) from error
+            else:
+                self._check_file()
+                return
+            self._check_file()
+            if self.displaced is None:
+                self._disconnect()  # only now: a connection is the way to a file that is moved during the wait
             attempt += 1
             wait_s = min(wait_s * 2, RETRY_LAST_S)
+
+    def _write(self, batch: Batch, *, again: bool) -> None:
+        if self._connection is None:
+            if self.displaced is not None:
+                raise DatabaseMoved(f"{len(batch.frames)} frames or more could not be written")
+            self._connection = self._engine.connect()
+        with self._connection.begin():
+            # After a failed attempt its outcome is not known: it is asked for, never guessed.
+            if not again or not batch.is_written(self._connection):
+                batch.write(self._connection, self._clock.wall_ns())
+
+    def _check_file(self) -> None:
+        """Notice that the database file was moved, deleted or replaced, and end the run then."""
+        if self._file is None or self.displaced is not None:
+            return
+        self.displaced = self._file.displaced()
+        if self.displaced is not None:
+            if self._file.overwritten:
+                raise DatabaseMoved("what waited was not written")
+            log.error("%s: stopping, and keeping what was received", self.displaced)
+            # At once, in case that this process is killed now.
+            self._file.checkpoint()
+            self._on_end()
 
     def _disconnect(self) -> None:
         if self._connection is not None:
@@ -219,7 +258,10 @@ class Writer(Thread):
 
     def _announce(self, batch: Batch) -> None:
         self._seal = batch.seal
+        self._last_batch = batch.number
         self._on_sealed(batch)
+        if self.displaced is not None:
+            return  # not durable before it has been rescued
         self.watermark = self.watermark.after(batch.number, batch.frames)
         self._on_durable(self.watermark)
         for entry in batch.entries:

@@ -58,6 +58,7 @@ def open_engine(url: URL, *, read_only: bool) -> Engine:
         )
     else:
         require_folder(path)
+        _require_no_orphaned_log(path)
         address = URL.create("sqlite", database=str(path))
     # No pool: a connection is opened for a purpose and closed with it, so that none outlives its file.
     engine = create_engine(
@@ -97,6 +98,16 @@ def require_folder(path: Path) -> None:
     folder = path.absolute().parent
     if not folder.is_dir():
         raise DatabaseError(f"The folder {folder} does not exist; make it, or name another database.")
+
+
+def _require_no_orphaned_log(path: Path) -> None:
+    """Refuse to make a database where the log of a missing one lies: SQLite would delete that log."""
+    log = path.with_name(f"{path.name}-wal")
+    if _file_bytes(path) == 0 and _file_bytes(log) > 0:
+        raise DatabaseError(
+            f"{path} is missing, but {log} holds the last part of it: put the database back beside its log, "
+            "or move the log away if you no longer need it."
+        )
 
 
 def prepare_new(connection: Connection) -> None:

@@ -294,3 +294,20 @@ def test_a_replay_that_loses_its_server_says_so_in_a_sentence(
         with pytest.raises(ServerAway, match="does not answer"):
             list(events)
     assert caplog.text == "", "and nobody complains besides"
+
+
+def test_a_journal_that_is_deleted_is_kept_and_can_be_sent(
+    folder: Folder, exchange: Simulator, postgres: PostgresServer
+) -> None:
+    url = postgres.new_database()
+    folder.configure(exchange, server=url)
+    with folder.run("--ack-file", str(folder.ack_file)) as process:
+        folder.wait_acknowledged(100, process)
+        folder.database.unlink()
+        assert process.wait() == 2, process.errors
+    assert "send it to the server with `recorder merge`" in process.errors
+    assert "The journal holds everything" not in process.errors
+    (copy,) = folder.path.glob("*.rescued-*")
+    copy.rename(folder.database)
+    assert folder.command("merge", folder.database.name, url).returncode == 0
+    assert_the_same(folder, url)

@@ -14,11 +14,12 @@ from sqlalchemy import Engine, event
 from sqlalchemy.exc import OperationalError
 
 from recorder.clock import Clock
-from recorder.errors import DatabaseError, NotDurable
+from recorder.errors import DatabaseError, DatabaseMoved, NotDurable
 from recorder.live.channel import Channel, ChannelClosed
 from recorder.live.settings import Limits
 from recorder.live.watermark import Watermark
 from recorder.live.writer import Writer
+from recorder.store.database_file import HeldFile
 from recorder.store.entries import CheckpointMade, Covered, LogEntry, RunStarted, SessionEnded, SessionOpened
 from recorder.store.journal import OPENING, Batch
 from recorder.store.seals import BEGINNING
@@ -39,6 +40,7 @@ class Desk:
         opening.entries.append(STARTED)
         with self.engine.begin() as connection:
             opening.write(connection, NOON_NS)
+        self.file = HeldFile(path)
         self.ended = Event()
         self.told: list[Watermark] = []
         self.on_durable: Callable[[Watermark], None] = self.told.append
@@ -57,6 +59,7 @@ class Desk:
             self.ended.set,
             on_sealed=self.sealed.append,
             last_entry=self._last_entry,
+            file=self.file,
         )
         self.channel: Channel = self.writer.channel()
 
@@ -76,6 +79,7 @@ class Desk:
         self.writer.give_up()
         self.writer.join(PATIENCE_S)
         assert not self.writer.is_alive()
+        self.file.__exit__()
 
     def finish(self) -> None:
         """Let it write everything, and end."""
@@ -461,3 +465,76 @@ def test_a_last_entry_that_cannot_be_written_is_no_failure(desk: Desk) -> None:
         assert warned.is_set()
     assert desk.rows("SELECT end_reason FROM runs") == [("done",)]
     assert desk.rows("SELECT count(*) FROM checkpoints") == [(0,)]
+
+
+def kept_seqs(desk: Desk, told: str) -> list[int]:
+    """The frames in the file that the rescue named."""
+    path = told.removeprefix("everything received is in ")
+    with closing(sqlite3.connect(f"file:{path}?immutable=1", uri=True)) as database:
+        return [seq for (seq,) in database.execute("SELECT seq FROM frames ORDER BY seq")]
+
+
+def test_a_moved_database_ends_the_run_and_nothing_more_is_called_durable(desk: Desk) -> None:
+    with desk:
+        desk.channel.put(received(0))
+        desk.wait(lambda watermark: watermark.frames == 1)
+        desk.path.rename(desk.path.with_name("old.db"))
+        desk.channel.put(received(1))
+        assert desk.ended.wait(PATIENCE_S)
+        desk.channel.put(received(2))
+        desk.finish()
+        assert "was moved to" in str(desk.writer.displaced)
+        assert kept_seqs(desk, desk.file.rescue()) == [0, 1, 2]
+    assert desk.told == [desk.writer.watermark]
+    assert desk.writer.watermark.frames == 1
+
+
+def test_a_database_that_is_moved_while_nothing_comes(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("recorder.live.writer.IDLE_CHECK_S", 0.01)
+    with desk:
+        desk.path.unlink()
+        assert desk.ended.wait(PATIENCE_S)
+        assert desk.writer.failure is None
+
+
+@pytest.mark.usefixtures("impatient")
+def test_what_waits_for_a_full_disk_goes_into_the_database_that_is_moved_to_make_room(desk: Desk) -> None:
+    room = Event()
+
+    @event.listens_for(desk.engine, "begin")
+    def _size(connection: Any) -> None:
+        pages = connection.exec_driver_sql("PRAGMA page_count").scalar()
+        connection.exec_driver_sql(f"PRAGMA max_page_count={2**30 if room.is_set() else pages + 1}")
+
+    for seq in range(10):
+        desk.channel.put(received(seq, b"x" * 5_000))
+    with desk, told("is full; make room") as waits:
+        assert waits.wait(PATIENCE_S)
+        desk.path.rename(desk.path.with_name("old.db"))
+        assert desk.ended.wait(PATIENCE_S)
+        room.set()
+        desk.finish()
+        assert kept_seqs(desk, desk.file.rescue()) == list(range(10))
+    assert not desk.path.exists()
+    assert desk.told == []
+
+
+def test_nothing_is_written_into_a_backup_that_was_copied_over_the_database(desk: Desk, tmp_path: Path) -> None:
+    backup = tmp_path / "backup.db"
+    with desk:
+        with closing(sqlite3.connect(desk.path)) as source, closing(sqlite3.connect(backup)) as target:
+            source.backup(target)
+        for seq in range(20):
+            desk.channel.put(received(seq, b"x" * 50_000))
+        desk.wait(lambda watermark: watermark.frames == 20)
+        desk.file.checkpoint()
+        desk.channel.put(received(20))
+        desk.wait(lambda watermark: watermark.frames == 21)
+        desk.path.write_bytes(backup.read_bytes())
+        desk.channel.put(received(21))
+        assert desk.ended.wait(PATIENCE_S)
+        desk.writer.join(PATIENCE_S)
+        assert isinstance(desk.writer.failure, DatabaseMoved)
+        desk.file.rescue()
+    assert desk.path.read_bytes() == backup.read_bytes()
+    assert desk.told[-1].frames == 21
