@@ -134,6 +134,9 @@ def test_every_piece_of_configuration_loads(place: Path, page: str, block: str) 
 def test_what_is_installed_and_made_exists() -> None:
     makefile = text_of(CHECKOUT / "Makefile")
     extras = tomllib.loads(text_of(CHECKOUT / "pyproject.toml"))["project"]["optional-dependencies"]
+    contributing = text_of(CHECKOUT / "CONTRIBUTING.md")
+    for target in re.findall(r"^([\w-]+):.*  ## ", makefile, re.MULTILINE):
+        assert f"| `make {target}` |" in contributing, f"CONTRIBUTING.md: make {target} is missing"
     for page in PAGES:
         for target in re.findall(r"(?:^|`)make ([\w-]+)", text_of(page), re.MULTILINE):
             assert re.search(rf"^{target}:", makefile, re.MULTILINE), f"{named(page)}: make {target}"

@@ -94,6 +94,7 @@ def walkthrough(tmp_path: Path) -> Iterator[Walkthrough]:
     made.close()
 
 
+@pytest.mark.timeout(300)
 @pytest.mark.skipif(not (shutil.which("bash") and shutil.which("sqlite3")), reason="needs bash and sqlite3")
 @pytest.mark.parametrize("name", ["README.md", pytest.param("docs/getting-started.md", marks=pytest.mark.long)])
 def test_every_command_works_as_pasted(walkthrough: Walkthrough, name: str) -> None:
