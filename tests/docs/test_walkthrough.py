@@ -2,18 +2,22 @@
 
 import os
 import re
+import shlex
 import shutil
 import signal
 import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from itertools import groupby
 from pathlib import Path
 
 import pytest
 
+from tests.depth import ALL
 from tests.docs.exchange import Truth
 from tests.docs.pages import CHECKOUT, PAGES, blocks, named
+from tests.integration import forked
 
 #: How long each run of a page records; the pages say longer.
 RECORDING = "1s"
@@ -45,10 +49,24 @@ class Walkthrough:
         for line in re.findall(rf"^(?:{'|'.join(SERVERS)}).*$", script, re.MULTILINE):
             script = script.replace(line, "")
             self._serve(line)
-        if script.strip():
+        if ALL:
             self._run(script)
+            return
+        for is_command, lines in groupby(script.splitlines(), lambda line: line.startswith("recorder ")):
+            for piece in lines if is_command else ["\n".join(lines)]:
+                self._fork(piece) if is_command else self._run(piece)
+
+    def _fork(self, line: str) -> None:
+        """Run one command as the shell would, without the time that a new process takes for its imports."""
+        command, _, file = line.partition(" > ")
+        ended = forked.run(shlex.split(command, comments=True)[1:], self._folder, self._environment, 60)
+        assert ended.returncode == 0, f"{line}\n{ended.stdout}\n{ended.stderr}"
+        if file:
+            (self._folder / file).write_text(ended.stdout, encoding="utf-8")
 
     def _run(self, script: str) -> None:
+        if not script.strip():
+            return
         exported = self._folder.parent / "exported"
         ended = subprocess.run(
             ["bash", "-euo", "pipefail", "-c", f"{script}\nenv -0 > {exported}"],
