@@ -4,6 +4,8 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 PAYLOAD_CHANGED = "payload changed"
+#: A payload is missing, and no sealed entry says that it was redacted.
+PAYLOAD_ERASED = "payload erased"
 TIME_CHANGED = "receipt time changed"
 SOURCE_CHANGED = "source changed"
 #: The frame is not the one that was sealed; what of it was changed cannot be told.

@@ -8,6 +8,7 @@ from recorder.audit.findings import (
     FRAME_REMOVED,
     FRAMES_REORDERED,
     PAYLOAD_CHANGED,
+    PAYLOAD_ERASED,
     SOURCE_CHANGED,
     TIME_CHANGED,
     Finding,
@@ -51,24 +52,26 @@ class Evidence(NamedTuple):
     payload_agrees: bool | None
 
 
-def differing(piece: Piece, redacted: Callable[[int], bool]) -> list[Differing]:
-    """The frames of a piece that are not those of its digests.
+def differing(piece: Piece, redacted: Callable[[int], bool]) -> tuple[list[Differing], int]:
+    """The frames of a piece that are not those of its digests, and how many have been redacted.
 
     Args:
         piece: some frames.
-        redacted: tells whether the event log knows that a frame's payload was taken away: its digest is then believed.
+        redacted: tells whether a sealed entry says that a frame was redacted: its digest is then believed.
     """
     if seals.frame_digests(piece.run_id, piece.rows) == piece.digests:  # type: ignore[arg-type]
-        return []
+        return [], 0
     rows = {row[_SEQ]: row for row in piece.rows}
     found = []
+    count = 0
     for seq, digest in enumerate(split(piece.digests), piece.span.first):
         row = rows.get(seq)
         if row is not None and is_emptied(row) and redacted(seq):
+            count += 1
             continue
         if row is None or digest_of(piece.run_id, row) != digest:
             found.append(Differing(seq, row, digest))
-    return found
+    return found, count
 
 
 def findings_of(
@@ -89,7 +92,7 @@ def findings_of(
         elif one.seq in moved:
             yield one.seq, _finding(one, FRAMES_REORDERED, f"it is what was frame {moved[one.seq]}")
         elif is_emptied(one.row):
-            yield one.seq, _finding(one, PAYLOAD_CHANGED, "its payload was taken away, and no sealed entry says so")
+            yield one.seq, _finding(one, PAYLOAD_ERASED, "its payload is missing, and no sealed redaction covers it")
         else:
             yield one.seq, _changed(run_id, one, one.row, evidence(one.row))
 

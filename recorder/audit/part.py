@@ -15,6 +15,7 @@ from recorder.audit.reading import Reader, Row
 from recorder.audit.spans import true_spans
 from recorder.store import seals
 from recorder.store.merkle import HASH_BYTES
+from recorder.store.redacted import SealedRedactions, sealed_redactions
 from recorder.venues import VENUES
 
 #: So many frames, or bytes of payload, are in memory at a time.
@@ -33,6 +34,8 @@ class Scope(NamedTuple):
     account_id: int | None = None
     #: Whether typed rows are decoded again.
     rows: bool = True
+    #: The redactions that sealed entries prove.
+    redactions: SealedRedactions = SealedRedactions({})
 
 
 class Outcome(NamedTuple):
@@ -44,6 +47,8 @@ class Outcome(NamedTuple):
     findings: list[Finding]
     #: Batches whose seal is not the one that is kept: what it was, as far as that can be told.
     true_seals: dict[Key, bytes | None]
+    #: Frames whose payload is missing because they were redacted.
+    redacted: int
 
 
 class _Range:
@@ -82,6 +87,7 @@ class Checker:
     def check(self, part: Part) -> Outcome:
         """Check one, in a state of the record of its own: what it looks at changes no more."""
         with self._reader.snapshot():
+            self._redactions, self._are_newest, self._redacted = self._scope.redactions, False, 0
             return self._check(part)
 
     def _check(self, part: Part) -> Outcome:
@@ -111,7 +117,8 @@ class Checker:
                     findings += together(self._range(part, one))
                     checked += one.span.frames
         sealed = sum(kept.sealed is not None for kept in batches)
-        return Outcome(sum(not kept.gone for kept in batches), checked, sealed, findings, true_seals)
+        seen = sum(not kept.gone for kept in batches)
+        return Outcome(seen, checked, sealed, findings, true_seals, self._redacted)
 
     def _chain(self, part: Part, batches: list[Kept]) -> Iterator[tuple[Kept, chain.Truth]]:
         """Each batch, with what was sealed."""
@@ -176,12 +183,12 @@ class Checker:
         return true_spans(self._reader, kept, digests, neighbours, part.recorder_id, self._name)
 
     def _is_redacted(self, span: Span, seq: int) -> bool:
-        return bool(
-            self._reader.rows(
-                f"SELECT 1 FROM redactions WHERE account_id = {span.account_id:d} AND session_id = {span.session_id:d} "
-                f"AND {seq:d} BETWEEN first_seq AND last_seq LIMIT 1"
-            )
-        )
+        if self._redactions.covers(*span[:2], seq):
+            return True
+        if not self._are_newest:
+            # It may have been redacted since the verification began.
+            self._redactions, self._are_newest = sealed_redactions(self._reader.rows), True
+        return self._redactions.covers(*span[:2], seq)
 
     def _range(self, part: Part, one: _Range) -> Iterator[Finding]:
         """What is wrong with the frames of a session in some batches, in their order."""
@@ -190,7 +197,8 @@ class Checker:
         rows = self._reader.stream(frames_of(one.span))
         digests = b"".join(one.digests)
         for piece in frames.pieces(one.span, part.run_id, rows, digests, PIECE_FRAMES, PIECE_BYTES):
-            differ = frames.differing(piece, partial(self._is_redacted, one.span))
+            differ, redacted = frames.differing(piece, partial(self._is_redacted, one.span))
+            self._redacted += redacted
             waiting += differ
             found += self._typed(piece, {frame.seq for frame in differ})
             if len(waiting) >= DIFFERING_MAX:

@@ -4,17 +4,19 @@ from collections.abc import Sequence
 
 from recorder.audit import chain, proof
 from recorder.audit.checkpoint import Checkpoint
+from recorder.audit.frames import is_emptied
 from recorder.audit.kept import Kept, Span, read_batches, read_frames, split
 from recorder.audit.keys import VerifierKey
 from recorder.audit.proof import Proof, ProvedBatch, ProvedFrame, ProvedRow, signed_once
 from recorder.audit.reading import Reader, Row
 from recorder.audit.trees import unproved
 from recorder.errors import DatabaseError, NotProven
-from recorder.model import REDACTED, REST, SNAPSHOT
+from recorder.model import REST, SNAPSHOT
 from recorder.store import seals
 from recorder.store.merkle import inclusion_proof, leaf_hash
+from recorder.store.redacted import sealed_redactions
 
-_RECEIVED, _SOURCE, _TOPIC, _STATUS, _PAYLOAD = 3, 4, 5, 6, 8
+_RECEIVED, _SOURCE, _TOPIC, _PAYLOAD = 3, 4, 5, 8
 
 
 def make_proof(
@@ -36,7 +38,7 @@ def make_proof(
     span, run_id, batch = _where(reader, session_id, seq)
     kept = read_batches(reader, run_id, batch, batch)[0]
     row = next(iter(read_frames(reader, span._replace(first=seq, last=seq))), None)
-    if row is not None and row[_STATUS] == REDACTED:
+    if row is not None and is_emptied(row) and sealed_redactions(reader.rows).covers(*row[:3]):
         raise DatabaseError(f"The payload of frame {seq} was taken away (recorder redact): it can be proved no more.")
     if row is None or kept.sealed is None or kept.frames is None or kept.written_ns is None:
         raise NotProven(f"Frame {seq} is not as it was sealed: type `recorder verify`.")

@@ -10,10 +10,13 @@ from typing import NamedTuple
 from sqlalchemy import Connection, Engine, delete, func, select, update
 
 from recorder.audit.findings import DERIVED, Finding
+from recorder.audit.frames import is_emptied
+from recorder.audit.reading import Row
 from recorder.audit.typed import what_follows
 from recorder.audit.verify import Progress, Verification, Wanted
 from recorder.store.dialects import insert_rows, share_account
 from recorder.store.engine import explained, open_engine
+from recorder.store.redacted import sealed_redactions_in
 from recorder.store.schema import TYPED, accounts, frames
 from recorder.store.snapshots import forget
 from recorder.venues import venue_named
@@ -23,6 +26,7 @@ from recorder.venues.base import Venue
 FRAMES_PER_TRANSACTION = 5_000
 #: And of so many at a time: their payloads are in memory.
 FRAMES_AT_A_TIME = 250
+_SEQ, _RECEIVED = 2, 3
 
 
 class Rebuilt(NamedTuple):
@@ -127,12 +131,17 @@ def _remake(engine: Engine, session: _Session, seqs: Sequence[int]) -> Rebuilt:
 def _remake_some(connection: Connection, session: _Session, seqs: Sequence[int]) -> Rebuilt:
     f = frames.c
     key = f.account_id == session.account_id, f.session_id == session.session_id
-    found = connection.execute(select(frames).where(*key, f.seq.in_(seqs)).order_by(f.seq)).all()
-    followed = what_follows(session.venue, [tuple(row) for row in found])
+    found = [tuple(row) for row in connection.execute(select(frames).where(*key, f.seq.in_(seqs)).order_by(f.seq))]
+    erased = _erased(connection, found)
+    if erased:
+        # Its rows are the last evidence of what it said.
+        found = [row for row in found if row[_SEQ] not in erased]
+        seqs = [seq for seq in seqs if seq not in erased]
+    followed = what_follows(session.venue, found)
     for frame, decoded in followed.misread:
         reading = dict(zip(("topic", "status", "error"), decoded[:3], strict=True))
         connection.execute(update(frames).where(*key, f.seq == frame[2]).values(reading))
-    received = [row.received_ns for row in found]
+    received = [row[_RECEIVED] for row in found]
     for record, table in TYPED.items():
         mine = table.c.account_id == session.account_id, table.c.session_id == session.session_id
         these = *mine, table.c.seq.in_(seqs)
@@ -140,5 +149,16 @@ def _remake_some(connection: Connection, session: _Session, seqs: Sequence[int])
         connection.execute(delete(table).where(*these))
         insert_rows(connection, table, followed.rows[record])
     # A snapshot of that time points to rows that may be others now.
-    forget(connection, session.account_id, min(one for one in received if one is not None))
-    return Rebuilt(len(seqs), sum(map(len, followed.rows.values())), len(followed.misread))
+    known = [one for one in received if one is not None]
+    if known:
+        forget(connection, session.account_id, min(known))
+    return Rebuilt(len(seqs), sum(map(len, followed.rows.values())), len(followed.misread), len(erased))
+
+
+def _erased(connection: Connection, found: Sequence[Row]) -> set[int]:
+    """The frames without their payload that no sealed entry says were redacted."""
+    emptied = [row for row in found if is_emptied(row)]
+    if not emptied:
+        return set()
+    redactions = sealed_redactions_in(connection)
+    return {row[_SEQ] for row in emptied if not redactions.covers(*row[:3])}

@@ -23,6 +23,7 @@ from recorder.audit.plan import Key, Part, Plan, Stretch, make_plan
 from recorder.audit.reading import Reader
 from recorder.audit.strays import strays
 from recorder.audit.trees import Claim, findings_in_trees, kept_claims
+from recorder.store.redacted import sealed_redactions
 
 #: Below so many frames, starting processes takes longer than they save.
 FRAMES_ALONE = 100_000
@@ -61,7 +62,7 @@ class Verified(NamedTuple):
     seals: int = 0
     checkpoints: int = 0
     findings: int = 0
-    #: Frames whose payload was taken away on purpose.
+    #: Frames whose payload is missing because they were redacted.
     redacted: int = 0
     #: Sentences on what was not looked at.
     not_checked: tuple[str, ...] = ()
@@ -102,17 +103,15 @@ class Verification:
         wanted = self._wanted
         names: Mapping[int, str] = dict(reader.rows("SELECT account_id, name FROM accounts"))
         plan = make_plan(reader, names, None if wanted.is_whole else chosen(reader, wanted))
-        redacted = reader.one("SELECT sum(last_seq - first_seq + 1) FROM redactions")
-        self.verified = self.verified._replace(redacted=int(redacted or 0))
         yield from plan.findings
-        yield from self._parts(plan)
+        yield from self._parts(reader, plan)
         yield from (one for one in plan.discontinuities if not any(_follows(one, span) for span in self._spans))
         yield from together(strays(reader, plan.ends, names, wanted.account_id))
         yield from self._trees(reader, plan)
         yield from self._event_log(reader, plan, names)
 
-    def _parts(self, plan: Plan) -> Iterator[Finding]:
-        scope = Scope(self._wanted.account_id, rows=not self._wanted.quick)
+    def _parts(self, reader: Reader, plan: Plan) -> Iterator[Finding]:
+        scope = Scope(self._wanted.account_id, not self._wanted.quick, sealed_redactions(reader.rows))
         total, done = sum(part.frames for part in plan.parts), 0
         self._progress(0, total)
         with _outcomes(self._url, scope, plan.parts, self._jobs(total)) as outcomes:
@@ -126,6 +125,7 @@ class Verification:
                     frames=seen.frames + outcome.frames,
                     batches=seen.batches + outcome.batches,
                     seals=seen.seals + outcome.seals,
+                    redacted=seen.redacted + outcome.redacted,
                 )
                 yield from outcome.findings
 

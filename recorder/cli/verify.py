@@ -224,8 +224,10 @@ def _summary(found: list[Finding], seen: Verified, took_s: float, *, to_stderr: 
     told = f"{len(found):,} findings" if found else "nothing found"
     tell(f"{looked_at}, in {took_s:.1f} s ({rate}): {told}.")
     if seen.redacted:
-        tell(f"{seen.redacted:,} frames were redacted: their digests are believed; `redactions` tells who and why.")
+        tell(
+            f"{seen.redacted:,} frames were redacted, as sealed entries prove; table `redactions` says by whom and why."
+        )
     for words in seen.not_checked:
         tell(f"Not looked at: {words}.")
-    if any(one.kind in DERIVED for one in found):
-        tell("The journal is the evidence: rows that do not follow from it take nothing of it away.")
+    if found and all(one.kind in DERIVED for one in found):
+        tell("Frames and seals are intact: these rows can be made again from them with `recorder rebuild`.")

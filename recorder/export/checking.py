@@ -7,6 +7,7 @@ other, and 32 bytes a frame of those batches in which several accounts wrote tog
 import hashlib
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import groupby
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,6 +22,7 @@ from recorder.audit.findings import (
     FRAME_CHANGED,
     FRAME_INSERTED,
     FRAME_REMOVED,
+    PAYLOAD_ERASED,
     SEAL_CHANGED,
     TAIL_TRUNCATED,
     Finding,
@@ -29,11 +31,21 @@ from recorder.audit.findings import (
 from recorder.audit.trees import Claim
 from recorder.audit.verify import Verified
 from recorder.export import manifest
-from recorder.export.reading import ExportedFrame, files_of, frames_in, read_manifest, seals_in, spans_in
+from recorder.export.reading import (
+    ExportedFrame,
+    files_of,
+    frames_in,
+    read_manifest,
+    redaction_entries_in,
+    seals_in,
+    spans_in,
+)
 from recorder.export.sealed import Seal, Span
 from recorder.model import Frame
 from recorder.store import seals
+from recorder.store.entries import FramesRedacted
 from recorder.store.merkle import HASH_BYTES, Frontier
+from recorder.store.redacted import SealedRedactions, redactions_among
 
 #: Run and batch.
 Key = tuple[int, int]
@@ -103,6 +115,7 @@ class ExportCheck:
             (seal.run_id, seal.batch): seal for path in files_of(self._folder, told, "seals") for seal in seals_in(path)
         }
         places, wanted = _places([span for path in files_of(self._folder, told, "spans") for span in spans_in(path)])
+        redactions = self._redactions(told, sealed)
         total, done, redacted = told["tables"]["frames"]["rows"], 0, 0
         waiting: dict[Key, dict[int, bytes]] = {}
         complete: set[Key] = set()
@@ -122,8 +135,11 @@ class ExportCheck:
                 if kept is not None and digest != kept:
                     if frame.payload:
                         yield self._of_frame(FRAME_CHANGED, frame, "it is not the frame that was sealed")
-                    else:
+                    elif redactions.covers(frame.account_id, frame.session_id, frame.seq):
                         redacted += 1
+                    else:
+                        words = "its payload is missing, and no sealed redaction covers it"
+                        yield self._of_frame(PAYLOAD_ERASED, frame, words)
                 if key in complete:
                     yield self._of_frame(FRAME_INSERTED, frame, "it is there twice")
                     continue
@@ -140,6 +156,18 @@ class ExportCheck:
         yield from self._chains(list(sealed.values()))
         seen = self.verified
         self.verified = seen._replace(frames=done, batches=len(sealed), seals=len(sealed), redacted=redacted)
+
+    def _redactions(self, told: Mapping[str, Any], sealed: Mapping[Key, Seal]) -> SealedRedactions:
+        """The redactions that are proved by entries in the export and the seals of their batches."""
+        found: dict[Key, list[FramesRedacted]] = {}
+        paths = files_of(self._folder, told, "redaction_entries") if "redaction_entries" in told["tables"] else []
+        rows = (row for path in paths for row in redaction_entries_in(path))
+        for key, of_batch in groupby(rows, lambda row: (row.run_id, row.batch)):
+            seal = sealed.get(key)
+            bodies = [row.body.encode() for row in of_batch]
+            if seal is not None and seal.entries_root is not None and seal.entries == len(bodies):
+                found[key] = redactions_among(bodies, seal.entries_root)
+        return SealedRedactions(found)
 
     def _chains(self, found: Sequence[Seal]) -> Iterator[Finding]:
         chains: dict[int, list[Seal]] = {}

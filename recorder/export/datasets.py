@@ -1,6 +1,7 @@
 """What can be exported: the journal as it is, what readers make of it, and the event log."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from operator import attrgetter
 from typing import Any, NamedTuple
 
 import msgspec
@@ -23,6 +24,7 @@ from recorder.export.scope import Account, Scope
 from recorder.read.record import Filter, Record
 from recorder.read.records import Balance, Discrepancy, Fill, Gap, Order, Position
 from recorder.store import schema
+from recorder.store.redacted import sealed_redactions_in
 
 #: The account's name, and of a frame its run, before what a table itself has.
 ACCOUNT = "account"
@@ -100,6 +102,14 @@ def _entries(source: Source) -> Iterator[Row]:
             yield tuple(row)
 
 
+def _redactions(source: Source) -> Iterator[Row]:
+    names = {account.account_id: account.name for account in source.accounts}
+    found = sealed_redactions_in(source.connection).entries
+    for one in sorted(found, key=attrgetter("account_id", "session_id", "first_seq")):
+        if one.account_id in names:
+            yield (names[one.account_id], *msgspec.structs.astuple(one))
+
+
 class _About(msgspec.Struct):
     account_id: int | None = None
 
@@ -160,7 +170,12 @@ DATASETS: dict[str, Dataset] = {
         _event_log_of_accounts(schema.reconciliations, "round of REST questions"),
         Dataset("event_log", "thing that the event log was told", columns_of_table(schema.event_log), _entries),
         _event_log(schema.checkpoints, "signed tree of seals"),
-        _event_log_of_accounts(schema.redactions, "stretch of frames whose payload was taken away on purpose"),
+        Dataset(
+            "redactions",
+            "stretch of frames whose payload was redacted, as sealed entries prove",
+            columns_of_table(schema.redactions, _ACCOUNT),
+            _redactions,
+        ),
     )
 }
 

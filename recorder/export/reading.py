@@ -15,7 +15,7 @@ from recorder.export.columns import Column, Kind, columns_of_record
 from recorder.export.extras import library
 from recorder.export.formats import CSV, JSONL, PARQUET
 from recorder.export.formats.texts import BASE64
-from recorder.export.sealed import Seal, Span
+from recorder.export.sealed import RedactionEntry, Seal, Span
 
 #: Rows of Parquet are read so many at a time.
 READ_ROWS = 1_024
@@ -85,6 +85,11 @@ def seals_in(path: Path) -> Iterator[Seal]:
 def spans_in(path: Path) -> Iterator[Span]:
     """The spans of the file of `spans`, in the order of the seals. Raises as `frames_in` does."""
     return _records(path, Span)
+
+
+def redaction_entries_in(path: Path) -> Iterator[RedactionEntry]:
+    """The entries of the file of `redaction_entries`, in the order of their batches. Raises as `frames_in` does."""
+    return _records(path, RedactionEntry)
 
 
 def _records(path: Path, record: type[T]) -> Iterator[T]:

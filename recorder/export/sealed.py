@@ -4,16 +4,20 @@ Where all frames of a batch are exported, its frames' root follows from them. Wh
 taken away, the digests of all its frames go along: each frame that is there can be checked, and the root as well.
 """
 
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator
 from itertools import groupby
 from typing import Any, NamedTuple
 
+from msgspec.structs import astuple
 from sqlalchemy import Connection, and_, func, select
 
 from recorder.export.columns import Row, columns_of_record
 from recorder.export.datasets import DATASETS, Dataset
 from recorder.export.journal import FETCH_ROWS
-from recorder.store.schema import batches, event_log, redactions, runs, seals, spans
+from recorder.model import REDACTED
+from recorder.store.redacted import sealed_redactions_in
+from recorder.store.schema import batches, event_log, runs, seals, spans
 from recorder.store.seals import BEGINNING
 
 #: Account and session.
@@ -51,25 +55,38 @@ class Span(NamedTuple):
     last_seq: int
 
 
+class RedactionEntry(NamedTuple):
+    """An event log entry of a batch in which frames were redacted: its seal proves the redaction."""
+
+    run_id: int
+    batch: int
+    item: int
+    body: str
+
+
 class Frames:
-    """Which frames were exported: something small for each session."""
+    """Which frames were exported: something small for each session, and each stretch without payloads."""
 
     def __init__(self) -> None:
         #: Session → its first frame exported, its last, and how many.
         self._sessions: dict[Session, list[int]] = {}
+        #: Frames without payload that the record calls redacted, whether a sealed entry says so or not.
+        self._emptied: dict[Session, list[list[int]]] = {}
 
     def watch(self, rows: Iterable[Row]) -> Iterator[Row]:
         """Take notice of rows of `frames` that go by."""
-        places = [DATASETS["frames"].at(name) for name in ("account_id", "session_id", "seq")]
-        account_at, session_at, seq_at = (place for place in places if place is not None)
-        key, told = None, [0, 0, 0]
+        names = ("account_id", "session_id", "seq", "status")
+        places = [DATASETS["frames"].at(name) for name in names]
+        account_at, session_at, seq_at, status_at = (place for place in places if place is not None)
+        session, told = None, [0, 0, 0]
         for row in rows:
-            seq = row[seq_at]
-            if key != (row[account_at], row[session_at]):
-                key = row[account_at], row[session_at]
-                told = self._sessions.setdefault(key, [seq, seq, 0])
+            seq, key = row[seq_at], (row[account_at], row[session_at])
+            if session != key:
+                session, told = key, self._sessions.setdefault(key, [seq, seq, 0])
             told[1] = seq
             told[2] += 1
+            if row[status_at] == REDACTED:
+                _extend(self._emptied.setdefault(key, []), seq)
             yield row
 
     def has_some(self, span: Span) -> bool:
@@ -81,6 +98,19 @@ class Frames:
         """Whether all frames of a span are among them for certain."""
         first, last, count = self._sessions.get((span.account_id, span.session_id), (0, -1, 0))
         return first <= span.first_seq and span.last_seq <= last and count == last - first + 1
+
+    def has_emptied(self, account_id: int, session_id: int, first_seq: int, last_seq: int) -> bool:
+        """Whether any of some frames was exported without its payload."""
+        ranges = self._emptied.get((account_id, session_id), [])
+        at = bisect_right(ranges, last_seq, key=lambda one: one[0]) - 1
+        return at >= 0 and first_seq <= ranges[at][1]
+
+
+def _extend(ranges: list[list[int]], seq: int) -> None:
+    if ranges and ranges[-1][1] == seq - 1:
+        ranges[-1][1] = seq
+    else:
+        ranges.append([seq, seq])
 
 
 class Sealed:
@@ -94,7 +124,12 @@ class Sealed:
 
     def __init__(self, connection: Connection, frames: Frames, *, everything: bool) -> None:
         self._connection, self._frames, self._everything = connection, frames, everything
-        self._redacted = [Span(0, 0, *row) for row in connection.execute(_REDACTIONS)]
+        #: The batches that prove why exported frames have no payload.
+        self._proofs = {
+            key
+            for key, entries in sealed_redactions_in(connection).by_batch.items()
+            if any(frames.has_emptied(*astuple(entry)[:4]) for entry in entries)
+        }
         self.batches = 0
         self.whole = 0
         #: Recorder → its last seal here.
@@ -105,13 +140,13 @@ class Sealed:
         # Last of each recorder's chain, and whether it is exported.
         last: dict[int, tuple[bytes | None, bool]] = {}
         for row, its_spans in self._all():
-            wanted = self._wants(its_spans)
+            wanted = self._wants(row, its_spans)
             before, is_there = last.get(row.recorder_id, (BEGINNING, True))
             last[row.recorder_id] = row.seal, wanted
             if not wanted:
                 continue
-            redacted = any(_meet(span, gone) for span in its_spans for gone in self._redacted)
-            whole = not redacted and all(self._frames.has_all(span) for span in its_spans)
+            emptied = any(self._frames.has_emptied(*span[2:]) for span in its_spans)
+            whole = not emptied and all(self._frames.has_all(span) for span in its_spans)
             key = row.recorder_id, row.run_id, row.batch, row.written_ns, row.frames, row.entries
             roots = None if is_there else before, row.frames_root, row.entries_root
             seal = Seal(*key, row.seal, *roots, whole, None if whole else row.digests)
@@ -122,12 +157,26 @@ class Sealed:
 
     def spans(self) -> Iterator[Span]:
         """What the batches hold."""
-        for _, its_spans in self._all():
-            if self._wants(its_spans):
+        for row, its_spans in self._all():
+            if self._wants(row, its_spans):
                 yield from its_spans
 
-    def _wants(self, its_spans: list[Span]) -> bool:
-        return self._everything or any(map(self._frames.has_some, its_spans))
+    def redaction_entries(self) -> Iterator[RedactionEntry]:
+        """All entries of the batches that prove redactions of exported frames."""
+        for run_id, batch in sorted(self._proofs):
+            e = event_log.c
+            of_batch = select(e.item, e.body).where(e.run_id == run_id, e.batch == batch)
+            for item, body in self._connection.execute(of_batch.order_by(e.item)):
+                yield RedactionEntry(run_id, batch, item, body)
+
+    @property
+    def proves_redactions(self) -> bool:
+        """Whether there are such batches."""
+        return bool(self._proofs)
+
+    def _wants(self, row: Any, its_spans: list[Span]) -> bool:
+        is_proof = (row.run_id, row.batch) in self._proofs
+        return self._everything or is_proof or any(map(self._frames.has_some, its_spans))
 
     def _all(self) -> Iterator[tuple[Any, list[Span]]]:
         """Every batch of the record, with its spans."""
@@ -138,12 +187,6 @@ class Sealed:
                 yield found[0], told
 
 
-def _meet(span: Span, other: Span) -> bool:
-    same = (span.account_id, span.session_id) == (other.account_id, other.session_id)
-    return same and span.first_seq <= other.last_seq and other.first_seq <= span.last_seq
-
-
-_REDACTIONS = select(*(redactions.c[name] for name in Span._fields[2:]))
 _ENTRIES = (
     select(func.count())
     .select_from(event_log)
@@ -176,8 +219,13 @@ _BATCHES = (
 
 
 def datasets_of(sealed: Sealed) -> list[Dataset]:
-    """The two tables that go along with frames."""
-    return [
+    """The tables that go along with frames."""
+    found = [
         Dataset("seals", "batch of frames: its seal", columns_of_record(Seal), lambda _: sealed.seals()),
         Dataset("spans", "session in a batch", columns_of_record(Span), lambda _: sealed.spans()),
     ]
+    if sealed.proves_redactions:
+        each = "event log entry of a batch that redacted exported frames"
+        columns = columns_of_record(RedactionEntry)
+        found.append(Dataset("redaction_entries", each, columns, lambda _: sealed.redaction_entries()))
+    return found

@@ -2,8 +2,11 @@
 
 import msgspec
 
-from recorder.model import DECODED, Decoded, Update
+from recorder.model import DECODED, REDACTED, Decoded, Update
 from recorder.read.records import Gap
+
+#: The error of a frame that claims to be redacted where no sealed entry says so.
+ERASED = "its payload is missing, and no sealed redaction covers it: run `recorder verify`"
 
 
 class FrameEvent(msgspec.Struct, frozen=True, gc=False):
@@ -32,13 +35,18 @@ class FrameEvent(msgspec.Struct, frozen=True, gc=False):
 
     @property
     def status(self) -> str:
-        """`decoded`, `control`, `undecoded` (`error` says why), or `redacted`: its payload was taken away."""
+        """`decoded`, `control`, `undecoded` (`error` says why), or `redacted`: a sealed entry removed its payload."""
         return DECODED if self.more is None else self.more.status
 
     @property
     def error(self) -> str | None:
         """Why it could not be decoded."""
         return None if self.more is None else self.more.error
+
+    @property
+    def payload_is_missing(self) -> bool:
+        """Whether the payload was redacted, or erased without a sealed redaction (`error` then says so)."""
+        return self.more is not None and (self.more.status == REDACTED or self.more.error == ERASED)
 
 
 class SessionBegan(msgspec.Struct, frozen=True):

@@ -5,7 +5,7 @@ log growing, so there is none: frames are only ever added, and what a replay rea
 """
 
 import time
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import accumulate
 from typing import Any, NamedTuple
@@ -13,13 +13,14 @@ from typing import Any, NamedTuple
 from sqlalchemy import ColumnElement, Connection, Engine, Select, bindparam, func, literal_column, or_, select
 
 from recorder.model import CONTROL, DECODED, PUSH, REDACTED, SENT, SNAPSHOT, UNDECODED, Decoded
-from recorder.read.events import FrameEvent
+from recorder.read.events import ERASED, FrameEvent
 from recorder.read.order import FOR_EVER_NS, LAST_SEQ, Chunk, Life
 from recorder.store.dialects import Rows
 from recorder.store.engine import explained
+from recorder.store.redacted import SealedRedactions, sealed_redactions_in
 from recorder.store.schema import frames
 from recorder.store.types import Int64
-from recorder.venues.base import Venue, read_answer, read_frame, read_plain
+from recorder.venues.base import Venue, read_answer, read_frame, read_plain, undecoded
 
 #: Rows read at a time: at first, and at most. Their number doubles as long as they are small: memory stays flat.
 ROWS_FIRST, ROWS_MAX = 64, 256
@@ -28,9 +29,12 @@ CHUNK_BYTES = 1 << 20
 WINDOW = 64
 #: A connection that was not used for so long is made anew, seconds: a server may have let go of it.
 IDLE_S = 5.0
+#: Redactions are read again no sooner than this, seconds: frames can be redacted while a replay goes on.
+REDACTIONS_S = 30.0
 
 _SENT = Decoded(None, CONTROL, None, (), None)
 _REDACTED = Decoded(None, REDACTED, None, (), None)
+_ERASED = undecoded(ERASED)
 
 
 class Stretch(NamedTuple):
@@ -61,6 +65,8 @@ class Reader:
         self._url = url
         self._connection: Connection | None = None
         self._used_s = 0.0
+        self._redactions = SealedRedactions({})
+        self._redactions_until_s = 0.0
 
     def close(self) -> None:
         """Let go of the database."""
@@ -106,26 +112,40 @@ class Reader:
                 return
             seqs, received, payloads, *told = zip(*rows, strict=True)
             instants = _instants(stretch.life, received, latest_ns)
-            redacted = frozenset() if all(payloads) else self._redacted(stretch, seqs)
+            emptied = {} if all(payloads) else self._emptied(stretch, seqs)
             if undecoded_seq < seqs[0]:
                 undecoded_seq = self._undecoded_seq(stretch, seqs[0])
             decodable = seqs[-1] < undecoded_seq
             for begin in range(0, len(rows), WINDOW):
                 some = slice(begin, begin + WINDOW)
                 columns = seqs[some], received[some], payloads[some], *(column[some] for column in told)
-                yield Chunk(stretch.session_id, instants[some], _events(stretch, redacted, decodable, *columns))
+                yield Chunk(stretch.session_id, instants[some], _events(stretch, emptied, decodable, *columns))
             if len(rows) < limit:
                 return
             seq, latest_ns = seqs[-1] + 1, max(latest_ns, *received)
             bytes_each = max(sum(map(len, payloads)) // len(rows), 1)
             limit = max(min(limit * 2, ROWS_MAX, CHUNK_BYTES // bytes_each), 1)
 
-    def _redacted(self, stretch: Stretch, seqs: Sequence[int]) -> frozenset[int]:
-        """Which of some frames have been redacted: an empty payload alone does not tell, for one can be received."""
+    def _emptied(self, stretch: Stretch, seqs: Sequence[int]) -> Mapping[int, Decoded]:
+        """What to say of the frames whose payload is missing, by their number.
+
+        The status alone proves nothing: anybody can write it. An empty payload alone does not either, for one can be
+        received.
+        """
         f = frames.c
         between = f.seq.between(seqs[0], seqs[-1]), f.status == REDACTED
         with self._connected() as connection, connection.begin():
-            return frozenset(connection.scalars(select(f.seq).where(*_these(stretch), *between)))
+            found = connection.scalars(select(f.seq).where(*_these(stretch), *between)).all()
+            unproved = len(self._proved(stretch, found)) < len(found)
+            if unproved and time.monotonic() >= self._redactions_until_s:
+                self._redactions = sealed_redactions_in(connection)
+                self._redactions_until_s = time.monotonic() + REDACTIONS_S
+        proved = self._proved(stretch, found)
+        return {seq: _REDACTED if seq in proved else _ERASED for seq in found}
+
+    def _proved(self, stretch: Stretch, seqs: Sequence[int]) -> frozenset[int]:
+        covers = self._redactions.covers
+        return frozenset(seq for seq in seqs if covers(stretch.account_id, stretch.session_id, seq))
 
     def _undecoded_seq(self, stretch: Stretch, seq: int) -> int:
         """The first frame of a session from a number on that could not be decoded; `LAST_SEQ` where there is none.
@@ -187,7 +207,7 @@ def _instants(life: Life, received: Sequence[int], latest_ns: int) -> Sequence[i
 
 def _events(
     stretch: Stretch,
-    redacted: Collection[int],
+    emptied: Mapping[int, Decoded],
     decodable: bool,
     seqs: Sequence[int],
     received: Sequence[int],
@@ -205,7 +225,7 @@ def _events(
     sources, topics = sources or [PUSH] * len(seqs), topics or [None] * len(seqs)
     events = []
     for seq, received_ns, payload, source, asked in zip(seqs, received, payloads, sources, topics, strict=True):
-        decoded = _REDACTED if seq in redacted else _decoded(venue, source, asked, payload)
+        decoded = emptied.get(seq) or _decoded(venue, source, asked, payload)
         more = None if decoded.status == DECODED else decoded
         topic, updates = decoded.topic, decoded.updates
         events.append(FrameEvent(account, session_id, seq, received_ns, source, payload, topic, updates, more))

@@ -44,6 +44,6 @@ def _sentences(seen: Verified, kept_elsewhere: int) -> Iterator[str]:
             "seals were all made anew, cannot be told from a whole one."
         )
     if seen.redacted:
-        yield f"The digests of {count(seen.redacted, 'redacted frame')} are believed."
+        yield f"{count(seen.redacted, 'frame')} without payload: sealed entries prove that they were redacted."
     for words in seen.not_checked:
         yield f"Not looked at: {words}."

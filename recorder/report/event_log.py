@@ -2,13 +2,15 @@
 
 from typing import Any
 
+from msgspec.structs import astuple
 from sqlalchemy import Select, func, literal_column, select
 
 from recorder.model import UNDECODED
 from recorder.report.facts import Listed, Redacted, Rounds, Session, Undecoded, Writer
 from recorder.report.reading import ROWS_SHOWN_MAX, Reading
 from recorder.store.gaps import CRASHED
-from recorder.store.schema import accounts, frames, reconciliations, recorders, redactions, runs, sessions
+from recorder.store.redacted import sealed_redactions_in
+from recorder.store.schema import accounts, frames, reconciliations, recorders, runs, sessions
 
 #: A session that has not ended; or that a crash left, and no later run has seen yet.
 GOES_ON = "not ended"
@@ -104,9 +106,11 @@ def undecoded(reading: Reading) -> Listed[Undecoded]:
 
 
 def redacted(reading: Reading) -> Listed[Redacted]:
-    """What was ever taken away from these accounts, on purpose."""
-    r = redactions.c
-    columns = accounts.c.name, r.session_id, r.first_seq, r.last_seq, r.redacted_ns, r.who, r.why
-    query = select(*columns).join(accounts, accounts.c.account_id == r.account_id).where(reading.these(r.account_id))
-    rows = [Redacted(*row) for row in reading.connection.execute(query.order_by(r.redacted_ns, *columns[1:3]))]
+    """All redactions of these accounts, as far as sealed entries prove them."""
+    rows = [
+        Redacted(reading.names[one.account_id], *astuple(one)[1:])
+        for one in sealed_redactions_in(reading.connection).entries
+        if one.account_id in reading.names
+    ]
+    rows.sort(key=lambda one: (one.redacted_ns, one.session_id, one.first_seq))
     return Listed(rows[-ROWS_SHOWN_MAX:], len(rows))

@@ -182,7 +182,7 @@ def test_redacted_frames_are_left_out(
     with serving(url) as one, client(one).subscribe() as each:
         assert each.take(40) == story.payloads[10:50]
         one.wait_finished(timeout_s=PATIENCE_S)
-    assert "the end of the record, 40 pushes, 11 redacted frames left out" in caplog.text
+    assert "the end of the record, 40 pushes, 11 frames without payload left out" in caplog.text
 
 
 def test_what_two_recorders_saw_comes_once_or_as_often_as_they_saw_it(

@@ -339,7 +339,7 @@ def a_redaction_that_nobody_ordered(hand: Hand) -> Expected:
     hand.frame(f"payload = :nothing, status = '{EMPTIED}', error = NULL", seq, nothing=b"")
     for table in TYPED.values():
         hand.sql(f"DELETE FROM {table.name} WHERE session_id = :s AND seq = :seq", s=LONG, seq=seq)
-    return [frame(kinds.PAYLOAD_CHANGED, seq)]
+    return [frame(kinds.PAYLOAD_ERASED, seq)]
 
 
 @edit
@@ -347,7 +347,7 @@ def a_redaction_with_a_row_but_no_entry(hand: Hand) -> Expected:
     (expected,) = a_redaction_that_nobody_ordered(hand)
     row = ":account, :session, :seq, :seq, 1, 'nobody', 'no reason'"
     hand.sql(f"INSERT INTO redactions VALUES ({row})", account=MAIN, session=LONG, seq=expected.seq)
-    return [expected._replace(kind=kinds.ROW_INSERTED, table="redactions")]
+    return [expected, expected._replace(kind=kinds.ROW_INSERTED, table="redactions")]
 
 
 @edit
@@ -357,7 +357,8 @@ def a_redaction_is_made_wider(hand: Hand) -> Expected:
     for table in TYPED.values():
         hand.sql(f"DELETE FROM {table.name} WHERE session_id = :s AND seq = :seq", s=FIRST, seq=seq)
     hand.sql("UPDATE redactions SET last_seq = :seq", seq=seq)
-    return [frame(kinds.ROW_CHANGED, REDACTED.first_seq, seq, FIRST, "redactions")]
+    changed = frame(kinds.ROW_CHANGED, REDACTED.first_seq, seq, FIRST, "redactions")
+    return [frame(kinds.PAYLOAD_ERASED, seq, session_id=FIRST), changed]
 
 
 @edit

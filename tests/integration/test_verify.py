@@ -122,7 +122,7 @@ def test_a_redaction_is_told_of(recorded: Folder) -> None:
     ended = recorded.command("redact", "--account", "main", "--before", "1s", "--why", "x", "--yes")
     assert ended.returncode in {0}, ended.stderr
     told = clean(recorded, *WITNESS)
-    assert "frames were redacted: their digests are believed; `redactions` tells who and why." in told
+    assert "frames were redacted, as sealed entries prove; table `redactions` says by whom and why." in told
 
 
 @pytest.mark.parametrize(

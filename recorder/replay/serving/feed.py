@@ -7,7 +7,7 @@ from concurrent.futures import Executor
 from itertools import islice
 
 from recorder.clock import utc_text
-from recorder.model import CONTROL, REDACTED, Heartbeat
+from recorder.model import CONTROL, Heartbeat
 from recorder.read.events import Event, FrameEvent, GapBegan, instant_ns
 from recorder.read.records import Gap
 from recorder.replay.pace import Pace
@@ -58,7 +58,7 @@ class Feed:
         self._patience_s = patience_s
         self._readers = readers
         self._on_change = on_change
-        self._redacted = 0
+        self._missing = 0
 
     async def run(self) -> None:
         """Push all there is, or until the client is gone.
@@ -74,7 +74,7 @@ class Feed:
             self._events = iter(())
         self._moment.ended(asyncio.get_running_loop().time())
         self.finished = True
-        left_out = f", {self._redacted:,} redacted frames left out" if self._redacted else ""
+        left_out = f", {self._missing:,} frames without payload left out" if self._missing else ""
         log.info("client %d: the end of the record, %s pushes%s", self._line.number, f"{self.pushes:,}", left_out)
         self._on_change()
 
@@ -110,8 +110,10 @@ class Feed:
         return await self._send(due, told_ns)
 
     def _is_for_client(self, event: FrameEvent) -> bool:
-        if event.status in {CONTROL, REDACTED} or (event.updates and isinstance(event.updates[0], Heartbeat)):
-            self._redacted += event.status == REDACTED
+        if event.payload_is_missing:
+            self._missing += 1
+            return False
+        if event.status == CONTROL or (event.updates and isinstance(event.updates[0], Heartbeat)):
             return False
         subscribed = self._line.conversation.topics
         # What could not be read, and what nobody had subscribed to, the exchange pushed all the same.

@@ -1,0 +1,138 @@
+"""The chain of seals as a record holds it: the order of the batches, and which of them follow from the one before.
+
+Only the row of each batch, its seal and the number of its entries are read: no frame, no digest. `recorder.store.seals`
+defines what a seal covers.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from enum import Enum
+from typing import Any, NamedTuple
+
+import msgspec
+
+from recorder.store import entries, seals
+from recorder.store.entries import RunStarted
+
+#: Runs a SQL statement that has no parameters and no percent sign; returns its rows.
+RunSql = Callable[[str], Iterable[tuple[Any, ...]]]
+
+#: Batches read by one statement.
+CHUNK = 1_000
+#: Tables that have rows for each batch.
+TABLES_OF_BATCHES = ("batches", "seals", "spans", "event_log")
+
+
+class Run(NamedTuple):
+    """A run of a recorder."""
+
+    recorder_id: int
+    run_id: int
+    #: The number of its last batch.
+    last: int
+
+
+class Break(Enum):
+    """Why a batch does not follow from the one before it."""
+
+    GONE = "its row and its seal are missing"
+    ROW_GONE = "its row is missing"
+    SEAL_GONE = "its seal is missing"
+    SEAL_DIFFERS = "its seal does not follow from its parts and the seal before it"
+    UNVERIFIABLE = "its seal cannot be verified, because the seal before it is missing"
+
+
+class Link(NamedTuple):
+    """A batch in the chain of its recorder."""
+
+    run: Run
+    batch: int
+    #: As stored; None where it is missing.
+    seal: bytes | None
+    #: None: the batch follows from the one before it.
+    broken: Break | None
+
+
+def runs_of(run_sql: RunSql) -> list[Run]:
+    """Every run that has left a row, in the order of each recorder's chain."""
+    recorder_of: dict[int, int] = {row[0]: row[1] for row in run_sql("SELECT run_id, recorder_id FROM runs")}
+    run_ids = set(recorder_of)
+    for table in TABLES_OF_BATCHES:
+        run_id = _value(run_sql, f"SELECT min(run_id) FROM {table}")
+        while run_id is not None:
+            run_ids.add(run_id)
+            run_id = _value(run_sql, f"SELECT min(run_id) FROM {table} WHERE run_id > {run_id:d}")
+    owned = sorted((_sealed_recorder(run_sql, run_id) or recorder_of.get(run_id, 0), run_id) for run_id in run_ids)
+    found = []
+    for recorder_id, run_id in owned:
+        of_run = (f"SELECT max(batch) FROM {table} WHERE run_id = {run_id:d}" for table in TABLES_OF_BATCHES)
+        last = max((batch for sql in of_run if (batch := _value(run_sql, sql)) is not None), default=-1)
+        if last >= 0:
+            found.append(Run(recorder_id, run_id, last))
+    return found
+
+
+def links(run_sql: RunSql, runs: Sequence[Run]) -> Iterator[Link]:
+    """Follow the chains of seals, batch by batch.
+
+    Args:
+        run_sql: reads the record.
+        runs: from `runs_of`: all of some recorders.
+    """
+    recorder_id: int | None = None
+    # What the seal before may be: the stored one, and the one that its batch's parts lead to where the two differ.
+    befores: list[bytes] = []
+    for run in runs:
+        if run.recorder_id != recorder_id:
+            recorder_id, befores = run.recorder_id, [seals.BEGINNING]
+        for first in range(0, run.last + 1, CHUNK):
+            rows = _Rows(run_sql, run.run_id, first, min(first + CHUNK - 1, run.last))
+            for batch in range(first, min(first + CHUNK - 1, run.last) + 1):
+                seal, made, broken = rows.follow(batch, befores)
+                befores = [one for one in (seal, made) if one is not None]
+                yield Link(run, batch, seal, broken)
+
+
+class _Rows:
+    """The rows of some batches of a run, by batch."""
+
+    def __init__(self, run_sql: RunSql, run_id: int, first: int, last: int) -> None:
+        self._run_id = run_id
+        where = f"WHERE run_id = {run_id:d} AND batch BETWEEN {first:d} AND {last:d}"
+        self._batches = {row[0]: row[1:] for row in run_sql(f"SELECT batch, written_ns, frames FROM batches {where}")}
+        of_seals = run_sql(f"SELECT batch, seal, frames_root, entries_root FROM seals {where}")
+        self._seals = {row[0]: tuple(map(bytes, row[1:])) for row in of_seals}
+        counts = run_sql(f"SELECT batch, count(*) FROM event_log {where} GROUP BY batch")
+        self._entries: dict[int, int] = {row[0]: row[1] for row in counts}
+
+    def follow(self, batch: int, befores: Sequence[bytes]) -> tuple[bytes | None, bytes | None, Break | None]:
+        """The stored seal of a batch, the one that its parts lead to, and what is wrong."""
+        row, sealed = self._batches.get(batch), self._seals.get(batch)
+        if sealed is None:
+            return None, None, Break.GONE if row is None else Break.SEAL_GONE
+        seal, frames_root, entries_root = sealed
+        if row is None:
+            return seal, None, Break.ROW_GONE
+        if not befores:
+            return seal, None, Break.UNVERIFIABLE
+        written_ns, frames = row
+        numbers = self._run_id, batch, written_ns, frames, self._entries.get(batch, 0)
+        made = [seals.seal_of(*numbers, frames_root, entries_root, before) for before in befores]
+        if seal in made:
+            return seal, None, None
+        return seal, made[0], Break.SEAL_DIFFERS
+
+
+def _sealed_recorder(run_sql: RunSql, run_id: int) -> int | None:
+    """The recorder of a run according to its first batch; a row of `runs` is no evidence."""
+    for (body,) in run_sql(f"SELECT body FROM event_log WHERE run_id = {run_id:d} AND batch = 0 ORDER BY item"):
+        try:
+            entry = entries.decode(body)
+        except msgspec.MsgspecError:
+            continue  # changed: its seal tells
+        if isinstance(entry, RunStarted) and entry.run_id == run_id:
+            return entry.recorder_id
+    return None
+
+
+def _value(run_sql: RunSql, sql: str) -> Any:
+    return next(iter(run_sql(sql)), (None,))[0]
