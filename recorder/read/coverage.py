@@ -44,14 +44,15 @@ def whole_gaps(account: str, sides: Mapping[int, Side]) -> list[Gap]:
         sides: recorder → what it says.
 
     Returns:
-        One recorder's own gaps; of several, what they have in common, counted anew and oldest first.
+        One recorder's own gaps; of several, what they have in common, renumbered and oldest first. While one of them
+        still covers the account, the time since its last frame is no gap.
     """
     if len(sides) == 1:
         (side,) = sides.values()
         return list(side.gaps)
     everywhere = {key: _stretches(side, None) for key, side in sides.items()}
     whole = _intersection(everywhere.values())
-    found: list[tuple[str | None, Stretch]] = [(None, stretch) for stretch in whole]
+    found: list[tuple[str | None, Stretch]] = [(None, stretch) for stretch in _known(whole, sides.values())]
     for topic in sorted(frozenset().union(*(side.topics for side in sides.values()))):
         own = [_union([*everywhere[key], *_stretches(side, topic)]) for key, side in sides.items()]
         found += [(topic, stretch) for stretch in _without(_intersection(own), whole)]
@@ -73,7 +74,7 @@ def coverage(account: str, gaps: Sequence[Gap], until_ns: int | None) -> Coverag
     covered_ns = 0
     if begins_ns is not None and until_ns is not None:
         covered_ns = until_ns - begins_ns - sum(_missing_ns(gap, until_ns) for gap in later)
-    in_gap = any(gap.ends_ns is None and gap.reason != NOT_KNOWN for gap in whole)
+    in_gap = any(gap.ends_ns is None for gap in whole)
     return Coverage(account, begins_ns, until_ns, max(covered_ns, 0), len(later), in_gap)
 
 
@@ -109,10 +110,25 @@ def _stretches(side: Side, topic: str | None) -> list[Stretch]:
     return _union([_stretch(gap) for gap in _own(side) if gap.topic == topic])
 
 
+def _covers_still(side: Side) -> bool:
+    """Whether a recorder's record ends while it covers: it runs, or has not sent the rest yet."""
+    return all(gap.ends_ns is not None for gap in side.gaps if gap.topic is None)
+
+
+def _known(stretches: Sequence[Stretch], sides: Iterable[Side]) -> Iterator[Stretch]:
+    """The stretches without the time since the last frame of a recorder that still covers the account."""
+    last = [_EVER if side.last_ns is None else side.last_ns for side in sides if _covers_still(side)]
+    for begin, end in stretches:
+        if not last or end < _FOR_EVER or begin > max(last):
+            yield begin, end
+        elif begin < max(last):
+            yield begin, max(last)
+
+
 def _own(side: Side) -> list[Gap]:
-    """A recorder's gaps, and after its last frame the time that nobody knows of yet."""
+    """A recorder's gaps; and the time after its last frame, of which nobody knows yet."""
     gaps = list(side.gaps)
-    if all(gap.ends_ns is not None for gap in gaps if gap.topic is None):
+    if _covers_still(side):
         account = gaps[0].account if gaps else ""
         gaps.append(Gap(account, side.last_ns, None, None, NOT_KNOWN, None, "open", 0))
     return gaps

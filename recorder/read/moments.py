@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from recorder.read.coverage import NOT_KNOWN, Side, whole_gaps
+from recorder.read.coverage import Side, whole_gaps
 from recorder.read.records import Gap
 
 #: What may be said of an instant.
@@ -37,7 +37,7 @@ def moment(account: str, sides: Mapping[int, Side], at_ns: int) -> Moment:
         at_ns: the instant, ns since 1970.
     """
     gaps = whole_gaps(account, sides) if sides else []
-    around = [gap for gap in gaps if gap.reason != NOT_KNOWN and _is_in(gap, at_ns)]
+    around = [gap for gap in gaps if _is_in(gap, at_ns)]
     whole = next((gap for gap in around if gap.topic is None), None)
     last_ns = max((side.last_ns for side in sides.values() if side.last_ns is not None), default=None)
     return Moment(

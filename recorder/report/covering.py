@@ -88,12 +88,11 @@ def _clipped(gap: Gap, since_ns: int, until_ns: int) -> int:
 
 
 def _in(period: Period, gaps: Sequence[Gap]) -> list[Gap]:
-    """The gaps that the period touches, oldest first; nothing of what nobody knows yet."""
+    """The gaps that the period touches, oldest first."""
     touching = [
         gap
         for gap in gaps
-        if gap.reason != NOT_KNOWN
-        and (gap.begins_ns is None or gap.begins_ns < period.until_ns)
+        if (gap.begins_ns is None or gap.begins_ns < period.until_ns)
         and (gap.ends_ns is None or gap.ends_ns >= period.since_ns)
     ]
     return sorted(touching, key=lambda gap: (gap.begins_ns is not None, gap.begins_ns or 0, gap.topic or ""))

@@ -12,6 +12,8 @@ from sqlalchemy import Engine, insert, select, text
 
 import recorder
 from recorder.read.events import FrameEvent
+from recorder.read.record import Filter
+from recorder.report.gather import gather
 from recorder.store.comparing import compare_sessions
 from recorder.store.once import APART_NS
 from recorder.store.schema import discrepancies, gaps
@@ -123,6 +125,19 @@ def test_sightings_are_of_one_push_within_two_minutes(two: Two, later_s: int, pu
         (order,) = record.as_of(NOON_NS + 500 * S).open_orders()
         (first, *others) = record.order_history()
         assert order == (others or [first])[-1]
+
+
+def test_what_one_recorder_still_covers_is_in_no_gap_though_the_other_has_stopped(two: Two) -> None:
+    two.tellers[0].write([Told(1, 5)], [Heard(0, 15, "stopped")])
+    two.tellers[1].write([Told(1, 5), Told(50, 4)], [Heard(0, 100, "crashed")])  # its session goes on
+    two.merge()
+    with recorder.open(two.url) as record:
+        (account,) = record.status().accounts
+        assert (account.coverage.in_gap, account.coverage.gaps) == (False, 0)
+        assert [gap.begins_ns for gap in record.gaps()] == [None]
+        assert [gap.begins_ns for gap in record.as_of(NOON_NS + 60 * S).gaps()] == [None]
+    told = gather(two.url, Filter())
+    assert [(covered.lasting, covered.gaps) for covered in told.covered] == [(None, {})]
 
 
 class Balance(NamedTuple):

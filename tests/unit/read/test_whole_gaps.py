@@ -3,8 +3,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recorder.read.coverage import NOT_KNOWN, Side, coverage, whole_gaps
-from recorder.read.records import Gap
+from recorder.read.coverage import Side, coverage, whole_gaps
+from recorder.read.records import Coverage, Gap
 
 TOPICS = ("a", "b")
 
@@ -26,14 +26,23 @@ def test_one_recorder_s_gaps_are_the_whole_s() -> None:
     assert whole_gaps("main", {1: side(*gaps)}) == gaps
 
 
-def test_a_recorder_that_runs_covers_until_its_last_frame() -> None:
+def test_a_recorder_that_runs_covers_until_its_last_frame_and_nothing_is_known_of_what_comes_after() -> None:
     running, stopped = side(gap(None, 10), last=50), side(gap(None, 5), gap(30, None), last=30)
-    assert stretches(running, stopped) == [(None, 5, None), (50, None, None)]
-    (_, last) = whole_gaps("main", {1: running, 2: stopped})
-    assert last.reason == "lost"
-    both_run = whole_gaps("main", {1: running, 2: side(gap(None, 5), last=60)})
-    assert [one.reason for one in both_run] == ["lost", NOT_KNOWN]
-    assert not coverage("main", both_run, 60).in_gap
+    assert stretches(running, stopped) == [(None, 5, None)]
+    whole = whole_gaps("main", {1: running, 2: stopped})
+    assert coverage("main", whole, 50) == Coverage("main", 5, 50, 45, 0, in_gap=False)
+    assert stretches(running, side(gap(None, 5), last=60)) == [(None, 5, None)]
+    # It was disconnected for a while, and last heard of when it was back.
+    again = side(gap(None, 10), gap(40, 50), last=50)
+    assert stretches(again, stopped) == [(None, 5, None), (40, 50, None)]
+
+
+def test_a_recorder_that_was_last_heard_of_before_the_other_stopped_does_not_hide_that() -> None:
+    silent, stopped = side(gap(None, 10), last=50), side(gap(None, 5), gap(70, None), last=70)
+    assert stretches(silent, stopped) == [(None, 5, None), (70, None, None)]
+    both_stopped = [side(gap(None, 5), gap(last, None), last=last) for last in (30, 70)]
+    assert stretches(*both_stopped) == [(None, 5, None), (70, None, None)]
+    assert coverage("main", whole_gaps("main", dict(enumerate(both_stopped))), 70).in_gap
 
 
 def test_what_is_better_known_counts() -> None:
@@ -60,7 +69,7 @@ def test_a_stretch_that_one_settled_in_part_is_not_settled() -> None:
 
 def test_a_topic_that_one_never_asked_for_is_missed_by_it() -> None:
     one, other = side(gap(None, 5), gap(10, 20, "a")), side(gap(None, 5), topics=("b",))
-    assert stretches(one, other) == [(None, 5, None), (10, 20, "a"), (1_000, None, None)]
+    assert stretches(one, other) == [(None, 5, None), (10, 20, "a")]
 
 
 intervals = st.lists(st.integers(0, 60), max_size=8, unique=True).map(sorted)
@@ -85,9 +94,13 @@ def test_at_every_instant_the_whole_is_in_a_gap_where_all_are(
     ]
     found = whole_gaps("main", dict(enumerate(sides)))
     assert all(one.begins_ns != one.ends_ns for one in found)
+    covering = [one.last_ns or 0 for one in sides if all(gap.ends_ns is not None for gap in one.gaps if not gap.topic)]
     for at in range(62):
         everything = all(missed(one, None, at) for one in sides)
-        assert inside(found, None, at) is everything
+        # Of what comes after the last frame of a recorder that still covers nothing is known.
+        since = max(covering, default=62)
+        unknown = at >= since and all(missed(one, None, later) for one in sides for later in range(since, 62))
+        assert inside(found, None, at) is (everything and not unknown)
         for topic in TOPICS:
             by_all = all(missed(one, None, at) or missed(one, topic, at) for one in sides)
             assert inside(found, topic, at) is (by_all and not everything)
