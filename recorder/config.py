@@ -182,7 +182,7 @@ def _secret(where: str, named: str, folder: Path) -> str:
             )
     elif kind == "file" and name:
         try:
-            value = (folder / name).read_text()
+            value = (folder / name).read_text("utf-8")
         except (OSError, UnicodeDecodeError) as error:
             cause = error.strerror if isinstance(error, OSError) else "it is no text"
             raise ConfigurationError(f"{where} is in the file {name}, which cannot be read: {cause}.") from None

@@ -211,7 +211,7 @@ def _write_new(path: Path, line: str, mode: int) -> None:
         raise ConfigurationError(
             f"{path} cannot be made: {error.strerror}; name a file in a folder of yours."
         ) from None
-    with os.fdopen(file, "w") as out:
+    with os.fdopen(file, "w", encoding="utf-8") as out:
         out.write(f"{line}\n")
         out.flush()
         os.fsync(out.fileno())

@@ -46,7 +46,7 @@ def checkpoint(database: str | None, config: Path | None, key: Path, out: Path |
                 raise DatabaseError(f"{place(url)} holds no seals{of_whom}: there is nothing to sign.")
             notes = _sign(connection, wanted, signing)
     if out is None:
-        click.echo("\n".join(notes), nl=False)
+        click.echo("\n".join(notes).encode(), nl=False)  # bytes: a terminal's encoding may lack the dash
         return
     file = NoteFile(out)
     for note in notes:

@@ -160,7 +160,7 @@ def _write_proof(url: str, frame: tuple[int, int], notes: list[str], key: Verifi
 
 def _notes(file: Path) -> list[str]:
     try:
-        text = file.read_text()
+        text = file.read_text("utf-8")
     except (OSError, UnicodeDecodeError) as error:
         told = getattr(error, "strerror", None) or "it is no text"
         raise ConfigurationError(f"The checkpoints {file} cannot be read: {told}.") from None

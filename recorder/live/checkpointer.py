@@ -32,14 +32,16 @@ log = logging.getLogger(__name__)
 
 #: Between some seals of earlier runs and the next, the interpreter is left to the others for so long, seconds.
 BREATH_S = 0.01
+#: Seals kept in memory while those of earlier runs are read; when there are more, they are read from the record too.
+WAITING_MAX = 10_000
 
 
 class Opening(NamedTuple):
-    """Where a run's own part of the tree begins."""
+    """The last seal that is read from the record: those after it come from the writer."""
 
     recorder_id: int
     run_id: int
-    #: The batch that opened the run: its seal is the last that is read from the record.
+    #: At first the batch that opened the run.
     batch: int
     seal: bytes
 
@@ -99,10 +101,15 @@ class Checkpointer(Thread):
     def sealed(self, batch: Batch) -> None:
         """A batch has been committed. In the writer's thread."""
         with self._lock:
+            if self._ended:
+                return
             if self._whole:
                 self._tree.frontier.add(batch.seal)
             else:
                 self._waiting.append(batch.seal)
+                if len(self._waiting) > WAITING_MAX:
+                    self._opening = self._opening._replace(batch=batch.number, seal=batch.seal)
+                    self._waiting.clear()
             # A batch that only notes a checkpoint is no reason for another one.
             self._news = self._news or bool(batch.frames) or not _only_notes(batch)
 
@@ -146,26 +153,26 @@ class Checkpointer(Thread):
                 due_s = max(due_s + self._settings.every_s, self._clock.monotonic_s())
                 self._wait(_never, due_s)
         except NotProven as error:
-            self._ended = True
+            self._give_up()
             log.error("%s No checkpoint is made in this run; recording goes on.", error)
         except BaseException as error:
-            self._ended = True
+            self._give_up()
             log.exception("No more checkpoints in this run: recorder has a bug. Recording goes on.")
             self.failure = error
 
     def _read_tree(self) -> bool:
         """Read the seals of earlier runs, some at a time. Returns whether the tree is whole now."""
-        upto = Place(self._opening.run_id, self._opening.batch)
         try:
             while not self._stopping:
+                with self._lock:
+                    upto = self._opening
                 # A connection each time: a long look would keep SQLite's log from being emptied.
                 with self._engine.connect() as connection:
                     if not self._begun:
                         self._tree.begin(connection)
                         self._begun = True
-                    read = self._tree.read(connection, upto)
-                if not read:
-                    self._complete()
+                    read = self._tree.read(connection, Place(upto.run_id, upto.batch))
+                if not read and self._complete(upto):
                     return True
                 self._wait(_never, self._clock.monotonic_s() + BREATH_S)
         except DriverError as error:
@@ -174,14 +181,23 @@ class Checkpointer(Thread):
             raise NotProven(f"{error}") from error
         return False
 
-    def _complete(self) -> None:
-        if self._tree.last != self._opening.seal:
+    def _complete(self, upto: Opening) -> bool:
+        """Add the seals that wait. False: there have been too many since, and more must be read."""
+        if self._tree.last != upto.seal:
             raise NotProven("The seals in the record do not lead to this run's: somebody has changed them meanwhile.")
         with self._lock:
+            if self._opening != upto:
+                return False
             for seal in self._waiting:
                 self._tree.frontier.add(seal)
             self._waiting.clear()
             self._whole = True
+            return True
+
+    def _give_up(self) -> None:
+        with self._lock:
+            self._ended = True
+            self._waiting.clear()
 
     def _at_interval(self) -> None:
         if self._news:

@@ -96,7 +96,7 @@ class AckFile:
             for account_id, mark in watermark.marks.items()
         }
         told = {"batch": watermark.batch, "frames": watermark.frames, "accounts": accounts}
-        self._next.write_text(json.dumps(told) + "\n")
+        self._next.write_text(json.dumps(told) + "\n", "utf-8")
         os.replace(self._next, self._path)  # noqa: PTH105  atomic by name
 
     def _holds_an_ack(self) -> bool:

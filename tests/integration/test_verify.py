@@ -1,8 +1,11 @@
 """`recorder verify`, `verify-proof` and `rebuild` as people type them: beside recorders that write, after kill -9."""
 
 import json
+import os
 import signal
 import sqlite3
+import subprocess
+import sys
 from contextlib import closing
 from pathlib import Path
 
@@ -60,6 +63,21 @@ def test_a_record_that_nobody_touched(recorded: Folder) -> None:
     assert told.startswith(f"{frames} frames in ")
     assert " 1 checkpoints" in told
     assert "Not looked at" not in told
+
+
+def test_where_the_locale_knows_no_dash(recorded: Folder) -> None:
+    """Checkpoints are UTF-8, also where text files are something else."""
+    plain = os.environ | {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+
+    def run(*arguments: str) -> bytes:
+        command = [sys.executable, "-m", "recorder", *arguments]
+        ended = subprocess.run(command, cwd=recorded.path, env=plain, capture_output=True, check=False)
+        assert ended.returncode == 0, ended.stderr
+        return ended.stdout
+
+    assert b"1 checkpoints" in run("verify", *WITNESS)
+    printed = run("checkpoint", "--key", "audit.key").decode()
+    assert "\N{EM DASH} audit " in printed
 
 
 def test_a_changed_frame_is_named(recorded: Folder) -> None:

@@ -132,4 +132,26 @@ def test_a_venue_is_pure(module: str) -> None:
     "path", [*FILES.values(), *(TOP.parent / "migrations").rglob("*.py")], ids=lambda path: path.stem
 )
 def test_a_file_holds_one_idea(path: Path) -> None:
-    assert len(path.read_text().splitlines()) <= LINES_MAX
+    assert len(path.read_text("utf-8").splitlines()) <= LINES_MAX
+
+
+def _depends_on_the_locale(call: ast.Call) -> bool:
+    """Whether a call opens a text file without an encoding."""
+    name = call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
+    texts = [one.value for one in call.args if isinstance(one, ast.Constant) and isinstance(one.value, str)]
+    if any(keyword.arg in {"encoding", "mode"} for keyword in call.keywords) or "utf-8" in texts:
+        return False
+    if name in {"read_text", "write_text"}:
+        return True
+    # Without a mode it is text, but `open` of something that is no file has arguments of other kinds.
+    return name in {"open", "fdopen"} and (not call.args or any(set(text) <= set("rwxat+") for text in texts))
+
+
+@pytest.mark.parametrize(
+    "path",
+    [*FILES.values(), *(TOP.parent / "examples").rglob("*.py")],
+    ids=lambda path: f"{path.parent.stem}-{path.stem}",
+)
+def test_text_files_are_utf_8_whatever_the_locale(path: Path) -> None:
+    calls = [node for node in ast.walk(ast.parse(path.read_bytes())) if isinstance(node, ast.Call)]
+    assert [call.lineno for call in calls if _depends_on_the_locale(call)] == []

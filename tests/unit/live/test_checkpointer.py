@@ -221,6 +221,25 @@ def test_what_is_sealed_while_earlier_seals_are_read_is_not_lost(path: Path, mon
     run.require_true(run.stop())
 
 
+def test_more_seals_than_may_wait_are_read_from_the_record(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(checkpointer_module, "WAITING_MAX", 3)
+    run = Run(path)
+    complete, most = run.checkpointer._complete, 0
+
+    def after_more(upto: Opening) -> bool:
+        nonlocal most
+        for _ in range(5 if not most else 0):
+            run.commit(frames=1)
+            most = max(most, len(run.checkpointer._waiting))
+        return complete(upto)
+
+    monkeypatch.setattr(run.checkpointer, "_complete", after_more)
+    first = run.start().told()
+    assert (first.size, most) == (1 + 5, 3)
+    run.require_true(first)
+    run.require_true(run.stop())
+
+
 def test_the_next_run_goes_on_from_the_last_checkpoint(path: Path) -> None:
     run = Run(path).start()
     run.told()
@@ -300,6 +319,8 @@ def test_a_record_whose_end_was_changed_meanwhile(path: Path, caplog: pytest.Log
         connection.exec_driver_sql("UPDATE seals SET seal = zeroblob(32)")
     run.start().checkpointer.join(PATIENCE_S)
     assert "The seals in the record do not lead to this run's" in caplog.text
+    run.commit(frames=1)
+    assert run.checkpointer._waiting == [], "nobody will ever sign them"
     assert run.stop() is None
     assert not run.out.exists()
 
