@@ -1,7 +1,7 @@
 """A tear sheet of a recorded account, by quantstats.
 
 Run:    python examples/tear_sheet.py recorder.db tear-sheet.html
-Needs:  pip install 'exchange-recorder[tearsheet]', and a record of some weeks
+Needs:  pip install 'exchange-recorder[tearsheet]', and a record of at least three days, better some weeks
 """
 
 import sys
@@ -10,14 +10,20 @@ import matplotlib as mpl
 import quantstats
 
 import recorder
-from recorder.backtest.returns import daily_totals, returns
+from recorder.backtest.returns import daily_totals, require_days, returns
+from recorder.errors import ConfigurationError
 
 mpl.use("agg")
 
 
 def main(path: str, out: str) -> None:
     with recorder.open(f"sqlite:///{path}") as record:
-        series = returns(daily_totals(record.balance_history()))
+        totals = daily_totals(record.balance_history())
+    try:
+        require_days(totals)
+    except ConfigurationError as error:
+        sys.exit(str(error))
+    series = returns(totals)
     print(f"{len(series)} days, {(1 + series).prod() - 1:.4%} in all, worst day {series.min():.4%}")
     quantstats.reports.html(series, output=out, title="Recorded account, BTC", periods_per_year=365)
     print(f"written to {out}")

@@ -5,11 +5,11 @@ from pathlib import Path
 from sqlalchemy import Connection, Engine, event
 
 from recorder.live.channel import Recorded
-from recorder.model import CONTROL, PUSH, SENT, Frame
+from recorder.model import CONTROL, PUSH, REST, SENT, Frame
 from recorder.store import event_log, migrate
 from recorder.store.engine import open_engine
 from recorder.store.entries import AccountAdded, RecorderAdded
-from recorder.venues.base import read_frame
+from recorder.venues.base import read_answer, read_frame
 from recorder.venues.fmex import rest
 from recorder.venues.fmex.stand_in import answers
 from recorder.venues.stand_in import Telling
@@ -40,6 +40,15 @@ def received(
         payload,
     )
     return Recorded(frame, decoded.updates)
+
+
+def answered(
+    seq: int, target: str, payload: bytes, at_ns: int, *, account_id: int = ACCOUNT, round_id: int
+) -> Recorded:
+    """A REST answer as the reconciler hands it over."""
+    decoded = read_answer(FMEX, target, payload)
+    state = decoded.topic, decoded.status, decoded.error
+    return Recorded(Frame(account_id, round_id, seq, at_ns, REST, *state, payload), decoded.updates)
 
 
 def sent(seq: int, *, account_id: int = ACCOUNT, session_id: int = SESSION, at_ns: int = 0) -> Recorded:

@@ -1,6 +1,6 @@
-"""A returns series for a tear sheet: what each day made of what there was, from recorded balances.
+"""Daily returns from recorded balances, for a tear sheet.
 
-`pip install 'exchange-recorder[tearsheet]'` brings quantstats, which draws one of it.
+`pip install 'exchange-recorder[tearsheet]'` brings quantstats, which draws one.
 """
 
 from collections.abc import Iterable, Mapping
@@ -11,22 +11,26 @@ from typing import Any
 
 from recorder.backtest.needs import needed
 from recorder.clock import NS_PER_S
+from recorder.errors import ConfigurationError
 from recorder.read.records import Balance
 
 EXTRA = "tearsheet"
 DAY_S = 86_400
+#: A return needs the balance of the day before, and a tear sheet at least two returns.
+TEAR_SHEET_DAYS_MIN = 3
 _ZERO = Decimal(0)
 
 
 def daily_totals(history: Iterable[Balance], currency: str = "BTC") -> dict[datetime, Decimal]:
-    """The balance at the end of each UTC day from the first told to the last, exact; a day without a push keeps it.
+    """The exact balance at the end of each UTC day, from the first to the last with a balance.
 
     Args:
-        history: every balance told, in the order of receipt, of one account.
+        history: every balance of one account, in the order of receipt.
         currency: of the balance.
 
     Returns:
-        Midnight at the beginning of the day, UTC → available, frozen and position margin together.
+        Midnight at the beginning of the day, UTC → available, frozen and position margin together. A day without an
+        update has the balance of the day before.
     """
     totals: dict[datetime, Decimal] = {}
     last: tuple[datetime, Decimal] | None = None
@@ -49,15 +53,28 @@ def _fill_up(totals: dict[datetime, Decimal], last: tuple[datetime, Decimal], un
         totals[day] = total
 
 
+def require_days(totals: Mapping[datetime, Decimal]) -> None:
+    """Check that there are enough days for a tear sheet.
+
+    Raises:
+        ConfigurationError: there are not.
+    """
+    if len(totals) < TEAR_SHEET_DAYS_MIN:
+        raise ConfigurationError(
+            f"The record has balances of {len(totals)} days (UTC), but a tear sheet needs {TEAR_SHEET_DAYS_MIN}: "
+            "record for longer."
+        )
+
+
 def returns(totals: Mapping[datetime, Decimal], transfers: Mapping[datetime, Decimal] | None = None) -> Any:
-    """Each day's return: what was gained, transfers left out, over what there was at the end of the day before.
+    """Each day's return: its gain, without transfers, relative to the balance at the end of the day before.
 
     Args:
-        totals: `daily_totals`.
-        transfers: midnight at the beginning of a day, UTC → what was paid in that day, less what was taken out.
+        totals: as from `daily_totals`.
+        transfers: midnight at the beginning of a day, UTC → deposits less withdrawals of that day.
 
     Returns:
-        A share of 1 for each day but the first, as floats; index: the days, without a time zone as tear sheets want it.
+        A fraction for each day but the first, as floats; index: the days, without a time zone, as tear sheets want it.
 
     Raises:
         ConfigurationError: pandas is not installed.

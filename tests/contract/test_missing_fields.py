@@ -18,21 +18,19 @@ from recorder.backtest.trades import recorded_trades
 from recorder.cli.commands import recorder as program
 from recorder.export import export
 from recorder.live.channel import Recorded
-from recorder.model import REST, Frame
 from recorder.read.record import Filter, Record
 from recorder.replay.serving.telling import RecordedTelling
 from recorder.report.gather import gather
 from recorder.report.page import render
 from recorder.store.entries import Covered, LogEntry, ReconciliationBegan, ReconciliationEnded, SessionOpened
 from recorder.store.schema import TYPED
-from recorder.venues.base import read_answer
 from recorder.venues.fmex import rest
 from recorder.venues.fmex.objects import Account, Order, Position
 from recorder.venues.fmex.stand_in import answers
 from tests.contract.conftest import NewUrl
 from tests.contract.test_views import ask
-from tests.made import NOON_NS, RUN, received
-from tests.samples import FMEX, sample
+from tests.made import NOON_NS, RUN, answered, received
+from tests.samples import sample
 from tests.unit.read.desk import Desk
 
 S = 10**9
@@ -155,7 +153,9 @@ def story(account_id: int, always: bool) -> tuple[list[Recorded], list[LogEntry]
     key = {"account_id": account_id, "session_id": SESSION}
     frames = [received(seq, one, at_ns=next(times_ns), **key) for seq, one in enumerate(pushes)]
     began_ns = next(times_ns)
-    frames += [_answered(account_id, seq, next(times_ns), *one) for seq, one in enumerate(told)]
+    frames += [
+        answered(seq, *one, next(times_ns), account_id=account_id, round_id=ROUND) for seq, one in enumerate(told)
+    ]
     entries: list[LogEntry] = [
         SessionOpened(account_id, SESSION, RUN, "wss://x", TOPICS, NOON_NS),
         Covered(account_id, SESSION, 0, NOON_NS, TOPICS, {}),
@@ -164,12 +164,6 @@ def story(account_id: int, always: bool) -> tuple[list[Recorded], list[LogEntry]
     ]
     frames += [received(seq, one, at_ns=next(times_ns), **key) for seq, one in enumerate(later, len(pushes))]
     return frames, entries
-
-
-def _answered(account_id: int, seq: int, at_ns: int, target: str, payload: bytes) -> Recorded:
-    decoded = read_answer(FMEX, target, payload)
-    state = decoded.topic, decoded.status, decoded.error
-    return Recorded(Frame(account_id, ROUND, seq, at_ns, REST, *state, payload), decoded.updates)
 
 
 @pytest.fixture(scope="module")

@@ -46,15 +46,15 @@ def record(database: Path) -> Record:
 def test_vectorbt_comes_to_the_same_position_and_profit(record: Record) -> None:
     from recorder.backtest import vectorbt
 
-    (position,) = record.positions()
-    # The record may end between a fill and what the exchange says of the position after it.
-    fills = [fill for fill in record.fills() if (fill.session_id, fill.seq) < (position.session_id, position.seq)]
-    portfolio = vectorbt.portfolio(fills)
-    recorded = (position.quantity or 0) * (1 if position.direction == "LONG" else -1)
-    assert vectorbt.held(portfolio) == pytest.approx(float(recorded), abs=1e-6)
-    assert position.realized_pnl is not None and abs(position.realized_pnl) > Decimal("1e-4")
-    assert vectorbt.realized_pnl(portfolio) == pytest.approx(float(position.realized_pnl), abs=1e-12)
-    fees = sum(fill.fee for fill in fills if fill.fee is not None)
+    history = vectorbt.history(record)
+    assert history is not None
+    assert len(history.fills) > 100
+    portfolio = vectorbt.portfolio(history.fills)
+    assert vectorbt.held(portfolio) == pytest.approx(float(history.held), abs=1e-6)
+    assert history.realized_pnl is not None
+    assert abs(history.realized_pnl) > Decimal("1e-4")
+    assert vectorbt.realized_pnl(portfolio) == pytest.approx(float(history.realized_pnl), abs=1e-12)
+    fees = sum(fill.fee for fill in history.fills if fill.fee is not None)
     assert portfolio.orders.fees.sum() == pytest.approx(float(fees), abs=1e-12)
 
 

@@ -3,7 +3,10 @@
 from datetime import UTC, datetime
 from decimal import Decimal
 
-from recorder.backtest.returns import daily_totals
+import pytest
+
+from recorder.backtest.returns import daily_totals, require_days
+from recorder.errors import ConfigurationError
 from recorder.read.records import Balance
 
 DAY_NS = 86_400 * 10**9
@@ -33,3 +36,13 @@ def test_the_last_word_of_each_day_counts_and_a_day_without_one_keeps_it() -> No
 
 def test_nothing_told_is_nothing() -> None:
     assert daily_totals([]) == {}
+
+
+@pytest.mark.parametrize("days", [0, 1, 2, 3])
+def test_a_tear_sheet_of_too_few_days_is_refused_with_what_there_is(days: int) -> None:
+    totals = daily_totals(balance(day, "1") for day in range(days))
+    if days < 3:
+        with pytest.raises(ConfigurationError, match=f"balances of {days} days .UTC., but a tear sheet needs 3"):
+            require_days(totals)
+    else:
+        require_days(totals)
