@@ -72,6 +72,8 @@ def open_engine(url: URL, *, read_only: bool) -> Engine:
         connection.execute("PRAGMA foreign_keys=ON")
         if not read_only:
             connection.execute("PRAGMA synchronous=FULL")
+            if _is_a_record(connection):
+                _require_wal(connection, path)
 
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:
@@ -111,8 +113,32 @@ def _require_no_orphaned_log(path: Path) -> None:
 
 
 def prepare_new(connection: Connection) -> None:
-    """WAL is a property of the file and cannot be set inside a transaction."""
-    outside_transaction(connection, "PRAGMA journal_mode=WAL")
+    """Give a file its write-ahead log before its first table: that cannot be done inside a transaction.
+
+    Raises:
+        DatabaseError: its file system cannot have one.
+    """
+    assert not connection.in_transaction()
+    assert connection.engine.url.database is not None
+    _require_wal(connection.connection.driver_connection, Path(connection.engine.url.database))
+
+
+def _is_a_record(connection: Any) -> bool:
+    """Whether the file has our tables. Another program's is not to be changed before it is refused."""
+    names = "SELECT count(*) FROM sqlite_master WHERE name IN ('frames', 'event_log')"
+    return bool(connection.execute(names).fetchone() == (2,))
+
+
+def _require_wal(connection: Any, path: Path) -> None:
+    """Switch a file to a write-ahead log unless it has one. A copy made by `VACUUM INTO` or a dump has none.
+
+    Without it, readers would hold up the writer.
+    """
+    (mode,) = connection.execute("PRAGMA journal_mode=WAL").fetchone()
+    if mode != "wal":
+        raise DatabaseError(
+            f"{path} cannot have a write-ahead log (SQLite's WAL mode) on its file system; put it on a local disk."
+        )
 
 
 @contextmanager

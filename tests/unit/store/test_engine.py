@@ -4,6 +4,7 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import Engine, text
@@ -302,3 +303,56 @@ def test_an_old_sqlite_is_refused(url: str, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(sqlite3, "sqlite_version_info", (3, 36, 0))
     with pytest.raises(ConfigurationError, match=r"recorder needs 3\.37 or newer: use a newer Python"):
         open_engine(url)
+
+
+def test_a_copy_without_a_write_ahead_log_is_given_one(engine: Engine, url: str, tmp_path: Path) -> None:
+    copy = tmp_path / "copy.db"
+    with closing(sqlite3.connect(database_path(url))) as source:
+        source.execute("VACUUM INTO ?", [str(copy)])
+    with held(f"sqlite:///{copy}"):
+        pass
+    assert copy.read_bytes()[18:20] == b"\x01\x01"  # no WAL (sqlite.org/fileformat2.html, section 1.3)
+    migrate.require_current(open_engine(f"sqlite:///{copy}", read_only=True))
+    assert copy.read_bytes()[18:20] == b"\x01\x01"
+    opened = open_engine(f"sqlite:///{copy}")
+    with opened.begin() as writer:
+        writer.execute(text("INSERT INTO recorders VALUES (1, 1, 'h')"))
+        # A reader would hold this up otherwise.
+        with held(f"sqlite:///{copy}", "BEGIN", "SELECT count(*) FROM recorders"):
+            writer.commit()
+    assert pragma(opened, "journal_mode") == "wal"
+
+
+def test_a_copy_that_is_being_read_waits_for_its_write_ahead_log(
+    engine: Engine, url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sqlite, "BUSY_TIMEOUT_MS", 1)
+    copy = tmp_path / "copy.db"
+    with closing(sqlite3.connect(database_path(url))) as source:
+        source.execute("VACUUM INTO ?", [str(copy)])
+    with (
+        held(f"sqlite:///{copy}", "BEGIN", "SELECT count(*) FROM recorders"),
+        pytest.raises(DatabaseBusy, match="is locked by another program"),
+        explained(f"sqlite:///{copy}"),
+    ):
+        migrate.require_usable(open_engine(f"sqlite:///{copy}"))
+
+
+@pytest.mark.parametrize("made", ["new", "copied"])
+def test_a_file_system_without_write_ahead_logs_is_refused(
+    url: str, made: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if made == "copied":
+        migrate.upgrade(open_engine(url))
+        with held(url, "PRAGMA journal_mode=DELETE"):
+            pass
+    # SQLite's own virtual file system without shared memory: as on one that cannot map files.
+    whole = sqlite3.connect
+
+    def connect(database: str, **options: Any) -> sqlite3.Connection:
+        return whole(f"file:{database}?vfs=unix-dotfile", uri=True, **options)
+
+    monkeypatch.setattr(sqlite3, "connect", connect)
+    monkeypatch.setattr(sqlite3.dbapi2, "connect", connect)
+    with pytest.raises(DatabaseError, match=r"cannot have a write-ahead log .* put it on a local disk"), explained(url):
+        migrate.require_usable(open_engine(url))
