@@ -183,3 +183,9 @@ def account_id(venue: str, name: str) -> int:
 def time_ordered_id(now_ns: int) -> int:
     """A 63-bit key made without the database: 43 bits of milliseconds since 1970 (good until 2248), 20 random bits."""
     return (now_ns // 1_000_000 & (1 << 43) - 1) << 20 | secrets.randbits(20)
+
+
+def host_port(host: str, port: int | None) -> str:
+    """A host and its port as in a URL: an IPv6 address stands in brackets (RFC 3986, section 3.2.2)."""
+    name = f"[{host}]" if ":" in host else host
+    return name if port is None else f"{name}:{port}"

@@ -11,6 +11,7 @@ from recorder.cli.stopping import Signals
 from recorder.clock import utc_text
 from recorder.errors import ConfigurationError
 from recorder.live.wake import Wake
+from recorder.model import host_port
 
 if TYPE_CHECKING:
     from recorder.replay.serving import Serving
@@ -96,7 +97,7 @@ def _start(serving: "Serving") -> None:
     except OSError as error:
         host, port = serving.options.host, serving.options.port
         raise ConfigurationError(
-            f"The server cannot start on {host}:{port}: {error.strerror}; check --host and --port."
+            f"The server cannot start on {host_port(host, port)}: {error.strerror}; check --host and --port."
         ) from None
 
 

@@ -11,6 +11,7 @@ from recorder.cli.stopping import Signals
 from recorder.clock import NS_PER_MS
 from recorder.errors import ConfigurationError
 from recorder.live.wake import Wake
+from recorder.model import host_port
 
 if TYPE_CHECKING:
     from recorder.simulator import SimulatorOptions
@@ -115,7 +116,8 @@ def simulate(
         simulator.start()
     except OSError as error:
         raise ConfigurationError(
-            f"The simulator cannot start on {host}:{port}: {error.strerror}; check --host, --port and --sent-log."
+            f"The simulator cannot start on {host_port(host, port)}: {error.strerror}; "
+            "check --host, --port and --sent-log."
         ) from None
     signals.wakes(wake)
     try:

@@ -196,20 +196,28 @@ class Session:
         self._transport.send(command)
 
     def _wait_for_room(self, stop: Event) -> None:
-        """The writer is behind: read nothing, lose nothing. The exchange's buffers fill, and then its patience ends.
+        """Read nothing while the queue to the writer is full, so that nothing is lost: the exchange's buffers fill.
 
         Heartbeats go out meanwhile, a few small frames beyond the limit: an exchange disconnects a client without them.
+
+        Raises:
+            SessionOver: the writer has taken nothing for `stalled_s`.
         """
         since_s = self._clock.monotonic_s()
-        told = False
+        logged = False
         while not self._channel.wait_for_room(ROOM_CHECK_S) and not stop.is_set():
             now_s = self._clock.monotonic_s()
             if now_s >= self._next_heartbeat_s:
                 self._beat(now_s)
             waited_s = now_s - since_s
-            if waited_s > WORTH_A_WORD_S and not told:
-                told = True
-                log.warning("%s: the database takes nothing: reading waits for it", self._account.name)
+            if waited_s > WORTH_A_WORD_S and not logged:
+                logged = True
+                # A burst may be too fast for the disk. If the database is locked or the disk full, the writer says so.
+                log.warning(
+                    "%s: %s frames wait to be written: reading pauses until the database catches up",
+                    self._account.name,
+                    f"{self._channel.frames_in - self._channel.frames_out:,}",
+                )
             if waited_s > self._limits.stalled_s:
                 raise SessionOver("stalled", f"the database took nothing for {self._limits.stalled_s:g} s")
 

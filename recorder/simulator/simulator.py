@@ -4,6 +4,7 @@ from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
+from recorder.model import host_port
 from recorder.simulator.conditions import Conditions
 from recorder.simulator.options import SimulatorOptions
 from recorder.simulator.portal import Portal
@@ -57,7 +58,7 @@ class Simulator(Starts):
     @property
     def url(self) -> str:
         """The http address; the push portal's follows from it."""
-        return f"http://{self.options.host}:{self.port}"
+        return f"http://{host_port(self.options.host, self.port)}"
 
     @property
     def conditions(self) -> Conditions:

@@ -30,6 +30,9 @@ def parse_url(text: str) -> URL:
         raise ConfigurationError(
             "The database address cannot be read; write for example sqlite:///recorder.db (a path after three slashes)."
         ) from None
+    if url.drivername in {"postgres", "postgresql"}:
+        # As libpq and most other programs write it.
+        url = url.set(drivername=postgresql.DRIVER)
     if url.get_backend_name() not in _DIALECTS:
         raise ConfigurationError(
             f"This version records into SQLite and PostgreSQL, not into {url.get_backend_name()}; "

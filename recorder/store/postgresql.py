@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import URL, Connection, Engine, NullPool, create_engine, event
 
 from recorder.errors import ConfigurationError, DatabaseBusy, DatabaseError, ServerAway
+from recorder.model import host_port
 
 DRIVER = "postgresql+psycopg"
 EXAMPLE = f"write for example {DRIVER}://user@host/recorder, or sqlite:///recorder.db for a file"
@@ -52,7 +53,9 @@ def check_url(url: URL) -> None:
         ConfigurationError: with what to write, or what to install.
     """
     if url.drivername != DRIVER:
-        raise ConfigurationError(f"The address of a PostgreSQL database begins with {DRIVER}://; {EXAMPLE}.")
+        raise ConfigurationError(
+            f"The address of a PostgreSQL database begins with postgresql:// or {DRIVER}://; {EXAMPLE}."
+        )
     if not url.database:
         raise ConfigurationError(f"The address lacks the name of the database; {EXAMPLE}.")
     if find_spec("psycopg") is None:
@@ -61,8 +64,7 @@ def check_url(url: URL) -> None:
 
 def place(url: URL) -> str:
     """The database in words, without who asks."""
-    where = f"{url.host or 'the local server'}{f':{url.port}' if url.port else ''}"
-    return f"{url.database} on {where}"
+    return f"{url.database} on {host_port(url.host or 'the local server', url.port)}"
 
 
 def open_engine(url: URL, *, read_only: bool) -> Engine:

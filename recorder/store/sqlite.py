@@ -1,5 +1,6 @@
 """SQLite: how a file is opened so that it keeps the promises, and what its driver's words mean."""
 
+import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,6 +18,8 @@ BUSY_TIMEOUT_MS = 2_000
 SQLITE_VERSION_MIN = (3, 37, 0)
 #: `PRAGMA application_id` of our files: "RCDR".
 APPLICATION_ID = 0x52434452
+
+_READ_ONLY = "{} is read-only; give this user the right to write to it and to its folder."
 
 
 def check_url(url: URL) -> None:
@@ -65,6 +68,11 @@ def open_engine(url: URL, *, read_only: bool) -> Engine:
         address, poolclass=NullPool, connect_args={"isolation_level": None, "check_same_thread": False}
     )
 
+    @event.listens_for(engine, "do_connect")
+    def _locate(_dialect: Any, _record: Any, arguments: list[str], _options: Any) -> None:
+        if read_only and _is_archived(path):
+            arguments[0] += "&immutable=1"
+
     @event.listens_for(engine, "connect")
     def _configure(connection: Any, _record: Any) -> None:
         # pysqlite opens transactions late and of the wrong kind; `_begin` below does it.
@@ -104,7 +112,7 @@ def require_folder(path: Path) -> None:
 
 def _require_no_orphaned_log(path: Path) -> None:
     """Refuse to make a database where the log of a missing one lies: SQLite would delete that log."""
-    log = path.with_name(f"{path.name}-wal")
+    log = _beside(path, "-wal")
     if _file_bytes(path) == 0 and _file_bytes(log) > 0:
         raise DatabaseError(
             f"{path} is missing, but {log} holds the last part of it: put the database back beside its log, "
@@ -121,6 +129,19 @@ def prepare_new(connection: Connection) -> None:
     assert not connection.in_transaction()
     assert connection.engine.url.database is not None
     _require_wal(connection.connection.driver_connection, Path(connection.engine.url.database))
+
+
+def _is_archived(path: Path) -> bool:
+    """Whether a file is whole and in a folder without writers, such as read-only media.
+
+    SQLite then cannot make the files that readers and writers share beside it, and need not: nobody changes it.
+    """
+    shared = any(_file_bytes(_beside(path, end)) for end in ("-wal", "-shm", "-journal"))
+    return not shared and not os.access(path.absolute().parent, os.W_OK)
+
+
+def _beside(path: Path, end: str) -> Path:
+    return path.with_name(path.name + end)
 
 
 def _is_a_record(connection: Any) -> bool:
@@ -157,7 +178,7 @@ def schema_transaction(engine: Engine) -> Iterator[Connection]:
 def size_bytes(connection: Connection, url: URL) -> int:
     """What the record takes on disk, its log included."""
     path = path_of(url)
-    return sum(_file_bytes(file) for file in (path, path.with_name(path.name + "-wal")))
+    return sum(_file_bytes(file) for file in (path, _beside(path, "-wal")))
 
 
 def _file_bytes(file: Path) -> int:
@@ -173,14 +194,25 @@ def explain(url: URL, error: BaseException | None) -> DatabaseError:
     if "locked" in cause or "busy" in cause:
         return DatabaseBusy(f"{path} is locked by another program; close it there and try again.")
     if "readonly" in cause or "read-only" in cause:
-        return DatabaseError(f"{path} is read-only; give this user the right to write to it and to its folder.")
+        return DatabaseError(_READ_ONLY.format(path))
     if "not a database" in cause:
         return NotOurs(f"{path} is not a SQLite database; name another file.")
     if "unable to open" in cause:
-        return DatabaseError(f"{path} cannot be opened; look at the rights of the file and of its folder.")
+        return DatabaseError(_why_not_opened(path))
     if "full" in cause:
         return DatabaseError(f"The disk of {path} is full; make room and start again.")
     return DatabaseError(f"{path} cannot be used: {cause}.")
+
+
+def _why_not_opened(path: Path) -> str:
+    if os.access(path.absolute().parent, os.W_OK):
+        return f"{path} cannot be opened; look at the rights of the file and of its folder."
+    if _file_bytes(_beside(path, "-wal")):
+        return (
+            f"{path} has a write-ahead log ({path.name}-wal) and is on read-only media; "
+            "copy both files into a folder that you can write to."
+        )
+    return _READ_ONLY.format(path)
 
 
 def may_pass(error: BaseException | None) -> bool:

@@ -55,7 +55,7 @@ def test_a_locked_database_is_waited_for(scene: Scene, kind: str, queue: str) ->
         with held_by_another_process(scene.folder.database, kind):
             process.wait_for("is locked by another program")
             if queue == "full":
-                process.wait_for("reading waits for it")
+                process.wait_for("reading pauses until the database catches up")
         scene.goes_on(process)
         scene.wait_more(process, 1_000)
     lost_nothing(scene, process)
@@ -151,7 +151,7 @@ def test_a_full_disk_is_waited_for(small_disk: SmallDisk, exchange: Simulator, r
         scene.wait_more(process)
         with small_disk.full(but_bytes):
             process.wait_for("is full")
-            process.wait_for("reading waits for it")
+            process.wait_for("reading pauses until the database catches up")
         scene.goes_on(process)
         scene.wait_more(process, 500)
         scene.stop(process)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from recorder.model import host_port
 from recorder.read.record import Record
 from recorder.replay.serving.options import ServingOptions
 from recorder.replay.serving.portal import Portal, Shown
@@ -48,8 +49,7 @@ class Serving(Starts):
     @property
     def url(self) -> str:
         """The http address; the push portal's follows from it."""
-        host = f"[{self.options.host}]" if ":" in self.options.host else self.options.host
-        return f"http://{host}:{self._running.server.port}"
+        return f"http://{host_port(self.options.host, self._running.server.port)}"
 
     @property
     def accounts(self) -> list[str]:

@@ -1,11 +1,14 @@
 """Options that make no sense are refused; the log of what was sent; frames on the wire."""
 
+import socket
 import time
+import urllib.request
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from recorder.simulator import Simulator
 from recorder.simulator.options import SimulatorOptions
 from recorder.simulator.sent import NOBODY, SentLog, read_sent_log
 from recorder.wire.text_frame import text_frame
@@ -60,3 +63,12 @@ def test_frames_have_the_shortest_head(size: int, head: int) -> None:
     frame = text_frame(b"x" * size)
     assert (len(frame), frame[0]) == (head + size, 0x81)
     assert int.from_bytes(frame[2:head], "big") in {0, size}
+
+
+def test_an_ipv6_address_is_in_brackets() -> None:
+    if not socket.has_ipv6:
+        pytest.skip("this machine has no IPv6")
+    with Simulator(SimulatorOptions(host="::1")) as exchange:
+        assert exchange.url == f"http://[::1]:{exchange.port}"
+        with urllib.request.urlopen(f"{exchange.url}/v2/public/server-time") as answer:
+            assert answer.status == 200

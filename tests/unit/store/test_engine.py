@@ -1,6 +1,8 @@
 """How a database is opened, and what a user is told of one that cannot be."""
 
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -19,6 +21,7 @@ from recorder.store.engine import (
     may_pass,
     open_engine,
     parse_url,
+    place,
     schema_transaction,
 )
 
@@ -52,8 +55,8 @@ def pragma(engine: Engine, name: str) -> object:
         "recorder.db",
         "user:hunter2@host/db",
         "postgresql://me:hunter2@host:port/db",
+        "postgresql+asyncpg://me:hunter2@host/db",
         "postgresql://me@host:hunter2/db",
-        "postgresql://me:hunter2@host/db",
         "postgresql+psycopg://me:hunter2@host",
         "mysql://me:hunter2@host/db",
         "sqlite://",
@@ -70,6 +73,27 @@ def test_an_address_that_cannot_be_is_refused_without_being_repeated(text: str) 
     assert "hunter2" not in str(refused.value)
     assert refused.value.__cause__ is None
     assert refused.value.__suppress_context__ or refused.value.__context__ is None
+
+
+@pytest.mark.parametrize("scheme", ["postgres", "postgresql", "postgresql+psycopg"])
+def test_a_server_by_any_usual_scheme(scheme: str) -> None:
+    url = f"{scheme}://me@db.example:5433/recorder"
+    assert str(parse_url(url)) == "postgresql+psycopg://me@db.example:5433/recorder"
+    assert open_engine(url).driver == "psycopg"
+
+
+@pytest.mark.parametrize(
+    ("host", "where"),
+    [
+        ("db.example", "db.example"),
+        ("db.example:5433", "db.example:5433"),
+        ("[::1]:5433", "[::1]:5433"),
+        ("[fe80::1]", "[fe80::1]"),
+        ("", "the local server"),
+    ],
+)
+def test_where_a_server_is_in_words(host: str, where: str) -> None:
+    assert place(f"postgresql://me:hunter2@{host}/trades") == f"trades on {where}"
 
 
 def test_another_engine_is_refused_clearly() -> None:
@@ -350,9 +374,66 @@ def test_a_file_system_without_write_ahead_logs_is_refused(
     whole = sqlite3.connect
 
     def connect(database: str, **options: Any) -> sqlite3.Connection:
-        return whole(f"file:{database}?vfs=unix-dotfile", uri=True, **options)
+        connection: sqlite3.Connection = whole(f"file:{database}?vfs=unix-dotfile", uri=True, **options)
+        return connection
 
     monkeypatch.setattr(sqlite3, "connect", connect)
     monkeypatch.setattr(sqlite3.dbapi2, "connect", connect)
     with pytest.raises(DatabaseError, match=r"cannot have a write-ahead log .* put it on a local disk"), explained(url):
         migrate.require_usable(open_engine(url))
+
+
+ON_READ_ONLY_MEDIA = """
+import shutil, sqlite3, subprocess, sys
+from pathlib import Path
+from recorder.errors import DatabaseError
+from recorder.store import migrate
+from recorder.store.engine import explained, open_engine
+from recorder.store.lock import sole_writer
+
+template, folder = map(Path, sys.argv[1:])
+subprocess.run(["mount", "-t", "tmpfs", "none", folder], check=True)
+whole, in_log = folder / "whole.db", folder / "in_log.db"
+shutil.copy(template, whole)
+shutil.copy(template, in_log)
+with sqlite3.connect(in_log, isolation_level=None) as writing:
+    writing.execute("INSERT INTO recorders VALUES (1, 1, 'h')")
+    for end in ("", "-wal"):
+        shutil.copy(f"{in_log}{end}", f"{folder / 'no_index.db'}{end}")
+    for end in ("", "-wal", "-shm"):
+        shutil.copy(f"{in_log}{end}", f"{folder / 'with_index.db'}{end}")
+writing.close()
+subprocess.run(["mount", "-o", "remount,ro", folder], check=True)
+for path in (whole, folder / "with_index.db", folder / "no_index.db"):
+    url = f"sqlite:///{path}"
+    try:
+        with explained(url), open_engine(url, read_only=True).connect() as reader:
+            print(reader.exec_driver_sql("SELECT count(*) FROM recorders").scalar())
+    except DatabaseError as error:
+        print(error)
+for attempt in (lambda: migrate.require_usable(open_engine(url)), lambda: sole_writer(url).__enter__()):
+    url = f"sqlite:///{whole}"
+    try:
+        with explained(url):
+            attempt()
+    except DatabaseError as error:
+        print(error)
+"""
+
+
+def test_an_archived_record_on_read_only_media(tmp_path: Path, sqlite_template: Path) -> None:
+    folder = tmp_path / "archive"
+    folder.mkdir()
+    command = ["unshare", "-rm", sys.executable, "-c", ON_READ_ONLY_MEDIA, str(sqlite_template), str(folder)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if "unshare failed" in done.stderr or "mount: " in done.stderr:
+        pytest.skip("this machine lets nobody mount a file system")
+    assert done.stderr == ""
+    whole, with_index, no_index, writing, locking = done.stdout.splitlines()
+    assert (whole, with_index) == ("0", "1")
+    assert no_index == (
+        f"{folder}/no_index.db has a write-ahead log (no_index.db-wal) and is on read-only media; "
+        "copy both files into a folder that you can write to."
+    )
+    assert writing == f"{folder}/whole.db is read-only; give this user the right to write to it and to its folder."
+    assert locking.startswith(f"{folder}/whole.db.lock cannot be made (Read-only file system)")
