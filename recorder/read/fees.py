@@ -4,6 +4,7 @@ from collections.abc import Collection
 from decimal import Decimal
 from typing import NamedTuple
 
+from recorder.read.fills import Reuse, reuse
 from recorder.read.told import ToldOrder
 from recorder.venues.base import EXACT
 
@@ -19,6 +20,10 @@ class _Seen(NamedTuple):
     filled: Decimal
     fee: Decimal
     stretch: int | None
+    created_at: int | None = None
+
+
+_NOTHING = _Seen(_ZERO, _ZERO, None)
 
 
 class Fees:
@@ -40,12 +45,7 @@ class Fees:
 
     def learn(self, order: ToldOrder) -> None:
         """Take an order's state, without anything having happened in this stretch."""
-        filled = _filled(order)
-        before = self._seen(order.order_id)
-        if filled is None or (before is not None and filled < before.filled):
-            return
-        fee = order.fee if order.fee is not None else before.fee if before else _ZERO
-        self._keep(order, _Seen(filled, fee, None))
+        self._take(order, self._seen(order), None)
 
     def step(self, order: ToldOrder) -> tuple[Decimal, int] | None:
         """What an update tells beyond the ones before it.
@@ -53,22 +53,31 @@ class Fees:
         Returns:
             The fee, and 1 where the order filled further, otherwise 0; None where it tells nothing new.
         """
-        before = self._seen(order.order_id)
-        pushed = before is not None and before.stretch == self._stretch
+        before = self._seen(order)
         if order.asked_ns is not None:
-            if not pushed:
-                self.learn(order)
+            if before is None or before.stretch != self._stretch:
+                self._take(order, before, None)
             return None
-        filled = _filled(order)
-        earlier = before or _Seen(_ZERO, _ZERO, None)
-        if filled is None or filled < earlier.filled:
+        now = self._take(order, before, self._stretch)
+        earlier = before or _NOTHING
+        return None if now is None else (EXACT.subtract(now.fee, earlier.fee), int(now.filled > earlier.filled))
+
+    def _take(self, order: ToldOrder, before: _Seen | None, stretch: int | None) -> _Seen | None:
+        """Keep how far an order has filled; None if it tells nothing, or less than is known."""
+        filled, earlier = _filled(order), before or _NOTHING
+        if filled is None or filled < earlier.filled or reuse(order.created_at, earlier.created_at) is Reuse.OLDER:
             return None
         fee = earlier.fee if order.fee is None else order.fee
-        self._keep(order, _Seen(filled, fee, self._stretch))
-        return EXACT.subtract(fee, earlier.fee), int(filled > earlier.filled)
+        created_at = earlier.created_at if order.created_at is None else order.created_at
+        seen = _Seen(filled, fee, stretch, created_at)
+        self._keep(order, seen)
+        return seen
 
-    def _seen(self, order_id: int) -> _Seen | None:
-        return self._open.get(order_id) or self._ended.get(order_id)
+    def _seen(self, order: ToldOrder) -> _Seen | None:
+        """What is known of an order; None also if only an older one with its id is known."""
+        seen = self._open.get(order.order_id) or self._ended.get(order.order_id)
+        newer = seen is not None and reuse(order.created_at, seen.created_at) is Reuse.NEWER
+        return None if newer else seen
 
     def _keep(self, order: ToldOrder, seen: _Seen) -> None:
         self._open.pop(order.order_id, None)

@@ -3,6 +3,7 @@
 import heapq
 from collections.abc import Callable, Iterable, Iterator
 from decimal import Context, Decimal
+from enum import Enum
 from itertools import groupby
 from operator import attrgetter
 from typing import NamedTuple
@@ -29,9 +30,30 @@ class _Seen(NamedTuple):
     filled: Decimal
     average: Decimal | None
     fee: Decimal
+    created_at: int | None = None
 
 
 _NOTHING = _Seen(_ZERO, None, _ZERO)
+
+
+class Reuse(Enum):
+    """Which order an update is about, if a venue has given one id to several orders."""
+
+    NONE = 0
+    NEWER = 1
+    OLDER = -1
+
+
+def reuse(created_at: int | None, known: int | None) -> Reuse:
+    """Compare the creation times of two updates with the same order id.
+
+    Args:
+        created_at: of an update, ms since 1970.
+        known: of the newest order with this id so far.
+    """
+    if created_at is None or known is None or created_at == known:
+        return Reuse.NONE
+    return Reuse.NEWER if created_at > known else Reuse.OLDER
 
 
 class _Extra(msgspec.Struct):
@@ -56,7 +78,8 @@ def fills(
     the next *if the average is arithmetic*, which the exchange does not document: it is marked as an estimate.
 
     An update that tells of less than an earlier one is old news (a snapshot that came late) and no step. A fee that
-    changes without a fill is a step of quantity zero.
+    changes without a fill is a step of quantity zero. Updates with one id and another `created_at` are of another
+    order: a venue, or a simulation that was restarted, may use an id again.
 
     Args:
         updates: in the order of receipt, of any accounts; all of an order's, or sums do not hold. One small tuple is
@@ -129,10 +152,16 @@ def _derived(
             continue
         key = update.account, update.order_id
         before = seen.get(key, _NOTHING)
+        reused = reuse(update.created_at, before.created_at)
+        if reused is Reuse.OLDER:
+            continue
+        if reused is Reuse.NEWER:
+            before = _NOTHING
         filled = _EXACT.subtract(update.quantity, update.unfilled_quantity)
         fee = before.fee if update.fee is None else update.fee
         if filled > before.filled or (filled == before.filled > 0 and fee != before.fee):
-            seen[key] = _Seen(filled, update.fill_price, fee)
+            created_at = before.created_at if update.created_at is None else update.created_at
+            seen[key] = _Seen(filled, update.fill_price, fee, created_at)
             yield _step(update, before, filled, fee, liquidity(update))
 
 

@@ -62,6 +62,7 @@ class ToldOrder(NamedTuple):
     quantity: Decimal | None
     unfilled_quantity: Decimal | None
     fee: Decimal | None
+    created_at: int | None
 
 
 class ToldAll(NamedTuple):

@@ -51,7 +51,7 @@ def order(
 ) -> ToldOrder:
     """An order update; of 10."""
     key = at_s * NS_PER_S, 1, next(_seqs), 0
-    return ToldOrder(*key, None, order_id, symbol, currency, "open", D(10), D(unfilled), D(fee))
+    return ToldOrder(*key, None, order_id, symbol, currency, "open", D(10), D(unfilled), D(fee), None)
 
 
 def told_all(at_s: int) -> ToldAll:

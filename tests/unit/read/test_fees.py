@@ -12,12 +12,18 @@ D = Decimal
 
 
 def order(
-    unfilled: int | None, fee: str | None, *, order_id: int = 1, status: str = "open", asked: bool = False
+    unfilled: int | None,
+    fee: str | None,
+    *,
+    order_id: int = 1,
+    status: str = "open",
+    asked: bool = False,
+    created: int | None = None,
 ) -> ToldOrder:
     """An update of an order of 10."""
     left = None if unfilled is None else D(unfilled)
     cost = None if fee is None else D(fee)
-    return ToldOrder(0, 1, 0, 0, 5 if asked else None, order_id, "A", "BTC", status, D(10), left, cost)
+    return ToldOrder(0, 1, 0, 0, 5 if asked else None, order_id, "A", "BTC", status, D(10), left, cost, created)
 
 
 @pytest.fixture
@@ -35,6 +41,19 @@ def test_each_step_costs_what_the_order_tells_beyond_the_last(fees: Fees) -> Non
 
 def test_an_order_that_is_pushed_first_when_it_has_filled(fees: Fees) -> None:
     assert fees.step(order(0, "1", status="done")) == (D(1), 1)
+
+
+def test_an_id_that_is_used_again_is_another_order(fees: Fees) -> None:
+    told = [
+        order(2, "0.8", status="done", created=5),
+        order(7, "0.3", created=9),
+        order(1, "0.9", created=5),  # late news of the first
+        order(5, "0.5", created=9),
+        order(4, "0.6"),
+    ]
+    assert [fees.step(one) for one in told] == [
+        *((D("0.8"), 1), (D("0.3"), 1), None, (D("0.2"), 1), (D("0.1"), 1)),
+    ]
 
 
 def test_a_rebate_is_negative(fees: Fees) -> None:

@@ -54,6 +54,23 @@ def test_the_first_price_is_certain_and_a_later_one_an_estimate() -> None:
     ]
 
 
+def test_an_id_that_is_used_again_is_another_order() -> None:
+    first, second = {"created_at": 5}, {"created_at": 9}
+    updates = (
+        order(10, 2, "9000", "0.8", **first),
+        order(10, 7, "9100", "0.3", **second),
+        order(10, 0, "9001", "1", **first),  # late news of the first
+        order(10, 6, "9100", "0.4", **second),
+        order(10, 5, "9100", "0.5"),
+    )
+    assert steps(*updates) == [
+        (8, Decimal(9000), Decimal("0.8"), False),
+        (3, Decimal(9100), Decimal("0.3"), False),
+        (1, Decimal(9100), Decimal("0.1"), True),
+        (1, Decimal(9100), Decimal("0.1"), True),
+    ]
+
+
 def test_a_first_price_keeps_its_digits() -> None:
     digits = "9000.123456789012345678901234567890"
     ((_, price, _, _),) = steps(order(10, 0, digits))
