@@ -94,7 +94,11 @@ class Heartbeat(NamedTuple):
 
 
 class FillUpdate(NamedTuple):
-    """One execution of an order, as the exchange matched it. Source: REST; nothing of it is pushed."""
+    """One execution of an order, as the exchange matched it. Source: REST; nothing of it is pushed.
+
+    A field that the exchange left out is None, the quantity too: the frame counts as decoded, and no other execution
+    of its answer is lost.
+    """
 
     order_id: int
     taker: int | None
@@ -151,7 +155,7 @@ Control = Hello | Acknowledged | RefusedCommand
 
 
 class Decoded(NamedTuple):
-    """What a frame says: the one result of the one parse."""
+    """What a frame says: the one result of the one parse. An answer that lists nothing is decoded, without updates."""
 
     topic: str | None
     status: str

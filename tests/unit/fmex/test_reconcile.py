@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recorder.errors import Undecodable
-from recorder.model import UNDECODED, FillUpdate, OrderUpdate
+from recorder.model import DECODED, UNDECODED, Decoded, FillUpdate, OrderUpdate
 from recorder.simulator.exchange import START_MS, Exchange
 from recorder.simulator.telling import SimulatedTelling
 from recorder.venues.base import Credentials, Known, read_answer
@@ -144,6 +144,20 @@ def test_an_answer_to_an_unknown_question_is_kept_undecoded(target: str) -> None
     decoded = read_answer(FMEX, target, b'{"status":0,"data":{"results":[]}}')
     assert decoded.status == UNDECODED
     assert decoded.topic == target
+
+
+def test_an_execution_with_a_field_missing_is_decoded_with_the_others() -> None:
+    """Missing is NULL, and nothing is lost: readers see to what an execution without a quantity is worth."""
+    body = b'{"status":0,"data":{"results":[{"taker":true,"price":9000.5,"fee":1e-8},{"quantity":2.0}]}}'
+    decoded = read_answer(FMEX, "/v3/contracts/orders/7/matches", body)
+    partial, other = FillUpdate(7, 1, "9000.5", None, "1e-8", None), FillUpdate(7, None, None, "2.0", None, None)
+    assert (decoded.status, decoded.updates) == (DECODED, (partial, other))
+
+
+@pytest.mark.parametrize("target", ["/v3/broker/auth/contracts/positions", "/v3/contracts/orders/open"])
+def test_an_answer_that_lists_nothing_is_decoded(target: str) -> None:
+    decoded = read_answer(FMEX, target, b'{"status":0,"data":{"results":[]}}')
+    assert decoded == Decoded(target, DECODED, None, (), None)
 
 
 def test_an_old_order_that_ended_in_the_gap_is_asked_for_by_itself() -> None:
