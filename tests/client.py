@@ -13,7 +13,7 @@ import websocket
 
 from recorder.venues.base import Credentials, RestRequest
 from recorder.venues.fmex import FMex
-from recorder.venues.fmex.commands import subscribe
+from recorder.venues.fmex.portal import subscribe
 
 #: How long anything may take before a test gives up, seconds.
 PATIENCE_S = 10.0

@@ -12,7 +12,7 @@ from recorder.store.entries import AccountAdded, RecorderAdded
 from recorder.venues.base import read_answer, read_frame
 from recorder.venues.fmex import rest
 from recorder.venues.fmex.stand_in import answers
-from recorder.venues.stand_in import Telling
+from recorder.venues.stand_in import AccountView
 from tests.samples import FMEX
 
 ACCOUNT, SESSION, RUN, RECORDER = 7, 70, 700, 7000
@@ -57,7 +57,7 @@ def sent(seq: int, *, account_id: int = ACCOUNT, session_id: int = SESSION, at_n
     return Recorded(Frame(account_id, session_id, seq, at_ns or NOON_NS + seq, SENT, None, CONTROL, None, payload), ())
 
 
-def snapshot_of(told: Telling) -> list[tuple[str, bytes]]:
+def snapshot_of(told: AccountView) -> list[tuple[str, bytes]]:
     """What FMex answers when it is asked how things are: each request's target, and the body."""
     return [
         (rest.ACCOUNTS, answers.answer(0, answers.balances(told.balances()))),

@@ -5,8 +5,9 @@ from decimal import Decimal
 from msgspec.structs import replace
 
 from recorder.simulator import contract
-from recorder.simulator.contract import EXACT, ZERO, Direction
-from recorder.simulator.records import NONE, Balance, Position
+from recorder.simulator.account import NONE, SimulatedBalance, SimulatedPosition
+from recorder.simulator.contract import EXACT, ZERO
+from recorder.venues.fmex.orders import Direction
 
 #: What must stay available beside all margin, BTC: fills are cut to 1E-18 each, and this covers the cuttings.
 DUST = Decimal("1E-12")
@@ -16,7 +17,7 @@ class BooksError(Exception):
     """The books do not balance, or something was spent that is not there: the simulator has a bug and stops."""
 
 
-class Books:
+class AccountBooks:
     """One account's money, all of it in BTC.
 
     Always, exactly: ``available + frozen + position margins == deposits + realized PnL net of fees - embezzled``, and
@@ -36,11 +37,15 @@ class Books:
         self.fees_twice = False
         self.leak = ZERO
         self.embezzled = ZERO
-        self.positions = {symbol: Position(symbol=symbol, leverage=lever) for symbol, lever in leverages.items()}
+        self.positions = {
+            symbol: SimulatedPosition(symbol=symbol, leverage=lever) for symbol, lever in leverages.items()
+        }
 
-    def balance(self, now_ms: int) -> Balance:
+    def balance(self, now_ms: int) -> SimulatedBalance:
         """The account as the exchange tells it."""
-        return Balance(available=self.available, frozen=self.frozen, position=self._margins(), updated_at=now_ms)
+        return SimulatedBalance(
+            available=self.available, frozen=self.frozen, position=self._margins(), updated_at=now_ms
+        )
 
     def transfer(self, amount: Decimal) -> None:
         """Money comes in; where it is negative, out."""
@@ -129,12 +134,12 @@ class Books:
     def _margins(self) -> Decimal:
         return sum([position.margin for position in self.positions.values()], ZERO)
 
-    def _enter(self, position: Position, realized: Decimal, now_ms: int) -> None:
+    def _enter(self, position: SimulatedPosition, realized: Decimal, now_ms: int) -> None:
         self.positions[position.symbol] = _priced(position, position.realized_pnl + realized, now_ms)
         self.check()
 
 
-def _closed(position: Position, quantity: int, price: Decimal) -> tuple[Decimal, Decimal]:
+def _closed(position: SimulatedPosition, quantity: int, price: Decimal) -> tuple[Decimal, Decimal]:
     """Profit and released margin of closing so many contracts, BTC."""
     if quantity == 0:
         return ZERO, ZERO
@@ -144,7 +149,9 @@ def _closed(position: Position, quantity: int, price: Decimal) -> tuple[Decimal,
     return gain, contract.share(position.margin, quantity, position.quantity)
 
 
-def _opened(position: Position, direction: Direction, quantity: int, price: Decimal) -> tuple[Position, Decimal]:
+def _opened(
+    position: SimulatedPosition, direction: Direction, quantity: int, price: Decimal
+) -> tuple[SimulatedPosition, Decimal]:
     """The position with contracts added, and the margin this takes, BTC."""
     if quantity == 0:
         return position, ZERO
@@ -159,7 +166,7 @@ def _opened(position: Position, direction: Direction, quantity: int, price: Deci
     return opened, added
 
 
-def _priced(position: Position, realized: Decimal, now_ms: int) -> Position:
+def _priced(position: SimulatedPosition, realized: Decimal, now_ms: int) -> SimulatedPosition:
     """The position with its prices of danger as they follow from the rest."""
     if position.quantity == 0:
         return replace(

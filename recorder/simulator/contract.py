@@ -7,9 +7,8 @@ The formulas are pinned by the samples of the exchange's page "ws Push portal", 
 """
 
 from decimal import ROUND_DOWN, Context, Decimal
-from typing import Literal
 
-Direction = Literal["LONG", "SHORT"]
+from recorder.venues.fmex.orders import Direction
 
 #: Precision and rounding of every step: wide enough for 18 decimals of any amount here, and cut towards zero.
 EXACT = Context(prec=50, rounding=ROUND_DOWN)

@@ -1,24 +1,20 @@
 """One account on the simulated exchange: an endless, repeatable stream of pushes, and what REST tells beside it."""
 
 import time
-from bisect import bisect_left
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from decimal import Decimal, localcontext
 
 from msgspec.structs import replace
 
-from recorder.simulator import frames
-from recorder.simulator.books import Books
-from recorder.simulator.conditions import Conditions
-from recorder.simulator.contract import EXACT, ZERO
-from recorder.simulator.desk import Desk
+from recorder.simulator.account import Change, SimulatedBalance, SimulatedOrder, SimulatedPosition
+from recorder.simulator.books import AccountBooks
+from recorder.simulator.contract import EXACT, MAINTENANCE_RATE, TAKER_FEE_RATE, ZERO
 from recorder.simulator.market import TICKS, Dice, Market
-from recorder.simulator.records import OPEN, Balance, Change, Order, Position
+from recorder.simulator.matching import MatchingEngine
+from recorder.simulator.options import START_MS, ActiveFaults
+from recorder.simulator.rest import RestState
 from recorder.simulator.trader import FIRST_DEPOSIT, Trader
-
-#: Where the virtual clock starts: the hour of the page's samples.
-START_MS = 1_580_802_000_000
 
 #: From a change to its push on the virtual clock, milliseconds: as in the page's samples.
 PUSH_DELAY_MS = 17
@@ -28,65 +24,6 @@ LEVERAGES = (50, 25, 20, 10)
 
 #: Where prices start, USD.
 START_PRICES = (9288, 9400, 8850, 9610)
-
-
-class Told:
-    """What the exchange has told so far, by push: what REST answers. It never runs ahead of the pushes.
-
-    Orders and their executions are all kept, for as long as the simulator runs.
-
-    Attributes:
-        lag_s: how far it is behind the pushes, in seconds of a real clock.
-    """
-
-    def __init__(self, positions: dict[str, Position], start_ms: int) -> None:
-        self.balance = Balance(available=ZERO, frozen=ZERO, position=ZERO, updated_at=start_ms)
-        self.positions = positions
-        self.orders: dict[int, Order] = {}
-        self.now_ms = start_ms
-        self._ids: list[int] = []
-        self._open: dict[int, Order] = {}
-        self.lag_s = 0.0
-        self._late: deque[tuple[float, Change]] = deque()
-
-    def note(self, change: Change) -> None:
-        """Take in what was pushed, now or as late as `lag_s` has it."""
-        if self.lag_s or self._late:
-            self._late.append((time.monotonic(), change))
-            self.catch_up()
-        else:
-            self._note(change)
-
-    def catch_up(self) -> None:
-        """Take in what has been late for long enough."""
-        until_s = time.monotonic() - self.lag_s
-        while self._late and self._late[0][0] <= until_s:
-            self._note(self._late.popleft()[1])
-
-    def _note(self, change: Change) -> None:
-        if isinstance(change, Balance):
-            self.balance = change
-        elif isinstance(change, Position):
-            self.positions[change.symbol] = change
-        else:
-            if change.id not in self.orders:
-                self._ids.append(change.id)
-            self.orders[change.id] = change
-            if change.status in OPEN:
-                self._open[change.id] = change
-            else:
-                self._open.pop(change.id, None)
-        self.now_ms = change.updated_at
-
-    def open_orders(self) -> list[Order]:
-        """Orders that may still change, newest first."""
-        return [self._open[order_id] for order_id in sorted(self._open, reverse=True)]
-
-    def closed_orders(self, before_id: int | None) -> Iterator[Order]:
-        """Orders that are done, newest first; only those with a smaller id where one is given."""
-        end = len(self._ids) if before_id is None else bisect_left(self._ids, before_id)
-        newest = (self._ids[index] for index in range(end - 1, -1, -1))
-        return (self.orders[order_id] for order_id in newest if order_id not in self._open)
 
 
 class Exchange:
@@ -117,16 +54,16 @@ class Exchange:
         self._names = names
         self._order_topics = {name: f"order.{name.lower()}" for name in names}
         self._position_topics = {name: f"position.{name.lower()}" for name in names}
-        books = Books({name: LEVERAGES[index % len(LEVERAGES)] for index, name in enumerate(names)})
+        books = AccountBooks({name: LEVERAGES[index % len(LEVERAGES)] for index, name in enumerate(names)})
         markets = {
             name: Market(dice, START_PRICES[index % len(START_PRICES)] * TICKS + dice.between(-40, 40))
             for index, name in enumerate(names)
         }
-        self.desk = Desk(books, markets, live=clock_ms is not None)
+        self.desk = MatchingEngine(books, markets, live=clock_ms is not None)
         self.desk.now_ms = start_ms
         self._trader = Trader(dice, self.desk, names)
         self._waiting: deque[Change] = deque()
-        self.told = Told(dict(books.positions), start_ms)
+        self.told = RestState(dict(books.positions), start_ms)
         #: Positions tell a realized PnL that is so far off, BTC.
         self.misstatement = ZERO
         self.desk.transfer(FIRST_DEPOSIT)
@@ -141,17 +78,17 @@ class Exchange:
         while not self._waiting:
             self._live()
         change = self._waiting.popleft()
-        if self.misstatement and isinstance(change, Position):
+        if self.misstatement and isinstance(change, SimulatedPosition):
             change = replace(change, realized_pnl=EXACT.add(change.realized_pnl, self.misstatement))
         self.told.note(change)
         ts = self._clock_ms() if self._clock_ms else change.updated_at + PUSH_DELAY_MS
-        if isinstance(change, Order):
-            return self._order_topics[change.symbol], frames.order_push(change, ts)
-        if isinstance(change, Position):
-            return self._position_topics[change.symbol], frames.position_push(change, ts)
-        return "account", frames.balance_push(change, ts)
+        if isinstance(change, SimulatedOrder):
+            return self._order_topics[change.symbol], order_push(change, ts)
+        if isinstance(change, SimulatedPosition):
+            return self._position_topics[change.symbol], position_push(change, ts)
+        return "account", balance_push(change, ts)
 
-    def obey(self, conditions: Conditions) -> None:
+    def obey(self, conditions: ActiveFaults) -> None:
         """What is wrong from now on."""
         self.told.lag_s = conditions.rest_lag_s
         self.misstatement = conditions.misstatement
@@ -197,3 +134,39 @@ class Exchange:
 def wall_clock_ms() -> int:
     """Milliseconds since 1970."""
     return time.time_ns() // 1_000_000
+
+
+def balance_push(balance: SimulatedBalance, ts: int) -> bytes:
+    """A push of topic ``account``."""
+    return (
+        f'{{"type":"account","account":{{"currency":"BTC","available":{balance.available},"frozen":{balance.frozen},'
+        f'"position":{balance.position},"updated_at":{balance.updated_at}}},"ts":{ts}}}'
+    ).encode()
+
+
+def order_push(order: SimulatedOrder, ts: int) -> bytes:
+    """A push of topic ``order.<symbol>``."""
+    return f'{{"type":"order.{order.symbol.lower()}","order":{{{_order(order)}}},"ts":{ts}}}'.encode()
+
+
+def position_push(position: SimulatedPosition, ts: int) -> bytes:
+    """A push of topic ``position.<symbol>``."""
+    return (
+        f'{{"type":"position.{position.symbol.lower()}","position":{{"symbol":"{position.symbol}",'
+        f'"quantity":{position.quantity},"direction":"{position.direction}","leverage":{position.leverage},'
+        f'"risk_level":{position.risk_level},"margin":{position.margin},"taker_fee_rate":{TAKER_FEE_RATE},'
+        f'"realized_pnl":{position.realized_pnl},"entry_price":{position.entry_price},'
+        f'"liquidation_price":{position.liquidation_price},"bankruptcy_price":{position.bankruptcy_price},'
+        f'"minimum_maintenance_margin_rate":{MAINTENANCE_RATE},"updated_at":{position.updated_at}}},"ts":{ts}}}'
+    ).encode()
+
+
+def _order(order: SimulatedOrder) -> str:
+    return (
+        f'"id":{order.id},"quantity":{order.quantity},"direction":"{order.direction}","features":{order.features},'
+        f'"price":{order.price},"fill_price":{order.fill_price},"unfilled_quantity":{order.unfilled_quantity},'
+        f'"symbol":"{order.symbol}","margin_currency":"BTC","fee":{order.fee},"type":"{order.type}",'
+        f'"status":"{order.status}","trigger_direction":"{order.trigger_direction}","trigger_on":{order.trigger_on},'
+        f'"trailing_base_price":{order.trailing_base_price},"trailing_distance":{order.trailing_distance},'
+        f'"created_at":{order.created_at}'
+    )

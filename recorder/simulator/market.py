@@ -6,7 +6,7 @@ from functools import lru_cache
 from random import Random
 from typing import TypeVar
 
-from recorder.simulator.contract import Direction
+from recorder.venues.fmex.orders import Direction
 
 T = TypeVar("T")
 

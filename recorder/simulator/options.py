@@ -1,11 +1,15 @@
 """What a simulator can be told to be."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from decimal import Decimal
 from pathlib import Path
 
-from recorder.simulator.exchange import START_MS
+from recorder.simulator.contract import ZERO
+
+#: Where the virtual clock starts: the hour of the page's samples.
+START_MS = 1_580_802_000_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,3 +70,29 @@ class SimulatorOptions:
             raise ValueError(f"ping_timeout_s {self.ping_timeout_s} is not above 0")
         if self.drop_every is not None and self.drop_every < 1:
             raise ValueError(f"drop_every {self.drop_every} is not above 0")
+
+
+@dataclass(kw_only=True, slots=True)
+class ActiveFaults:
+    """All false and empty on a good day."""
+
+    #: HTTP status that new connections and REST are answered with; 0 for none.
+    refuse_status: int = 0
+    #: Seconds of quiet asked for with it; 0 for none.
+    retry_after_s: int = 0
+    #: No trading, so no pushes; everything else works.
+    silent: bool = False
+    #: Nothing is answered and nothing sent; trading goes on, and its pushes are lost.
+    deaf: bool = False
+    #: Topics whose pushes are lost on their way to everybody; who has them is not told.
+    swallowed_topics: Collection[str] = ()
+    #: REST tells how things were so many seconds ago.
+    rest_lag_s: float = 0.0
+    #: Topics refused although they exist.
+    invalid_topics: Collection[str] = ()
+    #: Each fee is taken twice, and told once.
+    fees_twice: bool = False
+    #: So much is taken with each execution, and nobody is told, BTC.
+    leak: Decimal = ZERO
+    #: Positions tell a realized PnL that is so far off, BTC.
+    misstatement: Decimal = ZERO

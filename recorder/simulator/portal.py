@@ -1,27 +1,75 @@
-"""The simulated exchange in one event loop: who is connected, what they say, what they are told.
-
-`Simulator` gives this a thread.
-"""
+"""The simulated exchange's door: what is wrong with the exchange just now, and otherwise the door of FMex."""
 
 import asyncio
 from collections.abc import Callable, Collection, Mapping
 from decimal import Decimal
+from http import HTTPStatus
 from typing import Any
 
-from recorder.simulator.conditions import Conditions
-from recorder.simulator.door import SimulatedDoor
+from recorder.simulator.account import SimulatedTransfer
 from recorder.simulator.exchange import Exchange, wall_clock_ms
-from recorder.simulator.feed import Feed
-from recorder.simulator.line import LoggedLine
-from recorder.simulator.options import SimulatorOptions
-from recorder.simulator.records import Transfer
+from recorder.simulator.feed import AccountFeed, LoggedClient
+from recorder.simulator.options import ActiveFaults, SimulatorOptions
+from recorder.simulator.rest import RestState, SimulatedAccount
 from recorder.simulator.sent import SentLog
-from recorder.venues.fmex.commands import topics_of
+from recorder.venues.fmex.portal import topics_of
+from recorder.venues.fmex.rest import SERVER_TIME
 from recorder.venues.fmex.stand_in import FMexStandIn
-from recorder.wire.server import Client, Server
+from recorder.venues.stand_in import AccountQuery, HttpError, StandIn
+from recorder.wire.http import HttpRequest, HttpResponse
+from recorder.wire.server import ClientConnection, Server, error_response, respond
 
 
-class Portal:
+class SimulatedRequestHandler:
+    """Decides on requests.
+
+    Args:
+        stand_in: FMex's own side.
+        secrets: each key's secret.
+        told: what REST answers, by key.
+        clock_ms: the server's clock.
+        conditions: what is wrong just now.
+    """
+
+    def __init__(
+        self,
+        stand_in: StandIn,
+        secrets: Mapping[str, str],
+        told: Mapping[str, RestState],
+        clock_ms: Callable[[], int],
+        conditions: ActiveFaults,
+    ) -> None:
+        self.venue = stand_in.request_handler(secrets.get, clock_ms)
+        self._told = told
+        self._conditions = conditions
+        self._open = asyncio.Event()
+
+    def obey(self) -> None:
+        """Take note of changed conditions: a deaf exchange lets requests wait."""
+        if self._conditions.deaf:
+            self._open.clear()
+        else:
+            self._open.set()
+
+    def open(self) -> None:
+        """Let waiting requests through, whatever the conditions."""
+        self._open.set()
+
+    async def request(self, client: ClientConnection, request: HttpRequest) -> HttpResponse | None:
+        """Answer one request; None to go on to the push portal."""
+        await self._open.wait()
+        status = self._conditions.refuse_status
+        # Whoever asks for the time is not asked for a key, so a key that is refused does not matter there.
+        if status and not (status == HTTPStatus.UNAUTHORIZED and request.target.partition("?")[0] == SERVER_TIME):
+            phrase = HTTPStatus(status).phrase.lower()
+            return error_response(self.venue, HttpError(status, phrase, self._conditions.retry_after_s))
+        return await respond(self.venue, client, request, self._answer)
+
+    async def _answer(self, question: AccountQuery) -> bytes:
+        return question.answer(SimulatedAccount(self._told[question.key]))
+
+
+class SimulatedPortal:
     """The server. Made and used in its event loop only.
 
     Args:
@@ -32,7 +80,7 @@ class Portal:
     """
 
     def __init__(self, options: SimulatorOptions, log: SentLog, on_change: Callable[[], None]) -> None:
-        self.conditions = Conditions()
+        self.conditions = ActiveFaults()
         #: Connections to the push portal there have been.
         self.clients = 0
         self._options = options
@@ -40,14 +88,14 @@ class Portal:
         self._on_change = on_change
         self._trading = asyncio.Event()
         self._feeds = {
-            key: Feed(self._exchange(number), options, self.conditions, self._trading, log, on_change)
+            key: AccountFeed(self._exchange(number), options, self.conditions, self._trading, log, on_change)
             for number, key in enumerate(options.accounts)
         }
         told = {key: feed.exchange.told for key, feed in self._feeds.items()}
         self._stand_in = FMexStandIn()
         self._topics = frozenset(topics_of(options.symbols))
-        self._door = SimulatedDoor(self._stand_in, options.accounts, told, self.clock_ms, self.conditions)
-        self._server = Server(options.host, options.port, self._door.request, self._converse, self._door.refuse)
+        self._handler = SimulatedRequestHandler(self._stand_in, options.accounts, told, self.clock_ms, self.conditions)
+        self._server = Server(options.host, options.port, self._handler.request, self._converse, self._handler.venue)
         self.change({})
 
     @property
@@ -60,7 +108,7 @@ class Portal:
         return wall_clock_ms() + self._options.clock_offset_ms
 
     @property
-    def lines(self) -> list[LoggedLine]:
+    def lines(self) -> list[LoggedClient]:
         """The connected clients."""
         return [line for feed in self._feeds.values() for line in feed.lines if line.is_connected]
 
@@ -82,7 +130,7 @@ class Portal:
             self._trading.clear()
         else:
             self._trading.set()
-        self._door.obey()
+        self._handler.obey()
         for feed in self._feeds.values():
             feed.exchange.obey(self.conditions)
         if self.conditions.deaf:
@@ -94,7 +142,7 @@ class Portal:
         feed.exchange.transfer(amount)
         feed.tell()
 
-    def transfers(self, key: str) -> list[Transfer]:
+    def transfers(self, key: str) -> list[SimulatedTransfer]:
         """All there have been."""
         return list(self._feeds[key].exchange.desk.transfers)
 
@@ -103,7 +151,7 @@ class Portal:
         for line in self.lines:
             line.stall(payload)
 
-    def drop(self, lines: Collection[LoggedLine]) -> int:
+    def drop(self, lines: Collection[LoggedClient]) -> int:
         """End connections with a TCP reset; returns how many."""
         for line in lines:
             line.reset()
@@ -126,7 +174,7 @@ class Portal:
         """
         trading = [feed.run for feed in self._feeds.values()]
         try:
-            await self._server.run(on_ready, lambda: self.lines, "the simulator ends", trading, self._door.open)
+            await self._server.run(on_ready, lambda: self.lines, "the simulator ends", trading, self._handler.open)
         finally:
             self._log.close()
 
@@ -138,13 +186,13 @@ class Portal:
     def _has_topic(self, topic: str) -> bool:
         return topic in self._topics and topic not in self.conditions.invalid_topics
 
-    async def _converse(self, client: Client) -> None:
+    async def _converse(self, client: ClientConnection) -> None:
         """Serve one client of the push portal to its end."""
         self.clients += 1
-        feed = self._feeds[client.admitted.key]
+        feed = self._feeds[client.access.key]
         now_s = asyncio.get_running_loop().time()
         conversation = self._stand_in.conversation(self._has_topic, now_s, self._options.ping_timeout_s)
-        line = LoggedLine(self.clients, client, conversation, self._log)
+        line = LoggedClient(self.clients, client, conversation, self._log)
         feed.lines.append(line)
 
         def settled() -> None:

@@ -5,15 +5,14 @@ from decimal import Decimal
 from typing import Any
 
 from recorder.model import host_port
-from recorder.simulator.conditions import Conditions
-from recorder.simulator.options import SimulatorOptions
-from recorder.simulator.portal import Portal
-from recorder.simulator.records import Transfer
+from recorder.simulator.account import SimulatedTransfer
+from recorder.simulator.options import ActiveFaults, SimulatorOptions
+from recorder.simulator.portal import SimulatedPortal
 from recorder.simulator.sent import NOBODY, Sent, SentLog
-from recorder.wire.running import Running, Starts
+from recorder.wire.thread import ServerThread, Startable
 
 
-class Simulator(Starts):
+class Simulator(Startable):
     """A simulated FMex, as a context manager. Safe to use from any thread.
 
     An error of its own, such as books that do not balance, ends it, and is raised by whatever is called next: a wait, a
@@ -27,7 +26,7 @@ class Simulator(Starts):
         self.options = options
         #: Of the first account.
         self.key, self.secret = next(iter(options.accounts.items()))
-        self._running = Running("simulator", self._make)
+        self._running = ServerThread("simulator", self._make)
         self._log: SentLog
 
     def start(self) -> None:
@@ -61,7 +60,7 @@ class Simulator(Starts):
         return f"http://{host_port(self.options.host, self.port)}"
 
     @property
-    def conditions(self) -> Conditions:
+    def conditions(self) -> ActiveFaults:
         """What is wrong just now; see `change` and `faults`."""
         return self._portal.conditions
 
@@ -148,7 +147,7 @@ class Simulator(Starts):
             raise ValueError(f"{amount} is not an amount above 0")
         self._transfer(-amount, key)
 
-    def transfers(self, *, key: str | None = None) -> list[Transfer]:
+    def transfers(self, *, key: str | None = None) -> list[SimulatedTransfer]:
         """All that came to an account and left it, the trader's own first deposit included."""
         return self._running.call(lambda: self._portal.transfers(key or self.key))
 
@@ -163,11 +162,11 @@ class Simulator(Starts):
     # Between the threads.
 
     @property
-    def _portal(self) -> Portal:
+    def _portal(self) -> SimulatedPortal:
         return self._running.server
 
-    def _make(self, on_change: Callable[[], None]) -> Portal:
-        return Portal(self.options, self._log, on_change)
+    def _make(self, on_change: Callable[[], None]) -> SimulatedPortal:
+        return SimulatedPortal(self.options, self._log, on_change)
 
     def _transfer(self, amount: Decimal, key: str | None) -> None:
         self._running.call(lambda: self._portal.transfer(key or self.key, amount))

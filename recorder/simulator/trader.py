@@ -3,11 +3,11 @@
 from collections.abc import Callable
 from decimal import Decimal
 
-from recorder.simulator.contract import Direction, opposite
-from recorder.simulator.desk import Desk, market_limit
+from recorder.simulator.account import OrderRequest
+from recorder.simulator.contract import opposite
 from recorder.simulator.market import TICKS, Dice, Market
-from recorder.simulator.records import FILL_OR_KILL, HIDDEN, IMMEDIATE_OR_CANCEL, POST_ONLY
-from recorder.simulator.ticket import Ticket
+from recorder.simulator.matching import MatchingEngine, market_limit
+from recorder.venues.fmex.orders import FILL_OR_KILL, HIDDEN, IMMEDIATE_OR_CANCEL, POST_ONLY, Direction
 
 #: What the trader starts with, BTC; a number with the 18 decimals the exchange's own sample has.
 FIRST_DEPOSIT = Decimal("12.796888254907565438")
@@ -26,7 +26,7 @@ _SIZES = (1, 1, 2, 5, 10, 37, 100, 250, 994, 2500, 8000)
 class Trader:
     """Does one thing at a time, chosen by dice."""
 
-    def __init__(self, dice: Dice, desk: Desk, symbols: list[str]) -> None:
+    def __init__(self, dice: Dice, desk: MatchingEngine, symbols: list[str]) -> None:
         self._dice = dice
         self._desk = desk
         self._symbols = symbols
@@ -90,7 +90,7 @@ class Trader:
         side: Direction = "LONG" if rising else "SHORT"
         at_market = self._dice.chance(0.5)
         self._desk.place(
-            Ticket(
+            OrderRequest(
                 symbol=symbol,
                 direction=side,
                 quantity=self._dice.pick(_SIZES),
@@ -108,7 +108,7 @@ class Trader:
         distance = self._dice.between(5, 25) * TICKS
         side: Direction = "LONG" if rising else "SHORT"
         self._desk.place(
-            Ticket(
+            OrderRequest(
                 symbol=symbol,
                 direction=side,
                 quantity=self._dice.pick(_SIZES),
@@ -128,7 +128,7 @@ class Trader:
         side = self._side()
         trigger = market.bid + 1 if side == "LONG" else market.bid - 1
         self._desk.place(
-            Ticket(
+            OrderRequest(
                 symbol=symbol,
                 direction=side,
                 quantity=too_much,
@@ -144,8 +144,8 @@ class Trader:
         if self._desk.open:
             self._desk.cancel(self._dice.pick(list(self._desk.open)))
 
-    def _at_market(self, symbol: str, market: Market, side: Direction, quantity: int) -> Ticket:
-        return Ticket(
+    def _at_market(self, symbol: str, market: Market, side: Direction, quantity: int) -> OrderRequest:
+        return OrderRequest(
             symbol=symbol,
             direction=side,
             quantity=quantity,
@@ -156,7 +156,7 @@ class Trader:
 
     def _place(self, symbol: str, side: Direction, price: int, features: int) -> None:
         self._desk.place(
-            Ticket(
+            OrderRequest(
                 symbol=symbol,
                 direction=side,
                 quantity=self._dice.pick(_SIZES),

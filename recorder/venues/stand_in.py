@@ -1,7 +1,8 @@
-"""The other half of the seam: what it takes to stand in for an exchange, be it simulated or replayed. Pure, no sockets.
+"""The server side of a venue: what it takes to stand in for the exchange, whether simulated or replayed. Pure.
 
-A request comes to the `Door`. It is answered, turned into a `Question` about an account, let in to the push portal, or
-declined. Who is let in has a `Conversation`. What an account is told, a `Telling` knows.
+A request goes to the venue's `RequestHandler`, which answers it, returns an `AccountQuery` to be answered from an
+`AccountView`, accepts the client on the push portal (`PortalAccess`), or raises `HttpError`. An accepted client's
+commands go to a `Conversation`.
 """
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
@@ -10,26 +11,26 @@ from typing import NamedTuple, Protocol
 from recorder.model import AccountUpdate, FillUpdate, OrderUpdate, PositionUpdate
 
 
-class Declined(Exception):
-    """A request is declined, with a status of HTTP and a message for whoever asked."""
+class HttpError(Exception):
+    """A request is refused with an HTTP status and a message for the client."""
 
     def __init__(self, status: int, message: str, retry_after_s: int = 0) -> None:
         super().__init__(message)
         self.status = status
         self.message = message
-        #: Seconds to wait before the next request; 0 where that does not help.
+        #: Seconds to wait before the next request; 0 where waiting does not help.
         self.retry_after_s = retry_after_s
 
 
 class Execution(NamedTuple):
-    """One execution of an order, and how sure its price is."""
+    """One execution of an order, and whether its price is derived rather than stated."""
 
     fill: FillUpdate
     price_is_estimate: bool = False
 
 
-class Telling(Protocol):
-    """What there is to tell of one account, at one moment."""
+class AccountView(Protocol):
+    """The state of one account at one moment, as REST reports it."""
 
     @property
     def now_ms(self) -> int:
@@ -38,15 +39,15 @@ class Telling(Protocol):
 
     @property
     def topics(self) -> Collection[str]:
-        """What of the account is pushed."""
+        """The topics that are pushed for this account."""
         ...
 
     def balances(self) -> Iterable[AccountUpdate]:
-        """One of each currency."""
+        """The balance of each currency."""
         ...
 
     def positions(self) -> Iterable[PositionUpdate]:
-        """Those that there have been, closed ones too."""
+        """Every position so far, closed ones included."""
         ...
 
     def open_orders(self) -> Iterable[OrderUpdate]:
@@ -56,76 +57,78 @@ class Telling(Protocol):
     def closed_orders(
         self, symbol: str | None, begins_ms: int, ends_ms: int, before_id: int | None
     ) -> Iterator[OrderUpdate]:
-        """The orders that can change no more, newest first.
+        """The orders that can no longer change, newest first.
 
         Args:
-            symbol: in lower case; None: all.
-            begins_ms: only those that were made then or later, milliseconds since 1970.
-            ends_ms: and before.
-            before_id: only those with a smaller number.
+            symbol: only this contract, in lower case; None for all.
+            begins_ms: only orders created at or after this, milliseconds since 1970.
+            ends_ms: only orders created before this.
+            before_id: only orders with a smaller id.
         """
         ...
 
     def order(self, order_id: int) -> OrderUpdate | None:
-        """One order; None: there is none."""
+        """One order; None if there is no such order."""
         ...
 
     def executions(self, order_id: int) -> Iterable[Execution]:
-        """Those of one order, oldest first."""
+        """The executions of one order, oldest first."""
         ...
 
 
-class Admitted(NamedTuple):
-    """Who has been let in to the push portal."""
+class PortalAccess(NamedTuple):
+    """A client accepted on the push portal."""
 
-    #: Says which account.
+    #: The API key, which identifies the account.
     key: str
-    #: Of the address, besides what proves who asks.
+    #: Query parameters of the address other than the credentials.
     parameters: Mapping[str, str]
 
 
-class Question(NamedTuple):
-    """A request that what is told of an account answers."""
+class AccountQuery(NamedTuple):
+    """A request whose answer depends on an account."""
 
     key: str
-    #: The body of the answer. Raises `Declined`.
-    answer: Callable[[Telling], bytes]
+    #: Makes the body of the answer. Raises `HttpError`.
+    answer: Callable[[AccountView], bytes]
 
 
-class Door(Protocol):
-    """Decides on requests."""
+class RequestHandler(Protocol):
+    """Authenticates requests and decides how each is answered."""
 
-    def knock(self, method: str, target: str, headers: Mapping[str, str], base: str) -> bytes | Question | Admitted:
-        """Decide on one.
+    def handle(
+        self, method: str, target: str, headers: Mapping[str, str], base: str
+    ) -> bytes | AccountQuery | PortalAccess:
+        """Decide how to answer one request.
 
         Args:
             method: of HTTP.
             target: path and query as sent.
-            headers: by the names that the exchange documents.
+            headers: under the names that the exchange documents.
             base: scheme and host that the client addressed, such as `http://127.0.0.1:9010`.
 
         Returns:
-            The body of an answer that depends on no account, or what has to be done.
+            The body of an answer that depends on no account, the query to answer, or access to the push portal.
 
         Raises:
-            Declined: it is.
+            HttpError: the request is refused.
         """
         ...
 
-    def refusal(self, declined: Declined) -> bytes:
-        """The body that goes with an error."""
+    def error_body(self, error: HttpError) -> bytes:
+        """The body of an error response."""
         ...
 
 
 class Conversation(Protocol):
-    """What is said on one connection, from the exchange's side."""
+    """The exchange's side of one push connection."""
 
-    #: Topics subscribed to.
+    #: The topics that the client has subscribed to.
     topics: set[str]
 
     @property
     def deadline_s(self) -> float:
-        """When to disconnect the client unless it gave a sign of life, on the monotonic clock."""
+        """When to disconnect the client unless it shows a sign of life, on the monotonic clock."""
         ...
 
     def hello(self, now_ms: int) -> bytes:
@@ -133,7 +136,7 @@ class Conversation(Protocol):
         ...
 
     def receive(self, message: bytes, now_ms: int, now_s: float) -> bytes:
-        """Take a client's frame, return the answer.
+        """Take a client's frame and return the answer.
 
         Args:
             message: as received.
@@ -144,22 +147,22 @@ class Conversation(Protocol):
 
 
 class StandIn(Protocol):
-    """An exchange's own side."""
+    """A venue's server side."""
 
-    def door(self, secret_of: Callable[[str], str | None], clock_ms: Callable[[], int]) -> Door:
-        """Its door.
+    def request_handler(self, secret_of: Callable[[str], str | None], clock_ms: Callable[[], int]) -> RequestHandler:
+        """The handler of REST requests and of handshakes on the push portal.
 
         Args:
-            secret_of: key → its secret; None: there is no such key.
+            secret_of: maps a key to its secret; None if there is no such key.
             clock_ms: the exchange's clock, milliseconds since 1970.
         """
         ...
 
     def conversation(self, has_topic: Callable[[str], bool], now_s: float, ping_timeout_s: float) -> Conversation:
-        """A new client's.
+        """The conversation with a new client.
 
         Args:
-            has_topic: whether there is a topic, just now.
+            has_topic: whether a topic exists at the moment.
             now_s: the monotonic clock, seconds.
             ping_timeout_s: how long the client may go without a sign of life.
         """

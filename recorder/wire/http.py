@@ -63,7 +63,7 @@ class HttpExchange:
     Args:
         transport: the connection's.
         answer: makes the response to a request; is not asked about a handshake.
-        refuse: the body that goes with a status and a message.
+        refuse: makes the response to what is no request.
         drain: waits until the kernel has taken what was written.
     """
 
@@ -71,7 +71,7 @@ class HttpExchange:
         self,
         transport: asyncio.Transport,
         answer: Callable[[HttpRequest], Awaitable[HttpResponse]],
-        refuse: Callable[[int, str], bytes],
+        refuse: Callable[[int, str], HttpResponse],
         drain: Callable[[], Awaitable[None]],
     ) -> None:
         self._transport = transport
@@ -144,7 +144,7 @@ class HttpExchange:
     def _give_up(self, status: int, message: str) -> None:
         """Answer what cannot be read, if an answer is still possible."""
         if self._h11.our_state in {h11.IDLE, h11.SEND_RESPONSE}:
-            self._send(None, HttpResponse(status, self._refuse(status, message)))
+            self._send(None, self._refuse(status, message))
 
     def _write(self, event: h11.Event) -> None:
         sent = self._h11.send(event)

@@ -1,7 +1,7 @@
 """A server in an event loop that stands in for an exchange: REST and WebSocket on one port.
 
 `HttpExchange` answers requests; one that asks for a WebSocket goes to the `websockets` library, which shakes hands and
-reads frames. What goes out on a WebSocket is written by `Line`.
+reads frames. What goes out on a WebSocket is written by `PushClient`.
 """
 
 import asyncio
@@ -15,9 +15,9 @@ from websockets.datastructures import Headers, MultipleValuesError
 from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 
-from recorder.venues.stand_in import Admitted, Declined, Door, Question
+from recorder.venues.stand_in import AccountQuery, HttpError, PortalAccess, RequestHandler
+from recorder.wire.client import PushClient
 from recorder.wire.http import HttpExchange, HttpRequest, HttpResponse
-from recorder.wire.line import Line
 
 T = TypeVar("T")
 
@@ -33,11 +33,11 @@ _LOGGER.addHandler(logging.NullHandler())  # a client that breaks off is no news
 _LOGGER.propagate = False
 
 
-class Client(ServerConnection):
+class ClientConnection(ServerConnection):
     """A connection: HTTP requests first, a WebSocket once one of them asks for it."""
 
     #: Who it is; set once it is let in.
-    admitted: Admitted
+    access: PortalAccess
     #: Reads what comes in until the handshake, and the task that answers it.
     http: HttpExchange | None = None
     answering: asyncio.Task[None] | None = None
@@ -72,16 +72,16 @@ class Server:
         port: to listen on; 0 for any that is free.
         request: answers a request, or lets a client in: None.
         converse: serves one client to its end.
-        refuse: the body that goes with a status and a message.
+        handler: makes the bodies of error responses.
     """
 
     def __init__(
         self,
         host: str,
         port: int,
-        request: Callable[[Client, HttpRequest], Awaitable[HttpResponse | None]],
-        converse: Callable[[Client], Coroutine[Any, Any, None]],
-        refuse: Callable[[int, str], bytes],
+        request: Callable[[ClientConnection, HttpRequest], Awaitable[HttpResponse | None]],
+        converse: Callable[[ClientConnection], Coroutine[Any, Any, None]],
+        handler: RequestHandler,
     ) -> None:
         #: The port that is listened on, once ready.
         self.port = 0
@@ -89,7 +89,7 @@ class Server:
         self._asked_port = port
         self._request = request
         self._converse = converse
-        self._refuse = refuse
+        self._handler = handler
         self._failure: Exception | None = None
         self._stop = asyncio.Event()
         self._transports: set[asyncio.Transport] = set()
@@ -111,7 +111,7 @@ class Server:
     async def run(
         self,
         on_ready: Callable[[], None],
-        lines: Callable[[], Iterable[Line]],
+        lines: Callable[[], Iterable[PushClient]],
         goodbye: str,
         work: Iterable[Callable[[], Awaitable[None]]] = (),
         release: Callable[[], None] = lambda: None,
@@ -159,7 +159,11 @@ class Server:
             raise self._failure
 
     async def listen(
-        self, line: Line, clock_ms: Callable[[], int], on_settled: Callable[[], None], is_patient: Callable[[], bool]
+        self,
+        line: PushClient,
+        clock_ms: Callable[[], int],
+        on_settled: Callable[[], None],
+        is_patient: Callable[[], bool],
     ) -> None:
         """Greet a client and answer its commands until it is gone, or gave no sign of life for too long.
 
@@ -203,27 +207,32 @@ class Server:
 
     async def _shake_hands(self, connection: ServerConnection, request: Request) -> Response | None:
         """Decide on a handshake; the library's name for it is `process_request`."""
-        response = await self._decide(cast(Client, connection), HttpRequest("GET", request.path, request.headers))
+        response = await self._decide(
+            cast(ClientConnection, connection), HttpRequest("GET", request.path, request.headers)
+        )
         if response is None:
             return None
         headers = Headers({**response.headers(), "Connection": "close"})
         return Response(response.status, response.reason, headers, response.body)
 
-    async def _answer_requests(self, client: Client, http: HttpExchange) -> None:
+    async def _answer_requests(self, client: ClientConnection, http: HttpExchange) -> None:
         handshake = await self.guarded(http.run())
         if handshake is not None and not client.transport.is_closing():
             client.start_websocket(handshake)
 
-    async def _decide(self, client: Client, request: HttpRequest) -> HttpResponse | None:
+    async def _decide(self, client: ClientConnection, request: HttpRequest) -> HttpResponse | None:
         if self._stop.is_set():  # nothing is begun for it that the end would have to wait for
             return HttpResponse(HTTPStatus.SERVICE_UNAVAILABLE, b"")
         return await self.guarded(self._request(client, request))
 
-    def _client_class(self) -> type[Client]:
+    def _error(self, status: int, message: str) -> HttpResponse:
+        return error_response(self._handler, HttpError(status, message))
+
+    def _client_class(self) -> type[ClientConnection]:
         """The class of connections to this server, which knows them all: it must close them when it ends."""
         server = self
 
-        class Connected(Client):
+        class Connected(ClientConnection):
             def connection_made(self, transport: asyncio.BaseTransport) -> None:
                 super().connection_made(transport)
                 server._transports.add(self.transport)
@@ -233,9 +242,9 @@ class Server:
 
                 async def answer(request: HttpRequest) -> HttpResponse:
                     response = await server._decide(self, request)
-                    return response or HttpResponse(426, server._refuse(426, "this address speaks WebSocket only"))
+                    return response or server._error(426, "this address speaks WebSocket only")
 
-                self.http = HttpExchange(self.transport, answer, server._refuse, self.drain)
+                self.http = HttpExchange(self.transport, answer, server._error, self.drain)
                 self.answering = self.loop.create_task(server._answer_requests(self, self.http))
                 server._answering.add(self.answering)
                 self.answering.add_done_callback(server._answering.discard)
@@ -249,30 +258,33 @@ class Server:
         return Connected
 
 
-async def decide(
-    door: Door, client: Client, request: HttpRequest, answer: Callable[[Question], Awaitable[bytes]]
+async def respond(
+    handler: RequestHandler,
+    client: ClientConnection,
+    request: HttpRequest,
+    answer: Callable[[AccountQuery], Awaitable[bytes]],
 ) -> HttpResponse | None:
-    """Decide on a request at the door of an exchange; None lets the client in, and notes who it is.
+    """Answer a request as a venue's handler decides; None accepts the client on the push portal, and notes who it is.
 
     Args:
-        door: the exchange's.
-        client: who asks.
-        request: what is asked.
-        answer: finds the answer to a question about an account.
+        handler: the venue's.
+        client: the connection the request came on.
+        request: the request.
+        answer: answers a query about an account.
     """
     try:
         base = f"http://{request.headers.get('Host', '')}"
-        decided = door.knock(request.method, request.target, request.headers, base)
-        if isinstance(decided, Admitted):
-            client.admitted = decided
+        decided = handler.handle(request.method, request.target, request.headers, base)
+        if isinstance(decided, PortalAccess):
+            client.access = decided
             return None
         return HttpResponse(200, decided if isinstance(decided, bytes) else await answer(decided))
     except MultipleValuesError:
-        return decline(door, Declined(400, "a header is given twice"))
-    except Declined as declined:
-        return decline(door, declined)
+        return error_response(handler, HttpError(400, "a header is given twice"))
+    except HttpError as error:
+        return error_response(handler, error)
 
 
-def decline(door: Door, declined: Declined) -> HttpResponse:
-    """The response to a request that is declined."""
-    return HttpResponse(declined.status, door.refusal(declined), declined.retry_after_s)
+def error_response(handler: RequestHandler, error: HttpError) -> HttpResponse:
+    """The response to a request that is refused."""
+    return HttpResponse(error.status, handler.error_body(error), error.retry_after_s)

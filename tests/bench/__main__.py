@@ -49,7 +49,7 @@ from recorder.store.opening import open_run
 from recorder.store.schema import TYPED, frames
 from recorder.venues import venue_named
 from recorder.venues.base import Credentials
-from recorder.wire.text_frame import text_frame
+from recorder.wire.client import text_frame
 from tests.bench.records import recorded_of, write_record
 from tests.bench.replaying import replay_round, require_same
 from tests.bench.verifying import verify_round

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from recorder.live.channel import Recorded
 from recorder.model import PUSH, REST, Frame
 from recorder.simulator.exchange import Exchange
-from recorder.simulator.telling import SimulatedTelling
+from recorder.simulator.rest import SimulatedAccount
 from recorder.store.entries import (
     AccountAdded,
     Covered,
@@ -68,7 +68,7 @@ class Story:
             if deeds and number in deeds:
                 deeds[number](exchange)
             if number in asked:
-                self.answers[number] = snapshot_of(SimulatedTelling(exchange.told))
+                self.answers[number] = snapshot_of(SimulatedAccount(exchange.told))
             self.payloads.append(next(exchange)[1])
 
     def at_ns(self, number: int) -> int:

@@ -19,13 +19,13 @@ from recorder.cli.commands import recorder as program
 from recorder.export import export
 from recorder.live.channel import Recorded
 from recorder.read.record import Filter, Record
-from recorder.replay.serving.telling import RecordedTelling
+from recorder.replay.serving.rest import RecordedAccount
 from recorder.report.gather import gather
 from recorder.report.page import render
 from recorder.store.entries import Covered, LogEntry, ReconciliationBegan, ReconciliationEnded, SessionOpened
 from recorder.store.schema import TYPED
 from recorder.venues.fmex import rest
-from recorder.venues.fmex.objects import Account, Order, Position
+from recorder.venues.fmex.objects import AccountObject, OrderObject, PositionObject
 from recorder.venues.fmex.stand_in import answers
 from tests.contract.conftest import NewUrl
 from tests.contract.test_views import ask
@@ -37,9 +37,9 @@ S = 10**9
 SESSION, ROUND = 70, 75
 TOPICS = ("account", "order.btcusd_p", "position.btcusd_p")
 FIELDS = {
-    "account": ("ts", *Account.__struct_fields__),
-    "order": ("ts", *Order.__struct_fields__),
-    "position": ("ts", *Position.__struct_fields__),
+    "account": ("ts", *AccountObject.__struct_fields__),
+    "order": ("ts", *OrderObject.__struct_fields__),
+    "position": ("ts", *PositionObject.__struct_fields__),
     "match": ("taker", "price", "quantity", "fee", "created_at"),
     "ping": ("ts", "gap"),
 }
@@ -272,7 +272,7 @@ def test_an_export_survives(record: Record, tmp_path: Path, form: str) -> None:
 
 def test_a_served_record_survives(record: Record) -> None:
     for always in ACCOUNTS.values():
-        told = RecordedTelling(record, str(always), TOPICS, NOON_NS + 10**6 * S)
+        told = RecordedAccount(record, str(always), TOPICS, NOON_NS + 10**6 * S)
         assert answers.answer(0, answers.balances(told.balances()))
         assert answers.results("ok", map(answers.position, told.positions()))
         assert answers.results(0, map(answers.order, told.open_orders()))

@@ -19,13 +19,13 @@ from recorder.read.records import Filter
 from recorder.read.selects import Closed
 from recorder.replay.serving import Serving, ServingOptions
 from recorder.simulator.exchange import Exchange
-from recorder.simulator.telling import SimulatedTelling
+from recorder.simulator.rest import SimulatedAccount
 from recorder.store.redacting import redact, stretches
 from recorder.venues.base import Credentials, RestRequest, read_answer
 from recorder.venues.fmex import reconcile, rest, sign
-from recorder.venues.fmex.commands import ping, subscribe
+from recorder.venues.fmex.portal import ping, subscribe
 from recorder.venues.fmex.stand_in import FMexStandIn
-from recorder.venues.stand_in import Question
+from recorder.venues.stand_in import AccountQuery
 from tests.client import PATIENCE_S, TOPICS, Client, fetch, http_error, now_ms
 from tests.contract.conftest import NewUrl
 from tests.contract.scribe import Heard, Scribe, Story
@@ -247,13 +247,13 @@ class Desk:
     def __init__(self, number: int) -> None:
         exchange = Exchange(SEED)
         list(islice(exchange, number))
-        self.telling = SimulatedTelling(exchange.told)
-        self._door = FMexStandIn().door({"main": SECRET}.get, now_ms)
+        self.telling = SimulatedAccount(exchange.told)
+        self._handler = FMexStandIn().request_handler({"main": SECRET}.get, now_ms)
 
     def ask(self, target: str) -> bytes:
         headers = sign.credentials("main", SECRET, "GET", f"http://x{target}", now_ms())
-        question = self._door.knock("GET", target, headers, "http://x")
-        assert isinstance(question, Question)
+        question = self._handler.handle("GET", target, headers, "http://x")
+        assert isinstance(question, AccountQuery)
         return question.answer(self.telling)
 
 

@@ -9,14 +9,14 @@ from decimal import Decimal
 from typing import NamedTuple
 
 from recorder.clock import NS_PER_MS
+from recorder.simulator.account import OrderMatch, SimulatedOrder, SimulatedPosition
 from recorder.simulator.exchange import Exchange
 from recorder.simulator.market import Dice
-from recorder.simulator.records import Match, Order, Position
-from recorder.simulator.telling import SimulatedTelling
+from recorder.simulator.rest import SimulatedAccount
 from recorder.venues.base import Credentials, RestRequest
-from recorder.venues.fmex.commands import topics_of
+from recorder.venues.fmex.portal import topics_of
 from recorder.venues.fmex.stand_in import FMexStandIn
-from recorder.venues.stand_in import Conversation, Question
+from recorder.venues.stand_in import AccountQuery, Conversation
 
 SEED = 7
 SYMBOLS = ("btcusd_p", "btcusd_q")
@@ -33,7 +33,7 @@ class Moment(NamedTuple):
     """The account's books once something has happened."""
 
     at_ms: int
-    positions: dict[str, Position]
+    positions: dict[str, SimulatedPosition]
     #: Paid in so far, BTC.
     deposits: Decimal
     #: Available, frozen and margin together, BTC.
@@ -49,11 +49,11 @@ class Truth(NamedTuple):
     """What happened, whatever was recorded of it."""
 
     #: As they stand at the end, with every execution.
-    orders: list[Order]
+    orders: list[SimulatedOrder]
     moments: list[Moment]
 
     @property
-    def matches(self) -> Iterator[tuple[Order, Match]]:
+    def matches(self) -> Iterator[tuple[SimulatedOrder, OrderMatch]]:
         """Every execution, with its order."""
         return ((order, match) for order in self.orders for match in order.matches)
 
@@ -84,7 +84,7 @@ class TradedExchange:
         self._exchange = Exchange(SEED, SYMBOLS, start_ms=self.now_ms)
         self._pauses, self._ways = Dice(SEED), Dice(SEED)
         self._stand_in = FMexStandIn()
-        self._door = self._stand_in.door({CREDENTIALS.key: CREDENTIALS.secret}.get, lambda: self.now_ms)
+        self._handler = self._stand_in.request_handler({CREDENTIALS.key: CREDENTIALS.secret}.get, lambda: self.now_ms)
         self._moments: list[Moment] = []
 
     def conversation(self) -> Conversation:
@@ -94,9 +94,9 @@ class TradedExchange:
     def answer(self, request: RestRequest, now_ms: int) -> bytes:
         """The answer to a REST request."""
         self.now_ms = max(self.now_ms, now_ms)
-        decided = self._door.knock("GET", request.url.removeprefix(URL), request.headers, URL)
-        if isinstance(decided, Question):
-            return decided.answer(SimulatedTelling(self._exchange.told))
+        decided = self._handler.handle("GET", request.url.removeprefix(URL), request.headers, URL)
+        if isinstance(decided, AccountQuery):
+            return decided.answer(SimulatedAccount(self._exchange.told))
         assert isinstance(decided, bytes)
         return decided
 

@@ -14,7 +14,7 @@ from recorder.clock import NS_PER_MS, utc_text
 from recorder.model import MAKER, UNKNOWN
 from recorder.read.periods import BY_ALL, BY_MONTH, Calendar
 from recorder.read.record import Filter
-from recorder.simulator.records import LIQUIDATION, OPEN
+from recorder.venues.fmex.orders import LIQUIDATION, OPEN
 from tests.docs import queries, sample
 from tests.docs.conftest import Recorded
 from tests.docs.exchange import SYMBOLS, day_of, instant_ms

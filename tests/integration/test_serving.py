@@ -26,13 +26,13 @@ from recorder.read.record import Record
 from recorder.replay.serving import Serving, ServingOptions
 from recorder.replay.serving.feed import BYTES_MAX
 from recorder.replay.serving.portal import ANSWERERS
-from recorder.replay.serving.telling import RecordedTelling
+from recorder.replay.serving.rest import RecordedAccount
 from recorder.simulator import Simulator, SimulatorOptions
 from recorder.venues.base import Credentials
 from recorder.venues.fmex import rest
-from recorder.venues.fmex.commands import ping
+from recorder.venues.fmex.portal import ping
 from recorder.wire.server import SETTLE_S
-from recorder.wire.server import Client as Connected
+from recorder.wire.server import ClientConnection as Connected
 from tests.client import PATIENCE_S, Client, fetch, http_error, now_ms
 from tests.contract.scribe import Heard, Scribe, Story
 from tests.integration.process import Folder, Process
@@ -209,13 +209,13 @@ def test_clients_come_and_go(large: tuple[str, list[bytes]]) -> None:
 def test_a_record_that_cannot_be_read_declines_a_request(
     large: tuple[str, list[bytes]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def failing(_self: RecordedTelling) -> Iterator[AccountUpdate]:
+    def failing(_self: RecordedAccount) -> Iterator[AccountUpdate]:
         raise DatabaseError("The disk is gone: look for it.")
 
     with Serving(large[0], ServingOptions()) as serving:
         request = rest.accounts(serving.url, Credentials("main", serving.options.secret), now_ms())
         with monkeypatch.context() as broken, http_error(503) as refused:
-            broken.setattr(RecordedTelling, "balances", failing)
+            broken.setattr(RecordedAccount, "balances", failing)
             fetch(request)
         assert refused["body"]["msg"] == "The disk is gone: look for it."
         assert b'"status":0' in fetch(request)
@@ -289,12 +289,12 @@ def test_a_request_that_is_none_ends_nobody(large: tuple[str, list[bytes]]) -> N
 def test_the_end_waits_for_nobody(large: tuple[str, list[bytes]], monkeypatch: pytest.MonkeyPatch, come: str) -> None:
     asked, answers = threading.Semaphore(0), threading.Event()
 
-    def slow(_self: RecordedTelling) -> Iterator[AccountUpdate]:
+    def slow(_self: RecordedAccount) -> Iterator[AccountUpdate]:
         asked.release()
         answers.wait(PATIENCE_S)
         return iter(())
 
-    monkeypatch.setattr(RecordedTelling, "balances", slow)
+    monkeypatch.setattr(RecordedAccount, "balances", slow)
     with Serving(large[0], ServingOptions()) as serving, ExitStack() as stack:
         address = serving.options.host, serving._running.server.port
         clients: list[socket.socket] = []

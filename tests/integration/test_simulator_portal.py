@@ -18,12 +18,13 @@ import tests.client
 from recorder.clock import NS_PER_S
 from recorder.model import OrderUpdate
 from recorder.simulator import BooksError, Simulator, SimulatorOptions
-from recorder.simulator.exchange import START_MS, Exchange
+from recorder.simulator.exchange import Exchange
 from recorder.simulator.faults import deaf, invalid_topics, refusing, silent, stalled_mid_frame
+from recorder.simulator.options import START_MS
 from recorder.simulator.sent import NOBODY, Sent, read_sent_log
 from recorder.venues.base import Credentials, RestRequest
 from recorder.venues.fmex import rest, sign
-from recorder.venues.fmex.commands import PUSH_PATH, ping, subscribe
+from recorder.venues.fmex.portal import PUSH_PATH, ping, subscribe
 from recorder.venues.fmex.stand_in.rest import OLD_POSITIONS, PRODUCTION
 from recorder.wire.http import BODY_BYTES_MAX
 from tests.client import PATIENCE_S, TOPICS, fetch, http_error, now_ms

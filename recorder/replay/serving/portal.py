@@ -19,14 +19,13 @@ from recorder.read.events import Event
 from recorder.read.record import Record
 from recorder.read.scope import find_account
 from recorder.replay.pace import Pace, speed_of
-from recorder.replay.serving.feed import Feed
-from recorder.replay.serving.moment import Moment
+from recorder.replay.serving.feed import ReplayFeed, ReplayPosition
 from recorder.replay.serving.options import ServingOptions
-from recorder.replay.serving.telling import RecordedTelling
-from recorder.venues.stand_in import Admitted, Declined, Question
+from recorder.replay.serving.rest import RecordedAccount
+from recorder.venues.stand_in import AccountQuery, HttpError, PortalAccess
+from recorder.wire.client import PushClient
 from recorder.wire.http import HttpRequest, HttpResponse
-from recorder.wire.line import Line
-from recorder.wire.server import Client, Server, decide, decline
+from recorder.wire.server import ClientConnection, Server, error_response, respond
 
 T = TypeVar("T")
 
@@ -46,17 +45,17 @@ KEYS_MAX = 10_000
 INTERNAL_ERROR = 1011
 
 
-class Guest(NamedTuple):
+class ClientReplay(NamedTuple):
     """A client that was let in, and its replay."""
 
     account: str
     pace: Pace
-    moment: Moment
+    moment: ReplayPosition
     #: For people.
     told: str
 
 
-class Shown(NamedTuple):
+class ServingStatus(NamedTuple):
     """How a portal does just now."""
 
     #: Pushes sent so far, to all clients there have been.
@@ -65,7 +64,7 @@ class Shown(NamedTuple):
     clients: tuple[tuple[int, str, int], ...]
 
 
-class Portal:
+class ReplayPortal:
     """The server. Made and used in its event loop only.
 
     Args:
@@ -91,14 +90,14 @@ class Portal:
                 "of one: name those of one venue with --account."
             )
         self._venue = next(iter(venues.values()))
-        self._door = self._venue.stand_in.door(self._secret_of, self.clock_ms)
-        self._server = Server(options.host, options.port, self._request, self._converse, self._refuse)
+        self._handler = self._venue.stand_in.request_handler(self._secret_of, self.clock_ms)
+        self._server = Server(options.host, options.port, self._request, self._converse, self._handler)
         self._readers = ThreadPoolExecutor(READERS, "serving")
         self._answerers = ThreadPoolExecutor(ANSWERERS, "answering")
-        self._admitted: WeakKeyDictionary[Client, tuple[Guest, Iterator[Event]]] = WeakKeyDictionary()
+        self._admitted: WeakKeyDictionary[ClientConnection, tuple[ClientReplay, Iterator[Event]]] = WeakKeyDictionary()
         #: Key → the newest client that came with it: REST tells how things are where that is.
-        self._newest: dict[str, Moment] = {}
-        self._feeds: dict[Line, tuple[Guest, Feed]] = {}
+        self._newest: dict[str, ReplayPosition] = {}
+        self._feeds: dict[PushClient, tuple[ClientReplay, ReplayFeed]] = {}
         self._reads: set[asyncio.Future[Any]] = set()
         self._clients = 0
         self._pushes_of_gone = 0
@@ -113,11 +112,11 @@ class Portal:
         """What is served, by name."""
         return list(self._topics)
 
-    def shown(self) -> Shown:
+    def shown(self) -> ServingStatus:
         """How it does just now."""
         pushes = self._pushes_of_gone + sum(feed.pushes for _, feed in self._feeds.values())
         clients = [(line.number, guest.account, guest.moment.told_ns) for line, (guest, _) in self._feeds.items()]
-        return Shown(pushes, tuple(clients))
+        return ServingStatus(pushes, tuple(clients))
 
     @property
     def finished(self) -> int:
@@ -171,21 +170,18 @@ class Portal:
     def _secret_of(self, key: str) -> str | None:
         return None if self._account_of(key) is None else self._options.secret
 
-    async def _request(self, client: Client, request: HttpRequest) -> HttpResponse | None:
+    async def _request(self, client: ClientConnection, request: HttpRequest) -> HttpResponse | None:
         """Answer a request, or let a client of the push portal in."""
-        response = await decide(self._door, client, request, self._answer)
+        response = await respond(self._handler, client, request, self._answer)
         if response is not None:
             return response
         try:
-            self._admitted[client] = await self._read(self._readers, partial(self._welcome, client.admitted))
+            self._admitted[client] = await self._read(self._readers, partial(self._welcome, client.access))
         except (RecorderError, ValueError) as error:
-            return decline(self._door, Declined(400 if isinstance(error, ValueError) else 503, str(error)))
+            return error_response(self._handler, HttpError(400 if isinstance(error, ValueError) else 503, str(error)))
         return None
 
-    def _refuse(self, status: int, message: str) -> bytes:
-        return self._door.refusal(Declined(status, message))
-
-    def _welcome(self, admitted: Admitted) -> tuple[Guest, Iterator[Event]]:
+    def _welcome(self, admitted: PortalAccess) -> tuple[ClientReplay, Iterator[Event]]:
         """Prepare a client's replay, where its address asks for it, or as the options say.
 
         Raises:
@@ -204,13 +200,13 @@ class Portal:
         except (ConfigurationError, Incomplete) as error:
             raise ValueError(str(error)) from None
         end_ns = now_ns if self._options.until_ns is None else self._options.until_ns - 1
-        moment = Moment(0 if since_ns is None else since_ns - 1, end_ns, speed)
+        moment = ReplayPosition(0 if since_ns is None else since_ns - 1, end_ns, speed)
         pace = Pace(speed, self._options.wait_s_max, since_ns)
         begins = "the beginning" if since_ns is None else f"{utc_text(since_ns)} UTC"
         told = f"{account} from {begins}, {'as fast as it reads' if speed is None else f'at {speed:g} times the pace'}"
-        return Guest(account, pace, moment, told), events
+        return ClientReplay(account, pace, moment, told), events
 
-    async def _answer(self, question: Question) -> bytes:
+    async def _answer(self, question: AccountQuery) -> bytes:
         """Answer as of the instant that the key's newest client is at; before there is one, as of the beginning."""
         account = self._account_of(question.key)
         assert account is not None
@@ -223,12 +219,12 @@ class Portal:
             return await self._read(self._answerers, answer)
         except RecorderError as error:
             log.error("REST cannot be answered: %s", error)
-            raise Declined(503, str(error)) from None
+            raise HttpError(503, str(error)) from None
 
-    def _tell(self, question: Question, account: str, at_ns: int) -> bytes:
-        return question.answer(RecordedTelling(self._record, account, self._topics[account], at_ns))
+    def _tell(self, question: AccountQuery, account: str, at_ns: int) -> bytes:
+        return question.answer(RecordedAccount(self._record, account, self._topics[account], at_ns))
 
-    async def _converse(self, client: Client) -> None:
+    async def _converse(self, client: ClientConnection) -> None:
         """Serve one client of the push portal to its end."""
         self._clients += 1
         guest, events = self._admitted.pop(client)
@@ -236,9 +232,9 @@ class Portal:
         topics = self._topics[guest.account]
         has_topic = frozenset(topics).__contains__
         conversation = self._venue.stand_in.conversation(has_topic, loop.time(), self._options.ping_timeout_s)
-        line = Line(self._clients, client, conversation)
+        line = PushClient(self._clients, client, conversation)
         line.keep_on_way(ON_WAY_BYTES)
-        feed = Feed(
+        feed = ReplayFeed(
             line,
             events,
             topics,
@@ -250,8 +246,8 @@ class Portal:
         )
         del events  # the feed's alone: it lets go of them, whoever still holds this frame of a broken connection
         self._feeds[line] = guest, feed
-        self._newest.pop(client.admitted.key, None)
-        self._newest[client.admitted.key] = guest.moment
+        self._newest.pop(client.access.key, None)
+        self._newest[client.access.key] = guest.moment
         if len(self._newest) > KEYS_MAX:
             del self._newest[next(iter(self._newest))]
         feeding: list[asyncio.Task[None]] = []
@@ -274,7 +270,7 @@ class Portal:
             self._on_change()
 
 
-async def _push(feed: Feed, line: Line) -> None:
+async def _push(feed: ReplayFeed, line: PushClient) -> None:
     try:
         await feed.run()
     except RecorderError as error:

@@ -5,11 +5,11 @@ from collections.abc import Callable
 from recorder.model import host_port
 from recorder.read.record import Record
 from recorder.replay.serving.options import ServingOptions
-from recorder.replay.serving.portal import Portal, Shown
-from recorder.wire.running import Running, Starts
+from recorder.replay.serving.portal import ReplayPortal, ServingStatus
+from recorder.wire.thread import ServerThread, Startable
 
 
-class Serving(Starts):
+class Serving(Startable):
     """Serves a record, as a context manager. Safe to use from any thread.
 
     Args:
@@ -23,7 +23,7 @@ class Serving(Starts):
     def __init__(self, url: str, options: ServingOptions | None = None) -> None:
         self.options = options or ServingOptions()
         self._record = Record(url)
-        self._running = Running("serving", self._make)
+        self._running = ServerThread("serving", self._make)
 
     def start(self) -> None:
         """Begin to listen; clients can connect when this returns. Once only.
@@ -56,7 +56,7 @@ class Serving(Starts):
         """What is served, by name: the names are the keys."""
         return self._running.server.accounts
 
-    def shown(self) -> Shown:
+    def shown(self) -> ServingStatus:
         """How it does just now."""
         return self._running.call(self._running.server.shown)
 
@@ -68,5 +68,5 @@ class Serving(Starts):
         """
         self._running.wait(lambda: self._running.server.finished >= clients, timeout_s, "the end of the record")
 
-    def _make(self, on_change: Callable[[], None]) -> Portal:
-        return Portal(self._record, self.options, on_change)
+    def _make(self, on_change: Callable[[], None]) -> ReplayPortal:
+        return ReplayPortal(self._record, self.options, on_change)

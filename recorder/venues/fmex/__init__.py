@@ -15,8 +15,8 @@ from recorder.venues.base import (
     Questions,
     RestRequest,
 )
-from recorder.venues.fmex import accounting, commands, compare, decode, flags, form, portal, reconcile, rest, sign
-from recorder.venues.fmex.commands import PUSH_PATH
+from recorder.venues.fmex import accounting, compare, decode, form, orders, portal, reconcile, rest, sign
+from recorder.venues.fmex.portal import PUSH_PATH
 from recorder.venues.fmex.stand_in import FMexStandIn
 from recorder.venues.stand_in import StandIn
 
@@ -32,7 +32,7 @@ class FMex:
 
     def topics(self, symbols: tuple[str, ...]) -> tuple[str, ...]:
         """`account`, then the orders and positions of each symbol."""
-        return commands.topics_of(symbols)
+        return portal.topics_of(symbols)
 
     def push_url(self, url: str) -> str:
         """The portal lives beside the REST interface, under ws(s)."""
@@ -55,14 +55,14 @@ class FMex:
         """Hello, subscriptions, refusals, pings."""
         return portal.FMexSession(topics)
 
-    final_statuses = reconcile.FINAL
+    final_statuses = orders.FINAL
     forms = form.FORMS
     rest_requests_max = rest.REQUESTS_MAX
     rest_window_s = rest.REQUESTS_WINDOW_S
 
     def liquidity(self, features: int | None, order_type: str | None) -> str:
         """By the flags of the order."""
-        return flags.liquidity(features, order_type)
+        return orders.liquidity(features, order_type)
 
     def reconciliation(self, known: Known) -> Questions:
         """Balances, positions, open orders, closed ones back to the last known, and executions."""

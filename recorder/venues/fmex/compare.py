@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 from recorder.model import AccountUpdate, OrderUpdate, PositionUpdate, State, Thing, thing_of
 from recorder.venues.base import Answer, Contradiction, Passed, Seen
 from recorder.venues.fmex import rest
-from recorder.venues.fmex.reconcile import FINAL
+from recorder.venues.fmex.orders import FINAL
 
 #: Pushes carry doubles, some cut to 18 decimals; REST may carry more digits of the same number. A double of 15 digits
 #: is off by 5E-15 of its value at most.

@@ -26,9 +26,9 @@ from recorder.model import (
 from recorder.venues.base import Plain, printable
 from recorder.venues.fmex.objects import (
     SPELLINGS,
-    Account,
-    Order,
-    Position,
+    AccountObject,
+    OrderObject,
+    PositionObject,
     account_numbers,
     account_record,
     account_update,
@@ -53,17 +53,17 @@ from recorder.venues.fmex.values import (
 )
 
 
-class Push(msgspec.Struct, gc=False):
+class PushedFrame(msgspec.Struct, gc=False):
     """A pushed frame. The page shows one of the three objects in each."""
 
     type: str | None = None
     ts: Int64 | None = None
-    account: Account | None = None
-    order: Order | None = None
-    position: Position | None = None
+    account: AccountObject | None = None
+    order: OrderObject | None = None
+    position: PositionObject | None = None
 
 
-class Answer(msgspec.Struct, gc=False):
+class PortalAnswer(msgspec.Struct, gc=False):
     """What the portal says on connect and to commands."""
 
     type: str | None = None
@@ -75,7 +75,7 @@ class Answer(msgspec.Struct, gc=False):
     msg: str | None = None
 
 
-_INNER: dict[str, type[msgspec.Struct]] = {"account": Account, "order": Order, "position": Position}
+_INNER: dict[str, type[msgspec.Struct]] = {"account": AccountObject, "order": OrderObject, "position": PositionObject}
 
 
 def _whole(struct: type[msgspec.Struct]) -> type[msgspec.Struct]:
@@ -83,7 +83,7 @@ def _whole(struct: type[msgspec.Struct]) -> type[msgspec.Struct]:
     return msgspec.defstruct(f"Whole{struct.__name__}", fields, forbid_unknown_fields=True, gc=False)
 
 
-#: As `Push`, with every field of the page there, spelled as there, and none that is not on it.
+#: As `PushedFrame`, with every field of the page there, spelled as there, and none that is not on it.
 _WholePush = msgspec.defstruct(
     "WholePush",
     [("type", str), ("ts", Int64), *((name, _whole(struct) | None, None) for name, struct in _INNER.items())],
@@ -97,9 +97,9 @@ _ACCOUNT_COLONS, _ORDER_COLONS, _POSITION_COLONS = (3 + len(inner.__struct_field
 #: Without one, no text can hold a NUL.
 _BACKSLASH = ord("\\")
 
-_read_whole = cast("msgspec.json.Decoder[Push]", msgspec.json.Decoder(_WholePush)).decode
-_read_push = msgspec.json.Decoder(Push).decode
-_read_answer = msgspec.json.Decoder(Answer).decode
+_read_whole = cast("msgspec.json.Decoder[PushedFrame]", msgspec.json.Decoder(_WholePush)).decode
+_read_push = msgspec.json.Decoder(PushedFrame).decode
+_read_answer = msgspec.json.Decoder(PortalAnswer).decode
 
 
 def decode(payload: bytes) -> Decoded:
@@ -165,7 +165,7 @@ def decode_plain(payloads: Sequence[bytes], *, decodable: bool = False) -> Plain
     return [push.type or "" for push in pushes], _updates_of(pushes, digits)
 
 
-def _updates_of(pushes: Iterable[Push], digits: Sequence[str]) -> list[tuple[Update]]:
+def _updates_of(pushes: Iterable[PushedFrame], digits: Sequence[str]) -> list[tuple[Update]]:
     """The update of each of some pushes, given the digits of all their numbers."""
     updates: list[tuple[Update]] = []
     end = 0
@@ -194,7 +194,7 @@ def _decode_with_care(payload: bytes) -> Decoded:
         return _answer(_read_answer(payload))
     if push.type is None:
         raise Undecodable("type: missing")
-    unknown = unknown_fields(fields, Push)
+    unknown = unknown_fields(fields, PushedFrame)
     for name, its_fields in inner.items():
         unknown |= unknown_fields(its_fields, _INNER[name], f"{name}.")
         check_values(getattr(push, name), f"{name}.")
@@ -202,7 +202,7 @@ def _decode_with_care(payload: bytes) -> Decoded:
     return Decoded(push.type, DECODED, None, _updates(push, extra_text(unknown)), None)
 
 
-def _updates(push: Push, extra: str | None) -> tuple[Update, ...]:
+def _updates(push: PushedFrame, extra: str | None) -> tuple[Update, ...]:
     # A push carries one of the three; should a venue page ever be wrong about that, none of them is dropped.
     if push.order is not None and push.account is None and push.position is None:
         return (order_update(push.ts, push.order, extra),)
@@ -216,7 +216,7 @@ def _updates(push: Push, extra: str | None) -> tuple[Update, ...]:
     return tuple(updates)
 
 
-def _answer(answer: Answer) -> Decoded:
+def _answer(answer: PortalAnswer) -> Decoded:
     control: Control
     match answer.type:
         case "ping":

@@ -5,7 +5,7 @@ from msgspec.structs import fields
 
 from recorder.model import AccountUpdate, OrderUpdate, PositionUpdate, Update
 from recorder.venues.base import Form
-from recorder.venues.fmex.objects import Account, Order, Position
+from recorder.venues.fmex.objects import AccountObject, OrderObject, PositionObject
 
 _PLACES: dict[object, str] = {Raw: "%s", str: '"%s"', str | None: '"%s"'}
 
@@ -18,7 +18,7 @@ def _form(name: str, struct: type[Struct], record: type[Update]) -> Form:
 
 
 FORMS: dict[type[Update], Form] = {
-    AccountUpdate: _form("account", Account, AccountUpdate),
-    OrderUpdate: _form("order", Order, OrderUpdate),
-    PositionUpdate: _form("position", Position, PositionUpdate),
+    AccountUpdate: _form("account", AccountObject, AccountUpdate),
+    OrderUpdate: _form("order", OrderObject, OrderUpdate),
+    PositionUpdate: _form("position", PositionObject, PositionUpdate),
 }

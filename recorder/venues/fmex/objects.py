@@ -8,12 +8,12 @@ Numbers are taken as `msgspec.Raw`, so that their digits reach the table as they
 """
 
 from collections.abc import Sequence
-from typing import Literal
 
 import msgspec
 from msgspec import Raw
 
 from recorder.model import AccountUpdate, Digits, OrderUpdate, PositionUpdate
+from recorder.venues.fmex.orders import Direction, OrderStatus, OrderType
 from recorder.venues.fmex.values import MISSING, Int64, all_digits
 
 #: A named tuple's own constructor is a function of Python's around this one, which takes the fields as a tuple.
@@ -22,23 +22,14 @@ new = tuple.__new__
 
 #: The words of fields with a short list of them, as pushes spell them: one that is spelled otherwise is read with care.
 SPELLINGS: dict[str, object] = {
-    "direction": Literal["LONG", "SHORT"],
-    "trigger_direction": Literal["LONG", "SHORT"],
-    "type": Literal["LIMIT", "MARKET"],
-    "status": Literal[
-        "PENDING",
-        "PARTIAL_FILLED",
-        "FULLY_FILLED",
-        "PARTIAL_CANCELLED",
-        "FULLY_CANCELLED",
-        "STOP_PENDING",
-        "STOP_FAILED",
-        "STOP_CANCELLED",
-    ],
+    "direction": Direction,
+    "trigger_direction": Direction,
+    "type": OrderType,
+    "status": OrderStatus,
 }
 
 
-class Account(msgspec.Struct, gc=False):
+class AccountObject(msgspec.Struct, gc=False):
     """The inner object of topic `account`."""
 
     currency: str
@@ -48,7 +39,7 @@ class Account(msgspec.Struct, gc=False):
     updated_at: Int64 | None = None
 
 
-class Order(msgspec.Struct, gc=False):
+class OrderObject(msgspec.Struct, gc=False):
     """The inner object of topic `order.<symbol>`."""
 
     id: Int64
@@ -70,7 +61,7 @@ class Order(msgspec.Struct, gc=False):
     created_at: Int64 | None = None
 
 
-class Position(msgspec.Struct, gc=False):
+class PositionObject(msgspec.Struct, gc=False):
     """The inner object of topic `position.<symbol>`."""
 
     symbol: str
@@ -88,20 +79,20 @@ class Position(msgspec.Struct, gc=False):
     updated_at: Int64 | None = None
 
 
-def account_numbers(account: Account) -> tuple[Raw, ...]:
+def account_numbers(account: AccountObject) -> tuple[Raw, ...]:
     """The numbers of a balance."""
     return account.available, account.frozen, account.position
 
 
 def account_record(
-    ts: int | None, account: Account, numbers: Sequence[Digits | None], extra: str | None
+    ts: int | None, account: AccountObject, numbers: Sequence[Digits | None], extra: str | None
 ) -> AccountUpdate:
     """The record of a balance, given the digits of its numbers."""
     available, frozen, position = numbers
     return new(AccountUpdate, (ts, account.currency.upper(), available, frozen, position, account.updated_at, extra))
 
 
-def order_numbers(order: Order) -> tuple[Raw, ...]:
+def order_numbers(order: OrderObject) -> tuple[Raw, ...]:
     """The numbers of an order."""
     return (
         order.quantity,
@@ -115,7 +106,9 @@ def order_numbers(order: Order) -> tuple[Raw, ...]:
     )
 
 
-def order_record(ts: int | None, order: Order, numbers: Sequence[Digits | None], extra: str | None) -> OrderUpdate:
+def order_record(
+    ts: int | None, order: OrderObject, numbers: Sequence[Digits | None], extra: str | None
+) -> OrderUpdate:
     """The record of an order, given the digits of its numbers; of words, `SPELLINGS` have been seen to."""
     quantity, price, fill_price, unfilled_quantity, fee, trigger_on, base_price, distance = numbers
     return new(
@@ -144,7 +137,7 @@ def order_record(ts: int | None, order: Order, numbers: Sequence[Digits | None],
     )
 
 
-def position_numbers(position: Position) -> tuple[Raw, ...]:
+def position_numbers(position: PositionObject) -> tuple[Raw, ...]:
     """The numbers of a position."""
     return (
         position.quantity,
@@ -160,7 +153,7 @@ def position_numbers(position: Position) -> tuple[Raw, ...]:
 
 
 def position_record(
-    ts: int | None, position: Position, numbers: Sequence[Digits | None], extra: str | None
+    ts: int | None, position: PositionObject, numbers: Sequence[Digits | None], extra: str | None
 ) -> PositionUpdate:
     """The record of a position, given the digits of its numbers; of words, `SPELLINGS` have been seen to."""
     quantity, leverage, margin, fee_rate, pnl, entry_price, liquidation_price, bankruptcy_price, margin_rate = numbers
@@ -186,24 +179,24 @@ def position_record(
     )
 
 
-def account_update(ts: int | None, account: Account, extra: str | None = None) -> AccountUpdate:
+def account_update(ts: int | None, account: AccountObject, extra: str | None = None) -> AccountUpdate:
     """The record of a balance."""
     return account_record(ts, account, all_digits(account_numbers(account)), extra)
 
 
-def order_update(ts: int | None, order: Order, extra: str | None = None) -> OrderUpdate:
+def order_update(ts: int | None, order: OrderObject, extra: str | None = None) -> OrderUpdate:
     """The record of an order."""
     _capitalize(order)
     return order_record(ts, order, all_digits(order_numbers(order)), extra)
 
 
-def position_update(ts: int | None, position: Position, extra: str | None = None) -> PositionUpdate:
+def position_update(ts: int | None, position: PositionObject, extra: str | None = None) -> PositionUpdate:
     """The record of a position."""
     _capitalize(position)
     return position_record(ts, position, all_digits(position_numbers(position)), extra)
 
 
-def _capitalize(item: Order | Position) -> None:
+def _capitalize(item: OrderObject | PositionObject) -> None:
     for name in SPELLINGS.keys() & set(item.__struct_fields__):
         word: str | None = getattr(item, name)
         setattr(item, name, word and word.upper())

@@ -16,11 +16,6 @@ from recorder.model import DECODED, Decoded, FillUpdate, OrderUpdate, Update
 from recorder.venues.base import Ask, Known
 from recorder.venues.fmex import rest
 
-#: Statuses in which an order can change no more.
-FINAL = frozenset(
-    ["FULLY_FILLED", "PARTIAL_CANCELLED", "FULLY_CANCELLED", "STOP_FAILED", "STOP_CANCELLED"],
-)
-
 #: An exchange that answers with more pages of one month than this is going round in circles.
 PAGES_MAX = 10_000
 

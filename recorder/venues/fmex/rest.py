@@ -122,11 +122,11 @@ class _Results(msgspec.Struct):
     data: _Page
 
 
-class _RestOrder(objects.Order):
+class _RestOrder(objects.OrderObject):
     pass
 
 
-class _RestPosition(objects.Position):
+class _RestPosition(objects.PositionObject):
     # A struct's own `rename` would leave inherited fields alone.
     risk_level: values.Int64 | None = msgspec.field(default=None, name="riskLevel")
 

@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recorder.model import AccountUpdate, OrderUpdate, PositionUpdate, State, Thing, thing_of
-from recorder.simulator.exchange import Exchange, Told
-from recorder.simulator.telling import SimulatedTelling
+from recorder.simulator.exchange import Exchange
+from recorder.simulator.rest import RestState, SimulatedAccount
 from recorder.venues.base import Answer, Contradiction, Seen, read_answer
 from recorder.venues.fmex import rest
 from recorder.venues.fmex.compare import contradictions
@@ -44,9 +44,9 @@ POSITION = PositionUpdate(None, "BTCUSD_P", *[None] * 13)._replace(
 BALANCE = AccountUpdate(None, "BTC", "1.34242880408925", "0.0", "9.747280117178e-06", None, None)
 
 
-def snapshot(told: Told) -> list[Answer]:
+def snapshot(told: RestState) -> list[Answer]:
     """The answers of the exchange as it is now."""
-    return answers(snapshot_of(SimulatedTelling(told)))
+    return answers(snapshot_of(SimulatedAccount(told)))
 
 
 def answers(bodies: Sequence[tuple[str, bytes]]) -> list[Answer]:
@@ -70,7 +70,7 @@ def test_another_spelling_contradicts_nothing() -> None:
     listener = Listener(exchange)
     listener.listen(400)
     listener.settle()
-    bodies = snapshot_of(SimulatedTelling(exchange.told))
+    bodies = snapshot_of(SimulatedAccount(exchange.told))
     lower = [(target, re.sub(rb'"[A-Z_]+"', lambda word: word[0].lower(), body)) for target, body in bodies]
     assert b'"long"' in lower[2][1] and b'"btcusd_p"' in lower[1][1]
     assert compare(answers(lower), listener.passed) == []

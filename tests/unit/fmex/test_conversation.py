@@ -6,8 +6,7 @@ from typing import Any
 
 import pytest
 
-from recorder.venues.fmex.commands import topics_of
-from recorder.venues.fmex.portal import INVALID_TOPIC
+from recorder.venues.fmex.portal import INVALID_TOPIC, topics_of
 from recorder.venues.fmex.stand_in.conversation import INVALID_COMMAND, TOO_MANY_TOPICS, FMexConversation
 
 TOPICS = topics_of(["btcusd_p", "ethusd_p"])

@@ -6,8 +6,7 @@ from collections.abc import Iterable
 import pytest
 
 from recorder.model import Acknowledged, Hello, RefusedCommand
-from recorder.venues.fmex.commands import topics_of
-from recorder.venues.fmex.portal import INVALID_TOPIC, FMexSession
+from recorder.venues.fmex.portal import INVALID_TOPIC, FMexSession, ping, subscribe, topics_of
 from tests.samples import FMEX, sample
 
 HELLO = Hello(1523693784042)
@@ -155,3 +154,30 @@ def test_a_refused_ping_refuses_no_topic() -> None:
     assert session.receive(RefusedCommand(ping["id"], 42900, "too many pings")) == []
     assert session.refused == {}
     assert not session.settled
+
+
+def test_topics_are_the_account_then_orders_and_positions_of_each_symbol_in_lower_case() -> None:
+    assert FMEX.topics(("BTCUSD_P", "ethusd_p")) == (
+        "account",
+        "order.btcusd_p",
+        "position.btcusd_p",
+        "order.ethusd_p",
+        "position.ethusd_p",
+    )
+
+
+def test_a_symbol_named_twice_is_asked_for_once() -> None:
+    assert topics_of(["btcusd_p", "BTCUSD_P"]) == ("account", "order.btcusd_p", "position.btcusd_p")
+
+
+def test_subscribe_is_the_command_of_the_page() -> None:
+    sent = json.loads(subscribe(["account", "order.btcusd_p"], "11111"))
+    assert sent == {"id": "11111", "cmd": "sub", "args": ["account", "order.btcusd_p"]}
+
+
+def test_ping_carries_our_clock() -> None:
+    assert json.loads(ping(1580802053643, "ping-1")) == {
+        "cmd": "ping",
+        "args": [1580802053643],
+        "id": "ping-1",
+    }

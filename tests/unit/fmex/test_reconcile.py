@@ -10,13 +10,15 @@ from hypothesis import strategies as st
 
 from recorder.errors import Undecodable
 from recorder.model import DECODED, UNDECODED, Decoded, FillUpdate, OrderUpdate
-from recorder.simulator.exchange import START_MS, Exchange
-from recorder.simulator.telling import SimulatedTelling
+from recorder.simulator.exchange import Exchange
+from recorder.simulator.options import START_MS
+from recorder.simulator.rest import SimulatedAccount
 from recorder.venues.base import Credentials, Known, read_answer
 from recorder.venues.fmex import sign
-from recorder.venues.fmex.reconcile import FINAL, months_back, questions
-from recorder.venues.fmex.stand_in.rest import FMexDoor
-from recorder.venues.stand_in import Question
+from recorder.venues.fmex.orders import FINAL
+from recorder.venues.fmex.reconcile import months_back, questions
+from recorder.venues.fmex.stand_in.rest import FMexRequestHandler
+from recorder.venues.stand_in import AccountQuery
 from tests.depth import examples
 from tests.samples import FMEX
 
@@ -57,14 +59,14 @@ def rest_of(exchange: Exchange, known: Known) -> Callable[[str], bytes]:
     """The exchange's REST interface; ten seconds pass between two requests, so that their limit is never met."""
     clock = count(known.now_ms, 10_000)
     now_ms = known.now_ms
-    door = FMexDoor({WHO.key: WHO.secret}.get, lambda: now_ms)
+    handler = FMexRequestHandler({WHO.key: WHO.secret}.get, lambda: now_ms)
 
     def answer(target: str) -> bytes:
         nonlocal now_ms
         now_ms = next(clock)
-        question = door.knock("GET", target, sign.credentials(*WHO, "GET", BASE + target, now_ms), BASE)
-        assert isinstance(question, Question)
-        return question.answer(SimulatedTelling(exchange.told))
+        question = handler.handle("GET", target, sign.credentials(*WHO, "GET", BASE + target, now_ms), BASE)
+        assert isinstance(question, AccountQuery)
+        return question.answer(SimulatedAccount(exchange.told))
 
     return answer
 

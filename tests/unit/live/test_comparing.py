@@ -18,7 +18,7 @@ from recorder.live.settings import Account, Limits
 from recorder.simulator import Simulator, SimulatorOptions
 from recorder.simulator.faults import lagging, refusing, silent, swallowing
 from recorder.venues.base import Credentials
-from recorder.venues.fmex.stand_in.guard import Guard
+from recorder.venues.fmex.stand_in.rest import Authenticator
 from tests.unit.live.peer import PATIENCE_S
 from tests.unit.live.stage import Venue
 
@@ -83,7 +83,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture)
 def exchange(monkeypatch: pytest.MonkeyPatch) -> Iterator[Simulator]:
     """An account that trades a few hundred pushes a second."""
     # Here more is asked in a second than elsewhere in a day.
-    monkeypatch.setattr(Guard, "count", lambda _self, _key, _now_ms: None)
+    monkeypatch.setattr(Authenticator, "count", lambda _self, _key, _now_ms: None)
     with Simulator(SimulatorOptions(rate_per_s=400, wait_for_subscriber=False, keep_sent=False)) as simulator:
         yield simulator
 

@@ -12,7 +12,7 @@ from recorder.read.held import Held, has_ended, is_heard, newest_seq
 from recorder.simulator.exchange import Exchange
 from recorder.store.entries import SessionEnded, SessionOpened
 from recorder.venues.base import Seen
-from recorder.venues.fmex.reconcile import FINAL
+from recorder.venues.fmex.orders import FINAL
 from tests.depth import examples
 from tests.made import ACCOUNT, NOON_NS, RUN, SESSION, received, sent
 from tests.samples import FMEX

@@ -18,7 +18,7 @@ from recorder.store.entries import (
     SessionEnded,
     SessionOpened,
 )
-from recorder.venues.fmex.reconcile import FINAL
+from recorder.venues.fmex.orders import FINAL
 from tests.made import ACCOUNT, NOON_NS, RUN, received
 from tests.unit.read.desk import Desk
 

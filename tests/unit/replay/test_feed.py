@@ -7,9 +7,8 @@ from typing import cast
 
 from recorder.read.events import Event, FrameEvent
 from recorder.replay import Pace
-from recorder.replay.serving.feed import Feed
-from recorder.replay.serving.moment import Moment
-from recorder.wire.line import Line
+from recorder.replay.serving.feed import ReplayFeed, ReplayPosition
+from recorder.wire.client import PushClient
 
 S = 1_000_000_000
 
@@ -36,12 +35,14 @@ def frame(seq: int, at_ns: int) -> FrameEvent:
 
 
 def test_while_it_waits_all_that_was_due_is_sent_and_time_goes_on() -> None:
-    line, moment = Taken(is_open=True), Moment(0, 10_000 * S, 1.0)
+    line, moment = Taken(is_open=True), ReplayPosition(0, 10_000 * S, 1.0)
     events = iter([frame(1, 1_000 * S), frame(2, 1_000 * S), frame(3, 2_000 * S)])
 
     async def watch() -> tuple[int, int]:
         with ThreadPoolExecutor(1) as readers:
-            feed = Feed(cast(Line, line), events, ["account"], Pace(1.0), moment, 1.0, readers, lambda: None)
+            feed = ReplayFeed(
+                cast(PushClient, line), events, ["account"], Pace(1.0), moment, 1.0, readers, lambda: None
+            )
             feeding = asyncio.create_task(feed.run())
             async with asyncio.timeout(10.0):
                 while moment.now_ns(loop_s()) <= 1_000 * S:
@@ -70,8 +71,10 @@ def test_a_feed_that_is_over_holds_nothing_of_the_record() -> None:
             closed.append(True)
 
     with ThreadPoolExecutor(1) as readers:
-        line = cast(Line, Taken(is_open=False))
-        feed = Feed(line, events(), ["account"], Pace(None), Moment(0, 9, None), 1.0, readers, lambda: None)
+        line = cast(PushClient, Taken(is_open=False))
+        feed = ReplayFeed(
+            line, events(), ["account"], Pace(None), ReplayPosition(0, 9, None), 1.0, readers, lambda: None
+        )
         asyncio.run(feed.run())
     # Though somebody holds the feed: a broken connection does, with the traceback of what broke it.
     assert closed == [True]

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recorder.simulator.books import Books, BooksError
+from recorder.simulator.books import AccountBooks, BooksError
 from recorder.simulator.exchange import Exchange
 from recorder.simulator.trader import DEPOSIT, FIRST_DEPOSIT
 from tests.depth import examples
@@ -40,7 +40,7 @@ def test_books_balance_through_deposits(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_what_is_not_there_cannot_be_spent() -> None:
-    books = Books({"BTCUSD_P": 50})
+    books = AccountBooks({"BTCUSD_P": 50})
     books.transfer(Decimal(1))
     with pytest.raises(BooksError, match="spent what is not there"):
         books.freeze(Decimal("1.000000000000000001"))

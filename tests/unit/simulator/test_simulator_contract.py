@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recorder.simulator import contract
-from recorder.simulator.contract import UNIT, Direction
+from recorder.simulator.contract import UNIT
+from recorder.venues.fmex.orders import Direction
 
 #: The page's position: 1 contract LONG.
 ENTRY = Decimal("9278.5")

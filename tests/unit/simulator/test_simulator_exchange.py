@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 
 from recorder.model import DECODED
-from recorder.simulator.exchange import Exchange, Told
-from recorder.simulator.records import OPEN
+from recorder.simulator.exchange import Exchange
+from recorder.simulator.rest import RestState
 from recorder.venues.fmex.decode import decode
+from recorder.venues.fmex.orders import OPEN
 
 #: Pushes until everything rare has happened with seed 1.
 LONG_ENOUGH = 12_000
@@ -29,14 +30,14 @@ STATUSES = {
 
 
 @pytest.fixture(scope="module")
-def seen() -> tuple[Told, list[dict[str, Any]]]:
+def seen() -> tuple[RestState, list[dict[str, Any]]]:
     exchange = Exchange(1)
     frames = [payload for _, payload in islice(exchange, LONG_ENOUGH)]
     return exchange.told, [json.loads(payload, parse_float=Decimal) for payload in frames]
 
 
 @pytest.fixture(scope="module")
-def orders(seen: tuple[Told, list[dict[str, Any]]]) -> list[dict[str, Any]]:
+def orders(seen: tuple[RestState, list[dict[str, Any]]]) -> list[dict[str, Any]]:
     return [push["order"] for push in seen[1] if "order" in push]
 
 
@@ -85,7 +86,7 @@ def test_stops_trigger_and_trail(orders: list[dict[str, Any]]) -> None:
     assert max(len(bases) for bases in trailing.values()) > 3
 
 
-def test_positions_open_close_and_reverse(seen: tuple[Told, list[dict[str, Any]]]) -> None:
+def test_positions_open_close_and_reverse(seen: tuple[RestState, list[dict[str, Any]]]) -> None:
     positions = [push["position"] for push in seen[1] if "position" in push]
     assert {position["direction"] for position in positions} == {"LONG", "SHORT"}
     assert {0, 1} <= {position["risk_level"] for position in positions}
@@ -103,7 +104,7 @@ def test_an_order_only_goes_forward(orders: list[dict[str, Any]]) -> None:
         last[order["id"]] = order
 
 
-def test_fees_and_quantities_of_matches_sum_up_to_the_order(seen: tuple[Told, list[dict[str, Any]]]) -> None:
+def test_fees_and_quantities_of_matches_sum_up_to_the_order(seen: tuple[RestState, list[dict[str, Any]]]) -> None:
     matched = [order for order in seen[0].orders.values() if order.matches]
     assert len(matched) > 500
     for order in matched:
@@ -113,7 +114,7 @@ def test_fees_and_quantities_of_matches_sum_up_to_the_order(seen: tuple[Told, li
         assert abs(notional / (order.quantity - order.unfilled_quantity) - order.fill_price) < Decimal("1E-15")
 
 
-def test_what_is_told_is_what_was_pushed(seen: tuple[Told, list[dict[str, Any]]]) -> None:
+def test_what_is_told_is_what_was_pushed(seen: tuple[RestState, list[dict[str, Any]]]) -> None:
     told, pushes = seen
     last_balance = [push["account"] for push in pushes if "account" in push][-1]
     assert (told.balance.available, told.balance.frozen) == (last_balance["available"], last_balance["frozen"])
@@ -124,7 +125,7 @@ def test_what_is_told_is_what_was_pushed(seen: tuple[Told, list[dict[str, Any]]]
     )
 
 
-def test_times_never_go_back(seen: tuple[Told, list[dict[str, Any]]]) -> None:
+def test_times_never_go_back(seen: tuple[RestState, list[dict[str, Any]]]) -> None:
     stamps = [push["ts"] for push in seen[1]]
     assert stamps == sorted(stamps)
 

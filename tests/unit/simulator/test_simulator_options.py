@@ -11,7 +11,7 @@ import pytest
 from recorder.simulator import Simulator
 from recorder.simulator.options import SimulatorOptions
 from recorder.simulator.sent import NOBODY, SentLog, read_sent_log
-from recorder.wire.text_frame import text_frame
+from recorder.wire.client import text_frame
 
 
 @pytest.mark.parametrize(

@@ -1,17 +1,19 @@
-"""FMex from its own side: for the simulator, and for a record that is served."""
+"""FMex's server side, for the simulator and for a served record."""
 
 from collections.abc import Callable
 
 from recorder.venues.fmex.stand_in.conversation import FMexConversation
-from recorder.venues.fmex.stand_in.rest import FMexDoor
+from recorder.venues.fmex.stand_in.rest import FMexRequestHandler
 
 
 class FMexStandIn:
     """Implements `recorder.venues.stand_in.StandIn`."""
 
-    def door(self, secret_of: Callable[[str], str | None], clock_ms: Callable[[], int]) -> FMexDoor:
-        """REST, and the push portal beside it."""
-        return FMexDoor(secret_of, clock_ms)
+    def request_handler(
+        self, secret_of: Callable[[str], str | None], clock_ms: Callable[[], int]
+    ) -> FMexRequestHandler:
+        """REST, and handshakes on the push portal."""
+        return FMexRequestHandler(secret_of, clock_ms)
 
     def conversation(self, has_topic: Callable[[str], bool], now_s: float, ping_timeout_s: float) -> FMexConversation:
         """Hello, subscriptions, refusals, pings."""

@@ -29,7 +29,7 @@ def results(status: int | str, items: Iterable[Fields], **more: object) -> bytes
     return answer(status, {**more, "results": list(items)})
 
 
-def refusal(status: int, message: str) -> bytes:
+def error(status: int, message: str) -> bytes:
     """The body that goes with an HTTP error."""
     return _encode({"status": status, "msg": message})
 

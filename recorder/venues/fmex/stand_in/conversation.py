@@ -4,8 +4,7 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from recorder.venues.fmex.commands import TOPICS_PER_COMMAND_MAX
-from recorder.venues.fmex.portal import INVALID_TOPIC
+from recorder.venues.fmex.portal import INVALID_TOPIC, TOPICS_PER_COMMAND_MAX
 
 #: Status of a command with too many topics, and of one that cannot be read (ours: the page gives no numbers for them).
 TOO_MANY_TOPICS = 41003

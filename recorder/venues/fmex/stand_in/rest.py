@@ -1,20 +1,83 @@
-"""FMex's door: REST beside the push portal. A request's path and headers in, JSON out.
+"""Who may ask, and how often: key, signature, the 30 s window, 100 requests in 10 s. Pure but for the counts."""
 
-Paths and answers as the exchange's REST pages have them. Source: `fmex/protocol.md`, "REST, for reconciling".
-"""
-
+import hmac
+from collections import defaultdict, deque
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from functools import partial
 from itertools import islice
+from math import ceil
 from urllib.parse import parse_qsl, unquote
 
 from recorder.venues.fmex import rest
-from recorder.venues.fmex.commands import PUSH_PATH
-from recorder.venues.fmex.sign import KEY, SIGNATURE, TIMESTAMP
+from recorder.venues.fmex.portal import PUSH_PATH
+from recorder.venues.fmex.rest import REQUESTS_MAX, REQUESTS_WINDOW_S
+from recorder.venues.fmex.sign import KEY, SIGNATURE, TIMESTAMP, TIMESTAMP_WINDOW_MS, signature
 from recorder.venues.fmex.stand_in import answers
-from recorder.venues.fmex.stand_in.guard import Guard
-from recorder.venues.stand_in import Admitted, Declined, Question, Telling
+from recorder.venues.stand_in import AccountQuery, AccountView, HttpError, PortalAccess
+
+#: The window in which a key may make so many requests, milliseconds.
+WINDOW_MS = int(REQUESTS_WINDOW_S * 1000)
+
+
+class Authenticator:
+    """Checks the three values that prove who asks, and counts each key's requests.
+
+    Args:
+        secret_of: key → its secret; None: there is no such key.
+    """
+
+    def __init__(self, secret_of: Callable[[str], str | None]) -> None:
+        self._secret_of = secret_of
+        self._requests: defaultdict[str, deque[int]] = defaultdict(deque)
+
+    def admit(self, given: Mapping[str, str], base: str, target: str, now_ms: int) -> str:
+        """Say whose request this is.
+
+        Args:
+            given: key, signature and timestamp under their FC-ACCESS names: headers, or parameters of the push address.
+            base: scheme and host that the client addressed; it may have signed `PRODUCTION` instead.
+            target: path and query that must have been signed, the query sorted by name.
+            now_ms: the server's clock.
+
+        Returns:
+            The key.
+
+        Raises:
+            Declined: 401, saying which of the three is wrong.
+        """
+        key = given.get(KEY, "")
+        secret = self._secret_of(key)
+        if secret is None:
+            raise HttpError(401, "api key not found")
+        stamp = given.get(TIMESTAMP, "")
+        if not (stamp.isascii() and stamp.isdigit() and len(stamp) <= 16):
+            raise HttpError(401, "timestamp missing or not in milliseconds")
+        if abs(now_ms - int(stamp)) > TIMESTAMP_WINDOW_MS:
+            raise HttpError(401, "timestamp expired, more than 30 seconds from the server's clock")
+        # Many clients do not escape a `+` in the push address, and a query reads it as a blank.
+        signed = given.get(SIGNATURE, "").replace(" ", "+").encode(errors="replace")
+        right = [signature(secret, "GET", one + target, int(stamp)).encode() for one in (base, PRODUCTION)]
+        if not any(hmac.compare_digest(one, signed) for one in right):
+            raise HttpError(401, "signature mismatch")
+        return key
+
+    def count(self, key: str, now_ms: int) -> None:
+        """Count a request.
+
+        Raises:
+            Declined: 429, when the key made too many in the last ten seconds.
+        """
+        if key not in self._requests:  # there can be ever new ones
+            for old in [old for old, times in self._requests.items() if now_ms - times[-1] >= WINDOW_MS]:
+                del self._requests[old]
+        times = self._requests[key]
+        while times and now_ms - times[0] >= WINDOW_MS:
+            times.popleft()
+        if len(times) >= REQUESTS_MAX:
+            raise HttpError(429, "too many requests, slow down", ceil((times[0] + WINDOW_MS - now_ms) / 1000))
+        times.append(now_ms)
+
 
 #: Where clients of 2019 ask for positions.
 OLD_POSITIONS = "/v3/contracts/positions"
@@ -29,7 +92,7 @@ PAGE = 20
 NUMBER_MAX = 2**63 - 1
 
 
-class FMexDoor:
+class FMexRequestHandler:
     """Implements `recorder.venues.stand_in.Door`.
 
     Args:
@@ -38,10 +101,12 @@ class FMexDoor:
     """
 
     def __init__(self, secret_of: Callable[[str], str | None], clock_ms: Callable[[], int]) -> None:
-        self._guard = Guard(secret_of)
+        self._guard = Authenticator(secret_of)
         self._clock_ms = clock_ms
 
-    def knock(self, method: str, target: str, headers: Mapping[str, str], base: str) -> bytes | Question | Admitted:
+    def handle(
+        self, method: str, target: str, headers: Mapping[str, str], base: str
+    ) -> bytes | AccountQuery | PortalAccess:
         """Decide on a request.
 
         Raises:
@@ -49,31 +114,28 @@ class FMexDoor:
         """
         path, _, query = target.partition("?")
         if method == "POST":
-            raise Declined(403, "this venue is read-only: it takes no orders and changes nothing")
+            raise HttpError(403, "this venue is read-only: it takes no orders and changes nothing")
         if method != "GET":
-            raise Declined(405, f"method {method} not allowed")
+            raise HttpError(405, f"method {method} not allowed")
         if path == rest.SERVER_TIME:
             return answers.answer(0, self._clock_ms())
         if path == PUSH_PATH:
             parameters = dict(parse_qsl(query))
-            key = self._admit(parameters, base, PUSH_PATH)
+            key = self._guard.admit(parameters, base, PUSH_PATH, self._clock_ms())
             proofs = {KEY, SIGNATURE, TIMESTAMP}
-            return Admitted(key, {name: value for name, value in parameters.items() if name not in proofs})
+            return PortalAccess(key, {name: value for name, value in parameters.items() if name not in proofs})
         route = _ROUTES.get(path)
         if route is None and not path.startswith(f"{rest.ORDERS}/"):
-            raise Declined(404, "path not found")
-        key = self._admit(headers, base, _sorted_query(target))
+            raise HttpError(404, "path not found")
+        key = self._guard.admit(headers, base, _sorted_query(target), self._clock_ms())
         self._guard.count(key, self._clock_ms())
         if route is not None:
-            return Question(key, partial(route, query=dict(parse_qsl(query))))
-        return Question(key, partial(_one_order, rest_of_path=unquote(path.removeprefix(f"{rest.ORDERS}/"))))
+            return AccountQuery(key, partial(route, query=dict(parse_qsl(query))))
+        return AccountQuery(key, partial(_one_order, rest_of_path=unquote(path.removeprefix(f"{rest.ORDERS}/"))))
 
-    def _admit(self, given: Mapping[str, str], base: str, target: str) -> str:
-        return self._guard.admit(given, (base + target, PRODUCTION + target), self._clock_ms())
-
-    def refusal(self, declined: Declined) -> bytes:
+    def error_body(self, error: HttpError) -> bytes:
         """As JSON: `status` and `msg`."""
-        return answers.refusal(declined.status, declined.message)
+        return answers.error(error.status, error.message)
 
 
 def _sorted_query(target: str) -> str:
@@ -82,35 +144,35 @@ def _sorted_query(target: str) -> str:
     return path if not query else path + "?" + "&".join(sorted(query.split("&"), key=lambda pair: pair.split("=")[0]))
 
 
-def _accounts(told: Telling, query: dict[str, str]) -> bytes:
+def _accounts(told: AccountView, query: dict[str, str]) -> bytes:
     return answers.answer(0, answers.balances(told.balances()))
 
 
-def _positions(told: Telling, query: dict[str, str]) -> bytes:
+def _positions(told: AccountView, query: dict[str, str]) -> bytes:
     """Positions ever touched; one that was closed is told as such, with what it realized."""
     return answers.results("ok", map(answers.position, told.positions()))
 
 
-def _old_positions(told: Telling, query: dict[str, str]) -> bytes:
+def _old_positions(told: AccountView, query: dict[str, str]) -> bytes:
     """As `_positions`, in the older form: clients rely on a `user_id`, which no record knows."""
     return answers.results(0, ({"user_id": 0} | answers.position(one) for one in told.positions()))
 
 
-def _open_orders(told: Telling, query: dict[str, str]) -> bytes:
+def _open_orders(told: AccountView, query: dict[str, str]) -> bytes:
     return answers.results(0, map(answers.order, told.open_orders()))
 
 
-def _closed_orders(told: Telling, query: dict[str, str]) -> bytes:
+def _closed_orders(told: AccountView, query: dict[str, str]) -> bytes:
     """A page of one month's closed orders, by the month they were made in (UTC); the newest month unless told."""
     month = query.get("range") or f"{datetime.fromtimestamp(told.now_ms / 1000, UTC):%Y%m}"
     begins_ms, ends_ms = _bounds_ms(month)
     limit = _number(query, "limit", PAGE)
     if not 1 <= limit <= rest.CLOSED_ORDERS_PER_PAGE_MAX:
-        raise Declined(400, f"limit must be from 1 to {rest.CLOSED_ORDERS_PER_PAGE_MAX}")
+        raise HttpError(400, f"limit must be from 1 to {rest.CLOSED_ORDERS_PER_PAGE_MAX}")
     offset = _number(query, "offsetId", 0)
     symbol = query.get("symbol", "").lower()
     if symbol and f"order.{symbol}" not in told.topics:
-        raise Declined(400, "invalid symbol")
+        raise HttpError(400, "invalid symbol")
     fitting = told.closed_orders(symbol or None, begins_ms, ends_ms, offset or None)
     page = list(islice(fitting, limit + 1))
     more = len(page) > limit
@@ -118,16 +180,16 @@ def _closed_orders(told: Telling, query: dict[str, str]) -> bytes:
     return answers.results(0, map(answers.order, page[:limit]), **told_of_page)
 
 
-def _one_order(told: Telling, rest_of_path: str) -> bytes:
+def _one_order(told: AccountView, rest_of_path: str) -> bytes:
     """``<id>`` or ``<id>/matches``."""
     name, slash, what = rest_of_path.partition("/")
     if not (name.isascii() and name.isdigit() and len(name) < 20):
-        raise Declined(400, "order id must be a number") if not slash else Declined(404, "path not found")
+        raise HttpError(400, "order id must be a number") if not slash else HttpError(404, "path not found")
     if what not in {"", "matches"} or (slash and not what):
-        raise Declined(404, "path not found")
+        raise HttpError(404, "path not found")
     order = told.order(int(name)) if int(name) <= NUMBER_MAX else None
     if order is None:
-        raise Declined(404, "order not found")
+        raise HttpError(404, "order not found")
     if not what:
         return answers.answer(0, answers.order(order))
     return answers.results(0, map(answers.match, told.executions(order.order_id)))
@@ -138,17 +200,17 @@ def _number(query: dict[str, str], name: str, default: int) -> int:
     if not text:
         return default
     if not (text.isascii() and text.isdigit() and len(text) < 20) or int(text) > NUMBER_MAX:
-        raise Declined(400, f"{name} must be a number")
+        raise HttpError(400, f"{name} must be a number")
     return int(text)
 
 
 def _bounds_ms(month: str) -> tuple[int, int]:
     """The instants at which a month (`YYYYMM`) and the next one begin, milliseconds since 1970."""
     if not (len(month) == 6 and month.isascii() and month.isdigit()) or not 1 <= int(month[4:]) <= 12:
-        raise Declined(400, "range must be a month, YYYYMM")
+        raise HttpError(400, "range must be a month, YYYYMM")
     first = int(month[:4]) * 12 + int(month[4:]) - 1
     if not datetime.min.year * 12 <= first < datetime.max.year * 12:
-        raise Declined(400, "range must be a month, YYYYMM")
+        raise HttpError(400, "range must be a month, YYYYMM")
     begins, ends = (datetime(one // 12, one % 12 + 1, 1, tzinfo=UTC) for one in (first, first + 1))
     return int(begins.timestamp()) * 1000, int(ends.timestamp()) * 1000
 

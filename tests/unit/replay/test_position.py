@@ -6,17 +6,17 @@ from hypothesis import strategies as st
 
 from recorder.clock import NS_PER_S
 from recorder.replay.pace import speed_of
-from recorder.replay.serving.moment import Moment
+from recorder.replay.serving.feed import ReplayPosition
 
 S = NS_PER_S
 
 
 def test_before_anything_it_is_at_the_start() -> None:
-    assert Moment(5 * S, 100 * S, 1.0).now_ns(1e9) == 5 * S
+    assert ReplayPosition(5 * S, 100 * S, 1.0).now_ns(1e9) == 5 * S
 
 
 def test_between_two_events_it_goes_on_at_the_pace() -> None:
-    moment = Moment(0, 100 * S, 2.0)
+    moment = ReplayPosition(0, 100 * S, 2.0)
     moment.passed(10 * S)
     moment.waits(20 * S, due_s=1_005.0)
     assert moment.now_ns(1_000.0) == 10 * S
@@ -29,7 +29,7 @@ def test_between_two_events_it_goes_on_at_the_pace() -> None:
 
 
 def test_a_wait_that_was_cut_does_not_take_it_back() -> None:
-    moment = Moment(0, 10_000 * S, 1.0)
+    moment = ReplayPosition(0, 10_000 * S, 1.0)
     moment.passed(10 * S)
     moment.waits(5_000 * S, due_s=1_005.0)
     assert moment.now_ns(1_000.0) == 4_995 * S, "the wait is cut at its beginning"
@@ -38,7 +38,7 @@ def test_a_wait_that_was_cut_does_not_take_it_back() -> None:
 
 
 def test_after_the_end_it_goes_on_to_the_end_of_what_was_asked() -> None:
-    moment = Moment(0, 100 * S, 10.0)
+    moment = ReplayPosition(0, 100 * S, 10.0)
     moment.passed(50 * S)
     moment.ended(1_000.0)
     assert moment.now_ns(1_000.0) == 50 * S
@@ -47,7 +47,7 @@ def test_after_the_end_it_goes_on_to_the_end_of_what_was_asked() -> None:
 
 
 def test_as_fast_as_possible_there_is_nothing_between_and_all_is_over_at_the_end() -> None:
-    moment = Moment(0, 100 * S, None)
+    moment = ReplayPosition(0, 100 * S, None)
     moment.passed(50 * S)
     moment.waits(60 * S, due_s=1_000.0)
     assert moment.now_ns(999.0) in (50 * S, 60 * S - 1)
@@ -57,7 +57,7 @@ def test_as_fast_as_possible_there_is_nothing_between_and_all_is_over_at_the_end
 
 @given(st.lists(st.tuples(st.integers(0, 50), st.floats(0, 5), st.floats(0, 10)), max_size=20), st.floats(0.1, 100))
 def test_it_never_goes_back_and_never_beyond_what_was_told(steps: list[tuple[int, float, float]], speed: float) -> None:
-    moment, now_s, latest_ns, at_ns = Moment(0, 1_000 * S, speed), 0.0, 0, 0
+    moment, now_s, latest_ns, at_ns = ReplayPosition(0, 1_000 * S, speed), 0.0, 0, 0
     for more_ns, wait_s, passes_s in steps:
         at_ns += more_ns * S + 1
         moment.waits(at_ns, now_s + wait_s)
@@ -78,7 +78,7 @@ def test_a_speed_is_read() -> None:
 
 @pytest.mark.parametrize("speed", [5e-324, 1e-9, 1e9, 1.7e308])
 def test_at_the_oddest_speeds_there_is_an_instant(speed: float) -> None:
-    moment = Moment(0, 100 * S, speed)
+    moment = ReplayPosition(0, 100 * S, speed)
     moment.passed(10 * S)
     for due_s in (1_000.0, 1e300, float("inf")):
         moment.waits(20 * S, due_s)

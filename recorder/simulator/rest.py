@@ -1,5 +1,8 @@
 """What the simulated exchange tells of an account when it is asked: what has been pushed so far, never more."""
 
+import time
+from bisect import bisect_left
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
 from itertools import takewhile
@@ -7,24 +10,83 @@ from itertools import takewhile
 import msgspec
 
 from recorder.model import AccountUpdate, FillUpdate, OrderUpdate, PositionUpdate
-from recorder.simulator.contract import MAINTENANCE_RATE, MAKER_FEE_RATE, TAKER_FEE_RATE
-from recorder.simulator.exchange import Told
-from recorder.simulator.records import HIDDEN, Match, Order, Position
-from recorder.venues.fmex.commands import topics_of
+from recorder.simulator.account import Change, OrderMatch, SimulatedBalance, SimulatedOrder, SimulatedPosition
+from recorder.simulator.contract import MAINTENANCE_RATE, MAKER_FEE_RATE, TAKER_FEE_RATE, ZERO
+from recorder.venues.fmex.orders import HIDDEN, OPEN
+from recorder.venues.fmex.portal import topics_of
 from recorder.venues.stand_in import Execution
 
 #: Contracts that may be held.
 QUANTITY_MAX = 10_000_000
 
 
-class SimulatedTelling:
+class RestState:
+    """What the exchange has told so far, by push: what REST answers. It never runs ahead of the pushes.
+
+    Orders and their executions are all kept, for as long as the simulator runs.
+
+    Attributes:
+        lag_s: how far it is behind the pushes, in seconds of a real clock.
+    """
+
+    def __init__(self, positions: dict[str, SimulatedPosition], start_ms: int) -> None:
+        self.balance = SimulatedBalance(available=ZERO, frozen=ZERO, position=ZERO, updated_at=start_ms)
+        self.positions = positions
+        self.orders: dict[int, SimulatedOrder] = {}
+        self.now_ms = start_ms
+        self._ids: list[int] = []
+        self._open: dict[int, SimulatedOrder] = {}
+        self.lag_s = 0.0
+        self._late: deque[tuple[float, Change]] = deque()
+
+    def note(self, change: Change) -> None:
+        """Take in what was pushed, now or as late as `lag_s` has it."""
+        if self.lag_s or self._late:
+            self._late.append((time.monotonic(), change))
+            self.catch_up()
+        else:
+            self._note(change)
+
+    def catch_up(self) -> None:
+        """Take in what has been late for long enough."""
+        until_s = time.monotonic() - self.lag_s
+        while self._late and self._late[0][0] <= until_s:
+            self._note(self._late.popleft()[1])
+
+    def _note(self, change: Change) -> None:
+        if isinstance(change, SimulatedBalance):
+            self.balance = change
+        elif isinstance(change, SimulatedPosition):
+            self.positions[change.symbol] = change
+        else:
+            if change.id not in self.orders:
+                self._ids.append(change.id)
+            self.orders[change.id] = change
+            if change.status in OPEN:
+                self._open[change.id] = change
+            else:
+                self._open.pop(change.id, None)
+        self.now_ms = change.updated_at
+
+    def open_orders(self) -> list[SimulatedOrder]:
+        """Orders that may still change, newest first."""
+        return [self._open[order_id] for order_id in sorted(self._open, reverse=True)]
+
+    def closed_orders(self, before_id: int | None) -> Iterator[SimulatedOrder]:
+        """Orders that are done, newest first; only those with a smaller id where one is given."""
+        end = len(self._ids) if before_id is None else bisect_left(self._ids, before_id)
+        newest = (self._ids[index] for index in range(end - 1, -1, -1))
+        return (self.orders[order_id] for order_id in newest if order_id not in self._open)
+
+
+class SimulatedAccount:
     """Implements `recorder.venues.stand_in.Telling`.
 
     Args:
         told: the account's.
     """
 
-    def __init__(self, told: Told) -> None:
+    def __init__(self, told: RestState) -> None:
         told.catch_up()
         self._told = told
 
@@ -70,7 +132,7 @@ class SimulatedTelling:
         return [_execution(order_id, match) for match in self._told.orders[order_id].matches]
 
 
-def _order(order: Order) -> OrderUpdate:
+def _order(order: SimulatedOrder) -> OrderUpdate:
     more = {
         "sequenceId": order.id + 1,
         "maker_fee_rate": MAKER_FEE_RATE,
@@ -103,7 +165,7 @@ def _order(order: Order) -> OrderUpdate:
     )
 
 
-def _position(position: Position) -> PositionUpdate:
+def _position(position: SimulatedPosition) -> PositionUpdate:
     return PositionUpdate(
         None,
         position.symbol,
@@ -123,7 +185,7 @@ def _position(position: Position) -> PositionUpdate:
     )
 
 
-def _execution(order_id: int, match: Match) -> Execution:
+def _execution(order_id: int, match: OrderMatch) -> Execution:
     # The quantity with a decimal point, as in the exchange's example.
     taker, price, quantity, fee = int(match.taker), str(match.price), f"{match.quantity}.0", str(match.fee)
     return Execution(FillUpdate(order_id, taker, price, quantity, fee, match.created_at))

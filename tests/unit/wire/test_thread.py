@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from recorder.wire.running import Running
+from recorder.wire.thread import ServerThread
 
 PATIENCE_S = 10.0
 
@@ -31,7 +31,7 @@ class Slow:
 
 def test_a_start_that_is_broken_off_ends_at_once_and_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
     made, ended = threading.Event(), threading.Event()
-    running: Running[Slow] = Running("slow", lambda _: Slow(made, ended))
+    running: ServerThread[Slow] = ServerThread("slow", lambda _: Slow(made, ended))
 
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt

@@ -15,7 +15,7 @@ T = TypeVar("T")
 CALL_S = 10.0
 
 
-class Starts(ABC):
+class Startable(ABC):
     """What is started and closed, and as a context manager both."""
 
     def __enter__(self) -> Self:
@@ -36,7 +36,7 @@ class Starts(ABC):
         """End."""
 
 
-class Runs(Protocol):
+class ThreadedServer(Protocol):
     """What is run."""
 
     async def run(self, on_ready: Callable[[], None]) -> None:
@@ -48,10 +48,10 @@ class Runs(Protocol):
         ...
 
 
-S = TypeVar("S", bound=Runs)
+S = TypeVar("S", bound=ThreadedServer)
 
 
-class Running(Generic[S]):
+class ServerThread(Generic[S]):
     """Runs a server. Safe to use from any thread.
 
     An error of the server's own ends it, and is raised by whatever is called next.

@@ -8,22 +8,19 @@ from decimal import Decimal
 from msgspec.structs import replace
 
 from recorder.simulator import contract
-from recorder.simulator.books import Books
-from recorder.simulator.contract import MAKER_FEE_RATE, TAKER_FEE_RATE, ZERO, Direction, opposite
+from recorder.simulator.account import Change, OrderMatch, OrderRequest, SimulatedOrder, SimulatedTransfer
+from recorder.simulator.books import AccountBooks
+from recorder.simulator.contract import MAKER_FEE_RATE, TAKER_FEE_RATE, ZERO, opposite
 from recorder.simulator.market import TICKS, Market, asked, traded
-from recorder.simulator.records import (
+from recorder.venues.fmex.orders import (
     FILL_OR_KILL,
     IMMEDIATE_OR_CANCEL,
     LIQUIDATION,
     OPEN,
     POST_ONLY,
-    Change,
-    Match,
-    Order,
-    Status,
-    Transfer,
+    Direction,
+    OrderStatus,
 )
-from recorder.simulator.ticket import Ticket
 
 #: The first order's id under a virtual clock; ids only grow.
 FIRST_ID = 849_758_102_002
@@ -31,14 +28,14 @@ FIRST_ID = 849_758_102_002
 #: Ids a millisecond under the real clock: more than an account ever places, and an id stays exact in a double.
 IDS_PER_MS = 1_000
 
-_CANCELLED: dict[Status, Status] = {
+_CANCELLED: dict[OrderStatus, OrderStatus] = {
     "PENDING": "FULLY_CANCELLED",
     "PARTIAL_FILLED": "PARTIAL_CANCELLED",
     "STOP_PENDING": "STOP_CANCELLED",
 }
 
 
-class Desk:
+class MatchingEngine:
     """One account's orders before the markets. `changes` fills up as things happen; the owner empties it.
 
     Args:
@@ -47,13 +44,13 @@ class Desk:
         live: number orders by the time they are placed, so that a restarted simulator never reuses an id.
     """
 
-    def __init__(self, books: Books, markets: dict[str, Market], *, live: bool = False) -> None:
+    def __init__(self, books: AccountBooks, markets: dict[str, Market], *, live: bool = False) -> None:
         self.books = books
         self.markets = markets
-        self.open: dict[int, Order] = {}
+        self.open: dict[int, SimulatedOrder] = {}
         self.changes: list[Change] = []
         #: All that there were.
-        self.transfers: list[Transfer] = []
+        self.transfers: list[SimulatedTransfer] = []
         #: Milliseconds; the owner sets it before each step.
         self.now_ms = 0
         self._live = live
@@ -61,7 +58,7 @@ class Desk:
 
     # What the trader may do.
 
-    def place(self, ticket: Ticket) -> None:
+    def place(self, ticket: OrderRequest) -> None:
         """Take an order. One that the account cannot afford is refused at the door and never becomes an order."""
         stop = ticket.trigger_on > 0
         if not stop and not self.books.affords(
@@ -82,7 +79,7 @@ class Desk:
     def transfer(self, amount: Decimal) -> None:
         """Money comes in; where the amount is negative, out."""
         self.books.transfer(amount)
-        self.transfers.append(Transfer(amount=amount, made_at=self.now_ms))
+        self.transfers.append(SimulatedTransfer(amount=amount, made_at=self.now_ms))
         self._tell_balance()
 
     # What the market does.
@@ -103,7 +100,7 @@ class Desk:
             if order.status == "STOP_PENDING":
                 self._watch_stop(order, market)
 
-    def _fill_resting(self, order: Order, market: Market) -> None:
+    def _fill_resting(self, order: SimulatedOrder, market: Market) -> None:
         """A maker's fill, at its own price: in full where the price went through it, in part where it only touched."""
         price = int(order.price * TICKS)
         through = market.bid < price if order.direction == "LONG" else market.ask > price
@@ -130,7 +127,7 @@ class Desk:
         position = self.books.positions[symbol]
         price = max(1, int(position.bankruptcy_price * TICKS))
         order = self._new(
-            Ticket(
+            OrderRequest(
                 symbol=symbol,
                 direction=opposite(position.direction),
                 quantity=position.quantity,
@@ -147,7 +144,7 @@ class Desk:
                 fee = self.books.liquidate(symbol, size, traded(price), TAKER_FEE_RATE, self.now_ms)
                 order = self._matched(order, size, traded(price), fee, taker=True)
 
-    def _watch_stop(self, order: Order, market: Market) -> None:
+    def _watch_stop(self, order: SimulatedOrder, market: Market) -> None:
         """Move a trailing stop's base, or trigger a stop."""
         rising = order.trigger_direction == "LONG"
         last = traded(market.bid)
@@ -167,7 +164,7 @@ class Desk:
         if last >= order.trigger_on if rising else last <= order.trigger_on:
             self._trigger(order, market)
 
-    def _trigger(self, order: Order, market: Market) -> None:
+    def _trigger(self, order: SimulatedOrder, market: Market) -> None:
         """A stop becomes an order like any other, or fails for want of margin."""
         if order.type == "MARKET":
             order = replace(order, price=asked(market_limit(market, order.direction)))
@@ -179,13 +176,13 @@ class Desk:
 
     # An order's life.
 
-    def _new(self, ticket: Ticket, status: Status) -> Order:
+    def _new(self, ticket: OrderRequest, status: OrderStatus) -> SimulatedOrder:
         order_id = max(self._next_id, self.now_ms * IDS_PER_MS if self._live else 0)
         # Ids grow as the exchange's do, with gaps for the orders of others.
         self._next_id = order_id + (1 if self._live else 1000 + ticket.quantity % 997)
         rising = ticket.trigger_direction == "LONG"
         base = ticket.trigger_on - ticket.trailing_distance if rising else ticket.trigger_on + ticket.trailing_distance
-        return Order(
+        return SimulatedOrder(
             id=order_id,
             symbol=ticket.symbol,
             quantity=ticket.quantity,
@@ -220,7 +217,7 @@ class Desk:
         best = self.markets[symbol].best(direction)
         return traded(min(price, best) if direction == "LONG" else price)
 
-    def _activate(self, order: Order, price: int) -> None:
+    def _activate(self, order: SimulatedOrder, price: int) -> None:
         """Freeze an order's margin, take what the market offers, rest or cancel what is left."""
         frozen_at = self._dearest(order.symbol, order.direction, price)
         margin = self._need_at(order.symbol, frozen_at, order.quantity)
@@ -238,7 +235,7 @@ class Desk:
         if order.unfilled_quantity and order.features & IMMEDIATE_OR_CANCEL:
             self.cancel(order.id)
 
-    def _execute(self, order: Order, quantity: int, price: Decimal, rate: Decimal) -> Order:
+    def _execute(self, order: SimulatedOrder, quantity: int, price: Decimal, rate: Decimal) -> SimulatedOrder:
         left = order.unfilled_quantity - quantity
         held = self._need_at(order.symbol, order.frozen_at, left) if left else ZERO
         freed = order.frozen_margin - held
@@ -247,11 +244,13 @@ class Desk:
         )
         return self._matched(replace(order, frozen_margin=held), quantity, price, fee, taker=rate is TAKER_FEE_RATE)
 
-    def _matched(self, order: Order, quantity: int, price: Decimal, fee: Decimal, *, taker: bool) -> Order:
+    def _matched(
+        self, order: SimulatedOrder, quantity: int, price: Decimal, fee: Decimal, *, taker: bool
+    ) -> SimulatedOrder:
         """Note an execution, and tell the order, its position and the account as they stand after it."""
         notional = order.notional + quantity * price
         left = order.unfilled_quantity - quantity
-        match = Match(taker=taker, price=price, quantity=quantity, fee=fee, created_at=self.now_ms)
+        match = OrderMatch(taker=taker, price=price, quantity=quantity, fee=fee, created_at=self.now_ms)
         order = replace(
             order,
             status="PARTIAL_FILLED" if left else "FULLY_FILLED",
@@ -267,7 +266,7 @@ class Desk:
         self._tell_balance()
         return order
 
-    def _close(self, order: Order, status: Status) -> None:
+    def _close(self, order: SimulatedOrder, status: OrderStatus) -> None:
         """End an order unfilled or half-filled; what it held is free again."""
         margin = order.frozen_margin
         self._keep(replace(order, status=status, frozen_margin=ZERO, updated_at=self.now_ms))
@@ -275,7 +274,7 @@ class Desk:
             self.books.freeze(-margin)
             self._tell_balance()
 
-    def _keep(self, order: Order) -> None:
+    def _keep(self, order: SimulatedOrder) -> None:
         if order.status in OPEN:
             self.open[order.id] = order
         else:

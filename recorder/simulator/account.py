@@ -4,40 +4,18 @@ Each is also a push: what the exchange publishes is the record as it stands afte
 own (page "ws Push portal"); msgspec structs, for a change of one field costs a tenth of a dataclass's ``replace``.
 """
 
+from dataclasses import dataclass
 from decimal import Decimal
-from typing import Literal
 
 import msgspec
 
-from recorder.simulator.contract import ZERO, Direction
-
-OrderType = Literal["LIMIT", "MARKET"]
-
-Status = Literal[
-    "PENDING",
-    "PARTIAL_FILLED",
-    "FULLY_FILLED",
-    "PARTIAL_CANCELLED",
-    "FULLY_CANCELLED",
-    "STOP_PENDING",
-    "STOP_FAILED",
-    "STOP_CANCELLED",
-]
-
-#: Statuses of orders that may still change.
-OPEN: frozenset[Status] = frozenset(["PENDING", "PARTIAL_FILLED", "STOP_PENDING"])
-
-#: Bits of ``features``.
-FILL_OR_KILL = 0x01
-POST_ONLY = 0x02
-HIDDEN = 0x04
-IMMEDIATE_OR_CANCEL = 0x08
-LIQUIDATION = 0x8000
+from recorder.simulator.contract import ZERO
+from recorder.venues.fmex.orders import Direction, OrderStatus, OrderType
 
 NONE = Decimal(0)
 
 
-class Balance(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+class SimulatedBalance(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The account in BTC: free, held by open orders, held by positions. Time in ms."""
 
     available: Decimal
@@ -46,7 +24,7 @@ class Balance(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     updated_at: int
 
 
-class Match(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+class OrderMatch(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One execution of an order. Fee in BTC, negative for a rebate; time in ms."""
 
     taker: bool
@@ -56,7 +34,7 @@ class Match(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     created_at: int
 
 
-class Order(msgspec.Struct, frozen=True, kw_only=True):
+class SimulatedOrder(msgspec.Struct, frozen=True, kw_only=True):
     """One order as pushed, and below the line what only REST tells. Quantities in contracts, fee and margin in BTC."""
 
     id: int
@@ -64,7 +42,7 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     quantity: int
     direction: Direction
     type: OrderType
-    status: Status
+    status: OrderStatus
     price: Decimal
     unfilled_quantity: int
     created_at: int
@@ -84,10 +62,10 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     #: Sum of quantity times price over the fills.
     notional: Decimal = NONE
     #: The executions so far.
-    matches: tuple[Match, ...] = ()
+    matches: tuple[OrderMatch, ...] = ()
 
 
-class Position(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+class SimulatedPosition(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The one-way position in a symbol. ``realized_pnl`` is BTC net of fees since the account's first trade in it."""
 
     symbol: str
@@ -107,7 +85,7 @@ class Position(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         return self.quantity // 10_000
 
 
-class Transfer(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+class SimulatedTransfer(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Money that came to the account, or left it where the amount is negative, BTC. No push tells of it as such."""
 
     amount: Decimal
@@ -116,4 +94,26 @@ class Transfer(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 #: Whatever a push can be about.
-Change = Balance | Order | Position
+Change = SimulatedBalance | SimulatedOrder | SimulatedPosition
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OrderRequest:
+    """One request to place an order."""
+
+    #: Upper case, as in payloads.
+    symbol: str
+    direction: Direction
+    #: Contracts.
+    quantity: int
+    type: OrderType
+    #: Limit, in ticks; of a market order, how far it may go.
+    price: int
+    #: Bits, see `records`.
+    features: int = 0
+    #: A stop order's trigger, in ticks; 0 for none.
+    trigger_on: int = 0
+    #: Triggered by a price at or above (LONG) or at or below (SHORT).
+    trigger_direction: Direction = "LONG"
+    #: How far a trailing stop follows the best price seen, in ticks; 0 for none.
+    trailing_distance: int = 0

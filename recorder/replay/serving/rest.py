@@ -14,7 +14,7 @@ from recorder.venues.stand_in import Execution
 T = TypeVar("T", bound=tuple[Any, ...])
 
 
-class RecordedTelling:
+class RecordedAccount:
     """Implements `recorder.venues.stand_in.Telling`. Reads the record when it is asked.
 
     Args:

@@ -4,7 +4,7 @@ import pytest
 
 from recorder.model import MAKER, TAKER, UNKNOWN
 from recorder.read.records import Fill
-from recorder.replay.serving.telling import _execution
+from recorder.replay.serving.rest import _execution
 
 
 @pytest.mark.parametrize(("liquidity", "taker"), [(TAKER, 1), (MAKER, 0), (UNKNOWN, None)])
