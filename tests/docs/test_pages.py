@@ -158,7 +158,7 @@ def mentioned() -> Iterator[tuple[str, str]]:
 
 @pytest.mark.parametrize(("page", "command"), list(mentioned()))
 def test_every_command_that_is_shown_is_one(page: str, command: str) -> None:
-    words = shlex.split(re.sub(r"\s>+ .*$|\s\.\.\.", "", command), comments=True)[1:]
+    words = shlex.split(re.sub(r"\s[>|]+ .*$|\s\.\.\.", "", command), comments=True)[1:]
     words = [{"SESSION": "1", "SEQ": "1"}.get(word, word) for word in words]
     group: click.Command = program
     while isinstance(group, click.Group) and words:
