@@ -12,10 +12,10 @@ from recorder.cli import options
 from recorder.cli.output import Column, number, plain, show, stdout_console, word
 from recorder.cli.transfers import read_transfers
 from recorder.clock import utc_text
-from recorder.read.bookkeeping import Watch
+from recorder.read.books.reading import Watch
+from recorder.read.books.transfers import Named
 from recorder.read.record import Filter
 from recorder.read.records import Book, Unexplained
-from recorder.read.transfers import Named
 from recorder.store.engine import is_file
 
 COLUMNS = [

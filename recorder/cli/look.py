@@ -11,9 +11,9 @@ from recorder.cli import options
 from recorder.cli.moment import show_coverage
 from recorder.cli.output import Column, json_line, number, plain, show, stdout_console, time_ms, word
 from recorder.clock import NS_PER_S, utc_text
-from recorder.read.as_of import AsOf
 from recorder.read.record import Filter, Record
 from recorder.read.records import AccountStatus, Discrepancy, Fill, Gap, Order, Position, Run, Status
+from recorder.read.state.as_of import AsOf
 
 #: The exchange's time of the push; of a REST answer, which has none, the time of receipt.
 TIME = time_ms("ts", "time (UTC)", otherwise_ns="received_ns")

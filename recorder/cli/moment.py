@@ -7,9 +7,9 @@ from rich.text import Text
 
 from recorder.cli.output import stdout_console
 from recorder.clock import utc_text
-from recorder.read.as_of import AsOf
 from recorder.read.moments import AFTER, BEFORE, COVERED, Moment
 from recorder.read.records import Filter, Gap
+from recorder.read.state.as_of import AsOf
 
 
 def show_coverage(as_of: AsOf, wanted: Filter, form: str) -> None:

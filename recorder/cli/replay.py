@@ -18,7 +18,7 @@ from recorder.cli.stopping import Signals
 from recorder.clock import utc_text
 from recorder.live.wake import Wake
 from recorder.model import PUSH
-from recorder.read.events import Event, FrameEvent, GapBegan, GapEnded, SessionBegan, SessionEnded, instant_ns
+from recorder.read.replay.events import Event, FrameEvent, GapBegan, GapEnded, SessionBegan, SessionEnded, instant_ns
 from recorder.replay import ReplayClock
 
 #: How often the live line is drawn, seconds.

@@ -12,8 +12,8 @@ from recorder.cli import options
 from recorder.cli.output import Column, number, show, word
 from recorder.clock import NS_PER_MS, utc_text
 from recorder.read.periods import BY_DAY, BY_MONTH, PERIODS, Calendar
-from recorder.read.sums import Fees, Pnl
-from recorder.read.trips import Trip
+from recorder.read.trading.sums import Fees, Pnl
+from recorder.read.trading.trips import Trip
 
 FEE_COLUMNS = [
     word("period"),

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from recorder.export.scope import Scope
-from recorder.read.coverage import NOT_KNOWN
+from recorder.read.coverage.gaps import NOT_KNOWN
 from recorder.read.record import Record
 from recorder.read.records import AccountStatus, Gap
 

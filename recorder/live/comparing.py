@@ -13,7 +13,7 @@ from recorder.clock import Clock
 from recorder.live.asking import Asker
 from recorder.live.settings import Account, Limits
 from recorder.model import SNAPSHOT, State, thing_of
-from recorder.read.held import Held, has_ended, is_heard, newest_seq
+from recorder.read.state.current import Held, has_ended, is_heard, newest_seq
 from recorder.store.entries import Covered
 from recorder.venues.base import Answer, Contradiction, Passed, Seen
 

@@ -23,8 +23,8 @@ from recorder.live.channel import Channel, ChannelClosed
 from recorder.live.comparing import Comparing, Dropped
 from recorder.live.settings import Account, Limits
 from recorder.model import FillUpdate, OrderUpdate, Update, time_ordered_id
-from recorder.read.held import Held
-from recorder.read.known import KnownOrders, known_orders
+from recorder.read.state.before_gap import KnownOrders, known_orders
+from recorder.read.state.current import Held
 from recorder.store.entries import Covered, DiscrepancyFound, ReconciliationBegan, ReconciliationEnded
 from recorder.store.event_log import COMPARED, FAILED
 from recorder.store.gaps import RECONCILED, UNRECOVERABLE

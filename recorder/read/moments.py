@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from recorder.read.coverage import Side, whole_gaps
+from recorder.read.coverage.gaps import Side, whole_gaps
 from recorder.read.records import Gap
 
 #: What may be said of an instant.

@@ -12,15 +12,13 @@ from sqlalchemy import Connection, Select, Table, func, literal_column, select
 
 from recorder.clock import NS_PER_MS, datetime_ns
 from recorder.model import MAKER, PUSH, TAKER, UNDECODED, UNKNOWN
-from recorder.read import fills as derive
-from recorder.read import selects
-from recorder.read.as_of import AsOf
-from recorder.read.asked import Asked, script_of
-from recorder.read.bookkeeping import Watch, keep_books
-from recorder.read.coverage import coverage, whole_gaps
-from recorder.read.events import Event
-from recorder.read.frames import Reader
-from recorder.read.questions import Answers
+from recorder.read import queries
+from recorder.read.answers import Answers
+from recorder.read.books.reading import Watch, keep_books
+from recorder.read.books.transfers import Named
+from recorder.read.coverage.gaps import coverage, whole_gaps
+from recorder.read.coverage.recorders import sides_of
+from recorder.read.queries import Closed
 from recorder.read.records import (
     ALL,
     AccountStatus,
@@ -36,11 +34,13 @@ from recorder.read.records import (
     Run,
     Status,
 )
-from recorder.read.replay import replay
+from recorder.read.replay.events import Event
+from recorder.read.replay.frames import Reader
+from recorder.read.replay.replaying import replay
+from recorder.read.replay.request import Asked, script_of
 from recorder.read.scope import account_is
-from recorder.read.selects import Closed
-from recorder.read.sides import sides_of
-from recorder.read.transfers import Named
+from recorder.read.state.as_of import AsOf
+from recorder.read.trading import fills as derive
 from recorder.store import migrate
 from recorder.store.engine import explained, open_engine, place, size_bytes
 from recorder.store.schema import (
@@ -159,11 +159,11 @@ class Record(Answers):
             closed: made when, and before which.
             wanted: of which account, contract and time of receipt.
         """
-        return self._rows(Order, partial(selects.closed_orders, closed, wanted))
+        return self._rows(Order, partial(queries.closed_orders, closed, wanted))
 
     def order_history(self, wanted: Filter = ALL) -> Iterator[Order]:
         """Every update of every order, in the order of receipt."""
-        yield from self._rows(Order, partial(selects.history, Order, order_updates, wanted))
+        yield from self._rows(Order, partial(queries.history, Order, order_updates, wanted))
 
     def position_history(self, wanted: Filter = ALL, *, as_it_happened: bool = False) -> Iterator[Position]:
         """Every state of every position, in the order of receipt.
@@ -173,18 +173,18 @@ class Record(Answers):
             as_it_happened: in the order in which they came to be, by the exchange's clock: an answer may be of a moment
                 after pushes that come after it.
         """
-        in_order = partial(selects.history, Position, position_updates)
+        in_order = partial(queries.history, Position, position_updates)
         yield from self._rows(
-            Position, partial(selects.positions_as_they_happened if as_it_happened else in_order, wanted)
+            Position, partial(queries.positions_as_they_happened if as_it_happened else in_order, wanted)
         )
 
     def balance_history(self, wanted: Filter = ALL) -> Iterator[Balance]:
         """Every balance, in the order of receipt."""
-        yield from self._rows(Balance, partial(selects.history, Balance, account_updates, wanted._replace(symbol=None)))
+        yield from self._rows(Balance, partial(queries.history, Balance, account_updates, wanted._replace(symbol=None)))
 
     def rounds(self, wanted: Filter = ALL) -> list[Round]:
         """The rounds of questions to the exchange, oldest first."""
-        return list(self._rows(Round, partial(selects.rounds, wanted)))
+        return list(self._rows(Round, partial(queries.rounds, wanted)))
 
     def fills(self, wanted: Filter = ALL) -> Iterator[Fill]:
         """Trade history: each fill once, as the exchange told it or the order updates show it, as received."""
@@ -197,7 +197,7 @@ class Record(Answers):
     def fills_by_order(self, wanted: Filter = ALL) -> Iterator[Fill]:
         """The same fills, one order after the other: memory does not grow with the orders."""
         before, venues = wanted._replace(since_ns=None), self.venues()
-        updates = self._rows(Order, partial(selects.filled_orders, before))
+        updates = self._rows(Order, partial(queries.filled_orders, before))
         told = derive.fills_by_order(updates, self._matched(before, venues), _liquidity(venues))
         yield from (fill for fill in told if fill.received_ns >= (wanted.since_ns or 0))
 
@@ -209,7 +209,7 @@ class Record(Answers):
 
     def _matched(self, wanted: Filter, venues: dict[str, Venue]) -> Iterator[Fill]:
         """The newest executions that the exchange told of each order."""
-        for row in self._rows(_Matched, partial(selects.matched, wanted)):
+        for row in self._rows(_Matched, partial(queries.matched, wanted)):
             venue = venues.get(row.account)
             by_order = UNKNOWN if venue is None else venue.liquidity(None, row.order_type)
             yield Fill(
@@ -249,7 +249,7 @@ class Record(Answers):
         with self.reading() as connection:
             sides = {name: sides_of(connection, key, name) for key, name in connection.execute(query).all()}
         found = [gap for name, its_sides in sides.items() if its_sides for gap in whole_gaps(name, its_sides)]
-        yield from sorted((gap for gap in found if selects.touches(gap, wanted)), key=lambda gap: gap.begins_ns or 0)
+        yield from sorted((gap for gap in found if queries.touches(gap, wanted)), key=lambda gap: gap.begins_ns or 0)
 
     def books(self, wanted: Filter = ALL, named: Named | None = None, watch: Watch | None = None) -> Iterator[Book]:
         """The books of each currency over each stretch of full coverage: what it changed by, and what explains that.
@@ -269,7 +269,7 @@ class Record(Answers):
         A symbol leaves out the positions in others; what orders and balances are about has no symbol here.
         """
         d = discrepancies
-        query = select(*selects.columns_of(Discrepancy, d)).join(accounts, accounts.c.account_id == d.c.account_id)
+        query = select(*queries.columns_of(Discrepancy, d)).join(accounts, accounts.c.account_id == d.c.account_id)
         if wanted.account is not None:
             query = query.where(account_is(wanted.account))
         if wanted.symbol is not None:
@@ -331,7 +331,7 @@ class Record(Answers):
     def status(self) -> Status:
         """The record at a glance."""
         with self.reading() as connection:
-            last = select(*selects.columns_of(Run, runs)).order_by(runs.c.run_id.desc()).limit(1)
+            last = select(*queries.columns_of(Run, runs)).order_by(runs.c.run_id.desc()).limit(1)
             run = connection.execute(last).first()
             found = connection.execute(select(accounts).order_by(accounts.c.name)).all()
             told = tuple(self._account_status(connection, row.account_id, row.name, row.venue) for row in found)
@@ -358,7 +358,7 @@ class Record(Answers):
         return AccountStatus(name, venue, len(sides), count, state, last_ns, undecoded, covered, found)
 
     def _latest(self, record: type[T], table: Table, wanted: Filter, thing: str) -> Iterator[T]:
-        yield from self._rows(record, partial(selects.latest, record, table, thing, wanted))
+        yield from self._rows(record, partial(queries.latest, record, table, thing, wanted))
 
     def _rows(self, record: type[T], question: Callable[[Connection], Select[Any]]) -> Iterator[T]:
         # Of the statement, not of the connection, which may serve other questions too.

@@ -8,8 +8,8 @@ from sqlalchemy import ColumnElement, Connection, func, select
 
 from recorder.clock import utc_text
 from recorder.errors import ConfigurationError
+from recorder.read.coverage.recorders import last_frame_ns
 from recorder.read.records import Filter
-from recorder.read.sides import last_frame_ns
 from recorder.store.schema import accounts, order_updates, position_updates, recorders, sessions
 
 #: At most so many names are listed in an error.

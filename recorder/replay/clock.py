@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import Self
 
-from recorder.read.events import Event, instant_ns
+from recorder.read.replay.events import Event, instant_ns
 from recorder.replay.pace import Pace
 
 

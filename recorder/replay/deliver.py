@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from recorder.read.events import Event, FrameEvent
+from recorder.read.replay.events import Event, FrameEvent
 
 
 def deliver(events: Iterable[Event], callbacks: Mapping[type, Callable[..., Any]]) -> int:

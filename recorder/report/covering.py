@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
-from recorder.read.coverage import NOT_KNOWN, Side, whole_gaps
+from recorder.read.coverage.gaps import NOT_KNOWN, Side, whole_gaps
 from recorder.read.records import Gap
 from recorder.report.facts import Covered, Lane, Numbered, Period, Stretch
 from recorder.report.reading import Account

@@ -11,11 +11,11 @@ from sqlalchemy import Connection, func, select
 import recorder
 from recorder.clock import utc_text
 from recorder.errors import ConfigurationError
+from recorder.read.books.transfers import Named
+from recorder.read.coverage.recorders import sides_of
 from recorder.read.record import Filter, Record
 from recorder.read.records import Discrepancy, Transfer
 from recorder.read.scope import find_account, require_order
-from recorder.read.sides import sides_of
-from recorder.read.transfers import Named
 from recorder.report import event_log, series, trades
 from recorder.report.books import sum_books
 from recorder.report.covering import covered, last_frame_ns, numbered

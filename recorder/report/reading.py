@@ -5,7 +5,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from sqlalchemy import ColumnElement, Connection, Select
 
-from recorder.read.coverage import Side
+from recorder.read.coverage.gaps import Side
 from recorder.read.record import Filter, Record
 from recorder.report.facts import Period
 

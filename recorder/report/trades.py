@@ -3,8 +3,8 @@
 from collections import Counter
 from decimal import Decimal
 
-from recorder.read.fills import VENUE
 from recorder.read.records import Fill
+from recorder.read.trading.fills import VENUE
 from recorder.report.facts import FillSum, OrderCount
 from recorder.report.reading import Reading
 from recorder.venues.base import EXACT

@@ -15,7 +15,7 @@ from pathlib import Path
 import msgspec
 
 import recorder
-from recorder.read.events import FrameEvent
+from recorder.read.replay.events import FrameEvent
 from recorder.simulator.exchange import Exchange
 from tests.bench.records import recorded_of, write_record
 from tests.memory import peak_bytes

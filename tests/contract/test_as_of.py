@@ -12,8 +12,8 @@ from sqlalchemy import Engine, select, text
 
 import recorder
 from recorder.model import PUSH, REST
-from recorder.read.as_of import AsOf
 from recorder.read.record import Filter, Record
+from recorder.read.state.as_of import AsOf
 from recorder.store.mover import Mover
 from recorder.store.schema import TYPED, frames, snapshots
 from recorder.store.snapshots import Snapshots, make_all

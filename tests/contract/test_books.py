@@ -18,9 +18,9 @@ from hypothesis import strategies as st
 
 import recorder
 from recorder.clock import NS_PER_S
+from recorder.read.books.transfers import Named
 from recorder.read.record import ALL, Filter
 from recorder.read.records import Book, Transfer
-from recorder.read.transfers import Named
 from recorder.simulator.exchange import Exchange
 from recorder.simulator.trader import FIRST_DEPOSIT
 from recorder.store.comparing import compare_sessions

@@ -22,8 +22,8 @@ from recorder.export import export
 from recorder.export.checking import ExportCheck
 from recorder.export.scope import Scope
 from recorder.model import UNDECODED
-from recorder.read.events import ERASED, FrameEvent
 from recorder.read.record import Filter
+from recorder.read.replay.events import ERASED, FrameEvent
 from recorder.store import entries, seals
 from recorder.store.entries import FramesRedacted
 from recorder.store.redacted import sealed_redactions_in

@@ -10,9 +10,9 @@ from sqlalchemy import select, text
 import recorder
 from recorder.errors import ConfigurationError, Incomplete
 from recorder.model import PUSH, REST, SENT, SNAPSHOT, OrderUpdate
-from recorder.read.events import Event, FrameEvent, GapBegan, GapEnded, SessionBegan, SessionEnded
-from recorder.read.frames import ROWS_MAX
 from recorder.read.record import Record
+from recorder.read.replay.events import Event, FrameEvent, GapBegan, GapEnded, SessionBegan, SessionEnded
+from recorder.read.replay.frames import ROWS_MAX
 from recorder.store.schema import frames
 from recorder.venues.base import read_frame
 from tests.contract.story import Heard, Told

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 
 from recorder.errors import ConfigurationError
 from recorder.model import PUSH, SENT
-from recorder.read.events import Event, FrameEvent, GapBegan, GapEnded, SessionBegan, SessionEnded
-from recorder.read.frames import ROWS_MAX, Reader, Stretch
-from recorder.read.order import FOR_EVER_NS, Life
 from recorder.read.record import Record
+from recorder.read.replay.events import Event, FrameEvent, GapBegan, GapEnded, SessionBegan, SessionEnded
+from recorder.read.replay.frames import ROWS_MAX, Reader, Stretch
+from recorder.read.replay.order import FOR_EVER_NS, Life
 from tests.contract.test_replay import check_once, only_frames, replayed, words
 from tests.contract.test_several_recorders import Two, listened, told_pushes
 from tests.depth import examples

@@ -14,9 +14,9 @@ from sqlalchemy import Engine
 
 from recorder.errors import ConfigurationError, Incomplete
 from recorder.model import Decoded, FillUpdate, Heartbeat, Update
+from recorder.read.queries import Closed
 from recorder.read.record import Record
 from recorder.read.records import Filter
-from recorder.read.selects import Closed
 from recorder.replay.serving import Serving, ServingOptions
 from recorder.simulator.exchange import Exchange
 from recorder.simulator.rest import SimulatedAccount

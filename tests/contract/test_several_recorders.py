@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from sqlalchemy import Engine, insert, select, text
 
 import recorder
-from recorder.read.events import FrameEvent
 from recorder.read.record import Filter
+from recorder.read.replay.events import FrameEvent
 from recorder.report.gather import gather
 from recorder.store.comparing import compare_sessions
 from recorder.store.once import APART_NS

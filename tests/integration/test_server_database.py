@@ -12,8 +12,8 @@ import pytest
 from sqlalchemy import make_url
 
 from recorder.errors import ServerAway
-from recorder.read.events import FrameEvent
-from recorder.read.frames import ROWS_FIRST
+from recorder.read.replay.events import FrameEvent
+from recorder.read.replay.frames import ROWS_FIRST
 from recorder.simulator import Simulator, SimulatorOptions
 from recorder.store.engine import open_engine
 from tests.contract.story import contents

@@ -20,9 +20,9 @@ import websocket
 from recorder.clock import NS_PER_S, utc_text
 from recorder.errors import DatabaseError
 from recorder.model import AccountUpdate
-from recorder.read.events import Event
-from recorder.read.frames import ROWS_FIRST
 from recorder.read.record import Record
+from recorder.read.replay.events import Event
+from recorder.read.replay.frames import ROWS_FIRST
 from recorder.replay.serving import Serving, ServingOptions
 from recorder.replay.serving.feed import BYTES_MAX
 from recorder.replay.serving.portal import ANSWERERS

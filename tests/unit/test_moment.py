@@ -3,7 +3,7 @@
 import pytest
 
 from recorder.cli.moment import sentence
-from recorder.read.coverage import Side
+from recorder.read.coverage.gaps import Side
 from recorder.read.moments import moment
 from recorder.read.records import Gap
 from tests.made import NOON_NS

@@ -8,8 +8,8 @@ from itertools import islice
 
 from recorder.clock import NS_PER_S, utc_text
 from recorder.model import CONTROL, Heartbeat
-from recorder.read.events import Event, FrameEvent, GapBegan, instant_ns
 from recorder.read.records import Gap
+from recorder.read.replay.events import Event, FrameEvent, GapBegan, instant_ns
 from recorder.replay.pace import Pace
 from recorder.wire.client import PushClient
 

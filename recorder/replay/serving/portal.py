@@ -15,8 +15,8 @@ from weakref import WeakKeyDictionary
 
 from recorder.clock import NS_PER_MS, instant_ns, utc_text
 from recorder.errors import ConfigurationError, Incomplete, RecorderError
-from recorder.read.events import Event
 from recorder.read.record import Record
+from recorder.read.replay.events import Event
 from recorder.read.scope import find_account
 from recorder.replay.pace import Pace, speed_of
 from recorder.replay.serving.feed import ReplayFeed, ReplayPosition

@@ -6,9 +6,9 @@ from typing import Any, TypeVar
 
 from recorder.clock import NS_PER_MS
 from recorder.model import MAKER, TAKER, AccountUpdate, Digits, FillUpdate, OrderUpdate, PositionUpdate
+from recorder.read.queries import Closed
 from recorder.read.record import Record
 from recorder.read.records import Fill, Filter
-from recorder.read.selects import Closed
 from recorder.venues.stand_in import Execution
 
 T = TypeVar("T", bound=tuple[Any, ...])

@@ -10,11 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recorder.clock import NS_PER_S
-from recorder.read.books import Books
-from recorder.read.coverage import Stretch
+from recorder.read.books.books import Books
+from recorder.read.books.transfers import Named
+from recorder.read.books.updates import Told, ToldAll, ToldBalance, ToldOrder, ToldPosition
+from recorder.read.coverage.gaps import Stretch
 from recorder.read.records import Book
-from recorder.read.told import Told, ToldAll, ToldBalance, ToldOrder, ToldPosition
-from recorder.read.transfers import Named
 from recorder.venues.base import EXACT
 from tests.samples import FMEX
 

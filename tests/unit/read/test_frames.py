@@ -8,9 +8,9 @@ import pytest
 from sqlalchemy import Connection, event
 
 from recorder.model import PUSH
-from recorder.read import frames
-from recorder.read.frames import CHUNK_BYTES, ROWS_FIRST, ROWS_MAX, Reader, Stretch
-from recorder.read.order import FOR_EVER_NS, Life
+from recorder.read.replay import frames
+from recorder.read.replay.frames import CHUNK_BYTES, ROWS_FIRST, ROWS_MAX, Reader, Stretch
+from recorder.read.replay.order import FOR_EVER_NS, Life
 from recorder.store.dialects import Rows
 from tests.made import ACCOUNT, NOON_NS
 from tests.samples import FMEX

@@ -5,12 +5,12 @@ from typing import Any
 import pytest
 from sqlalchemy import create_engine
 
-from recorder.read.events import GapBegan, instant_ns
-from recorder.read.frames import Reader
-from recorder.read.holes import Hole, holes_of
-from recorder.read.order import EVER_NS, FOR_EVER_NS, Place, before
 from recorder.read.records import Gap
-from recorder.read.replay import Script, replay
+from recorder.read.replay.events import GapBegan, instant_ns
+from recorder.read.replay.frames import Reader
+from recorder.read.replay.gap_marks import Hole, holes_of
+from recorder.read.replay.order import EVER_NS, FOR_EVER_NS, Place, before
+from recorder.read.replay.replaying import Script, replay
 
 NOWHERE: Any = None
 

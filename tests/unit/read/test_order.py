@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recorder.read.order import FOR_EVER_NS, Chunk, Life, Place, before, lives, merge
+from recorder.read.replay.order import FOR_EVER_NS, Chunk, Life, Place, before, lives, merge
 
 times = st.integers(0, 30)
 

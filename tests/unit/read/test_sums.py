@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from recorder.read.periods import NO_PERIOD, PERIODS, Calendar
 from recorder.read.records import Fill, Position
-from recorder.read.sums import Realized, fees, pnl, realized
+from recorder.read.trading.sums import Realized, fees, pnl, realized
 
 D = Decimal
 #: 2019-12-31 23:30 UTC.

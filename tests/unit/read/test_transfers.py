@@ -4,8 +4,8 @@ from decimal import Decimal
 
 import pytest
 
+from recorder.read.books.transfers import APART_NS, Named
 from recorder.read.records import Transfer
-from recorder.read.transfers import APART_NS, Named
 
 FIVE = Decimal("5.000000000000000001")
 

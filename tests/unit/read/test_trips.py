@@ -4,7 +4,7 @@ from decimal import Decimal
 from typing import Any
 
 from recorder.read.records import Fill
-from recorder.read.trips import Held, Trip, trips
+from recorder.read.trading.trips import Held, Trip, trips
 
 D = Decimal
 

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recorder.read.coverage import Side, coverage, whole_gaps
+from recorder.read.coverage.gaps import Side, coverage, whole_gaps
 from recorder.read.records import Coverage, Gap
 
 TOPICS = ("a", "b")

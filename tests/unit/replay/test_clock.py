@@ -3,8 +3,8 @@
 from collections.abc import Callable, Iterator
 
 from recorder.model import AccountUpdate, OrderUpdate
-from recorder.read.events import Event, FrameEvent, GapBegan, GapEnded, SessionBegan
 from recorder.read.records import Gap
+from recorder.read.replay.events import Event, FrameEvent, GapBegan, GapEnded, SessionBegan
 from recorder.replay import ReplayClock, deliver
 
 S = 10**9

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import cast
 
-from recorder.read.events import Event, FrameEvent
+from recorder.read.replay.events import Event, FrameEvent
 from recorder.replay import Pace
 from recorder.replay.serving.feed import ReplayFeed, ReplayPosition
 from recorder.wire.client import PushClient

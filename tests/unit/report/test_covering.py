@@ -5,7 +5,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recorder.read.coverage import Side
+from recorder.read.coverage.gaps import Side
 from recorder.read.records import Gap
 from recorder.report.covering import covered, numbered, segments
 from recorder.report.facts import Period, Silence

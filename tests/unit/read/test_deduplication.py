@@ -6,8 +6,8 @@ import msgspec
 import pytest
 
 from recorder.model import FillUpdate
-from recorder.read.events import FrameEvent
-from recorder.read.once import Once
+from recorder.read.replay.deduplication import Once
+from recorder.read.replay.events import FrameEvent
 from recorder.store.once import APART_NS
 from recorder.venues.base import read_frame
 from tests.samples import FMEX, sample

@@ -4,8 +4,8 @@ from collections.abc import Collection
 from decimal import Decimal
 from typing import NamedTuple
 
-from recorder.read.fills import Reuse, reuse
-from recorder.read.told import ToldOrder
+from recorder.read.books.updates import ToldOrder
+from recorder.read.trading.fills import Reuse, reuse
 from recorder.venues.base import EXACT
 
 #: Of orders at their end, so many are remembered: another recorder may tell late of an earlier state.

@@ -19,7 +19,7 @@ from decimal import Decimal
 from itertools import count
 
 from recorder.clock import NS_PER_S
-from recorder.read.waiting import BALANCE, POSITION, Lasting, Move, Point, Waiting, blame, unmet
+from recorder.read.books.matching import BALANCE, POSITION, Lasting, Move, Point, Waiting, blame, unmet
 from recorder.venues.base import EXACT
 
 #: So far apart may frames be received that belong together.

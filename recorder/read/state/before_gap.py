@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, CompoundSelect, Connection, Select, func, or_, select
 
-from recorder.read.held import Held
+from recorder.read.state.current import Held
 from recorder.store.gaps import OPEN, RECONCILED
 from recorder.store.schema import gaps, order_updates, reconciliations, runs, sessions
 

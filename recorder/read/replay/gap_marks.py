@@ -5,8 +5,8 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection, select
 
-from recorder.read.order import EVER_NS, FIRST_SEQ, FIRST_SESSION, LAST_SESSION, Place
 from recorder.read.records import Gap
+from recorder.read.replay.order import EVER_NS, FIRST_SEQ, FIRST_SESSION, LAST_SESSION, Place
 from recorder.store.schema import gaps
 
 

@@ -5,13 +5,13 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection, select
 
-from recorder.read.books import Books
-from recorder.read.coverage import Stretch, full_coverage, whole_gaps
+from recorder.read.books.books import Books
+from recorder.read.books.transfers import Named
+from recorder.read.books.updates import Told, told
+from recorder.read.coverage.gaps import Stretch, full_coverage, whole_gaps
+from recorder.read.coverage.recorders import sides_of
 from recorder.read.records import Book
 from recorder.read.scope import account_is
-from recorder.read.sides import sides_of
-from recorder.read.told import Told, told
-from recorder.read.transfers import Named
 from recorder.store.schema import accounts
 from recorder.venues import venue_named
 

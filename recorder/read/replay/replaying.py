@@ -6,12 +6,12 @@ from itertools import chain
 from typing import NamedTuple
 
 from recorder.model import PUSH, SENT
-from recorder.read.events import Event, FrameEvent, GapBegan, GapEnded, SessionBegan
-from recorder.read.frames import Reader, Stretch
-from recorder.read.holes import Hole, Spot
-from recorder.read.lineup import Session
-from recorder.read.once import Once
-from recorder.read.order import EVER_NS, FIRST_SEQ, FOR_EVER_NS, LAST_SEQ, Chunk, Place, before, merge
+from recorder.read.replay.deduplication import Once
+from recorder.read.replay.events import Event, FrameEvent, GapBegan, GapEnded, SessionBegan
+from recorder.read.replay.frames import Reader, Stretch
+from recorder.read.replay.gap_marks import Hole, Spot
+from recorder.read.replay.order import EVER_NS, FIRST_SEQ, FOR_EVER_NS, LAST_SEQ, Chunk, Place, before, merge
+from recorder.read.replay.sessions import Session
 from recorder.store.once import APART_NS
 
 #: Sources of frames that lie in connections; others lie in rounds of REST questions.

@@ -12,12 +12,12 @@ from typing import Any, Protocol, TypeVar
 
 from sqlalchemy import Connection, Select, Table, and_, bindparam, column, select, values
 
-from recorder.read.coverage import whole_gaps
+from recorder.read.coverage.gaps import whole_gaps
+from recorder.read.coverage.recorders import sides_of
 from recorder.read.moments import Moment, moment
+from recorder.read.queries import Closed, touches
 from recorder.read.records import ALL, Balance, Fill, Filter, Gap, Order, Position
 from recorder.read.scope import account_is
-from recorder.read.selects import Closed, touches
-from recorder.read.sides import sides_of
 from recorder.store.schema import account_updates, accounts, order_updates, position_updates
 from recorder.store.states import Place, latest
 from recorder.store.types import Int64

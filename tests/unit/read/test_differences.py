@@ -9,7 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from recorder.clock import NS_PER_S
-from recorder.read.settling import (
+from recorder.read.books.differences import (
     APART_NS,
     BEGIN_NS,
     CUT,
@@ -18,7 +18,7 @@ from recorder.read.settling import (
     WAITING_MAX,
     Scale,
 )
-from recorder.read.waiting import BALANCE, POSITION, Moment, Point
+from recorder.read.books.matching import BALANCE, POSITION, Moment, Point
 
 D = Decimal
 MS = 1_000_000

@@ -6,9 +6,9 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Select, select
 
-from recorder.read.events import SessionBegan, SessionEnded
-from recorder.read.held import newest_seq
-from recorder.read.order import LAST_SEQ, Life, lives
+from recorder.read.replay.events import SessionBegan, SessionEnded
+from recorder.read.replay.order import LAST_SEQ, Life, lives
+from recorder.read.state.current import newest_seq
 from recorder.store.schema import reconciliations, runs, sessions
 from recorder.venues.base import Venue
 

@@ -5,8 +5,8 @@ from decimal import Decimal
 from sqlalchemy import event
 
 from recorder.model import REST
-from recorder.read.held import Held
-from recorder.read.known import KnownOrders, known_orders
+from recorder.read.state.before_gap import KnownOrders, known_orders
+from recorder.read.state.current import Held
 from recorder.store import event_log
 from recorder.store.entries import (
     AccountAdded,

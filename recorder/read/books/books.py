@@ -11,13 +11,13 @@ from collections import deque
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from decimal import Decimal
 
-from recorder.read.coverage import Stretch
-from recorder.read.fees import Fees
+from recorder.read.books.differences import Scale
+from recorder.read.books.matching import BALANCE, POSITION, Moment, Point
+from recorder.read.books.order_fees import Fees
+from recorder.read.books.transfers import Named
+from recorder.read.books.updates import Told, ToldAll, ToldBalance, ToldOrder, ToldPosition
+from recorder.read.coverage.gaps import Stretch
 from recorder.read.records import Book, Unexplained
-from recorder.read.settling import Scale
-from recorder.read.told import Told, ToldAll, ToldBalance, ToldOrder, ToldPosition
-from recorder.read.transfers import Named
-from recorder.read.waiting import BALANCE, POSITION, Moment, Point
 from recorder.venues.base import EXACT, Accounting, Holding
 
 _ZERO = Decimal(0)

@@ -6,7 +6,7 @@ another with the same bytes. What is held is what was seen within that time.
 """
 
 from recorder.model import PUSH, UNDECODED, State
-from recorder.read.events import FrameEvent
+from recorder.read.replay.events import FrameEvent
 from recorder.store.once import APART_NS
 
 

@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 from sqlalchemy import ColumnElement, Connection, Engine, Select, bindparam, func, literal_column, or_, select
 
 from recorder.model import CONTROL, DECODED, PUSH, REDACTED, SENT, SNAPSHOT, UNDECODED, Decoded
-from recorder.read.events import ERASED, FrameEvent
-from recorder.read.order import FOR_EVER_NS, LAST_SEQ, Chunk, Life
+from recorder.read.replay.events import ERASED, FrameEvent
+from recorder.read.replay.order import FOR_EVER_NS, LAST_SEQ, Chunk, Life
 from recorder.store.dialects import Rows
 from recorder.store.engine import explained
 from recorder.store.redacted import SealedRedactions, sealed_redactions_in

@@ -5,7 +5,7 @@ from typing import Any
 from sqlalchemy import Connection, Select, select
 
 from recorder.model import PUSH
-from recorder.read.coverage import Side
+from recorder.read.coverage.gaps import Side
 from recorder.read.records import Gap
 from recorder.store.event_log import last_proof_of_life
 from recorder.store.gaps import OPEN

@@ -8,14 +8,14 @@ from sqlalchemy import Connection, select
 from recorder.clock import utc_text
 from recorder.errors import ConfigurationError, Incomplete
 from recorder.model import PUSH, REST, SENT, SNAPSHOT
-from recorder.read.coverage import coverage, whole_gaps
-from recorder.read.holes import Hole, holes_of
-from recorder.read.lineup import Account, Session, connections_of, rounds_of
-from recorder.read.order import EVER_NS, FOR_EVER_NS, before
+from recorder.read.coverage.gaps import coverage, whole_gaps
+from recorder.read.coverage.recorders import sides_of
 from recorder.read.records import Gap
-from recorder.read.replay import OF_CONNECTIONS, Script
+from recorder.read.replay.gap_marks import Hole, holes_of
+from recorder.read.replay.order import EVER_NS, FOR_EVER_NS, before
+from recorder.read.replay.replaying import OF_CONNECTIONS, Script
+from recorder.read.replay.sessions import Account, Session, connections_of, rounds_of
 from recorder.read.scope import find_account, require_order
-from recorder.read.sides import sides_of
 from recorder.store.schema import accounts
 from recorder.venues import venue_named
 

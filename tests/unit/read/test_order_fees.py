@@ -4,9 +4,9 @@ from decimal import Decimal
 
 import pytest
 
-from recorder.read import fees as module
-from recorder.read.fees import Fees
-from recorder.read.told import ToldOrder
+from recorder.read.books import order_fees as module
+from recorder.read.books.order_fees import Fees
+from recorder.read.books.updates import ToldOrder
 
 D = Decimal
 

@@ -11,14 +11,14 @@ from typing import Protocol
 from sqlalchemy import Connection
 
 from recorder.clock import NS_PER_MS
-from recorder.read import sums
 from recorder.read import timeline as timelines
-from recorder.read import trips as walks
 from recorder.read.periods import Calendar
 from recorder.read.records import ALL, Balance, Fill, Filter, Order, Position, Round
-from recorder.read.sums import Fees, Pnl
 from recorder.read.timeline import Event
-from recorder.read.trips import SHORT, Held, Trip
+from recorder.read.trading import sums
+from recorder.read.trading import trips as walks
+from recorder.read.trading.sums import Fees, Pnl
+from recorder.read.trading.trips import SHORT, Held, Trip
 from recorder.store.gaps import RECONCILED
 
 DAYS = Calendar()

@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recorder.model import AccountUpdate, OrderUpdate, PositionUpdate, State, Thing, thing_of
-from recorder.read import held as module
-from recorder.read.held import Held, has_ended, is_heard, newest_seq
+from recorder.read.state import current as module
+from recorder.read.state.current import Held, has_ended, is_heard, newest_seq
 from recorder.simulator.exchange import Exchange
 from recorder.store.entries import SessionEnded, SessionOpened
 from recorder.venues.base import Seen

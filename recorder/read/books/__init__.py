@@ -1,0 +1,1 @@
+"""Books: what each balance changed by, and what explains it."""

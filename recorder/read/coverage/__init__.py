@@ -1,0 +1,1 @@
+"""Which periods a record covers, and which it does not."""

@@ -1,0 +1,1 @@
+"""Latest states: as of an instant, and while a recorder runs."""

@@ -1,0 +1,1 @@
+"""What a trader asks for: fills, round trips, fees and realized PnL."""
