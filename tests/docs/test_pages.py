@@ -138,7 +138,8 @@ def test_what_is_installed_and_made_exists() -> None:
     for target in re.findall(r"^([\w-]+):.*  ## ", makefile, re.MULTILINE):
         assert f"| `make {target}` |" in contributing, f"CONTRIBUTING.md: make {target} is missing"
     for page in PAGES:
-        for target in re.findall(r"(?:^|`)make ([\w-]+)", text_of(page), re.MULTILINE):
+        shown = "".join(block for _, block in blocks(page, "sh", "text"))
+        for target in re.findall(r"^make ([\w-]+)", shown, re.MULTILINE) + re.findall(r"`make ([\w-]+)", text_of(page)):
             assert re.search(rf"^{target}:", makefile, re.MULTILINE), f"{named(page)}: make {target}"
         for names in re.findall(r"pip install '\.\[([\w,]+)\]'", text_of(page)):
             assert set(names.split(",")) <= extras.keys(), f"{named(page)}: {names}"
@@ -149,9 +150,8 @@ def mentioned() -> Iterator[tuple[str, str]]:
     for page in PAGES:
         if page.name == "CHANGELOG.md":
             continue
-        found = re.findall(
-            r"^(?:ExecStart=/usr/local/bin/|[\d* ]+cd \S+ && )?(recorder [a-z].*)$", text_of(page), re.MULTILINE
-        )
+        shown = "".join(block for _, block in blocks(page, "sh", "text", "ini"))
+        found = re.findall(r"^(?:ExecStart=/usr/local/bin/|.*&& |.*:  +| +)?(recorder [a-z].*)$", shown, re.MULTILINE)
         found += re.findall(r"`(recorder [a-z][^`]*)`", text_of(page))
         yield from ((named(page), command) for command in dict.fromkeys(found))
 
