@@ -16,6 +16,7 @@ from recorder.audit.keys import new_key
 from recorder.cli.commands import recorder as program
 from recorder.config import load
 from recorder.live.settings import Limits
+from recorder.read.record import Record
 from tests.authority import Stamper
 from tests.docs import commands
 from tests.docs.pages import CHECKOUT, PAGES, README, blocks, named, text_of
@@ -103,6 +104,11 @@ def test_the_defaults_of_the_limits_are_those_documented() -> None:
     section = CONFIGURATION.partition("\n## `[limits]`\n")[2].partition("\n## ")[0]
     documented = dict(re.findall(r"^\| `(\w+)` \| [\w ]+ \| ([\d.]+) \|", section, re.MULTILINE))
     assert {name: float(value) for name, value in documented.items()} == vars(Limits())
+
+
+@pytest.mark.parametrize("name", [name for name in vars(Record) if not name.startswith("_")])
+def test_each_read_in_python_is_documented(name: str) -> None:
+    assert re.search(rf"`{name}(\(\))?`", text_of(CHECKOUT / "docs" / "python.md"))
 
 
 @pytest.fixture
