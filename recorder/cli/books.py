@@ -13,7 +13,7 @@ from recorder.cli.output import Column, number, plain, show, stdout_console, wor
 from recorder.cli.transfers import read_transfers
 from recorder.clock import utc_text
 from recorder.read.books.reading import Watch
-from recorder.read.books.transfers import Named
+from recorder.read.books.transfers import NamedTransfers
 from recorder.read.record import Filter
 from recorder.read.records import Book, Unexplained
 from recorder.store.engine import is_file
@@ -84,7 +84,7 @@ def books(
     form: str,
 ) -> None:
     """The books."""
-    named = Named(read_transfers(file) if file else ())
+    named = NamedTransfers(read_transfers(file) if file else ())
     wanted = Filter(account, None, since_ns, until_ns)
     url = options.database_url(database, config)
     with options.opened(database, config, wanted) as record, _progress() as watch:

@@ -7,7 +7,7 @@ from rich.text import Text
 
 from recorder.cli.output import stdout_console
 from recorder.clock import utc_text
-from recorder.read.moments import AFTER, BEFORE, COVERED, Moment
+from recorder.read.coverage.gaps import AFTER, BEFORE, COVERED, InstantCoverage
 from recorder.read.records import Filter, Gap
 from recorder.read.state.as_of import AsOf
 
@@ -23,7 +23,7 @@ def show_coverage(as_of: AsOf, wanted: Filter, form: str) -> None:
             click.echo(line, err=True)
 
 
-def sentence(moment: Moment, now_ns: int) -> str:
+def sentence(moment: InstantCoverage, now_ns: int) -> str:
     """One account's coverage of an instant.
 
     Args:
@@ -35,7 +35,7 @@ def sentence(moment: Moment, now_ns: int) -> str:
     return "; ".join(told) + "."
 
 
-def _where(moment: Moment, now_ns: int) -> str:
+def _where(moment: InstantCoverage, now_ns: int) -> str:
     last = f"the last frame came at {utc_text(moment.last_frame_ns)}" if moment.last_frame_ns else "no frame came yet"
     if moment.at_ns > now_ns:
         return f"is in the future, this is what is known now ({last})"

@@ -10,7 +10,7 @@ from recorder.cli.output import Column, number, show, word
 from recorder.clock import NS_PER_S, utc_text
 from recorder.errors import ConfigurationError
 from recorder.read.record import Filter, Record
-from recorder.read.timeline import Event
+from recorder.read.timeline import TimelineEvent
 
 COLUMNS = [
     Column("received (UTC)", lambda event: utc_text(event.received_ns)),
@@ -58,7 +58,7 @@ def timeline(
         if order_id is not None:
             subjects = {str(order_id), f"order {order_id}"}  # of itself and its executions; of discrepancies
             events = (one for one in events if one.subject in subjects)
-        show(events, COLUMNS, form, options.nothing("events", wanted), Event._fields)
+        show(events, COLUMNS, form, options.nothing("events", wanted), TimelineEvent._fields)
 
 
 def _around(record: Record, gap_id: int, around_ns: int, wanted: Filter) -> Filter:

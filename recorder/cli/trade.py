@@ -11,8 +11,7 @@ import click
 from recorder.cli import options
 from recorder.cli.output import Column, number, show, word
 from recorder.clock import NS_PER_MS, utc_text
-from recorder.read.periods import BY_DAY, BY_MONTH, PERIODS, Calendar
-from recorder.read.trading.sums import Fees, Pnl
+from recorder.read.trading.sums import BY_DAY, BY_MONTH, PERIODS, Calendar, Fees, Pnl
 from recorder.read.trading.trips import Trip
 
 FEE_COLUMNS = [

@@ -13,7 +13,7 @@ from recorder.clock import Clock
 from recorder.live.asking import Asker
 from recorder.live.settings import Account, Limits
 from recorder.model import SNAPSHOT, State, thing_of
-from recorder.read.state.current import Held, has_ended, is_heard, newest_seq
+from recorder.read.state.current import CurrentState, has_ended, is_heard, newest_seq
 from recorder.store.entries import Covered
 from recorder.venues.base import Answer, Contradiction, Passed, Seen
 
@@ -64,7 +64,7 @@ class Comparing:
         with self._engine.connect() as connection:
             return has_ended(connection, self._account.account_id, self._session_id)
 
-    def contradictions(self, held: Held, round_id: int) -> tuple[Contradiction, ...]:
+    def contradictions(self, held: CurrentState, round_id: int) -> tuple[Contradiction, ...]:
         """What contradicts, asked twice. It is taken for held from then on, so that it is found once.
 
         Raises:
@@ -93,12 +93,12 @@ class Comparing:
         questions = self._account.venue.snapshot()
         return list(self._asker.answers(self._account, round_id, questions, seq=seq, source=SNAPSHOT))
 
-    def _compare(self, held: Held, round_id: int, seq: int) -> tuple[list[Answer], tuple[Contradiction, ...]]:
+    def _compare(self, held: CurrentState, round_id: int, seq: int) -> tuple[list[Answer], tuple[Contradiction, ...]]:
         answers = self.ask(round_id, seq)
         passed = self._wait_passed(held)
         return answers, self._account.venue.contradictions(answers, self._topics, passed)
 
-    def _wait_passed(self, held: Held) -> Passed:
+    def _wait_passed(self, held: CurrentState) -> Passed:
         """The states passed through until a while after now, once all that was pushed until then is in the record."""
         settle_s = self._limits.reconcile_settle_s
         give_up_s = self._clock.monotonic_s() + settle_s + self._limits.silent_s

@@ -24,7 +24,7 @@ from recorder.live.comparing import Comparing, Dropped
 from recorder.live.settings import Account, Limits
 from recorder.model import FillUpdate, OrderUpdate, Update, time_ordered_id
 from recorder.read.state.before_gap import KnownOrders, known_orders
-from recorder.read.state.current import Held
+from recorder.read.state.current import CurrentState
 from recorder.store.entries import Covered, DiscrepancyFound, ReconciliationBegan, ReconciliationEnded
 from recorder.store.event_log import COMPARED, FAILED
 from recorder.store.gaps import RECONCILED, UNRECOVERABLE
@@ -94,7 +94,7 @@ class Reconciler(Thread):
         self._due: dict[int, _Due] = {}
         self._last_round_id = 0
         #: What is held of each account whose session has a snapshot to start from.
-        self._held: dict[int, Held] = {}
+        self._held: dict[int, CurrentState] = {}
         self._backoffs = {key: Backoff(RETRY_FIRST_S, RETRY_LAST_S) for key in self._accounts}
         self._asker = Asker(accounts, channel, clock, limits)
 
@@ -220,8 +220,8 @@ class Reconciler(Thread):
                 len(found) - FINDINGS_SHOWN_MAX,
             )
 
-    def _nothing_held(self, account: Account, entry: Covered) -> Held:
-        return Held(entry.account_id, entry.session_id, entry.seq, account.venue.final_statuses)
+    def _nothing_held(self, account: Account, entry: Covered) -> CurrentState:
+        return CurrentState(entry.account_id, entry.session_id, entry.seq, account.venue.final_statuses)
 
     def _begin(self, entry: Covered) -> int:
         began_ns = self._clock.wall_ns()

@@ -12,13 +12,12 @@ from sqlalchemy import Connection
 
 from recorder.clock import NS_PER_MS
 from recorder.read import timeline as timelines
-from recorder.read.periods import Calendar
 from recorder.read.records import ALL, Balance, Fill, Filter, Order, Position, Round
-from recorder.read.timeline import Event
+from recorder.read.timeline import TimelineEvent
 from recorder.read.trading import sums
 from recorder.read.trading import trips as walks
-from recorder.read.trading.sums import Fees, Pnl
-from recorder.read.trading.trips import SHORT, Held, Trip
+from recorder.read.trading.sums import Calendar, Fees, Pnl
+from recorder.read.trading.trips import SHORT, HeldQuantity, Trip
 from recorder.store.gaps import RECONCILED
 
 DAYS = Calendar()
@@ -89,7 +88,7 @@ class Answers:
             if _within(trip.closed_ms, wanted) if trip.closed_ms is not None else _began(is_open_ms, wanted):
                 yield trip
 
-    def timeline(self: Reads, wanted: Filter = ALL) -> Iterator[Event]:
+    def timeline(self: Reads, wanted: Filter = ALL) -> Iterator[TimelineEvent]:
         """Everything that happened, in the order of receipt; here since and until are of receipt.
 
         With a symbol: its orders and positions, and what has no symbol.
@@ -117,12 +116,12 @@ def _began(at_ms: int, wanted: Filter) -> bool:
     return wanted.until_ns is None or at_ms * NS_PER_MS < wanted.until_ns
 
 
-def _received(event: Event, wanted: Filter) -> bool:
+def _received(event: TimelineEvent, wanted: Filter) -> bool:
     since, until = wanted.since_ns, wanted.until_ns
     return (since is None or event.received_ns >= since) and (until is None or event.received_ns < until)
 
 
-def _held(positions: Iterator[Position], asked: dict[int, int]) -> Iterator[Held]:
+def _held(positions: Iterator[Position], asked: dict[int, int]) -> Iterator[HeldQuantity]:
     """Positions as they were told: when pushed, or when asked for."""
     for one in positions:
         if one.quantity is not None:
@@ -130,4 +129,4 @@ def _held(positions: Iterator[Position], asked: dict[int, int]) -> Iterator[Held
             at_ms = counts_ns // NS_PER_MS if one.ts is None else one.ts
             # Not `-`, which rounds.
             quantity = one.quantity.copy_negate() if one.direction == SHORT else one.quantity
-            yield Held(one.account, one.symbol, at_ms, quantity)
+            yield HeldQuantity(one.account, one.symbol, at_ms, quantity)

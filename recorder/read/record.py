@@ -15,9 +15,9 @@ from recorder.model import MAKER, PUSH, TAKER, UNDECODED, UNKNOWN
 from recorder.read import queries
 from recorder.read.answers import Answers
 from recorder.read.books.reading import Watch, keep_books
-from recorder.read.books.transfers import Named
+from recorder.read.books.transfers import NamedTransfers
 from recorder.read.coverage.gaps import coverage, whole_gaps
-from recorder.read.coverage.recorders import sides_of
+from recorder.read.coverage.recorders import coverage_by_recorder
 from recorder.read.queries import Closed
 from recorder.read.records import (
     ALL,
@@ -35,9 +35,9 @@ from recorder.read.records import (
     Status,
 )
 from recorder.read.replay.events import Event
-from recorder.read.replay.frames import Reader
+from recorder.read.replay.frames import FrameReader
 from recorder.read.replay.replaying import replay
-from recorder.read.replay.request import Asked, script_of
+from recorder.read.replay.request import ReplayRequest, plan_replay
 from recorder.read.scope import account_is
 from recorder.read.state.as_of import AsOf
 from recorder.read.trading import fills as derive
@@ -247,11 +247,13 @@ class Record(Answers):
         if wanted.account is not None:
             query = query.where(account_is(wanted.account))
         with self.reading() as connection:
-            sides = {name: sides_of(connection, key, name) for key, name in connection.execute(query).all()}
+            sides = {name: coverage_by_recorder(connection, key, name) for key, name in connection.execute(query).all()}
         found = [gap for name, its_sides in sides.items() if its_sides for gap in whole_gaps(name, its_sides)]
         yield from sorted((gap for gap in found if queries.touches(gap, wanted)), key=lambda gap: gap.begins_ns or 0)
 
-    def books(self, wanted: Filter = ALL, named: Named | None = None, watch: Watch | None = None) -> Iterator[Book]:
+    def books(
+        self, wanted: Filter = ALL, named: NamedTransfers | None = None, watch: Watch | None = None
+    ) -> Iterator[Book]:
         """The books of each currency over each stretch of full coverage: what it changed by, and what explains that.
 
         Args:
@@ -261,7 +263,9 @@ class Record(Answers):
             watch: told now and then how much is done, from 0 to 1.
         """
         with self.reading() as connection:
-            yield from keep_books(connection, wanted.account, wanted.since_ns, wanted.until_ns, named or Named(), watch)
+            yield from keep_books(
+                connection, wanted.account, wanted.since_ns, wanted.until_ns, named or NamedTransfers(), watch
+            )
 
     def discrepancies(self, wanted: Filter = ALL) -> Iterator[Discrepancy]:
         """Where two sources contradict each other outside any known gap, oldest first.
@@ -312,10 +316,10 @@ class Record(Answers):
         """
         names = None if accounts is None else tuple(accounts)
         wanted = None if topics is None else tuple(topics)
-        asked = Asked(since_ns, until_ns, names, wanted, tuple(sources), after, all_sightings, require_complete)
+        asked = ReplayRequest(since_ns, until_ns, names, wanted, tuple(sources), after, all_sightings, require_complete)
         with self.reading() as connection:
-            script = script_of(connection, asked)
-        return replay(Reader(self._engine, self._url), script)
+            script = plan_replay(connection, asked)
+        return replay(FrameReader(self._engine, self._url), script)
 
     def topics(self) -> dict[str, tuple[str, ...]]:
         """Account → what of it has been subscribed to, in the order of the first subscription."""
@@ -346,7 +350,7 @@ class Record(Answers):
             select(sessions).where(mine).order_by(sessions.c.session_id.desc()).limit(1)
         ).first()
         state = "none yet" if latest is None else latest.end_reason or "connected"
-        sides = sides_of(connection, account_id, name)
+        sides = coverage_by_recorder(connection, account_id, name)
         last_ns = max((side.last_ns for side in sides.values() if side.last_ns is not None), default=None)
         # Written out, not bound: only then is the planner sure that the partial index holds all of them.
         bad = frames.c.account_id == account_id, frames.c.status == literal_column(f"'{UNDECODED}'")

@@ -18,7 +18,7 @@ _EXACT = Context(prec=500)
 _ZERO = Decimal(0)
 
 
-class Event(NamedTuple):
+class TimelineEvent(NamedTuple):
     """Something happened, or became known."""
 
     account: str
@@ -42,7 +42,7 @@ class Event(NamedTuple):
     item: int
 
 
-def key_of(event: Event) -> tuple[int, int, int, int]:
+def key_of(event: TimelineEvent) -> tuple[int, int, int, int]:
     """The order of a timeline."""
     return (
         event.received_ns,
@@ -56,9 +56,9 @@ def timeline(
     orders: Iterable[Order],
     positions: Iterable[Position],
     balances: Iterable[Balance],
-    others: Iterable[Event],
+    others: Iterable[TimelineEvent],
     rounds: Container[int],
-) -> Iterator[Event]:
+) -> Iterator[TimelineEvent]:
     """All of it in one row.
 
     Args:
@@ -79,7 +79,7 @@ def timeline(
     return heapq.merge(*parts, key=key_of)
 
 
-def _of_order(order: Order) -> Event:
+def _of_order(order: Order) -> TimelineEvent:
     filled = None
     if order.quantity is not None and order.unfilled_quantity is not None:
         filled = _EXACT.subtract(order.quantity, order.unfilled_quantity)
@@ -87,12 +87,12 @@ def _of_order(order: Order) -> Event:
     return _of_frame(order, "order", str(order.order_id), order.status, order.direction, *numbers)
 
 
-def _of_position(position: Position, told_by: str) -> Event:
+def _of_position(position: Position, told_by: str) -> TimelineEvent:
     numbers = position.quantity, position.entry_price, position.realized_pnl
     return _of_frame(position, "position", position.symbol, told_by, position.direction, *numbers)
 
 
-def _of_balance(balance: Balance, told_by: str) -> Event:
+def _of_balance(balance: Balance, told_by: str) -> TimelineEvent:
     total = _ZERO
     for part in (balance.available, balance.frozen, balance.position_margin):
         total = _EXACT.add(total, part or _ZERO)
@@ -108,17 +108,17 @@ def _of_frame(
     quantity: Decimal | None,
     price: Decimal | None,
     amount: Decimal | None,
-) -> Event:
+) -> TimelineEvent:
     told = kind, subject, event, direction, quantity, price, amount
-    return Event(row.account, row.received_ns, *told, row.session_id, row.seq, row.item)
+    return TimelineEvent(row.account, row.received_ns, *told, row.session_id, row.seq, row.item)
 
 
-def other_events(connection: Connection, account: str | None) -> Iterator[Event]:
+def other_events(connection: Connection, account: str | None) -> Iterator[TimelineEvent]:
     """Executions that REST told, and what the event log holds, of one account or all; in no order."""
     for row in _rows(connection, fills, account):
         liquidity = UNKNOWN if row.taker is None else TAKER if row.taker else MAKER
         told = "execution", str(row.order_id), liquidity, None, row.quantity, row.price, row.fee
-        yield Event(row.name, row.received_ns, *told, row.session_id, row.seq, row.item)
+        yield TimelineEvent(row.name, row.received_ns, *told, row.session_id, row.seq, row.item)
     for row in _rows(connection, sessions, account):
         ended = f"ended: {row.end_reason or ''}"
         name, of = row.name, ("session", str(row.session_id))
@@ -151,7 +151,7 @@ def _event(
     session_id: int | None,
     seq: int | None,
     item: int,
-) -> Iterator[Event]:
+) -> Iterator[TimelineEvent]:
     """One event, or none where it has not happened."""
     if at_ns is not None:
-        yield Event(account, at_ns, *of, event, None, None, None, None, session_id, seq, item)
+        yield TimelineEvent(account, at_ns, *of, event, None, None, None, None, session_id, seq, item)

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
-from recorder.read.coverage.gaps import NOT_KNOWN, Side, whole_gaps
+from recorder.read.coverage.gaps import NOT_KNOWN, RecorderCoverage, whole_gaps
 from recorder.read.records import Gap
 from recorder.report.facts import Covered, Lane, Numbered, Period, Stretch
 from recorder.report.reading import Account
@@ -71,7 +71,7 @@ def segments(covered: Covered) -> list[tuple[int, int]]:
     return found
 
 
-def last_frame_ns(sides: Mapping[int, Side]) -> int | None:
+def last_frame_ns(sides: Mapping[int, RecorderCoverage]) -> int | None:
     """When the last frame of an account was received."""
     return max((side.last_ns for side in sides.values() if side.last_ns is not None), default=None)
 

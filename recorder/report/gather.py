@@ -11,8 +11,8 @@ from sqlalchemy import Connection, func, select
 import recorder
 from recorder.clock import utc_text
 from recorder.errors import ConfigurationError
-from recorder.read.books.transfers import Named
-from recorder.read.coverage.recorders import sides_of
+from recorder.read.books.transfers import NamedTransfers
+from recorder.read.coverage.recorders import coverage_by_recorder
 from recorder.read.record import Filter, Record
 from recorder.read.records import Discrepancy, Transfer
 from recorder.read.scope import find_account, require_order
@@ -104,7 +104,7 @@ def _accounts(connection: Connection, wanted: str | None, where: str) -> tuple[A
         raise ConfigurationError(f"{where} holds no account yet: there is nothing to report; record first.")
     chosen_id = None if wanted is None else find_account(connection, wanted).account_id
     return tuple(
-        Account(row.account_id, row.name, row.venue, sides_of(connection, row.account_id, row.name))
+        Account(row.account_id, row.name, row.venue, coverage_by_recorder(connection, row.account_id, row.name))
         for row in rows
         if chosen_id in {None, row.account_id}
     )
@@ -155,7 +155,7 @@ def _books(reading: Reading, transfers: Sequence[Transfer]) -> list[BookSum]:
     kept = []
     for account in reading.accounts:
         of_account = reading.of(account)
-        named = Named(one for one in transfers if one.account == account.name)
+        named = NamedTransfers(one for one in transfers if one.account == account.name)
         told = partial(_part_told, reading.told)
         kept += sum_books(reading.record.books(of_account, named, told))
     return kept

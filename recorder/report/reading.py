@@ -5,7 +5,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from sqlalchemy import ColumnElement, Connection, Select
 
-from recorder.read.coverage.gaps import Side
+from recorder.read.coverage.gaps import RecorderCoverage
 from recorder.read.record import Filter, Record
 from recorder.report.facts import Period
 
@@ -27,7 +27,7 @@ class Account(NamedTuple):
     name: str
     venue: str
     #: Recorder → what it says of it.
-    sides: Mapping[int, Side]
+    sides: Mapping[int, RecorderCoverage]
 
 
 class Reading(NamedTuple):

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 import recorder
 from recorder.clock import NS_PER_S
-from recorder.read.books.transfers import Named
+from recorder.read.books.transfers import NamedTransfers
 from recorder.read.record import ALL, Filter
 from recorder.read.records import Book, Transfer
 from recorder.simulator.exchange import Exchange
@@ -53,7 +53,11 @@ class Desk:
         return self.scribes[-1]
 
     def books(
-        self, wanted: Filter = ALL, named: Named | None = None, order: Sequence[int] = (), compare: bool = False
+        self,
+        wanted: Filter = ALL,
+        named: NamedTransfers | None = None,
+        order: Sequence[int] = (),
+        compare: bool = False,
     ) -> list[Book]:
         """Merge all into a database, in an order that is theirs unless given, and keep the books there."""
         with recorder.open(self._merged(tuple(order or range(len(self.scribes))), compare)) as record:
@@ -456,7 +460,7 @@ def test_named_transfers_are_explained_and_the_rest_is_not(desk: Desk) -> None:
     deeds = {1_000: transfer("5"), 1_001: transfer("0.25"), 2_000: transfer("-1.5"), 3_000: leak("1E-18")}
     story = Story(28, 4_000, deeds=deeds)
     desk.scribe().write(story, Heard(0, 4_000, asked=0))
-    named = Named(
+    named = NamedTransfers(
         [
             Transfer("main", "BTC", NOON_NS - 3600 * NS_PER_S, D("-1.5")),
             Transfer("main", "BTC", NOON_NS, D("5.000")),

@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 import recorder
-from recorder.read.moments import AFTER, BEFORE, COVERED, IN_GAP, Moment
+from recorder.read.coverage.gaps import AFTER, BEFORE, COVERED, IN_GAP, InstantCoverage
 from recorder.read.record import Filter
 from recorder.read.records import Gap
 from tests.contract.conftest import NewUrl
@@ -84,7 +84,7 @@ def two(tmp_path: Path, sqlite_template: Path, url: str) -> Iterator[Two]:
     two.close()
 
 
-def moment_at(url: str, at_s: float) -> Moment:
+def moment_at(url: str, at_s: float) -> InstantCoverage:
     with recorder.open(url) as record:
         (moment,) = record.as_of(NOON_NS + int(at_s * S)).coverage(Filter(account="main"))
         assert record.as_of(0).coverage(Filter(account="nobody")) == []

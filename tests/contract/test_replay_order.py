@@ -14,7 +14,7 @@ from recorder.errors import ConfigurationError
 from recorder.model import PUSH, SENT
 from recorder.read.record import Record
 from recorder.read.replay.events import Event, FrameEvent, GapBegan, GapEnded, SessionBegan, SessionEnded
-from recorder.read.replay.frames import ROWS_MAX, Reader, Stretch
+from recorder.read.replay.frames import ROWS_MAX, FrameRange, FrameReader
 from recorder.read.replay.order import FOR_EVER_NS, Life
 from tests.contract.test_replay import check_once, only_frames, replayed, words
 from tests.contract.test_several_recorders import Two, listened, told_pushes
@@ -63,13 +63,13 @@ def test_an_instant_is_never_before_that_of_the_frame_before_wherever_it_is_read
     life = Life(NOON_NS, FOR_EVER_NS)
     expected = [NOON_NS + at_s * S for at_s in accumulate((0, *(at_s for at_s, _ in came)), max)]
     for first_seq in (0, 5, 11, 12, ROWS_MAX, len(came)):
-        stretch = Stretch(ACCOUNT, "main", FMEX, session_id, life, first_seq, len(came), (PUSH,), None)
-        chunks = list(Reader(desk.engine, desk.url).chunks(stretch))
+        stretch = FrameRange(ACCOUNT, "main", FMEX, session_id, life, first_seq, len(came), (PUSH,), None)
+        chunks = list(FrameReader(desk.engine, desk.url).chunks(stretch))
         assert [ns for chunk in chunks for ns in chunk.instants_ns] == expected[first_seq:]
         assert [frame.seq for chunk in chunks for frame in chunk.items] == list(range(first_seq, len(came) + 1))
     # What was received before its session began lies at its beginning.
     later = stretch._replace(life=Life(NOON_NS + 2 * S, FOR_EVER_NS))
-    reader = Reader(desk.engine, desk.url)
+    reader = FrameReader(desk.engine, desk.url)
     assert [reader.first_seq(later, NOON_NS + 2 * S + more) for more in (0, 1)] == [0, 11]
     reader.close()
     desk.engine.dispose()

@@ -3,8 +3,7 @@
 import pytest
 
 from recorder.cli.moment import sentence
-from recorder.read.coverage.gaps import Side
-from recorder.read.moments import moment
+from recorder.read.coverage.gaps import RecorderCoverage, instant_coverage
 from recorder.read.records import Gap
 from tests.made import NOON_NS
 
@@ -72,6 +71,6 @@ GAPS = [
     ],
 )
 def test_where_an_instant_lies(at_s: float, gaps: list[Gap], last_s: int | None, told: str) -> None:
-    side = Side(gaps, frozenset(["order.x"]), None if last_s is None else NOON_NS + last_s * S)
-    found = moment("main", {1: side}, NOON_NS + int(at_s * S))
+    side = RecorderCoverage(gaps, frozenset(["order.x"]), None if last_s is None else NOON_NS + last_s * S)
+    found = instant_coverage("main", {1: side}, NOON_NS + int(at_s * S))
     assert sentence(found, NOON_NS + 100 * S) == f"main: 2020-02-04 {told}"

@@ -11,12 +11,12 @@ from collections import deque
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from decimal import Decimal
 
-from recorder.read.books.differences import Scale
-from recorder.read.books.matching import BALANCE, POSITION, Moment, Point
-from recorder.read.books.order_fees import Fees
-from recorder.read.books.transfers import Named
-from recorder.read.books.updates import Told, ToldAll, ToldBalance, ToldOrder, ToldPosition
-from recorder.read.coverage.gaps import Stretch
+from recorder.read.books.differences import BalanceWatch
+from recorder.read.books.matching import BALANCE, POSITION, Point, UpdateKey
+from recorder.read.books.order_fees import OrderFees
+from recorder.read.books.transfers import NamedTransfers
+from recorder.read.books.updates import BookBalance, BookOrder, BookPosition, BookSnapshot, BookUpdate
+from recorder.read.coverage.gaps import Interval
 from recorder.read.records import Book, Unexplained
 from recorder.venues.base import EXACT, Accounting, Holding
 
@@ -29,16 +29,16 @@ class _Currency:
 
     def __init__(self, readings: int) -> None:
         self.balance: Decimal | None = None
-        self.told: ToldBalance | None = None
+        self.told: BookBalance | None = None
         self.fees = _ZERO
         self.fills = 0
         self.nets = [_ZERO] * readings
-        self.scales = [Scale() for _ in range(readings)]
+        self.scales = [BalanceWatch() for _ in range(readings)]
 
-    def weigh(self, kind: str, update: Told) -> None:
+    def weigh(self, kind: str, update: BookUpdate) -> None:
         """Look at all of it after an update."""
         if self.balance is not None:
-            moment = Moment(*update[:4])
+            moment = UpdateKey(*update[:4])
             for net, scale in zip(self.nets, self.scales, strict=True):
                 scale.weigh(kind, Point(moment, self.balance, net, self.fees, self.fills))
 
@@ -57,7 +57,7 @@ class _Currency:
             scale.wait(at_ns)
         return any(scale.begin for scale in self.scales)
 
-    def conclude(self, until_ns: int) -> Scale:
+    def conclude(self, until_ns: int) -> BalanceWatch:
         """The books end; returns those that leave least unexplained."""
         for scale in self.scales:
             scale.conclude(until_ns)
@@ -74,17 +74,19 @@ class Books:
         named: transfers that are known.
     """
 
-    def __init__(self, account: str, accounting: Accounting, final_statuses: Collection[str], named: Named) -> None:
+    def __init__(
+        self, account: str, accounting: Accounting, final_statuses: Collection[str], named: NamedTransfers
+    ) -> None:
         self._account = account
         self._accounting = accounting
         self._named = named
-        self._fees = Fees(final_statuses)
+        self._fees = OrderFees(final_statuses)
         #: Contract → what positions in it gain and lose, as its orders told.
         self._margins: dict[str, str] = {}
         self._since_ns = 0
         self._begin()
 
-    def keep(self, updates: Iterable[Told], stretches: Sequence[Stretch], since_ns: int = 0) -> Iterator[Book]:
+    def keep(self, updates: Iterable[BookUpdate], stretches: Sequence[Interval], since_ns: int = 0) -> Iterator[Book]:
         """Take updates; yields books as they are closed, oldest first.
 
         Args:
@@ -101,7 +103,7 @@ class Books:
             if left and at_ns >= left[0][0]:
                 self._cut_where_due(at_ns)
                 yield from self._take(update)
-            elif isinstance(update, ToldOrder):
+            elif isinstance(update, BookOrder):
                 self._fees.learn(update)
         if left:
             yield from self._close(left[0][1])
@@ -110,20 +112,20 @@ class Books:
         self._fees.begin()
         self._is_cut = False
         self._currencies: dict[str, _Currency] = {}
-        self._positions: dict[str, ToldPosition] = {}
+        self._positions: dict[str, BookPosition] = {}
         self._all_told = False
 
-    def _take(self, update: Told) -> Iterator[Book]:
-        if isinstance(update, ToldOrder):
+    def _take(self, update: BookUpdate) -> Iterator[Book]:
+        if isinstance(update, BookOrder):
             self._take_order(update)
-        elif isinstance(update, ToldBalance):
+        elif isinstance(update, BookBalance):
             self._take_balance(update)
-        elif isinstance(update, ToldAll):
+        elif isinstance(update, BookSnapshot):
             self._all_told = True
         else:
             yield from self._take_position(update)
 
-    def _take_order(self, order: ToldOrder) -> None:
+    def _take_order(self, order: BookOrder) -> None:
         if order.symbol is not None and order.margin_currency is not None:
             self._margins[order.symbol] = order.margin_currency
         step = self._fees.step(order)
@@ -131,7 +133,7 @@ class Books:
         if step is not None and currency is not None:
             self._currency(currency).take_fee(*step)
 
-    def _take_balance(self, told: ToldBalance) -> None:
+    def _take_balance(self, told: BookBalance) -> None:
         balance = self._accounting.balance(told.available, told.frozen, told.position_margin)
         currency = self._currency(told.currency)
         if balance is None or (currency.told is not None and _is_old(told, currency.told)):
@@ -139,7 +141,7 @@ class Books:
         currency.told, currency.balance = told, balance
         currency.weigh(BALANCE, told)
 
-    def _take_position(self, told: ToldPosition) -> Iterator[Book]:
+    def _take_position(self, told: BookPosition) -> Iterator[Book]:
         if told.quantity is None or told.realized_pnl is None:
             return
         before = self._positions.get(told.symbol)
@@ -153,7 +155,7 @@ class Books:
             # What it realized with this push nobody can tell: the books begin anew.
             if currency.has_begun(told.received_ns):
                 yield from self._book(told.received_ns, currency)
-            currency.scales = [Scale() for _ in currency.scales]
+            currency.scales = [BalanceWatch() for _ in currency.scales]
             currency.weigh(POSITION, told)
             return
         held = _NOTHING_HELD if before is None else _holding(before)
@@ -219,7 +221,7 @@ class Books:
         return self._margins.get(symbol) or self._accounting.currency(symbol)
 
 
-def _is_old(told: ToldBalance | ToldPosition, before: ToldBalance | ToldPosition) -> bool:
+def _is_old(told: BookBalance | BookPosition, before: BookBalance | BookPosition) -> bool:
     """Whether an update is older than the one before it: late from another recorder, from REST, or a clock jumped."""
     if told.asked_ns is not None:
         return True
@@ -232,5 +234,5 @@ def _is_old(told: ToldBalance | ToldPosition, before: ToldBalance | ToldPosition
     return told.updated_at < before.updated_at
 
 
-def _holding(told: ToldPosition) -> Holding:
+def _holding(told: BookPosition) -> Holding:
     return Holding(told.quantity or _ZERO, told.realized_pnl or _ZERO)

@@ -19,7 +19,7 @@ from decimal import Decimal
 from itertools import count
 
 from recorder.clock import NS_PER_S
-from recorder.read.books.matching import BALANCE, POSITION, Lasting, Move, Point, Waiting, blame, unmet
+from recorder.read.books.matching import BALANCE, POSITION, Difference, Move, Point, UnmatchedMoves, blame, unmet
 from recorder.venues.base import EXACT
 
 #: So far apart may frames be received that belong together.
@@ -41,14 +41,14 @@ FOUND_MAX = 1_000
 _ZERO = Decimal(0)
 
 
-class Scale:
+class BalanceWatch:
     """Weighs one balance against one account of what explains it."""
 
     def __init__(self) -> None:
         #: Where the books began, and where they last were on their level; None: not known yet.
         self.begin: Point | None = None
         self.point: Point | None = None
-        self.lasting: list[Lasting] = []
+        self.lasting: list[Difference] = []
         #: How many there were, also those that are not named, and how much it was, added up without a sign.
         self.count = 0
         self.size = _ZERO
@@ -56,7 +56,7 @@ class Scale:
         self._level: Decimal | None = None
         self._now: Point
         self._numbers = count()
-        self._waiting = Waiting()
+        self._waiting = UnmatchedMoves()
         #: What kind of frame brings the books back, and how often.
         self._returns: Counter[str] = Counter()
 
@@ -109,7 +109,7 @@ class Scale:
         if move.level == self._base and brings_back:
             self._returns[move.kind] += 1
             self.point = move.point
-            self._waiting = Waiting(move)
+            self._waiting = UnmatchedMoves(move)
         elif self._waiting.of_one_session and (level := self._waiting.clearest(move.level, RETURNS)) is not None:
             self._settle(level)
         elif len(self._waiting.moves) >= WAITING_MAX:
@@ -145,7 +145,7 @@ class Scale:
         self._returns.update(moves[index].kind for index in at)
         self._base = level
         self.point = moves[at[-1]].point if rest else self._now
-        self._waiting = Waiting(moves[at[-1]])
+        self._waiting = UnmatchedMoves(moves[at[-1]])
         for move in rest:
             self._move(move)
 

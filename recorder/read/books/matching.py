@@ -16,7 +16,7 @@ BALANCE = "balance"
 POSITION = "position"
 
 
-class Moment(NamedTuple):
+class UpdateKey(NamedTuple):
     """An update of a frame."""
 
     received_ns: int
@@ -28,7 +28,7 @@ class Moment(NamedTuple):
 class Point(NamedTuple):
     """The books at a moment; sums since some beginning."""
 
-    moment: Moment
+    moment: UpdateKey
     #: What is owned.
     balance: Decimal
     #: Realized by positions, net of fees.
@@ -38,10 +38,10 @@ class Point(NamedTuple):
     fills: int
 
 
-class Lasting(NamedTuple):
+class Difference(NamedTuple):
     """A difference for good, and the update that made it."""
 
-    moment: Moment
+    moment: UpdateKey
     amount: Decimal
 
 
@@ -58,7 +58,7 @@ class Move(NamedTuple):
     point: Point
 
 
-class Waiting:
+class UnmatchedMoves:
     """The moves since the books were last on their level.
 
     Args:
@@ -154,7 +154,7 @@ def _other(move: Move) -> tuple[str, Decimal]:
     return BALANCE if move.kind == POSITION else POSITION, EXACT.minus(move.delta)
 
 
-def blame(moves: Iterable[Move], amount: Decimal) -> list[Lasting]:
+def blame(moves: Iterable[Move], amount: Decimal) -> list[Difference]:
     """Which updates made a difference; their amounts sum up to it.
 
     Args:
@@ -163,13 +163,13 @@ def blame(moves: Iterable[Move], amount: Decimal) -> list[Lasting]:
     """
     balances, steps = unmet(moves)
     if not balances:
-        return [Lasting(move.point.moment, move.delta) for move in steps]
+        return [Difference(move.point.moment, move.delta) for move in steps]
     if len(steps) > len(balances):
-        return [Lasting(balances[0].point.moment, amount)]
+        return [Difference(balances[0].point.moment, amount)]
     if len(steps) == len(balances):
         # Each balance with the step it belongs to, in the order in which they came.
         pairs = zip(balances, steps, strict=True)
-        return [Lasting(told.point.moment, EXACT.add(told.delta, step.delta)) for told, step in pairs]
+        return [Difference(told.point.moment, EXACT.add(told.delta, step.delta)) for told, step in pairs]
     amounts = {told.number: told.delta for told in balances}
     free = list(balances)
     for step in steps:
@@ -177,4 +177,4 @@ def blame(moves: Iterable[Move], amount: Decimal) -> list[Lasting]:
         nearest = min(free, key=lambda told: EXACT.abs(EXACT.add(told.delta, step.delta)))
         amounts[nearest.number] = EXACT.add(nearest.delta, step.delta)
         free.remove(nearest)
-    return [Lasting(told.point.moment, amounts[told.number]) for told in balances]
+    return [Difference(told.point.moment, amounts[told.number]) for told in balances]

@@ -4,7 +4,7 @@ from collections.abc import Collection
 from decimal import Decimal
 from typing import NamedTuple
 
-from recorder.read.books.updates import ToldOrder
+from recorder.read.books.updates import BookOrder
 from recorder.read.trading.fills import Reuse, reuse
 from recorder.venues.base import EXACT
 
@@ -26,7 +26,7 @@ class _Seen(NamedTuple):
 _NOTHING = _Seen(_ZERO, _ZERO, None)
 
 
-class Fees:
+class OrderFees:
     """Remembers how far each order had filled, and what that cost.
 
     Args:
@@ -43,11 +43,11 @@ class Fees:
         """A new stretch."""
         self._stretch += 1
 
-    def learn(self, order: ToldOrder) -> None:
+    def learn(self, order: BookOrder) -> None:
         """Take an order's state, without anything having happened in this stretch."""
         self._take(order, self._seen(order), None)
 
-    def step(self, order: ToldOrder) -> tuple[Decimal, int] | None:
+    def step(self, order: BookOrder) -> tuple[Decimal, int] | None:
         """What an update tells beyond the ones before it.
 
         Returns:
@@ -62,7 +62,7 @@ class Fees:
         earlier = before or _NOTHING
         return None if now is None else (EXACT.subtract(now.fee, earlier.fee), int(now.filled > earlier.filled))
 
-    def _take(self, order: ToldOrder, before: _Seen | None, stretch: int | None) -> _Seen | None:
+    def _take(self, order: BookOrder, before: _Seen | None, stretch: int | None) -> _Seen | None:
         """Keep how far an order has filled; None if it tells nothing, or less than is known."""
         filled, earlier = _filled(order), before or _NOTHING
         if filled is None or filled < earlier.filled or reuse(order.created_at, earlier.created_at) is Reuse.OLDER:
@@ -73,13 +73,13 @@ class Fees:
         self._keep(order, seen)
         return seen
 
-    def _seen(self, order: ToldOrder) -> _Seen | None:
+    def _seen(self, order: BookOrder) -> _Seen | None:
         """What is known of an order; None also if only an older one with its id is known."""
         seen = self._open.get(order.order_id) or self._ended.get(order.order_id)
         newer = seen is not None and reuse(order.created_at, seen.created_at) is Reuse.NEWER
         return None if newer else seen
 
-    def _keep(self, order: ToldOrder, seen: _Seen) -> None:
+    def _keep(self, order: BookOrder, seen: _Seen) -> None:
         self._open.pop(order.order_id, None)
         if order.status not in self._final:
             self._open[order.order_id] = seen
@@ -89,7 +89,7 @@ class Fees:
             del self._ended[next(iter(self._ended))]
 
 
-def _filled(order: ToldOrder) -> Decimal | None:
+def _filled(order: BookOrder) -> Decimal | None:
     if order.quantity is None or order.unfilled_quantity is None:
         return None
     return EXACT.subtract(order.quantity, order.unfilled_quantity)

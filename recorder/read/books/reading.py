@@ -6,10 +6,10 @@ from typing import NamedTuple
 from sqlalchemy import Connection, select
 
 from recorder.read.books.books import Books
-from recorder.read.books.transfers import Named
-from recorder.read.books.updates import Told, told
-from recorder.read.coverage.gaps import Stretch, full_coverage, whole_gaps
-from recorder.read.coverage.recorders import sides_of
+from recorder.read.books.transfers import NamedTransfers
+from recorder.read.books.updates import BookUpdate, book_updates
+from recorder.read.coverage.gaps import Interval, full_coverage, whole_gaps
+from recorder.read.coverage.recorders import coverage_by_recorder
 from recorder.read.records import Book
 from recorder.read.scope import account_is
 from recorder.store.schema import accounts
@@ -20,7 +20,7 @@ _FOR_EVER = 2**63 - 1
 #: So many updates are taken between two looks at how much is done.
 _WATCHED = 500
 
-#: Told now and then how much is done, from 0 to 1.
+#: BookUpdate now and then how much is done, from 0 to 1.
 Watch = Callable[[float], None]
 
 
@@ -28,7 +28,7 @@ class _Account(NamedTuple):
     account_id: int
     name: str
     venue: str
-    stretches: list[Stretch]
+    stretches: list[Interval]
 
 
 def keep_books(
@@ -36,7 +36,7 @@ def keep_books(
     account: str | None,
     since_ns: int | None,
     until_ns: int | None,
-    named: Named,
+    named: NamedTransfers,
     watch: Watch | None = None,
 ) -> Iterator[Book]:
     """The books of each account, one after the other.
@@ -54,7 +54,7 @@ def keep_books(
     for number, one in enumerate(wanted):
         venue = venue_named(one.venue)
         books = Books(one.name, venue.accounting, venue.final_statuses, named)
-        updates = told(connection, one.account_id, one.stretches[0][0], ends_ns)
+        updates = book_updates(connection, one.account_id, one.stretches[0][0], ends_ns)
         if watch is not None:
             updates = _watched(updates, one.stretches, watch, number, len(wanted))
         yield from books.keep(updates, one.stretches, begins_ns)
@@ -67,7 +67,7 @@ def _accounts(connection: Connection, account: str | None, since_ns: int, until_
         query = query.where(account_is(account))
     found = []
     for account_id, name, venue in connection.execute(query).all():
-        sides = sides_of(connection, account_id, name)
+        sides = coverage_by_recorder(connection, account_id, name)
         last_ns = max((side.last_ns for side in sides.values() if side.last_ns is not None), default=None)
         if last_ns is not None:
             stretches = full_coverage(whole_gaps(name, sides), last_ns)
@@ -79,8 +79,8 @@ def _accounts(connection: Connection, account: str | None, since_ns: int, until_
 
 
 def _watched(
-    updates: Iterator[Told], stretches: Sequence[Stretch], watch: Watch, number: int, of: int
-) -> Iterator[Told]:
+    updates: Iterator[BookUpdate], stretches: Sequence[Interval], watch: Watch, number: int, of: int
+) -> Iterator[BookUpdate]:
     first_ns, last_ns = stretches[0][0], stretches[-1][1]
     for count, update in enumerate(updates):
         if count % _WATCHED == 0:

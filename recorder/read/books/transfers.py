@@ -11,7 +11,7 @@ from recorder.read.records import Transfer
 APART_NS = 24 * 3600 * NS_PER_S
 
 
-class Named:
+class NamedTransfers:
     """Transfers that are known, each explaining one change at most.
 
     Args:

@@ -17,7 +17,7 @@ _ROWS_PER_FETCH = 1_000
 _LAST = 2**62
 
 
-class ToldBalance(NamedTuple):
+class BookBalance(NamedTuple):
     """What an account update says. The first four fields of each of these order them."""
 
     received_ns: int
@@ -33,7 +33,7 @@ class ToldBalance(NamedTuple):
     updated_at: int | None
 
 
-class ToldPosition(NamedTuple):
+class BookPosition(NamedTuple):
     """What a position update says."""
 
     received_ns: int
@@ -47,7 +47,7 @@ class ToldPosition(NamedTuple):
     updated_at: int | None
 
 
-class ToldOrder(NamedTuple):
+class BookOrder(NamedTuple):
     """What an order update says."""
 
     received_ns: int
@@ -65,7 +65,7 @@ class ToldOrder(NamedTuple):
     created_at: int | None
 
 
-class ToldAll(NamedTuple):
+class BookSnapshot(NamedTuple):
     """A round of REST questions has told all there is: what it did not tell of, there is not."""
 
     received_ns: int
@@ -74,16 +74,16 @@ class ToldAll(NamedTuple):
     item: int
 
 
-Told = ToldBalance | ToldPosition | ToldOrder | ToldAll
+BookUpdate = BookBalance | BookPosition | BookOrder | BookSnapshot
 
-_TABLES: dict[Table, type[ToldBalance | ToldPosition | ToldOrder]] = {
-    account_updates: ToldBalance,
-    position_updates: ToldPosition,
-    order_updates: ToldOrder,
+_TABLES: dict[Table, type[BookBalance | BookPosition | BookOrder]] = {
+    account_updates: BookBalance,
+    position_updates: BookPosition,
+    order_updates: BookOrder,
 }
 
 
-def told(connection: Connection, account_id: int, since_ns: int, until_ns: int) -> Iterator[Told]:
+def book_updates(connection: Connection, account_id: int, since_ns: int, until_ns: int) -> Iterator[BookUpdate]:
     """Stream an account's updates.
 
     Args:
@@ -93,7 +93,7 @@ def told(connection: Connection, account_id: int, since_ns: int, until_ns: int) 
         until_ns: received before.
     """
     with ExitStack() as stack:
-        streams: list[Iterator[Told]] = []
+        streams: list[Iterator[BookUpdate]] = []
         for table, record in _TABLES.items():
             query = _updates(ONCE[table], record, account_id).where(ONCE[table].c.received_ns < until_ns)
             if table is not order_updates:
@@ -103,7 +103,7 @@ def told(connection: Connection, account_id: int, since_ns: int, until_ns: int) 
         rounds = select(r.ended_ns, r.reconciliation_id, literal(_LAST), literal(0))
         rounds = rounds.where(r.account_id == account_id, r.result == RECONCILED)
         rounds = rounds.where(r.ended_ns >= since_ns, r.ended_ns < until_ns).order_by(r.ended_ns, r.reconciliation_id)
-        streams.append(_stream(stack, connection, ToldAll, rounds))
+        streams.append(_stream(stack, connection, BookSnapshot, rounds))
         yield from heapq.merge(*streams, key=_receipt)
 
 
@@ -122,5 +122,5 @@ def _stream(stack: ExitStack, connection: Connection, record: type[Any], query: 
     return (record(*row) for row in rows)
 
 
-def _receipt(update: Told) -> tuple[int, int, int, int]:
+def _receipt(update: BookUpdate) -> tuple[int, int, int, int]:
     return update[:4]

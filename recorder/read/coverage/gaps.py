@@ -22,10 +22,10 @@ _AND = " / "
 #: A topic that nobody asks for any more is not part of full coverage.
 _GIVEN_UP = frozenset([UNSUBSCRIBED, NEVER_ASKED])
 
-Stretch = tuple[int, int]
+Interval = tuple[int, int]
 
 
-class Side(NamedTuple):
+class RecorderCoverage(NamedTuple):
     """What one recorder says of an account."""
 
     #: Its gaps, oldest first.
@@ -36,7 +36,7 @@ class Side(NamedTuple):
     last_ns: int | None
 
 
-def whole_gaps(account: str, sides: Mapping[int, Side]) -> list[Gap]:
+def whole_gaps(account: str, sides: Mapping[int, RecorderCoverage]) -> list[Gap]:
     """The gaps of an account as a whole: where every recorder has one.
 
     Args:
@@ -52,7 +52,7 @@ def whole_gaps(account: str, sides: Mapping[int, Side]) -> list[Gap]:
         return list(side.gaps)
     everywhere = {key: _stretches(side, None) for key, side in sides.items()}
     whole = _intersection(everywhere.values())
-    found: list[tuple[str | None, Stretch]] = [(None, stretch) for stretch in _known(whole, sides.values())]
+    found: list[tuple[str | None, Interval]] = [(None, stretch) for stretch in _known(whole, sides.values())]
     for topic in sorted(frozenset().union(*(side.topics for side in sides.values()))):
         own = [_union([*everywhere[key], *_stretches(side, topic)]) for key, side in sides.items()]
         found += [(topic, stretch) for stretch in _without(_intersection(own), whole)]
@@ -78,7 +78,7 @@ def coverage(account: str, gaps: Sequence[Gap], until_ns: int | None) -> Coverag
     return Coverage(account, begins_ns, until_ns, max(covered_ns, 0), len(later), in_gap)
 
 
-def full_coverage(gaps: Sequence[Gap], until_ns: int) -> list[Stretch]:
+def full_coverage(gaps: Sequence[Gap], until_ns: int) -> list[Interval]:
     """The stretches in which nothing of an account could be missed: all topics that are asked for were pushed.
 
     Args:
@@ -103,19 +103,19 @@ def _missing_ns(gap: Gap, until_ns: int) -> int:
     return max(ends_ns - begins_ns, 0)
 
 
-def _stretches(side: Side, topic: str | None) -> list[Stretch]:
+def _stretches(side: RecorderCoverage, topic: str | None) -> list[Interval]:
     """Where a recorder does not cover all topics, or this one."""
     if topic is not None and topic not in side.topics:
         return [(_EVER, _FOR_EVER)]
     return _union([_stretch(gap) for gap in _own(side) if gap.topic == topic])
 
 
-def _covers_still(side: Side) -> bool:
+def _covers_still(side: RecorderCoverage) -> bool:
     """Whether a recorder's record ends while it covers: it runs, or has not sent the rest yet."""
     return all(gap.ends_ns is not None for gap in side.gaps if gap.topic is None)
 
 
-def _known(stretches: Sequence[Stretch], sides: Iterable[Side]) -> Iterator[Stretch]:
+def _known(stretches: Sequence[Interval], sides: Iterable[RecorderCoverage]) -> Iterator[Interval]:
     """The stretches without the time since the last frame of a recorder that still covers the account."""
     last = [_EVER if side.last_ns is None else side.last_ns for side in sides if _covers_still(side)]
     for begin, end in stretches:
@@ -125,7 +125,7 @@ def _known(stretches: Sequence[Stretch], sides: Iterable[Side]) -> Iterator[Stre
             yield begin, max(last)
 
 
-def _own(side: Side) -> list[Gap]:
+def _own(side: RecorderCoverage) -> list[Gap]:
     """A recorder's gaps; and the time after its last frame, of which nobody knows yet."""
     gaps = list(side.gaps)
     if _covers_still(side):
@@ -134,14 +134,14 @@ def _own(side: Side) -> list[Gap]:
     return gaps
 
 
-def _stretch(gap: Gap) -> Stretch:
+def _stretch(gap: Gap) -> Interval:
     return (
         _EVER if gap.begins_ns is None else gap.begins_ns,
         _FOR_EVER if gap.ends_ns is None else gap.ends_ns,
     )
 
 
-def _overlaps(gap: Gap, stretch: Stretch) -> bool:
+def _overlaps(gap: Gap, stretch: Interval) -> bool:
     return _stretch(gap)[0] < stretch[1] and _stretch(gap)[1] > stretch[0]
 
 
@@ -149,8 +149,8 @@ def _rank(gap: Gap) -> int:
     return _BEST_FIRST.index(gap.state)
 
 
-def _union(stretches: Iterable[Stretch]) -> list[Stretch]:
-    joined: list[Stretch] = []
+def _union(stretches: Iterable[Interval]) -> list[Interval]:
+    joined: list[Interval] = []
     for begin, end in sorted(stretches):
         if joined and begin <= joined[-1][1]:
             joined[-1] = joined[-1][0], max(end, joined[-1][1])
@@ -159,14 +159,14 @@ def _union(stretches: Iterable[Stretch]) -> list[Stretch]:
     return joined
 
 
-def _intersection(sides: Iterable[Sequence[Stretch]]) -> list[Stretch]:
-    common: Sequence[Stretch] = [(_EVER, _FOR_EVER)]
+def _intersection(sides: Iterable[Sequence[Interval]]) -> list[Interval]:
+    common: Sequence[Interval] = [(_EVER, _FOR_EVER)]
     for side in sides:
         common = list(_both(common, side))
     return list(common)
 
 
-def _both(one: Sequence[Stretch], other: Sequence[Stretch]) -> Iterator[Stretch]:
+def _both(one: Sequence[Interval], other: Sequence[Interval]) -> Iterator[Interval]:
     """What two sorted rows of stretches have in common; each is walked once."""
     i = j = 0
     while i < len(one) and j < len(other):
@@ -179,16 +179,16 @@ def _both(one: Sequence[Stretch], other: Sequence[Stretch]) -> Iterator[Stretch]
             j += 1
 
 
-def _without(stretches: Sequence[Stretch], taken: Sequence[Stretch]) -> list[Stretch]:
+def _without(stretches: Sequence[Interval], taken: Sequence[Interval]) -> list[Interval]:
     return _intersection([stretches, _complement(taken)])
 
 
-def _complement(stretches: Sequence[Stretch]) -> list[Stretch]:
+def _complement(stretches: Sequence[Interval]) -> list[Interval]:
     edges = [_EVER, *(edge for stretch in stretches for edge in stretch), _FOR_EVER]
     return [(begin, end) for begin, end in zip(edges[::2], edges[1::2], strict=True) if begin < end]
 
 
-def _gap(account: str, number: int, topic: str | None, stretch: Stretch, sides: Mapping[int, Side]) -> Gap:
+def _gap(account: str, number: int, topic: str | None, stretch: Interval, sides: Mapping[int, RecorderCoverage]) -> Gap:
     """A stretch that no recorder covers, with what they say of it."""
     begin, end = stretch
     touching: list[Gap] = []
@@ -213,3 +213,60 @@ def _gap(account: str, number: int, topic: str | None, stretch: Stretch, sides: 
         number,
         best.resolution if best else None,
     )
+
+
+#: What may be said of an instant.
+COVERED = "covered"
+IN_GAP = "gap"
+BEFORE = "before"
+AFTER = "after"
+
+
+class InstantCoverage(NamedTuple):
+    """What a record covers of an account at an instant, as is known now."""
+
+    account: str
+    at_ns: int
+    #: `covered`; `gap`: pushes may have been missed; `before` all coverage; `after` the last frame that was received.
+    state: str
+    #: The gap over all topics that it lies in, if it lies in one.
+    gap: Gap | None
+    #: The gaps of single topics that it lies in.
+    topic_gaps: tuple[Gap, ...]
+    #: The last frame received; None: none yet.
+    last_frame_ns: int | None
+
+
+def instant_coverage(account: str, sides: Mapping[int, RecorderCoverage], at_ns: int) -> InstantCoverage:
+    """Whether an instant is covered by one of the recorders.
+
+    Args:
+        account: its name.
+        sides: recorder → what it says.
+        at_ns: the instant, ns since 1970.
+    """
+    gaps = whole_gaps(account, sides) if sides else []
+    around = [gap for gap in gaps if _is_in(gap, at_ns)]
+    whole = next((gap for gap in around if gap.topic is None), None)
+    last_ns = max((side.last_ns for side in sides.values() if side.last_ns is not None), default=None)
+    return InstantCoverage(
+        account,
+        at_ns,
+        _state(whole, last_ns, at_ns),
+        whole,
+        tuple(gap for gap in around if gap.topic is not None),
+        last_ns,
+    )
+
+
+def _state(whole: Gap | None, last_ns: int | None, at_ns: int) -> str:
+    if last_ns is None or (whole is not None and whole.begins_ns is None):
+        return BEFORE
+    if at_ns > last_ns:
+        return AFTER
+    return COVERED if whole is None else IN_GAP
+
+
+def _is_in(gap: Gap, at_ns: int) -> bool:
+    """The last frame before a gap, and the one that ends it, are covered themselves."""
+    return (gap.begins_ns is None or gap.begins_ns < at_ns) and (gap.ends_ns is None or at_ns < gap.ends_ns)

@@ -5,14 +5,16 @@ from typing import Any
 from sqlalchemy import Connection, Select, select
 
 from recorder.model import PUSH
-from recorder.read.coverage.gaps import Side
+from recorder.read.coverage.gaps import RecorderCoverage
 from recorder.read.records import Gap
 from recorder.store.event_log import last_proof_of_life
 from recorder.store.gaps import OPEN
 from recorder.store.schema import frames, gaps, receipts, reconciliations, recorders, runs, sessions
 
 
-def sides_of(connection: Connection, account_id: int, account: str, at_ns: int | None = None) -> dict[int, Side]:
+def coverage_by_recorder(
+    connection: Connection, account_id: int, account: str, at_ns: int | None = None
+) -> dict[int, RecorderCoverage]:
     """Recorder → what it says of an account.
 
     Args:
@@ -32,7 +34,7 @@ def sides_of(connection: Connection, account_id: int, account: str, at_ns: int |
     for recorder_id, topics in connection.execute(_topics(account_id)):
         asked.setdefault(recorder_id, set()).update(topics.split())
     return {
-        recorder_id: Side(
+        recorder_id: RecorderCoverage(
             its_gaps, frozenset(asked.get(recorder_id, ())), last_frame_ns(connection, account_id, recorder_id)
         )
         for recorder_id, its_gaps in own.items()
@@ -60,7 +62,7 @@ def _topics(account_id: int) -> Select[Any]:
     return query.where(sessions.c.account_id == account_id)
 
 
-def _sides_at(connection: Connection, account_id: int, account: str, at_ns: int) -> dict[int, Side]:
+def _sides_at(connection: Connection, account_id: int, account: str, at_ns: int) -> dict[int, RecorderCoverage]:
     names = [gaps.c[name] for name in Gap._fields if name != "account"]
     settled = (reconciliations.c.account_id == gaps.c.account_id) & (
         reconciliations.c.reconciliation_id == gaps.c.reconciliation_id
@@ -85,7 +87,7 @@ def _sides_at(connection: Connection, account_id: int, account: str, at_ns: int)
     for recorder_id, topics in connection.execute(_topics(account_id).where(sessions.c.opened_ns <= at_ns)):
         asked.setdefault(recorder_id, set()).update(topics.split())
     return {
-        recorder_id: Side(
+        recorder_id: RecorderCoverage(
             its_gaps, frozenset(asked.get(recorder_id, ())), _last_frame_ns(connection, account_id, recorder_id, at_ns)
         )
         for recorder_id, its_gaps in own.items()

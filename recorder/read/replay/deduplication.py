@@ -23,13 +23,13 @@ class _Burst:
         self.told = 0
 
 
-class Once:
+class Deduplicator:
     """Tells first sightings from others. Frames must come in the order of the record."""
 
     def __init__(self) -> None:
         self._bursts: dict[object, _Burst] = {}  # the one seen last is the last
 
-    def is_news(self, event: FrameEvent, recorder_id: int) -> bool:
+    def is_first_sighting(self, event: FrameEvent, recorder_id: int) -> bool:
         """Whether this is no second sighting of a push."""
         what = _said(event)
         if what is None:

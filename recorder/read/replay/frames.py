@@ -37,7 +37,7 @@ _REDACTED = Decoded(None, REDACTED, None, (), None)
 _ERASED = undecoded(ERASED)
 
 
-class Stretch(NamedTuple):
+class FrameRange(NamedTuple):
     """Frames of one session that are wanted."""
 
     account_id: int
@@ -52,7 +52,7 @@ class Stretch(NamedTuple):
     topics: tuple[str, ...] | None
 
 
-class Reader:
+class FrameReader:
     """Reads a record's frames.
 
     Args:
@@ -97,7 +97,7 @@ class Reader:
         with self._connected() as connection, connection.begin():
             return connection.scalar(query)
 
-    def chunks(self, stretch: Stretch) -> Iterator[Chunk[FrameEvent]]:
+    def chunks(self, stretch: FrameRange) -> Iterator[Chunk[FrameEvent]]:
         """The frames of a stretch, in order."""
         if not stretch.sources:
             return
@@ -126,7 +126,7 @@ class Reader:
             bytes_each = max(sum(map(len, payloads)) // len(rows), 1)
             limit = max(min(limit * 2, ROWS_MAX, CHUNK_BYTES // bytes_each), 1)
 
-    def _emptied(self, stretch: Stretch, seqs: Sequence[int]) -> Mapping[int, Decoded]:
+    def _emptied(self, stretch: FrameRange, seqs: Sequence[int]) -> Mapping[int, Decoded]:
         """What to say of the frames whose payload is missing, by their number.
 
         The status alone proves nothing: anybody can write it. An empty payload alone does not either, for one can be
@@ -143,11 +143,11 @@ class Reader:
         proved = self._proved(stretch, found)
         return {seq: _REDACTED if seq in proved else _ERASED for seq in found}
 
-    def _proved(self, stretch: Stretch, seqs: Sequence[int]) -> frozenset[int]:
+    def _proved(self, stretch: FrameRange, seqs: Sequence[int]) -> frozenset[int]:
         covers = self._redactions.covers
         return frozenset(seq for seq in seqs if covers(stretch.account_id, stretch.session_id, seq))
 
-    def _undecoded_seq(self, stretch: Stretch, seq: int) -> int:
+    def _undecoded_seq(self, stretch: FrameRange, seq: int) -> int:
         """The first frame of a session from a number on that could not be decoded; `LAST_SEQ` where there is none.
 
         All before it have been read by the decoder when they were recorded, so that it need not look for everything
@@ -159,14 +159,14 @@ class Reader:
         first = self._scalar(select(func.min(f.seq)).where(*bad, *mine))
         return LAST_SEQ if first is None else first
 
-    def latest_received_ns(self, stretch: Stretch, before_seq: int) -> int:
+    def latest_received_ns(self, stretch: FrameRange, before_seq: int) -> int:
         """The latest receipt of a stretch's frames before one, from the session's first on; 0 where there is none."""
         if before_seq <= 0:
             return 0
         latest = select(func.max(frames.c.received_ns)).where(*_these(stretch), frames.c.seq < before_seq)
         return self._scalar(latest) or 0
 
-    def first_seq(self, stretch: Stretch, instant_ns: int) -> int:
+    def first_seq(self, stretch: FrameRange, instant_ns: int) -> int:
         """The number from which on a session's frames lie at an instant or later; `LAST_SEQ` where none does."""
         if instant_ns >= FOR_EVER_NS or stretch.life.ends_ns < instant_ns:
             return LAST_SEQ
@@ -177,7 +177,7 @@ class Reader:
         return LAST_SEQ if first is None else first
 
 
-def _query(stretch: Stretch) -> Select[Any]:
+def _query(stretch: FrameRange) -> Select[Any]:
     f = frames.c
     columns: list[ColumnElement[Any]] = [f.seq, f.received_ns, f.payload]
     if stretch.sources != (PUSH,):
@@ -187,7 +187,7 @@ def _query(stretch: Stretch) -> Select[Any]:
     return query.order_by(f.seq).limit(bindparam("most", 0, Int64))
 
 
-def _these(stretch: Stretch) -> list[ColumnElement[bool]]:
+def _these(stretch: FrameRange) -> list[ColumnElement[bool]]:
     """The frames of a stretch's session that are wanted, wherever they lie in it."""
     f = frames.c
     these = [f.account_id == stretch.account_id, f.session_id == stretch.session_id, f.source.in_(stretch.sources)]
@@ -206,7 +206,7 @@ def _instants(life: Life, received: Sequence[int], latest_ns: int) -> Sequence[i
 
 
 def _events(
-    stretch: Stretch,
+    stretch: FrameRange,
     emptied: Mapping[int, Decoded],
     decodable: bool,
     seqs: Sequence[int],

@@ -6,11 +6,11 @@ from typing import NamedTuple
 from sqlalchemy import Connection, select
 
 from recorder.read.records import Gap
-from recorder.read.replay.order import EVER_NS, FIRST_SEQ, FIRST_SESSION, LAST_SESSION, Place
+from recorder.read.replay.order import EVER_NS, FIRST_SEQ, FIRST_SESSION, LAST_SESSION, ReplayPoint
 from recorder.store.schema import gaps
 
 
-class Spot(NamedTuple):
+class BeforeFrame(NamedTuple):
     """Right before a frame of a session."""
 
     session_id: int
@@ -19,16 +19,18 @@ class Spot(NamedTuple):
     received_ns: int
 
 
-class Hole(NamedTuple):
+class PlacedGap(NamedTuple):
     """A gap, and where it lies: at spots, or at places where no one session can tell."""
 
     gap: Gap
-    begin: Spot | Place
+    begin: BeforeFrame | ReplayPoint
     #: None: it lasts.
-    end: Spot | Place | None
+    end: BeforeFrame | ReplayPoint | None
 
 
-def holes_of(connection: Connection, account_id: int, whole: Sequence[Gap], sessions: Collection[int]) -> list[Hole]:
+def placed_gaps(
+    connection: Connection, account_id: int, whole: Sequence[Gap], sessions: Collection[int]
+) -> list[PlacedGap]:
     """The holes of an account.
 
     Args:
@@ -52,28 +54,28 @@ def _hole(
     end_session_id: int | None,
     end_seq: int | None,
     sessions: Collection[int],
-) -> Hole:
+) -> PlacedGap:
     begin = _spot(begin_session_id, begin_seq, gap.begins_ns, sessions)
     end = _spot(end_session_id, end_seq, gap.ends_ns, sessions)
     if begin is not None:
         begin = begin._replace(seq=begin.seq + 1)  # after the last frame received
-    return Hole(gap, begin or _begin_by_time(gap), end or _end_by_time(gap))
+    return PlacedGap(gap, begin or _begin_by_time(gap), end or _end_by_time(gap))
 
 
-def _spot(session_id: int | None, seq: int | None, at_ns: int | None, sessions: Collection[int]) -> Spot | None:
+def _spot(session_id: int | None, seq: int | None, at_ns: int | None, sessions: Collection[int]) -> BeforeFrame | None:
     if session_id is None or seq is None or at_ns is None or session_id not in sessions:
         return None
-    return Spot(session_id, seq, at_ns)
+    return BeforeFrame(session_id, seq, at_ns)
 
 
-def _end_by_time(gap: Gap) -> Spot | Place | None:
-    return None if gap.ends_ns is None else Place(gap.ends_ns, FIRST_SESSION, FIRST_SEQ)
+def _end_by_time(gap: Gap) -> BeforeFrame | ReplayPoint | None:
+    return None if gap.ends_ns is None else ReplayPoint(gap.ends_ns, FIRST_SESSION, FIRST_SEQ)
 
 
-def _begin_by_time(gap: Gap) -> Spot | Place:
+def _begin_by_time(gap: Gap) -> BeforeFrame | ReplayPoint:
     """After everything at its instant; its end stands before everything at the instant of that."""
     if gap.begins_ns is None:
-        return Place(EVER_NS, FIRST_SESSION, FIRST_SEQ)
+        return ReplayPoint(EVER_NS, FIRST_SESSION, FIRST_SEQ)
     if gap.ends_ns is not None and gap.begins_ns >= gap.ends_ns:  # a clock was set back in it
-        return Place(gap.ends_ns, FIRST_SESSION, FIRST_SEQ - 1)
-    return Place(gap.begins_ns, LAST_SESSION, FIRST_SEQ)
+        return ReplayPoint(gap.ends_ns, FIRST_SESSION, FIRST_SEQ - 1)
+    return ReplayPoint(gap.begins_ns, LAST_SESSION, FIRST_SEQ)

@@ -21,7 +21,7 @@ FIRST_SEQ, LAST_SEQ = -1, 2**63 - 1
 EVER_NS, FOR_EVER_NS = -1, 2**63
 
 
-class Place(NamedTuple):
+class ReplayPoint(NamedTuple):
     """A place in the order."""
 
     instant_ns: int
@@ -29,9 +29,9 @@ class Place(NamedTuple):
     seq: int
 
 
-def before(instant_ns: int) -> Place:
+def before(instant_ns: int) -> ReplayPoint:
     """The place before everything at an instant."""
-    return Place(instant_ns, FIRST_SESSION - 1, FIRST_SEQ)
+    return ReplayPoint(instant_ns, FIRST_SESSION - 1, FIRST_SEQ)
 
 
 class Life(NamedTuple):

@@ -9,12 +9,12 @@ from recorder.clock import utc_text
 from recorder.errors import ConfigurationError, Incomplete
 from recorder.model import PUSH, REST, SENT, SNAPSHOT
 from recorder.read.coverage.gaps import coverage, whole_gaps
-from recorder.read.coverage.recorders import sides_of
+from recorder.read.coverage.recorders import coverage_by_recorder
 from recorder.read.records import Gap
-from recorder.read.replay.gap_marks import Hole, holes_of
+from recorder.read.replay.gap_marks import PlacedGap, placed_gaps
 from recorder.read.replay.order import EVER_NS, FOR_EVER_NS, before
-from recorder.read.replay.replaying import OF_CONNECTIONS, Script
-from recorder.read.replay.sessions import Account, Session, connections_of, rounds_of
+from recorder.read.replay.replaying import OF_CONNECTIONS, ReplayPlan
+from recorder.read.replay.sessions import ReplayAccount, ReplaySession, connections_of, rounds_of
 from recorder.read.scope import find_account, require_order
 from recorder.store.schema import accounts
 from recorder.venues import venue_named
@@ -25,7 +25,7 @@ SOURCES = (PUSH, REST, SENT, SNAPSHOT)
 GAPS_SHOWN_MAX = 20
 
 
-class Asked(NamedTuple):
+class ReplayRequest(NamedTuple):
     """What is to be replayed."""
 
     #: Received at or after, and before, nanoseconds since 1970; None: from the beginning, to the end there is now.
@@ -46,16 +46,16 @@ class Asked(NamedTuple):
 class _Part(NamedTuple):
     """What there is of one account."""
 
-    account: Account
-    connections: list[list[Session]]
-    rounds: list[list[Session]]
-    holes: list[Hole]
+    account: ReplayAccount
+    connections: list[list[ReplaySession]]
+    rounds: list[list[ReplaySession]]
+    holes: list[PlacedGap]
     #: All topics were first acknowledged; the last frame was received. None: never.
     covered_ns: int | None
     last_ns: int | None
 
 
-def script_of(connection: Connection, asked: Asked) -> Script:
+def plan_replay(connection: Connection, asked: ReplayRequest) -> ReplayPlan:
     """The script of a replay.
 
     Raises:
@@ -72,7 +72,7 @@ def script_of(connection: Connection, asked: Asked) -> Script:
     holes = [hole for part in parts for hole in part.holes if asked.topics is None or hole.gap.topic in topics]
     if asked.require_complete:
         _require_complete(asked, parts, [hole.gap for hole in holes])
-    return Script(
+    return ReplayPlan(
         [group for group in groups if _is_wanted(group, asked)],
         holes,
         asked.sources,
@@ -84,37 +84,37 @@ def script_of(connection: Connection, asked: Asked) -> Script:
     )
 
 
-def _accounts(connection: Connection, wanted: Sequence[str] | None) -> list[Account]:
+def _accounts(connection: Connection, wanted: Sequence[str] | None) -> list[ReplayAccount]:
     rows = connection.execute(select(accounts.c.account_id, accounts.c.name, accounts.c.venue))
     chosen_ids = None if wanted is None else {find_account(connection, name).account_id for name in wanted}
-    known = [Account(account_id, name, venue_named(venue)) for account_id, name, venue in rows]
+    known = [ReplayAccount(account_id, name, venue_named(venue)) for account_id, name, venue in rows]
     chosen = [account for account in known if chosen_ids is None or account.account_id in chosen_ids]
     return sorted(chosen, key=lambda account: (account.name, account.account_id))
 
 
-def _part(connection: Connection, account: Account) -> _Part:
-    sides = sides_of(connection, account.account_id, account.name)
+def _part(connection: Connection, account: ReplayAccount) -> _Part:
+    sides = coverage_by_recorder(connection, account.account_id, account.name)
     gaps = whole_gaps(account.name, sides) if sides else []
     last_ns = max((side.last_ns for side in sides.values() if side.last_ns is not None), default=None)
     covered_ns = coverage(account.name, gaps, last_ns).begins_ns
     connections = connections_of(connection, account)
     known = {session.session_id for group in connections for session in group}
-    holes = holes_of(connection, account.account_id, gaps, known if len(sides) == 1 else ())
+    holes = placed_gaps(connection, account.account_id, gaps, known if len(sides) == 1 else ())
     return _Part(account, connections, rounds_of(connection, account), holes, covered_ns, last_ns)
 
 
-def _is_wanted(group: Sequence[Session], asked: Asked) -> bool:
+def _is_wanted(group: Sequence[ReplaySession], asked: ReplayRequest) -> bool:
     """Whether frames of a group can be wanted. Connections always count: their beginnings and ends are events."""
     return group[0].began is not None or not OF_CONNECTIONS.issuperset(asked.sources)
 
 
-def _check_sources(asked: Asked) -> None:
+def _check_sources(asked: ReplayRequest) -> None:
     for source in asked.sources:
         if source not in SOURCES:
             raise ConfigurationError(f"Frames have no source {source!r}; it is one of: {', '.join(SOURCES)}.")
 
 
-def _check_topics(asked: Asked, parts: Sequence[_Part]) -> None:
+def _check_topics(asked: ReplayRequest, parts: Sequence[_Part]) -> None:
     connections = [session for part in parts for group in part.connections for session in group]
     known = {topic for session in connections if session.began for topic in session.began.topics}
     for topic in asked.topics or ():
@@ -124,7 +124,7 @@ def _check_topics(asked: Asked, parts: Sequence[_Part]) -> None:
             raise ConfigurationError(f"The record has no topic {topic!r}; what was subscribed to: {told}.")
 
 
-def _check_range(asked: Asked, parts: Sequence[_Part]) -> None:
+def _check_range(asked: ReplayRequest, parts: Sequence[_Part]) -> None:
     since_ns, until_ns = asked.since_ns, asked.until_ns
     require_order(since_ns, until_ns)
     sessions = [(part, session) for part in parts for group in part.connections for session in group]
@@ -144,11 +144,11 @@ def _check_range(asked: Asked, parts: Sequence[_Part]) -> None:
         )
 
 
-def _last_instant_ns(part: _Part, session: Session) -> int:
+def _last_instant_ns(part: _Part, session: ReplaySession) -> int:
     return session.life.ends_ns if session.ended else session.life.instant_ns(part.last_ns or 0)
 
 
-def _check_after(asked: Asked, groups: Sequence[Sequence[Session]]) -> None:
+def _check_after(asked: ReplayRequest, groups: Sequence[Sequence[ReplaySession]]) -> None:
     if asked.after is None:
         return
     session_id, seq = asked.after
@@ -159,7 +159,7 @@ def _check_after(asked: Asked, groups: Sequence[Sequence[Session]]) -> None:
         )
 
 
-def _require_complete(asked: Asked, parts: Sequence[_Part], gaps: Sequence[Gap]) -> None:
+def _require_complete(asked: ReplayRequest, parts: Sequence[_Part], gaps: Sequence[Gap]) -> None:
     """Refuse gaps between the asked times; where none is asked, between the first full coverage and the last frame."""
     bounds = {}
     for part in parts:

@@ -13,7 +13,7 @@ from recorder.store.schema import reconciliations, runs, sessions
 from recorder.venues.base import Venue
 
 
-class Account(NamedTuple):
+class ReplayAccount(NamedTuple):
     """An account of the record."""
 
     account_id: int
@@ -21,10 +21,10 @@ class Account(NamedTuple):
     venue: Venue
 
 
-class Session(NamedTuple):
+class ReplaySession(NamedTuple):
     """A connection, or a round of REST questions."""
 
-    account: Account
+    account: ReplayAccount
     session_id: int
     recorder_id: int
     life: Life
@@ -35,7 +35,7 @@ class Session(NamedTuple):
     ended: SessionEnded | None
 
 
-def connections_of(connection: Connection, account: Account) -> list[list[Session]]:
+def connections_of(connection: Connection, account: ReplayAccount) -> list[list[ReplaySession]]:
     """Each recorder's connections, in the order in which they were made."""
     s = sessions.c
     told = s.url, s.topics, s.end_reason, s.end_detail
@@ -44,7 +44,7 @@ def connections_of(connection: Connection, account: Account) -> list[list[Sessio
     return _by_recorder(connection, account, query.order_by(runs.c.recorder_id, s.session_id))
 
 
-def rounds_of(connection: Connection, account: Account) -> list[list[Session]]:
+def rounds_of(connection: Connection, account: ReplayAccount) -> list[list[ReplaySession]]:
     """Each recorder's rounds of REST questions, in their order."""
     r = reconciliations.c
     query = select(r.reconciliation_id.label("session_id"), runs.c.recorder_id, r.began_ns, r.ended_ns)
@@ -52,14 +52,16 @@ def rounds_of(connection: Connection, account: Account) -> list[list[Session]]:
     return _by_recorder(connection, account, query.order_by(runs.c.recorder_id, r.reconciliation_id))
 
 
-def _by_recorder(connection: Connection, account: Account, query: Select[Any]) -> list[list[Session]]:
+def _by_recorder(connection: Connection, account: ReplayAccount, query: Select[Any]) -> list[list[ReplaySession]]:
     found = []
     for recorder_id, rows in groupby(connection.execute(query).all(), key=lambda row: int(row.recorder_id)):
         found.append(list(_sessions(connection, account, recorder_id, list(rows))))
     return found
 
 
-def _sessions(connection: Connection, account: Account, recorder_id: int, rows: list[Any]) -> Iterable[Session]:
+def _sessions(
+    connection: Connection, account: ReplayAccount, recorder_id: int, rows: list[Any]
+) -> Iterable[ReplaySession]:
     of_rows = lives([(row[2], row[3]) for row in rows])
     for (session_id, _, opened_ns, ended_ns, *told), life in zip(rows, of_rows, strict=True):
         last_seq = LAST_SEQ if ended_ns is not None else newest_seq(connection, account.account_id, session_id)
@@ -69,4 +71,4 @@ def _sessions(connection: Connection, account: Account, recorder_id: int, rows: 
             began = SessionBegan(account.name, session_id, opened_ns, recorder_id, url, tuple(topics.split()))
             if ended_ns is not None:
                 ended = SessionEnded(account.name, session_id, ended_ns, reason, detail)
-        yield Session(account, session_id, recorder_id, life, last_seq, began, ended)
+        yield ReplaySession(account, session_id, recorder_id, life, last_seq, began, ended)

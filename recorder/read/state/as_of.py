@@ -12,9 +12,8 @@ from typing import Any, Protocol, TypeVar
 
 from sqlalchemy import Connection, Select, Table, and_, bindparam, column, select, values
 
-from recorder.read.coverage.gaps import whole_gaps
-from recorder.read.coverage.recorders import sides_of
-from recorder.read.moments import Moment, moment
+from recorder.read.coverage.gaps import InstantCoverage, instant_coverage, whole_gaps
+from recorder.read.coverage.recorders import coverage_by_recorder
 from recorder.read.queries import Closed, touches
 from recorder.read.records import ALL, Balance, Fill, Filter, Gap, Order, Position
 from recorder.read.scope import account_is
@@ -132,7 +131,7 @@ class AsOf:
         """The gaps that had begun, noticed or not; what ended or was reconciled later had not been yet."""
         with self._reading() as connection:
             sides = {
-                name: sides_of(connection, account_id, name, self.at_ns)
+                name: coverage_by_recorder(connection, account_id, name, self.at_ns)
                 for account_id, name, _ in _accounts(connection, wanted)
             }
         found = [gap for name, its_sides in sides.items() if its_sides for gap in whole_gaps(name, its_sides)]
@@ -140,11 +139,11 @@ class AsOf:
             (gap for gap in found if touches(gap, self._until(wanted))), key=lambda gap: gap.begins_ns or 0
         )
 
-    def coverage(self, wanted: Filter = ALL) -> list[Moment]:
+    def coverage(self, wanted: Filter = ALL) -> list[InstantCoverage]:
         """Whether the instant was covered, of each account: as is known now, what came of a gap included."""
         with self._reading() as connection:
             return [
-                moment(name, sides_of(connection, account_id, name), self.at_ns)
+                instant_coverage(name, coverage_by_recorder(connection, account_id, name), self.at_ns)
                 for account_id, name, _ in _accounts(connection, wanted)
             ]
 

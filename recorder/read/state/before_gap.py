@@ -1,7 +1,7 @@
 """What the record knew of an account's orders when its oldest open gap began: where reconciling starts from.
 
 Not all of a record is looked through: the last round that reconciled told every order that was open, so only what came
-since then counts; and where the gap began in this run, `Held` has most of it ready.
+since then counts; and where the gap began in this run, `CurrentState` has most of it ready.
 """
 
 from collections.abc import Collection
@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, CompoundSelect, Connection, Select, func, or_, select
 
-from recorder.read.state.current import Held
+from recorder.read.state.current import CurrentState
 from recorder.store.gaps import OPEN, RECONCILED
 from recorder.store.schema import gaps, order_updates, reconciliations, runs, sessions
 
@@ -39,7 +39,7 @@ def known_orders(
     account_id: int,
     session_id: int,
     final_statuses: Collection[str],
-    held: Held | None = None,
+    held: CurrentState | None = None,
 ) -> KnownOrders | None:
     """What was known when the oldest gap began that is open and ended with this session, or before it.
 

@@ -32,7 +32,7 @@ _STATES: dict[Table, tuple[type[State], str]] = {
 ENDED_MAX = 10_000
 
 
-class Held:
+class CurrentState:
     """The states of an account's things: first `take` a complete snapshot that was asked for once all was pushed.
 
     Args:

@@ -49,7 +49,7 @@ class Trip(NamedTuple):
     trip: int
 
 
-class Held(NamedTuple):
+class HeldQuantity(NamedTuple):
     """A position as the exchange told it; below zero for SHORT."""
 
     account: str
@@ -122,7 +122,7 @@ class _Walk:
         )
 
 
-def trips(fills: Iterable[Fill], told: Iterable[Held]) -> Iterator[Trip]:
+def trips(fills: Iterable[Fill], told: Iterable[HeldQuantity]) -> Iterator[Trip]:
     """The round trips of each account in each contract, in the order in which they began.
 
     Args:

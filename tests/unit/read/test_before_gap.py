@@ -6,7 +6,7 @@ from sqlalchemy import event
 
 from recorder.model import REST
 from recorder.read.state.before_gap import KnownOrders, known_orders
-from recorder.read.state.current import Held
+from recorder.read.state.current import CurrentState
 from recorder.store import event_log
 from recorder.store.entries import (
     AccountAdded,
@@ -65,7 +65,7 @@ class Life:
         ended = ReconciliationEnded(ACCOUNT, round_id, self.session_id, self.now_ns(), result, "")
         self.desk.write(*answers, entries=[began, ended])
 
-    def known(self, held: Held | None = None) -> KnownOrders | None:
+    def known(self, held: CurrentState | None = None) -> KnownOrders | None:
         with self.desk.engine.connect() as connection:
             return known_orders(connection, ACCOUNT, self.session_id, FINAL, held)
 
@@ -159,7 +159,7 @@ def test_the_newest_order_is_found_where_nothing_was_told_since(desk: Desk) -> N
 
 def test_what_is_held_of_the_session_says_the_same(desk: Desk) -> None:
     life = begun(desk)
-    held = Held(ACCOUNT, 100, 0, FINAL)
+    held = CurrentState(ACCOUNT, 100, 0, FINAL)
     held.take(101, received(0, order(7, "PENDING", 10)).updates)
     life.push(8, unfilled=4)
     life.push(9)

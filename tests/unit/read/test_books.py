@@ -11,24 +11,24 @@ from hypothesis import strategies as st
 
 from recorder.clock import NS_PER_S
 from recorder.read.books.books import Books
-from recorder.read.books.transfers import Named
-from recorder.read.books.updates import Told, ToldAll, ToldBalance, ToldOrder, ToldPosition
-from recorder.read.coverage.gaps import Stretch
+from recorder.read.books.transfers import NamedTransfers
+from recorder.read.books.updates import BookBalance, BookOrder, BookPosition, BookSnapshot, BookUpdate
+from recorder.read.coverage.gaps import Interval
 from recorder.read.records import Book
 from recorder.venues.base import EXACT
 from tests.samples import FMEX
 
 D = Decimal
 END = 10**6
-ALWAYS: list[Stretch] = [(0, END * NS_PER_S)]
+ALWAYS: list[Interval] = [(0, END * NS_PER_S)]
 _seqs = count(1)
 
 
 def balance(
     at_s: int, available: str | Decimal, *, session: int = 1, asked: int | None = None, updated: int | None = None
-) -> ToldBalance:
+) -> BookBalance:
     """An account update; nothing is frozen or margin."""
-    return ToldBalance(at_s * NS_PER_S, session, next(_seqs), 0, asked, "BTC", D(available), D(0), D(0), updated)
+    return BookBalance(at_s * NS_PER_S, session, next(_seqs), 0, asked, "BTC", D(available), D(0), D(0), updated)
 
 
 def position(
@@ -40,28 +40,28 @@ def position(
     session: int = 1,
     asked: int | None = None,
     updated: int | None = None,
-) -> ToldPosition:
+) -> BookPosition:
     """A position update."""
     key = at_s * NS_PER_S, session, next(_seqs), 0
-    return ToldPosition(*key, asked, symbol, D(quantity), D(realized), updated)
+    return BookPosition(*key, asked, symbol, D(quantity), D(realized), updated)
 
 
 def order(
     at_s: int, fee: str | Decimal, unfilled: int, order_id: int = 1, symbol: str = "A", currency: str | None = "BTC"
-) -> ToldOrder:
+) -> BookOrder:
     """An order update; of 10."""
     key = at_s * NS_PER_S, 1, next(_seqs), 0
-    return ToldOrder(*key, None, order_id, symbol, currency, "open", D(10), D(unfilled), D(fee), None)
+    return BookOrder(*key, None, order_id, symbol, currency, "open", D(10), D(unfilled), D(fee), None)
 
 
-def told_all(at_s: int) -> ToldAll:
+def told_all(at_s: int) -> BookSnapshot:
     """A round of REST questions is over."""
-    return ToldAll(at_s * NS_PER_S, 9, 9, 9)
+    return BookSnapshot(at_s * NS_PER_S, 9, 9, 9)
 
 
-def keep(updates: Sequence[Told], stretches: Sequence[Stretch] = ALWAYS, since_s: int = 0) -> list[Book]:
+def keep(updates: Sequence[BookUpdate], stretches: Sequence[Interval] = ALWAYS, since_s: int = 0) -> list[Book]:
     """Keep the books."""
-    books = Books("main", FMEX.accounting, FMEX.final_statuses, Named())
+    books = Books("main", FMEX.accounting, FMEX.final_statuses, NamedTransfers())
     return list(books.keep(updates, stretches, since_s * NS_PER_S))
 
 
@@ -71,7 +71,7 @@ def sums(books: Sequence[Book]) -> list[tuple[object, ...]]:
 
 
 def test_a_fill_is_explained_by_its_order_and_its_position() -> None:
-    told: list[Told] = [
+    told: list[BookUpdate] = [
         told_all(1),
         balance(2, "10"),
         order(20, "0", 10),
@@ -79,7 +79,7 @@ def test_a_fill_is_explained_by_its_order_and_its_position() -> None:
         position(30, "-0.25"),
         balance(30, "9.75"),
     ]
-    closed: list[Told] = [order(50, "0.5", 0), position(50, "0.5", 0), balance(50, "10.5")]
+    closed: list[BookUpdate] = [order(50, "0.5", 0), position(50, "0.5", 0), balance(50, "10.5")]
     assert sums(keep(told + closed)) == [(D("0.5"), D(1), D("0.5"), 0, 0)]
 
 
@@ -94,7 +94,13 @@ def test_what_nothing_explains_is_named() -> None:
 
 
 def test_before_all_is_told_a_position_says_nothing_of_what_it_realized() -> None:
-    told: list[Told] = [balance(2, "10"), position(30, "-7"), balance(30, "9"), position(60, "-6"), balance(60, "10")]
+    told: list[BookUpdate] = [
+        balance(2, "10"),
+        position(30, "-7"),
+        balance(30, "9"),
+        position(60, "-6"),
+        balance(60, "10"),
+    ]
     first, second = keep(told)
     assert first.change == 0
     assert first.begin_balance == 10
@@ -103,12 +109,12 @@ def test_before_all_is_told_a_position_says_nothing_of_what_it_realized() -> Non
 
 
 def test_what_a_round_did_not_tell_of_there_was_not() -> None:
-    told: list[Told] = [balance(2, "10"), told_all(3), position(30, "-1"), balance(30, "9")]
+    told: list[BookUpdate] = [balance(2, "10"), told_all(3), position(30, "-1"), balance(30, "9")]
     assert sums(keep(told)) == [(D(-1), D(-1), 0, 0, 0)]
 
 
 def test_an_answer_tells_what_was_before_the_first_push() -> None:
-    told: list[Told] = [
+    told: list[BookUpdate] = [
         balance(2, "10", asked=1),
         position(2, "-7", asked=1),
         told_all(3),
@@ -119,14 +125,19 @@ def test_an_answer_tells_what_was_before_the_first_push() -> None:
 
 
 def test_an_answer_counts_for_nothing_once_there_was_a_push() -> None:
-    told: list[Told] = [told_all(1), balance(2, "10"), position(30, "-1"), balance(30, "9")]
-    late: list[Told] = [balance(60, "10", asked=59), position(60, "0", asked=59)]
+    told: list[BookUpdate] = [told_all(1), balance(2, "10"), position(30, "-1"), balance(30, "9")]
+    late: list[BookUpdate] = [balance(60, "10", asked=59), position(60, "0", asked=59)]
     assert keep(told + late) == keep(told)
 
 
 def test_old_news_of_another_recorder_counts_for_nothing() -> None:
-    told: list[Told] = [told_all(1), balance(2, "10"), position(30, "-1", updated=30), balance(30, "9", updated=30)]
-    late: list[Told] = [
+    told: list[BookUpdate] = [
+        told_all(1),
+        balance(2, "10"),
+        position(30, "-1", updated=30),
+        balance(30, "9", updated=30),
+    ]
+    late: list[BookUpdate] = [
         balance(60, "10", session=2, updated=29),
         position(60, "0", session=2, updated=29),
         balance(60, "9", session=2, updated=30),
@@ -136,8 +147,8 @@ def test_old_news_of_another_recorder_counts_for_nothing() -> None:
 
 
 def test_a_clock_that_goes_back_does_not_reorder_a_session() -> None:
-    told: list[Told] = [told_all(1), balance(2, "10"), position(30, "-1"), balance(30, "9")]
-    newest: list[Told] = [position(20, "-3"), balance(20, "7")]
+    told: list[BookUpdate] = [told_all(1), balance(2, "10"), position(30, "-1"), balance(30, "9")]
+    newest: list[BookUpdate] = [position(20, "-3"), balance(20, "7")]
     # By the time of receipt the newest come first.
     (book,) = keep(sorted(told + newest, key=lambda update: update[:4]))
     assert book.end_balance == 7
@@ -147,13 +158,19 @@ def test_a_clock_that_goes_back_does_not_reorder_a_session() -> None:
 def test_parts_that_are_not_told_are_not_taken_for_nothing() -> None:
     missing = balance(30, "1")._replace(frozen=None)
     nothing = position(30, "1")._replace(realized_pnl=None)
-    told: list[Told] = [told_all(1), balance(2, "10"), missing, nothing]
+    told: list[BookUpdate] = [told_all(1), balance(2, "10"), missing, nothing]
     assert sums(keep(told)) == [(0, 0, 0, 0, 0)]
 
 
 def test_each_stretch_is_reckoned_by_itself() -> None:
     stretches = [(0, 100 * NS_PER_S), (200 * NS_PER_S, 300 * NS_PER_S), (400 * NS_PER_S, END)]
-    told: list[Told] = [told_all(1), balance(2, "10"), order(20, "0.1", 9), position(20, "-0.1"), balance(20, "9.9")]
+    told: list[BookUpdate] = [
+        told_all(1),
+        balance(2, "10"),
+        order(20, "0.1", 9),
+        position(20, "-0.1"),
+        balance(20, "9.9"),
+    ]
     # In the gap the order fills on, and money comes in.
     told += [order(150, "0.4", 6), position(150, "-0.4"), balance(150, "20")]
     told += [told_all(201), balance(202, "20"), position(202, "-0.4", asked=1), order(220, "0.5", 5)]
@@ -166,7 +183,7 @@ def test_a_stretch_that_nothing_is_told_in_has_no_books() -> None:
 
 
 def test_only_what_came_since_is_told() -> None:
-    told: list[Told] = [told_all(1), balance(2, "10")]
+    told: list[BookUpdate] = [told_all(1), balance(2, "10")]
     for at_s in range(20, 200, 10):
         told += [position(at_s, D(at_s)), balance(at_s, D(10 + at_s))]
     (book,) = keep(told, since_s=101)
@@ -179,8 +196,14 @@ def test_only_what_came_since_is_told() -> None:
 
 
 def test_a_position_counts_in_the_currency_that_its_orders_name() -> None:
-    ether = ToldBalance(2 * NS_PER_S, 1, next(_seqs), 0, None, "ETH", D(5), D(0), D(0), None)
-    told: list[Told] = [told_all(1), balance(2, "10"), ether, order(20, "0", 10, currency="ETH"), position(30, "1")]
+    ether = BookBalance(2 * NS_PER_S, 1, next(_seqs), 0, None, "ETH", D(5), D(0), D(0), None)
+    told: list[BookUpdate] = [
+        told_all(1),
+        balance(2, "10"),
+        ether,
+        order(20, "0", 10, currency="ETH"),
+        position(30, "1"),
+    ]
     told.append(ether._replace(received_ns=30 * NS_PER_S, seq=next(_seqs), available=D(6)))
     bitcoin, eth = keep(told)
     assert (bitcoin.currency, eth.currency) == ("BTC", "ETH")
@@ -188,10 +211,10 @@ def test_a_position_counts_in_the_currency_that_its_orders_name() -> None:
 
 
 def test_a_position_that_begins_anew_is_read_as_such() -> None:
-    told: list[Told] = [told_all(1), balance(2, "10"), position(20, "-1", 1), balance(20, "9")]
+    told: list[BookUpdate] = [told_all(1), balance(2, "10"), position(20, "-1", 1), balance(20, "9")]
     told += [position(30, "3", 0), balance(30, "13"), position(40, "-1", 1), balance(40, "12")]
     assert sums(keep(told)) == [(D(2), D(2), 0, 0, 0)]
-    ever: list[Told] = [*told[:-2], position(40, "2", 1), balance(40, "12")]
+    ever: list[BookUpdate] = [*told[:-2], position(40, "2", 1), balance(40, "12")]
     assert sums(keep(ever)) == [(D(2), D(2), 0, 0, 0)]
 
 
@@ -212,7 +235,7 @@ updates = st.one_of(
 
 
 @given(told=st.lists(updates, max_size=40), since_s=st.integers(0, 70))
-def test_every_sum_is_exact_whatever_is_told(told: list[Told], since_s: int) -> None:
+def test_every_sum_is_exact_whatever_is_told(told: list[BookUpdate], since_s: int) -> None:
     told.sort(key=lambda update: update[:4])
     for book in keep(told, [(0, 20 * NS_PER_S), (25 * NS_PER_S, END)], since_s):
         change = Fraction(book.end_balance) - Fraction(book.begin_balance)
@@ -231,7 +254,7 @@ def test_a_sum_that_would_lose_a_digit_is_no_sum() -> None:
 @pytest.mark.parametrize("digits", ["1E+99", "1E-99", "123456789.123456789123456789123456789"])
 def test_the_last_digit_counts(digits: str) -> None:
     # Far beyond the 28 digits that Python's decimals have unless told.
-    told: list[Told] = [told_all(1), balance(2, "1E+99"), position(20, digits), balance(20, D(digits))]
-    wrong: list[Told] = [*told[:-1], balance(40, "1E-99")]
+    told: list[BookUpdate] = [told_all(1), balance(2, "1E+99"), position(20, digits), balance(20, D(digits))]
+    wrong: list[BookUpdate] = [*told[:-1], balance(40, "1E-99")]
     (book,) = keep(wrong)
     assert Fraction(book.unexplained) == Fraction(D("1E-99")) - Fraction(D("1E+99")) - Fraction(D(digits))

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from recorder.model import AccountUpdate, OrderUpdate, PositionUpdate, State, Thing, thing_of
 from recorder.read.state import current as module
-from recorder.read.state.current import Held, has_ended, is_heard, newest_seq
+from recorder.read.state.current import CurrentState, has_ended, is_heard, newest_seq
 from recorder.simulator.exchange import Exchange
 from recorder.store.entries import SessionEnded, SessionOpened
 from recorder.venues.base import Seen
@@ -26,8 +26,8 @@ def states_of(payload: bytes) -> list[State]:
     return [update for update in FMEX.decode(payload).updates if isinstance(update, State)]
 
 
-def nothing_held(seq: int = -1) -> Held:
-    return Held(ACCOUNT, SESSION, seq, FINAL)
+def nothing_held(seq: int = -1) -> CurrentState:
+    return CurrentState(ACCOUNT, SESSION, seq, FINAL)
 
 
 @settings(max_examples=examples(15), deadline=None)

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from recorder.model import FillUpdate
-from recorder.read.replay.deduplication import Once
+from recorder.read.replay.deduplication import Deduplicator
 from recorder.read.replay.events import FrameEvent
 from recorder.store.once import APART_NS
 from recorder.venues.base import read_frame
@@ -28,17 +28,17 @@ def order(at_ns: int, number: int = 1, unfilled: int = 10, stamp: int = 0) -> Fr
 
 
 def test_another_recorders_sighting_is_none() -> None:
-    once = Once()
-    assert once.is_news(order(0), 1)
-    assert not once.is_news(order(5, stamp=3), 2)  # the time of the push may differ by connection
-    assert once.is_news(order(6, unfilled=9), 2)
-    assert not once.is_news(order(7, unfilled=9), 1)
-    assert once.is_news(order(8, number=2, unfilled=9), 1)
+    once = Deduplicator()
+    assert once.is_first_sighting(order(0), 1)
+    assert not once.is_first_sighting(order(5, stamp=3), 2)  # the time of the push may differ by connection
+    assert once.is_first_sighting(order(6, unfilled=9), 2)
+    assert not once.is_first_sighting(order(7, unfilled=9), 1)
+    assert once.is_first_sighting(order(8, number=2, unfilled=9), 1)
 
 
 def test_what_one_recorder_saw_repeated_counts_as_often() -> None:
-    once = Once()
-    assert [once.is_news(order(at_ns), recorder) for at_ns, recorder in enumerate([1, 1, 2, 2, 2, 1])] == [
+    once = Deduplicator()
+    assert [once.is_first_sighting(order(at_ns), recorder) for at_ns, recorder in enumerate([1, 1, 2, 2, 2, 1])] == [
         True,
         True,
         False,
@@ -49,44 +49,51 @@ def test_what_one_recorder_saw_repeated_counts_as_often() -> None:
 
 
 def test_too_far_apart_it_is_another_push() -> None:
-    once = Once()
-    assert once.is_news(order(0), 1)
-    assert not once.is_news(order(APART_NS), 2)
-    assert once.is_news(order(2 * APART_NS), 2)  # its second time for 2, while 1 saw it once
-    assert once.is_news(order(3 * APART_NS + 1), 2)
+    once = Deduplicator()
+    assert once.is_first_sighting(order(0), 1)
+    assert not once.is_first_sighting(order(APART_NS), 2)
+    assert once.is_first_sighting(order(2 * APART_NS), 2)  # its second time for 2, while 1 saw it once
+    assert once.is_first_sighting(order(3 * APART_NS + 1), 2)
 
 
 def test_each_sighting_keeps_the_push_for_as_long_again() -> None:
-    once = Once()
+    once = Deduplicator()
     sightings = [(1, 5), (2, 5 + APART_NS), (3, 5 + 2 * APART_NS), (4, 5 + 3 * APART_NS)]
-    assert [once.is_news(order(at_ns), recorder) for recorder, at_ns in sightings] == [True, False, False, False]
+    assert [once.is_first_sighting(order(at_ns), recorder) for recorder, at_ns in sightings] == [
+        True,
+        False,
+        False,
+        False,
+    ]
 
 
 def test_what_comes_between_makes_nobody_forget_too_early() -> None:
-    once = Once()
-    assert once.is_news(order(0), 1)
-    assert once.is_news(order(APART_NS, number=2), 1)
-    assert not once.is_news(order(APART_NS), 2)
+    once = Deduplicator()
+    assert once.is_first_sighting(order(0), 1)
+    assert once.is_first_sighting(order(APART_NS, number=2), 1)
+    assert not once.is_first_sighting(order(APART_NS), 2)
 
 
 @pytest.mark.parametrize("name", ["hello", "topics", "ping", "refused"])
 def test_what_each_connection_is_told_for_itself_is_never_a_second_sighting(name: str) -> None:
-    once = Once()
-    assert all(once.is_news(event(sample(name)), recorder) for recorder in (1, 2, 1))
-    assert all(once.is_news(event(ORDER % (1, 1, 1), source="rest"), recorder) for recorder in (1, 2))
+    once = Deduplicator()
+    assert all(once.is_first_sighting(event(sample(name)), recorder) for recorder in (1, 2, 1))
+    assert all(once.is_first_sighting(event(ORDER % (1, 1, 1), source="rest"), recorder) for recorder in (1, 2))
 
 
 def test_a_push_that_tells_more_than_states_is_never_a_second_sighting() -> None:
-    once = Once()
+    once = Deduplicator()
     pushed = order(0)
     mixed = msgspec.structs.replace(pushed, updates=(*pushed.updates, FillUpdate(1, 1, "1", "1", "0", 1)))
-    assert once.is_news(mixed, 1)
-    assert once.is_news(mixed, 2)
+    assert once.is_first_sighting(mixed, 1)
+    assert once.is_first_sighting(mixed, 2)
 
 
 def test_what_cannot_be_decoded_is_the_same_by_its_bytes() -> None:
-    once = Once()
-    assert [once.is_news(event(payload), by) for payload, by in ((b"?", 1), (b"?", 2), (b"!", 2), (b"!", 1))] == [
+    once = Deduplicator()
+    assert [
+        once.is_first_sighting(event(payload), by) for payload, by in ((b"?", 1), (b"?", 2), (b"!", 2), (b"!", 1))
+    ] == [
         True,
         False,
         True,
@@ -95,13 +102,13 @@ def test_what_cannot_be_decoded_is_the_same_by_its_bytes() -> None:
 
 
 def test_accounts_have_nothing_to_do_with_each_other() -> None:
-    once = Once()
-    assert once.is_news(event(ORDER % (1, 1, 1)), 1)
-    assert once.is_news(event(ORDER % (1, 1, 1), account="other"), 2)
+    once = Deduplicator()
+    assert once.is_first_sighting(event(ORDER % (1, 1, 1)), 1)
+    assert once.is_first_sighting(event(ORDER % (1, 1, 1), account="other"), 2)
 
 
 def test_nothing_is_held_for_longer_than_it_matters() -> None:
-    once = Once()
+    once = Deduplicator()
     for number in range(1000):
-        once.is_news(order(number * APART_NS // 10, number), 1)
+        once.is_first_sighting(order(number * APART_NS // 10, number), 1)
     assert len(once._bursts) <= 11

@@ -16,9 +16,9 @@ from recorder.read.books.differences import (
     FOUND_MAX,
     RETURNS,
     WAITING_MAX,
-    Scale,
+    BalanceWatch,
 )
-from recorder.read.books.matching import BALANCE, POSITION, Moment, Point
+from recorder.read.books.matching import BALANCE, POSITION, Point, UpdateKey
 
 D = Decimal
 MS = 1_000_000
@@ -40,7 +40,7 @@ class Stream:
     """Frames on their way to a scale, a millisecond apart unless told."""
 
     def __init__(self) -> None:
-        self.scale = Scale()
+        self.scale = BalanceWatch()
         self._seqs = count(1)
         self._at_ns = 0
         self._balance, self._net = D(100), D(0)
@@ -59,7 +59,7 @@ class Stream:
                 self._balance += change
             else:
                 self._net += change
-            moment = Moment(self._at_ns, session_id, next(self._seqs), 0)
+            moment = UpdateKey(self._at_ns, session_id, next(self._seqs), 0)
             self.scale.weigh(kind, Point(moment, self._balance, self._net, D(0), 0))
 
     def end(self, passed_ns: int = 0) -> tuple[list[tuple[int, Decimal]], Decimal]:
@@ -200,7 +200,7 @@ def test_a_loss_that_never_ends_takes_no_more_memory(stream: Stream) -> None:
 def test_the_beginning_is_where_the_books_come_back_to() -> None:
     stream = Stream()
     # An answer and the pushes have overtaken each other: the first level is none.
-    stream.scale = Scale()
+    stream.scale = BalanceWatch()
     stream.take([p(2), *IN_ORDER * RETURNS])
     assert stream.end() == ([], D(0))
     assert stream.scale.begin is not None

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, event
 
 from recorder.model import PUSH
 from recorder.read.replay import frames
-from recorder.read.replay.frames import CHUNK_BYTES, ROWS_FIRST, ROWS_MAX, Reader, Stretch
+from recorder.read.replay.frames import CHUNK_BYTES, ROWS_FIRST, ROWS_MAX, FrameRange, FrameReader
 from recorder.read.replay.order import FOR_EVER_NS, Life
 from recorder.store.dialects import Rows
 from tests.made import ACCOUNT, NOON_NS
@@ -18,15 +18,15 @@ from tests.unit.read.desk import Desk
 from tests.unit.read.diary import Diary
 
 
-def written(desk: Desk, payloads: Sequence[bytes | None]) -> Stretch:
+def written(desk: Desk, payloads: Sequence[bytes | None]) -> FrameRange:
     """A session of these frames, after the one that covers it."""
     session_id = Diary(desk).session(0, [(1, payload) for payload in payloads], answered=False)
-    return Stretch(ACCOUNT, "main", FMEX, session_id, Life(NOON_NS, FOR_EVER_NS), 0, len(payloads), (PUSH,), None)
+    return FrameRange(ACCOUNT, "main", FMEX, session_id, Life(NOON_NS, FOR_EVER_NS), 0, len(payloads), (PUSH,), None)
 
 
-def read(desk: Desk, stretch: Stretch) -> int:
+def read(desk: Desk, stretch: FrameRange) -> int:
     """How many frames there are."""
-    reader = Reader(desk.engine, desk.url)
+    reader = FrameReader(desk.engine, desk.url)
     count = sum(len(chunk.items) for chunk in reader.chunks(stretch))
     reader.close()
     return count

@@ -7,15 +7,15 @@ from sqlalchemy import create_engine
 
 from recorder.read.records import Gap
 from recorder.read.replay.events import GapBegan, instant_ns
-from recorder.read.replay.frames import Reader
-from recorder.read.replay.gap_marks import Hole, holes_of
-from recorder.read.replay.order import EVER_NS, FOR_EVER_NS, Place, before
-from recorder.read.replay.replaying import Script, replay
+from recorder.read.replay.frames import FrameReader
+from recorder.read.replay.gap_marks import PlacedGap, placed_gaps
+from recorder.read.replay.order import EVER_NS, FOR_EVER_NS, ReplayPoint, before
+from recorder.read.replay.replaying import ReplayPlan, replay
 
 NOWHERE: Any = None
 
 
-class Watched(Reader):
+class Watched(FrameReader):
     """Says when it was closed."""
 
     def __init__(self) -> None:
@@ -27,17 +27,17 @@ class Watched(Reader):
         self.closed = True
 
 
-def hole(account: str, begins_ns: int | None, ends_ns: int | None) -> Hole:
+def hole(account: str, begins_ns: int | None, ends_ns: int | None) -> PlacedGap:
     gap = Gap(account, begins_ns, ends_ns, None, "lost", None, "open", 1)
-    (found,) = holes_of(NOWHERE, 1, [gap], ())
+    (found,) = placed_gaps(NOWHERE, 1, [gap], ())
     return found
 
 
 def told(
-    *holes: Hole, start_ns: int = EVER_NS, end_ns: int = FOR_EVER_NS, after: Place | None = None
+    *holes: PlacedGap, start_ns: int = EVER_NS, end_ns: int = FOR_EVER_NS, after: ReplayPoint | None = None
 ) -> list[tuple[str, str, int | None]]:
     reader = Watched()
-    script = Script([], holes, ("push",), None, after or before(start_ns), before(end_ns), None, once=True)
+    script = ReplayPlan([], holes, ("push",), None, after or before(start_ns), before(end_ns), None, once=True)
     events = list(replay(reader, script))
     assert reader.closed
     return [("began" if isinstance(event, GapBegan) else "ended", event.account, instant_ns(event)) for event in events]
@@ -84,7 +84,7 @@ def test_at_its_instant_it_is_told_once(start_ns: int, end_ns: int, expected: li
 
 def test_a_gap_ends_before_and_begins_after_everything_at_its_instant() -> None:
     (first, second) = hole("main", 3, 9), hole("main", 9, 12)
-    assert first.end is not None and first.end < Place(9, 0, 0) < second.begin
+    assert first.end is not None and first.end < ReplayPoint(9, 0, 0) < second.begin
     assert told(first, second) == [
         ("began", "main", 3),
         ("ended", "main", 9),
@@ -95,7 +95,7 @@ def test_a_gap_ends_before_and_begins_after_everything_at_its_instant() -> None:
 
 def test_after_a_frame_only_what_follows_at_its_instant_is_told() -> None:
     first, second = hole("main", 3, 9), hole("main", 9, 12)
-    assert told(first, second, after=Place(9, 5, 7)) == [("began", "main", 9), ("ended", "main", 12)]
+    assert told(first, second, after=ReplayPoint(9, 5, 7)) == [("began", "main", 9), ("ended", "main", 12)]
 
 
 def test_a_gap_in_which_a_clock_was_set_back_begins_before_it_ends() -> None:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recorder.read.replay.order import FOR_EVER_NS, Chunk, Life, Place, before, lives, merge
+from recorder.read.replay.order import FOR_EVER_NS, Chunk, Life, ReplayPoint, before, lives, merge
 
 times = st.integers(0, 30)
 
@@ -52,7 +52,7 @@ def test_a_life_that_lasts_has_no_last_instant() -> None:
 
 
 @st.composite
-def sources(draw: st.DrawFn) -> list[list[Chunk[Place]]]:
+def sources(draw: st.DrawFn) -> list[list[Chunk[ReplayPoint]]]:
     """Sources as a replay has them: sessions one after the other, in chunks; no session in two of them."""
     made = []
     for number in range(draw(st.integers(0, 4))):
@@ -63,7 +63,7 @@ def sources(draw: st.DrawFn) -> list[list[Chunk[Place]]]:
         for begin, end in zip([0, *cuts], [*cuts, len(instants)], strict=True):
             if begin < min(end, len(instants)):
                 some = instants[begin:end]
-                places = [Place(ns, session_id, seq) for seq, ns in enumerate(some, begin)]
+                places = [ReplayPoint(ns, session_id, seq) for seq, ns in enumerate(some, begin)]
                 source.append(Chunk(session_id, some, places))
                 session_id += draw(st.sampled_from([0, 10]))
         made.append(source)
@@ -71,7 +71,7 @@ def sources(draw: st.DrawFn) -> list[list[Chunk[Place]]]:
 
 
 @given(sources())
-def test_merging_is_sorting(told: list[list[Chunk[Place]]]) -> None:
+def test_merging_is_sorting(told: list[list[Chunk[ReplayPoint]]]) -> None:
     merged = list(merge([iter(source) for source in told]))
     assert all(chunk.items for chunk in merged)
     places = [place for chunk in merged for place in chunk.items]
@@ -100,5 +100,5 @@ def test_a_source_is_read_only_as_far_as_it_must_be() -> None:
 
 
 def test_before_an_instant_is_before_all_at_it() -> None:
-    assert before(5) < Place(5, -1, -1)
-    assert before(5) > Place(4, 2**63, 2**63)
+    assert before(5) < ReplayPoint(5, -1, -1)
+    assert before(5) > ReplayPoint(4, 2**63, 2**63)

@@ -5,8 +5,8 @@ from decimal import Decimal
 import pytest
 
 from recorder.read.books import order_fees as module
-from recorder.read.books.order_fees import Fees
-from recorder.read.books.updates import ToldOrder
+from recorder.read.books.order_fees import OrderFees
+from recorder.read.books.updates import BookOrder
 
 D = Decimal
 
@@ -19,31 +19,31 @@ def order(
     status: str = "open",
     asked: bool = False,
     created: int | None = None,
-) -> ToldOrder:
+) -> BookOrder:
     """An update of an order of 10."""
     left = None if unfilled is None else D(unfilled)
     cost = None if fee is None else D(fee)
-    return ToldOrder(0, 1, 0, 0, 5 if asked else None, order_id, "A", "BTC", status, D(10), left, cost, created)
+    return BookOrder(0, 1, 0, 0, 5 if asked else None, order_id, "A", "BTC", status, D(10), left, cost, created)
 
 
 @pytest.fixture
-def fees() -> Fees:
+def fees() -> OrderFees:
     """In the first stretch."""
-    fees = Fees({"done"})
+    fees = OrderFees({"done"})
     fees.begin()
     return fees
 
 
-def test_each_step_costs_what_the_order_tells_beyond_the_last(fees: Fees) -> None:
+def test_each_step_costs_what_the_order_tells_beyond_the_last(fees: OrderFees) -> None:
     told = [order(10, "0"), order(7, "0.3"), order(7, "0.3"), order(0, "0.8", status="done")]
     assert [fees.step(one) for one in told] == [(D(0), 0), (D("0.3"), 1), (D(0), 0), (D("0.5"), 1)]
 
 
-def test_an_order_that_is_pushed_first_when_it_has_filled(fees: Fees) -> None:
+def test_an_order_that_is_pushed_first_when_it_has_filled(fees: OrderFees) -> None:
     assert fees.step(order(0, "1", status="done")) == (D(1), 1)
 
 
-def test_an_id_that_is_used_again_is_another_order(fees: Fees) -> None:
+def test_an_id_that_is_used_again_is_another_order(fees: OrderFees) -> None:
     told = [
         order(2, "0.8", status="done", created=5),
         order(7, "0.3", created=9),
@@ -56,11 +56,11 @@ def test_an_id_that_is_used_again_is_another_order(fees: Fees) -> None:
     ]
 
 
-def test_a_rebate_is_negative(fees: Fees) -> None:
+def test_a_rebate_is_negative(fees: OrderFees) -> None:
     assert fees.step(order(5, "-0.25")) == (D("-0.25"), 1)
 
 
-def test_a_fee_without_a_fill_and_a_fill_without_a_fee(fees: Fees) -> None:
+def test_a_fee_without_a_fill_and_a_fill_without_a_fee(fees: OrderFees) -> None:
     assert [fees.step(one) for one in (order(5, "1"), order(5, "1.5"), order(3, None), order(2, "2"))] == [
         (D(1), 1),
         (D("0.5"), 0),
@@ -69,14 +69,14 @@ def test_a_fee_without_a_fill_and_a_fill_without_a_fee(fees: Fees) -> None:
     ]
 
 
-def test_old_news_costs_nothing(fees: Fees) -> None:
+def test_old_news_costs_nothing(fees: OrderFees) -> None:
     for status in ("open", "done"):
         assert fees.step(order(2, "0.8", status=status)) is not None
         assert fees.step(order(5, "0.5")) is None
         assert fees.step(order(None, "0.5")) is None
 
 
-def test_what_filled_in_a_gap_is_not_of_the_stretch(fees: Fees) -> None:
+def test_what_filled_in_a_gap_is_not_of_the_stretch(fees: OrderFees) -> None:
     fees.step(order(7, "0.3"))
     fees.begin()
     assert fees.step(order(4, "0.6", asked=True)) is None
@@ -86,20 +86,20 @@ def test_what_filled_in_a_gap_is_not_of_the_stretch(fees: Fees) -> None:
     assert fees.step(order(0, "1")) == (D("0.1"), 1)
 
 
-def test_an_answer_counts_for_nothing_once_the_order_was_pushed(fees: Fees) -> None:
+def test_an_answer_counts_for_nothing_once_the_order_was_pushed(fees: OrderFees) -> None:
     fees.step(order(7, "0.3"))
     assert fees.step(order(4, "0.6", asked=True)) is None
     assert fees.step(order(4, "0.6")) == (D("0.3"), 1)
 
 
-def test_what_was_told_in_a_gap_is_known(fees: Fees) -> None:
+def test_what_was_told_in_a_gap_is_known(fees: OrderFees) -> None:
     fees.learn(order(7, "0.3"))
     fees.learn(order(9, "0.1"))
     fees.learn(order(None, "5"))
     assert fees.step(order(5, "0.5")) == (D("0.2"), 1)
 
 
-def test_only_so_many_ended_orders_are_remembered(fees: Fees, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_so_many_ended_orders_are_remembered(fees: OrderFees, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "ENDED_MAX", 5)
     for order_id in range(20):
         fees.step(order(10, "0", order_id=order_id))

@@ -4,14 +4,14 @@ from decimal import Decimal
 
 import pytest
 
-from recorder.read.books.transfers import APART_NS, Named
+from recorder.read.books.transfers import APART_NS, NamedTransfers
 from recorder.read.records import Transfer
 
 FIVE = Decimal("5.000000000000000001")
 
 
 def test_it_explains_one_change() -> None:
-    named = Named([Transfer("main", "BTC", 100, FIVE)])
+    named = NamedTransfers([Transfer("main", "BTC", 100, FIVE)])
     assert named.explains("main", "BTC", FIVE, 200)
     assert not named.explains("main", "BTC", FIVE, 200)
     assert named.left == []
@@ -29,7 +29,7 @@ def test_it_explains_one_change() -> None:
     ],
 )
 def test_it_explains_no_other(other: tuple[str, str, Decimal, int]) -> None:
-    named = Named([Transfer("main", "BTC", 0, FIVE)])
+    named = NamedTransfers([Transfer("main", "BTC", 0, FIVE)])
     assert not named.explains(*other)
     assert len(named.left) == 1
     assert named.explains("main", "BTC", FIVE, APART_NS)
@@ -37,7 +37,7 @@ def test_it_explains_no_other(other: tuple[str, str, Decimal, int]) -> None:
 
 def test_of_several_the_nearest_is_used_up() -> None:
     transfers = [Transfer("main", "BTC", at_ns, FIVE) for at_ns in (0, 1000, 500)]
-    named = Named(transfers)
+    named = NamedTransfers(transfers)
     for at_ns, left in ((900, [0, 500]), (900, [0]), (900, [])):
         assert named.explains("main", "BTC", FIVE, at_ns)
         assert [one.at_ns for one in named.left] == left

@@ -4,7 +4,7 @@ from decimal import Decimal
 from typing import Any
 
 from recorder.read.records import Fill
-from recorder.read.trading.trips import Held, Trip, trips
+from recorder.read.trading.trips import HeldQuantity, Trip, trips
 
 D = Decimal
 
@@ -18,7 +18,7 @@ def fill(at_ms: int, quantity: str, price: str, fee: str = "0", **other: Any) ->
 
 
 def test_a_way_in_and_out() -> None:
-    told = [Held("main", "A", 3, D(0))]
+    told = [HeldQuantity("main", "A", 3, D(0))]
     (trip,) = trips([fill(1, "100", "8000", "1E-7"), fill(2, "100", "12000"), fill(3, "-200", "10000", "-3E-8")], told)
     assert trip == Trip(
         "main", "A", "LONG", 1, 3,
@@ -29,7 +29,9 @@ def test_a_way_in_and_out() -> None:
 
 
 def test_a_fill_that_reverses_ends_one_trip_and_begins_another() -> None:
-    one, other = trips([fill(1, "-3", "9000", "3E-9"), fill(2, "4", "9000", "4E-9")], [Held("main", "A", 2, D(1))])
+    one, other = trips(
+        [fill(1, "-3", "9000", "3E-9"), fill(2, "4", "9000", "4E-9")], [HeldQuantity("main", "A", 2, D(1))]
+    )
     assert (one.direction, one.closed_ms, one.exit_quantity, one.fee) == ("SHORT", 2, D(3), D("6E-9"))
     assert (other.direction, other.opened_ms, other.closed_ms, other.entry_quantity) == ("LONG", 2, None, D(1))
     assert (other.fee, other.pnl, other.exit_price) == (D("1E-9"), None, None)
@@ -38,7 +40,7 @@ def test_a_fill_that_reverses_ends_one_trip_and_begins_another() -> None:
 def test_what_was_held_before_the_record_has_no_entry() -> None:
     one, other = trips(
         [fill(5, "-2", "9000"), fill(6, "1", "9000"), fill(7, "-1", "9100")],
-        [Held("main", "A", 1, D(2)), Held("main", "A", 5, D(0)), Held("main", "A", 7, D(0))],
+        [HeldQuantity("main", "A", 1, D(2)), HeldQuantity("main", "A", 5, D(0)), HeldQuantity("main", "A", 7, D(0))],
     )
     assert (one.trip, one.direction, one.opened_ms, one.closed_ms) == (0, "LONG", None, 5)
     assert (one.entry_price, one.exit_price, one.pnl_before_fees, one.pnl) == (None, D(9000), None, None)
@@ -47,14 +49,14 @@ def test_what_was_held_before_the_record_has_no_entry() -> None:
 
 def test_fills_count_in_the_order_in_which_they_happened() -> None:
     late = fill(2, "-1", "9100")._replace(received_ns=99, session_id=2)
-    (trip, other) = trips([fill(1, "1", "9000"), fill(3, "1", "9000"), late], [Held("main", "A", 3, D(1))])
+    (trip, other) = trips([fill(1, "1", "9000"), fill(3, "1", "9000"), late], [HeldQuantity("main", "A", 3, D(1))])
     assert (trip.opened_ms, trip.closed_ms, other.opened_ms) == (1, 2, 3)
 
 
 def test_one_position_that_lags_behind_its_fill_changes_nothing() -> None:
     # The exchange pushes a fill at once, and the position that it leads to an instant later.
     held = {2: 0, 3: 4, 4: 4, 5: 0}
-    told = [Held("main", "A", at_ms, D(quantity)) for at_ms, quantity in held.items()]
+    told = [HeldQuantity("main", "A", at_ms, D(quantity)) for at_ms, quantity in held.items()]
     found = list(trips([fill(2, "1", "9000"), fill(3, "3", "9000"), fill(5, "-4", "9000")], told))
     assert [(trip.opened_ms, trip.closed_ms, trip.adds_up) for trip in found] == [(2, 5, True)]
 

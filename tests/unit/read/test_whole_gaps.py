@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recorder.read.coverage.gaps import Side, coverage, whole_gaps
+from recorder.read.coverage.gaps import RecorderCoverage, coverage, whole_gaps
 from recorder.read.records import Coverage, Gap
 
 TOPICS = ("a", "b")
@@ -13,11 +13,11 @@ def gap(begins: int | None, ends: int | None, topic: str | None = None, state: s
     return Gap("main", begins, ends, topic, "lost", None, state, 1)
 
 
-def side(*gaps: Gap, last: int | None = 1_000, topics: tuple[str, ...] = TOPICS) -> Side:
-    return Side(gaps, frozenset(topics), last)
+def side(*gaps: Gap, last: int | None = 1_000, topics: tuple[str, ...] = TOPICS) -> RecorderCoverage:
+    return RecorderCoverage(gaps, frozenset(topics), last)
 
 
-def stretches(*sides: Side) -> list[tuple[int | None, int | None, str | None]]:
+def stretches(*sides: RecorderCoverage) -> list[tuple[int | None, int | None, str | None]]:
     return [(one.begins_ns, one.ends_ns, one.topic) for one in whole_gaps("main", dict(enumerate(sides)))]
 
 
@@ -112,7 +112,7 @@ def pairs(topic: str | None, edges: list[int]) -> list[Gap]:
     return [gap(begin, end, topic) for begin, end in zip(edges[::2], ends, strict=True)]
 
 
-def missed(one: Side, topic: str | None, at: int) -> bool:
+def missed(one: RecorderCoverage, topic: str | None, at: int) -> bool:
     """Whether the nanosecond from `at` on is missed."""
     if inside(list(one.gaps), topic, at):
         return True

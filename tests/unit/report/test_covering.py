@@ -5,7 +5,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recorder.read.coverage.gaps import Side
+from recorder.read.coverage.gaps import RecorderCoverage
 from recorder.read.records import Gap
 from recorder.report.covering import covered, numbered, segments
 from recorder.report.facts import Period, Silence
@@ -20,7 +20,7 @@ def gap(begins: int | None, ends: int | None, topic: str | None = None, state: s
 
 
 def account(*gaps: Gap, last: int = LAST) -> Account:
-    return Account(7, "main", "fmex", {1: Side(gaps, frozenset(), last)})
+    return Account(7, "main", "fmex", {1: RecorderCoverage(gaps, frozenset(), last)})
 
 
 def period(since: int | None, until: int | None) -> Period:
