@@ -1,5 +1,6 @@
 """What every test shares."""
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -41,3 +42,12 @@ def postgres() -> Iterator[PostgresServer]:
     """A PostgreSQL server that all tests share, each with a database of its own."""
     with PostgresServer() as server:
         yield server
+
+
+@pytest.fixture
+def next_migrations(tmp_path: Path) -> Path:
+    """The folder of a next version's migrations, with a revision 0002."""
+    folder = tmp_path / "next version" / "migrations"
+    shutil.copytree(migrate.migrations_folder(), folder, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(Path(__file__).parent / "migration" / "revision_0002.py", folder / "versions" / "0002_columns.py")
+    return folder

@@ -34,7 +34,7 @@ COMMANDS = {
     "verify": ("verify", "Check that the record is as it was written, and name what is not."),
     "rebuild": ("rebuild", "Make typed rows again from the frames, as after an upgrade that reads more of them."),
     "export": ("export", "Tables of the record as Parquet, CSV or JSON lines, with a manifest of hashes."),
-    "db": ("db", "The database's schema: upgrade, downgrade, current, check."),
+    "db": ("db", "The database's schema: upgrade, current, check."),
     "simulate": ("simulate", "An exchange to try things on, for this recorder or for your own programs."),
 }
 

@@ -3,11 +3,12 @@
 from pathlib import Path
 
 import click
+from sqlalchemy import Engine
 
 from recorder.cli import options
-from recorder.errors import DatabaseError, SchemaOutdated
-from recorder.store import migrate
-from recorder.store.engine import explained, open_engine, place
+from recorder.errors import SchemaOutdated
+from recorder.store import migrate, sqlite
+from recorder.store.engine import database_path, explained, is_file, open_engine, place
 from recorder.store.lock import sole_writer
 
 
@@ -19,50 +20,46 @@ def db() -> None:
     """The database's schema."""
 
 
-@db.command(help="Bring the schema to this version's, all of it or nothing.\n\n\b\nExample:  recorder db upgrade")
+@db.command(
+    help="Upgrade the schema to this version's, completely or not at all. A file is copied first, to a file beside it "
+    "such as recorder.db.schema-0001; of a server's database make a backup yourself, for example with pg_dump.\n\n"
+    "\b\nExample:  recorder db upgrade"
+)
 @options.database
-def upgrade(database: str | None, config: Path | None) -> None:
+@click.option("--no-backup", is_flag=True, help="Do not copy a file first.")
+def upgrade(database: str | None, config: Path | None, no_backup: bool) -> None:
     """Upgrade."""
     for url in options.database_urls(database, config):
         engine = open_engine(url)
         with sole_writer(url), explained(url):
+            if is_file(url) and not no_backup:
+                _back_up(engine, database_path(url))
             migrate.upgrade(engine)
         click.echo(f"{place(url)} is at schema {migrate.head()}, the newest.")
 
 
-@db.command(
-    help="Take the schema back to an older revision. What only the newer one holds is lost: make a backup first.\n\n"
-    "\b\nExample:  recorder db downgrade 0001"
-)
-@click.argument("revision")
-@options.database
-def downgrade(revision: str, database: str | None, config: Path | None) -> None:
-    """Downgrade."""
-    known = migrate.known_revisions()
-    if revision not in known:
-        raise click.UsageError(f"There is no schema {revision!r}; there are: {', '.join(known)}.")
-    for url in options.database_urls(database, config):
-        at = _revision(url)
-        if at is None:
-            raise DatabaseError(f"{place(url)} has no schema of ours: there is nothing to take back.")
-        if at in known and known.index(at) < known.index(revision):
-            raise click.UsageError(f"{place(url)} is at schema {at}; to go on from there: recorder db upgrade")
-        engine = open_engine(url)
-        with sole_writer(url), explained(url):
-            migrate.downgrade(engine, revision)
-        click.echo(f"{place(url)} is at schema {revision}.")
+def _back_up(engine: Engine, path: Path) -> None:
+    """Copy a file that is going to be upgraded."""
+    with engine.connect() as connection:
+        at = migrate.require_known(connection)
+        connection.rollback()
+        if at in {None, migrate.head()}:
+            return
+        backup = path.with_name(f"{path.name}.schema-{at}")
+        sqlite.back_up(connection, backup)
+    click.echo(f"Copied {path} to {backup}; remove it once you have seen that all is well.")
 
 
-@db.command(help="Show the schema the database is at.\n\n\b\nExample:  recorder db current")
+@db.command(help="Show the revision of the database's schema.\n\n\b\nExample:  recorder db current")
 @options.database
 def current(database: str | None, config: Path | None) -> None:
     """The revision."""
     for url in options.database_urls(database, config):
-        click.echo(f"{_revision(url) or 'no schema of ours'} (this recorder's newest is {migrate.head()})")
+        click.echo(f"{_revision(url) or 'no schema'} (this version's is {migrate.head()})")
 
 
 @db.command(
-    help="Exit with 0 where the schema is this version's, with 1 where it is older.\n\n\b\nExample:  recorder db check"
+    help="Check the schema: exit code 0 if it is this version's, 1 if it is older.\n\n\b\nExample:  recorder db check"
 )
 @options.database
 @click.pass_context
@@ -81,7 +78,7 @@ def check(ctx: click.Context, database: str | None, config: Path | None) -> None
 
 
 def _revision(url: str) -> str | None:
-    """The revision of a database that is there; looking changes nothing."""
+    """The revision of an existing database; reading it changes nothing."""
     engine = open_engine(url, read_only=True)
     with explained(url), engine.connect() as connection:
         return migrate.current(connection)

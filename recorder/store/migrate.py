@@ -16,8 +16,10 @@ from recorder.store import sqlite
 from recorder.store.dialects import SQLITE
 from recorder.store.engine import schema_transaction
 
-#: Alembic's own; it stays behind, empty, where the schema was taken back to nothing.
+#: Alembic's own table, with the revision.
 VERSION_TABLE = "alembic_version"
+#: A table of the baseline that no schema from before the first release had; those used the same revision numbers.
+NEW_IN_BASELINE = "credentials"
 
 
 def migrations_folder() -> Path:
@@ -71,13 +73,13 @@ def migration(engine: Engine) -> Iterator[Connection]:
     """
     with engine.connect() as connection:
         # It must be ours before it is changed.
-        _require_ours(connection)
+        require_known(connection)
         empty = is_empty(connection)
         connection.rollback()
         if empty and engine.dialect.name == SQLITE:
             sqlite.prepare_new(connection)
     with schema_transaction(engine) as connection:
-        _require_ours(connection)
+        require_known(connection)
         yield connection
 
 
@@ -87,20 +89,21 @@ def upgrade(engine: Engine, revision: str = "head") -> None:
         command.upgrade(_config(connection), revision)
 
 
-def downgrade(engine: Engine, revision: str) -> None:
-    """Take the schema back; what only the newer one holds is lost. Raises as `migration` does."""
-    with migration(engine) as connection:
-        command.downgrade(_config(connection), revision)
-
-
-def _require_ours(connection: Connection) -> str | None:
+def require_known(connection: Connection) -> str | None:
+    """The revision of a database of ours; None for an empty one. Raises as `migration` does."""
     at = current(connection)
     if at is None:
         if is_empty(connection):
             return None
         raise NotOurs("The database belongs to another program (it has tables that are not ours); name another one.")
-    if not inspect(connection).has_table("frames"):
+    tables = inspect(connection)
+    if not tables.has_table("frames"):
         raise NotOurs("The database belongs to another program that uses Alembic too; name another one.")
+    if not tables.has_table(NEW_IN_BASELINE):
+        raise NotOurs(
+            "The database was made by a version of recorder from before the first release, whose schema cannot be "
+            "upgraded: start a new one, and read the old one with the version that made it."
+        )
     if at not in known_revisions():
         raise SchemaTooNew(
             f"The database's schema ({at}) is not one this recorder knows (its newest is {head()}): "
@@ -116,7 +119,7 @@ def require_current(engine: Engine) -> None:
         NotOurs, SchemaOutdated, SchemaTooNew: with the command to type where there is one.
     """
     with engine.connect() as connection:
-        at = _require_ours(connection)
+        at = require_known(connection)
     if at is None:
         raise DatabaseError("The database is empty; `recorder run` or `recorder db upgrade` makes its tables.")
     if at != head():

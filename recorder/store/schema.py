@@ -1,4 +1,4 @@
-"""The declared schema. The migrations create it; a test holds the two against each other.
+"""The declared schema. The migrations create it; a test compares the two.
 
 Keys are made before the write and are unique across databases. Every key starts with `account_id`, so that a
 distributed PostgreSQL can take it as distribution key, and `session_id` is time-ordered: PostgreSQL keeps the tables
@@ -70,6 +70,26 @@ recorders = _table(
     _int("created_ns"),
     _text("host", null=False),
     PrimaryKeyConstraint("recorder_id"),
+)
+
+#: The API keys known to belong to an account, as fingerprints (`recorder.store.credentials`): never a key itself.
+credentials = _table(
+    "credentials",
+    _int("account_id"),
+    _text("fingerprint", null=False),
+    _int("added_ns"),
+    PrimaryKeyConstraint("account_id", "fingerprint"),
+    _of_account(),
+)
+
+#: Recorders closed with `recorder db retire`. No foreign key: a retirement may arrive here before the recorder does.
+retirements = _table(
+    "retirements",
+    _int("recorder_id"),
+    _int("retired_ns"),
+    _text("who", null=False),
+    _text("why", null=False),
+    PrimaryKeyConstraint("recorder_id", "retired_ns"),
 )
 
 #: Which of them this file is; one row. It never leaves the file, and counts in this file only: a copy is another one.

@@ -3,7 +3,7 @@
 import os
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -160,6 +160,25 @@ def _require_wal(connection: Any, path: Path) -> None:
         raise DatabaseError(
             f"{path} cannot have a write-ahead log (SQLite's WAL mode) on its file system; put it on a local disk."
         )
+
+
+def back_up(connection: Connection, to: Path) -> None:
+    """Copy a database to another file, which is replaced only by a complete copy.
+
+    Raises:
+        DatabaseError: it cannot be written.
+    """
+    driver: Any = connection.connection.driver_connection
+    part = to.with_name(f"{to.name}.part")
+    try:
+        part.unlink(missing_ok=True)
+        with closing(sqlite3.connect(part)) as copy:
+            copy.execute("PRAGMA synchronous=FULL")
+            driver.backup(copy)
+        part.replace(to)
+    except (OSError, sqlite3.Error) as error:
+        part.unlink(missing_ok=True)
+        raise DatabaseError(f"The backup {to} cannot be written ({error}): make room, or give --no-backup.") from error
 
 
 @contextmanager

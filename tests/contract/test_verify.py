@@ -11,7 +11,6 @@ from recorder.audit import findings as kinds
 from recorder.audit import part, plan
 from recorder.audit.findings import Finding, together
 from recorder.audit.verify import Verification, Verified, Wanted
-from recorder.store import migrate
 from recorder.store.comparing import compare_sessions
 from recorder.store.mover import Mover
 from recorder.store.redacting import redact, stretches
@@ -109,16 +108,6 @@ def test_copies_that_were_redacted_each_by_its_own_owner(
     with engine.connect() as connection:
         assert connection.exec_driver_sql("SELECT DISTINCT who FROM redactions").scalars().all() == ["another"]
     assert verify(url)[0] == []
-
-
-def test_after_an_upgrade_from_before_there_were_seals(tellers: list[Teller], engine: Engine, url: str) -> None:
-    tellers[0].write(TOLD, [Heard(0, 20, "crashed"), Heard(25, 60)])
-    move(tellers[0].engine, engine)
-    migrate.downgrade(engine, "0003")
-    migrate.upgrade(engine)
-    assert verify(url)[0] == []
-    change(engine, "UPDATE frames SET payload = :empty WHERE seq = 5", empty=b"{}")
-    assert {(one.kind, one.seq) for one in verify(url)[0]} == {(kinds.PAYLOAD_CHANGED, 5)}
 
 
 def test_what_is_counted(chronicle: Chronicle, url: str) -> None:

@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 
 from recorder.simulator import Simulator, SimulatorOptions
-from recorder.store import migrate
 from recorder.store.engine import open_engine
 from tests.faults.conftest import Report
 from tests.faults.scene import Scene
@@ -18,27 +17,41 @@ from tests.migration.rows import schema_of
 pytestmark = [pytest.mark.long, needs_strace]
 
 
-def kill_an_upgrade(tmp_path: Path, report: Report, call: str, number: int) -> bool:
+#: Gives a recorder process the migrations of a next version.
+NEXT_VERSION = """
+from pathlib import Path
+from recorder.store import migrate
+
+migrate.migrations_folder = lambda: Path({folder!r})
+"""
+
+
+def kill_an_upgrade(tmp_path: Path, next_migrations: Path, report: Report, call: str, number: int) -> bool:
     """Returns whether the kill came before the end."""
     with Simulator(SimulatorOptions(rate_per_s=1_000)) as exchange:
         scene = Scene(Folder(tmp_path), exchange, report)
         with scene.running() as process:
             scene.wait_more(process, 200)
-        assert scene.folder.command("db", "downgrade", migrate.known_revisions()[0]).returncode == 0
         engine = open_engine(f"sqlite:///{scene.folder.database}")
         before, old = read_table(str(engine.url)), schema_of(engine)
+        shim = tmp_path / "shim"
+        shim.mkdir()
+        (shim / "sitecustomize.py").write_text(NEXT_VERSION.format(folder=str(next_migrations)), encoding="utf-8")
+        scene.folder.env["PYTHONPATH"] = str(shim)
         reference = tmp_path / "upgraded.db"
         shutil.copy(scene.folder.database, reference)
-        assert scene.folder.command("db", "upgrade", "--database", f"sqlite:///{reference}").returncode == 0
+        upgraded = scene.folder.command("db", "upgrade", "--database", f"sqlite:///{reference}")
+        assert upgraded.returncode == 0, upgraded.stderr
         new = schema_of(open_engine(f"sqlite:///{reference}"))
         assert old != new
 
         under = injecting(tmp_path / "strace.log", call, "signal=SIGKILL", str(number))
-        with Process(scene.folder, "db", "upgrade", under=under) as upgrading:
+        with Process(scene.folder, "db", "upgrade", "--no-backup", under=under) as upgrading:
             code = upgrading.wait()
         assert code in {0, -9}, upgrading.errors
         assert schema_of(engine) in (old, new)
-        assert read_table(str(engine.url)) == before
+        # A typed table has a column more.
+        assert read_table(str(engine.url))._replace(typed={}) == before._replace(typed={})
         assert scene.folder.command("db", "upgrade").returncode == 0
         assert schema_of(engine) == new
         if code == 0:
@@ -50,8 +63,10 @@ def kill_an_upgrade(tmp_path: Path, report: Report, call: str, number: int) -> b
 
 
 @pytest.mark.parametrize(
-    ("call", "number"), [*(("pwrite64", number) for number in range(1, 17)), *(("fdatasync", n) for n in range(1, 5))]
+    ("call", "number"), [*(("pwrite64", number) for number in range(1, 9)), *(("fdatasync", n) for n in range(1, 4))]
 )
-def test_a_migration_that_is_killed(tmp_path: Path, report: Report, call: str, number: int) -> None:
-    came = kill_an_upgrade(tmp_path, report, call, number)
+def test_a_migration_that_is_killed(
+    tmp_path: Path, next_migrations: Path, report: Report, call: str, number: int
+) -> None:
+    came = kill_an_upgrade(tmp_path, next_migrations, report, call, number)
     assert came or number > 1, "the call never came: this test tests nothing"

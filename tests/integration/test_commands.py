@@ -231,7 +231,6 @@ def test_the_installed_wheel_in_an_empty_folder(folder: Folder, tmp_path: Path) 
         ("fills",),
         ("audit",),
         ("db", "check"),
-        ("db", "downgrade", "0001"),
         ("db", "upgrade"),
     ):
         ended = folder.command(*command)

@@ -1,13 +1,16 @@
-"""Rows as a released recorder wrote them, revision by revision: plain SQL, for the declared schema moves on."""
+"""Rows as a released recorder wrote them, revision by revision: plain SQL, because the declared schema moves on."""
 
+import re
 from typing import Any
 
-from sqlalchemy import Engine
+from sqlalchemy import Engine, inspect
 
-#: A row in every table of revision 0001.
+#: A row in every table.
 ROWS_0001 = (
     "INSERT INTO accounts VALUES (7, 'fmex', 'main', 1580802000000000000)",
     "INSERT INTO recorders VALUES (5, 1580802000000000000, 'host')",
+    "INSERT INTO credentials VALUES (7, '0123456789abcdef', 1580802000000000000)",
+    "INSERT INTO retirements VALUES (5, 1580802600000000000, 'who', 'why')",
     "INSERT INTO identity VALUES (5, 99)",
     "INSERT INTO runs VALUES (1, 5, 1580802000000000000, 'host', 4711, '0.1.0', NULL, NULL)",
     "INSERT INTO sessions VALUES (7, 11, 1, 'wss://api.fmex.com/v2/user/ws', 'account order.btcusd_p', "
@@ -34,41 +37,52 @@ ROWS_0001 = (
     "INSERT INTO batches VALUES (1, 0, 4, 1580802507430000000)",
     "INSERT INTO spans VALUES (1, 0, 7, 11, 0, 3)",
     """INSERT INTO event_log VALUES (1, 0, 0, '{"kind":"RecorderAdded","recorder_id":5}')""",
-)
-
-#: What came with revision 0004, beside the seals of what was there.
-ROWS_0004 = (
+    "INSERT INTO seals VALUES (1, 0, x'01', x'02', x'03', x'04')",
     "INSERT INTO checkpoints VALUES (5, 2, 1580802507450000000, 'a note', NULL)",
     "INSERT INTO redactions VALUES (7, 11, 1, 2, 1580802507460000000, 'who', 'why')",
-)
-
-#: `receipts` has a row already: it follows from the frame above.
-ROWS_0005 = (
+    "INSERT INTO receipts VALUES (7, 11, 0, 3, 1580802053670000000, 1580802054000000000)",
     "INSERT INTO snapshots VALUES (7, 1580802053670000000)",
     "INSERT INTO snapshot_rows VALUES (7, 1580802053670000000, 'account_updates', 11, 0, 0)",
 )
 
 #: Revision → the rows that came with it.
-ROWS = {"0001": ROWS_0001, "0003": (), "0004": ROWS_0004, "0005": ROWS_0005, "0006": (), "0007": ()}
+ROWS = {"0001": ROWS_0001}
 
 
 def write(engine: Engine, revision: str) -> None:
     """Write the rows of a revision."""
+    sqlite = engine.dialect.name == "sqlite"
     with engine.begin() as connection:
         for statement in ROWS[revision]:
-            sqlite = engine.dialect.name == "sqlite"
-            connection.exec_driver_sql(statement if sqlite else statement.replace(" x'", " '\\x"))
+            connection.exec_driver_sql(statement if sqlite else re.sub(r" x'", r" '\\x", statement))
+
+
+#: What makes up the schema of a PostgreSQL database.
+POSTGRESQL_SCHEMA = r"""
+SELECT table_name || '.' || column_name AS name,
+  concat_ws(' ', ordinal_position, data_type, is_nullable, column_default) AS sql
+FROM information_schema.columns WHERE table_schema = 'public'
+UNION ALL SELECT viewname, definition FROM pg_views WHERE schemaname = 'public'
+UNION ALL SELECT indexname, indexdef FROM pg_indexes WHERE schemaname = 'public'
+UNION ALL SELECT tgrelid::regclass || '.' || tgname, pg_get_triggerdef(oid) FROM pg_trigger WHERE NOT tgisinternal
+UNION ALL SELECT conrelid::regclass || '.' || conname, pg_get_constraintdef(oid)
+  FROM pg_constraint WHERE conrelid <> 0 AND connamespace = 'public'::regnamespace
+UNION ALL SELECT proname, prosrc FROM pg_proc WHERE pronamespace = 'public'::regnamespace
+"""
+PARTITION = re.compile("_([0-9]{4}|other)$")
 
 
 def schema_of(engine: Engine) -> dict[str, str]:
-    """Every table, view and trigger, as it was made."""
+    """Every table, view, index, function and trigger, as it was made."""
     with engine.connect() as connection:
-        made = connection.exec_driver_sql("SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL")
-        return {row.name: row.sql for row in made}
+        if engine.dialect.name == "sqlite":
+            made = connection.exec_driver_sql("SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL")
+            return {row.name: row.sql for row in made}
+        return {row.name: row.sql for row in connection.exec_driver_sql(POSTGRESQL_SCHEMA)}
 
 
 def contents_of(engine: Engine) -> dict[str, list[tuple[Any, ...]]]:
     """Every row of every table."""
-    names = [name for name, sql in schema_of(engine).items() if sql.startswith("CREATE TABLE")]
     with engine.connect() as connection:
+        names = [name for name in inspect(connection).get_table_names() if not PARTITION.search(name)]
         return {name: [tuple(row) for row in connection.exec_driver_sql(f"SELECT * FROM {name}")] for name in names}

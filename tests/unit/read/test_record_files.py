@@ -9,7 +9,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import OperationalError
 
 import recorder
-from recorder.errors import ConfigurationError, DatabaseError, NotOurs, SchemaOutdated, SchemaTooNew
+from recorder.errors import ConfigurationError, DatabaseError, NotOurs, SchemaTooNew
 from recorder.read.record import ROWS_PER_FETCH
 from recorder.store import migrate
 from recorder.store.engine import open_engine
@@ -88,8 +88,11 @@ def test_a_file_that_is_no_record(tmp_path: Path) -> None:
 
 def test_a_record_of_another_version(tmp_path: Path, desk: Desk) -> None:
     older = f"sqlite:///{tmp_path / 'older.db'}"
-    migrate.upgrade(open_engine(older), "0001")
-    with pytest.raises(SchemaOutdated, match="type: recorder db upgrade"):
+    engine = open_engine(older)
+    migrate.upgrade(engine)
+    with engine.begin() as connection:
+        connection.execute(text("DROP TABLE credentials"))
+    with pytest.raises(NotOurs, match="from before the first release"):
         recorder.open(older)
     with desk.engine.begin() as connection:
         connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))

@@ -1,21 +1,19 @@
 """The views for people: latest states and histories, with plain numbers and readable times.
 
 Exact digits live in the tables. A view converts them to the engine's own numbers, so that `WHERE price > 9000 ORDER BY
-price` does what it says in the `sqlite3` shell too, where the tables' exact decimals are text. A view is never altered:
-a later revision drops it and creates it anew. There is no revision 0002: it was one before the first release.
+price` works in the `sqlite3` shell too, where the tables store decimals as text.
 
-Two recorders of one account each store all they saw, and a reader sees each push once: `..._once` are the typed tables
-without the second sightings. Sightings of the same update by different recorders are the same push when they lie within
-`APART_NS` of each other; one that a recorder saw repeated counts as often as it was repeated. Where one recorder alone
-wrote, they are the tables themselves.
+Two recorders of one account each store all they received, and a reader sees each push once: the views `..._once` are
+the typed tables without the second sightings. Equal updates from different recorders are the same push if they were
+received within `APART_NS` of each other; an update that one recorder received several times counts that many times.
+Where only one recorder wrote, the views are the tables themselves.
 """
 
 from alembic import op
 
-revision = "0003"
-down_revision = "0001"
+from .spelling import number, numbers, utc
 
-#: Table → the columns that say what an update says; `ts` is the time of the push, which may differ by connection.
+#: Table → the columns by which two updates are equal. `ts` is the time of the push: it may differ by connection.
 SAID = {
     "account_updates": ("currency", "available", "frozen", "position_margin", "updated_at", "extra"),
     "order_updates": (
@@ -58,47 +56,25 @@ SAID = {
 ONCE = tuple(f"{table}_once" for table in SAID)
 VIEWS = ("orders", "order_history", "positions", "balances", "trade_history")
 
-#: Two clocks that the exchange accepts are 60 s apart at most, and a recorder that cannot write reads up to 60 s late.
+#: Two clocks that the exchange accepts differ by at most 60 s, and a recorder that cannot write reads up to 60 s late.
 APART_NS = 120 * 10**9
 
-#: What has a name in the calendar of four digits.
-YEAR_0_MS, YEAR_9999_MS = -62_167_219_200_000, 253_402_300_799_999
-
 RECEIPT = "received_ns, session_id, seq, item"
-#: A REST answer counts from when it was asked for: what was pushed while it was on its way is the newer word.
+#: A REST answer counts from the time of the request: a push received before the answer arrived is newer.
 COUNTS_NS = "coalesce(r.began_ns, u.received_ns)"
 NEWEST_FIRST = f"{COUNTS_NS} DESC, u.received_ns DESC, u.session_id DESC, u.seq DESC, u.item DESC"
 
 
-def _number(expression: str) -> str:
-    # NUMERIC on PostgreSQL is a plain and exact number already.
-    return f"CAST({expression} AS REAL)" if op.get_bind().dialect.name == "sqlite" else expression
-
-
-def _numbers(*columns: str) -> str:
-    return ", ".join(f"{_number(f'u.{column}')} AS {column}" for column in columns)
-
-
-def _utc(ms: str) -> str:
-    if op.get_bind().dialect.name == "sqlite":
-        return f"strftime('%Y-%m-%d %H:%M:%f', {ms} / 1000.0, 'unixepoch')"
-    # Whole seconds, for a `timestamp` is made of a float.
-    instant = f"to_timestamp(div({ms}, 1000)) + mod({ms}, 1000) * interval '1 millisecond'"
-    text = f"to_char(({instant}) AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS.MS')"
-    # Where SQLite's answer is NULL, PostgreSQL's would be an error: an exchange can send nonsense once.
-    return f"CASE WHEN {ms} BETWEEN {YEAR_0_MS} AND {YEAR_9999_MS} THEN {text} END"
-
-
 def _times(rows: str = "u") -> str:
     received_ms = f"{rows}.received_ns / 1000000"
-    return f"a.name AS account, {_utc(f'{rows}.ts')} AS time_utc, {_utc(received_ms)} AS received_utc"
+    return f"a.name AS account, {utc(f'{rows}.ts')} AS time_utc, {utc(received_ms)} AS received_utc"
 
 
 def _once(table: str) -> str:
     said = SAID[table]
     columns = ", ".join(("account_id, session_id, seq, item, received_ns, ts", *said))
     same = ", ".join(("account_id", *said))
-    # Asked once a statement, before anything is sorted.
+    # Evaluated once a statement, before anything is sorted.
     several = "(SELECT count(*) FROM recorders) > 1"
     return f"""SELECT {columns} FROM {table} WHERE NOT {several}
 UNION ALL
@@ -140,40 +116,40 @@ WHERE u.age = 1"""
 def _orders(source: str) -> str:
     return f"""SELECT {_times()},
   u.order_id, u.symbol, u.direction, u.order_type, u.status,
-  {_numbers("quantity", "price", "fill_price", "unfilled_quantity", "fee")},
+  {numbers("quantity", "price", "fill_price", "unfilled_quantity", "fee")},
   u.margin_currency, u.features,
-  {_numbers("trigger_on", "trailing_base_price", "trailing_distance")},
-  {_utc("u.created_at")} AS created_utc, {KEY}
+  {numbers("trigger_on", "trailing_base_price", "trailing_distance")},
+  {utc("u.created_at")} AS created_utc, {KEY}
 {source}"""
 
 
 def _positions() -> str:
     return f"""SELECT {_times()},
   u.symbol, u.direction,
-  {_numbers("quantity", "leverage", "entry_price", "margin", "realized_pnl", "liquidation_price", "bankruptcy_price")},
+  {numbers("quantity", "leverage", "entry_price", "margin", "realized_pnl", "liquidation_price", "bankruptcy_price")},
   u.risk_level, {KEY}
 {_latest("position_updates_once", "symbol")}"""
 
 
 def _balances() -> str:
     parts = ("available", "frozen", "position_margin")
-    total = " + ".join(_number(f"coalesce(u.{part}, '0')") for part in parts)
+    total = " + ".join(number(f"coalesce(u.{part}, '0')") for part in parts)
     return f"""SELECT {_times()},
-  u.currency, {total} AS total, {_numbers(*parts)}, {KEY}
+  u.currency, {total} AS total, {numbers(*parts)}, {KEY}
 {_latest("account_updates_once", "currency")}"""
 
 
 def _trade_history() -> str:
-    # The exchange's own fills where it told an order's executions: each answer is complete, so the newest one counts.
-    # What goes beyond is derived, a row for each step in which an order filled further, or its fee changed. An update
-    # that tells of less than an earlier one is old news (a second recorder, a snapshot that came late) and no step. The
-    # price of the first step is the order's average so far; a later one is what moves the one average to the other, an
-    # estimate. `recorder fills` does the same exactly.
-    filled = f"{_number('quantity')} - {_number('unfilled_quantity')}"
+    # Executions that the exchange reported for an order: each answer is complete, so the newest one counts. The rest is
+    # derived: one row for each update in which an order filled further, or its fee changed. An update with a smaller
+    # filled quantity than an earlier one is late (from a second recorder, or a delayed snapshot) and is skipped. The
+    # price of the first row is the order's average so far; a later price is what moved the average from the one to the
+    # other, an estimate. `recorder fills` computes the same exactly.
+    filled = f"{number('quantity')} - {number('unfilled_quantity')}"
     of_order = f"PARTITION BY account_id, order_id ORDER BY {RECEIPT}"
     return f"""WITH matched AS (
   SELECT account_id, session_id, seq, item, received_ns, order_id, created_at,
-    {_number("quantity")} AS quantity, {_number("price")} AS price, {_number("fee")} AS fee
+    {number("quantity")} AS quantity, {number("price")} AS price, {number("fee")} AS fee
   FROM (SELECT *, dense_rank() OVER (PARTITION BY account_id, order_id
       ORDER BY received_ns DESC, session_id DESC, seq DESC) AS age FROM fills) aged
   WHERE age = 1
@@ -183,7 +159,7 @@ def _trade_history() -> str:
   FROM matched GROUP BY account_id, order_id
 ), told AS (
   SELECT o.account_id, o.session_id, o.seq, o.item, o.received_ns, o.ts, o.order_id, symbol, direction, order_type,
-    margin_currency, {filled} AS filled, {_number("fill_price")} AS average, {_number("o.fee")} AS fee,
+    margin_currency, {filled} AS filled, {number("fill_price")} AS average, {number("o.fee")} AS fee,
     total.filled AS filled_at_least, total.average AS average_matched, total.fee AS fee_matched
   FROM order_updates_once o LEFT JOIN total ON total.account_id = o.account_id AND total.order_id = o.order_id
   WHERE o.quantity IS NOT NULL AND o.unfilled_quantity IS NOT NULL
@@ -218,7 +194,8 @@ def _trade_history() -> str:
 SELECT {_times("t")}, t.* FROM trades t JOIN accounts a ON a.account_id = t.account_id"""
 
 
-def upgrade() -> None:
+def create() -> None:
+    """Create the views."""
     selects = {
         **{view: _once(table) for view, table in zip(ONCE, SAID, strict=True)},
         "orders": _orders(_latest("order_updates_once", "order_id")),
@@ -229,8 +206,3 @@ def upgrade() -> None:
     }
     for name in (*ONCE, *VIEWS):
         op.execute(f"CREATE VIEW {name} AS\n{selects[name]}")
-
-
-def downgrade() -> None:
-    for name in reversed((*ONCE, *VIEWS)):
-        op.execute(f"DROP VIEW {name}")

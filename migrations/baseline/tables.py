@@ -1,9 +1,7 @@
-"""The journal, its event log, and the typed tables.
+"""The tables of revision 0001.
 
-On PostgreSQL the tables that grow lie in a partition a year: `session_id` is a time (milliseconds since 1970, shifted
-by 20 bits), so that `ALTER TABLE frames DETACH PARTITION frames_2020` takes a year of history away in one step.
-
-A revision is never edited once released. It names its own types: the declared schema, which moves on, is not imported.
+On PostgreSQL the tables that grow have a partition a year: `session_id` is a time (milliseconds since 1970, shifted
+left by 20 bits), so `ALTER TABLE frames DETACH PARTITION frames_2020` detaches a year of history at once.
 """
 
 from datetime import UTC, datetime
@@ -13,13 +11,12 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import sqlite
 
-revision = "0001"
-down_revision = None
+from .spelling import is_sqlite
 
 INT64 = sa.BigInteger().with_variant(sqlite.INTEGER(), "sqlite")
-#: Exact digits: SQLite's NUMERIC would turn them into floats.
+#: TEXT on SQLite, whose NUMERIC would turn the digits into a float.
 DECIMAL = sa.Numeric().with_variant(sa.Text(), "sqlite")
-#: Years with a partition of their own; what lies outside is in `..._other`.
+#: Years with a partition of their own; all other rows go to `..._other`.
 YEARS = range(2019, 2041)
 
 
@@ -29,7 +26,7 @@ def _table(name: str, *parts: sa.schema.SchemaItem, **options: Any) -> None:
 
 def _growing_table(name: str, *parts: sa.schema.SchemaItem) -> None:
     _table(name, *parts, postgresql_partition_by="RANGE (session_id)")
-    if op.get_bind().dialect.name != "postgresql":
+    if is_sqlite():
         return
     for year in YEARS:
         bounds = f"FOR VALUES FROM ({_first_id(year)}) TO ({_first_id(year + 1)})"
@@ -53,6 +50,10 @@ def _decimals(*names: str) -> list[sa.Column[object]]:
     return [sa.Column(name, DECIMAL, nullable=True) for name in names]
 
 
+def _blobs(*names: str) -> list[sa.Column[bytes]]:
+    return [sa.Column(name, sa.LargeBinary(), nullable=False) for name in names]
+
+
 def _of_account(table: str) -> sa.ForeignKeyConstraint:
     return sa.ForeignKeyConstraint(["account_id"], ["accounts.account_id"], name=f"fk_{table}_accounts")
 
@@ -74,7 +75,17 @@ def _typed(name: str, *columns: sa.schema.SchemaItem) -> None:
     )
 
 
-def upgrade() -> None:
+def create() -> None:
+    """Create the tables and their indexes."""
+    _recorders_and_sessions()
+    _journal()
+    _evidence()
+    _typed_tables()
+    _findings()
+    _state_index()
+
+
+def _recorders_and_sessions() -> None:
     _table(
         "accounts",
         *_ints("account_id"),
@@ -87,6 +98,21 @@ def upgrade() -> None:
         *_ints("recorder_id", "created_ns"),
         *_texts("host", null=False),
         sa.PrimaryKeyConstraint("recorder_id", name="pk_recorders"),
+    )
+    # The API keys known to belong to an account, as fingerprints.
+    _table(
+        "credentials",
+        *_ints("account_id"),
+        *_texts("fingerprint", null=False),
+        *_ints("added_ns"),
+        sa.PrimaryKeyConstraint("account_id", "fingerprint", name="pk_credentials"),
+        _of_account("credentials"),
+    )
+    _table(
+        "retirements",
+        *_ints("recorder_id", "retired_ns"),
+        *_texts("who", "why", null=False),
+        sa.PrimaryKeyConstraint("recorder_id", "retired_ns", name="pk_retirements"),
     )
     _table(
         "identity",
@@ -115,6 +141,9 @@ def upgrade() -> None:
         _of_account("sessions"),
         _of_run("sessions"),
     )
+
+
+def _journal() -> None:
     _growing_table(
         "frames",
         *_ints("account_id", "session_id", "seq", "received_ns"),
@@ -122,7 +151,7 @@ def upgrade() -> None:
         *_texts("topic"),
         *_texts("status", null=False),
         *_texts("error"),
-        sa.Column("payload", sa.LargeBinary(), nullable=False),
+        *_blobs("payload"),
         sa.PrimaryKeyConstraint("account_id", "session_id", "seq", name="pk_frames"),
     )
     undecoded = sa.text("status = 'undecoded'")
@@ -132,48 +161,6 @@ def upgrade() -> None:
         ["account_id", "status"],
         sqlite_where=undecoded,
         postgresql_where=undecoded,
-    )
-    _typed_tables()
-    _table(
-        "gaps",
-        *_ints("account_id", "recorder_id", "gap_id"),
-        *_texts("topic"),
-        *_ints("begins_ns", "begin_session_id", "begin_seq", "ends_ns", "end_session_id", "end_seq", null=True),
-        *_texts("reason", null=False),
-        *_texts("detail"),
-        *_texts("state", null=False),
-        sa.PrimaryKeyConstraint("account_id", "recorder_id", "gap_id", name="pk_gaps"),
-        _of_account("gaps"),
-        _of_recorder("gaps"),
-        *_ints("reconciliation_id", null=True),
-        *_texts("resolution"),
-        sa.CheckConstraint("state IN ('open', 'reconciled', 'unrecoverable')", name=op.f("ck_gaps_state")),
-    )
-    _table(
-        "reconciliations",
-        *_ints("account_id", "reconciliation_id", "run_id", "began_ns"),
-        *_ints("ended_ns", null=True),
-        *_texts("result", "detail"),
-        sa.PrimaryKeyConstraint("account_id", "reconciliation_id", name="pk_reconciliations"),
-        _of_account("reconciliations"),
-        _of_run("reconciliations"),
-    )
-    _table(
-        "discrepancies",
-        *_ints("account_id", "session_id", "seq"),
-        *_texts("subject", "field", null=False),
-        *_texts("told", "held"),
-        *_ints("other_session_id", "found_ns"),
-        sa.PrimaryKeyConstraint(
-            "account_id", "session_id", "seq", "subject", "field", "other_session_id", name="pk_discrepancies"
-        ),
-        _of_account("discrepancies"),
-    )
-    _table(
-        "comparisons",
-        *_ints("account_id", "session_id", "other_session_id", "same", "unseen"),
-        sa.PrimaryKeyConstraint("account_id", "session_id", "other_session_id", name="pk_comparisons"),
-        _of_account("comparisons"),
     )
     _table(
         "batches",
@@ -191,6 +178,34 @@ def upgrade() -> None:
         *_ints("run_id", "batch", "item"),
         *_texts("body", null=False),
         sa.PrimaryKeyConstraint("run_id", "batch", "item", name="pk_event_log"),
+    )
+
+
+def _evidence() -> None:
+    _table(
+        "seals",
+        *_ints("run_id", "batch"),
+        *_blobs("seal", "frames_root", "entries_root", "digests"),
+        sa.PrimaryKeyConstraint("run_id", "batch", name="pk_seals"),
+        _of_run("seals"),
+    )
+    if not is_sqlite():
+        # Digests cannot be compressed: PostgreSQL need not try.
+        op.execute("ALTER TABLE seals ALTER COLUMN digests SET STORAGE EXTERNAL")
+    _table(
+        "checkpoints",
+        *_ints("recorder_id", "size", "made_ns"),
+        *_texts("note", null=False),
+        *_texts("token"),
+        sa.PrimaryKeyConstraint("recorder_id", "size", name="pk_checkpoints"),
+        _of_recorder("checkpoints"),
+    )
+    _table(
+        "redactions",
+        *_ints("account_id", "session_id", "first_seq", "last_seq", "redacted_ns"),
+        *_texts("who", "why", null=False),
+        sa.PrimaryKeyConstraint("account_id", "session_id", "first_seq", name="pk_redactions"),
+        _of_account("redactions"),
     )
 
 
@@ -241,21 +256,66 @@ def _typed_tables() -> None:
     )
 
 
-def downgrade() -> None:
-    for name in (
-        "event_log",
-        "spans",
-        "batches",
-        "comparisons",
-        "discrepancies",
-        "reconciliations",
+def _findings() -> None:
+    _table(
         "gaps",
-        "fills",
-        "heartbeats",
-        "position_updates",
-        "order_updates",
-        "account_updates",
-    ):
-        op.drop_table(name)
-    for name in ("frames", "sessions", "runs", "identity", "recorders", "accounts"):
-        op.drop_table(name)
+        *_ints("account_id", "recorder_id", "gap_id"),
+        *_texts("topic"),
+        *_ints("begins_ns", "begin_session_id", "begin_seq", "ends_ns", "end_session_id", "end_seq", null=True),
+        *_texts("reason", null=False),
+        *_texts("detail"),
+        *_texts("state", null=False),
+        sa.PrimaryKeyConstraint("account_id", "recorder_id", "gap_id", name="pk_gaps"),
+        _of_account("gaps"),
+        _of_recorder("gaps"),
+        *_ints("reconciliation_id", null=True),
+        *_texts("resolution"),
+        sa.CheckConstraint("state IN ('open', 'reconciled', 'unrecoverable')", name=op.f("ck_gaps_state")),
+    )
+    _table(
+        "reconciliations",
+        *_ints("account_id", "reconciliation_id", "run_id", "began_ns"),
+        *_ints("ended_ns", null=True),
+        *_texts("result", "detail"),
+        sa.PrimaryKeyConstraint("account_id", "reconciliation_id", name="pk_reconciliations"),
+        _of_account("reconciliations"),
+        _of_run("reconciliations"),
+    )
+    _table(
+        "discrepancies",
+        *_ints("account_id", "session_id", "seq"),
+        *_texts("subject", "field", null=False),
+        *_texts("told", "held"),
+        *_ints("other_session_id", "found_ns"),
+        sa.PrimaryKeyConstraint(
+            "account_id", "session_id", "seq", "subject", "field", "other_session_id", name="pk_discrepancies"
+        ),
+        _of_account("discrepancies"),
+    )
+    _table(
+        "comparisons",
+        *_ints("account_id", "session_id", "other_session_id", "same", "unseen"),
+        sa.PrimaryKeyConstraint("account_id", "session_id", "other_session_id", name="pk_comparisons"),
+        _of_account("comparisons"),
+    )
+
+
+def _state_index() -> None:
+    _table(
+        "receipts",
+        *_ints("account_id", "session_id", "first_seq", "last_seq", "first_ns", "last_ns"),
+        sa.PrimaryKeyConstraint("account_id", "session_id", "first_seq", name="pk_receipts"),
+    )
+    op.create_index("ix_receipts_first_ns", "receipts", ["account_id", "first_ns"])
+    _table(
+        "snapshots",
+        *_ints("account_id", "at_ns"),
+        sa.PrimaryKeyConstraint("account_id", "at_ns", name="pk_snapshots"),
+    )
+    _table(
+        "snapshot_rows",
+        *_ints("account_id", "at_ns"),
+        *_texts("kind", null=False),
+        *_ints("session_id", "seq", "item"),
+        sa.PrimaryKeyConstraint("account_id", "at_ns", "kind", "session_id", "seq", "item", name="pk_snapshot_rows"),
+    )

@@ -1,22 +1,18 @@
-"""The views that answer a trader's questions in few words: `docs/queries.md` asks them.
+"""The views that answer a trader's questions with short queries: docs/queries.md has examples.
 
-`executions` is `trade_history` with what one groups by; `order_lives` a row for each order; `position_history` and
-`balance_history` every state, with what it changed; `round_trips` each way from no position to none; `timeline`
-everything that happened, in the order in which it became known. Plain numbers, as in the views of 0003.
+`executions` is `trade_history` with columns to group by; `order_lives` has one row an order; `position_history` and
+`balance_history` have every state, with the change from the one before; `round_trips` one row for each way from no
+position to no position; `timeline` everything that happened, in the order in which it became known.
 
-What a state says counts from when a REST answer was asked for (`counts_ns`), as in `positions`. When something happened
-at the exchange (`at_ms`, `at_utc`) is what the exchange says of it, and only where it says nothing the time of receipt.
+A state from a REST answer counts from the time of the request (`counts_ns`), as in `positions`. `at_ms` and `at_utc`
+are the exchange's time, and the time of receipt only where the exchange gives none.
 """
 
 from alembic import op
 
-revision = "0006"
-down_revision = "0005"
+from .spelling import is_sqlite, number, numbers, utc
 
 VIEWS = ("executions", "order_lives", "position_history", "balance_history", "round_trips", "timeline")
-
-#: What has a name in the calendar of four digits.
-YEAR_0_MS, YEAR_9999_MS = -62_167_219_200_000, 253_402_300_799_999
 
 #: Bits of an order's `features`: post-only; fill-or-kill and immediate-or-cancel together.
 POST_ONLY, AT_ONCE = 2, 9
@@ -25,50 +21,27 @@ FINAL = "'FULLY_FILLED', 'PARTIAL_CANCELLED', 'FULLY_CANCELLED', 'STOP_FAILED', 
 KEY = "u.ts, u.received_ns, u.counts_ns, u.account_id, u.session_id, u.seq, u.item"
 ROUND = "r.account_id = u.account_id AND r.reconciliation_id = u.session_id"
 IN_ORDER = "coalesce(r.began_ns, u.received_ns), u.received_ns, u.session_id, u.seq, u.item"
-#: Of a fill, and of what is merged with fills.
+#: The order of fills, and of what is merged with them.
 HAPPENED = "at_ms, received_ns, session_id, seq, item"
 
 
-def _is_sqlite() -> bool:
-    return op.get_bind().dialect.name == "sqlite"
-
-
-def _number(expression: str) -> str:
-    # NUMERIC on PostgreSQL is a plain and exact number already.
-    return f"CAST({expression} AS {'REAL' if _is_sqlite() else 'NUMERIC'})"
-
-
-def _numbers(*columns: str) -> str:
-    return ", ".join(f"{_number(f'u.{column}')} AS {column}" for column in columns)
-
-
-def _utc(ms: str) -> str:
-    if _is_sqlite():
-        return f"strftime('%Y-%m-%d %H:%M:%f', {ms} / 1000.0, 'unixepoch')"
-    # Whole seconds, for a `timestamp` is made of a float.
-    instant = f"to_timestamp(div({ms}, 1000)) + mod({ms}, 1000) * interval '1 millisecond'"
-    text = f"to_char(({instant}) AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS.MS')"
-    # Where SQLite's answer is NULL, PostgreSQL's would be an error: an exchange can send nonsense once.
-    return f"CASE WHEN {ms} BETWEEN {YEAR_0_MS} AND {YEAR_9999_MS} THEN {text} END"
-
-
 def _times() -> str:
-    at, received = _utc("u.at_ms"), _utc("u.received_ns / 1000000")
+    at, received = utc("u.at_ms"), utc("u.received_ns / 1000000")
     return f"a.name AS account, {at} AS at_utc, {received} AS received_utc, substr({at}, 1, 10) AS day"
 
 
 def _updated_at(extra: str) -> str:
-    # Pushes tell when they were pushed; of an order that REST told, its last change is among what pushes do not have.
-    if _is_sqlite():
+    # A push has its own time (`ts`). A REST answer has the order's last change instead, a field that pushes lack.
+    if is_sqlite():
         return f"CASE WHEN json_valid({extra}) THEN CAST(json_extract({extra}, '$.updated_at') AS INTEGER) END"
     return f"""CAST(substring({extra} FROM '"updated_at":([0-9]{{1,16}})') AS BIGINT)"""
 
 
 def _executions() -> str:
-    # The exchange tells who was the maker of an execution over REST only. Of the others it is certain where the order
-    # could not be anything else; the rest is unknown, and not guessed from a fee.
-    return f"""SELECT t.account, {_utc("t.at_ms")} AS at_utc, substr({_utc("t.at_ms")}, 1, 10) AS day,
-  substr({_utc("t.at_ms")}, 1, 7) AS month, t.order_id, t.symbol, t.direction, t.order_type,
+    # Only REST says whether an execution was maker or taker. For the others the order's kind decides where it allows
+    # only one of the two; otherwise the column is 'unknown', never a guess from the fee.
+    return f"""SELECT t.account, {utc("t.at_ms")} AS at_utc, substr({utc("t.at_ms")}, 1, 10) AS day,
+  substr({utc("t.at_ms")}, 1, 7) AS month, t.order_id, t.symbol, t.direction, t.order_type,
   CASE WHEN t.taker = 0 THEN 'maker' WHEN t.taker = 1 THEN 'taker'
     WHEN a.venue <> 'fmex' THEN 'unknown'
     WHEN (t.features & {POST_ONLY}) <> 0 THEN 'maker'
@@ -86,7 +59,7 @@ FROM (SELECT h.*, f.taker, o.features, coalesce(h.ts, {_updated_at("o.extra")}, 
 
 
 def _order_lives() -> str:
-    # An end that REST told has no time: what is known then is the last fill of an order that filled.
+    # A final status from REST has no time: for a filled order, its last fill is used instead.
     of_order = "PARTITION BY u.account_id, u.order_id"
     ended = "CASE WHEN o.status = 'FULLY_FILLED' THEN coalesce(o.final_ms, f.last_ms) ELSE o.final_ms END"
     newest_first = ", ".join(f"{part} DESC" for part in IN_ORDER.replace("began_ns, u", "began_ns,u").split(", "))
@@ -103,26 +76,26 @@ def _order_lives() -> str:
   FROM told o LEFT JOIN filled f ON f.account_id = o.account_id AND f.order_id = o.order_id WHERE o.age = 1
 )
 SELECT a.name AS account, u.order_id, u.symbol, u.direction, u.order_type, u.status,
-  {_numbers("quantity", "price")}, {_number("u.quantity")} - {_number("u.unfilled_quantity")} AS filled,
-  {_number("u.fill_price")} AS average_price, {_number("u.fee")} AS fee, u.margin_currency AS fee_currency,
-  {_utc("u.created_at")} AS created_utc, {_utc("u.first_ns / 1000000")} AS first_seen_utc,
-  {_utc("u.first_fill_ms")} AS first_fill_utc, {_utc("u.ended_ms")} AS ended_utc,
+  {numbers("quantity", "price")}, {number("u.quantity")} - {number("u.unfilled_quantity")} AS filled,
+  {number("u.fill_price")} AS average_price, {number("u.fee")} AS fee, u.margin_currency AS fee_currency,
+  {utc("u.created_at")} AS created_utc, {utc("u.first_ns / 1000000")} AS first_seen_utc,
+  {utc("u.first_fill_ms")} AS first_fill_utc, {utc("u.ended_ms")} AS ended_utc,
   u.first_fill_ms - u.created_at AS to_first_fill_ms, u.ended_ms - u.created_at AS lived_ms, u.fills, u.updates,
   u.features, u.created_at, u.first_fill_ms, u.ended_ms, u.account_id
 FROM u JOIN accounts a ON a.account_id = u.account_id"""
 
 
 def _position_history() -> str:
-    # Changes are from state to state as they came to be: an answer may be of a moment after pushes that come after it.
-    # What was before the first state is known only where an answer of before told of no such position: nothing.
+    # Changes are between states in the exchange's order: a REST answer may describe a later moment than pushes received
+    # after it. The first state counts as a change only if an earlier REST answer showed that there was no position.
     at_ms = "coalesce(u.updated_at, u.ts, u.received_ns / 1000000)"
     before = "r.account_id = u.account_id AND r.result = 'reconciled' AND r.ended_ns < u.received_ns"
-    change = f"""CASE WHEN u.nth > 1 THEN {_number("u.realized_pnl")} - {_number("u.pnl_before")}
-    WHEN EXISTS (SELECT 1 FROM reconciliations r WHERE {before}) THEN {_number("u.realized_pnl")} END"""
+    change = f"""CASE WHEN u.nth > 1 THEN {number("u.realized_pnl")} - {number("u.pnl_before")}
+    WHEN EXISTS (SELECT 1 FROM reconciliations r WHERE {before}) THEN {number("u.realized_pnl")} END"""
     return f"""SELECT {_times()},
   u.symbol, u.direction,
-  {_numbers("quantity", "leverage", "entry_price", "margin", "realized_pnl")}, {change} AS realized_pnl_change,
-  {_numbers("liquidation_price", "bankruptcy_price")}, u.risk_level, u.told_by, u.at_ms, {KEY}
+  {numbers("quantity", "leverage", "entry_price", "margin", "realized_pnl")}, {change} AS realized_pnl_change,
+  {numbers("liquidation_price", "bankruptcy_price")}, u.risk_level, u.told_by, u.at_ms, {KEY}
 FROM (SELECT u.*, coalesce(r.began_ns, u.received_ns) AS counts_ns,
     {at_ms} AS at_ms, CASE WHEN r.began_ns IS NULL THEN 'push' ELSE 'rest' END AS told_by,
     lag(u.realized_pnl) OVER w AS pnl_before, row_number() OVER w AS nth
@@ -133,12 +106,12 @@ FROM (SELECT u.*, coalesce(r.began_ns, u.received_ns) AS counts_ns,
 
 def _balance_history() -> str:
     parts = ("available", "frozen", "position_margin")
-    total = " + ".join(_number(f"coalesce(u.{part}, '0')") for part in parts)
-    # A balance of some coins is a float of some 14 decimals: what is beyond is no change.
+    total = " + ".join(number(f"coalesce(u.{part}, '0')") for part in parts)
+    # A balance of a few coins is a float with some 14 decimals: a change beyond those is rounding.
     change = "u.total - u.total_before"
-    change = f"round({change}, 14)" if _is_sqlite() else change
+    change = f"round({change}, 14)" if is_sqlite() else change
     return f"""SELECT {_times()},
-  u.currency, u.total, {change} AS total_change, {_numbers(*parts)}, u.told_by, u.at_ms, {KEY}
+  u.currency, u.total, {change} AS total_change, {numbers(*parts)}, u.told_by, u.at_ms, {KEY}
 FROM (SELECT t.*, lag(t.total) OVER (PARTITION BY t.account_id, t.currency
       ORDER BY t.counts_ns, t.received_ns, t.session_id, t.seq, t.item) AS total_before
   FROM (SELECT u.*, {total} AS total, coalesce(r.began_ns, u.received_ns) AS counts_ns,
@@ -149,16 +122,16 @@ FROM (SELECT t.*, lag(t.total) OVER (PARTITION BY t.account_id, t.currency
 
 
 def _flat(expression: str) -> str:
-    # Sums of floats do not come out at nothing.
-    return f"round({expression}, 9)" if _is_sqlite() else expression
+    # A sum of floats is rarely exactly 0.
+    return f"round({expression}, 9)" if is_sqlite() else expression
 
 
 def _round_trips() -> str:
-    # Fills in the order in which they happened, and the position that they add up to. What it was before the first one
-    # follows from each position that the exchange told, less the fills until then; where they differ, for a fill may be
-    # pushed before its position or never, the most frequent counts, and a trip says whether it adds up at its end.
-    # Averages are by value, as of an inverse contract.
-    mine, none, zero = "PARTITION BY account_id, symbol", _number("NULL"), _number("0")
+    # Fills in the order in which they happened, and their running sum. The position before the first fill is each
+    # position that the exchange reported, less the fills up to it. These may differ, because a fill can be pushed
+    # before its position, or never: the most frequent one counts, and `adds_up` says whether a trip agrees at its end.
+    # Averages are weighted by value, as for an inverse contract.
+    mine, none, zero = "PARTITION BY account_id, symbol", number("NULL"), number("0")
     of = "ORDER BY counts_ns DESC, received_ns DESC, session_id DESC, seq DESC, item DESC"
     worth = "sum({0}) / nullif(sum({0} / nullif(price, 0)), 0)"
     whole = "count({0}) = count(CASE WHEN {0} > 0 THEN nullif(price, 0) END)"
@@ -230,8 +203,8 @@ def _round_trips() -> str:
   SELECT t.*, CASE WHEN closed_ms IS NULL OR trip = 0 THEN NULL WHEN direction = 'LONG' THEN entry_worth - exit_worth
     ELSE exit_worth - entry_worth END AS pnl_before_fees FROM trips t
 )
-SELECT a.name AS account, u.symbol, u.direction, {_utc("u.opened_ms")} AS opened_utc,
-  {_utc("u.closed_ms")} AS closed_utc, substr({_utc("u.closed_ms")}, 1, 10) AS day,
+SELECT a.name AS account, u.symbol, u.direction, {utc("u.opened_ms")} AS opened_utc,
+  {utc("u.closed_ms")} AS closed_utc, substr({utc("u.closed_ms")}, 1, 10) AS day,
   u.entry_quantity, round(u.entry_price, 10) AS entry_price, u.exit_quantity, round(u.exit_price, 10) AS exit_price,
   round(u.pnl_before_fees, 18) AS pnl_before_fees, round(u.fee, 18) AS fee,
   round(u.pnl_before_fees - u.fee, 18) AS pnl, u.fee_currency AS currency, u.adds_up,
@@ -245,8 +218,8 @@ def _text(column: str) -> str:
 
 def _timeline() -> str:
     frame = "received_ns, session_id, seq, item"
-    filled = f"{_number('quantity')} - {_number('unfilled_quantity')}"
-    none = _number("NULL")
+    filled = f"{number('quantity')} - {number('unfilled_quantity')}"
+    none = number("NULL")
     parts = [
         f"SELECT account_id, {frame}, '{kind}', {subject}, {event}, {numbers} FROM {source}"
         for source, kind, subject, event, numbers in (
@@ -255,14 +228,14 @@ def _timeline() -> str:
                 "order",
                 _text("order_id"),
                 "status",
-                f"direction, {filled}, {_number('fill_price')}, {_number('fee')}",
+                f"direction, {filled}, {number('fill_price')}, {number('fee')}",
             ),
             (
                 "fills",
                 "execution",
                 _text("order_id"),
                 "CASE taker WHEN 0 THEN 'maker' WHEN 1 THEN 'taker' ELSE 'unknown' END",
-                f"NULL, {_number('quantity')}, {_number('price')}, {_number('fee')}",
+                f"NULL, {number('quantity')}, {number('price')}, {number('fee')}",
             ),
             ("position_history", "position", "symbol", "told_by", "direction, quantity, entry_price, realized_pnl"),
             ("balance_history", "balance", "currency", "told_by", f"NULL, {none}, {none}, total"),
@@ -272,14 +245,14 @@ def _timeline() -> str:
     return f"""WITH u ({columns}) AS (
   {" UNION ALL ".join([*parts, *_event_log()])}
 )
-SELECT a.name AS account, {_utc("u.received_ns / 1000000")} AS received_utc, u.kind, u.subject, u.event, u.direction,
+SELECT a.name AS account, {utc("u.received_ns / 1000000")} AS received_utc, u.kind, u.subject, u.event, u.direction,
   u.quantity, u.price, u.amount, u.received_ns, u.account_id, u.session_id, u.seq, u.item
 FROM u JOIN accounts a ON a.account_id = u.account_id"""
 
 
 def _event_log() -> list[str]:
-    # What the event log knows stands before the first frame that it is about, or behind the last.
-    none, last = _number("NULL"), 10**9
+    # An event sorts before the first frame of its session, or after the last one.
+    none, last = number("NULL"), 10**9
     session, gap, asked = _text("session_id"), _text("gap_id"), _text("reconciliation_id")
     told = (
         ("sessions", "session", session, "'opened'", "opened_ns", "session_id, -1, 0"),
@@ -305,12 +278,8 @@ def _event_log() -> list[str]:
     ]
 
 
-def upgrade() -> None:
+def create() -> None:
+    """Create the views."""
     selects = (_executions, _order_lives, _position_history, _balance_history, _round_trips, _timeline)
     for name, select in zip(VIEWS, selects, strict=True):
         op.execute(f"CREATE VIEW {name} AS\n{select()}")
-
-
-def downgrade() -> None:
-    for name in reversed(VIEWS):
-        op.execute(f"DROP VIEW {name}")
