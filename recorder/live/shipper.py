@@ -1,12 +1,14 @@
 """The shipper: moves the local journal's batches to the server's database, behind the writer and never in its way.
 
-The journal holds everything first, so a server that is away, slow or full costs nothing but time: what waits lies in
-the journal, not in memory, and is moved in order once the server takes it.
+The journal holds everything first, so a server that is away, slow or full costs nothing but time: what waits is in the
+journal, not in memory, and is moved in order once the server accepts it. Each recorder has its own shipper, so one that
+is refused holds back no other. Its own later batches do wait: they are chained to the refused one.
 """
 
 import logging
 from collections.abc import Callable
 from threading import Event, Thread
+from time import monotonic
 
 from sqlalchemy.exc import DBAPIError as DriverError
 
@@ -15,15 +17,23 @@ from recorder.live.backoff import Backoff
 from recorder.store import migrate
 from recorder.store.comparing import compare_sessions
 from recorder.store.engine import blaming, database_path, explain, may_pass, open_engine, place
-from recorder.store.mover import Mover
+from recorder.store.mover import Mover, require_rights, update_statistics
 
 log = logging.getLogger(__name__)
 
 #: Waits between attempts grow from the first to the last, seconds.
 RETRY_FIRST_S = 0.5
 RETRY_LAST_S = 30.0
-#: What waiting does not make right is tried again no sooner than this: somebody may mend it while the run goes on.
+#: An error that waiting does not solve is tried again no sooner than this: somebody may solve it while the run goes on.
 LASTING_S = 60.0
+#: How often such an error is logged while it lasts, seconds.
+REMIND_S = 3_600.0
+#: Batches are collected for this long before they are sent, seconds: a transaction on the server costs some 15 ms.
+COLLECT_S = 0.15
+#: Frames that are not worth collecting for any longer.
+COLLECT_FRAMES = 2_000
+#: How often to check whether the planner's statistics are due, seconds.
+ANALYZE_S = 60.0
 
 
 class Shipper(Thread):
@@ -36,8 +46,8 @@ class Shipper(Thread):
 
     Attributes:
         failure: what ended the thread, other than a stop.
-        frames: how many of this run's the server has, at the last time that it had all.
-        state: for people: `connecting`, `up to date`, `sending` or `away`.
+        frames: how many frames of this run the server had when it last had all of them.
+        state: for people: `connecting`, `up to date`, `sending`, `away`, or `refusing` if only a person can help.
     """
 
     def __init__(self, journal: str, server: str, on_end: Callable[[], None]) -> None:
@@ -53,15 +63,19 @@ class Shipper(Thread):
         self._backoff = Backoff(RETRY_FIRST_S, RETRY_LAST_S)
         self._prepared = False
         self._compare = True
+        self._analyze_s = 0.0
+        self._may_analyze = True
+        self._remind_s = 0.0
         self._more = Event()
+        self._hurry = Event()
         self._committed = 0
         self._finishing = False
         self._give_up = Event()
 
     def check(self) -> None:
-        """Before the run begins: is the server's database one that this program can write to?
+        """Check, before the run begins, that this program can write to the server's database.
 
-        A server that is away is none of the run's business: it records into its journal. One that refuses us is.
+        A server that is away does not matter: the run records into its journal. One that refuses us does.
 
         Raises:
             DatabaseError: with one sentence that says what to do.
@@ -76,17 +90,20 @@ class Shipper(Thread):
             self.state = "away"
 
     def more(self, frames: int) -> None:
-        """A batch has been committed to the journal, which holds so many frames of this run now."""
+        """A batch has been committed to the journal, which now holds this many frames of this run."""
         self._committed = frames
+        if frames - self.frames >= COLLECT_FRAMES:
+            self._hurry.set()
         self._more.set()
 
     def finish(self) -> None:
         """The journal is complete: move the rest, and end. Then `join`."""
         self._finishing = True
+        self._hurry.set()
         self._more.set()
 
     def give_up(self) -> None:
-        """End after the transaction that goes on: the time is over. The next run moves the rest."""
+        """Time is up: end after the current transaction. The next run moves the rest."""
         self._give_up.set()
         self.finish()
 
@@ -95,7 +112,8 @@ class Shipper(Thread):
         try:
             while not self._give_up.is_set():
                 self._more.clear()
-                # Looked at before moving: what was committed before `finish` is then moved for certain.
+                self._hurry.clear()
+                # Read before moving: then everything committed before `finish` is moved for certain.
                 finishing = self._finishing
                 wait_s = self._try_to_catch_up()
                 if wait_s is not None:
@@ -104,6 +122,8 @@ class Shipper(Thread):
                     break
                 else:
                     self._more.wait()
+                    if not self._finishing:
+                        self._hurry.wait(COLLECT_S)
         except BaseException as error:  # noqa: BLE001  main shows it and ends the run
             self.failure = error
         finally:
@@ -111,7 +131,7 @@ class Shipper(Thread):
             self._on_end()
 
     def _try_to_catch_up(self) -> float | None:
-        """Move everything there is. Returns how long to wait before another attempt, in seconds; None: all is there."""
+        """Move everything. Returns the seconds to wait before another attempt; None if everything is there."""
         try:
             self._prepare()
             self._catch_up()
@@ -124,18 +144,20 @@ class Shipper(Thread):
     def _prepare(self) -> None:
         if not self._prepared:
             migrate.require_usable(self._target)
+            with self._target.connect() as connection:
+                require_rights(connection, place(self._server))
             self._prepared = True
 
     def _catch_up(self) -> None:
         while not self._give_up.is_set():
             committed = self._committed
             moved = self._mover.step()
-            if self.state == "away":
+            if self.state in {"away", "refusing"}:
                 log.info("%s answers again: sending what waits in the journal", place(self._server))
             self._backoff.reset()
             if moved is None:
                 self.state = "up to date"
-                # All that was committed before this look is there, whoever moved it.
+                # Everything committed before this look is there, whoever moved it.
                 self.frames = committed
                 break
             self.state = "sending"
@@ -145,13 +167,29 @@ class Shipper(Thread):
                 log.log(logging.ERROR if told.unseen else logging.INFO, "%s", told.sentence())
             self._compare = False
 
+        if monotonic() >= self._analyze_s:
+            self._analyze_s = monotonic() + ANALYZE_S
+            self._analyze()
+
+    def _analyze(self) -> None:
+        with self._target.connect() as connection:
+            refused = update_statistics(connection)
+        if refused and self._may_analyze:
+            self._may_analyze = False
+            log.warning(
+                "Queries on %s may be slow: this user may not ANALYZE %s; run it from time to time, or grant MAINTAIN.",
+                place(self._server),
+                ", ".join(refused),
+            )
+
     def _try_again(self, error: DatabaseError, *, lasting: bool) -> float:
         wait_s = self._backoff.next_s(LASTING_S if lasting else 0.0)
-        # Once for each outage: it may last for days.
-        if self.state != "away":
-            told = log.error if lasting else log.warning
-            # A journal that was moved is noticed by the writer, which says what becomes of it.
+        state = "refusing" if lasting else "away"
+        # Once for each outage, which may last for days; an error that needs a person again and again.
+        if state != self.state or (lasting and monotonic() >= self._remind_s):
+            self._remind_s = monotonic() + REMIND_S
+            # If the journal was moved, the writer says what becomes of it.
             holds = "The journal holds everything; sending it" if self._journal.exists() else "Sending the journal"
-            told("%s %s is tried again until it works.", error, holds)
-            self.state = "away"
+            log.log(logging.ERROR if lasting else logging.WARNING, "%s %s is tried again until it works.", error, holds)
+            self.state = state
         return wait_s

@@ -15,13 +15,13 @@ from typing import Any, NamedTuple
 from sqlalchemy import ColumnElement, Connection, Engine, Table, func, insert, literal_column, select
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
-from recorder.errors import MergeConflict
-from recorder.store import entries
-from recorder.store.dialects import insert_rows, lock_run
+from recorder.errors import DatabaseError, MergeConflict
+from recorder.store import entries, postgresql
+from recorder.store.dialects import POSTGRESQL, insert_rows, lock_run
 from recorder.store.entries import SessionEnded
 from recorder.store.event_log import apply
 from recorder.store.receipts import Receipt
-from recorder.store.schema import TYPED, batches, event_log, frames, receipts, runs, seals, spans
+from recorder.store.schema import TYPED, batches, event_log, frames, metadata, receipts, runs, seals, spans
 from recorder.store.snapshots import Snapshots, note
 
 #: A transaction takes whole batches of so many frames together, and at least one.
@@ -33,6 +33,12 @@ CHUNK_BYTES = 8 * 2**20
 SNAPSHOTS_MAX = 8
 #: Frames are fetched so few at a time, for one alone may be of megabytes.
 FETCH_FRAMES = 16
+
+#: Right → the tables of a server's database that moving needs it on. `DELETE` is for redactions.
+RIGHTS = {
+    **dict.fromkeys(("SELECT", "INSERT", "UPDATE"), tuple(metadata.tables)),
+    "DELETE": (*(table.name for table in TYPED.values()), "snapshots", "snapshot_rows"),
+}
 
 _PAYLOAD = list(frames.c.keys()).index("payload")
 
@@ -56,6 +62,39 @@ class Span(NamedTuple):
     session_id: int
     first_seq: int
     last_seq: int
+
+
+def require_rights(connection: Connection, where: str) -> None:
+    """Check that this user has all the rights on a server's database that moving ever needs.
+
+    Without it, a right that only a redaction needs would be missed years later, with everything else waiting behind it.
+
+    Args:
+        connection: to the target.
+        where: the target, in words.
+
+    Raises:
+        DatabaseError: with the statement that grants what is missing.
+    """
+    if connection.dialect.name != POSTGRESQL:
+        return
+    missing = postgresql.missing_rights(connection, RIGHTS)
+    if missing:
+        grants = [
+            f"GRANT {right} ON {', '.join(names)} TO {postgresql.user(connection)};" for right, names in missing.items()
+        ]
+        raise DatabaseError(f"This user lacks rights on {where}; its owner must type: {' '.join(grants)}")
+
+
+def update_statistics(connection: Connection) -> list[str]:
+    """Give PostgreSQL's planner statistics of the tables that have grown.
+
+    Returns:
+        The tables that need it, but that this user may not analyze.
+    """
+    if connection.dialect.name != POSTGRESQL:
+        return []
+    return postgresql.analyze(connection, (table.name for table in (frames, *TYPED.values())))
 
 
 class Mover:

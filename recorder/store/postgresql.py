@@ -1,12 +1,12 @@
 """PostgreSQL through psycopg: how a server is reached, and what its words mean. The driver is an optional extra."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.util import find_spec
 from typing import Any
 
-from sqlalchemy import URL, Connection, Engine, NullPool, create_engine, event
+from sqlalchemy import URL, Connection, Engine, NullPool, create_engine, event, text
 
 from recorder.errors import ConfigurationError, DatabaseBusy, DatabaseError, ServerAway
 from recorder.model import host_port
@@ -17,6 +17,9 @@ EXAMPLE = f"write for example {DRIVER}://user@host/recorder, or sqlite:///record
 CONNECT_S = 10
 #: A server that has gone without a goodbye is noticed after about this long, seconds (tcp(7), `TCP_USER_TIMEOUT`).
 SILENT_S = 30
+#: A partitioned table gets statistics from this many rows on, and again whenever it has grown by this factor.
+ANALYZE_ROWS_MIN = 1_000
+ANALYZE_GROWTH = 1.2
 #: Key of the advisory lock under which the schema changes: "RCDR".
 SCHEMA_LOCK = 0x52434452
 
@@ -136,3 +139,58 @@ def may_pass(error: Any) -> bool:
     """Whether waiting may help: a server that is away, restarts, or is full."""
     state = _state(error)
     return state not in _LASTING and state[:2] in {"08", "40", "53", "55", "57", "58"}
+
+
+def user(connection: Connection) -> str:
+    """The user's name, as SQL quotes it."""
+    return str(connection.exec_driver_sql("SELECT quote_ident(current_user)").scalar())
+
+
+def missing_rights(connection: Connection, needed: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
+    """The rights that this user lacks: `DELETE` → the tables.
+
+    Args:
+        connection: to the database.
+        needed: right → the tables it is needed on.
+    """
+    asked = text("SELECT name FROM unnest(CAST(:names AS text[])) name WHERE NOT has_table_privilege(name, :right)")
+    lacking = {
+        right: list(connection.scalars(asked, {"names": list(names), "right": right}))
+        for right, names in needed.items()
+    }
+    return {right: names for right, names in lacking.items() if names}
+
+
+#: The rows of a partitioned table's partitions, and how many the planner believes it to have: -1 before an ANALYZE.
+_ROWS = text("""SELECT parent.reltuples, coalesce(sum(live.n_live_tup), 0) AS live,
+  pg_has_role(parent.relowner, 'USAGE') AS owned, current_setting('server_version_num')::int AS version
+FROM pg_class parent LEFT JOIN pg_inherits i ON i.inhparent = parent.oid
+  LEFT JOIN pg_stat_all_tables live ON live.relid = i.inhrelid
+WHERE parent.oid = to_regclass(:name) GROUP BY parent.oid""")
+
+
+def analyze(connection: Connection, names: Iterable[str]) -> list[str]:
+    """Give the planner statistics of partitioned tables that have grown by a fifth since it last got them.
+
+    PostgreSQL does this by itself for ordinary tables, but never for partitioned ones.
+
+    Args:
+        connection: to the database, outside a transaction.
+        names: of the tables.
+
+    Returns:
+        The tables that need it, but that this user may not analyze.
+    """
+    refused = []
+    for name in names:
+        with connection.begin():
+            row = connection.execute(_ROWS, {"name": name}).one()
+            if row.live < ANALYZE_ROWS_MIN or row.live < max(row.reltuples, 0) * ANALYZE_GROWTH:
+                continue
+            maintains = "SELECT has_table_privilege(:name, 'MAINTAIN')"  # since PostgreSQL 17
+            allowed = row.owned or (row.version >= 170_000 and connection.scalar(text(maintains), {"name": name}))
+            if allowed:
+                connection.exec_driver_sql(f"ANALYZE {name}")
+            else:
+                refused.append(name)
+    return refused

@@ -13,17 +13,23 @@ from hypothesis import strategies as st
 from sqlalchemy import Engine, event, text
 from sqlalchemy.exc import OperationalError
 
-from recorder.errors import MergeConflict
-from recorder.store import dialects
+import recorder
+from recorder.errors import DatabaseError, MergeConflict
+from recorder.store import dialects, postgresql
 from recorder.store import mover as mover_module
 from recorder.store.comparing import compare_sessions
-from recorder.store.mover import Moved, Mover
+from recorder.store.engine import open_engine
+from recorder.store.mover import Moved, Mover, require_rights, update_statistics
+from recorder.store.redacting import redact, stretches
 from recorder.store.sameness import require_same
 from recorder.store.schema import frames
 from tests.contract.conftest import NewUrl
 from tests.contract.story import Heard, Teller, Told, contents
 from tests.depth import examples
-from tests.made import quick_engine, unguard
+from tests.made import ACCOUNT, quick_engine, unguard
+from tests.server import PostgresServer
+
+CHECKOUT = Path(recorder.__file__).parent.parent
 
 #: One push a second, each its own.
 TOLD = [Told(at, at) for at in range(1, 40)]
@@ -313,3 +319,62 @@ def _chunks(engine: Engine) -> list[list[Any]]:
             for one in mover_module.spans_of(connection, run_id, 0, last)
         ]
         return list(mover_module.rows_of(connection, frames, span))
+
+
+@pytest.fixture
+def granted(postgres: PostgresServer) -> Iterator[tuple[Engine, Engine]]:
+    """A database as its owner sees it, and as the role that has the rights that docs/postgresql.md names."""
+    owner = open_engine(postgres.new_database())
+    page = (CHECKOUT / "docs" / "postgresql.md").read_text(encoding="utf-8")
+    grants = [line for line in page.splitlines() if line.startswith("GRANT") and "MAINTAIN" not in line]
+    assert len(grants) == 2
+    role = f"writer_{owner.url.database}"
+    with owner.begin() as connection:
+        connection.exec_driver_sql(f"CREATE ROLE {role} LOGIN PASSWORD 'writes'")
+        for grant in grants:
+            connection.exec_driver_sql(grant.replace("TO recorder", f"TO {role}"))
+    url = owner.url.set(username=role, password="writes")
+    engine = open_engine(url.render_as_string(hide_password=False))
+    yield owner, engine
+    for each in (engine, owner):
+        each.dispose()
+
+
+def test_the_documented_rights_are_enough_for_a_redaction(teller: Teller, granted: tuple[Engine, Engine]) -> None:
+    _, engine = granted
+    with engine.connect() as connection:
+        require_rights(connection, "there")
+    move(teller.engine, engine)
+    with teller.engine.connect() as connection:
+        chosen = list(stretches(connection, ACCOUNT, before_ns=2**62))
+    list(redact(teller.engine, teller.url, chosen, "who", "why"))
+    assert move(teller.engine, engine) != []
+    assert contents(engine) == contents(teller.engine)
+
+
+def test_a_missing_right_is_named_with_the_grant(granted: tuple[Engine, Engine]) -> None:
+    owner, engine = granted
+    with owner.begin() as connection:
+        connection.exec_driver_sql(f"REVOKE DELETE ON fills, snapshots FROM {engine.url.username}")
+    grant = f"GRANT DELETE ON fills, snapshots TO {engine.url.username};"
+    with engine.connect() as connection, pytest.raises(DatabaseError, match=f"its owner must type: {grant}"):
+        require_rights(connection, "there")
+
+
+def test_a_partitioned_table_that_has_grown_gets_statistics(granted: tuple[Engine, Engine]) -> None:
+    owner, engine = granted
+    counted = "SELECT reltuples FROM pg_class WHERE relname = 'frames'"
+    rows = (
+        "INSERT INTO frames SELECT 1, 1, i, i, 'push', NULL, 'control', NULL, '' "
+        f"FROM generate_series(1, {postgresql.ANALYZE_ROWS_MIN}) i"
+    )
+    with owner.begin() as connection:
+        connection.exec_driver_sql(rows)
+        connection.exec_driver_sql("SELECT pg_stat_force_next_flush()")
+    with engine.connect() as connection:
+        assert update_statistics(connection) == ["frames"], "it may not: only the owner may"
+    with owner.connect() as connection:
+        assert connection.exec_driver_sql(counted).scalar() == -1
+        connection.rollback()
+        assert update_statistics(connection) == []
+        assert connection.exec_driver_sql(counted).scalar() == postgresql.ANALYZE_ROWS_MIN
