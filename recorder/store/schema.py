@@ -42,6 +42,18 @@ def _text(name: str, *, null: bool = True) -> Column[object]:
     return Column(name, Words, nullable=null)
 
 
+def _ints(*names: str, null: bool = False) -> list[Column[object]]:
+    return [_int(name, null=null) for name in names]
+
+
+def _texts(*names: str, null: bool = True) -> list[Column[object]]:
+    return [_text(name, null=null) for name in names]
+
+
+def _decimals(*names: str) -> list[Column[object]]:
+    return [_decimal(name) for name in names]
+
+
 def _bytes(name: str) -> Column[object]:
     return Column(name, Bytes, nullable=False)
 
@@ -57,8 +69,7 @@ def _of_account() -> ForeignKeyConstraint:
 accounts = _table(
     "accounts",
     _int("account_id"),
-    _text("venue", null=False),
-    _text("name", null=False),
+    *_texts("venue", "name", null=False),
     _int("created_ns"),
     PrimaryKeyConstraint("account_id"),
 )
@@ -66,8 +77,7 @@ accounts = _table(
 #: Who records into a database: one a local file, some where several were merged or send to one server.
 recorders = _table(
     "recorders",
-    _int("recorder_id"),
-    _int("created_ns"),
+    *_ints("recorder_id", "created_ns"),
     _text("host", null=False),
     PrimaryKeyConstraint("recorder_id"),
 )
@@ -85,26 +95,21 @@ credentials = _table(
 #: Recorders closed with `recorder db retire`. No foreign key: a retirement may arrive here before the recorder does.
 retirements = _table(
     "retirements",
-    _int("recorder_id"),
-    _int("retired_ns"),
-    _text("who", null=False),
-    _text("why", null=False),
+    *_ints("recorder_id", "retired_ns"),
+    *_texts("who", "why", null=False),
     PrimaryKeyConstraint("recorder_id", "retired_ns"),
 )
 
 #: Which of them this file is; one row. It never leaves the file, and counts in this file only: a copy is another one.
 identity = _table(
     "identity",
-    _int("recorder_id"),
-    _int("inode"),
+    *_ints("recorder_id", "inode"),
     PrimaryKeyConstraint("recorder_id"),
 )
 
 runs = _table(
     "runs",
-    _int("run_id"),
-    _int("recorder_id"),
-    _int("started_ns"),
+    *_ints("run_id", "recorder_id", "started_ns"),
     _text("host", null=False),
     _int("pid"),
     _text("version", null=False),
@@ -116,16 +121,11 @@ runs = _table(
 
 sessions = _table(
     "sessions",
-    _int("account_id"),
-    _int("session_id"),
-    _int("run_id"),
-    _text("url", null=False),
-    _text("topics", null=False),
+    *_ints("account_id", "session_id", "run_id"),
+    *_texts("url", "topics", null=False),
     _int("opened_ns"),
-    _int("covered_ns", null=True),
-    _int("ended_ns", null=True),
-    _text("end_reason"),
-    _text("end_detail"),
+    *_ints("covered_ns", "ended_ns", null=True),
+    *_texts("end_reason", "end_detail"),
     PrimaryKeyConstraint("account_id", "session_id"),
     _of_account(),
     ForeignKeyConstraint(["run_id"], ["runs.run_id"]),
@@ -133,10 +133,7 @@ sessions = _table(
 
 frames = _growing_table(
     "frames",
-    _int("account_id"),
-    _int("session_id"),
-    _int("seq"),
-    _int("received_ns"),
+    *_ints("account_id", "session_id", "seq", "received_ns"),
     _text("source", null=False),
     _text("topic"),
     _text("status", null=False),
@@ -172,9 +169,7 @@ account_updates = _typed(
     "account_updates",
     _int("ts", null=True),
     _text("currency", null=False),
-    _decimal("available"),
-    _decimal("frozen"),
-    _decimal("position_margin"),
+    *_decimals("available", "frozen", "position_margin"),
     _int("updated_at", null=True),
     _text("extra"),
 )
@@ -186,18 +181,11 @@ order_updates = _typed(
     _decimal("quantity"),
     _text("direction"),
     _int("features", null=True),
-    _decimal("price"),
-    _decimal("fill_price"),
-    _decimal("unfilled_quantity"),
-    _text("symbol"),
-    _text("margin_currency"),
+    *_decimals("price", "fill_price", "unfilled_quantity"),
+    *_texts("symbol", "margin_currency"),
     _decimal("fee"),
-    _text("order_type"),
-    _text("status"),
-    _text("trigger_direction"),
-    _decimal("trigger_on"),
-    _decimal("trailing_base_price"),
-    _decimal("trailing_distance"),
+    *_texts("order_type", "status", "trigger_direction"),
+    *_decimals("trigger_on", "trailing_base_price", "trailing_distance"),
     _int("created_at", null=True),
     _text("extra"),
 )
@@ -210,13 +198,15 @@ position_updates = _typed(
     _text("direction"),
     _decimal("leverage"),
     _int("risk_level", null=True),
-    _decimal("margin"),
-    _decimal("taker_fee_rate"),
-    _decimal("realized_pnl"),
-    _decimal("entry_price"),
-    _decimal("liquidation_price"),
-    _decimal("bankruptcy_price"),
-    _decimal("minimum_maintenance_margin_rate"),
+    *_decimals(
+        "margin",
+        "taker_fee_rate",
+        "realized_pnl",
+        "entry_price",
+        "liquidation_price",
+        "bankruptcy_price",
+        "minimum_maintenance_margin_rate",
+    ),
     _int("updated_at", null=True),
     _text("extra"),
 )
@@ -227,9 +217,7 @@ fills = _typed(
     "fills",
     _int("order_id"),
     _int("taker", null=True),
-    _decimal("price"),
-    _decimal("quantity"),
-    _decimal("fee"),
+    *_decimals("price", "quantity", "fee"),
     _int("created_at", null=True),
 )
 
@@ -252,16 +240,9 @@ TYPED_KEY = ("account_id", "session_id", "seq", "item", "received_ns")
 
 gaps = _table(
     "gaps",
-    _int("account_id"),
-    _int("recorder_id"),
-    _int("gap_id"),
+    *_ints("account_id", "recorder_id", "gap_id"),
     _text("topic"),
-    _int("begins_ns", null=True),
-    _int("begin_session_id", null=True),
-    _int("begin_seq", null=True),
-    _int("ends_ns", null=True),
-    _int("end_session_id", null=True),
-    _int("end_seq", null=True),
+    *_ints("begins_ns", "begin_session_id", "begin_seq", "ends_ns", "end_session_id", "end_seq", null=True),
     _text("reason", null=False),
     _text("detail"),
     _text("state", null=False),
@@ -277,13 +258,9 @@ gaps = _table(
 #: One round of REST questions. Its answers are frames of `session_id` = `reconciliation_id`.
 reconciliations = _table(
     "reconciliations",
-    _int("account_id"),
-    _int("reconciliation_id"),
-    _int("run_id"),
-    _int("began_ns"),
+    *_ints("account_id", "reconciliation_id", "run_id", "began_ns"),
     _int("ended_ns", null=True),
-    _text("result"),
-    _text("detail"),
+    *_texts("result", "detail"),
     PrimaryKeyConstraint("account_id", "reconciliation_id"),
     _of_account(),
     ForeignKeyConstraint(["run_id"], ["runs.run_id"]),
@@ -292,15 +269,10 @@ reconciliations = _table(
 #: Contradictions outside any known gap: between a REST snapshot and what the pushes had left, or between two recorders.
 discrepancies = _table(
     "discrepancies",
-    _int("account_id"),
-    _int("session_id"),
-    _int("seq"),
-    _text("subject", null=False),
-    _text("field", null=False),
-    _text("told"),
-    _text("held"),
-    _int("other_session_id"),
-    _int("found_ns"),
+    *_ints("account_id", "session_id", "seq"),
+    *_texts("subject", "field", null=False),
+    *_texts("told", "held"),
+    *_ints("other_session_id", "found_ns"),
     PrimaryKeyConstraint("account_id", "session_id", "seq", "subject", "field", "other_session_id"),
     _of_account(),
 )
@@ -308,21 +280,14 @@ discrepancies = _table(
 #: Two overlapping sessions of different recorders, the older first: pushes that both saw, and that one alone did.
 comparisons = _table(
     "comparisons",
-    _int("account_id"),
-    _int("session_id"),
-    _int("other_session_id"),
-    _int("same"),
-    _int("unseen"),
+    *_ints("account_id", "session_id", "other_session_id", "same", "unseen"),
     PrimaryKeyConstraint("account_id", "session_id", "other_session_id"),
     _of_account(),
 )
 
 batches = _table(
     "batches",
-    _int("run_id"),
-    _int("batch"),
-    _int("frames"),
-    _int("written_ns"),
+    *_ints("run_id", "batch", "frames", "written_ns"),
     PrimaryKeyConstraint("run_id", "batch"),
     ForeignKeyConstraint(["run_id"], ["runs.run_id"]),
 )
@@ -330,20 +295,14 @@ batches = _table(
 #: Which frames a batch holds: of each session in it, from the first to the last.
 spans = _table(
     "spans",
-    _int("run_id"),
-    _int("batch"),
-    _int("account_id"),
-    _int("session_id"),
-    _int("first_seq"),
-    _int("last_seq"),
+    *_ints("run_id", "batch", "account_id", "session_id", "first_seq", "last_seq"),
     PrimaryKeyConstraint("run_id", "batch", "account_id", "session_id"),
 )
 
 #: A batch's seal, the roots it is made of, and the digest of each frame; `recorder.store.seals` says of what.
 seals = _table(
     "seals",
-    _int("run_id"),
-    _int("batch"),
+    *_ints("run_id", "batch"),
     *map(_bytes, ("seal", "frames_root", "entries_root", "digests")),
     PrimaryKeyConstraint("run_id", "batch"),
     ForeignKeyConstraint(["run_id"], ["runs.run_id"]),
@@ -352,9 +311,7 @@ seals = _table(
 #: What was signed of a recorder's seals, as signed notes.
 checkpoints = _table(
     "checkpoints",
-    _int("recorder_id"),
-    _int("size"),
-    _int("made_ns"),
+    *_ints("recorder_id", "size", "made_ns"),
     _text("note", null=False),
     _text("token"),
     PrimaryKeyConstraint("recorder_id", "size"),
@@ -364,13 +321,8 @@ checkpoints = _table(
 #: Frames whose payload was taken away on purpose: which, when, by whom and why. Their digests stay.
 redactions = _table(
     "redactions",
-    _int("account_id"),
-    _int("session_id"),
-    _int("first_seq"),
-    _int("last_seq"),
-    _int("redacted_ns"),
-    _text("who", null=False),
-    _text("why", null=False),
+    *_ints("account_id", "session_id", "first_seq", "last_seq", "redacted_ns"),
+    *_texts("who", "why", null=False),
     PrimaryKeyConstraint("account_id", "session_id", "first_seq"),
     _of_account(),
 )
@@ -378,9 +330,7 @@ redactions = _table(
 #: What the event log was told with a batch, as JSON; `recorder.store.entries` says what each means.
 event_log = _table(
     "event_log",
-    _int("run_id"),
-    _int("batch"),
-    _int("item"),
+    *_ints("run_id", "batch", "item"),
     _text("body", null=False),
     PrimaryKeyConstraint("run_id", "batch", "item"),
 )
@@ -388,12 +338,7 @@ event_log = _table(
 #: When the frames of a batch were received, by session and ten seconds of the clock; it follows from `frames`.
 receipts = _table(
     "receipts",
-    _int("account_id"),
-    _int("session_id"),
-    _int("first_seq"),
-    _int("last_seq"),
-    _int("first_ns"),
-    _int("last_ns"),
+    *_ints("account_id", "session_id", "first_seq", "last_seq", "first_ns", "last_ns"),
     PrimaryKeyConstraint("account_id", "session_id", "first_seq"),
 )
 
@@ -402,19 +347,15 @@ Index("ix_receipts_first_ns", receipts.c.account_id, receipts.c.first_ns)
 #: Instants at which it is noted where the latest state of each thing stands. They only spare reading, and never travel.
 snapshots = _table(
     "snapshots",
-    _int("account_id"),
-    _int("at_ns"),
+    *_ints("account_id", "at_ns"),
     PrimaryKeyConstraint("account_id", "at_ns"),
 )
 
 #: Of a snapshot, the rows of a typed table that hold the latest states; `kind` is the table's name.
 snapshot_rows = _table(
     "snapshot_rows",
-    _int("account_id"),
-    _int("at_ns"),
+    *_ints("account_id", "at_ns"),
     _text("kind", null=False),
-    _int("session_id"),
-    _int("seq"),
-    _int("item"),
+    *_ints("session_id", "seq", "item"),
     PrimaryKeyConstraint("account_id", "at_ns", "kind", "session_id", "seq", "item"),
 )
