@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -67,6 +68,12 @@ class Folder:
     def write(self, text: str) -> None:
         """Write recorder.toml."""
         (self.path / "recorder.toml").write_text(text)
+
+    def copied_to(self, path: Path) -> "Folder":
+        """Return a copy with the same configuration and environment; its database is a file of its own."""
+        copy = Folder(Path(shutil.copytree(self.path, path, dirs_exist_ok=True)))
+        copy.env = dict(self.env)
+        return copy
 
     def run(self, *arguments: str, under: Sequence[str] = ()) -> "Process":
         """Start `recorder run`, under another program where one is given."""

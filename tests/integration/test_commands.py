@@ -45,14 +45,20 @@ def test_the_demo_shows_everything(folder: Folder) -> None:
         assert serving.stop()[0] == 0
 
 
-@pytest.fixture
-def recorded(folder: Folder) -> Folder:
-    """A folder with a record of 1,000 pushes."""
+@pytest.fixture(scope="module")
+def recorded_once(tmp_path_factory: pytest.TempPathFactory) -> Folder:
+    folder = Folder(tmp_path_factory.mktemp("recorded"))
     with Simulator(SimulatorOptions(pushes=1_000)) as exchange:
         folder.configure(exchange)
         ended = folder.command("run", "--stop-when-idle", "1s")
     assert ended.returncode == 0, ended.stderr
     return folder
+
+
+@pytest.fixture
+def recorded(recorded_once: Folder, tmp_path: Path) -> Folder:
+    """A folder with a record of 1,000 pushes."""
+    return recorded_once.copied_to(tmp_path)
 
 
 def test_three_formats_say_the_same_exactly(recorded: Folder) -> None:

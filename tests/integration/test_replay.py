@@ -19,9 +19,9 @@ from tests.memory import PROGRAM, peak_bytes
 BINARY = b'{"type":"\xff\xfe"}'
 
 
-@pytest.fixture
-def recorded(folder: Folder) -> Folder:
-    """A record of 300 pushes, and of one that is no text."""
+@pytest.fixture(scope="module")
+def recorded_once(tmp_path_factory: pytest.TempPathFactory) -> Folder:
+    folder = Folder(tmp_path_factory.mktemp("recorded"))
     with Simulator(SimulatorOptions(pushes=300)) as exchange:
         folder.configure(exchange)
         with folder.run("--stop-when-idle", "3s") as process:
@@ -29,6 +29,12 @@ def recorded(folder: Folder) -> Folder:
             exchange.push(BINARY)
             assert process.wait() == 0, process.errors
     return folder
+
+
+@pytest.fixture
+def recorded(recorded_once: Folder, tmp_path: Path) -> Folder:
+    """A record of 300 pushes, and of one that is no text."""
+    return recorded_once.copied_to(tmp_path)
 
 
 def lines(folder: Folder, *arguments: str) -> list[dict[str, Any]]:

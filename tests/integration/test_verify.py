@@ -17,9 +17,9 @@ from tests.integration.process import Folder, Process
 LIVE = SimulatorOptions(live_clock=True, rate_per_s=300)
 
 
-@pytest.fixture
-def recorded(folder: Folder) -> Folder:
-    """A folder with a record of 200 pushes, a key, and a checkpoint over it."""
+@pytest.fixture(scope="module")
+def recorded_once(tmp_path_factory: pytest.TempPathFactory) -> Folder:
+    folder = Folder(tmp_path_factory.mktemp("recorded"))
     with Simulator(SimulatorOptions(pushes=200)) as exchange:
         folder.configure(exchange)
         ended = folder.command("run", "--stop-when-idle", "1s")
@@ -28,6 +28,12 @@ def recorded(folder: Folder) -> Folder:
         ended = folder.command(*command.split())
         assert ended.returncode == 0, ended.stderr
     return folder
+
+
+@pytest.fixture
+def recorded(recorded_once: Folder, tmp_path: Path) -> Folder:
+    """A folder with a record of 200 pushes, a key, and a checkpoint over it."""
+    return recorded_once.copied_to(tmp_path)
 
 
 def edit(folder: Folder, *statements: str) -> None:
@@ -151,7 +157,7 @@ def test_a_redaction_is_told_of(recorded: Folder) -> None:
         (["--checkpoint", "nothing.txt", "--public-key", "audit.key.pub"], "nothing.txt cannot be read"),
         (["--checkpoint", "recorder.toml", "--public-key", "audit.key.pub"], "no checkpoint"),
         (["--checkpoint", "recorder.db", "--public-key", "audit.key.pub"], "it is no text"),
-        (["--account", "nobody"], "it has: main"),
+        (["--account", "nobody"], "there is: main"),
         (["--database", "sqlite:///nothing.db"], "There is no database at nothing.db"),
         (["--jobs", "0"], "Invalid value for '--jobs'"),
         (["--proof", "1", "2"], "give both, or none"),

@@ -124,7 +124,7 @@ def test_transfers_that_are_named_are_no_finding(folder: Folder) -> None:
 
 def test_a_period_that_ends_before_it_begins(folder: Folder) -> None:
     ended = audit(folder, "--since", "2020-02-05", "--until", "2020-02-04")
-    assert ended.returncode == 2 and "--until must be later than --since." in ended.stderr
+    assert ended.returncode == 2 and "--since must be earlier than --until" in ended.stderr
 
 
 def test_a_file_that_is_there_is_kept_unless_it_may_be_replaced(folder: Folder) -> None:
