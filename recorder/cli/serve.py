@@ -85,7 +85,7 @@ def serve(database: str | None, config: Path | None, **asked: Any) -> None:
                 f"Serving the record at {serving.url} (key {keys}, secret {served.secret!r}). Stop it with Ctrl-C."
             )
             while not wake.wait(shown.every_s):
-                now = serving.shown()
+                now = serving.status()
                 shown.show(now.frames, _line(now.clients))
         finally:
             serving.close()

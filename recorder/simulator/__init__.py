@@ -1,4 +1,4 @@
-"""A simulated FMex: an exchange to try things on, whose pushes come from a seed and whose books balance.
+"""A simulated FMex for tests, demos and experiments: its trading follows from a seed, and its books balance.
 
     from recorder.simulator import Simulator, SimulatorOptions
     from recorder.simulator.faults import silent
@@ -8,7 +8,7 @@
         exchange.wait_finished(timeout_s=30)
         assert received(client) == [sent.payload for sent in exchange.sent if sent.kind == "push"]
 
-It brings an event loop and a web server along, so what does not simulate does not import it.
+It loads an event loop and a web server, so import it only to simulate.
 """
 
 from recorder.simulator.books import BooksError

@@ -1,7 +1,7 @@
-"""What an account consists of: balance, orders, executions, positions. Frozen; a change makes a new record.
+"""The records of a simulated account: balance, orders, executions, positions, transfers, and order requests.
 
-Each is also a push: what the exchange publishes is the record as it stands after the change. Names are the exchange's
-own (page "ws Push portal"); msgspec structs, for a change of one field costs a tenth of a dataclass's ``replace``.
+They are frozen: a change makes a new record, which is then pushed. Fields have the exchange's names (page "ws Push
+portal"). They are msgspec structs because changing one field costs a tenth of a dataclass's ``replace``.
 """
 
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ NONE = Decimal(0)
 
 
 class SimulatedBalance(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """The account in BTC: free, held by open orders, held by positions. Time in ms."""
+    """The balance in BTC: free, held by open orders, held by positions. Time in ms."""
 
     available: Decimal
     frozen: Decimal
@@ -35,7 +35,7 @@ class OrderMatch(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class SimulatedOrder(msgspec.Struct, frozen=True, kw_only=True):
-    """One order as pushed, and below the line what only REST tells. Quantities in contracts, fee and margin in BTC."""
+    """One order: the pushed fields, then those that only REST has. Quantities in contracts, fee and margin in BTC."""
 
     id: int
     symbol: str
@@ -55,11 +55,11 @@ class SimulatedOrder(msgspec.Struct, frozen=True, kw_only=True):
     trailing_distance: Decimal = NONE
     # Not pushed:
     updated_at: int
-    #: Margin and fee this order holds back, BTC.
+    #: Margin and fee reserved for this order, BTC.
     frozen_margin: Decimal = ZERO
-    #: The price ``frozen_margin`` is reckoned at: no fill can be dearer.
+    #: The price ``frozen_margin`` is computed at: no fill can cost more.
     frozen_at: Decimal = NONE
-    #: Sum of quantity times price over the fills.
+    #: Sum of quantity times price over all fills.
     notional: Decimal = NONE
     #: The executions so far.
     matches: tuple[OrderMatch, ...] = ()
@@ -81,25 +81,25 @@ class SimulatedPosition(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
     @property
     def risk_level(self) -> int:
-        """The step of the exchange's risk ladder the size stands on: one for every 10,000 contracts."""
+        """The step of the exchange's risk ladder: one for every 10,000 contracts."""
         return self.quantity // 10_000
 
 
 class SimulatedTransfer(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """Money that came to the account, or left it where the amount is negative, BTC. No push tells of it as such."""
+    """A deposit, or a withdrawal if the amount is negative, BTC. No push reports it as such."""
 
     amount: Decimal
     #: Milliseconds, by the clock of the pushes.
     made_at: int
 
 
-#: Whatever a push can be about.
+#: What a push reports.
 Change = SimulatedBalance | SimulatedOrder | SimulatedPosition
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class OrderRequest:
-    """One request to place an order."""
+    """A request to place an order, before the exchange has assigned an id. Prices in ticks."""
 
     #: Upper case, as in payloads.
     symbol: str
@@ -107,13 +107,13 @@ class OrderRequest:
     #: Contracts.
     quantity: int
     type: OrderType
-    #: Limit, in ticks; of a market order, how far it may go.
+    #: Limit price, in ticks; for a market order, the worst acceptable price.
     price: int
-    #: Bits, see `records`.
+    #: Bits, see `recorder.venues.fmex.orders`.
     features: int = 0
-    #: A stop order's trigger, in ticks; 0 for none.
+    #: Trigger price of a stop order, in ticks; 0 for none.
     trigger_on: int = 0
-    #: Triggered by a price at or above (LONG) or at or below (SHORT).
+    #: Whether a price at or above (LONG) or at or below (SHORT) the trigger triggers it.
     trigger_direction: Direction = "LONG"
-    #: How far a trailing stop follows the best price seen, in ticks; 0 for none.
+    #: Distance of a trailing stop from the best price so far, in ticks; 0 for none.
     trailing_distance: int = 0

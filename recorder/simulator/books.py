@@ -1,4 +1,4 @@
-"""The books of one account: what is free, frozen, held as margin; and the proof after every entry that they balance."""
+"""The books of one account: available, frozen and margin balances, checked after every entry."""
 
 from decimal import Decimal
 
@@ -9,25 +9,25 @@ from recorder.simulator.account import NONE, SimulatedBalance, SimulatedPosition
 from recorder.simulator.contract import EXACT, ZERO
 from recorder.venues.fmex.orders import Direction
 
-#: What must stay available beside all margin, BTC: fills are cut to 1E-18 each, and this covers the cuttings.
+#: Minimum available balance, BTC: covers the rounding of fills, each to 1E-18.
 DUST = Decimal("1E-12")
 
 
 class BooksError(Exception):
-    """The books do not balance, or something was spent that is not there: the simulator has a bug and stops."""
+    """The books do not balance or a balance is negative: the simulator has a bug and stops."""
 
 
 class AccountBooks:
     """One account's money, all of it in BTC.
 
     Always, exactly: ``available + frozen + position margins == deposits + realized PnL net of fees - embezzled``, and
-    nothing is negative. Each method is one entry and leaves the books balanced, or raises `BooksError`.
+    no balance is negative. Each method is one entry: it leaves the books balanced or raises `BooksError`.
 
     Attributes:
-        deposits: all that came in, less what was taken out.
-        fees_twice: whether the exchange takes each fee twice, and tells of one.
-        leak: what the exchange takes with each execution besides, and tells nobody of, BTC.
-        embezzled: what it took in these ways so far, BTC.
+        deposits: deposits less withdrawals.
+        fees_twice: fault: charge each fee twice but report it once.
+        leak: fault: amount taken with each execution without being reported, BTC.
+        embezzled: total taken by these faults, BTC.
     """
 
     def __init__(self, leverages: dict[str, int]) -> None:
@@ -42,23 +42,23 @@ class AccountBooks:
         }
 
     def balance(self, now_ms: int) -> SimulatedBalance:
-        """The account as the exchange tells it."""
+        """The balance as the exchange reports it."""
         return SimulatedBalance(
             available=self.available, frozen=self.frozen, position=self._margins(), updated_at=now_ms
         )
 
     def transfer(self, amount: Decimal) -> None:
-        """Money comes in; where it is negative, out."""
+        """Deposit an amount; withdraw it if negative."""
         self.deposits += amount
         self.available += amount
         self.check()
 
     def affords(self, amount: Decimal) -> bool:
-        """Whether so much can be frozen."""
+        """Whether this amount can be frozen."""
         return self.available - amount >= DUST
 
     def freeze(self, amount: Decimal) -> None:
-        """Hold margin and fee of an order back; negative to give them free again."""
+        """Reserve an order's margin and fee; release them if the amount is negative."""
         self.available -= amount
         self.frozen += amount
         self.check()
@@ -74,16 +74,16 @@ class AccountBooks:
         freed: Decimal,
         now_ms: int,
     ) -> Decimal:
-        """Enter one execution: close what stands against it first, open with the rest.
+        """Enter one execution: close an opposite position first, then open with the rest.
 
         Args:
-            symbol: which position.
-            direction: the order's side.
+            symbol: symbol of the position.
+            direction: side of the order.
             quantity: contracts.
-            price: of this execution.
-            rate: the fee rate.
-            freed: what of the order's frozen margin falls to these contracts.
-            now_ms: when.
+            price: price of this execution.
+            rate: fee rate.
+            freed: the part of the order's frozen margin that belongs to these contracts.
+            now_ms: time of the execution, milliseconds since 1970.
 
         Returns:
             The fee, BTC.
@@ -101,10 +101,10 @@ class AccountBooks:
         return fee
 
     def liquidate(self, symbol: str, quantity: int, price: Decimal, rate: Decimal, now_ms: int) -> Decimal:
-        """Enter one execution of a liquidation: the insurance fund takes contracts over, and with them their margin.
+        """Enter one execution of a liquidation: the insurance fund takes over contracts and their margin.
 
-        At the bankruptcy price, margin, loss and fee cancel out up to rounding and the tick; the difference is the
-        fund's, so that exactly the margin is lost and never a balance.
+        At the bankruptcy price, margin, loss and fee cancel out except for rounding and the tick. The fund takes the
+        difference, so exactly the margin is lost.
 
         Returns:
             The fee, BTC.
@@ -122,10 +122,10 @@ class AccountBooks:
         if self.available + self.frozen + self._margins() != self.deposits + realized - self.embezzled:
             raise BooksError(f"books do not balance: {self.balance(0)}, deposits {self.deposits}, realized {realized}")
         if self.available < 0 or self.frozen < 0:
-            raise BooksError(f"spent what is not there: {self.balance(0)}")
+            raise BooksError(f"a balance is negative: {self.balance(0)}")
 
     def _embezzle(self, fee: Decimal) -> None:
-        """Take what a fault has the exchange take, as far as it is there."""
+        """Take what the active faults take, if the account can afford it."""
         taken = self.leak + (fee if self.fees_twice else ZERO)
         if taken and self.affords(taken):
             self.available -= taken
@@ -140,7 +140,7 @@ class AccountBooks:
 
 
 def _closed(position: SimulatedPosition, quantity: int, price: Decimal) -> tuple[Decimal, Decimal]:
-    """Profit and released margin of closing so many contracts, BTC."""
+    """Profit and released margin of closing contracts, BTC."""
     if quantity == 0:
         return ZERO, ZERO
     gain = contract.profit(position.direction, quantity, position.entry_price, price)
@@ -152,7 +152,7 @@ def _closed(position: SimulatedPosition, quantity: int, price: Decimal) -> tuple
 def _opened(
     position: SimulatedPosition, direction: Direction, quantity: int, price: Decimal
 ) -> tuple[SimulatedPosition, Decimal]:
-    """The position with contracts added, and the margin this takes, BTC."""
+    """The position with contracts added, and the margin this requires, BTC."""
     if quantity == 0:
         return position, ZERO
     added = contract.margin(contract.value(quantity, price), position.leverage)
@@ -167,7 +167,7 @@ def _opened(
 
 
 def _priced(position: SimulatedPosition, realized: Decimal, now_ms: int) -> SimulatedPosition:
-    """The position with its prices of danger as they follow from the rest."""
+    """The position with its liquidation and bankruptcy prices recomputed."""
     if position.quantity == 0:
         return replace(
             position,

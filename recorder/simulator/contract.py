@@ -1,30 +1,30 @@
 """The arithmetic of an inverse contract: quantities in USD, margin, fees and profit in BTC.
 
-Pure, and Decimal only. Every division is cut once to 18 decimals, towards zero, as the exchange's own samples are; what
-follows is exact addition, so that books kept with these numbers balance to the last digit.
+Pure, and Decimal only. Every division is rounded once, towards zero, to 18 decimals, as in the exchange's own samples.
+Everything else is exact addition, so books kept with these numbers balance to the last digit.
 
-The formulas are pinned by the samples of the exchange's page "ws Push portal", which a test reproduces.
+A test reproduces the samples of the exchange's page "ws Push portal" with these formulas.
 """
 
 from decimal import ROUND_DOWN, Context, Decimal
 
 from recorder.venues.fmex.orders import Direction
 
-#: Precision and rounding of every step: wide enough for 18 decimals of any amount here, and cut towards zero.
+#: Precision and rounding of every step: enough for 18 decimals of any amount here; rounds towards zero.
 EXACT = Context(prec=50, rounding=ROUND_DOWN)
 
-#: The last digit that is kept.
+#: The smallest unit that is kept.
 UNIT = Decimal("1E-18")
 
 ZERO = Decimal("0E-18")
 
-#: What a taker pays, per BTC of value.
+#: Fee rate of a taker, per BTC of value.
 TAKER_FEE_RATE = Decimal("0.00045")
 
-#: What a maker pays, per BTC of value: negative, a rebate.
+#: Fee rate of a maker, per BTC of value: negative, so a rebate.
 MAKER_FEE_RATE = Decimal("-0.00025")
 
-#: The margin below which a position is liquidated, per BTC of value (the simulator's own; the page's sample says 0.1).
+#: Margin below which a position is liquidated, per BTC of value (the simulator's choice; the page's sample has 0.1).
 MAINTENANCE_RATE = Decimal("0.005")
 
 
@@ -34,17 +34,17 @@ def opposite(direction: Direction) -> Direction:
 
 
 def divide(numerator: Decimal, denominator: Decimal | int) -> Decimal:
-    """Divide, and cut to 18 decimals."""
+    """Divide, and round towards zero to 18 decimals."""
     return EXACT.quantize(EXACT.divide(numerator, denominator), UNIT)
 
 
 def value(quantity: int, price: Decimal) -> Decimal:
-    """The value in BTC of so many contracts of 1 USD at a price."""
+    """The value in BTC of contracts of 1 USD at a price."""
     return EXACT.quantize(EXACT.divide(quantity, price), UNIT)
 
 
 def margin(worth: Decimal, leverage: int) -> Decimal:
-    """The margin in BTC that a value of so many BTC needs."""
+    """The margin in BTC for a value in BTC."""
     return EXACT.quantize(EXACT.divide(worth, leverage), UNIT)
 
 
@@ -54,24 +54,24 @@ def fee(worth: Decimal, rate: Decimal) -> Decimal:
 
 
 def share(amount: Decimal, part: int, whole: int) -> Decimal:
-    """The share of an amount that falls to a part of the contracts."""
+    """The share of an amount that belongs to a part of the contracts."""
     return EXACT.quantize(EXACT.divide(EXACT.multiply(amount, part), whole), UNIT)
 
 
 def profit(direction: Direction, quantity: int, entry: Decimal, price: Decimal) -> Decimal:
-    """What closing a position brings, BTC, before fees: ``q / entry - q / price`` for LONG, the negative for SHORT."""
+    """The profit of closing, BTC, before fees: ``q / entry - q / price`` for LONG, the negative for SHORT."""
     gain = value(quantity, entry) - value(quantity, price)
     return gain if direction == "LONG" else -gain
 
 
 def entry_after(quantity: int, entry: Decimal, added: int, price: Decimal) -> Decimal:
-    """The entry price after adding contracts: weighted by value, the harmonic mean."""
+    """The entry price after adding contracts: the mean weighted by value (harmonic)."""
     worth = EXACT.add(EXACT.divide(quantity, entry), EXACT.divide(added, price))
     return EXACT.quantize(EXACT.divide(quantity + added, worth), UNIT)
 
 
 def average(notional: Decimal, quantity: int) -> Decimal:
-    """The arithmetic mean price of fills, from the sum of quantity times price; exact where 18 decimals can hold it."""
+    """The arithmetic mean price of fills, from the sum of quantity times price; exact if 18 decimals suffice."""
     mean = EXACT.divide(notional, quantity)
     exponent = mean.as_tuple().exponent
     return EXACT.quantize(mean, UNIT) if isinstance(exponent, int) and exponent < -18 else mean
@@ -92,7 +92,7 @@ def bankruptcy_price(
         taker_rate: the fee rate ``f``.
 
     Returns:
-        The price; 0 for a SHORT whose margin exceeds its value, which no price can exhaust.
+        The price; 0 for a SHORT whose margin exceeds its value: no price can exhaust it.
     """
     return _price_where_margin_is(direction, quantity, entry, held, taker_rate)
 
@@ -106,7 +106,7 @@ def liquidation_price(
     taker_rate: Decimal = TAKER_FEE_RATE,
     maintenance_rate: Decimal = MAINTENANCE_RATE,
 ) -> Decimal:
-    """The price at which only the maintenance margin is left: as for bankruptcy, that rate added to ``f``."""
+    """The price at which only the maintenance margin is left: as for bankruptcy, with that rate added to ``f``."""
     return _price_where_margin_is(direction, quantity, entry, held, taker_rate + maintenance_rate)
 
 

@@ -1,4 +1,8 @@
-"""One account on the simulated exchange: an endless, repeatable stream of pushes, and what REST tells beside it."""
+"""One account on the simulated exchange: an endless, repeatable stream of pushes, and the state that REST reports.
+
+Numbers in pushes are bare and keep their digits: a Decimal prints as a Java BigDecimal does, so some have an exponent
+(``9.747280117178E-8``, ``0E-18``) and some more digits than a double holds.
+"""
 
 import time
 from collections import deque
@@ -16,27 +20,27 @@ from recorder.simulator.options import START_MS, ActiveFaults
 from recorder.simulator.rest import RestState
 from recorder.simulator.trader import FIRST_DEPOSIT, Trader
 
-#: From a change to its push on the virtual clock, milliseconds: as in the page's samples.
+#: Delay of a push after the change, on the virtual clock, milliseconds: as in the page's samples.
 PUSH_DELAY_MS = 17
 
-#: Leverage of the first symbol, the second, and so on round.
+#: Leverage of the first symbol, the second, ...; then from the beginning again.
 LEVERAGES = (50, 25, 20, 10)
 
-#: Where prices start, USD.
+#: First price of each symbol, USD.
 START_PRICES = (9288, 9400, 8850, 9610)
 
 
 class Exchange:
-    """An iterator of ``(topic, payload)``, without end; the same seed gives the same bytes.
+    """An endless iterator of ``(topic, payload)``; the same seed gives the same bytes.
 
     Args:
-        seed: of everything that happens.
+        seed: of the trading.
         symbols: contracts traded, in lower case as in topics.
-        start_ms: where the virtual clock starts, milliseconds since 1970.
-        clock_ms: a real clock to stamp with in place of the virtual one; times and order ids then differ between runs.
+        start_ms: start of the virtual clock, milliseconds since 1970.
+        clock_ms: a real clock to use instead of the virtual one; times and order ids then differ between runs.
 
     Raises:
-        BooksError: from ``next``, when the books do not balance.
+        BooksError: from ``next``: the books do not balance.
     """
 
     def __init__(
@@ -59,28 +63,28 @@ class Exchange:
             name: Market(dice, START_PRICES[index % len(START_PRICES)] * TICKS + dice.between(-40, 40))
             for index, name in enumerate(names)
         }
-        self.desk = MatchingEngine(books, markets, live=clock_ms is not None)
-        self.desk.now_ms = start_ms
-        self._trader = Trader(dice, self.desk, names)
+        self.engine = MatchingEngine(books, markets, live=clock_ms is not None)
+        self.engine.now_ms = start_ms
+        self._trader = Trader(dice, self.engine, names)
         self._waiting: deque[Change] = deque()
-        self.told = RestState(dict(books.positions), start_ms)
-        #: Positions tell a realized PnL that is so far off, BTC.
+        self.rest_state = RestState(dict(books.positions), start_ms)
+        #: Fault: error added to the realized PnL that positions report, BTC.
         self.misstatement = ZERO
-        self.desk.transfer(FIRST_DEPOSIT)
-        # The first deposit was before anyone listened.
-        self.told.note(books.balance(start_ms))
-        self.desk.changes.clear()
+        self.engine.transfer(FIRST_DEPOSIT)
+        # The first deposit was made before any client connected.
+        self.rest_state.note(books.balance(start_ms))
+        self.engine.changes.clear()
 
     def __iter__(self) -> Iterator[tuple[str, bytes]]:
         return self
 
     def __next__(self) -> tuple[str, bytes]:
         while not self._waiting:
-            self._live()
+            self._step()
         change = self._waiting.popleft()
         if self.misstatement and isinstance(change, SimulatedPosition):
             change = replace(change, realized_pnl=EXACT.add(change.realized_pnl, self.misstatement))
-        self.told.note(change)
+        self.rest_state.note(change)
         ts = self._clock_ms() if self._clock_ms else change.updated_at + PUSH_DELAY_MS
         if isinstance(change, SimulatedOrder):
             return self._order_topics[change.symbol], order_push(change, ts)
@@ -88,51 +92,51 @@ class Exchange:
             return self._position_topics[change.symbol], position_push(change, ts)
         return "account", balance_push(change, ts)
 
-    def obey(self, conditions: ActiveFaults) -> None:
-        """What is wrong from now on."""
-        self.told.lag_s = conditions.rest_lag_s
-        self.misstatement = conditions.misstatement
-        self.desk.books.fees_twice = conditions.fees_twice
-        self.desk.books.leak = conditions.leak
+    def apply(self, faults: ActiveFaults) -> None:
+        """Set the active faults."""
+        self.rest_state.lag_s = faults.rest_lag_s
+        self.misstatement = faults.misstatement
+        self.engine.books.fees_twice = faults.fees_twice
+        self.engine.books.leak = faults.leak
 
     @property
     def waiting(self) -> int:
-        """Pushes that are made and not told yet."""
+        """Changes that have not been pushed yet."""
         return len(self._waiting)
 
     def transfer(self, amount: Decimal) -> None:
-        """Money comes in, or out where it is negative; the account's next pushes tell.
+        """Deposit an amount, or withdraw it if negative; the next pushes report it.
 
         Raises:
-            ValueError: there is not so much to take out.
+            ValueError: the available balance is too small.
         """
-        if not self.desk.books.affords(-amount):
-            raise ValueError(f"{-amount} BTC cannot be taken out: {self.desk.books.available} are available")
+        if not self.engine.books.affords(-amount):
+            raise ValueError(f"{-amount} BTC cannot be withdrawn: only {self.engine.books.available} BTC are available")
         if self._clock_ms:
-            self.desk.now_ms = max(self.desk.now_ms, self._clock_ms())
+            self.engine.now_ms = max(self.engine.now_ms, self._clock_ms())
         with localcontext(EXACT):
-            self.desk.transfer(amount)
-        self._tell()
+            self.engine.transfer(amount)
+        self._queue_changes()
 
-    def _live(self) -> None:
-        """Let a moment pass: time, each market, the trader."""
-        desk = self.desk
+    def _step(self) -> None:
+        """Advance the clock and each market, and let the trader act."""
+        engine = self.engine
         passed = self._dice.between(1, 400)
-        desk.now_ms = max(desk.now_ms, self._clock_ms()) if self._clock_ms else desk.now_ms + passed
+        engine.now_ms = max(engine.now_ms, self._clock_ms()) if self._clock_ms else engine.now_ms + passed
         with localcontext(EXACT):
             for name in self._names:
-                desk.markets[name].move()
-                desk.react(name)
+                engine.markets[name].move()
+                engine.react(name)
             self._trader.act()
-        self._tell()
+        self._queue_changes()
 
-    def _tell(self) -> None:
-        self._waiting.extend(self.desk.changes)
-        self.desk.changes.clear()
+    def _queue_changes(self) -> None:
+        self._waiting.extend(self.engine.changes)
+        self.engine.changes.clear()
 
 
 def wall_clock_ms() -> int:
-    """Milliseconds since 1970."""
+    """The real clock, milliseconds since 1970."""
     return time.time_ns() // 1_000_000
 
 

@@ -1,4 +1,4 @@
-"""A client of the simulated exchange: what it is sent is noted, and it can be treated rudely."""
+"""One account's pushes on their way: from its exchange to every subscribed client, at the requested pace."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -14,44 +14,44 @@ from recorder.wire.client import PushClient, text_frame
 
 
 class LoggedClient(PushClient):
-    """A connected client.
+    """A connected client whose frames are logged, and which faults can stall.
 
     Args:
-        number: of the connection, from 1.
-        connection: the library's.
-        conversation: what is known of the client.
-        log: where to note what is sent.
+        number: number of the connection, from 1.
+        connection: the `websockets` library's connection.
+        conversation: the exchange's side of the protocol, with the client's subscriptions.
+        log: logs the frames that are sent.
     """
 
     def __init__(self, number: int, connection: ServerConnection, conversation: Conversation, log: SentLog) -> None:
         super().__init__(number, connection, conversation)
-        #: Dead in all but name: nothing is read, answered or sent any more.
+        #: Whether the connection hangs: nothing is read, answered or sent any more.
         self.stalled = False
         self._log = log
 
     @property
     def is_open(self) -> bool:
-        """Whether anything can be sent."""
+        """Whether frames can be sent."""
         return super().is_open and not self.stalled
 
     def answer(self, payload: bytes) -> None:
-        """Send what a client is answered."""
+        """Send the answer to a command."""
         self.send("answer", [payload])
 
     def send(self, kind: Kind, payloads: Sequence[bytes], numbers: Sequence[int] = ()) -> bool:
-        """Note frames and hand them to the socket in one write; nothing, and False, where the line is dead.
+        """Log frames and send them in one write; returns False, without either, if the client cannot be reached.
 
         Args:
-            kind: of all of them.
-            payloads: theirs.
-            numbers: of pushes, one each.
+            kind: the kind of all frames.
+            payloads: the frames.
+            numbers: the number of each push.
         """
         if payloads and self.is_open:
             self._log.note(self.number, kind, payloads, numbers)
         return self.write(payloads)
 
     def stall(self, payload: bytes | None) -> None:
-        """Send the first half of a frame, if given, and nothing ever after; nor read anything."""
+        """Send the first half of a frame, if one is given; then send and read nothing more."""
         if payload is not None and self.is_open:
             frame = text_frame(payload)
             self.connection.transport.write(frame[: len(frame) // 2])
@@ -59,48 +59,48 @@ class LoggedClient(PushClient):
         self.connection.transport.pause_reading()
 
 
-#: Pushes made and written at a time where the client sets the pace.
+#: Pushes made and written at a time if the client sets the pace.
 CHUNK = 256
 
-#: Seconds between two writes where a rate sets the pace; slower rates write one push at a time.
+#: Seconds between two writes if a rate is set; slower rates write one push at a time.
 TICK_S = 0.01
 
-#: Pushes a second while nobody listens, where the client would set the pace.
+#: Pushes per second while nobody is subscribed, if the client would set the pace.
 UNHEARD_PER_S = 1000
 
-#: Seconds of pushes that are made up for after a delay.
+#: Most seconds of missed pushes to make up for after a delay.
 CATCH_UP_S = 0.1
 
 
 class AccountFeed:
-    """Makes an account's pushes and hands them out.
+    """Makes an account's pushes and sends them to its clients.
 
     Args:
-        exchange: the account's.
-        options: pace and end.
-        conditions: name the topics whose pushes are lost.
-        trading: set while the exchange trades.
-        log: where to note a push that nobody is told.
-        on_finished: called once, when the last push has left.
+        exchange: of the account.
+        options: set the pace and the end.
+        active_faults: name the topics whose pushes are lost.
+        trading: is set while the exchange trades.
+        log: logs the pushes that go to no client.
+        on_finished: called once, after the last push.
     """
 
     def __init__(
         self,
         exchange: Exchange,
         options: SimulatorOptions,
-        conditions: ActiveFaults,
+        active_faults: ActiveFaults,
         trading: asyncio.Event,
         log: SentLog,
         on_finished: Callable[[], None],
     ) -> None:
         self.exchange = exchange
         #: The account's connected clients.
-        self.lines: list[LoggedClient] = []
+        self.clients: list[LoggedClient] = []
         #: Pushes made so far.
         self.made = 0
         self.finished = False
         self._options = options
-        self._conditions = conditions
+        self._faults = active_faults
         self._trading = trading
         self._log = log
         self._on_finished = on_finished
@@ -111,19 +111,19 @@ class AccountFeed:
 
     @property
     def is_heard(self) -> bool:
-        """Whether anybody listens whose subscriptions are complete."""
-        return any(line.settled and line.is_open and line.conversation.topics for line in self.lines)
+        """Whether a client is connected whose subscriptions are complete."""
+        return any(client.settled and client.is_open and client.conversation.topics for client in self.clients)
 
-    def tell(self) -> None:
-        """Hand out what is made and waits."""
+    def push_waiting(self) -> None:
+        """Push all changes that are waiting."""
         self._hand_out(self.exchange.waiting)
 
     def begin(self) -> None:
-        """Let trading begin, if it has not."""
+        """Begin trading, if it has not begun."""
         self._begun.set()
 
     async def run(self) -> None:
-        """Trade until `pushes` are made, or for ever.
+        """Trade until `SimulatorOptions.pushes` have been made.
 
         Raises:
             BooksError: the books do not balance.
@@ -134,21 +134,21 @@ class AccountFeed:
             rate = self._rate()
             count = min(size, max(1, int(rate * TICK_S)) if rate else CHUNK)
             self._hand_out(count)
-            for line in tuple(self.lines):
-                await line.drain()
+            for client in tuple(self.clients):
+                await client.drain()
             self._drop_where_due()
             await self._pause(count, rate)
         self.finished = True
         self._on_finished()
 
     def _size(self) -> int:
-        """How many pushes may be made at once: not beyond the end, nor beyond the next drop."""
+        """Pushes to make next, at most: up to the end, or to the next drop of connections."""
         pushes, drop_every = self._options.pushes, self._options.drop_every
         left = CHUNK if pushes is None else pushes - self.made
         return left if drop_every is None else min(left, drop_every - self.made % drop_every)
 
     def _rate(self) -> float:
-        """Pushes a second just now; 0 for as fast as they are read."""
+        """The current rate in pushes per second; 0 for as fast as the client reads."""
         return self._options.rate_per_s or (0 if self.is_heard else UNHEARD_PER_S)
 
     def _hand_out(self, count: int) -> None:
@@ -156,10 +156,10 @@ class AccountFeed:
         self.made += count
         unheard = dict(zip(self._log.numbers(count), pushes, strict=True))
         numbered = tuple(unheard.items())
-        for line in self.lines:
-            topics = line.conversation.topics.difference(self._conditions.swallowed_topics)
+        for client in self.clients:
+            topics = client.conversation.topics.difference(self._faults.swallowed_topics)
             mine = [(number, payload) for number, (topic, payload) in numbered if topic in topics]
-            if line.send("push", [payload for _, payload in mine], [number for number, _ in mine]):
+            if client.send("push", [payload for _, payload in mine], [number for number, _ in mine]):
                 for number, _ in mine:
                     unheard.pop(number, None)
         if unheard:
@@ -168,11 +168,11 @@ class AccountFeed:
     def _drop_where_due(self) -> None:
         drop_every = self._options.drop_every
         if drop_every is not None and self.made % drop_every == 0:
-            for line in self.lines:
-                line.reset()
+            for client in self.clients:
+                client.reset()
 
     async def _pause(self, count: int, rate: float) -> None:
-        """Wait until so many pushes have had their time; without a rate, only let others run."""
+        """Wait as long as these pushes take at this rate; without a rate, only yield."""
         now_s = asyncio.get_running_loop().time()
         self._due_s = max(self._due_s, now_s - CATCH_UP_S) + (count / rate if rate else 0)
         await asyncio.sleep(max(0.0, self._due_s - now_s) if rate else 0)

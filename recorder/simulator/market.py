@@ -1,4 +1,4 @@
-"""A market that walks at random, from a seed: prices on a tick of 0.5 USD and what stands at each."""
+"""A random walk of prices, from a seed, on a tick of 0.5 USD, and the depth at each price."""
 
 from collections.abc import Sequence
 from decimal import Decimal
@@ -14,14 +14,15 @@ T = TypeVar("T")
 TICKS = 2
 
 
-#: How often the price leaps by 1 to 6 %, far enough to liquidate who stands on the wrong side.
+#: Probability of a jump by 1 to 6 %, enough to liquidate a position on the wrong side.
 LEAPS = 0.002
 
 
 class Dice:
-    """Random numbers of a seed.
+    """Random numbers from a seed.
 
-    Built on ``random()`` alone, whose sequence Python promises to keep from version to version: so do our frames.
+    Uses only ``random()``, whose sequence Python guarantees across versions, so the same seed always gives the same
+    frames.
     """
 
     def __init__(self, seed: int) -> None:
@@ -36,7 +37,7 @@ class Dice:
         return low + int(self._random() * (high - low + 1))
 
     def chance(self, probability: float) -> bool:
-        """True that often."""
+        """True with this probability."""
         return self._random() < probability
 
     def pick(self, options: Sequence[T]) -> T:
@@ -46,18 +47,18 @@ class Dice:
 
 @lru_cache(maxsize=65_536)
 def traded(ticks: int) -> Decimal:
-    """A price of a trade, always with one decimal: ``9288.0``."""
+    """The price of a trade, always with one decimal: ``9288.0``."""
     return Decimal(ticks * 5).scaleb(-1)
 
 
 @lru_cache(maxsize=65_536)
 def asked(ticks: int) -> Decimal:
-    """A price somebody typed: ``10210``, ``10210.5``."""
+    """A price as a trader types it: ``10210``, ``10210.5``."""
     return Decimal(ticks // TICKS) if ticks % TICKS == 0 else traded(ticks)
 
 
 class Market:
-    """One symbol's price, in ticks: the best bid; the best ask stands a tick above."""
+    """One symbol's market: the best bid, in ticks, and the best ask one tick above."""
 
     def __init__(self, dice: Dice, start_ticks: int) -> None:
         self._dice = dice
@@ -71,11 +72,11 @@ class Market:
         return self.bid + 1
 
     def best(self, direction: Direction) -> int:
-        """The price, in ticks, at which a taker of this side trades first."""
+        """The price, in ticks, at which a taker on this side trades first."""
         return self.bid + 1 if direction == "LONG" else self.bid
 
     def move(self) -> None:
-        """Walk on about a drift that turns now and then, seldom a leap; back from half and double the first price."""
+        """Move around a changing drift, with rare jumps; turn back at half and double the first price."""
         dice = self._dice
         if dice.chance(0.02):
             self._drift = dice.between(-4, 4)
@@ -88,11 +89,11 @@ class Market:
         self.bid += self._drift + dice.between(-6, 6)
 
     def depth(self) -> int:
-        """How many contracts stand at one price; often few, now and then none."""
+        """Contracts offered at one price; often few, sometimes none."""
         return (0, 1, 7, 60, 400, 1500, 4000, 20_000)[self._dice.below(8)]
 
     def levels(self, direction: Direction, limit: int, quantity: int) -> list[tuple[int, int]]:
-        """What a taker finds: ``(ticks, contracts)`` from the best price on, to its limit or at most six prices."""
+        """What a taker can trade: ``(ticks, contracts)`` from the best price up to its limit, at most six prices."""
         found: list[tuple[int, int]] = []
         ticks = self.best(direction)
         towards = 1 if direction == "LONG" else -1

@@ -1,6 +1,6 @@
-"""The exchange's desk for one account: takes orders, fills them from the market, triggers stops, liquidates.
+"""The matching engine for one account: takes orders, fills them from the market, triggers stops, liquidates.
 
-Everything it does to the books it also notes as changes, in the exchange's order: the order, its position, the account.
+It records every change in the order in which the exchange pushes them: order, position, balance.
 """
 
 from decimal import Decimal
@@ -36,7 +36,7 @@ _CANCELLED: dict[OrderStatus, OrderStatus] = {
 
 
 class MatchingEngine:
-    """One account's orders before the markets. `changes` fills up as things happen; the owner empties it.
+    """Matches one account's orders against the markets. `changes` collects what happened; the caller empties it.
 
     Args:
         books: the account's.
@@ -49,17 +49,17 @@ class MatchingEngine:
         self.markets = markets
         self.open: dict[int, SimulatedOrder] = {}
         self.changes: list[Change] = []
-        #: All that there were.
+        #: All transfers so far.
         self.transfers: list[SimulatedTransfer] = []
-        #: Milliseconds; the owner sets it before each step.
+        #: Milliseconds since 1970; the caller sets it before each step.
         self.now_ms = 0
         self._live = live
         self._next_id = FIRST_ID
 
-    # What the trader may do.
+    # The trader's actions.
 
     def place(self, ticket: OrderRequest) -> None:
-        """Take an order. One that the account cannot afford is refused at the door and never becomes an order."""
+        """Place an order. One that the account cannot afford is ignored and never becomes an order."""
         stop = ticket.trigger_on > 0
         if not stop and not self.books.affords(
             self._need(ticket.symbol, ticket.direction, ticket.price, ticket.quantity)
@@ -72,23 +72,23 @@ class MatchingEngine:
             self._activate(order, ticket.price)
 
     def cancel(self, order_id: int) -> None:
-        """Take an open order back; what it held is free again."""
+        """Cancel an open order and release its margin."""
         order = self.open[order_id]
         self._close(order, _CANCELLED[order.status])
 
     def transfer(self, amount: Decimal) -> None:
-        """Money comes in; where the amount is negative, out."""
+        """Deposit an amount; withdraw it if negative."""
         self.books.transfer(amount)
         self.transfers.append(SimulatedTransfer(amount=amount, made_at=self.now_ms))
-        self._tell_balance()
+        self._note_balance()
 
-    # What the market does.
+    # Reactions to the market.
 
     def react(self, symbol: str) -> None:
-        """Follow a move of the market.
+        """React to a price move.
 
-        Resting orders first, for the price went through them; then liquidation, before a stop could close the position
-        at a loss greater than its margin; stops last.
+        Resting orders come first, because the price moved through them; then liquidation, before a stop could close
+        the position at a loss greater than its margin; stops last.
         """
         market = self.markets[symbol]
         for order in [order for order in self.open.values() if order.symbol == symbol]:
@@ -101,7 +101,7 @@ class MatchingEngine:
                 self._watch_stop(order, market)
 
     def _fill_resting(self, order: SimulatedOrder, market: Market) -> None:
-        """A maker's fill, at its own price: in full where the price went through it, in part where it only touched."""
+        """Fill a resting order at its own price: fully if the price moved through it, partly if it only touched it."""
         price = int(order.price * TICKS)
         through = market.bid < price if order.direction == "LONG" else market.ask > price
         touched = market.bid == price if order.direction == "LONG" else market.ask == price
@@ -121,7 +121,7 @@ class MatchingEngine:
         return last >= position.liquidation_price
 
     def _liquidate(self, symbol: str) -> None:
-        """Take a position over at its bankruptcy price, in parts, after all its symbol's orders are cancelled."""
+        """Cancel the symbol's orders, then take over the position at its bankruptcy price, in two parts."""
         for order in [order for order in self.open.values() if order.symbol == symbol]:
             self.cancel(order.id)
         position = self.books.positions[symbol]
@@ -145,7 +145,7 @@ class MatchingEngine:
                 order = self._matched(order, size, traded(price), fee, taker=True)
 
     def _watch_stop(self, order: SimulatedOrder, market: Market) -> None:
-        """Move a trailing stop's base, or trigger a stop."""
+        """Move a trailing stop, or trigger a stop."""
         rising = order.trigger_direction == "LONG"
         last = traded(market.bid)
         if order.trailing_distance:
@@ -165,7 +165,7 @@ class MatchingEngine:
             self._trigger(order, market)
 
     def _trigger(self, order: SimulatedOrder, market: Market) -> None:
-        """A stop becomes an order like any other, or fails for want of margin."""
+        """Turn a triggered stop into a normal order, or let it fail for lack of margin."""
         if order.type == "MARKET":
             order = replace(order, price=asked(market_limit(market, order.direction)))
         price = int(order.price * TICKS)
@@ -174,11 +174,11 @@ class MatchingEngine:
         else:
             self._close(order, "STOP_FAILED")
 
-    # An order's life.
+    # The life of an order.
 
     def _new(self, ticket: OrderRequest, status: OrderStatus) -> SimulatedOrder:
         order_id = max(self._next_id, self.now_ms * IDS_PER_MS if self._live else 0)
-        # Ids grow as the exchange's do, with gaps for the orders of others.
+        # Ids have gaps, as the exchange's do: other accounts place orders, too.
         self._next_id = order_id + (1 if self._live else 1000 + ticket.quantity % 997)
         rising = ticket.trigger_direction == "LONG"
         base = ticket.trigger_on - ticket.trailing_distance if rising else ticket.trigger_on + ticket.trailing_distance
@@ -204,27 +204,27 @@ class MatchingEngine:
         return self._need_at(symbol, self._dearest(symbol, direction, price), quantity)
 
     def _need_at(self, symbol: str, price: Decimal, quantity: int) -> Decimal:
-        """Margin and taker fee of so many contracts at a price, BTC: what an order holds back.
+        """Margin and taker fee of contracts at a price, BTC: what an order reserves.
 
-        Also an order that would only close holds it, for the position may be gone by the time it is filled.
+        An order that would only close a position reserves it as well: the position may be gone before it fills.
         """
         worth = contract.value(quantity, price)
         lever = self.books.positions[symbol].leverage
         return contract.margin(worth, lever) + contract.fee(worth, TAKER_FEE_RATE)
 
     def _dearest(self, symbol: str, direction: Direction, price: int) -> Decimal:
-        """The lowest price an order can be filled at: there a contract of 1 USD is worth most BTC."""
+        """The lowest price an order can fill at, where a contract of 1 USD is worth the most BTC."""
         best = self.markets[symbol].best(direction)
         return traded(min(price, best) if direction == "LONG" else price)
 
     def _activate(self, order: SimulatedOrder, price: int) -> None:
-        """Freeze an order's margin, take what the market offers, rest or cancel what is left."""
+        """Reserve an order's margin, take what the market offers, and rest or cancel what is left."""
         frozen_at = self._dearest(order.symbol, order.direction, price)
         margin = self._need_at(order.symbol, frozen_at, order.quantity)
         self.books.freeze(margin)
         order = replace(order, frozen_margin=margin, frozen_at=frozen_at, updated_at=self.now_ms)
         self._keep(order)
-        self._tell_balance()
+        self._note_balance()
         levels = self.markets[order.symbol].levels(order.direction, price, order.quantity)
         short = sum(size for _, size in levels) < order.quantity
         if (order.features & POST_ONLY and levels) or (order.features & FILL_OR_KILL and short):
@@ -247,7 +247,7 @@ class MatchingEngine:
     def _matched(
         self, order: SimulatedOrder, quantity: int, price: Decimal, fee: Decimal, *, taker: bool
     ) -> SimulatedOrder:
-        """Note an execution, and tell the order, its position and the account as they stand after it."""
+        """Record an execution, and the order, position and balance after it."""
         notional = order.notional + quantity * price
         left = order.unfilled_quantity - quantity
         match = OrderMatch(taker=taker, price=price, quantity=quantity, fee=fee, created_at=self.now_ms)
@@ -263,16 +263,16 @@ class MatchingEngine:
         )
         self._keep(order)
         self.changes.append(self.books.positions[order.symbol])
-        self._tell_balance()
+        self._note_balance()
         return order
 
     def _close(self, order: SimulatedOrder, status: OrderStatus) -> None:
-        """End an order unfilled or half-filled; what it held is free again."""
+        """End an order that is not fully filled, and release its margin."""
         margin = order.frozen_margin
         self._keep(replace(order, status=status, frozen_margin=ZERO, updated_at=self.now_ms))
         if margin:
             self.books.freeze(-margin)
-            self._tell_balance()
+            self._note_balance()
 
     def _keep(self, order: SimulatedOrder) -> None:
         if order.status in OPEN:
@@ -281,11 +281,11 @@ class MatchingEngine:
             self.open.pop(order.id, None)
         self.changes.append(order)
 
-    def _tell_balance(self) -> None:
+    def _note_balance(self) -> None:
         self.changes.append(self.books.balance(self.now_ms))
 
 
 def market_limit(market: Market, direction: Direction) -> int:
-    """How far a market order may go, in ticks: 10 % from the best price, on a whole USD, as in the page's sample."""
+    """The worst price of a market order, in ticks: 10 % from the best price, in whole USD, as in the page's sample."""
     best = market.best(direction)
     return (best * (11 if direction == "LONG" else 9) // 10) // TICKS * TICKS

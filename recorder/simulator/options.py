@@ -1,4 +1,4 @@
-"""What a simulator can be told to be."""
+"""Options of a simulator, fixed when it starts, and its faults, which can change while it runs."""
 
 import math
 from collections.abc import Collection, Mapping
@@ -8,7 +8,7 @@ from pathlib import Path
 
 from recorder.simulator.contract import ZERO
 
-#: Where the virtual clock starts: the hour of the page's samples.
+#: Default start of the virtual clock, milliseconds since 1970: the hour of the page's samples.
 START_MS = 1_580_802_000_000
 
 
@@ -17,36 +17,36 @@ class SimulatorOptions:
     """Options of a `Simulator`.
 
     Raises:
-        ValueError: an option that makes no sense, by name.
+        ValueError: an option is invalid; names it.
     """
 
     #: Address to listen on.
     host: str = "127.0.0.1"
-    #: Port to listen on; 0 for any that is free.
+    #: Port to listen on; 0 for any free one.
     port: int = 0
-    #: Of everything that happens; account number n trades by seed + n.
+    #: Seed of the trading; account number n uses seed + n.
     seed: int = 1
-    #: Contracts traded, in lower case as in topics.
+    #: Contracts to trade, in lower case as in topics.
     symbols: tuple[str, ...] = ("btcusd_p",)
-    #: Each account's key and secret.
+    #: API key and secret of each account.
     accounts: Mapping[str, str] = field(default_factory=lambda: {"demo-key": "demo-secret"})
-    #: Stop trading after so many pushes of each account, told to somebody or not; None for endless.
+    #: Stop trading after this many pushes of each account, sent or not; None for never.
     pushes: int | None = None
-    #: Pushes a second of each account; 0 for as fast as the client reads (1,000 while nobody is subscribed).
+    #: Pushes per second of each account; 0 for as fast as the client reads (1,000 while nobody is subscribed).
     rate_per_s: float = 0
-    #: Where the virtual clock of the pushes starts, milliseconds since 1970.
+    #: Start of the virtual clock of the pushes, milliseconds since 1970.
     start_ms: int = START_MS
-    #: Stamp pushes with the real clock instead; the same seed then differs in its times.
+    #: Use the real clock instead: times and order ids then differ between runs, and no id is ever reused.
     live_clock: bool = False
-    #: Write a line for each frame sent, before it is sent: connection, kind, number, time, frame in base64.
+    #: File for the log of sent frames; see `SentLog`.
     sent_log: Path | None = None
-    #: Keep all frames sent in `Simulator.sent` and `history`; switch off to run for long.
+    #: Keep all frames in `Simulator.sent` and `history`; turn off for long runs.
     keep_sent: bool = True
-    #: Disconnect a client that sent no ping for so long, seconds.
+    #: Disconnect a client that has sent no ping for this long, seconds.
     ping_timeout_s: float = 30.0
-    #: Begin trading when somebody subscribed, rather than at once.
+    #: Begin trading with the first subscription instead of at once.
     wait_for_subscriber: bool = True
-    #: How wrong the server's clock is, milliseconds ahead.
+    #: Error of the server's clock, milliseconds; positive if it is ahead.
     clock_offset_ms: int = 0
     #: Reset an account's connections after each so many of its pushes; None for never.
     drop_every: int | None = None
@@ -74,25 +74,25 @@ class SimulatorOptions:
 
 @dataclass(kw_only=True, slots=True)
 class ActiveFaults:
-    """All false and empty on a good day."""
+    """The faults of a running simulator; `recorder.simulator.faults` sets them."""
 
-    #: HTTP status that new connections and REST are answered with; 0 for none.
+    #: HTTP status with which handshakes and REST requests are refused; 0 for none.
     refuse_status: int = 0
-    #: Seconds of quiet asked for with it; 0 for none.
+    #: `Retry-After` that goes with it, seconds; 0 for none.
     retry_after_s: int = 0
     #: No trading, so no pushes; everything else works.
     silent: bool = False
-    #: Nothing is answered and nothing sent; trading goes on, and its pushes are lost.
+    #: Nothing is answered or sent; trading goes on, and its pushes are lost.
     deaf: bool = False
-    #: Topics whose pushes are lost on their way to everybody; who has them is not told.
+    #: Topics whose pushes are lost on their way to all clients.
     swallowed_topics: Collection[str] = ()
-    #: REST tells how things were so many seconds ago.
+    #: REST reports the state of this many seconds ago.
     rest_lag_s: float = 0.0
-    #: Topics refused although they exist.
+    #: Topics that are refused although they exist.
     invalid_topics: Collection[str] = ()
-    #: Each fee is taken twice, and told once.
+    #: Each fee is charged twice and reported once.
     fees_twice: bool = False
-    #: So much is taken with each execution, and nobody is told, BTC.
+    #: Amount taken with each execution without being reported, BTC.
     leak: Decimal = ZERO
-    #: Positions tell a realized PnL that is so far off, BTC.
+    #: Error of the realized PnL that positions report, BTC.
     misstatement: Decimal = ZERO

@@ -1,4 +1,4 @@
-"""The simulated exchange's door: what is wrong with the exchange just now, and otherwise the door of FMex."""
+"""The simulated exchange in one event loop: connections, requests, faults. `Simulator` runs it in a thread."""
 
 import asyncio
 from collections.abc import Callable, Collection, Mapping
@@ -10,97 +10,48 @@ from recorder.simulator.account import SimulatedTransfer
 from recorder.simulator.exchange import Exchange, wall_clock_ms
 from recorder.simulator.feed import AccountFeed, LoggedClient
 from recorder.simulator.options import ActiveFaults, SimulatorOptions
-from recorder.simulator.rest import RestState, SimulatedAccount
+from recorder.simulator.rest import SimulatedAccount
 from recorder.simulator.sent import SentLog
 from recorder.venues.fmex.portal import topics_of
 from recorder.venues.fmex.rest import SERVER_TIME
 from recorder.venues.fmex.stand_in import FMexStandIn
-from recorder.venues.stand_in import AccountQuery, HttpError, StandIn
+from recorder.venues.stand_in import AccountQuery, HttpError
 from recorder.wire.http import HttpRequest, HttpResponse
 from recorder.wire.server import ClientConnection, Server, error_response, respond
 
 
-class SimulatedRequestHandler:
-    """Decides on requests.
-
-    Args:
-        stand_in: FMex's own side.
-        secrets: each key's secret.
-        told: what REST answers, by key.
-        clock_ms: the server's clock.
-        conditions: what is wrong just now.
-    """
-
-    def __init__(
-        self,
-        stand_in: StandIn,
-        secrets: Mapping[str, str],
-        told: Mapping[str, RestState],
-        clock_ms: Callable[[], int],
-        conditions: ActiveFaults,
-    ) -> None:
-        self.venue = stand_in.request_handler(secrets.get, clock_ms)
-        self._told = told
-        self._conditions = conditions
-        self._open = asyncio.Event()
-
-    def obey(self) -> None:
-        """Take note of changed conditions: a deaf exchange lets requests wait."""
-        if self._conditions.deaf:
-            self._open.clear()
-        else:
-            self._open.set()
-
-    def open(self) -> None:
-        """Let waiting requests through, whatever the conditions."""
-        self._open.set()
-
-    async def request(self, client: ClientConnection, request: HttpRequest) -> HttpResponse | None:
-        """Answer one request; None to go on to the push portal."""
-        await self._open.wait()
-        status = self._conditions.refuse_status
-        # Whoever asks for the time is not asked for a key, so a key that is refused does not matter there.
-        if status and not (status == HTTPStatus.UNAUTHORIZED and request.target.partition("?")[0] == SERVER_TIME):
-            phrase = HTTPStatus(status).phrase.lower()
-            return error_response(self.venue, HttpError(status, phrase, self._conditions.retry_after_s))
-        return await respond(self.venue, client, request, self._answer)
-
-    async def _answer(self, question: AccountQuery) -> bytes:
-        return question.answer(SimulatedAccount(self._told[question.key]))
-
-
 class SimulatedPortal:
-    """The server. Made and used in its event loop only.
+    """The server of the simulated exchange. Create and use it in its event loop only.
 
     Args:
-        options: what to be.
-        log: where to note what is sent.
-        on_change: called when somebody's subscriptions are complete, when a client has gone, and when an account's
-            pushes are all made.
+        options: of the simulator.
+        log: logs the frames that are sent.
+        on_change: called when a client's subscriptions are complete, when a client has gone, and when the last push of
+            an account has been made.
     """
 
     def __init__(self, options: SimulatorOptions, log: SentLog, on_change: Callable[[], None]) -> None:
-        self.conditions = ActiveFaults()
-        #: Connections to the push portal there have been.
-        self.clients = 0
+        self.active_faults = ActiveFaults()
+        #: Connections to the push portal so far.
+        self.accepted = 0
         self._options = options
         self._log = log
         self._on_change = on_change
         self._trading = asyncio.Event()
+        self._answering = asyncio.Event()
         self._feeds = {
-            key: AccountFeed(self._exchange(number), options, self.conditions, self._trading, log, on_change)
+            key: AccountFeed(self._exchange(number), options, self.active_faults, self._trading, log, on_change)
             for number, key in enumerate(options.accounts)
         }
-        told = {key: feed.exchange.told for key, feed in self._feeds.items()}
-        self._stand_in = FMexStandIn()
         self._topics = frozenset(topics_of(options.symbols))
-        self._handler = SimulatedRequestHandler(self._stand_in, options.accounts, told, self.clock_ms, self.conditions)
-        self._server = Server(options.host, options.port, self._handler.request, self._converse, self._handler.venue)
+        self._stand_in = FMexStandIn()
+        self._handler = self._stand_in.request_handler(options.accounts.get, self.clock_ms)
+        self._server = Server(options.host, options.port, self._request, self._converse, self._handler)
         self.change({})
 
     @property
     def port(self) -> int:
-        """The port that is listened on, once ready."""
+        """The port it listens on, once ready."""
         return self._server.port
 
     def clock_ms(self) -> int:
@@ -108,73 +59,70 @@ class SimulatedPortal:
         return wall_clock_ms() + self._options.clock_offset_ms
 
     @property
-    def lines(self) -> list[LoggedClient]:
+    def clients(self) -> list[LoggedClient]:
         """The connected clients."""
-        return [line for feed in self._feeds.values() for line in feed.lines if line.is_connected]
+        return [client for feed in self._feeds.values() for client in feed.clients if client.is_connected]
 
     @property
     def is_subscribed(self) -> bool:
-        """Whether somebody is connected whose subscriptions are complete."""
+        """Whether a client is connected whose subscriptions are complete."""
         return any(feed.is_heard for feed in self._feeds.values())
 
     @property
     def is_finished(self) -> bool:
-        """Whether all pushes are made, and the kernel has taken those that were subscribed to."""
+        """Whether all pushes have been made, and the kernel has taken those that were subscribed to."""
         return all(feed.finished for feed in self._feeds.values())
 
-    def change(self, conditions: Mapping[str, Any]) -> None:
-        """Change conditions by name; an exchange gone deaf stalls all lines."""
-        for name, value in conditions.items():
-            setattr(self.conditions, name, value)
-        if self.conditions.silent:
-            self._trading.clear()
-        else:
-            self._trading.set()
-        self._handler.obey()
+    def change(self, faults: Mapping[str, Any]) -> None:
+        """Set attributes of `active_faults`; an exchange that turns deaf stalls all clients."""
+        for name, value in faults.items():
+            setattr(self.active_faults, name, value)
+        _set(self._trading, not self.active_faults.silent)
+        _set(self._answering, not self.active_faults.deaf)
         for feed in self._feeds.values():
-            feed.exchange.obey(self.conditions)
-        if self.conditions.deaf:
+            feed.exchange.apply(self.active_faults)
+        if self.active_faults.deaf:
             self.stall(None)
 
     def transfer(self, key: str, amount: Decimal) -> None:
-        """Money comes to an account, or leaves it; who listens is told at once."""
+        """Deposit to an account, or withdraw if the amount is negative; subscribed clients are told at once."""
         feed = self._feeds[key]
         feed.exchange.transfer(amount)
-        feed.tell()
+        feed.push_waiting()
 
     def transfers(self, key: str) -> list[SimulatedTransfer]:
-        """All there have been."""
-        return list(self._feeds[key].exchange.desk.transfers)
+        """All transfers of an account so far."""
+        return list(self._feeds[key].exchange.engine.transfers)
 
     def stall(self, payload: bytes | None) -> None:
-        """Stall all lines, in the middle of a frame if one is given."""
-        for line in self.lines:
-            line.stall(payload)
+        """Stall all clients, in the middle of this frame if one is given."""
+        for client in self.clients:
+            client.stall(payload)
 
-    def drop(self, lines: Collection[LoggedClient]) -> int:
-        """End connections with a TCP reset; returns how many."""
-        for line in lines:
-            line.reset()
-        return len(lines)
+    def drop(self, clients: Collection[LoggedClient]) -> int:
+        """End connections with a TCP reset; returns their number."""
+        for client in clients:
+            client.reset()
+        return len(clients)
 
     def send_raw(self, payload: bytes) -> int:
-        """Send any frame to all who have topics; returns how many that were."""
-        return sum([line.send("raw", [payload]) for line in self.lines if line.conversation.topics])
+        """Send any frame to all clients that have topics; returns their number."""
+        return sum([client.send("raw", [payload]) for client in self.clients if client.conversation.topics])
 
     def stop(self) -> None:
-        """Let `run` end."""
+        """Make `run` return."""
         self._server.stop()
 
     async def run(self, on_ready: Callable[[], None]) -> None:
-        """Serve until stopped or failed, then say goodbye to everybody.
+        """Serve until stopped or failed, then close all connections.
 
         Raises:
-            OSError: the address cannot be listened on.
-            BooksError, or whatever else ended it.
+            OSError: it cannot listen on this address.
+            BooksError: the simulator has a bug.
         """
         trading = [feed.run for feed in self._feeds.values()]
         try:
-            await self._server.run(on_ready, lambda: self.lines, "the simulator ends", trading, self._handler.open)
+            await self._server.run(on_ready, lambda: self.clients, "the simulator ends", trading, self._answering.set)
         finally:
             self._log.close()
 
@@ -184,24 +132,44 @@ class SimulatedPortal:
         return Exchange(options.seed + number, options.symbols, start_ms=options.start_ms, clock_ms=clock_ms)
 
     def _has_topic(self, topic: str) -> bool:
-        return topic in self._topics and topic not in self.conditions.invalid_topics
+        return topic in self._topics and topic not in self.active_faults.invalid_topics
 
-    async def _converse(self, client: ClientConnection) -> None:
-        """Serve one client of the push portal to its end."""
-        self.clients += 1
-        feed = self._feeds[client.access.key]
+    async def _request(self, connection: ClientConnection, request: HttpRequest) -> HttpResponse | None:
+        """Answer one request; None to accept a client on the push portal."""
+        await self._answering.wait()
+        status = self.active_faults.refuse_status
+        # The server's time needs no key, so it is told even while keys are refused.
+        if status and not (status == HTTPStatus.UNAUTHORIZED and request.target.partition("?")[0] == SERVER_TIME):
+            phrase = HTTPStatus(status).phrase.lower()
+            return error_response(self._handler, HttpError(status, phrase, self.active_faults.retry_after_s))
+        return await respond(self._handler, connection, request, self._answer)
+
+    async def _answer(self, query: AccountQuery) -> bytes:
+        return query.answer(SimulatedAccount(self._feeds[query.key].exchange.rest_state))
+
+    async def _converse(self, connection: ClientConnection) -> None:
+        """Serve one client of the push portal until it is gone."""
+        self.accepted += 1
+        feed = self._feeds[connection.access.key]
         now_s = asyncio.get_running_loop().time()
         conversation = self._stand_in.conversation(self._has_topic, now_s, self._options.ping_timeout_s)
-        line = LoggedClient(self.clients, client, conversation, self._log)
-        feed.lines.append(line)
+        client = LoggedClient(self.accepted, connection, conversation, self._log)
+        feed.clients.append(client)
 
         def settled() -> None:
             feed.begin()
             self._on_change()
 
         try:
-            listening = self._server.listen(line, self.clock_ms, settled, is_patient=lambda: line.stalled)
+            listening = self._server.listen(client, self.clock_ms, settled, is_patient=lambda: client.stalled)
             await self._server.guarded(listening)
         finally:
-            feed.lines.remove(line)
+            feed.clients.remove(client)
             self._on_change()
+
+
+def _set(event: asyncio.Event, value: bool) -> None:
+    if value:
+        event.set()
+    else:
+        event.clear()

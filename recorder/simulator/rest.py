@@ -1,4 +1,4 @@
-"""What the simulated exchange tells of an account when it is asked: what has been pushed so far, never more."""
+"""What REST reports of a simulated account: the state as pushed so far."""
 
 import time
 from bisect import bisect_left
@@ -16,17 +16,17 @@ from recorder.venues.fmex.orders import HIDDEN, OPEN
 from recorder.venues.fmex.portal import topics_of
 from recorder.venues.stand_in import Execution
 
-#: Contracts that may be held.
+#: Most contracts that a position may have.
 QUANTITY_MAX = 10_000_000
 
 
 class RestState:
-    """What the exchange has told so far, by push: what REST answers. It never runs ahead of the pushes.
+    """The state that REST reports: it follows the pushes and is never ahead of them.
 
-    Orders and their executions are all kept, for as long as the simulator runs.
+    It keeps all orders and executions for as long as the simulator runs.
 
     Attributes:
-        lag_s: how far it is behind the pushes, in seconds of a real clock.
+        lag_s: delay behind the pushes, in seconds of the real clock.
     """
 
     def __init__(self, positions: dict[str, SimulatedPosition], start_ms: int) -> None:
@@ -40,7 +40,7 @@ class RestState:
         self._late: deque[tuple[float, Change]] = deque()
 
     def note(self, change: Change) -> None:
-        """Take in what was pushed, now or as late as `lag_s` has it."""
+        """Take a pushed change, now or `lag_s` later."""
         if self.lag_s or self._late:
             self._late.append((time.monotonic(), change))
             self.catch_up()
@@ -48,7 +48,7 @@ class RestState:
             self._note(change)
 
     def catch_up(self) -> None:
-        """Take in what has been late for long enough."""
+        """Take the changes that have been delayed for long enough."""
         until_s = time.monotonic() - self.lag_s
         while self._late and self._late[0][0] <= until_s:
             self._note(self._late.popleft()[1])
@@ -69,67 +69,67 @@ class RestState:
         self.now_ms = change.updated_at
 
     def open_orders(self) -> list[SimulatedOrder]:
-        """Orders that may still change, newest first."""
+        """The orders that can still change, newest first."""
         return [self._open[order_id] for order_id in sorted(self._open, reverse=True)]
 
     def closed_orders(self, before_id: int | None) -> Iterator[SimulatedOrder]:
-        """Orders that are done, newest first; only those with a smaller id where one is given."""
+        """The orders that can no longer change, newest first; only those with a smaller id if one is given."""
         end = len(self._ids) if before_id is None else bisect_left(self._ids, before_id)
         newest = (self._ids[index] for index in range(end - 1, -1, -1))
         return (self.orders[order_id] for order_id in newest if order_id not in self._open)
 
 
 class SimulatedAccount:
-    """Implements `recorder.venues.stand_in.Telling`.
+    """Implements `recorder.venues.stand_in.AccountView`.
 
     Args:
-        told: the account's.
+        state: of the account.
     """
 
-    def __init__(self, told: RestState) -> None:
-        told.catch_up()
-        self._told = told
+    def __init__(self, state: RestState) -> None:
+        state.catch_up()
+        self._state = state
 
     @property
     def now_ms(self) -> int:
-        """The last change, on the account's own clock."""
-        return self._told.now_ms
+        """The time of the last change, on the account's own clock."""
+        return self._state.now_ms
 
     @property
     def topics(self) -> tuple[str, ...]:
-        """Of all contracts."""
-        return topics_of(self._told.positions)
+        """The topics of all contracts."""
+        return topics_of(self._state.positions)
 
     def balances(self) -> Iterator[AccountUpdate]:
-        """In BTC."""
-        one = self._told.balance
+        """The balance, in BTC."""
+        one = self._state.balance
         amounts = str(one.available), str(one.frozen), str(one.position)
         yield AccountUpdate(None, "BTC", *amounts, one.updated_at, None)
 
     def positions(self) -> Iterator[PositionUpdate]:
-        """Positions ever touched."""
-        return (_position(held) for held in self._told.positions.values() if held.updated_at)
+        """The positions that have ever changed."""
+        return (_position(held) for held in self._state.positions.values() if held.updated_at)
 
     def open_orders(self) -> Iterator[OrderUpdate]:
-        """Newest first."""
-        return map(_order, self._told.open_orders())
+        """The open orders, newest first."""
+        return map(_order, self._state.open_orders())
 
     def closed_orders(
         self, symbol: str | None, begins_ms: int, ends_ms: int, before_id: int | None
     ) -> Iterator[OrderUpdate]:
-        """Newest first. Numbers grow with time, so older months need not be looked through."""
-        recent = takewhile(lambda order: order.created_at >= begins_ms, self._told.closed_orders(before_id))
+        """The closed orders, newest first. Ids grow with time, so the search can stop at the first older order."""
+        recent = takewhile(lambda order: order.created_at >= begins_ms, self._state.closed_orders(before_id))
         mine = (order for order in recent if symbol is None or order.symbol.lower() == symbol)
         return (_order(order) for order in mine if order.created_at < ends_ms)
 
     def order(self, order_id: int) -> OrderUpdate | None:
         """One order."""
-        order = self._told.orders.get(order_id)
+        order = self._state.orders.get(order_id)
         return None if order is None else _order(order)
 
     def executions(self, order_id: int) -> Sequence[Execution]:
-        """Those of one order."""
-        return [_execution(order_id, match) for match in self._told.orders[order_id].matches]
+        """The executions of one order."""
+        return [_execution(order_id, match) for match in self._state.orders[order_id].matches]
 
 
 def _order(order: SimulatedOrder) -> OrderUpdate:
@@ -186,7 +186,7 @@ def _position(position: SimulatedPosition) -> PositionUpdate:
 
 
 def _execution(order_id: int, match: OrderMatch) -> Execution:
-    # The quantity with a decimal point, as in the exchange's example.
+    # The exchange's example has a decimal point in the quantity.
     taker, price, quantity, fee = int(match.taker), str(match.price), f"{match.quantity}.0", str(match.fee)
     return Execution(FillUpdate(order_id, taker, price, quantity, fee, match.created_at))
 

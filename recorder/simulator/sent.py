@@ -1,4 +1,4 @@
-"""The simulator's own record of what it sent, against which a recorder can be checked."""
+"""The simulator's log of the frames it sent, to check a recorder against."""
 
 import base64
 import time
@@ -6,31 +6,31 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO, Literal, NamedTuple, cast
 
-#: A push of the exchange; a raw frame sent by a test; an answer (hello, topics, ping, errors).
+#: A push; a raw frame sent by a test; an answer (hello, topics, ping, error).
 Kind = Literal["push", "raw", "answer"]
 
-#: The connection of a push that was made and told to nobody.
+#: The `connection` of a push that went to no client.
 NOBODY = 0
 
 
 class Sent(NamedTuple):
-    """One frame sent. It was handed to the socket; a connection that broke may still have lost it."""
+    """One frame handed to the socket; if the connection broke, it may not have arrived."""
 
-    #: Number of the connection, from 1 in the order they came; `NOBODY` for a push that went to none.
+    #: Number of the connection, from 1 in order of arrival; `NOBODY` for a push that went to no client.
     connection: int
     kind: Kind
     payload: bytes
     #: Nanoseconds since 1970.
     sent_ns: int
-    #: Of a push: its number among all that were made, the same on every connection it went to. 0 for other frames.
+    #: Number of a push among all pushes, the same on every connection it went to; 0 for other frames.
     number: int = 0
 
 
 class SentLog:
-    """Notes frames before they go out, so that nothing can arrive that is not noted.
+    """Logs frames before they are sent, so that no frame can arrive that is not logged.
 
     Args:
-        path: a file to write as well, a line a frame: connection, kind, number, time, base64; None for none.
+        path: file to write, one line per frame: connection, kind, number, time, payload in base64; None for no file.
         keep: whether to keep all frames in memory.
     """
 
@@ -41,13 +41,13 @@ class SentLog:
         self._numbered = 0
 
     def numbers(self, count: int) -> range:
-        """Numbers for so many new pushes."""
+        """Numbers for the next pushes."""
         first = self._numbered + 1
         self._numbered += count
         return range(first, first + count)
 
     def note(self, connection: int, kind: Kind, payloads: Sequence[bytes], numbers: Sequence[int] = ()) -> None:
-        """Note frames about to be sent; pushes have a number each."""
+        """Log frames about to be sent; each push has a number."""
         if not self._keep and not self._file:
             return
         now_ns = time.time_ns()
@@ -68,7 +68,7 @@ class SentLog:
 
 
 def read_sent_log(path: Path) -> Iterator[Sent]:
-    """The frames of a file; a last line that is not whole, of a simulator that was killed, is left out."""
+    """The frames in a file; an incomplete last line, left by a simulator that was killed, is skipped."""
     with path.open("rb") as file:
         for line in file:
             if line.endswith(b"\n"):

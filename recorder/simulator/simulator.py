@@ -1,4 +1,4 @@
-"""A simulated exchange in a thread of its own: what tests, the demo and `recorder simulate` hold in their hands."""
+"""The simulated exchange in a thread of its own, for tests, the demo and `recorder simulate`."""
 
 from collections.abc import Callable
 from decimal import Decimal
@@ -15,39 +15,39 @@ from recorder.wire.thread import ServerThread, Startable
 class Simulator(Startable):
     """A simulated FMex, as a context manager. Safe to use from any thread.
 
-    An error of its own, such as books that do not balance, ends it, and is raised by whatever is called next: a wait, a
-    change, `close` or the end of the ``with``.
+    An exception in the simulator, such as `BooksError`, stops it, and is raised by the next call: a wait, a change,
+    `close` or the end of the ``with``.
 
     Args:
-        options: what to be.
+        options: of the simulator.
     """
 
     def __init__(self, options: SimulatorOptions) -> None:
         self.options = options
-        #: Of the first account.
+        #: Credentials of the first account.
         self.key, self.secret = next(iter(options.accounts.items()))
         self._running = ServerThread("simulator", self._make)
         self._log: SentLog
 
     def start(self) -> None:
-        """Begin to listen; clients can connect when this returns. Once only.
+        """Start listening; clients can connect when this returns. Can be called once only.
 
         Raises:
-            OSError: the address cannot be listened on, or the log not be written.
+            OSError: it cannot listen on this address, or cannot write the log.
         """
         self._running.require_new()
         self._log = SentLog(self.options.sent_log, keep=self.options.keep_sent)
         self._running.start()
 
     def close(self) -> None:
-        """Say goodbye to all clients and stop; nothing where it is stopped already.
+        """Close all connections and stop; does nothing if already stopped.
 
         Raises:
-            BooksError, or whatever else went wrong in the simulator and was not raised by another call.
+            BooksError: the simulator has a bug, and no other call has raised this.
         """
         self._running.close()
 
-    # What there is to know.
+    # Its state.
 
     @property
     def port(self) -> int:
@@ -56,41 +56,41 @@ class Simulator(Startable):
 
     @property
     def url(self) -> str:
-        """The http address; the push portal's follows from it."""
+        """The HTTP address; the push portal's follows from it."""
         return f"http://{host_port(self.options.host, self.port)}"
 
     @property
-    def conditions(self) -> ActiveFaults:
-        """What is wrong just now; see `change` and `faults`."""
-        return self._portal.conditions
+    def active_faults(self) -> ActiveFaults:
+        """The current faults; see `change` and `faults`."""
+        return self._portal.active_faults
 
     @property
     def sent(self) -> list[Sent]:
-        """All frames sent so far, in their order; none where `keep_sent` is off."""
+        """All frames sent so far, in order; none if `keep_sent` is off."""
         return [one for one in self._log.frames if one.connection != NOBODY]
 
     @property
     def history(self) -> list[Sent]:
-        """All frames sent so far, and among them the pushes that were made and went to `NOBODY`, in their order."""
+        """All frames sent so far and, among them, the pushes that went to `NOBODY`, in order."""
         return list(self._log.frames)
 
     @property
     def connections(self) -> int:
-        """Clients of the push portal connected now."""
-        return len(self._portal.lines)
+        """Number of clients connected to the push portal."""
+        return len(self._portal.clients)
 
     @property
     def clients(self) -> int:
-        """Connections to the push portal there have been."""
-        return self._portal.clients
+        """Number of connections to the push portal so far."""
+        return self._portal.accepted
 
-    # What to wait for.
+    # Waiting.
 
     def wait_subscribed(self, timeout_s: float | None = None) -> None:
-        """Wait until a client is connected that has subscribed and sent no further command for a tenth of a second.
+        """Wait until a client is connected whose subscriptions are complete.
 
         Raises:
-            TimeoutError: nobody did in that time.
+            TimeoutError: there is none after `timeout_s` seconds.
         """
         self._running.wait(lambda: self._portal.is_subscribed, timeout_s, "somebody to subscribe")
 
@@ -98,68 +98,70 @@ class Simulator(Startable):
         """Wait until no client is connected.
 
         Raises:
-            TimeoutError: somebody still was after that time.
+            TimeoutError: one still is after `timeout_s` seconds.
         """
-        self._running.wait(lambda: not self._portal.lines, timeout_s, "everybody to go")
+        self._running.wait(lambda: not self._portal.clients, timeout_s, "everybody to go")
 
     def wait_finished(self, timeout_s: float | None = None) -> None:
-        """Wait until each account's `pushes` are made, and the kernel has taken those that somebody subscribed to.
+        """Wait until all `SimulatorOptions.pushes` have been made, and the kernel has taken the subscribed ones.
 
-        Where `pushes` has no end, only the simulator's own failure or a signal handler that raises ends this.
+        If `pushes` is None, only a failure of the simulator or a signal handler that raises ends this.
 
         Raises:
-            TimeoutError: they were not in that time.
+            TimeoutError: they have not after `timeout_s` seconds.
         """
         self._running.wait(lambda: self._portal.is_finished, timeout_s, "all pushes to be made")
 
-    # What to do to it.
+    # Actions.
 
     def push(self, payload: bytes) -> int:
-        """Send a text frame of any bytes to every client that has topics; returns how many that were."""
+        """Send a text frame of any bytes to every client that has topics; returns their number."""
         return self._running.call(lambda: self._portal.send_raw(payload))
 
     def drop_connections(self) -> int:
-        """End all connections with a TCP reset; returns how many that were."""
-        return self._running.call(lambda: self._portal.drop(self._portal.lines))
+        """End all connections with a TCP reset; returns their number."""
+        return self._running.call(lambda: self._portal.drop(self._portal.clients))
 
-    def change(self, **conditions: Any) -> None:
-        """Change `conditions` by name; `faults` does so and undoes it."""
-        self._running.call(lambda: self._portal.change(conditions))
+    def change(self, **active_faults: Any) -> None:
+        """Set attributes of `active_faults`; the context managers in `faults` also restore them."""
+        self._running.call(lambda: self._portal.change(active_faults))
 
     def deposit(self, amount: Decimal, *, key: str | None = None) -> None:
-        """Pay money into an account: who listens is told the new balance at once, and nothing else.
+        """Deposit to an account. Subscribed clients are sent the new balance at once.
 
         Args:
             amount: BTC.
-            key: the account's; the first one's unless given.
+            key: API key of the account; by default the first one's.
         """
         if not amount.is_finite() or amount <= 0:
-            raise ValueError(f"{amount} is not an amount above 0")
+            raise ValueError(f"the amount must be above 0, not {amount}")
         self._transfer(amount, key)
 
     def withdraw(self, amount: Decimal, *, key: str | None = None) -> None:
-        """Take money out of an account; as `deposit`.
+        """Withdraw from an account; otherwise as `deposit`.
 
         Raises:
-            ValueError: there is not so much that is free.
+            ValueError: the available balance is too small.
         """
         if not amount.is_finite() or amount <= 0:
-            raise ValueError(f"{amount} is not an amount above 0")
+            raise ValueError(f"the amount must be above 0, not {amount}")
         self._transfer(-amount, key)
 
     def transfers(self, *, key: str | None = None) -> list[SimulatedTransfer]:
-        """All that came to an account and left it, the trader's own first deposit included."""
+        """All deposits and withdrawals of an account, including the trader's own."""
         return self._running.call(lambda: self._portal.transfers(key or self.key))
 
     def stall(self, payload: bytes | None = None) -> None:
-        """Let all connections go dead without closing them, after half a frame if one is given."""
+        """Let all connections hang without closing them, after half of a frame if one is given."""
         self._running.call(lambda: self._portal.stall(payload))
 
     def drop_stalled(self) -> int:
-        """End the dead ones with a TCP reset; returns how many that were."""
-        return self._running.call(lambda: self._portal.drop([line for line in self._portal.lines if line.stalled]))
+        """End the stalled connections with a TCP reset; returns their number."""
+        return self._running.call(
+            lambda: self._portal.drop([client for client in self._portal.clients if client.stalled])
+        )
 
-    # Between the threads.
+    # Crossing threads.
 
     @property
     def _portal(self) -> SimulatedPortal:

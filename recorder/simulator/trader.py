@@ -1,4 +1,4 @@
-"""A trader who tries everything: each order type, each flag, sizes from one contract to too many. From a seed."""
+"""A random trader, from a seed, who uses every order type and flag and sizes from one contract to too many."""
 
 from collections.abc import Callable
 from decimal import Decimal
@@ -9,28 +9,28 @@ from recorder.simulator.market import TICKS, Dice, Market
 from recorder.simulator.matching import MatchingEngine, market_limit
 from recorder.venues.fmex.orders import FILL_OR_KILL, HIDDEN, IMMEDIATE_OR_CANCEL, POST_ONLY, Direction
 
-#: What the trader starts with, BTC; a number with the 18 decimals the exchange's own sample has.
+#: First deposit, BTC; with the 18 decimals of the exchange's own sample.
 FIRST_DEPOSIT = Decimal("12.796888254907565438")
 
-#: Below this the trader pays in again, BTC.
+#: Available balance below which the trader deposits again, BTC.
 LOW = Decimal(2)
 
 DEPOSIT = Decimal("5.000000000000000001")
 
-#: More open orders than this, and the trader cancels before placing another.
+#: At this many open orders the trader cancels one before placing another.
 OPEN_MAX = 14
 
 _SIZES = (1, 1, 2, 5, 10, 37, 100, 250, 994, 2500, 8000)
 
 
 class Trader:
-    """Does one thing at a time, chosen by dice."""
+    """Takes one random action at a time."""
 
-    def __init__(self, dice: Dice, desk: MatchingEngine, symbols: list[str]) -> None:
+    def __init__(self, dice: Dice, engine: MatchingEngine, symbols: list[str]) -> None:
         self._dice = dice
-        self._desk = desk
+        self._engine = engine
         self._symbols = symbols
-        #: What the trader does, and how often out of the sum.
+        #: Actions and their relative frequencies.
         habits: list[tuple[int, Callable[[str, Market], None]]] = [
             (30, self._rest),
             (10, self._cross),
@@ -44,13 +44,13 @@ class Trader:
         self._actions = [action for weight, action in habits for _ in range(weight)]
 
     def act(self) -> None:
-        """Do one thing, in one symbol."""
-        if self._desk.books.available < LOW:
-            self._desk.transfer(DEPOSIT)
+        """Take one action, in one symbol."""
+        if self._engine.books.available < LOW:
+            self._engine.transfer(DEPOSIT)
         symbol = self._dice.pick(self._symbols)
-        if len(self._desk.open) >= OPEN_MAX:
-            self._cancel(symbol, self._desk.markets[symbol])
-        self._dice.pick(self._actions)(symbol, self._desk.markets[symbol])
+        if len(self._engine.open) >= OPEN_MAX:
+            self._cancel(symbol, self._engine.markets[symbol])
+        self._dice.pick(self._actions)(symbol, self._engine.markets[symbol])
 
     def _side(self) -> Direction:
         return "LONG" if self._dice.chance(0.5) else "SHORT"
@@ -64,7 +64,7 @@ class Trader:
         self._place(symbol, side, price, features)
 
     def _cross(self, symbol: str, market: Market) -> None:
-        """A limit order that takes: with the rest left standing, cancelled, all or nothing, or refused as post-only."""
+        """A limit order that takes; what is left rests, is cancelled, or all of it is (fill-or-kill, post-only)."""
         side = self._side()
         into = self._dice.between(0, 3)
         price = market.ask + into if side == "LONG" else market.bid - into
@@ -73,14 +73,14 @@ class Trader:
 
     def _market(self, symbol: str, market: Market) -> None:
         side = self._side()
-        self._desk.place(self._at_market(symbol, market, side, self._dice.pick(_SIZES)))
+        self._engine.place(self._at_market(symbol, market, side, self._dice.pick(_SIZES)))
 
     def _close_position(self, symbol: str, market: Market) -> None:
-        """Out at the market: all of it, half of it, or twice it, which reverses."""
-        position = self._desk.books.positions[symbol]
+        """Close all or half of the position at the market, or reverse it."""
+        position = self._engine.books.positions[symbol]
         if position.quantity:
             quantity = max(1, self._dice.pick((position.quantity, position.quantity // 2, position.quantity * 2)))
-            self._desk.place(self._at_market(symbol, market, opposite(position.direction), quantity))
+            self._engine.place(self._at_market(symbol, market, opposite(position.direction), quantity))
 
     def _stop(self, symbol: str, market: Market) -> None:
         """A stop, half of them at the market and half at a limit."""
@@ -89,7 +89,7 @@ class Trader:
         trigger = market.bid + away if rising else market.bid - away
         side: Direction = "LONG" if rising else "SHORT"
         at_market = self._dice.chance(0.5)
-        self._desk.place(
+        self._engine.place(
             OrderRequest(
                 symbol=symbol,
                 direction=side,
@@ -103,11 +103,11 @@ class Trader:
         )
 
     def _trail(self, symbol: str, market: Market) -> None:
-        """A stop that follows the market on a whole-USD leash."""
+        """A trailing stop at a distance of whole USD."""
         rising = self._dice.chance(0.5)
         distance = self._dice.between(5, 25) * TICKS
         side: Direction = "LONG" if rising else "SHORT"
-        self._desk.place(
+        self._engine.place(
             OrderRequest(
                 symbol=symbol,
                 direction=side,
@@ -122,12 +122,12 @@ class Trader:
         )
 
     def _overreach(self, symbol: str, market: Market) -> None:
-        """A stop for far more than the account can carry: it fails when it is triggered."""
-        books = self._desk.books
+        """A stop for far more than the account can afford: it fails when triggered."""
+        books = self._engine.books
         too_much = int(books.available * books.positions[symbol].leverage * market.bid)
         side = self._side()
         trigger = market.bid + 1 if side == "LONG" else market.bid - 1
-        self._desk.place(
+        self._engine.place(
             OrderRequest(
                 symbol=symbol,
                 direction=side,
@@ -141,8 +141,8 @@ class Trader:
         )
 
     def _cancel(self, _symbol: str, _market: Market) -> None:
-        if self._desk.open:
-            self._desk.cancel(self._dice.pick(list(self._desk.open)))
+        if self._engine.open:
+            self._engine.cancel(self._dice.pick(list(self._engine.open)))
 
     def _at_market(self, symbol: str, market: Market, side: Direction, quantity: int) -> OrderRequest:
         return OrderRequest(
@@ -155,7 +155,7 @@ class Trader:
         )
 
     def _place(self, symbol: str, side: Direction, price: int, features: int) -> None:
-        self._desk.place(
+        self._engine.place(
             OrderRequest(
                 symbol=symbol,
                 direction=side,

@@ -1,4 +1,4 @@
-"""The far end of the wire: a server that clients take for an exchange, whatever stands behind it.
+"""The server behind a stand-in exchange: HTTP and WebSocket on one port, for the simulator and for served records.
 
-It brings an event loop and a web server along, so only what serves imports it.
+It loads an event loop and a web server, so import it only to serve.
 """

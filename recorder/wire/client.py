@@ -1,7 +1,7 @@
-"""A WebSocket text frame as bytes (RFC 6455, section 5.2): whole, unmasked, as servers send them.
+"""A client of the push portal, and the frames it is sent.
 
-Made here and not by the library, so that hundreds can go out in one write, a frame can stop half-way, and text need not
-be UTF-8.
+Frames are made here instead of by the `websockets` library, so that hundreds can be sent in one write, a frame can stop
+half-way, and its text need not be UTF-8.
 """
 
 import asyncio
@@ -17,7 +17,7 @@ from recorder.venues.stand_in import Conversation
 
 
 def text_frame(payload: bytes) -> bytes:
-    """One unfragmented text frame of any bytes."""
+    """An unmasked, unfragmented WebSocket text frame of any bytes (RFC 6455, section 5.2)."""
     size = len(payload)
     if size < 126:
         return bytes((0x81, size)) + payload
@@ -26,7 +26,7 @@ def text_frame(payload: bytes) -> bytes:
     return b"\x81\x7f" + size.to_bytes(8, "big") + payload
 
 
-#: How long a client may take over its half of a goodbye, seconds.
+#: How long a client may take for its half of the closing handshake, seconds.
 GOODBYE_S = 0.2
 
 
@@ -34,45 +34,45 @@ class PushClient:
     """A connected client.
 
     Args:
-        number: of the connection, from 1.
-        connection: the library's.
-        conversation: what is known of the client.
+        number: number of the connection, from 1.
+        connection: the `websockets` library's connection.
+        conversation: the exchange's side of the protocol, with the client's subscriptions.
     """
 
     def __init__(self, number: int, connection: ServerConnection, conversation: Conversation) -> None:
         self.number = number
         self.conversation = conversation
-        #: Has topics, and they have come to rest.
+        #: Whether its subscriptions are complete.
         self.settled = False
         self.connection = connection
 
     @property
     def is_connected(self) -> bool:
-        """Whether the connection stands, dead or alive."""
+        """Whether the connection is up, even if stalled."""
         return self.connection.state is State.OPEN and not self.connection.transport.is_closing()
 
     @property
     def is_open(self) -> bool:
-        """Whether anything can be sent."""
+        """Whether frames can be sent."""
         return self.is_connected
 
     @property
     def waiting_bytes(self) -> int:
-        """What has been sent and not been taken by the kernel yet."""
+        """Bytes written that the kernel has not taken yet."""
         return self.connection.transport.get_write_buffer_size()
 
-    def keep_on_way(self, size_bytes: int) -> None:
-        """Let the kernel hold about so much of what has been sent: what a client takes of more is seen soon."""
+    def limit_kernel_buffer(self, size_bytes: int) -> None:
+        """Let the kernel buffer about this much, so that a client that stops reading is noticed soon."""
         sock = self.connection.transport.get_extra_info("socket")
         if sock is not None and not self.connection.transport.is_closing():
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, size_bytes)
 
     def answer(self, payload: bytes) -> None:
-        """Send what a client is answered."""
+        """Send the answer to a command."""
         self.write([payload])
 
     def write(self, payloads: Sequence[bytes]) -> bool:
-        """Hand frames to the socket in one write; nothing, and False, where nothing can be sent."""
+        """Send frames in one write; returns False, without sending, if the client cannot be reached."""
         if not self.is_open:
             return False
         if payloads:
@@ -80,22 +80,22 @@ class PushClient:
         return True
 
     async def drain(self) -> None:
-        """Wait until the kernel has taken everything, or the line is dead."""
+        """Wait until the kernel has taken everything, or the connection is gone."""
         if self.is_open:
-            with suppress(OSError):  # the connection broke: its own handler sees to that
+            with suppress(OSError):  # the connection broke; its own handler notices
                 await self.connection.drain()
 
     def reset(self) -> None:
-        """End the connection with a TCP reset, no goodbye; what the client has not read is lost."""
+        """End the connection with a TCP reset; frames the client has not read yet are lost."""
         transport = self.connection.transport
         sock = transport.get_extra_info("socket")
         if sock is not None and not transport.is_closing():
-            # Linger for zero seconds: the kernel answers with RST in place of FIN.
+            # Lingering for zero seconds makes the kernel send RST instead of FIN.
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         transport.abort()
 
     async def goodbye(self, code: int, reason: str) -> None:
-        """Close politely; a client that takes no part in it is cut off."""
+        """Close with a closing handshake; a client that does not take part is cut off."""
         if self.is_open:
             with suppress(TimeoutError):
                 async with asyncio.timeout(GOODBYE_S):

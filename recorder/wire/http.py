@@ -1,7 +1,7 @@
-"""HTTP/1.1 on a connection that may become a WebSocket: requests with bodies, keep-alive, one answer after the other.
+"""HTTP/1.1 on a connection that may become a WebSocket: request bodies, keep-alive, answers in order.
 
-The `websockets` library takes nothing but a handshake: it hangs up on a request with a body and closes after every
-answer. So `h11` reads each connection until a request asks to be upgraded.
+The `websockets` library accepts handshakes only: it drops a request with a body, and closes after every answer. So
+`h11` reads each connection until a request asks for an upgrade.
 """
 
 import asyncio
@@ -19,7 +19,7 @@ BODY_BYTES_MAX = 1 << 20
 
 
 class HttpRequest(NamedTuple):
-    """A request without its body, which nothing here needs."""
+    """A request without its body, which no handler needs."""
 
     method: str
     #: Path and query as sent.
@@ -28,42 +28,42 @@ class HttpRequest(NamedTuple):
 
     @property
     def is_upgrade(self) -> bool:
-        """Whether the client wants to speak WebSocket from here on."""
+        """Whether the client asks to switch to WebSocket."""
         return "websocket" in ",".join(self.headers.get_all("Upgrade")).lower()
 
 
 class HttpResponse(NamedTuple):
-    """An answer in JSON."""
+    """A JSON response."""
 
     status: int
     body: bytes
-    #: Seconds to wait before the next request; 0 for no such advice.
+    #: Seconds to wait before the next request; 0 to leave the header out.
     retry_after_s: int = 0
 
     @property
     def reason(self) -> str:
-        """The status in words."""
+        """The reason phrase of the status."""
         return HTTPStatus(self.status).phrase
 
     def headers(self) -> dict[str, str]:
-        """The headers that go with it."""
-        told = {
+        """The headers of the response."""
+        headers = {
             "Date": formatdate(usegmt=True),
             "Content-Type": "application/json",
             "Content-Length": str(len(self.body)),
         }
-        return told | ({"Retry-After": str(self.retry_after_s)} if self.retry_after_s else {})
+        return headers | ({"Retry-After": str(self.retry_after_s)} if self.retry_after_s else {})
 
 
 class HttpExchange:
     """Reads the requests of one connection and answers them in order.
 
-    Reading pauses while a request is being answered, so a client can queue no more than one read's worth of bytes.
+    Reading pauses while a request is being answered, so a client cannot queue more bytes than one read returns.
 
     Args:
-        transport: the connection's.
-        answer: makes the response to a request; is not asked about a handshake.
-        refuse: makes the response to what is no request.
+        transport: the connection's transport.
+        answer: makes the response to a request that is not a handshake.
+        refuse: makes the response to malformed input, from a status and a message.
         drain: waits until the kernel has taken what was written.
     """
 
@@ -82,7 +82,7 @@ class HttpExchange:
         self._fed = asyncio.Event()
 
     def feed(self, data: bytes) -> None:
-        """Take received bytes; none at the end of what the client sends."""
+        """Take received bytes; empty at the end of the stream."""
         self._transport.pause_reading()
         self._h11.receive_data(data)
         self._fed.set()
@@ -91,7 +91,7 @@ class HttpExchange:
         """Answer requests until the connection ends.
 
         Returns:
-            The bytes received from a handshake on, which are for the `websockets` library; None at the end.
+            The bytes of a WebSocket handshake and whatever followed it; None if the connection ended.
         """
         try:
             while request := await self._request():
@@ -108,7 +108,7 @@ class HttpExchange:
         return None
 
     async def _request(self) -> HttpRequest | None:
-        """The next request, once it is there with all of its body; None: there is none."""
+        """The next request, once its whole body has been read; None at the end of the connection."""
         request: HttpRequest | None = None
         size_bytes = 0
         while True:
@@ -128,7 +128,7 @@ class HttpExchange:
                     raise h11.RemoteProtocolError(f"a body is at most {BODY_BYTES_MAX} bytes", error_status_hint=413)
             elif isinstance(event, h11.EndOfMessage):
                 return request
-            else:  # closed, or nothing more to read
+            else:  # the client closed the connection
                 return None
 
     def _send(self, request: HttpRequest | None, response: HttpResponse) -> None:
@@ -142,7 +142,7 @@ class HttpExchange:
         self._write(h11.EndOfMessage())
 
     def _give_up(self, status: int, message: str) -> None:
-        """Answer what cannot be read, if an answer is still possible."""
+        """Answer malformed input, if an answer is still possible."""
         if self._h11.our_state in {h11.IDLE, h11.SEND_RESPONSE}:
             self._send(None, self._refuse(status, message))
 

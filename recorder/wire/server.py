@@ -1,7 +1,7 @@
 """A server in an event loop that stands in for an exchange: REST and WebSocket on one port.
 
-`HttpExchange` answers requests; one that asks for a WebSocket goes to the `websockets` library, which shakes hands and
-reads frames. What goes out on a WebSocket is written by `PushClient`.
+`HttpExchange` answers requests. A request for a WebSocket goes on to the `websockets` library, which does the handshake
+and reads frames; `PushClient` writes them.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ from recorder.wire.http import HttpExchange, HttpRequest, HttpResponse
 
 T = TypeVar("T")
 
-#: A client's subscriptions are complete when they did not change for so long, seconds.
+#: A client's subscriptions count as complete once they have not changed for this long, seconds.
 SETTLE_S = 0.1
 
 #: WebSocket close codes (RFC 6455, 7.4.1).
@@ -29,16 +29,16 @@ GOING_AWAY = 1001
 POLICY_VIOLATION = 1008
 
 _LOGGER = logging.getLogger(__name__)
-_LOGGER.addHandler(logging.NullHandler())  # a client that breaks off is no news
+_LOGGER.addHandler(logging.NullHandler())  # a client that disconnects is not worth a log entry
 _LOGGER.propagate = False
 
 
 class ClientConnection(ServerConnection):
     """A connection: HTTP requests first, a WebSocket once one of them asks for it."""
 
-    #: Who it is; set once it is let in.
+    #: The client's key and parameters, once it is accepted on the push portal.
     access: PortalAccess
-    #: Reads what comes in until the handshake, and the task that answers it.
+    #: Reads requests until the WebSocket handshake, in the task that answers them.
     http: HttpExchange | None = None
     answering: asyncio.Task[None] | None = None
 
@@ -50,7 +50,7 @@ class ClientConnection(ServerConnection):
             super().data_received(data)
 
     def eof_received(self) -> bool:  # type: ignore[override]
-        """Called by the transport; True: answers may still be sent."""
+        """Called by the transport; True keeps it open for answers."""
         if self.http:
             self.http.feed(b"")
             return True
@@ -58,21 +58,21 @@ class ClientConnection(ServerConnection):
         return False
 
     def start_websocket(self, data: bytes) -> None:
-        """Go on as a WebSocket, beginning with the bytes of its handshake."""
+        """Continue as a WebSocket, starting with the bytes of the handshake."""
         self.http = None
         self.transport.resume_reading()
         super().data_received(data)
 
 
 class Server:
-    """Listens, and hands over what comes. Made and used in its event loop only.
+    """Listens, and passes requests and clients on. Create and use it in its event loop only.
 
     Args:
         host: address to listen on.
-        port: to listen on; 0 for any that is free.
-        request: answers a request, or lets a client in: None.
-        converse: serves one client to its end.
-        handler: makes the bodies of error responses.
+        port: port to listen on; 0 for any free one.
+        request: answers a request, or returns None to accept a client on the push portal.
+        converse: serves one accepted client until it is gone.
+        handler: the venue's, for the bodies of error responses.
     """
 
     def __init__(
@@ -83,7 +83,7 @@ class Server:
         converse: Callable[[ClientConnection], Coroutine[Any, Any, None]],
         handler: RequestHandler,
     ) -> None:
-        #: The port that is listened on, once ready.
+        #: The port it listens on, once ready.
         self.port = 0
         self._host = host
         self._asked_port = port
@@ -96,11 +96,11 @@ class Server:
         self._answering: set[asyncio.Task[None]] = set()
 
     def stop(self) -> None:
-        """Let `run` end."""
+        """Make `run` return."""
         self._stop.set()
 
     async def guarded(self, work: Awaitable[T]) -> T:
-        """Do it; an error of ours ends the server, and `run` raises it."""
+        """Await this; an exception stops the server, and `run` raises it."""
         try:
             return await work
         except Exception as error:
@@ -111,23 +111,23 @@ class Server:
     async def run(
         self,
         on_ready: Callable[[], None],
-        lines: Callable[[], Iterable[PushClient]],
+        clients: Callable[[], Iterable[PushClient]],
         goodbye: str,
         work: Iterable[Callable[[], Awaitable[None]]] = (),
         release: Callable[[], None] = lambda: None,
     ) -> None:
-        """Serve until stopped or failed, then say goodbye to everybody.
+        """Serve until stopped or failed, then close all connections.
 
         Args:
             on_ready: called once clients can connect.
-            lines: the connected clients.
-            goodbye: said to them at the end.
-            work: done meanwhile.
-            release: lets requests go that are held back, once their connections are gone.
+            clients: returns the connected clients.
+            goodbye: the reason given to them in the closing handshake.
+            work: background tasks to run meanwhile.
+            release: releases requests that are being held back, once their connections are closed.
 
         Raises:
-            OSError: the address cannot be listened on.
-            Whatever else ended it.
+            OSError: it cannot listen on this address.
+            Exception: whatever made it fail.
         """
         server = await serve(
             cast(Callable[[ServerConnection], Coroutine[Any, Any, None]], self._converse),
@@ -137,8 +137,8 @@ class Server:
             create_connection=self._client_class(),
             compression=None,
             ping_interval=None,
-            open_timeout=None,  # a deaf exchange does not answer handshakes either, for as long as it is deaf
-            write_limit=0,  # to drain a line is to have the kernel take everything
+            open_timeout=None,  # a simulated exchange that hangs does not answer handshakes either
+            write_limit=0,  # so that draining waits until the kernel has taken everything
             logger=_LOGGER,
         )
         self.port = server.sockets[0].getsockname()[1]
@@ -149,7 +149,7 @@ class Server:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         server.close(close_connections=False)
-        await asyncio.gather(*[line.goodbye(GOING_AWAY, goodbye) for line in lines()])
+        await asyncio.gather(*[client.goodbye(GOING_AWAY, goodbye) for client in clients()])
         for transport in tuple(self._transports):
             transport.abort()
         release()
@@ -160,45 +160,45 @@ class Server:
 
     async def listen(
         self,
-        line: PushClient,
+        client: PushClient,
         clock_ms: Callable[[], int],
         on_settled: Callable[[], None],
         is_patient: Callable[[], bool],
     ) -> None:
-        """Greet a client and answer its commands until it is gone, or gave no sign of life for too long.
+        """Greet a client and answer its commands until it disconnects or stops sending pings.
 
         Args:
-            line: the client's.
+            client: the client.
             clock_ms: the exchange's clock, milliseconds since 1970.
             on_settled: called when its subscriptions are complete for the first time.
-            is_patient: whether it is kept, silent as it is.
+            is_patient: whether a silent client is kept after all.
         """
         loop = asyncio.get_running_loop()
         settling: asyncio.TimerHandle | None = None
-        conversation = line.conversation
-        line.answer(conversation.hello(clock_ms()))
+        conversation = client.conversation
+        client.answer(conversation.hello(clock_ms()))
 
         def settle() -> None:
-            line.settled = True
+            client.settled = True
             on_settled()
 
         try:
             while True:
                 async with asyncio.timeout_at(conversation.deadline_s):
-                    await line.drain()
-                    message = await line.connection.recv(decode=False)
+                    await client.drain()
+                    message = await client.connection.recv(decode=False)
                 known = set(conversation.topics)
-                line.answer(conversation.receive(message, clock_ms(), loop.time()))
+                client.answer(conversation.receive(message, clock_ms(), loop.time()))
                 if conversation.topics == known:
-                    continue  # a ping, say: who never stops sending those waits for nothing
+                    continue  # such as a ping: constant pings must not delay the pushes
                 if settling:
                     settling.cancel()
-                if conversation.topics and not line.settled:
+                if conversation.topics and not client.settled:
                     settling = loop.call_later(SETTLE_S, settle)
         except TimeoutError:
             if not is_patient():
-                await line.goodbye(POLICY_VIOLATION, "no ping")
-            await line.connection.wait_closed()
+                await client.goodbye(POLICY_VIOLATION, "no ping")
+            await client.connection.wait_closed()
         except ConnectionClosed:
             pass
         finally:
@@ -206,7 +206,7 @@ class Server:
                 settling.cancel()
 
     async def _shake_hands(self, connection: ServerConnection, request: Request) -> Response | None:
-        """Decide on a handshake; the library's name for it is `process_request`."""
+        """Answer a handshake: the library's `process_request`."""
         response = await self._decide(
             cast(ClientConnection, connection), HttpRequest("GET", request.path, request.headers)
         )
@@ -221,7 +221,7 @@ class Server:
             client.start_websocket(handshake)
 
     async def _decide(self, client: ClientConnection, request: HttpRequest) -> HttpResponse | None:
-        if self._stop.is_set():  # nothing is begun for it that the end would have to wait for
+        if self._stop.is_set():  # start nothing that stopping would have to wait for
             return HttpResponse(HTTPStatus.SERVICE_UNAVAILABLE, b"")
         return await self.guarded(self._request(client, request))
 
@@ -229,14 +229,14 @@ class Server:
         return error_response(self._handler, HttpError(status, message))
 
     def _client_class(self) -> type[ClientConnection]:
-        """The class of connections to this server, which knows them all: it must close them when it ends."""
+        """A connection class that registers with this server, which has to close all connections when it stops."""
         server = self
 
         class Connected(ClientConnection):
             def connection_made(self, transport: asyncio.BaseTransport) -> None:
                 super().connection_made(transport)
                 server._transports.add(self.transport)
-                if server._stop.is_set():  # it was on its way in
+                if server._stop.is_set():  # accepted while the server was stopping
                     self.transport.abort()
                     return
 

@@ -1,4 +1,4 @@
-"""A server in a thread of its own, for whoever has no event loop."""
+"""Runs an asyncio server in a thread of its own, for callers without an event loop."""
 
 import asyncio
 import threading
@@ -11,12 +11,12 @@ from typing import Generic, Protocol, Self, TypeVar
 
 T = TypeVar("T")
 
-#: How long a call into the server's thread, or its end, may take, seconds: far longer than either should.
+#: Time limit of a call into the server's thread and of stopping it, seconds: far longer than either should take.
 CALL_S = 10.0
 
 
 class Startable(ABC):
-    """What is started and closed, and as a context manager both."""
+    """Something that is started and closed; as a context manager, both."""
 
     def __enter__(self) -> Self:
         self.start()
@@ -29,22 +29,22 @@ class Startable(ABC):
 
     @abstractmethod
     def start(self) -> None:
-        """Begin."""
+        """Start it."""
 
     @abstractmethod
     def close(self) -> None:
-        """End."""
+        """Stop it."""
 
 
 class ThreadedServer(Protocol):
-    """What is run."""
+    """A server that `ServerThread` can run."""
 
     async def run(self, on_ready: Callable[[], None]) -> None:
         """Serve until stopped."""
         ...
 
     def stop(self) -> None:
-        """Let `run` end. In its event loop."""
+        """Make `run` return. Called in its event loop."""
         ...
 
 
@@ -54,15 +54,15 @@ S = TypeVar("S", bound=ThreadedServer)
 class ServerThread(Generic[S]):
     """Runs a server. Safe to use from any thread.
 
-    An error of the server's own ends it, and is raised by whatever is called next.
+    An exception in the server stops it, and is raised by the next call.
 
     Args:
-        name: of the thread, and in messages: "the simulator".
-        make: makes the server, in its event loop; is given what wakes those who `wait`.
+        name: name of the thread and in messages, such as "simulator".
+        make: makes the server, in its event loop; its argument wakes all callers of `wait`.
     """
 
     def __init__(self, name: str, make: Callable[[Callable[[], None]], S]) -> None:
-        #: Once started.
+        #: The server, once started.
         self.server: S
         self._name = name
         self._make = make
@@ -75,15 +75,15 @@ class ServerThread(Generic[S]):
         self._error: BaseException | None = None
 
     def require_new(self) -> None:
-        """Raise where it has been started before."""
+        """Raise `RuntimeError` if it has been started before."""
         if self._thread or self._over:
             raise RuntimeError(f"a {self._name} starts once; make a new one")
 
     def start(self) -> None:
-        """Begin to listen; clients can connect when this returns. Once only.
+        """Start listening; clients can connect when this returns. Can be called once only.
 
         Raises:
-            OSError: the address cannot be listened on.
+            OSError: it cannot listen on this address.
         """
         self.require_new()
         self._thread = threading.Thread(target=self._work, name=self._name, daemon=True)
@@ -91,18 +91,18 @@ class ServerThread(Generic[S]):
         self.wait(lambda: self._ready, None, "listening")
 
     def close(self) -> None:
-        """Stop; nothing where it is stopped already.
+        """Stop; does nothing if already stopped.
 
         Raises:
-            Whatever went wrong in the server and was not raised by another call.
+            Exception: a failure of the server that no other call has raised.
         """
         if self._thread is None:
             return
         self._closing = True
         if not (self._ready or self._over):
-            return  # its start was broken off: nobody has come to it yet, and it ends by itself once it is made
+            return  # starting was interrupted: the server stops by itself once it is made
         if not self._over:
-            with suppress(RuntimeError):  # it ended just now
+            with suppress(RuntimeError):  # it has just stopped
                 self._loop.call_soon_threadsafe(self.server.stop)
         self._thread.join(CALL_S)
         if self._thread.is_alive():
@@ -111,10 +111,10 @@ class ServerThread(Generic[S]):
         self._raise_error()
 
     def wait(self, done: Callable[[], bool], timeout_s: float | None, what: str) -> None:
-        """Wait until it is so; looked at whenever the server says that something changed.
+        """Wait until a condition holds; it is checked whenever the server reports a change.
 
         Raises:
-            TimeoutError: it was not in that time.
+            TimeoutError: it does not hold after `timeout_s` seconds.
         """
         with self._changed:
             self._changed.wait_for(lambda: self._over or done(), timeout_s)
@@ -125,14 +125,14 @@ class ServerThread(Generic[S]):
             raise TimeoutError(f"waited {timeout_s} s for {what}")
 
     def call(self, do: Callable[[], T]) -> T:
-        """Do something in the server's thread."""
+        """Call a function in the server's thread and return its result."""
         self._raise_error()
         result: Future[T] = Future()
 
         def work() -> None:
             try:
                 result.set_result(do())
-            except BaseException as error:  # noqa: BLE001 - raised where it was called for
+            except BaseException as error:  # noqa: BLE001 - raised in the caller's thread
                 result.set_exception(error)
 
         try:
@@ -144,7 +144,7 @@ class ServerThread(Generic[S]):
     def _work(self) -> None:
         try:
             asyncio.run(self._serve())
-        except BaseException as error:  # noqa: BLE001 - raised in the next call
+        except BaseException as error:  # noqa: BLE001 - raised by the next call
             self._error = error
         finally:
             with self._changed:
@@ -167,7 +167,7 @@ class ServerThread(Generic[S]):
             self._changed.notify_all()
 
     def _raise_error(self) -> None:
-        """Raise what ended the server, once."""
+        """Raise what stopped the server, once."""
         error, self._error = self._error, None
         if error is not None:
             raise error

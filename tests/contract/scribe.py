@@ -68,7 +68,7 @@ class Story:
             if deeds and number in deeds:
                 deeds[number](exchange)
             if number in asked:
-                self.answers[number] = snapshot_of(SimulatedAccount(exchange.told))
+                self.answers[number] = snapshot_of(SimulatedAccount(exchange.rest_state))
             self.payloads.append(next(exchange)[1])
 
     def at_ns(self, number: int) -> int:

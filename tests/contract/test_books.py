@@ -290,11 +290,11 @@ def test_whatever_recorders_heard_the_order_of_merging_does_not_matter(
 
 
 def fees_twice(on: bool) -> Deed:
-    return lambda exchange: setattr(exchange.desk.books, "fees_twice", on)
+    return lambda exchange: setattr(exchange.engine.books, "fees_twice", on)
 
 
 def leak(amount: str) -> Deed:
-    return lambda exchange: setattr(exchange.desk.books, "leak", D(amount))
+    return lambda exchange: setattr(exchange.engine.books, "leak", D(amount))
 
 
 def misstatement(amount: str) -> Deed:
@@ -317,7 +317,7 @@ class Once:
         self._value = value
 
     def __call__(self, exchange: Exchange) -> None:
-        books = exchange.desk.books
+        books = exchange.engine.books
         setattr(books, self._name, self._value)
         embezzle: Callable[[Decimal], None] = books._embezzle
 

@@ -97,7 +97,7 @@ def test_each_client_is_pushed_what_was_recorded_of_what_it_subscribed_to(served
         for each in (all_of_it, some):  # and nothing more comes but what is asked for
             assert each.say(ping(now_ms(), "p"))["type"] == "ping"
         one.wait_finished(2, PATIENCE_S)
-        assert one.shown().frames == PUSHES + len(orders)
+        assert one.status().frames == PUSHES + len(orders)
 
 
 def test_the_conversation_is_the_exchanges(served_url: str) -> None:
@@ -121,7 +121,7 @@ def test_nothing_is_pushed_before_a_client_has_subscribed(
         each.answer()
         for number in range(3):
             assert each.say(ping(now_ms(), f"{number}"))["type"] == "ping"
-        assert one.shown().frames == 0
+        assert one.status().frames == 0
         each.socket.send(subscribe(TOPICS[:1], "1"))
         each.socket.send(subscribe(TOPICS[1:], "2"))
         assert [each.answer()["id"] for _ in "ab"] == ["1", "2"]
@@ -198,7 +198,7 @@ def test_what_two_recorders_saw_comes_once_or_as_often_as_they_saw_it(
             payloads = each.take(count)
             assert sorted(payloads) == sorted(story.payloads[:50] * (count // 50))
             one.wait_finished(timeout_s=PATIENCE_S)
-            assert one.shown().frames == count
+            assert one.status().frames == count
 
 
 def test_what_proved_the_line_alive_is_left_out(
@@ -212,7 +212,7 @@ def test_what_proved_the_line_alive_is_left_out(
         assert each.take(50) == story.payloads[:50]
         one.wait_finished(timeout_s=PATIENCE_S)
         assert each.say(ping(now_ms(), "its own"))["id"] == "its own"
-        assert one.shown().frames == 50
+        assert one.status().frames == 50
 
 
 # REST.
@@ -247,7 +247,7 @@ class Desk:
     def __init__(self, number: int) -> None:
         exchange = Exchange(SEED)
         list(islice(exchange, number))
-        self.telling = SimulatedAccount(exchange.told)
+        self.telling = SimulatedAccount(exchange.rest_state)
         self._handler = FMexStandIn().request_handler({"main": SECRET}.get, now_ms)
 
     def ask(self, target: str) -> bytes:

@@ -96,7 +96,7 @@ class TradedExchange:
         self.now_ms = max(self.now_ms, now_ms)
         decided = self._handler.handle("GET", request.url.removeprefix(URL), request.headers, URL)
         if isinstance(decided, AccountQuery):
-            return decided.answer(SimulatedAccount(self._exchange.told))
+            return decided.answer(SimulatedAccount(self._exchange.rest_state))
         assert isinstance(decided, bytes)
         return decided
 
@@ -108,19 +108,19 @@ class TradedExchange:
         """Trade for so many pushes, and what belongs to the last; each with the exchange's time of it, milliseconds."""
         count = 0
         while count < pushes:
-            self._exchange.desk.now_ms = self.now_ms + self._pauses.below(PAUSE_MAX_MS)
+            self._exchange.engine.now_ms = self.now_ms + self._pauses.below(PAUSE_MAX_MS)
             moment = [next(self._exchange)]
             while self._exchange._waiting:
                 moment.append(next(self._exchange))
             self._keep_books()
             count += len(moment)
-            sent_ms = self.now_ms = self._exchange.desk.now_ms + 17
+            sent_ms = self.now_ms = self._exchange.engine.now_ms + 17
             yield from ((sent_ms, payload) for _, payload in moment)
 
     def deposit(self, amount: Decimal) -> None:
         """Pay in; it is pushed with what is traded next."""
-        self._exchange.desk.now_ms = self.now_ms
-        self._exchange.desk.transfer(amount)
+        self._exchange.engine.now_ms = self.now_ms
+        self._exchange.engine.transfer(amount)
 
     def trade_unheard(self, pushes: int) -> None:
         """Trade while nobody listens."""
@@ -129,10 +129,10 @@ class TradedExchange:
 
     def truth(self) -> Truth:
         """What is true of the account so far."""
-        return Truth(list(self._exchange.told.orders.values()), self._moments)
+        return Truth(list(self._exchange.rest_state.orders.values()), self._moments)
 
     def _keep_books(self) -> None:
-        books, balance = self._exchange.desk.books, self._exchange.desk.books.balance(0)
+        books, balance = self._exchange.engine.books, self._exchange.engine.books.balance(0)
         total = balance.available + balance.frozen + balance.position
-        moment = Moment(self._exchange.desk.now_ms, dict(books.positions), books.deposits, total)
+        moment = Moment(self._exchange.engine.now_ms, dict(books.positions), books.deposits, total)
         self._moments.append(moment)

@@ -204,7 +204,7 @@ def test_money_comes_and_goes_only_as_it_can() -> None:
                 exchange.deposit(D(amount))
             with pytest.raises(ValueError, match="not an amount above 0"):
                 exchange.withdraw(D(amount))
-        with pytest.raises(ValueError, match="cannot be taken out"):
+        with pytest.raises(ValueError, match="cannot be withdrawn"):
             exchange.withdraw(D(1000))
         with pytest.raises(KeyError):
             exchange.deposit(D(1), key="nobody")

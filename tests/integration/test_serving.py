@@ -114,7 +114,7 @@ def test_twenty_clients_at_once_are_each_pushed_all_in_order_and_at_their_own_pa
             one = stack.enter_context(client(serving, number, more=f"&speed={speed}")).subscribe()
             watchers.append(Watcher(one, speed, 200))
             watchers[-1].start()
-        assert len(serving.shown().clients) == CLIENTS
+        assert len(serving.status().clients) == CLIENTS
         for watcher in watchers:
             watcher.join(PATIENCE_S * 3)
         serving.wait_finished(CLIENTS, PATIENCE_S)
@@ -139,7 +139,7 @@ def test_who_does_not_read_holds_nobody(large: tuple[str, list[bytes]]) -> None:
         portal = serving._running.server
         waiting_bytes = serving._running.call(lambda: [line.waiting_bytes for line in portal._feeds])[: len(deaf)]
         assert all(0 < one <= BYTES_MAX + LARGE_BYTES for one in waiting_bytes)
-        assert [one for one, _, _ in serving.shown().clients[:3]] == [1, 2, 3], "they are still there"
+        assert [one for one, _, _ in serving.status().clients[:3]] == [1, 2, 3], "they are still there"
         for one in deaf:  # and nothing is lost, should they wake up
             assert one.take(len(payloads)) == payloads
 
@@ -198,8 +198,8 @@ def test_clients_come_and_go(large: tuple[str, list[bytes]]) -> None:
             assert one.take(len(payloads)) == payloads
         portal = serving._running.server
         serving._running.wait(lambda: not portal._feeds, PATIENCE_S, "all to be gone")
-        assert serving.shown().clients == ()
-        assert serving.shown().frames >= 30 * 3 + len(payloads)
+        assert serving.status().clients == ()
+        assert serving.status().frames >= 30 * 3 + len(payloads)
         gc.collect()
         assert sum(isinstance(one, Connected | asyncio.Transport) for one in gc.get_objects()) < 8, (
             "and nobody keeps them"
@@ -227,7 +227,7 @@ def test_keys_that_come_once_are_forgotten(large: tuple[str, list[bytes]], monke
         for number in (0, 1, 0, 2):  # the newest are remembered
             with client(serving, number) as one:
                 assert one.answer()["type"] == "hello"
-        assert list(serving._running.server._newest) == ["main/0", "main/2"]
+        assert list(serving._running.server._positions) == ["main/0", "main/2"]
 
 
 def test_a_client_without_pings_is_disconnected(large: tuple[str, list[bytes]]) -> None:
@@ -282,7 +282,7 @@ def test_a_request_that_is_none_ends_nobody(large: tuple[str, list[bytes]]) -> N
             with socket.create_connection((host, port), PATIENCE_S) as one:
                 one.sendall(b"GET /v3/contracts/orders/open HTTP/1.1\r\n" + lines + b"\r\n\r\n")
                 assert one.recv(4096).split()[1] == status
-        assert serving.shown().clients == ()
+        assert serving.status().clients == ()
 
 
 @pytest.mark.parametrize("come", ["asks before", "asks with it", "connects with it"])

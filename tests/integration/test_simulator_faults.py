@@ -117,8 +117,8 @@ def test_faults_nest(simulator: Simulator) -> None:
     with silent(simulator):
         with silent(simulator), refusing(simulator, 503):
             pass
-        assert simulator.conditions.silent
-        assert simulator.conditions.refuse_status == 0
+        assert simulator.active_faults.silent
+        assert simulator.active_faults.refuse_status == 0
 
 
 def fetch_within(request: RestRequest, timeout_s: float) -> None:

@@ -162,7 +162,7 @@ class Days:
         assert self._run is not None
         account, key = self._account.account_id, self._key + 1
         self._tell(told.ReconciliationBegan(account, key, self._run.run_id, self._now_ns))
-        balances_and_positions = snapshot_of(SimulatedAccount(self._exchange.told))[:2]
+        balances_and_positions = snapshot_of(SimulatedAccount(self._exchange.rest_state))[:2]
         for seq, (target, answer) in enumerate(balances_and_positions):
             decoded = read_answer(VENUE, target, answer)
             state = decoded.topic, decoded.status, decoded.error

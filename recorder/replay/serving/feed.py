@@ -86,11 +86,11 @@ class ReplayFeed:
 
     def __init__(
         self,
-        line: PushClient,
+        client: PushClient,
         events: Iterator[Event],
         topics: Collection[str],
         pace: Pace,
-        moment: ReplayPosition,
+        position: ReplayPosition,
         patience_s: float,
         readers: Executor,
         on_change: Callable[[], None],
@@ -99,11 +99,11 @@ class ReplayFeed:
         self.pushes = 0
         #: Whether the record is at its end.
         self.finished = False
-        self._line = line
+        self._client = client
         self._events = events
         self._topics = frozenset(topics)
         self._pace = pace
-        self._moment = moment
+        self._position = position
         self._patience_s = patience_s
         self._readers = readers
         self._on_change = on_change
@@ -121,10 +121,10 @@ class ReplayFeed:
         finally:
             # Whoever still holds the feed, as a traceback does, must not hold its connection to the record.
             self._events = iter(())
-        self._moment.ended(asyncio.get_running_loop().time())
+        self._position.ended(asyncio.get_running_loop().time())
         self.finished = True
         left_out = f", {self._missing:,} frames without payload left out" if self._missing else ""
-        log.info("client %d: the end of the record, %s pushes%s", self._line.number, f"{self.pushes:,}", left_out)
+        log.info("client %d: the end of the record, %s pushes%s", self._client.number, f"{self.pushes:,}", left_out)
         self._on_change()
 
     async def _push_all(self) -> bool:
@@ -148,7 +148,7 @@ class ReplayFeed:
                 if not await self._send(due, told_ns):
                     return False
                 due = []
-                self._moment.waits(at_ns, due_s)
+                self._position.waits(at_ns, due_s)
                 await asyncio.sleep(due_s - loop.time())
             if isinstance(event, FrameEvent):
                 if self._is_for_client(event):
@@ -164,38 +164,38 @@ class ReplayFeed:
             return False
         if event.status == CONTROL or (event.updates and isinstance(event.updates[0], Heartbeat)):
             return False
-        subscribed = self._line.conversation.topics
+        subscribed = self._client.conversation.topics
         # What could not be read, and what nobody had subscribed to, the exchange pushed all the same.
         return event.topic in subscribed if event.topic in self._topics else bool(subscribed)
 
     async def _send(self, payloads: Sequence[bytes], told_ns: int) -> bool:
-        self._moment.passed(told_ns)
-        if not self._line.write(payloads):
+        self._position.passed(told_ns)
+        if not self._client.write(payloads):
             return False
         self.pushes += len(payloads)
-        while waiting_bytes := self._line.waiting_bytes:
+        while waiting_bytes := self._client.waiting_bytes:
             try:
                 async with asyncio.timeout(self._patience_s):
-                    await self._line.drain()
+                    await self._client.drain()
             except TimeoutError:
-                if self._line.waiting_bytes < waiting_bytes:
+                if self._client.waiting_bytes < waiting_bytes:
                     continue  # slow, but it reads
                 log.warning(
                     "client %d took nothing for %g s and is dropped, after %s pushes",
-                    self._line.number,
+                    self._client.number,
                     self._patience_s,
                     f"{self.pushes:,}",
                 )
-                self._line.reset()
+                self._client.reset()
                 return False
-            if not self._line.is_open:
+            if not self._client.is_open:
                 return False
         return True
 
     def _warn(self, gap: Gap) -> None:
         log.warning(
             "client %d: pushes may be missing from %s to %s, %s: %s, %s",
-            self._line.number,
+            self._client.number,
             utc_text(gap.begins_ns),
             utc_text(gap.ends_ns) or "now",
             gap.topic or "all topics",

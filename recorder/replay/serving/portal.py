@@ -36,7 +36,7 @@ READERS, ANSWERERS = 8, 4
 
 #: What the kernel holds for a client. It takes more only once the client has taken a good part of it, and left to
 #: itself it holds megabytes: a client that reads slowly would seem to take nothing for long.
-ON_WAY_BYTES = 1 << 16
+KERNEL_BUFFER_BYTES = 1 << 16
 
 #: Keys whose newest client is remembered, once it has gone: of more, the oldest are forgotten.
 KEYS_MAX = 10_000
@@ -50,7 +50,7 @@ class ClientReplay(NamedTuple):
 
     account: str
     pace: Pace
-    moment: ReplayPosition
+    position: ReplayPosition
     #: For people.
     told: str
 
@@ -94,12 +94,12 @@ class ReplayPortal:
         self._server = Server(options.host, options.port, self._request, self._converse, self._handler)
         self._readers = ThreadPoolExecutor(READERS, "serving")
         self._answerers = ThreadPoolExecutor(ANSWERERS, "answering")
-        self._admitted: WeakKeyDictionary[ClientConnection, tuple[ClientReplay, Iterator[Event]]] = WeakKeyDictionary()
+        self._accepted: WeakKeyDictionary[ClientConnection, tuple[ClientReplay, Iterator[Event]]] = WeakKeyDictionary()
         #: Key → the newest client that came with it: REST tells how things are where that is.
-        self._newest: dict[str, ReplayPosition] = {}
+        self._positions: dict[str, ReplayPosition] = {}
         self._feeds: dict[PushClient, tuple[ClientReplay, ReplayFeed]] = {}
         self._reads: set[asyncio.Future[Any]] = set()
-        self._clients = 0
+        self._accepted_count = 0
         self._pushes_of_gone = 0
 
     @property
@@ -112,10 +112,12 @@ class ReplayPortal:
         """What is served, by name."""
         return list(self._topics)
 
-    def shown(self) -> ServingStatus:
+    def status(self) -> ServingStatus:
         """How it does just now."""
         pushes = self._pushes_of_gone + sum(feed.pushes for _, feed in self._feeds.values())
-        clients = [(line.number, guest.account, guest.moment.told_ns) for line, (guest, _) in self._feeds.items()]
+        clients = [
+            (client.number, replay.account, replay.position.told_ns) for client, (replay, _) in self._feeds.items()
+        ]
         return ServingStatus(pushes, tuple(clients))
 
     @property
@@ -170,18 +172,18 @@ class ReplayPortal:
     def _secret_of(self, key: str) -> str | None:
         return None if self._account_of(key) is None else self._options.secret
 
-    async def _request(self, client: ClientConnection, request: HttpRequest) -> HttpResponse | None:
+    async def _request(self, connection: ClientConnection, request: HttpRequest) -> HttpResponse | None:
         """Answer a request, or let a client of the push portal in."""
-        response = await respond(self._handler, client, request, self._answer)
+        response = await respond(self._handler, connection, request, self._answer)
         if response is not None:
             return response
         try:
-            self._admitted[client] = await self._read(self._readers, partial(self._welcome, client.access))
+            self._accepted[connection] = await self._read(self._readers, partial(self._prepare, connection.access))
         except (RecorderError, ValueError) as error:
             return error_response(self._handler, HttpError(400 if isinstance(error, ValueError) else 503, str(error)))
         return None
 
-    def _welcome(self, admitted: PortalAccess) -> tuple[ClientReplay, Iterator[Event]]:
+    def _prepare(self, admitted: PortalAccess) -> tuple[ClientReplay, Iterator[Event]]:
         """Prepare a client's replay, where its address asks for it, or as the options say.
 
         Raises:
@@ -200,82 +202,82 @@ class ReplayPortal:
         except (ConfigurationError, Incomplete) as error:
             raise ValueError(str(error)) from None
         end_ns = now_ns if self._options.until_ns is None else self._options.until_ns - 1
-        moment = ReplayPosition(0 if since_ns is None else since_ns - 1, end_ns, speed)
+        position = ReplayPosition(0 if since_ns is None else since_ns - 1, end_ns, speed)
         pace = Pace(speed, self._options.wait_s_max, since_ns)
         begins = "the beginning" if since_ns is None else f"{utc_text(since_ns)} UTC"
         told = f"{account} from {begins}, {'as fast as it reads' if speed is None else f'at {speed:g} times the pace'}"
-        return ClientReplay(account, pace, moment, told), events
+        return ClientReplay(account, pace, position, told), events
 
     async def _answer(self, question: AccountQuery) -> bytes:
         """Answer as of the instant that the key's newest client is at; before there is one, as of the beginning."""
         account = self._account_of(question.key)
         assert account is not None
-        moment = self._newest.get(question.key)
+        position = self._positions.get(question.key)
         loop = asyncio.get_running_loop()
         since_ns = self._options.since_ns or 1
-        at_ns = since_ns - 1 if moment is None else moment.now_ns(loop.time())
-        answer = partial(self._tell, question, account, at_ns)
+        at_ns = since_ns - 1 if position is None else position.now_ns(loop.time())
+        answer = partial(self._answer_as_of, question, account, at_ns)
         try:
             return await self._read(self._answerers, answer)
         except RecorderError as error:
             log.error("REST cannot be answered: %s", error)
             raise HttpError(503, str(error)) from None
 
-    def _tell(self, question: AccountQuery, account: str, at_ns: int) -> bytes:
+    def _answer_as_of(self, question: AccountQuery, account: str, at_ns: int) -> bytes:
         return question.answer(RecordedAccount(self._record, account, self._topics[account], at_ns))
 
-    async def _converse(self, client: ClientConnection) -> None:
+    async def _converse(self, connection: ClientConnection) -> None:
         """Serve one client of the push portal to its end."""
-        self._clients += 1
-        guest, events = self._admitted.pop(client)
+        self._accepted_count += 1
+        replay, events = self._accepted.pop(connection)
         loop = asyncio.get_running_loop()
-        topics = self._topics[guest.account]
+        topics = self._topics[replay.account]
         has_topic = frozenset(topics).__contains__
         conversation = self._venue.stand_in.conversation(has_topic, loop.time(), self._options.ping_timeout_s)
-        line = PushClient(self._clients, client, conversation)
-        line.keep_on_way(ON_WAY_BYTES)
+        client = PushClient(self._accepted_count, connection, conversation)
+        client.limit_kernel_buffer(KERNEL_BUFFER_BYTES)
         feed = ReplayFeed(
-            line,
+            client,
             events,
             topics,
-            guest.pace,
-            guest.moment,
+            replay.pace,
+            replay.position,
             self._options.patience_s,
             self._readers,
             self._on_change,
         )
         del events  # the feed's alone: it lets go of them, whoever still holds this frame of a broken connection
-        self._feeds[line] = guest, feed
-        self._newest.pop(client.access.key, None)
-        self._newest[client.access.key] = guest.moment
-        if len(self._newest) > KEYS_MAX:
-            del self._newest[next(iter(self._newest))]
+        self._feeds[client] = replay, feed
+        self._positions.pop(connection.access.key, None)
+        self._positions[connection.access.key] = replay.position
+        if len(self._positions) > KEYS_MAX:
+            del self._positions[next(iter(self._positions))]
         feeding: list[asyncio.Task[None]] = []
 
         def settled() -> None:
-            log.info("client %d: replays %s", line.number, guest.told)
-            feeding.append(asyncio.create_task(self._server.guarded(_push(feed, line))))
+            log.info("client %d: replays %s", client.number, replay.told)
+            feeding.append(asyncio.create_task(self._server.guarded(_push(feed, client))))
 
         try:
-            await self._server.guarded(self._server.listen(line, self.clock_ms, settled, is_patient=lambda: False))
+            await self._server.guarded(self._server.listen(client, self.clock_ms, settled, is_patient=lambda: False))
         finally:
             for task in feeding:
                 task.cancel()
                 with suppress(asyncio.CancelledError, Exception):  # an error has been noted by `guarded`
                     await task
-            del self._feeds[line]
+            del self._feeds[client]
             self._pushes_of_gone += feed.pushes
-            at = f"{utc_text(guest.moment.told_ns)} UTC" if guest.moment.told_ns > 0 else "the beginning"
-            log.info("client %d: gone at %s, after %s pushes", line.number, at, f"{feed.pushes:,}")
+            at = f"{utc_text(replay.position.told_ns)} UTC" if replay.position.told_ns > 0 else "the beginning"
+            log.info("client %d: gone at %s, after %s pushes", client.number, at, f"{feed.pushes:,}")
             self._on_change()
 
 
-async def _push(feed: ReplayFeed, line: PushClient) -> None:
+async def _push(feed: ReplayFeed, client: PushClient) -> None:
     try:
         await feed.run()
     except RecorderError as error:
-        log.error("client %d: %s", line.number, error)
-        await line.goodbye(INTERNAL_ERROR, "the record cannot be read")
+        log.error("client %d: %s", client.number, error)
+        await client.goodbye(INTERNAL_ERROR, "the record cannot be read")
 
 
 def _served(record: Record, options: ServingOptions) -> Mapping[str, tuple[str, ...]]:

@@ -56,9 +56,9 @@ class Serving(Startable):
         """What is served, by name: the names are the keys."""
         return self._running.server.accounts
 
-    def shown(self) -> ServingStatus:
+    def status(self) -> ServingStatus:
         """How it does just now."""
-        return self._running.call(self._running.server.shown)
+        return self._running.call(self._running.server.status)
 
     def wait_finished(self, clients: int = 1, timeout_s: float | None = None) -> None:
         """Wait until so many connected clients have been pushed all there is.

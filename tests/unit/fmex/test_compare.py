@@ -70,7 +70,7 @@ def test_another_spelling_contradicts_nothing() -> None:
     listener = Listener(exchange)
     listener.listen(400)
     listener.settle()
-    bodies = snapshot_of(SimulatedAccount(exchange.told))
+    bodies = snapshot_of(SimulatedAccount(exchange.rest_state))
     lower = [(target, re.sub(rb'"[A-Z_]+"', lambda word: word[0].lower(), body)) for target, body in bodies]
     assert b'"long"' in lower[2][1] and b'"btcusd_p"' in lower[1][1]
     assert compare(answers(lower), listener.passed) == []
@@ -106,7 +106,7 @@ class Listener:
         self.exchange = exchange
         self.passed: dict[Thing, list[Seen | None]] = {}
         # The first deposit was before anyone listened: a snapshot told of it.
-        for answer in snapshot(exchange.told):
+        for answer in snapshot(exchange.rest_state):
             self._take(answer.updates)
         self.settle()
 
@@ -132,7 +132,7 @@ def test_a_snapshot_of_any_moment_that_was_passed_through_contradicts_nothing(
     listener.listen(before)
     listener.settle()
     listener.listen(until)
-    told = snapshot(listener.exchange.told)
+    told = snapshot(listener.exchange.rest_state)
     listener.listen(after)
     assert compare(told, listener.passed) == []
 
@@ -143,7 +143,7 @@ def test_a_value_that_was_never_shown_always_does(seed: int, before: int, around
     listener = Listener(Exchange(seed))
     listener.listen(before)
     listener.settle()
-    told = snapshot(listener.exchange.told)
+    told = snapshot(listener.exchange.rest_state)
     listener.listen(around)
     states = [state for answer in told for state in answer.updates if isinstance(state, State)]
     comparable = [

@@ -34,7 +34,7 @@ def known_after(pushes: list[bytes], exchange: Exchange, since_ms: int | None) -
             if isinstance(update, OrderUpdate):
                 latest[update.order_id] = update
     unfinished = {key: filled(order) for key, order in latest.items() if order.status not in FINAL}
-    return Known(("btcusd_p",), unfinished, max(latest, default=None), since_ms, exchange.told.now_ms)
+    return Known(("btcusd_p",), unfinished, max(latest, default=None), since_ms, exchange.rest_state.now_ms)
 
 
 def filled(order: OrderUpdate) -> Decimal:
@@ -66,7 +66,7 @@ def rest_of(exchange: Exchange, known: Known) -> Callable[[str], bytes]:
         now_ms = next(clock)
         question = handler.handle("GET", target, sign.credentials(*WHO, "GET", BASE + target, now_ms), BASE)
         assert isinstance(question, AccountQuery)
-        return question.answer(SimulatedAccount(exchange.told))
+        return question.answer(SimulatedAccount(exchange.rest_state))
 
     return answer
 
@@ -76,7 +76,7 @@ def rest_of(exchange: Exchange, known: Known) -> Callable[[str], bytes]:
 def test_everything_that_a_gap_hid_is_restored(seed: int, seen: int, hidden: int) -> None:
     exchange = Exchange(seed)
     pushes = [payload for _, payload in islice(exchange, seen)]
-    before = dict(exchange.told.orders)
+    before = dict(exchange.rest_state.orders)
     list(islice(exchange, hidden))
     known = known_after(pushes, exchange, START_MS)
     restored: dict[int, OrderUpdate] = {}
@@ -93,7 +93,7 @@ def test_everything_that_a_gap_hid_is_restored(seed: int, seen: int, hidden: int
                 restored[update.order_id] = update
             elif isinstance(update, FillUpdate):
                 fills.setdefault(update.order_id, []).append(update)
-    for order_id, truth in exchange.told.orders.items():
+    for order_id, truth in exchange.rest_state.orders.items():
         was = before.get(order_id)
         if was is None or was.status not in FINAL:
             assert restored[order_id].status == truth.status

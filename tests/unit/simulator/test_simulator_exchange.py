@@ -33,7 +33,7 @@ STATUSES = {
 def seen() -> tuple[RestState, list[dict[str, Any]]]:
     exchange = Exchange(1)
     frames = [payload for _, payload in islice(exchange, LONG_ENOUGH)]
-    return exchange.told, [json.loads(payload, parse_float=Decimal) for payload in frames]
+    return exchange.rest_state, [json.loads(payload, parse_float=Decimal) for payload in frames]
 
 
 @pytest.fixture(scope="module")

@@ -25,7 +25,7 @@ class Desk:
     def __init__(self) -> None:
         exchange = Exchange(1, ("btcusd_p", "ethusd_p"))
         list(islice(exchange, 5_000))
-        self.told = exchange.told
+        self.told = exchange.rest_state
         self.now_ms = NOW_MS
         self._handler = FMexRequestHandler({"key": "secret"}.get, lambda: self.now_ms)
 
