@@ -14,7 +14,6 @@ RecorderError                 one sentence on standard error, exit code 2 (NotPr
 ├── Incomplete                what was asked for whole has gaps in it: it is not given, exit code 1
 ├── VenueError                the exchange cannot be used now
 │   ├── Unreachable           no answer: at the start it ends the run, later it is tried again with backoff
-│   │   └── NotServed         an answer, but not to this: a wrong address, or history that is no longer kept
 │   ├── Refused               key, signature or clock refused: ends the run at its start; later tried again, slowly
 │   └── Unavailable           429 or 503: tried again, no sooner than the exchange asked
 ├── NotProven                 a checkpoint or a time-stamp does not prove what it claims: it counts for nothing
@@ -88,10 +87,6 @@ class VenueError(RecorderError):
 
 class Unreachable(VenueError):
     """Nobody answers at the exchange's address."""
-
-
-class NotServed(Unreachable):
-    """The exchange has nothing at the address, or no longer what was asked for."""
 
 
 class Refused(VenueError):

@@ -19,7 +19,7 @@ SENT = "sent"
 SNAPSHOT = "snapshot"
 
 DECODED = "decoded"  # its updates are in the typed tables
-CONTROL = "control"  # hello, acknowledgement, refusal, our own commands
+CONTROL = "control"  # hello, acknowledgement, refusal, an HTTP error, our own commands
 REDACTED = "redacted"  # its payload was taken away on purpose; `redactions` says why
 UNDECODED = "undecoded"  # kept verbatim; `error` says why it could not be read
 
@@ -162,6 +162,8 @@ class Decoded(NamedTuple):
     error: str | None
     updates: tuple[Update, ...]
     control: Control | None
+    #: Of a page of a REST answer: where the next page begins, empty if the exchange does not say; None: the last page.
+    next_page: str | None = None
 
 
 class Frame(NamedTuple):

@@ -89,7 +89,7 @@ def _position_history() -> str:
     # Changes are between states in the exchange's order: a REST answer may describe a later moment than pushes received
     # after it. The first state counts as a change only if an earlier REST answer showed that there was no position.
     at_ms = "coalesce(u.updated_at, u.ts, u.received_ns / 1000000)"
-    before = "r.account_id = u.account_id AND r.result = 'reconciled' AND r.ended_ns < u.received_ns"
+    before = "r.account_id = u.account_id AND r.result IN ('reconciled', 'partial') AND r.ended_ns < u.received_ns"
     change = f"""CASE WHEN u.nth > 1 THEN {number("u.realized_pnl")} - {number("u.pnl_before")}
     WHEN EXISTS (SELECT 1 FROM reconciliations r WHERE {before}) THEN {number("u.realized_pnl")} END"""
     return f"""SELECT {_times()},

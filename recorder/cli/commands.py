@@ -10,6 +10,7 @@ import recorder as package
 COMMANDS = {
     "demo": ("demo", "Watch it work: a simulated exchange, a recording, and a look at the result."),
     "run": ("run", "Record, until it is told to stop."),
+    "reconcile": ("reconcile", "Ask the exchange again about gaps that are open or unrecoverable."),
     "status": ("look", "The record at a glance: sessions, coverage, what could not be decoded."),
     "orders": ("look", "The latest state of each order; --history for every update, --open for open ones."),
     "fills": ("look", "Trade history: every step in which an order filled further."),

@@ -1,52 +1,121 @@
-"""Asking an exchange's REST interface: at its pace, again while it cannot answer, every answer into the journal."""
+"""Asking an exchange's REST interface: at its pace, again if a failure passes, and every answer into the journal."""
 
 import logging
+from collections import deque
 from collections.abc import Iterator
 from threading import Event
 
 from recorder.clock import Clock
-from recorder.errors import NotServed, Unavailable, Unreachable
+from recorder.errors import Refused, Unavailable, Undecodable, Unreachable, VenueError
 from recorder.live.backoff import Backoff
 from recorder.live.channel import Channel, Recorded
-from recorder.live.http import fetch
-from recorder.live.pace import Pace
+from recorder.live.http import HttpAnswer, HttpClient, masked, said_by, secrets_of, venue_error
 from recorder.live.settings import Account, Limits
-from recorder.model import REST, Frame
-from recorder.venues.base import Answer, Ask, Questions, read_answer
+from recorder.model import REST, Decoded, FillUpdate, Frame, OrderUpdate, Update
+from recorder.store.entries import LostSubject
+from recorder.venues.base import (
+    Answer,
+    Question,
+    Questions,
+    RestRequest,
+    Unanswered,
+    Verdict,
+    error_topic,
+    read_answer,
+)
 
 log = logging.getLogger(__name__)
 
-#: A request that the exchange cannot take now is sent so often before the round is given up.
+#: A question is asked at most so many times in one round.
 ATTEMPTS_MAX = 5
-#: A round that lasts says so this often, seconds.
+#: When so many questions in a row have failed, the exchange is down: the round ends.
+FAILED_IN_A_ROW_MAX = 3
+#: A long round logs its progress this often, seconds.
 PROGRESS_S = 10.0
-#: How often a round that waits for room in the queue looks whether it should stop, seconds.
+#: How often a round that waits for room in the queue checks whether it should stop, seconds.
 ROOM_CHECK_S = 0.2
+#: Our share of the requests that a user may make; the rest is for the user's own programs.
+OUR_SHARE = 0.5
+#: A clock that is off by more than this is worth a warning, milliseconds.
+CLOCK_WARNING_MS = 1_000
 
 
 class Stopping(Exception):
-    """The run ends: the round is left unfinished, its gaps stay open, and the next run takes them up."""
+    """The run ends: the round is left unfinished, its gaps stay open, and the next run reconciles them."""
+
+
+class Pace:
+    """The pace of one user's requests: a sliding window.
+
+    Args:
+        requests_max: a user's, within a window.
+        window_s: the window.
+    """
+
+    def __init__(self, requests_max: int, window_s: float) -> None:
+        self._ours_max = max(int(requests_max * OUR_SHARE), 1)
+        self._window_s = window_s
+        self._sent_s: deque[float] = deque(maxlen=self._ours_max)
+
+    def wait_s(self, now_s: float) -> float:
+        """How long to wait before the next request, on the monotonic clock; the request is counted."""
+        wait_s = 0.0
+        if len(self._sent_s) == self._ours_max:
+            wait_s = max(self._sent_s[0] + self._window_s - now_s, 0.0)
+        self._sent_s.append(now_s + wait_s)
+        return wait_s
+
+
+class Round:
+    """One round of questions: its frames are a session of their own.
+
+    Args:
+        round_id: the session of the answers' frames.
+        source: of the frames; typed rows follow from `REST` only.
+
+    Attributes:
+        lost: subjects that the exchange does not have and will not have later.
+        failed: subjects that it could not answer this time, with the reason.
+        orders: the orders that were told.
+        executions: how many were told.
+        frames: answers so far.
+    """
+
+    def __init__(self, round_id: int, source: str = REST) -> None:
+        self.round_id = round_id
+        self.source = source
+        self.lost: list[LostSubject] = []
+        self.failed: list[str] = []
+        self.orders: set[int] = set()
+        self.executions = 0
+        self.frames = 0
+
+    def count(self, updates: tuple[Update, ...]) -> None:
+        """Count what an answer told."""
+        self.orders.update(update.order_id for update in updates if isinstance(update, OrderUpdate))
+        self.executions += sum(isinstance(update, FillUpdate) for update in updates)
 
 
 class Asker:
-    """Asks for all accounts; in one thread.
+    """Asks for one account, in one thread.
 
     Args:
-        accounts: who asks.
+        account: who asks.
+        client: sends the requests.
         channel: to the writer.
         clock: stamps answers, measures waits.
         limits: of waits.
     """
 
-    def __init__(self, accounts: tuple[Account, ...], channel: Channel, clock: Clock, limits: Limits) -> None:
-        self.channel = channel
+    def __init__(self, account: Account, client: HttpClient, channel: Channel, clock: Clock, limits: Limits) -> None:
+        self._account = account
+        self._client = client
+        self._channel = channel
         self._clock = clock
         self._limits = limits
-        self._paces = {
-            account.account_id: Pace(account.venue.rest_requests_max, account.venue.rest_window_s)
-            for account in accounts
-        }
+        self._pace = Pace(account.venue.rest_requests_max, account.venue.rest_window_s)
         self._stopping = Event()
+        self._failed_in_a_row = 0
 
     def stop(self) -> None:
         """End every wait with `Stopping`, now and ever after. From any thread."""
@@ -66,62 +135,136 @@ class Asker:
         if self._stopping.is_set():
             raise Stopping
 
-    def answers(
-        self, account: Account, round_id: int, questions: Questions, *, seq: int = 0, source: str = REST
-    ) -> Iterator[Answer]:
-        """Put a venue's questions; each answer is on its way into the journal when it is given.
+    def answers(self, questions: Questions, to: Round) -> Iterator[Answer]:
+        """Ask a venue's questions. Each answer has been handed to the writer when it is yielded.
 
-        Args:
-            account: who asks.
-            round_id: the session of the answers' frames.
-            questions: the venue's.
-            seq: of the first answer's frame.
-            source: of the frames; typed rows follow from `REST` only.
+        A question that stays without an answer costs only its own subject: `to.lost` and `to.failed` say which.
 
         Raises:
-            VenueError: the exchange does not answer.
-            Undecodable: it answers something else. The answer is kept.
+            VenueError: the exchange refuses the key, or answers nothing any more.
             Stopping: the run ends.
             ChannelClosed: nothing can be handed over any more.
         """
-        told_s = self._clock.monotonic_s()
+        self._failed_in_a_row = 0
+        logged_s = self._clock.monotonic_s()
         try:
-            ask = next(questions)
+            question = next(questions)
             while True:
-                target, body = self._fetch(account, ask)
-                yield self._keep(account, round_id, seq, target, body, source)
-                seq += 1
-                if self._clock.monotonic_s() - told_s > PROGRESS_S:
-                    told_s = self._clock.monotonic_s()
-                    log.info("%s: still asking, %d answers so far", account.name, seq)
-                ask = questions.send(body)
+                answer = None
+                if isinstance(question, Unanswered):
+                    to.failed.append(f"{question.subject} ({question.reason})")
+                else:
+                    answer = self._ask(question, to)
+                if answer is not None:
+                    yield answer
+                if self._clock.monotonic_s() - logged_s > PROGRESS_S:
+                    logged_s = self._clock.monotonic_s()
+                    log.info("%s: still asking the exchange, %d answers so far", self._account.name, to.frames)
+                question = questions.send(answer)
         except StopIteration:
             return
 
-    def _fetch(self, account: Account, ask: Ask) -> tuple[str, bytes]:
-        """One answer, and its target. Asked at the exchange's pace, and again while it cannot answer."""
+    def _ask(self, question: Question, to: Round) -> Answer | None:
+        """Ask one question, again while its failure may pass. None: there is no answer."""
         backoff = Backoff(self._limits.reconnect_first_s, self._limits.reconnect_last_s)
+        account = self._account
         for attempt in range(1, ATTEMPTS_MAX + 1):
-            self.sleep(self._paces[account.account_id].wait_s(self._clock.monotonic_s()))
-            request = ask(account.url, account.credentials, self._clock.wall_ms())
+            self.sleep(self._pace.wait_s(self._clock.monotonic_s()))
+            request = question.request(account.url, account.credentials, self._clock.wall_ms())
+            wait_s = 0.0
+            problem: VenueError
             try:
-                return request.url.removeprefix(account.url), fetch(
-                    request, account.credentials, self._limits.connect_s
-                )
-            except (Unavailable, Unreachable) as error:
-                if attempt == ATTEMPTS_MAX or isinstance(error, NotServed):
-                    raise
-                self.sleep(backoff.next_s(error.retry_after_s))
-        raise AssertionError("the last attempt returns or raises")
+                got = self._client.fetch(request)
+            except Unreachable as error:
+                why, problem = "unreachable", error
+            else:
+                verdict = account.venue.classify(got.status, got.body)
+                if verdict is Verdict.ANSWER:
+                    answer, decoded = self._keep(request, got, to)
+                    if decoded.error is None:
+                        self._failed_in_a_row = 0
+                        return answer
+                    why = f"its answer, frame {answer.seq}, cannot be decoded: {decoded.error}"
+                    problem = Unreachable(f"{account.url}{answer.target}: {why}.")
+                else:
+                    self._keep_error(request, got, to)
+                    secrets = secrets_of(account.credentials, request)
+                    why = said_by(got, secrets)
+                    if verdict is Verdict.GONE:
+                        self._failed_in_a_row = 0
+                        to.lost.append(LostSubject(question.subject, why, question.topic, self._target(request)))
+                        return None
+                    shown = request.url.partition("?")[0]
+                    problem, wait_s = venue_error(verdict, shown, got, secrets), got.retry_after_s
+                    if verdict is Verdict.REFUSED:
+                        raise problem
+            if attempt < ATTEMPTS_MAX:
+                self.sleep(backoff.next_s(wait_s))
+        to.failed.append(f"{question.subject} ({why})")
+        self._failed_in_a_row += 1
+        if self._failed_in_a_row >= FAILED_IN_A_ROW_MAX:
+            raise problem
+        return None
 
-    def _keep(self, account: Account, round_id: int, seq: int, target: str, body: bytes, source: str) -> Answer:
+    def _target(self, request: RestRequest) -> str:
+        return request.url.removeprefix(self._account.url)
+
+    def _keep(self, request: RestRequest, got: HttpAnswer, to: Round) -> tuple[Answer, Decoded]:
+        target = self._target(request)
         received_ns = self._clock.wall_ns()
-        decoded = read_answer(account.venue, target, body)
-        while not self.channel.has_room():
-            self.channel.wait_for_room(ROOM_CHECK_S)
+        decoded = read_answer(self._account.venue, target, got.body)
+        to.count(decoded.updates)
+        seq = self._put(to, received_ns, decoded, got.body)
+        return Answer(seq, target, decoded.updates, decoded.next_page), decoded
+
+    def _keep_error(self, request: RestRequest, got: HttpAnswer, to: Round) -> None:
+        """An error is evidence too; it may repeat what it was sent, though."""
+        received_ns = self._clock.wall_ns()
+        body, is_masked = masked(got.body, secrets_of(self._account.credentials, request))
+        topic = error_topic(got.status, self._target(request), masked=is_masked)
+        self._put(to, received_ns, read_answer(self._account.venue, topic, body), body)
+
+    def _put(self, to: Round, received_ns: int, decoded: Decoded, body: bytes) -> int:
+        while not self._channel.has_room():
+            self._channel.wait_for_room(ROOM_CHECK_S)
             self.check_stop()
-        frame = Frame(
-            account.account_id, round_id, seq, received_ns, source, target, decoded.status, decoded.error, body
+        seq, to.frames = to.frames, to.frames + 1
+        state = decoded.topic, decoded.status, decoded.error
+        frame = Frame(self._account.account_id, to.round_id, seq, received_ns, to.source, *state, body)
+        self._channel.put(Recorded(frame, decoded.updates if to.source == REST else ()))
+        return seq
+
+
+def check_clock(account: Account, client: HttpClient, clock: Clock) -> None:
+    """Compare this machine's clock with the exchange's, before anything is written.
+
+    Raises:
+        Refused: it is so far off that the exchange would refuse us.
+        Unreachable: the exchange cannot be reached at its address.
+    """
+    request = account.venue.server_time_request(account.url)
+    asked_ms = clock.wall_ms()
+    got = client.fetch(request)
+    verdict = account.venue.classify(got.status, got.body)
+    try:
+        if verdict is not Verdict.ANSWER:
+            raise venue_error(verdict, request.url, got, secrets_of(account.credentials, request))
+        server_ms = account.venue.server_time_ms(got.body)
+    except (Unavailable, Undecodable) as error:
+        log.warning("%s: the exchange's clock is not known (%s)", account.name, error)
+        return
+    # The answer was made somewhere between the two: the middle is the best guess.
+    ours_ms = (asked_ms + clock.wall_ms()) // 2
+    off_ms = ours_ms - server_ms
+    tolerance_ms = account.venue.clock_tolerance_ms
+    if abs(off_ms) > tolerance_ms:
+        raise Refused(
+            f"This machine's clock is {_off(off_ms)} the exchange's, which refuses more than "
+            f"{tolerance_ms // 1000} s: set it (for example with NTP) and start again."
         )
-        self.channel.put(Recorded(frame, decoded.updates if source == REST else ()))
-        return Answer(seq, target, decoded.updates)
+    if abs(off_ms) > CLOCK_WARNING_MS:
+        log.warning("%s: this machine's clock is %s the exchange's: set it (NTP)", account.name, _off(off_ms))
+
+
+def _off(off_ms: int) -> str:
+    return f"{abs(off_ms) / 1000:.1f} s {'ahead of' if off_ms > 0 else 'behind'}"

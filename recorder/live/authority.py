@@ -8,7 +8,7 @@ import urllib3
 
 from recorder.audit import timestamp
 from recorder.errors import NotDelivered
-from recorder.live.http import OK, words
+from recorder.live.http import OK, cause
 from recorder.live.settings import Authority
 
 log = logging.getLogger(__name__)
@@ -41,7 +41,7 @@ def stamp(authority: Authority, note: str) -> str:
             finally:
                 answer.close()  # there may be more of it, which nobody wants
     except urllib3.exceptions.HTTPError as error:
-        raise NotDelivered(f"{url} cannot be reached: {words(error)}.") from None
+        raise NotDelivered(f"{url} cannot be reached: {cause(error)}.") from None
     if answer.status != OK:
         raise NotDelivered(f"{url} answers with status {answer.status}.")
     return timestamp.token_from(body, request, note, authority.roots)

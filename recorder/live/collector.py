@@ -21,8 +21,6 @@ from recorder.store.entries import SessionOpened
 
 log = logging.getLogger(__name__)
 
-#: A connection that held for so long has proved good: the next wait is short again.
-GOOD_S = 60.0
 #: After the exchange refused our key, try again no sooner than this.
 REFUSED_S = 30.0
 
@@ -141,6 +139,7 @@ class Collector(Thread):
             signed_url,
             venue.push_url(account.url),
             tuple(account.credentials),
+            venue.classify,
             self._wake,
             self._clock,
             limits.connect_s,
@@ -160,7 +159,6 @@ class Collector(Thread):
             account.topics,
             opened_ns,
         )
-        began_s = self._clock.monotonic_s()
         first = self.sessions == 0
         session = Session(account, opened, transport, self.channel, self._clock, self._limits)
         if not first:
@@ -175,17 +173,17 @@ class Collector(Thread):
         except SessionOver as error:
             over = error
         except Refused as error:
-            self.channel.tell(session.ended(SessionOver("refused", str(error))))
+            over = SessionOver("refused", str(error))
             if first:
+                self.channel.tell(session.ended(over))
                 raise
-            over = SessionOver("refused")
         except Exception as error:
             self.channel.tell(session.ended(SessionOver("fault", type(error).__name__)))
             raise
         self.channel.tell(session.ended(over))
         if self._stopping.is_set():
             return 0.0
-        if self._clock.monotonic_s() - began_s > GOOD_S:
+        if session.covered:
             self._backoff.reset()
         wait_s = self._backoff.next_s()
         log.warning(

@@ -1,50 +1,177 @@
-"""The few plain requests a run makes: a thin shell over urllib3."""
+"""Plain HTTP requests to an exchange: a thin shell over urllib3. One connection an account, kept open."""
+
+import time
+from collections.abc import Callable
+from typing import Any, NamedTuple
+from urllib.parse import quote, quote_plus, unquote, urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 import urllib3
 
-from recorder.errors import Unreachable
-from recorder.live.transport import refused_by_status
-from recorder.venues.base import Credentials, RestRequest
+from recorder.errors import Refused, Unavailable, Unreachable, VenueError
+from recorder.venues.base import Credentials, RestRequest, Verdict, printable
 
-#: An answer of more bytes is none of the exchange's.
+#: A larger answer is not one of the exchange's.
 ANSWER_BYTES_MAX = 8 * 2**20
-
+#: So many characters of somebody else's words are shown.
+WORDS_MAX = 200
 OK = 200
+#: Read at most so much at a time.
+_CHUNK_BYTES = 65_536
+_MASK = "***"
 
 
-def fetch(request: RestRequest, credentials: Credentials, timeout_s: float) -> bytes:
-    """Send one request.
+class HttpAnswer(NamedTuple):
+    """What came back, whatever its status."""
+
+    status: int
+    #: What `Retry-After` asks for, seconds; 0 if nothing.
+    retry_after_s: float
+    body: bytes
+
+
+class HttpClient:
+    """Sends the requests of one account, one after the other.
+
+    The proxies of the environment (`http_proxy`, `https_proxy`, `no_proxy`) are used.
 
     Args:
-        request: ready to be sent.
-        credentials: what must not appear in a message, should the exchange echo it.
+        url: the exchange's address, without a path.
         timeout_s: for connecting, and for each read.
-
-    Returns:
-        The body of the answer.
-
-    Raises:
-        Unreachable, Refused, Unavailable, NotServed: with one sentence that says what to do.
+        answer_s: for a whole answer.
+        monotonic_s: measures it.
     """
-    shown = request.url.partition("?")[0]
-    try:
-        with urllib3.PoolManager(retries=False, timeout=timeout_s) as pool:
-            answer = pool.request(
+
+    def __init__(
+        self, url: str, timeout_s: float, answer_s: float, monotonic_s: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._answer_s = answer_s
+        self._monotonic_s = monotonic_s
+        self._pool = _pool(url, timeout_s)
+
+    def fetch(self, request: RestRequest) -> HttpAnswer:
+        """Send one request.
+
+        Raises:
+            Unreachable: no whole answer came; one sentence says why and what to do.
+        """
+        shown = request.url.partition("?")[0]
+        until_s = self._monotonic_s() + self._answer_s
+        try:
+            answer = self._pool.request(
                 request.method, request.url, headers=dict(request.headers), redirect=False, preload_content=False
             )
-            body: bytes = answer.read(ANSWER_BYTES_MAX)
+            try:
+                body = self._read(answer, until_s, shown)
+            except BaseException:
+                answer.close()  # what is left of the answer must not be taken for the next one's
+                raise
             answer.release_conn()
-    except urllib3.exceptions.HTTPError as error:
-        raise Unreachable(f"{shown} cannot be reached: {words(error)}; check the address and the network.") from None
-    if answer.status != OK:
-        headers = {name.lower(): value for name, value in answer.headers.items()}
-        raise refused_by_status(shown, answer.status, body, headers, tuple(credentials))
-    return body
+        except urllib3.exceptions.HTTPError as error:
+            raise Unreachable(
+                f"{shown} cannot be reached: {cause(error)}; check the address, the network and the proxy."
+            ) from None
+        return HttpAnswer(answer.status, retry_after_s(answer.headers.get("retry-after")), body)
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._pool.clear()
+
+    def _read(self, answer: urllib3.BaseHTTPResponse, until_s: float, shown: str) -> bytes:
+        parts: list[bytes] = []
+        size = 0
+        while part := answer.read1(_CHUNK_BYTES):
+            parts.append(part)
+            size += len(part)
+            if size > ANSWER_BYTES_MAX:
+                raise Unreachable(
+                    f"{shown} answers with more than {ANSWER_BYTES_MAX // 2**20} MiB, which the exchange never does; "
+                    "check the address and the proxy."
+                )
+            if self._monotonic_s() > until_s:
+                raise Unreachable(
+                    f"{shown} did not answer within {self._answer_s:g} s ({size} bytes came); check the network."
+                )
+        return b"".join(parts)
+
+
+def _pool(url: str, timeout_s: float) -> urllib3.PoolManager:
+    parts = urlsplit(url)
+    proxy = getproxies().get(parts.scheme)
+    if not proxy or proxy_bypass(parts.netloc):
+        return urllib3.PoolManager(num_pools=1, maxsize=1, retries=False, timeout=timeout_s)
+    place = urlsplit(proxy if "://" in proxy else f"http://{proxy}")
+    login = f"{unquote(place.username)}:{unquote(place.password or '')}" if place.username else None
+    headers = urllib3.make_headers(proxy_basic_auth=login) if login else None
+    address = f"{place.scheme}://{place.netloc.rpartition('@')[2]}"
+    return urllib3.ProxyManager(
+        address, proxy_headers=headers, num_pools=1, maxsize=1, retries=False, timeout=timeout_s
+    )
+
+
+def venue_error(verdict: Verdict, url: str, answer: HttpAnswer, secrets: tuple[str, ...]) -> VenueError:
+    """The error for an HTTP answer that is none to the question, with one sentence for the user."""
+    said = said_by(answer, secrets)
+    if verdict is Verdict.REFUSED:
+        return Refused(f"{url} refused the key, its signature or the time: {said}; check key, secret and this clock.")
+    if verdict is Verdict.WAIT:
+        return Unavailable(f"{url} asks to be left alone for now: {said}.", retry_after_s=answer.retry_after_s)
+    return Unreachable(
+        f"{url} does not answer as this venue does: {said}; check the address.", retry_after_s=answer.retry_after_s
+    )
+
+
+def said_by(answer: HttpAnswer, secrets: tuple[str, ...]) -> str:
+    """Status and body of an answer, fit to be shown."""
+    return f"HTTP {answer.status} {words(answer.body.decode('utf-8', 'replace'), secrets)}".strip()
+
+
+def retry_after_s(value: Any) -> float:
+    """Seconds of a `Retry-After` header (RFC 9110, section 10.2.3) in its form in seconds; 0 for anything else."""
+    text = str(value or "").strip()
+    return float(text) if text.isascii() and text.isdigit() and len(text) < 6 else 0.0
+
+
+def secrets_of(credentials: Credentials, request: RestRequest) -> tuple[str, ...]:
+    """What must not be shown or stored of a request: the credentials and what its headers prove them with."""
+    return (*credentials, *(value for value in request.headers.values() if not value.isdigit()))
+
+
+def words(text: str, secrets: tuple[str, ...]) -> str:
+    """Somebody else's words, fit to be shown in a sentence of ours: one line, not too long, nothing secret.
+
+    Args:
+        text: theirs.
+        secrets: whatever they may repeat; it is found in the spellings of an address and of JSON too.
+    """
+    # Before anything is cut, or a part of a secret would stay.
+    for secret in _spellings(secrets):
+        text = text.replace(secret, _MASK)
+    return " ".join(printable(text).split())[:WORDS_MAX]
+
+
+def masked(body: bytes, secrets: tuple[str, ...]) -> tuple[bytes, bool]:
+    """A body without the secrets that it may repeat, and whether it did."""
+    found = body
+    for secret in _spellings(secrets):
+        found = found.replace(secret.encode(), _MASK.encode())
+    return found, found != body
+
+
+def _spellings(secrets: tuple[str, ...]) -> list[str]:
+    spelled = {
+        spelling
+        for secret in secrets
+        for spelling in (secret, quote(secret), quote(secret, safe=""), quote_plus(secret), secret.replace("/", "\\/"))
+    }
+    # The longest first: one secret may be a part of another.
+    return sorted(spelled - {""}, key=len, reverse=True)
 
 
 #: What a failure means, the most particular first.
-_WORDS: tuple[tuple[type[Exception], str], ...] = (
+_CAUSES: tuple[tuple[type[Exception], str], ...] = (
     (urllib3.exceptions.NameResolutionError, "the host's name is not known"),
+    (urllib3.exceptions.ProxyError, "the proxy of the environment does not let it through"),
     (urllib3.exceptions.NewConnectionError, "nothing answers there"),
     (urllib3.exceptions.TimeoutError, "no answer in time"),
     (urllib3.exceptions.SSLError, "its certificate is not to be trusted"),
@@ -52,8 +179,8 @@ _WORDS: tuple[tuple[type[Exception], str], ...] = (
 )
 
 
-def words(error: urllib3.exceptions.HTTPError) -> str:
+def cause(error: urllib3.exceptions.HTTPError) -> str:
     """Why nothing came back."""
     if "WRONG_VERSION_NUMBER" in str(error):
         return "it does not speak TLS there (its address begins with http, perhaps)"
-    return next((told for kind, told in _WORDS if isinstance(error, kind)), type(error).__name__)
+    return next((told for kind, told in _CAUSES if isinstance(error, kind)), type(error).__name__)

@@ -11,16 +11,18 @@ from typing import NamedTuple, Self
 import recorder
 from recorder.clock import NS_PER_MS, Clock
 from recorder.errors import DatabaseMoved, InternalError, NotDurable, RecorderError
+from recorder.live.asking import check_clock
 from recorder.live.checkpointer import Checkpointer, Opening
 from recorder.live.collector import Collector
-from recorder.live.preflight import check_clock
-from recorder.live.reconciler import Reconciler
+from recorder.live.http import HttpClient
+from recorder.live.reconciler import Reconciler, Retry
 from recorder.live.settings import Account, Checkpoints, Limits
 from recorder.live.shipper import Shipper
 from recorder.live.wake import Wake
 from recorder.live.watermark import Watermark
 from recorder.live.writer import Writer
 from recorder.model import time_ordered_id
+from recorder.read.state.before_gap import EndedGap, gaps_by_id
 from recorder.store import migrate
 from recorder.store.database_file import HeldFile
 from recorder.store.engine import database_path, explained, open_engine
@@ -66,6 +68,7 @@ class Recording:
         on_durable: called after each commit, in the writer's thread; and once before the run is opened, to begin with.
         server: of the server's database that the batches are sent on to, if there is one.
         checkpoints: how the record is signed, if it is.
+        retry: reconcile gaps by hand instead of recording: no connection is made, and `wait` ends with the last round.
 
     Raises:
         RecorderError: on entering, before anything is written, when it cannot work; on leaving, what ended the run.
@@ -80,6 +83,7 @@ class Recording:
         on_durable: Callable[[Watermark], None] = lambda watermark: None,
         server: str | None = None,
         checkpoints: Checkpoints | None = None,
+        retry: Retry | None = None,
     ) -> None:
         self._url = url
         self._accounts = tuple(accounts)
@@ -88,6 +92,8 @@ class Recording:
         self._on_durable = on_durable
         self._server = server
         self._checkpoints = checkpoints
+        self._retry = retry
+        self._clients: dict[int, HttpClient] = {}
         self._shipper: Shipper | None = None
         self._checkpointer: Checkpointer | None = None
         self._rescued = ""
@@ -100,6 +106,7 @@ class Recording:
     def __enter__(self) -> Self:
         with ExitStack() as starting:
             starting.callback(self.wake.close)
+            starting.callback(self._close_clients)
             starting.enter_context(sole_writer(self._url))
             with explained(self._url):
                 self._prepare_database(starting)
@@ -125,7 +132,8 @@ class Recording:
 
     def state(self) -> State:
         """The run at this instant."""
-        channels = [*(collector.channel for collector in self._collectors), self._reconciler.channel]
+        fetching: list[Collector | Reconciler] = [*self._collectors, *self._reconcilers]
+        channels = [thread.channel for thread in fetching]
         watermark = self._writer.watermark
         waiting = sum(channel.frames_in for channel in channels) - watermark.frames
         last_ns = max((mark.received_ns for mark in watermark.marks.values()), default=self._started_ns)
@@ -137,8 +145,18 @@ class Recording:
             sessions={collector.account.name: collector.state for collector in self._collectors},
             server=None if self._shipper is None else self._shipper.state,
             frames_to_send=0 if self._shipper is None else max(watermark.frames - self._shipper.frames, 0),
-            discrepancies=self._reconciler.discrepancies,
+            discrepancies=sum(reconciler.discrepancies for reconciler in self._reconcilers),
         )
+
+    def retried(self) -> list[EndedGap]:
+        """The gaps that were asked about by hand, as they are now; once it has stopped."""
+        found: list[EndedGap] = []
+        with self._reading.connect() as connection:
+            for reconciler in self._reconcilers:
+                found += gaps_by_id(
+                    connection, self._run.recorder_id, reconciler.account.account_id, reconciler.retried
+                )
+        return found
 
     def _prepare_database(self, starting: ExitStack) -> None:
         engine = self._engine = open_engine(self._url)
@@ -146,7 +164,9 @@ class Recording:
             migrate.require_usable(engine)
         # Asked before the first table is made: an address with a typing error leaves nothing behind.
         for account in self._accounts:
-            check_clock(account, self._clock, self._limits.connect_s)
+            client = HttpClient(account.url, self._limits.connect_s, self._limits.answer_s, self._clock.monotonic_s)
+            self._clients[account.account_id] = client
+            check_clock(account, client, self._clock)
         migrate.require_usable(engine)
         now_ns = self._started_ns = self._clock.wall_ns()
         wanted = [AccountAdded(one.account_id, one.venue.name, one.name, now_ns) for one in self._accounts]
@@ -193,19 +213,26 @@ class Recording:
                 self._newest[account.account_id],
             )
             for account in self._accounts
+            if self._retry is None
         ]
-        reading = open_engine(self._url, read_only=True)
-        beat_soon = {collector.account.account_id: collector.beat_soon for collector in self._collectors}
-        self._reconciler = Reconciler(
-            self._accounts,
-            run_id,
-            reading,
-            self._writer.channel(),
-            clock,
-            limits,
-            self.wake.set,
-            lambda account_id: beat_soon[account_id](),
-        )
+        reading = self._reading = open_engine(self._url, read_only=True)
+        pushes = {collector.account.account_id: collector for collector in self._collectors}
+        self._reconcilers = [
+            Reconciler(
+                account,
+                self._run.recorder_id,
+                run_id,
+                reading,
+                self._writer.channel(),
+                self._clients[account.account_id],
+                clock,
+                limits,
+                self._reconciler_ended,
+                pushes.get(account.account_id),
+                self._retry,
+            )
+            for account in self._accounts
+        ]
         if self._checkpoints is not None:
             self._checkpointer = Checkpointer(
                 self._checkpoints,
@@ -218,19 +245,33 @@ class Recording:
         self._writer.start()
         if self._shipper is not None:
             self._shipper.start()
-        self._reconciler.start()
+        for reconciler in self._reconcilers:
+            reconciler.start()
         if self._checkpointer is not None:
             self._checkpointer.start()
         for collector in self._collectors:
             collector.start()
 
+    def _close_clients(self) -> None:
+        for client in self._clients.values():
+            client.close()
+
     def _durable(self, watermark: Watermark) -> None:
         self._on_durable(watermark)
+        for reconciler in self._reconcilers:
+            reconciler.durable(watermark.marks.get(reconciler.account.account_id))
         if self._shipper is not None:
             self._shipper.more(watermark.frames)
 
     def _covered(self, entry: Covered) -> None:
-        self._reconciler.covered(entry)
+        for reconciler in self._reconcilers:
+            if reconciler.account.account_id == entry.account_id:
+                reconciler.covered(entry)
+
+    def _reconciler_ended(self) -> None:
+        """A reconciler ends by itself if it failed, or if its work by hand is done."""
+        if self._retry is None or all(reconciler.is_done for reconciler in self._reconcilers):
+            self.wake.set()
 
     def _sealed(self, batch: Batch) -> None:
         if self._checkpointer is not None:
@@ -263,7 +304,7 @@ class Recording:
         5. The lock is given back last, so that the next recorder finds all of it done.
         """
         deadline_s = self._clock.monotonic_s() + self._limits.stop_s
-        fetching: list[Collector | Reconciler] = [*self._collectors, self._reconciler]
+        fetching: list[Collector | Reconciler] = [*self._collectors, *self._reconcilers]
         for thread in fetching:
             thread.stop()
         if self._checkpointer is not None:
@@ -293,7 +334,7 @@ class Recording:
             self._shipper.give_up()
 
     def _raise_failures(self) -> None:
-        threads: list[Writer | Collector | Reconciler | Shipper] = [self._writer, *self._collectors, self._reconciler]
+        threads: list[Writer | Collector | Reconciler | Shipper] = [self._writer, *self._collectors, *self._reconcilers]
         if self._shipper is not None:
             threads.append(self._shipper)
         if self._writer.displaced is not None:

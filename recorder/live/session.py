@@ -2,6 +2,7 @@
 
 import logging
 from threading import Event
+from typing import NamedTuple
 
 from recorder.clock import Clock
 from recorder.errors import Refused, SessionOver
@@ -20,6 +21,15 @@ ROOM_CHECK_S = 0.2
 WORTH_A_WORD_S = 1.0
 
 
+class Answered(NamedTuple):
+    """The last heartbeat that the exchange answered."""
+
+    #: Heartbeats are numbered from 1, and answered in order; 0: none yet.
+    number: int = 0
+    #: The answer's frame.
+    seq: int = -1
+
+
 class Session:
     """Records one connection.
 
@@ -32,6 +42,10 @@ class Session:
         limits: of waits.
 
     Attributes:
+        session_id: in the event log.
+        answered: the last heartbeat that the exchange answered. Its answer shows that everything pushed before it has
+            been received.
+        is_over: whether it has ended; what the exchange pushes from then on is not received.
         covered: whether every topic is being pushed, or was refused.
         last_push_s: when the last update came, on the monotonic clock.
         undecoded: frames of this session that could not be read.
@@ -51,7 +65,10 @@ class Session:
         self.undecoded = 0
         self._account = account
         self._account_id = opened.account_id
-        self._session_id = opened.session_id
+        self.session_id = self._session_id = opened.session_id
+        self.answered = Answered()
+        self.is_over = False
+        self._heartbeats = 0
         self._topics = opened.topics
         self._protocol = account.venue.push_session(opened.topics)
         self._transport = transport
@@ -98,6 +115,10 @@ class Session:
                 silent_at_s = now_s + silent_s
             except Waited:
                 now_s = monotonic_s()
+                if now_s >= silent_at_s and not self.answered.number:
+                    # Pings of the WebSocket protocol are a sign of life too. But an exchange that answers our
+                    # heartbeats has to go on doing so: the pings may be a proxy's, in front of a dead exchange.
+                    silent_at_s = self._transport.pinged_s + silent_s
                 if now_s >= silent_at_s:
                     raise SessionOver("silent", f"nothing came for {silent_s:g} s") from None
             if now_s >= self._next_heartbeat_s:
@@ -111,13 +132,21 @@ class Session:
         for message in self._transport.received_already():
             self._keep(message)
 
-    def beat_soon(self) -> None:
-        """Send the next heartbeat with the next frame that comes, or when it is due. From any thread."""
+    def beat_soon(self) -> int:
+        """Send a heartbeat with the next frame that comes, or when one is due. From any thread.
+
+        Returns:
+            The number of the first heartbeat that is certain to be sent after this call.
+        """
+        # Counted before it is sent: one that is just being sent may count, or the next one does.
+        number = self._heartbeats + 1
         # Only ever earlier, and read anew each time; should the session set the next one just now, that is soon enough.
         self._next_heartbeat_s = self._clock.monotonic_s()
+        return number
 
     def ended(self, over: SessionOver) -> SessionEnded:
         """The session's last entry in the event log."""
+        self.is_over = True
         return SessionEnded(
             self._account_id,
             self._session_id,
@@ -154,7 +183,8 @@ class Session:
                 self._obey(decoded.control)
         elif decoded.error is not None:
             self._count_undecoded(decoded.error)
-        elif type(decoded.updates[0]) is Heartbeat:
+        elif decoded.updates and type(decoded.updates[0]) is Heartbeat:
+            self.answered = Answered(self.answered.number + 1, self._seq)
             self._compare_clocks(decoded.updates[0])
         else:
             self.last_push_s = self._clock.monotonic_s()
@@ -167,13 +197,12 @@ class Session:
 
     def _settle(self) -> None:
         name, refused = self._account.name, self._protocol.refused
+        if len(refused) == len(self._topics):
+            why = ", ".join(f"{topic} ({words})" for topic, words in refused.items())
+            raise Refused(f"The exchange refused every topic of account {name}: {why}; check its symbols.")
         for topic, words in refused.items():
             log.error(
                 "%s: the exchange refused topic %s (%s): check the symbol; the others are recorded", name, topic, words
-            )
-        if len(refused) == len(self._topics):
-            raise Refused(
-                f"The exchange refused every topic of account {name}: {', '.join(refused)}; check its symbols."
             )
         self.covered = True
         log.info("%s: covered, %d topics acknowledged", name, len(self._protocol.acknowledged))
@@ -184,6 +213,7 @@ class Session:
 
     def _beat(self, now_s: float) -> None:
         self._next_heartbeat_s = now_s + self._account.venue.heartbeat_s
+        self._heartbeats += 1
         self._send(self._protocol.heartbeat(self._clock.wall_ms()))
 
     def _send(self, command: bytes) -> None:

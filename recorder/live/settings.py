@@ -79,6 +79,8 @@ class Limits:
     batch_ms: int = 20
     #: Each step of connecting may take so long.
     connect_s: float = 10.0
+    #: A REST answer must be complete within this.
+    answer_s: float = 30.0
     #: A connection that is silent for so long is dead: heartbeats are answered all the time. More than two heartbeats.
     silent_s: float = 40.0
     #: All topics must be acknowledged or refused within this.

@@ -11,30 +11,24 @@ import ssl
 from collections.abc import Callable
 from http.cookies import CookieError
 from typing import Any, NamedTuple
-from urllib.parse import parse_qsl, quote, quote_plus
+from urllib.parse import parse_qsl
 
 import websocket
 from websocket import ABNF
 
 from recorder.clock import Clock
-from recorder.errors import NotServed, Refused, SessionOver, Unavailable, Unreachable, VenueError
+from recorder.errors import SessionOver, Unreachable
+from recorder.live.http import HttpAnswer, retry_after_s, venue_error, words
 from recorder.live.wake import Wake
-from recorder.venues.base import printable
+from recorder.venues.base import Verdict
 
 #: Read at most so much from the socket at a time.
 CHUNK_BYTES = 65_536
 #: Commands are tiny: one that cannot be handed to the kernel for so long shows a dead connection.
 SEND_TIMEOUT_S = 5.0
-#: So much of the exchange's own words is shown.
-WORDS_MAX = 200
 #: A control frame (close, ping, pong) carries no more (RFC 6455, section 5.5).
 CONTROL_BYTES_MAX = 125
 CONTROL_OPCODES = {ABNF.OPCODE_CLOSE, ABNF.OPCODE_PING, ABNF.OPCODE_PONG}
-
-UNAUTHORIZED = {401, 403}
-ASKED_TO_WAIT = {429, 503}
-CLIENT_ERRORS_FROM = 400
-SERVER_ERRORS_FROM = 500
 
 
 class Message(NamedTuple):
@@ -113,6 +107,10 @@ class Transport:
         self._deadline_s = 0.0
         self._stopping = False
         self._over = False
+        #: Why the connection is gone, if a pong could not be sent: what had come before it is still received.
+        self._unsendable: SessionOver | None = None
+        #: When the last ping or pong of the WebSocket protocol came, on the monotonic clock.
+        self.pinged_s = clock.monotonic_s()
         self._received_ns = clock.wall_ns()
         self._selector = selectors.DefaultSelector()
         self._selector.register(self._socket, selectors.EVENT_READ)
@@ -198,8 +196,12 @@ class Transport:
             raise SessionOver("protocol error", f"a control frame of {len(frame.data)} bytes")
         if frame.opcode == ABNF.OPCODE_CLOSE:
             raise SessionOver("closed", words(_close_text(frame.data), self._secrets))
-        if frame.opcode == ABNF.OPCODE_PING and not self._stopping:
-            self._send(frame.data, ABNF.OPCODE_PONG)
+        self.pinged_s = self._clock.monotonic_s()
+        if frame.opcode == ABNF.OPCODE_PING and not self._stopping and self._unsendable is None:
+            try:
+                self._send(frame.data, ABNF.OPCODE_PONG)
+            except SessionOver as over:
+                self._unsendable = over  # raised once the messages behind the ping have been taken
 
     def _look_up(self) -> None:
         """A flood of frames that make no message must not hide the deadline or a stop."""
@@ -211,6 +213,8 @@ class Transport:
 
     def _read(self) -> bytes:
         while not self._stopping:
+            if self._unsendable is not None:
+                raise self._unsendable
             try:
                 chunk: bytes = self._socket.recv(CHUNK_BYTES)
             except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
@@ -240,7 +244,14 @@ class Transport:
 
 
 def connect(
-    signed_url: str, push_url: str, secrets: tuple[str, ...], wake: Wake, clock: Clock, connect_s: float, bytes_max: int
+    signed_url: str,
+    push_url: str,
+    secrets: tuple[str, ...],
+    classify: Callable[[int, bytes], Verdict],
+    wake: Wake,
+    clock: Clock,
+    connect_s: float,
+    bytes_max: int,
 ) -> Transport:
     """Open a connection.
 
@@ -248,6 +259,7 @@ def connect(
         signed_url: where to connect; it carries the key and the signature and is never shown.
         push_url: the same without them, for messages.
         secrets: what must not appear in a message, should the exchange echo it.
+        classify: what an HTTP answer other than success means.
         wake: ends the transport's waits.
         clock: of the transport.
         connect_s: the limit of each step.
@@ -268,9 +280,10 @@ def connect(
             suppress_origin=True,
         )
     except websocket.WebSocketBadStatusException as error:
-        body = error.resp_body or b""
         headers = {name.lower(): value for name, value in (error.resp_headers or {}).items()}
-        raise refused_by_status(push_url, error.status_code, body, headers, hidden) from None
+        wait_s = retry_after_s(headers.get("retry-after"))
+        answer = HttpAnswer(error.status_code, wait_s, error.resp_body or b"")
+        raise venue_error(classify(answer.status, answer.body), push_url, answer, hidden) from None
     except ssl.SSLError as error:
         raise Unreachable(
             f"{push_url} cannot be trusted: {words(_error_text(error), hidden)}; check the address and the clock."
@@ -280,44 +293,6 @@ def connect(
             f"{push_url} cannot be reached: {words(_error_text(error), hidden)}; check the address and the network."
         ) from None
     return Transport(connection, wake, clock, bytes_max, hidden)
-
-
-def refused_by_status(
-    url: str, status: int, body: bytes, headers: dict[str, Any], secrets: tuple[str, ...]
-) -> VenueError:
-    """What an HTTP status other than success means for the run."""
-    said = f"HTTP {status} {words(body.decode('utf-8', 'replace'), secrets)}".strip()
-    if status in UNAUTHORIZED:
-        return Refused(f"{url} refused the key, its signature or the time: {said}; check key, secret and this clock.")
-    if status in ASKED_TO_WAIT:
-        return Unavailable(f"{url} asks to be left alone for now: {said}.", retry_after_s=_seconds(headers))
-    if CLIENT_ERRORS_FROM <= status < SERVER_ERRORS_FROM:
-        return NotServed(f"{url} does not answer as this venue does: {said}; check the address.")
-    return Unreachable(f"{url} does not answer as this venue does: {said}; check the address.")
-
-
-def words(text: str, secrets: tuple[str, ...]) -> str:
-    """Somebody else's words, fit to be shown in a sentence of ours: one line, not too long, nothing secret.
-
-    Args:
-        text: theirs.
-        secrets: whatever they may repeat; it is found in the spellings of an address and of JSON too.
-    """
-    spelled = {
-        spelling
-        for secret in secrets
-        for spelling in (secret, quote(secret), quote(secret, safe=""), quote_plus(secret), secret.replace("/", "\\/"))
-    }
-    # The longest first: one secret may be a part of another. And before anything is cut, or a part would stay.
-    for secret in sorted(spelled - {""}, key=len, reverse=True):
-        text = text.replace(secret, "***")
-    return " ".join(printable(text).split())[:WORDS_MAX]
-
-
-def _seconds(headers: dict[str, Any]) -> float:
-    """`Retry-After` (RFC 9110, section 10.2.3), its form in seconds."""
-    text = str(headers.get("retry-after", "")).strip()
-    return float(text) if text.isascii() and text.isdigit() and len(text) < 6 else 0.0
 
 
 def _close_text(data: bytes) -> str:

@@ -18,7 +18,7 @@ from recorder.read.trading import sums
 from recorder.read.trading import trips as walks
 from recorder.read.trading.sums import Calendar, Fees, Pnl
 from recorder.read.trading.trips import SHORT, HeldQuantity, Trip
-from recorder.store.gaps import RECONCILED
+from recorder.store.gaps import PARTIAL, RECONCILED
 
 DAYS = Calendar()
 
@@ -65,7 +65,7 @@ class Answers:
         rounds = self.rounds()
         first: dict[str, int] = {}
         for one in rounds:
-            if one.result == RECONCILED and one.ended_ns is not None:
+            if one.result in {RECONCILED, PARTIAL} and one.ended_ns is not None:
                 first[one.account] = min(one.ended_ns, first.get(one.account, one.ended_ns))
         states = self.position_history(whenever, as_it_happened=True)
         changes = sums.realized(states, first, {one.reconciliation_id: one.began_ns for one in rounds})

@@ -96,18 +96,36 @@ class ReconciliationBegan(_Entry, frozen=True):
     began_ns: int
 
 
+class LostSubject(msgspec.Struct, frozen=True):
+    """Something that the exchange could not tell about a gap, and never will."""
+
+    #: For people: `order 849758102002`.
+    name: str
+    #: The exchange's words: `HTTP 404 order not found`.
+    reason: str
+    #: The topics it concerns: those that begin with this text; empty: all of them.
+    topic: str
+    #: Path and query of the request.
+    target: str
+
+
 class ReconciliationEnded(_Entry, frozen=True):
-    """It has answered, or would not."""
+    """A round of questions has ended."""
 
     account_id: int
     reconciliation_id: int
-    #: The session whose coverage it followed: gaps up to its beginning are meant.
+    #: The session whose coverage it followed: only gaps that ended by its coverage, or before it, are settled.
     session_id: int
     ended_ns: int
-    #: `reconciled`, `unrecoverable` (both settle the gaps), or `failed`: they stay open, and it is tried again.
-    #: `compared`: there was no gap, the answers were held against the pushes.
+    #: Settles gaps: `reconciled`: everything was told. `partial`: all but what `lost` names. `unrecoverable`: not even
+    #: the snapshot of balances, positions and open orders is complete.
+    #: Settles nothing: `failed`: it is tried again. `compared`: there was no gap.
     result: str
     detail: str
+    #: What the exchange could not tell.
+    lost: tuple[LostSubject, ...] = ()
+    #: The gaps that are meant; None: all that are open.
+    gaps: tuple[int, ...] | None = None
 
 
 class DiscrepancyFound(_Entry, frozen=True):

@@ -28,7 +28,7 @@ from recorder.store.entries import (
     SessionEnded,
     SessionOpened,
 )
-from recorder.store.gaps import CRASHED, RECONCILED, UNRECOVERABLE, Gaps
+from recorder.store.gaps import CRASHED, PARTIAL, RECONCILED, UNRECOVERABLE, Gaps, lost_text
 from recorder.store.schema import (
     TYPED,
     accounts,
@@ -75,7 +75,7 @@ def apply(connection: Connection, recorder_id: int, entry: LogEntry) -> None:
             _insert(connection, reconciliations, entry)
         case ReconciliationEnded():
             _end_reconciliation(connection, entry)
-            if entry.result in {RECONCILED, UNRECOVERABLE}:
+            if entry.result in {RECONCILED, PARTIAL, UNRECOVERABLE}:
                 Gaps(connection, recorder_id, entry.account_id).reconciled(entry)
         case CheckpointMade():
             _add_checkpoint(connection, entry)
@@ -151,7 +151,8 @@ def _end_run(connection: Connection, entry: RunEnded) -> None:
 
 def _end_reconciliation(connection: Connection, entry: ReconciliationEnded) -> None:
     mine = reconciliations.c.reconciliation_id == entry.reconciliation_id
-    ended = {"ended_ns": entry.ended_ns, "result": entry.result, "detail": entry.detail}
+    detail = entry.detail + lost_text(entry.lost)
+    ended = {"ended_ns": entry.ended_ns, "result": entry.result, "detail": detail}
     connection.execute(
         update(reconciliations).where(reconciliations.c.account_id == entry.account_id, mine).values(ended)
     )

@@ -10,14 +10,21 @@ The rules, in one place:
 - A gap's number counts an account's gaps of one recorder, so that the same entries make the same rows in any database.
 """
 
+from collections.abc import Sequence
+
 from sqlalchemy import ColumnElement, Connection, func, insert, select, update
 
-from recorder.store.entries import AccountAdded, Covered, ReconciliationEnded, SessionEnded
+from recorder.store.entries import AccountAdded, Covered, LostSubject, ReconciliationEnded, SessionEnded
 from recorder.store.schema import gaps, runs, sessions
 
 OPEN = "open"
 RECONCILED = "reconciled"
 UNRECOVERABLE = "unrecoverable"
+#: Result of a round that restored everything but some subjects; gaps that those concern are unrecoverable.
+PARTIAL = "partial"
+
+#: A gap's resolution names at most so many lost subjects; the frames of its reconciliation show all.
+LOST_SHOWN_MAX = 20
 
 #: Reasons of gaps that are not the end of a session.
 BEGINNING = "beginning"
@@ -77,13 +84,18 @@ class Gaps:
             self._begin(UNSUBSCRIBED, "no longer asked for", topic, end)
 
     def reconciled(self, entry: ReconciliationEnded) -> None:
-        """Settle every gap that ended with the session whose coverage the round followed, or before it."""
-        ended_before = gaps.c.state == OPEN, gaps.c.end_session_id <= entry.session_id
-        settled = {"state": entry.result, "reconciliation_id": entry.reconciliation_id}
-        kinds = (gaps.c.begins_ns.is_not(None), entry.detail), (gaps.c.begins_ns.is_(None), BEFORE_ALL)
-        for begins, resolution in kinds:
-            these = update(gaps).where(*self._mine, begins, *ended_before)
-            self._connection.execute(these.values(settled | {"resolution": resolution}))
+        """Settle the gaps that ended with the session whose coverage the round followed, or before it.
+
+        A gap that ended later may hide what happened after the round asked.
+        """
+        meant = gaps.c.state == OPEN
+        if entry.gaps is not None:
+            meant = gaps.c.gap_id.in_(entry.gaps) & (gaps.c.state != RECONCILED)
+        these = select(gaps.c.gap_id, gaps.c.topic, gaps.c.begins_ns).where(*self._mine, meant)
+        for gap in self._connection.execute(these.where(gaps.c.end_session_id <= entry.session_id)).all():
+            state, resolution = _settled(entry, gap.topic, before_all=gap.begins_ns is None)
+            settled = {"state": state, "reconciliation_id": entry.reconciliation_id, "resolution": resolution}
+            self._connection.execute(update(gaps).where(*self._mine, gaps.c.gap_id == gap.gap_id).values(settled))
 
     def ongoing(self) -> dict[str | None, int]:
         """The gaps that have not ended: topic (None for all topics) → number."""
@@ -125,3 +137,29 @@ class Gaps:
         session_id, seq, at_ns = end
         this = update(gaps).where(*self._mine, gaps.c.gap_id == gap_id)
         self._connection.execute(this.values(ends_ns=at_ns, end_session_id=session_id, end_seq=seq))
+
+
+def _settled(entry: ReconciliationEnded, topic: str | None, *, before_all: bool) -> tuple[str, str]:
+    """State and resolution of one gap after a round.
+
+    Args:
+        entry: the round's end.
+        topic: the gap's; None: all of them.
+        before_all: whether the gap is the time before the record, of which only a snapshot was asked for.
+    """
+    if before_all and entry.result != UNRECOVERABLE:
+        return RECONCILED, BEFORE_ALL
+    lost = [one for one in entry.lost if topic is None or topic.startswith(one.topic)]
+    if lost or (entry.result == UNRECOVERABLE and not entry.lost):
+        return UNRECOVERABLE, entry.detail + lost_text(lost)
+    return RECONCILED, entry.detail
+
+
+def lost_text(lost: Sequence[LostSubject]) -> str:
+    """What the exchange could not tell, to be put after what was restored; empty if there is nothing of the kind."""
+    if not lost:
+        return ""
+    named = [f"{one.name} ({one.reason})" for one in lost[:LOST_SHOWN_MAX]]
+    if len(lost) > LOST_SHOWN_MAX:
+        named.append(f"{len(lost) - LOST_SHOWN_MAX:,} more")
+    return f"; unrecoverable: {', '.join(named)}"

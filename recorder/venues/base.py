@@ -5,9 +5,10 @@ A new venue is a folder beside `fmex/` whose package offers a `Venue`, and one l
 
 from collections.abc import Callable, Collection, Generator, Mapping, Sequence
 from decimal import Context, Decimal, Inexact, InvalidOperation, Overflow
+from enum import Enum, auto
 from typing import NamedTuple, Protocol
 
-from recorder.model import UNDECODED, Control, Decoded, State, Thing, Update
+from recorder.model import CONTROL, UNDECODED, Control, Decoded, State, Thing, Update
 from recorder.venues.stand_in import StandIn
 
 #: An error text in a row is cut to so many characters; the frame itself is never cut.
@@ -41,23 +42,39 @@ class Credentials(NamedTuple):
 
 
 class Known(NamedTuple):
-    """What a record knew of an account's orders when the oldest gap that is still open began."""
+    """What a record knew of an account's orders when the oldest gap to be reconciled began."""
 
     symbols: tuple[str, ...]
-    #: Orders that had not come to their end → how much of each was filled.
+    #: Orders that were not final → how much of each was filled.
     unfinished: Mapping[int, Decimal]
-    #: The newest order; None where there was none.
+    #: The newest order; None if there was none.
     last_order_id: int | None
-    #: When that gap began, milliseconds since 1970; None where there is only the time before the record.
+    #: When that gap began, milliseconds since 1970; None if the only gap is the time before the record.
     since_ms: int | None
     now_ms: int
+    #: When the newest of the gaps ended; orders created later were pushed from their first state on. None: now.
+    until_ms: int | None = None
 
 
-#: Makes a signed request of the exchange's address, who asks, and when (milliseconds since 1970).
-Ask = Callable[[str, Credentials, int], RestRequest]
+#: Makes a signed request from the exchange's address, the credentials, and the time (milliseconds since 1970).
+MakeRequest = Callable[[str, Credentials, int], RestRequest]
 
-#: The questions of a reconciliation: yields the next one, takes the body of its answer.
-Questions = Generator[Ask, bytes, object]
+
+class Question(NamedTuple):
+    """One REST request of a reconciliation."""
+
+    #: What it asks about, for people: `balances`, `order 849758102002`.
+    subject: str
+    request: MakeRequest
+    #: The topics it concerns: those that begin with this text. Empty: all of them.
+    topic: str = ""
+
+
+class Unanswered(NamedTuple):
+    """A subject whose answers, although readable, cannot be followed to their end."""
+
+    subject: str
+    reason: str
 
 
 class Answer(NamedTuple):
@@ -68,6 +85,27 @@ class Answer(NamedTuple):
     #: Path and query of the request.
     target: str
     updates: tuple[Update, ...]
+    #: Where the next page begins; see `Decoded.next_page`.
+    next_page: str | None = None
+
+
+#: The questions of a reconciliation: yields the next one, takes its answer, or None if there is none to be had.
+Questions = Generator[Question | Unanswered, Answer | None, object]
+
+
+class Verdict(Enum):
+    """What an HTTP answer means for the request, whatever was asked."""
+
+    #: It is the answer: decode it.
+    ANSWER = auto()
+    #: A passing fault: try again.
+    TRANSIENT = auto()
+    #: The exchange asks to be left alone for a while: try again, no sooner than it says.
+    WAIT = auto()
+    #: Key, signature or clock refused: nothing else will be answered either.
+    REFUSED = auto()
+    #: The exchange does not have what was asked for, and will not have it later.
+    GONE = auto()
 
 
 class Seen(NamedTuple):
@@ -232,20 +270,16 @@ class Venue(Protocol):
     rest_requests_max: int
     rest_window_s: float
 
-    def reconciliation(self, known: Known) -> Questions:
-        """What to ask after a gap, one answer after the other.
+    def classify(self, status: int, body: bytes) -> Verdict:
+        """What an HTTP answer means, by its status and its body."""
+        ...
 
-        Raises:
-            Undecodable: an answer is not what the exchange describes.
-        """
+    def reconciliation(self, known: Known) -> Questions:
+        """What to ask after a gap. A question without an answer costs only its own subject."""
         ...
 
     def snapshot(self) -> Questions:
-        """What to ask for the whole state of the account as it is now.
-
-        Raises:
-            Undecodable: an answer is not what the exchange describes.
-        """
+        """What to ask for the whole state of the account as it is now."""
         ...
 
     def contradictions(
@@ -318,8 +352,25 @@ def read_plain(venue: Venue, payloads: Sequence[bytes], *, decodable: bool = Fal
         return None
 
 
+#: The topic of a REST answer that is not an answer to the question begins so: `HTTP 404 /v3/contracts/orders/5`.
+HTTP_ERROR = "HTTP "
+
+
+def error_topic(status: int, target: str, *, masked: bool = False) -> str:
+    """The topic of an error answer's frame.
+
+    Args:
+        status: of HTTP.
+        target: path and query of the request.
+        masked: whether a secret in the body was replaced by `***` before it was stored.
+    """
+    return f"{HTTP_ERROR}{status} {target}{' (secret masked)' if masked else ''}"
+
+
 def read_answer(venue: Venue, target: str, payload: bytes) -> Decoded:
     """What a REST answer says, whatever it is; as `read_frame`. Its target is the frame's topic."""
+    if target.startswith(HTTP_ERROR):
+        return Decoded(target, CONTROL, None, (), None)
     try:
         return venue.decode_answer(target, payload)
     except Exception as error:  # noqa: BLE001  as above

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from itertools import pairwise
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -10,7 +11,8 @@ from sqlalchemy import Engine
 
 from recorder.model import SENT
 from recorder.store.engine import open_engine
-from recorder.store.gaps import Gaps
+from recorder.store.entries import LostSubject, ReconciliationBegan, ReconciliationEnded
+from recorder.store.gaps import PARTIAL, RECONCILED, UNRECOVERABLE, Gaps
 from tests.contract.book import Book, Gap, Session
 from tests.contract.conftest import NewUrl
 from tests.made import ACCOUNT, NOON_NS, RECORDER
@@ -305,3 +307,84 @@ def assert_topic(book: Book, topic: str, covered: list[Session]) -> None:
         inside = [(begin, end) for begin, end in own if begin <= begins and end >= ends]
         touching = [(begin, end) for begin, end in own if begin < ends and end > begins]
         assert len(inside) >= 1 if not pushed else touching == []
+
+
+def _settle(book: Book, after: Session, result: str = RECONCILED, *lost: LostSubject, **more: Any) -> None:
+    """A round ends that was begun after a session's coverage."""
+    at = book.tick()
+    key = ACCOUNT, after.session_id + at
+    book.apply(ReconciliationBegan(*key, book.run_id, NOON_NS + at))
+    book.apply(ReconciliationEnded(*key, after.session_id, NOON_NS + at, result, "restored: it", lost, **more))
+
+
+def test_a_round_settles_only_gaps_that_ended_before_it_began(book: Book) -> None:
+    """While it asks, the connection is lost and comes again: of what that gap hid it was told nothing."""
+    book.add()
+    first = book.open()
+    first.cover()
+    first.end()
+    second = book.open()
+    second.cover()
+    second.end()
+    third = book.open()
+    third.cover()
+    third.end()
+    assert [row.state for row in book.rows("gaps")] == ["open"] * 4
+    _settle(book, second)
+    assert [row.state for row in book.rows("gaps")] == ["reconciled", "reconciled", "open", "open"]
+    # Nor when it names them.
+    _settle(book, second, gaps=(3, 4))
+    assert [row.state for row in book.rows("gaps")] == ["reconciled", "reconciled", "open", "open"]
+    _settle(book, third)
+    assert [row.state for row in book.rows("gaps")] == ["reconciled"] * 3 + ["open"], "the last has not ended"
+
+
+def test_what_was_lost_makes_only_the_gaps_unrecoverable_that_it_concerns(book: Book) -> None:
+    book.add()
+    first = book.open("account", "order.a", "order.b")
+    first.cover("order.a", "order.b")
+    first.end()
+    second = book.open("account", "order.a", "order.b")
+    second.cover()
+    lost = LostSubject("closed orders of a", "HTTP 400 invalid symbol", "order.a", "/closed?symbol=a")
+    _settle(book, second, PARTIAL, lost)
+    states = {(row.topic, row.begins_ns is not None): row.state for row in book.rows("gaps")}
+    assert states == {
+        (None, False): "reconciled",  # before the record: the snapshot is complete
+        (None, True): "unrecoverable",
+        ("order.a", False): "reconciled",
+        ("order.b", False): "reconciled",
+    }
+
+
+def test_a_gap_is_settled_again_by_hand(book: Book) -> None:
+    book.add()
+    first = book.open()
+    first.cover()
+    first.end()
+    second = book.open()
+    second.cover()
+    lost = LostSubject("order 5", "HTTP 404 order not found", "order.", "/orders/5")
+    _settle(book, second, PARTIAL, lost)
+    (_, gap) = book.rows("gaps")
+    assert (gap.state, gap.resolution) == (
+        "unrecoverable",
+        "restored: it; unrecoverable: order 5 (HTTP 404 order not found)",
+    )
+    _settle(book, second)
+    assert book.rows("gaps")[1].state == "unrecoverable", "a round of a run is about open gaps"
+    _settle(book, second, gaps=(2,))
+    assert (book.rows("gaps")[1].state, book.rows("gaps")[1].resolution) == ("reconciled", "restored: it")
+    _settle(book, second, UNRECOVERABLE, lost, gaps=(2,))
+    assert book.rows("gaps")[1].state == "reconciled", "what was restored stays restored"
+
+
+def test_a_resolution_names_no_more_than_fits(book: Book) -> None:
+    book.add()
+    first = book.open()
+    first.cover()
+    first.end()
+    second = book.open()
+    second.cover()
+    _settle(book, second, PARTIAL, *[LostSubject(f"order {n}", "HTTP 404", "order.", f"/{n}") for n in range(25)])
+    assert str(book.rows("gaps")[1].resolution).endswith("order 19 (HTTP 404), 5 more")

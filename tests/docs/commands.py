@@ -17,7 +17,7 @@ BEGIN, END = "<!-- commands: written by make docs -->\n", "<!-- end of commands 
 
 #: What people want to do, and the commands for it.
 GROUPS = {
-    "Record": ("demo", "run", "simulate"),
+    "Record": ("demo", "run", "reconcile", "simulate"),
     "Look": (
         *("status", "orders", "fills", "positions", "balances", "pnl", "fees", "trips", "timeline", "gaps"),
         *("discrepancies", "books", "audit", "compare"),

@@ -21,7 +21,7 @@ from recorder.live.session import Session
 from recorder.live.settings import Account, Limits
 from recorder.live.transport import Message, Transport, Waited
 from recorder.model import REST, Frame
-from recorder.read.state.before_gap import known_orders
+from recorder.read.state.before_gap import ended_gaps, known_orders, recorder_of
 from recorder.store import migrate
 from recorder.store.entries import (
     AccountAdded,
@@ -37,7 +37,7 @@ from recorder.store.gaps import RECONCILED
 from recorder.store.journal import Batch
 from recorder.store.schema import identity
 from recorder.store.seals import BEGINNING
-from recorder.venues.base import Known, read_answer
+from recorder.venues.base import Answer, Known, Question, read_answer
 from tests.docs.exchange import CREDENTIALS, SYMBOLS, URL, TradedExchange, Truth, instant_ms
 from tests.made import quick_engine
 from tests.samples import FMEX
@@ -213,8 +213,10 @@ class _Recorder:
         round_id, began_ns = self._key(), self.now_ns
         self._channel.tell(ReconciliationBegan(ACCOUNT.account_id, round_id, self._run_id, began_ns))
         with self._engine.connect() as connection:
-            known = known_orders(connection, ACCOUNT.account_id, session_id, FMEX.final_statuses)
-        assert known is not None
+            recorder_id = recorder_of(connection, ACCOUNT.account_id, session_id)
+            assert recorder_id is not None
+            ended = ended_gaps(connection, recorder_id, ACCOUNT.account_id, session_id)
+            known = known_orders(connection, ended, FMEX.final_statuses)
         since_ms = None if known.since_ns is None else known.since_ns // NS_PER_MS
         asked = FMEX.reconciliation(Known(SYMBOLS, known.unfinished, known.last_order_id, since_ms, self.now_ms))
         executions = 0
@@ -223,14 +225,15 @@ class _Recorder:
             if ask is None:
                 break
             self._pass(120)
-            request = ask(URL, CREDENTIALS, self.now_ms)
+            assert isinstance(ask, Question)
+            request = ask.request(URL, CREDENTIALS, self.now_ms)
             body, target = self.exchange.answer(request, self.now_ms), request.url.removeprefix(URL)
             told = read_answer(FMEX, target, body)
             frame = Frame(ACCOUNT.account_id, round_id, seq, self.now_ns, REST, target, told.status, told.error, body)
             self._channel.put(Recorded(frame, told.updates))
             executions += len(told.updates) if target.endswith("/matches") else 0
             try:
-                ask = asked.send(body)
+                ask = asked.send(Answer(seq, target, told.updates, told.next_page))
             except StopIteration:
                 ask = None
         detail = f"restored: balances and positions as of now, {executions} executions"

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Select, Table, literal, select
 
-from recorder.store.gaps import RECONCILED
+from recorder.store.gaps import PARTIAL, RECONCILED
 from recorder.store.schema import ONCE, account_updates, order_updates, position_updates, reconciliations
 
 #: Rows are fetched so many at a time.
@@ -101,7 +101,7 @@ def book_updates(connection: Connection, account_id: int, since_ns: int, until_n
             streams.append(_stream(stack, connection, record, query))
         r = reconciliations.c
         rounds = select(r.ended_ns, r.reconciliation_id, literal(_LAST), literal(0))
-        rounds = rounds.where(r.account_id == account_id, r.result == RECONCILED)
+        rounds = rounds.where(r.account_id == account_id, r.result.in_((RECONCILED, PARTIAL)))
         rounds = rounds.where(r.ended_ns >= since_ns, r.ended_ns < until_ns).order_by(r.ended_ns, r.reconciliation_id)
         streams.append(_stream(stack, connection, BookSnapshot, rounds))
         yield from heapq.merge(*streams, key=_receipt)

@@ -1,18 +1,19 @@
-"""What the record knew of an account's orders when its oldest open gap began: where reconciling starts from.
+"""What the record knew of an account's orders when a gap began: where reconciling starts.
 
-Not all of a record is looked through: the last round that reconciled told every order that was open, so only what came
-since then counts; and where the gap began in this run, `CurrentState` has most of it ready.
+Not the whole record is read: the last round with a complete snapshot told every open order, so only what came since
+counts; and if the gap began in this run, `CurrentState` has most of it ready.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from decimal import Decimal
 from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, CompoundSelect, Connection, Select, func, or_, select
 
+from recorder.model import DECODED
 from recorder.read.state.current import CurrentState
-from recorder.store.gaps import OPEN, RECONCILED
-from recorder.store.schema import gaps, order_updates, reconciliations, runs, sessions
+from recorder.store.gaps import OPEN, PARTIAL, RECONCILED
+from recorder.store.schema import frames, gaps, order_updates, reconciliations, runs, sessions
 
 _ZERO = Decimal(0)
 
@@ -20,64 +21,113 @@ _ZERO = Decimal(0)
 class KnownOrders(NamedTuple):
     """Orders as far as they were known."""
 
-    #: When the gap began, ns since 1970; None where only the time before the record is open.
+    #: When the oldest gap began, ns since 1970; None if only the time before the record is asked for.
     since_ns: int | None
-    #: Orders not at their end → filled quantity.
+    #: Orders that were not final → filled quantity.
     unfinished: dict[int, Decimal]
     last_order_id: int | None
+    #: When the newest gap ended, ns since 1970.
+    until_ns: int | None = None
 
 
-class _Gap(NamedTuple):
+class EndedGap(NamedTuple):
+    """A gap that can be reconciled."""
+
     account_id: int
     recorder_id: int
+    gap_id: int
     begins_ns: int | None
-    begin_session_id: int
+    begin_session_id: int | None
+    ends_ns: int
+    state: str
+    #: The round that settled it, if one did; and what that could restore and what not.
+    reconciliation_id: int | None
+    resolution: str | None
 
 
-def known_orders(
+def recorder_of(connection: Connection, account_id: int, session_id: int) -> int | None:
+    """The recorder whose session this is."""
+    query = select(runs.c.recorder_id).join(sessions, sessions.c.run_id == runs.c.run_id)
+    return connection.scalar(query.where(sessions.c.account_id == account_id, sessions.c.session_id == session_id))
+
+
+def newest_covered(connection: Connection, recorder_id: int, account_id: int) -> int:
+    """A recorder's newest session of an account that was covered; 0 if there is none."""
+    query = select(func.max(sessions.c.session_id)).join(runs, runs.c.run_id == sessions.c.run_id)
+    mine = runs.c.recorder_id == recorder_id, sessions.c.account_id == account_id
+    return connection.scalar(query.where(*mine, sessions.c.covered_ns.is_not(None))) or 0
+
+
+def ended_gaps(
     connection: Connection,
+    recorder_id: int,
     account_id: int,
     session_id: int,
-    final_statuses: Collection[str],
-    held: CurrentState | None = None,
-) -> KnownOrders | None:
-    """What was known when the oldest gap began that is open and ended with this session, or before it.
+    *,
+    states: Collection[str] = (OPEN,),
+    gap_id: int | None = None,
+) -> list[EndedGap]:
+    """The gaps of one recorder that ended with a session's coverage, or before it; the oldest first.
 
     Args:
         connection: to the record.
-        account_id: whose.
-        session_id: a session of the recorder whose gaps are meant.
-        final_statuses: of orders that can change no more.
-        held: what was held of a session before this one, where it is known; it is brought up to its end.
-
-    Returns:
-        None where there is no such gap: nothing is to be reconciled.
+        recorder_id: which recorder.
+        account_id: which account.
+        session_id: the session.
+        states: of the gaps.
+        gap_id: only this gap.
     """
-    recorder_id = connection.scalar(
-        select(runs.c.recorder_id)
-        .join(sessions, sessions.c.run_id == runs.c.run_id)
-        .where(sessions.c.account_id == account_id, sessions.c.session_id == session_id)
-    )
     mine = gaps.c.account_id == account_id, gaps.c.recorder_id == recorder_id
-    row = connection.execute(
-        select(*[gaps.c[name] for name in _Gap._fields])
-        .where(*mine, gaps.c.state == OPEN, gaps.c.end_session_id <= session_id)
+    query = (
+        select(*[gaps.c[name] for name in EndedGap._fields])
+        .where(*mine, gaps.c.state.in_(sorted(states)), gaps.c.end_session_id <= session_id)
         .order_by(gaps.c.begins_ns.is_(None), gaps.c.begins_ns)
-        .limit(1)
-    ).first()
-    if row is None:
-        return None
-    gap = _Gap(*row)
-    if gap.begins_ns is None:
+    )
+    if gap_id is not None:
+        query = query.where(gaps.c.gap_id == gap_id)
+    return [EndedGap(*row) for row in connection.execute(query)]
+
+
+def gaps_by_id(connection: Connection, recorder_id: int, account_id: int, gap_ids: Collection[int]) -> list[EndedGap]:
+    """Some gaps of one recorder, as they are now."""
+    mine = gaps.c.account_id == account_id, gaps.c.recorder_id == recorder_id, gaps.c.gap_id.in_(gap_ids)
+    query = select(*[gaps.c[name] for name in EndedGap._fields]).where(*mine).order_by(gaps.c.gap_id)
+    return [EndedGap(*row) for row in connection.execute(query)]
+
+
+def known_orders(
+    connection: Connection, ended: Sequence[EndedGap], final_statuses: Collection[str], held: CurrentState | None = None
+) -> KnownOrders:
+    """What was known when the oldest of some gaps began.
+
+    Args:
+        connection: to the record.
+        ended: the gaps, as `ended_gaps` returns them; at least one.
+        final_statuses: of orders that can no longer change.
+        held: what was held of a session before the gap, if it is known; it is brought up to that session's end.
+    """
+    gap = ended[0]
+    if gap.begins_ns is None or gap.begin_session_id is None:
         return KnownOrders(None, {}, None)
+    until_ns = max(one.ends_ns for one in ended)
     if held is not None and held.session_id == gap.begin_session_id:
         held.advance(connection)
         unfinished = {order.order_id: _filled(order.quantity, order.unfilled_quantity) for order in held.open_orders()}
-        return KnownOrders(gap.begins_ns, unfinished, held.last_order_id or _last_order_id(connection, gap))
-    return KnownOrders(gap.begins_ns, _unfinished(connection, gap, final_statuses), _last_order_id(connection, gap))
+        last_order_id = held.last_order_id or _last_order_id(connection, gap)
+    else:
+        unfinished = _unfinished(connection, gap, final_statuses)
+        last_order_id = _last_order_id(connection, gap)
+    return KnownOrders(gap.begins_ns, unfinished, last_order_id, until_ns)
 
 
-def _unfinished(connection: Connection, gap: _Gap, final_statuses: Collection[str]) -> dict[int, Decimal]:
+def told_in(connection: Connection, account_id: int, round_ids: Collection[int], target: str) -> bool:
+    """Whether one of these rounds has an answer to this request."""
+    f = frames.c
+    query = select(f.seq).where(f.account_id == account_id, f.session_id.in_(round_ids), f.topic == target)
+    return connection.execute(query.where(f.status == DECODED).limit(1)).first() is not None
+
+
+def _unfinished(connection: Connection, gap: EndedGap, final_statuses: Collection[str]) -> dict[int, Decimal]:
     since = order_updates.c.account_id == gap.account_id, order_updates.c.session_id.in_(_since_last_round(gap))
     newest_first = order_updates.c.received_ns.desc(), order_updates.c.session_id.desc(), order_updates.c.seq.desc()
     age = func.row_number().over(partition_by=order_updates.c.order_id, order_by=newest_first).label("age")
@@ -88,11 +138,11 @@ def _unfinished(connection: Connection, gap: _Gap, final_statuses: Collection[st
     return {row.order_id: _filled(row.quantity, row.unfilled_quantity) for row in rows}
 
 
-def _last_order_id(connection: Connection, gap: _Gap) -> int | None:
+def _last_order_id(connection: Connection, gap: EndedGap) -> int | None:
     """The newest order that was known.
 
-    Ids grow, so it is looked for where orders were told last. Should an older session have told of a newer one all the
-    same, more is asked for than needed, and nothing is missed.
+    Ids grow, so only the latest sessions that told of orders are searched. If an older session told of a newer order
+    all the same, more is asked for than necessary, and nothing is missed.
     """
     o = order_updates.c
     mine = o.account_id == gap.account_id
@@ -104,16 +154,16 @@ def _last_order_id(connection: Connection, gap: _Gap) -> int | None:
     return last
 
 
-def _since_last_round(gap: _Gap) -> CompoundSelect[Any]:
-    """The sessions and rounds of this recorder from the last round on that reconciled and ended before a gap began.
+def _since_last_round(gap: EndedGap) -> CompoundSelect[Any]:
+    """This recorder's sessions and rounds from the last complete snapshot on that ended before the gap began.
 
-    All of them where there is none.
+    All of them if there is none.
     """
     r, s = reconciliations.c, sessions.c
     of_recorder = runs.c.recorder_id == gap.recorder_id
     before = r.account_id == gap.account_id, r.ended_ns <= gap.begins_ns
     rounds = select(r.reconciliation_id).join(runs, runs.c.run_id == r.run_id).where(of_recorder, *before)
-    last = _latest(rounds.where(r.result == RECONCILED), r.reconciliation_id)
+    last = _latest(rounds.where(r.result.in_((RECONCILED, PARTIAL))), r.reconciliation_id)
     mine = s.account_id == gap.account_id, s.session_id <= gap.begin_session_id
     connections = select(s.session_id).join(runs, runs.c.run_id == s.run_id).where(of_recorder, *mine)
     # The session that the round was asked in: the last that was covered before it.

@@ -7,16 +7,14 @@ rows are read: neither another recorder's, nor what a snapshot for comparing tol
 from collections.abc import Collection, Iterable, Iterator
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Table, exists, func, select, type_coerce
+from sqlalchemy import ColumnElement, Connection, Table, func, select, type_coerce
 
-from recorder.model import SENT, AccountUpdate, OrderUpdate, PositionUpdate, State, Thing, Update, thing_of
+from recorder.model import AccountUpdate, OrderUpdate, PositionUpdate, State, Thing, Update, thing_of
 from recorder.store.schema import (
     account_updates,
     frames,
-    heartbeats,
     order_updates,
     position_updates,
-    sessions,
 )
 from recorder.store.types import ExactDecimal, Words
 from recorder.venues.base import Passed, Seen
@@ -103,32 +101,6 @@ def newest_seq(connection: Connection, account_id: int, session_id: int) -> int:
     mine = frames.c.account_id == account_id, frames.c.session_id == session_id
     newest = connection.scalar(select(func.max(frames.c.seq)).where(*mine))
     return -1 if newest is None else newest
-
-
-def is_heard(connection: Connection, account_id: int, session_id: int, seq: int, since_ns: int) -> bool:
-    """Whether a heartbeat that was sent after an instant has been answered.
-
-    What the exchange had pushed before its answer is then in the record, however far behind the reading was: it sends
-    in order.
-
-    Args:
-        connection: to the record.
-        account_id: whose.
-        session_id: the session.
-        seq: of a frame before that instant, so that few need to be looked at.
-        since_ns: the instant, by our clock.
-    """
-    sent = frames.c.account_id == account_id, frames.c.session_id == session_id, frames.c.source == SENT
-    later = frames.c.seq > seq, frames.c.received_ns >= since_ns
-    first = select(func.min(frames.c.seq)).where(*sent, *later).scalar_subquery()
-    mine = heartbeats.c.account_id == account_id, heartbeats.c.session_id == session_id
-    return bool(connection.scalar(select(exists().where(*mine, heartbeats.c.seq > first))))
-
-
-def has_ended(connection: Connection, account_id: int, session_id: int) -> bool:
-    """Whether a session is over: a gap began at its last frame."""
-    this = sessions.c.account_id == account_id, sessions.c.session_id == session_id
-    return connection.scalar(select(sessions.c.ended_ns).where(*this)) is not None
 
 
 def _states(connection: Connection, table: Table, record: type[State], *these: ColumnElement[bool]) -> Iterator[State]:

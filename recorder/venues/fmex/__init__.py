@@ -59,13 +59,14 @@ class FMex:
     forms = form.FORMS
     rest_requests_max = rest.REQUESTS_MAX
     rest_window_s = rest.REQUESTS_WINDOW_S
+    classify = staticmethod(rest.classify)
 
     def liquidity(self, features: int | None, order_type: str | None) -> str:
         """By the flags of the order."""
         return orders.liquidity(features, order_type)
 
     def reconciliation(self, known: Known) -> Questions:
-        """Balances, positions, open orders, closed ones back to the last known, and executions."""
+        """Balances, positions, open orders, closed orders back to the last one known, and executions."""
         return reconcile.questions(known)
 
     def snapshot(self) -> Questions:
@@ -82,7 +83,7 @@ class FMex:
     stand_in: StandIn = FMexStandIn()
 
     def decode_answer(self, target: str, payload: bytes) -> Decoded:
-        """One answer to a question of `reconciliation`."""
+        """An answer to a question of `reconciliation` or `snapshot`."""
         return reconcile.decode_answer(target, payload)
 
     #: Frames of the private portal. The functions themselves, for a call more would be felt.

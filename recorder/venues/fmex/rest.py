@@ -1,4 +1,7 @@
-"""FMex's REST requests for reconciling, built and read. Source: `fmex/protocol.md`, "REST, for reconciling"."""
+"""FMex's REST requests for reconciling: how they are built, and how their answers are classified and read.
+
+Source: `fmex/protocol.md`, "REST, for reconciling".
+"""
 
 import re
 from collections.abc import Mapping
@@ -10,7 +13,7 @@ from msgspec import Raw
 
 from recorder.errors import Undecodable
 from recorder.model import AccountUpdate, Digits, OrderUpdate, PositionUpdate
-from recorder.venues.base import Credentials, RestRequest
+from recorder.venues.base import Credentials, RestRequest, Verdict
 from recorder.venues.fmex import objects, sign, values
 
 #: A user may send so many requests in so many seconds.
@@ -25,6 +28,49 @@ POSITIONS = "/v3/broker/auth/contracts/positions"
 ORDERS = "/v3/contracts/orders"
 OPEN_ORDERS = f"{ORDERS}/open"
 CLOSED_ORDERS = f"{ORDERS}/closed"
+
+
+#: What HTTP statuses mean; any other one passes.
+_VERDICTS = {
+    200: Verdict.ANSWER,
+    400: Verdict.GONE,
+    401: Verdict.REFUSED,
+    403: Verdict.REFUSED,
+    404: Verdict.GONE,
+    405: Verdict.GONE,
+    406: Verdict.GONE,
+    410: Verdict.GONE,
+    418: Verdict.WAIT,
+    429: Verdict.WAIT,
+    503: Verdict.WAIT,
+}
+
+
+class _Envelope(msgspec.Struct):
+    status: int | str | None = None
+    data: Raw = values.MISSING
+
+
+_read_envelope = msgspec.json.Decoder(_Envelope).decode
+
+
+def classify(status: int, body: bytes) -> Verdict:
+    """What an HTTP answer means, whatever was asked.
+
+    Only the exchange itself can say that something does not exist: what is not one of its JSON objects, such as a page
+    of a proxy, passes. It may also put the status of an error into an answer with HTTP status 200.
+    """
+    verdict = _VERDICTS.get(status, Verdict.TRANSIENT)
+    if verdict in {Verdict.REFUSED, Verdict.WAIT}:
+        return verdict
+    try:
+        envelope = _read_envelope(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return Verdict.TRANSIENT
+    if verdict is not Verdict.ANSWER or envelope.data is not values.MISSING or envelope.status in {None, 0, "ok"}:
+        return verdict
+    inner = _VERDICTS.get(envelope.status, Verdict.TRANSIENT) if isinstance(envelope.status, int) else verdict
+    return Verdict.TRANSIENT if inner is Verdict.ANSWER else inner
 
 
 class ClosedOrders(NamedTuple):

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from recorder.errors import Undecodable
 from recorder.model import AccountUpdate, OrderUpdate, PositionUpdate
-from recorder.venues.base import Credentials, RestRequest
+from recorder.venues.base import Credentials, RestRequest, Verdict
 from recorder.venues.fmex import rest, sign
 from tests.samples import FMEX, sample
 
@@ -222,3 +222,38 @@ def test_an_answer_cut_or_changed_is_read_or_undecodable(name: str, data: st.Dat
         READERS[name](changed)
     except Undecodable as error:
         assert str(error)
+
+
+JSON = b'{"status":%d,"msg":"no"}'
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "verdict"),
+    [
+        (200, b'{"status":0,"data":{}}', Verdict.ANSWER),
+        (200, b'{"status":"ok","data":{"results":[]}}', Verdict.ANSWER),
+        (200, b'{"data":1}', Verdict.ANSWER),
+        *[(status, JSON % status, Verdict.REFUSED) for status in (401, 403)],
+        *[(status, b"", Verdict.REFUSED) for status in (401, 403)],
+        *[(status, JSON % status, Verdict.WAIT) for status in (418, 429, 503)],
+        *[(status, b"<html></html>", Verdict.WAIT) for status in (418, 429, 503)],
+        *[(status, JSON % status, Verdict.GONE) for status in (400, 404, 405, 406, 410)],
+        *[(status, JSON % status, Verdict.TRANSIENT) for status in (302, 408, 409, 425, 451, 500, 502, 504, 520)],
+        # Not the exchange's own words: a proxy's, which pass.
+        *[(status, b"<html>Not Found</html>", Verdict.TRANSIENT) for status in (200, 400, 404, 500)],
+        *[(status, b"", Verdict.TRANSIENT) for status in (200, 400, 404)],
+        (404, b"[]", Verdict.TRANSIENT),
+        (200, b"\xff", Verdict.TRANSIENT),
+        (200, b"[" * 100_000, Verdict.TRANSIENT),
+        # An error with HTTP status 200.
+        (200, JSON % 404, Verdict.GONE),
+        (200, JSON % 401, Verdict.REFUSED),
+        (200, JSON % 429, Verdict.WAIT),
+        (200, JSON % 500, Verdict.TRANSIENT),
+        (200, JSON % 200, Verdict.TRANSIENT),
+        (200, JSON % 1002, Verdict.TRANSIENT),
+        (200, b'{"status":"error","msg":"system busy"}', Verdict.TRANSIENT),
+    ],
+)
+def test_what_an_http_answer_means(status: int, body: bytes, verdict: Verdict) -> None:
+    assert rest.classify(status, body) is verdict

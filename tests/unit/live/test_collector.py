@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from recorder.clock import Clock
-from recorder.errors import NotServed, Refused, Unreachable
+from recorder.errors import Refused, Unreachable
 from recorder.live import collector as collecting
 from recorder.live import session as sessions
 from recorder.live.collector import Collector
@@ -80,7 +80,7 @@ def test_waits_grow_and_are_no_shorter_than_asked_for(monkeypatch: pytest.Monkey
 
 
 @pytest.mark.parametrize(
-    ("answer", "error"), [(REFUSAL, Refused), (refuse("404 Not Found"), NotServed), (lambda _: b"", Unreachable)]
+    ("answer", "error"), [(REFUSAL, Refused), (refuse("404 Not Found"), Unreachable), (lambda _: b"", Unreachable)]
 )
 def test_a_first_connection_that_fails_ends_it(answer: object, error: type[Exception]) -> None:
     assert callable(answer)
@@ -142,20 +142,23 @@ def test_a_key_refused_later_is_tried_again_slowly(monkeypatch: pytest.MonkeyPat
     assert asked_s[2] - asked_s[1] >= 0.2
 
 
-def test_a_connection_that_held_makes_the_next_wait_short_again(peer: Peer, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_session_that_was_covered_makes_the_next_wait_short_again(
+    peer: Peer, monkeypatch: pytest.MonkeyPatch
+) -> None:
     waits: list[float] = []
     limits = replace(QUICK, reconnect_first_s=0.2, reconnect_last_s=100.0)
     with Stage(peer, limits=limits) as stage:
         monkeypatch.setattr(stage.collector._stopping, "wait", waits.append)
         for _ in range(4):
-            stage.subscribed().reset()
-        line = stage.subscribed()
-        assert 0.8 <= waits[3] <= 1.6
-        monkeypatch.setattr(collecting, "GOOD_S", 0.0)
-        line.reset()
+            stage.greeted().reset()
+        for number in range(1, 4):
+            line = stage.subscribed()
+            stage.wait_entry(Covered, number)
+            line.reset()
         stage.subscribed()
-        assert waits[4] <= 0.2
-    assert len(waits) == 5 + 1
+    assert 0.8 <= waits[3] <= 1.6, "none of them was covered"
+    assert all(wait_s <= 0.2 for wait_s in waits[4:7])
+    assert len(waits) == 7 + 1
 
 
 def test_every_topic_refused_at_first_ends_it_and_names_them(peer: Peer) -> None:
@@ -164,22 +167,27 @@ def test_every_topic_refused_at_first_ends_it_and_names_them(peer: Peer) -> None
         line.send(*[frame(b'{"status":41002,"msg":"invalid sub topic, %s"}' % topic.encode()) for topic in TOPICS])
         assert stage.ended.wait(PATIENCE_S)
         assert type(stage.collector.failure) is Refused
-        assert "refused every topic of account main: account, order.btcusd_p, position.btcusd_p" in str(
-            stage.collector.failure
-        )
+        said = str(stage.collector.failure)
+        assert all(f"{topic} (41002 invalid sub topic, {topic})" in said for topic in TOPICS)
     (ended,) = stage.entries(SessionEnded)
     assert (ended.reason, ended.covered) == ("refused", False)
     assert len(stage.received()) == 4
 
 
-def test_every_topic_refused_later_is_tried_again(peer: Peer) -> None:
+def test_every_topic_refused_later_is_tried_again(peer: Peer, caplog: pytest.LogCaptureFixture) -> None:
     with Stage(peer) as stage:
         stage.subscribed().reset()
         line = stage.greeted()
         line.send(*[frame(b'{"status":41002,"msg":"invalid sub topic, %s"}' % topic.encode()) for topic in TOPICS])
-        assert stage.wait_entry(SessionEnded, 2).reason == "refused"
+        ended = stage.wait_entry(SessionEnded, 2)
         stage.subscribed()
         stage.wait_entry(Covered, 2)
+    assert ended.reason == "refused"
+    assert "account (41002 invalid sub topic, account), order.btcusd_p" in ended.detail
+    opened, over = stage.entries(SessionOpened), stage.entries(SessionEnded)
+    assert [one.session_id for one in over] == [one.session_id for one in opened], "each ends once"
+    assert "refused every topic" in caplog.text
+    assert "the others are recorded" not in caplog.text
 
 
 def test_a_full_queue_stops_the_reading_and_loses_nothing(peer: Peer, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -74,7 +74,6 @@ class Run:
 def impatient(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "recorder.live")
     monkeypatch.setattr(asking, "ATTEMPTS_MAX", 1)
-    monkeypatch.setattr(comparing, "HEARD_CHECK_S", 0.02)
     monkeypatch.setattr(reconciler, "RETRY_FIRST_S", 0.05)
     monkeypatch.setattr(reconciler, "RETRY_LAST_S", 0.05)
 
@@ -126,15 +125,15 @@ def test_rest_that_is_further_behind_is_asked_again(
 def test_without_asking_again_that_would_be_a_false_alarm(
     tmp_path: Path, exchange: Simulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    class Once(comparing.Comparing):
+    class Once(comparing.Comparison):
         def _compare(self, *arguments: Any) -> Any:
             self.told = getattr(self, "told", None) or super()._compare(*arguments)
             return self.told
 
-    monkeypatch.setattr(reconciler, "Comparing", Once)
+    monkeypatch.setattr(reconciler, "Comparison", Once)
     with running(tmp_path, exchange) as run:
         run.wait_rows(SAME)
-        with lagging(exchange, 0.2):
+        with lagging(exchange, 0.5):
             run.wait_rows(FOUND)
 
 

@@ -11,8 +11,9 @@ from urllib.parse import parse_qs, quote, urlsplit
 import pytest
 
 from recorder.clock import Clock
-from recorder.errors import NotServed, Refused, SessionOver, Unavailable, Unreachable, VenueError
-from recorder.live.transport import Transport, connect, words
+from recorder.errors import Refused, SessionOver, Unavailable, Unreachable, VenueError
+from recorder.live.http import words
+from recorder.live.transport import Transport, connect
 from recorder.live.wake import Wake
 from recorder.venues.base import Credentials
 from tests.samples import FMEX
@@ -35,7 +36,7 @@ def signature(url: str) -> str:
 
 
 def open_(url: str, wake: Wake, connect_s: float = PATIENCE_S) -> Transport:
-    return connect(signed(url), FMEX.push_url(url), CREDENTIALS, wake, Clock(), connect_s, 1000)
+    return connect(signed(url), FMEX.push_url(url), CREDENTIALS, FMEX.classify, wake, Clock(), connect_s, 1000)
 
 
 def fails(answer: Answer, wake: Wake) -> VenueError:
@@ -113,7 +114,7 @@ def test_an_exchange_that_asks_to_be_left_alone(
     ],
 )
 def test_an_answer_that_is_not_this_venues(wake: Wake, answer: Answer) -> None:
-    assert type(fails(answer, wake)) in {Unreachable, NotServed}
+    assert type(fails(answer, wake)) is Unreachable
 
 
 def test_a_redirect_is_not_followed(peer: Peer, wake: Wake) -> None:

@@ -7,14 +7,15 @@ from pathlib import Path
 from threading import Event
 
 import pytest
-from sqlalchemy import Engine
+from sqlalchemy import Engine, select
 
 from recorder.clock import Clock
 from recorder.live import reconciler as module
 from recorder.live.channel import Channel, Recorded
+from recorder.live.http import HttpClient
 from recorder.live.reconciler import Reconciler
 from recorder.live.settings import Account, Limits
-from recorder.model import REST, UNDECODED
+from recorder.model import CONTROL, REST, UNDECODED, FillUpdate
 from recorder.simulator import Simulator, SimulatorOptions
 from recorder.simulator.faults import refusing
 from recorder.store import event_log, migrate
@@ -27,13 +28,18 @@ from recorder.store.entries import (
     ReconciliationEnded,
     RecorderAdded,
     RunStarted,
+    SessionEnded,
     SessionOpened,
 )
 from recorder.store.event_log import FAILED
-from recorder.store.gaps import RECONCILED, UNRECOVERABLE
+from recorder.store.gaps import PARTIAL, RECONCILED, UNRECOVERABLE
+from recorder.store.journal import Batch
+from recorder.store.schema import gaps
+from recorder.store.seals import BEGINNING
 from recorder.venues import venue_named
 from recorder.venues.base import Credentials
-from tests.unit.live.peer import PATIENCE_S, Peer
+from tests.made import received
+from tests.unit.live.peer import PATIENCE_S, Peer, refuse
 
 RECORDER = 1
 RUN_ID = 1
@@ -61,7 +67,10 @@ class Stage:
         self.frames: list[Recorded] = []
         self._taken: deque[Recorded | LogEntry] = deque()
         reading: Engine = open_engine(f"sqlite:///{path}", read_only=True)
-        self.reconciler = Reconciler((account,), RUN_ID, reading, self.channel, clock, QUICK, lambda: None)
+        client = HttpClient(account.url, PATIENCE_S, PATIENCE_S)
+        self.reconciler = Reconciler(
+            account, RECORDER, RUN_ID, reading, self.channel, client, clock, QUICK, lambda: None
+        )
 
     def next_entry(self) -> LogEntry:
         """The next entry for the event log; frames before it are kept."""
@@ -86,17 +95,47 @@ class Stage:
         assert began.reconciliation_id == ended.reconciliation_id > ended.session_id
         return ended
 
+    def apply(self, ended: ReconciliationEnded) -> None:
+        """Write a round's entries into the record, as the writer does."""
+        began = ReconciliationBegan(self.account.account_id, ended.reconciliation_id, RUN_ID, 1)
+        with open_engine(f"sqlite:///{self.path}").begin() as connection:
+            event_log.apply(connection, RECORDER, began)
+            event_log.apply(connection, RECORDER, ended)
+
+    def outage(self, *pushes: bytes, session_id: int = 20) -> None:
+        """The session ends after these pushes, and the next one is covered."""
+        account_id, before = self.account.account_id, self.covered.session_id
+        seq = self.covered.seq + len(pushes)
+        self.covered = Covered(account_id, session_id, 2, Clock().wall_ns(), self.account.topics, {})
+        batch = Batch(RECORDER, RUN_ID, session_id, BEGINNING)
+        for number, payload in enumerate(pushes):
+            one = received(3 + number, payload, account_id=account_id, session_id=before, at_ns=150 + number)
+            batch.add(*one)
+        batch.entries += [
+            SessionEnded(account_id, before, 160, "lost", "", True, seq, 160),
+            SessionOpened(account_id, session_id, RUN_ID, self.account.url, self.account.topics, 190),
+            self.covered,
+        ]
+        with open_engine(f"sqlite:///{self.path}").begin() as connection:
+            batch.write(connection, 200)
+        self.reconciler.covered(self.covered)
+
 
 @contextmanager
 def stage(
-    path: Path, url: str, key: str = "demo-key", secret: str = "demo-secret", clock: Clock | None = None
+    path: Path,
+    url: str,
+    key: str = "demo-key",
+    secret: str = "demo-secret",
+    clock: Clock | None = None,
+    symbols: tuple[str, ...] = ("btcusd_p",),
 ) -> Iterator[Stage]:
     account = Account(
         name="main",
         venue=venue_named("fmex"),
         url=url,
         credentials=Credentials(key, secret),
-        symbols=("btcusd_p",),
+        symbols=symbols,
     )
     made = Stage(path, account, clock or Clock())
     made.reconciler.start()
@@ -152,15 +191,81 @@ def test_history_that_is_not_served_cannot_be_recovered(path: Path) -> None:
     with Simulator(SimulatorOptions()) as exchange, refusing(exchange, 404), stage(path, exchange.url) as it:
         ended = it.next_round()
     assert ended.result == UNRECOVERABLE
-    assert "HTTP 404" in ended.detail
+    assert [one.name for one in ended.lost] == ["balances", "positions", "open orders"]
+    assert ended.lost[0].reason == 'HTTP 404 {"status":404,"msg":"not found"}'
+    # Its words are kept, as evidence.
+    (first, *_) = [one.frame for one in it.frames]
+    assert (first.topic, first.source, first.status) == ("HTTP 404 /v3/contracts/accounts", REST, CONTROL)
+    assert first.payload == b'{"status":404,"msg":"not found"}'
 
 
-def test_an_answer_that_makes_no_sense_is_kept_and_asked_for_again(path: Path) -> None:
-    answer = b"HTTP/1.1 200 OK\r\nContent-Length: 13\r\nConnection: close\r\n\r\n<html></html>"
-    with Peer(lambda _: answer) as peer, stage(path, peer.url.replace("ws://", "http://")) as it:
+@pytest.mark.parametrize(
+    ("body", "status"), [(b"<html></html>", CONTROL), (b'{"status":0,"data":"?"}', UNDECODED)], ids=["html", "json"]
+)
+def test_an_answer_that_makes_no_sense_is_kept_and_asked_for_again(path: Path, body: bytes, status: str) -> None:
+    with Peer(refuse("200 OK", "Connection: close", body=body)) as peer, stage(path, peer.url) as it:
         ended = it.next_round()
     assert ended.result == FAILED
-    assert [(one.frame.payload, one.frame.status) for one in it.frames] == [(b"<html></html>", UNDECODED)]
+    assert [(one.frame.payload, one.frame.status) for one in it.frames[:15]] == [(body, status)] * 15
+    targets = [(one.frame.topic or "").removeprefix("HTTP 200 ") for one in it.frames[:15:5]]
+    assert targets == ["/v3/contracts/accounts", "/v3/broker/auth/contracts/positions", "/v3/contracts/orders/open"]
+
+
+def test_secrets_that_an_error_repeats_are_masked(path: Path) -> None:
+    def echo(request: bytes) -> bytes:
+        return refuse("401 Unauthorized", "Connection: close", body=request)(request)
+
+    with Peer(echo) as peer, stage(path, peer.url, "a-key-of-mine", "a-secret-of-mine") as it:
+        assert it.next_round().result == FAILED
+    frame = it.frames[0].frame
+    assert frame.topic == "HTTP 401 /v3/contracts/accounts (secret masked)"
+    assert b"FC-ACCESS-KEY: ***\r\n" in frame.payload
+    assert b"FC-ACCESS-SIGNATURE: ***\r\n" in frame.payload
+
+
+def test_what_the_exchange_does_not_have_costs_only_its_own_subject(path: Path) -> None:
+    """An order that was purged and a symbol that is not listed: everything else is restored, and the gap says so."""
+    options = SimulatorOptions(pushes=80, live_clock=True, wait_for_subscriber=False)
+    with Simulator(options) as exchange:
+        exchange.wait_finished(PATIENCE_S)
+        with stage(path, exchange.url, symbols=("nosuch_p", "btcusd_p")) as it:
+            it.apply(it.next_round())
+            it.outage(b'{"type":"order.btcusd_p","ts":1,"order":{"id":123,"symbol":"BTCUSD_P","status":"PENDING"}}')
+            it.frames.clear()
+            ended = it.next_round()
+            it.apply(ended)
+            restored = [update for one in it.frames for update in one.updates if isinstance(update, FillUpdate)]
+    assert ended.result == PARTIAL
+    assert [(one.name, one.reason[:8]) for one in ended.lost] == [
+        ("closed orders of nosuch_p", "HTTP 400"),
+        ("order 123", "HTTP 404"),
+    ]
+    assert restored
+    with open_engine(f"sqlite:///{path}").connect() as connection:
+        rows = connection.execute(select(gaps.c.state, gaps.c.resolution).order_by(gaps.c.gap_id)).all()
+    (_, (state, resolution)) = rows
+    assert state == UNRECOVERABLE
+    assert resolution.startswith("restored: balances and positions as of now, ")
+    assert (
+        f"orders, {len(restored)} executions; not restored: balances, positions and order states in between;"
+        in resolution
+    )
+    assert "; unrecoverable: closed orders of nosuch_p (HTTP 400" in resolution
+    assert "order 123 (HTTP 404" in resolution
+
+
+def test_a_question_that_fails_for_now_leaves_the_gap_open_but_not_the_others_unasked(path: Path) -> None:
+    def answer(request: bytes) -> bytes:
+        if b"GET /v3/contracts/accounts" in request:
+            return refuse("500 Error", "Connection: close", body=b"{}")(request)
+        return refuse("200 OK", "Connection: close", body=b'{"status":0,"data":{"results":[]}}')(request)
+
+    with Peer(answer) as peer, stage(path, peer.url) as it:
+        ended = it.next_round()
+    assert (ended.result, ended.detail, ended.lost) == (FAILED, "balances (HTTP 500 {})", ())
+    topics = [one.frame.topic for one in it.frames[:7]]
+    assert topics[:5] == ["HTTP 500 /v3/contracts/accounts"] * 5
+    assert topics[5:] == ["/v3/broker/auth/contracts/positions", "/v3/contracts/orders/open"]
 
 
 def test_a_record_that_cannot_be_read_now_is_no_reason_to_stop(path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -203,4 +308,5 @@ def test_a_stop_leaves_the_round_at_once(path: Path) -> None:
         stage(path, exchange.url) as it,
     ):
         assert isinstance(it.next_entry(), ReconciliationBegan)
-    assert it.channel.is_empty
+    left = it.channel.take(1_000, 2**20)
+    assert [one for one in left if not isinstance(one, Recorded)] == [], "the round has no end"

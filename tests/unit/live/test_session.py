@@ -4,6 +4,7 @@ import json
 import logging
 import select
 import threading
+import time
 from dataclasses import replace
 from itertools import count
 from threading import Event
@@ -16,9 +17,10 @@ from recorder.live.channel import Channel
 from recorder.live.session import Session
 from recorder.live.transport import Transport, connect
 from recorder.live.wake import Wake
-from recorder.model import CONTROL, PUSH, SENT, UNDECODED, Decoded
+from recorder.model import CONTROL, DECODED, PUSH, SENT, UNDECODED, Decoded
 from recorder.store.entries import Covered, SessionEnded, SessionOpened
 from tests.made import ACCOUNT, NOON_NS, RUN, SESSION
+from tests.samples import FMEX
 from tests.unit.live.peer import PATIENCE_S, PING, Peer, frame
 from tests.unit.live.stage import COVERED, HELLO, ORDER, QUICK, TOPICS, Stage, Venue, account_of, pushes, received
 
@@ -166,6 +168,9 @@ def test_pushes_do_not_put_off_the_heartbeat(peer: Peer) -> None:
     assert sent > 1
 
 
+PONG_TEXT = b'{"type":"ping","ts":1,"gap":0}'
+
+
 def test_silence_ends_a_session_and_its_last_frame_is_known(peer: Peer) -> None:
     limits = replace(QUICK, silent_s=1.0)
     with Stage(peer, limits=limits, venue=Venue(0.04)) as stage:
@@ -192,27 +197,35 @@ def test_answered_heartbeats_are_no_silence(peer: Peer) -> None:
         assert stage.entries(SessionEnded) == []
 
 
-def test_pings_of_the_socket_are_answered_but_are_no_sign_of_the_exchange(peer: Peer) -> None:
-    with Stage(peer, limits=replace(QUICK, silent_s=1.0)) as stage:
+@pytest.mark.parametrize("answered", [False, True])
+def test_pings_of_the_socket_are_a_sign_of_life_unless_heartbeats_were_answered(peer: Peer, answered: bool) -> None:
+    """The pings of a proxy go on although the exchange behind it is dead."""
+    with Stage(peer, limits=replace(QUICK, silent_s=0.6), venue=Venue(0.05 if answered else 1000.0)) as stage:
         line = stage.subscribed()
-        stage.wait_entry(Covered)
-        over = Event()
+        if answered:
+            line.receive_text()
+            line.send(frame(PONG_TEXT))
+            stage.wait_payload(PONG_TEXT)
+        over, until_s = Event(), time.monotonic() + 2.0
 
         def ping() -> None:
             while not over.is_set():
                 try:
                     line.send(frame(b"", PING))
                     line.receive()
-                except OSError:
-                    return
-                except EOFError:
+                except (OSError, EOFError):
                     return
 
         pinger = threading.Thread(target=ping)
         pinger.start()
-        assert stage.wait_entry(SessionEnded).reason == "silent"
+        if answered:
+            assert stage.wait_entry(SessionEnded).reason == "silent"
+        else:
+            while time.monotonic() < until_s:
+                over.wait(0.1)
+                stage.take()
+                assert stage.entries(SessionEnded) == []
         over.set()
-        line.socket.close()
         pinger.join()
 
 
@@ -311,7 +324,7 @@ def test_a_command_that_cannot_be_sent_loses_nothing_that_had_come(peer: Peer, w
             raise SessionOver("lost", "a command could not be sent")
 
     address = f"ws://127.0.0.1:{peer.port}/"
-    transport = connect(address, address, (), wake, Clock(), PATIENCE_S, 10_000)
+    transport = connect(address, address, (), FMEX.classify, wake, Clock(), PATIENCE_S, 10_000)
     transport.__class__ = Mute
     channel = Channel(Event(), 100, 10_000)
     opened = SessionOpened(ACCOUNT, SESSION, RUN, address, ("account",), NOON_NS)
@@ -336,3 +349,20 @@ def test_a_clock_that_drifts_is_said_once(peer: Peer, caplog: pytest.LogCaptureF
     assert said == [
         "main: this clock is -15.0 s off the exchange's, which refuses more than 30 s: set it (NTP) before it does"
     ]
+
+
+def test_a_decoded_frame_without_updates_is_no_fault(peer: Peer) -> None:
+    class Silent(Venue):
+        def __init__(self) -> None:
+            super().__init__()
+            decode = self.decode
+            self.decode = lambda payload: (
+                Decoded("news", DECODED, None, (), None) if payload == b"{}" else decode(payload)
+            )
+
+    with Stage(peer, venue=Silent()) as stage:
+        line = stage.subscribed()
+        line.send(frame(b"{}"), frame(ORDER))
+        stage.wait_payload(ORDER)
+        assert stage.collector.failure is None
+    assert b"{}" in stage.received()

@@ -13,6 +13,7 @@ from recorder.clock import Clock
 from recorder.errors import SessionOver
 from recorder.live.transport import Message, Transport, Waited, connect
 from recorder.live.wake import Wake
+from tests.samples import FMEX
 from tests.unit.live.peer import BINARY, CLOSE, CONT, PATIENCE_S, PING, PONG, TEXT, Line, Peer, frame, head
 
 LIMIT = 1000
@@ -45,7 +46,7 @@ class Pair(NamedTuple):
 @contextmanager
 def connected(peer: Peer, wake: Wake, clock: Clock = CLOCK, limit: int = LIMIT) -> Iterator[Pair]:
     address = f"ws://127.0.0.1:{peer.port}/"
-    transport = connect(address, address, (), wake, clock, PATIENCE_S, limit)
+    transport = connect(address, address, (), FMEX.classify, wake, clock, PATIENCE_S, limit)
     try:
         yield Pair(transport, peer.line())
     finally:
@@ -346,3 +347,16 @@ def test_closing_waits_for_nobody(pair: Pair, monkeypatch: pytest.MonkeyPatch) -
     pair.transport.close()
     assert CLOCK.monotonic_s() - began_s < 1.0
     pair.transport.close()
+
+
+def test_a_pong_that_cannot_be_sent_loses_none_of_the_messages_behind_the_ping(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> int:
+        raise BrokenPipeError("Broken pipe")
+
+    monkeypatch.setattr(pair.transport._connection, "send", broken)
+    pair.line.send(frame(b"one"), frame(b"?", PING), frame(b"two"), frame(b"?", PING), frame(b"three"))
+    assert [pair.receive() for _ in range(3)] == [b"one", b"two", b"three"]
+    pair.over("lost")
+    assert pair.transport.received_already() == []

@@ -5,7 +5,7 @@ from decimal import Decimal
 from sqlalchemy import event
 
 from recorder.model import REST
-from recorder.read.state.before_gap import KnownOrders, known_orders
+from recorder.read.state.before_gap import KnownOrders, ended_gaps, known_orders
 from recorder.read.state.current import CurrentState
 from recorder.store import event_log
 from recorder.store.entries import (
@@ -19,7 +19,7 @@ from recorder.store.entries import (
     SessionOpened,
 )
 from recorder.venues.fmex.orders import FINAL
-from tests.made import ACCOUNT, NOON_NS, RUN, received
+from tests.made import ACCOUNT, NOON_NS, RECORDER, RUN, received
 from tests.unit.read.desk import Desk
 
 TOPICS = ("account", "order.btcusd_p", "position.btcusd_p")
@@ -67,7 +67,8 @@ class Life:
 
     def known(self, held: CurrentState | None = None) -> KnownOrders | None:
         with self.desk.engine.connect() as connection:
-            return known_orders(connection, ACCOUNT, self.session_id, FINAL, held)
+            ended = ended_gaps(connection, RECORDER, ACCOUNT, self.session_id)
+            return known_orders(connection, ended, FINAL, held) if ended else None
 
     @property
     def _here(self) -> dict[str, int]:

@@ -8,13 +8,12 @@ from hypothesis import strategies as st
 
 from recorder.model import AccountUpdate, OrderUpdate, PositionUpdate, State, Thing, thing_of
 from recorder.read.state import current as module
-from recorder.read.state.current import CurrentState, has_ended, is_heard, newest_seq
+from recorder.read.state.current import CurrentState, newest_seq
 from recorder.simulator.exchange import Exchange
-from recorder.store.entries import SessionEnded, SessionOpened
 from recorder.venues.base import Seen
 from recorder.venues.fmex.orders import FINAL
 from tests.depth import examples
-from tests.made import ACCOUNT, NOON_NS, RUN, SESSION, received, sent
+from tests.made import ACCOUNT, SESSION, received
 from tests.samples import FMEX
 from tests.unit.read.desk import OTHER, Desk
 
@@ -124,30 +123,9 @@ def test_numbers_are_the_digits_that_were_sent(desk: Desk) -> None:
     ]
 
 
-def test_heard_is_who_answered_a_heartbeat_that_was_sent_after(desk: Desk) -> None:
-    def heard(since: int, seq: int = 0) -> bool:
-        with desk.engine.connect() as connection:
-            return is_heard(connection, ACCOUNT, SESSION, seq, NOON_NS + since)
-
-    desk.order(1)
-    assert not heard(0)
-    desk.write(sent(5, at_ns=NOON_NS + 5))
-    assert not heard(0), "sent, not answered"
-    desk.write(received(6, PONG, at_ns=NOON_NS + 6))
-    assert heard(0) and heard(5)
-    assert not heard(6), "it had been sent before"
-    assert not heard(0, seq=5)
-    desk.write(received(7, PONG, at_ns=NOON_NS + 7, session_id=SESSION + 1))
-    assert not heard(6), "another session"
-
-
-def test_the_newest_frame_and_the_end_of_a_session(desk: Desk) -> None:
-    desk.write(entries=[SessionOpened(ACCOUNT, SESSION, RUN, "ws://x", ("account",), NOON_NS)])
+def test_the_newest_frame_of_a_session(desk: Desk) -> None:
     with desk.engine.connect() as connection:
         assert newest_seq(connection, ACCOUNT, SESSION) == -1
-        assert not has_ended(connection, ACCOUNT, SESSION)
     desk.write(received(7))
-    desk.write(entries=[SessionEnded(ACCOUNT, SESSION, NOON_NS, "lost", "", True, 7, NOON_NS)])
     with desk.engine.connect() as connection:
         assert newest_seq(connection, ACCOUNT, SESSION) == 7
-        assert has_ended(connection, ACCOUNT, SESSION)

@@ -1,0 +1,83 @@
+"""`recorder reconcile`."""
+
+from pathlib import Path
+
+import click
+
+from recorder import config as configuration
+from recorder.cli import options
+from recorder.cli.progress import Progress, progress
+from recorder.cli.stopping import Signals
+from recorder.errors import ConfigurationError, DatabaseBusy
+from recorder.live.reconciler import Retry
+from recorder.live.recording import Recording
+from recorder.live.settings import Account
+from recorder.store.engine import database_path, place
+from recorder.store.gaps import RECONCILED
+
+
+@click.command(
+    help="Ask the exchange again about gaps: those that are open, and those that were unrecoverable, as after a symbol "
+    "in the configuration was corrected or the exchange brought its history back. `recorder run` reconciles open gaps "
+    "by itself; an unrecoverable gap is asked about again only by this command. Exit code 1: a gap is still not "
+    "reconciled.\n\n"
+    "\b\nExample:  recorder reconcile\n"
+    "          recorder reconcile --account main --gap 3"
+)
+@options.database
+@click.option("--account", help="Only this account, by its name in the configuration.")
+@click.option("--gap", "gap_id", type=int, metavar="N", help="Only this gap, by its gap_id in `recorder gaps`.")
+@click.pass_context
+def reconcile(
+    ctx: click.Context, database: str | None, config: Path | None, account: str | None, gap_id: int | None
+) -> None:
+    """Reconcile by hand."""
+    signals = Signals()
+    file = config or configuration.DEFAULT_FILE
+    settings = configuration.load(file)
+    to = configuration.database_at(database, file) if database else settings.database
+    accounts = _accounts(settings.accounts, account, file)
+    if gap_id is not None and len(accounts) > 1:
+        raise click.UsageError("--gap numbers the gaps of one account: name it with --account.")
+    path = database_path(to.journal)
+    if not path.exists():
+        raise ConfigurationError(f"There is no record {path} yet, so there is no gap in it: start recorder run first.")
+    with progress() as shown:
+        recording = Recording(to.journal, accounts, settings.limits, server=to.server, retry=Retry(gap_id))
+        try:
+            with recording:
+                _wait(recording, signals, shown)
+        except DatabaseBusy:
+            raise DatabaseBusy(
+                f"Another recorder is writing to {place(to.journal)}: it reconciles open gaps by itself; to ask about "
+                "unrecoverable ones again, stop it, type recorder reconcile, and start it again."
+            ) from None
+    settled = recording.retried()
+    if gap_id is not None and not settled:
+        raise ConfigurationError(
+            f"Account {accounts[0].name} has no gap {gap_id} to reconcile here: recorder gaps shows which gaps there "
+            "are; one that is reconciled is done, and one without an end ends with the next recorder run."
+        )
+    names = {one.account_id: one.name for one in accounts}
+    for one in settled:
+        resolution = f": {one.resolution}" if one.resolution else ""
+        click.echo(f"{names[one.account_id]}: gap {one.gap_id}: {one.state}{resolution}")
+    left = [one for one in settled if one.state != RECONCILED]
+    click.echo(f"{len(settled) - len(left)} of {len(settled)} gaps reconciled")
+    ctx.exit(1 if left else 0)
+
+
+def _accounts(configured: tuple[Account, ...], name: str | None, file: Path) -> tuple[Account, ...]:
+    chosen = tuple(one for one in configured if name in {None, one.name})
+    if not chosen:
+        known = ", ".join(one.name for one in configured)
+        raise ConfigurationError(f"There is no account {name!r} in {file}; it has: {known}.")
+    return chosen
+
+
+def _wait(recording: Recording, signals: Signals, shown: Progress) -> None:
+    """Wait until all rounds have ended, or for a signal."""
+    signals.wakes(recording.wake)
+    while signals.received is None and not recording.wait(shown.every_s):
+        shown.show(recording.state().frames, "asking the exchange")
+    recording.end_reason = signals.received or "reconciled by hand"
