@@ -11,8 +11,8 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from recorder.audit.keys import read_signing_key
-from recorder.audit.timestamp import roots_in
+from recorder.audit.evidence.keys import read_signing_key
+from recorder.audit.evidence.timestamp import roots_in
 from recorder.errors import ConfigurationError
 from recorder.live.settings import Account, Authority, Checkpoints, Limits
 from recorder.store.engine import is_file, parse_url

@@ -1,1 +1,1 @@
-"""Evidence: what is signed of a record, and what proves it."""
+"""Evidence that a record was not changed: signed checkpoints and proofs, and the verification of a record."""

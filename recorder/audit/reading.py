@@ -1,4 +1,4 @@
-"""Reading a record for verifying: rows as the driver has them, from one consistent state, without growing memory."""
+"""Reading a record to verify it: rows as the driver gives them, from one consistent state, in constant memory."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,14 +14,14 @@ from recorder.store.types import ExactDecimal
 
 Row = tuple[Any, ...]
 
-#: Rows are fetched so many at a time: a frame alone may be of megabytes.
+#: Rows fetched at a time: a single frame can have megabytes.
 FETCH_ROWS = 64
 
 
-class Reader:
-    """A record, opened for reading only, below SQLAlchemy: nothing is made for a row but the row.
+class RecordReader:
+    """A record opened read-only, below SQLAlchemy, which would cost as much per row as the reading itself.
 
-    Statements hold no text of anybody's but whole numbers: those are put into the statement as they are.
+    Statements have no parameters; only whole numbers are put into them.
 
     Args:
         url: of the database.
@@ -37,22 +37,22 @@ class Reader:
         self._driver: Any = self._connection.connection.driver_connection
         self._errors = self._engine.dialect.loaded_dbapi.Error
         self._names = count()
-        #: Whether decimals come as the digits that were written; a server tells their value in digits of its own.
+        #: Whether decimals have the digits that were written; a server only keeps their value.
         self.exact = self._engine.dialect.name == SQLITE
 
     def close(self) -> None:
-        """Let go of it."""
+        """Close the connection."""
         self._connection.close()
         self._engine.dispose()
 
     @contextmanager
     def snapshot(self) -> Iterator[None]:
-        """One state of the record, whatever is written meanwhile."""
+        """Read one state of the record, whatever is written meanwhile."""
         with self._connection.begin():
             yield
 
     def rows(self, sql: str) -> list[Row]:
-        """All rows of a statement that gives few."""
+        """All rows of a statement with few rows."""
         with self._explained(sql):
             if self.exact:
                 return list(self._driver.execute(sql))
@@ -60,12 +60,12 @@ class Reader:
                 return list(cursor.execute(sql))
 
     def one(self, sql: str) -> Any:
-        """The first value of the first row; None where there is none."""
+        """The first value of the first row; None without rows."""
         rows = self.rows(sql)
         return rows[0][0] if rows else None
 
     def stream(self, sql: str, fetch: int = FETCH_ROWS) -> Iterator[list[Row]]:
-        """The rows of a statement that may give many, some at a time."""
+        """The rows of a statement with many rows, some at a time."""
         with self._explained(sql):
             if self.exact:
                 cursor = self._driver.execute(sql)
@@ -79,7 +79,7 @@ class Reader:
                 cursor.close()
 
     def columns(self, table: Table) -> str:
-        """A table's columns in their order, for a statement; decimals as text."""
+        """The columns of a table, for a statement; decimals as text."""
         texts = {column.name for column in table.c if isinstance(column.type, ExactDecimal) and not self.exact}
         names = [column.name for column in table.c]
         return ", ".join(f"{name}::text" if name in texts else name for name in names)
@@ -89,6 +89,6 @@ class Reader:
         try:
             yield
         except self._errors as error:
-            told = DBAPIError.instance(sql, None, error, self._errors, dialect=self._engine.dialect)
-            assert isinstance(told, DBAPIError)
-            raise explain(self._url, told) from error
+            wrapped = DBAPIError.instance(sql, None, error, self._errors, dialect=self._engine.dialect)
+            assert isinstance(wrapped, DBAPIError)
+            raise explain(self._url, wrapped) from error

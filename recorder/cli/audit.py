@@ -9,7 +9,7 @@ import click
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn
 
-from recorder.audit.keys import verifier_key_in
+from recorder.audit.evidence.keys import verifier_key_in
 from recorder.cli import options
 from recorder.cli.transfers import read_transfers
 from recorder.cli.verify import claims_in

@@ -7,10 +7,10 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from sqlalchemy import Connection
 
-from recorder.audit.checkpoint import checkpoint_of, sign_checkpoint
-from recorder.audit.keys import SigningKey, signing_key_in
-from recorder.audit.outbox import NoteFile
-from recorder.audit.tree import Tree, sizes
+from recorder.audit.evidence.checkpoint import checkpoint_of, sign_checkpoint
+from recorder.audit.evidence.delivery import NoteFile
+from recorder.audit.evidence.keys import SigningKey, signing_key_in
+from recorder.audit.evidence.tree import Tree, sizes
 from recorder.cli import options
 from recorder.errors import DatabaseError
 from recorder.store import migrate

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from recorder.audit.keys import new_key, signing_key_in, verifier_key_in, write_key
+from recorder.audit.evidence.keys import new_key, signing_key_in, verifier_key_in, write_key
 from recorder.errors import ConfigurationError
 
 

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import click
 
-from recorder.audit.checkpoint import Checkpoint, checkpoints_in, read_checkpoint
-from recorder.audit.keys import VerifierKey, verifier_key_in
-from recorder.audit.proof import Proved, check
+from recorder.audit.evidence.checkpoint import Checkpoint, checkpoints_in, read_checkpoint
+from recorder.audit.evidence.keys import VerifierKey, verifier_key_in
+from recorder.audit.evidence.proof import Proved, check
 from recorder.clock import utc_text
 from recorder.errors import ConfigurationError, NotProven
 from recorder.model import PUSH, SENT

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import click
 
-from recorder.audit.rebuilding import Rebuilt, damage
-from recorder.audit.rebuilding import rebuild as make_again
+from recorder.audit.verify.rebuilding import Rebuilt, damage
+from recorder.audit.verify.rebuilding import rebuild as make_again
 from recorder.cli import options
 from recorder.cli.verify import bar, require_account, show_findings
 
@@ -40,7 +40,7 @@ def rebuild(ctx: click.Context, database: str | None, config: Path | None, accou
     done = Rebuilt()
     with bar("rebuilding") as progress:
         for some in make_again(url, account_id, progress):
-            done = done.and_also(some)
+            done += some
     if done.frames == 0:
         click.echo("Everything follows from its frame: nothing to make again.")
     else:

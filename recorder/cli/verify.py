@@ -9,14 +9,14 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from recorder.audit.checkpoint import checkpoints_in, read_checkpoint
-from recorder.audit.findings import DERIVED, Finding
-from recorder.audit.keys import VerifierKey, verifier_key_in
-from recorder.audit.proof import encode
-from recorder.audit.proving import make_proof
-from recorder.audit.reading import Reader
-from recorder.audit.trees import Claim
-from recorder.audit.verify import Verification, Verified, Wanted
+from recorder.audit.evidence.checkpoint import checkpoints_in, read_checkpoint
+from recorder.audit.evidence.keys import VerifierKey, verifier_key_in
+from recorder.audit.evidence.making_proofs import make_proof
+from recorder.audit.evidence.proof import encode
+from recorder.audit.reading import RecordReader
+from recorder.audit.verify.chain import Claim
+from recorder.audit.verify.findings import DERIVED, Finding, Verified
+from recorder.audit.verify.verification import Verification, Wanted
 from recorder.cli import options
 from recorder.cli.output import Column, show, word
 from recorder.errors import ConfigurationError, NotProven
@@ -148,7 +148,7 @@ def claims_in(file: Path, key: VerifierKey | None) -> Iterator[Claim]:
 
 
 def _write_proof(url: str, frame: tuple[int, int], notes: list[str], key: VerifierKey | None, out: Path) -> None:
-    with closing(Reader(url)) as reader, reader.snapshot():
+    with closing(RecordReader(url)) as reader, reader.snapshot():
         data = encode(make_proof(reader, *frame, notes, key))
     try:
         with out.open("xb") as file:

@@ -6,16 +6,16 @@ other, and 32 bytes a frame of those batches in which several accounts wrote tog
 
 import hashlib
 from bisect import bisect_right
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from recorder.audit.findings import (
-    BATCH_CHANGED,
+from recorder.audit.verify.chain import Claim
+from recorder.audit.verify.findings import (
     CHAIN_BROKEN,
     CHECKPOINT_CONTRADICTED,
-    DIGEST_CHANGED,
+    DIGESTS_CHANGED,
     FILE_CHANGED,
     FILE_INSERTED,
     FILE_REMOVED,
@@ -23,13 +23,13 @@ from recorder.audit.findings import (
     FRAME_INSERTED,
     FRAME_REMOVED,
     PAYLOAD_ERASED,
-    SEAL_CHANGED,
+    SEAL_REMOVED,
     TAIL_TRUNCATED,
     Finding,
+    Progress,
+    Verified,
     batch_finding,
 )
-from recorder.audit.trees import Claim
-from recorder.audit.verify import Verified
 from recorder.export import manifest
 from recorder.export.reading import (
     ExportedFrame,
@@ -49,7 +49,6 @@ from recorder.store.redacted import SealedRedactions, redactions_among
 
 #: Run and batch.
 Key = tuple[int, int]
-Progress = Callable[[int, int], None]
 
 
 class _Place(NamedTuple):
@@ -244,15 +243,15 @@ def _links(chain: Sequence[Seal]) -> Iterator[Finding]:
     last: Seal | None = None
     for seal in chain:
         if seal.digests is not None and seals.frames_root(seal.digests) != seal.frames_root:
-            yield _about(DIGEST_CHANGED, "seals", "its digests do not lead to its root", seal)
+            yield _about(DIGESTS_CHANGED, "seals", "its digests do not lead to its root", seal)
         before = seal.before if seal.before is not None else (seals.BEGINNING if last is None else last.seal)
         follows = last is None or seal.before is not None or (seal.run_id, seal.batch) > (last.run_id, last.batch)
         if seal.seal is None or seal.frames_root is None or seal.entries_root is None or before is None:
-            yield _about(BATCH_CHANGED, "seals", "it is not sealed", seal)
+            yield _about(SEAL_REMOVED, "seals", "it is not sealed", seal)
         elif not follows:
             yield _about(CHAIN_BROKEN, "seals", "it does not follow on the one before", seal)
         elif seal.seal != seals.seal_of(*seal[1:6], seal.frames_root, seal.entries_root, before):
-            yield _about(SEAL_CHANGED, "seals", "it is not the seal of this batch after the one before", seal)
+            yield _about(CHAIN_BROKEN, "seals", "it is not the seal of this batch after the one before", seal)
         last = seal
 
 

@@ -6,7 +6,7 @@ from threading import Thread
 
 import urllib3
 
-from recorder.audit import timestamp
+from recorder.audit.evidence import timestamp
 from recorder.errors import NotDelivered
 from recorder.live.http import OK, cause
 from recorder.live.settings import Authority

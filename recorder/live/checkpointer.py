@@ -16,9 +16,9 @@ from typing import NamedTuple
 from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError as DriverError
 
-from recorder.audit.checkpoint import checkpoint_of, sign_checkpoint
-from recorder.audit.outbox import NoteCommand, NoteFile, Way
-from recorder.audit.tree import Place, Tree, subtrees_text
+from recorder.audit.evidence.checkpoint import checkpoint_of, sign_checkpoint
+from recorder.audit.evidence.delivery import NoteCommand, NoteFile, Way
+from recorder.audit.evidence.tree import Place, Tree, subtrees_text
 from recorder.clock import Clock
 from recorder.errors import DatabaseError, NotProven
 from recorder.live.authority import TIMEOUT_S, Stamps

@@ -3,7 +3,7 @@
 import logging
 from threading import Event, Lock, Thread
 
-from recorder.audit.outbox import Way
+from recorder.audit.evidence.delivery import Way
 from recorder.clock import Clock
 from recorder.errors import NotDelivered
 

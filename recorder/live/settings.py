@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from recorder.audit.keys import SigningKey
+from recorder.audit.evidence.keys import SigningKey
 from recorder.model import account_id
 from recorder.venues.base import Credentials, Venue
 

@@ -2,10 +2,10 @@
 
 from collections.abc import Callable, Iterator, Sequence
 
-from recorder.audit.findings import Finding
-from recorder.audit.keys import VerifierKey
-from recorder.audit.trees import Claim
-from recorder.audit.verify import Verification, Verified, Wanted
+from recorder.audit.evidence.keys import VerifierKey
+from recorder.audit.verify.chain import Claim
+from recorder.audit.verify.findings import Finding, Verified
+from recorder.audit.verify.verification import Verification, Wanted
 from recorder.report.facts import Checked, Listed
 from recorder.report.words import count
 

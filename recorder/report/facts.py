@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Generic, NamedTuple, TypeVar
 
-from recorder.audit.findings import Finding
+from recorder.audit.verify.findings import Finding
 from recorder.read.records import Discrepancy, Gap, Unexplained
 from recorder.venues.base import EXACT
 

@@ -135,19 +135,6 @@ class Contradiction(NamedTuple):
     held_session_id: int | None
 
 
-class Form(NamedTuple):
-    """How a venue writes a push from which one row follows: so a row can be held against its frame without decoding it.
-
-    A venue that gives one promises that its decoder reads alike what differs in digits only, as long as that is JSON
-    and the numbers of 64 bits are.
-    """
-
-    #: For `%`: the frame's topic, then the fields.
-    template: str
-    #: Of the record, in the template's order.
-    fields: tuple[str, ...]
-
-
 class Holding(NamedTuple):
     """A position as far as the books need it."""
 
@@ -292,11 +279,6 @@ class Venue(Protocol):
             topics: what is pushed; nothing else is compared.
             passed: everything that was held, or came.
         """
-        ...
-
-    @property
-    def forms(self) -> Mapping[type[Update], Form]:
-        """The usual forms of pushes; one that is written otherwise is decoded. May be empty."""
         ...
 
     #: How its amounts go together.

@@ -6,7 +6,7 @@ from contextlib import closing
 from hashlib import sha256
 from pathlib import Path
 
-from recorder.audit.verify import Verification, Wanted
+from recorder.audit.verify.verification import Verification, Wanted
 
 
 def verify_round(url: str, quick: bool, _folder: Path) -> tuple[float, float]:

@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Engine, delete, insert, select
 
-from recorder.audit.checkpoint import checkpoint_of, sign_checkpoint
-from recorder.audit.keys import SigningKey, new_key
+from recorder.audit.evidence.checkpoint import checkpoint_of, sign_checkpoint
+from recorder.audit.evidence.keys import SigningKey, new_key
 from recorder.live.channel import Recorded
 from recorder.model import CONTROL, PUSH, REST, SENT, SNAPSHOT, Frame, account_id
 from recorder.simulator.exchange import Exchange

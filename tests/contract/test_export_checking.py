@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from recorder.audit import findings as kinds
-from recorder.audit.checkpoint import Checkpoint
-from recorder.audit.trees import Claim
+from recorder.audit.evidence.checkpoint import Checkpoint
+from recorder.audit.verify import findings as kinds
+from recorder.audit.verify.chain import Claim
 from recorder.errors import ExportError
 from recorder.export import export
 from recorder.export.checking import ExportCheck
@@ -96,9 +96,9 @@ def in_a_whole_batch(rows: Rows) -> dict[str, Any]:
         ("frames", lambda rows: rows.remove(in_a_whole_batch(rows)), kinds.FRAME_REMOVED),
         ("frames", lambda rows: rows.append({**rows[0], "seq": 10**6}), kinds.FRAME_INSERTED),
         ("frames", lambda rows: rows.append(in_a_whole_batch(rows)), kinds.FRAME_INSERTED),
-        ("seals", lambda rows: rows[1].update(written_ns=5), kinds.SEAL_CHANGED),
-        ("seals", lambda rows: rows[0].update(seal="00" * 32), kinds.SEAL_CHANGED),
-        ("seals", lambda rows: rows.pop(1), kinds.SEAL_CHANGED),
+        ("seals", lambda rows: rows[1].update(written_ns=5), kinds.CHAIN_BROKEN),
+        ("seals", lambda rows: rows[0].update(seal="00" * 32), kinds.CHAIN_BROKEN),
+        ("seals", lambda rows: rows.pop(1), kinds.CHAIN_BROKEN),
     ],
 )
 def test_who_makes_the_manifest_fit_is_found_by_the_seals(

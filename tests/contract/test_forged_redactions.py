@@ -12,11 +12,11 @@ import pytest
 from sqlalchemy import Connection, Engine, select, text, update
 
 import recorder
-from recorder.audit.findings import PAYLOAD_ERASED, Finding
-from recorder.audit.proving import make_proof
-from recorder.audit.reading import Reader
-from recorder.audit.rebuilding import Rebuilt, damage, rebuild
-from recorder.audit.verify import Verification, Wanted
+from recorder.audit.evidence.making_proofs import make_proof
+from recorder.audit.reading import RecordReader
+from recorder.audit.verify.findings import PAYLOAD_ERASED, Finding
+from recorder.audit.verify.rebuilding import Rebuilt, damage, rebuild
+from recorder.audit.verify.verification import Verification, Wanted
 from recorder.errors import NotProven
 from recorder.export import export
 from recorder.export.checking import ExportCheck
@@ -130,7 +130,7 @@ def test_rebuild_keeps_what_is_left_of_it(forged: Forged) -> None:
     assert (LONG, forged.seq) in erasures(damage(forged.url)), "so the command rebuilds nothing"
     done = Rebuilt()
     for some in rebuild(forged.url):
-        done = done.and_also(some)
+        done += some
     assert done.rows == 0
     of_frame = order_updates.c.session_id == LONG, order_updates.c.seq == forged.seq
     with forged.engine.connect() as connection:
@@ -147,7 +147,7 @@ def test_an_export_does_not_prove_it(forged: Forged, tmp_path: Path, scope: Scop
 
 def test_a_proof_calls_it_changed_and_not_redacted(forged: Forged) -> None:
     with (
-        closing(Reader(forged.url)) as reader,
+        closing(RecordReader(forged.url)) as reader,
         reader.snapshot(),
         pytest.raises(NotProven, match="does not lead to"),
     ):

@@ -8,11 +8,11 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Engine, select, text
 
-from recorder.audit.checkpoint import checkpoint_of, read_checkpoint, sign_checkpoint
-from recorder.audit.keys import new_key
-from recorder.audit.proof import Proved, check, encode
-from recorder.audit.proving import make_proof
-from recorder.audit.reading import Reader
+from recorder.audit.evidence.checkpoint import checkpoint_of, read_checkpoint, sign_checkpoint
+from recorder.audit.evidence.keys import new_key
+from recorder.audit.evidence.making_proofs import make_proof
+from recorder.audit.evidence.proof import Proved, check, encode
+from recorder.audit.reading import RecordReader
 from recorder.errors import DatabaseError, NotProven
 from recorder.model import Frame
 from recorder.store.schema import frames
@@ -24,17 +24,17 @@ FRAMES, PER_BATCH = 300, 40
 
 
 @pytest.fixture
-def reader(written: Chronicle, engine: Engine, url: str) -> Iterator[Reader]:
+def reader(written: Chronicle, engine: Engine, url: str) -> Iterator[RecordReader]:
     """A reader of a chronicle, moved into a database of this engine."""
     move(quick_engine(written.url), engine)
-    with closing(Reader(url)) as reader, reader.snapshot():
+    with closing(RecordReader(url)) as reader, reader.snapshot():
         yield reader
 
 
 @pytest.fixture(scope="module")
 def one(written: Chronicle) -> bytes:
     """A proof of some frame."""
-    with closing(Reader(written.url)) as reader, reader.snapshot():
+    with closing(RecordReader(written.url)) as reader, reader.snapshot():
         return encode(make_proof(reader, LONG, 25))
 
 
@@ -42,7 +42,7 @@ def checked(data: bytes, chronicle: Chronicle) -> Proved:
     return check(data, chronicle.key.verifier)
 
 
-def test_every_frame_has_a_proof(written: Chronicle, reader: Reader, engine: Engine) -> None:
+def test_every_frame_has_a_proof(written: Chronicle, reader: RecordReader, engine: Engine) -> None:
     """Of every source, at every place of its batch: the first, the last, in a row of its own."""
     with engine.connect() as connection:
         there = [Frame(*row) for row in connection.execute(select(frames).where(frames.c.session_id < LAST))]
@@ -61,7 +61,7 @@ def test_every_frame_has_a_proof(written: Chronicle, reader: Reader, engine: Eng
     assert proved > FRAMES
 
 
-def test_an_answer_is_proved_with_its_question(written: Chronicle, reader: Reader) -> None:
+def test_an_answer_is_proved_with_its_question(written: Chronicle, reader: RecordReader) -> None:
     told = checked(encode(make_proof(reader, ROUND, 3)), written).proof.frame
     assert told.asked == "/v3/contracts/orders/849758102002/matches"
 
@@ -116,7 +116,7 @@ def test_another_key_and_another_checkpoint(written: Chronicle, one: bytes) -> N
         check(one, key, [mine._replace(size=mine.size + 1)])
 
 
-def test_a_note_that_others_have_signed_too(written: Chronicle, reader: Reader) -> None:
+def test_a_note_that_others_have_signed_too(written: Chronicle, reader: RecordReader) -> None:
     """A witness's signature is nobody's business: it is left out, or it could be changed unseen."""
     witness = sign_checkpoint(read_checkpoint(written.note, written.key.verifier), new_key("test/witness"))
     both = written.note + witness.rpartition("\n\n")[2]
@@ -129,19 +129,19 @@ def test_a_note_that_others_have_signed_too(written: Chronicle, reader: Reader) 
         checked(crammed, written)
 
 
-def test_the_smallest_checkpoint_that_reaches_the_frame(written: Chronicle, reader: Reader) -> None:
+def test_the_smallest_checkpoint_that_reaches_the_frame(written: Chronicle, reader: RecordReader) -> None:
     small = sign_checkpoint(checkpoint_of(written.recorder_id, 1, bytes(32)), written.key)
     assert make_proof(reader, LONG, 25, [small, written.note]).checkpoint == written.note
-    with pytest.raises(DatabaseError, match="No checkpoint reaches that frame yet"):
+    with pytest.raises(DatabaseError, match="No checkpoint covers that frame yet"):
         make_proof(reader, LONG, 25, [small])
-    with pytest.raises(DatabaseError, match="No checkpoint reaches that frame yet"):
+    with pytest.raises(DatabaseError, match="No checkpoint covers that frame yet"):
         make_proof(reader, LAST, 2)
 
 
-def test_what_cannot_be_proved(reader: Reader) -> None:
+def test_what_cannot_be_proved(reader: RecordReader) -> None:
     with pytest.raises(DatabaseError, match="There is no frame 25"):
         make_proof(reader, 4711, 25)
-    with pytest.raises(DatabaseError, match="was taken away"):
+    with pytest.raises(DatabaseError, match="was redacted"):
         make_proof(reader, FIRST, REDACTED.first_seq)
 
 
@@ -159,5 +159,5 @@ def test_what_was_changed_gets_no_proof(written: Chronicle, engine: Engine, url:
     with engine.begin() as connection:
         unguard(connection)
         connection.execute(text(edit))
-    with closing(Reader(url)) as reader, reader.snapshot(), pytest.raises(NotProven, match="recorder verify"):
+    with closing(RecordReader(url)) as reader, reader.snapshot(), pytest.raises(NotProven, match="recorder verify"):
         make_proof(reader, LONG, 25)

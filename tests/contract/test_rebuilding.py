@@ -9,10 +9,10 @@ from sqlalchemy import Engine, select, text, update
 from sqlalchemy.exc import DBAPIError
 
 import recorder
-from recorder.audit import rebuilding
-from recorder.audit.findings import PAYLOAD_CHANGED
-from recorder.audit.rebuilding import Rebuilt, damage, rebuild
-from recorder.audit.verify import Verification, Wanted
+from recorder.audit.verify import rebuilding
+from recorder.audit.verify.findings import FRAME_CHANGED
+from recorder.audit.verify.rebuilding import Rebuilt, damage, rebuild
+from recorder.audit.verify.verification import Verification, Wanted
 from recorder.model import PUSH, REDACTED, Decoded
 from recorder.store.schema import TYPED, frames, order_updates, snapshots
 from recorder.store.snapshots import Snapshots, make_all
@@ -38,7 +38,7 @@ def rebuilt(url: str, account_id: int | None = None) -> Rebuilt:
     assert damage(url) == []
     done = Rebuilt()
     for some in rebuild(url, account_id):
-        done = done.and_also(some)
+        done += some
     return done
 
 
@@ -153,7 +153,7 @@ def test_a_journal_that_was_changed_is_damage(record: Engine, url: str) -> None:
         connection.execute(
             update(frames).where(frames.c.session_id == LONG, frames.c.seq == 20).values(payload=b"{}", topic=None)
         )
-    assert [found.kind for found in damage(url)] == [PAYLOAD_CHANGED]
+    assert [found.kind for found in damage(url)] == [FRAME_CHANGED]
 
 
 def test_the_guard_lets_through_what_is_read_and_nothing_that_is_sealed(record: Engine) -> None:

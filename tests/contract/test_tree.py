@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Connection, Engine, select, text
 
-from recorder.audit import tree as tree_module
-from recorder.audit.checkpoint import checkpoint_of, sign_checkpoint
-from recorder.audit.keys import new_key
-from recorder.audit.tree import Place, Tree, newest_checkpoint, place_of, sizes, subtrees_text
+from recorder.audit.evidence import tree as tree_module
+from recorder.audit.evidence.checkpoint import checkpoint_of, sign_checkpoint
+from recorder.audit.evidence.keys import new_key
+from recorder.audit.evidence.tree import Place, Tree, newest_checkpoint, place_of, sizes, subtrees_text
 from recorder.errors import DatabaseError, NotProven
 from recorder.store.entries import CheckpointMade, RunEnded, RunStarted, encode
 from recorder.store.journal import Batch

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine, text
 
-from recorder.audit import findings as kinds
-from recorder.audit import part, plan
-from recorder.audit.findings import Finding, together
-from recorder.audit.verify import Verification, Verified, Wanted
+from recorder.audit.verify import batches, plan
+from recorder.audit.verify import findings as kinds
+from recorder.audit.verify.findings import Finding, Verified, merge_consecutive
+from recorder.audit.verify.verification import Verification, Wanted
 from recorder.store.comparing import compare_sessions
 from recorder.store.mover import Mover
 from recorder.store.redacting import redact, stretches
@@ -123,17 +123,17 @@ def test_processes_find_what_one_finds(
     change(engine, "UPDATE frames SET received_ns = received_ns + 1 WHERE seq IN (20, 21, 300)")
     alone, seen = verify(url)
     # Small parts, so that there is something to share out; the processes only ever see what they are given.
-    monkeypatch.setattr(plan, "FRAMES_PER_PART", 100)
+    monkeypatch.setattr(plan, "FRAMES_PER_RANGE", 100)
     together_found, together_seen = verify(url, Wanted(jobs=2))
     assert (sorted(together_found, key=str), together_seen) == (sorted(alone, key=str), seen)
-    assert {one.kind for one in alone} == {kinds.TIME_CHANGED}
+    assert {one.kind for one in alone} == {kinds.FRAME_CHANGED}
 
 
 def test_only_one_account(chronicle: Chronicle, engine: Engine, url: str) -> None:
     change(engine, "UPDATE frames SET received_ns = received_ns + 1 WHERE seq = 20 AND session_id = :s", s=FIRST)
     assert verify(url, Wanted(account_id=OTHER, jobs=1))[0] == []
     ((found,), seen) = verify(url, Wanted(account_id=MAIN, jobs=1))
-    assert (found.kind, found.account, found.session_id, found.seq) == (kinds.TIME_CHANGED, "main", FIRST, 20)
+    assert (found.kind, found.account, found.session_id, found.seq) == (kinds.FRAME_CHANGED, "main", FIRST, 20)
     assert len(seen.not_checked) == 1
     change(engine, "UPDATE frames SET received_ns = received_ns + 1 WHERE seq = 20 AND session_id = :s", s=BESIDE)
     ((found,), _) = verify(url, Wanted(account_id=OTHER, jobs=1))
@@ -160,7 +160,7 @@ def test_a_part_of_a_session(chronicle: Chronicle, engine: Engine, url: str) -> 
     assert (found, seen.frames) == ([], PER_BATCH)
     change(engine, "UPDATE batches SET written_ns = written_ns + 1 WHERE run_id = :r AND batch = 8", r=RUN_3)
     found, _ = verify(url, Wanted(since_ns=at_ns - 1000 * S, until_ns=at_ns + 1000 * S, jobs=1))
-    assert [(one.kind, one.batch) for one in found] == [(kinds.BATCH_CHANGED, 8)]
+    assert [(one.kind, one.batch) for one in found] == [(kinds.CHAIN_BROKEN, 8)]
 
 
 def test_quick_looks_at_frames_and_seals(chronicle: Chronicle, engine: Engine, url: str) -> None:
@@ -178,8 +178,8 @@ def test_frames_that_follow_each_other_are_one_finding() -> None:
         return Finding("x", "frames", "gone", session_id=1, seq=seq, last_seq=seq)._replace(**fields)  # type: ignore[arg-type]
 
     several = [lost(3), lost(4, batch=9), lost(5), lost(7), lost(8, session_id=2)]
-    assert [(one.seq, one.last_seq) for one in together(several)] == [(3, 5), (7, 7), (8, 8)]
-    assert list(together([])) == []
+    assert [(one.seq, one.last_seq) for one in merge_consecutive(several)] == [(3, 5), (7, 7), (8, 8)]
+    assert list(merge_consecutive([])) == []
 
 
 def test_pieces_of_a_few_frames_find_the_same(
@@ -188,6 +188,5 @@ def test_pieces_of_a_few_frames_find_the_same(
     """However small a piece is, and however large its frames."""
     change(engine, "UPDATE frames SET received_ns = received_ns + 1 WHERE seq IN (20, 21, 300)")
     found, seen = verify(url)
-    monkeypatch.setattr(part, "PIECE_BYTES", 1)
-    monkeypatch.setattr(part, "DIFFERING_MAX", 1)
+    monkeypatch.setattr(batches, "PIECE_BYTES", 1)
     assert verify(url) == (found, seen)

@@ -12,7 +12,7 @@ import msgspec
 import pytest
 
 import recorder.config
-from recorder.audit.keys import new_key
+from recorder.audit.evidence.keys import new_key
 from recorder.cli.commands import recorder as program
 from recorder.config import load
 from recorder.live.settings import Limits

@@ -4,7 +4,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, text
 
-from recorder.audit.verify import Verification, Wanted
+from recorder.audit.verify.verification import Verification, Wanted
 from recorder.model import PUSH, Frame
 from recorder.store.engine import open_engine
 from recorder.store.schema import TYPED

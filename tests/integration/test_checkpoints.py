@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from recorder.audit.checkpoint import Checkpoint, checkpoints_in, read_checkpoint
-from recorder.audit.keys import read_verifier_key, verifier_key_in
-from recorder.audit.timestamp import read_token
+from recorder.audit.evidence.checkpoint import Checkpoint, checkpoints_in, read_checkpoint
+from recorder.audit.evidence.keys import read_verifier_key, verifier_key_in
+from recorder.audit.evidence.timestamp import read_token
 from recorder.simulator import Simulator, SimulatorOptions
 from tests.authority import Authority
 from tests.integration.process import Folder

@@ -93,11 +93,11 @@ def test_a_changed_frame_is_named(recorded: Folder) -> None:
     assert (ended.returncode, ended.stderr) == (1, "")
     head, row, summary = ended.stdout.splitlines()
     assert head.split() == ["finding", "table", "session", "frame", "batch", "detail"]
-    assert row.startswith("payload changed") and f" {session_id} " in row and " 50 " in row
+    assert row.startswith("frame changed") and f" {session_id} " in row and " 50 " in row
     assert summary.endswith(": 1 findings.")
     told = recorded.command("verify", "--format", "json")
     (found,) = map(json.loads, told.stdout.splitlines())
-    assert (found["kind"], found["account"], found["seq"], found["last_seq"]) == ("payload changed", "main", 50, 50)
+    assert (found["kind"], found["account"], found["seq"], found["last_seq"]) == ("frame changed", "main", 50, 50)
     assert told.stderr.endswith(": 1 findings.\n")
     told = recorded.command("verify", "--format", "csv")
     assert told.stdout.splitlines()[0].startswith("kind,table,detail,account,session_id,seq,last_seq,")
@@ -229,7 +229,7 @@ def test_where_the_journal_is_damaged_nothing_is_made_again(recorded: Folder) ->
     ended = recorded.command("rebuild")
     assert ended.returncode == 1
     assert "The journal itself is not as it was sealed (1 findings), so nothing was rebuilt" in ended.stderr
-    assert "payload changed" in ended.stdout
+    assert "frame changed" in ended.stdout
     assert typed(recorded) == before
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import recorder
-from recorder.audit.findings import Finding
+from recorder.audit.verify.findings import Finding
 from recorder.read.record import Filter
 from recorder.read.records import Unexplained
 from recorder.report.facts import BookSum, Checked, Listed, Report

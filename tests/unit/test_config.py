@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from recorder.audit.keys import new_key
+from recorder.audit.evidence.keys import new_key
 from recorder.config import EXAMPLE, Config, Database, database_of, load
 from recorder.errors import ConfigurationError, RecorderError
 from recorder.live.settings import Checkpoints, Limits

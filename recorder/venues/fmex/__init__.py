@@ -15,7 +15,7 @@ from recorder.venues.base import (
     Questions,
     RestRequest,
 )
-from recorder.venues.fmex import accounting, compare, decode, form, orders, portal, reconcile, rest, sign
+from recorder.venues.fmex import accounting, compare, decode, orders, portal, reconcile, rest, sign
 from recorder.venues.fmex.portal import PUSH_PATH
 from recorder.venues.fmex.stand_in import FMexStandIn
 from recorder.venues.stand_in import StandIn
@@ -56,7 +56,6 @@ class FMex:
         return portal.FMexSession(topics)
 
     final_statuses = orders.FINAL
-    forms = form.FORMS
     rest_requests_max = rest.REQUESTS_MAX
     rest_window_s = rest.REQUESTS_WINDOW_S
     classify = staticmethod(rest.classify)

@@ -6,9 +6,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recorder.audit.checkpoint import Checkpoint, checkpoint_of, checkpoints_in, read_checkpoint, sign_checkpoint
-from recorder.audit.keys import new_key, read_signing_key
-from recorder.audit.note import sign_note
+from recorder.audit.evidence.checkpoint import (
+    Checkpoint,
+    checkpoint_of,
+    checkpoints_in,
+    read_checkpoint,
+    sign_checkpoint,
+)
+from recorder.audit.evidence.keys import new_key, read_signing_key
+from recorder.audit.evidence.note import sign_note
 from recorder.errors import NotProven
 from tests.unit.audit.test_keys import PRIVATE
 

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recorder.audit import keys
-from recorder.audit.keys import (
+from recorder.audit.evidence import keys
+from recorder.audit.evidence.keys import (
     SigningKey,
     VerifierKey,
     decode_base64,
@@ -169,7 +169,7 @@ def test_an_import_needs_no_library() -> None:
     import subprocess
     import sys
 
-    code = "import sys, recorder.audit.checkpoint; print([name for name in sys.modules if 'cryptography' in name])"
+    code = "import sys, recorder.audit.evidence.note; print([name for name in sys.modules if 'cryptography' in name])"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
 
 

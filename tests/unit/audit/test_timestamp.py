@@ -11,8 +11,8 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recorder.audit import timestamp
-from recorder.audit.timestamp import Request, read_token, request_for, roots_in, token_from
+from recorder.audit.evidence import timestamp
+from recorder.audit.evidence.timestamp import Request, read_token, request_for, roots_in, token_from
 from recorder.errors import ConfigurationError, NotProven
 from tests.authority import Stamper, refusal
 

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from cryptography.x509 import Certificate
 
-from recorder.audit.checkpoint import Checkpoint, checkpoints_in, read_checkpoint
-from recorder.audit.keys import new_key
-from recorder.audit.timestamp import read_token
+from recorder.audit.evidence.checkpoint import Checkpoint, checkpoints_in, read_checkpoint
+from recorder.audit.evidence.keys import new_key
+from recorder.audit.evidence.timestamp import read_token
 from recorder.clock import Clock
 from recorder.live import checkpointer as checkpointer_module
 from recorder.live.channel import Channel

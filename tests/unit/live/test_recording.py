@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from recorder.audit.checkpoint import checkpoints_in, read_checkpoint
-from recorder.audit.keys import new_key
+from recorder.audit.evidence.checkpoint import checkpoints_in, read_checkpoint
+from recorder.audit.evidence.keys import new_key
 from recorder.clock import Clock
 from recorder.errors import DatabaseBusy, DatabaseError, InternalError, NotDurable, Refused, Unreachable
 from recorder.live.recording import Recording

@@ -11,7 +11,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from recorder.audit.keys import decode_base64
+from recorder.audit.evidence.keys import decode_base64
 from recorder.errors import ConfigurationError, NotProven
 
 if TYPE_CHECKING:

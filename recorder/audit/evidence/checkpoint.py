@@ -15,8 +15,8 @@ import base64
 import re
 from typing import NamedTuple
 
-from recorder.audit.keys import SigningKey, VerifierKey, decode_base64
-from recorder.audit.note import open_note, sign_note
+from recorder.audit.evidence.keys import SigningKey, VerifierKey, decode_base64
+from recorder.audit.evidence.note import open_note, sign_note
 from recorder.errors import NotProven
 from recorder.store.merkle import HASH_BYTES
 
@@ -72,6 +72,15 @@ def read_checkpoint(note: str, key: VerifierKey) -> Checkpoint:
         raise NotProven(
             "This is signed, but no checkpoint: the name of a log, a size, and a root of 32 bytes in Base64."
         )
+    return Checkpoint(origin, int(size), digest)
+
+
+def read_unsigned(note: str) -> Checkpoint | None:
+    """What a note says, whoever has signed it; None where it is no checkpoint."""
+    origin, size, root, *_ = [*note.split("\n"), "", "", ""]
+    digest = decode_base64(root)
+    if not _SIZE.fullmatch(size) or digest is None or len(digest) != HASH_BYTES:
+        return None
     return Checkpoint(origin, int(size), digest)
 
 

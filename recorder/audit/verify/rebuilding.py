@@ -1,7 +1,7 @@
-"""Making again what follows from frames: typed rows, and what was read in each. Never the frames themselves.
+"""Rebuilding what is derived from frames: typed rows, and the topic, status and error of each frame.
 
-What does not follow, `verify` finds; only that is touched. So nothing is written where all is right, and a rebuilding
-that is broken off has done a part, and goes on where it was when it is begun again.
+Only what a verification finds is touched. So nothing is written where everything is right, and an interrupted rebuild
+continues when it is started again.
 """
 
 from collections.abc import Generator, Iterator, Mapping, Sequence
@@ -9,11 +9,11 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection, Engine, delete, func, select, update
 
-from recorder.audit.findings import DERIVED, Finding
-from recorder.audit.frames import is_emptied
 from recorder.audit.reading import Row
-from recorder.audit.typed import what_follows
-from recorder.audit.verify import Progress, Verification, Wanted
+from recorder.audit.stored import RECEIVED_NS, SEQ, account_names, is_emptied
+from recorder.audit.verify.findings import DERIVED, Finding, Progress
+from recorder.audit.verify.typed_rows import derive
+from recorder.audit.verify.verification import Verification, Wanted
 from recorder.store.dialects import insert_rows, share_account
 from recorder.store.engine import explained, open_engine
 from recorder.store.redacted import sealed_redactions_in
@@ -22,27 +22,26 @@ from recorder.store.snapshots import forget
 from recorder.venues import venue_named
 from recorder.venues.base import Venue
 
-#: Of so many frames in one transaction: a recorder that writes waits no longer than for a batch of its own.
+#: Frames in one transaction: a recorder that writes waits no longer than for a batch of its own.
 FRAMES_PER_TRANSACTION = 5_000
-#: And of so many at a time: their payloads are in memory.
+#: Frames whose payloads are in memory at a time.
 FRAMES_AT_A_TIME = 250
-_SEQ, _RECEIVED = 2, 3
 
 
 class Rebuilt(NamedTuple):
-    """What was made again."""
+    """What was rebuilt."""
 
-    #: Frames from which something followed that was not there, or that something was said to follow from.
+    #: Frames whose derived rows were missing, changed or too many.
     frames: int = 0
     #: Rows written.
     rows: int = 0
-    #: Frames in which something else is read now.
+    #: Frames with another topic, status or error than before.
     read_anew: int = 0
-    #: Findings that are not about what follows from frames.
+    #: Findings that a rebuild cannot repair.
     left: int = 0
 
-    def and_also(self, other: "Rebuilt") -> "Rebuilt":
-        """Both together."""
+    def __add__(self, other: "Rebuilt") -> "Rebuilt":  # type: ignore[override]
+        """The sum of both."""
         return Rebuilt(*map(sum, zip(self, other, strict=True)))
 
 
@@ -53,22 +52,22 @@ class _Session(NamedTuple):
 
 
 def damage(url: str, progress: Progress = lambda done, of: None) -> list[Finding]:
-    """What of the journal is not as it was sealed. Where there is any, what stands in the typed rows is evidence."""
+    """Find what is not as it was sealed. Where anything is, the typed rows may be the last evidence: do not rebuild."""
     return [found for found in Verification(url, Wanted(quick=True), progress) if found.kind not in DERIVED]
 
 
 def rebuild(
     url: str, account_id: int | None = None, progress: Progress = lambda done, of: None
 ) -> Generator[Rebuilt, None, None]:
-    """Make again what does not follow from its frame. The journal must be sound: see `damage`.
+    """Rebuild what does not follow from its frame. Call `damage` first: frames and seals must be intact.
 
     Args:
         url: of the database.
-        account_id: only this account's, by its key; None: all.
-        progress: is told how many frames have been looked at, and of how many.
+        account_id: only this account, by its key; None: all.
+        progress: receives how many frames have been verified, and of how many.
 
     Yields:
-        After each transaction, what was made again in it.
+        After each transaction, what it rebuilt.
 
     Raises:
         DatabaseError: the record cannot be read or written.
@@ -76,22 +75,24 @@ def rebuild(
     engine = open_engine(url)
     try:
         with explained(url), engine.connect() as connection:
-            known = connection.execute(select(accounts.c.name, accounts.c.account_id, accounts.c.venue)).all()
-        named = {name: (key, venue_named(venue)) for name, key, venue in known}
-        for session, seqs in _together(Verification(url, Wanted(account_id), progress), named):
+            query = select(accounts.c.account_id, accounts.c.name, accounts.c.venue)
+            known = [tuple(row) for row in connection.execute(query)]
+        names = account_names(known)
+        named = {names[key]: (key, venue_named(venue)) for key, _, venue in known}
+        for session, seqs in _by_session(Verification(url, Wanted(account_id), progress), named):
             if session is None:
                 yield Rebuilt(left=1)
                 continue
             with explained(url):
-                yield _remake(engine, session, seqs)
+                yield _rebuild(engine, session, seqs)
     finally:
         engine.dispose()
 
 
-def _together(
+def _by_session(
     findings: Verification, named: Mapping[str, tuple[int, Venue]]
 ) -> Iterator[tuple[_Session | None, Sequence[int]]]:
-    """The frames that findings are about, some of one session at a time; None for a finding about something else."""
+    """Group findings into frames of one session; None for a finding about anything but derived rows."""
     session: _Session | None = None
     seqs: set[int] = set()
     for finding in findings:
@@ -119,40 +120,40 @@ def _session_of(finding: Finding, named: Mapping[str, tuple[int, Venue]]) -> _Se
     return _Session(account_id, finding.session_id, venue)
 
 
-def _remake(engine: Engine, session: _Session, seqs: Sequence[int]) -> Rebuilt:
+def _rebuild(engine: Engine, session: _Session, seqs: Sequence[int]) -> Rebuilt:
     done = Rebuilt()
     with engine.begin() as connection:
         share_account(connection, session.account_id)
         for start in range(0, len(seqs), FRAMES_AT_A_TIME):
-            done = done.and_also(_remake_some(connection, session, seqs[start : start + FRAMES_AT_A_TIME]))
+            done += _rebuild_some(connection, session, seqs[start : start + FRAMES_AT_A_TIME])
     return done
 
 
-def _remake_some(connection: Connection, session: _Session, seqs: Sequence[int]) -> Rebuilt:
+def _rebuild_some(connection: Connection, session: _Session, seqs: Sequence[int]) -> Rebuilt:
     f = frames.c
     key = f.account_id == session.account_id, f.session_id == session.session_id
     found = [tuple(row) for row in connection.execute(select(frames).where(*key, f.seq.in_(seqs)).order_by(f.seq))]
     erased = _erased(connection, found)
     if erased:
-        # Its rows are the last evidence of what it said.
-        found = [row for row in found if row[_SEQ] not in erased]
+        # Their rows are the last evidence of what they said.
+        found = [row for row in found if row[SEQ] not in erased]
         seqs = [seq for seq in seqs if seq not in erased]
-    followed = what_follows(session.venue, found)
-    for frame, decoded in followed.misread:
+    derived = derive(session.venue, found)
+    for frame, decoded in derived.misread:
         reading = dict(zip(("topic", "status", "error"), decoded[:3], strict=True))
         connection.execute(update(frames).where(*key, f.seq == frame[2]).values(reading))
-    received = [row[_RECEIVED] for row in found]
+    received = [row[RECEIVED_NS] for row in found]
     for record, table in TYPED.items():
         mine = table.c.account_id == session.account_id, table.c.session_id == session.session_id
         these = *mine, table.c.seq.in_(seqs)
         received.append(connection.scalar(select(func.min(table.c.received_ns)).where(*these)))
         connection.execute(delete(table).where(*these))
-        insert_rows(connection, table, followed.rows[record])
-    # A snapshot of that time points to rows that may be others now.
+        insert_rows(connection, table, derived.rows[record])
+    # Snapshots since then point to rows that may have been replaced.
     known = [one for one in received if one is not None]
     if known:
         forget(connection, session.account_id, min(known))
-    return Rebuilt(len(seqs), sum(map(len, followed.rows.values())), len(followed.misread), len(erased))
+    return Rebuilt(len(seqs), sum(map(len, derived.rows.values())), len(derived.misread), len(erased))
 
 
 def _erased(connection: Connection, found: Sequence[Row]) -> set[int]:
@@ -161,4 +162,4 @@ def _erased(connection: Connection, found: Sequence[Row]) -> set[int]:
     if not emptied:
         return set()
     redactions = sealed_redactions_in(connection)
-    return {row[_SEQ] for row in emptied if not redactions.covers(*row[:3])}
+    return {row[SEQ] for row in emptied if not redactions.covers(*row[:3])}

@@ -10,7 +10,7 @@ are passed over, so that a witness may add its own.
 
 import base64
 
-from recorder.audit.keys import SigningKey, VerifierKey, decode_base64, is_name
+from recorder.audit.evidence.keys import SigningKey, VerifierKey, decode_base64, is_name
 from recorder.errors import NotProven
 
 #: A text that is longer is no note: sixteen signatures of the largest kind fit in.

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from recorder.audit.checkpoint import checkpoint_of, checkpoints_in, sign_checkpoint
-from recorder.audit.keys import new_key
-from recorder.audit.outbox import NoteCommand, NoteFile
+from recorder.audit.evidence.checkpoint import checkpoint_of, checkpoints_in, sign_checkpoint
+from recorder.audit.evidence.delivery import NoteCommand, NoteFile
+from recorder.audit.evidence.keys import new_key
 from recorder.errors import NotDelivered
 from tests.waiting import wait_until
 

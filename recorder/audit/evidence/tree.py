@@ -10,8 +10,8 @@ from typing import NamedTuple
 import msgspec
 from sqlalchemy import Connection, func, select
 
-from recorder.audit.checkpoint import Checkpoint, read_checkpoint
-from recorder.audit.keys import VerifierKey, decode_base64
+from recorder.audit.evidence.checkpoint import Checkpoint, read_checkpoint
+from recorder.audit.evidence.keys import VerifierKey, decode_base64
 from recorder.clock import utc_text
 from recorder.errors import DatabaseError, NotProven
 from recorder.store import entries

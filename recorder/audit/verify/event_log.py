@@ -1,4 +1,4 @@
-"""Whether the event log's rows follow from its entries: these are applied again, in a database made for it."""
+"""Checking the tables of the event log: its entries are applied again to a scratch database, and the rows compared."""
 
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -11,10 +11,17 @@ import msgspec
 from sqlalchemy import BigInteger, Column, Connection, Table, event
 from sqlalchemy.exc import DBAPIError
 
-from recorder.audit.findings import ENTRY_CHANGED, ROW_CHANGED, ROW_INSERTED, ROW_REMOVED, Finding, batch_finding
-from recorder.audit.plan import Run
-from recorder.audit.reading import Reader, Row
+from recorder.audit.reading import RecordReader, Row
+from recorder.audit.verify.findings import (
+    ENTRIES_CHANGED,
+    ROW_CHANGED,
+    ROW_INSERTED,
+    ROW_REMOVED,
+    Finding,
+    batch_finding,
+)
 from recorder.store import entries, event_log
+from recorder.store.chain import Run
 from recorder.store.comparing import UNSEEN
 from recorder.store.engine import open_engine
 from recorder.store.entries import DiscrepancyFound, FramesRedacted
@@ -31,38 +38,38 @@ from recorder.store.schema import (
     sessions,
 )
 
-#: What follows from entries, and from nothing else.
+#: The tables that follow from entries and nothing else.
 TABLES = (accounts, recorders, runs, sessions, gaps, reconciliations, discrepancies, checkpoints, redactions)
-#: Discrepancies between two recorders follow from what both saw (`recorder.store.comparing`), not from entries.
+#: Discrepancies between two recorders are computed from what both saw (`recorder.store.comparing`), not from entries.
 _OF_ENTRIES = {discrepancies: f" WHERE field <> '{UNSEEN}'"}
-#: Of several entries for one key the first that came counts, and which one came first depends on the order of merging.
+#: Tables in which the first of several entries with one key counts; which came first depends on the order of merging.
 _FIRST_COUNTS: dict[Table, type[Any]] = {discrepancies: DiscrepancyFound, redactions: FramesRedacted}
 _FETCH = 1_000
 
 
-def findings_in_event_log(reader: Reader, chain: Sequence[Run], names: Mapping[int, str]) -> Iterator[Finding]:
-    """What of the event log does not follow from its entries.
+def findings_in_event_log(reader: RecordReader, chain: Sequence[Run], names: Mapping[int, str]) -> Iterator[Finding]:
+    """Find rows of the event log's tables that do not follow from its entries.
 
     Args:
         reader: of the record.
-        chain: its runs, in the order of each recorder's.
-        names: of accounts.
+        chain: its runs, in the order of each recorder's chain.
+        names: account key → name.
     """
     with tempfile.TemporaryDirectory(prefix="recorder-verify-") as folder:
         url = f"sqlite:///{Path(folder) / 'events.db'}"
         engine = open_engine(url)
-        # It is thrown away: nothing of it needs to survive.
+        # A scratch database need not survive a power cut.
         event.listen(engine, "connect", lambda driver, _: driver.execute("PRAGMA synchronous=OFF"))
         with engine.begin() as connection:
             metadata.create_all(connection)
             yield from _apply(connection, reader, chain)
         engine.dispose()
-        with closing(Reader(url)) as follows, follows.snapshot():
+        with closing(RecordReader(url)) as follows, follows.snapshot():
             for table in TABLES:
                 yield from _compare(reader, follows, table, chain, names)
 
 
-def _apply(connection: Connection, reader: Reader, chain: Sequence[Run]) -> Iterator[Finding]:
+def _apply(connection: Connection, reader: RecordReader, chain: Sequence[Run]) -> Iterator[Finding]:
     for run in chain:
         for batch, body in _bodies(reader, run):
             try:
@@ -70,20 +77,20 @@ def _apply(connection: Connection, reader: Reader, chain: Sequence[Run]) -> Iter
                     event_log.apply(connection, run.recorder_id, entries.decode(body))
             except (DBAPIError, msgspec.DecodeError) as error:
                 words = error.orig if isinstance(error, DBAPIError) else error
-                told = f"one of its entries cannot have been written: {words}"
-                yield batch_finding(ENTRY_CHANGED, "event_log", told, run.run_id, batch, run.recorder_id)
+                told = f"one of its entries cannot be applied: {words}"
+                yield batch_finding(ENTRIES_CHANGED, "event_log", told, run.run_id, batch, run.recorder_id)
 
 
-def _bodies(reader: Reader, run: Run) -> Iterator[Row]:
+def _bodies(reader: RecordReader, run: Run) -> Iterator[Row]:
     of_run = f"SELECT batch, body FROM event_log WHERE run_id = {run.run_id:d} ORDER BY batch, item"
     for rows in reader.stream(of_run, _FETCH):
         yield from rows
 
 
 def _compare(
-    reader: Reader, follows: Reader, table: Table, chain: Sequence[Run], names: Mapping[int, str]
+    reader: RecordReader, follows: RecordReader, table: Table, chain: Sequence[Run], names: Mapping[int, str]
 ) -> Iterator[Finding]:
-    # In the order of the numbers in the key: engines do not sort texts alike.
+    # Ordered by the numbers in the key only: engines sort texts differently.
     numbers = [column.name for column in table.primary_key if isinstance(column.type, BigInteger)]
     statement = f"{table.name}{_OF_ENTRIES.get(table, '')} ORDER BY {', '.join(numbers)}"
     sides = (
@@ -97,7 +104,7 @@ def _compare(
         standing, following = ({tuple(row[place] for place in key): row for row in rows} for rows in (stand, follow))
         for which in sorted(standing.keys() | following.keys(), key=repr):
             row, other = standing.get(which), following.get(which)
-            if row != other and not (row is not None and other is not None and _is_told(reader, table, chain, row)):
+            if row != other and not (row is not None and other is not None and _has_entry(reader, table, chain, row)):
                 yield _finding(table, row, other, names)
 
 
@@ -118,7 +125,7 @@ def _by_key(chunks: Iterator[list[Row]], places: Sequence[int]) -> Iterator[tupl
 def _side_by_side(
     left: Iterator[tuple[Row, list[Row]]], right: Iterator[tuple[Row, list[Row]]]
 ) -> Iterator[tuple[list[Row], list[Row]]]:
-    """The rows of each key on both sides; none where a side has none."""
+    """Join two ordered streams on their key; a side without rows gives none."""
     one, other = next(left, None), next(right, None)
     while one is not None or other is not None:
         if other is None or (one is not None and one[0] < other[0]):
@@ -133,8 +140,8 @@ def _side_by_side(
             one, other = next(left, None), next(right, None)
 
 
-def _is_told(reader: Reader, table: Table, chain: Sequence[Run], row: Row) -> bool:
-    """Whether another entry than the one that counted here tells just this row."""
+def _has_entry(reader: RecordReader, table: Table, chain: Sequence[Run], row: Row) -> bool:
+    """Whether another entry than the one that counted here makes exactly this row."""
     kind = _FIRST_COUNTS.get(table)
     if kind is None:
         return False
@@ -144,16 +151,16 @@ def _is_told(reader: Reader, table: Table, chain: Sequence[Run], row: Row) -> bo
 
 
 def _finding(table: Table, row: Row | None, other: Row | None, names: Mapping[int, str]) -> Finding:
-    """A row that stands and does not follow, or the other way round."""
+    """The finding about a stored row and the row that follows; one of them may be missing."""
     known = dict(zip(table.c.keys(), row or other or (), strict=True))
     key = ", ".join(f"{name} {known[name]}" for name in _names(table.primary_key))
     if row is None:
-        kind, told = ROW_REMOVED, f"{key}: follows from the event log's entries, and is not there"
+        kind, told = ROW_REMOVED, f"{key}: follows from the event log, and is missing"
     elif other is None:
-        kind, told = ROW_INSERTED, f"{key}: does not follow from the event log's entries"
+        kind, told = ROW_INSERTED, f"{key}: does not follow from the event log"
     else:
         differ = zip(table.c.keys(), row, other, strict=True)
-        fields = "; ".join(f"{name} is {was!r}, but follows as {told!r}" for name, was, told in differ if was != told)
+        fields = "; ".join(f"{name} is {was!r}, should be {told!r}" for name, was, told in differ if was != told)
         kind, told = ROW_CHANGED, f"{key}: {fields}"
     account_id = known.get("account_id")
     return Finding(

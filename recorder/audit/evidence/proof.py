@@ -10,8 +10,8 @@ from typing import Annotated, Literal, NamedTuple
 
 import msgspec
 
-from recorder.audit.checkpoint import Checkpoint, read_checkpoint
-from recorder.audit.keys import VerifierKey
+from recorder.audit.evidence.checkpoint import Checkpoint, read_checkpoint
+from recorder.audit.evidence.keys import VerifierKey
 from recorder.errors import NotProven
 from recorder.model import REST, SNAPSHOT, Frame, account_id
 from recorder.store import seals
