@@ -195,7 +195,7 @@ def test_nothing_new_is_not_signed_again(path: Path) -> None:
 
 
 def test_what_is_sealed_while_earlier_seals_are_read_is_not_lost(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("recorder.audit.tree.CHUNK", 2)
+    monkeypatch.setattr("recorder.audit.evidence.tree.CHUNK", 2)
     monkeypatch.setattr(checkpointer_module, "BREATH_S", 0.0)
     before = Run(path)
     for _ in range(7):
@@ -341,7 +341,7 @@ def test_a_seal_that_is_missing(path: Path, caplog: pytest.LogCaptureFixture) ->
 def test_a_stop_before_the_earlier_seals_are_read(
     path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("recorder.audit.tree.CHUNK", 1)
+    monkeypatch.setattr("recorder.audit.evidence.tree.CHUNK", 1)
     monkeypatch.setattr(checkpointer_module, "BREATH_S", PATIENCE_S)
     run = Run(path)
     run.commit(frames=1)

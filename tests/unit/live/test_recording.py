@@ -252,7 +252,7 @@ def test_a_run_that_is_signed(path: Path, exchange: Simulator, monkeypatch: pyte
 def test_a_checkpointer_with_a_bug_ends_no_run_but_is_told(
     path: Path, exchange: Simulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("recorder.audit.tree.Tree.begin", lambda tree, connection: 1 / 0)
+    monkeypatch.setattr("recorder.audit.evidence.tree.Tree.begin", lambda tree, connection: 1 / 0)
     tell, reached = durable(path)
     settings = Checkpoints(key=KEY, file=path.parent / "out")
     with (
