@@ -153,10 +153,11 @@ def test_an_interrupted_round_is_taken_up_by_the_next_run(folder: Folder) -> Non
 
 
 def test_a_symbol_that_is_not_listed_costs_only_itself_and_can_be_corrected(folder: Folder) -> None:
-    with Simulator(SimulatorOptions(live_clock=True, pushes=400, rate_per_s=400)) as exchange:
+    with Simulator(SimulatorOptions(live_clock=True, pushes=450, rate_per_s=150)) as exchange:
         folder.configure(exchange, symbols=("btcusd_p", "nosuch_p"), limits=SLOW)
-        with folder.run() as process:
+        with folder.run("--ack-file", str(folder.ack_file)) as process:
             process.wait_for("reconciled: a snapshot")
+            folder.wait_acknowledged(100, process)
             exchange.drop_connections()
             process.wait_for("partial: restored")
             # Beside a running recorder there is no asking by hand.
