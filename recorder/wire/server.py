@@ -242,7 +242,8 @@ class Server:
 
                 async def answer(request: HttpRequest) -> HttpResponse:
                     response = await server._decide(self, request)
-                    return response or server._error(426, "this address speaks WebSocket only")
+                    assert response is not None, "only a handshake is accepted on the push portal"
+                    return response
 
                 self.http = HttpExchange(self.transport, answer, server._error, self.drain)
                 self.answering = self.loop.create_task(server._answer_requests(self, self.http))
@@ -276,6 +277,8 @@ async def respond(
         base = f"http://{request.headers.get('Host', '')}"
         decided = handler.handle(request.method, request.target, request.headers, base)
         if isinstance(decided, PortalAccess):
+            if not request.is_upgrade:
+                raise HttpError(426, "this address speaks WebSocket only")
             client.access = decided
             return None
         return HttpResponse(200, decided if isinstance(decided, bytes) else await answer(decided))

@@ -152,7 +152,7 @@ def test_who_never_reads_is_dropped(large: tuple[str, list[bytes]], caplog: pyte
     ):
         portal = serving._running.server
         serving._running.wait(lambda: not portal._feeds, PATIENCE_S, "it to be gone")
-        assert "client 1 took nothing for 0.3 s and is dropped" in caplog.text
+        assert "client 1 has read nothing for 0.3 s and is disconnected" in caplog.text
         with pytest.raises((websocket.WebSocketConnectionClosedException, ConnectionError)):
             deaf.take(len(payloads))
         assert deaf.frames[2:] == payloads[: len(deaf.frames) - 2], "what came was in order"
@@ -445,7 +445,7 @@ def test_a_terminal_or_a_log_shows_who_is_where(sqlite_template: Path, tmp_path:
             assert one.take(10) == story.payloads[:10]
             assert one.say(ping(now_ms(), "p"))["type"] == "ping"  # in the middle of the pause
             time.sleep(3 * SETTLE_S)
-        process.wait_for("client 1: gone at 2020-02-04 07:40:53.671 UTC, after 10 pushes")
+        process.wait_for("client 1: disconnected at 2020-02-04 07:40:53.671 UTC, after 10 pushes")
         assert process.errors.count("client 1: replays main from the beginning, at 1 times the pace") == 1
         assert process.stop()[0] == 0
 

@@ -1,4 +1,4 @@
-"""Which instant of the record a client has come to. Pure: the monotonic clock is given."""
+"""One client's replay: reads events, waits until they are due, and writes them."""
 
 import asyncio
 import logging
@@ -13,59 +13,59 @@ from recorder.read.replay.events import Event, FrameEvent, GapBegan, instant_ns
 from recorder.replay.pace import Pace
 from recorder.wire.client import PushClient
 
-#: Further than any two instants of a record lie apart.
+#: Longer than any record, nanoseconds.
 FAR_NS = 2.0**64
 
 
 class ReplayPosition:
-    """The instant of a replay: of its last event, and between two events, as far as the pace has come.
+    """The time that a replay has reached: that of its last event or, between two events, what the pace adds.
 
     Args:
-        start_ns: before the first event, nanoseconds since 1970.
-        end_ns: it never passes this.
-        speed: times as fast as the record; None: there is nothing between two events.
+        start_ns: the position before the first event, nanoseconds since 1970.
+        end_ns: the last possible position.
+        speed: times as fast as the record; None for as fast as possible, without waits between events.
     """
 
     def __init__(self, start_ns: int, end_ns: int, speed: float | None) -> None:
-        #: Of the last event.
-        self.told_ns = start_ns
+        #: Time of the last event, nanoseconds since 1970.
+        self.reached_ns = start_ns
         self._end_ns = end_ns
         self._speed = speed
-        #: The next event, and when it is due on the monotonic clock.
+        #: Time of the next event, and when it is due on the monotonic clock.
         self._next: tuple[int, float] | None = None
         self._ended_s: float | None = None
 
     def passed(self, at_ns: int) -> None:
-        """An event has been told."""
-        self.told_ns = max(self.told_ns, at_ns)
+        """An event has been sent."""
+        self.reached_ns = max(self.reached_ns, at_ns)
         self._next = None
 
     def waits(self, next_ns: int, due_s: float) -> None:
-        """The next event, at this instant, is due then."""
+        """The next event, of this time, is due then."""
         self._next = next_ns, due_s
 
     def ended(self, now_s: float) -> None:
-        """There are no more events: time goes on all the same, or is over at once."""
+        """There are no more events: time continues at the pace, or jumps to the end without one."""
         self._ended_s = now_s
 
     def now_ns(self, now_s: float) -> int:
-        """The instant, nanoseconds since 1970."""
-        at_ns = self.told_ns
+        """The current position, nanoseconds since 1970."""
+        at_ns = self.reached_ns
         if self._ended_s is not None:
             at_ns = self._end_ns if self._speed is None else at_ns + self._passed_ns(now_s - self._ended_s)
         elif self._next is not None:
             next_ns, due_s = self._next
             at_ns = min(next_ns - self._passed_ns(due_s - now_s), next_ns - 1)
-        return max(self.told_ns, min(at_ns, self._end_ns))
+        return max(self.reached_ns, min(at_ns, self._end_ns))
 
     def _passed_ns(self, span_s: float) -> int:
-        # At the oddest speeds it is infinite, which no integer is.
+        # Extreme speeds give infinity, which has no integer.
         return int(min(max(span_s * (self._speed or 0.0) * NS_PER_S, -FAR_NS), FAR_NS))
 
 
 log = logging.getLogger("recorder.replay")
 
-#: Events read at a time, and the bytes of frames after which it is enough: what is held of a client that is slow.
+#: Most events and frame bytes that are read at a time: this is what a slow client makes the server hold.
 EVENTS_MAX = 64
 BYTES_MAX = 1 << 18
 
@@ -74,14 +74,14 @@ class ReplayFeed:
     """Pushes a replay to one client.
 
     Args:
-        line: the client's.
-        events: of the replay, of pushes only.
-        topics: what can be subscribed to.
-        pace: when they are due.
-        moment: told how far it has come.
-        patience_s: for how long the client may take nothing.
-        readers: reads the events, which may wait for the database.
-        on_change: called when there is news.
+        client: the client.
+        events: of the replay: pushes and gaps only.
+        topics: the topics that can be subscribed to.
+        pace: determines when events are due.
+        position: is kept up to date with the replay.
+        patience_s: drop a client that has read nothing for this long, seconds.
+        readers: threads that read the events, which may wait for the database.
+        on_change: called at the end of the record.
     """
 
     def __init__(
@@ -97,7 +97,7 @@ class ReplayFeed:
     ) -> None:
         #: Frames sent so far.
         self.pushes = 0
-        #: Whether the record is at its end.
+        #: Whether everything has been sent.
         self.finished = False
         self._client = client
         self._events = events
@@ -110,7 +110,7 @@ class ReplayFeed:
         self._missing = 0
 
     async def run(self) -> None:
-        """Push all there is, or until the client is gone.
+        """Push everything, or until the client is gone.
 
         Raises:
             RecorderError: the record cannot be read.
@@ -119,7 +119,7 @@ class ReplayFeed:
             if not await self._push_all():
                 return
         finally:
-            # Whoever still holds the feed, as a traceback does, must not hold its connection to the record.
+            # Something may still hold the feed, such as a traceback; that must not keep the record's connection open.
             self._events = iter(())
         self._position.ended(asyncio.get_running_loop().time())
         self.finished = True
@@ -128,24 +128,24 @@ class ReplayFeed:
         self._on_change()
 
     async def _push_all(self) -> bool:
-        """False: the client is gone."""
+        """Push everything; False if the client is gone."""
         loop = asyncio.get_running_loop()
         while events := await loop.run_in_executor(self._readers, _some, self._events):
-            if not await self._tell(events):
+            if not await self._push(events):
                 return False
         return True
 
-    async def _tell(self, events: Sequence[Event]) -> bool:
-        """Push some, each when it is due; what is due together goes out in one write. False: the client is gone."""
+    async def _push(self, events: Sequence[Event]) -> bool:
+        """Push events when they are due, those due together in one write; False if the client is gone."""
         loop = asyncio.get_running_loop()
         due: list[bytes] = []
-        told_ns = 0
+        reached_ns = 0
         for event in events:
             at_ns = instant_ns(event)
             now_s = loop.time()
             due_s = self._pace.due_s(at_ns, now_s)
             if due_s > now_s and at_ns is not None:
-                if not await self._send(due, told_ns):
+                if not await self._send(due, reached_ns):
                     return False
                 due = []
                 self._position.waits(at_ns, due_s)
@@ -155,8 +155,8 @@ class ReplayFeed:
                     due.append(event.payload)
             elif isinstance(event, GapBegan) and event.at_ns is not None:
                 self._warn(event.gap)
-            told_ns = max(told_ns, at_ns or 0)
-        return await self._send(due, told_ns)
+            reached_ns = max(reached_ns, at_ns or 0)
+        return await self._send(due, reached_ns)
 
     def _is_for_client(self, event: FrameEvent) -> bool:
         if event.payload_is_missing:
@@ -165,11 +165,11 @@ class ReplayFeed:
         if event.status == CONTROL or (event.updates and isinstance(event.updates[0], Heartbeat)):
             return False
         subscribed = self._client.conversation.topics
-        # What could not be read, and what nobody had subscribed to, the exchange pushed all the same.
+        # Frames that could not be decoded or belong to no topic were pushed, too: any subscriber gets them.
         return event.topic in subscribed if event.topic in self._topics else bool(subscribed)
 
-    async def _send(self, payloads: Sequence[bytes], told_ns: int) -> bool:
-        self._position.passed(told_ns)
+    async def _send(self, payloads: Sequence[bytes], reached_ns: int) -> bool:
+        self._position.passed(reached_ns)
         if not self._client.write(payloads):
             return False
         self.pushes += len(payloads)
@@ -179,9 +179,9 @@ class ReplayFeed:
                     await self._client.drain()
             except TimeoutError:
                 if self._client.waiting_bytes < waiting_bytes:
-                    continue  # slow, but it reads
+                    continue  # it reads, slowly
                 log.warning(
-                    "client %d took nothing for %g s and is dropped, after %s pushes",
+                    "client %d has read nothing for %g s and is disconnected, after %s pushes",
                     self._client.number,
                     self._patience_s,
                     f"{self.pushes:,}",
@@ -205,7 +205,7 @@ class ReplayFeed:
 
 
 def _some(events: Iterator[Event]) -> list[Event]:
-    """The next few; none at the end."""
+    """The next events; empty at the end."""
     some: list[Event] = []
     size_bytes = 0
     for event in islice(events, EVENTS_MAX):

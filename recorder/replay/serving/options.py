@@ -1,35 +1,35 @@
-"""What is served, and how."""
+"""Options of a served record."""
 
 from dataclasses import dataclass
 
-#: A secret for those that sign: what is served lies open to whoever can read the record anyway.
+#: Default API secret. It protects nothing: everything that is served can also be read from the record.
 SECRET = "replay-secret"
 
 
 @dataclass(frozen=True, kw_only=True)
 class ServingOptions:
-    """Options of a `Serving`. A speed and a wait that are none are refused by `Pace`."""
+    """Options of `Serving`. `Pace` refuses an invalid speed or wait."""
 
     #: Address to listen on.
     host: str = "127.0.0.1"
-    #: Port to listen on; 0 for any that is free.
+    #: Port to listen on; 0 for any free one.
     port: int = 0
-    #: Signs for every account; the key is the account's name.
+    #: API secret of every account; the API key is the account's name.
     secret: str = SECRET
-    #: Accounts by name; None: all.
+    #: Names of the accounts to serve; None for all.
     accounts: tuple[str, ...] | None = None
-    #: Where each client's replay begins, and what it ends before, nanoseconds since 1970; None: all there is.
+    #: Start (inclusive) and end (exclusive) of each client's replay, nanoseconds since 1970; None for the whole record.
     since_ns: int | None = None
     until_ns: int | None = None
     #: 1 for the pace of the record, 10 for ten times as fast; None for as fast as a client reads.
     speed: float | None = 1.0
-    #: A longer wait between two pushes is cut to so many seconds; None: none is.
+    #: Longest wait between two pushes, seconds; None for no limit.
     wait_s_max: float | None = None
-    #: Push what several recorders saw of one push as often as they saw it.
+    #: Send a push once for each recorder that received it.
     all_sightings: bool = False
-    #: Refuse to serve a stretch with gaps.
+    #: Refuse to serve a period with gaps.
     require_complete: bool = False
-    #: Disconnect a client that sent no ping for so long, seconds.
+    #: Disconnect a client that has sent no ping for this long, seconds.
     ping_timeout_s: float = 30.0
-    #: Drop a client that takes nothing of what it is sent for so long, seconds.
+    #: Disconnect a client that has read nothing for this long, seconds.
     patience_s: float = 30.0

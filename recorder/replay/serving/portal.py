@@ -1,6 +1,6 @@
-"""A record's portal in one event loop: who is connected, where each is, what REST answers.
+"""A served record in one event loop: the clients, how far each has come, what REST answers.
 
-`Serving` gives this a thread. The record is read in threads beside it: whoever waits for it holds nobody else.
+`Serving` runs it in a thread. The record is read in further threads, so that a slow query delays one client only.
 """
 
 import asyncio
@@ -31,50 +31,50 @@ T = TypeVar("T")
 
 log = logging.getLogger("recorder.replay")
 
-#: Threads that read the record for pushes, and for answers of REST.
+#: Threads that read the record for pushes, and for REST answers.
 READERS, ANSWERERS = 8, 4
 
-#: What the kernel holds for a client. It takes more only once the client has taken a good part of it, and left to
-#: itself it holds megabytes: a client that reads slowly would seem to take nothing for long.
+#: The kernel's send buffer of each client, bytes. The kernel takes more only once a good part of it has been read. With
+#: its default of megabytes, a client that reads slowly would seem to read nothing for a long time.
 KERNEL_BUFFER_BYTES = 1 << 16
 
-#: Keys whose newest client is remembered, once it has gone: of more, the oldest are forgotten.
+#: API keys whose latest client is remembered after it has gone; beyond this the oldest are forgotten.
 KEYS_MAX = 10_000
 
-#: WebSocket close code of a server that cannot go on (RFC 6455, 7.4.1).
+#: WebSocket close code of a server error (RFC 6455, 7.4.1).
 INTERNAL_ERROR = 1011
 
 
 class ClientReplay(NamedTuple):
-    """A client that was let in, and its replay."""
+    """The replay of one accepted client."""
 
     account: str
     pace: Pace
     position: ReplayPosition
-    #: For people.
-    told: str
+    #: What is replayed, for the log.
+    description: str
 
 
 class ServingStatus(NamedTuple):
-    """How a portal does just now."""
+    """The current state of a portal."""
 
-    #: Pushes sent so far, to all clients there have been.
+    #: Pushes sent so far, to all clients.
     frames: int
-    #: Of each connected client: its number, its account, the instant it has been told, nanoseconds since 1970.
+    #: Each connected client's number, account and the time it has reached in the record, nanoseconds since 1970.
     clients: tuple[tuple[int, str, int], ...]
 
 
 class ReplayPortal:
-    """The server. Made and used in its event loop only.
+    """The server of a record. Create and use it in its event loop only.
 
     Args:
-        record: what is served.
-        options: how.
-        on_change: called when a client has come or gone, and when one has been pushed all there is.
+        record: the record to serve.
+        options: what to serve of it, and how.
+        on_change: called when a client has connected or gone, and when one has been sent everything.
 
     Raises:
-        ConfigurationError: the record does not have what is to be served.
-        Incomplete: it has gaps, and none are wanted.
+        ConfigurationError: the record does not contain what the options ask for.
+        Incomplete: it has gaps, and the options require it to be complete.
     """
 
     def __init__(self, record: Record, options: ServingOptions, on_change: Callable[[], None]) -> None:
@@ -86,8 +86,8 @@ class ReplayPortal:
         venues = {venue.name: venue for account, venue in record.venues().items() if account in self._topics}
         if len(venues) != 1:
             raise ConfigurationError(
-                f"The accounts are of several venues ({', '.join(sorted(venues))}), and a portal speaks the protocol "
-                "of one: name those of one venue with --account."
+                f"The accounts are from several venues ({', '.join(sorted(venues))}), but a portal speaks the protocol "
+                "of one: select the accounts of one venue with --account."
             )
         self._venue = next(iter(venues.values()))
         self._handler = self._venue.stand_in.request_handler(self._secret_of, self.clock_ms)
@@ -95,7 +95,7 @@ class ReplayPortal:
         self._readers = ThreadPoolExecutor(READERS, "serving")
         self._answerers = ThreadPoolExecutor(ANSWERERS, "answering")
         self._accepted: WeakKeyDictionary[ClientConnection, tuple[ClientReplay, Iterator[Event]]] = WeakKeyDictionary()
-        #: Key → the newest client that came with it: REST tells how things are where that is.
+        #: API key → the position of the latest client that used it; REST answers as of this position.
         self._positions: dict[str, ReplayPosition] = {}
         self._feeds: dict[PushClient, tuple[ClientReplay, ReplayFeed]] = {}
         self._reads: set[asyncio.Future[Any]] = set()
@@ -104,47 +104,47 @@ class ReplayPortal:
 
     @property
     def port(self) -> int:
-        """The port that is listened on, once ready."""
+        """The port it listens on, once ready."""
         return self._server.port
 
     @property
     def accounts(self) -> list[str]:
-        """What is served, by name."""
+        """The names of the served accounts."""
         return list(self._topics)
 
     def status(self) -> ServingStatus:
-        """How it does just now."""
+        """The current state."""
         pushes = self._pushes_of_gone + sum(feed.pushes for _, feed in self._feeds.values())
         clients = [
-            (client.number, replay.account, replay.position.told_ns) for client, (replay, _) in self._feeds.items()
+            (client.number, replay.account, replay.position.reached_ns) for client, (replay, _) in self._feeds.items()
         ]
         return ServingStatus(pushes, tuple(clients))
 
     @property
     def finished(self) -> int:
-        """How many connected clients have been pushed all there is."""
+        """Number of connected clients that have been sent everything."""
         return sum(feed.finished for _, feed in list(self._feeds.values()))
 
     @staticmethod
     def clock_ms() -> int:
-        """The portal's clock: the real one, for clients sign with it."""
+        """The portal's clock: the real one, because clients sign with it."""
         return time.time_ns() // NS_PER_MS
 
     def stop(self) -> None:
-        """Let `run` end."""
+        """Make `run` return."""
         self._server.stop()
 
     async def run(self, on_ready: Callable[[], None]) -> None:
-        """Serve until stopped or failed, then say goodbye to everybody.
+        """Serve until stopped or failed, then close all connections.
 
         Raises:
-            OSError: the address cannot be listened on.
-            Whatever else ended it.
+            OSError: it cannot listen on this address.
+            Exception: whatever made it fail.
         """
         try:
-            await self._server.run(on_ready, lambda: list(self._feeds), "the replay ends", release=self._let_go)
+            await self._server.run(on_ready, lambda: list(self._feeds), "the replay ends", release=self._stop_reading)
         finally:
-            # What is being read just now ends by itself, unwaited for: a server that is away answers late.
+            # Do not wait for queries in progress: an unreachable database server answers late.
             for threads in (self._readers, self._answerers):
                 threads.shutdown(wait=False, cancel_futures=True)
 
@@ -157,13 +157,13 @@ class ReplayPortal:
         finally:
             self._reads.discard(reading)
 
-    def _let_go(self) -> None:
-        """Wait for no answer any more: nobody is there who could be told."""
+    def _stop_reading(self) -> None:
+        """Abandon all answers: the clients are gone."""
         for reading in self._reads:
             reading.cancel()
 
     def _account_of(self, key: str) -> str | None:
-        """The account that a key is for: its name, or its name, a slash, and whatever tells clients apart."""
+        """The account of a key, which is its name, or its name, a slash and any text that tells clients apart."""
         if key in self._topics:
             return key
         name = key.rpartition("/")[0]
@@ -173,7 +173,7 @@ class ReplayPortal:
         return None if self._account_of(key) is None else self._options.secret
 
     async def _request(self, connection: ClientConnection, request: HttpRequest) -> HttpResponse | None:
-        """Answer a request, or let a client of the push portal in."""
+        """Answer one request; None to accept a client on the push portal."""
         response = await respond(self._handler, connection, request, self._answer)
         if response is not None:
             return response
@@ -183,20 +183,20 @@ class ReplayPortal:
             return error_response(self._handler, HttpError(400 if isinstance(error, ValueError) else 503, str(error)))
         return None
 
-    def _prepare(self, admitted: PortalAccess) -> tuple[ClientReplay, Iterator[Event]]:
-        """Prepare a client's replay, where its address asks for it, or as the options say.
+    def _prepare(self, access: PortalAccess) -> tuple[ClientReplay, Iterator[Event]]:
+        """Prepare a client's replay as its address or the options ask.
 
         Raises:
-            ValueError: the address asks for what there is not.
+            ValueError: the address asks for something that does not exist.
         """
-        account = self._account_of(admitted.key)
+        account = self._account_of(access.key)
         assert account is not None
         since_ns, speed = self._options.since_ns, self._options.speed
         now_ns = time.time_ns()
-        if "since" in admitted.parameters:
-            since_ns = instant_ns(admitted.parameters["since"], now_ns)
-        if "speed" in admitted.parameters:
-            speed = speed_of(admitted.parameters["speed"])
+        if "since" in access.parameters:
+            since_ns = instant_ns(access.parameters["since"], now_ns)
+        if "speed" in access.parameters:
+            speed = speed_of(access.parameters["speed"])
         try:
             events = _events(self._record, self._options, (account,), since_ns)
         except (ConfigurationError, Incomplete) as error:
@@ -205,29 +205,31 @@ class ReplayPortal:
         position = ReplayPosition(0 if since_ns is None else since_ns - 1, end_ns, speed)
         pace = Pace(speed, self._options.wait_s_max, since_ns)
         begins = "the beginning" if since_ns is None else f"{utc_text(since_ns)} UTC"
-        told = f"{account} from {begins}, {'as fast as it reads' if speed is None else f'at {speed:g} times the pace'}"
-        return ClientReplay(account, pace, position, told), events
+        description = (
+            f"{account} from {begins}, {'as fast as it reads' if speed is None else f'at {speed:g} times the pace'}"
+        )
+        return ClientReplay(account, pace, position, description), events
 
-    async def _answer(self, question: AccountQuery) -> bytes:
-        """Answer as of the instant that the key's newest client is at; before there is one, as of the beginning."""
-        account = self._account_of(question.key)
+    async def _answer(self, query: AccountQuery) -> bytes:
+        """Answer as of the position of the key's latest client; without one, as of the beginning."""
+        account = self._account_of(query.key)
         assert account is not None
-        position = self._positions.get(question.key)
+        position = self._positions.get(query.key)
         loop = asyncio.get_running_loop()
         since_ns = self._options.since_ns or 1
         at_ns = since_ns - 1 if position is None else position.now_ns(loop.time())
-        answer = partial(self._answer_as_of, question, account, at_ns)
+        answer = partial(self._answer_as_of, query, account, at_ns)
         try:
             return await self._read(self._answerers, answer)
         except RecorderError as error:
-            log.error("REST cannot be answered: %s", error)
+            log.error("a REST request cannot be answered: %s", error)
             raise HttpError(503, str(error)) from None
 
-    def _answer_as_of(self, question: AccountQuery, account: str, at_ns: int) -> bytes:
-        return question.answer(RecordedAccount(self._record, account, self._topics[account], at_ns))
+    def _answer_as_of(self, query: AccountQuery, account: str, at_ns: int) -> bytes:
+        return query.answer(RecordedAccount(self._record, account, self._topics[account], at_ns))
 
     async def _converse(self, connection: ClientConnection) -> None:
-        """Serve one client of the push portal to its end."""
+        """Serve one client of the push portal until it is gone."""
         self._accepted_count += 1
         replay, events = self._accepted.pop(connection)
         loop = asyncio.get_running_loop()
@@ -246,7 +248,7 @@ class ReplayPortal:
             self._readers,
             self._on_change,
         )
-        del events  # the feed's alone: it lets go of them, whoever still holds this frame of a broken connection
+        del events  # only the feed may hold them, so that it can release them even if a traceback holds this frame
         self._feeds[client] = replay, feed
         self._positions.pop(connection.access.key, None)
         self._positions[connection.access.key] = replay.position
@@ -255,7 +257,7 @@ class ReplayPortal:
         feeding: list[asyncio.Task[None]] = []
 
         def settled() -> None:
-            log.info("client %d: replays %s", client.number, replay.told)
+            log.info("client %d: replays %s", client.number, replay.description)
             feeding.append(asyncio.create_task(self._server.guarded(_push(feed, client))))
 
         try:
@@ -263,12 +265,12 @@ class ReplayPortal:
         finally:
             for task in feeding:
                 task.cancel()
-                with suppress(asyncio.CancelledError, Exception):  # an error has been noted by `guarded`
+                with suppress(asyncio.CancelledError, Exception):  # `guarded` has stored the error
                     await task
             del self._feeds[client]
             self._pushes_of_gone += feed.pushes
-            at = f"{utc_text(replay.position.told_ns)} UTC" if replay.position.told_ns > 0 else "the beginning"
-            log.info("client %d: gone at %s, after %s pushes", client.number, at, f"{feed.pushes:,}")
+            at = f"{utc_text(replay.position.reached_ns)} UTC" if replay.position.reached_ns > 0 else "the beginning"
+            log.info("client %d: disconnected at %s, after %s pushes", client.number, at, f"{feed.pushes:,}")
             self._on_change()
 
 
@@ -281,16 +283,18 @@ async def _push(feed: ReplayFeed, client: PushClient) -> None:
 
 
 def _served(record: Record, options: ServingOptions) -> Mapping[str, tuple[str, ...]]:
-    """The accounts that are served, and what of each has been subscribed to.
+    """The served accounts and the topics that were subscribed to for each.
 
     Raises:
-        ConfigurationError: the record does not have what is to be served.
-        Incomplete: it has gaps, and none are wanted.
+        ConfigurationError: the record does not contain what the options ask for.
+        Incomplete: it has gaps, and the options require it to be complete.
     """
     topics = record.topics()
     if not topics:
-        raise ConfigurationError("The record has no account, so there is nothing to serve: record something first.")
-    # Asked for and thrown away, for what it refuses.
+        raise ConfigurationError(
+            "There is nothing to serve, because the record contains no account: record something first."
+        )
+    # Only for the errors it raises.
     _events(record, options, options.accounts, options.since_ns)
     if options.accounts is None:
         return topics

@@ -1,4 +1,4 @@
-"""A record that is served, in a thread of its own: what the command, tests and your own programs hold in hand."""
+"""Serves a record in a thread of its own, for the command, tests and your own programs."""
 
 from collections.abc import Callable
 
@@ -13,11 +13,11 @@ class Serving(Startable):
     """Serves a record, as a context manager. Safe to use from any thread.
 
     Args:
-        url: of the record's database.
-        options: what of it, and how.
+        url: database URL of the record.
+        options: what to serve of it, and how.
 
     Raises:
-        DatabaseError: there is no such record.
+        DatabaseError: the record does not exist or cannot be opened.
     """
 
     def __init__(self, url: str, options: ServingOptions | None = None) -> None:
@@ -26,20 +26,20 @@ class Serving(Startable):
         self._running = ServerThread("serving", self._make)
 
     def start(self) -> None:
-        """Begin to listen; clients can connect when this returns. Once only.
+        """Start listening; clients can connect when this returns. Can be called once only.
 
         Raises:
-            OSError: the address cannot be listened on.
-            ConfigurationError: the record does not have what is to be served.
-            Incomplete: it has gaps, and none are wanted.
+            OSError: it cannot listen on this address.
+            ConfigurationError: the record does not contain what the options ask for.
+            Incomplete: it has gaps, and the options require it to be complete.
         """
         self._running.start()
 
     def close(self) -> None:
-        """Say goodbye to all clients and stop; nothing where it is stopped already.
+        """Close all connections and stop; does nothing if already stopped.
 
         Raises:
-            Whatever went wrong in it and was not raised by another call.
+            Exception: a failure of the server that no other call has raised.
         """
         try:
             self._running.close()
@@ -48,23 +48,23 @@ class Serving(Startable):
 
     @property
     def url(self) -> str:
-        """The http address; the push portal's follows from it."""
+        """The HTTP address; the push portal's follows from it."""
         return f"http://{host_port(self.options.host, self._running.server.port)}"
 
     @property
     def accounts(self) -> list[str]:
-        """What is served, by name: the names are the keys."""
+        """The names of the served accounts, which are their API keys."""
         return self._running.server.accounts
 
     def status(self) -> ServingStatus:
-        """How it does just now."""
+        """The current state."""
         return self._running.call(self._running.server.status)
 
     def wait_finished(self, clients: int = 1, timeout_s: float | None = None) -> None:
-        """Wait until so many connected clients have been pushed all there is.
+        """Wait until this many connected clients have been sent everything.
 
         Raises:
-            TimeoutError: they were not in that time.
+            TimeoutError: they have not after `timeout_s` seconds.
         """
         self._running.wait(lambda: self._running.server.finished >= clients, timeout_s, "the end of the record")
 

@@ -25,7 +25,7 @@ def test_between_two_events_it_goes_on_at_the_pace() -> None:
     assert moment.now_ns(1_500.0) == 20 * S - 1
     moment.passed(20 * S)
     assert moment.now_ns(1_500.0) == 20 * S
-    assert moment.told_ns == 20 * S
+    assert moment.reached_ns == 20 * S
 
 
 def test_a_wait_that_was_cut_does_not_take_it_back() -> None:
