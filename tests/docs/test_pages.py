@@ -60,6 +60,14 @@ def test_a_broken_link_is_found(tmp_path: Path) -> None:
     assert broken_links(page) == ["other.md", "page.md#two"]
 
 
+@pytest.mark.parametrize("page", [page for page in PAGES if page.name != "CHANGELOG.md"], ids=named)
+def test_every_source_file_that_is_named_exists(page: Path) -> None:
+    paths = re.findall(
+        r"`((?:recorder|tests|migrations|docs|examples|[a-z]+)/[\w./-]+\.(?:py|toml|md))`", text_of(page)
+    )
+    assert [path for path in paths if not ((CHECKOUT / path).exists() or (CHECKOUT / "recorder" / path).exists())] == []
+
+
 def test_the_index_names_every_page() -> None:
     index = text_of(CHECKOUT / "docs" / "README.md")
     pages = [page.name for page in PAGES if page.parent == CHECKOUT / "docs" and page.name != "README.md"]
