@@ -3,18 +3,21 @@
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from time import process_time
 from typing import NamedTuple
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import Engine, insert, select, text
+from sqlalchemy import Engine, event, insert, select, text
 
 import recorder
 from recorder.read.record import Filter
 from recorder.read.replay.events import FrameEvent
 from recorder.report.gather import gather
+from recorder.store import schema
 from recorder.store.comparing import compare_sessions
+from recorder.store.dialects import insert_rows
 from recorder.store.once import APART_NS
 from recorder.store.schema import discrepancies, gaps
 from tests.contract.conftest import NewUrl
@@ -242,11 +245,64 @@ def test_a_push_that_one_alone_saw_is_a_finding(two: Two) -> None:
     (told,) = compare_sessions(two.engine)
     # Neither what came before the second listened, nor what came after the last that both saw.
     assert told.unseen == 2
-    assert "2 were seen by one alone" in told.sentence()
+    assert "only one of them received 2 others" in told.sentence()
     assert findings(two.engine) == [(21, "push order.a", "unseen"), (22, "push order.a", "unseen")]
     with two.engine.connect() as connection:
         (found_ns,) = connection.scalars(select(discrepancies.c.found_ns).where(discrepancies.c.seq == 21))
     assert found_ns == NOON_NS + 21 * S + 7_000_000
+
+
+def hourly_sessions(engine: Engine, count: int, recorders: int) -> None:
+    """Sessions of some recorders that overlap with two of each other recorder, all of them compared already."""
+    with engine.begin() as connection:
+        for table in ("comparisons", "sessions", "runs", "recorders"):
+            connection.exec_driver_sql(f"DELETE FROM {table}")
+        accounts = "INSERT INTO accounts VALUES (1, 'fmex', 'main', 0) ON CONFLICT DO NOTHING"
+        connection.exec_driver_sql(accounts)
+        for number in range(recorders):
+            connection.exec_driver_sql(f"INSERT INTO recorders VALUES ({number}, 0, 'host')")
+            run = f"({number}, {number}, 0, 'host', 1, 'v', NULL, NULL)"
+            connection.exec_driver_sql(f"INSERT INTO runs VALUES {run}")
+        sessions = [
+            (
+                1,
+                at * recorders + number,
+                number,
+                "url",
+                "account",
+                at * 60,
+                at * 60 + number,
+                at * 60 + 50,
+                "lost",
+                None,
+            )
+            for number in range(recorders)
+            for at in range(count // recorders)
+        ]
+        insert_rows(connection, schema.sessions, sessions)
+        compared = [(1, at * 2, at * 2 + 1, 0, 0) for at in range(count // 2)] if recorders == 2 else []
+        insert_rows(connection, schema.comparisons, compared)
+
+
+def test_finding_sessions_to_compare_takes_a_time_that_grows_with_their_number(two: Two) -> None:
+    took_s = {}
+    for count in (600, 6_000):
+        hourly_sessions(two.engine, count, 2)
+        began_s = process_time()
+        for _ in range(3):
+            assert list(compare_sessions(two.engine)) == []
+        took_s[count] = process_time() - began_s
+    # Ten times as many sessions; it was a hundred times the work.
+    assert took_s[6_000] < 40 * took_s[600]
+    assert took_s[6_000] < 3
+
+
+def test_with_one_recorder_no_session_is_read(two: Two) -> None:
+    hourly_sessions(two.engine, 10, 1)
+    asked: list[str] = []
+    event.listen(two.engine, "before_cursor_execute", lambda _c, _cursor, statement, *_: asked.append(statement))
+    assert list(compare_sessions(two.engine)) == []
+    assert [statement for statement in asked if "sessions" in statement] == []
 
 
 def test_a_session_that_goes_on_is_not_judged(two: Two) -> None:

@@ -56,9 +56,7 @@ def test_there_is_no_database(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize(
-    "url", ["recorder.db", "mysql://u:hidden@h/db", "sqlite://", "sqlite:///x?mode=rw", "://"]
-)
+@pytest.mark.parametrize("url", ["recorder.db", "mysql://u:hidden@h/db", "sqlite://", "sqlite:///x?mode=rw", "://"])
 def test_an_address_that_is_none(url: str) -> None:
     with pytest.raises(ConfigurationError, match=r"write for example .*sqlite:///recorder\.db") as raised:
         recorder.open(url)
