@@ -116,7 +116,12 @@ def _recorders_and_sessions() -> None:
     )
     _table(
         "identity",
-        *_ints("recorder_id", "inode"),
+        *_ints("recorder_id"),
+        *_texts("host", "path", "device", null=False),
+        *_texts("inode"),
+        *_ints("copy_of", null=True),
+        *_texts("copy_of_host", "copy_of_path"),
+        *_ints("adopted_ns", null=True),
         sa.PrimaryKeyConstraint("recorder_id", name="pk_identity"),
     )
     _table(

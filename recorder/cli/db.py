@@ -1,5 +1,6 @@
 """The commands for the database's schema."""
 
+import time
 from pathlib import Path
 
 import click
@@ -7,7 +8,7 @@ from sqlalchemy import Engine
 
 from recorder.cli import options
 from recorder.errors import SchemaOutdated
-from recorder.store import migrate, sqlite
+from recorder.store import identity, migrate, sqlite
 from recorder.store.engine import database_path, explained, is_file, open_engine, place
 from recorder.store.lock import sole_writer
 
@@ -48,6 +49,36 @@ def _back_up(engine: Engine, path: Path) -> None:
         backup = path.with_name(f"{path.name}.schema-{at}")
         sqlite.back_up(connection, backup)
     click.echo(f"Copied {path} to {backup}; remove it once you have seen that all is well.")
+
+
+@db.command(
+    help="Let a copy go on as the recorder that it is a copy of: a backup that was restored, or a file that was moved "
+    "to another disk or machine. Without this, a copy goes on as a recorder of its own, and the gap that the original "
+    "left stays open. The original must never be recorded into again. The next run notes it in the event log, and its "
+    "reconciliation closes the gap.\n\n"
+    "\b\nExample:  recorder db adopt --database sqlite:///recorder.db"
+)
+@options.database
+@click.option(
+    "--by-path",
+    is_flag=True,
+    help="From now on, know the file by its path: for file systems that number files anew whenever they are mounted.",
+)
+def adopt(database: str | None, config: Path | None, by_path: bool) -> None:
+    """Adopt."""
+    url = options.database_urls(database, config)[-1]
+    if not is_file(url):
+        raise click.UsageError("A server's database is not recorded into itself: name the file, or the journal.")
+    with explained(url):
+        migrate.require_current(open_engine(url, read_only=True))
+        with sole_writer(url), open_engine(url).begin() as connection:
+            adopted = identity.adopt(connection, database_path(url), time.time_ns(), by_path=by_path)
+    if not adopted.changed:
+        click.echo(f"{place(url)} is recorder {adopted.recorder_id} already.")
+        return
+    click.echo(f"{place(url)} goes on as recorder {adopted.recorder_id}.")
+    if adopted.closed_id is not None:
+        click.echo(f"Recorder {adopted.closed_id}, which it was since it was copied, records no more.")
 
 
 @db.command(help="Show the revision of the database's schema.\n\n\b\nExample:  recorder db current")

@@ -178,10 +178,10 @@ class Recording:
         self._on_durable(Watermark(OPENING, 0, {}))
         self._file = starting.enter_context(HeldFile(database_path(self._url)))
         with engine.begin() as connection:
-            self._run, self._seal, left = open_run(connection, self._url, started, wanted)
+            self._run, self._seal, warnings = open_run(connection, self._url, started, wanted)
             self._newest = {one.account_id: newest_session(connection, one.account_id) for one in wanted}
-        for told in left:
-            log.warning("%s", told)
+        for warning in warnings:
+            log.warning("%s", warning)
 
     def _start_threads(self) -> None:
         """The writer first, so that the first frame finds it; then the sockets."""

@@ -15,6 +15,7 @@ from contextlib import closing, suppress
 from pathlib import Path
 from typing import NamedTuple, Self
 
+from recorder.store.identity import keep_identity
 from recorder.store.sqlite import BUSY_TIMEOUT_MS
 
 #: SQLite's own files beside the database.
@@ -118,7 +119,11 @@ class HeldFile:
         if located.exists and self._empty_log():
             return f"everything received is in {located.path or 'the moved file'}"
         try:
-            return f"everything received is in {self._copy()}"
+            copy = self._copy()
+            if not located.exists:
+                with closing(sqlite3.connect(copy)) as target, target:
+                    keep_identity(target, copy)
+            return f"everything received is in {copy}"
         except (sqlite3.Error, OSError) as error:
             return f"what was received could not be kept ({error})"
 

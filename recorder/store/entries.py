@@ -19,6 +19,15 @@ class RecorderAdded(_Entry, frozen=True):
     host: str
 
 
+class RecorderAdopted(_Entry, frozen=True):
+    """A copy, or a file that was restored from a backup, goes on as the recorder it was copied from, on purpose."""
+
+    recorder_id: int
+    adopted_ns: int
+    #: The machine where it goes on.
+    host: str
+
+
 class AccountAdded(_Entry, frozen=True):
     """A recorder begins to record an account."""
 
@@ -177,6 +186,7 @@ class FramesRedacted(_Entry, frozen=True):
 
 LogEntry = (
     RecorderAdded
+    | RecorderAdopted
     | AccountAdded
     | RunStarted
     | RunEnded

@@ -50,7 +50,7 @@ INTERRUPTED = "interrupted"
 
 
 def apply(connection: Connection, recorder_id: int, entry: LogEntry) -> None:
-    """Write one entry of a recorder's."""
+    """Write one entry of a recorder's. `RecorderAdopted` changes no row: the recorder goes on."""
     match entry:
         case RecorderAdded() | DiscrepancyFound():
             table = recorders if isinstance(entry, RecorderAdded) else discrepancies

@@ -4,14 +4,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from sqlalchemy import Connection, delete, func, insert, select
+from sqlalchemy import Connection, func, select
 
 from recorder.model import time_ordered_id
 from recorder.store.engine import database_path
-from recorder.store.entries import AccountAdded, LogEntry, RecorderAdded, RunStarted, SessionEnded
+from recorder.store.entries import AccountAdded, LogEntry, RecorderAdded, RecorderAdopted, RunStarted, SessionEnded
 from recorder.store.event_log import what_a_crash_left
+from recorder.store.identity import Identity, identity_of, location_of
 from recorder.store.journal import OPENING, Batch, last_seal
-from recorder.store.schema import gaps, identity, reconciliations, runs, sessions
+from recorder.store.schema import gaps, reconciliations, runs, sessions
 
 
 class Opened(NamedTuple):
@@ -20,8 +21,8 @@ class Opened(NamedTuple):
     run: RunStarted
     #: The seal of its first batch.
     seal: bytes
-    #: A sentence for the user for each session that a crash left open.
-    left: list[str]
+    #: Sentences for the user: sessions that a crash left open, a file that is a copy.
+    warnings: list[str]
 
 
 def open_run(connection: Connection, url: str, started: RunStarted, wanted: Sequence[AccountAdded]) -> Opened:
@@ -34,10 +35,7 @@ def open_run(connection: Connection, url: str, started: RunStarted, wanted: Sequ
         wanted: the accounts it records.
     """
     entries: list[LogEntry] = []
-    recorder_id = _identity(connection, database_path(url))
-    if recorder_id is None:
-        recorder_id = _new_identity(connection, database_path(url), started.started_ns)
-        entries.append(RecorderAdded(recorder_id, started.started_ns, started.host))
+    recorder_id, warnings = _identify(connection, database_path(url), started, entries)
     # Runs are moved in the order of their keys, which must be that of their lives, also where a clock has gone back.
     newest = connection.scalar(select(func.max(runs.c.run_id)))
     run_id = max(started.run_id, (newest or 0) + 1)
@@ -50,8 +48,8 @@ def open_run(connection: Connection, url: str, started: RunStarted, wanted: Sequ
     batch.entries += entries
     batch.write(connection, started.started_ns)
     told = "the last run ended without closing session {}: a gap begins at its last frame"
-    sentences = [told.format(entry.session_id) for entry in left if isinstance(entry, SessionEnded)]
-    return Opened(started, batch.seal, sentences)
+    warnings += [told.format(entry.session_id) for entry in left if isinstance(entry, SessionEnded)]
+    return Opened(started, batch.seal, warnings)
 
 
 def newest_session(connection: Connection, account_id: int) -> int:
@@ -63,17 +61,23 @@ def newest_session(connection: Connection, account_id: int) -> int:
     return max(connection.scalar(key) or 0 for key in keys)
 
 
-def _identity(connection: Connection, path: Path) -> int | None:
-    """Which recorder this file is; None where it is new, or a copy of another's file: a copy is a recorder of its own.
-
-    Two files that went on as one recorder would contradict each other where they are merged. A copy begins with a gap
-    like any other record, which costs nothing: the gap of the whole is where all recorders have one.
-    """
-    return connection.scalar(select(identity.c.recorder_id).where(identity.c.inode == path.stat().st_ino))
-
-
-def _new_identity(connection: Connection, path: Path, now_ns: int) -> int:
-    recorder_id = time_ordered_id(now_ns)
-    connection.execute(delete(identity))
-    connection.execute(insert(identity).values(recorder_id=recorder_id, inode=path.stat().st_ino))
-    return recorder_id
+def _identify(
+    connection: Connection, path: Path, started: RunStarted, entries: list[LogEntry]
+) -> tuple[int, list[str]]:
+    """Which recorder the file is (see `identity`); what the event log is to be told of it, and the user."""
+    known, here = identity_of(connection), location_of(path)
+    if known is not None and known.is_at(here):
+        if known.adopted_ns is not None:
+            entries.append(RecorderAdopted(known.recorder_id, known.adopted_ns, started.host))
+        known.moved(here)._replace(adopted_ns=None).write(connection)
+        return known.recorder_id, []
+    recorder_id = time_ordered_id(started.started_ns)
+    original = (None, None, None) if known is None else (known.recorder_id, known.host, known.path)
+    Identity(recorder_id, *here, *original).write(connection)
+    entries.append(RecorderAdded(recorder_id, started.started_ns, started.host))
+    if known is None:
+        return recorder_id, []
+    return recorder_id, [
+        f"{path} is a copy, and goes on as a recorder of its own ({recorder_id}): a gap of the original "
+        f"({known.recorder_id}) stays open. If it replaces the original, stop and type: recorder db adopt"
+    ]

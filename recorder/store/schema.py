@@ -100,10 +100,15 @@ retirements = _table(
     PrimaryKeyConstraint("recorder_id", "retired_ns"),
 )
 
-#: Which of them this file is; one row. It never leaves the file, and counts in this file only: a copy is another one.
+#: Which of them this file is, and where it was when it was last recorded into; one row, which never leaves the file.
 identity = _table(
     "identity",
-    *_ints("recorder_id", "inode"),
+    *_ints("recorder_id"),
+    *_texts("host", "path", "device", null=False),
+    *_texts("inode"),
+    *_ints("copy_of", null=True),
+    *_texts("copy_of_host", "copy_of_path"),
+    *_ints("adopted_ns", null=True),
     PrimaryKeyConstraint("recorder_id"),
 )
 

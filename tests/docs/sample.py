@@ -12,7 +12,7 @@ from pathlib import Path
 from threading import Event
 from typing import cast
 
-from sqlalchemy import Engine, insert
+from sqlalchemy import Engine
 
 from recorder.clock import NS_PER_MS, NS_PER_S, Clock
 from recorder.errors import SessionOver
@@ -34,8 +34,8 @@ from recorder.store.entries import (
     SessionOpened,
 )
 from recorder.store.gaps import RECONCILED
+from recorder.store.identity import Identity
 from recorder.store.journal import Batch
-from recorder.store.schema import identity
 from recorder.store.seals import BEGINNING
 from recorder.venues.base import Answer, Known, Question, read_answer
 from tests.docs.exchange import CREDENTIALS, SYMBOLS, URL, TradedExchange, Truth, instant_ms
@@ -45,6 +45,7 @@ from tests.samples import FMEX
 ACCOUNT = Account(name="main", venue=FMEX, url=URL, credentials=CREDENTIALS, symbols=SYMBOLS)
 LIMITS = Limits()
 HOST = "desk"
+FILE = "/home/me/recorder.db"
 
 #: What nobody can read, and what has a field that nobody knows: both are kept.
 STRANGE = (
@@ -173,7 +174,7 @@ class _Recorder:
             self._channel.tell(RecorderAdded(self._recorder_id, self.now_ns, HOST))
             self._channel.tell(AccountAdded(ACCOUNT.account_id, FMEX.name, ACCOUNT.name, self.now_ns))
             with self._engine.begin() as connection:
-                connection.execute(insert(identity).values(recorder_id=self._recorder_id, inode=1_312_027))
+                Identity(self._recorder_id, HOST, FILE, "2049", "1312027").write(connection)
         self._tell(RunStarted(self._run_id, self._recorder_id, self.now_ns, HOST, 4711, "0.1.0"))
 
     def listen(self, pushes: int, *, first: Sequence[bytes] = (), lost: str | None = None) -> None:

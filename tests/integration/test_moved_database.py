@@ -102,3 +102,28 @@ def test_killed_before_it_could_notice(folder: Folder, exchange: Simulator) -> N
     assert folder.rows(last, acknowledged["session_id"]) >= [(acknowledged["seq"],)]
     (gap,) = folder.rows("SELECT begin_seq, ends_ns IS NULL FROM gaps WHERE reason = 'crashed'")
     assert gap >= (acknowledged["seq"], 0)
+
+
+def test_a_restored_backup_goes_on_once_it_is_adopted(folder: Folder, exchange: Simulator) -> None:
+    folder.configure(exchange)
+    backup = folder.path / "backup.db"
+    with folder.run("--ack-file", str(folder.ack_file)) as process:
+        folder.wait_acknowledged(300, process)
+        with closing(sqlite3.connect(folder.database)) as source:
+            source.execute("VACUUM INTO ?", [str(backup)])
+        refused = folder.command("db", "adopt", "--database", f"sqlite:///{backup}")
+        assert process.stop()[0] == 0
+    assert refused.returncode == 2
+    assert "recorder.db is being recorded into as the same recorder" in refused.stderr
+    backup.replace(folder.database)
+    adopted = folder.command("db", "adopt")
+    assert adopted.returncode == 0, adopted.stderr
+    ((recorder_id,),) = folder.rows("SELECT recorder_id FROM recorders")
+    assert adopted.stdout == f"recorder.db goes on as recorder {recorder_id}.\n"
+    with folder.run() as process:
+        process.wait_for("reconciled")
+        assert process.stop()[0] == 0
+    assert folder.rows("SELECT recorder_id FROM recorders") == [(recorder_id,)]
+    # What was recorded after the backup is gone: it is a gap like after a crash, and closed like one.
+    assert folder.rows("SELECT state, ends_ns IS NOT NULL FROM gaps WHERE reason = 'crashed'") == [("reconciled", 1)]
+    assert folder.command("verify", "--quick").returncode == 0

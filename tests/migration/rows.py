@@ -11,7 +11,7 @@ ROWS_0001 = (
     "INSERT INTO recorders VALUES (5, 1580802000000000000, 'host')",
     "INSERT INTO credentials VALUES (7, '0123456789abcdef', 1580802000000000000)",
     "INSERT INTO retirements VALUES (5, 1580802600000000000, 'who', 'why')",
-    "INSERT INTO identity VALUES (5, 99)",
+    "INSERT INTO identity VALUES (5, 'host', '/var/lib/recorder.db', '2049', '99', NULL, NULL, NULL, NULL)",
     "INSERT INTO runs VALUES (1, 5, 1580802000000000000, 'host', 4711, '0.1.0', NULL, NULL)",
     "INSERT INTO sessions VALUES (7, 11, 1, 'wss://api.fmex.com/v2/user/ws', 'account order.btcusd_p', "
     "1580802000000000000, 1580802001000000000, NULL, NULL, NULL)",

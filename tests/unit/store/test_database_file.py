@@ -24,6 +24,8 @@ class Writing:
         self._connection = sqlite3.connect(path, isolation_level=None)
         self._connection.execute("PRAGMA journal_mode=WAL")
         self._connection.execute("CREATE TABLE numbers (number INTEGER, padding BLOB)")
+        self._connection.execute("CREATE TABLE identity (device TEXT, inode TEXT)")
+        self._connection.execute("INSERT INTO identity VALUES ('1', '2')")
         self.held = HeldFile(path)
         self.add(ROWS)
 
@@ -139,6 +141,8 @@ def test_a_deleted_database_is_copied(writing: Writing, act: Callable[[Path], Pa
     assert told == f"everything received is in {copy}"
     with closing(sqlite3.connect(copy)) as database:
         assert database.execute("SELECT count(*) FROM numbers").fetchone() == (ROWS + 5,)
+        # The original is gone: its copy goes on as the same recorder.
+        assert database.execute("SELECT inode FROM identity").fetchone() == (str(copy.stat().st_ino),)
     if act is replace:
         # The log lay under the name of the other file's: SQLite would have played it into that.
         assert count(writing.path) == 0
