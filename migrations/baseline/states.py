@@ -140,28 +140,34 @@ def _balances() -> str:
 
 
 def _trade_history() -> str:
-    # Executions that the exchange reported for an order: each answer is complete, so the newest one counts. The rest is
-    # derived: one row for each update in which an order filled further, or its fee changed. An update with a smaller
-    # filled quantity than an earlier one is late (from a second recorder, or a delayed snapshot) and is skipped. The
-    # price of the first row is the order's average so far; a later price is what moved the average from the one to the
-    # other, an estimate. `recorder fills` computes the same exactly.
+    # Executions that the exchange reported for an order: each answer is complete, so the newest one counts; an
+    # execution without a quantity does not. The rest is derived: one row for each update in which an order filled
+    # further, or its fee changed. An update with a smaller filled quantity than an earlier one is late (from a second
+    # recorder, or a delayed snapshot) and is skipped. The price of the first row is the order's average so far; a later
+    # price is what moved the average from the one to the other, an estimate. Updates with the same id and another
+    # `created_at` are of another order. `recorder fills` computes the same exactly.
     filled = f"{number('quantity')} - {number('unfilled_quantity')}"
-    of_order = f"PARTITION BY account_id, order_id ORDER BY {RECEIPT}"
+    of_order = f"PARTITION BY account_id, order_id, created ORDER BY {RECEIPT}"
     return f"""WITH matched AS (
   SELECT account_id, session_id, seq, item, received_ns, order_id, created_at,
     {number("quantity")} AS quantity, {number("price")} AS price, {number("fee")} AS fee
   FROM (SELECT *, dense_rank() OVER (PARTITION BY account_id, order_id
       ORDER BY received_ns DESC, session_id DESC, seq DESC) AS age FROM fills) aged
-  WHERE age = 1
+  WHERE age = 1 AND quantity IS NOT NULL
 ), total AS (
-  SELECT account_id, order_id, sum(quantity) AS filled, sum(quantity * price) / nullif(sum(quantity), 0) AS average,
-    sum(fee) AS fee
+  SELECT account_id, order_id, sum(quantity) AS filled, coalesce(sum(fee), 0) AS fee,
+    CASE WHEN count(*) = count(price) THEN sum(quantity * price) / nullif(sum(quantity), 0) END AS average
   FROM matched GROUP BY account_id, order_id
+), ids AS (
+  SELECT account_id, order_id, min(created_at) AS first_created FROM order_updates GROUP BY account_id, order_id
 ), told AS (
-  SELECT o.account_id, o.session_id, o.seq, o.item, o.received_ns, o.ts, o.order_id, symbol, direction, order_type,
-    margin_currency, {filled} AS filled, {number("fill_price")} AS average, {number("o.fee")} AS fee,
+  SELECT o.account_id, o.session_id, o.seq, o.item, o.received_ns, o.ts, o.order_id,
+    coalesce(o.created_at, ids.first_created) AS created, symbol, direction, order_type, margin_currency,
+    {filled} AS filled, {number("fill_price")} AS average, {number("o.fee")} AS fee,
     total.filled AS filled_at_least, total.average AS average_matched, total.fee AS fee_matched
-  FROM order_updates_once o LEFT JOIN total ON total.account_id = o.account_id AND total.order_id = o.order_id
+  FROM order_updates_once o LEFT JOIN ids ON ids.account_id = o.account_id AND ids.order_id = o.order_id
+    LEFT JOIN total ON total.account_id = o.account_id AND total.order_id = o.order_id
+      AND coalesce(o.created_at = ids.first_created, true)
   WHERE o.quantity IS NOT NULL AND o.unfilled_quantity IS NOT NULL
 ), news AS (
   SELECT * FROM (SELECT *, max(filled) OVER ({of_order} ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS most_before

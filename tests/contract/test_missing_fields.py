@@ -249,6 +249,16 @@ def _views(desk: Desk) -> list[Any]:
         return list(connection.exec_driver_sql(query))
 
 
+def test_a_view_tells_the_same_fills(lacking: Desk, record: Record) -> None:
+    rows = ask(lacking.engine, "SELECT account_id, session_id, seq, item, quantity FROM trade_history")
+    told = [(str(ACCOUNTS[row["account_id"]]), *list(row.values())[1:]) for row in rows]
+    fills = record.fills()
+    assert sorted(told) == [
+        (fill.account, fill.session_id, fill.seq, fill.item, float(fill.quantity))
+        for fill in sorted(fills, key=lambda fill: (fill.account, fill.session_id, fill.seq, fill.item))
+    ]
+
+
 @pytest.mark.parametrize(
     "command",
     [

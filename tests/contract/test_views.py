@@ -90,6 +90,20 @@ def steps(engine: Engine) -> list[tuple[Any, ...]]:
     return [(row["quantity"], row["price"], row["fee"], row["price_is_estimate"]) for row in rows]
 
 
+def test_an_id_that_is_used_again_is_another_order(engine: Engine) -> None:
+    first, second = {"created_at": 5}, {"created_at": 9}
+    updates = [
+        filled("8", "9000", "0.8", **first),
+        filled("3", "9100", "0.3", **second),
+        filled("10", "9001", "1", **first),  # late news of the first
+        filled("4", "9100", "0.4", **second),
+    ]
+    tell(engine, *map(Told, updates))
+    assert [row[0] for row in steps(engine)] == [8, 3, 2, 1]
+    with recorder.open(engine.url.render_as_string(hide_password=False)) as record:
+        assert [fill.quantity for fill in record.fills()] == [8, 3, 2, 1]
+
+
 def test_numbers_are_plain_and_times_readable(engine: Engine) -> None:
     with engine.begin() as connection:
         connection.execute(delete(accounts))

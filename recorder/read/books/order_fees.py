@@ -5,13 +5,14 @@ from decimal import Decimal
 from typing import NamedTuple
 
 from recorder.read.books.updates import BookOrder
-from recorder.read.trading.fills import Reuse, reuse
+from recorder.read.trading.fills import is_another
 from recorder.venues.base import EXACT
 
 #: Of orders at their end, so many are remembered: another recorder may tell late of an earlier state.
 ENDED_MAX = 10_000
 
 _ZERO = Decimal(0)
+_Key = int | tuple[int, int | None]
 
 
 class _Seen(NamedTuple):
@@ -36,8 +37,8 @@ class OrderFees:
     def __init__(self, final_statuses: Collection[str]) -> None:
         self._final = final_statuses
         self._stretch = 0
-        self._open: dict[int, _Seen] = {}
-        self._ended: dict[int, _Seen] = {}
+        self._open: dict[_Key, _Seen] = {}
+        self._ended: dict[_Key, _Seen] = {}
 
     def begin(self) -> None:
         """A new stretch."""
@@ -65,7 +66,7 @@ class OrderFees:
     def _take(self, order: BookOrder, before: _Seen | None, stretch: int | None) -> _Seen | None:
         """Keep how far an order has filled; None if it tells nothing, or less than is known."""
         filled, earlier = _filled(order), before or _NOTHING
-        if filled is None or filled < earlier.filled or reuse(order.created_at, earlier.created_at) is Reuse.OLDER:
+        if filled is None or filled < earlier.filled:
             return None
         fee = earlier.fee if order.fee is None else order.fee
         created_at = earlier.created_at if order.created_at is None else order.created_at
@@ -73,18 +74,24 @@ class OrderFees:
         self._keep(order, seen)
         return seen
 
-    def _seen(self, order: BookOrder) -> _Seen | None:
-        """What is known of an order; None also if only an older one with its id is known."""
+    def _key(self, order: BookOrder) -> _Key:
+        """The order's id; with its time of creation if an earlier order has the same id."""
         seen = self._open.get(order.order_id) or self._ended.get(order.order_id)
-        newer = seen is not None and reuse(order.created_at, seen.created_at) is Reuse.NEWER
-        return None if newer else seen
+        if seen is not None and is_another(order.created_at, seen.created_at):
+            return order.order_id, order.created_at
+        return order.order_id
+
+    def _seen(self, order: BookOrder) -> _Seen | None:
+        key = self._key(order)
+        return self._open.get(key) or self._ended.get(key)
 
     def _keep(self, order: BookOrder, seen: _Seen) -> None:
-        self._open.pop(order.order_id, None)
+        key = self._key(order)
+        self._open.pop(key, None)
         if order.status not in self._final:
-            self._open[order.order_id] = seen
+            self._open[key] = seen
             return
-        self._ended[order.order_id] = seen
+        self._ended[key] = seen
         if len(self._ended) > ENDED_MAX:
             del self._ended[next(iter(self._ended))]
 

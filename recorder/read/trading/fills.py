@@ -3,7 +3,6 @@
 import heapq
 from collections.abc import Callable, Iterable, Iterator
 from decimal import Context, Decimal
-from enum import Enum
 from itertools import groupby
 from operator import attrgetter
 from typing import NamedTuple
@@ -35,25 +34,18 @@ class _Seen(NamedTuple):
 
 _NOTHING = _Seen(_ZERO, None, _ZERO)
 
-
-class Reuse(Enum):
-    """Which order an update is about, if a venue has given one id to several orders."""
-
-    NONE = 0
-    NEWER = 1
-    OLDER = -1
+#: Account and order id; with its time of creation if an earlier order has the same id.
+_Key = tuple[str, int] | tuple[str, int, int | None]
 
 
-def reuse(created_at: int | None, known: int | None) -> Reuse:
-    """Compare the creation times of two updates with the same order id.
+def is_another(created_at: int | None, known: int | None) -> bool:
+    """Whether two updates with the same order id are of different orders, by the orders' creation times.
 
     Args:
-        created_at: of an update, ms since 1970.
-        known: of the newest order with this id so far.
+        created_at: of the one, ms since 1970.
+        known: of the other.
     """
-    if created_at is None or known is None or created_at == known:
-        return Reuse.NONE
-    return Reuse.NEWER if created_at > known else Reuse.OLDER
+    return created_at is not None and known is not None and created_at != known
 
 
 class _Extra(msgspec.Struct):
@@ -127,9 +119,9 @@ def _receipt(fill: Fill) -> tuple[int, int, int, int]:
     return fill.received_ns, fill.session_id, fill.seq, fill.item
 
 
-def _matched(exact: Iterable[Fill]) -> dict[tuple[str, int], _Seen]:
+def _matched(exact: Iterable[Fill]) -> dict[_Key, _Seen]:
     """How far the executions told of each order go."""
-    seen: dict[tuple[str, int], _Seen] = {}
+    seen: dict[_Key, _Seen] = {}
     for fill in exact:
         key = fill.account, fill.order_id
         before = seen.get(key, _NOTHING)
@@ -144,19 +136,15 @@ def _matched(exact: Iterable[Fill]) -> dict[tuple[str, int], _Seen]:
     return seen
 
 
-def _derived(
-    updates: Iterable[Order], seen: dict[tuple[str, int], _Seen], liquidity: Callable[[Order], str]
-) -> Iterator[Fill]:
+def _derived(updates: Iterable[Order], seen: dict[_Key, _Seen], liquidity: Callable[[Order], str]) -> Iterator[Fill]:
     for update in updates:
         if update.quantity is None or update.unfilled_quantity is None:
             continue
-        key = update.account, update.order_id
+        key: _Key = update.account, update.order_id
         before = seen.get(key, _NOTHING)
-        reused = reuse(update.created_at, before.created_at)
-        if reused is Reuse.OLDER:
-            continue
-        if reused is Reuse.NEWER:
-            before = _NOTHING
+        if is_another(update.created_at, before.created_at):
+            key = update.account, update.order_id, update.created_at
+            before = seen.get(key, _NOTHING)
         filled = _EXACT.subtract(update.quantity, update.unfilled_quantity)
         fee = before.fee if update.fee is None else update.fee
         if filled > before.filled or (filled == before.filled > 0 and fee != before.fee):

@@ -61,12 +61,11 @@ def test_an_id_that_is_used_again_is_another_order() -> None:
         order(10, 7, "9100", "0.3", **second),
         order(10, 0, "9001", "1", **first),  # late news of the first
         order(10, 6, "9100", "0.4", **second),
-        order(10, 5, "9100", "0.5"),
     )
     assert steps(*updates) == [
         (8, Decimal(9000), Decimal("0.8"), False),
         (3, Decimal(9100), Decimal("0.3"), False),
-        (1, Decimal(9100), Decimal("0.1"), True),
+        (2, Decimal(9005), Decimal("0.2"), True),
         (1, Decimal(9100), Decimal("0.1"), True),
     ]
 
