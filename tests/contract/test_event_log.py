@@ -341,19 +341,21 @@ def test_a_round_settles_only_gaps_that_ended_before_it_began(book: Book) -> Non
 
 def test_what_was_lost_makes_only_the_gaps_unrecoverable_that_it_concerns(book: Book) -> None:
     book.add()
-    first = book.open("account", "order.a", "order.b")
-    first.cover("order.a", "order.b")
-    first.end()
-    second = book.open("account", "order.a", "order.b")
-    second.cover()
+    topics = "account", "order.a", "order.b"
+    book.open(*topics).cover()
+    refused = book.open(*topics)
+    refused.cover("order.a", "order.b")
+    refused.end()
+    third = book.open(*topics)
+    third.cover()
     lost = LostSubject("closed orders of a", "HTTP 400 invalid symbol", "order.a", "/closed?symbol=a")
-    _settle(book, second, PARTIAL, lost)
+    _settle(book, third, PARTIAL, lost)
     states = {(row.topic, row.begins_ns is not None): row.state for row in book.rows("gaps")}
     assert states == {
         (None, False): "reconciled",  # before the record: the snapshot is complete
         (None, True): "unrecoverable",
-        ("order.a", False): "reconciled",
-        ("order.b", False): "reconciled",
+        ("order.a", True): "unrecoverable",
+        ("order.b", True): "reconciled",
     }
 
 
