@@ -11,6 +11,8 @@ NS_PER_S = 1_000_000_000
 
 _DURATION = re.compile(r"(?:(\d+(?:\.\d+)?)([smhd]))+")
 _PART = re.compile(r"(\d+(?:\.\d+)?)([smhd])")
+#: Digits of a time since 1970 (between 2001 and 2286) → nanoseconds in its unit.
+_EPOCH_NS = {10: NS_PER_S, 13: NS_PER_MS, 16: 1_000, 19: 1}
 _UNIT_S = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
@@ -54,12 +56,22 @@ def duration_s(text: str) -> float:
 
 
 def instant_ns(text: str, now_ns: int) -> int:
-    """Nanoseconds since 1970 of an ISO date or time (UTC unless it says otherwise), or of a duration ago with its unit.
+    """Read an instant.
+
+    Args:
+        text: an ISO date or time, in UTC unless it names another zone; a duration ago with its unit, such as `2h`; or
+            a time since 1970 whose unit follows from its digits: 10 for seconds, 13 for ms, 16 for µs, 19 for ns.
+        now_ns: what "ago" is measured from, nanoseconds since 1970.
+
+    Returns:
+        Nanoseconds since 1970.
 
     Raises:
-        ValueError: it is neither. So is a plain number but a date (`20200204`): nobody could tell what it counts.
+        ValueError: it is none of these. So is any other plain number but a date (`20200204`).
     """
     text = text.strip()
+    if text.isascii() and text.isdigit() and len(text) in _EPOCH_NS:
+        return int(text) * _EPOCH_NS[len(text)]
     try:
         if not text[-1:].isdigit():
             return now_ns - int(duration_s(text) * NS_PER_S)
@@ -69,7 +81,8 @@ def instant_ns(text: str, now_ns: int) -> int:
         when = datetime.fromisoformat(text)
     except ValueError:
         raise ValueError(
-            f"{text!r} is not a time; write for example 2020-02-04, 2020-02-04T07:40:53Z, or 2h for two hours ago"
+            f"{text!r} is not a time; write for example 2020-02-04, 2020-02-04T07:40:53Z, 1580802053 (seconds since "
+            "1970), or 2h for two hours ago"
         ) from None
     return datetime_ns(when.replace(tzinfo=UTC) if when.tzinfo is None else when)
 

@@ -3,8 +3,6 @@
 from pathlib import Path
 
 import click
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from sqlalchemy import Connection
 
 from recorder.audit.evidence.checkpoint import checkpoint_of, sign_checkpoint
@@ -12,6 +10,7 @@ from recorder.audit.evidence.delivery import NoteFile
 from recorder.audit.evidence.keys import SigningKey, signing_key_in
 from recorder.audit.evidence.tree import Tree, sizes
 from recorder.cli import options
+from recorder.cli.progress import bar
 from recorder.errors import DatabaseError
 from recorder.store import migrate
 from recorder.store.engine import explained, open_engine, place
@@ -56,16 +55,14 @@ def checkpoint(database: str | None, config: Path | None, key: Path, out: Path |
 
 def _sign(connection: Connection, wanted: dict[int, int], key: SigningKey) -> list[str]:
     """A note for each recorder, with a bar on a terminal."""
-    columns = TextColumn("reading seals"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
-    console = Console(stderr=True)
-    notes = []
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task("", total=sum(wanted.values()))
+    notes, done, total = [], 0, sum(wanted.values())
+    with bar("reading seals") as advance:
         for recorder_id in wanted:
             tree = Tree(recorder_id, key.verifier)
             tree.begin(connection, anew=True)
             while read := tree.read(connection):
-                bar.advance(task, read)
+                done += read
+                advance(done, total)
             frontier = tree.frontier
             notes.append(sign_checkpoint(checkpoint_of(recorder_id, frontier.size, frontier.root()), key))
     return notes

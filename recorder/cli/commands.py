@@ -1,4 +1,4 @@
-"""The tree of commands. Each lives in a module of its own, loaded when it is called: `recorder --help` is quick."""
+"""The tree of commands. Each is in a module of its own, imported when it is called: `recorder --help` is quick."""
 
 from importlib import import_module
 
@@ -6,41 +6,53 @@ import click
 
 import recorder as package
 
-#: Command → where it lives, and its line in the help.
-COMMANDS = {
-    "demo": ("demo", "Watch it work: a simulated exchange, a recording, and a look at the result."),
-    "run": ("run", "Record, until it is told to stop."),
-    "reconcile": ("reconcile", "Ask the exchange again about gaps that are open or unrecoverable."),
-    "status": ("look", "The record at a glance: sessions, coverage, what could not be decoded."),
-    "orders": ("look", "The latest state of each order; --history for every update, --open for open ones."),
-    "fills": ("look", "Trade history: every step in which an order filled further."),
-    "positions": ("look", "The latest state of each position; --history for every state."),
-    "balances": ("balances", "The latest balance of each currency; --history for all, --plot for a chart."),
-    "pnl": ("trade", "What trading brought, by day, month or year."),
-    "fees": ("trade", "What was traded and paid for it, as maker and taker, by month, day or year."),
-    "trips": ("trade", "Round trips: average entry and exit, fees, and what each brought."),
-    "timeline": ("timeline", "Everything that happened, step by step: to an order, or around a gap."),
-    "gaps": ("look", "The stretches in which pushes may have been missed."),
-    "discrepancies": ("look", "Where the exchange contradicted its own pushes, outside any gap."),
-    "audit": ("audit", "A report for a person: how complete the record is, and what it holds, as one HTML page."),
-    "books": ("books", "What each balance changed by, what explains it, and what does not."),
-    "compare": ("compare", "Hold a backtest's fills against the recorded ones."),
-    "merge": ("merge", "Move another recorder's record, or a journal, into this one."),
-    "replay": ("replay", "The record again, as JSON lines, at its pace or another."),
-    "serve": ("serve", "The record as an exchange: a portal that pushes it again, for bots written for its venue."),
-    "checkpoint": ("checkpoint", "Sign what the record holds now, by hand."),
-    "verify-proof": ("proof", "Check a proof of one frame, without the record."),
-    "keys": ("keys", "Keys that sign checkpoints: make, show."),
-    "redact": ("redact", "Take payloads away for good, for retention or on demand; the seals still hold."),
-    "verify": ("verify", "Check that the record is as it was written, and name what is not."),
-    "rebuild": ("rebuild", "Make typed rows again from the frames, as after an upgrade that reads more of them."),
-    "export": ("export", "Tables of the record as Parquet, CSV or JSON lines, with a manifest of hashes."),
-    "db": ("db", "The database's schema: upgrade, current, check."),
-    "simulate": ("simulate", "An exchange to try things on, for this recorder or for your own programs."),
+#: Purpose → command → its module, and its line in the help.
+GROUPS = {
+    "Record": {
+        "demo": ("demo", "Record a simulated exchange for a few seconds and show the result."),
+        "run": ("run", "Record until stopped, or for a time."),
+        "reconcile": ("reconcile", "Ask the exchange again about gaps that are not reconciled."),
+        "simulate": ("simulate", "Run a simulated exchange, for this recorder or your own programs."),
+    },
+    "Look": {
+        "status": ("status", "The record at a glance: sessions, coverage, undecoded frames."),
+        "orders": ("look", "Orders: latest state, open ones, or every update."),
+        "fills": ("look", "Trade history: each fill once."),
+        "positions": ("look", "Positions: latest state, or every state."),
+        "balances": ("look", "Balances: latest, all, or as a chart."),
+        "pnl": ("trade", "Profit and loss by day, month or year."),
+        "fees": ("trade", "Fees, and maker and taker quantities, by period."),
+        "trips": ("trade", "Round trips: entry, exit, fees and profit of each."),
+        "timeline": ("timeline", "Everything that happened to an order, or around a gap."),
+        "gaps": ("look", "Periods in which pushes may have been missed."),
+        "discrepancies": ("look", "Where the exchange contradicts its own pushes."),
+        "books": ("books", "How each balance changed, and what explains it."),
+        "report": ("report", "All of it as one HTML page."),
+        "compare": ("compare", "Compare a backtest's fills with the recorded ones."),
+    },
+    "Prove": {
+        "verify": ("verify", "Check that nothing was changed since it was recorded."),
+        "keys": ("keys", "Make and show keys that sign checkpoints."),
+        "checkpoint": ("checkpoint", "Sign what the record holds now."),
+        "verify-proof": ("proof", "Check a proof of one frame, without the record."),
+    },
+    "Take out": {
+        "export": ("export", "Write tables as Parquet, CSV or JSON lines."),
+        "replay": ("replay", "Print the record again as JSON lines, at any speed."),
+        "serve": ("serve", "Serve the record as an exchange, for existing bots."),
+        "redact": ("redact", "Erase payloads for good; the seals still hold."),
+    },
+    "Maintain": {
+        "merge": ("merge", "Move another record, or a journal, into this one."),
+        "rebuild": ("rebuild", "Derive the typed tables from the frames again."),
+        "db": ("db", "Check and upgrade the schema of the database."),
+    },
 }
+#: Command → its module, and its line in the help.
+COMMANDS = {name: command for group in GROUPS.values() for name, command in group.items()}
 
 
-class _Lazy(click.Group):
+class _LazyGroup(click.Group):
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(COMMANDS)
 
@@ -52,14 +64,21 @@ class _Lazy(click.Group):
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items()])
+        width = max(map(len, COMMANDS)) + 2
+        for title, commands in GROUPS.items():
+            with formatter.section(title):
+                formatter.write_dl([(name.ljust(width - 2), line) for name, (_, line) in commands.items()])
 
 
-@click.command(cls=_Lazy, context_settings={"help_option_names": ["-h", "--help"]})
+@click.command(
+    cls=_LazyGroup,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="Exit codes: 0 success, 1 a finding, 2 wrong usage, configuration or database, 70 a bug in recorder, "
+    "141 the reader of the output closed it. `recorder COMMAND --help` describes a command with an example.",
+)
 @click.version_option(package.__version__, prog_name="recorder")
 def recorder() -> None:
-    """Keeps your own record of what an exchange pushed about your account, in SQL.
+    """Record everything an exchange says about your account, in SQL.
 
     \b
     Begin with:   recorder demo

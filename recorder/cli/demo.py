@@ -5,13 +5,13 @@ import time
 from pathlib import Path
 
 import click
-from rich.markup import escape
 
 from recorder import open as open_record
 from recorder.cli import books, look, options
-from recorder.cli.output import show, stdout_console
+from recorder.cli.output import Layout, heading, show
 from recorder.cli.progress import progress
 from recorder.cli.run import Until, record_until
+from recorder.cli.status import show_status
 from recorder.cli.stopping import Signals
 from recorder.errors import ConfigurationError
 from recorder.live.recording import Recording
@@ -61,11 +61,10 @@ def demo(for_s: float, rate_per_s: float, seed: int, folder: Path) -> None:
         with progress() as shown, Recording(url, [account]) as recording:
             record_until(recording, Until(for_s=for_s), signals, shown)
     _show(url)
-    stdout_console().print(_next_steps(file), soft_wrap=True, highlight=False)
+    click.echo(_next_steps(file))
 
 
 def _show(url: str) -> None:
-    console = stdout_console()
     with open_record(url) as record:
         for title, rows, columns in (
             ("Orders, latest state of each", record.orders(), look.ORDER_COLUMNS),
@@ -77,25 +76,25 @@ def _show(url: str) -> None:
         ):
             all_rows = list(rows)
             more = f", the last {ROWS} of {len(all_rows):,}" if len(all_rows) > ROWS else ""
-            console.print(f"\n[bold]{title}{more}[/bold]")
-            show(all_rows[-ROWS:], columns, "table", "none")
-        console.print("\n[bold]Status[/bold]")
-        look.show_status(record.status())
+            click.echo(heading(f"\n{title}{more}"))
+            show(all_rows[-ROWS:], columns, Layout(), "none")
+        click.echo(heading("\nStatus"))
+        show_status(record.status())
 
 
 def _next_steps(file: Path) -> str:
     names = f"sqlite:///{file}", str(file), str(file.with_suffix(".html")), str(file.parent)
-    url, path, report, folder = (escape(shlex.quote(name)) for name in names)
+    url, path, report, folder = (shlex.quote(name) for name in names)
     database = f"--database {url}"
     return (
-        f"\n[bold]The record is[/bold] {path}; to remove all that this left behind, delete the folder {folder}.\n"
-        "\n[bold]Explore it:[/bold]\n"
+        f"\n{heading('The record is')} {path}; to remove all that this left behind, delete the folder {folder}.\n"
+        f"\n{heading('Explore it:')}\n"
         f"  recorder fills {database} --format csv\n"
         f"  recorder trips {database}\n"
         f"  recorder verify {database}\n"
-        f"  recorder audit {database} --out {report}\n"
+        f"  recorder report {database} --out {report}\n"
         f"  recorder serve {database} --speed 10\n"
-        "\n[bold]Or with any SQLite tool[/bold] (views: orders, trade_history, positions, balances, ...):\n"
+        f"\n{heading('Or with any SQLite tool')} (views: orders, trade_history, positions, balances, ...):\n"
         f'  sqlite3 {path} "SELECT time_utc, symbol, direction, quantity, price, fee FROM trade_history LIMIT 10"\n'
         f'  sqlite3 {path} "SELECT seq, received_ns, CAST(payload AS TEXT) FROM frames LIMIT 10"'
     )

@@ -2,19 +2,18 @@
 
 import logging
 import signal
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
-from typing import Any
 
 import click
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from recorder.cli import options
 from recorder.cli.look import GAP_COLUMNS
-from recorder.cli.output import show
+from recorder.cli.output import Layout, show
+from recorder.cli.progress import bar
 from recorder.cli.stopping import STOPPING
 from recorder.errors import ExportError, Incomplete
 from recorder.export.datasets import DATASETS
@@ -22,6 +21,7 @@ from recorder.export.exporting import export as write_export
 from recorder.export.formats import FORMATS, PARQUET, style_for
 from recorder.export.scope import Scope
 from recorder.export.style import DECIMAL128, DECIMALS, SCALE, STRING
+from recorder.read.records import Filter
 
 
 @click.command(
@@ -35,9 +35,15 @@ from recorder.export.style import DECIMAL128, DECIMALS, SCALE, STRING
 )
 @click.argument("folder", type=click.Path(path_type=Path))
 @click.option("--table", "tables", multiple=True, help="Only this table; repeat it for more.  [default: all]")
-@click.option("--columns", help="Only these columns of one table, in this order; names with commas between.")
+@click.option(
+    "--columns",
+    type=options.Names(),
+    default=(),
+    metavar="A,B,C",
+    help="Only these columns of one table, in this order.",
+)
 @click.option("--topic", "topics", multiple=True, help="Of frames, only pushes of this topic; repeat it for more.")
-@options.filters
+@options.filters()
 @click.option(
     "--format",
     "form",
@@ -57,7 +63,7 @@ from recorder.export.style import DECIMAL128, DECIMALS, SCALE, STRING
 def export(
     folder: Path,
     tables: tuple[str, ...],
-    columns: str | None,
+    columns: tuple[str, ...],
     topics: tuple[str, ...],
     form: str,
     decimals: str | None,
@@ -65,17 +71,22 @@ def export(
     require_complete: bool,
     database: str | None,
     config: Path | None,
-    **filters: Any,
+    wanted: Filter,
 ) -> None:
     """Export."""
-    scope = Scope(options.filter_of(filters), topics)
+    scope = Scope(wanted, topics)
     style = style_for(form, decimals, scale)
-    names = tuple(name.strip() for name in columns.split(",")) if columns is not None else ()
-    with options.opened(database, config, scope.wanted) as record, _stoppable(folder) as go_on, _bar() as bar:
+    with (
+        options.opened(database, config) as record,
+        _stoppable(folder) as go_on,
+        bar("exporting") as advance,
+    ):
+        done: Counter[str] = Counter()
 
         def progress(table: str, rows: int, of: int | None) -> None:
             go_on()
-            bar(table, rows, of)
+            done[table] += rows
+            advance(done[table], of, f"exporting {table}")
 
         try:
             made = write_export(
@@ -83,14 +94,14 @@ def export(
                 folder,
                 tables,
                 scope,
-                columns=names,
+                columns=columns,
                 form=form,
                 style=style,
                 require_complete=require_complete,
                 progress=progress,
             )
         except Incomplete as error:
-            show(error.gaps, GAP_COLUMNS, "table", "")
+            show(error.gaps, GAP_COLUMNS, Layout(), "")
             raise
     for name, rows in made.rows.items():
         click.echo(f"{rows:>12,}  {name}")
@@ -125,26 +136,3 @@ def _stoppable(folder: Path) -> Iterator[Callable[[], None]]:
         logging.disable(logging.NOTSET)
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-@contextmanager
-def _bar() -> Iterator[Callable[[str, int, int | None], None]]:
-    """What is told of rows, as bars; on a terminal only."""
-    console = Console(stderr=True)
-    columns = (
-        TextColumn("exporting {task.description}"),
-        BarColumn(),
-        TextColumn("{task.fields[rows]}"),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
-        tasks: dict[str, TaskID] = {}
-
-        def progress(table: str, rows: int, of: int | None) -> None:
-            if table not in tasks:
-                tasks[table] = bar.add_task(table, total=of, rows="")
-            bar.update(tasks[table], advance=rows)
-            done = bar.tasks[tasks[table]].completed
-            bar.update(tasks[table], rows=f"{done:,.0f}{'' if of is None else f' of {of:,}'} rows")
-
-        yield progress

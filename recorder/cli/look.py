@@ -1,275 +1,288 @@
-"""The commands that look at a record."""
+"""The commands that show what the record holds: orders, fills, positions, balances, gaps, discrepancies."""
 
-from collections.abc import Callable, Iterable
+import time
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import click
-from rich.markup import escape
 
 from recorder.cli import options
-from recorder.cli.moment import show_coverage
-from recorder.cli.output import Column, json_line, number, plain, show, stdout_console, time_ms, word
-from recorder.clock import NS_PER_S, utc_text
+from recorder.cli.output import Column, Layout, number, plain, show, time_ms, time_ns, word
+from recorder.clock import utc_text
+from recorder.read.coverage.gaps import AFTER, BEFORE, COVERED, InstantCoverage
 from recorder.read.record import Filter, Record
-from recorder.read.records import AccountStatus, Discrepancy, Fill, Gap, Order, Position, Run, Status
+from recorder.read.records import Balance, Discrepancy, Fill, Gap, Order, Position
 from recorder.read.state.as_of import AsOf
 
+ACCOUNT = word("account", if_it_differs=True)
 #: The exchange's time of the push; of a REST answer, which has none, the time of receipt.
 TIME = time_ms("ts", "time (UTC)", otherwise_ns="received_ns")
 ORDER_COLUMNS = [
     TIME,
-    word("account", if_it_differs=True),
+    ACCOUNT,
     number("order_id"),
     word("symbol"),
     word("direction"),
-    word("order_type", "type"),
+    word("order_type", "type", rank=3),
     word("status"),
     number("quantity"),
     number("price"),
-    number("unfilled_quantity", "unfilled"),
-    number("fill_price"),
-    number("fee"),
+    number("unfilled_quantity", "unfilled", rank=1),
+    number("fill_price", rank=2),
+    number("fee", rank=4),
 ]
 FILL_COLUMNS = [
     time_ms("at_ms", "time (UTC)"),
-    word("account", if_it_differs=True),
-    number("order_id"),
+    ACCOUNT,
+    number("order_id", rank=2),
     word("symbol"),
     word("direction"),
     number("quantity"),
     Column(
-        "price", lambda fill: "~" * (fill.price_is_estimate and fill.price is not None) + plain(fill.price), right=True
+        "price",
+        "price",
+        lambda fill: "~" * (fill.price_is_estimate and fill.price is not None) + plain(fill.price),
+        right=True,
     ),
-    number("fee"),
-    word("fee_currency", "currency"),
-    word("origin", if_it_differs=True),
+    number("fee", rank=1),
+    word("fee_currency", "currency", rank=3),
+    word("origin", if_it_differs=True, rank=4),
 ]
 POSITION_COLUMNS = [
     TIME,
-    word("account", if_it_differs=True),
+    ACCOUNT,
     word("symbol"),
     word("direction"),
     number("quantity"),
-    number("entry_price"),
-    number("leverage"),
-    number("margin"),
-    number("realized_pnl"),
-    number("liquidation_price"),
+    number("entry_price", rank=1),
+    number("leverage", rank=3),
+    number("margin", rank=4),
+    number("realized_pnl", rank=2),
+    number("liquidation_price", rank=5),
 ]
 BALANCE_COLUMNS = [
     TIME,
-    word("account", if_it_differs=True),
+    ACCOUNT,
     word("currency"),
     number("available"),
-    number("frozen"),
-    number("position_margin"),
+    number("frozen", rank=1),
+    number("position_margin", rank=2),
 ]
 GAP_COLUMNS = [
     number("gap_id", "gap"),
-    Column("begins (UTC)", lambda gap: utc_text(gap.begins_ns) or "before the record"),
-    Column("ends (UTC)", lambda gap: utc_text(gap.ends_ns) or "lasts"),
-    word("account", if_it_differs=True),
-    Column("topic", lambda gap: gap.topic or "all"),
+    time_ns("begins_ns", "begins (UTC)", "before the record"),
+    time_ns("ends_ns", "ends (UTC)", "not ended"),
+    ACCOUNT,
+    Column("topic", "topic", lambda gap: gap.topic or "all", rank=1),
     word("reason"),
     word("state"),
-    word("detail"),
-    word("resolution"),
+    word("detail", rank=3, is_prose=True),
+    word("resolution", rank=2, is_prose=True),
 ]
-
 DISCREPANCY_COLUMNS = [
-    Column("found (UTC)", lambda found: utc_text(found.found_ns)),
-    word("account", if_it_differs=True),
+    time_ns("found_ns", "found (UTC)"),
+    ACCOUNT,
     word("subject"),
     word("field"),
-    Column("told", lambda found: "nothing" if found.told is None else found.told),
-    Column("held", lambda found: "nothing" if found.held is None else found.held),
+    Column("told", "exchange", lambda found: "nothing" if found.told is None else plain(found.told)),
+    Column("held", "record", lambda found: "nothing" if found.held is None else plain(found.held)),
 ]
 
 
-def _command(
-    name: str,
-    example: str,
-    help_text: str,
-    columns: list[Column],
-    things: str,
-    row_type: Any,
-    read: Callable[[Record, Filter], Iterable[Any]],
-    read_history: Callable[[Record, Filter], Iterable[Any]] | None = None,
-    read_as_of: Callable[[AsOf, Filter], Iterable[Any]] | None = None,
-) -> click.Command:
-    """A command that shows what one read of the record gives.
+class _Shown(NamedTuple):
+    """What a command shows, and by which reads."""
 
-    Where there is one, also with --history every state, and with --as-of what was known at an instant.
-    """
-
-    @options.database
-    @options.filters
-    @options.output_format
-    def command(
-        database: str | None,
-        config: Path | None,
-        form: str,
-        history: bool = False,
-        as_of: int | None = None,
-        **filters: Any,
-    ) -> None:
-        wanted = options.filter_of(filters)
-        options.refuse_two_ends(as_of, wanted.until_ns)
-        with options.opened(database, config, wanted) as record:
-            if as_of is None or read_as_of is None:
-                chosen = read_history if history and read_history else read
-                show(chosen(record, wanted), columns, form, options.nothing(things, wanted), row_type._fields)
-                return
-            if history:
-                raise click.UsageError("--as-of is one instant, --history all of them: leave one away.")
-            then = record.as_of(as_of)
-            show(read_as_of(then, wanted), columns, form, options.nothing(things, wanted), row_type._fields)
-            show_coverage(then, wanted, form)
-
-    if read_history:
-        command = click.option("--history", is_flag=True, help="Every state, in the order of receipt.")(command)
-    made = click.command(name, help=f"{help_text}\n\n\b\nExample:  {example}")
-    return made(command if read_as_of is None else options.as_of(command))
+    things: str
+    columns: Sequence[Column]
+    fields: tuple[str, ...]
+    latest: Callable[[Record, Filter], Iterable[Any]]
+    as_of: Callable[[AsOf, Filter], Iterable[Any]]
+    history: Callable[[Record | AsOf, Filter], Iterable[Any]]
 
 
-fills = _command(
-    "fills",
-    "recorder fills --symbol btcusd_p --since 2020-02-01 --format csv > fills.csv",
-    "Trade history: every step in which an order filled further, derived from its successive updates. Quantity and fee "
-    "are exact; the price of an order's first step is certain, a later one (~) is an estimate from two averages.",
-    FILL_COLUMNS,
-    "fills",
-    Fill,
-    Record.fills,
-    read_as_of=AsOf.fills,
-)
-positions = _command(
-    "positions",
-    "recorder positions --as-of 2020-02-04T12:00:00Z",
-    "The latest state of each position; with --history every state of each.",
-    POSITION_COLUMNS,
-    "positions",
-    Position,
-    Record.positions,
-    Record.position_history,
-    AsOf.positions,
-)
-gaps = _command(
-    "gaps",
-    "recorder gaps --since 24h",
-    "The stretches in which pushes may have been missed, and why. A record begins with one: what was before it.",
-    GAP_COLUMNS,
-    "gaps",
-    Gap,
-    Record.gaps,
-)
-
-discrepancies = _command(
-    "discrepancies",
-    "recorder discrepancies --since 7d",
-    "Where two sources contradict each other outside any known gap: the exchange's REST interface, asked every so "
-    "often, and its pushes; or two recorders of one account, of which one saw a push that the other did not.",
-    DISCREPANCY_COLUMNS,
-    "discrepancies",
-    Discrepancy,
-    Record.discrepancies,
-)
+def _print(
+    shown: _Shown,
+    database: str | None,
+    config: Path | None,
+    wanted: Filter,
+    layout: Layout,
+    as_of: int | None,
+    history: bool = False,
+) -> None:
+    options.refuse_two_ends(as_of, wanted.until_ns)
+    nothing = options.nothing(shown.things, wanted)
+    with options.opened(database, config, wanted) as record:
+        if as_of is None:
+            read = shown.history if history else shown.latest
+            show(read(record, wanted), shown.columns, layout, nothing, shown.fields)
+            return
+        then = record.as_of(as_of)
+        rows = shown.history(then, wanted) if history else shown.as_of(then, wanted)
+        show(rows, shown.columns, layout, nothing, shown.fields)
+        show_coverage(then, wanted, layout)
 
 
 @click.command(
-    help="The latest state of each order; with --history every update of each, with --open only those that can still "
+    help="Show the latest state of each order; with --history every update, with --open only orders that can still "
     "change.\n\n"
     "\b\nExample:  recorder orders --symbol btcusd_p --since 7d\n"
     "          recorder orders --open --as-of 2020-02-04T12:00:00Z"
 )
 @options.database
-@options.filters
+@options.filters()
 @options.as_of
-@options.output_format
-@click.option("--history", is_flag=True, help="Every update, in the order of receipt.")
-@click.option("--open", "only_open", is_flag=True, help="Only orders that have not come to their end.")
-def orders(
-    database: str | None,
-    config: Path | None,
-    form: str,
-    as_of: int | None,
-    history: bool,
-    only_open: bool,
-    **filters: Any,
-) -> None:
-    """The latest state of each order, or all of them."""
+@click.option("--history", is_flag=True, help="Show every update, in the order of receipt.")
+@click.option("--open", "only_open", is_flag=True, help="Show only orders that are neither filled nor canceled.")
+@options.layout
+def orders(history: bool, only_open: bool, **asked: Any) -> None:
+    """Show orders."""
     if history and only_open:
         raise click.UsageError("--history shows every update, --open the latest of open orders; give one of them.")
-    wanted = options.filter_of(filters)
-    options.refuse_two_ends(as_of, wanted.until_ns)
-    with options.opened(database, config, wanted) as record:
-        then = record if as_of is None else record.as_of(as_of)
-        read = then.order_history if history else then.open_orders if only_open else then.orders
-        show(read(wanted), ORDER_COLUMNS, form, options.nothing("orders", wanted), Order._fields)
-        if isinstance(then, AsOf):
-            show_coverage(then, wanted, form)
+    latest, as_of = (Record.open_orders, AsOf.open_orders) if only_open else (Record.orders, AsOf.orders)
+    shown = _Shown("orders", ORDER_COLUMNS, Order._fields, latest, as_of, lambda one, wanted: one.order_history(wanted))
+    _print(shown, history=history, **asked)
 
 
 @click.command(
-    help="The record at a glance: the last run, each account's session and coverage, and what could not be decoded.\n\n"
-    "\b\nExample:  recorder status --format json"
+    help="Show the trade history: each fill once. A venue that pushes executions reports fills itself; on FMex they "
+    "are derived from successive updates of an order: quantity and fee are exact, and so is the price of the first "
+    "fill of an order. The price of a later one is an estimate from two averages, marked with ~.\n\n"
+    "\b\nExample:  recorder fills --symbol btcusd_p --since 2020-02-01 --format csv > fills.csv"
 )
 @options.database
-@click.option(
-    "--format",
-    "form",
-    type=click.Choice(("table", "json")),
-    default="table",
-    show_default=True,
-    help="As text, or as one JSON object.",
+@options.filters()
+@options.as_of
+@options.layout
+def fills(**asked: Any) -> None:
+    """Show fills."""
+    read = Record.fills, AsOf.fills, lambda one, wanted: one.fills(wanted)
+    _print(_Shown("fills", FILL_COLUMNS, Fill._fields, *read), **asked)
+
+
+@click.command(
+    help="Show the latest state of each position; with --history every state.\n\n"
+    "\b\nExample:  recorder positions --as-of 2020-02-04T12:00:00Z\n"
+    "          recorder positions --history --symbol btcusd_p --limit 20"
 )
-def status(database: str | None, config: Path | None, form: str) -> None:
-    """The record at a glance."""
-    with options.opened(database, config) as record:
-        told = record.status()
-    if form == "json":
-        click.echo(json_line(told))
-    else:
-        show_status(told)
+@options.database
+@options.filters()
+@options.as_of
+@click.option("--history", is_flag=True, help="Show every state, in the order of receipt.")
+@options.layout
+def positions(**asked: Any) -> None:
+    """Show positions."""
+    _refuse_history_of_an_instant(asked)
+    read = Record.positions, AsOf.positions, lambda one, wanted: one.position_history(wanted)
+    _print(_Shown("positions", POSITION_COLUMNS, Position._fields, *read), **asked)
 
 
-def show_status(told: Status) -> None:
-    """Print a status for people."""
-    console = stdout_console()
-    console.print(f"{escape(told.database)}: {told.frames:,} frames, {told.size_bytes / 2**20:,.1f} MiB")
-    console.print(f"last run: {_run_words(told.last_run)}")
-    for account in told.accounts:
-        console.print(f"\n[bold]{escape(account.account)}[/bold] ({escape(account.venue)})")
-        for line in _account_lines(account):
-            console.print(f"  {escape(line)}")
+@click.command(
+    help="Show the latest balance of each currency; with --history every balance, with --plot a chart of them, in "
+    "which gaps of the record are grey.\n\n"
+    "\b\nExample:  recorder balances --account main --format json\n"
+    "          recorder balances --as-of 2020-02-04T12:00:00Z\n"
+    "          recorder balances --since 30d --plot balance.svg"
+)
+@options.database
+@options.filters(symbol=False)
+@options.as_of
+@click.option("--history", is_flag=True, help="Show every balance, in the order of receipt.")
+@click.option(
+    "--plot",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE.svg",
+    help="Draw a chart of the balances over time into this file.",
+)
+@options.layout
+def balances(plot: Path | None, **asked: Any) -> None:
+    """Show balances, or draw them."""
+    if plot is not None and (asked["as_of"] is not None or asked["history"]):
+        raise click.UsageError("--plot draws every balance; leave out --as-of and --history.")
+    _refuse_history_of_an_instant(asked)
+    if plot is None:
+        read = Record.balances, AsOf.balances, lambda one, wanted: one.balance_history(wanted)
+        _print(_Shown("balances", BALANCE_COLUMNS, Balance._fields, *read), **asked)
+        return
+    from recorder.cli.charts import plot_balances  # noqa: PLC0415  only a chart needs it
+
+    wanted = asked["wanted"]
+    with options.opened(asked["database"], asked["config"], wanted) as record:
+        drawn = plot_balances(record.balance_history(wanted), list(record.gaps(wanted)), plot)
+    click.echo(f"{drawn:,} balances drawn into {plot}." if drawn else options.nothing("balances", wanted))
 
 
-def _run_words(run: Run | None) -> str:
-    if run is None:
-        return "none yet"
-    began = f"began {utc_text(run.started_ns)} UTC on {run.host}"
-    if run.ended_ns is None:
-        return f"{began}, and has not ended (process {run.pid})"
-    return f"{began}, ended {utc_text(run.ended_ns)} UTC: {run.end_reason}"
+@click.command(
+    help="Show the periods in which pushes may have been missed, why, and what became of them. Every record begins "
+    "with one: the time before it.\n\n"
+    "\b\nExample:  recorder gaps --since 24h"
+)
+@options.database
+@options.filters()
+@options.layout
+def gaps(database: str | None, config: Path | None, wanted: Filter, layout: Layout) -> None:
+    """Show gaps."""
+    with options.opened(database, config, wanted) as record:
+        show(record.gaps(wanted), GAP_COLUMNS, layout, options.nothing("gaps", wanted), Gap._fields)
 
 
-def _account_lines(account: AccountStatus) -> list[str]:
-    coverage = account.coverage
-    lines = [f"recorders    {account.recorders}"] if account.recorders > 1 else []
-    lines += [
-        f"sessions     {account.sessions}, the latest: {account.session}",
-        f"last frame   {utc_text(account.last_frame_ns) or 'none yet'}",
-    ]
-    if coverage.begins_ns is None or coverage.until_ns is None:
-        lines.append("coverage     none yet: no session has had all its topics acknowledged")
-    else:
-        whole_ns = coverage.until_ns - coverage.begins_ns
-        share = f"{100 * coverage.covered_ns / whole_ns:.3f} %" if whole_ns else "all"
-        lasts = " (one is going on)" if coverage.in_gap else ""
-        lines.append(f"coverage     {share} of {whole_ns / NS_PER_S:,.1f} s since {utc_text(coverage.begins_ns)}")
-        lines.append(f"gaps since   {coverage.gaps}{lasts}")
-    found = account.discrepancies
-    lines.append(f"contradicted {found}" + (" (recorder discrepancies tells where)" if found else ""))
-    lines.append(f"undecoded    {account.undecoded}" + (" (kept verbatim in frames)" if account.undecoded else ""))
-    return lines
+@click.command(
+    help="Show where two sources contradict each other outside any known gap: the exchange's REST interface, which is "
+    "asked from time to time, and its pushes; or two recorders of one account, of which only one received a push.\n\n"
+    "\b\nExample:  recorder discrepancies --since 7d"
+)
+@options.database
+@options.filters()
+@options.layout
+def discrepancies(database: str | None, config: Path | None, wanted: Filter, layout: Layout) -> None:
+    """Show discrepancies."""
+    nothing = options.nothing("discrepancies", wanted)
+    with options.opened(database, config, wanted) as record:
+        show(record.discrepancies(wanted), DISCREPANCY_COLUMNS, layout, nothing, Discrepancy._fields)
+
+
+def _refuse_history_of_an_instant(asked: dict[str, Any]) -> None:
+    if asked["as_of"] is not None and asked["history"]:
+        raise click.UsageError("--as-of shows one instant, --history all of them; give one of them.")
+
+
+def show_coverage(as_of: AsOf, wanted: Filter, layout: Layout) -> None:
+    """Say of each account whether an instant was covered: below a table; beside CSV and JSON on standard error."""
+    now_ns = time.time_ns()
+    for moment in as_of.coverage(wanted):
+        click.echo(sentence(moment, now_ns), err=not layout.is_table)
+
+
+def sentence(moment: InstantCoverage, now_ns: int) -> str:
+    """Say whether an account was covered at an instant.
+
+    Args:
+        moment: the account's coverage at the instant.
+        now_ns: the present, ns since 1970.
+    """
+    parts = [f"{moment.account}: {utc_text(moment.at_ns)} UTC {_coverage(moment, now_ns)}"]
+    parts += [f"topic {gap.topic} was not covered {_gap(gap)}" for gap in moment.topic_gaps]
+    return "; ".join(parts) + "."
+
+
+def _coverage(moment: InstantCoverage, now_ns: int) -> str:
+    last_ns = moment.last_frame_ns
+    last = f"the last frame was received at {utc_text(last_ns)}" if last_ns else "no frame was received yet"
+    if moment.at_ns > now_ns:
+        return f"is in the future; this is what is known now ({last})"
+    if moment.state == COVERED:
+        return "was covered"
+    if moment.state == BEFORE:
+        if moment.gap is None or moment.gap.ends_ns is None:
+            return f"was not covered: no session had all its topics acknowledged yet ({last})"
+        return f"is before the record, which begins at {utc_text(moment.gap.ends_ns)}"
+    if moment.state == AFTER:
+        return f"is after the record: {last}" + (f" ({moment.gap.reason})" if moment.gap else "")
+    assert moment.gap is not None
+    return f"is in a gap {_gap(moment.gap)}"
+
+
+def _gap(gap: Gap) -> str:
+    begins = f"since {utc_text(gap.begins_ns)}" if gap.begins_ns is not None else "since before the record"
+    ends = f"until {utc_text(gap.ends_ns)}" if gap.ends_ns is not None else "not ended"
+    return f"{begins}, {ends} ({gap.reason}), {gap.state}" + (f": {gap.resolution}" if gap.resolution else "")

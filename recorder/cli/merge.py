@@ -3,10 +3,9 @@
 from pathlib import Path
 
 import click
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from sqlalchemy import Connection, Engine, func, select
 
+from recorder.cli.progress import bar
 from recorder.errors import MergeConflict
 from recorder.store import migrate
 from recorder.store.comparing import compare_sessions
@@ -69,24 +68,17 @@ def _frames(connection: Connection) -> int:
 
 def _move(mover: Mover, frames: int) -> int:
     """Move everything, with a bar on a terminal."""
-    columns = TextColumn("moving frames"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
-    console = Console(stderr=True)
     count = 0
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task("", total=frames)
+    with bar("moving frames") as advance:
         while (moved := mover.step()) is not None:
             count += moved.frames
-            bar.update(task, completed=count)
+            advance(count, frames)
     mover.close()
     return count
 
 
 def _make_snapshots(target: Engine) -> None:
     """Make those that the merging undid, or left; they spare reading only."""
-    columns = TextColumn("noting where the latest states stand"), BarColumn(), TextColumn("{task.completed}")
-    console = Console(stderr=True)
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task("", total=None)
-        with target.connect() as connection:
-            for made in make_all(connection):
-                bar.update(task, completed=made)
+    with bar("indexing the latest states") as advance, target.connect() as connection:
+        for made in make_all(connection):
+            advance(made, None)

@@ -3,30 +3,31 @@
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from recorder import open as open_record
-from recorder.cli.output import FORMATS
+from recorder.cli.output import FORMATS, Layout
 from recorder.clock import duration_s, instant_ns, utc_text
-from recorder.config import DEFAULT_DATABASE, DEFAULT_FILE, database_of
 from recorder.read.records import ALL, Filter
-from recorder.read.scope import last_received_ns, require
-from recorder.replay.pace import speed_of
 
 if TYPE_CHECKING:
     from recorder.read.record import Record
 
-F = TypeVar("F", bound=Callable[..., Any])
+Command = Callable[..., Any]
+
+SINCE_HELP = "ISO date or time in UTC, seconds, ms or ns since 1970, or a duration ago such as 2h"
+ACCOUNT_HELP = "Only this account: its name in the configuration, or venue/name where two venues share a name."
 
 
 class Duration(click.ParamType[float]):
-    """`30s`, `5m`, `1h30m`: seconds.
+    """A duration such as `30s`, `5m` or `1h30m`, in seconds.
 
     Args:
-        above_zero: refuse none at all.
+        above_zero: refuse 0.
     """
 
     name = "duration"
@@ -35,23 +36,23 @@ class Duration(click.ParamType[float]):
         self._above_zero = above_zero
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        """Seconds."""
+        """Read it; returns seconds."""
         try:
             span_s = value if isinstance(value, float) else duration_s(value)
         except ValueError as error:
             self.fail(str(error), param, ctx)
         if self._above_zero and not span_s > 0:
-            self.fail(f"{value!r} is no time at all; write for example 30s", param, ctx)
+            self.fail(f"{value!r} is not above zero; write for example 30s", param, ctx)
         return span_s
 
 
 class Instant(click.ParamType[int]):
-    """An ISO date or time in UTC, or how long ago: nanoseconds since 1970."""
+    """An ISO date or time in UTC, a time since 1970, or a duration ago; in nanoseconds since 1970."""
 
     name = "time"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        """Nanoseconds since 1970."""
+        """Read it; returns nanoseconds since 1970."""
         try:
             return value if isinstance(value, int) else instant_ns(value, time.time_ns())
         except ValueError as error:
@@ -59,12 +60,14 @@ class Instant(click.ParamType[int]):
 
 
 class Speed(click.ParamType[float | None]):
-    """`1`, `10`, `0.5` times the pace of the record, or `max`: None."""
+    """How many times as fast as the record: `1`, `10`, `0.5`; None for `max`."""
 
     name = "speed"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float | None:
-        """How many times as fast."""
+        """Read it."""
+        from recorder.replay.pace import speed_of  # noqa: PLC0415  most commands replay nothing
+
         try:
             return None if value is None else speed_of(str(value))
         except ValueError as error:
@@ -75,12 +78,12 @@ SPEED_HELP = "Times as fast as it was received: 1, 10, 0.5; max for as fast as p
 
 
 class Frame(click.ParamType[tuple[int, int]]):
-    """A frame by its name: session and number."""
+    """The name of a frame: session and number, `SESSION:SEQ`."""
 
     name = "frame"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, int]:
-        """Session and number."""
+        """Read it; returns session and number."""
         if isinstance(value, tuple):
             return value
         session_id, colon, seq = str(value).partition(":")
@@ -91,96 +94,182 @@ class Frame(click.ParamType[tuple[int, int]]):
         return int(session_id), int(seq)
 
 
-def database(command: F) -> F:
+class Names(click.ParamType[tuple[str, ...]]):
+    """Names with commas between."""
+
+    name = "names"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, ...]:
+        """Read it."""
+        if isinstance(value, tuple):
+            return value
+        names = tuple(name.strip() for name in str(value).split(","))
+        if not all(names):
+            self.fail(f"{value!r} has an empty name; write for example symbol,price,quantity", param, ctx)
+        return names
+
+
+def _all(command: Command, *options: Callable[[Any], Any]) -> Command:
+    """Add options, the first one first in the help."""
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def database(command: Command) -> Command:
     """`--database` and `--config`: which record."""
-    command = click.option(
-        "--config",
-        type=click.Path(path_type=Path),
-        help=f"The configuration file.  [default: {DEFAULT_FILE}, if it is there]",
-    )(command)
-    return click.option(
-        "--database", metavar="URL", help=f"The record, such as {DEFAULT_DATABASE}; before what the configuration says."
-    )(command)
-
-
-def filters(command: F) -> F:
-    """`--account`, `--symbol`, `--since`, `--until`: what of the record."""
-    return _filters(command, "was received")
-
-
-def happened(command: F) -> F:
-    """As `filters`, but by the time when something happened, not when it was received."""
-    return _filters(command, "happened")
-
-
-def _filters(command: F, happened: str) -> F:
-    for option in (
-        click.option("--until", type=Instant(), help=f"Only what {happened} before; as --since."),
+    return _all(
+        command,
         click.option(
-            "--since",
-            type=Instant(),
-            help=f"Only what {happened} since: 2020-02-04, 2020-02-04T07:40:53Z, or 2h (ago).",
-        ),
-        click.option("--symbol", help="Only this contract, such as btcusd_p."),
-        click.option("--account", help="Only this account, by its name in the configuration."),
-    ):
-        command = option(command)
-    return command
-
-
-def stretch(command: F) -> F:
-    """`--account`, `--since`, `--until`: what of the record is replayed."""
-    for option in (
-        click.option("--until", type=Instant(), help="Only what was received before; as --since."),
-        click.option(
-            "--since",
-            type=Instant(),
-            help="Only what was received since: 2020-02-04, 2020-02-04T07:40:53Z, or 2h (ago).",
+            "--database",
+            metavar="URL",
+            help="The record, such as sqlite:///recorder.db or postgresql+psycopg://me@host/recorder.  "
+            "[default: as configured, or sqlite:///recorder.db]",
         ),
         click.option(
-            "--account", "accounts", multiple=True, help="Only this account, by its name; repeat it for more."
+            "--config",
+            type=click.Path(path_type=Path),
+            help="The configuration file.  [default: recorder.toml, if it exists]",
         ),
-    ):
-        command = option(command)
-    return command
+    )
 
 
-def stretch_of(options: dict[str, Any]) -> dict[str, Any]:
-    """The arguments of a replay that `stretch` makes; takes them out."""
+def account(command: Command) -> Command:
+    """`--account`: one account of the record."""
+    return click.option("--account", metavar="NAME", help=ACCOUNT_HELP)(command)
+
+
+def period(of: str = "was received") -> Callable[[Command], Command]:
+    """`--since` and `--until`.
+
+    Args:
+        of: what the times are of: `was received` or `happened`.
+    """
+    return lambda command: _all(
+        command,
+        click.option("--since", type=Instant(), help=f"Only what {of} at or after this time: {SINCE_HELP}."),
+        click.option("--until", type=Instant(), help=f"Only what {of} before this time; written as --since."),
+    )
+
+
+def filters(*, of: str = "was received", symbol: bool = True) -> Callable[[Command], Command]:
+    """`--account`, `--symbol`, `--since`, `--until`: what of the record, as the argument `wanted`.
+
+    Args:
+        of: what the times are of: `was received` or `happened`.
+        symbol: whether there is `--symbol`.
+    """
+
+    def add(command: Command) -> Command:
+        @wraps(command)
+        def call(*arguments: Any, account: str | None, since: int | None, until: int | None, **options: Any) -> Any:
+            wanted = Filter(account, options.pop("symbol", None), since, until)
+            return command(*arguments, wanted=wanted, **options)
+
+        only_symbol = click.option("--symbol", help="Only this symbol, such as btcusd_p, in any case.")
+        return _all(call, account, *([only_symbol] if symbol else []), period(of))
+
+    return add
+
+
+def replayed(command: Command) -> Command:
+    """`--account` (repeatable), `--since`, `--until`: the part of the record that is replayed."""
+    several = click.option(
+        "--account", "accounts", metavar="NAME", multiple=True, help=f"{ACCOUNT_HELP} Repeat it for more."
+    )
+    return _all(command, several, period("was received"))
+
+
+def replayed_of(options: dict[str, Any]) -> dict[str, Any]:
+    """The arguments of a replay that `replayed` makes; takes them out of the options."""
     accounts, since_ns, until_ns = options.pop("accounts"), options.pop("since"), options.pop("until")
     return {"accounts": accounts or None, "since_ns": since_ns, "until_ns": until_ns}
 
 
-def as_of(command: F) -> F:
-    """`--as-of`: what was known then."""
+def as_of(command: Command) -> Command:
+    """`--as-of`: what was known at an instant."""
     return click.option(
         "--as-of",
         "as_of",
         metavar="TIME",
         type=Instant(),
-        help="What was known then, by receipt, and whether that time was covered; as --since. Not with --until.",
+        help="Show what had been received at this time, and say whether the record covers it; written as --since. "
+        "Excludes --until.",
     )(command)
 
 
-def output_format(command: F) -> F:
-    """`--format`."""
+def layout(command: Command) -> Command:
+    """`--format`, `--columns`, `--limit`: how rows are printed, as the argument `layout`."""
+
+    @wraps(command)
+    def call(*arguments: Any, form: str, columns: tuple[str, ...], limit: int | None, **options: Any) -> Any:
+        return command(*arguments, layout=Layout(form, columns, limit), **options)
+
+    return _all(
+        call,
+        click.option(
+            "--format",
+            "form",
+            type=click.Choice(FORMATS),
+            default=FORMATS[0],
+            show_default=True,
+            help="A table for people, csv for spreadsheets, or json: one object per line, decimals as strings.",
+        ),
+        click.option("--columns", type=Names(), default=(), metavar="A,B,C", help="Only these columns, in this order."),
+        click.option(
+            "--limit",
+            type=click.IntRange(min=1),
+            metavar="N",
+            help="Only the last N rows.  [default: all; of a table the last 200]",
+        ),
+    )
+
+
+def max_wait(command: Command) -> Command:
+    """`--max-wait`."""
     return click.option(
-        "--format",
-        "form",
-        type=click.Choice(FORMATS),
-        default=FORMATS[0],
-        show_default=True,
-        help="A table for people, csv for sheets, json for programs: an object a line, decimals as strings.",
+        "--max-wait",
+        "wait_s_max",
+        type=Duration(above_zero=True),
+        help="Shorten longer waits, as over a gap, to this. For no waits at all: --speed max.",
+    )(command)
+
+
+def all_sightings(command: Command) -> Command:
+    """`--all-sightings`."""
+    return click.option(
+        "--all-sightings", is_flag=True, help="Repeat a push as often as recorders received it, instead of once."
+    )(command)
+
+
+def require_complete(command: Command) -> Command:
+    """`--require-complete`."""
+    return click.option(
+        "--require-complete",
+        is_flag=True,
+        help="Refuse a period with gaps: list them, and exit with code 1.",
     )(command)
 
 
 def database_url(database: str | None, config: Path | None) -> str:
     """The record that the options name."""
+    from recorder.config import DEFAULT_DATABASE, DEFAULT_FILE, database_of  # noqa: PLC0415  --database needs none
+
     if database is not None:
         return database
     if config is not None or DEFAULT_FILE.exists():
         return database_of(config or DEFAULT_FILE).url
     return DEFAULT_DATABASE
+
+
+def database_urls(database: str | None, config: Path | None) -> list[str]:
+    """The databases whose schema the options mean: a server's, and the journal in front of it."""
+    from recorder.config import DEFAULT_FILE, database_of  # noqa: PLC0415  --database needs none
+
+    if database is not None or not (config is not None or DEFAULT_FILE.exists()):
+        return [database_url(database, config)]
+    place = database_of(config or DEFAULT_FILE)
+    return [url for url in (place.server, place.journal) if url is not None]
 
 
 @contextmanager
@@ -195,6 +284,8 @@ def opened(database: str | None, config: Path | None, wanted: Filter = ALL) -> I
     Raises:
         ConfigurationError: the record has no such account or symbol, or the times make no sense.
     """
+    from recorder.read.scope import last_received_ns, require  # noqa: PLC0415  `recorder x --help` needs no database
+
     with open_record(database_url(database, config)) as record:
         with record.reading() as connection:
             require(connection, wanted, time.time_ns())
@@ -209,14 +300,6 @@ def nothing(things: str, wanted: Filter) -> str:
     return f"No {things} here yet." if wanted == ALL else f"No {things} match the options given."
 
 
-def database_urls(database: str | None, config: Path | None) -> list[str]:
-    """The databases whose schema the options mean: a server's, and the journal in front of it."""
-    if database is not None or not (config is not None or DEFAULT_FILE.exists()):
-        return [database_url(database, config)]
-    place = database_of(config or DEFAULT_FILE)
-    return [url for url in (place.server, place.journal) if url is not None]
-
-
 def refuse_two_ends(as_of: int | None, until: int | None) -> None:
     """Refuse `--until` beside `--as-of`.
 
@@ -224,27 +307,4 @@ def refuse_two_ends(as_of: int | None, until: int | None) -> None:
         click.UsageError: both are given.
     """
     if as_of is not None and until is not None:
-        raise click.UsageError("--as-of and --until both say where the record ends; give one of them.")
-
-
-def filter_of(options: dict[str, Any]) -> Filter:
-    """The filter that the options make; takes them out."""
-    return Filter(options.pop("account"), options.pop("symbol"), options.pop("since"), options.pop("until"))
-
-
-def max_wait(command: F) -> F:
-    """`--max-wait`."""
-    option = click.option(
-        "--max-wait",
-        "wait_s_max",
-        type=Duration(),
-        callback=_above_zero,
-        help="Cut longer waits, as over a gap, to this.",
-    )
-    return option(command)
-
-
-def _above_zero(_ctx: click.Context, _param: click.Parameter, value: float | None) -> float | None:
-    if value is not None and value <= 0:
-        raise click.BadParameter("a wait must be above zero; take --speed max for none")
-    return value
+        raise click.UsageError("--as-of and --until both set the end of the period; give one of them.")

@@ -1,47 +1,74 @@
-"""Rows to a table for people, csv for sheets, or json for programs."""
+"""Rows as a table for people, as CSV for spreadsheets, or as JSON lines for programs."""
 
 import csv
 import json
+import shutil
 import sys
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from decimal import Decimal
-from typing import Any, NamedTuple, TextIO
+from typing import Any, NamedTuple
 
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
+import click
 
 from recorder.clock import NS_PER_MS, utc_text
 from recorder.venues.base import printable
 
 FORMATS = ("table", "csv", "json")
 
-#: Beyond so many rows a table is no help any more: it shows the last ones, and says so.
+#: Rows that a table shows unless `--limit` says otherwise: the last ones.
 TABLE_ROWS_MAX = 200
-#: Characters that no row is longer than. A narrow terminal wraps a row; digits that were cut off would be worse.
-WIDE = 400
+#: Between two columns of a table.
+GUTTER = "  "
+#: Characters that a column of prose keeps when the terminal is too narrow.
+PROSE_MIN = 16
 
 
 class Column(NamedTuple):
     """A column of a table for people."""
 
+    #: The field of the row that it shows; `--columns` and CSV name it so.
+    name: str
     title: str
     #: The text of a row's cell.
     text: Callable[[Any], str]
     right: bool = False
     #: Left out where all rows say the same.
     if_it_differs: bool = False
+    #: On a terminal that is too narrow, columns with a higher number are left out first; 0 never is.
+    rank: int = 0
+    #: On a terminal that is too narrow, its texts may be shortened.
+    is_prose: bool = False
 
 
-def number(field: str, title: str | None = None) -> Column:
-    """A column of plain numbers: the exact digits, without an exponent."""
-    return Column(title or field.replace("_", " "), lambda row: plain(getattr(row, field)), right=True)
+class Layout(NamedTuple):
+    """How rows are printed."""
+
+    form: str = FORMATS[0]
+    #: The names of the fields to show, in this order; none: the usual ones.
+    columns: tuple[str, ...] = ()
+    #: Show only so many rows, the last ones; None: all, of a table `TABLE_ROWS_MAX`.
+    limit: int | None = None
+
+    @property
+    def is_table(self) -> bool:
+        """Whether people read it."""
+        return self.form == FORMATS[0]
 
 
-def word(field: str, title: str | None = None, *, if_it_differs: bool = False) -> Column:
+def number(field: str, title: str | None = None, *, rank: int = 0) -> Column:
+    """A column of numbers, in plain notation."""
+    return Column(
+        field, title or field.replace("_", " "), lambda row: plain(getattr(row, field)), right=True, rank=rank
+    )
+
+
+def word(
+    field: str, title: str | None = None, *, if_it_differs: bool = False, rank: int = 0, is_prose: bool = False
+) -> Column:
     """A column of text."""
-    return Column(title or field.replace("_", " "), lambda row: _text(getattr(row, field)), if_it_differs=if_it_differs)
+    title = title or field.replace("_", " ")
+    return Column(field, title, lambda row: _text(getattr(row, field)), False, if_it_differs, rank, is_prose)
 
 
 def time_ms(field: str, title: str, otherwise_ns: str | None = None) -> Column:
@@ -53,87 +80,191 @@ def time_ms(field: str, title: str, otherwise_ns: str | None = None) -> Column:
             return utc_text(at_ms * NS_PER_MS)
         return utc_text(getattr(row, otherwise_ns)) if otherwise_ns else ""
 
-    return Column(title, text)
+    return Column(field, title, text)
 
 
-def plain(value: Decimal | int | None) -> str:
-    """A number's digits without an exponent and without zeros that say nothing."""
+def time_ns(field: str, title: str, otherwise: str = "") -> Column:
+    """A column of instants in nanoseconds."""
+    return Column(field, title, lambda row: utc_text(getattr(row, field)) or otherwise)
+
+
+def plain(value: object) -> str:
+    """A number without an exponent and without trailing zeros; None is empty."""
     if not isinstance(value, Decimal):
         return _text(value)
     text = f"{value:f}"
     return text.rstrip("0").rstrip(".") if "." in text else text
 
 
-def show(rows: Iterable[Any], columns: list[Column], form: str, nothing: str, fields: tuple[str, ...] = ()) -> None:
-    """Write rows to standard output.
+def show(
+    rows: Iterable[Any],
+    columns: Sequence[Column],
+    layout: Layout,
+    nothing: str,
+    fields: Sequence[str] = (),
+) -> None:
+    """Print rows to standard output.
 
     Args:
         rows: named tuples of one kind.
-        columns: of the table for people; csv and json have every field.
-        form: one of `FORMATS`.
+        columns: the usual columns of the table; CSV and JSON have every field.
+        layout: how.
         nothing: what a table says where there is no row.
-        fields: the head of csv, also where there is no row.
+        fields: the names of the rows' fields.
+
+    Raises:
+        click.UsageError: `--columns` names a field that the rows do not have.
     """
-    if form == "json":
-        for row in rows:
-            sys.stdout.write(json_line(row) + "\n")
-    elif form == "csv":
-        _csv(rows, fields, sys.stdout)
+    names = tuple(fields) or tuple(column.name for column in columns)
+    _check_columns(layout.columns, names, [column.name for column in columns])
+    if layout.form == "json":
+        for row in _last(rows, layout.limit):
+            chosen_fields = row if not layout.columns else {name: getattr(row, name) for name in layout.columns}
+            sys.stdout.write(json_line(chosen_fields) + "\n")
+    elif layout.form == "csv":
+        writer = csv.writer(sys.stdout, lineterminator="\n")
+        chosen = layout.columns or names
+        writer.writerow(chosen)
+        for row in _last(rows, layout.limit):
+            writer.writerow([_csv_value(getattr(row, name)) for name in chosen])
     else:
-        _table(rows, columns, nothing)
+        _table(rows, _chosen(columns, layout.columns), layout, nothing)
 
 
 def json_line(row: Any) -> str:
-    """One object: decimals as strings, exact."""
+    """A row as a JSON object. Decimals are strings in plain notation, for a JSON number may lose digits."""
     return json.dumps(_jsonable(row), ensure_ascii=False)
+
+
+def heading(text: str) -> str:
+    """A heading, bold on a terminal."""
+    return click.style(text, bold=True)
+
+
+def _check_columns(asked: Sequence[str], *known: Sequence[str]) -> None:
+    names = list(dict.fromkeys(name for some in known for name in some))
+    for name in asked:
+        if name not in names:
+            raise click.UsageError(f"There is no column {name!r} here; there are: {', '.join(names)}.")
+
+
+def _chosen(columns: Sequence[Column], asked: Sequence[str]) -> list[Column]:
+    usual = {column.name: column for column in columns}
+    if not asked:
+        return list(columns)
+    return [usual[name]._replace(if_it_differs=False, rank=0) if name in usual else _any(name) for name in asked]
+
+
+def _any(field: str) -> Column:
+    """A column of a field that the table does not usually show."""
+    return Column(field, field.replace("_", " "), lambda row: plain(getattr(row, field)))
+
+
+def _last(rows: Iterable[Any], limit: int | None) -> Iterable[Any]:
+    return rows if limit is None else deque(rows, maxlen=limit)
+
+
+def _csv_value(value: Any) -> Any:
+    return plain(value) if isinstance(value, Decimal) else value
 
 
 def _jsonable(value: Any) -> Any:
     if isinstance(value, Decimal):
-        return str(value)
+        return plain(value)
     if hasattr(value, "_asdict"):
-        return {name: _jsonable(field) for name, field in value._asdict().items()}
+        value = value._asdict()
+    if isinstance(value, dict):
+        return {name: _jsonable(field) for name, field in value.items()}
     if isinstance(value, tuple):
         return [_jsonable(item) for item in value]
     return value
 
 
-def _csv(rows: Iterable[Any], fields: tuple[str, ...], to: TextIO) -> None:
-    writer = csv.writer(to, lineterminator="\n")
-    writer.writerow(fields)
-    for row in rows:
-        writer.writerow(row)
-
-
-def _table(rows: Iterable[Any], columns: list[Column], nothing: str) -> None:
-    console = stdout_console()
-    last: deque[Any] = deque(maxlen=TABLE_ROWS_MAX)
+def _table(rows: Iterable[Any], columns: Sequence[Column], layout: Layout, nothing: str) -> None:
+    shown_max = TABLE_ROWS_MAX if layout.limit is None else layout.limit
+    last: deque[Any] = deque(maxlen=shown_max)
     count = 0
     for row in rows:
         last.append(row)
         count += 1
-    if not last:
-        console.print(nothing)
+    if not count:
+        click.echo(nothing)
         return
-    columns = [one for one in columns if not one.if_it_differs or len({one.text(row) for row in last}) > 1]
-    table = Table(box=None, header_style="bold", pad_edge=False)
-    for column in columns:
-        table.add_column(column.title, justify="right" if column.right else "left", no_wrap=True)
-    for row in last:
-        # A string would be read as markup; a cell is text.
-        table.add_row(*[Text(column.text(row)) for column in columns])
-    console.print(table)
-    if count > TABLE_ROWS_MAX:
-        console.print(
-            f"The last {TABLE_ROWS_MAX} of {count:,} rows; narrow it with --since, or take --format csv for all."
-        )
+    cells = [(column, [column.text(row) for row in last]) for column in columns]
+    cells = [(column, texts) for column, texts in cells if not column.if_it_differs or len(set(texts)) > 1]
+    cells, dropped = _fitted(cells, terminal_width())
+    lines = [[column.title for column, _ in cells], *zip(*(texts for _, texts in cells), strict=True)]
+    widths = [_width(column, texts) for column, texts in cells]
+    for number_of_line, line in enumerate(lines):
+        parts = [
+            _padded(text, width, right=column.right)
+            for text, width, (column, _) in zip(line, widths, cells, strict=True)
+        ]
+        text = GUTTER.join(parts).rstrip()
+        click.echo(heading(text) if number_of_line == 0 else text)
+    if dropped:
+        click.echo(f"Too narrow for: {', '.join(dropped)}. --columns chooses columns, --format csv prints all.")
+    if count > len(last):
+        hint = "; --since narrows it, --format csv prints all" if layout.limit is None else ""
+        click.echo(f"The last {len(last):,} of {count:,} rows{hint}.")
 
 
-def stdout_console() -> Console:
-    """A console that cuts nothing off."""
-    return Console(highlight=False, width=WIDE)
+def terminal_width() -> int | None:
+    """Columns of the terminal; None where output goes elsewhere: nothing is cut then."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
 
 
-def _text(value: Any) -> str:
-    # A table is for a terminal, which would obey what an exchange may have put into a text. csv and json are exact.
+_Cells = list[tuple[Column, list[str]]]
+
+
+def _fitted(cells: _Cells, width: int | None) -> tuple[_Cells, list[str]]:
+    """Shorten prose, then leave columns out, until a table fits; returns what is left, and the names of the others."""
+    dropped: list[str] = []
+    if width is None or _total(cells) <= width:
+        return cells, dropped
+    cells = [
+        (column, texts if not column.is_prose else [_cut(text, _room(cells, column, width)) for text in texts])
+        for column, texts in cells
+    ]
+    while _total(cells) > width and (rank := max(column.rank for column, _ in cells)):
+        at = max(index for index, (column, _) in enumerate(cells) if column.rank == rank)
+        dropped.insert(0, cells.pop(at)[0].name)
+    return cells, dropped
+
+
+def _room(cells: _Cells, column: Column, width: int) -> int:
+    """Characters that a column of prose may take: an equal part of what the other columns leave."""
+    prose = [(one, texts) for one, texts in cells if one.is_prose]
+    others = _total(cells) - sum(_width(one, texts) for one, texts in prose)
+    return max((width - others) // len(prose), PROSE_MIN, len(column.title))
+
+
+def _total(cells: _Cells) -> int:
+    return sum(_width(column, texts) for column, texts in cells) + len(GUTTER) * (len(cells) - 1)
+
+
+def _width(column: Column, texts: Sequence[str]) -> int:
+    return max(len(column.title), *map(_length, texts))
+
+
+def _cut(text: str, width: int) -> str:
+    return text if len(text) <= width else f"{text[: width - 3]}..."
+
+
+def _padded(text: str, width: int, *, right: bool) -> str:
+    space = " " * (width - _length(text))
+    return space + text if right else text + space
+
+
+def _length(text: str) -> int:
+    """Columns of the terminal that a text takes: East Asian characters take two."""
+    if text.isascii():
+        return len(text)
+    from rich.cells import cell_len  # noqa: PLC0415  rarely needed, and slow to import
+
+    return cell_len(text)
+
+
+def _text(value: object) -> str:
+    # A terminal would obey control characters that an exchange may have put into a text. CSV and JSON are exact.
     return "" if value is None else printable(str(value))

@@ -1,21 +1,31 @@
-"""What shows that something goes on: a live line on a terminal, plain log lines otherwise."""
+"""Progress on standard error: a live line or a bar on a terminal, plain log lines otherwise.
+
+Rich is imported only where something is drawn: a command whose output goes to a file does without.
+"""
 
 import logging
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from rich.console import Console
-from rich.live import Live
-from rich.text import Text
+if TYPE_CHECKING:
+    from rich.console import Console
 
 log = logging.getLogger("recorder")
 
-#: How often the live line is drawn, and a log line written, seconds.
+#: Between two updates of the live line, and between two log lines, seconds.
 LIVE_S = 0.25
 LOG_S = 60.0
+
+
+class Advance(Protocol):
+    """Moves a bar."""
+
+    def __call__(self, done: int, total: int | None, doing: str | None = None) -> None:
+        """Say how much is done, of how much (None where that is not known), and what is done now."""
+        ...
 
 
 class Progress(Protocol):
@@ -23,13 +33,13 @@ class Progress(Protocol):
 
     every_s: float
 
-    def show(self, frames: int, told: str) -> None:
-        """Show how many frames there have been so far, and what else there is to tell."""
+    def show(self, frames: int, details: str) -> None:
+        """Show how many frames there have been so far, and the rest of the line."""
         ...
 
 
 class _Rate:
-    """Frames a second since the last time it was asked."""
+    """Frames per second since the previous call."""
 
     def __init__(self) -> None:
         self._frames = 0
@@ -42,20 +52,40 @@ class _Rate:
         return rate
 
 
-def line(frames: int, rate_per_s: float, told: str) -> str:
-    """All of it in one line."""
-    return f"{frames:,} frames, {rate_per_s:,.1f}/s, {told}"
+def line(frames: int, rate_per_s: float, details: str) -> str:
+    """The line that shows progress."""
+    return f"{frames:,} frames, {rate_per_s:,.1f}/s, {details}"
 
 
-class _LiveLine:
+class LiveLine:
+    """One line that is redrawn in its place. A context manager; the line is gone at its end."""
+
     every_s = LIVE_S
 
-    def __init__(self, live: Live) -> None:
-        self._live = live
+    def __init__(self) -> None:
+        from rich.console import Console  # noqa: PLC0415
+        from rich.live import Live  # noqa: PLC0415
+
+        self.console: Console = Console(stderr=True)
+        self._live: Live = Live(console=self.console, auto_refresh=False, transient=True)
         self._rate = _Rate()
 
-    def show(self, frames: int, told: str) -> None:
-        self._live.update(Text(line(frames, self._rate.per_s(frames), told), style="bold"), refresh=True)
+    def __enter__(self) -> "LiveLine":
+        self._live.__enter__()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._live.__exit__(None, None, None)
+
+    def show(self, frames: int, details: str) -> None:
+        """Redraw it."""
+        self.write(line(frames, self._rate.per_s(frames), details))
+
+    def write(self, text: str) -> None:
+        """Redraw it with any text."""
+        from rich.text import Text  # noqa: PLC0415
+
+        self._live.update(Text(text, style="bold"), refresh=True)
 
 
 class _LogLines:
@@ -64,41 +94,78 @@ class _LogLines:
     def __init__(self) -> None:
         self._rate = _Rate()
 
-    def show(self, frames: int, told: str) -> None:
-        log.info("%s", line(frames, self._rate.per_s(frames), told))
+    def show(self, frames: int, details: str) -> None:
+        log.info("%s", line(frames, self._rate.per_s(frames), details))
 
 
-class _ConsoleHandler(logging.Handler):
+class _AboveLiveLine(logging.Handler):
     """Log lines above the live line."""
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: "Console") -> None:
         super().__init__()
         self._console = console
 
     def emit(self, record: logging.LogRecord) -> None:
+        from rich.text import Text  # noqa: PLC0415
+
         # A string would be read as markup and for its :emoji: names.
         self._console.print(Text(self.format(record)), soft_wrap=True)
 
 
 @contextmanager
-def progress() -> Iterator[Progress]:
-    """Set logging up for a command that runs for long, and show its progress while the context lasts."""
-    if sys.stderr.isatty():
-        console = Console(stderr=True)
-        _log_to(_ConsoleHandler(console))
-        with Live(console=console, auto_refresh=False, transient=True) as live:
-            yield _LiveLine(live)
-    else:
-        _log_to(logging.StreamHandler(sys.stderr))
+def progress(*, quiet: bool = False) -> Iterator[Progress]:
+    """Set up logging for a command that runs for long, and show its progress while the context lasts.
+
+    Args:
+        quiet: write warnings and errors only.
+    """
+    if quiet or not sys.stderr.isatty():
+        _log_to(logging.StreamHandler(sys.stderr), logging.WARNING if quiet else logging.INFO)
         yield _LogLines()
+        return
+    live = LiveLine()
+    _log_to(_AboveLiveLine(live.console), logging.INFO)
+    with live:
+        yield live
 
 
-def _log_to(handler: logging.Handler) -> None:
+def _log_to(handler: logging.Handler, level: int) -> None:
     formatter = logging.Formatter("%(asctime)sZ %(levelname)s %(message)s", "%Y-%m-%dT%H:%M:%S")
     formatter.converter = time.gmtime
     handler.setFormatter(formatter)
     root = logging.getLogger()
     root.handlers[:] = [handler]
-    # Libraries speak up only when something is wrong.
+    # Libraries are heard only when something is wrong.
     root.setLevel(logging.WARNING)
-    log.setLevel(logging.INFO)
+    log.setLevel(level)
+
+
+@contextmanager
+def bar(doing: str) -> Iterator[Advance]:
+    """Show a bar on a terminal, and nothing elsewhere.
+
+    Args:
+        doing: what is done, such as `verifying frames`.
+
+    Yields:
+        A function that takes how much is done, and of how much.
+    """
+    if not sys.stderr.isatty():
+        yield _no_bar
+        return
+    from rich.console import Console  # noqa: PLC0415
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn  # noqa: PLC0415
+
+    columns = TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[count]}"), TimeRemainingColumn()
+    with Progress(*columns, console=Console(stderr=True), transient=True) as shown:
+        task = shown.add_task(doing, total=None, count="")
+
+        def advance(done: int, total: int | None, doing: str | None = None) -> None:
+            count = f"{done:,}" if total is None else f"{done:,} of {total:,}"
+            shown.update(task, completed=done, total=total, count=count, description=doing)
+
+        yield advance
+
+
+def _no_bar(done: int, total: int | None, doing: str | None = None) -> None:
+    """Progress that nobody sees."""

@@ -7,7 +7,8 @@ import click
 from recorder.audit.verify.rebuilding import Rebuilt, damage
 from recorder.audit.verify.rebuilding import rebuild as make_again
 from recorder.cli import options
-from recorder.cli.verify import bar, require_account, show_findings
+from recorder.cli.progress import bar
+from recorder.cli.verify import require_account, show_findings
 
 
 @click.command(

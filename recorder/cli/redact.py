@@ -7,11 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import click
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from sqlalchemy import Engine
 
 from recorder.cli import options
+from recorder.cli.progress import bar
 from recorder.read.scope import find_account
 from recorder.store import migrate, redacting
 from recorder.store.engine import explained, is_file, open_engine, place
@@ -98,12 +97,9 @@ def _confirmed(chosen: list[Stretch], account: str, where: str) -> bool:
 
 
 def _redact(engine: Engine, url: str, chosen: list[Stretch], who: str, why: str) -> int:
-    columns = TextColumn("emptying frames"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
-    console = Console(stderr=True)
-    done = 0
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task("", total=sum(one.frames for one in chosen))
+    done, total = 0, sum(one.frames for one in chosen)
+    with bar("emptying frames") as advance:
         for count in redacting.redact(engine, url, chosen, who, why):
             done += count
-            bar.update(task, completed=done)
+            advance(done, total)
     return done

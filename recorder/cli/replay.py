@@ -10,19 +10,15 @@ from typing import Any
 
 import click
 import msgspec
-from rich.console import Console
-from rich.live import Live
 
 from recorder.cli import options
+from recorder.cli.progress import LIVE_S, LiveLine
 from recorder.cli.stopping import Signals
 from recorder.clock import utc_text
 from recorder.live.wake import Wake
 from recorder.model import PUSH
 from recorder.read.replay.events import Event, FrameEvent, GapBegan, GapEnded, SessionBegan, SessionEnded, instant_ns
 from recorder.replay import ReplayClock
-
-#: How often the live line is drawn, seconds.
-LIVE_S = 0.25
 
 _NAMES: dict[type[Event], str] = {
     FrameEvent: "frame",
@@ -44,7 +40,7 @@ _encode = msgspec.json.Encoder().encode
     "          recorder replay --speed 10 --max-wait 5s"
 )
 @options.database
-@options.stretch
+@options.replayed
 @click.option("--topic", "topics", multiple=True, help="Only this topic, such as order.btcusd_p; repeat it for more.")
 @click.option(
     "--source",
@@ -58,10 +54,8 @@ _encode = msgspec.json.Encoder().encode
 @click.option("--speed", type=options.Speed(), default="max", show_default=True, help=options.SPEED_HELP)
 @options.max_wait
 @click.option("--after", type=options.Frame(), metavar="SESSION:SEQ", help="Go on after this frame.")
-@click.option("--all-sightings", is_flag=True, help="Also what several recorders saw of one push.")
-@click.option(
-    "--require-complete", is_flag=True, help="Refuse a stretch with gaps, list them, and end with exit code 1."
-)
+@options.all_sightings
+@options.require_complete
 def replay(
     database: str | None,
     config: Path | None,
@@ -77,7 +71,7 @@ def replay(
         events = record.replay(
             topics=topics or None,
             sources=("push", "rest", "sent", "snapshot") if "all" in sources else sources,
-            **options.stretch_of(asked),
+            **options.replayed_of(asked),
             **asked,
         )
         clock = ReplayClock(events, speed, wait_s_max=wait_s_max, since_ns=since_ns, wait=wake.wait)
@@ -111,19 +105,18 @@ def line(event: Event) -> bytes:
 
 @contextmanager
 def _shown(clock: ReplayClock) -> Iterator[Iterator[Event]]:
-    """The events, counted on a terminal where they do not go there themselves."""
-    console = Console(stderr=True)
-    if not console.is_terminal or sys.stdout.isatty():
+    """The events, counted in a live line on a terminal, unless the events themselves go there."""
+    if not sys.stderr.isatty() or sys.stdout.isatty():
         yield clock
         return
-    with Live(console=console, auto_refresh=False, transient=True) as live:
+    with LiveLine() as live:
         yield _counted(clock, live)
 
 
-def _counted(clock: ReplayClock, live: Live) -> Iterator[Event]:
+def _counted(clock: ReplayClock, live: LiveLine) -> Iterator[Event]:
     shown_s = time.monotonic()
     for count, event in enumerate(clock, 1):
         yield event
         if count % 64 == 0 and time.monotonic() - shown_s > LIVE_S:
             shown_s = time.monotonic()
-            live.update(f"{count:,} events, at {utc_text(instant_ns(event))} UTC", refresh=True)
+            live.write(f"{count:,} events, at {utc_text(instant_ns(event))} UTC")

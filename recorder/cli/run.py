@@ -34,19 +34,25 @@ class Until(NamedTuple):
     help="Record what the exchange pushes, until SIGTERM or SIGINT, for a time, or until no push came for a while. "
     "However it ends, everything received is durable first.\n\n"
     "\b\nExample:  recorder run --config recorder.toml\n"
-    "From cron:  recorder run --stop-when-idle 10m\n\n"
+    "From cron:  recorder run --quiet --stop-when-idle 10m\n\n"
     "\b\nA configuration:\n\n\b\n" + configuration.EXAMPLE.replace("\n\n", "\n\n\b\n")
 )
 @options.database
 @click.option("--for", "for_s", type=options.Duration(), help="Stop after so long: 30s, 5m, 1h30m.")
 @click.option("--stop-when-idle", "idle_s", type=options.Duration(), help="Stop when no push came for so long.")
+@click.option("-q", "--quiet", is_flag=True, help="Write only warnings and errors to standard error, as for cron.")
 @click.option(
     "--ack-file",
     type=click.Path(path_type=Path),
     help="After each commit, tell in this JSON file which frame of each account is the last known durable.",
 )
 def run(
-    database: str | None, config: Path | None, for_s: float | None, idle_s: float | None, ack_file: Path | None
+    database: str | None,
+    config: Path | None,
+    for_s: float | None,
+    idle_s: float | None,
+    quiet: bool,
+    ack_file: Path | None,
 ) -> None:
     """Record."""
     signals = Signals()
@@ -56,7 +62,7 @@ def run(
     names = {account.account_id: account.name for account in settings.accounts}
     ack = AckFile(ack_file, names, database_path(to.journal)) if ack_file else None
     on_durable = _acknowledge(ack) if ack else _ignore
-    with progress() as shown:
+    with progress(quiet=quiet) as shown:
         recording = Recording(
             to.journal,
             settings.accounts,

@@ -31,7 +31,7 @@ CLIENTS_SHOWN_MAX = 4
     "          recorder serve --account main --speed max --port 9020"
 )
 @options.database
-@options.stretch
+@options.replayed
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option(
     "--port",
@@ -48,10 +48,8 @@ CLIENTS_SHOWN_MAX = 4
 )
 @click.option("--speed", type=options.Speed(), default="1", show_default=True, help=options.SPEED_HELP)
 @options.max_wait
-@click.option("--all-sightings", is_flag=True, help="Send a push once for each recorder that received it.")
-@click.option(
-    "--require-complete", is_flag=True, help="If the period has gaps, list them and exit with 1 instead of serving it."
-)
+@options.all_sightings
+@options.require_complete
 @click.option(
     "--ping-timeout",
     "ping_timeout_s",

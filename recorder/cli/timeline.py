@@ -1,71 +1,75 @@
 """`recorder timeline`: everything that happened, step by step."""
 
 from pathlib import Path
-from typing import Any
 
 import click
 
 from recorder.cli import options
-from recorder.cli.output import Column, number, show, word
-from recorder.clock import NS_PER_S, utc_text
+from recorder.cli.output import Layout, number, show, time_ns, word
+from recorder.clock import NS_PER_S
 from recorder.errors import ConfigurationError
 from recorder.read.record import Filter, Record
 from recorder.read.timeline import TimelineEvent
 
 COLUMNS = [
-    Column("received (UTC)", lambda event: utc_text(event.received_ns)),
+    time_ns("received_ns", "received (UTC)"),
     word("account", if_it_differs=True),
     word("kind"),
     word("subject"),
-    word("event"),
-    word("direction"),
+    word("event", is_prose=True),
+    word("direction", rank=2),
     number("quantity"),
-    number("price"),
-    number("amount"),
+    number("price", rank=1),
+    number("amount", rank=3),
 ]
 
 
 @click.command(
-    help="Everything that happened, in the order of receipt: orders, executions, positions, balances, and what the "
-    "record knows of itself: sessions, gaps, rounds of questions. Quantity is what an order has filled, or a position "
-    "holds; amount is an order's fee, a position's realized PnL, a balance's total.\n\n"
+    help="Show everything that happened, in the order of receipt: orders, fills, positions and balances, and the "
+    "recorder's own sessions, gaps and reconciliations. Quantity is how much of an order is filled, or the size of a "
+    "position; amount is the fee of an order, the realized PnL of a position, or the total of a balance.\n\n"
     "\b\nExample:  recorder timeline --order 849758102002\n"
     "          recorder timeline --gap 2 --around 30s"
 )
 @options.database
-@options.filters
-@options.output_format
-@click.option("--order", "order_id", type=int, help="Only this order, from its first step to its last.")
+@options.filters()
+@click.option("--order", "order_id", type=int, help="Only this order, from its first update to its last.")
 @click.option("--gap", "gap_id", type=int, help="Only around this gap, by its number in `recorder gaps`.")
 @click.option(
-    "--around", "around_s", type=options.Duration(), default=10.0, show_default="10s", help="How far around the gap."
+    "--around",
+    "around_s",
+    type=options.Duration(),
+    default=10.0,
+    show_default="10s",
+    help="With --gap: the time before and after it.",
 )
+@options.layout
 def timeline(
     database: str | None,
     config: Path | None,
-    form: str,
+    layout: Layout,
     order_id: int | None,
     gap_id: int | None,
     around_s: float,
-    **filters: Any,
+    wanted: Filter,
 ) -> None:
-    """Everything that happened."""
-    wanted = options.filter_of(filters)
+    """Show everything that happened."""
+    nothing = options.nothing("events", wanted)
     with options.opened(database, config, wanted) as record:
         if gap_id is not None:
             wanted = _around(record, gap_id, int(around_s * NS_PER_S), wanted)
         events = record.timeline(wanted)
         if order_id is not None:
-            subjects = {str(order_id), f"order {order_id}"}  # of itself and its executions; of discrepancies
+            subjects = {str(order_id), f"order {order_id}"}  # of the order and its fills; of discrepancies
             events = (one for one in events if one.subject in subjects)
-        show(events, COLUMNS, form, options.nothing("events", wanted), TimelineEvent._fields)
+        show(events, COLUMNS, layout, nothing, TimelineEvent._fields)
 
 
 def _around(record: Record, gap_id: int, around_ns: int, wanted: Filter) -> Filter:
-    """What is wanted, but only around a gap."""
+    """The same filter, for the time around a gap."""
     found = [gap for gap in record.gaps(Filter(wanted.account)) if gap.gap_id == gap_id]
     if len(found) != 1:
-        why = "Several accounts have" if found else "There is no"
+        why = "Several accounts have a" if found else "There is no"
         what = "name one with --account" if found else "`recorder gaps` shows the numbers"
         raise ConfigurationError(f"{why} gap {gap_id} here; {what}.")
     (gap,) = found

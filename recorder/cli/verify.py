@@ -6,8 +6,6 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 import click
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from recorder.audit.evidence.checkpoint import checkpoints_in, read_checkpoint
 from recorder.audit.evidence.keys import VerifierKey, verifier_key_in
@@ -18,7 +16,8 @@ from recorder.audit.verify.chain import Claim
 from recorder.audit.verify.findings import DERIVED, Finding, Verified
 from recorder.audit.verify.verification import Verification, Wanted
 from recorder.cli import options
-from recorder.cli.output import Column, show, word
+from recorder.cli.output import Column, Layout, show, word
+from recorder.cli.progress import bar
 from recorder.errors import ConfigurationError, NotProven
 from recorder.export.checking import ExportCheck
 from recorder.read.scope import find_account
@@ -27,13 +26,13 @@ from recorder.store.engine import explained, open_engine
 
 COLUMNS = [
     word("kind", "finding"),
-    word("table"),
+    word("table", rank=1),
     word("account", if_it_differs=True),
     word("session_id", "session"),
-    Column("frame", lambda found: _frames(found)),  # noqa: PLW0108  it stands below
+    Column("seq", "frame", lambda found: _frames(found)),  # noqa: PLW0108  it stands below
     word("run_id", "run", if_it_differs=True),
-    word("batch"),
-    word("detail"),
+    word("batch", rank=2),
+    word("detail", is_prose=True),
 ]
 
 
@@ -82,7 +81,7 @@ COLUMNS = [
     type=click.Path(path_type=Path),
     help="Instead, an export: its files against its manifest, its frames against their seals.",
 )
-@options.output_format
+@options.layout
 @click.pass_context
 def verify(
     ctx: click.Context,
@@ -98,7 +97,7 @@ def verify(
     proved: tuple[int, int] | None,
     out: Path | None,
     folder: Path | None,
-    form: str,
+    layout: Layout,
 ) -> None:
     """Verify."""
     if (proved is None) != (out is None):
@@ -111,7 +110,7 @@ def verify(
     if folder is not None:
         if any(one is not None for one in (database, config, account, since, until, jobs, proved)) or quick:
             raise click.UsageError("An export is checked whole and by itself: leave all but the checkpoints away.")
-        _verify(ctx, lambda progress: ExportCheck(folder, claims, progress), form)
+        _verify(ctx, lambda progress: ExportCheck(folder, claims, progress), layout)
         return
     url = options.database_url(database, config)
     account_id = require_account(url, account)
@@ -119,26 +118,26 @@ def verify(
         _write_proof(url, proved, [note for _, note in notes], key, out)
         return
     wanted = Wanted(account_id, since, until, quick, claims, key, jobs)
-    _verify(ctx, lambda progress: Verification(url, wanted, progress), form)
+    _verify(ctx, lambda progress: Verification(url, wanted, progress), layout)
 
 
 def _verify(
-    ctx: click.Context, look: Callable[[Callable[[int, int], None]], Verification | ExportCheck], form: str
+    ctx: click.Context, look: Callable[[Callable[[int, int], None]], Verification | ExportCheck], layout: Layout
 ) -> None:
     began_s = time.monotonic()
     with bar("verifying frames") as progress:
         verification = look(progress)
         # All of them before the first is shown: the bar is in the way.
         found = list(verification)
-    if found or form != "table":
-        show_findings(found, form)
-    _summary(found, verification.verified, time.monotonic() - began_s, to_stderr=form != "table")
+    if found or not layout.is_table:
+        show_findings(found, layout)
+    _summary(found, verification.verified, time.monotonic() - began_s, to_stderr=not layout.is_table)
     ctx.exit(1 if found else 0)
 
 
-def show_findings(found: list[Finding], form: str = "table") -> None:
+def show_findings(found: list[Finding], layout: Layout | None = None) -> None:
     """Show what was found."""
-    show(found, COLUMNS, form, "", Finding._fields)
+    show(found, COLUMNS, layout or Layout(), "", Finding._fields)
 
 
 def claims_in(file: Path, key: VerifierKey | None) -> Iterator[Claim]:
@@ -195,16 +194,6 @@ def require_account(url: str, account: str | None) -> int | None:
                 return None if account is None else find_account(connection, account).account_id
     finally:
         engine.dispose()
-
-
-@contextmanager
-def bar(doing: str) -> Iterator[Callable[[int, int], None]]:
-    """Shows how much is done, and takes it: frames, and of how many."""
-    columns = TextColumn(doing), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
-    console = Console(stderr=True)
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as shown:
-        task = shown.add_task("", total=None)
-        yield lambda done, total: shown.update(task, completed=done, total=total)
 
 
 def _frames(found: Finding) -> str:

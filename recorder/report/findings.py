@@ -46,10 +46,10 @@ def sentence(covered: Covered, *, several: bool) -> str:
     if covered.covered_ns == whole_ns:
         told = f"The record{of} covers all of the {duration(whole_ns)}: no push can have been missed unnoticed."
     else:
-        told = (
-            f"The record{of} covers {duration(covered.covered_ns)} of {duration(whole_ns)}, "
-            f"{share(covered).removesuffix(' covered')}. {_gaps(covered)}"
-        )
+        # Both are cut off: they must not read as if nothing were missing.
+        part, whole = duration(covered.covered_ns), duration(whole_ns)
+        part = f"all but {duration(whole_ns - covered.covered_ns)}" if part == whole else part
+        told = f"The record{of} covers {part} of {whole}, {share(covered).removesuffix(' covered')}. {_gaps(covered)}"
     return told + _topics(covered) + _end(covered)
 
 

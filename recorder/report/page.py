@@ -10,7 +10,7 @@ from markupsafe import Markup
 
 from recorder.report import words
 from recorder.report.draw.bars import histogram, share_bar
-from recorder.report.draw.lines import KINDS, LOW, Look, plot
+from recorder.report.draw.lines import JOINED, KINDS, LOW, Look, plot
 from recorder.report.draw.timeline import LEGEND, timeline
 from recorder.report.facts import Covered, Line, OrderCount, Report, Stretch
 from recorder.report.findings import findings, sentence
@@ -86,7 +86,7 @@ def _clock_plots(report: Report) -> list[tuple[Covered, Sequence[Line], Markup]]
         if lines:
             stretches = _stretches(report, covered.account, None)
             label = f"The exchange's clock less ours, account {words.name(covered.account)}"
-            picture = plot(report.period, lines, stretches, Look(label, "ms", CLOCK_HEIGHT, steps=False))
+            picture = plot(report.period, lines, stretches, Look(label, "ms", CLOCK_HEIGHT, marks=JOINED))
             found.append((covered, lines, picture))
     return found
 

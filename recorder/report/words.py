@@ -50,10 +50,11 @@ def share(covered: Covered) -> str:
     whole_ns = covered.ends_ns - covered.begins_ns
     if covered.covered_ns == whole_ns:
         return "all covered"
-    return f"{_floored(covered.covered_ns, whole_ns)}\N{NO-BREAK SPACE}% covered"
+    return f"{percent(covered.covered_ns, whole_ns)}\N{NO-BREAK SPACE}% covered"
 
 
-def _floored(part: int, whole: int) -> str:
+def percent(part: int, whole: int) -> str:
+    """A share in percent with three digits after the point, cut off: only all of it is 100."""
     thousandths = part * 100_000 // whole
     return f"{thousandths // 1000}.{thousandths % 1000:03d}"
 

@@ -10,22 +10,10 @@ from typing import NamedTuple
 
 import click
 
-from recorder.cli.commands import recorder
+from recorder.cli.commands import GROUPS, recorder
 
 PAGE = Path(__file__).parents[2] / "docs" / "commands.md"
 BEGIN, END = "<!-- commands: written by make docs -->\n", "<!-- end of commands -->\n"
-
-#: What people want to do, and the commands for it.
-GROUPS = {
-    "Record": ("demo", "run", "reconcile", "simulate"),
-    "Look": (
-        *("status", "orders", "fills", "positions", "balances", "pnl", "fees", "trips", "timeline", "gaps"),
-        *("discrepancies", "books", "audit", "compare"),
-    ),
-    "Prove": ("verify", "verify-proof", "checkpoint", "keys"),
-    "Take out": ("export", "replay", "serve", "redact"),
-    "Maintain": ("db", "merge", "rebuild"),
-}
 
 #: An option that at least this many commands have, with the same words, is described once.
 SHARED_MIN = 4

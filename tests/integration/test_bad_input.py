@@ -1,6 +1,7 @@
 """Bad input of every kind: one sentence that says what to do, exit code 2, and nothing written by halves."""
 
 import os
+import signal
 import socket
 import sqlite3
 import subprocess
@@ -15,6 +16,8 @@ from recorder.simulator import Simulator, SimulatorOptions
 from recorder.store.engine import open_engine
 from recorder.store.migrate import upgrade
 from tests.integration.process import Folder
+from tests.made import NOON_NS, received
+from tests.unit.read.desk import Desk
 
 
 @pytest.fixture
@@ -264,13 +267,68 @@ def test_wrong_usage(folder: Folder, arguments: tuple[str, ...], words: str) -> 
     assert list(folder.path.iterdir()) == []
 
 
-def test_the_reader_of_our_output_may_go(folder: Folder, exchange: Simulator) -> None:
-    folder.configure(exchange)
-    assert folder.command("run", "--for", "2s").returncode == 0
-    shell = f"{sys.executable} -m recorder orders --history --format json | head -1"
-    ended = subprocess.run(["bash", "-c", shell], cwd=folder.path, capture_output=True, text=True, check=False)
+@pytest.fixture(scope="module")
+def record(tmp_path_factory: pytest.TempPathFactory) -> Desk:
+    """A record whose answers do not fit into a pipe."""
+    desk = Desk(tmp_path_factory.mktemp("record") / "recorder.db")
+    pushes = (
+        f'{{"type":"order.btcusd_p","ts":{at},"order":{{"id":{at},"symbol":"BTCUSD_P","quantity":10,"fee":0}}}}'.encode()
+        for at in range(1, 1_001)
+    )
+    desk.write(*(received(seq, push, at_ns=NOON_NS + seq) for seq, push in enumerate(pushes)))
+    return desk
+
+
+def in_a_shell(record: Desk, command: str) -> "subprocess.CompletedProcess[str]":
+    shell = f"{sys.executable} -m recorder {command.replace(' DB', f' --database {record.url}')}"
+    return subprocess.run(["bash", "-o", "pipefail", "-c", shell], capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize("command", ["orders --history --format json", "orders --format csv", "timeline --format json"])
+def test_the_reader_of_our_output_may_go(record: Desk, command: str) -> None:
+    ended = in_a_shell(record, f"{command} DB | head -1")
     assert ended.stdout.count("\n") == 1
-    assert ended.stderr == ""
+    # As other programs end then: 1 would be a finding.
+    assert (ended.returncode, ended.stderr) == (128 + signal.SIGPIPE, "")
+
+
+@pytest.mark.parametrize(
+    ("command", "code", "words"),
+    [
+        ("orders DB >&-", 0, ""),
+        ("status DB >&- 2>&- <&-", 0, ""),
+        ("orders --since never DB 2>&-", 2, ""),
+        ("orders --account nobody DB >&-", 2, "There is no account 'nobody'"),
+        ("orders --account nobody DB 2>&1 | true", 128 + signal.SIGPIPE, ""),
+    ],
+)
+def test_closed_streams_are_no_bug(record: Desk, command: str, code: int, words: str) -> None:
+    before = Path(record.url.removeprefix("sqlite:///")).read_bytes()
+    ended = in_a_shell(record, command)
+    assert ended.returncode in {code, 2} if "| true" in command else ended.returncode == code
+    assert words in ended.stderr and "Traceback" not in ended.stderr
+    assert Path(record.url.removeprefix("sqlite:///")).read_bytes() == before
+
+
+#: Runs a command that gets SIGINT in the middle of its third question to the database.
+INTERRUPTED = """
+import os, signal, sys
+from itertools import count
+from sqlalchemy import Engine, event
+asked = count(1)
+event.listen(Engine, "after_cursor_execute", lambda *_: next(asked) == 3 and os.kill(os.getpid(), signal.SIGINT))
+from recorder.cli import main
+main()
+"""
+
+
+@pytest.mark.parametrize("command", ["report --out REPORT", "books", "orders --history", "verify --jobs 1", "rebuild"])
+def test_ctrl_c_ends_a_command_in_one_sentence(record: Desk, tmp_path: Path, command: str) -> None:
+    arguments = command.replace("REPORT", str(tmp_path / "report.html")).split()
+    program = [sys.executable, "-c", INTERRUPTED, *arguments, "--database", record.url]
+    ended = subprocess.run(program, capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stderr.strip()) == (128 + signal.SIGINT, "recorder: Stopped.")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_output_that_cannot_be_written_is_said(folder: Folder) -> None:
@@ -284,6 +342,4 @@ def test_output_that_cannot_be_written_is_said(folder: Folder) -> None:
             check=False,
         )
     assert ended.returncode == 2
-    assert ended.stderr == (
-        "recorder: The system refused: No space left on device; look at the room and the rights there.\n"
-    )
+    assert ended.stderr == ("recorder: No space left on device; check the free space and the permissions there.\n")

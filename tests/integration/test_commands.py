@@ -36,7 +36,7 @@ def test_the_demo_shows_everything(folder: Folder) -> None:
     for sql in [words[2] for words in offered if words[0] == "sqlite3"]:
         assert len(folder.rows(sql)) == 10
     commands = [words[1:] for words in offered if words[0] == "recorder"]
-    assert [words[0] for words in commands] == ["fills", "trips", "verify", "audit", "serve"]
+    assert [words[0] for words in commands] == ["fills", "trips", "verify", "report", "serve"]
     for words in commands[:-1]:
         done = folder.command(*words)
         assert (done.returncode, done.stderr) == (0, ""), words
@@ -126,7 +126,7 @@ def test_a_timeline_of_an_order_and_around_a_gap(recorded: Folder) -> None:
     assert kinds[:3] == ["session", "session", "gap"]
     for arguments, told in (
         (("timeline", "--gap", "99"), "There is no gap 99 here; `recorder gaps` shows the numbers."),
-        (("pnl", "--zone", "Nowhere"), "'Nowhere' is no time zone known here; write for example UTC or"),
+        (("pnl", "--zone", "Nowhere"), "'Nowhere' is not a time zone of this system; write for example UTC or"),
     ):
         ended = recorded.command(*arguments)
         assert ended.returncode == 2
@@ -149,7 +149,7 @@ def test_as_of(recorded: Folder) -> None:
     unended = recorded.command("orders", "--open", "--format", "json").stdout.splitlines()
     expected = [one for one in latest if one["status"] not in FMEX.final_statuses]
     assert [json.loads(line) for line in unended] == expected != []
-    assert "is in the future, this is what is known now" in recorded.command("balances", "--as-of", "2999-01-01").stdout
+    assert "is in the future; this is what is known now" in recorded.command("balances", "--as-of", "2999-01-01").stdout
     before = recorded.command("positions", "--as-of", "2019-01-01", "--format", "csv")
     assert len(before.stdout.splitlines()) == 1
     assert "is before the record, which begins at 20" in before.stderr
@@ -235,7 +235,7 @@ def test_the_installed_wheel_in_an_empty_folder(folder: Folder, tmp_path: Path) 
     for command in (
         ("status",),
         ("fills",),
-        ("audit",),
+        ("report",),
         ("db", "check"),
         ("db", "upgrade"),
     ):

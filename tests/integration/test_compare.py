@@ -50,7 +50,7 @@ def test_what_differs_is_told(recorded: Folder, tmp_path: Path) -> None:
     [
         (["none.csv"], "none.csv cannot be read: No such file"),
         (["recorder.toml"], "recorder.toml lacks time, symbol, direction, quantity, price"),
-        (["backtest.csv", "--plot", "x.pdf"], "--plot draws .svg and .png files"),
+        (["backtest.csv", "--plot", "x.pdf"], "charts are SVG files"),
         (["backtest.csv", "--within", "soon"], "'soon' is not a duration"),
     ],
 )

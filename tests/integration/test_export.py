@@ -251,7 +251,7 @@ def test_on_a_terminal_it_shows_how_far_it_is(folder: Folder, long: Path) -> Non
             break
     os.close(main_end)
     assert process.wait(PATIENCE_S) == 0
-    assert b"exporting frames" in shown and b"30,000 of 30,000 rows" in shown
+    assert b"exporting frames" in shown and b"30,000 of 30,000" in shown
     assert b"exporting order_updates" in shown
 
 

@@ -1,4 +1,4 @@
-"""`recorder audit` as people call it: the file it writes, what it refuses, and how much memory it takes."""
+"""`recorder report` as people call it: the file it writes, what it refuses, and how much memory it takes."""
 
 import os
 import pty
@@ -33,8 +33,8 @@ def folder(tmp_path: Path, days: Days) -> Folder:
     return Folder(tmp_path)
 
 
-def audit(folder: Folder, *arguments: str) -> "subprocess.CompletedProcess[str]":
-    return folder.command("audit", *arguments)
+def report(folder: Folder, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    return folder.command("report", *arguments)
 
 
 def _url(folder: Folder) -> str:
@@ -42,15 +42,15 @@ def _url(folder: Folder) -> str:
 
 
 def test_it_writes_one_file_and_says_so(folder: Folder) -> None:
-    ended = audit(folder)
+    ended = report(folder)
     assert (ended.returncode, ended.stderr) == (0, "")
-    assert ended.stdout.startswith("report.html holds the report, ")
+    assert ended.stdout.startswith("Report written to report.html, ")
     page = (folder.path / "report.html").read_text()
     assert page.startswith("<!doctype html>") and page.endswith("</html>")
     assert sorted(path.name for path in folder.path.iterdir()) == ["recorder.toml", "report.html"]
     # Of a part of it: less, and it says which.
     period = "--since", "2020-02-05T12:00:00Z", "--until", "2020-02-06"
-    ended = audit(folder, *period, "--account", "main", "--out", "b.html")
+    ended = report(folder, *period, "--account", "main", "--out", "b.html")
     assert ended.returncode == 0, ended.stderr
     part = (folder.path / "b.html").read_text()
     assert "2020-02-05 12:00:00 to 2020-02-06 00:00:00 UTC, 12\N{NO-BREAK SPACE}h" in part
@@ -63,14 +63,14 @@ def test_it_writes_one_file_and_says_so(folder: Folder) -> None:
         (("--account", "nobody"), "no account 'nobody' in this record; there is: main."),
         (("--since", "2021-01-01", "--until", "2022-01-01"), "none of it lies in the period asked for"),
         (("--until", "2019-01-01"), "goes from 2020-02-04 09:24:"),
-        (("--out", "no/such/report.html"), "does not exist; make it, or name another --out."),
+        (("--out", "no/such/report.html"), "does not exist; create it, or name another --out."),
         (("--out", "."), "is a folder; name a file in it with --out."),
         (("--out", "/proc/report.html"), "The report cannot be written to /proc/report.html:"),
         (("--database", "sqlite:///nothing.db"), "There is no database at nothing.db"),
     ],
 )
 def test_what_cannot_be_is_told_in_one_sentence(folder: Folder, arguments: tuple[str, ...], words: str) -> None:
-    ended = audit(folder, *arguments)
+    ended = report(folder, *arguments)
     assert ended.returncode == 2
     (line,) = ended.stderr.splitlines()
     assert line.startswith("recorder: ") and words in line
@@ -93,12 +93,12 @@ def tampered(folder: Folder, days: Days) -> str:
 
 
 def test_a_record_is_verified_for_the_report_where_asked(folder: Folder, tampered: str) -> None:
-    ended = audit(folder, "--verify", "--out", "whole.html")
+    ended = report(folder, "--verify", "--out", "whole.html")
     assert ended.returncode == 0, ended.stderr
     whole = (folder.path / "whole.html").read_text()
     assert "and what follows from them: all is as it was written." in whole
     assert "No checkpoint kept elsewhere was held against them" in whole
-    ended = audit(folder, "--verify", "--database", tampered, "--out", "broken.html")
+    ended = report(folder, "--verify", "--database", tampered, "--out", "broken.html")
     assert (ended.returncode, ended.stderr) == (1, "")
     broken = (folder.path / "broken.html").read_text()
     assert "What is not as it was written" in broken and "changed" in broken and "1 finding" in broken
@@ -108,7 +108,7 @@ def test_a_checkpoint_kept_elsewhere_is_held_against_it(folder: Folder) -> None:
     for command in (("keys", "make", "audit.key"), ("checkpoint", "--key", "audit.key", "--out", "kept.txt")):
         ended = folder.command(*command)
         assert ended.returncode == 0, (command, ended.stderr)
-    ended = audit(folder, "--verify", "--checkpoint", "kept.txt", "--public-key", "audit.key.pub")
+    ended = report(folder, "--verify", "--checkpoint", "kept.txt", "--public-key", "audit.key.pub")
     assert ended.returncode == 0, ended.stderr
     page = (folder.path / "report.html").read_text()
     assert "Held against them: 1 checkpoint kept elsewhere." in page
@@ -116,25 +116,25 @@ def test_a_checkpoint_kept_elsewhere_is_held_against_it(folder: Folder) -> None:
 
 def test_transfers_that_are_named_are_no_finding(folder: Folder) -> None:
     (folder.path / "transfers.csv").write_text("account,currency,time,amount\nmain,BTC,2020-02-04,0.5\n")
-    assert audit(folder, "--transfers", "transfers.csv").returncode == 0
+    assert report(folder, "--transfers", "transfers.csv").returncode == 0
     (folder.path / "transfers.csv").write_text("main,BTC,whenever,0.5\n")
-    ended = audit(folder, "--transfers", "transfers.csv", "--out", "b.html")
+    ended = report(folder, "--transfers", "transfers.csv", "--out", "b.html")
     assert ended.returncode == 2 and "transfers.csv, line 1" in ended.stderr
 
 
 def test_a_period_that_ends_before_it_begins(folder: Folder) -> None:
-    ended = audit(folder, "--since", "2020-02-05", "--until", "2020-02-04")
+    ended = report(folder, "--since", "2020-02-05", "--until", "2020-02-04")
     assert ended.returncode == 2 and "--since must be earlier than --until" in ended.stderr
 
 
 def test_a_file_that_is_there_is_kept_unless_it_may_be_replaced(folder: Folder) -> None:
     out = folder.path / "report.html"
     out.write_text("mine")
-    ended = audit(folder)
+    ended = report(folder)
     assert ended.returncode == 2
-    assert "report.html is there already; name another --out, or replace it with --force." in ended.stderr
+    assert "report.html exists; name another --out, or replace it with --force." in ended.stderr
     assert out.read_text() == "mine"
-    assert audit(folder, "--force").returncode == 0
+    assert report(folder, "--force").returncode == 0
     assert out.read_text().startswith("<!doctype html>")
 
 
@@ -142,7 +142,7 @@ def test_a_full_disk_leaves_the_file_that_was_there(folder: Folder) -> None:
     out = folder.path / "report.html"
     out.write_text("mine")
     ended = subprocess.run(
-        [sys.executable, "-c", LITTLE_ROOM, "audit", "--database", _url(folder), "--force"],
+        [sys.executable, "-c", LITTLE_ROOM, "report", "--database", _url(folder), "--force"],
         cwd=folder.path,
         capture_output=True,
         text=True,
@@ -157,7 +157,7 @@ def test_a_full_disk_leaves_the_file_that_was_there(folder: Folder) -> None:
 def test_on_a_terminal_it_shows_what_it_reads(folder: Folder) -> None:
     main_end, terminal = pty.openpty()
     process = subprocess.Popen(
-        [sys.executable, "-m", "recorder", "audit", "--database", _url(folder)],
+        [sys.executable, "-m", "recorder", "report", "--database", _url(folder)],
         cwd=folder.path,
         env=os.environ | {"TERM": "xterm", "COLUMNS": "120"},
         stdout=subprocess.DEVNULL,
@@ -182,5 +182,5 @@ def test_memory_does_not_grow_with_the_record(tmp_path: Path) -> None:
         days = Days(tmp_path / f"{number}.db", moments_per_s=moments_per_s)
         days.write([Spell(8, 20, "stopped")])
         days.engine.dispose()
-        peaks.append(peak_bytes(PROGRAM, "audit", "--database", days.url, "--force", folder=tmp_path))
+        peaks.append(peak_bytes(PROGRAM, "report", "--database", days.url, "--force", folder=tmp_path))
     assert peaks[1] - peaks[0] < 8 * 2**20, [peak / 2**20 for peak in peaks]

@@ -77,6 +77,10 @@ def test_what_is_no_duration(text: str) -> None:
         ("2020-02-04T07:40:53Z", datetime(2020, 2, 4, 7, 40, 53, tzinfo=UTC)),
         ("2020-02-04 07:40:53.662", datetime(2020, 2, 4, 7, 40, 53, 662_000, tzinfo=UTC)),
         ("2020-02-04T07:40:53+08:00", datetime(2020, 2, 3, 23, 40, 53, tzinfo=UTC)),
+        ("1580802053", datetime(2020, 2, 4, 7, 40, 53, tzinfo=UTC)),
+        ("1580802053662", datetime(2020, 2, 4, 7, 40, 53, 662_000, tzinfo=UTC)),
+        ("1580802053662000", datetime(2020, 2, 4, 7, 40, 53, 662_000, tzinfo=UTC)),
+        ("1580802053662000000", datetime(2020, 2, 4, 7, 40, 53, 662_000, tzinfo=UTC)),
         ("1969-12-31T23:59:59Z", datetime(1969, 12, 31, 23, 59, 59, tzinfo=UTC)),
     ],
 )
@@ -90,7 +94,7 @@ def test_an_instant_may_be_a_duration_ago() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "yesterday", "2020-13-01", "30", "1.5", "1580802053", "2020-02-04T25", "9" * 400 + "d"]
+    "text", ["", "yesterday", "2020-13-01", "30", "1.5", "158080205", "15808020531", "2020-02-04T25", "9" * 400 + "d"]
 )
 def test_what_is_no_instant(text: str) -> None:
     with pytest.raises(ValueError, match=r"is not a time; write for example 2020-02-04"):

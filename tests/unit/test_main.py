@@ -9,10 +9,11 @@ from recorder.errors import InternalError
 def ended(monkeypatch: pytest.MonkeyPatch, error: Exception, cause: Exception | None = None) -> object:
     """The exit code after a command that raised."""
 
-    def fail(prog_name: str) -> None:
+    def fail(**_options: object) -> None:
         raise error from cause
 
-    monkeypatch.setattr(commands, "recorder", fail)
+    monkeypatch.setattr(commands.recorder, "main", fail)
+    monkeypatch.setattr("signal.signal", lambda *_: None)  # Ctrl-C stays pytest's
     with pytest.raises(SystemExit) as exit_:
         main()
     return exit_.value.code

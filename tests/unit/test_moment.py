@@ -2,7 +2,7 @@
 
 import pytest
 
-from recorder.cli.moment import sentence
+from recorder.cli.look import sentence
 from recorder.read.coverage.gaps import RecorderCoverage, instant_coverage
 from recorder.read.records import Gap
 from tests.made import NOON_NS
@@ -33,7 +33,7 @@ GAPS = [
             5.5,
             GAPS,
             9,
-            "07:40:59.162 UTC lies in a gap since 2020-02-04 07:40:58.662, until 2020-02-04 07:40:59.662 (lost), "
+            "07:40:59.162 UTC is in a gap since 2020-02-04 07:40:58.662, until 2020-02-04 07:40:59.662 (lost), "
             "reconciled: restored: 3 orders.",
         ),
         (
@@ -41,32 +41,33 @@ GAPS = [
             GAPS,
             9,
             "07:41:01.662 UTC was covered; topic order.x was not covered since 2020-02-04 07:41:00.662, "
-            "which lasts (refused), open.",
+            "not ended (refused), open.",
         ),
         (
             10,
             GAPS[:2] + GAPS[3:],
             9,
-            "07:41:03.662 UTC is after the record, the last frame came at 2020-02-04 07:41:02.662 (stopped).",
+            "07:41:03.662 UTC is after the record: the last frame was received at 2020-02-04 07:41:02.662 (stopped).",
         ),
         (
             10,
             GAPS[:1],
             9,
-            "07:41:03.662 UTC is after the record, the last frame came at 2020-02-04 07:41:02.662.",
+            "07:41:03.662 UTC is after the record: the last frame was received at 2020-02-04 07:41:02.662.",
         ),
         (
             101,
             GAPS[:1],
             9,
-            "07:42:34.662 UTC is in the future, this is what is known now "
-            "(the last frame came at 2020-02-04 07:41:02.662).",
+            "07:42:34.662 UTC is in the future; this is what is known now "
+            "(the last frame was received at 2020-02-04 07:41:02.662).",
         ),
         (
             10,
             [gap(None, None, "beginning")],
             None,
-            "07:41:03.662 UTC was not covered, for no session had all its topics acknowledged yet (no frame came yet).",
+            "07:41:03.662 UTC was not covered: no session had all its topics acknowledged yet "
+            "(no frame was received yet).",
         ),
     ],
 )

@@ -5,10 +5,12 @@ from pathlib import Path
 import click
 import pytest
 
-from recorder.cli.options import Duration, Instant, database_url, filter_of
+from recorder.cli import options
+from recorder.cli.options import Duration, Instant, Names, database_url
+from recorder.cli.output import Layout
 from recorder.config import EXAMPLE
 from recorder.errors import ConfigurationError
-from recorder.read.record import Filter
+from recorder.read.records import Filter
 
 
 @pytest.fixture(autouse=True)
@@ -29,10 +31,33 @@ def test_which_record(folder: Path) -> None:
         database_url(None, Path("nowhere.toml"))
 
 
-def test_a_filter_takes_its_options_out() -> None:
-    options = {"account": "main", "symbol": None, "since": 1, "until": None, "history": True}
-    assert filter_of(options) == Filter("main", None, 1, None)
-    assert options == {"history": True}
+def test_options_become_arguments() -> None:
+    found: dict[str, object] = {}
+
+    @click.command()
+    @options.filters()
+    @options.layout
+    def command(**arguments: object) -> None:
+        found.update(arguments)
+
+    arguments = [
+        "--account",
+        "main",
+        "--since",
+        "1970-01-01T00:00:01Z",
+        "--format",
+        "csv",
+        "--columns",
+        "price,fee",
+        "--limit",
+        "5",
+    ]
+    command.main(arguments, standalone_mode=False)
+    assert found == {"wanted": Filter("main", None, 10**9, None), "layout": Layout("csv", ("price", "fee"), 5)}
+    for wrong in (["--columns", "price,"], ["--limit", "0"]):
+        with pytest.raises(click.BadParameter):
+            command.main(wrong, standalone_mode=False)
+    assert Names().convert(" a , b", None, None) == ("a", "b")
 
 
 def test_durations_and_instants() -> None:

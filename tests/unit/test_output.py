@@ -6,12 +6,13 @@ import json
 from decimal import Decimal
 from typing import Any, NamedTuple
 
+import click
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from recorder.cli import look
-from recorder.cli.output import TABLE_ROWS_MAX, json_line, number, plain, show, time_ms, word
+from recorder.cli.output import TABLE_ROWS_MAX, Layout, json_line, number, plain, show, time_ms, word
 from recorder.read.records import AccountStatus, Coverage, Fill, Gap, Status
 
 
@@ -28,37 +29,37 @@ class Row(NamedTuple):
 COLUMNS = [time_ms("ts", "time"), word("name"), number("order_id", "order"), number("amount")]
 
 
-def shown(capsys: pytest.CaptureFixture[str], rows: list[Any], form: str, columns: Any = None) -> str:
+def shown(capsys: pytest.CaptureFixture[str], rows: list[Any], form: str, columns: Any = None, **how: Any) -> str:
     """What is printed."""
-    show(iter(rows), COLUMNS if columns is None else columns, form, "No rows here yet.", Row._fields)
+    layout = Layout(form, how.get("columns_", ()), how.get("limit"))
+    show(iter(rows), COLUMNS if columns is None else columns, layout, "No rows here yet.", Row._fields)
     captured = capsys.readouterr()
     assert captured.err == ""
     return captured.out
 
 
 AMOUNTS = [
-    # As sent; as a decimal says it; plain.
-    ("2.796888254907565438", "2.796888254907565438", "2.796888254907565438"),
-    ("9.747280117178e-06", "0.000009747280117178", "0.000009747280117178"),
-    ("0E-18", "0E-18", "0"),
-    ("1e-30", "1E-30", "0.000000000000000000000000000001"),
-    ("1E+5", "1E+5", "100000"),
-    ("100", "100", "100"),
-    ("100.500", "100.500", "100.5"),
-    ("-0.50", "-0.50", "-0.5"),
-    ("0.0", "0.0", "0"),
-    ("9007199254740993", "9007199254740993", "9007199254740993"),
-    ("12345678901234567890123456789.123456789", *["12345678901234567890123456789.123456789"] * 2),
+    ("2.796888254907565438", "2.796888254907565438"),
+    ("9.747280117178e-06", "0.000009747280117178"),
+    ("0E-18", "0"),
+    ("1e-30", "0.000000000000000000000000000001"),
+    ("1E+5", "100000"),
+    ("100", "100"),
+    ("182150.0", "182150"),
+    ("100.500", "100.5"),
+    ("-0.50", "-0.5"),
+    ("9007199254740993", "9007199254740993"),
+    ("12345678901234567890123456789.123456789", "12345678901234567890123456789.123456789"),
 ]
 
 
-@pytest.mark.parametrize(("sent", "exact", "for_people"), AMOUNTS)
-def test_digits(capsys: pytest.CaptureFixture[str], sent: str, exact: str, for_people: str) -> None:
+@pytest.mark.parametrize(("sent", "printed"), AMOUNTS)
+def test_decimals_are_printed_one_way(capsys: pytest.CaptureFixture[str], sent: str, printed: str) -> None:
     row = Row("x", Decimal(sent))
-    assert json.loads(shown(capsys, [row], "json"))["amount"] == exact
+    assert json.loads(shown(capsys, [row], "json"))["amount"] == printed
     (read,) = csv.DictReader(io.StringIO(shown(capsys, [row], "csv")))
-    assert read["amount"] == exact
-    assert shown(capsys, [row], "table").splitlines()[1].split()[-1] == for_people
+    assert read["amount"] == printed
+    assert shown(capsys, [row], "table").splitlines()[1].split()[-1] == printed
 
 
 @given(st.decimals(allow_nan=False, allow_infinity=False))
@@ -72,7 +73,7 @@ def test_a_plain_number_is_the_same_number(value: Decimal) -> None:
 def test_json_is_one_object_a_line(capsys: pytest.CaptureFixture[str]) -> None:
     rows = [Row("one", Decimal("0.10")), Row(None, None, None, None, True)]
     assert shown(capsys, rows, "json") == (
-        '{"name": "one", "amount": "0.10", "order_id": 1, "ts": 1580802053662, "sure": false}\n'
+        '{"name": "one", "amount": "0.1", "order_id": 1, "ts": 1580802053662, "sure": false}\n'
         '{"name": null, "amount": null, "order_id": null, "ts": null, "sure": true}\n'
     )
     assert shown(capsys, [], "json") == ""
@@ -81,7 +82,7 @@ def test_json_is_one_object_a_line(capsys: pytest.CaptureFixture[str]) -> None:
 def test_csv_has_every_field_and_its_names(capsys: pytest.CaptureFixture[str]) -> None:
     rows = [Row('a "quoted", text\nof two lines', Decimal("0.10")), Row(None, None, None, None, True)]
     assert shown(capsys, rows, "csv") == (
-        'name,amount,order_id,ts,sure\n"a ""quoted"", text\nof two lines",0.10,1,1580802053662,False\n,,,,True\n'
+        'name,amount,order_id,ts,sure\n"a ""quoted"", text\nof two lines",0.1,1,1580802053662,False\n,,,,True\n'
     )
 
 
@@ -114,12 +115,47 @@ def test_a_terminal_is_told_nothing_by_data(capsys: pytest.CaptureFixture[str]) 
     assert json.loads(shown(capsys, [Row(name, Decimal(1))], "json"))["name"] == name
 
 
-def test_a_table_cuts_nothing_off(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("COLUMNS", "40")
-    digits = "1234567890" * 9
-    (_, line) = shown(capsys, [Row("x" * 60, Decimal(f"{digits}.5"))], "table").splitlines()
-    assert f"{digits}.5" in line
-    assert "x" * 60 in line
+WIDE = [
+    number("order_id", "order"),
+    word("name", is_prose=True),
+    number("amount", rank=1),
+    word("sure", rank=2),
+]
+
+
+def test_a_table_fits_the_terminal_and_says_what_is_missing(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = [Row("x" * 60, Decimal("1234567890.123456789"))]
+    whole = shown(capsys, rows, "table", WIDE)
+    assert "x" * 60 in whole and "False" in whole  # not a terminal: nothing is cut
+    monkeypatch.setattr("recorder.cli.output.terminal_width", lambda: 60)
+    (head, line) = shown(capsys, rows, "table", WIDE).splitlines()
+    assert len(line) == 60
+    assert "False" in line and "..." in line
+    monkeypatch.setattr("recorder.cli.output.terminal_width", lambda: 30)
+    (head, line, note) = shown(capsys, rows, "table", WIDE).splitlines()
+    assert head.split() == ["order", "name"]
+    assert len(line) <= 30
+    assert note == "Too narrow for: amount, sure. --columns chooses columns, --format csv prints all."
+    # What was asked for is shown, however wide.
+    chosen = shown(capsys, rows, "table", WIDE, columns_=("amount", "sure")).splitlines()
+    assert chosen == ["              amount  sure", "1234567890.123456789  False"]
+
+
+@pytest.mark.parametrize("form", ["table", "csv", "json"])
+def test_columns_and_a_limit(capsys: pytest.CaptureFixture[str], form: str) -> None:
+    rows = [Row(f"name-{number}", Decimal(number)) for number in range(5)]
+    out = shown(capsys, rows, form, columns_=("sure", "amount"), limit=2)
+    assert "name" not in out
+    if form == "json":
+        assert out == '{"sure": false, "amount": "3"}\n{"sure": false, "amount": "4"}\n'
+    elif form == "csv":
+        assert out == "sure,amount\nFalse,3\nFalse,4\n"
+    else:
+        assert out.splitlines() == ["sure   amount", "False       3", "False       4", "The last 2 of 5 rows."]
+    with pytest.raises(click.UsageError, match="There is no column 'prise' here; there are: name, amount, order_id"):
+        shown(capsys, rows, form, columns_=("prise",))
 
 
 def test_a_long_table_shows_its_end_and_says_so(capsys: pytest.CaptureFixture[str]) -> None:
@@ -127,7 +163,7 @@ def test_a_long_table_shows_its_end_and_says_so(capsys: pytest.CaptureFixture[st
     lines = shown(capsys, rows, "table").splitlines()
     assert len(lines) == 1 + TABLE_ROWS_MAX + 1
     assert "name-1050 " in lines[1]
-    assert lines[-1] == "The last 200 of 1,250 rows; narrow it with --since, or take --format csv for all."
+    assert lines[-1] == "The last 200 of 1,250 rows; --since narrows it, --format csv prints all."
     assert len(shown(capsys, rows, "csv").splitlines()) == 1 + len(rows)
     assert len(shown(capsys, rows[:TABLE_ROWS_MAX], "table").splitlines()) == 1 + TABLE_ROWS_MAX
 
@@ -145,7 +181,7 @@ def test_rows_go_out_as_they_come(capsys: pytest.CaptureFixture[str]) -> None:
         assert '"one"' in capsys.readouterr().out
         yield Row("two", None)
 
-    show(rows(), COLUMNS, "json", "")
+    show(rows(), COLUMNS, Layout("json"), "")
 
 
 def test_an_estimated_price_is_marked(capsys: pytest.CaptureFixture[str]) -> None:
@@ -186,7 +222,7 @@ def test_a_gap_in_words(capsys: pytest.CaptureFixture[str]) -> None:
     assert first.split("  ")[:3] == ["", "1", "before the record"]
     assert "2020-02-04 07:40:53.662" in first
     assert " all " in first
-    assert "lasts" in second
+    assert "not ended" in second
     assert "order.x" in second
 
 

@@ -55,7 +55,7 @@ def test_log_lines_where_there_is_no_terminal(capsys: pytest.CaptureFixture[str]
 @pytest.mark.parametrize("text", ["[red]odd[/red]", "\\[x]", "[/]", ":warning:", "x" * 300])
 def test_log_lines_above_the_live_line_are_shown_as_they_are(text: str) -> None:
     screen = io.StringIO()
-    handler = shown._ConsoleHandler(Console(file=screen, width=80, force_terminal=True, color_system=None))
+    handler = shown._AboveLiveLine(Console(file=screen, width=80, force_terminal=True, color_system=None))
     handler.emit(logging.LogRecord("x", logging.INFO, "x", 1, "%s", (text,), None))
     assert screen.getvalue() == f"{text}\n"
 
@@ -71,3 +71,14 @@ def test_the_live_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFi
     assert said.out == ""
     assert "2 waiting, 17 ms behind | a connecting, b covered" in said.err
     assert "WARNING a word" in said.err
+
+
+def test_quiet_shows_warnings_only(capsys: pytest.CaptureFixture[str]) -> None:
+    with progress(quiet=True) as one:
+        one.show(5, "all durable")
+        logging.getLogger("recorder.run").info("stopped")
+        logging.getLogger("recorder.live").warning("the exchange is away")
+    said = capsys.readouterr()
+    assert said.out == ""
+    (line,) = said.err.splitlines()
+    assert line.endswith("Z WARNING the exchange is away")

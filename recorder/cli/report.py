@@ -1,0 +1,125 @@
+"""`recorder report`: the HTML report."""
+
+import os
+from pathlib import Path
+
+import click
+
+from recorder.audit.evidence.keys import verifier_key_in
+from recorder.cli import options
+from recorder.cli.progress import bar
+from recorder.cli.transfers import read_transfers
+from recorder.cli.verify import claims_in
+from recorder.errors import ConfigurationError
+from recorder.read.record import Filter
+from recorder.report.checking import check
+from recorder.report.gather import gather, require
+from recorder.report.page import render
+
+
+@click.command(
+    help="Write a report: one self-contained HTML page to read, print or pass on. It shows how complete the record of "
+    "a period is: sessions, gaps, discrepancies and seals; then balances, positions, orders, fills and fees; silences, "
+    "clocks and latency. With --verify, the exit code is 1 if the record was changed after it was written.\n\n"
+    "\b\nExample:  recorder report --since 2020-02-01 --until 2020-03-01 --out february.html"
+)
+@options.database
+@options.filters(symbol=False)
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    default=Path("report.html"),
+    show_default=True,
+    help="The HTML file to write.",
+)
+@click.option(
+    "--transfers",
+    type=click.Path(path_type=Path),
+    help="A CSV file of known transfers, as for recorder books.",
+)
+@click.option("--verify", "verified", is_flag=True, help="Verify the whole record first, and report what was found.")
+@click.option(
+    "--checkpoint",
+    "files",
+    type=click.Path(path_type=Path),
+    multiple=True,
+    help="With --verify: a file of checkpoints that was kept elsewhere. Repeat it for more.",
+)
+@click.option(
+    "--public-key",
+    "key_file",
+    type=click.Path(path_type=Path),
+    help="With --verify: the public key that the checkpoints are signed with.",
+)
+@click.option("--force", is_flag=True, help="Replace the file if it exists.")
+@click.pass_context
+def report(
+    ctx: click.Context,
+    database: str | None,
+    config: Path | None,
+    wanted: Filter,
+    out: Path,
+    transfers: Path | None,
+    verified: bool,
+    files: tuple[Path, ...],
+    key_file: Path | None,
+    force: bool,
+) -> None:
+    """Write the report."""
+    if (files or key_file) and not verified:
+        raise click.UsageError("--checkpoint and --public-key need --verify.")
+    if files and key_file is None:
+        raise click.UsageError(
+            "--checkpoint needs --public-key, for a checkpoint counts only if its signature is valid."
+        )
+    _require_free(out, force)
+    url = options.database_url(database, config)
+    key = None if key_file is None else verifier_key_in(key_file)
+    claims = [claim for file in files for claim in claims_in(file, key)]
+    named = [] if transfers is None else read_transfers(transfers)
+    # A wrong account or period is refused at once, not after minutes of verifying.
+    require(url, wanted)
+    checked = None
+    if verified:
+        with bar("verifying frames") as advance:
+            checked = check(url, claims, key, advance)
+    with bar("reading rows") as advance:
+        page = render(
+            gather(
+                url,
+                wanted,
+                lambda table, rows: advance(rows, None, f"reading {table}"),
+                transfers=named,
+                checked=checked,
+            )
+        )
+    _write(page, out, force)
+    click.echo(f"Report written to {out}, {len(page.encode()) / 2**10:,.0f} KiB.")
+    ctx.exit(int(checked is not None and checked.findings.total > 0))
+
+
+def _require_free(out: Path, force: bool) -> None:
+    """Refuse a file that is there, or cannot be, before minutes of reading."""
+    if out.is_dir():
+        raise ConfigurationError(f"{out} is a folder; name a file in it with --out.")
+    if not out.absolute().parent.is_dir():
+        raise ConfigurationError(
+            f"The folder {out.absolute().parent} does not exist; create it, or name another --out."
+        )
+    if out.exists() and not force:
+        raise ConfigurationError(f"{out} exists; name another --out, or replace it with --force.")
+
+
+def _write(page: str, out: Path, force: bool) -> None:
+    """All of it or nothing: under another name first."""
+    beside = out.with_name(f".{out.name}.{os.getpid()}")
+    try:
+        beside.write_text(page, encoding="utf-8")
+        _require_free(out, force)
+        beside.replace(out)
+    except OSError as error:
+        raise ConfigurationError(
+            f"The report cannot be written to {out}: {error.strerror}; check the free space and the permissions there."
+        ) from None
+    finally:
+        beside.unlink(missing_ok=True)

@@ -1,0 +1,75 @@
+"""`recorder status`: the record at a glance."""
+
+from pathlib import Path
+
+import click
+
+from recorder.cli import options
+from recorder.cli.output import heading, json_line
+from recorder.clock import utc_text
+from recorder.read.records import AccountStatus, Run, Status
+from recorder.report.words import duration, percent
+from recorder.venues.base import printable
+
+
+@click.command(
+    help="Show the record at a glance: the last run, sessions and coverage of each account, and what could not be "
+    "decoded.\n\n"
+    "\b\nExample:  recorder status --format json"
+)
+@options.database
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(("table", "json")),
+    default="table",
+    show_default=True,
+    help="Text for people, or one JSON object.",
+)
+def status(database: str | None, config: Path | None, form: str) -> None:
+    """Show the status."""
+    with options.opened(database, config) as record:
+        found = record.status()
+    if form == "json":
+        click.echo(json_line(found))
+    else:
+        show_status(found)
+
+
+def show_status(found: Status) -> None:
+    """Print a status for people."""
+    click.echo(f"{printable(found.database)}: {found.frames:,} frames, {found.size_bytes / 2**20:,.1f} MiB")
+    click.echo(f"last run: {_run(found.last_run)}")
+    for account in found.accounts:
+        click.echo(f"\n{heading(printable(account.account))} ({printable(account.venue)})")
+        for line in _account(account):
+            click.echo(f"  {printable(line)}")
+
+
+def _run(run: Run | None) -> str:
+    if run is None:
+        return "none yet"
+    began = f"began {utc_text(run.started_ns)} UTC on {printable(run.host)}"
+    if run.ended_ns is None:
+        return f"{began} and has not ended (process {run.pid})"
+    return f"{began}, ended {utc_text(run.ended_ns)} UTC: {run.end_reason}"
+
+
+def _account(account: AccountStatus) -> list[str]:
+    coverage = account.coverage
+    lines = [f"recorders    {account.recorders}"] if account.recorders > 1 else []
+    lines += [
+        f"sessions     {account.sessions}, the latest: {account.session}",
+        f"last frame   {utc_text(account.last_frame_ns) or 'none yet'}",
+    ]
+    if coverage.begins_ns is None or coverage.until_ns is None:
+        lines.append("coverage     none yet: no session has had all its topics acknowledged")
+    else:
+        whole_ns = coverage.until_ns - coverage.begins_ns
+        share = f"{percent(coverage.covered_ns, whole_ns)} %" if whole_ns else "all"
+        lines.append(f"coverage     {share} of {duration(whole_ns)} since {utc_text(coverage.begins_ns)}")
+        lines.append(f"gaps since   {coverage.gaps}{' (one has not ended)' if coverage.in_gap else ''}")
+    found = account.discrepancies
+    lines.append(f"contradicted {found}" + (" (see recorder discrepancies)" if found else ""))
+    lines.append(f"undecoded    {account.undecoded}" + (" (kept verbatim in frames)" if account.undecoded else ""))
+    return lines
