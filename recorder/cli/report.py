@@ -84,15 +84,11 @@ def report(
         with bar("verifying frames") as advance:
             checked = check(url, claims, key, advance)
     with bar("reading rows") as advance:
-        page = render(
-            gather(
-                url,
-                wanted,
-                lambda table, rows: advance(rows, None, f"reading {table}"),
-                transfers=named,
-                checked=checked,
-            )
-        )
+
+        def progress(table: str, rows: int) -> None:
+            advance(rows, None, f"reading {table}")
+
+        page = render(gather(url, wanted, progress, transfers=named, checked=checked))
     _write(page, out, force)
     click.echo(f"Report written to {out}, {len(page.encode()) / 2**10:,.0f} KiB.")
     ctx.exit(int(checked is not None and checked.findings.total > 0))
