@@ -306,7 +306,6 @@ def test_limits_that_are_none(file: Path, limit: str, words: str) -> None:
 @pytest.mark.parametrize(
     ("url", "words"),
     [
-        ("postgresql://u:written-out@h/db", "begins with postgresql+psycopg://; write"),
         ("written-out", "The database address cannot be read; write"),
         ("sqlite://", "A record lives in a file; write"),
         ("sqlite:///:memory:", "A record lives in a file; write"),
