@@ -1,10 +1,10 @@
-"""What each venue says: signing, commands, decoding, REST requests. Pure code, no sockets."""
+"""The venues: signing, commands, decoding and REST requests of each. Pure code, no sockets."""
 
 from recorder.errors import ConfigurationError
 from recorder.venues.base import Venue
 from recorder.venues.fmex import FMex
 
-#: Every venue there is, by name.
+#: All venues, by name.
 VENUES: dict[str, Venue] = {FMex.name: FMex()}
 
 
@@ -22,5 +22,5 @@ def venue_named(name: str) -> Venue:
 
 
 def final_statuses(name: str) -> frozenset[str]:
-    """The statuses in which an order can change no more; none of a venue that only a newer recorder knows."""
+    """The statuses in which an order can no longer change; none for a venue that only a newer recorder knows."""
     return VENUES[name].final_statuses if name in VENUES else frozenset()

@@ -1,4 +1,4 @@
-"""The seam between the recorder and an exchange: what a venue must be able to say. Pure, no sockets.
+"""The interface between the recorder and an exchange: what a venue must implement. Pure, no sockets.
 
 A new venue is a folder beside `fmex/` whose package offers a `Venue`, and one line in `recorder.venues.VENUES`.
 """
@@ -11,15 +11,15 @@ from typing import NamedTuple, Protocol
 from recorder.model import CONTROL, UNDECODED, Control, Decoded, State, Thing, Update
 from recorder.venues.stand_in import StandIn
 
-#: An error text in a row is cut to so many characters; the frame itself is never cut.
+#: An error text in a row is truncated to this many characters; the frame itself never is.
 ERROR_CHARS_MAX = 300
 
-#: For sums of money. Decoders take numbers of 100 characters and exponents of 99 at most, so that a sum of millions has
-#: fewer digits than this; one that could lose any would raise.
+#: For sums of money. Decoders accept numbers of at most 100 characters and exponents of at most 99, so even a sum of
+#: millions has fewer digits than this; a sum that would lose digits raises.
 EXACT = Context(prec=500, traps=[Inexact, InvalidOperation, Overflow])
 
 
-#: What pushes say that are decoded and nothing else: their topics, and the updates of each.
+#: The contents of pushes that are all decoded: their topics, and the updates of each.
 Plain = tuple[Sequence[str], Sequence[tuple[Update, ...]]]
 
 
@@ -32,7 +32,7 @@ class RestRequest(NamedTuple):
 
 
 class Credentials(NamedTuple):
-    """What proves who asks. Its text never shows the secret."""
+    """API credentials. `repr` never shows the secret."""
 
     key: str
     secret: str
@@ -120,61 +120,61 @@ Passed = Mapping[Thing, Sequence[Seen | None]]
 
 
 class Contradiction(NamedTuple):
-    """A snapshot tells a value that the record showed at no time near it."""
+    """A snapshot carries a value that the record did not show at any time near it."""
 
     thing: Thing
     #: For people, such as `order 849758102002`.
     subject: str
     field: str
-    #: The frame of the snapshot that tells.
+    #: The frame of the snapshot.
     seq: int
-    #: What it tells, and what the record showed last; None: that there is no such thing.
+    #: The value in the snapshot, and the one the record showed last; None if there is no such thing.
     told: str | None
     held: str | None
-    #: Session of the frame that showed what was held; None where nothing was.
+    #: Session of the frame that showed `held`; None if there was none.
     held_session_id: int | None
 
 
 class Holding(NamedTuple):
-    """A position as far as the books need it."""
+    """The fields of a position that the books need."""
 
-    #: Contracts, not negative; 0 where it is closed.
+    #: Contracts, not negative; 0 if it is closed.
     quantity: Decimal
-    #: As the exchange tells it.
+    #: As the exchange reports it.
     realized_pnl: Decimal
 
 
 class Reading(NamedTuple):
-    """A way to read what a position says it realized, where the exchange leaves room for more than one."""
+    """One interpretation of a position's realized PnL, where the exchange's documentation allows several."""
 
     name: str
-    #: What was realized from one state of a position to the next, net of fees.
+    #: The PnL realized between two states of a position, net of fees.
     realized: Callable[[Holding, Holding], Decimal]
 
 
 class Accounting(Protocol):
-    """What an exchange's amounts mean for the books. Sums are made with `EXACT`."""
+    """How an exchange's amounts enter the books. Sums are computed with `EXACT`."""
 
-    #: The likeliest first. Books are kept by each; the one that leaves least unexplained counts.
+    #: The most likely first. Books are kept with each; the one that leaves least unexplained counts.
     readings: tuple[Reading, ...]
 
     def balance(
         self, available: Decimal | None, frozen: Decimal | None, position_margin: Decimal | None
     ) -> Decimal | None:
-        """All that is owned of a currency; None where a part was not told."""
+        """The total owned of a currency; None if a part is unknown."""
         ...
 
     def currency(self, symbol: str) -> str:
-        """What a position in this contract gains and loses, where no order in it has told."""
+        """The currency in which a position in this contract gains and loses, if no order has shown it."""
         ...
 
 
 class PushSession(Protocol):
-    """The exchange's protocol on one connection, as a state machine: bytes are somebody else's business."""
+    """The exchange's protocol on one connection, as a state machine without I/O."""
 
     #: Topics that are being pushed.
     acknowledged: set[str]
-    #: Topics that the exchange refused, and its words.
+    #: Topics that the exchange refused, and its messages.
     refused: dict[str, str]
 
     @property
@@ -196,11 +196,11 @@ class Venue(Protocol):
 
     #: The name in a configuration and in `accounts.venue`.
     name: str
-    #: The exchange's own address, where a configuration gives none.
+    #: The exchange's own address, used if the configuration gives none.
     default_url: str
     #: Seconds between two heartbeats.
     heartbeat_s: float
-    #: How far our clock may be off before the exchange refuses us, in milliseconds.
+    #: Largest clock error that the exchange accepts, in milliseconds.
     clock_tolerance_ms: int
 
     def topics(self, symbols: tuple[str, ...]) -> tuple[str, ...]:
@@ -232,70 +232,70 @@ class Venue(Protocol):
         ...
 
     def decode(self, payload: bytes) -> Decoded:
-        """What a pushed frame says. Raises on what it cannot read; see `read_frame`."""
+        """Decode a pushed frame. Raises if it cannot be read; see `read_frame`."""
         ...
 
     def decode_plain(self, payloads: Sequence[bytes], *, decodable: bool = False) -> Plain | None:
-        """What pushes say that hold no surprise, looked at together: as `decode` of each, but faster.
+        """Decode many ordinary pushes together: the results of `decode`, but faster.
 
-        None, or anything raised: one may hold a surprise; see `read_plain`.
+        Returns None, or raises anything, if one of them may not be ordinary; see `read_plain`.
 
         Args:
             payloads: of the pushes.
-            decodable: `decode` has read each of them before; what only tells whether it can need not be looked at.
+            decodable: whether `decode` has accepted each of them before, so that they need no validation.
         """
         ...
 
-    #: Statuses in which an order can change no more.
+    #: Statuses in which an order can no longer change.
     final_statuses: frozenset[str]
 
     def liquidity(self, features: int | None, order_type: str | None) -> str:
-        """Whether an order can only ever be filled as `maker`, or as `taker`; otherwise `unknown`."""
+        """Whether an order can only be filled as `maker`, or only as `taker`; otherwise `unknown`."""
         ...
 
-    #: A user may send so many REST requests in so many seconds.
+    #: REST rate limit of a user: requests, and the seconds in which they may be sent.
     rest_requests_max: int
     rest_window_s: float
 
     def classify(self, status: int, body: bytes) -> Verdict:
-        """What an HTTP answer means, by its status and its body."""
+        """Classify an HTTP answer by its status and body."""
         ...
 
     def reconciliation(self, known: Known) -> Questions:
-        """What to ask after a gap. A question without an answer costs only its own subject."""
+        """The questions after a gap. A question without an answer costs only its own subject."""
         ...
 
     def snapshot(self) -> Questions:
-        """What to ask for the whole state of the account as it is now."""
+        """The questions for the complete current state of the account."""
         ...
 
     def contradictions(
         self, answers: Sequence[Answer], topics: Collection[str], passed: Passed
     ) -> tuple[Contradiction, ...]:
-        """Where the answers to `snapshot` tell a value that the record did not pass through around the time of asking.
+        """Values in the answers to `snapshot` that no push around the time of the request carried.
 
         Args:
-            answers: all of them.
-            topics: what is pushed; nothing else is compared.
-            passed: everything that was held, or came.
+            answers: all answers of the snapshot.
+            topics: the topics that are pushed; nothing else is compared.
+            passed: all states that the record held or received in that time.
         """
         ...
 
-    #: How its amounts go together.
+    #: How its amounts enter the books.
     accounting: Accounting
 
-    #: Its own side, for whoever stands in for it.
+    #: Its server side, for the simulator and for served records.
     stand_in: StandIn
 
     def decode_answer(self, target: str, payload: bytes) -> Decoded:
-        """What a REST answer says: target is the request's path and query. Raises; see `read_answer`."""
+        """Decode the answer to a REST request with this path and query. Raises; see `read_answer`."""
         ...
 
 
 def printable(text: str) -> str:
-    """Somebody else's words, fit for a column and a terminal: a blank for whatever is not to be printed.
+    """Foreign text made safe for a column and a terminal: a blank replaces each character that is not printable.
 
-    That is NUL, which no SQL text holds, a lone surrogate, which no database takes, and what a terminal would obey.
+    That includes NUL and lone surrogates, which databases refuse, and the control characters of terminals.
     """
     return text if text.isprintable() else "".join(one if one.isprintable() else " " for one in text)
 
@@ -303,16 +303,16 @@ def printable(text: str) -> str:
 def undecoded(error: str) -> Decoded:
     """The result for a frame that cannot be read.
 
-    The words may quote the frame, and a row that the database refuses would end the run.
+    The error may quote the frame, so it is made printable: a row that the database refuses would end the run.
     """
     return Decoded(None, UNDECODED, printable(error[:ERROR_CHARS_MAX]), (), None)
 
 
 def read_frame(venue: Venue, payload: bytes) -> Decoded:
-    """What a frame says, whatever it is: a frame that cannot be read is a result too, never an exception.
+    """Decode any frame. One that cannot be read gives a result with the reason, never an exception.
 
-    Recording, rebuilding and replay all come through here. A fault of our own decoder counts as one more reason why
-    the frame could not be read: the bytes are kept, and a better decoder can be run over them later.
+    Recording, rebuilding and replay all use this. A bug in the decoder is one more reason why a frame cannot be read:
+    its bytes are kept, and a better decoder can read them later.
     """
     try:
         return venue.decode(payload)
@@ -321,20 +321,20 @@ def read_frame(venue: Venue, payload: bytes) -> Decoded:
 
 
 def read_plain(venue: Venue, payloads: Sequence[bytes], *, decodable: bool = False) -> Plain | None:
-    """What many pushes say, of each what `read_frame` says; None where each has to be read on its own.
+    """Decode many pushes together, with the results of `read_frame`; None if each has to be read on its own.
 
     Args:
-        venue: whose they are.
+        venue: the venue that sent them.
         payloads: of the pushes.
-        decodable: `read_frame` has read each of them before.
+        decodable: whether `read_frame` has decoded each of them before.
     """
     try:
         return venue.decode_plain(payloads, decodable=decodable)
-    except Exception:  # noqa: BLE001  `read_frame` tells what is wrong, and with which
+    except Exception:  # noqa: BLE001  `read_frame` finds out what is wrong with which
         return None
 
 
-#: The topic of a REST answer that is not an answer to the question begins so: `HTTP 404 /v3/contracts/orders/5`.
+#: Prefix of the topic of an HTTP error: `HTTP 404 /v3/contracts/orders/5`.
 HTTP_ERROR = "HTTP "
 
 
@@ -350,7 +350,7 @@ def error_topic(status: int, target: str, *, masked: bool = False) -> str:
 
 
 def read_answer(venue: Venue, target: str, payload: bytes) -> Decoded:
-    """What a REST answer says, whatever it is; as `read_frame`. Its target is the frame's topic."""
+    """Decode any REST answer, as `read_frame` does. The request's target becomes the frame's topic."""
     if target.startswith(HTTP_ERROR):
         return Decoded(target, CONTROL, None, (), None)
     try:

@@ -22,7 +22,7 @@ from recorder.venues.stand_in import StandIn
 
 
 class FMex:
-    """FMex behind the seam of `recorder.venues.base.Venue`."""
+    """Implements `recorder.venues.base.Venue`."""
 
     name = "fmex"
     default_url = "https://api.fmex.com"
@@ -35,7 +35,7 @@ class FMex:
         return portal.topics_of(symbols)
 
     def push_url(self, url: str) -> str:
-        """The portal lives beside the REST interface, under ws(s)."""
+        """The portal has the same host as the REST interface, under ws(s)."""
         parts = urlsplit(url)
         return f"{'ws' if parts.scheme == 'http' else 'wss'}://{parts.netloc}{PUSH_PATH}"
 
@@ -85,6 +85,6 @@ class FMex:
         """An answer to a question of `reconciliation` or `snapshot`."""
         return reconcile.decode_answer(target, payload)
 
-    #: Frames of the private portal. The functions themselves, for a call more would be felt.
+    #: The functions themselves, because one more call per frame is measurable.
     decode_plain = staticmethod(decode.decode_plain)
     decode = staticmethod(decode.decode)

@@ -1,4 +1,4 @@
-"""How FMex's amounts go together. Pure. `docs/books.md` says what of it the exchange documents, and what is inferred.
+"""How FMex's amounts enter the books. Pure. `docs/books.md` says what the exchange documents and what is inferred.
 
 Sources: the page "ws Push portal", and the exchange's pages on accounts, orders and positions.
 """
@@ -9,19 +9,19 @@ from recorder.venues.base import EXACT, Holding, Reading
 
 
 def since_opened(before: Holding, after: Holding) -> Decimal:
-    """What was realized between two states where the sum begins anew when a position is opened."""
+    """PnL realized between two states, if the sum starts again each time a position is opened."""
     if before.quantity == 0 and after.quantity > 0:
         return after.realized_pnl
     return EXACT.subtract(after.realized_pnl, before.realized_pnl)
 
 
 def since_ever(before: Holding, after: Holding) -> Decimal:
-    """What was realized between two states where the sum goes on for ever."""
+    """PnL realized between two states, if the sum is never reset."""
     return EXACT.subtract(after.realized_pnl, before.realized_pnl)
 
 
 class FMexAccounting:
-    """FMex behind the seam of `recorder.venues.base.Accounting`."""
+    """Implements `recorder.venues.base.Accounting`."""
 
     readings: tuple[Reading, ...] = (
         Reading("since the position was opened", since_opened),
@@ -31,11 +31,11 @@ class FMexAccounting:
     def balance(
         self, available: Decimal | None, frozen: Decimal | None, position_margin: Decimal | None
     ) -> Decimal | None:
-        """The three together."""
+        """The sum of the three."""
         if available is None or frozen is None or position_margin is None:
             return None
         return EXACT.add(EXACT.add(available, frozen), position_margin)
 
     def currency(self, symbol: str) -> str:
-        """The exchange margins in bitcoin."""
+        """All contracts are margined in bitcoin."""
         return "BTC"

@@ -1,4 +1,4 @@
-"""One frame of FMex's private portal → records. One parse, exact digits, and nothing unknown is dropped.
+"""Decodes the frames of FMex's private portal. One parse, exact digits, and unknown fields are kept.
 
 A frame that is exactly what the page shows takes the fast way; many such can take it together, which is faster still.
 Every other (a field more or less, an answer, nonsense) is read again with care, which reads it or says what is wrong
@@ -54,7 +54,7 @@ from recorder.venues.fmex.values import (
 
 
 class PushedFrame(msgspec.Struct, gc=False):
-    """A pushed frame. The page shows one of the three objects in each."""
+    """A pushed frame. On the exchange's page, each contains one of the three objects."""
 
     type: str | None = None
     ts: Int64 | None = None
@@ -64,7 +64,7 @@ class PushedFrame(msgspec.Struct, gc=False):
 
 
 class PortalAnswer(msgspec.Struct, gc=False):
-    """What the portal says on connect and to commands."""
+    """The portal's greeting and its answers to commands."""
 
     type: str | None = None
     ts: Int64 | None = None
@@ -83,7 +83,7 @@ def _whole(struct: type[msgspec.Struct]) -> type[msgspec.Struct]:
     return msgspec.defstruct(f"Whole{struct.__name__}", fields, forbid_unknown_fields=True, gc=False)
 
 
-#: As `PushedFrame`, with every field of the page there, spelled as there, and none that is not on it.
+#: A `PushedFrame` with exactly the page's fields, and its spelling.
 _WholePush = msgspec.defstruct(
     "WholePush",
     [("type", str), ("ts", Int64), *((name, _whole(struct) | None, None) for name, struct in _INNER.items())],
@@ -91,10 +91,10 @@ _WholePush = msgspec.defstruct(
     gc=False,
 )
 
-#: So many colons are in a whole push without one in a text: `type`, `ts`, the object's name, its fields. A key that
-#: comes twice would bring one more, so this is how a duplicate is ruled out at no cost.
+#: Number of colons in such a frame without any inside a text: `type`, `ts`, the object's name, its fields. A duplicate
+#: key would add one, so counting them rules out duplicates at no cost.
 _ACCOUNT_COLONS, _ORDER_COLONS, _POSITION_COLONS = (3 + len(inner.__struct_fields__) for inner in _INNER.values())
-#: Without one, no text can hold a NUL.
+#: Without a backslash, no text can contain a NUL.
 _BACKSLASH = ord("\\")
 
 _read_whole = cast("msgspec.json.Decoder[PushedFrame]", msgspec.json.Decoder(_WholePush)).decode
@@ -103,7 +103,7 @@ _read_answer = msgspec.json.Decoder(PortalAnswer).decode
 
 
 def decode(payload: bytes) -> Decoded:
-    """What one frame says.
+    """Decode one frame.
 
     Raises:
         Undecodable, msgspec.DecodeError, UnicodeDecodeError, RecursionError: it cannot be read.
@@ -129,11 +129,11 @@ def decode(payload: bytes) -> Decoded:
 
 
 def decode_plain(payloads: Sequence[bytes], *, decodable: bool = False) -> Plain | None:
-    """What frames say that are exactly what the page shows, looked at together; None where one may not be.
+    """Decode frames that are exactly as on the page, together; None if one may not be.
 
     Args:
         payloads: of the frames.
-        decodable: `decode` has read each of them before: then no key comes twice in one, and no number is out of range.
+        decodable: whether `decode` has accepted each before: no duplicate keys, all numbers in range.
 
     Raises:
         msgspec.DecodeError, UnicodeDecodeError, RecursionError: one is not.
@@ -157,7 +157,7 @@ def decode_plain(payloads: Sequence[bytes], *, decodable: bool = False) -> Plain
     if decodable:
         digits = plain_digits(numbers, in_range=True)
         return None if digits is None else ([push.type or "" for push in pushes], _updates_of(pushes, digits))
-    # None has fewer colons than a whole push: together they have as many only if each has.
+    # No frame can have fewer colons than expected, so the total is right only if each count is.
     together = b"".join(payloads)
     digits = plain_digits(numbers)
     if digits is None or _BACKSLASH in together or together.count(b":") != colons:
@@ -166,7 +166,7 @@ def decode_plain(payloads: Sequence[bytes], *, decodable: bool = False) -> Plain
 
 
 def _updates_of(pushes: Iterable[PushedFrame], digits: Sequence[str]) -> list[tuple[Update]]:
-    """The update of each of some pushes, given the digits of all their numbers."""
+    """The update of each push, given the digits of all their numbers."""
     updates: list[tuple[Update]] = []
     end = 0
     for push in pushes:
@@ -185,7 +185,7 @@ def _updates_of(pushes: Iterable[PushedFrame], digits: Sequence[str]) -> list[tu
 
 def _decode_with_care(payload: bytes) -> Decoded:
     push = _read_push(payload)
-    str(payload, "utf-8")  # msgspec passes over the texts that no field takes
+    str(payload, "utf-8")  # msgspec does not check texts in unknown fields
     fields = read_fields(payload)
     inner = {name: read_fields(fields[name]) for name in _INNER if getattr(push, name) is not None}
     if payload.count(b":") != len(fields) + sum(map(len, inner.values())):
@@ -203,7 +203,7 @@ def _decode_with_care(payload: bytes) -> Decoded:
 
 
 def _updates(push: PushedFrame, extra: str | None) -> tuple[Update, ...]:
-    # A push carries one of the three; should a venue page ever be wrong about that, none of them is dropped.
+    # A push carries one of the three; if the page is wrong about that, none of them is dropped.
     if push.order is not None and push.account is None and push.position is None:
         return (order_update(push.ts, push.order, extra),)
     updates: list[Update] = []
@@ -225,7 +225,7 @@ def _answer(answer: PortalAnswer) -> Decoded:
             control = Hello(answer.ts)
         case "topics" if answer.topics is not None:
             control = Acknowledged(tuple(answer.topics))
-        case None if answer.status:  # 0 is no refusal anywhere on the exchange's pages
+        case None if answer.status:  # 0 never means a refusal on the exchange's pages
             command_id = None if answer.id is None else str(answer.id)
             control = RefusedCommand(command_id, answer.status, printable(answer.msg or ""))
         case None:

@@ -1,4 +1,4 @@
-"""The objects of FMex's pushes → records: a balance, an order, a position. Source: the page "ws Push portal".
+"""Converts the objects of FMex's pushes to records: balance, order, position. Source: the page "ws Push portal".
 
 The exchange spells words in capitals in pushes (`LONG`, `BTCUSD_P`) and, at times, in small letters over REST. A record
 has them in capitals wherever they came from; the frame keeps them as sent.
@@ -16,11 +16,11 @@ from recorder.model import AccountUpdate, Digits, OrderUpdate, PositionUpdate
 from recorder.venues.fmex.orders import Direction, OrderStatus, OrderType
 from recorder.venues.fmex.values import MISSING, Int64, all_digits
 
-#: A named tuple's own constructor is a function of Python's around this one, which takes the fields as a tuple.
+#: Faster than a named tuple's own constructor, which wraps this one in a Python function. Takes the fields as a tuple.
 new = tuple.__new__
 
 
-#: The words of fields with a short list of them, as pushes spell them: one that is spelled otherwise is read with care.
+#: Fields with documented values, as pushes spell them. Any other spelling is read by the careful decoder.
 SPELLINGS: dict[str, object] = {
     "direction": Direction,
     "trigger_direction": Direction,
@@ -109,7 +109,7 @@ def order_numbers(order: OrderObject) -> tuple[Raw, ...]:
 def order_record(
     ts: int | None, order: OrderObject, numbers: Sequence[Digits | None], extra: str | None
 ) -> OrderUpdate:
-    """The record of an order, given the digits of its numbers; of words, `SPELLINGS` have been seen to."""
+    """The record of an order, given the digits of its numbers; fields in `SPELLINGS` are in capitals."""
     quantity, price, fill_price, unfilled_quantity, fee, trigger_on, base_price, distance = numbers
     return new(
         OrderUpdate,
@@ -155,7 +155,7 @@ def position_numbers(position: PositionObject) -> tuple[Raw, ...]:
 def position_record(
     ts: int | None, position: PositionObject, numbers: Sequence[Digits | None], extra: str | None
 ) -> PositionUpdate:
-    """The record of a position, given the digits of its numbers; of words, `SPELLINGS` have been seen to."""
+    """The record of a position, given the digits of its numbers; fields in `SPELLINGS` are in capitals."""
     quantity, leverage, margin, fee_rate, pnl, entry_price, liquidation_price, bankruptcy_price, margin_rate = numbers
     return new(
         PositionUpdate,

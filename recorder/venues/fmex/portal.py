@@ -1,4 +1,9 @@
-"""What a client says on FMex's push portal. Source: `fmex/protocol.md`, "On the socket"."""
+"""The client's side of FMex's push portal: commands, and a connection as a state machine that never touches a socket.
+
+hello → `sub` commands of at most 20 topics → acknowledged, or refused with 41002. The page does not say whether one
+bad topic makes the exchange refuse the whole command, so the other topics are requested again; if the refusal names no
+known topic, each is requested on its own. Source: `fmex/protocol.md`, "On the socket".
+"""
 
 from collections.abc import Iterable
 from itertools import count
@@ -7,10 +12,10 @@ import msgspec
 
 from recorder.model import Acknowledged, Control, Hello, RefusedCommand
 
-#: Where the portal is, beside the REST interface.
+#: Path of the portal, on the host of the REST interface.
 PUSH_PATH = "/v2/user/ws"
 
-#: The portal takes at most so many topics in one command.
+#: Most topics that the portal accepts in one command.
 TOPICS_PER_COMMAND_MAX = 20
 
 _encode = msgspec.json.Encoder().encode
@@ -23,12 +28,12 @@ def topics_of(symbols: Iterable[str]) -> tuple[str, ...]:
 
 
 def subscribe(topics: Iterable[str], command_id: str) -> bytes:
-    """The command that asks for topics, `TOPICS_PER_COMMAND_MAX` at most."""
+    """The command that subscribes to topics, at most `TOPICS_PER_COMMAND_MAX`."""
     return _encode({"cmd": "sub", "args": list(topics), "id": command_id})
 
 
 def ping(now_ms: int, command_id: str) -> bytes:
-    """The heartbeat; the answer tells how far the two clocks are apart."""
+    """The heartbeat; the answer contains the difference between the two clocks."""
     return _encode({"cmd": "ping", "args": [now_ms], "id": command_id})
 
 
@@ -54,7 +59,7 @@ class FMexSession:
         return all(topic in self.acknowledged or topic in self.refused for topic in self.topics)
 
     def receive(self, control: Control) -> list[bytes]:
-        """Take what the portal said; return the commands to send."""
+        """Take a control frame; return the commands to send."""
         match control:
             case Hello():
                 return self._ask(self._missing(self.topics), TOPICS_PER_COMMAND_MAX)
@@ -93,8 +98,8 @@ class FMexSession:
         return self._ask(self._missing(asked), each)
 
     def _refused_command(self, command_id: str, words: list[str]) -> str:
-        # Of a refusal without a known id: the command it names a topic of, or else the one that waits longest. One
-        # refusal is never taken for several, so the commands that follow from refusals come to an end.
+        # A refusal without a known id belongs to the command whose topic it names, or else to the oldest unanswered
+        # one. It counts for one command only, so the commands that follow from refusals come to an end.
         if command_id in self._asked or command_id.startswith(PING):
             return command_id
         waiting = [asked for asked, topics in self._asked.items() if self._missing(topics)]

@@ -9,7 +9,7 @@ import hmac
 from collections.abc import Mapping
 from urllib.parse import urlencode
 
-#: How far a request's timestamp may lie from the server's clock, either way, in milliseconds.
+#: Largest difference between a request's timestamp and the server's clock, in milliseconds.
 TIMESTAMP_WINDOW_MS = 30_000
 
 KEY = "FC-ACCESS-KEY"
@@ -36,7 +36,7 @@ def signature(secret: str, method: str, url: str, timestamp_ms: int, body: Mappi
 
 
 def credentials(key: str, secret: str, method: str, url: str, timestamp_ms: int) -> dict[str, str]:
-    """The three values that prove who asks: headers of a REST request, query parameters of the push address."""
+    """The three values that authenticate: headers of a REST request, query parameters of the push address."""
     return {
         KEY: key,
         TIMESTAMP: str(timestamp_ms),

@@ -1,4 +1,4 @@
-"""The values of FMex's JSON: what a column can hold exactly as sent, what none can, and what nobody knows yet."""
+"""The values of FMex's JSON: exact digits, values that no column can hold, and unknown fields."""
 
 import json
 from collections.abc import Iterable, Sequence
@@ -10,28 +10,27 @@ from msgspec import Raw
 from recorder.errors import Undecodable
 from recorder.model import Digits
 
-#: Identifiers, times and bit sets fit a 64-bit column, or the frame is not decoded.
+#: Ids, times and bit sets must fit a 64-bit column, or the frame is not decoded.
 Int64 = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
 
-#: A number of more characters than this, or a larger exponent, is nonsense that no database column should meet.
+#: Longest number and largest exponent that are decoded: no market needs more, and no database column should get more.
 DIGITS_MAX = 100
 EXPONENT_MAX = 99
 
-#: What stands for a number that is not there.
+#: Stands for a missing number.
 MISSING = Raw(b"null")
 
-#: A byte's kind: `0` a digit, `e` the letter of an exponent, `,` what we put between two numbers, `x` in no number.
+#: Maps each byte to its kind: `0` digit, `e` exponent letter, `,` our separator, `x` not part of a number.
 _KINDS = bytes(
     ord("0") if byte in b"0123456789" else ord("e") if byte in b"eE" else byte if byte in b"," else ord("x")
     for byte in range(256)
 )
-#: Taken out, so that the digits of an exponent follow its letter.
+#: Removed, so that an exponent's digits directly follow its letter.
 _SIGNS = b"+-."
 _OTHER = ord("x")
-#: Of three digits or more: leading zeros, or beyond `EXPONENT_MAX`.
+#: An exponent of three digits or more: leading zeros, or beyond `EXPONENT_MAX`.
 _LONG_EXPONENT = b"e000"
-#: So many digits have two signs, a point and an exponent of two digits beside them at most: shorter ones are no longer
-#: than `DIGITS_MAX`.
+#: A number with fewer digits in a row is no longer than `DIGITS_MAX`, even with signs, a point and an exponent.
 _LONG_NUMBER = b"0" * (DIGITS_MAX - len("-.e-99") + 1)
 
 #: A JSON object as name → JSON text of the value.
@@ -39,13 +38,13 @@ read_fields = msgspec.json.Decoder(dict[str, Raw]).decode
 
 
 def digits(raw: Raw) -> Digits | None:
-    """The digits of a JSON number as sent; None where it is null, as `MISSING` is.
+    """The digits of a JSON number as sent; None for null, as in `MISSING`.
 
     Raises:
-        Undecodable: it is no number, or one that no market has.
+        Undecodable: it is not a number, or is out of range.
     """
     text = str(raw, "utf-8")
-    # msgspec has checked the grammar, so a first digit or minus says "number"; the rest guards the databases.
+    # msgspec has checked the syntax, so a leading digit or minus means a number; the rest protects the databases.
     if 0 < len(text) <= DIGITS_MAX and text[0] in "-0123456789":
         if "e" not in text and "E" not in text:
             return text
@@ -58,21 +57,21 @@ def digits(raw: Raw) -> Digits | None:
 
 
 def all_digits(raws: Sequence[Raw]) -> Sequence[Digits | None]:
-    """The digits of several JSON numbers, as `digits` of each; together, for a call each would cost more.
+    """The digits of several JSON numbers, as `digits` of each, but faster together.
 
     Raises:
-        Undecodable: one is no number, or one that no market has.
+        Undecodable: one is not a number, or is out of range.
     """
     plain = plain_digits(raws)
     return [digits(raw) for raw in raws] if plain is None else plain
 
 
 def plain_digits(raws: Iterable[Raw], *, in_range: bool = False) -> list[str] | None:
-    """The digits of JSON numbers that are all there and nothing special; None where one has to be looked at.
+    """The digits of ordinary JSON numbers; None if one is missing or has to be checked on its own.
 
     Args:
         raws: the numbers.
-        in_range: none is too long, or has too large an exponent: they have been looked at before.
+        in_range: whether they have been checked before: none is too long or has too large an exponent.
     """
     joined = b",".join(raws)
     kinds = joined.translate(_KINDS, _SIGNS)
@@ -80,7 +79,7 @@ def plain_digits(raws: Iterable[Raw], *, in_range: bool = False) -> list[str] | 
         return None
     if in_range:
         return joined.decode().split(",")
-    if kinds.rfind(_LONG_EXPONENT) >= 0:  # from the right, for `e` is rare and `0` is not
+    if kinds.rfind(_LONG_EXPONENT) >= 0:  # from the right: `e` is rarer than `0`
         return None
     if len(joined) > DIGITS_MAX and kinds.find(_LONG_NUMBER) >= 0:
         return None
@@ -88,7 +87,7 @@ def plain_digits(raws: Iterable[Raw], *, in_range: bool = False) -> list[str] | 
 
 
 def check_values(struct: msgspec.Struct, prefix: str = "") -> None:
-    """Say which field of a JSON object cannot be stored.
+    """Refuse a JSON object with a field that cannot be stored.
 
     Raises:
         Undecodable: it names the field.
@@ -105,7 +104,7 @@ def check_values(struct: msgspec.Struct, prefix: str = "") -> None:
 
 
 def refuse_nul(name: str, text: str) -> None:
-    """Refuse a text that SQL cannot hold.
+    """Refuse a text with a NUL, which SQL cannot hold.
 
     Raises:
         Undecodable: it names the field.
@@ -115,7 +114,7 @@ def refuse_nul(name: str, text: str) -> None:
 
 
 def refuse_duplicates(payload: bytes) -> None:
-    """Refuse a key that comes twice in one object: JSON does not say which of the two counts.
+    """Refuse an object with a duplicate key: JSON does not define which one counts.
 
     Raises:
         Undecodable: it names the key.
@@ -133,7 +132,7 @@ def _once(pairs: Iterable[tuple[str, object]]) -> None:
 
 
 def unknown_fields(fields: dict[str, Raw], struct: type[msgspec.Struct], prefix: str = "") -> dict[str, str]:
-    """The fields of a JSON object that the page does not know: dotted name → JSON text as sent."""
+    """The undocumented fields of a JSON object: dotted name → JSON text as sent."""
     known = struct.__struct_encode_fields__
     return {prefix + name: str(raw, "utf-8") for name, raw in fields.items() if name not in known}
 

@@ -1,4 +1,4 @@
-"""What is told of an account → the forms of FMex's REST pages. Numbers go out with the digits they have.
+"""Renders an account in the forms of FMex's REST pages. Numbers keep their digits.
 
 What is not known is left out, never invented: pushes tell less of an order and of a position than REST does. What REST
 told besides lies in `extra`, and goes out again.
@@ -25,22 +25,22 @@ def answer(status: int | str, data: object) -> bytes:
 
 
 def results(status: int | str, items: Iterable[Fields], **more: object) -> bytes:
-    """The body of an answer that is a list."""
+    """The body of an answer with a list."""
     return answer(status, {**more, "results": list(items)})
 
 
 def error(status: int, message: str) -> bytes:
-    """The body that goes with an HTTP error."""
+    """The body of an HTTP error."""
     return _encode({"status": status, "msg": message})
 
 
 def balances(told: Iterable[AccountUpdate]) -> Fields:
-    """Of each currency: available, frozen by orders, margin of positions."""
+    """For each currency: available, frozen by orders, margin of positions."""
     return {one.currency: [_number(one.available), _number(one.frozen), _number(one.position_margin)] for one in told}
 
 
 def order(told: OrderUpdate) -> Fields:
-    """An order as REST tells it."""
+    """An order in REST's form."""
     pushed = {
         "id": told.order_id,
         "quantity": _number(told.quantity),
@@ -64,7 +64,7 @@ def order(told: OrderUpdate) -> Fields:
 
 
 def position(told: PositionUpdate) -> Fields:
-    """A position as REST tells it: closed where it holds nothing."""
+    """A position in REST's form; `closed` if its quantity is 0."""
     pushed = {
         "direction": told.direction,
         "updated_at": told.updated_at,
@@ -85,7 +85,7 @@ def position(told: PositionUpdate) -> Fields:
 
 
 def match(told: Execution) -> Fields:
-    """One execution. One field is not the exchange's: it marks a price that was reckoned."""
+    """One execution. `price_is_estimate`, which the exchange does not have, marks a derived price."""
     fill = told.fill
     fields: Fields = {
         "taker": None if fill.taker is None else bool(fill.taker),
@@ -106,7 +106,7 @@ def _known(fields: Mapping[str, object]) -> Fields:
 
 
 def _extra(text: str | None, ts: int | None, object_name: str) -> Fields:
-    """What else was told of a thing. A push (it has a time) names it by its object, and fields of its own beside it."""
+    """Undocumented fields. Those in the object of a push (which has a `ts`) have its name as a prefix."""
     told = {} if text is None else _read_extra(text)
     if ts is None:
         return dict(told)

@@ -1,4 +1,4 @@
-"""One client's conversation with the push portal: commands in, answers out. Pure: no sockets, the clocks are given."""
+"""The exchange's side of one push connection: commands in, answers out. Pure: no sockets; callers pass the clocks."""
 
 import json
 from collections.abc import Callable
@@ -6,16 +6,16 @@ from typing import Any
 
 from recorder.venues.fmex.portal import INVALID_TOPIC, TOPICS_PER_COMMAND_MAX
 
-#: Status of a command with too many topics, and of one that cannot be read (ours: the page gives no numbers for them).
+#: Status of a command with too many topics, and of one that cannot be read. The page has no numbers for them.
 TOO_MANY_TOPICS = 41003
 INVALID_COMMAND = 41000
 
 
 class FMexConversation:
-    """What is known of one connected client. Implements `recorder.venues.stand_in.Conversation`.
+    """Implements `recorder.venues.stand_in.Conversation`.
 
     Args:
-        has_topic: whether there is a topic, just now.
+        has_topic: whether a topic exists at the moment.
         now_s: the monotonic clock, seconds.
         ping_timeout_s: how long the client may go without a ping.
     """
@@ -24,12 +24,12 @@ class FMexConversation:
         self._has_topic = has_topic
         self._ping_timeout_s = ping_timeout_s
         self._pinged_s = now_s
-        #: Topics subscribed to.
+        #: The topics that the client has subscribed to.
         self.topics: set[str] = set()
 
     @property
     def deadline_s(self) -> float:
-        """When to disconnect the client unless a ping came, on the monotonic clock."""
+        """When to disconnect the client unless it sends a ping, on the monotonic clock."""
         return self._pinged_s + self._ping_timeout_s
 
     def hello(self, now_ms: int) -> bytes:
@@ -69,7 +69,7 @@ class FMexConversation:
         return {"type": "ping", "ts": now_ms, "gap": now_ms - args[0]}
 
     def _subscribe(self, cmd: str, args: Any) -> dict[str, Any]:
-        """All of a command's topics or none: the first bad one refuses the whole.
+        """Accept all topics of a command or none: the first invalid one refuses the whole command.
 
         Some clients write symbols in upper case; the answer repeats their spelling, pushes have the exchange's.
         """

@@ -1,4 +1,7 @@
-"""Who may ask, and how often: key, signature, the 30 s window, 100 requests in 10 s. Pure but for the counts."""
+"""FMex's server side over HTTP: authentication, rate limit, and REST's routes.
+
+Paths and answers follow the exchange's REST pages. Source: `fmex/protocol.md`, "REST, for reconciling".
+"""
 
 import hmac
 from collections import defaultdict, deque
@@ -16,15 +19,15 @@ from recorder.venues.fmex.sign import KEY, SIGNATURE, TIMESTAMP, TIMESTAMP_WINDO
 from recorder.venues.fmex.stand_in import answers
 from recorder.venues.stand_in import AccountQuery, AccountView, HttpError, PortalAccess
 
-#: The window in which a key may make so many requests, milliseconds.
+#: Window of the rate limit, milliseconds.
 WINDOW_MS = int(REQUESTS_WINDOW_S * 1000)
 
 
 class Authenticator:
-    """Checks the three values that prove who asks, and counts each key's requests.
+    """Checks key, signature and timestamp, and limits the rate of each key's requests.
 
     Args:
-        secret_of: key → its secret; None: there is no such key.
+        secret_of: maps a key to its secret; None if there is no such key.
     """
 
     def __init__(self, secret_of: Callable[[str], str | None]) -> None:
@@ -32,7 +35,7 @@ class Authenticator:
         self._requests: defaultdict[str, deque[int]] = defaultdict(deque)
 
     def admit(self, given: Mapping[str, str], base: str, target: str, now_ms: int) -> str:
-        """Say whose request this is.
+        """Authenticate a request.
 
         Args:
             given: key, signature and timestamp under their FC-ACCESS names: headers, or parameters of the push address.
@@ -44,7 +47,7 @@ class Authenticator:
             The key.
 
         Raises:
-            Declined: 401, saying which of the three is wrong.
+            HttpError: 401, with which of the three is wrong.
         """
         key = given.get(KEY, "")
         secret = self._secret_of(key)
@@ -55,7 +58,7 @@ class Authenticator:
             raise HttpError(401, "timestamp missing or not in milliseconds")
         if abs(now_ms - int(stamp)) > TIMESTAMP_WINDOW_MS:
             raise HttpError(401, "timestamp expired, more than 30 seconds from the server's clock")
-        # Many clients do not escape a `+` in the push address, and a query reads it as a blank.
+        # Many clients do not escape `+` in the push address, and query parsing turns it into a blank.
         signed = given.get(SIGNATURE, "").replace(" ", "+").encode(errors="replace")
         right = [signature(secret, "GET", one + target, int(stamp)).encode() for one in (base, PRODUCTION)]
         if not any(hmac.compare_digest(one, signed) for one in right):
@@ -66,9 +69,9 @@ class Authenticator:
         """Count a request.
 
         Raises:
-            Declined: 429, when the key made too many in the last ten seconds.
+            HttpError: 429, if the key has made too many in the last ten seconds.
         """
-        if key not in self._requests:  # there can be ever new ones
+        if key not in self._requests:  # forget idle keys: their number is unlimited
             for old in [old for old, times in self._requests.items() if now_ms - times[-1] >= WINDOW_MS]:
                 del self._requests[old]
         times = self._requests[key]
@@ -79,38 +82,38 @@ class Authenticator:
         times.append(now_ms)
 
 
-#: Where clients of 2019 ask for positions.
+#: The path of positions in the API of 2019.
 OLD_POSITIONS = "/v3/contracts/positions"
 
-#: What clients sign that were written for the exchange and pointed elsewhere by a proxy or a patched address.
+#: Public clients sign this address even if they are pointed at another one.
 PRODUCTION = "https://api.fmex.com"
 
-#: Orders on a page of closed orders where the request names no limit.
+#: Default number of orders on a page of closed orders.
 PAGE = 20
 
-#: Of an order.
+#: Largest order id.
 NUMBER_MAX = 2**63 - 1
 
 
 class FMexRequestHandler:
-    """Implements `recorder.venues.stand_in.Door`.
+    """Implements `recorder.venues.stand_in.RequestHandler`.
 
     Args:
-        secret_of: key → its secret; None: there is no such key.
+        secret_of: maps a key to its secret; None if there is no such key.
         clock_ms: the exchange's clock.
     """
 
     def __init__(self, secret_of: Callable[[str], str | None], clock_ms: Callable[[], int]) -> None:
-        self._guard = Authenticator(secret_of)
+        self._authenticator = Authenticator(secret_of)
         self._clock_ms = clock_ms
 
     def handle(
         self, method: str, target: str, headers: Mapping[str, str], base: str
     ) -> bytes | AccountQuery | PortalAccess:
-        """Decide on a request.
+        """Decide how to answer one request.
 
         Raises:
-            Declined: with the HTTP status.
+            HttpError: the request is refused.
         """
         path, _, query = target.partition("?")
         if method == "POST":
@@ -121,78 +124,78 @@ class FMexRequestHandler:
             return answers.answer(0, self._clock_ms())
         if path == PUSH_PATH:
             parameters = dict(parse_qsl(query))
-            key = self._guard.admit(parameters, base, PUSH_PATH, self._clock_ms())
+            key = self._authenticator.admit(parameters, base, PUSH_PATH, self._clock_ms())
             proofs = {KEY, SIGNATURE, TIMESTAMP}
             return PortalAccess(key, {name: value for name, value in parameters.items() if name not in proofs})
         route = _ROUTES.get(path)
         if route is None and not path.startswith(f"{rest.ORDERS}/"):
             raise HttpError(404, "path not found")
-        key = self._guard.admit(headers, base, _sorted_query(target), self._clock_ms())
-        self._guard.count(key, self._clock_ms())
+        key = self._authenticator.admit(headers, base, _sorted_query(target), self._clock_ms())
+        self._authenticator.count(key, self._clock_ms())
         if route is not None:
             return AccountQuery(key, partial(route, query=dict(parse_qsl(query))))
         return AccountQuery(key, partial(_one_order, rest_of_path=unquote(path.removeprefix(f"{rest.ORDERS}/"))))
 
     def error_body(self, error: HttpError) -> bytes:
-        """As JSON: `status` and `msg`."""
+        """A JSON object of `status` and `msg`."""
         return answers.error(error.status, error.message)
 
 
 def _sorted_query(target: str) -> str:
-    """Path and query with the parameters sorted by name, as they must be signed."""
+    """Path and query, parameters sorted by name, as they must be signed."""
     path, _, query = target.partition("?")
     return path if not query else path + "?" + "&".join(sorted(query.split("&"), key=lambda pair: pair.split("=")[0]))
 
 
-def _accounts(told: AccountView, query: dict[str, str]) -> bytes:
-    return answers.answer(0, answers.balances(told.balances()))
+def _accounts(account: AccountView, query: dict[str, str]) -> bytes:
+    return answers.answer(0, answers.balances(account.balances()))
 
 
-def _positions(told: AccountView, query: dict[str, str]) -> bytes:
-    """Positions ever touched; one that was closed is told as such, with what it realized."""
-    return answers.results("ok", map(answers.position, told.positions()))
+def _positions(account: AccountView, query: dict[str, str]) -> bytes:
+    """All positions so far; closed ones with their realized PnL."""
+    return answers.results("ok", map(answers.position, account.positions()))
 
 
-def _old_positions(told: AccountView, query: dict[str, str]) -> bytes:
-    """As `_positions`, in the older form: clients rely on a `user_id`, which no record knows."""
-    return answers.results(0, ({"user_id": 0} | answers.position(one) for one in told.positions()))
+def _old_positions(account: AccountView, query: dict[str, str]) -> bytes:
+    """The older form of `_positions`: clients rely on a `user_id`, which no record contains."""
+    return answers.results(0, ({"user_id": 0} | answers.position(one) for one in account.positions()))
 
 
-def _open_orders(told: AccountView, query: dict[str, str]) -> bytes:
-    return answers.results(0, map(answers.order, told.open_orders()))
+def _open_orders(account: AccountView, query: dict[str, str]) -> bytes:
+    return answers.results(0, map(answers.order, account.open_orders()))
 
 
-def _closed_orders(told: AccountView, query: dict[str, str]) -> bytes:
-    """A page of one month's closed orders, by the month they were made in (UTC); the newest month unless told."""
-    month = query.get("range") or f"{datetime.fromtimestamp(told.now_ms / 1000, UTC):%Y%m}"
+def _closed_orders(account: AccountView, query: dict[str, str]) -> bytes:
+    """A page of the closed orders created in one month (UTC); by default the current one."""
+    month = query.get("range") or f"{datetime.fromtimestamp(account.now_ms / 1000, UTC):%Y%m}"
     begins_ms, ends_ms = _bounds_ms(month)
     limit = _number(query, "limit", PAGE)
     if not 1 <= limit <= rest.CLOSED_ORDERS_PER_PAGE_MAX:
         raise HttpError(400, f"limit must be from 1 to {rest.CLOSED_ORDERS_PER_PAGE_MAX}")
     offset = _number(query, "offsetId", 0)
     symbol = query.get("symbol", "").lower()
-    if symbol and f"order.{symbol}" not in told.topics:
+    if symbol and f"order.{symbol}" not in account.topics:
         raise HttpError(400, "invalid symbol")
-    fitting = told.closed_orders(symbol or None, begins_ms, ends_ms, offset or None)
+    fitting = account.closed_orders(symbol or None, begins_ms, ends_ms, offset or None)
     page = list(islice(fitting, limit + 1))
     more = len(page) > limit
-    told_of_page = {"range": month, "hasMore": more, "nextOffsetId": page[limit - 1].order_id if more else None}
-    return answers.results(0, map(answers.order, page[:limit]), **told_of_page)
+    about_page = {"range": month, "hasMore": more, "nextOffsetId": page[limit - 1].order_id if more else None}
+    return answers.results(0, map(answers.order, page[:limit]), **about_page)
 
 
-def _one_order(told: AccountView, rest_of_path: str) -> bytes:
+def _one_order(account: AccountView, rest_of_path: str) -> bytes:
     """``<id>`` or ``<id>/matches``."""
     name, slash, what = rest_of_path.partition("/")
     if not (name.isascii() and name.isdigit() and len(name) < 20):
         raise HttpError(400, "order id must be a number") if not slash else HttpError(404, "path not found")
     if what not in {"", "matches"} or (slash and not what):
         raise HttpError(404, "path not found")
-    order = told.order(int(name)) if int(name) <= NUMBER_MAX else None
+    order = account.order(int(name)) if int(name) <= NUMBER_MAX else None
     if order is None:
         raise HttpError(404, "order not found")
     if not what:
         return answers.answer(0, answers.order(order))
-    return answers.results(0, map(answers.match, told.executions(order.order_id)))
+    return answers.results(0, map(answers.match, account.executions(order.order_id)))
 
 
 def _number(query: dict[str, str], name: str, default: int) -> int:
@@ -205,7 +208,7 @@ def _number(query: dict[str, str], name: str, default: int) -> int:
 
 
 def _bounds_ms(month: str) -> tuple[int, int]:
-    """The instants at which a month (`YYYYMM`) and the next one begin, milliseconds since 1970."""
+    """When a month (`YYYYMM`) and the next one begin, milliseconds since 1970."""
     if not (len(month) == 6 and month.isascii() and month.isdigit()) or not 1 <= int(month[4:]) <= 12:
         raise HttpError(400, "range must be a month, YYYYMM")
     first = int(month[:4]) * 12 + int(month[4:]) - 1
