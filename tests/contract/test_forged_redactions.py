@@ -62,6 +62,16 @@ def with_an_entry(connection: Connection, entry: FramesRedacted) -> None:
     connection.execute(text("INSERT INTO event_log VALUES (:run, :batch, 0, :body)"), row)
 
 
+def with_an_entry_in_place_of_another(connection: Connection, entry: FramesRedacted) -> None:
+    """An entry that was sealed is overwritten: the chain of seals still follows, for it covers only their root."""
+    unguard(connection)
+    last = f"SELECT max(batch) FROM event_log WHERE run_id = {RUN_3}"
+    row = {"run": RUN_3, "batch": connection.scalar(text(last)), "body": entries.encode(entry).decode()}
+    connection.execute(
+        text("UPDATE event_log SET body = :body WHERE run_id = :run AND batch = :batch AND item = 0"), row
+    )
+
+
 def with_an_entry_and_new_seals(connection: Connection, entry: FramesRedacted) -> None:
     """So are the seals from there on, but not those of the runs after it."""
     with_an_entry(connection, entry)
@@ -91,7 +101,9 @@ class Forged(NamedTuple):
     seq: int
 
 
-@pytest.fixture(scope="module", params=[with_a_row, with_an_entry, with_an_entry_and_new_seals])
+@pytest.fixture(
+    scope="module", params=[with_a_row, with_an_entry, with_an_entry_in_place_of_another, with_an_entry_and_new_seals]
+)
 def forged(request: pytest.FixtureRequest, written: Chronicle, new_url: NewUrl) -> Iterator[Forged]:
     """One of each engine, and with each forgery; no test changes it but the last."""
     url = new_url()

@@ -193,3 +193,26 @@ def test_a_rebuilding_that_is_broken_off_goes_on(record: Engine, url: str, monke
     assert 0 < some < len(before["order_updates"])
     rebuilt(url)
     assert contents(record) == before
+
+
+def test_a_frame_that_is_erased_meanwhile_keeps_its_rows(
+    record: Engine, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rebuilding, "FRAMES_PER_TRANSACTION", 1)
+    change(record, f"UPDATE order_updates SET fee = NULL WHERE session_id = {LONG}")
+    with record.connect() as connection:
+        orders = select(order_updates.c.seq).where(order_updates.c.session_id == LONG).order_by(order_updates.c.seq)
+        last = connection.scalars(orders).all()[-1]
+    with record.begin() as connection:
+        unguard(connection)
+    under_way = rebuild(url)
+    next(under_way)
+    with record.begin() as connection:
+        emptied = update(frames).where(frames.c.session_id == LONG, frames.c.seq == last)
+        connection.execute(emptied.values(payload=b"", status=REDACTED))
+    done = Rebuilt()
+    for some in under_way:
+        done += some
+    assert done.left == 1
+    with record.connect() as connection:
+        assert last in connection.scalars(orders).all()

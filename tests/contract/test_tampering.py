@@ -18,7 +18,9 @@ from recorder.audit.verify.chain import Claim
 from recorder.audit.verify.findings import Finding
 from recorder.audit.verify.verification import Verification, Wanted
 from recorder.model import REDACTED as EMPTIED
+from recorder.model import Frame
 from recorder.store.schema import TYPED, metadata
+from recorder.store.seals import frame_digests
 from tests.contract.chronicle import (
     BESIDE,
     COMPARED,
@@ -400,6 +402,19 @@ def a_digest_is_changed(hand: Hand) -> Expected:
 
 
 @edit
+def a_frame_and_its_digest(hand: Hand) -> Expected:
+    seq = hand.order()
+    number = hand.batch_of(seq)
+    hand.frame("received_ns = received_ns + 1", seq)
+    ((row,),) = [hand.sql("SELECT * FROM frames WHERE session_id = :s AND seq = :seq", s=LONG, seq=seq)]
+    digest = frame_digests(RUN_3, [Frame(*row)._replace(payload=hand.payload(seq))])
+    first = int(hand.one("SELECT first_seq FROM spans WHERE run_id = :run AND batch = :n", run=RUN_3, n=number))
+    digests, at = hand.blob("digests", RUN_3, number), len(digest) * (seq - first)
+    hand.seal("digests = :digests", number, digests=digests[:at] + digest + digests[at + len(digest) :])
+    return [batch(number)]
+
+
+@edit
 def the_time_of_writing_is_changed(hand: Hand) -> Expected:
     hand.sql("UPDATE batches SET written_ns = written_ns + 1 WHERE run_id = :run AND batch = 7", run=RUN_3)
     return [batch(7)]
@@ -730,4 +745,4 @@ def test_nothing_is_found_where_nothing_was_edited(original: Original) -> None:
 
 
 def test_there_are_edits_enough() -> None:
-    assert len(EDITS) >= 59
+    assert len(EDITS) >= 60
