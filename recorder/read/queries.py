@@ -6,7 +6,7 @@ from sqlalchemy import ColumnElement, Connection, FromClause, Select, Table, fal
 
 from recorder.clock import NS_PER_MS
 from recorder.read.records import Filter, Gap, Order, Position, Round
-from recorder.read.scope import account_is
+from recorder.read.scope import account_is, account_label, account_labels, recorded_accounts
 from recorder.store.schema import (
     ONCE,
     accounts,
@@ -31,10 +31,10 @@ class Closed(NamedTuple):
     before_id: int | None = None
 
 
-def columns_of(record: type[tuple[Any, ...]], rows: FromClause) -> list[ColumnElement[Any]]:
+def columns_of(record: type[tuple[Any, ...]], rows: FromClause, connection: Connection) -> list[ColumnElement[Any]]:
     """The columns that make a record: its own fields, with the account's name for its key."""
     names: tuple[str, ...] = record._fields  # type: ignore[attr-defined]
-    return [accounts.c.name.label("account") if name == "account" else rows.c[name] for name in names]
+    return [account_label(connection).label("account") if name == "account" else rows.c[name] for name in names]
 
 
 def rows_until(connection: Connection, table: Table, until_ns: int | None) -> FromClause:
@@ -124,13 +124,15 @@ def _counts_ns(rows: FromClause) -> ColumnElement[Any]:
 def history(record: type[tuple[Any, ...]], table: Table, wanted: Filter, connection: Connection) -> Select[Any]:
     """Every state of everything, in the order of receipt."""
     rows = rows_until(connection, table, wanted.until_ns)
-    return _wanted(select(*columns_of(record, rows)), rows, wanted).order_by(*_receipt(rows))
+    return _wanted(select(*columns_of(record, rows, connection)), rows, wanted).order_by(*_receipt(rows))
 
 
 def positions_as_they_happened(wanted: Filter, connection: Connection) -> Select[Any]:
     """Every state of every position, in the order in which they came to be, by the exchange's clock."""
     rows = rows_until(connection, position_updates, wanted.until_ns)
-    query = select(*columns_of(Position, rows)).join_from(rows, reconciliations, _of_answer(rows), isouter=True)
+    query = select(*columns_of(Position, rows, connection)).join_from(
+        rows, reconciliations, _of_answer(rows), isouter=True
+    )
     at_ms = func.coalesce(rows.c.updated_at, rows.c.ts, rows.c.received_ns // NS_PER_MS)
     return _wanted(query, rows, wanted).order_by(at_ms, _counts_ns(rows), *_receipt(rows))
 
@@ -139,14 +141,14 @@ def filled_orders(wanted: Filter, connection: Connection) -> Select[Any]:
     """The updates of orders that have filled, one order after the other."""
     rows = rows_until(connection, order_updates, wanted.until_ns)
     # What has not filled makes no step. As texts, on SQLite, `10` and `10.0` differ: that does no harm.
-    query = select(*columns_of(Order, rows)).where(rows.c.quantity != rows.c.unfilled_quantity)
+    query = select(*columns_of(Order, rows, connection)).where(rows.c.quantity != rows.c.unfilled_quantity)
     return _wanted(query, rows, wanted).order_by(rows.c.account_id, rows.c.order_id, *_receipt(rows))
 
 
-def rounds(wanted: Filter, _connection: Connection) -> Select[Any]:
+def rounds(wanted: Filter, connection: Connection) -> Select[Any]:
     """The rounds of questions to the exchange, oldest first."""
     r = reconciliations
-    query = select(*columns_of(Round, r)).join(accounts, accounts.c.account_id == r.c.account_id)
+    query = select(*columns_of(Round, r, connection)).join(accounts, accounts.c.account_id == r.c.account_id)
     if wanted.account is not None:
         query = query.where(account_is(wanted.account))
     return query.order_by(r.c.began_ns, r.c.reconciliation_id)
@@ -159,7 +161,9 @@ def latest(
     rows = rows_until(connection, table, wanted.until_ns)
     newest_first = [column.desc() for column in (_counts_ns(rows), *_receipt(rows))]
     age = func.row_number().over(partition_by=(rows.c.account_id, rows.c[thing]), order_by=newest_first).label("age")
-    query = select(*columns_of(record, rows), age).join_from(rows, reconciliations, _of_answer(rows), isouter=True)
+    query = select(*columns_of(record, rows, connection), age).join_from(
+        rows, reconciliations, _of_answer(rows), isouter=True
+    )
     aged = _wanted(query, rows, wanted).subquery()
     newest = select(*[aged.c[name] for name in record._fields]).where(aged.c.age == 1)  # type: ignore[attr-defined]
     return newest.order_by(aged.c.received_ns, aged.c.session_id, aged.c.seq, aged.c.item)
@@ -169,8 +173,11 @@ def closed_orders(closed: Closed, wanted: Filter, connection: Connection) -> Sel
     """The latest state of each order that has come to its end, the newest order first."""
     latest_of_each = latest(Order, order_updates, "order_id", wanted, connection).order_by(None).subquery()
     o = latest_of_each.c
-    known = connection.execute(select(accounts.c.name, accounts.c.venue)).all()
-    ended = [(o.account == name) & o.status.in_(sorted(final_statuses(venue))) for name, venue in known]
+    labels = account_labels(connection)
+    ended = [
+        (o.account == labels[one.account_id]) & o.status.in_(sorted(final_statuses(one.venue)))
+        for one in recorded_accounts(connection)
+    ]
     query = select(*[o[name] for name in Order._fields]).where(or_(false(), *ended))
     query = query.where(o.created_at >= closed.made_since_ms, o.created_at < closed.made_until_ms)
     if closed.before_id is not None:
@@ -202,7 +209,7 @@ def matched(wanted: Filter, connection: Connection) -> Select[Any]:
     of_order = [order.c[name] for name in names]
     rest = [newest.c[name] for name in ("quantity", "price", "fee", "session_id", "seq", "item", "taker")]
     query = (
-        select(accounts.c.name, *columns, *of_order, *rest)
+        select(account_label(connection), *columns, *of_order, *rest)
         .join_from(newest, accounts, accounts.c.account_id == newest.c.account_id)
         .outerjoin(order, (order.c.account_id == newest.c.account_id) & (order.c.order_id == newest.c.order_id))
         # An execution without a quantity fills nothing: the order's updates show by how much it filled.

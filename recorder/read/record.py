@@ -38,7 +38,7 @@ from recorder.read.replay.events import Event
 from recorder.read.replay.frames import FrameReader
 from recorder.read.replay.replaying import replay
 from recorder.read.replay.request import ReplayRequest, plan_replay
-from recorder.read.scope import account_is
+from recorder.read.scope import account_is, account_labels, recorded_accounts
 from recorder.read.state.as_of import AsOf
 from recorder.read.trading import fills as derive
 from recorder.store import migrate
@@ -204,8 +204,9 @@ class Record(Answers):
     def venues(self) -> dict[str, Venue]:
         """Account → its venue, as far as this program knows it."""
         with self.reading() as connection:
-            found = connection.execute(select(accounts.c.name, accounts.c.venue)).all()
-        return {name: VENUES[venue] for name, venue in found if venue in VENUES}
+            labels = account_labels(connection)
+            found = recorded_accounts(connection)
+        return {labels[one.account_id]: VENUES[one.venue] for one in found if one.venue in VENUES}
 
     def _matched(self, wanted: Filter, venues: dict[str, Venue]) -> Iterator[Fill]:
         """The newest executions that the exchange told of each order."""
@@ -243,11 +244,13 @@ class Record(Answers):
 
     def gaps(self, wanted: Filter = ALL) -> Iterator[Gap]:
         """The stretches in which pushes may have been missed, oldest first; of several recorders, by all of them."""
-        query = select(accounts.c.account_id, accounts.c.name).order_by(accounts.c.name)
+        query = select(accounts.c.account_id)
         if wanted.account is not None:
             query = query.where(account_is(wanted.account))
         with self.reading() as connection:
-            sides = {name: coverage_by_recorder(connection, key, name) for key, name in connection.execute(query).all()}
+            keys = set(connection.scalars(query))
+            labels = account_labels(connection)
+            sides = {name: coverage_by_recorder(connection, key, name) for key, name in labels.items() if key in keys}
         found = [gap for name, its_sides in sides.items() if its_sides for gap in whole_gaps(name, its_sides)]
         yield from sorted((gap for gap in found if queries.touches(gap, wanted)), key=lambda gap: gap.begins_ns or 0)
 
@@ -273,7 +276,9 @@ class Record(Answers):
         A symbol leaves out the positions in others; what orders and balances are about has no symbol here.
         """
         d = discrepancies
-        query = select(*queries.columns_of(Discrepancy, d)).join(accounts, accounts.c.account_id == d.c.account_id)
+        with self.reading() as connection:
+            columns = queries.columns_of(Discrepancy, d, connection)
+        query = select(*columns).join(accounts, accounts.c.account_id == d.c.account_id)
         if wanted.account is not None:
             query = query.where(account_is(wanted.account))
         if wanted.symbol is not None:
@@ -324,21 +329,24 @@ class Record(Answers):
     def topics(self) -> dict[str, tuple[str, ...]]:
         """Account → what of it has been subscribed to, in the order of the first subscription."""
         s = sessions.c
-        query = select(accounts.c.name, s.topics).join_from(accounts, sessions, isouter=True)
-        query = query.group_by(accounts.c.name, s.topics).order_by(accounts.c.name, func.min(s.session_id))
-        found: dict[str, dict[str, None]] = {}
+        query = select(s.account_id, s.topics).group_by(s.account_id, s.topics).order_by(func.min(s.session_id))
         with self.reading() as connection:
-            for name, topics in connection.execute(query):
-                found.setdefault(name, {}).update(dict.fromkeys((topics or "").split()))
+            labels = account_labels(connection)
+            found: dict[str, dict[str, None]] = {label: {} for label in labels.values()}
+            for account_id, topics in connection.execute(query):
+                found[labels[account_id]].update(dict.fromkeys(topics.split()))
         return {name: tuple(topics) for name, topics in found.items()}
 
     def status(self) -> Status:
         """The record at a glance."""
         with self.reading() as connection:
-            last = select(*queries.columns_of(Run, runs)).order_by(runs.c.run_id.desc()).limit(1)
+            last = select(*queries.columns_of(Run, runs, connection)).order_by(runs.c.run_id.desc()).limit(1)
             run = connection.execute(last).first()
-            found = connection.execute(select(accounts).order_by(accounts.c.name)).all()
-            told = tuple(self._account_status(connection, row.account_id, row.name, row.venue) for row in found)
+            labels = account_labels(connection)
+            found = recorded_accounts(connection)
+            told = tuple(
+                self._account_status(connection, one.account_id, labels[one.account_id], one.venue) for one in found
+            )
             written = connection.scalar(select(func.coalesce(func.sum(batches.c.frames), 0))) or 0
             size = size_bytes(connection, self._url)
         return Status(place(self._url), size, written, None if run is None else Run(*run), told)

@@ -1,10 +1,11 @@
 """What a reader may ask for: accounts, symbols and times, checked against what the record holds."""
 
+from collections import Counter
 from collections.abc import Collection, Sequence
 from difflib import SequenceMatcher
 from typing import NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, func, select
+from sqlalchemy import ColumnElement, Connection, case, func, select
 
 from recorder.clock import utc_text
 from recorder.errors import ConfigurationError
@@ -35,6 +36,21 @@ def recorded_accounts(connection: Connection) -> list[RecordedAccount]:
     """Every account of the record, by name, then by venue."""
     columns = [accounts.c[name] for name in RecordedAccount._fields]
     return [RecordedAccount(*row) for row in connection.execute(select(*columns).order_by(accounts.c.name, *columns))]
+
+
+def account_labels(connection: Connection) -> dict[int, str]:
+    """Account key → its name, or `venue/name` if several accounts of the record have that name; in their order."""
+    known = recorded_accounts(connection)
+    times = Counter(one.name for one in known)
+    return {one.account_id: one.name if times[one.name] == 1 else f"{one.venue}/{one.name}" for one in known}
+
+
+def account_label(connection: Connection) -> ColumnElement[str]:
+    """The same as a column of `accounts`."""
+    labels = account_labels(connection)
+    names = {one.account_id: one.name for one in recorded_accounts(connection)}
+    several = {key: label for key, label in labels.items() if label != names[key]}
+    return case(several, value=accounts.c.account_id, else_=accounts.c.name) if several else accounts.c.name
 
 
 def find_account(connection: Connection, account: str) -> RecordedAccount:

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, Table, select
 
 from recorder.model import MAKER, TAKER, UNKNOWN
 from recorder.read.records import Balance, Order, Position
-from recorder.read.scope import account_is
+from recorder.read.scope import account_is, account_label
 from recorder.store.schema import accounts, discrepancies, fills, gaps, reconciliations, sessions
 
 #: What the event log knows stands before the first frame that it is about, or behind the last.
@@ -139,7 +139,9 @@ def other_events(connection: Connection, account: str | None) -> Iterator[Timeli
 
 
 def _rows(connection: Connection, table: Table, account: str | None) -> Iterable[Any]:
-    query = select(table, accounts.c.name).join(accounts, accounts.c.account_id == table.c.account_id)
+    query = select(table, account_label(connection).label("name")).join(
+        accounts, accounts.c.account_id == table.c.account_id
+    )
     return connection.execute(query if account is None else query.where(account_is(account)))
 
 

@@ -6,6 +6,7 @@ from msgspec.structs import astuple
 from sqlalchemy import Select, func, literal_column, select
 
 from recorder.model import UNDECODED
+from recorder.read.scope import account_label
 from recorder.report.facts import Listed, Redacted, Rounds, Session, Undecoded, Writer
 from recorder.report.reading import ROWS_SHOWN_MAX, Reading
 from recorder.store.gaps import CRASHED
@@ -45,7 +46,7 @@ def session_list(reading: Reading) -> Listed[Session]:
     query = (
         _of_sessions(
             reading,
-            accounts.c.name,
+            account_label(reading.connection),
             recorders.c.host,
             s.opened_ns,
             s.covered_ns,
@@ -98,7 +99,7 @@ def undecoded(reading: Reading) -> Listed[Undecoded]:
     # Written out, not bound: only then is the planner sure that the partial index holds all of them.
     bad = f.status == literal_column(f"'{UNDECODED}'")
     where = bad, reading.these(f.account_id), reading.received(f.received_ns)
-    columns = accounts.c.name, f.received_ns, f.session_id, f.seq, f.topic, f.error
+    columns = account_label(reading.connection), f.received_ns, f.session_id, f.seq, f.topic, f.error
     query = select(*columns).join(accounts, accounts.c.account_id == f.account_id).where(*where)
     latest = query.order_by(f.received_ns.desc(), f.session_id.desc(), f.seq.desc()).limit(UNDECODED_SHOWN_MAX)
     rows = [Undecoded(*row) for row in reading.connection.execute(latest)]

@@ -15,7 +15,7 @@ from recorder.read.books.transfers import NamedTransfers
 from recorder.read.coverage.recorders import coverage_by_recorder
 from recorder.read.record import Filter, Record
 from recorder.read.records import Discrepancy, Transfer
-from recorder.read.scope import find_account, require_order
+from recorder.read.scope import account_labels, find_account, require_order
 from recorder.report import event_log, series, trades
 from recorder.report.books import sum_books
 from recorder.report.covering import covered, last_frame_ns, numbered
@@ -103,9 +103,11 @@ def _accounts(connection: Connection, wanted: str | None, where: str) -> tuple[A
     if not rows:
         raise ConfigurationError(f"{where} holds no account yet: there is nothing to report; record first.")
     chosen_id = None if wanted is None else find_account(connection, wanted).account_id
+    labels = account_labels(connection)
     return tuple(
-        Account(row.account_id, row.name, row.venue, coverage_by_recorder(connection, row.account_id, row.name))
+        Account(row.account_id, name, row.venue, coverage_by_recorder(connection, row.account_id, name))
         for row in rows
+        for name in (labels[row.account_id],)
         if chosen_id in {None, row.account_id}
     )
 

@@ -1,15 +1,20 @@
 """Reads of a record."""
 
 import threading
+from collections.abc import Iterable
 from decimal import Decimal
+from typing import Any
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import text, update
 
 from recorder.read.record import ROWS_PER_FETCH, Filter
 from recorder.read.records import Order
+from recorder.report.gather import gather
 from recorder.store.engine import place
 from recorder.store.entries import Covered, ReconciliationBegan, RunEnded, SessionEnded, SessionOpened
+from recorder.store.schema import accounts
+from recorder.venues import VENUES
 from tests.made import ACCOUNT, NOON_NS, RUN, SESSION, received, sent
 from tests.unit.read.desk import OTHER, Desk
 
@@ -275,3 +280,37 @@ def test_of_one_order_there_is_what_is_told_of_it_among_all(desk: Desk, order_id
             of_it = [one for one in read() if one.order_id == order_id]
             assert list(read(Filter(order_id=order_id))) == of_it
         assert len(list(then.open_orders())) == 3
+
+
+def test_accounts_of_one_name_on_two_venues_are_told_apart(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(VENUES, "okx", VENUES["fmex"])
+    with desk.engine.begin() as connection:
+        connection.execute(update(accounts).where(accounts.c.account_id == OTHER).values(name="main", venue="okx"))
+    for account_id in (ACCOUNT, OTHER):
+        key = account_id, SESSION
+        topics = ("account", f"order.{account_id}")
+        desk.write(
+            entries=[SessionOpened(*key, RUN, "wss://x", topics, NOON_NS), Covered(*key, 0, NOON_NS, topics, {})]
+        )
+        desk.order(account_id, 1, unfilled=account_id, account_id=account_id)
+        desk.position(20, quantity=account_id, account_id=account_id)
+        desk.balance(21, account_id=account_id)
+    both = {"fmex/main", "okx/main"}
+    with desk.open() as record:
+        assert record.venues().keys() == record.topics().keys() == both
+        assert {one.account for one in record.status().accounts} == both
+        assert {(fill.account, fill.quantity) for fill in record.fills()} == {
+            ("fmex/main", Decimal(3)),
+            ("okx/main", Decimal(2)),
+        }
+        then = record.as_of(NOON_NS + 1000)
+        reads: list[Iterable[Any]] = [
+            *(record.orders(), record.positions(), record.balances(), record.gaps(), record.timeline(), record.fees()),
+            *(record.replay(), record.fills_by_order(), then.gaps(), then.coverage(), then.positions(), then.fills()),
+            *(record.open_orders(), gather(desk.url, Filter()).covered),
+        ]
+        for rows in reads:
+            assert {row.account for row in rows} == both
+        wanted = Filter("okx/main")
+        assert {gap.account for gap in record.gaps(wanted)} == {"okx/main"}
+        assert {order.account for order in record.orders(wanted)} == {"okx/main"}

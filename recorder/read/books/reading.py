@@ -11,7 +11,7 @@ from recorder.read.books.updates import BookUpdate, book_updates
 from recorder.read.coverage.gaps import Interval, full_coverage, whole_gaps
 from recorder.read.coverage.recorders import coverage_by_recorder
 from recorder.read.records import Book
-from recorder.read.scope import account_is
+from recorder.read.scope import account_is, account_labels
 from recorder.store.schema import accounts
 from recorder.venues import venue_named
 
@@ -62,11 +62,13 @@ def keep_books(
 
 def _accounts(connection: Connection, account: str | None, since_ns: int, until_ns: int) -> list[_Account]:
     """The accounts that have something in the wanted time, with the stretches that touch it, cut at its end."""
-    query = select(accounts.c.account_id, accounts.c.name, accounts.c.venue).order_by(accounts.c.name)
+    query = select(accounts.c.account_id, accounts.c.venue).order_by(accounts.c.name, accounts.c.venue)
     if account is not None:
         query = query.where(account_is(account))
     found = []
-    for account_id, name, venue in connection.execute(query).all():
+    labels = account_labels(connection)
+    for account_id, venue in connection.execute(query).all():
+        name = labels[account_id]
         sides = coverage_by_recorder(connection, account_id, name)
         last_ns = max((side.last_ns for side in sides.values() if side.last_ns is not None), default=None)
         if last_ns is not None:

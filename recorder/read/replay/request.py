@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection
 
 from recorder.clock import utc_text
 from recorder.errors import ConfigurationError, Incomplete
@@ -15,8 +15,7 @@ from recorder.read.replay.gap_marks import PlacedGap, placed_gaps
 from recorder.read.replay.order import EVER_NS, FOR_EVER_NS, before
 from recorder.read.replay.replaying import OF_CONNECTIONS, ReplayPlan
 from recorder.read.replay.sessions import ReplayAccount, ReplaySession, connections_of, rounds_of
-from recorder.read.scope import find_account, require_order
-from recorder.store.schema import accounts
+from recorder.read.scope import account_labels, find_account, recorded_accounts, require_order
 from recorder.venues import venue_named
 
 #: Where the frames of a record come from.
@@ -85,9 +84,12 @@ def plan_replay(connection: Connection, asked: ReplayRequest) -> ReplayPlan:
 
 
 def _accounts(connection: Connection, wanted: Sequence[str] | None) -> list[ReplayAccount]:
-    rows = connection.execute(select(accounts.c.account_id, accounts.c.name, accounts.c.venue))
+    labels = account_labels(connection)
     chosen_ids = None if wanted is None else {find_account(connection, name).account_id for name in wanted}
-    known = [ReplayAccount(account_id, name, venue_named(venue)) for account_id, name, venue in rows]
+    known = [
+        ReplayAccount(one.account_id, labels[one.account_id], venue_named(one.venue))
+        for one in recorded_accounts(connection)
+    ]
     chosen = [account for account in known if chosen_ids is None or account.account_id in chosen_ids]
     return sorted(chosen, key=lambda account: (account.name, account.account_id))
 

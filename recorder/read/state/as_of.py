@@ -16,7 +16,7 @@ from recorder.read.coverage.gaps import InstantCoverage, instant_coverage, whole
 from recorder.read.coverage.recorders import coverage_by_recorder
 from recorder.read.queries import Closed, touches
 from recorder.read.records import ALL, Balance, Fill, Filter, Gap, Order, Position
-from recorder.read.scope import account_is
+from recorder.read.scope import account_is, account_labels
 from recorder.store.schema import account_updates, accounts, order_updates, position_updates
 from recorder.store.states import Place, latest
 from recorder.store.types import Int64
@@ -168,10 +168,11 @@ class AsOf:
 
 def _accounts(connection: Connection, wanted: Filter) -> list[tuple[int, str, str]]:
     """Key, name and venue of each account that is wanted."""
-    query = select(accounts.c.account_id, accounts.c.name, accounts.c.venue).order_by(accounts.c.name)
+    query = select(accounts.c.account_id, accounts.c.venue).order_by(accounts.c.name, accounts.c.venue)
     if wanted.account is not None:
         query = query.where(account_is(wanted.account))
-    return [(row.account_id, row.name, row.venue) for row in connection.execute(query)]
+    labels = account_labels(connection)
+    return [(row.account_id, labels[row.account_id], row.venue) for row in connection.execute(query)]
 
 
 def _rows(connection: Connection, table: Table, account_id: int, places: Sequence[Place]) -> Iterator[tuple[Any, ...]]:
