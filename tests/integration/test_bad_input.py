@@ -83,7 +83,7 @@ def test_nobody_answers(folder: Folder, exchange: Simulator) -> None:
     with socket.socket() as deaf:
         deaf.bind(("127.0.0.1", 0))  # so that nobody else listens there
         folder.write(text.replace(exchange.url, f"http://127.0.0.1:{deaf.getsockname()[1]}"))
-        assert_refused(folder, "cannot be reached", "check the address and the network")
+        assert_refused(folder, "cannot be reached", "check the address, the network and the proxy")
 
 
 def test_an_unknown_host(folder: Folder, exchange: Simulator) -> None:

@@ -199,9 +199,9 @@ def test_a_bar_on_a_terminal_and_nothing_of_it_elsewhere(found: Folder) -> None:
 def test_money_comes_and_goes_only_as_it_can() -> None:
     with Simulator(SimulatorOptions(accounts={"a": "x", "b": "y"})) as exchange:
         for amount in ("0", "-1", "NaN", "Infinity"):
-            with pytest.raises(ValueError, match="not an amount above 0"):
+            with pytest.raises(ValueError, match="the amount must be above 0"):
                 exchange.deposit(D(amount))
-            with pytest.raises(ValueError, match="not an amount above 0"):
+            with pytest.raises(ValueError, match="the amount must be above 0"):
                 exchange.withdraw(D(amount))
         with pytest.raises(ValueError, match="cannot be withdrawn"):
             exchange.withdraw(D(1000))
