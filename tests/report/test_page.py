@@ -205,7 +205,8 @@ def test_words_from_outside_are_words(browser: Browser, tmp_path: Path) -> None:
         assert page.text("h1") == "Account <b>bold</b>"
         shown = page.text()
         for place in ("dl.facts", *(f"#{name}" for name in HOSTILE_IN)):
-            assert "<script>document" in page.text(place), place
+            # Words such as a currency are decoded in capitals.
+            assert "<script>document" in page.text(place).lower(), place
         assert "<u>host</u>" in shown and "\u202e" not in shown and "</style>" in shown
         assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
         # The whole page came through: nothing closed a table or the page early.

@@ -99,4 +99,5 @@ class OrderFees:
 def _filled(order: BookOrder) -> Decimal | None:
     if order.quantity is None or order.unfilled_quantity is None:
         return None
-    return EXACT.subtract(order.quantity, order.unfilled_quantity)
+    # One zero for all orders that never filled: up to ENDED_MAX of these are kept.
+    return EXACT.subtract(order.quantity, order.unfilled_quantity) or _ZERO
