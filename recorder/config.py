@@ -3,6 +3,7 @@
 import math
 import os
 import re
+from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
 from shutil import which
@@ -76,6 +77,7 @@ class _Account(msgspec.Struct, forbid_unknown_fields=True):
     secret: str
     symbols: list[str]
     url: str | None = None
+    heartbeat_s: float | None = None
 
 
 class _Checkpoints(msgspec.Struct, forbid_unknown_fields=True):
@@ -105,7 +107,9 @@ def load(path: Path) -> Config:
         raise ConfigurationError(f"{path} names no account to record; add a table such as:\n\n{EXAMPLE}")
     accounts = tuple(_account(path, name, told) for name, told in file.accounts.items())
     checkpoints = None if file.checkpoints is None else _checkpoints(path, file.checkpoints)
-    return Config(_database(path, file.database), accounts, _limits(path, file.limits), checkpoints)
+    limits = _limits(path, file.limits)
+    _check_silence(path, accounts, limits)
+    return Config(_database(path, file.database), accounts, limits, checkpoints)
 
 
 def database_of(path: Path) -> Database:
@@ -157,6 +161,11 @@ def _account(path: Path, name: str, fields: object) -> Account:
     wrong = [symbol for symbol in symbols if not _SYMBOL.fullmatch(symbol)]
     if wrong or not symbols:
         raise ConfigurationError(f'{where}: symbols must be a list such as ["btcusd_p"], not {wrong or list(symbols)}.')
+    if told.heartbeat_s is not None and not 0 < told.heartbeat_s <= venue.heartbeat_s:
+        raise ConfigurationError(
+            f"{where}: heartbeat_s must be above zero and at most {venue.heartbeat_s:g}, the interval {venue.name} "
+            f"asks for, not {told.heartbeat_s:g}."
+        )
     folder = path.absolute().parent
     key = _secret(f"{where}: key", told.key, folder)
     return Account(
@@ -165,6 +174,7 @@ def _account(path: Path, name: str, fields: object) -> Account:
         url=_exchange_url(where, told.url or venue.default_url),
         credentials=Credentials(key, _secret(f"{where}: secret", told.secret, folder)),
         symbols=symbols,
+        heartbeat_s=told.heartbeat_s,
     )
 
 
@@ -292,3 +302,15 @@ def _limits(path: Path, told: dict[str, Any]) -> Limits:
         return Limits(**told)
     except ValueError as error:
         raise ConfigurationError(f"{path}: [limits] {error}.") from None
+
+
+def _check_silence(path: Path, accounts: Sequence[Account], limits: Limits) -> None:
+    """Refuse a time of silence in which no heartbeat is answered: every quiet connection would count as lost."""
+    for account in accounts:
+        interval_s = account.heartbeat_interval_s
+        if limits.silent_s <= interval_s:
+            raise ConfigurationError(
+                f"{path}: [limits] silent_s is {limits.silent_s:g} s, but account {account.name} sends a heartbeat "
+                f"every {interval_s:g} s, so a quiet connection would count as lost: set silent_s above "
+                f"{interval_s:g}, or a lower heartbeat_s in [accounts.{account.name}]."
+            )

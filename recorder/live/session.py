@@ -78,7 +78,7 @@ class Session:
         self._seq = -1
         self._last_seq = -1
         self._last_received_ns = opened.opened_ns
-        self._next_heartbeat_s = self.last_push_s + account.venue.heartbeat_s
+        self._next_heartbeat_s = self.last_push_s + account.heartbeat_interval_s
         self._answering = True
         self._told_clock = False
 
@@ -212,7 +212,7 @@ class Session:
         self._channel.tell(covered)
 
     def _beat(self, now_s: float) -> None:
-        self._next_heartbeat_s = now_s + self._account.venue.heartbeat_s
+        self._next_heartbeat_s = now_s + self._account.heartbeat_interval_s
         self._heartbeats += 1
         self._send(self._protocol.heartbeat(self._clock.wall_ms()))
 

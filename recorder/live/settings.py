@@ -27,6 +27,13 @@ class Account:
     url: str
     credentials: Credentials
     symbols: tuple[str, ...]
+    #: Seconds between two heartbeats; None: as the venue documents.
+    heartbeat_s: float | None = None
+
+    @property
+    def heartbeat_interval_s(self) -> float:
+        """Seconds between two heartbeats."""
+        return self.venue.heartbeat_s if self.heartbeat_s is None else self.heartbeat_s
 
     @property
     def account_id(self) -> int:
@@ -81,7 +88,7 @@ class Limits:
     connect_s: float = 10.0
     #: A REST answer must be complete within this.
     answer_s: float = 30.0
-    #: A connection that is silent for so long is dead: heartbeats are answered all the time. More than two heartbeats.
+    #: A connection that sends nothing for this long is treated as lost. Longer than every account's heartbeat interval.
     silent_s: float = 40.0
     #: All topics must be acknowledged or refused within this.
     subscribe_s: float = 20.0

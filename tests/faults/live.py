@@ -19,13 +19,6 @@ from tests.faults.table import read_table, unproved
 PATIENCE_S = 20.0
 
 
-class _Venue(FMex):
-    """FMex with another heartbeat."""
-
-    def __init__(self, heartbeat_s: float) -> None:
-        self.heartbeat_s = heartbeat_s
-
-
 class Live:
     """One scenario with real sockets and a real database.
 
@@ -61,10 +54,11 @@ class Live:
         )
         self._account = Account(
             name="main",
-            venue=_Venue(heartbeat_s),
+            venue=FMex(),
             url=exchange.url,
             credentials=Credentials(exchange.key, exchange.secret),
             symbols=("btcusd_p",),
+            heartbeat_s=heartbeat_s,
         )
 
     @contextmanager

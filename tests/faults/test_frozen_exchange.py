@@ -30,6 +30,7 @@ def exchange_process(folder: Folder, log: Path) -> Iterator[Process]:
         limits = "".join(f"{name} = {value}\n" for name, value in (QUICK | {"connect_s": 1.0}).items())
         account = (
             f'venue = "fmex"\nurl = "{found[1]}"\nkey = "env:KEY"\nsecret = "env:SECRET"\nsymbols = ["btcusd_p"]\n'
+            "heartbeat_s = 0.5\n"
         )
         folder.write(f"[limits]\n{limits}[accounts.main]\n{account}")
         yield exchange

@@ -1,6 +1,7 @@
 """The recorder as its users run it: a process, with a configuration in a folder, signals, and what it printed."""
 
 import json
+import math
 import os
 import shutil
 import signal
@@ -16,6 +17,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from recorder.simulator import Simulator
+from recorder.venues.fmex import FMex
 from tests.depth import ALL
 from tests.integration import forked
 
@@ -46,6 +48,8 @@ class Folder:
 
         With the address of a server's database, `database` is the journal in front of it.
         """
+        # A recorder that is to notice silence soon must ask for signs of life more often than the venue needs.
+        heartbeat_s = min((limits or {}).get("silent_s", math.inf) / 3, FMex.heartbeat_s)
         lines = []
         if checkpoints is not None:
             lines += ["[checkpoints]", *(f"{name} = {json.dumps(value)}" for name, value in checkpoints.items())]
@@ -62,6 +66,7 @@ class Folder:
                 f'key = "env:KEY_{name.upper()}"',
                 f'secret = "env:SECRET_{name.upper()}"',
                 f"symbols = {json.dumps(list(symbols))}",
+                f"heartbeat_s = {heartbeat_s}",
             ]
         self.write("\n".join(lines) + "\n")
 

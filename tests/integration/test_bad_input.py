@@ -59,6 +59,7 @@ def test_a_configuration_that_is_no_toml(folder: Folder) -> None:
         ('key = "env:KEY_MAIN"', 'key = "env:NOT_SET_ANYWHERE"', ("NOT_SET_ANYWHERE", "not set")),
         ('secret = "env:SECRET_MAIN"', 'secret = "file:/no/such/file"', ("/no/such/file", "cannot be read")),
         ('symbols = ["btcusd_p"]', "symbols = []", ("symbols must be a list",)),
+        ("[limits]", "[limits]\nsilent_s = 10", ("recorder.toml: [limits] silent_s is 10 s", "heartbeat every 15 s")),
     ],
 )
 def test_a_wrong_configuration(folder: Folder, exchange: Simulator, old: str, new: str, words: tuple[str, ...]) -> None:

@@ -84,6 +84,31 @@ def test_limits(file: Path) -> None:
     assert load(file).limits == Limits(silent_s=50, batch_ms=5, stalled_s=2.5)
 
 
+@pytest.mark.parametrize(
+    ("heartbeat", "silent_s", "interval"), [("", "15", "15"), ("", "2.5", "15"), ("heartbeat_s = 3\n", "3", "3")]
+)
+def test_silence_shorter_than_a_heartbeat_is_refused(file: Path, heartbeat: str, silent_s: str, interval: str) -> None:
+    assert refused(file, f"{EXAMPLE}{heartbeat}[limits]\nsilent_s = {silent_s}\n") == (
+        f"HERE/recorder.toml: [limits] silent_s is {silent_s} s, but account main sends a heartbeat every "
+        f"{interval} s, so a quiet connection would count as lost: set silent_s above {interval}, or a lower "
+        "heartbeat_s in [accounts.main]."
+    )
+
+
+@pytest.mark.parametrize("heartbeat_s", ["15.5", "0", "-1", "nan", "inf"])
+def test_a_heartbeat_that_the_venue_does_not_allow(file: Path, heartbeat_s: str) -> None:
+    assert refused(file, f"{EXAMPLE}heartbeat_s = {heartbeat_s}\n") == (
+        "[accounts.main] in HERE/recorder.toml: heartbeat_s must be above zero and at most 15, the interval fmex "
+        f"asks for, not {float(heartbeat_s):g}."
+    )
+
+
+def test_a_shorter_heartbeat_allows_a_shorter_silence(file: Path) -> None:
+    file.write_text(f"{EXAMPLE}heartbeat_s = 3\n[limits]\nsilent_s = 3.5\n")
+    told = load(file)
+    assert (told.limits.silent_s, told.accounts[0].heartbeat_interval_s) == (3.5, 3)
+
+
 @pytest.mark.parametrize("off", ["0", "0.0"])
 def test_comparing_can_be_switched_off(file: Path, off: str) -> None:
     assert Limits().reconcile_every_s == 3_600
