@@ -1,4 +1,4 @@
-"""What a run is told: whose updates to record, and every limit there is."""
+"""The settings of a run: accounts, checkpoints, and the limit of every queue and every wait."""
 
 import math
 from dataclasses import dataclass
@@ -12,18 +12,18 @@ from recorder.venues.base import Credentials, Venue
 if TYPE_CHECKING:
     from cryptography.x509 import Certificate
 
-#: Limits of things that are not done at all where they are 0.
+#: Limits that may be 0, which turns their feature off.
 CAN_BE_OFF = frozenset(["reconcile_every_s"])
 
 
 @dataclass(frozen=True, kw_only=True)
 class Account:
-    """One login to record."""
+    """One login at an exchange."""
 
-    #: The user's own name for it.
+    #: The name the user chose for it.
     name: str
     venue: Venue
-    #: The exchange's address, without credentials and without a slash at its end.
+    #: The exchange's address, without credentials and without a trailing slash.
     url: str
     credentials: Credentials
     symbols: tuple[str, ...]
@@ -37,54 +37,54 @@ class Account:
 
     @property
     def account_id(self) -> int:
-        """Its key in the database."""
+        """The account's key in the database."""
         return account_id(self.venue.name, self.name)
 
     @property
     def topics(self) -> tuple[str, ...]:
-        """What to subscribe to."""
+        """The topics to subscribe to."""
         return self.venue.topics(self.symbols)
 
 
 class Authority(NamedTuple):
-    """Who is asked for time-stamps."""
+    """A time-stamp authority (RFC 3161)."""
 
     url: str
-    #: Whose word counts.
+    #: The root certificates that its tokens must lead to.
     roots: "tuple[Certificate, ...]"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Checkpoints:
-    """How what is recorded is signed, and where that goes."""
+    """How often the record is signed, and where the checkpoints are sent."""
 
     key: SigningKey
-    #: How often, while there is something new, seconds; and at the beginning and the end of a run.
+    #: Seconds between two checkpoints while there is something new; a run's start and end have one besides.
     every_s: float = 3600.0
-    #: Each is appended to it.
+    #: A file to append each checkpoint to.
     file: Path | None = None
-    #: Each goes to its standard input: a program, and what it is started with.
+    #: A program and its arguments; it gets each checkpoint on standard input.
     command: tuple[str, ...] = ()
-    #: Who is asked for a time-stamp over each.
+    #: Time-stamps each checkpoint.
     authority: Authority | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Limits:
-    """Every queue and every wait has a limit. The table `[limits]` of a configuration sets them by these names."""
+    """The limit of every queue and every wait: the table `[limits]` of a configuration."""
 
     #: A larger message ends its session; nothing larger is ever held in memory.
     frame_bytes_max: int = 8 * 2**20
-    #: So much may wait for the writer, an account; beyond, the socket is not read.
+    #: The most that waits to be written, for each account. When the queue is full, the socket is not read.
     queue_frames_max: int = 50_000
     queue_bytes_max: int = 64 * 2**20
-    #: A session whose frames wait longer than this for room is ended, so that its exchange does not end it unseen.
+    #: A session whose queue stays full this long is ended, before the exchange ends it unnoticed.
     stalled_s: float = 60.0
-    #: A transaction takes so many frames or bytes at most, and waits so long for more.
+    #: The most in one transaction, and how long it waits for more.
     batch_frames_max: int = 4_000
     batch_bytes_max: int = 16 * 2**20
     batch_ms: int = 20
-    #: Each step of connecting may take so long.
+    #: For each step of connecting.
     connect_s: float = 10.0
     #: A REST answer must be complete within this.
     answer_s: float = 30.0
@@ -92,15 +92,15 @@ class Limits:
     silent_s: float = 40.0
     #: All topics must be acknowledged or refused within this.
     subscribe_s: float = 20.0
-    #: Waits between attempts to connect grow from the first to the last, at random below that.
+    #: Waits between attempts to connect grow from the first to the last; each is shortened at random.
     reconnect_first_s: float = 0.5
     reconnect_last_s: float = 30.0
     #: After a stop, everything received must be durable within this.
     stop_s: float = 4.5
 
-    #: How often the exchange is asked how things are, to compare with what it pushed; 0: never, only after gaps.
+    #: How often the state is asked for over REST and compared with the pushes; 0: never.
     reconcile_every_s: float = 3600.0
-    #: So far apart in time may an answer and a push tell the same, either way round.
+    #: Maximum skew between a REST answer and the matching push, either way.
     reconcile_settle_s: float = 5.0
 
     def __post_init__(self) -> None:
