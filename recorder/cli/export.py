@@ -16,11 +16,10 @@ from recorder.cli.output import Layout, show
 from recorder.cli.progress import bar
 from recorder.cli.stopping import STOPPING
 from recorder.errors import ExportError, Incomplete
-from recorder.export.datasets import DATASETS
 from recorder.export.exporting import export as write_export
-from recorder.export.formats import FORMATS, PARQUET, style_for
+from recorder.export.formats import DECIMAL128, DECIMALS, FORMATS, PARQUET, SCALE, STRING
 from recorder.export.scope import Scope
-from recorder.export.style import DECIMAL128, DECIMALS, SCALE, STRING
+from recorder.export.tables import TABLES
 from recorder.read.records import Filter
 
 
@@ -28,7 +27,7 @@ from recorder.read.records import Filter
     help="Write tables of the record into a new folder: Parquet for programs, CSV for sheets, JSON lines for both. All "
     "of it as it is at one moment, also while a recorder writes; whole or not at all. Its manifest.json tells the hash "
     "of each file, and the gaps; with frames go their seals.\n\n"
-    f"Tables: {', '.join(DATASETS)}.\n\n"
+    f"Tables: {', '.join(TABLES)}.\n\n"
     "\b\nExample:  recorder export trades --table fills --since 2020-01-01 --until 2021-01-01\n"
     "          recorder export everything\n"
     "          recorder export sheet --format csv --table fills --columns time_utc,symbol,quantity,price,fee"
@@ -75,7 +74,6 @@ def export(
 ) -> None:
     """Export."""
     scope = Scope(wanted, topics)
-    style = style_for(form, decimals, scale)
     with (
         options.opened(database, config) as record,
         _stoppable(folder) as go_on,
@@ -96,7 +94,8 @@ def export(
                 scope,
                 columns=columns,
                 form=form,
-                style=style,
+                decimals=decimals,
+                scale=scale,
                 require_complete=require_complete,
                 progress=progress,
             )

@@ -1,4 +1,4 @@
-"""The record out of its database: files that other programs read, and data frames.
+"""A record as files that other programs read, and as data frames.
 
 from recorder.export import to_pandas
 

@@ -1,17 +1,19 @@
-"""Rows to Arrow: exact decimals, nulls that stay nulls."""
+"""Rows as Arrow and Parquet: exact decimals, nulls that stay nulls. Needs pyarrow."""
 
 from collections.abc import Sequence
 from decimal import Context, Decimal, Inexact, InvalidOperation
 from typing import Any
 
 from recorder.errors import ExportError
-from recorder.export.columns import Column, Kind, Row, instants_us
-from recorder.export.extras import library
-from recorder.export.style import DECIMAL128, FLOAT, PRECISION, Style
+from recorder.export.columns import ExportColumn, Kind, Row, instant_us
+from recorder.export.formats import DECIMAL128, FLOAT, PRECISION, Style, library
 
 pa: Any = library("pyarrow", "parquet", "Parquet and data frames need")
+pq: Any = library("pyarrow.parquet", "parquet", "Parquet needs")
 
-#: It loses no digit.
+COMPRESSION = "zstd"
+
+#: Raises where it would lose a digit.
 _EXACT = Context(prec=PRECISION, traps=[Inexact, InvalidOperation])
 _TYPES = {
     Kind.INTEGER: pa.int64(),
@@ -19,12 +21,12 @@ _TYPES = {
     Kind.BOOLEAN: pa.bool_(),
     Kind.BYTES: pa.binary(),
     Kind.HASH: pa.binary(),
-    # Microseconds: Spark refuses nanoseconds. The integer beside it has them.
+    # Microseconds, because Spark refuses nanoseconds; the integer column beside it has them.
     Kind.TIME: pa.timestamp("us", tz="UTC"),
 }
 
 
-def type_of(column: Column, style: Style) -> Any:
+def type_of(column: ExportColumn, style: Style) -> Any:
     """The Arrow type of a column."""
     if column.kind is not Kind.DECIMAL:
         return _TYPES[column.kind]
@@ -33,40 +35,38 @@ def type_of(column: Column, style: Style) -> Any:
     return pa.float64() if style.decimals == FLOAT else pa.string()
 
 
-def schema_of(columns: Sequence[Column], style: Style) -> Any:
+def schema_of(columns: Sequence[ExportColumn], style: Style) -> Any:
     """The Arrow schema of a table."""
     return pa.schema([pa.field(column.name, type_of(column, style), column.nullable) for column in columns])
 
 
-def batch_of(table: str, columns: Sequence[Column], style: Style, rows: Sequence[Row]) -> Any:
+def batch_of(table: str, columns: Sequence[ExportColumn], style: Style, rows: Sequence[Row]) -> Any:
     """Some rows as an Arrow record batch.
 
     Raises:
-        ExportError: a number has more digits than the style can hold; it is named.
+        ExportError: a number has more digits than the style can hold; the error names it.
     """
-    values = list(zip(*rows, strict=True)) if rows else [()] * (1 + max((column.at for column in columns), default=0))
-    arrays = [_array(table, column, style, values[column.at]) for column in columns]
+    arrays = [_array(table, column, style, [row[column.at] for row in rows]) for column in columns]
     return pa.record_batch(arrays, schema=schema_of(columns, style))
 
 
-def _array(table: str, column: Column, style: Style, values: Sequence[Any]) -> Any:
+def _array(table: str, column: ExportColumn, style: Style, values: Sequence[Any]) -> Any:
     if column.kind is Kind.TIME:
-        return pa.array(instants_us(values, column.unit_ns), pa.int64()).cast(type_of(column, style))
-    if column.kind is not Kind.DECIMAL:
-        return pa.array(values, type_of(column, style))
-    if style.decimals == FLOAT:
-        return pa.array([None if value is None else float(value) for value in values], pa.float64())
-    if style.decimals != DECIMAL128:
-        return pa.array([None if value is None else str(value) for value in values], pa.string())
-    return pa.array(_fitted(table, column, style, values), type_of(column, style))
+        return pa.array([instant_us(value, column.unit_ns) for value in values], pa.int64()).cast(
+            type_of(column, style)
+        )
+    if column.kind is Kind.DECIMAL and style.decimals == DECIMAL128:
+        values = _quantized(table, column, style, values)
+    elif column.kind is Kind.DECIMAL:
+        convert = float if style.decimals == FLOAT else str
+        values = [None if value is None else convert(value) for value in values]
+    return pa.array(values, type_of(column, style))
 
 
-def _fitted(table: str, column: Column, style: Style, values: Sequence[Decimal | str | None]) -> list[Decimal | None]:
-    """Numbers with all digits of the scale. Not left to Arrow: what does not fit may come out of it as another number.
-
-    Raises:
-        ExportError: one does not fit; it is named.
-    """
+def _quantized(
+    table: str, column: ExportColumn, style: Style, values: Sequence[Decimal | str | None]
+) -> list[Decimal | None]:
+    """Numbers with all digits of the scale. Arrow alone may turn a number that does not fit into another number."""
     unit = Decimal((0, (1,), -style.scale))
     found: list[Decimal | None] = []
     for value in values:
@@ -75,6 +75,22 @@ def _fitted(table: str, column: Column, style: Style, values: Sequence[Decimal |
         except (Inexact, InvalidOperation):
             raise ExportError(
                 f"{value} in {table}.{column.name} does not fit a decimal128 of {PRECISION} digits, {style.scale} of "
-                "them after the point; take --decimals string, or another --scale."
+                "them after the point; use --decimals string or another --scale."
             ) from None
     return found
+
+
+class ParquetWriter:
+    """Writes one Parquet file, a row group for each call of `write`."""
+
+    def __init__(self, sink: Any, table: str, columns: Sequence[ExportColumn], style: Style) -> None:
+        self._table, self._columns, self._style = table, columns, style
+        self._writer = pq.ParquetWriter(sink, schema_of(columns, style), compression=COMPRESSION)
+
+    def write(self, rows: Sequence[Row]) -> None:
+        """Write some rows."""
+        self._writer.write_batch(batch_of(self._table, self._columns, self._style, rows))
+
+    def close(self) -> None:
+        """Write the footer."""
+        self._writer.close()

@@ -1,15 +1,16 @@
-"""Checking an export without the record: files against the manifest, frames against seals, seals against signatures.
+"""Verifying an export without its record: files against the manifest, frames against seals, seals against checkpoints.
 
-Digests are kept for a batch until all its frames have gone by: a few batches, where one account or one day follows the
-other, and 32 bytes a frame of those batches in which several accounts wrote together.
+The digests of a batch are kept until all its frames were read: a few batches at a time if accounts and days follow each
+other, and 32 bytes for each frame of batches that several accounts wrote together.
 """
 
 import hashlib
 from bisect import bisect_right
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from recorder.audit.verify.chain import Claim
 from recorder.audit.verify.findings import (
@@ -30,17 +31,10 @@ from recorder.audit.verify.findings import (
     Verified,
     batch_finding,
 )
-from recorder.export import manifest
-from recorder.export.reading import (
-    ExportedFrame,
-    files_of,
-    frames_in,
-    read_manifest,
-    redaction_entries_in,
-    seals_in,
-    spans_in,
-)
-from recorder.export.sealed import Seal, Span
+from recorder.export.manifest import NAME, files_of, read_manifest
+from recorder.export.reading import ExportedFrame, rows_in
+from recorder.export.seal_tables import BatchSpan, RedactionEntry, Seal
+from recorder.export.tables import FRAMES
 from recorder.model import Frame
 from recorder.store import seals
 from recorder.store.entries import FramesRedacted
@@ -50,24 +44,26 @@ from recorder.store.redacted import SealedRedactions, redactions_among
 #: Run and batch.
 Key = tuple[int, int]
 
+T = TypeVar("T", bound=tuple[Any, ...])
 
-class _Place(NamedTuple):
-    """Where the frames of a span stand among those of its batch."""
 
-    span: Span
+class _SpanInBatch(NamedTuple):
+    """A span, and how many frames of its batch come before it."""
+
+    span: BatchSpan
     offset: int
 
 
 class ExportCheck:
-    """One look at an export. Iterate over it once: it gives what is found; then `verified` says how much was looked at.
+    """One verification of an export. Iterate over it once for the findings; `verified` then says what was verified.
 
     Args:
         folder: the export.
-        claims: checkpoints that somebody brings along.
-        progress: is told from time to time how many frames are done, and of how many.
+        claims: checkpoints that were kept elsewhere.
+        progress: receives from time to time how many frames are done, and of how many.
 
     Raises:
-        ExportError: while iterating: it is no export, or a file is not as an export writes it.
+        ExportError: while iterating: it is not an export, or a file is not as an export writes it.
     """
 
     def __init__(self, folder: Path, claims: Sequence[Claim] = (), progress: Progress = lambda done, of: None) -> None:
@@ -75,6 +71,7 @@ class ExportCheck:
         self._folder = folder
         self._claims = claims
         self._progress = progress
+        self._manifest: Mapping[str, Any] = {}
         self._names: dict[int, str] = {}
 
     def __iter__(self) -> Iterator[Finding]:
@@ -83,84 +80,92 @@ class ExportCheck:
             yield finding
 
     def _all(self) -> Iterator[Finding]:
-        told = read_manifest(self._folder)
-        self._names = {account["account_id"]: account["account"] for account in told["accounts"]}
-        changed = list(self._files(told))
+        self._manifest = read_manifest(self._folder)
+        accounts = self._manifest["accounts"]
+        times = Counter(one["account"] for one in accounts)
+        for one in accounts:
+            name = one["account"]
+            self._names[one["account_id"]] = name if times[name] == 1 else f"{one['venue']}/{name}"
+        changed = list(self._files())
         yield from changed
-        if told["seals"] is None:
-            words = "it holds no frames: nothing of it is sealed, only the files are as the manifest says"
-            self.verified = self.verified._replace(not_checked=(words,))
-            return
-        if any(finding.kind == FILE_REMOVED for finding in changed):
-            return  # its rows cannot be read
-        yield from self._frames(told)
+        if self._manifest["seals"] is None:
+            self._not_checked("seals, because the export has no frames; its files were compared with its manifest only")
+        elif not any(finding.kind == FILE_REMOVED for finding in changed):
+            yield from self._frames()
 
-    def _files(self, told: Mapping[str, Any]) -> Iterator[Finding]:
-        known = {self._folder / manifest.NAME}
-        for table, its in told["tables"].items():
+    def _not_checked(self, words: str) -> None:
+        self.verified = self.verified._replace(not_checked=(*self.verified.not_checked, words))
+
+    def _files(self) -> Iterator[Finding]:
+        known = {self._folder / NAME}
+        for table, its in self._manifest["tables"].items():
             for file in its["files"]:
                 path = self._folder / file["path"]
                 known.add(path)
                 if not path.is_file():
-                    yield Finding(FILE_REMOVED, table, f"{file['path']} is not there")
+                    yield Finding(FILE_REMOVED, table, f"{file['path']} is missing")
                 elif _sha256(path) != file["sha256"]:
-                    yield Finding(FILE_CHANGED, table, f"{file['path']} has not the hash that the manifest tells")
+                    yield Finding(FILE_CHANGED, table, f"{file['path']} does not have the hash in the manifest")
         for path in sorted(self._folder.rglob("*")):
             if path.is_file() and path not in known:
-                yield Finding(FILE_INSERTED, "", f"the manifest does not know {path.relative_to(self._folder)}")
+                yield Finding(FILE_INSERTED, "", f"{path.relative_to(self._folder)} is not in the manifest")
 
-    def _frames(self, told: Mapping[str, Any]) -> Iterator[Finding]:
-        sealed = {
-            (seal.run_id, seal.batch): seal for path in files_of(self._folder, told, "seals") for seal in seals_in(path)
-        }
-        places, wanted = _places([span for path in files_of(self._folder, told, "spans") for span in spans_in(path)])
-        redactions = self._redactions(told, sealed)
-        total, done, redacted = told["tables"]["frames"]["rows"], 0, 0
+    def _rows(self, table: str, record: type[T]) -> Iterator[T]:
+        for path in files_of(self._folder, self._manifest, table):
+            yield from rows_in(path, record)
+
+    def _frames(self) -> Iterator[Finding]:
+        sealed = {(seal.run_id, seal.batch): seal for seal in self._rows("seals", Seal)}
+        spans, wanted = _spans_by_session(self._rows("spans", BatchSpan))
+        redactions = self._redactions(sealed)
+        total, done, redacted = self._manifest["tables"][FRAMES]["rows"], 0, 0
         waiting: dict[Key, dict[int, bytes]] = {}
         complete: set[Key] = set()
         self._progress(0, total)
-        for path in files_of(self._folder, told, "frames"):
-            for frame in frames_in(path):
-                done += 1
-                if done % 1_000 == 0:
-                    self._progress(done, total)
-                place = _find(places, frame)
-                if place is None:
-                    yield self._of_frame(FRAME_INSERTED, frame, "no batch holds such a frame")
-                    continue
-                key = place.span[:2]
-                index = place.offset + frame.seq - place.span.first_seq
-                digest, kept = _digest(key[0], frame), _kept(sealed.get(key), index)
-                if kept is not None and digest != kept:
-                    if frame.payload:
-                        yield self._of_frame(FRAME_CHANGED, frame, "it is not the frame that was sealed")
-                    elif redactions.covers(frame.account_id, frame.session_id, frame.seq):
-                        redacted += 1
-                    else:
-                        words = "its payload is missing, and no sealed redaction covers it"
-                        yield self._of_frame(PAYLOAD_ERASED, frame, words)
-                if key in complete:
-                    yield self._of_frame(FRAME_INSERTED, frame, "it is there twice")
-                    continue
-                of_batch = waiting.setdefault(key, {})
-                of_batch[index] = digest
-                if len(of_batch) == wanted[key] and key in sealed and sealed[key].whole:
-                    complete.add(key)
-                    yield from _of_root(sealed[key], b"".join(digest for _, digest in sorted(waiting.pop(key).items())))
+        for frame in self._rows(FRAMES, ExportedFrame):
+            done += 1
+            if done % 1_000 == 0:
+                self._progress(done, total)
+            place = _find(spans, frame)
+            if place is None:
+                yield self._about_frame(FRAME_INSERTED, frame, "no batch contains such a frame")
+                continue
+            key = place.span[:2]
+            index = place.offset + frame.seq - place.span.first_seq
+            digest, kept = _digest(key[0], frame), _kept_digest(sealed.get(key), index)
+            if kept is not None and digest != kept:
+                if frame.payload:
+                    yield self._about_frame(FRAME_CHANGED, frame, "it is not the frame that was sealed")
+                elif redactions.covers(frame.account_id, frame.session_id, frame.seq):
+                    redacted += 1
+                else:
+                    words = "its payload is missing, and no sealed redaction covers it"
+                    yield self._about_frame(PAYLOAD_ERASED, frame, words)
+            if key in complete:
+                yield self._about_frame(FRAME_INSERTED, frame, "it occurs twice")
+                continue
+            of_batch = waiting.setdefault(key, {})
+            of_batch[index] = digest
+            if len(of_batch) == wanted[key] and key in sealed and sealed[key].whole:
+                complete.add(key)
+                digests = b"".join(digest for _, digest in sorted(waiting.pop(key).items()))
+                if seals.frames_root(digests) != sealed[key].frames_root:
+                    words = "one of its frames is not the one that was sealed"
+                    yield _about(FRAME_CHANGED, FRAMES, words, sealed[key])
         self._progress(total, total)
         for key, seal in sealed.items():
             if seal.whole and seal.frames and key not in complete:
                 missing = seal.frames - len(waiting.get(key, ()))
-                yield _about(FRAME_REMOVED, "frames", f"{missing} of its {seal.frames} frames are not there", seal)
+                yield _about(FRAME_REMOVED, FRAMES, f"{missing} of its {seal.frames} frames are missing", seal)
         yield from self._chains(list(sealed.values()))
         seen = self.verified
         self.verified = seen._replace(frames=done, batches=len(sealed), seals=len(sealed), redacted=redacted)
 
-    def _redactions(self, told: Mapping[str, Any], sealed: Mapping[Key, Seal]) -> SealedRedactions:
+    def _redactions(self, sealed: Mapping[Key, Seal]) -> SealedRedactions:
         """The redactions that are proved by entries in the export and the seals of their batches."""
         found: dict[Key, list[FramesRedacted]] = {}
-        paths = files_of(self._folder, told, "redaction_entries") if "redaction_entries" in told["tables"] else []
-        rows = (row for path in paths for row in redaction_entries_in(path))
+        has_some = "redaction_entries" in self._manifest["tables"]
+        rows = self._rows("redaction_entries", RedactionEntry) if has_some else iter(())
         for key, of_batch in groupby(rows, lambda row: (row.run_id, row.batch)):
             seal = sealed.get(key)
             bodies = [row.body.encode() for row in of_batch]
@@ -173,16 +178,15 @@ class ExportCheck:
         for seal in sorted(found, key=lambda one: (one.recorder_id, one.run_id, one.batch)):
             chains.setdefault(seal.recorder_id, []).append(seal)
         for chain in chains.values():
-            yield from _links(chain)
+            yield from _check_chain(chain)
         for claim in self._claims:
-            yield from self._claim(claim, chains.get(claim.checkpoint.recorder_id or 0, []))
+            yield from self._check_claim(claim, chains.get(claim.checkpoint.recorder_id or 0, []))
         self.verified = self.verified._replace(checkpoints=len(self._claims))
 
-    def _claim(self, claim: Claim, chain: Sequence[Seal]) -> Iterator[Finding]:
+    def _check_claim(self, claim: Claim, chain: Sequence[Seal]) -> Iterator[Finding]:
         size = claim.checkpoint.size
-        if not chain or chain[0].before is not None or any(one.before is not None for one in chain):
-            words = f"{claim.origin} could not be held against it: not every batch since the recorder's first is in it"
-            self.verified = self.verified._replace(not_checked=(*self.verified.not_checked, words))
+        if not chain or any(one.before is not None for one in chain):
+            self._not_checked(f"{claim.origin}, because the export does not contain every batch of its recorder")
             return
         if len(chain) < size:
             yield Finding(TAIL_TRUNCATED, "seals", f"{claim.origin} covers {size} batches; here are {len(chain)}")
@@ -193,9 +197,9 @@ class ExportCheck:
         if frontier.root() != claim.checkpoint.root:
             yield Finding(CHECKPOINT_CONTRADICTED, "seals", f"{claim.origin} has another root over {size} batches")
 
-    def _of_frame(self, kind: str, frame: ExportedFrame, detail: str) -> Finding:
+    def _about_frame(self, kind: str, frame: ExportedFrame, detail: str) -> Finding:
         name = self._names.get(frame.account_id)
-        return Finding(kind, "frames", detail, name, frame.session_id, frame.seq, frame.seq, frame.run_id)
+        return Finding(kind, FRAMES, detail, name, frame.session_id, frame.seq, frame.seq, frame.run_id)
 
 
 def _sha256(path: Path) -> str:
@@ -203,22 +207,22 @@ def _sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _places(told: Sequence[Span]) -> tuple[dict[tuple[int, int], list[_Place]], dict[Key, int]]:
+def _spans_by_session(found: Iterator[BatchSpan]) -> tuple[dict[tuple[int, int], list[_SpanInBatch]], Counter[Key]]:
     """Session → its spans in order; and batch → how many frames it holds."""
-    places: dict[tuple[int, int], list[_Place]] = {}
-    counts: dict[Key, int] = {}
-    for span in sorted(told):
+    spans: dict[tuple[int, int], list[_SpanInBatch]] = {}
+    counts: Counter[Key] = Counter()
+    for span in sorted(found):
         key = span.run_id, span.batch
-        places.setdefault((span.account_id, span.session_id), []).append(_Place(span, counts.get(key, 0)))
-        counts[key] = counts.get(key, 0) + span.last_seq - span.first_seq + 1
-    for its in places.values():
-        its.sort(key=lambda place: place.span.first_seq)
-    return places, counts
+        spans.setdefault((span.account_id, span.session_id), []).append(_SpanInBatch(span, counts[key]))
+        counts[key] += span.last_seq - span.first_seq + 1
+    for of_session in spans.values():
+        of_session.sort(key=lambda one: one.span.first_seq)
+    return spans, counts
 
 
-def _find(places: Mapping[tuple[int, int], Sequence[_Place]], frame: ExportedFrame) -> _Place | None:
-    its = places.get((frame.account_id, frame.session_id), ())
-    at = bisect_right(its, frame.seq, key=lambda place: place.span.first_seq) - 1
+def _find(spans: Mapping[tuple[int, int], Sequence[_SpanInBatch]], frame: ExportedFrame) -> _SpanInBatch | None:
+    its = spans.get((frame.account_id, frame.session_id), ())
+    at = bisect_right(its, frame.seq, key=lambda one: one.span.first_seq) - 1
     return its[at] if at >= 0 and frame.seq <= its[at].span.last_seq else None
 
 
@@ -227,31 +231,23 @@ def _digest(run_id: int, frame: ExportedFrame) -> bytes:
     return seals.frame_digests(run_id, [Frame(*key, frame.source, frame.topic, "", None, frame.payload)])
 
 
-def _kept(seal: Seal | None, index: int) -> bytes | None:
+def _kept_digest(seal: Seal | None, index: int) -> bytes | None:
     if seal is None or seal.digests is None:
         return None
     return seal.digests[index * HASH_BYTES : (index + 1) * HASH_BYTES]
 
 
-def _of_root(seal: Seal, digests: bytes) -> Iterator[Finding]:
-    if seals.frames_root(digests) != seal.frames_root:
-        yield _about(FRAME_CHANGED, "frames", "one of its frames is not the one that was sealed", seal)
-
-
-def _links(chain: Sequence[Seal]) -> Iterator[Finding]:
-    """Each seal against what it is made of, and against the one before."""
+def _check_chain(chain: Sequence[Seal]) -> Iterator[Finding]:
+    """Check each seal against its parts and the seal before it."""
     last: Seal | None = None
     for seal in chain:
         if seal.digests is not None and seals.frames_root(seal.digests) != seal.frames_root:
             yield _about(DIGESTS_CHANGED, "seals", "its digests do not lead to its root", seal)
         before = seal.before if seal.before is not None else (seals.BEGINNING if last is None else last.seal)
-        follows = last is None or seal.before is not None or (seal.run_id, seal.batch) > (last.run_id, last.batch)
         if seal.seal is None or seal.frames_root is None or seal.entries_root is None or before is None:
-            yield _about(SEAL_REMOVED, "seals", "it is not sealed", seal)
-        elif not follows:
-            yield _about(CHAIN_BROKEN, "seals", "it does not follow on the one before", seal)
+            yield _about(SEAL_REMOVED, "seals", "it has no seal", seal)
         elif seal.seal != seals.seal_of(*seal[1:6], seal.frames_root, seal.entries_root, before):
-            yield _about(CHAIN_BROKEN, "seals", "it is not the seal of this batch after the one before", seal)
+            yield _about(CHAIN_BROKEN, "seals", "its seal does not follow from its parts and the seal before it", seal)
         last = seal
 
 

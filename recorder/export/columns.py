@@ -1,10 +1,9 @@
-"""What the columns of an export hold, and how they follow from the rows that a read gives. Pure."""
+"""The columns of exported tables: what they hold, and how they follow from a table or a record type. Pure."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from enum import Enum
-from functools import partial
 from types import NoneType, UnionType
 from typing import Any, NamedTuple, get_args, get_origin, get_type_hints
 
@@ -15,7 +14,10 @@ from recorder.store.types import ExactDecimal
 
 Row = tuple[Any, ...]
 
-#: The first and the last microsecond, since 1970, that the calendars of all readers have: the years 1 to 9999.
+#: The columns that say which account a row belongs to: names are unique on one venue only.
+VENUE, ACCOUNT = "venue", "account"
+
+#: The first and last microsecond since 1970 that every reader's calendar has: years 1 to 9999.
 FIRST_US, LAST_US = -62_135_596_800_000_000, 253_402_300_799_999_999
 _NS_PER_US = 1_000
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -27,30 +29,32 @@ class Kind(Enum):
     INTEGER = "integer"
     TEXT = "text"
     BOOLEAN = "boolean"
-    #: Exact; how it is written, the user chooses.
+    #: Exact; the user chooses how it is written.
     DECIMAL = "decimal"
-    #: Bytes as they came: nearly always text, but nobody promises it.
+    #: Bytes as received: almost always text, but not guaranteed to be.
     BYTES = "bytes"
-    #: Bytes that are no text: seals and digests.
+    #: Binary bytes: seals and digests.
     HASH = "hash"
-    #: Microseconds since 1970, UTC; made of an integer column that stands beside it.
+    #: Microseconds since 1970, UTC; computed from the integer column beside it.
     TIME = "time"
 
 
-class Column(NamedTuple):
-    """A column."""
+class ExportColumn(NamedTuple):
+    """A column of an exported table."""
 
     name: str
     kind: Kind
-    #: Where in a row its value stands.
+    #: The index of its value in a row.
     at: int
     nullable: bool
-    #: Of a time: how many nanoseconds its integer counts in.
+    #: For a time: the unit of its integer, in nanoseconds.
     unit_ns: int = 1
 
 
-#: A column to be: name, kind, whether it may be null.
+#: Name, kind, whether it may be null.
 Part = tuple[str, Kind, bool]
+
+ACCOUNT_PARTS: tuple[Part, ...] = ((VENUE, Kind.TEXT, False), (ACCOUNT, Kind.TEXT, False))
 
 _KINDS: dict[type, Kind] = {
     int: Kind.INTEGER,
@@ -62,14 +66,17 @@ _KINDS: dict[type, Kind] = {
 _HASHES = frozenset({"seal", "frames_root", "entries_root", "digests", "before"})
 
 
-def columns_of_record(record: Any) -> tuple[Column, ...]:
-    """The columns of a named tuple, a readable time after each integer that counts time."""
+def columns_of_record(record: Any, *after: Part) -> tuple[ExportColumn, ...]:
+    """The columns of a named tuple: venue and name for its account, and a readable time after each integer time."""
     hints = get_type_hints(record)
-    return _numbered((name, *_kind_of(name, hints[name])) for name in record._fields)
+    parts: list[Part] = []
+    for name in record._fields:
+        parts += ACCOUNT_PARTS if name == ACCOUNT else [(name, *_kind_of(name, hints[name]))]
+    return _numbered([*parts, *after])
 
 
-def columns_of_table(table: Table, *before: Part) -> tuple[Column, ...]:
-    """The columns of a table, likewise, and others before them."""
+def columns_of_table(table: Table, *before: Part) -> tuple[ExportColumn, ...]:
+    """The columns of a database table, after some others; with a readable time after each integer time."""
     own = [(column.name, _kind_in(column.name, column.type), bool(column.nullable)) for column in table.c]
     return _numbered([*before, *own])
 
@@ -91,19 +98,19 @@ def _kind_in(name: str, kind: Any) -> Kind:
     return Kind.INTEGER if isinstance(kind, BigInteger) else Kind.TEXT
 
 
-def _numbered(parts: Iterable[Part]) -> tuple[Column, ...]:
+def _numbered(parts: Iterable[Part]) -> tuple[ExportColumn, ...]:
     columns = []
     for at, (name, kind, nullable) in enumerate(parts):
-        columns.append(Column(name, kind, at, nullable))
+        columns.append(ExportColumn(name, kind, at, nullable))
         unit_ns = _unit_ns(name)
         if kind is Kind.INTEGER and unit_ns is not None:
-            # Of the exchange's times some may be out of every calendar.
-            columns.append(Column(_time_name(name), Kind.TIME, at, nullable or unit_ns != 1, unit_ns))
+            # Some of the exchange's times are outside every calendar.
+            columns.append(ExportColumn(_time_name(name), Kind.TIME, at, nullable or unit_ns != 1, unit_ns))
     return tuple(columns)
 
 
 def _unit_ns(name: str) -> int | None:
-    """What an integer of this name counts, if it counts time: ours nanoseconds, the exchange's milliseconds."""
+    """The unit of an integer time, by its name: ours are nanoseconds, the exchange's milliseconds."""
     if name.endswith("_ns"):
         return 1
     return NS_PER_MS if name in {"ts", "at_ms"} or name.endswith("_at") else None
@@ -115,18 +122,12 @@ def _time_name(name: str) -> str:
     return f"{name.removesuffix('_ns').removesuffix('_ms').removesuffix('_at')}_utc"
 
 
-def instants_us(values: Sequence[int | None], unit_ns: int) -> list[int | None]:
-    """Microseconds since 1970 of some integers; none where it is out of the calendar, or no time at all."""
-    return list(map(partial(_instant_us, unit_ns=unit_ns), values))
-
-
-def _instant_us(value: int | None, unit_ns: int) -> int | None:
-    if value is None:
-        return None
-    at_us = value * unit_ns // _NS_PER_US
-    return at_us if FIRST_US <= at_us <= LAST_US else None
+def instant_us(value: int | None, unit_ns: int) -> int | None:
+    """An integer time as microseconds since 1970; None if null or outside the calendar."""
+    at_us = None if value is None else value * unit_ns // _NS_PER_US
+    return at_us if at_us is not None and FIRST_US <= at_us <= LAST_US else None
 
 
 def instant_text(at_us: int) -> str:
-    """An instant as ISO 8601 has it, `2020-02-04T07:40:53.662000Z`."""
+    """A time in ISO 8601, such as `2020-02-04T07:40:53.662000Z`."""
     return f"{(_EPOCH + timedelta(microseconds=at_us)).replace(tzinfo=None).isoformat(timespec='microseconds')}Z"

@@ -1,4 +1,4 @@
-"""The folder of an export: written beside its place under another name, and put there when it is whole and durable."""
+"""The folder of an export: written beside its place under another name, and renamed when it is complete and durable."""
 
 import errno
 import os
@@ -12,38 +12,39 @@ from filelock import FileLock, Timeout
 
 from recorder.errors import ExportError
 
-#: Held while an export is written, so that what a killed one left behind can be told from one that goes on.
+#: Held while an export is written, so that one in progress can be told from one that was killed.
 LOCK = ".lock"
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
 @contextmanager
 def new_folder(target: Path) -> Iterator[Path]:
-    """A folder to write into. Whole, it is at its target; otherwise, whatever happened, nothing of it is left.
+    """A folder to write into. When complete, it is renamed to the target; otherwise it is deleted.
 
-    Only a process that is killed on the spot leaves its files, in a hidden folder beside the target; the next export
-    to this target takes them away.
+    Only a process that is killed leaves its files, in a hidden folder beside the target; the next export to the same
+    target deletes them.
 
     Args:
-        target: where it is to be; nothing may be there.
+        target: the final path; nothing may be there.
 
     Raises:
         ExportError: there is something, or it cannot be written.
     """
     if os.path.lexists(target):
-        raise ExportError(f"{target} is there already; name another folder, or take that one away.")
+        raise ExportError(f"{target} exists; name another folder, or remove that one.")
     parent = target.absolute().parent
     if not parent.is_dir():
-        raise ExportError(f"The folder {parent} does not exist; make it, or name another.")
+        raise ExportError(f"The folder {parent} does not exist; create it, or name another.")
     partial = parent / f".{target.absolute().name}.partial"
     lock = FileLock(partial / LOCK)
     try:
         try:
             _make(partial, lock)
             yield partial
-            _flush_folders(partial)
+            for folder, _, _ in os.walk(partial):
+                _flush(Path(folder))  # the names of the files
             partial.rename(target)
-            # Not before: without it, another export to this target would take the folder for a killed one's.
+            # Not earlier: without it, another export to this target would take the folder for that of a killed one.
             (target / LOCK).unlink()
             _flush(target)
             _flush(parent)
@@ -58,7 +59,7 @@ def new_folder(target: Path) -> Iterator[Path]:
 
 
 def _make(partial: Path, lock: FileLock) -> None:
-    """Make the folder anew, and hold it."""
+    """Create the folder, without what a killed export left in it, and lock it."""
     try:
         if partial.is_dir():
             lock.acquire(timeout=0)
@@ -74,12 +75,6 @@ def _make(partial: Path, lock: FileLock) -> None:
         raise ExportError(f"Another export is writing to {partial}; wait for it, or name another folder.") from None
 
 
-def _flush_folders(folder: Path) -> None:
-    """Bring the names of all files to the disk."""
-    for place, _, _ in os.walk(folder):
-        _flush(Path(place))
-
-
 def _flush(folder: Path) -> None:
     handle = os.open(folder, os.O_RDONLY)
     try:
@@ -91,18 +86,18 @@ def _flush(folder: Path) -> None:
 def _explained(target: Path, error: OSError) -> ExportError:
     cause = error.strerror or error
     if error.errno in _FULL:
-        told = f"There is no room for {target} ({cause}); make room, or name another folder"
+        problem = f"There is no room for {target} ({cause}); free some space, or name another folder"
     else:
-        told = f"{target} cannot be written ({cause}); look at the rights there, or name another folder"
-    return ExportError(f"{told}: nothing of the export is left.")
+        problem = f"{target} cannot be written ({cause}); check the permissions there, or name another folder"
+    return ExportError(f"{problem}: nothing of the export is left.")
 
 
 class HashedFile:
-    """A new file that hashes what is written to it. It must be closed, which brings it to the disk, or abandoned."""
+    """A new file that hashes what is written to it. Close it, which flushes it to disk, or abandon it."""
 
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        # Not buffered: what is left in a buffer when a disk is full would be tried again and again.
+        # Not buffered: what is left in a buffer when the disk is full would be written again and again.
         self._file = path.open("xb", buffering=0)
         self._hash = sha256()
         self._abandoned = False
@@ -110,7 +105,7 @@ class HashedFile:
 
     @property
     def closed(self) -> bool:
-        """Whether nothing more can be written."""
+        """Whether nothing more can be written; pyarrow asks."""
         return self._file.closed
 
     @property
@@ -130,15 +125,15 @@ class HashedFile:
         return len(data)
 
     def flush(self) -> None:
-        """Nothing is held back."""
+        """Nothing is buffered."""
 
     def close(self) -> None:
-        """Bring it to the disk."""
+        """Flush it to disk and close it."""
         if not self._file.closed:
             os.fsync(self._file.fileno())
             self._file.close()
 
     def abandon(self) -> None:
-        """Let go of it: it will be deleted. A writer that still wants to end it well is not heard."""
+        """Close it, to be deleted. Later writes, such as a footer that pyarrow still wants to write, are ignored."""
         self._abandoned = True
         self._file.close()

@@ -1,7 +1,6 @@
-"""Reading an export back: the rows of its files, in whichever form, as far as checking them against seals needs."""
+"""Reading the files of an export back, in whichever format, as far as verifying them needs."""
 
 import csv
-import json
 from base64 import b64decode
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -10,21 +9,15 @@ from typing import Any, NamedTuple, TypeVar
 import msgspec
 
 from recorder.errors import ExportError
-from recorder.export import manifest
-from recorder.export.columns import Column, Kind, columns_of_record
-from recorder.export.extras import library
-from recorder.export.formats import CSV, JSONL, PARQUET
-from recorder.export.formats.texts import BASE64
-from recorder.export.sealed import RedactionEntry, Seal, Span
+from recorder.export.columns import ExportColumn, Kind, columns_of_record
+from recorder.export.formats import BASE64, CSV, JSONL, PARQUET, library
 
-#: Rows of Parquet are read so many at a time.
+#: Rows of Parquet read at a time.
 READ_ROWS = 1_024
-#: No field of a CSV file is longer; the csv module refuses what is beyond 131,072 bytes unless it is told.
+#: The longest field of a CSV file; the csv module's own limit is 131,072 bytes.
 FIELD_MAX = 2**31 - 1
 
 T = TypeVar("T", bound=tuple[Any, ...])
-Values = Sequence[Any]
-Reader = Callable[[Path, Sequence[Column]], Iterator[Values]]
 
 
 class ExportedFrame(NamedTuple):
@@ -40,118 +33,73 @@ class ExportedFrame(NamedTuple):
     payload: bytes
 
 
-def read_manifest(folder: Path) -> dict[str, Any]:
-    """What the manifest of an export says.
+def rows_in(path: Path, record: type[T]) -> Iterator[T]:
+    """The rows of a file, in its order.
+
+    Args:
+        path: a file of an export.
+        record: the type of the rows: `ExportedFrame`, or a type of `recorder.export.seal_tables`. It may have fewer
+            columns than the file.
 
     Raises:
-        ExportError: there is none, or it is not one that this version knows.
+        ExportError: the file lacks a column, or is not as an export writes it.
     """
-    path = folder / manifest.NAME
-    try:
-        told = json.loads(path.read_bytes())
-    except (OSError, ValueError) as error:
-        cause = getattr(error, "strerror", None) or error
-        raise ExportError(f"{folder} is no export: its {manifest.NAME} cannot be read ({cause}).") from None
-    if not isinstance(told, dict) or told.get("format") != manifest.FORMAT:
-        raise ExportError(f"{path} is not the manifest of an export that this version knows ({manifest.FORMAT}).")
-    return told
-
-
-def files_of(folder: Path, told: Mapping[str, Any], table: str) -> list[Path]:
-    """The files of a table, in the order in which they were written.
-
-    Raises:
-        ExportError: the export has no such table.
-    """
-    if table not in told["tables"]:
-        raise ExportError(f"{folder} has no {table}.")
-    return [folder / file["path"] for file in told["tables"][table]["files"]]
-
-
-def frames_in(path: Path) -> Iterator[ExportedFrame]:
-    """The frames of one file of `frames`, in its order.
-
-    Raises:
-        ExportError: it lacks a column, or is no such file.
-    """
-    return _records(path, ExportedFrame)
-
-
-def seals_in(path: Path) -> Iterator[Seal]:
-    """The seals of the file of `seals`. Raises as `frames_in` does."""
-    return _records(path, Seal)
-
-
-def spans_in(path: Path) -> Iterator[Span]:
-    """The spans of the file of `spans`, in the order of the seals. Raises as `frames_in` does."""
-    return _records(path, Span)
-
-
-def redaction_entries_in(path: Path) -> Iterator[RedactionEntry]:
-    """The entries of the file of `redaction_entries`, in the order of their batches. Raises as `frames_in` does."""
-    return _records(path, RedactionEntry)
-
-
-def _records(path: Path, record: type[T]) -> Iterator[T]:
-    """The rows of a file, as far as a record has them: integers, texts and bytes as they were."""
     columns = [column for column in columns_of_record(record) if column.kind is not Kind.TIME]
-    readers: dict[str, Reader] = {f".{PARQUET}": _parquet, f".{CSV}": _csv, f".{JSONL}": _jsonl}
     try:
-        if path.suffix not in readers:
-            raise ValueError("its name does not end as those of an export")
-        for values in readers[path.suffix](path, columns):
-            yield record(*values)
+        if path.suffix not in _READERS:
+            raise ValueError("unknown suffix")
+        for row in _READERS[path.suffix](path, columns):
+            yield record(*[_value(column, row) for column in columns])
     except KeyError as error:
         raise ExportError(f"{path} lacks the column {error.args[0]!r}: it was exported without it.") from None
     except OSError as error:
         raise ExportError(f"{path} cannot be read ({error.strerror or error}).") from None
-    except (ValueError, TypeError, csv.Error) as error:  # a library's own errors are among them
+    except (ValueError, TypeError, csv.Error) as error:  # includes the libraries' own errors
         raise ExportError(f"{path} is not as an export writes it ({error}).") from None
 
 
-def _parquet(path: Path, columns: Sequence[Column]) -> Iterator[Values]:
+def _parquet(path: Path, columns: Sequence[ExportColumn]) -> Iterator[Mapping[str, Any]]:
     pq = library("pyarrow.parquet", "parquet", "Parquet needs")
     with pq.ParquetFile(path) as file:
-        there = set(file.schema_arrow.names)
-        for column in columns:
-            if column.name not in there:
-                raise KeyError(column.name)
-        names = [column.name for column in columns]
-        for batch in file.iter_batches(READ_ROWS, columns=names):
-            yield from zip(*(batch.column(name).to_pylist() for name in names), strict=True)
+        for batch in file.iter_batches(READ_ROWS, columns=[column.name for column in columns]):
+            yield from batch.to_pylist()
 
 
-def _jsonl(path: Path, columns: Sequence[Column]) -> Iterator[Values]:
-    decode = msgspec.json.decode
+def _jsonl(path: Path, columns: Sequence[ExportColumn]) -> Iterator[Mapping[str, Any]]:
     with path.open("rb") as lines:
-        for line in lines:
-            row = decode(line)
-            yield [_bytes(column, row, row[column.name]) for column in columns]
+        yield from map(msgspec.json.decode, lines)
 
 
-def _csv(path: Path, columns: Sequence[Column]) -> Iterator[Values]:
+def _csv(path: Path, columns: Sequence[ExportColumn]) -> Iterator[Mapping[str, Any]]:
     csv.field_size_limit(FIELD_MAX)
+    kinds = {column.name: column.kind for column in columns}
     with path.open(encoding="utf-8", newline="") as lines:
         for row in csv.DictReader(lines):
-            yield [_bytes(column, row, _of_text(column, row[column.name])) for column in columns]
+            yield {name: _parsed(kinds.get(name), text) for name, text in row.items()}
 
 
-def _of_text(column: Column, text: str) -> Any:
-    """A cell's value. An empty one is null, but of bytes, which are never null."""
-    if column.kind is Kind.BYTES:
-        return text
-    if text == "":
+_READERS: dict[str, Callable[[Path, Sequence[ExportColumn]], Iterator[Mapping[str, Any]]]] = {
+    f".{PARQUET}": _parquet,
+    f".{CSV}": _csv,
+    f".{JSONL}": _jsonl,
+}
+
+
+def _parsed(kind: Kind | None, text: str) -> Any:
+    """The value of a CSV cell. An empty one is null, except for bytes, which are never null."""
+    if text == "" and kind is not Kind.BYTES:
         return None
-    if column.kind is Kind.BOOLEAN:
+    if kind is Kind.BOOLEAN:
         return text == "true"
-    return int(text) if column.kind is Kind.INTEGER else text
+    return int(text) if kind is Kind.INTEGER else text
 
 
-def _bytes(column: Column, row: Any, value: Any) -> Any:
-    """A value, with bytes out of the text that stands for them."""
-    if column.kind is Kind.HASH:
-        return None if value is None else bytes.fromhex(value)
-    if column.kind is not Kind.BYTES:
+def _value(column: ExportColumn, row: Mapping[str, Any]) -> Any:
+    """A value; bytes are decoded from the text that text formats write them as."""
+    value = row[column.name]
+    if column.kind is Kind.HASH and isinstance(value, str):
+        return bytes.fromhex(value)
+    if column.kind is not Kind.BYTES or isinstance(value, bytes):
         return value
-    coded = row[column.name + BASE64]
-    return b64decode(coded, validate=True) if coded else str(value).encode()
+    encoded = row[column.name + BASE64]
+    return b64decode(encoded, validate=True) if encoded else str(value).encode()

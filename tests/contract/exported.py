@@ -12,7 +12,8 @@ import pyarrow.dataset
 from sqlalchemy import select
 
 from recorder.export import export
-from recorder.export.reading import ExportedFrame, files_of, frames_in, read_manifest
+from recorder.export.manifest import files_of, read_manifest
+from recorder.export.reading import ExportedFrame, rows_in
 from recorder.export.scope import Scope
 from recorder.live.channel import Recorded
 from recorder.model import REST
@@ -140,7 +141,7 @@ def expected(desk: Desk, table: str, wanted: Filter = Filter()) -> list[dict[str
     """The rows of a table, from the database; accounts by name."""
     if table in READS:
         with desk.open() as record:
-            return [row._asdict() for row in READS[table](record, wanted)]
+            return [{"venue": "fmex", **row._asdict()} for row in READS[table](record, wanted)]
     source = TABLES[table]
     with desk.engine.connect() as connection:
         names = {row.account_id: row.name for row in connection.execute(select(schema.accounts))}
@@ -152,7 +153,7 @@ def expected(desk: Desk, table: str, wanted: Filter = Filter()) -> list[dict[str
         rows = [row._asdict() for row in connection.execute(select(source))]
     for row in rows:
         if "account_id" in row and table != "accounts":
-            row["account"] = names[row["account_id"]]
+            row |= {"venue": "fmex", "account": names[row["account_id"]]}
         if table == "frames":
             row["run_id"] = runs.get((row["account_id"], row["session_id"]))
     return rows
@@ -205,4 +206,4 @@ def made(desk: Desk, folder: Path, *tables: str, wanted: Filter | None = None, *
 def frames_of(folder: Path) -> list[ExportedFrame]:
     """The frames of an export."""
     told = read_manifest(folder)
-    return [frame for file in files_of(folder, told, "frames") for frame in frames_in(file)]
+    return [frame for file in files_of(folder, told, "frames") for frame in rows_in(file, ExportedFrame)]

@@ -10,12 +10,15 @@ from typing import Any
 
 import pyarrow.parquet
 import pytest
+from sqlalchemy import update
 
 from recorder.export import export
-from recorder.export.datasets import DATASETS
-from recorder.export.reading import read_manifest
+from recorder.export.manifest import read_manifest
 from recorder.export.scope import Scope
+from recorder.export.tables import TABLES
 from recorder.read.record import Filter
+from recorder.store import schema
+from recorder.venues import VENUES
 from tests.contract import exported
 from tests.contract.exported import DAY_NS, ODD
 from tests.made import NOON_NS, SESSION, received
@@ -75,7 +78,7 @@ def same(form: str, name: str, written: Any, value: Any) -> bool:
 @pytest.mark.parametrize("form", exported.READERS)
 def test_every_table_says_what_the_record_says(full: Desk, tmp_path: Path, form: str) -> None:
     folder = exported.made(full, tmp_path / "export", form=form)
-    for table in DATASETS:
+    for table in TABLES:
         rows = exported.expected(full, table)
         found = exported.READERS[form](folder, table)
         assert len(found) == len(rows), table
@@ -183,7 +186,7 @@ def test_the_manifest_is_true(full: Desk, tmp_path: Path, form: str) -> None:
     for path, file in listed.items():
         data = there[path].read_bytes()
         assert (file["bytes"], file["sha256"]) == (len(data), sha256(data).hexdigest())
-    assert told["tables"].keys() == DATASETS.keys() | {"seals", "spans", "redaction_entries"}
+    assert told["tables"].keys() == TABLES.keys() | {"seals", "spans", "redaction_entries"}
     for name, table in told["tables"].items():
         assert table["rows"] == sum(file["rows"] for file in table["files"])
         assert table["rows"] == len(exported.READERS[form](folder, name))
@@ -220,7 +223,7 @@ def test_sessions_that_overlap_and_a_clock_that_goes_back_lose_no_row(desk: Desk
     assert len({(frame.session_id, frame.seq) for frame in exported.frames_of(folder)}) == len(
         exported.expected(desk, "frames")
     )
-    assert len(list((folder / "frames/account=main").glob("*/*.parquet"))) > 3
+    assert len(list((folder / "frames/venue=fmex/account=main").glob("*/*.parquet"))) > 3
 
 
 def test_a_table_without_a_row_still_has_its_columns(full: Desk, tmp_path: Path) -> None:
@@ -237,10 +240,38 @@ def test_columns_in_the_order_asked_for(full: Desk, tmp_path: Path) -> None:
 
 def test_an_export_of_one_account_tells_nothing_of_the_others(full: Desk, tmp_path: Path) -> None:
     folder = exported.made(full, tmp_path / "export", wanted=Filter("other"), form="jsonl")
-    for table in DATASETS:
+    for table in TABLES:
         for row in exported.jsonl(folder, table):
             assert row.get("account", "other") == "other", table
             assert row.get("account_id", OTHER) == OTHER, table
             assert json.loads(row.get("body", "{}")).get("account_id", OTHER) == OTHER
     bodies = [row["body"] for row in exported.jsonl(folder, "event_log")]
     assert any('"account_id":8,' in body for body in bodies) and any("RunStarted" in body for body in bodies)
+
+
+@pytest.mark.parametrize("form", exported.READERS)
+def test_accounts_of_one_name_on_two_venues_are_told_apart(
+    own: Desk, tmp_path: Path, form: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(VENUES, "okx", VENUES["fmex"])
+    with own.engine.begin() as connection:
+        named = update(schema.accounts).where(schema.accounts.c.account_id == OTHER)
+        connection.execute(named.values(name="main", venue="okx"))
+    folder = exported.made(own, tmp_path / "export", form=form)
+    told = read_manifest(folder)
+    assert [(one["venue"], one["account"]) for one in told["accounts"]] == [("fmex", "main"), ("okx", "main")]
+    assert all(one["complete"] for one in told["accounts"])
+    for table in TABLES:
+        for row in exported.READERS[form](folder, table):
+            if "account" in row:
+                assert row["account"] == "main" and row["venue"] in {"fmex", "okx"}, table
+            if "account" in row and "account_id" in row:
+                assert row["venue"] == ("okx" if int(row["account_id"]) == OTHER else "fmex"), table
+    orders = exported.READERS[form](folder, "orders")
+    assert sorted((row["venue"], int(row["order_id"])) for row in orders) == [
+        *(("fmex", order_id) for order_id in (1, 2, 3)),
+        ("okx", 1),
+    ]
+    one = exported.made(own, tmp_path / "one", wanted=Filter("okx/main"), form=form)
+    assert {row["venue"] for row in exported.READERS[form](one, "order_history")} == {"okx"}
+    assert [len(exported.READERS[form](one, table)) for table in ("orders", "sessions", "accounts")] == [1, 1, 1]

@@ -132,9 +132,9 @@ def test_it_is_held_against_checkpoints(full: Desk, folder: Path, tmp_path: Path
     )
     list(part)
     assert part.verified.seals < len(seals)
-    assert "could not be held against it" in " ".join(part.verified.not_checked)
+    assert "because the export does not contain every batch of its recorder" in " ".join(part.verified.not_checked)
 
 
 def test_what_is_no_export_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ExportError, match=r"is no export: its manifest.json cannot be read \(No such file"):
+    with pytest.raises(ExportError, match=r"is not an export: its manifest.json cannot be read \(No such file"):
         list(ExportCheck(tmp_path))

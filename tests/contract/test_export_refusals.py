@@ -8,8 +8,7 @@ import pytest
 
 from recorder.errors import ExportError, Incomplete
 from recorder.export import export
-from recorder.export.formats import style_for
-from recorder.export.reading import read_manifest
+from recorder.export.manifest import read_manifest
 from recorder.export.scope import Scope
 from recorder.read.record import Filter
 from tests.contract import exported
@@ -24,11 +23,11 @@ FINE = "0.0000000000000000000000001"
 @pytest.mark.parametrize("digits", [BIG, FINE])
 def test_digits_that_do_not_fit_are_refused_and_named(own: Desk, tmp_path: Path, digits: str) -> None:
     own.balance(40, "NEW", digits, session_id=SESSION + 9)
-    with pytest.raises(ExportError, match=r"account_updates\.available does not fit .* take --decimals string") as told:
+    with pytest.raises(ExportError, match=r"account_updates\.available does not fit .* use --decimals string") as told:
         exported.made(own, tmp_path / "export", "order_updates", "account_updates")
     assert Decimal(str(told.value).split()[0]) == Decimal(digits)
     assert list(tmp_path.glob("**/*.parquet")) == [] and list(tmp_path.glob(".*")) == []
-    folder = exported.made(own, tmp_path / "strings", "account_updates", style=style_for("parquet", "string"))
+    folder = exported.made(own, tmp_path / "strings", "account_updates", decimals="string")
     assert Decimal(digits) in {
         Decimal(row["available"]) for row in exported.parquet(folder, "account_updates") if row["available"] is not None
     }
@@ -36,13 +35,13 @@ def test_digits_that_do_not_fit_are_refused_and_named(own: Desk, tmp_path: Path,
 
 def test_another_scale_has_room_for_finer_digits(own: Desk, tmp_path: Path) -> None:
     own.balance(40, "NEW", FINE, session_id=SESSION + 9)
-    folder = exported.made(own, tmp_path / "export", "account_updates", style=style_for("parquet", None, 30))
+    folder = exported.made(own, tmp_path / "export", "account_updates", scale=30)
     assert Decimal(FINE) in {row["available"] for row in exported.parquet(folder, "account_updates")}
 
 
 def test_floats_only_when_asked_for(full: Desk, tmp_path: Path) -> None:
     for form in exported.READERS:
-        folder = exported.made(full, tmp_path / form, "account_updates", form=form, style=style_for(form, "float"))
+        folder = exported.made(full, tmp_path / form, "account_updates", form=form, decimals="float")
         read = exported.READERS[form](folder, "account_updates")
         assert 2.106888254907565438 in {None if row["available"] is None else float(row["available"]) for row in read}
         assert {type(row["available"]) for row in read} == ({str, type(None)} if form == "csv" else {float, type(None)})
@@ -52,14 +51,17 @@ def test_floats_only_when_asked_for(full: Desk, tmp_path: Path) -> None:
     ("how", "words"),
     [
         ({"tables": ["fill"]}, "no table 'fill' to export; there are: frames, "),
-        ({"tables": ["fills"], "columns": ["prise"]}, "fills has no column 'prise'; it has: account, received_ns, "),
-        ({"tables": ["fills", "orders"], "columns": ["price"]}, "of one table"),
-        ({"form": "xlsx"}, "no form 'xlsx' to export in; there are: parquet, csv, jsonl"),
+        (
+            {"tables": ["fills"], "columns": ["prise"]},
+            "fills has no column 'prise'; it has: venue, account, ",
+        ),
+        ({"tables": ["fills", "orders"], "columns": ["price"]}, "for a single table"),
+        ({"form": "xlsx"}, "no format 'xlsx' to export in; there are: parquet, csv, jsonl"),
         (
             {"tables": ["frames"], "scope": Scope(topics=("order.x",))},
             "no topic 'order.x' .* there are: order",
         ),
-        ({"scope": Scope(topics=("account",))}, "Topics are of frames alone"),
+        ({"scope": Scope(topics=("account",))}, "--topic is for frames only"),
         ({"scope": Scope(Filter(account="mian"))}, "no account 'mian' in this record; there are: main, other"),
         ({"scope": Scope(Filter(symbol="x"))}, "no symbol 'x' in this record; there are: btcusd_p, "),
         ({"scope": Scope(Filter(since_ns=5, until_ns=5))}, "--since must be earlier than --until"),
@@ -67,7 +69,7 @@ def test_floats_only_when_asked_for(full: Desk, tmp_path: Path) -> None:
             {"scope": Scope(Filter(until_ns=NOON_NS))},
             "The record lasts from 2020-02-04 07:40:53.662 to 2020-02-05 .* UTC",
         ),
-        ({"scope": Scope(Filter(since_ns=NOON_NS + 3 * DAY_NS))}, "nothing of it lies in the time asked for"),
+        ({"scope": Scope(Filter(since_ns=NOON_NS + 3 * DAY_NS))}, "nothing in the requested period"),
     ],
 )
 def test_what_is_not_there_is_refused(full: Desk, tmp_path: Path, how: dict[str, Any], words: str) -> None:
@@ -89,7 +91,7 @@ def gaps_in(desk: Desk, tmp_path: Path, scope: Scope) -> list[Any]:
             export(record, tmp_path / "export", ["gaps"], scope, require_complete=True)
         except Incomplete as error:
             assert not (tmp_path / "export").exists()
-            assert f", {len(error.gaps)} of them: nothing was exported" in str(error)
+            assert f"Nothing was exported: the requested period has gaps ({len(error.gaps)})." in str(error)
             return [(gap.account, gap.begins_ns, gap.ends_ns) for gap in error.gaps]  # type: ignore[attr-defined]
     with desk.open() as record:
         told = read_manifest(export(record, tmp_path / "again", ["gaps"], scope).folder)

@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 
 from recorder.export import export
-from recorder.export.reading import files_of, read_manifest, seals_in, spans_in
+from recorder.export.manifest import files_of, read_manifest
+from recorder.export.reading import rows_in
 from recorder.export.scope import Scope
-from recorder.export.sealed import Seal
+from recorder.export.seal_tables import BatchSpan, Seal
 from recorder.model import Frame
 from recorder.read.record import Filter
 from recorder.store import seals
@@ -33,10 +34,10 @@ def checked(folder: Path) -> list[Seal]:
     told = read_manifest(folder)
     (of_seals,), (of_spans,) = files_of(folder, told, "seals"), files_of(folder, told, "spans")
     digests = digest_rows(exported.frames_of(folder))
-    spans = list(spans_in(of_spans))
+    spans = list(rows_in(of_spans, BatchSpan))
     last: dict[int, bytes | None] = {}
     found = []
-    for seal in seals_in(of_seals):
+    for seal in rows_in(of_seals, Seal):
         mine = [span for span in spans if (span.run_id, span.batch) == (seal.run_id, seal.batch)]
         keys = [(span.account_id, span.session_id, seq) for span in mine for seq in range(span[4], span[5] + 1)]
         there = {row[:3]: row[3] for row in digests if row[:3] in set(keys)}
@@ -85,7 +86,7 @@ def test_frames_of_a_cut_export_can_be_checked_too(full: Desk, tmp_path: Path, s
         folder = export(record, tmp_path / "export", ["frames"], scope).folder
     found = checked(folder)
     assert sum(not seal.whole for seal in found) > 0
-    spans = list(spans_in(folder / "spans.parquet"))
+    spans = list(rows_in(folder / "spans.parquet", BatchSpan))
     sealed = {
         (span.account_id, span.session_id, seq) for span in spans for seq in range(span.first_seq, span.last_seq + 1)
     }

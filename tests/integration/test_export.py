@@ -84,15 +84,15 @@ def test_columns_of_one_table_in_a_sheet(recorded: Folder) -> None:
 REFUSED = [
     (("--table", "trades"), "There is no table 'trades' to export; there are: frames,"),
     (("--table", "fills", "--columns", "price,prise"), "fills has no column 'prise'"),
-    (("--columns", "price"), "Columns are of one table"),
+    (("--columns", "price"), "--columns is for a single table"),
     (("--table", "frames", "--topic", "order.x"), "There is no topic 'order.x'"),
-    (("--topic", "account"), "Topics are of frames alone"),
+    (("--topic", "account"), "--topic is for frames only"),
     (("--account", "mian"), "There is no account 'mian' in this record; there are: main, other."),
     (("--symbol", "xyz"), "There is no symbol 'xyz' in this record"),
     (("--since", "2021-01-01"), "The record lasts from 2020-02-04 07:40:53.662 to 2020-02-05"),
-    (("--until", "2020-01-01"), "nothing of it lies in the time asked for"),
+    (("--until", "2020-01-01"), "nothing in the requested period"),
     (("--since", "2020-02-05", "--until", "2020-02-04"), "--since must be earlier than --until"),
-    (("--format", "csv", "--decimals", "decimal128"), "Decimals are written into csv as string or float"),
+    (("--format", "csv", "--decimals", "decimal128"), "Decimals are written to csv as string or float"),
     (("--scale", "39"), "A scale is from 0 to 38"),
     (("--table", "account_updates", "--scale", "17"), "does not fit a decimal128 of 38 digits, 17 of them"),
     (("--database", "sqlite:///none.db"), "There is no database at none.db"),
@@ -110,7 +110,11 @@ def test_what_cannot_be_done_is_refused_in_a_sentence(recorded: Folder, argument
 
 @pytest.mark.parametrize(
     ("target", "words"),
-    [("there", "there is there already"), ("none/out", "The folder "), ("recorder.toml", "is there already")],
+    [
+        ("there", "there exists; name another"),
+        ("none/out", "The folder "),
+        ("recorder.toml", "recorder.toml exists"),
+    ],
 )
 def test_a_place_that_will_not_do(recorded: Folder, target: str, words: str) -> None:
     (recorded.path / "there").mkdir()
@@ -127,9 +131,7 @@ def test_gaps_are_listed_where_the_range_must_be_complete(recorded: Folder) -> N
     ended = recorded.command("export", "out", *asked)
     assert ended.returncode == 1
     assert "before the record" in ended.stdout and "2020-02-04 07:40:53.662" in ended.stdout
-    assert ended.stderr.startswith(
-        "recorder: The record has gaps in what was asked for, 1 of them: nothing was exported"
-    )
+    assert ended.stderr.startswith("recorder: Nothing was exported: the requested period has gaps (1).")
     assert left(recorded) == []
     assert recorded.command("export", "out", *asked[:-2]).returncode == 0
 
@@ -193,7 +195,7 @@ def test_no_room_for_a_file(folder: Folder, long: Path, form: str) -> None:
         preexec_fn=limited(40_000),  # SQLite's readers need 32 KiB for their shared memory
     )
     assert ended.returncode == 2
-    assert ended.stderr.startswith("recorder: There is no room for out (File too large); make room,")
+    assert ended.stderr.startswith("recorder: There is no room for out (File too large); free some space,")
     assert len(ended.stderr.splitlines()) == 1
     assert left(folder) == []
 
@@ -214,7 +216,7 @@ def tiny_disk(tmp_path: Path) -> Iterator[Path]:
 def test_a_full_disk(recorded: Folder, long: Path, tiny_disk: Path, form: str) -> None:
     ended = recorded.command("export", f"{tiny_disk}/out", "--format", form, "--database", f"sqlite:///{long}")
     assert ended.returncode == 2
-    assert f"There is no room for {tiny_disk}/out (No space left on device); make room," in ended.stderr
+    assert f"There is no room for {tiny_disk}/out (No space left on device); free some space," in ended.stderr
     assert len(ended.stderr.splitlines()) == 1
     assert list(tiny_disk.iterdir()) == []
 

@@ -35,7 +35,6 @@ ENTRY_POINTS = {
     "recorder.__main__",
     "recorder.cli",
     *(f"recorder.cli.{module}" for module, _ in COMMANDS.values()),
-    "recorder.export.reading",
     "recorder.simulator.faults",
     *(f"recorder.backtest.{package}" for package in ("vectorbt", "hftbacktest", "nautilus", "returns")),
 }

@@ -2,6 +2,7 @@
 
 from decimal import Decimal
 from fractions import Fraction
+from typing import Any
 
 import pytest
 from hypothesis import example, given
@@ -9,11 +10,11 @@ from hypothesis import strategies as st
 
 from recorder.errors import ExportError
 from recorder.export.arrow import batch_of, schema_of
-from recorder.export.columns import Column, Kind
-from recorder.export.style import PRECISION, Style, checked
+from recorder.export.columns import ExportColumn, Kind
+from recorder.export.formats import PRECISION, Style, style_for
 
-AMOUNT = Column("amount", Kind.DECIMAL, 0, True)
-WHEN = Column("when_utc", Kind.TIME, 0, True, 1_000_000)
+AMOUNT = ExportColumn("amount", Kind.DECIMAL, 0, True)
+WHEN = ExportColumn("when_utc", Kind.TIME, 0, True, 1_000_000)
 
 DIGITS = st.from_regex(r"-?(0|[1-9][0-9]{0,45})(\.[0-9]{1,45})?([eE][+-]?[0-9]{1,2})?", fullmatch=True)
 
@@ -56,11 +57,12 @@ def test_the_one_that_does_not_fit_is_named() -> None:
 
 
 @pytest.mark.parametrize(
-    ("style", "words"), [(Style("double"), "not as 'double'"), (Style(scale=39), "not 39"), (Style(scale=-1), "not -1")]
+    ("how", "words"),
+    [({"decimals": "double"}, "not as 'double'"), ({"scale": 39}, "not 39"), ({"scale": -1}, "not -1")],
 )
-def test_a_style_that_there_is_not(style: Style, words: str) -> None:
+def test_unknown_styles_are_refused(how: dict[str, Any], words: str) -> None:
     with pytest.raises(ExportError, match=words):
-        checked(style)
+        style_for("parquet", **how)
 
 
 def test_times_out_of_the_calendar_are_null() -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from recorder.errors import ConfigurationError, ExportError
 from recorder.export import dataframes, to_arrow, to_batches, to_pandas, to_polars
-from recorder.export.extras import library
+from recorder.export.formats import library
 from recorder.read.record import Filter, Record
 from tests.contract import exported
 from tests.made import NOON_NS

@@ -75,7 +75,7 @@ def test_what_the_system_refuses_is_said(tmp_path: Path, number: int, words: str
 )
 def test_what_is_there_already_stays(tmp_path: Path, make: Any) -> None:
     make(tmp_path / "out")
-    with pytest.raises(ExportError, match="out is there already; name another folder"), new_folder(tmp_path / "out"):
+    with pytest.raises(ExportError, match="out exists; name another folder"), new_folder(tmp_path / "out"):
         pytest.fail("not to be reached")
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
 

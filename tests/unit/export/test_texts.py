@@ -11,19 +11,19 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from recorder.export.columns import Column, Kind
-from recorder.export.formats import delimited, lines
-from recorder.export.style import Style
+from recorder.export.columns import ExportColumn, Kind
+from recorder.export.formats import Style
+from recorder.export.writers import CsvWriter, JsonLinesWriter
 from tests.depth import examples
 
 COLUMNS = (
-    Column("text", Kind.TEXT, 0, True),
-    Column("number", Kind.INTEGER, 1, True),
-    Column("data", Kind.BYTES, 2, False),
-    Column("hash", Kind.HASH, 3, True),
-    Column("sure", Kind.BOOLEAN, 4, True),
-    Column("amount", Kind.DECIMAL, 5, True),
-    Column("number_utc", Kind.TIME, 1, True),
+    ExportColumn("text", Kind.TEXT, 0, True),
+    ExportColumn("number", Kind.INTEGER, 1, True),
+    ExportColumn("data", Kind.BYTES, 2, False),
+    ExportColumn("hash", Kind.HASH, 3, True),
+    ExportColumn("sure", Kind.BOOLEAN, 4, True),
+    ExportColumn("amount", Kind.DECIMAL, 5, True),
+    ExportColumn("number_utc", Kind.TIME, 1, True),
 )
 NAMES = ["text", "number", "data", "data_base64", "hash", "sure", "amount", "number_utc"]
 TEXT = st.text(st.characters(exclude_categories=["Cs"]))
@@ -51,7 +51,7 @@ def check(row: tuple[Any, ...], text: Any, data: str | None, coded: str | None, 
 @given(ROWS)
 def test_json_lines(rows: list[tuple[Any, ...]]) -> None:
     sink = io.BytesIO()
-    writer = lines.Writer(sink, "t", COLUMNS, Style("string"))
+    writer = JsonLinesWriter(sink, "t", COLUMNS, Style("string"))
     writer.write(rows)
     writer.close()
     found = [json.loads(line) for line in sink.getvalue().split(b"\n")[:-1]]
@@ -67,7 +67,7 @@ def test_json_lines(rows: list[tuple[Any, ...]]) -> None:
 def test_csv(tmp_path: Path, rows: list[tuple[Any, ...]]) -> None:
     path = tmp_path / "t.csv"
     with path.open("wb") as sink:
-        writer = delimited.Writer(sink, "t", COLUMNS, Style("string"))
+        writer = CsvWriter(sink, "t", COLUMNS, Style("string"))
         writer.write(rows)
         writer.close()
     columns = ", ".join(f"'{name}': 'VARCHAR'" for name in NAMES)
@@ -87,5 +87,5 @@ def test_csv(tmp_path: Path, rows: list[tuple[Any, ...]]) -> None:
 )
 def test_a_cell(value: str | None, cell: str) -> None:
     sink = io.BytesIO()
-    delimited.Writer(sink, "t", COLUMNS[:2], Style("string")).write([(value, 7)])
+    CsvWriter(sink, "t", COLUMNS[:2], Style("string")).write([(value, 7)])
     assert sink.getvalue().decode() == f"text,number\n{cell},7\n"

@@ -1,7 +1,7 @@
-"""The seals that go with exported frames: which batch each frame was in, and what that batch was sealed with.
+"""The tables that prove exported frames: `seals`, `spans` and `redaction_entries`.
 
-Where all frames of a batch are exported, its frames' root follows from them. Where some were left out, or a payload was
-taken away, the digests of all its frames go along: each frame that is there can be checked, and the root as well.
+If all frames of a batch are exported, its root follows from them. If some were left out, or a payload was redacted, the
+digests of all its frames are exported too, so each frame that is there can be verified, and the root as well.
 """
 
 from bisect import bisect_right
@@ -13,15 +13,14 @@ from msgspec.structs import astuple
 from sqlalchemy import Connection, and_, func, select
 
 from recorder.export.columns import Row, columns_of_record
-from recorder.export.datasets import DATASETS, Dataset
-from recorder.export.journal import FETCH_ROWS
+from recorder.export.tables import FETCH_ROWS, FRAMES, TABLES, ExportTable
 from recorder.model import REDACTED
 from recorder.store.redacted import sealed_redactions_in
 from recorder.store.schema import batches, event_log, runs, seals, spans
 from recorder.store.seals import BEGINNING
 
 #: Account and session.
-Session = tuple[int, int]
+SessionKey = tuple[int, int]
 
 
 class Seal(NamedTuple):
@@ -34,18 +33,18 @@ class Seal(NamedTuple):
     frames: int
     entries: int
     seal: bytes | None
-    #: The seal before, where that batch is not in this export; otherwise it is the one before of this recorder.
+    #: The previous seal, if that batch is not in this export; otherwise it is the recorder's previous row here.
     before: bytes | None
     frames_root: bytes | None
     entries_root: bytes | None
     #: Whether all its frames are exported, with their payloads.
     whole: bool
-    #: Of all its frames, in the order of (account, session, seq); where they do not follow from what is exported.
+    #: The digests of all its frames, in the order of (account, session, seq), if they do not follow from the export.
     digests: bytes | None
 
 
-class Span(NamedTuple):
-    """Which frames a batch holds: of each session in it, from the first to the last."""
+class BatchSpan(NamedTuple):
+    """The frames of one session in a batch."""
 
     run_id: int
     batch: int
@@ -56,7 +55,7 @@ class Span(NamedTuple):
 
 
 class RedactionEntry(NamedTuple):
-    """An event log entry of a batch in which frames were redacted: its seal proves the redaction."""
+    """An event log entry of a batch that redacted frames: the batch's seal proves the redaction."""
 
     run_id: int
     batch: int
@@ -64,80 +63,76 @@ class RedactionEntry(NamedTuple):
     body: str
 
 
-class Frames:
-    """Which frames were exported: something small for each session, and each stretch without payloads."""
+class FramesSeen:
+    """Which frames were exported: a few numbers for each session, and each range without payloads."""
 
     def __init__(self) -> None:
-        #: Session → its first frame exported, its last, and how many.
-        self._sessions: dict[Session, list[int]] = {}
-        #: Frames without payload that the record calls redacted, whether a sealed entry says so or not.
-        self._emptied: dict[Session, list[list[int]]] = {}
+        #: Session → first frame, last frame, number of frames.
+        self._sessions: dict[SessionKey, list[int]] = {}
+        #: Frames without payload that the record calls redacted, whether a sealed entry proves it or not.
+        self._emptied: dict[SessionKey, list[list[int]]] = {}
 
     def watch(self, rows: Iterable[Row]) -> Iterator[Row]:
-        """Take notice of rows of `frames` that go by."""
-        names = ("account_id", "session_id", "seq", "status")
-        places = [DATASETS["frames"].at(name) for name in names]
+        """Pass on rows of `frames`, and remember them."""
+        places = [TABLES[FRAMES].at(name) for name in ("account_id", "session_id", "seq", "status")]
         account_at, session_at, seq_at, status_at = (place for place in places if place is not None)
-        session, told = None, [0, 0, 0]
+        session, seen = None, [0, 0, 0]
         for row in rows:
             seq, key = row[seq_at], (row[account_at], row[session_at])
             if session != key:
-                session, told = key, self._sessions.setdefault(key, [seq, seq, 0])
-            told[1] = seq
-            told[2] += 1
+                session, seen = key, self._sessions.setdefault(key, [seq, seq, 0])
+            seen[1] = seq
+            seen[2] += 1
             if row[status_at] == REDACTED:
-                _extend(self._emptied.setdefault(key, []), seq)
+                ranges = self._emptied.setdefault(key, [])
+                if ranges and ranges[-1][1] == seq - 1:
+                    ranges[-1][1] = seq
+                else:
+                    ranges.append([seq, seq])
             yield row
 
-    def has_some(self, span: Span) -> bool:
-        """Whether any frame of a span may be among them."""
+    def has_some(self, span: BatchSpan) -> bool:
+        """Whether any frame of a span may have been exported."""
         first, last, _ = self._sessions.get((span.account_id, span.session_id), (0, -1, 0))
         return first <= span.last_seq and span.first_seq <= last
 
-    def has_all(self, span: Span) -> bool:
-        """Whether all frames of a span are among them for certain."""
+    def has_all(self, span: BatchSpan) -> bool:
+        """Whether all frames of a span were exported for certain."""
         first, last, count = self._sessions.get((span.account_id, span.session_id), (0, -1, 0))
         return first <= span.first_seq and span.last_seq <= last and count == last - first + 1
 
     def has_emptied(self, account_id: int, session_id: int, first_seq: int, last_seq: int) -> bool:
-        """Whether any of some frames was exported without its payload."""
+        """Whether any frame of a range was exported without its payload."""
         ranges = self._emptied.get((account_id, session_id), [])
         at = bisect_right(ranges, last_seq, key=lambda one: one[0]) - 1
         return at >= 0 and first_seq <= ranges[at][1]
 
 
-def _extend(ranges: list[list[int]], seq: int) -> None:
-    if ranges and ranges[-1][1] == seq - 1:
-        ranges[-1][1] = seq
-    else:
-        ranges.append([seq, seq])
-
-
-class Sealed:
-    """The batches of some exported frames.
+class BatchSeals:
+    """The batches of exported frames.
 
     Args:
         connection: to the record.
-        frames: that were exported.
-        everything: whether nothing was left out: batches without frames are wanted too, for a chain without a hole.
+        frames: those that were exported.
+        everything: whether nothing was left out: then batches without frames belong to it too, for a complete chain.
     """
 
-    def __init__(self, connection: Connection, frames: Frames, *, everything: bool) -> None:
+    def __init__(self, connection: Connection, frames: FramesSeen, *, everything: bool) -> None:
         self._connection, self._frames, self._everything = connection, frames, everything
         #: The batches that prove why exported frames have no payload.
-        self._proofs = {
+        self.proofs = {
             key
             for key, entries in sealed_redactions_in(connection).by_batch.items()
             if any(frames.has_emptied(*astuple(entry)[:4]) for entry in entries)
         }
         self.batches = 0
         self.whole = 0
-        #: Recorder → its last seal here.
+        #: Recorder → its last seal in the export.
         self.heads: dict[int, Seal] = {}
 
     def seals(self) -> Iterator[Seal]:
-        """The batches, in the order of their keys."""
-        # Last of each recorder's chain, and whether it is exported.
+        """The seals of the batches, in the order of their keys."""
+        # Recorder → its previous seal, and whether that is exported.
         last: dict[int, tuple[bytes | None, bool]] = {}
         for row, its_spans in self._all():
             wanted = self._wants(row, its_spans)
@@ -155,36 +150,30 @@ class Sealed:
             self.heads[row.recorder_id] = seal
             yield seal
 
-    def spans(self) -> Iterator[Span]:
-        """What the batches hold."""
+    def spans(self) -> Iterator[BatchSpan]:
+        """The frames of the batches."""
         for row, its_spans in self._all():
             if self._wants(row, its_spans):
                 yield from its_spans
 
     def redaction_entries(self) -> Iterator[RedactionEntry]:
         """All entries of the batches that prove redactions of exported frames."""
-        for run_id, batch in sorted(self._proofs):
+        for run_id, batch in sorted(self.proofs):
             e = event_log.c
             of_batch = select(e.item, e.body).where(e.run_id == run_id, e.batch == batch)
             for item, body in self._connection.execute(of_batch.order_by(e.item)):
                 yield RedactionEntry(run_id, batch, item, body)
 
-    @property
-    def proves_redactions(self) -> bool:
-        """Whether there are such batches."""
-        return bool(self._proofs)
-
-    def _wants(self, row: Any, its_spans: list[Span]) -> bool:
-        is_proof = (row.run_id, row.batch) in self._proofs
+    def _wants(self, row: Any, its_spans: list[BatchSpan]) -> bool:
+        is_proof = (row.run_id, row.batch) in self.proofs
         return self._everything or is_proof or any(map(self._frames.has_some, its_spans))
 
-    def _all(self) -> Iterator[tuple[Any, list[Span]]]:
+    def _all(self) -> Iterator[tuple[Any, list[BatchSpan]]]:
         """Every batch of the record, with its spans."""
         with self._connection.execute(_BATCHES.execution_options(yield_per=FETCH_ROWS)) as rows:
             for _, of_batch in groupby(rows, lambda row: (row.run_id, row.batch)):
                 found = list(of_batch)
-                told = [Span(*row[:2], *row[2:6]) for row in found if row.account_id is not None]
-                yield found[0], told
+                yield found[0], [BatchSpan(*row[:6]) for row in found if row.account_id is not None]
 
 
 _ENTRIES = (
@@ -204,7 +193,7 @@ _BATCHES = (
     select(
         batches.c.run_id,
         batches.c.batch,
-        *(spans.c[name] for name in Span._fields[2:]),
+        *(spans.c[name] for name in BatchSpan._fields[2:]),
         runs.c.recorder_id,
         batches.c.written_ns,
         batches.c.frames,
@@ -218,14 +207,14 @@ _BATCHES = (
 )
 
 
-def datasets_of(sealed: Sealed) -> list[Dataset]:
-    """The tables that go along with frames."""
+def seal_tables(seals: BatchSeals) -> list[ExportTable]:
+    """The tables to export with frames."""
     found = [
-        Dataset("seals", "batch of frames: its seal", columns_of_record(Seal), lambda _: sealed.seals()),
-        Dataset("spans", "session in a batch", columns_of_record(Span), lambda _: sealed.spans()),
+        ExportTable("seals", "batch of frames: its seal", columns_of_record(Seal), lambda _: seals.seals()),
+        ExportTable("spans", "session in a batch", columns_of_record(BatchSpan), lambda _: seals.spans()),
     ]
-    if sealed.proves_redactions:
+    if seals.proofs:
         each = "event log entry of a batch that redacted exported frames"
         columns = columns_of_record(RedactionEntry)
-        found.append(Dataset("redaction_entries", each, columns, lambda _: sealed.redaction_entries()))
+        found.append(ExportTable("redaction_entries", each, columns, lambda _: seals.redaction_entries()))
     return found
