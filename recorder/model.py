@@ -6,6 +6,8 @@ between decoding and writing. The order of a record's fields is therefore the or
 
 import hashlib
 import secrets
+from collections import Counter
+from collections.abc import Iterable
 from typing import NamedTuple
 
 #: A number exactly as its digits were sent ("9.747280117178e-06"); never a float.
@@ -184,6 +186,17 @@ def account_id(venue: str, name: str) -> int:
     """The 63-bit key of an account: the same in every database, so that databases can be merged."""
     digest = hashlib.sha256(f"account\0{venue}\0{name}".encode()).digest()
     return int.from_bytes(digest[:8], "big") >> 1
+
+
+def account_labels(accounts: Iterable[tuple[int, str, str]]) -> dict[int, str]:
+    """Account key → the name that users see: `name`, or `venue/name` if several accounts have that name.
+
+    Args:
+        accounts: key, name and venue of every account of a record.
+    """
+    known = list(accounts)
+    times = Counter(name for _, name, _ in known)
+    return {key: name if times[name] == 1 else f"{venue}/{name}" for key, name, venue in known}
 
 
 def time_ordered_id(now_ns: int) -> int:

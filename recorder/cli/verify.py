@@ -9,8 +9,7 @@ import click
 
 from recorder.audit.evidence.checkpoint import checkpoints_in, read_checkpoint
 from recorder.audit.evidence.keys import VerifierKey, verifier_key_in
-from recorder.audit.evidence.making_proofs import make_proof
-from recorder.audit.evidence.proof import encode
+from recorder.audit.evidence.proof import encode, make_proof
 from recorder.audit.reading import RecordReader
 from recorder.audit.verify.chain import Claim
 from recorder.audit.verify.findings import DERIVED, Finding, Verified

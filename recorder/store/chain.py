@@ -38,6 +38,7 @@ class Break(Enum):
     ROW_GONE = "its row is missing"
     SEAL_GONE = "its seal is missing"
     SEAL_DIFFERS = "its seal does not follow from its parts and the seal before it"
+    FORKED = "its seal follows from its parts and an earlier seal than the one before it"
     UNVERIFIABLE = "its seal cannot be verified, because the seal before it is missing"
 
 
@@ -50,6 +51,8 @@ class Link(NamedTuple):
     seal: bytes | None
     #: None: the batch follows from the one before it.
     broken: Break | None
+    #: If it is forked, the run and number of the batch that it follows from.
+    fork: tuple[int, int] | None = None
 
 
 def runs_of(run_sql: RunSql) -> list[Run]:
@@ -78,24 +81,30 @@ def links(run_sql: RunSql, runs: Sequence[Run]) -> Iterator[Link]:
         run_sql: reads the record.
         runs: from `runs_of`: all of some recorders.
     """
-    recorder_id: int | None = None
+    earlier: list[Run] = []
     # What the seal before may be: the stored one, and the one that its batch's parts lead to where the two differ.
     befores: list[bytes] = []
     for run in runs:
-        if run.recorder_id != recorder_id:
-            recorder_id, befores = run.recorder_id, [seals.BEGINNING]
+        if not earlier or run.recorder_id != earlier[0].recorder_id:
+            earlier, befores = [], [seals.BEGINNING]
         for first in range(0, run.last + 1, CHUNK):
             rows = _Rows(run_sql, run.run_id, first, min(first + CHUNK - 1, run.last))
             for batch in range(first, min(first + CHUNK - 1, run.last) + 1):
                 seal, made, broken = rows.follow(batch, befores)
+                # A run recorded into a restored backup continues from the last batch that the backup held.
+                fork = rows.fork(earlier) if broken is Break.SEAL_DIFFERS and batch == 0 else None
+                if fork is not None:
+                    broken, made = Break.FORKED, None
                 befores = [one for one in (seal, made) if one is not None]
-                yield Link(run, batch, seal, broken)
+                yield Link(run, batch, seal, broken, fork)
+        earlier.append(run)
 
 
 class _Rows:
     """The rows of some batches of a run, by batch."""
 
     def __init__(self, run_sql: RunSql, run_id: int, first: int, last: int) -> None:
+        self._run_sql = run_sql
         self._run_id = run_id
         where = f"WHERE run_id = {run_id:d} AND batch BETWEEN {first:d} AND {last:d}"
         self._batches = {row[0]: row[1:] for row in run_sql(f"SELECT batch, written_ns, frames FROM batches {where}")}
@@ -109,17 +118,32 @@ class _Rows:
         row, sealed = self._batches.get(batch), self._seals.get(batch)
         if sealed is None:
             return None, None, Break.GONE if row is None else Break.SEAL_GONE
-        seal, frames_root, entries_root = sealed
+        seal = sealed[0]
         if row is None:
             return seal, None, Break.ROW_GONE
         if not befores:
             return seal, None, Break.UNVERIFIABLE
-        written_ns, frames = row
-        numbers = self._run_id, batch, written_ns, frames, self._entries.get(batch, 0)
-        made = [seals.seal_of(*numbers, frames_root, entries_root, before) for before in befores]
+        made = [self._made(batch, before) for before in befores]
         if seal in made:
             return seal, None, None
         return seal, made[0], Break.SEAL_DIFFERS
+
+    def fork(self, earlier: Sequence[Run]) -> tuple[int, int] | None:
+        """The run and number of the batch that the run's first batch follows from, if it is an earlier one at all."""
+        for run in reversed(earlier):
+            for last in range(run.last, -1, -CHUNK):
+                where = f"WHERE run_id = {run.run_id:d} AND batch BETWEEN {last - CHUNK + 1:d} AND {last:d}"
+                for batch, seal in self._run_sql(f"SELECT batch, seal FROM seals {where} ORDER BY batch DESC"):
+                    if self._made(0, bytes(seal)) == self._seals[0][0]:
+                        return run.run_id, batch
+        return None
+
+    def _made(self, batch: int, before: bytes) -> bytes:
+        """The seal that a batch's parts lead to after another seal."""
+        written_ns, frames = self._batches[batch]
+        _, frames_root, entries_root = self._seals[batch]
+        entries_count = self._entries.get(batch, 0)
+        return seals.seal_of(self._run_id, batch, written_ns, frames, entries_count, frames_root, entries_root, before)
 
 
 def _sealed_recorder(run_sql: RunSql, run_id: int) -> int | None:

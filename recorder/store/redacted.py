@@ -60,11 +60,20 @@ def sealed_redactions(run_sql: RunSql) -> SealedRedactions:
     recorder_of = {run.run_id: run.recorder_id for run in runs}
     recorders = {recorder_of[run_id] for run_id, _ in candidates}
     last_break: dict[int, Key] = {}
+    # Where a chain forks, it no longer covers the batches between the fork and the run that continues from there.
+    cut_off: list[tuple[int, Key, Key]] = []
     for link in links(run_sql, [run for run in runs if run.recorder_id in recorders]):
-        if link.broken is not None:
+        if link.fork is not None:
+            cut_off.append((link.run.recorder_id, link.fork, (link.run.run_id, link.batch)))
+        elif link.broken is not None:
             last_break[link.run.recorder_id] = link.run.run_id, link.batch
-    nothing = (-1, -1)
-    proved = (key for key in sorted(candidates) if key > last_break.get(recorder_of[key[0]], nothing))
+
+    def is_covered(key: Key) -> bool:
+        recorder_id = recorder_of[key[0]]
+        between = (after < key < before for whose, after, before in cut_off if whose == recorder_id)
+        return key > last_break.get(recorder_id, (-1, -1)) and not any(between)
+
+    proved = filter(is_covered, sorted(candidates))
     return SealedRedactions({key: found for key in proved if (found := _sealed_entries(run_sql, *key))})
 
 

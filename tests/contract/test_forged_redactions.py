@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import Connection, Engine, select, text, update
 
 import recorder
-from recorder.audit.evidence.making_proofs import make_proof
+from recorder.audit.evidence.proof import make_proof
 from recorder.audit.reading import RecordReader
 from recorder.audit.verify.findings import PAYLOAD_ERASED, Finding
 from recorder.audit.verify.rebuilding import Rebuilt, damage, rebuild

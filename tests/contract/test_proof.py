@@ -10,8 +10,7 @@ from sqlalchemy import Engine, select, text
 
 from recorder.audit.evidence.checkpoint import checkpoint_of, read_checkpoint, sign_checkpoint
 from recorder.audit.evidence.keys import new_key
-from recorder.audit.evidence.making_proofs import make_proof
-from recorder.audit.evidence.proof import Proved, check, encode
+from recorder.audit.evidence.proof import Proved, check, encode, make_proof
 from recorder.audit.reading import RecordReader
 from recorder.errors import DatabaseError, NotProven
 from recorder.model import Frame

@@ -1,18 +1,26 @@
 """What `verify` looks at, and what it must not take for an edit: whatever a recorder may have left."""
 
 import shutil
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from sqlalchemy import Engine, text
 
-from recorder.audit.verify import batches, plan
+from recorder.audit.evidence.checkpoint import checkpoint_of
+from recorder.audit.verify import batches, verification
 from recorder.audit.verify import findings as kinds
+from recorder.audit.verify.chain import Claim
 from recorder.audit.verify.findings import Finding, Verified, merge_consecutive
 from recorder.audit.verify.verification import Verification, Wanted
+from recorder.model import time_ordered_id
 from recorder.store.comparing import compare_sessions
+from recorder.store.entries import RunStarted
+from recorder.store.identity import adopt
+from recorder.store.merkle import Frontier
 from recorder.store.mover import Mover
+from recorder.store.opening import open_run
 from recorder.store.redacting import redact, stretches
 from tests.contract.chronicle import BESIDE, FIRST, LAST, LONG, MAIN, OTHER, RUN_3, Chronicle
 from tests.contract.story import Heard, Teller, Told
@@ -25,8 +33,8 @@ FRAMES, PER_BATCH = 1_500, 30
 
 
 def verify(url: str, wanted: Wanted | None = None) -> tuple[list[Finding], Verified]:
-    verification = Verification(url, wanted or Wanted(jobs=1))
-    return list(verification), verification.verified
+    verifying = Verification(url, wanted or Wanted(jobs=1))
+    return list(verifying), verifying.verified
 
 
 @pytest.fixture
@@ -123,7 +131,7 @@ def test_processes_find_what_one_finds(
     change(engine, "UPDATE frames SET received_ns = received_ns + 1 WHERE seq IN (20, 21, 300)")
     alone, seen = verify(url)
     # Small parts, so that there is something to share out; the processes only ever see what they are given.
-    monkeypatch.setattr(plan, "FRAMES_PER_RANGE", 100)
+    monkeypatch.setattr(verification, "FRAMES_PER_RANGE", 100)
     together_found, together_seen = verify(url, Wanted(jobs=2))
     assert (sorted(together_found, key=str), together_seen) == (sorted(alone, key=str), seen)
     assert {one.kind for one in alone} == {kinds.FRAME_CHANGED}
@@ -190,3 +198,91 @@ def test_pieces_of_a_few_frames_find_the_same(
     found, seen = verify(url)
     monkeypatch.setattr(batches, "PIECE_BYTES", 1)
     assert verify(url) == (found, seen)
+
+
+BACKED_UP = 10
+
+
+def backup_of(teller: Teller, path: Path) -> Path:
+    """A backup made in the middle of a recorder's only run: its last batch is `BACKED_UP`."""
+    shutil.copy(teller.engine.url.database or "", path)
+    backup = quick_engine(f"sqlite:///{path}")
+    with backup.begin() as connection:
+        unguard(connection)
+        for table in ("batches", "seals", "spans", "event_log"):
+            connection.execute(text(f"DELETE FROM {table} WHERE batch > :last"), {"last": BACKED_UP})
+        for table in ("frames", "order_updates", "receipts"):
+            column = "last_seq" if table == "receipts" else "seq"
+            connection.execute(text(f"DELETE FROM {table} WHERE {column} >= :last"), {"last": BACKED_UP})
+    backup.dispose()
+    return path
+
+
+def restored(teller: Teller, backup: Path) -> None:
+    """Put a backup in the place of the original, adopt it, and begin another run in it."""
+    teller.engine.dispose()
+    place = Path(teller.engine.url.database or "")
+    backup.replace(place)
+    teller.engine = quick_engine(teller.url)
+    with teller.engine.begin() as connection:
+        adopt(connection, place, NOON_NS)
+        now_ns = time.time_ns()
+        open_run(connection, teller.url, RunStarted(time_ordered_id(now_ns), 0, now_ns, "host", 1, "v"), [])
+
+
+def test_a_server_that_holds_more_than_an_adopted_backup(
+    tellers: list[Teller], tmp_path: Path, engine: Engine, url: str
+) -> None:
+    tellers[0].write(TOLD, [Heard(0, 20, "crashed")])
+    with tellers[0].engine.connect() as connection:
+        run_id = connection.exec_driver_sql("SELECT run_id FROM runs").scalar_one()
+    backup = backup_of(tellers[0], tmp_path / "backup.db")
+    move(tellers[0].engine, engine)
+    restored(tellers[0], backup)
+    assert verify(tellers[0].url)[0] == []
+    move(tellers[0].engine, engine)
+    ((found,), seen) = verify(url)
+    assert (found.kind, found.batch) == (kinds.CHAIN_FORKED, 0)
+    assert found.detail == (
+        f"run {found.run_id} directly follows batch {BACKED_UP} of run {run_id}, but this record holds batches in "
+        "between: one of the two branches was recorded into a copy, such as a restored backup"
+    )
+    assert seen.not_checked == ()
+
+
+def test_redactions_before_a_fork_count_and_those_the_backup_lacked_do_not(
+    tellers: list[Teller], tmp_path: Path, engine: Engine, url: str
+) -> None:
+    """No later seal covers what only the original recorded: it could have been added since."""
+    tellers[0].write(TOLD, [Heard(0, 20, "crashed")])
+    with tellers[0].engine.connect() as connection:
+        chosen = list(stretches(connection, ACCOUNT, before_ns=NOON_NS + 5 * S))
+    list(redact(tellers[0].engine, tellers[0].url, chosen, "one", "why"))
+    backup = tmp_path / "backup.db"
+    shutil.copy(tmp_path / "1.db", backup)
+    redacted(tellers[0], "one")
+    move(tellers[0].engine, engine)
+    restored(tellers[0], backup)
+    move(tellers[0].engine, engine)
+    found, seen = verify(url)
+    assert [one.kind for one in found] == [kinds.CHAIN_FORKED, kinds.PAYLOAD_ERASED]
+    assert (found[1].seq, found[1].last_seq, seen.redacted) == (5, 9, 5)
+
+
+@pytest.mark.parametrize(("size", "kind"), [(12, kinds.CHECKPOINT_CONTRADICTED), (20, kinds.TAIL_TRUNCATED)])
+def test_a_checkpoint_that_covers_more_than_an_adopted_backup(
+    tellers: list[Teller], tmp_path: Path, size: int, kind: str
+) -> None:
+    tellers[0].write(TOLD, [Heard(0, 20, "crashed")])
+    tree = Frontier()
+    with tellers[0].engine.connect() as connection:
+        recorder_id = connection.exec_driver_sql("SELECT recorder_id FROM runs").scalar_one()
+        for seal in connection.exec_driver_sql("SELECT seal FROM seals ORDER BY batch").scalars().all()[:size]:
+            tree.add(seal)
+    claim = Claim(checkpoint_of(recorder_id, size, tree.root()), "the checkpoint in c.txt", "seals")
+    restored(tellers[0], backup_of(tellers[0], tmp_path / "backup.db"))
+    ((found,), _) = verify(tellers[0].url, Wanted(jobs=1, claims=[claim]))
+    assert (found.kind, tree.size) == (kind, size)
+    told = {12: "over 12 seals: the checkpoint in c.txt was signed over other seals", 20: "of which 12 are here"}
+    assert told[size] in found.detail
+    assert "or was recorded only into the original of which this is a copy, adopted in run" in found.detail

@@ -12,7 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 
-from recorder.audit.evidence.note import SIGNED_BY
+from recorder.audit.evidence.checkpoint import SIGNED_BY
 from recorder.errors import NotDelivered
 
 #: A command may take so long for a checkpoint, seconds.

@@ -1,8 +1,8 @@
-"""A proof of one frame: what a third party needs to check it against a signed checkpoint, without the record.
+"""Proofs of one frame: make them from a record; check them without it, against a signed checkpoint.
 
-From the frame's bytes upwards, each step is one hash, as `recorder.store.seals` says: its digest, the row of digests
-that it stands in, the batch's root over its rows, the batch's seal, the recorder's root over its seals, which is what
-the checkpoint signs. A proof has one form only, to the byte: whatever is changed in it, it proves nothing any more.
+From the frame's bytes upwards, each step is one hash, as defined in `recorder.store.seals`: the frame's digest, the row
+of digests that contains it, the batch's root over its rows, the batch's seal, and the recorder's root over its seals,
+which the checkpoint signs. A proof has only one form, to the byte: if anything in it is changed, it proves nothing.
 """
 
 from collections.abc import Sequence
@@ -10,23 +10,37 @@ from typing import Annotated, Literal, NamedTuple
 
 import msgspec
 
-from recorder.audit.evidence.checkpoint import Checkpoint, read_checkpoint
+from recorder.audit.evidence.checkpoint import SIGNED_BY, Checkpoint, read_checkpoint, read_unsigned
 from recorder.audit.evidence.keys import VerifierKey
-from recorder.errors import NotProven
+from recorder.audit.reading import (
+    PAYLOAD,
+    RECEIVED_NS,
+    SOURCE,
+    TOPIC,
+    FrameSpan,
+    RecordReader,
+    Row,
+    StoredBatch,
+    frames_sql,
+    is_emptied,
+    read_batches,
+    split_digests,
+)
+from recorder.errors import DatabaseError, NotProven
 from recorder.model import REST, SNAPSHOT, Frame, account_id
 from recorder.store import seals
-from recorder.store.merkle import HASH_BYTES, leaf_hash, root_from_inclusion
+from recorder.store.chain import runs_of
+from recorder.store.merkle import HASH_BYTES, inclusion_proof, leaf_hash, root_from_inclusion
+from recorder.store.redacted import sealed_redactions
 
 _Int64 = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
-#: A signature in a note begins so.
-_SIGNED_BY = "\u2014 "
 
 
-class _Part(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class _ProofPart(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     pass
 
 
-class ProvedFrame(_Part, frozen=True):
+class ProvedFrame(_ProofPart, frozen=True):
     """The frame."""
 
     venue: str
@@ -42,7 +56,7 @@ class ProvedFrame(_Part, frozen=True):
     payload: bytes
 
 
-class ProvedRow(_Part, frozen=True):
+class ProvedRow(_ProofPart, frozen=True):
     """Where its digest stands in its batch, and the digests beside it."""
 
     #: Of all rows of the batch, and of the digests in it, from 0.
@@ -55,7 +69,7 @@ class ProvedRow(_Part, frozen=True):
     path: list[bytes]
 
 
-class ProvedBatch(_Part, frozen=True):
+class ProvedBatch(_ProofPart, frozen=True):
     """The batch, and what else its seal is made of."""
 
     run_id: _Int64
@@ -70,7 +84,7 @@ class ProvedBatch(_Part, frozen=True):
     path: list[bytes]
 
 
-class Proof(_Part, frozen=True):
+class Proof(_ProofPart, frozen=True):
     """What lies in the file."""
 
     proof: Literal["recorder proof 1"]
@@ -157,7 +171,7 @@ def check(data: bytes, key: VerifierKey, others: Sequence[Checkpoint] = ()) -> P
     """
     proof = decode(data)
     note = proof.checkpoint
-    if note.count(f"\n{_SIGNED_BY}") != 1:
+    if note.count(f"\n{SIGNED_BY}") != 1:
         raise NotProven("The checkpoint in the proof has another signature than the one that counts.")
     checkpoint = read_checkpoint(note, key)
     if root_of(proof) != checkpoint.root:
@@ -179,7 +193,7 @@ def signed_once(note: str, key: VerifierKey | None) -> str:
     text, _, signatures = note.rpartition("\n\n")
     lines = signatures.removesuffix("\n").split("\n")
     if key is not None:
-        lines = [line for line in lines if line.startswith(f"{_SIGNED_BY}{key.name} ")]
+        lines = [line for line in lines if line.startswith(f"{SIGNED_BY}{key.name} ")]
     if len(lines) != 1:
         raise NotProven("The checkpoint is signed by several: name the key that counts with --public-key.")
     return f"{text}\n\n{lines[0]}\n"
@@ -192,3 +206,133 @@ def _size_of(note: str) -> int | None:
 
 def _are_hashes(hashes: Sequence[bytes]) -> bool:
     return all(len(one) == HASH_BYTES for one in hashes)
+
+
+def make_proof(
+    reader: RecordReader, session_id: int, seq: int, notes: Sequence[str] = (), key: VerifierKey | None = None
+) -> Proof:
+    """Make the proof of a frame.
+
+    Args:
+        reader: of the record.
+        session_id: of the frame.
+        seq: of the frame.
+        notes: checkpoints for the proof to end at; none: those in the record. The smallest that covers it is taken.
+        key: whose signature counts, where a checkpoint has several.
+
+    Raises:
+        DatabaseError: there is no such frame, it was redacted, or no checkpoint covers it.
+        NotProven: it is not as it was sealed.
+    """
+    span, run_id, batch = _where(reader, session_id, seq)
+    stored = read_batches(reader, run_id, batch, batch)[0]
+    row = next(iter(reader.rows(frames_sql(span._replace(first=seq, last=seq)))), None)
+    if row is not None and is_emptied(row) and sealed_redactions(reader.rows).covers(*row[:3]):
+        raise DatabaseError(f"Frame {seq} was redacted, so it cannot be proved any more.")
+    if row is None or stored.sealed is None or stored.frames is None or stored.written_ns is None:
+        raise NotProven(f"Frame {seq} is not as it was sealed: run `recorder verify`.")
+    recorder_id, index, leaves = _leaves(reader, run_id, batch)
+    note = _note(reader, recorder_id, index, notes)
+    before = leaves[index - 1] if index else seals.BEGINNING
+    signed = read_unsigned(note)
+    assert signed is not None
+    made = Proof(
+        proof="recorder proof 1",
+        frame=_frame(reader, row),
+        digests=_digests(stored, span, seq),
+        batch=ProvedBatch(
+            run_id=run_id,
+            batch=batch,
+            written_ns=stored.written_ns,
+            frames=stored.frames,
+            entries=len(stored.bodies),
+            entries_root=seals.entries_root(stored.bodies),
+            seal_before=before,
+            index=index,
+            path=inclusion_proof(index, leaves[: signed.size]) if signed.size <= len(leaves) else [],
+        ),
+        checkpoint=signed_once(note, key),
+    )
+    if root_of(made) != signed.root:
+        raise NotProven(f"Frame {seq} does not lead to the signed root: run `recorder verify` to see what is wrong.")
+    return made
+
+
+def _where(reader: RecordReader, session_id: int, seq: int) -> tuple[FrameSpan, int, int]:
+    within = f"session_id = {session_id:d} AND {seq:d} BETWEEN first_seq AND last_seq"
+    found = reader.rows(f"SELECT account_id, session_id, first_seq, last_seq, run_id, batch FROM spans WHERE {within}")
+    if not found:
+        raise DatabaseError(f"There is no frame {seq} of session {session_id}; `recorder replay` lists the frames.")
+    *span, run_id, batch = found[0]
+    return FrameSpan(*span), run_id, batch
+
+
+def _leaves(reader: RecordReader, run_id: int, batch: int) -> tuple[int, int, list[bytes]]:
+    """The recorder of a run, the index of a batch's seal in its tree, and all seals of that tree."""
+    runs = runs_of(reader.rows)
+    recorder_id = next(run.recorder_id for run in runs if run.run_id == run_id)
+    index = -1
+    leaves: list[bytes] = []
+    for run in runs:
+        if run.recorder_id == recorder_id:
+            of_run = f"SELECT batch, seal FROM seals WHERE run_id = {run.run_id:d} ORDER BY batch"
+            for rows in reader.stream(of_run, 1_000):
+                for number, seal in rows:
+                    if (run.run_id, number) == (run_id, batch):
+                        index = len(leaves)
+                    leaves.append(bytes(seal))
+    return recorder_id, index, leaves
+
+
+def _note(reader: RecordReader, recorder_id: int, index: int, notes: Sequence[str]) -> str:
+    of_recorder = f"SELECT note FROM checkpoints WHERE recorder_id = {recorder_id:d} ORDER BY size"
+    candidates = notes or [note for (note,) in reader.rows(of_recorder)]
+    covering: list[tuple[Checkpoint, str]] = []
+    for note in candidates:
+        signed = read_unsigned(note)
+        if signed is not None and signed.recorder_id == recorder_id and signed.size > index:
+            covering.append((signed, note))
+    if not covering:
+        raise DatabaseError(
+            "No checkpoint covers that frame yet: make one with `recorder checkpoint`, and name it with --checkpoint."
+        )
+    return min(covering, key=lambda pair: pair[0].size)[1]
+
+
+def _frame(reader: RecordReader, row: Row) -> ProvedFrame:
+    account_id, session_id, seq = row[:3]
+    found = reader.rows(f"SELECT venue, name FROM accounts WHERE account_id = {account_id:d}")
+    if not found:
+        raise NotProven(f"The account of frame {seq} is missing: run `recorder verify`.")
+    ((venue, name),) = found
+    return ProvedFrame(
+        venue=venue,
+        account=name,
+        session_id=session_id,
+        seq=seq,
+        received_ns=row[RECEIVED_NS],
+        source=row[SOURCE],
+        asked=row[TOPIC] if row[SOURCE] in {REST, SNAPSHOT} else None,
+        payload=bytes(row[PAYLOAD]),
+    )
+
+
+def _digests(batch: StoredBatch, span: FrameSpan, seq: int) -> ProvedRow:
+    assert batch.sealed is not None
+    in_order = 0
+    for one in batch.spans:
+        if one == span:
+            break
+        in_order += one.frames
+    number, place = divmod(in_order + seq - span.first, seals.ROW)
+    rows = seals.rows_of(batch.sealed.digests)
+    if number >= len(rows):
+        raise NotProven(f"Frame {seq} is not as it was sealed: run `recorder verify`.")
+    mine = split_digests(rows[number])
+    return ProvedRow(
+        row=number,
+        place=place,
+        before=b"".join(mine[:place]),
+        after=b"".join(mine[place + 1 :]),
+        path=inclusion_proof(number, [leaf_hash(row) for row in rows]),
+    )

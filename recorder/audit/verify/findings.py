@@ -17,6 +17,8 @@ BATCH_REMOVED = "batch removed"
 SEAL_REMOVED = "seal removed"
 #: A seal does not follow from the parts of its batch and the seal before it.
 CHAIN_BROKEN = "chain broken"
+#: A run continues the chain from an earlier batch than the last one before it.
+CHAIN_FORKED = "chain forked"
 #: The digests stored with a seal do not lead to the root that it covers.
 DIGESTS_CHANGED = "digests changed"
 #: The event log entries of a batch do not lead to the root that its seal covers.

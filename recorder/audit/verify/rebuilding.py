@@ -9,11 +9,11 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection, Engine, delete, func, select, update
 
-from recorder.audit.reading import Row
-from recorder.audit.stored import RECEIVED_NS, SEQ, account_names, is_emptied
+from recorder.audit.reading import RECEIVED_NS, SEQ, Row, is_emptied
 from recorder.audit.verify.findings import DERIVED, Finding, Progress
 from recorder.audit.verify.typed_rows import derive
 from recorder.audit.verify.verification import Verification, Wanted
+from recorder.model import account_labels
 from recorder.store.dialects import insert_rows, share_account
 from recorder.store.engine import explained, open_engine
 from recorder.store.redacted import sealed_redactions_in
@@ -45,7 +45,7 @@ class Rebuilt(NamedTuple):
         return Rebuilt(*map(sum, zip(self, other, strict=True)))
 
 
-class _Session(NamedTuple):
+class _RebuiltSession(NamedTuple):
     account_id: int
     session_id: int
     venue: Venue
@@ -76,8 +76,8 @@ def rebuild(
     try:
         with explained(url), engine.connect() as connection:
             query = select(accounts.c.account_id, accounts.c.name, accounts.c.venue)
-            known = [tuple(row) for row in connection.execute(query)]
-        names = account_names(known)
+            known = [(row.account_id, row.name, row.venue) for row in connection.execute(query)]
+        names = account_labels(known)
         named = {names[key]: (key, venue_named(venue)) for key, _, venue in known}
         for session, seqs in _by_session(Verification(url, Wanted(account_id), progress), named):
             if session is None:
@@ -91,9 +91,9 @@ def rebuild(
 
 def _by_session(
     findings: Verification, named: Mapping[str, tuple[int, Venue]]
-) -> Iterator[tuple[_Session | None, Sequence[int]]]:
+) -> Iterator[tuple[_RebuiltSession | None, Sequence[int]]]:
     """Group findings into frames of one session; None for a finding about anything but derived rows."""
-    session: _Session | None = None
+    session: _RebuiltSession | None = None
     seqs: set[int] = set()
     for finding in findings:
         mine = _session_of(finding, named)
@@ -111,16 +111,16 @@ def _by_session(
         yield session, sorted(seqs)
 
 
-def _session_of(finding: Finding, named: Mapping[str, tuple[int, Venue]]) -> _Session | None:
+def _session_of(finding: Finding, named: Mapping[str, tuple[int, Venue]]) -> _RebuiltSession | None:
     of_frames = finding.kind in DERIVED and finding.table in {"frames", *(table.name for table in TYPED.values())}
     its = named.get(finding.account or "")
     if not of_frames or finding.session_id is None or finding.seq is None or its is None:
         return None
     account_id, venue = its
-    return _Session(account_id, finding.session_id, venue)
+    return _RebuiltSession(account_id, finding.session_id, venue)
 
 
-def _rebuild(engine: Engine, session: _Session, seqs: Sequence[int]) -> Rebuilt:
+def _rebuild(engine: Engine, session: _RebuiltSession, seqs: Sequence[int]) -> Rebuilt:
     done = Rebuilt()
     with engine.begin() as connection:
         share_account(connection, session.account_id)
@@ -129,7 +129,7 @@ def _rebuild(engine: Engine, session: _Session, seqs: Sequence[int]) -> Rebuilt:
     return done
 
 
-def _rebuild_some(connection: Connection, session: _Session, seqs: Sequence[int]) -> Rebuilt:
+def _rebuild_some(connection: Connection, session: _RebuiltSession, seqs: Sequence[int]) -> Rebuilt:
     f = frames.c
     key = f.account_id == session.account_id, f.session_id == session.session_id
     found = [tuple(row) for row in connection.execute(select(frames).where(*key, f.seq.in_(seqs)).order_by(f.seq))]

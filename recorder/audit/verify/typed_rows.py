@@ -1,13 +1,13 @@
-"""Checking what is derived from frames: the typed rows, and the topic, status and error of each frame."""
+"""Check what is derived from frames: the typed rows, and the topic, status and error of each frame."""
 
 from collections.abc import Collection, Iterator, Sequence
 from decimal import Decimal
+from itertools import repeat
 from typing import NamedTuple
 
 from sqlalchemy import Table
 
-from recorder.audit.reading import RecordReader, Row
-from recorder.audit.stored import PAYLOAD, RECEIVED_NS, SEQ, SOURCE, TOPIC, FrameSpan, is_emptied
+from recorder.audit.reading import PAYLOAD, RECEIVED_NS, SEQ, SOURCE, TOPIC, FrameSpan, RecordReader, Row, is_emptied
 from recorder.audit.verify.findings import (
     READING_CHANGED,
     ROW_CHANGED,
@@ -16,7 +16,6 @@ from recorder.audit.verify.findings import (
     Finding,
     frame_finding,
 )
-from recorder.audit.verify.frames import Piece
 from recorder.model import CONTROL, DECODED, PUSH, REST, SNAPSHOT, Decoded, Update
 from recorder.store.schema import TYPED
 from recorder.store.types import ExactDecimal
@@ -28,7 +27,7 @@ WINDOW = 64
 _READING = slice(5, 8)
 _ITEM = 3
 _COMMAND = Decoded(None, CONTROL, None, (), None)
-#: Table → the places of its decimals.
+#: Table → the indexes of its decimals.
 _DECIMALS = {
     table: [place for place, column in enumerate(table.c) if isinstance(column.type, ExactDecimal)]
     for table in TYPED.values()
@@ -57,18 +56,24 @@ def derive(venue: Venue, frames: Sequence[Row]) -> Derived:
 
 def _derive_together(venue: Venue, frames: Sequence[Row], derived: Derived) -> bool:
     """Decode plain pushes in bulk. False, and nothing is added, where some are something else."""
-    if any(frame[SOURCE] != PUSH for frame in frames):
+    account_ids, session_ids, seqs, received, sources, *reading, payloads = zip(*frames, strict=True)
+    count = len(frames)
+    if sources.count(PUSH) < count or (plain := read_plain(venue, payloads)) is None:
         return False
-    plain = read_plain(venue, [frame[PAYLOAD] for frame in frames])
-    if plain is None:
-        return False
+    topics, updates = plain
+    if reading != [tuple(topics), (DECODED,) * count, (None,) * count]:
+        for frame, topic, its_updates in zip(frames, topics, updates, strict=True):
+            if frame[_READING] != (topic, DECODED, None):
+                derived.misread.append((frame, Decoded(topic, DECODED, None, its_updates, None)))
     rows = derived.rows
-    for frame, topic, updates in zip(frames, *plain, strict=True):
-        if frame[_READING] != (topic, DECODED, None):
-            derived.misread.append((frame, Decoded(topic, DECODED, None, updates, None)))
-        account_id, session_id, seq, received_ns = frame[: RECEIVED_NS + 1]
-        for item, update in enumerate(updates):
-            rows[type(update)].append((account_id, session_id, seq, item, received_ns, *update))
+    keys = zip(account_ids, session_ids, seqs, repeat(0), received, strict=False)
+    for key, its_updates in zip(keys, updates, strict=True):
+        if len(its_updates) == 1:
+            (update,) = its_updates
+            rows[type(update)].append(key + update)
+        else:
+            for item, update in enumerate(its_updates):
+                rows[type(update)].append((*key[:_ITEM], item, key[-1], *update))
     return True
 
 
@@ -89,32 +94,31 @@ def _add(derived: Derived, frame: Row, decoded: Decoded) -> None:
             derived.rows[type(update)].append((account_id, session_id, seq, item, received_ns, *update))
 
 
-def check_typed_rows(reader: RecordReader, venue: Venue, piece: Piece, doubtful: Collection[int]) -> Iterator[Finding]:
-    """Check what is derived from the frames of a piece.
+def check_typed_rows(
+    reader: RecordReader, venue: Venue, span: FrameSpan, frames: Sequence[Row], doubtful: Collection[int]
+) -> Iterator[Finding]:
+    """Check what is derived from consecutive frames.
 
     Args:
         reader: of the record.
         venue: decodes.
-        piece: the frames.
-        doubtful: frames that are not as they were sealed. Nothing is said about their rows, which may be the last
+        span: the frames that should be there.
+        frames: those that are there.
+        doubtful: frames that are not as they were sealed. Nothing is reported about their rows, which may be the last
             evidence of what the frame was.
     """
-    derived = derive(venue, piece.rows)
+    derived = derive(venue, frames)
     for frame, decoded in derived.misread:
         if frame[SEQ] not in doubtful:
             yield frame_finding(READING_CHANGED, "frames", _misread(frame, decoded), frame[SEQ])
     for record, table in TYPED.items():
-        stored = _stored_rows(reader, table, piece.span)
+        stored = reader.rows(
+            f"SELECT {reader.columns(table)} FROM {table.name} WHERE account_id = {span.account_id:d} "
+            f"AND session_id = {span.session_id:d} AND seq BETWEEN {span.first:d} AND {span.last:d} ORDER BY seq, item"
+        )
         if stored != derived.rows[record]:
             decimals = [] if reader.exact else _DECIMALS[table]
             yield from _differences(table, derived.rows[record], stored, doubtful, decimals)
-
-
-def _stored_rows(reader: RecordReader, table: Table, span: FrameSpan) -> list[Row]:
-    return reader.rows(
-        f"SELECT {reader.columns(table)} FROM {table.name} WHERE account_id = {span.account_id:d} "
-        f"AND session_id = {span.session_id:d} AND seq BETWEEN {span.first:d} AND {span.last:d} ORDER BY seq, item"
-    )
 
 
 def _misread(frame: Row, decoded: Decoded) -> str:
@@ -135,24 +139,15 @@ def _differences(
             yield frame_finding(ROW_REMOVED, table.name, f"item {item} of the frame is missing", seq)
         elif row is None:
             yield frame_finding(ROW_INSERTED, table.name, f"item {item} does not follow from the frame", seq)
-        elif not _same(row, other, decimals):
-            yield frame_finding(ROW_CHANGED, table.name, _fields(table, item, row, other, decimals), seq)
+        elif row != other and (differing := _differing(table, row, other, decimals)):
+            yield frame_finding(ROW_CHANGED, table.name, f"item {item}: {'; '.join(differing)}", seq)
 
 
-def _same(row: Row, other: Row, decimals: Sequence[int]) -> bool:
-    """Whether two rows are equal; decimals of a server by value, because it does not keep their digits."""
-    if row == other:
-        return True
-    return all(
-        one == two or (place in decimals and one is not None and two is not None and Decimal(one) == Decimal(two))
-        for place, (one, two) in enumerate(zip(row, other, strict=True))
-    )
-
-
-def _fields(table: Table, item: int, row: Row, other: Row, decimals: Sequence[int]) -> str:
-    told = [
-        f"{column.name} is {two!r}, should be {one!r}"
-        for place, (column, one, two) in enumerate(zip(table.c, row, other, strict=True))
-        if not _same((one,), (two,), [0] if place in decimals else [])
+def _differing(table: Table, row: Row, other: Row, decimals: Sequence[int]) -> list[str]:
+    """How two rows differ; decimals of a server are compared by value, because it does not keep their digits."""
+    return [
+        f"{column.name} is {stored!r}, should be {expected!r}"
+        for place, (column, expected, stored) in enumerate(zip(table.c, row, other, strict=True))
+        if expected != stored
+        and not (place in decimals and None not in {expected, stored} and Decimal(expected) == Decimal(stored))
     ]
-    return f"item {item}: {'; '.join(told)}"

@@ -1,34 +1,47 @@
-"""Verifying a record: its chains of seals, every batch, and what is derived, on all processors."""
+"""Verify a record: its chains of seals, every batch, and what is derived, on all processors."""
 
 import multiprocessing
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
+from itertools import groupby
 from typing import NamedTuple
 
 from recorder.audit.evidence.keys import VerifierKey
-from recorder.audit.reading import RecordReader
-from recorder.audit.stored import ACCOUNTS_SQL, account_names
-from recorder.audit.verify.batches import BatchChecker, Extent, Outcome
+from recorder.audit.reading import ACCOUNTS_SQL, RecordReader
+from recorder.audit.verify.batches import BatchChecker, BatchRange, Extent, Outcome
 from recorder.audit.verify.chain import Claim, check_chains, stored_claims
 from recorder.audit.verify.event_log import findings_in_event_log
 from recorder.audit.verify.findings import (
     BATCH_REMOVED,
     CHAIN_BROKEN,
     ENTRIES_CHANGED,
+    FRAME_INSERTED,
+    ROW_INSERTED,
+    SEQ_DISCONTINUOUS,
     Finding,
     Progress,
     Verified,
+    frame_finding,
     merge_consecutive,
 )
-from recorder.audit.verify.plan import BatchRange, FirstLast, Plan, make_plan
-from recorder.audit.verify.unbatched import unbatched_rows
+from recorder.model import account_labels
+from recorder.store.chain import Run, runs_of
 from recorder.store.redacted import sealed_redactions
+from recorder.store.schema import TYPED, frames
 
 #: Below this many frames, starting processes takes longer than they save.
 FRAMES_ALONE = 100_000
+#: About how many frames a range holds, and how many batches at most.
+FRAMES_PER_RANGE = 20_000
+BATCHES_PER_RANGE = 5_000
 #: Where entries are missing or changed, rows that do not follow from the others are no news.
 _OF_ENTRIES = frozenset([ENTRIES_CHANGED, BATCH_REMOVED, CHAIN_BROKEN])
+
+#: The first and the last of consecutive batches.
+_FirstLast = tuple[int, int]
+#: Account and session.
+_SessionKey = tuple[int, int]
 
 
 class Wanted(NamedTuple):
@@ -72,6 +85,8 @@ class Verification:
         self._wanted = wanted or Wanted()
         self._progress = progress
         self._kinds: set[str] = set()
+        #: Session → the last frame that a batch holds.
+        self._last_seqs: dict[_SessionKey, int] = {}
 
     def __iter__(self) -> Iterator[Finding]:
         with closing(RecordReader(self._url)) as reader, reader.snapshot():
@@ -81,28 +96,46 @@ class Verification:
                 yield finding
 
     def _all(self, reader: RecordReader) -> Iterator[Finding]:
-        wanted = self._wanted
-        names = account_names(reader.rows(ACCOUNTS_SQL))
-        plan = make_plan(reader, names, None if wanted.is_whole else chosen_batches(reader, wanted))
-        yield from self._chains(reader, plan)
-        yield from plan.findings
-        yield from self._batches(reader, plan)
-        yield from merge_consecutive(unbatched_rows(reader, plan.last_seqs, names, wanted.account_id))
-        yield from self._event_log(reader, plan, names)
+        names = account_labels(reader.rows(ACCOUNTS_SQL))
+        runs = runs_of(reader.rows)
+        yield from self._chains(reader, runs)
+        for run in runs:
+            yield from self._discontinuities(reader, run, names)
+        yield from self._batches(reader, runs)
+        yield from merge_consecutive(self._unbatched_rows(reader, names))
+        yield from self._event_log(reader, runs, names)
 
-    def _chains(self, reader: RecordReader, plan: Plan) -> Iterator[Finding]:
+    def _chains(self, reader: RecordReader, runs: Sequence[Run]) -> Iterator[Finding]:
         stored, findings = stored_claims(reader, self._wanted.key)
         yield from findings
         claims = [*stored, *self._wanted.claims]
         self.verified = self.verified._replace(checkpoints=len(claims))
-        yield from check_chains(reader, plan.runs, claims)
+        yield from check_chains(reader, runs, claims)
 
-    def _batches(self, reader: RecordReader, plan: Plan) -> Iterator[Finding]:
+    def _discontinuities(self, reader: RecordReader, run: Run, names: Mapping[int, str]) -> Iterator[Finding]:
+        """Follow the sessions of a run: each batch must continue where the one before it ended."""
+        columns = "batch, account_id, session_id, first_seq, last_seq"
+        of_run = f"SELECT {columns} FROM spans WHERE run_id = {run.run_id:d} ORDER BY batch, account_id, session_id"
+        for rows in reader.stream(of_run, 1_000):
+            for batch, account_id, session_id, first, last in rows:
+                before = self._last_seqs.get((account_id, session_id), -1)
+                which = names.get(account_id, str(account_id)), session_id
+                where = run.run_id, batch, run.recorder_id
+                if first > before + 1:
+                    detail = f"no batch holds them: batch {batch} continues with frame {first}"
+                    yield Finding(SEQ_DISCONTINUOUS, "spans", detail, *which, before + 1, first - 1, *where)
+                elif first <= before:
+                    detail = f"an earlier batch holds them, and batch {batch} too"
+                    yield Finding(SEQ_DISCONTINUOUS, "spans", detail, *which, first, before, *where)
+                self._last_seqs[account_id, session_id] = max(before, last)
+
+    def _batches(self, reader: RecordReader, runs: Sequence[Run]) -> Iterator[Finding]:
+        ranges = _ranges(reader, runs, None if self._wanted.is_whole else _chosen_batches(reader, self._wanted))
         extent = Extent(self._wanted.account_id, not self._wanted.quick, sealed_redactions(reader.rows))
-        total, done = sum(some.frames for some in plan.ranges), 0
+        total, done = sum(some.frames for some in ranges), 0
         self._progress(0, total)
-        with _outcomes(self._url, extent, plan.ranges, self._jobs(total)) as outcomes:
-            for some, outcome in zip(plan.ranges, outcomes, strict=True):
+        with _outcomes(self._url, extent, ranges, self._jobs(total)) as outcomes:
+            for some, outcome in zip(ranges, outcomes, strict=True):
                 done += some.frames
                 self._progress(done, total)
                 seen = self.verified
@@ -114,12 +147,26 @@ class Verification:
                 )
                 yield from outcome.findings
 
-    def _jobs(self, frames: int) -> int:
+    def _jobs(self, frames_count: int) -> int:
         if self._wanted.jobs is not None:
             return self._wanted.jobs
-        return 1 if frames < FRAMES_ALONE else processors()
+        return 1 if frames_count < FRAMES_ALONE else processors()
 
-    def _event_log(self, reader: RecordReader, plan: Plan, names: Mapping[int, str]) -> Iterator[Finding]:
+    def _unbatched_rows(self, reader: RecordReader, names: Mapping[int, str]) -> Iterator[Finding]:
+        """Every frame that no batch holds, and every typed row without a frame."""
+        for table in (frames, *TYPED.values()):
+            for account_id, session_id, least, most in _sessions(reader, table.name):
+                last = self._last_seqs.get((account_id, session_id), -1)
+                if self._wanted.account_id not in {None, account_id} or (least >= 0 and most <= last):
+                    continue
+                for seq in _outside(reader, table.name, (account_id, session_id), last):
+                    if table is frames:
+                        finding = frame_finding(FRAME_INSERTED, "frames", "no batch holds it", seq)
+                    else:
+                        finding = frame_finding(ROW_INSERTED, table.name, "its frame does not exist", seq)
+                    yield finding._replace(account=names.get(account_id, str(account_id)), session_id=session_id)
+
+    def _event_log(self, reader: RecordReader, runs: Sequence[Run], names: Mapping[int, str]) -> Iterator[Finding]:
         if not self._wanted.is_whole:
             self._skip("tables of the event log (runs, gaps, ...), which follow from all entries: verify everything")
         elif self._wanted.quick:
@@ -127,7 +174,7 @@ class Verification:
         elif self._kinds & _OF_ENTRIES:
             self._skip("tables of the event log (runs, gaps, ...), because entries are missing or changed")
         else:
-            yield from findings_in_event_log(reader, plan.runs, names)
+            yield from findings_in_event_log(reader, runs, names)
             if reader.one("SELECT account_id FROM comparisons LIMIT 1") is not None:
                 self._skip("comparisons of several recorders, which no recorder has sealed")
 
@@ -141,11 +188,38 @@ def processors() -> int:
     return len(allowed(0)) if allowed else os.cpu_count() or 1
 
 
-def chosen_batches(reader: RecordReader, wanted: Wanted) -> dict[int, list[FirstLast]]:
+def _ranges(
+    reader: RecordReader, runs: Sequence[Run], chosen: Mapping[int, Sequence[_FirstLast]] | None
+) -> list[BatchRange]:
+    """The batches to verify, cut into ranges that can be checked independently.
+
+    Args:
+        reader: of the record.
+        runs: all runs of the record.
+        chosen: run → the batches to verify; None: all.
+    """
+    ranges = []
+    for run in runs:
+        for first, last in [(0, run.last)] if chosen is None else chosen.get(run.run_id, ()):
+            begin, count = first, 0
+            where = f"run_id = {run.run_id:d} AND batch BETWEEN {first:d} AND {last:d}"
+            for rows in reader.stream(f"SELECT batch, frames FROM batches WHERE {where} ORDER BY batch", 1_000):
+                for batch, held in rows:
+                    count += held
+                    if count >= FRAMES_PER_RANGE or batch - begin >= BATCHES_PER_RANGE:
+                        ranges.append(BatchRange(run.recorder_id, run.run_id, begin, batch, count))
+                        begin, count = batch + 1, 0
+            if begin <= last:
+                ranges.append(BatchRange(run.recorder_id, run.run_id, begin, last, count))
+    return ranges
+
+
+def _chosen_batches(reader: RecordReader, wanted: Wanted) -> dict[int, list[_FirstLast]]:
     """The batches that hold a frame of an account received in a time, or were written then; by run."""
     of_account = "" if wanted.account_id is None else f" AND s.account_id = {wanted.account_id:d}"
     same = "f.account_id = s.account_id AND f.session_id = s.session_id"
-    since, until = _between(wanted)
+    since = -(2**62) if wanted.since_ns is None else wanted.since_ns
+    until = 2**62 + 2**61 if wanted.until_ns is None else wanted.until_ns
     in_time = (
         f"coalesce((SELECT f.received_ns FROM frames f WHERE {same} AND f.seq = s.last_seq), {since}) >= {since} "
         f"AND coalesce((SELECT f.received_ns FROM frames f WHERE {same} AND f.seq = s.first_seq), {since}) < {until}"
@@ -153,7 +227,7 @@ def chosen_batches(reader: RecordReader, wanted: Wanted) -> dict[int, list[First
     held = f"SELECT s.run_id, s.batch FROM spans s WHERE {in_time}{of_account}"
     written = f"SELECT run_id, batch FROM batches WHERE written_ns >= {since} AND written_ns < {until}"
     statement = " UNION ".join([held, *([] if of_account else [written])]) + " ORDER BY 1, 2"
-    chosen: dict[int, list[FirstLast]] = {}
+    chosen: dict[int, list[_FirstLast]] = {}
     for rows in reader.stream(statement, 1_000):
         for run_id, batch in rows:
             of_run = chosen.setdefault(run_id, [])
@@ -164,9 +238,31 @@ def chosen_batches(reader: RecordReader, wanted: Wanted) -> dict[int, list[First
     return chosen
 
 
-def _between(wanted: Wanted) -> tuple[int, int]:
-    since = -(2**62) if wanted.since_ns is None else wanted.since_ns
-    return since, 2**62 + 2**61 if wanted.until_ns is None else wanted.until_ns
+def _sessions(reader: RecordReader, table: str) -> Iterator[tuple[int, int, int, int]]:
+    """The sessions that a table has rows of, with the least and the greatest of their numbers."""
+    if not reader.exact:
+        # A server scans an index faster than it answers one query per session.
+        each = f"SELECT account_id, session_id, min(seq), max(seq) FROM {table} GROUP BY 1, 2 ORDER BY 1, 2"
+        for rows in reader.stream(each, 1_000):
+            yield from rows
+        return
+    beyond = ""
+    first = f"SELECT account_id, session_id, seq FROM {table} {{}} ORDER BY account_id, session_id, seq LIMIT 1"
+    while found := reader.rows(first.format(beyond)):
+        ((account_id, session_id, least),) = found
+        mine = f"account_id = {account_id:d} AND session_id = {session_id:d}"
+        yield account_id, session_id, least, reader.one(f"SELECT max(seq) FROM {table} WHERE {mine}")
+        beyond = f"WHERE (account_id, session_id) > ({account_id:d}, {session_id:d})"
+
+
+def _outside(reader: RecordReader, table: str, session: _SessionKey, last: int) -> Iterator[int]:
+    """The numbers of a session's rows outside its batches."""
+    mine = f"t.account_id = {session[0]:d} AND t.session_id = {session[1]:d} AND (t.seq < 0 OR t.seq > {last:d})"
+    if table != frames.name:
+        same = "f.account_id = t.account_id AND f.session_id = t.session_id AND f.seq = t.seq"
+        mine += f" AND NOT EXISTS (SELECT 1 FROM frames f WHERE {same})"
+    for rows in reader.stream(f"SELECT t.seq FROM {table} t WHERE {mine} ORDER BY t.seq"):
+        yield from (seq for seq, _ in groupby(row[0] for row in rows))
 
 
 _checker: BatchChecker

@@ -12,9 +12,9 @@ from recorder.audit.evidence.checkpoint import (
     checkpoints_in,
     read_checkpoint,
     sign_checkpoint,
+    sign_note,
 )
 from recorder.audit.evidence.keys import new_key, read_signing_key
-from recorder.audit.evidence.note import sign_note
 from recorder.errors import NotProven
 from tests.unit.audit.test_keys import PRIVATE
 

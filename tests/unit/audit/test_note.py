@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from recorder.audit.evidence.checkpoint import NOTE_CHARS_MAX, open_note, sign_note
 from recorder.audit.evidence.keys import new_key, read_signing_key, read_verifier_key
-from recorder.audit.evidence.note import NOTE_CHARS_MAX, open_note, sign_note
 from recorder.errors import NotProven
 from tests.unit.audit.test_keys import PRIVATE, PUBLIC
 
