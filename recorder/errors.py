@@ -9,6 +9,7 @@ RecorderError                 one sentence on standard error, exit code 2 (NotPr
 │   ├── DatabaseBusy          another recorder, or another program, holds it
 │   ├── ServerAway            a database server does not answer: the local journal goes on, and it is tried again
 │   ├── MergeConflict         two records hold different things under one key: nothing of it is merged
+│   ├── AnotherAccount        two accounts may share a name: nothing is sent or merged until the user has decided
 │   ├── DatabaseMoved         the file was moved, deleted or replaced during a run: stopped, and its content kept
 │   └── NotDurable            stopped before everything received was durable: the event log says from where on
 ├── Incomplete                what was asked for whole has gaps in it: it is not given, exit code 1
@@ -66,6 +67,10 @@ class ServerAway(DatabaseError):
 
 class MergeConflict(DatabaseError):
     """Two records contradict each other."""
+
+
+class AnotherAccount(DatabaseError):
+    """An account of the same name was recorded with another API key: it may be another account."""
 
 
 class DatabaseMoved(DatabaseError):

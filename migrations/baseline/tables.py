@@ -99,14 +99,13 @@ def _recorders_and_sessions() -> None:
         *_texts("host", null=False),
         sa.PrimaryKeyConstraint("recorder_id", name="pk_recorders"),
     )
-    # The API keys known to belong to an account, as fingerprints.
+    # The credentials of an account, as fingerprints.
     _table(
         "credentials",
         *_ints("account_id"),
         *_texts("fingerprint", null=False),
-        *_ints("added_ns"),
+        *_ints("added_ns", "accepted"),
         sa.PrimaryKeyConstraint("account_id", "fingerprint", name="pk_credentials"),
-        _of_account("credentials"),
     )
     _table(
         "retirements",

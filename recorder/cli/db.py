@@ -1,24 +1,32 @@
-"""The commands for the database's schema."""
+"""The commands for the database itself: its schema, and which recorders and API keys belong to it."""
 
+import re
 import time
 from pathlib import Path
 
 import click
-from sqlalchemy import Engine
+from sqlalchemy import Engine, select
 
 from recorder.cli import options
 from recorder.errors import SchemaOutdated
+from recorder.model import account_id
 from recorder.store import identity, migrate, sqlite
+from recorder.store.credentials import DIGITS
 from recorder.store.engine import database_path, explained, is_file, open_engine, place
+from recorder.store.entries import CredentialAccepted, LogEntry, RecorderRetired
 from recorder.store.lock import sole_writer
+from recorder.store.opening import add_entry
+from recorder.store.schema import recorders
+from recorder.venues import VENUES
 
 
 @click.group(
-    help="The database's schema. A new database needs none of this: `recorder run` makes it.\n\n"
+    help="The database's schema, and which recorders and API keys belong to it. A new database needs none of this: "
+    "`recorder run` makes it.\n\n"
     "\b\nExample:  recorder db check"
 )
 def db() -> None:
-    """The database's schema."""
+    """The database itself."""
 
 
 @db.command(
@@ -79,6 +87,76 @@ def adopt(database: str | None, config: Path | None, by_path: bool) -> None:
     click.echo(f"{place(url)} goes on as recorder {adopted.recorder_id}.")
     if adopted.closed_id is not None:
         click.echo(f"Recorder {adopted.closed_id}, which it was since it was copied, records no more.")
+
+
+@db.command(
+    help="Retire a recorder whose machine or file is gone for good, so that its open gap is no longer reported. "
+    "RECORDER is its number in the table `recorders`. The retirement is sealed in the event log of the file, and sent "
+    "or merged with it. If the recorder runs again, its retirement ends.\n\n"
+    "\b\nExample:  recorder db retire 1654334580326400001 --why 'sold the laptop'"
+)
+@click.argument("recorder_id", metavar="RECORDER", type=int)
+@click.option("--why", required=True, help="The reason, for those who read the record.")
+@click.option("--who", help="Who decided it.  [default: this user on this machine]")
+@options.database
+def retire(recorder_id: int, why: str, who: str | None, database: str | None, config: Path | None) -> None:
+    """Retire."""
+    urls = options.database_urls(database, config)
+    known = {found for url in urls for found in _recorders(url)}
+    if recorder_id not in known:
+        listed = ", ".join(map(str, sorted(known))) or "none"
+        raise click.UsageError(f"There is no recorder {recorder_id} in {place(urls[0])}; there are: {listed}.")
+    if not why.strip():
+        raise click.UsageError("--why must give a reason.")
+    now_ns = time.time_ns()
+    _add_entry(urls, RecorderRetired(recorder_id, now_ns, who or options.this_user(), why), now_ns, "recorder retired")
+    click.echo(f"Recorder {recorder_id} is retired.{_sent(urls)}")
+
+
+@db.command(
+    "accept-key",
+    help="Accept that an API key belongs to an account: its new key, or the key that another recorder uses for it. "
+    "ACCOUNT is venue/name. `recorder run` and `recorder merge` print the FINGERPRINT of the key when they cannot tell "
+    "whether it belongs to the same exchange account as the key used before. Accept it in the file that is sent or "
+    "merged.\n\n"
+    "\b\nExample:  recorder db accept-key fmex/main 9f86d081884c7d65",
+)
+@click.argument("account")
+@click.argument("fingerprint")
+@options.database
+def accept_key(account: str, fingerprint: str, database: str | None, config: Path | None) -> None:
+    """Accept a key."""
+    venue, _, name = account.partition("/")
+    if venue not in VENUES or not name:
+        raise click.UsageError(f"{account!r} is not an account; write venue/name, such as {next(iter(VENUES))}/main.")
+    if not re.fullmatch(f"[0-9a-f]{{{DIGITS}}}", fingerprint):
+        raise click.UsageError(f"{fingerprint!r} is not a fingerprint; copy it from the message that asks for it.")
+    urls = options.database_urls(database, config)
+    now_ns = time.time_ns()
+    _add_entry(urls, CredentialAccepted(account_id(venue, name), fingerprint, now_ns), now_ns, "key accepted")
+    click.echo(f"API key {fingerprint} belongs to {account}.{_sent(urls)}")
+
+
+def _sent(urls: list[str]) -> str:
+    return " The next run sends this to the server." if len(urls) > 1 else ""
+
+
+def _add_entry(urls: list[str], entry: LogEntry, now_ns: int, reason: str) -> None:
+    """Add an entry to the event log of the file among the databases."""
+    url = urls[-1]
+    if not is_file(url):
+        raise click.UsageError("A server's database gets this from a file: name the file, or the journal.")
+    with explained(url), sole_writer(url):
+        migrate.require_current(open_engine(url, read_only=True))
+        for warning in add_entry(open_engine(url), url, entry, now_ns, reason):
+            click.echo(warning, err=True)
+
+
+def _recorders(url: str) -> list[int]:
+    engine = open_engine(url, read_only=True)
+    with explained(url), engine.connect() as connection:
+        migrate.require_current(engine)
+        return list(connection.scalars(select(recorders.c.recorder_id)))
 
 
 @db.command(help="Show the revision of the database's schema.\n\n\b\nExample:  recorder db current")

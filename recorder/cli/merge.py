@@ -9,9 +9,10 @@ from recorder.cli.progress import bar
 from recorder.errors import MergeConflict
 from recorder.store import migrate
 from recorder.store.comparing import compare_sessions
+from recorder.store.credentials import require_one_account
 from recorder.store.engine import blaming, database_path, explained, is_file, open_engine, place
 from recorder.store.lock import sole_writer
-from recorder.store.mover import Mover
+from recorder.store.mover import Mover, require_rights, update_statistics
 from recorder.store.sameness import require_same
 from recorder.store.schema import batches
 from recorder.store.snapshots import make_all
@@ -42,6 +43,8 @@ def merge(src: str, dst: str) -> None:
         target = open_engine(target_url)
         migrate.require_usable(target)
         with source.connect() as one, target.connect() as other:
+            require_rights(other, place(target_url))
+            require_one_account(one, other)
             try:
                 compared = require_same(one, other)
             except MergeConflict as error:
@@ -51,6 +54,8 @@ def merge(src: str, dst: str) -> None:
             missing = max(_frames(one) - compared, 0)
         moved_frames = _move(Mover(source, target), missing)
         _make_snapshots(target)
+        with target.connect() as connection:
+            update_statistics(connection)
         told = list(compare_sessions(target))
     click.echo(f"{moved_frames:,} frames moved into {place(target_url)}.")
     click.echo(f"{compared:,} were there already, the same byte for byte.")

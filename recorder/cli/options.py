@@ -1,5 +1,7 @@
 """Options that several commands share, and how their values are read."""
 
+import getpass
+import platform
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -132,6 +134,11 @@ def database(command: Command) -> Command:
             help="The configuration file.  [default: recorder.toml, if it exists]",
         ),
     )
+
+
+def this_user() -> str:
+    """The user and the machine, for entries that say who did something."""
+    return f"{getpass.getuser()} on {platform.node()}"
 
 
 def account(command: Command) -> Command:

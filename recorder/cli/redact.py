@@ -1,7 +1,5 @@
 """`recorder redact`."""
 
-import getpass
-import platform
 import sys
 from pathlib import Path
 from typing import Any
@@ -83,7 +81,7 @@ def redact(
         if not yes and not _confirmed(chosen, account, place(url)):
             click.echo("Nothing was changed.")
             return
-        count = _redact(engine, url, chosen, who or f"{getpass.getuser()} on {platform.node()}", why)
+        count = _redact(engine, url, chosen, who or options.this_user(), why)
         redacting.sweep(engine, url)
     click.echo(f"{count:,} frames of {account} emptied; their digests, and who, when and why, are in the record.")
 

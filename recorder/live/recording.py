@@ -24,6 +24,7 @@ from recorder.live.writer import Writer
 from recorder.model import time_ordered_id
 from recorder.read.state.before_gap import EndedGap, gaps_by_id
 from recorder.store import migrate
+from recorder.store.credentials import fingerprint
 from recorder.store.database_file import HeldFile
 from recorder.store.engine import database_path, explained, open_engine
 from recorder.store.entries import AccountAdded, Covered, LogEntry, RunStarted
@@ -170,15 +171,16 @@ class Recording:
         migrate.require_usable(engine)
         now_ns = self._started_ns = self._clock.wall_ns()
         wanted = [AccountAdded(one.account_id, one.venue.name, one.name, now_ns) for one in self._accounts]
+        keys = {one.account_id: fingerprint(one.venue.name, *one.credentials) for one in self._accounts}
         started = RunStarted(time_ordered_id(now_ns), 0, now_ns, platform.node(), os.getpid(), recorder.__version__)
         if self._server is not None:
             self._shipper = Shipper(self._url, self._server, self.wake.set)
-            self._shipper.check()
+            self._shipper.check([(one, keys[one.account_id]) for one in wanted])
         # Nothing is durable yet, and whoever is told may still refuse: the database is then as it was.
         self._on_durable(Watermark(OPENING, 0, {}))
         self._file = starting.enter_context(HeldFile(database_path(self._url)))
         with engine.begin() as connection:
-            self._run, self._seal, warnings = open_run(connection, self._url, started, wanted)
+            self._run, self._seal, warnings = open_run(connection, self._url, started, wanted, keys)
             self._newest = {one.account_id: newest_session(connection, one.account_id) for one in wanted}
         for warning in warnings:
             log.warning("%s", warning)

@@ -6,17 +6,19 @@ is refused holds back no other. Its own later batches do wait: they are chained 
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from threading import Event, Thread
 from time import monotonic
 
 from sqlalchemy.exc import DBAPIError as DriverError
 
-from recorder.errors import DatabaseError
+from recorder.errors import AnotherAccount, DatabaseError
 from recorder.live.backoff import Backoff
 from recorder.store import migrate
 from recorder.store.comparing import compare_sessions
+from recorder.store.credentials import KnownCredential, conflict, known_credentials
 from recorder.store.engine import blaming, database_path, explain, may_pass, open_engine, place
+from recorder.store.entries import AccountAdded
 from recorder.store.mover import Mover, require_rights, update_statistics
 
 log = logging.getLogger(__name__)
@@ -59,7 +61,8 @@ class Shipper(Thread):
         self._server = server
         self._on_end = on_end
         self._target = open_engine(server)
-        self._mover = Mover(blaming(open_engine(journal, read_only=True), journal), self._target)
+        self._source = blaming(open_engine(journal, read_only=True), journal)
+        self._mover = Mover(self._source, self._target)
         self._backoff = Backoff(RETRY_FIRST_S, RETRY_LAST_S)
         self._prepared = False
         self._compare = True
@@ -72,16 +75,28 @@ class Shipper(Thread):
         self._finishing = False
         self._give_up = Event()
 
-    def check(self) -> None:
+    def check(self, accounts: Sequence[tuple[AccountAdded, str]] = ()) -> None:
         """Check, before the run begins, that this program can write to the server's database.
 
         A server that is away does not matter: the run records into its journal. One that refuses us does.
+
+        Args:
+            accounts: what the run records, each with its credential's fingerprint. Only accounts that this journal has
+                not recorded yet are refused: where it has, the run must go on, and only the sending waits.
 
         Raises:
             DatabaseError: with one sentence that says what to do.
         """
         try:
             self._prepare()
+            with self._source.connect() as source, self._target.connect() as target:
+                for account, key in accounts:
+                    if not known_credentials(source, account.account_id):
+                        mine = {key: KnownCredential(account.created_ns, accepted=False)}
+                        theirs = known_credentials(target, account.account_id)
+                        told = conflict(f"{account.venue}/{account.name}", theirs, mine)
+                        if told is not None:
+                            raise AnotherAccount(told)
         except DriverError as error:
             explained = explain(self._server, error)
             if not may_pass(self._server, error):

@@ -92,6 +92,16 @@ def lock_run(connection: Connection, run_id: int) -> None:
         connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({run_id:d})")
 
 
+#: Key of the advisory lock under which credentials are compared and added.
+_CREDENTIALS = 0x52434B59
+
+
+def lock_credentials(connection: Connection) -> None:
+    """Let nobody else add credentials until the transaction ends; on SQLite a writer is alone anyway."""
+    if connection.dialect.name == POSTGRESQL:
+        connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_CREDENTIALS})")
+
+
 #: A part of the key of the advisory locks of accounts; the other is the account's own.
 _ACCOUNTS = 0x5243
 

@@ -37,6 +37,33 @@ class AccountAdded(_Entry, frozen=True):
     created_ns: int
 
 
+class CredentialUsed(_Entry, frozen=True):
+    """A run records an account with this credential."""
+
+    account_id: int
+    #: See `recorder.store.credentials`.
+    fingerprint: str
+    used_ns: int
+
+
+class CredentialAccepted(_Entry, frozen=True):
+    """The user says that a credential belongs to an account, whatever other credentials the account has."""
+
+    account_id: int
+    fingerprint: str
+    accepted_ns: int
+
+
+class RecorderRetired(_Entry, frozen=True):
+    """A recorder will not record again, so its open gap is no longer reported. A later run of it ends this."""
+
+    #: The retired recorder; the entry may be in another recorder's event log.
+    recorder_id: int
+    retired_ns: int
+    who: str
+    why: str
+
+
 class RunStarted(_Entry, frozen=True):
     """A recorder process begins."""
 
@@ -188,6 +215,9 @@ LogEntry = (
     RecorderAdded
     | RecorderAdopted
     | AccountAdded
+    | CredentialUsed
+    | CredentialAccepted
+    | RecorderRetired
     | RunStarted
     | RunEnded
     | SessionOpened

@@ -8,7 +8,7 @@ database, whatever other recorders have written there; the rules for gaps are in
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, Table, Update, delete, func, insert, select, update
+from sqlalchemy import Connection, Table, Update, delete, exists, func, insert, select, update
 
 from recorder.model import PUSH, REDACTED
 from recorder.store import snapshots
@@ -17,12 +17,15 @@ from recorder.store.entries import (
     AccountAdded,
     CheckpointMade,
     Covered,
+    CredentialAccepted,
+    CredentialUsed,
     DiscrepancyFound,
     FramesRedacted,
     LogEntry,
     ReconciliationBegan,
     ReconciliationEnded,
     RecorderAdded,
+    RecorderRetired,
     RunEnded,
     RunStarted,
     SessionEnded,
@@ -34,11 +37,13 @@ from recorder.store.schema import (
     accounts,
     batches,
     checkpoints,
+    credentials,
     discrepancies,
     frames,
     reconciliations,
     recorders,
     redactions,
+    retirements,
     runs,
     sessions,
 )
@@ -52,14 +57,16 @@ INTERRUPTED = "interrupted"
 def apply(connection: Connection, recorder_id: int, entry: LogEntry) -> None:
     """Write one entry of a recorder's. `RecorderAdopted` changes no row: the recorder goes on."""
     match entry:
-        case RecorderAdded() | DiscrepancyFound():
-            table = recorders if isinstance(entry, RecorderAdded) else discrepancies
-            connection.execute(insert_new(connection, table).values(msgspec.structs.asdict(entry)))
+        case RecorderAdded() | RecorderRetired() | DiscrepancyFound():
+            tables = {RecorderAdded: recorders, RecorderRetired: retirements, DiscrepancyFound: discrepancies}
+            connection.execute(insert_new(connection, tables[type(entry)]).values(msgspec.structs.asdict(entry)))
         case AccountAdded():
             _add_account(connection, entry)
             Gaps(connection, recorder_id, entry.account_id).account_added(entry)
-        case RunStarted():
-            _insert(connection, runs, entry)
+        case CredentialUsed() | CredentialAccepted():
+            _add_credential(connection, entry)
+        case RunStarted() | ReconciliationBegan():
+            _insert(connection, runs if isinstance(entry, RunStarted) else reconciliations, entry)
         case RunEnded():
             _end_run(connection, entry)
         case SessionOpened():
@@ -71,8 +78,6 @@ def apply(connection: Connection, recorder_id: int, entry: LogEntry) -> None:
             ended = {"ended_ns": entry.ended_ns, "end_reason": entry.reason, "end_detail": entry.detail or None}
             connection.execute(_this_session(entry).values(ended))
             Gaps(connection, recorder_id, entry.account_id).session_ended(entry)
-        case ReconciliationBegan():
-            _insert(connection, reconciliations, entry)
         case ReconciliationEnded():
             _end_reconciliation(connection, entry)
             if entry.result in {RECONCILED, PARTIAL, UNRECOVERABLE}:
@@ -111,6 +116,22 @@ def what_a_crash_left(connection: Connection, recorder_id: int) -> list[LogEntry
     return entries
 
 
+def retired_recorders(connection: Connection, at_ns: int | None = None) -> set[int]:
+    """Return the recorders that have been retired and have not run since.
+
+    Args:
+        connection: to the record.
+        at_ns: as of this instant, ns since 1970; None: as of now.
+    """
+    r = retirements.c
+    later = exists().where(runs.c.recorder_id == r.recorder_id, runs.c.started_ns > r.retired_ns)
+    query = select(r.recorder_id)
+    if at_ns is not None:
+        later = later.where(runs.c.started_ns <= at_ns)
+        query = query.where(r.retired_ns <= at_ns)
+    return set(connection.scalars(query.where(~later)))
+
+
 def last_proof_of_life(connection: Connection, account_id: int, session_id: int, opened_ns: int) -> tuple[int, int]:
     """`seq` and time of the last frame received in a session; (-1, its opening) where there is none."""
     query = (
@@ -139,6 +160,17 @@ def _add_account(connection: Connection, entry: AccountAdded) -> None:
     """An account is as old as the first recorder that knew it, whichever was moved here first."""
     upsert = insert_new(connection, accounts, older="created_ns")
     connection.execute(upsert.values(msgspec.structs.asdict(entry)))
+
+
+def _add_credential(connection: Connection, entry: CredentialUsed | CredentialAccepted) -> None:
+    """The order of entries must not matter: the earliest time counts, and one acceptance is enough."""
+    accepted = isinstance(entry, CredentialAccepted)
+    added_ns = entry.accepted_ns if isinstance(entry, CredentialAccepted) else entry.used_ns
+    row = {"account_id": entry.account_id, "fingerprint": entry.fingerprint, "added_ns": added_ns, "accepted": 0}
+    connection.execute(insert_new(connection, credentials, older="added_ns").values(row))
+    if accepted:
+        this = credentials.c.account_id == entry.account_id, credentials.c.fingerprint == entry.fingerprint
+        connection.execute(update(credentials).where(*this).values(accepted=1))
 
 
 def _end_run(connection: Connection, entry: RunEnded) -> None:

@@ -17,8 +17,9 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from recorder.errors import DatabaseError, MergeConflict
 from recorder.store import entries, postgresql
-from recorder.store.dialects import POSTGRESQL, insert_rows, lock_run
-from recorder.store.entries import SessionEnded
+from recorder.store.credentials import require_one_account
+from recorder.store.dialects import POSTGRESQL, insert_rows, lock_credentials, lock_run
+from recorder.store.entries import CredentialUsed, SessionEnded
 from recorder.store.event_log import apply
 from recorder.store.receipts import Receipt
 from recorder.store.schema import TYPED, batches, event_log, frames, metadata, receipts, runs, seals, spans
@@ -129,6 +130,7 @@ class Mover:
 
         Raises:
             MergeConflict: the target holds other frames under the same keys.
+            AnotherAccount: the next batches may be of another account than the one the target has under this name.
             sqlalchemy.exc.DBAPIError: whatever it was, nothing or all of the step has happened; call again.
         """
         try:
@@ -196,15 +198,19 @@ class Mover:
         if not chosen:
             return None
         first, last = chosen[0].batch, chosen[-1].batch
+        told = reading.execute(
+            select(event_log).where(*_between(event_log, self._run_id, first, last)).order_by(*_KEYS)
+        ).all()
+        entries_told = [entries.decode(row.body) for row in told]
+        used = {one.account_id: [one.fingerprint] for one in entries_told if isinstance(one, CredentialUsed)}
+        if used:
+            lock_credentials(writing)
+            require_one_account(reading, writing, used)
         these = spans_of(reading, self._run_id, first, last)
         for table in (frames, *TYPED.values()):
             for span in these:
                 for rows in rows_of(reading, table, span):
                     insert_rows(writing, table, rows)
-        told = reading.execute(
-            select(event_log).where(*_between(event_log, self._run_id, first, last)).order_by(*_KEYS)
-        ).all()
-        entries_told = [entries.decode(row.body) for row in told]
         for entry in entries_told:
             apply(writing, recorder_id, entry)
         writing.execute(insert(batches), [row._asdict() for row in chosen])

@@ -1,14 +1,27 @@
 """The first batch of a run: who records here, as whom, and what a crash left."""
 
-from collections.abc import Sequence
+import os
+import platform
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, Engine, func, select
 
+import recorder
 from recorder.model import time_ordered_id
+from recorder.store.credentials import KnownCredential, conflict, known_credentials
 from recorder.store.engine import database_path
-from recorder.store.entries import AccountAdded, LogEntry, RecorderAdded, RecorderAdopted, RunStarted, SessionEnded
+from recorder.store.entries import (
+    AccountAdded,
+    CredentialUsed,
+    LogEntry,
+    RecorderAdded,
+    RecorderAdopted,
+    RunEnded,
+    RunStarted,
+    SessionEnded,
+)
 from recorder.store.event_log import what_a_crash_left
 from recorder.store.identity import Identity, identity_of, location_of
 from recorder.store.journal import OPENING, Batch, last_seal
@@ -25,7 +38,13 @@ class Opened(NamedTuple):
     warnings: list[str]
 
 
-def open_run(connection: Connection, url: str, started: RunStarted, wanted: Sequence[AccountAdded]) -> Opened:
+def open_run(
+    connection: Connection,
+    url: str,
+    started: RunStarted,
+    wanted: Sequence[AccountAdded],
+    keys: Mapping[int, str] | None = None,
+) -> Opened:
     """Open a run, inside the caller's transaction. Only the sole writer may do it.
 
     Args:
@@ -33,6 +52,7 @@ def open_run(connection: Connection, url: str, started: RunStarted, wanted: Sequ
         url: of the file.
         started: the run; its `recorder_id` is filled in, and its key raised above those that are there.
         wanted: the accounts it records.
+        keys: account → the fingerprint of the credential it is recorded with.
     """
     entries: list[LogEntry] = []
     recorder_id, warnings = _identify(connection, database_path(url), started, entries)
@@ -41,15 +61,47 @@ def open_run(connection: Connection, url: str, started: RunStarted, wanted: Sequ
     run_id = max(started.run_id, (newest or 0) + 1)
     started = RunStarted(run_id, recorder_id, started.started_ns, started.host, started.pid, started.version)
     left = what_a_crash_left(connection, recorder_id)
-    known = select(gaps.c.account_id).distinct().where(gaps.c.recorder_id == recorder_id)
-    known_ids = set(connection.scalars(known))
-    entries += [*left, started, *(account for account in wanted if account.account_id not in known_ids)]
+    recorded = set(connection.scalars(select(gaps.c.account_id).distinct().where(gaps.c.recorder_id == recorder_id)))
+    entries += [*left, started, *(account for account in wanted if account.account_id not in recorded)]
+    for account in wanted:
+        fingerprint = (keys or {}).get(account.account_id)
+        if fingerprint is None:
+            continue
+        entries.append(CredentialUsed(account.account_id, fingerprint, started.started_ns))
+        now = {fingerprint: KnownCredential(started.started_ns, accepted=False)}
+        told = conflict(f"{account.venue}/{account.name}", known_credentials(connection, account.account_id), now)
+        if told is not None:
+            warnings.append(
+                f"{told} Until then, recording goes on, but nothing from here on is sent to a server or merged."
+            )
     batch = Batch(recorder_id, started.run_id, OPENING, last_seal(connection, recorder_id))
     batch.entries += entries
     batch.write(connection, started.started_ns)
     told = "the last run ended without closing session {}: a gap begins at its last frame"
     warnings += [told.format(entry.session_id) for entry in left if isinstance(entry, SessionEnded)]
     return Opened(started, batch.seal, warnings)
+
+
+def add_entry(engine: Engine, url: str, entry: LogEntry, now_ns: int, reason: str) -> list[str]:
+    """Add an entry to a file's event log, sealed, as a run of its own. Only the sole writer may do it.
+
+    Args:
+        engine: of the file.
+        url: of the file.
+        entry: the entry.
+        now_ns: when the run starts and ends, ns since 1970.
+        reason: why it ends, such as `recorder retired`.
+
+    Returns:
+        The warnings of `open_run`.
+    """
+    started = RunStarted(time_ordered_id(now_ns), 0, now_ns, platform.node(), os.getpid(), recorder.__version__)
+    with engine.begin() as connection:
+        run, seal, warnings = open_run(connection, url, started, ())
+        batch = Batch(run.recorder_id, run.run_id, OPENING + 1, seal)
+        batch.entries += [entry, RunEnded(run.run_id, now_ns, reason)]
+        batch.write(connection, now_ns)
+    return warnings
 
 
 def newest_session(connection: Connection, account_id: int) -> int:

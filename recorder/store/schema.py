@@ -82,17 +82,17 @@ recorders = _table(
     PrimaryKeyConstraint("recorder_id"),
 )
 
-#: The API keys known to belong to an account, as fingerprints (`recorder.store.credentials`): never a key itself.
+#: The credentials of an account, as fingerprints (`recorder.store.credentials`): never a key itself. No foreign key: a
+#: credential may be accepted in a file that has not recorded the account yet.
 credentials = _table(
     "credentials",
     _int("account_id"),
     _text("fingerprint", null=False),
-    _int("added_ns"),
+    *_ints("added_ns", "accepted"),
     PrimaryKeyConstraint("account_id", "fingerprint"),
-    _of_account(),
 )
 
-#: Recorders closed with `recorder db retire`. No foreign key: a retirement may arrive here before the recorder does.
+#: Recorders retired with `recorder db retire`. No foreign key: a retirement may arrive here before the recorder does.
 retirements = _table(
     "retirements",
     *_ints("recorder_id", "retired_ns"),

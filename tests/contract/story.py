@@ -73,7 +73,12 @@ class Teller:
         path: its file, not there yet.
         template: a file with the current schema.
         number: which recorder; its keys, its clock's lag and its stamps differ by it.
+
+    Attributes:
+        credential: the fingerprint that its next runs record with, if they note one.
     """
+
+    credential: str | None = None
 
     def __init__(self, path: Path, template: Path, number: int) -> None:
         shutil.copy(template, path)
@@ -99,7 +104,9 @@ class Teller:
         began_ns = self._at(heard.from_s)
         started = RunStarted(run_id, 0, began_ns, "host", 1, "v")
         with self.engine.begin() as connection:
-            run, seal, _ = open_run(connection, self.url, started, [AccountAdded(ACCOUNT, "fmex", "main", began_ns)])
+            added = AccountAdded(ACCOUNT, "fmex", "main", began_ns)
+            keys = {} if self.credential is None else {ACCOUNT: self.credential}
+            run, seal, _ = open_run(connection, self.url, started, [added], keys)
         frames = [self._frame(session_id, 0, began_ns, COVERED)]
         for number, push in enumerate(told):
             if heard.from_s <= push.at_s < heard.until_s and number not in missed:

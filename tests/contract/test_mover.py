@@ -14,19 +14,29 @@ from sqlalchemy import Engine, event, text
 from sqlalchemy.exc import OperationalError
 
 import recorder
-from recorder.errors import DatabaseError, MergeConflict
+from recorder.errors import AnotherAccount, DatabaseError, MergeConflict
 from recorder.store import dialects, postgresql
 from recorder.store import mover as mover_module
 from recorder.store.comparing import compare_sessions
+from recorder.store.credentials import (
+    KnownCredential,
+    KnownCredentials,
+    conflict,
+    fingerprint,
+    known_credentials,
+    require_one_account,
+)
 from recorder.store.engine import open_engine
+from recorder.store.entries import CredentialAccepted
 from recorder.store.mover import Moved, Mover, require_rights, update_statistics
+from recorder.store.opening import add_entry
 from recorder.store.redacting import redact, stretches
 from recorder.store.sameness import require_same
 from recorder.store.schema import frames
 from tests.contract.conftest import NewUrl
 from tests.contract.story import Heard, Teller, Told, contents
 from tests.depth import examples
-from tests.made import ACCOUNT, quick_engine, unguard
+from tests.made import ACCOUNT, NOON_NS, quick_engine, unguard
 from tests.server import PostgresServer
 
 CHECKOUT = Path(recorder.__file__).parent.parent
@@ -378,3 +388,80 @@ def test_a_partitioned_table_that_has_grown_gets_statistics(granted: tuple[Engin
         connection.rollback()
         assert update_statistics(connection) == []
         assert connection.exec_driver_sql(counted).scalar() == postgresql.ANALYZE_ROWS_MIN
+
+
+ONE, TWO, THREE = (fingerprint("fmex", f"key {number}", "secret") for number in (1, 2, 3))
+
+
+def accept(teller: Teller, credential: str) -> None:
+    add_entry(teller.engine, teller.url, CredentialAccepted(ACCOUNT, credential, NOON_NS + 10**12), NOON_NS, "accepted")
+
+
+def test_two_accounts_of_one_name_are_not_moved_together(tmp_path: Path, sqlite_template: Path, engine: Engine) -> None:
+    tellers = [Teller(tmp_path / f"{number}.db", sqlite_template, number) for number in (1, 2)]
+    for teller, key in zip(tellers, (ONE, TWO), strict=True):
+        teller.credential = key
+        teller.write(TOLD, [Heard(1, 3)])
+    move(tellers[0].engine, engine)
+    before = contents(engine)
+    sentence = f"fmex/main was recorded with two API keys .*{ONE} and {TWO}.*`recorder db accept-key fmex/main {TWO}`;"
+    with (
+        tellers[1].engine.connect() as source,
+        engine.connect() as target,
+        pytest.raises(AnotherAccount, match=sentence),
+    ):
+        require_one_account(source, target)
+    with pytest.raises(AnotherAccount, match=sentence):
+        move(tellers[1].engine, engine, frames_max=10_000)
+    assert contents(engine) == before
+    accept(tellers[1], TWO)
+    with tellers[1].engine.connect() as source, engine.connect() as target:
+        require_one_account(source, target)
+    move(tellers[1].engine, engine)
+    with engine.connect() as connection:
+        known = known_credentials(connection, ACCOUNT)
+    assert {key: found.accepted for key, found in known.items()} == {ONE: False, TWO: True}
+
+
+def test_what_was_recorded_with_a_new_key_waits_until_the_key_is_accepted(teller: Teller, engine: Engine) -> None:
+    teller.credential = ONE
+    teller.write(TOLD, [Heard(40, 42)])
+    move(teller.engine, engine)
+    before = contents(engine)
+    teller.credential = TWO
+    teller.write(TOLD, [Heard(43, 45), Heard(46, 48)])
+    for _ in range(2):
+        with pytest.raises(AnotherAccount, match=TWO):
+            move(teller.engine, engine)
+        assert contents(engine) == before
+    accept(teller, TWO)
+    move(teller.engine, engine)
+    assert contents(engine) == contents(teller.engine)
+
+
+def test_the_order_of_moving_does_not_matter(tmp_path: Path, sqlite_template: Path, engine: Engine) -> None:
+    """Each of two recorders of one account has a key of its own: whichever arrives first, the rows are the same."""
+    tellers = [Teller(tmp_path / f"{number}.db", sqlite_template, number) for number in (1, 2)]
+    for teller, key in zip(tellers, (ONE, TWO), strict=True):
+        teller.credential = key
+        teller.write(TOLD, [Heard(1, 3)])
+    accept(tellers[1], TWO)
+    for teller in reversed(tellers):
+        move(teller.engine, engine)
+    with engine.connect() as connection:
+        known = known_credentials(connection, ACCOUNT)
+    assert {key: found.accepted for key, found in known.items()} == {ONE: False, TWO: True}
+    assert [known[key].added_ns for key in (ONE, TWO)] == [NOON_NS + 1_007_000_000, NOON_NS + 1_014_000_000]
+
+
+def test_all_credentials_of_an_account_but_one_must_be_accepted() -> None:
+    def said(*known: tuple[str, int, bool]) -> KnownCredentials:
+        return {key: KnownCredential(added_ns, accepted) for key, added_ns, accepted in known}
+
+    assert conflict("a", {}, {}) is None
+    assert conflict("a", said((ONE, 1, False)), said((ONE, 5, False))) is None
+    assert conflict("a", said((ONE, 1, False), (TWO, 2, True))) is None
+    assert conflict("a", said((ONE, 1, False), (TWO, 2, True)), said((TWO, 1, False))) is None
+    assert f"{ONE} and {TWO})" in str(conflict("a", said((TWO, 2, False)), said((ONE, 1, False))))
+    assert f"{ONE} and {THREE})" in str(conflict("a", said((ONE, 1, False), (TWO, 2, True), (THREE, 3, False))))
+    assert conflict("a", said((ONE, 1, False), (TWO, 2, False)), said((ONE, 9, True))) is None

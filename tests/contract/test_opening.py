@@ -11,12 +11,23 @@ from sqlalchemy import Engine, select
 
 from recorder.errors import DatabaseBusy, DatabaseError
 from recorder.store import entries
-from recorder.store.entries import AccountAdded, LogEntry, RecorderAdopted, RunEnded, RunStarted
+from recorder.store.credentials import DIGITS, fingerprint
+from recorder.store.entries import (
+    AccountAdded,
+    CredentialAccepted,
+    CredentialUsed,
+    LogEntry,
+    RecorderAdopted,
+    RecorderRetired,
+    RunEnded,
+    RunStarted,
+)
+from recorder.store.event_log import retired_recorders
 from recorder.store.gaps import CRASHED
 from recorder.store.identity import Adopted, adopt
 from recorder.store.lock import sole_writer
-from recorder.store.opening import Opened, newest_session, open_run
-from recorder.store.schema import event_log, recorders, runs
+from recorder.store.opening import Opened, add_entry, newest_session, open_run
+from recorder.store.schema import credentials, event_log, recorders, runs
 from tests.contract.story import Heard, Teller, Told
 from tests.made import ACCOUNT, NOON_NS, quick_engine
 
@@ -211,3 +222,51 @@ def test_the_newest_session_counts_rounds_too(tmp_path: Path, sqlite_template: P
         assert newest_session(connection, ACCOUNT) == (1 << 40) + (1 << 8) + 1 + 128
         assert newest_session(connection, 99) == 0
     teller.engine.dispose()
+
+
+def run_with_key(engine: Engine, file: Path, run_id: int, key: str) -> list[str]:
+    with engine.begin() as connection:
+        started = RunStarted(run_id, 0, NOON_NS + run_id, "h", 1, "v")
+        return open_run(connection, f"sqlite:///{file}", started, [ADDED], {ACCOUNT: key}).warnings
+
+
+def test_a_run_with_another_key_is_recorded_and_warns_until_the_key_is_accepted(opened: Engine, file: Path) -> None:
+    one, other = (fingerprint("fmex", key, "secret") for key in ("one", "other"))
+    assert run_with_key(opened, file, 10, one) == run_with_key(opened, file, 20, one) == []
+    for run_id in (30, 40):
+        (warning,) = run_with_key(opened, file, run_id, other)
+        assert f"fingerprints {one} and {other}" in warning
+        assert f"`recorder db accept-key fmex/main {other}`" in warning
+        assert "Until then, recording goes on" in warning
+    assert entries_of(file, 40)[-1] == CredentialUsed(ACCOUNT, other, NOON_NS + 40), "each run says which one it uses"
+    accepted = CredentialAccepted(ACCOUNT, other, NOON_NS + 50)
+    assert add_entry(opened, f"sqlite:///{file}", accepted, NOON_NS + 50, "key accepted") == []
+    assert run_with_key(opened, file, 1 << 62, other) == []
+    with opened.connect() as connection:
+        assert connection.execute(select(credentials).order_by(credentials.c.added_ns)).all() == [
+            (ACCOUNT, one, NOON_NS + 10, 0),
+            (ACCOUNT, other, NOON_NS + 30, 1),
+        ]
+
+
+def test_a_fingerprint_needs_the_secret_and_is_the_same_in_every_record() -> None:
+    first = fingerprint("fmex", "key", "secret")
+    assert first == fingerprint("fmex", "key", "secret")
+    others = [("okx", "key", "secret"), ("fmex", "other", "secret"), ("fmex", "key", "other"), ("fmex", "0x1f")]
+    assert len({first, *(fingerprint(*other) for other in others)}) == 5
+    assert len(first) == DIGITS
+
+
+def test_a_recorder_is_retired_until_it_runs_again(opened: Engine, file: Path) -> None:
+    url = f"sqlite:///{file}"
+    recorder_id = open_it(opened, file).run.recorder_id
+    for number, retired in enumerate((recorder_id, 9)):
+        # The retirement is a run of its own, and does not end itself.
+        add_entry(opened, url, RecorderRetired(retired, NOON_NS + 5, "me", "sold"), NOON_NS + 5, f"retired {number}")
+    with opened.begin() as connection:
+        assert retired_recorders(connection) == {recorder_id, 9}
+        assert retired_recorders(connection, NOON_NS + 4) == set()
+        assert retired_recorders(connection, NOON_NS + 5) == {recorder_id, 9}
+        open_run(connection, url, RunStarted(20, 0, NOON_NS + 7, "h", 1, "v"), [ADDED])
+        assert retired_recorders(connection) == {9}
+        assert retired_recorders(connection, NOON_NS + 6) == {recorder_id, 9}

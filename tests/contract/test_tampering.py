@@ -626,6 +626,18 @@ def a_session_is_said_to_have_ended_well(hand: Hand) -> Expected:
 
 
 @edit
+def a_key_is_said_to_be_accepted(hand: Hand) -> Expected:
+    hand.sql("INSERT INTO credentials VALUES (:account, '0123456789abcdef', 1, 1)", account=MAIN)
+    return [Place("credentials")]
+
+
+@edit
+def a_recorder_is_said_to_be_retired(hand: Hand) -> Expected:
+    hand.sql("INSERT INTO retirements SELECT recorder_id, 1, 'me', 'sold' FROM recorders")
+    return [Place("retirements")]
+
+
+@edit
 def a_run_is_said_to_be_anothers(hand: Hand) -> Expected:
     hand.sql("INSERT INTO recorders VALUES (5, 1, 'elsewhere')")
     hand.sql("UPDATE runs SET recorder_id = 5 WHERE run_id = :run", run=RUN_2)

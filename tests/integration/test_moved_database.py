@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from recorder.simulator import Simulator, SimulatorOptions
+from tests.contract.story import Heard, Teller, Told
 from tests.integration.process import Folder, Process
 
 
@@ -127,3 +128,19 @@ def test_a_restored_backup_goes_on_once_it_is_adopted(folder: Folder, exchange: 
     # What was recorded after the backup is gone: it is a gap like after a crash, and closed like one.
     assert folder.rows("SELECT state, ends_ns IS NOT NULL FROM gaps WHERE reason = 'crashed'") == [("reconciled", 1)]
     assert folder.command("verify", "--quick").returncode == 0
+
+
+def test_a_retired_recorder_s_gap_is_no_longer_reported(folder: Folder, sqlite_template: Path) -> None:
+    teller = Teller(folder.database, sqlite_template, 1)
+    teller.write([Told(1, 1)], [Heard(0, 2)])
+    teller.engine.dispose()
+    ((recorder_id,),) = folder.rows("SELECT recorder_id FROM recorders")
+    assert "(one has not ended)" in folder.command("status").stdout
+    unknown = folder.command("db", "retire", "5", "--why", "sold")
+    assert (unknown.returncode, f"there are: {recorder_id}." in unknown.stderr) == (2, True)
+    retired = folder.command("db", "retire", str(recorder_id), "--who", "me", "--why", "sold")
+    assert retired.stdout == f"Recorder {recorder_id} is retired.\n", retired.stderr
+    assert folder.rows("SELECT recorder_id, who, why FROM retirements") == [(recorder_id, "me", "sold")]
+    assert "(one has not ended)" not in folder.command("status").stdout
+    assert folder.command("gaps", "--format", "json").stdout.count("\n") == 1, "before the record began"
+    assert folder.command("verify").returncode == 0

@@ -196,6 +196,51 @@ def test_two_recorders_into_one_server(folder: Folder, postgres: PostgresServer,
     assert_equal_views(url, seen[0] | seen[1])
 
 
+def test_a_new_key_is_recorded_at_once_and_sent_when_it_is_accepted(
+    folder: Folder, postgres: PostgresServer, tmp_path: Path
+) -> None:
+    url = postgres.new_database(empty=True)
+    (tmp_path / "other").mkdir()
+    other = Folder(tmp_path / "other")
+
+    def on_server() -> list[tuple[Any, ...]]:
+        return server_rows(url, "SELECT count(*) FROM frames")
+
+    def run(one: Folder, key: str, server: str | None) -> tuple[int, str]:
+        one.configure(simulator, accounts={"main": key}, server=server)
+        with one.run("--stop-when-idle", "0.3s") as process:
+            return process.wait(), process.errors
+
+    with Simulator(SimulatorOptions(accounts={"one": "secret", "two": "secret"}, pushes=50)) as simulator:
+        assert run(folder, "one", url)[0] == 0
+        sent = on_server()
+        # The same file with another key: it must be recorded, for it may be the same account.
+        code, told = run(folder, "two", url)
+        assert code == 0, told
+        assert folder.rows("SELECT count(*) FROM frames") > sent == on_server()
+        assert "Until then, recording goes on" in told
+        assert "server refusing" in told or "sending it is tried again" in told
+        key = told.partition("`recorder db accept-key fmex/main ")[2][:16]
+        # A new file with another key, which the server knows nothing of: nothing is lost by refusing.
+        code, told = run(other, "two", url)
+        assert (code, told.count("\n")) == (2, 1), told
+        assert f"`recorder db accept-key fmex/main {key}`" in told
+        assert other.rows("SELECT count(*) FROM runs") == [(0,)]
+        other.database = other.path / "recorder.db"
+        assert run(other, "two", None)[0] == 0
+        merged = other.command("merge", str(other.database), url)
+        assert (merged.returncode, on_server()) == (2, sent)
+        assert f"`recorder db accept-key fmex/main {key}`" in merged.stderr
+        accepted = folder.command("db", "accept-key", "fmex/main", key)
+        assert accepted.stdout == f"API key {key} belongs to fmex/main. The next run sends this to the server.\n"
+        assert run(folder, "one", url)[0] == 0
+    assert_the_same(folder, url)
+    assert other.command("merge", str(other.database), url).returncode == 0
+    for arguments in (("main", key), ("okx/main", key), ("fmex/main", "key")):
+        assert folder.command("db", "accept-key", *arguments).returncode == 2
+    assert folder.command("verify", "--database", url).returncode == 0
+
+
 def assert_equal_views(url: str, pushed: set[tuple[bytes]]) -> None:
     """The history holds as many order updates as there are different ones among what was pushed."""
     orders = {payload for (payload,) in pushed if b'"type":"order.' in payload.replace(b" ", b"")}

@@ -9,7 +9,7 @@ from sqlalchemy import Engine, inspect
 ROWS_0001 = (
     "INSERT INTO accounts VALUES (7, 'fmex', 'main', 1580802000000000000)",
     "INSERT INTO recorders VALUES (5, 1580802000000000000, 'host')",
-    "INSERT INTO credentials VALUES (7, '0123456789abcdef', 1580802000000000000)",
+    "INSERT INTO credentials VALUES (7, '0123456789abcdef', 1580802000000000000, 1)",
     "INSERT INTO retirements VALUES (5, 1580802600000000000, 'who', 'why')",
     "INSERT INTO identity VALUES (5, 'host', '/var/lib/recorder.db', '2049', '99', NULL, NULL, NULL, NULL)",
     "INSERT INTO runs VALUES (1, 5, 1580802000000000000, 'host', 4711, '0.1.0', NULL, NULL)",

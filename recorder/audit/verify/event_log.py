@@ -28,18 +28,23 @@ from recorder.store.entries import DiscrepancyFound, FramesRedacted
 from recorder.store.schema import (
     accounts,
     checkpoints,
+    credentials,
     discrepancies,
     gaps,
     metadata,
     reconciliations,
     recorders,
     redactions,
+    retirements,
     runs,
     sessions,
 )
 
 #: The tables that follow from entries and nothing else.
-TABLES = (accounts, recorders, runs, sessions, gaps, reconciliations, discrepancies, checkpoints, redactions)
+TABLES = (
+    *(accounts, credentials, recorders, retirements, runs, sessions, gaps),
+    *(reconciliations, discrepancies, checkpoints, redactions),
+)
 #: Discrepancies between two recorders are computed from what both saw (`recorder.store.comparing`), not from entries.
 _OF_ENTRIES = {discrepancies: f" WHERE field <> '{UNSEEN}'"}
 #: Tables in which the first of several entries with one key counts; which came first depends on the order of merging.

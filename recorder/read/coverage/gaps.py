@@ -13,6 +13,8 @@ _EVER, _FOR_EVER = -1, 2**63
 _BEST_FIRST = ("reconciled", "open", "unrecoverable")
 #: Of a recorder whose record ends while it covers: it runs, or has not sent more yet.
 NOT_KNOWN = "not known yet"
+#: Of a retired recorder, which nobody expects to cover the account any more.
+RETIRED = "retired"
 #: Of a topic, by a recorder that has nothing to say of it.
 NEVER_ASKED = "never asked for"
 
@@ -34,6 +36,32 @@ class RecorderCoverage(NamedTuple):
     topics: frozenset[str]
     #: Its last proof of life, ns since 1970; None where it never had one.
     last_ns: int | None
+
+
+def with_retired(sides: Mapping[int, RecorderCoverage], retired: set[int]) -> dict[int, RecorderCoverage]:
+    """Leave out what happened after the last frame of retired recorders: nobody expects them to cover the account.
+
+    While other recorders of the account are active, their gaps alone say whether it is covered now, and why not. If all
+    are retired, their record simply ends.
+
+    Args:
+        sides: recorder → its coverage.
+        retired: the retired recorders.
+    """
+    return {
+        key: side._replace(gaps=list(_until_retired(side, retired.issuperset(sides)))) if key in retired else side
+        for key, side in sides.items()
+    }
+
+
+def _until_retired(side: RecorderCoverage, ends: bool) -> Iterator[Gap]:
+    for gap in side.gaps:
+        if gap.ends_ns is not None or gap.begins_ns is None or side.last_ns is None:
+            yield gap
+        elif not ends:
+            yield gap._replace(reason=RETIRED)
+        elif gap.begins_ns < side.last_ns:
+            yield gap._replace(ends_ns=side.last_ns)
 
 
 def whole_gaps(account: str, sides: Mapping[int, RecorderCoverage]) -> list[Gap]:
@@ -194,7 +222,11 @@ def _gap(account: str, number: int, topic: str | None, stretch: Interval, sides:
     touching: list[Gap] = []
     worst: list[Gap] = []
     for side in sides.values():
-        its = [gap for gap in _own(side) if gap.topic in {None, topic} and _overlaps(gap, stretch)]
+        its = [
+            gap
+            for gap in _own(side)
+            if gap.topic in {None, topic} and gap.reason != RETIRED and _overlaps(gap, stretch)
+        ]
         touching += its
         # What was before a recorder's own beginning it never asked about: a snapshot settles that for itself alone.
         asked = [gap for gap in its if gap.begins_ns is not None or begin == _EVER]

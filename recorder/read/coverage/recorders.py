@@ -5,9 +5,9 @@ from typing import Any
 from sqlalchemy import Connection, Select, select
 
 from recorder.model import PUSH
-from recorder.read.coverage.gaps import RecorderCoverage
+from recorder.read.coverage.gaps import RecorderCoverage, with_retired
 from recorder.read.records import Gap
-from recorder.store.event_log import last_proof_of_life
+from recorder.store.event_log import last_proof_of_life, retired_recorders
 from recorder.store.gaps import OPEN
 from recorder.store.schema import frames, gaps, receipts, reconciliations, recorders, runs, sessions
 
@@ -23,8 +23,9 @@ def coverage_by_recorder(
         account: its name, for the gaps.
         at_ns: what it said at an instant, of the gaps that had begun by then; None: what it says now.
     """
+    retired = retired_recorders(connection, at_ns)
     if at_ns is not None:
-        return _sides_at(connection, account_id, account, at_ns)
+        return with_retired(_sides_at(connection, account_id, account, at_ns), retired)
     names = [gaps.c[name] for name in Gap._fields if name != "account"]
     query = select(gaps.c.recorder_id, *names).where(gaps.c.account_id == account_id).order_by(gaps.c.gap_id)
     own: dict[int, list[Gap]] = {}
@@ -33,12 +34,13 @@ def coverage_by_recorder(
     asked: dict[int, set[str]] = {}
     for recorder_id, topics in connection.execute(_topics(account_id)):
         asked.setdefault(recorder_id, set()).update(topics.split())
-    return {
+    sides = {
         recorder_id: RecorderCoverage(
             its_gaps, frozenset(asked.get(recorder_id, ())), last_frame_ns(connection, account_id, recorder_id)
         )
         for recorder_id, its_gaps in own.items()
     }
+    return with_retired(sides, retired)
 
 
 def last_frame_ns(connection: Connection, account_id: int, recorder_id: int) -> int | None:

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recorder.read.coverage.gaps import RecorderCoverage, coverage, whole_gaps
+from recorder.read.coverage.gaps import RecorderCoverage, coverage, whole_gaps, with_retired
 from recorder.read.records import Coverage, Gap
 
 TOPICS = ("a", "b")
@@ -43,6 +43,25 @@ def test_a_recorder_that_was_last_heard_of_before_the_other_stopped_does_not_hid
     both_stopped = [side(gap(None, 5), gap(last, None), last=last) for last in (30, 70)]
     assert stretches(*both_stopped) == [(None, 5, None), (70, None, None)]
     assert coverage("main", whole_gaps("main", dict(enumerate(both_stopped))), 70).in_gap
+
+
+def test_a_retired_recorder_s_open_gap_does_not_count() -> None:
+    active, retired = side(gap(None, 5), gap(30, 40), last=50), side(gap(None, 5), gap(20, None), last=20)
+    alone = whole_gaps("main", with_retired({1: retired}, {1}))
+    assert alone == [gap(None, 5)]
+    assert not coverage("main", alone, 20).in_gap
+    # It covers nothing after its end, and says nothing about the gaps of the others.
+    unasked = active._replace(gaps=[gap(None, 5), gap(30, 40, state="unrecoverable")])
+    for its in (active, unasked):
+        found = whole_gaps("main", with_retired({1: its, 2: retired}, {2}))
+        assert [(one.begins_ns, one.ends_ns, one.reason, one.state) for one in found[1:]] == [
+            (30, 40, "lost", its.gaps[1].state)
+        ]
+    stopped = active._replace(gaps=[gap(None, 5), gap(15, None)], last_ns=15)
+    assert stretches(*with_retired({0: stopped, 1: retired}, {1}).values())[1:] == [(20, None, None)]
+    # A gap that had begun before its last frame is one until that frame.
+    late = side(gap(None, 5), gap(20, None), last=30)
+    assert whole_gaps("main", with_retired({1: late}, {1}))[1:] == [gap(20, 30)]
 
 
 def test_what_is_better_known_counts() -> None:
