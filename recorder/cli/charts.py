@@ -11,10 +11,11 @@ from recorder.backtest.matching import EXTRA, MATCHED, MISSED, Match, Traded
 from recorder.clock import NS_PER_S, utc_text
 from recorder.errors import ConfigurationError
 from recorder.read.records import Balance, Gap
+from recorder.report.coverage import Uncovered
+from recorder.report.draw.charts import DOTS, KINDS, LOW, Look, plot
 from recorder.report.draw.document import Entry, Panel, document
-from recorder.report.draw.lines import DOTS, KINDS, LOW, Look, plot
-from recorder.report.facts import Line, Period, Point, Stretch
-from recorder.report.reducing import Reducer
+from recorder.report.series import LineReducer, PlotLine, PlotPoint, total_of
+from recorder.report.source import Period
 from recorder.venues.base import EXACT, printable
 
 HEIGHT = 200
@@ -50,34 +51,31 @@ def plot_balances(balances: Iterable[Balance], gaps: Iterable[Gap], path: Path) 
         ConfigurationError: the file cannot be written, or is not named `.svg`.
     """
     require_svg(path)
-    series: dict[tuple[str, str], list[Point]] = defaultdict(list)
+    series: dict[tuple[str, str], list[PlotPoint]] = defaultdict(list)
     for one in balances:
-        parts = [part for part in (one.available, one.frozen, one.position_margin) if part is not None]
-        if parts:
-            total = Decimal(0)
-            for part in parts:
-                total = EXACT.add(total, part)
-            series[one.currency, one.account].append(Point(one.received_ns, total))
+        total = total_of(one.available, one.frozen, one.position_margin)
+        if total is not None:
+            series[one.currency, one.account].append(PlotPoint(one.received_ns, total))
     if not series:
         return 0
     period = _period([point.at_ns for points in series.values() for point in points])
-    stretches = list(_stretches(gaps, period))
+    uncovered = list(_uncovered(gaps, period))
     panels: list[Panel] = []
     for currency in sorted({currency for currency, _ in series}):
         lines = [_line(account, points, period) for (its, account), points in sorted(series.items()) if its == currency]
         panels += [
-            _balance_panel(currency, lines[begin : begin + len(KINDS)], period, stretches)
+            _balance_panel(currency, lines[begin : begin + len(KINDS)], period, uncovered)
             for begin in range(0, len(lines), len(KINDS))
         ]
     _write(path, document("Balances", _subtitle(period), panels))
     return sum(map(len, series.values()))
 
 
-def _balance_panel(currency: str, lines: Sequence[Line], period: Period, stretches: Sequence[Stretch]) -> Panel:
+def _balance_panel(currency: str, lines: Sequence[PlotLine], period: Period, uncovered: Sequence[Uncovered]) -> Panel:
     name = printable(currency)
-    picture = plot(period, lines, stretches, Look(f"Balance in {name}", name, HEIGHT))
+    picture = plot(period, lines, uncovered, Look(f"Balance in {name}", name, HEIGHT))
     legend = [Entry(kind, printable(line.name)) for kind, line in zip(KINDS, lines, strict=False)]
-    if stretches:
+    if uncovered:
         legend.append(Entry("band", "not covered"))
     return Panel(f"{name}: available + frozen + position margin", legend, picture, HEIGHT)
 
@@ -104,8 +102,9 @@ def plot_comparison(
     symbols = sorted({fill.symbol for fill in (*recorded, *backtest)})[:SYMBOLS_MAX]
     alone = [_line(kind, _alone(matches, kind), period) for kind in (MISSED, EXTRA)]
     matched = [one for one in matches if one.kind == MATCHED and one.recorded_ns is not None]
-    prices = [Point(one.recorded_ns or 0, one.price_difference) for one in matched if one.price_difference is not None]
-    delays = [Point(one.recorded_ns or 0, Decimal(one.time_difference_ns or 0) / NS_PER_S) for one in matched]
+    differences = [(one.recorded_ns or 0, one.price_difference) for one in matched]
+    prices = [PlotPoint(at_ns, price) for at_ns, price in differences if price is not None]
+    delays = [PlotPoint(one.recorded_ns or 0, Decimal(one.time_difference_ns or 0) / NS_PER_S) for one in matched]
     dots = [Entry("dot shape-0", MATCHED), Entry("dot shape-1", MISSED), Entry("dot shape-2", EXTRA)]
     panels = [
         *(_position_panel(symbol, recorded, backtest, period) for symbol in symbols),
@@ -132,7 +131,7 @@ def _position_panel(symbol: str, recorded: Sequence[Traded], backtest: Sequence[
     )
 
 
-def _scatter(period: Period, lines: Sequence[Line], unit: str) -> Markup:
+def _scatter(period: Period, lines: Sequence[PlotLine], unit: str) -> Markup:
     return plot(period, lines, (), Look(f"Differences, {unit}", unit, LOW, from_zero=True, marks=DOTS))
 
 
@@ -145,32 +144,32 @@ def _subtitle(period: Period) -> str:
     return f"{utc_text(period.since_ns)[:19]} to {utc_text(period.until_ns)[:19]} UTC"
 
 
-def _line(name: str, points: Sequence[Point], period: Period) -> Line:
-    reducer = Reducer(period)
+def _line(name: str, points: Sequence[PlotPoint], period: Period) -> PlotLine:
+    reducer = LineReducer(period)
     for point in points:
         reducer.add(point.at_ns, point.value)
     return reducer.line(name, name)
 
 
-def _stretches(gaps: Iterable[Gap], period: Period) -> Iterator[Stretch]:
+def _uncovered(gaps: Iterable[Gap], period: Period) -> Iterator[Uncovered]:
     for gap in gaps:
         begins_ns = max(gap.begins_ns or 0, period.since_ns)
         ends_ns = min(period.until_ns if gap.ends_ns is None else gap.ends_ns, period.until_ns)
         if begins_ns < ends_ns:
-            yield Stretch(begins_ns, ends_ns, gap.state, gap.reason, gap.topic, None)
+            yield Uncovered(begins_ns, ends_ns, gap.state, gap.reason, gap.topic, None)
 
 
-def _held(fills: Sequence[Traded]) -> list[Point]:
+def _held(fills: Sequence[Traded]) -> list[PlotPoint]:
     held, points = Decimal(0), []
     for fill in sorted(fills, key=lambda fill: fill.time_ns):
         held = EXACT.add(held, fill.quantity if fill.direction == "LONG" else fill.quantity.copy_negate())
-        points.append(Point(fill.time_ns, held))
+        points.append(PlotPoint(fill.time_ns, held))
     return points
 
 
-def _alone(matches: Sequence[Match], kind: str) -> list[Point]:
+def _alone(matches: Sequence[Match], kind: str) -> list[PlotPoint]:
     times_ns = sorted(one.recorded_ns or one.backtest_ns or 0 for one in matches if one.kind == kind)
-    return [Point(at_ns, Decimal(0)) for at_ns in times_ns]
+    return [PlotPoint(at_ns, Decimal(0)) for at_ns in times_ns]
 
 
 def _write(path: Path, text: str) -> None:

@@ -12,7 +12,7 @@ from recorder.cli.transfers import read_transfers
 from recorder.cli.verify import claims_in
 from recorder.errors import ConfigurationError
 from recorder.read.record import Filter
-from recorder.report.checking import check
+from recorder.report.evidence import verify_record
 from recorder.report.gather import gather, require
 from recorder.report.page import render
 
@@ -79,19 +79,19 @@ def report(
     named = [] if transfers is None else read_transfers(transfers)
     # A wrong account or period is refused at once, not after minutes of verifying.
     require(url, wanted)
-    checked = None
+    verification = None
     if verified:
         with bar("verifying frames") as advance:
-            checked = check(url, claims, key, advance)
+            verification = verify_record(url, claims, key, advance)
     with bar("reading rows") as advance:
 
         def progress(table: str, rows: int) -> None:
             advance(rows, None, f"reading {table}")
 
-        page = render(gather(url, wanted, progress, transfers=named, checked=checked))
+        page = render(gather(url, wanted, progress, transfers=named, verification=verification))
     _write(page, out, force)
     click.echo(f"Report written to {out}, {len(page.encode()) / 2**10:,.0f} KiB.")
-    ctx.exit(int(checked is not None and checked.findings.total > 0))
+    ctx.exit(int(verification is not None and verification.findings.total > 0))
 
 
 def _require_free(out: Path, force: bool) -> None:

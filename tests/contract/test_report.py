@@ -12,10 +12,10 @@ from recorder.errors import ConfigurationError
 from recorder.live.channel import Recorded
 from recorder.model import REST, FillUpdate, Frame
 from recorder.read.record import Filter
+from recorder.report import evidence, series
 from recorder.report import gather as gathering
-from recorder.report import series
-from recorder.report.facts import Checkpoint, Report
-from recorder.report.gather import gather
+from recorder.report.evidence import SignedSize
+from recorder.report.gather import Report, gather
 from recorder.report.page import render
 from recorder.store.entries import (
     CheckpointMade,
@@ -125,8 +125,8 @@ def test_silences_and_what_came(covered: Desk) -> None:
     covered.push(6 * S, ping)
     covered.push(12 * S, ping)
     told = report(covered)
-    (came,) = told.received
-    assert (came.pushes, came.pings, came.frames, sum(came.activity)) == (4, 2, 6, 4)
+    (came,) = told.activity
+    assert (came.pushes, came.pings, came.frames, sum(came.by_part)) == (4, 2, 6, 4)
     assert came.without_push is not None and came.without_frame is not None
     assert [(edge - NOON_NS) / S for edge in came.without_push] == [3, 9]
     assert [(edge - NOON_NS) / S for edge in came.without_frame] == [3, 6]
@@ -137,14 +137,14 @@ def test_silences_and_what_came(covered: Desk) -> None:
 def test_seals_checkpoints_and_redactions(covered: Desk) -> None:
     covered.order(2 * S)
     covered.order(3 * S)
-    sealed_before = report(covered).sealed[0]
+    sealed_before = report(covered).seals[0]
     size = sealed_before.batches
     covered.write(entries=[CheckpointMade(RECORDER, size, NOON_NS + 5, "a note\n\n\N{EM DASH} audit+1 c2ln\n", None)])
     covered.write(entries=[FramesRedacted(ACCOUNT, SESSION, 0, 0, NOON_NS + 6, "me", "it named <somebody>")])
     told = report(covered)
-    (sealed,) = told.sealed
+    (sealed,) = told.seals
     assert (sealed.batches, sealed.unsealed, sealed.frames) == (size + 2, 0, 2)
-    assert sealed.checkpoint == Checkpoint(size, NOON_NS + 5, "audit+1", False) and sealed.since_checkpoint == 2
+    assert sealed.checkpoint == SignedSize(size, NOON_NS + 5, "audit+1", False) and sealed.since_checkpoint == 2
     assert sealed.first_seal == sealed_before.first_seal != sealed.last_seal != sealed_before.last_seal
     ((redaction,),) = [told.redacted.rows]
     assert redaction[-2:] == ("me", "it named <somebody>")
@@ -160,11 +160,12 @@ def test_gaps_that_could_not_be_recovered_are_shown_first(covered: Desk, monkeyp
         covered.write(entries=[found])
     covered.order(20 * S)
     monkeypatch.setattr(gathering, "ROWS_SHOWN_MAX", 3)
+    monkeypatch.setattr(evidence, "ROWS_SHOWN_MAX", 3)
     told = report(covered)
     assert [one.number for one in told.gaps.rows] == [None, 2, 8], "what was before the record is open too"
     assert (told.gaps.total, told.gaps.left_out) == (9, 6)
     assert [found.seq for found in told.discrepancies.rows] == [6, 7, 8] and told.discrepancies.total == 8
-    assert "Shown are 3 of 8 discrepancies" in render(told)
+    assert "Showing 3 of 8 discrepancies" in render(told)
     (its,) = told.covered
     assert its.gaps == {"reconciled": 7, "unrecoverable": 1}
 
@@ -223,14 +224,14 @@ def test_two_recorders_of_one_account(url: str, tmp_path: Path, sqlite_template:
     told = gather(url, Filter())
     (its,) = told.covered
     assert [lane.name for lane in its.recorders] == ["host", "host"]
-    assert len(told.sealed) == 2 and len(told.writers) == 2
+    assert len(told.seals) == 2 and len(told.runs) == 2
     with recorder.open(url) as record:
         (account,) = record.status().accounts
         orders = list(record.orders())
     assert its.begins_ns == account.coverage.begins_ns
     assert its.covered_ns == pytest.approx(account.coverage.covered_ns, abs=1)
-    assert sum(its.gaps.values()) + (its.lasting is not None) == account.coverage.gaps
-    assert sum(count.orders for count in told.orders) == len(orders)
+    assert sum(its.gaps.values()) + (its.ongoing is not None) == account.coverage.gaps
+    assert sum(table.total for table in told.orders) == len(orders)
     assert render(told).count("recorder on host") == 2
 
 
@@ -243,7 +244,7 @@ def test_a_session_that_did_not_last(covered: Desk) -> None:
     assert session[:3] == ("main", "here", NOON_NS) and session[4:] == (NOON_NS + 9 * S, 1, "lost", "its detail")
     assert told.endings == {"lost": 1}
     (its,) = told.covered
-    assert its.lasting is not None and its.covered_ns == 7 * S
+    assert its.ongoing is not None and its.covered_ns == 7 * S
     with covered.open() as record:
         (main, _) = record.status().accounts
     assert main.coverage.covered_ns == 7 * S
@@ -253,8 +254,8 @@ def test_a_session_that_did_not_last(covered: Desk) -> None:
     ("wanted", "words"),
     [
         (Filter("nobody"), "no account 'nobody' in this record; there are: "),
-        (Filter(since_ns=NOON_NS + 99 * S), "none of it lies in the period asked for"),
-        (Filter(until_ns=NOON_NS - 1), "none of it lies in the period asked for"),
+        (Filter(since_ns=NOON_NS + 99 * S), "nothing in the requested period"),
+        (Filter(until_ns=NOON_NS - 1), "nothing in the requested period"),
     ],
 )
 def test_what_is_not_there_is_not_reported(covered: Desk, wanted: Filter, words: str) -> None:
@@ -264,7 +265,7 @@ def test_what_is_not_there_is_not_reported(covered: Desk, wanted: Filter, words:
 
 
 def test_a_record_in_which_nothing_is(desk: Desk, new_url: NewUrl) -> None:
-    with pytest.raises(ConfigurationError, match="nothing has been recorded yet"):
+    with pytest.raises(ConfigurationError, match="holds no frames yet"):
         gather(desk.url, Filter())
     with pytest.raises(ConfigurationError, match="holds no account yet"):
         gather(new_url(), Filter())

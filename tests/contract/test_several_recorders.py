@@ -140,7 +140,7 @@ def test_what_one_recorder_still_covers_is_in_no_gap_though_the_other_has_stoppe
         assert [gap.begins_ns for gap in record.gaps()] == [None]
         assert [gap.begins_ns for gap in record.as_of(NOON_NS + 60 * S).gaps()] == [None]
     told = gather(two.url, Filter())
-    assert [(covered.lasting, covered.gaps) for covered in told.covered] == [(None, {})]
+    assert [(covered.ongoing, covered.gaps) for covered in told.covered] == [(None, {})]
 
 
 class Balance(NamedTuple):

@@ -6,8 +6,7 @@ from pathlib import Path
 import pytest
 
 from recorder.read.record import Filter
-from recorder.report.facts import Report
-from recorder.report.gather import gather
+from recorder.report.gather import Report, gather
 from recorder.report.page import render
 from recorder.store.mover import Mover
 from tests.report.browser import Browser, Page, program

@@ -54,15 +54,15 @@ def test_it_writes_one_file_and_says_so(folder: Folder) -> None:
     assert ended.returncode == 0, ended.stderr
     part = (folder.path / "b.html").read_text()
     assert "2020-02-05 12:00:00 to 2020-02-06 00:00:00 UTC, 12\N{NO-BREAK SPACE}h" in part
-    assert "as asked for" in part and len(part) < len(page)
+    assert "as requested" in part and len(part) < len(page)
 
 
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
         (("--account", "nobody"), "no account 'nobody' in this record; there is: main."),
-        (("--since", "2021-01-01", "--until", "2022-01-01"), "none of it lies in the period asked for"),
-        (("--until", "2019-01-01"), "goes from 2020-02-04 09:24:"),
+        (("--since", "2021-01-01", "--until", "2022-01-01"), "nothing in the requested period"),
+        (("--until", "2019-01-01"), "lasts from 2020-02-04 09:24:"),
         (("--out", "no/such/report.html"), "does not exist; create it, or name another --out."),
         (("--out", "."), "is a folder; name a file in it with --out."),
         (("--out", "/proc/report.html"), "The report cannot be written to /proc/report.html:"),
@@ -96,12 +96,12 @@ def test_a_record_is_verified_for_the_report_where_asked(folder: Folder, tampere
     ended = report(folder, "--verify", "--out", "whole.html")
     assert ended.returncode == 0, ended.stderr
     whole = (folder.path / "whole.html").read_text()
-    assert "and what follows from them: all is as it was written." in whole
-    assert "No checkpoint kept elsewhere was held against them" in whole
+    assert "and the rows derived from them: nothing has changed since it was written." in whole
+    assert "No checkpoint kept elsewhere was given." in whole
     ended = report(folder, "--verify", "--database", tampered, "--out", "broken.html")
     assert (ended.returncode, ended.stderr) == (1, "")
     broken = (folder.path / "broken.html").read_text()
-    assert "What is not as it was written" in broken and "changed" in broken and "1 finding" in broken
+    assert "Findings of the verification" in broken and "changed" in broken and "1 finding" in broken
 
 
 def test_a_checkpoint_kept_elsewhere_is_held_against_it(folder: Folder) -> None:
@@ -111,7 +111,7 @@ def test_a_checkpoint_kept_elsewhere_is_held_against_it(folder: Folder) -> None:
     ended = report(folder, "--verify", "--checkpoint", "kept.txt", "--public-key", "audit.key.pub")
     assert ended.returncode == 0, ended.stderr
     page = (folder.path / "report.html").read_text()
-    assert "Held against them: 1 checkpoint kept elsewhere." in page
+    assert "They agree with 1 checkpoint kept elsewhere" in page
 
 
 def test_transfers_that_are_named_are_no_finding(folder: Folder) -> None:

@@ -12,10 +12,12 @@ import recorder
 from recorder.audit.verify.findings import Finding
 from recorder.read.record import Filter
 from recorder.read.records import Unexplained
-from recorder.report.facts import BookSum, Checked, Listed, Report
-from recorder.report.gather import gather
+from recorder.report.evidence import VerificationResult
+from recorder.report.gather import Report, gather
 from recorder.report.page import render
-from recorder.report.words import share
+from recorder.report.source import Listed
+from recorder.report.summary import share
+from recorder.report.trading import BookSum
 from tests.report.browser import Browser, Page, pages
 from tests.report.conftest import written
 from tests.report.days import Days, Spell
@@ -24,7 +26,7 @@ SECTIONS = (
     "Summary of findings",
     "Coverage",
     "Sessions",
-    "Gaps, and what reconciling restored",
+    "Gaps and what was restored",
     "Discrepancies",
     "Seals and checkpoints",
     "Balances",
@@ -62,7 +64,7 @@ def test_it_tells_everything_in_its_order(page: Page, report: Report) -> None:
         and "1 not recoverable" in lead
         and "position.ethusd_p" in lead
     )
-    assert "not checked" in page.text("#summary") and "recorder verify" in page.text("#seals")
+    assert "not verified" in page.text("#summary") and "recorder verify" in page.text("#seals")
     facts = page.text("dl.facts")
     assert "recorder 0.1.0 on recorder-1: 3 runs, of which 1 crashed" in facts and "fmex" in facts
 
@@ -191,8 +193,8 @@ def _hostile(folder: Path) -> Report:
     days.write(spells[4:])
     days.engine.dispose()
     told = gather(days.url, Filter())
-    checked = Checked(HOSTILE, Listed([Finding(HOSTILE, HOSTILE, HOSTILE, HOSTILE, 1, 2, 3)], 2))
-    return told._replace(place=HOSTILE, checked=checked)
+    verification = VerificationResult(HOSTILE, Listed([Finding(HOSTILE, HOSTILE, HOSTILE, HOSTILE, 1, 2, 3)], 2))
+    return told._replace(place=HOSTILE, verification=verification)
 
 
 def test_words_from_outside_are_words(browser: Browser, tmp_path: Path) -> None:
@@ -228,8 +230,8 @@ def test_books_and_a_verified_chain_have_their_place(browser: Browser, report: R
     change = Unexplained("main", "BTC", 1_580_802_053_662_000_000, Decimal("-0.5"), 70, 7, 0)
     amounts = (Decimal("0.1"), Decimal("0.7"), Decimal("0.1"), Decimal(0), Decimal("-0.5"))
     books = [BookSum("main", "BTC", 3, *amounts, 1, (change,))]
-    checked = Checked("All 83 batches are as they were sealed.", Listed([], 0))
-    with browser.open(written(report._replace(books=books, checked=checked), tmp_path)) as page:
+    verification = VerificationResult("All 83 batches are as they were sealed.", Listed([], 0))
+    with browser.open(written(report._replace(books=books, verification=verification), tmp_path)) as page:
         assert page.text("#books dl").split("\n")[1::2] == ["0.1", "0.7", "0.1", "0", "-0.5", "3"]
         assert page.table("#books table") == [["2020-02-04 07:40:53", "-0.5", "70 / 7"]]
         assert "All 83 batches are as they were sealed." in page.text("#seals")

@@ -1,1 +1,1 @@
-"""Pictures as SVG text: pure functions from facts to markup. What they look like is in the page's style sheet."""
+"""Pictures as SVG text: pure functions from values to markup. The style sheet of the page says how they look."""

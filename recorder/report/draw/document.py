@@ -1,4 +1,4 @@
-"""An SVG file that stands by itself: a title, pictures above each other, each with its legend, and the style."""
+"""A stand-alone SVG file: a title, pictures above each other, each with its legend, and the style."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -6,10 +6,9 @@ from typing import NamedTuple
 from markupsafe import Markup
 
 from recorder.report.draw import svg
-from recorder.report.draw.lines import SHAPES
 
 MARGIN, TITLE, SUBTITLE, HEADING = 24, 30, 22, 26
-#: Between the sample of a line and its words, and from one entry of the legend to the next.
+#: Between the sample of a line and its words, and between two entries of the legend.
 SAMPLE, SPACE = 26, 18
 CHARACTER = 5.9
 
@@ -37,7 +36,7 @@ class Entry(NamedTuple):
 
 
 class Panel(NamedTuple):
-    """A picture with what is written above it."""
+    """A picture with its heading and legend."""
 
     heading: str
     legend: Sequence[Entry]
@@ -63,16 +62,18 @@ def document(title: str, subtitle: str, panels: Sequence[Panel]) -> str:
     for panel in panels:
         parts.append(svg.text(MARGIN, y + 6, panel.heading, "heading"))
         parts += _legend(panel.legend, y + 6)
-        place = f'<svg x="{MARGIN}" y="{svg.number(y + 14)}" width="{svg.WIDTH}" height="{svg.number(panel.height)}" '
+        x, top, height = MARGIN, svg.coordinate(y + 14), svg.coordinate(panel.height)
+        place = f'<svg x="{x}" y="{top}" width="{svg.WIDTH}" height="{height}" '
         parts.append(Markup(str(panel.picture).replace("<svg ", place, 1)))
         y += 14 + panel.height + HEADING
+    width = svg.WIDTH + 2 * MARGIN
     whole = svg.element(
         "svg",
         *parts,
         xmlns="http://www.w3.org/2000/svg",
-        width=svg.WIDTH + 2 * MARGIN,
+        width=width,
         height=y,
-        viewBox=f"0 0 {svg.WIDTH + 2 * MARGIN} {svg.number(y)}",
+        viewBox=f"0 0 {width} {svg.coordinate(y)}",
         role="img",
         aria_label=title,
     )
@@ -93,8 +94,7 @@ def _legend(entries: Sequence[Entry], y: float) -> list[Markup]:
 
 def _sample(kind: str, x: float, y: float) -> Markup:
     if kind.startswith("dot"):
-        shape = SHAPES[int(kind.rpartition("-")[2]) if "-" in kind else 0]
-        return svg.element("path", d=shape, transform=f"translate({svg.number(x + 14)} {svg.number(y)})", class_=kind)
+        return svg.dot(x + 14, y, int(kind.rpartition("-")[2]) if "-" in kind else 0, kind)
     if kind.startswith("line"):
-        return svg.element("path", d=f"M{svg.number(x)} {svg.number(y)}h20", class_=kind)
+        return svg.element("path", d=f"M{svg.coordinate(x)} {svg.coordinate(y)}h20", class_=kind)
     return svg.rect(x, y - 5, 20, 10, kind)

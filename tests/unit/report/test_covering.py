@@ -7,10 +7,9 @@ from hypothesis import strategies as st
 
 from recorder.read.coverage.gaps import RecorderCoverage
 from recorder.read.records import Gap
-from recorder.report.covering import covered, numbered, segments
-from recorder.report.facts import Period, Silence
-from recorder.report.reading import Account
-from recorder.report.receipts import Silences
+from recorder.report.activity import Silence, Silences
+from recorder.report.coverage import cover, covered_intervals
+from recorder.report.source import Period, ReportedAccount
 
 LAST = 100
 
@@ -19,8 +18,8 @@ def gap(begins: int | None, ends: int | None, topic: str | None = None, state: s
     return Gap("main", begins, ends, topic, "lost", None, state, 1)
 
 
-def account(*gaps: Gap, last: int = LAST) -> Account:
-    return Account(7, "main", "fmex", {1: RecorderCoverage(gaps, frozenset(), last)})
+def account(*gaps: Gap, last: int = LAST) -> ReportedAccount:
+    return ReportedAccount(7, "main", "fmex", {1: RecorderCoverage(gaps, frozenset(), last)})
 
 
 def period(since: int | None, until: int | None) -> Period:
@@ -33,7 +32,7 @@ edges = st.lists(st.integers(1, LAST - 1), min_size=1, max_size=12, unique=True)
 @given(edges, st.none() | st.integers(0, 60), st.none() | st.integers(61, LAST))
 def test_what_is_covered_is_what_no_gap_holds(found: list[int], since: int | None, until: int | None) -> None:
     pairs = [(None, found[0]), *zip(found[1::2], [*found[2::2], None][: len(found[1::2])], strict=True)]
-    told = covered(account(*[gap(*pair) for pair in pairs]), {}, period(since, until), 1)
+    told = cover(account(*[gap(*pair) for pair in pairs]), {}, period(since, until), 1)
 
     def is_covered(at: int) -> bool:
         return not any((begins or 0) <= at and (ends is None or at < ends) for begins, ends in pairs)
@@ -43,8 +42,8 @@ def test_what_is_covered_is_what_no_gap_holds(found: list[int], since: int | Non
     end = until if until is not None else LAST + (pairs[-1][1] is None)
     assert told.begins_ns == (begin if begin < end else None)
     assert told.covered_ns == sum(is_covered(at) for at in range(begin, end))
-    assert sum(ends - begins for begins, ends in segments(told)) == told.covered_ns
-    assert all(is_covered(at) for begins, ends in segments(told) for at in range(begins, ends))
+    assert sum(ends - begins for begins, ends in covered_intervals(told)) == told.covered_ns
+    assert all(is_covered(at) for begins, ends in covered_intervals(told) for at in range(begins, ends))
 
 
 def test_gaps_are_counted_and_numbered_as_in_the_table() -> None:
@@ -55,11 +54,11 @@ def test_gaps_are_counted_and_numbered_as_in_the_table() -> None:
         gap(50, 70, state="unrecoverable"),
         gap(90, None, state="open"),
     )
-    told = covered(account(*gaps), {}, period(None, None), 4)
+    told = cover(account(*gaps), {}, period(None, None), 4)
     assert (told.gaps, told.gaps_ns) == ({"reconciled": 1, "unrecoverable": 1}, {"reconciled": 10, "unrecoverable": 20})
-    assert told.lasting == gaps[-1]
-    assert [stretch.number for stretch in told.whole.stretches] == [None, 4, 5, 6, 7]
-    assert [(one.number, one.gap, one.lasted_ns) for one in numbered(account(*gaps), period(None, None), 4)] == [
+    assert told.ongoing == gaps[-1]
+    assert [stretch.number for stretch in told.whole.uncovered] == [None, 4, 5, 6, 7]
+    assert [(one.number, one.gap, one.lasted_ns) for one in told.numbered] == [
         (None, gaps[0], 10),
         (4, gaps[1], 10),
         (5, gaps[2], 20),
@@ -70,26 +69,26 @@ def test_gaps_are_counted_and_numbered_as_in_the_table() -> None:
 
 def test_only_what_lies_in_the_period_is_told_of() -> None:
     gaps = gap(None, 10), gap(20, 30), gap(50, 70), gap(80, 90)
-    told = covered(account(*gaps), {}, period(25, 60), 1)
-    assert [(one.begins_ns, one.ends_ns) for one in told.whole.stretches] == [(25, 30), (50, 60)]
+    told = cover(account(*gaps), {}, period(25, 60), 1)
+    assert [(one.begins_ns, one.ends_ns) for one in told.whole.uncovered] == [(25, 30), (50, 60)]
     assert (told.begins_ns, told.ends_ns, told.covered_ns) == (25, 60, 20)
 
 
 def test_a_recorder_that_goes_on_is_reckoned_up_to_its_last_frame() -> None:
-    told = covered(account(gap(None, 10), last=70), {}, period(0, 90), 1)
-    assert (told.begins_ns, told.ends_ns, told.covered_ns, told.lasting) == (0, 70, 60, None)
-    assert told.whole.stretches[-1][:3] == (70, 90, "not known yet")
+    told = cover(account(gap(None, 10), last=70), {}, period(0, 90), 1)
+    assert (told.begins_ns, told.ends_ns, told.covered_ns, told.ongoing) == (0, 70, 60, None)
+    assert told.whole.uncovered[-1][:3] == (70, 90, "not known yet")
 
 
 def test_never_covered() -> None:
-    told = covered(account(gap(None, None)), {}, period(None, None), 1)
-    assert (told.begins_ns, told.covered_ns, segments(told)) == (None, 0, [])
+    told = cover(account(gap(None, None)), {}, period(None, None), 1)
+    assert (told.begins_ns, told.covered_ns, covered_intervals(told)) == (None, 0, [])
 
 
 def test_a_clock_that_went_back_makes_no_more_than_there_was() -> None:
-    told = covered(account(gap(None, 10), gap(50, 40)), {}, period(None, None), 1)
+    told = cover(account(gap(None, 10), gap(50, 40)), {}, period(None, None), 1)
     assert told.covered_ns == 90
-    assert segments(told) == [(10, 50), (50, 100)]
+    assert covered_intervals(told) == [(10, 50), (50, 100)]
 
 
 @given(edges, st.lists(st.integers(0, LAST), max_size=30).map(sorted))
@@ -97,8 +96,8 @@ def test_the_longest_silence_lies_within_one_covered_stretch(found: list[int], c
     stretches = list(zip(found[::2], found[1::2], strict=False))
     silences = Silences(stretches)
     for at in came:
-        silences.came(at)
-    longest = silences.finish()
+        silences.add(at)
+    longest = silences.longest()
     possible = []
     for begins, ends in stretches:
         instants = [begins, *(at for at in came if begins <= at <= ends), ends]

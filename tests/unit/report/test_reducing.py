@@ -5,8 +5,8 @@ from decimal import Decimal
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recorder.report.facts import Period, Point
-from recorder.report.reducing import Lines, Reducer
+from recorder.report.series import LineReducer, LinesByName, PlotPoint
+from recorder.report.source import Period
 
 LENGTH = 1_000
 COLUMNS = 7
@@ -15,15 +15,15 @@ PERIOD = Period(5_000, 5_000 + LENGTH, since_asked=True, until_asked=True)
 values = st.lists(st.tuples(st.integers(0, LENGTH - 1), st.integers(-5, 5)), min_size=1, max_size=300)
 
 
-def column(point: Point) -> int:
+def column(point: PlotPoint) -> int:
     return (point.at_ns - PERIOD.since_ns) * COLUMNS // LENGTH
 
 
 @given(values)
 def test_each_column_keeps_its_first_last_least_and_most(told: list[tuple[int, int]]) -> None:
     told.sort(key=lambda one: one[0])
-    every = [Point(PERIOD.since_ns + at, Decimal(value)) for at, value in told]
-    reducer = Reducer(PERIOD, COLUMNS)
+    every = [PlotPoint(PERIOD.since_ns + at, Decimal(value)) for at, value in told]
+    reducer = LineReducer(PERIOD, COLUMNS)
     for point in every:
         reducer.add(*point)
     line = reducer.line("main", "BTC")
@@ -45,7 +45,7 @@ def test_each_column_keeps_its_first_last_least_and_most(told: list[tuple[int, i
 
 
 def test_what_was_before_the_period_counts_from_its_edge() -> None:
-    reducer = Reducer(PERIOD, COLUMNS)
+    reducer = LineReducer(PERIOD, COLUMNS)
     reducer.begin(Decimal(9))
     reducer.add(PERIOD.since_ns - 50, Decimal(3))
     reducer.add(PERIOD.since_ns + 500, Decimal(4))
@@ -57,8 +57,8 @@ def test_what_was_before_the_period_counts_from_its_edge() -> None:
 
 
 def test_of_more_names_than_are_kept_the_others_are_counted() -> None:
-    lines = Lines(PERIOD, 2)
+    lines = LinesByName(PERIOD, 2)
     for name in ("a", "b", "c", "a", "d", "c"):
-        lines.add("main", name, PERIOD.since_ns, Decimal(1))
+        lines.of("main", name).add(PERIOD.since_ns, Decimal(1))
     assert [(line.name, line.updates) for line in lines.lines()] == [("a", 2), ("b", 1)]
-    assert lines.total == 4
+    assert lines.busiest().total == 4

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recorder.report.draw.ticks import DAY, HOUR, MINUTE, round_step_ns, ticks, time_ticks
+from recorder.report.draw.axes import DAY, HOUR, MINUTE, round_step_ns, ticks, time_ticks
 from recorder.venues.base import EXACT
 
 D = Decimal

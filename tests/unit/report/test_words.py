@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from recorder.report.activity import BARS_MAX, bar_width
+from recorder.report.coverage import AccountCoverage, Lane
 from recorder.report.draw.svg import element
-from recorder.report.facts import Covered, Lane
-from recorder.report.findings import sentence
-from recorder.report.latency import BARS_MAX, bar_width
-from recorder.report.words import duration, later, plain, share, words
+from recorder.report.summary import completeness, share
+from recorder.report.words import duration, later, plain, words
 
 S = 1_000_000_000
 
@@ -36,10 +36,10 @@ def test_a_length_of_time(ns: int, told: str) -> None:
     assert duration(ns).replace("\u00a0", " ") == told
 
 
-def covered(part: int, whole: int, **changes: object) -> Covered:
+def covered(part: int, whole: int, **changes: object) -> AccountCoverage:
     lane = Lane("main", ())
     gaps = {"reconciled": 1} if part < whole else {}
-    told = Covered("main", "fmex", 0, whole, part, gaps, dict.fromkeys(gaps, whole - part), None, lane, ())
+    told = AccountCoverage("main", "fmex", 0, whole, part, gaps, dict.fromkeys(gaps, whole - part), None, lane, (), ())
     return told._replace(**changes)  # type: ignore[arg-type]
 
 
@@ -56,21 +56,21 @@ def test_a_share_is_never_rounded_up(whole: int, data: st.DataObject) -> None:
 
 
 def test_one_sentence_tells_how_complete_the_record_is() -> None:
-    all_of_it = sentence(covered(S, S), several=False)
+    all_of_it = completeness(covered(S, S), several=False)
     assert (
         all_of_it.replace("\u00a0", " ")
         == "The record covers all of the 1.0 s: no push can have been missed unnoticed."
     )
-    part = sentence(covered(S - 1, S), several=True).replace("\u00a0", " ")
+    part = completeness(covered(S - 1, S), several=True).replace("\u00a0", " ")
     assert part == (
         "The record of main covers 999 ms of 1.0 s, 99.999 %. Pushes may have been missed in 1 gap, under 1 ms: it is "
         "reconciled with the exchange's REST interface."
     )
     several = {"reconciled": 2, "open": 1, "unrecoverable": 1}
-    told = sentence(covered(6 * S, 10 * S, gaps=several, gaps_ns=dict.fromkeys(several, S)), several=False)
-    assert "4 gaps, 3.0 s together: 2 reconciled" in told.replace("\u00a0", " ")
+    told = completeness(covered(6 * S, 10 * S, gaps=several, gaps_ns=dict.fromkeys(several, S)), several=False)
+    assert "4 gaps, 3.0 s in total: 2 reconciled" in told.replace("\u00a0", " ")
     assert "1 not recoverable and 1 not reconciled yet." in told
-    assert "covers nothing" in sentence(covered(0, S, begins_ns=None), several=False)
+    assert "covers nothing" in completeness(covered(0, S, begins_ns=None), several=False)
 
 
 def test_exact_digits() -> None:
