@@ -64,8 +64,8 @@ class AccountCoverage(NamedTuple):
 def cover(account: ReportedAccount, hosts: Mapping[int, str], period: Period, first_number: int) -> AccountCoverage:
     """How an account's record covers the period.
 
-    If the user gave no beginning, it is when all topics were first acknowledged, as in `recorder status`. The end is
-    that of the period, or the last frame if a recorder is still running.
+    If the user gave no beginning, it is when all topics were first acknowledged; if they gave no end, it is the last
+    frame, as in `recorder status`. It is the last frame too if a recorder is still running.
 
     Args:
         account: the account.
@@ -76,7 +76,8 @@ def cover(account: ReportedAccount, hosts: Mapping[int, str], period: Period, fi
     gaps = _touching(period, whole_gaps(account.name, account.sides) if account.sides else [])
     last_ns = account.last_frame_ns
     ongoing = _ongoing(gaps)
-    ends_ns = period.until_ns if ongoing or last_ns is None else min(period.until_ns, last_ns)
+    is_known = ongoing is not None and period.until_asked
+    ends_ns = period.until_ns if is_known or last_ns is None else min(period.until_ns, last_ns)
     first_ns = next((gap.ends_ns for gap in gaps if gap.topic is None and gap.begins_ns is None), period.since_ns)
     begins_ns = period.since_ns if period.since_asked else first_ns
     if not account.sides or begins_ns is None or begins_ns >= ends_ns:

@@ -84,15 +84,16 @@ def _topics(covered: AccountCoverage) -> str:
     shown = [words(topic, NAME_MAX) for topic in topics[:TOPICS_NAMED_MAX]]
     if len(topics) > len(shown):
         shown.append(f"{len(topics) - len(shown):,} more")
-    return f" For a time, only {listing(shown)} {'was' if len(topics) == 1 else 'were'} not covered."
+    verb = "was" if len(topics) == 1 else "were"
+    return f" For some time, {listing(shown)} {verb} not covered although other topics were."
 
 
 def _end(covered: AccountCoverage) -> str:
     gap = covered.ongoing
     if gap is None or gap.begins_ns is None:
         return ""
-    after = "it" if gap.begins_ns + 1 >= covered.ends_ns else f"{instant(gap.begins_ns)} UTC"
-    return f" Nothing is recorded after {after} ({words(gap.reason)})."
+    after = "this period" if gap.begins_ns + 1 >= covered.ends_ns else f"{instant(gap.begins_ns)} UTC"
+    return f" Nothing was recorded after {after} ({words(gap.reason)})."
 
 
 def summary(report: Report) -> list[SummaryLine]:

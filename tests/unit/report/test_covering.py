@@ -38,8 +38,8 @@ def test_what_is_covered_is_what_no_gap_holds(found: list[int], since: int | Non
         return not any((begins or 0) <= at and (ends is None or at < ends) for begins, ends in pairs)
 
     begin = since if since is not None else found[0]
-    # Instants are half-open here, and the last frame is the end of what is known.
-    end = until if until is not None else LAST + (pairs[-1][1] is None)
+    # Times are half-open here. What is known ends with the last frame, or with a gap that is going on.
+    end = until if until is not None else LAST
     assert told.begins_ns == (begin if begin < end else None)
     assert told.covered_ns == sum(is_covered(at) for at in range(begin, end))
     assert sum(ends - begins for begins, ends in covered_intervals(told)) == told.covered_ns
