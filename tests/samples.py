@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from recorder.venues import VENUES
+from recorder.venues import venue_named
 
-FMEX = VENUES["fmex"]
+FMEX = venue_named("fmex")
 
 _FOLDER = Path(__file__).parent / "data" / "fmex"
 

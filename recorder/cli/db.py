@@ -44,7 +44,7 @@ def upgrade(database: str | None, config: Path | None, no_backup: bool) -> None:
             if is_file(url) and not no_backup:
                 _back_up(engine, database_path(url))
             migrate.upgrade(engine)
-        click.echo(f"{place(url)} is at schema {migrate.head()}, the newest.")
+        click.echo(f"{place(url)} is at schema {migrate.HEAD}, the newest.")
 
 
 def _back_up(engine: Engine, path: Path) -> None:
@@ -52,7 +52,7 @@ def _back_up(engine: Engine, path: Path) -> None:
     with engine.connect() as connection:
         at = migrate.require_known(connection)
         connection.rollback()
-        if at in {None, migrate.head()}:
+        if at in {None, migrate.HEAD}:
             return
         backup = path.with_name(f"{path.name}.schema-{at}")
         sqlite.back_up(connection, backup)
@@ -164,7 +164,7 @@ def _recorders(url: str) -> list[int]:
 def current(database: str | None, config: Path | None) -> None:
     """The revision."""
     for url in options.database_urls(database, config):
-        click.echo(f"{_revision(url) or 'no schema'} (this version's is {migrate.head()})")
+        click.echo(f"{_revision(url) or 'no schema'} (this version's is {migrate.HEAD})")
 
 
 @db.command(
@@ -179,7 +179,7 @@ def check(ctx: click.Context, database: str | None, config: Path | None) -> None
         try:
             with explained(url):
                 migrate.require_current(open_engine(url, read_only=True))
-            click.echo(f"{place(url)} is at schema {migrate.head()}, the newest.")
+            click.echo(f"{place(url)} is at schema {migrate.HEAD}, the newest.")
         except SchemaOutdated as error:
             outdated = True
             click.echo(f"{place(url)}: {error}")

@@ -3,17 +3,19 @@
 import time
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
 from recorder.cli import options
 from recorder.cli.output import Column, Layout, number, plain, show, time_ms, time_ns, word
 from recorder.clock import utc_text
-from recorder.read.coverage.gaps import AFTER, BEFORE, COVERED, InstantCoverage
-from recorder.read.record import Filter, Record
-from recorder.read.records import Balance, Discrepancy, Fill, Gap, Order, Position
-from recorder.read.state.as_of import AsOf
+from recorder.read.records import Balance, Discrepancy, Fill, Filter, Gap, Order, Position
+
+if TYPE_CHECKING:
+    from recorder.read.coverage.gaps import InstantCoverage
+    from recorder.read.record import Record
+    from recorder.read.state.as_of import AsOf
 
 ACCOUNT = word("account", if_it_differs=True)
 #: The exchange's time of the push; of a REST answer, which has none, the time of receipt.
@@ -91,35 +93,50 @@ DISCREPANCY_COLUMNS = [
 
 
 class _Shown(NamedTuple):
-    """What a command shows, and by which reads."""
+    """What a command shows."""
 
+    #: As in "No orders here yet".
     things: str
     columns: Sequence[Column]
     fields: tuple[str, ...]
-    latest: Callable[[Record, Filter], Iterable[Any]]
-    as_of: Callable[[AsOf, Filter], Iterable[Any]]
-    history: Callable[[Record | AsOf, Filter], Iterable[Any]]
 
 
-def _print(
+ORDERS = _Shown("orders", ORDER_COLUMNS, Order._fields)
+FILLS = _Shown("fills", FILL_COLUMNS, Fill._fields)
+POSITIONS = _Shown("positions", POSITION_COLUMNS, Position._fields)
+BALANCES = _Shown("balances", BALANCE_COLUMNS, Balance._fields)
+GAPS = _Shown("gaps", GAP_COLUMNS, Gap._fields)
+DISCREPANCIES = _Shown("discrepancies", DISCREPANCY_COLUMNS, Discrepancy._fields)
+
+
+def _show(
     shown: _Shown,
+    read: "Callable[[Record, Filter], Iterable[Any]]",
     database: str | None,
     config: Path | None,
     wanted: Filter,
     layout: Layout,
-    as_of: int | None,
-    history: bool = False,
 ) -> None:
-    options.refuse_two_ends(as_of, wanted.until_ns)
-    nothing = options.nothing(shown.things, wanted)
     with options.opened(database, config, wanted) as record:
-        if as_of is None:
-            read = shown.history if history else shown.latest
-            show(read(record, wanted), shown.columns, layout, nothing, shown.fields)
-            return
+        show(read(record, wanted), shown.columns, layout, options.nothing(shown.things, wanted), shown.fields)
+
+
+def _show_as_of(
+    shown: _Shown,
+    read: "Callable[[Record | AsOf, Filter], Iterable[Any]]",
+    as_of: int | None,
+    wanted: Filter,
+    layout: Layout,
+    **place: Any,
+) -> None:
+    """Show what is known now, or what was known at an instant and whether the record covers it."""
+    options.refuse_two_ends(as_of, wanted.until_ns)
+    if as_of is None:
+        _show(shown, read, wanted=wanted, layout=layout, **place)
+        return
+    with options.opened(**place, wanted=wanted) as record:
         then = record.as_of(as_of)
-        rows = shown.history(then, wanted) if history else shown.as_of(then, wanted)
-        show(rows, shown.columns, layout, nothing, shown.fields)
+        show(read(then, wanted), shown.columns, layout, options.nothing(shown.things, wanted), shown.fields)
         show_coverage(then, wanted, layout)
 
 
@@ -139,9 +156,12 @@ def orders(history: bool, only_open: bool, **asked: Any) -> None:
     """Show orders."""
     if history and only_open:
         raise click.UsageError("--history shows every update, --open the latest of open orders; give one of them.")
-    latest, as_of = (Record.open_orders, AsOf.open_orders) if only_open else (Record.orders, AsOf.orders)
-    shown = _Shown("orders", ORDER_COLUMNS, Order._fields, latest, as_of, lambda one, wanted: one.order_history(wanted))
-    _print(shown, history=history, **asked)
+    if history:
+        _show_as_of(ORDERS, lambda record, wanted: record.order_history(wanted), **asked)
+    elif only_open:
+        _show_as_of(ORDERS, lambda record, wanted: record.open_orders(wanted), **asked)
+    else:
+        _show_as_of(ORDERS, lambda record, wanted: record.orders(wanted), **asked)
 
 
 @click.command(
@@ -156,8 +176,7 @@ def orders(history: bool, only_open: bool, **asked: Any) -> None:
 @options.layout
 def fills(**asked: Any) -> None:
     """Show fills."""
-    read = Record.fills, AsOf.fills, lambda one, wanted: one.fills(wanted)
-    _print(_Shown("fills", FILL_COLUMNS, Fill._fields, *read), **asked)
+    _show_as_of(FILLS, lambda record, wanted: record.fills(wanted), **asked)
 
 
 @click.command(
@@ -170,11 +189,13 @@ def fills(**asked: Any) -> None:
 @options.as_of
 @click.option("--history", is_flag=True, help="Show every state, in the order of receipt.")
 @options.layout
-def positions(**asked: Any) -> None:
+def positions(history: bool, **asked: Any) -> None:
     """Show positions."""
-    _refuse_history_of_an_instant(asked)
-    read = Record.positions, AsOf.positions, lambda one, wanted: one.position_history(wanted)
-    _print(_Shown("positions", POSITION_COLUMNS, Position._fields, *read), **asked)
+    if history:
+        _refuse_as_of(asked.pop("as_of"), "--history shows every state")
+        _show(POSITIONS, lambda record, wanted: record.position_history(wanted), **asked)
+    else:
+        _show_as_of(POSITIONS, lambda record, wanted: record.positions(wanted), **asked)
 
 
 @click.command(
@@ -195,21 +216,29 @@ def positions(**asked: Any) -> None:
     help="Draw a chart of the balances over time into this file.",
 )
 @options.layout
-def balances(plot: Path | None, **asked: Any) -> None:
+def balances(history: bool, plot: Path | None, **asked: Any) -> None:
     """Show balances, or draw them."""
-    if plot is not None and (asked["as_of"] is not None or asked["history"]):
-        raise click.UsageError("--plot draws every balance; leave out --as-of and --history.")
-    _refuse_history_of_an_instant(asked)
-    if plot is None:
-        read = Record.balances, AsOf.balances, lambda one, wanted: one.balance_history(wanted)
-        _print(_Shown("balances", BALANCE_COLUMNS, Balance._fields, *read), **asked)
-        return
+    if plot is not None:
+        _refuse_as_of(asked["as_of"], "--plot draws every balance")
+        _plot(plot, asked["database"], asked["config"], asked["wanted"])
+    elif history:
+        _refuse_as_of(asked.pop("as_of"), "--history shows every balance")
+        _show(BALANCES, lambda record, wanted: record.balance_history(wanted), **asked)
+    else:
+        _show_as_of(BALANCES, lambda record, wanted: record.balances(wanted), **asked)
+
+
+def _plot(file: Path, database: str | None, config: Path | None, wanted: Filter) -> None:
     from recorder.cli.charts import plot_balances  # noqa: PLC0415  only a chart needs it
 
-    wanted = asked["wanted"]
-    with options.opened(asked["database"], asked["config"], wanted) as record:
-        drawn = plot_balances(record.balance_history(wanted), list(record.gaps(wanted)), plot)
-    click.echo(f"{drawn:,} balances drawn into {plot}." if drawn else options.nothing("balances", wanted))
+    with options.opened(database, config, wanted) as record:
+        drawn = plot_balances(record.balance_history(wanted), list(record.gaps(wanted)), file)
+    click.echo(f"{drawn:,} balances drawn into {file}." if drawn else options.nothing("balances", wanted))
+
+
+def _refuse_as_of(as_of: int | None, why: str) -> None:
+    if as_of is not None:
+        raise click.UsageError(f"{why}, --as-of one instant; give one of them.")
 
 
 @click.command(
@@ -220,10 +249,9 @@ def balances(plot: Path | None, **asked: Any) -> None:
 @options.database
 @options.filters()
 @options.layout
-def gaps(database: str | None, config: Path | None, wanted: Filter, layout: Layout) -> None:
+def gaps(**asked: Any) -> None:
     """Show gaps."""
-    with options.opened(database, config, wanted) as record:
-        show(record.gaps(wanted), GAP_COLUMNS, layout, options.nothing("gaps", wanted), Gap._fields)
+    _show(GAPS, lambda record, wanted: record.gaps(wanted), **asked)
 
 
 @click.command(
@@ -234,26 +262,19 @@ def gaps(database: str | None, config: Path | None, wanted: Filter, layout: Layo
 @options.database
 @options.filters()
 @options.layout
-def discrepancies(database: str | None, config: Path | None, wanted: Filter, layout: Layout) -> None:
+def discrepancies(**asked: Any) -> None:
     """Show discrepancies."""
-    nothing = options.nothing("discrepancies", wanted)
-    with options.opened(database, config, wanted) as record:
-        show(record.discrepancies(wanted), DISCREPANCY_COLUMNS, layout, nothing, Discrepancy._fields)
+    _show(DISCREPANCIES, lambda record, wanted: record.discrepancies(wanted), **asked)
 
 
-def _refuse_history_of_an_instant(asked: dict[str, Any]) -> None:
-    if asked["as_of"] is not None and asked["history"]:
-        raise click.UsageError("--as-of shows one instant, --history all of them; give one of them.")
-
-
-def show_coverage(as_of: AsOf, wanted: Filter, layout: Layout) -> None:
+def show_coverage(as_of: "AsOf", wanted: Filter, layout: Layout) -> None:
     """Say of each account whether an instant was covered: below a table; beside CSV and JSON on standard error."""
     now_ns = time.time_ns()
     for moment in as_of.coverage(wanted):
         click.echo(sentence(moment, now_ns), err=not layout.is_table)
 
 
-def sentence(moment: InstantCoverage, now_ns: int) -> str:
+def sentence(moment: "InstantCoverage", now_ns: int) -> str:
     """Say whether an account was covered at an instant.
 
     Args:
@@ -265,7 +286,9 @@ def sentence(moment: InstantCoverage, now_ns: int) -> str:
     return "; ".join(parts) + "."
 
 
-def _coverage(moment: InstantCoverage, now_ns: int) -> str:
+def _coverage(moment: "InstantCoverage", now_ns: int) -> str:
+    from recorder.read.coverage.gaps import AFTER, BEFORE, COVERED  # noqa: PLC0415  help texts need no database
+
     last_ns = moment.last_frame_ns
     last = f"the last frame was received at {utc_text(last_ns)}" if last_ns else "no frame was received yet"
     if moment.at_ns > now_ns:

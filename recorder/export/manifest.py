@@ -84,7 +84,7 @@ def write_manifest(
     contents = {
         "format": FORMAT,
         "recorder": recorder.__version__,
-        "schema": migrate.head(),
+        "schema": migrate.HEAD,
         "made_utc": utc_text(made_ns),
         "asked_for": _asked_for(source.scope),
         "form": form,

@@ -54,7 +54,7 @@ from recorder.store.schema import (
     runs,
     sessions,
 )
-from recorder.venues import VENUES
+from recorder.venues import find_venue
 from recorder.venues.base import Venue
 
 __all__ = ["ALL", "Filter", "Record"]
@@ -206,7 +206,7 @@ class Record(Answers):
         with self.reading() as connection:
             labels = account_labels(connection)
             found = recorded_accounts(connection)
-        return {labels[one.account_id]: VENUES[one.venue] for one in found if one.venue in VENUES}
+        return {labels[one.account_id]: venue for one in found if (venue := find_venue(one.venue))}
 
     def _matched(self, wanted: Filter, venues: dict[str, Venue]) -> Iterator[Fill]:
         """The newest executions that the exchange told of each order."""

@@ -16,7 +16,7 @@ from recorder.model import PUSH, FillUpdate, Heartbeat
 from recorder.store.dialects import insert_new
 from recorder.store.once import APART_NS
 from recorder.store.schema import accounts, comparisons, discrepancies, frames, gaps, recorders, runs, sessions
-from recorder.venues import VENUES
+from recorder.venues import find_venue
 from recorder.venues.base import Venue, read_frame
 
 #: Updates from answers to a recorder's own requests.
@@ -82,10 +82,11 @@ def compare_sessions(target: Engine) -> Iterator[Comparison]:
         named = {row.account_id: row for row in connection.execute(select(accounts))} if pairs else {}
     for one, other in pairs:
         account = named[one.account_id]
-        if account.venue not in VENUES:
+        venue = find_venue(account.venue)
+        if venue is None:
             continue  # recorded by a newer version, which compares them itself
         with target.begin() as connection:
-            found, same = _differences(connection, VENUES[account.venue], one, other)
+            found, same = _differences(connection, venue, one, other)
             # Another shipper may compare the same pair: both get the same result, and the first to write it wins.
             key = {"account_id": one.account_id, "session_id": one.session_id}
             row = key | {"other_session_id": other.session_id, "same": same, "unseen": len(found)}

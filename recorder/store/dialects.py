@@ -1,12 +1,10 @@
 """What the engines spell differently in the writing of rows, and in the reading of very many."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import Connection, Dialect, Select, Table, insert
-from sqlalchemy.dialects.postgresql import insert as upsert_postgresql
-from sqlalchemy.dialects.sqlite import insert as upsert_sqlite
 from sqlalchemy.exc import DBAPIError
 
 SQLITE = "sqlite"
@@ -21,13 +19,24 @@ def insert_new(connection: Connection, table: Table, *, older: str | None = None
         table: into which.
         older: a column in which the smaller of the two values stays.
     """
-    upsert: Any = (upsert_sqlite if connection.dialect.name == SQLITE else upsert_postgresql)(table)
+    upsert: Any = _upsert_of(connection.dialect.name)(table)
     if older is None:
         return upsert.on_conflict_do_nothing()
     told = upsert.excluded[older]
     return upsert.on_conflict_do_update(
         index_elements=list(table.primary_key), set_={older: told}, where=told < table.c[older]
     )
+
+
+def _upsert_of(dialect: str) -> Callable[[Table], Any]:
+    """The `INSERT ... ON CONFLICT` of an engine; the other engine's dialect is not imported."""
+    if dialect == SQLITE:
+        from sqlalchemy.dialects.sqlite import insert as upsert_sqlite  # noqa: PLC0415
+
+        return upsert_sqlite
+    from sqlalchemy.dialects.postgresql import insert as upsert_postgresql  # noqa: PLC0415
+
+    return upsert_postgresql
 
 
 def insert_rows(connection: Connection, table: Table, rows: Sequence[tuple[Any, ...]]) -> None:

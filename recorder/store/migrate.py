@@ -1,13 +1,13 @@
-"""Bringing a database to this program's schema, and refusing those that are not at it."""
+"""The schema's revision: refuse a database that is not at this program's, and upgrade it on request.
+
+Alembic is imported only to change a schema: it takes longer to import than most commands take to run.
+"""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from alembic import command
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, inspect
 
 import recorder
@@ -16,6 +16,11 @@ from recorder.store import sqlite
 from recorder.store.dialects import SQLITE
 from recorder.store.engine import schema_transaction
 
+if TYPE_CHECKING:
+    from alembic.config import Config
+
+#: The revision this program needs: the newest in `migrations/versions`.
+HEAD = "0001"
 #: Alembic's own table, with the revision.
 VERSION_TABLE = "alembic_version"
 #: A table of the baseline that no schema from before the first release had; those used the same revision numbers.
@@ -31,22 +36,19 @@ def migrations_folder() -> Path:
     raise DatabaseError("This installation of recorder is incomplete (its migrations are missing): install it again.")
 
 
-def _config(connection: Connection | None = None) -> Config:
+def _config(connection: Connection | None = None) -> "Config":
+    from alembic.config import Config  # noqa: PLC0415
+
     config = Config()
     config.set_main_option("script_location", str(migrations_folder()).replace("%", "%%"))
     config.attributes["connection"] = connection
     return config
 
 
-def head() -> str:
-    """The revision this program needs."""
-    found = ScriptDirectory.from_config(_config()).get_current_head()
-    assert found is not None
-    return found
-
-
 def known_revisions() -> list[str]:
     """Every revision this program knows, oldest first."""
+    from alembic.script import ScriptDirectory  # noqa: PLC0415
+
     script = ScriptDirectory.from_config(_config())
     return [revision.revision for revision in reversed(list(script.walk_revisions()))]
 
@@ -55,7 +57,8 @@ def current(connection: Connection) -> str | None:
     """The revision of a database; None where there is no schema of ours yet."""
     if not inspect(connection).has_table(VERSION_TABLE):
         return None
-    return MigrationContext.configure(connection).get_current_revision()
+    revision: str | None = connection.exec_driver_sql(f"SELECT version_num FROM {VERSION_TABLE}").scalar()
+    return revision
 
 
 def is_empty(connection: Connection) -> bool:
@@ -85,6 +88,8 @@ def migration(engine: Engine) -> Iterator[Connection]:
 
 def upgrade(engine: Engine, revision: str = "head") -> None:
     """Make or upgrade the schema. Raises as `migration` does."""
+    from alembic import command  # noqa: PLC0415
+
     with migration(engine) as connection:
         command.upgrade(_config(connection), revision)
 
@@ -104,9 +109,9 @@ def require_known(connection: Connection) -> str | None:
             "The database was made by a version of recorder from before the first release, whose schema cannot be "
             "upgraded: start a new one, and read the old one with the version that made it."
         )
-    if at not in known_revisions():
+    if at != HEAD and at not in known_revisions():
         raise SchemaTooNew(
-            f"The database's schema ({at}) is not one this recorder knows (its newest is {head()}): "
+            f"The database's schema ({at}) is not one this recorder knows (its newest is {HEAD}): "
             "it was made by a newer recorder, or by another program; use the newer recorder, or name another database."
         )
     return at
@@ -122,9 +127,9 @@ def require_current(engine: Engine) -> None:
         at = require_known(connection)
     if at is None:
         raise DatabaseError("The database is empty; `recorder run` or `recorder db upgrade` makes its tables.")
-    if at != head():
+    if at != HEAD:
         raise SchemaOutdated(
-            f"The database's schema ({at}) is older than this recorder's ({head()}); "
+            f"The database's schema ({at}) is older than this recorder's ({HEAD}); "
             "stop the recorder, make a backup, and type: recorder db upgrade"
         )
 

@@ -26,12 +26,9 @@ def _table(
     name: str, *parts: Column[object] | PrimaryKeyConstraint | ForeignKeyConstraint | Unique | CheckConstraint
 ) -> Table:
     # STRICT: SQLite then refuses a value of another type. WITHOUT ROWID: the key is the order on disk, once.
+    # PostgreSQL's partitions and its partial index are in the migrations only: one option of its dialect here would
+    # import that dialect for every command.
     return Table(name, metadata, *parts, sqlite_strict=True, sqlite_with_rowid=False)
-
-
-def _growing_table(name: str, *parts: Column[object] | PrimaryKeyConstraint) -> Table:
-    by_time = "RANGE (session_id)"
-    return Table(name, metadata, *parts, sqlite_strict=True, sqlite_with_rowid=False, postgresql_partition_by=by_time)
 
 
 def _int(name: str, *, null: bool = False) -> Column[object]:
@@ -136,7 +133,7 @@ sessions = _table(
     ForeignKeyConstraint(["run_id"], ["runs.run_id"]),
 )
 
-frames = _growing_table(
+frames = _table(
     "frames",
     *_ints("account_id", "session_id", "seq", "received_ns"),
     _text("source", null=False),
@@ -148,17 +145,11 @@ frames = _growing_table(
 )
 
 #: Frames that could not be decoded are few and looked for among many. For all others it costs one comparison.
-Index(
-    "ix_frames_undecoded",
-    frames.c.account_id,
-    frames.c.status,
-    sqlite_where=frames.c.status == model.UNDECODED,
-    postgresql_where=frames.c.status == model.UNDECODED,
-)
+Index("ix_frames_undecoded", frames.c.account_id, frames.c.status, sqlite_where=frames.c.status == model.UNDECODED)
 
 
 def _typed(name: str, *columns: Column[object]) -> Table:
-    return _growing_table(
+    return _table(
         name,
         _int("account_id"),
         _int("session_id"),

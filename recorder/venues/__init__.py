@@ -1,11 +1,18 @@
 """The venues: signing, commands, decoding and REST requests of each. Pure code, no sockets."""
 
+from functools import cache
+from pkgutil import resolve_name
+
 from recorder.errors import ConfigurationError
 from recorder.venues.base import Venue
-from recorder.venues.fmex import FMex
 
-#: All venues, by name.
-VENUES: dict[str, Venue] = {FMex.name: FMex()}
+#: Name → where its class is. A venue is imported when it is first asked for: most commands need none.
+VENUES = {"fmex": "recorder.venues.fmex:FMex"}
+
+
+def find_venue(name: str) -> Venue | None:
+    """The venue of that name; None for one that only a newer recorder knows."""
+    return _loaded(VENUES[name]) if name in VENUES else None
 
 
 def venue_named(name: str) -> Venue:
@@ -14,13 +21,21 @@ def venue_named(name: str) -> Venue:
     Raises:
         ConfigurationError: there is none.
     """
-    try:
-        return VENUES[name]
-    except KeyError:
-        known = ", ".join(sorted(VENUES))
-        raise ConfigurationError(f"There is no venue {name!r}; this recorder knows: {known}.") from None
+    venue = find_venue(name)
+    if venue is None:
+        raise ConfigurationError(
+            f"There is no venue {name!r}; this version of recorder supports: {', '.join(sorted(VENUES))}."
+        )
+    return venue
 
 
 def final_statuses(name: str) -> frozenset[str]:
     """The statuses in which an order can no longer change; none for a venue that only a newer recorder knows."""
-    return VENUES[name].final_statuses if name in VENUES else frozenset()
+    venue = find_venue(name)
+    return frozenset() if venue is None else venue.final_statuses
+
+
+@cache
+def _loaded(place: str) -> Venue:
+    venue: Venue = resolve_name(place)()
+    return venue

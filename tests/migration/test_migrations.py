@@ -92,6 +92,10 @@ def test_every_table_is_strict_and_stored_in_the_order_of_its_key(engine: Engine
     assert ours == dict.fromkeys(metadata.tables, (1, 1))
 
 
+def test_the_revision_that_the_program_needs_is_the_newest() -> None:
+    assert migrate.known_revisions()[-1] == migrate.HEAD
+
+
 def test_there_are_rows_of_every_revision_and_they_are_in_every_table(engine: Engine) -> None:
     assert list(ROWS) == migrate.known_revisions()
     for revision in ROWS:

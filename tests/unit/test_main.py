@@ -1,9 +1,15 @@
-"""How the program ends when a fault of its own surfaces: with what helps to find it, and an exit code of its own."""
+"""The program as a whole: what a command imports, and how it ends when a fault of its own surfaces."""
+
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
 from recorder.cli import commands, main
 from recorder.errors import InternalError
+from recorder.store import migrate
+from recorder.store.engine import open_engine
 
 
 def ended(monkeypatch: pytest.MonkeyPatch, error: Exception, cause: Exception | None = None) -> object:
@@ -40,3 +46,34 @@ def test_a_bug_in_a_thread_comes_with_its_lines(
     assert "ZeroDivisionError: in a thread\n" in said
     assert f"in {test_a_bug_in_a_thread_comes_with_its_lines.__name__}\n" in said
     assert said.endswith("recorder: It stopped.\n")
+
+
+#: Packages that take long to import, and that a command which only reads does without.
+SLOW = {"alembic", "sqlalchemy.orm", "sqlalchemy.dialects.postgresql", "psycopg", "rich", "websocket", "websockets",
+        "h11", "urllib3", "jinja2", "cryptography", "pyarrow"}  # fmt: skip
+
+
+def imported_by(*commands: str) -> set[str]:
+    """The modules that a fresh process has imported after some commands."""
+    script = (
+        "import sys\nfrom recorder.cli.commands import recorder\n"
+        f"for command in {commands!r}:\n"
+        "    try:\n        assert recorder.main(command.split(), standalone_mode=False) in (None, 0)\n"
+        "    except SystemExit as end:\n        assert not end.code\n"
+        "print(*sys.modules, sep='\\n', file=sys.stderr)"
+    )
+    run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    return set(run.stderr.split())
+
+
+def test_help_imports_no_database() -> None:
+    assert imported_by("--version", "--help", "gaps --help") & (SLOW | {"sqlalchemy", "msgspec"}) == set()
+
+
+def test_commands_that_read_import_only_what_they_need(tmp_path: Path) -> None:
+    database = f"--database sqlite:///{tmp_path}/recorder.db"
+    migrate.upgrade(open_engine(database.split()[1]))
+    commands = [f"{name} {database}" for name in ("status", "gaps", "discrepancies")]
+    assert imported_by(*commands) & (SLOW | {"recorder.venues.fmex"}) == set()
+    commands = [f"{name} {database}" for name in ("orders", "fills", "pnl", "trips", "books", "timeline", "db check")]
+    assert imported_by(*commands) & SLOW == set()

@@ -41,7 +41,7 @@ from recorder.model import account_labels
 from recorder.store import seals
 from recorder.store.merkle import HASH_BYTES
 from recorder.store.redacted import SealedRedactions, sealed_redactions
-from recorder.venues import VENUES
+from recorder.venues import find_venue
 
 #: Frames, or bytes of payload, in memory at a time.
 PIECE_FRAMES = 2_000
@@ -131,7 +131,7 @@ class BatchChecker:
         with self._reader.snapshot():
             accounts = self._reader.rows(ACCOUNTS_SQL)
             self._names = account_labels(accounts)
-            self._venues = {key: VENUES.get(venue) for key, _, venue in accounts}
+            self._venues = {key: find_venue(venue) for key, _, venue in accounts}
             stored = read_batches(self._reader, batches.run_id, batches.first, batches.last)
             found: dict[tuple[int, int], list[_SessionFrames]] = {}
             for batch in stored:
