@@ -80,9 +80,9 @@ class Folder:
         copy.env = dict(self.env)
         return copy
 
-    def run(self, *arguments: str, under: Sequence[str] = ()) -> "Process":
-        """Start `recorder run`, under another program where one is given."""
-        return Process(self, "run", *arguments, under=under)
+    def run(self, *arguments: str, under: Sequence[str] = (), anew: bool = ALL) -> "Process":
+        """Start `recorder run`; the arguments after its own are those of `Process`."""
+        return Process(self, "run", *arguments, under=under, anew=anew)
 
     def command(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
         """Run a command to its end."""
@@ -139,23 +139,28 @@ class Process:
         arguments: its command line.
         show: whether what it prints on standard output counts too.
         under: the command of a program that runs it.
+        anew: whether it is a new process as a shell starts it, for tests that look at the process itself (its memory,
+            its command line), instead of one forked from a process that has imported everything.
     """
 
-    def __init__(self, folder: Folder, *arguments: str, show: bool = False, under: Sequence[str] = ()) -> None:
+    def __init__(
+        self, folder: Folder, *arguments: str, show: bool = False, under: Sequence[str] = (), anew: bool = ALL
+    ) -> None:
         self._changed = threading.Condition()
         self._lines: list[str] = []
         self._over = False
-        self._process = subprocess.Popen(
-            [*under, sys.executable, "-m", "recorder", *arguments],
-            cwd=folder.path,
-            env=os.environ | folder.env,
-            stdout=subprocess.PIPE if show else subprocess.DEVNULL,
-            stderr=subprocess.STDOUT if show else subprocess.PIPE,
-            text=True,
-        )
-        printed = self._process.stdout if show else self._process.stderr
-        assert printed is not None
-        self._printed = printed
+        env = os.environ | folder.env
+        reading, writing = os.pipe()
+        with Path(os.devnull).open("w") as nowhere:
+            out, errors = (writing, writing) if show else (nowhere.fileno(), writing)
+            self._process: subprocess.Popen[bytes] | forked.Forked
+            if anew or under:
+                command = [*under, sys.executable, "-m", "recorder", *arguments]
+                self._process = subprocess.Popen(command, cwd=folder.path, env=env, stdout=out, stderr=errors)
+            else:
+                self._process = forked.Forked(arguments, folder.path, env, out, errors)
+        os.close(writing)
+        self._printed = os.fdopen(reading, encoding="utf-8")
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
 

@@ -178,7 +178,7 @@ def test_secrets_of_checkpoints_never_show(signed: Folder, exchange: Simulator) 
     signed.env["AUDIT_KEY"] = secret
     command = ["sh", "-c", "env > known; tr '\\0' '\\n' < /proc/$PPID/cmdline >> known"]
     signed.configure(exchange, checkpoints=TO | {"key": "env:AUDIT_KEY", "command": command})
-    with signed.run("--for", "1s") as process:
+    with signed.run("--for", "1s", anew=True) as process:
         assert process.wait() == 0, process.errors
     known = (signed.path / "known").read_text()
     assert "recorder" in known

@@ -69,7 +69,7 @@ def test_a_frame_over_the_limit_ends_its_session(folder: Folder, size: int) -> N
     limits = {"frame_bytes_max": 1_000_000, "reconnect_first_s": 0.05}
     with Simulator(SimulatorOptions(pushes=0, keep_sent=False)) as exchange:
         folder.configure(exchange, limits=limits)
-        with folder.run() as process:
+        with folder.run(anew=True) as process:
             process.wait_for("covered")
             exchange.push(GOOD % 1)
             exchange.push(b" " * size)
