@@ -9,12 +9,13 @@ from hypothesis import HealthCheck, settings
 
 from recorder.store import migrate
 from recorder.store.engine import open_engine
+from tests import server
 from tests.alone import pytest_runtest_protocol
 from tests.depth import EXAMPLES, examples
 from tests.faults.summary import pytest_terminal_summary
 from tests.server import PostgresServer
 
-__all__ = ["postgres", "pytest_runtest_protocol", "pytest_terminal_summary", "sqlite_template"]
+__all__ = ["own_postgres", "postgres", "pytest_runtest_protocol", "pytest_terminal_summary", "sqlite_template"]
 
 # A deadline for a single example, or for their making, measures the machine.
 settings.register_profile(
@@ -37,11 +38,29 @@ def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+def _folder_of_the_run(config: pytest.Config) -> Path:
+    """The folder that all processes of a test run share."""
+    own: Path = config._tmp_path_factory.getbasetemp()  # type: ignore[attr-defined]
+    return own.parent if hasattr(config, "workerinput") else own
+
+
 @pytest.fixture(scope="session")
-def postgres() -> Iterator[PostgresServer]:
+def postgres(pytestconfig: pytest.Config) -> PostgresServer:
     """A PostgreSQL server that all tests share, each with a database of its own."""
-    with PostgresServer() as server:
-        yield server
+    return server.shared_server(_folder_of_the_run(pytestconfig))
+
+
+@pytest.fixture(scope="module")
+def own_postgres(pytestconfig: pytest.Config) -> Iterator[PostgresServer]:
+    """A PostgreSQL server that the tests of a module may stop and kill."""
+    with PostgresServer(server.shared_installation(_folder_of_the_run(pytestconfig))) as own:
+        yield own
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Stop what all processes shared, after the last of them."""
+    if not hasattr(session.config, "workerinput"):
+        server.end_shared(_folder_of_the_run(session.config))
 
 
 @pytest.fixture

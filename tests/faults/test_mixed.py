@@ -3,7 +3,6 @@
 Each run tells its seed; the same seed makes the same rules in the same order.
 """
 
-from collections.abc import Iterator
 from random import SystemRandom
 from time import monotonic
 
@@ -23,10 +22,9 @@ RULES = 8
 
 
 @pytest.fixture(scope="module")
-def server() -> Iterator[PostgresServer]:
+def server(own_postgres: PostgresServer) -> PostgresServer:
     """A server that these tests may stop."""
-    with PostgresServer() as server:
-        yield server
+    return own_postgres
 
 
 def run(seed_number: int, scenarios: int, rules: int, report: Report, server: PostgresServer | None = None) -> None:

@@ -22,10 +22,9 @@ from tests.server import PostgresServer
 
 
 @pytest.fixture(scope="module")
-def server() -> Iterator[PostgresServer]:
+def server(own_postgres: PostgresServer) -> PostgresServer:
     """A server that these tests may stop and kill."""
-    with PostgresServer() as server:
-        yield server
+    return own_postgres
 
 
 @pytest.fixture

@@ -31,10 +31,10 @@ def exchange() -> Iterator[Simulator]:
 
 
 @pytest.fixture
-def own_server() -> Iterator[PostgresServer]:
+def own_server(own_postgres: PostgresServer) -> Iterator[PostgresServer]:
     """A server that this test may stop."""
-    with PostgresServer() as server:
-        yield server
+    yield own_postgres
+    own_postgres.start_again()
 
 
 def server_rows(url: str, sql: str) -> list[tuple[Any, ...]]:
