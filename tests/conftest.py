@@ -70,3 +70,14 @@ def next_migrations(tmp_path: Path) -> Path:
     shutil.copytree(migrate.migrations_folder(), folder, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(Path(__file__).parent / "migration" / "revision_0002.py", folder / "versions" / "0002_columns.py")
     return folder
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Leave to `make test-all` what a module does not name among its tests on PostgreSQL, where it names any."""
+    for item in items:
+        chosen = getattr(getattr(item, "module", None), "ON_POSTGRESQL", None)
+        if chosen is None or "postgresql" not in item.name:
+            continue
+        if item.name not in chosen and item.name.partition("[")[0] not in chosen:
+            item.add_marker(pytest.mark.long)

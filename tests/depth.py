@@ -16,3 +16,12 @@ def examples(number: int) -> int:
         number: examples in `make test-all`; `make test` tries a quarter of them, but at least five.
     """
     return number if ALL else max(5, number // 4)
+
+
+def size(number: int) -> int:
+    """Return how many frames, pushes or rows a test works on.
+
+    Args:
+        number: how many in `make test-all`; `make test` works on a quarter of them.
+    """
+    return number if ALL else number // 4

@@ -17,6 +17,13 @@ from tests.contract.book import Book, Gap, Session
 from tests.contract.conftest import NewUrl
 from tests.made import ACCOUNT, NOON_NS, RECORDER
 
+#: What `make test` proves on PostgreSQL too; `make test-all` proves everything there.
+ON_POSTGRESQL = (
+    "test_what_holds_whatever_happens",
+    "test_a_crash_begins_a_gap_at_the_last_durable_frame",
+    "test_a_gap_is_settled_again_by_hand",
+)
+
 OTHER = 8
 
 

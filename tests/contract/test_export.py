@@ -24,6 +24,14 @@ from tests.contract.exported import DAY_NS, ODD
 from tests.made import NOON_NS, SESSION, received
 from tests.unit.read.desk import OTHER, Desk
 
+#: What `make test` proves on PostgreSQL too; `make test-all` proves everything there.
+ON_POSTGRESQL = (
+    "test_every_table_says_what_the_record_says[postgresql-parquet]",
+    "test_frames_come_back_byte_for_byte[postgresql-parquet]",
+    "test_all_tables_are_of_one_moment",
+    "test_an_export_of_one_account_tells_nothing_of_the_others",
+)
+
 #: What names a row of the tables that are not read in the order of receipt.
 KEYS = {
     "event_log": ("run_id", "batch", "item"),

@@ -16,6 +16,12 @@ from tests.contract.exported import DAY_NS
 from tests.made import ACCOUNT, NOON_NS, SESSION
 from tests.unit.read.desk import Desk
 
+#: What `make test` proves on PostgreSQL too; `make test-all` proves everything there.
+ON_POSTGRESQL = (
+    "test_a_record_of_nothing",
+    "test_the_manifest_names_the_gaps",
+)
+
 BIG = "123456789012345678901.5"
 FINE = "0.0000000000000000000000001"
 

@@ -18,6 +18,9 @@ from tests.contract import exported
 from tests.made import NOON_NS
 from tests.unit.read.desk import Desk
 
+#: What `make test` proves on PostgreSQL too; `make test-all` proves everything there.
+ON_POSTGRESQL = ("test_exported_frames_can_be_checked_against_their_seals[postgresql-parquet]",)
+
 
 def digest_rows(frames: Iterable[Any]) -> list[tuple[int, int, int, bytes]]:
     """(account, session, seq) and digest of frames, reckoned from nothing but what was exported."""

@@ -34,6 +34,12 @@ from tests.contract.conftest import NewUrl
 from tests.contract.test_mover import move
 from tests.made import NOON_NS, quick_engine, unguard
 
+#: What `make test` proves on PostgreSQL too; `make test-all` proves everything there.
+ON_POSTGRESQL = (
+    "test_rebuild_keeps_what_is_left_of_it",
+    "test_it_is_no_redaction",
+)
+
 FRAMES, PER_BATCH = 400, 10
 S = 1_000_000_000
 

@@ -19,6 +19,9 @@ from tests.contract.test_several_recorders import Two
 from tests.depth import examples
 from tests.made import NOON_NS, quick_engine
 
+#: What `make test` proves on PostgreSQL too; `make test-all` proves everything there.
+ON_POSTGRESQL = ("test_gaps_as_of_an_instant_are_those_of_a_record_that_ends_there",)
+
 
 def lag_ns(number: int) -> int:
     """A recorder's clock against the story's."""

@@ -33,6 +33,14 @@ from tests.made import NOON_NS, RUN, answered, received
 from tests.samples import sample
 from tests.unit.read.desk import Desk
 
+#: What `make test` proves on PostgreSQL too; `make test-all` proves everything there.
+ON_POSTGRESQL = (
+    "test_every_read_survives",
+    "test_views_survive",
+    "test_a_view_tells_the_same_fills",
+    "test_the_report_survives",
+)
+
 S = 10**9
 SESSION, ROUND = 70, 75
 TOPICS = ("account", "order.btcusd_p", "position.btcusd_p")

@@ -19,6 +19,9 @@ from tests.contract.chronicle import FIRST, LAST, LONG, REDACTED, ROUND, Chronic
 from tests.contract.test_mover import move
 from tests.made import quick_engine, unguard
 
+#: What `make test` proves on PostgreSQL too; `make test-all` proves everything there.
+ON_POSTGRESQL = ("test_every_frame_has_a_proof",)
+
 FRAMES, PER_BATCH = 300, 40
 
 

@@ -23,6 +23,12 @@ from tests.depth import examples
 from tests.made import NOON_NS
 from tests.unit.read.desk import Desk
 
+#: What `make test` proves on PostgreSQL too; `make test-all` proves everything there.
+ON_POSTGRESQL = (
+    "test_round_trips",
+    "test_sums_are_sums_of_what_the_views_show",
+)
+
 ACCOUNT, SESSION, ROUND = 7, 11, 12
 MS = 10**6
 

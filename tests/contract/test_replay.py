@@ -23,6 +23,15 @@ from tests.unit.fmex.test_hostile import HOSTILE
 from tests.unit.read.desk import OTHER, Desk
 from tests.unit.read.diary import COVERED, Diary, S
 
+#: What `make test` proves on PostgreSQL too; `make test-all` proves everything there.
+ON_POSTGRESQL = (
+    "test_every_frame_is_there_byte_for_byte",
+    "test_accounts_are_merged_by_the_time_of_receipt",
+    "test_pieces_make_the_whole",
+    "test_several_recorders_are_read_as_one",
+    "test_what_is_written_meanwhile_is_not_replayed_and_nobody_waits",
+)
+
 ALL = (PUSH, REST, SENT, SNAPSHOT)
 
 

@@ -31,6 +31,14 @@ from tests.contract.test_mover import TOLD, move
 from tests.made import ACCOUNT, NOON_NS, RECORDER, RUN, SESSION, quick_engine, received
 from tests.unit.read.desk import OTHER, Desk
 
+#: What `make test` proves on PostgreSQL too; `make test-all` proves everything there.
+ON_POSTGRESQL = (
+    "test_latency_is_a_distribution",
+    "test_seals_checkpoints_and_redactions",
+    "test_fills_order_by_order_are_the_same_fills[postgresql-0]",
+    "test_two_recorders_of_one_account",
+)
+
 D = Decimal
 MS = 1_000_000
 S = 1_000 * MS

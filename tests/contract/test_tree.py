@@ -20,6 +20,13 @@ from recorder.store.opening import open_run
 from recorder.store.schema import runs, seals
 from tests.made import NOON_NS, quick_engine, received, unguard
 
+#: What `make test` proves on PostgreSQL too; `make test-all` proves everything there.
+ON_POSTGRESQL = (
+    "test_each_recorder_has_its_own_tree[postgresql-3]",
+    "test_it_goes_on_where_a_checkpoint_ends",
+    "test_what_cannot_be_trusted_is_not",
+)
+
 KEY = new_key("audit")
 
 

@@ -27,6 +27,14 @@ from tests.contract.story import Heard, Teller, Told
 from tests.contract.test_mover import move
 from tests.made import ACCOUNT, NOON_NS, quick_engine, unguard
 
+#: What `make test` proves on PostgreSQL too; `make test-all` proves everything there.
+ON_POSTGRESQL = (
+    "test_two_recorders_merged_and_compared",
+    "test_processes_find_what_one_finds",
+    "test_only_one_account",
+    "test_quick_looks_at_frames_and_seals",
+)
+
 S = 1_000_000_000
 TOLD = [Told(at, at) for at in range(1, 60)]
 FRAMES, PER_BATCH = 1_500, 30

@@ -41,7 +41,7 @@ FAILED = [
     for _, number in points(call, *counts, share=0.5)
 ]
 #: A handful for every run of the tests.
-FEW = [("pwrite64", 30), ("pwrite64", 700), ("fdatasync", 40)]
+FEW = [("pwrite64", 700), ("fdatasync", 40)]
 
 
 @pytest.fixture

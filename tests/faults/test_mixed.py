@@ -10,6 +10,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, seed, settings
 from hypothesis.stateful import run_state_machine_as_test
 
+from tests.depth import size
 from tests.faults.conftest import Report
 from tests.faults.mixed import Mixed
 from tests.server import PostgresServer
@@ -46,7 +47,7 @@ def run(seed_number: int, scenarios: int, rules: int, report: Report, server: Po
 
 @pytest.mark.timeout(300)
 def test_a_few_mixed_scenarios(report: Report) -> None:
-    run(1, 4, 5, report)
+    run(1, size(8), size(16), report)
 
 
 @pytest.mark.long

@@ -13,6 +13,7 @@ import pytest
 from recorder.simulator import Simulator
 from recorder.store.engine import open_engine
 from tests.contract.story import contents
+from tests.depth import size
 from tests.faults.conftest import Report
 from tests.faults.proxy import Proxy
 from tests.faults.scene import COVERED, Scene
@@ -60,7 +61,7 @@ def test_a_server_that_crashes_in_a_batch(served: Scene, server: PostgresServer,
         server.start()
 
     with served.running() as process:
-        again_and_again(served, process, 4, crash)
+        again_and_again(served, process, size(8), crash)
     finish(served, "server crashes in a batch")
 
 
@@ -75,7 +76,7 @@ def test_a_reply_of_the_server_s_is_lost(served: Scene, way: Proxy, asked: bytes
 
     with served.running() as process:
         served.wait_more(process, 100)
-        again_and_again(served, process, 8, lose)
+        again_and_again(served, process, size(8), lose)
     finish(served, "reply to COMMIT lost" if asked else "reply of the server lost")
 
 
