@@ -10,12 +10,13 @@ from sqlalchemy import event
 import recorder
 from recorder.store.snapshots import Snapshots
 from tests.bench.as_of import READS, STEP_NS, fill
+from tests.depth import size
 from tests.made import NOON_NS
 
-SHORT, LONG = 4_000, 40_000
+SHORT, LONG = size(8_000), size(80_000)
 INSTANTS = 12
 #: A snapshot for so many frames: a twentieth of the shorter record, as 4,096 are of 100 thousand.
-EVERY = 200
+EVERY = size(400)
 #: As small as those of a quiet account, so that there are many.
 BATCH = 20
 #: SQLite tells of every so many steps.
