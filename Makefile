@@ -6,7 +6,10 @@ READY := $(VENV)/.ready
 EXAMPLES := .venv-examples
 ENGINES := .venv-engines
 MINUTES ?= 30
-PROCESSES ?= 2
+# More than a machine has processors: tests wait as much as they compute.
+PROCESSES ?= 4
+# Some containers say that nothing compiled is kept; then each of the hundreds of processes compiles everything anew.
+export PYTHONDONTWRITEBYTECODE :=
 
 .PHONY: demo test test-all check format docs bench examples engines java faults soak outage clean
 
