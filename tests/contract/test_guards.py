@@ -10,17 +10,32 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 from recorder.store import event_log
 from recorder.store.entries import CheckpointMade, FramesRedacted
 from recorder.store.mover import Mover
+from tests.contract.conftest import NewUrl
 from tests.contract.story import Heard, Teller, Told, contents
-from tests.made import ACCOUNT, NOON_NS
+from tests.made import ACCOUNT, NOON_NS, quick_engine
 
 JOURNAL = ("frames", "batches", "spans", "event_log", "seals", "checkpoints", "redactions")
 EMPTIED = "payload = '', status = 'redacted', error = NULL"
 
 
+@pytest.fixture(scope="module")
+def guarded(tmp_path_factory: pytest.TempPathFactory, sqlite_template: Path, new_url: NewUrl) -> Iterator[Engine]:
+    """A record with a row in each table of the journal, for attempts that change nothing."""
+    engine = quick_engine(new_url())
+    fill(tmp_path_factory.mktemp("guarded"), sqlite_template, engine)
+    yield engine
+    engine.dispose()
+
+
 @pytest.fixture
-def record(tmp_path: Path, sqlite_template: Path, engine: Engine) -> Iterator[Engine]:
-    """A record with a row in each table of the journal."""
-    teller = Teller(tmp_path / "one.db", sqlite_template, 1)
+def record(tmp_path: Path, sqlite_template: Path, engine: Engine) -> Engine:
+    """The same, of a test's own."""
+    fill(tmp_path, sqlite_template, engine)
+    return engine
+
+
+def fill(folder: Path, template: Path, engine: Engine) -> None:
+    teller = Teller(folder / "one.db", template, 1)
     teller.write([Told(at, at) for at in range(1, 9)], [Heard(1, 9, "stopped")])
     mover = Mover(teller.engine, engine)
     while mover.step() is not None:
@@ -34,7 +49,6 @@ def record(tmp_path: Path, sqlite_template: Path, engine: Engine) -> Iterator[En
         redacted = FramesRedacted(ACCOUNT, session_id, 2, 3, NOON_NS, "who", "why")
         event_log.apply(connection, recorder_id, redacted)
         event_log.apply(connection, recorder_id, CheckpointMade(recorder_id, 1, NOON_NS, "note", None))
-    yield engine
 
 
 def blank(engine: Engine, change: str) -> str:
@@ -49,7 +63,8 @@ def attempt(engine: Engine, statement: str) -> int:
 
 @pytest.mark.parametrize("table", JOURNAL)
 @pytest.mark.parametrize("change", ["DELETE FROM {0}", "UPDATE {0} SET {1} = {1}", "TRUNCATE {0}"])
-def test_nothing_is_changed_or_deleted(record: Engine, table: str, change: str) -> None:
+def test_nothing_is_changed_or_deleted(guarded: Engine, table: str, change: str) -> None:
+    record = guarded
     column = {"checkpoints": "size", "redactions": "why"}.get(table, "run_id" if table != "frames" else "received_ns")
     before = contents(record)
     assert before[table], "a trigger of rows that are not there refuses nothing"
@@ -71,9 +86,9 @@ def test_nothing_is_changed_or_deleted(record: Engine, table: str, change: str) 
         "payload = '', status = 'redacted', error = 'words'",
     ],
 )
-def test_of_a_redacted_frame_only_the_payload_may_go(record: Engine, change: str) -> None:
+def test_of_a_redacted_frame_only_the_payload_may_go(guarded: Engine, change: str) -> None:
     with pytest.raises(IntegrityError):
-        attempt(record, f"UPDATE frames SET {change} WHERE seq = 2")
+        attempt(guarded, f"UPDATE frames SET {change} WHERE seq = 2")
 
 
 def test_a_frame_that_no_redaction_names_keeps_its_payload(record: Engine) -> None:

@@ -22,7 +22,7 @@ from tests.made import quick_engine, unguard
 #: What `make test` proves on PostgreSQL too; `make test-all` proves everything there.
 ON_POSTGRESQL = ("test_every_frame_has_a_proof",)
 
-FRAMES, PER_BATCH = 300, 40
+FRAMES, PER_BATCH = 200, 40
 
 
 @pytest.fixture

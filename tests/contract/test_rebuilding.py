@@ -29,7 +29,7 @@ ON_POSTGRESQL = (
     "test_a_frame_that_is_erased_meanwhile_keeps_its_rows",
 )
 
-FRAMES, PER_BATCH = 1_500, 30
+FRAMES, PER_BATCH = 1_000, 30
 
 
 @pytest.fixture

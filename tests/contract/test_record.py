@@ -18,6 +18,19 @@ from recorder.venues import VENUES
 from tests.made import ACCOUNT, NOON_NS, RUN, SESSION, received, sent
 from tests.unit.read.desk import OTHER, Desk
 
+#: What `make test` proves on PostgreSQL too; `make test-all` proves everything there.
+ON_POSTGRESQL = (
+    "test_what_was_pushed_while_an_answer_was_on_its_way_is_the_newer_word",
+    "test_the_latest_state_of_each_order_oldest_change_first",
+    "test_positions_and_balances",
+    "test_until_gives_the_latest_state_as_it_was_then",
+    "test_fills_within_a_time_are_differences_to_what_was_before_it",
+    "test_gaps",
+    "test_the_status_of_a_record",
+    "test_a_read_sees_one_state_also_while_a_recorder_writes",
+    "test_accounts_of_one_name_on_two_venues_are_told_apart",
+)
+
 D = Decimal
 
 

@@ -26,6 +26,15 @@ from tests.contract.test_mover import TOLD, move
 from tests.depth import examples
 from tests.made import ACCOUNT, NOON_NS, quick_engine
 
+#: What `make test` proves on PostgreSQL too; `make test-all` proves everything there.
+ON_POSTGRESQL = (
+    "test_each_push_is_read_once",
+    "test_sightings_are_of_one_push_within_two_minutes",
+    "test_readers_are_told_what_the_rule_says",
+    "test_a_push_that_one_alone_saw_is_a_finding",
+    "test_the_gap_of_the_whole_is_what_both_missed",
+)
+
 ALL = [Heard(0, 100, "stopped")]
 APART_S = APART_NS // S
 

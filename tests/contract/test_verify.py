@@ -37,7 +37,7 @@ ON_POSTGRESQL = (
 
 S = 1_000_000_000
 TOLD = [Told(at, at) for at in range(1, 60)]
-FRAMES, PER_BATCH = 1_500, 30
+FRAMES, PER_BATCH = 1_000, 30
 
 
 def verify(url: str, wanted: Wanted | None = None) -> tuple[list[Finding], Verified]:

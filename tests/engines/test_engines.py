@@ -18,7 +18,10 @@ from tests.engines.queries import QUERIES
 from tests.unit.read.desk import Desk
 
 # py4j leaves its sockets to the garbage collector.
-pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning"),
+    pytest.mark.long,
+]
 
 #: Relation of the queries → table of the export.
 TABLES = {"executions": "fills", "position_history": "position_history", "gaps": "gaps"}

@@ -206,6 +206,7 @@ def test_simulate_can_start_in_the_past(folder: Folder) -> None:
     assert first.startswith(start[:10])
 
 
+@pytest.mark.long
 def test_the_installed_wheel_in_an_empty_folder(folder: Folder, tmp_path: Path) -> None:
     """Built, installed apart from this checkout, and used from a folder with nothing in it."""
     wheels, site = tmp_path / "wheels", tmp_path / "site"

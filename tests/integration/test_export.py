@@ -257,7 +257,7 @@ def test_on_a_terminal_it_shows_how_far_it_is(folder: Folder, long: Path) -> Non
     assert b"exporting order_updates" in shown
 
 
-@pytest.mark.parametrize("form", ["parquet", "jsonl"])
+@pytest.mark.parametrize("form", [pytest.param("parquet", marks=pytest.mark.long), "jsonl"])
 def test_memory_does_not_grow_with_the_record(tmp_path: Path, form: str) -> None:
     peaks = []
     for frames in (500, 2_000):

@@ -175,6 +175,7 @@ def test_on_a_terminal_it_shows_what_it_reads(folder: Folder) -> None:
     assert b"reading " in shown and b" rows" in shown
 
 
+@pytest.mark.long
 def test_memory_does_not_grow_with_the_record(tmp_path: Path) -> None:
     """Five times the pushes, orders and fills take as good as the same memory."""
     peaks = []

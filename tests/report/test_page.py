@@ -45,6 +45,7 @@ def test_nothing_is_asked_for_and_nothing_complained_of(page: Page) -> None:
     assert page.complaints == []
 
 
+@pytest.mark.long
 def test_a_browser_that_is_watched_does_complain(browser: Browser, tmp_path: Path) -> None:
     """Or else the test above would prove nothing."""
     file = tmp_path / "bad.html"
@@ -54,6 +55,7 @@ def test_a_browser_that_is_watched_does_complain(browser: Browser, tmp_path: Pat
         assert "here" in str(page.complaints) and "missing.png" in str(page.complaints)
 
 
+@pytest.mark.long
 def test_it_tells_everything_in_its_order(page: Page, report: Report) -> None:
     assert page.evaluate("[...document.querySelectorAll('h2')].map(one => one.innerText)") == list(SECTIONS)
     assert page.text("h1") == "Account main"
@@ -125,6 +127,7 @@ def assert_well_laid_out(page: Page) -> None:
     assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
 
 
+@pytest.mark.long
 def test_several_accounts_and_recorders(browser: Browser, several: Report, tmp_path: Path) -> None:
     with browser.open(written(several, tmp_path)) as page:
         assert page.complaints == []
@@ -143,6 +146,7 @@ def test_several_accounts_and_recorders(browser: Browser, several: Report, tmp_p
         assert len(page.boxes("#seals dl")) == 3
 
 
+@pytest.mark.long
 def test_it_prints_on_a_few_pages_with_no_table_cut_off(page: Page) -> None:
     pdf = page.printed()
     assert 4 <= pages(pdf) <= 8
@@ -159,6 +163,7 @@ def test_it_prints_on_a_few_pages_with_no_table_cut_off(page: Page) -> None:
         page.call("Emulation.setDeviceMetricsOverride", width=900, height=1200, deviceScaleFactor=1, mobile=False)
 
 
+@pytest.mark.long
 def test_a_screenshot_shows_its_colours(page: Page) -> None:
     """A picture is drawn, not merely there: the covered lane, and the gap that could not be recovered."""
     png = page.screenshot()
@@ -197,6 +202,7 @@ def _hostile(folder: Path) -> Report:
     return told._replace(place=HOSTILE, verification=verification)
 
 
+@pytest.mark.long
 def test_words_from_outside_are_words(browser: Browser, tmp_path: Path) -> None:
     report = _hostile(tmp_path)
     with browser.open(written(report, tmp_path)) as page:
@@ -216,6 +222,7 @@ def test_words_from_outside_are_words(browser: Browser, tmp_path: Path) -> None:
         assert page.evaluate("document.querySelectorAll('section').length") == len(SECTIONS)
 
 
+@pytest.mark.long
 def test_the_policy_forbids_a_script_even_if_one_got_in(browser: Browser, report: Report, tmp_path: Path) -> None:
     file = written(report, tmp_path)
     planted = "<script>document.title='gone'</script><style>body{display:none}</style>"
@@ -226,6 +233,7 @@ def test_the_policy_forbids_a_script_even_if_one_got_in(browser: Browser, report
         assert len(page.complaints) == 2
 
 
+@pytest.mark.long
 def test_books_and_a_verified_chain_have_their_place(browser: Browser, report: Report, tmp_path: Path) -> None:
     change = Unexplained("main", "BTC", 1_580_802_053_662_000_000, Decimal("-0.5"), 70, 7, 0)
     amounts = (Decimal("0.1"), Decimal("0.7"), Decimal("0.1"), Decimal(0), Decimal("-0.5"))
