@@ -90,6 +90,7 @@ def test_the_database_of_another_program_is_left_alone(engine: Engine) -> None:
     assert names(engine) == ({"things"}, set())
 
 
+@empty
 @pytest.mark.parametrize(
     ("when", "partition"),
     [
