@@ -1,14 +1,16 @@
-"""The configuration file: what to record, where to, as whom. Secrets are named in it, never written in it."""
+"""The configuration file: accounts, database, limits, checkpoints. It names secrets and never contains them."""
 
 import math
 import os
 import re
-from collections.abc import Sequence
-from dataclasses import fields
+import tomllib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, fields
 from pathlib import Path
 from shutil import which
-from typing import Any, NamedTuple
-from urllib.parse import urlsplit
+from typing import Any, NamedTuple, TypeVar
+from urllib.parse import SplitResult, urlsplit
 
 import msgspec
 
@@ -20,11 +22,13 @@ from recorder.store.engine import is_file, parse_url
 from recorder.venues import venue_named
 from recorder.venues.base import Credentials
 
-#: The configuration that is read where none is named.
+T = TypeVar("T")
+
+#: The configuration that is read unless another is named.
 DEFAULT_FILE = Path("recorder.toml")
-#: The database where no configuration names one.
+#: The database unless the configuration names one.
 DEFAULT_DATABASE = "sqlite:///recorder.db"
-#: The local journal before a server's database, where a configuration names none.
+#: The local journal in front of a server's database, unless the configuration names one.
 DEFAULT_JOURNAL = "recorder-journal.db"
 
 EXAMPLE = """\
@@ -44,21 +48,21 @@ _SYMBOL = re.compile(r"[a-z0-9][a-z0-9_-]{0,39}")
 
 
 class Database(NamedTuple):
-    """Where a record goes."""
+    """The addresses of a record."""
 
     #: The file that every batch is written to first.
     journal: str
-    #: The server that batches are sent on to; None: the file is all there is.
+    #: The server's database that batches are then sent to; None: there is only the file.
     server: str | None = None
 
     @property
     def url(self) -> str:
-        """Where people look."""
+        """The address that reads use."""
         return self.server or self.journal
 
 
 class Config(NamedTuple):
-    """What a configuration says, checked."""
+    """A checked configuration."""
 
     database: Database
     accounts: tuple[Account, ...]
@@ -66,251 +70,323 @@ class Config(NamedTuple):
     checkpoints: Checkpoints | None = None
 
 
-class _Database(msgspec.Struct, forbid_unknown_fields=True):
+@dataclass(frozen=True)
+class _DatabaseKeys:
     url: str = DEFAULT_DATABASE
     journal: str | None = None
 
 
-class _Account(msgspec.Struct, forbid_unknown_fields=True):
+@dataclass(frozen=True)
+class _AccountKeys:
     venue: str
     key: str
     secret: str
-    symbols: list[str]
+    symbols: tuple[str, ...]
     url: str | None = None
     heartbeat_s: float | None = None
 
 
-class _Checkpoints(msgspec.Struct, forbid_unknown_fields=True):
+@dataclass(frozen=True)
+class _CheckpointKeys:
     key: str
     every_s: float = Checkpoints.every_s
     to: str | None = None
-    command: list[str] = []
+    command: tuple[str, ...] = ()
     authority: str | None = None
     authority_ca: str | None = None
 
 
-class _File(msgspec.Struct, forbid_unknown_fields=True):
-    accounts: dict[str, Any] = {}
-    checkpoints: dict[str, Any] | None = None
-    database: _Database = msgspec.field(default_factory=_Database)
-    limits: dict[str, int | float] = {}
+#: The tables of a configuration.
+_TABLES = ("accounts", "checkpoints", "database", "limits")
+#: A type as msgspec names it → what to write in TOML.
+_WORDS = {"str": "text in quotes", "int": "a whole number", "float": "a number", "array": "a list"}
+_TYPE_ERROR = re.compile(r"Expected `([^`]+)`, got `[^`]+` - at `\$\.([^`]+)`")
+_MISSING = re.compile(r"Object missing required field `([^`]+)`")
+
+
+class _Section:
+    """One table of a configuration. Its errors name the file, the line, the table and the key.
+
+    Args:
+        path: of the file.
+        text: of the file.
+        name: of the table, such as `accounts.main`.
+        values: what TOML read there.
+
+    Raises:
+        ConfigurationError: it is not a table.
+    """
+
+    def __init__(self, path: Path, text: str, name: str, values: object) -> None:
+        self.folder = path.absolute().parent
+        self._path, self._text, self._name = path, text, name
+        if not isinstance(values, dict):
+            raise self.error("", "must be a table")
+        self._values: dict[str, Any] = values
+
+    def error(self, key: str, problem: object) -> ConfigurationError:
+        """An error of one key; of the table where the key is empty."""
+        line = _line_of(self._text, self._name, key.partition("[")[0])
+        place = f"{self._path}, line {line}" if line else str(self._path)
+        return ConfigurationError(f"{place}: [{self._name}]{' ' if key else ''}{key}: {str(problem).rstrip('.')}.")
+
+    @contextmanager
+    def blaming(self, key: str) -> Iterator[None]:
+        """Say of a configuration error inside that this key caused it."""
+        try:
+            yield
+        except ConfigurationError as error:
+            raise self.error(key, error) from None
+
+    def read(self, kind: type[T]) -> T:
+        """The keys as a dataclass.
+
+        Raises:
+            ConfigurationError: a key is unknown or missing, or has a value of another type or out of range.
+        """
+        known = [field.name for field in fields(kind)]  # type: ignore[arg-type]
+        for key in self._values:
+            if key not in known:
+                raise self.error(key, f"there is no such key; the keys are {', '.join(known)}")
+        try:
+            return msgspec.convert(self._values, kind)
+        except msgspec.ValidationError as error:
+            raise self._explained(str(error)) from None
+
+    def _explained(self, message: str) -> ConfigurationError:
+        if wrong := _TYPE_ERROR.fullmatch(message):
+            kinds = [_WORDS[kind] for kind in wrong[1].split(" | ") if kind != "null"]
+            return self.error(wrong[2], f"must be {' or '.join(kinds)}")
+        if missing := _MISSING.fullmatch(message):
+            return self.error(missing[1], "is missing")
+        key, _, problem = message.partition(" ")  # of the dataclass itself, as `Limits` raises it
+        return self.error(key, problem)
+
+
+def _line_of(text: str, table: str, key: str) -> int | None:
+    """The number of the line that sets a key; of the table's head where there is none; None where neither is found."""
+    inside, head = "", None
+    for number, line in enumerate(map(str.strip, text.splitlines()), 1):
+        if line.startswith("["):
+            inside = _bare(line[1:].partition("]")[0])
+            head = number if inside == _bare(table) and head is None else head
+        elif _bare(line.partition("=")[0]) == (key or table) and inside == (_bare(table) if key else ""):
+            return number
+    return head
+
+
+def _bare(name: str) -> str:
+    """The name of a table or a key, without quotes and spaces."""
+    return re.sub(r"[\"'\s]", "", name)
+
+
+class _File:
+    """A configuration file, parsed but not checked."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        try:
+            self._text = path.read_text("utf-8")
+        except FileNotFoundError:
+            raise ConfigurationError(f"There is no configuration {path}; make one such as:\n\n{EXAMPLE}") from None
+        except (OSError, UnicodeDecodeError) as error:
+            cause = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+            raise ConfigurationError(f"The configuration {path} cannot be read: {cause}.") from None
+        try:
+            self._tables = tomllib.loads(self._text)
+        except tomllib.TOMLDecodeError as error:
+            raise ConfigurationError(f"The configuration {path} is not TOML: {error}.") from None
+        for name in self._tables:
+            if name not in _TABLES:
+                raise self._section(name, {}).error("", f"there is no such table; the tables are {', '.join(_TABLES)}")
+
+    def section(self, name: str) -> _Section:
+        """A table that may be left out."""
+        return self._section(name, self._tables.get(name, {}))
+
+    def accounts(self) -> Iterator[tuple[str, _Section]]:
+        """Name → table of each account."""
+        self.section("accounts")  # it must be a table
+        for name, values in self._tables.get("accounts", {}).items():
+            yield name, self._section(f"accounts.{name}", values)
+
+    def has(self, name: str) -> bool:
+        """Whether there is a table of that name."""
+        return name in self._tables
+
+    def _section(self, name: str, values: object) -> _Section:
+        return _Section(self.path, self._text, name, values)
 
 
 def load(path: Path) -> Config:
-    """Read a configuration and everything it names.
+    """Read a configuration and the secrets it names.
 
     Raises:
-        ConfigurationError: with the place, and what to write there.
+        ConfigurationError: it cannot be used; the message names the file, the line, the table and the key.
     """
-    file = _read(path)
-    if not file.accounts:
+    file = _File(path)
+    accounts = tuple(_account(name, section) for name, section in file.accounts())
+    if not accounts:
         raise ConfigurationError(f"{path} names no account to record; add a table such as:\n\n{EXAMPLE}")
-    accounts = tuple(_account(path, name, told) for name, told in file.accounts.items())
-    checkpoints = None if file.checkpoints is None else _checkpoints(path, file.checkpoints)
-    limits = _limits(path, file.limits)
-    _check_silence(path, accounts, limits)
-    return Config(_database(path, file.database), accounts, limits, checkpoints)
+    limits = file.section("limits").read(Limits)
+    _check_silence(file.section("limits"), accounts, limits)
+    checkpoints = _checkpoints(file.section("checkpoints")) if file.has("checkpoints") else None
+    return Config(_database(file.section("database")), accounts, limits, checkpoints)
 
 
 def database_of(path: Path) -> Database:
-    """The database that a configuration names, without looking at the rest: reading needs no secrets."""
-    return _database(path, _read(path).database)
+    """The database that a configuration names. The rest of it is not checked: reading needs no secrets."""
+    return _database(_File(path).section("database"))
 
 
 def database_at(url: str, path: Path) -> Database:
-    """The database at an address given on the command line; a server's has its journal where the configuration says.
+    """The database at an address given on the command line, with the journal that the configuration names.
 
     Args:
         url: the address.
-        path: the configuration.
+        path: the configuration; it need not exist.
     """
     if is_file(url):
         return Database(url)
-    told = _read(path).database.journal if path.exists() else None
-    return Database(_beside(path, f"sqlite:///{told or DEFAULT_JOURNAL}"), url)
+    journal = _File(path).section("database").read(_DatabaseKeys).journal if path.exists() else None
+    return Database(_beside(path.absolute().parent, f"sqlite:///{journal or DEFAULT_JOURNAL}"), url)
 
 
-def _read(path: Path) -> _File:
-    try:
-        text = path.read_bytes()
-    except FileNotFoundError:
-        raise ConfigurationError(f"There is no configuration {path}; make one such as:\n\n{EXAMPLE}") from None
-    except OSError as error:
-        raise ConfigurationError(f"The configuration {path} cannot be read: {error.strerror}.") from None
-    try:
-        return msgspec.toml.decode(text, type=_File)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"The configuration {path} is not right: {_place(error)}.") from None
-
-
-def _place(error: Exception) -> str:
-    return str(error).replace("`$.", "`").replace("Object missing", "It lacks the").replace("Object", "It")
-
-
-def _account(path: Path, name: str, fields: object) -> Account:
-    where = f"[accounts.{name}] in {path}"
-    try:
-        told = msgspec.convert(fields, _Account)
-    except msgspec.ValidationError as error:
-        known = ", ".join(_Account.__struct_fields__)
-        raise ConfigurationError(f"{where} is not right: {_place(error)}. It knows: {known}.") from None
+def _account(name: str, section: _Section) -> Account:
+    keys = section.read(_AccountKeys)
     if not _NAME.fullmatch(name):
-        raise ConfigurationError(f"{path}: an account's name is of letters, digits, '_', '-' and '.', not {name!r}.")
-    venue = venue_named(told.venue)
-    symbols = tuple(dict.fromkeys(symbol.lower() for symbol in told.symbols))
+        raise section.error("", f"an account's name has letters, digits, '_', '-' and '.', at most 64, unlike {name!r}")
+    with section.blaming("venue"):
+        venue = venue_named(keys.venue)
+    symbols = tuple(dict.fromkeys(symbol.lower() for symbol in keys.symbols))
     wrong = [symbol for symbol in symbols if not _SYMBOL.fullmatch(symbol)]
     if wrong or not symbols:
-        raise ConfigurationError(f'{where}: symbols must be a list such as ["btcusd_p"], not {wrong or list(symbols)}.')
-    if told.heartbeat_s is not None and not 0 < told.heartbeat_s <= venue.heartbeat_s:
-        raise ConfigurationError(
-            f"{where}: heartbeat_s must be above zero and at most {venue.heartbeat_s:g}, the interval {venue.name} "
-            f"asks for, not {told.heartbeat_s:g}."
+        raise section.error("symbols", f'must be a list such as ["btcusd_p"], not {wrong or list(symbols)}')
+    if keys.heartbeat_s is not None and not 0 < keys.heartbeat_s <= venue.heartbeat_s:
+        raise section.error(
+            "heartbeat_s",
+            f"must be above zero and at most {venue.heartbeat_s:g}, the interval {venue.name} asks for, "
+            f"not {keys.heartbeat_s:g}",
         )
-    folder = path.absolute().parent
-    key = _secret(f"{where}: key", told.key, folder)
+    url = venue.default_url
+    if keys.url is not None:
+        parts = _http_address(keys.url)
+        if parts is None or parts.path not in {"", "/"} or parts.query or parts.fragment:
+            raise section.error(
+                "url", "must be the exchange's own address and nothing more, such as https://api.fmex.com"
+            )
+        url = f"{parts.scheme}://{parts.netloc}"
+    credentials = Credentials(_secret(section, "key", keys.key), _secret(section, "secret", keys.secret))
     return Account(
-        name=name,
-        venue=venue,
-        url=_exchange_url(where, told.url or venue.default_url),
-        credentials=Credentials(key, _secret(f"{where}: secret", told.secret, folder)),
-        symbols=symbols,
-        heartbeat_s=told.heartbeat_s,
+        name=name, venue=venue, url=url, credentials=credentials, symbols=symbols, heartbeat_s=keys.heartbeat_s
     )
 
 
-def _secret(where: str, named: str, folder: Path) -> str:
-    """The secret that a configuration names by `env:` or `file:`; one that is written out is never repeated.
-
-    A relative file lies beside the configuration, as a relative database does.
-    """
+def _secret(section: _Section, key: str, named: str) -> str:
+    """The secret that a key names by `env:` or `file:`. A secret written out is refused, and not repeated."""
     kind, _, name = named.partition(":")
     if kind == "env" and name:
         value = os.environ.get(name, "")
         if not value.strip():
-            raise ConfigurationError(
-                f"{where} is in the environment variable {name}, which is not set: export it first."
-            )
+            raise section.error(key, f"the environment variable {name} is not set: export it first")
     elif kind == "file" and name:
         try:
-            value = (folder / name).read_text("utf-8")
+            value = (section.folder / name).read_text("utf-8")
         except (OSError, UnicodeDecodeError) as error:
-            cause = error.strerror if isinstance(error, OSError) else "it is no text"
-            raise ConfigurationError(f"{where} is in the file {name}, which cannot be read: {cause}.") from None
+            cause = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+            raise section.error(key, f"the file {name} cannot be read: {cause}") from None
         if not value.strip():
-            raise ConfigurationError(f"{where} is in the file {name}, which is empty.")
+            raise section.error(key, f"the file {name} is empty")
     else:
-        raise ConfigurationError(
-            f'{where} must say where the secret is, "env:NAME" or "file:/path"; a secret written out there is refused.'
+        raise section.error(
+            key,
+            'must say where the secret is, "env:NAME" or "file:/path"; a secret written here is refused',
         )
     return value.strip()
 
 
-def _exchange_url(where: str, url: str) -> str:
+def _http_address(text: str) -> SplitResult | None:
+    """The parts of an http(s) address without credentials; None if it is none."""
     try:
-        parts = urlsplit(url)
-        right = (
-            parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.path in {"", "/"} and parts.port != 0
-        )
+        parts = urlsplit(text)
+        right = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0 and "@" not in parts.netloc
     except ValueError:
-        right = False
-    if not right or parts.query or parts.fragment or "@" in parts.netloc:
-        raise ConfigurationError(
-            f"{where}: url must be the exchange's own address and nothing more, such as https://api.fmex.com."
-        )
-    return f"{parts.scheme}://{parts.netloc}"
+        return None
+    return parts if right else None
 
 
-def _database(path: Path, told: _Database) -> Database:
-    if not is_file(told.url):
-        return Database(_beside(path, f"sqlite:///{told.journal or DEFAULT_JOURNAL}"), told.url)
-    if told.journal is not None:
-        raise ConfigurationError(
-            f"{path}: [database] journal is the file in front of a server's database; url names a file: leave it out."
-        )
-    return Database(_beside(path, told.url))
+def _database(section: _Section) -> Database:
+    keys = section.read(_DatabaseKeys)
+    with section.blaming("url"):
+        if not is_file(keys.url):
+            return Database(_beside(section.folder, f"sqlite:///{keys.journal or DEFAULT_JOURNAL}"), keys.url)
+        if keys.journal is None:
+            return Database(_beside(section.folder, keys.url))
+    raise section.error("journal", "is the file in front of a server's database, but url names a file: leave it out")
 
 
-def _beside(path: Path, url: str) -> str:
-    """A relative database file lies beside the configuration that names it, wherever the command is typed."""
+def _beside(folder: Path, url: str) -> str:
+    """The address of a file whose relative path starts at the folder of the configuration."""
     parsed = parse_url(url)
-    file = path.absolute().parent / str(parsed.database)
-    return parsed.set(database=str(file)).render_as_string(hide_password=False)
+    return parsed.set(database=str(folder / str(parsed.database))).render_as_string(hide_password=False)
 
 
-def _checkpoints(path: Path, fields: object) -> Checkpoints:
-    where, folder = f"[checkpoints] in {path}", path.absolute().parent
-    try:
-        told = msgspec.convert(fields, _Checkpoints)
-    except msgspec.ValidationError as error:
-        known = ", ".join(_Checkpoints.__struct_fields__)
-        raise ConfigurationError(f"{where} is not right: {_place(error)}. It knows: {known}.") from None
-    if not 0 < told.every_s < math.inf:
-        raise ConfigurationError(f"{where}: every_s must be above zero, and a number.")
-    if not (told.to or told.command or told.authority):
-        raise ConfigurationError(
-            f"{where}: a checkpoint that stays here binds nobody; name a file (to), a command or an authority."
+def _checkpoints(section: _Section) -> Checkpoints:
+    keys = section.read(_CheckpointKeys)
+    if not 0 < keys.every_s < math.inf:
+        raise section.error("every_s", "must be a number of seconds above zero")
+    if not (keys.to or keys.command or keys.authority):
+        raise section.error(
+            "", "checkpoints must leave this machine to prove anything: give a file (to), a command or an authority"
         )
-    if told.command and which(told.command[0]) is None:
-        raise ConfigurationError(f"{where}: there is no program {told.command[0]!r} for the command.")
-    key = read_signing_key(_secret(f"{where}: key", told.key, folder), f"the key of {where}")
+    if keys.command and which(keys.command[0]) is None:
+        raise section.error("command", f"there is no program {keys.command[0]!r}")
+    secret = _secret(section, "key", keys.key)
+    with section.blaming("key"):
+        signing_key = read_signing_key(secret, keys.key)
     return Checkpoints(
-        key=key,
-        every_s=told.every_s,
-        file=_file(f"{where}: to", told.to, folder),
-        command=tuple(told.command),
-        authority=_authority(where, told, folder),
+        key=signing_key,
+        every_s=keys.every_s,
+        file=_file(section, "to", keys.to),
+        command=keys.command,
+        authority=_authority(section, keys),
     )
 
 
-def _authority(where: str, told: _Checkpoints, folder: Path) -> Authority | None:
-    certificates = _file(f"{where}: authority_ca", told.authority_ca, folder)
-    if told.authority is None and certificates is None:
+def _authority(section: _Section, keys: _CheckpointKeys) -> Authority | None:
+    certificates = _file(section, "authority_ca", keys.authority_ca)
+    if keys.authority is None and certificates is None:
         return None
-    try:
-        parts = urlsplit(told.authority or "")
-        right = (
-            parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0 and "@" not in parts.netloc
+    if keys.authority is None or _http_address(keys.authority) is None:
+        raise section.error(
+            "authority", "must be the address of a time-stamp authority, such as https://tsa.example/tsr"
         )
-    except ValueError:
-        right = False
-    if not right or certificates is None:
-        raise ConfigurationError(
-            f"{where}: authority is the address of a time-stamp authority, such as https://tsa.example/tsr, and "
-            'authority_ca the file of its root certificate, such as "file:tsa.pem"; write both.'
+    if certificates is None:
+        raise section.error(
+            "authority_ca", 'must name the file of the authority\'s root certificate, such as "file:tsa.pem"'
         )
-    return Authority(str(told.authority), roots_in(certificates))
+    with section.blaming("authority_ca"):
+        return Authority(keys.authority, roots_in(certificates))
 
 
-def _file(where: str, named: str | None, folder: Path) -> Path | None:
-    """A file that a configuration names by `file:`; a relative one lies beside the configuration."""
+def _file(section: _Section, key: str, named: str | None) -> Path | None:
+    """The file that a key names by `file:`; a relative path starts at the folder of the configuration."""
     if named is None:
         return None
     kind, _, name = named.partition(":")
     if kind != "file" or not name:
-        raise ConfigurationError(f'{where} must be a file, such as "file:/mnt/elsewhere/recorder.checkpoints".')
-    return folder / name
+        raise section.error(key, 'must be a file, such as "file:/mnt/elsewhere/recorder.checkpoints"')
+    return section.folder / name
 
 
-def _limits(path: Path, told: dict[str, Any]) -> Limits:
-    known = {field.name: field.type for field in fields(Limits)}
-    for name, value in told.items():
-        if name not in known:
-            raise ConfigurationError(f"{path}: [limits] knows no {name!r}; it knows: {', '.join(known)}.")
-        if known[name] is int and not isinstance(value, int):
-            raise ConfigurationError(f"{path}: [limits] {name} must be a whole number.")
-    try:
-        return Limits(**told)
-    except ValueError as error:
-        raise ConfigurationError(f"{path}: [limits] {error}.") from None
-
-
-def _check_silence(path: Path, accounts: Sequence[Account], limits: Limits) -> None:
-    """Refuse a time of silence in which no heartbeat is answered: every quiet connection would count as lost."""
+def _check_silence(section: _Section, accounts: Sequence[Account], limits: Limits) -> None:
+    """Refuse a `silent_s` within one heartbeat: every quiet connection would count as lost."""
     for account in accounts:
         interval_s = account.heartbeat_interval_s
         if limits.silent_s <= interval_s:
-            raise ConfigurationError(
-                f"{path}: [limits] silent_s is {limits.silent_s:g} s, but account {account.name} sends a heartbeat "
-                f"every {interval_s:g} s, so a quiet connection would count as lost: set silent_s above "
-                f"{interval_s:g}, or a lower heartbeat_s in [accounts.{account.name}]."
+            raise section.error(
+                "silent_s",
+                f"is {limits.silent_s:g} s, but account {account.name} sends a heartbeat every {interval_s:g} s, so a "
+                f"quiet connection would count as lost: set silent_s above {interval_s:g}, or a lower heartbeat_s in "
+                f"[accounts.{account.name}]",
             )

@@ -8,7 +8,6 @@ from dataclasses import fields
 from pathlib import Path
 
 import click
-import msgspec
 import pytest
 
 import recorder.config
@@ -93,13 +92,13 @@ def test_each_command_and_option_is_documented(command: commands.Named) -> None:
 
 def configuration_keys() -> Iterator[tuple[str, str]]:
     """Every key of the configuration, with the heading of its table."""
-    for table, struct in (
-        ("[database]", recorder.config._Database),
-        ("[accounts.NAME]", recorder.config._Account),
-        ("[checkpoints]", recorder.config._Checkpoints),
+    for table, keys in (
+        ("[database]", recorder.config._DatabaseKeys),
+        ("[accounts.NAME]", recorder.config._AccountKeys),
+        ("[checkpoints]", recorder.config._CheckpointKeys),
+        ("[limits]", Limits),
     ):
-        yield from ((table, field.encode_name) for field in msgspec.structs.fields(struct))
-    yield from (("[limits]", field.name) for field in fields(Limits))
+        yield from ((table, field.name) for field in fields(keys))
 
 
 @pytest.mark.parametrize(("table", "key"), list(configuration_keys()))

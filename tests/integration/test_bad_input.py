@@ -48,18 +48,18 @@ def test_no_configuration(folder: Folder) -> None:
 
 def test_a_configuration_that_is_no_toml(folder: Folder) -> None:
     folder.write("[accounts.main\n")
-    assert_refused(folder, "The configuration recorder.toml is not right", "line 1")
+    assert_refused(folder, "The configuration recorder.toml is not TOML", "line 1")
 
 
 @pytest.mark.parametrize(
     ("old", "new", "words"),
     [
         ('venue = "fmex"', 'venue = "mtgox"', ("There is no venue 'mtgox'", "fmex")),
-        ('venue = "fmex"', 'venu = "fmex"', ("not right", "venu")),
+        ('venue = "fmex"', 'venu = "fmex"', ("line", "[accounts.main] venu: there is no such key")),
         ('key = "env:KEY_MAIN"', 'key = "env:NOT_SET_ANYWHERE"', ("NOT_SET_ANYWHERE", "not set")),
         ('secret = "env:SECRET_MAIN"', 'secret = "file:/no/such/file"', ("/no/such/file", "cannot be read")),
-        ('symbols = ["btcusd_p"]', "symbols = []", ("symbols must be a list",)),
-        ("[limits]", "[limits]\nsilent_s = 10", ("recorder.toml: [limits] silent_s is 10 s", "heartbeat every 15 s")),
+        ('symbols = ["btcusd_p"]', "symbols = []", ("symbols: must be a list",)),
+        ("[limits]", "[limits]\nsilent_s = 10", ("[limits] silent_s: is 10 s", "heartbeat every 15 s")),
     ],
 )
 def test_a_wrong_configuration(folder: Folder, exchange: Simulator, old: str, new: str, words: tuple[str, ...]) -> None:
@@ -74,7 +74,7 @@ def test_a_secret_written_out_is_refused_and_not_repeated(folder: Folder, exchan
     folder.configure(exchange)
     text = (folder.path / "recorder.toml").read_text()
     folder.write(text.replace('"env:SECRET_MAIN"', '"my-own-secret"'))
-    assert_refused(folder, "a secret written out there is refused")
+    assert_refused(folder, "a secret written here is refused")
     assert "my-own-secret" not in folder.command("run").stderr
 
 

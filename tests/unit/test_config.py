@@ -89,17 +89,17 @@ def test_limits(file: Path) -> None:
 )
 def test_silence_shorter_than_a_heartbeat_is_refused(file: Path, heartbeat: str, silent_s: str, interval: str) -> None:
     assert refused(file, f"{EXAMPLE}{heartbeat}[limits]\nsilent_s = {silent_s}\n") == (
-        f"HERE/recorder.toml: [limits] silent_s is {silent_s} s, but account main sends a heartbeat every "
-        f"{interval} s, so a quiet connection would count as lost: set silent_s above {interval}, or a lower "
-        "heartbeat_s in [accounts.main]."
+        f"HERE/recorder.toml, line {11 + bool(heartbeat)}: [limits] silent_s: is {silent_s} s, but account main sends "
+        f"a heartbeat every {interval} s, so a quiet connection would count as lost: set silent_s above {interval}, "
+        "or a lower heartbeat_s in [accounts.main]."
     )
 
 
 @pytest.mark.parametrize("heartbeat_s", ["15.5", "0", "-1", "nan", "inf"])
 def test_a_heartbeat_that_the_venue_does_not_allow(file: Path, heartbeat_s: str) -> None:
     assert refused(file, f"{EXAMPLE}heartbeat_s = {heartbeat_s}\n") == (
-        "[accounts.main] in HERE/recorder.toml: heartbeat_s must be above zero and at most 15, the interval fmex "
-        f"asks for, not {float(heartbeat_s):g}."
+        "HERE/recorder.toml, line 10: [accounts.main] heartbeat_s: must be above zero and at most 15, the interval "
+        f"fmex asks for, not {float(heartbeat_s):g}."
     )
 
 
@@ -167,26 +167,54 @@ def test_a_configuration_that_cannot_be_read(tmp_path: Path) -> None:
     [
         ("[accounts.main\n", "at line 1"),
         (EXAMPLE + "\nwritten-out", "at end of document"),
-        (b"key = '\xff'", "HERE/recorder.toml is not right: "),
         (EXAMPLE * 2, "at line "),
-        ("accounts = 5", "Expected `object`, got `int` - at `accounts`"),
-        (changed("[database]", "[databse]"), "It contains unknown field `databse`"),
-        (changed('url = "sqlite', 'ulr = "sqlite'), "It contains unknown field `ulr` - at `database`"),
-        (EXAMPLE + 'password = "written-out"', "It contains unknown field `password`. It knows: venue, key, secret"),
-        (EXAMPLE.replace('key = "env:FMEX_KEY"', ""), "It lacks the required field `key`. It knows"),
-        (
-            changed('["btcusd_p"]', '"btcusd_p"'),
-            "[accounts.main] in HERE/recorder.toml is not right: Expected `array`, got `str`",
-        ),
-        (changed('["btcusd_p"]', "[5]"), "Expected `str`, got `int` - at `symbols[0]`"),
-        (EXAMPLE + "[limits]\nbatch_ms = 'x'", "Expected `int | float`, got `str` - at `limits[...]`"),
-        (EXAMPLE + "[limits]\nbatch_ms = true", "Expected `int | float`, got `bool` - at `limits[...]`"),
     ],
 )
-def test_a_configuration_that_is_not_right(file: Path, text: str | bytes, words: str) -> None:
+def test_a_configuration_that_is_not_toml(file: Path, text: str, words: str) -> None:
     said = refused(file, text)
-    assert "HERE/recorder.toml is not right: " in said
+    assert "HERE/recorder.toml is not TOML: " in said
     assert words in said
+
+
+def test_a_configuration_that_is_not_text(file: Path) -> None:
+    assert (
+        refused(file, b"key = '\xff'") == "The configuration HERE/recorder.toml cannot be read: it is not UTF-8 text."
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "words"),
+    [
+        ("accounts = 5", 1, "[accounts]: must be a table."),
+        ("[accounts]\nmain = 5", None, "[accounts.main]: must be a table."),
+        (f"limits = 5\n{EXAMPLE}", 1, "[limits]: must be a table."),
+        (changed("[database]", "[databse]"), 1, "[databse]: there is no such table; the tables are accounts,"),
+        (
+            changed('url = "sqlite', 'ulr = "sqlite'),
+            2,
+            "[database] ulr: there is no such key; the keys are url, journal.",
+        ),
+        (changed('"sqlite:///recorder.db"', "5"), 2, "[database] url: must be text in quotes."),
+        (
+            f'{EXAMPLE}password = "written-out"',
+            10,
+            "[accounts.main] password: there is no such key; the keys are venue,",
+        ),
+        (EXAMPLE.replace('key = "env:FMEX_KEY"', ""), 4, "[accounts.main] key: is missing."),
+        (changed('["btcusd_p"]', '"btcusd_p"'), 9, "[accounts.main] symbols: must be a list."),
+        (changed('["btcusd_p"]', "[5]"), 9, "[accounts.main] symbols[0]: must be text in quotes."),
+        (changed('"https://api.fmex.com"', "5"), 6, "[accounts.main] url: must be text in quotes."),
+        (f"{EXAMPLE}[ limits ]\n 'batch_ms' = 'x'", 11, "[limits] batch_ms: must be a whole number."),
+        (f"{EXAMPLE}[limits]\nbatch_ms = true", 11, "[limits] batch_ms: must be a whole number."),
+        (f"{EXAMPLE}[limits]\nstop_s = true", 11, "[limits] stop_s: must be a number."),
+        (f"limits.stop_s = 0\n{EXAMPLE}", None, "[limits] stop_s: must be above zero, and a number."),
+    ],
+)
+def test_an_error_names_the_file_the_line_the_table_and_the_key(
+    file: Path, text: str, line: int | None, words: str
+) -> None:
+    place = "HERE/recorder.toml" if line is None else f"HERE/recorder.toml, line {line}"
+    assert refused(file, text).startswith(f"{place}: {words}")
 
 
 @pytest.mark.parametrize("text", ["", "# nothing", "[accounts]", '[database]\nurl = "sqlite:///x.db"'])
@@ -198,12 +226,17 @@ def test_no_account(file: Path, text: str) -> None:
 @pytest.mark.parametrize("name", ["", "a b", "ä", "-a", "a/b", "x" * 65, "[red]"])
 def test_the_name_of_an_account(file: Path, name: str) -> None:
     said = refused(file, changed("accounts.main", f'accounts."{name}"'))
-    assert said == f"HERE/recorder.toml: an account's name is of letters, digits, '_', '-' and '.', not {name!r}."
+    table = f"[accounts.{name}]: an account's name has letters, digits, '_', '-' and '.'"
+    # The head of [accounts."[red]"] is not found.
+    assert (
+        said.removeprefix("HERE/recorder.toml").removeprefix(", line 4") == f": {table}, at most 64, unlike {name!r}."
+    )
 
 
 def test_an_unknown_venue(file: Path) -> None:
     assert refused(file, changed('venue = "fmex"', 'venue = "mtgox"')) == (
-        "There is no venue 'mtgox'; this recorder knows: fmex."
+        "HERE/recorder.toml, line 5: [accounts.main] venue: There is no venue 'mtgox'; this version of recorder "
+        "supports: fmex."
     )
 
 
@@ -225,8 +258,8 @@ def test_an_unknown_venue(file: Path) -> None:
 def test_a_secret_that_is_written_out(file: Path, field: str, secret: str) -> None:
     said = refused(file, changed(f'{field} = "env:FMEX_{field.upper()}"', f'{field} = "{secret}"'))
     assert said == (
-        f'[accounts.main] in HERE/recorder.toml: {field} must say where the secret is, "env:NAME" or "file:/path"; '
-        "a secret written out there is refused."
+        f"HERE/recorder.toml, line {7 + (field == 'secret')}: [accounts.main] {field}: must say where the secret is, "
+        '"env:NAME" or "file:/path"; a secret written here is refused.'
     )
 
 
@@ -234,7 +267,7 @@ def test_a_secret_that_is_written_out(file: Path, field: str, secret: str) -> No
 def test_a_variable_that_is_not_set(file: Path, value: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("FMEX_SECRET") if value is None else monkeypatch.setenv("FMEX_SECRET", value)
     assert refused(file, EXAMPLE) == (
-        "[accounts.main] in HERE/recorder.toml: secret is in the environment variable FMEX_SECRET, which is not set: "
+        "HERE/recorder.toml, line 8: [accounts.main] secret: the environment variable FMEX_SECRET is not set: "
         "export it first."
     )
 
@@ -242,17 +275,17 @@ def test_a_variable_that_is_not_set(file: Path, value: str | None, monkeypatch: 
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        (None, "which cannot be read: No such file or directory."),
-        (b"", "which is empty."),
-        (b" \n\n", "which is empty."),
-        (b"\xff\xfe\x00", "which cannot be read: it is no text."),
+        (None, "cannot be read: No such file or directory."),
+        (b"", "is empty."),
+        (b" \n\n", "is empty."),
+        (b"\xff\xfe\x00", "cannot be read: it is not UTF-8 text."),
     ],
 )
 def test_a_file_without_a_secret(file: Path, content: bytes | None, words: str) -> None:
     if content is not None:
         (file.parent / "key").write_bytes(content)
     said = refused(file, changed("env:FMEX_KEY", f"file:{file.parent}/key"))
-    assert said == f"[accounts.main] in HERE/recorder.toml: key is in the file HERE/key, {words}"
+    assert said == f"HERE/recorder.toml, line 7: [accounts.main] key: the file HERE/key {words}"
 
 
 @pytest.mark.parametrize(
@@ -278,7 +311,7 @@ def test_a_file_without_a_secret(file: Path, content: bytes | None, words: str) 
 def test_the_address_of_an_exchange(file: Path, url: str) -> None:
     said = refused(file, changed("https://api.fmex.com", url))
     assert said == (
-        "[accounts.main] in HERE/recorder.toml: url must be the exchange's own address and nothing more, such as "
+        "HERE/recorder.toml, line 6: [accounts.main] url: must be the exchange's own address and nothing more, such as "
         "https://api.fmex.com."
     )
 
@@ -308,24 +341,25 @@ def test_an_address_loses_its_slash(file: Path, url: str, expected: str) -> None
 )
 def test_symbols_that_are_none(file: Path, symbols: str, wrong: str) -> None:
     said = refused(file, changed('["btcusd_p"]', symbols))
-    assert said == (f'[accounts.main] in HERE/recorder.toml: symbols must be a list such as ["btcusd_p"], not {wrong}.')
+    place = "HERE/recorder.toml, line 9: [accounts.main] symbols"
+    assert said == f'{place}: must be a list such as ["btcusd_p"], not {wrong}.'
 
 
 @pytest.mark.parametrize(
     ("limit", "words"),
     [
-        ("silence_s = 5", "[limits] knows no 'silence_s'; it knows: frame_bytes_max, queue_frames_max,"),
-        ("batch_ms = 1.5", "[limits] batch_ms must be a whole number."),
-        ("batch_ms = 0", "[limits] batch_ms must be above zero, and a number."),
-        ("silent_s = -1.0", "[limits] silent_s must be above zero, and a number."),
-        ("reconcile_every_s = -1", "[limits] reconcile_every_s must be above zero, and a number; or 0, for never."),
-        ("reconcile_settle_s = 0", "[limits] reconcile_settle_s must be above zero, and a number."),
-        ("silent_s = nan", "[limits] silent_s must be above zero, and a number."),
-        ("stop_s = inf", "[limits] stop_s must be above zero, and a number."),
+        ("silence_s = 5", "silence_s: there is no such key; the keys are frame_bytes_max, queue_frames_max,"),
+        ("batch_ms = 1.5", "batch_ms: must be a whole number."),
+        ("batch_ms = 0", "batch_ms: must be above zero, and a number."),
+        ("silent_s = -1.0", "silent_s: must be above zero, and a number."),
+        ("reconcile_every_s = -1", "reconcile_every_s: must be above zero, and a number; or 0, for never."),
+        ("reconcile_settle_s = 0", "reconcile_settle_s: must be above zero, and a number."),
+        ("silent_s = nan", "silent_s: must be above zero, and a number."),
+        ("stop_s = inf", "stop_s: must be above zero, and a number."),
     ],
 )
 def test_limits_that_are_none(file: Path, limit: str, words: str) -> None:
-    assert refused(file, f"{EXAMPLE}[limits]\n{limit}\n").startswith(f"HERE/recorder.toml: {words}")
+    assert refused(file, f"{EXAMPLE}[limits]\n{limit}\n").startswith(f"HERE/recorder.toml, line 11: [limits] {words}")
 
 
 @pytest.mark.parametrize(
@@ -339,7 +373,9 @@ def test_limits_that_are_none(file: Path, limit: str, words: str) -> None:
     ],
 )
 def test_the_address_of_a_database(file: Path, url: str, words: str) -> None:
-    assert words in refused(file, changed("sqlite:///recorder.db", url))
+    said = refused(file, changed("sqlite:///recorder.db", url))
+    assert said.startswith("HERE/recorder.toml, line 2: [database] url: ")
+    assert words in said
 
 
 SIGNED = (
@@ -397,36 +433,37 @@ def test_looking_needs_no_key(file: Path) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "words"),
     [
-        ("file:audit.key", "file:none.key", "key is in the file none.key, which cannot be read: No such file"),
-        ("file:audit.key", "written-out", 'key must say where the secret is, "env:NAME" or "file:/path"; a secret'),
-        ('key = "file:audit.key"', "", "is not right: It lacks the required field `key`. It knows: key, every_s, to,"),
-        ("to = ", "too = ", "is not right: It contains unknown field `too`. It knows: key, every_s, to, command,"),
-        ("to = ", "# to = ", "a checkpoint that stays here binds nobody; name a file (to), a command or an authority."),
-        ("file:elsewhere", "elsewhere", 'to must be a file, such as "file:/mnt/elsewhere/recorder.checkpoints".'),
-        ("file:elsewhere", "env:elsewhere", "to must be a file, such as"),
-        ("file:elsewhere/recorder.checkpoints", "file:", "to must be a file, such as"),
-        ("to = ", "every_s = 0\nto = ", "every_s must be above zero, and a number."),
-        ("to = ", "every_s = -1.0\nto = ", "every_s must be above zero, and a number."),
-        ("to = ", "every_s = nan\nto = ", "every_s must be above zero, and a number."),
-        ("to = ", "every_s = inf\nto = ", "every_s must be above zero, and a number."),
-        ("to = ", 'every_s = "1h"\nto = ', "is not right: Expected `float`, got `str` - at `every_s`. It knows: key,"),
-        ("to = ", 'command = "cat"\nto = ', "is not right: Expected `array`, got `str` - at `command`. It knows: key,"),
-        ("to = ", 'command = ["no-such"]\nto = ', "there is no program 'no-such' for the command."),
-        ("to = ", 'command = [""]\nto = ', "there is no program '' for the command."),
+        ("file:audit.key", "file:none.key", "key: the file none.key cannot be read: No such file or directory."),
+        ("file:audit.key", "written-out", 'key: must say where the secret is, "env:NAME" or "file:/path"; a secret'),
+        ("file:audit.key", "file:recorder.toml", "key: In file:recorder.toml is no private key; `recorder keys make"),
+        ('key = "file:audit.key"', "", "key: is missing."),
+        ("to = ", "too = ", "too: there is no such key; the keys are key, every_s, to, command,"),
+        ("to = ", "# to = ", "checkpoints must leave this machine to prove anything: give a file (to), a command or"),
+        ("file:elsewhere", "elsewhere", 'to: must be a file, such as "file:/mnt/elsewhere/recorder.checkpoints".'),
+        ("file:elsewhere", "env:elsewhere", "to: must be a file, such as"),
+        ("file:elsewhere/recorder.checkpoints", "file:", "to: must be a file, such as"),
+        ("to = ", "every_s = 0\nto = ", "every_s: must be a number of seconds above zero."),
+        ("to = ", "every_s = -1.0\nto = ", "every_s: must be a number of seconds above zero."),
+        ("to = ", "every_s = nan\nto = ", "every_s: must be a number of seconds above zero."),
+        ("to = ", "every_s = inf\nto = ", "every_s: must be a number of seconds above zero."),
+        ("to = ", 'every_s = "1h"\nto = ', "every_s: must be a number."),
+        ("to = ", 'command = "cat"\nto = ', "command: must be a list."),
+        ("to = ", 'command = ["no-such"]\nto = ', "command: there is no program 'no-such'."),
+        ("to = ", 'command = [""]\nto = ', "command: there is no program ''."),
         (
             "to = ",
             'authority = "http://tsa.example"\nto = ',
-            "authority is the address of a time-stamp authority, such",
+            "authority_ca: must name the file of the authority's root",
         ),
-        ("to = ", 'authority_ca = "file:tsa.pem"\nto = ', "authority is the address of a time-stamp authority"),
+        ("to = ", 'authority_ca = "file:tsa.pem"\nto = ', "authority: must be the address of a time-stamp authority"),
     ],
 )
 def test_checkpoints_that_are_not_right(file: Path, old: str, new: str, words: str) -> None:
     assert SIGNED.count(old) == 1
     said = refused(file, SIGNED.replace(old, new))
-    assert said.startswith(
-        f"[checkpoints] in HERE/recorder.toml{':' if not words.startswith('is not') else ''} {words}"
-    )
+    place, _, problem = said.partition(": [checkpoints]")
+    assert place in {f"HERE/recorder.toml, line {line}" for line in (11, 12, 13)}
+    assert problem.strip(": ").startswith(words)
 
 
 @pytest.mark.usefixtures("audit_key")
@@ -446,21 +483,22 @@ def test_the_address_of_an_authority(file: Path, url: str) -> None:
     Stamper().write_root(file.parent / "tsa.pem")
     said = refused(file, SIGNED + f'authority = "{url}"\nauthority_ca = "file:tsa.pem"\n')
     assert said == (
-        "[checkpoints] in HERE/recorder.toml: authority is the address of a time-stamp authority, such as "
-        'https://tsa.example/tsr, and authority_ca the file of its root certificate, such as "file:tsa.pem"; write '
-        "both."
+        "HERE/recorder.toml, line 14: [checkpoints] authority: must be the address of a time-stamp authority, such as "
+        "https://tsa.example/tsr."
     )
 
 
 def test_a_key_that_is_none_and_certificates_that_are_none(file: Path, audit_key: Path) -> None:
     authority = 'authority = "http://tsa.example"\nauthority_ca = "file:tsa.pem"\n'
     said = refused(file, SIGNED + authority)
-    assert said == "The certificates HERE/tsa.pem cannot be read: No such file or directory."
+    place = "HERE/recorder.toml, line 15: [checkpoints] authority_ca"
+    assert said == f"{place}: The certificates HERE/tsa.pem cannot be read: No such file or directory."
     (file.parent / "tsa.pem").write_text("nothing")
     assert refused(file, SIGNED + authority).startswith(
-        "In HERE/tsa.pem are no certificates; it is the authority's root"
+        f"{place}: In HERE/tsa.pem are no certificates; it is the authority's root"
     )
     audit_key.write_text(AUDIT.verifier.text)
     assert refused(file, SIGNED) == (
-        "In the key of [checkpoints] in HERE/recorder.toml is no private key; `recorder keys make FILE` makes one."
+        "HERE/recorder.toml, line 12: [checkpoints] key: In file:audit.key is no private key; `recorder keys make "
+        "FILE` makes one."
     )
