@@ -13,7 +13,7 @@ from recorder.store import seals
 from recorder.store.dialects import SQLITE
 from recorder.store.engine import blaming, explain, open_engine
 from recorder.store.merkle import HASH_BYTES
-from recorder.store.types import ExactDecimal
+from recorder.store.schema import ExactDecimal
 
 Row = tuple[Any, ...]
 

@@ -12,9 +12,8 @@ from recorder.errors import SchemaOutdated
 from recorder.model import account_id
 from recorder.store import identity, migrate, sqlite
 from recorder.store.credentials import DIGITS
-from recorder.store.engine import database_path, explained, is_file, open_engine, place
+from recorder.store.engine import database_path, explained, is_file, open_engine, place, sole_writer
 from recorder.store.entries import CredentialAccepted, LogEntry, RecorderRetired
-from recorder.store.lock import sole_writer
 from recorder.store.opening import add_entry
 from recorder.store.schema import recorders
 from recorder.venues import VENUES

@@ -8,14 +8,12 @@ from sqlalchemy import Connection, Engine, func, select
 from recorder.cli.progress import bar
 from recorder.errors import MergeConflict
 from recorder.store import migrate
-from recorder.store.comparing import compare_sessions
 from recorder.store.credentials import require_one_account
-from recorder.store.engine import blaming, database_path, explained, is_file, open_engine, place
-from recorder.store.lock import sole_writer
-from recorder.store.mover import Mover, require_rights, update_statistics
-from recorder.store.sameness import require_same
+from recorder.store.crosscheck import compare_sessions
+from recorder.store.engine import blaming, database_path, explained, is_file, open_engine, place, sole_writer
+from recorder.store.mover import Mover, require_rights, require_same, update_statistics
 from recorder.store.schema import batches
-from recorder.store.snapshots import make_all
+from recorder.store.state_index import make_all
 
 
 @click.command(

@@ -10,10 +10,9 @@ from sqlalchemy import Engine
 from recorder.cli import options
 from recorder.cli.progress import bar
 from recorder.read.scope import find_account
-from recorder.store import migrate, redacting
-from recorder.store.engine import explained, is_file, open_engine, place
-from recorder.store.lock import sole_writer
-from recorder.store.redacting import Stretch, stretches
+from recorder.store import migrate, redactions
+from recorder.store.engine import explained, is_file, open_engine, place, sole_writer
+from recorder.store.redactions import Stretch, stretches
 
 
 class _Seqs(click.ParamType[tuple[int, int]]):
@@ -75,14 +74,14 @@ def redact(
         reading.dispose()
         engine = open_engine(url)
         if not chosen:
-            redacting.sweep(engine, url)
+            redactions.sweep(engine, url)
             click.echo("No frame there has a payload: nothing to take away.")
             return
         if not yes and not _confirmed(chosen, account, place(url)):
             click.echo("Nothing was changed.")
             return
         count = _redact(engine, url, chosen, who or options.this_user(), why)
-        redacting.sweep(engine, url)
+        redactions.sweep(engine, url)
     click.echo(f"{count:,} frames of {account} emptied; their digests, and who, when and why, are in the record.")
 
 
@@ -97,7 +96,7 @@ def _confirmed(chosen: list[Stretch], account: str, where: str) -> bool:
 def _redact(engine: Engine, url: str, chosen: list[Stretch], who: str, why: str) -> int:
     done, total = 0, sum(one.frames for one in chosen)
     with bar("emptying frames") as advance:
-        for count in redacting.redact(engine, url, chosen, who, why):
+        for count in redactions.redact(engine, url, chosen, who, why):
             done += count
             advance(done, total)
     return done

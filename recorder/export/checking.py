@@ -39,7 +39,7 @@ from recorder.model import Frame
 from recorder.store import seals
 from recorder.store.entries import FramesRedacted
 from recorder.store.merkle import HASH_BYTES, Frontier
-from recorder.store.redacted import SealedRedactions, redactions_among
+from recorder.store.redactions import SealedRedactions, redactions_among
 
 #: Run and batch.
 Key = tuple[int, int]

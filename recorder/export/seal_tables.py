@@ -15,7 +15,7 @@ from sqlalchemy import Connection, and_, func, select
 from recorder.export.columns import Row, columns_of_record
 from recorder.export.tables import FETCH_ROWS, FRAMES, TABLES, ExportTable
 from recorder.model import REDACTED
-from recorder.store.redacted import sealed_redactions_in
+from recorder.store.redactions import sealed_redactions_in
 from recorder.store.schema import batches, event_log, runs, seals, spans
 from recorder.store.seals import BEGINNING
 

@@ -29,7 +29,7 @@ from recorder.model import PUSH
 from recorder.read.record import Filter, Record
 from recorder.read.records import Balance, Discrepancy, Fill, Gap, Order, Position
 from recorder.store import schema
-from recorder.store.redacted import sealed_redactions_in
+from recorder.store.redactions import sealed_redactions_in
 from recorder.store.schema import frames, reconciliations, sessions
 
 #: Rows fetched at a time; frames are fewer because one may have megabytes.

@@ -26,10 +26,9 @@ from recorder.read.state.before_gap import EndedGap, gaps_by_id
 from recorder.store import migrate
 from recorder.store.credentials import fingerprint
 from recorder.store.database_file import HeldFile
-from recorder.store.engine import database_path, explained, open_engine
+from recorder.store.engine import database_path, explained, open_engine, sole_writer
 from recorder.store.entries import AccountAdded, Covered, LogEntry, RunStarted
 from recorder.store.journal import OPENING, Batch
-from recorder.store.lock import sole_writer
 from recorder.store.opening import newest_session, open_run
 
 log = logging.getLogger(__name__)

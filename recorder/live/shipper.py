@@ -15,8 +15,8 @@ from sqlalchemy.exc import DBAPIError as DriverError
 from recorder.errors import AnotherAccount, DatabaseError
 from recorder.live.backoff import Backoff
 from recorder.store import migrate
-from recorder.store.comparing import compare_sessions
 from recorder.store.credentials import KnownCredential, conflict, known_credentials
+from recorder.store.crosscheck import compare_sessions
 from recorder.store.engine import blaming, database_path, explain, may_pass, open_engine, place
 from recorder.store.entries import AccountAdded
 from recorder.store.mover import Mover, require_rights, update_statistics

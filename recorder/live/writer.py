@@ -17,7 +17,7 @@ from recorder.store.database_file import HeldFile
 from recorder.store.engine import explain, may_pass, place
 from recorder.store.entries import Covered, LogEntry, RunEnded
 from recorder.store.journal import OPENING, Batch
-from recorder.store.snapshots import Snapshots
+from recorder.store.state_index import Snapshots
 
 log = logging.getLogger(__name__)
 

@@ -19,7 +19,7 @@ from recorder.read.scope import account_label
 from recorder.report.source import ROWS_SHOWN_MAX, Listed, ReportSource
 from recorder.report.words import count
 from recorder.store.gaps import CRASHED
-from recorder.store.redacted import sealed_redactions_in
+from recorder.store.redactions import sealed_redactions_in
 from recorder.store.schema import (
     accounts,
     batches,

@@ -1,7 +1,7 @@
-"""The chain of seals as a record holds it: the order of the batches, and which of them follow from the one before.
+"""Follow the chain of seals of a record: the order of its batches, and which of them follow from the one before.
 
-Only the row of each batch, its seal and the number of its entries are read: no frame, no digest. `recorder.store.seals`
-defines what a seal covers.
+Only the row of each batch, its seal and the number of its entries are read; frames and digests are not.
+`recorder.store.seals` defines what a seal covers.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -13,17 +13,17 @@ import msgspec
 from recorder.store import entries, seals
 from recorder.store.entries import RunStarted
 
-#: Runs a SQL statement that has no parameters and no percent sign; returns its rows.
+#: Runs an SQL statement without parameters or percent signs; returns its rows.
 RunSql = Callable[[str], Iterable[tuple[Any, ...]]]
 
-#: Batches read by one statement.
+#: Batches read with one statement.
 CHUNK = 1_000
 #: Tables that have rows for each batch.
 TABLES_OF_BATCHES = ("batches", "seals", "spans", "event_log")
 
 
-class Run(NamedTuple):
-    """A run of a recorder."""
+class ChainedRun(NamedTuple):
+    """A run with its recorder, according to the sealed entries."""
 
     recorder_id: int
     run_id: int
@@ -45,9 +45,9 @@ class Break(Enum):
 class Link(NamedTuple):
     """A batch in the chain of its recorder."""
 
-    run: Run
+    run: ChainedRun
     batch: int
-    #: As stored; None where it is missing.
+    #: As stored; None if it is missing.
     seal: bytes | None
     #: None: the batch follows from the one before it.
     broken: Break | None
@@ -55,8 +55,8 @@ class Link(NamedTuple):
     fork: tuple[int, int] | None = None
 
 
-def runs_of(run_sql: RunSql) -> list[Run]:
-    """Every run that has left a row, in the order of each recorder's chain."""
+def runs_of(run_sql: RunSql) -> list[ChainedRun]:
+    """Return every run that has a row in any table, in the order of each recorder's chain."""
     recorder_of: dict[int, int] = {row[0]: row[1] for row in run_sql("SELECT run_id, recorder_id FROM runs")}
     run_ids = set(recorder_of)
     for table in TABLES_OF_BATCHES:
@@ -70,25 +70,25 @@ def runs_of(run_sql: RunSql) -> list[Run]:
         of_run = (f"SELECT max(batch) FROM {table} WHERE run_id = {run_id:d}" for table in TABLES_OF_BATCHES)
         last = max((batch for sql in of_run if (batch := _value(run_sql, sql)) is not None), default=-1)
         if last >= 0:
-            found.append(Run(recorder_id, run_id, last))
+            found.append(ChainedRun(recorder_id, run_id, last))
     return found
 
 
-def links(run_sql: RunSql, runs: Sequence[Run]) -> Iterator[Link]:
+def links(run_sql: RunSql, runs: Sequence[ChainedRun]) -> Iterator[Link]:
     """Follow the chains of seals, batch by batch.
 
     Args:
         run_sql: reads the record.
-        runs: from `runs_of`: all of some recorders.
+        runs: all runs of the recorders concerned, from `runs_of`.
     """
-    earlier: list[Run] = []
-    # What the seal before may be: the stored one, and the one that its batch's parts lead to where the two differ.
+    earlier: list[ChainedRun] = []
+    # The possible seals before: the stored one, and the computed one if the two differ.
     befores: list[bytes] = []
     for run in runs:
         if not earlier or run.recorder_id != earlier[0].recorder_id:
             earlier, befores = [], [seals.BEGINNING]
         for first in range(0, run.last + 1, CHUNK):
-            rows = _Rows(run_sql, run.run_id, first, min(first + CHUNK - 1, run.last))
+            rows = _BatchRows(run_sql, run.run_id, first, min(first + CHUNK - 1, run.last))
             for batch in range(first, min(first + CHUNK - 1, run.last) + 1):
                 seal, made, broken = rows.follow(batch, befores)
                 # A run recorded into a restored backup continues from the last batch that the backup held.
@@ -100,7 +100,7 @@ def links(run_sql: RunSql, runs: Sequence[Run]) -> Iterator[Link]:
         earlier.append(run)
 
 
-class _Rows:
+class _BatchRows:
     """The rows of some batches of a run, by batch."""
 
     def __init__(self, run_sql: RunSql, run_id: int, first: int, last: int) -> None:
@@ -114,7 +114,7 @@ class _Rows:
         self._entries: dict[int, int] = {row[0]: row[1] for row in counts}
 
     def follow(self, batch: int, befores: Sequence[bytes]) -> tuple[bytes | None, bytes | None, Break | None]:
-        """The stored seal of a batch, the one that its parts lead to, and what is wrong."""
+        """Return the stored seal of a batch, the computed one if it differs, and what is wrong."""
         row, sealed = self._batches.get(batch), self._seals.get(batch)
         if sealed is None:
             return None, None, Break.GONE if row is None else Break.SEAL_GONE
@@ -128,7 +128,7 @@ class _Rows:
             return seal, None, None
         return seal, made[0], Break.SEAL_DIFFERS
 
-    def fork(self, earlier: Sequence[Run]) -> tuple[int, int] | None:
+    def fork(self, earlier: Sequence[ChainedRun]) -> tuple[int, int] | None:
         """The run and number of the batch that the run's first batch follows from, if it is an earlier one at all."""
         for run in reversed(earlier):
             for last in range(run.last, -1, -CHUNK):
@@ -147,12 +147,12 @@ class _Rows:
 
 
 def _sealed_recorder(run_sql: RunSql, run_id: int) -> int | None:
-    """The recorder of a run according to its first batch; a row of `runs` is no evidence."""
+    """The recorder of a run according to its first batch. A row of `runs` is not evidence."""
     for (body,) in run_sql(f"SELECT body FROM event_log WHERE run_id = {run_id:d} AND batch = 0 ORDER BY item"):
         try:
             entry = entries.decode(body)
         except msgspec.MsgspecError:
-            continue  # changed: its seal tells
+            continue  # its seal shows that it was changed
         if isinstance(entry, RunStarted) and entry.run_id == run_id:
             return entry.recorder_id
     return None

@@ -1,4 +1,4 @@
-"""What the engines spell differently in the writing of rows, and in the reading of very many."""
+"""Inserting and reading many rows fast, and advisory locks: what SQLite and PostgreSQL do differently."""
 
 from collections.abc import Callable, Sequence
 from functools import lru_cache
@@ -12,19 +12,19 @@ POSTGRESQL = "postgresql"
 
 
 def insert_new(connection: Connection, table: Table, *, older: str | None = None) -> Any:
-    """An insert that leaves a row alone which is there already, by its key.
+    """Return an insert that keeps an existing row with the same key.
 
     Args:
-        connection: whose dialect counts.
-        table: into which.
-        older: a column in which the smaller of the two values stays.
+        connection: to the database.
+        table: the table.
+        older: a column of which the smaller of the two values is kept.
     """
     upsert: Any = _upsert_of(connection.dialect.name)(table)
     if older is None:
         return upsert.on_conflict_do_nothing()
-    told = upsert.excluded[older]
+    new = upsert.excluded[older]
     return upsert.on_conflict_do_update(
-        index_elements=list(table.primary_key), set_={older: told}, where=told < table.c[older]
+        index_elements=list(table.primary_key), set_={older: new}, where=new < table.c[older]
     )
 
 
@@ -40,9 +40,9 @@ def _upsert_of(dialect: str) -> Callable[[Table], Any]:
 
 
 def insert_rows(connection: Connection, table: Table, rows: Sequence[tuple[Any, ...]]) -> None:
-    """Insert rows whose values are what the driver takes, in the order of the table's columns.
+    """Insert rows whose values the driver takes as they are, in the order of the table's columns.
 
-    Driver-level `executemany` over the tuples as they are on SQLite, COPY on PostgreSQL: nothing is made for a row.
+    It uses the driver's `executemany` on SQLite and COPY on PostgreSQL, so no object is created for a row.
     """
     if not rows:
         return
@@ -61,18 +61,18 @@ def _copy(connection: Connection, sql: str, rows: Sequence[tuple[Any, ...]]) -> 
             for row in rows:
                 write_row(row)
     except errors as error:
-        # As SQLAlchemy, which knows nothing of COPY, would have raised it.
+        # The error SQLAlchemy would raise if it supported COPY.
         raise DBAPIError.instance(sql, None, error, errors, dialect=connection.dialect) from error
 
 
-class Rows:
-    """A query asked again and again, with other values, whose rows are taken as the driver gives them.
+class PreparedQuery:
+    """A query that is compiled once, run often with other values, and returns the driver's own rows.
 
-    Compiled once, and nothing is made of a row: either would cost as much as the reading.
+    Compiling it, or making SQLAlchemy's rows, would cost as much as reading.
 
     Args:
-        query: with a `bindparam` for each value that changes, and a default of each.
-        dialect: of the connections it is asked on.
+        query: with a `bindparam` and a default for each value that changes.
+        dialect: of the connections it runs on.
     """
 
     def __init__(self, query: Select[Any], dialect: Dialect) -> None:
@@ -82,7 +82,7 @@ class Rows:
         self._order = compiled.positiontup if compiled.positional else None
 
     def fetch(self, connection: Connection, **values: object) -> Sequence[tuple[Any, ...]]:
-        """All rows, given the values that change, in a transaction of their own."""
+        """Run the query with these values in a transaction of its own, and return all rows."""
         named = {**self._fixed, **values}
         parameters = named if self._order is None else [named[name] for name in self._order]
         driver: Any = connection.connection.driver_connection
@@ -96,7 +96,7 @@ class Rows:
 
 
 def lock_run(connection: Connection, run_id: int) -> None:
-    """Let nobody else move a run's batches until the transaction ends; on SQLite a writer is alone anyway."""
+    """Prevent others from moving a run's batches until the transaction ends. SQLite has only one writer anyway."""
     if connection.dialect.name == POSTGRESQL:
         connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({run_id:d})")
 
@@ -106,26 +106,27 @@ _CREDENTIALS = 0x52434B59
 
 
 def lock_credentials(connection: Connection) -> None:
-    """Let nobody else add credentials until the transaction ends; on SQLite a writer is alone anyway."""
+    """Prevent others from adding credentials until the transaction ends. SQLite has only one writer anyway."""
     if connection.dialect.name == POSTGRESQL:
         connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_CREDENTIALS})")
 
 
-#: A part of the key of the advisory locks of accounts; the other is the account's own.
+#: First half of the key of an account's advisory lock; the account is the other.
 _ACCOUNTS = 0x5243
 
 
 def share_account(connection: Connection, account_id: int) -> None:
-    """Let nobody take an account until the transaction ends, in which something of it is written; others may share it.
-
-    On SQLite a writer is alone anyway.
-    """
+    """Prevent `take_account` until the transaction ends, which writes rows of the account. Several may share it."""
     if connection.dialect.name == POSTGRESQL:
         connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock_shared({_ACCOUNTS}, {account_id & 0x7FFFFFFF:d})")
 
 
 def take_account(connection: Connection, account_id: int) -> bool:
-    """Have an account alone until the transaction ends; without waiting. Returns whether nobody else writes it."""
+    """Prevent others from writing rows of an account until the transaction ends.
+
+    Returns:
+        False, without waiting, if somebody else is writing them.
+    """
     if connection.dialect.name != POSTGRESQL:
         return True
     taken = f"SELECT pg_try_advisory_xact_lock({_ACCOUNTS}, {account_id & 0x7FFFFFFF:d})"

@@ -11,7 +11,7 @@ from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.exc import ArgumentError
 from sqlalchemy.exc import DBAPIError as DriverError
 
-from recorder.errors import ConfigurationError, DatabaseError
+from recorder.errors import ConfigurationError, DatabaseBusy, DatabaseError
 from recorder.store import postgresql, sqlite
 
 _DIALECTS: dict[str, ModuleType] = {"sqlite": sqlite, "postgresql": postgresql}
@@ -126,3 +126,33 @@ def may_pass(url: str, error: DriverError) -> bool:
     """Whether waiting may help: somebody else's lock, a full disk, a server that is away."""
     passing: bool = _dialect(parse_url(url)).may_pass(error.orig)
     return passing
+
+
+@contextmanager
+def sole_writer(url: str) -> Iterator[None]:
+    """Hold the right to write to a file; the system gives it back when the process dies. A server keeps order itself.
+
+    Raises:
+        DatabaseBusy: another recorder holds it.
+        DatabaseError: the folder is not there, or the lock file cannot be made in it.
+    """
+    if not is_file(url):
+        yield
+        return
+    from filelock import FileLock, Timeout  # noqa: PLC0415  it imports asyncio, and readers do not need it
+
+    path = database_path(url).resolve()  # one file has one lock, whatever leads to it
+    sqlite.require_folder(path)
+    lock = FileLock(f"{path}.lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise DatabaseBusy(f"Another recorder is writing to {path}; stop it, or name another database.") from None
+    except OSError as error:
+        raise DatabaseError(
+            f"{path}.lock cannot be made ({error.strerror}); give this user the right to write to that folder."
+        ) from None
+    try:
+        yield
+    finally:
+        lock.release()

@@ -11,7 +11,7 @@ import msgspec
 from sqlalchemy import Connection, Table, Update, delete, exists, func, insert, select, update
 
 from recorder.model import PUSH, REDACTED
-from recorder.store import snapshots
+from recorder.store import state_index
 from recorder.store.dialects import insert_new
 from recorder.store.entries import (
     AccountAdded,
@@ -210,7 +210,7 @@ def _forget_snapshots(connection: Connection, entry: FramesRedacted) -> None:
     first = select(func.min(frames.c.received_ns)).where(*these, frames.c.seq.between(entry.first_seq, entry.last_seq))
     first_ns = connection.scalar(first)
     if first_ns is not None:
-        snapshots.forget(connection, entry.account_id, first_ns)
+        state_index.forget(connection, entry.account_id, first_ns)
 
 
 def _this_session(entry: Covered | SessionEnded) -> Update:

@@ -26,7 +26,7 @@ from typing import NamedTuple
 from sqlalchemy import Connection, delete, insert, select
 
 from recorder.errors import DatabaseBusy, DatabaseError
-from recorder.store.lock import sole_writer
+from recorder.store.engine import sole_writer
 from recorder.store.schema import identity
 
 

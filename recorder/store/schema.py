@@ -1,16 +1,68 @@
 """The declared schema. The migrations create it; a test compares the two.
 
-Keys are made before the write and are unique across databases. Every key starts with `account_id`, so that a
-distributed PostgreSQL can take it as distribution key, and `session_id` is time-ordered: PostgreSQL keeps the tables
-that grow in a partition a year, so that years of history can be detached. Frames and typed tables have no foreign keys:
-a look-up for every pushed frame is dear, and the one writer that makes the rows writes their session first.
+Keys are made before the write and are unique across databases. Every key starts with `account_id`, which a distributed
+PostgreSQL can take as the distribution column. `session_id` follows the time, so PostgreSQL keeps growing tables in one
+partition a year, which can be detached. Frames and typed tables have no foreign keys: a look-up for each pushed frame
+is expensive, and the one writer that makes the rows writes their session first.
 """
 
-from sqlalchemy import CheckConstraint, Column, ForeignKeyConstraint, Index, MetaData, PrimaryKeyConstraint, Table
-from sqlalchemy import UniqueConstraint as Unique
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Column,
+    Dialect,
+    ForeignKeyConstraint,
+    Index,
+    LargeBinary,
+    MetaData,
+    Numeric,
+    PrimaryKeyConstraint,
+    Table,
+    Text,
+    TypeDecorator,
+)
+from sqlalchemy.dialects import sqlite
 
 from recorder import model
-from recorder.store.types import Bytes, ExactDecimal, Int64, Words
+
+#: 64-bit integer; STRICT tables of SQLite call it INTEGER.
+Int64 = BigInteger().with_variant(sqlite.INTEGER(), "sqlite")
+Bytes = LargeBinary()
+Words = Text()
+
+
+class ExactDecimal(TypeDecorator[Decimal]):
+    """A decimal that never passes through a float.
+
+    TEXT on SQLite, whose NUMERIC affinity drops digits; NUMERIC elsewhere. Accepts the digits as sent (`str`) or a
+    `Decimal`; returns a `Decimal`.
+    """
+
+    impl = Numeric
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> Any:
+        """TEXT on SQLite, NUMERIC elsewhere."""
+        return dialect.type_descriptor(Text() if dialect.name == "sqlite" else Numeric())
+
+    def process_bind_param(self, value: Decimal | str | None, dialect: Dialect) -> Any:
+        """Convert a value for the driver."""
+        if isinstance(value, float):
+            raise TypeError(f"{value!r} is a float and may have lost digits: give the digits as sent, or a Decimal")
+        if value is None or dialect.name == "sqlite":
+            return None if value is None else str(value)
+        return Decimal(value)
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> Decimal | None:
+        """Convert a value from the driver."""
+        try:
+            return None if value is None else Decimal(value)
+        except InvalidOperation:
+            raise ValueError(f"{value!r} in a decimal column was not written by this program") from None
+
 
 metadata = MetaData(
     naming_convention={
@@ -22,41 +74,27 @@ metadata = MetaData(
 )
 
 
-def _table(
-    name: str, *parts: Column[object] | PrimaryKeyConstraint | ForeignKeyConstraint | Unique | CheckConstraint
-) -> Table:
+def _table(name: str, *parts: Column[object] | PrimaryKeyConstraint | ForeignKeyConstraint | CheckConstraint) -> Table:
     # STRICT: SQLite then refuses a value of another type. WITHOUT ROWID: the key is the order on disk, once.
     # PostgreSQL's partitions and its partial index are in the migrations only: one option of its dialect here would
     # import that dialect for every command.
     return Table(name, metadata, *parts, sqlite_strict=True, sqlite_with_rowid=False)
 
 
-def _int(name: str, *, null: bool = False) -> Column[object]:
-    return Column(name, Int64, nullable=null)
-
-
-def _text(name: str, *, null: bool = True) -> Column[object]:
-    return Column(name, Words, nullable=null)
-
-
 def _ints(*names: str, null: bool = False) -> list[Column[object]]:
-    return [_int(name, null=null) for name in names]
+    return [Column(name, Int64, nullable=null) for name in names]
 
 
 def _texts(*names: str, null: bool = True) -> list[Column[object]]:
-    return [_text(name, null=null) for name in names]
+    return [Column(name, Words, nullable=null) for name in names]
 
 
 def _decimals(*names: str) -> list[Column[object]]:
-    return [_decimal(name) for name in names]
+    return [Column(name, ExactDecimal(), nullable=True) for name in names]
 
 
 def _bytes(name: str) -> Column[object]:
     return Column(name, Bytes, nullable=False)
-
-
-def _decimal(name: str) -> Column[object]:
-    return Column(name, ExactDecimal(), nullable=True)
 
 
 def _of_account() -> ForeignKeyConstraint:
@@ -65,17 +103,17 @@ def _of_account() -> ForeignKeyConstraint:
 
 accounts = _table(
     "accounts",
-    _int("account_id"),
+    *_ints("account_id"),
     *_texts("venue", "name", null=False),
-    _int("created_ns"),
+    *_ints("created_ns"),
     PrimaryKeyConstraint("account_id"),
 )
 
-#: Who records into a database: one a local file, some where several were merged or send to one server.
+#: A local file has one recorder; a database that several were merged or sent to has several.
 recorders = _table(
     "recorders",
     *_ints("recorder_id", "created_ns"),
-    _text("host", null=False),
+    *_texts("host", null=False),
     PrimaryKeyConstraint("recorder_id"),
 )
 
@@ -83,8 +121,8 @@ recorders = _table(
 #: credential may be accepted in a file that has not recorded the account yet.
 credentials = _table(
     "credentials",
-    _int("account_id"),
-    _text("fingerprint", null=False),
+    *_ints("account_id"),
+    *_texts("fingerprint", null=False),
     *_ints("added_ns", "accepted"),
     PrimaryKeyConstraint("account_id", "fingerprint"),
 )
@@ -97,7 +135,7 @@ retirements = _table(
     PrimaryKeyConstraint("recorder_id", "retired_ns"),
 )
 
-#: Which of them this file is, and where it was when it was last recorded into; one row, which never leaves the file.
+#: Which recorder this file is, and where it was when it was last recorded into: one row, which never leaves the file.
 identity = _table(
     "identity",
     *_ints("recorder_id"),
@@ -112,11 +150,11 @@ identity = _table(
 runs = _table(
     "runs",
     *_ints("run_id", "recorder_id", "started_ns"),
-    _text("host", null=False),
-    _int("pid"),
-    _text("version", null=False),
-    _int("ended_ns", null=True),
-    _text("end_reason"),
+    *_texts("host", null=False),
+    *_ints("pid"),
+    *_texts("version", null=False),
+    *_ints("ended_ns", null=True),
+    *_texts("end_reason"),
     PrimaryKeyConstraint("run_id"),
     ForeignKeyConstraint(["recorder_id"], ["recorders.recorder_id"]),
 )
@@ -125,7 +163,7 @@ sessions = _table(
     "sessions",
     *_ints("account_id", "session_id", "run_id"),
     *_texts("url", "topics", null=False),
-    _int("opened_ns"),
+    *_ints("opened_ns"),
     *_ints("covered_ns", "ended_ns", null=True),
     *_texts("end_reason", "end_detail"),
     PrimaryKeyConstraint("account_id", "session_id"),
@@ -136,26 +174,22 @@ sessions = _table(
 frames = _table(
     "frames",
     *_ints("account_id", "session_id", "seq", "received_ns"),
-    _text("source", null=False),
-    _text("topic"),
-    _text("status", null=False),
-    _text("error"),
+    *_texts("source", null=False),
+    *_texts("topic"),
+    *_texts("status", null=False),
+    *_texts("error"),
     _bytes("payload"),
     PrimaryKeyConstraint("account_id", "session_id", "seq"),
 )
 
-#: Frames that could not be decoded are few and looked for among many. For all others it costs one comparison.
+#: Frames that could not be decoded are few and are searched for among many. All others cost one comparison.
 Index("ix_frames_undecoded", frames.c.account_id, frames.c.status, sqlite_where=frames.c.status == model.UNDECODED)
 
 
 def _typed(name: str, *columns: Column[object]) -> Table:
     return _table(
         name,
-        _int("account_id"),
-        _int("session_id"),
-        _int("seq"),
-        _int("item"),
-        _int("received_ns"),
+        *_ints("account_id", "session_id", "seq", "item", "received_ns"),
         *columns,
         PrimaryKeyConstraint("account_id", "session_id", "seq", "item"),
     )
@@ -163,37 +197,37 @@ def _typed(name: str, *columns: Column[object]) -> Table:
 
 account_updates = _typed(
     "account_updates",
-    _int("ts", null=True),
-    _text("currency", null=False),
+    *_ints("ts", null=True),
+    *_texts("currency", null=False),
     *_decimals("available", "frozen", "position_margin"),
-    _int("updated_at", null=True),
-    _text("extra"),
+    *_ints("updated_at", null=True),
+    *_texts("extra"),
 )
 
 order_updates = _typed(
     "order_updates",
-    _int("ts", null=True),
-    _int("order_id"),
-    _decimal("quantity"),
-    _text("direction"),
-    _int("features", null=True),
+    *_ints("ts", null=True),
+    *_ints("order_id"),
+    *_decimals("quantity"),
+    *_texts("direction"),
+    *_ints("features", null=True),
     *_decimals("price", "fill_price", "unfilled_quantity"),
     *_texts("symbol", "margin_currency"),
-    _decimal("fee"),
+    *_decimals("fee"),
     *_texts("order_type", "status", "trigger_direction"),
     *_decimals("trigger_on", "trailing_base_price", "trailing_distance"),
-    _int("created_at", null=True),
-    _text("extra"),
+    *_ints("created_at", null=True),
+    *_texts("extra"),
 )
 
 position_updates = _typed(
     "position_updates",
-    _int("ts", null=True),
-    _text("symbol", null=False),
-    _decimal("quantity"),
-    _text("direction"),
-    _decimal("leverage"),
-    _int("risk_level", null=True),
+    *_ints("ts", null=True),
+    *_texts("symbol", null=False),
+    *_decimals("quantity"),
+    *_texts("direction"),
+    *_decimals("leverage"),
+    *_ints("risk_level", null=True),
     *_decimals(
         "margin",
         "taker_fee_rate",
@@ -203,21 +237,21 @@ position_updates = _typed(
         "bankruptcy_price",
         "minimum_maintenance_margin_rate",
     ),
-    _int("updated_at", null=True),
-    _text("extra"),
+    *_ints("updated_at", null=True),
+    *_texts("extra"),
 )
 
-heartbeats = _typed("heartbeats", _int("ts", null=True), _int("gap_ms", null=True))
+heartbeats = _typed("heartbeats", *_ints("ts", "gap_ms", null=True))
 
 fills = _typed(
     "fills",
-    _int("order_id"),
-    _int("taker", null=True),
+    *_ints("order_id"),
+    *_ints("taker", null=True),
     *_decimals("price", "quantity", "fee"),
-    _int("created_at", null=True),
+    *_ints("created_at", null=True),
 )
 
-#: A record of the model → the table that holds it: its columns are those of `TYPED_KEY`, then the record's fields.
+#: Update class → its table, whose columns are those of `TYPED_KEY` followed by the update's fields.
 TYPED: dict[type[model.Update], Table] = {
     model.AccountUpdate: account_updates,
     model.OrderUpdate: order_updates,
@@ -226,7 +260,7 @@ TYPED: dict[type[model.Update], Table] = {
     model.FillUpdate: fills,
 }
 
-#: A typed table → the view of it in which each push stands once, also where several recorders saw it.
+#: Typed table → the view of it that shows each push once, whoever of several recorders received it.
 ONCE: dict[Table, Table] = {
     table: Table(f"{table.name}_once", MetaData(), *(Column(column.name, column.type) for column in table.c))
     for table in (account_updates, order_updates, position_updates)
@@ -237,32 +271,32 @@ TYPED_KEY = ("account_id", "session_id", "seq", "item", "received_ns")
 gaps = _table(
     "gaps",
     *_ints("account_id", "recorder_id", "gap_id"),
-    _text("topic"),
+    *_texts("topic"),
     *_ints("begins_ns", "begin_session_id", "begin_seq", "ends_ns", "end_session_id", "end_seq", null=True),
-    _text("reason", null=False),
-    _text("detail"),
-    _text("state", null=False),
+    *_texts("reason", null=False),
+    *_texts("detail"),
+    *_texts("state", null=False),
     PrimaryKeyConstraint("account_id", "recorder_id", "gap_id"),
     _of_account(),
     ForeignKeyConstraint(["recorder_id"], ["recorders.recorder_id"]),
-    # What became of it: the reconciliation that is its evidence, and what that could restore and what not.
-    _int("reconciliation_id", null=True),
-    _text("resolution"),
+    # The reconciliation that settled it, and what that could and could not restore.
+    *_ints("reconciliation_id", null=True),
+    *_texts("resolution"),
     CheckConstraint("state IN ('open', 'reconciled', 'unrecoverable')", name="state"),
 )
 
-#: One round of REST questions. Its answers are frames of `session_id` = `reconciliation_id`.
+#: One round of REST requests. Its answers are the frames whose `session_id` is its `reconciliation_id`.
 reconciliations = _table(
     "reconciliations",
     *_ints("account_id", "reconciliation_id", "run_id", "began_ns"),
-    _int("ended_ns", null=True),
+    *_ints("ended_ns", null=True),
     *_texts("result", "detail"),
     PrimaryKeyConstraint("account_id", "reconciliation_id"),
     _of_account(),
     ForeignKeyConstraint(["run_id"], ["runs.run_id"]),
 )
 
-#: Contradictions outside any known gap: between a REST snapshot and what the pushes had left, or between two recorders.
+#: Contradictions outside known gaps: between a REST snapshot and the pushes before it, or between two recorders.
 discrepancies = _table(
     "discrepancies",
     *_ints("account_id", "session_id", "seq"),
@@ -273,7 +307,7 @@ discrepancies = _table(
     _of_account(),
 )
 
-#: Two overlapping sessions of different recorders, the older first: pushes that both saw, and that one alone did.
+#: Two overlapping sessions of different recorders, the older first: pushes that both received, and that only one did.
 comparisons = _table(
     "comparisons",
     *_ints("account_id", "session_id", "other_session_id", "same", "unseen"),
@@ -288,14 +322,14 @@ batches = _table(
     ForeignKeyConstraint(["run_id"], ["runs.run_id"]),
 )
 
-#: Which frames a batch holds: of each session in it, from the first to the last.
+#: The frames of a batch: for each session in it, the first and the last.
 spans = _table(
     "spans",
     *_ints("run_id", "batch", "account_id", "session_id", "first_seq", "last_seq"),
     PrimaryKeyConstraint("run_id", "batch", "account_id", "session_id"),
 )
 
-#: A batch's seal, the roots it is made of, and the digest of each frame; `recorder.store.seals` says of what.
+#: A batch's seal, the roots it is made of, and the digest of each frame: see `recorder.store.seals`.
 seals = _table(
     "seals",
     *_ints("run_id", "batch"),
@@ -304,17 +338,17 @@ seals = _table(
     ForeignKeyConstraint(["run_id"], ["runs.run_id"]),
 )
 
-#: What was signed of a recorder's seals, as signed notes.
+#: Signed notes over a recorder's seals.
 checkpoints = _table(
     "checkpoints",
     *_ints("recorder_id", "size", "made_ns"),
-    _text("note", null=False),
-    _text("token"),
+    *_texts("note", null=False),
+    *_texts("token"),
     PrimaryKeyConstraint("recorder_id", "size"),
     ForeignKeyConstraint(["recorder_id"], ["recorders.recorder_id"]),
 )
 
-#: Frames whose payload was taken away on purpose: which, when, by whom and why. Their digests stay.
+#: Frames whose payload was removed on purpose: which, when, by whom and why. Their digests stay.
 redactions = _table(
     "redactions",
     *_ints("account_id", "session_id", "first_seq", "last_seq", "redacted_ns"),
@@ -323,15 +357,15 @@ redactions = _table(
     _of_account(),
 )
 
-#: What the event log was told with a batch, as JSON; `recorder.store.entries` says what each means.
+#: The entries of a batch as JSON: see `recorder.store.entries`.
 event_log = _table(
     "event_log",
     *_ints("run_id", "batch", "item"),
-    _text("body", null=False),
+    *_texts("body", null=False),
     PrimaryKeyConstraint("run_id", "batch", "item"),
 )
 
-#: When the frames of a batch were received, by session and ten seconds of the clock; it follows from `frames`.
+#: When the frames of a batch were received, by session and ten seconds of the clock. Derived from `frames`.
 receipts = _table(
     "receipts",
     *_ints("account_id", "session_id", "first_seq", "last_seq", "first_ns", "last_ns"),
@@ -340,18 +374,14 @@ receipts = _table(
 
 Index("ix_receipts_first_ns", receipts.c.account_id, receipts.c.first_ns)
 
-#: Instants at which it is noted where the latest state of each thing stands. They only spare reading, and never travel.
-snapshots = _table(
-    "snapshots",
-    *_ints("account_id", "at_ns"),
-    PrimaryKeyConstraint("account_id", "at_ns"),
-)
+#: Instants for which `snapshot_rows` lists the latest states. They only save reading, and are not moved with a record.
+snapshots = _table("snapshots", *_ints("account_id", "at_ns"), PrimaryKeyConstraint("account_id", "at_ns"))
 
-#: Of a snapshot, the rows of a typed table that hold the latest states; `kind` is the table's name.
+#: The rows of a typed table (`kind`) that hold the latest states at a snapshot's instant.
 snapshot_rows = _table(
     "snapshot_rows",
     *_ints("account_id", "at_ns"),
-    _text("kind", null=False),
+    *_texts("kind", null=False),
     *_ints("session_id", "seq", "item"),
     PrimaryKeyConstraint("account_id", "at_ns", "kind", "session_id", "seq", "item"),
 )

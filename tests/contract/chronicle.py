@@ -32,7 +32,7 @@ from recorder.store.entries import (
 from recorder.store.journal import Batch
 from recorder.store.merkle import root_of
 from recorder.store.opening import open_run
-from recorder.store.redacting import Stretch, redact
+from recorder.store.redactions import Stretch, redact
 from recorder.store.schema import batches, event_log, runs, spans
 from recorder.store.schema import frames as frames_table
 from recorder.store.schema import seals as seals_table

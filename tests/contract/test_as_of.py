@@ -16,7 +16,7 @@ from recorder.read.record import Filter, Record
 from recorder.read.state.as_of import AsOf
 from recorder.store.mover import Mover
 from recorder.store.schema import TYPED, frames, snapshots
-from recorder.store.snapshots import Snapshots, make_all
+from recorder.store.state_index import Snapshots, make_all
 from tests.contract.conftest import NewUrl
 from tests.contract.lines import Line, S, Scribe, lines
 from tests.depth import examples

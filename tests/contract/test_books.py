@@ -23,7 +23,7 @@ from recorder.read.record import ALL, Filter
 from recorder.read.records import Book, Transfer
 from recorder.simulator.exchange import Exchange
 from recorder.simulator.trader import FIRST_DEPOSIT
-from recorder.store.comparing import compare_sessions
+from recorder.store.crosscheck import compare_sessions
 from tests.contract.conftest import NewUrl
 from tests.contract.scribe import MS, Deed, Heard, Scribe, Story
 from tests.contract.test_mover import move

@@ -26,7 +26,7 @@ from recorder.read.record import Filter
 from recorder.read.replay.events import ERASED, FrameEvent
 from recorder.store import entries, seals
 from recorder.store.entries import FramesRedacted
-from recorder.store.redacted import sealed_redactions_in
+from recorder.store.redactions import sealed_redactions_in
 from recorder.store.schema import event_log, order_updates
 from recorder.store.schema import seals as seals_table
 from tests.contract.chronicle import LONG, MAIN, REDACTED, RUN_3, Chronicle

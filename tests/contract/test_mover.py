@@ -17,7 +17,6 @@ import recorder
 from recorder.errors import AnotherAccount, DatabaseError, MergeConflict
 from recorder.store import dialects, postgresql
 from recorder.store import mover as mover_module
-from recorder.store.comparing import compare_sessions
 from recorder.store.credentials import (
     KnownCredential,
     KnownCredentials,
@@ -26,12 +25,12 @@ from recorder.store.credentials import (
     known_credentials,
     require_one_account,
 )
+from recorder.store.crosscheck import compare_sessions
 from recorder.store.engine import open_engine
 from recorder.store.entries import CredentialAccepted
-from recorder.store.mover import Moved, Mover, require_rights, update_statistics
+from recorder.store.mover import Moved, Mover, require_rights, require_same, update_statistics
 from recorder.store.opening import add_entry
-from recorder.store.redacting import redact, stretches
-from recorder.store.sameness import require_same
+from recorder.store.redactions import redact, stretches
 from recorder.store.schema import frames
 from tests.contract.conftest import NewUrl
 from tests.contract.story import Heard, Teller, Told, contents

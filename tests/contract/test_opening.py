@@ -12,6 +12,7 @@ from sqlalchemy import Engine, select
 from recorder.errors import DatabaseBusy, DatabaseError
 from recorder.store import entries
 from recorder.store.credentials import DIGITS, fingerprint
+from recorder.store.engine import sole_writer
 from recorder.store.entries import (
     AccountAdded,
     CredentialAccepted,
@@ -25,7 +26,6 @@ from recorder.store.entries import (
 from recorder.store.event_log import retired_recorders
 from recorder.store.gaps import CRASHED
 from recorder.store.identity import Adopted, adopt
-from recorder.store.lock import sole_writer
 from recorder.store.opening import Opened, add_entry, newest_session, open_run
 from recorder.store.schema import credentials, event_log, recorders, runs
 from tests.contract.story import Heard, Teller, Told

@@ -11,10 +11,9 @@ from hypothesis import strategies as st
 from sqlalchemy import Engine, text
 
 from recorder.errors import DatabaseBusy
-from recorder.store import redacting
-from recorder.store.mover import Mover
-from recorder.store.redacting import Stretch, redact, stretches, sweep
-from recorder.store.sameness import require_same
+from recorder.store import redactions
+from recorder.store.mover import Mover, require_same
+from recorder.store.redactions import Stretch, redact, stretches, sweep
 from tests.contract.story import Heard, Teller, Told, contents
 from tests.made import ACCOUNT, NOON_NS
 
@@ -95,7 +94,7 @@ def test_somebody_who_reads_the_file_as_it_was_is_told_of(teller: Teller) -> Non
 
 
 def test_no_transaction_takes_too_many(teller: Teller, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(redacting, "FRAMES_MAX", 4)
+    monkeypatch.setattr(redactions, "FRAMES_MAX", 4)
     took = take(teller, 100)
     assert sum(took) == 10 + 9
     assert max(took) <= 4

@@ -20,7 +20,7 @@ from recorder.read.records import Filter
 from recorder.replay.serving import Serving, ServingOptions
 from recorder.simulator.exchange import Exchange
 from recorder.simulator.rest import SimulatedAccount
-from recorder.store.redacting import redact, stretches
+from recorder.store.redactions import redact, stretches
 from recorder.venues.base import Credentials, RestRequest, read_answer
 from recorder.venues.fmex import reconcile, rest, sign
 from recorder.venues.fmex.portal import ping, subscribe

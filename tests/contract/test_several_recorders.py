@@ -16,9 +16,9 @@ from recorder.read.record import Filter
 from recorder.read.replay.events import FrameEvent
 from recorder.report.gather import gather
 from recorder.store import schema
-from recorder.store.comparing import compare_sessions
+from recorder.store.crosscheck import compare_sessions
+from recorder.store.deduplication import APART_NS
 from recorder.store.dialects import insert_rows
-from recorder.store.once import APART_NS
 from recorder.store.schema import discrepancies, gaps
 from tests.contract.conftest import NewUrl
 from tests.contract.story import Heard, S, Teller, Told, contents

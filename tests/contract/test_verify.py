@@ -15,13 +15,13 @@ from recorder.audit.verify.chain import Claim
 from recorder.audit.verify.findings import Finding, Verified, merge_consecutive
 from recorder.audit.verify.verification import Verification, Wanted
 from recorder.model import time_ordered_id
-from recorder.store.comparing import compare_sessions
+from recorder.store.crosscheck import compare_sessions
 from recorder.store.entries import RunStarted
 from recorder.store.identity import adopt
 from recorder.store.merkle import Frontier
 from recorder.store.mover import Mover
 from recorder.store.opening import open_run
-from recorder.store.redacting import redact, stretches
+from recorder.store.redactions import redact, stretches
 from tests.contract.chronicle import BESIDE, FIRST, LAST, LONG, MAIN, OTHER, RUN_3, Chronicle
 from tests.contract.story import Heard, Teller, Told
 from tests.contract.test_mover import move

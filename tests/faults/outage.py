@@ -25,8 +25,8 @@ from recorder.store import migrate
 from recorder.store.engine import open_engine
 from recorder.store.entries import AccountAdded, Covered, RunEnded, RunStarted, SessionEnded, SessionOpened
 from recorder.store.journal import Batch
+from recorder.store.mover import require_same
 from recorder.store.opening import open_run
-from recorder.store.sameness import require_same
 from recorder.venues.base import read_frame
 from tests.integration.process import Folder
 from tests.samples import FMEX, sample

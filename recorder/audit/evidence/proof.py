@@ -31,7 +31,7 @@ from recorder.model import REST, SNAPSHOT, Frame, account_id
 from recorder.store import seals
 from recorder.store.chain import runs_of
 from recorder.store.merkle import HASH_BYTES, inclusion_proof, leaf_hash, root_from_inclusion
-from recorder.store.redacted import sealed_redactions
+from recorder.store.redactions import sealed_redactions
 
 _Int64 = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
 

@@ -40,7 +40,7 @@ from recorder.audit.verify.typed_rows import check_typed_rows
 from recorder.model import account_labels
 from recorder.store import seals
 from recorder.store.merkle import HASH_BYTES
-from recorder.store.redacted import SealedRedactions, sealed_redactions
+from recorder.store.redactions import SealedRedactions, sealed_redactions
 from recorder.venues import find_venue
 
 #: Frames, or bytes of payload, in memory at a time.

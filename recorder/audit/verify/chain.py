@@ -17,7 +17,7 @@ from recorder.audit.verify.findings import (
     batch_finding,
 )
 from recorder.errors import NotProven
-from recorder.store.chain import Break, Link, Run, links
+from recorder.store.chain import Break, ChainedRun, Link, links
 from recorder.store.merkle import Frontier
 
 _KINDS = {
@@ -64,7 +64,7 @@ def stored_claims(reader: RecordReader, key: VerifierKey | None) -> tuple[list[C
     return claims, findings
 
 
-def check_chains(reader: RecordReader, runs: Sequence[Run], claims: Sequence[Claim]) -> Iterator[Finding]:
+def check_chains(reader: RecordReader, runs: Sequence[ChainedRun], claims: Sequence[Claim]) -> Iterator[Finding]:
     """Check every chain of seals against its checkpoints.
 
     Args:
@@ -83,7 +83,7 @@ def check_chains(reader: RecordReader, runs: Sequence[Run], claims: Sequence[Cla
             yield Finding(TAIL_TRUNCATED, "seals", detail, recorder_id=claim.checkpoint.recorder_id)
 
 
-def _check_chain(reader: RecordReader, runs: Sequence[Run], claims: Sequence[Claim]) -> Iterator[Finding]:
+def _check_chain(reader: RecordReader, runs: Sequence[ChainedRun], claims: Sequence[Claim]) -> Iterator[Finding]:
     unmatched = sorted(claims, key=lambda claim: claim.checkpoint.size)
     frontier: Frontier | None = Frontier()
     largest = 0
@@ -113,7 +113,7 @@ def _check_chain(reader: RecordReader, runs: Sequence[Run], claims: Sequence[Cla
             yield _unmatched(claim, largest, runs[-1], adopted_id)
 
 
-def _unmatched(claim: Claim, size: int, last: Run, adopted_id: int | None) -> Finding:
+def _unmatched(claim: Claim, size: int, last: ChainedRun, adopted_id: int | None) -> Finding:
     """A finding about a checkpoint that no beginning of the chain matches."""
     signed = claim.checkpoint
     is_cut = signed.size > size
@@ -140,7 +140,7 @@ def _adopted_in(reader: RecordReader, recorder_id: int) -> int | None:
     return run_id
 
 
-def _frontier_until(reader: RecordReader, runs: Sequence[Run], run_id: int, last: int) -> Frontier:
+def _frontier_until(reader: RecordReader, runs: Sequence[ChainedRun], run_id: int, last: int) -> Frontier:
     """The tree of a recorder's seals up to a batch."""
     frontier = Frontier()
     for run in runs:

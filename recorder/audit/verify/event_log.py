@@ -21,8 +21,8 @@ from recorder.audit.verify.findings import (
     batch_finding,
 )
 from recorder.store import entries, event_log
-from recorder.store.chain import Run
-from recorder.store.comparing import UNSEEN
+from recorder.store.chain import ChainedRun
+from recorder.store.crosscheck import UNSEEN
 from recorder.store.engine import open_engine
 from recorder.store.entries import DiscrepancyFound, FramesRedacted
 from recorder.store.schema import (
@@ -45,14 +45,16 @@ TABLES = (
     *(accounts, credentials, recorders, retirements, runs, sessions, gaps),
     *(reconciliations, discrepancies, checkpoints, redactions),
 )
-#: Discrepancies between two recorders are computed from what both saw (`recorder.store.comparing`), not from entries.
+#: Discrepancies between two recorders are computed from what both saw (`recorder.store.crosscheck`), not from entries.
 _OF_ENTRIES = {discrepancies: f" WHERE field <> '{UNSEEN}'"}
 #: Tables in which the first of several entries with one key counts; which came first depends on the order of merging.
 _FIRST_COUNTS: dict[Table, type[Any]] = {discrepancies: DiscrepancyFound, redactions: FramesRedacted}
 _FETCH = 1_000
 
 
-def findings_in_event_log(reader: RecordReader, chain: Sequence[Run], names: Mapping[int, str]) -> Iterator[Finding]:
+def findings_in_event_log(
+    reader: RecordReader, chain: Sequence[ChainedRun], names: Mapping[int, str]
+) -> Iterator[Finding]:
     """Find rows of the event log's tables that do not follow from its entries.
 
     Args:
@@ -74,7 +76,7 @@ def findings_in_event_log(reader: RecordReader, chain: Sequence[Run], names: Map
                 yield from _compare(reader, follows, table, chain, names)
 
 
-def _apply(connection: Connection, reader: RecordReader, chain: Sequence[Run]) -> Iterator[Finding]:
+def _apply(connection: Connection, reader: RecordReader, chain: Sequence[ChainedRun]) -> Iterator[Finding]:
     for run in chain:
         for batch, body in _bodies(reader, run):
             try:
@@ -86,14 +88,14 @@ def _apply(connection: Connection, reader: RecordReader, chain: Sequence[Run]) -
                 yield batch_finding(ENTRIES_CHANGED, "event_log", told, run.run_id, batch, run.recorder_id)
 
 
-def _bodies(reader: RecordReader, run: Run) -> Iterator[Row]:
+def _bodies(reader: RecordReader, run: ChainedRun) -> Iterator[Row]:
     of_run = f"SELECT batch, body FROM event_log WHERE run_id = {run.run_id:d} ORDER BY batch, item"
     for rows in reader.stream(of_run, _FETCH):
         yield from rows
 
 
 def _compare(
-    reader: RecordReader, follows: RecordReader, table: Table, chain: Sequence[Run], names: Mapping[int, str]
+    reader: RecordReader, follows: RecordReader, table: Table, chain: Sequence[ChainedRun], names: Mapping[int, str]
 ) -> Iterator[Finding]:
     # Ordered by the numbers in the key only: engines sort texts differently.
     numbers = [column.name for column in table.primary_key if isinstance(column.type, BigInteger)]
@@ -145,7 +147,7 @@ def _side_by_side(
             one, other = next(left, None), next(right, None)
 
 
-def _has_entry(reader: RecordReader, table: Table, chain: Sequence[Run], row: Row) -> bool:
+def _has_entry(reader: RecordReader, table: Table, chain: Sequence[ChainedRun], row: Row) -> bool:
     """Whether another entry than the one that counted here makes exactly this row."""
     kind = _FIRST_COUNTS.get(table)
     if kind is None:

@@ -16,9 +16,9 @@ from recorder.audit.verify.verification import Verification, Wanted
 from recorder.model import account_labels
 from recorder.store.dialects import insert_rows, share_account
 from recorder.store.engine import explained, open_engine
-from recorder.store.redacted import sealed_redactions_in
+from recorder.store.redactions import sealed_redactions_in
 from recorder.store.schema import TYPED, accounts, frames
-from recorder.store.snapshots import forget
+from recorder.store.state_index import forget
 from recorder.venues import venue_named
 from recorder.venues.base import Venue
 

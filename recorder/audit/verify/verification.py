@@ -26,8 +26,8 @@ from recorder.audit.verify.findings import (
     merge_consecutive,
 )
 from recorder.model import account_labels
-from recorder.store.chain import Run, runs_of
-from recorder.store.redacted import sealed_redactions
+from recorder.store.chain import ChainedRun, runs_of
+from recorder.store.redactions import sealed_redactions
 from recorder.store.schema import TYPED, frames
 
 #: Below this many frames, starting processes takes longer than they save.
@@ -105,14 +105,14 @@ class Verification:
         yield from merge_consecutive(self._unbatched_rows(reader, names))
         yield from self._event_log(reader, runs, names)
 
-    def _chains(self, reader: RecordReader, runs: Sequence[Run]) -> Iterator[Finding]:
+    def _chains(self, reader: RecordReader, runs: Sequence[ChainedRun]) -> Iterator[Finding]:
         stored, findings = stored_claims(reader, self._wanted.key)
         yield from findings
         claims = [*stored, *self._wanted.claims]
         self.verified = self.verified._replace(checkpoints=len(claims))
         yield from check_chains(reader, runs, claims)
 
-    def _discontinuities(self, reader: RecordReader, run: Run, names: Mapping[int, str]) -> Iterator[Finding]:
+    def _discontinuities(self, reader: RecordReader, run: ChainedRun, names: Mapping[int, str]) -> Iterator[Finding]:
         """Follow the sessions of a run: each batch must continue where the one before it ended."""
         columns = "batch, account_id, session_id, first_seq, last_seq"
         of_run = f"SELECT {columns} FROM spans WHERE run_id = {run.run_id:d} ORDER BY batch, account_id, session_id"
@@ -129,7 +129,7 @@ class Verification:
                     yield Finding(SEQ_DISCONTINUOUS, "spans", detail, *which, first, before, *where)
                 self._last_seqs[account_id, session_id] = max(before, last)
 
-    def _batches(self, reader: RecordReader, runs: Sequence[Run]) -> Iterator[Finding]:
+    def _batches(self, reader: RecordReader, runs: Sequence[ChainedRun]) -> Iterator[Finding]:
         ranges = _ranges(reader, runs, None if self._wanted.is_whole else _chosen_batches(reader, self._wanted))
         extent = Extent(self._wanted.account_id, not self._wanted.quick, sealed_redactions(reader.rows))
         total, done = sum(some.frames for some in ranges), 0
@@ -166,7 +166,9 @@ class Verification:
                         finding = frame_finding(ROW_INSERTED, table.name, "its frame does not exist", seq)
                     yield finding._replace(account=names.get(account_id, str(account_id)), session_id=session_id)
 
-    def _event_log(self, reader: RecordReader, runs: Sequence[Run], names: Mapping[int, str]) -> Iterator[Finding]:
+    def _event_log(
+        self, reader: RecordReader, runs: Sequence[ChainedRun], names: Mapping[int, str]
+    ) -> Iterator[Finding]:
         if not self._wanted.is_whole:
             self._skip("tables of the event log (runs, gaps, ...), which follow from all entries: verify everything")
         elif self._wanted.quick:
@@ -189,7 +191,7 @@ def processors() -> int:
 
 
 def _ranges(
-    reader: RecordReader, runs: Sequence[Run], chosen: Mapping[int, Sequence[_FirstLast]] | None
+    reader: RecordReader, runs: Sequence[ChainedRun], chosen: Mapping[int, Sequence[_FirstLast]] | None
 ) -> list[BatchRange]:
     """The batches to verify, cut into ranges that can be checked independently.
 

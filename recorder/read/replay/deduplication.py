@@ -7,7 +7,7 @@ another with the same bytes. What is held is what was seen within that time.
 
 from recorder.model import PUSH, UNDECODED, State
 from recorder.read.replay.events import FrameEvent
-from recorder.store.once import APART_NS
+from recorder.store.deduplication import APART_NS
 
 
 class _Burst:

@@ -15,11 +15,10 @@ from sqlalchemy import ColumnElement, Connection, Engine, Select, bindparam, fun
 from recorder.model import CONTROL, DECODED, PUSH, REDACTED, SENT, SNAPSHOT, UNDECODED, Decoded
 from recorder.read.replay.events import ERASED, FrameEvent
 from recorder.read.replay.order import FOR_EVER_NS, LAST_SEQ, Chunk, Life
-from recorder.store.dialects import Rows
+from recorder.store.dialects import PreparedQuery
 from recorder.store.engine import explained
-from recorder.store.redacted import SealedRedactions, sealed_redactions_in
-from recorder.store.schema import frames
-from recorder.store.types import Int64
+from recorder.store.redactions import SealedRedactions, sealed_redactions_in
+from recorder.store.schema import Int64, frames
 from recorder.venues.base import Venue, read_answer, read_frame, read_plain, undecoded
 
 #: Rows read at a time: at first, and at most. Their number doubles as long as they are small: memory stays flat.
@@ -103,7 +102,7 @@ class FrameReader:
             return
         latest_ns = self.latest_received_ns(stretch, stretch.first_seq)
         undecoded_seq = self._undecoded_seq(stretch, stretch.first_seq)
-        query = Rows(_query(stretch), self._engine.dialect)
+        query = PreparedQuery(_query(stretch), self._engine.dialect)
         seq, limit = stretch.first_seq, ROWS_FIRST
         while seq <= stretch.last_seq:
             with self._connected() as connection:

@@ -12,7 +12,7 @@ from recorder.read.replay.frames import FrameRange, FrameReader
 from recorder.read.replay.gap_marks import BeforeFrame, PlacedGap
 from recorder.read.replay.order import EVER_NS, FIRST_SEQ, FOR_EVER_NS, LAST_SEQ, Chunk, ReplayPoint, before, merge
 from recorder.read.replay.sessions import ReplaySession
-from recorder.store.once import APART_NS
+from recorder.store.deduplication import APART_NS
 
 #: Sources of frames that lie in connections; others lie in rounds of REST questions.
 OF_CONNECTIONS = frozenset([PUSH, SENT])

@@ -17,9 +17,8 @@ from recorder.read.coverage.recorders import coverage_by_recorder
 from recorder.read.queries import Closed, touches
 from recorder.read.records import ALL, Balance, Fill, Filter, Gap, Order, Position
 from recorder.read.scope import account_is, account_labels
-from recorder.store.schema import account_updates, accounts, order_updates, position_updates
-from recorder.store.states import Place, latest
-from recorder.store.types import Int64
+from recorder.store.schema import Int64, account_updates, accounts, order_updates, position_updates
+from recorder.store.state_index import StateRow, latest
 from recorder.venues import final_statuses
 
 T = TypeVar("T", Balance, Position, Order)
@@ -30,7 +29,7 @@ PLACES = (8, 50, PLACES_MAX := 300)
 _NS_MIN, _NS_MAX = -(2**63), 2**63 - 2
 
 _KEY = ("session_id", "seq", "item")
-_NOWHERE = Place(0, 0, -1, -1, -1, None)
+_NOWHERE = StateRow(0, 0, -1, -1, -1, None)
 #: A typed table → what a reader gets of it, the account's name first.
 _RECORDS: dict[Table, type[Balance | Order | Position]] = {
     account_updates: Balance,
@@ -71,7 +70,7 @@ class Reads(Protocol):
 class AsOf:
     """A record as it was known at an instant. `Record.as_of` makes it.
 
-    Positions, balances and open orders cost the same at any instant of a record of any length (`store.snapshots`).
+    Positions, balances and open orders cost the same at any instant of a record of any length (`store.state_index`).
 
     Args:
         record: its ordinary reads.
@@ -175,7 +174,9 @@ def _accounts(connection: Connection, wanted: Filter) -> list[tuple[int, str, st
     return [(row.account_id, labels[row.account_id], row.venue) for row in connection.execute(query)]
 
 
-def _rows(connection: Connection, table: Table, account_id: int, places: Sequence[Place]) -> Iterator[tuple[Any, ...]]:
+def _rows(
+    connection: Connection, table: Table, account_id: int, places: Sequence[StateRow]
+) -> Iterator[tuple[Any, ...]]:
     """The states that stand in some places; without the account's name."""
     for start in range(0, len(places), PLACES_MAX):
         some = places[start : start + PLACES_MAX]

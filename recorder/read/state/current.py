@@ -11,12 +11,13 @@ from sqlalchemy import ColumnElement, Connection, Table, func, select, type_coer
 
 from recorder.model import AccountUpdate, OrderUpdate, PositionUpdate, State, Thing, Update, thing_of
 from recorder.store.schema import (
+    ExactDecimal,
+    Words,
     account_updates,
     frames,
     order_updates,
     position_updates,
 )
-from recorder.store.types import ExactDecimal, Words
 from recorder.venues.base import Passed, Seen
 
 #: Table → its record, and the column that names the thing.

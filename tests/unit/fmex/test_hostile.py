@@ -9,8 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from recorder.model import CONTROL, DECODED, UNDECODED, Decoded
-from recorder.store.schema import TYPED, TYPED_KEY
-from recorder.store.types import ExactDecimal
+from recorder.store.schema import TYPED, TYPED_KEY, ExactDecimal
 from recorder.venues.base import ERROR_CHARS_MAX, read_frame
 from tests.samples import FMEX, sample
 from tests.unit.fmex.pushes import PAGE, holds_digits, push

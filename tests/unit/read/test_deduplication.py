@@ -8,7 +8,7 @@ import pytest
 from recorder.model import FillUpdate
 from recorder.read.replay.deduplication import Deduplicator
 from recorder.read.replay.events import FrameEvent
-from recorder.store.once import APART_NS
+from recorder.store.deduplication import APART_NS
 from recorder.venues.base import read_frame
 from tests.samples import FMEX, sample
 

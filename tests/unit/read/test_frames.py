@@ -11,7 +11,7 @@ from recorder.model import PUSH
 from recorder.read.replay import frames
 from recorder.read.replay.frames import CHUNK_BYTES, ROWS_FIRST, ROWS_MAX, FrameRange, FrameReader
 from recorder.read.replay.order import FOR_EVER_NS, Life
-from recorder.store.dialects import Rows
+from recorder.store.dialects import PreparedQuery
 from tests.made import ACCOUNT, NOON_NS
 from tests.samples import FMEX
 from tests.unit.read.desk import Desk
@@ -54,13 +54,13 @@ def test_pages_grow_unless_frames_are_large(
     desk: Desk, monkeypatch: pytest.MonkeyPatch, payloads: list[bytes | None], pages: list[int]
 ) -> None:
     asked: list[int] = []
-    fetch = Rows.fetch
+    fetch = PreparedQuery.fetch
 
-    def watched(rows: Rows, connection: Connection, **values: int) -> Any:
+    def watched(rows: PreparedQuery, connection: Connection, **values: int) -> Any:
         asked.append(values["most"])
         return fetch(rows, connection, **values)
 
-    monkeypatch.setattr(Rows, "fetch", watched)
+    monkeypatch.setattr(PreparedQuery, "fetch", watched)
     assert read(desk, written(desk, payloads)) == len(payloads) + 1
     assert asked == pages
 

@@ -389,7 +389,7 @@ from pathlib import Path
 from recorder.errors import DatabaseError
 from recorder.store import migrate
 from recorder.store.engine import explained, open_engine
-from recorder.store.lock import sole_writer
+from recorder.store.engine import sole_writer
 
 template, folder = map(Path, sys.argv[1:])
 subprocess.run(["mount", "-t", "tmpfs", "none", folder], check=True)

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from recorder.errors import DatabaseBusy, DatabaseError
-from recorder.store.lock import sole_writer
+from recorder.store.engine import sole_writer
 
 HOLD = """
 import sys
-from recorder.store.lock import sole_writer
+from recorder.store.engine import sole_writer
 with sole_writer(sys.argv[1]):
     print("held", flush=True)
     sys.stdin.read()

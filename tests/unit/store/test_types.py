@@ -11,7 +11,7 @@ from sqlalchemy import Column, Connection, MetaData, Table, insert, make_url, se
 from sqlalchemy.exc import IntegrityError, StatementError
 
 from recorder.store.engine import open_engine
-from recorder.store.types import Bytes, ExactDecimal, Int64, Words
+from recorder.store.schema import Bytes, ExactDecimal, Int64, Words
 from tests.unit.fmex.pushes import numbers
 
 THINGS = Table(

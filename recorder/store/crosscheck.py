@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection, Engine, func, select
 
 from recorder.model import PUSH, FillUpdate, Heartbeat
+from recorder.store.deduplication import APART_NS
 from recorder.store.dialects import insert_new
-from recorder.store.once import APART_NS
 from recorder.store.schema import accounts, comparisons, discrepancies, frames, gaps, recorders, runs, sessions
 from recorder.venues import find_venue
 from recorder.venues.base import Venue, read_frame
@@ -29,8 +29,8 @@ FINDINGS_MAX = 1_000
 UNSEEN = "unseen"
 
 
-class Comparison(NamedTuple):
-    """Two sessions, compared."""
+class SessionComparison(NamedTuple):
+    """The result of comparing two sessions."""
 
     account: str
     session_id: int
@@ -41,7 +41,7 @@ class Comparison(NamedTuple):
     unseen: int
 
     def sentence(self) -> str:
-        """For people."""
+        """Describe the result in a sentence."""
         both = f"{self.account}: sessions {self.session_id} and {self.other_session_id} of two recorders"
         if not self.unseen:
             return f"{both} agree on {self.same:,} pushes"
@@ -51,7 +51,7 @@ class Comparison(NamedTuple):
         )
 
 
-class _Session(NamedTuple):
+class _CoveredSession(NamedTuple):
     """A session that was covered and has ended."""
 
     account_id: int
@@ -63,19 +63,19 @@ class _Session(NamedTuple):
 
 
 class _Push(NamedTuple):
-    """A push in its session."""
+    """A push of a session."""
 
     session_id: int
     seq: int
     received_ns: int
     topic: str
     #: Its updates, without the time of sending.
-    said: tuple[Any, ...]
-    #: Whether its session was covered by then.
+    content: tuple[Any, ...]
+    #: Whether its session was covered when it arrived.
     covered: bool
 
 
-def compare_sessions(target: Engine) -> Iterator[Comparison]:
+def compare_sessions(target: Engine) -> Iterator[SessionComparison]:
     """Compare every pair of sessions that has not been compared yet, each in a transaction of its own."""
     with target.connect() as connection:
         pairs = sorted(_pairs_to_compare(connection))
@@ -95,10 +95,10 @@ def compare_sessions(target: Engine) -> Iterator[Comparison]:
                 seen_by, not_by = (one, other) if push.session_id == one.session_id else (other, one)
                 finding = _finding(seen_by, not_by, push)
                 connection.execute(insert_new(connection, discrepancies).values(finding))
-        yield Comparison(account.name, one.session_id, other.session_id, same, len(found))
+        yield SessionComparison(account.name, one.session_id, other.session_id, same, len(found))
 
 
-def _pairs_to_compare(connection: Connection) -> Iterator[tuple[_Session, _Session]]:
+def _pairs_to_compare(connection: Connection) -> Iterator[tuple[_CoveredSession, _CoveredSession]]:
     """Overlapping sessions of different recorders of one account that were not compared yet, the older first.
 
     One pass in the order of time: a session is compared with those that had not ended when it was covered, one a
@@ -121,8 +121,8 @@ def _pairs_to_compare(connection: Connection) -> Iterator[tuple[_Session, _Sessi
     )
     compared = comparisons.c.account_id, comparisons.c.session_id, comparisons.c.other_session_id
     done = {tuple(row) for row in connection.execute(select(*compared))}
-    current: list[_Session] = []
-    for session in (_Session(*row) for row in connection.execute(query)):
+    current: list[_CoveredSession] = []
+    for session in (_CoveredSession(*row) for row in connection.execute(query)):
         current = [
             other for other in current if other.account_id == session.account_id and other.ended_ns > session.covered_ns
         ]
@@ -134,7 +134,9 @@ def _pairs_to_compare(connection: Connection) -> Iterator[tuple[_Session, _Sessi
         current.append(session)
 
 
-def _differences(connection: Connection, venue: Venue, one: _Session, other: _Session) -> tuple[list[_Push], int]:
+def _differences(
+    connection: Connection, venue: Venue, one: _CoveredSession, other: _CoveredSession
+) -> tuple[list[_Push], int]:
     """The pushes that only one session received, in order, and how many both received.
 
     Memory holds the pushes of the last `APART_NS` that wait for their match, and those without one.
@@ -144,7 +146,7 @@ def _differences(connection: Connection, venue: Venue, one: _Session, other: _Se
     asked = set(one.topics.split()).intersection(other.topics.split())
     asked -= _not_covered(connection, one) | _not_covered(connection, other)
     both = _pushes(connection, venue, one, within), _pushes(connection, venue, other, within)
-    # By content; a push that a session received twice waits twice, in a queue.
+    # Pushes by content. One that a session received twice waits twice.
     waiting: dict[tuple[str, tuple[Any, ...]], deque[_Push]] = {}
     alone: list[_Push] = []
     first: dict[int, int] = {}
@@ -154,7 +156,7 @@ def _differences(connection: Connection, venue: Venue, one: _Session, other: _Se
     for push in heapq.merge(*both, key=lambda push: push.received_ns):
         if push.topic not in asked:
             continue
-        queue = waiting.setdefault((push.topic, push.said), deque())
+        queue = waiting.setdefault((push.topic, push.content), deque())
         if queue and queue[0].session_id != push.session_id:
             match = queue.popleft()
             same += 1
@@ -172,7 +174,7 @@ def _differences(connection: Connection, venue: Venue, one: _Session, other: _Se
 
 
 def _waited_too_long(waiting: dict[Any, deque[_Push]], before_ns: int | None) -> list[_Push]:
-    """Remove and return the pushes received before an instant; all of them for None."""
+    """Remove and return the pushes received before an instant (None: all)."""
     found = []
     for key in list(waiting):
         queue = waiting[key]
@@ -183,21 +185,21 @@ def _waited_too_long(waiting: dict[Any, deque[_Push]], before_ns: int | None) ->
     return found
 
 
-def _pushes(connection: Connection, venue: Venue, session: _Session, within: tuple[int, int]) -> Iterator[_Push]:
-    """The updates of a session, in order."""
+def _pushes(connection: Connection, venue: Venue, session: _CoveredSession, within: tuple[int, int]) -> Iterator[_Push]:
+    """The pushes of a session, in order."""
     columns = frames.c.seq, frames.c.received_ns, frames.c.payload
     query = select(*columns).where(frames.c.account_id == session.account_id)
     query = query.where(frames.c.session_id == session.session_id)
-    # Decoded again: this version may read more of a frame than the one that wrote it.
+    # Decoded again, because this version may read more of a frame than the one that wrote it.
     query = query.where(frames.c.source == PUSH, frames.c.received_ns.between(*within)).order_by(frames.c.seq)
     for seq, received_ns, payload in connection.execute(query.execution_options(yield_per=ROWS_PER_FETCH)):
         decoded = read_frame(venue, bytes(payload))
-        said = tuple(update._replace(ts=None) for update in decoded.updates if not isinstance(update, NOT_PUSHED))
-        if said and decoded.topic is not None:
-            yield _Push(session.session_id, seq, received_ns, decoded.topic, said, received_ns >= session.covered_ns)
+        content = tuple(update._replace(ts=None) for update in decoded.updates if not isinstance(update, NOT_PUSHED))
+        if content and decoded.topic is not None:
+            yield _Push(session.session_id, seq, received_ns, decoded.topic, content, received_ns >= session.covered_ns)
 
 
-def _not_covered(connection: Connection, session: _Session) -> set[str]:
+def _not_covered(connection: Connection, session: _CoveredSession) -> set[str]:
     """Topics that a recorder did not receive in a session, according to its own gaps."""
     its = gaps.c.account_id == session.account_id, gaps.c.recorder_id == session.recorder_id
     began = gaps.c.begin_session_id.is_(None) | (gaps.c.begin_session_id <= session.session_id)
@@ -205,7 +207,7 @@ def _not_covered(connection: Connection, session: _Session) -> set[str]:
     return set(connection.scalars(select(gaps.c.topic).where(*its, gaps.c.topic.is_not(None), began, lasted)))
 
 
-def _finding(seen_by: _Session, not_by: _Session, push: _Push) -> dict[str, Any]:
+def _finding(seen_by: _CoveredSession, not_by: _CoveredSession, push: _Push) -> dict[str, Any]:
     return {
         "account_id": seen_by.account_id,
         "session_id": push.session_id,
