@@ -28,7 +28,6 @@ from tests.unit.read.desk import OTHER, Desk
 ON_POSTGRESQL = (
     "test_every_table_says_what_the_record_says[postgresql-parquet]",
     "test_frames_come_back_byte_for_byte[postgresql-parquet]",
-    "test_all_tables_are_of_one_moment",
     "test_an_export_of_one_account_tells_nothing_of_the_others",
 )
 

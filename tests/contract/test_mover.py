@@ -46,7 +46,6 @@ ON_POSTGRESQL = (
     "test_a_commit_whose_outcome_is_unknown",
     "test_a_frame_that_was_changed_is_named_and_nothing_is_merged",
     "test_the_same_frame_of_another_run_is_refused",
-    "test_records_are_merged_in_any_order_and_as_often_as_one_likes",
     "test_frames_of_megabytes_are_moved_a_few_at_a_time",
 )
 

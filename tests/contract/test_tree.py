@@ -24,7 +24,6 @@ from tests.made import NOON_NS, quick_engine, received, unguard
 ON_POSTGRESQL = (
     "test_each_recorder_has_its_own_tree[postgresql-3]",
     "test_it_goes_on_where_a_checkpoint_ends",
-    "test_what_cannot_be_trusted_is_not",
 )
 
 KEY = new_key("audit")

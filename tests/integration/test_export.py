@@ -26,7 +26,7 @@ from tests.memory import PROGRAM, peak_bytes
 from tests.unit.read.desk import Desk
 
 #: Frames of the record that takes a while to export.
-LONG = 30_000
+LONG = 8_000
 
 
 @pytest.fixture(scope="module")
@@ -253,7 +253,7 @@ def test_on_a_terminal_it_shows_how_far_it_is(folder: Folder, long: Path) -> Non
             break
     os.close(main_end)
     assert process.wait(PATIENCE_S) == 0
-    assert b"exporting frames" in shown and b"30,000 of 30,000" in shown
+    assert b"exporting frames" in shown and b"8,000 of 8,000" in shown
     assert b"exporting order_updates" in shown
 
 

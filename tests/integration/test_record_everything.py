@@ -10,9 +10,10 @@ import pytest
 
 import recorder
 from recorder.simulator import Simulator, SimulatorOptions
+from tests.depth import size
 from tests.integration.process import PATIENCE_S, Folder
 
-PUSHES = 100_000
+PUSHES = size(100_000)
 
 #: The page's field → our column, where they differ; and the columns that hold integers.
 RENAMED = {
@@ -43,7 +44,7 @@ def stored_rows(folder: Folder, kind: str, columns: list[str]) -> Iterator[dict[
 
 
 @pytest.mark.timeout(300)
-def test_a_hundred_thousand_pushes(folder: Folder) -> None:
+def test_every_push_of_a_long_run_is_recorded(folder: Folder) -> None:
     with Simulator(SimulatorOptions(seed=11, pushes=PUSHES)) as exchange:
         folder.configure(exchange)
         with folder.run("--stop-when-idle", "3s", "--ack-file", str(folder.ack_file)) as process:

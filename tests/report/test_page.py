@@ -40,6 +40,7 @@ SECTIONS = (
 )
 
 
+@pytest.mark.long
 def test_nothing_is_asked_for_and_nothing_complained_of(page: Page) -> None:
     assert [url.rsplit("/", 1)[1] for url in page.requests] == ["report.html"]
     assert page.complaints == []
@@ -71,6 +72,7 @@ def test_it_tells_everything_in_its_order(page: Page, report: Report) -> None:
     assert "recorder 0.1.0 on recorder-1: 3 runs, of which 1 crashed" in facts and "fmex" in facts
 
 
+@pytest.mark.long
 def test_numbers_are_those_of_the_commands(page: Page, days: Days) -> None:
     with recorder.open(days.url) as record:
         fills, balances, gaps = list(record.fills()), list(record.balances()), list(record.gaps())
@@ -99,6 +101,7 @@ def test_numbers_are_those_of_the_commands(page: Page, days: Days) -> None:
     assert [row[1] for row in page.table("#discrepancies table")] == [one.subject for one in discrepancies]
 
 
+@pytest.mark.long
 def test_every_picture_has_its_size_and_stays_in_its_place(page: Page) -> None:
     pictures = page.boxes("svg.picture")
     assert len(pictures) == 1 + 1 + 3 + 1 + 1
