@@ -10,8 +10,10 @@ from recorder.read.record import Filter, Record
 
 T = TypeVar("T")
 
-#: Rows fetched at a time, and between two reports of progress.
-ROWS_PER_FETCH = 5_000
+#: Rows fetched at a time.
+ROWS_PER_FETCH = 500
+#: Rows between two reports of progress.
+ROWS_PER_REPORT = 5_000
 #: Rows shown of a table at most; the page says how many were left out.
 ROWS_SHOWN_MAX = 200
 
@@ -98,5 +100,5 @@ class ReportSource(NamedTuple):
         self.progress(what, 0)
         for number, row in enumerate(rows, 1):
             yield row
-            if number % ROWS_PER_FETCH == 0:
+            if number % ROWS_PER_REPORT == 0:
                 self.progress(what, number)

@@ -1,4 +1,4 @@
-"""A record worth exporting, and exports of it read by others than us."""
+"""A record to export, and other libraries that read the exports."""
 
 import json
 from collections.abc import Callable
@@ -37,10 +37,10 @@ DAY_NS = 86_400 * S
 TOPICS = ("account", "order.btcusd_p", "position.btcusd_p", "order.ethusd_p")
 ROUND = SESSION + 5
 
-#: Payloads that a form of text must not spoil: no UTF-8, quotes, line ends, NUL, nothing at all.
+#: Payloads that text formats must preserve: not UTF-8, quotes, line ends, NUL, empty.
 ODD = (b"\xff\xfe{", b'"a";b,c\r\nd\n\\', b"nul\x00nul", b"", b"\xe2\x80\xa8 \xf0\x9f\x98\x80", b"=1+1")
 
-#: Table of an export → what else holds the same rows.
+#: Table of an export → the table or the read with the same rows.
 TABLES: dict[str, Any] = {
     **{name: table for name, table in schema.metadata.tables.items() if name not in {"gaps", "fills"}},
     "rest_fills": schema.fills,
@@ -59,7 +59,7 @@ READS: dict[str, Callable[[Record, Filter], Any]] = {
 
 
 class Pushes:
-    """One session's frames, numbered without a hole, and kept until they are written in a batch."""
+    """One session's frames, numbered without a gap and kept until a batch is written."""
 
     def __init__(self, account_id: int, session_id: int) -> None:
         self._key = {"account_id": account_id, "session_id": session_id}
@@ -67,9 +67,9 @@ class Pushes:
         self.frames: list[Recorded] = []
 
     def add(self, at: int, payload: bytes | str) -> None:
-        """Receive something, so many nanoseconds after noon."""
-        told = payload.encode() if isinstance(payload, str) else payload
-        self.frames.append(received(next(self._seqs), told, at_ns=NOON_NS + at, **self._key))
+        """Receive a push at a number of nanoseconds after noon."""
+        result = payload.encode() if isinstance(payload, str) else payload
+        self.frames.append(received(next(self._seqs), result, at_ns=NOON_NS + at, **self._key))
 
     def send(self) -> None:
         """Send a command."""
@@ -83,12 +83,12 @@ class Pushes:
             f'"quantity":10,"unfilled_quantity":{unfilled},"fill_price":9000.{at % 1000},"fee":-0.{at % 1000:018d}}}}}',
         )
 
-    def balance(self, at: int, told: str) -> None:
+    def balance(self, at: int, result: str) -> None:
         """Receive a balance."""
-        self.add(at, f'{{"type":"account","ts":{at},"account":{{{told}}}}}')
+        self.add(at, f'{{"type":"account","ts":{at},"account":{{{result}}}}}')
 
     def take(self) -> list[Recorded]:
-        """What was received since."""
+        """Take the frames that were not written yet."""
         taken, self.frames = self.frames, []
         return taken
 
@@ -123,10 +123,10 @@ def fill(desk: Desk) -> None:
     last = main.frames[-1].frame
     over = SessionEnded(ACCOUNT, SESSION, NOON_NS + next_day + S, "lost", "", True, last.seq, last.received_ns)
     desk.write(*main.take(), entries=[over])
-    told = received(0, b'{"status":0,"data":[]}', session_id=ROUND, at_ns=NOON_NS + next_day + 2 * S)
-    asked = told.frame._replace(source=REST, topic="/v3/contracts/orders?states=open", status="decoded")
+    result = received(0, b'{"status":0,"data":[]}', session_id=ROUND, at_ns=NOON_NS + next_day + 2 * S)
+    asked = result.frame._replace(source=REST, topic="/v3/contracts/orders?states=open", status="decoded")
     desk.write(
-        told._replace(frame=asked),
+        result._replace(frame=asked),
         entries=[
             ReconciliationBegan(ACCOUNT, ROUND, RUN, NOON_NS + next_day + S),
             ReconciliationEnded(ACCOUNT, ROUND, SESSION, NOON_NS + next_day + 3 * S, "failed", "busy"),
@@ -160,13 +160,13 @@ def expected(desk: Desk, table: str, wanted: Filter = Filter()) -> list[dict[str
 
 
 def parquet(folder: Path, table: str) -> list[dict[str, Any]]:
-    """The rows of a table, as a reader of Parquet has them."""
+    """The rows of a table in Parquet."""
     place = folder / table if (folder / table).is_dir() else folder / f"{table}.parquet"
     return list(pyarrow.dataset.dataset(place, partitioning="hive").to_table().to_pylist())
 
 
 def csv(folder: Path, table: str) -> list[dict[str, Any]]:
-    """The rows of a CSV file, all of them texts, as DuckDB reads them."""
+    """The rows of a CSV file as DuckDB reads them, all values as text."""
     options = "header = true, all_varchar = true, delim = ',', quote = '\"', escape = '\"', auto_detect = false"
     head = (folder / f"{table}.csv").read_bytes().split(b"\n", 1)[0].decode().split(",")
     columns = ", ".join(f"'{name}': 'VARCHAR'" for name in head)
@@ -176,12 +176,12 @@ def csv(folder: Path, table: str) -> list[dict[str, Any]]:
 
 
 def jsonl(folder: Path, table: str) -> list[dict[str, Any]]:
-    """The rows of a file of JSON lines."""
+    """The rows of a JSON lines file."""
     return [json.loads(line) for line in (folder / f"{table}.jsonl").read_bytes().split(b"\n")[:-1]]
 
 
 def instant(value: int, unit_ns: int) -> datetime | None:
-    """The time that an integer counts; None where the calendar has no name for it."""
+    """The time of an integer; None outside the calendar."""
     try:
         return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=value * unit_ns // 1_000)
     except OverflowError:
@@ -189,7 +189,7 @@ def instant(value: int, unit_ns: int) -> datetime | None:
 
 
 def sorted_rows(rows: list[dict[str, Any]], key: tuple[str, ...]) -> list[dict[str, Any]]:
-    """Rows in the order of some columns."""
+    """Rows sorted by some columns."""
     return sorted(rows, key=lambda row: tuple(row[name] for name in key))
 
 
@@ -205,5 +205,5 @@ def made(desk: Desk, folder: Path, *tables: str, wanted: Filter | None = None, *
 
 def frames_of(folder: Path) -> list[ExportedFrame]:
     """The frames of an export."""
-    told = read_manifest(folder)
-    return [frame for file in files_of(folder, told, "frames") for frame in rows_in(file, ExportedFrame)]
+    result = read_manifest(folder)
+    return [frame for file in files_of(folder, result, "frames") for frame in rows_in(file, ExportedFrame)]

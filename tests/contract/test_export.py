@@ -1,4 +1,4 @@
-"""Exports: what stands in their files is what the record has, in every form, from every backend."""
+"""Exported files hold what the record holds, in every format, from every backend."""
 
 import json
 from base64 import b64decode
@@ -28,10 +28,10 @@ from tests.unit.read.desk import OTHER, Desk
 ON_POSTGRESQL = (
     "test_every_table_says_what_the_record_says[postgresql-parquet]",
     "test_frames_come_back_byte_for_byte[postgresql-parquet]",
-    "test_an_export_of_one_account_tells_nothing_of_the_others",
+    "test_an_export_of_one_account_contains_no_other",
 )
 
-#: What names a row of the tables that are not read in the order of receipt.
+#: The keys of tables that are not read in the order of receipt.
 KEYS = {
     "event_log": ("run_id", "batch", "item"),
     "accounts": ("account_id",),
@@ -52,7 +52,7 @@ def key_of(table: str, rows: list[dict[str, Any]]) -> tuple[str, ...]:
 
 
 def as_written(form: str, row: dict[str, Any]) -> dict[str, Any]:
-    """A row of the record as a form has it."""
+    """A row of the record as it should be in a format."""
     if form == "parquet":
         return dict(row)
     found: dict[str, Any] = {}
@@ -68,7 +68,7 @@ def as_written(form: str, row: dict[str, Any]) -> dict[str, Any]:
 
 
 def same(form: str, name: str, written: Any, value: Any) -> bool:
-    """Whether what stands in a file says what the record says."""
+    """Whether a value in a file is the value in the record."""
     if value is None or written is None:
         return value is None and written is None
     if name.endswith("_base64"):
@@ -108,7 +108,7 @@ def test_every_table_says_what_the_record_says(full: Desk, tmp_path: Path, form:
 
 
 def assert_times(row: dict[str, Any]) -> None:
-    """What is beside an integer that counts time is that time."""
+    """Each readable time is that of the integer beside it."""
     for name, value in row.items():
         if not name.endswith("_utc"):
             continue
@@ -116,8 +116,8 @@ def assert_times(row: dict[str, Any]) -> None:
         sources = {"time": "ts"}.get(stem, ""), f"{stem}_ns", f"{stem}_at", f"{stem}_ms"
         (source,) = (name for name in sources if name in row)
         unit_ns = 1 if source.endswith("_ns") else 1_000_000
-        told = None if row[source] is None else exported.instant(row[source], unit_ns)
-        assert value == told, (name, row[source])
+        result = None if row[source] is None else exported.instant(row[source], unit_ns)
+        assert value == result, (name, row[source])
     if "received_day" in row:
         assert row["received_day"] == row["received_utc"].strftime("%Y-%m-%d")
     if "day" in row:
@@ -138,7 +138,7 @@ def assert_times(row: dict[str, Any]) -> None:
     ],
 )
 @pytest.mark.parametrize("form", ["parquet", "jsonl"])
-def test_what_is_asked_for(
+def test_filters_select_rows(
     full: Desk, tmp_path: Path, form: str, wanted: Filter, keep: Callable[[dict[str, Any]], bool]
 ) -> None:
     tables = "account_updates", "order_updates", "position_updates", "order_history"
@@ -157,7 +157,7 @@ def test_what_is_asked_for(
     [
         (Scope(topics=("account",)), lambda frame: frame.topic == "account"),
         (Scope(topics=("account", "order.ethusd_p")), lambda frame: frame.topic in {"account", "order.ethusd_p"}),
-        # What names no contract stays: balances, commands, answers, what could not be read.
+        # Frames that name no symbol stay: balances, commands, answers, undecoded frames.
         (Scope(Filter(symbol="BTCUSD_P")), lambda frame: frame.topic != "order.ethusd_p"),
         (
             Scope(Filter(symbol="btcusd_p", since_ns=NOON_NS + DAY_NS)),
@@ -165,7 +165,7 @@ def test_what_is_asked_for(
         ),
     ],
 )
-def test_frames_that_are_asked_for(full: Desk, tmp_path: Path, scope: Scope, keep: Callable[[Any], bool]) -> None:
+def test_filters_select_frames(full: Desk, tmp_path: Path, scope: Scope, keep: Callable[[Any], bool]) -> None:
     with full.open() as record:
         everything = exported.frames_of(export(record, tmp_path / "everything", ["frames"]).folder)
         some = exported.frames_of(export(record, tmp_path / "some", ["frames"], scope).folder)
@@ -184,26 +184,26 @@ def test_frames_come_back_byte_for_byte(full: Desk, tmp_path: Path, form: str) -
 
 
 @pytest.mark.parametrize("form", exported.READERS)
-def test_the_manifest_is_true(full: Desk, tmp_path: Path, form: str) -> None:
+def test_the_manifest_describes_every_file(full: Desk, tmp_path: Path, form: str) -> None:
     folder = exported.made(full, tmp_path / "export", form=form)
-    told = read_manifest(folder)
-    listed = {file["path"]: file for table in told["tables"].values() for file in table["files"]}
+    result = read_manifest(folder)
+    listed = {file["path"]: file for table in result["tables"].values() for file in table["files"]}
     there = {str(path.relative_to(folder)): path for path in folder.rglob("*") if path.is_file()}
     assert listed.keys() | {"manifest.json"} == there.keys()
     for path, file in listed.items():
         data = there[path].read_bytes()
         assert (file["bytes"], file["sha256"]) == (len(data), sha256(data).hexdigest())
-    assert told["tables"].keys() == TABLES.keys() | {"seals", "spans", "redaction_entries"}
-    for name, table in told["tables"].items():
+    assert result["tables"].keys() == TABLES.keys() | {"seals", "spans", "redaction_entries"}
+    for name, table in result["tables"].items():
         assert table["rows"] == sum(file["rows"] for file in table["files"])
         assert table["rows"] == len(exported.READERS[form](folder, name))
-    frames = told["tables"]["frames"]["files"]
+    frames = result["tables"]["frames"]["files"]
     assert frames[0]["first"] == [SESSION, 0]
     assert frames[-1]["last"] == [SESSION + 1, exported.frames_of(folder)[-1].seq]
-    assert {(one["account"], one["complete"]) for one in told["accounts"]} == {("main", True), ("other", True)}
+    assert {(one["account"], one["complete"]) for one in result["accounts"]} == {("main", True), ("other", True)}
 
 
-def test_all_tables_are_of_one_moment(own: Desk, tmp_path: Path) -> None:
+def test_all_tables_show_one_state(own: Desk, tmp_path: Path) -> None:
     def count() -> dict[str, int]:
         with own.open() as record:
             return export(record, tmp_path / str(len(list(tmp_path.iterdir())))).rows
@@ -215,16 +215,16 @@ def test_all_tables_are_of_one_moment(own: Desk, tmp_path: Path) -> None:
         own.balance(31, session_id=SESSION + 9)
 
     with own.open() as record:
-        told = export(record, tmp_path / "export", progress=meanwhile).rows
-    assert told == before
+        result = export(record, tmp_path / "export", progress=meanwhile).rows
+    assert result == before
     assert count()["frames"] > before["frames"]
 
 
-def test_sessions_that_overlap_and_a_clock_that_goes_back_lose_no_row(desk: Desk, tmp_path: Path) -> None:
+def test_overlapping_sessions_and_a_clock_set_back_lose_no_row(desk: Desk, tmp_path: Path) -> None:
     days = [0, 1, 0, 2, 1, 1]
     for session in (90, 91):
-        told = [received(n, at_ns=NOON_NS + day * DAY_NS + n, session_id=session) for n, day in enumerate(days)]
-        desk.write(*told)
+        result = [received(n, at_ns=NOON_NS + day * DAY_NS + n, session_id=session) for n, day in enumerate(days)]
+        desk.write(*result)
     folder = exported.made(desk, tmp_path / "export", "frames", "order_updates")
     assert len(exported.parquet(folder, "order_updates")) == len(exported.expected(desk, "order_updates"))
     assert len({(frame.session_id, frame.seq) for frame in exported.frames_of(folder)}) == len(
@@ -233,19 +233,19 @@ def test_sessions_that_overlap_and_a_clock_that_goes_back_lose_no_row(desk: Desk
     assert len(list((folder / "frames/venue=fmex/account=main").glob("*/*.parquet"))) > 3
 
 
-def test_a_table_without_a_row_still_has_its_columns(full: Desk, tmp_path: Path) -> None:
+def test_an_empty_table_has_its_columns(full: Desk, tmp_path: Path) -> None:
     folder = exported.made(full, tmp_path / "export", "rest_fills", "redactions")
     (path,) = (folder / "rest_fills").rglob("*.parquet")
     assert pyarrow.parquet.read_schema(path).names[-3:] == ["fee", "created_at", "created_utc"]
     assert exported.parquet(folder, "rest_fills") == []
 
 
-def test_columns_in_the_order_asked_for(full: Desk, tmp_path: Path) -> None:
+def test_columns_are_written_in_the_requested_order(full: Desk, tmp_path: Path) -> None:
     folder = exported.made(full, tmp_path / "export", "fills", columns=["price", "account", "time_utc"], form="csv")
     assert (folder / "fills.csv").read_text().splitlines()[0] == "price,account,time_utc"
 
 
-def test_an_export_of_one_account_tells_nothing_of_the_others(full: Desk, tmp_path: Path) -> None:
+def test_an_export_of_one_account_contains_no_other(full: Desk, tmp_path: Path) -> None:
     folder = exported.made(full, tmp_path / "export", wanted=Filter("other"), form="jsonl")
     for table in TABLES:
         for row in exported.jsonl(folder, table):
@@ -265,9 +265,9 @@ def test_accounts_of_one_name_on_two_venues_are_told_apart(
         named = update(schema.accounts).where(schema.accounts.c.account_id == OTHER)
         connection.execute(named.values(name="main", venue="okx"))
     folder = exported.made(own, tmp_path / "export", form=form)
-    told = read_manifest(folder)
-    assert [(one["venue"], one["account"]) for one in told["accounts"]] == [("fmex", "main"), ("okx", "main")]
-    assert all(one["complete"] for one in told["accounts"])
+    result = read_manifest(folder)
+    assert [(one["venue"], one["account"]) for one in result["accounts"]] == [("fmex", "main"), ("okx", "main")]
+    assert all(one["complete"] for one in result["accounts"])
     for table in TABLES:
         for row in exported.READERS[form](folder, table):
             if "account" in row:

@@ -1,4 +1,4 @@
-"""`recorder verify --export`: what was changed in an export is found, also by who makes the manifest fit again."""
+"""`recorder verify --export` finds changes in an export, even if the manifest was changed to match."""
 
 import hashlib
 import json
@@ -23,8 +23,8 @@ from tests.unit.read.desk import Desk
 
 #: What `make test` proves on PostgreSQL too; `make test-all` proves everything there.
 ON_POSTGRESQL = (
-    "test_a_frame_is_named_where_its_digest_goes_along",
-    "test_it_is_held_against_checkpoints",
+    "test_a_changed_frame_is_named_if_its_digest_is_exported",
+    "test_exports_are_compared_with_checkpoints",
 )
 
 Rows = list[dict[str, Any]]
@@ -46,42 +46,42 @@ def made(desk: Desk, folder: Path, form: str, scope: Scope) -> Path:
 
 @pytest.fixture
 def folder(full: Desk, tmp_path: Path) -> Path:
-    """An export of frames, as lines of JSON."""
+    """An export of frames as JSON lines."""
     return made(full, tmp_path / "export", "jsonl", Scope())
 
 
 def found(folder: Path, *claims: Claim) -> list[str]:
-    """The kinds of what is found, as often as it is."""
+    """The kinds of the findings."""
     return sorted(finding.kind for finding in ExportCheck(folder, claims))
 
 
 def edit(folder: Path, table: str, change: Callable[[Rows], object], *, fit: bool = True) -> None:
-    """Change the rows of a table; and make the manifest fit again."""
+    """Change the rows of a table, and the manifest to match."""
     path = folder / "manifest.json"
-    told = json.loads(path.read_text())
-    (file,) = told["tables"][table]["files"]
+    result = json.loads(path.read_text())
+    (file,) = result["tables"][table]["files"]
     lines = [json.loads(line) for line in (folder / file["path"]).read_bytes().splitlines()]
     change(lines)
     data = "".join(json.dumps(line) + "\n" for line in lines).encode()
     (folder / file["path"]).write_bytes(data)
     if fit:
-        file["sha256"], file["rows"], told["tables"][table]["rows"] = (
+        file["sha256"], file["rows"], result["tables"][table]["rows"] = (
             hashlib.sha256(data).hexdigest(),
             *[len(lines)] * 2,
         )
-        path.write_text(json.dumps(told))
+        path.write_text(json.dumps(result))
 
 
 @pytest.mark.parametrize("form", exported.READERS)
 @pytest.mark.parametrize("scope", SCOPES)
-def test_nothing_is_found_where_nothing_was_changed(full: Desk, tmp_path: Path, form: str, scope: Scope) -> None:
+def test_an_unchanged_export_has_no_findings(full: Desk, tmp_path: Path, form: str, scope: Scope) -> None:
     check = ExportCheck(made(full, tmp_path / "export", form, scope))
     assert list(check) == []
     assert check.verified.frames > 0
     assert check.verified.seals > 0
 
 
-def test_a_changed_file_is_found_by_its_hash(folder: Path) -> None:
+def test_changed_files_are_found_by_hash(folder: Path) -> None:
     edit(folder, "frames", lambda rows: rows[3].update(status="control"), fit=False)
     assert found(folder) == [kinds.FILE_CHANGED]
     (folder / "frames.jsonl").unlink()
@@ -107,7 +107,7 @@ def in_a_whole_batch(rows: Rows) -> dict[str, Any]:
         ("seals", lambda rows: rows.pop(1), kinds.CHAIN_BROKEN),
     ],
 )
-def test_who_makes_the_manifest_fit_is_found_by_the_seals(
+def test_changes_with_a_matching_manifest_are_found_by_the_seals(
     folder: Path, table: str, change: Callable[[Rows], object], kind: str
 ) -> None:
     assert found(folder) == []
@@ -115,7 +115,7 @@ def test_who_makes_the_manifest_fit_is_found_by_the_seals(
     assert kind in found(folder)
 
 
-def test_a_frame_is_named_where_its_digest_goes_along(full: Desk, tmp_path: Path) -> None:
+def test_a_changed_frame_is_named_if_its_digest_is_exported(full: Desk, tmp_path: Path) -> None:
     folder = made(full, tmp_path / "export", "jsonl", ACCOUNT_ONLY)
     edit(folder, "frames", lambda rows: rows[0].update(received_ns=1))
     (finding,) = ExportCheck(folder)
@@ -123,7 +123,7 @@ def test_a_frame_is_named_where_its_digest_goes_along(full: Desk, tmp_path: Path
     assert (finding.kind, finding.session_id, finding.seq) == (kinds.FRAME_CHANGED, first["session_id"], first["seq"])
 
 
-def test_it_is_held_against_checkpoints(full: Desk, folder: Path, tmp_path: Path) -> None:
+def test_exports_are_compared_with_checkpoints(full: Desk, folder: Path, tmp_path: Path) -> None:
     seals = [bytes.fromhex(json.loads(line)["seal"]) for line in (folder / "seals.jsonl").read_bytes().splitlines()]
 
     def claim(size: int, root: bytes) -> Claim:
@@ -141,6 +141,6 @@ def test_it_is_held_against_checkpoints(full: Desk, folder: Path, tmp_path: Path
     assert "because the export does not contain every batch of its recorder" in " ".join(part.verified.not_checked)
 
 
-def test_what_is_no_export_is_refused(tmp_path: Path) -> None:
+def test_a_folder_without_a_manifest_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ExportError, match=r"is not an export: its manifest.json cannot be read \(No such file"):
         list(ExportCheck(tmp_path))

@@ -1,4 +1,4 @@
-"""What cannot be exported as asked is refused in a sentence, and nothing is left of it."""
+"""What cannot be exported is refused in one sentence, and leaves no files."""
 
 from decimal import Decimal
 from pathlib import Path
@@ -18,8 +18,8 @@ from tests.unit.read.desk import Desk
 
 #: What `make test` proves on PostgreSQL too; `make test-all` proves everything there.
 ON_POSTGRESQL = (
-    "test_a_record_of_nothing",
-    "test_the_manifest_names_the_gaps",
+    "test_an_empty_record_can_be_exported",
+    "test_the_manifest_lists_the_gaps",
 )
 
 BIG = "123456789012345678901.5"
@@ -27,11 +27,13 @@ FINE = "0.0000000000000000000000001"
 
 
 @pytest.mark.parametrize("digits", [BIG, FINE])
-def test_digits_that_do_not_fit_are_refused_and_named(own: Desk, tmp_path: Path, digits: str) -> None:
+def test_numbers_that_do_not_fit_are_named_in_the_error(own: Desk, tmp_path: Path, digits: str) -> None:
     own.balance(40, "NEW", digits, session_id=SESSION + 9)
-    with pytest.raises(ExportError, match=r"account_updates\.available does not fit .* use --decimals string") as told:
+    with pytest.raises(
+        ExportError, match=r"account_updates\.available does not fit .* use --decimals string"
+    ) as raised:
         exported.made(own, tmp_path / "export", "order_updates", "account_updates")
-    assert Decimal(str(told.value).split()[0]) == Decimal(digits)
+    assert Decimal(str(raised.value).split()[0]) == Decimal(digits)
     assert list(tmp_path.glob("**/*.parquet")) == [] and list(tmp_path.glob(".*")) == []
     folder = exported.made(own, tmp_path / "strings", "account_updates", decimals="string")
     assert Decimal(digits) in {
@@ -39,13 +41,13 @@ def test_digits_that_do_not_fit_are_refused_and_named(own: Desk, tmp_path: Path,
     }
 
 
-def test_another_scale_has_room_for_finer_digits(own: Desk, tmp_path: Path) -> None:
+def test_a_larger_scale_fits_more_decimals(own: Desk, tmp_path: Path) -> None:
     own.balance(40, "NEW", FINE, session_id=SESSION + 9)
     folder = exported.made(own, tmp_path / "export", "account_updates", scale=30)
     assert Decimal(FINE) in {row["available"] for row in exported.parquet(folder, "account_updates")}
 
 
-def test_floats_only_when_asked_for(full: Desk, tmp_path: Path) -> None:
+def test_floats_only_on_request(full: Desk, tmp_path: Path) -> None:
     for form in exported.READERS:
         folder = exported.made(full, tmp_path / form, "account_updates", form=form, decimals="float")
         read = exported.READERS[form](folder, "account_updates")
@@ -78,20 +80,20 @@ def test_floats_only_when_asked_for(full: Desk, tmp_path: Path) -> None:
         ({"scope": Scope(Filter(since_ns=NOON_NS + 3 * DAY_NS))}, "nothing in the requested period"),
     ],
 )
-def test_what_is_not_there_is_refused(full: Desk, tmp_path: Path, how: dict[str, Any], words: str) -> None:
+def test_unknown_names_and_periods_are_refused(full: Desk, tmp_path: Path, how: dict[str, Any], words: str) -> None:
     with full.open() as record, pytest.raises(ExportError, match=words):
         export(record, tmp_path / "export", **how)
     assert list(tmp_path.iterdir()) == [] or [path.suffix for path in tmp_path.iterdir()] == [".db"]
 
 
-def test_a_record_of_nothing(desk: Desk, tmp_path: Path) -> None:
+def test_an_empty_record_can_be_exported(desk: Desk, tmp_path: Path) -> None:
     folder = exported.made(desk, tmp_path / "export", "fills", "frames")
     assert exported.parquet(folder, "fills") == exported.parquet(folder, "frames") == []
     assert [one["complete"] for one in read_manifest(folder)["accounts"]] == [False, False]
 
 
 def gaps_in(desk: Desk, tmp_path: Path, scope: Scope) -> list[Any]:
-    """The gaps for which `require_complete` refuses; none where it does not."""
+    """The gaps for which `require_complete` refuses the export; none if it does not."""
     with desk.open() as record:
         try:
             export(record, tmp_path / "export", ["gaps"], scope, require_complete=True)
@@ -100,8 +102,8 @@ def gaps_in(desk: Desk, tmp_path: Path, scope: Scope) -> list[Any]:
             assert f"Nothing was exported: the requested period has gaps ({len(error.gaps)})." in str(error)
             return [(gap.account, gap.begins_ns, gap.ends_ns) for gap in error.gaps]  # type: ignore[attr-defined]
     with desk.open() as record:
-        told = read_manifest(export(record, tmp_path / "again", ["gaps"], scope).folder)
-    assert all(one["complete"] and one["gaps"] == [] for one in told["accounts"])
+        result = read_manifest(export(record, tmp_path / "again", ["gaps"], scope).folder)
+    assert all(one["complete"] and one["gaps"] == [] for one in result["accounts"])
     return []
 
 
@@ -111,14 +113,14 @@ LAST_NS = NOON_NS + DAY_NS + 21
 @pytest.mark.parametrize(
     ("wanted", "gaps"),
     [
-        # A record begins and ends somewhere: that is no gap in it.
+        # The record's own beginning and end are no gaps.
         (Filter(), []),
         (Filter(since_ns=NOON_NS), []),
         (Filter(account="main", until_ns=LAST_NS), []),
-        # Asked for from before it began, and until after it ended.
+        # The period begins before the record, or ends after it.
         (Filter(account="main", since_ns=NOON_NS - 1), [("main", None, NOON_NS)]),
         (Filter(account="main", until_ns=LAST_NS + 1), [("main", LAST_NS, None)]),
-        # Nobody knows yet what a session that goes on will receive.
+        # Nobody knows yet what an open session will receive.
         (Filter(account="other", until_ns=LAST_NS), [("other", NOON_NS + 18, None)]),
         (Filter(account="other", until_ns=NOON_NS + 18), []),
         (Filter(symbol="btcusd_p", since_ns=NOON_NS - 1, until_ns=NOON_NS + 9), [
@@ -126,9 +128,7 @@ LAST_NS = NOON_NS + DAY_NS + 21
         ]),
     ],
 )  # fmt: skip
-def test_gaps_forbid_an_export_that_is_to_be_complete(
-    full: Desk, tmp_path: Path, wanted: Filter, gaps: list[Any]
-) -> None:
+def test_require_complete_refuses_gaps(full: Desk, tmp_path: Path, wanted: Filter, gaps: list[Any]) -> None:
     assert gaps_in(full, tmp_path, Scope(wanted)) == gaps
 
 
@@ -146,7 +146,7 @@ def test_gaps_forbid_an_export_that_is_to_be_complete(
         (8, None, "account", "open", True),
     ],
 )
-def test_which_gaps_count(
+def test_only_gaps_of_the_exported_part_count(
     own: Desk, tmp_path: Path, begins: int, ends: int | None, topic: str | None, state: str, forbids: bool
 ) -> None:
     row = {"account_id": ACCOUNT, "gap_id": 77, "topic": topic, "state": state, "begins_ns": NOON_NS + begins}
@@ -156,19 +156,19 @@ def test_which_gaps_count(
     assert found == ([("main", NOON_NS + begins, None if ends is None else NOON_NS + ends)] if forbids else [])
 
 
-def test_of_other_topics_a_gap_does_not_count(own: Desk, tmp_path: Path) -> None:
+def test_gaps_of_other_topics_do_not_count(own: Desk, tmp_path: Path) -> None:
     row = {"account_id": ACCOUNT, "gap_id": 77, "state": "open", "begins_ns": NOON_NS, "ends_ns": None}
     own.gap(row | {"topic": "order.ethusd_p"})
     for topic, complete in (("order.btcusd_p", True), ("order.ethusd_p", False)):
         with own.open() as record:
             scope = Scope(Filter("main"), (topic,))
-            told = read_manifest(export(record, tmp_path / topic, ["frames"], scope).folder)
-        assert [one["complete"] for one in told["accounts"]] == [complete]
+            result = read_manifest(export(record, tmp_path / topic, ["frames"], scope).folder)
+        assert [one["complete"] for one in result["accounts"]] == [complete]
 
 
-def test_the_manifest_names_the_gaps(full: Desk, tmp_path: Path) -> None:
+def test_the_manifest_lists_the_gaps(full: Desk, tmp_path: Path) -> None:
     folder = exported.made(full, tmp_path / "export", "gaps", wanted=Filter("main", since_ns=NOON_NS - 1))
-    (told,) = read_manifest(folder)["accounts"]
-    assert not told["complete"]
-    (gap,) = told["gaps"]
+    (result,) = read_manifest(folder)["accounts"]
+    assert not result["complete"]
+    (gap,) = result["gaps"]
     assert (gap["begins_ns"], gap["ends_ns"], gap["ends_utc"]) == (None, NOON_NS, "2020-02-04 07:40:53.662")

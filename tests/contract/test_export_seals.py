@@ -1,4 +1,4 @@
-"""Exported frames are checked against the seals that go with them, with nothing but the export at hand."""
+"""Exported frames can be verified against their seals with nothing but the export."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -19,11 +19,11 @@ from tests.made import NOON_NS
 from tests.unit.read.desk import Desk
 
 #: What `make test` proves on PostgreSQL too; `make test-all` proves everything there.
-ON_POSTGRESQL = ("test_exported_frames_can_be_checked_against_their_seals[postgresql-parquet]",)
+ON_POSTGRESQL = ("test_exported_frames_match_their_seals[postgresql-parquet]",)
 
 
 def digest_rows(frames: Iterable[Any]) -> list[tuple[int, int, int, bytes]]:
-    """(account, session, seq) and digest of frames, reckoned from nothing but what was exported."""
+    """(account, session, seq) and digest of frames, computed from the export alone."""
     found = []
     for one in frames:
         key = one.account_id, one.session_id, one.seq
@@ -34,8 +34,8 @@ def digest_rows(frames: Iterable[Any]) -> list[tuple[int, int, int, bytes]]:
 
 def checked(folder: Path) -> list[Seal]:
     """Check every frame of an export against its batch's seal, and each seal against the one before it."""
-    told = read_manifest(folder)
-    (of_seals,), (of_spans,) = files_of(folder, told, "seals"), files_of(folder, told, "spans")
+    result = read_manifest(folder)
+    (of_seals,), (of_spans,) = files_of(folder, result, "seals"), files_of(folder, result, "spans")
     digests = digest_rows(exported.frames_of(folder))
     spans = list(rows_in(of_spans, BatchSpan))
     last: dict[int, bytes | None] = {}
@@ -59,14 +59,14 @@ def checked(folder: Path) -> list[Seal]:
         assert seals.seal_of(seal.run_id, seal.batch, *counts, seal.frames_root, seal.entries_root, before) == seal.seal
         last[seal.recorder_id] = seal.seal
         found.append(seal)
-    heads = {one["recorder_id"]: one["seal"] for one in told["seals"]["last"]}
+    heads = {one["recorder_id"]: one["seal"] for one in result["seals"]["last"]}
     assert heads == {key: seal.hex() for key, seal in last.items() if seal is not None}
-    assert (told["seals"]["batches"], told["seals"]["whole"]) == (len(found), sum(seal.whole for seal in found))
+    assert (result["seals"]["batches"], result["seals"]["whole"]) == (len(found), sum(seal.whole for seal in found))
     return found
 
 
 @pytest.mark.parametrize("form", exported.READERS)
-def test_exported_frames_can_be_checked_against_their_seals(full: Desk, tmp_path: Path, form: str) -> None:
+def test_exported_frames_match_their_seals(full: Desk, tmp_path: Path, form: str) -> None:
     found = checked(exported.made(full, tmp_path / "export", "frames", form=form))
     with full.open() as record, record.at_one_moment() as connection:
         sealed = connection.exec_driver_sql("SELECT run_id, batch, seal FROM seals ORDER BY run_id, batch").all()
@@ -84,7 +84,7 @@ def test_exported_frames_can_be_checked_against_their_seals(full: Desk, tmp_path
         Scope(topics=("account",)),
     ],
 )
-def test_frames_of_a_cut_export_can_be_checked_too(full: Desk, tmp_path: Path, scope: Scope) -> None:
+def test_frames_of_a_partial_export_match_their_seals(full: Desk, tmp_path: Path, scope: Scope) -> None:
     with full.open() as record:
         folder = export(record, tmp_path / "export", ["frames"], scope).folder
     found = checked(folder)

@@ -1,4 +1,4 @@
-"""What the audit report gathers, on every engine: the numbers that the other reads give, of one state of the record."""
+"""The audit report on every engine: the same numbers as the other reads, from one state of the record."""
 
 from collections.abc import Callable
 from decimal import Decimal
@@ -35,7 +35,7 @@ from tests.unit.read.desk import OTHER, Desk
 ON_POSTGRESQL = (
     "test_latency_is_a_distribution",
     "test_seals_checkpoints_and_redactions",
-    "test_fills_order_by_order_are_the_same_fills[postgresql-0]",
+    "test_fills_by_order_are_the_same_fills[postgresql-0]",
     "test_two_recorders_of_one_account",
 )
 
@@ -63,29 +63,29 @@ def covered(desk: Desk) -> Desk:
 def report(
     desk: Desk, account: str | None = "main", since_ns: int | None = None, until_ns: int | None = None
 ) -> Report:
-    """Gathered; and a page can be made of it."""
-    told = gather(desk.url, Filter(account, None, since_ns, until_ns))
-    assert render(told).endswith("</html>")
-    return told
+    """Gather a report, and render its page."""
+    result = gather(desk.url, Filter(account, None, since_ns, until_ns))
+    assert render(result).endswith("</html>")
+    return result
 
 
-def test_the_busiest_balances_are_shown(covered: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_balances_with_most_updates_are_shown(covered: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(series, "SHOWN_MAX", 2)
     for at, currency in enumerate(("A", "B", "B", "C", "C")):
         covered.balance((2 + at) * S, currency)
-    told = report(covered).balances
-    assert ([line.name for line in told.rows], told.total) == (["B", "C"], 3)
+    result = report(covered).balances
+    assert ([line.name for line in result.rows], result.total) == (["B", "C"], 3)
 
 
-def test_balances_begin_with_what_was_before(covered: Desk) -> None:
+def test_balances_begin_with_the_value_before_the_period(covered: Desk) -> None:
     covered.balance(2 * S, available="1.5")
     covered.balance(3 * S, "USDT", available="7")
     covered.balance(10 * S, available="0.000000000000000001")
     covered.balance(20 * S, available="3")
     covered.balance(30 * S, available="9")
     covered.balance(25 * S, available="4", account_id=OTHER)
-    told = report(covered, None, NOON_NS + 5 * S, NOON_NS + 25 * S + 1)
-    lines = {(line.account, line.name): line for line in told.balances.rows}
+    result = report(covered, None, NOON_NS + 5 * S, NOON_NS + 25 * S + 1)
+    lines = {(line.account, line.name): line for line in result.balances.rows}
     assert lines.keys() == {("main", "BTC"), ("main", "USDT"), ("other", "BTC")}
     line = lines["main", "BTC"]
     assert [(point.at_ns - NOON_NS) // S for point in line.points] == [5, 10, 20]
@@ -96,7 +96,7 @@ def test_balances_begin_with_what_was_before(covered: Desk) -> None:
         assert {one.currency: one.available for one in record.balances(wanted)} == {"BTC": line.last, "USDT": D(7)}
 
 
-def test_a_short_position_lies_below_zero(covered: Desk) -> None:
+def test_short_positions_are_negative(covered: Desk) -> None:
     for at, direction in ((2, "LONG"), (3, "SHORT"), (4, "short")):
         position = f'{{"symbol":"BTCUSD_P","quantity":{at},"direction":"{direction}"}}'
         covered.push(at * S, f'{{"type":"position.btcusd_p","ts":1,"position":{position}}}')
@@ -125,20 +125,20 @@ def test_latency_is_a_distribution(covered: Desk) -> None:
     assert latency.bar_width == 1 and counted == {-3: 3, 5: 50, 7: 45, 40: 1}
 
 
-def test_silences_and_what_came(covered: Desk) -> None:
+def test_silences_and_activity(covered: Desk) -> None:
     at = [2, 3, 9, 10]
     for second in at:
         covered.order(second * S, second)
     ping = '{"type":"ping","ts":1,"gap":12}'
     covered.push(6 * S, ping)
     covered.push(12 * S, ping)
-    told = report(covered)
-    (came,) = told.activity
+    result = report(covered)
+    (came,) = result.activity
     assert (came.pushes, came.pings, came.frames, sum(came.by_part)) == (4, 2, 6, 4)
     assert came.without_push is not None and came.without_frame is not None
     assert [(edge - NOON_NS) / S for edge in came.without_push] == [3, 9]
     assert [(edge - NOON_NS) / S for edge in came.without_frame] == [3, 6]
-    (line,) = told.clocks
+    (line,) = result.clocks
     assert (line.name, line.updates) == ("here", 2) and line.low == line.high == 12
 
 
@@ -149,17 +149,17 @@ def test_seals_checkpoints_and_redactions(covered: Desk) -> None:
     size = sealed_before.batches
     covered.write(entries=[CheckpointMade(RECORDER, size, NOON_NS + 5, "a note\n\n\N{EM DASH} audit+1 c2ln\n", None)])
     covered.write(entries=[FramesRedacted(ACCOUNT, SESSION, 0, 0, NOON_NS + 6, "me", "it named <somebody>")])
-    told = report(covered)
-    (sealed,) = told.seals
+    result = report(covered)
+    (sealed,) = result.seals
     assert (sealed.batches, sealed.unsealed, sealed.frames) == (size + 2, 0, 2)
     assert sealed.checkpoint == SignedSize(size, NOON_NS + 5, "audit+1", False) and sealed.since_checkpoint == 2
     assert sealed.first_seal == sealed_before.first_seal != sealed.last_seal != sealed_before.last_seal
-    ((redaction,),) = [told.redacted.rows]
+    ((redaction,),) = [result.redacted.rows]
     assert redaction[-2:] == ("me", "it named <somebody>")
-    assert "it named &lt;somebody&gt;" in render(told)
+    assert "it named &lt;somebody&gt;" in render(result)
 
 
-def test_gaps_that_could_not_be_recovered_are_shown_first(covered: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unrecoverable_gaps_are_shown_first(covered: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     for number in range(1, 9):
         state = "unrecoverable" if number == 2 else "reconciled"
         row = {"account_id": ACCOUNT, "gap_id": 100 + number, "state": state}
@@ -169,16 +169,16 @@ def test_gaps_that_could_not_be_recovered_are_shown_first(covered: Desk, monkeyp
     covered.order(20 * S)
     monkeypatch.setattr(gathering, "ROWS_SHOWN_MAX", 3)
     monkeypatch.setattr(evidence, "ROWS_SHOWN_MAX", 3)
-    told = report(covered)
-    assert [one.number for one in told.gaps.rows] == [None, 2, 8], "what was before the record is open too"
-    assert (told.gaps.total, told.gaps.left_out) == (9, 6)
-    assert [found.seq for found in told.discrepancies.rows] == [6, 7, 8] and told.discrepancies.total == 8
-    assert "Showing 3 of 8 discrepancies" in render(told)
-    (its,) = told.covered
+    result = report(covered)
+    assert [one.number for one in result.gaps.rows] == [None, 2, 8], "what was before the record is open too"
+    assert (result.gaps.total, result.gaps.left_out) == (9, 6)
+    assert [found.seq for found in result.discrepancies.rows] == [6, 7, 8] and result.discrepancies.total == 8
+    assert "Showing 3 of 8 discrepancies" in render(result)
+    (its,) = result.covered
     assert its.gaps == {"reconciled": 7, "unrecoverable": 1}
 
 
-def test_a_report_reads_one_state_also_while_a_recorder_writes(covered: Desk) -> None:
+def test_a_report_reads_one_state_while_a_recorder_writes(covered: Desk) -> None:
     covered.order(2 * S, 1)
     with covered.open() as record:
         with record.at_one_moment():
@@ -189,7 +189,7 @@ def test_a_report_reads_one_state_also_while_a_recorder_writes(covered: Desk) ->
 
 
 @pytest.mark.parametrize("seed", range(2))
-def test_fills_order_by_order_are_the_same_fills(covered: Desk, seed: int) -> None:
+def test_fills_by_order_are_the_same_fills(covered: Desk, seed: int) -> None:
     random = Random(seed)
     at = 2 * S
     for _ in range(60):
@@ -214,7 +214,7 @@ def test_fills_order_by_order_are_the_same_fills(covered: Desk, seed: int) -> No
 
 
 def _executions(at: int, order_id: int, number: int, account_id: int) -> Recorded:
-    """What the exchange told of an order's executions, when it was asked."""
+    """An answer about an order's executions."""
     payload = b'{"status":"ok"}'
     frame = Frame(account_id, SESSION + 2, at, NOON_NS + at, REST, "/matches", "decoded", None, payload)
     return Recorded(frame, tuple(FillUpdate(order_id, 1, "9", "1", "0.1", None) for _ in range(number)))
@@ -229,29 +229,29 @@ def test_two_recorders_of_one_account(url: str, tmp_path: Path, sqlite_template:
         move(teller.engine, target)
         teller.engine.dispose()
     target.dispose()
-    told = gather(url, Filter())
-    (its,) = told.covered
+    result = gather(url, Filter())
+    (its,) = result.covered
     assert [lane.name for lane in its.recorders] == ["host", "host"]
-    assert len(told.seals) == 2 and len(told.runs) == 2
+    assert len(result.seals) == 2 and len(result.runs) == 2
     with recorder.open(url) as record:
         (account,) = record.status().accounts
         orders = list(record.orders())
     assert its.begins_ns == account.coverage.begins_ns
     assert its.covered_ns == pytest.approx(account.coverage.covered_ns, abs=1)
     assert sum(its.gaps.values()) + (its.ongoing is not None) == account.coverage.gaps
-    assert sum(table.total for table in told.orders) == len(orders)
-    assert render(told).count("recorder on host") == 2
+    assert sum(table.total for table in result.orders) == len(orders)
+    assert render(result).count("recorder on host") == 2
 
 
-def test_a_session_that_did_not_last(covered: Desk) -> None:
+def test_a_session_that_ended(covered: Desk) -> None:
     over = SessionEnded(ACCOUNT, SESSION, NOON_NS + 9 * S, "lost", "its detail", True, 0, NOON_NS + 8 * S)
     covered.order(8 * S)
     covered.write(entries=[over])
-    told = report(covered)
-    (session,) = told.sessions.rows
+    result = report(covered)
+    (session,) = result.sessions.rows
     assert session[:3] == ("main", "here", NOON_NS) and session[4:] == (NOON_NS + 9 * S, 1, "lost", "its detail")
-    assert told.endings == {"lost": 1}
-    (its,) = told.covered
+    assert result.endings == {"lost": 1}
+    (its,) = result.covered
     assert its.ongoing is not None and its.covered_ns == 7 * S
     with covered.open() as record:
         (main, _) = record.status().accounts
@@ -266,22 +266,22 @@ def test_a_session_that_did_not_last(covered: Desk) -> None:
         (Filter(until_ns=NOON_NS - 1), "nothing in the requested period"),
     ],
 )
-def test_what_is_not_there_is_not_reported(covered: Desk, wanted: Filter, words: str) -> None:
+def test_unknown_accounts_and_periods_cannot_be_reported(covered: Desk, wanted: Filter, words: str) -> None:
     covered.order(2 * S)
     with pytest.raises(ConfigurationError, match=words):
         gather(covered.url, wanted)
 
 
-def test_a_record_in_which_nothing_is(desk: Desk, new_url: NewUrl) -> None:
+def test_an_empty_record_cannot_be_reported(desk: Desk, new_url: NewUrl) -> None:
     with pytest.raises(ConfigurationError, match="holds no frames yet"):
         gather(desk.url, Filter())
     with pytest.raises(ConfigurationError, match="holds no account yet"):
         gather(new_url(), Filter())
 
 
-def test_progress_is_told_of(covered: Desk) -> None:
+def test_progress_is_reported(covered: Desk) -> None:
     covered.order(2 * S)
-    told: list[str] = []
-    note: Callable[[str, int], None] = lambda what, _rows: told.append(what)  # noqa: E731
+    result: list[str] = []
+    note: Callable[[str, int], None] = lambda what, _rows: result.append(what)  # noqa: E731
     gather(covered.url, Filter("main"), note)
-    assert list(dict.fromkeys(told))[:3] == ["frames", "runs", "balances"]
+    assert list(dict.fromkeys(result))[:3] == ["frames", "runs", "balances"]

@@ -1,4 +1,4 @@
-"""`recorder export` as people type it: what it prints, what it refuses, and what is left when it is stopped."""
+"""The command `recorder export`: output, errors, and what it leaves when stopped."""
 
 import json
 import os
@@ -51,13 +51,13 @@ def long(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def recorded(folder: Folder, small: Path) -> Folder:
-    """A user's folder with the small record."""
+    """A folder with the small record."""
     shutil.copy(small, folder.database)
     return folder
 
 
 def left(folder: Folder) -> list[str]:
-    """What lies in a folder beside the record."""
+    """The files in a folder, without the record."""
     return sorted(path.name for path in folder.path.iterdir() if not path.name.startswith("recorder."))
 
 
@@ -66,14 +66,14 @@ def test_an_export(recorded: Folder) -> None:
     assert (ended.returncode, ended.stderr) == (0, "")
     manifest = recorded.path / "out/manifest.json"
     assert ended.stdout.splitlines()[-1].endswith(f": {sha256(manifest.read_bytes()).hexdigest()}")
-    told = json.loads(manifest.read_text())
-    for name, table in told["tables"].items():
+    result = json.loads(manifest.read_text())
+    for name, table in result["tables"].items():
         assert re.search(rf"^ +{table['rows']}  {name}$", ended.stdout, re.MULTILINE)
     assert re.search(r"^\d+ files, \d+\.\d MiB in out\.$", ended.stdout, re.MULTILINE)
     assert left(recorded) == ["out"]
 
 
-def test_columns_of_one_table_in_a_sheet(recorded: Folder) -> None:
+def test_columns_of_one_table_as_csv(recorded: Folder) -> None:
     asked = ("--format", "csv", "--table", "fills", "--columns", "time_utc, order_id,quantity,fee")
     assert recorded.command("export", "sheet", *asked).returncode == 0
     lines = (recorded.path / "sheet/fills.csv").read_text().splitlines()
@@ -100,7 +100,7 @@ REFUSED = [
 
 
 @pytest.mark.parametrize(("arguments", "words"), REFUSED)
-def test_what_cannot_be_done_is_refused_in_a_sentence(recorded: Folder, arguments: Sequence[str], words: str) -> None:
+def test_errors_are_one_sentence(recorded: Folder, arguments: Sequence[str], words: str) -> None:
     ended = recorded.command("export", "out", *arguments)
     assert (ended.returncode, ended.stdout) == (2, "")
     (line,) = ended.stderr.splitlines()
@@ -116,7 +116,7 @@ def test_what_cannot_be_done_is_refused_in_a_sentence(recorded: Folder, argument
         ("recorder.toml", "recorder.toml exists"),
     ],
 )
-def test_a_place_that_will_not_do(recorded: Folder, target: str, words: str) -> None:
+def test_unusable_targets_are_refused(recorded: Folder, target: str, words: str) -> None:
     (recorded.path / "there").mkdir()
     recorded.write("")
     ended = recorded.command("export", target, "--database", "sqlite:///recorder.db")
@@ -126,7 +126,7 @@ def test_a_place_that_will_not_do(recorded: Folder, target: str, words: str) -> 
     assert (recorded.path / "recorder.toml").read_text() == ""
 
 
-def test_gaps_are_listed_where_the_range_must_be_complete(recorded: Folder) -> None:
+def test_require_complete_lists_the_gaps(recorded: Folder) -> None:
     asked = ("--require-complete", "--account", "main", "--since", "2020-02-04")
     ended = recorded.command("export", "out", *asked)
     assert ended.returncode == 1
@@ -137,7 +137,7 @@ def test_gaps_are_listed_where_the_range_must_be_complete(recorded: Folder) -> N
 
 
 def export_of(database: Path, folder: Folder, *arguments: str) -> "subprocess.Popen[str]":
-    """An export that goes on."""
+    """An export in progress."""
     return subprocess.Popen(
         [sys.executable, "-m", "recorder", "export", "out", "--database", f"sqlite:///{database}", *arguments],
         cwd=folder.path,
@@ -148,7 +148,7 @@ def export_of(database: Path, folder: Folder, *arguments: str) -> "subprocess.Po
 
 
 def wait_until_it_writes(process: "subprocess.Popen[str]", folder: Folder) -> None:
-    """Until the first rows are in a file of the folder that is to be the export."""
+    """Wait until the first rows are in a file."""
     deadline_s = time.monotonic() + PATIENCE_S
     while not any((folder.path / ".out.partial").rglob("part-*")):
         assert process.poll() is None and time.monotonic() < deadline_s
@@ -156,7 +156,7 @@ def wait_until_it_writes(process: "subprocess.Popen[str]", folder: Folder) -> No
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_stopped_nothing_is_left(folder: Folder, long: Path, number: signal.Signals) -> None:
+def test_a_stopped_export_leaves_nothing(folder: Folder, long: Path, number: signal.Signals) -> None:
     with export_of(long, folder) as process:
         wait_until_it_writes(process, folder)
         process.send_signal(number)
@@ -166,7 +166,7 @@ def test_stopped_nothing_is_left(folder: Folder, long: Path, number: signal.Sign
     assert left(folder) == []
 
 
-def test_what_a_killed_one_leaves_is_taken_away_by_the_next(folder: Folder, long: Path) -> None:
+def test_the_next_export_deletes_what_a_killed_one_left(folder: Folder, long: Path) -> None:
     with export_of(long, folder) as process:
         wait_until_it_writes(process, folder)
         process.send_signal(signal.SIGSTOP)
@@ -179,7 +179,7 @@ def test_what_a_killed_one_leaves_is_taken_away_by_the_next(folder: Folder, long
 
 
 def limited(size: int) -> Callable[[], None]:
-    """No file may be longer: as a disk without room, for one process."""
+    """Limits the size of files, like a full disk."""
     return lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
 
 
@@ -229,12 +229,12 @@ def test_while_a_recorder_writes(folder: Folder) -> None:
             ended = folder.command("export", "out")
             assert process.stop()[0] == 0
     assert ended.returncode == 0, ended.stderr
-    told = json.loads((folder.path / "out/manifest.json").read_text())
-    assert 0 < told["tables"]["frames"]["rows"] < folder.rows("SELECT count(*) FROM frames")[0][0]
+    result = json.loads((folder.path / "out/manifest.json").read_text())
+    assert 0 < result["tables"]["frames"]["rows"] < folder.rows("SELECT count(*) FROM frames")[0][0]
     assert all(seal.whole for seal in checked(folder.path / "out"))
 
 
-def test_on_a_terminal_it_shows_how_far_it_is(folder: Folder, long: Path) -> None:
+def test_a_terminal_shows_progress(folder: Folder, long: Path) -> None:
     main_end, terminal = pty.openpty()
     process = subprocess.Popen(
         [sys.executable, "-m", "recorder", "export", "out", "--database", f"sqlite:///{long}"],
@@ -272,7 +272,7 @@ def test_memory_does_not_grow_with_the_record(tmp_path: Path, form: str) -> None
     assert peaks[1] - peaks[0] < 40 * 2**20, peaks
 
 
-def test_without_the_extra_text_is_exported_and_parquet_says_what_to_type(recorded: Folder) -> None:
+def test_without_pyarrow_text_is_exported_and_parquet_says_what_to_install(recorded: Folder) -> None:
     without = "import sys; sys.modules['pyarrow'] = None; from recorder.cli import main; main()"
     for form, code in (("csv", 0), ("jsonl", 0), ("parquet", 2)):
         ended = subprocess.run(

@@ -72,13 +72,13 @@ class Browser:
             line.close()
 
     def _wait_for_port(self) -> int:
-        told = self._folder / "DevToolsActivePort"
+        answer = self._folder / "DevToolsActivePort"
         until_s = time.monotonic() + PATIENCE_S
-        while not (told.exists() and told.read_text().count("\n")):
+        while not (answer.exists() and answer.read_text().count("\n")):
             assert self._process.poll() is None, "the browser did not start"
-            assert time.monotonic() < until_s, "the browser told no port"
+            assert time.monotonic() < until_s, "the browser answer no port"
             time.sleep(0.02)  # a file that the browser writes: nothing else tells
-        return int(told.read_text().splitlines()[0])
+        return int(answer.read_text().splitlines()[0])
 
 
 class Page:
@@ -111,17 +111,17 @@ class Page:
         number = self._number
         self._line.send(json.dumps({"id": number, "method": method, "params": parameters}))
         while True:
-            told = self._next()
-            if told.get("id") == number:
-                assert "error" not in told, told
-                result: dict[str, Any] = told["result"]
+            answer = self._next()
+            if answer.get("id") == number:
+                assert "error" not in answer, answer
+                result: dict[str, Any] = answer["result"]
                 return result
 
     def evaluate(self, expression: str) -> Any:
         """The value of an expression in the page."""
-        told = self.call("Runtime.evaluate", expression=expression, returnByValue=True)
-        assert "exceptionDetails" not in told, told
-        return told["result"].get("value")
+        answer = self.call("Runtime.evaluate", expression=expression, returnByValue=True)
+        assert "exceptionDetails" not in answer, answer
+        return answer["result"].get("value")
 
     def text(self, selector: str = "body") -> str:
         """The words that a reader sees."""
@@ -141,27 +141,27 @@ class Page:
 
     def printed(self) -> bytes:
         """The page as a PDF on A4, as a browser prints it: without backgrounds, unless the page insists."""
-        told = self.call("Page.printToPDF", preferCSSPageSize=True, printBackground=False, **A4_INCHES)
-        return b64decode(told["data"])
+        answer = self.call("Page.printToPDF", preferCSSPageSize=True, printBackground=False, **A4_INCHES)
+        return b64decode(answer["data"])
 
     def screenshot(self, height: int | None = None) -> bytes:
         """The page as a PNG, all of it or its beginning."""
         width, whole = self.evaluate("[document.documentElement.clientWidth, document.documentElement.scrollHeight]")
         clip = {"x": 0, "y": 0, "width": width, "height": height or whole, "scale": 1}
-        told = self.call("Page.captureScreenshot", captureBeyondViewport=True, clip=clip)
-        return b64decode(told["data"])
+        answer = self.call("Page.captureScreenshot", captureBeyondViewport=True, clip=clip)
+        return b64decode(answer["data"])
 
     def _next(self) -> dict[str, Any]:
-        told: dict[str, Any] = json.loads(self._line.recv())
-        parameters = told.get("params", {})
-        match told.get("method"):
+        answer: dict[str, Any] = json.loads(self._line.recv())
+        parameters = answer.get("params", {})
+        match answer.get("method"):
             case "Page.loadEventFired":
                 self._loaded = True
             case "Network.requestWillBeSent":
                 self.requests.append(parameters["request"]["url"])
             case "Runtime.consoleAPICalled" | "Runtime.exceptionThrown" | "Log.entryAdded":
                 self.complaints.append(json.dumps(parameters))
-        return told
+        return answer
 
 
 def pages(pdf: bytes) -> int:

@@ -15,15 +15,15 @@ from tests.report.days import Days, Spell, story
 
 @pytest.fixture(scope="session")
 def days(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Days]:
-    """Three days in which most happened that can."""
-    told = story(tmp_path_factory.mktemp("days") / "recorder.db", moments_per_s=0.006)
-    yield told
-    told.engine.dispose()
+    """Three days in which most things happen that can."""
+    result = story(tmp_path_factory.mktemp("days") / "recorder.db", moments_per_s=0.006)
+    yield result
+    result.engine.dispose()
 
 
 @pytest.fixture(scope="session")
 def report(days: Days) -> Report:
-    """What the report tells of them."""
+    """The report on them."""
     return gather(days.url, Filter())
 
 
@@ -58,10 +58,10 @@ def several(tmp_path_factory: pytest.TempPathFactory) -> Report:
         while mover.step() is not None:
             pass
         mover.close()
-    told = gather(one.url, Filter())
+    result = gather(one.url, Filter())
     for days in (one, same, other):
         days.engine.dispose()
-    return told
+    return result
 
 
 def written(report: Report, folder: Path) -> Path:

@@ -1,7 +1,7 @@
 """Days of a simulated account, written in seconds: what a recorder would have made of them, batch by batch.
 
 The exchange is the simulator's, stamped by a clock that this file turns; what a line, a clock and a recorder do to its
-pushes is told as a list of `Spell`s. The same seed makes the same record, but for the recorder's random key.
+pushes is given as a list of `Spell`s. The same seed makes the same record, but for the recorder's random key.
 """
 
 import math
@@ -16,8 +16,7 @@ from recorder.live.channel import Recorded
 from recorder.model import PUSH, REST, SENT, Frame, account_id
 from recorder.simulator.exchange import Exchange
 from recorder.simulator.rest import SimulatedAccount
-from recorder.store import entries as told
-from recorder.store import migrate
+from recorder.store import entries, migrate
 from recorder.store.journal import Batch
 from recorder.store.opening import open_run
 from recorder.venues import venue_named
@@ -77,9 +76,9 @@ class Days:
         self._per_s = moments_per_s
         self._exchange = Exchange(seed, symbols, clock_ms=lambda: self._now_ns // MS)
         self.topics = ("account", *(f"{kind}.{symbol}" for kind in ("order", "position") for symbol in symbols))
-        self._account = told.AccountAdded(account_id("fmex", account), "fmex", account, BEGIN_NS)
+        self._account = entries.AccountAdded(account_id("fmex", account), "fmex", account, BEGIN_NS)
         self._host, self._version = host, version
-        self._run: told.RunStarted | None = None
+        self._run: entries.RunStarted | None = None
         self._batch: Batch
         self._key = 0
         self._seq = 0
@@ -103,7 +102,7 @@ class Days:
 
     def discrepancy(self, subject: str, field: str, said: str | None, held: str | None) -> None:
         """A contradiction is found now; in the next batch."""
-        found = told.DiscrepancyFound(
+        found = entries.DiscrepancyFound(
             self._account.account_id, self._key, self._seq, subject, field, said, held, self._key, self._now_ns
         )
         self._batch.entries.append(found)
@@ -111,7 +110,7 @@ class Days:
     # A run, a session.
 
     def _open_run(self, connection: Connection) -> None:
-        begun = told.RunStarted(self._now_ns // MS << 20, 0, self._now_ns, self._host, 4711, self._version)
+        begun = entries.RunStarted(self._now_ns // MS << 20, 0, self._now_ns, self._host, 4711, self._version)
         opened = open_run(connection, self.url, begun, [self._account])
         self._run = opened.run
         self._batch = Batch(self._run.recorder_id, self._run.run_id, 1, opened.seal)
@@ -121,14 +120,14 @@ class Days:
         account, run = self._account.account_id, self._run.run_id
         self._key, self._seq = (self._now_ns // MS << 20) + 1, 0
         session = self._key
-        self._tell(
-            told.SessionOpened(account, session, run, "wss://api.fmex.com/v2/user/ws", self.topics, self._now_ns)
+        self._log(
+            entries.SessionOpened(account, session, run, "wss://api.fmex.com/v2/user/ws", self.topics, self._now_ns)
         )
         self._receive(b'{"type":"hello","ts":%d}' % (self._now_ns // MS))
         self._now_ns += 60 * MS
         topics = ",".join(f'"{topic}"' for topic in self.topics if topic not in spell.refused)
         seq = self._receive(f'{{"type":"topics","topics":[{topics}]}}'.encode())
-        self._tell(told.Covered(account, session, seq, self._last[1], self.topics, spell.refused))
+        self._log(entries.Covered(account, session, seq, self._last[1], self.topics, spell.refused))
         self._reconcile(spell)
         end_ns = BEGIN_NS + int(spell.until_h * 3600 * S)
         odd_ns = (self._now_ns + end_ns) // 2
@@ -151,9 +150,9 @@ class Days:
             self._run = None
             return
         last_seq, last_ns = self._last
-        self._tell(told.SessionEnded(account, session, ended_ns, spell.end, spell.detail, True, last_seq, last_ns))
+        self._log(entries.SessionEnded(account, session, ended_ns, spell.end, spell.detail, True, last_seq, last_ns))
         if spell.end == "stopped":
-            self._tell(told.RunEnded(run, ended_ns, spell.detail or "SIGTERM"))
+            self._log(entries.RunEnded(run, ended_ns, spell.detail or "SIGTERM"))
         self._commit(connection)
         if spell.end == "stopped":
             self._run = None
@@ -161,15 +160,17 @@ class Days:
     def _reconcile(self, spell: Spell) -> None:
         assert self._run is not None
         account, key = self._account.account_id, self._key + 1
-        self._tell(told.ReconciliationBegan(account, key, self._run.run_id, self._now_ns))
+        self._log(entries.ReconciliationBegan(account, key, self._run.run_id, self._now_ns))
         balances_and_positions = snapshot_of(SimulatedAccount(self._exchange.rest_state))[:2]
         for seq, (target, answer) in enumerate(balances_and_positions):
             decoded = read_answer(VENUE, target, answer)
             state = decoded.topic, decoded.status, decoded.error
             frame = Frame(account, key, seq, self._now_ns + (seq + 1) * 20 * MS, REST, *state, answer)
             self._batch.add(*Recorded(frame, decoded.updates))
-        ended = told.ReconciliationEnded(account, key, self._key, self._now_ns + 50 * MS, spell.result, spell.restored)
-        self._tell(ended)
+        ended = entries.ReconciliationEnded(
+            account, key, self._key, self._now_ns + 50 * MS, spell.result, spell.restored
+        )
+        self._log(ended)
 
     # What comes.
 
@@ -218,7 +219,7 @@ class Days:
         self._receive(b'{"type":"ping","ts":%d,"gap":%d}' % (at_ns // MS, int(gap_ms)))
         self._now_ns = now_ns
 
-    def _tell(self, entry: told.LogEntry) -> None:
+    def _log(self, entry: entries.LogEntry) -> None:
         self._batch.entries.append(entry)
 
     def _commit(self, connection: Connection) -> None:
@@ -238,7 +239,7 @@ STORY = (
         "crashed",
         "",
         "unrecoverable",
-        "the exchange keeps closed orders for 2 h only: orders that closed before are not told of",
+        "the exchange keeps closed orders for 2 h only: orders that closed before are not reported",
     ),
     Spell(47.7, 58.0, "lost", "timed out", refused={"position.ethusd_p": "41002 invalid sub topic, position.ethusd_p"}),
     Spell(58.03, 70.1, "stopped", "SIGTERM"),

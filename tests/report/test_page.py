@@ -1,4 +1,4 @@
-"""The page in a real browser: it shows what there is, asks for nothing, obeys nobody, and prints well."""
+"""The page in a real browser: complete, without requests or scripts, and printable."""
 
 import re
 import struct
@@ -41,14 +41,14 @@ SECTIONS = (
 
 
 @pytest.mark.long
-def test_nothing_is_asked_for_and_nothing_complained_of(page: Page) -> None:
+def test_the_page_makes_no_request_and_logs_no_error(page: Page) -> None:
     assert [url.rsplit("/", 1)[1] for url in page.requests] == ["report.html"]
     assert page.complaints == []
 
 
 @pytest.mark.long
-def test_a_browser_that_is_watched_does_complain(browser: Browser, tmp_path: Path) -> None:
-    """Or else the test above would prove nothing."""
+def test_the_browser_reports_requests_and_errors(browser: Browser, tmp_path: Path) -> None:
+    """Otherwise the test above would prove nothing."""
     file = tmp_path / "bad.html"
     file.write_text("<img src='missing.png'><script>console.error('here')</script>")
     with browser.open(file) as page:
@@ -57,7 +57,7 @@ def test_a_browser_that_is_watched_does_complain(browser: Browser, tmp_path: Pat
 
 
 @pytest.mark.long
-def test_it_tells_everything_in_its_order(page: Page, report: Report) -> None:
+def test_the_sections_are_in_order(page: Page, report: Report) -> None:
     assert page.evaluate("[...document.querySelectorAll('h2')].map(one => one.innerText)") == list(SECTIONS)
     assert page.text("h1") == "Account main"
     lead = page.text(".lead")
@@ -73,18 +73,18 @@ def test_it_tells_everything_in_its_order(page: Page, report: Report) -> None:
 
 
 @pytest.mark.long
-def test_numbers_are_those_of_the_commands(page: Page, days: Days) -> None:
+def test_numbers_match_the_commands(page: Page, days: Days) -> None:
     with recorder.open(days.url) as record:
         fills, balances, gaps = list(record.fills()), list(record.balances()), list(record.gaps())
         orders, discrepancies = list(record.orders()), list(record.discrepancies())
         books = list(record.books())
-    told = {row[0]: row for row in page.table("#fills table")}
+    result = {row[0]: row for row in page.table("#fills table")}
     for symbol in ("BTCUSD_P", "ETHUSD_P", "XRPUSD_P"):
         own = [fill for fill in fills if fill.symbol == symbol]
         bought = sum(fill.quantity for fill in own if fill.direction == "LONG")
-        assert Decimal(told[symbol][2]) == bought
-        assert Decimal(told[symbol][2]) + Decimal(told[symbol][3]) == sum(fill.quantity for fill in own)
-        assert Decimal(told[symbol][6]) == sum(fill.fee or 0 for fill in own)
+        assert Decimal(result[symbol][2]) == bought
+        assert Decimal(result[symbol][2]) + Decimal(result[symbol][3]) == sum(fill.quantity for fill in own)
+        assert Decimal(result[symbol][6]) == sum(fill.fee or 0 for fill in own)
     (balance,) = balances
     total = (balance.available or 0) + (balance.frozen or 0) + (balance.position_margin or 0)
     assert f"At the end\n{total}" in page.text("#balances dl.stats")
@@ -102,7 +102,7 @@ def test_numbers_are_those_of_the_commands(page: Page, days: Days) -> None:
 
 
 @pytest.mark.long
-def test_every_picture_has_its_size_and_stays_in_its_place(page: Page) -> None:
+def test_pictures_do_not_overflow_or_overlap(page: Page) -> None:
     pictures = page.boxes("svg.picture")
     assert len(pictures) == 1 + 1 + 3 + 1 + 1
     assert all(width == 720 and height > 100 for _, _, width, height in pictures)
@@ -110,7 +110,7 @@ def test_every_picture_has_its_size_and_stays_in_its_place(page: Page) -> None:
 
 
 def assert_well_laid_out(page: Page) -> None:
-    """No word and no line goes over the edge of its picture, none stands on another, and nothing is too wide."""
+    """Nothing overflows a picture, no texts overlap, and nothing is too wide."""
     over = """[...document.querySelectorAll('svg.picture')].flatMap(picture => {
         const frame = picture.getBoundingClientRect();
         return [...picture.querySelectorAll('text, rect, path, line')].filter(one => {
@@ -150,7 +150,7 @@ def test_several_accounts_and_recorders(browser: Browser, several: Report, tmp_p
 
 
 @pytest.mark.long
-def test_it_prints_on_a_few_pages_with_no_table_cut_off(page: Page) -> None:
+def test_it_prints_on_a_few_pages_without_cutting_tables(page: Page) -> None:
     pdf = page.printed()
     assert 4 <= pages(pdf) <= 8
     (box,) = set(re.findall(rb"/MediaBox \[0 0 ([\d.]+) ([\d.]+)\]", pdf))
@@ -167,7 +167,7 @@ def test_it_prints_on_a_few_pages_with_no_table_cut_off(page: Page) -> None:
 
 
 @pytest.mark.long
-def test_a_screenshot_shows_its_colours(page: Page) -> None:
+def test_pictures_are_drawn_in_their_colours(page: Page) -> None:
     """A picture is drawn, not merely there: the covered lane, and the gap that could not be recovered."""
     png = page.screenshot()
     width, height = struct.unpack(">II", png[16:24])
@@ -200,13 +200,13 @@ def _hostile(folder: Path) -> Report:
     days.discrepancy(HOSTILE, HOSTILE, HOSTILE, "\u202e</style>")
     days.write(spells[4:])
     days.engine.dispose()
-    told = gather(days.url, Filter())
+    result = gather(days.url, Filter())
     verification = VerificationResult(HOSTILE, Listed([Finding(HOSTILE, HOSTILE, HOSTILE, HOSTILE, 1, 2, 3)], 2))
-    return told._replace(place=HOSTILE, verification=verification)
+    return result._replace(place=HOSTILE, verification=verification)
 
 
 @pytest.mark.long
-def test_words_from_outside_are_words(browser: Browser, tmp_path: Path) -> None:
+def test_hostile_text_stays_text(browser: Browser, tmp_path: Path) -> None:
     report = _hostile(tmp_path)
     with browser.open(written(report, tmp_path)) as page:
         assert page.evaluate("document.querySelectorAll('script, img, b, u').length") == 0
@@ -226,7 +226,7 @@ def test_words_from_outside_are_words(browser: Browser, tmp_path: Path) -> None:
 
 
 @pytest.mark.long
-def test_the_policy_forbids_a_script_even_if_one_got_in(browser: Browser, report: Report, tmp_path: Path) -> None:
+def test_the_policy_blocks_an_injected_script(browser: Browser, report: Report, tmp_path: Path) -> None:
     file = written(report, tmp_path)
     planted = "<script>document.title='gone'</script><style>body{display:none}</style>"
     file.write_text(file.read_text().replace("<h1>", f"{planted}<h1>"))
@@ -237,7 +237,7 @@ def test_the_policy_forbids_a_script_even_if_one_got_in(browser: Browser, report
 
 
 @pytest.mark.long
-def test_books_and_a_verified_chain_have_their_place(browser: Browser, report: Report, tmp_path: Path) -> None:
+def test_books_and_verification_are_shown(browser: Browser, report: Report, tmp_path: Path) -> None:
     change = Unexplained("main", "BTC", 1_580_802_053_662_000_000, Decimal("-0.5"), 70, 7, 0)
     amounts = (Decimal("0.1"), Decimal("0.7"), Decimal("0.1"), Decimal(0), Decimal("-0.5"))
     books = [BookSum("main", "BTC", 3, *amounts, 1, (change,))]
@@ -250,7 +250,7 @@ def test_books_and_a_verified_chain_have_their_place(browser: Browser, report: R
 
 
 class _Tags(HTMLParser):
-    """Whether what is opened is closed, in its order."""
+    """Checks that every tag is closed, in order."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -267,8 +267,8 @@ class _Tags(HTMLParser):
 
 
 @pytest.mark.parametrize("hostile", [False, True])
-def test_what_is_opened_is_closed(report: Report, tmp_path: Path, hostile: bool) -> None:
-    """A browser mends a page in silence; this does not."""
+def test_every_tag_is_closed(report: Report, tmp_path: Path, hostile: bool) -> None:
+    """A browser would repair the page silently."""
     tags = _Tags()
     tags.feed(render(_hostile(tmp_path) if hostile else report))
     assert tags.wrong == [] and tags.open == []

@@ -1,4 +1,4 @@
-"""Numbers in Arrow are exact, or refused by name."""
+"""Numbers in Arrow are exact, or refused by an error that names them."""
 
 from decimal import Decimal
 from fractions import Fraction
@@ -20,7 +20,7 @@ DIGITS = st.from_regex(r"-?(0|[1-9][0-9]{0,45})(\.[0-9]{1,45})?([eE][+-]?[0-9]{1
 
 
 def fits(text: str, scale: int) -> bool:
-    """Whether a number can be written with so many digits after the point, and as many as are left before it."""
+    """Whether a number fits 38 digits with this scale."""
     units = Fraction(text) * 10**scale
     return bool(units.denominator == 1 and abs(units) < 10**PRECISION)
 
@@ -30,7 +30,7 @@ def fits(text: str, scale: int) -> bool:
 @example("123456789012345678901234567890", 18)
 @example("0.1E-39", 1)  # and such a `Decimal`
 @example("0E8", 31)
-def test_a_decimal_is_exact_or_refused(text: str, scale: int) -> None:
+def test_decimals_are_exact_or_refused(text: str, scale: int) -> None:
     style = Style(scale=scale)
     try:
         (value,) = batch_of("t", [AMOUNT], style, [(text,)])["amount"].to_pylist()
@@ -43,14 +43,14 @@ def test_a_decimal_is_exact_or_refused(text: str, scale: int) -> None:
 
 
 @given(st.lists(st.one_of(st.none(), DIGITS), max_size=20))
-def test_strings_are_the_digits_as_they_are(texts: list[str | None]) -> None:
+def test_strings_keep_the_digits(texts: list[str | None]) -> None:
     rows = [(text,) for text in texts]
     assert batch_of("t", [AMOUNT], Style("string"), rows)["amount"].to_pylist() == texts
     floats = batch_of("t", [AMOUNT], Style("float"), rows)["amount"].to_pylist()
     assert floats == [None if text is None else float(text) for text in texts]
 
 
-def test_the_one_that_does_not_fit_is_named() -> None:
+def test_a_number_that_does_not_fit_is_named() -> None:
     rows = [("1.5",), (None,), ("1e-19",), ("2",)]
     with pytest.raises(ExportError, match=r"^1e-19 in fills\.amount does not fit a decimal128 of 38 digits, 18"):
         batch_of("fills", [AMOUNT], Style(), rows)
@@ -65,7 +65,7 @@ def test_unknown_styles_are_refused(how: dict[str, Any], words: str) -> None:
         style_for("parquet", **how)
 
 
-def test_times_out_of_the_calendar_are_null() -> None:
+def test_times_outside_the_calendar_are_null() -> None:
     values = [None, 0, -1, 1_580_802_053_662, -62_135_596_800_000, -62_135_596_800_001, 253_402_300_800_000, 2**63 - 1]
     batch = batch_of("t", [WHEN], Style(), [(value,) for value in values])
     texts = [None if value is None else value.isoformat() for value in batch["when_utc"].to_pylist()]
@@ -81,5 +81,5 @@ def test_times_out_of_the_calendar_are_null() -> None:
     ]
 
 
-def test_no_rows_are_no_trouble() -> None:
+def test_an_empty_batch_has_the_schema() -> None:
     assert batch_of("t", [AMOUNT, WHEN], Style(), []).schema == schema_of([AMOUNT, WHEN], Style())

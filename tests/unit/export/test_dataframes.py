@@ -61,7 +61,7 @@ def test_polars(record: Record) -> None:
 
 
 @pytest.mark.parametrize(("decimals", "value"), [("string", str(ETH)), ("float", 9.747280117178e-06)])
-def test_strings_or_floats_when_asked_for(record: Record, decimals: str, value: Any) -> None:
+def test_strings_or_floats_on_request(record: Record, decimals: str, value: Any) -> None:
     for read in (to_pandas, to_polars):
         found = list(read(record, "balances", decimals=decimals)["available"])[1]
         assert type(found) is type(value)
@@ -75,7 +75,7 @@ def test_columns_and_filters(record: Record) -> None:
     assert [row["received_ns"] - NOON_NS for row in table.to_pylist()] == [12, 12, 13, 13]
 
 
-def test_a_chunk_at_a_time_of_one_moment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_chunks_show_one_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     desk = Desk(tmp_path / "recorder.db")
     exported.fill(desk)
     monkeypatch.setattr(dataframes, "CHUNK_ROWS", 4)
@@ -103,12 +103,12 @@ def test_a_chunk_at_a_time_of_one_moment(tmp_path: Path, monkeypatch: pytest.Mon
         ({"table": "balances", "scale": 17}, "2.146888254907565438 in balances.available does not fit"),
     ],
 )
-def test_what_is_not_there_is_refused(record: Record, how: dict[str, Any], words: str) -> None:
+def test_unknown_names_and_periods_are_refused(record: Record, how: dict[str, Any], words: str) -> None:
     with pytest.raises(ExportError, match=words):
         to_arrow(record, **how)
 
 
-def test_a_missing_library_is_named_with_what_to_type() -> None:
+def test_a_missing_library_says_what_to_install() -> None:
     with pytest.raises(
         ConfigurationError, match=r"^It needs no_such\.thing; type: pip install 'exchange-recorder\[extra\]'$"
     ):

@@ -1,4 +1,4 @@
-"""The folder of an export is there whole, or not at all."""
+"""The folder of an export is complete, or does not exist."""
 
 import errno
 import os
@@ -19,7 +19,7 @@ def write(folder: Path, name: str = "a/b.txt", data: bytes = b"data") -> HashedF
     return file
 
 
-def test_whole_it_is_in_its_place(tmp_path: Path) -> None:
+def test_a_complete_folder_is_renamed_to_its_target(tmp_path: Path) -> None:
     with new_folder(tmp_path / "out") as folder:
         file = write(folder)
         assert not (tmp_path / "out").exists()
@@ -27,7 +27,7 @@ def test_whole_it_is_in_its_place(tmp_path: Path) -> None:
     assert (file.bytes, file.sha256[:8]) == (4, "3a6eb079")
 
 
-def test_everything_is_on_the_disk_before_it_is_in_its_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_everything_is_flushed_before_the_rename(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     done: list[str] = []
     sync, rename = os.fsync, Path.rename
 
@@ -47,7 +47,7 @@ def test_everything_is_on_the_disk_before_it_is_in_its_place(tmp_path: Path, mon
 
 
 @pytest.mark.parametrize("error", [RuntimeError("x"), KeyboardInterrupt(), ExportError("x")])
-def test_whatever_happens_nothing_is_left(tmp_path: Path, error: BaseException) -> None:
+def test_a_failed_export_leaves_nothing(tmp_path: Path, error: BaseException) -> None:
     with pytest.raises(type(error)), new_folder(tmp_path / "out") as folder:
         write(folder)
         raise error
@@ -58,7 +58,7 @@ def test_whatever_happens_nothing_is_left(tmp_path: Path, error: BaseException) 
     ("number", "words"),
     [(errno.ENOSPC, "There is no room for .*out"), (errno.EFBIG, "no room"), (errno.EACCES, "cannot be written")],
 )
-def test_what_the_system_refuses_is_said(tmp_path: Path, number: int, words: str) -> None:
+def test_system_errors_are_explained(tmp_path: Path, number: int, words: str) -> None:
     with (
         pytest.raises(ExportError, match=rf"{words}.*nothing of the export is left\.$"),
         new_folder(tmp_path / "out") as folder,
@@ -73,19 +73,19 @@ def test_what_the_system_refuses_is_said(tmp_path: Path, number: int, words: str
     [Path.mkdir, Path.touch, lambda path: path.symlink_to("nowhere")],
     ids=["folder", "file", "link to nowhere"],
 )
-def test_what_is_there_already_stays(tmp_path: Path, make: Any) -> None:
+def test_an_existing_target_is_kept(tmp_path: Path, make: Any) -> None:
     make(tmp_path / "out")
     with pytest.raises(ExportError, match="out exists; name another folder"), new_folder(tmp_path / "out"):
         pytest.fail("not to be reached")
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
 
-def test_no_folder_is_made_for_a_typing_error(tmp_path: Path) -> None:
+def test_a_missing_parent_is_not_created(tmp_path: Path) -> None:
     with pytest.raises(ExportError, match=r"The folder .*/none does not exist"), new_folder(tmp_path / "none" / "out"):
         pytest.fail("not to be reached")
 
 
-def test_what_a_killed_one_left_is_taken_away(tmp_path: Path) -> None:
+def test_what_a_killed_export_left_is_deleted(tmp_path: Path) -> None:
     (tmp_path / ".out.partial" / "old").mkdir(parents=True)
     (tmp_path / ".out.partial" / LOCK).touch()
     with new_folder(tmp_path / "out") as folder:
@@ -93,7 +93,7 @@ def test_what_a_killed_one_left_is_taken_away(tmp_path: Path) -> None:
     assert sorted(str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*")) == ["out", "out/a", "out/a/b.txt"]
 
 
-def test_one_that_goes_on_is_left_alone(tmp_path: Path) -> None:
+def test_an_export_in_progress_is_left_alone(tmp_path: Path) -> None:
     with new_folder(tmp_path / "out") as folder:
         write(folder)
         with pytest.raises(ExportError, match="Another export is writing to"), new_folder(tmp_path / "out"):
@@ -103,7 +103,7 @@ def test_one_that_goes_on_is_left_alone(tmp_path: Path) -> None:
         assert (tmp_path / "out/a/b.txt").exists()
 
 
-def test_an_abandoned_file_hears_nothing_more(tmp_path: Path) -> None:
+def test_an_abandoned_file_ignores_writes(tmp_path: Path) -> None:
     file = HashedFile(tmp_path / "a")
     file.write(b"12")
     file.abandon()

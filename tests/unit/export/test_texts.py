@@ -1,4 +1,4 @@
-"""CSV and JSON lines give back what was put in: text of any kind, bytes of any kind, and the difference to nothing."""
+"""CSV and JSON lines preserve any text, any bytes, and the difference between empty and null."""
 
 import io
 import json
@@ -41,7 +41,7 @@ ROWS = st.lists(
 
 
 def check(row: tuple[Any, ...], text: Any, data: str | None, coded: str | None, hashed: str | None) -> None:
-    """What was read of text and bytes is what was written."""
+    """Text and bytes were read as they were written."""
     assert text == row[0]
     assert (data is None) != (coded is None)
     assert (b64decode(coded) if coded is not None else str(data).encode()) == row[2]
@@ -56,10 +56,10 @@ def test_json_lines(rows: list[tuple[Any, ...]]) -> None:
     writer.close()
     found = [json.loads(line) for line in sink.getvalue().split(b"\n")[:-1]]
     assert len(found) == len(rows)
-    for row, told in zip(rows, found, strict=True):
-        assert list(told) == NAMES
-        check(row, told["text"], told["data"], told["data_base64"], told["hash"])
-        assert (told["number"], told["sure"], told["amount"]) == (row[1], row[4], row[5])
+    for row, result in zip(rows, found, strict=True):
+        assert list(result) == NAMES
+        check(row, result["text"], result["data"], result["data_base64"], result["hash"])
+        assert (result["number"], result["sure"], result["amount"]) == (row[1], row[4], row[5])
 
 
 @settings(max_examples=examples(40), suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -75,17 +75,17 @@ def test_csv(tmp_path: Path, rows: list[tuple[Any, ...]]) -> None:
     read = f"SELECT * FROM read_csv('{path}', {options}, columns = {{{columns}}}, new_line = '\\n')"
     found = duckdb.connect().execute(read).fetchall()
     assert len(found) == len(rows)
-    for row, told in zip(rows, found, strict=True):
-        check(row, told[0], *told[2:5])
-        assert told[1] == (None if row[1] is None else str(row[1]))
-        assert told[5] == {None: None, True: "true", False: "false"}[row[4]]
-        assert told[6] == row[5]
+    for row, result in zip(rows, found, strict=True):
+        check(row, result[0], *result[2:5])
+        assert result[1] == (None if row[1] is None else str(row[1]))
+        assert result[5] == {None: None, True: "true", False: "false"}[row[4]]
+        assert result[6] == row[5]
 
 
 @pytest.mark.parametrize(
     ("value", "cell"), [(None, ""), ("", '""'), ('say "no"', '"say ""no"""'), ("a,b\n", '"a,b\n"')]
 )
-def test_a_cell(value: str | None, cell: str) -> None:
+def test_csv_cells(value: str | None, cell: str) -> None:
     sink = io.BytesIO()
     CsvWriter(sink, "t", COLUMNS[:2], Style("string")).write([(value, 7)])
     assert sink.getvalue().decode() == f"text,number\n{cell},7\n"

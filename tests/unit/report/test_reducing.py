@@ -1,4 +1,4 @@
-"""Long rows of values become short ones that draw the same picture."""
+"""Many values are reduced to a few that draw the same picture."""
 
 from decimal import Decimal
 
@@ -20,9 +20,9 @@ def column(point: PlotPoint) -> int:
 
 
 @given(values)
-def test_each_column_keeps_its_first_last_least_and_most(told: list[tuple[int, int]]) -> None:
-    told.sort(key=lambda one: one[0])
-    every = [PlotPoint(PERIOD.since_ns + at, Decimal(value)) for at, value in told]
+def test_each_column_keeps_its_first_last_least_and_most(result: list[tuple[int, int]]) -> None:
+    result.sort(key=lambda one: one[0])
+    every = [PlotPoint(PERIOD.since_ns + at, Decimal(value)) for at, value in result]
     reducer = LineReducer(PERIOD, COLUMNS)
     for point in every:
         reducer.add(*point)
@@ -44,7 +44,7 @@ def test_each_column_keeps_its_first_last_least_and_most(told: list[tuple[int, i
     assert (line.low, line.high) == (min(everything), max(everything))
 
 
-def test_what_was_before_the_period_counts_from_its_edge() -> None:
+def test_the_value_before_the_period_is_drawn_at_its_edge() -> None:
     reducer = LineReducer(PERIOD, COLUMNS)
     reducer.begin(Decimal(9))
     reducer.add(PERIOD.since_ns - 50, Decimal(3))
@@ -56,7 +56,7 @@ def test_what_was_before_the_period_counts_from_its_edge() -> None:
     assert line.updates == 2
 
 
-def test_of_more_names_than_are_kept_the_others_are_counted() -> None:
+def test_names_beyond_the_limit_are_only_counted() -> None:
     lines = LinesByName(PERIOD, 2)
     for name in ("a", "b", "c", "a", "d", "c"):
         lines.of("main", name).add(PERIOD.since_ns, Decimal(1))

@@ -1,4 +1,4 @@
-"""Marks on axes: round, enough of them, not too many, and around what there is."""
+"""Marks on axes are round, neither too many nor too few, and enclose the range."""
 
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -21,7 +21,7 @@ wild = st.builds(lambda number, power: D(number).scaleb(power), st.integers(-(10
 
 
 @given(st.one_of(digits, wild), st.one_of(digits, wild), st.integers(3, 12))
-def test_they_lie_around_a_range_equally_far_apart(one: Decimal, other: Decimal, at_most: int) -> None:
+def test_ticks_enclose_the_range_at_equal_distances(one: Decimal, other: Decimal, at_most: int) -> None:
     low, high = sorted((one, other))
     found = ticks(low, high, at_most)
     values = [tick.value for tick in found]
@@ -44,13 +44,13 @@ def test_they_lie_around_a_range_equally_far_apart(one: Decimal, other: Decimal,
         ("0", "0", ["-1.0", "-0.5", "0.0", "0.5", "1.0"]),
     ],
 )
-def test_labels_have_the_digits_that_they_need(low: str, high: str, labels: list[str]) -> None:
-    told = [tick.label for tick in ticks(D(low), D(high), 5)]
-    assert told == [label.replace("-", "\N{MINUS SIGN}") for label in labels]
+def test_labels_have_the_digits_they_need(low: str, high: str, labels: list[str]) -> None:
+    result = [tick.label for tick in ticks(D(low), D(high), 5)]
+    assert result == [label.replace("-", "\N{MINUS SIGN}") for label in labels]
 
 
 @given(st.integers(0, 4 * 10**18), st.integers(10**6, 9 * 10**17), st.integers(4, 12))
-def test_times_are_round_and_not_too_many(since_ns: int, length_ns: int, at_most: int) -> None:
+def test_time_ticks_are_round_and_limited(since_ns: int, length_ns: int, at_most: int) -> None:
     until_ns = since_ns + length_ns
     found = time_ticks(since_ns, until_ns, at_most)
     instants = [tick.at_ns for tick in found]
@@ -76,12 +76,12 @@ def test_times_are_round_and_not_too_many(since_ns: int, length_ns: int, at_most
         (2000 * DAY, ["Jan 2021", "Jan 2022", "Jan 2023", "Jan 2024", "Jan 2025"]),
     ],
 )
-def test_times_of_the_calendar(length_ns: int, labels: list[str]) -> None:
+def test_time_labels(length_ns: int, labels: list[str]) -> None:
     assert [tick.label for tick in time_ticks(NOON_NS, NOON_NS + length_ns, 8)] == labels
 
 
 @given(st.integers(1, 9 * 10**17), st.integers(1, 200))
-def test_a_round_length_goes_into_another_often_enough(length_ns: int, at_most: int) -> None:
+def test_round_lengths_fit_often_enough(length_ns: int, at_most: int) -> None:
     step_ns = round_step_ns(length_ns, at_most)
     assert -(-length_ns // step_ns) <= at_most
     assert step_ns % MINUTE == 0 or step_ns < MINUTE

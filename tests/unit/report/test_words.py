@@ -1,4 +1,4 @@
-"""Numbers and times in words: none rounds a finding away."""
+"""Numbers and times in words: nothing is rounded away."""
 
 from decimal import Decimal
 
@@ -16,7 +16,7 @@ S = 1_000_000_000
 
 
 @pytest.mark.parametrize(
-    ("ns", "told"),
+    ("ns", "result"),
     [
         (0, "0 ms"),
         (999_999, "under 1 ms"),
@@ -32,30 +32,32 @@ S = 1_000_000_000
         (86_400 * S + 59 * S, "1 d"),
     ],
 )
-def test_a_length_of_time(ns: int, told: str) -> None:
-    assert duration(ns).replace("\u00a0", " ") == told
+def test_durations(ns: int, result: str) -> None:
+    assert duration(ns).replace("\u00a0", " ") == result
 
 
 def covered(part: int, whole: int, **changes: object) -> AccountCoverage:
     lane = Lane("main", ())
     gaps = {"reconciled": 1} if part < whole else {}
-    told = AccountCoverage("main", "fmex", 0, whole, part, gaps, dict.fromkeys(gaps, whole - part), None, lane, (), ())
-    return told._replace(**changes)  # type: ignore[arg-type]
+    result = AccountCoverage(
+        "main", "fmex", 0, whole, part, gaps, dict.fromkeys(gaps, whole - part), None, lane, (), ()
+    )
+    return result._replace(**changes)  # type: ignore[arg-type]
 
 
 @given(st.integers(1, 10**18), st.data())
 def test_a_share_is_never_rounded_up(whole: int, data: st.DataObject) -> None:
     part = data.draw(st.integers(0, whole))
-    told = share(covered(part, whole))
+    result = share(covered(part, whole))
     if part == whole:
-        assert told == "all covered"
+        assert result == "all covered"
         return
-    percent = Decimal(told.removesuffix("\u00a0% covered"))
+    percent = Decimal(result.removesuffix("\u00a0% covered"))
     assert percent < 100
     assert percent <= Decimal(part) * 100 / whole < percent + Decimal("0.001000001")
 
 
-def test_one_sentence_tells_how_complete_the_record_is() -> None:
+def test_the_sentence_on_completeness() -> None:
     all_of_it = completeness(covered(S, S), several=False)
     assert (
         all_of_it.replace("\u00a0", " ")
@@ -67,9 +69,9 @@ def test_one_sentence_tells_how_complete_the_record_is() -> None:
         "reconciled with the exchange's REST interface."
     )
     several = {"reconciled": 2, "open": 1, "unrecoverable": 1}
-    told = completeness(covered(6 * S, 10 * S, gaps=several, gaps_ns=dict.fromkeys(several, S)), several=False)
-    assert "4 gaps, 3.0 s in total: 2 reconciled" in told.replace("\u00a0", " ")
-    assert "1 not recoverable and 1 not reconciled yet." in told
+    result = completeness(covered(6 * S, 10 * S, gaps=several, gaps_ns=dict.fromkeys(several, S)), several=False)
+    assert "4 gaps, 3.0 s in total: 2 reconciled" in result.replace("\u00a0", " ")
+    assert "1 not recoverable and 1 not reconciled yet." in result
     assert "covers nothing" in completeness(covered(0, S, begins_ns=None), several=False)
 
 
@@ -83,13 +85,13 @@ def test_exact_digits() -> None:
     assert plain(Decimal(f"{digits}.5")) == f"{digits}.5"
 
 
-def test_a_day_is_told_once() -> None:
+def test_a_repeated_day_is_left_out() -> None:
     assert later(1_580_802_053 * S, 1_580_802_000 * S) == "07:40:53"
     assert later(1_580_802_053 * S, 0) == "2020-02-04 07:40:53"
     assert later(None, 0) == ""
 
 
-def test_words_from_outside_are_cut_and_cleaned() -> None:
+def test_other_peoples_words_are_cut_and_cleaned() -> None:
     assert words("a\u202eb\x00c") == "a b c"
     assert words("x" * 301) == "x" * 300 + "…"
 
