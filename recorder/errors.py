@@ -18,7 +18,7 @@ RecorderError                 one sentence on standard error, exit code 2 (NotPr
 │   ├── Refused               key, signature or clock refused: ends the run at its start; later tried again, slowly
 │   └── Unavailable           429 or 503: tried again, no sooner than the exchange asked
 ├── NotProven                 a checkpoint or a time-stamp does not prove what it claims: it counts for nothing
-├── NotDelivered              a checkpoint did not get out, or an authority gave no time: recording goes on, tried again
+├── NotDelivered              a checkpoint could not be sent or time-stamped: recording goes on, tried again
 ├── ExportError               an export cannot be made as asked: nothing of it is left
 ├── SessionOver               ends one session, opens a gap, and the collector connects again
 └── Undecodable               one frame: it is stored verbatim, marked and counted, and recording goes on

@@ -1,11 +1,10 @@
-"""Checkpoints of a run: at its beginning, every so often while there is something new, and at its end.
+"""Makes a run's checkpoints: at its start, regularly while there is something new, and at its end.
 
-The tree of the recorder's seals is kept in memory, as its few roots: what the writer has committed is added to it, and
-nothing of it is read again from the record, so that what is signed is what was written. A checkpoint is noted in the
-event log, which makes another seal; that one is covered by the next checkpoint.
+The tree of the recorder's seals is kept in memory, as a few roots. Seals are added as the writer commits them and are
+never read again, so what is signed is what was written. The event log entry that notes a checkpoint makes another seal,
+which the next checkpoint covers.
 
-Whatever is slow (a file system, a command, an authority) is done in threads that nobody waits for, and what fails is
-told once and tried again: no checkpoint is worth a frame.
+Failures are logged once and tried again; recording never waits for a checkpoint.
 """
 
 import logging
@@ -21,23 +20,22 @@ from recorder.audit.evidence.delivery import NoteCommand, NoteFile, Way
 from recorder.audit.evidence.tree import Place, Tree, subtrees_text
 from recorder.clock import Clock
 from recorder.errors import DatabaseError, NotProven
-from recorder.live.authority import TIMEOUT_S, Stamps
 from recorder.live.channel import Channel
-from recorder.live.sender import Sender
+from recorder.live.sender import AUTHORITY_TIMEOUT_S, Sender, TimeStamper
 from recorder.live.settings import Checkpoints
 from recorder.store.entries import CheckpointMade
 from recorder.store.journal import Batch
 
 log = logging.getLogger(__name__)
 
-#: Between some seals of earlier runs and the next, the interpreter is left to the others for so long, seconds.
+#: Pause between two chunks of earlier seals, so that reading them does not slow down recording, seconds.
 BREATH_S = 0.01
-#: Seals kept in memory while those of earlier runs are read; when there are more, they are read from the record too.
+#: Most new seals kept in memory while earlier ones are read; beyond, they are read from the record, too.
 WAITING_MAX = 10_000
 
 
-class Opening(NamedTuple):
-    """The last seal that is read from the record: those after it come from the writer."""
+class LastSeal(NamedTuple):
+    """The last seal to be read from the record; later ones come from the writer."""
 
     recorder_id: int
     run_id: int
@@ -47,12 +45,12 @@ class Opening(NamedTuple):
 
 
 class Checkpointer(Thread):
-    """Makes checkpoints and brings them out.
+    """Makes checkpoints and sends them out.
 
     Args:
-        settings: the key, how often, and where to.
-        opening: of the run.
-        engine: that can only read the record.
+        settings: the key, the interval and the destinations.
+        opening: the seal of the batch that opened the run.
+        engine: a read-only engine of the record.
         channel: to the writer.
         clock: dates checkpoints, measures waits.
         environment: of the command.
@@ -64,7 +62,7 @@ class Checkpointer(Thread):
     def __init__(
         self,
         settings: Checkpoints,
-        opening: Opening,
+        opening: LastSeal,
         engine: Engine,
         channel: Channel,
         clock: Clock,
@@ -77,14 +75,16 @@ class Checkpointer(Thread):
         self._engine = engine
         self._channel = channel
         self._clock = clock
-        self._senders = [Sender(way, clock) for way in _ways(settings, environment)]
+        ways: list[Way] = [] if settings.file is None else [NoteFile(settings.file)]
+        ways += [NoteCommand(settings.command, environment)] if settings.command else []
+        self._senders = [Sender(way, clock) for way in ways]
         self._wake = Event()
-        self._stamps = None if settings.authority is None else Stamps(settings.authority, self._wake.set)
+        self._stamper = None if settings.authority is None else TimeStamper(settings.authority, self._wake.set)
         self._note = ""
         self._ended = False
         self._stopping = False
         self._stop_by_s = 0.0
-        # The tree, and what was sealed while the seals of earlier runs were still being read: the writer's and ours.
+        # The tree, and the seals made while those of earlier runs are still being read. Two threads use them.
         self._lock = Lock()
         self._tree = Tree(opening.recorder_id, settings.key.verifier)
         self._begun = False
@@ -93,13 +93,13 @@ class Checkpointer(Thread):
         self._news = True
 
     def start(self) -> None:
-        """Start it, and what brings notes out."""
+        """Start the thread and its senders."""
         for sender in self._senders:
             sender.start()
         super().start()
 
     def sealed(self, batch: Batch) -> None:
-        """A batch has been committed. In the writer's thread."""
+        """Add the seal of a committed batch. Called in the writer's thread."""
         with self._lock:
             if self._ended:
                 return
@@ -111,25 +111,26 @@ class Checkpointer(Thread):
                     self._opening = self._opening._replace(batch=batch.number, seal=batch.seal)
                     self._waiting.clear()
             # A batch that only notes a checkpoint is no reason for another one.
-            self._news = self._news or bool(batch.frames) or not _only_notes(batch)
+            only_notes = all(isinstance(entry, CheckpointMade) for entry in batch.entries)
+            self._news = self._news or bool(batch.frames) or not only_notes
 
     def stop(self, by_s: float) -> None:
-        """Leave what is going on. Then `join`; `last` makes the last one.
+        """Make no more checkpoints but the last one. Then `join`, and let the writer call `last`.
 
         Args:
-            by_s: when no checkpoint may take up more of a stop, on the monotonic clock.
+            by_s: when a stop waits for checkpoints no longer, on the monotonic clock.
         """
         self._stop_by_s = by_s
         self._stopping = True
         self._wake.set()
 
     def last(self) -> CheckpointMade | None:
-        """The checkpoint that covers the run's end, on its way already. In the writer's thread.
+        """Make and send the checkpoint that covers the run's end. Called in the writer's thread.
 
-        Its time-stamp is waited for no longer than half of the time that is left.
+        Its time-stamp may take up to half of the time that is left.
         """
         if self._ended:
-            return None  # and has told why
+            return None  # the reason has been logged
         if not self._whole:
             log.warning(
                 "no checkpoint of this run's end: the seals before it are not read yet; the next run's covers it"
@@ -139,7 +140,7 @@ class Checkpointer(Thread):
         return self._make(now_s + max((self._stop_by_s - now_s) / 2, 0.0), in_a_stop=True)
 
     def finish(self) -> None:
-        """Wait for the last one to get where it should, for as long as it may; then give up."""
+        """Wait for the last deliveries until the time given to `stop`, then abandon them."""
         for sender in self._senders:
             sender.finish(max(self._stop_by_s - self._clock.monotonic_s(), 0.0))
 
@@ -161,12 +162,12 @@ class Checkpointer(Thread):
             self.failure = error
 
     def _read_tree(self) -> bool:
-        """Read the seals of earlier runs, some at a time. Returns whether the tree is whole now."""
+        """Read the seals of earlier runs, a chunk at a time. Returns whether the tree is complete now."""
         try:
             while not self._stopping:
                 with self._lock:
                     upto = self._opening
-                # A connection each time: a long look would keep SQLite's log from being emptied.
+                # A new connection each time: a long read would keep SQLite's write-ahead log growing.
                 with self._engine.connect() as connection:
                     if not self._begun:
                         self._tree.begin(connection)
@@ -181,8 +182,8 @@ class Checkpointer(Thread):
             raise NotProven(f"{error}") from error
         return False
 
-    def _complete(self, upto: Opening) -> bool:
-        """Add the seals that wait. False: there have been too many since, and more must be read."""
+    def _complete(self, upto: LastSeal) -> bool:
+        """Add the waiting seals. Returns False if there were too many, so that more must be read."""
         if self._tree.last != upto.seal:
             raise NotProven("The seals in the record do not lead to this run's: somebody has changed them meanwhile.")
         with self._lock:
@@ -201,7 +202,7 @@ class Checkpointer(Thread):
 
     def _at_interval(self) -> None:
         if self._news:
-            self._channel.tell(self._make(self._clock.monotonic_s() + TIMEOUT_S, in_a_stop=False))
+            self._channel.tell(self._make(self._clock.monotonic_s() + AUTHORITY_TIMEOUT_S, in_a_stop=False))
             return
         for sender in self._senders:
             if sender.failing:
@@ -218,12 +219,12 @@ class Checkpointer(Thread):
         for sender in self._senders:
             sender.send(note)
         token = None
-        if self._stamps is not None:
-            token = self._stamps.token(note, lambda done: self._wait(done, stamp_by_s, in_a_stop=in_a_stop))
+        if self._stamper is not None:
+            token = self._stamper.token(note, lambda done: self._wait(done, stamp_by_s, in_a_stop=in_a_stop))
         return CheckpointMade(recorder_id, size, made_ns, note, token, subtrees)
 
     def _wait(self, done: Callable[[], bool], by_s: float, *, in_a_stop: bool = False) -> bool:
-        """Wait until it is so, or until then on the monotonic clock. Returns False where a stop ended it."""
+        """Wait for a condition, at most until `by_s` on the monotonic clock. Returns False if a stop ended the wait."""
         while not done():
             if self._stopping and not in_a_stop:
                 return False
@@ -237,16 +238,3 @@ class Checkpointer(Thread):
 
 def _never() -> bool:
     return False
-
-
-def _only_notes(batch: Batch) -> bool:
-    return all(isinstance(entry, CheckpointMade) for entry in batch.entries)
-
-
-def _ways(settings: Checkpoints, environment: Mapping[str, str]) -> list[Way]:
-    ways: list[Way] = []
-    if settings.file is not None:
-        ways.append(NoteFile(settings.file))
-    if settings.command:
-        ways.append(NoteCommand(settings.command, environment))
-    return ways

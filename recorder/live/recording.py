@@ -12,7 +12,7 @@ import recorder
 from recorder.clock import NS_PER_MS, Clock
 from recorder.errors import DatabaseMoved, InternalError, NotDurable, RecorderError
 from recorder.live.asking import check_clock
-from recorder.live.checkpointer import Checkpointer, Opening
+from recorder.live.checkpointer import Checkpointer, LastSeal
 from recorder.live.collector import Collector
 from recorder.live.http import HttpClient
 from recorder.live.reconciler import Reconciler, Retry
@@ -237,7 +237,7 @@ class Recording:
         if self._checkpoints is not None:
             self._checkpointer = Checkpointer(
                 self._checkpoints,
-                Opening(self._run.recorder_id, run_id, OPENING, self._seal),
+                LastSeal(self._run.recorder_id, run_id, OPENING, self._seal),
                 reading,
                 self._writer.channel(),
                 clock,

@@ -16,7 +16,7 @@ from recorder.audit.evidence.timestamp import read_token
 from recorder.clock import Clock
 from recorder.live import checkpointer as checkpointer_module
 from recorder.live.channel import Channel
-from recorder.live.checkpointer import Checkpointer, Opening
+from recorder.live.checkpointer import Checkpointer, LastSeal
 from recorder.live.settings import Authority as Asked
 from recorder.live.settings import Checkpoints
 from recorder.model import time_ordered_id
@@ -56,7 +56,7 @@ class Run:
         chosen: dict[str, Any] = {"key": KEY, "file": self.out, "every_s": 1_000.0} | settings
         self.checkpointer = Checkpointer(
             Checkpoints(**chosen),
-            Opening(run.recorder_id, run.run_id, OPENING, self._seal),
+            LastSeal(run.recorder_id, run.run_id, OPENING, self._seal),
             open_engine(self.url, read_only=True),
             self.channel,
             Clock(),
@@ -226,7 +226,7 @@ def test_more_seals_than_may_wait_are_read_from_the_record(path: Path, monkeypat
     run = Run(path)
     complete, most = run.checkpointer._complete, 0
 
-    def after_more(upto: Opening) -> bool:
+    def after_more(upto: LastSeal) -> bool:
         nonlocal most
         for _ in range(5 if not most else 0):
             run.commit(frames=1)
@@ -400,8 +400,8 @@ def test_a_file_that_cannot_be_written_is_tried_again_with_nothing_new(
         run.settle()
     assert sender.failing
     assert caplog.messages == [
-        f"A checkpoint did not get out: {out} cannot be written: No such file or directory. "
-        "It is tried again at the next one."
+        f"A checkpoint could not be sent: {out} cannot be written: No such file or directory. "
+        "Trying again at the next interval."
     ]
     made = run.told()
     assert run.channel.is_empty, "the same tree is signed once"
@@ -471,7 +471,7 @@ def test_an_authority_that_says_something_else(
         run.commit(frames=1)
     (said,) = caplog.messages
     assert said.startswith(f"A checkpoint has no time-stamp: {why}")
-    assert said.endswith(" It is asked for again at the next one.")
+    assert said.endswith(" Asking again at the next checkpoint.")
     authority.answer = authority.stamper.answer
     rounds(run, 1)
     assert run.told().token is not None

@@ -127,7 +127,7 @@ def test_what_fails_is_told_once_for_each_outage(
     place: Place, sender: Sender, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
-    failed = "A checkpoint did not get out: THERE is not there. It is tried again at the next one."
+    failed = "A checkpoint could not be sent: THERE is not there. Trying again at the next interval."
     place.on_send = fail
     for note in ("one", "two"):
         sender.send(note)
@@ -151,7 +151,7 @@ def test_a_fault_of_ours_ends_nothing(place: Place, sender: Sender, caplog: pyte
     sender.send("one")
     settle(sender)
     assert sender.failing
-    assert caplog.messages == ["A checkpoint did not get out to THERE: recorder has a bug"]
+    assert caplog.messages == ["A checkpoint could not be sent to THERE: recorder has a bug"]
     place.on_send = lambda: None
     sender.send("two")
     settle(sender)
