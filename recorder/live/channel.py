@@ -1,6 +1,6 @@
-"""The bounded way from one collector to the writer. It never drops: when it is full, the collector does not read on.
+"""The bounded queue from one collector to the writer. It drops nothing: while it is full, the collector stops reading.
 
-One thread puts, one takes, and each keeps its own counters: no lock is taken for a frame.
+One thread puts, one takes, and each has its own counters, so no lock is taken for a frame.
 """
 
 from collections import deque
@@ -12,23 +12,23 @@ from recorder.store.entries import LogEntry
 
 
 class Recorded(NamedTuple):
-    """A frame and what it says: decoded once, by the collector, whose protocol needs it too."""
+    """A frame and its updates, decoded once, in the thread that received it."""
 
     frame: Frame
     updates: tuple[Update, ...]
 
 
 class ChannelClosed(Exception):
-    """The writer takes nothing more."""
+    """The writer has ended and takes nothing more."""
 
 
 class Channel:
     """A queue with a limit in frames and in bytes.
 
     Args:
-        ready: set when there is something to take; shared by the channels of one writer.
-        frames_max: of what waits.
-        bytes_max: of the payloads that wait.
+        ready: set when there is something to take; shared by all channels of a writer.
+        frames_max: the most frames that may wait.
+        bytes_max: the most bytes of payload that may wait.
     """
 
     def __init__(self, ready: Event, frames_max: int, bytes_max: int) -> None:
@@ -47,20 +47,20 @@ class Channel:
 
     @property
     def is_empty(self) -> bool:
-        """Whether nothing waits for the writer: neither a frame nor an entry for the event log."""
+        """Whether nothing waits: neither a frame nor an event log entry."""
         return not self._items
 
     def has_room(self) -> bool:
-        """Whether another frame may be put."""
+        """Whether there is room for another frame."""
         return (
             self.frames_in - self.frames_out < self._frames_max and self._bytes_in - self._bytes_out < self._bytes_max
         )
 
     def wait_for_room(self, timeout_s: float) -> bool:
-        """Wait until another frame may be put; the writer's taking ends the wait.
+        """Wait for room for another frame. Returns whether there is.
 
         Raises:
-            ChannelClosed: it never will be.
+            ChannelClosed: there never will be.
         """
         self._room.clear()
         if self._closed:
@@ -68,7 +68,7 @@ class Channel:
         return self.has_room() or (self._room.wait(timeout_s) and self.has_room())
 
     def put(self, recorded: Recorded) -> None:
-        """Hand a frame over. It is taken even beyond the limit: ask `has_room` before reading the next."""
+        """Add a frame, even beyond the limit: check `has_room` before reading the next one."""
         self.frames_in += 1
         self._bytes_in += len(recorded.frame.payload)
         self._items.append(recorded)
@@ -76,12 +76,12 @@ class Channel:
             self._ready.set()
 
     def tell(self, entry: LogEntry) -> None:
-        """Hand an entry for the event log over; it keeps its place among the frames."""
+        """Add an event log entry; it keeps its place among the frames."""
         self._items.append(entry)
         self._ready.set()
 
     def take(self, frames_max: int, bytes_max: int) -> list[Recorded | LogEntry]:
-        """What waits, oldest first, up to so many frames or bytes."""
+        """Remove and return what waits, oldest first, until one of the limits is reached."""
         taken: list[Recorded | LogEntry] = []
         items, frames, size = self._items, 0, 0
         while items and frames < frames_max and size < bytes_max:
@@ -96,6 +96,6 @@ class Channel:
         return taken
 
     def close(self) -> None:
-        """End the collector's wait for room: nothing will ever be taken again."""
+        """Take nothing more, and end a wait for room."""
         self._closed = True
         self._room.set()

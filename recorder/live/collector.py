@@ -1,7 +1,7 @@
-"""The collector of one account: connects, keeps the connection alive, and hands every frame over before it acts on it.
+"""The collector of one account: connects, records the connection, and connects again when it ends.
 
-One thread, the only owner of its socket. It never ends because of the exchange; it ends when it is told to stop, when
-the very first connection is refused (a configuration that cannot work should say so at once), or by a fault of ours.
+One thread, the only owner of its socket. It ends after a stop, after a bug, or if the very first connection is refused,
+because a configuration that cannot work should say so at once. Nothing else that the exchange does ends it.
 """
 
 import logging
@@ -21,7 +21,7 @@ from recorder.store.entries import SessionOpened
 
 log = logging.getLogger(__name__)
 
-#: After the exchange refused our key, try again no sooner than this.
+#: The shortest wait after the exchange refused the key, seconds.
 REFUSED_S = 30.0
 
 
@@ -29,18 +29,18 @@ class Collector(Thread):
     """Records one account.
 
     Args:
-        account: whose updates.
-        run_id: of the event log.
+        account: the account.
+        run_id: the run, for the event log.
         channel: to the writer.
         clock: stamps frames, measures waits.
         limits: of frames and waits.
         on_end: called when the thread ends, in this thread.
-        after_session_id: the account's newest session so far: the next one's key is above it.
+        after_session_id: the account's newest session so far; later keys are greater.
 
     Attributes:
         failure: what ended the thread, other than a stop.
         session: the connection, while there is one.
-        sessions: how many connections there have been.
+        sessions: the number of connections so far.
     """
 
     def __init__(
@@ -71,26 +71,20 @@ class Collector(Thread):
 
     @property
     def last_push_s(self) -> float:
-        """When the last update came, on the monotonic clock; before the first, when the collector began."""
+        """When the last update came, on the monotonic clock; before the first: when the collector was made."""
         session = self.session
         return session.last_push_s if session is not None else self._last_push_s
 
     @property
     def state(self) -> str:
         """For people: `connecting`, `subscribing` or `covered`."""
-        session = self.session  # another thread's: it may go between two looks
+        session = self.session  # another thread may reset it at any time
         if session is None:
             return "connecting"
         return "covered" if session.covered else "subscribing"
 
-    def beat_soon(self) -> None:
-        """Let a heartbeat be sent, where there is a connection. From any thread."""
-        session = self.session
-        if session is not None:
-            session.beat_soon()
-
     def stop(self) -> None:
-        """Take what has been received already, close the socket, end. Then `join`."""
+        """Queue what has been read from the socket, close it, and end. Then `join`."""
         self._stopping.set()
         self._wake.set()
 
@@ -101,7 +95,7 @@ class Collector(Thread):
                 wait_s = self._one_connection()
                 self._stopping.wait(wait_s)
         except ChannelClosed:
-            pass  # the writer has ended, and says why itself
+            pass  # the writer has ended and reports the reason itself
         except BaseException as error:  # noqa: BLE001  main shows it and ends the run
             self.failure = error
         finally:
@@ -109,7 +103,7 @@ class Collector(Thread):
             self._on_end()
 
     def _one_connection(self) -> float:
-        """Connect and record until the connection ends. Returns how long to wait before the next one, in seconds."""
+        """Connect and record until the connection ends. Returns the seconds to wait before the next one."""
         try:
             transport = self._connect()
         except VenueError as error:
@@ -127,7 +121,7 @@ class Collector(Thread):
             self.session = None
 
     def _next_session_id(self, opened_ns: int) -> int:
-        """Ordered by time, and also where the clock has jumped back since the last session."""
+        """A key ordered by time, even if the clock has jumped back since the last session."""
         self._session_id = max(time_ordered_id(opened_ns), self._session_id + 1)
         return self._session_id
 
@@ -187,6 +181,6 @@ class Collector(Thread):
             self._backoff.reset()
         wait_s = self._backoff.next_s()
         log.warning(
-            "%s: the connection is over (%s). A gap begins; trying again in %.1f s.", account.name, over, wait_s
+            "%s: the connection has ended (%s). A gap begins; connecting again in %.1f s.", account.name, over, wait_s
         )
         return wait_s

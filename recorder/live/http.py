@@ -1,4 +1,7 @@
-"""Plain HTTP requests to an exchange: a thin shell over urllib3. One connection an account, kept open."""
+"""HTTP requests over urllib3, with time limits, and texts of answers that are safe to show.
+
+One connection for each account, kept open.
+"""
 
 import time
 from collections.abc import Callable
@@ -11,21 +14,21 @@ import urllib3
 from recorder.errors import Refused, Unavailable, Unreachable, VenueError
 from recorder.venues.base import Credentials, RestRequest, Verdict, printable
 
-#: A larger answer is not one of the exchange's.
+#: No exchange sends a larger answer.
 ANSWER_BYTES_MAX = 8 * 2**20
-#: So many characters of somebody else's words are shown.
-WORDS_MAX = 200
+#: Foreign text in a message is cut to this many characters.
+FOREIGN_CHARS_MAX = 200
 OK = 200
-#: Read at most so much at a time.
+#: The most read at a time.
 _CHUNK_BYTES = 65_536
 _MASK = "***"
 
 
 class HttpAnswer(NamedTuple):
-    """What came back, whatever its status."""
+    """An HTTP answer of any status."""
 
     status: int
-    #: What `Retry-After` asks for, seconds; 0 if nothing.
+    #: Seconds asked for by `Retry-After`; 0 if there is none.
     retry_after_s: float
     body: bytes
 
@@ -39,7 +42,7 @@ class HttpClient:
         url: the exchange's address, without a path.
         timeout_s: for connecting, and for each read.
         answer_s: for a whole answer.
-        monotonic_s: measures it.
+        monotonic_s: the clock that measures it, seconds.
     """
 
     def __init__(
@@ -53,7 +56,7 @@ class HttpClient:
         """Send one request.
 
         Raises:
-            Unreachable: no whole answer came; one sentence says why and what to do.
+            Unreachable: there is no complete answer; one sentence says why and what to do.
         """
         shown = request.url.partition("?")[0]
         until_s = self._monotonic_s() + self._answer_s
@@ -64,7 +67,7 @@ class HttpClient:
             try:
                 body = self._read(answer, until_s, shown)
             except BaseException:
-                answer.close()  # what is left of the answer must not be taken for the next one's
+                answer.close()  # its rest must not be taken for the next answer
                 raise
             answer.release_conn()
         except urllib3.exceptions.HTTPError as error:
@@ -110,8 +113,8 @@ def _pool(url: str, timeout_s: float) -> urllib3.PoolManager:
 
 
 def venue_error(verdict: Verdict, url: str, answer: HttpAnswer, secrets: tuple[str, ...]) -> VenueError:
-    """The error for an HTTP answer that is none to the question, with one sentence for the user."""
-    said = said_by(answer, secrets)
+    """The error for an HTTP answer without a result, with one sentence for the user."""
+    said = answer_text(answer, secrets)
     if verdict is Verdict.REFUSED:
         return Refused(f"{url} refused the key, its signature or the time: {said}; check key, secret and this clock.")
     if verdict is Verdict.WAIT:
@@ -121,37 +124,37 @@ def venue_error(verdict: Verdict, url: str, answer: HttpAnswer, secrets: tuple[s
     )
 
 
-def said_by(answer: HttpAnswer, secrets: tuple[str, ...]) -> str:
-    """Status and body of an answer, fit to be shown."""
-    return f"HTTP {answer.status} {words(answer.body.decode('utf-8', 'replace'), secrets)}".strip()
+def answer_text(answer: HttpAnswer, secrets: tuple[str, ...]) -> str:
+    """Status and body of an answer, safe to show."""
+    return f"HTTP {answer.status} {presentable(answer.body.decode('utf-8', 'replace'), secrets)}".strip()
 
 
 def retry_after_s(value: Any) -> float:
-    """Seconds of a `Retry-After` header (RFC 9110, section 10.2.3) in its form in seconds; 0 for anything else."""
+    """The seconds of a `Retry-After` header (RFC 9110, section 10.2.3); 0 if it is anything else, such as a date."""
     text = str(value or "").strip()
     return float(text) if text.isascii() and text.isdigit() and len(text) < 6 else 0.0
 
 
 def secrets_of(credentials: Credentials, request: RestRequest) -> tuple[str, ...]:
-    """What must not be shown or stored of a request: the credentials and what its headers prove them with."""
+    """What must not be shown or stored of a request: the credentials, and signatures in its headers."""
     return (*credentials, *(value for value in request.headers.values() if not value.isdigit()))
 
 
-def words(text: str, secrets: tuple[str, ...]) -> str:
-    """Somebody else's words, fit to be shown in a sentence of ours: one line, not too long, nothing secret.
+def presentable(text: str, secrets: tuple[str, ...]) -> str:
+    """Foreign text made safe to show in a message: one line, cut to a maximum length, without secrets.
 
     Args:
-        text: theirs.
-        secrets: whatever they may repeat; it is found in the spellings of an address and of JSON too.
+        text: the foreign text.
+        secrets: to mask, also as they are spelled in an address or in JSON.
     """
-    # Before anything is cut, or a part of a secret would stay.
+    # Masked before the text is cut, or a part of a secret would stay.
     for secret in _spellings(secrets):
         text = text.replace(secret, _MASK)
-    return " ".join(printable(text).split())[:WORDS_MAX]
+    return " ".join(printable(text).split())[:FOREIGN_CHARS_MAX]
 
 
 def masked(body: bytes, secrets: tuple[str, ...]) -> tuple[bytes, bool]:
-    """A body without the secrets that it may repeat, and whether it did."""
+    """A body with its secrets masked, and whether there were any."""
     found = body
     for secret in _spellings(secrets):
         found = found.replace(secret.encode(), _MASK.encode())
@@ -168,19 +171,19 @@ def _spellings(secrets: tuple[str, ...]) -> list[str]:
     return sorted(spelled - {""}, key=len, reverse=True)
 
 
-#: What a failure means, the most particular first.
+#: What a failure means, the most specific first.
 _CAUSES: tuple[tuple[type[Exception], str], ...] = (
-    (urllib3.exceptions.NameResolutionError, "the host's name is not known"),
-    (urllib3.exceptions.ProxyError, "the proxy of the environment does not let it through"),
+    (urllib3.exceptions.NameResolutionError, "the host name is not known"),
+    (urllib3.exceptions.ProxyError, "the proxy of the environment refuses it"),
     (urllib3.exceptions.NewConnectionError, "nothing answers there"),
     (urllib3.exceptions.TimeoutError, "no answer in time"),
-    (urllib3.exceptions.SSLError, "its certificate is not to be trusted"),
-    (urllib3.exceptions.ProtocolError, "its answer breaks off, or is none"),
+    (urllib3.exceptions.SSLError, "its certificate cannot be trusted"),
+    (urllib3.exceptions.ProtocolError, "its answer is cut off or not HTTP"),
 )
 
 
 def cause(error: urllib3.exceptions.HTTPError) -> str:
-    """Why nothing came back."""
+    """Why there is no answer, in words."""
     if "WRONG_VERSION_NUMBER" in str(error):
-        return "it does not speak TLS there (its address begins with http, perhaps)"
-    return next((told for kind, told in _CAUSES if isinstance(error, kind)), type(error).__name__)
+        return "there is no TLS at this address (it may begin with http)"
+    return next((words for kind, words in _CAUSES if isinstance(error, kind)), type(error).__name__)

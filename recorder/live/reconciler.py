@@ -1,15 +1,15 @@
-"""The reconciler of one account: asks the exchange over REST what happened in a gap, once pushes come again; and every
-so often whether its pushes still agree with what it holds.
+"""The reconciler of one account: after a gap it asks over REST what happened, and regularly it compares REST with the
+pushes.
 
-It reads the record and fetches; it writes nothing itself: answers go through the channel to the writer as frames, like
-pushes. What is asked, in which order, is the venue's (`Venue.reconciliation`).
+It only reads the record: answers go through the channel to the writer as frames, like pushes. The venue decides what is
+asked, and in which order (`Venue.reconciliation`).
 """
 
 import logging
 import secrets
 from collections.abc import Callable, Sequence
 from queue import Empty, SimpleQueue
-from threading import Event, Thread
+from threading import Thread
 from typing import NamedTuple
 
 from sqlalchemy import Engine
@@ -17,15 +17,16 @@ from sqlalchemy.exc import DatabaseError as DriverError
 
 from recorder.clock import NS_PER_MS, Clock
 from recorder.errors import VenueError
-from recorder.live.asking import Asker, Round, Stopping
 from recorder.live.backoff import Backoff
 from recorder.live.channel import Channel, ChannelClosed
-from recorder.live.comparing import Comparison, Dropped, Pushes, snapshot_round
+from recorder.live.collector import Collector
+from recorder.live.comparison import Dropped, SnapshotComparison
 from recorder.live.http import HttpClient
+from recorder.live.rest_client import RestClient, RestRound, Stopping
 from recorder.live.session import Session
 from recorder.live.settings import Account, Limits
 from recorder.live.watermark import Mark
-from recorder.model import time_ordered_id
+from recorder.model import SNAPSHOT, time_ordered_id
 from recorder.read.state.before_gap import EndedGap, KnownOrders, ended_gaps, known_orders, newest_covered, told_in
 from recorder.read.state.current import CurrentState
 from recorder.store.entries import Covered, DiscrepancyFound, LostSubject, ReconciliationBegan, ReconciliationEnded
@@ -35,51 +36,51 @@ from recorder.venues.base import Contradiction, Known, Question
 
 log = logging.getLogger(__name__)
 
-#: A failed round is tried again after this, growing to the last, seconds; the next coverage starts one at once.
+#: Waits before a failed round is repeated grow from the first to the last, seconds; new coverage ends the wait.
 RETRY_FIRST_S = 30.0
 RETRY_LAST_S = 1800.0
-#: So many findings of one round are logged; the table has them all.
+#: Discrepancies of one round that are logged; the table has all of them.
 FINDINGS_SHOWN_MAX = 10
 
 
 class Retry(NamedTuple):
-    """Reconcile by hand, once: gaps that are open, and those that were unrecoverable."""
+    """Reconcile once, by hand: open gaps and unrecoverable ones."""
 
     #: Only this gap; None: all of them.
     gap_id: int | None = None
 
 
 class _Due(NamedTuple):
-    """What is to be done, and when on the monotonic clock."""
+    """The next thing to do, and when, on the monotonic clock."""
 
     at_s: float
-    #: The covered session: gaps before it are reconciled, its pushes compared.
+    #: The covered session: the gaps before it are reconciled, or its pushes compared.
     covered: Covered
-    #: Whether to compare if there is no gap.
+    #: Whether to compare if there is no open gap.
     compares: bool
 
 
 class Reconciler(Thread):
-    """Reconciles gaps after each coverage, and compares every so often.
+    """Reconciles gaps whenever a session is covered, and compares regularly.
 
     Args:
-        account: which account.
-        recorder_id: whose gaps.
-        run_id: of the event log.
-        engine: that can only read the record.
+        account: the account.
+        recorder_id: the recorder whose gaps are reconciled.
+        run_id: the run, for the event log.
+        engine: a read-only engine of the record.
         channel: to the writer.
         client: sends the requests.
         clock: stamps answers, measures waits.
         limits: of waits.
         on_end: called when the thread ends, in this thread.
-        pushes: the account's collector; None: there is none, and nothing to compare with.
-        retry: reconcile by hand and end.
+        collector: receives the account's pushes; None if there are none to compare with.
+        retry: reconcile once, by hand, and end.
 
     Attributes:
-        account: which account.
+        account: the account.
         channel: to the writer.
-        discrepancies: found so far.
-        retried: the gaps that were asked about by hand.
+        discrepancies: the number found so far.
+        retried: the gaps reconciled by hand.
         failure: what ended the thread, other than a stop.
         is_done: whether the thread is ending.
     """
@@ -95,7 +96,7 @@ class Reconciler(Thread):
         clock: Clock,
         limits: Limits,
         on_end: Callable[[], None],
-        pushes: Pushes | None = None,
+        collector: Collector | None = None,
         retry: Retry | None = None,
     ) -> None:
         super().__init__(name=f"reconciler {account.name}", daemon=True)
@@ -112,32 +113,30 @@ class Reconciler(Thread):
         self._clock = clock
         self._limits = limits
         self._on_end = on_end
-        self._pushes = pushes
+        self._collector = collector
         self._retry = retry
-        #: None wakes the thread, to end.
+        #: None ends the thread.
         self._covered: SimpleQueue[Covered | None] = SimpleQueue()
         self._due: _Due | None = None
         self._last_round_id = 0
-        #: What is held, once the session has a snapshot to start from.
+        #: The latest state according to the pushes, once there is a snapshot to start from.
         self._held: CurrentState | None = None
         self._backoff = Backoff(RETRY_FIRST_S, RETRY_LAST_S)
-        self._asker = Asker(account, client, channel, clock, limits)
-        self._committed = Event()
-        self._mark: Mark | None = None
+        self._rest = RestClient(account, client, channel, clock, limits)
+        self._comparison = SnapshotComparison(account, engine, self._rest, clock, limits)
 
     def covered(self, entry: Covered) -> None:
-        """A session is covered, and that is durable: reconcile the gaps before it. From any thread."""
+        """Reconcile the gaps before a session, whose coverage is durable now. From any thread."""
         self._covered.put(entry)
 
     def durable(self, mark: Mark | None) -> None:
-        """The account's last durable push, after each commit. From any thread."""
-        self._mark = mark
-        self._committed.set()
+        """Note the account's last durable push, after each commit. From any thread."""
+        self._comparison.durable(mark)
 
     def stop(self) -> None:
-        """Abandon what is going on, and end. Then `join`. From any thread."""
-        self._asker.stop()
-        self._committed.set()
+        """Abandon the current round and end. Then `join`. From any thread."""
+        self._rest.stop()
+        self._comparison.durable(None)
         self._covered.put(None)
 
     def run(self) -> None:
@@ -149,7 +148,7 @@ class Reconciler(Thread):
             while True:
                 self._do(self._next())
         except (Stopping, ChannelClosed):
-            pass  # the writer, if it was that, has ended and says why itself
+            pass  # a writer that has ended reports the reason itself
         except BaseException as error:  # noqa: BLE001  main shows it and ends the run
             self.failure = error
         finally:
@@ -157,7 +156,7 @@ class Reconciler(Thread):
             self._on_end()
 
     def _next(self) -> _Due:
-        """What is due: after the newest coverage, or what was put off."""
+        """Wait for the next thing to do: the gaps before new coverage, or what is due by then."""
         while True:
             now_s = self._clock.monotonic_s()
             try:
@@ -166,8 +165,8 @@ class Reconciler(Thread):
                 assert self._due is not None
                 due, self._due = self._due, None
                 return due
-            self._asker.check_stop()
-            # The newest coverage takes the place of an older one: its round settles all gaps before it.
+            self._rest.check_stop()
+            # The round after the newest coverage settles all gaps before it.
             assert entry is not None
             self._due = _Due(now_s, entry, compares=False)
 
@@ -179,7 +178,7 @@ class Reconciler(Thread):
                 gaps = ended_gaps(connection, self._recorder_id, self._account_id, entry.session_id)
                 known = known_orders(connection, gaps, final, self._held) if gaps else None
         except DriverError as error:
-            # Locked, perhaps: recording does not depend on it.
+            # It may be locked; recording does not depend on this.
             self._try_again(entry, f"the record cannot be read: {error.orig}")
             return
         if known is not None:
@@ -216,20 +215,20 @@ class Reconciler(Thread):
     def _reconcile(
         self, session_id: int, known: KnownOrders, held: CurrentState, retried: Sequence[EndedGap] | None = None
     ) -> tuple[str, str]:
-        """One round.
+        """Ask the exchange about gaps.
 
         Args:
-            session_id: the session whose coverage it follows.
-            known: what was known when the oldest gap began.
-            held: takes what is told.
-            retried: the gaps that are meant, if by hand; otherwise all that are open.
+            session_id: the covered session after the gaps.
+            known: what the record knew when the oldest gap began.
+            held: takes the state in the answers.
+            retried: the gaps, if they are reconciled by hand; None: all open ones.
 
         Returns:
-            Its result, and the detail.
+            The result of the round, and its detail.
         """
         venue, name = self.account.venue, self.account.name
         log.info("%s: asking the exchange what happened in the gap", name)
-        to = Round(self._begin(session_id))
+        to = RestRound(self._begin(session_id))
         questions = venue.reconciliation(
             Known(
                 self.account.symbols,
@@ -242,7 +241,7 @@ class Reconciler(Thread):
         )
         failed: list[str] = to.failed
         try:
-            for answer in self._asker.answers(questions, to):
+            for answer in self._rest.answers(questions, to):
                 held.take(to.round_id, answer.updates)
         except VenueError as error:
             failed = [str(error)]
@@ -261,7 +260,7 @@ class Reconciler(Thread):
         return result, detail
 
     def _snapshot_subjects(self) -> set[str]:
-        """The subjects without which the snapshot is not complete."""
+        """The subjects of a complete snapshot."""
         questions = self.account.venue.snapshot()
         subjects: set[str] = set()
         try:
@@ -274,24 +273,26 @@ class Reconciler(Thread):
             return subjects
 
     def _still_lost(self, lost: Sequence[LostSubject], retried: Sequence[EndedGap]) -> tuple[LostSubject, ...]:
-        """What no earlier round about the same gaps was told either: an exchange forgets more with time."""
+        """What earlier rounds about the same gaps lacked, too: an exchange only forgets more with time."""
         earlier = [gap.reconciliation_id for gap in retried if gap.reconciliation_id is not None]
         with self._engine.connect() as connection:
             return tuple(one for one in lost if not told_in(connection, self._account_id, earlier, one.target))
 
     def _compare(self, entry: Covered) -> bool:
-        """Compare the pushes with what the exchange says. Returns whether to do so again in this session."""
+        """Compare the pushes with a snapshot. Returns whether to do so again in this session."""
         session = self._session(entry.session_id)
         if session is None:
             return False
-        to = snapshot_round(self._begin(entry.session_id))
+        # The answers are evidence only: no typed rows follow from them.
+        to = RestRound(self._begin(entry.session_id), SNAPSHOT)
         found: tuple[Contradiction, ...] = ()
         try:
             if self._held is None or self._held.session_id != entry.session_id:
                 self._held = self._snapshot(entry, to)
                 result, detail = COMPARED, "a snapshot to start from"
             else:
-                found = self._comparison(entry, session).contradictions(self._held, to)
+                topics = frozenset(entry.topics).difference(entry.refused)
+                found = self._comparison.contradictions(session, topics, self._held, to)
                 result, detail = COMPARED, f"{len(found)} values differ from the pushes" if found else "the same"
         except (VenueError, Dropped) as error:
             result, detail = FAILED, str(error)
@@ -300,42 +301,25 @@ class Reconciler(Thread):
         if result == COMPARED and (to.failed or to.lost):
             missing = [*to.failed, *(one.name for one in to.lost)]
             result, detail = FAILED, f"{detail}; not answered: {', '.join(missing)}"
-        self._tell(entry, to.round_id, found)
+        self._report(entry, to.round_id, found)
         self._end(entry.session_id, to.round_id, result, detail)
         if result == FAILED:
             log.warning("%s: not compared with the exchange this time: %s", self.account.name, detail)
         return True
 
-    def _snapshot(self, entry: Covered, to: Round) -> CurrentState | None:
-        """A snapshot to start from; None if it is not complete."""
+    def _snapshot(self, entry: Covered, to: RestRound) -> CurrentState | None:
+        """A snapshot to start from; None if it is incomplete."""
         held = CurrentState(self._account_id, entry.session_id, entry.seq, self.account.venue.final_statuses)
-        for answer in self._asker.answers(self.account.venue.snapshot(), to):
+        for answer in self._rest.answers(self.account.venue.snapshot(), to):
             held.take(to.round_id, answer.updates)
         return None if to.failed or to.lost else held
 
-    def _comparison(self, entry: Covered, session: Session) -> Comparison:
-        return Comparison(
-            self.account,
-            session,
-            frozenset(entry.topics).difference(entry.refused),
-            self._engine,
-            self._asker,
-            self._clock,
-            self._limits,
-            self._committed,
-            self._durable_seq,
-        )
-
     def _session(self, session_id: int) -> Session | None:
-        """The session, if it goes on."""
-        session = None if self._pushes is None else self._pushes.session
+        """The session; None if it has ended."""
+        session = None if self._collector is None else self._collector.session
         return session if session is not None and session.session_id == session_id and not session.is_over else None
 
-    def _durable_seq(self, session_id: int) -> int:
-        mark = self._mark
-        return mark.seq if mark is not None and mark.session_id == session_id else -1
-
-    def _tell(self, entry: Covered, round_id: int, found: tuple[Contradiction, ...]) -> None:
+    def _report(self, entry: Covered, round_id: int, found: tuple[Contradiction, ...]) -> None:
         name, now_ns = self.account.name, self._clock.wall_ns()
         for number, one in enumerate(found):
             held_session_id = entry.session_id if one.held_session_id is None else one.held_session_id
@@ -343,14 +327,14 @@ class Reconciler(Thread):
             self.channel.tell(DiscrepancyFound(self._account_id, round_id, one.seq, *what, held_session_id, now_ns))
             self.discrepancies += 1
             if number < FINDINGS_SHOWN_MAX:
-                log.error("%s: discrepancy: %s, %s: the exchange tells %s, but its pushes left %s", name, *what)
+                log.error("%s: discrepancy: %s, %s: REST says %s, the pushes say %s", name, *what)
         if len(found) > FINDINGS_SHOWN_MAX:
             log.error("%s: %d more discrepancies: see `recorder discrepancies`", name, len(found) - FINDINGS_SHOWN_MAX)
 
     def _begin(self, session_id: int) -> int:
         began_ns = self._clock.wall_ns()
-        # Above the session and the last round even if the clock has jumped back. And by a random step: the next session
-        # is then numbered one after its last, and must not get the same number.
+        # Above the session and the last round even if the clock has jumped back. The random step keeps the number free
+        # that the next session would then get: the one after its predecessor's.
         after = max(session_id, self._last_round_id) + 1 + secrets.randbits(20)
         round_id = self._last_round_id = max(time_ordered_id(began_ns), after)
         self.channel.tell(ReconciliationBegan(self._account_id, round_id, self._run_id, began_ns))
@@ -381,8 +365,8 @@ class Reconciler(Thread):
             self._due = _Due(self._clock.monotonic_s() + every_s, entry, compares=True)
 
 
-def _restored(to: Round, known: KnownOrders, lost: Sequence[LostSubject]) -> str:
-    """What a round restored and what not, for the gap's row."""
+def _restored(to: RestRound, known: KnownOrders, lost: Sequence[LostSubject]) -> str:
+    """What a round restored and what it did not, for the row in `gaps`."""
     lost_names = {one.name for one in lost}
     now = " and ".join(subject for subject in ("balances", "positions") if subject not in lost_names)
     restored = f"{now} as of now, " if now else ""

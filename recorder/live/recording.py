@@ -1,4 +1,4 @@
-"""A run: everything started in its order, and stopped in the opposite one."""
+"""A run: its threads are started in order, and stopped in the opposite order."""
 
 import logging
 import os
@@ -11,11 +11,11 @@ from typing import NamedTuple, Self
 import recorder
 from recorder.clock import NS_PER_MS, Clock
 from recorder.errors import DatabaseMoved, InternalError, NotDurable, RecorderError
-from recorder.live.asking import check_clock
 from recorder.live.checkpointer import Checkpointer, LastSeal
 from recorder.live.collector import Collector
 from recorder.live.http import HttpClient
 from recorder.live.reconciler import Reconciler, Retry
+from recorder.live.rest_client import check_clock
 from recorder.live.settings import Account, Checkpoints, Limits
 from recorder.live.shipper import Shipper
 from recorder.live.wake import Wake
@@ -33,14 +33,14 @@ from recorder.store.opening import newest_session, open_run
 
 log = logging.getLogger(__name__)
 
-#: Of the time that a stop may take, so much is for the collectors.
+#: Share of a stop's time for the collectors.
 COLLECTORS_SHARE = 0.3
-#: And when so much of it is over, no checkpoint is waited for any more.
+#: Share of a stop's time after which it waits for checkpoints no longer.
 CHECKPOINTS_SHARE = 0.7
 
 
 class State(NamedTuple):
-    """A run at an instant, for people."""
+    """The progress of a run, for people."""
 
     frames: int
     frames_durable: int
@@ -49,29 +49,29 @@ class State(NamedTuple):
     lag_ms: int
     #: Account name → `connecting`, `subscribing` or `covered`.
     sessions: dict[str, str]
-    #: Of the server's database: `connecting`, `up to date`, `sending` or `away`; None where there is no server.
+    #: Of the server's database: `connecting`, `up to date`, `sending`, `away` or `refusing`; None: there is no server.
     server: str | None = None
-    #: Durable in the journal, and not on the server yet.
+    #: Durable in the journal, but not yet on the server.
     frames_to_send: int = 0
-    #: Where the exchange's REST interface contradicted its pushes, in this run.
+    #: Discrepancies between REST and the pushes found in this run.
     discrepancies: int = 0
 
 
 class Recording:
-    """A run, as a context manager: entering it starts everything, leaving it stops it and raises what went wrong.
+    """A run, as a context manager: entering it starts the threads, leaving it stops them and raises what went wrong.
 
     Args:
-        url: of the database file that every batch is written to.
-        accounts: to record, one thread each.
-        limits: of everything.
+        url: the address of the database file that every batch is written to.
+        accounts: the accounts to record.
+        limits: of queues and waits.
         clock: stamps and measures.
-        on_durable: called after each commit, in the writer's thread; and once before the run is opened, to begin with.
-        server: of the server's database that the batches are sent on to, if there is one.
-        checkpoints: how the record is signed, if it is.
-        retry: reconcile gaps by hand instead of recording: no connection is made, and `wait` ends with the last round.
+        on_durable: called before the run is opened, and then after each commit, in the writer's thread.
+        server: the address of the server's database that batches are sent on to; None: there is no server.
+        checkpoints: how the record is signed; None: it is not.
+        retry: reconcile gaps by hand instead of recording: nothing is pushed, and `wait` ends with the last round.
 
     Raises:
-        RecorderError: on entering, before anything is written, when it cannot work; on leaving, what ended the run.
+        RecorderError: on entering, before anything is written, if it cannot work; on leaving, what ended the run.
     """
 
     def __init__(
@@ -123,15 +123,15 @@ class Recording:
             self._raise_failures()
 
     def wait(self, timeout_s: float) -> bool:
-        """Wait for the end: a `wake`, or a thread that ended by itself. Returns whether it has come."""
+        """Wait for `wake`, or until a thread ends by itself. Returns whether the run should end."""
         return self.wake.wait(timeout_s)
 
     def idle_s(self) -> float:
-        """For how long no account has had a push, in seconds."""
+        """Seconds since the last push of any account."""
         return self._clock.monotonic_s() - max(collector.last_push_s for collector in self._collectors)
 
     def state(self) -> State:
-        """The run at this instant."""
+        """The run's progress now."""
         fetching: list[Collector | Reconciler] = [*self._collectors, *self._reconcilers]
         channels = [thread.channel for thread in fetching]
         watermark = self._writer.watermark
@@ -149,7 +149,7 @@ class Recording:
         )
 
     def retried(self) -> list[EndedGap]:
-        """The gaps that were asked about by hand, as they are now; once it has stopped."""
+        """The gaps reconciled by hand, as they are after the run."""
         found: list[EndedGap] = []
         with self._reading.connect() as connection:
             for reconciler in self._reconcilers:
@@ -162,7 +162,7 @@ class Recording:
         engine = self._engine = open_engine(self._url)
         if database_path(self._url).exists():
             migrate.require_usable(engine)
-        # Asked before the first table is made: an address with a typing error leaves nothing behind.
+        # Before the first table is made: a wrong address leaves nothing behind.
         for account in self._accounts:
             client = HttpClient(account.url, self._limits.connect_s, self._limits.answer_s, self._clock.monotonic_s)
             self._clients[account.account_id] = client
@@ -175,7 +175,7 @@ class Recording:
         if self._server is not None:
             self._shipper = Shipper(self._url, self._server, self.wake.set)
             self._shipper.check([(one, keys[one.account_id]) for one in wanted])
-        # Nothing is durable yet, and whoever is told may still refuse: the database is then as it was.
+        # Before anything is written: it may raise.
         self._on_durable(Watermark(OPENING, 0, {}))
         self._file = starting.enter_context(HeldFile(database_path(self._url)))
         with engine.begin() as connection:
@@ -185,7 +185,7 @@ class Recording:
             log.warning("%s", warning)
 
     def _start_threads(self) -> None:
-        """The writer first, so that the first frame finds it; then the sockets."""
+        """Start the writer first, then what needs it; the sockets last."""
         clock, limits = self._clock, self._limits
         run_id = self._run.run_id
         self._writer = Writer(
@@ -217,7 +217,7 @@ class Recording:
             if self._retry is None
         ]
         reading = self._reading = open_engine(self._url, read_only=True)
-        pushes = {collector.account.account_id: collector for collector in self._collectors}
+        collectors = {collector.account.account_id: collector for collector in self._collectors}
         self._reconcilers = [
             Reconciler(
                 account,
@@ -229,7 +229,7 @@ class Recording:
                 clock,
                 limits,
                 self._reconciler_ended,
-                pushes.get(account.account_id),
+                collectors.get(account.account_id),
                 self._retry,
             )
             for account in self._accounts
@@ -270,7 +270,7 @@ class Recording:
                 reconciler.covered(entry)
 
     def _reconciler_ended(self) -> None:
-        """A reconciler ends by itself if it failed, or if its work by hand is done."""
+        """End the run if a reconciler has failed, or if all of them are done reconciling by hand."""
         if self._retry is None or all(reconciler.is_done for reconciler in self._reconcilers):
             self.wake.set()
 
@@ -282,27 +282,25 @@ class Recording:
         return None if self._checkpointer is None else self._checkpointer.last()
 
     def _environment(self) -> dict[str, str]:
-        """What the user's own command may know: no secret that this program was given."""
+        """The environment of the user's command, without the secrets of the configuration."""
         secrets = {secret for account in self._accounts for secret in account.credentials}
         if self._checkpoints is not None:
             secrets.add(self._checkpoints.key.text)
         return {name: value for name, value in os.environ.items() if value.strip() not in secrets}
 
     def _stop(self) -> None:
-        """From the socket inwards, so that nothing is taken in that cannot be made durable any more.
+        """Stop from the socket inwards, so that everything received can still be made durable.
 
-        1. The collectors keep the frames that have left their socket already, close it, and put their session's end
-           into the queue. One that is still connecting holds nothing: it is not waited for. The reconciler leaves its
-           round unfinished: the gaps stay open, and the next run takes them up.
-        2. The writer is told that nothing more comes. It writes what waits, then the end of the run; the checkpoint
-           that covers this is signed and goes out, and the writer notes it and closes the database. Only a database
-           that will not take it can make this too long; then it gives up and says so.
-           If the database file was moved or deleted meanwhile, all of it is now brought together in a file that lasts,
-           however long that takes.
-        3. The last checkpoint arrives where it should, or is given up: the next run brings a newer one.
-        4. The shipper sends what the server has not had yet, for as long as there is time. What remains lies in the
-           journal, and the next run sends it.
-        5. The lock is given back last, so that the next recorder finds all of it done.
+        1. The collectors queue the frames they have already read, close their sockets, and queue the end of their
+           sessions. A collector that is still connecting has no frames, so nothing waits for it. The reconcilers
+           abandon their rounds: the gaps stay open, and the next run reconciles them.
+        2. The writer writes what waits, then the end of the run. The checkpoint that covers this is signed and sent;
+           the writer notes it and closes the database. If the database takes too long, the writer gives up and says
+           so. If the database file was moved or deleted, everything is rescued now, however long that takes.
+        3. The last checkpoint is delivered, or abandoned: the next run sends a newer one.
+        4. The shipper sends what the server does not have, while there is time. The rest stays in the journal, and the
+           next run sends it.
+        5. The lock is released last, when everything is done.
         """
         deadline_s = self._clock.monotonic_s() + self._limits.stop_s
         fetching: list[Collector | Reconciler] = [*self._collectors, *self._reconcilers]
@@ -345,7 +343,7 @@ class Recording:
             if isinstance(failure, RecorderError):
                 raise failure
             raise InternalError(
-                f"Recorder has a bug and stopped ({type(failure).__name__}: {failure}); everything before it is "
+                f"Recorder has a bug and stopped ({type(failure).__name__}: {failure}); everything before that is "
                 "durable, and the event log notes the gap. Start it again, and report this with the lines above."
             ) from failure
         if self._writer.is_alive():

@@ -1,4 +1,4 @@
-"""One connection's life: number each frame, hand it over, then act on what it says."""
+"""One connection: each frame is numbered and queued for the writer, and only then acted on."""
 
 import logging
 from threading import Event
@@ -15,18 +15,18 @@ from recorder.venues.base import read_frame
 
 log = logging.getLogger(__name__)
 
-#: How often a session that waits for room in the queue looks whether it should stop, seconds.
+#: How often a session that waits for room in the queue checks for a stop, seconds.
 ROOM_CHECK_S = 0.2
-#: A wait for room longer than this is worth a line in the log, seconds.
-WORTH_A_WORD_S = 1.0
+#: A longer wait for room is logged, seconds.
+LOG_WAIT_S = 1.0
 
 
 class Answered(NamedTuple):
     """The last heartbeat that the exchange answered."""
 
-    #: Heartbeats are numbered from 1, and answered in order; 0: none yet.
+    #: Heartbeats are numbered from 1 and answered in order; 0: none yet.
     number: int = 0
-    #: The answer's frame.
+    #: The number of the answer's frame; -1: none yet.
     seq: int = -1
 
 
@@ -34,21 +34,20 @@ class Session:
     """Records one connection.
 
     Args:
-        account: whose.
-        opened: the session's entry in the event log.
+        account: the account.
+        opened: the session's first entry in the event log.
         transport: the connection.
         channel: to the writer.
         clock: measures waits.
         limits: of waits.
 
     Attributes:
-        session_id: in the event log.
-        answered: the last heartbeat that the exchange answered. Its answer shows that everything pushed before it has
-            been received.
-        is_over: whether it has ended; what the exchange pushes from then on is not received.
-        covered: whether every topic is being pushed, or was refused.
+        session_id: its key in the event log.
+        answered: the last heartbeat that the exchange answered. Everything pushed before the answer has been received.
+        is_over: whether it has ended: later pushes are not received.
+        covered: whether every topic has been acknowledged or refused.
         last_push_s: when the last update came, on the monotonic clock.
-        undecoded: frames of this session that could not be read.
+        undecoded: the number of its frames that could not be decoded.
     """
 
     def __init__(
@@ -80,15 +79,15 @@ class Session:
         self._last_received_ns = opened.opened_ns
         self._next_heartbeat_s = self.last_push_s + account.heartbeat_interval_s
         self._answering = True
-        self._told_clock = False
+        self._warned_of_clock = False
 
     def record(self, stop: Event) -> None:
-        """Record until told to stop.
+        """Record until `stop` is set.
 
         Raises:
-            SessionOver: the connection is over by itself.
+            SessionOver: the connection has ended.
             Refused: the exchange refused every topic.
-            ChannelClosed: nothing can be handed over any more.
+            ChannelClosed: the writer has ended.
         """
         try:
             self._receive_until(stop)
@@ -107,7 +106,7 @@ class Session:
         while not stopped():
             if not has_room():
                 self._wait_for_room(stop)
-                # What the exchange sent meanwhile lies in the kernel's buffers: the silence was ours.
+                # What the exchange sent meanwhile is in the kernel's buffers, so it was not silent.
                 silent_at_s = monotonic_s() + silent_s
             try:
                 keep(receive(min(self._next_heartbeat_s, silent_at_s)))
@@ -116,8 +115,8 @@ class Session:
             except Waited:
                 now_s = monotonic_s()
                 if now_s >= silent_at_s and not self.answered.number:
-                    # Pings of the WebSocket protocol are a sign of life too. But an exchange that answers our
-                    # heartbeats has to go on doing so: the pings may be a proxy's, in front of a dead exchange.
+                    # Pings of the WebSocket protocol are a sign of life, too. But an exchange that has answered a
+                    # heartbeat must go on answering: the pings may come from a proxy in front of a dead exchange.
                     silent_at_s = self._transport.pinged_s + silent_s
                 if now_s >= silent_at_s:
                     raise SessionOver("silent", f"nothing came for {silent_s:g} s") from None
@@ -127,20 +126,20 @@ class Session:
                 raise SessionOver("not subscribed", f"no answer for every topic in {self._limits.subscribe_s:g} s")
 
     def _keep_received(self) -> None:
-        """Hand over what has left the socket already, whatever ends the session; nothing of it is answered any more."""
+        """Queue what has already been read from the socket, whatever ended the session, without answering it."""
         self._answering = False
         for message in self._transport.received_already():
             self._keep(message)
 
     def beat_soon(self) -> int:
-        """Send a heartbeat with the next frame that comes, or when one is due. From any thread.
+        """Send a heartbeat when the next frame comes, or when one is due. From any thread.
 
         Returns:
             The number of the first heartbeat that is certain to be sent after this call.
         """
-        # Counted before it is sent: one that is just being sent may count, or the next one does.
+        # Heartbeats are counted before they are sent: this is one being sent just now, or the next one.
         number = self._heartbeats + 1
-        # Only ever earlier, and read anew each time; should the session set the next one just now, that is soon enough.
+        # If the session sets the time of the next heartbeat just now, that one is soon enough.
         self._next_heartbeat_s = self._clock.monotonic_s()
         return number
 
@@ -180,7 +179,7 @@ class Session:
         )
         if decoded.control is not None:
             if self._answering:
-                self._obey(decoded.control)
+                self._answer(decoded.control)
         elif decoded.error is not None:
             self._count_undecoded(decoded.error)
         elif decoded.updates and type(decoded.updates[0]) is Heartbeat:
@@ -189,7 +188,7 @@ class Session:
         else:
             self.last_push_s = self._clock.monotonic_s()
 
-    def _obey(self, control: Control) -> None:
+    def _answer(self, control: Control) -> None:
         for command in self._protocol.receive(control):
             self._send(command)
         if not self.covered and self._protocol.settled:
@@ -217,7 +216,7 @@ class Session:
         self._send(self._protocol.heartbeat(self._clock.wall_ms()))
 
     def _send(self, command: bytes) -> None:
-        """Number a command and hand it over before it goes out: its answer must come after it in the record."""
+        """Number and queue a command before it is sent, so that its answer comes after it in the record."""
         self._seq += 1
         frame = Frame(
             self._account_id, self._session_id, self._seq, self._clock.wall_ns(), SENT, None, CONTROL, None, command
@@ -226,12 +225,12 @@ class Session:
         self._transport.send(command)
 
     def _wait_for_room(self, stop: Event) -> None:
-        """Read nothing while the queue to the writer is full, so that nothing is lost: the exchange's buffers fill.
+        """Stop reading while the queue is full; the kernel's buffers fill, then the exchange waits.
 
-        Heartbeats go out meanwhile, a few small frames beyond the limit: an exchange disconnects a client without them.
+        Heartbeats are still sent, a few small frames beyond the limit: without them an exchange disconnects a client.
 
         Raises:
-            SessionOver: the writer has taken nothing for `stalled_s`.
+            SessionOver: there was no room for `stalled_s`.
         """
         since_s = self._clock.monotonic_s()
         logged = False
@@ -240,9 +239,9 @@ class Session:
             if now_s >= self._next_heartbeat_s:
                 self._beat(now_s)
             waited_s = now_s - since_s
-            if waited_s > WORTH_A_WORD_S and not logged:
+            if waited_s > LOG_WAIT_S and not logged:
                 logged = True
-                # A burst may be too fast for the disk. If the database is locked or the disk full, the writer says so.
+                # Often just a burst. If the database is locked or the disk is full, the writer logs that.
                 log.warning(
                     "%s: %s frames wait to be written: reading pauses until the database catches up",
                     self._account.name,
@@ -253,7 +252,7 @@ class Session:
 
     def _count_undecoded(self, error: str) -> None:
         self.undecoded += 1
-        # A word for the 1st, 2nd, 4th, 8th ...: a broken stream must not fill the disk with its log.
+        # Logged for the 1st, 2nd, 4th, 8th ...: a broken stream must not fill the disk with log lines.
         if self.undecoded & (self.undecoded - 1) == 0:
             log.warning(
                 "%s: frame %d is kept but could not be decoded (%d so far): %s",
@@ -265,11 +264,11 @@ class Session:
 
     def _compare_clocks(self, heartbeat: Heartbeat) -> None:
         tolerance_ms = self._account.venue.clock_tolerance_ms
-        if heartbeat.gap_ms is None or self._told_clock or abs(heartbeat.gap_ms) * 2 <= tolerance_ms:
+        if heartbeat.gap_ms is None or self._warned_of_clock or abs(heartbeat.gap_ms) * 2 <= tolerance_ms:
             return
-        self._told_clock = True
+        self._warned_of_clock = True
         log.error(
-            "%s: this clock is %.1f s off the exchange's, which refuses more than %d s: set it (NTP) before it does",
+            "%s: this machine's clock is %.1f s off the exchange's, which refuses more than %d s: set it (NTP)",
             self._account.name,
             heartbeat.gap_ms / 1000,
             tolerance_ms // 1000,

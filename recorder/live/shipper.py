@@ -1,8 +1,8 @@
-"""The shipper: moves the local journal's batches to the server's database, behind the writer and never in its way.
+"""The shipper: sends the local journal's batches to the server's database, without slowing down the writer.
 
-The journal holds everything first, so a server that is away, slow or full costs nothing but time: what waits is in the
-journal, not in memory, and is moved in order once the server accepts it. Each recorder has its own shipper, so one that
-is refused holds back no other. Its own later batches do wait: they are chained to the refused one.
+The journal is written first, so a server that is unreachable, slow or full delays only itself: batches wait in the
+journal, not in memory, and are sent in order once the server accepts them. Each recorder has its own shipper, so a
+refused one delays no other. Its own later batches wait, because they are chained to the refused one.
 """
 
 import logging
@@ -26,30 +26,30 @@ log = logging.getLogger(__name__)
 #: Waits between attempts grow from the first to the last, seconds.
 RETRY_FIRST_S = 0.5
 RETRY_LAST_S = 30.0
-#: An error that waiting does not solve is tried again no sooner than this: somebody may solve it while the run goes on.
+#: The shortest wait after an error that needs a person, who may solve it during the run, seconds.
 LASTING_S = 60.0
-#: How often such an error is logged while it lasts, seconds.
+#: How often such an error is logged again, seconds.
 REMIND_S = 3_600.0
-#: Batches are collected for this long before they are sent, seconds: a transaction on the server costs some 15 ms.
+#: Batches are collected for this long, because each transaction on the server costs some 15 ms, seconds.
 COLLECT_S = 0.15
-#: Frames that are not worth collecting for any longer.
+#: This many frames are sent without collecting more.
 COLLECT_FRAMES = 2_000
 #: How often to check whether the planner's statistics are due, seconds.
 ANALYZE_S = 60.0
 
 
 class Shipper(Thread):
-    """Moves batches to a server.
+    """Sends batches to a server.
 
     Args:
-        journal: the local file's address.
-        server: the server's.
+        journal: the address of the local file.
+        server: the address of the server's database.
         on_end: called when the thread ends, in this thread.
 
     Attributes:
         failure: what ended the thread, other than a stop.
-        frames: how many frames of this run the server had when it last had all of them.
-        state: for people: `connecting`, `up to date`, `sending`, `away`, or `refusing` if only a person can help.
+        frames: the number of this run's frames that the server had when it last was up to date.
+        state: for people: `connecting`, `up to date`, `sending`, `away`, or `refusing` if a person must act.
     """
 
     def __init__(self, journal: str, server: str, on_end: Callable[[], None]) -> None:
@@ -76,13 +76,13 @@ class Shipper(Thread):
         self._give_up = Event()
 
     def check(self, accounts: Sequence[tuple[AccountAdded, str]] = ()) -> None:
-        """Check, before the run begins, that this program can write to the server's database.
+        """Check, before the run begins, that the server's database can be written to.
 
-        A server that is away does not matter: the run records into its journal. One that refuses us does.
+        A server that is unreachable does not matter, because the run records into its journal.
 
         Args:
-            accounts: what the run records, each with its credential's fingerprint. Only accounts that this journal has
-                not recorded yet are refused: where it has, the run must go on, and only the sending waits.
+            accounts: the run's accounts, each with the fingerprint of its credential. Only accounts that are new to this
+                journal are refused here; for the others the run must go on, and only the sending waits.
 
         Raises:
             DatabaseError: with one sentence that says what to do.
@@ -101,24 +101,24 @@ class Shipper(Thread):
             explained = explain(self._server, error)
             if not may_pass(self._server, error):
                 raise explained from error
-            log.warning("%s Recording goes on into the journal.", explained)
+            log.warning("%s Recording continues in the journal.", explained)
             self.state = "away"
 
     def more(self, frames: int) -> None:
-        """A batch has been committed to the journal, which now holds this many frames of this run."""
+        """Note a commit to the journal, which now has this many frames of this run."""
         self._committed = frames
         if frames - self.frames >= COLLECT_FRAMES:
             self._hurry.set()
         self._more.set()
 
     def finish(self) -> None:
-        """The journal is complete: move the rest, and end. Then `join`."""
+        """Send the rest, and end: the journal is complete. Then `join`."""
         self._finishing = True
         self._hurry.set()
         self._more.set()
 
     def give_up(self) -> None:
-        """Time is up: end after the current transaction. The next run moves the rest."""
+        """End after the current transaction: time is up. The next run sends the rest."""
         self._give_up.set()
         self.finish()
 
@@ -128,7 +128,7 @@ class Shipper(Thread):
             while not self._give_up.is_set():
                 self._more.clear()
                 self._hurry.clear()
-                # Read before moving: then everything committed before `finish` is moved for certain.
+                # Read before sending: then everything committed before `finish` is sent.
                 finishing = self._finishing
                 wait_s = self._try_to_catch_up()
                 if wait_s is not None:
@@ -146,7 +146,7 @@ class Shipper(Thread):
             self._on_end()
 
     def _try_to_catch_up(self) -> float | None:
-        """Move everything. Returns the seconds to wait before another attempt; None if everything is there."""
+        """Send everything. Returns the seconds until the next attempt; None if the server has everything."""
         try:
             self._prepare()
             self._catch_up()
@@ -172,16 +172,15 @@ class Shipper(Thread):
             self._backoff.reset()
             if moved is None:
                 self.state = "up to date"
-                # Everything committed before this look is there, whoever moved it.
+                # The server has everything committed before this step, whichever process sent it.
                 self.frames = committed
                 break
             self.state = "sending"
             self._compare |= moved.sessions_ended > 0
         if self._compare:
-            for told in compare_sessions(self._target):
-                log.log(logging.ERROR if told.unseen else logging.INFO, "%s", told.sentence())
+            for compared in compare_sessions(self._target):
+                log.log(logging.ERROR if compared.unseen else logging.INFO, "%s", compared.sentence())
             self._compare = False
-
         if monotonic() >= self._analyze_s:
             self._analyze_s = monotonic() + ANALYZE_S
             self._analyze()
@@ -200,11 +199,11 @@ class Shipper(Thread):
     def _try_again(self, error: DatabaseError, *, lasting: bool) -> float:
         wait_s = self._backoff.next_s(LASTING_S if lasting else 0.0)
         state = "refusing" if lasting else "away"
-        # Once for each outage, which may last for days; an error that needs a person again and again.
+        # Logged once for each outage, which may last for days; repeatedly if a person must act.
         if state != self.state or (lasting and monotonic() >= self._remind_s):
             self._remind_s = monotonic() + REMIND_S
-            # If the journal was moved, the writer says what becomes of it.
-            holds = "The journal holds everything; sending it" if self._journal.exists() else "Sending the journal"
+            # If the journal was moved, the writer reports that.
+            holds = "The journal has everything; sending it" if self._journal.exists() else "Sending the journal"
             log.log(logging.ERROR if lasting else logging.WARNING, "%s %s is tried again until it works.", error, holds)
             self.state = state
         return wait_s

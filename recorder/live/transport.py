@@ -1,8 +1,8 @@
-"""One WebSocket connection: bytes in, whole messages out. The only file that touches a socket of the push portal.
+"""One WebSocket connection: bytes in, complete messages out. The only file that touches a socket of the push portal.
 
-The connection is websocket-client's own: its handshake, its frame parser. Two things are different from its defaults.
-Bytes are read 64 KiB at a time and without validating UTF-8 (that is the decoder's business, and in pure Python costs
-more than all the rest). And the socket never blocks: waiting is done in one place, where a stop wakes it.
+Handshake and frame parser are websocket-client's, with two differences from its defaults. Bytes are read 64 KiB at a
+time and without validating UTF-8, which the decoder does; in pure Python it would cost more than everything else. And
+the socket never blocks: there is one place that waits, and a stop wakes it.
 """
 
 import selectors
@@ -18,21 +18,21 @@ from websocket import ABNF
 
 from recorder.clock import Clock
 from recorder.errors import SessionOver, Unreachable
-from recorder.live.http import HttpAnswer, retry_after_s, venue_error, words
+from recorder.live.http import HttpAnswer, presentable, retry_after_s, venue_error
 from recorder.live.wake import Wake
 from recorder.venues.base import Verdict
 
-#: Read at most so much from the socket at a time.
+#: The most read from the socket at a time.
 CHUNK_BYTES = 65_536
-#: Commands are tiny: one that cannot be handed to the kernel for so long shows a dead connection.
+#: Commands are small: if the kernel does not take one within this time, the connection is dead.
 SEND_TIMEOUT_S = 5.0
-#: A control frame (close, ping, pong) carries no more (RFC 6455, section 5.5).
+#: The most that a control frame (close, ping, pong) may carry (RFC 6455, section 5.5).
 CONTROL_BYTES_MAX = 125
 CONTROL_OPCODES = {ABNF.OPCODE_CLOSE, ABNF.OPCODE_PING, ABNF.OPCODE_PONG}
 
 
 class Message(NamedTuple):
-    """A whole message and when it was received."""
+    """A complete message and when it was received."""
 
     #: When the bytes that completed it left the socket.
     received_ns: int
@@ -40,11 +40,11 @@ class Message(NamedTuple):
 
 
 class Waited(Exception):
-    """Nothing came before the deadline, or a stop woke the wait. Not an error."""
+    """Nothing came before the deadline, or a stop ended the wait. Not an error."""
 
 
 class _Buffer(websocket._abnf.frame_buffer):
-    """The library's frame parser over a buffer of our own. A parse that is interrupted goes on where it was."""
+    """The library's frame parser over a buffer of our own. An interrupted parse continues where it was."""
 
     def __init__(self, read: Callable[[], bytes], bytes_max: int) -> None:
         super().__init__(lambda _size: b"", skip_utf8_validation=True)
@@ -80,11 +80,11 @@ class Transport:
     """An open connection.
 
     Args:
-        connection: websocket-client's, its handshake done.
+        connection: websocket-client's connection, after the handshake.
         wake: ends `receive` early.
         clock: stamps messages, measures waits.
         message_bytes_max: a larger message ends the session.
-        secrets: what must not appear in a message, should the exchange echo it.
+        secrets: masked in messages, in case the exchange echoes them.
     """
 
     def __init__(
@@ -103,11 +103,11 @@ class Transport:
         self._bytes_max = message_bytes_max
         self._buffer = _Buffer(self._read, message_bytes_max)
         self._secrets = secrets
-        self._partial: bytearray | None = None  # what has come of a fragmented message
+        self._partial: bytearray | None = None  # the first fragments of a message
         self._deadline_s = 0.0
         self._stopping = False
         self._over = False
-        #: Why the connection is gone, if a pong could not be sent: what had come before it is still received.
+        #: Why the connection is lost, if a pong could not be sent: messages received before are still returned.
         self._unsendable: SessionOver | None = None
         #: When the last ping or pong of the WebSocket protocol came, on the monotonic clock.
         self.pinged_s = clock.monotonic_s()
@@ -117,14 +117,14 @@ class Transport:
         self._selector.register(wake, selectors.EVENT_READ)
 
     def receive(self, until_s: float) -> Message:
-        """The next message.
+        """Return the next message.
 
         Args:
-            until_s: on the monotonic clock.
+            until_s: the deadline, on the monotonic clock.
 
         Raises:
-            Waited: none came in time, or the wake was set.
-            SessionOver: the connection is gone or its peer broke the protocol.
+            Waited: none came in time, or `wake` was set.
+            SessionOver: the connection is lost, or the exchange broke the protocol.
         """
         self._deadline_s = until_s
         try:
@@ -135,7 +135,7 @@ class Transport:
                 message = self._special(frame)
                 if message is not None:
                     return message
-                self._look_up()
+                self._check_deadline()
         except SessionOver:
             self._over = True
             raise
@@ -144,9 +144,9 @@ class Transport:
             raise SessionOver("protocol error", str(error)) from error
 
     def received_already(self) -> list[Message]:
-        """The whole messages that have left the socket; it is neither read nor written to again.
+        """Return the complete messages already read from the socket, which is not used again.
 
-        None where `receive` found the connection over: nothing that follows on a broken one proves anything.
+        After `receive` raised `SessionOver` there are none: what follows on a broken connection proves nothing.
         """
         self._stopping = True
         messages: list[Message] = []
@@ -161,27 +161,27 @@ class Transport:
         """Send one text message.
 
         Raises:
-            SessionOver: the connection is gone.
+            SessionOver: the connection is lost.
         """
         self._send(command, ABNF.OPCODE_TEXT)
 
     def close(self) -> None:
-        """Say goodbye if the line allows it, and let go of the socket. Never raises, never waits."""
+        """Send a close frame if possible, and close the socket. Never raises, never waits."""
         self._selector.close()
         try:
-            self._socket.setblocking(False)  # a command that could not be sent has left it otherwise
+            self._socket.setblocking(False)  # a command that could not be sent has left it blocking
             self._connection.send_close()
         except (OSError, websocket.WebSocketException):
-            pass  # the peer is gone already
+            pass  # the connection is already lost
         self._connection.shutdown()  # type: ignore[no-untyped-call]
 
     def _special(self, frame: Any) -> Message | None:
-        """Everything that is not a whole text message in one frame."""
+        """Take a frame that is not a complete text message. Returns the message that it completes, if any."""
         if frame.opcode in CONTROL_OPCODES:
             self._control(frame)
             return None
         if (frame.opcode == ABNF.OPCODE_CONT) != (self._partial is not None):
-            raise SessionOver("protocol error", "a fragment out of its place")
+            raise SessionOver("protocol error", "an unexpected fragment")
         partial = self._partial = self._partial if self._partial is not None else bytearray()
         partial += frame.data
         if len(partial) > self._bytes_max:
@@ -195,16 +195,16 @@ class Transport:
         if len(frame.data) > CONTROL_BYTES_MAX:
             raise SessionOver("protocol error", f"a control frame of {len(frame.data)} bytes")
         if frame.opcode == ABNF.OPCODE_CLOSE:
-            raise SessionOver("closed", words(_close_text(frame.data), self._secrets))
+            raise SessionOver("closed", presentable(_close_text(frame.data), self._secrets))
         self.pinged_s = self._clock.monotonic_s()
         if frame.opcode == ABNF.OPCODE_PING and not self._stopping and self._unsendable is None:
             try:
                 self._send(frame.data, ABNF.OPCODE_PONG)
             except SessionOver as over:
-                self._unsendable = over  # raised once the messages behind the ping have been taken
+                self._unsendable = over  # raised once the messages after the ping have been taken
 
-    def _look_up(self) -> None:
-        """A flood of frames that make no message must not hide the deadline or a stop."""
+    def _check_deadline(self) -> None:
+        """Notice the deadline or a stop even in a flood of frames that complete no message."""
         if self._stopping:
             return
         woken = any(key.fileobj is not self._socket for key, _ in self._selector.select(0))
@@ -223,7 +223,7 @@ class Transport:
             except OSError as error:
                 raise SessionOver("lost", _error_text(error)) from error
             if not chunk:
-                raise SessionOver("lost", "the exchange ended the connection without a goodbye")
+                raise SessionOver("lost", "the exchange ended the connection without a close frame")
             self._received_ns = self._clock.wall_ns()
             return chunk
         raise Waited
@@ -256,27 +256,27 @@ def connect(
     """Open a connection.
 
     Args:
-        signed_url: where to connect; it carries the key and the signature and is never shown.
-        push_url: the same without them, for messages.
-        secrets: what must not appear in a message, should the exchange echo it.
-        classify: what an HTTP answer other than success means.
+        signed_url: the address with key and signature; never shown.
+        push_url: the address without them, for messages.
+        secrets: masked in messages, in case the exchange echoes them.
+        classify: classifies an HTTP answer other than success.
         wake: ends the transport's waits.
         clock: of the transport.
-        connect_s: the limit of each step.
+        connect_s: the time limit of each step.
         bytes_max: the size limit of a message.
 
     Raises:
-        Unreachable, Refused, Unavailable: with one sentence that says what to do.
+        Unreachable, Refused, Unavailable: one sentence says what to do.
     """
-    # The signature is in the address only.
+    # The signature is only in the address.
     hidden = (*secrets, *(value for _, value in parse_qsl(signed_url.partition("?")[2]) if not value.isdigit()))
     try:
         connection = websocket.create_connection(
             signed_url,
             timeout=connect_s,
             skip_utf8_validation=True,
-            enable_multithread=False,  # one thread owns the connection: its locks would be taken for every frame
-            redirect_limit=0,  # a signed address is for the host it was signed for
+            enable_multithread=False,  # one thread owns the connection: no lock for each frame
+            redirect_limit=0,  # the signature is only for the host it was made for
             suppress_origin=True,
         )
     except websocket.WebSocketBadStatusException as error:
@@ -285,13 +285,11 @@ def connect(
         answer = HttpAnswer(error.status_code, wait_s, error.resp_body or b"")
         raise venue_error(classify(answer.status, answer.body), push_url, answer, hidden) from None
     except ssl.SSLError as error:
-        raise Unreachable(
-            f"{push_url} cannot be trusted: {words(_error_text(error), hidden)}; check the address and the clock."
-        ) from None
+        why = presentable(_error_text(error), hidden)
+        raise Unreachable(f"{push_url} cannot be trusted: {why}; check the address and the clock.") from None
     except (OSError, websocket.WebSocketException, ValueError, CookieError) as error:
-        raise Unreachable(
-            f"{push_url} cannot be reached: {words(_error_text(error), hidden)}; check the address and the network."
-        ) from None
+        why = presentable(_error_text(error), hidden)
+        raise Unreachable(f"{push_url} cannot be reached: {why}; check the address and the network.") from None
     return Transport(connection, wake, clock, bytes_max, hidden)
 
 
@@ -304,9 +302,9 @@ def _close_text(data: bytes) -> str:
 
 def _error_text(error: Exception) -> str:
     if isinstance(error, socket.gaierror | websocket.WebSocketAddressException):
-        return "the host's name is not known"
+        return "the host name is not known"
     if isinstance(error, CookieError):
-        return "it sent a cookie that cannot be read"  # which may be a piece of what is secret
+        return "it sent a cookie that cannot be read"  # the error text may contain a part of a secret
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
     return str(error) or type(error).__name__

@@ -1,4 +1,4 @@
-"""The high-watermark: the last frame of each account known durable, and the file that tells it to others."""
+"""The high-watermark: the last durable frame of each account, and the ack file that shows it to other programs."""
 
 import json
 import os
@@ -12,7 +12,7 @@ from recorder.model import REST, SNAPSHOT, Frame
 
 
 class Mark(NamedTuple):
-    """One frame; every frame of its session up to it is durable too."""
+    """A durable frame; all frames before it in its session are durable, too."""
 
     session_id: int
     seq: int
@@ -20,17 +20,17 @@ class Mark(NamedTuple):
 
 
 class Watermark(NamedTuple):
-    """What one run has made durable."""
+    """What a run has made durable so far."""
 
-    #: The last batch committed.
+    #: The last committed batch.
     batch: int
-    #: Frames committed so far.
+    #: The number of committed frames.
     frames: int
     #: Account key → its last durable frame.
     marks: Mapping[int, Mark]
 
     def after(self, batch: int, frames: Sequence[Frame]) -> "Watermark":
-        """The watermark once these frames are committed."""
+        """The watermark after a batch with these frames."""
         marks = dict(self.marks)
         for frame in _last_of_each(frames):
             marks[frame.account_id] = Mark(frame.session_id, frame.seq, frame.received_ns)
@@ -38,28 +38,28 @@ class Watermark(NamedTuple):
 
 
 def _last_of_each(frames: Sequence[Frame]) -> Sequence[Frame]:
-    # Answers of REST are in sessions of their own, which end by themselves: nobody waits for those.
+    # REST answers are in sessions of their own; a mark is for the pushes.
     last = {frame.account_id: frame for frame in frames if frame.source not in {REST, SNAPSHOT}}
     return list(last.values())
 
 
-#: An ack file is small: one that is larger is something else.
+#: A larger file is not an ack file.
 ACK_BYTES_MAX = 2**20
 
 
 class AckFile:
-    """A small JSON file that a reader finds whole at every instant, replaced after each commit.
+    """A small JSON file, replaced as a whole after each commit, so that readers never see half of it.
 
-    Naming one writes nothing: a run that is refused, because another recorder is at work perhaps, must not put back
-    what that one has told. `begin` does, once the run is under way.
+    Nothing is written before `begin`: a run that is refused because another recorder runs must not reset that one's
+    file.
 
     Args:
-        path: where.
-        names: account key → its name.
-        database: whose watermark it tells; a file that must never be replaced.
+        path: of the file.
+        names: account key → account name.
+        database: the database file, which must not be overwritten.
 
     Raises:
-        ConfigurationError: there can be no such file there, or something else is there, which would be lost.
+        ConfigurationError: there is no such folder, or something else would be overwritten.
     """
 
     def __init__(self, path: Path, names: Mapping[int, str], database: Path) -> None:
@@ -68,7 +68,7 @@ class AckFile:
         self._names = names
         if not path.absolute().parent.is_dir():
             raise self._unwritable("no such folder")
-        # The database's own files begin with its name: SQLite's `-wal`, `-shm` and `-journal`, and our `.lock`.
+        # Files that belong to the database: those of SQLite, and our lock.
         its_own = {Path(f"{database.resolve()}{end}") for end in ("", "-wal", "-shm", "-journal", ".lock")}
         if not its_own.isdisjoint({path.resolve(), self._next.resolve()}):
             raise ConfigurationError(f"The ack file {path} is the database's own; name a file that holds nothing else.")
@@ -78,7 +78,7 @@ class AckFile:
             )
 
     def begin(self) -> None:
-        """Tell that nothing is durable yet.
+        """Write that nothing is durable yet.
 
         Raises:
             ConfigurationError: the file cannot be written.
@@ -90,17 +90,17 @@ class AckFile:
             raise self._unwritable(error.strerror or type(error).__name__) from error
 
     def write(self, watermark: Watermark) -> None:
-        """Tell what is durable."""
+        """Write what is durable."""
         accounts = {
             self._names[account_id]: mark._asdict() | {"received_utc": utc_text(mark.received_ns)}
             for account_id, mark in watermark.marks.items()
         }
-        told = {"batch": watermark.batch, "frames": watermark.frames, "accounts": accounts}
-        self._next.write_text(json.dumps(told) + "\n", "utf-8")
+        content = {"batch": watermark.batch, "frames": watermark.frames, "accounts": accounts}
+        self._next.write_text(json.dumps(content) + "\n", "utf-8")
         os.replace(self._next, self._path)  # noqa: PTH105  atomic by name
 
     def _holds_an_ack(self) -> bool:
-        """Whether what is there is an ack of an earlier run, or an empty file that somebody made to hold one."""
+        """Whether the existing file is an earlier ack file, or empty."""
         try:
             if not self._path.is_file() or self._path.stat().st_size > ACK_BYTES_MAX:
                 return False

@@ -1,4 +1,4 @@
-"""The one writer: takes what the channels hold, commits it in batches, and only then says that it is durable."""
+"""The only writer: takes what waits in the channels, commits it in batches, and then moves the high-watermark."""
 
 import logging
 from collections.abc import Callable
@@ -21,10 +21,10 @@ from recorder.store.state_index import Snapshots
 
 log = logging.getLogger(__name__)
 
-#: Wait so long before a database that is locked or full is tried again, seconds. A stop leaves time for another try.
+#: Waits before a locked or full database is tried again grow from the first to the last, seconds.
 RETRY_FIRST_S = 0.1
 RETRY_LAST_S = 1.0
-#: While nothing comes, the database file is checked this often, seconds.
+#: How often the database file is checked while nothing is written, seconds.
 IDLE_CHECK_S = 1.0
 
 
@@ -32,25 +32,25 @@ class Writer(Thread):
     """Owns the only writing connection.
 
     Args:
-        engine: of the database, its schema current.
+        engine: of the database, whose schema is current.
         url: of the database, for messages.
-        recorder_id: whose run it is.
-        run_id: of the run, which its first batch has opened.
+        recorder_id: the recorder.
+        run_id: the run, opened by an earlier batch.
         seal: of that batch.
         clock: dates batches, measures waits.
         limits: of a batch.
-        on_durable: called after each commit, in this thread.
-        on_end: called when the thread ends, in this thread.
-        on_covered: called once it is durable that a session is covered, in this thread.
-        on_sealed: called with each batch that has been committed, in this thread.
-        last_entry: asked once the run's end is durable, in this thread: what the event log is still to be told.
+        on_durable: called after each commit. This and the other functions are called in this thread.
+        on_end: called when the thread ends.
+        on_covered: called once a session's coverage is durable.
+        on_sealed: called with each committed batch.
+        last_entry: called once the run's end is durable; returns the last entry of the event log, if there is one.
         file: the database file, to notice that it is moved or deleted.
 
     Attributes:
-        watermark: what is known durable; replaced after each commit.
-        failure: what ended the thread before its time.
-        displaced: what happened to the database file, the first half of a sentence. What is committed after that goes
-            into the open file and is not called durable: whoever stops the run rescues it (`HeldFile.rescue`).
+        watermark: what is durable; replaced after each commit.
+        failure: what ended the thread, other than `finish`.
+        displaced: what happened to the database file, as the first half of a sentence; None: nothing. Later commits go
+            into the file that is still open and do not move the watermark; `HeldFile.rescue` saves them.
     """
 
     def __init__(
@@ -95,19 +95,19 @@ class Writer(Thread):
         self._give_up = Event()
 
     def channel(self) -> Channel:
-        """A new channel into this writer. Make all of them before `start`."""
+        """Make a channel to this writer, before it is started."""
         limits = self._limits
         channel = Channel(self.ready, limits.queue_frames_max, limits.queue_bytes_max)
         self._channels.append(channel)
         return channel
 
     def finish(self, reason: str) -> None:
-        """Nothing more will be put: write what waits, end the run in the event log, and end. Then `join`."""
+        """Write what waits and the end of the run, and end: nothing more will come. Then `join`."""
         self._finish_reason = reason
         self.ready.set()
 
     def give_up(self) -> None:
-        """Stop trying to write: the time is over."""
+        """Stop trying to write: time is up."""
         self._give_up.set()
 
     def run(self) -> None:
@@ -129,7 +129,7 @@ class Writer(Thread):
                 self._check_file()
                 continue
             self.ready.clear()
-            # Looked at before taking: what was put before `finish` is then taken for certain.
+            # Read before the channels: then everything added before `finish` is taken.
             reason = self._finish_reason
             batch = self._next_batch()
             if not batch.frames and not batch.entries:
@@ -143,16 +143,16 @@ class Writer(Thread):
             if reason is not None or not self._is_idle():
                 self.ready.set()
             if reason is None and len(batch.frames) < self._limits.batch_frames_max:
-                # A commit costs a disk flush: let a few milliseconds of frames share one.
+                # A commit costs a disk flush: collect frames for some milliseconds.
                 self._give_up.wait(self._limits.batch_ms / 1000)
         self._write_last_entry()
         if self._file is not None:
-            # SQLite checkpoints when it closes a database, but not one that was moved meanwhile.
+            # SQLite checkpoints its log when it closes a database, unless the file was moved.
             self._file.checkpoint()
             self._check_file()
 
     def _write_last_entry(self) -> None:
-        """What came of the run's end itself, such as the checkpoint that covers it."""
+        """Write an entry about the run's end, such as the checkpoint that covers it."""
         entry = self._last_entry()
         if entry is None:
             return
@@ -161,7 +161,7 @@ class Writer(Thread):
         try:
             self._commit(batch)
         except NotDurable:
-            # The run has ended, and that is durable; the next one tells more than this would have.
+            # The run's end is durable, and the next run's checkpoint covers it.
             log.warning("%s did not take the last entry (%s) in time", place(self._url), type(entry).__name__)
             return
         self._announce(batch)
@@ -173,7 +173,7 @@ class Writer(Thread):
         return all(channel.is_empty for channel in self._channels)
 
     def _make_snapshots(self, batch: Batch) -> None:
-        """While nothing waits: they only spare reading."""
+        """Make snapshots while nothing waits; they only speed up reading."""
         for (account_id, _), (first, last) in batch.spans.items():
             self._snapshots.add(account_id, last - first + 1)
         try:
@@ -182,7 +182,7 @@ class Writer(Thread):
                 with self._connection.begin():
                     self._snapshots.step(self._connection, self._clock.wall_ns())
         except DriverError:
-            self._disconnect()  # whatever it is, the next batch meets it too, and is tried again
+            self._disconnect()  # the next batch meets the same error and is tried again
 
     def _next_batch(self) -> Batch:
         batch = self._new_batch()
@@ -196,10 +196,10 @@ class Writer(Thread):
         return batch
 
     def _commit(self, batch: Batch) -> None:
-        """Write a batch, however often it takes.
+        """Write a batch, trying again after a transient error.
 
         Raises:
-            DatabaseError: it cannot be written, and waiting will not help; or the time is over.
+            DatabaseError: waiting will not help, or time is up.
         """
         wait_s = RETRY_FIRST_S
         attempt = 0
@@ -212,7 +212,7 @@ class Writer(Thread):
                 if not may_pass(self._url, error):
                     raise explained from error
                 if attempt == 0:
-                    log.warning("%s Recording goes on in memory; the write is tried again.", explained)
+                    log.warning("%s Recording continues in memory; the write is tried again.", explained)
                 if self._give_up.wait(wait_s):
                     raise NotDurable(
                         f"{explained} Stopped with {len(batch.frames)} frames or more not written: "
@@ -223,7 +223,7 @@ class Writer(Thread):
                 return
             self._check_file()
             if self.displaced is None:
-                self._disconnect()  # only now: a connection is the way to a file that is moved during the wait
+                self._disconnect()  # only now: a connection still reaches a file that is moved during the wait
             attempt += 1
             wait_s = min(wait_s * 2, RETRY_LAST_S)
 
@@ -233,12 +233,12 @@ class Writer(Thread):
                 raise DatabaseMoved(f"{len(batch.frames)} frames or more could not be written")
             self._connection = self._engine.connect()
         with self._connection.begin():
-            # After a failed attempt its outcome is not known: it is asked for, never guessed.
+            # The outcome of a failed attempt is unknown, so the database is asked.
             if not again or not batch.is_written(self._connection):
                 batch.write(self._connection, self._clock.wall_ns())
 
     def _check_file(self) -> None:
-        """Notice that the database file was moved, deleted or replaced, and end the run then."""
+        """End the run if the database file was moved, deleted or replaced."""
         if self._file is None or self.displaced is not None:
             return
         self.displaced = self._file.displaced()
@@ -246,7 +246,7 @@ class Writer(Thread):
             if self._file.overwritten:
                 raise DatabaseMoved("what waited was not written")
             log.error("%s: stopping, and keeping what was received", self.displaced)
-            # At once, in case that this process is killed now.
+            # At once, in case this process is killed.
             self._file.checkpoint()
             self._on_end()
 
@@ -261,7 +261,7 @@ class Writer(Thread):
         self._last_batch = batch.number
         self._on_sealed(batch)
         if self.displaced is not None:
-            return  # not durable before it has been rescued
+            return  # not durable before the rescue
         self.watermark = self.watermark.after(batch.number, batch.frames)
         self._on_durable(self.watermark)
         for entry in batch.entries:

@@ -7,7 +7,7 @@ from tests.faults.scene import Scene
 from tests.server import PostgresServer
 
 #: What the log says when an outage of the server begins, and when it is over.
-AWAY, BACK = "The journal holds everything", "answers again"
+AWAY, BACK = "The journal has everything", "answers again"
 
 
 def serve(scene: Scene, server: PostgresServer, way: Proxy) -> Scene:

@@ -67,7 +67,7 @@ def test_a_database_that_is_locked_for_too_long_ends_the_session_not_the_record(
     with scene.running() as process:
         scene.wait_more(process)
         with held_by_another_process(scene.folder.database):
-            process.wait_for("the connection is over (stalled")
+            process.wait_for("the connection has ended (stalled")
         with scene.recovery(process):
             pass
         scene.wait_more(process)

@@ -20,7 +20,7 @@ BUGS = {
     "event log": "recorder.store.gaps.Gaps.covered",
     "rows": "recorder.store.journal.typed_row",
     "watermark": "recorder.live.watermark.Watermark.after",
-    "reconciler": "recorder.live.asking.read_answer",
+    "reconciler": "recorder.live.rest_client.read_answer",
 }
 #: Where it is, and at which call it shows; the first batch opens the run, before anything is started.
 SHOWN = [("decode", 3), ("rows", 0), ("watermark", 0), ("writer", 3), ("event log", 0), ("reconciler", 1)]

@@ -44,7 +44,7 @@ def test_a_busy_account_that_is_compared_all_the_time_gives_no_false_alarm(folde
                 wait_compared(folder, process, 4)
             with folder.locked():
                 # What is pushed meanwhile is in no table for longer than things take to settle.
-                process.wait_for("Recording goes on in memory")
+                process.wait_for("Recording continues in memory")
             wait_compared(folder, process, 2)
             assert process.stop()[0] == 0, process.errors
     assert folder.rows("SELECT * FROM discrepancies") == []

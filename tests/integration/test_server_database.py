@@ -109,7 +109,7 @@ def test_a_server_that_is_away_costs_the_recording_nothing(
     folder.configure(exchange, server=url)
     with folder.run("--stop-when-idle", "1s") as process:
         assert process.wait() == 0, process.errors
-    assert "Recording goes on into the journal" in process.errors
+    assert "Recording continues in the journal" in process.errors
     assert "in the journal and not on the server yet" in process.errors
     assert PASSWORD not in process.errors
     assert len(folder.payloads()) > 2_000
@@ -350,7 +350,7 @@ def test_a_journal_that_is_deleted_is_kept_and_can_be_sent(
         folder.database.unlink()
         assert process.wait() == 2, process.errors
     assert "send it to the server with `recorder merge`" in process.errors
-    assert "The journal holds everything" not in process.errors
+    assert "The journal has everything" not in process.errors
     (copy,) = folder.path.glob("*.rescued-*")
     copy.rename(folder.database)
     assert folder.command("merge", folder.database.name, url).returncode == 0

@@ -228,7 +228,7 @@ def test_a_queue_that_stays_full_ends_the_session_at_the_last_frame_kept(
     peer: Peer, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(sessions, "ROOM_CHECK_S", 0.01)
-    monkeypatch.setattr(sessions, "WORTH_A_WORD_S", 0.03)
+    monkeypatch.setattr(sessions, "LOG_WAIT_S", 0.03)
     limits = replace(QUICK, queue_frames_max=10, stalled_s=0.1)
     with Stage(peer, limits=limits) as stage:
         line = stage.peer.line()

@@ -12,7 +12,7 @@ import pytest
 
 from recorder.clock import Clock
 from recorder.errors import Refused, SessionOver, Unavailable, Unreachable, VenueError
-from recorder.live.http import words
+from recorder.live.http import presentable
 from recorder.live.transport import Transport, connect
 from recorder.live.wake import Wake
 from recorder.venues.base import Credentials
@@ -139,7 +139,7 @@ def test_an_unknown_host(wake: Wake, host: str) -> None:
         open_(f"http://{host}", wake)
     assert f"ws://{host}/v2/user/ws cannot be reached: " in str(raised.value)
     if host.startswith("no-such"):
-        assert "the host's name is not known; check the address" in str(raised.value)
+        assert "the host name is not known; check the address" in str(raised.value)
 
 
 @pytest.mark.alone
@@ -244,14 +244,14 @@ def assert_clean(url: str, error: BaseException) -> None:
     "spelled", ["a/b+c=d e", "a/b%2Bc%3Dd%20e", "a%2Fb%2Bc%3Dd%20e", "a%2Fb%2Bc%3Dd+e", "a\\/b+c=d e"]
 )
 def test_a_secret_is_found_in_each_of_its_spellings(spelled: str) -> None:
-    assert words(f"told {spelled} by you", ("a/b+c=d e",)) == "told *** by you"
+    assert presentable(f"told {spelled} by you", ("a/b+c=d e",)) == "told *** by you"
 
 
 def test_a_secret_that_is_a_part_of_another_uncovers_nothing() -> None:
-    assert words("abc abcdef def", ("abc", "abcdef", "")) == "*** *** def"
+    assert presentable("abc abcdef def", ("abc", "abcdef", "")) == "*** *** def"
 
 
 def test_words_are_one_short_line() -> None:
-    assert words("a\0b\x1b[2Jc\ud800d\x9be", ()) == "a b [2Jc d e"
-    assert words(" a\r\n\tb \n", ()) == "a b"
-    assert len(words("x" * 10_000, ())) == 200
+    assert presentable("a\0b\x1b[2Jc\ud800d\x9be", ()) == "a b [2Jc d e"
+    assert presentable(" a\r\n\tb \n", ()) == "a b"
+    assert len(presentable("x" * 10_000, ())) == 200

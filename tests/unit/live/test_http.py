@@ -50,12 +50,12 @@ def refused(answer: Answer) -> VenueError:
         (refuse("302 Found", "Location: http://127.0.0.1:1/"), Unreachable, "HTTP 302"),
         (refuse("401 Unauthorized", body=b"no"), Refused, "HTTP 401 no; check key, secret and this clock"),
         (refuse("503 Unavailable", "Retry-After: 9"), Unavailable, "asks to be left alone for now"),
-        (lambda _: b"garbage\r\n\r\n", Unreachable, "cannot be reached: its answer breaks off, or is none;"),
-        (lambda _: b"", Unreachable, "cannot be reached: its answer breaks off, or is none;"),
+        (lambda _: b"garbage\r\n\r\n", Unreachable, "cannot be reached: its answer is cut off or not HTTP;"),
+        (lambda _: b"", Unreachable, "cannot be reached: its answer is cut off or not HTTP;"),
         (
             lambda _: b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf",
             Unreachable,
-            "cannot be reached: its answer breaks off, or is none;",
+            "cannot be reached: its answer is cut off or not HTTP;",
         ),
     ],
 )
@@ -144,7 +144,7 @@ def test_the_proxy_of_the_environment_is_used(login: str, monkeypatch: pytest.Mo
         assert request.startswith(b"GET http://exchange.invalid/x HTTP/1.1\r\n")
         assert (b"Basic dXNlcjpwYXNzQHdvcmQ=" in request) == bool(login)
         monkeypatch.setenv("no_proxy", "exchange.invalid")
-        with pytest.raises(Unreachable, match="the host's name is not known"):
+        with pytest.raises(Unreachable, match="the host name is not known"):
             get("http://exchange.invalid/x")
 
 
@@ -156,7 +156,7 @@ def test_nobody_listens() -> None:
 
 
 def test_an_unknown_host() -> None:
-    with pytest.raises(Unreachable, match="cannot be reached: the host's name is not known"):
+    with pytest.raises(Unreachable, match="cannot be reached: the host name is not known"):
         get("http://no-such-host.invalid/")
 
 

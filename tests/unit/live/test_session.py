@@ -136,12 +136,11 @@ def test_the_heartbeat(peer: Peer) -> None:
 
 
 def test_a_heartbeat_can_be_asked_for(peer: Peer) -> None:
-    stage = Stage(peer)
-    stage.collector.beat_soon()  # there is no connection yet: it is for none
-    with stage:
+    with Stage(peer) as stage:
         line = stage.subscribed()
         stage.wait_entry(Covered)
-        stage.collector.beat_soon()
+        assert stage.collector.session is not None
+        stage.collector.session.beat_soon()
         line.send(frame(ORDER))
         assert json.loads(line.receive_text())["cmd"] == "ping"
         # And from then on as before: not with every frame.
@@ -347,7 +346,7 @@ def test_a_clock_that_drifts_is_said_once(peer: Peer, caplog: pytest.LogCaptureF
         stage.wait(lambda: b"20000" in stage.received()[-1])
     said = [record.getMessage() for record in caplog.records if record.levelno == logging.ERROR]
     assert said == [
-        "main: this clock is -15.0 s off the exchange's, which refuses more than 30 s: set it (NTP) before it does"
+        "main: this machine's clock is -15.0 s off the exchange's, which refuses more than 30 s: set it (NTP)"
     ]
 
 

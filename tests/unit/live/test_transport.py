@@ -195,7 +195,7 @@ def test_an_end_without_goodbye(pair: Pair, wire: bytes) -> None:
     pair.line.send(frame(b"whole"), wire)
     pair.line.close()
     assert pair.receive() == b"whole"
-    assert "without a goodbye" in pair.over("lost").detail
+    assert "without a close frame" in pair.over("lost").detail
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from recorder.live import asking, comparing, reconciler
+from recorder.live import comparison, reconciler, rest_client
 from recorder.live.recording import Recording
 from recorder.live.settings import Account, Limits
 from recorder.simulator import Simulator, SimulatorOptions
@@ -73,7 +73,7 @@ class Run:
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "recorder.live")
-    monkeypatch.setattr(asking, "ATTEMPTS_MAX", 1)
+    monkeypatch.setattr(rest_client, "ATTEMPTS_MAX", 1)
     monkeypatch.setattr(reconciler, "RETRY_FIRST_S", 0.05)
     monkeypatch.setattr(reconciler, "RETRY_LAST_S", 0.05)
 
@@ -125,12 +125,16 @@ def test_rest_that_is_further_behind_is_asked_again(
 def test_without_asking_again_that_would_be_a_false_alarm(
     tmp_path: Path, exchange: Simulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    class Once(comparing.Comparison):
-        def _compare(self, *arguments: Any) -> Any:
-            self.told = getattr(self, "told", None) or super()._compare(*arguments)
-            return self.told
+    class Once(comparison.SnapshotComparison):
+        def contradictions(self, *arguments: Any) -> Any:
+            self.compared: Any = None
+            return super().contradictions(*arguments)
 
-    monkeypatch.setattr(reconciler, "Comparison", Once)
+        def _compare(self, *arguments: Any) -> Any:
+            self.compared = self.compared or super()._compare(*arguments)
+            return self.compared
+
+    monkeypatch.setattr(reconciler, "SnapshotComparison", Once)
     with running(tmp_path, exchange) as run:
         run.wait_rows(SAME)
         with lagging(exchange, 0.5):

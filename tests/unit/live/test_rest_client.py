@@ -1,4 +1,4 @@
-"""Asking an exchange over REST: its clock first, at its pace, and what each failure costs."""
+"""Requests over REST: the exchange's clock, the rate limit, and what each failure costs."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from recorder.clock import NS_PER_MS, Clock
 from recorder.errors import Refused, Unreachable
-from recorder.live.asking import Pace, check_clock
 from recorder.live.http import HttpClient
+from recorder.live.rest_client import RateLimit, check_clock
 from tests.unit.live.peer import PATIENCE_S, Peer, refuse
 from tests.unit.live.stage import account_of
 
@@ -23,11 +23,11 @@ Answer = Callable[[bytes], bytes]
 
 @given(st.integers(2, 40), st.floats(0.1, 20.0), st.lists(st.floats(0.0, 5.0), min_size=1, max_size=200))
 def test_no_window_holds_more_than_our_share(requests_max: int, window_s: float, idle_s: list[float]) -> None:
-    pace = Pace(requests_max, window_s)
+    rate = RateLimit(requests_max, window_s)
     now_s, sent_s = 0.0, []
     for pause_s in idle_s:
         now_s += pause_s
-        now_s += pace.wait_s(now_s)
+        now_s += rate.wait_s(now_s)
         sent_s.append(now_s)
     ours = max(requests_max // 2, 1)
     for first, last in zip(sent_s, sent_s[ours:], strict=False):
@@ -36,8 +36,8 @@ def test_no_window_holds_more_than_our_share(requests_max: int, window_s: float,
 
 
 def test_the_first_go_out_at_once() -> None:
-    pace = Pace(100, 10.0)
-    assert [pace.wait_s(0.0) for _ in range(51)] == [0.0] * 50 + [10.0]
+    rate = RateLimit(100, 10.0)
+    assert [rate.wait_s(0.0) for _ in range(51)] == [0.0] * 50 + [10.0]
 
 
 def server_time(ms: int) -> Answer:

@@ -1,4 +1,4 @@
-"""Asking an exchange's REST interface: at its pace, again if a failure passes, and every answer into the journal."""
+"""Requests to an exchange's REST interface: rate-limited, retried, and every answer recorded as a frame."""
 
 import logging
 from collections import deque
@@ -9,7 +9,7 @@ from recorder.clock import Clock
 from recorder.errors import Refused, Unavailable, Undecodable, Unreachable, VenueError
 from recorder.live.backoff import Backoff
 from recorder.live.channel import Channel, Recorded
-from recorder.live.http import HttpAnswer, HttpClient, masked, said_by, secrets_of, venue_error
+from recorder.live.http import HttpAnswer, HttpClient, answer_text, masked, secrets_of, venue_error
 from recorder.live.settings import Account, Limits
 from recorder.model import REST, Decoded, FillUpdate, Frame, OrderUpdate, Update
 from recorder.store.entries import LostSubject
@@ -26,30 +26,30 @@ from recorder.venues.base import (
 
 log = logging.getLogger(__name__)
 
-#: A question is asked at most so many times in one round.
+#: Attempts for one question in one round.
 ATTEMPTS_MAX = 5
-#: When so many questions in a row have failed, the exchange is down: the round ends.
+#: After this many failed questions in a row the exchange counts as down, and the round ends.
 FAILED_IN_A_ROW_MAX = 3
 #: A long round logs its progress this often, seconds.
 PROGRESS_S = 10.0
-#: How often a round that waits for room in the queue checks whether it should stop, seconds.
+#: How often a round that waits for room in the queue checks for a stop, seconds.
 ROOM_CHECK_S = 0.2
-#: Our share of the requests that a user may make; the rest is for the user's own programs.
+#: Our share of the venue's rate limit; the rest is for the user's own programs.
 OUR_SHARE = 0.5
-#: A clock that is off by more than this is worth a warning, milliseconds.
+#: A clock that is off by more than this causes a warning, milliseconds.
 CLOCK_WARNING_MS = 1_000
 
 
 class Stopping(Exception):
-    """The run ends: the round is left unfinished, its gaps stay open, and the next run reconciles them."""
+    """The run ends. The round is abandoned, its gaps stay open, and the next run reconciles them."""
 
 
-class Pace:
-    """The pace of one user's requests: a sliding window.
+class RateLimit:
+    """A sliding window over the requests of one user.
 
     Args:
-        requests_max: a user's, within a window.
-        window_s: the window.
+        requests_max: the venue's limit within a window.
+        window_s: the length of the window.
     """
 
     def __init__(self, requests_max: int, window_s: float) -> None:
@@ -58,7 +58,7 @@ class Pace:
         self._sent_s: deque[float] = deque(maxlen=self._ours_max)
 
     def wait_s(self, now_s: float) -> float:
-        """How long to wait before the next request, on the monotonic clock; the request is counted."""
+        """How long to wait before the next request, which counts as sent after that wait."""
         wait_s = 0.0
         if len(self._sent_s) == self._ours_max:
             wait_s = max(self._sent_s[0] + self._window_s - now_s, 0.0)
@@ -66,19 +66,19 @@ class Pace:
         return wait_s
 
 
-class Round:
-    """One round of questions: its frames are a session of their own.
+class RestRound:
+    """One round of questions. The frames of its answers are a session of their own.
 
     Args:
         round_id: the session of the answers' frames.
-        source: of the frames; typed rows follow from `REST` only.
+        source: of the frames. Typed rows follow only from those of `REST`.
 
     Attributes:
         lost: subjects that the exchange does not have and will not have later.
         failed: subjects that it could not answer this time, with the reason.
-        orders: the orders that were told.
-        executions: how many were told.
-        frames: answers so far.
+        orders: the orders in the answers.
+        executions: the number of executions in the answers.
+        frames: the number of answers so far.
     """
 
     def __init__(self, round_id: int, source: str = REST) -> None:
@@ -91,16 +91,16 @@ class Round:
         self.frames = 0
 
     def count(self, updates: tuple[Update, ...]) -> None:
-        """Count what an answer told."""
+        """Count the orders and executions of an answer."""
         self.orders.update(update.order_id for update in updates if isinstance(update, OrderUpdate))
         self.executions += sum(isinstance(update, FillUpdate) for update in updates)
 
 
-class Asker:
-    """Asks for one account, in one thread.
+class RestClient:
+    """Sends the requests of one account, from one thread.
 
     Args:
-        account: who asks.
+        account: to sign for.
         client: sends the requests.
         channel: to the writer.
         clock: stamps answers, measures waits.
@@ -113,12 +113,12 @@ class Asker:
         self._channel = channel
         self._clock = clock
         self._limits = limits
-        self._pace = Pace(account.venue.rest_requests_max, account.venue.rest_window_s)
+        self._rate = RateLimit(account.venue.rest_requests_max, account.venue.rest_window_s)
         self._stopping = Event()
         self._failed_in_a_row = 0
 
     def stop(self) -> None:
-        """End every wait with `Stopping`, now and ever after. From any thread."""
+        """End this and every later wait with `Stopping`. From any thread."""
         self._stopping.set()
 
     def sleep(self, wait_s: float) -> None:
@@ -135,15 +135,15 @@ class Asker:
         if self._stopping.is_set():
             raise Stopping
 
-    def answers(self, questions: Questions, to: Round) -> Iterator[Answer]:
-        """Ask a venue's questions. Each answer has been handed to the writer when it is yielded.
+    def answers(self, questions: Questions, to: RestRound) -> Iterator[Answer]:
+        """Ask a venue's questions. Each answer is in the channel when it is yielded.
 
-        A question that stays without an answer costs only its own subject: `to.lost` and `to.failed` say which.
+        A question without an answer costs only its own subject, which is added to `to.lost` or `to.failed`.
 
         Raises:
-            VenueError: the exchange refuses the key, or answers nothing any more.
+            VenueError: the exchange refuses the key, or no longer answers.
             Stopping: the run ends.
-            ChannelClosed: nothing can be handed over any more.
+            ChannelClosed: the writer has ended.
         """
         self._failed_in_a_row = 0
         logged_s = self._clock.monotonic_s()
@@ -164,12 +164,12 @@ class Asker:
         except StopIteration:
             return
 
-    def _ask(self, question: Question, to: Round) -> Answer | None:
-        """Ask one question, again while its failure may pass. None: there is no answer."""
+    def _ask(self, question: Question, to: RestRound) -> Answer | None:
+        """Ask one question, and again after a transient failure. Returns None if it has no answer."""
         backoff = Backoff(self._limits.reconnect_first_s, self._limits.reconnect_last_s)
         account = self._account
         for attempt in range(1, ATTEMPTS_MAX + 1):
-            self.sleep(self._pace.wait_s(self._clock.monotonic_s()))
+            self.sleep(self._rate.wait_s(self._clock.monotonic_s()))
             request = question.request(account.url, account.credentials, self._clock.wall_ms())
             wait_s = 0.0
             problem: VenueError
@@ -189,7 +189,7 @@ class Asker:
                 else:
                     self._keep_error(request, got, to)
                     secrets = secrets_of(account.credentials, request)
-                    why = said_by(got, secrets)
+                    why = answer_text(got, secrets)
                     if verdict is Verdict.GONE:
                         self._failed_in_a_row = 0
                         to.lost.append(LostSubject(question.subject, why, question.topic, self._target(request)))
@@ -209,7 +209,7 @@ class Asker:
     def _target(self, request: RestRequest) -> str:
         return request.url.removeprefix(self._account.url)
 
-    def _keep(self, request: RestRequest, got: HttpAnswer, to: Round) -> tuple[Answer, Decoded]:
+    def _keep(self, request: RestRequest, got: HttpAnswer, to: RestRound) -> tuple[Answer, Decoded]:
         target = self._target(request)
         received_ns = self._clock.wall_ns()
         decoded = read_answer(self._account.venue, target, got.body)
@@ -217,14 +217,14 @@ class Asker:
         seq = self._put(to, received_ns, decoded, got.body)
         return Answer(seq, target, decoded.updates, decoded.next_page), decoded
 
-    def _keep_error(self, request: RestRequest, got: HttpAnswer, to: Round) -> None:
-        """An error is evidence too; it may repeat what it was sent, though."""
+    def _keep_error(self, request: RestRequest, got: HttpAnswer, to: RestRound) -> None:
+        """Record an error answer, too, with any secret that it repeats masked."""
         received_ns = self._clock.wall_ns()
         body, is_masked = masked(got.body, secrets_of(self._account.credentials, request))
         topic = error_topic(got.status, self._target(request), masked=is_masked)
         self._put(to, received_ns, read_answer(self._account.venue, topic, body), body)
 
-    def _put(self, to: Round, received_ns: int, decoded: Decoded, body: bytes) -> int:
+    def _put(self, to: RestRound, received_ns: int, decoded: Decoded, body: bytes) -> int:
         while not self._channel.has_room():
             self._channel.wait_for_room(ROOM_CHECK_S)
             self.check_stop()
@@ -253,18 +253,14 @@ def check_clock(account: Account, client: HttpClient, clock: Clock) -> None:
     except (Unavailable, Undecodable) as error:
         log.warning("%s: the exchange's clock is not known (%s)", account.name, error)
         return
-    # The answer was made somewhere between the two: the middle is the best guess.
-    ours_ms = (asked_ms + clock.wall_ms()) // 2
-    off_ms = ours_ms - server_ms
+    # The exchange read its clock somewhere between the two: the middle is the best estimate.
+    off_ms = (asked_ms + clock.wall_ms()) // 2 - server_ms
     tolerance_ms = account.venue.clock_tolerance_ms
+    off = f"{abs(off_ms) / 1000:.1f} s {'ahead of' if off_ms > 0 else 'behind'}"
     if abs(off_ms) > tolerance_ms:
         raise Refused(
-            f"This machine's clock is {_off(off_ms)} the exchange's, which refuses more than "
-            f"{tolerance_ms // 1000} s: set it (for example with NTP) and start again."
+            f"This machine's clock is {off} the exchange's, which refuses more than {tolerance_ms // 1000} s: "
+            "set it (for example with NTP) and start again."
         )
     if abs(off_ms) > CLOCK_WARNING_MS:
-        log.warning("%s: this machine's clock is %s the exchange's: set it (NTP)", account.name, _off(off_ms))
-
-
-def _off(off_ms: int) -> str:
-    return f"{abs(off_ms) / 1000:.1f} s {'ahead of' if off_ms > 0 else 'behind'}"
+        log.warning("%s: this machine's clock is %s the exchange's: set it (NTP)", account.name, off)

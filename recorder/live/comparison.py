@@ -1,0 +1,111 @@
+"""Compares the state that REST reports with the pushes.
+
+An answer and the pushes race, so a mismatch is reported only if no push within ±`reconcile_settle_s` of the request
+carried that value. And REST may lag: a mismatch is reported only if it is still there in a second snapshot.
+"""
+
+import logging
+from threading import Event
+
+from sqlalchemy import Engine
+
+from recorder.clock import Clock
+from recorder.live.rest_client import RestClient, RestRound
+from recorder.live.session import Session
+from recorder.live.settings import Account, Limits
+from recorder.live.watermark import Mark
+from recorder.model import State, thing_of
+from recorder.read.state.current import CurrentState
+from recorder.venues.base import Answer, Contradiction, Passed, Seen
+
+log = logging.getLogger(__name__)
+
+
+class Dropped(Exception):
+    """The comparison has no result: pushes may have been missed meanwhile."""
+
+
+class SnapshotComparison:
+    """Compares snapshots of one account with its pushes.
+
+    Args:
+        account: the account.
+        engine: a read-only engine of the record.
+        rest: asks for snapshots.
+        clock: measures waits.
+        limits: of waits.
+    """
+
+    def __init__(self, account: Account, engine: Engine, rest: RestClient, clock: Clock, limits: Limits) -> None:
+        self._account = account
+        self._engine = engine
+        self._rest = rest
+        self._clock = clock
+        self._limits = limits
+        self._committed = Event()
+        self._mark: Mark | None = None
+
+    def durable(self, mark: Mark | None) -> None:
+        """Note the account's last durable push, or that the run ends. From any thread."""
+        self._mark = mark
+        self._committed.set()
+
+    def contradictions(
+        self, session: Session, topics: frozenset[str], held: CurrentState, to: RestRound
+    ) -> tuple[Contradiction, ...]:
+        """The mismatches found in both snapshots. They are added to `held`, so that each is reported once.
+
+        Args:
+            session: the covered session whose pushes are compared.
+            topics: its covered topics; nothing else is compared.
+            held: the latest state according to the pushes.
+            to: takes the answers.
+
+        Raises:
+            Dropped: pushes may have been missed meanwhile.
+            VenueError, Stopping, ChannelClosed: as `RestClient.answers`.
+            sqlalchemy.exc.DatabaseError: the record cannot be read now.
+        """
+        # REST may be some seconds behind: the states that count are those from here on.
+        with self._engine.connect() as connection:
+            held.advance(connection)
+        self._rest.sleep(self._limits.reconcile_settle_s)
+        _, first = self._compare(session, topics, held, to)
+        if not first:
+            return ()
+        log.info("%s: %d values differ from the pushes; asking once more", self._account.name, len(first))
+        suspected = {(one.thing, one.field) for one in first}
+        again, second = self._compare(session, topics, held, to)
+        found = tuple(one for one in second if (one.thing, one.field) in suspected)
+        states = {thing_of(state): state for answer in again for state in answer.updates if isinstance(state, State)}
+        for thing in {one.thing for one in found}:
+            held.keep(thing, Seen(to.round_id, states[thing]) if thing in states else None)
+        return found
+
+    def _compare(
+        self, session: Session, topics: frozenset[str], held: CurrentState, to: RestRound
+    ) -> tuple[list[Answer], tuple[Contradiction, ...]]:
+        answers = list(self._rest.answers(self._account.venue.snapshot(), to))
+        passed = self._wait_passed(session, held)
+        return answers, self._account.venue.contradictions(answers, topics, passed)
+
+    def _wait_passed(self, session: Session, held: CurrentState) -> Passed:
+        """Wait until all pushes of the time to settle are in the record; return the states seen until then."""
+        self._rest.sleep(self._limits.reconcile_settle_s)
+        # The answer to a heartbeat sent now comes after all pushes of that time.
+        number = session.beat_soon()
+        give_up_s = self._clock.monotonic_s() + self._limits.silent_s
+        while True:
+            self._committed.clear()
+            self._rest.check_stop()
+            answered, mark = session.answered, self._mark
+            durable_seq = mark.seq if mark is not None and mark.session_id == session.session_id else -1
+            if answered.number >= number and durable_seq >= answered.seq:
+                with self._engine.connect() as connection:
+                    return held.passed(connection)
+            if session.is_over:
+                raise Dropped("the session ended meanwhile")
+            left_s = give_up_s - self._clock.monotonic_s()
+            if left_s <= 0:
+                raise Dropped("no heartbeat was answered meanwhile")
+            self._committed.wait(left_s)
