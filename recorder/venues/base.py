@@ -19,7 +19,7 @@ ERROR_CHARS_MAX = 300
 EXACT = Context(prec=500, traps=[Inexact, InvalidOperation, Overflow])
 
 
-#: The contents of pushes that are all decoded: their topics, and the updates of each.
+#: Pushes decoded together: the topic of each, and the updates of each.
 Plain = tuple[Sequence[str], Sequence[tuple[Update, ...]]]
 
 
@@ -63,7 +63,7 @@ MakeRequest = Callable[[str, Credentials, int], RestRequest]
 class Question(NamedTuple):
     """One REST request of a reconciliation."""
 
-    #: What it asks about, for people: `balances`, `order 849758102002`.
+    #: Its subject, for people: `balances`, `order 849758102002`.
     subject: str
     request: MakeRequest
     #: The topics it concerns: those that begin with this text. Empty: all of them.
@@ -89,18 +89,18 @@ class Answer(NamedTuple):
     next_page: str | None = None
 
 
-#: The questions of a reconciliation: yields the next one, takes its answer, or None if there is none to be had.
+#: The questions of a reconciliation: yields the next one and is sent its answer, or None if there is none.
 Questions = Generator[Question | Unanswered, Answer | None, object]
 
 
 class Verdict(Enum):
-    """What an HTTP answer means for the request, whatever was asked."""
+    """What an HTTP answer means for any request."""
 
     #: It is the answer: decode it.
     ANSWER = auto()
-    #: A passing fault: try again.
+    #: A transient fault: try again.
     TRANSIENT = auto()
-    #: The exchange asks to be left alone for a while: try again, no sooner than it says.
+    #: The exchange asks for a pause: try again, no sooner than it says.
     WAIT = auto()
     #: Key, signature or clock refused: nothing else will be answered either.
     REFUSED = auto()
@@ -115,7 +115,7 @@ class Seen(NamedTuple):
     state: State
 
 
-#: The states that each thing was seen in around the time of asking, oldest first, one at least. None: it was not there.
+#: For each thing its states around the time of a request, oldest first, at least one. None: there was no such thing.
 Passed = Mapping[Thing, Sequence[Seen | None]]
 
 

@@ -22,7 +22,7 @@ from recorder.simulator.exchange import Exchange
 from recorder.simulator.rest import SimulatedAccount
 from recorder.store.redactions import redact, stretches
 from recorder.venues.base import Credentials, RestRequest, read_answer
-from recorder.venues.fmex import reconcile, rest, sign
+from recorder.venues.fmex import rest, sign
 from recorder.venues.fmex.portal import ping, subscribe
 from recorder.venues.fmex.stand_in import FMexStandIn
 from recorder.venues.stand_in import AccountQuery
@@ -439,7 +439,7 @@ def test_what_is_told_of_executions_says_where_a_price_was_reckoned(served_url: 
         one.wait_finished(timeout_s=PATIENCE_S)
         body = ask(one, rest.matches, order_id=partly)
     results = json.loads(body)["data"]["results"]
-    fills = reconcile.decode_answer(f"{rest.ORDERS}/{partly}/matches", body).updates
+    fills = rest.decode_answer(f"{rest.ORDERS}/{partly}/matches", body).updates
     assert all(isinstance(fill, FillUpdate) for fill in fills)
     assert "price_is_estimate" not in results[0]
     assert [match.get("price_is_estimate", False) for match in results[1:]] == [True] * (len(results) - 1)

@@ -97,7 +97,7 @@ def test_what_happened_in_a_gap_is_restored(folder: Folder) -> None:
         told = {fill.order_id for fill in fills if fill.origin == "venue"}
         assert told
         for order_id in sorted(told)[:5]:
-            matches = rest.read_matches(ask(exchange, partial(rest.matches, order_id=order_id)))
+            matches = rest.read_matches(ask(exchange, partial(rest.matches, order_id=order_id)), order_id)
             ours = [fill for fill in fills if fill.order_id == order_id]
             assert [(fill.quantity, fill.price, fill.fee, fill.ts) for fill in ours] == [
                 (Decimal(one.quantity or ""), Decimal(one.price or ""), Decimal(one.fee or ""), one.created_at)
@@ -195,7 +195,7 @@ def test_a_symbol_that_is_not_listed_costs_only_itself_and_can_be_corrected(fold
         with recorder.open(f"sqlite:///{folder.database}") as record:
             fills = [fill for fill in record.fills() if fill.origin == "venue"]
         for order_id in sorted({fill.order_id for fill in fills})[:5]:
-            matches = rest.read_matches(ask(exchange, partial(rest.matches, order_id=order_id)))
+            matches = rest.read_matches(ask(exchange, partial(rest.matches, order_id=order_id)), order_id)
             assert len([fill for fill in fills if fill.order_id == order_id]) == len(matches)
     assert folder.rows("SELECT state FROM gaps WHERE reason = 'lost'") == [("reconciled",)]
     assert folder.command("verify").returncode == 0

@@ -187,7 +187,7 @@ def test_rest_tells_what_was_pushed(simulator: Simulator) -> None:
     assert len(done) > 50
 
     filled = next(order for order in closed if order.status == "FULLY_FILLED")
-    matches = rest.read_matches(fetch(rest.matches(url, who, now_ms(), filled.order_id)))
+    matches = rest.read_matches(fetch(rest.matches(url, who, now_ms(), filled.order_id)), filled.order_id)
     assert sum(float(match.quantity or 0) for match in matches) == float(filled.quantity or 0)
     assert all(match.created_at and match.created_at > START_MS for match in matches)
 

@@ -1,12 +1,11 @@
-"""Where a snapshot of FMex contradicts what its pushes showed. Pure.
+"""Where a snapshot of FMex contradicts its pushes. Pure.
 
-A snapshot and the pushes race: so a value contradicts only where the thing had it in *none* of the states it was seen
-in around the time of asking. Values are compared one by one, not whole states: nothing promises that REST reads the
-fields of an account at one instant.
+A snapshot and the pushes race, so a value is a contradiction only if *none* of the states seen around the time of the
+request carried it. Values are compared one by one, because nothing promises that REST reads all fields of an account at
+one instant.
 
-Not compared is what moves without a push, or by the exchange's own reckoning: of a position `risk_level`,
-`liquidation_price`, `bankruptcy_price`, `leverage`, `realized_pnl` and the rates; of an order its trigger, which trails
-the market, and what it was placed with and cannot change.
+Fields that change without a push are not compared: of a position `risk_level`, `liquidation_price`, `bankruptcy_price`,
+`leverage`, `realized_pnl` and the rates; of an order its trigger, which follows the market, and what never changes.
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -18,12 +17,12 @@ from recorder.venues.base import Answer, Contradiction, Passed, Seen
 from recorder.venues.fmex import rest
 from recorder.venues.fmex.orders import FINAL
 
-#: Pushes carry doubles, some cut to 18 decimals; REST may carry more digits of the same number. A double of 15 digits
-#: is off by 5E-15 of its value at most.
+#: Tolerances: pushes carry doubles, some cut to 18 decimals, and REST may carry more digits of the same number. A
+#: double of 15 digits is off by at most 5E-15 of its value.
 RELATIVE = Decimal("1E-14")
 ABSOLUTE = Decimal("1E-18")
 
-#: The `status` of an order that is not there; a snapshot lists only orders that can still change.
+#: The `status` of an order that is not in a snapshot, which lists only orders that can still change.
 _GONE = "gone"
 
 _ZERO = Decimal(0)
@@ -35,9 +34,9 @@ class _Kind(NamedTuple):
     path: str
     word: str
     fields: tuple[str, ...]
-    #: What it means that there is none: a balance of which nothing is told is zero.
+    #: The values of a thing that is not listed: a balance that is not listed is zero.
     absent: Mapping[str, str]
-    #: The topic that pushes it; None where it cannot be told.
+    #: The topic that pushes it; None if that is unknown.
     topic: Callable[[Any], str | None]
 
 
@@ -70,12 +69,12 @@ _WORDS = frozenset(["direction", "status"])
 
 
 def contradictions(answers: Sequence[Answer], topics: Collection[str], passed: Passed) -> tuple[Contradiction, ...]:
-    """Where a snapshot tells what the record did not pass through.
+    """The values in a snapshot that no push around the time of the request carried.
 
     Args:
-        answers: to the questions of `reconcile.snapshot`, all of them.
-        topics: what is pushed; nothing else is compared.
-        passed: everything that was held, or came.
+        answers: all answers to the questions of `reconcile.snapshot`.
+        topics: the topics that are pushed; nothing else is compared.
+        passed: all states that the record had or received in that time.
     """
     found: list[Contradiction] = []
     for kind, how in _KINDS.items():
@@ -86,27 +85,27 @@ def contradictions(answers: Sequence[Answer], topics: Collection[str], passed: P
 
 
 def _of_kind(kind: type[State], answer: Answer, topics: Collection[str], passed: Passed) -> list[Contradiction]:
-    told: dict[Thing, State | None] = {thing: None for thing in passed if thing.kind is kind}
-    told |= {thing_of(state): state for state in answer.updates if isinstance(state, kind)}
+    listed: dict[Thing, State | None] = {thing: None for thing in passed if thing.kind is kind}
+    listed |= {thing_of(state): state for state in answer.updates if isinstance(state, kind)}
     found: list[Contradiction] = []
-    for thing, state in told.items():
+    for thing, state in listed.items():
         states = passed.get(thing, (None,))
         if _topic(kind, state, states) in topics:
             found += _of_thing(thing, answer.seq, state, states)
     return found
 
 
-def _topic(kind: type[State], told: State | None, states: Sequence[Seen | None]) -> str | None:
-    """The topic of a thing, by whoever tells it."""
-    every = [told, *(seen.state for seen in states if seen is not None)]
+def _topic(kind: type[State], listed: State | None, states: Sequence[Seen | None]) -> str | None:
+    """The topic of a thing, according to any of its states."""
+    every = [listed, *(seen.state for seen in states if seen is not None)]
     return next((topic for state in every if state and (topic := _KINDS[kind].topic(state))), None)
 
 
-def _of_thing(thing: Thing, seq: int, told: State | None, states: Sequence[Seen | None]) -> list[Contradiction]:
+def _of_thing(thing: Thing, seq: int, listed: State | None, states: Sequence[Seen | None]) -> list[Contradiction]:
     how = _KINDS[thing.kind]
     found = []
     for field in how.fields:
-        value = _value(how, told, field)
+        value = _value(how, listed, field)
         values = [(_value(how, seen.state if seen else None, field), seen) for seen in states]
         shown = [(held, seen) for held, seen in values if held is not None]
         if value is None or not shown or any(_same(field, value, held) for held, _ in shown):
@@ -118,7 +117,7 @@ def _of_thing(thing: Thing, seq: int, told: State | None, states: Sequence[Seen 
                 f"{how.word} {thing.name}",
                 field,
                 seq,
-                None if told is None else value,
+                None if listed is None else value,
                 None if seen is None else held,
                 None if seen is None else seen.session_id,
             )
@@ -127,7 +126,7 @@ def _of_thing(thing: Thing, seq: int, told: State | None, states: Sequence[Seen 
 
 
 def _value(how: _Kind, state: State | None, field: str) -> str | None:
-    """What a state says of a field; None: nothing, which contradicts nothing."""
+    """The value of a field; None if the state has none, which contradicts nothing."""
     if state is None:
         return how.absent.get(field)
     if isinstance(state, PositionUpdate) and field != "quantity" and _is_zero(state.quantity):
@@ -138,7 +137,7 @@ def _value(how: _Kind, state: State | None, field: str) -> str | None:
 
 def _same(field: str, one: str, other: str) -> bool:
     if field in _WORDS:
-        # An order at its end is in no snapshot.
+        # An order with a final status is in no snapshot.
         return one == other or (one == _GONE and other in FINAL) or (other == _GONE and one in FINAL)
     first, second = Decimal(one), Decimal(other)
     return abs(first - second) <= max(ABSOLUTE, RELATIVE * max(abs(first), abs(second)))

@@ -1,8 +1,8 @@
-"""Decodes the frames of FMex's private portal. One parse, exact digits, and unknown fields are kept.
+"""Decodes the frames of FMex's private portal: exact digits, and unknown fields are kept.
 
-A frame that is exactly what the page shows takes the fast way; many such can take it together, which is faster still.
-Every other (a field more or less, an answer, nonsense) is read again with care, which reads it or says what is wrong
-with it. Source of every field: the exchange's page "ws Push portal".
+A frame with exactly the fields of the exchange's page is decoded in one pass; many of them together are faster still.
+Any other frame (with more or fewer fields, an answer, nonsense) is decoded again by the careful decoder, which accepts
+it or says what is wrong. Source of every field: the page "ws Push portal".
 """
 
 from collections.abc import Iterable, Sequence
@@ -91,8 +91,8 @@ _WholePush = msgspec.defstruct(
     gc=False,
 )
 
-#: Number of colons in such a frame without any inside a text: `type`, `ts`, the object's name, its fields. A duplicate
-#: key would add one, so counting them rules out duplicates at no cost.
+#: The number of colons in such a frame, if there is none inside a text: `type`, `ts`, the object's name, its fields. A
+#: duplicate key would add one, so counting them rules out duplicates at no cost.
 _ACCOUNT_COLONS, _ORDER_COLONS, _POSITION_COLONS = (3 + len(inner.__struct_fields__) for inner in _INNER.values())
 #: Without a backslash, no text can contain a NUL.
 _BACKSLASH = ord("\\")

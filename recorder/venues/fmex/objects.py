@@ -1,10 +1,10 @@
-"""Converts the objects of FMex's pushes to records: balance, order, position. Source: the page "ws Push portal".
+"""Converts FMex's objects to records: balance, order, position. Source: the page "ws Push portal".
 
-The exchange spells words in capitals in pushes (`LONG`, `BTCUSD_P`) and, at times, in small letters over REST. A record
-has them in capitals wherever they came from; the frame keeps them as sent.
+Pushes spell words in capitals (`LONG`, `BTCUSD_P`), REST sometimes in small letters. Records always have them in
+capitals; the frame keeps them as sent.
 
-Numbers are taken as `msgspec.Raw`, so that their digits reach the table as they were sent, with neither a float nor a
-`Decimal` on the way. Making a record takes two steps, so that the numbers of many can be looked at together.
+Numbers are `msgspec.Raw`, so that their digits reach the table as sent, without a float or a `Decimal` on the way.
+Making a record takes two steps, so that the numbers of many objects can be checked together.
 """
 
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ from recorder.model import AccountUpdate, Digits, OrderUpdate, PositionUpdate
 from recorder.venues.fmex.orders import Direction, OrderStatus, OrderType
 from recorder.venues.fmex.values import MISSING, Int64, all_digits
 
-#: Faster than a named tuple's own constructor, which wraps this one in a Python function. Takes the fields as a tuple.
+#: Faster than a named tuple's own constructor, a Python function around this one. Takes the fields as a tuple.
 new = tuple.__new__
 
 

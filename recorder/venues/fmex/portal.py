@@ -1,4 +1,4 @@
-"""The client's side of FMex's push portal: commands, and a connection as a state machine that never touches a socket.
+"""The client's side of FMex's push portal: commands, and the protocol of a connection as a state machine. Pure.
 
 hello → `sub` commands of at most 20 topics → acknowledged, or refused with 41002. The page does not say whether one
 bad topic makes the exchange refuse the whole command, so the other topics are requested again; if the refusal names no
@@ -98,8 +98,8 @@ class FMexSession:
         return self._ask(self._missing(asked), each)
 
     def _refused_command(self, command_id: str, words: list[str]) -> str:
-        # A refusal without a known id belongs to the command whose topic it names, or else to the oldest unanswered
-        # one. It counts for one command only, so the commands that follow from refusals come to an end.
+        # A refusal without a known id belongs to the command whose topic it names, otherwise to the oldest unanswered
+        # one. It counts for one command only, so refusals cause only a limited number of further commands.
         if command_id in self._asked or command_id.startswith(PING):
             return command_id
         waiting = [asked for asked, topics in self._asked.items() if self._missing(topics)]

@@ -1,4 +1,4 @@
-"""FMex's REST requests for reconciling: how they are built, and how their answers are classified and read.
+"""FMex's REST requests for reconciling, and how their answers are classified and decoded.
 
 Source: `fmex/protocol.md`, "REST, for reconciling".
 """
@@ -12,11 +12,11 @@ import msgspec
 from msgspec import Raw
 
 from recorder.errors import Undecodable
-from recorder.model import AccountUpdate, Digits, OrderUpdate, PositionUpdate
+from recorder.model import DECODED, AccountUpdate, Decoded, FillUpdate, OrderUpdate, PositionUpdate, Update
 from recorder.venues.base import Credentials, RestRequest, Verdict
 from recorder.venues.fmex import objects, sign, values
 
-#: A user may send so many requests in so many seconds.
+#: Rate limit of a user: requests, and the seconds in which they may be sent.
 REQUESTS_MAX = 100
 REQUESTS_WINDOW_S = 10.0
 
@@ -29,8 +29,9 @@ ORDERS = "/v3/contracts/orders"
 OPEN_ORDERS = f"{ORDERS}/open"
 CLOSED_ORDERS = f"{ORDERS}/closed"
 
+_ONE_ORDER = re.compile(rf"{ORDERS}/(\d{{1,19}})(/matches)?")
 
-#: What HTTP statuses mean; any other one passes.
+#: What HTTP statuses mean; any other one is transient.
 _VERDICTS = {
     200: Verdict.ANSWER,
     400: Verdict.GONE,
@@ -55,10 +56,10 @@ _read_envelope = msgspec.json.Decoder(_Envelope).decode
 
 
 def classify(status: int, body: bytes) -> Verdict:
-    """What an HTTP answer means, whatever was asked.
+    """Classify an HTTP answer to any request.
 
-    Only the exchange itself can say that something does not exist: what is not one of its JSON objects, such as a page
-    of a proxy, passes. It may also put the status of an error into an answer with HTTP status 200.
+    Only the exchange itself can say that something does not exist, so a body that is not one of its JSON objects, such
+    as a proxy's error page, is transient. It may also put an error's status into an answer with HTTP status 200.
     """
     verdict = _VERDICTS.get(status, Verdict.TRANSIENT)
     if verdict in {Verdict.REFUSED, Verdict.WAIT}:
@@ -79,16 +80,6 @@ class ClosedOrders(NamedTuple):
     orders: tuple[OrderUpdate, ...]
     has_more: bool
     next_offset_id: str | None
-
-
-class Match(NamedTuple):
-    """One execution of an order, exactly as the exchange matched it."""
-
-    taker: bool | None
-    price: Digits | None
-    quantity: Digits | None
-    fee: Digits | None
-    created_at: int | None
 
 
 def _get(
@@ -188,13 +179,46 @@ class _RestMatch(msgspec.Struct):
 _Struct = TypeVar("_Struct", bound=msgspec.Struct)
 
 
+def decode_answer(target: str, payload: bytes) -> Decoded:
+    """Decode an answer by its request.
+
+    Args:
+        target: path and query of the request.
+        payload: the body.
+
+    Raises:
+        Undecodable: it is not as the exchange's page describes.
+    """
+    path = target.partition("?")[0]
+    one_order = _ONE_ORDER.fullmatch(path)
+    updates: tuple[Update, ...]
+    next_page = None
+    if path == ACCOUNTS:
+        updates = read_accounts(payload)
+    elif path == POSITIONS:
+        updates = read_positions(payload)
+    elif path == OPEN_ORDERS:
+        updates = read_open_orders(payload)
+    elif path == CLOSED_ORDERS:
+        page = read_closed_orders(payload)
+        updates = page.orders
+        next_page = (page.next_offset_id or "") if page.has_more else None
+    elif one_order is None:
+        raise Undecodable(f"{path[:60]} is not a request whose answer we know")
+    elif one_order[2] is None:
+        updates = (read_order(payload),)
+    else:
+        updates = read_matches(payload, int(one_order[1]))
+    return Decoded(target, DECODED, None, updates, None, next_page)
+
+
 def read_server_time_ms(answer: bytes) -> int:
     """The exchange's clock, milliseconds since 1970."""
     return _read(answer, _ServerTime).data
 
 
 def read_accounts(answer: bytes) -> tuple[AccountUpdate, ...]:
-    """One balance a currency: available, frozen by orders, position margin."""
+    """The balance of each currency: available, frozen by orders, position margin."""
     balances = _read(answer, _Accounts).data
     for currency in balances:
         values.refuse_nul("currency", currency)
@@ -207,7 +231,7 @@ def read_accounts(answer: bytes) -> tuple[AccountUpdate, ...]:
 
 
 def read_positions(answer: bytes) -> tuple[PositionUpdate, ...]:
-    """Every position; what the push does not have (`closed`, `max_quantity`) is in `extra`."""
+    """Every position; fields that pushes do not have (`closed`, `max_quantity`) are in `extra`."""
     return tuple(
         objects.position_update(None, _item(raw, _RestPosition), _extra(raw, _RestPosition))
         for raw in _read(answer, _Results).data.results
@@ -215,7 +239,7 @@ def read_positions(answer: bytes) -> tuple[PositionUpdate, ...]:
 
 
 def read_open_orders(answer: bytes) -> tuple[OrderUpdate, ...]:
-    """The open orders; what the push does not have (`updated_at`, `frozen_margin`, ...) is in `extra`."""
+    """The open orders; fields that pushes do not have (`updated_at`, `frozen_margin`, ...) are in `extra`."""
     return tuple(_order(raw) for raw in _read(answer, _Results).data.results)
 
 
@@ -231,12 +255,19 @@ def read_closed_orders(answer: bytes) -> ClosedOrders:
     return ClosedOrders(tuple(_order(raw) for raw in page.results), page.has_more, offset)
 
 
-def read_matches(answer: bytes) -> tuple[Match, ...]:
+def read_matches(answer: bytes, order_id: int) -> tuple[FillUpdate, ...]:
     """The executions of one order. The exchange gives them no id."""
-    matched = (_item(raw, _RestMatch) for raw in _read(answer, _Results).data.results)
+    matches = (_item(raw, _RestMatch) for raw in _read(answer, _Results).data.results)
     return tuple(
-        Match(one.taker, values.digits(one.price), values.digits(one.quantity), values.digits(one.fee), one.created_at)
-        for one in matched
+        FillUpdate(
+            order_id,
+            None if one.taker is None else int(one.taker),
+            values.digits(one.price),
+            values.digits(one.quantity),
+            values.digits(one.fee),
+            one.created_at,
+        )
+        for one in matches
     )
 
 
@@ -257,7 +288,7 @@ def _item(raw: Raw, struct: type[_Struct]) -> _Struct:
 def _read(answer: bytes | Raw, struct: type[_Struct]) -> _Struct:
     try:
         read = msgspec.json.decode(answer, type=struct)
-        if isinstance(answer, bytes):  # a `Raw` is a part of an answer that has been looked at as a whole
+        if isinstance(answer, bytes):  # a `Raw` is a part of an answer that has been checked as a whole
             values.refuse_duplicates(answer)
         return read
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:

@@ -1,6 +1,7 @@
 """REST requests as built, answers as read."""
 
 from collections.abc import Callable
+from functools import partial
 from urllib.parse import urlsplit
 
 import pytest
@@ -8,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recorder.errors import Undecodable
-from recorder.model import AccountUpdate, OrderUpdate, PositionUpdate
+from recorder.model import AccountUpdate, FillUpdate, OrderUpdate, PositionUpdate
 from recorder.venues.base import Credentials, RestRequest, Verdict
 from recorder.venues.fmex import rest, sign
 from tests.samples import FMEX, sample
@@ -57,7 +58,7 @@ READERS: dict[str, Callable[[bytes], object]] = {
     "rest-open-orders": rest.read_open_orders,
     "rest-order": rest.read_order,
     "rest-closed-orders": rest.read_closed_orders,
-    "rest-matches": rest.read_matches,
+    "rest-matches": partial(rest.read_matches, order_id=5),
 }
 
 
@@ -162,9 +163,9 @@ def test_pages_of_closed_orders() -> None:
 
 
 def test_matches() -> None:
-    assert rest.read_matches(sample("rest-matches")) == (
-        rest.Match(False, "13403.0", "994.0", "-1.85e-05", 1580802204230),
-        rest.Match(True, "13403.5", "6.0", "2.014e-07", 1580802204232),
+    assert rest.read_matches(sample("rest-matches"), 5) == (
+        FillUpdate(5, 0, "13403.0", "994.0", "-1.85e-05", 1580802204230),
+        FillUpdate(5, 1, "13403.5", "6.0", "2.014e-07", 1580802204232),
     )
 
 

@@ -15,7 +15,7 @@ from recorder.live.collector import Collector
 from recorder.live.session import Session
 from recorder.model import SENT, Control
 from recorder.store.entries import Covered, SessionEnded, SessionOpened
-from recorder.venues.base import PushSession
+from recorder.venues.fmex.portal import FMexSession
 from tests.unit.live.peer import PATIENCE_S, Line, Peer, accept, frame, refuse
 from tests.unit.live.stage import COVERED, HELLO, ORDER, QUICK, TOPICS, Stage, Venue, pushes
 
@@ -286,18 +286,12 @@ def test_a_writer_that_ended_ends_it_without_a_word(peer: Peer) -> None:
         assert stage.collector.failure is None
 
 
-def test_a_bug_of_ours_ends_it_and_the_event_log_says_so(peer: Peer) -> None:
-    class Faulty(Venue):
-        def push_session(self, topics: tuple[str, ...]) -> PushSession:
-            session = super().push_session(topics)
+def test_a_bug_of_ours_ends_it_and_the_event_log_says_so(peer: Peer, monkeypatch: pytest.MonkeyPatch) -> None:
+    def receive(_session: FMexSession, _control: Control) -> list[bytes]:
+        raise ZeroDivisionError("a bug")
 
-            def receive(control: Control) -> list[bytes]:
-                raise ZeroDivisionError("a bug")
-
-            session.receive = receive  # type: ignore[method-assign]
-            return session
-
-    with Stage(peer, venue=Faulty()) as stage:
+    monkeypatch.setattr(FMexSession, "receive", receive)
+    with Stage(peer) as stage:
         peer.line().send(frame(HELLO))
         assert stage.ended.wait(PATIENCE_S)
         assert isinstance(stage.collector.failure, ZeroDivisionError)

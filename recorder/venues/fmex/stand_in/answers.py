@@ -1,7 +1,7 @@
-"""Renders an account in the forms of FMex's REST pages. Numbers keep their digits.
+"""Renders an account as FMex's REST pages show it. Numbers keep their digits.
 
-What is not known is left out, never invented: pushes tell less of an order and of a position than REST does. What REST
-told besides lies in `extra`, and goes out again.
+Unknown values are left out, never invented: pushes have fewer fields of orders and positions than REST has. Further
+fields that REST sent are in `extra`, and are sent again.
 """
 
 from collections.abc import Iterable, Mapping
@@ -34,59 +34,61 @@ def error(status: int, message: str) -> bytes:
     return _encode({"status": status, "msg": message})
 
 
-def balances(told: Iterable[AccountUpdate]) -> Fields:
+def balances(updates: Iterable[AccountUpdate]) -> Fields:
     """For each currency: available, frozen by orders, margin of positions."""
-    return {one.currency: [_number(one.available), _number(one.frozen), _number(one.position_margin)] for one in told}
+    return {
+        one.currency: [_number(one.available), _number(one.frozen), _number(one.position_margin)] for one in updates
+    }
 
 
-def order(told: OrderUpdate) -> Fields:
+def order(update: OrderUpdate) -> Fields:
     """An order in REST's form."""
     pushed = {
-        "id": told.order_id,
-        "quantity": _number(told.quantity),
-        "direction": told.direction,
-        "features": told.features,
-        "price": _number(told.price),
-        "fill_price": _number(told.fill_price),
-        "unfilled_quantity": _number(told.unfilled_quantity),
-        "symbol": told.symbol,
-        "margin_currency": told.margin_currency,
-        "fee": _number(told.fee),
-        "type": told.order_type,
-        "status": told.status,
-        "trigger_direction": told.trigger_direction,
-        "trigger_on": _number(told.trigger_on),
-        "trailing_base_price": _number(told.trailing_base_price),
-        "trailing_distance": _number(told.trailing_distance),
-        "created_at": told.created_at,
+        "id": update.order_id,
+        "quantity": _number(update.quantity),
+        "direction": update.direction,
+        "features": update.features,
+        "price": _number(update.price),
+        "fill_price": _number(update.fill_price),
+        "unfilled_quantity": _number(update.unfilled_quantity),
+        "symbol": update.symbol,
+        "margin_currency": update.margin_currency,
+        "fee": _number(update.fee),
+        "type": update.order_type,
+        "status": update.status,
+        "trigger_direction": update.trigger_direction,
+        "trigger_on": _number(update.trigger_on),
+        "trailing_base_price": _number(update.trailing_base_price),
+        "trailing_distance": _number(update.trailing_distance),
+        "created_at": update.created_at,
     }
-    return _known(pushed) | _extra(told.extra, told.ts, "order.")
+    return _known(pushed) | _extra(update.extra, update.ts, "order.")
 
 
-def position(told: PositionUpdate) -> Fields:
+def position(update: PositionUpdate) -> Fields:
     """A position in REST's form; `closed` if its quantity is 0."""
     pushed = {
-        "direction": told.direction,
-        "updated_at": told.updated_at,
-        "quantity": _number(told.quantity),
-        "leverage": _number(told.leverage),
-        "riskLevel": told.risk_level,
-        "realized_pnl": _number(told.realized_pnl),
-        "taker_fee_rate": _number(told.taker_fee_rate),
-        "margin": _number(told.margin),
-        "bankruptcy_price": _number(told.bankruptcy_price),
-        "liquidation_price": _number(told.liquidation_price),
-        "entry_price": _number(told.entry_price),
-        "symbol": told.symbol,
-        "closed": None if told.quantity is None else not Decimal(told.quantity),
-        "minimum_maintenance_margin_rate": _number(told.minimum_maintenance_margin_rate),
+        "direction": update.direction,
+        "updated_at": update.updated_at,
+        "quantity": _number(update.quantity),
+        "leverage": _number(update.leverage),
+        "riskLevel": update.risk_level,
+        "realized_pnl": _number(update.realized_pnl),
+        "taker_fee_rate": _number(update.taker_fee_rate),
+        "margin": _number(update.margin),
+        "bankruptcy_price": _number(update.bankruptcy_price),
+        "liquidation_price": _number(update.liquidation_price),
+        "entry_price": _number(update.entry_price),
+        "symbol": update.symbol,
+        "closed": None if update.quantity is None else not Decimal(update.quantity),
+        "minimum_maintenance_margin_rate": _number(update.minimum_maintenance_margin_rate),
     }
-    return _known(pushed) | _extra(told.extra, told.ts, "position.")
+    return _known(pushed) | _extra(update.extra, update.ts, "position.")
 
 
-def match(told: Execution) -> Fields:
+def match(execution: Execution) -> Fields:
     """One execution. `price_is_estimate`, which the exchange does not have, marks a derived price."""
-    fill = told.fill
+    fill = execution.fill
     fields: Fields = {
         "taker": None if fill.taker is None else bool(fill.taker),
         "price": _number(fill.price),
@@ -94,7 +96,7 @@ def match(told: Execution) -> Fields:
         "fee": _number(fill.fee),
         "created_at": fill.created_at,
     }
-    return fields | ({"price_is_estimate": True} if told.price_is_estimate else {})
+    return fields | ({"price_is_estimate": True} if execution.price_is_estimate else {})
 
 
 def _number(digits: Digits | None) -> Raw | None:
@@ -106,8 +108,8 @@ def _known(fields: Mapping[str, object]) -> Fields:
 
 
 def _extra(text: str | None, ts: int | None, object_name: str) -> Fields:
-    """Undocumented fields. Those in the object of a push (which has a `ts`) have its name as a prefix."""
-    told = {} if text is None else _read_extra(text)
+    """Undocumented fields. In `extra` of a push (which has a `ts`), those of its object are prefixed with its name."""
+    fields = {} if text is None else _read_extra(text)
     if ts is None:
-        return dict(told)
-    return {name.removeprefix(object_name): raw for name, raw in told.items() if name.startswith(object_name)}
+        return dict(fields)
+    return {name.removeprefix(object_name): raw for name, raw in fields.items() if name.startswith(object_name)}

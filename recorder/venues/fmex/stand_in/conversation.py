@@ -76,8 +76,8 @@ class FMexConversation:
         if not isinstance(args, list) or not args:
             return {"status": INVALID_COMMAND, "msg": "invalid command, args must be a list of topics"}
         if len(args) > TOPICS_PER_COMMAND_MAX:
-            told = f"too many topics, {len(args)}, at most {TOPICS_PER_COMMAND_MAX} a command"
-            return {"status": TOO_MANY_TOPICS, "msg": told}
+            message = f"too many topics, {len(args)}, at most {TOPICS_PER_COMMAND_MAX} a command"
+            return {"status": TOO_MANY_TOPICS, "msg": message}
         for topic in args:
             if not isinstance(topic, str) or not self._has_topic(topic.lower()):
                 return {"status": INVALID_TOPIC, "msg": f"invalid {cmd} topic, {topic}"}
