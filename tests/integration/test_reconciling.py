@@ -193,8 +193,10 @@ def test_a_symbol_that_is_not_listed_costs_only_itself_and_can_be_corrected(fold
         assert f"Account main has no gap {gap_id} to reconcile here" in nothing.stderr
         # Asked for three times, each execution is told once.
         with recorder.open(f"sqlite:///{folder.database}") as record:
-            fills = [fill for fill in record.fills() if fill.origin == "venue"]
-        for order_id in sorted({fill.order_id for fill in fills})[:5]:
+            fills = list(record.fills())
+        # An order that filled further once pushes came again has derived fills, too.
+        derived = {fill.order_id for fill in fills if fill.origin != "venue"}
+        for order_id in sorted({fill.order_id for fill in fills} - derived)[:5]:
             matches = rest.read_matches(ask(exchange, partial(rest.matches, order_id=order_id)), order_id)
             assert len([fill for fill in fills if fill.order_id == order_id]) == len(matches)
     assert folder.rows("SELECT state FROM gaps WHERE reason = 'lost'") == [("reconciled",)]
