@@ -81,7 +81,7 @@ class Shipper(Thread):
         A server that is unreachable does not matter, because the run records into its journal.
 
         Args:
-            accounts: the run's accounts, each with the fingerprint of its credential. Only accounts that are new to this
+            accounts: the run's accounts, each with the fingerprint of its credential. Only accounts new to this
                 journal are refused here; for the others the run must go on, and only the sending waits.
 
         Raises:
@@ -94,9 +94,9 @@ class Shipper(Thread):
                     if not known_credentials(source, account.account_id):
                         mine = {key: KnownCredential(account.created_ns, accepted=False)}
                         theirs = known_credentials(target, account.account_id)
-                        told = conflict(f"{account.venue}/{account.name}", theirs, mine)
-                        if told is not None:
-                            raise AnotherAccount(told)
+                        refusal = conflict(f"{account.venue}/{account.name}", theirs, mine)
+                        if refusal is not None:
+                            raise AnotherAccount(refusal)
         except DriverError as error:
             explained = explain(self._server, error)
             if not may_pass(self._server, error):
