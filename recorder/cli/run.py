@@ -12,7 +12,7 @@ from recorder import config as configuration
 from recorder.cli import options
 from recorder.cli.progress import Progress, progress
 from recorder.cli.stopping import Signals
-from recorder.live.recording import Recording, State
+from recorder.live.recording import Recording, RunState
 from recorder.live.watermark import AckFile, Watermark
 from recorder.store.engine import database_path, place
 from recorder.store.journal import OPENING
@@ -113,7 +113,7 @@ def record_until(recording: Recording, until: Until, signals: Signals, shown: Pr
     log.info("stopping (%s): making durable what has been received", recording.end_reason)
 
 
-def told(state: State) -> str:
+def told(state: RunState) -> str:
     """What there is to tell of a run, in one line."""
     sessions = ", ".join(f"{name} {doing}" for name, doing in state.sessions.items())
     behind = f"{state.frames_waiting:,} waiting, {state.lag_ms} ms behind" if state.frames_waiting else "all durable"

@@ -39,7 +39,7 @@ COLLECTORS_SHARE = 0.3
 CHECKPOINTS_SHARE = 0.7
 
 
-class State(NamedTuple):
+class RunState(NamedTuple):
     """The progress of a run, for people."""
 
     frames: int
@@ -130,14 +130,14 @@ class Recording:
         """Seconds since the last push of any account."""
         return self._clock.monotonic_s() - max(collector.last_push_s for collector in self._collectors)
 
-    def state(self) -> State:
+    def state(self) -> RunState:
         """The run's progress now."""
         fetching: list[Collector | Reconciler] = [*self._collectors, *self._reconcilers]
         channels = [thread.channel for thread in fetching]
         watermark = self._writer.watermark
         waiting = sum(channel.frames_in for channel in channels) - watermark.frames
         last_ns = max((mark.received_ns for mark in watermark.marks.values()), default=self._started_ns)
-        return State(
+        return RunState(
             frames=sum(channel.frames_in for channel in channels),
             frames_durable=watermark.frames,
             frames_waiting=waiting,

@@ -144,7 +144,7 @@ class Holding(NamedTuple):
     realized_pnl: Decimal
 
 
-class Reading(NamedTuple):
+class PnlReading(NamedTuple):
     """One interpretation of a position's realized PnL, where the exchange's documentation allows several."""
 
     name: str
@@ -156,7 +156,7 @@ class Accounting(Protocol):
     """How an exchange's amounts enter the books. Sums are computed with `EXACT`."""
 
     #: The most likely first. Books are kept with each; the one that leaves least unexplained counts.
-    readings: tuple[Reading, ...]
+    readings: tuple[PnlReading, ...]
 
     def balance(
         self, available: Decimal | None, frozen: Decimal | None, position_margin: Decimal | None

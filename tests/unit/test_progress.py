@@ -11,10 +11,10 @@ from rich.console import Console
 from recorder.cli import progress as shown
 from recorder.cli.progress import progress
 from recorder.cli.run import told
-from recorder.live.recording import State
+from recorder.live.recording import RunState
 
-QUIET = State(frames=12_345, frames_durable=12_345, frames_waiting=0, lag_ms=0, sessions={"main": "covered"})
-BEHIND = State(frames=5, frames_durable=3, frames_waiting=2, lag_ms=17, sessions={"a": "connecting", "b": "covered"})
+QUIET = RunState(frames=12_345, frames_durable=12_345, frames_waiting=0, lag_ms=0, sessions={"main": "covered"})
+BEHIND = RunState(frames=5, frames_durable=3, frames_waiting=2, lag_ms=17, sessions={"a": "connecting", "b": "covered"})
 
 
 @pytest.fixture(autouse=True)

@@ -5,7 +5,7 @@ Sources: the page "ws Push portal", and the exchange's pages on accounts, orders
 
 from decimal import Decimal
 
-from recorder.venues.base import EXACT, Holding, Reading
+from recorder.venues.base import EXACT, Holding, PnlReading
 
 
 def since_opened(before: Holding, after: Holding) -> Decimal:
@@ -23,9 +23,9 @@ def since_ever(before: Holding, after: Holding) -> Decimal:
 class FMexAccounting:
     """Implements `recorder.venues.base.Accounting`."""
 
-    readings: tuple[Reading, ...] = (
-        Reading("since the position was opened", since_opened),
-        Reading("since ever", since_ever),
+    readings: tuple[PnlReading, ...] = (
+        PnlReading("since the position was opened", since_opened),
+        PnlReading("since ever", since_ever),
     )
 
     def balance(

@@ -159,10 +159,6 @@ class _Results(msgspec.Struct):
     data: _Page
 
 
-class _RestOrder(objects.OrderObject):
-    pass
-
-
 class _RestPosition(objects.PositionObject):
     # A struct's own `rename` would leave inherited fields alone.
     risk_level: values.Int64 | None = msgspec.field(default=None, name="riskLevel")
@@ -272,7 +268,7 @@ def read_matches(answer: bytes, order_id: int) -> tuple[FillUpdate, ...]:
 
 
 def _order(raw: Raw) -> OrderUpdate:
-    return objects.order_update(None, _item(raw, _RestOrder), _extra(raw, _RestOrder))
+    return objects.order_update(None, _item(raw, objects.OrderObject), _extra(raw, objects.OrderObject))
 
 
 def _extra(raw: Raw, struct: type[msgspec.Struct]) -> str | None:

@@ -1,4 +1,4 @@
-"""The exchange's side of one push connection: commands in, answers out. Pure: no sockets; callers pass the clocks."""
+"""The exchange's side of one push connection: commands in, answers out. Pure: callers pass the clocks."""
 
 import json
 from collections.abc import Callable
@@ -12,13 +12,7 @@ INVALID_COMMAND = 41000
 
 
 class FMexConversation:
-    """Implements `recorder.venues.stand_in.Conversation`.
-
-    Args:
-        has_topic: whether a topic exists at the moment.
-        now_s: the monotonic clock, seconds.
-        ping_timeout_s: how long the client may go without a ping.
-    """
+    """Implements `recorder.venues.stand_in.Conversation`, which documents the arguments."""
 
     def __init__(self, has_topic: Callable[[str], bool], now_s: float, ping_timeout_s: float) -> None:
         self._has_topic = has_topic
@@ -37,16 +31,7 @@ class FMexConversation:
         return _text({"type": "hello", "ts": now_ms})
 
     def receive(self, message: str | bytes, now_ms: int, now_s: float) -> bytes:
-        """Take a client's frame.
-
-        Args:
-            message: as received.
-            now_ms: the server's clock, milliseconds since 1970.
-            now_s: the monotonic clock, seconds.
-
-        Returns:
-            The answer. There is always one, if only to say that the frame could not be read.
-        """
+        """Take a client's frame. There is always an answer, if only to say that the frame could not be read."""
         try:
             command = json.loads(message)
         except (ValueError, RecursionError):

@@ -96,12 +96,7 @@ NUMBER_MAX = 2**63 - 1
 
 
 class FMexRequestHandler:
-    """Implements `recorder.venues.stand_in.RequestHandler`.
-
-    Args:
-        secret_of: maps a key to its secret; None if there is no such key.
-        clock_ms: the exchange's clock.
-    """
+    """Implements `recorder.venues.stand_in.RequestHandler`, which documents the arguments."""
 
     def __init__(self, secret_of: Callable[[str], str | None], clock_ms: Callable[[], int]) -> None:
         self._authenticator = Authenticator(secret_of)
@@ -110,11 +105,7 @@ class FMexRequestHandler:
     def handle(
         self, method: str, target: str, headers: Mapping[str, str], base: str
     ) -> bytes | AccountQuery | PortalAccess:
-        """Decide how to answer one request.
-
-        Raises:
-            HttpError: the request is refused.
-        """
+        """Decide how to answer one request, or refuse it."""
         path, _, query = target.partition("?")
         if method == "POST":
             raise HttpError(403, "this venue is read-only: it takes no orders and changes nothing")
