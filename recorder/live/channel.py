@@ -75,7 +75,7 @@ class Channel:
         if not self._ready.is_set():
             self._ready.set()
 
-    def tell(self, entry: LogEntry) -> None:
+    def put_entry(self, entry: LogEntry) -> None:
         """Add an event log entry; it keeps its place among the frames."""
         self._items.append(entry)
         self._ready.set()

@@ -202,7 +202,7 @@ class Checkpointer(Thread):
 
     def _at_interval(self) -> None:
         if self._news:
-            self._channel.tell(self._make(self._clock.monotonic_s() + AUTHORITY_TIMEOUT_S, in_a_stop=False))
+            self._channel.put_entry(self._make(self._clock.monotonic_s() + AUTHORITY_TIMEOUT_S, in_a_stop=False))
             return
         for sender in self._senders:
             if sender.failing:

@@ -160,7 +160,7 @@ class Collector(Thread):
         self.session = session
         self.sessions += 1
         log.info("%s: connected to %s", account.name, opened.url)
-        self.channel.tell(opened)
+        self.channel.put_entry(opened)
         try:
             session.record(self._stopping)
             over = SessionOver("stopped")
@@ -169,12 +169,12 @@ class Collector(Thread):
         except Refused as error:
             over = SessionOver("refused", str(error))
             if first:
-                self.channel.tell(session.ended(over))
+                self.channel.put_entry(session.ended(over))
                 raise
         except Exception as error:
-            self.channel.tell(session.ended(SessionOver("fault", type(error).__name__)))
+            self.channel.put_entry(session.ended(SessionOver("fault", type(error).__name__)))
             raise
-        self.channel.tell(session.ended(over))
+        self.channel.put_entry(session.ended(over))
         if self._stopping.is_set():
             return 0.0
         if session.covered:

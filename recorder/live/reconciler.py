@@ -319,12 +319,14 @@ class Reconciler(Thread):
         session = None if self._collector is None else self._collector.session
         return session if session is not None and session.session_id == session_id and not session.is_over else None
 
-    def _report(self, entry: Covered, round_id: int, found: tuple[Contradiction, ...]) -> None:
+    def _report(self, covered: Covered, round_id: int, found: tuple[Contradiction, ...]) -> None:
         name, now_ns = self.account.name, self._clock.wall_ns()
         for number, one in enumerate(found):
-            held_session_id = entry.session_id if one.held_session_id is None else one.held_session_id
+            held_session_id = covered.session_id if one.held_session_id is None else one.held_session_id
             what = one.subject, one.field, one.told, one.held
-            self.channel.tell(DiscrepancyFound(self._account_id, round_id, one.seq, *what, held_session_id, now_ns))
+            self.channel.put_entry(
+                DiscrepancyFound(self._account_id, round_id, one.seq, *what, held_session_id, now_ns)
+            )
             self.discrepancies += 1
             if number < FINDINGS_SHOWN_MAX:
                 log.error("%s: discrepancy: %s, %s: REST says %s, the pushes say %s", name, *what)
@@ -337,7 +339,7 @@ class Reconciler(Thread):
         # that the next session would then get: the one after its predecessor's.
         after = max(session_id, self._last_round_id) + 1 + secrets.randbits(20)
         round_id = self._last_round_id = max(time_ordered_id(began_ns), after)
-        self.channel.tell(ReconciliationBegan(self._account_id, round_id, self._run_id, began_ns))
+        self.channel.put_entry(ReconciliationBegan(self._account_id, round_id, self._run_id, began_ns))
         return round_id
 
     def _end(
@@ -350,7 +352,7 @@ class Reconciler(Thread):
         gaps: tuple[int, ...] | None = None,
     ) -> None:
         now_ns = self._clock.wall_ns()
-        self.channel.tell(
+        self.channel.put_entry(
             ReconciliationEnded(self._account_id, round_id, session_id, now_ns, result, detail, lost, gaps)
         )
 

@@ -208,7 +208,7 @@ class Session:
         covered = Covered(
             self._account_id, self._session_id, self._last_seq, self._last_received_ns, self._topics, dict(refused)
         )
-        self._channel.tell(covered)
+        self._channel.put_entry(covered)
 
     def _beat(self, now_s: float) -> None:
         self._next_heartbeat_s = now_s + self._account.heartbeat_interval_s

@@ -171,8 +171,8 @@ class _Recorder:
         self._run_id = self._key()
         if not self._recorder_id:
             self._recorder_id = self._run_id + 1
-            self._channel.tell(RecorderAdded(self._recorder_id, self.now_ns, HOST))
-            self._channel.tell(AccountAdded(ACCOUNT.account_id, FMEX.name, ACCOUNT.name, self.now_ns))
+            self._channel.put_entry(RecorderAdded(self._recorder_id, self.now_ns, HOST))
+            self._channel.put_entry(AccountAdded(ACCOUNT.account_id, FMEX.name, ACCOUNT.name, self.now_ns))
             with self._engine.begin() as connection:
                 Identity(self._recorder_id, HOST, FILE, "2049", "1312027").write(connection)
         self._tell(RunStarted(self._run_id, self._recorder_id, self.now_ns, HOST, 4711, "0.1.0"))
@@ -212,7 +212,7 @@ class _Recorder:
         session_id, self._to_reconcile = self._to_reconcile, None
         self._pass(150)
         round_id, began_ns = self._key(), self.now_ns
-        self._channel.tell(ReconciliationBegan(ACCOUNT.account_id, round_id, self._run_id, began_ns))
+        self._channel.put_entry(ReconciliationBegan(ACCOUNT.account_id, round_id, self._run_id, began_ns))
         with self._engine.connect() as connection:
             recorder_id = recorder_of(connection, ACCOUNT.account_id, session_id)
             assert recorder_id is not None
@@ -248,7 +248,7 @@ class _Recorder:
         self.now_ns += wait_ms * NS_PER_MS
 
     def _tell(self, entry: LogEntry) -> None:
-        self._channel.tell(entry)
+        self._channel.put_entry(entry)
         self._commit()
 
     def _commit(self) -> None:

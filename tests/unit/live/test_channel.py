@@ -34,7 +34,7 @@ def entry(number: int) -> RunEnded:
 def test_what_is_put_is_taken_in_its_order_with_the_entries_in_their_places() -> None:
     way = channel()
     way.put(received(1))
-    way.tell(entry(2))
+    way.put_entry(entry(2))
     way.put(received(3))
     assert not way.is_empty
     assert way.take(10, MANY) == [received(1), entry(2), received(3)]
@@ -48,7 +48,7 @@ def test_putting_and_telling_set_ready() -> None:
     way.put(received(1))
     assert ready.is_set()
     ready.clear()
-    way.tell(entry(1))
+    way.put_entry(entry(1))
     assert ready.is_set()
 
 
@@ -75,7 +75,7 @@ def test_the_limit_in_bytes() -> None:
 def test_entries_take_no_room() -> None:
     way = channel(frames_max=1)
     for number in range(10):
-        way.tell(entry(number))
+        way.put_entry(entry(number))
     assert way.has_room()
 
 
@@ -187,7 +187,7 @@ def test_one_puts_and_one_takes_and_everything_arrives_once_and_in_order(frames_
             if number % 10:
                 way.put(received(number, b"x" * (number % 60)))
             else:
-                way.tell(entry(number))
+                way.put_entry(entry(number))
 
     producer = threading.Thread(target=produce)
     producer.start()

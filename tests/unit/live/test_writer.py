@@ -143,7 +143,7 @@ def told(words: str) -> Iterator[Event]:
 def test_everything_is_written_in_order_and_the_run_is_ended(desk: Desk) -> None:
     frames = [received(seq) if seq % 5 else sent(seq) for seq in range(500)]
     with desk:
-        desk.channel.tell(OPENED)
+        desk.channel.put_entry(OPENED)
         for frame in frames:
             desk.channel.put(frame)
         desk.finish()
@@ -190,10 +190,10 @@ def test_the_size_of_a_batch(tmp_path: Path, limits: Limits, sizes: list[int]) -
 
 def test_an_entry_behind_a_full_batch_does_not_wait_for_the_next_frame(tmp_path: Path) -> None:
     desk = Desk(tmp_path / "recorder.db", Limits(batch_frames_max=3))
-    desk.channel.tell(OPENED)
+    desk.channel.put_entry(OPENED)
     for seq in range(3):
         desk.channel.put(received(seq))
-    desk.channel.tell(Covered(ACCOUNT, SESSION, 2, NOON_NS + 2, ("account",), {}))
+    desk.channel.put_entry(Covered(ACCOUNT, SESSION, 2, NOON_NS + 2, ("account",), {}))
     with desk:
         desk.wait(lambda watermark: watermark.batch == 2)
         assert desk.rows("SELECT covered_ns FROM sessions") == [(NOON_NS + 2,)]
@@ -299,7 +299,7 @@ def test_a_full_disk_is_waited_for(desk: Desk) -> None:
 def test_a_commit_whose_outcome_is_unknown_is_done_exactly_once(desk: Desk, committed: bool) -> None:
     faults = _faulty_commit(desk.engine, committed)
     with desk:
-        desk.channel.tell(OPENED)
+        desk.channel.put_entry(OPENED)
         for seq in range(5):
             desk.channel.put(received(seq))
         desk.wait(lambda watermark: watermark.frames == 5)
@@ -387,11 +387,11 @@ def test_a_fault_of_whoever_is_told_ends_the_writer(desk: Desk) -> None:
 
 def test_frames_and_event_log_move_together(desk: Desk) -> None:
     with desk:
-        desk.channel.tell(OPENED)
+        desk.channel.put_entry(OPENED)
         desk.channel.put(received(0))
-        desk.channel.tell(Covered(ACCOUNT, SESSION, 0, NOON_NS, ("account",), {}))
+        desk.channel.put_entry(Covered(ACCOUNT, SESSION, 0, NOON_NS, ("account",), {}))
         desk.channel.put(received(1))
-        desk.channel.tell(SessionEnded(ACCOUNT, SESSION, NOON_NS + 9, "stopped", "", True, 1, NOON_NS + 1))
+        desk.channel.put_entry(SessionEnded(ACCOUNT, SESSION, NOON_NS + 9, "stopped", "", True, 1, NOON_NS + 1))
         desk.finish()
     assert desk.rows("SELECT opened_ns, covered_ns, ended_ns, end_reason FROM sessions") == [
         (NOON_NS, NOON_NS, NOON_NS + 9, "stopped")
