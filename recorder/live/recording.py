@@ -106,7 +106,6 @@ class Recording:
     def __enter__(self) -> Self:
         with ExitStack() as starting:
             starting.callback(self.wake.close)
-            starting.callback(self._close_clients)
             starting.enter_context(sole_writer(self._url))
             with explained(self._url):
                 self._prepare_database(starting)
@@ -165,6 +164,7 @@ class Recording:
         # Before the first table is made: a wrong address leaves nothing behind.
         for account in self._accounts:
             client = HttpClient(account.url, self._limits.connect_s, self._limits.answer_s, self._clock.monotonic_s)
+            starting.callback(client.close)
             self._clients[account.account_id] = client
             check_clock(account, client, self._clock)
         migrate.require_usable(engine)
@@ -252,10 +252,6 @@ class Recording:
             self._checkpointer.start()
         for collector in self._collectors:
             collector.start()
-
-    def _close_clients(self) -> None:
-        for client in self._clients.values():
-            client.close()
 
     def _durable(self, watermark: Watermark) -> None:
         self._on_durable(watermark)
