@@ -12,7 +12,7 @@ from filelock import FileLock, Timeout
 
 from recorder.errors import ExportError
 
-#: Held while an export is written, so that one in progress can be told from one that was killed.
+#: Held while an export is written, to tell an export in progress from one that was killed.
 LOCK = ".lock"
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 

@@ -83,6 +83,11 @@ def test_a_running_recorder_covers_up_to_its_last_frame() -> None:
     assert result.whole.uncovered[-1][:3] == (70, 90, "not known yet")
 
 
+def test_a_stopped_record_is_covered_up_to_its_last_frame() -> None:
+    result = cover(account(gap(None, 10), gap(LAST, None, state="open")), {}, period(None, None), 1)
+    assert (result.begins_ns, result.ends_ns, result.covered_ns) == (10, LAST, LAST - 10)
+
+
 def test_never_covered() -> None:
     result = cover(account(gap(None, None)), {}, period(None, None), 1)
     assert (result.begins_ns, result.covered_ns, covered_intervals(result)) == (None, 0, [])
