@@ -1,4 +1,4 @@
-"""The commands for the database itself: its schema, and which recorders and API keys belong to it."""
+"""The commands for the database: its schema, and which recorders and API keys belong to it."""
 
 import re
 import time
@@ -30,11 +30,11 @@ def db() -> None:
 
 @db.command(
     help="Upgrade the schema to this version's, completely or not at all. A file is copied first, to a file beside it "
-    "such as recorder.db.schema-0001; of a server's database make a backup yourself, for example with pg_dump.\n\n"
+    "such as recorder.db.schema-0001; back up a server's database yourself, for example with pg_dump.\n\n"
     "\b\nExample:  recorder db upgrade"
 )
 @options.database
-@click.option("--no-backup", is_flag=True, help="Do not copy a file first.")
+@click.option("--no-backup", is_flag=True, help="Do not copy the file first.")
 def upgrade(database: str | None, config: Path | None, no_backup: bool) -> None:
     """Upgrade."""
     for url in options.database_urls(database, config):
@@ -47,7 +47,7 @@ def upgrade(database: str | None, config: Path | None, no_backup: bool) -> None:
 
 
 def _back_up(engine: Engine, path: Path) -> None:
-    """Copy a file that is going to be upgraded."""
+    """Copy a file before it is upgraded."""
     with engine.connect() as connection:
         at = migrate.require_known(connection)
         connection.rollback()
@@ -59,33 +59,32 @@ def _back_up(engine: Engine, path: Path) -> None:
 
 
 @db.command(
-    help="Let a copy go on as the recorder that it is a copy of: a backup that was restored, or a file that was moved "
-    "to another disk or machine. Without this, a copy goes on as a recorder of its own, and the gap that the original "
-    "left stays open. The original must never be recorded into again. The next run notes it in the event log, and its "
-    "reconciliation closes the gap.\n\n"
+    help="Let a copy continue as the recorder it was copied from: a restored backup, or a file that was moved to "
+    "another disk or machine. Otherwise a copy continues as a recorder of its own, and the gap that the original left stays "
+    "open. The original must never be recorded into again. The next run logs the adoption and reconciles the gap.\n\n"
     "\b\nExample:  recorder db adopt --database sqlite:///recorder.db"
 )
 @options.database
 @click.option(
     "--by-path",
     is_flag=True,
-    help="From now on, know the file by its path: for file systems that number files anew whenever they are mounted.",
+    help="From now on, recognise the file by its path: for file systems that renumber files whenever they are mounted.",
 )
 def adopt(database: str | None, config: Path | None, by_path: bool) -> None:
     """Adopt."""
     url = options.database_urls(database, config)[-1]
     if not is_file(url):
-        raise click.UsageError("A server's database is not recorded into itself: name the file, or the journal.")
+        raise click.UsageError("Only a file can be adopted: name the file, or the journal, with --database.")
     with explained(url):
         migrate.require_current(open_engine(url, read_only=True))
         with sole_writer(url), open_engine(url).begin() as connection:
             adopted = identity.adopt(connection, database_path(url), time.time_ns(), by_path=by_path)
     if not adopted.changed:
-        click.echo(f"{place(url)} is recorder {adopted.recorder_id} already.")
+        click.echo(f"{place(url)} already is recorder {adopted.recorder_id}.")
         return
-    click.echo(f"{place(url)} goes on as recorder {adopted.recorder_id}.")
+    click.echo(f"{place(url)} continues as recorder {adopted.recorder_id}.")
     if adopted.closed_id is not None:
-        click.echo(f"Recorder {adopted.closed_id}, which it was since it was copied, records no more.")
+        click.echo(f"Recorder {adopted.closed_id}, which it was since it was copied, ends here.")
 
 
 @db.command(
@@ -144,7 +143,7 @@ def _add_entry(urls: list[str], entry: LogEntry, now_ns: int, reason: str) -> No
     """Add an entry to the event log of the file among the databases."""
     url = urls[-1]
     if not is_file(url):
-        raise click.UsageError("A server's database gets this from a file: name the file, or the journal.")
+        raise click.UsageError("A server gets this from a file: name the file, or the journal, with --database.")
     with explained(url), sole_writer(url):
         migrate.require_current(open_engine(url, read_only=True))
         for warning in add_entry(open_engine(url), url, entry, now_ns, reason):
@@ -186,7 +185,7 @@ def check(ctx: click.Context, database: str | None, config: Path | None) -> None
 
 
 def _revision(url: str) -> str | None:
-    """The revision of an existing database; reading it changes nothing."""
+    """Read the revision of an existing database."""
     engine = open_engine(url, read_only=True)
     with explained(url), engine.connect() as connection:
         return migrate.current(connection)

@@ -17,11 +17,11 @@ from recorder.store.state_index import make_all
 
 
 @click.command(
-    help="Move what SRC holds and DST does not into DST: another recorder's file, or a journal that a server has not "
-    "had yet. Readers of DST see each push once, whoever saw it. Repeated, it moves what is new; nothing stands twice, "
-    "and the order in which files are merged does not matter.\n\n"
-    "SRC is a file, DST a file or a server's database; each as a path or an address. What both hold is compared first: "
-    "if one byte differs, nothing is merged. SRC may be recorded into meanwhile.\n\n"
+    help="Copy what SRC holds and DST lacks into DST: another recorder's file, or a journal that was not sent to its "
+    "server. Readers of DST see each push once, whoever received it. Merging again copies only what is new, and the "
+    "order of merging does not matter.\n\n"
+    "SRC is a file, DST a file or a server's database; each is a path or an address. What both hold is compared first: "
+    "if one byte differs, nothing is merged. SRC may be recorded into at the same time.\n\n"
     "\b\nExample:  recorder merge laptop.db recorder.db\n"
     "          recorder merge recorder-journal.db postgresql+psycopg://me@db.example/recorder"
 )
@@ -70,7 +70,7 @@ def _frames(connection: Connection) -> int:
 
 
 def _move(mover: Mover, frames: int) -> int:
-    """Move everything, with a bar on a terminal."""
+    """Move everything, with a progress bar on a terminal."""
     count = 0
     with bar("moving frames") as advance:
         while (moved := mover.step()) is not None:
@@ -81,7 +81,7 @@ def _move(mover: Mover, frames: int) -> int:
 
 
 def _make_snapshots(target: Engine) -> None:
-    """Make those that the merging undid, or left; they spare reading only."""
+    """Make the snapshots that are missing after merging; they only save reading."""
     with bar("indexing the latest states") as advance, target.connect() as connection:
         for made in make_all(connection):
             advance(made, None)

@@ -12,7 +12,8 @@ from recorder.cli.progress import bar
 from recorder.read.scope import find_account
 from recorder.store import migrate, redactions
 from recorder.store.engine import explained, is_file, open_engine, place, sole_writer
-from recorder.store.redactions import Stretch, stretches
+from recorder.store.journal import FrameRange
+from recorder.store.redactions import redactable
 
 
 class _Seqs(click.ParamType[tuple[int, int]]):
@@ -70,7 +71,7 @@ def redact(
         migrate.require_current(reading)
         with reading.connect() as connection:
             account_id = find_account(connection, account).account_id
-            chosen = list(stretches(connection, account_id, session_id, seqs, before))
+            chosen = list(redactable(connection, account_id, session_id, seqs, before))
         reading.dispose()
         engine = open_engine(url)
         if not chosen:
@@ -85,7 +86,7 @@ def redact(
     click.echo(f"{count:,} frames of {account} emptied; their digests, and who, when and why, are in the record.")
 
 
-def _confirmed(chosen: list[Stretch], account: str, where: str) -> bool:
+def _confirmed(chosen: list[FrameRange], account: str, where: str) -> bool:
     if not sys.stdin.isatty():
         raise click.UsageError("Nobody is there to be asked: look at the command again, then add --yes.")
     count, sessions = sum(one.frames for one in chosen), len({one.session_id for one in chosen})
@@ -93,7 +94,7 @@ def _confirmed(chosen: list[Stretch], account: str, where: str) -> bool:
     return click.confirm(f"{told} Go on?")
 
 
-def _redact(engine: Engine, url: str, chosen: list[Stretch], who: str, why: str) -> int:
+def _redact(engine: Engine, url: str, chosen: list[FrameRange], who: str, why: str) -> int:
     done, total = 0, sum(one.frames for one in chosen)
     with bar("emptying frames") as advance:
         for count in redactions.redact(engine, url, chosen, who, why):

@@ -2,13 +2,11 @@
 
 import logging
 import os
-import platform
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from types import TracebackType
 from typing import NamedTuple, Self
 
-import recorder
 from recorder.clock import NS_PER_MS, Clock
 from recorder.errors import DatabaseMoved, InternalError, NotDurable, RecorderError
 from recorder.live.checkpointer import Checkpointer, LastSeal
@@ -21,15 +19,14 @@ from recorder.live.shipper import Shipper
 from recorder.live.wake import Wake
 from recorder.live.watermark import Watermark
 from recorder.live.writer import Writer
-from recorder.model import time_ordered_id
 from recorder.read.state.before_gap import EndedGap, gaps_by_id
 from recorder.store import migrate
 from recorder.store.credentials import fingerprint
 from recorder.store.database_file import HeldFile
 from recorder.store.engine import database_path, explained, open_engine, sole_writer
-from recorder.store.entries import AccountAdded, Covered, LogEntry, RunStarted
+from recorder.store.entries import AccountAdded, Covered, LogEntry
 from recorder.store.journal import OPENING, Batch
-from recorder.store.opening import newest_session, open_run
+from recorder.store.opening import new_run, newest_session, open_run
 
 log = logging.getLogger(__name__)
 
@@ -171,7 +168,6 @@ class Recording:
         now_ns = self._started_ns = self._clock.wall_ns()
         wanted = [AccountAdded(one.account_id, one.venue.name, one.name, now_ns) for one in self._accounts]
         keys = {one.account_id: fingerprint(one.venue.name, *one.credentials) for one in self._accounts}
-        started = RunStarted(time_ordered_id(now_ns), 0, now_ns, platform.node(), os.getpid(), recorder.__version__)
         if self._server is not None:
             self._shipper = Shipper(self._url, self._server, self.wake.set)
             self._shipper.check([(one, keys[one.account_id]) for one in wanted])
@@ -179,7 +175,7 @@ class Recording:
         self._on_durable(Watermark(OPENING, 0, {}))
         self._file = starting.enter_context(HeldFile(database_path(self._url)))
         with engine.begin() as connection:
-            self._run, self._seal, warnings = open_run(connection, self._url, started, wanted, keys)
+            self._run, self._seal, warnings = open_run(connection, self._url, new_run(now_ns), wanted, keys)
             self._newest = {one.account_id: newest_session(connection, one.account_id) for one in wanted}
         for warning in warnings:
             log.warning("%s", warning)

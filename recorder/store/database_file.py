@@ -1,7 +1,7 @@
-"""A database file while a run writes to it: noticing that it was moved, deleted or replaced, and keeping what it holds.
+"""Notice that a database file was moved, deleted or replaced during a run, and save its content.
 
-SQLite opens a database and its write-ahead log by name, once, and then writes to whatever those files were. If somebody
-moves the database away, commits keep succeeding into a log that no longer lies beside it, and the next program that
+SQLite opens a database and its write-ahead log by name, once, and then writes to those files wherever they are. If
+somebody moves the database, commits still succeed, into a log that is no longer beside it, and the next program that
 opens a database under the old name deletes that log.
 """
 
@@ -20,47 +20,47 @@ from recorder.store.sqlite import BUSY_TIMEOUT_MS
 
 #: SQLite's own files beside the database.
 WAL, SHM = "-wal", "-shm"
-#: How long a rescue waits for readers that hold up a checkpoint before it copies the database instead, seconds.
+#: How long a rescue waits for readers that block a checkpoint before it copies the database instead, seconds.
 READERS_S = 5.0
-#: NFS and FUSE give a deleted file that is still open a name like this, and delete it when it is closed.
+#: NFS and FUSE rename a deleted file that is still open to a name like this, and delete it on closing.
 _DELETED_WHILE_OPEN = (".nfs", ".fuse_hidden")
-#: What `os.stat` says of a name that leads nowhere.
+#: Errors of `os.stat` for a name without a file.
 _GONE = {errno.ENOENT, errno.ENOTDIR, errno.ESTALE}
 
-#: Where the log's index says how many pages the database has (sqlite.org/walformat.html, section 2.1).
+#: Offset of the number of pages in the log's index (sqlite.org/walformat.html, section 2.1).
 _PAGES_AT = 20
 
 _Key = tuple[int, int]
 
 
 class _Located(NamedTuple):
-    """Where an open file is now."""
+    """The present location of an open file."""
 
-    #: Whether it still has a name, and so outlives this process.
+    #: Whether it still has a name, so that it outlives this process.
     exists: bool
-    #: That name, if the system tells it.
+    #: That name, if the system knows it.
     path: Path | None
 
 
 class HeldFile:
-    """Holds a database open for the length of a run, with a connection of its own that neither reads nor writes rows.
+    """Holds a database open during a run, with a connection of its own that neither reads nor writes rows.
 
-    While it is held, SQLite never replaces the files beside the database, so another file under one of their names
-    means that somebody moved or replaced them; and the connection reaches the files wherever they are.
+    Meanwhile SQLite never replaces the files beside the database, so another file under one of their names means that
+    somebody moved or replaced them. The connection reaches the files wherever they are.
 
     Args:
-        path: of the database, which must exist and have a write-ahead log.
+        path: the database, which must exist and have a write-ahead log.
 
     Attributes:
-        overwritten: whether another file's content was copied over the database's. Nothing may be written to it then.
+        overwritten: whether another file was copied over the database. Then nothing may be written to it.
     """
 
     def __init__(self, path: Path) -> None:
         self._path = path.absolute()
-        self._real = path.resolve()  # SQLite puts its own files beside the one a link leads to
+        self._real = path.resolve()  # SQLite puts its files beside the target of a link
         self._connection = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False)
         self._connection.execute(f"PRAGMA busy_timeout={BUSY_TIMEOUT_MS}")
-        # A connection opens the log with its first read.
+        # A connection opens the log on its first read.
         self._connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
         self._names = {"": self._path, WAL: self._beside(WAL), SHM: self._beside(SHM)}
         self._keys = {end: _key(name) for end, name in self._names.items()}
@@ -75,7 +75,7 @@ class HeldFile:
         self._connection.close()
 
     def displaced(self) -> str | None:
-        """Say what happened to the files since the run began, as the first half of a sentence; None: nothing."""
+        """Describe what happened to the files since the run began, as the first half of a sentence; None: nothing."""
         changed = [end for end in self._names if self._leads_elsewhere(end)]
         if not changed:
             self.overwritten = self._was_overwritten()
@@ -108,10 +108,10 @@ class HeldFile:
         return False
 
     def rescue(self) -> str:
-        """Make a displaced database complete, in a file that lasts. Call it once nothing writes any more.
+        """Complete a displaced database in a file that lasts. Call it when nothing writes any more.
 
         Returns:
-            Where everything is, or why it could not be kept, as the second half of a sentence.
+            Where everything is, or why it could not be saved, as the second half of a sentence.
         """
         if self.overwritten:
             return self._set_log_aside()
@@ -128,7 +128,7 @@ class HeldFile:
             return f"what was received could not be kept ({error})"
 
     def _empty_log(self) -> bool:
-        """Whether the whole log could be copied into the database and emptied: no other database may ever meet it."""
+        """Copy the log into the database and empty it, so that no other database meets it. Returns its success."""
         by_s = time.monotonic() + READERS_S
         while not self.checkpoint("TRUNCATE"):
             if time.monotonic() >= by_s:
@@ -136,7 +136,7 @@ class HeldFile:
         return True
 
     def _set_log_aside(self) -> str:
-        """Keep the log away from the database that was copied over its own: SQLite would mix the two."""
+        """Move the log away from the database that was copied over its own, because SQLite would mix the two."""
         aside = self._stamped(self._names[WAL])
         try:
             shutil.copyfile(self._names[WAL], aside)
@@ -146,11 +146,11 @@ class HeldFile:
         return f"what was recorded since that copy was made is lost, but for the last write-ahead log ({aside})"
 
     def _copy(self) -> Path:
-        """Copy the database, the log included, into a new file beside its old name, or as near as there is a folder."""
+        """Copy the database with its log into a new file beside its old name, or in the nearest existing folder."""
         copy = self._stamped(next(folder for folder in self._path.parents if folder.is_dir()) / self._path.name)
         with closing(sqlite3.connect(copy)) as target:
             self._connection.backup(target)
-        # The log may lie under a name that another database will use.
+        # The log may have a name that another database will use.
         self.checkpoint("TRUNCATE")
         return copy
 
@@ -161,10 +161,10 @@ class HeldFile:
         try:
             return _key(self._names[end]) != self._keys[end]
         except OSError:
-            return False  # the folder cannot be looked at just now: that tells nothing
+            return False  # the folder cannot be read at the moment, which means nothing
 
     def _was_overwritten(self) -> bool:
-        """Whether the file is shorter than before and than SQLite knows it to be. A `VACUUM` changes both."""
+        """Whether the file is shorter than before, and than SQLite expects. A `VACUUM` changes both."""
         with suppress(OSError):
             before, self._bytes = self._bytes, self._path.stat().st_size
             if self._bytes < before:
@@ -179,7 +179,7 @@ class HeldFile:
         return path.with_name(f"{path.name}.rescued-{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}")
 
     def _locate(self) -> _Located:
-        """Where the open database is now. Unknown counts as deleted: a copy too many harms nobody."""
+        """Find the open database. Unknown counts as deleted, because a superfluous copy does no harm."""
         descriptor = _descriptor(self._keys[""])
         if descriptor is None:
             return _Located(exists=False, path=None)
@@ -189,7 +189,7 @@ class HeldFile:
 
 
 def _descriptor(key: _Key | None) -> int | None:
-    """A descriptor that SQLite has open for a file. Never open one: closing it would drop SQLite's locks (fcntl(2))."""
+    """A descriptor that SQLite has open for a file. Closing one of our own would drop SQLite's locks (fcntl(2))."""
     try:
         numbers = [int(entry.name) for entry in Path("/dev/fd").iterdir()]
     except OSError:
@@ -203,7 +203,7 @@ def _descriptor(key: _Key | None) -> int | None:
 
 
 def _path_of(number: int, key: _Key | None) -> Path | None:
-    """The name of an open file, where the system tells it (proc(5)) and it leads there."""
+    """The name of an open file, if the system knows it (proc(5)) and it leads there."""
     try:
         path = Path(f"/dev/fd/{number}").readlink()
     except OSError:
@@ -212,7 +212,7 @@ def _path_of(number: int, key: _Key | None) -> Path | None:
 
 
 def _key(path: Path) -> _Key | None:
-    """Which file a name leads to; None: to none. Raises OSError if that cannot be told."""
+    """The file that a name leads to; None: no file. Raises OSError if that is unknown."""
     try:
         found = path.stat()
     except OSError as error:

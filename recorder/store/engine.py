@@ -1,4 +1,4 @@
-"""Engines: how a database is opened for writing, for reading, and for changing its schema; a file each per dialect."""
+"""Opening databases: for reading, for writing, for changing the schema. Each dialect has a module of its own."""
 
 import sqlite3
 from collections.abc import Iterator
@@ -18,20 +18,20 @@ _DIALECTS: dict[str, ModuleType] = {"sqlite": sqlite, "postgresql": postgresql}
 
 
 def parse_url(text: str) -> URL:
-    """The address of a database.
+    """Parse the address of a database.
 
     Raises:
-        ConfigurationError: it is none, or of an engine that this version does not write to.
+        ConfigurationError: it is not an address, or the engine is not supported.
     """
     try:
         url = make_url(text)
     except (ArgumentError, ValueError):
-        # The text may hold a password: it is not repeated.
+        # The text may contain a password, so it is not repeated.
         raise ConfigurationError(
             "The database address cannot be read; write for example sqlite:///recorder.db (a path after three slashes)."
         ) from None
     if url.drivername in {"postgres", "postgresql"}:
-        # As libpq and most other programs write it.
+        # The spelling of libpq and most other programs.
         url = url.set(drivername=postgresql.DRIVER)
     if url.get_backend_name() not in _DIALECTS:
         raise ConfigurationError(
@@ -47,28 +47,28 @@ def _dialect(url: URL) -> ModuleType:
 
 
 def is_file(url: str) -> bool:
-    """Whether a database is a file of this machine, not a server's."""
+    """Whether a database is a file on this machine rather than on a server."""
     return parse_url(url).get_backend_name() == "sqlite"
 
 
 def database_path(url: str) -> Path:
-    """The file of a SQLite database."""
+    """The file of an SQLite database."""
     assert is_file(url)
     return sqlite.path_of(parse_url(url))
 
 
 def place(url: str) -> str:
-    """A database in words for people: its file, or its name and host. Never a password."""
+    """A database for people: its file, or its name and host. Never a password."""
     parsed = parse_url(url)
     return str(sqlite.path_of(parsed)) if is_file(url) else postgresql.place(parsed)
 
 
 def open_engine(url: str, *, read_only: bool = False) -> Engine:
-    """An engine whose connections keep the promises.
+    """Return an engine whose connections are durable and isolated as a record needs.
 
     Args:
         url: the database's address.
-        read_only: no connection of it can write, whatever is asked.
+        read_only: none of its connections can write.
     """
     parsed = parse_url(url)
     engine: Engine = _dialect(parsed).open_engine(parsed, read_only=read_only)
@@ -76,23 +76,23 @@ def open_engine(url: str, *, read_only: bool = False) -> Engine:
 
 
 def schema_transaction(engine: Engine) -> AbstractContextManager[Connection]:
-    """One transaction in which the schema changes: all of it or nothing."""
+    """A transaction in which the schema changes completely or not at all."""
     transaction: AbstractContextManager[Connection] = _dialect(engine.url).schema_transaction(engine)
     return transaction
 
 
 def size_bytes(connection: Connection, url: str) -> int:
-    """What a database takes on disk."""
+    """The size of a database on disk."""
     size: int = _dialect(parse_url(url)).size_bytes(connection, parse_url(url))
     return size
 
 
 @contextmanager
 def explained(url: str) -> Iterator[None]:
-    """Turn what the driver says about a database that cannot be used into one sentence.
+    """Turn the driver's errors into one sentence.
 
     Raises:
-        DatabaseError: one that names the database and what to do.
+        DatabaseError: it names the database and says what to do.
     """
     try:
         yield
@@ -101,7 +101,7 @@ def explained(url: str) -> Iterator[None]:
 
 
 def explain(url: str, error: DriverError | sqlite3.Error) -> DatabaseError:
-    """The error a user can act on."""
+    """Return the error as one that tells the user what to do."""
     parsed = parse_url(url)
     cause = error.orig if isinstance(error, DriverError) else error
     told: DatabaseError = _dialect(parsed).explain(parsed, cause)
@@ -109,9 +109,9 @@ def explain(url: str, error: DriverError | sqlite3.Error) -> DatabaseError:
 
 
 def blaming(engine: Engine, url: str) -> Engine:
-    """The engine of a database that another one is used together with: its errors say whose they are.
+    """Make an engine's errors name its database, where two databases are used together.
 
-    They come as a `DatabaseError`, where others come as the driver's.
+    They are raised as `DatabaseError` instead of the driver's error.
     """
 
     @event.listens_for(engine, "handle_error")
@@ -123,25 +123,27 @@ def blaming(engine: Engine, url: str) -> Engine:
 
 
 def may_pass(url: str, error: DriverError) -> bool:
-    """Whether waiting may help: somebody else's lock, a full disk, a server that is away."""
+    """Whether waiting may help: another program's lock, a full disk, an unreachable server."""
     passing: bool = _dialect(parse_url(url)).may_pass(error.orig)
     return passing
 
 
 @contextmanager
 def sole_writer(url: str) -> Iterator[None]:
-    """Hold the right to write to a file; the system gives it back when the process dies. A server keeps order itself.
+    """Hold the lock of a database file, which the system releases when the process dies. A server needs none.
+
+    Two processes that write to one SQLite file and checkpoint it could lose commits (SQLite before 3.51.3).
 
     Raises:
-        DatabaseBusy: another recorder holds it.
-        DatabaseError: the folder is not there, or the lock file cannot be made in it.
+        DatabaseBusy: another recorder holds the lock.
+        DatabaseError: the folder does not exist, or the lock file cannot be created in it.
     """
     if not is_file(url):
         yield
         return
     from filelock import FileLock, Timeout  # noqa: PLC0415  it imports asyncio, and readers do not need it
 
-    path = database_path(url).resolve()  # one file has one lock, whatever leads to it
+    path = database_path(url).resolve()  # links to one file share its lock
     sqlite.require_folder(path)
     lock = FileLock(f"{path}.lock")
     try:

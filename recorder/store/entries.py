@@ -1,7 +1,7 @@
-"""What the event log is told, one record an event. Entries are the journal: `sessions`, `gaps` and the like follow.
+"""The entries of the event log, one class for each kind of event. `sessions`, `gaps` and others are derived from them.
 
-An entry is kept as JSON beside the frames of its batch (`event_log`), so that it can be applied again in another
-database, and sealed.
+An entry is stored as JSON beside the frames of its batch (`event_log`), so that it can be sealed, and applied again in
+another database. A class's name is stored as its `kind`.
 """
 
 import msgspec
@@ -12,7 +12,7 @@ class _Entry(msgspec.Struct, frozen=True, tag_field="kind", tag=True):
 
 
 class RecorderAdded(_Entry, frozen=True):
-    """A database begins to be recorded into: the one place that knows which gaps are one recorder's."""
+    """A database file becomes a recorder."""
 
     recorder_id: int
     created_ns: int
@@ -20,16 +20,16 @@ class RecorderAdded(_Entry, frozen=True):
 
 
 class RecorderAdopted(_Entry, frozen=True):
-    """A copy, or a file that was restored from a backup, goes on as the recorder it was copied from, on purpose."""
+    """A copy or a restored backup continues, on purpose, as the recorder it was copied from."""
 
     recorder_id: int
     adopted_ns: int
-    #: The machine where it goes on.
+    #: The machine where it continues.
     host: str
 
 
 class AccountAdded(_Entry, frozen=True):
-    """A recorder begins to record an account."""
+    """A recorder records an account for the first time."""
 
     account_id: int
     venue: str
@@ -65,7 +65,7 @@ class RecorderRetired(_Entry, frozen=True):
 
 
 class RunStarted(_Entry, frozen=True):
-    """A recorder process begins."""
+    """A recorder process starts."""
 
     run_id: int
     recorder_id: int
@@ -76,7 +76,7 @@ class RunStarted(_Entry, frozen=True):
 
 
 class RunEnded(_Entry, frozen=True):
-    """A recorder process has made everything durable and ends; or a later one found that it crashed."""
+    """A recorder process ended with everything durable, or a later one found that it had crashed."""
 
     run_id: int
     ended_ns: int
@@ -84,32 +84,32 @@ class RunEnded(_Entry, frozen=True):
 
 
 class SessionOpened(_Entry, frozen=True):
-    """A connection is made."""
+    """A connection was made."""
 
     account_id: int
     session_id: int
     run_id: int
     #: Without credentials.
     url: str
-    #: What is asked for.
+    #: The topics to subscribe to.
     topics: tuple[str, ...]
     opened_ns: int
 
 
 class Covered(_Entry, frozen=True):
-    """Every topic of a session is acknowledged or refused: from this frame on, its pushes come."""
+    """Every topic of a session was acknowledged or refused: pushes arrive from this frame on."""
 
     account_id: int
     session_id: int
     seq: int
     received_ns: int
     topics: tuple[str, ...]
-    #: Topic → the exchange's words.
+    #: Topic → the exchange's reason.
     refused: dict[str, str]
 
 
 class SessionEnded(_Entry, frozen=True):
-    """A connection is over."""
+    """A connection ended."""
 
     account_id: int
     session_id: int
@@ -118,13 +118,13 @@ class SessionEnded(_Entry, frozen=True):
     detail: str
     #: Whether it had been covered.
     covered: bool
-    #: The last frame received, the last proof that nothing was missed.
+    #: The last frame received: up to it, nothing was missed.
     last_seq: int
     last_received_ns: int
 
 
 class ReconciliationBegan(_Entry, frozen=True):
-    """The exchange is asked what happened in the gaps that have ended."""
+    """A round of REST requests about ended gaps begins."""
 
     account_id: int
     reconciliation_id: int
@@ -133,74 +133,74 @@ class ReconciliationBegan(_Entry, frozen=True):
 
 
 class LostSubject(msgspec.Struct, frozen=True):
-    """Something that the exchange could not tell about a gap, and never will."""
+    """Something that the exchange cannot answer for good, so that it stays missing from a gap."""
 
     #: For people: `order 849758102002`.
     name: str
-    #: The exchange's words: `HTTP 404 order not found`.
+    #: The exchange's answer: `HTTP 404 order not found`.
     reason: str
-    #: The topics it concerns: those that begin with this text; empty: all of them.
+    #: The topics concerned begin with this text; empty: all topics.
     topic: str
     #: Path and query of the request.
     target: str
 
 
 class ReconciliationEnded(_Entry, frozen=True):
-    """A round of questions has ended."""
+    """A round of REST requests ended."""
 
     account_id: int
     reconciliation_id: int
-    #: The session whose coverage it followed: only gaps that ended by its coverage, or before it, are settled.
+    #: The session whose coverage started the round: it settles only gaps that ended with that coverage or before.
     session_id: int
     ended_ns: int
-    #: Settles gaps: `reconciled`: everything was told. `partial`: all but what `lost` names. `unrecoverable`: not even
-    #: the snapshot of balances, positions and open orders is complete.
-    #: Settles nothing: `failed`: it is tried again. `compared`: there was no gap.
+    #: Settles gaps: `reconciled`, everything was answered; `partial`, all but `lost`; `unrecoverable`, not even the
+    #: snapshot of balances, positions and open orders is complete.
+    #: Settles nothing: `failed`, it is tried again; `compared`, there was no gap.
     result: str
     detail: str
-    #: What the exchange could not tell.
+    #: What the exchange could not answer.
     lost: tuple[LostSubject, ...] = ()
-    #: The gaps that are meant; None: all that are open.
+    #: The gaps to settle; None: all open ones.
     gaps: tuple[int, ...] | None = None
 
 
 class DiscrepancyFound(_Entry, frozen=True):
-    """Two sources contradict each other outside any known gap."""
+    """Two sources contradict each other outside known gaps."""
 
     account_id: int
-    #: The frame that says so.
+    #: The frame that contradicts.
     session_id: int
     seq: int
     #: What it is about, such as `order 849758102002` or `balance BTC`.
     subject: str
     field: str
-    #: What that frame tells, and what was held before; None: nothing.
+    #: The value in that frame, and the value known before; None: none.
     told: str | None
     held: str | None
-    #: The session of what was held.
+    #: The session of the value known before.
     other_session_id: int
     #: When that frame was received.
     found_ns: int
 
 
 class CheckpointMade(_Entry, frozen=True):
-    """Size and root of the recorder's tree of seals were signed."""
+    """A checkpoint was signed: size and root of the recorder's tree of seals."""
 
     recorder_id: int
-    #: How many seals, from the recorder's first.
+    #: Number of seals, from the recorder's first.
     size: int
     made_ns: int
     #: The signed note.
     note: str
-    #: A time-stamp token over it (RFC 3161, DER as Base64); None where no authority was asked, or none answered.
+    #: A time-stamp token over the note (RFC 3161, DER as Base64); None if no authority was asked or none answered.
     token: str | None
-    #: The roots of the tree's full subtrees, as Base64: with them the next run goes on without reading every seal. They
-    #: prove nothing by themselves: the root over them must be the note's.
+    #: The roots of the tree's full subtrees, as Base64, with which the next run continues without reading every seal.
+    #: They prove nothing by themselves: the root over them must be the one in the note.
     subtrees: str = ""
 
 
 class FramesRedacted(_Entry, frozen=True):
-    """The payloads of some frames were taken away on purpose, and what followed from them."""
+    """The payloads of some frames were removed on purpose, with the rows derived from them."""
 
     account_id: int
     session_id: int
@@ -230,6 +230,6 @@ LogEntry = (
     | FramesRedacted
 )
 
-#: An entry as the text of one JSON object, its `kind` first; and back.
+#: Convert an entry to the bytes of a JSON object that begins with its `kind`, and back.
 encode = msgspec.json.Encoder().encode
 decode = msgspec.json.Decoder(LogEntry).decode

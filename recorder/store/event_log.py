@@ -1,8 +1,8 @@
-"""The event log of recorders, runs, sessions, gaps and findings: rows that follow from entries, and only from them.
+"""Derive the rows of recorders, runs, sessions, gaps and findings from the entries of the event log, and nothing else.
 
-Entries travel with the frames and are written in the same transaction as their neighbours: the event log never knows of
-more, or of less, than the journal holds. Applied in a recorder's own order, the same entries make the same rows in any
-database, whatever other recorders have written there; the rules for gaps are in `gaps.py`.
+Entries are written in the same transaction as the frames around them, so the event log never knows more or less than
+the journal holds. Applied in a recorder's own order, the same entries make the same rows in any database, whatever
+other recorders have written there. `gaps.py` has the rules for gaps.
 """
 
 from typing import Any
@@ -55,7 +55,7 @@ INTERRUPTED = "interrupted"
 
 
 def apply(connection: Connection, recorder_id: int, entry: LogEntry) -> None:
-    """Write one entry of a recorder's. `RecorderAdopted` changes no row: the recorder goes on."""
+    """Apply an entry of a recorder. `RecorderAdopted` changes no row."""
     match entry:
         case RecorderAdded() | RecorderRetired() | DiscrepancyFound():
             tables = {RecorderAdded: recorders, RecorderRetired: retirements, DiscrepancyFound: discrepancies}
@@ -89,9 +89,9 @@ def apply(connection: Connection, recorder_id: int, entry: LogEntry) -> None:
 
 
 def what_a_crash_left(connection: Connection, recorder_id: int) -> list[LogEntry]:
-    """The entries that end a recorder's runs and sessions that never did, at what of them is durable.
+    """Return the entries that end a recorder's unended runs and sessions at the last durable frame.
 
-    Only the sole writer may ask: to anybody else, a run that goes on looks the same.
+    Only the sole writer may ask, because a run that is going on looks the same.
     """
     mine = runs.c.recorder_id == recorder_id
     unended = select(sessions).join(runs, runs.c.run_id == sessions.c.run_id).where(mine, sessions.c.ended_ns.is_(None))
@@ -133,7 +133,7 @@ def retired_recorders(connection: Connection, at_ns: int | None = None) -> set[i
 
 
 def last_proof_of_life(connection: Connection, account_id: int, session_id: int, opened_ns: int) -> tuple[int, int]:
-    """`seq` and time of the last frame received in a session; (-1, its opening) where there is none."""
+    """Return `seq` and time of the last frame received in a session; -1 and its opening if there is none."""
     query = (
         select(frames.c.seq, frames.c.received_ns)
         .where(frames.c.account_id == account_id, frames.c.session_id == session_id)
@@ -150,14 +150,14 @@ def _insert(connection: Connection, table: Table, entry: LogEntry, **changes: An
 
 
 def _add_checkpoint(connection: Connection, entry: CheckpointMade) -> None:
-    # The subtrees are for the recorder itself, which finds them in the entry.
+    # The recorder reads the subtrees from the entry.
     row = msgspec.structs.asdict(entry)
     del row["subtrees"]
     connection.execute(insert(checkpoints).values(row))
 
 
 def _add_account(connection: Connection, entry: AccountAdded) -> None:
-    """An account is as old as the first recorder that knew it, whichever was moved here first."""
+    """An account is as old as its first recorder, in whatever order records were merged."""
     upsert = insert_new(connection, accounts, older="created_ns")
     connection.execute(upsert.values(msgspec.structs.asdict(entry)))
 
@@ -191,7 +191,7 @@ def _end_reconciliation(connection: Connection, entry: ReconciliationEnded) -> N
 
 
 def _redact(connection: Connection, entry: FramesRedacted) -> None:
-    """The row of `redactions` first: it is what makes the journal's guard let a payload go."""
+    """The row of `redactions` comes first: without it, the journal's guard keeps the payload."""
     connection.execute(insert_new(connection, redactions).values(msgspec.structs.asdict(entry)))
     _forget_snapshots(connection, entry)
     for table in (frames, *TYPED.values()):
@@ -205,7 +205,7 @@ def _redact(connection: Connection, entry: FramesRedacted) -> None:
 
 
 def _forget_snapshots(connection: Connection, entry: FramesRedacted) -> None:
-    """They point to rows that are going to be removed."""
+    """Snapshots list rows that are going to be deleted."""
     these = frames.c.account_id == entry.account_id, frames.c.session_id == entry.session_id
     first = select(func.min(frames.c.received_ns)).where(*these, frames.c.seq.between(entry.first_seq, entry.last_seq))
     first_ns = connection.scalar(first)

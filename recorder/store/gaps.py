@@ -1,13 +1,11 @@
-"""Gaps: which stretches of time one recorder does not cover of an account, and why.
+"""Gaps: the periods of an account that a recorder does not cover, and why.
 
-The rules, in one place:
-
-- Of every account a recorder has at most one *ongoing* gap over all topics (`topic` NULL, `ends_ns` NULL). It begins
-  with the record itself, with the end of each covered session (at the last frame received: the last proof of life), and
-  after a crash (at the last durable frame). It ends when all topics of a session are acknowledged.
-- A topic that alone is not covered (refused by the exchange, or no longer asked for) has a gap of its own, which begins
+- A recorder has at most one *ongoing* gap over all topics of an account (`topic` NULL, `ends_ns` NULL). It begins with
+  the record itself, at the last frame received of each covered session, and after a crash at the last durable frame.
+  It ends when all topics of a session are acknowledged.
+- A topic that alone is not covered (refused by the exchange, or no longer requested) has a gap of its own, which begins
   where the gap over all topics ended.
-- A gap's number counts an account's gaps of one recorder, so that the same entries make the same rows in any database.
+- Gaps are numbered by account and recorder, so that the same entries make the same rows in any database.
 """
 
 from collections.abc import Sequence
@@ -20,10 +18,10 @@ from recorder.store.schema import gaps, runs, sessions
 OPEN = "open"
 RECONCILED = "reconciled"
 UNRECOVERABLE = "unrecoverable"
-#: Result of a round that restored everything but some subjects; gaps that those concern are unrecoverable.
+#: Result of a round that restored all but some subjects; the gaps that those concern are unrecoverable.
 PARTIAL = "partial"
 
-#: A gap's resolution names at most so many lost subjects; the frames of its reconciliation show all.
+#: Lost subjects that a gap's resolution names; the frames of its reconciliation show all.
 LOST_SHOWN_MAX = 20
 
 #: Reasons of gaps that are not the end of a session.
@@ -32,15 +30,15 @@ CRASHED = "crashed"
 REFUSED = "refused"
 UNSUBSCRIBED = "unsubscribed"
 
-#: What is said of the time before the record.
+#: Resolution of the gap before the record.
 BEFORE_ALL = "the record begins with a snapshot; what was before it is not part of it"
 
-#: A place in the record: session, frame, and when it was received.
+#: A frame: session, number, time of receipt.
 _Place = tuple[int, int, int]
 
 
 class Gaps:
-    """The gaps of one account, as one recorder leaves them; inside the caller's transaction."""
+    """The gaps of an account in one recorder, changed inside the caller's transaction."""
 
     def __init__(self, connection: Connection, recorder_id: int, account_id: int) -> None:
         self._connection = connection
@@ -52,19 +50,19 @@ class Gaps:
         )
 
     def account_added(self, _entry: AccountAdded) -> None:
-        """A record has a beginning: a gap before it."""
+        """Begin the gap before the record."""
         if self._last_id() == 0:
             self._begin(BEGINNING, "the record begins")
 
     def session_ended(self, entry: SessionEnded) -> None:
-        """A gap over all topics begins at the last proof of life."""
-        # A restored backup can tell a second time of an end: the gap there is began earlier, and is the wider one.
+        """Begin a gap over all topics at the last frame received."""
+        # A restored backup can report an end again: the gap that exists began earlier and is the wider one.
         if entry.covered and None not in self.ongoing():
             begin = (entry.session_id, entry.last_seq, entry.last_received_ns)
             self._begin(entry.reason, entry.detail, begin=begin)
 
     def covered(self, entry: Covered) -> None:
-        """The gap over all topics ends; what is not pushed all the same has a gap of its own. Before `covered_ns`."""
+        """End the gap over all topics; topics that are not pushed get their own. Call before setting `covered_ns`."""
         asked_before = self._topics_ever_covered()
         ongoing = self.ongoing()
         end = (entry.session_id, entry.seq, entry.received_ns)
@@ -84,9 +82,9 @@ class Gaps:
             self._begin(UNSUBSCRIBED, "no longer asked for", topic, end)
 
     def reconciled(self, entry: ReconciliationEnded) -> None:
-        """Settle the gaps that ended with the session whose coverage the round followed, or before it.
+        """Settle the gaps that ended with the session whose coverage started the round, or before it.
 
-        A gap that ended later may hide what happened after the round asked.
+        A gap that ended later may contain what happened after the round's requests.
         """
         meant = gaps.c.state == OPEN
         if entry.gaps is not None:
@@ -98,7 +96,7 @@ class Gaps:
             self._connection.execute(update(gaps).where(*self._mine, gaps.c.gap_id == gap.gap_id).values(settled))
 
     def ongoing(self) -> dict[str | None, int]:
-        """The gaps that have not ended: topic (None for all topics) → number."""
+        """Return the ongoing gaps: topic (None for all topics) → number."""
         query = select(gaps.c.topic, gaps.c.gap_id).where(*self._mine, gaps.c.ends_ns.is_(None))
         return {gap.topic: gap.gap_id for gap in self._connection.execute(query)}
 
@@ -140,12 +138,12 @@ class Gaps:
 
 
 def _settled(entry: ReconciliationEnded, topic: str | None, *, before_all: bool) -> tuple[str, str]:
-    """State and resolution of one gap after a round.
+    """Return state and resolution of a gap after a round.
 
     Args:
         entry: the round's end.
-        topic: the gap's; None: all of them.
-        before_all: whether the gap is the time before the record, of which only a snapshot was asked for.
+        topic: the gap's topic; None: all topics.
+        before_all: whether it is the gap before the record, for which only a snapshot was requested.
     """
     if before_all and entry.result != UNRECOVERABLE:
         return RECONCILED, BEFORE_ALL
@@ -156,7 +154,7 @@ def _settled(entry: ReconciliationEnded, topic: str | None, *, before_all: bool)
 
 
 def lost_text(lost: Sequence[LostSubject]) -> str:
-    """What the exchange could not tell, to be put after what was restored; empty if there is nothing of the kind."""
+    """List what the exchange could not answer, to follow what was restored; empty if there is nothing."""
     if not lost:
         return ""
     named = [f"{one.name} ({one.reason})" for one in lost[:LOST_SHOWN_MAX]]

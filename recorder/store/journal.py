@@ -1,8 +1,8 @@
-"""Writing batches: frames, the rows that follow from them, and the event log's entries, in one transaction.
+"""Writing batches: frames, the rows derived from them, and event log entries, in one transaction.
 
-A batch has a number within its run, without a hole. Its number is written with it, so that after a commit whose outcome
-is not known the writer can ask whether it happened, and do all of it again if not; and so that batches can be moved to
-another database whole, each once. `spans` tells which frames a batch holds, and its seal that they are still the same.
+The batches of a run are numbered without a hole, and a batch's number is written with it. So after a commit of unknown
+outcome the writer can ask whether the batch is there, and otherwise write all of it again; and batches can be moved to
+another database whole, each once. `spans` says which frames a batch holds, and its seal proves that they are unchanged.
 """
 
 from operator import itemgetter
@@ -21,18 +21,32 @@ from recorder.store.schema import seals as seals_table
 
 Row = tuple[object, ...]
 
-#: The number of a run's first batch: it opens the run in the event log, and closes what a crash left.
+#: The number of a run's first batch: it opens the run, and closes the runs and sessions that a crash left open.
 OPENING = 0
 
 
+class FrameRange(NamedTuple):
+    """Consecutive frames of one session."""
+
+    account_id: int
+    session_id: int
+    first_seq: int
+    last_seq: int
+
+    @property
+    def frames(self) -> int:
+        """How many frames it covers."""
+        return self.last_seq - self.first_seq + 1
+
+
 class Batch:
-    """What one transaction writes. Add to it, then write it, as often as it takes: it is sealed the first time.
+    """What one transaction writes. Fill it, then write it, repeatedly if necessary: the first attempt seals it.
 
     Args:
-        recorder_id: whose run it is.
-        run_id: of the run.
-        number: of the batch.
-        before: the seal before.
+        recorder_id: the recorder.
+        run_id: the run.
+        number: the batch's number in the run.
+        before: the seal before it.
     """
 
     def __init__(self, recorder_id: int, run_id: int, number: int, before: bytes) -> None:
@@ -42,19 +56,19 @@ class Batch:
         self.frames: list[Frame] = []
         self.rows: dict[type[Update], list[Row]] = {record: [] for record in TYPED}
         self.entries: list[LogEntry] = []
-        #: (account, session) → its first frame here, and its last.
+        #: (account, session) → its first and last frame in the batch.
         self.spans: dict[tuple[int, int], list[int]] = {}
         self._before = before
-        self._sealed: _Sealed | None = None
+        self._sealed: _BatchSeal | None = None
 
     @property
     def seal(self) -> bytes:
-        """Its seal, once it has been written."""
+        """Its seal, once it was written."""
         assert self._sealed is not None
         return self._sealed.seal
 
     def add(self, frame: Frame, updates: tuple[Update, ...]) -> None:
-        """Add a frame and the rows of what it says."""
+        """Add a frame and the rows of its updates."""
         self.frames.append(frame)
         seq = frame.seq
         self.spans.setdefault(frame[:2], [seq, seq])[1] = seq
@@ -64,7 +78,7 @@ class Batch:
     def write(self, connection: Connection, now_ns: int) -> None:
         """Write all of it, inside the caller's transaction.
 
-        Repeated, it writes the same, with the time of the first attempt: nobody knows whether that one was committed.
+        Another attempt writes the same, with the time of the first one, which may have been committed after all.
         """
         sealed = self._sealed = self._sealed or self._seal_all(now_ns)
         insert_rows(connection, frames, self.frames)
@@ -81,14 +95,14 @@ class Batch:
         connection.execute(insert(batches).values(row))
         insert_rows(connection, seals_table, [(*key, *sealed.row)])
 
-    def _seal_all(self, now_ns: int) -> "_Sealed":
+    def _seal_all(self, now_ns: int) -> "_BatchSeal":
         in_order = self.frames if len(self.spans) < 2 else sorted(self.frames, key=itemgetter(0, 1, 2))
         digests = seals.frame_digests(self.run_id, in_order)
         bodies = [entries.encode(entry) for entry in self.entries]
         roots = seals.frames_root(digests), seals.entries_root(bodies)
         counts = len(self.frames), len(bodies)
         seal = seals.seal_of(self.run_id, self.number, now_ns, *counts, *roots, self._before)
-        return _Sealed(now_ns, bodies, seal, *roots, digests)
+        return _BatchSeal(now_ns, bodies, seal, *roots, digests)
 
     def is_written(self, connection: Connection) -> bool:
         """Whether an earlier attempt was committed after all."""
@@ -96,9 +110,9 @@ class Batch:
         return connection.execute(select(batches.c.batch).where(*mine)).first() is not None
 
 
-class _Sealed(NamedTuple):
+class _BatchSeal(NamedTuple):
     written_ns: int
-    #: The event log's entries as they are kept.
+    #: The entries as they are stored.
     bodies: list[bytes]
     seal: bytes
     frames_root: bytes
@@ -112,7 +126,7 @@ class _Sealed(NamedTuple):
 
 
 def last_seal(connection: Connection, recorder_id: int) -> bytes:
-    """The last seal of a recorder's: what its next batch is chained to."""
+    """Return a recorder's last seal, to which its next batch is chained."""
     query = (
         select(seals_table.c.seal)
         .join(runs, runs.c.run_id == seals_table.c.run_id)
@@ -125,5 +139,5 @@ def last_seal(connection: Connection, recorder_id: int) -> bytes:
 
 
 def typed_row(frame: Frame, item: int, update: Update) -> Row:
-    """The row of one update: the key of the frame, then the fields of the record."""
+    """Return the row of an update: the key of its frame, then the update's fields."""
     return (frame.account_id, frame.session_id, frame.seq, item, frame.received_ns, *update)

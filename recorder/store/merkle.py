@@ -1,7 +1,7 @@
 """Merkle trees as RFC 9162, section 2.1, defines them, with SHA-256. Pure; a hash is 32 bytes.
 
-A tree's *entries* are texts of bytes; all functions but `leaf_hash` take the hashes of the leaves. Where a tree has n
-leaves, memory and time grow with n to make a proof, with its logarithm to check one.
+A tree's *entries* are byte strings; all functions but `leaf_hash` take the hashes of the leaves. For n leaves, making a
+proof takes time and memory of order n, checking one of order log n.
 """
 
 from collections.abc import Sequence
@@ -25,7 +25,7 @@ def node_hash(left: bytes, right: bytes) -> bytes:
 
 
 def root_of(leaves: Sequence[bytes]) -> bytes:
-    """The root over some leaves."""
+    """The root of the tree of these leaves."""
     frontier = Frontier()
     for leaf in leaves:
         frontier.add(leaf)
@@ -33,7 +33,7 @@ def root_of(leaves: Sequence[bytes]) -> bytes:
 
 
 class Frontier:
-    """A tree that grows at its right end: the roots of its full subtrees, the largest first, are all that is kept."""
+    """A growing tree, of which only the roots of its full subtrees are kept, the largest first."""
 
     def __init__(self) -> None:
         self.size = 0
@@ -41,7 +41,7 @@ class Frontier:
 
     @classmethod
     def restored(cls, size: int, subtrees: bytes) -> "Frontier | None":
-        """The tree of so many leaves, from the roots of its full subtrees; None where their number does not fit."""
+        """Restore a tree of `size` leaves from the roots of its full subtrees; None if their number does not fit."""
         if size < 0 or len(subtrees) != size.bit_count() * HASH_BYTES:
             return None
         frontier = cls()
@@ -51,7 +51,7 @@ class Frontier:
 
     @property
     def subtrees(self) -> bytes:
-        """The roots of its full subtrees, the largest first, one after the other."""
+        """The concatenated roots of its full subtrees, the largest first."""
         return b"".join(self._roots)
 
     def add(self, leaf: bytes) -> None:
@@ -74,7 +74,7 @@ class Frontier:
 
 
 def inclusion_proof(index: int, leaves: Sequence[bytes]) -> list[bytes]:
-    """The hashes that lead from one leaf to the root (section 2.1.3.1), the nearest first."""
+    """The hashes that lead from a leaf to the root (section 2.1.3.1), the nearest first."""
     if not 0 <= index < len(leaves):
         raise ValueError("no such leaf")
     if len(leaves) == 1:
@@ -86,10 +86,10 @@ def inclusion_proof(index: int, leaves: Sequence[bytes]) -> list[bytes]:
 
 
 def root_from_inclusion(index: int, size: int, leaf: bytes, proof: Sequence[bytes]) -> bytes | None:
-    """The root of a tree of so many leaves that an inclusion proof leads to (section 2.1.3.2).
+    """The root that an inclusion proof leads to, in a tree of `size` leaves (section 2.1.3.2).
 
     Returns:
-        None where the proof has not the length that such a leaf needs.
+        None if the proof does not have the length that this leaf needs.
     """
     if not 0 <= index < size:
         return None
@@ -127,7 +127,7 @@ def _subproof(size: int, leaves: Sequence[bytes], *, whole: bool) -> list[bytes]
 
 
 def is_consistent(first: int, first_root: bytes, second: int, second_root: bytes, proof: Sequence[bytes]) -> bool:
-    """Whether a proof shows that the tree of `first` leaves is the beginning of that of `second` (section 2.1.4.2)."""
+    """Whether a proof shows that a tree of `first` leaves is the beginning of one of `second` (section 2.1.4.2)."""
     if not 0 < first <= second:
         return False
     if first == second:

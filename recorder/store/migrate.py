@@ -28,7 +28,7 @@ NEW_IN_BASELINE = "credentials"
 
 
 def migrations_folder() -> Path:
-    """Where the revisions lie: inside an installed package, or at the top of a checkout."""
+    """The folder of the revisions: inside an installed package, or at the top of a checkout."""
     package = Path(recorder.__file__).parent
     for folder in (package / "migrations", package.parent / "migrations"):
         if (folder / "env.py").is_file():
@@ -54,7 +54,7 @@ def known_revisions() -> list[str]:
 
 
 def current(connection: Connection) -> str | None:
-    """The revision of a database; None where there is no schema of ours yet."""
+    """The revision of a database; None if it has none."""
     if not inspect(connection).has_table(VERSION_TABLE):
         return None
     revision: str | None = connection.exec_driver_sql(f"SELECT version_num FROM {VERSION_TABLE}").scalar()
@@ -62,20 +62,20 @@ def current(connection: Connection) -> str | None:
 
 
 def is_empty(connection: Connection) -> bool:
-    """Whether nobody has made a table in it."""
+    """Whether a database has no tables."""
     return not set(inspect(connection).get_table_names()) - {VERSION_TABLE}
 
 
 @contextmanager
 def migration(engine: Engine) -> Iterator[Connection]:
-    """The one transaction in which the schema of a database of ours changes, or of one that is to be ours.
+    """A transaction in which the schema of one of our databases, or of an empty one, changes.
 
     Raises:
-        NotOurs: the database holds somebody else's tables.
+        NotOurs: the database has another program's tables.
         SchemaTooNew: it was made by a newer recorder.
     """
     with engine.connect() as connection:
-        # It must be ours before it is changed.
+        # Check that it is ours before it is changed.
         require_known(connection)
         empty = is_empty(connection)
         connection.rollback()
@@ -87,7 +87,7 @@ def migration(engine: Engine) -> Iterator[Connection]:
 
 
 def upgrade(engine: Engine, revision: str = "head") -> None:
-    """Make or upgrade the schema. Raises as `migration` does."""
+    """Create or upgrade the schema. Raises what `migration` raises."""
     from alembic import command  # noqa: PLC0415
 
     with migration(engine) as connection:
@@ -95,7 +95,7 @@ def upgrade(engine: Engine, revision: str = "head") -> None:
 
 
 def require_known(connection: Connection) -> str | None:
-    """The revision of a database of ours; None for an empty one. Raises as `migration` does."""
+    """The revision of one of our databases; None for an empty one. Raises what `migration` raises."""
     at = current(connection)
     if at is None:
         if is_empty(connection):
@@ -118,10 +118,10 @@ def require_known(connection: Connection) -> str | None:
 
 
 def require_current(engine: Engine) -> None:
-    """Refuse a database whose schema is not exactly this program's.
+    """Refuse a database whose schema is not this program's.
 
     Raises:
-        NotOurs, SchemaOutdated, SchemaTooNew: with the command to type where there is one.
+        NotOurs, SchemaOutdated, SchemaTooNew: with the command to type if there is one.
     """
     with engine.connect() as connection:
         at = require_known(connection)
@@ -135,7 +135,7 @@ def require_current(engine: Engine) -> None:
 
 
 def require_usable(engine: Engine) -> None:
-    """Make the schema in an empty database; otherwise insist on the current one."""
+    """Create the schema in an empty database, and refuse any other but the current one."""
     with engine.connect() as connection:
         empty = current(connection) is None and is_empty(connection)
     if empty:

@@ -1,11 +1,10 @@
-"""Moving a record's batches into another database: whole, in order, each once. One mechanism for two uses:
+"""Moving a record's batches into another database: whole, in order, each once; and comparing what both hold already.
 
-the shipper moves the local journal to a server while it grows, and `recorder merge` moves one file into another record.
+The shipper moves the local journal to a server while it grows, and `recorder merge` moves a file into another record.
 
-A batch arrives in one transaction of the target with everything that belongs to it, its own row in `batches` included:
-that row is the cursor. So a connection that was lost at the commit leaves no doubt, and whoever moves next, from where
-it may be, goes on at the right place. The rows of the event log are not copied but made again from its entries, because
-they change as a run goes on.
+A batch arrives in one transaction of the target with everything that belongs to it. Its row in `batches` is the cursor:
+after a connection was lost at the commit, the target itself says what it has, and anybody can continue from there. The
+rows of runs, sessions and gaps are not copied but derived from the entries again, because they change during a run.
 """
 
 from collections.abc import Iterable, Iterator
@@ -23,21 +22,22 @@ from recorder.store.credentials import require_one_account
 from recorder.store.dialects import POSTGRESQL, insert_rows, lock_credentials, lock_run
 from recorder.store.entries import CredentialUsed, SessionEnded
 from recorder.store.event_log import apply
+from recorder.store.journal import FrameRange
 from recorder.store.receipts import Receipt
 from recorder.store.schema import TYPED, batches, event_log, frames, metadata, receipts, runs, seals, spans
 from recorder.store.state_index import Snapshots, add_receipts
 
-#: A transaction takes whole batches of so many frames together, and at least one.
+#: Frames in one transaction, which takes whole batches and at least one.
 FRAMES_MAX = 20_000
-#: Rows are handed over in chunks of so many, or of so many bytes of payload: memory does not grow with the distance.
+#: Rows, or bytes of payload, held in memory at a time.
 CHUNK_ROWS = 2_000
 CHUNK_BYTES = 8 * 2**20
-#: So many snapshots are made between two steps: more than a step has frames for, so that none are ever long behind.
+#: Snapshots made between two steps: more than a step has frames for, so that they never fall behind.
 SNAPSHOTS_MAX = 8
-#: Frames are fetched so few at a time, for one alone may be of megabytes.
+#: Frames fetched at a time: few, because one may have megabytes.
 FETCH_FRAMES = 16
 
-#: Right → the tables of a server's database that moving needs it on. `DELETE` is for redactions.
+#: Right → the tables of a server's database on which moving needs it. `DELETE` is for redactions.
 RIGHTS = {
     **dict.fromkeys(("SELECT", "INSERT", "UPDATE"), tuple(metadata.tables)),
     "DELETE": (*(table.name for table in TYPED.values()), "snapshots", "snapshot_rows"),
@@ -54,30 +54,21 @@ class Moved(NamedTuple):
     batch: int
     batches: int
     frames: int
-    #: Sessions that ended in them: they can now be compared with those of other recorders.
+    #: Sessions that ended in them, which can now be compared with those of other recorders.
     sessions_ended: int
-
-
-class Span(NamedTuple):
-    """Frames of one session, from the first to the last."""
-
-    account_id: int
-    session_id: int
-    first_seq: int
-    last_seq: int
 
 
 def require_rights(connection: Connection, where: str) -> None:
     """Check that this user has all the rights on a server's database that moving ever needs.
 
-    Without it, a right that only a redaction needs would be missed years later, with everything else waiting behind it.
+    Otherwise a right that only a redaction needs would be missed years later, and block everything behind it.
 
     Args:
         connection: to the target.
-        where: the target, in words.
+        where: the target, for people.
 
     Raises:
-        DatabaseError: with the statement that grants what is missing.
+        DatabaseError: it contains the statements that grant what is missing.
     """
     if connection.dialect.name != POSTGRESQL:
         return
@@ -90,7 +81,7 @@ def require_rights(connection: Connection, where: str) -> None:
 
 
 def update_statistics(connection: Connection) -> list[str]:
-    """Give PostgreSQL's planner statistics of the tables that have grown.
+    """Update PostgreSQL's statistics of the tables that have grown.
 
     Returns:
         The tables that need it, but that this user may not analyze.
@@ -101,12 +92,12 @@ def update_statistics(connection: Connection) -> list[str]:
 
 
 class Mover:
-    """Moves what is in one database and not yet in another.
+    """Moves what one database holds and another lacks.
 
     Args:
-        source: a file with a record; only read.
-        target: another database at the same schema.
-        frames_max: of one transaction.
+        source: a file, which is only read.
+        target: another database of the same schema.
+        frames_max: frames in one transaction.
     """
 
     def __init__(self, source: Engine, target: Engine, frames_max: int = FRAMES_MAX) -> None:
@@ -114,42 +105,42 @@ class Mover:
         self._target = target
         self._frames_max = frames_max
         self._writing: Connection | None = None
-        #: The run that is being moved: all before it are there. Before the first step, none is known to be.
+        #: The run that is being moved; all before it are in the target. None: not known yet.
         self._run_id: int | None = None
         self._snapshots = Snapshots()
-        #: When what was moved last had been written; None: there is nothing more to move.
+        #: When the last moved batch was written; None: there is nothing more to move.
         self._written_ns: int | None = None
 
     def close(self) -> None:
-        """Let go of the target."""
+        """Close the connection to the target."""
         if self._writing is not None:
             with suppress(DBAPIError):
                 self._writing.close()
             self._writing = None
 
     def step(self) -> Moved | None:
-        """Move the next batches. None: everything is there.
+        """Move the next batches. Returns None if the target has everything.
 
         Raises:
             MergeConflict: the target holds other frames under the same keys.
             AnotherAccount: the next batches may be of another account than the one the target has under this name.
-            sqlalchemy.exc.DBAPIError: whatever it was, nothing or all of the step has happened; call again.
+            sqlalchemy.exc.DBAPIError: the step has happened completely or not at all; call again.
         """
         try:
             if self._writing is None:
-                # Kept: a connection to a server is dear.
+                # Kept, because a connection to a server is expensive.
                 self._writing = self._target.connect()
             self._make_snapshots(self._writing)
             with self._source.connect() as reading:
                 return self._step(reading, self._writing)
         except BaseException:
             self.close()
-            # What the target has may be less now than it was: a standby that took over, a backup put back.
+            # The target may have less than before: a standby took over, or a backup was restored.
             self._run_id = None
             raise
 
     def _make_snapshots(self, writing: Connection) -> None:
-        """Of what is there; no further than this record has been moved, for what follows would undo them."""
+        """Make snapshots in the target, none later than what was moved: the next batches would delete it."""
         for _ in range(SNAPSHOTS_MAX):
             if not self._snapshots.due:
                 break
@@ -174,14 +165,14 @@ class Mover:
             later = select(runs.c.run_id).where(runs.c.run_id > self._run_id).limit(1)
             if reading.scalar(later) is None:
                 return None
-            # Not simply the next one: a run ends what the one before it left, which must be there then.
+            # Not simply the next one: a run ends what the one before it left open, which must be there then.
             before, self._run_id = self._run_id, self._first_not_there(reading, writing)
             if self._run_id == before:
                 return None
         return None
 
     def _first_not_there(self, reading: Connection, writing: Connection) -> int | None:
-        """The oldest run that the target lacks batches of; the newest run where it lacks none."""
+        """Find the oldest run that the target lacks batches of; the newest run if it lacks none."""
         with writing.begin():
             there = last_batches(writing)
         newest = None
@@ -200,11 +191,11 @@ class Mover:
         if not chosen:
             return None
         first, last = chosen[0].batch, chosen[-1].batch
-        told = reading.execute(
+        logged = reading.execute(
             select(event_log).where(*_between(event_log, self._run_id, first, last)).order_by(*_KEYS)
         ).all()
-        entries_told = [entries.decode(row.body) for row in told]
-        used = {one.account_id: [one.fingerprint] for one in entries_told if isinstance(one, CredentialUsed)}
+        moved_entries = [entries.decode(row.body) for row in logged]
+        used = {one.account_id: [one.fingerprint] for one in moved_entries if isinstance(one, CredentialUsed)}
         if used:
             lock_credentials(writing)
             require_one_account(reading, writing, used)
@@ -213,22 +204,22 @@ class Mover:
             for span in these:
                 for rows in rows_of(reading, table, span):
                     insert_rows(writing, table, rows)
-        for entry in entries_told:
+        for entry in moved_entries:
             apply(writing, recorder_id, entry)
         writing.execute(insert(batches), [row._asdict() for row in chosen])
-        insert_rows(writing, event_log, [tuple(row) for row in told])
+        insert_rows(writing, event_log, [tuple(row) for row in logged])
         for table in (spans, seals):
             kept = reading.execute(select(table).where(*_between(table, self._run_id, first, last)))
             insert_rows(writing, table, [tuple(row) for row in kept])
         add_receipts(writing, [receipt for span in these for receipt in _receipts(reading, span)])
         for span in these:
-            self._snapshots.add(span.account_id, span.last_seq - span.first_seq + 1)
+            self._snapshots.add(span.account_id, span.frames)
         self._written_ns = chosen[-1].written_ns
-        ended = sum(isinstance(entry, SessionEnded) for entry in entries_told)
+        ended = sum(isinstance(entry, SessionEnded) for entry in moved_entries)
         return Moved(self._run_id, last, len(chosen), sum(row.frames for row in chosen), ended)
 
     def _choose(self, reading: Connection, after: int) -> list[Any]:
-        """The next batches; all of the same run, without a hole."""
+        """Return the next batches of the run, without a hole."""
         waiting = select(batches).where(batches.c.run_id == self._run_id, batches.c.batch > after)
         chosen: list[Any] = []
         frames_chosen = 0
@@ -243,27 +234,27 @@ class Mover:
 
 
 def last_batches(connection: Connection, run_id: int | None = None) -> dict[int, int]:
-    """The last batch of each run that a database holds, by run, oldest first; or of one run, -1 for none."""
+    """Return the last batch of each run in a database, oldest run first; or of one run, -1 if it has none."""
     last = select(func.max(batches.c.batch))
     if run_id is not None:
         found = connection.scalar(last.where(batches.c.run_id == run_id))
         return {run_id: -1 if found is None else int(found)}
-    # A look into the index for each run, not one at every batch there ever was.
+    # One look into the index for each run, instead of reading all batches.
     each = select(runs.c.run_id, last.where(batches.c.run_id == runs.c.run_id).scalar_subquery())
     return {run: batch for run, batch in connection.execute(each.order_by(runs.c.run_id)) if batch is not None}
 
 
-def spans_of(connection: Connection, run_id: int, first: int, last: int) -> list[Span]:
-    """The frames of some batches, together: in a session, batches follow each other without a hole."""
+def spans_of(connection: Connection, run_id: int, first: int, last: int) -> list[FrameRange]:
+    """Return the frames of consecutive batches: within a session, batches follow each other without a hole."""
     key = spans.c.account_id, spans.c.session_id
     query = select(*key, func.min(spans.c.first_seq), func.max(spans.c.last_seq))
     query = query.where(*_between(spans, run_id, first, last)).group_by(*key).order_by(*key)
-    return [Span(*row) for row in connection.execute(query)]
+    return [FrameRange(*row) for row in connection.execute(query)]
 
 
-def rows_of(connection: Connection, table: Table, span: Span) -> Iterator[list[tuple[Any, ...]]]:
-    """A table's rows for some frames, in order and some at a time, as the driver has them: digits as written."""
-    # As literal columns, or each number would be made a `Decimal` and lose the form in which it was sent.
+def rows_of(connection: Connection, table: Table, span: FrameRange) -> Iterator[list[tuple[Any, ...]]]:
+    """Read a table's rows for some frames, in order and in chunks, with the digits as stored."""
+    # Literal columns, because a `Decimal` would lose the form in which a number was sent.
     columns: list[ColumnElement[Any]] = [literal_column(column.name) for column in table.c]
     query = (
         select(*columns)
@@ -287,8 +278,7 @@ def rows_of(connection: Connection, table: Table, span: Span) -> Iterator[list[t
         yield chunk
 
 
-def _receipts(connection: Connection, span: Span) -> Iterator[Receipt]:
-    """When its frames were received."""
+def _receipts(connection: Connection, span: FrameRange) -> Iterator[Receipt]:
     mine = receipts.c.account_id == span.account_id, receipts.c.session_id == span.session_id
     these = receipts.c.first_seq.between(span.first_seq, span.last_seq)
     for row in connection.execute(select(receipts).where(*mine, these)):
@@ -302,16 +292,16 @@ def _between(table: Table, run_id: int, first: int, last: int) -> tuple[Any, ...
     return table.c.run_id == run_id, table.c.batch.between(first, last)
 
 
-#: What names a frame, and what is evidence in it. How it was decoded may differ by the version that did it.
+#: The columns of a frame's key, and those that are evidence. How it was decoded may depend on the version.
 _KEY = 3
-#: Rows are fetched so many at a time.
+#: Rows fetched at a time.
 ROWS_PER_FETCH = 2_000
 _EVIDENCE = [list(frames.c.keys()).index(name) for name in ("received_ns", "source", "payload")]
 _STATUS = list(frames.c.keys()).index("status")
 
 
 def require_same(one: Connection, other: Connection) -> int:
-    """Compare the batches that both have: frames byte for byte, and what the event log was told.
+    """Compare the batches that two databases both hold: frames byte for byte, entries, and seals.
 
     Returns:
         How many frames were compared.
@@ -356,7 +346,7 @@ def _rows(chunks: Iterable[list[tuple[Any, ...]]]) -> Iterator[Any]:
 def _same(left: tuple[Any, ...], right: tuple[Any, ...]) -> bool:
     mine, theirs = _evidence(left), _evidence(right)
     if REDACTED in {left[_STATUS], right[_STATUS]}:
-        return mine[:-1] == theirs[:-1]  # its payload may be gone in one of them, and soon is in both
+        return mine[:-1] == theirs[:-1]  # its payload may be gone in one of them, and soon will be in both
     return mine == theirs
 
 

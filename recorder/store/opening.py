@@ -1,4 +1,4 @@
-"""The first batch of a run: who records here, as whom, and what a crash left."""
+"""Opening a run: its first batch names recorder, accounts and credentials, and ends what a crash left open."""
 
 import os
 import platform
@@ -29,13 +29,18 @@ from recorder.store.schema import gaps, reconciliations, runs, sessions
 
 
 class Opened(NamedTuple):
-    """A run that has begun."""
+    """A run that was opened."""
 
     run: RunStarted
     #: The seal of its first batch.
     seal: bytes
-    #: Sentences for the user: sessions that a crash left open, a file that is a copy.
+    #: Sentences for the user: sessions that a crash left open, a file that is a copy, a new API key.
     warnings: list[str]
+
+
+def new_run(now_ns: int) -> RunStarted:
+    """Return the entry for a run of this process; `open_run` fills in the recorder."""
+    return RunStarted(time_ordered_id(now_ns), 0, now_ns, platform.node(), os.getpid(), recorder.__version__)
 
 
 def open_run(
@@ -50,13 +55,13 @@ def open_run(
     Args:
         connection: to the file.
         url: of the file.
-        started: the run; its `recorder_id` is filled in, and its key raised above those that are there.
+        started: the run; its recorder is filled in, and its key raised above the existing ones.
         wanted: the accounts it records.
         keys: account → the fingerprint of the credential it is recorded with.
     """
     entries: list[LogEntry] = []
     recorder_id, warnings = _identify(connection, database_path(url), started, entries)
-    # Runs are moved in the order of their keys, which must be that of their lives, also where a clock has gone back.
+    # Runs are moved in the order of their keys, which must be the order of time even if a clock was set back.
     newest = connection.scalar(select(func.max(runs.c.run_id)))
     run_id = max(started.run_id, (newest or 0) + 1)
     started = RunStarted(run_id, recorder_id, started.started_ns, started.host, started.pid, started.version)
@@ -95,9 +100,8 @@ def add_entry(engine: Engine, url: str, entry: LogEntry, now_ns: int, reason: st
     Returns:
         The warnings of `open_run`.
     """
-    started = RunStarted(time_ordered_id(now_ns), 0, now_ns, platform.node(), os.getpid(), recorder.__version__)
     with engine.begin() as connection:
-        run, seal, warnings = open_run(connection, url, started, ())
+        run, seal, warnings = open_run(connection, url, new_run(now_ns), ())
         batch = Batch(run.recorder_id, run.run_id, OPENING + 1, seal)
         batch.entries += [entry, RunEnded(run.run_id, now_ns, reason)]
         batch.write(connection, now_ns)
@@ -105,7 +109,7 @@ def add_entry(engine: Engine, url: str, entry: LogEntry, now_ns: int, reason: st
 
 
 def newest_session(connection: Connection, account_id: int) -> int:
-    """The newest key of an account's sessions and rounds; the next one must be above it. 0 where there is none."""
+    """Return the newest key of an account's sessions and rounds, above which the next must be; 0 if there is none."""
     keys = (
         select(func.max(sessions.c.session_id)).where(sessions.c.account_id == account_id),
         select(func.max(reconciliations.c.reconciliation_id)).where(reconciliations.c.account_id == account_id),
@@ -116,7 +120,7 @@ def newest_session(connection: Connection, account_id: int) -> int:
 def _identify(
     connection: Connection, path: Path, started: RunStarted, entries: list[LogEntry]
 ) -> tuple[int, list[str]]:
-    """Which recorder the file is (see `identity`); what the event log is to be told of it, and the user."""
+    """Find out which recorder the file is (see `identity`), add entries about it, and return warnings for the user."""
     known, here = identity_of(connection), location_of(path)
     if known is not None and known.is_at(here):
         if known.adopted_ns is not None:
@@ -130,6 +134,6 @@ def _identify(
     if known is None:
         return recorder_id, []
     return recorder_id, [
-        f"{path} is a copy, and goes on as a recorder of its own ({recorder_id}): a gap of the original "
+        f"{path} is a copy, and continues as a recorder of its own ({recorder_id}): a gap of the original "
         f"({known.recorder_id}) stays open. If it replaces the original, stop and type: recorder db adopt"
     ]

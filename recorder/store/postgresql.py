@@ -1,4 +1,4 @@
-"""PostgreSQL through psycopg: how a server is reached, and what its words mean. The driver is an optional extra."""
+"""PostgreSQL through psycopg, an optional extra: connecting, explaining errors, rights and statistics."""
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -13,9 +13,9 @@ from recorder.model import host_port
 
 DRIVER = "postgresql+psycopg"
 EXAMPLE = f"write for example {DRIVER}://user@host/recorder, or sqlite:///recorder.db for a file"
-#: A server that does not answer for so long is away, seconds; libpq takes whole ones.
+#: How long to wait for a connection, whole seconds.
 CONNECT_S = 10
-#: A server that has gone without a goodbye is noticed after about this long, seconds (tcp(7), `TCP_USER_TIMEOUT`).
+#: A dead connection is noticed after about this long, seconds (tcp(7), `TCP_USER_TIMEOUT`).
 SILENT_S = 30
 #: A partitioned table gets statistics from this many rows on, and again whenever it has grown by this factor.
 ANALYZE_ROWS_MIN = 1_000
@@ -33,7 +33,7 @@ _WORDS = {
     "53100": "its disk is full: make room there",
     "53300": "it has too many connections: close some",
 }
-#: A connection that fails tells no SQLSTATE: the server's words in English → SQLSTATE.
+#: A failed connection has no SQLSTATE: pattern of the server's English message → SQLSTATE.
 _CONNECTING = {
     "password authentication failed": "28P01",
     "no password supplied": "28P01",
@@ -45,15 +45,15 @@ _CONNECTING = {
     "the database system is": "57P03",  # starting up, shutting down, in recovery mode
     "too many|connection slots": "53300",
 }
-#: Waiting does not make these right.
+#: Waiting does not solve these.
 _LASTING = {"28P01", "28000", "3D000", "42501", "25006"}
 
 
 def check_url(url: URL) -> None:
-    """Refuse an address that this program could not use.
+    """Refuse an address that cannot be used.
 
     Raises:
-        ConfigurationError: with what to write, or what to install.
+        ConfigurationError: it says what to write or to install.
     """
     if url.drivername != DRIVER:
         raise ConfigurationError(
@@ -66,16 +66,16 @@ def check_url(url: URL) -> None:
 
 
 def place(url: URL) -> str:
-    """The database in words, without who asks."""
+    """The database for people, without the user's name."""
     return f"{url.database} on {host_port(url.host or 'the local server', url.port)}"
 
 
 def open_engine(url: URL, *, read_only: bool) -> Engine:
-    """An engine. Password, TLS and all else libpq knows come from the address, `PG...` variables or `~/.pgpass`."""
+    """Return an engine. libpq takes password and TLS from the address, `PG...` variables or `~/.pgpass`."""
     engine = create_engine(
         url,
         poolclass=NullPool,
-        # A reader sees one state of the database, however many questions it asks.
+        # A reader sees one state of the database in all its queries.
         isolation_level="REPEATABLE READ" if read_only else "READ COMMITTED",
         connect_args={
             "connect_timeout": CONNECT_S,
@@ -91,7 +91,7 @@ def open_engine(url: URL, *, read_only: bool) -> Engine:
     def _configure(connection: Any, _record: Any) -> None:
         connection.read_only = read_only
         with connection.cursor() as cursor:
-            # Whatever the server's default: what it says to be committed is on its disk.
+            # What the server reports as committed is on its disk, whatever its default.
             cursor.execute("SET synchronous_commit TO on")
         connection.commit()
 
@@ -100,31 +100,31 @@ def open_engine(url: URL, *, read_only: bool) -> Engine:
 
 @contextmanager
 def schema_transaction(engine: Engine) -> Iterator[Connection]:
-    """One transaction in which the schema changes, one program at a time: all of it or nothing."""
+    """A transaction in which the schema changes completely or not at all, one program at a time."""
     with engine.begin() as connection:
         connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({SCHEMA_LOCK})")
         yield connection
 
 
 def size_bytes(connection: Connection, _url: URL) -> int:
-    """What the database takes on disk."""
+    """The size of the database on disk."""
     return int(connection.exec_driver_sql("SELECT pg_database_size(current_database())").scalar() or 0)
 
 
 def _state(error: Any) -> str:
-    """The SQLSTATE of a driver's error, also of a connection that never came to be; empty where there is none."""
+    """The SQLSTATE of a driver's error or of a failed connection; empty if it has none."""
     told = getattr(error, "sqlstate", None)
     if told:
         return str(told)
     if type(error).__name__ not in {"OperationalError", "InterfaceError", "ConnectionTimeout"}:
-        return ""  # of the driver itself: a value that it cannot send, a bug
+        return ""  # the driver's own error: a value that it cannot send, a bug
     text = str(error)
-    # Where no words of the server's are known, nobody answered, or not to the end.
+    # Without a known message of the server's, the connection failed.
     return next((state for words, state in _CONNECTING.items() if re.search(words, text)), "08001")
 
 
 def explain(url: URL, error: Any) -> DatabaseError:
-    """The error a user can act on. The server's own words are shown: they never hold a password."""
+    """Return an error that tells the user what to do. The server's message is shown; it never contains a password."""
     state, text = _state(error), " ".join(str(error).split())
     if state in _WORDS:
         return DatabaseError(f"{place(url)} cannot be used, {_WORDS[state]} ({text}).")
@@ -136,22 +136,22 @@ def explain(url: URL, error: Any) -> DatabaseError:
 
 
 def may_pass(error: Any) -> bool:
-    """Whether waiting may help: a server that is away, restarts, or is full."""
+    """Whether waiting may help: a server that is unreachable, restarts, or is full."""
     state = _state(error)
     return state not in _LASTING and state[:2] in {"08", "40", "53", "55", "57", "58"}
 
 
 def user(connection: Connection) -> str:
-    """The user's name, as SQL quotes it."""
+    """The user's name, quoted for SQL."""
     return str(connection.exec_driver_sql("SELECT quote_ident(current_user)").scalar())
 
 
 def missing_rights(connection: Connection, needed: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
-    """The rights that this user lacks: `DELETE` → the tables.
+    """Return the rights that this user lacks, each with its tables.
 
     Args:
         connection: to the database.
-        needed: right → the tables it is needed on.
+        needed: right, such as `DELETE` → the tables that need it.
     """
     asked = text("SELECT name FROM unnest(CAST(:names AS text[])) name WHERE NOT has_table_privilege(name, :right)")
     lacking = {
@@ -161,7 +161,7 @@ def missing_rights(connection: Connection, needed: Mapping[str, Sequence[str]]) 
     return {right: names for right, names in lacking.items() if names}
 
 
-#: The rows of a partitioned table's partitions, and how many the planner believes it to have: -1 before an ANALYZE.
+#: The rows of a partitioned table, and the planner's estimate of them (-1 before the first ANALYZE).
 _ROWS = text("""SELECT parent.reltuples, coalesce(sum(live.n_live_tup), 0) AS live,
   pg_has_role(parent.relowner, 'USAGE') AS owned, current_setting('server_version_num')::int AS version
 FROM pg_class parent LEFT JOIN pg_inherits i ON i.inhparent = parent.oid
@@ -170,13 +170,13 @@ WHERE parent.oid = to_regclass(:name) GROUP BY parent.oid""")
 
 
 def analyze(connection: Connection, names: Iterable[str]) -> list[str]:
-    """Give the planner statistics of partitioned tables that have grown by a fifth since it last got them.
+    """Update the planner's statistics of partitioned tables that have grown by a fifth since the last time.
 
     PostgreSQL does this by itself for ordinary tables, but never for partitioned ones.
 
     Args:
         connection: to the database, outside a transaction.
-        names: of the tables.
+        names: the tables.
 
     Returns:
         The tables that need it, but that this user may not analyze.

@@ -1,8 +1,8 @@
-"""When frames were received: where those of a stretch of time stand, without an index over every frame.
+"""When frames were received: finds the frames of a period without an index over every frame.
 
-A row of `receipts` tells of frames of one batch and one session, from the first to the last in number, and in time. No
-row is of more than one stretch of `STRETCH_NS`, so that of all rows that begin before an instant only the last few can
-reach beyond it, also where a clock went back, or ahead by a year, in the middle of a batch.
+A row of `receipts` covers frames of one batch and one session, with their first and last number and time. No row spans
+more than one period of `PERIOD_NS`. So of all rows that begin before an instant only the last few can reach beyond it,
+even if a clock went back, or ahead by a year, in the middle of a batch.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -17,8 +17,8 @@ from recorder.clock import NS_PER_S
 from recorder.model import Frame
 from recorder.store.schema import receipts
 
-#: So long a stretch of the clock has a row of its own, ns; counted from 1970. The migration says the same.
-STRETCH_NS = 10 * NS_PER_S
+#: Length of the periods that the clock is divided into, ns, counted from 1970.
+PERIOD_NS = 10 * NS_PER_S
 
 #: Before everything that was ever received.
 EVER_NS = -1
@@ -34,18 +34,18 @@ class Receipt(NamedTuple):
     session_id: int
     first_seq: int
     last_seq: int
-    #: The earliest of them, and the latest; not always the first and the last, for clocks are set.
+    #: The earliest and the latest time; not always those of the first and the last frame, because clocks are set.
     first_ns: int
     last_ns: int
 
     @property
     def frames(self) -> int:
-        """How many frames it tells of, about."""
+        """About how many frames it covers."""
         return self.last_seq - self.first_seq + 1
 
 
 class Range(NamedTuple):
-    """Frames of one session, from the first to the last."""
+    """Consecutive frames of one session."""
 
     session_id: int
     first_seq: int
@@ -53,11 +53,11 @@ class Range(NamedTuple):
 
 
 def receipts_of(frames: Sequence[Frame], sessions: int) -> list[Receipt]:
-    """When the frames of a batch were received.
+    """Return the rows for a batch.
 
     Args:
-        frames: of a session in the order of their numbers.
-        sessions: of how many sessions they are. Mostly of one: then it is not looked where the next begins.
+        frames: of the batch, those of a session together and in order.
+        sessions: how many sessions they belong to. It is mostly one, and then no search for the next is needed.
     """
     groups: Iterable[Sequence[Frame]] = (
         [frames] if sessions == 1 else (list(one) for _, one in groupby(frames, _session))
@@ -68,33 +68,33 @@ def receipts_of(frames: Sequence[Frame], sessions: int) -> list[Receipt]:
 def _of_session(frames: Sequence[Frame]) -> Iterable[Receipt]:
     times = list(map(_received_ns, frames))
     first_ns, last_ns = min(times), max(times)
-    if first_ns // STRETCH_NS != last_ns // STRETCH_NS:
-        return _by_stretch(frames)
+    if first_ns // PERIOD_NS != last_ns // PERIOD_NS:
+        return _by_period(frames)
     first, last = frames[0], frames[-1]
     return (Receipt(first.account_id, first.session_id, first.seq, last.seq, first_ns, last_ns),)
 
 
-def _by_stretch(frames: Iterable[Frame]) -> Iterator[Receipt]:
-    stretches: dict[int, list[Frame]] = {}
+def _by_period(frames: Iterable[Frame]) -> Iterator[Receipt]:
+    periods: dict[int, list[Frame]] = {}
     for frame in frames:
-        stretches.setdefault(frame.received_ns // STRETCH_NS, []).append(frame)
-    for same in stretches.values():
+        periods.setdefault(frame.received_ns // PERIOD_NS, []).append(frame)
+    for same in periods.values():
         times = [frame.received_ns for frame in same]
         yield Receipt(same[0].account_id, same[0].session_id, same[0].seq, same[-1].seq, min(times), max(times))
 
 
 def ranges(connection: Connection, account_id: int, after_ns: int, until_ns: int) -> list[Range]:
-    """Where an account's frames stand that were received within a time, as few ranges; others may stand among them.
+    """Find an account's frames that were received in a period, as few ranges, which may contain other frames.
 
     Args:
         connection: to the record.
-        account_id: whose.
-        after_ns: received after it; `EVER_NS`: ever.
-        until_ns: received until then, that included.
+        account_id: the account.
+        after_ns: the period's beginning, excluded, ns since 1970; `EVER_NS`: none.
+        until_ns: its end, included.
     """
-    # No row that begins before this stretch reaches into it.
-    stretch_ns = after_ns - after_ns % STRETCH_NS
-    wanted = {"account_id": account_id, "stretch_ns": stretch_ns, "after_ns": after_ns, "until_ns": until_ns}
+    # No row that begins before this period reaches into it.
+    period_ns = after_ns - after_ns % PERIOD_NS
+    wanted = {"account_id": account_id, "period_ns": period_ns, "after_ns": after_ns, "until_ns": until_ns}
     return [Range(*row) for row in connection.execute(_ranges(), wanted)]
 
 
@@ -104,9 +104,9 @@ def _ranges() -> Select[Any]:
     near = (
         select(r.session_id, r.first_seq, r.last_seq)
         .where(r.account_id == bindparam("account_id"), r.last_ns > bindparam("after_ns"))
-        .where(r.first_ns.between(bindparam("stretch_ns"), bindparam("until_ns")))
+        .where(r.first_ns.between(bindparam("period_ns"), bindparam("until_ns")))
         .cte("near")
-        # Or a planner would walk through all there are by the key, to be spared the sorting of these few.
+        # Otherwise a planner would read all rows along the key, to avoid sorting these few.
         .prefix_with("MATERIALIZED")
         .c
     )

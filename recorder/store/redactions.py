@@ -6,61 +6,43 @@ the record to every database. Only sealed entries count, because anybody can ins
 recorder's last. Otherwise the entry could have been added later.
 """
 
-import os
-import platform
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
-from typing import NamedTuple
 
 import msgspec
 from sqlalchemy import Connection, Engine, select
 
-import recorder
 from recorder.clock import Clock
 from recorder.errors import DatabaseBusy
-from recorder.model import REDACTED, time_ordered_id
+from recorder.model import REDACTED
 from recorder.store import entries, seals, sqlite
 from recorder.store.chain import RunSql, links, runs_of
 from recorder.store.engine import place
-from recorder.store.entries import FramesRedacted, LogEntry, RunEnded, RunStarted
-from recorder.store.journal import OPENING, Batch
-from recorder.store.opening import open_run
+from recorder.store.entries import FramesRedacted, LogEntry, RunEnded
+from recorder.store.journal import OPENING, Batch, FrameRange
+from recorder.store.opening import new_run, open_run
 from recorder.store.schema import frames
 
-#: A transaction empties at most so many frames: nobody is kept waiting for longer than that takes.
+#: Frames emptied in one transaction, which others have to wait for.
 FRAMES_MAX = 20_000
 
 
-class Stretch(NamedTuple):
-    """Frames of one session that follow each other."""
-
-    account_id: int
-    session_id: int
-    first_seq: int
-    last_seq: int
-
-    @property
-    def frames(self) -> int:
-        """How many they are."""
-        return self.last_seq - self.first_seq + 1
-
-
-def stretches(
+def redactable(
     connection: Connection,
     account_id: int,
     session_id: int | None = None,
     seqs: tuple[int, int] | None = None,
     before_ns: int | None = None,
-) -> Iterator[Stretch]:
-    """The frames of an account that have a payload still, as far as they are meant.
+) -> Iterator[FrameRange]:
+    """Find the frames of an account that still have a payload.
 
     Args:
         connection: to the record.
-        account_id: whose.
-        session_id: only of this session.
-        seqs: only from this number to that.
-        before_ns: only what was received before, nanoseconds since 1970.
+        account_id: the account.
+        session_id: only this session.
+        seqs: only from this number to that one.
+        before_ns: only what was received before, ns since 1970.
     """
     f = frames.c
     query = select(f.session_id, f.seq).where(f.account_id == account_id, f.status != REDACTED)
@@ -70,78 +52,78 @@ def stretches(
         query = query.where(f.seq.between(*seqs))
     if before_ns is not None:
         query = query.where(f.received_ns < before_ns)
-    begun: Stretch | None = None
+    current: FrameRange | None = None
     for session, seq in connection.execute(query.order_by(f.session_id, f.seq).execution_options(yield_per=10_000)):
-        if begun is not None and (session, seq) == (begun.session_id, begun.last_seq + 1) and begun.frames < FRAMES_MAX:
-            begun = begun._replace(last_seq=seq)
+        follows = current is not None and (session, seq) == (current.session_id, current.last_seq + 1)
+        if current is not None and follows and current.frames < FRAMES_MAX:
+            current = current._replace(last_seq=seq)
             continue
-        if begun is not None:
-            yield begun
-        begun = Stretch(account_id, session, seq, seq)
-    if begun is not None:
-        yield begun
+        if current is not None:
+            yield current
+        current = FrameRange(account_id, session, seq, seq)
+    if current is not None:
+        yield current
 
 
 def redact(
-    engine: Engine, url: str, chosen: Sequence[Stretch], who: str, why: str, clock: Clock | None = None
+    engine: Engine, url: str, chosen: Sequence[FrameRange], who: str, why: str, clock: Clock | None = None
 ) -> Iterator[int]:
-    """Empty frames, remove what followed from them, and note it. Only the sole writer may do it.
+    """Empty frames, delete the rows derived from them, and log it. Only the sole writer may do it.
 
-    Then `sweep`: the bytes are in the file still.
+    The bytes are still in the file until `sweep`.
 
     Args:
         engine: of the file.
         url: of the file.
-        chosen: which frames.
-        who: does it; for the event log.
-        why: as well.
-        clock: dates it.
+        chosen: the frames.
+        who: who does it, for the event log.
+        why: the reason, for the event log.
+        clock: gives the time.
 
     Yields:
-        After each transaction, how many frames it emptied.
+        How many frames each transaction emptied.
     """
     clock = clock or Clock()
     now_ns = clock.wall_ns()
-    started = RunStarted(time_ordered_id(now_ns), 0, now_ns, platform.node(), os.getpid(), recorder.__version__)
     with closing(engine.connect()) as connection:
         with connection.begin():
-            run, seal, _ = open_run(connection, url, started, ())
+            run, seal, _ = open_run(connection, url, new_run(now_ns), ())
         for number, together in enumerate(_transactions(chosen), OPENING + 1):
             batch = Batch(run.recorder_id, run.run_id, number, seal)
-            batch.entries += [FramesRedacted(*stretch, now_ns, who, why) for stretch in together]
+            batch.entries += [FramesRedacted(*one, now_ns, who, why) for one in together]
             if together[-1] == chosen[-1]:
                 batch.entries.append(RunEnded(run.run_id, clock.wall_ns(), "redacted"))
             with connection.begin():
                 batch.write(connection, clock.wall_ns())
             seal = batch.seal
-            yield sum(stretch.frames for stretch in together)
+            yield sum(one.frames for one in together)
 
 
 def sweep(engine: Engine, url: str) -> None:
-    """Write the file anew, because SQLite leaves pieces of what was deleted in its pages, and empty its log.
+    """Rewrite the file, because SQLite leaves pieces of deleted rows in its pages, and empty its log.
 
-    The bytes are then in no file of the record's; what a disk keeps beneath its files is another matter.
+    The bytes are then in no file of the record. What a disk keeps below its files is out of reach.
 
     Raises:
-        DatabaseBusy: somebody reads the file as it was.
+        DatabaseBusy: another program still reads the old state.
     """
     with closing(engine.connect()) as connection:
         sqlite.outside_transaction(connection, "VACUUM")
         (still_read,) = sqlite.outside_transaction(connection, "PRAGMA wal_checkpoint(TRUNCATE)")[0][:1]
         if still_read:
             raise DatabaseBusy(
-                f"The payloads are taken away, but another program reads {place(url)} and its log still holds them: "
+                f"The payloads are removed, but another program reads {place(url)} and its log still holds them: "
                 "close it there, then type the same command again."
             )
 
 
-def _transactions(chosen: Sequence[Stretch]) -> Iterator[list[Stretch]]:
-    together: list[Stretch] = []
-    for stretch in chosen:
-        if together and sum(one.frames for one in together) + stretch.frames > FRAMES_MAX:
+def _transactions(chosen: Sequence[FrameRange]) -> Iterator[list[FrameRange]]:
+    together: list[FrameRange] = []
+    for frame_range in chosen:
+        if together and sum(one.frames for one in together) + frame_range.frames > FRAMES_MAX:
             yield together
             together = []
-        together.append(stretch)
+        together.append(frame_range)
     if together:
         yield together
 
@@ -149,20 +131,20 @@ def _transactions(chosen: Sequence[Stretch]) -> Iterator[list[Stretch]]:
 _BEGINS = '{"kind":"FramesRedacted"'
 _CANDIDATES = f"SELECT DISTINCT run_id, batch FROM event_log WHERE substr(body, 1, {len(_BEGINS)}) = '{_BEGINS}'"
 
-#: A batch: its run and its number.
+#: A batch: run and number. A session: account and session.
 Key = tuple[int, int]
 
 
 class SealedRedactions:
-    """The redactions of a record.
+    """The redactions of a record that count.
 
     Args:
-        by_batch: the batches that hold the entries, each with its redactions.
+        by_batch: batch → the redactions in it.
     """
 
     def __init__(self, by_batch: dict[Key, list[FramesRedacted]]) -> None:
         self.by_batch = by_batch
-        # Session → the frames redacted in it, as ranges that do not meet, in order.
+        # Session → its redacted frames, as sorted ranges that do not touch.
         self._ranges: dict[Key, list[tuple[int, int]]] = {}
         for entry in sorted(self.entries, key=lambda one: one.first_seq):
             ranges = self._ranges.setdefault((entry.account_id, entry.session_id), [])
@@ -173,11 +155,11 @@ class SealedRedactions:
 
     @property
     def entries(self) -> list[FramesRedacted]:
-        """All of them, in the order of their batches."""
+        """All redactions, in the order of their batches."""
         return [entry for _, of_batch in sorted(self.by_batch.items()) for entry in of_batch]
 
     def covers(self, account_id: int, session_id: int, seq: int) -> bool:
-        """Whether the payload of a frame was redacted."""
+        """Whether a frame was redacted."""
         ranges = self._ranges.get((account_id, session_id), ())
         at = bisect_right(ranges, seq, key=lambda one: one[0]) - 1
         return at >= 0 and seq <= ranges[at][1]

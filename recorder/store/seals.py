@@ -1,18 +1,18 @@
-"""Seals: what makes a change to the journal evident. Pure, and for ever: what has been sealed must be checkable always.
+"""Seals, which make a change to the journal evident. Pure, and never changed: old seals must always be verifiable.
 
 From the bytes of a frame to a seal, each hash is SHA-256, and each text is preceded by its length:
 
-    digest of a frame   over what names it, when and how it was received, and its bytes
-    row                 the digests of up to 32 frames that follow each other
+    digest of a frame   over its key, when and how it was received, and its bytes
+    row                 the digests of up to 32 consecutive frames
     frames' root        the RFC 9162 tree over the rows
-    entries' root       the RFC 9162 tree over the event log's entries, as the bytes that are kept
+    entries' root       the RFC 9162 tree over the event log's entries, as the bytes that are stored
     seal of a batch     RFC 9162's leaf hash of: run, batch, when written, both counts, both roots, and the seal before
 
-The seal before is that of the batch before; of a run's first batch, the last seal of its recorder's run before, and of
-its first run, zeros. So the seals of one recorder are one chain, in the order of (run, batch), and recorders need no
+The seal before is that of the previous batch; for a run's first batch, the last seal of the recorder's previous run;
+for the first run, zeros. So the seals of a recorder are one chain in the order of (run, batch), and recorders need no
 common lock. The same seals are the leaves of the recorder's tree, which checkpoints sign.
 
-Rows of 32 because a hash more for each frame is most of what sealing costs: a tree over rows needs 1 for every 32.
+Rows have 32 digests because hashing is most of the cost of sealing: a tree over rows needs one hash for 32 frames.
 """
 
 from collections.abc import Iterable, Sequence
@@ -39,7 +39,7 @@ _LENGTH = Struct(">q").pack
 
 
 def frame_digests(run_id: int, frames: Sequence[Frame]) -> bytes:
-    """The digests of some frames of a run, one after the other, in the order of (account, session, seq)."""
+    """The concatenated digests of some frames of a run, which are in the order of (account, session, seq)."""
     if not frames:
         return b""
     if frames[0][:2] == frames[-1][:2]:
@@ -52,7 +52,7 @@ def frame_digests(run_id: int, frames: Sequence[Frame]) -> bytes:
 
 def _session_digests(run_id: int, account_id: int, session_id: int, frames: Iterable[Frame]) -> bytes:
     session = _FRAME + _SESSION(run_id, account_id, session_id)
-    # What is the same for all pushes is hashed once: it fills just one block of SHA-256. This runs for every frame.
+    # What all pushes have in common is hashed once and fills exactly one block of SHA-256. This runs for every frame.
     pushed = sha256(session + _how(PUSH, None)).copy
     pack, push, digests = _RECEIPT, PUSH, []
     for _, _, seq, received_ns, source, topic, _, _, payload in frames:
@@ -63,7 +63,7 @@ def _session_digests(run_id: int, account_id: int, session_id: int, frames: Iter
 
 
 def _how(source: str, asked: str | None) -> bytes:
-    """Where a frame came from. An answer's topic is what was asked; a push's follows from its bytes."""
+    """How a frame was received. An answer's topic is the request; a push's topic follows from its bytes."""
     return b"".join(_LENGTH(len(text)) + text for text in (source.encode(), (asked or "").encode()))
 
 
@@ -79,7 +79,7 @@ def frames_root(digests: bytes) -> bytes:
 
 
 def entry_leaf(body: bytes) -> bytes:
-    """The leaf of one entry of the event log: of its bytes as they are kept."""
+    """The leaf of an entry of the event log, over its bytes as they are stored."""
     return leaf_hash(_ENTRY + body)
 
 
@@ -101,14 +101,14 @@ def seal_of(
     """The seal of a batch.
 
     Args:
-        run_id: of the batch.
-        batch: its number.
-        written_ns: when it was written, nanoseconds since 1970.
-        frames: how many it holds.
-        entries: as many of the event log's.
-        frames_root: over them.
-        entries_root: over those.
-        before: the seal before.
+        run_id: the run.
+        batch: the batch's number.
+        written_ns: when it was written, ns since 1970.
+        frames: the number of its frames.
+        entries: the number of its event log entries.
+        frames_root: the root over the frames.
+        entries_root: the root over the entries.
+        before: the seal before it.
     """
     numbers = _BATCH(run_id, batch, written_ns, frames, entries)
     return leaf_hash(_SEAL + numbers + frames_root + entries_root + before)

@@ -1,4 +1,4 @@
-"""SQLite: how a file is opened so that it keeps the promises, and what its driver's words mean."""
+"""SQLite: opening a file durably, and explaining the driver's errors."""
 
 import os
 import sqlite3
@@ -12,9 +12,9 @@ from sqlalchemy import URL, Connection, Engine, NullPool, create_engine, event
 
 from recorder.errors import ConfigurationError, DatabaseBusy, DatabaseError, NotOurs
 
-#: How long a statement waits for somebody else's lock, in milliseconds.
+#: How long a statement waits for another program's lock, milliseconds.
 BUSY_TIMEOUT_MS = 2_000
-#: STRICT tables need it.
+#: The first version with STRICT tables.
 SQLITE_VERSION_MIN = (3, 37, 0)
 #: `PRAGMA application_id` of our files: "RCDR".
 APPLICATION_ID = 0x52434452
@@ -43,7 +43,7 @@ def path_of(url: URL) -> Path:
 
 
 def open_engine(url: URL, *, read_only: bool) -> Engine:
-    """An engine whose connections keep the promises: `synchronous=FULL`, transactions that begin as writers."""
+    """Return an engine with `synchronous=FULL` and transactions that begin as writers."""
     if sqlite3.sqlite_version_info < SQLITE_VERSION_MIN:
         raise ConfigurationError(
             f"This Python carries SQLite {sqlite3.sqlite_version}; recorder needs 3.37 or newer: use a newer Python."
@@ -63,7 +63,7 @@ def open_engine(url: URL, *, read_only: bool) -> Engine:
         require_folder(path)
         _require_no_orphaned_log(path)
         address = URL.create("sqlite", database=str(path))
-    # No pool: a connection is opened for a purpose and closed with it, so that none outlives its file.
+    # No pool, so that no connection outlives its file.
     engine = create_engine(
         address, poolclass=NullPool, connect_args={"isolation_level": None, "check_same_thread": False}
     )
@@ -75,7 +75,7 @@ def open_engine(url: URL, *, read_only: bool) -> Engine:
 
     @event.listens_for(engine, "connect")
     def _configure(connection: Any, _record: Any) -> None:
-        # pysqlite opens transactions late and of the wrong kind; `_begin` below does it.
+        # pysqlite begins transactions too late and as readers; `_begin` below does it instead.
         connection.execute(f"PRAGMA busy_timeout={BUSY_TIMEOUT_MS}")
         connection.execute("PRAGMA foreign_keys=ON")
         if not read_only:
@@ -85,14 +85,14 @@ def open_engine(url: URL, *, read_only: bool) -> Engine:
 
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:
-        # A reader that turns writer fails at once with BUSY_SNAPSHOT: a writer is one from the start.
+        # A reader that becomes a writer fails at once with BUSY_SNAPSHOT, so writers begin as writers.
         connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
 
     return engine
 
 
 def outside_transaction(connection: Connection, statement: str) -> list[tuple[Any, ...]]:
-    """Run a statement that SQLite ignores or refuses in a transaction: SQLAlchemy would begin one for it."""
+    """Run a statement that SQLite ignores or refuses in a transaction, which SQLAlchemy would begin."""
     assert not connection.in_transaction()
     driver: Any = connection.connection.driver_connection
     rows: list[tuple[Any, ...]] = driver.execute(statement).fetchall()
@@ -100,10 +100,10 @@ def outside_transaction(connection: Connection, statement: str) -> list[tuple[An
 
 
 def require_folder(path: Path) -> None:
-    """Refuse a file in a folder that is not there, rather than make folders where a name has a typing error.
+    """Refuse a file in a missing folder, which is rather a typing error than a folder to create.
 
     Raises:
-        DatabaseError: with the folder's name.
+        DatabaseError: it names the folder.
     """
     folder = path.absolute().parent
     if not folder.is_dir():
@@ -111,7 +111,7 @@ def require_folder(path: Path) -> None:
 
 
 def _require_no_orphaned_log(path: Path) -> None:
-    """Refuse to make a database where the log of a missing one lies: SQLite would delete that log."""
+    """Refuse to create a database beside the log of a missing one, because SQLite would delete that log."""
     log = _beside(path, "-wal")
     if _file_bytes(path) == 0 and _file_bytes(log) > 0:
         raise DatabaseError(
@@ -121,10 +121,10 @@ def _require_no_orphaned_log(path: Path) -> None:
 
 
 def prepare_new(connection: Connection) -> None:
-    """Give a file its write-ahead log before its first table: that cannot be done inside a transaction.
+    """Switch a new file to a write-ahead log, which must be done outside a transaction.
 
     Raises:
-        DatabaseError: its file system cannot have one.
+        DatabaseError: its file system does not support one.
     """
     assert not connection.in_transaction()
     assert connection.engine.url.database is not None
@@ -132,9 +132,9 @@ def prepare_new(connection: Connection) -> None:
 
 
 def _is_archived(path: Path) -> bool:
-    """Whether a file is whole and in a folder without writers, such as read-only media.
+    """Whether a file is complete and in a folder that nobody can write to, such as read-only media.
 
-    SQLite then cannot make the files that readers and writers share beside it, and need not: nobody changes it.
+    SQLite then can neither create nor needs the files that readers and writers share.
     """
     shared = any(_file_bytes(_beside(path, end)) for end in ("-wal", "-shm", "-journal"))
     return not shared and not os.access(path.absolute().parent, os.W_OK)
@@ -145,15 +145,15 @@ def _beside(path: Path, end: str) -> Path:
 
 
 def _is_a_record(connection: Any) -> bool:
-    """Whether the file has our tables. Another program's is not to be changed before it is refused."""
+    """Whether the file has our tables. Another program's file must not be changed before it is refused."""
     names = "SELECT count(*) FROM sqlite_master WHERE name IN ('frames', 'event_log')"
     return bool(connection.execute(names).fetchone() == (2,))
 
 
 def _require_wal(connection: Any, path: Path) -> None:
-    """Switch a file to a write-ahead log unless it has one. A copy made by `VACUUM INTO` or a dump has none.
+    """Switch a file to a write-ahead log, without which readers block the writer.
 
-    Without it, readers would hold up the writer.
+    A copy made by `VACUUM INTO` or from a dump has none.
     """
     (mode,) = connection.execute("PRAGMA journal_mode=WAL").fetchone()
     if mode != "wal":
@@ -163,10 +163,10 @@ def _require_wal(connection: Any, path: Path) -> None:
 
 
 def back_up(connection: Connection, to: Path) -> None:
-    """Copy a database to another file, which is replaced only by a complete copy.
+    """Copy a database to another file, which only a complete copy replaces.
 
     Raises:
-        DatabaseError: it cannot be written.
+        DatabaseError: the copy cannot be written.
     """
     driver: Any = connection.connection.driver_connection
     part = to.with_name(f"{to.name}.part")
@@ -183,9 +183,9 @@ def back_up(connection: Connection, to: Path) -> None:
 
 @contextmanager
 def schema_transaction(engine: Engine) -> Iterator[Connection]:
-    """One transaction in which the schema changes: all of it or nothing.
+    """A transaction in which the schema changes completely or not at all.
 
-    Foreign keys are off in it, because SQLite checks them while tables are dropped.
+    Foreign keys are off, because SQLite checks them while tables are dropped.
     """
     with engine.connect() as connection:
         outside_transaction(connection, "PRAGMA foreign_keys=OFF")
@@ -195,7 +195,7 @@ def schema_transaction(engine: Engine) -> Iterator[Connection]:
 
 
 def size_bytes(connection: Connection, url: URL) -> int:
-    """What the record takes on disk, its log included."""
+    """The size of the record on disk, including its log."""
     path = path_of(url)
     return sum(_file_bytes(file) for file in (path, _beside(path, "-wal")))
 
@@ -204,11 +204,11 @@ def _file_bytes(file: Path) -> int:
     try:
         return file.stat().st_size
     except FileNotFoundError:
-        return 0  # a recorder that ends takes its log along, at any time
+        return 0  # a recorder that ends deletes its log at any time
 
 
 def explain(url: URL, error: BaseException | None) -> DatabaseError:
-    """The error a user can act on."""
+    """Return an error that tells the user what to do."""
     path, cause = path_of(url), _words(error)
     if "locked" in cause or "busy" in cause:
         return DatabaseBusy(f"{path} is locked by another program; close it there and try again.")
@@ -235,15 +235,15 @@ def _why_not_opened(path: Path) -> str:
 
 
 def may_pass(error: BaseException | None) -> bool:
-    """Whether waiting may help: somebody else's lock, a full disk."""
+    """Whether waiting may help: another program's lock, a full disk."""
     cause = _words(error)
     return "locked" in cause or "busy" in cause or "full" in cause
 
 
 def _words(cause: BaseException | None) -> str:
-    """SQLite's own words, but for a full disk that it meets where it opens a database again.
+    """SQLite's message, except for a full disk on reopening a database.
 
-    The shared memory beside the file is made anew then, and where there is no room for it SQLite tells of an I/O error.
+    SQLite then reports an I/O error, because it has no room for the shared memory beside the file.
     """
     shared_memory = getattr(cause, "sqlite_errorname", None) == "SQLITE_IOERR_SHMSIZE"
     return "database or disk is full" if shared_memory else str(cause)

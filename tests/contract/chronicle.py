@@ -29,10 +29,10 @@ from recorder.store.entries import (
     SessionEnded,
     SessionOpened,
 )
-from recorder.store.journal import Batch
+from recorder.store.journal import Batch, FrameRange
 from recorder.store.merkle import root_of
 from recorder.store.opening import open_run
-from recorder.store.redactions import Stretch, redact
+from recorder.store.redactions import redact
 from recorder.store.schema import batches, event_log, runs, spans
 from recorder.store.schema import frames as frames_table
 from recorder.store.schema import seals as seals_table
@@ -49,7 +49,7 @@ FIRST, BESIDE, ROUND, COMPARED, CRASHED, LONG, LAST = (number << 40 for number i
 #: Runs: one a life of the recorder; the redaction's is made by it.
 RUN_1, RUN_2, RUN_3, RUN_5 = FIRST - 1, CRASHED - 1, LONG - 1, 1 << 61
 #: Frames that were redacted, of session `FIRST`.
-REDACTED = Stretch(MAIN, FIRST, 50, 59)
+REDACTED = FrameRange(MAIN, FIRST, 50, 59)
 NAMES = {MAIN: "main", OTHER: "other"}
 
 

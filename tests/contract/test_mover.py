@@ -30,7 +30,7 @@ from recorder.store.engine import open_engine
 from recorder.store.entries import CredentialAccepted
 from recorder.store.mover import Moved, Mover, require_rights, require_same, update_statistics
 from recorder.store.opening import add_entry
-from recorder.store.redactions import redact, stretches
+from recorder.store.redactions import redact, redactable
 from recorder.store.schema import frames
 from tests.contract.conftest import NewUrl
 from tests.contract.story import Heard, Teller, Told, contents
@@ -366,7 +366,7 @@ def test_the_documented_rights_are_enough_for_a_redaction(teller: Teller, grante
         require_rights(connection, "there")
     move(teller.engine, engine)
     with teller.engine.connect() as connection:
-        chosen = list(stretches(connection, ACCOUNT, before_ns=2**62))
+        chosen = list(redactable(connection, ACCOUNT, before_ns=2**62))
     list(redact(teller.engine, teller.url, chosen, "who", "why"))
     assert move(teller.engine, engine) != []
     assert contents(engine) == contents(teller.engine)

@@ -126,7 +126,7 @@ def test_a_copy_is_a_recorder_of_its_own(file: Path) -> None:
     opened = opened_at(copy, 20)
     assert opened.run.recorder_id != first
     assert opened.warnings == [
-        f"{copy} is a copy, and goes on as a recorder of its own ({opened.run.recorder_id}): a gap of the original "
+        f"{copy} is a copy, and continues as a recorder of its own ({opened.run.recorder_id}): a gap of the original "
         f"({first}) stays open. If it replaces the original, stop and type: recorder db adopt"
     ]
     with quick_engine(f"sqlite:///{copy}").connect() as connection:

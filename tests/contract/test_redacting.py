@@ -12,8 +12,9 @@ from sqlalchemy import Engine, text
 
 from recorder.errors import DatabaseBusy
 from recorder.store import redactions
+from recorder.store.journal import FrameRange
 from recorder.store.mover import Mover, require_same
-from recorder.store.redactions import Stretch, redact, stretches, sweep
+from recorder.store.redactions import redact, redactable, sweep
 from tests.contract.story import Heard, Teller, Told, contents
 from tests.made import ACCOUNT, NOON_NS
 
@@ -36,9 +37,9 @@ def move(source: Engine, target: Engine) -> None:
     mover.close()
 
 
-def chosen(teller: Teller, before_s: int) -> list[Stretch]:
+def chosen(teller: Teller, before_s: int) -> list[FrameRange]:
     with teller.engine.connect() as connection:
-        return list(stretches(connection, ACCOUNT, before_ns=NOON_NS + before_s * 10**9))
+        return list(redactable(connection, ACCOUNT, before_ns=NOON_NS + before_s * 10**9))
 
 
 def take(teller: Teller, before_s: int) -> list[int]:
@@ -107,6 +108,6 @@ def test_stretches_are_all_that_is_meant_and_no_more(seqs: set[int]) -> None:
         def execute(self, _query: object) -> list[tuple[int, int]]:
             return [(1, seq) for seq in sorted(seqs)]
 
-    found = list(stretches(Connection(), ACCOUNT))  # type: ignore[arg-type]
+    found = list(redactable(Connection(), ACCOUNT))  # type: ignore[arg-type]
     assert [seq for one in found for seq in range(one.first_seq, one.last_seq + 1)] == sorted(seqs)
     assert all(one.last_seq + 1 < other.first_seq for one, other in pairwise(found))

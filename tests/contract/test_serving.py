@@ -20,7 +20,7 @@ from recorder.read.records import Filter
 from recorder.replay.serving import Serving, ServingOptions
 from recorder.simulator.exchange import Exchange
 from recorder.simulator.rest import SimulatedAccount
-from recorder.store.redactions import redact, stretches
+from recorder.store.redactions import redact, redactable
 from recorder.venues.base import Credentials, RestRequest, read_answer
 from recorder.venues.fmex import rest, sign
 from recorder.venues.fmex.portal import ping, subscribe
@@ -182,7 +182,7 @@ def test_redacted_frames_are_left_out(
     scribe = Scribe(tmp_path / "one.db", sqlite_template)
     scribe.write(story, Heard(0, 50, end="stopped"))
     with scribe.engine.connect() as connection:
-        chosen = list(stretches(connection, ACCOUNT, before_ns=story.at_ns(10)))
+        chosen = list(redactable(connection, ACCOUNT, before_ns=story.at_ns(10)))
     assert sum(redact(scribe.engine, scribe.url, chosen, "who", "why")) == 11  # and an acknowledgement
     move(scribe.engine, engine)
     scribe.engine.dispose()

@@ -21,7 +21,7 @@ from recorder.store.identity import adopt
 from recorder.store.merkle import Frontier
 from recorder.store.mover import Mover
 from recorder.store.opening import open_run
-from recorder.store.redactions import redact, stretches
+from recorder.store.redactions import redact, redactable
 from tests.contract.chronicle import BESIDE, FIRST, LAST, LONG, MAIN, OTHER, RUN_3, Chronicle
 from tests.contract.story import Heard, Teller, Told
 from tests.contract.test_mover import move
@@ -93,7 +93,7 @@ def test_while_a_merge_is_under_way(tellers: list[Teller], engine: Engine, url: 
 
 def redacted(teller: Teller, who: str) -> None:
     with teller.engine.connect() as connection:
-        chosen = list(stretches(connection, ACCOUNT, before_ns=NOON_NS + 10 * S))
+        chosen = list(redactable(connection, ACCOUNT, before_ns=NOON_NS + 10 * S))
     list(redact(teller.engine, teller.url, chosen, who, "why"))
 
 
@@ -264,7 +264,7 @@ def test_redactions_before_a_fork_count_and_those_the_backup_lacked_do_not(
     """No later seal covers what only the original recorded: it could have been added since."""
     tellers[0].write(TOLD, [Heard(0, 20, "crashed")])
     with tellers[0].engine.connect() as connection:
-        chosen = list(stretches(connection, ACCOUNT, before_ns=NOON_NS + 5 * S))
+        chosen = list(redactable(connection, ACCOUNT, before_ns=NOON_NS + 5 * S))
     list(redact(tellers[0].engine, tellers[0].url, chosen, "one", "why"))
     backup = tmp_path / "backup.db"
     shutil.copy(tmp_path / "1.db", backup)

@@ -120,7 +120,7 @@ def test_a_restored_backup_goes_on_once_it_is_adopted(folder: Folder, exchange: 
     adopted = folder.command("db", "adopt")
     assert adopted.returncode == 0, adopted.stderr
     ((recorder_id,),) = folder.rows("SELECT recorder_id FROM recorders")
-    assert adopted.stdout == f"{folder.database} goes on as recorder {recorder_id}.\n"
+    assert adopted.stdout == f"{folder.database} continues as recorder {recorder_id}.\n"
     with folder.run() as process:
         process.wait_for("reconciled")
         assert process.stop()[0] == 0
