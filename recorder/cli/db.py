@@ -60,8 +60,8 @@ def _back_up(engine: Engine, path: Path) -> None:
 
 @db.command(
     help="Let a copy continue as the recorder it was copied from: a restored backup, or a file that was moved to "
-    "another disk or machine. Otherwise a copy continues as a recorder of its own, and the gap that the original left stays "
-    "open. The original must never be recorded into again. The next run logs the adoption and reconciles the gap.\n\n"
+    "another disk or machine. Otherwise a copy continues as a recorder of its own, and the gap that the original left "
+    "stays open. The original must never be recorded into again. The next run logs this and reconciles the gap.\n\n"
     "\b\nExample:  recorder db adopt --database sqlite:///recorder.db"
 )
 @options.database
