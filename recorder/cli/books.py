@@ -1,5 +1,9 @@
-"""`recorder books`."""
+"""`recorder books`, and the file of known transfers that it reads."""
 
+import csv
+import time
+from collections.abc import Iterator
+from decimal import Decimal, InvalidOperation
 from pathlib import Path
 
 import click
@@ -7,11 +11,17 @@ import click
 from recorder.cli import options
 from recorder.cli.output import Layout, heading, number, plain, show, time_ns, word
 from recorder.cli.progress import bar
-from recorder.cli.transfers import read_transfers
-from recorder.clock import utc_text
+from recorder.clock import instant_ns, utc_text
+from recorder.errors import ConfigurationError
 from recorder.read.books.transfers import NamedTransfers
-from recorder.read.records import Book, Filter, Unexplained
+from recorder.read.records import Book, Filter, Transfer, Unexplained
 from recorder.store.engine import is_file
+
+#: The columns of a file of transfers.
+TRANSFER_HEAD = ("account", "currency", "time", "amount")
+#: The longest amount, and its largest exponent: the decoder's limits, within which sums are exact.
+_CHARACTERS_MAX = 100
+_EXPONENT_MAX = 99
 
 COLUMNS = [
     time_ns("begins_ns", "begins (UTC)"),
@@ -47,21 +57,15 @@ CHANGE_COLUMNS = [
     "explained.\n\n"
     "\b\nExample:  recorder books --since 2020-02-01 --until 2020-03-01 --transfers transfers.csv"
 )
-@options.database
+@options.record_address
 @options.filters(symbol=False)
-@click.option(
-    "--transfers",
-    "file",
-    type=click.Path(path_type=Path),
-    help="A CSV file of known transfers: account,currency,time,amount.",
-)
+@options.file("--transfers", "file", "A CSV file of known transfers: account,currency,time,amount.")
 @click.option("--unexplained", "only_changes", is_flag=True, help="Show the unexplained changes, not the books.")
 @options.layout
 @click.pass_context
 def books(
     ctx: click.Context,
-    database: str | None,
-    config: Path | None,
+    at: options.RecordAddress,
     wanted: Filter,
     file: Path | None,
     only_changes: bool,
@@ -69,7 +73,7 @@ def books(
 ) -> None:
     """Check the books."""
     named = NamedTransfers(read_transfers(file) if file else ())
-    with options.opened(database, config, wanted) as record, bar("checking the books") as advance:
+    with at.opened(wanted) as record, bar("checking the books") as advance:
         kept = list(record.books(wanted, named, lambda part: advance(int(1000 * part), 1000)))
         payload = "CAST(payload AS TEXT)" if is_file(record.url) else "convert_from(payload, 'UTF8')"
     changes = [change for book in kept for change in book.changes]
@@ -100,3 +104,47 @@ def _show_changes(kept: list[Book], changes: list[Unexplained], payload: str) ->
     around = f"session_id = {first.session_id} AND seq BETWEEN {max(first.seq - 5, 0)} AND {first.seq + 5}"
     click.echo(f"  SELECT seq, {payload} FROM frames WHERE {around} ORDER BY seq\n")
     show(changes, CHANGE_COLUMNS, Layout(), "")
+
+
+def read_transfers(path: Path) -> list[Transfer]:
+    """Read the transfers in a CSV file. Its first line may be a header; empty lines are skipped.
+
+    Raises:
+        ConfigurationError: it cannot be read, or a line is not a transfer.
+    """
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            return list(_transfers(path, csv.reader(file)))
+    except OSError as error:
+        raise ConfigurationError(f"{path} cannot be read: {error.strerror}; name another file of transfers.") from None
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise ConfigurationError(f"{path} is not a CSV file in UTF-8: {error}.") from None
+
+
+def _transfers(path: Path, lines: Iterator[list[str]]) -> Iterator[Transfer]:
+    now_ns = time.time_ns()
+    for position, line in enumerate(lines, 1):
+        fields = [field.strip() for field in line]
+        if not any(fields) or (position == 1 and tuple(fields) == TRANSFER_HEAD):
+            continue
+        where = f"{path}, line {position}"
+        if len(fields) != len(TRANSFER_HEAD) or not all(fields):
+            raise ConfigurationError(
+                f"{where}: write {','.join(TRANSFER_HEAD)}, such as main,BTC,2020-02-04T07:40:53Z,-0.5 for a "
+                "withdrawal."
+            )
+        account, currency, at, amount = fields
+        try:
+            yield Transfer(account, currency, instant_ns(at, now_ns), _amount(amount))
+        except ValueError as error:
+            raise ConfigurationError(f"{where}: {error}.") from None
+
+
+def _amount(text: str) -> Decimal:
+    try:
+        amount = Decimal(text)
+    except InvalidOperation:
+        amount = Decimal("NaN")
+    if not amount.is_finite() or amount == 0 or len(text) > _CHARACTERS_MAX or abs(amount.adjusted()) > _EXPONENT_MAX:
+        raise ValueError(f"{text[:40]!r} is not an amount; write for example 1.5, or -0.5 for a withdrawal")
+    return amount

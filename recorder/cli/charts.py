@@ -19,7 +19,7 @@ from recorder.report.source import Period
 from recorder.venues.base import EXACT, printable
 
 HEIGHT = 200
-#: Positions are drawn of so many symbols at most.
+#: The most symbols whose positions are drawn.
 SYMBOLS_MAX = 6
 
 

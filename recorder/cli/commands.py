@@ -11,7 +11,7 @@ GROUPS = {
     "Record": {
         "demo": ("demo", "Record a simulated exchange for a few seconds and show the result."),
         "run": ("run", "Record until stopped, or for a time."),
-        "reconcile": ("reconcile", "Ask the exchange again about gaps that are not reconciled."),
+        "reconcile": ("reconcile", "Reconcile gaps with the exchange again."),
         "simulate": ("simulate", "Run a simulated exchange, for this recorder or your own programs."),
     },
     "Look": {
@@ -23,29 +23,29 @@ GROUPS = {
         "pnl": ("trade", "Profit and loss by day, month or year."),
         "fees": ("trade", "Fees, and maker and taker quantities, by period."),
         "trips": ("trade", "Round trips: entry, exit, fees and profit of each."),
-        "timeline": ("timeline", "Everything that happened to an order, or around a gap."),
+        "timeline": ("look", "Everything that happened to an order, or around a gap."),
         "gaps": ("look", "Periods in which pushes may have been missed."),
         "discrepancies": ("look", "Where the exchange contradicts its own pushes."),
         "books": ("books", "How each balance changed, and what explains it."),
-        "report": ("report", "All of it as one HTML page."),
+        "report": ("report", "The whole record of a period as one HTML page."),
         "compare": ("compare", "Compare a backtest's fills with the recorded ones."),
     },
     "Prove": {
-        "verify": ("verify", "Check that nothing was changed since it was recorded."),
-        "keys": ("keys", "Make and show keys that sign checkpoints."),
-        "checkpoint": ("checkpoint", "Sign what the record holds now."),
-        "verify-proof": ("proof", "Check a proof of one frame, without the record."),
+        "verify": ("verify", "Verify that nothing has changed since it was recorded."),
+        "keys": ("prove", "Make and show keys that sign checkpoints."),
+        "checkpoint": ("prove", "Sign the present state of the record."),
+        "verify-proof": ("prove", "Check a proof of one frame, without the record."),
     },
     "Take out": {
         "export": ("export", "Write tables as Parquet, CSV or JSON lines."),
-        "replay": ("replay", "Print the record again as JSON lines, at any speed."),
+        "replay": ("replay", "Print the record as JSON lines, at any speed."),
         "serve": ("serve", "Serve the record as an exchange, for existing bots."),
         "redact": ("redact", "Erase payloads for good; the seals still hold."),
     },
     "Maintain": {
-        "merge": ("merge", "Move another record, or a journal, into this one."),
-        "rebuild": ("rebuild", "Derive the typed tables from the frames again."),
-        "db": ("db", "Check and upgrade the schema of the database."),
+        "merge": ("merge", "Copy another record, or a journal, into this one."),
+        "rebuild": ("verify", "Decode the frames again and repair the typed tables."),
+        "db": ("db", "Check and upgrade the database; recorders and API keys."),
     },
 }
 #: Command → its module, and its line in the help.

@@ -41,7 +41,7 @@ COLUMNS = [
     "\b\nExample:  recorder compare backtest.csv --since 2020-02-01 --plot compared.svg"
 )
 @click.argument("file", type=click.Path(path_type=Path))
-@options.database
+@options.record_address
 @options.filters()
 @click.option(
     "--within",
@@ -49,25 +49,19 @@ COLUMNS = [
     type=options.Duration(),
     default=WITHIN_NS / NS_PER_S,
     show_default="60s",
-    help="The largest difference in time between two fills that match.",
+    help="Maximum difference in time between two fills that match.",
 )
-@click.option(
-    "--plot",
-    type=click.Path(path_type=Path, dir_okay=False),
-    metavar="FILE.svg",
-    help="Draw positions and differences into this file.",
-)
+@options.file("--plot", "plot", "Draw positions and differences into this SVG file.", metavar="FILE.svg")
 @options.layout
 def compare(
     file: Path,
-    database: str | None,
-    config: Path | None,
+    at: options.RecordAddress,
     within_s: float,
     plot: Path | None,
     wanted: Filter,
     layout: Layout,
 ) -> None:
-    """Compare."""
+    """Compare fills."""
     if plot is not None:
         from recorder.cli.charts import plot_comparison, require_svg  # noqa: PLC0415  only a chart needs it
 
@@ -79,7 +73,7 @@ def compare(
         backtest = [one for one in backtest if one.time_ns >= wanted.since_ns]
     if wanted.until_ns is not None:
         backtest = [one for one in backtest if one.time_ns < wanted.until_ns]
-    with options.opened(database, config, wanted) as record:
+    with at.opened(wanted) as record:
         recorded = list(recorded_trades(record.fills(wanted)))
     matches = match(recorded, backtest, int(within_s * NS_PER_S))
     show(matches, COLUMNS, layout, "Neither the record nor the backtest has a fill here.", Match._fields)

@@ -33,11 +33,11 @@ def db() -> None:
     "such as recorder.db.schema-0001; back up a server's database yourself, for example with pg_dump.\n\n"
     "\b\nExample:  recorder db upgrade"
 )
-@options.database
+@options.record_address
 @click.option("--no-backup", is_flag=True, help="Do not copy the file first.")
-def upgrade(database: str | None, config: Path | None, no_backup: bool) -> None:
+def upgrade(at: options.RecordAddress, no_backup: bool) -> None:
     """Upgrade."""
-    for url in options.database_urls(database, config):
+    for url in at.urls:
         engine = open_engine(url)
         with sole_writer(url), explained(url):
             if is_file(url) and not no_backup:
@@ -64,15 +64,15 @@ def _back_up(engine: Engine, path: Path) -> None:
     "stays open. The original must never be recorded into again. The next run logs this and reconciles the gap.\n\n"
     "\b\nExample:  recorder db adopt --database sqlite:///recorder.db"
 )
-@options.database
+@options.record_address
 @click.option(
     "--by-path",
     is_flag=True,
     help="From now on, recognise the file by its path: for file systems that renumber files whenever they are mounted.",
 )
-def adopt(database: str | None, config: Path | None, by_path: bool) -> None:
+def adopt(at: options.RecordAddress, by_path: bool) -> None:
     """Adopt."""
-    url = options.database_urls(database, config)[-1]
+    url = at.urls[-1]
     if not is_file(url):
         raise click.UsageError("Only a file can be adopted: name the file, or the journal, with --database.")
     with explained(url):
@@ -96,10 +96,10 @@ def adopt(database: str | None, config: Path | None, by_path: bool) -> None:
 @click.argument("recorder_id", metavar="RECORDER", type=int)
 @click.option("--why", required=True, help="The reason, for those who read the record.")
 @click.option("--who", help="Who decided it.  [default: this user on this machine]")
-@options.database
-def retire(recorder_id: int, why: str, who: str | None, database: str | None, config: Path | None) -> None:
+@options.record_address
+def retire(recorder_id: int, why: str, who: str | None, at: options.RecordAddress) -> None:
     """Retire."""
-    urls = options.database_urls(database, config)
+    urls = at.urls
     known = {found for url in urls for found in _recorders(url)}
     if recorder_id not in known:
         listed = ", ".join(map(str, sorted(known))) or "none"
@@ -121,15 +121,15 @@ def retire(recorder_id: int, why: str, who: str | None, database: str | None, co
 )
 @click.argument("account")
 @click.argument("fingerprint")
-@options.database
-def accept_key(account: str, fingerprint: str, database: str | None, config: Path | None) -> None:
+@options.record_address
+def accept_key(account: str, fingerprint: str, at: options.RecordAddress) -> None:
     """Accept a key."""
     venue, _, name = account.partition("/")
     if venue not in VENUES or not name:
         raise click.UsageError(f"{account!r} is not an account; write venue/name, such as {next(iter(VENUES))}/main.")
     if not re.fullmatch(f"[0-9a-f]{{{DIGITS}}}", fingerprint):
         raise click.UsageError(f"{fingerprint!r} is not a fingerprint; copy it from the message that asks for it.")
-    urls = options.database_urls(database, config)
+    urls = at.urls
     now_ns = time.time_ns()
     _add_entry(urls, CredentialAccepted(account_id(venue, name), fingerprint, now_ns), now_ns, "key accepted")
     click.echo(f"API key {fingerprint} belongs to {account}.{_sent(urls)}")
@@ -158,22 +158,22 @@ def _recorders(url: str) -> list[int]:
 
 
 @db.command(help="Show the revision of the database's schema.\n\n\b\nExample:  recorder db current")
-@options.database
-def current(database: str | None, config: Path | None) -> None:
+@options.record_address
+def current(at: options.RecordAddress) -> None:
     """The revision."""
-    for url in options.database_urls(database, config):
+    for url in at.urls:
         click.echo(f"{_revision(url) or 'no schema'} (this version's is {migrate.HEAD})")
 
 
 @db.command(
     help="Check the schema: exit code 0 if it is this version's, 1 if it is older.\n\n\b\nExample:  recorder db check"
 )
-@options.database
+@options.record_address
 @click.pass_context
-def check(ctx: click.Context, database: str | None, config: Path | None) -> None:
+def check(ctx: click.Context, at: options.RecordAddress) -> None:
     """Whether the schema is current."""
     outdated = False
-    for url in options.database_urls(database, config):
+    for url in at.urls:
         try:
             with explained(url):
                 migrate.require_current(open_engine(url, read_only=True))

@@ -24,24 +24,26 @@ from recorder.read.records import Filter
 
 
 @click.command(
-    help="Write tables of the record into a new folder: Parquet for programs, CSV for sheets, JSON lines for both. All "
-    "of it as it is at one moment, also while a recorder writes; whole or not at all. Its manifest.json tells the hash "
-    "of each file, and the gaps; with frames go their seals.\n\n"
+    help="Write tables of the record into a new folder: Parquet for programs, CSV for spreadsheets, or JSON lines. The "
+    "export is one consistent state, even while a recorder writes, and is written completely or not at all. Its "
+    "manifest.json lists the SHA-256 of each file, and the gaps; exported frames come with their seals.\n\n"
     f"Tables: {', '.join(TABLES)}.\n\n"
     "\b\nExample:  recorder export trades --table fills --since 2020-01-01 --until 2021-01-01\n"
     "          recorder export everything\n"
     "          recorder export sheet --format csv --table fills --columns time_utc,symbol,quantity,price,fee"
 )
 @click.argument("folder", type=click.Path(path_type=Path))
-@click.option("--table", "tables", multiple=True, help="Only this table; repeat it for more.  [default: all]")
+@click.option("--table", "tables", multiple=True, help="Only this table. Can be given more than once.  [default: all]")
 @click.option(
     "--columns",
     type=options.Names(),
     default=(),
     metavar="A,B,C",
-    help="Only these columns of one table, in this order.",
+    help="Only these columns, in this order; needs one --table.",
 )
-@click.option("--topic", "topics", multiple=True, help="Of frames, only pushes of this topic; repeat it for more.")
+@click.option(
+    "--topic", "topics", multiple=True, help="Of the frames, only pushes of this topic. Can be given more than once."
+)
 @options.filters()
 @click.option(
     "--format",
@@ -49,16 +51,16 @@ from recorder.read.records import Filter
     type=click.Choice(FORMATS),
     default=PARQUET,
     show_default=True,
-    help="Parquet has a folder for each account and day; the others a file for each table.",
+    help="parquet: a folder for each account and day; csv, jsonl: a file for each table.",
 )
 @click.option(
     "--decimals",
     type=click.Choice(DECIMALS),
-    help=f"How decimals are written: exact, but for float.  [default: {DECIMAL128} in Parquet, {STRING} in text]",
+    help=f"How decimals are written; float may lose digits.  [default: {DECIMAL128} in Parquet, {STRING} in text]",
 )
-@click.option("--scale", default=SCALE, show_default=True, help=f"Digits after the point of a {DECIMAL128}.")
-@click.option("--require-complete", is_flag=True, help="Refuse, with exit code 1, where there are gaps; list them.")
-@options.database
+@click.option("--scale", default=SCALE, show_default=True, help=f"Digits after the decimal point of a {DECIMAL128}.")
+@options.require_complete
+@options.record_address
 def export(
     folder: Path,
     tables: tuple[str, ...],
@@ -68,14 +70,13 @@ def export(
     decimals: str | None,
     scale: int,
     require_complete: bool,
-    database: str | None,
-    config: Path | None,
+    at: options.RecordAddress,
     wanted: Filter,
 ) -> None:
-    """Export."""
+    """Write tables into a folder."""
     scope = Scope(wanted, topics)
     with (
-        options.opened(database, config) as record,
+        at.opened() as record,
         _stoppable(folder) as go_on,
         bar("exporting") as advance,
     ):
@@ -105,12 +106,12 @@ def export(
     for name, rows in made.rows.items():
         click.echo(f"{rows:>12,}  {name}")
     click.echo(f"{made.files:,} files, {made.bytes / 2**20:,.1f} MiB in {made.folder}.")
-    click.echo(f"SHA-256 of its manifest, which holds those of all files: {made.sha256}")
+    click.echo(f"SHA-256 of its manifest, which lists those of all files: {made.sha256}")
 
 
 @contextmanager
 def _stoppable(folder: Path) -> Iterator[Callable[[], None]]:
-    """Signals end it where it is, and let it clear up; gives what ends it where a library kept that to itself."""
+    """Let signals end an export and remove its files. Yields a check for code in which a library swallows signals."""
     received: list[str] = []
 
     def go_on() -> None:
@@ -119,8 +120,8 @@ def _stoppable(folder: Path) -> Iterator[Callable[[], None]]:
 
     def stop(number: int, _frame: FrameType | None) -> None:
         for one in signals:
-            signal.signal(one, signal.SIG_IGN)  # clearing up is quick
-        logging.disable()  # the database driver would tell of the question that was cut off
+            signal.signal(one, signal.SIG_IGN)  # removing the files is quick
+        logging.disable()  # the database driver would report the interrupted query
         received.append(signal.Signals(number).name)
         go_on()
 
@@ -129,8 +130,8 @@ def _stoppable(folder: Path) -> Iterator[Callable[[], None]]:
     try:
         yield go_on
     except KeyboardInterrupt as error:
-        told = f"{folder} is whole" if folder.exists() else "nothing of the export is left"
-        raise ExportError(f"Stopped ({error}); {told}.") from None
+        left = f"{folder} is complete" if folder.exists() else "nothing of the export is left"
+        raise ExportError(f"Stopped ({error}); {left}.") from None
     finally:
         logging.disable(logging.NOTSET)
         for number, handler in before.items():

@@ -1,4 +1,4 @@
-"""The commands that show what the record holds: orders, fills, positions, balances, gaps, discrepancies."""
+"""The commands that show what the record holds: orders, fills, positions, balances, gaps, discrepancies, timeline."""
 
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -9,7 +9,8 @@ import click
 
 from recorder.cli import options
 from recorder.cli.output import Column, Layout, number, plain, show, time_ms, time_ns, word
-from recorder.clock import utc_text
+from recorder.clock import NS_PER_S, utc_text
+from recorder.errors import ConfigurationError
 from recorder.read.records import Balance, Discrepancy, Fill, Filter, Gap, Order, Position
 
 if TYPE_CHECKING:
@@ -92,6 +93,19 @@ DISCREPANCY_COLUMNS = [
 ]
 
 
+TIMELINE_COLUMNS = [
+    time_ns("received_ns", "received (UTC)"),
+    word("account", if_it_differs=True),
+    word("kind"),
+    word("subject"),
+    word("event", is_prose=True),
+    word("direction", rank=2),
+    number("quantity"),
+    number("price", rank=1),
+    number("amount", rank=3),
+]
+
+
 class _Shown(NamedTuple):
     """What a command shows."""
 
@@ -112,29 +126,29 @@ DISCREPANCIES = _Shown("discrepancies", DISCREPANCY_COLUMNS, Discrepancy._fields
 def _show(
     shown: _Shown,
     read: "Callable[[Record, Filter], Iterable[Any]]",
-    database: str | None,
-    config: Path | None,
+    at: options.RecordAddress,
     wanted: Filter,
     layout: Layout,
 ) -> None:
-    with options.opened(database, config, wanted) as record:
+    with at.opened(wanted) as record:
         show(read(record, wanted), shown.columns, layout, options.nothing(shown.things, wanted), shown.fields)
 
 
 def _show_as_of(
     shown: _Shown,
     read: "Callable[[Record | AsOf, Filter], Iterable[Any]]",
-    as_of: int | None,
+    at: options.RecordAddress,
     wanted: Filter,
     layout: Layout,
-    **place: Any,
+    as_of: int | None,
 ) -> None:
     """Show what is known now, or what was known at an instant and whether the record covers it."""
-    options.refuse_two_ends(as_of, wanted.until_ns)
+    if as_of is not None and wanted.until_ns is not None:
+        raise click.UsageError("--as-of and --until both set the end of the period; give one of them.")
     if as_of is None:
-        _show(shown, read, wanted=wanted, layout=layout, **place)
+        _show(shown, read, at, wanted, layout)
         return
-    with options.opened(**place, wanted=wanted) as record:
+    with at.opened(wanted) as record:
         then = record.as_of(as_of)
         show(read(then, wanted), shown.columns, layout, options.nothing(shown.things, wanted), shown.fields)
         show_coverage(then, wanted, layout)
@@ -146,7 +160,7 @@ def _show_as_of(
     "\b\nExample:  recorder orders --symbol btcusd_p --since 7d\n"
     "          recorder orders --open --as-of 2020-02-04T12:00:00Z"
 )
-@options.database
+@options.record_address
 @options.filters()
 @options.as_of
 @click.option("--history", is_flag=True, help="Show every update, in the order of receipt.")
@@ -170,7 +184,7 @@ def orders(history: bool, only_open: bool, **asked: Any) -> None:
     "fill of an order. The price of a later one is an estimate from two averages, marked with ~.\n\n"
     "\b\nExample:  recorder fills --symbol btcusd_p --since 2020-02-01 --format csv > fills.csv"
 )
-@options.database
+@options.record_address
 @options.filters()
 @options.as_of
 @options.layout
@@ -184,7 +198,7 @@ def fills(**asked: Any) -> None:
     "\b\nExample:  recorder positions --as-of 2020-02-04T12:00:00Z\n"
     "          recorder positions --history --symbol btcusd_p --limit 20"
 )
-@options.database
+@options.record_address
 @options.filters()
 @options.as_of
 @click.option("--history", is_flag=True, help="Show every state, in the order of receipt.")
@@ -205,22 +219,17 @@ def positions(history: bool, **asked: Any) -> None:
     "          recorder balances --as-of 2020-02-04T12:00:00Z\n"
     "          recorder balances --since 30d --plot balance.svg"
 )
-@options.database
+@options.record_address
 @options.filters(symbol=False)
 @options.as_of
 @click.option("--history", is_flag=True, help="Show every balance, in the order of receipt.")
-@click.option(
-    "--plot",
-    type=click.Path(path_type=Path, dir_okay=False),
-    metavar="FILE.svg",
-    help="Draw a chart of the balances over time into this file.",
-)
+@options.file("--plot", "plot", "Draw the balances over time into this SVG file.", metavar="FILE.svg")
 @options.layout
 def balances(history: bool, plot: Path | None, **asked: Any) -> None:
     """Show balances, or draw them."""
     if plot is not None:
         _refuse_as_of(asked["as_of"], "--plot draws every balance")
-        _plot(plot, asked["database"], asked["config"], asked["wanted"])
+        _plot(plot, asked["at"], asked["wanted"])
     elif history:
         _refuse_as_of(asked.pop("as_of"), "--history shows every balance")
         _show(BALANCES, lambda record, wanted: record.balance_history(wanted), **asked)
@@ -228,10 +237,10 @@ def balances(history: bool, plot: Path | None, **asked: Any) -> None:
         _show_as_of(BALANCES, lambda record, wanted: record.balances(wanted), **asked)
 
 
-def _plot(file: Path, database: str | None, config: Path | None, wanted: Filter) -> None:
+def _plot(file: Path, at: options.RecordAddress, wanted: Filter) -> None:
     from recorder.cli.charts import plot_balances  # noqa: PLC0415  only a chart needs it
 
-    with options.opened(database, config, wanted) as record:
+    with at.opened(wanted) as record:
         drawn = plot_balances(record.balance_history(wanted), list(record.gaps(wanted)), file)
     click.echo(f"{drawn:,} balances drawn into {file}." if drawn else options.nothing("balances", wanted))
 
@@ -246,7 +255,7 @@ def _refuse_as_of(as_of: int | None, why: str) -> None:
     "with one: the time before it.\n\n"
     "\b\nExample:  recorder gaps --since 24h"
 )
-@options.database
+@options.record_address
 @options.filters()
 @options.layout
 def gaps(**asked: Any) -> None:
@@ -259,12 +268,72 @@ def gaps(**asked: Any) -> None:
     "asked from time to time, and its pushes; or two recorders of one account, of which only one received a push.\n\n"
     "\b\nExample:  recorder discrepancies --since 7d"
 )
-@options.database
+@options.record_address
 @options.filters()
 @options.layout
 def discrepancies(**asked: Any) -> None:
     """Show discrepancies."""
     _show(DISCREPANCIES, lambda record, wanted: record.discrepancies(wanted), **asked)
+
+
+@click.command(
+    help="Show everything that happened, in the order of receipt: orders, fills, positions and balances, and the "
+    "recorder's own sessions, gaps and reconciliations. Quantity is how much of an order is filled, or the size of a "
+    "position; amount is the fee of an order, the realized PnL of a position, or the total of a balance.\n\n"
+    "\b\nExample:  recorder timeline --order 849758102002\n"
+    "          recorder timeline --gap 2 --around 30s"
+)
+@options.record_address
+@options.filters()
+@click.option("--order", "order_id", type=int, metavar="ID", help="Only this order, by its order_id.")
+@click.option(
+    "--gap", "gap_id", type=int, metavar="N", help="Only the time around this gap: its number in `recorder gaps`."
+)
+@click.option(
+    "--around",
+    "around_s",
+    type=options.Duration(),
+    default=10.0,
+    show_default="10s",
+    help="With --gap: how much time before and after it.",
+)
+@options.layout
+def timeline(
+    at: options.RecordAddress,
+    layout: Layout,
+    order_id: int | None,
+    gap_id: int | None,
+    around_s: float,
+    wanted: Filter,
+) -> None:
+    """Show everything that happened."""
+    from recorder.read.timeline import TimelineEvent  # noqa: PLC0415  help texts need no database
+
+    nothing = options.nothing("events", wanted)
+    with at.opened(wanted) as record:
+        if gap_id is not None:
+            wanted = _around(record, gap_id, int(around_s * NS_PER_S), wanted)
+        events = record.timeline(wanted)
+        if order_id is not None:
+            subjects = {str(order_id), f"order {order_id}"}  # of the order and its fills; of discrepancies
+            events = (one for one in events if one.subject in subjects)
+        show(events, TIMELINE_COLUMNS, layout, nothing, TimelineEvent._fields)
+
+
+def _around(record: "Record", gap_id: int, around_ns: int, wanted: Filter) -> Filter:
+    """The same filter, for the time around a gap."""
+    found = [gap for gap in record.gaps(Filter(wanted.account)) if gap.gap_id == gap_id]
+    if len(found) != 1:
+        why = "Several accounts have a" if found else "There is no"
+        what = "name one with --account" if found else "`recorder gaps` shows the numbers"
+        raise ConfigurationError(f"{why} gap {gap_id} here; {what}.")
+    (gap,) = found
+    begins_ns = gap.ends_ns if gap.begins_ns is None else gap.begins_ns
+    return wanted._replace(
+        account=gap.account,
+        since_ns=None if begins_ns is None else begins_ns - around_ns,
+        until_ns=None if gap.ends_ns is None else gap.ends_ns + around_ns,
+    )
 
 
 def show_coverage(as_of: "AsOf", wanted: Filter, layout: Layout) -> None:

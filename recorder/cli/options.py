@@ -1,4 +1,4 @@
-"""Options that several commands share, and how their values are read."""
+"""The options that several commands share, and the types of their values."""
 
 import getpass
 import platform
@@ -7,25 +7,105 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import click
 
 from recorder import open as open_record
 from recorder.cli.output import FORMATS, Layout
 from recorder.clock import duration_s, instant_ns, utc_text
+from recorder.errors import ConfigurationError
+from recorder.model import host_port
 from recorder.read.records import ALL, Filter
 
 if TYPE_CHECKING:
+    from recorder.config import Config, Database
     from recorder.read.record import Record
+    from recorder.wire.thread import Startable
 
+T = TypeVar("T")
 Command = Callable[..., Any]
 
-SINCE_HELP = "ISO date or time in UTC, seconds, ms or ns since 1970, or a duration ago such as 2h"
 ACCOUNT_HELP = "Only this account: its name in the configuration, or venue/name where two venues share a name."
 
 
-class Duration(click.ParamType[float]):
+class RecordAddress(NamedTuple):
+    """The record that `--database` and `--config` name."""
+
+    database: str | None
+    config: Path | None
+
+    @property
+    def file(self) -> Path:
+        """The configuration file, whether it exists or not."""
+        from recorder.config import DEFAULT_FILE  # noqa: PLC0415  help texts need no configuration
+
+        return self.config or DEFAULT_FILE
+
+    @property
+    def url(self) -> str:
+        """The database to read."""
+        return self.urls[0]
+
+    @property
+    def urls(self) -> list[str]:
+        """The databases of the record: the server's, if there is one, and then the file that is recorded into."""
+        from recorder.config import DEFAULT_DATABASE, database_of  # noqa: PLC0415  --database needs no configuration
+
+        if self.database is not None:
+            return [self.database]
+        if self.config is None and not self.file.exists():
+            return [DEFAULT_DATABASE]
+        configured = database_of(self.file)
+        return [url for url in (configured.server, configured.journal) if url is not None]
+
+    def configured(self) -> "tuple[Config, Database]":
+        """The whole configuration, and the database to record into."""
+        from recorder.config import database_at, load  # noqa: PLC0415  most commands need no secrets
+
+        config = load(self.file)
+        return config, database_at(self.database, self.file) if self.database else config.database
+
+    @contextmanager
+    def opened(self, wanted: Filter = ALL) -> Iterator["Record"]:
+        """Open the record for reading, and check the account, symbol and times of the command line.
+
+        Raises:
+            ConfigurationError: the record has no such account or symbol, or the times make no sense.
+        """
+        from recorder.read.scope import last_received_ns, require  # noqa: PLC0415  help texts need no database
+
+        with open_record(self.url) as record:
+            with record.reading() as connection:
+                require(connection, wanted, time.time_ns())
+                last_ns = None if wanted.since_ns is None else last_received_ns(connection, wanted.account)
+            if wanted.since_ns is not None and last_ns is not None and last_ns < wanted.since_ns:
+                click.echo(
+                    f"Note: nothing was received after {utc_text(last_ns)} UTC, which is before --since.", err=True
+                )
+            yield record
+
+
+class Parsed(click.ParamType[T]):
+    """A value that is read from text."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> T:
+        """Read a value from the command line; a default may be read already."""
+        try:
+            return self.read(value) if isinstance(value, str) else value
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+    def read(self, text: str) -> T:
+        """Read the text.
+
+        Raises:
+            ValueError: with a sentence about the text.
+        """
+        raise NotImplementedError
+
+
+class Duration(Parsed[float]):
     """A duration such as `30s`, `5m` or `1h30m`, in seconds.
 
     Args:
@@ -37,77 +117,46 @@ class Duration(click.ParamType[float]):
     def __init__(self, *, above_zero: bool = False) -> None:
         self._above_zero = above_zero
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        """Read it; returns seconds."""
-        try:
-            span_s = value if isinstance(value, float) else duration_s(value)
-        except ValueError as error:
-            self.fail(str(error), param, ctx)
+    def read(self, text: str) -> float:
+        """Read seconds."""
+        span_s = duration_s(text)
         if self._above_zero and not span_s > 0:
-            self.fail(f"{value!r} is not above zero; write for example 30s", param, ctx)
+            raise ValueError(f"{text!r} is not above zero; write for example 30s")
         return span_s
 
 
-class Instant(click.ParamType[int]):
-    """An ISO date or time in UTC, a time since 1970, or a duration ago; in nanoseconds since 1970."""
+class Instant(Parsed[int]):
+    """An ISO date or time in UTC, a time since 1970, or a duration before now; in nanoseconds since 1970."""
 
     name = "time"
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        """Read it; returns nanoseconds since 1970."""
-        try:
-            return value if isinstance(value, int) else instant_ns(value, time.time_ns())
-        except ValueError as error:
-            self.fail(str(error), param, ctx)
+    def read(self, text: str) -> int:
+        """Read nanoseconds since 1970."""
+        return instant_ns(text, time.time_ns())
 
 
-class Speed(click.ParamType[float | None]):
-    """How many times as fast as the record: `1`, `10`, `0.5`; None for `max`."""
+class Speed(Parsed[float | None]):
+    """The speed of a replay, as a multiple of the original: `1`, `10`, `0.5`; None for `max`."""
 
     name = "speed"
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float | None:
-        """Read it."""
+    def read(self, text: str) -> float | None:
+        """Read the multiple."""
         from recorder.replay.pace import speed_of  # noqa: PLC0415  most commands replay nothing
 
-        try:
-            return None if value is None else speed_of(str(value))
-        except ValueError as error:
-            self.fail(str(error), param, ctx)
+        return speed_of(text)
 
 
-SPEED_HELP = "Times as fast as it was received: 1, 10, 0.5; max for as fast as possible."
-
-
-class Frame(click.ParamType[tuple[int, int]]):
-    """The name of a frame: session and number, `SESSION:SEQ`."""
-
-    name = "frame"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, int]:
-        """Read it; returns session and number."""
-        if isinstance(value, tuple):
-            return value
-        session_id, colon, seq = str(value).partition(":")
-        if not (colon and all(part.isascii() and part.isdigit() and len(part) < 20 for part in (session_id, seq))):
-            self.fail(
-                f"{value!r} is not a frame; write its session_id and seq, such as 1742000000000000000:41", param, ctx
-            )
-        return int(session_id), int(seq)
-
-
-class Names(click.ParamType[tuple[str, ...]]):
-    """Names with commas between."""
+class Names(Parsed[tuple[str, ...]]):
+    """Names separated by commas."""
 
     name = "names"
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, ...]:
-        """Read it."""
-        if isinstance(value, tuple):
-            return value
-        names = tuple(name.strip() for name in str(value).split(","))
+    def read(self, text: str) -> tuple[str, ...]:
+        """Read the names."""
+        names = tuple(name.strip() for name in text.split(","))
         if not all(names):
-            self.fail(f"{value!r} has an empty name; write for example symbol,price,quantity", param, ctx)
+            raise ValueError(f"{text!r} has an empty name; write for example symbol,price,quantity")
         return names
 
 
@@ -118,14 +167,19 @@ def _all(command: Command, *options: Callable[[Any], Any]) -> Command:
     return command
 
 
-def database(command: Command) -> Command:
-    """`--database` and `--config`: which record."""
+def record_address(command: Command) -> Command:
+    """`--database` and `--config`, as the argument `at`."""
+
+    @wraps(command)
+    def call(*arguments: Any, database: str | None, config: Path | None, **options: Any) -> Any:
+        return command(*arguments, at=RecordAddress(database, config), **options)
+
     return _all(
-        command,
+        call,
         click.option(
             "--database",
             metavar="URL",
-            help="The record, such as sqlite:///recorder.db or postgresql+psycopg://me@host/recorder.  "
+            help="Address of the record, such as sqlite:///recorder.db or postgresql+psycopg://me@host/recorder.  "
             "[default: as configured, or sqlite:///recorder.db]",
         ),
         click.option(
@@ -136,9 +190,24 @@ def database(command: Command) -> Command:
     )
 
 
-def this_user() -> str:
-    """The user and the machine, for entries that say who did something."""
-    return f"{getpass.getuser()} on {platform.node()}"
+def file(name: str, parameter: str, words: str, **attributes: Any) -> Callable[[Any], Any]:
+    """An option that names a file."""
+    settings: dict[str, Any] = {"type": click.Path(path_type=Path), "metavar": "FILE", "help": words} | attributes
+    return click.option(name, parameter, **settings)
+
+
+def checkpoints(command: Command) -> Command:
+    """`--checkpoint` and `--public-key`, as the arguments `files` and `key_file`."""
+    return _all(
+        command,
+        file(
+            "--checkpoint",
+            "files",
+            "A file of checkpoints that you kept elsewhere. Can be given more than once.",
+            multiple=True,
+        ),
+        file("--public-key", "key_file", "The public key that signed the checkpoints."),
+    )
 
 
 def account(command: Command) -> Command:
@@ -146,21 +215,27 @@ def account(command: Command) -> Command:
     return click.option("--account", metavar="NAME", help=ACCOUNT_HELP)(command)
 
 
-def period(of: str = "was received") -> Callable[[Command], Command]:
+def period(of: str = "was received", names: tuple[str, str] = ("since", "until")) -> Callable[[Command], Command]:
     """`--since` and `--until`.
 
     Args:
         of: what the times are of: `was received` or `happened`.
+        names: of the arguments.
     """
+    since = (
+        f"Only what {of} at or after this time: an ISO date or time in UTC, seconds, ms, µs or ns since 1970, or a "
+        "duration before now such as 2h or 7d."
+    )
+    until = f"Only what {of} before this time, written as --since."
     return lambda command: _all(
         command,
-        click.option("--since", type=Instant(), help=f"Only what {of} at or after this time: {SINCE_HELP}."),
-        click.option("--until", type=Instant(), help=f"Only what {of} before this time; written as --since."),
+        click.option("--since", names[0], metavar="TIME", type=Instant(), help=since),
+        click.option("--until", names[1], metavar="TIME", type=Instant(), help=until),
     )
 
 
 def filters(*, of: str = "was received", symbol: bool = True) -> Callable[[Command], Command]:
-    """`--account`, `--symbol`, `--since`, `--until`: what of the record, as the argument `wanted`.
+    """`--account`, `--symbol`, `--since`, `--until`: the part of the record to show, as the argument `wanted`.
 
     Args:
         of: what the times are of: `was received` or `happened`.
@@ -179,18 +254,76 @@ def filters(*, of: str = "was received", symbol: bool = True) -> Callable[[Comma
     return add
 
 
-def replayed(command: Command) -> Command:
-    """`--account` (repeatable), `--since`, `--until`: the part of the record that is replayed."""
-    several = click.option(
-        "--account", "accounts", metavar="NAME", multiple=True, help=f"{ACCOUNT_HELP} Repeat it for more."
+def replayed(speed: str) -> Callable[[Command], Command]:
+    """The options of a replay: which part of the record, and how fast.
+
+    Args:
+        speed: the default of `--speed`.
+    """
+
+    def add(command: Command) -> Command:
+        @wraps(command)
+        def call(*arguments: Any, accounts: tuple[str, ...], **options: Any) -> Any:
+            return command(*arguments, accounts=accounts or None, **options)
+
+        return _all(
+            call,
+            click.option(
+                "--account",
+                "accounts",
+                metavar="NAME",
+                multiple=True,
+                help=f"{ACCOUNT_HELP} Can be given more than once.",
+            ),
+            period(names=("since_ns", "until_ns")),
+            click.option(
+                "--speed",
+                type=Speed(),
+                default=speed,
+                show_default=True,
+                help="Speed as a multiple of the original: 1, 10, 0.5; max for as fast as possible.",
+            ),
+            click.option(
+                "--max-wait",
+                "wait_s_max",
+                type=Duration(above_zero=True),
+                help="Shorten longer waits, such as over a gap, to this time.",
+            ),
+            click.option(
+                "--all-sightings",
+                is_flag=True,
+                help="If several recorders received a push, repeat it for each of them, instead of giving it once.",
+            ),
+            require_complete,
+        )
+
+    return add
+
+
+def require_complete(command: Command) -> Command:
+    """`--require-complete`."""
+    return click.option(
+        "--require-complete", is_flag=True, help="Refuse a period with gaps: list them, and exit with code 1."
+    )(command)
+
+
+def listening(port: int) -> Callable[[Command], Command]:
+    """`--host` and `--port` of a server.
+
+    Args:
+        port: the default.
+    """
+    return lambda command: _all(
+        command,
+        click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on."),
+        click.option(
+            "--port",
+            default=port,
+            show_default=True,
+            type=click.IntRange(0, 65535),
+            help="Port to listen on; 0 for any free one.",
+        ),
     )
-    return _all(command, several, period("was received"))
-
-
-def replayed_of(options: dict[str, Any]) -> dict[str, Any]:
-    """The arguments of a replay that `replayed` makes; takes them out of the options."""
-    accounts, since_ns, until_ns = options.pop("accounts"), options.pop("since"), options.pop("until")
-    return {"accounts": accounts or None, "since_ns": since_ns, "until_ns": until_ns}
 
 
 def as_of(command: Command) -> Command:
@@ -200,7 +333,7 @@ def as_of(command: Command) -> Command:
         "as_of",
         metavar="TIME",
         type=Instant(),
-        help="Show what had been received at this time, and say whether the record covers it; written as --since. "
+        help="Show what had been received by this time, and whether the record covers it; written as --since. "
         "Excludes --until.",
     )(command)
 
@@ -232,86 +365,31 @@ def layout(command: Command) -> Command:
     )
 
 
-def max_wait(command: Command) -> Command:
-    """`--max-wait`."""
-    return click.option(
-        "--max-wait",
-        "wait_s_max",
-        type=Duration(above_zero=True),
-        help="Shorten longer waits, as over a gap, to this. For no waits at all: --speed max.",
-    )(command)
-
-
-def all_sightings(command: Command) -> Command:
-    """`--all-sightings`."""
-    return click.option(
-        "--all-sightings", is_flag=True, help="Repeat a push as often as recorders received it, instead of once."
-    )(command)
-
-
-def require_complete(command: Command) -> Command:
-    """`--require-complete`."""
-    return click.option(
-        "--require-complete",
-        is_flag=True,
-        help="Refuse a period with gaps: list them, and exit with code 1.",
-    )(command)
-
-
-def database_url(database: str | None, config: Path | None) -> str:
-    """The record that the options name."""
-    from recorder.config import DEFAULT_DATABASE, DEFAULT_FILE, database_of  # noqa: PLC0415  --database needs none
-
-    if database is not None:
-        return database
-    if config is not None or DEFAULT_FILE.exists():
-        return database_of(config or DEFAULT_FILE).url
-    return DEFAULT_DATABASE
-
-
-def database_urls(database: str | None, config: Path | None) -> list[str]:
-    """The databases whose schema the options mean: a server's, and the journal in front of it."""
-    from recorder.config import DEFAULT_FILE, database_of  # noqa: PLC0415  --database needs none
-
-    if database is not None or not (config is not None or DEFAULT_FILE.exists()):
-        return [database_url(database, config)]
-    place = database_of(config or DEFAULT_FILE)
-    return [url for url in (place.server, place.journal) if url is not None]
-
-
-@contextmanager
-def opened(database: str | None, config: Path | None, wanted: Filter = ALL) -> Iterator["Record"]:
-    """Open the record that the options name, and check that it can hold what is asked for.
-
-    Args:
-        database: the value of `--database`.
-        config: the value of `--config`.
-        wanted: the account, symbol and times of the command line.
-
-    Raises:
-        ConfigurationError: the record has no such account or symbol, or the times make no sense.
-    """
-    from recorder.read.scope import last_received_ns, require  # noqa: PLC0415  `recorder x --help` needs no database
-
-    with open_record(database_url(database, config)) as record:
-        with record.reading() as connection:
-            require(connection, wanted, time.time_ns())
-            last_ns = None if wanted.since_ns is None else last_received_ns(connection, wanted.account)
-        if wanted.since_ns is not None and last_ns is not None and last_ns < wanted.since_ns:
-            click.echo(f"Note: nothing was received after {utc_text(last_ns)} UTC, which is before --since.", err=True)
-        yield record
-
-
 def nothing(things: str, wanted: Filter) -> str:
-    """What a table without rows says."""
+    """The text instead of a table without rows."""
     return f"No {things} here yet." if wanted == ALL else f"No {things} match the options given."
 
 
-def refuse_two_ends(as_of: int | None, until: int | None) -> None:
-    """Refuse `--until` beside `--as-of`.
+def this_user() -> str:
+    """The user and the machine, for entries that say who did something."""
+    return f"{getpass.getuser()} on {platform.node()}"
+
+
+def start_listening(server: "Startable", host: str, port: int, options: str) -> None:
+    """Start a server.
+
+    Args:
+        server: to start.
+        host: to listen on.
+        port: to listen on.
+        options: to check where it cannot start, in words.
 
     Raises:
-        click.UsageError: both are given.
+        ConfigurationError: it cannot listen there.
     """
-    if as_of is not None and until is not None:
-        raise click.UsageError("--as-of and --until both set the end of the period; give one of them.")
+    try:
+        server.start()
+    except OSError as error:
+        raise ConfigurationError(
+            f"The server cannot start on {host_port(host, port)}: {error.strerror}; check {options}."
+        ) from None

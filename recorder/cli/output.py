@@ -47,7 +47,7 @@ class Layout(NamedTuple):
     form: str = FORMATS[0]
     #: The names of the fields to show, in this order; none: the usual ones.
     columns: tuple[str, ...] = ()
-    #: Show only so many rows, the last ones; None: all, of a table `TABLE_ROWS_MAX`.
+    #: Show only this number of rows, the last ones; None: all, or `TABLE_ROWS_MAX` in a table.
     limit: int | None = None
 
     @property

@@ -4,7 +4,6 @@ from pathlib import Path
 
 import click
 
-from recorder import config as configuration
 from recorder.cli import options
 from recorder.cli.progress import Progress, progress
 from recorder.cli.stopping import Signals
@@ -17,31 +16,26 @@ from recorder.store.gaps import RECONCILED
 
 
 @click.command(
-    help="Ask the exchange again about gaps: those that are open, and those that were unrecoverable, as after a symbol "
-    "in the configuration was corrected or the exchange brought its history back. `recorder run` reconciles open gaps "
-    "by itself; an unrecoverable gap is asked about again only by this command. Exit code 1: a gap is still not "
-    "reconciled.\n\n"
+    help="Reconcile gaps with the exchange's REST interface again: open gaps, and unrecoverable ones, for example "
+    "after correcting a symbol in the configuration. `recorder run` reconciles open gaps by itself; only this command "
+    "tries an unrecoverable gap again. Exit code 1: a gap is still not reconciled.\n\n"
     "\b\nExample:  recorder reconcile\n"
     "          recorder reconcile --account main --gap 3"
 )
-@options.database
-@click.option("--account", help="Only this account, by its name in the configuration.")
-@click.option("--gap", "gap_id", type=int, metavar="N", help="Only this gap, by its gap_id in `recorder gaps`.")
+@options.record_address
+@options.account
+@click.option("--gap", "gap_id", type=int, metavar="N", help="Only this gap: its number in `recorder gaps`.")
 @click.pass_context
-def reconcile(
-    ctx: click.Context, database: str | None, config: Path | None, account: str | None, gap_id: int | None
-) -> None:
+def reconcile(ctx: click.Context, at: options.RecordAddress, account: str | None, gap_id: int | None) -> None:
     """Reconcile by hand."""
     signals = Signals()
-    file = config or configuration.DEFAULT_FILE
-    settings = configuration.load(file)
-    to = configuration.database_at(database, file) if database else settings.database
-    accounts = _accounts(settings.accounts, account, file)
+    settings, to = at.configured()
+    accounts = _accounts(settings.accounts, account, at.file)
     if gap_id is not None and len(accounts) > 1:
         raise click.UsageError("--gap numbers the gaps of one account: name it with --account.")
     path = database_path(to.journal)
     if not path.exists():
-        raise ConfigurationError(f"There is no record {path} yet, so there is no gap in it: start recorder run first.")
+        raise ConfigurationError(f"There is no record {path} yet: start recorder run first.")
     with progress() as shown:
         recording = Recording(to.journal, accounts, settings.limits, server=to.server, retry=Retry(gap_id))
         try:
@@ -50,13 +44,13 @@ def reconcile(
         except DatabaseBusy:
             raise DatabaseBusy(
                 f"Another recorder is writing to {place(to.journal)}: it reconciles open gaps by itself; to ask about "
-                "unrecoverable ones again, stop it, type recorder reconcile, and start it again."
+                "unrecoverable gaps again, stop it, type recorder reconcile, and start it again."
             ) from None
     settled = recording.retried()
     if gap_id is not None and not settled:
         raise ConfigurationError(
-            f"Account {accounts[0].name} has no gap {gap_id} to reconcile here: recorder gaps shows which gaps there "
-            "are; one that is reconciled is done, and one without an end ends with the next recorder run."
+            f"Account {accounts[0].name} has no gap {gap_id} that can be reconciled: it must have ended and not be "
+            "reconciled yet; recorder gaps lists all gaps."
         )
     names = {one.account_id: one.name for one in accounts}
     for one in settled:

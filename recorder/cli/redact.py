@@ -1,8 +1,6 @@
 """`recorder redact`."""
 
 import sys
-from pathlib import Path
-from typing import Any
 
 import click
 from sqlalchemy import Engine
@@ -16,36 +14,42 @@ from recorder.store.journal import FrameRange
 from recorder.store.redactions import redactable
 
 
-class _Seqs(click.ParamType[tuple[int, int]]):
+class Seqs(options.Parsed[tuple[int, int]]):
+    """The number of a frame, or a range of numbers: `17`, `17-29`."""
+
     name = "seq"
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, int]:
-        if isinstance(value, tuple):
-            return value
-        first, _, last = str(value).partition("-")
+    def read(self, text: str) -> tuple[int, int]:
+        """Read the first and the last number."""
+        first, _, last = text.partition("-")
         if not first.isdigit() or not (last or first).isdigit() or int(last or first) < int(first):
-            self.fail(f"{value!r} is no frame's number; write for example 17, or 17-29", param, ctx)
+            raise ValueError(f"{text!r} is not the number of a frame; write for example 17, or 17-29")
         return int(first), int(last or first)
 
 
 @click.command(
-    help="Take the payloads of some frames away for good, and the rows that followed from them. Their digests stay, so "
-    "that the seals still prove all else; who did it, when and why is sealed in the event log, and travels with the "
-    "record. For retention (--before), or one frame (--session, --seq). Nobody can bring them back.\n\n"
+    help="Erase the payloads of some frames, and the typed rows derived from them, for good: all before a time "
+    "(--before), of one session (--session), or single frames (--session with --seq). Their digests stay, so the seals "
+    "still prove everything else. Who erased what, when and why is sealed in the event log and travels with the "
+    "record.\n\n"
     "\b\nExample:  recorder redact --account main --before 2019-01-01 --why 'kept for seven years'\n"
     "          recorder redact --account main --session 1657730073673728 --seq 17 --why 'a court asked for it'",
 )
-@options.database
-@click.option("--account", required=True, help="Of this account, by its name in the configuration.")
-@click.option("--before", type=options.Instant(), help="What was received before: 2020-02-04, or 2h (ago).")
-@click.option("--session", "session_id", type=int, help="Only of this session.")
-@click.option("--seq", "seqs", type=_Seqs(), metavar="N[-M]", help="Only this frame of it, or from N to M.")
-@click.option("--why", required=True, help="The reason, for whoever reads the record.")
-@click.option("--who", help="Who decided it.  [default: this user on this machine]")
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@options.record_address
+@click.option("--account", required=True, metavar="NAME", help="The account whose frames are erased.")
+@click.option(
+    "--before",
+    type=options.Instant(),
+    metavar="TIME",
+    help="Frames received before this time: 2020-02-04, or 2h (ago).",
+)
+@click.option("--session", "session_id", type=int, metavar="ID", help="Only frames of this session, by its session_id.")
+@click.option("--seq", "seqs", type=Seqs(), metavar="N[-M]", help="Only frame N of the session, or frames N to M.")
+@click.option("--why", required=True, metavar="TEXT", help="The reason, for those who read the record.")
+@click.option("--who", metavar="TEXT", help="Who decided it.  [default: this user on this machine]")
+@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 def redact(
-    database: str | None,
-    config: Path | None,
+    at: options.RecordAddress,
     account: str,
     before: int | None,
     session_id: int | None,
@@ -54,17 +58,18 @@ def redact(
     who: str | None,
     yes: bool,
 ) -> None:
-    """Redact."""
+    """Erase payloads."""
     if before is None and session_id is None:
-        raise click.UsageError("Say which frames: --before a time, or --session with or without --seq.")
+        raise click.UsageError("Choose frames with --before, or with --session and, for single frames, --seq.")
     if seqs is not None and session_id is None:
-        raise click.UsageError("--seq is a number within a session: name it with --session.")
+        raise click.UsageError("--seq needs --session: a frame's number is unique only within its session.")
     if not why.strip():
         raise click.UsageError("--why must give a reason.")
-    url = options.database_url(database, config)
+    url = at.url
     if not is_file(url):
         raise click.UsageError(
-            "A server's record is redacted where it was recorded: redact the journal, then type recorder merge."
+            "A server's database is redacted through its journal: redact that file, and the next run or recorder "
+            "merge sends it."
         )
     with explained(url), sole_writer(url):
         reading = open_engine(url, read_only=True)
@@ -76,27 +81,33 @@ def redact(
         engine = open_engine(url)
         if not chosen:
             redactions.sweep(engine, url)
-            click.echo("No frame there has a payload: nothing to take away.")
+            click.echo("No such frame has a payload; nothing was changed.")
             return
         if not yes and not _confirmed(chosen, account, place(url)):
             click.echo("Nothing was changed.")
             return
         count = _redact(engine, url, chosen, who or options.this_user(), why)
         redactions.sweep(engine, url)
-    click.echo(f"{count:,} frames of {account} emptied; their digests, and who, when and why, are in the record.")
+    click.echo(
+        f"{count:,} frames of {account} erased; the record keeps their digests, and who erased them, when and why."
+    )
 
 
 def _confirmed(chosen: list[FrameRange], account: str, where: str) -> bool:
     if not sys.stdin.isatty():
-        raise click.UsageError("Nobody is there to be asked: look at the command again, then add --yes.")
+        raise click.UsageError(
+            "Standard input is not a terminal, so nobody can confirm this: check the command, then add --yes."
+        )
     count, sessions = sum(one.frames for one in chosen), len({one.session_id for one in chosen})
-    told = f"{count:,} frames of {account} in {sessions:,} sessions of {where} lose their payload for good."
-    return click.confirm(f"{told} Go on?")
+    return click.confirm(
+        f"The payloads of {count:,} frames of {account} in {sessions:,} sessions of {where} will be erased for good. "
+        "Continue?"
+    )
 
 
 def _redact(engine: Engine, url: str, chosen: list[FrameRange], who: str, why: str) -> int:
     done, total = 0, sum(one.frames for one in chosen)
-    with bar("emptying frames") as advance:
+    with bar("erasing payloads") as advance:
         for count in redactions.redact(engine, url, chosen, who, why):
             done += count
             advance(done, total)

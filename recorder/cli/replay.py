@@ -5,7 +5,6 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import click
@@ -31,17 +30,32 @@ _NAMES: dict[type[Event], str] = {
 _encode = msgspec.json.Encoder().encode
 
 
+class FrameName(options.Parsed[tuple[int, int]]):
+    """The name of a frame: session and number, `SESSION:SEQ`."""
+
+    name = "frame"
+
+    def read(self, text: str) -> tuple[int, int]:
+        """Read session and number."""
+        session_id, colon, seq = text.partition(":")
+        if not (colon and all(part.isascii() and part.isdigit() and len(part) < 20 for part in (session_id, seq))):
+            raise ValueError(f"{text!r} is not a frame; write its session_id and seq, such as 1742000000000000000:41")
+        return int(session_id), int(seq)
+
+
 @click.command(
-    help="The record again, as JSON lines: each frame as it was received, in the order of the record, and among them "
-    "where sessions and gaps began and ended. A frame that is not UTF-8 is told as `payload_base64`.\n\n"
-    "Without --since from the beginning, without --until to the last frame there is now. Of what several recorders saw "
-    "of one push, the first sighting.\n\n"
+    help="Print the record as JSON lines, in its order: each frame as it was received, and the beginnings and ends of "
+    "sessions and gaps. A payload that is not UTF-8 is printed as `payload_base64`.\n\n"
+    "By default, the whole record is printed, up to the last frame there is now. A push that several recorders "
+    "received is printed once, where the first of them received it.\n\n"
     "\b\nExample:  recorder replay --since 2020-02-04 --topic order.btcusd_p > orders.jsonl\n"
     "          recorder replay --speed 10 --max-wait 5s"
 )
-@options.database
-@options.replayed
-@click.option("--topic", "topics", multiple=True, help="Only this topic, such as order.btcusd_p; repeat it for more.")
+@options.record_address
+@options.replayed(speed="max")
+@click.option(
+    "--topic", "topics", multiple=True, help="Only this topic, such as order.btcusd_p. Can be given more than once."
+)
 @click.option(
     "--source",
     "sources",
@@ -49,38 +63,32 @@ _encode = msgspec.json.Encoder().encode
     default=(PUSH,),
     show_default=True,
     type=click.Choice(("push", "rest", "sent", "snapshot", "all")),
-    help="Frames of this source: pushes, answers of REST, our own commands; repeat it for more.",
+    help="Frames of this source: pushes, REST answers, commands sent, snapshots. Can be given more than once.",
 )
-@click.option("--speed", type=options.Speed(), default="max", show_default=True, help=options.SPEED_HELP)
-@options.max_wait
-@click.option("--after", type=options.Frame(), metavar="SESSION:SEQ", help="Go on after this frame.")
-@options.all_sightings
-@options.require_complete
+@click.option("--after", type=FrameName(), metavar="SESSION:SEQ", help="Begin after this frame.")
 def replay(
-    database: str | None,
-    config: Path | None,
+    at: options.RecordAddress,
     topics: tuple[str, ...],
     sources: tuple[str, ...],
     speed: float | None,
     wait_s_max: float | None,
     **asked: Any,
 ) -> None:
-    """Replay."""
-    signals, wake, since_ns = Signals(), Wake(), asked["since"]
-    with options.opened(database, config) as record:
+    """Print the record."""
+    signals, wake = Signals(), Wake()
+    with at.opened() as record:
         events = record.replay(
             topics=topics or None,
             sources=("push", "rest", "sent", "snapshot") if "all" in sources else sources,
-            **options.replayed_of(asked),
             **asked,
         )
-        clock = ReplayClock(events, speed, wait_s_max=wait_s_max, since_ns=since_ns, wait=wake.wait)
+        clock = ReplayClock(events, speed, wait_s_max=wait_s_max, since_ns=asked["since_ns"], wait=wake.wait)
         signals.wakes(wake)
         write, flushes = sys.stdout.buffer.write, speed is not None
         with _shown(clock) as paced:
             for event in paced:
                 write(line(event))
-                if flushes:  # whoever reads along wants it now
+                if flushes:  # a reader at the other end of a pipe wants it now
                     sys.stdout.buffer.flush()
                 if signals.received is not None:
                     break

@@ -5,10 +5,9 @@ from pathlib import Path
 
 import click
 
-from recorder.audit.evidence.keys import verifier_key_in
 from recorder.cli import options
+from recorder.cli.books import read_transfers
 from recorder.cli.progress import bar
-from recorder.cli.transfers import read_transfers
 from recorder.cli.verify import claims_in
 from recorder.errors import ConfigurationError
 from recorder.read.record import Filter
@@ -23,40 +22,17 @@ from recorder.report.page import render
     "clocks and latency. With --verify, the exit code is 1 if the record was changed after it was written.\n\n"
     "\b\nExample:  recorder report --since 2020-02-01 --until 2020-03-01 --out february.html"
 )
-@options.database
+@options.record_address
 @options.filters(symbol=False)
-@click.option(
-    "--out",
-    type=click.Path(path_type=Path),
-    default=Path("report.html"),
-    show_default=True,
-    help="The HTML file to write.",
-)
-@click.option(
-    "--transfers",
-    type=click.Path(path_type=Path),
-    help="A CSV file of known transfers, as for recorder books.",
-)
-@click.option("--verify", "verified", is_flag=True, help="Verify the whole record first, and report what was found.")
-@click.option(
-    "--checkpoint",
-    "files",
-    type=click.Path(path_type=Path),
-    multiple=True,
-    help="With --verify: a file of checkpoints that was kept elsewhere. Repeat it for more.",
-)
-@click.option(
-    "--public-key",
-    "key_file",
-    type=click.Path(path_type=Path),
-    help="With --verify: the public key that the checkpoints are signed with.",
-)
+@options.file("--out", "out", "The HTML file to write.", default=Path("report.html"), show_default=True)
+@options.file("--transfers", "transfers", "A CSV file of known transfers, as for recorder books.")
+@click.option("--verify", "verified", is_flag=True, help="Verify the whole record first, and report the findings.")
+@options.checkpoints
 @click.option("--force", is_flag=True, help="Replace the file if it exists.")
 @click.pass_context
 def report(
     ctx: click.Context,
-    database: str | None,
-    config: Path | None,
+    at: options.RecordAddress,
     wanted: Filter,
     out: Path,
     transfers: Path | None,
@@ -68,14 +44,9 @@ def report(
     """Write the report."""
     if (files or key_file) and not verified:
         raise click.UsageError("--checkpoint and --public-key need --verify.")
-    if files and key_file is None:
-        raise click.UsageError(
-            "--checkpoint needs --public-key, for a checkpoint counts only if its signature is valid."
-        )
     _require_free(out, force)
-    url = options.database_url(database, config)
-    key = None if key_file is None else verifier_key_in(key_file)
-    claims = [claim for file in files for claim in claims_in(file, key)]
+    url = at.url
+    key, claims = claims_in(files, key_file)
     named = [] if transfers is None else read_transfers(transfers)
     # A wrong account or period is refused at once, not after minutes of verifying.
     require(url, wanted)

@@ -19,7 +19,7 @@ from recorder.store.journal import OPENING
 
 log = logging.getLogger("recorder.run")
 
-#: How often a run looks whether it has been idle for long enough, seconds.
+#: How often a run checks whether it has been idle for long enough, seconds.
 IDLE_CHECK_S = 0.1
 
 
@@ -31,24 +31,25 @@ class Until(NamedTuple):
 
 
 @click.command(
-    help="Record what the exchange pushes, until SIGTERM or SIGINT, for a time, or until no push came for a while. "
-    "However it ends, everything received is durable first.\n\n"
+    help="Record what the exchange pushes, until SIGTERM or SIGINT, for a fixed time, or until no push has arrived for "
+    "a while. Everything received is committed before it ends.\n\n"
     "\b\nExample:  recorder run --config recorder.toml\n"
     "From cron:  recorder run --quiet --stop-when-idle 10m\n\n"
     "\b\nA configuration:\n\n\b\n" + configuration.EXAMPLE.replace("\n\n", "\n\n\b\n")
 )
-@options.database
-@click.option("--for", "for_s", type=options.Duration(), help="Stop after so long: 30s, 5m, 1h30m.")
-@click.option("--stop-when-idle", "idle_s", type=options.Duration(), help="Stop when no push came for so long.")
-@click.option("-q", "--quiet", is_flag=True, help="Write only warnings and errors to standard error, as for cron.")
+@options.record_address
+@click.option("--for", "for_s", type=options.Duration(), help="Stop after this time, such as 30s, 5m or 1h30m.")
 @click.option(
-    "--ack-file",
-    type=click.Path(path_type=Path),
-    help="After each commit, tell in this JSON file which frame of each account is the last known durable.",
+    "--stop-when-idle", "idle_s", type=options.Duration(), help="Stop when no push has arrived for this time."
+)
+@click.option(
+    "-q", "--quiet", is_flag=True, help="Write only warnings and errors to standard error, for example from cron."
+)
+@options.file(
+    "--ack-file", "ack_file", "After each commit, write the last durable frame of each account to this JSON file."
 )
 def run(
-    database: str | None,
-    config: Path | None,
+    at: options.RecordAddress,
     for_s: float | None,
     idle_s: float | None,
     quiet: bool,
@@ -56,9 +57,7 @@ def run(
 ) -> None:
     """Record."""
     signals = Signals()
-    file = config or configuration.DEFAULT_FILE
-    settings = configuration.load(file)
-    to = configuration.database_at(database, file) if database else settings.database
+    settings, to = at.configured()
     names = {account.account_id: account.name for account in settings.accounts}
     ack = AckFile(ack_file, names, database_path(to.journal)) if ack_file else None
     on_durable = _acknowledge(ack) if ack else _ignore
@@ -86,7 +85,7 @@ def run(
 
 
 def record_until(recording: Recording, until: Until, signals: Signals, shown: Progress) -> None:
-    """Let a recording go on until a signal, a thread's own end, or what `until` says; set its `end_reason`."""
+    """Wait until a signal arrives, a thread ends or `until` is reached; set the recording's `end_reason`."""
     signals.wakes(recording.wake)
     began_s = shown_s = time.monotonic()
     while True:
@@ -109,12 +108,12 @@ def record_until(recording: Recording, until: Until, signals: Signals, shown: Pr
         if now_s - shown_s >= shown.every_s:
             shown_s = now_s
             state = recording.state()
-            shown.show(state.frames, told(state))
+            shown.show(state.frames, summary(state))
     log.info("stopping (%s): making durable what has been received", recording.end_reason)
 
 
-def told(state: RunState) -> str:
-    """What there is to tell of a run, in one line."""
+def summary(state: RunState) -> str:
+    """The state of a run in one line."""
     sessions = ", ".join(f"{name} {doing}" for name, doing in state.sessions.items())
     behind = f"{state.frames_waiting:,} waiting, {state.lag_ms} ms behind" if state.frames_waiting else "all durable"
     found = f", {state.discrepancies:,} discrepancies" if state.discrepancies else ""
@@ -125,20 +124,20 @@ def told(state: RunState) -> str:
 
 
 def _acknowledge(file: AckFile) -> Callable[[Watermark], None]:
-    told_error = False
+    has_failed = False
 
     def tell(watermark: Watermark) -> None:
-        nonlocal told_error
+        nonlocal has_failed
         if watermark.batch == OPENING:
             file.begin()
             return
         try:
             file.write(watermark)
         except OSError as error:
-            # The file is then behind what is durable, which harms nobody: recording goes on.
-            if not told_error:
+            # The file is then behind the last durable frame, which harms nobody: recording goes on.
+            if not has_failed:
                 log.error("the ack file cannot be written: %s; recording goes on", error.strerror)
-            told_error = True
+            has_failed = True
 
     return tell
 

@@ -1,7 +1,6 @@
 """`recorder serve`."""
 
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
@@ -9,47 +8,31 @@ from recorder.cli import options
 from recorder.cli.progress import progress
 from recorder.cli.stopping import Signals
 from recorder.clock import utc_text
-from recorder.errors import ConfigurationError
 from recorder.live.wake import Wake
-from recorder.model import host_port
-
-if TYPE_CHECKING:
-    from recorder.replay.serving import Serving
 
 #: Connected clients listed in the live line; more are only counted.
 CLIENTS_SHOWN_MAX = 4
 
 
 @click.command(
-    help="Serve the record as its exchange: a push portal that sends the recorded frames again, verbatim, and REST "
-    "that answers as of the replayed time. Bots written for the exchange can connect, and so can Recorder. Market data "
-    "is not served, and orders are refused.\n\n"
-    "Each client gets a replay of its own, which starts once it has subscribed. The API key is the account's name; "
-    "clients of one account that use REST must differ in their keys: main/1, main/2. A client can choose its own start "
-    "and pace in the push portal's address: &since=2020-02-04T07:40&speed=10.\n\n"
+    help="Serve the record as its exchange would: the push portal sends the recorded frames again, verbatim, and REST "
+    "answers as of the replayed time. Bots written for the exchange can connect, and so can Recorder. Market data is "
+    "not served, and orders are refused.\n\n"
+    "Each client has its own replay, which starts when it has subscribed. Its API key is the account's name; if "
+    "several clients of one account use REST, give each its own key: main/1, main/2. A client can choose its own "
+    "start and speed in the push portal's address: &since=2020-02-04T07:40&speed=10.\n\n"
     "\b\nExample:  recorder serve --since 2020-02-04 --speed 10 --max-wait 5s\n"
     "          recorder serve --account main --speed max --port 9020"
 )
-@options.database
-@options.replayed
-@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
-@click.option(
-    "--port",
-    default=9020,
-    show_default=True,
-    type=click.IntRange(0, 65535),
-    help="Port to listen on; 0 for any free one.",
-)
+@options.record_address
+@options.replayed(speed="1")
+@options.listening(9020)
 @click.option(
     "--secret",
     default="replay-secret",
     show_default=True,
     help="API secret of every account. It is printed: do not use a real one.",
 )
-@click.option("--speed", type=options.Speed(), default="1", show_default=True, help=options.SPEED_HELP)
-@options.max_wait
-@options.all_sightings
-@options.require_complete
 @click.option(
     "--ping-timeout",
     "ping_timeout_s",
@@ -66,17 +49,16 @@ CLIENTS_SHOWN_MAX = 4
     show_default=True,
     help="Disconnect a client that has read nothing for this long.",
 )
-def serve(database: str | None, config: Path | None, **asked: Any) -> None:
+def serve(at: options.RecordAddress, **asked: Any) -> None:
     """Serve the record until a signal arrives."""
     from recorder.replay.serving import Serving, ServingOptions  # noqa: PLC0415  loads a web server
 
     signals, wake = Signals(), Wake()
-    accounts = asked.pop("accounts") or None
-    served = ServingOptions(accounts=accounts, since_ns=asked.pop("since"), until_ns=asked.pop("until"), **asked)
-    serving = Serving(options.database_url(database, config), served)
+    served = ServingOptions(**asked)
+    serving = Serving(at.url, served)
     with progress() as shown:
         try:
-            _start(serving)
+            options.start_listening(serving, served.host, served.port, "--host and --port")
             signals.wakes(wake)
             keys = " or ".join(f"{name!r}" for name in serving.accounts)
             click.echo(
@@ -87,16 +69,6 @@ def serve(database: str | None, config: Path | None, **asked: Any) -> None:
                 shown.show(now.frames, _line(now.clients))
         finally:
             serving.close()
-
-
-def _start(serving: "Serving") -> None:
-    try:
-        serving.start()
-    except OSError as error:
-        host, port = serving.options.host, serving.options.port
-        raise ConfigurationError(
-            f"The server cannot start on {host_port(host, port)}: {error.strerror}; check --host and --port."
-        ) from None
 
 
 def _line(clients: tuple[tuple[int, str, int], ...]) -> str:

@@ -1,17 +1,14 @@
 """`recorder simulate`."""
 
 import shlex
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from recorder.cli import options
 from recorder.cli.stopping import Signals
 from recorder.clock import NS_PER_MS
-from recorder.errors import ConfigurationError
 from recorder.live.wake import Wake
-from recorder.model import host_port
 
 if TYPE_CHECKING:
     from recorder.simulator import SimulatorOptions
@@ -24,8 +21,7 @@ if TYPE_CHECKING:
     "\b\nExample:  recorder simulate --port 9010 --rate 50\n"
     "          recorder simulate --start 2020-02-04T07:40 --seed 7 --pushes 1000"
 )
-@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
-@click.option("--port", default=9010, show_default=True, help="Port to listen on; 0 for any free one.")
+@options.listening(9010)
 @click.option("--seed", default=1, show_default=True, help="Seed of the trading; another seed trades differently.")
 @click.option(
     "--symbol",
@@ -33,7 +29,7 @@ if TYPE_CHECKING:
     multiple=True,
     default=("btcusd_p",),
     show_default=True,
-    help="Contract to trade; repeat the option for more.",
+    help="Contract to trade. Can be given more than once.",
 )
 @click.option("--key", default="demo-key", show_default=True, help="API key to accept.")
 @click.option(
@@ -47,21 +43,15 @@ if TYPE_CHECKING:
     show_default=True,
     help="Pushes per second; 0 for as fast as the client reads.",
 )
-@click.option("--pushes", type=int, help="Stop trading after this many pushes.  [default: never]")
+@click.option("--pushes", type=int, help="Stop trading after this number of pushes.  [default: never]")
 @click.option(
     "--start",
-    "start_ns",
     type=options.Instant(),
     help="Stamp pushes with a virtual clock that starts at this time, such as 2020-02-04T07:40. The same seed then "
     "gives the same frames, order ids included: record each run in its own database.  [default: the real clock]",
 )
 @click.option(
-    "--clock-offset",
-    "clock_offset_s",
-    type=float,
-    default=0.0,
-    show_default=True,
-    help="Error of the server's clock, in seconds.",
+    "--clock-offset", type=float, default=0.0, show_default=True, help="Error of the server's clock, in seconds."
 )
 @click.option(
     "--ping-timeout",
@@ -71,22 +61,12 @@ if TYPE_CHECKING:
     show_default=True,
     help="Disconnect a client that has sent no ping for this long.",
 )
-@click.option("--drop-every", type=int, help="Reset the connections after each so many pushes.  [default: never]")
-@click.option("--sent-log", type=click.Path(path_type=Path), help="Write each frame to this file before it is sent.")
+@click.option(
+    "--drop-every", type=int, help="Reset the connections each time this many pushes were made.  [default: never]"
+)
+@options.file("--sent-log", "sent_log", "Write each frame to this file before it is sent.")
 def simulate(
-    host: str,
-    port: int,
-    seed: int,
-    symbols: tuple[str, ...],
-    key: str,
-    secret: str,
-    rate_per_s: float,
-    pushes: int | None,
-    start_ns: int | None,
-    clock_offset_s: float,
-    ping_timeout_s: float,
-    drop_every: int | None,
-    sent_log: Path | None,
+    key: str, secret: str, symbols: tuple[str, ...], start: int | None, clock_offset: float, **asked: Any
 ) -> None:
     """Run the simulator until a signal arrives."""
     from recorder.simulator import Simulator, SimulatorOptions  # noqa: PLC0415  loads a web server
@@ -94,31 +74,18 @@ def simulate(
     signals, wake = Signals(), Wake()
     try:
         simulated = SimulatorOptions(
-            host=host,
-            port=port,
-            seed=seed,
             symbols=tuple(symbol.lower() for symbol in symbols),
             accounts={key: secret},
-            pushes=pushes,
-            rate_per_s=rate_per_s,
-            live_clock=start_ns is None,
-            start_ms=0 if start_ns is None else start_ns // NS_PER_MS,
-            clock_offset_ms=int(clock_offset_s * 1000),
-            ping_timeout_s=ping_timeout_s,
-            drop_every=drop_every,
-            sent_log=sent_log,
+            live_clock=start is None,
+            start_ms=0 if start is None else start // NS_PER_MS,
+            clock_offset_ms=int(clock_offset * 1000),
             keep_sent=False,
+            **asked,
         )
     except (ValueError, OverflowError) as error:  # the latter: --clock-offset inf
         raise click.UsageError(str(error)) from None
     simulator = Simulator(simulated)
-    try:
-        simulator.start()
-    except OSError as error:
-        raise ConfigurationError(
-            f"The simulator cannot start on {host_port(host, port)}: {error.strerror}; "
-            "check --host, --port and --sent-log."
-        ) from None
+    options.start_listening(simulator, simulated.host, simulated.port, "--host, --port and --sent-log")
     signals.wakes(wake)
     try:
         click.echo(f"A simulated FMex is listening at {simulator.url}. Stop it with Ctrl-C.\n")

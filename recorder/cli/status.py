@@ -1,7 +1,5 @@
 """`recorder status`: the record at a glance."""
 
-from pathlib import Path
-
 import click
 
 from recorder.cli import options
@@ -17,7 +15,7 @@ from recorder.venues.base import printable
     "decoded.\n\n"
     "\b\nExample:  recorder status --format json"
 )
-@options.database
+@options.record_address
 @click.option(
     "--format",
     "form",
@@ -26,9 +24,9 @@ from recorder.venues.base import printable
     show_default=True,
     help="Text for people, or one JSON object.",
 )
-def status(database: str | None, config: Path | None, form: str) -> None:
+def status(at: options.RecordAddress, form: str) -> None:
     """Show the status."""
-    with options.opened(database, config) as record:
+    with at.opened() as record:
         found = record.status()
     if form == "json":
         click.echo(json_line(found))

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from datetime import UTC, tzinfo
-from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -110,13 +109,13 @@ def _calendar(by: str) -> Callable[[Any], Any]:
     "the exchange does not say when in the gap it was realized.\n\n"
     "\b\nExample:  recorder pnl --by year --zone Europe/Berlin --format csv > 2019.csv"
 )
-@options.database
+@options.record_address
 @_calendar(BY_DAY)
 @options.filters(of="happened")
 @options.layout
-def pnl(database: str | None, config: Path | None, layout: Layout, by: str, zone: tzinfo, wanted: Filter) -> None:
+def pnl(at: options.RecordAddress, layout: Layout, by: str, zone: tzinfo, wanted: Filter) -> None:
     """Show profit and loss."""
-    with options.opened(database, config, wanted) as record:
+    with at.opened(wanted) as record:
         rows = record.pnl(Calendar(by, zone), wanted)
         show(rows, PNL_COLUMNS, layout, options.nothing("trades", wanted), Pnl._fields)
 
@@ -126,13 +125,13 @@ def pnl(database: str | None, config: Path | None, layout: Layout, by: str, zone
     "exchange reported it, or as the flags of the order imply; otherwise it counts as unknown.\n\n"
     "\b\nExample:  recorder fees --by month --symbol btcusd_p --since 2019-01-01"
 )
-@options.database
+@options.record_address
 @_calendar(BY_MONTH)
 @options.filters(of="happened")
 @options.layout
-def fees(database: str | None, config: Path | None, layout: Layout, by: str, zone: tzinfo, wanted: Filter) -> None:
+def fees(at: options.RecordAddress, layout: Layout, by: str, zone: tzinfo, wanted: Filter) -> None:
     """Show fees."""
-    with options.opened(database, config, wanted) as record:
+    with at.opened(wanted) as record:
         rows = record.fees(Calendar(by, zone), wanted)
         show(rows, FEE_COLUMNS, layout, options.nothing("fills", wanted), Fees._fields)
 
@@ -143,10 +142,10 @@ def fees(database: str | None, config: Path | None, layout: Layout, by: str, zon
     "not lead to the position that the exchange reported: see `recorder gaps`.\n\n"
     "\b\nExample:  recorder trips --since 2020-01-01 --until 2021-01-01 --format csv > trips.csv"
 )
-@options.database
+@options.record_address
 @options.filters(of="happened")
 @options.layout
-def trips(database: str | None, config: Path | None, layout: Layout, wanted: Filter) -> None:
+def trips(at: options.RecordAddress, layout: Layout, wanted: Filter) -> None:
     """Show round trips."""
-    with options.opened(database, config, wanted) as record:
+    with at.opened(wanted) as record:
         show(record.trips(wanted), TRIP_COLUMNS, layout, options.nothing("trips", wanted), Trip._fields)

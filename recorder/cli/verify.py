@@ -1,23 +1,24 @@
-"""`recorder verify`."""
+"""The commands that compare a record with its seals: `verify`, and `rebuild`, which repairs typed rows."""
 
 import time
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import closing
 from pathlib import Path
 
 import click
 
-from recorder.audit.evidence.checkpoint import checkpoints_in, read_checkpoint
 from recorder.audit.evidence.keys import VerifierKey, verifier_key_in
 from recorder.audit.evidence.proof import encode, make_proof
 from recorder.audit.reading import RecordReader
+from recorder.audit.verify import rebuilding
 from recorder.audit.verify.chain import Claim
 from recorder.audit.verify.findings import DERIVED, Finding, Verified
 from recorder.audit.verify.verification import Verification, Wanted
 from recorder.cli import options
 from recorder.cli.output import Column, Layout, show, word
 from recorder.cli.progress import bar
-from recorder.errors import ConfigurationError, NotProven
+from recorder.cli.prove import checkpoint_notes, signed_checkpoints
+from recorder.errors import ConfigurationError
 from recorder.export.checking import ExportCheck
 from recorder.read.scope import find_account
 from recorder.store import migrate
@@ -28,7 +29,7 @@ COLUMNS = [
     word("table", rank=1),
     word("account", if_it_differs=True),
     word("session_id", "session"),
-    Column("seq", "frame", lambda found: _frames(found)),  # noqa: PLW0108  it stands below
+    Column("seq", "frame", lambda found: _frames(found)),  # noqa: PLW0108  defined below
     word("run_id", "run", if_it_differs=True),
     word("batch", rank=2),
     word("detail", is_prose=True),
@@ -36,56 +37,43 @@ COLUMNS = [
 
 
 @click.command(
-    help="Check that a record is as it was written: every batch against its seal, every frame against its digest, "
-    "typed rows and event log against what they follow from, and all of it against a checkpoint kept elsewhere. "
-    "Without one, a record whose end was cut off, or whose seals were all made anew, cannot be told from a whole "
-    "one.\n\n"
-    "It only reads, also beside a recorder that is writing. Exits with 0 where nothing is found, with 1 where "
-    "something is, with 2 where it could not look.\n\n"
+    help="Verify that nothing has changed since it was recorded: each batch against its seal, each frame against its "
+    "digest, typed rows and event log against the frames and entries they follow from, and everything against "
+    "checkpoints that you kept elsewhere. Without a checkpoint, a record that was cut off at its end, or sealed again "
+    "as a whole, looks intact.\n\n"
+    "--since and --until select whole batches. The record is only read; a recorder may write to it meanwhile. Exit "
+    "codes: 0 nothing found, 1 findings, 2 it could not be verified.\n\n"
     "\b\nExample:  recorder verify\n"
     "          recorder verify --checkpoint checkpoints.txt --public-key audit.key.pub\n"
     "          recorder verify --since 7d --quick\n"
     "          recorder verify --export everything\n"
     "          recorder verify --proof 1657730073673728 17 --out frame.proof"
 )
-@options.database
-@click.option("--account", help="Only this account's frames, by its name in the configuration.")
-@click.option(
-    "--since", type=options.Instant(), help="Only batches with a frame received since: 2020-02-04, or 2h (ago)."
-)
-@click.option("--until", type=options.Instant(), help="Only batches with a frame received before; as --since.")
-@click.option("--quick", is_flag=True, help="Only frames and seals, not what follows from them: three times as fast.")
-@click.option("--jobs", type=click.IntRange(min=1), help="Processes.  [default: one a processor]")
-@click.option(
-    "--checkpoint",
-    "files",
-    type=click.Path(path_type=Path),
-    multiple=True,
-    help="A file of checkpoints that was kept elsewhere; may be given several times.",
-)
-@click.option("--public-key", "key_file", type=click.Path(path_type=Path), help="The key whose signatures count.")
+@options.record_address
+@options.account
+@options.period("was received")
+@click.option("--quick", is_flag=True, help="Verify frames and seals only, not typed rows: three times as fast.")
+@click.option("--jobs", type=click.IntRange(min=1), help="Number of processes.  [default: one for each processor]")
+@options.checkpoints
 @click.option(
     "--proof",
     "proved",
     type=(int, int),
     metavar="SESSION SEQ",
-    help="Instead, write a proof of this frame, for `recorder verify-proof`.",
+    help="Do not verify, but write a proof of this frame to --out, for `recorder verify-proof`.",
 )
-@click.option(
-    "--out", type=click.Path(path_type=Path), help="The file for the proof; one that is there is not replaced."
-)
-@click.option(
+@options.file("--out", "out", "The file for the proof. It must not exist.")
+@options.file(
     "--export",
     "folder",
-    type=click.Path(path_type=Path),
-    help="Instead, an export: its files against its manifest, its frames against their seals.",
+    "Verify this export instead of a record: its files against its manifest, its frames against their seals.",
+    metavar="FOLDER",
 )
 @options.layout
 @click.pass_context
 def verify(
     ctx: click.Context,
-    database: str | None,
-    config: Path | None,
+    at: options.RecordAddress,
     account: str | None,
     since: int | None,
     until: int | None,
@@ -100,21 +88,17 @@ def verify(
 ) -> None:
     """Verify."""
     if (proved is None) != (out is None):
-        raise click.UsageError("--proof names a frame, --out the file for its proof: give both, or none.")
-    if files and key_file is None:
-        raise click.UsageError("A checkpoint counts by its signature: name the key with --public-key.")
-    key = None if key_file is None else verifier_key_in(key_file)
-    notes = [(file, note) for file in files for note in _notes(file)]
-    claims = [_claim(file, note, key) for file, note in notes if key is not None]
+        raise click.UsageError("--proof and --out belong together: give both, or neither.")
+    key, claims = claims_in(files, key_file)
     if folder is not None:
-        if any(one is not None for one in (database, config, account, since, until, jobs, proved)) or quick:
-            raise click.UsageError("An export is checked whole and by itself: leave all but the checkpoints away.")
+        if any(one is not None for one in (*at, account, since, until, jobs, proved)) or quick:
+            raise click.UsageError("--export verifies all of an export: combine it with --checkpoint only.")
         _verify(ctx, lambda progress: ExportCheck(folder, claims, progress), layout)
         return
-    url = options.database_url(database, config)
+    url = at.url
     account_id = require_account(url, account)
     if proved is not None and out is not None:
-        _write_proof(url, proved, [note for _, note in notes], key, out)
+        _write_proof(url, proved, [note for file in files for note in checkpoint_notes(file)], key, out)
         return
     wanted = Wanted(account_id, since, until, quick, claims, key, jobs)
     _verify(ctx, lambda progress: Verification(url, wanted, progress), layout)
@@ -126,7 +110,7 @@ def _verify(
     began_s = time.monotonic()
     with bar("verifying frames") as progress:
         verification = look(progress)
-        # All of them before the first is shown: the bar is in the way.
+        # The first is shown when all are found: until then, the bar occupies the terminal.
         found = list(verification)
     if found or not layout.is_table:
         show_findings(found, layout)
@@ -135,14 +119,32 @@ def _verify(
 
 
 def show_findings(found: list[Finding], layout: Layout | None = None) -> None:
-    """Show what was found."""
+    """Print findings."""
     show(found, COLUMNS, layout or Layout(), "", Finding._fields)
 
 
-def claims_in(file: Path, key: VerifierKey | None) -> Iterator[Claim]:
-    """The checkpoints in a file, as what a key has signed."""
-    assert key is not None
-    yield from (_claim(file, note, key) for note in _notes(file))
+def claims_in(files: Sequence[Path], key_file: Path | None) -> tuple[VerifierKey | None, list[Claim]]:
+    """The key that `--public-key` names, and what it has signed in the files of `--checkpoint`.
+
+    Raises:
+        click.UsageError: there are checkpoints, but no key.
+        ConfigurationError: a file cannot be read, or a checkpoint is not a recorder's, signed by the key.
+    """
+    if key_file is None:
+        if files:
+            raise click.UsageError(
+                "--checkpoint needs --public-key: a checkpoint counts only if its signature is valid."
+            )
+        return None, []
+    key, claims = verifier_key_in(key_file), []
+    for file in files:
+        for checkpoint in signed_checkpoints(file, key):
+            if checkpoint.recorder_id is None:
+                raise ConfigurationError(
+                    f"The checkpoints {file} cannot be used: {checkpoint.origin} is not a recorder."
+                )
+            claims.append(Claim(checkpoint, f"the checkpoint in {file}", "seals"))
+    return key, claims
 
 
 def _write_proof(url: str, frame: tuple[int, int], notes: list[str], key: VerifierKey | None, out: Path) -> None:
@@ -152,39 +154,12 @@ def _write_proof(url: str, frame: tuple[int, int], notes: list[str], key: Verifi
         with out.open("xb") as file:
             file.write(data)
     except OSError as error:
-        raise ConfigurationError(f"{out} cannot be made: {error.strerror}; name another file with --out.") from None
-    click.echo(f"Frame {frame[1]} of session {frame[0]} is proved by {out}, {len(data):,} bytes.")
-
-
-def _notes(file: Path) -> list[str]:
-    try:
-        text = file.read_text("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        told = getattr(error, "strerror", None) or "it is no text"
-        raise ConfigurationError(f"The checkpoints {file} cannot be read: {told}.") from None
-    with _useless(file):
-        return checkpoints_in(text)
-
-
-@contextmanager
-def _useless(file: Path) -> Iterator[None]:
-    """What cannot be believed is no finding about the record: nothing can be looked at with it."""
-    try:
-        yield
-    except NotProven as error:
-        raise ConfigurationError(f"The checkpoints {file} are of no use: {error}") from error
-
-
-def _claim(file: Path, note: str, key: VerifierKey) -> Claim:
-    with _useless(file):
-        checkpoint = read_checkpoint(note, key)
-        if checkpoint.recorder_id is None:
-            raise NotProven(f"{checkpoint.origin} is no recorder's log.")
-    return Claim(checkpoint, f"the checkpoint in {file}", "seals")
+        raise ConfigurationError(f"{out} cannot be created: {error.strerror}; name another file with --out.") from None
+    click.echo(f"The proof of frame {frame[1]} of session {frame[0]} is in {out}, {len(data):,} bytes.")
 
 
 def require_account(url: str, account: str | None) -> int | None:
-    """The key of an account, in a record at this program's schema."""
+    """The key of an account; None for all accounts. Refuses a record that is not at this program's schema."""
     engine = open_engine(url, read_only=True)
     try:
         with explained(url):
@@ -201,21 +176,62 @@ def _frames(found: Finding) -> str:
     return f"{found.seq} - {found.last_seq}"
 
 
-def _summary(found: list[Finding], seen: Verified, took_s: float, *, to_stderr: bool) -> None:
-    def tell(line: str) -> None:
+def _summary(found: list[Finding], verified: Verified, took_s: float, *, to_stderr: bool) -> None:
+    rate = f"{verified.frames / max(took_s, 0.001):,.0f}/s"
+    lines = [
+        f"{verified.frames:,} frames in {verified.batches:,} batches, {verified.seals:,} seals, "
+        f"{verified.checkpoints:,} checkpoints, in {took_s:.1f} s ({rate}): "
+        + (f"{len(found):,} findings." if found else "nothing found.")
+    ]
+    if verified.redacted:
+        lines.append(
+            f"{verified.redacted:,} frames were redacted, as sealed entries prove; table `redactions` says by whom and "
+            "why."
+        )
+    lines += [f"Not verified: {words}." for words in verified.not_checked]
+    if found and all(one.kind in DERIVED for one in found):
+        lines.append("Frames and seals are intact: `recorder rebuild` can repair these rows.")
+    for line in lines:
         click.echo(line, err=to_stderr)
 
-    rate = f"{seen.frames / max(took_s, 0.001):,.0f}/s"
-    looked_at = (
-        f"{seen.frames:,} frames in {seen.batches:,} batches, {seen.seals:,} seals, {seen.checkpoints:,} checkpoints"
-    )
-    told = f"{len(found):,} findings" if found else "nothing found"
-    tell(f"{looked_at}, in {took_s:.1f} s ({rate}): {told}.")
-    if seen.redacted:
-        tell(
-            f"{seen.redacted:,} frames were redacted, as sealed entries prove; table `redactions` says by whom and why."
+
+@click.command(
+    help="Decode the frames again, and replace the typed rows (orders, positions, balances, fills, heartbeats) that "
+    "are missing or differ, for example after an upgrade that decodes more. Frames are never changed. It can run "
+    "beside a recorder.\n\n"
+    "The frames are verified against their seals first. If one was changed, nothing is rebuilt, because the typed rows "
+    "may be the only evidence of the original. Exit code 1: there are findings that rebuilding does not repair.\n\n"
+    "\b\nExample:  recorder rebuild\n"
+    "          recorder rebuild --account main --database sqlite:///old.db"
+)
+@options.record_address
+@options.account
+@click.pass_context
+def rebuild(ctx: click.Context, at: options.RecordAddress, account: str | None) -> None:
+    """Rebuild the typed rows."""
+    url = at.url
+    account_id = require_account(url, account)
+    with bar("verifying frames") as progress:
+        found = rebuilding.damage(url, progress)
+    if found:
+        show_findings(found)
+        click.echo(
+            f"Frames or seals were changed ({len(found):,} findings), so nothing was rebuilt: the typed rows are "
+            "evidence. Restore a backup, or merge another recorder's record.",
+            err=True,
         )
-    for words in seen.not_checked:
-        tell(f"Not looked at: {words}.")
-    if found and all(one.kind in DERIVED for one in found):
-        tell("Frames and seals are intact: these rows can be made again from them with `recorder rebuild`.")
+        ctx.exit(1)
+    done = rebuilding.Rebuilt()
+    with bar("rebuilding") as progress:
+        for some in rebuilding.rebuild(url, account_id, progress):
+            done += some
+    if done.frames == 0:
+        click.echo("All typed rows agree with their frames; nothing was changed.")
+    else:
+        decoded = f", {done.read_anew:,} of them decoded anew" if done.read_anew else ""
+        click.echo(f"Rebuilt {done.rows:,} rows from {done.frames:,} frames{decoded}.")
+    if done.left:
+        click.echo(
+            f"{done.left:,} findings remain that rebuilding does not repair: recorder verify lists them.", err=True
+        )
+        ctx.exit(1)

@@ -48,7 +48,7 @@ class SimulatorOptions:
     wait_for_subscriber: bool = True
     #: Error of the server's clock, milliseconds; positive if it is ahead.
     clock_offset_ms: int = 0
-    #: Reset an account's connections after each so many of its pushes; None for never.
+    #: Reset an account's connections each time it has made this many pushes; None for never.
     drop_every: int | None = None
 
     def __post_init__(self) -> None:

@@ -85,7 +85,7 @@ class SimulatedPortal:
             self.stall(None)
 
     def transfer(self, key: str, amount: Decimal) -> None:
-        """Deposit to an account, or withdraw if the amount is negative; subscribed clients are told at once."""
+        """Deposit to an account, or withdraw if the amount is negative; subscribed clients get the balance at once."""
         feed = self._feeds[key]
         feed.exchange.transfer(amount)
         feed.push_waiting()
@@ -138,7 +138,7 @@ class SimulatedPortal:
         """Answer one request; None to accept a client on the push portal."""
         await self._answering.wait()
         status = self.active_faults.refuse_status
-        # The server's time needs no key, so it is told even while keys are refused.
+        # The server's time needs no key, so it is answered even while keys are refused.
         if status and not (status == HTTPStatus.UNAUTHORIZED and request.target.partition("?")[0] == SERVER_TIME):
             phrase = HTTPStatus(status).phrase.lower()
             return error_response(self._handler, HttpError(status, phrase, self.active_faults.retry_after_s))

@@ -29,30 +29,30 @@ def test_a_frame_is_redacted_for_good(recorded: Folder) -> None:
     which = "--account", "main", "--session", str(session_id), "--seq", "17-19"
     ended = recorded.command("redact", *which, "--why", "a court asked for it", "--who", "the owner", "--yes")
     assert ended.returncode == 0, ended.stderr
-    assert "3 frames of main emptied" in ended.stdout
+    assert "3 frames of main erased" in ended.stdout
     assert recorded.rows("SELECT seq FROM frames WHERE payload = x''") == [(17,), (18,), (19,)]
     assert recorded.rows("SELECT first_seq, last_seq, who, why FROM redactions") == [
         (17, 19, "the owner", "a court asked for it")
     ]
     again = recorded.command("redact", *which, "--why", "again", "--yes")
-    assert (again.returncode, again.stdout) == (0, "No frame there has a payload: nothing to take away.\n")
+    assert (again.returncode, again.stdout) == (0, "No such frame has a payload; nothing was changed.\n")
 
 
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (["--account", "main", "--why", "x"], "Say which frames: --before a time"),
-        (["--account", "main", "--why", "x", "--before", "1s", "--seq", "3"], "name it with --session"),
+        (["--account", "main", "--why", "x"], "Choose frames with --before"),
+        (["--account", "main", "--why", "x", "--before", "1s", "--seq", "3"], "--seq needs --session"),
         (["--account", "main", "--why", " ", "--before", "1s"], "--why must give a reason"),
-        (["--account", "main", "--why", "x", "--session", "1", "--seq", "9-3"], "'9-3' is no frame's number"),
+        (["--account", "main", "--why", "x", "--session", "1", "--seq", "9-3"], "'9-3' is not the number of a frame"),
         (
             ["--account", "nobody", "--why", "x", "--before", "1s", "--yes"],
             "there is: main",
         ),
-        (["--account", "main", "--why", "x", "--before", "1s"], "Nobody is there to be asked"),
+        (["--account", "main", "--why", "x", "--before", "1s"], "Standard input is not a terminal"),
         (
             ["--account", "main", "--why", "x", "--before", "1s", "--database", "postgresql+psycopg://h/d"],
-            "redact the journal",
+            "redacted through its journal",
         ),
     ],
 )

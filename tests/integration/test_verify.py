@@ -68,7 +68,7 @@ def test_a_record_that_nobody_touched(recorded: Folder) -> None:
     ((frames,),) = recorded.rows("SELECT count(*) FROM frames")
     assert told.startswith(f"{frames} frames in ")
     assert " 1 checkpoints" in told
-    assert "Not looked at" not in told
+    assert "Not verified" not in told
 
 
 def test_where_the_locale_knows_no_dash(recorded: Folder) -> None:
@@ -152,16 +152,16 @@ def test_a_redaction_is_told_of(recorded: Folder) -> None:
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (["--checkpoint", "kept.txt"], "name the key with --public-key"),
+        (["--checkpoint", "kept.txt"], "--checkpoint needs --public-key"),
         (["--public-key", "nothing.pub"], "The key nothing.pub cannot be read"),
         (["--checkpoint", "nothing.txt", "--public-key", "audit.key.pub"], "nothing.txt cannot be read"),
         (["--checkpoint", "recorder.toml", "--public-key", "audit.key.pub"], "no checkpoint"),
-        (["--checkpoint", "recorder.db", "--public-key", "audit.key.pub"], "it is no text"),
+        (["--checkpoint", "recorder.db", "--public-key", "audit.key.pub"], "it is not text"),
         (["--account", "nobody"], "there is: main"),
         (["--database", "sqlite:///nothing.db"], "There is no database at nothing.db"),
         (["--jobs", "0"], "Invalid value for '--jobs'"),
-        (["--proof", "1", "2"], "give both, or none"),
-        (["--out", "x"], "give both, or none"),
+        (["--proof", "1", "2"], "give both, or neither"),
+        (["--out", "x"], "give both, or neither"),
         (["--proof", "1", "2", "--out", "x"], "There is no frame 2 of session 1"),
     ],
 )
@@ -177,7 +177,7 @@ def test_a_proof_for_somebody_else(recorded: Folder, tmp_path_factory: pytest.Te
     making = "verify", "--proof", str(session_id), "50", "--out", "frame.proof", *WITNESS
     ended = recorded.command(*making)
     assert ended.returncode == 0, ended.stderr
-    assert "is proved by frame.proof" in ended.stdout
+    assert "is in frame.proof" in ended.stdout
     assert "File exists" in recorded.command(*making).stderr
     elsewhere = Folder(tmp_path_factory.mktemp("elsewhere"))
     for name in ("frame.proof", "audit.key.pub", "kept.txt"):
@@ -185,12 +185,12 @@ def test_a_proof_for_somebody_else(recorded: Folder, tmp_path_factory: pytest.Te
     checking = "verify-proof", "frame.proof", "--public-key", "audit.key.pub"
     ended = elsewhere.command(*checking)
     assert (ended.returncode, ended.stderr) == (0, "")
-    assert ended.stdout.startswith("Proved: of account main at fmex, recorder ")
+    assert ended.stdout.startswith("Valid: recorder ")
     assert payload.decode() in ended.stdout
     assert f"frame 50 of session {session_id}" in ended.stdout
     assert "by audit" in ended.stdout and "the checkpoint in the proof" in ended.stdout
     ended = elsewhere.command(*checking, "--checkpoint", "kept.txt")
-    assert (ended.returncode, "the checkpoint you brought along" in ended.stdout) == (0, True)
+    assert (ended.returncode, "(your own checkpoint)" in ended.stdout) == (0, True)
     assert elsewhere.command(*checking, "--payload").stdout == payload.decode()
     spoil(elsewhere.path / "frame.proof")
     ended = elsewhere.command(*checking)
@@ -216,11 +216,11 @@ def test_typed_rows_are_made_again(recorded: Folder) -> None:
     assert recorded.command("verify").returncode == 1
     ended = recorded.command("rebuild")
     assert (ended.returncode, ended.stderr) == (0, "")
-    assert ended.stdout.startswith("Made again what follows from ")
+    assert ended.stdout.startswith("Rebuilt ")
     assert typed(recorded) == before
     clean(recorded, *WITNESS)
     ended = recorded.command("rebuild", "--account", "main")
-    assert ended.stdout == "Everything follows from its frame: nothing to make again.\n"
+    assert ended.stdout == "All typed rows agree with their frames; nothing was changed.\n"
 
 
 def test_where_the_journal_is_damaged_nothing_is_made_again(recorded: Folder) -> None:
@@ -228,7 +228,7 @@ def test_where_the_journal_is_damaged_nothing_is_made_again(recorded: Folder) ->
     before = typed(recorded)
     ended = recorded.command("rebuild")
     assert ended.returncode == 1
-    assert "The journal itself is not as it was sealed (1 findings), so nothing was rebuilt" in ended.stderr
+    assert "Frames or seals were changed (1 findings), so nothing was rebuilt" in ended.stderr
     assert "frame changed" in ended.stdout
     assert typed(recorded) == before
 
@@ -237,7 +237,7 @@ def test_what_follows_from_no_frame_is_left_and_told(recorded: Folder) -> None:
     edit(recorded, "UPDATE sessions SET end_reason = 'another'")
     ended = recorded.command("rebuild")
     assert ended.returncode == 1
-    assert "1 findings are of another kind: recorder verify names them." in ended.stderr
+    assert "1 findings remain that rebuilding does not repair: recorder verify lists them." in ended.stderr
 
 
 def test_typed_rows_are_made_again_beside_a_recorder_that_writes(folder: Folder) -> None:

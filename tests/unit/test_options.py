@@ -6,7 +6,7 @@ import click
 import pytest
 
 from recorder.cli import options
-from recorder.cli.options import Duration, Instant, Names, database_url
+from recorder.cli.options import Duration, Instant, Names, RecordAddress
 from recorder.cli.output import Layout
 from recorder.config import EXAMPLE
 from recorder.errors import ConfigurationError
@@ -21,14 +21,14 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_which_record(folder: Path) -> None:
-    assert database_url(None, None) == "sqlite:///recorder.db"
+    assert RecordAddress(None, None).url == "sqlite:///recorder.db"
     (folder / "recorder.toml").write_text(EXAMPLE.replace("recorder.db", "default.db"))
     (folder / "other.toml").write_text(EXAMPLE.replace("recorder.db", "other.db"))
-    assert database_url(None, None) == f"sqlite:///{folder}/default.db"
-    assert database_url(None, Path("other.toml")) == f"sqlite:///{folder}/other.db"
-    assert database_url("sqlite:///named.db", Path("other.toml")) == "sqlite:///named.db"
+    assert RecordAddress(None, None).url == f"sqlite:///{folder}/default.db"
+    assert RecordAddress(None, Path("other.toml")).url == f"sqlite:///{folder}/other.db"
+    assert RecordAddress("sqlite:///named.db", Path("other.toml")).url == "sqlite:///named.db"
     with pytest.raises(ConfigurationError, match=r"There is no configuration nowhere\.toml"):
-        database_url(None, Path("nowhere.toml"))
+        _ = RecordAddress(None, Path("nowhere.toml")).url
 
 
 def test_options_become_arguments() -> None:

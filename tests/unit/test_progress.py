@@ -10,7 +10,7 @@ from rich.console import Console
 
 from recorder.cli import progress as shown
 from recorder.cli.progress import progress
-from recorder.cli.run import told
+from recorder.cli.run import summary
 from recorder.live.recording import RunState
 
 QUIET = RunState(frames=12_345, frames_durable=12_345, frames_waiting=0, lag_ms=0, sessions={"main": "covered"})
@@ -29,16 +29,16 @@ def as_before() -> Iterator[None]:
 
 
 def test_a_run_in_one_line() -> None:
-    assert shown.line(QUIET.frames, 1234.56, told(QUIET)) == "12,345 frames, 1,234.6/s, all durable | main covered"
-    assert told(BEHIND) == "2 waiting, 17 ms behind | a connecting, b covered"
+    assert shown.line(QUIET.frames, 1234.56, summary(QUIET)) == "12,345 frames, 1,234.6/s, all durable | main covered"
+    assert summary(BEHIND) == "2 waiting, 17 ms behind | a connecting, b covered"
     found = QUIET._replace(discrepancies=1_234)
-    assert told(found) == "all durable, 1,234 discrepancies | main covered"
+    assert summary(found) == "all durable, 1,234 discrepancies | main covered"
 
 
 def test_log_lines_where_there_is_no_terminal(capsys: pytest.CaptureFixture[str]) -> None:
     with progress() as one:
         assert one.every_s == shown.LOG_S
-        one.show(QUIET.frames, told(QUIET))
+        one.show(QUIET.frames, summary(QUIET))
         logging.getLogger("recorder.live").warning("something %s", "[red]odd[/red]")
         logging.getLogger("urllib3").info("not this")
         logging.getLogger("urllib3").warning("but this")
@@ -65,7 +65,7 @@ def test_the_live_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFi
     monkeypatch.setenv("TERM", "xterm")
     with progress() as one:
         assert one.every_s == shown.LIVE_S
-        one.show(BEHIND.frames, told(BEHIND))
+        one.show(BEHIND.frames, summary(BEHIND))
         logging.getLogger("recorder.live").warning("a word")
     said = capsys.readouterr()
     assert said.out == ""

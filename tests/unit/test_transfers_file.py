@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from recorder.cli.transfers import read_transfers
+from recorder.cli.books import read_transfers
 from recorder.errors import ConfigurationError
 from recorder.read.records import Transfer
 
