@@ -15,6 +15,7 @@ from recorder.store.engine import place
 from recorder.store.entries import Covered, ReconciliationBegan, RunEnded, SessionEnded, SessionOpened
 from recorder.store.schema import accounts
 from recorder.venues import VENUES
+from tests.depth import size
 from tests.made import ACCOUNT, NOON_NS, RUN, SESSION, received, sent
 from tests.unit.read.desk import OTHER, Desk
 
@@ -28,6 +29,7 @@ ON_POSTGRESQL = (
     "test_gaps",
     "test_the_status_of_a_record",
     "test_a_read_sees_one_state_also_while_a_recorder_writes",
+    "test_the_parts_of_a_status_belong_together",
     "test_accounts_of_one_name_on_two_venues_are_told_apart",
 )
 
@@ -266,7 +268,7 @@ def test_the_parts_of_a_status_belong_together(desk: Desk) -> None:
 
     reader = threading.Thread(target=look)
     reader.start()
-    for seq in range(0, 600, 3):
+    for seq in range(0, size(600), 3):
         desk.write(*[received(seq + more, b"?") for more in range(3)])
     over.set()
     reader.join()
