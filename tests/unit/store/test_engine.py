@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine, make_url, text
 from sqlalchemy.exc import OperationalError
 
 from recorder.errors import ConfigurationError, DatabaseBusy, DatabaseError, NotOurs
@@ -24,6 +24,7 @@ from recorder.store.engine import (
     place,
     schema_transaction,
 )
+from tests.server import PostgresServer
 
 
 @pytest.fixture
@@ -437,3 +438,13 @@ def test_an_archived_record_on_read_only_media(tmp_path: Path, sqlite_template: 
     )
     assert writing == f"{folder}/whole.db is read-only; give this user the right to write to it and to its folder."
     assert locking.startswith(f"{folder}/whole.db.lock cannot be made (Read-only file system)")
+
+
+def test_a_commit_is_on_the_server_s_disk_whatever_its_default(postgres: PostgresServer) -> None:
+    url = postgres.new_database()
+    name = make_url(url).database
+    postgres.run_sql(f"ALTER DATABASE {name} SET synchronous_commit TO off")
+    engine = open_engine(url)
+    with engine.connect() as connection:
+        assert connection.exec_driver_sql("SHOW synchronous_commit").scalar() == "on"
+    engine.dispose()
