@@ -2,7 +2,7 @@
 
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, TableClause, text
 
 from recorder.audit.verify.verification import Verification, Wanted
 from recorder.model import PUSH, Frame
@@ -75,15 +75,16 @@ def read_table(url: str, account: str = "main") -> Table:
             sessions,
             tuple(frame for left in frames.values() for frame in left),
             tuple(_gaps(connection, account_id)),
-            {
-                table.name: [tuple(row) for row in _rows(connection, f"SELECT * FROM {table.name}", account_id, _KEY)]
-                for table in TYPED.values()
-            },
+            {table.name: _typed_rows(connection, table, account_id) for table in TYPED.values()},
             _corruptions(connection),
         )
 
 
-_KEY = "session_id, seq, item"
+def _typed_rows(connection: Connection, table: TableClause, account_id: int) -> list[Row]:
+    # By name: the next version of the schema has more columns.
+    columns = ", ".join(table.c.keys())
+    found = _rows(connection, f"SELECT {columns} FROM {table.name}", account_id, "session_id, seq, item")
+    return [tuple(row) for row in found]
 
 
 def _rows(connection: Connection, select: str, account_id: int, order: str) -> list[Any]:

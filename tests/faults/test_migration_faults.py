@@ -39,6 +39,7 @@ def kill_an_upgrade(tmp_path: Path, next_migrations: Path, report: Report, call:
         shim.mkdir()
         (shim / "sitecustomize.py").write_text(NEXT_VERSION.format(folder=str(next_migrations)), encoding="utf-8")
         scene.folder.env["PYTHONPATH"] = str(shim)
+        scene.folder.anew = True
         reference = tmp_path / "upgraded.db"
         shutil.copy(scene.folder.database, reference)
         upgraded = scene.folder.command("db", "upgrade", "--database", f"sqlite:///{reference}")

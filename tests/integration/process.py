@@ -33,6 +33,10 @@ class Folder:
         self.database = path / "recorder.db"
         self.ack_file = path / "ack.json"
         self.env: dict[str, str] = {}
+        #: Whether each command is a new process as a shell starts it, for tests that look at the process itself (its
+        #: memory, its command line, what Python reads at its start), instead of one forked from a process that has
+        #: imported everything.
+        self.anew = ALL
 
     def configure(
         self,
@@ -80,14 +84,14 @@ class Folder:
         copy.env = dict(self.env)
         return copy
 
-    def run(self, *arguments: str, under: Sequence[str] = (), anew: bool = ALL) -> "Process":
-        """Start `recorder run`; the arguments after its own are those of `Process`."""
-        return Process(self, "run", *arguments, under=under, anew=anew)
+    def run(self, *arguments: str, under: Sequence[str] = ()) -> "Process":
+        """Start `recorder run`, under another program where one is given."""
+        return Process(self, "run", *arguments, under=under)
 
     def command(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
         """Run a command to its end."""
         env = os.environ | self.env
-        if not ALL:
+        if not self.anew:
             return forked.run(arguments, self.path, env, PATIENCE_S)
         return subprocess.run(
             [sys.executable, "-m", "recorder", *arguments],
@@ -139,13 +143,9 @@ class Process:
         arguments: its command line.
         show: whether what it prints on standard output counts too.
         under: the command of a program that runs it.
-        anew: whether it is a new process as a shell starts it, for tests that look at the process itself (its memory,
-            its command line), instead of one forked from a process that has imported everything.
     """
 
-    def __init__(
-        self, folder: Folder, *arguments: str, show: bool = False, under: Sequence[str] = (), anew: bool = ALL
-    ) -> None:
+    def __init__(self, folder: Folder, *arguments: str, show: bool = False, under: Sequence[str] = ()) -> None:
         self._changed = threading.Condition()
         self._lines: list[str] = []
         self._over = False
@@ -154,7 +154,7 @@ class Process:
         with Path(os.devnull).open("w") as nowhere:
             out, errors = (writing, writing) if show else (nowhere.fileno(), writing)
             self._process: subprocess.Popen[bytes] | forked.Forked
-            if anew or under:
+            if folder.anew or under:
                 command = [*under, sys.executable, "-m", "recorder", *arguments]
                 self._process = subprocess.Popen(command, cwd=folder.path, env=env, stdout=out, stderr=errors)
             else:

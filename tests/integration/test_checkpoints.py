@@ -176,9 +176,10 @@ def test_secrets_of_checkpoints_never_show(signed: Folder, exchange: Simulator) 
     secret = (signed.path / "audit.key").read_text().strip()
     (signed.path / "audit.key").unlink()
     signed.env["AUDIT_KEY"] = secret
+    signed.anew = True
     command = ["sh", "-c", "env > known; tr '\\0' '\\n' < /proc/$PPID/cmdline >> known"]
     signed.configure(exchange, checkpoints=TO | {"key": "env:AUDIT_KEY", "command": command})
-    with signed.run("--for", "1s", anew=True) as process:
+    with signed.run("--for", "1s") as process:
         assert process.wait() == 0, process.errors
     known = (signed.path / "known").read_text()
     assert "recorder" in known

@@ -66,10 +66,11 @@ def test_hostile_frames(folder: Folder) -> None:
 
 @pytest.mark.parametrize("size", [1_000_001, 100 * 2**20])
 def test_a_frame_over_the_limit_ends_its_session(folder: Folder, size: int) -> None:
+    folder.anew = True
     limits = {"frame_bytes_max": 1_000_000, "reconnect_first_s": 0.05}
     with Simulator(SimulatorOptions(pushes=0, keep_sent=False)) as exchange:
         folder.configure(exchange, limits=limits)
-        with folder.run(anew=True) as process:
+        with folder.run() as process:
             process.wait_for("covered")
             exchange.push(GOOD % 1)
             exchange.push(b" " * size)

@@ -18,9 +18,10 @@ def everything_left(folder: Folder) -> bytes:
 
 def test_secrets_never_show(folder: Folder) -> None:
     limits = {"reconnect_first_s": 0.05, "reconnect_last_s": 0.1}
+    folder.anew = True
     with Simulator(SimulatorOptions(accounts={KEY: SECRET}, rate_per_s=200)) as exchange:
         folder.configure(exchange, limits=limits)
-        with folder.run("--ack-file", str(folder.ack_file), anew=True) as process:
+        with folder.run("--ack-file", str(folder.ack_file)) as process:
             process.wait_for("covered")
             with refusing(exchange, 401):
                 exchange.drop_connections()
