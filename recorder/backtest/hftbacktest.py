@@ -1,4 +1,4 @@
-"""Recorded order latencies for hftbacktest: its `IntpOrderLatency` takes them as they were, instead of a constant.
+"""Recorded order latencies for hftbacktest, whose `IntpOrderLatency` uses them instead of a constant.
 
 `pip install 'exchange-recorder[hftbacktest]'`. Source: hftbacktest's documentation, "Order Latency Data".
 """
@@ -6,35 +6,35 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from recorder.backtest.needs import needed
+from recorder.backtest import needed
 from recorder.clock import NS_PER_MS, NS_PER_S
 from recorder.read.records import Order
 
 EXTRA = "hftbacktest"
 
-#: What we were told of later than this after it was made was no answer to a request, nanoseconds.
+#: An update that came later than this after the order was created is no answer to its request, nanoseconds.
 LATENCY_MAX_NS = 60 * NS_PER_S
 
-#: A row: when the request left us, when the exchange had it, when we had its answer; nanoseconds since 1970.
+#: A row: when the request was sent, when the exchange processed it, when its answer came; nanoseconds since 1970.
 ROW = [("req_ts", "i8"), ("exch_ts", "i8"), ("resp_ts", "i8"), ("_padding", "i8")]
 
 
 def order_latencies(
     updates: Iterable[Order], *, sent_ns: Mapping[int, int] | None = None, clock_offset_ns: int = 0
 ) -> Any:
-    """One row for each order that the record saw come into being.
+    """One row for each order whose first update was recorded.
 
-    The record knows when the exchange made an order (`created_at`, whole milliseconds of its clock) and when we were
-    told. When the request was sent only the program that sent it knows: give that as `sent_ns`. Where it is not given,
-    the way there is taken to have been as long as the way back, and no shorter than nothing.
+    The record knows when the exchange created an order (`created_at`, in whole milliseconds of its clock) and when the
+    first update came. Only the program that sent the request knows when: give that as `sent_ns`. Without it, the
+    request is assumed to have taken as long as the answer, and no less than nothing.
 
     Args:
         updates: `Record.order_history()`, in the order of receipt.
-        sent_ns: order → when its request was sent, nanoseconds since 1970. Orders that are not in it are left out.
-        clock_offset_ns: how far the exchange's clock is ahead of ours; `heartbeats` tells.
+        sent_ns: order → when its request was sent, nanoseconds since 1970. Other orders are left out.
+        clock_offset_ns: how far the exchange's clock is ahead of this machine's; see table `heartbeats`.
 
     Returns:
-        In the order of requests, as hftbacktest wants it; empty where there is nothing to be told.
+        In the order of requests, as hftbacktest requires; it may be empty.
 
     Raises:
         ConfigurationError: numpy is not installed.
@@ -47,7 +47,7 @@ def order_latencies(
         if key in seen:
             continue
         seen.add(key)
-        # An answer over REST has no time of push: that is no latency. A first update that is late is none either.
+        # A REST answer has no time of push, and a first update that is late is no answer to the request.
         if update.created_at is None or update.ts is None or update.status not in {None, "PENDING", "STOP_PENDING"}:
             continue
         made_ns = update.created_at * NS_PER_MS - clock_offset_ns

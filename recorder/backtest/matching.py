@@ -1,13 +1,24 @@
-"""Live against backtest: which recorded fills a backtest's fills stand for. Pure, exact."""
+"""Compare recorded fills with a backtest's: read the backtest's fills, and match them with the recorded ones. Exact."""
 
+import csv
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Iterator, Sequence
-from decimal import Context, Decimal
-from typing import NamedTuple
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from decimal import Context, Decimal, InvalidOperation
+from pathlib import Path
+from typing import Any, NamedTuple
 
-from recorder.clock import NS_PER_S
+from recorder.clock import NS_PER_MS, NS_PER_S, instant_ns
+from recorder.errors import ConfigurationError
+from recorder.read.records import Fill
 
-#: As many digits as any two numbers that are decoded need for their difference.
+#: Required columns. `direction` may be called `side`, with the values BUY and SELL.
+COLUMNS = ("time", "symbol", "direction", "quantity", "price")
+
+_DIRECTIONS = {"LONG": "LONG", "BUY": "LONG", "B": "LONG", "SHORT": "SHORT", "SELL": "SHORT", "S": "SHORT"}
+#: A plain number with more digits than this is in nanoseconds, otherwise in milliseconds.
+_MS_DIGITS_MAX = 14
+
+#: Enough digits for the difference of any two decoded numbers.
 _EXACT = Context(prec=500)
 
 MATCHED = "matched"
@@ -19,12 +30,12 @@ EXTRA = "extra"
 #: Fills further apart than this are not the same, nanoseconds.
 WITHIN_NS = 60 * NS_PER_S
 
-#: A fill is held against so many before it and as many after it at once.
+#: A fill is compared with this many fills before it, and as many after it, at a time.
 NEIGHBOURS = 32
 
 
 class Traded(NamedTuple):
-    """One fill, of either side."""
+    """One recorded or backtested fill."""
 
     #: Nanoseconds since 1970.
     time_ns: int
@@ -35,8 +46,8 @@ class Traded(NamedTuple):
     price: Decimal | None
 
 
-class Match(NamedTuple):
-    """A quantity that both have, or one of them alone."""
+class FillMatch(NamedTuple):
+    """A quantity that both have, or only one of them."""
 
     #: `matched`, `missed` or `extra`.
     kind: str
@@ -47,16 +58,16 @@ class Match(NamedTuple):
     backtest_ns: int | None
     recorded_price: Decimal | None
     backtest_price: Decimal | None
-    #: Backtest less recorded; above 0 the backtest's is later, or dearer.
+    #: Backtest less recorded; above 0 if the backtest's is later, or more expensive.
     time_difference_ns: int | None
     price_difference: Decimal | None
 
 
-def match(recorded: Iterable[Traded], backtest: Iterable[Traded], within_ns: int = WITHIN_NS) -> list[Match]:
+def match(recorded: Iterable[Traded], backtest: Iterable[Traded], within_ns: int = WITHIN_NS) -> list[FillMatch]:
     """Match fills of the same symbol and direction, quantity for quantity: the nearest in time first, then in price.
 
-    A fill of one side may stand for several of the other: each quantity is matched once. What finds nothing within
-    `within_ns` is `missed` or `extra`. Quantities of either side add up to what was given.
+    A fill may match several of the other side, but each quantity is matched once. A quantity without a match within
+    `within_ns` is `missed` or `extra`. The quantities of either side add up to its fills.
 
     Returns:
         In the order of time.
@@ -78,9 +89,9 @@ def _by_kind(fills: Iterable[Traded]) -> dict[tuple[str, str], list[Traded]]:
     return {key: sorted(these, key=lambda fill: fill.time_ns) for key, these in kinds.items()}
 
 
-def _match(recorded: list[Traded], backtest: list[Traded], within_ns: int) -> Iterator[Match]:
+def _match(recorded: list[Traded], backtest: list[Traded], within_ns: int) -> Iterator[FillMatch]:
     mine, theirs = list(recorded), list(backtest)
-    # What is left has other neighbours in the next round; each round but the last matches something.
+    # The rest has other neighbours in the next round; each round but the last matches something.
     while pairs := _pairs(mine, theirs, within_ns):
         for *_, i, j in pairs:
             quantity = min(mine[i].quantity, theirs[j].quantity)
@@ -94,7 +105,7 @@ def _match(recorded: list[Traded], backtest: list[Traded], within_ns: int) -> It
 
 
 def _pairs(mine: Sequence[Traded], theirs: Sequence[Traded], within_ns: int) -> list[tuple[int, Decimal, int, int]]:
-    """Who may stand for whom, the nearest in time first, then in price."""
+    """Candidate pairs, the nearest in time first, then in price."""
     times = [fill.time_ns for fill in theirs]
     pairs = []
     for i, fill in enumerate(mine):
@@ -115,15 +126,15 @@ def _rest(fill: Traded, taken: Decimal) -> Traded:
     return fill._replace(quantity=_EXACT.subtract(fill.quantity, taken))
 
 
-def _alone(kind: str, fill: Traded) -> Match:
-    found = Match(kind, fill.symbol, fill.direction, fill.quantity, None, None, None, None, None, None)
+def _alone(kind: str, fill: Traded) -> FillMatch:
+    found = FillMatch(kind, fill.symbol, fill.direction, fill.quantity, None, None, None, None, None, None)
     if kind == MISSED:
         return found._replace(recorded_ns=fill.time_ns, recorded_price=fill.price)
     return found._replace(backtest_ns=fill.time_ns, backtest_price=fill.price)
 
 
-def _both(one: Traded, other: Traded, quantity: Decimal) -> Match:
-    return Match(
+def _both(one: Traded, other: Traded, quantity: Decimal) -> FillMatch:
+    return FillMatch(
         MATCHED,
         one.symbol,
         one.direction,
@@ -137,5 +148,83 @@ def _both(one: Traded, other: Traded, quantity: Decimal) -> Match:
     )
 
 
-def _time(found: Match) -> int:
+def _time(found: FillMatch) -> int:
     return found.recorded_ns if found.recorded_ns is not None else found.backtest_ns or 0
+
+
+def recorded_trades(fills: Iterable[Fill]) -> Iterator[Traded]:
+    """Recorded fills, with their times of receipt."""
+    for fill in fills:
+        if fill.symbol is not None and fill.direction is not None and fill.quantity > 0:
+            yield Traded(fill.received_ns, fill.symbol, fill.direction, fill.quantity, fill.price)
+
+
+def read_csv(path: Path) -> list[Traded]:
+    """A backtest's fills from a CSV file with a header.
+
+    Raises:
+        ConfigurationError: it cannot be read; the error says which row is wrong, and why.
+    """
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            reader = csv.DictReader(file)
+            head = {name.strip().lower() for name in reader.fieldnames or ()}
+            _require(path, head)
+            return [_trade(f"{path}, row {number}", row) for number, row in enumerate(reader, 2)]
+    except OSError as error:
+        raise ConfigurationError(f"{path} cannot be read: {error.strerror}.") from None
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise ConfigurationError(f"{path} is not a CSV file: {error}.") from None
+
+
+def of_frame(frame: Any) -> list[Traded]:
+    """A backtest's fills from a pandas or Polars data frame with the columns of `COLUMNS`.
+
+    Raises:
+        ConfigurationError: a column is missing, or a value is invalid.
+    """
+    _require("the data frame", {str(name).strip().lower() for name in frame.columns})
+    rows = frame.to_dict("records") if hasattr(frame, "iloc") else frame.to_dicts()
+    return [_trade(f"the data frame, row {number}", row) for number, row in enumerate(rows)]
+
+
+def _require(where: object, head: set[str]) -> None:
+    missing = [name for name in COLUMNS if name not in head and not (name == "direction" and "side" in head)]
+    if missing:
+        raise ConfigurationError(f"{where} lacks {', '.join(missing)}; a backtest's fills need: {', '.join(COLUMNS)}.")
+
+
+def _trade(where: str, row: Mapping[Any, Any]) -> Traded:
+    values = {str(name).strip().lower(): value for name, value in row.items()}
+    side = str(values.get("direction") or values.get("side") or "").strip().upper()
+    if side not in _DIRECTIONS:
+        raise ConfigurationError(f"{where}: {side!r} is not a direction; write LONG or SHORT, or BUY or SELL.")
+    quantity, price = _number(where, values, "quantity"), _number(where, values, "price")
+    if quantity <= 0:
+        raise ConfigurationError(
+            f"{where}: the quantity must be above 0; the direction says whether it was bought or sold."
+        )
+    return Traded(_time_ns(where, values["time"]), str(values["symbol"]).strip(), _DIRECTIONS[side], quantity, price)
+
+
+def _number(where: str, values: Mapping[str, Any], name: str) -> Decimal:
+    try:
+        number = Decimal(str(values[name]).strip())
+    except InvalidOperation:
+        number = Decimal("NaN")
+    if not number.is_finite():
+        raise ConfigurationError(f"{where}: {name} {values[name]!r} is not a number.")
+    return number
+
+
+def _time_ns(where: str, values: Any) -> int:
+    value = getattr(values, "value", None)  # a pandas Timestamp: nanoseconds since 1970
+    if isinstance(value, int):
+        return value
+    text = str(values).strip()
+    if text.isdigit() and len(text) > 8:
+        return int(text) if len(text) > _MS_DIGITS_MAX else int(text) * NS_PER_MS
+    try:
+        return instant_ns(text, 0)
+    except ValueError as error:
+        raise ConfigurationError(f"{where}: {error}.") from None

@@ -1,25 +1,25 @@
-"""Recorded orders and fills as the reports that nautilus_trader reconciles an account from.
+"""Recorded orders and fills as the reports from which nautilus_trader reconciles an account.
 
 `pip install 'exchange-recorder[nautilus]'`. Source: nautilus_trader's documentation, "Execution reconciliation". Prices
-and quantities keep their digits: they are handed over as text.
+and quantities keep their digits, because they are passed as text.
 """
 
 from collections.abc import Iterable, Iterator
 from decimal import Decimal
 from typing import Any, NamedTuple
 
-from recorder.backtest.needs import needed
+from recorder.backtest import needed
 from recorder.clock import NS_PER_MS
 from recorder.read.records import Fill, Order
 
 EXTRA = "nautilus"
 
-#: Its fixed precision.
+#: Its fixed precision, in decimals.
 DECIMALS_MAX = 9
 
 _SIDES = {"LONG": "BUY", "SHORT": "SELL"}
 _TYPES = {"LIMIT": "LIMIT", "MARKET": "MARKET"}
-#: FMex's status → nautilus_trader's. A status that is not here is told as the record has it, in an error.
+#: FMex's status → nautilus_trader's. Orders with other statuses are left out.
 _STATUSES = {
     "STOP_PENDING": "ACCEPTED",
     "PENDING": "ACCEPTED",
@@ -33,7 +33,7 @@ _STATUSES = {
 
 
 class _Package(NamedTuple):
-    """What of nautilus_trader is used."""
+    """The modules of nautilus_trader that are used."""
 
     reports: Any
     identifiers: Any
@@ -53,13 +53,13 @@ def _package() -> _Package:
 
 
 def order_status_reports(orders: Iterable[Order], venue: str = "FMEX") -> Iterator[Any]:
-    """An `OrderStatusReport` for each order: `Record.orders()`.
+    """An `OrderStatusReport` for each order.
 
-    Orders without a symbol, a side or a quantity are left out: nothing can be reported of them.
+    Orders without a symbol, a side, a quantity or a known status cannot be reported and are left out.
 
     Args:
-        orders: the latest state of each.
-        venue: as nautilus_trader is to know it.
+        orders: `Record.orders()`.
+        venue: its name in nautilus_trader.
 
     Raises:
         ConfigurationError: nautilus_trader is not installed.
@@ -93,13 +93,13 @@ def order_status_reports(orders: Iterable[Order], venue: str = "FMEX") -> Iterat
 
 
 def fill_reports(fills: Iterable[Fill], venue: str = "FMEX") -> Iterator[Any]:
-    """A `FillReport` for each fill: `Record.fills()`. What has no price or no quantity is left out.
+    """A `FillReport` for each fill with a price and a quantity.
 
-    The exchange gives executions no name: a trade's is made of the frame that told it, `<session>-<seq>-<item>`.
+    The exchange gives executions no id: a trade's id is that of its frame, `<session>-<seq>-<item>`.
 
     Args:
-        fills: in the order of receipt.
-        venue: as nautilus_trader is to know it.
+        fills: `Record.fills()`.
+        venue: its name in nautilus_trader.
 
     Raises:
         ConfigurationError: nautilus_trader is not installed.
@@ -117,7 +117,7 @@ def fill_reports(fills: Iterable[Fill], venue: str = "FMEX") -> Iterator[Any]:
             order_side=package.enums.OrderSide[_SIDES[fill.direction]],
             last_qty=_quantity(package, fill.quantity),
             last_px=_price(package, fill.price),
-            # Money has the currency's own precision: a fee is rounded to it here, and exact in the record.
+            # Money has the currency's precision: a fee that is exact in the record is rounded here.
             commission=package.objects.Money(fill.fee or Decimal(0), currency),
             liquidity_side=package.enums.LiquiditySide.NO_LIQUIDITY_SIDE,
             report_id=package.uuid.UUID4(),
@@ -139,7 +139,7 @@ def _price(package: _Package, value: Decimal) -> Any:
 
 
 def _digits(value: Decimal) -> str:
-    """As many decimals as nautilus_trader holds; an estimated price may have more."""
+    """A number with no more decimals than nautilus_trader allows; an estimated price may have more."""
     text = f"{value:f}"
     _, _, decimals = text.partition(".")
     return text if len(decimals) <= DECIMALS_MAX else f"{value:.{DECIMALS_MAX}f}"

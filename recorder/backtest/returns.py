@@ -9,7 +9,7 @@ from decimal import Decimal, localcontext
 from itertools import pairwise
 from typing import Any
 
-from recorder.backtest.needs import needed
+from recorder.backtest import needed
 from recorder.clock import NS_PER_S
 from recorder.errors import ConfigurationError
 from recorder.read.records import Balance

@@ -7,11 +7,11 @@ from collections.abc import Iterable
 from decimal import Decimal
 from typing import Any, NamedTuple
 
-from recorder.backtest.needs import needed
+from recorder.backtest import needed
 from recorder.clock import NS_PER_MS
+from recorder.read.fills import DERIVED
 from recorder.read.record import ALL, Filter, Record
 from recorder.read.records import Fill, Position
-from recorder.read.trading.fills import DERIVED
 from recorder.venues.base import EXACT
 
 EXTRA = "vectorbt"

@@ -13,7 +13,7 @@ from recorder.cli.output import Layout, heading, number, plain, show, time_ns, w
 from recorder.cli.progress import bar
 from recorder.clock import instant_ns, utc_text
 from recorder.errors import ConfigurationError
-from recorder.read.books.transfers import NamedTransfers
+from recorder.read.books.books import NamedTransfers
 from recorder.read.records import Book, Filter, Transfer, Unexplained
 from recorder.store.engine import is_file
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from markupsafe import Markup
 
-from recorder.backtest.matching import EXTRA, MATCHED, MISSED, Match, Traded
+from recorder.backtest.matching import EXTRA, MATCHED, MISSED, FillMatch, Traded
 from recorder.clock import NS_PER_S, utc_text
 from recorder.errors import ConfigurationError
 from recorder.read.records import Balance, Gap
@@ -81,7 +81,7 @@ def _balance_panel(currency: str, lines: Sequence[PlotLine], period: Period, unc
 
 
 def plot_comparison(
-    recorded: Sequence[Traded], backtest: Sequence[Traded], matches: Sequence[Match], path: Path
+    recorded: Sequence[Traded], backtest: Sequence[Traded], matches: Sequence[FillMatch], path: Path
 ) -> None:
     """Draw a backtest beside the record: what each held, and how far prices and times of matching fills differ.
 
@@ -167,7 +167,7 @@ def _held(fills: Sequence[Traded]) -> list[PlotPoint]:
     return points
 
 
-def _alone(matches: Sequence[Match], kind: str) -> list[PlotPoint]:
+def _alone(matches: Sequence[FillMatch], kind: str) -> list[PlotPoint]:
     times_ns = sorted(one.recorded_ns or one.backtest_ns or 0 for one in matches if one.kind == kind)
     return [PlotPoint(at_ns, Decimal(0)) for at_ns in times_ns]
 

@@ -4,8 +4,7 @@ from pathlib import Path
 
 import click
 
-from recorder.backtest.matching import EXTRA, MATCHED, MISSED, WITHIN_NS, Match, match
-from recorder.backtest.trades import read_csv, recorded_trades
+from recorder.backtest.matching import EXTRA, MATCHED, MISSED, WITHIN_NS, FillMatch, match, read_csv, recorded_trades
 from recorder.cli import options
 from recorder.cli.output import Column, Layout, number, show, word
 from recorder.clock import NS_PER_MS, NS_PER_S, utc_text
@@ -76,7 +75,7 @@ def compare(
     with at.opened(wanted) as record:
         recorded = list(recorded_trades(record.fills(wanted)))
     matches = match(recorded, backtest, int(within_s * NS_PER_S))
-    show(matches, COLUMNS, layout, "Neither the record nor the backtest has a fill here.", Match._fields)
+    show(matches, COLUMNS, layout, "Neither the record nor the backtest has a fill here.", FillMatch._fields)
     counts = {kind: sum(one.kind == kind for one in matches) for kind in (MATCHED, MISSED, EXTRA)}
     click.echo(", ".join(f"{count:,} {kind}" for kind, count in counts.items()), err=True)
     if plot is not None:

@@ -14,9 +14,8 @@ from recorder.errors import ConfigurationError
 from recorder.read.records import Balance, Discrepancy, Fill, Filter, Gap, Order, Position
 
 if TYPE_CHECKING:
-    from recorder.read.coverage.gaps import InstantCoverage
-    from recorder.read.record import Record
-    from recorder.read.state.as_of import AsOf
+    from recorder.read.coverage import InstantCoverage
+    from recorder.read.record import AsOf, Record
 
 ACCOUNT = word("account", if_it_differs=True)
 #: The exchange's time of the push; of a REST answer, which has none, the time of receipt.
@@ -356,7 +355,7 @@ def sentence(moment: "InstantCoverage", now_ns: int) -> str:
 
 
 def _coverage(moment: "InstantCoverage", now_ns: int) -> str:
-    from recorder.read.coverage.gaps import AFTER, BEFORE, COVERED  # noqa: PLC0415  help texts need no database
+    from recorder.read.coverage import AFTER, BEFORE, COVERED  # noqa: PLC0415  help texts need no database
 
     last_ns = moment.last_frame_ns
     last = f"the last frame was received at {utc_text(last_ns)}" if last_ns else "no frame was received yet"

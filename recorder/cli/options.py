@@ -142,7 +142,7 @@ class Speed(Parsed[float | None]):
 
     def read(self, text: str) -> float | None:
         """Read the multiple."""
-        from recorder.replay.pace import speed_of  # noqa: PLC0415  most commands replay nothing
+        from recorder.replay.clock import speed_of  # noqa: PLC0415  most commands replay nothing
 
         return speed_of(text)
 

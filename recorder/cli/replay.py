@@ -16,13 +16,13 @@ from recorder.cli.stopping import Signals
 from recorder.clock import utc_text
 from recorder.live.wake import Wake
 from recorder.model import PUSH
-from recorder.read.replay.events import Event, FrameEvent, GapBegan, GapEnded, SessionBegan, SessionEnded, instant_ns
+from recorder.read.replay.events import Event, FrameEvent, GapBegan, GapEnded, SessionBegan, SessionClosed, instant_ns
 from recorder.replay import ReplayClock
 
 _NAMES: dict[type[Event], str] = {
     FrameEvent: "frame",
     SessionBegan: "session_began",
-    SessionEnded: "session_ended",
+    SessionClosed: "session_ended",
     GapBegan: "gap_began",
     GapEnded: "gap_ended",
 }

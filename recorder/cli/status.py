@@ -5,7 +5,7 @@ import click
 from recorder.cli import options
 from recorder.cli.output import heading, json_line
 from recorder.clock import utc_text
-from recorder.read.records import AccountStatus, Run, Status
+from recorder.read.records import AccountStatus, RecorderRun, Status
 from recorder.report.words import duration, percent
 from recorder.venues.base import printable
 
@@ -44,7 +44,7 @@ def show_status(found: Status) -> None:
             click.echo(f"  {printable(line)}")
 
 
-def _run(run: Run | None) -> str:
+def _run(run: RecorderRun | None) -> str:
     if run is None:
         return "none yet"
     began = f"began {utc_text(run.started_ns)} UTC on {printable(run.host)}"

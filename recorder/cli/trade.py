@@ -11,8 +11,8 @@ from recorder.cli import options
 from recorder.cli.output import Column, Layout, number, show, word
 from recorder.clock import NS_PER_MS, utc_text
 from recorder.read.records import Filter
-from recorder.read.trading.sums import BY_DAY, BY_MONTH, PERIODS, Calendar, Fees, Pnl
-from recorder.read.trading.trips import Trip
+from recorder.read.sums import BY_DAY, BY_MONTH, PERIODS, Calendar, Fees, Pnl
+from recorder.read.trips import Trip
 
 FEE_COLUMNS = [
     word("period"),

@@ -8,7 +8,7 @@ from sqlalchemy import ColumnElement, Connection, func, select
 
 from recorder.clock import utc_text
 from recorder.errors import ConfigurationError, ExportError
-from recorder.read.coverage.gaps import NOT_KNOWN
+from recorder.read.coverage import NOT_KNOWN
 from recorder.read.record import ALL, Filter, Record
 from recorder.read.records import AccountStatus, Gap, Status
 from recorder.read.scope import account_labels, find_account, listed, require_order, require_symbol

@@ -16,8 +16,8 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError as DriverError
 
 from recorder.audit.evidence.checkpoint import checkpoint_of, sign_checkpoint
-from recorder.audit.evidence.delivery import NoteCommand, NoteFile, Way
-from recorder.audit.evidence.tree import Place, Tree, subtrees_text
+from recorder.audit.evidence.delivery import Delivery, NoteCommand, NoteFile
+from recorder.audit.evidence.tree import SealPlace, Tree, subtrees_text
 from recorder.clock import Clock
 from recorder.errors import DatabaseError, NotProven
 from recorder.live.channel import Channel
@@ -75,7 +75,7 @@ class Checkpointer(Thread):
         self._engine = engine
         self._channel = channel
         self._clock = clock
-        ways: list[Way] = [] if settings.file is None else [NoteFile(settings.file)]
+        ways: list[Delivery] = [] if settings.file is None else [NoteFile(settings.file)]
         ways += [NoteCommand(settings.command, environment)] if settings.command else []
         self._senders = [Sender(way, clock) for way in ways]
         self._wake = Event()
@@ -172,7 +172,7 @@ class Checkpointer(Thread):
                     if not self._begun:
                         self._tree.begin(connection)
                         self._begun = True
-                    read = self._tree.read(connection, Place(upto.run_id, upto.batch))
+                    read = self._tree.read(connection, SealPlace(upto.run_id, upto.batch))
                 if not read and self._complete(upto):
                     return True
                 self._wait(_never, self._clock.monotonic_s() + BREATH_S)

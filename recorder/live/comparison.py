@@ -15,7 +15,7 @@ from recorder.live.session import Session
 from recorder.live.settings import Account, Limits
 from recorder.live.watermark import Mark
 from recorder.model import State, thing_of
-from recorder.read.state.current import CurrentState
+from recorder.read.known_state import CurrentState
 from recorder.venues.base import Answer, Contradiction, Passed, Seen
 
 log = logging.getLogger(__name__)

@@ -27,8 +27,15 @@ from recorder.live.session import Session
 from recorder.live.settings import Account, Limits
 from recorder.live.watermark import Mark
 from recorder.model import SNAPSHOT, time_ordered_id
-from recorder.read.state.before_gap import EndedGap, KnownOrders, ended_gaps, known_orders, newest_covered, told_in
-from recorder.read.state.current import CurrentState
+from recorder.read.known_state import (
+    CurrentState,
+    EndedGap,
+    KnownOrders,
+    ended_gaps,
+    known_orders,
+    newest_covered,
+    told_in,
+)
 from recorder.store.entries import Covered, DiscrepancyFound, LostSubject, ReconciliationBegan, ReconciliationEnded
 from recorder.store.event_log import COMPARED, FAILED
 from recorder.store.gaps import OPEN, PARTIAL, RECONCILED, UNRECOVERABLE, lost_text

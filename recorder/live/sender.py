@@ -11,7 +11,7 @@ from threading import Event, Lock, Thread
 import urllib3
 
 from recorder.audit.evidence import timestamp
-from recorder.audit.evidence.delivery import Way
+from recorder.audit.evidence.delivery import Delivery
 from recorder.clock import Clock
 from recorder.errors import NotDelivered
 from recorder.live.http import OK, cause
@@ -41,7 +41,7 @@ class Sender(Thread):
         failing: whether the last delivery failed.
     """
 
-    def __init__(self, way: Way, clock: Clock) -> None:
+    def __init__(self, way: Delivery, clock: Clock) -> None:
         super().__init__(name=f"sender {way.place}", daemon=True)
         self.failing = False
         self._way = way

@@ -1,12 +1,12 @@
-"""What of a record is wanted, and the parts that questions to it are made of."""
+"""The SQL queries behind the reads of a record."""
 
 from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, FromClause, Select, Table, false, func, or_, select, union_all
 
 from recorder.clock import NS_PER_MS
-from recorder.read.records import Filter, Gap, Order, Position, Round
-from recorder.read.scope import account_is, account_label, account_labels, recorded_accounts
+from recorder.read.records import Filter, Order, Position, RestRound
+from recorder.read.scope import account_is, account_label, labelled_accounts
 from recorder.store.schema import (
     ONCE,
     accounts,
@@ -22,17 +22,17 @@ from recorder.venues import final_statuses
 
 
 class Closed(NamedTuple):
-    """Which of the orders that have come to their end are wanted."""
+    """Which of the orders that can no longer change are wanted."""
 
-    #: Made at or after, and before, milliseconds since 1970 by the exchange's clock.
+    #: Created at or after, and before, milliseconds since 1970 by the exchange's clock.
     made_since_ms: int
     made_until_ms: int
-    #: With a smaller number; None: any.
+    #: Only orders with a smaller id; None: all.
     before_id: int | None = None
 
 
 def columns_of(record: type[tuple[Any, ...]], rows: FromClause, connection: Connection) -> list[ColumnElement[Any]]:
-    """The columns that make a record: its own fields, with the account's name for its key."""
+    """The columns of a record's fields; the account's label takes the place of its key."""
     names: tuple[str, ...] = record._fields  # type: ignore[attr-defined]
     return [account_label(connection).label("account") if name == "account" else rows.c[name] for name in names]
 
@@ -40,17 +40,17 @@ def columns_of(record: type[tuple[Any, ...]], rows: FromClause, connection: Conn
 def rows_until(connection: Connection, table: Table, until_ns: int | None) -> FromClause:
     """A typed table, each push once, for questions about what was received before an instant.
 
-    Rows that were received later may be among them, but not all the rest of a long record: of a session that went on
-    then, nothing after the last frame received before it.
+    It may include rows received later, but not the whole rest of a long record: of a session that was going on at the
+    instant, nothing after the last frame received before it.
 
     Args:
         connection: to the record.
         table: of states.
-        until_ns: the instant, ns since 1970; None: there is none.
+        until_ns: the instant, ns since 1970; None: all rows.
     """
     several = (connection.scalar(select(func.count()).select_from(recorders)) or 0) > 1
     if until_ns is None or several:
-        # What several recorders saw must be looked at as a whole.
+        # Second sightings can only be found in the whole of what several recorders saw.
         return ONCE[table]
     parts = [
         select(table).where(table.c.account_id == account_id, part)
@@ -61,10 +61,10 @@ def rows_until(connection: Connection, table: Table, until_ns: int | None) -> Fr
 
 
 def _parts(connection: Connection, table: Table, account_id: int, until_ns: int) -> list[ColumnElement[bool]]:
-    """An account's rows that were received before an instant, as walks along the key."""
+    """Conditions for an account's rows received before an instant, each of them a range of the key."""
     r, session_id = receipts.c, table.c.session_id
     before = r.account_id == account_id, r.first_ns < until_ns
-    # Or a planner would walk back from the newest session of all.
+    # Materialized, or a planner would walk back from the newest session of all.
     known = select(r.session_id).where(*before).cte("known").prefix_with("MATERIALIZED")
     last_id: int | None = connection.scalar(select(func.max(known.c.session_id)))
     if last_id is None:
@@ -83,7 +83,7 @@ def _parts(connection: Connection, table: Table, account_id: int, until_ns: int)
 
 
 def _going_on(connection: Connection, account_id: int, last_id: int, until_ns: int) -> list[int]:
-    """The sessions and rounds of an account that went on at an instant, the oldest first."""
+    """The sessions and rounds of an account that were going on at an instant, oldest first."""
     s, r = sessions.c, reconciliations.c
     still = select(s.session_id).where(s.account_id == account_id, s.session_id <= last_id)
     still = still.where(s.ended_ns.is_(None) | (s.ended_ns >= until_ns))
@@ -117,7 +117,7 @@ def _of_answer(rows: FromClause) -> ColumnElement[bool]:
 
 
 def _counts_ns(rows: FromClause) -> ColumnElement[Any]:
-    # A REST answer counts from when it was asked for: what was pushed while it was on its way is the newer word.
+    # A REST answer counts from the time of the request: a push received before the answer arrived is newer.
     return func.coalesce(reconciliations.c.began_ns, rows.c.received_ns)
 
 
@@ -128,7 +128,7 @@ def history(record: type[tuple[Any, ...]], table: Table, wanted: Filter, connect
 
 
 def positions_as_they_happened(wanted: Filter, connection: Connection) -> Select[Any]:
-    """Every state of every position, in the order in which they came to be, by the exchange's clock."""
+    """Every state of every position, in the order in which they came to be by the exchange's clock."""
     rows = rows_until(connection, position_updates, wanted.until_ns)
     query = select(*columns_of(Position, rows, connection)).join_from(
         rows, reconciliations, _of_answer(rows), isouter=True
@@ -140,43 +140,39 @@ def positions_as_they_happened(wanted: Filter, connection: Connection) -> Select
 def filled_orders(wanted: Filter, connection: Connection) -> Select[Any]:
     """The updates of orders that have filled, one order after the other."""
     rows = rows_until(connection, order_updates, wanted.until_ns)
-    # What has not filled makes no step. As texts, on SQLite, `10` and `10.0` differ: that does no harm.
+    # An unfilled order makes no step. On SQLite `10` and `10.0` differ, as texts, which does no harm.
     query = select(*columns_of(Order, rows, connection)).where(rows.c.quantity != rows.c.unfilled_quantity)
     return _wanted(query, rows, wanted).order_by(rows.c.account_id, rows.c.order_id, *_receipt(rows))
 
 
 def rounds(wanted: Filter, connection: Connection) -> Select[Any]:
-    """The rounds of questions to the exchange, oldest first."""
+    """The rounds of REST requests, oldest first."""
     r = reconciliations
-    query = select(*columns_of(Round, r, connection)).join(accounts, accounts.c.account_id == r.c.account_id)
+    query = select(*columns_of(RestRound, r, connection)).join(accounts, accounts.c.account_id == r.c.account_id)
     if wanted.account is not None:
         query = query.where(account_is(wanted.account))
     return query.order_by(r.c.began_ns, r.c.reconciliation_id)
 
 
-def latest(
-    record: type[tuple[Any, ...]], table: Table, thing: str, wanted: Filter, connection: Connection
-) -> Select[Any]:
-    """The latest state of each thing, the oldest change first."""
-    rows = rows_until(connection, table, wanted.until_ns)
+def latest_orders(wanted: Filter, connection: Connection) -> Select[Any]:
+    """The latest state of each order, the oldest change first."""
+    rows = rows_until(connection, order_updates, wanted.until_ns)
     newest_first = [column.desc() for column in (_counts_ns(rows), *_receipt(rows))]
-    age = func.row_number().over(partition_by=(rows.c.account_id, rows.c[thing]), order_by=newest_first).label("age")
-    query = select(*columns_of(record, rows, connection), age).join_from(
+    age = func.row_number().over(partition_by=(rows.c.account_id, rows.c.order_id), order_by=newest_first).label("age")
+    query = select(*columns_of(Order, rows, connection), age).join_from(
         rows, reconciliations, _of_answer(rows), isouter=True
     )
     aged = _wanted(query, rows, wanted).subquery()
-    newest = select(*[aged.c[name] for name in record._fields]).where(aged.c.age == 1)  # type: ignore[attr-defined]
-    return newest.order_by(aged.c.received_ns, aged.c.session_id, aged.c.seq, aged.c.item)
+    newest = select(*[aged.c[name] for name in Order._fields]).where(aged.c.age == 1)
+    return newest.order_by(*_receipt(aged))
 
 
 def closed_orders(closed: Closed, wanted: Filter, connection: Connection) -> Select[Any]:
-    """The latest state of each order that has come to its end, the newest order first."""
-    latest_of_each = latest(Order, order_updates, "order_id", wanted, connection).order_by(None).subquery()
-    o = latest_of_each.c
-    labels = account_labels(connection)
+    """The latest state of each order that can no longer change, the newest order first."""
+    o = latest_orders(wanted, connection).order_by(None).subquery().c
     ended = [
-        (o.account == labels[one.account_id]) & o.status.in_(sorted(final_statuses(one.venue)))
-        for one in recorded_accounts(connection)
+        (o.account == one.label) & o.status.in_(sorted(final_statuses(one.venue)))
+        for one in labelled_accounts(connection)
     ]
     query = select(*[o[name] for name in Order._fields]).where(or_(false(), *ended))
     query = query.where(o.created_at >= closed.made_since_ms, o.created_at < closed.made_until_ms)
@@ -185,23 +181,23 @@ def closed_orders(closed: Closed, wanted: Filter, connection: Connection) -> Sel
     return query.order_by(o.order_id.desc())
 
 
-def matched(wanted: Filter, connection: Connection) -> Select[Any]:
-    """The newest executions that the exchange told of each order."""
+def venue_fills(wanted: Filter, connection: Connection) -> Select[Any]:
+    """The executions that the exchange reported of each order, in its newest answer about it."""
     f = fills
     o: FromClause = order_updates
     if wanted.until_ns is not None:
-        # What an order is known by must have been received by then, too.
+        # The fields of an order, too, must have been received by then.
         rows = rows_until(connection, order_updates, wanted.until_ns)
         o = select(rows).where(rows.c.received_ns < wanted.until_ns).subquery()
     newest_first = f.c.received_ns.desc(), f.c.session_id.desc(), f.c.seq.desc()
     age = func.dense_rank().over(partition_by=(f.c.account_id, f.c.order_id), order_by=newest_first).label("age")
-    told = select(f, age)
+    reported = select(f, age)
     if wanted.order_id is not None:
-        told = told.where(f.c.order_id == wanted.order_id)
+        reported = reported.where(f.c.order_id == wanted.order_id)
         o = select(o).where(o.c.order_id == wanted.order_id).subquery()
     if wanted.until_ns is not None:
-        told = told.where(f.c.received_ns < wanted.until_ns)
-    newest = told.subquery()
+        reported = reported.where(f.c.received_ns < wanted.until_ns)
+    newest = reported.subquery()
     names = ("symbol", "direction", "order_type", "margin_currency")
     most = [func.max(o.c[name]).label(name) for name in names]
     order = select(o.c.account_id, o.c.order_id, *most).group_by(o.c.account_id, o.c.order_id).subquery()
@@ -221,12 +217,3 @@ def matched(wanted: Filter, connection: Connection) -> Select[Any]:
     if wanted.symbol is not None:
         query = query.where(func.lower(order.c.symbol) == wanted.symbol.lower())
     return query
-
-
-def touches(gap: Gap, wanted: Filter) -> bool:
-    """Whether a gap lies in the wanted time, at least in part, and may hide something of the wanted contract."""
-    if wanted.symbol is not None and gap.topic is not None and not gap.topic.endswith(f".{wanted.symbol.lower()}"):
-        return False
-    if wanted.since_ns is not None and gap.ends_ns is not None and gap.ends_ns < wanted.since_ns:
-        return False
-    return wanted.until_ns is None or gap.begins_ns is None or gap.begins_ns < wanted.until_ns

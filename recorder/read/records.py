@@ -1,4 +1,4 @@
-"""What a reader gets: frozen records with exact decimals. Times in ns are ours, in ms the exchange's."""
+"""What readers get: frozen records with exact decimals. Times in ns are this machine's, times in ms the exchange's."""
 
 from decimal import Decimal
 from typing import NamedTuple
@@ -7,14 +7,14 @@ from recorder.model import UNKNOWN
 
 
 class Filter(NamedTuple):
-    """What of a record is wanted. None wants all."""
+    """What part of a record is wanted. None does not restrict anything."""
 
     account: str | None = None
     symbol: str | None = None
     #: Received at or after, and before, nanoseconds since 1970.
     since_ns: int | None = None
     until_ns: int | None = None
-    #: Of orders and fills, this one.
+    #: Of orders and fills, only this order's.
     order_id: int | None = None
 
 
@@ -22,7 +22,7 @@ ALL = Filter()
 
 
 class Order(NamedTuple):
-    """The state of an order, as one push told it. The exchange's own field names."""
+    """The state of an order, as one frame reported it. The exchange's own field names."""
 
     account: str
     received_ns: int
@@ -62,21 +62,21 @@ class Fill(NamedTuple):
     order_type: str | None
     #: Of this step.
     quantity: Decimal
-    #: Of this step; None where the exchange told no average.
+    #: Of this step; None if the exchange reported no average.
     price: Decimal | None
     #: Of this step; negative is a rebate.
     fee: Decimal | None
     fee_currency: str | None
-    #: Whether the price was reckoned from two averages: an estimate.
+    #: Whether the price was computed from two averages, which makes it an estimate.
     price_is_estimate: bool
-    #: `venue`: told by the exchange; `derived`: from successive updates of the order.
+    #: `venue`: reported by the exchange; `derived`: from successive updates of the order.
     origin: str
     session_id: int
     seq: int
     item: int
-    #: `maker`, `taker`, or `unknown` where the exchange did not tell and the order's flags leave it open.
+    #: `maker`, `taker`, or `unknown` if the exchange did not report it and the order's flags leave it open.
     liquidity: str = UNKNOWN
-    #: When it happened, ms since 1970: what the exchange says of it, or else the receipt.
+    #: When it happened, ms since 1970: by the exchange, or else the time of receipt.
     at_ms: int = 0
 
 
@@ -128,7 +128,7 @@ class Gap(NamedTuple):
     account: str
     #: None: since before the record began.
     begins_ns: int | None
-    #: None: it lasts.
+    #: None: it has not ended.
     ends_ns: int | None
     #: None: all topics.
     topic: str | None
@@ -137,18 +137,18 @@ class Gap(NamedTuple):
     #: `open`, `reconciled`, `unrecoverable`.
     state: str
     gap_id: int
-    #: What could be restored and what not; None while it is open.
+    #: What was restored and what was not; None while it is open.
     resolution: str | None = None
 
 
-class Round(NamedTuple):
-    """One round of questions to the exchange's REST interface."""
+class RestRound(NamedTuple):
+    """One round of requests to the exchange's REST interface."""
 
     account: str
     #: Its answers are frames of this session.
     reconciliation_id: int
     began_ns: int
-    #: None while it goes on.
+    #: None: it has not ended.
     ended_ns: int | None
     #: `reconciled`, `unrecoverable`, `failed`, `compared`, `interrupted`.
     result: str | None
@@ -163,32 +163,32 @@ class Discrepancy(NamedTuple):
     #: What it is about, such as `order 849758102002`, `balance BTC`, `position BTCUSD_P`.
     subject: str
     field: str
-    #: What the frame below tells, digits as sent, and what was held before; None: nothing.
+    #: The value in the frame below, digits as sent, and the value in the record; None: there is none.
     told: str | None
     held: str | None
     session_id: int
     seq: int
-    #: Session of the frame that was held; where nothing was, the one that should have had it.
+    #: Session of the frame with the value in the record; if there is none, the session that should have had it.
     other_session_id: int
 
 
 class Transfer(NamedTuple):
-    """Money that came to an account or left it, as a person names it."""
+    """A deposit or withdrawal, as a person noted it."""
 
     account: str
     currency: str
-    #: About when.
+    #: Its approximate time.
     at_ns: int
-    #: Negative where it left.
+    #: Negative for a withdrawal.
     amount: Decimal
 
 
 class Unexplained(NamedTuple):
-    """A balance changed for good, and nothing says why."""
+    """A lasting change of a balance that nothing explains."""
 
     account: str
     currency: str
-    #: Of the frame in which it did.
+    #: Of the frame with the change.
     received_ns: int
     amount: Decimal
     session_id: int
@@ -204,25 +204,25 @@ class Book(NamedTuple):
 
     account: str
     currency: str
-    #: From the first moment at which all is told to the last at which account and positions tell the same.
+    #: From the first moment at which balance and positions are known to the last at which they agree.
     begins_ns: int
     ends_ns: int
-    #: All that is owned: free, frozen by orders, margin of positions.
+    #: The total: free, frozen by orders, margin of positions.
     begin_balance: Decimal
     end_balance: Decimal
     change: Decimal
     #: Before fees.
     realized_pnl: Decimal
-    #: Taken; negative is a rebate.
+    #: Paid; negative is a rebate.
     fees: Decimal
-    #: Those that were named, and found.
+    #: Of the named transfers, those that were found.
     transfers: Decimal
     unexplained: Decimal
-    #: What account and positions differed by when the stretch ended: the rest of what was on its way.
+    #: By how much balance and positions differed at the end: what had not arrived completely.
     unsettled: Decimal
     #: Steps in which an order filled further.
     fills: int
-    #: Changes that nothing explains, also where they cancel each other out; the first of them are `changes`.
+    #: Number of unexplained changes, even if they cancel each other out; the first of them are `changes`.
     found: int
     changes: tuple[Unexplained, ...]
 
@@ -231,13 +231,13 @@ class Coverage(NamedTuple):
     """How much of an account's time the record covers, all topics together."""
 
     account: str
-    #: When all topics were first acknowledged; None: never yet.
+    #: When all topics were first acknowledged; None: not yet.
     begins_ns: int | None
     #: The last frame received.
     until_ns: int | None
     covered_ns: int
     gaps: int
-    #: Whether a gap is going on.
+    #: Whether the account is in a gap now.
     in_gap: bool
 
 
@@ -257,7 +257,7 @@ class AccountStatus(NamedTuple):
     discrepancies: int = 0
 
 
-class Run(NamedTuple):
+class RecorderRun(NamedTuple):
     """The life of one recorder process."""
 
     run_id: int
@@ -275,5 +275,5 @@ class Status(NamedTuple):
     database: str
     size_bytes: int
     frames: int
-    last_run: Run | None
+    last_run: RecorderRun | None
     accounts: tuple[AccountStatus, ...]

@@ -1,6 +1,5 @@
-"""What a reader may ask for: accounts, symbols and times, checked against what the record holds."""
+"""Check the accounts, symbols and times that a user asks for against what the record holds."""
 
-from collections import Counter
 from collections.abc import Collection, Sequence
 from difflib import SequenceMatcher
 from typing import NamedTuple
@@ -9,20 +8,23 @@ from sqlalchemy import ColumnElement, Connection, case, func, select
 
 from recorder.clock import utc_text
 from recorder.errors import ConfigurationError
-from recorder.read.coverage.recorders import last_frame_ns
+from recorder.model import account_labels as labels_of
+from recorder.read.coverage import last_frame_ns
 from recorder.read.records import Filter
 from recorder.store.schema import accounts, order_updates, position_updates, recorders, sessions
 
-#: At most so many names are listed in an error.
+#: At most this many names are listed in an error.
 NAMES_MAX = 10
 
 
-class RecordedAccount(NamedTuple):
-    """An account that the record knows."""
+class LabelledAccount(NamedTuple):
+    """An account of the record."""
 
     account_id: int
     venue: str
     name: str
+    #: What users see: its name, or `venue/name` if several accounts of the record have that name.
+    label: str
 
 
 def account_is(account: str) -> ColumnElement[bool]:
@@ -32,28 +34,32 @@ def account_is(account: str) -> ColumnElement[bool]:
     return by_name | ((accounts.c.venue == venue) & (accounts.c.name == name)) if slash else by_name
 
 
-def recorded_accounts(connection: Connection) -> list[RecordedAccount]:
-    """Every account of the record, by name, then by venue."""
-    columns = [accounts.c[name] for name in RecordedAccount._fields]
-    return [RecordedAccount(*row) for row in connection.execute(select(*columns).order_by(accounts.c.name, *columns))]
+def labelled_accounts(connection: Connection, account: str | None = None) -> list[LabelledAccount]:
+    """Every account of the record, by name, then by venue.
+
+    Args:
+        connection: to the record.
+        account: only those with this `name` or `venue/name`; None: all.
+    """
+    a = accounts.c
+    rows = connection.execute(select(a.account_id, a.name, a.venue).order_by(a.name, a.venue, a.account_id)).all()
+    labels = labels_of((row.account_id, row.name, row.venue) for row in rows)
+    found = [LabelledAccount(row.account_id, row.venue, row.name, labels[row.account_id]) for row in rows]
+    return [one for one in found if account in {None, one.name, f"{one.venue}/{one.name}"}]
 
 
 def account_labels(connection: Connection) -> dict[int, str]:
-    """Account key → its name, or `venue/name` if several accounts of the record have that name; in their order."""
-    known = recorded_accounts(connection)
-    times = Counter(one.name for one in known)
-    return {one.account_id: one.name if times[one.name] == 1 else f"{one.venue}/{one.name}" for one in known}
+    """Account key → label of every account, in the order of `labelled_accounts`."""
+    return {one.account_id: one.label for one in labelled_accounts(connection)}
 
 
 def account_label(connection: Connection) -> ColumnElement[str]:
-    """The same as a column of `accounts`."""
-    labels = account_labels(connection)
-    names = {one.account_id: one.name for one in recorded_accounts(connection)}
-    several = {key: label for key, label in labels.items() if label != names[key]}
+    """The label as a column of `accounts`."""
+    several = {one.account_id: one.label for one in labelled_accounts(connection) if one.label != one.name}
     return case(several, value=accounts.c.account_id, else_=accounts.c.name) if several else accounts.c.name
 
 
-def find_account(connection: Connection, account: str) -> RecordedAccount:
+def find_account(connection: Connection, account: str) -> LabelledAccount:
     """The one account that a user means.
 
     Args:
@@ -63,15 +69,13 @@ def find_account(connection: Connection, account: str) -> RecordedAccount:
     Raises:
         ConfigurationError: there is no such account, or there are several; the error lists them.
     """
-    known = recorded_accounts(connection)
-    found = [one for one in known if one.name == account] or [
-        one for one in known if f"{one.venue}/{one.name}" == account
-    ]
+    known = labelled_accounts(connection)
+    found = [one for one in known if one.name == account] or labelled_accounts(connection, account)
     if not found:
         names = [one.name for one in known]
         raise ConfigurationError(f"There is no account {account!r} in this record; {listed(account, names)}.")
     if len(found) > 1:
-        several = " or ".join(f"{one.venue}/{one.name}" for one in found)
+        several = " or ".join(one.label for one in found)
         raise ConfigurationError(f"Several accounts are named {account!r}; write --account {several}.")
     return found[0]
 
@@ -85,7 +89,7 @@ def require(connection: Connection, wanted: Filter, now_ns: int) -> None:
         now_ns: the present, ns since 1970.
 
     Raises:
-        ConfigurationError: it names what there is.
+        ConfigurationError: it lists what there is.
     """
     require_order(wanted.since_ns, wanted.until_ns)
     if wanted.account is not None:
@@ -115,11 +119,11 @@ def require_symbol(connection: Connection, symbol: str, account: str | None) -> 
 
     Args:
         connection: to the record.
-        symbol: in any case.
-        account: only of this account, by `name` or `venue/name`.
+        symbol: in upper or lower case.
+        account: whose subscriptions count, by `name` or `venue/name`; None: all.
 
     Raises:
-        ConfigurationError: it names those there are.
+        ConfigurationError: it lists those there are.
     """
     asked = symbol.lower()
     subscribed = _subscribed_symbols(connection, account)
@@ -131,7 +135,7 @@ def require_symbol(connection: Connection, symbol: str, account: str | None) -> 
 
 
 def listed(asked: str, known: Collection[str]) -> str:
-    """The names there are, those nearest to the one asked for first."""
+    """A clause that lists the known names, those most similar to the one asked for first."""
     names = sorted(set(known), key=lambda name: (-SequenceMatcher(None, asked.lower(), name.lower()).ratio(), name))
     if not names:
         return "there are none yet"
@@ -140,16 +144,15 @@ def listed(asked: str, known: Collection[str]) -> str:
 
 
 def last_received_ns(connection: Connection, account: str | None = None) -> int | None:
-    """When the last frame was received, ns since 1970; None: nothing was received yet.
+    """When the last frame was received, ns since 1970; None: nothing has been received yet.
 
     Args:
         connection: to the record.
-        account: only of this account, by `name` or `venue/name`.
+        account: only by this account, `name` or `venue/name`; None: by any.
     """
-    chosen = select(accounts.c.account_id)
-    keys = connection.scalars(chosen if account is None else chosen.where(account_is(account))).all()
     writers = connection.scalars(select(recorders.c.recorder_id)).all()
-    found = (last_frame_ns(connection, key, recorder_id) for key in keys for recorder_id in writers)
+    chosen = labelled_accounts(connection, account)
+    found = (last_frame_ns(connection, one.account_id, recorder_id) for one in chosen for recorder_id in writers)
     return max((ns for ns in found if ns is not None), default=None)
 
 
@@ -165,7 +168,7 @@ _WITH_SYMBOLS: Sequence[ColumnElement[str]] = (order_updates.c.symbol, position_
 
 
 def _is_mentioned(connection: Connection, symbol: str) -> bool:
-    """Whether an update is about a symbol: an answer may mention one that nobody subscribed to."""
+    """Whether an update is about a symbol: a REST answer may mention one that was not subscribed to."""
     queries = (select(column).where(func.lower(column) == symbol).limit(1) for column in _WITH_SYMBOLS)
     return any(connection.execute(query).first() is not None for query in queries)
 

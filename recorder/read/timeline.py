@@ -1,4 +1,4 @@
-"""Everything that happened to an account, in the order in which it became known: pushes, answers, events."""
+"""Everything that happened to an account, in the order of receipt: pushes, REST answers, events."""
 
 import heapq
 from collections.abc import Container, Iterable, Iterator
@@ -12,30 +12,30 @@ from recorder.read.records import Balance, Order, Position
 from recorder.read.scope import account_is, account_label
 from recorder.store.schema import accounts, discrepancies, fills, gaps, reconciliations, sessions
 
-#: What the event log knows stands before the first frame that it is about, or behind the last.
+#: Events of the event log come before the first frame that they concern, or after the last.
 _FIRST, _LAST = -1, 10**9
 _EXACT = Context(prec=500)
 _ZERO = Decimal(0)
 
 
 class TimelineEvent(NamedTuple):
-    """Something happened, or became known."""
+    """Something that happened or became known."""
 
     account: str
     #: When it was received, or noticed, ns since 1970.
     received_ns: int
     #: `order`, `execution`, `position`, `balance`, `session`, `gap`, `reconciliation`, `discrepancy`.
     kind: str
-    #: Which one: the order's number, the contract, the currency, the session, the gap's number, ...
+    #: What it is about: an order's id, a contract, a currency, a session, a gap's number, ...
     subject: str
-    #: Of an order its status; of an execution who was maker; of a position or balance who told; what an event says.
+    #: An order's status; an execution's liquidity; the source of a position or balance; the text of an event.
     event: str | None
     direction: str | None
-    #: Of an order what is filled, of a position what is held.
+    #: The filled quantity of an order, the quantity of a position.
     quantity: Decimal | None
-    #: An average, but of an execution its own.
+    #: The average price; the price of an execution.
     price: Decimal | None
-    #: Of an order or execution the fee; of a position the realized PnL; of a balance the total.
+    #: The fee of an order or execution; the realized PnL of a position; the total of a balance.
     amount: Decimal | None
     session_id: int | None
     seq: int | None
@@ -59,21 +59,21 @@ def timeline(
     others: Iterable[TimelineEvent],
     rounds: Container[int],
 ) -> Iterator[TimelineEvent]:
-    """All of it in one row.
+    """Merge all of it into one sequence.
 
     Args:
         orders, positions, balances: every state, as received.
         others: events of other kinds; held in memory.
-        rounds: the rounds of questions, by their keys: what they tell was not pushed.
+        rounds: keys of the rounds of REST requests, whose updates were not pushed.
     """
 
-    def told_by(state: Position | Balance) -> str:
+    def source(state: Position | Balance) -> str:
         return "rest" if state.session_id in rounds else "push"
 
     parts = (
         map(_of_order, orders),
-        (_of_position(one, told_by(one)) for one in positions),
-        (_of_balance(one, told_by(one)) for one in balances),
+        (_of_position(one, source(one)) for one in positions),
+        (_of_balance(one, source(one)) for one in balances),
         sorted(others, key=key_of),
     )
     return heapq.merge(*parts, key=key_of)
@@ -87,16 +87,16 @@ def _of_order(order: Order) -> TimelineEvent:
     return _of_frame(order, "order", str(order.order_id), order.status, order.direction, *numbers)
 
 
-def _of_position(position: Position, told_by: str) -> TimelineEvent:
+def _of_position(position: Position, source: str) -> TimelineEvent:
     numbers = position.quantity, position.entry_price, position.realized_pnl
-    return _of_frame(position, "position", position.symbol, told_by, position.direction, *numbers)
+    return _of_frame(position, "position", position.symbol, source, position.direction, *numbers)
 
 
-def _of_balance(balance: Balance, told_by: str) -> TimelineEvent:
+def _of_balance(balance: Balance, source: str) -> TimelineEvent:
     total = _ZERO
     for part in (balance.available, balance.frozen, balance.position_margin):
         total = _EXACT.add(total, part or _ZERO)
-    return _of_frame(balance, "balance", balance.currency, told_by, None, None, None, total)
+    return _of_frame(balance, "balance", balance.currency, source, None, None, None, total)
 
 
 def _of_frame(
@@ -109,16 +109,16 @@ def _of_frame(
     price: Decimal | None,
     amount: Decimal | None,
 ) -> TimelineEvent:
-    told = kind, subject, event, direction, quantity, price, amount
-    return TimelineEvent(row.account, row.received_ns, *told, row.session_id, row.seq, row.item)
+    details = kind, subject, event, direction, quantity, price, amount
+    return TimelineEvent(row.account, row.received_ns, *details, row.session_id, row.seq, row.item)
 
 
 def other_events(connection: Connection, account: str | None) -> Iterator[TimelineEvent]:
-    """Executions that REST told, and what the event log holds, of one account or all; in no order."""
+    """Executions that REST reported, and the events of the event log, of one account or all; in no order."""
     for row in _rows(connection, fills, account):
         liquidity = UNKNOWN if row.taker is None else TAKER if row.taker else MAKER
-        told = "execution", str(row.order_id), liquidity, None, row.quantity, row.price, row.fee
-        yield TimelineEvent(row.name, row.received_ns, *told, row.session_id, row.seq, row.item)
+        details = "execution", str(row.order_id), liquidity, None, row.quantity, row.price, row.fee
+        yield TimelineEvent(row.name, row.received_ns, *details, row.session_id, row.seq, row.item)
     for row in _rows(connection, sessions, account):
         ended = f"ended: {row.end_reason or ''}"
         name, of = row.name, ("session", str(row.session_id))
@@ -154,6 +154,6 @@ def _event(
     seq: int | None,
     item: int,
 ) -> Iterator[TimelineEvent]:
-    """One event, or none where it has not happened."""
+    """One event, or none if it has not happened."""
     if at_ns is not None:
         yield TimelineEvent(account, at_ns, *of, event, None, None, None, None, session_id, seq, item)

@@ -1,7 +1,5 @@
-"""Replaying at a pace, into callbacks, and on the wire. What is replayed is read in `recorder.read`."""
+"""Replay a record at a pace, into callbacks, or to clients. The events come from `recorder.read.replay`."""
 
-from recorder.replay.clock import ReplayClock
-from recorder.replay.deliver import deliver
-from recorder.replay.pace import Pace
+from recorder.replay.clock import ReplayClock, ReplayPace, deliver
 
-__all__ = ["Pace", "ReplayClock", "deliver"]
+__all__ = ["ReplayClock", "ReplayPace", "deliver"]

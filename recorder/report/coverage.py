@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from recorder.read.coverage.gaps import NOT_KNOWN, whole_gaps
+from recorder.read.coverage import NOT_KNOWN, whole_gaps
 from recorder.read.records import Gap
 from recorder.report.source import Period, ReportedAccount
 

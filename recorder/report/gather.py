@@ -9,10 +9,10 @@ from sqlalchemy import Connection, func, select
 import recorder
 from recorder.clock import utc_text
 from recorder.errors import ConfigurationError
-from recorder.read.coverage.recorders import coverage_by_recorder
+from recorder.read.coverage import coverage_by_recorder
 from recorder.read.record import Filter, Record
 from recorder.read.records import Discrepancy, Transfer
-from recorder.read.scope import account_labels, find_account, recorded_accounts, require_order
+from recorder.read.scope import find_account, labelled_accounts, require_order
 from recorder.report import evidence, series, trading
 from recorder.report.activity import Activity, Latency, activity, latencies
 from recorder.report.coverage import AccountCoverage, NumberedGap, cover
@@ -138,14 +138,16 @@ def require(url: str, wanted: Filter) -> None:
 def _scope(
     connection: Connection, wanted: Filter, now_ns: int, where: str
 ) -> tuple[tuple[ReportedAccount, ...], Period]:
-    known, labels = recorded_accounts(connection), account_labels(connection)
+    known = labelled_accounts(connection)
     if not known:
         raise ConfigurationError(f"{where} holds no account yet: there is nothing to report; record first.")
     chosen_id = None if wanted.account is None else find_account(connection, wanted.account).account_id
     accounts = tuple(
-        ReportedAccount(key, labels[key], venue, coverage_by_recorder(connection, key, labels[key]))
-        for key, venue, _ in known
-        if chosen_id in {None, key}
+        ReportedAccount(
+            one.account_id, one.label, one.venue, coverage_by_recorder(connection, one.account_id, one.label)
+        )
+        for one in known
+        if chosen_id in {None, one.account_id}
     )
     require_order(wanted.since_ns, wanted.until_ns)
     mine = sessions.c.account_id.in_([account.account_id for account in accounts])

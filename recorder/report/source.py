@@ -5,7 +5,7 @@ from typing import Any, Generic, NamedTuple, TypeVar
 
 from sqlalchemy import ColumnElement, Connection, Select
 
-from recorder.read.coverage.gaps import RecorderCoverage
+from recorder.read.coverage import RecorderCoverage
 from recorder.read.record import Filter, Record
 
 T = TypeVar("T")

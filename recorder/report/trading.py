@@ -6,9 +6,9 @@ from decimal import Decimal
 from functools import partial
 from typing import NamedTuple
 
-from recorder.read.books.transfers import NamedTransfers
+from recorder.read.books.books import NamedTransfers
+from recorder.read.fills import VENUE
 from recorder.read.records import Book, Fill, Transfer, Unexplained
-from recorder.read.trading.fills import VENUE
 from recorder.report.source import Progress, ReportSource
 from recorder.venues.base import EXACT
 

@@ -12,8 +12,7 @@ from sqlalchemy import Engine, select, text
 
 import recorder
 from recorder.model import PUSH, REST
-from recorder.read.record import Filter, Record
-from recorder.read.state.as_of import AsOf
+from recorder.read.record import AsOf, Filter, Record
 from recorder.store.mover import Mover
 from recorder.store.schema import TYPED, frames, snapshots
 from recorder.store.state_index import Snapshots, make_all

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 import recorder
 from recorder.clock import NS_PER_S
-from recorder.read.books.transfers import NamedTransfers
+from recorder.read.books.books import NamedTransfers
 from recorder.read.record import ALL, Filter
 from recorder.read.records import Book, Transfer
 from recorder.simulator.exchange import Exchange

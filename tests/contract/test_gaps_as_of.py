@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 import recorder
-from recorder.read.coverage.gaps import AFTER, BEFORE, COVERED, IN_GAP, InstantCoverage
+from recorder.read.coverage import AFTER, BEFORE, COVERED, IN_GAP, InstantCoverage
 from recorder.read.record import Filter
 from recorder.read.records import Gap
 from tests.contract.conftest import NewUrl

@@ -13,8 +13,8 @@ import pytest
 from click.testing import CliRunner
 from sqlalchemy import select
 
+from recorder.backtest.matching import recorded_trades
 from recorder.backtest.returns import daily_totals
-from recorder.backtest.trades import recorded_trades
 from recorder.cli.commands import recorder as program
 from recorder.export import export
 from recorder.live.channel import Recorded

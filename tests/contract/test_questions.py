@@ -14,8 +14,8 @@ from sqlalchemy import Engine, delete, insert
 import recorder
 from recorder.model import PositionUpdate
 from recorder.read.record import Filter
-from recorder.read.trading.sums import BY_ALL, Calendar
-from recorder.read.trading.trips import Trip
+from recorder.read.sums import BY_ALL, Calendar
+from recorder.read.trips import Trip
 from recorder.store.dialects import insert_rows
 from recorder.store.schema import accounts, fills, order_updates, position_updates, reconciliations, runs
 from tests.contract.test_views import ORDER, ask

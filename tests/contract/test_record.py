@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from sqlalchemy import text, update
 
-from recorder.read.record import ROWS_PER_FETCH, Filter
+from recorder.read.reads import ROWS_PER_FETCH
+from recorder.read.record import Filter
 from recorder.read.records import Order
 from recorder.report.gather import gather
 from recorder.store.engine import place

@@ -11,7 +11,7 @@ import recorder
 from recorder.errors import ConfigurationError, Incomplete
 from recorder.model import PUSH, REST, SENT, SNAPSHOT, OrderUpdate
 from recorder.read.record import Record
-from recorder.read.replay.events import Event, FrameEvent, GapBegan, GapEnded, SessionBegan, SessionEnded
+from recorder.read.replay.events import Event, FrameEvent, GapBegan, GapEnded, SessionBegan, SessionClosed
 from recorder.read.replay.frames import ROWS_MAX
 from recorder.store.schema import frames
 from recorder.venues.base import read_frame
@@ -106,12 +106,12 @@ def test_sessions_and_gaps_stand_in_their_places(record: Record, diary: Diary) -
         "GapEnded 0",
         *("0", "1", "2", "3", "3"),
         "GapBegan 3",
-        "SessionEnded 6",
+        "SessionClosed 6",
         "SessionBegan 10",
         "GapEnded 10",
         *("10", "11", "12"),
         "GapBegan 12",
-        "SessionEnded 13",
+        "SessionClosed 13",
     ]
     began = [event for event in events if isinstance(event, GapBegan)]
     ended = [event for event in events if isinstance(event, GapEnded)]
@@ -119,14 +119,14 @@ def test_sessions_and_gaps_stand_in_their_places(record: Record, diary: Diary) -
     assert [event.gap.reason for event in began] == ["beginning", "lost", "lost"]
     opened = [event for event in events if isinstance(event, SessionBegan)]
     assert [event.topics[0] for event in opened] == ["account", "account"]
-    assert [event.reason for event in events if isinstance(event, SessionEnded)] == ["lost", "lost"]
+    assert [event.reason for event in events if isinstance(event, SessionClosed)] == ["lost", "lost"]
 
 
 def test_a_gap_begins_right_after_the_last_frame_received(record: Record, diary: Diary) -> None:
     events = replayed(record, accounts=["main"], sources=[PUSH, SENT])
     at = words(events).index("GapBegan 3")
     # The ping of ours was sent into the gap.
-    assert words(events[at - 1 : at + 3]) == ["3", "GapBegan 3", "3", "SessionEnded 6"]
+    assert words(events[at - 1 : at + 3]) == ["3", "GapBegan 3", "3", "SessionClosed 6"]
     assert [event.source for event in only_frames(events[at - 1 : at + 3])] == [PUSH, SENT]
 
 
@@ -185,7 +185,7 @@ def test_what_goes_on_where_it_begins_is_told_first(record: Record, diary: Diary
     ]
     # Nothing was received there, but a hole is not hidden.
     nothing = replayed(record, NOON_NS + 4 * S, NOON_NS + 9 * S, ["main"])
-    assert words(nothing) == ["SessionBegan 0", "GapBegan 3", "SessionEnded 6"]
+    assert words(nothing) == ["SessionBegan 0", "GapBegan 3", "SessionClosed 6"]
 
 
 def test_what_goes_on_is_told_in_the_order_it_began(record: Record, desk: Desk) -> None:
@@ -285,7 +285,7 @@ def two(tmp_path: Any, sqlite_template: Any, url: str) -> Any:
         ({"accounts": ["mian"]}, r"no account 'mian' in this record; there are: main, other"),
         (
             {"topics": ["order.ethusd_p"]},
-            r"no topic 'order.ethusd_p'; what was subscribed to: account, order.btcusd_p, p",
+            r"no topic 'order.ethusd_p'; subscribed topics: account, order.btcusd_p, p",
         ),
         ({"sources": ["pull"]}, r"no source 'pull'; it is one of: push, rest, sent, snapshot"),
         (

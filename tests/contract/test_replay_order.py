@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from recorder.errors import ConfigurationError
 from recorder.model import PUSH, SENT
 from recorder.read.record import Record
-from recorder.read.replay.events import Event, FrameEvent, GapBegan, GapEnded, SessionBegan, SessionEnded
+from recorder.read.replay.events import Event, FrameEvent, GapBegan, GapEnded, SessionBegan, SessionClosed
 from recorder.read.replay.frames import ROWS_MAX, FrameRange, FrameReader
 from recorder.read.replay.order import FOR_EVER_NS, Life
 from tests.contract.test_replay import check_once, only_frames, replayed, words
@@ -47,8 +47,8 @@ def test_a_clock_that_was_set_back_changes_no_order(new_desk: NewDesk) -> None:
         whole = replayed(record, accounts=["main"])
         # No hole is where its clock says it was, but each lies between the frames between which it was.
         assert words(whole) == [
-            *("GapBegan", "SessionBegan 100", "GapEnded 100", "100", "101", "102", "GapBegan 102", "SessionEnded 103"),
-            *("SessionBegan 50", "GapEnded 50", "50", "51", "58", "52", "53", "GapBegan 53", "SessionEnded 54"),
+            *("GapBegan", "SessionBegan 100", "GapEnded 100", "100", "101", "102", "GapBegan 102", "SessionClosed 103"),
+            *("SessionBegan 50", "GapEnded 50", "50", "51", "58", "52", "53", "GapBegan 53", "SessionClosed 54"),
             *("SessionBegan 55", "GapEnded 55", "55", "56"),
         ]
         for number, event in enumerate(whole):
@@ -111,8 +111,8 @@ def test_whatever_the_clock_did_each_frame_comes_once(
         middle_ns = NOON_NS + cut[1] * S
         pieces = _piece(record, None, middle_ns, options) + _piece(record, middle_ns, None, options)
         assert only_frames(pieces) == only_frames(whole)
-        once = [event for event in pieces if isinstance(event, GapEnded | SessionEnded)]
-        assert once == [event for event in whole if isinstance(event, GapEnded | SessionEnded)]
+        once = [event for event in pieces if isinstance(event, GapEnded | SessionClosed)]
+        assert once == [event for event in whole if isinstance(event, GapEnded | SessionClosed)]
     desk.engine.dispose()
 
 
@@ -123,7 +123,7 @@ def _check_holes(events: list[Event]) -> None:
         if isinstance(event, GapBegan | GapEnded):
             in_gap += 1 if isinstance(event, GapBegan) else -1
         assert in_gap == (0 if isinstance(event, FrameEvent) and event.source == PUSH else in_gap)
-        assert in_gap == (1 if isinstance(event, SessionBegan | SessionEnded) else in_gap)
+        assert in_gap == (1 if isinstance(event, SessionBegan | SessionClosed) else in_gap)
         assert in_gap in {0, 1}
 
 

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Engine, select, text
 from recorder.audit.evidence import tree as tree_module
 from recorder.audit.evidence.checkpoint import checkpoint_of, sign_checkpoint
 from recorder.audit.evidence.keys import new_key
-from recorder.audit.evidence.tree import Place, Tree, newest_checkpoint, place_of, sizes, subtrees_text
+from recorder.audit.evidence.tree import SealPlace, Tree, newest_checkpoint, place_of, sizes, subtrees_text
 from recorder.errors import DatabaseError, NotProven
 from recorder.store.entries import CheckpointMade, RunEnded, RunStarted, encode
 from recorder.store.journal import Batch
@@ -119,7 +119,7 @@ def merged(engine: Engine, pens: tuple[Pen, Pen]) -> Engine:
     return engine
 
 
-def whole(connection: Connection, recorder_id: int, *, anew: bool = True, upto: Place | None = None) -> Tree:
+def whole(connection: Connection, recorder_id: int, *, anew: bool = True, upto: SealPlace | None = None) -> Tree:
     """The tree, read to its end."""
     tree = Tree(recorder_id, KEY.verifier)
     tree.begin(connection, anew=anew)
@@ -244,7 +244,7 @@ def test_a_record_that_is_not_what_was_signed(merged: Engine, pens: tuple[Pen, P
         whole(connection, pen.recorder_id)
     assert str(raised.value) == (
         f"The first 12 seals of recorder {pen.recorder_id} are not those that were signed at 2020-02-04 07:40:53.662: "
-        "the record was changed; `recorder verify` names the place."
+        "the record was changed; `recorder verify` says where."
     )
     with merged.connect() as connection:
         assert Tree(pen.recorder_id, new_key("audit").verifier).read(connection), "another key has signed nothing of it"

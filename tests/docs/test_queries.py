@@ -13,7 +13,7 @@ import recorder
 from recorder.clock import NS_PER_MS, utc_text
 from recorder.model import MAKER, UNKNOWN
 from recorder.read.record import Filter
-from recorder.read.trading.sums import BY_ALL, BY_MONTH, Calendar
+from recorder.read.sums import BY_ALL, BY_MONTH, Calendar
 from recorder.venues.fmex.orders import LIQUIDATION, OPEN
 from tests.docs import queries, sample
 from tests.docs.conftest import Recorded

@@ -235,8 +235,7 @@ def test_by_hand_what_is_wrong(signed: Folder, exchange: Simulator) -> None:
     code, words = said("--key", "audit.key", "--out", "recorder.toml")
     assert (code, words) == (
         2,
-        "recorder: recorder.toml cannot be written: something else is in it, and would be spoilt; name a file that "
-        "holds nothing else.\n",
+        "recorder: recorder.toml cannot be written: it contains something else; name a file for checkpoints only.\n",
     )
     # What this key has signed is not so any more: a finding, and nothing is signed.
     shutil.copy(signed.database, signed.path / "forged.db")
@@ -247,7 +246,7 @@ def test_by_hand_what_is_wrong(signed: Folder, exchange: Simulator) -> None:
     code, words = said("--key", "audit.key", "--database", "sqlite:///forged.db", "--out", "elsewhere/more")
     assert code == 1
     assert words.startswith("recorder: The first ")
-    assert words.endswith("the record was changed; `recorder verify` names the place.\n")
+    assert words.endswith("the record was changed; `recorder verify` says where.\n")
     assert not (signed.path / "elsewhere" / "more").exists()
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from recorder.cli.look import sentence
-from recorder.read.coverage.gaps import RecorderCoverage, instant_coverage
+from recorder.read.coverage import RecorderCoverage, instant_coverage
 from recorder.read.records import Gap
 from tests.made import NOON_NS
 

@@ -1,7 +1,7 @@
-"""Where checkpoints go: a file elsewhere that each is appended to, a command that gets each on its standard input.
+"""Deliver checkpoints: append each to a file elsewhere, or give it to a command on its standard input.
 
-Only what has left the machine binds its owner. Both may hang for as long as they like (a file system behind a network,
-a command that waits for a password): who sends does so in a thread that nobody waits for (`live/sender.py`).
+Only a checkpoint that has left the machine binds its owner. Either delivery may hang for any time (a network file
+system, a command that waits for a password), so it runs in a thread that nothing waits for (`live/sender.py`).
 """
 
 import os
@@ -15,22 +15,22 @@ from typing import Protocol
 from recorder.audit.evidence.checkpoint import SIGNED_BY
 from recorder.errors import NotDelivered
 
-#: A command may take so long for a checkpoint, seconds.
+#: Time limit of a command for one checkpoint, seconds.
 COMMAND_S = 30.0
-#: In so much of a file's end there is a signature, if it is one of notes.
+#: The last bytes of a file of notes, which contain a signature.
 _END_BYTES = 4096
-#: A process that was killed is gone after this, seconds, or the system holds it.
+#: How long to wait for a killed process, seconds.
 _KILLED_S = 1.0
 
 
-class Way(Protocol):
-    """A way out."""
+class Delivery(Protocol):
+    """A destination of checkpoints."""
 
-    #: In words.
+    #: The destination, for messages.
     place: str
 
     def send(self, note: str) -> None:
-        """Bring a note there.
+        """Deliver a note.
 
         Raises:
             NotDelivered: with the reason.
@@ -38,15 +38,15 @@ class Way(Protocol):
         ...
 
     def abandon(self) -> None:
-        """End what goes on in another thread, if that is possible."""
+        """Abort a delivery in another thread, if that is possible."""
         ...
 
 
 class NoteFile:
-    """A file that notes are appended to, an empty line between them.
+    """A file that notes are appended to, with an empty line between them.
 
     Args:
-        path: of the file; it is made where there is none, but not its folder.
+        path: of the file; it is created if necessary, but not its folder.
     """
 
     def __init__(self, path: Path) -> None:
@@ -54,7 +54,7 @@ class NoteFile:
         self._path = path
 
     def send(self, note: str) -> None:
-        """Append a note, and have it on the disk; or leave the file as it was."""
+        """Append a note and flush it to disk, or leave the file unchanged."""
         try:
             file = os.open(self._path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
             try:
@@ -62,7 +62,7 @@ class NoteFile:
                 try:
                     self._append(file, size, note)
                 except OSError:
-                    # Half a note would stand in the way of every later one.
+                    # Half a note would make every later one unreadable.
                     with suppress(OSError):
                         os.ftruncate(file, size)
                     raise
@@ -74,8 +74,8 @@ class NoteFile:
     def _append(self, file: int, size: int, note: str) -> None:
         end = os.pread(file, _END_BYTES, max(size - _END_BYTES, 0))
         if end and SIGNED_BY.encode() not in end:
-            raise OSError("something else is in it, and would be spoilt; name a file that holds nothing else")
-        # What broke off there, in a power cut, must not be taken for a part of this one.
+            raise OSError("it contains something else; name a file for checkpoints only")
+        # A note cut off by a power failure must not become part of this one.
         between = "" if not end or end.endswith(b"\n\n") else "\n" if end.endswith(b"\n") else "\n\n"
         data = f"{between}{note}".encode()
         if os.write(file, data) != len(data):
@@ -83,18 +83,18 @@ class NoteFile:
         os.fsync(file)
 
     def abandon(self) -> None:
-        """Nothing can be done about a file system that hangs."""
+        """Does nothing: a file system that hangs cannot be interrupted."""
 
 
 class NoteCommand:
-    """A command that gets each note on its standard input, started without a shell.
+    """A command, run without a shell, that reads each note from its standard input.
 
-    What it says on standard error appears among the recorder's own lines.
+    Its standard error is the recorder's.
 
     Args:
-        arguments: the program, and what it is started with.
+        arguments: the program and its arguments.
         environment: of the process.
-        limit_s: how long it may take, seconds.
+        limit_s: its time limit, seconds.
     """
 
     def __init__(self, arguments: Sequence[str], environment: Mapping[str, str], limit_s: float = COMMAND_S) -> None:
@@ -106,14 +106,14 @@ class NoteCommand:
         self._abandoned = False
 
     def send(self, note: str) -> None:
-        """Run it once."""
+        """Run the command once."""
         try:
             process = subprocess.Popen(
                 self._arguments,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.DEVNULL,
                 env=self._environment,
-                # A group of its own: Ctrl-C is not meant for it, and what it starts ends with it.
+                # A process group of its own: Ctrl-C does not reach it, and its children are killed with it.
                 start_new_session=True,
             )
         except (OSError, ValueError) as error:
@@ -133,7 +133,7 @@ class NoteCommand:
             raise NotDelivered(f"{self.place} failed: it ended with {process.returncode}.")
 
     def abandon(self) -> None:
-        """Kill it, and what it has started."""
+        """Kill the command and its children."""
         self._abandoned = True
         process = self._process
         if process is not None and process.poll() is None:

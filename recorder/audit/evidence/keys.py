@@ -3,8 +3,8 @@
     private    PRIVATE+KEY+<name>+<key id>+<Base64 of 1 and the seed>
     public     <name>+<key id>+<Base64 of 1 and the public key>
 
-Both are one line, so that a private one can be a credential like any other. `cryptography` is an optional extra:
-without it nothing can be signed and no signature checked, while seals and their tree need nothing but Python.
+Each is one line, so that a private key can be given like any other credential. Signing and checking signatures needs
+the optional package `cryptography`; seals and their tree need only Python.
 """
 
 import base64
@@ -21,38 +21,38 @@ from recorder.errors import ConfigurationError
 ED25519 = b"\x01"
 _KEY_BYTES = 32
 _PRIVATE = "PRIVATE+KEY+"
-#: A key is one line; a file that is longer is something else.
+#: A key is one line; a longer file is something else.
 _FILE_BYTES_MAX = 4096
 
 
 def require_cryptography() -> None:
-    """Refuse to go on without the library.
+    """Check that the package is installed.
 
     Raises:
-        ConfigurationError: with what to install.
+        ConfigurationError: it is not; the error says what to type.
     """
     if find_spec("cryptography") is None:
         raise ConfigurationError("Signatures need a library; type: pip install 'exchange-recorder[audit]'")
 
 
 class VerifierKey(NamedTuple):
-    """A public key: whose signature counts."""
+    """A public key."""
 
     name: str
     public: bytes
 
     @property
     def key_id(self) -> bytes:
-        """Four bytes that tell keys of one name apart; no proof of anything."""
+        """Four bytes that distinguish keys of one name; they prove nothing."""
         return sha256(self.name.encode() + b"\n" + ED25519 + self.public).digest()[:4]
 
     @property
     def text(self) -> str:
-        """Its form in a file, without a newline."""
+        """Its text form, without a newline."""
         return f"{self.name}+{self.key_id.hex()}+{base64.b64encode(ED25519 + self.public).decode()}"
 
     def verifies(self, text: bytes, signature: bytes) -> bool:
-        """Whether a signature over a text is this key's."""
+        """Whether a signature over a text was made with this key."""
         require_cryptography()
         from cryptography.exceptions import InvalidSignature  # noqa: PLC0415  an extra
         from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey  # noqa: PLC0415
@@ -65,11 +65,11 @@ class VerifierKey(NamedTuple):
 
 
 class SigningKey:
-    """A private key. Nothing shows it but `text`.
+    """A private key. Only `text` reveals it.
 
     Args:
-        name: of the key, in each of its signatures.
-        seed: 32 bytes that nobody else knows.
+        name: of the key, which is part of each signature.
+        seed: 32 secret bytes.
     """
 
     def __init__(self, name: str, seed: bytes) -> None:
@@ -78,7 +78,7 @@ class SigningKey:
 
         self._seed = seed
         self._key = Ed25519PrivateKey.from_private_bytes(seed)
-        #: What its signatures are checked with.
+        #: The public key.
         self.verifier = VerifierKey(name, self._key.public_key().public_bytes_raw())
 
     def sign(self, text: bytes) -> bytes:
@@ -87,17 +87,17 @@ class SigningKey:
 
     @property
     def text(self) -> str:
-        """Its form in a file, without a newline: the secret itself."""
+        """Its text form, without a newline: the secret itself."""
         verifier = self.verifier
         secret = base64.b64encode(ED25519 + self._seed).decode()
         return f"{_PRIVATE}{verifier.name}+{verifier.key_id.hex()}+{secret}"
 
 
 def new_key(name: str) -> SigningKey:
-    """A key that nobody has had before.
+    """Generate a key.
 
     Raises:
-        ConfigurationError: a key cannot have such a name.
+        ConfigurationError: a key cannot have this name.
     """
     if not is_name(name):
         raise ConfigurationError(
@@ -115,11 +115,11 @@ def read_verifier_key(text: str, where: str = "the text") -> VerifierKey:
     """A public key from its text.
 
     Args:
-        text: one line; space around it does not count.
-        where: it was found, for the message.
+        text: one line; surrounding space is ignored.
+        where: its source, for the error.
 
     Raises:
-        ConfigurationError: it is none.
+        ConfigurationError: it is not a public key.
     """
     text = text.strip()
     if text.startswith(_PRIVATE):
@@ -135,14 +135,14 @@ def read_verifier_key(text: str, where: str = "the text") -> VerifierKey:
 
 
 def read_signing_key(text: str, where: str = "the text") -> SigningKey:
-    """A private key from its text; no message repeats any of it.
+    """A private key from its text, which no error repeats.
 
     Args:
-        text: one line; space around it does not count.
-        where: it was found, for the message.
+        text: one line; surrounding space is ignored.
+        where: its source, for the error.
 
     Raises:
-        ConfigurationError: it is none.
+        ConfigurationError: it is not a private key.
     """
     require_cryptography()
     text = text.strip()
@@ -156,9 +156,9 @@ def read_signing_key(text: str, where: str = "the text") -> SigningKey:
 
 
 def _parts(text: str) -> tuple[str, bytes, bytes]:
-    """Name, key id, and the 32 bytes of a key; no bytes at all where it is none."""
+    """Name, key id, and the 32 bytes of a key; without bytes if the text is not a key."""
     nothing = "", b"", b""
-    # Base64 has + among its letters: only the first two are between parts.
+    # Only the first two + are separators: Base64 uses the letter, too.
     name, _, rest = text.partition("+")
     key_id, _, encoded = rest.partition("+")
     data = decode_base64(encoded)
@@ -174,7 +174,7 @@ def _parts(text: str) -> tuple[str, bytes, bytes]:
 
 
 def decode_base64(text: str) -> bytes | None:
-    """The bytes of a Base64 text; None where it is not exactly what they would be written as."""
+    """The bytes of a Base64 text; None if it is not in the canonical form."""
     try:
         data = base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError):
@@ -183,15 +183,15 @@ def decode_base64(text: str) -> bytes | None:
 
 
 def public_path(path: Path) -> Path:
-    """Where the public key lies whose private one is in a file: beside it."""
+    """The file of the public key, beside that of the private key."""
     return path.with_name(f"{path.name}.pub")
 
 
 def write_key(path: Path, key: SigningKey) -> None:
-    """Put a private key into a file that only its owner can read, and the public one beside it.
+    """Write a private key to a file that only its owner can read, and the public key beside it.
 
     Raises:
-        ConfigurationError: one of the files is there already, or cannot be made.
+        ConfigurationError: one of the files exists, or cannot be created.
     """
     _write_new(path, key.text, 0o600)
     try:
@@ -203,7 +203,7 @@ def write_key(path: Path, key: SigningKey) -> None:
 
 def _write_new(path: Path, line: str, mode: int) -> None:
     try:
-        # Never over another key, not even one that is made at this very moment.
+        # Never over another key, not even one that is being created at the same time.
         file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
     except FileExistsError:
         raise ConfigurationError(f"{path} is there already: a key is never replaced; name another file.") from None
@@ -218,20 +218,12 @@ def _write_new(path: Path, line: str, mode: int) -> None:
 
 
 def verifier_key_in(path: Path) -> VerifierKey:
-    """The public key in a file.
-
-    Raises:
-        ConfigurationError: there is none.
-    """
+    """The public key in a file; raises as `read_verifier_key`."""
     return read_verifier_key(_line_of(path), str(path))
 
 
 def signing_key_in(path: Path) -> SigningKey:
-    """The private key in a file.
-
-    Raises:
-        ConfigurationError: there is none.
-    """
+    """The private key in a file; raises as `read_signing_key`."""
     return read_signing_key(_line_of(path), str(path))
 
 

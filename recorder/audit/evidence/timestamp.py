@@ -1,7 +1,7 @@
-"""Time-stamps (RFC 3161): an authority's word that a note was there at an instant, whoever made the note.
+"""Time-stamps (RFC 3161): an authority's statement that a note existed at an instant, whoever made the note.
 
-What is kept of an answer is its token, as Base64. `rfc3161-client` checks it against the certificates that the user
-trusts: of the authority's own root, not those that a browser has.
+The token of an answer is kept, as Base64. `rfc3161-client` checks it against the certificates that the user trusts: the
+authority's own root, not those of a browser.
 """
 
 import base64
@@ -24,26 +24,26 @@ _GRANTED = bytes.fromhex("3003020100")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-class Request(NamedTuple):
-    """A question to an authority."""
+class StampRequest(NamedTuple):
+    """A request to an authority."""
 
-    #: What is posted to it.
+    #: The body of the POST request.
     body: bytes
     made: "TimeStampRequest"
 
 
 def require_library() -> None:
-    """Refuse to go on without the libraries.
+    """Check that the packages are installed.
 
     Raises:
-        ConfigurationError: with what to install.
+        ConfigurationError: they are not; the error says what to type.
     """
     if find_spec("rfc3161_client") is None or find_spec("cryptography") is None:
         raise ConfigurationError("Time-stamps need a library; type: pip install 'exchange-recorder[audit]'")
 
 
 def roots_in(path: Path) -> "tuple[Certificate, ...]":
-    """The certificates in a PEM file: whose word counts.
+    """The trusted certificates in a PEM file.
 
     Raises:
         ConfigurationError: there are none.
@@ -61,20 +61,20 @@ def roots_in(path: Path) -> "tuple[Certificate, ...]":
         ) from None
 
 
-def request_for(note: str) -> Request:
-    """The question to put: over the note's bytes, with a number that must come back."""
+def request_for(note: str) -> StampRequest:
+    """The request for a time-stamp over a note's bytes, with a nonce that the answer must repeat."""
     from rfc3161_client import HashAlgorithm, TimestampRequestBuilder  # noqa: PLC0415  an extra
 
     builder = TimestampRequestBuilder().data(note.encode()).hash_algorithm(HashAlgorithm.SHA256)
     made = builder.cert_request(cert_request=True).build()
-    return Request(made.as_bytes(), made)
+    return StampRequest(made.as_bytes(), made)
 
 
-def token_from(answer: bytes, request: Request, note: str, roots: "Sequence[Certificate]") -> str:
-    """The token in an authority's answer to a request, as it is kept: it proves what was asked for.
+def token_from(answer: bytes, request: StampRequest, note: str, roots: "Sequence[Certificate]") -> str:
+    """The token in an authority's answer, in the form in which it is kept.
 
     Raises:
-        NotProven: it does not.
+        NotProven: it does not prove what was requested.
     """
     from rfc3161_client import decode_timestamp_response  # noqa: PLC0415  an extra
 
@@ -90,18 +90,18 @@ def token_from(answer: bytes, request: Request, note: str, roots: "Sequence[Cert
 
 
 def read_token(token: str, note: str, roots: "Sequence[Certificate]") -> datetime:
-    """When a note was there, by an authority's token.
+    """When a note existed, by an authority's token.
 
     Args:
         token: as it was kept.
         note: as it was stamped.
-        roots: whose word counts.
+        roots: trusted certificates.
 
     Returns:
-        The instant that the authority tells, UTC.
+        The time in the token, UTC.
 
     Raises:
-        NotProven: the token is none, is over another note, or is nobody's whose word counts.
+        NotProven: it is not a token, is over another note, or is not from a trusted authority.
     """
     require_library()
     from rfc3161_client import decode_timestamp_response  # noqa: PLC0415  an extra
@@ -125,14 +125,14 @@ def _verify(response: "TimeStampResponse", note: str, roots: "Sequence[Certifica
         VerifierBuilder(roots=list(roots), nonce=nonce).build().verify_message(response, note.encode())
     except (VerificationError, ValueError) as error:
         cause, _, details = str(error).partition(":")
-        # What follows are OpenSSL's own words, many, which tell no more than this.
+        # OpenSSL's own long text follows, which says no more than this.
         if details:
             cause = "its signature is not right, or not one of a certificate that is trusted here and was valid then"
         raise NotProven(f"The time-stamp does not prove it: {cause}.") from None
 
 
 def _answer_with(token: bytes) -> bytes:
-    """The answer that a token came in (DER: a sequence of the status and the token)."""
+    """The answer that contained a token (DER: a sequence of the status and the token)."""
     inside = _GRANTED + token
     length = len(inside)
     if length < 0x80:

@@ -1,7 +1,7 @@
 """The tree over a recorder's seals, read from a record some seals at a time.
 
-All of it need not be read again by each run: an entry `CheckpointMade` holds the roots of the tree's full subtrees.
-They are taken for what they are only if the root over them is the one that this very key has signed.
+A run need not read all of it again: an entry `CheckpointMade` holds the roots of the tree's full subtrees. They are
+only trusted if this key has signed the root over them.
 """
 
 import base64
@@ -20,26 +20,26 @@ from recorder.store.merkle import Frontier
 from recorder.store.schema import checkpoints, event_log, runs, seals
 from recorder.store.seals import BEGINNING
 
-#: Seals are read so many at a time.
+#: Seals read at a time.
 CHUNK = 1_000
 
 
-class Place(NamedTuple):
-    """A batch: where its seal stands in the tree."""
+class SealPlace(NamedTuple):
+    """The batch of a seal in the tree."""
 
     run_id: int
     batch: int
 
 
-_BEFORE_ALL = Place(0, -1)
+_BEFORE_ALL = SealPlace(0, -1)
 
 
 class Tree:
     """The tree of one recorder, as far as it has been read.
 
     Args:
-        recorder_id: whose.
-        key: what it has signed of this tree must still be so.
+        recorder_id: of the recorder.
+        key: the tree must match the checkpoints that this key has signed.
 
     Attributes:
         frontier: the tree.
@@ -57,7 +57,7 @@ class Tree:
         self._signed: dict[int, tuple[bytes, int]] = {}
 
     def begin(self, connection: Connection, *, anew: bool = False) -> None:
-        """Find out where to go on: at the newest checkpoint, if it can be trusted; otherwise at the first seal.
+        """Begin at the newest checkpoint if it can be trusted, otherwise at the first seal.
 
         Args:
             connection: to the record.
@@ -71,18 +71,18 @@ class Tree:
             if signed is not None:
                 self._signed[signed.size] = signed.root, row.made_ns
 
-    def read(self, connection: Connection, upto: Place | None = None) -> int:
+    def read(self, connection: Connection, upto: SealPlace | None = None) -> int:
         """Read some more seals.
 
         Args:
             connection: to the record.
-            upto: the last one that is wanted.
+            upto: the last one to read.
 
         Returns:
-            How many; 0: that was all.
+            How many were read; 0 at the end.
 
         Raises:
-            NotProven: the tree is not what the key has signed before.
+            NotProven: the tree does not match a checkpoint that the key has signed.
             DatabaseError: a seal is missing.
         """
         found = self._next(connection, upto)
@@ -94,8 +94,8 @@ class Tree:
             self.last = found[-1]
         return len(found)
 
-    def _next(self, connection: Connection, upto: Place | None) -> list[bytes]:
-        """The seals that follow, of one run; moves `place` to the last of them."""
+    def _next(self, connection: Connection, upto: SealPlace | None) -> list[bytes]:
+        """The next seals, of one run; moves `place` to the last of them."""
         run_id, batch = self.place
         while True:
             query = select(seals.c.batch, seals.c.seal).where(seals.c.run_id == run_id, seals.c.batch > batch)
@@ -104,7 +104,7 @@ class Tree:
             rows = connection.execute(query.order_by(seals.c.batch).limit(CHUNK)).all()
             if rows:
                 self._require_no_hole(run_id, batch, [row[0] for row in rows])
-                self.place = Place(run_id, rows[-1][0])
+                self.place = SealPlace(run_id, rows[-1][0])
                 return [bytes(row[1]) for row in rows]
             later = select(func.min(runs.c.run_id)).where(
                 runs.c.recorder_id == self.recorder_id, runs.c.run_id > run_id
@@ -118,7 +118,7 @@ class Tree:
 
     @staticmethod
     def _require_no_hole(run_id: int, before: int, batches: list[int]) -> None:
-        # They are in order, and no number is there twice.
+        # They are in order and unique.
         if batches[-1] != before + len(batches):
             missing = next(number for number, batch in enumerate(batches, before + 1) if batch != number)
             raise DatabaseError(f"Run {run_id} lacks the seal of batch {missing}: type `recorder verify`.")
@@ -136,7 +136,7 @@ class Tree:
         return True
 
     def _read(self, note: str) -> Checkpoint | None:
-        """What the key has signed of this tree; None where the note is another's."""
+        """The checkpoint in a note, if the key has signed it and it is of this tree."""
         try:
             signed = read_checkpoint(note, self._key)
         except NotProven:
@@ -147,7 +147,7 @@ class Tree:
         if self.frontier.root() != root:
             raise NotProven(
                 f"The first {self.frontier.size:,} seals of recorder {self.recorder_id} are not those that were signed "
-                f"at {utc_text(made_ns)}: the record was changed; `recorder verify` names the place."
+                f"at {utc_text(made_ns)}: the record was changed; `recorder verify` says where."
             )
 
 
@@ -157,33 +157,33 @@ def subtrees_text(frontier: Frontier) -> str:
 
 
 def sizes(connection: Connection) -> dict[int, int]:
-    """How many seals a record holds, by recorder; of none that has none."""
+    """Recorder → how many seals the record holds, without recorders that have none."""
     found: dict[int, int] = {}
     for recorder_id, _, count in _runs(connection):
         found[recorder_id] = found.get(recorder_id, 0) + count
     return {recorder_id: size for recorder_id, size in found.items() if size}
 
 
-def place_of(connection: Connection, recorder_id: int, size: int) -> Place | None:
-    """Where the last seal of a recorder's tree of so many stands; None where there are not so many."""
+def place_of(connection: Connection, recorder_id: int, size: int) -> SealPlace | None:
+    """The place of the last seal of a recorder's tree of a size; None if there are fewer seals."""
     for whose, run_id, count in _runs(connection):
         if whose == recorder_id:
             if 0 < size <= count:
-                return Place(run_id, size - 1)
+                return SealPlace(run_id, size - 1)
             size -= count
     return None
 
 
 def _runs(connection: Connection) -> list[tuple[int, int, int]]:
-    """Recorder, run and number of seals of each run, oldest first: a look into the index for each."""
+    """Recorder, run and number of seals of each run, oldest first; one index look-up for each."""
     last = select(func.max(seals.c.batch)).where(seals.c.run_id == runs.c.run_id).scalar_subquery()
     each = select(runs.c.recorder_id, runs.c.run_id, last).order_by(runs.c.run_id)
-    # Batches are numbered without a hole.
+    # Batches are numbered without gaps.
     return [(row[0], row[1], 0 if row[2] is None else row[2] + 1) for row in connection.execute(each)]
 
 
 def newest_checkpoint(connection: Connection, recorder_id: int) -> CheckpointMade | None:
-    """The newest checkpoint that a recorder has noted of itself."""
+    """The newest checkpoint that a recorder has noted in its event log."""
     query = select(func.max(checkpoints.c.size)).where(checkpoints.c.recorder_id == recorder_id)
     if connection.scalar(query) is None:
         return None
@@ -202,5 +202,5 @@ def _read_entry(body: str) -> CheckpointMade | None:
     try:
         entry = entries.decode(body)
     except msgspec.MsgspecError:
-        return None  # somebody has changed it
+        return None  # it was changed
     return entry if isinstance(entry, CheckpointMade) else None

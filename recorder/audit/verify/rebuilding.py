@@ -1,7 +1,6 @@
-"""Rebuilding what is derived from frames: typed rows, and the topic, status and error of each frame.
+"""Rebuild what is derived from frames: typed rows, and the topic, status and error of each frame.
 
-Only what a verification finds is touched. So nothing is written where everything is right, and an interrupted rebuild
-continues when it is started again.
+Only what a verification reports is rewritten, so an interrupted rebuild continues when it is started again.
 """
 
 from collections.abc import Generator, Iterator, Mapping, Sequence
@@ -22,7 +21,7 @@ from recorder.store.state_index import forget
 from recorder.venues import venue_named
 from recorder.venues.base import Venue
 
-#: Frames in one transaction: a recorder that writes waits no longer than for a batch of its own.
+#: Frames in one transaction: a recorder that is writing waits no longer than for one of its own batches.
 FRAMES_PER_TRANSACTION = 5_000
 #: Frames whose payloads are in memory at a time.
 FRAMES_AT_A_TIME = 250
@@ -31,7 +30,7 @@ FRAMES_AT_A_TIME = 250
 class Rebuilt(NamedTuple):
     """What was rebuilt."""
 
-    #: Frames whose derived rows were missing, changed or too many.
+    #: Frames with missing, changed or additional derived rows.
     frames: int = 0
     #: Rows written.
     rows: int = 0
@@ -52,7 +51,7 @@ class _RebuiltSession(NamedTuple):
 
 
 def damage(url: str, progress: Progress = lambda done, of: None) -> list[Finding]:
-    """Find what is not as it was sealed. Where anything is, the typed rows may be the last evidence: do not rebuild."""
+    """Findings in frames and seals. If there are any, the typed rows may be the last evidence: do not rebuild."""
     return [found for found in Verification(url, Wanted(quick=True), progress) if found.kind not in DERIVED]
 
 
@@ -135,7 +134,7 @@ def _rebuild_some(connection: Connection, session: _RebuiltSession, seqs: Sequen
     found = [tuple(row) for row in connection.execute(select(frames).where(*key, f.seq.in_(seqs)).order_by(f.seq))]
     erased = _erased(connection, found)
     if erased:
-        # Their rows are the last evidence of what they said.
+        # Their rows are the last evidence of their content.
         found = [row for row in found if row[SEQ] not in erased]
         seqs = [seq for seq in seqs if seq not in erased]
     derived = derive(session.venue, found)
@@ -149,7 +148,7 @@ def _rebuild_some(connection: Connection, session: _RebuiltSession, seqs: Sequen
         received.append(connection.scalar(select(func.min(table.c.received_ns)).where(*these)))
         connection.execute(delete(table).where(*these))
         insert_rows(connection, table, derived.rows[record])
-    # Snapshots since then point to rows that may have been replaced.
+    # Later snapshots point to rows that may have been replaced.
     known = [one for one in received if one is not None]
     if known:
         forget(connection, session.account_id, min(known))
@@ -157,7 +156,7 @@ def _rebuild_some(connection: Connection, session: _RebuiltSession, seqs: Sequen
 
 
 def _erased(connection: Connection, found: Sequence[Row]) -> set[int]:
-    """The frames without their payload that no sealed entry says were redacted."""
+    """The frames without payload for which there is no sealed redaction."""
     emptied = [row for row in found if is_emptied(row)]
     if not emptied:
         return set()

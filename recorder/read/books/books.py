@@ -1,67 +1,112 @@
-"""Books: what an account's balances changed by, and what explains it. Pure, over streamed updates; every sum is exact.
+"""Books: what an account's balances changed by, and what explains it. Every sum is exact.
 
-A stretch of full coverage is reckoned by itself, from the first moment at which balance and positions are told; across
-a gap nobody knows the steps. What is realized follows from the successive states of the positions, what was taken as
-fees from those of the orders; a balance tells the rest (`settling.py`).
+Each interval of full coverage has books of its own, from the first moment at which balance and positions are known;
+across a gap the steps are unknown. Realized PnL follows from successive states of the positions, fees from those of the
+orders; the balance shows the rest (`differences.py`).
 
-A REST answer counts only for what no push in the stretch has told of yet: it may be older than the pushes around it.
+A REST answer counts only for what no push in the interval has reported yet: it may be older than the pushes around it.
 """
 
 from collections import deque
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from decimal import Decimal
+from typing import NamedTuple
 
-from recorder.read.books.differences import BalanceWatch
-from recorder.read.books.matching import BALANCE, POSITION, Point, UpdateKey
-from recorder.read.books.order_fees import OrderFees
-from recorder.read.books.transfers import NamedTransfers
-from recorder.read.books.updates import BookBalance, BookOrder, BookPosition, BookSnapshot, BookUpdate
-from recorder.read.coverage.gaps import Interval
-from recorder.read.records import Book, Unexplained
+from sqlalchemy import Connection
+
+from recorder.clock import NS_PER_S
+from recorder.read.books.differences import BALANCE, POSITION, BalanceWatch, BooksPoint, UpdateKey
+from recorder.read.books.updates import (
+    BookBalance,
+    BookOrder,
+    BookPosition,
+    BookSnapshot,
+    BookUpdate,
+    OrderFees,
+    book_updates,
+)
+from recorder.read.coverage import Interval, coverage_by_recorder, full_coverage, latest_frame_ns, whole_gaps
+from recorder.read.records import Book, Filter, Transfer, Unexplained
+from recorder.read.scope import LabelledAccount, labelled_accounts
+from recorder.venues import venue_named
 from recorder.venues.base import EXACT, Accounting, Holding
 
 _ZERO = Decimal(0)
 _NOTHING_HELD = Holding(_ZERO, _ZERO)
+#: Largest difference between the noted time of a transfer and that of the push: people note the day, and a transfer
+#: takes time. The amounts must be equal to the last digit.
+TRANSFER_APART_NS = 24 * 3600 * NS_PER_S
+#: After every instant, ns since 1970.
+_FOR_EVER = 2**63 - 1
+#: Updates between two calls of `Watch`.
+_WATCHED = 500
+
+#: Called now and then with the progress, from 0 to 1.
+Watch = Callable[[float], None]
 
 
-class _Currency:
-    """The books of one currency in one stretch, by each reading."""
+class NamedTransfers:
+    """Deposits and withdrawals that a person noted. Each explains at most one change of a balance.
+
+    Args:
+        transfers: in any order.
+    """
+
+    def __init__(self, transfers: Iterable[Transfer] = ()) -> None:
+        #: Those that have not explained a change yet.
+        self.left: list[Transfer] = list(transfers)
+
+    def explains(self, account: str, currency: str, amount: Decimal, at_ns: int) -> bool:
+        """Whether a transfer explains this change. If so, the nearest in time is used up."""
+        fitting = [
+            one
+            for one in self.left
+            if (one.account, one.currency, one.amount) == (account, currency, amount)
+            and abs(one.at_ns - at_ns) <= TRANSFER_APART_NS
+        ]
+        if fitting:
+            self.left.remove(min(fitting, key=lambda one: abs(one.at_ns - at_ns)))
+        return bool(fitting)
+
+
+class _CurrencyBooks:
+    """The books of one currency in one interval, for each interpretation (`Reading`) of realized PnL."""
 
     def __init__(self, readings: int) -> None:
         self.balance: Decimal | None = None
-        self.told: BookBalance | None = None
+        self.latest: BookBalance | None = None
         self.fees = _ZERO
         self.fills = 0
         self.nets = [_ZERO] * readings
-        self.scales = [BalanceWatch() for _ in range(readings)]
+        self.watches = [BalanceWatch() for _ in range(readings)]
 
     def weigh(self, kind: str, update: BookUpdate) -> None:
-        """Look at all of it after an update."""
+        """Compare the balance with its explanation after an update."""
         if self.balance is not None:
-            moment = UpdateKey(*update[:4])
-            for net, scale in zip(self.nets, self.scales, strict=True):
-                scale.weigh(kind, Point(moment, self.balance, net, self.fees, self.fills))
+            key = UpdateKey(*update[:4])
+            for net, watch in zip(self.nets, self.watches, strict=True):
+                watch.weigh(kind, BooksPoint(key, self.balance, net, self.fees, self.fills))
 
     def realize(self, amounts: Sequence[Decimal]) -> None:
-        """A position has realized something."""
+        """Add what a position realized, by each interpretation."""
         self.nets = [EXACT.add(net, amount) for net, amount in zip(self.nets, amounts, strict=True)]
 
     def take_fee(self, fee: Decimal, fills: int) -> None:
-        """An execution has cost something."""
+        """Add the fee of an execution."""
         self.fees = EXACT.add(self.fees, fee)
         self.fills += fills
 
     def has_begun(self, at_ns: int) -> bool:
-        """Whether it is known by then what the books begin with."""
-        for scale in self.scales:
-            scale.wait(at_ns)
-        return any(scale.begin for scale in self.scales)
+        """Whether the balance that the books begin with is known by then."""
+        for watch in self.watches:
+            watch.wait(at_ns)
+        return any(watch.begin for watch in self.watches)
 
     def conclude(self, until_ns: int) -> BalanceWatch:
-        """The books end; returns those that leave least unexplained."""
-        for scale in self.scales:
-            scale.conclude(until_ns)
-        return min(self.scales, key=lambda scale: (scale.size, scale.unsettled.copy_abs()))
+        """End the books; returns those with the smallest unexplained sum."""
+        for watch in self.watches:
+            watch.conclude(until_ns)
+        return min(self.watches, key=lambda watch: (watch.size, watch.unsettled.copy_abs()))
 
 
 class Books:
@@ -71,7 +116,7 @@ class Books:
         account: its name.
         accounting: its venue's.
         final_statuses: of orders.
-        named: transfers that are known.
+        named: known transfers.
     """
 
     def __init__(
@@ -81,21 +126,21 @@ class Books:
         self._accounting = accounting
         self._named = named
         self._fees = OrderFees(final_statuses)
-        #: Contract → what positions in it gain and lose, as its orders told.
+        #: Contract → the currency in which its positions gain and lose, as its orders showed.
         self._margins: dict[str, str] = {}
         self._since_ns = 0
         self._begin()
 
-    def keep(self, updates: Iterable[BookUpdate], stretches: Sequence[Interval], since_ns: int = 0) -> Iterator[Book]:
-        """Take updates; yields books as they are closed, oldest first.
+    def keep(self, updates: Iterable[BookUpdate], intervals: Sequence[Interval], since_ns: int = 0) -> Iterator[Book]:
+        """Process updates; yields the books of each interval when it ends, oldest first.
 
         Args:
-            updates: in the order of receipt; of orders also those before the first stretch.
-            stretches: of full coverage, oldest first.
-            since_ns: of a stretch that began before, only what came since.
+            updates: in the order of receipt; of orders also those before the first interval.
+            intervals: of full coverage, oldest first.
+            since_ns: the books of an interval that began before begin then.
         """
         self._since_ns = since_ns
-        left = deque(stretch for stretch in stretches if stretch[1] >= since_ns)
+        left = deque(interval for interval in intervals if interval[1] >= since_ns)
         for update in updates:
             at_ns = update.received_ns
             while left and at_ns > left[0][1]:
@@ -111,9 +156,9 @@ class Books:
     def _begin(self) -> None:
         self._fees.begin()
         self._is_cut = False
-        self._currencies: dict[str, _Currency] = {}
+        self._currencies: dict[str, _CurrencyBooks] = {}
         self._positions: dict[str, BookPosition] = {}
-        self._all_told = False
+        self._is_complete = False
 
     def _take(self, update: BookUpdate) -> Iterator[Book]:
         if isinstance(update, BookOrder):
@@ -121,7 +166,7 @@ class Books:
         elif isinstance(update, BookBalance):
             self._take_balance(update)
         elif isinstance(update, BookSnapshot):
-            self._all_told = True
+            self._is_complete = True
         else:
             yield from self._take_position(update)
 
@@ -133,44 +178,44 @@ class Books:
         if step is not None and currency is not None:
             self._currency(currency).take_fee(*step)
 
-    def _take_balance(self, told: BookBalance) -> None:
-        balance = self._accounting.balance(told.available, told.frozen, told.position_margin)
-        currency = self._currency(told.currency)
-        if balance is None or (currency.told is not None and _is_old(told, currency.told)):
+    def _take_balance(self, update: BookBalance) -> None:
+        balance = self._accounting.balance(update.available, update.frozen, update.position_margin)
+        currency = self._currency(update.currency)
+        if balance is None or (currency.latest is not None and _is_old(update, currency.latest)):
             return
-        currency.told, currency.balance = told, balance
-        currency.weigh(BALANCE, told)
+        currency.latest, currency.balance = update, balance
+        currency.weigh(BALANCE, update)
 
-    def _take_position(self, told: BookPosition) -> Iterator[Book]:
-        if told.quantity is None or told.realized_pnl is None:
+    def _take_position(self, update: BookPosition) -> Iterator[Book]:
+        if update.quantity is None or update.realized_pnl is None:
             return
-        before = self._positions.get(told.symbol)
-        if before is not None and _is_old(told, before):
+        before = self._positions.get(update.symbol)
+        if before is not None and _is_old(update, before):
             return
-        self._positions[told.symbol] = told
-        currency = self._currency(self._margin(told.symbol))
-        if told.asked_ns is not None:
+        self._positions[update.symbol] = update
+        currency = self._currency(self._margin(update.symbol))
+        if update.asked_ns is not None:
             return
-        if before is None and not self._all_told:
-            # What it realized with this push nobody can tell: the books begin anew.
-            if currency.has_begun(told.received_ns):
-                yield from self._book(told.received_ns, currency)
-            currency.scales = [BalanceWatch() for _ in currency.scales]
-            currency.weigh(POSITION, told)
+        if before is None and not self._is_complete:
+            # What it realized with this push is unknown: the books begin again.
+            if currency.has_begun(update.received_ns):
+                yield from self._book(update.received_ns, currency)
+            currency.watches = [BalanceWatch() for _ in currency.watches]
+            currency.weigh(POSITION, update)
             return
         held = _NOTHING_HELD if before is None else _holding(before)
-        currency.realize([reading.realized(held, _holding(told)) for reading in self._accounting.readings])
-        currency.weigh(POSITION, told)
+        currency.realize([reading.realized(held, _holding(update)) for reading in self._accounting.readings])
+        currency.weigh(POSITION, update)
 
     def _cut_where_due(self, at_ns: int) -> None:
-        """Leave out what came before the time that is wanted."""
+        """Drop what came before the wanted time."""
         if self._is_cut or at_ns < self._since_ns:
             return
         self._is_cut = True
         for currency in self._currencies.values():
             currency.conclude(self._since_ns)
-            for scale in currency.scales:
-                scale.cut()
+            for watch in currency.watches:
+                watch.cut()
 
     def _close(self, until_ns: int) -> Iterator[Book]:
         self._cut_where_due(until_ns)
@@ -178,27 +223,27 @@ class Books:
             yield from self._book(until_ns, currency)
         self._begin()
 
-    def _book(self, until_ns: int, currency: _Currency) -> Iterator[Book]:
-        scale = currency.conclude(until_ns)
-        begin, end = scale.begin, scale.point
-        if begin is None or end is None or currency.told is None:
+    def _book(self, until_ns: int, currency: _CurrencyBooks) -> Iterator[Book]:
+        watch = currency.conclude(until_ns)
+        begin, end = watch.begin, watch.point
+        if begin is None or end is None or currency.latest is None:
             return
-        name = currency.told.currency
+        name = currency.latest.currency
         transfers = _ZERO
         changes = []
-        for moment, amount in scale.lasting:
-            if self._named.explains(self._account, name, amount, moment.received_ns):
+        for key, amount in watch.lasting:
+            if self._named.explains(self._account, name, amount, key.received_ns):
                 transfers = EXACT.add(transfers, amount)
             else:
-                changes.append(Unexplained(self._account, name, moment.received_ns, amount, *moment[1:]))
+                changes.append(Unexplained(self._account, name, key.received_ns, amount, *key[1:]))
         change = EXACT.subtract(end.balance, begin.balance)
         net = EXACT.subtract(end.net, begin.net)
         fees = EXACT.subtract(end.fees, begin.fees)
         yield Book(
             self._account,
             name,
-            begin.moment.received_ns,
-            end.moment.received_ns,
+            begin.key.received_ns,
+            end.key.received_ns,
             begin.balance,
             end.balance,
             change,
@@ -206,33 +251,88 @@ class Books:
             fees,
             transfers,
             EXACT.subtract(EXACT.subtract(change, net), transfers),
-            scale.unsettled,
+            watch.unsettled,
             end.fills - begin.fills,
-            scale.count - (len(scale.lasting) - len(changes)),
+            watch.count - (len(watch.lasting) - len(changes)),
             tuple(changes),
         )
 
-    def _currency(self, name: str) -> _Currency:
+    def _currency(self, name: str) -> _CurrencyBooks:
         if name not in self._currencies:
-            self._currencies[name] = _Currency(len(self._accounting.readings))
+            self._currencies[name] = _CurrencyBooks(len(self._accounting.readings))
         return self._currencies[name]
 
     def _margin(self, symbol: str) -> str:
         return self._margins.get(symbol) or self._accounting.currency(symbol)
 
 
-def _is_old(told: BookBalance | BookPosition, before: BookBalance | BookPosition) -> bool:
-    """Whether an update is older than the one before it: late from another recorder, from REST, or a clock jumped."""
-    if told.asked_ns is not None:
+def _is_old(update: BookBalance | BookPosition, before: BookBalance | BookPosition) -> bool:
+    """Whether an update is older than the one before it: late from another recorder, from REST, or by a clock jump."""
+    if update.asked_ns is not None:
         return True
     if before.asked_ns is not None:
         return False
-    if told.session_id == before.session_id:
-        return (told.seq, told.item) <= (before.seq, before.item)
-    if told.updated_at is None or before.updated_at is None:
+    if update.session_id == before.session_id:
+        return (update.seq, update.item) <= (before.seq, before.item)
+    if update.updated_at is None or before.updated_at is None:
         return False
-    return told.updated_at < before.updated_at
+    return update.updated_at < before.updated_at
 
 
-def _holding(told: BookPosition) -> Holding:
-    return Holding(told.quantity or _ZERO, told.realized_pnl or _ZERO)
+def _holding(update: BookPosition) -> Holding:
+    return Holding(update.quantity or _ZERO, update.realized_pnl or _ZERO)
+
+
+class _CoveredAccount(NamedTuple):
+    """An account, and its intervals of full coverage within the wanted time."""
+
+    account: LabelledAccount
+    intervals: list[Interval]
+
+
+def keep_books(
+    connection: Connection, wanted: Filter, named: NamedTransfers, watch: Watch | None = None
+) -> Iterator[Book]:
+    """The books of each account, one after the other.
+
+    Args:
+        connection: to the record; one consistent state of it is read.
+        wanted: an account and times of receipt.
+        named: known transfers.
+        watch: called with the progress.
+    """
+    begins_ns, ends_ns = wanted.since_ns or 0, _FOR_EVER if wanted.until_ns is None else wanted.until_ns
+    chosen = list(_covered_accounts(connection, wanted.account, begins_ns, ends_ns))
+    for number, (account, intervals) in enumerate(chosen):
+        venue = venue_named(account.venue)
+        books = Books(account.label, venue.accounting, venue.final_statuses, named)
+        updates = book_updates(connection, account.account_id, intervals[0][0], ends_ns)
+        if watch is not None:
+            updates = _watched(updates, intervals, watch, number, len(chosen))
+        yield from books.keep(updates, intervals, begins_ns)
+
+
+def _covered_accounts(
+    connection: Connection, account: str | None, since_ns: int, until_ns: int
+) -> Iterator[_CoveredAccount]:
+    """The accounts with full coverage in the wanted time; intervals are cut at its end."""
+    for one in labelled_accounts(connection, account):
+        by_recorder = coverage_by_recorder(connection, one.account_id, one.label)
+        last_ns = latest_frame_ns(by_recorder)
+        if last_ns is None:
+            continue
+        intervals = full_coverage(whole_gaps(one.label, by_recorder), last_ns)
+        cut = [(begin, min(end, until_ns - 1)) for begin, end in intervals if begin < until_ns]
+        if touching := [interval for interval in cut if interval[1] >= since_ns]:
+            yield _CoveredAccount(one, touching)
+
+
+def _watched(
+    updates: Iterator[BookUpdate], intervals: Sequence[Interval], watch: Watch, number: int, of: int
+) -> Iterator[BookUpdate]:
+    first_ns, last_ns = intervals[0][0], intervals[-1][1]
+    for count, update in enumerate(updates):
+        if count % _WATCHED == 0:
+            part = (update.received_ns - first_ns) / max(last_ns - first_ns, 1)
+            watch((number + min(max(part, 0.0), 1.0)) / of)
+        yield update

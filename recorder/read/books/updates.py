@@ -1,30 +1,33 @@
-"""What the exchange told of an account's money, update by update: streamed in the order of receipt, each push once."""
+"""The updates that books are kept from, streamed in the order of receipt with each push once; and fees from orders."""
 
 import heapq
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import ExitStack
 from decimal import Decimal
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Select, Table, literal, select
 
+from recorder.read.fills import is_another
 from recorder.store.gaps import PARTIAL, RECONCILED
 from recorder.store.schema import ONCE, account_updates, order_updates, position_updates, reconciliations
+from recorder.venues.base import EXACT
 
-#: Rows are fetched so many at a time.
+_ZERO = Decimal(0)
+#: Rows fetched at a time.
 _ROWS_PER_FETCH = 1_000
 #: After every frame of a round.
 _LAST = 2**62
 
 
 class BookBalance(NamedTuple):
-    """What an account update says. The first four fields of each of these order them."""
+    """An account update. The first four fields of each of these records give its order."""
 
     received_ns: int
     session_id: int
     seq: int
     item: int
-    #: When a REST answer was asked for; None: it was pushed.
+    #: When the REST answer was requested; None: it was pushed.
     asked_ns: int | None
     currency: str
     available: Decimal | None
@@ -34,7 +37,7 @@ class BookBalance(NamedTuple):
 
 
 class BookPosition(NamedTuple):
-    """What a position update says."""
+    """A position update."""
 
     received_ns: int
     session_id: int
@@ -48,7 +51,7 @@ class BookPosition(NamedTuple):
 
 
 class BookOrder(NamedTuple):
-    """What an order update says."""
+    """An order update."""
 
     received_ns: int
     session_id: int
@@ -66,7 +69,7 @@ class BookOrder(NamedTuple):
 
 
 class BookSnapshot(NamedTuple):
-    """A round of REST questions has told all there is: what it did not tell of, there is not."""
+    """A round of REST requests has returned everything: what it did not list does not exist."""
 
     received_ns: int
     session_id: int
@@ -88,8 +91,8 @@ def book_updates(connection: Connection, account_id: int, since_ns: int, until_n
 
     Args:
         connection: to the record.
-        account_id: whose.
-        since_ns: received at or after; of orders all, for what filled since is a difference to what was before.
+        account_id: of the account.
+        since_ns: received at or after. Orders are always complete, because a fill is a difference to what was before.
         until_ns: received before.
     """
     with ExitStack() as stack:
@@ -117,10 +120,104 @@ def _updates(table: Table, record: type[Any], account_id: int) -> Select[Any]:
 
 
 def _stream(stack: ExitStack, connection: Connection, record: type[Any], query: Select[Any]) -> Iterator[Any]:
-    # As an option of the statement: several are open at once.
+    # An option of the statement, because several are open at once.
     rows = stack.enter_context(connection.execute(query.execution_options(yield_per=_ROWS_PER_FETCH)))
     return (record(*row) for row in rows)
 
 
 def _receipt(update: BookUpdate) -> tuple[int, int, int, int]:
     return update[:4]
+
+
+#: Final orders remembered: another recorder may report an earlier state late.
+ENDED_MAX = 10_000
+
+_Key = int | tuple[int, int | None]
+
+
+class _FilledOrder(NamedTuple):
+    """How far an order had filled, and in which interval that was pushed; None: it came from REST, or is older."""
+
+    filled: Decimal
+    fee: Decimal
+    interval: int | None
+    created_at: int | None = None
+
+
+_NOTHING = _FilledOrder(_ZERO, _ZERO, None)
+
+
+class OrderFees:
+    """Remembers how far each order had filled, and its fee.
+
+    Args:
+        final_statuses: of orders that can no longer change.
+    """
+
+    def __init__(self, final_statuses: Collection[str]) -> None:
+        self._final = final_statuses
+        self._interval = 0
+        self._open: dict[_Key, _FilledOrder] = {}
+        self._ended: dict[_Key, _FilledOrder] = {}
+
+    def begin(self) -> None:
+        """Begin a new interval."""
+        self._interval += 1
+
+    def learn(self, order: BookOrder) -> None:
+        """Remember an order's state from before this interval."""
+        self._take(order, self._seen(order), None)
+
+    def step(self, order: BookOrder) -> tuple[Decimal, int] | None:
+        """What an update adds to the ones before it.
+
+        Returns:
+            The fee, and 1 if the order filled further, else 0; None if there is nothing new.
+        """
+        before = self._seen(order)
+        if order.asked_ns is not None:
+            if before is None or before.interval != self._interval:
+                self._take(order, before, None)
+            return None
+        now = self._take(order, before, self._interval)
+        earlier = before or _NOTHING
+        return None if now is None else (EXACT.subtract(now.fee, earlier.fee), int(now.filled > earlier.filled))
+
+    def _take(self, order: BookOrder, before: _FilledOrder | None, interval: int | None) -> _FilledOrder | None:
+        """Remember how far an order has filled; None if the update does not say, or says less than is known."""
+        filled, earlier = _filled(order), before or _NOTHING
+        if filled is None or filled < earlier.filled:
+            return None
+        fee = earlier.fee if order.fee is None else order.fee
+        created_at = earlier.created_at if order.created_at is None else order.created_at
+        seen = _FilledOrder(filled, fee, interval, created_at)
+        self._keep(order, seen)
+        return seen
+
+    def _key(self, order: BookOrder) -> _Key:
+        """The order's id; with its time of creation if an earlier order has the same id."""
+        seen = self._open.get(order.order_id) or self._ended.get(order.order_id)
+        if seen is not None and is_another(order.created_at, seen.created_at):
+            return order.order_id, order.created_at
+        return order.order_id
+
+    def _seen(self, order: BookOrder) -> _FilledOrder | None:
+        key = self._key(order)
+        return self._open.get(key) or self._ended.get(key)
+
+    def _keep(self, order: BookOrder, seen: _FilledOrder) -> None:
+        key = self._key(order)
+        self._open.pop(key, None)
+        if order.status not in self._final:
+            self._open[key] = seen
+            return
+        self._ended[key] = seen
+        if len(self._ended) > ENDED_MAX:
+            del self._ended[next(iter(self._ended))]
+
+
+def _filled(order: BookOrder) -> Decimal | None:
+    if order.quantity is None or order.unfilled_quantity is None:
+        return None
+    # One zero for all orders that never filled: up to ENDED_MAX of these are kept.
+    return EXACT.subtract(order.quantity, order.unfilled_quantity) or _ZERO

@@ -1,1 +1,1 @@
-"""The frames of a record in its order, with the connections and gaps among them."""
+"""Replay a record: its frames in order, with sessions and gaps among them."""

@@ -1,4 +1,4 @@
-"""What a replay gives: the frames of a record in its order, and the sessions and gaps among them. All frozen."""
+"""The events of a replay: frames in the order of the record, and the sessions and gaps among them. All frozen."""
 
 import msgspec
 
@@ -10,27 +10,27 @@ ERASED = "its payload is missing, and no sealed redaction covers it: run `record
 
 
 class FrameEvent(msgspec.Struct, frozen=True, gc=False):
-    """A frame, verbatim and decoded. A struct, for it is made in a third of the time of a named tuple."""
+    """A frame, verbatim and decoded. A struct, because making one takes a third of the time of a named tuple."""
 
     account: str
-    #: With `seq`, its name for ever, and the position from which a replay can go on.
+    #: With `seq`, its permanent name, and the position after which a replay can continue.
     session_id: int
     seq: int
     #: Nanoseconds since 1970, by the recorder's clock.
     received_ns: int
-    #: `push`, or `rest`, `sent`, `snapshot` where they are asked for.
+    #: `push`; or `rest`, `sent`, `snapshot` if they are requested.
     source: str
     payload: bytes
-    #: Of a push its topic, of a REST answer path and query of the request.
+    #: The topic of a push; path and query of the request of a REST answer.
     topic: str | None
-    #: What it tells, by the decoder that recorded it, run again; numbers have the digits that were sent.
+    #: What it says, decoded again as when it was recorded; numbers have the digits that were sent.
     updates: tuple[Update, ...]
-    #: What the decoder said, where that is more than topic and updates.
+    #: The decoder's result, if that is more than topic and updates.
     more: Decoded | None = None
 
     @property
     def decoded(self) -> Decoded:
-        """What the decoder said."""
+        """The decoder's result."""
         return self.more or Decoded(self.topic, DECODED, None, self.updates, None)
 
     @property
@@ -50,7 +50,7 @@ class FrameEvent(msgspec.Struct, frozen=True, gc=False):
 
 
 class SessionBegan(msgspec.Struct, frozen=True):
-    """A connection was made; of several recorders, by this one."""
+    """A connection was made, by this recorder."""
 
     account: str
     session_id: int
@@ -60,8 +60,8 @@ class SessionBegan(msgspec.Struct, frozen=True):
     topics: tuple[str, ...]
 
 
-class SessionEnded(msgspec.Struct, frozen=True):
-    """A connection was over."""
+class SessionClosed(msgspec.Struct, frozen=True):
+    """A connection ended."""
 
     account: str
     session_id: int
@@ -71,7 +71,7 @@ class SessionEnded(msgspec.Struct, frozen=True):
 
 
 class GapBegan(msgspec.Struct, frozen=True):
-    """From here on pushes may have been missed; of several recorders, by all of them."""
+    """From here on pushes may have been missed; with several recorders, by all of them."""
 
     account: str
     #: None: the gap before the record.
@@ -80,16 +80,16 @@ class GapBegan(msgspec.Struct, frozen=True):
 
 
 class GapEnded(msgspec.Struct, frozen=True):
-    """From here on the record covers again."""
+    """From here on the record covers the account again."""
 
     account: str
     at_ns: int
     gap: Gap
 
 
-Event = FrameEvent | SessionBegan | SessionEnded | GapBegan | GapEnded
+Event = FrameEvent | SessionBegan | SessionClosed | GapBegan | GapEnded
 
 
 def instant_ns(event: Event) -> int | None:
-    """When an event was, nanoseconds since 1970; None for the beginning of the gap before the record."""
+    """The time of an event, nanoseconds since 1970; None for the beginning of the gap before the record."""
     return event.received_ns if isinstance(event, FrameEvent) else event.at_ns

@@ -1,7 +1,7 @@
-"""Reading frames in the order of their session, some at a time, each time in a short transaction of its own.
+"""Read the frames of a session in order, some at a time, each time in a short transaction.
 
-A replay can take hours, at the pace of the record or of its reader. A transaction as long as that would keep a SQLite
-log growing, so there is none: frames are only ever added, and what a replay reads is fixed when it begins.
+A replay can take hours, at the pace of the record or of its reader. So long a transaction would make SQLite's
+write-ahead log grow. Short ones are enough: frames are only ever added, and the plan of a replay fixes what it reads.
 """
 
 import time
@@ -21,14 +21,14 @@ from recorder.store.redactions import SealedRedactions, sealed_redactions_in
 from recorder.store.schema import Int64, frames
 from recorder.venues.base import Venue, read_answer, read_frame, read_plain, undecoded
 
-#: Rows read at a time: at first, and at most. Their number doubles as long as they are small: memory stays flat.
+#: Rows read at a time: at first, and at most. The number doubles while the rows are small: memory stays flat.
 ROWS_FIRST, ROWS_MAX = 64, 256
 CHUNK_BYTES = 1 << 20
-#: So many are decoded at a time: enough to share the effort, few enough to stay in a processor's cache.
+#: Frames decoded together: enough to share the effort, few enough to stay in a processor's cache.
 WINDOW = 64
-#: A connection that was not used for so long is made anew, seconds: a server may have let go of it.
+#: A connection that was idle for this long is replaced, seconds: a server may have closed it.
 IDLE_S = 5.0
-#: Redactions are read again no sooner than this, seconds: frames can be redacted while a replay goes on.
+#: Redactions are read again no sooner than this, seconds: frames can be redacted during a replay.
 REDACTIONS_S = 30.0
 
 _SENT = Decoded(None, CONTROL, None, (), None)
@@ -37,7 +37,7 @@ _ERASED = undecoded(ERASED)
 
 
 class FrameRange(NamedTuple):
-    """Frames of one session that are wanted."""
+    """The wanted frames of one session."""
 
     account_id: int
     account: str
@@ -68,7 +68,7 @@ class FrameReader:
         self._redactions_until_s = 0.0
 
     def close(self) -> None:
-        """Let go of the database."""
+        """Close the connection to the database."""
         if self._connection is not None:
             self._connection.close()
             self._connection = None
@@ -88,7 +88,7 @@ class FrameReader:
             try:
                 yield self._connection
             except Exception:
-                self._connection.invalidate()  # or it would be asked to roll back, and complain that it is lost
+                self._connection.invalidate()  # otherwise it would try to roll back a lost connection
                 raise
             self._used_s = time.monotonic()
 
@@ -96,103 +96,102 @@ class FrameReader:
         with self._connected() as connection, connection.begin():
             return connection.scalar(query)
 
-    def chunks(self, stretch: FrameRange) -> Iterator[Chunk[FrameEvent]]:
-        """The frames of a stretch, in order."""
-        if not stretch.sources:
+    def chunks(self, span: FrameRange) -> Iterator[Chunk[FrameEvent]]:
+        """The frames of a range, in order."""
+        if not span.sources:
             return
-        latest_ns = self.latest_received_ns(stretch, stretch.first_seq)
-        undecoded_seq = self._undecoded_seq(stretch, stretch.first_seq)
-        query = PreparedQuery(_query(stretch), self._engine.dialect)
-        seq, limit = stretch.first_seq, ROWS_FIRST
-        while seq <= stretch.last_seq:
+        latest_ns = self.latest_received_ns(span, span.first_seq)
+        undecoded_seq = self._undecoded_seq(span, span.first_seq)
+        query = PreparedQuery(_query(span), self._engine.dialect)
+        seq, limit = span.first_seq, ROWS_FIRST
+        while seq <= span.last_seq:
             with self._connected() as connection:
                 rows = query.fetch(connection, first_seq=seq, most=limit)
             if not rows:
                 return
-            seqs, received, payloads, *told = zip(*rows, strict=True)
-            instants = _instants(stretch.life, received, latest_ns)
-            emptied = {} if all(payloads) else self._emptied(stretch, seqs)
+            seqs, received, payloads, *others = zip(*rows, strict=True)
+            instants = _instants(span.life, received, latest_ns)
+            emptied = {} if all(payloads) else self._emptied(span, seqs)
             if undecoded_seq < seqs[0]:
-                undecoded_seq = self._undecoded_seq(stretch, seqs[0])
+                undecoded_seq = self._undecoded_seq(span, seqs[0])
             decodable = seqs[-1] < undecoded_seq
             for begin in range(0, len(rows), WINDOW):
                 some = slice(begin, begin + WINDOW)
-                columns = seqs[some], received[some], payloads[some], *(column[some] for column in told)
-                yield Chunk(stretch.session_id, instants[some], _events(stretch, emptied, decodable, *columns))
+                columns = seqs[some], received[some], payloads[some], *(column[some] for column in others)
+                yield Chunk(span.session_id, instants[some], _events(span, emptied, decodable, *columns))
             if len(rows) < limit:
                 return
             seq, latest_ns = seqs[-1] + 1, max(latest_ns, *received)
             bytes_each = max(sum(map(len, payloads)) // len(rows), 1)
             limit = max(min(limit * 2, ROWS_MAX, CHUNK_BYTES // bytes_each), 1)
 
-    def _emptied(self, stretch: FrameRange, seqs: Sequence[int]) -> Mapping[int, Decoded]:
-        """What to say of the frames whose payload is missing, by their number.
+    def _emptied(self, span: FrameRange, seqs: Sequence[int]) -> Mapping[int, Decoded]:
+        """The results for frames whose payload is missing, by their number.
 
-        The status alone proves nothing: anybody can write it. An empty payload alone does not either, for one can be
+        The status alone proves nothing, because anybody can write it; nor does an empty payload, because one can be
         received.
         """
         f = frames.c
         between = f.seq.between(seqs[0], seqs[-1]), f.status == REDACTED
         with self._connected() as connection, connection.begin():
-            found = connection.scalars(select(f.seq).where(*_these(stretch), *between)).all()
-            unproved = len(self._proved(stretch, found)) < len(found)
+            found = connection.scalars(select(f.seq).where(*_these(span), *between)).all()
+            unproved = len(self._proved(span, found)) < len(found)
             if unproved and time.monotonic() >= self._redactions_until_s:
                 self._redactions = sealed_redactions_in(connection)
                 self._redactions_until_s = time.monotonic() + REDACTIONS_S
-        proved = self._proved(stretch, found)
+        proved = self._proved(span, found)
         return {seq: _REDACTED if seq in proved else _ERASED for seq in found}
 
-    def _proved(self, stretch: FrameRange, seqs: Sequence[int]) -> frozenset[int]:
+    def _proved(self, span: FrameRange, seqs: Sequence[int]) -> frozenset[int]:
         covers = self._redactions.covers
-        return frozenset(seq for seq in seqs if covers(stretch.account_id, stretch.session_id, seq))
+        return frozenset(seq for seq in seqs if covers(span.account_id, span.session_id, seq))
 
-    def _undecoded_seq(self, stretch: FrameRange, seq: int) -> int:
-        """The first frame of a session from a number on that could not be decoded; `LAST_SEQ` where there is none.
+    def _undecoded_seq(self, span: FrameRange, seq: int) -> int:
+        """The first frame of a session from a number on that could not be decoded; `LAST_SEQ` if there is none.
 
-        All before it have been read by the decoder when they were recorded, so that it need not look for everything
-        again that would make a frame unreadable. There is an index of those that could not.
+        All frames before it were decoded when they were recorded, so they need no validation again.
         """
         f = frames.c
-        bad = f.account_id == stretch.account_id, f.status == literal_column(f"'{UNDECODED}'")
-        mine = f.session_id == stretch.session_id, f.seq >= seq
+        bad = f.account_id == span.account_id, f.status == literal_column(f"'{UNDECODED}'")
+        mine = f.session_id == span.session_id, f.seq >= seq
         first = self._scalar(select(func.min(f.seq)).where(*bad, *mine))
         return LAST_SEQ if first is None else first
 
-    def latest_received_ns(self, stretch: FrameRange, before_seq: int) -> int:
-        """The latest receipt of a stretch's frames before one, from the session's first on; 0 where there is none."""
+    def latest_received_ns(self, span: FrameRange, before_seq: int) -> int:
+        """The latest time of receipt of a session's frames before a number; 0 if there is none."""
         if before_seq <= 0:
             return 0
-        latest = select(func.max(frames.c.received_ns)).where(*_these(stretch), frames.c.seq < before_seq)
+        latest = select(func.max(frames.c.received_ns)).where(*_these(span), frames.c.seq < before_seq)
         return self._scalar(latest) or 0
 
-    def first_seq(self, stretch: FrameRange, instant_ns: int) -> int:
-        """The number from which on a session's frames lie at an instant or later; `LAST_SEQ` where none does."""
-        if instant_ns >= FOR_EVER_NS or stretch.life.ends_ns < instant_ns:
+    def first_seq(self, span: FrameRange, instant_ns: int) -> int:
+        """The number of a session's first frame at an instant or later; `LAST_SEQ` if there is none."""
+        if instant_ns >= FOR_EVER_NS or span.life.ends_ns < instant_ns:
             return LAST_SEQ
-        if stretch.life.begins_ns >= instant_ns:
+        if span.life.begins_ns >= instant_ns:
             return 0
-        later = select(frames.c.seq).where(*_these(stretch), frames.c.received_ns >= instant_ns)
+        later = select(frames.c.seq).where(*_these(span), frames.c.received_ns >= instant_ns)
         first = self._scalar(later.order_by(frames.c.seq).limit(1))
         return LAST_SEQ if first is None else first
 
 
-def _query(stretch: FrameRange) -> Select[Any]:
+def _query(span: FrameRange) -> Select[Any]:
     f = frames.c
     columns: list[ColumnElement[Any]] = [f.seq, f.received_ns, f.payload]
-    if stretch.sources != (PUSH,):
+    if span.sources != (PUSH,):
         columns += [f.source, f.topic]
-    within = f.seq >= bindparam("first_seq", 0, f.seq.type), f.seq <= stretch.last_seq
-    query = select(*columns).where(*_these(stretch), *within)
+    within = f.seq >= bindparam("first_seq", 0, f.seq.type), f.seq <= span.last_seq
+    query = select(*columns).where(*_these(span), *within)
     return query.order_by(f.seq).limit(bindparam("most", 0, Int64))
 
 
-def _these(stretch: FrameRange) -> list[ColumnElement[bool]]:
-    """The frames of a stretch's session that are wanted, wherever they lie in it."""
+def _these(span: FrameRange) -> list[ColumnElement[bool]]:
+    """The conditions for wanted frames of a session, whatever their number."""
     f = frames.c
-    these = [f.account_id == stretch.account_id, f.session_id == stretch.session_id, f.source.in_(stretch.sources)]
-    if stretch.topics is not None:
-        # Nobody knows of which topic a frame is that could not be read.
-        these.append(or_(f.topic.in_(stretch.topics), f.status == literal_column(f"'{UNDECODED}'")))
+    these = [f.account_id == span.account_id, f.session_id == span.session_id, f.source.in_(span.sources)]
+    if span.topics is not None:
+        # The topic of a frame that could not be decoded is unknown.
+        these.append(or_(f.topic.in_(span.topics), f.status == literal_column(f"'{UNDECODED}'")))
     return these
 
 
@@ -205,7 +204,7 @@ def _instants(life: Life, received: Sequence[int], latest_ns: int) -> Sequence[i
 
 
 def _events(
-    stretch: FrameRange,
+    span: FrameRange,
     emptied: Mapping[int, Decoded],
     decodable: bool,
     seqs: Sequence[int],
@@ -214,7 +213,7 @@ def _events(
     sources: Sequence[str] = (),
     topics: Sequence[str | None] = (),
 ) -> list[FrameEvent]:
-    account, session_id, venue = stretch.account, stretch.session_id, stretch.venue
+    account, session_id, venue = span.account, span.session_id, span.venue
     plain = None if sources else read_plain(venue, payloads, decodable=decodable)
     if plain is not None:
         return [
@@ -237,5 +236,5 @@ def _decoded(venue: Venue, source: str, topic: str | None, payload: bytes) -> De
     if source == SENT:
         return _SENT
     decoded = read_answer(venue, topic or "", payload)
-    # What was asked to compare may tell of a moment before pushes that stand before it: no update follows from it.
+    # A snapshot requested for a comparison may be older than pushes before it: no update follows from it.
     return decoded._replace(updates=()) if source == SNAPSHOT else decoded

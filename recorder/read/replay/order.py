@@ -1,8 +1,8 @@
 """The order of a record: within a session the frames' numbers, between sessions the time of receipt. Pure.
 
-A wall clock can jump, and the order must not fall apart when it does. So each frame has an *instant*: its receipt, but
-never before that of the frame before it, nor outside the life of its session; and one recorder's sessions of an account
-follow one another, as they did. Where no clock jumped, the instant of a frame is its receipt.
+A wall clock can jump, and the order must survive that. So each frame has an *instant*: its time of receipt, but never
+before the instant of the frame before it, nor outside the life of its session; and one recorder's sessions of an
+account follow one another. If no clock jumped, the instant of a frame is its time of receipt.
 """
 
 from bisect import bisect_left, bisect_right
@@ -13,7 +13,7 @@ from typing import Generic, NamedTuple, TypeVar
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
 
-#: Before every session and after every session that there can be: places of what belongs to none.
+#: Before and after every possible session: points that belong to no session.
 FIRST_SESSION, LAST_SESSION = -1, 2**63
 #: Before the first frame of a session, and after the last.
 FIRST_SEQ, LAST_SEQ = -1, 2**63 - 1
@@ -22,7 +22,7 @@ EVER_NS, FOR_EVER_NS = -1, 2**63
 
 
 class ReplayPoint(NamedTuple):
-    """A place in the order."""
+    """A point in the order of a record."""
 
     instant_ns: int
     session_id: int
@@ -30,7 +30,7 @@ class ReplayPoint(NamedTuple):
 
 
 def before(instant_ns: int) -> ReplayPoint:
-    """The place before everything at an instant."""
+    """The point before everything at an instant."""
     return ReplayPoint(instant_ns, FIRST_SESSION - 1, FIRST_SEQ)
 
 
@@ -49,7 +49,7 @@ def lives(sessions: Sequence[tuple[int, int | None]]) -> list[Life]:
     """The lives of one recorder's sessions of an account: each ends before the next begins.
 
     Args:
-        sessions: beginning and end of each by the recorder's clock, in the order of their keys; None: it goes on.
+        sessions: beginning and end of each by the recorder's clock, in the order of their keys; None: it has not ended.
     """
     found = []
     limit_ns = FOR_EVER_NS
@@ -61,7 +61,7 @@ def lives(sessions: Sequence[tuple[int, int | None]]) -> list[Life]:
 
 
 class Chunk(NamedTuple, Generic[T_co]):
-    """Some of what lies in one session, or beside all of them, in order and never empty."""
+    """Consecutive items of one session, or of none, in order; never empty."""
 
     session_id: int
     instants_ns: Sequence[int]
@@ -75,12 +75,12 @@ class Chunk(NamedTuple, Generic[T_co]):
 
 
 def merge(sources: Iterable[Iterator[Chunk[T]]]) -> Iterator[Chunk[T]]:
-    """The chunks of several sources as one source, cut where another's come between.
+    """Merge several sources into one; a chunk is cut where items of another source come between.
 
-    Where one source is ahead alone, nothing is done for a single item; of each source one chunk is held.
+    The work is done for chunks, not for each item. One chunk of each source is held in memory.
 
     Args:
-        sources: each in order. No two give of the same session.
+        sources: each in order. No two have items of the same session.
     """
     # First instant, session, number of the source; then, never compared: first index, chunk, source.
     heads: list[tuple[int, int, int, int, Chunk[T], Iterator[Chunk[T]]]] = []

@@ -1,57 +1,40 @@
-"""Replaying: the events of a record in its order, from one place to another."""
+"""Replay a record: its events in order, from one point to another.
+
+With several recorders each push is given once, as in the `..._once` views of the schema. Equal updates from different
+recorders are the same push if they were received within `APART_NS` of each other; an update that one recorder received
+several times counts that many times. A frame that could not be decoded equals one with the same bytes.
+"""
 
 from collections.abc import Iterator, Sequence
 from functools import cache
 from itertools import chain
-from typing import NamedTuple
 
-from recorder.model import PUSH, SENT
-from recorder.read.replay.deduplication import Deduplicator
+from recorder.model import PUSH, UNDECODED, State
 from recorder.read.replay.events import Event, FrameEvent, GapBegan, GapEnded, SessionBegan
 from recorder.read.replay.frames import FrameRange, FrameReader
-from recorder.read.replay.gap_marks import BeforeFrame, PlacedGap
 from recorder.read.replay.order import EVER_NS, FIRST_SEQ, FOR_EVER_NS, LAST_SEQ, Chunk, ReplayPoint, before, merge
-from recorder.read.replay.sessions import ReplaySession
+from recorder.read.replay.plan import OF_CONNECTIONS, BeforeFrame, PlacedGap, ReplayPlan, ReplaySession
 from recorder.store.deduplication import APART_NS
 
-#: Sources of frames that lie in connections; others lie in rounds of REST questions.
-OF_CONNECTIONS = frozenset([PUSH, SENT])
-#: Where a replay begins in the middle, so much before it is looked through for first sightings of what follows.
+#: A replay that begins in the middle searches this much before it for first sightings of what follows.
 WARM_NS = 5 * APART_NS
 
 
-class ReplayPlan(NamedTuple):
-    """What is to be replayed, found and checked."""
-
-    #: Each recorder's connections, and its rounds, where frames of them are wanted.
-    groups: Sequence[Sequence[ReplaySession]]
-    holes: Sequence[PlacedGap]
-    sources: tuple[str, ...]
-    topics: tuple[str, ...] | None
-    #: After this place and before that one.
-    start: ReplayPoint
-    end: ReplayPoint
-    #: A frame after which it goes on: its session and number. None: what goes on at `start` is told first.
-    after: tuple[int, int] | None
-    #: Each push once, also where several recorders saw it.
-    once: bool
-
-
-def replay(reader: FrameReader, script: ReplayPlan) -> Iterator[Event]:
+def replay(reader: FrameReader, plan: ReplayPlan) -> Iterator[Event]:
     """The events, in order. The reader is closed when they end."""
-    return chain.from_iterable(_slices(reader, script))
+    return chain.from_iterable(_slices(reader, plan))
 
 
-def _slices(reader: FrameReader, script: ReplayPlan) -> Iterator[Sequence[Event]]:
+def _slices(reader: FrameReader, plan: ReplayPlan) -> Iterator[Sequence[Event]]:
     try:
-        if script.after is not None:
-            script = script._replace(start=max(script.start, _place(reader, script, *script.after)))
-        several = _several(script) if script.once else {}
-        part = _Part(reader, script, script.start)
-        warm = _Part(reader, script, before(max(script.start.instant_ns - WARM_NS, EVER_NS - 1)))
-        if script.after is None:
+        if plan.after is not None:
+            plan = plan._replace(start=max(plan.start, _place(reader, plan, *plan.after)))
+        several = _several(plan) if plan.once else {}
+        part = _RecordPart(reader, plan, plan.start)
+        warm = _RecordPart(reader, plan, before(max(plan.start.instant_ns - WARM_NS, EVER_NS - 1)))
+        if plan.after is None:
             yield part.what_goes_on()
-        sources = [(warm if group[0].session_id in several else part).events(group) for group in script.groups]
+        sources = [(warm if group[0].session_id in several else part).events(group) for group in plan.groups]
         merged = merge([part.marks_by_time(), *sources])
         if several:
             yield from _first_sightings(merged, several, part)
@@ -62,40 +45,40 @@ def _slices(reader: FrameReader, script: ReplayPlan) -> Iterator[Sequence[Event]
         reader.close()
 
 
-def _place(reader: FrameReader, script: ReplayPlan, session_id: int, seq: int) -> ReplayPoint:
-    """The place of a frame."""
-    session = next(one for one in chain.from_iterable(script.groups) if one.session_id == session_id)
-    latest_ns = reader.latest_received_ns(_stretch(script, session), seq + 1)
+def _place(reader: FrameReader, plan: ReplayPlan, session_id: int, seq: int) -> ReplayPoint:
+    """The point of a frame."""
+    session = next(one for one in chain.from_iterable(plan.groups) if one.session_id == session_id)
+    latest_ns = reader.latest_received_ns(_range_of(plan, session), seq + 1)
     return ReplayPoint(session.life.instant_ns(latest_ns), session_id, seq)
 
 
-def _stretch(script: ReplayPlan, session: ReplaySession) -> FrameRange:
-    """All of a session that is wanted."""
+def _range_of(plan: ReplayPlan, session: ReplaySession) -> FrameRange:
+    """All wanted frames of a session."""
     of_connection = session.began is not None
-    sources = tuple(one for one in script.sources if (one in OF_CONNECTIONS) == of_connection)
+    sources = tuple(one for one in plan.sources if (one in OF_CONNECTIONS) == of_connection)
     last_seq = session.last_seq
-    return FrameRange(*session.account, session.session_id, session.life, 0, last_seq, sources, script.topics)
+    return FrameRange(*session.account, session.session_id, session.life, 0, last_seq, sources, plan.topics)
 
 
-class _Part:
-    """A part of a record, from a place to another.
+class _RecordPart:
+    """A part of a record, from one point to another.
 
     Args:
         reader: reads it.
-        script: what is wanted, and the place where it ends.
-        start: everything after this place.
+        plan: what is wanted, and the point where it ends.
+        start: everything after this point.
     """
 
-    def __init__(self, reader: FrameReader, script: ReplayPlan, start: ReplayPoint) -> None:
+    def __init__(self, reader: FrameReader, plan: ReplayPlan, start: ReplayPoint) -> None:
         self._reader = reader
-        self._script = script
+        self._plan = plan
         self.start = start
-        self._end = script.end
-        self._sessions = {session.session_id: session for session in chain.from_iterable(script.groups)}
+        self._end = plan.end
+        self._sessions = {session.session_id: session for session in chain.from_iterable(plan.groups)}
         self._within = cache(self._find_within)
         self._marks: dict[int, list[tuple[BeforeFrame, Event]]] = {}
-        for hole in script.holes:
-            for spot, event in ((hole.begin, _began(hole)), (hole.end, _ended(hole))):
+        for placed in plan.gaps:
+            for spot, event in ((placed.begin, _began(placed)), (placed.end, _ended(placed))):
                 if isinstance(spot, BeforeFrame):
                     self._marks.setdefault(spot.session_id, []).append((spot, event))
 
@@ -114,27 +97,27 @@ class _Part:
                 yield Chunk(session.session_id, [ended.instant_ns], [session.ended])
 
     def marks_by_time(self) -> Iterator[Chunk[Event]]:
-        """The beginnings and ends of gaps that no one session can tell."""
+        """The beginnings and ends of gaps that are placed by time."""
         marks = [
             (place, event)
-            for hole in self._script.holes
-            for place, event in ((hole.begin, _began(hole)), (hole.end, _ended(hole)))
+            for placed in self._plan.gaps
+            for place, event in ((placed.begin, _began(placed)), (placed.end, _ended(placed)))
             if isinstance(place, ReplayPoint) and self.start < place < self._end
         ]
         for place, event in sorted(marks, key=lambda mark: mark[0]):
             yield Chunk(place.session_id, [place.instant_ns], [event])
 
     def what_goes_on(self) -> list[Event]:
-        """The connections and gaps that began before it and have not ended where it begins."""
+        """The connections and gaps that are going on where the part begins."""
         found: list[tuple[ReplayPoint, Event]] = []
         for session in self._sessions.values():
             began, ended = _bounds(session)
             if session.began is not None and began <= self.start < ended:
                 found.append((began, session.began))
-        for hole in self._script.holes:
-            if not self._is_after_start(hole.begin) and (hole.end is None or self._is_after_start(hole.end)):
-                begins_ns = EVER_NS if hole.gap.begins_ns is None else hole.gap.begins_ns
-                found.append((before(begins_ns), _began(hole)))
+        for placed in self._plan.gaps:
+            if not self._is_after_start(placed.begin) and (placed.end is None or self._is_after_start(placed.end)):
+                begins_ns = EVER_NS if placed.gap.begins_ns is None else placed.gap.begins_ns
+                found.append((before(begins_ns), _began(placed)))
         return [event for _, event in sorted(found, key=lambda one: one[0])]
 
     def _with_marks(self, session: ReplaySession, chunks: Iterator[Chunk[FrameEvent]]) -> Iterator[Chunk[Event]]:
@@ -158,9 +141,9 @@ class _Part:
             yield Chunk(session.session_id, [max(latest_ns, session.life.instant_ns(spot.received_ns))], [event])
 
     def _find_within(self, session_id: int) -> FrameRange:
-        """What lies within of a session that does not lie outside as a whole."""
+        """The frames within the part, of a session that is not completely outside."""
         session, start, reader = self._sessions[session_id], self.start, self._reader
-        whole = _stretch(self._script, session)
+        whole = _range_of(self._plan, session)
         if session_id == start.session_id:
             first_seq = start.seq + 1
         else:
@@ -194,12 +177,12 @@ class _Part:
         return ReplayPoint(life.instant_ns(spot.received_ns), spot.session_id, LAST_SEQ)
 
 
-def _began(hole: PlacedGap) -> GapBegan:
-    return GapBegan(hole.gap.account, hole.gap.begins_ns, hole.gap)
+def _began(placed: PlacedGap) -> GapBegan:
+    return GapBegan(placed.gap.account, placed.gap.begins_ns, placed.gap)
 
 
-def _ended(hole: PlacedGap) -> GapEnded:
-    return GapEnded(hole.gap.account, hole.gap.ends_ns or 0, hole.gap)
+def _ended(placed: PlacedGap) -> GapEnded:
+    return GapEnded(placed.gap.account, placed.gap.ends_ns or 0, placed.gap)
 
 
 def _bounds(session: ReplaySession) -> tuple[ReplayPoint, ReplayPoint]:
@@ -209,20 +192,22 @@ def _bounds(session: ReplaySession) -> tuple[ReplayPoint, ReplayPoint]:
     )
 
 
-def _several(script: ReplayPlan) -> dict[int, int]:
-    """Session → recorder, for the accounts that several recorders watched."""
+def _several(plan: ReplayPlan) -> dict[int, int]:
+    """Session → recorder, for the accounts with several recorders."""
     recorders: dict[int, set[int]] = {}
-    for group in script.groups:
+    for group in plan.groups:
         recorders.setdefault(group[0].account.account_id, set()).add(group[0].recorder_id)
     return {
         session.session_id: session.recorder_id
-        for group in script.groups
+        for group in plan.groups
         for session in group
         if len(recorders[session.account.account_id]) > 1
     }
 
 
-def _first_sightings(merged: Iterator[Chunk[Event]], several: dict[int, int], part: _Part) -> Iterator[Sequence[Event]]:
+def _first_sightings(
+    merged: Iterator[Chunk[Event]], several: dict[int, int], part: _RecordPart
+) -> Iterator[Sequence[Event]]:
     once = Deduplicator()
     for chunk in merged:
         recorder_id = several.get(chunk.session_id)
@@ -239,3 +224,58 @@ def _first_sightings(merged: Iterator[Chunk[Event]], several: dict[int, int], pa
             if ReplayPoint(instant_ns, chunk.session_id, seq) > part.start:
                 kept.append(event)
         yield kept
+
+
+class _Burst:
+    """Sightings of one update, each within `APART_NS` of the next."""
+
+    __slots__ = ("given", "last_ns", "seen")
+
+    def __init__(self) -> None:
+        self.last_ns = 0
+        #: Recorder → how often it received the update.
+        self.seen: dict[int, int] = {}
+        #: How often the update was given.
+        self.given = 0
+
+
+class Deduplicator:
+    """Recognizes second sightings. Frames must come in the order of the record; only recent ones are held."""
+
+    def __init__(self) -> None:
+        self._bursts: dict[object, _Burst] = {}  # the latest last
+
+    def is_first_sighting(self, event: FrameEvent, recorder_id: int) -> bool:
+        """Whether this is not a second sighting of a push."""
+        content = _content(event)
+        if content is None:
+            return True
+        now_ns = event.received_ns
+        burst = self._bursts.pop(content, None)
+        if burst is None or now_ns - burst.last_ns > APART_NS:
+            burst = _Burst()
+        self._bursts[content] = burst
+        burst.last_ns = now_ns
+        count = burst.seen[recorder_id] = burst.seen.get(recorder_id, 0) + 1
+        is_first = count > burst.given
+        burst.given = max(count, burst.given)
+        self._forget(now_ns)
+        return is_first
+
+    def _forget(self, now_ns: int) -> None:
+        oldest = next(iter(self._bursts))
+        while now_ns - self._bursts[oldest].last_ns > APART_NS:
+            del self._bursts[oldest]
+            oldest = next(iter(self._bursts))
+
+
+def _content(event: FrameEvent) -> object:
+    """What a push says, whatever connection it came from; None: each connection receives it separately."""
+    if event.source != PUSH:
+        return None
+    if event.status == UNDECODED:
+        return event.account, event.payload
+    if not event.updates or not all(isinstance(update, State) for update in event.updates):
+        return None
+    # The first field is the time of the push, which may differ by connection.
+    return event.account, *((type(update), update[1:]) for update in event.updates)

@@ -8,7 +8,7 @@
 It loads an event loop and a web server, so import it only to serve.
 """
 
-from recorder.replay.serving.options import ServingOptions
+from recorder.replay.serving.portal import ServingOptions
 from recorder.replay.serving.serving import Serving
 
 __all__ = ["Serving", "ServingOptions"]

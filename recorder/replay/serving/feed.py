@@ -10,7 +10,7 @@ from recorder.clock import NS_PER_S, utc_text
 from recorder.model import CONTROL, Heartbeat
 from recorder.read.records import Gap
 from recorder.read.replay.events import Event, FrameEvent, GapBegan, instant_ns
-from recorder.replay.pace import Pace
+from recorder.replay.clock import ReplayPace
 from recorder.wire.client import PushClient
 
 #: Longer than any record, nanoseconds.
@@ -89,7 +89,7 @@ class ReplayFeed:
         client: PushClient,
         events: Iterator[Event],
         topics: Collection[str],
-        pace: Pace,
+        pace: ReplayPace,
         position: ReplayPosition,
         patience_s: float,
         readers: Executor,

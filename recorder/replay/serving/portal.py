@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, NamedTuple, TypeVar
 from weakref import WeakKeyDictionary
@@ -18,9 +19,8 @@ from recorder.errors import ConfigurationError, Incomplete, RecorderError
 from recorder.read.record import Record
 from recorder.read.replay.events import Event
 from recorder.read.scope import find_account
-from recorder.replay.pace import Pace, speed_of
+from recorder.replay.clock import ReplayPace, speed_of
 from recorder.replay.serving.feed import ReplayFeed, ReplayPosition
-from recorder.replay.serving.options import ServingOptions
 from recorder.replay.serving.rest import RecordedAccount
 from recorder.venues.stand_in import AccountQuery, HttpError, PortalAccess
 from recorder.wire.client import PushClient
@@ -45,11 +45,44 @@ KEYS_MAX = 10_000
 INTERNAL_ERROR = 1011
 
 
+#: Default API secret. It protects nothing: everything that is served can also be read from the record.
+SECRET = "replay-secret"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServingOptions:
+    """Options of `Serving`. `ReplayPace` refuses an invalid speed or wait."""
+
+    #: Address to listen on.
+    host: str = "127.0.0.1"
+    #: Port to listen on; 0 for any free one.
+    port: int = 0
+    #: API secret of every account; the API key is the account's name.
+    secret: str = SECRET
+    #: Names of the accounts to serve; None for all.
+    accounts: tuple[str, ...] | None = None
+    #: Start (inclusive) and end (exclusive) of each client's replay, nanoseconds since 1970; None for the whole record.
+    since_ns: int | None = None
+    until_ns: int | None = None
+    #: 1 for the pace of the record, 10 for ten times as fast; None for as fast as a client reads.
+    speed: float | None = 1.0
+    #: Longest wait between two pushes, seconds; None for no limit.
+    wait_s_max: float | None = None
+    #: Send a push once for each recorder that received it.
+    all_sightings: bool = False
+    #: Refuse to serve a period with gaps.
+    require_complete: bool = False
+    #: Disconnect a client that has sent no ping for this long, seconds.
+    ping_timeout_s: float = 30.0
+    #: Disconnect a client that has read nothing for this long, seconds.
+    patience_s: float = 30.0
+
+
 class ClientReplay(NamedTuple):
     """The replay of one accepted client."""
 
     account: str
-    pace: Pace
+    pace: ReplayPace
     position: ReplayPosition
     #: What is replayed, for the log.
     description: str
@@ -78,7 +111,7 @@ class ReplayPortal:
     """
 
     def __init__(self, record: Record, options: ServingOptions, on_change: Callable[[], None]) -> None:
-        Pace(options.speed, options.wait_s_max)
+        ReplayPace(options.speed, options.wait_s_max)
         self._record = record
         self._options = options
         self._on_change = on_change
@@ -203,7 +236,7 @@ class ReplayPortal:
             raise ValueError(str(error)) from None
         end_ns = now_ns if self._options.until_ns is None else self._options.until_ns - 1
         position = ReplayPosition(0 if since_ns is None else since_ns - 1, end_ns, speed)
-        pace = Pace(speed, self._options.wait_s_max, since_ns)
+        pace = ReplayPace(speed, self._options.wait_s_max, since_ns)
         begins = "the beginning" if since_ns is None else f"{utc_text(since_ns)} UTC"
         description = (
             f"{account} from {begins}, {'as fast as it reads' if speed is None else f'at {speed:g} times the pace'}"
@@ -299,7 +332,7 @@ def _served(record: Record, options: ServingOptions) -> Mapping[str, tuple[str, 
     if options.accounts is None:
         return topics
     with record.reading() as connection:
-        names = {find_account(connection, account).name for account in options.accounts}
+        names = {find_account(connection, account).label for account in options.accounts}
     return {name: its_topics for name, its_topics in topics.items() if name in names}
 
 

@@ -4,8 +4,7 @@ from collections.abc import Callable
 
 from recorder.model import host_port
 from recorder.read.record import Record
-from recorder.replay.serving.options import ServingOptions
-from recorder.replay.serving.portal import ReplayPortal, ServingStatus
+from recorder.replay.serving.portal import ReplayPortal, ServingOptions, ServingStatus
 from recorder.wire.thread import ServerThread, Startable
 
 

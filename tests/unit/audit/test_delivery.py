@@ -90,7 +90,7 @@ def test_a_file_that_holds_something_else_is_not_spoilt(tmp_path: Path, content:
     path = tmp_path / "something"
     path.write_bytes(content)
     assert refused(NoteFile(path)) == (
-        f"{path} cannot be written: something else is in it, and would be spoilt; name a file that holds nothing else."
+        f"{path} cannot be written: it contains something else; name a file for checkpoints only."
     )
     assert path.read_bytes() == content
 

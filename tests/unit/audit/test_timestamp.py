@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recorder.audit.evidence import timestamp
-from recorder.audit.evidence.timestamp import Request, read_token, request_for, roots_in, token_from
+from recorder.audit.evidence.timestamp import StampRequest, read_token, request_for, roots_in, token_from
 from recorder.errors import ConfigurationError, NotProven
 from tests.authority import Stamper, refusal
 
@@ -28,7 +28,7 @@ REQUEST = request_for(NOTE)
 ANSWER = STAMPER.answer(REQUEST.body, at=WHEN)
 
 
-def refused(answer: bytes, request: Request, note: str = NOTE) -> str:
+def refused(answer: bytes, request: StampRequest, note: str = NOTE) -> str:
     with pytest.raises(NotProven) as raised:
         token_from(answer, request, note, ROOTS)
     return str(raised.value)

@@ -6,7 +6,7 @@ from decimal import Decimal
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recorder.backtest.matching import EXTRA, MATCHED, MISSED, Match, Traded, match
+from recorder.backtest.matching import EXTRA, MATCHED, MISSED, FillMatch, Traded, match
 
 S = 1_000_000_000
 
@@ -17,13 +17,13 @@ def fill(
     return Traded(int(at_s * S), symbol, direction, Decimal(quantity), None if price is None else Decimal(price))
 
 
-def kinds(matches: list[Match]) -> list[tuple[str, int]]:
+def kinds(matches: list[FillMatch]) -> list[tuple[str, int]]:
     return [(one.kind, int(one.quantity)) for one in matches]
 
 
 def test_the_same_fills_match() -> None:
     (found,) = match([fill(100)], [fill(103, price=9001)])
-    assert found == Match(
+    assert found == FillMatch(
         MATCHED, "A", "LONG", Decimal(1), 100 * S, 103 * S, Decimal(9000), Decimal(9001), 3 * S, Decimal(1)
     )
 

@@ -5,8 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from recorder.backtest.matching import Traded
-from recorder.backtest.trades import read_csv
+from recorder.backtest.matching import Traded, read_csv
 from recorder.errors import ConfigurationError
 
 HEAD = "time,symbol,direction,quantity,price\n"
@@ -35,10 +34,10 @@ def test_a_column_may_be_called_side_and_others_are_passed_over(tmp_path: Path) 
         ("", "lacks time, symbol, direction, quantity, price"),
         ("time,symbol,quantity\n", "lacks direction, price"),
         (f"{HEAD}never,A,LONG,1,1\n", "row 2: 'never' is not a time"),
-        (f"{HEAD}2020-02-04,A,UP,1,1\n", "row 2: 'UP' is no direction; write LONG or SHORT"),
+        (f"{HEAD}2020-02-04,A,UP,1,1\n", "row 2: 'UP' is not a direction; write LONG or SHORT"),
         (f"{HEAD}2020-02-04,A,LONG,1,1\n2020-02-04,A,LONG,x,1\n", "row 3: quantity 'x' is not a number"),
         (f"{HEAD}2020-02-04,A,LONG,1,nan\n", "price 'nan' is not a number"),
-        (f"{HEAD}2020-02-04,A,LONG,-1,1\n", "a quantity is above 0"),
+        (f"{HEAD}2020-02-04,A,LONG,-1,1\n", "the quantity must be above 0"),
     ],
 )
 def test_what_cannot_be_read_is_named(tmp_path: Path, text: str, told: str) -> None:
@@ -52,5 +51,5 @@ def test_a_file_that_is_not_there_or_is_none(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="cannot be read: No such file"):
         read_csv(tmp_path / "none.csv")
     (tmp_path / "bytes.csv").write_bytes(b"time\xff\n")
-    with pytest.raises(ConfigurationError, match="is no CSV file"):
+    with pytest.raises(ConfigurationError, match="is not a CSV file"):
         read_csv(tmp_path / "bytes.csv")

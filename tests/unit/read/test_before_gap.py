@@ -5,8 +5,7 @@ from decimal import Decimal
 from sqlalchemy import event
 
 from recorder.model import REST
-from recorder.read.state.before_gap import KnownOrders, ended_gaps, known_orders
-from recorder.read.state.current import CurrentState
+from recorder.read.known_state import CurrentState, KnownOrders, ended_gaps, known_orders
 from recorder.store import event_log
 from recorder.store.entries import (
     AccountAdded,

@@ -2,7 +2,7 @@
 
 import pytest
 
-from recorder.read.coverage.gaps import coverage, full_coverage
+from recorder.read.coverage import coverage, full_coverage
 from recorder.read.records import Coverage, Gap
 
 

@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recorder.model import AccountUpdate, OrderUpdate, PositionUpdate, State, Thing, thing_of
-from recorder.read.state import current as module
-from recorder.read.state.current import CurrentState, newest_seq
+from recorder.read import known_state as module
+from recorder.read.known_state import CurrentState, newest_seq
 from recorder.simulator.exchange import Exchange
 from recorder.venues.base import Seen
 from recorder.venues.fmex.orders import FINAL

@@ -6,8 +6,8 @@ import msgspec
 import pytest
 
 from recorder.model import FillUpdate
-from recorder.read.replay.deduplication import Deduplicator
 from recorder.read.replay.events import FrameEvent
+from recorder.read.replay.replaying import Deduplicator
 from recorder.store.deduplication import APART_NS
 from recorder.venues.base import read_frame
 from tests.samples import FMEX, sample

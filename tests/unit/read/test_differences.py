@@ -11,14 +11,17 @@ from hypothesis import strategies as st
 from recorder.clock import NS_PER_S
 from recorder.read.books.differences import (
     APART_NS,
+    BALANCE,
     BEGIN_NS,
     CUT,
     FOUND_MAX,
+    POSITION,
     RETURNS,
     WAITING_MAX,
     BalanceWatch,
+    BooksPoint,
+    UpdateKey,
 )
-from recorder.read.books.matching import BALANCE, POSITION, Point, UpdateKey
 
 D = Decimal
 MS = 1_000_000
@@ -60,13 +63,13 @@ class Stream:
             else:
                 self._net += change
             moment = UpdateKey(self._at_ns, session_id, next(self._seqs), 0)
-            self.scale.weigh(kind, Point(moment, self._balance, self._net, D(0), 0))
+            self.scale.weigh(kind, BooksPoint(moment, self._balance, self._net, D(0), 0))
 
     def end(self, passed_ns: int = 0) -> tuple[list[tuple[int, Decimal]], Decimal]:
         """The books end: the frames that made a difference, each with its amount, and what is unsettled."""
         self.wait(passed_ns)
         self.scale.conclude(self._at_ns)
-        return [(one.moment.seq, one.amount) for one in self.scale.lasting], self.scale.unsettled
+        return [(one.key.seq, one.amount) for one in self.scale.lasting], self.scale.unsettled
 
 
 @pytest.fixture
@@ -204,7 +207,7 @@ def test_the_beginning_is_where_the_books_come_back_to() -> None:
     stream.take([p(2), *IN_ORDER * RETURNS])
     assert stream.end() == ([], D(0))
     assert stream.scale.begin is not None
-    assert stream.scale.begin.moment.seq == 2
+    assert stream.scale.begin.key.seq == 2
 
 
 def test_books_that_are_cut_begin_where_the_others_end(stream: Stream) -> None:

@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from recorder.read.fills import fills
 from recorder.read.records import Fill, Order
-from recorder.read.trading.fills import fills
 
 _numbers = count()
 

@@ -8,9 +8,9 @@ from sqlalchemy import create_engine
 from recorder.read.records import Gap
 from recorder.read.replay.events import GapBegan, instant_ns
 from recorder.read.replay.frames import FrameReader
-from recorder.read.replay.gap_marks import PlacedGap, placed_gaps
 from recorder.read.replay.order import EVER_NS, FOR_EVER_NS, ReplayPoint, before
-from recorder.read.replay.replaying import ReplayPlan, replay
+from recorder.read.replay.plan import PlacedGap, ReplayPlan, placed_gaps
+from recorder.read.replay.replaying import replay
 
 NOWHERE: Any = None
 

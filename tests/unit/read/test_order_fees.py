@@ -4,9 +4,8 @@ from decimal import Decimal
 
 import pytest
 
-from recorder.read.books import order_fees as module
-from recorder.read.books.order_fees import OrderFees
-from recorder.read.books.updates import BookOrder
+from recorder.read.books import updates as module
+from recorder.read.books.updates import BookOrder, OrderFees
 
 D = Decimal
 

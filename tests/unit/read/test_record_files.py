@@ -10,7 +10,7 @@ from sqlalchemy.exc import OperationalError
 
 import recorder
 from recorder.errors import ConfigurationError, DatabaseError, NotOurs, SchemaTooNew
-from recorder.read.record import ROWS_PER_FETCH
+from recorder.read.reads import ROWS_PER_FETCH
 from recorder.store import migrate
 from recorder.store.engine import open_engine
 from tests.made import received

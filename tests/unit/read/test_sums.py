@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recorder.read.records import Fill, Position
-from recorder.read.trading.sums import NO_PERIOD, PERIODS, Calendar, Realized, fees, pnl, realized
+from recorder.read.sums import NO_PERIOD, PERIODS, Calendar, Realized, fees, pnl, realized
 
 D = Decimal
 #: 2019-12-31 23:30 UTC.

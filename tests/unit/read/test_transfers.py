@@ -4,7 +4,7 @@ from decimal import Decimal
 
 import pytest
 
-from recorder.read.books.transfers import APART_NS, NamedTransfers
+from recorder.read.books.books import TRANSFER_APART_NS, NamedTransfers
 from recorder.read.records import Transfer
 
 FIVE = Decimal("5.000000000000000001")
@@ -24,15 +24,15 @@ def test_it_explains_one_change() -> None:
         ("main", "ETH", FIVE, 0),
         ("main", "BTC", -FIVE, 0),
         ("main", "BTC", Decimal(5), 0),
-        ("main", "BTC", FIVE, APART_NS + 1),
-        ("main", "BTC", FIVE, -APART_NS - 1),
+        ("main", "BTC", FIVE, TRANSFER_APART_NS + 1),
+        ("main", "BTC", FIVE, -TRANSFER_APART_NS - 1),
     ],
 )
 def test_it_explains_no_other(other: tuple[str, str, Decimal, int]) -> None:
     named = NamedTransfers([Transfer("main", "BTC", 0, FIVE)])
     assert not named.explains(*other)
     assert len(named.left) == 1
-    assert named.explains("main", "BTC", FIVE, APART_NS)
+    assert named.explains("main", "BTC", FIVE, TRANSFER_APART_NS)
 
 
 def test_of_several_the_nearest_is_used_up() -> None:

@@ -4,7 +4,7 @@ from decimal import Decimal
 from typing import Any
 
 from recorder.read.records import Fill
-from recorder.read.trading.trips import HeldQuantity, Trip, trips
+from recorder.read.trips import HeldQuantity, Trip, trips
 
 D = Decimal
 

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recorder.read.coverage.gaps import RecorderCoverage, coverage, whole_gaps, with_retired
+from recorder.read.coverage import RecorderCoverage, coverage, whole_gaps, with_retired
 from recorder.read.records import Coverage, Gap
 
 TOPICS = ("a", "b")

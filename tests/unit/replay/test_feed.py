@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import cast
 
 from recorder.read.replay.events import Event, FrameEvent
-from recorder.replay import Pace
+from recorder.replay import ReplayPace
 from recorder.replay.serving.feed import ReplayFeed, ReplayPosition
 from recorder.wire.client import PushClient
 
@@ -41,7 +41,7 @@ def test_while_it_waits_all_that_was_due_is_sent_and_time_goes_on() -> None:
     async def watch() -> tuple[int, int]:
         with ThreadPoolExecutor(1) as readers:
             feed = ReplayFeed(
-                cast(PushClient, line), events, ["account"], Pace(1.0), moment, 1.0, readers, lambda: None
+                cast(PushClient, line), events, ["account"], ReplayPace(1.0), moment, 1.0, readers, lambda: None
             )
             feeding = asyncio.create_task(feed.run())
             async with asyncio.timeout(10.0):
@@ -73,7 +73,7 @@ def test_a_feed_that_is_over_holds_nothing_of_the_record() -> None:
     with ThreadPoolExecutor(1) as readers:
         line = cast(PushClient, Taken(is_open=False))
         feed = ReplayFeed(
-            line, events(), ["account"], Pace(None), ReplayPosition(0, 9, None), 1.0, readers, lambda: None
+            line, events(), ["account"], ReplayPace(None), ReplayPosition(0, 9, None), 1.0, readers, lambda: None
         )
         asyncio.run(feed.run())
     # Though somebody holds the feed: a broken connection does, with the traceback of what broke it.

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recorder.clock import NS_PER_S
-from recorder.replay.pace import speed_of
+from recorder.replay.clock import speed_of
 from recorder.replay.serving.feed import ReplayPosition
 
 S = NS_PER_S

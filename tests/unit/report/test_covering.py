@@ -5,7 +5,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recorder.read.coverage.gaps import RecorderCoverage
+from recorder.read.coverage import RecorderCoverage
 from recorder.read.records import Gap
 from recorder.report.activity import Silence, Silences
 from recorder.report.coverage import cover, covered_intervals

@@ -1,10 +1,10 @@
-"""Round trips: each way of a position from nothing to nothing, with its average prices. Pure.
+"""Round trips: each position from nothing to nothing, with its average prices. Pure.
 
-Fills are taken in the order in which they happened. What the position was before the first of them follows from each
-position that the exchange told, less the fills until then; where these differ, for an exchange may push a fill before
-its position or never, the most frequent counts, and each trip says whether it adds up at its end.
+Fills are processed in the order in which they happened. Each position that the exchange reported, less the fills until
+then, gives the position before the first fill. These may differ, because an exchange may push a fill before its
+position, or never; the most frequent one counts, and each trip says whether it adds up at its end.
 
-Prices are averaged by value, and profits reckoned, as of an inverse contract, whose quantity is of the quoted currency.
+Average prices and profits are those of an inverse contract, whose quantity is in the quote currency.
 """
 
 from collections import Counter, defaultdict
@@ -16,7 +16,7 @@ from recorder.read.records import Fill
 
 LONG, SHORT = "LONG", "SHORT"
 
-#: Sums lose nothing; a division is carried so far that what is shown of it is right.
+#: Sums are exact; divisions have more digits than are shown.
 _EXACT = Context(prec=500)
 _LONG_DIVISION = Context(prec=60)
 #: The last digit of an average price, and of an amount.
@@ -30,27 +30,27 @@ class Trip(NamedTuple):
     account: str
     symbol: str
     direction: str
-    #: When it was opened and closed, ms since 1970. None: before the record, and not yet.
+    #: When it was opened and closed, ms since 1970. None: before the record; not yet.
     opened_ms: int | None
     closed_ms: int | None
     entry_quantity: Decimal
-    #: Averages; None where there is no such fill, where one has no price, or where the trip began before the record.
+    #: Averages; None without such fills, if one has no price, or if the trip began before the record.
     entry_price: Decimal | None
     exit_quantity: Decimal
     exit_price: Decimal | None
-    #: What it brought; None until it is closed, and where an average is not known.
+    #: Its profit; None until it is closed, and if an average is unknown.
     pnl_before_fees: Decimal | None
     fee: Decimal | None
     pnl: Decimal | None
     currency: str | None
-    #: Whether the fills lead to the position that the exchange told at its end.
+    #: Whether the fills lead to the position that the exchange reported at its end.
     adds_up: bool
-    #: Counts an account's trips in a contract; 0 began before the record.
+    #: Counts an account's trips in a contract; trip 0 began before the record.
     trip: int
 
 
 class HeldQuantity(NamedTuple):
-    """A position as the exchange told it; below zero for SHORT."""
+    """A position that the exchange reported; negative if short."""
 
     account: str
     symbol: str
@@ -58,7 +58,7 @@ class HeldQuantity(NamedTuple):
     quantity: Decimal
 
 
-class _Side:
+class _TripSide:
     """Entries or exits of a trip."""
 
     def __init__(self) -> None:
@@ -79,12 +79,12 @@ class _Side:
         return _EXACT.quantize(_LONG_DIVISION.divide(self.quantity, self.worth), _PRICE_UNIT)
 
 
-class _Walk:
-    """A trip as it goes on."""
+class _OpenTrip:
+    """A trip that has not ended."""
 
     def __init__(self, direction: str, opened_ms: int | None, number: int) -> None:
         self.direction, self.opened_ms, self.number = direction, opened_ms, number
-        self.entries, self.exits = _Side(), _Side()
+        self.entries, self.exits = _TripSide(), _TripSide()
         self.fee: Decimal | None = _ZERO
         self.currency: str | None = None
         self.adds_up = False
@@ -122,19 +122,19 @@ class _Walk:
         )
 
 
-def trips(fills: Iterable[Fill], told: Iterable[HeldQuantity]) -> Iterator[Trip]:
+def trips(fills: Iterable[Fill], reported: Iterable[HeldQuantity]) -> Iterator[Trip]:
     """The round trips of each account in each contract, in the order in which they began.
 
     Args:
         fills: of any accounts, all there are; held in memory.
-        told: positions as the exchange told them; of one instant the last counts. One for each instant is held.
+        reported: positions that the exchange reported; the last of one instant counts. One per instant is held.
     """
     moves: dict[tuple[str, str], list[Fill]] = defaultdict(list)
     for fill in fills:
         if fill.quantity > 0 and fill.symbol is not None and fill.direction in {LONG, SHORT}:
             moves[fill.account, fill.symbol].append(fill)
     held: dict[tuple[str, str], dict[int, Decimal]] = defaultdict(dict)
-    for one in told:
+    for one in reported:
         held[one.account, one.symbol][one.at_ms] = one.quantity
     for key in sorted(moves):
         its_moves = sorted(moves[key], key=_happened)
@@ -151,7 +151,7 @@ def _change(fill: Fill) -> Decimal:
 
 
 def _starts(moves: list[Fill], held: dict[int, Decimal]) -> list[tuple[int, Decimal]]:
-    """Where the position must have begun, by each position told: when it was told, and what follows from it."""
+    """The position before the first fill, as it follows from each reported position; and when that was reported."""
     found: list[tuple[int, Decimal]] = []
     summed, place = _ZERO, 0
     for at_ms in sorted(held):
@@ -163,11 +163,11 @@ def _starts(moves: list[Fill], held: dict[int, Decimal]) -> list[tuple[int, Deci
 
 
 def _walk(account: str, symbol: str, moves: list[Fill], starts: list[tuple[int, Decimal]]) -> Iterator[Trip]:
-    # Of equally frequent ones `Counter` gives the one that was there first.
+    # Of equally frequent values `Counter` gives the first.
     common = Counter(start for _, start in starts).most_common(1)
     start = common[0][0] if common else _ZERO
     before, place, here, number = start, 0, None, 0
-    walk = _Walk(LONG if start > 0 else SHORT, None, 0) if start else None
+    walk = _OpenTrip(LONG if start > 0 else SHORT, None, 0) if start else None
     for fill in moves:
         while place < len(starts) and starts[place][0] <= fill.at_ms:
             here = starts[place][1]
@@ -186,7 +186,7 @@ def _walk(account: str, symbol: str, moves: list[Fill], starts: list[tuple[int, 
         if entered:
             if walk is None:
                 number += 1
-                walk = _Walk(LONG if after > 0 else SHORT, fill.at_ms, number)
+                walk = _OpenTrip(LONG if after > 0 else SHORT, fill.at_ms, number)
             rest = None if fill.fee is None or exit_fee is None else _EXACT.subtract(fill.fee, exit_fee)
             walk.add(fill, entered, rest, adds_up=adds_up)
         before = after

@@ -1,4 +1,4 @@
-"""Fees and realized PnL, summed up by periods of a calendar: what a year's end asks for. Pure and exact."""
+"""Sums of fees and realized PnL by periods of a calendar. Pure and exact."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime, tzinfo
@@ -14,16 +14,16 @@ PERIODS = (BY_DAY, BY_MONTH, BY_YEAR, BY_ALL)
 
 #: How many characters of `2019-12-31` name a period.
 _CHARACTERS = {BY_DAY: 10, BY_MONTH: 7, BY_YEAR: 4}
-#: Of an instant that no calendar has: an exchange can send nonsense once.
+#: The period of an instant that no calendar has: an exchange can send nonsense.
 NO_PERIOD = "unknown"
 
 
 class Calendar(NamedTuple):
-    """What divides time into periods."""
+    """A division of time into periods."""
 
     #: One of `PERIODS`.
     by: str = BY_DAY
-    #: Whose midnight counts.
+    #: The time zone whose midnight counts.
     zone: tzinfo = UTC
 
     def period(self, at_ms: int) -> str:
@@ -43,44 +43,44 @@ _ZERO = Decimal(0)
 
 
 class Fees(NamedTuple):
-    """What an account traded and paid for it in a period."""
+    """What an account traded and paid in a period."""
 
     #: `2019-12-31`, `2019-12`, `2019` or `all`.
     period: str
     account: str
     symbol: str | None
-    #: Of the fees.
+    #: Currency of the fees.
     currency: str | None
     fills: int
     #: Contracts.
     quantity: Decimal
-    #: Paid less rebates; None where the exchange did not tell one of them.
+    #: Paid less rebates; None if the exchange did not report one of them.
     fee: Decimal | None
-    #: What was paid, and what was given back, both above zero.
+    #: Fees paid and rebates received, both above zero.
     paid: Decimal
     rebates: Decimal
-    #: Contracts filled as maker, as taker, and of those that nobody told.
+    #: Contracts filled as maker, as taker, and as unknown.
     maker_quantity: Decimal
     taker_quantity: Decimal
     unknown_quantity: Decimal
 
 
 class Pnl(NamedTuple):
-    """What trading a contract brought in a period, as the exchange said."""
+    """The profit of trading a contract in a period, by the exchange's figures."""
 
     #: `2019-12-31`, `2019-12`, `2019` or `all`.
     period: str
     account: str
     symbol: str | None
-    #: Of the fees, and so of the rest.
+    #: Currency of the fees, and so of all amounts.
     currency: str | None
-    #: By how much the exchange's own figure grew: after fees.
+    #: The growth of the exchange's own figure, which is net of fees.
     realized_pnl: Decimal
-    #: How much of it is known only as a sum over a gap: some of that may belong to the period before.
+    #: The part known only as a sum over a gap: some of it may belong to the period before.
     over_gaps: Decimal
-    #: Of the period's fills; None where the exchange did not tell one of them.
+    #: Fees of the period's fills; None if the exchange did not report one of them.
     fee: Decimal | None
-    #: The two together: what was realized before fees; None where a fee is not known.
+    #: The sum of the two: realized before fees; None if a fee is unknown.
     before_fees: Decimal | None
     fills: int
     #: Contracts.
@@ -88,15 +88,15 @@ class Pnl(NamedTuple):
 
 
 class Realized(NamedTuple):
-    """A position's realized PnL has changed."""
+    """A change of a position's realized PnL."""
 
     account: str
     symbol: str
-    #: When, by the exchange's clock; of a first word, since when it is known.
+    #: When, by the exchange's clock; for the first known state, since when it is known.
     at_ms: int
-    #: None: the first word of it, and what was before is not known.
+    #: None: this is the first known state, and what was before is unknown.
     change: Decimal | None
-    #: Whether an answer to a question told it, after a gap, rather than a push.
+    #: Whether it was reported over REST after a gap, rather than pushed.
     over_gap: bool
 
 
@@ -129,15 +129,15 @@ def fees(fills: Iterable[Fill], calendar: Calendar) -> list[Fees]:
 def realized(
     positions: Iterable[Position], first_rounds: Mapping[str, int], rounds: Mapping[int, int]
 ) -> Iterator[Realized]:
-    """How realized PnL changed from state to state of each position.
+    """The changes of realized PnL between successive states of each position.
 
-    The figure is the exchange's own, and counts from the account's first trade in the contract.
+    The figure is the exchange's own, and accumulates from the account's first trade in the contract.
 
     Args:
         positions: every state, in the order in which they came to be.
-        first_rounds: account → when its first round of questions had been answered, ns since 1970. A position that this
-            did not tell of had realized nothing.
-        rounds: each round, by its key → when it began, ns since 1970.
+        first_rounds: account → when its first round of REST requests ended, ns since 1970. A position that was not in
+            its answers had realized nothing.
+        rounds: key of each round → when it began, ns since 1970.
     """
     seen: dict[tuple[str, str], Decimal] = {}
     for position in positions:
@@ -162,10 +162,10 @@ def pnl(changes: Iterable[Realized], fills: Iterable[Fill], calendar: Calendar) 
 
     Args:
         changes: of realized PnL; read before the fills.
-        fills: those from before the first known state of their position are left out, for their PnL is not known.
-        calendar: what divides the time.
+        fills: those before the first known state of their position are left out, because their PnL is unknown.
+        calendar: its periods.
     """
-    sums: dict[tuple[str, str, str | None], _Sum] = {}
+    sums: dict[tuple[str, str, str | None], _PnlSum] = {}
     begins_ms: dict[tuple[str, str | None], int] = {}
     for one in changes:
         if one.change is None:
@@ -174,12 +174,12 @@ def pnl(changes: Iterable[Realized], fills: Iterable[Fill], calendar: Calendar) 
             key = calendar.period(one.at_ms), one.account, one.symbol
             before = sums.get(key, _NOTHING)
             late = one.change if one.over_gap else _ZERO
-            sums[key] = _Sum(_EXACT.add(before.realized, one.change), _EXACT.add(before.late, late))
+            sums[key] = _PnlSum(_EXACT.add(before.realized, one.change), _EXACT.add(before.late, late))
     later = (fill for fill in fills if fill.at_ms > begins_ms.get((fill.account, fill.symbol), fill.at_ms - 1))
     rows: list[Pnl] = []
     for paid in fees(later, calendar):
         total = sums.pop(paid[:3], _NOTHING)
-        # A fee is a part of what is realized, so where there is one the other is known too.
+        # Fees are part of what is realized, so if there are fills, the sum is known.
         before_fees = None if paid.fee is None else _EXACT.add(total.realized, paid.fee)
         rows.append(Pnl(*paid[:4], total.realized, total.late, paid.fee, before_fees, paid.fills, paid.quantity))
     for of, total in sums.items():
@@ -187,18 +187,18 @@ def pnl(changes: Iterable[Realized], fills: Iterable[Fill], calendar: Calendar) 
     return sorted(rows, key=lambda row: tuple(part or "" for part in row[:4]))
 
 
-class _Sum(NamedTuple):
+class _PnlSum(NamedTuple):
     realized: Decimal
     late: Decimal
 
 
-_NOTHING = _Sum(_ZERO, _ZERO)
+_NOTHING = _PnlSum(_ZERO, _ZERO)
 
 
 def _at_ms(position: Position) -> int:
-    """When it came to be so, by the exchange's clock."""
-    told = position.ts if position.updated_at is None else position.updated_at
-    return position.received_ns // NS_PER_MS if told is None else told
+    """When the state began, by the exchange's clock."""
+    at_ms = position.ts if position.updated_at is None else position.updated_at
+    return position.received_ns // NS_PER_MS if at_ms is None else at_ms
 
 
 def _sum(one: Decimal | None, other: Decimal | None) -> Decimal | None:

@@ -1,25 +1,136 @@
-"""What the record knew of an account's orders when a gap began: where reconciling starts.
+"""What the record knows of an account while a recorder runs: its states now, and its orders when a gap began.
 
-Not the whole record is read: the last round with a complete snapshot told every open order, so only what came since
-counts; and if the gap began in this run, `CurrentState` has most of it ready.
+Neither reads the whole record. `CurrentState` starts from a complete snapshot and adds the pushes of one session, as
+they come. A reconciliation starts from the last round with a complete snapshot before the gap, which listed every open
+order; only what came after that is read.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from decimal import Decimal
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, CompoundSelect, Connection, Select, func, or_, select
+from sqlalchemy import ColumnElement, CompoundSelect, Connection, Select, Table, func, or_, select, type_coerce
 
-from recorder.model import DECODED
-from recorder.read.state.current import CurrentState
+from recorder.model import DECODED, AccountUpdate, OrderUpdate, PositionUpdate, State, Thing, Update, thing_of
 from recorder.store.gaps import OPEN, PARTIAL, RECONCILED
-from recorder.store.schema import frames, gaps, order_updates, reconciliations, runs, sessions
+from recorder.store.schema import (
+    ExactDecimal,
+    Words,
+    account_updates,
+    frames,
+    gaps,
+    order_updates,
+    position_updates,
+    reconciliations,
+    runs,
+    sessions,
+)
+from recorder.venues.base import Passed, Seen
 
 _ZERO = Decimal(0)
 
+#: Table → its record, and the column that names the thing.
+_STATES: dict[Table, tuple[type[State], str]] = {
+    account_updates: (AccountUpdate, "currency"),
+    order_updates: (OrderUpdate, "order_id"),
+    position_updates: (PositionUpdate, "symbol"),
+}
+
+#: Final orders remembered, in case the exchange lists one of them as open.
+ENDED_MAX = 10_000
+
+
+class CurrentState:
+    """The states of an account's things, from one session's own rows and a snapshot that `take` must get first.
+
+    The snapshot must have been requested when all topics were pushed. Neither other recorders' rows nor snapshots
+    requested for a comparison are read.
+
+    Args:
+        account_id: of the account.
+        session_id: the session that covers it.
+        seq: the frame from which on everything is pushed.
+        final_statuses: of orders; old orders in these are forgotten.
+    """
+
+    def __init__(self, account_id: int, session_id: int, seq: int, final_statuses: Collection[str]) -> None:
+        self.account_id = account_id
+        self.session_id = session_id
+        #: The last frame that is included.
+        self.seq = seq
+        #: The newest order so far; None: none.
+        self.last_order_id: int | None = None
+        self._final = final_statuses
+        self._states: dict[Thing, Seen] = {}
+        self._ended: dict[Thing, Seen] = {}
+
+    def take(self, session_id: int, updates: Iterable[Update]) -> None:
+        """Add the updates of an answer or of pushes."""
+        for update in updates:
+            if isinstance(update, State):
+                self.keep(thing_of(update), Seen(session_id, update))
+
+    def keep(self, thing: Thing, seen: Seen | None) -> None:
+        """Set the state of a thing; None: it does not exist."""
+        self._states.pop(thing, None)
+        self._ended.pop(thing, None)
+        if seen is None:
+            return
+        ended = False
+        if isinstance(seen.state, OrderUpdate):
+            ended = seen.state.status in self._final
+            self.last_order_id = max(self.last_order_id or 0, seen.state.order_id)
+        (self._ended if ended else self._states)[thing] = seen
+        if len(self._ended) > ENDED_MAX:
+            del self._ended[next(iter(self._ended))]
+
+    def open_orders(self) -> list[OrderUpdate]:
+        """The orders that can still change, as of the last `advance`."""
+        return [seen.state for seen in self._states.values() if isinstance(seen.state, OrderUpdate)]
+
+    def advance(self, connection: Connection) -> None:
+        """Add everything that has been pushed since: the last state of each thing."""
+        newest = newest_seq(connection, self.account_id, self.session_id)
+        for table, (record, name) in _STATES.items():
+            new = *self._mine(table), table.c.seq > self.seq, table.c.seq <= newest
+            last = select(func.max(table.c.seq)).where(*new).group_by(table.c[name])
+            self.take(self.session_id, _states(connection, table, record, *self._mine(table), table.c.seq.in_(last)))
+        self.seq = max(self.seq, newest)
+
+    def passed(self, connection: Connection) -> Passed:
+        """The states of each thing from the last `advance` on, oldest first. None: it did not exist."""
+        passed: dict[Thing, list[Seen | None]] = {thing: [seen] for thing, seen in (self._states | self._ended).items()}
+        for table, (record, _) in _STATES.items():
+            for state in _states(connection, table, record, *self._mine(table), table.c.seq > self.seq):
+                passed.setdefault(thing_of(state), [None]).append(Seen(self.session_id, state))
+        return passed
+
+    def _mine(self, table: Table) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
+        return table.c.account_id == self.account_id, table.c.session_id == self.session_id
+
+
+def newest_seq(connection: Connection, account_id: int, session_id: int) -> int:
+    """The last frame of a session; -1 if there is none."""
+    mine = frames.c.account_id == account_id, frames.c.session_id == session_id
+    newest = connection.scalar(select(func.max(frames.c.seq)).where(*mine))
+    return -1 if newest is None else newest
+
+
+def _states(connection: Connection, table: Table, record: type[State], *these: ColumnElement[bool]) -> Iterator[State]:
+    """The states in some rows, in order, with numbers as text."""
+    columns = [table.c[name] for name in record._fields]
+    exact = [isinstance(column.type, ExactDecimal) for column in columns]
+    texts = [type_coerce(one, Words) if is_exact else one for one, is_exact in zip(columns, exact, strict=True)]
+    for row in connection.execute(select(*texts).where(*these).order_by(table.c.seq, table.c.item)):
+        # A server's driver gives a number anyway.
+        values: list[Any] = [
+            str(one) if is_exact and one is not None else one for one, is_exact in zip(row, exact, strict=True)
+        ]
+        yield record(*values)
+
 
 class KnownOrders(NamedTuple):
-    """Orders as far as they were known."""
+    """An account's orders, as far as they were known."""
 
     #: When the oldest gap began, ns since 1970; None if only the time before the record is asked for.
     since_ns: int | None
@@ -40,7 +151,7 @@ class EndedGap(NamedTuple):
     begin_session_id: int | None
     ends_ns: int
     state: str
-    #: The round that settled it, if one did; and what that could restore and what not.
+    #: The round that settled it, if any; what that restored and what it did not.
     reconciliation_id: int | None
     resolution: str | None
 
@@ -67,15 +178,15 @@ def ended_gaps(
     states: Collection[str] = (OPEN,),
     gap_id: int | None = None,
 ) -> list[EndedGap]:
-    """The gaps of one recorder that ended with a session's coverage, or before it; the oldest first.
+    """The gaps of one recorder that ended when a session was covered, or earlier; oldest first.
 
     Args:
         connection: to the record.
-        recorder_id: which recorder.
-        account_id: which account.
-        session_id: the session.
-        states: of the gaps.
-        gap_id: only this gap.
+        recorder_id: of the recorder.
+        account_id: of the account.
+        session_id: of the session.
+        states: only gaps in these states.
+        gap_id: only this gap; None: all.
     """
     mine = gaps.c.account_id == account_id, gaps.c.recorder_id == recorder_id
     query = (
@@ -104,7 +215,7 @@ def known_orders(
         connection: to the record.
         ended: the gaps, as `ended_gaps` returns them; at least one.
         final_statuses: of orders that can no longer change.
-        held: what was held of a session before the gap, if it is known; it is brought up to that session's end.
+        held: the state of the session before the gap, if it is at hand; it is advanced to that session's end.
     """
     gap = ended[0]
     if gap.begins_ns is None or gap.begin_session_id is None:
@@ -141,8 +252,8 @@ def _unfinished(connection: Connection, gap: EndedGap, final_statuses: Collectio
 def _last_order_id(connection: Connection, gap: EndedGap) -> int | None:
     """The newest order that was known.
 
-    Ids grow, so only the latest sessions that told of orders are searched. If an older session told of a newer order
-    all the same, more is asked for than necessary, and nothing is missed.
+    Ids grow, so only the latest sessions with orders are searched. If an older session had a newer order after all,
+    more is requested than necessary, and nothing is missed.
     """
     o = order_updates.c
     mine = o.account_id == gap.account_id

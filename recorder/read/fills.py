@@ -1,4 +1,4 @@
-"""Fills from successive updates of an order. Pure."""
+"""Fills, from the executions that the exchange reported and from successive updates of an order. Pure."""
 
 import heapq
 from collections.abc import Callable, Iterable, Iterator
@@ -18,12 +18,12 @@ VENUE = "venue"
 
 #: The decoder takes numbers of 100 characters and exponents of 99 at most: a sum of two has fewer digits than this.
 _EXACT = Context(prec=500)
-#: An estimated price is given to so many digits.
+#: Estimated prices have this many digits.
 _ESTIMATE = Context(prec=12)
 _ZERO = Decimal(0)
 
 
-class _Seen(NamedTuple):
+class _OrderProgress(NamedTuple):
     """How far an order had filled."""
 
     filled: Decimal
@@ -32,7 +32,7 @@ class _Seen(NamedTuple):
     created_at: int | None = None
 
 
-_NOTHING = _Seen(_ZERO, None, _ZERO)
+_NOTHING = _OrderProgress(_ZERO, None, _ZERO)
 
 #: Account and order id; with its time of creation if an earlier order has the same id.
 _Key = tuple[str, int] | tuple[str, int, int | None]
@@ -49,7 +49,7 @@ def is_another(created_at: int | None, known: int | None) -> bool:
 
 
 class _Extra(msgspec.Struct):
-    """What REST tells of an order and pushes do not."""
+    """A field of an order that only REST reports."""
 
     updated_at: int | None = None
 
@@ -60,24 +60,24 @@ _read_extra = msgspec.json.Decoder(_Extra).decode
 def fills(
     updates: Iterable[Order], matched: Iterable[Fill] = (), liquidity: Callable[[Order], str] = lambda _: UNKNOWN
 ) -> Iterator[Fill]:
-    """The fills that the exchange's own account of executions and order updates tell of, each once.
+    """The fills that the exchange's executions and the order updates show, each once.
 
-    Where the exchange told an order's executions, those are its fills, exact in every field; only what the updates tell
-    beyond them is derived.
+    If the exchange reported an order's executions, those are its fills, exact in every field; only what the updates
+    show beyond them is derived.
 
-    Quantity and fee of a step are differences, and exact: their sums are what the order's last update says. The price
-    of an order's first step is its average so far, and certain. The price of a later step is what moves one average to
-    the next *if the average is arithmetic*, which the exchange does not document: it is marked as an estimate.
+    Quantity and fee of a step are exact differences: their sums are those of the order's last update. The price of an
+    order's first step is its average so far, and certain. The price of a later step is what moves one average to the
+    next *if the average is arithmetic*, which the exchange does not document: it is marked as an estimate.
 
-    An update that tells of less than an earlier one is old news (a snapshot that came late) and no step. A fee that
-    changes without a fill is a step of quantity zero. Updates with one id and another `created_at` are of another
-    order: a venue, or a simulation that was restarted, may use an id again.
+    An update with a smaller filled quantity than an earlier one is late and makes no step. A fee that changes without a
+    fill is a step of quantity zero. Updates with the same id and another `created_at` are of another order: a venue, or
+    a simulation that was restarted, may reuse an id.
 
     Args:
-        updates: in the order of receipt, of any accounts; all of an order's, or sums do not hold. One small tuple is
-            held in memory for each order that filled.
-        matched: the newest executions told of each order, in the order of receipt; held in memory.
-        liquidity: how an order can only be filled, as its venue says.
+        updates: in the order of receipt, of any accounts; all updates of an order, or its sums are wrong. One small
+            tuple is held in memory for each order that filled.
+        matched: the executions in the newest answer about each order, in the order of receipt; held in memory.
+        liquidity: whether an order can only be filled as maker, or only as taker, by its venue.
     """
     exact = list(matched)
     return heapq.merge(exact, _derived(updates, _matched(exact), liquidity), key=_receipt)
@@ -86,42 +86,42 @@ def fills(
 def fills_by_order(
     updates: Iterable[Order], matched: Iterable[Fill] = (), liquidity: Callable[[Order], str] = lambda _: UNKNOWN
 ) -> Iterator[Fill]:
-    """The same, of updates that come one order after the other; no more than one order's are held in memory.
+    """The same fills, from updates that come one order after the other; only one order's are held in memory.
 
     Args:
-        updates: by account and order, and of each order in the order of receipt.
+        updates: by account and order, those of each order in the order of receipt.
         matched: as for `fills`, in any order; held in memory.
         liquidity: as for `fills`.
     """
-    told: dict[tuple[str, int], list[Fill]] = {}
+    reported: dict[tuple[str, int], list[Fill]] = {}
     for fill in matched:
-        told.setdefault((fill.account, fill.order_id), []).append(fill)
+        reported.setdefault((fill.account, fill.order_id), []).append(fill)
     for key, its_updates in groupby(updates, attrgetter("account", "order_id")):
-        yield from fills(its_updates, told.pop(key, ()), liquidity)
-    yield from (fill for executions in told.values() for fill in executions)
+        yield from fills(its_updates, reported.pop(key, ()), liquidity)
+    yield from (fill for executions in reported.values() for fill in executions)
 
 
 def at_ms(update: Order) -> int:
-    """When an order came to be as an update tells it, ms since 1970.
+    """When the state in an update began, ms since 1970.
 
-    The time of the push; of a REST answer, which has none, the order's last change, or else the receipt.
+    The time of the push; for a REST answer, which has none, the order's last change, or else the time of receipt.
     """
     if update.ts is not None:
         return update.ts
     try:
-        told = _read_extra(update.extra or "{}").updated_at
+        updated_at = _read_extra(update.extra or "{}").updated_at
     except msgspec.DecodeError:
-        told = None
-    return update.received_ns // NS_PER_MS if told is None else told
+        updated_at = None
+    return update.received_ns // NS_PER_MS if updated_at is None else updated_at
 
 
 def _receipt(fill: Fill) -> tuple[int, int, int, int]:
     return fill.received_ns, fill.session_id, fill.seq, fill.item
 
 
-def _matched(exact: Iterable[Fill]) -> dict[_Key, _Seen]:
-    """How far the executions told of each order go."""
-    seen: dict[_Key, _Seen] = {}
+def _matched(exact: Iterable[Fill]) -> dict[_Key, _OrderProgress]:
+    """How far the reported executions of each order go."""
+    seen: dict[_Key, _OrderProgress] = {}
     for fill in exact:
         key = fill.account, fill.order_id
         before = seen.get(key, _NOTHING)
@@ -132,11 +132,13 @@ def _matched(exact: Iterable[Fill]) -> dict[_Key, _Seen]:
         elif filled:
             worth = _EXACT.multiply(before.filled, average or _ZERO)
             average = _EXACT.divide(_EXACT.add(worth, _EXACT.multiply(fill.quantity, fill.price)), filled)
-        seen[key] = _Seen(filled, average, _EXACT.add(before.fee, fill.fee or _ZERO))
+        seen[key] = _OrderProgress(filled, average, _EXACT.add(before.fee, fill.fee or _ZERO))
     return seen
 
 
-def _derived(updates: Iterable[Order], seen: dict[_Key, _Seen], liquidity: Callable[[Order], str]) -> Iterator[Fill]:
+def _derived(
+    updates: Iterable[Order], seen: dict[_Key, _OrderProgress], liquidity: Callable[[Order], str]
+) -> Iterator[Fill]:
     for update in updates:
         if update.quantity is None or update.unfilled_quantity is None:
             continue
@@ -149,11 +151,11 @@ def _derived(updates: Iterable[Order], seen: dict[_Key, _Seen], liquidity: Calla
         fee = before.fee if update.fee is None else update.fee
         if filled > before.filled or (filled == before.filled > 0 and fee != before.fee):
             created_at = before.created_at if update.created_at is None else update.created_at
-            seen[key] = _Seen(filled, update.fill_price, fee, created_at)
+            seen[key] = _OrderProgress(filled, update.fill_price, fee, created_at)
             yield _step(update, before, filled, fee, liquidity(update))
 
 
-def _step(update: Order, before: _Seen, filled: Decimal, fee: Decimal, liquidity: str) -> Fill:
+def _step(update: Order, before: _OrderProgress, filled: Decimal, fee: Decimal, liquidity: str) -> Fill:
     quantity = _EXACT.subtract(filled, before.filled)
     first = before.filled == 0
     return Fill(
@@ -178,8 +180,8 @@ def _step(update: Order, before: _Seen, filled: Decimal, fee: Decimal, liquidity
     )
 
 
-def _price_between(before: _Seen, filled: Decimal, average: Decimal | None) -> Decimal | None:
-    """The price that moves the one arithmetic average to the other."""
+def _price_between(before: _OrderProgress, filled: Decimal, average: Decimal | None) -> Decimal | None:
+    """The price that moves one arithmetic average to the next."""
     quantity = _EXACT.subtract(filled, before.filled)
     if average is None or before.average is None or quantity == 0:
         return None

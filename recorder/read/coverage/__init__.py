@@ -1,1 +1,0 @@
-"""Which periods a record covers, and which it does not."""

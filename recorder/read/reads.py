@@ -1,0 +1,346 @@
+"""The reads of orders, fills, positions, balances and gaps, and what follows from them; now or as of an instant.
+
+Fees, realized PnL and round trips belong to the time when they happened, by the exchange's clock, not to their receipt:
+an execution of New Year's Eve belongs to the old year even if it was reported in the new one.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from decimal import Decimal
+from functools import cache, partial
+from operator import attrgetter
+from typing import Any, NamedTuple, TypeVar
+
+from sqlalchemy import Connection, Select, Table, and_, bindparam, column, select, values
+
+from recorder.clock import NS_PER_MS
+from recorder.model import MAKER, TAKER, UNKNOWN
+from recorder.read import fills as derive
+from recorder.read import queries, sums
+from recorder.read import timeline as timelines
+from recorder.read import trips as walks
+from recorder.read.coverage import coverage_by_recorder, touches, whole_gaps
+from recorder.read.queries import Closed
+from recorder.read.records import ALL, Balance, Fill, Filter, Gap, Order, Position, RestRound
+from recorder.read.scope import labelled_accounts
+from recorder.read.sums import Calendar, Fees, Pnl
+from recorder.read.timeline import TimelineEvent
+from recorder.read.trips import SHORT, HeldQuantity, Trip
+from recorder.store.gaps import PARTIAL, RECONCILED
+from recorder.store.schema import Int64, account_updates, order_updates, position_updates
+from recorder.store.state_index import StateRow, latest
+from recorder.venues import final_statuses, find_venue
+from recorder.venues.base import Venue
+
+R = TypeVar("R", bound=tuple[Any, ...])
+S = TypeVar("S", Balance, Position, Order)
+
+#: Rows fetched at a time: memory does not grow with the record.
+ROWS_PER_FETCH = 1_000
+#: The rows of this many states are fetched in one statement, of the next larger number.
+PLACES = (8, 50, PLACES_MAX := 300)
+#: The range of a 64-bit integer, less one: an instant is included, and `until` is the one after it.
+NS_MIN, NS_MAX = -(2**63), 2**63 - 2
+
+_DAYS = Calendar()
+_FOR_EVER_MS = 2**63
+_KEY = ("session_id", "seq", "item")
+_NOWHERE = StateRow(0, 0, -1, -1, -1, None)
+_RECEIPT = attrgetter("received_ns", "session_id", "seq", "item")
+#: Typed table → the record that readers get of its rows; the account's name comes first.
+_RECORDS: dict[Table, type[Balance | Order | Position]] = {
+    account_updates: Balance,
+    order_updates: Order,
+    position_updates: Position,
+}
+
+
+class _VenueFill(NamedTuple):
+    """A row of `fills`, with fields of its order."""
+
+    account: str
+    received_ns: int
+    created_at: int | None
+    order_id: int
+    symbol: str | None
+    direction: str | None
+    order_type: str | None
+    margin_currency: str | None
+    quantity: Decimal
+    price: Decimal | None
+    fee: Decimal | None
+    session_id: int
+    seq: int
+    item: int
+    taker: int | None
+
+
+class RecordReads(ABC):
+    """Reads of a record, as it is now or as it was known at an instant."""
+
+    #: The instant, ns since 1970, by receipt: what was received in it is included. None: now.
+    at_ns: int | None = None
+
+    @abstractmethod
+    def reading(self) -> AbstractContextManager[Connection]:
+        """A read-only connection."""
+
+    def venues(self) -> dict[str, Venue]:
+        """Account → its venue, if this program knows it."""
+        with self.reading() as connection:
+            found = labelled_accounts(connection)
+        return {one.label: venue for one in found if (venue := find_venue(one.venue))}
+
+    def orders(self, wanted: Filter = ALL) -> Iterator[Order]:
+        """The latest state of each order, oldest change first."""
+        yield from self._rows(Order, partial(queries.latest_orders, self._limited(wanted)))
+
+    def open_orders(self, wanted: Filter = ALL) -> Iterator[Order]:
+        """The orders that can still change, oldest change first."""
+        yield from self._states(Order, order_updates, wanted)
+
+    def closed_orders(self, closed: Closed, wanted: Filter = ALL) -> Iterator[Order]:
+        """The latest state of each order that can no longer change, the newest order first.
+
+        Args:
+            closed: when they were created, and before which order.
+            wanted: their account, contract and time of receipt.
+        """
+        return self._rows(Order, partial(queries.closed_orders, closed, self._limited(wanted)))
+
+    def order_history(self, wanted: Filter = ALL) -> Iterator[Order]:
+        """Every update of every order, in the order of receipt."""
+        yield from self._rows(Order, partial(queries.history, Order, order_updates, self._limited(wanted)))
+
+    def positions(self, wanted: Filter = ALL) -> Iterator[Position]:
+        """The latest state of each position, oldest change first."""
+        yield from self._states(Position, position_updates, wanted)
+
+    def position_history(self, wanted: Filter = ALL, *, as_it_happened: bool = False) -> Iterator[Position]:
+        """Every state of every position, in the order of receipt.
+
+        Args:
+            wanted: which.
+            as_it_happened: in the order in which they came to be, by the exchange's clock: a REST answer may be newer
+                than pushes received after it.
+        """
+        in_order = partial(queries.history, Position, position_updates)
+        query = queries.positions_as_they_happened if as_it_happened else in_order
+        yield from self._rows(Position, partial(query, self._limited(wanted)))
+
+    def balances(self, wanted: Filter = ALL) -> Iterator[Balance]:
+        """The latest balance of each currency, oldest change first."""
+        yield from self._states(Balance, account_updates, wanted._replace(symbol=None))
+
+    def balance_history(self, wanted: Filter = ALL) -> Iterator[Balance]:
+        """Every balance, in the order of receipt."""
+        wanted = self._limited(wanted)._replace(symbol=None)
+        yield from self._rows(Balance, partial(queries.history, Balance, account_updates, wanted))
+
+    def fills(self, wanted: Filter = ALL) -> Iterator[Fill]:
+        """Each fill once, as the exchange reported it or as order updates show it, in the order of receipt."""
+        # The steps within the wanted time are differences to what was before it.
+        before = self._limited(wanted)._replace(since_ns=None)
+        venues = self.venues()
+        found = derive.fills(self.order_history(before), self._venue_fills(before, venues), _liquidity(venues))
+        yield from (fill for fill in found if fill.received_ns >= (wanted.since_ns or 0))
+
+    def fills_by_order(self, wanted: Filter = ALL) -> Iterator[Fill]:
+        """The same fills, one order after the other: memory does not grow with the number of orders."""
+        before, venues = self._limited(wanted)._replace(since_ns=None), self.venues()
+        updates = self._rows(Order, partial(queries.filled_orders, before))
+        found = derive.fills_by_order(updates, self._venue_fills(before, venues), _liquidity(venues))
+        yield from (fill for fill in found if fill.received_ns >= (wanted.since_ns or 0))
+
+    def rounds(self, wanted: Filter = ALL) -> list[RestRound]:
+        """The rounds of REST requests, oldest first."""
+        return list(self._rows(RestRound, partial(queries.rounds, self._limited(wanted))))
+
+    def gaps(self, wanted: Filter = ALL) -> Iterator[Gap]:
+        """The stretches in which pushes may have been missed, by all recorders of the account; oldest first.
+
+        As of an instant: those that had begun by then, noticed or not; what ended or was reconciled later is open.
+        """
+        wanted = self._limited(wanted)
+        with self.reading() as connection:
+            found = [
+                gap
+                for one in labelled_accounts(connection, wanted.account)
+                for gap in whole_gaps(
+                    one.label, coverage_by_recorder(connection, one.account_id, one.label, self.at_ns)
+                )
+            ]
+        yield from sorted((gap for gap in found if touches(gap, wanted)), key=lambda gap: gap.begins_ns or 0)
+
+    def fees(self, calendar: Calendar = _DAYS, wanted: Filter = ALL) -> list[Fees]:
+        """Quantities traded and fees paid, as maker and as taker, by period of a calendar."""
+        return sums.fees(self._fills_within(wanted), calendar)
+
+    def pnl(self, calendar: Calendar = _DAYS, wanted: Filter = ALL) -> list[Pnl]:
+        """The exchange's own realized PnL, and the fees in it, by period of a calendar."""
+        rounds = self.rounds()
+        first: dict[str, int] = {}
+        for one in rounds:
+            if one.result in {RECONCILED, PARTIAL} and one.ended_ns is not None:
+                first[one.account] = min(one.ended_ns, first.get(one.account, one.ended_ns))
+        states = self.position_history(_at_any_time(wanted), as_it_happened=True)
+        changes = sums.realized(states, first, {one.reconciliation_id: one.began_ns for one in rounds})
+        within = (one for one in changes if one.change is None or _within(one.at_ms, wanted))
+        return sums.pnl(within, self._fills_within(wanted), calendar)
+
+    def trips(self, wanted: Filter = ALL) -> Iterator[Trip]:
+        """Round trips: each position from nothing to nothing, with average prices; also those that are still open.
+
+        Trips that were closed within the wanted time, or are open at its end.
+        """
+        anytime = _at_any_time(wanted)
+        asked_ns = {one.reconciliation_id: one.began_ns for one in self.rounds()}
+        held = _held_quantities(self.position_history(anytime, as_it_happened=True), asked_ns)
+        for trip in walks.trips(self.fills(anytime), held):
+            opened_ms = _FOR_EVER_MS if trip.opened_ms is None else trip.opened_ms
+            if _within(trip.closed_ms, wanted) if trip.closed_ms is not None else _before_end(opened_ms, wanted):
+                yield trip
+
+    def timeline(self, wanted: Filter = ALL) -> Iterator[TimelineEvent]:
+        """Everything that happened, in the order of receipt, which is also what `wanted`'s times refer to.
+
+        With a symbol: its orders and positions, and everything that has no symbol.
+        """
+        wanted = self._limited(wanted)
+        since_ns = NS_MIN if wanted.since_ns is None else wanted.since_ns
+        until_ns = NS_MAX if wanted.until_ns is None else wanted.until_ns
+        with self.reading() as connection:
+            others = [
+                event
+                for event in timelines.other_events(connection, wanted.account)
+                if since_ns <= event.received_ns < until_ns
+            ]
+        states = self.order_history(wanted), self.position_history(wanted), self.balance_history(wanted)
+        return timelines.timeline(*states, others, {one.reconciliation_id for one in self.rounds()})
+
+    def _limited(self, wanted: Filter) -> Filter:
+        """A filter for nothing that was received after the instant."""
+        if self.at_ns is None:
+            return wanted
+        until_ns = self.at_ns + 1 if wanted.until_ns is None else min(self.at_ns + 1, wanted.until_ns)
+        return wanted._replace(until_ns=until_ns)
+
+    def _fills_within(self, wanted: Filter) -> Iterator[Fill]:
+        return (fill for fill in self.fills(_at_any_time(wanted)) if _within(fill.at_ms, wanted))
+
+    def _venue_fills(self, wanted: Filter, venues: dict[str, Venue]) -> Iterator[Fill]:
+        """The newest executions that the exchange reported of each order."""
+        for row in self._rows(_VenueFill, partial(queries.venue_fills, wanted)):
+            venue = venues.get(row.account)
+            by_order = UNKNOWN if venue is None else venue.liquidity(None, row.order_type)
+            yield Fill(
+                row.account,
+                row.received_ns,
+                row.created_at,
+                row.order_id,
+                row.symbol,
+                row.direction,
+                row.order_type,
+                row.quantity,
+                row.price,
+                row.fee,
+                row.margin_currency,
+                False,
+                derive.VENUE,
+                row.session_id,
+                row.seq,
+                row.item,
+                by_order if row.taker is None else (TAKER if row.taker else MAKER),
+                row.received_ns // NS_PER_MS if row.created_at is None else row.created_at,
+            )
+
+    def _states(self, record: type[S], table: Table, wanted: Filter) -> list[S]:
+        """The latest state of each thing, oldest change first; of orders, only those that are open.
+
+        It costs the same at any instant of a record of any length (`recorder.store.state_index`).
+        """
+        until_ns = self._limited(wanted).until_ns
+        found: list[S] = []
+        with self.reading() as connection:
+            for one in labelled_accounts(connection, wanted.account):
+                final = final_statuses(one.venue)
+                places = latest(connection, one.account_id, table, NS_MAX if until_ns is None else until_ns - 1)
+                open_places = [place for place in places.values() if place.status not in final]
+                found += [record(one.label, *row) for row in _rows_at(connection, table, one.account_id, open_places)]
+        return sorted((state for state in found if _is_wanted(state, wanted)), key=_RECEIPT)
+
+    def _rows(self, record: type[R], question: Callable[[Connection], Select[Any]]) -> Iterator[R]:
+        # An option of the statement, not of the connection, which may serve other questions too.
+        streamed = {"yield_per": ROWS_PER_FETCH}
+        with self.reading() as connection, connection.execute(question(connection), execution_options=streamed) as rows:
+            for row in rows:
+                yield record(*row)
+
+
+def _rows_at(
+    connection: Connection, table: Table, account_id: int, places: Sequence[StateRow]
+) -> Iterator[Sequence[Any]]:
+    """The rows at some places, without their account."""
+    for start in range(0, len(places), PLACES_MAX):
+        some = places[start : start + PLACES_MAX]
+        size = next(size for size in PLACES if size >= len(some))
+        key = {
+            f"{name}_{number}": getattr(place, name)
+            for number, place in enumerate([*some, *[_NOWHERE] * (size - len(some))])
+            for name in _KEY
+        }
+        for row in connection.execute(_select_at(table, size), {"account_id": account_id, **key}):
+            if row[0] is not None:
+                yield row[1:]
+
+
+@cache
+def _select_at(table: Table, size: int) -> Select[Any]:
+    """Selects the rows at this many places, each after its `account_id`."""
+    rows = [tuple(bindparam(f"{name}_{number}", type_=Int64) for name in _KEY) for number in range(size)]
+    wanted = values(*(column(name, Int64) for name in _KEY), name="wanted").data(rows).cte("wanted")
+    same = and_(table.c.account_id == bindparam("account_id"), *(table.c[name] == wanted.c[name] for name in _KEY))
+    fields = [table.c[name] for name in _RECORDS[table]._fields if name != "account"]
+    # An outer join, so that every planner begins with the places instead of walking through the whole table.
+    return select(table.c.account_id, *fields).select_from(wanted.outerjoin(table, same))
+
+
+def _is_wanted(state: Balance | Order | Position, wanted: Filter) -> bool:
+    if wanted.since_ns is not None and state.received_ns < wanted.since_ns:
+        return False
+    if isinstance(state, Balance):
+        return True
+    if isinstance(state, Order) and wanted.order_id not in {None, state.order_id}:
+        return False
+    return wanted.symbol is None or (state.symbol or "").lower() == wanted.symbol.lower()
+
+
+def _at_any_time(wanted: Filter) -> Filter:
+    return wanted._replace(since_ns=None, until_ns=None)
+
+
+def _within(at_ms: int, wanted: Filter) -> bool:
+    return (wanted.since_ns is None or at_ms * NS_PER_MS >= wanted.since_ns) and _before_end(at_ms, wanted)
+
+
+def _before_end(at_ms: int, wanted: Filter) -> bool:
+    return wanted.until_ns is None or at_ms * NS_PER_MS < wanted.until_ns
+
+
+def _held_quantities(positions: Iterator[Position], asked_ns: dict[int, int]) -> Iterator[HeldQuantity]:
+    """Signed positions, at the time of the push or of the request."""
+    for one in positions:
+        if one.quantity is not None:
+            at_ms = asked_ns.get(one.session_id, one.received_ns) // NS_PER_MS if one.ts is None else one.ts
+            # Not `-`, which rounds.
+            quantity = one.quantity.copy_negate() if one.direction == SHORT else one.quantity
+            yield HeldQuantity(one.account, one.symbol, at_ms, quantity)
+
+
+def _liquidity(venues: dict[str, Venue]) -> Callable[[Order], str]:
+    def liquidity(order: Order) -> str:
+        venue = venues.get(order.account)
+        return UNKNOWN if venue is None else venue.liquidity(order.features, order.order_type)
+
+    return liquidity

@@ -1,1 +1,0 @@
-"""Latest states: as of an instant, and while a recorder runs."""

@@ -1,1 +1,0 @@
-"""What a trader asks for: fills, round trips, fees and realized PnL."""
