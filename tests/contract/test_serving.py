@@ -459,7 +459,7 @@ def test_what_cannot_be_served_is_refused(served_url: str, story: Story, desk: A
             serving(served_url, **options).start()
     with pytest.raises(Incomplete):
         serving(served_url, require_complete=True).start()
-    with pytest.raises(ValueError, match="no pace"):
+    with pytest.raises(ValueError, match="is not a speed"):
         serving(served_url, speed=-1.0).start()
     one = serving(served_url, require_complete=True, accounts=("main",))
     one.start()
