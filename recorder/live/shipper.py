@@ -170,13 +170,13 @@ class Shipper(Thread):
             if self.state in {"away", "refusing"}:
                 log.info("%s answers again: sending what waits in the journal", place(self._server))
             self._backoff.reset()
-            if moved is None:
+            self._compare |= moved is not None and moved.sessions_ended > 0
+            if moved is None or not moved.more:
+                # The server has everything committed before this step. There may be news, which is collected first.
                 self.state = "up to date"
-                # The server has everything committed before this step, whichever process sent it.
                 self.frames = committed
                 break
             self.state = "sending"
-            self._compare |= moved.sessions_ended > 0
         if self._compare:
             for compared in compare_sessions(self._target):
                 log.log(logging.ERROR if compared.unseen else logging.INFO, "%s", compared.sentence())

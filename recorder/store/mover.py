@@ -56,6 +56,8 @@ class Moved(NamedTuple):
     frames: int
     #: Sessions that ended in them, which can now be compared with those of other recorders.
     sessions_ended: int
+    #: Whether more batches may have been waiting; otherwise the target has all that the source had before this step.
+    more: bool = False
 
 
 def require_rights(connection: Connection, where: str) -> None:
@@ -159,10 +161,11 @@ class Mover:
                     f"Something of run {self._run_id} is there already under the key of another run: one of the two "
                     "records was changed, or is no record of this program's; nothing of it was merged."
                 ) from error
-            if moved is not None:
-                return moved
-            self._written_ns = None
             later = select(runs.c.run_id).where(runs.c.run_id > self._run_id).limit(1)
+            if moved is not None:
+                is_full = max(moved.frames, moved.batches) >= self._frames_max
+                return moved._replace(more=is_full or reading.scalar(later) is not None)
+            self._written_ns = None
             if reading.scalar(later) is None:
                 return None
             # Not simply the next one: a run ends what the one before it left open, which must be there then.

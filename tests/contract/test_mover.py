@@ -15,6 +15,7 @@ from sqlalchemy.exc import OperationalError
 
 import recorder
 from recorder.errors import AnotherAccount, DatabaseError, MergeConflict
+from recorder.live.shipper import Shipper
 from recorder.store import dialects, postgresql
 from recorder.store import mover as mover_module
 from recorder.store.credentials import (
@@ -27,9 +28,10 @@ from recorder.store.credentials import (
 )
 from recorder.store.crosscheck import compare_sessions
 from recorder.store.engine import open_engine
-from recorder.store.entries import CredentialAccepted
+from recorder.store.entries import AccountAdded, CredentialAccepted, RunStarted
+from recorder.store.journal import OPENING, Batch
 from recorder.store.mover import Moved, Mover, require_rights, require_same, update_statistics
-from recorder.store.opening import add_entry
+from recorder.store.opening import add_entry, open_run
 from recorder.store.redactions import redact, redactable
 from recorder.store.schema import frames
 from tests.contract.conftest import NewUrl
@@ -88,6 +90,7 @@ def test_a_step_takes_whole_batches(teller: Teller, engine: Engine, frames_max: 
     steps = move(teller.engine, engine, frames_max=frames_max)
     assert {step.frames for step in steps} <= {*range(frames_max + 1)}
     assert frames_max > 6 or frames_max in {step.frames for step in steps}
+    assert all(step.more for step in steps[:-1])
     assert contents(engine) == contents(teller.engine)
 
 
@@ -114,9 +117,39 @@ def test_what_is_new_is_moved(teller: Teller, engine: Engine) -> None:
     while mover.step() is not None:
         pass
     teller.write([Told(50, 1), Told(51, 2)], [Heard(49, 60)])
-    assert [step.frames for step in iter(mover.step, None)] == [3]
+    assert [(step.frames, step.more) for step in iter(mover.step, None)] == [(3, False)]
     mover.close()
     assert contents(engine) == contents(teller.engine)
+
+
+def test_a_shipper_is_up_to_date_although_batches_keep_coming(
+    teller: Teller, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A slow server never has nothing to be sent: each step ends after the next commit."""
+    started = RunStarted(10**15, 0, NOON_NS + 10**12, "host", 1, "v")
+    with teller.engine.begin() as connection:
+        run, seal, _ = open_run(connection, teller.url, started, [])
+    step, numbers = Mover.step, count(OPENING + 1)
+
+    def commit_meanwhile(mover: Mover) -> Moved | None:
+        nonlocal seal
+        moved, number = step(mover), next(numbers)
+        assert number < OPENING + 10, "it never stops to collect batches"
+        batch = Batch(run.recorder_id, run.run_id, number, seal)
+        batch.entries.append(AccountAdded(ACCOUNT + number, "fmex", f"account-{number}", NOON_NS))
+        with teller.engine.begin() as connection:
+            batch.write(connection, NOON_NS + 10**12)
+        seal = batch.seal
+        return moved
+
+    monkeypatch.setattr(Mover, "step", commit_meanwhile)
+    source, target = (one.url.render_as_string(hide_password=False) for one in (teller.engine, engine))
+    shipper = Shipper(source, target, lambda: None)
+    shipper.more(7)
+    shipper.finish()
+    shipper.run()
+    assert shipper.failure is None
+    assert (shipper.state, shipper.frames) == ("up to date", 7)
 
 
 @contextmanager
