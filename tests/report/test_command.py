@@ -180,7 +180,7 @@ def test_memory_does_not_grow_with_the_record(tmp_path: Path) -> None:
     """60,000 more frames cost no more than SQLite's and our own buffers, which fill up at about this size.
 
     SQLite sorts in up to 2 MiB for each open query (the books have three at once) and caches 2 MiB of pages. Of 6.7 MiB
-    measured, 2.3 vanish with a cache of 256 KiB. A million frames need no more than that.
+    measured, 2.3 vanish with a cache of 256 KiB; the rest was not traced.
     """
     peaks = []
     for number, moments_per_s in enumerate((0.04, 0.2)):
