@@ -158,16 +158,18 @@ def _trade_history() -> str:
   SELECT account_id, order_id, sum(quantity) AS filled, coalesce(sum(fee), 0) AS fee,
     CASE WHEN count(*) = count(price) THEN sum(quantity * price) / nullif(sum(quantity), 0) END AS average
   FROM matched GROUP BY account_id, order_id
-), ids AS (
+), reused AS (
   SELECT account_id, order_id, min(created_at) AS first_created FROM order_updates GROUP BY account_id, order_id
+  HAVING min(created_at) < max(created_at)
 ), told AS (
   SELECT o.account_id, o.session_id, o.seq, o.item, o.received_ns, o.ts, o.order_id,
-    coalesce(o.created_at, ids.first_created) AS created, symbol, direction, order_type, margin_currency,
+    CASE WHEN first_created IS NOT NULL THEN coalesce(o.created_at, first_created) END AS created,
+    symbol, direction, order_type, margin_currency,
     {filled} AS filled, {number("fill_price")} AS average, {number("o.fee")} AS fee,
     total.filled AS filled_at_least, total.average AS average_matched, total.fee AS fee_matched
-  FROM order_updates_once o LEFT JOIN ids ON ids.account_id = o.account_id AND ids.order_id = o.order_id
+  FROM order_updates_once o LEFT JOIN reused ON reused.account_id = o.account_id AND reused.order_id = o.order_id
     LEFT JOIN total ON total.account_id = o.account_id AND total.order_id = o.order_id
-      AND coalesce(o.created_at = ids.first_created, true)
+      AND coalesce(o.created_at = first_created, true)
   WHERE o.quantity IS NOT NULL AND o.unfilled_quantity IS NOT NULL
 ), news AS (
   SELECT * FROM (SELECT *, max(filled) OVER ({of_order} ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS most_before
