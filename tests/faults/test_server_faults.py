@@ -50,7 +50,8 @@ def again_and_again(scene: Scene, process: Process, times: int, harm: Callable[[
         scene.wait_more(process, 50)
 
 
-@pytest.mark.parametrize("seed", [1, pytest.param(2, marks=pytest.mark.long), pytest.param(3, marks=pytest.mark.long)])
+@pytest.mark.long
+@pytest.mark.parametrize("seed", [1, 2, 3])
 def test_a_server_that_crashes_in_a_batch(served: Scene, server: PostgresServer, seed: int) -> None:
     random, downs = Random(seed), iter(range(1, 100))
 
@@ -61,7 +62,7 @@ def test_a_server_that_crashes_in_a_batch(served: Scene, server: PostgresServer,
         server.start()
 
     with served.running() as process:
-        again_and_again(served, process, size(8), crash)
+        again_and_again(served, process, 4, crash)
     finish(served, "server crashes in a batch")
 
 
@@ -141,7 +142,8 @@ def test_killed_while_it_sends(served: Scene, kills: int) -> None:
     finish(served, "killed while it sends")
 
 
-@pytest.mark.parametrize("kills", [1, pytest.param(4, marks=pytest.mark.long)])
+@pytest.mark.long
+@pytest.mark.parametrize("kills", [1, 4])
 def test_two_recorders_of_one_account(
     served: Scene, server: PostgresServer, tmp_path: Path, exchange: Simulator, report: Report, kills: int
 ) -> None:

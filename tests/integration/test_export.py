@@ -257,7 +257,8 @@ def test_a_terminal_shows_progress(folder: Folder, long: Path) -> None:
     assert b"exporting order_updates" in shown
 
 
-@pytest.mark.parametrize("form", [pytest.param("parquet", marks=pytest.mark.long), "jsonl"])
+@pytest.mark.long
+@pytest.mark.parametrize("form", ["parquet", "jsonl"])
 def test_memory_does_not_grow_with_the_record(tmp_path: Path, form: str) -> None:
     peaks = []
     for frames in (500, 2_000):

@@ -171,7 +171,7 @@ def test_a_symbol_that_is_not_listed_costs_only_itself_and_can_be_corrected(fold
             # Beside a running recorder there is no asking by hand.
             beside = folder.command("reconcile")
             assert (beside.returncode, beside.stdout) == (2, "")
-            assert "it reconciles open gaps by itself; to ask about unrecoverable ones again, stop it" in beside.stderr
+            assert "it reconciles open gaps by itself; to ask about unrecoverable gaps again, stop it" in beside.stderr
             assert process.stop()[0] == 0, process.errors
         (gap_id, state, resolution) = folder.rows("SELECT gap_id, state, resolution FROM gaps WHERE reason = 'lost'")[0]
         assert state == "unrecoverable"
@@ -190,7 +190,7 @@ def test_a_symbol_that_is_not_listed_costs_only_itself_and_can_be_corrected(fold
         assert f"main: gap {gap_id}: reconciled: restored: " in right.stdout
         nothing = folder.command("reconcile", "--gap", str(gap_id))
         assert (nothing.returncode, nothing.stdout) == (2, "")
-        assert f"Account main has no gap {gap_id} to reconcile here" in nothing.stderr
+        assert f"Account main has no gap {gap_id} that can be reconciled" in nothing.stderr
         # Asked for three times, each execution is told once.
         with recorder.open(f"sqlite:///{folder.database}") as record:
             fills = list(record.fills())

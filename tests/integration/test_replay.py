@@ -110,6 +110,7 @@ def test_a_range_with_gaps_is_refused_and_they_are_listed(sqlite_template: Path,
     assert ended.stderr.count("main, all topics: 2020-02-04 07:40:53") == 2
 
 
+@pytest.mark.long
 def test_memory_does_not_grow_with_the_record(sqlite_template: Path, tmp_path: Path) -> None:
     peaks = []
     for pushes in (200, 2_000):

@@ -73,6 +73,7 @@ def test_what_is_in_the_journal_is_on_the_server(folder: Folder, exchange: Simul
         assert server.stdout.count("\n") == journal.stdout.count("\n") > 1
 
 
+@pytest.mark.long
 def test_a_server_that_crashes_again_and_again(folder: Folder, own_server: PostgresServer) -> None:
     url = own_server.new_database(empty=True)
     with Simulator(SimulatorOptions(pushes=6_000, rate_per_s=800)) as exchange:
@@ -196,6 +197,7 @@ def test_two_recorders_into_one_server(folder: Folder, postgres: PostgresServer,
     assert_equal_views(url, seen[0] | seen[1])
 
 
+@pytest.mark.long
 def test_a_new_key_is_recorded_at_once_and_sent_when_it_is_accepted(
     folder: Folder, postgres: PostgresServer, tmp_path: Path
 ) -> None:

@@ -382,6 +382,7 @@ def test_recording_a_replay_gives_an_identical_journal_of_pushes(folder: Folder,
     assert copy.rows("SELECT * FROM discrepancies") == []
 
 
+@pytest.mark.long
 def test_memory_stays_flat_while_clients_do_not_read(sqlite_template: Path, tmp_path: Path) -> None:
     folder = Folder(tmp_path)
     write(Large(2_000), tmp_path, sqlite_template)
@@ -429,7 +430,7 @@ def test_a_port_that_is_taken_and_a_record_with_gaps_and_an_empty_one(sqlite_tem
     assert "check --host and --port" in ended.stderr
     ended = folder.command("serve", "--port", "0", "--require-complete")
     assert ended.returncode == 1
-    assert "pushes may have been missed" in ended.stderr
+    assert "Pushes may have been missed" in ended.stderr
     ended = folder.command("serve", "--port", "0", "--database", f"sqlite:///{sqlite_template}")
     assert ended.returncode == 2
     assert "record something first" in ended.stderr
