@@ -21,7 +21,6 @@ from types import TracebackType
 from typing import NamedTuple, Self
 
 import psutil
-import psycopg
 from filelock import FileLock
 from sqlalchemy import URL, Engine, make_url
 
@@ -258,6 +257,8 @@ class PostgresServer:
 
     def run_sql(self, statement: str) -> None:
         """Run a statement outside any of the tests' databases."""
+        import psycopg  # not there with the examples' packages, which need no server
+
         own = psycopg.connect(
             host="127.0.0.1", port=self.port, user=USER, password=PASSWORD, dbname="postgres", autocommit=True
         )
