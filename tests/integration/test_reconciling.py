@@ -94,7 +94,8 @@ def test_what_happened_in_a_gap_is_restored(folder: Folder) -> None:
             assert fee[order_id] == Decimal(order.fee)
 
         # The fills that the gap hid are the exchange's own, exact in every field.
-        told = {fill.order_id for fill in fills if fill.origin == "venue"}
+        # An order that filled further once pushes came again has derived fills, too.
+        told = {fill.order_id for fill in fills} - {fill.order_id for fill in fills if fill.origin != "venue"}
         assert told
         for order_id in sorted(told)[:5]:
             matches = rest.read_matches(ask(exchange, partial(rest.matches, order_id=order_id)), order_id)
