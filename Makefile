@@ -11,7 +11,7 @@ PROCESSES ?= 4
 # Some containers say that nothing compiled is kept; then each of the hundreds of processes compiles everything anew.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: demo test test-all check format docs bench examples engines java faults soak outage clean
+.PHONY: demo test test-all test-long check format docs bench examples engines java faults soak outage clean
 
 demo: $(READY)  ## A simulated exchange, a recording, and a look at the result
 	$(BIN)/recorder demo
@@ -22,8 +22,13 @@ test: $(READY)  ## Every promise at a small size, in PROCESSES processes (0: in 
 test-all: $(READY) examples engines  ## Everything: all faults, all edits, more examples of each property, other packages, Spark
 	TEST_ALL=1 $(BIN)/python -m pytest -n $(PROCESSES) --dist worksteal -m 'not soak and not engines and not examples'
 
+# The rest of the contract on PostgreSQL, pages in a browser, the wheel; not the sweeps of faults and edits of 100,000 frames.
+test-long: $(READY)  ## What make test leaves to make test-all, but for its longest parts
+	$(BIN)/python -m pytest -n $(PROCESSES) --dist worksteal --ignore tests/faults -k 'not 100000' \
+	  -m 'long and not soak and not engines and not examples'
+
 faults: $(READY)  ## Every fault it must live through; writes the matrix into docs/reliability.md
-	$(BIN)/python -m pytest tests/faults -m 'not soak' -n 4 --matrix-into docs/reliability.md
+	$(BIN)/python -m pytest tests/faults -m 'not soak' -n $(PROCESSES) --matrix-into docs/reliability.md
 
 examples: $(EXAMPLES)/.ready  ## The examples, with the packages they are for: two GB, in a folder of their own
 	$(EXAMPLES)/bin/python -m pytest tests/examples -m examples --timeout 600

@@ -77,7 +77,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Leave to `make test-all` what a module does not name among its tests on PostgreSQL, where it names any."""
     for item in items:
         chosen = getattr(getattr(item, "module", None), "ON_POSTGRESQL", None)
-        if chosen is None or "postgresql" not in item.name:
-            continue
-        if item.name not in chosen and item.name.partition("[")[0] not in chosen:
+        names = {item.name, item.name.partition("[")[0]}
+        if chosen is not None and "postgresql" in item.name and names.isdisjoint(chosen):
             item.add_marker(pytest.mark.long)

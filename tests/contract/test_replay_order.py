@@ -24,9 +24,6 @@ from tests.samples import FMEX
 from tests.unit.read.desk import OTHER, Desk
 from tests.unit.read.diary import Diary, S
 
-#: What `make test` proves on PostgreSQL too; `make test-all` proves everything there.
-ON_POSTGRESQL = ("test_a_replay_gives_what_the_views_give",)
-
 NewDesk = Callable[[], Desk]
 
 

@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 import pytest
 import urllib3
 import websocket
-from sqlalchemy import Engine
+from sqlalchemy import Engine, update
 
 from recorder.errors import ConfigurationError, Incomplete
 from recorder.model import Decoded, FillUpdate, Heartbeat, Update
@@ -20,7 +20,10 @@ from recorder.read.records import Filter
 from recorder.replay.serving import Serving, ServingOptions
 from recorder.simulator.exchange import Exchange
 from recorder.simulator.rest import SimulatedAccount
+from recorder.store.entries import Covered, SessionOpened
 from recorder.store.redactions import redact, redactable
+from recorder.store.schema import accounts
+from recorder.venues import VENUES
 from recorder.venues.base import Credentials, RestRequest, read_answer
 from recorder.venues.fmex import rest, sign
 from recorder.venues.fmex.portal import ping, subscribe
@@ -30,8 +33,9 @@ from tests.client import PATIENCE_S, TOPICS, Client, fetch, http_error, now_ms
 from tests.contract.conftest import NewUrl
 from tests.contract.scribe import Heard, Scribe, Story
 from tests.contract.test_mover import move
-from tests.made import ACCOUNT, quick_engine
+from tests.made import ACCOUNT, NOON_NS, RUN, SESSION, quick_engine
 from tests.samples import FMEX
+from tests.unit.read.desk import OTHER
 
 #: What `make test` proves on PostgreSQL too; `make test-all` proves everything there.
 ON_POSTGRESQL = (
@@ -480,3 +484,19 @@ def test_a_time_before_all_calendars_is_the_beginning(served_url: str, story: St
         assert results(one, rest.CLOSED_ORDERS) == []
         with client(one, more="&since=99999999d").subscribe() as each:
             assert each.take(PUSHES) == story.payloads
+
+
+def test_accounts_of_one_name_are_chosen_by_venue(desk: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(VENUES, "okx", VENUES["fmex"])
+    with desk.engine.begin() as connection:
+        connection.execute(update(accounts).where(accounts.c.account_id == OTHER).values(name="main", venue="okx"))
+    for account_id in (ACCOUNT, OTHER):
+        key = account_id, SESSION
+        desk.write(
+            entries=[
+                SessionOpened(*key, RUN, "wss://x", ("account",), NOON_NS),
+                Covered(*key, 0, NOON_NS, ("account",), {}),
+            ]
+        )
+    with serving(desk.url, accounts=("okx/main",)) as one:
+        assert one.accounts == ["okx/main"]

@@ -35,11 +35,12 @@ def busy(rate_per_s: float = 2_000) -> Simulator:
 
 
 def test_a_busy_account_that_is_compared_all_the_time_gives_no_false_alarm(folder: Folder) -> None:
+    rounds = size(16)
     with busy() as exchange:
         folder.configure(exchange, limits=OFTEN)
         with folder.run("--ack-file", str(folder.ack_file)) as process:
             process.wait_for("reconciled: a snapshot")
-            wait_compared(folder, process, size(12))
+            wait_compared(folder, process, rounds)
             with lagging(exchange, 0.4):
                 wait_compared(folder, process, 4)
             with folder.locked():
@@ -57,7 +58,7 @@ def test_a_busy_account_that_is_compared_all_the_time_gives_no_false_alarm(folde
     }
     # A snapshot for comparing is evidence, and nothing else: what the pushes told last stays the latest.
     sessions = folder.rows("SELECT DISTINCT session_id FROM frames WHERE source = 'snapshot'")
-    assert len(sessions) >= 6
+    assert len(sessions) >= rounds + 4
     for table in ("account_updates", "position_updates", "order_updates"):
         of_snapshots = "session_id IN (SELECT session_id FROM frames WHERE source = 'snapshot')"
         assert folder.rows(f"SELECT count(*) FROM {table} WHERE {of_snapshots}") == [(0,)]

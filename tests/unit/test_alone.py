@@ -1,8 +1,11 @@
 """Who is alone is alone, and does not wait for ever for it."""
 
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from fcntl import LOCK_EX, LOCK_NB, LOCK_SH, LOCK_UN, flock
+from importlib import import_module
 from pathlib import Path
 from threading import Event
 
@@ -11,6 +14,7 @@ import pytest
 from tests.alone import in_the_room
 
 PATIENCE_S = 10.0
+CHECKOUT = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -71,3 +75,21 @@ def test_it_is_left_when_a_test_fails(files: dict[str, Path]) -> None:
     with pytest.raises(ZeroDivisionError), in_the_room(alone=True, **files):
         raise ZeroDivisionError
     assert is_free(files["room"], LOCK_EX)
+
+
+@pytest.mark.long
+def test_what_modules_name_for_postgresql_is_there() -> None:
+    """A test that was renamed, or has no variant on PostgreSQL, would silently not run there."""
+    collect = [sys.executable, "-m", "pytest", "tests/contract", "--collect-only", "-q", "-m", "long or not long"]
+    printed = subprocess.run(collect, cwd=CHECKOUT, capture_output=True, text=True, check=True).stdout
+    there: dict[str, set[str]] = {}
+    for line in printed.splitlines():
+        path, _, name = line.partition("::")
+        if "postgresql" in name:
+            there.setdefault(path, set()).update((name, name.partition("[")[0]))
+    chosen = {
+        path: set(getattr(import_module(path.removesuffix(".py").replace("/", ".")), "ON_POSTGRESQL", ()))
+        for path in there
+    }
+    assert sum(map(len, chosen.values())) > 50
+    assert {path: names - there[path] for path, names in chosen.items() if names - there[path]} == {}
