@@ -146,6 +146,7 @@ class Page:
 
     def screenshot(self, height: int | None = None) -> bytes:
         """The page as a PNG, all of it or its beginning."""
+        self.call("Page.bringToFront")  # a tab behind another is never drawn: its picture never comes
         width, whole = self.evaluate("[document.documentElement.clientWidth, document.documentElement.scrollHeight]")
         clip = {"x": 0, "y": 0, "width": width, "height": height or whole, "scale": 1}
         answer = self.call("Page.captureScreenshot", captureBeyondViewport=True, clip=clip)
