@@ -26,111 +26,222 @@ REDACTED = "redacted"  # its payload was taken away on purpose; `redactions` say
 UNDECODED = "undecoded"  # kept verbatim; `error` says why it could not be read
 
 
-#: Who of the two sides of an execution had stood in the order book, and who came and took; or nobody told.
+#: Sides of an order and of a fill; of a position in hedge mode.
+BUY, SELL = "buy", "sell"
+LONG, SHORT = "long", "short"
+
+#: Statuses of an order, the same for every venue. `PENDING`: its trigger has not been reached yet.
+PENDING = "pending"
+NEW = "new"
+PARTIALLY_FILLED = "partially_filled"
+FILLED = "filled"
+CANCELED = "canceled"
+REJECTED = "rejected"
+EXPIRED = "expired"
+OPEN_STATUSES = frozenset([PENDING, NEW, PARTIALLY_FILLED])
+#: Those in which an order can no longer change.
+FINAL_STATUSES = frozenset([FILLED, CANCELED, REJECTED, EXPIRED])
+
+#: Order types: how it is executed, once it was triggered if it has a trigger.
+LIMIT, MARKET = "limit", "market"
+#: Times in force: good till cancelled, immediate or cancel, fill or kill, good till a date.
+GTC, IOC, FOK, GTD = "gtc", "ioc", "fok", "gtd"
+
+#: Which side of a fill an order was: resting in the order book, or taking from it; or nobody said.
 MAKER = "maker"
 TAKER = "taker"
 UNKNOWN = "unknown"
 
+#: Kinds of fill.
+TRADE, LIQUIDATION, ADL, SETTLEMENT = "trade", "liquidation", "adl", "settlement"
 
-class AccountUpdate(NamedTuple):
-    """The balance of one currency. Source: topic `account`."""
-
-    ts: int | None
-    currency: str
-    available: Digits | None
-    frozen: Digits | None
-    position_margin: Digits | None
-    updated_at: int | None
-    extra: str | None
+#: Kinds of instrument.
+SPOT, LINEAR, INVERSE, QUANTO, OPTION = "spot", "linear", "inverse", "quanto", "option"
 
 
 class OrderUpdate(NamedTuple):
-    """The state of one order. Source: topic `order.<symbol>`."""
+    """The state of one order, or a change of it."""
 
-    ts: int | None
-    order_id: int
-    quantity: Digits | None
-    direction: str | None
-    features: int | None
-    price: Digits | None
-    fill_price: Digits | None
-    unfilled_quantity: Digits | None
+    #: The venue's time of the update, ms since 1970.
+    event_ms: int | None
+    #: 1: a full state, sent at subscription or on request; 0: an event.
+    is_snapshot: int
     symbol: str | None
-    margin_currency: str | None
-    fee: Digits | None
+    order_id: str
+    client_order_id: str | None
+    #: `buy` or `sell`.
+    side: str | None
+    #: `long` or `short` in hedge mode; None in one-way mode.
+    position_side: str | None
+    #: `limit` or `market`.
     order_type: str | None
+    time_in_force: str | None
+    #: 1, 0, or None if the venue does not say.
+    post_only: int | None
+    reduce_only: int | None
+    price: Digits | None
+    trigger_price: Digits | None
+    #: In the venue's unit; `Instrument.contract_size` converts it.
+    quantity: Digits | None
+    filled_quantity: Digits | None
+    average_price: Digits | None
+    #: One of `OPEN_STATUSES` or `FINAL_STATUSES`; None if the venue's own is not known.
     status: str | None
-    trigger_direction: str | None
-    trigger_on: Digits | None
-    trailing_base_price: Digits | None
-    trailing_distance: Digits | None
-    created_at: int | None
+    #: As sent.
+    venue_status: str | None
+    #: Positive when paid, negative for a rebate; for the whole order so far.
+    fee: Digits | None
+    fee_currency: str | None
+    created_ms: int | None
+    updated_ms: int | None
+    #: Fields that the venue does not document, as a JSON object.
+    extra: str | None
+
+
+class FillUpdate(NamedTuple):
+    """One execution of an own order, as the venue reported it.
+
+    A field that the venue left out is None, the quantity too: the frame counts as decoded, and no other fill of it is
+    lost.
+    """
+
+    event_ms: int | None
+    is_snapshot: int
+    trade_id: str | None
+    order_id: str | None
+    client_order_id: str | None
+    symbol: str | None
+    side: str | None
+    position_side: str | None
+    price: Digits | None
+    quantity: Digits | None
+    fee: Digits | None
+    fee_currency: str | None
+    #: `maker` or `taker`.
+    liquidity: str | None
+    realized_pnl: Digits | None
+    #: `trade`, `liquidation`, `adl` or `settlement`.
+    kind: str | None
+    executed_ms: int | None
     extra: str | None
 
 
 class PositionUpdate(NamedTuple):
-    """The state of one position. Source: topic `position.<symbol>`."""
+    """The state of one position, or a change of it."""
 
-    ts: int | None
+    event_ms: int | None
+    is_snapshot: int
     symbol: str
+    #: `long` or `short` in hedge mode; None in one-way mode.
+    position_side: str | None
+    #: `cross` or `isolated`.
+    margin_mode: str | None
+    #: Signed: negative if short.
     quantity: Digits | None
-    direction: str | None
-    leverage: Digits | None
-    risk_level: int | None
-    margin: Digits | None
-    taker_fee_rate: Digits | None
-    realized_pnl: Digits | None
     entry_price: Digits | None
+    mark_price: Digits | None
     liquidation_price: Digits | None
-    bankruptcy_price: Digits | None
-    minimum_maintenance_margin_rate: Digits | None
-    updated_at: int | None
+    leverage: Digits | None
+    margin: Digits | None
+    unrealized_pnl: Digits | None
+    realized_pnl: Digits | None
+    updated_ms: int | None
+    extra: str | None
+
+
+class AccountUpdate(NamedTuple):
+    """The balance of one currency in one wallet, or a change of it."""
+
+    event_ms: int | None
+    is_snapshot: int
+    #: The venue's name of the wallet; None if it has only one.
+    wallet: str | None
+    currency: str
+    #: What is owned, without unrealized PnL.
+    balance: Digits | None
+    available: Digits | None
+    #: Locked by open orders.
+    locked: Digits | None
+    position_margin: Digits | None
+    equity: Digits | None
+    unrealized_pnl: Digits | None
+    updated_ms: int | None
+    extra: str | None
+
+
+class Transaction(NamedTuple):
+    """One money movement from the venue's own ledger."""
+
+    event_ms: int | None
+    is_snapshot: int
+    transaction_id: str | None
+    #: `trade`, `fee`, `funding`, `transfer`, `deposit`, `withdrawal`, `liquidation`, `settlement`, `interest`,
+    #: `rebate`, `conversion` or `other`.
+    type: str
+    #: As sent.
+    venue_type: str | None
+    wallet: str | None
+    currency: str | None
+    #: The signed change of the balance.
+    amount: Digits | None
+    balance_after: Digits | None
+    symbol: str | None
+    order_id: str | None
+    trade_id: str | None
+    occurred_ms: int | None
+    extra: str | None
+
+
+class Instrument(NamedTuple):
+    """What a symbol means."""
+
+    event_ms: int | None
+    is_snapshot: int
+    symbol: str
+    #: `spot`, `linear`, `inverse`, `quanto` or `option`.
+    kind: str | None
+    base: str | None
+    quote: str | None
+    #: The currency in which it gains and loses.
+    settle: str | None
+    #: What one unit of quantity is: of the base currency if linear, of the quote currency if inverse.
+    contract_size: Digits | None
+    price_tick: Digits | None
+    quantity_step: Digits | None
     extra: str | None
 
 
 class Heartbeat(NamedTuple):
-    """The exchange's answer to a ping: its clock, and how far ours was from it when the ping arrived there."""
+    """The venue's answer to a ping: its clock, and how far ours was from it when the ping arrived there."""
 
-    ts: int | None
+    event_ms: int | None
+    is_snapshot: int
     gap_ms: int | None
 
 
-class FillUpdate(NamedTuple):
-    """One execution of an order, as the exchange matched it. Source: REST; nothing of it is pushed.
+Update = AccountUpdate | OrderUpdate | PositionUpdate | FillUpdate | Transaction | Instrument | Heartbeat
 
-    A field that the exchange left out is None, the quantity too: the frame counts as decoded, and no other execution
-    of its answer is lost.
-    """
-
-    order_id: int
-    taker: int | None
-    price: Digits | None
-    quantity: Digits | None
-    fee: Digits | None
-    created_at: int | None
-
-
-Update = AccountUpdate | OrderUpdate | PositionUpdate | Heartbeat | FillUpdate
-
-#: An update that tells the whole state of something: of the balance of a currency, an order, a position.
+#: An update that carries the state of something: of a balance, an order, a position.
 State = AccountUpdate | OrderUpdate | PositionUpdate
 
 
 class Thing(NamedTuple):
-    """What a state is of."""
+    """What a state is of: the same for all states of one order, position or balance of an account."""
 
     kind: type[State]
-    #: The currency, the order's number, the position's symbol.
-    name: str | int
+    #: Of an order, its id; of a position, its symbol; of a balance, its currency.
+    name: str
+    #: Of an order, its symbol; of a position, its side; of a balance, its wallet.
+    part: str | None = None
 
 
 def thing_of(state: State) -> Thing:
     """What a state is of."""
     if isinstance(state, AccountUpdate):
-        return Thing(AccountUpdate, state.currency)
+        return Thing(AccountUpdate, state.currency, state.wallet)
     if isinstance(state, OrderUpdate):
-        return Thing(OrderUpdate, state.order_id)
-    return Thing(PositionUpdate, state.symbol)
+        return Thing(OrderUpdate, state.order_id, state.symbol)
+    return Thing(PositionUpdate, state.symbol, state.position_side)
 
 
 class Hello(NamedTuple):

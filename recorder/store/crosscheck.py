@@ -194,7 +194,9 @@ def _pushes(connection: Connection, venue: Venue, session: _CoveredSession, with
     query = query.where(frames.c.source == PUSH, frames.c.received_ns.between(*within)).order_by(frames.c.seq)
     for seq, received_ns, payload in connection.execute(query.execution_options(yield_per=ROWS_PER_FETCH)):
         decoded = read_frame(venue, bytes(payload))
-        content = tuple(update._replace(ts=None) for update in decoded.updates if not isinstance(update, NOT_PUSHED))
+        content = tuple(
+            update._replace(event_ms=None) for update in decoded.updates if not isinstance(update, NOT_PUSHED)
+        )
         if content and decoded.topic is not None:
             yield _Push(session.session_id, seq, received_ns, decoded.topic, content, received_ns >= session.covered_ns)
 

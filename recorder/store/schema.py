@@ -190,74 +190,100 @@ def _typed(name: str, *columns: Column[object]) -> Table:
     return _table(
         name,
         *_ints("account_id", "session_id", "seq", "item", "received_ns"),
+        *_ints("event_ms", null=True),
+        *_ints("is_snapshot"),
         *columns,
         PrimaryKeyConstraint("account_id", "session_id", "seq", "item"),
     )
 
 
-account_updates = _typed(
-    "account_updates",
-    *_ints("ts", null=True),
-    *_texts("currency", null=False),
-    *_decimals("available", "frozen", "position_margin"),
-    *_ints("updated_at", null=True),
-    *_texts("extra"),
-)
-
 order_updates = _typed(
     "order_updates",
-    *_ints("ts", null=True),
-    *_ints("order_id"),
-    *_decimals("quantity"),
-    *_texts("direction"),
-    *_ints("features", null=True),
-    *_decimals("price", "fill_price", "unfilled_quantity"),
-    *_texts("symbol", "margin_currency"),
+    *_texts("symbol"),
+    *_texts("order_id", null=False),
+    *_texts("client_order_id", "side", "position_side", "order_type", "time_in_force"),
+    *_ints("post_only", "reduce_only", null=True),
+    *_decimals("price", "trigger_price", "quantity", "filled_quantity", "average_price"),
+    *_texts("status", "venue_status"),
     *_decimals("fee"),
-    *_texts("order_type", "status", "trigger_direction"),
-    *_decimals("trigger_on", "trailing_base_price", "trailing_distance"),
-    *_ints("created_at", null=True),
+    *_texts("fee_currency"),
+    *_ints("created_ms", "updated_ms", null=True),
     *_texts("extra"),
 )
 
-position_updates = _typed(
-    "position_updates",
-    *_ints("ts", null=True),
-    *_texts("symbol", null=False),
-    *_decimals("quantity"),
-    *_texts("direction"),
-    *_decimals("leverage"),
-    *_ints("risk_level", null=True),
-    *_decimals(
-        "margin",
-        "taker_fee_rate",
-        "realized_pnl",
-        "entry_price",
-        "liquidation_price",
-        "bankruptcy_price",
-        "minimum_maintenance_margin_rate",
-    ),
-    *_ints("updated_at", null=True),
-    *_texts("extra"),
-)
-
-heartbeats = _typed("heartbeats", *_ints("ts", "gap_ms", null=True))
+#: All updates of one order are found without reading those of others.
+Index("ix_order_updates_order_id", order_updates.c.account_id, order_updates.c.order_id)
 
 fills = _typed(
     "fills",
-    *_ints("order_id"),
-    *_ints("taker", null=True),
+    *_texts("trade_id", "order_id", "client_order_id", "symbol", "side", "position_side"),
     *_decimals("price", "quantity", "fee"),
-    *_ints("created_at", null=True),
+    *_texts("fee_currency", "liquidity"),
+    *_decimals("realized_pnl"),
+    *_texts("kind"),
+    *_ints("executed_ms", null=True),
+    *_texts("extra"),
 )
+
+Index("ix_fills_order_id", fills.c.account_id, fills.c.order_id)
+
+position_updates = _typed(
+    "position_updates",
+    *_texts("symbol", null=False),
+    *_texts("position_side", "margin_mode"),
+    *_decimals(
+        "quantity",
+        "entry_price",
+        "mark_price",
+        "liquidation_price",
+        "leverage",
+        "margin",
+        "unrealized_pnl",
+        "realized_pnl",
+    ),
+    *_ints("updated_ms", null=True),
+    *_texts("extra"),
+)
+
+account_updates = _typed(
+    "account_updates",
+    *_texts("wallet"),
+    *_texts("currency", null=False),
+    *_decimals("balance", "available", "locked", "position_margin", "equity", "unrealized_pnl"),
+    *_ints("updated_ms", null=True),
+    *_texts("extra"),
+)
+
+transactions = _typed(
+    "transactions",
+    *_texts("transaction_id"),
+    *_texts("type", null=False),
+    *_texts("venue_type", "wallet", "currency"),
+    *_decimals("amount", "balance_after"),
+    *_texts("symbol", "order_id", "trade_id"),
+    *_ints("occurred_ms", null=True),
+    *_texts("extra"),
+)
+
+instruments = _typed(
+    "instruments",
+    *_texts("symbol", null=False),
+    *_texts("kind", "base", "quote", "settle"),
+    *_decimals("contract_size", "price_tick", "quantity_step"),
+    *_texts("extra"),
+)
+
+heartbeats = _typed("heartbeats", *_ints("gap_ms", null=True))
 
 #: Update class → its table, whose columns are those of `TYPED_KEY` followed by the update's fields.
 TYPED: dict[type[model.Update], Table] = {
     model.AccountUpdate: account_updates,
     model.OrderUpdate: order_updates,
     model.PositionUpdate: position_updates,
-    model.Heartbeat: heartbeats,
     model.FillUpdate: fills,
+    model.Transaction: transactions,
+    model.Instrument: instruments,
+    model.Heartbeat: heartbeats,
 }
 
 #: Typed table → the view of it that shows each push once, whoever of several recorders received it.

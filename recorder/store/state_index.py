@@ -31,6 +31,7 @@ from sqlalchemy import (
     union_all,
 )
 
+from recorder.model import FINAL_STATUSES
 from recorder.store.deduplication import APART_NS, cut_off, in_bursts, seen_first
 from recorder.store.dialects import insert_rows, share_account, take_account
 from recorder.store.receipts import EVER_NS, Receipt, ranges
@@ -48,16 +49,22 @@ from recorder.store.schema import (
     snapshot_rows,
     snapshots,
 )
-from recorder.venues import final_statuses
 
-#: A typed table → the column that identifies the thing (currency, order, symbol) whose states it holds.
-THINGS: dict[Table, str] = {account_updates: "currency", order_updates: "order_id", position_updates: "symbol"}
+#: A typed table → the columns that identify the thing (see `model.Thing`) whose states it holds.
+THINGS: dict[Table, tuple[str, str]] = {
+    account_updates: ("currency", "wallet"),
+    order_updates: ("order_id", "symbol"),
+    position_updates: ("symbol", "position_side"),
+}
+
+#: What identifies a thing: the values of these columns.
+ThingKey = tuple[str, str | None]
 
 #: Ranges of frames that one statement names; if there are more, everything from the first to the last is read.
 PARTS_MAX = 100
 
 #: The columns of a state that are not part of its content.
-_NOT_SAID = frozenset(["account_id", "session_id", "seq", "item", "received_ns", "ts"])
+_NOT_SAID = frozenset(["account_id", "session_id", "seq", "item", "received_ns", "event_ms", "is_snapshot"])
 _KEY = ("account_id", "session_id", "seq", "item")
 #: Parameters of a statement.
 Parameters = dict[str, int]
@@ -76,7 +83,7 @@ class StateRow(NamedTuple):
     status: str | None
 
 
-def latest(connection: Connection, account_id: int, table: Table, until_ns: int) -> dict[Any, StateRow]:
+def latest(connection: Connection, account_id: int, table: Table, until_ns: int) -> dict[ThingKey, StateRow]:
     """Find the latest state of each thing of an account, as known at an instant. Ended orders may be missing.
 
     Args:
@@ -102,9 +109,9 @@ def latest(connection: Connection, account_id: int, table: Table, until_ns: int)
         wanted["not_after_ns"] = min(older) - 1
 
 
-def _states(rows: Iterable[Any]) -> Iterator[tuple[Any, StateRow]]:
-    for thing, *fields in rows:
-        yield thing, StateRow(*fields)
+def _states(rows: Iterable[Any]) -> Iterator[tuple[ThingKey, StateRow]]:
+    for name, part, *fields in rows:
+        yield (name, part), StateRow(*fields)
 
 
 def _since(connection: Connection, table: Table, wanted: Parameters) -> Sequence[Any]:
@@ -202,8 +209,8 @@ def _said(table: Table) -> list[str]:
 
 def _newest_of_each(rows: FromClause) -> Select[Any]:
     newest_first = [rows.c[name].desc() for name in StateRow._fields if name != "status"]
-    age = func.row_number().over(partition_by=rows.c.thing, order_by=newest_first).label("age")
-    names = ("thing", *StateRow._fields)
+    age = func.row_number().over(partition_by=(rows.c.name, rows.c.part), order_by=newest_first).label("age")
+    names = ("name", "part", *StateRow._fields)
     aged = select(*(rows.c[name] for name in names), age).where(rows.c.received_ns > bindparam("at_ns")).subquery()
     return select(*(aged.c[name] for name in names)).where(aged.c.age == 1)
 
@@ -230,7 +237,7 @@ def _columns(table: Table) -> list[ColumnElement[Any]]:
     """What identifies a thing, and the fields of its `StateRow`."""
     t = table.c
     return [
-        t[THINGS[table]].label("thing"),
+        *(t[column].label(label) for column, label in zip(THINGS[table], ("name", "part"), strict=True)),
         func.coalesce(reconciliations.c.began_ns, t.received_ns).label("counts_ns"),
         *(t.received_ns, t.session_id, t.seq, t.item),
         t.status if table is order_updates else literal(None, Words).label("status"),
@@ -392,9 +399,7 @@ def _live(connection: Connection, account_id: int, at_ns: int) -> Iterator[tuple
     requested before the snapshot. If a clock was set back, the end itself may count from after the snapshot; then the
     order is kept.
     """
-    venue = select(accounts.c.venue).where(accounts.c.account_id == account_id)
-    final = final_statuses(connection.execute(venue).scalar_one())
     for table in THINGS:
         for row in latest(connection, account_id, table, at_ns).values():
-            if row.status not in final or row.counts_ns > at_ns:
+            if row.status not in FINAL_STATUSES or row.counts_ns > at_ns:
                 yield account_id, at_ns, table.name, row.session_id, row.seq, row.item

@@ -29,12 +29,6 @@ def venue_named(name: str) -> Venue:
     return venue
 
 
-def final_statuses(name: str) -> frozenset[str]:
-    """The statuses in which an order can no longer change; none for a venue that only a newer recorder knows."""
-    venue = find_venue(name)
-    return frozenset() if venue is None else venue.final_statuses
-
-
 @cache
 def _loaded(place: str) -> Venue:
     venue: Venue = resolve_name(place)()

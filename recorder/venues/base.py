@@ -8,7 +8,7 @@ from decimal import Context, Decimal, Inexact, InvalidOperation, Overflow
 from enum import Enum, auto
 from typing import NamedTuple, Protocol
 
-from recorder.model import CONTROL, UNDECODED, Control, Decoded, State, Thing, Update
+from recorder.model import CONTROL, UNDECODED, Control, Decoded, Instrument, State, Thing, Update
 from recorder.venues.stand_in import StandIn
 
 #: An error text in a row is truncated to this many characters; the frame itself never is.
@@ -46,9 +46,9 @@ class Known(NamedTuple):
 
     symbols: tuple[str, ...]
     #: Orders that were not final → how much of each was filled.
-    unfinished: Mapping[int, Decimal]
-    #: The newest order; None if there was none.
-    last_order_id: int | None
+    unfinished: Mapping[str, Decimal]
+    #: The order that the venue created last; None if there was none.
+    newest_order_id: str | None
     #: When that gap began, milliseconds since 1970; None if the only gap is the time before the record.
     since_ms: int | None
     now_ms: int
@@ -138,14 +138,14 @@ class Contradiction(NamedTuple):
 class Holding(NamedTuple):
     """The fields of a position that the books need."""
 
-    #: Contracts, not negative; 0 if it is closed.
+    #: In the venue's unit, negative if short; 0 if it is closed.
     quantity: Decimal
-    #: As the exchange reports it.
+    #: As the venue reports it.
     realized_pnl: Decimal
 
 
 class PnlReading(NamedTuple):
-    """One interpretation of a position's realized PnL, where the exchange's documentation allows several."""
+    """One interpretation of a position's realized PnL, where the venue's documentation allows several."""
 
     name: str
     #: The PnL realized between two states of a position, net of fees.
@@ -153,19 +153,13 @@ class PnlReading(NamedTuple):
 
 
 class Accounting(Protocol):
-    """How an exchange's amounts enter the books. Sums are computed with `EXACT`."""
+    """How a venue's amounts enter the books. Sums are computed with `EXACT`."""
 
     #: The most likely first. Books are kept with each; the one that leaves least unexplained counts.
     readings: tuple[PnlReading, ...]
 
-    def balance(
-        self, available: Decimal | None, frozen: Decimal | None, position_margin: Decimal | None
-    ) -> Decimal | None:
-        """The total owned of a currency; None if a part is unknown."""
-        ...
-
-    def currency(self, symbol: str) -> str:
-        """The currency in which a position in this contract gains and loses, if no order has shown it."""
+    def instrument(self, symbol: str) -> Instrument:
+        """What a symbol means, as far as the venue's documentation says it, where no frame does."""
         ...
 
 
@@ -244,13 +238,6 @@ class Venue(Protocol):
             payloads: of the pushes.
             decodable: whether `decode` has accepted each of them before, so that they need no validation.
         """
-        ...
-
-    #: Statuses in which an order can no longer change.
-    final_statuses: frozenset[str]
-
-    def liquidity(self, features: int | None, order_type: str | None) -> str:
-        """Whether an order can only be filled as `maker`, or only as `taker`; otherwise `unknown`."""
         ...
 
     #: REST rate limit of a user: requests, and the seconds in which they may be sent.

@@ -3,7 +3,7 @@
 from urllib.parse import urlsplit
 
 from recorder.venues.base import Accounting, Credentials
-from recorder.venues.fmex import compare, decode, orders, portal, reconcile, rest, sign
+from recorder.venues.fmex import compare, decode, portal, reconcile, rest, sign
 from recorder.venues.fmex.accounting import FMexAccounting
 from recorder.venues.fmex.stand_in import FMexStandIn
 from recorder.venues.stand_in import StandIn
@@ -17,7 +17,6 @@ class FMex:
     #: The page asks for 10 to 20 s.
     heartbeat_s = 15.0
     clock_tolerance_ms = sign.TIMESTAMP_WINDOW_MS
-    final_statuses = orders.FINAL
     rest_requests_max = rest.REQUESTS_MAX
     rest_window_s = rest.REQUESTS_WINDOW_S
     accounting: Accounting = FMexAccounting()
@@ -28,7 +27,6 @@ class FMex:
     server_time_request = staticmethod(rest.server_time)
     server_time_ms = staticmethod(rest.read_server_time_ms)
     classify = staticmethod(rest.classify)
-    liquidity = staticmethod(orders.liquidity)
     reconciliation = staticmethod(reconcile.questions)
     snapshot = staticmethod(reconcile.snapshot)
     contradictions = staticmethod(compare.contradictions)

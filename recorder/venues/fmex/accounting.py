@@ -5,12 +5,13 @@ Sources: the page "ws Push portal", and the exchange's pages on accounts, orders
 
 from decimal import Decimal
 
+from recorder.model import INVERSE, Instrument
 from recorder.venues.base import EXACT, Holding, PnlReading
 
 
 def since_opened(before: Holding, after: Holding) -> Decimal:
     """PnL realized between two states, if the sum starts again each time a position is opened."""
-    if before.quantity == 0 and after.quantity > 0:
+    if before.quantity == 0 and after.quantity != 0:
         return after.realized_pnl
     return EXACT.subtract(after.realized_pnl, before.realized_pnl)
 
@@ -28,14 +29,6 @@ class FMexAccounting:
         PnlReading("since ever", since_ever),
     )
 
-    def balance(
-        self, available: Decimal | None, frozen: Decimal | None, position_margin: Decimal | None
-    ) -> Decimal | None:
-        """The sum of the three."""
-        if available is None or frozen is None or position_margin is None:
-            return None
-        return EXACT.add(EXACT.add(available, frozen), position_margin)
-
-    def currency(self, symbol: str) -> str:
-        """All contracts are margined in bitcoin."""
-        return "BTC"
+    def instrument(self, symbol: str) -> Instrument:
+        """Every contract is worth one dollar a piece, quoted in dollars and margined in bitcoin."""
+        return Instrument(None, 0, symbol, INVERSE, "BTC", "USD", "BTC", "1", None, None, None)

@@ -4,18 +4,17 @@ A snapshot and the pushes race, so a value is a contradiction only if *none* of 
 request carried it. Values are compared one by one, because nothing promises that REST reads all fields of an account at
 one instant.
 
-Fields that change without a push are not compared: of a position `risk_level`, `liquidation_price`, `bankruptcy_price`,
-`leverage`, `realized_pnl` and the rates; of an order its trigger, which follows the market, and what never changes.
+Fields that change without a push are not compared: of a position `liquidation_price`, `leverage` and `realized_pnl`; of
+an order its trigger, which follows the market, and what never changes.
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, NamedTuple
 
-from recorder.model import AccountUpdate, OrderUpdate, PositionUpdate, State, Thing, thing_of
+from recorder.model import FINAL_STATUSES, AccountUpdate, OrderUpdate, PositionUpdate, State, Thing, thing_of
 from recorder.venues.base import Answer, Contradiction, Passed, Seen
 from recorder.venues.fmex import rest
-from recorder.venues.fmex.orders import FINAL
 
 #: Tolerances: pushes carry doubles, some cut to 18 decimals, and REST may carry more digits of the same number. A
 #: double of 15 digits is off by at most 5E-15 of its value.
@@ -44,28 +43,28 @@ _KINDS: dict[type[State], _Kind] = {
     AccountUpdate: _Kind(
         rest.ACCOUNTS,
         "balance",
-        ("available", "frozen", "position_margin"),
-        {"available": "0", "frozen": "0", "position_margin": "0"},
+        ("available", "locked", "position_margin"),
+        {"available": "0", "locked": "0", "position_margin": "0"},
         lambda _: "account",
     ),
     PositionUpdate: _Kind(
         rest.POSITIONS,
         "position",
-        ("quantity", "direction", "entry_price", "margin"),
+        ("quantity", "entry_price", "margin"),
         {"quantity": "0"},
         lambda position: f"position.{position.symbol.lower()}",
     ),
     OrderUpdate: _Kind(
         rest.OPEN_ORDERS,
         "order",
-        ("quantity", "price", "status", "unfilled_quantity", "fill_price", "fee"),
+        ("quantity", "price", "status", "filled_quantity", "average_price", "fee"),
         {"status": _GONE},
         lambda order: None if order.symbol is None else f"order.{order.symbol.lower()}",
     ),
 }
 
 #: Fields that are words; the others are numbers.
-_WORDS = frozenset(["direction", "status"])
+_WORDS = frozenset(["status"])
 
 
 def contradictions(answers: Sequence[Answer], topics: Collection[str], passed: Passed) -> tuple[Contradiction, ...]:
@@ -138,7 +137,7 @@ def _value(how: _Kind, state: State | None, field: str) -> str | None:
 def _same(field: str, one: str, other: str) -> bool:
     if field in _WORDS:
         # An order with a final status is in no snapshot.
-        return one == other or (one == _GONE and other in FINAL) or (other == _GONE and one in FINAL)
+        return one == other or (one == _GONE and other in FINAL_STATUSES) or (other == _GONE and one in FINAL_STATUSES)
     first, second = Decimal(one), Decimal(other)
     return abs(first - second) <= max(ABSOLUTE, RELATIVE * max(abs(first), abs(second)))
 

@@ -220,7 +220,7 @@ def _answer(answer: PortalAnswer) -> Decoded:
     control: Control
     match answer.type:
         case "ping":
-            return Decoded("ping", DECODED, None, (Heartbeat(answer.ts, answer.gap),), None)
+            return Decoded("ping", DECODED, None, (Heartbeat(answer.ts, 0, answer.gap),), None)
         case "hello":
             control = Hello(answer.ts)
         case "topics" if answer.topics is not None:

@@ -1,19 +1,31 @@
 """Converts FMex's objects to records: balance, order, position. Source: the page "ws Push portal".
 
-Pushes spell words in capitals (`LONG`, `BTCUSD_P`), REST sometimes in small letters. Records always have them in
-capitals; the frame keeps them as sent.
+Pushes spell words in capitals (`LONG`, `BTCUSD_P`), REST sometimes in small letters. Symbols and currencies always
+reach a record in capitals, sides and statuses in the words of all venues; the frame keeps them as sent.
 
 Numbers are `msgspec.Raw`, so that their digits reach the table as sent, without a float or a `Decimal` on the way.
 Making a record takes two steps, so that the numbers of many objects can be checked together.
 """
 
 from collections.abc import Sequence
+from decimal import Decimal
 
 import msgspec
 from msgspec import Raw
 
 from recorder.model import AccountUpdate, Digits, OrderUpdate, PositionUpdate
-from recorder.venues.fmex.orders import Direction, OrderStatus, OrderType
+from recorder.venues.base import EXACT
+from recorder.venues.fmex.orders import (
+    ORDER_TYPES,
+    SHORT_SIDE,
+    SIDES,
+    STATUSES,
+    Direction,
+    OrderStatus,
+    OrderType,
+    post_only,
+    time_in_force,
+)
 from recorder.venues.fmex.values import MISSING, Int64, all_digits
 
 #: Faster than a named tuple's own constructor, a Python function around this one. Takes the fields as a tuple.
@@ -85,11 +97,40 @@ def account_numbers(account: AccountObject) -> tuple[Raw, ...]:
 
 
 def account_record(
-    ts: int | None, account: AccountObject, numbers: Sequence[Digits | None], extra: str | None
+    ts: int | None,
+    account: AccountObject,
+    numbers: Sequence[Digits | None],
+    extra: str | None,
+    *,
+    is_snapshot: int = 0,
 ) -> AccountUpdate:
-    """The record of a balance, given the digits of its numbers."""
+    """The record of a balance, given the digits of its numbers. What is owned is the sum of the three."""
     available, frozen, position = numbers
-    return new(AccountUpdate, (ts, account.currency.upper(), available, frozen, position, account.updated_at, extra))
+    balance = None if available is None or frozen is None or position is None else _sum(available, frozen, position)
+    return new(
+        AccountUpdate,
+        (
+            ts,
+            is_snapshot,
+            None,
+            account.currency.upper(),
+            balance,
+            available,
+            frozen,
+            position,
+            None,
+            None,
+            account.updated_at,
+            extra,
+        ),
+    )
+
+
+def _sum(*numbers: Digits) -> Digits:
+    total = Decimal(0)
+    for digits in numbers:
+        total = EXACT.add(total, Decimal(digits))
+    return str(total)
 
 
 def order_numbers(order: OrderObject) -> tuple[Raw, ...]:
@@ -107,34 +148,56 @@ def order_numbers(order: OrderObject) -> tuple[Raw, ...]:
 
 
 def order_record(
-    ts: int | None, order: OrderObject, numbers: Sequence[Digits | None], extra: str | None
+    ts: int | None,
+    order: OrderObject,
+    numbers: Sequence[Digits | None],
+    extra: str | None,
+    updated_ms: int | None = None,
+    *,
+    is_snapshot: int = 0,
 ) -> OrderUpdate:
     """The record of an order, given the digits of its numbers; fields in `SPELLINGS` are in capitals."""
-    quantity, price, fill_price, unfilled_quantity, fee, trigger_on, base_price, distance = numbers
+    quantity, price, fill_price, unfilled, fee, trigger_on, _, _ = numbers
+    status, features = order.status, order.features
     return new(
         OrderUpdate,
         (
             ts,
-            order.id,
-            quantity,
-            order.direction,
-            order.features,
-            price,
-            fill_price,
-            unfilled_quantity,
+            is_snapshot,
             order.symbol and order.symbol.upper(),
-            order.margin_currency and order.margin_currency.upper(),
+            str(order.id),
+            None,
+            SIDES.get(order.direction),
+            None,
+            ORDER_TYPES.get(order.type),
+            time_in_force(features),
+            post_only(features),
+            None,
+            price,
+            _trigger(trigger_on),
+            quantity,
+            None if quantity is None or unfilled is None else _difference(quantity, unfilled),
+            fill_price,
+            STATUSES.get(status),
+            status,
             fee,
-            order.type,
-            order.status,
-            order.trigger_direction,
-            trigger_on,
-            base_price,
-            distance,
+            order.margin_currency and order.margin_currency.upper(),
             order.created_at,
+            updated_ms,
             extra,
         ),
     )
+
+
+def _trigger(price: Digits | None) -> Digits | None:
+    """The price of a trigger; an order without one has 0."""
+    return price if price and price.strip("0.-") and Decimal(price) else None
+
+
+def _difference(whole: Digits, part: Digits) -> Digits:
+    if whole.isdigit() and part.isdigit():
+        return str(int(whole) - int(part))
+    return str(EXACT.subtract(Decimal(whole), Decimal(part)))
 
 
 def position_numbers(position: PositionObject) -> tuple[Raw, ...]:
@@ -153,47 +216,75 @@ def position_numbers(position: PositionObject) -> tuple[Raw, ...]:
 
 
 def position_record(
-    ts: int | None, position: PositionObject, numbers: Sequence[Digits | None], extra: str | None
+    ts: int | None,
+    position: PositionObject,
+    numbers: Sequence[Digits | None],
+    extra: str | None,
+    *,
+    is_snapshot: int = 0,
 ) -> PositionUpdate:
     """The record of a position, given the digits of its numbers; fields in `SPELLINGS` are in capitals."""
-    quantity, leverage, margin, fee_rate, pnl, entry_price, liquidation_price, bankruptcy_price, margin_rate = numbers
+    quantity, leverage, margin, _, pnl, entry_price, liquidation_price, _, _ = numbers
+    if position.direction == SHORT_SIDE and quantity is not None:
+        quantity = _negative(quantity)
     return new(
         PositionUpdate,
         (
             ts,
+            is_snapshot,
             position.symbol.upper(),
+            None,
+            None,
             quantity,
-            position.direction,
-            leverage,
-            position.risk_level,
-            margin,
-            fee_rate,
-            pnl,
             entry_price,
+            None,
             liquidation_price,
-            bankruptcy_price,
-            margin_rate,
+            leverage,
+            margin,
+            None,
+            pnl,
             position.updated_at,
             extra,
         ),
     )
 
 
-def account_update(ts: int | None, account: AccountObject, extra: str | None = None) -> AccountUpdate:
+def _negative(quantity: Digits) -> Digits:
+    """A quantity with the other sign; zero has none."""
+    if not quantity.strip("0.-") or not Decimal(quantity):
+        return quantity
+    return quantity[1:] if quantity.startswith("-") else f"-{quantity}"
+
+
+def account_update(
+    ts: int | None, account: AccountObject, extra: str | None = None, *, is_snapshot: int = 0
+) -> AccountUpdate:
     """The record of a balance."""
-    return account_record(ts, account, all_digits(account_numbers(account)), extra)
+    return account_record(ts, account, all_digits(account_numbers(account)), extra, is_snapshot=is_snapshot)
 
 
-def order_update(ts: int | None, order: OrderObject, extra: str | None = None) -> OrderUpdate:
+def order_update(
+    ts: int | None,
+    order: OrderObject,
+    extra: str | None = None,
+    updated_ms: int | None = None,
+    *,
+    is_snapshot: int = 0,
+) -> OrderUpdate:
     """The record of an order."""
+    venue_status = order.status
     _capitalize(order)
-    return order_record(ts, order, all_digits(order_numbers(order)), extra)
+    update = order_record(ts, order, all_digits(order_numbers(order)), extra, updated_ms, is_snapshot=is_snapshot)
+    return update if update.venue_status == venue_status else update._replace(venue_status=venue_status)
 
 
-def position_update(ts: int | None, position: PositionObject, extra: str | None = None) -> PositionUpdate:
+def position_update(
+    ts: int | None, position: PositionObject, extra: str | None = None, *, is_snapshot: int = 0
+) -> PositionUpdate:
     """The record of a position."""
     _capitalize(position)
-    return position_record(ts, position, all_digits(position_numbers(position)), extra)
+    numbers = all_digits(position_numbers(position))
+    return position_record(ts, position, numbers, extra, is_snapshot=is_snapshot)
 
 
 def _capitalize(item: OrderObject | PositionObject) -> None:

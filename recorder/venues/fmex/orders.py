@@ -1,8 +1,22 @@
 """The documented values of FMex's order fields: sides, types, statuses, flags. Source: `fmex/protocol.md`, "Orders"."""
 
-from typing import Literal, get_args
+from typing import Literal
 
-from recorder.model import MAKER, TAKER, UNKNOWN
+from recorder.model import (
+    BUY,
+    CANCELED,
+    FILLED,
+    FOK,
+    GTC,
+    IOC,
+    LIMIT,
+    MARKET,
+    NEW,
+    PARTIALLY_FILLED,
+    PENDING,
+    REJECTED,
+    SELL,
+)
 
 Direction = Literal["LONG", "SHORT"]
 
@@ -19,9 +33,20 @@ OrderStatus = Literal[
     "STOP_CANCELLED",
 ]
 
-#: Statuses in which an order can still change, and all others.
-OPEN: frozenset[OrderStatus] = frozenset(["PENDING", "PARTIAL_FILLED", "STOP_PENDING"])
-FINAL: frozenset[str] = frozenset(get_args(OrderStatus)) - OPEN
+#: FMex's words → those of all venues. Its orders and positions are one-way, so a direction is a side.
+SIDES: dict[str | None, str] = {"LONG": BUY, "SHORT": SELL}
+SHORT_SIDE = "SHORT"
+ORDER_TYPES: dict[str | None, str] = {"LIMIT": LIMIT, "MARKET": MARKET}
+STATUSES: dict[str | None, str] = {
+    "PENDING": NEW,
+    "PARTIAL_FILLED": PARTIALLY_FILLED,
+    "FULLY_FILLED": FILLED,
+    "PARTIAL_CANCELLED": CANCELED,
+    "FULLY_CANCELLED": CANCELED,
+    "STOP_PENDING": PENDING,
+    "STOP_FAILED": REJECTED,
+    "STOP_CANCELLED": CANCELED,
+}
 
 #: Bits of `features`.
 FILL_OR_KILL = 0x01
@@ -31,15 +56,15 @@ IMMEDIATE_OR_CANCEL = 0x08
 LIQUIDATION = 0x8000
 
 
-def liquidity(features: int | None, order_type: str | None) -> str:
-    """Whether an order can only be filled as `maker`, or only as `taker`; otherwise `unknown`.
+def time_in_force(features: int | None) -> str | None:
+    """What an order's flags say about how long it stays in the book; None if there are no flags."""
+    if features is None:
+        return None
+    if features & FILL_OR_KILL:
+        return FOK
+    return IOC if features & IMMEDIATE_OR_CANCEL else GTC
 
-    Pushes do not say which side was the maker; only REST does. A post-only order never takes. A market order never
-    rests in the book, nor does one that is filled immediately or not at all. The liquidation flag decides nothing.
-    """
-    features = features or 0
-    if features & POST_ONLY:
-        return MAKER
-    if features & (FILL_OR_KILL | IMMEDIATE_OR_CANCEL) or order_type == "MARKET":
-        return TAKER
-    return UNKNOWN
+
+def post_only(features: int | None) -> int | None:
+    """Whether an order's flags say that it never takes; None if there are no flags."""
+    return None if features is None else int(features & POST_ONLY != 0)

@@ -21,7 +21,7 @@ PAGES_MAX = 10_000
 _ZERO = Decimal(0)
 
 #: Order id → order.
-_Orders = dict[int, OrderUpdate]
+_Orders = dict[str, OrderUpdate]
 _Questions = Generator[Question | Unanswered, Answer | None, _Orders]
 
 
@@ -64,7 +64,7 @@ def _closed_orders(known: Known, symbol: str) -> _Questions:
             page = _orders(answer)
             found |= page
             # A whole page: the order may be that of closing times, which the answer does not contain.
-            if page and all(order_id <= (known.last_order_id or 0) for order_id in page):
+            if page and all(int(order_id) <= _newest(known) for order_id in page):
                 return found
             if answer.next_page is None:
                 break
@@ -89,17 +89,21 @@ def _topic(symbol: str | None) -> str:
 
 def _filled_unseen(order: OrderUpdate, known: Known) -> bool:
     """Whether an order has fills that the record lacks, unless all of them came after the gaps."""
-    if order.quantity is None or order.unfilled_quantity is None:
+    if order.filled_quantity is None:
         return False
-    filled = Decimal(order.quantity) - Decimal(order.unfilled_quantity)
+    filled = Decimal(order.filled_quantity)
     if order.order_id in known.unfinished:
         return filled > known.unfinished[order.order_id]
     # The clocks may differ by as much as the exchange tolerates.
     until_ms = None if known.until_ms is None else known.until_ms + TIMESTAMP_WINDOW_MS
-    if until_ms is not None and order.created_at is not None and order.created_at > until_ms:
+    if until_ms is not None and order.created_ms is not None and order.created_ms > until_ms:
         return False
-    is_new = known.last_order_id is None or order.order_id > known.last_order_id
-    return is_new and filled > _ZERO
+    return int(order.order_id) > _newest(known) and filled > _ZERO
+
+
+def _newest(known: Known) -> int:
+    """The newest order that was known: FMex counts its orders up."""
+    return int(known.newest_order_id or 0)
 
 
 def months_back(from_ms: int, to_ms: int) -> Iterator[str]:

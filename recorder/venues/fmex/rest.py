@@ -12,7 +12,17 @@ import msgspec
 from msgspec import Raw
 
 from recorder.errors import Undecodable
-from recorder.model import DECODED, AccountUpdate, Decoded, FillUpdate, OrderUpdate, PositionUpdate, Update
+from recorder.model import (
+    DECODED,
+    MAKER,
+    TAKER,
+    AccountUpdate,
+    Decoded,
+    FillUpdate,
+    OrderUpdate,
+    PositionUpdate,
+    Update,
+)
 from recorder.venues.base import Credentials, RestRequest, Verdict
 from recorder.venues.fmex import objects, sign, values
 
@@ -111,12 +121,12 @@ def open_orders(url: str, credentials: Credentials, now_ms: int) -> RestRequest:
     return _get(url, OPEN_ORDERS, {}, credentials, now_ms)
 
 
-def order(url: str, credentials: Credentials, now_ms: int, order_id: int) -> RestRequest:
+def order(url: str, credentials: Credentials, now_ms: int, order_id: str) -> RestRequest:
     """One order."""
     return _get(url, f"{ORDERS}/{order_id}", {}, credentials, now_ms)
 
 
-def matches(url: str, credentials: Credentials, now_ms: int, order_id: int) -> RestRequest:
+def matches(url: str, credentials: Credentials, now_ms: int, order_id: str) -> RestRequest:
     """The executions of one order."""
     return _get(url, f"{ORDERS}/{order_id}/matches", {}, credentials, now_ms)
 
@@ -164,6 +174,11 @@ class _RestPosition(objects.PositionObject):
     risk_level: values.Int64 | None = msgspec.field(default=None, name="riskLevel")
 
 
+class _RestOrder(objects.OrderObject):
+    #: When it last changed; a push has the time of the push instead.
+    updated_at: values.Int64 | None = None
+
+
 class _RestMatch(msgspec.Struct):
     taker: bool | None = None
     price: Raw = values.MISSING
@@ -204,7 +219,7 @@ def decode_answer(target: str, payload: bytes) -> Decoded:
     elif one_order[2] is None:
         updates = (read_order(payload),)
     else:
-        updates = read_matches(payload, int(one_order[1]))
+        updates = read_matches(payload, one_order[1])
     return Decoded(target, DECODED, None, updates, None, next_page)
 
 
@@ -219,9 +234,7 @@ def read_accounts(answer: bytes) -> tuple[AccountUpdate, ...]:
     for currency in balances:
         values.refuse_nul("currency", currency)
     return tuple(
-        AccountUpdate(
-            None, currency.upper(), values.digits(free), values.digits(frozen), values.digits(held), None, None
-        )
+        objects.account_update(None, objects.AccountObject(currency, free, frozen, held), is_snapshot=1)
         for currency, (free, frozen, held) in balances.items()
     )
 
@@ -229,7 +242,7 @@ def read_accounts(answer: bytes) -> tuple[AccountUpdate, ...]:
 def read_positions(answer: bytes) -> tuple[PositionUpdate, ...]:
     """Every position; fields that pushes do not have (`closed`, `max_quantity`) are in `extra`."""
     return tuple(
-        objects.position_update(None, _item(raw, _RestPosition), _extra(raw, _RestPosition))
+        objects.position_update(None, _item(raw, _RestPosition), _extra(raw, _RestPosition), is_snapshot=1)
         for raw in _read(answer, _Results).data.results
     )
 
@@ -248,27 +261,39 @@ def read_closed_orders(answer: bytes) -> ClosedOrders:
     """A page of closed orders, and where the next one starts."""
     page = _read(answer, _Results).data
     offset = None if page.next_offset_id is None else str(page.next_offset_id)
-    return ClosedOrders(tuple(_order(raw) for raw in page.results), page.has_more, offset)
+    return ClosedOrders(tuple(_order(raw, is_snapshot=0) for raw in page.results), page.has_more, offset)
 
 
-def read_matches(answer: bytes, order_id: int) -> tuple[FillUpdate, ...]:
-    """The executions of one order. The exchange gives them no id."""
+def read_matches(answer: bytes, order_id: str) -> tuple[FillUpdate, ...]:
+    """The executions of one order. The exchange gives them no id, and says neither symbol nor side."""
     matches = (_item(raw, _RestMatch) for raw in _read(answer, _Results).data.results)
     return tuple(
         FillUpdate(
-            order_id,
-            None if one.taker is None else int(one.taker),
-            values.digits(one.price),
-            values.digits(one.quantity),
-            values.digits(one.fee),
-            one.created_at,
+            event_ms=None,
+            is_snapshot=0,
+            trade_id=None,
+            order_id=order_id,
+            client_order_id=None,
+            symbol=None,
+            side=None,
+            position_side=None,
+            price=values.digits(one.price),
+            quantity=values.digits(one.quantity),
+            fee=values.digits(one.fee),
+            fee_currency=None,
+            liquidity=None if one.taker is None else TAKER if one.taker else MAKER,
+            realized_pnl=None,
+            kind=None,
+            executed_ms=one.created_at,
+            extra=None,
         )
         for one in matches
     )
 
 
-def _order(raw: Raw) -> OrderUpdate:
-    return objects.order_update(None, _item(raw, objects.OrderObject), _extra(raw, objects.OrderObject))
+def _order(raw: Raw, *, is_snapshot: int = 1) -> OrderUpdate:
+    item = _item(raw, _RestOrder)
+    return objects.order_update(None, item, _extra(raw, _RestOrder), item.updated_at, is_snapshot=is_snapshot)
 
 
 def _extra(raw: Raw, struct: type[msgspec.Struct]) -> str | None:
