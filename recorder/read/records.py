@@ -1,4 +1,7 @@
-"""What readers get: frozen records with exact decimals. Times in ns are this machine's, times in ms the exchange's."""
+"""What readers get: frozen records with exact decimals, under the names of the tables' columns.
+
+Times in ns are this machine's, times in ms the venue's. A field that the venue did not send is None.
+"""
 
 from decimal import Decimal
 from typing import NamedTuple
@@ -10,40 +13,56 @@ class Filter(NamedTuple):
     """What part of a record is wanted. None does not restrict anything."""
 
     account: str | None = None
+    #: In upper or lower case.
     symbol: str | None = None
     #: Received at or after, and before, nanoseconds since 1970.
     since_ns: int | None = None
     until_ns: int | None = None
     #: Of orders and fills, only this order's.
-    order_id: int | None = None
+    order_id: str | None = None
 
 
 ALL = Filter()
 
 
 class Order(NamedTuple):
-    """The state of an order, as one frame reported it. The exchange's own field names."""
+    """The state of an order, as one frame reported it."""
 
     account: str
     received_ns: int
-    ts: int | None
-    order_id: int
+    #: The venue's time of the update.
+    event_ms: int | None
+    #: 1: a full state, sent at subscription or on request; 0: an event.
+    is_snapshot: int
     symbol: str | None
-    direction: str | None
+    order_id: str
+    client_order_id: str | None
+    #: `buy` or `sell`.
+    side: str | None
+    #: `long` or `short` in hedge mode.
+    position_side: str | None
+    #: `limit` or `market`.
     order_type: str | None
-    status: str | None
-    quantity: Decimal | None
+    time_in_force: str | None
+    #: 1 or 0.
+    post_only: int | None
+    reduce_only: int | None
     price: Decimal | None
-    unfilled_quantity: Decimal | None
-    fill_price: Decimal | None
+    trigger_price: Decimal | None
+    #: In the venue's unit.
+    quantity: Decimal | None
+    filled_quantity: Decimal | None
+    average_price: Decimal | None
+    #: One of `model.OPEN_STATUSES` or `model.FINAL_STATUSES`; None if the venue's own is not known.
+    status: str | None
+    #: As sent.
+    venue_status: str | None
+    #: For the whole order so far; positive when paid, negative for a rebate.
     fee: Decimal | None
-    margin_currency: str | None
-    features: int | None
-    trigger_direction: str | None
-    trigger_on: Decimal | None
-    trailing_base_price: Decimal | None
-    trailing_distance: Decimal | None
-    created_at: int | None
+    fee_currency: str | None
+    created_ms: int | None
+    updated_ms: int | None
+    #: Fields that the venue does not document, as a JSON object.
     extra: str | None
     session_id: int
     seq: int
@@ -51,54 +70,73 @@ class Order(NamedTuple):
 
 
 class Fill(NamedTuple):
-    """A step in which an order filled further."""
+    """One execution of an own order, or a step in which an order filled further."""
 
     account: str
     received_ns: int
-    ts: int | None
-    order_id: int
+    #: The venue's time of the update.
+    event_ms: int | None
+    trade_id: str | None
+    order_id: str | None
+    client_order_id: str | None
     symbol: str | None
-    direction: str | None
+    #: `buy` or `sell`.
+    side: str | None
+    #: `long` or `short` in hedge mode.
+    position_side: str | None
+    #: Of its order: `limit` or `market`.
     order_type: str | None
-    #: Of this step.
-    quantity: Decimal
-    #: Of this step; None if the exchange reported no average.
+    #: Of this fill; None if it is not known.
     price: Decimal | None
-    #: Of this step; negative is a rebate.
+    #: Of this fill, in the venue's unit.
+    quantity: Decimal
+    #: Of this fill; positive when paid, negative for a rebate.
     fee: Decimal | None
     fee_currency: str | None
+    #: As the venue reports it.
+    realized_pnl: Decimal | None
+    #: `trade`, `liquidation`, `adl` or `settlement`.
+    kind: str | None
+    #: The venue's time of the execution.
+    executed_ms: int | None
     #: Whether the price was computed from two averages, which makes it an estimate.
     price_is_estimate: bool
-    #: `venue`: reported by the exchange; `derived`: from successive updates of the order.
+    #: `venue`: reported by the venue; `derived`: from successive updates of the order.
     origin: str
     session_id: int
     seq: int
     item: int
-    #: `maker`, `taker`, or `unknown` if the exchange did not report it and the order's flags leave it open.
+    #: `maker`, `taker`, or `unknown` if the venue did not report it and the order's terms leave it open.
     liquidity: str = UNKNOWN
-    #: When it happened, ms since 1970: by the exchange, or else the time of receipt.
+    #: When it happened, ms since 1970: by the venue, or else the time of receipt.
     at_ms: int = 0
 
 
 class Position(NamedTuple):
-    """The state of a position. The exchange's own field names."""
+    """The state of a position, as one frame reported it."""
 
     account: str
     received_ns: int
-    ts: int | None
+    #: The venue's time of the update.
+    event_ms: int | None
+    #: 1: a full state, sent at subscription or on request; 0: an event.
+    is_snapshot: int
     symbol: str
-    direction: str | None
+    #: `long` or `short` in hedge mode.
+    position_side: str | None
+    #: `cross` or `isolated`.
+    margin_mode: str | None
+    #: In the venue's unit; negative if short.
     quantity: Decimal | None
     entry_price: Decimal | None
+    mark_price: Decimal | None
+    liquidation_price: Decimal | None
     leverage: Decimal | None
     margin: Decimal | None
+    unrealized_pnl: Decimal | None
     realized_pnl: Decimal | None
-    liquidation_price: Decimal | None
-    bankruptcy_price: Decimal | None
-    taker_fee_rate: Decimal | None
-    minimum_maintenance_margin_rate: Decimal | None
-    risk_level: int | None
-    updated_at: int | None
+    updated_ms: int | None
+    #: Fields that the venue does not document, as a JSON object.
     extra: str | None
     session_id: int
     seq: int
@@ -106,16 +144,27 @@ class Position(NamedTuple):
 
 
 class Balance(NamedTuple):
-    """The balance of a currency. The exchange's own field names."""
+    """The balance of a currency in a wallet, as one frame reported it."""
 
     account: str
     received_ns: int
-    ts: int | None
+    #: The venue's time of the update.
+    event_ms: int | None
+    #: 1: a full state, sent at subscription or on request; 0: an event.
+    is_snapshot: int
+    #: The venue's name of the wallet; None if it has only one.
+    wallet: str | None
     currency: str
+    #: What is owned, without unrealized PnL.
+    balance: Decimal | None
     available: Decimal | None
-    frozen: Decimal | None
+    #: Locked by open orders.
+    locked: Decimal | None
     position_margin: Decimal | None
-    updated_at: int | None
+    equity: Decimal | None
+    unrealized_pnl: Decimal | None
+    updated_ms: int | None
+    #: Fields that the venue does not document, as a JSON object.
     extra: str | None
     session_id: int
     seq: int
