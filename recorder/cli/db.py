@@ -7,7 +7,9 @@ from pathlib import Path
 import click
 from sqlalchemy import Engine, select
 
+from recorder.audit.verify.rebuilding import rebuild_after_upgrade
 from recorder.cli import options
+from recorder.cli.progress import bar
 from recorder.errors import SchemaOutdated
 from recorder.model import account_id
 from recorder.store import identity, migrate, sqlite
@@ -30,7 +32,9 @@ def db() -> None:
 
 @db.command(
     help="Upgrade the schema to this version's, completely or not at all. A file is copied first, to a file beside it "
-    "such as recorder.db.schema-0001; back up a server's database yourself, for example with pg_dump.\n\n"
+    "such as recorder.db.schema-0001; back up a server's database yourself, for example with pg_dump. Where the tables "
+    "of orders, positions, balances and fills have changed, their rows are made again from the frames; if that is "
+    "interrupted, type the command again.\n\n"
     "\b\nExample:  recorder db upgrade"
 )
 @options.record_address
@@ -43,6 +47,12 @@ def upgrade(at: options.RecordAddress, no_backup: bool) -> None:
             if is_file(url) and not no_backup:
                 _back_up(engine, database_path(url))
             migrate.upgrade(engine)
+            with engine.connect() as connection:
+                must_rebuild = migrate.must_rebuild(connection)
+            if must_rebuild:
+                with bar("decoding frames") as progress:
+                    rows = rebuild_after_upgrade(url, progress)
+                click.echo(f"{rows:,} rows were made again from the frames.")
         click.echo(f"{place(url)} is at schema {migrate.HEAD}, the newest.")
 
 

@@ -8,13 +8,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sqlalchemy import Connection, Engine, inspect
+from sqlalchemy import Connection, Engine, inspect, select
 
 import recorder
 from recorder.errors import DatabaseError, NotOurs, SchemaOutdated, SchemaTooNew
 from recorder.store import sqlite
 from recorder.store.dialects import SQLITE
 from recorder.store.engine import schema_transaction
+from recorder.store.schema import rebuild_needed
 
 if TYPE_CHECKING:
     from alembic.config import Config
@@ -125,6 +126,7 @@ def require_current(engine: Engine) -> None:
     """
     with engine.connect() as connection:
         at = require_known(connection)
+        incomplete = at == HEAD and must_rebuild(connection)
     if at is None:
         raise DatabaseError("The database is empty; `recorder run` or `recorder db upgrade` makes its tables.")
     if at != HEAD:
@@ -132,6 +134,16 @@ def require_current(engine: Engine) -> None:
             f"The database's schema ({at}) is older than this recorder's ({HEAD}); "
             "stop the recorder, make a backup, and type: recorder db upgrade"
         )
+    if incomplete:
+        raise SchemaOutdated(
+            "The upgrade of the database was interrupted before its typed rows were complete; "
+            "stop the recorder, and type again: recorder db upgrade"
+        )
+
+
+def must_rebuild(connection: Connection) -> bool:
+    """Whether typed rows have to be made again, because an upgrade replaced their tables."""
+    return connection.execute(select(rebuild_needed.c.reason).limit(1)).first() is not None
 
 
 def require_usable(engine: Engine) -> None:

@@ -294,6 +294,13 @@ ONCE: dict[Table, Table] = {
 
 TYPED_KEY = ("account_id", "session_id", "seq", "item", "received_ns")
 
+#: Why typed rows have to be made again from the frames before anything may be read or recorded: after an upgrade.
+rebuild_needed = _table(
+    "rebuild_needed",
+    *_texts("reason", null=False),
+    PrimaryKeyConstraint("reason"),
+)
+
 gaps = _table(
     "gaps",
     *_ints("account_id", "recorder_id", "gap_id"),

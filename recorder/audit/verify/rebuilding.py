@@ -16,7 +16,7 @@ from recorder.model import account_labels
 from recorder.store.dialects import insert_rows, share_account
 from recorder.store.engine import explained, open_engine
 from recorder.store.redactions import sealed_redactions_in
-from recorder.store.schema import TYPED, accounts, frames
+from recorder.store.schema import TYPED, accounts, frames, rebuild_needed, spans
 from recorder.store.state_index import forget
 from recorder.venues import venue_named
 from recorder.venues.base import Venue
@@ -84,6 +84,45 @@ def rebuild(
                 continue
             with explained(url):
                 yield _rebuild(engine, session, seqs)
+    finally:
+        engine.dispose()
+
+
+def rebuild_after_upgrade(url: str, progress: Progress = lambda done, of: None) -> int:
+    """Make all typed rows, of a record whose upgrade replaced their tables. It can be repeated if it is interrupted.
+
+    Args:
+        url: of the database, which nothing else writes to.
+        progress: receives how many frames have been decoded, and of how many.
+
+    Returns:
+        How many typed rows there are now.
+
+    Raises:
+        DatabaseError: the record cannot be read or written.
+    """
+    engine = open_engine(url)
+    f, s = frames.c, spans.c
+    try:
+        with explained(url), engine.connect() as connection:
+            total = connection.scalar(select(func.sum(s.last_seq - s.first_seq + 1))) or 0
+            venues = dict(connection.execute(select(accounts.c.account_id, accounts.c.venue)).tuples().all())
+            sessions = connection.execute(
+                select(f.account_id, f.session_id, func.max(f.seq)).group_by(f.account_id, f.session_id)
+            ).all()
+        rows = done = 0
+        progress(0, int(total))
+        for account_id, session_id, last_seq in sessions:
+            session = _RebuiltSession(account_id, session_id, venue_named(venues[account_id]))
+            for first in range(0, last_seq + 1, FRAMES_PER_TRANSACTION):
+                seqs = range(first, min(first + FRAMES_PER_TRANSACTION, last_seq + 1))
+                with explained(url):
+                    rows += _rebuild(engine, session, seqs).rows
+                done += len(seqs)
+                progress(done, int(total))
+        with explained(url), engine.begin() as connection:
+            connection.execute(delete(rebuild_needed))
+        return rows
     finally:
         engine.dispose()
 
