@@ -66,6 +66,10 @@ class OrderUpdate(NamedTuple):
     event_ms: int | None
     #: 1: a full state, sent at subscription or on request; 0: an event.
     is_snapshot: int
+    #: 1: only what changed is here, and None means unchanged; 0: the whole, and None means that there is none.
+    is_partial: int
+    #: The venue's word for one of several markets that use the same symbols, such as `spot` or `linear`; else None.
+    market: str | None
     symbol: str | None
     order_id: str
     client_order_id: str | None
@@ -83,12 +87,16 @@ class OrderUpdate(NamedTuple):
     trigger_price: Digits | None
     #: In the venue's unit; `Instrument.contract_size` converts it.
     quantity: Digits | None
+    #: Of a market order placed for an amount of the quote currency; then `quantity` is None.
+    quote_quantity: Digits | None
     filled_quantity: Digits | None
     average_price: Digits | None
     #: One of `OPEN_STATUSES` or `FINAL_STATUSES`; None if the venue's own is not known.
     status: str | None
     #: As sent.
     venue_status: str | None
+    #: Why it was cancelled, rejected or changed, as sent.
+    reason: str | None
     #: Positive when paid, negative for a rebate; for the whole order so far.
     fee: Digits | None
     fee_currency: str | None
@@ -110,6 +118,7 @@ class FillUpdate(NamedTuple):
     trade_id: str | None
     order_id: str | None
     client_order_id: str | None
+    market: str | None
     symbol: str | None
     side: str | None
     position_side: str | None
@@ -131,9 +140,13 @@ class PositionUpdate(NamedTuple):
 
     event_ms: int | None
     is_snapshot: int
+    is_partial: int
+    market: str | None
     symbol: str
     #: `long` or `short` in hedge mode; None in one-way mode.
     position_side: str | None
+    #: The venue's own id, where one symbol and side can have several positions.
+    position_id: str | None
     #: `cross` or `isolated`.
     margin_mode: str | None
     #: Signed: negative if short.
@@ -154,6 +167,7 @@ class AccountUpdate(NamedTuple):
 
     event_ms: int | None
     is_snapshot: int
+    is_partial: int
     #: The venue's name of the wallet; None if it has only one.
     wallet: str | None
     currency: str
@@ -182,9 +196,12 @@ class Transaction(NamedTuple):
     venue_type: str | None
     wallet: str | None
     currency: str | None
-    #: The signed change of the balance.
+    #: The signed change of the balance, fee included.
     amount: Digits | None
+    #: Positive when paid.
+    fee: Digits | None
     balance_after: Digits | None
+    market: str | None
     symbol: str | None
     order_id: str | None
     trade_id: str | None
@@ -197,6 +214,7 @@ class Instrument(NamedTuple):
 
     event_ms: int | None
     is_snapshot: int
+    market: str | None
     symbol: str
     #: `spot`, `linear`, `inverse`, `quanto` or `option`.
     kind: str | None
@@ -229,19 +247,22 @@ class Thing(NamedTuple):
     """What a state is of: the same for all states of one order, position or balance of an account."""
 
     kind: type[State]
-    #: Of an order, its id; of a position, its symbol; of a balance, its currency.
-    name: str
-    #: Of an order, its symbol; of a position, its side; of a balance, its wallet.
-    part: str | None = None
+    #: Of an order: id, market, symbol. Of a position: symbol, market, side, id. Of a balance: currency, wallet.
+    key: tuple[str | None, ...]
+
+    @property
+    def name(self) -> str:
+        """The order's id, the position's symbol, the balance's currency."""
+        return str(self.key[0])
 
 
 def thing_of(state: State) -> Thing:
     """What a state is of."""
     if isinstance(state, AccountUpdate):
-        return Thing(AccountUpdate, state.currency, state.wallet)
+        return Thing(AccountUpdate, (state.currency, state.wallet))
     if isinstance(state, OrderUpdate):
-        return Thing(OrderUpdate, state.order_id, state.symbol)
-    return Thing(PositionUpdate, state.symbol, state.position_side)
+        return Thing(OrderUpdate, (state.order_id, state.market, state.symbol))
+    return Thing(PositionUpdate, (state.symbol, state.market, state.position_side, state.position_id))
 
 
 class Hello(NamedTuple):

@@ -19,6 +19,8 @@ from .spelling import is_sqlite, number, numbers, utc
 #: Table → the columns by which two updates are equal. The time of the push may differ by connection.
 CONTENT = {
     "order_updates": (
+        "is_partial",
+        "market",
         "symbol",
         "order_id",
         "client_order_id",
@@ -31,10 +33,12 @@ CONTENT = {
         "price",
         "trigger_price",
         "quantity",
+        "quote_quantity",
         "filled_quantity",
         "average_price",
         "status",
         "venue_status",
+        "reason",
         "fee",
         "fee_currency",
         "created_ms",
@@ -42,8 +46,11 @@ CONTENT = {
         "extra",
     ),
     "position_updates": (
+        "is_partial",
+        "market",
         "symbol",
         "position_side",
+        "position_id",
         "margin_mode",
         "quantity",
         "entry_price",
@@ -57,6 +64,7 @@ CONTENT = {
         "extra",
     ),
     "account_updates": (
+        "is_partial",
         "wallet",
         "currency",
         "balance",
@@ -128,11 +136,11 @@ def _times(at_ms: str) -> str:
 
 
 def _order_history() -> str:
-    numeric = numbers("quantity", "filled_quantity", "price", "average_price", "trigger_price", "fee")
+    numeric = numbers("quantity", "quote_quantity", "filled_quantity", "price", "average_price", "trigger_price", "fee")
     return f"""SELECT {_times(AT_MS)},
-  u.symbol, u.order_id, u.client_order_id, u.side, u.position_side, u.order_type, u.time_in_force, u.post_only,
-  u.reduce_only, u.status, u.venue_status, {numeric}, u.fee_currency,
-  {utc("u.created_ms")} AS created_utc, u.is_snapshot, {AT_MS} AS at_ms, {KEY}
+  u.market, u.symbol, u.order_id, u.client_order_id, u.side, u.position_side, u.order_type, u.time_in_force,
+  u.post_only, u.reduce_only, u.status, u.venue_status, u.reason, {numeric}, u.fee_currency,
+  {utc("u.created_ms")} AS created_utc, u.is_snapshot, u.is_partial, {AT_MS} AS at_ms, {KEY}
 FROM order_updates_once u JOIN accounts a ON a.account_id = u.account_id"""
 
 
@@ -142,11 +150,11 @@ def _position_history() -> str:
     before = "r.account_id = u.account_id AND r.result IN ('reconciled', 'partial') AND r.ended_ns < u.received_ns"
     change = f"""CASE WHEN u.nth > 1 THEN {number("u.realized_pnl")} - {number("u.pnl_before")}
     WHEN EXISTS (SELECT 1 FROM reconciliations r WHERE {before}) THEN {number("u.realized_pnl")} END"""
-    series = "PARTITION BY u.account_id, u.symbol, u.position_side, u.realized_pnl IS NULL"
+    series = "PARTITION BY u.account_id, u.market, u.symbol, u.position_side, u.position_id, u.realized_pnl IS NULL"
     return f"""SELECT {_times("u.at_ms")},
-  u.symbol, u.position_side, u.margin_mode,
+  u.market, u.symbol, u.position_side, u.position_id, u.margin_mode,
   {numbers("quantity", "entry_price", "mark_price", "liquidation_price", "leverage", "margin", "unrealized_pnl")},
-  {number("u.realized_pnl")} AS realized_pnl, {change} AS realized_pnl_change, u.source, u.is_snapshot,
+  {number("u.realized_pnl")} AS realized_pnl, {change} AS realized_pnl_change, u.source, u.is_snapshot, u.is_partial,
   u.at_ms, u.counts_ns, {KEY}
 FROM (SELECT u.*, {COUNTS_NS} AS counts_ns, {AT_MS} AS at_ms, {SOURCE} AS source,
     lag(u.realized_pnl) OVER w AS pnl_before, row_number() OVER w AS nth
@@ -161,8 +169,8 @@ def _balance_history() -> str:
     change = f"round({change}, 14)" if is_sqlite() else change
     return f"""SELECT {_times("u.at_ms")},
   u.wallet, u.currency, {number("u.balance")} AS balance, {change} AS balance_change,
-  {numbers("available", "locked", "position_margin", "equity", "unrealized_pnl")}, u.source, u.is_snapshot,
-  u.at_ms, u.counts_ns, {KEY}
+  {numbers("available", "locked", "position_margin", "equity", "unrealized_pnl")}, u.source,
+  u.is_snapshot, u.is_partial, u.at_ms, u.counts_ns, {KEY}
 FROM (SELECT u.*, {COUNTS_NS} AS counts_ns, {AT_MS} AS at_ms, {SOURCE} AS source, lag(u.balance) OVER (
       PARTITION BY u.account_id, u.wallet, u.currency, u.balance IS NULL ORDER BY {IN_ORDER}) AS balance_before
   FROM account_updates_once u LEFT JOIN {ROUND}) u

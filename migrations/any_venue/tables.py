@@ -100,12 +100,13 @@ def create() -> None:
     """Create the typed tables and their indexes."""
     _typed(
         "order_updates",
-        *texts("symbol"),
+        *ints("is_partial"),
+        *texts("market", "symbol"),
         *texts("order_id", null=False),
         *texts("client_order_id", "side", "position_side", "order_type", "time_in_force"),
         *ints("post_only", "reduce_only", null=True),
-        *decimals("price", "trigger_price", "quantity", "filled_quantity", "average_price"),
-        *texts("status", "venue_status"),
+        *decimals("price", "trigger_price", "quantity", "quote_quantity", "filled_quantity", "average_price"),
+        *texts("status", "venue_status", "reason"),
         *decimals("fee"),
         *texts("fee_currency"),
         *ints("created_ms", "updated_ms", null=True),
@@ -114,7 +115,7 @@ def create() -> None:
     op.create_index("ix_order_updates_order_id", "order_updates", ["account_id", "order_id"])
     _typed(
         "fills",
-        *texts("trade_id", "order_id", "client_order_id", "symbol", "side", "position_side"),
+        *texts("trade_id", "order_id", "client_order_id", "market", "symbol", "side", "position_side"),
         *decimals("price", "quantity", "fee"),
         *texts("fee_currency", "liquidity"),
         *decimals("realized_pnl"),
@@ -125,8 +126,10 @@ def create() -> None:
     op.create_index("ix_fills_order_id", "fills", ["account_id", "order_id"])
     _typed(
         "position_updates",
+        *ints("is_partial"),
+        *texts("market"),
         *texts("symbol", null=False),
-        *texts("position_side", "margin_mode"),
+        *texts("position_side", "position_id", "margin_mode"),
         *decimals("quantity", "entry_price", "mark_price", "liquidation_price", "leverage", "margin"),
         *decimals("unrealized_pnl", "realized_pnl"),
         *ints("updated_ms", null=True),
@@ -134,6 +137,7 @@ def create() -> None:
     )
     _typed(
         "account_updates",
+        *ints("is_partial"),
         *texts("wallet"),
         *texts("currency", null=False),
         *decimals("balance", "available", "locked", "position_margin", "equity", "unrealized_pnl"),
@@ -145,13 +149,14 @@ def create() -> None:
         *texts("transaction_id"),
         *texts("type", null=False),
         *texts("venue_type", "wallet", "currency"),
-        *decimals("amount", "balance_after"),
-        *texts("symbol", "order_id", "trade_id"),
+        *decimals("amount", "fee", "balance_after"),
+        *texts("market", "symbol", "order_id", "trade_id"),
         *ints("occurred_ms", null=True),
         *texts("extra"),
     )
     _typed(
         "instruments",
+        *texts("market"),
         *texts("symbol", null=False),
         *texts("kind", "base", "quote", "settle"),
         *decimals("contract_size", "price_tick", "quantity_step"),

@@ -199,12 +199,13 @@ def _typed(name: str, *columns: Column[object]) -> Table:
 
 order_updates = _typed(
     "order_updates",
-    *_texts("symbol"),
+    *_ints("is_partial"),
+    *_texts("market", "symbol"),
     *_texts("order_id", null=False),
     *_texts("client_order_id", "side", "position_side", "order_type", "time_in_force"),
     *_ints("post_only", "reduce_only", null=True),
-    *_decimals("price", "trigger_price", "quantity", "filled_quantity", "average_price"),
-    *_texts("status", "venue_status"),
+    *_decimals("price", "trigger_price", "quantity", "quote_quantity", "filled_quantity", "average_price"),
+    *_texts("status", "venue_status", "reason"),
     *_decimals("fee"),
     *_texts("fee_currency"),
     *_ints("created_ms", "updated_ms", null=True),
@@ -216,7 +217,7 @@ Index("ix_order_updates_order_id", order_updates.c.account_id, order_updates.c.o
 
 fills = _typed(
     "fills",
-    *_texts("trade_id", "order_id", "client_order_id", "symbol", "side", "position_side"),
+    *_texts("trade_id", "order_id", "client_order_id", "market", "symbol", "side", "position_side"),
     *_decimals("price", "quantity", "fee"),
     *_texts("fee_currency", "liquidity"),
     *_decimals("realized_pnl"),
@@ -229,8 +230,10 @@ Index("ix_fills_order_id", fills.c.account_id, fills.c.order_id)
 
 position_updates = _typed(
     "position_updates",
+    *_ints("is_partial"),
+    *_texts("market"),
     *_texts("symbol", null=False),
-    *_texts("position_side", "margin_mode"),
+    *_texts("position_side", "position_id", "margin_mode"),
     *_decimals(
         "quantity",
         "entry_price",
@@ -247,6 +250,7 @@ position_updates = _typed(
 
 account_updates = _typed(
     "account_updates",
+    *_ints("is_partial"),
     *_texts("wallet"),
     *_texts("currency", null=False),
     *_decimals("balance", "available", "locked", "position_margin", "equity", "unrealized_pnl"),
@@ -259,14 +263,15 @@ transactions = _typed(
     *_texts("transaction_id"),
     *_texts("type", null=False),
     *_texts("venue_type", "wallet", "currency"),
-    *_decimals("amount", "balance_after"),
-    *_texts("symbol", "order_id", "trade_id"),
+    *_decimals("amount", "fee", "balance_after"),
+    *_texts("market", "symbol", "order_id", "trade_id"),
     *_ints("occurred_ms", null=True),
     *_texts("extra"),
 )
 
 instruments = _typed(
     "instruments",
+    *_texts("market"),
     *_texts("symbol", null=False),
     *_texts("kind", "base", "quote", "settle"),
     *_decimals("contract_size", "price_tick", "quantity_step"),

@@ -50,15 +50,15 @@ from recorder.store.schema import (
     snapshots,
 )
 
-#: A typed table → the columns that identify the thing (see `model.Thing`) whose states it holds.
-THINGS: dict[Table, tuple[str, str]] = {
+#: A typed table → the columns that identify the thing (see `model.Thing.key`) whose states it holds.
+THINGS: dict[Table, tuple[str, ...]] = {
     account_updates: ("currency", "wallet"),
-    order_updates: ("order_id", "symbol"),
-    position_updates: ("symbol", "position_side"),
+    order_updates: ("order_id", "market", "symbol"),
+    position_updates: ("symbol", "market", "position_side", "position_id"),
 }
 
 #: What identifies a thing: the values of these columns.
-ThingKey = tuple[str, str | None]
+ThingKey = tuple[str | None, ...]
 
 #: Ranges of frames that one statement names; if there are more, everything from the first to the last is read.
 PARTS_MAX = 100
@@ -66,6 +66,8 @@ PARTS_MAX = 100
 #: The columns of a state that are not part of its content.
 _NOT_SAID = frozenset(["account_id", "session_id", "seq", "item", "received_ns", "event_ms", "is_snapshot"])
 _KEY = ("account_id", "session_id", "seq", "item")
+#: Begins the labels of the columns that identify a thing.
+_KEY_LABEL = "of_"
 #: Parameters of a statement.
 Parameters = dict[str, int]
 
@@ -110,8 +112,9 @@ def latest(connection: Connection, account_id: int, table: Table, until_ns: int)
 
 
 def _states(rows: Iterable[Any]) -> Iterator[tuple[ThingKey, StateRow]]:
-    for name, part, *fields in rows:
-        yield (name, part), StateRow(*fields)
+    fields = len(StateRow._fields)
+    for row in rows:
+        yield tuple(row[:-fields]), StateRow(*row[-fields:])
 
 
 def _since(connection: Connection, table: Table, wanted: Parameters) -> Sequence[Any]:
@@ -209,8 +212,9 @@ def _said(table: Table) -> list[str]:
 
 def _newest_of_each(rows: FromClause) -> Select[Any]:
     newest_first = [rows.c[name].desc() for name in StateRow._fields if name != "status"]
-    age = func.row_number().over(partition_by=(rows.c.name, rows.c.part), order_by=newest_first).label("age")
-    names = ("name", "part", *StateRow._fields)
+    key = [column for column in rows.c if column.name.startswith(_KEY_LABEL)]
+    age = func.row_number().over(partition_by=key, order_by=newest_first).label("age")
+    names = (*(column.name for column in key), *StateRow._fields)
     aged = select(*(rows.c[name] for name in names), age).where(rows.c.received_ns > bindparam("at_ns")).subquery()
     return select(*(aged.c[name] for name in names)).where(aged.c.age == 1)
 
@@ -237,7 +241,7 @@ def _columns(table: Table) -> list[ColumnElement[Any]]:
     """What identifies a thing, and the fields of its `StateRow`."""
     t = table.c
     return [
-        *(t[column].label(label) for column, label in zip(THINGS[table], ("name", "part"), strict=True)),
+        *(t[name].label(f"{_KEY_LABEL}{name}") for name in THINGS[table]),
         func.coalesce(reconciliations.c.began_ns, t.received_ns).label("counts_ns"),
         *(t.received_ns, t.session_id, t.seq, t.item),
         t.status if table is order_updates else literal(None, Words).label("status"),

@@ -31,4 +31,4 @@ class FMexAccounting:
 
     def instrument(self, symbol: str) -> Instrument:
         """Every contract is worth one dollar a piece, quoted in dollars and margined in bitcoin."""
-        return Instrument(None, 0, symbol, INVERSE, "BTC", "USD", "BTC", "1", None, None, None)
+        return Instrument(None, 0, None, symbol, INVERSE, "BTC", "USD", "BTC", "1", None, None, None)

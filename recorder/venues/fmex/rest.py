@@ -274,6 +274,7 @@ def read_matches(answer: bytes, order_id: str) -> tuple[FillUpdate, ...]:
             trade_id=None,
             order_id=order_id,
             client_order_id=None,
+            market=None,
             symbol=None,
             side=None,
             position_side=None,
