@@ -179,17 +179,16 @@ class Reconciler(Thread):
 
     def _do(self, due: _Due) -> None:
         entry = due.covered
-        final = self.account.venue.final_statuses
         try:
             with self._engine.connect() as connection:
                 gaps = ended_gaps(connection, self._recorder_id, self._account_id, entry.session_id)
-                known = known_orders(connection, gaps, final, self._held) if gaps else None
+                known = known_orders(connection, gaps, self._held) if gaps else None
         except DriverError as error:
             # It may be locked; recording does not depend on this.
             self._try_again(entry, f"the record cannot be read: {error.orig}")
             return
         if known is not None:
-            held = CurrentState(self._account_id, entry.session_id, entry.seq, final)
+            held = CurrentState(self._account_id, entry.session_id, entry.seq)
             result, detail = self._reconcile(entry.session_id, known, held)
             if result == FAILED:
                 self._try_again(entry, f"not reconciled, the gap stays open ({detail})")
@@ -214,10 +213,10 @@ class Reconciler(Thread):
             )
             if not gaps:
                 return
-            known = known_orders(connection, gaps, self.account.venue.final_statuses)
+            known = known_orders(connection, gaps)
         self.retried = tuple(gap.gap_id for gap in gaps)
         log.info("%s: %d gaps to reconcile", self.account.name, len(gaps))
-        self._reconcile(session_id, known, CurrentState(self._account_id, session_id, -1, ()), gaps)
+        self._reconcile(session_id, known, CurrentState(self._account_id, session_id, -1), gaps)
 
     def _reconcile(
         self, session_id: int, known: KnownOrders, held: CurrentState, retried: Sequence[EndedGap] | None = None
@@ -240,7 +239,7 @@ class Reconciler(Thread):
             Known(
                 self.account.symbols,
                 known.unfinished,
-                known.last_order_id,
+                known.newest_order_id,
                 None if known.since_ns is None else known.since_ns // NS_PER_MS,
                 self._clock.wall_ms(),
                 None if known.until_ns is None else known.until_ns // NS_PER_MS,
@@ -316,7 +315,7 @@ class Reconciler(Thread):
 
     def _snapshot(self, entry: Covered, to: RestRound) -> CurrentState | None:
         """A snapshot to start from; None if it is incomplete."""
-        held = CurrentState(self._account_id, entry.session_id, entry.seq, self.account.venue.final_statuses)
+        held = CurrentState(self._account_id, entry.session_id, entry.seq)
         for answer in self._rest.answers(self.account.venue.snapshot(), to):
             held.take(to.round_id, answer.updates)
         return None if to.failed or to.lost else held

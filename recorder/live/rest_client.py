@@ -86,7 +86,7 @@ class RestRound:
         self.source = source
         self.lost: list[LostSubject] = []
         self.failed: list[str] = []
-        self.orders: set[int] = set()
+        self.orders: set[str] = set()
         self.executions = 0
         self.frames = 0
 

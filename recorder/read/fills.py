@@ -1,16 +1,14 @@
 """Fills, from the executions that the exchange reported and from successive updates of an order. Pure."""
 
 import heapq
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from decimal import Context, Decimal
 from itertools import groupby
 from operator import attrgetter
 from typing import NamedTuple
 
-import msgspec
-
 from recorder.clock import NS_PER_MS
-from recorder.model import UNKNOWN
+from recorder.model import FOK, IOC, MAKER, MARKET, TAKER, UNKNOWN
 from recorder.read.records import Fill, Order
 
 DERIVED = "derived"
@@ -29,37 +27,33 @@ class _OrderProgress(NamedTuple):
     filled: Decimal
     average: Decimal | None
     fee: Decimal
-    created_at: int | None = None
+    created_ms: int | None = None
 
 
 _NOTHING = _OrderProgress(_ZERO, None, _ZERO)
 
 #: Account and order id; with its time of creation if an earlier order has the same id.
-_Key = tuple[str, int] | tuple[str, int, int | None]
+_Key = tuple[str, str | None] | tuple[str, str | None, int | None]
 
 
-def is_another(created_at: int | None, known: int | None) -> bool:
+def is_another(created_ms: int | None, known_ms: int | None) -> bool:
     """Whether two updates with the same order id are of different orders, by the orders' creation times.
 
     Args:
-        created_at: of the one, ms since 1970.
-        known: of the other.
+        created_ms: of the one, ms since 1970.
+        known_ms: of the other.
     """
-    return created_at is not None and known is not None and created_at != known
+    return created_ms is not None and known_ms is not None and created_ms != known_ms
 
 
-class _Extra(msgspec.Struct):
-    """A field of an order that only REST reports."""
-
-    updated_at: int | None = None
-
-
-_read_extra = msgspec.json.Decoder(_Extra).decode
+def liquidity(order: Order) -> str:
+    """Whether an order can only be filled as `maker`, or only as `taker`; otherwise `unknown`."""
+    if order.post_only:
+        return MAKER
+    return TAKER if order.order_type == MARKET or order.time_in_force in {IOC, FOK} else UNKNOWN
 
 
-def fills(
-    updates: Iterable[Order], matched: Iterable[Fill] = (), liquidity: Callable[[Order], str] = lambda _: UNKNOWN
-) -> Iterator[Fill]:
+def fills(updates: Iterable[Order], matched: Iterable[Fill] = ()) -> Iterator[Fill]:
     """The fills that the exchange's executions and the order updates show, each once.
 
     If the exchange reported an order's executions, those are its fills, exact in every field; only what the updates
@@ -70,49 +64,38 @@ def fills(
     next *if the average is arithmetic*, which the exchange does not document: it is marked as an estimate.
 
     An update with a smaller filled quantity than an earlier one is late and makes no step. A fee that changes without a
-    fill is a step of quantity zero. Updates with the same id and another `created_at` are of another order: a venue, or
+    fill is a step of quantity zero. Updates with the same id and another `created_ms` are of another order: a venue, or
     a simulation that was restarted, may reuse an id.
 
     Args:
         updates: in the order of receipt, of any accounts; all updates of an order, or its sums are wrong. One small
             tuple is held in memory for each order that filled.
         matched: the executions in the newest answer about each order, in the order of receipt; held in memory.
-        liquidity: whether an order can only be filled as maker, or only as taker, by its venue.
     """
     exact = list(matched)
-    return heapq.merge(exact, _derived(updates, _matched(exact), liquidity), key=_receipt)
+    return heapq.merge(exact, _derived(updates, _matched(exact)), key=_receipt)
 
 
-def fills_by_order(
-    updates: Iterable[Order], matched: Iterable[Fill] = (), liquidity: Callable[[Order], str] = lambda _: UNKNOWN
-) -> Iterator[Fill]:
+def fills_by_order(updates: Iterable[Order], matched: Iterable[Fill] = ()) -> Iterator[Fill]:
     """The same fills, from updates that come one order after the other; only one order's are held in memory.
 
     Args:
         updates: by account and order, those of each order in the order of receipt.
         matched: as for `fills`, in any order; held in memory.
-        liquidity: as for `fills`.
     """
-    reported: dict[tuple[str, int], list[Fill]] = {}
+    reported: dict[tuple[str, str | None], list[Fill]] = {}
     for fill in matched:
         reported.setdefault((fill.account, fill.order_id), []).append(fill)
     for key, its_updates in groupby(updates, attrgetter("account", "order_id")):
-        yield from fills(its_updates, reported.pop(key, ()), liquidity)
+        yield from fills(its_updates, reported.pop(key, ()))
     yield from (fill for executions in reported.values() for fill in executions)
 
 
 def at_ms(update: Order) -> int:
-    """When the state in an update began, ms since 1970.
-
-    The time of the push; for a REST answer, which has none, the order's last change, or else the time of receipt.
-    """
-    if update.ts is not None:
-        return update.ts
-    try:
-        updated_at = _read_extra(update.extra or "{}").updated_at
-    except msgspec.DecodeError:
-        updated_at = None
-    return update.received_ns // NS_PER_MS if updated_at is None else updated_at
+    """When the state in an update began, ms since 1970: by the venue, or else the time of receipt."""
+    if update.updated_ms is not None:
+        return update.updated_ms
+    return update.received_ns // NS_PER_MS if update.event_ms is None else update.event_ms
 
 
 def _receipt(fill: Fill) -> tuple[int, int, int, int]:
@@ -136,47 +119,50 @@ def _matched(exact: Iterable[Fill]) -> dict[_Key, _OrderProgress]:
     return seen
 
 
-def _derived(
-    updates: Iterable[Order], seen: dict[_Key, _OrderProgress], liquidity: Callable[[Order], str]
-) -> Iterator[Fill]:
+def _derived(updates: Iterable[Order], seen: dict[_Key, _OrderProgress]) -> Iterator[Fill]:
     for update in updates:
-        if update.quantity is None or update.unfilled_quantity is None:
+        filled = update.filled_quantity
+        if filled is None:
             continue
         key: _Key = update.account, update.order_id
         before = seen.get(key, _NOTHING)
-        if is_another(update.created_at, before.created_at):
-            key = update.account, update.order_id, update.created_at
+        if is_another(update.created_ms, before.created_ms):
+            key = update.account, update.order_id, update.created_ms
             before = seen.get(key, _NOTHING)
-        filled = _EXACT.subtract(update.quantity, update.unfilled_quantity)
         fee = before.fee if update.fee is None else update.fee
         if filled > before.filled or (filled == before.filled > 0 and fee != before.fee):
-            created_at = before.created_at if update.created_at is None else update.created_at
-            seen[key] = _OrderProgress(filled, update.fill_price, fee, created_at)
-            yield _step(update, before, filled, fee, liquidity(update))
+            created_ms = before.created_ms if update.created_ms is None else update.created_ms
+            seen[key] = _OrderProgress(filled, update.average_price, fee, created_ms)
+            yield _step(update, before, filled, fee)
 
 
-def _step(update: Order, before: _OrderProgress, filled: Decimal, fee: Decimal, liquidity: str) -> Fill:
-    quantity = _EXACT.subtract(filled, before.filled)
+def _step(update: Order, before: _OrderProgress, filled: Decimal, fee: Decimal) -> Fill:
     first = before.filled == 0
     return Fill(
-        update.account,
-        update.received_ns,
-        update.ts,
-        update.order_id,
-        update.symbol,
-        update.direction,
-        update.order_type,
-        quantity,
-        update.fill_price if first else _price_between(before, filled, update.fill_price),
-        None if update.fee is None else _EXACT.subtract(fee, before.fee),
-        update.margin_currency,
-        not first,
-        DERIVED,
-        update.session_id,
-        update.seq,
-        update.item,
-        liquidity,
-        at_ms(update),
+        account=update.account,
+        received_ns=update.received_ns,
+        event_ms=update.event_ms,
+        trade_id=None,
+        order_id=update.order_id,
+        client_order_id=update.client_order_id,
+        symbol=update.symbol,
+        side=update.side,
+        position_side=update.position_side,
+        order_type=update.order_type,
+        price=update.average_price if first else _price_between(before, filled, update.average_price),
+        quantity=_EXACT.subtract(filled, before.filled),
+        fee=None if update.fee is None else _EXACT.subtract(fee, before.fee),
+        fee_currency=update.fee_currency,
+        realized_pnl=None,
+        kind=None,
+        executed_ms=None,
+        price_is_estimate=not first,
+        origin=DERIVED,
+        session_id=update.session_id,
+        seq=update.seq,
+        item=update.item,
+        liquidity=liquidity(update),
+        at_ms=at_ms(update),
     )
 
 

@@ -9,9 +9,19 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from decimal import Decimal
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, CompoundSelect, Connection, Select, Table, func, or_, select, type_coerce
+from sqlalchemy import ColumnElement, CompoundSelect, Connection, Row, Select, Table, func, or_, select, type_coerce
 
-from recorder.model import DECODED, AccountUpdate, OrderUpdate, PositionUpdate, State, Thing, Update, thing_of
+from recorder.model import (
+    DECODED,
+    FINAL_STATUSES,
+    AccountUpdate,
+    OrderUpdate,
+    PositionUpdate,
+    State,
+    Thing,
+    Update,
+    thing_of,
+)
 from recorder.store.gaps import OPEN, PARTIAL, RECONCILED
 from recorder.store.schema import (
     ExactDecimal,
@@ -25,18 +35,22 @@ from recorder.store.schema import (
     runs,
     sessions,
 )
+from recorder.store.state_index import THINGS
 from recorder.venues.base import Passed, Seen
 
 _ZERO = Decimal(0)
 
-#: Table → its record, and the column that names the thing.
-_STATES: dict[Table, tuple[type[State], str]] = {
-    account_updates: (AccountUpdate, "currency"),
-    order_updates: (OrderUpdate, "order_id"),
-    position_updates: (PositionUpdate, "symbol"),
+#: When an order was created, if the venue does not say: before all others.
+_UNKNOWN_MS = -1
+
+#: Table → its record.
+_STATES: dict[Table, type[State]] = {
+    account_updates: AccountUpdate,
+    order_updates: OrderUpdate,
+    position_updates: PositionUpdate,
 }
 
-#: Final orders remembered, in case the exchange lists one of them as open.
+#: Final orders remembered, in case the venue lists one of them as open.
 ENDED_MAX = 10_000
 
 
@@ -50,17 +64,16 @@ class CurrentState:
         account_id: of the account.
         session_id: the session that covers it.
         seq: the frame from which on everything is pushed.
-        final_statuses: of orders; old orders in these are forgotten.
     """
 
-    def __init__(self, account_id: int, session_id: int, seq: int, final_statuses: Collection[str]) -> None:
+    def __init__(self, account_id: int, session_id: int, seq: int) -> None:
         self.account_id = account_id
         self.session_id = session_id
         #: The last frame that is included.
         self.seq = seq
-        #: The newest order so far; None: none.
-        self.last_order_id: int | None = None
-        self._final = final_statuses
+        #: The order that the venue created last, so far; None: there is none.
+        self.newest_order_id: str | None = None
+        self._newest_ms = _UNKNOWN_MS
         self._states: dict[Thing, Seen] = {}
         self._ended: dict[Thing, Seen] = {}
 
@@ -72,14 +85,15 @@ class CurrentState:
 
     def keep(self, thing: Thing, seen: Seen | None) -> None:
         """Set the state of a thing; None: it does not exist."""
-        self._states.pop(thing, None)
-        self._ended.pop(thing, None)
+        is_new = (self._states.pop(thing, None) or self._ended.pop(thing, None)) is None
         if seen is None:
             return
         ended = False
         if isinstance(seen.state, OrderUpdate):
-            ended = seen.state.status in self._final
-            self.last_order_id = max(self.last_order_id or 0, seen.state.order_id)
+            ended = seen.state.status in FINAL_STATUSES
+            created_ms = _UNKNOWN_MS if seen.state.created_ms is None else seen.state.created_ms
+            if created_ms > self._newest_ms or (is_new and created_ms == self._newest_ms):
+                self.newest_order_id, self._newest_ms = seen.state.order_id, created_ms
         (self._ended if ended else self._states)[thing] = seen
         if len(self._ended) > ENDED_MAX:
             del self._ended[next(iter(self._ended))]
@@ -91,16 +105,16 @@ class CurrentState:
     def advance(self, connection: Connection) -> None:
         """Add everything that has been pushed since: the last state of each thing."""
         newest = newest_seq(connection, self.account_id, self.session_id)
-        for table, (record, name) in _STATES.items():
+        for table, record in _STATES.items():
             new = *self._mine(table), table.c.seq > self.seq, table.c.seq <= newest
-            last = select(func.max(table.c.seq)).where(*new).group_by(table.c[name])
+            last = select(func.max(table.c.seq)).where(*new).group_by(*(table.c[name] for name in THINGS[table]))
             self.take(self.session_id, _states(connection, table, record, *self._mine(table), table.c.seq.in_(last)))
         self.seq = max(self.seq, newest)
 
     def passed(self, connection: Connection) -> Passed:
         """The states of each thing from the last `advance` on, oldest first. None: it did not exist."""
         passed: dict[Thing, list[Seen | None]] = {thing: [seen] for thing, seen in (self._states | self._ended).items()}
-        for table, (record, _) in _STATES.items():
+        for table, record in _STATES.items():
             for state in _states(connection, table, record, *self._mine(table), table.c.seq > self.seq):
                 passed.setdefault(thing_of(state), [None]).append(Seen(self.session_id, state))
         return passed
@@ -135,8 +149,9 @@ class KnownOrders(NamedTuple):
     #: When the oldest gap began, ns since 1970; None if only the time before the record is asked for.
     since_ns: int | None
     #: Orders that were not final → filled quantity.
-    unfinished: dict[int, Decimal]
-    last_order_id: int | None
+    unfinished: dict[str, Decimal]
+    #: The order that the venue created last; None: there was none.
+    newest_order_id: str | None
     #: When the newest gap ended, ns since 1970.
     until_ns: int | None = None
 
@@ -206,15 +221,12 @@ def gaps_by_id(connection: Connection, recorder_id: int, account_id: int, gap_id
     return [EndedGap(*row) for row in connection.execute(query)]
 
 
-def known_orders(
-    connection: Connection, ended: Sequence[EndedGap], final_statuses: Collection[str], held: CurrentState | None = None
-) -> KnownOrders:
+def known_orders(connection: Connection, ended: Sequence[EndedGap], held: CurrentState | None = None) -> KnownOrders:
     """What was known when the oldest of some gaps began.
 
     Args:
         connection: to the record.
         ended: the gaps, as `ended_gaps` returns them; at least one.
-        final_statuses: of orders that can no longer change.
         held: the state of the session before the gap, if it is at hand; it is advanced to that session's end.
     """
     gap = ended[0]
@@ -223,12 +235,12 @@ def known_orders(
     until_ns = max(one.ends_ns for one in ended)
     if held is not None and held.session_id == gap.begin_session_id:
         held.advance(connection)
-        unfinished = {order.order_id: _filled(order.quantity, order.unfilled_quantity) for order in held.open_orders()}
-        last_order_id = held.last_order_id or _last_order_id(connection, gap)
+        unfinished = {order.order_id: Decimal(order.filled_quantity or _ZERO) for order in held.open_orders()}
+        newest_order_id = held.newest_order_id or _newest_order_id(connection, gap)
     else:
-        unfinished = _unfinished(connection, gap, final_statuses)
-        last_order_id = _last_order_id(connection, gap)
-    return KnownOrders(gap.begins_ns, unfinished, last_order_id, until_ns)
+        unfinished = _unfinished(connection, gap)
+        newest_order_id = _newest_order_id(connection, gap)
+    return KnownOrders(gap.begins_ns, unfinished, newest_order_id, until_ns)
 
 
 def told_in(connection: Connection, account_id: int, round_ids: Collection[int], target: str) -> bool:
@@ -238,31 +250,40 @@ def told_in(connection: Connection, account_id: int, round_ids: Collection[int],
     return connection.execute(query.where(f.status == DECODED).limit(1)).first() is not None
 
 
-def _unfinished(connection: Connection, gap: EndedGap, final_statuses: Collection[str]) -> dict[int, Decimal]:
-    since = order_updates.c.account_id == gap.account_id, order_updates.c.session_id.in_(_since_last_round(gap))
-    newest_first = order_updates.c.received_ns.desc(), order_updates.c.session_id.desc(), order_updates.c.seq.desc()
-    age = func.row_number().over(partition_by=order_updates.c.order_id, order_by=newest_first).label("age")
-    columns = [order_updates.c[name] for name in ("order_id", "status", "quantity", "unfilled_quantity")]
-    latest = select(*columns, age).where(*since).subquery()
-    unfinished = or_(latest.c.status.is_(None), latest.c.status.not_in(sorted(final_statuses)))
+def _unfinished(connection: Connection, gap: EndedGap) -> dict[str, Decimal]:
+    o = order_updates.c
+    since = o.account_id == gap.account_id, o.session_id.in_(_since_last_round(gap))
+    newest_first = o.received_ns.desc(), o.session_id.desc(), o.seq.desc(), o.item.desc()
+    age = func.row_number().over(partition_by=(o.order_id, o.symbol), order_by=newest_first).label("age")
+    latest = select(o.order_id, o.status, o.filled_quantity, age).where(*since).subquery()
+    unfinished = or_(latest.c.status.is_(None), latest.c.status.not_in(sorted(FINAL_STATUSES)))
     rows = connection.execute(select(latest).where(latest.c.age == 1, unfinished))
-    return {row.order_id: _filled(row.quantity, row.unfilled_quantity) for row in rows}
+    return {row.order_id: row.filled_quantity or _ZERO for row in rows}
 
 
-def _last_order_id(connection: Connection, gap: EndedGap) -> int | None:
-    """The newest order that was known.
+def _newest_order_id(connection: Connection, gap: EndedGap) -> str | None:
+    """The order that the venue created last, as far as it was known.
 
-    Ids grow, so only the latest sessions with orders are searched. If an older session had a newer order after all,
-    more is requested than necessary, and nothing is missed.
+    Only the latest sessions with orders are searched. If an older session had a newer order after all, more is
+    requested than necessary, and nothing is missed.
     """
     o = order_updates.c
-    mine = o.account_id == gap.account_id
-    told = select(func.max(o.order_id)).where(mine, o.session_id.in_(_since_last_round(gap)))
-    last: int | None = connection.scalar(told)
-    if last is None:
-        newest = select(func.max(o.session_id)).where(mine, o.session_id <= gap.begin_session_id)
-        last = connection.scalar(select(func.max(o.order_id)).where(mine, o.session_id == newest.scalar_subquery()))
-    return last
+    found = _created_last(connection, gap, o.session_id.in_(_since_last_round(gap)))
+    if found is None:
+        newest = select(func.max(o.session_id)).where(
+            o.account_id == gap.account_id, o.session_id <= gap.begin_session_id
+        )
+        found = _created_last(connection, gap, o.session_id == newest.scalar_subquery())
+    return None if found is None else found.order_id
+
+
+def _created_last(connection: Connection, gap: EndedGap, these: ColumnElement[bool]) -> Row[tuple[str]] | None:
+    """Of orders created at the same time, the one that was received last."""
+    o = order_updates.c
+    created_ms = func.coalesce(func.max(o.created_ms), _UNKNOWN_MS)
+    first_seen = func.min(o.received_ns), func.min(o.session_id), func.min(o.seq), func.min(o.item)
+    query = select(o.order_id).where(o.account_id == gap.account_id, these).group_by(o.order_id, o.symbol)
+    return connection.execute(query.order_by(created_ms.desc(), *(one.desc() for one in first_seen)).limit(1)).first()
 
 
 def _since_last_round(gap: EndedGap) -> CompoundSelect[Any]:
@@ -286,7 +307,3 @@ def _since_last_round(gap: EndedGap) -> CompoundSelect[Any]:
 
 def _latest(query: Select[Any], column: ColumnElement[int]) -> Any:
     return query.with_only_columns(func.max(column)).scalar_subquery()
-
-
-def _filled(quantity: Decimal | str | None, unfilled: Decimal | str | None) -> Decimal:
-    return Decimal(quantity or _ZERO) - Decimal(unfilled or _ZERO)

@@ -1,12 +1,14 @@
 """The SQL queries behind the reads of a record."""
 
+from decimal import Decimal
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, FromClause, Select, Table, false, func, or_, select, union_all
+from sqlalchemy import ColumnElement, Connection, FromClause, Select, Table, case, func, select, tuple_, union_all
 
 from recorder.clock import NS_PER_MS
+from recorder.model import FINAL_STATUSES
 from recorder.read.records import Filter, Order, Position, RestRound
-from recorder.read.scope import account_is, account_label, labelled_accounts
+from recorder.read.scope import account_is, account_label
 from recorder.store.schema import (
     ONCE,
     accounts,
@@ -18,17 +20,46 @@ from recorder.store.schema import (
     recorders,
     sessions,
 )
-from recorder.venues import final_statuses
 
 
 class Closed(NamedTuple):
     """Which of the orders that can no longer change are wanted."""
 
-    #: Created at or after, and before, milliseconds since 1970 by the exchange's clock.
-    made_since_ms: int
-    made_until_ms: int
-    #: Only orders with a smaller id; None: all.
-    before_id: int | None = None
+    #: Created at or after, and before, milliseconds since 1970 by the venue's clock.
+    created_since_ms: int
+    created_until_ms: int
+    #: Only those that come after this order in `closed_orders`; None: all.
+    before_id: str | None = None
+
+
+class VenueFill(NamedTuple):
+    """A row of `fills`, with what its order says."""
+
+    account: str
+    received_ns: int
+    event_ms: int | None
+    trade_id: str | None
+    order_id: str | None
+    client_order_id: str | None
+    symbol: str | None
+    side: str | None
+    position_side: str | None
+    order_type: str | None
+    price: Decimal | None
+    quantity: Decimal
+    fee: Decimal | None
+    fee_currency: str | None
+    liquidity: str | None
+    realized_pnl: Decimal | None
+    kind: str | None
+    executed_ms: int | None
+    session_id: int
+    seq: int
+    item: int
+
+
+#: Fields of a fill that its order has, too.
+_OF_ORDER = ("client_order_id", "symbol", "side", "position_side", "order_type", "fee_currency")
 
 
 def columns_of(record: type[tuple[Any, ...]], rows: FromClause, connection: Connection) -> list[ColumnElement[Any]]:
@@ -128,21 +159,21 @@ def history(record: type[tuple[Any, ...]], table: Table, wanted: Filter, connect
 
 
 def positions_as_they_happened(wanted: Filter, connection: Connection) -> Select[Any]:
-    """Every state of every position, in the order in which they came to be by the exchange's clock."""
+    """Every state of every position, in the order in which they came to be by the venue's clock."""
     rows = rows_until(connection, position_updates, wanted.until_ns)
     query = select(*columns_of(Position, rows, connection)).join_from(
         rows, reconciliations, _of_answer(rows), isouter=True
     )
-    at_ms = func.coalesce(rows.c.updated_at, rows.c.ts, rows.c.received_ns // NS_PER_MS)
+    at_ms = func.coalesce(rows.c.updated_ms, rows.c.event_ms, rows.c.received_ns // NS_PER_MS)
     return _wanted(query, rows, wanted).order_by(at_ms, _counts_ns(rows), *_receipt(rows))
 
 
 def filled_orders(wanted: Filter, connection: Connection) -> Select[Any]:
     """The updates of orders that have filled, one order after the other."""
     rows = rows_until(connection, order_updates, wanted.until_ns)
-    # An unfilled order makes no step. On SQLite `10` and `10.0` differ, as texts, which does no harm.
-    query = select(*columns_of(Order, rows, connection)).where(rows.c.quantity != rows.c.unfilled_quantity)
-    return _wanted(query, rows, wanted).order_by(rows.c.account_id, rows.c.order_id, *_receipt(rows))
+    # An unfilled order makes no step. On SQLite `0` and `0.0` differ, as texts, which does no harm.
+    query = select(*columns_of(Order, rows, connection)).where(rows.c.filled_quantity != "0")
+    return _wanted(query, rows, wanted).order_by(rows.c.account_id, rows.c.order_id, rows.c.symbol, *_receipt(rows))
 
 
 def rounds(wanted: Filter, connection: Connection) -> Select[Any]:
@@ -158,7 +189,8 @@ def latest_orders(wanted: Filter, connection: Connection) -> Select[Any]:
     """The latest state of each order, the oldest change first."""
     rows = rows_until(connection, order_updates, wanted.until_ns)
     newest_first = [column.desc() for column in (_counts_ns(rows), *_receipt(rows))]
-    age = func.row_number().over(partition_by=(rows.c.account_id, rows.c.order_id), order_by=newest_first).label("age")
+    order = rows.c.account_id, rows.c.order_id, rows.c.symbol
+    age = func.row_number().over(partition_by=order, order_by=newest_first).label("age")
     query = select(*columns_of(Order, rows, connection), age).join_from(
         rows, reconciliations, _of_answer(rows), isouter=True
     )
@@ -168,52 +200,64 @@ def latest_orders(wanted: Filter, connection: Connection) -> Select[Any]:
 
 
 def closed_orders(closed: Closed, wanted: Filter, connection: Connection) -> Select[Any]:
-    """The latest state of each order that can no longer change, the newest order first."""
+    """The latest state of each order that can no longer change, the order that was created last first."""
     o = latest_orders(wanted, connection).order_by(None).subquery().c
-    ended = [
-        (o.account == one.label) & o.status.in_(sorted(final_statuses(one.venue)))
-        for one in labelled_accounts(connection)
-    ]
-    query = select(*[o[name] for name in Order._fields]).where(or_(false(), *ended))
-    query = query.where(o.created_at >= closed.made_since_ms, o.created_at < closed.made_until_ms)
+    query = select(*[o[name] for name in Order._fields]).where(o.status.in_(sorted(FINAL_STATUSES)))
+    query = query.where(o.created_ms >= closed.created_since_ms, o.created_ms < closed.created_until_ms)
+    # Of orders created in one millisecond, the longer id is the greater one, which is right for ids that count up.
+    place = o.created_ms, func.length(o.order_id), o.order_id
     if closed.before_id is not None:
-        query = query.where(o.order_id < closed.before_id)
-    return query.order_by(o.order_id.desc())
+        before = latest_orders(wanted._replace(order_id=closed.before_id), connection).order_by(None).subquery().c
+        made = select(before.created_ms).limit(1).scalar_subquery()
+        query = query.where(tuple_(*place) < tuple_(made, len(closed.before_id), closed.before_id))
+    return query.order_by(*(part.desc() for part in place))
 
 
 def venue_fills(wanted: Filter, connection: Connection) -> Select[Any]:
-    """The executions that the exchange reported of each order, in its newest answer about it."""
+    """The executions that the venue reported: each once by its trade id, or those of the newest answer about an order.
+
+    What an execution does not say of its order, the order's updates do.
+    """
     f = fills
     o: FromClause = order_updates
     if wanted.until_ns is not None:
         # The fields of an order, too, must have been received by then.
         rows = rows_until(connection, order_updates, wanted.until_ns)
         o = select(rows).where(rows.c.received_ns < wanted.until_ns).subquery()
+    # By trade id the first report counts; without ids only a whole answer can take the place of an earlier one.
+    first = func.row_number().over(
+        partition_by=(f.c.account_id, f.c.symbol, f.c.trade_id), order_by=(f.c.received_ns, f.c.session_id, f.c.seq)
+    )
     newest_first = f.c.received_ns.desc(), f.c.session_id.desc(), f.c.seq.desc()
-    age = func.dense_rank().over(partition_by=(f.c.account_id, f.c.order_id), order_by=newest_first).label("age")
+    newest = func.dense_rank().over(partition_by=(f.c.account_id, f.c.order_id), order_by=newest_first)
+    age = case((f.c.trade_id.is_(None), newest), else_=first).label("age")
     reported = select(f, age)
     if wanted.order_id is not None:
         reported = reported.where(f.c.order_id == wanted.order_id)
         o = select(o).where(o.c.order_id == wanted.order_id).subquery()
     if wanted.until_ns is not None:
         reported = reported.where(f.c.received_ns < wanted.until_ns)
-    newest = reported.subquery()
-    names = ("symbol", "direction", "order_type", "margin_currency")
-    most = [func.max(o.c[name]).label(name) for name in names]
+    told = reported.subquery()
+    most = [func.max(o.c[name]).label(name) for name in _OF_ORDER]
     order = select(o.c.account_id, o.c.order_id, *most).group_by(o.c.account_id, o.c.order_id).subquery()
-    columns = [newest.c[name] for name in ("received_ns", "created_at", "order_id")]
-    of_order = [order.c[name] for name in names]
-    rest = [newest.c[name] for name in ("quantity", "price", "fee", "session_id", "seq", "item", "taker")]
+    columns = [
+        (func.coalesce(told.c[name], order.c[name]) if name in told.c else order.c[name]).label(name)
+        if name in _OF_ORDER
+        else told.c[name]
+        for name in VenueFill._fields
+        if name != "account"
+    ]
     query = (
-        select(account_label(connection), *columns, *of_order, *rest)
-        .join_from(newest, accounts, accounts.c.account_id == newest.c.account_id)
-        .outerjoin(order, (order.c.account_id == newest.c.account_id) & (order.c.order_id == newest.c.order_id))
+        select(account_label(connection), *columns)
+        .join_from(told, accounts, accounts.c.account_id == told.c.account_id)
+        .outerjoin(order, (order.c.account_id == told.c.account_id) & (order.c.order_id == told.c.order_id))
         # An execution without a quantity fills nothing: the order's updates show by how much it filled.
-        .where(newest.c.age == 1, newest.c.quantity.is_not(None))
-        .order_by(newest.c.received_ns, newest.c.session_id, newest.c.seq, newest.c.item)
+        .where(told.c.age == 1, told.c.quantity.is_not(None))
+        .order_by(told.c.received_ns, told.c.session_id, told.c.seq, told.c.item)
     )
     if wanted.account is not None:
         query = query.where(account_is(wanted.account))
     if wanted.symbol is not None:
-        query = query.where(func.lower(order.c.symbol) == wanted.symbol.lower())
+        symbol = func.coalesce(told.c.symbol, order.c.symbol)
+        query = query.where(func.lower(symbol) == wanted.symbol.lower())
     return query

@@ -1,36 +1,35 @@
 """The reads of orders, fills, positions, balances and gaps, and what follows from them; now or as of an instant.
 
-Fees, realized PnL and round trips belong to the time when they happened, by the exchange's clock, not to their receipt:
+Fees, realized PnL and round trips belong to the time when they happened, by the venue's clock, not to their receipt:
 an execution of New Year's Eve belongs to the old year even if it was reported in the new one.
 """
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
-from decimal import Decimal
 from functools import cache, partial
 from operator import attrgetter
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Select, Table, and_, bindparam, column, select, values
 
 from recorder.clock import NS_PER_MS
-from recorder.model import MAKER, TAKER, UNKNOWN
+from recorder.model import FINAL_STATUSES, MARKET, TAKER, UNKNOWN
 from recorder.read import fills as derive
 from recorder.read import queries, sums
 from recorder.read import timeline as timelines
 from recorder.read import trips as walks
 from recorder.read.coverage import coverage_by_recorder, touches, whole_gaps
-from recorder.read.queries import Closed
+from recorder.read.queries import Closed, VenueFill
 from recorder.read.records import ALL, Balance, Fill, Filter, Gap, Order, Position, RestRound
 from recorder.read.scope import labelled_accounts
 from recorder.read.sums import Calendar, Fees, Pnl
 from recorder.read.timeline import TimelineEvent
-from recorder.read.trips import SHORT, HeldQuantity, Trip
+from recorder.read.trips import HeldQuantity, Trip
 from recorder.store.gaps import PARTIAL, RECONCILED
 from recorder.store.schema import Int64, account_updates, order_updates, position_updates
 from recorder.store.state_index import StateRow, latest
-from recorder.venues import final_statuses, find_venue
+from recorder.venues import find_venue
 from recorder.venues.base import Venue
 
 R = TypeVar("R", bound=tuple[Any, ...])
@@ -54,26 +53,6 @@ _RECORDS: dict[Table, type[Balance | Order | Position]] = {
     order_updates: Order,
     position_updates: Position,
 }
-
-
-class _VenueFill(NamedTuple):
-    """A row of `fills`, with fields of its order."""
-
-    account: str
-    received_ns: int
-    created_at: int | None
-    order_id: int
-    symbol: str | None
-    direction: str | None
-    order_type: str | None
-    margin_currency: str | None
-    quantity: Decimal
-    price: Decimal | None
-    fee: Decimal | None
-    session_id: int
-    seq: int
-    item: int
-    taker: int | None
 
 
 class RecordReads(ABC):
@@ -142,15 +121,14 @@ class RecordReads(ABC):
         """Each fill once, as the exchange reported it or as order updates show it, in the order of receipt."""
         # The steps within the wanted time are differences to what was before it.
         before = self._limited(wanted)._replace(since_ns=None)
-        venues = self.venues()
-        found = derive.fills(self.order_history(before), self._venue_fills(before, venues), _liquidity(venues))
+        found = derive.fills(self.order_history(before), self._venue_fills(before))
         yield from (fill for fill in found if fill.received_ns >= (wanted.since_ns or 0))
 
     def fills_by_order(self, wanted: Filter = ALL) -> Iterator[Fill]:
         """The same fills, one order after the other: memory does not grow with the number of orders."""
-        before, venues = self._limited(wanted)._replace(since_ns=None), self.venues()
+        before = self._limited(wanted)._replace(since_ns=None)
         updates = self._rows(Order, partial(queries.filled_orders, before))
-        found = derive.fills_by_order(updates, self._venue_fills(before, venues), _liquidity(venues))
+        found = derive.fills_by_order(updates, self._venue_fills(before))
         yield from (fill for fill in found if fill.received_ns >= (wanted.since_ns or 0))
 
     def rounds(self, wanted: Filter = ALL) -> list[RestRound]:
@@ -229,30 +207,16 @@ class RecordReads(ABC):
     def _fills_within(self, wanted: Filter) -> Iterator[Fill]:
         return (fill for fill in self.fills(_at_any_time(wanted)) if _within(fill.at_ms, wanted))
 
-    def _venue_fills(self, wanted: Filter, venues: dict[str, Venue]) -> Iterator[Fill]:
-        """The newest executions that the exchange reported of each order."""
-        for row in self._rows(_VenueFill, partial(queries.venue_fills, wanted)):
-            venue = venues.get(row.account)
-            by_order = UNKNOWN if venue is None else venue.liquidity(None, row.order_type)
+    def _venue_fills(self, wanted: Filter) -> Iterator[Fill]:
+        """The executions that the venue reported."""
+        for row in self._rows(VenueFill, partial(queries.venue_fills, wanted)):
+            by_order = TAKER if row.order_type == MARKET else UNKNOWN
+            at_ms = row.received_ns // NS_PER_MS if row.executed_ms is None else row.executed_ms
             yield Fill(
-                row.account,
-                row.received_ns,
-                row.created_at,
-                row.order_id,
-                row.symbol,
-                row.direction,
-                row.order_type,
-                row.quantity,
-                row.price,
-                row.fee,
-                row.margin_currency,
-                False,
-                derive.VENUE,
-                row.session_id,
-                row.seq,
-                row.item,
-                by_order if row.taker is None else (TAKER if row.taker else MAKER),
-                row.received_ns // NS_PER_MS if row.created_at is None else row.created_at,
+                **(row._asdict() | {"liquidity": row.liquidity or by_order}),
+                price_is_estimate=False,
+                origin=derive.VENUE,
+                at_ms=at_ms,
             )
 
     def _states(self, record: type[S], table: Table, wanted: Filter) -> list[S]:
@@ -264,9 +228,8 @@ class RecordReads(ABC):
         found: list[S] = []
         with self.reading() as connection:
             for one in labelled_accounts(connection, wanted.account):
-                final = final_statuses(one.venue)
                 places = latest(connection, one.account_id, table, NS_MAX if until_ns is None else until_ns - 1)
-                open_places = [place for place in places.values() if place.status not in final]
+                open_places = [place for place in places.values() if place.status not in FINAL_STATUSES]
                 found += [record(one.label, *row) for row in _rows_at(connection, table, one.account_id, open_places)]
         return sorted((state for state in found if _is_wanted(state, wanted)), key=_RECEIPT)
 
@@ -332,15 +295,6 @@ def _held_quantities(positions: Iterator[Position], asked_ns: dict[int, int]) ->
     """Signed positions, at the time of the push or of the request."""
     for one in positions:
         if one.quantity is not None:
-            at_ms = asked_ns.get(one.session_id, one.received_ns) // NS_PER_MS if one.ts is None else one.ts
-            # Not `-`, which rounds.
-            quantity = one.quantity.copy_negate() if one.direction == SHORT else one.quantity
-            yield HeldQuantity(one.account, one.symbol, at_ms, quantity)
-
-
-def _liquidity(venues: dict[str, Venue]) -> Callable[[Order], str]:
-    def liquidity(order: Order) -> str:
-        venue = venues.get(order.account)
-        return UNKNOWN if venue is None else venue.liquidity(order.features, order.order_type)
-
-    return liquidity
+            received_ms = asked_ns.get(one.session_id, one.received_ns) // NS_PER_MS
+            at_ms = received_ms if one.event_ms is None else one.event_ms
+            yield HeldQuantity(one.account, one.symbol, one.position_side, at_ms, one.quantity)
