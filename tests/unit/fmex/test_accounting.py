@@ -9,6 +9,7 @@ import pytest
 
 from recorder.simulator.contract import TAKER_FEE_RATE, fee, value
 from recorder.venues.base import Holding
+from recorder.venues.fmex.rest import read_accounts
 from tests.samples import FMEX
 
 PAGE = Path(__file__).parents[2] / "data/fmex"
@@ -32,19 +33,19 @@ def test_the_page_shows_that_what_is_realized_is_net_of_fees() -> None:
     assert OPENED.realized(Holding(D(0), D("-0.036307524734501204")), now) == position["realized_pnl"]
 
 
-def test_a_balance_is_all_three_amounts() -> None:
-    account = page("account")
-    told = ACCOUNTING.balance(account["available"], account["frozen"], account["position"])
-    assert told == D("1.342438551369367178")
-    exact = D("123456789012345678901234567890.123456789012345678"), D(1), D("1E-18")
-    assert ACCOUNTING.balance(*exact) == D("123456789012345678901234567891.123456789012345679")
-
-
-@pytest.mark.parametrize("missing", range(3))
-def test_a_part_that_is_not_told_is_not_taken_for_nothing(missing: int) -> None:
-    parts: list[Decimal | None] = [D(1), D(2), D(3)]
-    parts[missing] = None
-    assert ACCOUNTING.balance(*parts) is None
+@pytest.mark.parametrize(
+    ("parts", "balance"),
+    [
+        ("1.34242880408925,0.0,9.747280117178e-06", "1.342438551369367178"),
+        ("12345678901234567890.123456789012345678,1,1E-18", "12345678901234567891.123456789012345679"),
+        ("null,1,2", None),
+        ("1,null,2", None),
+        ("1,2,null", None),
+    ],
+)
+def test_a_balance_is_all_three_amounts_and_a_missing_part_is_not_zero(parts: str, balance: str | None) -> None:
+    (update,) = read_accounts(b'{"data":{"BTC":[%s]}}' % parts.encode())
+    assert update.balance == balance
 
 
 @pytest.mark.parametrize(
@@ -55,6 +56,7 @@ def test_a_part_that_is_not_told_is_not_taken_for_nothing(missing: int) -> None:
         ((2, "0.3"), (0, "0.5"), "0.2", "0.2"),
         ((0, "0.5"), (0, "0.5"), "0", "0"),
         ((0, "0.5"), (3, "-0.1"), "-0.1", "-0.6"),
+        ((0, "0.5"), (-3, "-0.1"), "-0.1", "-0.6"),
     ],
 )
 def test_two_readings_of_what_is_realized(
@@ -64,5 +66,7 @@ def test_two_readings_of_what_is_realized(
     assert (OPENED.realized(*held), EVER.realized(*held)) == (D(opened), D(ever))
 
 
-def test_the_margin_is_in_bitcoin() -> None:
-    assert ACCOUNTING.currency("BTCUSD_P") == ACCOUNTING.currency("ETHUSD_P") == "BTC"
+def test_contracts_are_inverse_and_margined_in_bitcoin() -> None:
+    for symbol in ("BTCUSD_P", "ETHUSD_P"):
+        instrument = ACCOUNTING.instrument(symbol)
+        assert (instrument.symbol, instrument.kind, instrument.settle) == (symbol, "inverse", "BTC")

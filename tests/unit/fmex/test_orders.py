@@ -1,4 +1,4 @@
-"""What an order's flags say of its fills, and what they do not."""
+"""What an order's flags say."""
 
 import pytest
 
@@ -6,19 +6,17 @@ from recorder.venues.fmex import orders
 
 
 @pytest.mark.parametrize(
-    ("features", "order_type", "expected"),
+    ("features", "time_in_force", "post_only"),
     [
-        (None, None, "unknown"),
-        (0, "LIMIT", "unknown"),
-        (orders.POST_ONLY, "LIMIT", "maker"),
-        (orders.POST_ONLY | orders.HIDDEN, "LIMIT", "maker"),
-        (orders.HIDDEN, "LIMIT", "unknown"),
-        (orders.FILL_OR_KILL, "LIMIT", "taker"),
-        (orders.IMMEDIATE_OR_CANCEL, "LIMIT", "taker"),
-        (0, "MARKET", "taker"),
-        (None, "MARKET", "taker"),
-        (orders.LIQUIDATION, "LIMIT", "unknown"),
+        (None, None, None),
+        (0, "gtc", 0),
+        (orders.POST_ONLY, "gtc", 1),
+        (orders.POST_ONLY | orders.HIDDEN, "gtc", 1),
+        (orders.HIDDEN, "gtc", 0),
+        (orders.FILL_OR_KILL, "fok", 0),
+        (orders.IMMEDIATE_OR_CANCEL, "ioc", 0),
+        (orders.LIQUIDATION, "gtc", 0),
     ],
 )
-def test_liquidity(features: int | None, order_type: str | None, expected: str) -> None:
-    assert orders.liquidity(features, order_type) == expected
+def test_flags(features: int | None, time_in_force: str | None, post_only: int | None) -> None:
+    assert (orders.time_in_force(features), orders.post_only(features)) == (time_in_force, post_only)
