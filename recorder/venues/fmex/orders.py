@@ -12,6 +12,7 @@ from recorder.model import (
     LIMIT,
     MARKET,
     NEW,
+    OPEN_STATUSES,
     PARTIALLY_FILLED,
     PENDING,
     REJECTED,
@@ -47,6 +48,9 @@ STATUSES: dict[str | None, str] = {
     "STOP_FAILED": REJECTED,
     "STOP_CANCELLED": CANCELED,
 }
+
+#: FMex's statuses in which an order can still change.
+OPEN = frozenset(word for word, status in STATUSES.items() if status in OPEN_STATUSES)
 
 #: Bits of `features`.
 FILL_OR_KILL = 0x01
