@@ -10,6 +10,7 @@ from recorder.read.records import Coverage, Filter, Gap
 from recorder.store.event_log import last_proof_of_life, retired_recorders
 from recorder.store.gaps import OPEN, RECONCILED, UNRECOVERABLE, UNSUBSCRIBED
 from recorder.store.schema import frames, gaps, receipts, reconciliations, recorders, runs, sessions
+from recorder.venues.base import Venue
 
 #: Before every instant, and after every instant, ns since 1970.
 _EVER, _FOR_EVER = -1, 2**63
@@ -256,10 +257,18 @@ def instant_coverage(account: str, by_recorder: ByRecorder, at_ns: int) -> Insta
     return InstantCoverage(account, at_ns, state, whole, topic_gaps, last_ns)
 
 
-def touches(gap: Gap, wanted: Filter) -> bool:
-    """Whether a gap overlaps the wanted time and may hide something of the wanted contract."""
-    if wanted.symbol is not None and gap.topic is not None and not gap.topic.endswith(f".{wanted.symbol.lower()}"):
-        return False
+def touches(gap: Gap, wanted: Filter, venue: Venue | None) -> bool:
+    """Whether a gap overlaps the wanted time and may hide something of the wanted symbol.
+
+    Args:
+        gap: of one of the venue's accounts.
+        wanted: the symbol and time.
+        venue: says which symbol a topic is about; None: a venue that only a newer recorder knows.
+    """
+    if wanted.symbol is not None and gap.topic is not None and venue is not None:
+        symbol = venue.symbol_of(gap.topic)
+        if symbol is None or symbol.lower() != wanted.symbol.lower():
+            return False
     if wanted.since_ns is not None and gap.ends_ns is not None and gap.ends_ns < wanted.since_ns:
         return False
     return wanted.until_ns is None or gap.begins_ns is None or gap.begins_ns < wanted.until_ns

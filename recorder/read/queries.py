@@ -7,12 +7,13 @@ from sqlalchemy import ColumnElement, Connection, FromClause, Select, Table, cas
 
 from recorder.clock import NS_PER_MS
 from recorder.model import FINAL_STATUSES
-from recorder.read.records import Filter, Order, Position, RestRound
+from recorder.read.records import Filter, Instrument, Order, Position, RestRound
 from recorder.read.scope import account_is, account_label
 from recorder.store.schema import (
     ONCE,
     accounts,
     fills,
+    instruments,
     order_updates,
     position_updates,
     receipts,
@@ -196,6 +197,16 @@ def latest_orders(wanted: Filter, connection: Connection) -> Select[Any]:
     )
     aged = _wanted(query, rows, wanted).subquery()
     newest = select(*[aged.c[name] for name in Order._fields]).where(aged.c.age == 1)
+    return newest.order_by(*_receipt(aged))
+
+
+def latest_instruments(wanted: Filter, connection: Connection) -> Select[Any]:
+    """What was said last of each symbol, oldest first."""
+    rows = instruments
+    newest_first = [column.desc() for column in _receipt(rows)]
+    age = func.row_number().over(partition_by=(rows.c.account_id, rows.c.symbol), order_by=newest_first).label("age")
+    aged = _wanted(select(*columns_of(Instrument, rows, connection), age), rows, wanted).subquery()
+    newest = select(*[aged.c[name] for name in Instrument._fields]).where(aged.c.age == 1)
     return newest.order_by(*_receipt(aged))
 
 

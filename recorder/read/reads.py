@@ -21,11 +21,11 @@ from recorder.read import timeline as timelines
 from recorder.read import trips as walks
 from recorder.read.coverage import coverage_by_recorder, touches, whole_gaps
 from recorder.read.queries import Closed, VenueFill
-from recorder.read.records import ALL, Balance, Fill, Filter, Gap, Order, Position, RestRound
+from recorder.read.records import ALL, Balance, Fill, Filter, Gap, Instrument, Order, Position, RestRound
 from recorder.read.scope import labelled_accounts
 from recorder.read.sums import Calendar, Fees, Pnl
 from recorder.read.timeline import TimelineEvent
-from recorder.read.trips import HeldQuantity, Trip
+from recorder.read.trips import HeldQuantity, TermsOf, Trip
 from recorder.store.gaps import PARTIAL, RECONCILED
 from recorder.store.schema import Int64, account_updates, order_updates, position_updates
 from recorder.store.state_index import StateRow, latest
@@ -117,6 +117,10 @@ class RecordReads(ABC):
         wanted = self._limited(wanted)._replace(symbol=None)
         yield from self._rows(Balance, partial(queries.history, Balance, account_updates, wanted))
 
+    def instruments(self, wanted: Filter = ALL) -> Iterator[Instrument]:
+        """What the venue said of each symbol, the latest of each, oldest first."""
+        yield from self._rows(Instrument, partial(queries.latest_instruments, self._limited(wanted)))
+
     def fills(self, wanted: Filter = ALL) -> Iterator[Fill]:
         """Each fill once, as the exchange reported it or as order updates show it, in the order of receipt."""
         # The steps within the wanted time are differences to what was before it.
@@ -148,8 +152,9 @@ class RecordReads(ABC):
                 for gap in whole_gaps(
                     one.label, coverage_by_recorder(connection, one.account_id, one.label, self.at_ns)
                 )
+                if touches(gap, wanted, find_venue(one.venue))
             ]
-        yield from sorted((gap for gap in found if touches(gap, wanted)), key=lambda gap: gap.begins_ns or 0)
+        yield from sorted(found, key=lambda gap: gap.begins_ns or 0)
 
     def fees(self, calendar: Calendar = _DAYS, wanted: Filter = ALL) -> list[Fees]:
         """Quantities traded and fees paid, as maker and as taker, by period of a calendar."""
@@ -175,7 +180,7 @@ class RecordReads(ABC):
         anytime = _at_any_time(wanted)
         asked_ns = {one.reconciliation_id: one.began_ns for one in self.rounds()}
         held = _held_quantities(self.position_history(anytime, as_it_happened=True), asked_ns)
-        for trip in walks.trips(self.fills(anytime), held):
+        for trip in walks.trips(self.fills(anytime), held, self._terms()):
             opened_ms = _FOR_EVER_MS if trip.opened_ms is None else trip.opened_ms
             if _within(trip.closed_ms, wanted) if trip.closed_ms is not None else _before_end(opened_ms, wanted):
                 yield trip
@@ -196,6 +201,20 @@ class RecordReads(ABC):
             ]
         states = self.order_history(wanted), self.position_history(wanted), self.balance_history(wanted)
         return timelines.timeline(*states, others, {one.reconciliation_id for one in self.rounds()})
+
+    def _terms(self) -> TermsOf:
+        """The terms of contracts: as the venue told them last, or else as it documents them."""
+        venues = self.venues()
+        told = {(one.account, one.symbol): one for one in self.instruments()}
+
+        def terms_of(account: str, symbol: str) -> walks.Terms:
+            one, venue = told.get((account, symbol)), venues.get(account)
+            if one is not None:
+                return walks.terms(one.kind, one.contract_size)
+            known = None if venue is None else venue.accounting.instrument(symbol)
+            return walks.Terms() if known is None else walks.terms(known.kind, known.contract_size)
+
+        return terms_of
 
     def _limited(self, wanted: Filter) -> Filter:
         """A filter for nothing that was received after the instant."""

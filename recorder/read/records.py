@@ -171,6 +171,29 @@ class Balance(NamedTuple):
     item: int
 
 
+class Instrument(NamedTuple):
+    """What a symbol means, as one frame said."""
+
+    account: str
+    received_ns: int
+    symbol: str
+    #: `spot`, `linear`, `inverse`, `quanto` or `option`.
+    kind: str | None
+    base: str | None
+    quote: str | None
+    #: The currency in which it gains and loses.
+    settle: str | None
+    #: What one unit of quantity is: of the base currency if linear, of the quote currency if inverse.
+    contract_size: Decimal | None
+    price_tick: Decimal | None
+    quantity_step: Decimal | None
+    #: Fields that the venue does not document, as a JSON object.
+    extra: str | None
+    session_id: int
+    seq: int
+    item: int
+
+
 class Gap(NamedTuple):
     """A stretch in which pushes may have been missed."""
 
@@ -256,7 +279,7 @@ class Book(NamedTuple):
     #: From the first moment at which balance and positions are known to the last at which they agree.
     begins_ns: int
     ends_ns: int
-    #: The total: free, frozen by orders, margin of positions.
+    #: What is owned, in all wallets.
     begin_balance: Decimal
     end_balance: Decimal
     change: Decimal

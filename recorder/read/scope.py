@@ -11,7 +11,8 @@ from recorder.errors import ConfigurationError
 from recorder.model import account_labels as labels_of
 from recorder.read.coverage import last_frame_ns
 from recorder.read.records import Filter
-from recorder.store.schema import accounts, order_updates, position_updates, recorders, sessions
+from recorder.store.schema import accounts, fills, order_updates, position_updates, recorders, sessions
+from recorder.venues import find_venue
 
 #: At most this many names are listed in an error.
 NAMES_MAX = 10
@@ -127,7 +128,7 @@ def require_symbol(connection: Connection, symbol: str, account: str | None) -> 
     """
     asked = symbol.lower()
     subscribed = _subscribed_symbols(connection, account)
-    if asked in subscribed or _is_mentioned(connection, asked):
+    if asked in {one.lower() for one in subscribed} or _is_mentioned(connection, asked):
         return
     raise ConfigurationError(
         f"There is no symbol {symbol!r} in this record; {listed(symbol, subscribed | _mentioned_symbols(connection))}."
@@ -157,14 +158,18 @@ def last_received_ns(connection: Connection, account: str | None = None) -> int 
 
 
 def _subscribed_symbols(connection: Connection, account: str | None) -> set[str]:
-    query = select(sessions.c.topics).distinct()
+    query = select(accounts.c.venue, sessions.c.topics).distinct()
+    query = query.join(accounts, accounts.c.account_id == sessions.c.account_id)
     if account is not None:
-        query = query.join(accounts, accounts.c.account_id == sessions.c.account_id).where(account_is(account))
-    topics = [topic for line in connection.scalars(query) for topic in line.split()]
-    return {topic.rpartition(".")[2].lower() for topic in topics if "." in topic}
+        query = query.where(account_is(account))
+    found: set[str | None] = set()
+    for name, topics in connection.execute(query):
+        if (venue := find_venue(name)) is not None:
+            found.update(map(venue.symbol_of, topics.split()))
+    return {symbol for symbol in found if symbol is not None}
 
 
-_WITH_SYMBOLS: Sequence[ColumnElement[str]] = (order_updates.c.symbol, position_updates.c.symbol)
+_WITH_SYMBOLS: Sequence[ColumnElement[str]] = (order_updates.c.symbol, position_updates.c.symbol, fills.c.symbol)
 
 
 def _is_mentioned(connection: Connection, symbol: str) -> bool:
@@ -175,4 +180,4 @@ def _is_mentioned(connection: Connection, symbol: str) -> bool:
 
 def _mentioned_symbols(connection: Connection) -> set[str]:
     queries = (select(column).where(column.is_not(None)).distinct() for column in _WITH_SYMBOLS)
-    return {str(symbol).lower() for query in queries for symbol in connection.scalars(query)}
+    return {str(symbol) for query in queries for symbol in connection.scalars(query)}

@@ -14,7 +14,7 @@ PERIODS = (BY_DAY, BY_MONTH, BY_YEAR, BY_ALL)
 
 #: How many characters of `2019-12-31` name a period.
 _CHARACTERS = {BY_DAY: 10, BY_MONTH: 7, BY_YEAR: 4}
-#: The period of an instant that no calendar has: an exchange can send nonsense.
+#: The period of an instant that no calendar has: a venue can send nonsense.
 NO_PERIOD = "unknown"
 
 
@@ -52,21 +52,21 @@ class Fees(NamedTuple):
     #: Currency of the fees.
     currency: str | None
     fills: int
-    #: Contracts.
+    #: In the venue's unit.
     quantity: Decimal
-    #: Paid less rebates; None if the exchange did not report one of them.
+    #: Paid less rebates; None if the venue did not report one of them.
     fee: Decimal | None
     #: Fees paid and rebates received, both above zero.
     paid: Decimal
     rebates: Decimal
-    #: Contracts filled as maker, as taker, and as unknown.
+    #: Quantities filled as maker, as taker, and as unknown.
     maker_quantity: Decimal
     taker_quantity: Decimal
     unknown_quantity: Decimal
 
 
 class Pnl(NamedTuple):
-    """The profit of trading a contract in a period, by the exchange's figures."""
+    """The profit of trading a contract in a period, by the venue's figures."""
 
     #: `2019-12-31`, `2019-12`, `2019` or `all`.
     period: str
@@ -74,16 +74,16 @@ class Pnl(NamedTuple):
     symbol: str | None
     #: Currency of the fees, and so of all amounts.
     currency: str | None
-    #: The growth of the exchange's own figure, which is net of fees.
+    #: The growth of the venue's own figure, which is net of fees.
     realized_pnl: Decimal
     #: The part known only as a sum over a gap: some of it may belong to the period before.
     over_gaps: Decimal
-    #: Fees of the period's fills; None if the exchange did not report one of them.
+    #: Fees of the period's fills; None if the venue did not report one of them.
     fee: Decimal | None
     #: The sum of the two: realized before fees; None if a fee is unknown.
     before_fees: Decimal | None
     fills: int
-    #: Contracts.
+    #: In the venue's unit.
     quantity: Decimal
 
 
@@ -92,7 +92,7 @@ class Realized(NamedTuple):
 
     account: str
     symbol: str
-    #: When, by the exchange's clock; for the first known state, since when it is known.
+    #: When, by the venue's clock; for the first known state, since when it is known.
     at_ms: int
     #: None: this is the first known state, and what was before is unknown.
     change: Decimal | None
@@ -131,7 +131,7 @@ def realized(
 ) -> Iterator[Realized]:
     """The changes of realized PnL between successive states of each position.
 
-    The figure is the exchange's own, and accumulates from the account's first trade in the contract.
+    The figure is the venue's own, and accumulates from the account's first trade in the contract.
 
     Args:
         positions: every state, in the order in which they came to be.
@@ -139,11 +139,11 @@ def realized(
             its answers had realized nothing.
         rounds: key of each round → when it began, ns since 1970.
     """
-    seen: dict[tuple[str, str], Decimal] = {}
+    seen: dict[tuple[str, str, str | None], Decimal] = {}
     for position in positions:
         if position.realized_pnl is None:
             continue
-        key = position.account, position.symbol
+        key = position.account, position.symbol, position.position_side
         before = seen.get(key)
         if before is None and first_rounds.get(position.account, position.received_ns) < position.received_ns:
             before = _ZERO
@@ -151,10 +151,11 @@ def realized(
         change = None if before is None else _EXACT.subtract(position.realized_pnl, before)
         began_ns = rounds.get(position.session_id)
         if change is not None:
-            yield Realized(*key, _at_ms(position), change, over_gap=began_ns is not None)
+            yield Realized(*key[:2], _at_ms(position), change, over_gap=began_ns is not None)
         else:
-            known_ms = (began_ns or position.received_ns) // NS_PER_MS if position.ts is None else position.ts
-            yield Realized(*key, known_ms, None, over_gap=False)
+            received_ms = (began_ns or position.received_ns) // NS_PER_MS
+            known_ms = received_ms if position.event_ms is None else position.event_ms
+            yield Realized(*key[:2], known_ms, None, over_gap=False)
 
 
 def pnl(changes: Iterable[Realized], fills: Iterable[Fill], calendar: Calendar) -> list[Pnl]:
@@ -196,8 +197,8 @@ _NOTHING = _PnlSum(_ZERO, _ZERO)
 
 
 def _at_ms(position: Position) -> int:
-    """When the state began, by the exchange's clock."""
-    at_ms = position.ts if position.updated_at is None else position.updated_at
+    """When the state began: by the venue, or else the time of receipt."""
+    at_ms = position.event_ms if position.updated_ms is None else position.updated_ms
     return position.received_ns // NS_PER_MS if at_ms is None else at_ms
 
 

@@ -2,20 +2,18 @@
 
 import heapq
 from collections.abc import Container, Iterable, Iterator
-from decimal import Context, Decimal
+from decimal import Decimal
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Table, select
 
-from recorder.model import MAKER, TAKER, UNKNOWN
+from recorder.model import UNKNOWN
 from recorder.read.records import Balance, Order, Position
 from recorder.read.scope import account_is, account_label
-from recorder.store.schema import accounts, discrepancies, fills, gaps, reconciliations, sessions
+from recorder.store.schema import accounts, discrepancies, fills, gaps, reconciliations, sessions, transactions
 
 #: Events of the event log come before the first frame that they concern, or after the last.
 _FIRST, _LAST = -1, 10**9
-_EXACT = Context(prec=500)
-_ZERO = Decimal(0)
 
 
 class TimelineEvent(NamedTuple):
@@ -24,18 +22,20 @@ class TimelineEvent(NamedTuple):
     account: str
     #: When it was received, or noticed, ns since 1970.
     received_ns: int
-    #: `order`, `execution`, `position`, `balance`, `session`, `gap`, `reconciliation`, `discrepancy`.
+    #: `order`, `fill`, `position`, `balance`, `transaction`, `session`, `gap`, `reconciliation`, `discrepancy`.
     kind: str
-    #: What it is about: an order's id, a contract, a currency, a session, a gap's number, ...
+    #: What it is about: an order's id, a symbol, a currency, a session, a gap's number, ...
     subject: str
-    #: An order's status; an execution's liquidity; the source of a position or balance; the text of an event.
+    #: An order's status; a fill's liquidity; the source of a position or balance; a transaction's type; the text of an
+    #: event.
     event: str | None
-    direction: str | None
-    #: The filled quantity of an order, the quantity of a position.
+    #: Of an order or fill `buy` or `sell`; of a position in hedge mode `long` or `short`.
+    side: str | None
+    #: The filled quantity of an order, the quantity of a fill or position.
     quantity: Decimal | None
-    #: The average price; the price of an execution.
+    #: The average price of an order, the price of a fill, the entry price of a position.
     price: Decimal | None
-    #: The fee of an order or execution; the realized PnL of a position; the total of a balance.
+    #: The fee of an order or fill; the realized PnL of a position; a balance; the amount of a transaction.
     amount: Decimal | None
     session_id: int | None
     seq: int | None
@@ -80,23 +80,17 @@ def timeline(
 
 
 def _of_order(order: Order) -> TimelineEvent:
-    filled = None
-    if order.quantity is not None and order.unfilled_quantity is not None:
-        filled = _EXACT.subtract(order.quantity, order.unfilled_quantity)
-    numbers = filled, order.fill_price, order.fee
-    return _of_frame(order, "order", str(order.order_id), order.status, order.direction, *numbers)
+    numbers = order.filled_quantity, order.average_price, order.fee
+    return _of_frame(order, "order", order.order_id, order.status or order.venue_status, order.side, *numbers)
 
 
 def _of_position(position: Position, source: str) -> TimelineEvent:
     numbers = position.quantity, position.entry_price, position.realized_pnl
-    return _of_frame(position, "position", position.symbol, source, position.direction, *numbers)
+    return _of_frame(position, "position", position.symbol, source, position.position_side, *numbers)
 
 
 def _of_balance(balance: Balance, source: str) -> TimelineEvent:
-    total = _ZERO
-    for part in (balance.available, balance.frozen, balance.position_margin):
-        total = _EXACT.add(total, part or _ZERO)
-    return _of_frame(balance, "balance", balance.currency, source, None, None, None, total)
+    return _of_frame(balance, "balance", balance.currency, source, None, None, None, balance.balance)
 
 
 def _of_frame(
@@ -104,20 +98,24 @@ def _of_frame(
     kind: str,
     subject: str,
     event: str | None,
-    direction: str | None,
+    side: str | None,
     quantity: Decimal | None,
     price: Decimal | None,
     amount: Decimal | None,
 ) -> TimelineEvent:
-    details = kind, subject, event, direction, quantity, price, amount
+    details = kind, subject, event, side, quantity, price, amount
     return TimelineEvent(row.account, row.received_ns, *details, row.session_id, row.seq, row.item)
 
 
 def other_events(connection: Connection, account: str | None) -> Iterator[TimelineEvent]:
-    """Executions that REST reported, and the events of the event log, of one account or all; in no order."""
+    """Fills, transactions and the events of the event log, of one account or all; in no order."""
     for row in _rows(connection, fills, account):
-        liquidity = UNKNOWN if row.taker is None else TAKER if row.taker else MAKER
-        details = "execution", str(row.order_id), liquidity, None, row.quantity, row.price, row.fee
+        subject = str(row.order_id if row.order_id is not None else row.trade_id)
+        details = "fill", subject, row.liquidity or UNKNOWN, row.side, row.quantity, row.price, row.fee
+        yield TimelineEvent(row.name, row.received_ns, *details, row.session_id, row.seq, row.item)
+    for row in _rows(connection, transactions, account):
+        subject = str(row.transaction_id if row.transaction_id is not None else row.currency)
+        details = "transaction", subject, row.type, None, None, None, row.amount
         yield TimelineEvent(row.name, row.received_ns, *details, row.session_id, row.seq, row.item)
     for row in _rows(connection, sessions, account):
         ended = f"ended: {row.end_reason or ''}"

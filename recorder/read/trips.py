@@ -1,20 +1,20 @@
 """Round trips: each position from nothing to nothing, with its average prices. Pure.
 
-Fills are processed in the order in which they happened. Each position that the exchange reported, less the fills until
-then, gives the position before the first fill. These may differ, because an exchange may push a fill before its
-position, or never; the most frequent one counts, and each trip says whether it adds up at its end.
+Fills are processed in the order in which they happened. Each position that the venue reported, less the fills until
+then, gives the position before the first fill. These may differ, because a venue may push a fill before its position,
+or never; the most frequent one counts, and each trip says whether it adds up at its end.
 
-Average prices and profits are those of an inverse contract, whose quantity is in the quote currency.
+The quantity of an inverse contract is in the quote currency: its average prices are weighted by value, and it gains in
+the base currency. All others have plain averages, and gain in the quote currency. `contract_size` converts a quantity.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from decimal import Context, Decimal
 from typing import NamedTuple
 
+from recorder.model import BUY, INVERSE, LONG, SELL, SHORT
 from recorder.read.records import Fill
-
-LONG, SHORT = "LONG", "SHORT"
 
 #: Sums are exact; divisions have more digits than are shown.
 _EXACT = Context(prec=500)
@@ -29,6 +29,7 @@ class Trip(NamedTuple):
 
     account: str
     symbol: str
+    #: `long` or `short`.
     direction: str
     #: When it was opened and closed, ms since 1970. None: before the record; not yet.
     opened_ms: int | None
@@ -43,54 +44,82 @@ class Trip(NamedTuple):
     fee: Decimal | None
     pnl: Decimal | None
     currency: str | None
-    #: Whether the fills lead to the position that the exchange reported at its end.
+    #: Whether the fills lead to the position that the venue reported at its end.
     adds_up: bool
     #: Counts an account's trips in a contract; trip 0 began before the record.
     trip: int
 
 
 class HeldQuantity(NamedTuple):
-    """A position that the exchange reported; negative if short."""
+    """A position that the venue reported; negative if short."""
 
     account: str
     symbol: str
+    position_side: str | None
     at_ms: int
     quantity: Decimal
+
+
+class Terms(NamedTuple):
+    """How a contract gains and loses."""
+
+    is_inverse: bool = False
+    #: What one unit of quantity is: of the base currency, or of the quote currency if inverse.
+    contract_size: Decimal = Decimal(1)
+
+
+#: Account and symbol of a contract → its terms.
+TermsOf = Callable[[str, str], Terms]
+
+
+def terms(kind: str | None, contract_size: Decimal | str | None) -> Terms:
+    """The terms of an instrument.
+
+    Args:
+        kind: of the instrument, as in `model.Instrument`.
+        contract_size: of the instrument; None: 1.
+    """
+    return Terms(kind == INVERSE, Decimal(contract_size or 1))
 
 
 class _TripSide:
     """Entries or exits of a trip."""
 
-    def __init__(self) -> None:
+    def __init__(self, of: Terms) -> None:
         self.quantity = self.worth = _ZERO
         self.known = True
+        self._terms = of
 
     def add(self, quantity: Decimal, price: Decimal | None) -> None:
         self.quantity = _EXACT.add(self.quantity, quantity)
-        if price:
+        if price is None or (self._terms.is_inverse and not price):
+            self.known = False
+        elif self._terms.is_inverse:
             self.worth = _EXACT.add(self.worth, _LONG_DIVISION.divide(quantity, price))
         else:
-            self.known = False
+            self.worth = _EXACT.add(self.worth, _EXACT.multiply(quantity, price))
 
     @property
     def price(self) -> Decimal | None:
-        if not self.known or not self.worth:
+        if not self.known or not self.quantity or not self.worth:
             return None
-        return _EXACT.quantize(_LONG_DIVISION.divide(self.quantity, self.worth), _PRICE_UNIT)
+        parts = (self.quantity, self.worth) if self._terms.is_inverse else (self.worth, self.quantity)
+        return _EXACT.quantize(_LONG_DIVISION.divide(*parts), _PRICE_UNIT)
 
 
 class _OpenTrip:
     """A trip that has not ended."""
 
-    def __init__(self, direction: str, opened_ms: int | None, number: int) -> None:
+    def __init__(self, direction: str, opened_ms: int | None, number: int, of: Terms) -> None:
         self.direction, self.opened_ms, self.number = direction, opened_ms, number
-        self.entries, self.exits = _TripSide(), _TripSide()
+        self.entries, self.exits = _TripSide(of), _TripSide(of)
+        self._terms = of
         self.fee: Decimal | None = _ZERO
         self.currency: str | None = None
         self.adds_up = False
 
     def add(self, fill: Fill, quantity: Decimal, fee: Decimal | None, *, adds_up: bool) -> None:
-        side = self.entries if fill.direction == self.direction else self.exits
+        side = self.entries if (fill.side == BUY) == (self.direction == LONG) else self.exits
         side.add(quantity, fill.price)
         self.fee = None if self.fee is None or fee is None else _EXACT.add(self.fee, fee)
         self.currency = fill.fee_currency or self.currency
@@ -100,8 +129,9 @@ class _OpenTrip:
         whole = self.opened_ms is not None
         pnl = None
         if whole and closed_ms is not None and self.entries.known and self.exits.known:
-            gain = _EXACT.subtract(self.entries.worth, self.exits.worth)
-            pnl = _EXACT.quantize(gain if self.direction == LONG else gain.copy_negate(), _UNIT)
+            gain = _EXACT.multiply(_EXACT.subtract(self.exits.worth, self.entries.worth), self._terms.contract_size)
+            gains = (self.direction == LONG) != self._terms.is_inverse
+            pnl = _EXACT.quantize(gain if gains else gain.copy_negate(), _UNIT)
         fee = None if self.fee is None else _EXACT.quantize(self.fee, _UNIT)
         return Trip(
             account,
@@ -122,23 +152,29 @@ class _OpenTrip:
         )
 
 
-def trips(fills: Iterable[Fill], reported: Iterable[HeldQuantity]) -> Iterator[Trip]:
+def trips(fills: Iterable[Fill], reported: Iterable[HeldQuantity], terms_of: TermsOf) -> Iterator[Trip]:
     """The round trips of each account in each contract, in the order in which they began.
 
     Args:
         fills: of any accounts, all there are; held in memory.
-        reported: positions that the exchange reported; the last of one instant counts. One per instant is held.
+        reported: positions that the venue reported; the last of one instant counts. One per instant is held.
+        terms_of: the terms of a contract.
     """
-    moves: dict[tuple[str, str], list[Fill]] = defaultdict(list)
+    moves: dict[_Key, list[Fill]] = defaultdict(list)
     for fill in fills:
-        if fill.quantity > 0 and fill.symbol is not None and fill.direction in {LONG, SHORT}:
-            moves[fill.account, fill.symbol].append(fill)
-    held: dict[tuple[str, str], dict[int, Decimal]] = defaultdict(dict)
+        if fill.quantity > 0 and fill.symbol is not None and fill.side in {BUY, SELL}:
+            moves[fill.account, fill.symbol, fill.position_side or ""].append(fill)
+    held: dict[_Key, dict[int, Decimal]] = defaultdict(dict)
     for one in reported:
-        held[one.account, one.symbol][one.at_ms] = one.quantity
+        held[one.account, one.symbol, one.position_side or ""][one.at_ms] = one.quantity
     for key in sorted(moves):
         its_moves = sorted(moves[key], key=_happened)
-        yield from _walk(*key, its_moves, _starts(its_moves, held[key]))
+        account, symbol, _ = key
+        yield from _walk(account, symbol, terms_of(account, symbol), its_moves, _starts(its_moves, held[key]))
+
+
+#: Account, symbol, side in hedge mode.
+_Key = tuple[str, str, str]
 
 
 def _happened(fill: Fill) -> tuple[int, int, int, int, int]:
@@ -147,7 +183,7 @@ def _happened(fill: Fill) -> tuple[int, int, int, int, int]:
 
 def _change(fill: Fill) -> Decimal:
     # Not `-`, which rounds.
-    return fill.quantity if fill.direction == LONG else fill.quantity.copy_negate()
+    return fill.quantity if fill.side == BUY else fill.quantity.copy_negate()
 
 
 def _starts(moves: list[Fill], held: dict[int, Decimal]) -> list[tuple[int, Decimal]]:
@@ -162,19 +198,19 @@ def _starts(moves: list[Fill], held: dict[int, Decimal]) -> list[tuple[int, Deci
     return found
 
 
-def _walk(account: str, symbol: str, moves: list[Fill], starts: list[tuple[int, Decimal]]) -> Iterator[Trip]:
+def _walk(account: str, symbol: str, of: Terms, moves: list[Fill], starts: list[tuple[int, Decimal]]) -> Iterator[Trip]:
     # Of equally frequent values `Counter` gives the first.
     common = Counter(start for _, start in starts).most_common(1)
     start = common[0][0] if common else _ZERO
     before, place, here, number = start, 0, None, 0
-    walk = _OpenTrip(LONG if start > 0 else SHORT, None, 0) if start else None
+    walk = _OpenTrip(LONG if start > 0 else SHORT, None, 0, of) if start else None
     for fill in moves:
         while place < len(starts) and starts[place][0] <= fill.at_ms:
             here = starts[place][1]
             place += 1
         adds_up = here is not None and here == start
         after = _EXACT.add(before, _change(fill))
-        against = before != 0 and (before > 0) != (fill.direction == LONG)
+        against = before != 0 and (before > 0) != (fill.side == BUY)
         left = min(before.copy_abs(), fill.quantity) if against else _ZERO
         exit_fee = None if fill.fee is None else _share(fill.fee, left, fill.quantity)
         if left and walk is not None:
@@ -186,7 +222,7 @@ def _walk(account: str, symbol: str, moves: list[Fill], starts: list[tuple[int, 
         if entered:
             if walk is None:
                 number += 1
-                walk = _OpenTrip(LONG if after > 0 else SHORT, fill.at_ms, number)
+                walk = _OpenTrip(LONG if after > 0 else SHORT, fill.at_ms, number, of)
             rest = None if fill.fee is None or exit_fee is None else _EXACT.subtract(fill.fee, exit_fee)
             walk.add(fill, entered, rest, adds_up=adds_up)
         before = after

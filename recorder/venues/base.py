@@ -201,6 +201,10 @@ class Venue(Protocol):
         """The topics of the private stream for these symbols."""
         ...
 
+    def symbol_of(self, topic: str) -> str | None:
+        """The symbol that a topic is about, as records spell it; None: it is not about one symbol."""
+        ...
+
     def push_url(self, url: str) -> str:
         """The address of the push portal, without credentials: what the event log may show."""
         ...

@@ -8,7 +8,7 @@ A REST answer counts only for what no push in the interval has reported yet: it 
 """
 
 from collections import deque
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from decimal import Decimal
 from typing import NamedTuple
 
@@ -70,15 +70,27 @@ class NamedTransfers:
 
 
 class _CurrencyBooks:
-    """The books of one currency in one interval, for each interpretation (`Reading`) of realized PnL."""
+    """The books of one currency in one interval, for each interpretation (`PnlReading`) of realized PnL."""
 
     def __init__(self, readings: int) -> None:
+        #: Of all wallets.
         self.balance: Decimal | None = None
-        self.latest: BookBalance | None = None
+        self._wallets: dict[str | None, BookBalance] = {}
         self.fees = _ZERO
         self.fills = 0
         self.nets = [_ZERO] * readings
         self.watches = [BalanceWatch() for _ in range(readings)]
+
+    def take_balance(self, update: BookBalance) -> None:
+        """Set the balance of one wallet."""
+        before = self._wallets.get(update.wallet)
+        if update.balance is None or (before is not None and _is_old(update, before)):
+            return
+        self._wallets[update.wallet] = update
+        self.balance = _ZERO
+        for one in self._wallets.values():
+            self.balance = EXACT.add(self.balance, one.balance or _ZERO)
+        self.weigh(BALANCE, update)
 
     def weigh(self, kind: str, update: BookUpdate) -> None:
         """Compare the balance with its explanation after an update."""
@@ -115,19 +127,16 @@ class Books:
     Args:
         account: its name.
         accounting: its venue's.
-        final_statuses: of orders.
         named: known transfers.
     """
 
-    def __init__(
-        self, account: str, accounting: Accounting, final_statuses: Collection[str], named: NamedTransfers
-    ) -> None:
+    def __init__(self, account: str, accounting: Accounting, named: NamedTransfers) -> None:
         self._account = account
         self._accounting = accounting
         self._named = named
-        self._fees = OrderFees(final_statuses)
-        #: Contract → the currency in which its positions gain and lose, as its orders showed.
-        self._margins: dict[str, str] = {}
+        self._fees = OrderFees()
+        #: Symbol → the currency in which its positions gain and lose, as its orders showed.
+        self._settles: dict[str, str] = {}
         self._since_ns = 0
         self._begin()
 
@@ -157,49 +166,44 @@ class Books:
         self._fees.begin()
         self._is_cut = False
         self._currencies: dict[str, _CurrencyBooks] = {}
-        self._positions: dict[str, BookPosition] = {}
+        #: By symbol, and by side in hedge mode.
+        self._positions: dict[tuple[str, str | None], BookPosition] = {}
         self._is_complete = False
 
     def _take(self, update: BookUpdate) -> Iterator[Book]:
         if isinstance(update, BookOrder):
             self._take_order(update)
         elif isinstance(update, BookBalance):
-            self._take_balance(update)
+            self._currency(update.currency).take_balance(update)
         elif isinstance(update, BookSnapshot):
             self._is_complete = True
         else:
             yield from self._take_position(update)
 
     def _take_order(self, order: BookOrder) -> None:
-        if order.symbol is not None and order.margin_currency is not None:
-            self._margins[order.symbol] = order.margin_currency
+        if order.symbol is not None and order.fee_currency is not None:
+            self._settles[order.symbol] = order.fee_currency
         step = self._fees.step(order)
-        currency = order.margin_currency or (None if order.symbol is None else self._margin(order.symbol))
+        currency = order.fee_currency or (None if order.symbol is None else self._settle(order.symbol))
         if step is not None and currency is not None:
             self._currency(currency).take_fee(*step)
 
-    def _take_balance(self, update: BookBalance) -> None:
-        balance = self._accounting.balance(update.available, update.frozen, update.position_margin)
-        currency = self._currency(update.currency)
-        if balance is None or (currency.latest is not None and _is_old(update, currency.latest)):
-            return
-        currency.latest, currency.balance = update, balance
-        currency.weigh(BALANCE, update)
-
     def _take_position(self, update: BookPosition) -> Iterator[Book]:
-        if update.quantity is None or update.realized_pnl is None:
+        settle = self._settle(update.symbol)
+        if update.quantity is None or update.realized_pnl is None or settle is None:
             return
-        before = self._positions.get(update.symbol)
+        key = update.symbol, update.position_side
+        before = self._positions.get(key)
         if before is not None and _is_old(update, before):
             return
-        self._positions[update.symbol] = update
-        currency = self._currency(self._margin(update.symbol))
+        self._positions[key] = update
+        currency = self._currency(settle)
         if update.asked_ns is not None:
             return
         if before is None and not self._is_complete:
             # What it realized with this push is unknown: the books begin again.
             if currency.has_begun(update.received_ns):
-                yield from self._book(update.received_ns, currency)
+                yield from self._book(update.received_ns, settle, currency)
             currency.watches = [BalanceWatch() for _ in currency.watches]
             currency.weigh(POSITION, update)
             return
@@ -219,16 +223,15 @@ class Books:
 
     def _close(self, until_ns: int) -> Iterator[Book]:
         self._cut_where_due(until_ns)
-        for _, currency in sorted(self._currencies.items()):
-            yield from self._book(until_ns, currency)
+        for name, currency in sorted(self._currencies.items()):
+            yield from self._book(until_ns, name, currency)
         self._begin()
 
-    def _book(self, until_ns: int, currency: _CurrencyBooks) -> Iterator[Book]:
+    def _book(self, until_ns: int, name: str, currency: _CurrencyBooks) -> Iterator[Book]:
         watch = currency.conclude(until_ns)
         begin, end = watch.begin, watch.point
-        if begin is None or end is None or currency.latest is None:
+        if begin is None or end is None:
             return
-        name = currency.latest.currency
         transfers = _ZERO
         changes = []
         for key, amount in watch.lasting:
@@ -262,8 +265,8 @@ class Books:
             self._currencies[name] = _CurrencyBooks(len(self._accounting.readings))
         return self._currencies[name]
 
-    def _margin(self, symbol: str) -> str:
-        return self._margins.get(symbol) or self._accounting.currency(symbol)
+    def _settle(self, symbol: str) -> str | None:
+        return self._settles.get(symbol) or self._accounting.instrument(symbol).settle
 
 
 def _is_old(update: BookBalance | BookPosition, before: BookBalance | BookPosition) -> bool:
@@ -274,9 +277,9 @@ def _is_old(update: BookBalance | BookPosition, before: BookBalance | BookPositi
         return False
     if update.session_id == before.session_id:
         return (update.seq, update.item) <= (before.seq, before.item)
-    if update.updated_at is None or before.updated_at is None:
+    if update.updated_ms is None or before.updated_ms is None:
         return False
-    return update.updated_at < before.updated_at
+    return update.updated_ms < before.updated_ms
 
 
 def _holding(update: BookPosition) -> Holding:
@@ -305,7 +308,7 @@ def keep_books(
     chosen = list(_covered_accounts(connection, wanted.account, begins_ns, ends_ns))
     for number, (account, intervals) in enumerate(chosen):
         venue = venue_named(account.venue)
-        books = Books(account.label, venue.accounting, venue.final_statuses, named)
+        books = Books(account.label, venue.accounting, named)
         updates = book_updates(connection, account.account_id, intervals[0][0], ends_ns)
         if watch is not None:
             updates = _watched(updates, intervals, watch, number, len(chosen))

@@ -1,13 +1,14 @@
 """The updates that books are kept from, streamed in the order of receipt with each push once; and fees from orders."""
 
 import heapq
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
 from decimal import Decimal
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Select, Table, literal, select
 
+from recorder.model import FINAL_STATUSES
 from recorder.read.fills import is_another
 from recorder.store.gaps import PARTIAL, RECONCILED
 from recorder.store.schema import ONCE, account_updates, order_updates, position_updates, reconciliations
@@ -29,11 +30,10 @@ class BookBalance(NamedTuple):
     item: int
     #: When the REST answer was requested; None: it was pushed.
     asked_ns: int | None
+    wallet: str | None
     currency: str
-    available: Decimal | None
-    frozen: Decimal | None
-    position_margin: Decimal | None
-    updated_at: int | None
+    balance: Decimal | None
+    updated_ms: int | None
 
 
 class BookPosition(NamedTuple):
@@ -45,9 +45,10 @@ class BookPosition(NamedTuple):
     item: int
     asked_ns: int | None
     symbol: str
+    position_side: str | None
     quantity: Decimal | None
     realized_pnl: Decimal | None
-    updated_at: int | None
+    updated_ms: int | None
 
 
 class BookOrder(NamedTuple):
@@ -58,14 +59,13 @@ class BookOrder(NamedTuple):
     seq: int
     item: int
     asked_ns: int | None
-    order_id: int
+    order_id: str
     symbol: str | None
-    margin_currency: str | None
     status: str | None
-    quantity: Decimal | None
-    unfilled_quantity: Decimal | None
+    filled_quantity: Decimal | None
     fee: Decimal | None
-    created_at: int | None
+    fee_currency: str | None
+    created_ms: int | None
 
 
 class BookSnapshot(NamedTuple):
@@ -132,7 +132,8 @@ def _receipt(update: BookUpdate) -> tuple[int, int, int, int]:
 #: Final orders remembered: another recorder may report an earlier state late.
 ENDED_MAX = 10_000
 
-_Key = int | tuple[int, int | None]
+#: Order id and symbol; with its time of creation if an earlier order has the same ones.
+_Key = tuple[str, str | None] | tuple[str, str | None, int | None]
 
 
 class _FilledOrder(NamedTuple):
@@ -141,21 +142,16 @@ class _FilledOrder(NamedTuple):
     filled: Decimal
     fee: Decimal
     interval: int | None
-    created_at: int | None = None
+    created_ms: int | None = None
 
 
 _NOTHING = _FilledOrder(_ZERO, _ZERO, None)
 
 
 class OrderFees:
-    """Remembers how far each order had filled, and its fee.
+    """Remembers how far each order had filled, and its fee."""
 
-    Args:
-        final_statuses: of orders that can no longer change.
-    """
-
-    def __init__(self, final_statuses: Collection[str]) -> None:
-        self._final = final_statuses
+    def __init__(self) -> None:
         self._interval = 0
         self._open: dict[_Key, _FilledOrder] = {}
         self._ended: dict[_Key, _FilledOrder] = {}
@@ -185,21 +181,20 @@ class OrderFees:
 
     def _take(self, order: BookOrder, before: _FilledOrder | None, interval: int | None) -> _FilledOrder | None:
         """Remember how far an order has filled; None if the update does not say, or says less than is known."""
-        filled, earlier = _filled(order), before or _NOTHING
+        filled, earlier = order.filled_quantity, before or _NOTHING
         if filled is None or filled < earlier.filled:
             return None
         fee = earlier.fee if order.fee is None else order.fee
-        created_at = earlier.created_at if order.created_at is None else order.created_at
-        seen = _FilledOrder(filled, fee, interval, created_at)
+        created_ms = earlier.created_ms if order.created_ms is None else order.created_ms
+        # One zero for all orders that never filled: up to ENDED_MAX of these are kept.
+        seen = _FilledOrder(filled or _ZERO, fee, interval, created_ms)
         self._keep(order, seen)
         return seen
 
     def _key(self, order: BookOrder) -> _Key:
-        """The order's id; with its time of creation if an earlier order has the same id."""
-        seen = self._open.get(order.order_id) or self._ended.get(order.order_id)
-        if seen is not None and is_another(order.created_at, seen.created_at):
-            return order.order_id, order.created_at
-        return order.order_id
+        key = order.order_id, order.symbol
+        seen = self._open.get(key) or self._ended.get(key)
+        return (*key, order.created_ms) if seen is not None and is_another(order.created_ms, seen.created_ms) else key
 
     def _seen(self, order: BookOrder) -> _FilledOrder | None:
         key = self._key(order)
@@ -208,16 +203,9 @@ class OrderFees:
     def _keep(self, order: BookOrder, seen: _FilledOrder) -> None:
         key = self._key(order)
         self._open.pop(key, None)
-        if order.status not in self._final:
+        if order.status not in FINAL_STATUSES:
             self._open[key] = seen
             return
         self._ended[key] = seen
         if len(self._ended) > ENDED_MAX:
             del self._ended[next(iter(self._ended))]
-
-
-def _filled(order: BookOrder) -> Decimal | None:
-    if order.quantity is None or order.unfilled_quantity is None:
-        return None
-    # One zero for all orders that never filled: up to ENDED_MAX of these are kept.
-    return EXACT.subtract(order.quantity, order.unfilled_quantity) or _ZERO

@@ -23,6 +23,7 @@ class FMex:
     stand_in: StandIn = FMexStandIn()
 
     topics = staticmethod(portal.topics_of)
+    symbol_of = staticmethod(portal.symbol_of)
     push_session = portal.FMexSession
     server_time_request = staticmethod(rest.server_time)
     server_time_ms = staticmethod(rest.read_server_time_ms)

@@ -27,6 +27,11 @@ def topics_of(symbols: Iterable[str]) -> tuple[str, ...]:
     return ("account", *(f"{kind}.{name}" for name in names for kind in ("order", "position")))
 
 
+def symbol_of(topic: str) -> str | None:
+    """The symbol of a topic, in upper case as in objects; `account` has none."""
+    return topic.partition(".")[2].upper() or None
+
+
 def subscribe(topics: Iterable[str], command_id: str) -> bytes:
     """The command that subscribes to topics, at most `TOPICS_PER_COMMAND_MAX`."""
     return _encode({"cmd": "sub", "args": list(topics), "id": command_id})
