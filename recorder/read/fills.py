@@ -145,6 +145,7 @@ def _step(update: Order, before: _OrderProgress, filled: Decimal, fee: Decimal) 
         trade_id=None,
         order_id=update.order_id,
         client_order_id=update.client_order_id,
+        market=update.market,
         symbol=update.symbol,
         side=update.side,
         position_side=update.position_side,

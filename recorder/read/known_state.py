@@ -254,7 +254,11 @@ def _unfinished(connection: Connection, gap: EndedGap) -> dict[str, Decimal]:
     o = order_updates.c
     since = o.account_id == gap.account_id, o.session_id.in_(_since_last_round(gap))
     newest_first = o.received_ns.desc(), o.session_id.desc(), o.seq.desc(), o.item.desc()
-    age = func.row_number().over(partition_by=(o.order_id, o.symbol), order_by=newest_first).label("age")
+    age = (
+        func.row_number()
+        .over(partition_by=[o[name] for name in THINGS[order_updates]], order_by=newest_first)
+        .label("age")
+    )
     latest = select(o.order_id, o.status, o.filled_quantity, age).where(*since).subquery()
     unfinished = or_(latest.c.status.is_(None), latest.c.status.not_in(sorted(FINAL_STATUSES)))
     rows = connection.execute(select(latest).where(latest.c.age == 1, unfinished))
@@ -282,7 +286,11 @@ def _created_last(connection: Connection, gap: EndedGap, these: ColumnElement[bo
     o = order_updates.c
     created_ms = func.coalesce(func.max(o.created_ms), _UNKNOWN_MS)
     first_seen = func.min(o.received_ns), func.min(o.session_id), func.min(o.seq), func.min(o.item)
-    query = select(o.order_id).where(o.account_id == gap.account_id, these).group_by(o.order_id, o.symbol)
+    query = (
+        select(o.order_id)
+        .where(o.account_id == gap.account_id, these)
+        .group_by(*(o[name] for name in THINGS[order_updates]))
+    )
     return connection.execute(query.order_by(created_ms.desc(), *(one.desc() for one in first_seen)).limit(1)).first()
 
 

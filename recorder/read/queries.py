@@ -21,6 +21,7 @@ from recorder.store.schema import (
     recorders,
     sessions,
 )
+from recorder.store.state_index import THINGS
 
 
 class Closed(NamedTuple):
@@ -42,6 +43,7 @@ class VenueFill(NamedTuple):
     trade_id: str | None
     order_id: str | None
     client_order_id: str | None
+    market: str | None
     symbol: str | None
     side: str | None
     position_side: str | None
@@ -60,7 +62,7 @@ class VenueFill(NamedTuple):
 
 
 #: Fields of a fill that its order has, too.
-_OF_ORDER = ("client_order_id", "symbol", "side", "position_side", "order_type", "fee_currency")
+_OF_ORDER = ("client_order_id", "market", "symbol", "side", "position_side", "order_type", "fee_currency")
 
 
 def columns_of(record: type[tuple[Any, ...]], rows: FromClause, connection: Connection) -> list[ColumnElement[Any]]:
@@ -174,7 +176,9 @@ def filled_orders(wanted: Filter, connection: Connection) -> Select[Any]:
     rows = rows_until(connection, order_updates, wanted.until_ns)
     # An unfilled order makes no step. On SQLite `0` and `0.0` differ, as texts, which does no harm.
     query = select(*columns_of(Order, rows, connection)).where(rows.c.filled_quantity != "0")
-    return _wanted(query, rows, wanted).order_by(rows.c.account_id, rows.c.order_id, rows.c.symbol, *_receipt(rows))
+    return _wanted(query, rows, wanted).order_by(
+        rows.c.account_id, *(rows.c[name] for name in THINGS[order_updates]), *_receipt(rows)
+    )
 
 
 def rounds(wanted: Filter, connection: Connection) -> Select[Any]:
@@ -190,7 +194,7 @@ def latest_orders(wanted: Filter, connection: Connection) -> Select[Any]:
     """The latest state of each order, the oldest change first."""
     rows = rows_until(connection, order_updates, wanted.until_ns)
     newest_first = [column.desc() for column in (_counts_ns(rows), *_receipt(rows))]
-    order = rows.c.account_id, rows.c.order_id, rows.c.symbol
+    order = rows.c.account_id, *(rows.c[name] for name in THINGS[order_updates])
     age = func.row_number().over(partition_by=order, order_by=newest_first).label("age")
     query = select(*columns_of(Order, rows, connection), age).join_from(
         rows, reconciliations, _of_answer(rows), isouter=True
@@ -204,7 +208,11 @@ def latest_instruments(wanted: Filter, connection: Connection) -> Select[Any]:
     """What was said last of each symbol, oldest first."""
     rows = instruments
     newest_first = [column.desc() for column in _receipt(rows)]
-    age = func.row_number().over(partition_by=(rows.c.account_id, rows.c.symbol), order_by=newest_first).label("age")
+    age = (
+        func.row_number()
+        .over(partition_by=(rows.c.account_id, rows.c.market, rows.c.symbol), order_by=newest_first)
+        .label("age")
+    )
     aged = _wanted(select(*columns_of(Instrument, rows, connection), age), rows, wanted).subquery()
     newest = select(*[aged.c[name] for name in Instrument._fields]).where(aged.c.age == 1)
     return newest.order_by(*_receipt(aged))
@@ -237,7 +245,8 @@ def venue_fills(wanted: Filter, connection: Connection) -> Select[Any]:
         o = select(rows).where(rows.c.received_ns < wanted.until_ns).subquery()
     # By trade id the first report counts; without ids only a whole answer can take the place of an earlier one.
     first = func.row_number().over(
-        partition_by=(f.c.account_id, f.c.symbol, f.c.trade_id), order_by=(f.c.received_ns, f.c.session_id, f.c.seq)
+        partition_by=(f.c.account_id, f.c.market, f.c.symbol, f.c.trade_id),
+        order_by=(f.c.received_ns, f.c.session_id, f.c.seq),
     )
     newest_first = f.c.received_ns.desc(), f.c.session_id.desc(), f.c.seq.desc()
     newest = func.dense_rank().over(partition_by=(f.c.account_id, f.c.order_id), order_by=newest_first)

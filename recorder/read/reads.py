@@ -316,4 +316,4 @@ def _held_quantities(positions: Iterator[Position], asked_ns: dict[int, int]) ->
         if one.quantity is not None:
             received_ms = asked_ns.get(one.session_id, one.received_ns) // NS_PER_MS
             at_ms = received_ms if one.event_ms is None else one.event_ms
-            yield HeldQuantity(one.account, one.symbol, one.position_side, at_ms, one.quantity)
+            yield HeldQuantity(one.account, one.market, one.symbol, one.position_side, at_ms, one.quantity)

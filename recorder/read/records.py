@@ -34,6 +34,10 @@ class Order(NamedTuple):
     event_ms: int | None
     #: 1: a full state, sent at subscription or on request; 0: an event.
     is_snapshot: int
+    #: 1: only what changed is here, and None means unchanged; 0: the whole, and None means that there is none.
+    is_partial: int
+    #: The venue's word for one of several markets that use the same symbols, such as `spot` or `linear`; else None.
+    market: str | None
     symbol: str | None
     order_id: str
     client_order_id: str | None
@@ -51,12 +55,16 @@ class Order(NamedTuple):
     trigger_price: Decimal | None
     #: In the venue's unit.
     quantity: Decimal | None
+    #: Of a market order placed for an amount of the quote currency; then `quantity` is None.
+    quote_quantity: Decimal | None
     filled_quantity: Decimal | None
     average_price: Decimal | None
     #: One of `model.OPEN_STATUSES` or `model.FINAL_STATUSES`; None if the venue's own is not known.
     status: str | None
     #: As sent.
     venue_status: str | None
+    #: Why it was cancelled, rejected or changed, as sent.
+    reason: str | None
     #: For the whole order so far; positive when paid, negative for a rebate.
     fee: Decimal | None
     fee_currency: str | None
@@ -79,6 +87,8 @@ class Fill(NamedTuple):
     trade_id: str | None
     order_id: str | None
     client_order_id: str | None
+    #: The venue's word for one of several markets that use the same symbols, such as `spot` or `linear`; else None.
+    market: str | None
     symbol: str | None
     #: `buy` or `sell`.
     side: str | None
@@ -121,9 +131,15 @@ class Position(NamedTuple):
     event_ms: int | None
     #: 1: a full state, sent at subscription or on request; 0: an event.
     is_snapshot: int
+    #: 1: only what changed is here, and None means unchanged; 0: the whole, and None means that there is none.
+    is_partial: int
+    #: The venue's word for one of several markets that use the same symbols, such as `spot` or `linear`; else None.
+    market: str | None
     symbol: str
     #: `long` or `short` in hedge mode.
     position_side: str | None
+    #: The venue's own id, where one symbol and side can have several positions.
+    position_id: str | None
     #: `cross` or `isolated`.
     margin_mode: str | None
     #: In the venue's unit; negative if short.
@@ -152,6 +168,8 @@ class Balance(NamedTuple):
     event_ms: int | None
     #: 1: a full state, sent at subscription or on request; 0: an event.
     is_snapshot: int
+    #: 1: only what changed is here, and None means unchanged; 0: the whole, and None means that there is none.
+    is_partial: int
     #: The venue's name of the wallet; None if it has only one.
     wallet: str | None
     currency: str
@@ -176,6 +194,8 @@ class Instrument(NamedTuple):
 
     account: str
     received_ns: int
+    #: The venue's word for one of several markets that use the same symbols, such as `spot` or `linear`; else None.
+    market: str | None
     symbol: str
     #: `spot`, `linear`, `inverse`, `quanto` or `option`.
     kind: str | None

@@ -139,23 +139,24 @@ def realized(
             its answers had realized nothing.
         rounds: key of each round → when it began, ns since 1970.
     """
-    seen: dict[tuple[str, str, str | None], Decimal] = {}
+    seen: dict[tuple[str | None, ...], Decimal] = {}
     for position in positions:
         if position.realized_pnl is None:
             continue
-        key = position.account, position.symbol, position.position_side
+        account, symbol = position.account, position.symbol
+        key = account, position.market, symbol, position.position_side, position.position_id
         before = seen.get(key)
-        if before is None and first_rounds.get(position.account, position.received_ns) < position.received_ns:
+        if before is None and first_rounds.get(account, position.received_ns) < position.received_ns:
             before = _ZERO
         seen[key] = position.realized_pnl
         change = None if before is None else _EXACT.subtract(position.realized_pnl, before)
         began_ns = rounds.get(position.session_id)
         if change is not None:
-            yield Realized(*key[:2], _at_ms(position), change, over_gap=began_ns is not None)
+            yield Realized(account, symbol, _at_ms(position), change, over_gap=began_ns is not None)
         else:
             received_ms = (began_ns or position.received_ns) // NS_PER_MS
             known_ms = received_ms if position.event_ms is None else position.event_ms
-            yield Realized(*key[:2], known_ms, None, over_gap=False)
+            yield Realized(account, symbol, known_ms, None, over_gap=False)
 
 
 def pnl(changes: Iterable[Realized], fills: Iterable[Fill], calendar: Calendar) -> list[Pnl]:

@@ -54,6 +54,7 @@ class HeldQuantity(NamedTuple):
     """A position that the venue reported; negative if short."""
 
     account: str
+    market: str | None
     symbol: str
     position_side: str | None
     at_ms: int
@@ -163,18 +164,18 @@ def trips(fills: Iterable[Fill], reported: Iterable[HeldQuantity], terms_of: Ter
     moves: dict[_Key, list[Fill]] = defaultdict(list)
     for fill in fills:
         if fill.quantity > 0 and fill.symbol is not None and fill.side in {BUY, SELL}:
-            moves[fill.account, fill.symbol, fill.position_side or ""].append(fill)
+            moves[fill.account, fill.symbol, fill.market or "", fill.position_side or ""].append(fill)
     held: dict[_Key, dict[int, Decimal]] = defaultdict(dict)
     for one in reported:
-        held[one.account, one.symbol, one.position_side or ""][one.at_ms] = one.quantity
+        held[one.account, one.symbol, one.market or "", one.position_side or ""][one.at_ms] = one.quantity
     for key in sorted(moves):
         its_moves = sorted(moves[key], key=_happened)
-        account, symbol, _ = key
+        account, symbol, *_ = key
         yield from _walk(account, symbol, terms_of(account, symbol), its_moves, _starts(its_moves, held[key]))
 
 
-#: Account, symbol, side in hedge mode.
-_Key = tuple[str, str, str]
+#: Account, symbol, market, side in hedge mode.
+_Key = tuple[str, str, str, str]
 
 
 def _happened(fill: Fill) -> tuple[int, int, int, int, int]:

@@ -166,8 +166,8 @@ class Books:
         self._fees.begin()
         self._is_cut = False
         self._currencies: dict[str, _CurrencyBooks] = {}
-        #: By symbol, and by side in hedge mode.
-        self._positions: dict[tuple[str, str | None], BookPosition] = {}
+        #: By market, symbol, side and id.
+        self._positions: dict[tuple[str | None, ...], BookPosition] = {}
         self._is_complete = False
 
     def _take(self, update: BookUpdate) -> Iterator[Book]:
@@ -192,7 +192,7 @@ class Books:
         settle = self._settle(update.symbol)
         if update.quantity is None or update.realized_pnl is None or settle is None:
             return
-        key = update.symbol, update.position_side
+        key = update.market, update.symbol, update.position_side, update.position_id
         before = self._positions.get(key)
         if before is not None and _is_old(update, before):
             return

@@ -44,8 +44,10 @@ class BookPosition(NamedTuple):
     seq: int
     item: int
     asked_ns: int | None
+    market: str | None
     symbol: str
     position_side: str | None
+    position_id: str | None
     quantity: Decimal | None
     realized_pnl: Decimal | None
     updated_ms: int | None
@@ -60,6 +62,7 @@ class BookOrder(NamedTuple):
     item: int
     asked_ns: int | None
     order_id: str
+    market: str | None
     symbol: str | None
     status: str | None
     filled_quantity: Decimal | None
@@ -132,8 +135,8 @@ def _receipt(update: BookUpdate) -> tuple[int, int, int, int]:
 #: Final orders remembered: another recorder may report an earlier state late.
 ENDED_MAX = 10_000
 
-#: Order id and symbol; with its time of creation if an earlier order has the same ones.
-_Key = tuple[str, str | None] | tuple[str, str | None, int | None]
+#: Order id, market and symbol; with its time of creation if an earlier order has the same ones.
+_Key = tuple[str | int | None, ...]
 
 
 class _FilledOrder(NamedTuple):
@@ -192,7 +195,7 @@ class OrderFees:
         return seen
 
     def _key(self, order: BookOrder) -> _Key:
-        key = order.order_id, order.symbol
+        key = order.order_id, order.market, order.symbol
         seen = self._open.get(key) or self._ended.get(key)
         return (*key, order.created_ms) if seen is not None and is_another(order.created_ms, seen.created_ms) else key
 
