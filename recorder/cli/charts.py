@@ -10,11 +10,12 @@ from markupsafe import Markup
 from recorder.backtest.matching import EXTRA, MATCHED, MISSED, FillMatch, Traded
 from recorder.clock import NS_PER_S, utc_text
 from recorder.errors import ConfigurationError
+from recorder.model import BUY
 from recorder.read.records import Balance, Gap
 from recorder.report.coverage import Uncovered
 from recorder.report.draw.charts import DOTS, KINDS, LOW, Look, plot
 from recorder.report.draw.document import Entry, Panel, document
-from recorder.report.series import LineReducer, PlotLine, PlotPoint, total_of
+from recorder.report.series import LineReducer, PlotLine, PlotPoint
 from recorder.report.source import Period
 from recorder.venues.base import EXACT, printable
 
@@ -37,7 +38,7 @@ def require_svg(path: Path) -> None:
 
 
 def plot_balances(balances: Iterable[Balance], gaps: Iterable[Gap], path: Path) -> int:
-    """Draw the total of each currency over time; gaps of the record are grey.
+    """Draw the balance of each currency over time, of each wallet; gaps of the record are grey.
 
     Args:
         balances: in the order of receipt.
@@ -53,16 +54,16 @@ def plot_balances(balances: Iterable[Balance], gaps: Iterable[Gap], path: Path) 
     require_svg(path)
     series: dict[tuple[str, str], list[PlotPoint]] = defaultdict(list)
     for one in balances:
-        total = total_of(one.available, one.frozen, one.position_margin)
-        if total is not None:
-            series[one.currency, one.account].append(PlotPoint(one.received_ns, total))
+        if one.balance is not None:
+            name = one.account if one.wallet is None else f"{one.account} {one.wallet}"
+            series[one.currency, name].append(PlotPoint(one.received_ns, one.balance))
     if not series:
         return 0
     period = _period([point.at_ns for points in series.values() for point in points])
     uncovered = list(_uncovered(gaps, period))
     panels: list[Panel] = []
     for currency in sorted({currency for currency, _ in series}):
-        lines = [_line(account, points, period) for (its, account), points in sorted(series.items()) if its == currency]
+        lines = [_line(name, points, period) for (its, name), points in sorted(series.items()) if its == currency]
         panels += [
             _balance_panel(currency, lines[begin : begin + len(KINDS)], period, uncovered)
             for begin in range(0, len(lines), len(KINDS))
@@ -77,7 +78,7 @@ def _balance_panel(currency: str, lines: Sequence[PlotLine], period: Period, unc
     legend = [Entry(kind, printable(line.name)) for kind, line in zip(KINDS, lines, strict=False)]
     if uncovered:
         legend.append(Entry("band", "not covered"))
-    return Panel(f"{name}: available + frozen + position margin", legend, picture, HEIGHT)
+    return Panel(f"{name}: balance, without unrealized PnL", legend, picture, HEIGHT)
 
 
 def plot_comparison(
@@ -162,7 +163,7 @@ def _uncovered(gaps: Iterable[Gap], period: Period) -> Iterator[Uncovered]:
 def _held(fills: Sequence[Traded]) -> list[PlotPoint]:
     held, points = Decimal(0), []
     for fill in sorted(fills, key=lambda fill: fill.time_ns):
-        held = EXACT.add(held, fill.quantity if fill.direction == "LONG" else fill.quantity.copy_negate())
+        held = EXACT.add(held, fill.quantity if fill.side == BUY else fill.quantity.copy_negate())
         points.append(PlotPoint(fill.time_ns, held))
     return points
 

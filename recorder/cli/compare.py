@@ -18,7 +18,7 @@ COLUMNS = [
         lambda one: utc_text(one.recorded_ns if one.recorded_ns is not None else one.backtest_ns),
     ),
     word("symbol", rank=2),
-    word("direction"),
+    word("side"),
     number("quantity"),
     number("recorded_price"),
     number("backtest_price"),
@@ -36,7 +36,7 @@ COLUMNS = [
 @click.command(
     help="Compare a backtest's fills with the recorded ones: which fills the backtest missed, which are extra, and how "
     "far the prices and times of matching fills differ. FILE is CSV with a header: time (ISO in UTC, or milliseconds "
-    "or nanoseconds since 1970), symbol, direction (LONG or SHORT, BUY or SELL), quantity, price.\n\n"
+    "or nanoseconds since 1970), symbol, side (buy or sell), quantity, price.\n\n"
     "\b\nExample:  recorder compare backtest.csv --since 2020-02-01 --plot compared.svg"
 )
 @click.argument("file", type=click.Path(path_type=Path))

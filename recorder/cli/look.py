@@ -9,37 +9,50 @@ import click
 
 from recorder.cli import options
 from recorder.cli.output import Column, Layout, number, plain, show, time_ms, time_ns, word
-from recorder.clock import NS_PER_S, utc_text
+from recorder.clock import NS_PER_MS, NS_PER_S, utc_text
 from recorder.errors import ConfigurationError
 from recorder.read.records import Balance, Discrepancy, Fill, Filter, Gap, Order, Position
+from recorder.venues.base import printable
 
 if TYPE_CHECKING:
     from recorder.read.coverage import InstantCoverage
     from recorder.read.record import AsOf, Record
 
+
+def _own_time(state: Order | Position | Balance) -> str:
+    at_ms = state.event_ms if state.updated_ms is None else state.updated_ms
+    return utc_text(state.received_ns if at_ms is None else at_ms * NS_PER_MS)
+
+
 ACCOUNT = word("account", if_it_differs=True)
-#: The exchange's time of the push; of a REST answer, which has none, the time of receipt.
-TIME = time_ms("ts", "time (UTC)", otherwise_ns="received_ns")
+#: The venue's time of the state; the time of receipt where it gives none.
+TIME = Column("event_ms", "time (UTC)", _own_time)
+POSITION_SIDE = word("position_side", if_any=True, rank=1)
 ORDER_COLUMNS = [
     TIME,
     ACCOUNT,
-    number("order_id"),
+    word("order_id"),
+    word("market", if_it_differs=True, rank=3),
     word("symbol"),
-    word("direction"),
+    word("side"),
+    POSITION_SIDE,
     word("order_type", "type", rank=3),
-    word("status"),
+    Column("status", "status", lambda order: printable(order.status or order.venue_status or "")),
     number("quantity"),
     number("price"),
-    number("unfilled_quantity", "unfilled", rank=1),
-    number("fill_price", rank=2),
+    number("filled_quantity", "filled", rank=1),
+    number("average_price", rank=2),
     number("fee", rank=4),
 ]
 FILL_COLUMNS = [
     time_ms("at_ms", "time (UTC)"),
     ACCOUNT,
-    number("order_id", rank=2),
+    word("order_id", rank=2),
+    word("trade_id", if_any=True, rank=5),
+    word("market", if_it_differs=True, rank=3),
     word("symbol"),
-    word("direction"),
+    word("side"),
+    POSITION_SIDE,
     number("quantity"),
     Column(
         "price",
@@ -54,22 +67,26 @@ FILL_COLUMNS = [
 POSITION_COLUMNS = [
     TIME,
     ACCOUNT,
+    word("market", if_it_differs=True, rank=3),
     word("symbol"),
-    word("direction"),
+    POSITION_SIDE,
     number("quantity"),
     number("entry_price", rank=1),
     number("leverage", rank=3),
     number("margin", rank=4),
+    number("unrealized_pnl", if_any=True, rank=6),
     number("realized_pnl", rank=2),
     number("liquidation_price", rank=5),
 ]
 BALANCE_COLUMNS = [
     TIME,
     ACCOUNT,
+    word("wallet", if_any=True),
     word("currency"),
-    number("available"),
-    number("frozen", rank=1),
-    number("position_margin", rank=2),
+    number("balance"),
+    number("available", rank=1),
+    number("locked", rank=2),
+    number("position_margin", if_any=True, rank=3),
 ]
 GAP_COLUMNS = [
     number("gap_id", "gap"),
@@ -87,7 +104,7 @@ DISCREPANCY_COLUMNS = [
     ACCOUNT,
     word("subject"),
     word("field"),
-    Column("told", "exchange", lambda found: "nothing" if found.told is None else plain(found.told)),
+    Column("told", "venue", lambda found: "nothing" if found.told is None else plain(found.told)),
     Column("held", "record", lambda found: "nothing" if found.held is None else plain(found.held)),
 ]
 
@@ -98,7 +115,7 @@ TIMELINE_COLUMNS = [
     word("kind"),
     word("subject"),
     word("event", is_prose=True),
-    word("direction", rank=2),
+    word("side", rank=2),
     number("quantity"),
     number("price", rank=1),
     number("amount", rank=3),
@@ -156,14 +173,14 @@ def _show_as_of(
 @click.command(
     help="Show the latest state of each order; with --history every update, with --open only orders that can still "
     "change.\n\n"
-    "\b\nExample:  recorder orders --symbol btcusd_p --since 7d\n"
+    "\b\nExample:  recorder orders --symbol BTC-USDT-SWAP --since 7d\n"
     "          recorder orders --open --as-of 2020-02-04T12:00:00Z"
 )
 @options.record_address
 @options.filters()
 @options.as_of
 @click.option("--history", is_flag=True, help="Show every update, in the order of receipt.")
-@click.option("--open", "only_open", is_flag=True, help="Show only orders that are neither filled nor canceled.")
+@click.option("--open", "only_open", is_flag=True, help="Show only orders that can still change.")
 @options.layout
 def orders(history: bool, only_open: bool, **asked: Any) -> None:
     """Show orders."""
@@ -178,10 +195,10 @@ def orders(history: bool, only_open: bool, **asked: Any) -> None:
 
 
 @click.command(
-    help="Show the trade history: each fill once. A venue that pushes executions reports fills itself; on FMex they "
-    "are derived from successive updates of an order: quantity and fee are exact, and so is the price of the first "
-    "fill of an order. The price of a later one is an estimate from two averages, marked with ~.\n\n"
-    "\b\nExample:  recorder fills --symbol btcusd_p --since 2020-02-01 --format csv > fills.csv"
+    help="Show the trade history: each fill once. The executions that a venue reports are the fills. Where it reports "
+    "none, they are derived from successive updates of an order: quantity and fee are exact, and so is the price of "
+    "the first fill of an order. The price of a later one is an estimate from two averages, marked with ~.\n\n"
+    "\b\nExample:  recorder fills --symbol BTC-USDT-SWAP --since 2020-02-01 --format csv > fills.csv"
 )
 @options.record_address
 @options.filters()
@@ -195,7 +212,7 @@ def fills(**asked: Any) -> None:
 @click.command(
     help="Show the latest state of each position; with --history every state.\n\n"
     "\b\nExample:  recorder positions --as-of 2020-02-04T12:00:00Z\n"
-    "          recorder positions --history --symbol btcusd_p --limit 20"
+    "          recorder positions --history --symbol BTC-USDT-SWAP --limit 20"
 )
 @options.record_address
 @options.filters()
@@ -263,7 +280,7 @@ def gaps(**asked: Any) -> None:
 
 
 @click.command(
-    help="Show where two sources contradict each other outside any known gap: the exchange's REST interface, which is "
+    help="Show where two sources contradict each other outside any known gap: the venue's REST interface, which is "
     "asked from time to time, and its pushes; or two recorders of one account, of which only one received a push.\n\n"
     "\b\nExample:  recorder discrepancies --since 7d"
 )
@@ -276,15 +293,16 @@ def discrepancies(**asked: Any) -> None:
 
 
 @click.command(
-    help="Show everything that happened, in the order of receipt: orders, fills, positions and balances, and the "
-    "recorder's own sessions, gaps and reconciliations. Quantity is how much of an order is filled, or the size of a "
-    "position; amount is the fee of an order, the realized PnL of a position, or the total of a balance.\n\n"
+    help="Show everything that happened, in the order of receipt: orders, fills, positions, balances and "
+    "transactions, and the recorder's own sessions, gaps and reconciliations. Quantity is how much of an order is "
+    "filled, or the size of a position; amount is the fee of an order, the realized PnL of a position, a balance, or "
+    "the amount of a transaction.\n\n"
     "\b\nExample:  recorder timeline --order 849758102002\n"
     "          recorder timeline --gap 2 --around 30s"
 )
 @options.record_address
 @options.filters()
-@click.option("--order", "order_id", type=int, metavar="ID", help="Only this order, by its order_id.")
+@click.option("--order", "order_id", metavar="ID", help="Only this order, by its order_id.")
 @click.option(
     "--gap", "gap_id", type=int, metavar="N", help="Only the time around this gap: its number in `recorder gaps`."
 )
@@ -300,7 +318,7 @@ def discrepancies(**asked: Any) -> None:
 def timeline(
     at: options.RecordAddress,
     layout: Layout,
-    order_id: int | None,
+    order_id: str | None,
     gap_id: int | None,
     around_s: float,
     wanted: Filter,
@@ -314,7 +332,7 @@ def timeline(
             wanted = _around(record, gap_id, int(around_s * NS_PER_S), wanted)
         events = record.timeline(wanted)
         if order_id is not None:
-            subjects = {str(order_id), f"order {order_id}"}  # of the order and its fills; of discrepancies
+            subjects = {order_id, f"order {order_id}"}  # of the order and its fills; of discrepancies
             events = (one for one in events if one.subject in subjects)
         show(events, TIMELINE_COLUMNS, layout, nothing, TimelineEvent._fields)
 

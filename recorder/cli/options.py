@@ -248,7 +248,7 @@ def filters(*, of: str = "was received", symbol: bool = True) -> Callable[[Comma
             wanted = Filter(account, options.pop("symbol", None), since, until)
             return command(*arguments, wanted=wanted, **options)
 
-        only_symbol = click.option("--symbol", help="Only this symbol, such as btcusd_p, in any case.")
+        only_symbol = click.option("--symbol", help="Only this symbol, such as BTC-USDT-SWAP, in any case.")
         return _all(call, account, *([only_symbol] if symbol else []), period(of))
 
     return add

@@ -35,6 +35,8 @@ class Column(NamedTuple):
     right: bool = False
     #: Left out where all rows say the same.
     if_it_differs: bool = False
+    #: Left out where no row says anything.
+    if_any: bool = False
     #: On a terminal that is too narrow, columns with a higher number are left out first; 0 never is.
     rank: int = 0
     #: On a terminal that is too narrow, its texts may be shortened.
@@ -56,29 +58,32 @@ class Layout(NamedTuple):
         return self.form == FORMATS[0]
 
 
-def number(field: str, title: str | None = None, *, rank: int = 0) -> Column:
+def number(field: str, title: str | None = None, *, if_any: bool = False, rank: int = 0) -> Column:
     """A column of numbers, in plain notation."""
-    return Column(
-        field, title or field.replace("_", " "), lambda row: plain(getattr(row, field)), right=True, rank=rank
-    )
+    title = title or field.replace("_", " ")
+    return Column(field, title, lambda row: plain(getattr(row, field)), right=True, if_any=if_any, rank=rank)
 
 
 def word(
-    field: str, title: str | None = None, *, if_it_differs: bool = False, rank: int = 0, is_prose: bool = False
+    field: str,
+    title: str | None = None,
+    *,
+    if_it_differs: bool = False,
+    if_any: bool = False,
+    rank: int = 0,
+    is_prose: bool = False,
 ) -> Column:
     """A column of text."""
     title = title or field.replace("_", " ")
-    return Column(field, title, lambda row: _text(getattr(row, field)), False, if_it_differs, rank, is_prose)
+    return Column(field, title, lambda row: _text(getattr(row, field)), False, if_it_differs, if_any, rank, is_prose)
 
 
-def time_ms(field: str, title: str, otherwise_ns: str | None = None) -> Column:
-    """A column of instants in milliseconds; where there is none, of another field's in nanoseconds."""
+def time_ms(field: str, title: str, otherwise: str = "") -> Column:
+    """A column of instants in milliseconds."""
 
     def text(row: Any) -> str:
         at_ms = getattr(row, field)
-        if at_ms is not None:
-            return utc_text(at_ms * NS_PER_MS)
-        return utc_text(getattr(row, otherwise_ns)) if otherwise_ns else ""
+        return otherwise if at_ms is None else utc_text(at_ms * NS_PER_MS)
 
     return Column(field, title, text)
 
@@ -152,7 +157,10 @@ def _chosen(columns: Sequence[Column], asked: Sequence[str]) -> list[Column]:
     usual = {column.name: column for column in columns}
     if not asked:
         return list(columns)
-    return [usual[name]._replace(if_it_differs=False, rank=0) if name in usual else _any(name) for name in asked]
+    return [
+        usual[name]._replace(if_it_differs=False, if_any=False, rank=0) if name in usual else _any(name)
+        for name in asked
+    ]
 
 
 def _any(field: str) -> Column:
@@ -191,7 +199,11 @@ def _table(rows: Iterable[Any], columns: Sequence[Column], layout: Layout, nothi
         click.echo(nothing)
         return
     cells = [(column, [column.text(row) for row in last]) for column in columns]
-    cells = [(column, texts) for column, texts in cells if not column.if_it_differs or len(set(texts)) > 1]
+    cells = [
+        (column, texts)
+        for column, texts in cells
+        if (not column.if_it_differs or len(set(texts)) > 1) and (not column.if_any or any(texts))
+    ]
     cells, dropped = _fitted(cells, terminal_width())
     lines = [[column.title for column, _ in cells], *zip(*(texts for _, texts in cells), strict=True)]
     widths = [_width(column, texts) for column, texts in cells]
@@ -266,5 +278,5 @@ def _length(text: str) -> int:
 
 
 def _text(value: object) -> str:
-    # A terminal would obey control characters that an exchange may have put into a text. CSV and JSON are exact.
+    # A terminal would obey control characters that a venue may have put into a text. CSV and JSON are exact.
     return "" if value is None else printable(str(value))

@@ -8,8 +8,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import click
 
 from recorder.cli import options
-from recorder.cli.output import Column, Layout, number, show, word
-from recorder.clock import NS_PER_MS, utc_text
+from recorder.cli.output import Column, Layout, number, show, time_ms, word
 from recorder.read.records import Filter
 from recorder.read.sums import BY_DAY, BY_MONTH, PERIODS, Calendar, Fees, Pnl
 from recorder.read.trips import Trip
@@ -41,16 +40,8 @@ PNL_COLUMNS = [
     number("quantity", rank=5),
 ]
 TRIP_COLUMNS = [
-    Column(
-        "opened_ms",
-        "opened (UTC)",
-        lambda trip: "before the record" if trip.opened_ms is None else utc_text(trip.opened_ms * NS_PER_MS),
-    ),
-    Column(
-        "closed_ms",
-        "closed (UTC)",
-        lambda trip: "open" if trip.closed_ms is None else utc_text(trip.closed_ms * NS_PER_MS),
-    ),
+    time_ms("opened_ms", "opened (UTC)", "before the record"),
+    time_ms("closed_ms", "closed (UTC)", "open"),
     word("account", if_it_differs=True),
     word("symbol"),
     word("direction"),
@@ -104,9 +95,9 @@ def _calendar(by: str) -> Callable[[Any], Any]:
 
 
 @click.command(
-    help="Show profit and loss by period and symbol: how the exchange's own realized PnL, which is after fees, has "
-    "grown, and the fees in it. What was realized during a gap is known only as a sum and has a column of its own, for "
-    "the exchange does not say when in the gap it was realized.\n\n"
+    help="Show profit and loss by period and symbol: how the venue's own realized PnL, which is after fees, has grown, "
+    "and the fees in it. What was realized during a gap is known only as a sum and has a column of its own, for "
+    "the venue does not say when in the gap it was realized.\n\n"
     "\b\nExample:  recorder pnl --by year --zone Europe/Berlin --format csv > 2019.csv"
 )
 @options.record_address
@@ -122,8 +113,9 @@ def pnl(at: options.RecordAddress, layout: Layout, by: str, zone: tzinfo, wanted
 
 @click.command(
     help="Show fees by period and symbol, and how much of the quantity was filled as maker and as taker: as the "
-    "exchange reported it, or as the flags of the order imply; otherwise it counts as unknown.\n\n"
-    "\b\nExample:  recorder fees --by month --symbol btcusd_p --since 2019-01-01"
+    "venue reported it, or as the terms of the order imply (post-only, immediate, market); otherwise it counts as "
+    "unknown.\n\n"
+    "\b\nExample:  recorder fees --by month --symbol BTC-USDT-SWAP --since 2019-01-01"
 )
 @options.record_address
 @_calendar(BY_MONTH)
@@ -139,7 +131,7 @@ def fees(at: options.RecordAddress, layout: Layout, by: str, zone: tzinfo, wante
 @click.command(
     help="Show round trips: from the opening of a position to its close, with average entry and exit prices, fees and "
     "profit, computed from the fills. A trip that is still open is shown too. `adds up: no` means that the fills do "
-    "not lead to the position that the exchange reported: see `recorder gaps`.\n\n"
+    "not lead to the position that the venue reported: see `recorder gaps`.\n\n"
     "\b\nExample:  recorder trips --since 2020-01-01 --until 2021-01-01 --format csv > trips.csv"
 )
 @options.record_address
