@@ -1,8 +1,4 @@
-"""One account on the simulated exchange: an endless, repeatable stream of pushes, and the state that REST reports.
-
-Numbers in pushes are bare and keep their digits: a Decimal prints as a Java BigDecimal does, so some have an exponent
-(``9.747280117178E-8``, ``0E-18``) and some more digits than a double holds.
-"""
+"""One account on the simulated exchange: an endless, repeatable stream of pushes, and the state that REST reports."""
 
 import time
 from collections import deque
@@ -11,9 +7,10 @@ from decimal import Decimal, localcontext
 
 from msgspec.structs import replace
 
-from recorder.simulator.account import Change, SimulatedBalance, SimulatedOrder, SimulatedPosition
+from recorder.simulator.account import Change, SimulatedOrder, SimulatedPosition
 from recorder.simulator.books import AccountBooks
-from recorder.simulator.contract import EXACT, MAINTENANCE_RATE, TAKER_FEE_RATE, ZERO
+from recorder.simulator.contract import EXACT, ZERO
+from recorder.simulator.frames import balance_push, order_push, position_push
 from recorder.simulator.market import TICKS, Dice, Market
 from recorder.simulator.matching import MatchingEngine
 from recorder.simulator.options import START_MS, ActiveFaults
@@ -138,39 +135,3 @@ class Exchange:
 def wall_clock_ms() -> int:
     """The real clock, milliseconds since 1970."""
     return time.time_ns() // 1_000_000
-
-
-def balance_push(balance: SimulatedBalance, ts: int) -> bytes:
-    """A push of topic ``account``."""
-    return (
-        f'{{"type":"account","account":{{"currency":"BTC","available":{balance.available},"frozen":{balance.frozen},'
-        f'"position":{balance.position},"updated_at":{balance.updated_at}}},"ts":{ts}}}'
-    ).encode()
-
-
-def order_push(order: SimulatedOrder, ts: int) -> bytes:
-    """A push of topic ``order.<symbol>``."""
-    return f'{{"type":"order.{order.symbol.lower()}","order":{{{_order(order)}}},"ts":{ts}}}'.encode()
-
-
-def position_push(position: SimulatedPosition, ts: int) -> bytes:
-    """A push of topic ``position.<symbol>``."""
-    return (
-        f'{{"type":"position.{position.symbol.lower()}","position":{{"symbol":"{position.symbol}",'
-        f'"quantity":{position.quantity},"direction":"{position.direction}","leverage":{position.leverage},'
-        f'"risk_level":{position.risk_level},"margin":{position.margin},"taker_fee_rate":{TAKER_FEE_RATE},'
-        f'"realized_pnl":{position.realized_pnl},"entry_price":{position.entry_price},'
-        f'"liquidation_price":{position.liquidation_price},"bankruptcy_price":{position.bankruptcy_price},'
-        f'"minimum_maintenance_margin_rate":{MAINTENANCE_RATE},"updated_at":{position.updated_at}}},"ts":{ts}}}'
-    ).encode()
-
-
-def _order(order: SimulatedOrder) -> str:
-    return (
-        f'"id":{order.id},"quantity":{order.quantity},"direction":"{order.direction}","features":{order.features},'
-        f'"price":{order.price},"fill_price":{order.fill_price},"unfilled_quantity":{order.unfilled_quantity},'
-        f'"symbol":"{order.symbol}","margin_currency":"BTC","fee":{order.fee},"type":"{order.type}",'
-        f'"status":"{order.status}","trigger_direction":"{order.trigger_direction}","trigger_on":{order.trigger_on},'
-        f'"trailing_base_price":{order.trailing_base_price},"trailing_distance":{order.trailing_distance},'
-        f'"created_at":{order.created_at}'
-    )

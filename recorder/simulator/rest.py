@@ -3,21 +3,17 @@
 import time
 from bisect import bisect_left
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
-from decimal import Decimal
-from itertools import takewhile
+from collections.abc import Iterator, Sequence
+from itertools import islice, takewhile
 
-import msgspec
-
-from recorder.model import AccountUpdate, FillUpdate, OrderUpdate, PositionUpdate
-from recorder.simulator.account import Change, OrderMatch, SimulatedBalance, SimulatedOrder, SimulatedPosition
-from recorder.simulator.contract import MAINTENANCE_RATE, MAKER_FEE_RATE, TAKER_FEE_RATE, ZERO
-from recorder.venues.fmex.orders import HIDDEN, OPEN
+from recorder.model import MAKER, TAKER, FillUpdate
+from recorder.simulator.account import OPEN, Change, OrderMatch, SimulatedBalance, SimulatedOrder, SimulatedPosition
+from recorder.simulator.contract import ZERO
+from recorder.simulator.frames import balance_answer, order_answer, position_answer
+from recorder.venues.fmex import rest
+from recorder.venues.fmex.orders import SIDES
 from recorder.venues.fmex.portal import topics_of
-from recorder.venues.stand_in import Execution
-
-#: Most contracts that a position may have.
-QUANTITY_MAX = 10_000_000
+from recorder.venues.stand_in import Execution, SentState
 
 
 class RestState:
@@ -100,97 +96,62 @@ class SimulatedAccount:
         """The topics of all contracts."""
         return topics_of(self._state.positions)
 
-    def balances(self) -> Iterator[AccountUpdate]:
+    def balances(self) -> Iterator[SentState]:
         """The balance, in BTC."""
-        one = self._state.balance
-        amounts = str(one.available), str(one.frozen), str(one.position)
-        yield AccountUpdate(None, "BTC", *amounts, one.updated_at, None)
+        yield SentState(rest.ACCOUNTS, balance_answer(self._state.balance))
 
-    def positions(self) -> Iterator[PositionUpdate]:
+    def positions(self) -> Iterator[SentState]:
         """The positions that have ever changed."""
-        return (_position(held) for held in self._state.positions.values() if held.updated_at)
+        held = (position for position in self._state.positions.values() if position.updated_at)
+        return (SentState(rest.POSITIONS, position_answer(position)) for position in held)
 
-    def open_orders(self) -> Iterator[OrderUpdate]:
+    def open_orders(self) -> Iterator[SentState]:
         """The open orders, newest first."""
-        return map(_order, self._state.open_orders())
+        return map(_sent, self._state.open_orders())
 
     def closed_orders(
-        self, symbol: str | None, begins_ms: int, ends_ms: int, before_id: int | None
-    ) -> Iterator[OrderUpdate]:
+        self, symbol: str | None, begins_ms: int, ends_ms: int, before_id: str | None, limit: int
+    ) -> Iterator[SentState]:
         """The closed orders, newest first. Ids grow with time, so the search can stop at the first older order."""
-        recent = takewhile(lambda order: order.created_at >= begins_ms, self._state.closed_orders(before_id))
-        mine = (order for order in recent if symbol is None or order.symbol.lower() == symbol)
-        return (_order(order) for order in mine if order.created_at < ends_ms)
+        closed = self._state.closed_orders(None if before_id is None else int(before_id))
+        recent = takewhile(lambda order: order.created_at >= begins_ms, closed)
+        mine = (order for order in recent if symbol in {None, order.symbol} and order.created_at < ends_ms)
+        return map(_sent, islice(mine, limit))
 
-    def order(self, order_id: int) -> OrderUpdate | None:
+    def order(self, order_id: str) -> SentState | None:
         """One order."""
-        order = self._state.orders.get(order_id)
-        return None if order is None else _order(order)
+        order = self._state.orders.get(int(order_id))
+        return None if order is None else _sent(order)
 
-    def executions(self, order_id: int) -> Sequence[Execution]:
+    def executions(self, order_id: str) -> Sequence[Execution]:
         """The executions of one order."""
-        return [_execution(order_id, match) for match in self._state.orders[order_id].matches]
+        order = self._state.orders[int(order_id)]
+        return [_execution(order, match) for match in order.matches]
 
 
-def _order(order: SimulatedOrder) -> OrderUpdate:
-    more = {
-        "sequenceId": order.id + 1,
-        "maker_fee_rate": MAKER_FEE_RATE,
-        "taker_fee_rate": TAKER_FEE_RATE,
-        "updated_at": order.updated_at,
-        "frozen_margin": order.frozen_margin,
-        "frozen_quantity": order.unfilled_quantity if order.frozen_margin else 0,
-        "hidden": bool(order.features & HIDDEN),
-    }
-    return OrderUpdate(
-        None,
-        order.id,
-        str(order.quantity),
-        order.direction,
-        order.features,
-        str(order.price),
-        str(order.fill_price),
-        str(order.unfilled_quantity),
-        order.symbol,
-        "BTC",
-        str(order.fee),
-        order.type,
-        order.status,
-        order.trigger_direction,
-        str(order.trigger_on),
-        str(order.trailing_base_price),
-        str(order.trailing_distance),
-        order.created_at,
-        _extra(more),
+def _sent(order: SimulatedOrder) -> SentState:
+    return SentState(f"{rest.ORDERS}/{order.id}", order_answer(order))
+
+
+def _execution(order: SimulatedOrder, match: OrderMatch) -> Execution:
+    fill = FillUpdate(
+        event_ms=None,
+        is_snapshot=0,
+        trade_id=None,
+        order_id=str(order.id),
+        client_order_id=None,
+        market=None,
+        symbol=order.symbol,
+        side=SIDES[order.direction],
+        position_side=None,
+        price=str(match.price),
+        quantity=f"{match.quantity}.0",  # with a decimal point, as in the exchange's example
+        fee=str(match.fee),
+        fee_currency="BTC",
+        liquidity=TAKER if match.taker else MAKER,
+        realized_pnl=None,
+        kind=None,
+        executed_ms=match.created_at,
+        extra=None,
     )
-
-
-def _position(position: SimulatedPosition) -> PositionUpdate:
-    return PositionUpdate(
-        None,
-        position.symbol,
-        str(position.quantity),
-        position.direction,
-        str(position.leverage),
-        position.risk_level,
-        str(position.margin),
-        str(TAKER_FEE_RATE),
-        str(position.realized_pnl),
-        str(position.entry_price),
-        str(position.liquidation_price),
-        str(position.bankruptcy_price),
-        str(MAINTENANCE_RATE),
-        position.updated_at,
-        _extra({"max_quantity": QUANTITY_MAX}),
-    )
-
-
-def _execution(order_id: int, match: OrderMatch) -> Execution:
-    # The exchange's example has a decimal point in the quantity.
-    taker, price, quantity, fee = int(match.taker), str(match.price), f"{match.quantity}.0", str(match.fee)
-    return Execution(FillUpdate(order_id, taker, price, quantity, fee, match.created_at))
-
-
-def _extra(fields: Mapping[str, object]) -> str:
-    digits = {name: msgspec.Raw(str(one)) if isinstance(one, Decimal) else one for name, one in fields.items()}
-    return msgspec.json.encode(digits).decode()
+    return Execution(fill)

@@ -5,10 +5,10 @@ A request goes to the venue's `RequestHandler`, which answers it, returns an `Ac
 commands go to a `Conversation`.
 """
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import NamedTuple, Protocol
 
-from recorder.model import AccountUpdate, FillUpdate, OrderUpdate, PositionUpdate
+from recorder.model import FillUpdate
 
 
 class HttpError(Exception):
@@ -20,6 +20,16 @@ class HttpError(Exception):
         self.message = message
         #: Seconds to wait before the next request; 0 where waiting does not help.
         self.retry_after_s = retry_after_s
+
+
+class SentState(NamedTuple):
+    """The state of an order, a position or a balance as the venue sent it: a frame that holds it, and where."""
+
+    #: Topic of a push; path and query of the request of a REST answer.
+    topic: str
+    payload: bytes
+    #: Its place among the frame's updates, from 0.
+    item: int = 0
 
 
 class Execution(NamedTuple):
@@ -42,36 +52,37 @@ class AccountView(Protocol):
         """The topics that are pushed for this account."""
         ...
 
-    def balances(self) -> Iterable[AccountUpdate]:
+    def balances(self) -> Iterable[SentState]:
         """The balance of each currency."""
         ...
 
-    def positions(self) -> Iterable[PositionUpdate]:
+    def positions(self) -> Iterable[SentState]:
         """Every position so far, closed ones included."""
         ...
 
-    def open_orders(self) -> Iterable[OrderUpdate]:
-        """The orders that can still change, newest first."""
+    def open_orders(self) -> Iterable[SentState]:
+        """The orders that can still change, newest first by their creation."""
         ...
 
     def closed_orders(
-        self, symbol: str | None, begins_ms: int, ends_ms: int, before_id: int | None
-    ) -> Iterator[OrderUpdate]:
-        """The orders that can no longer change, newest first.
+        self, symbol: str | None, begins_ms: int, ends_ms: int, before_id: str | None, limit: int
+    ) -> Iterable[SentState]:
+        """The orders that can no longer change, newest first by their creation.
 
         Args:
-            symbol: only this contract, in lower case; None for all.
+            symbol: only this instrument, as in `OrderUpdate.symbol`; None for all.
             begins_ms: only orders created at or after this, milliseconds since 1970.
             ends_ms: only orders created before this.
-            before_id: only orders with a smaller id.
+            before_id: only orders after this one in that sequence, such as those of the next page; None for all.
+            limit: at most this number of orders.
         """
         ...
 
-    def order(self, order_id: int) -> OrderUpdate | None:
+    def order(self, order_id: str) -> SentState | None:
         """One order; None if there is no such order."""
         ...
 
-    def executions(self, order_id: int) -> Iterable[Execution]:
+    def executions(self, order_id: str) -> Iterable[Execution]:
         """The executions of one order, oldest first."""
         ...
 

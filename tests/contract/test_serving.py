@@ -13,7 +13,7 @@ import websocket
 from sqlalchemy import Engine, update
 
 from recorder.errors import ConfigurationError, Incomplete
-from recorder.model import Decoded, FillUpdate, Heartbeat, Update
+from recorder.model import FINAL_STATUSES, AccountUpdate, Decoded, FillUpdate, OrderUpdate, PositionUpdate, Update
 from recorder.read.queries import Closed
 from recorder.read.record import Record
 from recorder.read.records import Filter
@@ -231,8 +231,10 @@ def test_what_proved_the_line_alive_is_left_out(
 
 
 def pushed_part(update: Update) -> Update:
-    """Without what only REST tells, and without what REST does not."""
-    return update if isinstance(update, FillUpdate | Heartbeat) else update._replace(extra=None, ts=None)
+    """The fields that are in pushes and in REST answers."""
+    if isinstance(update, OrderUpdate | PositionUpdate | AccountUpdate):
+        update = update._replace(extra=None, event_ms=None, is_snapshot=1)
+    return update._replace(updated_ms=None) if isinstance(update, OrderUpdate) else update
 
 
 def told(target: str, body: bytes) -> list[Update]:
@@ -268,6 +270,13 @@ class Desk:
         assert isinstance(question, AccountQuery)
         return question.answer(self.telling)
 
+    def closed(self) -> list[dict[str, Any]]:
+        """The newest closed orders."""
+        found: list[dict[str, Any]] = json.loads(self.ask(f"{rest.CLOSED_ORDERS}?limit=100&range=202002"))["data"][
+            "results"
+        ]
+        return found
+
 
 def test_rest_tells_closed_orders_page_by_page_and_each_order(served_url: str, story: Story) -> None:
     desk = Desk(PUSHES)
@@ -296,12 +305,12 @@ def test_rest_tells_closed_orders_page_by_page_and_each_order(served_url: str, s
         assert len(seen) > 50
         assert seen == sorted(seen, reverse=True)
         assert both(f"{rest.CLOSED_ORDERS}?range=202001")[0]["data"]["results"] == []
-        filled = [order for order in desk.telling.closed_orders(None, 0, 2**62, None) if order.status == "FULLY_FILLED"]
+        filled = [order for order in desk.closed() if order["status"] == "FULLY_FILLED"]
         for order in filled[:3]:
-            mine, its = both(f"{rest.ORDERS}/{order.order_id}")
+            mine, its = both(f"{rest.ORDERS}/{order['id']}")
             assert mine["data"].items() <= its["data"].items()
-            matches, _ = both(f"{rest.ORDERS}/{order.order_id}/matches")
-            assert sum(match["quantity"] for match in matches["data"]["results"]) == int(order.quantity or 0)
+            matches, _ = both(f"{rest.ORDERS}/{order['id']}/matches")
+            assert sum(match["quantity"] for match in matches["data"]["results"]) == order["quantity"]
             assert all(match["price"] > 0 for match in matches["data"]["results"])
         for target, status in [(f"{rest.ORDERS}/1", 404), (f"{rest.CLOSED_ORDERS}?symbol=ethusd_p", 400)]:
             with http_error(status):
@@ -309,19 +318,18 @@ def test_rest_tells_closed_orders_page_by_page_and_each_order(served_url: str, s
 
 
 def test_closed_orders_are_those_made_from_one_instant_until_another(served_url: str) -> None:
-    statuses = FMEX.final_statuses
     with Record(served_url) as record:
 
-        def ids(since_ms: int, until_ms: int) -> set[int]:
+        def ids(since_ms: int, until_ms: int) -> set[str]:
             return {order.order_id for order in record.closed_orders(Closed(since_ms, until_ms), MAIN)}
 
         every = list(record.closed_orders(Closed(0, 2**62), MAIN))
-        assert {order.status for order in every} <= set(statuses)
+        assert {order.status for order in every} <= FINAL_STATUSES
         one = every[len(every) // 2]
-        assert one.created_at is not None
-        assert one.order_id in ids(one.created_at, one.created_at + 1)
-        assert one.order_id not in ids(0, one.created_at)
-        assert one.order_id not in ids(one.created_at + 1, 2**62)
+        assert one.created_ms is not None
+        assert one.order_id in ids(one.created_ms, one.created_ms + 1)
+        assert one.order_id not in ids(0, one.created_ms)
+        assert one.order_id not in ids(one.created_ms + 1, 2**62)
 
 
 def test_rest_tells_nothing_of_another_account(served_url: str) -> None:
@@ -435,9 +443,9 @@ def test_rest_is_refused_as_the_exchange_refuses(served_url: str) -> None:
 
 
 def test_what_is_told_of_executions_says_where_a_price_was_reckoned(served_url: str) -> None:
-    telling = Desk(PUSHES).telling
-    closed = (order.order_id for order in telling.closed_orders(None, 0, 2**62, None))
-    partly = next(order_id for order_id in closed if len(telling.executions(order_id)) > 1)
+    desk = Desk(PUSHES)
+    closed = (str(order["id"]) for order in desk.closed())
+    partly = next(order_id for order_id in closed if len(desk.telling.executions(order_id)) > 1)
     with serving(served_url) as one, client(one).subscribe() as each:
         each.take(PUSHES)
         one.wait_finished(timeout_s=PATIENCE_S)

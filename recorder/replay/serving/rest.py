@@ -1,17 +1,23 @@
 """What REST reports of a recorded account at a point in time: what had been received by then."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 from decimal import Decimal
-from typing import Any, TypeVar
+from itertools import islice
+from typing import Any
+
+from sqlalchemy import Connection, and_, column, select, values
 
 from recorder.clock import NS_PER_MS
-from recorder.model import MAKER, TAKER, AccountUpdate, Digits, FillUpdate, OrderUpdate, PositionUpdate
+from recorder.model import DECODED, UNKNOWN, FillUpdate
 from recorder.read.queries import Closed
 from recorder.read.record import Record
-from recorder.read.records import Fill, Filter
-from recorder.venues.stand_in import Execution
+from recorder.read.records import Balance, Fill, Filter, Order, Position
+from recorder.read.scope import find_account
+from recorder.store.schema import Int64, frames
+from recorder.venues.stand_in import Execution, SentState
 
-T = TypeVar("T", bound=tuple[Any, ...])
+#: Frames read in one statement.
+FRAMES_MAX = 500
 
 
 class RecordedAccount:
@@ -31,53 +37,70 @@ class RecordedAccount:
         self.now_ms = self._as_of.at_ns // NS_PER_MS
         self._mine = Filter(account=account)
 
-    def balances(self) -> Iterator[AccountUpdate]:
+    def balances(self) -> Iterator[SentState]:
         """The balance of each currency."""
-        return (_as(AccountUpdate, balance) for balance in self._as_of.balances(self._mine))
+        return self._sent(list(self._as_of.balances(self._mine)))
 
-    def positions(self) -> Iterator[PositionUpdate]:
+    def positions(self) -> Iterator[SentState]:
         """The positions known by then."""
-        return (_as(PositionUpdate, position) for position in self._as_of.positions(self._mine))
+        return self._sent(list(self._as_of.positions(self._mine)))
 
-    def open_orders(self) -> list[OrderUpdate]:
+    def open_orders(self) -> Iterator[SentState]:
         """The open orders, newest first."""
-        orders = [_as(OrderUpdate, order) for order in self._as_of.open_orders(self._mine)]
-        return sorted(orders, key=lambda order: -order.order_id)
+        orders = list(self._as_of.open_orders(self._mine))
+        orders.sort(key=_created, reverse=True)
+        return self._sent(orders)
 
     def closed_orders(
-        self, symbol: str | None, begins_ms: int, ends_ms: int, before_id: int | None
-    ) -> Iterator[OrderUpdate]:
+        self, symbol: str | None, begins_ms: int, ends_ms: int, before_id: str | None, limit: int
+    ) -> Iterator[SentState]:
         """The closed orders, newest first. Searches the whole record."""
         closed = Closed(begins_ms, ends_ms, before_id)
         orders = self._as_of.closed_orders(closed, self._mine._replace(symbol=symbol))
-        return (_as(OrderUpdate, order) for order in orders)
+        return self._sent(list(islice(orders, limit)))
 
-    def order(self, order_id: int) -> OrderUpdate | None:
-        """One order. Searches the whole record."""
-        for order in self._as_of.orders(self._mine._replace(order_id=order_id)):
-            return _as(OrderUpdate, order)
-        return None
+    def order(self, order_id: str) -> SentState | None:
+        """One order."""
+        return next(self._sent(list(self._as_of.orders(self._mine._replace(order_id=order_id)))), None)
 
-    def executions(self, order_id: int) -> Iterator[Execution]:
-        """The executions that REST reported, and those derived from order updates besides."""
+    def executions(self, order_id: str) -> Iterator[Execution]:
+        """The executions that the venue reported, and those derived from order updates besides."""
         return map(_execution, self._as_of.fills(self._mine._replace(order_id=order_id)))
 
+    def _sent(self, states: Sequence[Balance | Position | Order]) -> Iterator[SentState]:
+        """The states as the venue sent them. One whose frame was redacted in the meantime is left out."""
+        for start in range(0, len(states), FRAMES_MAX):
+            some = states[start : start + FRAMES_MAX]
+            with self._as_of.reading() as connection:
+                account_id = find_account(connection, some[0].account).account_id
+                rows = _frames(connection, account_id, {(one.session_id, one.seq) for one in some})
+            found = {(row.session_id, row.seq): row for row in rows}
+            for one in some:
+                row = found.get((one.session_id, one.seq))
+                if row is not None:
+                    yield SentState(row.topic or "", row.payload, one.item)
 
-def _as(kind: type[T], row: object) -> T:
-    """A reader's row as an update, numbers as their digits."""
-    fields: tuple[str, ...] = kind._fields  # type: ignore[attr-defined]
-    return kind._make(_plain(getattr(row, name)) for name in fields)  # type: ignore[attr-defined,no-any-return]
+
+def _frames(connection: Connection, account_id: int, keys: Collection[tuple[int, int]]) -> Sequence[Any]:
+    f, key = frames.c, (column("session_id", Int64), column("seq", Int64))
+    wanted = values(*key, name="wanted").data(sorted(keys)).cte("wanted")
+    same = and_(
+        f.account_id == account_id, f.session_id == wanted.c.session_id, f.seq == wanted.c.seq, f.status == DECODED
+    )
+    # An outer join, so that every planner begins with the keys instead of walking through the whole table.
+    query = select(f.session_id, f.seq, f.topic, f.payload).select_from(wanted.outerjoin(frames, same))
+    return connection.execute(query).all()
 
 
-def _plain(value: object) -> object:
-    return _digits(value) if isinstance(value, Decimal) else value
-
-
-def _digits(number: Decimal | None) -> Digits | None:
-    return None if number is None else str(number)
+def _created(order: Order) -> tuple[int, int, str]:
+    """The place of an order in the sequence of their creation. Ids that count up are compared as numbers."""
+    return order.created_ms or 0, len(order.order_id), order.order_id
 
 
 def _execution(fill: Fill) -> Execution:
-    taker = {TAKER: 1, MAKER: 0}.get(fill.liquidity)
-    price, quantity, fee = map(_digits, (fill.price, fill.quantity, fill.fee))
-    return Execution(FillUpdate(fill.order_id, taker, price, quantity, fee, fill.at_ms), fill.price_is_estimate)
+    known = {name: str(value) if isinstance(value, Decimal) else value for name, value in fill._asdict().items()}
+    known["executed_ms"] = fill.at_ms
+    if fill.liquidity == UNKNOWN:
+        known["liquidity"] = None
+    fields = (known.get(name) for name in FillUpdate._fields)
+    return Execution(FillUpdate._make(fields)._replace(is_snapshot=0), fill.price_is_estimate)

@@ -1,19 +1,24 @@
 """FMex's stand-in: who may ask and how often, and the forms of its answers."""
 
+import json
+from typing import Any
 from urllib.parse import urlencode
 
 import msgspec
 import pytest
 
-from recorder.model import OrderUpdate, PositionUpdate
-from recorder.venues.fmex import sign
+from recorder.errors import Undecodable
+from recorder.venues.fmex import rest, sign
 from recorder.venues.fmex.portal import PUSH_PATH
 from recorder.venues.fmex.rest import REQUESTS_MAX
 from recorder.venues.fmex.stand_in import FMexStandIn, answers
+from recorder.venues.fmex.stand_in.answers import Fields
 from recorder.venues.fmex.stand_in.rest import WINDOW_MS, Authenticator
-from recorder.venues.stand_in import HttpError, PortalAccess
+from recorder.venues.stand_in import HttpError, PortalAccess, SentState
+from tests.samples import sample
 
 NOW_MS = 1_580_800_000_000
+KINDS = ("order", "position", "account")
 
 
 def test_who_is_let_in_is_known_by_the_key_and_what_else_was_asked_without_what_proved_it() -> None:
@@ -44,17 +49,64 @@ def test_keys_that_come_once_are_forgotten() -> None:
     assert len(guard._requests) <= 11
 
 
+def rendered(fields: Fields) -> Any:
+    """Fields as a client reads them, with the digits of their numbers."""
+    return json.loads(msgspec.json.encode(fields), parse_float=str, parse_int=str)
+
+
 @pytest.mark.parametrize(
     ("quantity", "closed"), [("0", True), ("0.0", True), ("0E-18", True), ("-0", True), ("10", False), ("1e2", False)]
 )
-def test_a_position_that_holds_nothing_is_closed_however_that_was_written(quantity: str, closed: bool) -> None:
-    told = PositionUpdate._make([None] * len(PositionUpdate._fields))._replace(quantity=quantity)
-    assert answers.position(told)["closed"] is closed
+def test_a_pushed_position_is_closed_if_its_quantity_is_zero_in_any_notation(quantity: str, closed: bool) -> None:
+    push = b'{"type":"position.btcusd_p","ts":1,"position":{"symbol":"BTCUSD_P","quantity":%s}}' % quantity.encode()
+    assert answers.position(SentState("position.btcusd_p", push))["closed"] is closed
+    assert "closed" not in answers.position(SentState("p", b'{"type":"p","ts":1,"position":{"symbol":"BTCUSD_P"}}'))
 
 
-def test_what_else_was_told_of_an_order_goes_out_again_and_nothing_else() -> None:
-    bare = OrderUpdate._make([None] * len(OrderUpdate._fields))
-    pushed = bare._replace(ts=5, extra='{"order.hidden":true,"channel":"a"}')
-    answered = bare._replace(extra='{"hidden":true,"channel":"a"}')
-    assert msgspec.json.encode(answers.order(pushed)) == b'{"hidden":true}'
-    assert msgspec.json.encode(answers.order(answered)) == b'{"hidden":true,"channel":"a"}'
+def test_pushed_states_are_rendered_in_the_form_of_rest() -> None:
+    order, position, balance = (json.loads(sample(name), parse_float=str, parse_int=str)[name] for name in KINDS)
+    assert rendered(answers.order(SentState("order.btcusd_p", sample("order")))) == order
+    expected = position | {"riskLevel": position["risk_level"], "closed": False}
+    del expected["risk_level"]
+    assert rendered(answers.position(SentState("position.btcusd_p", sample("position")))) == expected
+    amounts = [balance[name] for name in ("available", "frozen", "position")]
+    assert rendered(answers.balances([SentState("account", sample("account"))])) == {balance["currency"]: amounts}
+
+
+def test_states_from_rest_are_rendered_as_they_were_sent() -> None:
+    bodies = {
+        name: json.loads(sample(name), parse_float=str, parse_int=str)["data"]
+        for name in ("rest-open-orders", "rest-order", "rest-positions", "rest-accounts")
+    }
+    for render, target, name in (
+        (answers.order, f"{rest.OPEN_ORDERS}?a=1", "rest-open-orders"),
+        (answers.order, f"{rest.CLOSED_ORDERS}?range=202002", "rest-open-orders"),
+        (answers.position, rest.POSITIONS, "rest-positions"),
+    ):
+        for item, expected in enumerate(bodies[name]["results"]):
+            assert rendered(render(SentState(target, sample(name), item))) == expected
+    assert rendered(answers.order(SentState(f"{rest.ORDERS}/5", sample("rest-order")))) == bodies["rest-order"]
+    states = [SentState(rest.ACCOUNTS, sample("rest-accounts"), item) for item in range(len(bodies["rest-accounts"]))]
+    assert rendered(answers.balances(states)) == bodies["rest-accounts"]
+
+
+def test_undocumented_fields_of_an_order_are_passed_on_and_missing_ones_left_out() -> None:
+    push = b'{"type":"order.btcusd_p","ts":5,"order":{"id":7,"hidden":true,"fee":null},"channel":"a"}'
+    assert rendered(answers.order(SentState("order.btcusd_p", push))) == {"id": "7", "hidden": True}
+    answer = b'{"status":0,"data":{"id":7,"hidden":true,"channel":"a"}}'
+    expected = {"id": "7", "hidden": True, "channel": "a"}
+    assert rendered(answers.order(SentState("/v3/contracts/orders/7", answer))) == expected
+
+
+@pytest.mark.parametrize(
+    "state",
+    [
+        SentState("order.btcusd_p", b""),
+        SentState("order.btcusd_p", b'{"type":"account","ts":1,"account":{}}'),
+        SentState(rest.OPEN_ORDERS, b'{"status":0,"data":{"results":[]}}'),
+        SentState("/v3/contracts/orders/7", b'{"status":0}'),
+    ],
+)
+def test_a_frame_without_the_state_is_refused(state: SentState) -> None:
+    with pytest.raises(Undecodable, match="does not hold the state"):
+        answers.order(state)

@@ -9,7 +9,7 @@ from recorder.replay import ReplayClock, deliver
 
 S = 10**9
 GAP = Gap("main", None, 2 * S, None, "beginning", None, "open", 1)
-BALANCE = AccountUpdate(1, "BTC", "1", "0", "0", 1, None)
+BALANCE = AccountUpdate._make([None] * len(AccountUpdate._fields))._replace(currency="BTC", available="1")
 
 
 def frame(at_s: int, *updates: AccountUpdate) -> FrameEvent:

@@ -1,4 +1,4 @@
-"""What a record tells of an account, in the forms of what was pushed."""
+"""Executions of a served record."""
 
 import pytest
 
@@ -7,9 +7,9 @@ from recorder.read.records import Fill
 from recorder.replay.serving.rest import _execution
 
 
-@pytest.mark.parametrize(("liquidity", "taker"), [(TAKER, 1), (MAKER, 0), (UNKNOWN, None)])
-def test_an_execution_says_who_took_where_that_is_known(liquidity: str, taker: int | None) -> None:
-    fill = Fill._make([None] * len(Fill._fields))._replace(liquidity=liquidity, price_is_estimate=True)
-    told = _execution(fill)
-    assert told.fill.taker == taker
-    assert told.price_is_estimate
+@pytest.mark.parametrize(("liquidity", "served"), [(TAKER, TAKER), (MAKER, MAKER), (UNKNOWN, None)])
+def test_the_liquidity_of_an_execution_is_served_if_it_is_known(liquidity: str, served: str | None) -> None:
+    fill = Fill._make([None] * len(Fill._fields))._replace(liquidity=liquidity, price_is_estimate=True, at_ms=5)
+    execution = _execution(fill)
+    assert (execution.fill.liquidity, execution.fill.executed_ms) == (served, 5)
+    assert execution.price_is_estimate

@@ -1,22 +1,45 @@
-"""Renders an account as FMex's REST pages show it. Numbers keep their digits.
+"""Renders an account as FMex's REST pages show it, from what the exchange itself sent. Numbers keep their digits.
 
-Unknown values are left out, never invented: pushes have fewer fields of orders and positions than REST has. Further
-fields that REST sent are in `extra`, and are sent again.
+Unknown values are left out, never invented: pushes have fewer fields of orders and positions than REST has. Fields that
+are not documented are passed on.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from decimal import Decimal
+from functools import lru_cache
 
 import msgspec
 from msgspec import Raw
 
-from recorder.model import AccountUpdate, Digits, OrderUpdate, PositionUpdate
-from recorder.venues.stand_in import Execution
+from recorder.errors import Undecodable
+from recorder.model import MAKER, TAKER, Digits
+from recorder.venues.fmex import rest
+from recorder.venues.fmex.values import MISSING, digits, read_fields
+from recorder.venues.stand_in import Execution, SentState
 
 _encode = msgspec.json.Encoder().encode
-_read_extra = msgspec.json.Decoder(dict[str, Raw]).decode
+_read_text = msgspec.json.Decoder(str).decode
 
 Fields = dict[str, object]
+
+#: An object as the exchange sent it: name → JSON text of the value.
+Sent = dict[str, Raw]
+
+
+class _Page(msgspec.Struct):
+    results: list[Raw]
+
+
+class _Results(msgspec.Struct):
+    data: _Page
+
+
+class _One(msgspec.Struct):
+    data: Raw
+
+
+_read_results = msgspec.json.Decoder(_Results).decode
+_read_one = msgspec.json.Decoder(_One).decode
 
 
 def answer(status: int | str, data: object) -> bytes:
@@ -34,82 +57,76 @@ def error(status: int, message: str) -> bytes:
     return _encode({"status": status, "msg": message})
 
 
-def balances(updates: Iterable[AccountUpdate]) -> Fields:
+def balances(states: Iterable[SentState]) -> Fields:
     """For each currency: available, frozen by orders, margin of positions."""
-    return {
-        one.currency: [_number(one.available), _number(one.frozen), _number(one.position_margin)] for one in updates
-    }
+    return dict(map(_balance, states))
 
 
-def order(update: OrderUpdate) -> Fields:
+def order(state: SentState) -> Fields:
     """An order in REST's form."""
-    pushed = {
-        "id": update.order_id,
-        "quantity": _number(update.quantity),
-        "direction": update.direction,
-        "features": update.features,
-        "price": _number(update.price),
-        "fill_price": _number(update.fill_price),
-        "unfilled_quantity": _number(update.unfilled_quantity),
-        "symbol": update.symbol,
-        "margin_currency": update.margin_currency,
-        "fee": _number(update.fee),
-        "type": update.order_type,
-        "status": update.status,
-        "trigger_direction": update.trigger_direction,
-        "trigger_on": _number(update.trigger_on),
-        "trailing_base_price": _number(update.trailing_base_price),
-        "trailing_distance": _number(update.trailing_distance),
-        "created_at": update.created_at,
-    }
-    return _known(pushed) | _extra(update.extra, update.ts, "order.")
+    return _known(_sent(state, "order"))
 
 
-def position(update: PositionUpdate) -> Fields:
+def position(state: SentState) -> Fields:
     """A position in REST's form; `closed` if its quantity is 0."""
-    pushed = {
-        "direction": update.direction,
-        "updated_at": update.updated_at,
-        "quantity": _number(update.quantity),
-        "leverage": _number(update.leverage),
-        "riskLevel": update.risk_level,
-        "realized_pnl": _number(update.realized_pnl),
-        "taker_fee_rate": _number(update.taker_fee_rate),
-        "margin": _number(update.margin),
-        "bankruptcy_price": _number(update.bankruptcy_price),
-        "liquidation_price": _number(update.liquidation_price),
-        "entry_price": _number(update.entry_price),
-        "symbol": update.symbol,
-        "closed": None if update.quantity is None else not Decimal(update.quantity),
-        "minimum_maintenance_margin_rate": _number(update.minimum_maintenance_margin_rate),
-    }
-    return _known(pushed) | _extra(update.extra, update.ts, "position.")
+    sent = _sent(state, "position")
+    if "risk_level" in sent:
+        sent["riskLevel"] = sent.pop("risk_level")
+    fields = _known(sent)
+    quantity = digits(sent.get("quantity", MISSING))
+    if "closed" not in fields and quantity is not None:
+        fields["closed"] = not Decimal(quantity)
+    return fields
 
 
 def match(execution: Execution) -> Fields:
     """One execution. `price_is_estimate`, which the exchange does not have, marks a derived price."""
     fill = execution.fill
     fields: Fields = {
-        "taker": None if fill.taker is None else bool(fill.taker),
+        "taker": {TAKER: True, MAKER: False}.get(fill.liquidity or ""),
         "price": _number(fill.price),
         "quantity": _number(fill.quantity),
         "fee": _number(fill.fee),
-        "created_at": fill.created_at,
+        "created_at": fill.executed_ms,
     }
     return fields | ({"price_is_estimate": True} if execution.price_is_estimate else {})
 
 
-def _number(digits: Digits | None) -> Raw | None:
-    return None if digits is None else Raw(digits)
+def _balance(state: SentState) -> tuple[str, list[Raw]]:
+    """A currency and its three amounts."""
+    sent = _sent(state, "account")
+    if state.topic.startswith("/"):
+        currency, amounts = list(sent.items())[state.item]
+        return currency, msgspec.json.decode(amounts, type=list[Raw])
+    return _read_text(sent["currency"]), [sent.get(name, MISSING) for name in ("available", "frozen", "position")]
 
 
-def _known(fields: Mapping[str, object]) -> Fields:
-    return {name: value for name, value in fields.items() if value is not None}
+def _sent(state: SentState, name: str) -> Sent:
+    """The object of a state: that of this name in a push; in an answer, one of its results, or all of its data.
+
+    Raises:
+        Undecodable: the frame does not hold the state.
+    """
+    path = state.topic.partition("?")[0]
+    try:
+        if not path.startswith("/"):
+            return read_fields(read_fields(state.payload)[name])
+        if path in {rest.POSITIONS, rest.OPEN_ORDERS, rest.CLOSED_ORDERS}:
+            return read_fields(_results(state.payload)[state.item])
+        return read_fields(_read_one(state.payload).data)
+    except (msgspec.DecodeError, UnicodeDecodeError, LookupError) as error:
+        raise Undecodable(f"the frame of {state.topic!r} does not hold the state of its typed row: {error}") from error
 
 
-def _extra(text: str | None, ts: int | None, object_name: str) -> Fields:
-    """Undocumented fields. In `extra` of a push (which has a `ts`), those of its object are prefixed with its name."""
-    fields = {} if text is None else _read_extra(text)
-    if ts is None:
-        return dict(fields)
-    return {name.removeprefix(object_name): raw for name, raw in fields.items() if name.startswith(object_name)}
+@lru_cache(maxsize=1)
+def _results(payload: bytes) -> list[Raw]:
+    """The results of an answer, which usually holds several of the states that are rendered one after the other."""
+    return _read_results(payload).data.results
+
+
+def _known(sent: Sent) -> Fields:
+    return {name: value for name, value in sent.items() if value != MISSING}
+
+
+def _number(number: Digits | None) -> Raw | None:
+    return None if number is None else Raw(number)

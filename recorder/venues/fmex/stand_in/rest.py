@@ -8,7 +8,6 @@ from collections import defaultdict, deque
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from functools import partial
-from itertools import islice
 from math import ceil
 from urllib.parse import parse_qsl, unquote
 
@@ -167,11 +166,14 @@ def _closed_orders(account: AccountView, query: dict[str, str]) -> bytes:
     symbol = query.get("symbol", "").lower()
     if symbol and f"order.{symbol}" not in account.topics:
         raise HttpError(400, "invalid symbol")
-    fitting = account.closed_orders(symbol or None, begins_ms, ends_ms, offset or None)
-    page = list(islice(fitting, limit + 1))
+    before_id = str(offset) if offset else None
+    if before_id is not None and account.order(before_id) is None:
+        raise HttpError(400, "invalid offsetId, there is no such order")
+    fitting = account.closed_orders(symbol.upper() or None, begins_ms, ends_ms, before_id, limit + 1)
+    page = [answers.order(order) for order in fitting]
     more = len(page) > limit
-    about_page = {"range": month, "hasMore": more, "nextOffsetId": page[limit - 1].order_id if more else None}
-    return answers.results(0, map(answers.order, page[:limit]), **about_page)
+    about_page = {"range": month, "hasMore": more, "nextOffsetId": page[limit - 1]["id"] if more else None}
+    return answers.results(0, page[:limit], **about_page)
 
 
 def _one_order(account: AccountView, rest_of_path: str) -> bytes:
@@ -181,12 +183,13 @@ def _one_order(account: AccountView, rest_of_path: str) -> bytes:
         raise HttpError(400, "order id must be a number") if not slash else HttpError(404, "path not found")
     if what not in {"", "matches"} or (slash and not what):
         raise HttpError(404, "path not found")
-    order = account.order(int(name)) if int(name) <= NUMBER_MAX else None
+    order_id = str(int(name))
+    order = account.order(order_id)
     if order is None:
         raise HttpError(404, "order not found")
     if not what:
         return answers.answer(0, answers.order(order))
-    return answers.results(0, map(answers.match, account.executions(order.order_id)))
+    return answers.results(0, map(answers.match, account.executions(order_id)))
 
 
 def _number(query: dict[str, str], name: str, default: int) -> int:
