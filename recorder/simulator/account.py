@@ -93,9 +93,6 @@ class SimulatedTransfer(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     made_at: int
 
 
-#: Statuses of an order that can still change.
-OPEN: frozenset[OrderStatus] = frozenset(["PENDING", "PARTIAL_FILLED", "STOP_PENDING"])
-
 #: What a push reports.
 Change = SimulatedBalance | SimulatedOrder | SimulatedPosition
 

@@ -8,7 +8,7 @@ from decimal import Decimal
 from msgspec.structs import replace
 
 from recorder.simulator import contract
-from recorder.simulator.account import OPEN, Change, OrderMatch, OrderRequest, SimulatedOrder, SimulatedTransfer
+from recorder.simulator.account import Change, OrderMatch, OrderRequest, SimulatedOrder, SimulatedTransfer
 from recorder.simulator.books import AccountBooks
 from recorder.simulator.contract import MAKER_FEE_RATE, TAKER_FEE_RATE, ZERO, opposite
 from recorder.simulator.market import TICKS, Market, asked, traded
@@ -16,6 +16,7 @@ from recorder.venues.fmex.orders import (
     FILL_OR_KILL,
     IMMEDIATE_OR_CANCEL,
     LIQUIDATION,
+    OPEN,
     POST_ONLY,
     Direction,
     OrderStatus,

@@ -7,11 +7,11 @@ from collections.abc import Iterator, Sequence
 from itertools import islice, takewhile
 
 from recorder.model import MAKER, TAKER, FillUpdate
-from recorder.simulator.account import OPEN, Change, OrderMatch, SimulatedBalance, SimulatedOrder, SimulatedPosition
+from recorder.simulator.account import Change, OrderMatch, SimulatedBalance, SimulatedOrder, SimulatedPosition
 from recorder.simulator.contract import ZERO
 from recorder.simulator.frames import balance_answer, order_answer, position_answer
 from recorder.venues.fmex import rest
-from recorder.venues.fmex.orders import SIDES
+from recorder.venues.fmex.orders import OPEN, SIDES
 from recorder.venues.fmex.portal import topics_of
 from recorder.venues.stand_in import Execution, SentState
 

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from recorder.model import DECODED
-from recorder.simulator.account import OPEN
 from recorder.simulator.exchange import Exchange
 from recorder.simulator.rest import RestState
 from recorder.venues.fmex.decode import decode
+from recorder.venues.fmex.orders import OPEN
 
 #: Pushes until everything rare has happened with seed 1.
 LONG_ENOUGH = 12_000

@@ -7,9 +7,9 @@ from urllib.parse import urlencode
 
 import pytest
 
-from recorder.simulator.account import OPEN
 from recorder.simulator.exchange import Exchange
 from recorder.simulator.rest import SimulatedAccount
+from recorder.venues.fmex.orders import OPEN
 from recorder.venues.fmex.sign import KEY, SIGNATURE, TIMESTAMP, credentials
 from recorder.venues.fmex.stand_in.rest import WINDOW_MS, Authenticator, FMexRequestHandler
 from recorder.venues.stand_in import AccountQuery, HttpError
