@@ -133,7 +133,7 @@ def push(name: str, fields: dict[str, str], comma: str = ",", colon: str = ":") 
     return ("{" + comma.join(outer) + "}").encode()
 
 
-def _holds_digits(name: str, field: str) -> bool:
+def holds_digits(name: str, field: str) -> bool:
     return not PAGE[name][field].startswith('"') and field not in _INTEGERS
 
 
@@ -151,7 +151,7 @@ words = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"
 
 
 def _value(name: str, field: str) -> st.SearchStrategy[str]:
-    if _holds_digits(name, field):
+    if holds_digits(name, field):
         return numbers
     if field in SPELLINGS:
         return st.one_of(words, st.sampled_from([json.dumps(word) for word in get_args(SPELLINGS[field])]))

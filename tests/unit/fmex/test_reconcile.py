@@ -8,18 +8,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recorder.model import DECODED, UNDECODED, Decoded, FillUpdate, OrderUpdate
+from recorder.model import DECODED, FINAL_STATUSES, UNDECODED, Decoded, FillUpdate, OrderUpdate
 from recorder.simulator.exchange import Exchange
 from recorder.simulator.options import START_MS
 from recorder.simulator.rest import SimulatedAccount
 from recorder.venues.base import Answer, Credentials, Known, Unanswered, read_answer
 from recorder.venues.fmex import sign
-from recorder.venues.fmex.orders import FINAL
+from recorder.venues.fmex.orders import OPEN
 from recorder.venues.fmex.reconcile import months_back, questions
 from recorder.venues.fmex.stand_in.rest import FMexRequestHandler
 from recorder.venues.stand_in import AccountQuery
 from tests.depth import examples
 from tests.samples import FMEX
+from tests.unit.fmex.test_rest import fill
 
 BASE = "http://127.0.0.1:9010"
 WHO = Credentials("key", "secret")
@@ -27,17 +28,18 @@ WHO = Credentials("key", "secret")
 
 def known_after(pushes: list[bytes], exchange: Exchange, since_ms: int | None) -> Known:
     """What somebody knows who received these pushes."""
-    latest: dict[int, OrderUpdate] = {}
+    latest: dict[str, OrderUpdate] = {}
     for payload in pushes:
         for update in FMEX.decode(payload).updates:
             if isinstance(update, OrderUpdate):
                 latest[update.order_id] = update
-    unfinished = {key: filled(order) for key, order in latest.items() if order.status not in FINAL}
-    return Known(("btcusd_p",), unfinished, max(latest, default=None), since_ms, exchange.rest_state.now_ms)
+    unfinished = {key: filled(order) for key, order in latest.items() if order.status not in FINAL_STATUSES}
+    newest = max(latest, key=int, default=None)
+    return Known(("btcusd_p",), unfinished, newest, since_ms, exchange.rest_state.now_ms)
 
 
 def filled(order: OrderUpdate) -> Decimal:
-    return Decimal(order.quantity or 0) - Decimal(order.unfilled_quantity or 0)
+    return Decimal(order.filled_quantity or 0)
 
 
 def ask_all(known: Known, answer: Callable[[str], bytes | None]) -> Iterator[tuple[str, bytes | None]]:
@@ -98,13 +100,13 @@ def test_everything_that_a_gap_hid_is_restored(seed: int, seen: int, hidden: int
         asked.add(target)
         for update in decoded.updates:
             if isinstance(update, OrderUpdate):
-                restored[update.order_id] = update
+                restored[int(update.order_id)] = update
             elif isinstance(update, FillUpdate):
-                fills.setdefault(update.order_id, []).append(update)
+                fills.setdefault(int(update.order_id or 0), []).append(update)
     for order_id, truth in exchange.rest_state.orders.items():
         was = before.get(order_id)
-        if was is None or was.status not in FINAL:
-            assert restored[order_id].status == truth.status
+        if was is None or was.status in OPEN:
+            assert restored[order_id].venue_status == truth.status
             assert filled(restored[order_id]) == truth.quantity - truth.unfilled_quantity
         # Executions are asked for where an order filled unseen, and nowhere else.
         seen_filled = 0 if was is None else was.quantity - was.unfilled_quantity
@@ -135,7 +137,7 @@ def test_months_go_back_over_the_turn_of_a_year() -> None:
 
 
 def test_pages_that_do_not_go_on_are_not_followed_for_ever() -> None:
-    known = Known(("btcusd_p",), {}, 1, START_MS, START_MS)
+    known = Known(("btcusd_p",), {}, "1", START_MS, START_MS)
     answers = iter(
         [
             b'{"status":0,"data":{"BTC":[1,2,3]}}',
@@ -162,7 +164,8 @@ def test_an_execution_with_a_field_missing_is_decoded_with_the_others() -> None:
     """Missing is NULL, and nothing is lost: readers see to what an execution without a quantity is worth."""
     body = b'{"status":0,"data":{"results":[{"taker":true,"price":9000.5,"fee":1e-8},{"quantity":2.0}]}}'
     decoded = read_answer(FMEX, "/v3/contracts/orders/7/matches", body)
-    partial, other = FillUpdate(7, 1, "9000.5", None, "1e-8", None), FillUpdate(7, None, None, "2.0", None, None)
+    partial = fill("7", "taker", "9000.5", None, "1e-8", executed_ms=None)
+    other = fill("7", None, None, "2.0", None, executed_ms=None)
     assert (decoded.status, decoded.updates) == (DECODED, (partial, other))
 
 
@@ -173,7 +176,7 @@ def test_an_answer_that_lists_nothing_is_decoded(target: str) -> None:
 
 
 def test_an_old_order_that_ended_in_the_gap_is_asked_for_by_itself() -> None:
-    known = Known(("btcusd_p",), {5: Decimal(1), 6: Decimal(0)}, 1000, START_MS, START_MS)
+    known = Known(("btcusd_p",), {"5": Decimal(1), "6": Decimal(0)}, "1000", START_MS, START_MS)
     order = '{"id":%d,"symbol":"BTCUSD_P","status":"%s","quantity":3,"unfilled_quantity":%d}'
     answers = {
         "/v3/contracts/accounts": '{"status":0,"data":{"BTC":[1,2,3]}}',
@@ -194,7 +197,7 @@ CLOSED = '{"status":0,"data":{"results":[%s],"hasMore":false}}'
 
 def test_a_question_without_an_answer_costs_only_its_own_subject() -> None:
     """Two orders are unfinished, one of them is gone; of two symbols one is no longer listed."""
-    known = Known(("gone_p", "btcusd_p"), {5: Decimal(0), 6: Decimal(0)}, 7, START_MS, START_MS)
+    known = Known(("gone_p", "btcusd_p"), {"5": Decimal(0), "6": Decimal(0)}, "7", START_MS, START_MS)
     answers = {
         "/v3/contracts/accounts": '{"status":0,"data":{"BTC":[1,2,3]}}',
         "/v3/contracts/orders/open": '{"status":0,"data":{"results":[]}}',
@@ -224,7 +227,7 @@ def test_a_question_without_an_answer_costs_only_its_own_subject() -> None:
 
 def test_orders_made_after_the_gap_are_not_asked_for() -> None:
     """Their pushes came from the first on. The exchange's clock may differ from ours by 30 s."""
-    known = Known(("btcusd_p",), {}, 7, START_MS, START_MS + 100_000, START_MS + 10_000)
+    known = Known(("btcusd_p",), {}, "7", START_MS, START_MS + 100_000, START_MS + 10_000)
     orders = ",".join(
         ORDER % (order_id, "FULLY_FILLED", 0, START_MS + created)
         for order_id, created in [(10, 5_000), (11, 40_000), (12, 40_001)]

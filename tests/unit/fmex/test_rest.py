@@ -1,6 +1,7 @@
 """REST requests as built, answers as read."""
 
 from collections.abc import Callable
+from decimal import Decimal
 from functools import partial
 from urllib.parse import urlsplit
 
@@ -19,37 +20,62 @@ NOW_MS = 1580802053662
 CREDENTIALS = Credentials("the-key", "the-secret")
 
 OPEN_ORDER = OrderUpdate(
-    ts=None,
-    order_id=849758102002,
-    quantity="10",
-    direction="LONG",
-    features=2,
-    price="9200",
-    fill_price="9199.5",
-    unfilled_quantity="4",
+    event_ms=None,
+    is_snapshot=1,
+    is_partial=0,
+    market=None,
     symbol="BTCUSD_P",
-    margin_currency="BTC",
+    order_id="849758102002",
+    client_order_id=None,
+    side="buy",
+    position_side=None,
+    order_type="limit",
+    time_in_force="gtc",
+    post_only=1,
+    reduce_only=None,
+    price="9200",
+    trigger_price=None,
+    quantity="10",
+    quote_quantity=None,
+    filled_quantity="6",
+    average_price="9199.5",
+    status="partially_filled",
+    venue_status="PARTIAL_FILLED",
+    reason=None,
     fee="-1.630521E-7",
-    order_type="LIMIT",
-    status="PARTIAL_FILLED",
-    trigger_direction="LONG",
-    trigger_on="0",
-    trailing_base_price="0",
-    trailing_distance="0",
-    created_at=1580802204215,
+    fee_currency="BTC",
+    created_ms=1580802204215,
+    updated_ms=1580802204232,
     extra=(
-        '{"sequenceId":849758102003,"maker_fee_rate":-0.00025,"taker_fee_rate":0.00045,"updated_at":1580802204232,'
+        '{"sequenceId":849758102003,"maker_fee_rate":-0.00025,"taker_fee_rate":0.00045,'
         '"frozen_margin":8.695652173913E-6,"frozen_quantity":4,"hidden":false}'
     ),
 )
 CLOSED_ORDER = OPEN_ORDER._replace(
-    unfilled_quantity="0",
-    status="FULLY_FILLED",
+    is_snapshot=0,
+    filled_quantity="10",
+    status="filled",
+    venue_status="FULLY_FILLED",
     extra=(
-        '{"sequenceId":849758102003,"maker_fee_rate":-0.00025,"taker_fee_rate":0.00045,"updated_at":1580802204232,'
+        '{"sequenceId":849758102003,"maker_fee_rate":-0.00025,"taker_fee_rate":0.00045,'
         '"frozen_margin":0E-18,"frozen_quantity":0,"hidden":false}'
     ),
 )
+
+
+def fill(order_id: str, liquidity: str | None, *digits: str | None, executed_ms: int | None) -> FillUpdate:
+    """A fill as the answer describes it; digits of price, quantity and fee."""
+    price, quantity, fee = digits
+    nothing = FillUpdate(None, 0, *[None] * (len(FillUpdate._fields) - 2))
+    return nothing._replace(
+        order_id=order_id, liquidity=liquidity, price=price, quantity=quantity, fee=fee, executed_ms=executed_ms
+    )
+
+
+def balance(currency: str, total: str | None, available: str, locked: str | None, margin: str) -> AccountUpdate:
+    """A balance as the answer describes it."""
+    return AccountUpdate(None, 1, 0, None, currency, total, available, locked, margin, None, None, None, None)
+
 
 READERS: dict[str, Callable[[bytes], object]] = {
     "rest-server-time": rest.read_server_time_ms,
@@ -58,7 +84,7 @@ READERS: dict[str, Callable[[bytes], object]] = {
     "rest-open-orders": rest.read_open_orders,
     "rest-order": rest.read_order,
     "rest-closed-orders": rest.read_closed_orders,
-    "rest-matches": partial(rest.read_matches, order_id=5),
+    "rest-matches": partial(rest.read_matches, order_id="5"),
 }
 
 
@@ -68,8 +94,8 @@ READERS: dict[str, Callable[[bytes], object]] = {
         (rest.accounts(URL, CREDENTIALS, NOW_MS), "/v3/contracts/accounts"),
         (rest.positions(URL, CREDENTIALS, NOW_MS), "/v3/broker/auth/contracts/positions"),
         (rest.open_orders(URL, CREDENTIALS, NOW_MS), "/v3/contracts/orders/open"),
-        (rest.order(URL, CREDENTIALS, NOW_MS, 849758102002), "/v3/contracts/orders/849758102002"),
-        (rest.matches(URL, CREDENTIALS, NOW_MS, 849758102002), "/v3/contracts/orders/849758102002/matches"),
+        (rest.order(URL, CREDENTIALS, NOW_MS, "849758102002"), "/v3/contracts/orders/849758102002"),
+        (rest.matches(URL, CREDENTIALS, NOW_MS, "849758102002"), "/v3/contracts/orders/849758102002/matches"),
         (
             rest.closed_orders(URL, CREDENTIALS, NOW_MS, "202002", "btcusd_p"),
             "/v3/contracts/orders/closed?limit=100&range=202002&symbol=btcusd_p",
@@ -115,31 +141,36 @@ def test_server_time() -> None:
 
 
 def test_accounts() -> None:
-    balance = AccountUpdate(None, "BTC", "2.796888254907565438", "0E-18", "9.747280117178e-06", None, None)
-    assert rest.read_accounts(sample("rest-accounts")) == (balance,)
-    two = b'{"status":0,"data":{"BTC":[1,2,3],"ETH":[0.10,null,-0]},"new":1}'
+    one = balance("BTC", "2.796898002187682743178", "2.796888254907565438", "0E-18", "9.747280117178e-06")
+    (read,) = rest.read_accounts(sample("rest-accounts"))
+    assert read == one._replace(balance=read.balance)
+    assert Decimal(read.balance or 0) == Decimal("2.796888254907565438") + Decimal("9.747280117178e-06")
+    two = b'{"status":0,"data":{"BTC":[1,2,3],"eth":[0.10,null,-0]},"new":1}'
     assert rest.read_accounts(two) == (
-        AccountUpdate(None, "BTC", "1", "2", "3", None, None),
-        AccountUpdate(None, "ETH", "0.10", None, "-0", None, None),
+        balance("BTC", "6", "1", "2", "3"),
+        balance("ETH", None, "0.10", None, "-0"),
     )
 
 
 def test_positions() -> None:
     position = PositionUpdate(
-        ts=None,
+        event_ms=None,
+        is_snapshot=1,
+        is_partial=0,
+        market=None,
         symbol="BTCUSD_P",
+        position_side=None,
+        position_id=None,
+        margin_mode=None,
         quantity="1",
-        direction="LONG",
-        leverage="50",
-        risk_level=0,
-        margin="9.749658727683e-06",
-        taker_fee_rate="0.00045",
-        realized_pnl="-4.8499218623e-08",
         entry_price="9278.5",
+        mark_price=None,
         liquidation_price="9363.483892761602",
-        bankruptcy_price="8512.606170669584",
-        minimum_maintenance_margin_rate="0.1",
-        updated_at=1580802507384,
+        leverage="50",
+        margin="9.749658727683e-06",
+        unrealized_pnl=None,
+        realized_pnl="-4.8499218623e-08",
+        updated_ms=1580802507384,
         extra='{"max_quantity":10000000,"closed":false}',
     )
     assert rest.read_positions(sample("rest-positions")) == (position,)
@@ -163,9 +194,9 @@ def test_pages_of_closed_orders() -> None:
 
 
 def test_matches() -> None:
-    assert rest.read_matches(sample("rest-matches"), 5) == (
-        FillUpdate(5, 0, "13403.0", "994.0", "-1.85e-05", 1580802204230),
-        FillUpdate(5, 1, "13403.5", "6.0", "2.014e-07", 1580802204232),
+    assert rest.read_matches(sample("rest-matches"), "5") == (
+        fill("5", "maker", "13403.0", "994.0", "-1.85e-05", executed_ms=1580802204230),
+        fill("5", "taker", "13403.5", "6.0", "2.014e-07", executed_ms=1580802204232),
     )
 
 
