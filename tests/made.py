@@ -5,7 +5,7 @@ from pathlib import Path
 from sqlalchemy import Connection, Engine, event
 
 from recorder.live.channel import Recorded
-from recorder.model import CONTROL, PUSH, REST, SENT, Frame
+from recorder.model import CONTROL, PUSH, REST, SENT, FillUpdate, Frame
 from recorder.store import event_log, migrate
 from recorder.store.engine import open_engine
 from recorder.store.entries import AccountAdded, RecorderAdded
@@ -40,6 +40,15 @@ def received(
         payload,
     )
     return Recorded(frame, decoded.updates)
+
+
+def fill(order_id: str, liquidity: str | None, *digits: str | None, executed_ms: int | None) -> FillUpdate:
+    """A fill as FMex's REST answers report it; digits of price, quantity and fee."""
+    price, quantity, fee = digits
+    nothing = FillUpdate(None, 0, *[None] * (len(FillUpdate._fields) - 2))
+    return nothing._replace(
+        order_id=order_id, liquidity=liquidity, price=price, quantity=quantity, fee=fee, executed_ms=executed_ms
+    )
 
 
 def answered(

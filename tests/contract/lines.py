@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from sqlalchemy import Engine
 
 from recorder.live.channel import Recorded
-from recorder.model import PUSH, REST, SNAPSHOT, FillUpdate, Frame, Update
+from recorder.model import PUSH, REST, SNAPSHOT, Frame, Update
 from recorder.store.entries import (
     AccountAdded,
     LogEntry,
@@ -21,7 +21,7 @@ from recorder.store.entries import (
 from recorder.store.journal import Batch
 from recorder.store.opening import open_run
 from recorder.venues.base import read_frame
-from tests.made import NOON_NS, quick_engine
+from tests.made import NOON_NS, fill, quick_engine
 from tests.samples import FMEX
 
 S = 1_000_000_000
@@ -174,5 +174,5 @@ def _payload(line: Line) -> bytes:
 
 def _said(line: Line) -> tuple[Update, ...]:
     if line.what == "execution":
-        return (FillUpdate(line.thing, 1, "9", str(line.value), "0.1", 1),)
+        return (fill(str(line.thing), "taker", "9", str(line.value), "0.1", executed_ms=1),)
     return read_frame(FMEX, _payload(line)).updates

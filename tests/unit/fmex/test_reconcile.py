@@ -19,8 +19,8 @@ from recorder.venues.fmex.reconcile import months_back, questions
 from recorder.venues.fmex.stand_in.rest import FMexRequestHandler
 from recorder.venues.stand_in import AccountQuery
 from tests.depth import examples
+from tests.made import fill
 from tests.samples import FMEX
-from tests.unit.fmex.test_rest import fill
 
 BASE = "http://127.0.0.1:9010"
 WHO = Credentials("key", "secret")

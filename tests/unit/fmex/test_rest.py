@@ -13,6 +13,7 @@ from recorder.errors import Undecodable
 from recorder.model import AccountUpdate, FillUpdate, OrderUpdate, PositionUpdate
 from recorder.venues.base import Credentials, RestRequest, Verdict
 from recorder.venues.fmex import rest, sign
+from tests.made import fill
 from tests.samples import FMEX, sample
 
 URL = "https://api.fmex.com"
@@ -61,15 +62,6 @@ CLOSED_ORDER = OPEN_ORDER._replace(
         '"frozen_margin":0E-18,"frozen_quantity":0,"hidden":false}'
     ),
 )
-
-
-def fill(order_id: str, liquidity: str | None, *digits: str | None, executed_ms: int | None) -> FillUpdate:
-    """A fill as the answer describes it; digits of price, quantity and fee."""
-    price, quantity, fee = digits
-    nothing = FillUpdate(None, 0, *[None] * (len(FillUpdate._fields) - 2))
-    return nothing._replace(
-        order_id=order_id, liquidity=liquidity, price=price, quantity=quantity, fee=fee, executed_ms=executed_ms
-    )
 
 
 def balance(currency: str, total: str | None, available: str, locked: str | None, margin: str) -> AccountUpdate:
