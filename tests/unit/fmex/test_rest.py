@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recorder.errors import Undecodable
-from recorder.model import AccountUpdate, FillUpdate, OrderUpdate, PositionUpdate
+from recorder.model import AccountUpdate, OrderUpdate, PositionUpdate
 from recorder.venues.base import Credentials, RestRequest, Verdict
 from recorder.venues.fmex import rest, sign
 from tests.made import fill
