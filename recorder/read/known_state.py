@@ -284,13 +284,14 @@ def _newest_order_id(connection: Connection, gap: EndedGap) -> str | None:
 def _created_last(connection: Connection, gap: EndedGap, these: ColumnElement[bool]) -> Row[tuple[str]] | None:
     """Of orders created at the same time, the one that was received last."""
     o = order_updates.c
-    created_ms = func.coalesce(func.max(o.created_ms), _UNKNOWN_MS)
-    first_seen = func.min(o.received_ns), func.min(o.session_id), func.min(o.seq), func.min(o.item)
-    query = (
-        select(o.order_id)
-        .where(o.account_id == gap.account_id, these)
-        .group_by(*(o[name] for name in THINGS[order_updates]))
-    )
+    receipt = o.received_ns, o.session_id, o.seq, o.item
+    key = [o[name] for name in THINGS[order_updates]]
+    rows = select(*key, o.created_ms, *receipt).where(o.account_id == gap.account_id, these)
+    # Materialized, or SQLite would read all orders along the index by which it can group them.
+    some = rows.cte("some").prefix_with("MATERIALIZED").c
+    created_ms = func.coalesce(func.max(some.created_ms), _UNKNOWN_MS)
+    first_seen = [func.min(some[column.name]) for column in receipt]
+    query = select(some.order_id).group_by(*(some[column.name] for column in key))
     return connection.execute(query.order_by(created_ms.desc(), *(one.desc() for one in first_seen)).limit(1)).first()
 
 

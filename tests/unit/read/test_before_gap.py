@@ -17,7 +17,6 @@ from recorder.store.entries import (
     SessionEnded,
     SessionOpened,
 )
-from recorder.venues.fmex.orders import FINAL
 from tests.made import ACCOUNT, NOON_NS, RECORDER, RUN, received
 from tests.unit.read.desk import Desk
 
@@ -67,7 +66,7 @@ class Life:
     def known(self, held: CurrentState | None = None) -> KnownOrders | None:
         with self.desk.engine.connect() as connection:
             ended = ended_gaps(connection, RECORDER, ACCOUNT, self.session_id)
-            return known_orders(connection, ended, FINAL, held) if ended else None
+            return known_orders(connection, ended, held) if ended else None
 
     @property
     def _here(self) -> dict[str, int]:
@@ -77,7 +76,7 @@ class Life:
 def order(order_id: int, status: str, unfilled: int) -> bytes:
     return (
         f'{{"type":"order.btcusd_p","ts":1,"order":{{"id":{order_id},"symbol":"BTCUSD_P","status":"{status}",'
-        f'"quantity":10,"unfilled_quantity":{unfilled}}}}}'
+        f'"quantity":10,"unfilled_quantity":{unfilled},"created_at":{order_id}}}}}'
     ).encode()
 
 
@@ -108,8 +107,8 @@ def test_what_was_pushed_since_the_last_round_and_what_that_told(desk: Desk) -> 
     life.push(10)
     known = life.known()
     assert known is not None
-    assert known.unfinished == {5: Decimal(1), 7: Decimal(0), 8: Decimal(6)}
-    assert known.last_order_id == 9
+    assert known.unfinished == {"5": Decimal(1), "7": Decimal(0), "8": Decimal(6)}
+    assert known.newest_order_id == "9"
 
 
 def test_what_was_before_the_last_round_is_not_looked_at(desk: Desk) -> None:
@@ -124,7 +123,7 @@ def test_what_was_before_the_last_round_is_not_looked_at(desk: Desk) -> None:
     assert known is not None
     # The round was complete: it had asked for order 8 as well, had it not closed.
     assert known.unfinished == {}
-    assert known.last_order_id == 7
+    assert known.newest_order_id == "7"
 
 
 def test_a_round_that_failed_or_ended_in_the_gap_is_none_to_start_from(desk: Desk) -> None:
@@ -139,7 +138,7 @@ def test_a_round_that_failed_or_ended_in_the_gap_is_none_to_start_from(desk: Des
     life.cover(300)
     known = life.known()
     assert known is not None
-    assert known.unfinished == {7: Decimal(0), 8: Decimal(0)}
+    assert known.unfinished == {"7": Decimal(0), "8": Decimal(0)}
 
 
 def test_the_newest_order_is_found_where_nothing_was_told_since(desk: Desk) -> None:
@@ -154,12 +153,12 @@ def test_the_newest_order_is_found_where_nothing_was_told_since(desk: Desk) -> N
     life.cover(300)
     known = life.known()
     assert known is not None
-    assert known.last_order_id == 8
+    assert known.newest_order_id == "8"
 
 
 def test_what_is_held_of_the_session_says_the_same(desk: Desk) -> None:
     life = begun(desk)
-    held = CurrentState(ACCOUNT, 100, 0, FINAL)
+    held = CurrentState(ACCOUNT, 100, 0)
     held.take(101, received(0, order(7, "PENDING", 10)).updates)
     life.push(8, unfilled=4)
     life.push(9)

@@ -24,10 +24,16 @@ _seqs = count(1)
 
 
 def balance(
-    at_s: int, available: str | Decimal, *, session: int = 1, asked: int | None = None, updated: int | None = None
+    at_s: int,
+    owned: str | Decimal,
+    *,
+    session: int = 1,
+    asked: int | None = None,
+    updated: int | None = None,
+    wallet: str | None = None,
 ) -> BookBalance:
-    """An account update; nothing is frozen or margin."""
-    return BookBalance(at_s * NS_PER_S, session, next(_seqs), 0, asked, "BTC", D(available), D(0), D(0), updated)
+    """An account update."""
+    return BookBalance(at_s * NS_PER_S, session, next(_seqs), 0, asked, wallet, "BTC", D(owned), updated)
 
 
 def position(
@@ -39,10 +45,11 @@ def position(
     session: int = 1,
     asked: int | None = None,
     updated: int | None = None,
+    side: str | None = None,
 ) -> BookPosition:
     """A position update."""
     key = at_s * NS_PER_S, session, next(_seqs), 0
-    return BookPosition(*key, asked, symbol, D(quantity), D(realized), updated)
+    return BookPosition(*key, asked, None, symbol, side, None, D(quantity), D(realized), updated)
 
 
 def order(
@@ -50,7 +57,7 @@ def order(
 ) -> BookOrder:
     """An order update; of 10."""
     key = at_s * NS_PER_S, 1, next(_seqs), 0
-    return BookOrder(*key, None, order_id, symbol, currency, "open", D(10), D(unfilled), D(fee), None)
+    return BookOrder(*key, None, str(order_id), None, symbol, "new", D(10 - unfilled), D(fee), currency, None)
 
 
 def told_all(at_s: int) -> BookSnapshot:
@@ -60,7 +67,7 @@ def told_all(at_s: int) -> BookSnapshot:
 
 def keep(updates: Sequence[BookUpdate], stretches: Sequence[Interval] = ALWAYS, since_s: int = 0) -> list[Book]:
     """Keep the books."""
-    books = Books("main", FMEX.accounting, FMEX.final_statuses, NamedTransfers())
+    books = Books("main", FMEX.accounting, NamedTransfers())
     return list(books.keep(updates, stretches, since_s * NS_PER_S))
 
 
@@ -155,7 +162,7 @@ def test_a_clock_that_goes_back_does_not_reorder_a_session() -> None:
 
 
 def test_parts_that_are_not_told_are_not_taken_for_nothing() -> None:
-    missing = balance(30, "1")._replace(frozen=None)
+    missing = balance(30, "1")._replace(balance=None)
     nothing = position(30, "1")._replace(realized_pnl=None)
     told: list[BookUpdate] = [told_all(1), balance(2, "10"), missing, nothing]
     assert sums(keep(told)) == [(0, 0, 0, 0, 0)]
@@ -195,7 +202,7 @@ def test_only_what_came_since_is_told() -> None:
 
 
 def test_a_position_counts_in_the_currency_that_its_orders_name() -> None:
-    ether = BookBalance(2 * NS_PER_S, 1, next(_seqs), 0, None, "ETH", D(5), D(0), D(0), None)
+    ether = balance(2, "5")._replace(currency="ETH")
     told: list[BookUpdate] = [
         told_all(1),
         balance(2, "10"),
@@ -203,7 +210,7 @@ def test_a_position_counts_in_the_currency_that_its_orders_name() -> None:
         order(20, "0", 10, currency="ETH"),
         position(30, "1"),
     ]
-    told.append(ether._replace(received_ns=30 * NS_PER_S, seq=next(_seqs), available=D(6)))
+    told.append(ether._replace(received_ns=30 * NS_PER_S, seq=next(_seqs), balance=D(6)))
     bitcoin, eth = keep(told)
     assert (bitcoin.currency, eth.currency) == ("BTC", "ETH")
     assert sums([bitcoin, eth]) == [(0, 0, 0, 0, 0), (1, 1, 0, 0, 0)]
@@ -215,6 +222,15 @@ def test_a_position_that_begins_anew_is_read_as_such() -> None:
     assert sums(keep(told)) == [(D(2), D(2), 0, 0, 0)]
     ever: list[BookUpdate] = [*told[:-2], position(40, "2", 1), balance(40, "12")]
     assert sums(keep(ever)) == [(D(2), D(2), 0, 0, 0)]
+
+
+def test_both_sides_of_a_hedged_symbol_and_all_wallets_count() -> None:
+    told: list[BookUpdate] = [told_all(1), balance(2, "10", wallet="spot"), balance(2, "5", wallet="futures")]
+    told += [position(20, "-1", side="long"), balance(20, "4", wallet="futures")]
+    told += [position(30, "-2", -1, side="short"), balance(30, "2", wallet="futures")]
+    (book,) = keep(told)
+    assert sums([book]) == [(D(-3), D(-3), 0, 0, 0)]
+    assert (book.begin_balance, book.end_balance) == (D(15), D(12))
 
 
 #: Whatever a decoder takes: a hundred characters, exponents up to 99.

@@ -1,6 +1,7 @@
 """What a record holds just now, folded bit by bit: the same as looking through all of it, at the price of the new."""
 
 from itertools import islice
+from typing import Any, TypeVar
 
 import pytest
 from hypothesis import given, settings
@@ -11,11 +12,12 @@ from recorder.read import known_state as module
 from recorder.read.known_state import CurrentState, newest_seq
 from recorder.simulator.exchange import Exchange
 from recorder.venues.base import Seen
-from recorder.venues.fmex.orders import FINAL
 from tests.depth import examples
 from tests.made import ACCOUNT, SESSION, received
 from tests.samples import FMEX
 from tests.unit.read.desk import OTHER, Desk
+
+S = TypeVar("S", bound=State)
 
 ROUND = SESSION + 1
 PONG = b'{"id":"1","type":"ping","ts":1,"gap":1}'
@@ -25,8 +27,13 @@ def states_of(payload: bytes) -> list[State]:
     return [update for update in FMEX.decode(payload).updates if isinstance(update, State)]
 
 
+def update(kind: type[S], **fields: Any) -> S:
+    """An update with these fields; the others are None."""
+    return kind(**(dict.fromkeys(kind._fields) | fields))  # type: ignore[arg-type]
+
+
 def nothing_held(seq: int = -1) -> CurrentState:
-    return CurrentState(ACCOUNT, SESSION, seq, FINAL)
+    return CurrentState(ACCOUNT, SESSION, seq)
 
 
 @settings(max_examples=examples(15), deadline=None)
@@ -61,7 +68,7 @@ def test_it_is_what_was_told_last_of_each_thing(
 
 def test_what_is_pushed_takes_the_place_of_what_a_snapshot_told(desk: Desk) -> None:
     held = nothing_held()
-    told = [AccountUpdate(None, name, "9", None, None, None, None) for name in ("BTC", "ETH")]
+    told = [update(AccountUpdate, currency=name, available="9") for name in ("BTC", "ETH")]
     held.take(ROUND, told)
     desk.balance(1, "BTC", "1")
     with desk.engine.connect() as connection:
@@ -81,7 +88,7 @@ def test_only_the_sessions_own_rows_count(desk: Desk) -> None:
     desk.order(4, 4, account_id=OTHER)
     with desk.engine.connect() as connection:
         held.advance(connection)
-        assert [thing.name for thing in held.passed(connection)] == [1]
+        assert [thing.name for thing in held.passed(connection)] == ["1"]
     held = nothing_held(seq=0)
     with desk.engine.connect() as connection:
         held.advance(connection)
@@ -91,16 +98,23 @@ def test_only_the_sessions_own_rows_count(desk: Desk) -> None:
 def test_orders_at_their_end_are_let_go(monkeypatch: pytest.MonkeyPatch, desk: Desk) -> None:
     monkeypatch.setattr(module, "ENDED_MAX", 2)
     held = nothing_held()
-    order = OrderUpdate(None, 1, *[None] * 17)
-    held.take(ROUND, [order._replace(order_id=key, status="FULLY_FILLED") for key in range(5)])
-    held.take(ROUND, [order._replace(order_id=key, status="PENDING") for key in range(5, 10)])
+    held.take(ROUND, [update(OrderUpdate, order_id=key, status="filled") for key in "01234"])
+    held.take(ROUND, [update(OrderUpdate, order_id=key, status="new") for key in "56789"])
     with desk.engine.connect() as connection:
-        assert sorted(thing.name for thing in held.passed(connection)) == [3, 4, 5, 6, 7, 8, 9]
+        assert sorted(thing.name for thing in held.passed(connection)) == list("3456789")
+
+
+def test_the_newest_order_is_the_one_that_the_venue_created_last() -> None:
+    held = nothing_held()
+    assert held.newest_order_id is None
+    for order_id, created_ms in (("b", None), ("c", 5), ("a", 7), ("d", 7), ("e", 6), ("a", 7), ("f", None)):
+        held.take(ROUND, [update(OrderUpdate, order_id=order_id, created_ms=created_ms)])
+    assert held.newest_order_id == "d"
 
 
 def test_what_is_kept_takes_the_place_of_what_was(desk: Desk) -> None:
     held = nothing_held()
-    position = PositionUpdate(None, "BTCUSD_P", *[None] * 13)
+    position = update(PositionUpdate, symbol="BTCUSD_P")
     thing = thing_of(position)
     held.take(ROUND, [position])
     held.keep(thing, None)

@@ -14,6 +14,8 @@ from tests.samples import FMEX, sample
 
 ORDER = b'{"type":"order.a","ts":%d,"order":{"id":%d,"unfilled_quantity":%d}}'
 
+FILL = FillUpdate(**(dict.fromkeys(FillUpdate._fields) | {"is_snapshot": 0, "order_id": "1"}))  # type: ignore[arg-type]
+
 _seqs = count()
 
 
@@ -84,7 +86,7 @@ def test_what_each_connection_is_told_for_itself_is_never_a_second_sighting(name
 def test_a_push_that_tells_more_than_states_is_never_a_second_sighting() -> None:
     once = Deduplicator()
     pushed = order(0)
-    mixed = msgspec.structs.replace(pushed, updates=(*pushed.updates, FillUpdate(1, 1, "1", "1", "0", 1)))
+    mixed = msgspec.structs.replace(pushed, updates=(*pushed.updates, FILL))
     assert once.is_first_sighting(mixed, 1)
     assert once.is_first_sighting(mixed, 2)
 

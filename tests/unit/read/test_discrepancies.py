@@ -42,10 +42,10 @@ def test_filters(desk: Desk, wanted: Filter, expected: list[int]) -> None:
 
 
 def test_a_discrepancy_is_told_as_it_was_found(desk: Desk) -> None:
-    desk.write(entries=[found(1, "balance BTC", "frozen"), found(1, "balance BTC", "available")])
+    desk.write(entries=[found(1, "balance BTC", "locked"), found(1, "balance BTC", "available")])
     with desk.open() as record:
         first, second = record.discrepancies()
         assert first == Discrepancy("main", NOON_NS + 1, "balance BTC", "available", "0E-18", None, 71, 5, 70)
-        assert second.field == "frozen"
+        assert second.field == "locked"
         main, other = record.status().accounts
         assert (main.discrepancies, other.discrepancies) == (2, 0)

@@ -15,36 +15,37 @@ def order(
     fee: str | None,
     *,
     order_id: int = 1,
-    status: str = "open",
+    status: str = "new",
     asked: bool = False,
     created: int | None = None,
 ) -> BookOrder:
     """An update of an order of 10."""
-    left = None if unfilled is None else D(unfilled)
+    filled = None if unfilled is None else D(10 - unfilled)
     cost = None if fee is None else D(fee)
-    return BookOrder(0, 1, 0, 0, 5 if asked else None, order_id, "A", "BTC", status, D(10), left, cost, created)
+    asked_ns = 5 if asked else None
+    return BookOrder(0, 1, 0, 0, asked_ns, str(order_id), None, "A", status, filled, cost, "BTC", created)
 
 
 @pytest.fixture
 def fees() -> OrderFees:
     """In the first stretch."""
-    fees = OrderFees({"done"})
+    fees = OrderFees()
     fees.begin()
     return fees
 
 
 def test_each_step_costs_what_the_order_tells_beyond_the_last(fees: OrderFees) -> None:
-    told = [order(10, "0"), order(7, "0.3"), order(7, "0.3"), order(0, "0.8", status="done")]
+    told = [order(10, "0"), order(7, "0.3"), order(7, "0.3"), order(0, "0.8", status="filled")]
     assert [fees.step(one) for one in told] == [(D(0), 0), (D("0.3"), 1), (D(0), 0), (D("0.5"), 1)]
 
 
 def test_an_order_that_is_pushed_first_when_it_has_filled(fees: OrderFees) -> None:
-    assert fees.step(order(0, "1", status="done")) == (D(1), 1)
+    assert fees.step(order(0, "1", status="filled")) == (D(1), 1)
 
 
 def test_an_id_that_is_used_again_is_another_order(fees: OrderFees) -> None:
     told = [
-        order(2, "0.8", status="done", created=5),
+        order(2, "0.8", status="filled", created=5),
         order(7, "0.3", created=9),
         order(1, "0.9", created=5),  # late news of the first
         order(5, "0.5", created=9),
@@ -66,7 +67,7 @@ def test_a_fee_without_a_fill_and_a_fill_without_a_fee(fees: OrderFees) -> None:
 
 
 def test_old_news_costs_nothing(fees: OrderFees) -> None:
-    for status in ("open", "done"):
+    for status in ("new", "filled"):
         assert fees.step(order(2, "0.8", status=status)) is not None
         assert fees.step(order(5, "0.5")) is None
         assert fees.step(order(None, "0.5")) is None
@@ -99,5 +100,5 @@ def test_only_so_many_ended_orders_are_remembered(fees: OrderFees, monkeypatch: 
     monkeypatch.setattr(module, "ENDED_MAX", 5)
     for order_id in range(20):
         fees.step(order(10, "0", order_id=order_id))
-        fees.step(order(0, "1", order_id=order_id, status="done"))
-    assert (len(fees._open), list(fees._ended)) == (0, [15, 16, 17, 18, 19])
+        fees.step(order(0, "1", order_id=order_id, status="filled"))
+    assert (len(fees._open), [key[0] for key in fees._ended]) == (0, ["15", "16", "17", "18", "19"])

@@ -26,7 +26,7 @@ def fill(at_ms: int = LATE_MS, quantity: str = "1", fee: str | None = "0.1", **o
 
 def position(at_ms: int, pnl: str | None, **other: Any) -> Position:
     told = dict.fromkeys(Position._fields) | {"account": "main", "symbol": "A", "session_id": 1}
-    told |= {"ts": at_ms + 17, "updated_at": at_ms, "received_ns": (at_ms + 30) * 10**6}
+    told |= {"event_ms": at_ms + 17, "updated_ms": at_ms, "received_ns": (at_ms + 30) * 10**6}
     return Position(**(told | {"realized_pnl": None if pnl is None else D(pnl)} | other))  # type: ignore[arg-type]
 
 
@@ -99,6 +99,12 @@ def test_realized_pnl_is_what_the_exchange_s_figure_grew_by() -> None:
     ]
 
 
+def test_the_sides_of_a_hedged_symbol_have_figures_of_their_own() -> None:
+    states = [position(1, "5", position_side="long"), position(2, "1", position_side="short")]
+    changes = list(realized([*states, position(3, "6", position_side="long")], {}, {}))
+    assert [one.change for one in changes] == [None, None, D(1)]
+
+
 def test_an_answer_that_told_nothing_of_a_position_says_that_it_was_nothing() -> None:
     (change,) = realized([position(10, "5")], {"main": 10 * 10**6}, {})
     assert (change.change, change.at_ms) == (D(5), 10)
@@ -107,7 +113,7 @@ def test_an_answer_that_told_nothing_of_a_position_says_that_it_was_nothing() ->
 
 
 def test_what_an_answer_told_is_known_as_a_sum_over_a_gap() -> None:
-    answer = position(LATE_MS, "7", session_id=9, ts=None)
+    answer = position(LATE_MS, "7", session_id=9, event_ms=None)
     changes = realized([position(1, "5"), answer, position(LATE_MS + 1, "8")], {}, {9: 0})
     (early, late) = pnl(changes, [fill(LATE_MS), fill(50)], Calendar("year"))
     assert (early.period, early.realized_pnl, early.fee) == ("1970", D(0), D("0.1"))

@@ -1,62 +1,93 @@
 """Round trips by hand. That they are right whatever happens, and as the view has them: `tests/contract`."""
 
+from collections.abc import Iterable, Iterator
 from decimal import Decimal
 from typing import Any
 
 from recorder.read.records import Fill
-from recorder.read.trips import HeldQuantity, Trip, trips
+from recorder.read.trips import HeldQuantity, Terms, TermsOf, Trip
+from recorder.read.trips import trips as walk
 
 D = Decimal
 
 
 def fill(at_ms: int, quantity: str, price: str, fee: str = "0", **other: Any) -> Fill:
-    """A fill; below zero for SHORT."""
+    """A fill; below zero if sold."""
     told = dict.fromkeys(Fill._fields) | {"account": "main", "symbol": "A", "fee_currency": "BTC", "session_id": 1}
     told |= {"at_ms": at_ms, "received_ns": at_ms, "seq": at_ms, "item": 0, "price": D(price), "fee": D(fee)}
-    told |= {"direction": "SHORT" if quantity.startswith("-") else "LONG", "quantity": D(quantity.lstrip("-"))}
+    told |= {"side": "sell" if quantity.startswith("-") else "buy", "quantity": D(quantity.lstrip("-"))}
     return Fill(**(told | other))  # type: ignore[arg-type]
 
 
+def held(at_ms: int, quantity: Decimal) -> HeldQuantity:
+    return HeldQuantity("main", None, "A", None, at_ms, quantity)
+
+
+def inverse(_account: str, _symbol: str) -> Terms:
+    return Terms(is_inverse=True)
+
+
+def trips(fills: Iterable[Fill], reported: Iterable[HeldQuantity], terms_of: TermsOf = inverse) -> Iterator[Trip]:
+    """The trips of these fills; by default of inverse contracts of 1."""
+    return walk(fills, reported, terms_of)
+
+
 def test_a_way_in_and_out() -> None:
-    told = [HeldQuantity("main", "A", 3, D(0))]
+    told = [held(3, D(0))]
     (trip,) = trips([fill(1, "100", "8000", "1E-7"), fill(2, "100", "12000"), fill(3, "-200", "10000", "-3E-8")], told)
     assert trip == Trip(
-        "main", "A", "LONG", 1, 3,
+        "main", "A", "long", 1, 3,
         # 200 contracts of 1 USD for 1/80 + 1/120 BTC.
         D(200), D("9600"), D(200), D("10000"), D("0.000833333333333333"), D("7E-8"), D("0.000833263333333333"),
         "BTC", True, 1,
     )  # fmt: skip
 
 
+def test_a_linear_contract_gains_in_the_quote_currency() -> None:
+    fills = [fill(1, "1", "8000", "2"), fill(2, "3", "12000", "3"), fill(3, "-4", "12500", "5")]
+    (trip,) = trips(fills, [held(3, D(0))], lambda _account, _symbol: Terms(contract_size=D("0.1")))
+    assert (trip.entry_price, trip.exit_price) == (D(11000), D(12500))
+    assert (trip.pnl_before_fees, trip.fee, trip.pnl, trip.adds_up) == (D(600), D(10), D(590), True)
+    (short,) = trips([fill(1, "-2", "100"), fill(2, "2", "90")], [], lambda _account, _symbol: Terms())
+    assert (short.direction, short.pnl) == ("short", D(20))
+
+
+def test_the_sides_of_a_hedged_symbol_are_trips_of_their_own() -> None:
+    fills = [fill(1, "1", "100", position_side="long"), fill(2, "-2", "100", position_side="short")]
+    fills += [fill(3, "-1", "110", position_side="long"), fill(4, "2", "90", position_side="short")]
+    found = list(trips(fills, [], lambda _account, _symbol: Terms()))
+    assert [(trip.direction, trip.opened_ms, trip.closed_ms, trip.pnl) for trip in found] == [
+        ("long", 1, 3, D(10)),
+        ("short", 2, 4, D(20)),
+    ]
+
+
 def test_a_fill_that_reverses_ends_one_trip_and_begins_another() -> None:
-    one, other = trips(
-        [fill(1, "-3", "9000", "3E-9"), fill(2, "4", "9000", "4E-9")], [HeldQuantity("main", "A", 2, D(1))]
-    )
-    assert (one.direction, one.closed_ms, one.exit_quantity, one.fee) == ("SHORT", 2, D(3), D("6E-9"))
-    assert (other.direction, other.opened_ms, other.closed_ms, other.entry_quantity) == ("LONG", 2, None, D(1))
+    one, other = trips([fill(1, "-3", "9000", "3E-9"), fill(2, "4", "9000", "4E-9")], [held(2, D(1))])
+    assert (one.direction, one.closed_ms, one.exit_quantity, one.fee) == ("short", 2, D(3), D("6E-9"))
+    assert (other.direction, other.opened_ms, other.closed_ms, other.entry_quantity) == ("long", 2, None, D(1))
     assert (other.fee, other.pnl, other.exit_price) == (D("1E-9"), None, None)
 
 
 def test_what_was_held_before_the_record_has_no_entry() -> None:
     one, other = trips(
         [fill(5, "-2", "9000"), fill(6, "1", "9000"), fill(7, "-1", "9100")],
-        [HeldQuantity("main", "A", 1, D(2)), HeldQuantity("main", "A", 5, D(0)), HeldQuantity("main", "A", 7, D(0))],
+        [held(1, D(2)), held(5, D(0)), held(7, D(0))],
     )
-    assert (one.trip, one.direction, one.opened_ms, one.closed_ms) == (0, "LONG", None, 5)
+    assert (one.trip, one.direction, one.opened_ms, one.closed_ms) == (0, "long", None, 5)
     assert (one.entry_price, one.exit_price, one.pnl_before_fees, one.pnl) == (None, D(9000), None, None)
     assert (other.trip, other.opened_ms, other.adds_up) == (1, 6, True)
 
 
 def test_fills_count_in_the_order_in_which_they_happened() -> None:
     late = fill(2, "-1", "9100")._replace(received_ns=99, session_id=2)
-    (trip, other) = trips([fill(1, "1", "9000"), fill(3, "1", "9000"), late], [HeldQuantity("main", "A", 3, D(1))])
+    (trip, other) = trips([fill(1, "1", "9000"), fill(3, "1", "9000"), late], [held(3, D(1))])
     assert (trip.opened_ms, trip.closed_ms, other.opened_ms) == (1, 2, 3)
 
 
 def test_one_position_that_lags_behind_its_fill_changes_nothing() -> None:
     # The exchange pushes a fill at once, and the position that it leads to an instant later.
-    held = {2: 0, 3: 4, 4: 4, 5: 0}
-    told = [HeldQuantity("main", "A", at_ms, D(quantity)) for at_ms, quantity in held.items()]
+    told = [held(at_ms, D(quantity)) for at_ms, quantity in {2: 0, 3: 4, 4: 4, 5: 0}.items()]
     found = list(trips([fill(2, "1", "9000"), fill(3, "3", "9000"), fill(5, "-4", "9000")], told))
     assert [(trip.opened_ms, trip.closed_ms, trip.adds_up) for trip in found] == [(2, 5, True)]
 
@@ -64,9 +95,9 @@ def test_one_position_that_lags_behind_its_fill_changes_nothing() -> None:
 def test_accounts_and_contracts_are_kept_apart() -> None:
     fills = [fill(1, "1", "9000"), fill(2, "-1", "9000", account="other"), fill(3, "1", "9000", symbol="B")]
     assert [trip[:3] for trip in trips(fills, [])] == [
-        ("main", "A", "LONG"),
-        ("main", "B", "LONG"),
-        ("other", "A", "SHORT"),
+        ("main", "A", "long"),
+        ("main", "B", "long"),
+        ("other", "A", "short"),
     ]
 
 
