@@ -1,6 +1,6 @@
 """A backtest in hftbacktest whose orders take as long as the recorded ones took.
 
-The market here is made up, a book that stands still: what is shown is the way of the latencies into the package.
+The market here is made up, a book that never changes: the example shows how latencies get into the package.
 
 Run:    recorder demo --folder demo
         python examples/hftbacktest_latency.py demo/recorder-*.db
@@ -63,7 +63,7 @@ def _median_ms(latencies: "np.ndarray[Any, Any]") -> float:
 
 
 def _still_market(begin_ns: int, end_ns: int) -> "np.ndarray[Any, Any]":
-    """A bid and an ask, told again ten times a second."""
+    """The same bid and ask, ten times a second."""
     times = np.arange(begin_ns, end_ns, S // 10)
     events = np.zeros(2 * len(times), dtype=event_dtype)
     for offset, (side, price) in enumerate(((BUY_EVENT, 9_000.0), (SELL_EVENT, 9_001.0))):

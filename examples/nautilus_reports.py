@@ -15,8 +15,8 @@ from recorder.backtest.nautilus import fill_reports, order_status_reports
 
 def main(path: str) -> None:
     with recorder.open(f"sqlite:///{path}") as record:
-        orders = list(order_status_reports(record.orders()))
-        fills = list(fill_reports(record.fills()))
+        orders = list(order_status_reports(record))
+        fills = list(fill_reports(record))
     filled: dict[str, Decimal] = defaultdict(Decimal)
     for fill in fills:
         filled[fill.venue_order_id.value] += fill.last_qty.as_decimal()

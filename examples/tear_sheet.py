@@ -1,6 +1,6 @@
 """A tear sheet of a recorded account, by quantstats.
 
-Run:    python examples/tear_sheet.py recorder.db tear-sheet.html
+Run:    python examples/tear_sheet.py recorder.db BTC tear-sheet.html
 Needs:  pip install 'exchange-recorder[tearsheet]', and a record of at least three days, better some weeks
 """
 
@@ -16,16 +16,16 @@ from recorder.errors import ConfigurationError
 mpl.use("agg")
 
 
-def main(path: str, out: str) -> None:
+def main(path: str, currency: str, out: str) -> None:
     with recorder.open(f"sqlite:///{path}") as record:
-        totals = daily_totals(record.balance_history())
+        totals = daily_totals(record.balance_history(), currency)
     try:
         require_days(totals)
     except ConfigurationError as error:
         sys.exit(str(error))
     series = returns(totals)
     print(f"{len(series)} days, {(1 + series).prod() - 1:.4%} in all, worst day {series.min():.4%}")
-    quantstats.reports.html(series, output=out, title="Recorded account, BTC", periods_per_year=365)
+    quantstats.reports.html(series, output=out, title=f"Recorded account, {currency}", periods_per_year=365)
     print(f"written to {out}")
 
 

@@ -16,10 +16,10 @@ def main(path: str) -> None:
         history = vectorbt.history(record)
     if history is None or not history.fills:
         sys.exit(f"{path} holds no fills between two states of a position: nothing to compare; record for longer.")
-    portfolio = vectorbt.portfolio(history.fills)
+    portfolio = vectorbt.portfolio(history.fills, history.terms)
     print(f"{len(history.fills)} fills of {history.last.account} in {history.last.symbol}")
-    print(f"held      recorded {history.held:>24}   vectorbt {vectorbt.held(portfolio):>24.6f}")
-    print(f"realized  recorded {history.realized_pnl:>24}   vectorbt {vectorbt.realized_pnl(portfolio):>24.18f} BTC")
+    print(f"held      recorded {history.held:>24}   vectorbt {vectorbt.held(portfolio, history.terms):>24.6f}")
+    print(f"realized  recorded {history.realized_pnl:>24}   vectorbt {vectorbt.realized_pnl(portfolio):>24.18f}")
     print(
         portfolio.stats(silence_warnings=True)[["Total Fees Paid", "Total Trades", "Win Rate [%]", "Max Drawdown [%]"]]
     )

@@ -9,12 +9,14 @@ from typing import Any, NamedTuple
 
 from recorder.clock import NS_PER_MS, NS_PER_S, instant_ns
 from recorder.errors import ConfigurationError
+from recorder.model import BUY, SELL
 from recorder.read.records import Fill
 
-#: Required columns. `direction` may be called `side`, with the values BUY and SELL.
-COLUMNS = ("time", "symbol", "direction", "quantity", "price")
+#: Required columns. `side` may be called `direction`.
+COLUMNS = ("time", "symbol", "side", "quantity", "price")
 
-_DIRECTIONS = {"LONG": "LONG", "BUY": "LONG", "B": "LONG", "SHORT": "SHORT", "SELL": "SHORT", "S": "SHORT"}
+#: What may be written as a side, in upper or lower case.
+_SIDES = {"buy": BUY, "b": BUY, "long": BUY, "sell": SELL, "s": SELL, "short": SELL}
 #: A plain number with more digits than this is in nanoseconds, otherwise in milliseconds.
 _MS_DIGITS_MAX = 14
 
@@ -40,8 +42,8 @@ class Traded(NamedTuple):
     #: Nanoseconds since 1970.
     time_ns: int
     symbol: str
-    #: `LONG` (bought) or `SHORT` (sold).
-    direction: str
+    #: `buy` or `sell`.
+    side: str
     quantity: Decimal
     price: Decimal | None
 
@@ -52,7 +54,7 @@ class FillMatch(NamedTuple):
     #: `matched`, `missed` or `extra`.
     kind: str
     symbol: str
-    direction: str
+    side: str
     quantity: Decimal
     recorded_ns: int | None
     backtest_ns: int | None
@@ -64,7 +66,7 @@ class FillMatch(NamedTuple):
 
 
 def match(recorded: Iterable[Traded], backtest: Iterable[Traded], within_ns: int = WITHIN_NS) -> list[FillMatch]:
-    """Match fills of the same symbol and direction, quantity for quantity: the nearest in time first, then in price.
+    """Match fills of the same symbol and side, quantity for quantity: the nearest in time first, then in price.
 
     A fill may match several of the other side, but each quantity is matched once. A quantity without a match within
     `within_ns` is `missed` or `extra`. The quantities of either side add up to its fills.
@@ -85,7 +87,7 @@ def _by_kind(fills: Iterable[Traded]) -> dict[tuple[str, str], list[Traded]]:
     kinds: dict[tuple[str, str], list[Traded]] = {}
     for fill in fills:
         if fill.quantity > 0:
-            kinds.setdefault((fill.symbol.upper(), fill.direction.upper()), []).append(fill)
+            kinds.setdefault((fill.symbol.upper(), fill.side), []).append(fill)
     return {key: sorted(these, key=lambda fill: fill.time_ns) for key, these in kinds.items()}
 
 
@@ -127,7 +129,7 @@ def _rest(fill: Traded, taken: Decimal) -> Traded:
 
 
 def _alone(kind: str, fill: Traded) -> FillMatch:
-    found = FillMatch(kind, fill.symbol, fill.direction, fill.quantity, None, None, None, None, None, None)
+    found = FillMatch(kind, fill.symbol, fill.side, fill.quantity, None, None, None, None, None, None)
     if kind == MISSED:
         return found._replace(recorded_ns=fill.time_ns, recorded_price=fill.price)
     return found._replace(backtest_ns=fill.time_ns, backtest_price=fill.price)
@@ -137,7 +139,7 @@ def _both(one: Traded, other: Traded, quantity: Decimal) -> FillMatch:
     return FillMatch(
         MATCHED,
         one.symbol,
-        one.direction,
+        one.side,
         quantity,
         one.time_ns,
         other.time_ns,
@@ -155,8 +157,8 @@ def _time(found: FillMatch) -> int:
 def recorded_trades(fills: Iterable[Fill]) -> Iterator[Traded]:
     """Recorded fills, with their times of receipt."""
     for fill in fills:
-        if fill.symbol is not None and fill.direction is not None and fill.quantity > 0:
-            yield Traded(fill.received_ns, fill.symbol, fill.direction, fill.quantity, fill.price)
+        if fill.symbol is not None and fill.side is not None and fill.quantity > 0:
+            yield Traded(fill.received_ns, fill.symbol, fill.side, fill.quantity, fill.price)
 
 
 def read_csv(path: Path) -> list[Traded]:
@@ -189,22 +191,20 @@ def of_frame(frame: Any) -> list[Traded]:
 
 
 def _require(where: object, head: set[str]) -> None:
-    missing = [name for name in COLUMNS if name not in head and not (name == "direction" and "side" in head)]
+    missing = [name for name in COLUMNS if name not in head and not (name == "side" and "direction" in head)]
     if missing:
         raise ConfigurationError(f"{where} lacks {', '.join(missing)}; a backtest's fills need: {', '.join(COLUMNS)}.")
 
 
 def _trade(where: str, row: Mapping[Any, Any]) -> Traded:
     values = {str(name).strip().lower(): value for name, value in row.items()}
-    side = str(values.get("direction") or values.get("side") or "").strip().upper()
-    if side not in _DIRECTIONS:
-        raise ConfigurationError(f"{where}: {side!r} is not a direction; write LONG or SHORT, or BUY or SELL.")
+    side = str(values.get("side") or values.get("direction") or "").strip()
+    if side.lower() not in _SIDES:
+        raise ConfigurationError(f"{where}: {side!r} is not a side; write buy or sell.")
     quantity, price = _number(where, values, "quantity"), _number(where, values, "price")
     if quantity <= 0:
-        raise ConfigurationError(
-            f"{where}: the quantity must be above 0; the direction says whether it was bought or sold."
-        )
-    return Traded(_time_ns(where, values["time"]), str(values["symbol"]).strip(), _DIRECTIONS[side], quantity, price)
+        raise ConfigurationError(f"{where}: the quantity must be above 0; the side says whether it was bought or sold.")
+    return Traded(_time_ns(where, values["time"]), str(values["symbol"]).strip(), _SIDES[side.lower()], quantity, price)
 
 
 def _number(where: str, values: Mapping[str, Any], name: str) -> Decimal:

@@ -4,31 +4,43 @@
 and quantities keep their digits, because they are passed as text.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any, NamedTuple
 
 from recorder.backtest import needed
 from recorder.clock import NS_PER_MS
-from recorder.read.records import Fill, Order
+from recorder.model import (
+    CANCELED,
+    EXPIRED,
+    FILLED,
+    GTD,
+    LIMIT,
+    MARKET,
+    NEW,
+    PARTIALLY_FILLED,
+    PENDING,
+    REJECTED,
+    UNKNOWN,
+)
+from recorder.read.reads import RecordReads
+from recorder.read.records import ALL, Filter
+from recorder.read.scope import labelled_accounts
 
 EXTRA = "nautilus"
 
 #: Its fixed precision, in decimals.
 DECIMALS_MAX = 9
 
-_SIDES = {"LONG": "BUY", "SHORT": "SELL"}
-_TYPES = {"LIMIT": "LIMIT", "MARKET": "MARKET"}
-#: FMex's status → nautilus_trader's. Orders with other statuses are left out.
+#: Our status → nautilus_trader's.
 _STATUSES = {
-    "STOP_PENDING": "ACCEPTED",
-    "PENDING": "ACCEPTED",
-    "PARTIAL_FILLED": "PARTIALLY_FILLED",
-    "FULLY_FILLED": "FILLED",
-    "PARTIAL_CANCELLED": "CANCELED",
-    "FULLY_CANCELLED": "CANCELED",
-    "STOP_CANCELLED": "CANCELED",
-    "STOP_FAILED": "REJECTED",
+    PENDING: "ACCEPTED",
+    NEW: "ACCEPTED",
+    PARTIALLY_FILLED: "PARTIALLY_FILLED",
+    FILLED: "FILLED",
+    CANCELED: "CANCELED",
+    REJECTED: "REJECTED",
+    EXPIRED: "EXPIRED",
 }
 
 
@@ -52,78 +64,105 @@ def _package() -> _Package:
     )
 
 
-def order_status_reports(orders: Iterable[Order], venue: str = "FMEX") -> Iterator[Any]:
-    """An `OrderStatusReport` for each order.
+def order_status_reports(record: RecordReads, wanted: Filter = ALL, *, venue: str | None = None) -> Iterator[Any]:
+    """An `OrderStatusReport` of the latest state of each order.
 
     Orders without a symbol, a side, a quantity or a known status cannot be reported and are left out.
 
     Args:
-        orders: `Record.orders()`.
-        venue: its name in nautilus_trader.
+        record: a `Record`, or a record as of an instant.
+        wanted: which orders.
+        venue: its name in nautilus_trader; None: that of the account's venue, in capitals.
 
     Raises:
         ConfigurationError: nautilus_trader is not installed.
     """
-    package = _package()
-    for order in orders:
-        if order.symbol is None or order.direction not in _SIDES or not order.quantity or order.status not in _STATUSES:
+    package, names = _package(), _venue_names(record, venue)
+    enums = package.enums
+    for order in record.orders(wanted):
+        if order.symbol is None or order.side is None or not order.quantity or order.status is None:
             continue
-        unfilled = Decimal(0) if order.unfilled_quantity is None else order.unfilled_quantity
-        accepted_ns = order.received_ns if order.created_at is None else order.created_at * NS_PER_MS
-        limit = order.order_type != "MARKET" and order.price
+        accepted_ns = order.received_ns if order.created_ms is None else order.created_ms * NS_PER_MS
+        changed_ms = order.event_ms if order.updated_ms is None else order.updated_ms
+        # A time in force until a date needs the date, which the record does not have.
+        in_force = "GTC" if order.time_in_force in {None, GTD} else str(order.time_in_force).upper()
+        name = names[order.account]
         yield package.reports.OrderStatusReport(
-            account_id=package.identifiers.AccountId(f"{venue}-{order.account}"),
-            instrument_id=_instrument(package, order.symbol, venue),
-            venue_order_id=package.identifiers.VenueOrderId(str(order.order_id)),
-            order_side=package.enums.OrderSide[_SIDES[order.direction]],
-            order_type=package.enums.OrderType[_TYPES.get(order.order_type or "", "LIMIT")],
-            time_in_force=package.enums.TimeInForce.GTC,
-            order_status=package.enums.OrderStatus[_STATUSES[order.status]],
+            account_id=_account(package, order.account, name),
+            instrument_id=_instrument(package, order.symbol, name),
+            venue_order_id=package.identifiers.VenueOrderId(order.order_id),
+            client_order_id=_client_order(package, order.client_order_id),
+            order_side=enums.OrderSide[order.side.upper()],
+            order_type=enums.OrderType[(order.order_type or LIMIT).upper()],
+            time_in_force=enums.TimeInForce[in_force],
+            post_only=bool(order.post_only),
+            reduce_only=bool(order.reduce_only),
+            order_status=enums.OrderStatus[_STATUSES[order.status]],
             quantity=_quantity(package, order.quantity),
-            filled_qty=_quantity(package, order.quantity - unfilled),
-            price=_price(package, order.price) if limit and order.price is not None else None,
-            trigger_price=_price(package, order.trigger_on) if order.trigger_on else None,
-            trigger_type=package.enums.TriggerType["DEFAULT" if order.trigger_on else "NO_TRIGGER"],
-            avg_px=order.fill_price or None,
+            filled_qty=_quantity(package, order.filled_quantity or Decimal(0)),
+            price=_price(package, order.price) if order.order_type != MARKET and order.price else None,
+            trigger_price=_price(package, order.trigger_price) if order.trigger_price else None,
+            trigger_type=enums.TriggerType["DEFAULT" if order.trigger_price else "NO_TRIGGER"],
+            avg_px=order.average_price or None,
             report_id=package.uuid.UUID4(),
             ts_accepted=accepted_ns,
-            ts_last=order.received_ns if order.ts is None else order.ts * NS_PER_MS,
+            ts_last=order.received_ns if changed_ms is None else changed_ms * NS_PER_MS,
             ts_init=order.received_ns,
         )
 
 
-def fill_reports(fills: Iterable[Fill], venue: str = "FMEX") -> Iterator[Any]:
-    """A `FillReport` for each fill with a price and a quantity.
+def fill_reports(record: RecordReads, wanted: Filter = ALL, *, venue: str | None = None) -> Iterator[Any]:
+    """A `FillReport` for each fill with a symbol, a side, a price and a quantity.
 
-    The exchange gives executions no id: a trade's id is that of its frame, `<session>-<seq>-<item>`.
+    Where the venue gives an execution no id, its `trade_id` is that of its frame, `<session>-<seq>-<item>`. A fee
+    without a known currency is left out: the commission is then 0 USD.
 
     Args:
-        fills: `Record.fills()`.
-        venue: its name in nautilus_trader.
+        record: a `Record`, or a record as of an instant.
+        wanted: which fills.
+        venue: its name in nautilus_trader; None: that of the account's venue, in capitals.
 
     Raises:
         ConfigurationError: nautilus_trader is not installed.
     """
-    package = _package()
-    for fill in fills:
-        if fill.symbol is None or fill.direction not in _SIDES or fill.price is None or not fill.quantity:
+    package, names = _package(), _venue_names(record, venue)
+    for fill in record.fills(wanted):
+        if fill.symbol is None or fill.side is None or fill.price is None or not fill.quantity:
             continue
-        currency = package.objects.Currency.from_str(fill.fee_currency or "BTC")
+        fee = Decimal(0) if fill.fee is None or fill.fee_currency is None else fill.fee
+        side = "NO_LIQUIDITY_SIDE" if fill.liquidity == UNKNOWN else fill.liquidity.upper()
+        frame = f"{fill.session_id:x}-{fill.seq}-{fill.item}"
+        name = names[fill.account]
         yield package.reports.FillReport(
-            account_id=package.identifiers.AccountId(f"{venue}-{fill.account}"),
-            instrument_id=_instrument(package, fill.symbol, venue),
-            venue_order_id=package.identifiers.VenueOrderId(str(fill.order_id)),
-            trade_id=package.identifiers.TradeId(f"{fill.session_id:x}-{fill.seq}-{fill.item}"),
-            order_side=package.enums.OrderSide[_SIDES[fill.direction]],
+            account_id=_account(package, fill.account, name),
+            instrument_id=_instrument(package, fill.symbol, name),
+            venue_order_id=package.identifiers.VenueOrderId(fill.order_id or frame),
+            client_order_id=_client_order(package, fill.client_order_id),
+            trade_id=package.identifiers.TradeId(fill.trade_id or frame),
+            order_side=package.enums.OrderSide[fill.side.upper()],
             last_qty=_quantity(package, fill.quantity),
             last_px=_price(package, fill.price),
             # Money has the currency's precision: a fee that is exact in the record is rounded here.
-            commission=package.objects.Money(fill.fee or Decimal(0), currency),
-            liquidity_side=package.enums.LiquiditySide.NO_LIQUIDITY_SIDE,
+            commission=package.objects.Money(fee, package.objects.Currency.from_str(fill.fee_currency or "USD")),
+            liquidity_side=package.enums.LiquiditySide[side],
             report_id=package.uuid.UUID4(),
-            ts_event=fill.received_ns if fill.ts is None else fill.ts * NS_PER_MS,
+            ts_event=fill.at_ms * NS_PER_MS,
             ts_init=fill.received_ns,
         )
+
+
+def _venue_names(record: RecordReads, venue: str | None) -> dict[str, str]:
+    """Account → its venue's name in nautilus_trader."""
+    with record.reading() as connection:
+        return {one.label: venue or one.venue.upper() for one in labelled_accounts(connection)}
+
+
+def _account(package: _Package, account: str, venue: str) -> Any:
+    return package.identifiers.AccountId(f"{venue}-{account}")
+
+
+def _client_order(package: _Package, client_order_id: str | None) -> Any:
+    return None if client_order_id is None else package.identifiers.ClientOrderId(client_order_id)
 
 
 def _instrument(package: _Package, symbol: str, venue: str) -> Any:

@@ -5,7 +5,7 @@
 
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal, localcontext
+from decimal import Decimal
 from itertools import pairwise
 from typing import Any
 
@@ -13,6 +13,7 @@ from recorder.backtest import needed
 from recorder.clock import NS_PER_S
 from recorder.errors import ConfigurationError
 from recorder.read.records import Balance
+from recorder.venues.base import EXACT
 
 EXTRA = "tearsheet"
 DAY_S = 86_400
@@ -21,7 +22,7 @@ TEAR_SHEET_DAYS_MIN = 3
 _ZERO = Decimal(0)
 
 
-def daily_totals(history: Iterable[Balance], currency: str = "BTC") -> dict[datetime, Decimal]:
+def daily_totals(history: Iterable[Balance], currency: str) -> dict[datetime, Decimal]:
     """The exact balance at the end of each UTC day, from the first to the last with a balance.
 
     Args:
@@ -29,19 +30,22 @@ def daily_totals(history: Iterable[Balance], currency: str = "BTC") -> dict[date
         currency: of the balance.
 
     Returns:
-        Midnight at the beginning of the day, UTC → available, frozen and position margin together. A day without an
-        update has the balance of the day before.
+        Midnight at the beginning of the day, UTC → what is owned in all wallets, without unrealized PnL. A day without
+        an update has the balance of the day before.
     """
     totals: dict[datetime, Decimal] = {}
     last: tuple[datetime, Decimal] | None = None
-    for balance in history:
-        if balance.currency != currency:
+    wallets: dict[str | None, Decimal] = {}
+    for one in history:
+        if one.currency != currency or one.balance is None:
             continue
-        day = datetime.fromtimestamp(balance.received_ns // NS_PER_S // DAY_S * DAY_S, UTC)
+        day = datetime.fromtimestamp(one.received_ns // NS_PER_S // DAY_S * DAY_S, UTC)
         if last is not None:
             _fill_up(totals, last, day)
-        with localcontext(prec=100):
-            total = sum((part or _ZERO for part in (balance.available, balance.frozen, balance.position_margin)), _ZERO)
+        wallets[one.wallet] = one.balance
+        total = _ZERO
+        for balance in wallets.values():
+            total = EXACT.add(total, balance)
         last = day, total
         totals[day] = total
     return totals

@@ -30,7 +30,7 @@ from recorder.read.records import Filter
     f"Tables: {', '.join(TABLES)}.\n\n"
     "\b\nExample:  recorder export trades --table fills --since 2020-01-01 --until 2021-01-01\n"
     "          recorder export everything\n"
-    "          recorder export sheet --format csv --table fills --columns time_utc,symbol,quantity,price,fee"
+    "          recorder export sheet --format csv --table fills --columns at_utc,symbol,side,quantity,price,fee"
 )
 @click.argument("folder", type=click.Path(path_type=Path))
 @click.option("--table", "tables", multiple=True, help="Only this table. Can be given more than once.  [default: all]")

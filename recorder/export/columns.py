@@ -64,6 +64,8 @@ _KINDS: dict[type, Kind] = {
     bytes: Kind.BYTES,
 }
 _HASHES = frozenset({"seal", "frames_root", "entries_root", "digests", "before"})
+#: Columns in milliseconds that are no times.
+_DURATIONS = frozenset({"gap_ms"})
 
 
 def columns_of_record(record: Any, *after: Part) -> tuple[ExportColumn, ...]:
@@ -104,22 +106,20 @@ def _numbered(parts: Iterable[Part]) -> tuple[ExportColumn, ...]:
         columns.append(ExportColumn(name, kind, at, nullable))
         unit_ns = _unit_ns(name)
         if kind is Kind.INTEGER and unit_ns is not None:
-            # Some of the exchange's times are outside every calendar.
+            # Some of a venue's times are outside every calendar.
             columns.append(ExportColumn(_time_name(name), Kind.TIME, at, nullable or unit_ns != 1, unit_ns))
     return tuple(columns)
 
 
 def _unit_ns(name: str) -> int | None:
-    """The unit of an integer time, by its name: ours are nanoseconds, the exchange's milliseconds."""
+    """The unit of an integer time, by its name: ours are nanoseconds, a venue's milliseconds."""
     if name.endswith("_ns"):
         return 1
-    return NS_PER_MS if name in {"ts", "at_ms"} or name.endswith("_at") else None
+    return NS_PER_MS if name.endswith("_ms") and name not in _DURATIONS else None
 
 
 def _time_name(name: str) -> str:
-    if name == "ts":
-        return "time_utc"
-    return f"{name.removesuffix('_ns').removesuffix('_ms').removesuffix('_at')}_utc"
+    return f"{name.removesuffix('_ns').removesuffix('_ms')}_utc"
 
 
 def instant_us(value: int | None, unit_ns: int) -> int | None:

@@ -13,6 +13,8 @@ from recorder.read.record import ALL, Filter, Record
 from recorder.read.records import AccountStatus, Gap, Status
 from recorder.read.scope import account_labels, find_account, listed, require_order, require_symbol
 from recorder.store.schema import accounts, sessions
+from recorder.venues import find_venue
+from recorder.venues.base import Venue
 
 
 class Scope(NamedTuple):
@@ -124,9 +126,9 @@ def _gaps_of(record: Record, scope: Scope, account: ExportedAccount) -> Iterator
     wanted, status = scope.wanted._replace(account=account.label, symbol=None), account.status
     begins_ns = status.coverage.begins_ns if wanted.since_ns is None else wanted.since_ns
     ends_ns = status.last_frame_ns if wanted.until_ns is None else wanted.until_ns
-    known_until_ns = -1
+    known_until_ns, venue = -1, find_venue(account.venue)
     for gap in record.gaps(wanted):
-        if _concerns(gap.topic, scope) and _overlaps(gap, begins_ns, ends_ns):
+        if _concerns(gap.topic, scope, venue) and _overlaps(gap, begins_ns, ends_ns):
             yield gap
         if gap.topic is None:
             known_until_ns = 2**63 if gap.ends_ns is None else max(known_until_ns, gap.ends_ns)
@@ -136,14 +138,14 @@ def _gaps_of(record: Record, scope: Scope, account: ExportedAccount) -> Iterator
         yield Gap(account.label, last_ns, None, None, NOT_KNOWN, None, "open", 0)
 
 
-def _concerns(topic: str | None, scope: Scope) -> bool:
+def _concerns(topic: str | None, scope: Scope, venue: Venue | None) -> bool:
     """Whether pushes of a topic may be part of the export; None: of all topics."""
     if topic is None:
         return True
     if scope.topics and topic not in scope.topics:
         return False
-    symbol = scope.wanted.symbol
-    return symbol is None or "." not in topic or topic.endswith(f".{symbol.lower()}")
+    symbol = None if venue is None else venue.symbol_of(topic)
+    return symbol is None or scope.wanted.symbol is None or symbol.lower() == scope.wanted.symbol.lower()
 
 
 def _overlaps(gap: Gap, begins_ns: int | None, ends_ns: int | None) -> bool:

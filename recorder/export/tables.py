@@ -9,7 +9,7 @@ from operator import attrgetter
 from typing import Any, NamedTuple
 
 import msgspec
-from sqlalchemy import ColumnElement, Connection, Select, Table, func, literal_column, or_, select
+from sqlalchemy import ColumnElement, Connection, Select, Table, and_, exists, func, literal_column, or_, select
 
 from recorder.clock import NS_PER_MS
 from recorder.errors import ExportError
@@ -134,14 +134,24 @@ def _conditions(table: Table, scope: Scope) -> list[ColumnElement[bool]]:
     if table is frames and scope.topics:
         found += [table.c.source == PUSH, table.c.topic.in_(scope.topics)]
     if wanted.symbol is not None and table is frames:
-        # Pushes of another symbol are left out. What names no symbol stays: balances, commands, answers.
-        topic = func.lower(table.c.topic)
-        own = topic.endswith(f".{wanted.symbol.lower()}", autoescape=True)
-        of_no_symbol = table.c.topic.is_(None) | ~topic.contains(".", autoescape=True)
-        found.append(or_(table.c.source != PUSH, of_no_symbol, own))
+        # Pushes about other symbols only are left out. What names no symbol stays: balances, commands, answers.
+        own, another = _says(wanted.symbol, is_it=True), _says(wanted.symbol, is_it=False)
+        found.append(or_(table.c.source != PUSH, own, ~another))
     elif wanted.symbol is not None and "symbol" in table.c:
         found.append(func.lower(table.c.symbol) == wanted.symbol.lower())
     return found
+
+
+def _says(symbol: str, *, is_it: bool) -> ColumnElement[bool]:
+    """Whether a frame contains an update about a symbol, or about another one."""
+    found: list[ColumnElement[bool]] = []
+    for table in schema.TYPED.values():
+        if "symbol" not in table.c:
+            continue
+        its = func.lower(table.c.symbol)
+        same = [table.c[name] == frames.c[name] for name in ("account_id", "session_id", "seq")]
+        found.append(exists().where(and_(*same, its == symbol.lower() if is_it else its != symbol.lower())))
+    return or_(*found)
 
 
 def _read(
@@ -218,8 +228,10 @@ TABLES: dict[str, ExportTable] = {
         _journal("account_updates", schema.account_updates, "balance in a push, as each recorder saw it"),
         _journal("order_updates", schema.order_updates, "order in a push, as each recorder saw it"),
         _journal("position_updates", schema.position_updates, "position in a push, as each recorder saw it"),
-        _journal("heartbeats", schema.heartbeats, "measurement of the exchange's clock"),
-        _journal("rest_fills", schema.fills, "execution, each time that the exchange reported it over REST"),
+        _journal("heartbeats", schema.heartbeats, "measurement of the venue's clock"),
+        _journal("venue_fills", schema.fills, "execution, each time that the venue reported it"),
+        _journal("transactions", schema.transactions, "money movement, each time that the venue reported it"),
+        _journal("instruments", schema.instruments, "symbol, each time that the venue described it"),
         _FILLS._replace(columns=columns_of_record(Fill, ("day", Kind.TEXT, True), ("month", Kind.TEXT, True))),
         _read("order_history", "update of an order, once", Order, Record.order_history, by_day=True),
         _read("position_history", "state of a position, once", Position, Record.position_history, by_day=True),

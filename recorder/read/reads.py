@@ -180,7 +180,7 @@ class RecordReads(ABC):
         anytime = _at_any_time(wanted)
         asked_ns = {one.reconciliation_id: one.began_ns for one in self.rounds()}
         held = _held_quantities(self.position_history(anytime, as_it_happened=True), asked_ns)
-        for trip in walks.trips(self.fills(anytime), held, self._terms()):
+        for trip in walks.trips(self.fills(anytime), held, self.terms()):
             opened_ms = _FOR_EVER_MS if trip.opened_ms is None else trip.opened_ms
             if _within(trip.closed_ms, wanted) if trip.closed_ms is not None else _before_end(opened_ms, wanted):
                 yield trip
@@ -202,7 +202,7 @@ class RecordReads(ABC):
         states = self.order_history(wanted), self.position_history(wanted), self.balance_history(wanted)
         return timelines.timeline(*states, others, {one.reconciliation_id for one in self.rounds()})
 
-    def _terms(self) -> TermsOf:
+    def terms(self) -> TermsOf:
         """The terms of contracts: as the venue told them last, or else as it documents them."""
         venues = self.venues()
         told = {(one.account, one.symbol): one for one in self.instruments()}

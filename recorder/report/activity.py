@@ -11,7 +11,15 @@ from recorder.model import CONTROL, PUSH
 from recorder.report.coverage import AccountCoverage, covered_intervals
 from recorder.report.draw.axes import round_step_ns
 from recorder.report.source import Period, ReportedAccount, ReportSource
-from recorder.store.schema import account_updates, frames, heartbeats, order_updates, position_updates
+from recorder.store.schema import (
+    account_updates,
+    fills,
+    frames,
+    heartbeats,
+    order_updates,
+    position_updates,
+    transactions,
+)
 
 #: Equal parts of the period at most for which pushes are counted.
 PARTS_MAX = 180
@@ -58,7 +66,7 @@ class Activity(NamedTuple):
 
 
 class Latency(NamedTuple):
-    """From the exchange's stamp to the receipt of an account's pushes, milliseconds."""
+    """From the venue's stamp to the receipt of an account's pushes, milliseconds."""
 
     account: str
     pushes: int
@@ -186,17 +194,18 @@ def _latency(source: ReportSource, account: ReportedAccount) -> Latency | None:
 
 
 def _late(source: ReportSource, account: ReportedAccount) -> Subquery:
-    """The latency of each push in milliseconds. Answers over REST have no stamp."""
+    """The latency of each push of an event in milliseconds. A snapshot may be of an earlier time."""
     return union_all(
         *[
-            select((table.c.received_ns // NS_PER_MS - table.c.ts).label("late_ms")).where(
+            select((table.c.received_ns // NS_PER_MS - table.c.event_ms).label("late_ms")).where(
                 table.c.account_id == account.account_id,
                 table.c.item == 0,
+                table.c.is_snapshot == 0,
                 source.is_received(table.c.received_ns),
                 # Near the ends of 64 bits, the difference would overflow.
-                table.c.ts.between(-(2**62), 2**62),
+                table.c.event_ms.between(-(2**62), 2**62),
             )
-            for table in (account_updates, order_updates, position_updates)
+            for table in (account_updates, order_updates, position_updates, fills, transactions)
         ]
     ).subquery()
 

@@ -29,8 +29,6 @@ COLUMNS = 330
 KEPT_MAX = 64
 SHOWN_MAX = 12
 
-_SHORT = "SHORT"
-
 
 class PlotPoint(NamedTuple):
     """A value at a time."""
@@ -152,18 +150,16 @@ class LinesByName:
 
 
 def balances(source: ReportSource) -> Listed[PlotLine]:
-    """The total of each currency: available, frozen and position margin."""
+    """What is owned of each currency, in each wallet."""
     lines, names = LinesByName(source.period), source.names
     if source.period.since_asked:
-        for balance in source.record.balances(_before(source)):
-            total = total_of(balance.available, balance.frozen, balance.position_margin)
-            if balance.account in names.values() and total is not None:
-                lines.of(balance.account, balance.currency).begin(total)
-    query = _updates(source, account_updates, "currency", "available", "frozen", "position_margin")
-    for account_id, at_ns, currency, *amounts in source.rows("balances", query):
-        total = total_of(*amounts)
-        if total is not None:
-            lines.of(names[account_id], currency).add(at_ns, total)
+        for one in source.record.balances(_before(source)):
+            if one.account in names.values() and one.balance is not None:
+                lines.of(one.account, _name(one.currency, one.wallet)).begin(one.balance)
+    query = _updates(source, account_updates, "currency", "wallet", "balance")
+    for account_id, at_ns, currency, wallet, balance in source.rows("balances", query):
+        if balance is not None:
+            lines.of(names[account_id], _name(currency, wallet)).add(at_ns, balance)
     return lines.busiest()
 
 
@@ -171,19 +167,18 @@ def positions(source: ReportSource) -> Listed[PlotLine]:
     """The quantity of each position, negative if it is short."""
     lines, names = LinesByName(source.period), source.names
     if source.period.since_asked:
-        for position in source.record.positions(_before(source)):
-            if position.account in names.values() and position.quantity is not None:
-                quantity = _signed(position.quantity, position.direction)
-                lines.of(position.account, position.symbol).begin(quantity)
-    query = _updates(source, position_updates, "symbol", "quantity", "direction")
-    for account_id, at_ns, symbol, quantity, direction in source.rows("positions", query):
+        for one in source.record.positions(_before(source)):
+            if one.account in names.values() and one.quantity is not None:
+                lines.of(one.account, _name(one.symbol, one.position_side)).begin(one.quantity)
+    query = _updates(source, position_updates, "symbol", "position_side", "quantity")
+    for account_id, at_ns, symbol, position_side, quantity in source.rows("positions", query):
         if quantity is not None:
-            lines.of(names[account_id], symbol).add(at_ns, _signed(quantity, direction))
+            lines.of(names[account_id], _name(symbol, position_side)).add(at_ns, quantity)
     return lines.busiest()
 
 
 def clocks(source: ReportSource) -> list[PlotLine]:
-    """The exchange's clock less ours when each ping arrived there, milliseconds, by recorder."""
+    """The venue's clock less ours when each ping arrived there, milliseconds, by recorder."""
     h, s = heartbeats.c, sessions.c
     query = (
         select(h.account_id, runs.c.recorder_id, h.received_ns, h.gap_ms)
@@ -198,13 +193,9 @@ def clocks(source: ReportSource) -> list[PlotLine]:
     return lines.lines()
 
 
-def total_of(*amounts: Decimal | None) -> Decimal | None:
-    """The exact sum of the amounts that are known; None if none is."""
-    known = [amount for amount in amounts if amount is not None]
-    total = Decimal(0)
-    for amount in known:
-        total = EXACT.add(total, amount)
-    return total if known else None
+def _name(name: str, part: str | None) -> str:
+    """The name of a line: of a currency with its wallet, of a symbol with its side, where it has one."""
+    return name if part is None else f"{name} {part}"
 
 
 def _before(source: ReportSource) -> Filter:
@@ -222,7 +213,3 @@ def _updates(source: ReportSource, table: Table, *names: str) -> Select[tuple[ob
         .where(source.is_reported(once.c.account_id), source.is_received(once.c.received_ns))
         .order_by(counts_ns, once.c.received_ns, once.c.session_id, once.c.seq, once.c.item)
     )
-
-
-def _signed(quantity: Decimal, direction: str | None) -> Decimal:
-    return quantity.copy_negate() if direction is not None and direction.upper() == _SHORT else quantity

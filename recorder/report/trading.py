@@ -6,6 +6,7 @@ from decimal import Decimal
 from functools import partial
 from typing import NamedTuple
 
+from recorder.model import SELL
 from recorder.read.books.books import NamedTransfers
 from recorder.read.fills import VENUE
 from recorder.read.records import Book, Fill, Transfer, Unexplained
@@ -49,7 +50,7 @@ class FillSum(NamedTuple):
     sold: Decimal
     #: Negative if rebates exceed fees.
     fee: Decimal
-    #: Reported by the exchange; the others are derived from updates of the orders.
+    #: Reported by the venue; the others are derived from updates of the orders.
     reported: int
     #: With an estimated price.
     estimated: int
@@ -79,7 +80,8 @@ def orders(source: ReportSource) -> list[OrderTable]:
     for account in source.accounts:
         counts: Counter[tuple[str, str]] = Counter()
         for order in source.counted("orders", source.record.orders(source.of(account))):
-            counts[order.status or _NOT_REPORTED, order.symbol or _NOT_REPORTED] += 1
+            status = order.status or order.venue_status or _NOT_REPORTED
+            counts[status, order.symbol or _NOT_REPORTED] += 1
         found.append(order_table(account.name, counts))
     return found
 
@@ -108,7 +110,7 @@ def fills(source: ReportSource) -> list[FillSum]:
 
 
 def _with_fill(total: FillSum, fill: Fill) -> FillSum:
-    is_sale = fill.direction is not None and fill.direction.upper() == "SHORT"
+    is_sale = fill.side == SELL
     return total._replace(
         # A fee that changes without a fill has quantity zero.
         fills=total.fills + (fill.quantity != 0),

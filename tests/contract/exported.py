@@ -43,7 +43,7 @@ ODD = (b"\xff\xfe{", b'"a";b,c\r\nd\n\\', b"nul\x00nul", b"", b"\xe2\x80\xa8 \xf
 #: Table of an export → the table or the read with the same rows.
 TABLES: dict[str, Any] = {
     **{name: table for name, table in schema.metadata.tables.items() if name not in {"gaps", "fills"}},
-    "rest_fills": schema.fills,
+    "venue_fills": schema.fills,
 }
 READS: dict[str, Callable[[Record, Filter], Any]] = {
     "fills": Record.fills,
@@ -135,6 +135,18 @@ def fill(desk: Desk) -> None:
             FramesRedacted(ACCOUNT, SESSION, 5, 5, NOON_NS, "me", "no reason"),
         ],
     )
+    _write_what_fmex_never_sends(desk)
+
+
+def _write_what_fmex_never_sends(desk: Desk) -> None:
+    """A transaction and two instruments."""
+    place = {"account_id": ACCOUNT, "session_id": SESSION, "seq": 99, "received_ns": NOON_NS + 9, "is_snapshot": 0}
+    amount = {"type": "funding", "amount": "-0.000000000000000001", "symbol": "BTCUSD_P", "occurred_ms": 2**63 - 1}
+    size = {"kind": "inverse", "contract_size": "1", "price_tick": "0.50"}
+    with desk.engine.begin() as connection:
+        connection.execute(schema.transactions.insert().values(place | {"item": 0} | amount))
+        for item, symbol in enumerate(("BTCUSD_P", "ETHUSD_P"), 1):
+            connection.execute(schema.instruments.insert().values(place | {"item": item, "symbol": symbol} | size))
 
 
 def expected(desk: Desk, table: str, wanted: Filter = Filter()) -> list[dict[str, Any]]:  # noqa: B008

@@ -15,9 +15,9 @@ NOON_NS = 1_580_802_053_662_000_000
 HOUR_NS = 3_600 * 10**9
 
 
-def balance(hour: int, available: str | None, account: str = "main", currency: str = "BTC") -> Balance:
+def balance(hour: int, amount: str | None, account: str = "main", currency: str = "BTC") -> Balance:
     fields = dict.fromkeys(Balance._fields) | {"account": account, "received_ns": NOON_NS + hour * HOUR_NS}
-    fields |= {"currency": currency, "available": None if available is None else Decimal(available)}
+    fields |= {"currency": currency, "balance": None if amount is None else Decimal(amount)}
     return Balance(**fields)  # type: ignore[arg-type]
 
 
@@ -45,7 +45,7 @@ def test_balances(tmp_path: Path) -> None:
     assert plot_balances(BALANCES, GAPS, path) == 4
     words = texts(path)
     assert words[:2] == ["Balances", "2020-02-04 07:40:53 to 2020-02-04 10:40:53 UTC"]
-    for text in ("BTC: available + frozen + position margin", "<FT>", "main", "other", "not covered", "08:00"):
+    for text in ("BTC: balance, without unrealized PnL", "<FT>", "main", "other", "not covered", "08:00"):
         assert text in words
     # One gap, behind each of the two currencies.
     assert path.read_text().count('class="band open"') == 2
@@ -55,8 +55,8 @@ def test_balances(tmp_path: Path) -> None:
 
 
 def test_a_comparison(tmp_path: Path) -> None:
-    recorded = [Traded(NOON_NS + at * 10**9, "X", "LONG", Decimal(2), Decimal(9000)) for at in (0, 5, 60)]
-    backtest = [Traded(NOON_NS + at * 10**9, "X", "SHORT", Decimal(2), Decimal(9000)) for at in (90,)]
+    recorded = [Traded(NOON_NS + at * 10**9, "X", "buy", Decimal(2), Decimal(9000)) for at in (0, 5, 60)]
+    backtest = [Traded(NOON_NS + at * 10**9, "X", "sell", Decimal(2), Decimal(9000)) for at in (90,)]
     backtest += [one._replace(time_ns=one.time_ns + 10**9, price=Decimal(9001)) for one in recorded[:2]]
     path = tmp_path / "c.svg"
     plot_comparison(recorded, backtest, match(recorded, backtest, 10**10), path)

@@ -13,34 +13,40 @@ DAY_NS = 86_400 * 10**9
 FIRST = datetime(2020, 2, 3, tzinfo=UTC)
 
 
-def balance(day: float, available: str, *, currency: str = "BTC") -> Balance:
-    at_ns = int(FIRST.timestamp()) * 10**9 + int(day * DAY_NS)
-    amounts = Decimal(available), None, Decimal("0.000000000000000001")
-    return Balance("main", at_ns, None, currency, *amounts, None, None, 0, 0, 0)
+def balance(day: float, amount: str | None, *, currency: str = "BTC", wallet: str | None = None) -> Balance:
+    fields = dict.fromkeys(Balance._fields) | {"account": "main", "currency": currency, "wallet": wallet}
+    fields |= {"received_ns": int(FIRST.timestamp()) * 10**9 + int(day * DAY_NS)}
+    return Balance(**fields | {"balance": None if amount is None else Decimal(amount)})  # type: ignore[arg-type]
 
 
-def test_the_last_word_of_each_day_counts_and_a_day_without_one_keeps_it() -> None:
-    told = [
+def test_the_last_balance_of_each_day_counts_and_a_day_without_one_keeps_it() -> None:
+    balances = [
         balance(0.1, "1"),
         balance(0.9, "2"),
         balance(0.95, "9", currency="USDT"),
-        balance(3.5, "12345678901234567890"),
+        balance(0.99, None),
+        balance(3.5, "12345678901234567890.000000000000000001"),
     ]
-    assert list(daily_totals(told).items()) == [
-        (FIRST, Decimal("2.000000000000000001")),
-        (FIRST.replace(day=4), Decimal("2.000000000000000001")),
-        (FIRST.replace(day=5), Decimal("2.000000000000000001")),
+    assert list(daily_totals(balances, "BTC").items()) == [
+        (FIRST, Decimal(2)),
+        (FIRST.replace(day=4), Decimal(2)),
+        (FIRST.replace(day=5), Decimal(2)),
         (FIRST.replace(day=6), Decimal("12345678901234567890.000000000000000001")),
     ]
 
 
-def test_nothing_told_is_nothing() -> None:
-    assert daily_totals([]) == {}
+def test_wallets_are_added_up() -> None:
+    balances = [balance(0.1, "1", wallet="spot"), balance(0.2, "5", wallet="futures"), balance(1.1, "3", wallet="spot")]
+    assert daily_totals(balances, "BTC") == {FIRST: Decimal(6), FIRST.replace(day=4): Decimal(8)}
+
+
+def test_no_balances_make_no_days() -> None:
+    assert daily_totals([], "BTC") == {}
 
 
 @pytest.mark.parametrize("days", [0, 1, 2, 3])
-def test_a_tear_sheet_of_too_few_days_is_refused_with_what_there_is(days: int) -> None:
-    totals = daily_totals(balance(day, "1") for day in range(days))
+def test_a_tear_sheet_of_too_few_days_is_refused(days: int) -> None:
+    totals = daily_totals((balance(day, "1") for day in range(days)), "BTC")
     if days < 3:
         with pytest.raises(ConfigurationError, match=f"balances of {days} days .UTC., but a tear sheet needs 3"):
             require_days(totals)

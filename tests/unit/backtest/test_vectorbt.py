@@ -5,6 +5,7 @@ from pathlib import Path
 
 from recorder.backtest.vectorbt import history
 from recorder.read.records import Fill
+from recorder.read.trips import Terms
 from recorder.store.entries import ReconciliationBegan, ReconciliationEnded
 from recorder.venues.fmex import rest
 from tests.made import ACCOUNT, NOON_NS, RUN, SESSION, answered
@@ -56,7 +57,8 @@ class Trader:
         self.desk.engine.dispose()
         assert found is not None
         assert sum(fill.quantity for fill in found.fills) == -found.held
-        assert found.realized_pnl == (found.held + (found.first.quantity or 0)) * Decimal("1e-9")
+        assert found.terms == Terms(is_inverse=True)
+        assert found.realized_pnl == (found.held - (found.first.quantity or 0)) * Decimal("1e-9")
         return found.held, found.fills
 
     def _order(self, filled: int) -> str:

@@ -37,8 +37,8 @@ def test_arrow(record: Record) -> None:
     assert table.schema.field("received_utc").type == pyarrow.timestamp("us", "UTC")
     assert table["currency"].to_pylist() == ["BTC", "ETH", "XRP", "X", ""]
     assert table["available"].to_pylist() == [BTC, ETH, 0, None, None]
-    assert table["ts"].to_pylist()[-2:] == [-1, 2**63 - 1]
-    assert table["time_utc"].to_pylist()[-1] is None
+    assert table["event_ms"].to_pylist()[-2:] == [-1, 2**63 - 1]
+    assert table["event_utc"].to_pylist()[-1] is None
 
 
 def test_pandas(record: Record) -> None:
@@ -47,9 +47,9 @@ def test_pandas(record: Record) -> None:
     assert list(frame["available"][:2]) == [BTC, ETH]
     assert frame["available"].isna().tolist() == [False, False, False, True, True]
     assert frame["available"].sum() == BTC + ETH
-    fills = to_pandas(record, "order_history")
-    assert fills["features"].isna().all()
-    assert str(fills["created_at"].dtype) == "int64[pyarrow]"
+    orders = to_pandas(record, "order_history")
+    assert orders["reduce_only"].isna().all()
+    assert str(orders["created_ms"].dtype) == "int64[pyarrow]"
 
 
 def test_polars(record: Record) -> None:
