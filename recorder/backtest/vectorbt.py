@@ -65,15 +65,15 @@ def history(record: Record, wanted: Filter = ALL) -> History | None:
     fills += [
         fill
         for fill in record.fills(wanted._replace(account=last.account, symbol=last.symbol))
-        if fill.position_side == last.position_side
+        if (fill.market, fill.position_side) == (last.market, last.position_side)
         and not _is_in(fill, first, asked_ns)
         and _is_in(fill, last, asked_ns)
     ]
     return History(first, last, fills, record.terms()(last.account, last.symbol))
 
 
-def _position(state: Position) -> tuple[str, str, str | None]:
-    return state.account, state.symbol, state.position_side
+def _position(state: Position) -> tuple[str | None, ...]:
+    return state.account, state.market, state.symbol, state.position_side
 
 
 def _is_in(fill: Fill, state: Position, asked_ns: dict[int, int]) -> bool:
@@ -93,6 +93,7 @@ def _opening(state: Position) -> Fill:
         trade_id=None,
         order_id=None,
         client_order_id=None,
+        market=state.market,
         symbol=state.symbol,
         side=BUY if quantity > 0 else SELL,
         position_side=state.position_side,

@@ -169,11 +169,11 @@ def positions(source: ReportSource) -> Listed[PlotLine]:
     if source.period.since_asked:
         for one in source.record.positions(_before(source)):
             if one.account in names.values() and one.quantity is not None:
-                lines.of(one.account, _name(one.symbol, one.position_side)).begin(one.quantity)
-    query = _updates(source, position_updates, "symbol", "position_side", "quantity")
-    for account_id, at_ns, symbol, position_side, quantity in source.rows("positions", query):
+                lines.of(one.account, _name(one.symbol, one.market, one.position_side)).begin(one.quantity)
+    query = _updates(source, position_updates, "symbol", "market", "position_side", "quantity")
+    for account_id, at_ns, symbol, market, side, quantity in source.rows("positions", query):
         if quantity is not None:
-            lines.of(names[account_id], _name(symbol, position_side)).add(at_ns, quantity)
+            lines.of(names[account_id], _name(symbol, market, side)).add(at_ns, quantity)
     return lines.busiest()
 
 
@@ -193,9 +193,9 @@ def clocks(source: ReportSource) -> list[PlotLine]:
     return lines.lines()
 
 
-def _name(name: str, part: str | None) -> str:
-    """The name of a line: of a currency with its wallet, of a symbol with its side, where it has one."""
-    return name if part is None else f"{name} {part}"
+def _name(*parts: str | None) -> str:
+    """The name of a line: a currency and its wallet; a symbol, its market and side. None: there is no such part."""
+    return " ".join(part for part in parts if part is not None)
 
 
 def _before(source: ReportSource) -> Filter:
