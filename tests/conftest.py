@@ -65,10 +65,10 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 
 @pytest.fixture
 def next_migrations(tmp_path: Path) -> Path:
-    """The folder of a next version's migrations, with a revision 0002."""
+    """The folder of a next version's migrations, with a revision 0003."""
     folder = tmp_path / "next version" / "migrations"
     shutil.copytree(migrate.migrations_folder(), folder, ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copy(Path(__file__).parent / "migration" / "revision_0002.py", folder / "versions" / "0002_columns.py")
+    shutil.copy(Path(__file__).parent / "migration" / "revision_0003.py", folder / "versions" / "0003_columns.py")
     return folder
 
 

@@ -1,4 +1,4 @@
-"""Rows as a released recorder wrote them, revision by revision: plain SQL, because the declared schema moves on."""
+"""Rows as a recorder of each revision wrote them: plain SQL, because the declared schema moves on."""
 
 import re
 from typing import Any
@@ -45,12 +45,37 @@ ROWS_0001 = (
     "INSERT INTO snapshot_rows VALUES (7, 1580802053670000000, 'account_updates', 11, 0, 0)",
 )
 
-#: Revision → the rows that came with it.
-ROWS = {"0001": ROWS_0001}
+#: The tables that revision 0002 replaced, and a row in each of the new ones.
+REPLACED_0002 = ("account_updates", "order_updates", "position_updates", "heartbeats", "fills")
+NEW_0002 = (
+    "INSERT INTO account_updates VALUES (7, 11, 0, 0, 1580802053670000000, 1580802053662, 0, 0, NULL, 'BTC', "
+    "'2.796898002187682743', '2.796888254907565438', '0E-18', '9.747280117178e-06', NULL, NULL, 1580802053643, NULL)",
+    "INSERT INTO order_updates VALUES (7, 11, 1, 0, 1580802204240000000, 1580802204232, 0, 0, NULL, 'BTCUSD_P', "
+    "'849758102002', NULL, 'buy', NULL, 'market', 'ioc', 0, NULL, '10210', NULL, '1', NULL, '1', '9288.0', 'filled', "
+    "'FULLY_FILLED', NULL, '4.8449612403e-08', 'BTC', 1580802204215, NULL, '{\"order.new\":1}')",
+    "INSERT INTO position_updates VALUES (7, 11, 2, 0, 1580802507410000000, 1580802507401, 0, 0, NULL, 'BTCUSD_P', "
+    "NULL, NULL, NULL, '1', '9278.5', NULL, '9363.483892761602', '50', '9.749658727683e-06', NULL, "
+    "'-4.8499218623e-08', 1580802507384, NULL)",
+    "INSERT INTO heartbeats VALUES (7, 11, 3, 0, 1580802507420000000, 1580802507410, 0, 112)",
+    "INSERT INTO fills VALUES (7, 12, 4, 0, 1580802508000000000, NULL, 0, NULL, '849758102002', NULL, NULL, NULL, "
+    "NULL, NULL, '9288.0', '1.0', '4.8449612403e-08', NULL, 'taker', NULL, NULL, 1580802204215, NULL)",
+    "INSERT INTO transactions VALUES (7, 12, 5, 0, 1580802508000000000, 1580802507999, 0, 'a1', 'funding', "
+    "'FUNDING_FEE', NULL, 'BTC', '-1e-08', NULL, NULL, NULL, 'BTCUSD_P', NULL, NULL, 1580802507990, NULL)",
+    "INSERT INTO instruments VALUES (7, 12, 6, 0, 1580802508000000000, NULL, 1, NULL, 'BTCUSD_P', 'inverse', 'BTC', "
+    "'USD', 'BTC', '1', '0.5', '1', NULL)",
+)
 
 
-def write(engine: Engine, revision: str) -> None:
-    """Write the rows of a revision."""
+def _replaced(rows: tuple[str, ...], tables: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(row for row in rows if row.split(maxsplit=3)[2] not in tables)
+
+
+#: Revision → a row in each of its tables. `rebuild_needed` is empty but after an upgrade.
+ROWS = {"0001": ROWS_0001, "0002": (*_replaced(ROWS_0001, REPLACED_0002), *NEW_0002)}
+
+
+def write(engine: Engine, revision: str = max(ROWS)) -> None:
+    """Write a row into each table of a database at this revision, the newest by default."""
     sqlite = engine.dialect.name == "sqlite"
     with engine.begin() as connection:
         for statement in ROWS[revision]:

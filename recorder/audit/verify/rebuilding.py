@@ -106,7 +106,8 @@ def rebuild_after_upgrade(url: str, progress: Progress = lambda done, of: None) 
     try:
         with explained(url), engine.connect() as connection:
             total = connection.scalar(select(func.sum(s.last_seq - s.first_seq + 1))) or 0
-            venues = dict(connection.execute(select(accounts.c.account_id, accounts.c.venue)).tuples().all())
+            query = select(accounts.c.account_id, accounts.c.venue)
+            venues = {row.account_id: row.venue for row in connection.execute(query)}
             sessions = connection.execute(
                 select(f.account_id, f.session_id, func.max(f.seq)).group_by(f.account_id, f.session_id)
             ).all()
