@@ -10,7 +10,7 @@ import pytest
 import recorder
 from recorder.errors import ConfigurationError
 from recorder.live.channel import Recorded
-from recorder.model import REST, FillUpdate, Frame
+from recorder.model import REST, Frame
 from recorder.read.record import Filter
 from recorder.report import evidence, series
 from recorder.report import gather as gathering
@@ -28,7 +28,7 @@ from recorder.store.entries import (
 from tests.contract.conftest import NewUrl
 from tests.contract.story import Heard, Teller
 from tests.contract.test_mover import TOLD, move
-from tests.made import ACCOUNT, NOON_NS, RECORDER, RUN, SESSION, quick_engine, received
+from tests.made import ACCOUNT, NOON_NS, RECORDER, RUN, SESSION, fill, quick_engine, received
 from tests.unit.read.desk import OTHER, Desk
 
 #: What `make test` proves on PostgreSQL too; `make test-all` proves everything there.
@@ -93,7 +93,7 @@ def test_balances_begin_with_the_value_before_the_period(covered: Desk) -> None:
     assert lines["main", "USDT"].updates == 0
     with covered.open() as record:
         wanted = Filter("main", until_ns=NOON_NS + 25 * S + 1)
-        assert {one.currency: one.available for one in record.balances(wanted)} == {"BTC": line.last, "USDT": D(7)}
+        assert {one.currency: one.balance for one in record.balances(wanted)} == {"BTC": line.last, "USDT": D(7)}
 
 
 def test_short_positions_are_negative(covered: Desk) -> None:
@@ -217,7 +217,9 @@ def _executions(at: int, order_id: int, number: int, account_id: int) -> Recorde
     """An answer about an order's executions."""
     payload = b'{"status":"ok"}'
     frame = Frame(account_id, SESSION + 2, at, NOON_NS + at, REST, "/matches", "decoded", None, payload)
-    return Recorded(frame, tuple(FillUpdate(order_id, 1, "9", "1", "0.1", None) for _ in range(number)))
+    return Recorded(
+        frame, tuple(fill(str(order_id), "taker", "9", "1", "0.1", executed_ms=None) for _ in range(number))
+    )
 
 
 def test_two_recorders_of_one_account(url: str, tmp_path: Path, sqlite_template: Path) -> None:

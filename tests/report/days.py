@@ -1,7 +1,7 @@
 """Days of a simulated account, written in seconds: what a recorder would have made of them, batch by batch.
 
-The exchange is the simulator's, stamped by a clock that this file turns; what a line, a clock and a recorder do to its
-pushes is given as a list of `Spell`s. The same seed makes the same record, but for the recorder's random key.
+The exchange is the simulator's, stamped by a clock that this file turns; a list of `Spell`s says what the line, the
+clock and the recorder do to its pushes. The same seed makes the same record, except for the recorder's random key.
 """
 
 import math
@@ -253,7 +253,7 @@ def story(path: Path, *, moments_per_s: float = 0.022) -> Days:
     days.write(STORY[:3], odd=[b'{"type":"liquidation","ts":1,"what":"<b>nobody</b> knows"}'])
     days.write(STORY[3:5], odd=[b'{"type":"order.btcusd_p","ts":1,"order":{"id":"x"}}'])
     days.discrepancy("balance BTC", "available", "9.71822014", "9.71820014")
-    days.discrepancy("order 849758102002", "unfilled_quantity", "120", "200")
-    days.discrepancy("order 849758102044", "status", None, "PENDING")
+    days.discrepancy("order 849758102002", "filled_quantity", "120", "200")
+    days.discrepancy("order 849758102044", "status", None, "new")
     days.write(STORY[5:])
     return days

@@ -60,9 +60,8 @@ class Desk:
 
     def balance(self, at: int, currency: str = "BTC", available: str = "1", **key: int) -> None:
         """Commit an account update."""
-        self.push(
-            at, f'{{"type":"account","ts":{at},"account":{{"currency":"{currency}","available":{available}}}}}', **key
-        )
+        amounts = f'"currency":"{currency}","available":{available},"frozen":0,"position":0'
+        self.push(at, f'{{"type":"account","ts":{at},"account":{{{amounts}}}}}', **key)
 
     def open(self) -> Record:
         """Open it for reading."""
