@@ -217,9 +217,9 @@ class _Recorder:
             recorder_id = recorder_of(connection, ACCOUNT.account_id, session_id)
             assert recorder_id is not None
             ended = ended_gaps(connection, recorder_id, ACCOUNT.account_id, session_id)
-            known = known_orders(connection, ended, FMEX.final_statuses)
+            known = known_orders(connection, ended)
         since_ms = None if known.since_ns is None else known.since_ns // NS_PER_MS
-        asked = FMEX.reconciliation(Known(SYMBOLS, known.unfinished, known.last_order_id, since_ms, self.now_ms))
+        asked = FMEX.reconciliation(Known(SYMBOLS, known.unfinished, known.newest_order_id, since_ms, self.now_ms))
         executions = 0
         ask = next(asked, None)
         for seq in count():

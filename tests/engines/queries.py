@@ -1,14 +1,14 @@
-"""Questions about a trade history, in SQL that SQLite, PostgreSQL, DuckDB and Spark all take as it stands.
+"""Questions about a trade history, in SQL that SQLite, PostgreSQL, DuckDB and Spark all accept unchanged.
 
-They are about `executions`, `position_history` and `gaps`: in a database the views and the table of those names, in an
-export `fills`, `position_history` and `gaps`. Numbers are rounded, because SQLite adds up floats. What they keep to:
+They read `executions`, `position_history` and `gaps`: in a database the views and the table of those names, in an
+export `fills`, `position_history` and `gaps`. Numbers are rounded, because SQLite adds up floats. Their rules:
 
-- a product is made of `DECIMAL(20, 8)`, for the engines differ in what becomes of 38 digits times 38;
-- integers are not divided: two engines drop what is after the point, two do not;
-- days and months are texts that stand there; a time is compared, but not cut to pieces;
-- what is sorted by is never null: two engines take nulls first, two last.
+- factors of a product are `DECIMAL(20, 8)`, because the engines differ in what 38 digits times 38 becomes;
+- integers are not divided: two engines drop the fraction, two do not;
+- days and months are columns of text; a time is compared, but never cut up;
+- a column that is sorted by is never null: two engines put nulls first, two last.
 
-Those of docs/queries.md that are about `executions` alone are put to all engines too.
+Those queries of docs/queries.md that read only `executions` are run on all engines too.
 """
 
 import re
@@ -35,7 +35,7 @@ def of_the_page() -> dict[str, str]:
 
 QUERIES = {
     "fills in a period": f"""
-SELECT account, order_id, symbol, direction, ROUND(quantity, 8) AS quantity, ROUND(price, 6) AS price,
+SELECT account, order_id, symbol, side, ROUND(quantity, 8) AS quantity, ROUND(price, 6) AS price,
   ROUND(fee, 10) AS fee, fee_currency, CAST(price_is_estimate AS INT) AS is_estimate, origin
 FROM executions
 WHERE received_ns >= {BEGIN_NS + 20 * DAY_NS} AND received_ns < {BEGIN_NS + 30 * DAY_NS}
@@ -49,11 +49,11 @@ SELECT symbol, fee_currency, month, COUNT(*) AS fills, ROUND(SUM(fee), 10) AS fe
 FROM executions
 GROUP BY symbol, fee_currency, month
 ORDER BY symbol, fee_currency, month""",
-    "traded by day and direction": """
-SELECT day, direction, COUNT(*) AS fills, ROUND(SUM(quantity), 8) AS quantity
+    "traded by day and side": """
+SELECT day, side, COUNT(*) AS fills, ROUND(SUM(quantity), 8) AS quantity
 FROM executions
-GROUP BY day, direction
-ORDER BY day, direction""",
+GROUP BY day, side
+ORDER BY day, side""",
     "turnover and average price by account and symbol": """
 SELECT account, symbol, ROUND(SUM(CAST(quantity AS DECIMAL(20, 8)) * CAST(price AS DECIMAL(20, 8))), 4) AS turnover,
   ROUND(SUM(CAST(quantity AS DECIMAL(20, 8)) * CAST(price AS DECIMAL(20, 8))) / SUM(quantity), 4) AS average_price

@@ -1,4 +1,4 @@
-"""Three months of trading by two accounts, written as a recorder writes it: the same frames into whatever database."""
+"""Three months of trading by two accounts, written as a recorder writes it: the same frames into any database."""
 
 from itertools import count
 from random import Random
@@ -15,22 +15,22 @@ BEGIN_NS = 1_577_577_600 * 10**9
 DAYS = 75
 SYMBOLS = ("BTCUSD_P", "ETHUSD_P")
 TOPICS = ("account", *(f"{kind}.{symbol.lower()}" for symbol in SYMBOLS for kind in ("order", "position")))
-#: A session every so many days, with a gap of an hour between two.
+#: The length of a session, days; between two is a gap of an hour.
 SESSION_DAYS = 25
 
 
 class Fill(NamedTuple):
-    """One execution, as the story has it."""
+    """One execution of the story."""
 
     at_ns: int
     account_id: int
-    order_id: int
+    order_id: str
     symbol: str
     quantity: int
 
 
 def write(desk: Desk, seed: int = 20200115) -> list[Fill]:
-    """Write it; returns the fills in the order of receipt."""
+    """Write it; return the fills in the order of receipt."""
     fills: list[Fill] = []
     for account_id in (ACCOUNT, OTHER):
         random = Random(seed + account_id)
@@ -94,7 +94,7 @@ class _Session:
                 f'"unfilled_quantity":{quantity - filled},"fill_price":{average},"fee":{_units(fee)},'
                 f'"price":{price / 100:.2f},"margin_currency":"BTC"}}}}',
             )
-            fills.append(Fill(at_ns, self._account_id, order_id, symbol, more))
+            fills.append(Fill(at_ns, self._account_id, str(order_id), symbol, more))
             self._pnl[symbol] += random.randrange(-(10**17), 10**17)
             self._push(
                 at_ns + 10**6 * (1 + step),

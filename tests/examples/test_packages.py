@@ -49,8 +49,8 @@ def test_vectorbt_comes_to_the_same_position_and_profit(record: Record) -> None:
     history = vectorbt.history(record)
     assert history is not None
     assert len(history.fills) > 100
-    portfolio = vectorbt.portfolio(history.fills)
-    assert vectorbt.held(portfolio) == pytest.approx(float(history.held), abs=1e-6)
+    portfolio = vectorbt.portfolio(history.fills, history.terms)
+    assert vectorbt.held(portfolio, history.terms) == pytest.approx(float(history.held), abs=1e-6)
     assert history.realized_pnl is not None
     assert abs(history.realized_pnl) > Decimal("1e-4")
     assert vectorbt.realized_pnl(portfolio) == pytest.approx(float(history.realized_pnl), abs=1e-12)
@@ -65,12 +65,12 @@ def test_hftbacktest_takes_the_latencies(record: Record) -> None:
     from recorder.backtest.hftbacktest import order_latencies
 
     orders = len(list(record.orders()))
-    told = order_latencies(record.order_history())
-    assert 0.9 * orders < len(told) <= orders
-    assert np.all(told["req_ts"] <= told["exch_ts"])
-    assert np.all(told["exch_ts"] <= told["resp_ts"])
-    assert np.all(np.diff(told["req_ts"]) >= 0)
-    BacktestAsset().intp_order_latency(told)
+    rows = order_latencies(record.order_history())
+    assert 0.9 * orders < len(rows) <= orders
+    assert np.all(rows["req_ts"] <= rows["exch_ts"])
+    assert np.all(rows["exch_ts"] <= rows["resp_ts"])
+    assert np.all(np.diff(rows["req_ts"]) >= 0)
+    BacktestAsset().intp_order_latency(rows)
     first = next(record.orders())
     (row,) = order_latencies(record.order_history(), sent_ns={first.order_id: 5})
     assert row["req_ts"] == 5
@@ -80,18 +80,20 @@ def test_nautilus_trader_agrees_with_itself(record: Record) -> None:
     from recorder.backtest.nautilus import fill_reports, order_status_reports
 
     orders = {order.order_id: order for order in record.orders()}
-    reports = list(order_status_reports(record.orders()))
+    reports = list(order_status_reports(record))
     assert len(reports) == len(orders)
     filled: dict[str, Decimal] = {}
-    trades = list(fill_reports(record.fills()))
+    trades = list(fill_reports(record))
     for trade in trades:
         filled[trade.venue_order_id.value] = filled.get(trade.venue_order_id.value, Decimal(0)) + trade.last_qty
     assert len({trade.trade_id for trade in trades}) == len(trades) > 100
     for report in reports:
-        order = orders[int(report.venue_order_id.value)]
+        order = orders[report.venue_order_id.value]
         assert report.quantity.as_decimal() == order.quantity
         assert report.filled_qty.as_decimal() == filled.get(report.venue_order_id.value, 0)
         assert report.ts_init == order.received_ns
+        assert report.instrument_id.value == f"{order.symbol}.FMEX"
+    assert {trade.liquidity_side.name for trade in trades} >= {"MAKER", "TAKER"}
 
 
 def test_a_returns_series_of_whole_days() -> None:
@@ -120,7 +122,7 @@ def test_the_tear_sheet_is_of_the_recorded_days(tmp_path: Path) -> None:
     for day in range(60):
         desk.balance(day * DAY_NS, available=str(100 + day % 7))
     desk.engine.dispose()
-    told = _run("tear_sheet", tmp_path / "recorder.db", "sheet.html", folder=tmp_path)
+    told = _run("tear_sheet", tmp_path / "recorder.db", "BTC", "sheet.html", folder=tmp_path)
     # From 100 to 103; the worst is from 106 to 100.
     assert told.splitlines()[0] == "59 days, 3.0000% in all, worst day -5.6604%"
     page = (tmp_path / "sheet.html").read_text()
