@@ -14,13 +14,14 @@ from pathlib import Path
 from random import Random
 
 import recorder
-from recorder.model import DECODED, PUSH, AccountUpdate, Frame, OrderUpdate, PositionUpdate, Update
+from recorder.model import DECODED, PUSH, Frame, Update
 from recorder.store import migrate
 from recorder.store.entries import AccountAdded, RunStarted, SessionOpened
 from recorder.store.journal import Batch
 from recorder.store.opening import open_run
 from recorder.store.state_index import Snapshots, make_all
 from tests.made import ACCOUNT, NOON_NS, quick_engine
+from tests.samples import FMEX, sample
 
 BATCH = 4_000
 #: A connection lasts for so many frames.
@@ -33,11 +34,9 @@ INSTANTS = 40
 READS = ("positions", "balances", "open_orders")
 
 _PAYLOAD = b"{" + b" " * 100 + b"}"
-_ORDER = OrderUpdate(
-    None, 0, "10", "LONG", 0, "9200.5", "0", "10", "BTCUSD_P", "BTC", "0", "LIMIT", "PENDING", None, None, None, None,
-    1, None,
-)  # fmt: skip
-_POSITION = PositionUpdate(None, "", "1", "LONG", "50", 0, "0.1", "0.1", "0", "9278.5", "1", "1", "0.1", 1, None)
+(_ORDER,) = FMEX.decode(sample("order")).updates
+(_POSITION,) = FMEX.decode(sample("position")).updates
+(_BALANCE,) = FMEX.decode(sample("account")).updates
 
 
 def fill(url: str, updates: int, making: Snapshots | None = None, batch_frames: int = BATCH) -> None:
@@ -73,14 +72,14 @@ def _told() -> Iterator[Update]:
     while True:
         for _ in range(10):
             order_id += 1
-            yield _ORDER._replace(order_id=order_id)
+            yield _ORDER._replace(order_id=str(order_id), status="new", filled_quantity="0")
             if order_id > STAYS:
                 waiting.append(order_id)
             if len(waiting) > OPEN:
                 ended = waiting.pop(dice.randrange(len(waiting)))
-                yield _ORDER._replace(order_id=ended, unfilled_quantity="0", status="FULLY_FILLED")
+                yield _ORDER._replace(order_id=str(ended), status="filled", filled_quantity=_ORDER.quantity)
             for currency in ("BTC", "USD"):
-                yield AccountUpdate(None, currency, str(order_id), "0", "0.1", order_id, None)
+                yield _BALANCE._replace(currency=currency, balance=str(order_id), updated_ms=order_id)
         yield _POSITION._replace(symbol=dice.choice(("BTCUSD_P", "ETHUSD_P")), quantity=str(order_id))
 
 

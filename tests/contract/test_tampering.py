@@ -19,7 +19,7 @@ from recorder.audit.verify.findings import Finding
 from recorder.audit.verify.verification import Verification, Wanted
 from recorder.model import REDACTED as EMPTIED
 from recorder.model import Frame
-from recorder.store.schema import TYPED, metadata
+from recorder.store.schema import TYPED, TYPED_KEY, account_updates, metadata
 from recorder.store.seals import frame_digests
 from tests.contract.chronicle import (
     BESIDE,
@@ -595,22 +595,23 @@ def the_row_of_a_fill_is_removed(hand: Hand) -> Expected:
 @edit
 def a_typed_row_is_inserted(hand: Hand) -> Expected:
     seq = hand.order()
-    hand.sql("INSERT INTO heartbeats VALUES (:a, :s, :seq, 0, 1, 2, 3)", a=MAIN, s=LONG, seq=seq)
+    hand.sql("INSERT INTO heartbeats VALUES (:a, :s, :seq, 0, 1, 2, 0, 3)", a=MAIN, s=LONG, seq=seq)
     return [frame(seq, table="heartbeats")]
 
 
 @edit
 def a_typed_row_without_a_frame(hand: Hand) -> Expected:
-    hand.sql("INSERT INTO heartbeats VALUES (:a, :s, 0, 0, 1, 2, 3)", a=OTHER, s=LONG)
+    hand.sql("INSERT INTO heartbeats VALUES (:a, :s, 0, 0, 1, 2, 0, 3)", a=OTHER, s=LONG)
     return [frame(0, table="heartbeats")]
 
 
 @edit
 def the_row_of_a_snapshot(hand: Hand) -> Expected:
     """Nothing follows from what was asked for to compare."""
-    columns = "SELECT account_id, :compared, 0, item, received_ns, ts, currency, available, frozen, position_margin"
-    rows = f"{columns}, updated_at, extra FROM account_updates WHERE session_id = :round AND item = 0"
-    hand.sql(f"INSERT INTO account_updates {rows}", compared=COMPARED, round=ROUND)
+    columns = ", ".join(column.name for column in account_updates.c if column.name not in TYPED_KEY)
+    rows = f"SELECT account_id, :compared, 0, item, received_ns, {columns} FROM account_updates"
+    where = "WHERE session_id = :round AND item = 0"
+    hand.sql(f"INSERT INTO account_updates {rows} {where}", compared=COMPARED, round=ROUND)
     return [frame(0, session_id=COMPARED, table="account_updates")]
 
 

@@ -193,7 +193,7 @@ PLANTED = {
         ["rows of account_updates are not what the frames say"],
     ),
     "a typed row that no frame says": (
-        ["INSERT INTO heartbeats SELECT account_id, session_id, seq, 7, received_ns, 1, 1 FROM frames LIMIT 1"],
+        ["INSERT INTO heartbeats SELECT account_id, session_id, seq, 7, received_ns, 1, 0, 1 FROM frames LIMIT 1"],
         ["rows of heartbeats are not what the frames say"],
     ),
     "a frame marked as what it is not": (
