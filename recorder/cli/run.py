@@ -12,6 +12,7 @@ from recorder import config as configuration
 from recorder.cli import options
 from recorder.cli.progress import Progress, progress
 from recorder.cli.stopping import Signals
+from recorder.live.garbage import rare_collection
 from recorder.live.recording import Recording, RunState
 from recorder.live.watermark import AckFile, Watermark
 from recorder.store.engine import database_path, place
@@ -72,7 +73,8 @@ def run(
         )
         with recording:
             log.info("recording %s into %s", ", ".join(names.values()), place(to.url))
-            record_until(recording, Until(for_s, idle_s), signals, shown)
+            with rare_collection():
+                record_until(recording, Until(for_s, idle_s), signals, shown)
         state = recording.state()
         log.info("stopped (%s): %s frames, all durable", recording.end_reason, f"{state.frames_durable:,}")
         if state.frames_to_send:
