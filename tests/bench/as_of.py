@@ -12,9 +12,10 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from random import Random
+from typing import cast
 
 import recorder
-from recorder.model import DECODED, PUSH, Frame, Update
+from recorder.model import DECODED, PUSH, AccountUpdate, Frame, OrderUpdate, PositionUpdate, Update
 from recorder.store import migrate
 from recorder.store.entries import AccountAdded, RunStarted, SessionOpened
 from recorder.store.journal import Batch
@@ -34,9 +35,9 @@ INSTANTS = 40
 READS = ("positions", "balances", "open_orders")
 
 _PAYLOAD = b"{" + b" " * 100 + b"}"
-(_ORDER,) = FMEX.decode(sample("order")).updates
-(_POSITION,) = FMEX.decode(sample("position")).updates
-(_BALANCE,) = FMEX.decode(sample("account")).updates
+_ORDER = cast("OrderUpdate", FMEX.decode(sample("order")).updates[0])
+_POSITION = cast("PositionUpdate", FMEX.decode(sample("position")).updates[0])
+_BALANCE = cast("AccountUpdate", FMEX.decode(sample("account")).updates[0])
 
 
 def fill(url: str, updates: int, making: Snapshots | None = None, batch_frames: int = BATCH) -> None:
