@@ -376,8 +376,8 @@ def test_recording_a_replay_gives_an_identical_journal_of_pushes(folder: Folder,
     pushes += " AND topic IS NOT 'ping' ORDER BY session_id, seq"
     assert copy.rows(pushes) == folder.rows(pushes)
     assert len(copy.rows(pushes)) == 3_000 + 2 * len(HOSTILE)
-    states = "SELECT ts, order_id, status, unfilled_quantity, fee, extra FROM order_updates WHERE ts IS NOT NULL"
-    states += " ORDER BY session_id, seq"
+    states = "SELECT event_ms, order_id, status, filled_quantity, fee, extra FROM order_updates"
+    states += " WHERE event_ms IS NOT NULL ORDER BY session_id, seq"
     assert copy.rows(states) == folder.rows(states)
     assert copy.rows("SELECT * FROM discrepancies") == []
 
