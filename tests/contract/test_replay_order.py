@@ -1,4 +1,4 @@
-"""The order of a replay with clocks that jump and with several recorders. On SQLite only: it does not depend on the database."""
+"""The order of a replay with clocks that jump and with several recorders. Tested on SQLite only."""
 
 import shutil
 from collections.abc import Callable

@@ -327,7 +327,11 @@ def test_rest_pages_through_closed_orders_and_gives_single_orders(served_url: st
             matches, _ = both(f"{rest.ORDERS}/{order['id']}/matches")
             assert sum(match["quantity"] for match in matches["data"]["results"]) == order["quantity"]
             assert all(match["price"] > 0 for match in matches["data"]["results"])
-        for target, status in [(f"{rest.ORDERS}/1", 404), (f"{rest.CLOSED_ORDERS}?symbol=ethusd_p", 400)]:
+        for target, status in [
+            (f"{rest.ORDERS}/1", 404),
+            (f"{rest.CLOSED_ORDERS}?symbol=ethusd_p", 400),
+            (f"{rest.CLOSED_ORDERS}?offsetId=1", 400),
+        ]:
             with http_error(status):
                 both(target)
 

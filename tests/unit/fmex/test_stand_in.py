@@ -101,6 +101,19 @@ def test_undocumented_fields_of_an_order_are_passed_on_and_missing_ones_left_out
 @pytest.mark.parametrize(
     "state",
     [
+        SentState(rest.ACCOUNTS, b'{"status":0,"data":{}}'),
+        SentState(rest.ACCOUNTS, b'{"status":0,"data":{"BTC":1}}'),
+        SentState("account", b'{"type":"account","ts":1,"account":{}}'),
+    ],
+)
+def test_a_frame_without_the_balance_is_refused(state: SentState) -> None:
+    with pytest.raises(Undecodable, match="does not hold the state"):
+        answers.balances([state])
+
+
+@pytest.mark.parametrize(
+    "state",
+    [
         SentState("order.btcusd_p", b""),
         SentState("order.btcusd_p", b'{"type":"account","ts":1,"account":{}}'),
         SentState(rest.OPEN_ORDERS, b'{"status":0,"data":{"results":[]}}'),
