@@ -1,4 +1,4 @@
-"""Replaying a record: the same frames in its order, sessions and gaps in their places, from anywhere to anywhere."""
+"""Replays of a record: its frames in order, with sessions and gaps as events among them, for any period."""
 
 from collections.abc import Iterator
 from itertools import pairwise
@@ -25,11 +25,11 @@ from tests.unit.read.diary import COVERED, Diary, S
 
 #: What `make test` proves on PostgreSQL too; `make test-all` proves everything there.
 ON_POSTGRESQL = (
-    "test_every_frame_is_there_byte_for_byte",
-    "test_accounts_are_merged_by_the_time_of_receipt",
-    "test_pieces_make_the_whole",
+    "test_every_frame_is_replayed_byte_for_byte",
+    "test_accounts_are_merged_by_time_of_receipt",
+    "test_consecutive_periods_add_up_to_the_whole",
     "test_several_recorders_are_read_as_one",
-    "test_what_is_written_meanwhile_is_not_replayed_and_nobody_waits",
+    "test_frames_written_during_a_replay_are_not_included_and_writing_is_not_blocked",
 )
 
 ALL = (PUSH, REST, SENT, SNAPSHOT)
@@ -44,7 +44,7 @@ def only_frames(events: list[Event]) -> list[FrameEvent]:
 
 
 def words(events: list[Event]) -> list[str]:
-    """The events in short: frames by their second, everything else by its name and second."""
+    """The events in short: the second of a frame; name and second of any other event."""
     return [
         f"{(event.received_ns - NOON_NS) // S}"
         if isinstance(event, FrameEvent)
@@ -61,7 +61,7 @@ def record(desk: Desk) -> Iterator[Record]:
 
 @pytest.fixture
 def diary(desk: Desk) -> Diary:
-    """A record of two accounts: two connections with a gap between them, beside one that goes on."""
+    """A record of two accounts: one with two sessions and a gap between them, one with a session that has not ended."""
     diary = Diary(desk)
     diary.session(0, [(1, None), (2, b"not JSON"), (3, sample("account")), (3, sample("ping"))], 6)
     diary.round(1, 2)
@@ -71,7 +71,7 @@ def diary(desk: Desk) -> Diary:
     return diary
 
 
-def test_every_frame_is_there_byte_for_byte(record: Record, diary: Diary) -> None:
+def test_every_frame_is_replayed_byte_for_byte(record: Record, diary: Diary) -> None:
     events = only_frames(replayed(record, sources=ALL))
     key = frames.c.account_id, frames.c.session_id, frames.c.seq
     with diary.desk.engine.connect() as connection:
@@ -98,7 +98,7 @@ def test_every_frame_is_there_byte_for_byte(record: Record, diary: Diary) -> Non
     assert len({one[4] for one in told}) == 4
 
 
-def test_sessions_and_gaps_stand_in_their_places(record: Record, diary: Diary) -> None:
+def test_sessions_and_gaps_are_events_between_the_frames(record: Record, diary: Diary) -> None:
     events = replayed(record, accounts=["main"])
     assert words(events) == [
         "GapBegan",
@@ -125,18 +125,18 @@ def test_sessions_and_gaps_stand_in_their_places(record: Record, diary: Diary) -
 def test_a_gap_begins_right_after_the_last_frame_received(record: Record, diary: Diary) -> None:
     events = replayed(record, accounts=["main"], sources=[PUSH, SENT])
     at = words(events).index("GapBegan 3")
-    # The ping of ours was sent into the gap.
+    # Our ping was sent within the gap.
     assert words(events[at - 1 : at + 3]) == ["3", "GapBegan 3", "3", "SessionClosed 6"]
     assert [event.source for event in only_frames(events[at - 1 : at + 3])] == [PUSH, SENT]
 
 
-def test_accounts_are_merged_by_the_time_of_receipt(record: Record, diary: Diary) -> None:
+def test_accounts_are_merged_by_time_of_receipt(record: Record, diary: Diary) -> None:
     told = [(event.account, event.received_ns) for event in only_frames(replayed(record))]
     assert [ns for _, ns in told] == sorted(ns for _, ns in told)
     assert [name for name, _ in told] == ["main", *["main", "other"] * 2, *["main"] * 2, "other", *["main"] * 3]
 
 
-def test_updates_are_those_that_were_recorded(record: Record, diary: Diary) -> None:
+def test_frames_are_decoded_as_when_they_were_recorded(record: Record, diary: Diary) -> None:
     for event in only_frames(replayed(record)):
         assert event.decoded == read_frame(FMEX, event.payload)
     (balance,) = [event for event in only_frames(replayed(record)) if event.topic == "account"]
@@ -150,7 +150,7 @@ def test_sources(record: Record, diary: Diary) -> None:
         ("/v3/contracts/accounts", 1),
         ("/v3/contracts/orders/open", 1),
     ]
-    # What is asked to compare may tell of a moment before pushes that stand before it.
+    # A snapshot for comparison may show an earlier state than pushes received before it.
     snapshot = only_frames(replayed(record, sources=[SNAPSHOT]))
     assert [(event.status, event.updates) for event in snapshot] == [("decoded", ())] * 2
     assert [event.payload for event in only_frames(replayed(record, sources=[SENT]))] == [b'{"cmd":"ping"}'] * 3
@@ -160,7 +160,7 @@ def test_sources(record: Record, diary: Diary) -> None:
 
 def test_topics(record: Record, diary: Diary) -> None:
     told = only_frames(replayed(record, topics=["order.btcusd_p"]))
-    # What cannot be decoded may be of any topic.
+    # A frame that cannot be decoded may be of any topic.
     assert [event.topic for event in told if event.account == "main"] == [
         "order.btcusd_p",
         None,
@@ -172,7 +172,7 @@ def test_topics(record: Record, diary: Diary) -> None:
     assert [event.source for event in answers] == [REST, PUSH, SNAPSHOT]
 
 
-def test_what_goes_on_where_it_begins_is_told_first(record: Record, diary: Diary) -> None:
+def test_sessions_and_gaps_in_progress_at_the_start_come_first(record: Record, diary: Diary) -> None:
     assert words(replayed(record, NOON_NS + 2 * S, NOON_NS + 5 * S)) == [
         *("SessionBegan 0", "SessionBegan 1"),
         *("2", "2", "3", "3", "GapBegan 3"),
@@ -183,19 +183,19 @@ def test_what_goes_on_where_it_begins_is_told_first(record: Record, diary: Diary
         "SessionBegan 10",
         "GapEnded 10",
     ]
-    # Nothing was received there, but a hole is not hidden.
+    # Nothing was received there, but the gap is reported.
     nothing = replayed(record, NOON_NS + 4 * S, NOON_NS + 9 * S, ["main"])
     assert words(nothing) == ["SessionBegan 0", "GapBegan 3", "SessionClosed 6"]
 
 
-def test_what_goes_on_is_told_in_the_order_it_began(record: Record, desk: Desk) -> None:
+def test_events_in_progress_come_in_the_order_in_which_they_began(record: Record, desk: Desk) -> None:
     diary = Diary(desk)
     diary.session(0, [(1, None)], 2)
     diary.session(5, [(8, None)], account_id=OTHER)
     assert words(replayed(record, NOON_NS + 7 * S))[:3] == ["GapBegan 1", "SessionBegan 5", "8"]
 
 
-def test_pieces_make_the_whole(record: Record, diary: Diary) -> None:
+def test_consecutive_periods_add_up_to_the_whole(record: Record, diary: Diary) -> None:
     whole = replayed(record, sources=ALL)
     edges = [NOON_NS - S, *(NOON_NS + at_s * S + more for at_s in range(14) for more in (0, 1))]
     for width in (1, 3, 9):
@@ -210,7 +210,7 @@ def _overlaps(since_ns: int | None, until_ns: int | None) -> bool:
     return (since_ns or 0) <= NOON_NS + 12 * S and (until_ns is None or until_ns > NOON_NS)
 
 
-def test_it_goes_on_after_any_frame_as_if_it_had_never_stopped(record: Record, diary: Diary) -> None:
+def test_a_replay_continues_after_any_frame(record: Record, diary: Diary) -> None:
     for options in ({}, {"accounts": ["main"]}, {"sources": ALL}, {"topics": ["order.btcusd_p"]}):
         whole = replayed(record, **options)
         for number, event in enumerate(whole):
@@ -223,7 +223,7 @@ def test_two_replays_are_the_same(record: Record, diary: Diary) -> None:
     assert replayed(record, sources=ALL) == replayed(record, sources=ALL)
 
 
-def test_many_frames_in_their_order_among_them_some_that_nobody_can_read(record: Record, desk: Desk) -> None:
+def test_many_frames_with_undecodable_ones_among_them_keep_their_order(record: Record, desk: Desk) -> None:
     hostile = [frame for frame, _ in HOSTILE.values() if len(frame) < 10_000]
     good = [sample(name) for name in ("account", "order", "position", "ping")]
     payloads = [*good * ROWS_MAX, *hostile, *good, *(good + hostile) * 3]
@@ -235,7 +235,7 @@ def test_many_frames_in_their_order_among_them_some_that_nobody_can_read(record:
     assert only_frames(replayed(record, after=(session_id, at))) == told[at + 1 :]
 
 
-def test_what_is_written_meanwhile_is_not_replayed_and_nobody_waits(record: Record, desk: Desk) -> None:
+def test_frames_written_during_a_replay_are_not_included_and_writing_is_not_blocked(record: Record, desk: Desk) -> None:
     session_id = Diary(desk).session(0, [(1, None)] * 3 * ROWS_MAX, answered=False)
     events = record.replay()
     first = next(events)
@@ -266,7 +266,7 @@ def check_once(two: Two) -> None:
         assert [(event.session_id, event.seq) for event in pushes] == view
         every = only_frames(list(record.replay(all_sightings=True)))
         assert len(every) == len({(event.session_id, event.seq) for event in every})
-        # From the middle on, what was seen before is known all the same.
+        # A replay that continues in the middle also knows what was received before.
         for number, at in enumerate(whole):
             if isinstance(at, FrameEvent) and (number % 7 == 0 or at.seq == 0):
                 assert list(record.replay(after=(at.session_id, at.seq))) == whole[number + 1 :]
@@ -297,20 +297,20 @@ def two(tmp_path: Any, sqlite_template: Any, url: str) -> Any:
         ({"after": (7, 1)}, r"no session 7 here"),
     ],
 )
-def test_what_there_is_not_is_refused_before_it_begins(
+def test_what_the_record_does_not_contain_is_refused_at_the_start(
     record: Record, diary: Diary, options: dict[str, Any], said: str
 ) -> None:
     with pytest.raises(ConfigurationError, match=said):
         record.replay(**options)
 
 
-def test_an_empty_record_has_nothing_but_its_gaps(record: Record) -> None:
+def test_an_empty_record_has_only_gaps(record: Record) -> None:
     assert words(replayed(record)) == ["GapBegan", "GapBegan"]
     with pytest.raises(ConfigurationError, match="Nothing has been received yet"):
         record.replay(since_ns=1)
 
 
-def test_a_stretch_with_gaps_is_refused_where_none_are_wanted(record: Record, diary: Diary) -> None:
+def test_a_period_with_gaps_is_refused_if_it_must_be_complete(record: Record, diary: Diary) -> None:
     def refused(*arguments: Any, **options: Any) -> list[str]:
         with pytest.raises(Incomplete) as caught:
             record.replay(*arguments, require_complete=True, **options)

@@ -1,4 +1,4 @@
-"""The order of a replay, whatever the clocks did and whoever recorded. On SQLite, for nothing of it is the engine's."""
+"""The order of a replay with clocks that jump and with several recorders. Tested on SQLite only."""
 
 import shutil
 from collections.abc import Callable
@@ -34,7 +34,7 @@ def new_desk(sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory) ->
     return lambda: Desk(f"sqlite:///{shutil.copy(sqlite_template, folder / f'{next(numbers)}.db')}")
 
 
-def test_a_clock_that_was_set_back_changes_no_order(new_desk: NewDesk) -> None:
+def test_a_clock_that_was_set_back_does_not_change_the_order(new_desk: NewDesk) -> None:
     desk = new_desk()
     diary = Diary(desk)
     diary.session(100, [(101, None), (102, None)], 103)
@@ -56,7 +56,7 @@ def test_a_clock_that_was_set_back_changes_no_order(new_desk: NewDesk) -> None:
         assert [frame for piece in pieces for frame in only_frames(piece)] == only_frames(whole)
 
 
-def test_an_instant_is_never_before_that_of_the_frame_before_wherever_it_is_read_from(new_desk: NewDesk) -> None:
+def test_instants_never_decrease_at_any_start_of_the_replay(new_desk: NewDesk) -> None:
     desk = new_desk()
     came = [(50 if seq == 10 else seq % 3, None) for seq in range(3 * ROWS_MAX)]
     session_id = Diary(desk).session(0, came, answered=False)
@@ -83,7 +83,7 @@ sessions_told = st.lists(
 
 @settings(max_examples=examples(30), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(told=sessions_told, cut=st.tuples(times, times), topics=st.sampled_from([None, ["order.btcusd_p"]]))
-def test_whatever_the_clock_did_each_frame_comes_once(
+def test_each_frame_comes_once_whatever_the_clock_did(
     new_desk: NewDesk, told: Any, cut: tuple[int, int], topics: list[str] | None
 ) -> None:
     desk = new_desk()
@@ -114,7 +114,7 @@ def test_whatever_the_clock_did_each_frame_comes_once(
 
 
 def _check_holes(events: list[Event]) -> None:
-    """Each frame but the acknowledgement stands outside of every gap, and each session is in one at both its ends."""
+    """Each frame but the acknowledgement is outside of every gap, and each session begins and ends in one."""
     in_gap = 0
     for event in events:
         if isinstance(event, GapBegan | GapEnded):
@@ -134,7 +134,7 @@ def _piece(record: Record, since_ns: int | None, until_ns: int | None, options: 
 
 @settings(max_examples=examples(25), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(told=told_pushes, heard=st.tuples(listened, listened))
-def test_a_replay_gives_what_the_views_give(
+def test_a_replay_agrees_with_the_views(
     tmp_path_factory: pytest.TempPathFactory, sqlite_template: Path, told: Any, heard: Any
 ) -> None:
     folder = tmp_path_factory.mktemp("two")

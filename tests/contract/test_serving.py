@@ -1,4 +1,4 @@
-"""A record that is served: its pushes again, verbatim, and what REST would have told at the replayed instant."""
+"""A served record: its pushes, verbatim, and REST answers as of the replayed time."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -39,17 +39,22 @@ from tests.unit.read.desk import OTHER
 
 #: What `make test` proves on PostgreSQL too; `make test-all` proves everything there.
 ON_POSTGRESQL = (
-    "test_each_client_is_pushed_what_was_recorded_of_what_it_subscribed_to",
-    "test_a_stretch_is_served",
+    "test_each_client_gets_the_recorded_pushes_of_its_topics",
+    "test_a_period_of_one_account_is_served",
     "test_redacted_frames_are_left_out",
-    "test_rest_tells_closed_orders_page_by_page_and_each_order",
+    "test_rest_pages_through_closed_orders_and_gives_single_orders",
 )
 
 SEED, PUSHES = 5, 1_500
 SECRET = "a secret"
 MAIN = Filter(account="main")
 S = 1_000_000_000
-#: Instants at which REST is asked: after so many pushes.
+#: Fields that pushes do not have.
+ONLY_IN_REST = {
+    *("sequenceId", "maker_fee_rate", "taker_fee_rate", "updated_at", "frozen_margin", "frozen_quantity", "hidden"),
+    "max_quantity",
+}
+#: REST is requested after this many pushes.
 ASKED = (1, 400, 1_499)
 
 
@@ -62,7 +67,7 @@ def story() -> Story:
 def served_url(
     new_url: NewUrl, story: Story, tmp_path_factory: pytest.TempPathFactory, sqlite_template: Path
 ) -> Iterator[str]:
-    """A record of two accounts: one that heard all, one that missed the middle."""
+    """A record of two accounts: one is complete, the other missed the pushes in the middle."""
     scribe = Scribe(tmp_path_factory.mktemp("scribe") / "one.db", sqlite_template)
     scribe.write(story, Heard(0, PUSHES, end="stopped"))
     scribe.write(story, Heard(0, 100), Heard(200, 300, end="stopped"), account_id=8, name="half/deaf")
@@ -101,18 +106,18 @@ def results(one: Serving, target: str) -> list[dict[str, Any]]:
 # On the wire.
 
 
-def test_each_client_is_pushed_what_was_recorded_of_what_it_subscribed_to(served_url: str, story: Story) -> None:
+def test_each_client_gets_the_recorded_pushes_of_its_topics(served_url: str, story: Story) -> None:
     orders = [payload for payload in story.payloads if payload.startswith(b'{"type":"order')]
     with serving(served_url) as one, client(one).subscribe() as all_of_it, client(one).subscribe(TOPICS[1]) as some:
         assert all_of_it.take(PUSHES) == story.payloads
         assert some.take(len(orders)) == orders
-        for each in (all_of_it, some):  # and nothing more comes but what is asked for
+        for each in (all_of_it, some):  # the next frame is the answer: there are no more pushes
             assert each.say(ping(now_ms(), "p"))["type"] == "ping"
         one.wait_finished(2, PATIENCE_S)
         assert one.status().frames == PUSHES + len(orders)
 
 
-def test_the_conversation_is_the_exchanges(served_url: str) -> None:
+def test_commands_are_answered_as_by_the_exchange(served_url: str) -> None:
     with serving(served_url) as one, client(one) as each:
         hello = each.answer()
         assert hello["type"] == "hello"
@@ -128,7 +133,7 @@ def test_the_conversation_is_the_exchanges(served_url: str) -> None:
 def test_nothing_is_pushed_before_a_client_has_subscribed(
     served_url: str, story: Story, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("recorder.wire.server.SETTLE_S", 1.0)  # so much lies at most between the two commands
+    monkeypatch.setattr("recorder.wire.server.SETTLE_S", 1.0)  # longer than the pause between the two commands
     with serving(served_url) as one, client(one) as each:
         each.answer()
         for number in range(3):
@@ -140,19 +145,19 @@ def test_nothing_is_pushed_before_a_client_has_subscribed(
         assert each.take(PUSHES) == story.payloads
 
 
-def test_the_key_says_which_account(served_url: str, story: Story) -> None:
-    heard = story.payloads[:100] + story.payloads[200:300]
+def test_the_api_key_selects_the_account(served_url: str, story: Story) -> None:
+    expected = story.payloads[:100] + story.payloads[200:300]
     with serving(served_url) as one:
         assert one.accounts == ["half/deaf", "main"]
         for key in ("half/deaf", "half/deaf/2"):
             with client(one, key).subscribe() as each:
-                assert each.take(200) == heard
+                assert each.take(200) == expected
         for who in (Credentials("half", SECRET), Credentials("main", "wrong"), Credentials("", SECRET)):
             with pytest.raises(websocket.WebSocketBadStatusException, match="401"):
                 Client(one.url, who)
 
 
-def test_a_stretch_is_served(served_url: str, story: Story) -> None:
+def test_a_period_of_one_account_is_served(served_url: str, story: Story) -> None:
     with (
         serving(served_url, since_ns=story.at_ns(400), until_ns=story.at_ns(500), accounts=("main",)) as one,
         client(one).subscribe() as each,
@@ -163,7 +168,7 @@ def test_a_stretch_is_served(served_url: str, story: Story) -> None:
         assert each.say(ping(now_ms(), "p"))["type"] == "ping"
 
 
-def test_a_client_may_ask_for_another_place_and_pace(served_url: str, story: Story) -> None:
+def test_a_client_can_choose_its_start_and_speed(served_url: str, story: Story) -> None:
     with serving(served_url, speed=1.0) as one:
         begin = "2020-02-04T08:40:54.362"  # after the pause
         assert story.at_ns(700) // S == 1_580_805_654
@@ -197,7 +202,7 @@ def test_redacted_frames_are_left_out(
     assert "the end of the record, 40 pushes, 11 frames without payload left out" in caplog.text
 
 
-def test_what_two_recorders_saw_comes_once_or_as_often_as_they_saw_it(
+def test_pushes_received_by_two_recorders_are_sent_once_or_with_all_sightings_twice(
     tmp_path: Path, sqlite_template: Path, story: Story, engine: Engine, url: str
 ) -> None:
     for number in (1, 2):
@@ -213,7 +218,7 @@ def test_what_two_recorders_saw_comes_once_or_as_often_as_they_saw_it(
             assert one.status().frames == count
 
 
-def test_what_proved_the_line_alive_is_left_out(
+def test_recorded_heartbeats_are_not_sent(
     tmp_path: Path, sqlite_template: Path, story: Story, engine: Engine, url: str
 ) -> None:
     scribe = Scribe(tmp_path / "one.db", sqlite_template)
@@ -243,6 +248,15 @@ def told(target: str, body: bytes) -> list[Update]:
     return sorted(map(pushed_part, decoded.updates), key=repr)
 
 
+def assert_pushed_fields(answer: bytes, expected: bytes) -> None:
+    """The answer has all fields that pushes have, FMex's own included, with the digits that were sent."""
+    read = [json.loads(body, parse_float=str, parse_int=str)["data"] for body in (answer, expected)]
+    ours, theirs = (data.get("results", [data]) for data in read)
+    for mine, its in zip(ours, theirs, strict=True):
+        assert mine.items() <= its.items()
+        assert its.keys() - mine.keys() <= ONLY_IN_REST
+
+
 @pytest.mark.parametrize("number", ASKED)
 def test_rest_answers_as_of_the_replayed_instant(served_url: str, story: Story, number: int) -> None:
     with serving(served_url, until_ns=story.before(number)) as one, client(one).subscribe() as each:
@@ -250,35 +264,36 @@ def test_rest_answers_as_of_the_replayed_instant(served_url: str, story: Story, 
         one.wait_finished(timeout_s=PATIENCE_S)
         requests = {rest.ACCOUNTS: rest.accounts, rest.POSITIONS: rest.positions, rest.OPEN_ORDERS: rest.open_orders}
         for target, expected in story.answers[number]:
-            # The first balance was paid in before anybody listened, and nothing that was pushed tells of it.
+            # The first deposit was made before the first subscription, so no push reports it.
             if target != rest.ACCOUNTS or number > 1:
-                assert told(target, ask(one, requests[target])) == told(target, expected)
+                answer = ask(one, requests[target])
+                assert told(target, answer) == told(target, expected)
+                assert_pushed_fields(answer, expected)
 
 
 class Desk:
-    """The REST interface of the simulated exchange, after so many pushes."""
+    """The REST interface of the simulated exchange after a number of pushes."""
 
     def __init__(self, number: int) -> None:
         exchange = Exchange(SEED)
         list(islice(exchange, number))
-        self.telling = SimulatedAccount(exchange.rest_state)
+        self.account = SimulatedAccount(exchange.rest_state)
         self._handler = FMexStandIn().request_handler({"main": SECRET}.get, now_ms)
 
     def ask(self, target: str) -> bytes:
         headers = sign.credentials("main", SECRET, "GET", f"http://x{target}", now_ms())
         question = self._handler.handle("GET", target, headers, "http://x")
         assert isinstance(question, AccountQuery)
-        return question.answer(self.telling)
+        return question.answer(self.account)
 
     def closed(self) -> list[dict[str, Any]]:
         """The newest closed orders."""
-        found: list[dict[str, Any]] = json.loads(self.ask(f"{rest.CLOSED_ORDERS}?limit=100&range=202002"))["data"][
-            "results"
-        ]
+        body = self.ask(f"{rest.CLOSED_ORDERS}?limit=100&range=202002")
+        found: list[dict[str, Any]] = json.loads(body)["data"]["results"]
         return found
 
 
-def test_rest_tells_closed_orders_page_by_page_and_each_order(served_url: str, story: Story) -> None:
+def test_rest_pages_through_closed_orders_and_gives_single_orders(served_url: str, story: Story) -> None:
     desk = Desk(PUSHES)
     with serving(served_url) as one, client(one).subscribe() as each:
         each.take(PUSHES)
@@ -312,12 +327,16 @@ def test_rest_tells_closed_orders_page_by_page_and_each_order(served_url: str, s
             matches, _ = both(f"{rest.ORDERS}/{order['id']}/matches")
             assert sum(match["quantity"] for match in matches["data"]["results"]) == order["quantity"]
             assert all(match["price"] > 0 for match in matches["data"]["results"])
-        for target, status in [(f"{rest.ORDERS}/1", 404), (f"{rest.CLOSED_ORDERS}?symbol=ethusd_p", 400)]:
+        for target, status in [
+            (f"{rest.ORDERS}/1", 404),
+            (f"{rest.CLOSED_ORDERS}?symbol=ethusd_p", 400),
+            (f"{rest.CLOSED_ORDERS}?offsetId=1", 400),
+        ]:
             with http_error(status):
                 both(target)
 
 
-def test_closed_orders_are_those_made_from_one_instant_until_another(served_url: str) -> None:
+def test_closed_orders_are_selected_by_creation_time(served_url: str) -> None:
     with Record(served_url) as record:
 
         def ids(since_ms: int, until_ms: int) -> set[str]:
@@ -332,7 +351,7 @@ def test_closed_orders_are_those_made_from_one_instant_until_another(served_url:
         assert one.order_id not in ids(one.created_ms + 1, 2**62)
 
 
-def test_rest_tells_nothing_of_another_account(served_url: str) -> None:
+def test_rest_shows_nothing_of_other_accounts(served_url: str) -> None:
     with serving(served_url) as one:
         with client(one).subscribe() as each:
             each.take(PUSHES)
@@ -348,7 +367,7 @@ def test_rest_tells_nothing_of_another_account(served_url: str) -> None:
                     ask(one, at(target), "half/deaf")
 
 
-def test_rest_tells_the_newest_first_and_of_one_contract_where_it_is_asked_for(
+def test_rest_lists_the_newest_order_first_and_filters_by_symbol(
     tmp_path: Path, sqlite_template: Path, engine: Engine, url: str
 ) -> None:
     both = Story(SEED, 600, ("btcusd_p", "ethusd_p"))
@@ -376,7 +395,7 @@ def test_rest_tells_the_newest_first_and_of_one_contract_where_it_is_asked_for(
     assert len(ids) > 2
 
 
-def test_what_rest_told_when_it_was_recorded_it_tells_again(
+def test_recorded_rest_answers_are_given_again_unchanged(
     tmp_path: Path, sqlite_template: Path, engine: Engine, url: str, story: Story
 ) -> None:
     scribe = Scribe(tmp_path / "one.db", sqlite_template)
@@ -386,14 +405,14 @@ def test_what_rest_told_when_it_was_recorded_it_tells_again(
     answers = dict(story.answers[400])
     with serving(url, until_ns=story.at_ns(400)) as one, client(one).subscribe():
         one.wait_finished(timeout_s=PATIENCE_S)
-        # The answers came a moment before the first push, and the replay ends between the two.
+        # The answers were received just before the first push, and the replay ends between the two.
         assert json.loads(ask(one, rest.accounts)) == json.loads(answers[rest.ACCOUNTS])
         ours, theirs = json.loads(ask(one, rest.open_orders)), json.loads(answers[rest.OPEN_ORDERS])
         assert ours == theirs
         assert ours["data"]["results"][0]["sequenceId"]
 
 
-def test_before_anybody_subscribed_rest_tells_of_the_beginning(served_url: str, story: Story) -> None:
+def test_before_a_subscription_rest_answers_as_of_the_beginning(served_url: str, story: Story) -> None:
     with serving(served_url) as one:
         assert json.loads(ask(one, rest.accounts))["data"] == {}
     with serving(served_url, since_ns=story.at_ns(400)) as one:
@@ -405,10 +424,12 @@ def test_before_anybody_subscribed_rest_tells_of_the_beginning(served_url: str, 
                     assert told(target, ask(one, rest.open_orders)) == told(target, expected)
 
 
-def test_two_clients_of_one_account_are_told_apart_by_their_keys(served_url: str, story: Story) -> None:
+def test_two_clients_of_one_account_with_keys_of_their_own_have_separate_positions(
+    served_url: str, story: Story
+) -> None:
     with (
         serving(served_url, speed=1.0) as one,
-        client(one, "main/early").subscribe() as early,  # at the pace: it waits in the pause
+        client(one, "main/early").subscribe() as early,  # at the record's pace: it waits in the pause
         client(one, "main/late", more="&speed=max").subscribe() as late,
     ):
         early.take(700)
@@ -420,7 +441,7 @@ def test_two_clients_of_one_account_are_told_apart_by_their_keys(served_url: str
     assert balances["main/early"] != balances["main/late"]
 
 
-def test_a_key_that_comes_again_is_where_its_newest_client_is(served_url: str) -> None:
+def test_a_key_has_the_position_of_its_latest_client(served_url: str) -> None:
     with serving(served_url) as one, client(one).subscribe() as each:
         each.take(PUSHES)
         one.wait_finished(timeout_s=PATIENCE_S)
@@ -442,10 +463,10 @@ def test_rest_is_refused_as_the_exchange_refuses(served_url: str) -> None:
         assert (order.status, order.json()["status"]) == (403, 403)
 
 
-def test_what_is_told_of_executions_says_where_a_price_was_reckoned(served_url: str) -> None:
+def test_derived_prices_of_executions_are_marked_as_estimates(served_url: str) -> None:
     desk = Desk(PUSHES)
     closed = (str(order["id"]) for order in desk.closed())
-    partly = next(order_id for order_id in closed if len(desk.telling.executions(order_id)) > 1)
+    partly = next(order_id for order_id in closed if len(desk.account.executions(order_id)) > 1)
     with serving(served_url) as one, client(one).subscribe() as each:
         each.take(PUSHES)
         one.wait_finished(timeout_s=PATIENCE_S)
@@ -457,10 +478,10 @@ def test_what_is_told_of_executions_says_where_a_price_was_reckoned(served_url: 
     assert [match.get("price_is_estimate", False) for match in results[1:]] == [True] * (len(results) - 1)
 
 
-# What is refused before it begins.
+# What is refused at the start.
 
 
-def test_what_cannot_be_served_is_refused(served_url: str, story: Story, desk: Any) -> None:
+def test_invalid_requests_to_serve_are_refused_at_the_start(served_url: str, story: Story, desk: Any) -> None:
     refusals: list[tuple[dict[str, Any], str]] = [
         ({"accounts": ("nobody",)}, "no account 'nobody' in this record; there are: "),
         ({"since_ns": story.at_ns(PUSHES) + 3600 * S}, "Nothing was received since"),
@@ -478,23 +499,21 @@ def test_what_cannot_be_served_is_refused(served_url: str, story: Story, desk: A
     one.close()
 
 
-def test_a_replay_that_begins_in_the_middle_of_a_connection_does_not_wait_for_its_beginning(
-    served_url: str, story: Story
-) -> None:
+def test_a_replay_that_starts_within_a_session_starts_at_once(served_url: str, story: Story) -> None:
     with serving(served_url, speed=1.0, since_ns=story.before(700)) as one, client(one).subscribe() as each:
-        # The connection goes on since an hour before.
+        # The session began an hour earlier.
         assert each.take(10) == story.payloads[700:710]
 
 
-def test_a_time_before_all_calendars_is_the_beginning(served_url: str, story: Story) -> None:
+def test_a_start_before_year_1_means_the_beginning(served_url: str, story: Story) -> None:
     with serving(served_url, since_ns=-(10**22)) as one:
-        # Of the newest month, as of then.
+        # Of the current month, as of then.
         assert results(one, rest.CLOSED_ORDERS) == []
         with client(one, more="&since=99999999d").subscribe() as each:
             assert each.take(PUSHES) == story.payloads
 
 
-def test_accounts_of_one_name_are_chosen_by_venue(desk: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_accounts_with_the_same_name_are_selected_by_venue(desk: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(VENUES, "okx", VENUES["fmex"])
     with desk.engine.begin() as connection:
         connection.execute(update(accounts).where(accounts.c.account_id == OTHER).values(name="main", venue="okx"))

@@ -1,4 +1,4 @@
-"""`recorder replay` as people type it: JSON lines to the byte, what is asked for and no more, in flat memory."""
+"""The command `recorder replay`: JSON lines with exact payloads, selections, errors, memory."""
 
 import base64
 import json
@@ -33,7 +33,7 @@ def recorded_once(tmp_path_factory: pytest.TempPathFactory) -> Folder:
 
 @pytest.fixture
 def recorded(recorded_once: Folder, tmp_path: Path) -> Folder:
-    """A record of 300 pushes, and of one that is no text."""
+    """A record of 300 pushes and one frame that is not UTF-8."""
     return recorded_once.copied_to(tmp_path)
 
 
@@ -49,7 +49,7 @@ def payload(line: dict[str, Any]) -> bytes:
     return base64.b64decode(line["payload_base64"]) if text is None else text.encode()
 
 
-def test_each_frame_is_a_line_and_so_are_sessions_and_gaps(recorded: Folder) -> None:
+def test_each_frame_session_and_gap_is_a_line(recorded: Folder) -> None:
     told = lines(recorded)
     frames = [line for line in told if line["event"] == "frame"]
     assert [payload(line) for line in frames] == recorded.payloads()
@@ -62,7 +62,7 @@ def test_each_frame_is_a_line_and_so_are_sessions_and_gaps(recorded: Folder) -> 
     assert told[0]["gap"]["reason"] == "beginning"
 
 
-def test_a_topic_and_a_source_and_a_place_to_go_on_from(recorded: Folder) -> None:
+def test_topic_source_and_after_select_frames(recorded: Folder) -> None:
     orders = [line for line in lines(recorded, "--topic", "order.btcusd_p") if line["event"] == "frame"]
     assert {line["topic"] for line in orders} == {"order.btcusd_p", None}, "what nobody could read may be of any"
     assert len(orders) > 50
@@ -73,7 +73,7 @@ def test_a_topic_and_a_source_and_a_place_to_go_on_from(recorded: Folder) -> Non
     assert lines(recorded, "--after", f"{told[at]['session_id']}:100") == told[at + 1 :]
 
 
-def test_a_reader_that_has_enough_is_no_error(recorded: Folder) -> None:
+def test_a_reader_that_closes_the_pipe_is_no_error(recorded: Folder) -> None:
     command = [sys.executable, "-m", "recorder", "replay"]
     with subprocess.Popen(command, cwd=recorded.path, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         assert process.stdout is not None and process.stderr is not None
@@ -93,14 +93,14 @@ def test_a_reader_that_has_enough_is_no_error(recorded: Folder) -> None:
         (["--max-wait", "0s"], "above zero"),
     ],
 )
-def test_what_cannot_be_replayed_is_said(recorded: Folder, arguments: list[str], words: str) -> None:
+def test_invalid_arguments_are_one_sentence(recorded: Folder, arguments: list[str], words: str) -> None:
     ended = recorded.command("replay", *arguments)
     assert ended.returncode == 2
     assert ended.stdout == ""
     assert words in re.sub(r"\s+", " ", ended.stderr)
 
 
-def test_a_range_with_gaps_is_refused_and_they_are_listed(sqlite_template: Path, tmp_path: Path) -> None:
+def test_a_period_with_gaps_is_refused_and_the_gaps_are_listed(sqlite_template: Path, tmp_path: Path) -> None:
     story = Story(1, 30)
     scribe = Scribe(tmp_path / "recorder.db", sqlite_template)
     scribe.write(story, Heard(0, 10), Heard(12, 20), Heard(25, 30, end="stopped"))

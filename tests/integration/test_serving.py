@@ -1,4 +1,4 @@
-"""A record that is served to many at once, and recorded again: processes, sockets, clients that misbehave."""
+"""A served record with many clients, some of which misbehave; and recording it again."""
 
 import asyncio
 import gc
@@ -44,7 +44,7 @@ LARGE_BYTES = 40_000
 
 
 class Large(Story):
-    """Pushes with many blanks."""
+    """Pushes padded with blanks."""
 
     def __init__(self, pushes: int) -> None:
         super().__init__(3, pushes)
@@ -52,7 +52,7 @@ class Large(Story):
 
 
 def write(story: Story, folder: Path, sqlite_template: Path) -> str:
-    """The address of a record that heard all of it."""
+    """The address of a complete record of it."""
     scribe = Scribe(folder / "recorder.db", sqlite_template)
     scribe.write(story, Heard(0, len(story.payloads), end="stopped"))
     scribe.engine.dispose()
@@ -79,7 +79,7 @@ SMALL_WINDOW = ((socket.SOL_SOCKET, socket.SO_RCVBUF, 4096),)
 
 
 class Seen(NamedTuple):
-    """What a client was pushed, and when on the monotonic clock."""
+    """The pushes that a client received, and when by the monotonic clock."""
 
     speed: float
     payloads: list[bytes]
@@ -87,7 +87,7 @@ class Seen(NamedTuple):
 
 
 class Watcher(threading.Thread):
-    """A client that takes all it is sent."""
+    """A client that reads everything it is sent."""
 
     def __init__(self, one: Client, speed: float, count: int) -> None:
         super().__init__()
@@ -101,9 +101,7 @@ class Watcher(threading.Thread):
             self.seen.at_s.append(time.monotonic())
 
 
-def test_twenty_clients_at_once_are_each_pushed_all_in_order_and_at_their_own_pace(
-    tmp_path: Path, sqlite_template: Path
-) -> None:
+def test_twenty_clients_get_all_pushes_in_order_each_at_its_own_pace(tmp_path: Path, sqlite_template: Path) -> None:
     story = Story(4, 200, step_ns=NS_PER_S // 100, pauses={100: NS_PER_S // 2})
     url = write(story, tmp_path, sqlite_template)
     speeds = [1.0 + number % 4 for number in range(CLIENTS)]
@@ -129,7 +127,7 @@ def test_twenty_clients_at_once_are_each_pushed_all_in_order_and_at_their_own_pa
     assert abs(statistics.median(late_s)) < 0.25, "at the pace of the record"
 
 
-def test_who_does_not_read_holds_nobody(large: tuple[str, list[bytes]]) -> None:
+def test_a_client_that_does_not_read_delays_no_other(large: tuple[str, list[bytes]]) -> None:
     url, payloads = large
     with Serving(url, ServingOptions(speed=None)) as serving, ExitStack() as stack:
         deaf = [stack.enter_context(client(serving, number, sockopt=SMALL_WINDOW)).subscribe() for number in range(3)]
@@ -144,7 +142,9 @@ def test_who_does_not_read_holds_nobody(large: tuple[str, list[bytes]]) -> None:
             assert one.take(len(payloads)) == payloads
 
 
-def test_who_never_reads_is_dropped(large: tuple[str, list[bytes]], caplog: pytest.LogCaptureFixture) -> None:
+def test_a_client_that_never_reads_is_disconnected(
+    large: tuple[str, list[bytes]], caplog: pytest.LogCaptureFixture
+) -> None:
     url, payloads = large
     with (
         Serving(url, ServingOptions(speed=None, patience_s=0.3)) as serving,
@@ -158,7 +158,7 @@ def test_who_never_reads_is_dropped(large: tuple[str, list[bytes]], caplog: pyte
         assert deaf.frames[2:] == payloads[: len(deaf.frames) - 2], "what came was in order"
 
 
-def test_who_reads_slowly_is_kept(large: tuple[str, list[bytes]]) -> None:
+def test_a_client_that_reads_slowly_stays_connected(large: tuple[str, list[bytes]]) -> None:
     url, payloads = large
     with (
         Serving(url, ServingOptions(speed=None, patience_s=2.0)) as serving,
@@ -173,7 +173,7 @@ def test_who_reads_slowly_is_kept(large: tuple[str, list[bytes]]) -> None:
         assert slow.frames[2:] == payloads
 
 
-def test_who_never_stops_sending_is_pushed_all(large: tuple[str, list[bytes]]) -> None:
+def test_a_client_that_keeps_sending_gets_all_pushes(large: tuple[str, list[bytes]]) -> None:
     url, payloads = large
     with Serving(url, ServingOptions(speed=None)) as serving, client(serving).subscribe() as one:
         del one.frames[:]
@@ -206,7 +206,7 @@ def test_clients_come_and_go(large: tuple[str, list[bytes]]) -> None:
         )
 
 
-def test_a_record_that_cannot_be_read_declines_a_request(
+def test_a_request_is_refused_if_the_record_cannot_be_read(
     large: tuple[str, list[bytes]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def failing(_self: RecordedAccount) -> Iterator[AccountUpdate]:
@@ -221,7 +221,9 @@ def test_a_record_that_cannot_be_read_declines_a_request(
         assert b'"status":0' in fetch(request)
 
 
-def test_keys_that_come_once_are_forgotten(large: tuple[str, list[bytes]], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_positions_of_old_keys_are_forgotten(
+    large: tuple[str, list[bytes]], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("recorder.replay.serving.portal.KEYS_MAX", 2)
     with Serving(large[0], ServingOptions()) as serving:
         for number in (0, 1, 0, 2):  # the newest are remembered
@@ -241,7 +243,7 @@ def test_a_client_without_pings_is_disconnected(large: tuple[str, list[bytes]]) 
             silent.receive()
 
 
-def test_a_record_that_cannot_be_read_any_more_ends_that_client_and_says_why(
+def test_a_client_is_disconnected_with_a_reason_if_the_record_can_no_longer_be_read(
     large: tuple[str, list[bytes]], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     url, payloads = large
@@ -270,7 +272,7 @@ def test_a_record_that_cannot_be_read_any_more_ends_that_client_and_says_why(
             assert another.take(len(payloads)) == payloads
 
 
-def test_a_request_that_is_none_ends_nobody(large: tuple[str, list[bytes]]) -> None:
+def test_a_malformed_request_affects_no_other_client(large: tuple[str, list[bytes]]) -> None:
     with Serving(large[0], ServingOptions()) as serving:
         host, port = serving.options.host, serving._running.server.port
         for lines, status in [
@@ -286,7 +288,9 @@ def test_a_request_that_is_none_ends_nobody(large: tuple[str, list[bytes]]) -> N
 
 
 @pytest.mark.parametrize("come", ["asks before", "asks with it", "connects with it"])
-def test_the_end_waits_for_nobody(large: tuple[str, list[bytes]], monkeypatch: pytest.MonkeyPatch, come: str) -> None:
+def test_stopping_waits_for_no_client(
+    large: tuple[str, list[bytes]], monkeypatch: pytest.MonkeyPatch, come: str
+) -> None:
     asked, answers = threading.Semaphore(0), threading.Event()
 
     def slow(_self: RecordedAccount) -> Iterator[AccountUpdate]:
@@ -310,7 +314,7 @@ def test_the_end_waits_for_nobody(large: tuple[str, list[bytes]], monkeypatch: p
                 client.sendall(f"GET /{path} HTTP/1.1\r\nHost: {host}\r\n{head}\r\n".encode())
 
         def with_the_end(come: Callable[[], None], turns: int) -> None:
-            """Who comes is seen in the next turn of the event loop, and would be served after the end has begun."""
+            """A new connection is noticed in the next turn of the event loop, after stopping has begun."""
             come()
             end_after(turns)
 
@@ -347,7 +351,7 @@ def served(folder: Folder, *arguments: str) -> tuple[Process, str]:
     return process, process.errors.partition("Serving the record at ")[2].partition(" ")[0]
 
 
-def test_recording_a_replay_gives_an_identical_journal_of_pushes(folder: Folder, tmp_path: Path) -> None:
+def test_recording_a_served_record_gives_the_same_pushes(folder: Folder, tmp_path: Path) -> None:
     with Simulator(SimulatorOptions(pushes=3_000, symbols=("btcusd_p", "ethusd_p"))) as exchange:
         folder.configure(exchange, symbols=("btcusd_p", "ethusd_p"))
         with folder.run("--stop-when-idle", "3s") as process:
@@ -376,8 +380,8 @@ def test_recording_a_replay_gives_an_identical_journal_of_pushes(folder: Folder,
     pushes += " AND topic IS NOT 'ping' ORDER BY session_id, seq"
     assert copy.rows(pushes) == folder.rows(pushes)
     assert len(copy.rows(pushes)) == 3_000 + 2 * len(HOSTILE)
-    states = "SELECT ts, order_id, status, unfilled_quantity, fee, extra FROM order_updates WHERE ts IS NOT NULL"
-    states += " ORDER BY session_id, seq"
+    states = "SELECT event_ms, order_id, status, filled_quantity, fee, extra FROM order_updates"
+    states += " WHERE event_ms IS NOT NULL ORDER BY session_id, seq"
     assert copy.rows(states) == folder.rows(states)
     assert copy.rows("SELECT * FROM discrepancies") == []
 
@@ -405,9 +409,7 @@ def test_memory_stays_flat_while_clients_do_not_read(sqlite_template: Path, tmp_
 @pytest.mark.parametrize(
     "arguments", [["--since", "2030-01-01"], ["--account", "nobody"], ["--database", "sqlite:///no.db"]]
 )
-def test_what_cannot_be_served_is_said_in_a_sentence(
-    sqlite_template: Path, tmp_path: Path, arguments: list[str]
-) -> None:
+def test_an_error_of_the_command_is_one_sentence(sqlite_template: Path, tmp_path: Path, arguments: list[str]) -> None:
     folder = Folder(tmp_path)
     write(Story(1, 10), tmp_path, sqlite_template)
     ended = folder.command("serve", "--port", "0", *arguments)
@@ -416,7 +418,7 @@ def test_what_cannot_be_served_is_said_in_a_sentence(
     assert len(ended.stderr.splitlines()) == 1, ended.stderr
 
 
-def test_a_port_that_is_taken_and_a_record_with_gaps_and_an_empty_one(sqlite_template: Path, tmp_path: Path) -> None:
+def test_a_taken_port_a_record_with_gaps_and_an_empty_record_are_refused(sqlite_template: Path, tmp_path: Path) -> None:
     folder = Folder(tmp_path)
     story = Story(1, 20)
     scribe = Scribe(tmp_path / "recorder.db", sqlite_template)
@@ -436,7 +438,7 @@ def test_a_port_that_is_taken_and_a_record_with_gaps_and_an_empty_one(sqlite_tem
     assert "record something first" in ended.stderr
 
 
-def test_a_terminal_or_a_log_shows_who_is_where(sqlite_template: Path, tmp_path: Path) -> None:
+def test_the_terminal_or_the_log_shows_the_position_of_each_client(sqlite_template: Path, tmp_path: Path) -> None:
     folder = Folder(tmp_path)
     story = Story(1, 20, pauses={10: 3_600 * NS_PER_S})
     write(story, tmp_path, sqlite_template)
@@ -451,7 +453,7 @@ def test_a_terminal_or_a_log_shows_who_is_where(sqlite_template: Path, tmp_path:
         assert process.stop()[0] == 0
 
 
-def test_a_replay_of_the_middle_of_a_connection_begins_there(sqlite_template: Path, tmp_path: Path) -> None:
+def test_a_replay_can_start_within_a_session(sqlite_template: Path, tmp_path: Path) -> None:
     folder = Folder(tmp_path)
     story = Story(1, 20, pauses={10: 3_600 * NS_PER_S})
     write(story, tmp_path, sqlite_template)

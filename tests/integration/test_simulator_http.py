@@ -28,7 +28,7 @@ def test_a_wrong_key_signature_or_time_is_refused(simulator: Simulator) -> None:
     assert simulator.clients == 0
 
 
-def test_the_time_that_counts_is_the_servers() -> None:
+def test_timestamps_are_checked_against_the_servers_clock() -> None:
     with Simulator(SimulatorOptions(clock_offset_ms=3_600_000)) as simulator:
         assert refused(simulator=simulator)[0] == 401
         server_ms = rest.read_server_time_ms(fetch(rest.server_time(simulator.url)))
@@ -37,7 +37,7 @@ def test_the_time_that_counts_is_the_servers() -> None:
             assert abs(client.answer()["ts"] - server_ms) < 10_000
 
 
-def test_what_is_not_there_is_not_found(simulator: Simulator) -> None:
+def test_an_unknown_path_is_not_found(simulator: Simulator) -> None:
     with http_error(404) as found:
         fetch(RestRequest("GET", simulator.url + "/v2/nothing", {}))
     assert found["body"] == {"status": 404, "msg": "path not found"}
@@ -46,7 +46,7 @@ def test_what_is_not_there_is_not_found(simulator: Simulator) -> None:
 ORDER = json.dumps({"symbol": "BTCUSD_P", "type": "LIMIT", "direction": "LONG", "price": 9000, "quantity": 1})
 
 
-def test_orders_are_refused_on_a_connection_that_is_kept(simulator: Simulator) -> None:
+def test_orders_are_refused_and_the_connection_is_kept(simulator: Simulator) -> None:
     with urllib3.HTTPConnectionPool("127.0.0.1", simulator.port, maxsize=1, timeout=PATIENCE_S, retries=False) as pool:
         for body in (ORDER.encode(), b"", b"x" * 300_000):
             refused = pool.request("POST", "/v3/contracts/orders", body=body)
@@ -61,7 +61,7 @@ def test_orders_are_refused_on_a_connection_that_is_kept(simulator: Simulator) -
 
 
 def signature_with_plus(key: str, secret: str, url: str) -> dict[str, str]:
-    """What proves who asks, at an instant at which the signature has a `+` in it."""
+    """Signed headers with a time at which the signature contains a `+`."""
     at_ms = now_ms()
     return next(
         one
@@ -90,7 +90,7 @@ def test_public_clients_run_unchanged(simulator: Simulator) -> None:
 
 
 def raw_answers(simulator: Simulator, *sent: bytes) -> bytes:
-    """What comes back for raw bytes until the server closes."""
+    """The response to raw bytes, until the server closes the connection."""
     with socket.create_connection(("127.0.0.1", simulator.port), timeout=PATIENCE_S) as raw:
         for part in sent:
             raw.sendall(part)
@@ -105,7 +105,7 @@ def test_requests_in_one_packet_are_answered_in_order(simulator: Simulator) -> N
     assert answers.index(b"HTTP/1.1 404") < answers.index(b"HTTP/1.1 200")
 
 
-def test_a_request_that_waits_to_be_told_to_go_on_is(simulator: Simulator) -> None:
+def test_expect_100_continue_is_answered(simulator: Simulator) -> None:
     head = b"POST /v3/contracts/orders HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\nExpect: 100-continue\r\n\r\n"
     with socket.create_connection(("127.0.0.1", simulator.port), timeout=PATIENCE_S) as raw:
         raw.sendall(head)
@@ -114,14 +114,14 @@ def test_a_request_that_waits_to_be_told_to_go_on_is(simulator: Simulator) -> No
         assert raw.recv(1_000).startswith(b"HTTP/1.1 403")
 
 
-def test_a_body_without_end_is_refused(simulator: Simulator) -> None:
+def test_a_body_that_is_too_large_is_refused(simulator: Simulator) -> None:
     head = b"POST /v3/contracts/orders HTTP/1.1\r\nHost: x\r\nContent-Length: 999999999\r\n\r\n"
     answer = raw_answers(simulator, head, b"x" * (BODY_BYTES_MAX + 1))
     assert answer.startswith(b"HTTP/1.1 413") and b'{"status":413' in answer
 
 
 @pytest.mark.parametrize("sent", [b"nonsense\r\n\r\n", b"GET / HTTP/1.1\r\nHost: x\r\nX: " + b"x" * 100_000])
-def test_what_is_no_request_is_refused_in_the_venues_form(simulator: Simulator, sent: bytes) -> None:
+def test_malformed_requests_are_refused_in_the_venues_form(simulator: Simulator, sent: bytes) -> None:
     answer = raw_answers(simulator, sent)
     assert answer.startswith(b"HTTP/1.1 4") and b'{"status":4' in answer
 
@@ -136,18 +136,18 @@ def test_the_push_portal_needs_a_handshake(simulator: Simulator) -> None:
     assert simulator.clients == 0
 
 
-def test_a_header_given_twice_is_refused(simulator: Simulator) -> None:
+def test_a_repeated_header_is_refused(simulator: Simulator) -> None:
     key = b"FC-ACCESS-KEY: a\r\n"
     answer = raw_answers(simulator, b"GET /v3/contracts/accounts HTTP/1.0\r\nHost: x\r\n" + key + key + b"\r\n")
     assert answer.startswith(b"HTTP/1.1 400") and b"twice" in answer
 
 
-def test_a_client_that_only_connects_holds_nothing_up(simulator: Simulator) -> None:
+def test_an_idle_connection_does_not_delay_stopping(simulator: Simulator) -> None:
     with socket.create_connection(("127.0.0.1", simulator.port), timeout=PATIENCE_S):
         simulator.close()
 
 
-def test_rest_tells_what_was_pushed(simulator: Simulator) -> None:
+def test_rest_reports_the_pushed_state(simulator: Simulator) -> None:
     who = Credentials(simulator.key, simulator.secret)
     url = simulator.url
     with Client(simulator) as client:
@@ -193,7 +193,7 @@ def test_rest_tells_what_was_pushed(simulator: Simulator) -> None:
     assert all(match.executed_ms and match.executed_ms > START_MS for match in matches)
 
 
-def test_rest_wants_to_know_who_asks(simulator: Simulator) -> None:
+def test_rest_requires_authentication(simulator: Simulator) -> None:
     with http_error(401):
         fetch(rest.accounts(simulator.url, Credentials(simulator.key, "wrong"), now_ms()))
     with http_error(401):
@@ -202,7 +202,7 @@ def test_rest_wants_to_know_who_asks(simulator: Simulator) -> None:
         fetch(RestRequest("GET", simulator.url + "/v3/contracts/accounts", {}))
 
 
-def test_more_than_a_hundred_requests_in_ten_seconds_are_too_many(simulator: Simulator) -> None:
+def test_more_than_a_hundred_requests_in_ten_seconds_are_refused(simulator: Simulator) -> None:
     who = Credentials(simulator.key, simulator.secret)
     for _ in range(100):
         fetch(rest.accounts(simulator.url, who, now_ms()))

@@ -45,7 +45,7 @@ def test_subscriptions_are_acknowledged_or_refused(simulator: Simulator) -> None
         assert client.say(subscribe(["account"], "3")) == {"id": "3", "type": "topics", "topics": ["account"]}
 
 
-def test_nothing_is_pushed_before_the_last_of_several_commands(simulator: Simulator) -> None:
+def test_pushes_begin_after_the_last_of_several_commands(simulator: Simulator) -> None:
     with Client(simulator) as client:
         client.answer()
         with silent(simulator):  # however long the next one takes
@@ -101,7 +101,7 @@ def test_a_client_without_a_ping_is_disconnected() -> None:
         assert pinging.say(ping(now_ms(), "2"))["id"] == "2"
 
 
-def test_a_client_that_does_not_read_is_disconnected_too() -> None:
+def test_a_client_without_a_ping_that_does_not_read_is_disconnected() -> None:
     with Simulator(SimulatorOptions(ping_timeout_s=3.0)) as simulator, Client(simulator) as client:
         client.subscribe()
         simulator.wait_subscribed(PATIENCE_S)
@@ -112,7 +112,7 @@ def test_a_client_that_does_not_read_is_disconnected_too() -> None:
 # The pushes.
 
 
-def test_the_log_is_what_the_client_received_byte_for_byte(tmp_path: Path) -> None:
+def test_the_sent_log_equals_what_the_client_received(tmp_path: Path) -> None:
     options = SimulatorOptions(pushes=3_000, sent_log=tmp_path / "sent")
     with Simulator(options) as simulator, Client(simulator) as client:
         with silent(simulator):
@@ -128,7 +128,7 @@ def test_the_log_is_what_the_client_received_byte_for_byte(tmp_path: Path) -> No
     assert {one.connection for one in history} == {1}
 
 
-def test_same_seed_same_frames_and_every_account_its_own() -> None:
+def test_the_same_seed_gives_the_same_frames_and_each_account_has_its_own() -> None:
     accounts = {"one": "secret", "two": "secret"}
     runs = []
     for _ in range(2):
@@ -149,7 +149,7 @@ def test_two_clients_with_the_same_key_get_the_same(simulator: Simulator) -> Non
         client.close()
 
 
-def test_a_slow_reader_holds_the_exchange_back() -> None:
+def test_a_slow_client_slows_the_exchange_down() -> None:
     small = [(socket.SOL_SOCKET, socket.SO_RCVBUF, 65_536)]
     with Simulator(SimulatorOptions(pushes=30_000)) as simulator, Client(simulator, sockopt=small) as client:
         client.subscribe()
@@ -170,7 +170,7 @@ def test_a_rate_is_kept() -> None:
         assert 0.4 < (last - first) / NS_PER_S < 2.0
 
 
-def test_trading_can_begin_without_anybody() -> None:
+def test_trading_can_begin_without_a_client() -> None:
     with Simulator(SimulatorOptions(pushes=200, wait_for_subscriber=False)) as simulator:
         simulator.wait_finished(PATIENCE_S)
         credentials = Credentials(simulator.key, simulator.secret)
@@ -179,7 +179,7 @@ def test_trading_can_begin_without_anybody() -> None:
         assert [one.number for one in simulator.history] == list(range(1, 201)), "what nobody was told is noted"
 
 
-def test_a_push_has_one_number_whoever_is_told() -> None:
+def test_a_push_has_the_same_number_for_every_client() -> None:
     with Simulator(SimulatorOptions(pushes=300)) as simulator, Client(simulator) as first, Client(simulator) as second:
         with silent(simulator):
             second.subscribe("account")
@@ -195,7 +195,7 @@ def test_a_push_has_one_number_whoever_is_told() -> None:
         assert all(one.connection != NOBODY for one in simulator.history)
 
 
-def test_the_real_clock_can_be_stamped_with() -> None:
+def test_pushes_can_be_stamped_with_the_real_clock() -> None:
     options = SimulatorOptions(pushes=10, live_clock=True, clock_offset_ms=20_000)
     with Simulator(options) as simulator, Client(simulator) as client:
         client.subscribe()
@@ -211,13 +211,13 @@ def test_a_restarted_simulator_reuses_no_order_id() -> None:
     assert max(runs[0]) < min(runs[1])
 
 
-def test_nothing_is_kept_where_nothing_is_to_be() -> None:
+def test_sent_frames_are_not_kept_if_that_is_off() -> None:
     with Simulator(SimulatorOptions(pushes=10, keep_sent=False)) as simulator, Client(simulator) as client:
         client.subscribe().take(10)
         assert simulator.sent == []
 
 
-def test_raw_frames_go_to_who_is_subscribed() -> None:
+def test_raw_frames_go_to_subscribed_clients() -> None:
     raw = [b"not json", b"\xff\xfe", b"", b"[" * 70_000]
     with Simulator(SimulatorOptions(pushes=0)) as simulator, Client(simulator) as client, Client(simulator) as other:
         other.answer()
@@ -240,7 +240,7 @@ def test_dropped_connections_are_reset_and_trading_goes_on(simulator: Simulator)
     assert (simulator.connections, simulator.clients) == (0, 1)
 
 
-def test_drops_every_so_many_pushes() -> None:
+def test_connections_are_dropped_after_a_number_of_pushes() -> None:
     frames = [payload for _, payload in islice(Exchange(1), 930)]
     with Simulator(SimulatorOptions(pushes=930, drop_every=310, rate_per_s=200)) as simulator:
         received: list[bytes] = []

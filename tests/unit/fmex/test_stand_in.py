@@ -1,4 +1,4 @@
-"""FMex's stand-in: who may ask and how often, and the forms of its answers."""
+"""FMex's stand-in: authentication, rate limit, and the forms of its answers."""
 
 import json
 from typing import Any
@@ -21,7 +21,7 @@ NOW_MS = 1_580_800_000_000
 KINDS = ("order", "position", "account")
 
 
-def test_who_is_let_in_is_known_by_the_key_and_what_else_was_asked_without_what_proved_it() -> None:
+def test_access_to_the_portal_gives_the_key_and_the_other_parameters() -> None:
     handler = FMexStandIn().request_handler({"main": "s"}.get, lambda: NOW_MS)
     proofs = sign.credentials("main", "s", "GET", f"http://x{PUSH_PATH}", NOW_MS)
     query = urlencode(proofs | {"since": "2020-02-04T07:40", "speed": "max"})
@@ -29,20 +29,20 @@ def test_who_is_let_in_is_known_by_the_key_and_what_else_was_asked_without_what_
     assert handler.handle("GET", f"{PUSH_PATH}?{query}", {}, "http://x") == expected
 
 
-def test_a_key_may_ask_so_often_in_so_long() -> None:
+def test_the_rate_of_each_key_is_limited() -> None:
     guard = Authenticator(lambda _: None)
     for number in range(REQUESTS_MAX):
         guard.count("a", number)
-    with pytest.raises(HttpError) as declined:
+    with pytest.raises(HttpError) as refused:
         guard.count("a", WINDOW_MS - 1)
-    assert (declined.value.status, declined.value.retry_after_s) == (429, 1)
+    assert (refused.value.status, refused.value.retry_after_s) == (429, 1)
     guard.count("b", WINDOW_MS - 1)
     guard.count("a", WINDOW_MS)
     with pytest.raises(HttpError):
         guard.count("a", WINDOW_MS)
 
 
-def test_keys_that_come_once_are_forgotten() -> None:
+def test_idle_keys_are_forgotten() -> None:
     guard = Authenticator(lambda _: None)
     for number in range(1_000):
         guard.count(f"main/{number}", number * WINDOW_MS // 10)
@@ -96,6 +96,19 @@ def test_undocumented_fields_of_an_order_are_passed_on_and_missing_ones_left_out
     answer = b'{"status":0,"data":{"id":7,"hidden":true,"channel":"a"}}'
     expected = {"id": "7", "hidden": True, "channel": "a"}
     assert rendered(answers.order(SentState("/v3/contracts/orders/7", answer))) == expected
+
+
+@pytest.mark.parametrize(
+    "state",
+    [
+        SentState(rest.ACCOUNTS, b'{"status":0,"data":{}}'),
+        SentState(rest.ACCOUNTS, b'{"status":0,"data":{"BTC":1}}'),
+        SentState("account", b'{"type":"account","ts":1,"account":{}}'),
+    ],
+)
+def test_a_frame_without_the_balance_is_refused(state: SentState) -> None:
+    with pytest.raises(Undecodable, match="does not hold the state"):
+        answers.balances([state])
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""A replay at a pace, stepped by another clock, and into callbacks."""
+"""Replays at a pace, stepped by another clock, and delivered to callbacks."""
 
 from collections.abc import Callable, Iterator
 
@@ -23,7 +23,7 @@ def events() -> Iterator[Event]:
 
 
 class Waiter:
-    """A clock that only waiting moves."""
+    """A clock that moves only while somebody waits."""
 
     def __init__(self, ends_after: int | None = None) -> None:
         self.now_s = 1000.0
@@ -47,7 +47,7 @@ def test_a_replay_takes_as_long_as_the_record() -> None:
     assert waiter.waits == [0.5, 5.0, 0.5]
 
 
-def test_waits_can_be_cut_and_left_out() -> None:
+def test_waits_can_be_limited_or_skipped() -> None:
     waiter = Waiter()
     assert list(waiter.clock(1.0, wait_s_max=2.0)) == list(events())
     assert waiter.waits == [1.0, 2.0, 1.0]
@@ -56,14 +56,14 @@ def test_waits_can_be_cut_and_left_out() -> None:
     assert waiter.waits == []
 
 
-def test_a_wait_that_says_so_ends_it_and_nothing_is_lost() -> None:
+def test_a_wait_can_end_the_replay_and_no_event_is_lost() -> None:
     waiter = Waiter(ends_after=2)
     clock = waiter.clock(1.0)
     assert list(clock) == list(events())[:4]
     assert list(clock) == list(events())[4:]
 
 
-def test_a_backtest_steps_it_with_its_own_clock() -> None:
+def test_a_backtest_can_step_the_replay() -> None:
     clock = ReplayClock(events())
     assert clock.now_ns is None
     told = list(events())
@@ -78,7 +78,7 @@ def test_a_backtest_steps_it_with_its_own_clock() -> None:
     assert clock.now_ns == 200 * S
 
 
-def test_now_is_the_latest_instant_there_was() -> None:
+def test_now_is_the_latest_instant_so_far() -> None:
     clock = Waiter().clock(1.0)
     assert [clock.now_ns for _ in clock] == [None, 2 * S, 2 * S, 3 * S, 13 * S, 14 * S]
     stepped = ReplayClock(events())
@@ -87,14 +87,14 @@ def test_now_is_the_latest_instant_there_was() -> None:
 
 
 def test_now_never_goes_back() -> None:
-    # A clock was set back between two frames.
+    # The clock was set back between two frames.
     clock = ReplayClock([frame(5), frame(3), frame(6)], None)
     assert [clock.now_ns for _ in clock] == [5 * S, 5 * S, 6 * S]
     assert list(clock.until(4 * S)) == []
     assert clock.now_ns == 6 * S
 
 
-def test_a_step_that_is_left_half_way_goes_on_later() -> None:
+def test_an_unfinished_step_continues_later() -> None:
     clock = ReplayClock(events())
     for event in clock.until(100 * S):
         if event == frame(3):
@@ -114,7 +114,7 @@ def test_callbacks_are_called_in_the_order_of_the_record() -> None:
     assert called == ["beginning", 2, 3, 13, (BALANCE, 13), (BALANCE, 13), 14]
 
 
-def test_a_connection_that_goes_on_where_it_begins_makes_nobody_wait() -> None:
+def test_a_session_in_progress_at_the_start_causes_no_wait() -> None:
     waiter = Waiter()
     told: list[Event] = [SessionBegan("main", 5, 1 * S, 1, "", ()), frame(9_000), frame(9_001)]
     clock = ReplayClock(told, since_ns=8_999 * S, monotonic_s=lambda: waiter.now_s, wait=waiter.wait)

@@ -1,4 +1,4 @@
-"""One client's replay on its way, and what comes of it when the client has gone."""
+"""The feed of one client, also when the client has disconnected."""
 
 import asyncio
 from collections.abc import Iterator, Sequence
@@ -14,7 +14,7 @@ S = 1_000_000_000
 
 
 class Taken:
-    """The line of a client that takes all it is sent at once, or of one that has gone."""
+    """A connection to a client that reads everything at once, or to one that has disconnected."""
 
     number = 1
     waiting_bytes = 0
@@ -34,7 +34,7 @@ def frame(seq: int, at_ns: int) -> FrameEvent:
     return FrameEvent("main", 5, seq, at_ns, "push", b"%d" % seq, "account", (), None)
 
 
-def test_while_it_waits_all_that_was_due_is_sent_and_time_goes_on() -> None:
+def test_everything_due_is_sent_before_a_wait_and_the_position_advances_during_it() -> None:
     line, moment = Taken(is_open=True), ReplayPosition(0, 10_000 * S, 1.0)
     events = iter([frame(1, 1_000 * S), frame(2, 1_000 * S), frame(3, 2_000 * S)])
 
@@ -60,7 +60,7 @@ def test_while_it_waits_all_that_was_due_is_sent_and_time_goes_on() -> None:
     assert 1_000 * S < between_ns < 1_020 * S
 
 
-def test_a_feed_that_is_over_holds_nothing_of_the_record() -> None:
+def test_a_finished_feed_releases_the_record() -> None:
     closed: list[bool] = []
 
     def events() -> Iterator[Event]:

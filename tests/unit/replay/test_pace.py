@@ -12,29 +12,29 @@ S = 10**9
 @pytest.mark.parametrize(
     ("speed", "expected"), [(1.0, [100, 102, 110]), (10.0, [100, 100.2, 101]), (0.5, [100, 104, 120])]
 )
-def test_distances_are_those_of_the_record_or_a_multiple(speed: float, expected: list[float]) -> None:
+def test_intervals_are_those_of_the_record_divided_by_the_speed(speed: float, expected: list[float]) -> None:
     pace = ReplayPace(speed)
     assert [pace.due_s(at_s * S, 100.0) for at_s in (7, 9, 17)] == pytest.approx(expected)
 
 
-def test_as_fast_as_possible_is_now() -> None:
+def test_without_a_speed_every_event_is_due_now() -> None:
     pace = ReplayPace(None)
     assert [pace.due_s(at_s * S, 50.0 + at_s) for at_s in (7, 9, 1000)] == [57.0, 59.0, 1050.0]
 
 
-def test_whoever_was_late_catches_up() -> None:
+def test_a_late_replay_catches_up() -> None:
     pace = ReplayPace(1.0)
     assert pace.due_s(0, 100.0) == 100.0
     assert pace.due_s(1 * S, 105.0) == 101.0
     assert pace.due_s(10 * S, 106.0) == 110.0
 
 
-def test_a_clock_that_was_set_back_makes_nobody_wait() -> None:
+def test_a_clock_that_was_set_back_causes_no_wait() -> None:
     pace = ReplayPace(1.0)
     assert [pace.due_s(at_s * S, 0.0) for at_s in (10, 12, 2, 12, 13)] == [0.0, 2.0, 2.0, 2.0, 3.0]
 
 
-def test_a_long_wait_can_be_cut() -> None:
+def test_a_long_wait_can_be_limited() -> None:
     pace = ReplayPace(1.0, wait_s_max=5.0)
     assert pace.due_s(0, 100.0) == 100.0
     assert pace.due_s(3 * S, 100.0) == 103.0
@@ -59,12 +59,12 @@ def test_due_times_never_go_back(instants: list[int], speed: float) -> None:
     ("speed", "wait_s_max"),
     [(0, None), (-1, None), (float("inf"), None), (float("nan"), None), (1, 0), (1, -1), (1, float("nan"))],
 )
-def test_what_is_no_pace_is_refused(speed: float, wait_s_max: float | None) -> None:
+def test_an_invalid_pace_is_refused(speed: float, wait_s_max: float | None) -> None:
     with pytest.raises(ValueError, match=r"speed|waits"):
         ReplayPace(speed, wait_s_max)
 
 
-def test_what_goes_on_where_a_replay_begins_is_told_there() -> None:
+def test_events_in_progress_at_the_start_are_due_there() -> None:
     pace = ReplayPace(1.0, since_ns=7_000 * S)
     assert [pace.due_s(at_s * S, 100.0) for at_s in (1, 2, 7_003)] == [100.0, 100.0, 103.0]
     pace = ReplayPace(1.0, since_ns=0)

@@ -1,4 +1,4 @@
-"""Which instant of the record a client has come to."""
+"""The time in the record that a replay has reached."""
 
 import pytest
 from hypothesis import given
@@ -11,11 +11,11 @@ from recorder.replay.serving.feed import ReplayPosition
 S = NS_PER_S
 
 
-def test_before_anything_it_is_at_the_start() -> None:
+def test_before_the_first_event_the_position_is_the_start() -> None:
     assert ReplayPosition(5 * S, 100 * S, 1.0).now_ns(1e9) == 5 * S
 
 
-def test_between_two_events_it_goes_on_at_the_pace() -> None:
+def test_between_two_events_the_position_advances_at_the_pace() -> None:
     moment = ReplayPosition(0, 100 * S, 2.0)
     moment.passed(10 * S)
     moment.waits(20 * S, due_s=1_005.0)
@@ -28,7 +28,7 @@ def test_between_two_events_it_goes_on_at_the_pace() -> None:
     assert moment.reached_ns == 20 * S
 
 
-def test_a_wait_that_was_cut_does_not_take_it_back() -> None:
+def test_a_limited_wait_does_not_move_the_position_back() -> None:
     moment = ReplayPosition(0, 10_000 * S, 1.0)
     moment.passed(10 * S)
     moment.waits(5_000 * S, due_s=1_005.0)
@@ -37,7 +37,7 @@ def test_a_wait_that_was_cut_does_not_take_it_back() -> None:
     assert moment.now_ns(1_006.0) == 10 * S, "nor does a record whose clock went back"
 
 
-def test_after_the_end_it_goes_on_to_the_end_of_what_was_asked() -> None:
+def test_after_the_last_event_the_position_advances_to_the_end_of_the_period() -> None:
     moment = ReplayPosition(0, 100 * S, 10.0)
     moment.passed(50 * S)
     moment.ended(1_000.0)
@@ -46,7 +46,7 @@ def test_after_the_end_it_goes_on_to_the_end_of_what_was_asked() -> None:
     assert moment.now_ns(2_000.0) == 100 * S
 
 
-def test_as_fast_as_possible_there_is_nothing_between_and_all_is_over_at_the_end() -> None:
+def test_without_a_speed_the_position_jumps_from_event_to_event_and_to_the_end() -> None:
     moment = ReplayPosition(0, 100 * S, None)
     moment.passed(50 * S)
     moment.waits(60 * S, due_s=1_000.0)
@@ -56,7 +56,9 @@ def test_as_fast_as_possible_there_is_nothing_between_and_all_is_over_at_the_end
 
 
 @given(st.lists(st.tuples(st.integers(0, 50), st.floats(0, 5), st.floats(0, 10)), max_size=20), st.floats(0.1, 100))
-def test_it_never_goes_back_and_never_beyond_what_was_told(steps: list[tuple[int, float, float]], speed: float) -> None:
+def test_the_position_never_goes_back_and_never_beyond_the_sent_events(
+    steps: list[tuple[int, float, float]], speed: float
+) -> None:
     moment, now_s, latest_ns, at_ns = ReplayPosition(0, 1_000 * S, speed), 0.0, 0, 0
     for more_ns, wait_s, passes_s in steps:
         at_ns += more_ns * S + 1
@@ -69,7 +71,7 @@ def test_it_never_goes_back_and_never_beyond_what_was_told(steps: list[tuple[int
         assert latest_ns == at_ns
 
 
-def test_a_speed_is_read() -> None:
+def test_a_speed_is_parsed() -> None:
     assert [speed_of(text) for text in ("1", "0.5", "max")] == [1.0, 0.5, None]
     for text in ("0", "-1", "inf", "nan", "fast", ""):
         with pytest.raises(ValueError, match="is not a speed"):
@@ -77,7 +79,7 @@ def test_a_speed_is_read() -> None:
 
 
 @pytest.mark.parametrize("speed", [5e-324, 1e-9, 1e9, 1.7e308])
-def test_at_the_oddest_speeds_there_is_an_instant(speed: float) -> None:
+def test_the_position_is_defined_at_extreme_speeds(speed: float) -> None:
     moment = ReplayPosition(0, 100 * S, speed)
     moment.passed(10 * S)
     for due_s in (1_000.0, 1e300, float("inf")):

@@ -17,7 +17,7 @@ def cut(amount: Fraction) -> Fraction:
 
 
 class Ledger:
-    """Takes every push of an account, and asserts that each follows from those before it."""
+    """Reads every push of an account and asserts that each follows from those before it."""
 
     def __init__(self, first_deposit: Decimal, later_deposit: Decimal) -> None:
         self.deposits = Fraction(first_deposit)

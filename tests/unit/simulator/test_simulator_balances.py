@@ -1,4 +1,4 @@
-"""The simulated books balance at every step: checked from the pushed frames alone, by another's arithmetic."""
+"""The simulated books balance at every step: checked from the pushed frames alone, with arithmetic of their own."""
 
 from decimal import Decimal
 from itertools import islice
@@ -23,7 +23,7 @@ def check(exchange: Exchange, pushes: int) -> Ledger:
 
 @settings(max_examples=examples(20), deadline=None, database=None)
 @given(seed=st.integers(0, 2**63))
-def test_books_balance_whatever_the_seed(seed: int) -> None:
+def test_books_balance_with_any_seed(seed: int) -> None:
     assert check(Exchange(seed), 1_000).fills > 50
 
 
@@ -39,7 +39,7 @@ def test_books_balance_through_deposits(monkeypatch: pytest.MonkeyPatch) -> None
     assert check(Exchange(3), 5_000).deposits > FIRST_DEPOSIT
 
 
-def test_what_is_not_there_cannot_be_spent() -> None:
+def test_more_than_the_available_balance_cannot_be_spent() -> None:
     books = AccountBooks({"BTCUSD_P": 50})
     books.transfer(Decimal(1))
     with pytest.raises(BooksError, match="balance is negative"):

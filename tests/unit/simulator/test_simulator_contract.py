@@ -1,4 +1,4 @@
-"""The contract's arithmetic, against the samples of the exchange's page "ws Push portal" and against itself."""
+"""The contract's arithmetic, compared with the samples of the exchange's page "ws Push portal"; and its properties."""
 
 from decimal import Decimal
 

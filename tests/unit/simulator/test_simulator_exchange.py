@@ -1,4 +1,4 @@
-"""The simulated exchange: repeatable, and showing everything the page documents."""
+"""The simulated exchange is repeatable, and shows everything that the page documents."""
 
 import hashlib
 import json
@@ -48,7 +48,7 @@ def test_same_seed_same_frames() -> None:
     assert once != list(islice(Exchange(8, symbols), 3_000))
 
 
-def test_a_seed_gives_the_frames_it_always_gave() -> None:
+def test_a_seed_gives_the_same_frames_in_every_version() -> None:
     # Another process, another version of Python: the same bytes. Whoever changes the trading changes this on purpose.
     frames = b"".join(payload for _, payload in islice(Exchange(1), 10_000))
     assert hashlib.sha256(frames).hexdigest()[:16] == "45ff9a782b7eb64c"
@@ -114,7 +114,7 @@ def test_fees_and_quantities_of_matches_sum_up_to_the_order(seen: tuple[RestStat
         assert abs(notional / (order.quantity - order.unfilled_quantity) - order.fill_price) < Decimal("1E-15")
 
 
-def test_what_is_told_is_what_was_pushed(seen: tuple[RestState, list[dict[str, Any]]]) -> None:
+def test_the_rest_state_is_the_pushed_state(seen: tuple[RestState, list[dict[str, Any]]]) -> None:
     told, pushes = seen
     last_balance = [push["account"] for push in pushes if "account" in push][-1]
     assert (told.balance.available, told.balance.frozen) == (last_balance["available"], last_balance["frozen"])
@@ -130,7 +130,7 @@ def test_times_never_go_back(seen: tuple[RestState, list[dict[str, Any]]]) -> No
     assert stamps == sorted(stamps)
 
 
-def test_the_recorder_can_read_all_of_it() -> None:
+def test_every_push_is_decoded() -> None:
     for topic, payload in islice(Exchange(2, ("btcusd_p", "ethusd_p")), 3_000):
         decoded = decode(payload)
         assert (decoded.status, decoded.topic) == (DECODED, topic)

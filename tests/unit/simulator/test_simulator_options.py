@@ -1,4 +1,4 @@
-"""Options that make no sense are refused; the log of what was sent; frames on the wire."""
+"""Invalid options; the log of sent frames; WebSocket frames."""
 
 import socket
 import time
@@ -32,7 +32,7 @@ from recorder.wire.client import text_frame
         ("drop_every", 0),
     ],
 )
-def test_options_that_make_no_sense(option: str, value: Any) -> None:
+def test_invalid_options_are_refused(option: str, value: Any) -> None:
     with pytest.raises(ValueError, match=option):
         SimulatorOptions(**{option: value})
 

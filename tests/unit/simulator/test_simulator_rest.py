@@ -1,4 +1,4 @@
-"""REST of the simulated exchange: what is told, page by page, and what is declined."""
+"""REST of the simulated exchange: pages of orders, single orders, and refused requests."""
 
 import json
 from itertools import islice
@@ -25,20 +25,20 @@ class Desk:
     def __init__(self) -> None:
         exchange = Exchange(1, ("btcusd_p", "ethusd_p"))
         list(islice(exchange, 5_000))
-        self.told = exchange.rest_state
+        self.state = exchange.rest_state
         self.now_ms = NOW_MS
         self._handler = FMexRequestHandler({"key": "secret"}.get, lambda: self.now_ms)
 
     def get(self, path: str, **query: object) -> Any:
         target = f"{path}?{urlencode(sorted(query.items()))}" if query else path
-        self.now_ms += WINDOW_MS  # so that a test may ask as often as it likes
+        self.now_ms += WINDOW_MS  # so that the rate limit is never reached
         return self.ask(target, credentials("key", "secret", "GET", BASE + target, self.now_ms))
 
     def ask(self, target: str, headers: dict[str, str], method: str = "GET") -> Any:
         decided = self._handler.handle(method, target, headers, BASE)
         assert isinstance(decided, AccountQuery)
         assert decided.key == "key"
-        return json.loads(decided.answer(SimulatedAccount(self.told)))
+        return json.loads(decided.answer(SimulatedAccount(self.state)))
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +51,7 @@ def desk() -> Desk:
 def test_the_pages_of_closed_orders_are_complete_and_repeat_nothing(desk: Desk, symbol: str, limit: int) -> None:
     expected = [
         order.id
-        for order in sorted(desk.told.orders.values(), key=lambda order: -order.id)
+        for order in sorted(desk.state.orders.values(), key=lambda order: -order.id)
         if order.status not in OPEN and order.symbol.startswith(symbol.upper())
     ]
     found: list[int] = []
@@ -68,13 +68,13 @@ def test_the_pages_of_closed_orders_are_complete_and_repeat_nothing(desk: Desk, 
     assert len(expected) > 100
 
 
-def test_orders_of_another_month_are_elsewhere(desk: Desk) -> None:
+def test_a_page_has_orders_of_its_month_only(desk: Desk) -> None:
     assert desk.get(CLOSED, range="202001")["data"]["results"] == []
     assert len(desk.get(CLOSED)["data"]["results"]) == 20
 
 
 def test_one_order_and_its_matches(desk: Desk) -> None:
-    order = next(order for order in desk.told.orders.values() if len(order.matches) > 1)
+    order = next(order for order in desk.state.orders.values() if len(order.matches) > 1)
     assert desk.get(f"/v3/contracts/orders/{order.id}")["data"]["id"] == order.id
     matches = desk.get(f"/v3/contracts/orders/{order.id}/matches")["data"]["results"]
     assert [match["quantity"] for match in matches] == [float(match.quantity) for match in order.matches]
@@ -101,20 +101,20 @@ def test_one_order_and_its_matches(desk: Desk) -> None:
         (CLOSED + "?symbol=xrpusd_p", 400),
     ],
 )
-def test_wrong_requests_are_declined(desk: Desk, target: str, status: int) -> None:
+def test_invalid_requests_are_refused(desk: Desk, target: str, status: int) -> None:
     desk.now_ms += WINDOW_MS
-    with pytest.raises(HttpError) as declined:
+    with pytest.raises(HttpError) as refused:
         desk.ask(target, credentials("key", "secret", "GET", BASE + target, desk.now_ms))
-    assert declined.value.status == status
+    assert refused.value.status == status
 
 
 def test_only_get_is_served(desk: Desk) -> None:
-    with pytest.raises(HttpError) as declined:
+    with pytest.raises(HttpError) as refused:
         desk.ask("/v3/contracts/accounts", {}, method="PUT")
-    assert declined.value.status == 405
-    with pytest.raises(HttpError) as declined:
+    assert refused.value.status == 405
+    with pytest.raises(HttpError) as refused:
         desk.ask("/v3/contracts/orders", {}, method="POST")
-    assert declined.value.status == 403
+    assert refused.value.status == 403
 
 
 def test_query_parameters_are_signed_sorted(desk: Desk) -> None:
@@ -133,10 +133,10 @@ def test_query_parameters_are_signed_sorted(desk: Desk) -> None:
         ({TIMESTAMP: ""}, "timestamp"),
     ],
 )
-def test_who_cannot_prove_who_they_are_is_declined(changed: dict[str, str], message: str) -> None:
+def test_invalid_credentials_are_refused(changed: dict[str, str], message: str) -> None:
     guard = Authenticator({"key": "secret"}.get)
     given = credentials("key", "secret", "GET", BASE, NOW_MS)
     assert guard.admit(given, BASE, "", NOW_MS + 30_000) == "key"
-    with pytest.raises(HttpError, match=message) as declined:
+    with pytest.raises(HttpError, match=message) as refused:
         guard.admit(given | changed, BASE, "", NOW_MS)
-    assert declined.value.status == 401
+    assert refused.value.status == 401

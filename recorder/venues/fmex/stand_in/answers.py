@@ -4,7 +4,8 @@ Unknown values are left out, never invented: pushes have fewer fields of orders 
 are not documented are passed on.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from decimal import Decimal
 from functools import lru_cache
 
@@ -19,6 +20,7 @@ from recorder.venues.stand_in import Execution, SentState
 
 _encode = msgspec.json.Encoder().encode
 _read_text = msgspec.json.Decoder(str).decode
+_read_list = msgspec.json.Decoder(list[Raw]).decode
 
 Fields = dict[str, object]
 
@@ -95,10 +97,11 @@ def match(execution: Execution) -> Fields:
 def _balance(state: SentState) -> tuple[str, list[Raw]]:
     """A currency and its three amounts."""
     sent = _sent(state, "account")
-    if state.topic.startswith("/"):
-        currency, amounts = list(sent.items())[state.item]
-        return currency, msgspec.json.decode(amounts, type=list[Raw])
-    return _read_text(sent["currency"]), [sent.get(name, MISSING) for name in ("available", "frozen", "position")]
+    with _holding(state):
+        if state.topic.startswith("/"):
+            currency, amounts = list(sent.items())[state.item]
+            return currency, _read_list(amounts)
+        return _read_text(sent["currency"]), [sent.get(name, MISSING) for name in ("available", "frozen", "position")]
 
 
 def _sent(state: SentState, name: str) -> Sent:
@@ -108,12 +111,18 @@ def _sent(state: SentState, name: str) -> Sent:
         Undecodable: the frame does not hold the state.
     """
     path = state.topic.partition("?")[0]
-    try:
+    with _holding(state):
         if not path.startswith("/"):
             return read_fields(read_fields(state.payload)[name])
         if path in {rest.POSITIONS, rest.OPEN_ORDERS, rest.CLOSED_ORDERS}:
             return read_fields(_results(state.payload)[state.item])
         return read_fields(_read_one(state.payload).data)
+
+
+@contextmanager
+def _holding(state: SentState) -> Iterator[None]:
+    try:
+        yield
     except (msgspec.DecodeError, UnicodeDecodeError, LookupError) as error:
         raise Undecodable(f"the frame of {state.topic!r} does not hold the state of its typed row: {error}") from error
 
