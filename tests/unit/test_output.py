@@ -185,23 +185,16 @@ def test_rows_go_out_as_they_come(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_an_estimated_price_is_marked(capsys: pytest.CaptureFixture[str]) -> None:
-    fill = Fill(
-        "main",
-        1,
-        1,
-        1,
-        "X",
-        "LONG",
-        "LIMIT",
-        Decimal(3),
-        Decimal("9007.50"),
-        Decimal("0.1"),
-        "BTC",
-        True,
-        "derived",
-        1,
-        1,
-        0,
+    nothing = Fill(*[None] * 18, True, "derived", 1, 1, 0)  # type: ignore[arg-type]
+    fill = nothing._replace(
+        account="main",
+        received_ns=1,
+        order_id="1",
+        symbol="X",
+        side="buy",
+        quantity=Decimal(3),
+        price=Decimal("9007.50"),
+        fee=Decimal("0.1"),
     )
     fee_only = fill._replace(quantity=Decimal(0), price=None)
     certain = fill._replace(price_is_estimate=False)

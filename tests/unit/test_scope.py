@@ -63,7 +63,7 @@ def test_an_unknown_account_is_refused(desk: Desk, command: str) -> None:
 def test_an_unknown_symbol_is_refused(desk: Desk, command: str) -> None:
     ended = run(command, "--symbol", "ETHUSD")
     assert ended.output == ""
-    assert str(ended.exception) == "There is no symbol 'ETHUSD' in this record; there are: ethusd_p, btcusd_p."
+    assert str(ended.exception) == "There is no symbol 'ETHUSD' in this record; there are: ETHUSD_P, BTCUSD_P."
 
 
 @pytest.mark.parametrize("command", [name for name in WITH_ACCOUNT if name not in {"verify", "rebuild", "redact"}])
