@@ -80,9 +80,11 @@ class Limits:
     queue_bytes_max: int = 64 * 2**20
     #: A session whose queue stays full this long is ended, before the exchange ends it unnoticed.
     stalled_s: float = 60.0
-    #: The most in one transaction, and how long it waits for more.
+    #: The most in one transaction.
     batch_frames_max: int = 4_000
     batch_bytes_max: int = 16 * 2**20
+    #: The longest pause after a transaction, in which frames gather for the next one. It is as long as the transaction
+    #: took, but no longer than this.
     batch_ms: int = 20
     #: For each step of connecting.
     connect_s: float = 10.0

@@ -137,14 +137,17 @@ class Writer(Thread):
                     continue
                 batch.entries.append(RunEnded(self._run_id, self._clock.wall_ns(), reason))
                 finished = True
+            began_s = self._clock.monotonic_s()
             self._commit(batch)
             self._announce(batch)
+            took_s = self._clock.monotonic_s() - began_s
             self._make_snapshots(batch)
             if reason is not None or not self._is_idle():
                 self.ready.set()
             if reason is None and len(batch.frames) < self._limits.batch_frames_max:
-                # A commit costs a disk flush: collect frames for some milliseconds.
-                self._give_up.wait(self._limits.batch_ms / 1000)
+                # Frames that arrive during the pause share the next commit. So a frame that arrives alone is committed
+                # at once, and under load the writer is busy half of the time.
+                self._give_up.wait(min(took_s, self._limits.batch_ms / 1000))
         self._write_last_entry()
         if self._file is not None:
             # SQLite checkpoints its log when it closes a database, unless the file was moved.

@@ -15,12 +15,11 @@ import gc
 import math
 import sqlite3
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable
+from contextlib import nullcontext
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -50,7 +49,7 @@ from recorder.store.opening import open_run
 from recorder.store.schema import TYPED, frames
 from recorder.venues import venue_named
 from recorder.venues.base import Credentials
-from recorder.wire.client import text_frame
+from tests.bench.blaster import ANSWERS, blaster
 from tests.bench.records import recorded_of, write_record
 from tests.bench.replaying import replay_round, require_same
 from tests.bench.verifying import verify_round
@@ -68,11 +67,7 @@ REPLAY_MIN = 0.50
 #: The same frames as so many sessions: a million of them.
 REPLAY_SESSIONS = 10
 TIMEOUT_S = 60.0
-#: What a portal says before its pushes, and how many commands of ours the record holds beside.
-ANSWERS = (
-    b'{"type":"hello","ts":1580802000000}',
-    b'{"type":"topics","topics":["account","order.btcusd_p","position.btcusd_p"]}',
-)
+#: How many commands of ours the record holds beside what it received.
 COMMANDS = 1
 
 
@@ -106,7 +101,7 @@ def main() -> int:
     """Measure, print, and say by the exit code whether all hold."""
     pushes = [payload for _, payload in islice(Exchange(1), FRAMES)]
     recorded = recorded_of(pushes)
-    with tempfile.TemporaryDirectory() as folder, _blaster(Path(folder), pushes) as port:
+    with tempfile.TemporaryDirectory() as folder, blaster(Path(folder), pushes) as port:
         figures = [
             measure("socket to durable / bare recv", partial(_socket_round, port), SOCKET_MIN),
             measure("writer alone / sqlite3.executemany", partial(_writer_round, recorded), WRITER_MIN),
@@ -197,22 +192,6 @@ def _socket_to_durable(folder: Path, port: int) -> float:
     if received != FRAMES + len(ANSWERS):
         raise ValueError(f"{received:,} frames of the socket were recorded, not {FRAMES + len(ANSWERS):,}")
     return FRAMES / ((done_ns - first_ns) / 1e9)
-
-
-@contextmanager
-def _blaster(folder: Path, pushes: list[bytes]) -> Iterator[int]:
-    port_file, wire_file = folder / "port", folder / "wire"
-    wire_file.write_bytes(b"".join(text_frame(payload) for payload in (*ANSWERS, *pushes)))
-    process = subprocess.Popen([sys.executable, "-m", "tests.bench.blaster", str(wire_file), str(port_file)])
-    try:
-        while not port_file.exists():
-            if process.poll() is not None:
-                raise RuntimeError("the blaster did not start")
-            time.sleep(0.05)
-        yield int(port_file.read_text())
-    finally:
-        process.kill()
-        process.wait()
 
 
 def _writer_round(recorded: list[Recorded], folder: Path) -> tuple[float, float]:

@@ -93,6 +93,14 @@ def test_a_run_from_end_to_end(path: Path, exchange: Simulator) -> None:
     assert (state.frames_waiting, state.lag_ms) == (0, 0)
 
 
+def test_pushes_one_after_the_other_do_not_wait_for_company(path: Path) -> None:
+    tell, reached = durable(path, 2 + 30)
+    with Simulator(SimulatorOptions(pushes=30, rate_per_s=100)) as exchange:
+        limits = Limits(batch_ms=int(PATIENCE_S * 10_000))
+        with Recording(f"sqlite:///{path}", [account(exchange)], limits, on_durable=tell):
+            assert reached.wait(PATIENCE_S)
+
+
 def test_a_thread_that_ends_by_itself_wakes_whoever_waits(path: Path, exchange: Simulator) -> None:
     with (
         pytest.raises(Refused),

@@ -5,6 +5,7 @@ import sqlite3
 import struct
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from itertools import count
 from pathlib import Path
 from threading import Event
 from typing import Any, Self
@@ -33,7 +34,7 @@ OPENED = SessionOpened(ACCOUNT, SESSION, RUN, "wss://x", ("account",), NOON_NS)
 class Desk:
     """A writer with a database of its own, started by the context and finished at its end."""
 
-    def __init__(self, path: Path, limits: Limits | None = None) -> None:
+    def __init__(self, path: Path, limits: Limits | None = None, clock: Clock | None = None) -> None:
         self.path = path
         self.url, self.engine = new_database(path)
         opening = Batch(RECORDER, RUN, OPENING, BEGINNING)
@@ -53,8 +54,8 @@ class Desk:
             RECORDER,
             RUN,
             opening.seal,
-            Clock(),
-            limits or Limits(batch_ms=1),
+            clock or Clock(),
+            limits or Limits(),
             self._on_durable,
             self.ended.set,
             on_sealed=self.sealed.append,
@@ -197,6 +198,39 @@ def test_an_entry_behind_a_full_batch_does_not_wait_for_the_next_frame(tmp_path:
     with desk:
         desk.wait(lambda watermark: watermark.batch == 2)
         assert desk.rows("SELECT covered_ns FROM sessions") == [(NOON_NS + 2,)]
+
+
+def test_a_push_that_arrives_alone_is_committed_at_once(tmp_path: Path) -> None:
+    desk = Desk(tmp_path / "recorder.db", Limits(batch_ms=int(PATIENCE_S * 10_000)))
+    with desk:
+        for seq in range(20):
+            desk.channel.put(received(seq))
+            desk.wait(lambda watermark, seq=seq: watermark.frames > seq)  # type: ignore[misc]
+    assert desk.seqs() == list(range(20))
+
+
+def test_pushes_of_a_burst_share_commits(desk: Desk) -> None:
+    frames = [received(seq) for seq in range(2_000)]
+    with desk:
+        for frame in frames:
+            desk.channel.put(frame)
+        desk.finish()
+    assert desk.rows("SELECT count(*) < 200 FROM batches") == [(1,)]
+
+
+@pytest.mark.parametrize(("commit_s", "pause_s"), [(0.002, 0.002), (5.0, 0.02)])
+def test_the_pause_after_a_commit_is_as_long_as_the_commit_took_within_a_limit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, commit_s: float, pause_s: float
+) -> None:
+    desk = Desk(tmp_path / "recorder.db", clock=Clock(monotonic_s=count(0.0, commit_s).__next__))
+    pauses: list[float] = []
+    monkeypatch.setattr(desk.writer._give_up, "wait", pauses.append)
+    with desk:
+        for seq in range(2):
+            desk.channel.put(received(seq))
+            desk.wait(lambda watermark, seq=seq: watermark.frames > seq)  # type: ignore[misc]
+        desk.finish()
+    assert pauses == pytest.approx([pause_s, pause_s])
 
 
 def test_several_channels_in_one_batch(desk: Desk) -> None:
