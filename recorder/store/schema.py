@@ -226,7 +226,8 @@ fills = _typed(
     *_texts("extra"),
 )
 
-Index("ix_fills_order_id", fills.c.account_id, fills.c.order_id)
+#: Fills without an order are found by their trade id.
+Index("ix_fills_order_id", fills.c.account_id, fills.c.order_id, fills.c.trade_id)
 
 position_updates = _typed(
     "position_updates",
@@ -423,3 +424,75 @@ snapshot_rows = _table(
     *_ints("session_id", "seq", "item"),
     PrimaryKeyConstraint("account_id", "at_ns", "kind", "session_id", "seq", "item"),
 )
+
+# The projections (`recorder.read.projections`): what follows from typed rows, kept current behind the writer. They are
+# not moved with a record, because they can be computed from it at any time.
+
+#: The last batch of each run that is projected.
+projected = _table("projected", *_ints("run_id", "batch"), PrimaryKeyConstraint("run_id"))
+
+#: Orders to be projected again, because rows of theirs were deleted or replaced. `order_id` is empty for fills without
+#: an order, which go by `trade_id`; it is empty otherwise.
+stale = _table(
+    "stale",
+    *_ints("account_id"),
+    *_texts("order_id", "trade_id", null=False),
+    PrimaryKeyConstraint("account_id", "order_id", "trade_id"),
+)
+
+#: One row for each order: which row of `order_updates` holds its latest state, and its life. `symbol` is empty if the
+#: venue did not send it.
+order_states = _table(
+    "order_states",
+    *_ints("account_id"),
+    *_texts("order_id", "symbol", null=False),
+    *_ints("session_id", "seq", "item", "counts_ns", "received_ns", "is_open", "first_ns", "updates"),
+    *_ints("created_ms", null=True),
+    *_ints("fills"),
+    *_ints("first_fill_ms", "last_fill_ms", "ended_ms", null=True),
+    PrimaryKeyConstraint("account_id", "order_id", "symbol"),
+)
+
+Index("ix_order_states_received_ns", order_states.c.account_id, order_states.c.received_ns)
+
+#: Each fill once: as the venue reported it, or as order updates show it. The key is that of the row it comes from.
+trades = _table(
+    "trades",
+    *_ints("account_id", "session_id", "seq", "item", "received_ns", "at_ms"),
+    *_ints("event_ms", "executed_ms", null=True),
+    *_texts("trade_id", "order_id", "client_order_id", "symbol", "side", "position_side", "order_type"),
+    *_decimals("price", "quantity", "fee"),
+    *_texts("fee_currency"),
+    *_texts("liquidity", null=False),
+    *_decimals("realized_pnl"),
+    *_texts("kind"),
+    *_ints("price_is_estimate"),
+    *_texts("origin", null=False),
+    PrimaryKeyConstraint("account_id", "session_id", "seq", "item"),
+)
+
+Index("ix_trades_at_ms", trades.c.account_id, trades.c.at_ms)
+Index("ix_trades_received_ns", trades.c.account_id, trades.c.received_ns)
+Index("ix_trades_order_id", trades.c.account_id, trades.c.order_id, trades.c.trade_id)
+
+#: The row of a typed table (`kind`) that holds the latest state of each balance and position. `name` and `part` are
+#: those of `model.Thing`; `part` is empty if the venue has none.
+current_states = _table(
+    "current_states",
+    *_ints("account_id"),
+    *_texts("kind", "name", "part", null=False),
+    *_ints("counts_ns", "received_ns", "session_id", "seq", "item"),
+    PrimaryKeyConstraint("account_id", "kind", "name", "part"),
+)
+
+#: What a unit of quantity is worth: as the venue's `instruments` rows say, or else its documentation.
+contracts = _table(
+    "contracts",
+    *_ints("account_id"),
+    *_texts("symbol", null=False),
+    *_texts("kind", "base", "quote", "settle"),
+    *_decimals("contract_size"),
+    PrimaryKeyConstraint("account_id", "symbol"),
+)
+
+PROJECTIONS = (projected, stale, order_states, trades, current_states, contracts)
