@@ -18,19 +18,19 @@ def create() -> None:
     table(
         "order_states",
         *ints("account_id"),
-        *texts("order_id", "symbol", null=False),
+        *texts("order_id", "market", "symbol", null=False),
         *ints("session_id", "seq", "item", "counts_ns", "received_ns", "is_open", "first_ns", "updates"),
         *ints("created_ms", null=True),
         *ints("fills"),
         *ints("first_fill_ms", "last_fill_ms", "ended_ms", null=True),
-        sa.PrimaryKeyConstraint("account_id", "order_id", "symbol", name="pk_order_states"),
+        sa.PrimaryKeyConstraint("account_id", "order_id", "market", "symbol", name="pk_order_states"),
     )
     op.create_index("ix_order_states_received_ns", "order_states", ["account_id", "received_ns"])
     table(
         "trades",
         *ints("account_id", "session_id", "seq", "item", "received_ns", "at_ms"),
         *ints("event_ms", "executed_ms", null=True),
-        *texts("trade_id", "order_id", "client_order_id", "symbol", "side", "position_side", "order_type"),
+        *texts("trade_id", "order_id", "client_order_id", "market", "symbol", "side", "position_side", "order_type"),
         *decimals("price", "quantity", "fee"),
         *texts("fee_currency"),
         *texts("liquidity", null=False),
@@ -46,15 +46,16 @@ def create() -> None:
     table(
         "current_states",
         *ints("account_id"),
-        *texts("kind", "name", "part", null=False),
+        *texts("kind", "thing", null=False),
         *ints("counts_ns", "received_ns", "session_id", "seq", "item"),
-        sa.PrimaryKeyConstraint("account_id", "kind", "name", "part", name="pk_current_states"),
+        sa.PrimaryKeyConstraint("account_id", "kind", "thing", name="pk_current_states"),
     )
     table(
         "contracts",
         *ints("account_id"),
-        *texts("symbol", null=False),
+        *texts("market", "symbol", null=False),
         *texts("kind", "base", "quote", "settle"),
         *decimals("contract_size"),
-        sa.PrimaryKeyConstraint("account_id", "symbol", name="pk_contracts"),
+        *ints("received_ns", "session_id", "seq", "item"),
+        sa.PrimaryKeyConstraint("account_id", "market", "symbol", name="pk_contracts"),
     )

@@ -440,17 +440,17 @@ stale = _table(
     PrimaryKeyConstraint("account_id", "order_id", "trade_id"),
 )
 
-#: One row for each order: which row of `order_updates` holds its latest state, and its life. `symbol` is empty if the
-#: venue did not send it.
+#: One row for each order: which row of `order_updates` holds its latest state, and its life. `market` and `symbol`
+#: are empty if the venue sends none.
 order_states = _table(
     "order_states",
     *_ints("account_id"),
-    *_texts("order_id", "symbol", null=False),
+    *_texts("order_id", "market", "symbol", null=False),
     *_ints("session_id", "seq", "item", "counts_ns", "received_ns", "is_open", "first_ns", "updates"),
     *_ints("created_ms", null=True),
     *_ints("fills"),
     *_ints("first_fill_ms", "last_fill_ms", "ended_ms", null=True),
-    PrimaryKeyConstraint("account_id", "order_id", "symbol"),
+    PrimaryKeyConstraint("account_id", "order_id", "market", "symbol"),
 )
 
 Index("ix_order_states_received_ns", order_states.c.account_id, order_states.c.received_ns)
@@ -460,7 +460,7 @@ trades = _table(
     "trades",
     *_ints("account_id", "session_id", "seq", "item", "received_ns", "at_ms"),
     *_ints("event_ms", "executed_ms", null=True),
-    *_texts("trade_id", "order_id", "client_order_id", "symbol", "side", "position_side", "order_type"),
+    *_texts("trade_id", "order_id", "client_order_id", "market", "symbol", "side", "position_side", "order_type"),
     *_decimals("price", "quantity", "fee"),
     *_texts("fee_currency"),
     *_texts("liquidity", null=False),
@@ -475,24 +475,26 @@ Index("ix_trades_at_ms", trades.c.account_id, trades.c.at_ms)
 Index("ix_trades_received_ns", trades.c.account_id, trades.c.received_ns)
 Index("ix_trades_order_id", trades.c.account_id, trades.c.order_id, trades.c.trade_id)
 
-#: The row of a typed table (`kind`) that holds the latest state of each balance and position. `name` and `part` are
-#: those of `model.Thing`; `part` is empty if the venue has none.
+#: The row of a typed table (`kind`) that holds the latest state of each balance and position. `thing` is the key of
+#: `model.Thing` as a JSON array.
 current_states = _table(
     "current_states",
     *_ints("account_id"),
-    *_texts("kind", "name", "part", null=False),
+    *_texts("kind", "thing", null=False),
     *_ints("counts_ns", "received_ns", "session_id", "seq", "item"),
-    PrimaryKeyConstraint("account_id", "kind", "name", "part"),
+    PrimaryKeyConstraint("account_id", "kind", "thing"),
 )
 
-#: What a unit of quantity is worth: as the venue's `instruments` rows say, or else its documentation.
+#: What a unit of quantity is worth: by the newest row of `instruments`, whose key this is; or else by the venue's
+#: documentation, and then the key is -1. `market` is empty if the venue sends none.
 contracts = _table(
     "contracts",
     *_ints("account_id"),
-    *_texts("symbol", null=False),
+    *_texts("market", "symbol", null=False),
     *_texts("kind", "base", "quote", "settle"),
     *_decimals("contract_size"),
-    PrimaryKeyConstraint("account_id", "symbol"),
+    *_ints("received_ns", "session_id", "seq", "item"),
+    PrimaryKeyConstraint("account_id", "market", "symbol"),
 )
 
 PROJECTIONS = (projected, stale, order_states, trades, current_states, contracts)
