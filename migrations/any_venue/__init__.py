@@ -6,7 +6,7 @@ which `recorder db upgrade` does. Frames, event log and seals are not touched.
 A released revision is never edited, and imports nothing from the program: the declared schema moves on.
 """
 
-from . import history, projections, tables, views
+from . import history, projections, statistics, tables, views
 
 
 def upgrade() -> None:
@@ -16,3 +16,4 @@ def upgrade() -> None:
     projections.create()
     history.create()
     views.create()
+    statistics.create()

@@ -73,8 +73,8 @@ FROM trades t JOIN accounts a ON a.account_id = t.account_id"""
 
 
 def _order_lives() -> str:
-    return f"""SELECT a.name AS account, s.order_id, u.market, u.symbol, u.side, u.position_side, u.order_type, u.status,
-  {numbers("quantity", "price", "filled_quantity", "average_price", "fee")}, u.fee_currency,
+    return f"""SELECT a.name AS account, s.order_id, u.market, u.symbol, u.side, u.position_side, u.order_type,
+  u.status,   {numbers("quantity", "price", "filled_quantity", "average_price", "fee")}, u.fee_currency,
   {utc("s.created_ms")} AS created_utc, {utc("s.first_ns / 1000000")} AS first_seen_utc,
   {utc("s.first_fill_ms")} AS first_fill_utc, {utc("s.ended_ms")} AS ended_utc,
   s.first_fill_ms - s.created_ms AS to_first_fill_ms, s.ended_ms - s.created_ms AS lived_ms, s.fills, s.updates,
@@ -97,7 +97,9 @@ def _round_trips() -> str:
     mine, none, zero = f"PARTITION BY {key}", number("NULL"), number("0")
     of = "ORDER BY counts_ns DESC, received_ns DESC, session_id DESC, seq DESC, item DESC"
     worth = "CASE WHEN inverse = 1 THEN {0} / nullif(price, 0) ELSE {0} * price END"
-    average = f"CASE WHEN inverse = 1 THEN sum({{0}}) / nullif(sum({worth}), 0) ELSE sum({worth}) / nullif(sum({{0}}), 0) END"
+    average = (
+        f"CASE WHEN inverse = 1 THEN sum({{0}}) / nullif(sum({worth}), 0) ELSE sum({worth}) / nullif(sum({{0}}), 0) END"
+    )
     priced = "CASE WHEN {0} > 0 THEN CASE WHEN inverse = 1 THEN nullif(price, 0) ELSE price END END"
     whole = f"count({{0}}) = count({priced})"
     in_order = ", ".join(f"h.{name}" for name in HAPPENED.split(", "))
@@ -167,7 +169,8 @@ def _round_trips() -> str:
     sum(entered) AS entry_quantity, sum(left_) AS exit_quantity,
     CASE WHEN trip > 0 AND {whole.format("entered")} THEN {average.format("entered")} END AS entry_price,
     CASE WHEN {whole.format("left_")} THEN {average.format("left_")} END AS exit_price,
-    CASE WHEN {whole.format("entered")} AND {whole.format("left_")} THEN sum({worth.format("entered")}) END AS entry_worth,
+    CASE WHEN {whole.format("entered")} AND {whole.format("left_")}
+      THEN sum({worth.format("entered")}) END AS entry_worth,
     sum({worth.format("left_")}) AS exit_worth,
     CASE WHEN count(*) = count(fee) THEN sum(fee) END AS fee, max(fee_currency) AS fee_currency,
     min(CASE WHEN at_ms = last_ms THEN adds_up END) AS adds_up

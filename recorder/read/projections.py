@@ -6,28 +6,29 @@ added, deleted or sent by a second recorder meanwhile.
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from decimal import Decimal
 from functools import cache
 from itertools import groupby
-from operator import attrgetter
+from operator import attrgetter, itemgetter
 from typing import Any, NamedTuple
 
 from sqlalchemy import (
     ColumnElement,
     Connection,
-    FromClause,
     Select,
+    Subquery,
     Table,
     and_,
     bindparam,
-    case,
     delete,
     func,
     literal,
+    literal_column,
     select,
 )
 
 from recorder.clock import NS_PER_MS
-from recorder.model import FINAL_STATUSES, MARKET, TAKER, UNKNOWN
+from recorder.model import FILLED, FINAL_STATUSES, MARKET, TAKER, UNKNOWN
 from recorder.read.fills import VENUE
 from recorder.read.fills import fills as fills_of
 from recorder.read.records import Fill, Order
@@ -39,8 +40,8 @@ from recorder.store.schema import (
     fills,
     order_states,
     order_updates,
-    recorders,
     reconciliations,
+    recorders,
     runs,
     sessions,
     trades,
@@ -49,6 +50,9 @@ from recorder.store.state_index import content_of
 from recorder.venues import find_venue
 
 Row = tuple[Any, ...]
+#: Market and symbol; an order's id, market and symbol. Empty where the venue sends none.
+_Market = tuple[str, ...]
+_Order = tuple[str, ...]
 
 #: Orders that one statement reads.
 ORDERS_PER_STATEMENT = 400
@@ -99,7 +103,7 @@ def project(
     in_order = sorted(keys)
     for start in range(0, len(in_order), ORDERS_PER_STATEMENT):
         some = in_order[start : start + ORDERS_PER_STATEMENT]
-        reading = _Reading(connection, account, some, until_ns, several)
+        reading = _Reading(connection, account, some, until_ns, several=several)
         yield some, reading.project(pushes_fills=pushes_fills)
 
 
@@ -112,7 +116,8 @@ class _Reading:
         account: LabelledAccount,
         keys: Sequence[OrderKey],
         until_ns: int,
-        several: bool,  # noqa: FBT001
+        *,
+        several: bool,
     ) -> None:
         self._connection = connection
         self._account = account
@@ -126,42 +131,56 @@ class _Reading:
 
     def project(self, *, pushes_fills: bool) -> Projected:
         """Compute their states and fills."""
-        states = self._run(_states(self._several))
-        found = self._trades(states, pushes_fills=pushes_fills)
-        times: dict[tuple[str, str, str], list[int]] = defaultdict(list)
-        for row, fill in found:
+        # The beginnings differ, so nothing that may be NULL is compared.
+        updates = sorted(map(tuple, self._run(_updates(several=self._several))))
+        of_order = {key: list(rows) for key, rows in groupby(updates, _order_of)}
+        steps: dict[str, dict[_Market, list[Order]]] = defaultdict(dict)
+        if not pushes_fills:
+            for (order_id, *of), rows in of_order.items():
+                filled = [_order(self._account.label, row) for row in rows if row[_FILLED] not in _UNFILLED]
+                if filled:
+                    steps[order_id][tuple(of)] = filled
+        found = self._trades(steps, pushes_fills=pushes_fills)
+        times: dict[_Order, list[int]] = defaultdict(list)
+        for _, fill in found:
             if fill.quantity > 0:
-                times[fill.order_id or "", row[_PLACE["market"]] or "", fill.symbol or ""].append(fill.at_ms)
-        rows = [self._state(one, times[one.order_id, one.market, one.symbol]) for one in states]
-        return Projected(rows, found)
+                times[fill.order_id or "", fill.market or "", fill.symbol or ""].append(fill.at_ms)
+        states = [self._state(order, rows, times.get(order, ())) for order, rows in of_order.items()]
+        return Projected(states, found)
 
-    def _state(self, one: Any, filled_ms: list[int]) -> Row:
+    def _state(self, order: _Order, rows: list[Row], filled_ms: Sequence[int]) -> Row:
+        last = rows[0] if len(rows) == 1 else max(rows, key=_counts)
         first_ms, last_ms = (min(filled_ms), max(filled_ms)) if filled_ms else (None, None)
-        is_open = one.status not in FINAL_STATUSES
-        # A filled order may be known from an answer without a time: then its last fill ended it.
-        ended_ms = None if is_open else (last_ms if one.final_ms is None and one.status == "filled" else one.final_ms)
-        life = int(is_open), one.first_ns, one.updates, one.created_ms, len(filled_ms), first_ms, last_ms, ended_ms
-        return (self._account.account_id, *one[:_STATE_COLUMNS], *life)
+        status, ended_ms = last[_STATUS], None
+        if status in FINAL_STATUSES:
+            ends = [row[_AT_MS] for row in rows if row[_STATUS] in FINAL_STATUSES and row[_AT_MS] is not None]
+            # A filled order may be known from an answer without a time: then its last fill ended it.
+            ended_ms = min(ends) if ends else (last_ms if status == FILLED else None)
+        created_ms = last[_CREATED_MS]
+        if created_ms is None:
+            created_ms = max((row[_CREATED_MS] for row in rows if row[_CREATED_MS] is not None), default=None)
+        received_ns, session_id, seq, item = last[_RECEIVED]
+        return (
+            *(self._account.account_id, *order, session_id, seq, item, last[_COUNTS_NS], received_ns),
+            *(int(status not in FINAL_STATUSES), rows[0][_RECEIVED][0], len(rows), created_ms),
+            *(len(filled_ms), first_ms, last_ms, ended_ms),
+        )
 
-    def _trades(self, states: Sequence[Any], *, pushes_fills: bool) -> list[tuple[Row, Fill]]:
+    def _trades(
+        self, steps: Mapping[str, Mapping[_Market, list[Order]]], *, pushes_fills: bool
+    ) -> list[tuple[Row, Fill]]:
         executions: dict[str, list[Any]] = defaultdict(list)
         for row in self._executions():
             executions[row.order_id or ""].append(row)
         known = self._known(executions.keys() - {""})
         found: list[tuple[Row, Fill]] = []
-        steps: dict[str, dict[tuple[str, str], list[Order]]] = defaultdict(dict)
-        if not pushes_fills:
-            # An update in which nothing is filled makes no step.
-            for (order_id, *of), its_rows in groupby(self._run(_filled(self._several)), lambda row: row[:3]):
-                steps[order_id][tuple(of)] = [Order(self._account.label, *row[3:]) for row in its_rows]
         for order_id in executions.keys() | steps.keys():
-            told = _once(executions.get(order_id, ()), known.get(order_id), pushes_fills=pushes_fills)
+            matched: dict[_Market, list[Fill]] = defaultdict(list)
+            for row in _once(executions.get(order_id, ()), known.get(order_id), pushes_fills=pushes_fills):
+                matched[row["market"] or "", row["symbol"] or ""].append(_fill(self._account.label, row))
             its_steps = steps.get(order_id, {})
-            for of in {(row["market"] or "", row["symbol"] or "") for row in told} | its_steps.keys():
-                mine = [row for row in told if (row["market"] or "", row["symbol"] or "") == of]
-                matched = [_fill(self._account.label, row) for row in mine]
-                for fill in fills_of(its_steps.get(of, ()), matched):
-                    found.append((self._row(fill, of[0]), fill))
+            for of in matched.keys() | its_steps.keys():
+                found += [(self._row(fill), fill) for fill in fills_of(its_steps.get(of, ()), matched.get(of, ()))]
         return found
 
     def _executions(self) -> list[Any]:
@@ -177,20 +196,38 @@ class _Reading:
             return {}
         return {row.order_id: row for row in self._run(_known_of_orders(), order_ids=sorted(order_ids))}
 
-    def _row(self, fill: Fill, market: str) -> Row:
-        values = fill._asdict() | {
-            "account_id": self._account.account_id,
-            "market": market or None,
-            "price_is_estimate": int(fill.price_is_estimate),
-        }
-        return tuple(values[name] for name in _TRADE_COLUMNS)
+    def _row(self, fill: Fill) -> Row:
+        *values, price_is_estimate, origin = _trade_fields(fill)
+        return (self._account.account_id, *values, int(price_is_estimate), origin)
 
     def _run(self, query: Select[Any], **values: object) -> list[Any]:
         return list(self._connection.execute(query, self._wanted | values).all())
 
 
-_TRADE_COLUMNS = tuple(column.name for column in trades.c)
-_PLACE = {name: place for place, name in enumerate(_TRADE_COLUMNS)}
+_trade_fields = attrgetter(*(column.name for column in trades.c if column.name != "account_id"))
+
+# The places in a row of `_updates`.
+_order_of = itemgetter(slice(0, 3))
+_RECEIVED = slice(3, 7)
+_COUNTS_NS, _STATUS, _CREATED_MS, _AT_MS, _FILLED, _FIELDS = range(7, 13)
+#: A row without a filled quantity, or with 0, makes no step; `0.0` neither, but that costs a look.
+_UNFILLED = (None, "0", 0)
+_FIELD_NAMES = [name for name in Order._fields if name != "account"]
+_FIELD_DECIMALS = [
+    place for place, name in enumerate(_FIELD_NAMES) if isinstance(order_updates.c[name].type, ExactDecimal)
+]
+
+
+def _counts(row: Row) -> tuple[int, ...]:
+    return (row[_COUNTS_NS], *row[_RECEIVED])
+
+
+def _order(account: str, row: Row) -> Order:
+    values = list(row[_FIELDS:])
+    for place in _FIELD_DECIMALS:
+        if values[place] is not None:
+            values[place] = Decimal(values[place])
+    return Order(account, *values)
 
 
 def _once(rows: Sequence[Any], order: Any, *, pushes_fills: bool) -> list[dict[str, Any]]:
@@ -205,10 +242,10 @@ def _once(rows: Sequence[Any], order: Any, *, pushes_fills: bool) -> list[dict[s
     for row in rows:
         if row.trade_id is None:
             if pushes_fills or _receipt(row)[:3] == newest:
-                found[_receipt(row)] = dict(row._mapping)  # noqa: SLF001  the public name of a row's values
+                found[_receipt(row)] = dict(row._mapping)
             continue
-        held = found.setdefault((row.market, row.symbol, row.trade_id), dict(row._mapping))  # noqa: SLF001
-        for name, value in row._mapping.items():  # noqa: SLF001
+        held = found.setdefault((row.market, row.symbol, row.trade_id), dict(row._mapping))
+        for name, value in row._mapping.items():
             if held[name] is None:
                 held[name] = value
     for one in found.values():
@@ -231,8 +268,8 @@ def _fill(account: str, row: Mapping[str, Any]) -> Fill:
 
 
 @cache
-def _updates(several: bool) -> FromClause:  # noqa: FBT001
-    """All updates of some orders, each push once, and from when each counts."""
+def _updates(*, several: bool) -> Select[Any]:
+    """All updates of some orders, each push once: order and receipt, what a state needs, the fields of an `Order`."""
     u, r, s = order_updates.c, reconciliations.c, sessions.c
     of_round = and_(r.account_id == u.account_id, r.reconciliation_id == u.session_id)
     source = order_updates.outerjoin(reconciliations, of_round)
@@ -243,53 +280,26 @@ def _updates(several: bool) -> FromClause:  # noqa: FBT001
         u.order_id.in_(bindparam("order_ids", expanding=True)),
         u.received_ns < bindparam("until_ns"),
     ]
-    if not several:
-        return select(*columns).select_from(source).where(*these).subquery()
-    source = source.outerjoin(sessions, and_(s.account_id == u.account_id, s.session_id == u.session_id))
-    source = source.join(runs, runs.c.run_id == func.coalesce(s.run_id, r.run_id))
-    rows = select(*columns, runs.c.recorder_id).select_from(source).where(*these).subquery()
-    content = content_of(order_updates)
-    return seen_first(in_bursts(rows, content), content)
-
-
-#: Columns that `_states` gives for the beginning of a row of `order_states`.
-_STATE_COLUMNS = 8
-
-
-@cache
-def _states(several: bool) -> Select[Any]:  # noqa: FBT001
-    """The latest state of each order, and what its other updates say."""
-    u = _updates(several).c
-    order = u.order_id, _text(u.market), _text(u.symbol)
-    newest_first = [u[name].desc() for name in ("counts_ns", *_RECEIPT)]
-    ended_ms = case((u.status.in_(sorted(FINAL_STATUSES)), func.coalesce(u.updated_ms, u.event_ms)))
-    aged = select(
-        u.order_id,
-        _text(u.market).label("market"),
-        _text(u.symbol).label("symbol"),
-        *(u.session_id, u.seq, u.item, u.counts_ns, u.received_ns, u.status),
-        func.coalesce(u.created_ms, func.max(u.created_ms).over(partition_by=order)).label("created_ms"),
-        func.min(u.received_ns).over(partition_by=order).label("first_ns"),
-        func.count().over(partition_by=order).label("updates"),
-        func.min(ended_ms).over(partition_by=order).label("final_ms"),
-        func.row_number().over(partition_by=order, order_by=newest_first).label("age"),
-    ).subquery()
-    return select(aged).where(aged.c.age == 1)
+    if several:
+        source = source.outerjoin(sessions, and_(s.account_id == u.account_id, s.session_id == u.session_id))
+        source = source.join(runs, runs.c.run_id == func.coalesce(s.run_id, r.run_id))
+        columns.append(runs.c.recorder_id)
+    rows: Subquery = select(*columns).select_from(source).where(*these).subquery("u")
+    if several:
+        content = content_of(order_updates)
+        rows = select(seen_first(in_bursts(rows, content), content)).subquery("u")
+    names = [
+        *("order_id", "coalesce(u.market, '')", "coalesce(u.symbol, '')", *_RECEIPT, "counts_ns", "status"),
+        *("created_ms", "coalesce(u.updated_ms, u.event_ms)", "filled_quantity", *_FIELD_NAMES),
+    ]
+    # Literal columns: most decimals are not needed, and making them costs more than reading the row.
+    texts = [name if "(" in name else f"u.{name}" for name in names]
+    wanted: list[ColumnElement[Any]] = [literal_column(text).label(f"c{place}") for place, text in enumerate(texts)]
+    return select(*wanted).select_from(rows)
 
 
 def _text(column: ColumnElement[Any]) -> ColumnElement[Any]:
     return func.coalesce(column, literal(""))
-
-
-@cache
-def _filled(several: bool) -> Select[Any]:  # noqa: FBT001
-    """The updates of orders that have filled, one order after the other."""
-    u = _updates(several).c
-    order = u.order_id, _text(u.market), _text(u.symbol)
-    fields = [u[name] for name in Order._fields if name != "account"]
-    # On SQLite `0` and `0.0` differ, as texts, which does no harm.
-    query = select(*order, *fields).where(u.filled_quantity != "0")
-    return query.order_by(*order, *(u[name] for name in _RECEIPT))
 
 
 def _executions_where(*these: ColumnElement[bool]) -> Select[Any]:

@@ -11,7 +11,7 @@ from functools import cache
 from typing import Any, NamedTuple
 
 import msgspec
-from sqlalchemy import ColumnElement, Connection, Select, and_, bindparam, delete, exists, func, or_, select
+from sqlalchemy import ColumnElement, Connection, Select, Table, and_, bindparam, delete, exists, func, select
 
 from recorder.read.projections import OrderKey, differences, project, store
 from recorder.read.scope import LabelledAccount, labelled_accounts
@@ -46,7 +46,7 @@ STALE_MAX = 400
 #: After everything that was ever received, ns.
 _NOW_NS = 2**63 - 2
 _CURRENT = (account_updates, position_updates)
-_KEY = ("session_id", "seq", "item")
+_STALE = [column.name for column in stale.c]
 _thing = msgspec.json.Encoder().encode
 
 #: Account → the orders that something was received about.
@@ -85,9 +85,14 @@ class Projector:
         return not self._looked or bool(self._waiting)
 
     @property
+    def waiting_frames(self) -> int:
+        """How many frames are not projected, as far as this process knows."""
+        return sum(self._waiting.values())
+
+    @property
     def behind(self) -> bool:
         """Whether it must be done now, although the writer is busy."""
-        return sum(self._waiting.values()) >= BEHIND
+        return self.waiting_frames >= BEHIND
 
     def step(self, connection: Connection) -> bool:
         """Project some batches inside the caller's transaction.
@@ -200,7 +205,7 @@ def unprojected_orders(connection: Connection) -> Touched:
     return found
 
 
-def _within(table: Any) -> list[ColumnElement[bool]]:
+def _within(table: Table) -> list[ColumnElement[bool]]:
     return [
         table.c.account_id == bindparam("account_id"),
         table.c.session_id == bindparam("session_id"),
@@ -238,8 +243,8 @@ def _project_stale(connection: Connection) -> bool:
         _project_orders(connection, known[account_id], its_keys)
         _replace_states(connection, account_id)
         _replace_contracts(connection, known[account_id])
-    these = (stale.c[name] == bindparam(f"of_{name}") for name in stale.c.keys())
-    values = [{f"of_{name}": value for name, value in row._mapping.items()} for row in some]  # noqa: SLF001
+    these = (stale.c[name] == bindparam(f"of_{name}") for name in _STALE)
+    values = [{f"of_{name}": value for name, value in row._mapping.items()} for row in some]
     connection.execute(delete(stale).where(*these), values)
     return True
 
@@ -253,29 +258,25 @@ def _project_states(connection: Connection, account_id: int, ranges: Sequence[Fr
     found: dict[tuple[str, str], StateRow] = {}
     for table in _CURRENT:
         for one in ranges:
-            for *key, counts_ns, received_ns, session_id, seq, item in connection.execute(
-                _states_within(table), one._asdict()
-            ):
-                row = StateRow(counts_ns, received_ns, session_id, seq, item, None)
-                of = table.name, _thing(key).decode()
+            for of, row in _states_of(table, connection.execute(_states_within(table), one._asdict())):
                 found[of] = max(found.get(of, row), row)
     if not found:
         return
     c = current_states.c
-    held = {
-        (kind, thing): StateRow(*row, None)
-        for kind, thing, *row in connection.execute(
-            select(c.kind, c.thing, *(c[name] for name in StateRow._fields if name != "status")).where(
-                c.account_id == account_id, c.thing.in_([thing for _, thing in found])
-            )
-        )
-    }
+    stored = select(current_states).where(c.account_id == account_id, c.thing.in_([thing for _, thing in found]))
+    held = {(row.kind, row.thing): StateRow._make((*row[3:], None)) for row in connection.execute(stored)}
     newer = {of: row for of, row in found.items() if of not in held or row > held[of]}
     replace_rows(connection, current_states, [(account_id, *of, *row[:-1]) for of, row in newer.items()])
 
 
+def _states_of(table: Table, rows: Iterable[Any]) -> Iterator[tuple[tuple[str, str], StateRow]]:
+    things = len(THINGS[table])
+    for row in rows:
+        yield (table.name, _thing(list(row[:things])).decode()), StateRow._make((*row[things:], None))
+
+
 @cache
-def _states_within(table: Any) -> Select[Any]:
+def _states_within(table: Table) -> Select[Any]:
     """The latest state of each thing in consecutive frames."""
     r = reconciliations.c
     joined = table.outerjoin(
@@ -320,7 +321,7 @@ def _project_contracts(connection: Connection, account: LabelledAccount, ranges:
 
 
 @cache
-def _symbols(table: Any) -> Select[Any]:
+def _symbols(table: Table) -> Select[Any]:
     market = func.coalesce(table.c.market, "")
     return select(market, table.c.symbol).distinct().where(*_within(table), table.c.symbol.is_not(None))
 
@@ -349,9 +350,9 @@ def _contracts(
     venue = find_venue(account.venue)
     found: dict[tuple[str, str], tuple[Any, ...]] = {}
     if venue is not None:
-        for market, symbol in symbols:
-            told = venue.accounting.instrument(symbol)
-            found[market, symbol] = told.kind, told.base, told.quote, told.settle, told.contract_size, -1, -1, -1, -1
+        for of in symbols:
+            told = venue.accounting.instrument(of[1])
+            found[of] = told.kind, told.base, told.quote, told.settle, told.contract_size, -1, -1, -1, -1
     i = instruments.c
     market = func.coalesce(i.market, "")
     receipt = i.received_ns, i.session_id, i.seq, i.item

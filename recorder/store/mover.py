@@ -40,7 +40,12 @@ FETCH_FRAMES = 16
 #: Right → the tables of a server's database on which moving needs it. `DELETE` is for redactions.
 RIGHTS = {
     **dict.fromkeys(("SELECT", "INSERT", "UPDATE"), tuple(metadata.tables)),
-    "DELETE": (*(table.name for table in TYPED.values()), "snapshots", "snapshot_rows", *(table.name for table in PROJECTIONS)),
+    "DELETE": (
+        *(table.name for table in TYPED.values()),
+        "snapshots",
+        "snapshot_rows",
+        *(table.name for table in PROJECTIONS),
+    ),
 }
 
 _PAYLOAD = list(frames.c.keys()).index("payload")
