@@ -25,6 +25,7 @@ from recorder.store.schema import (
     current_states,
     fills,
     instruments,
+    order_states,
     order_updates,
     position_updates,
     projected,
@@ -315,7 +316,8 @@ def _project_contracts(connection: Connection, account: LabelledAccount, ranges:
             symbols |= {(market, symbol) for market, symbol in connection.execute(_symbols(table), one._asdict())}
         described = described or connection.execute(_any_instrument(), one._asdict()).first() is not None
     c = contracts.c
-    known = set(connection.execute(select(c.market, c.symbol).where(c.account_id == account.account_id)).tuples())
+    mine = select(c.market, c.symbol).where(c.account_id == account.account_id)
+    known = {(market, symbol) for market, symbol in connection.execute(mine)}
     if described or not symbols <= known:
         _replace_contracts(connection, account, symbols | known)
 
@@ -337,10 +339,20 @@ def _replace_contracts(
     c = contracts.c
     mine = c.account_id == account.account_id
     if symbols is None:
-        symbols = set(connection.execute(select(c.market, c.symbol).where(mine)).tuples())
+        symbols = _known_symbols(connection, account.account_id)
     connection.execute(delete(contracts).where(mine))
     rows = [(account.account_id, *key, *row) for key, row in _contracts(connection, account, symbols).items()]
     insert_rows(connection, contracts, rows)
+
+
+def _known_symbols(connection: Connection, account_id: int) -> set[tuple[str, str]]:
+    o, c = order_states.c, current_states.c
+    of_orders = select(o.market, o.symbol).distinct().where(o.account_id == account_id, o.symbol != "")
+    things = select(c.thing).where(c.account_id == account_id, c.kind == position_updates.name)
+    positions = (msgspec.json.decode(thing) for thing in connection.scalars(things))
+    return {(market, symbol) for market, symbol in connection.execute(of_orders)} | {
+        (market or "", symbol) for symbol, market, *_ in positions
+    }
 
 
 def _contracts(
