@@ -18,21 +18,17 @@ from recorder.read.scope import LabelledAccount, labelled_accounts
 from recorder.store.dialects import insert_rows, replace_rows, take_account
 from recorder.store.journal import FrameRange
 from recorder.store.mover import spans_of
+from recorder.store.projection_tables import contracts, current_states, order_states, projected, stale
 from recorder.store.schema import (
     account_updates,
     batches,
-    contracts,
-    current_states,
     fills,
     instruments,
-    order_states,
     order_updates,
     position_updates,
-    projected,
     reconciliations,
     recorders,
     runs,
-    stale,
 )
 from recorder.store.state_index import THINGS, StateRow, latest
 from recorder.venues import find_venue

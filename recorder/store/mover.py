@@ -23,8 +23,9 @@ from recorder.store.dialects import POSTGRESQL, insert_rows, lock_credentials, l
 from recorder.store.entries import CredentialUsed, SessionEnded
 from recorder.store.event_log import apply
 from recorder.store.journal import FrameRange
+from recorder.store.projection_tables import PROJECTIONS
 from recorder.store.receipts import Receipt
-from recorder.store.schema import PROJECTIONS, TYPED, batches, event_log, frames, metadata, receipts, runs, seals, spans
+from recorder.store.schema import TYPED, batches, event_log, frames, metadata, receipts, runs, seals, spans
 from recorder.store.state_index import Snapshots, add_receipts
 
 #: Frames in one transaction, which takes whole batches and at least one.

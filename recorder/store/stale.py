@@ -7,7 +7,8 @@ anew (`recorder.read.projector`); until then, readers do.
 from sqlalchemy import Connection, delete, literal, select
 
 from recorder.store.dialects import insert_new
-from recorder.store.schema import contracts, current_states, fills, order_states, order_updates, stale, trades
+from recorder.store.projection_tables import contracts, current_states, order_states, stale, trades
+from recorder.store.schema import fills, order_updates
 
 
 def forget(connection: Connection, account_id: int, session_id: int, seqs: tuple[int, int]) -> None:

@@ -12,8 +12,9 @@ import recorder
 from recorder.read.projector import Projector, project_all
 from recorder.store.journal import FrameRange
 from recorder.store.mover import Mover
+from recorder.store.projection_tables import PROJECTIONS, order_states, trades
 from recorder.store.redactions import redact
-from recorder.store.schema import PROJECTIONS, frames, order_states, trades
+from recorder.store.schema import frames
 from tests.contract.conftest import NewUrl
 from tests.contract.lines import Line, Scribe, lines
 from tests.depth import examples
@@ -75,12 +76,11 @@ def of_fill(fill: Any) -> tuple[Any, ...]:
 def told_by_projections(engine: Engine) -> tuple[set[Any], set[Any]]:
     with engine.connect() as connection:
         found = connection.execute(select(trades)).all()
-        states = connection.execute(select(order_states.c["session_id", "seq", "item"])).all()
+        states = connection.execute(select(order_states.c.session_id, order_states.c.seq, order_states.c.item)).all()
     return set(map(of_fill, found)), set(map(tuple, states))
 
 
 @settings(
-    phases=(Phase.generate,),
     max_examples=examples(40),
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
