@@ -7,7 +7,11 @@ from sqlalchemy import Connection
 
 from recorder.store.engine import open_engine
 from recorder.store.migrate import migration
+from recorder.store.projection_tables import PROJECTIONS
 from recorder.store.schema import metadata
+
+
+assert metadata.tables.keys() >= {table.name for table in PROJECTIONS}
 
 
 def _run(connection: Connection) -> None:

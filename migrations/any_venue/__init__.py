@@ -6,11 +6,14 @@ which `recorder db upgrade` does. Frames, event log and seals are not touched.
 A released revision is never edited, and imports nothing from the program: the declared schema moves on.
 """
 
-from . import history, tables
+from . import history, projections, statistics, tables, views
 
 
 def upgrade() -> None:
     """Replace tables and views."""
     tables.drop_old()
     tables.create()
+    projections.create()
     history.create()
+    views.create()
+    statistics.create()

@@ -123,7 +123,7 @@ def create() -> None:
         *ints("executed_ms", null=True),
         *texts("extra"),
     )
-    op.create_index("ix_fills_order_id", "fills", ["account_id", "order_id"])
+    op.create_index("ix_fills_order_id", "fills", ["account_id", "order_id", "trade_id"])
     _typed(
         "position_updates",
         *ints("is_partial"),

@@ -13,6 +13,7 @@ from recorder.errors import DatabaseMoved, NotDurable
 from recorder.live.channel import Channel, Recorded
 from recorder.live.settings import Limits
 from recorder.live.watermark import Watermark
+from recorder.read.projector import Projector
 from recorder.store.database_file import HeldFile
 from recorder.store.engine import explain, may_pass, place
 from recorder.store.entries import Covered, LogEntry, RunEnded
@@ -26,6 +27,12 @@ RETRY_FIRST_S = 0.1
 RETRY_LAST_S = 1.0
 #: How often the database file is checked while nothing is written, seconds.
 IDLE_CHECK_S = 1.0
+#: Projections are brought up to date after this time, or after this many frames, seconds. A transaction for each push
+#: would double what a push costs.
+PROJECT_S = 1.0
+PROJECT_FRAMES = 500
+#: At the end of a run they may take this long, seconds; the next run does the rest.
+PROJECT_LAST_S = 1.0
 
 
 class Writer(Thread):
@@ -91,6 +98,8 @@ class Writer(Thread):
         self._run_id = run_id
         self._seal = seal
         self._snapshots = Snapshots()
+        self._projector = Projector()
+        self._projected_s = 0.0
         self._finish_reason: str | None = None
         self._give_up = Event()
 
@@ -127,6 +136,7 @@ class Writer(Thread):
         while not finished:
             if not self.ready.wait(IDLE_CHECK_S):
                 self._check_file()
+                self._project()
                 continue
             self.ready.clear()
             # Read before the channels: then everything added before `finish` is taken.
@@ -142,6 +152,7 @@ class Writer(Thread):
             self._announce(batch)
             took_s = self._clock.monotonic_s() - began_s
             self._make_snapshots(batch)
+            self._project()
             if reason is not None or not self._is_idle():
                 self.ready.set()
             if reason is None and len(batch.frames) < self._limits.batch_frames_max:
@@ -149,6 +160,7 @@ class Writer(Thread):
                 # at once, and under load the writer is busy half of the time.
                 self._give_up.wait(min(took_s, self._limits.batch_ms / 1000))
         self._write_last_entry()
+        self._project_rest()
         if self._file is not None:
             # SQLite checkpoints its log when it closes a database, unless the file was moved.
             self._file.checkpoint()
@@ -186,6 +198,31 @@ class Writer(Thread):
                     self._snapshots.step(self._connection, self._clock.wall_ns())
         except DriverError:
             self._disconnect()  # the next batch meets the same error and is tried again
+
+    def _project(self) -> None:
+        """Let the projections follow while nothing waits; they only speed up reading."""
+        now_s = self._clock.monotonic_s()
+        few = self._projector.waiting_frames < PROJECT_FRAMES and now_s - self._projected_s < PROJECT_S
+        while not few and self._finish_reason is None and (self._is_idle() or self._projector.behind):
+            if not self._project_some():
+                self._projected_s = now_s
+                return
+
+    def _project_rest(self) -> None:
+        until_s = self._clock.monotonic_s() + PROJECT_LAST_S
+        while not self._give_up.is_set() and self._clock.monotonic_s() < until_s and self._project_some():
+            pass
+
+    def _project_some(self) -> bool:
+        """Make one step. Returns whether there may be more."""
+        if not self._projector.due or self._connection is None or self.displaced is not None:
+            return False
+        try:
+            with self._connection.begin():
+                return self._projector.step(self._connection)
+        except DriverError:
+            self._disconnect()  # the next batch meets the same error and is tried again
+            return False
 
     def _next_batch(self) -> Batch:
         batch = self._new_batch()
@@ -262,6 +299,7 @@ class Writer(Thread):
     def _announce(self, batch: Batch) -> None:
         self._seal = batch.seal
         self._last_batch = batch.number
+        self._projector.add(batch.run_id, len(batch.frames))
         self._on_sealed(batch)
         if self.displaced is not None:
             return  # not durable before the rescue

@@ -28,6 +28,17 @@ def insert_new(connection: Connection, table: Table, *, older: str | None = None
     )
 
 
+def replace_rows(connection: Connection, table: Table, rows: Sequence[tuple[Any, ...]]) -> None:
+    """Insert rows, in place of those with the same keys."""
+    if not rows:
+        return
+    upsert: Any = _upsert_of(connection.dialect.name)(table)
+    others = {column.name: upsert.excluded[column.name] for column in table.c if not column.primary_key}
+    replacing = upsert.on_conflict_do_update(index_elements=list(table.primary_key), set_=others)
+    names = table.c.keys()
+    connection.execute(replacing, [dict(zip(names, row, strict=True)) for row in rows])
+
+
 def _upsert_of(dialect: str) -> Callable[[Table], Any]:
     """The `INSERT ... ON CONFLICT` of an engine; the other engine's dialect is not imported."""
     if dialect == SQLITE:

@@ -11,7 +11,7 @@ import msgspec
 from sqlalchemy import Connection, Table, Update, delete, exists, func, insert, select, update
 
 from recorder.model import PUSH, REDACTED
-from recorder.store import state_index
+from recorder.store import stale, state_index
 from recorder.store.dialects import insert_new
 from recorder.store.entries import (
     AccountAdded,
@@ -194,6 +194,7 @@ def _redact(connection: Connection, entry: FramesRedacted) -> None:
     """The row of `redactions` comes first: without it, the journal's guard keeps the payload."""
     connection.execute(insert_new(connection, redactions).values(msgspec.structs.asdict(entry)))
     _forget_snapshots(connection, entry)
+    stale.forget(connection, entry.account_id, entry.session_id, (entry.first_seq, entry.last_seq))
     for table in (frames, *TYPED.values()):
         these = table.c.account_id == entry.account_id, table.c.session_id == entry.session_id
         seqs = table.c.seq.between(entry.first_seq, entry.last_seq)

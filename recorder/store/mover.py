@@ -23,6 +23,7 @@ from recorder.store.dialects import POSTGRESQL, insert_rows, lock_credentials, l
 from recorder.store.entries import CredentialUsed, SessionEnded
 from recorder.store.event_log import apply
 from recorder.store.journal import FrameRange
+from recorder.store.projection_tables import PROJECTIONS
 from recorder.store.receipts import Receipt
 from recorder.store.schema import TYPED, batches, event_log, frames, metadata, receipts, runs, seals, spans
 from recorder.store.state_index import Snapshots, add_receipts
@@ -40,7 +41,12 @@ FETCH_FRAMES = 16
 #: Right → the tables of a server's database on which moving needs it. `DELETE` is for redactions.
 RIGHTS = {
     **dict.fromkeys(("SELECT", "INSERT", "UPDATE"), tuple(metadata.tables)),
-    "DELETE": (*(table.name for table in TYPED.values()), "snapshots", "snapshot_rows"),
+    "DELETE": (
+        *(table.name for table in TYPED.values()),
+        "snapshots",
+        "snapshot_rows",
+        *(table.name for table in PROJECTIONS),
+    ),
 }
 
 _PAYLOAD = list(frames.c.keys()).index("payload")
@@ -90,7 +96,7 @@ def update_statistics(connection: Connection) -> list[str]:
     """
     if connection.dialect.name != POSTGRESQL:
         return []
-    return postgresql.analyze(connection, (table.name for table in (frames, *TYPED.values())))
+    return postgresql.analyze(connection, (table.name for table in (frames, *TYPED.values(), *PROJECTIONS)))
 
 
 class Mover:

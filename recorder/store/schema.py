@@ -74,26 +74,30 @@ metadata = MetaData(
 )
 
 
-def _table(name: str, *parts: Column[object] | PrimaryKeyConstraint | ForeignKeyConstraint | CheckConstraint) -> Table:
+def table(name: str, *parts: Column[object] | PrimaryKeyConstraint | ForeignKeyConstraint | CheckConstraint) -> Table:
+    """A table of this schema."""
     # STRICT: SQLite then refuses a value of another type. WITHOUT ROWID: the key is the order on disk, once.
     # PostgreSQL's partitions and its partial index are in the migrations only: one option of its dialect here would
     # import that dialect for every command.
     return Table(name, metadata, *parts, sqlite_strict=True, sqlite_with_rowid=False)
 
 
-def _ints(*names: str, null: bool = False) -> list[Column[object]]:
+def ints(*names: str, null: bool = False) -> list[Column[object]]:
+    """Columns of 64-bit integers."""
     return [Column(name, Int64, nullable=null) for name in names]
 
 
-def _texts(*names: str, null: bool = True) -> list[Column[object]]:
+def texts(*names: str, null: bool = True) -> list[Column[object]]:
+    """Columns of text."""
     return [Column(name, Words, nullable=null) for name in names]
 
 
-def _decimals(*names: str) -> list[Column[object]]:
+def decimals(*names: str) -> list[Column[object]]:
+    """Columns of exact decimals."""
     return [Column(name, ExactDecimal(), nullable=True) for name in names]
 
 
-def _bytes(name: str) -> Column[object]:
+def _octets(name: str) -> Column[object]:
     return Column(name, Bytes, nullable=False)
 
 
@@ -101,84 +105,84 @@ def _of_account() -> ForeignKeyConstraint:
     return ForeignKeyConstraint(["account_id"], ["accounts.account_id"])
 
 
-accounts = _table(
+accounts = table(
     "accounts",
-    *_ints("account_id"),
-    *_texts("venue", "name", null=False),
-    *_ints("created_ns"),
+    *ints("account_id"),
+    *texts("venue", "name", null=False),
+    *ints("created_ns"),
     PrimaryKeyConstraint("account_id"),
 )
 
 #: A local file has one recorder; a database that several were merged or sent to has several.
-recorders = _table(
+recorders = table(
     "recorders",
-    *_ints("recorder_id", "created_ns"),
-    *_texts("host", null=False),
+    *ints("recorder_id", "created_ns"),
+    *texts("host", null=False),
     PrimaryKeyConstraint("recorder_id"),
 )
 
 #: The credentials of an account, as fingerprints (`recorder.store.credentials`): never a key itself. No foreign key: a
 #: credential may be accepted in a file that has not recorded the account yet.
-credentials = _table(
+credentials = table(
     "credentials",
-    *_ints("account_id"),
-    *_texts("fingerprint", null=False),
-    *_ints("added_ns", "accepted"),
+    *ints("account_id"),
+    *texts("fingerprint", null=False),
+    *ints("added_ns", "accepted"),
     PrimaryKeyConstraint("account_id", "fingerprint"),
 )
 
 #: Recorders retired with `recorder db retire`. No foreign key: a retirement may arrive here before the recorder does.
-retirements = _table(
+retirements = table(
     "retirements",
-    *_ints("recorder_id", "retired_ns"),
-    *_texts("who", "why", null=False),
+    *ints("recorder_id", "retired_ns"),
+    *texts("who", "why", null=False),
     PrimaryKeyConstraint("recorder_id", "retired_ns"),
 )
 
 #: Which recorder this file is, and where it was when it was last recorded into: one row, which never leaves the file.
-identity = _table(
+identity = table(
     "identity",
-    *_ints("recorder_id"),
-    *_texts("host", "path", "device", null=False),
-    *_texts("inode"),
-    *_ints("copy_of", null=True),
-    *_texts("copy_of_host", "copy_of_path"),
-    *_ints("adopted_ns", null=True),
+    *ints("recorder_id"),
+    *texts("host", "path", "device", null=False),
+    *texts("inode"),
+    *ints("copy_of", null=True),
+    *texts("copy_of_host", "copy_of_path"),
+    *ints("adopted_ns", null=True),
     PrimaryKeyConstraint("recorder_id"),
 )
 
-runs = _table(
+runs = table(
     "runs",
-    *_ints("run_id", "recorder_id", "started_ns"),
-    *_texts("host", null=False),
-    *_ints("pid"),
-    *_texts("version", null=False),
-    *_ints("ended_ns", null=True),
-    *_texts("end_reason"),
+    *ints("run_id", "recorder_id", "started_ns"),
+    *texts("host", null=False),
+    *ints("pid"),
+    *texts("version", null=False),
+    *ints("ended_ns", null=True),
+    *texts("end_reason"),
     PrimaryKeyConstraint("run_id"),
     ForeignKeyConstraint(["recorder_id"], ["recorders.recorder_id"]),
 )
 
-sessions = _table(
+sessions = table(
     "sessions",
-    *_ints("account_id", "session_id", "run_id"),
-    *_texts("url", "topics", null=False),
-    *_ints("opened_ns"),
-    *_ints("covered_ns", "ended_ns", null=True),
-    *_texts("end_reason", "end_detail"),
+    *ints("account_id", "session_id", "run_id"),
+    *texts("url", "topics", null=False),
+    *ints("opened_ns"),
+    *ints("covered_ns", "ended_ns", null=True),
+    *texts("end_reason", "end_detail"),
     PrimaryKeyConstraint("account_id", "session_id"),
     _of_account(),
     ForeignKeyConstraint(["run_id"], ["runs.run_id"]),
 )
 
-frames = _table(
+frames = table(
     "frames",
-    *_ints("account_id", "session_id", "seq", "received_ns"),
-    *_texts("source", null=False),
-    *_texts("topic"),
-    *_texts("status", null=False),
-    *_texts("error"),
-    _bytes("payload"),
+    *ints("account_id", "session_id", "seq", "received_ns"),
+    *texts("source", null=False),
+    *texts("topic"),
+    *texts("status", null=False),
+    *texts("error"),
+    _octets("payload"),
     PrimaryKeyConstraint("account_id", "session_id", "seq"),
 )
 
@@ -187,11 +191,11 @@ Index("ix_frames_undecoded", frames.c.account_id, frames.c.status, sqlite_where=
 
 
 def _typed(name: str, *columns: Column[object]) -> Table:
-    return _table(
+    return table(
         name,
-        *_ints("account_id", "session_id", "seq", "item", "received_ns"),
-        *_ints("event_ms", null=True),
-        *_ints("is_snapshot"),
+        *ints("account_id", "session_id", "seq", "item", "received_ns"),
+        *ints("event_ms", null=True),
+        *ints("is_snapshot"),
         *columns,
         PrimaryKeyConstraint("account_id", "session_id", "seq", "item"),
     )
@@ -199,17 +203,17 @@ def _typed(name: str, *columns: Column[object]) -> Table:
 
 order_updates = _typed(
     "order_updates",
-    *_ints("is_partial"),
-    *_texts("market", "symbol"),
-    *_texts("order_id", null=False),
-    *_texts("client_order_id", "side", "position_side", "order_type", "time_in_force"),
-    *_ints("post_only", "reduce_only", null=True),
-    *_decimals("price", "trigger_price", "quantity", "quote_quantity", "filled_quantity", "average_price"),
-    *_texts("status", "venue_status", "reason"),
-    *_decimals("fee"),
-    *_texts("fee_currency"),
-    *_ints("created_ms", "updated_ms", null=True),
-    *_texts("extra"),
+    *ints("is_partial"),
+    *texts("market", "symbol"),
+    *texts("order_id", null=False),
+    *texts("client_order_id", "side", "position_side", "order_type", "time_in_force"),
+    *ints("post_only", "reduce_only", null=True),
+    *decimals("price", "trigger_price", "quantity", "quote_quantity", "filled_quantity", "average_price"),
+    *texts("status", "venue_status", "reason"),
+    *decimals("fee"),
+    *texts("fee_currency"),
+    *ints("created_ms", "updated_ms", null=True),
+    *texts("extra"),
 )
 
 #: All updates of one order are found without reading those of others.
@@ -217,24 +221,25 @@ Index("ix_order_updates_order_id", order_updates.c.account_id, order_updates.c.o
 
 fills = _typed(
     "fills",
-    *_texts("trade_id", "order_id", "client_order_id", "market", "symbol", "side", "position_side"),
-    *_decimals("price", "quantity", "fee"),
-    *_texts("fee_currency", "liquidity"),
-    *_decimals("realized_pnl"),
-    *_texts("kind"),
-    *_ints("executed_ms", null=True),
-    *_texts("extra"),
+    *texts("trade_id", "order_id", "client_order_id", "market", "symbol", "side", "position_side"),
+    *decimals("price", "quantity", "fee"),
+    *texts("fee_currency", "liquidity"),
+    *decimals("realized_pnl"),
+    *texts("kind"),
+    *ints("executed_ms", null=True),
+    *texts("extra"),
 )
 
-Index("ix_fills_order_id", fills.c.account_id, fills.c.order_id)
+#: Fills without an order are found by their trade id.
+Index("ix_fills_order_id", fills.c.account_id, fills.c.order_id, fills.c.trade_id)
 
 position_updates = _typed(
     "position_updates",
-    *_ints("is_partial"),
-    *_texts("market"),
-    *_texts("symbol", null=False),
-    *_texts("position_side", "position_id", "margin_mode"),
-    *_decimals(
+    *ints("is_partial"),
+    *texts("market"),
+    *texts("symbol", null=False),
+    *texts("position_side", "position_id", "margin_mode"),
+    *decimals(
         "quantity",
         "entry_price",
         "mark_price",
@@ -244,41 +249,41 @@ position_updates = _typed(
         "unrealized_pnl",
         "realized_pnl",
     ),
-    *_ints("updated_ms", null=True),
-    *_texts("extra"),
+    *ints("updated_ms", null=True),
+    *texts("extra"),
 )
 
 account_updates = _typed(
     "account_updates",
-    *_ints("is_partial"),
-    *_texts("wallet"),
-    *_texts("currency", null=False),
-    *_decimals("balance", "available", "locked", "position_margin", "equity", "unrealized_pnl"),
-    *_ints("updated_ms", null=True),
-    *_texts("extra"),
+    *ints("is_partial"),
+    *texts("wallet"),
+    *texts("currency", null=False),
+    *decimals("balance", "available", "locked", "position_margin", "equity", "unrealized_pnl"),
+    *ints("updated_ms", null=True),
+    *texts("extra"),
 )
 
 transactions = _typed(
     "transactions",
-    *_texts("transaction_id"),
-    *_texts("type", null=False),
-    *_texts("venue_type", "wallet", "currency"),
-    *_decimals("amount", "fee", "balance_after"),
-    *_texts("market", "symbol", "order_id", "trade_id"),
-    *_ints("occurred_ms", null=True),
-    *_texts("extra"),
+    *texts("transaction_id"),
+    *texts("type", null=False),
+    *texts("venue_type", "wallet", "currency"),
+    *decimals("amount", "fee", "balance_after"),
+    *texts("market", "symbol", "order_id", "trade_id"),
+    *ints("occurred_ms", null=True),
+    *texts("extra"),
 )
 
 instruments = _typed(
     "instruments",
-    *_texts("market"),
-    *_texts("symbol", null=False),
-    *_texts("kind", "base", "quote", "settle"),
-    *_decimals("contract_size", "price_tick", "quantity_step"),
-    *_texts("extra"),
+    *texts("market"),
+    *texts("symbol", null=False),
+    *texts("kind", "base", "quote", "settle"),
+    *decimals("contract_size", "price_tick", "quantity_step"),
+    *texts("extra"),
 )
 
-heartbeats = _typed("heartbeats", *_ints("gap_ms", null=True))
+heartbeats = _typed("heartbeats", *ints("gap_ms", null=True))
 
 #: Update class → its table, whose columns are those of `TYPED_KEY` followed by the update's fields.
 TYPED: dict[type[model.Update], Table] = {
@@ -300,126 +305,126 @@ ONCE: dict[Table, Table] = {
 TYPED_KEY = ("account_id", "session_id", "seq", "item", "received_ns")
 
 #: Why typed rows have to be made again from the frames before anything may be read or recorded: after an upgrade.
-rebuild_needed = _table(
+rebuild_needed = table(
     "rebuild_needed",
-    *_texts("reason", null=False),
+    *texts("reason", null=False),
     PrimaryKeyConstraint("reason"),
 )
 
-gaps = _table(
+gaps = table(
     "gaps",
-    *_ints("account_id", "recorder_id", "gap_id"),
-    *_texts("topic"),
-    *_ints("begins_ns", "begin_session_id", "begin_seq", "ends_ns", "end_session_id", "end_seq", null=True),
-    *_texts("reason", null=False),
-    *_texts("detail"),
-    *_texts("state", null=False),
+    *ints("account_id", "recorder_id", "gap_id"),
+    *texts("topic"),
+    *ints("begins_ns", "begin_session_id", "begin_seq", "ends_ns", "end_session_id", "end_seq", null=True),
+    *texts("reason", null=False),
+    *texts("detail"),
+    *texts("state", null=False),
     PrimaryKeyConstraint("account_id", "recorder_id", "gap_id"),
     _of_account(),
     ForeignKeyConstraint(["recorder_id"], ["recorders.recorder_id"]),
     # The reconciliation that settled it, and what that could and could not restore.
-    *_ints("reconciliation_id", null=True),
-    *_texts("resolution"),
+    *ints("reconciliation_id", null=True),
+    *texts("resolution"),
     CheckConstraint("state IN ('open', 'reconciled', 'unrecoverable')", name="state"),
 )
 
 #: One round of REST requests. Its answers are the frames whose `session_id` is its `reconciliation_id`.
-reconciliations = _table(
+reconciliations = table(
     "reconciliations",
-    *_ints("account_id", "reconciliation_id", "run_id", "began_ns"),
-    *_ints("ended_ns", null=True),
-    *_texts("result", "detail"),
+    *ints("account_id", "reconciliation_id", "run_id", "began_ns"),
+    *ints("ended_ns", null=True),
+    *texts("result", "detail"),
     PrimaryKeyConstraint("account_id", "reconciliation_id"),
     _of_account(),
     ForeignKeyConstraint(["run_id"], ["runs.run_id"]),
 )
 
 #: Contradictions outside known gaps: between a REST snapshot and the pushes before it, or between two recorders.
-discrepancies = _table(
+discrepancies = table(
     "discrepancies",
-    *_ints("account_id", "session_id", "seq"),
-    *_texts("subject", "field", null=False),
-    *_texts("told", "held"),
-    *_ints("other_session_id", "found_ns"),
+    *ints("account_id", "session_id", "seq"),
+    *texts("subject", "field", null=False),
+    *texts("told", "held"),
+    *ints("other_session_id", "found_ns"),
     PrimaryKeyConstraint("account_id", "session_id", "seq", "subject", "field", "other_session_id"),
     _of_account(),
 )
 
 #: Two overlapping sessions of different recorders, the older first: pushes that both received, and that only one did.
-comparisons = _table(
+comparisons = table(
     "comparisons",
-    *_ints("account_id", "session_id", "other_session_id", "same", "unseen"),
+    *ints("account_id", "session_id", "other_session_id", "same", "unseen"),
     PrimaryKeyConstraint("account_id", "session_id", "other_session_id"),
     _of_account(),
 )
 
-batches = _table(
+batches = table(
     "batches",
-    *_ints("run_id", "batch", "frames", "written_ns"),
+    *ints("run_id", "batch", "frames", "written_ns"),
     PrimaryKeyConstraint("run_id", "batch"),
     ForeignKeyConstraint(["run_id"], ["runs.run_id"]),
 )
 
 #: The frames of a batch: for each session in it, the first and the last.
-spans = _table(
+spans = table(
     "spans",
-    *_ints("run_id", "batch", "account_id", "session_id", "first_seq", "last_seq"),
+    *ints("run_id", "batch", "account_id", "session_id", "first_seq", "last_seq"),
     PrimaryKeyConstraint("run_id", "batch", "account_id", "session_id"),
 )
 
 #: A batch's seal, the roots it is made of, and the digest of each frame: see `recorder.store.seals`.
-seals = _table(
+seals = table(
     "seals",
-    *_ints("run_id", "batch"),
-    *map(_bytes, ("seal", "frames_root", "entries_root", "digests")),
+    *ints("run_id", "batch"),
+    *map(_octets, ("seal", "frames_root", "entries_root", "digests")),
     PrimaryKeyConstraint("run_id", "batch"),
     ForeignKeyConstraint(["run_id"], ["runs.run_id"]),
 )
 
 #: Signed notes over a recorder's seals.
-checkpoints = _table(
+checkpoints = table(
     "checkpoints",
-    *_ints("recorder_id", "size", "made_ns"),
-    *_texts("note", null=False),
-    *_texts("token"),
+    *ints("recorder_id", "size", "made_ns"),
+    *texts("note", null=False),
+    *texts("token"),
     PrimaryKeyConstraint("recorder_id", "size"),
     ForeignKeyConstraint(["recorder_id"], ["recorders.recorder_id"]),
 )
 
 #: Frames whose payload was removed on purpose: which, when, by whom and why. Their digests stay.
-redactions = _table(
+redactions = table(
     "redactions",
-    *_ints("account_id", "session_id", "first_seq", "last_seq", "redacted_ns"),
-    *_texts("who", "why", null=False),
+    *ints("account_id", "session_id", "first_seq", "last_seq", "redacted_ns"),
+    *texts("who", "why", null=False),
     PrimaryKeyConstraint("account_id", "session_id", "first_seq"),
     _of_account(),
 )
 
 #: The entries of a batch as JSON: see `recorder.store.entries`.
-event_log = _table(
+event_log = table(
     "event_log",
-    *_ints("run_id", "batch", "item"),
-    *_texts("body", null=False),
+    *ints("run_id", "batch", "item"),
+    *texts("body", null=False),
     PrimaryKeyConstraint("run_id", "batch", "item"),
 )
 
 #: When the frames of a batch were received, by session and ten seconds of the clock. Derived from `frames`.
-receipts = _table(
+receipts = table(
     "receipts",
-    *_ints("account_id", "session_id", "first_seq", "last_seq", "first_ns", "last_ns"),
+    *ints("account_id", "session_id", "first_seq", "last_seq", "first_ns", "last_ns"),
     PrimaryKeyConstraint("account_id", "session_id", "first_seq"),
 )
 
 Index("ix_receipts_first_ns", receipts.c.account_id, receipts.c.first_ns)
 
 #: Instants for which `snapshot_rows` lists the latest states. They only save reading, and are not moved with a record.
-snapshots = _table("snapshots", *_ints("account_id", "at_ns"), PrimaryKeyConstraint("account_id", "at_ns"))
+snapshots = table("snapshots", *ints("account_id", "at_ns"), PrimaryKeyConstraint("account_id", "at_ns"))
 
 #: The rows of a typed table (`kind`) that hold the latest states at a snapshot's instant.
-snapshot_rows = _table(
+snapshot_rows = table(
     "snapshot_rows",
-    *_ints("account_id", "at_ns"),
-    *_texts("kind", null=False),
-    *_ints("session_id", "seq", "item"),
+    *ints("account_id", "at_ns"),
+    *texts("kind", null=False),
+    *ints("session_id", "seq", "item"),
     PrimaryKeyConstraint("account_id", "at_ns", "kind", "session_id", "seq", "item"),
 )

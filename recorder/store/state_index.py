@@ -190,7 +190,7 @@ def _latest(table: Table, parts: int) -> Select[Any]:
 @lru_cache(maxsize=64)
 def _latest_once(table: Table, parts: int) -> Select[Any]:
     """The latest state of each thing, in the record of several recorders."""
-    return _newest_of_each(seen_first(_bursts(table, parts), _said(table)))
+    return _newest_of_each(seen_first(_bursts(table, parts), content_of(table)))
 
 
 @lru_cache(maxsize=64)
@@ -202,11 +202,12 @@ def _bursts(table: Table, parts: int) -> Subquery:
     of_session = (sessions.c.account_id == table.c.account_id) & (sessions.c.session_id == table.c.session_id)
     source = table.outerjoin(reconciliations, _of_round(table)).outerjoin(sessions, of_session)
     source = source.join(runs, runs.c.run_id == func.coalesce(sessions.c.run_id, reconciliations.c.run_id))
-    said = [table.c[name] for name in _said(table) if name != "status"]
-    return in_bursts(_received(table, source, [*_columns(table), runs.c.recorder_id, *said], parts), _said(table))
+    said = [table.c[name] for name in content_of(table) if name != "status"]
+    return in_bursts(_received(table, source, [*_columns(table), runs.c.recorder_id, *said], parts), content_of(table))
 
 
-def _said(table: Table) -> list[str]:
+def content_of(table: Table) -> list[str]:
+    """The columns by which two rows of a table are equal, whoever received them."""
     return [column.name for column in table.c if column.name not in _NOT_SAID]
 
 

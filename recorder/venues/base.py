@@ -196,6 +196,8 @@ class Venue(Protocol):
     heartbeat_s: float
     #: Largest clock error that the exchange accepts, in milliseconds.
     clock_tolerance_ms: int
+    #: Whether it pushes executions. If not, fills are derived from order updates.
+    pushes_fills: bool
 
     def topics(self, symbols: tuple[str, ...]) -> tuple[str, ...]:
         """The topics of the private stream for these symbols."""

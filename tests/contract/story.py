@@ -22,6 +22,7 @@ from recorder.store.entries import (
 )
 from recorder.store.journal import Batch
 from recorder.store.opening import open_run
+from recorder.store.projection_tables import PROJECTIONS
 from recorder.store.schema import identity, metadata, snapshot_rows, snapshots
 from recorder.venues.base import read_frame
 from tests.made import ACCOUNT, NOON_NS, quick_engine
@@ -147,5 +148,5 @@ def contents(engine: Engine) -> dict[str, list[Any]]:
         return {
             table.name: list(connection.execute(select(table).order_by(*table.primary_key)))
             for table in metadata.sorted_tables
-            if table not in (identity, snapshots, snapshot_rows)
+            if table not in (identity, snapshots, snapshot_rows, *PROJECTIONS)
         }

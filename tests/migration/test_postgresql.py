@@ -22,7 +22,7 @@ GROWING = {"frames", *(table.name for table in TYPED.values())}
 
 #: How a distributed PostgreSQL (Citus) would hold the tables: docs/postgresql.md says the same in its own words.
 REFERENCE = {"accounts", "recorders", "runs", "identity", "checkpoints", "retirements", "rebuild_needed"}
-BY_RUN = {"batches", "spans", "event_log", "seals"}
+BY_RUN = {"batches", "spans", "event_log", "seals", "projected"}
 BY_ACCOUNT = set(metadata.tables) - REFERENCE - BY_RUN
 
 

@@ -17,6 +17,7 @@ class FMex:
     #: The page asks for 10 to 20 s.
     heartbeat_s = 15.0
     clock_tolerance_ms = sign.TIMESTAMP_WINDOW_MS
+    pushes_fills = False
     rest_requests_max = rest.REQUESTS_MAX
     rest_window_s = rest.REQUESTS_WINDOW_S
     accounting: Accounting = FMexAccounting()

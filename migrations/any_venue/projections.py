@@ -1,0 +1,61 @@
+"""The tables that are kept current behind the writer: latest states, fills, and what a contract is worth."""
+
+import sqlalchemy as sa
+from alembic import op
+
+from .tables import decimals, ints, table, texts
+
+
+def create() -> None:
+    """Create the tables and their indexes."""
+    table("projected", *ints("run_id", "batch"), sa.PrimaryKeyConstraint("run_id", name="pk_projected"))
+    table(
+        "stale",
+        *ints("account_id"),
+        *texts("order_id", "trade_id", null=False),
+        sa.PrimaryKeyConstraint("account_id", "order_id", "trade_id", name="pk_stale"),
+    )
+    table(
+        "order_states",
+        *ints("account_id"),
+        *texts("order_id", "market", "symbol", null=False),
+        *ints("session_id", "seq", "item", "counts_ns", "received_ns", "is_open", "first_ns", "updates"),
+        *ints("created_ms", null=True),
+        *ints("fills"),
+        *ints("first_fill_ms", "last_fill_ms", "ended_ms", null=True),
+        sa.PrimaryKeyConstraint("account_id", "order_id", "market", "symbol", name="pk_order_states"),
+    )
+    op.create_index("ix_order_states_received_ns", "order_states", ["account_id", "received_ns"])
+    table(
+        "trades",
+        *ints("account_id", "session_id", "seq", "item", "received_ns", "at_ms"),
+        *ints("event_ms", "executed_ms", null=True),
+        *texts("trade_id", "order_id", "client_order_id", "market", "symbol", "side", "position_side", "order_type"),
+        *decimals("price", "quantity", "fee"),
+        *texts("fee_currency"),
+        *texts("liquidity", null=False),
+        *decimals("realized_pnl"),
+        *texts("kind"),
+        *ints("price_is_estimate"),
+        *texts("origin", null=False),
+        sa.PrimaryKeyConstraint("account_id", "session_id", "seq", "item", name="pk_trades"),
+    )
+    op.create_index("ix_trades_at_ms", "trades", ["account_id", "at_ms"])
+    op.create_index("ix_trades_received_ns", "trades", ["account_id", "received_ns"])
+    op.create_index("ix_trades_order_id", "trades", ["account_id", "order_id", "trade_id"])
+    table(
+        "current_states",
+        *ints("account_id"),
+        *texts("kind", "thing", null=False),
+        *ints("counts_ns", "received_ns", "session_id", "seq", "item"),
+        sa.PrimaryKeyConstraint("account_id", "kind", "thing", name="pk_current_states"),
+    )
+    table(
+        "contracts",
+        *ints("account_id"),
+        *texts("market", "symbol", null=False),
+        *texts("kind", "base", "quote", "settle"),
+        *decimals("contract_size"),
+        *ints("received_ns", "session_id", "seq", "item"),
+        sa.PrimaryKeyConstraint("account_id", "market", "symbol", name="pk_contracts"),
+    )

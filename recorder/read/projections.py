@@ -1,0 +1,384 @@
+"""Orders and fills, computed from the typed rows of one order after the other.
+
+An order is always computed from all its rows. So it does not matter in which order they arrived, or whether some were
+added, deleted or sent by a second recorder meanwhile.
+"""
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from decimal import Decimal
+from functools import cache
+from itertools import groupby
+from operator import attrgetter, itemgetter
+from typing import Any, NamedTuple
+
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Select,
+    Subquery,
+    Table,
+    and_,
+    bindparam,
+    delete,
+    func,
+    literal,
+    literal_column,
+    select,
+)
+
+from recorder.clock import NS_PER_MS
+from recorder.model import FILLED, FINAL_STATUSES, MARKET, TAKER, UNKNOWN
+from recorder.read.fills import VENUE
+from recorder.read.fills import fills as fills_of
+from recorder.read.records import Fill, Order
+from recorder.read.scope import LabelledAccount
+from recorder.store.deduplication import in_bursts, seen_first
+from recorder.store.dialects import insert_rows
+from recorder.store.projection_tables import order_states, trades
+from recorder.store.schema import ExactDecimal, fills, order_updates, reconciliations, recorders, runs, sessions
+from recorder.store.state_index import content_of
+from recorder.venues import find_venue
+
+Row = tuple[Any, ...]
+#: Market and symbol; an order's id, market and symbol. Empty where the venue sends none.
+_Market = tuple[str, ...]
+_Order = tuple[str, ...]
+
+#: Orders that one statement reads.
+ORDERS_PER_STATEMENT = 400
+#: After everything that was ever received, ns.
+NEVER_NS = 2**63 - 1
+
+_RECEIPT = ("received_ns", "session_id", "seq", "item")
+_receipt = attrgetter(*_RECEIPT)
+#: Fields of a fill that its order knows, if the venue does not repeat them with the fill.
+_OF_ORDER = ("client_order_id", "market", "symbol", "side", "position_side", "order_type", "fee_currency")
+
+
+class OrderKey(NamedTuple):
+    """An order of an account, or a fill without an order."""
+
+    #: Empty: a fill without an order.
+    order_id: str
+    #: Of a fill without an order; empty if it has none, and for an order.
+    trade_id: str = ""
+
+
+class Projected(NamedTuple):
+    """What follows from the rows of some orders."""
+
+    #: Rows of `order_states`.
+    states: list[Row]
+    #: Rows of `trades`, and the fills that readers get.
+    trades: list[tuple[Row, Fill]]
+
+
+def project(
+    connection: Connection, account: LabelledAccount, keys: Collection[OrderKey], until_ns: int = NEVER_NS
+) -> Iterator[tuple[Sequence[OrderKey], Projected]]:
+    """Compute some orders, a few at a time.
+
+    Args:
+        connection: to the record.
+        account: whose orders.
+        keys: which orders.
+        until_ns: only from what was received before this instant, ns since 1970.
+
+    Yields:
+        Some of the keys, and what follows from their rows.
+    """
+    several = (connection.scalar(select(func.count()).select_from(recorders)) or 0) > 1
+    venue = find_venue(account.venue)
+    pushes_fills = venue is not None and venue.pushes_fills
+    in_order = sorted(keys)
+    for start in range(0, len(in_order), ORDERS_PER_STATEMENT):
+        some = in_order[start : start + ORDERS_PER_STATEMENT]
+        reading = _Reading(connection, account, some, until_ns, several=several)
+        yield some, reading.project(pushes_fills=pushes_fills)
+
+
+class _Reading:
+    """Reads the rows of some orders and computes what follows from them."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        account: LabelledAccount,
+        keys: Sequence[OrderKey],
+        until_ns: int,
+        *,
+        several: bool,
+    ) -> None:
+        self._connection = connection
+        self._account = account
+        self._keys = keys
+        self._several = several
+        self._wanted = {
+            "account_id": account.account_id,
+            "until_ns": until_ns,
+            "order_ids": [key.order_id for key in keys if key.order_id],
+        }
+
+    def project(self, *, pushes_fills: bool) -> Projected:
+        """Compute their states and fills."""
+        # The beginnings differ, so nothing that may be NULL is compared.
+        updates = sorted(map(tuple, self._run(_updates(several=self._several))))
+        of_order = {key: list(rows) for key, rows in groupby(updates, _order_of)}
+        steps: dict[str, dict[_Market, list[Order]]] = defaultdict(dict)
+        if not pushes_fills:
+            for (order_id, *of), rows in of_order.items():
+                filled = [_order(self._account.label, row) for row in rows if row[_FILLED] not in _UNFILLED]
+                if filled:
+                    steps[order_id][tuple(of)] = filled
+        found = self._trades(steps, pushes_fills=pushes_fills)
+        times: dict[_Order, list[int]] = defaultdict(list)
+        for _, fill in found:
+            if fill.quantity > 0:
+                times[fill.order_id or "", fill.market or "", fill.symbol or ""].append(fill.at_ms)
+        states = [self._state(order, rows, times.get(order, ())) for order, rows in of_order.items()]
+        return Projected(states, found)
+
+    def _state(self, order: _Order, rows: list[Row], filled_ms: Sequence[int]) -> Row:
+        last = rows[0] if len(rows) == 1 else max(rows, key=_counts)
+        first_ms, last_ms = (min(filled_ms), max(filled_ms)) if filled_ms else (None, None)
+        status, ended_ms = last[_STATUS], None
+        if status in FINAL_STATUSES:
+            ends = [row[_AT_MS] for row in rows if row[_STATUS] in FINAL_STATUSES and row[_AT_MS] is not None]
+            # A filled order may be known from an answer without a time: then its last fill ended it.
+            ended_ms = min(ends) if ends else (last_ms if status == FILLED else None)
+        created_ms = last[_CREATED_MS]
+        if created_ms is None:
+            created_ms = max((row[_CREATED_MS] for row in rows if row[_CREATED_MS] is not None), default=None)
+        received_ns, session_id, seq, item = last[_RECEIVED]
+        return (
+            *(self._account.account_id, *order, session_id, seq, item, last[_COUNTS_NS], received_ns),
+            *(int(status not in FINAL_STATUSES), rows[0][_RECEIVED][0], len(rows), created_ms),
+            *(len(filled_ms), first_ms, last_ms, ended_ms),
+        )
+
+    def _trades(
+        self, steps: Mapping[str, Mapping[_Market, list[Order]]], *, pushes_fills: bool
+    ) -> list[tuple[Row, Fill]]:
+        executions: dict[str, list[Any]] = defaultdict(list)
+        for row in self._executions():
+            executions[row.order_id or ""].append(row)
+        known = self._known(executions.keys() - {""})
+        found: list[tuple[Row, Fill]] = []
+        for order_id in executions.keys() | steps.keys():
+            matched: dict[_Market, list[Fill]] = defaultdict(list)
+            for row in _once(executions.get(order_id, ()), known.get(order_id), pushes_fills=pushes_fills):
+                matched[row["market"] or "", row["symbol"] or ""].append(_fill(self._account.label, row))
+            its_steps = steps.get(order_id, {})
+            for of in matched.keys() | its_steps.keys():
+                found += [(self._row(fill), fill) for fill in fills_of(its_steps.get(of, ()), matched.get(of, ()))]
+        return found
+
+    def _executions(self) -> list[Any]:
+        found = self._run(_executions_of_orders())
+        without = [key.trade_id for key in self._keys if not key.order_id]
+        if without:
+            found += self._run(_executions_without_order(), trade_ids=without)
+        return found
+
+    def _known(self, order_ids: Collection[str]) -> dict[str, Any]:
+        """What updates say of orders."""
+        if not order_ids:
+            return {}
+        return {row.order_id: row for row in self._run(_known_of_orders(), order_ids=sorted(order_ids))}
+
+    def _row(self, fill: Fill) -> Row:
+        *values, price_is_estimate, origin = _trade_fields(fill)
+        return (self._account.account_id, *values, int(price_is_estimate), origin)
+
+    def _run(self, query: Select[Any], **values: object) -> list[Any]:
+        return list(self._connection.execute(query, self._wanted | values).all())
+
+
+_trade_fields = attrgetter(*(column.name for column in trades.c if column.name != "account_id"))
+
+# The places in a row of `_updates`.
+_order_of = itemgetter(slice(0, 3))
+_RECEIVED = slice(3, 7)
+_COUNTS_NS, _STATUS, _CREATED_MS, _AT_MS, _FILLED, _FIELDS = range(7, 13)
+#: A row without a filled quantity, or with 0, makes no step; `0.0` neither, but that costs a look.
+_UNFILLED = (None, "0", 0)
+_FIELD_NAMES = [name for name in Order._fields if name != "account"]
+_FIELD_DECIMALS = [
+    place for place, name in enumerate(_FIELD_NAMES) if isinstance(order_updates.c[name].type, ExactDecimal)
+]
+
+
+def _counts(row: Row) -> tuple[int, ...]:
+    return (row[_COUNTS_NS], *row[_RECEIVED])
+
+
+def _order(account: str, row: Row) -> Order:
+    values = list(row[_FIELDS:])
+    for place in _FIELD_DECIMALS:
+        if values[place] is not None:
+            values[place] = Decimal(values[place])
+    return Order(account, *values)
+
+
+def _once(rows: Sequence[Any], order: Any, *, pushes_fills: bool) -> list[dict[str, Any]]:
+    """The executions of one order, each once, in the order of receipt.
+
+    Reports of one execution have the same trade id: the first counts, and later ones add what it left out. Without
+    trade ids, an answer lists all executions of the order: the newest counts, and one without a quantity does not.
+    """
+    found: dict[Any, dict[str, Any]] = {}
+    answers = [_receipt(row)[:3] for row in rows if row.trade_id is None]
+    newest = max(answers, default=None)
+    for row in rows:
+        if row.trade_id is None:
+            if pushes_fills or _receipt(row)[:3] == newest:
+                found[_receipt(row)] = dict(row._mapping)
+            continue
+        held = found.setdefault((row.market, row.symbol, row.trade_id), dict(row._mapping))
+        for name, value in row._mapping.items():
+            if held[name] is None:
+                held[name] = value
+    for one in found.values():
+        for name in _OF_ORDER:
+            if one.get(name) is None:
+                one[name] = None if order is None else getattr(order, name)
+    told = [one for one in found.values() if one["quantity"] is not None]
+    return sorted(told, key=lambda one: tuple(one[name] for name in _RECEIPT))
+
+
+def _fill(account: str, row: Mapping[str, Any]) -> Fill:
+    at_ms = next(ms for ms in (row["executed_ms"], row["event_ms"], row["received_ns"] // NS_PER_MS) if ms is not None)
+    by_order = TAKER if row["order_type"] == MARKET else UNKNOWN
+    values = {name: row[name] for name in Fill._fields if name in row}
+    more = {"account": account, "liquidity": row["liquidity"] or by_order, "at_ms": at_ms}
+    return Fill(**(values | more), price_is_estimate=False, origin=VENUE)
+
+
+# The statements are cached: making one takes longer than running it.
+
+
+@cache
+def _updates(*, several: bool) -> Select[Any]:
+    """All updates of some orders, each push once: order and receipt, what a state needs, the fields of an `Order`."""
+    u, r, s = order_updates.c, reconciliations.c, sessions.c
+    of_round = and_(r.account_id == u.account_id, r.reconciliation_id == u.session_id)
+    source = order_updates.outerjoin(reconciliations, of_round)
+    # A state from a REST answer counts from the request: a push received before the answer arrived is newer.
+    columns: list[ColumnElement[Any]] = [*u, func.coalesce(r.began_ns, u.received_ns).label("counts_ns")]
+    these = [
+        u.account_id == bindparam("account_id"),
+        u.order_id.in_(bindparam("order_ids", expanding=True)),
+        u.received_ns < bindparam("until_ns"),
+    ]
+    if several:
+        source = source.outerjoin(sessions, and_(s.account_id == u.account_id, s.session_id == u.session_id))
+        source = source.join(runs, runs.c.run_id == func.coalesce(s.run_id, r.run_id))
+        columns.append(runs.c.recorder_id)
+    rows: Subquery = select(*columns).select_from(source).where(*these).subquery("u")
+    if several:
+        content = content_of(order_updates)
+        rows = select(seen_first(in_bursts(rows, content), content)).subquery("u")
+    names = [
+        *("order_id", "coalesce(u.market, '')", "coalesce(u.symbol, '')", *_RECEIPT, "counts_ns", "status"),
+        *("created_ms", "coalesce(u.updated_ms, u.event_ms)", "filled_quantity", *_FIELD_NAMES),
+    ]
+    # Literal columns: most decimals are not needed, and making them costs more than reading the row.
+    texts = [name if "(" in name else f"u.{name}" for name in names]
+    wanted: list[ColumnElement[Any]] = [literal_column(text).label(f"c{place}") for place, text in enumerate(texts)]
+    return select(*wanted).select_from(rows)
+
+
+def _text(column: ColumnElement[Any]) -> ColumnElement[Any]:
+    return func.coalesce(column, literal(""))
+
+
+def _executions_where(*these: ColumnElement[bool]) -> Select[Any]:
+    f = fills.c
+    mine = f.account_id == bindparam("account_id"), f.received_ns < bindparam("until_ns")
+    return select(fills).where(*mine, *these).order_by(*(f[name] for name in _RECEIPT))
+
+
+@cache
+def _executions_of_orders() -> Select[Any]:
+    return _executions_where(fills.c.order_id.in_(bindparam("order_ids", expanding=True)))
+
+
+@cache
+def _executions_without_order() -> Select[Any]:
+    f = fills.c
+    return _executions_where(f.order_id.is_(None), _text(f.trade_id).in_(bindparam("trade_ids", expanding=True)))
+
+
+@cache
+def _known_of_orders() -> Select[Any]:
+    u = order_updates.c
+    known = [func.max(u[name]).label(name) for name in _OF_ORDER]
+    these = u.order_id.in_(bindparam("order_ids", expanding=True)), u.received_ns < bindparam("until_ns")
+    mine = u.account_id == bindparam("account_id")
+    return select(u.order_id, *known).where(mine, *these).group_by(u.order_id)
+
+
+class Difference(NamedTuple):
+    """A row of a projection that is not as it should be."""
+
+    table: Table
+    #: As stored, and as it should be; None: there should be none, or there is none.
+    stored: Row | None
+    wanted: Row | None
+
+
+def differences(
+    connection: Connection, account_id: int, keys: Sequence[OrderKey], found: Projected
+) -> list[Difference]:
+    """Compare what is stored about some orders with what follows from their rows."""
+    order_ids = [key.order_id for key in keys if key.order_id]
+    trade_ids = [key.trade_id for key in keys if not key.order_id]
+    s, t = order_states.c, trades.c
+    differing = _differences(
+        order_states,
+        connection.execute(select(order_states).where(s.account_id == account_id, s.order_id.in_(order_ids))),
+        found.states,
+    )
+    stored = list(connection.execute(select(trades).where(t.account_id == account_id, t.order_id.in_(order_ids))))
+    if trade_ids:
+        without = t.account_id == account_id, t.order_id.is_(None), _text(t.trade_id).in_(trade_ids)
+        stored += connection.execute(select(trades).where(*without))
+    return differing + _differences(trades, stored, [row for row, _ in found.trades])
+
+
+def _differences(table: Table, stored: Iterable[Any], wanted: Iterable[Row]) -> list[Difference]:
+    size = len(table.primary_key)
+    key = [place for place, column in enumerate(table.c) if column.primary_key]
+    assert key == list(range(size)), f"{table.name}: the key does not come first"
+    left = {row[:size]: tuple(row) for row in stored}
+    found = []
+    for row in wanted:
+        other = left.pop(row[:size], None)
+        if other != row:
+            found.append(Difference(table, other, row))
+    return found + [Difference(table, row, None) for row in left.values()]
+
+
+def store(connection: Connection, found: Iterable[Difference]) -> None:
+    """Write what differs."""
+    of_table: dict[Table, list[Difference]] = defaultdict(list)
+    for one in found:
+        of_table[one.table].append(one)
+    for table, its in of_table.items():
+        key = [column.name for column in table.primary_key]
+        gone = [dict(zip(key, one.stored, strict=False)) for one in its if one.stored is not None]
+        if gone:
+            these = (table.c[name] == bindparam(f"of_{name}") for name in key)
+            values = [{f"of_{name}": value for name, value in row.items()} for row in gone]
+            connection.execute(delete(table).where(*these), values)
+        decimals = [place for place, column in enumerate(table.c) if isinstance(column.type, ExactDecimal)]
+        insert_rows(connection, table, [_written(one.wanted, decimals) for one in its if one.wanted is not None])
+
+
+def _written(row: Row, decimals: Sequence[int]) -> Row:
+    """A row as the drivers take it, with decimals as digits."""
+    values = list(row)
+    for place in decimals:
+        values[place] = None if values[place] is None else str(values[place])
+    return tuple(values)

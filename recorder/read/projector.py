@@ -1,0 +1,373 @@
+"""Keeps the projections current behind the writer: orders, fills, latest balances and positions, contracts.
+
+The batches of a run arrive in order in every database, so the last projected batch of each run says what is projected.
+Each step reads which orders the next batches touched, and computes these anew (`recorder.read.projections`). Readers do
+the same in memory for the batches that are not projected yet.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from functools import cache
+from typing import Any, NamedTuple
+
+import msgspec
+from sqlalchemy import ColumnElement, Connection, Select, Table, and_, bindparam, delete, exists, func, select
+
+from recorder.read.projections import OrderKey, differences, project, store
+from recorder.read.scope import LabelledAccount, labelled_accounts
+from recorder.store.dialects import insert_rows, replace_rows, take_account
+from recorder.store.journal import FrameRange
+from recorder.store.mover import spans_of
+from recorder.store.projection_tables import contracts, current_states, order_states, projected, stale
+from recorder.store.schema import (
+    account_updates,
+    batches,
+    fills,
+    instruments,
+    order_updates,
+    position_updates,
+    reconciliations,
+    recorders,
+    runs,
+)
+from recorder.store.state_index import THINGS, StateRow, latest
+from recorder.venues import find_venue
+
+#: Frames whose orders are projected in one transaction, between two batches of the writer.
+FRAMES_MAX = 1_000
+#: Readers compute what is not projected themselves, so the writer catches up, even if it is busy, when it is so far
+#: behind.
+BEHIND = 200_000
+#: Deleted or replaced orders that are projected in one transaction.
+STALE_MAX = 400
+#: After everything that was ever received, ns.
+_NOW_NS = 2**63 - 2
+_CURRENT = (account_updates, position_updates)
+_STALE = [column.name for column in stale.c]
+_thing = msgspec.json.Encoder().encode
+
+#: Account → the orders that something was received about.
+Touched = dict[int, set[OrderKey]]
+
+
+class _Unprojected(NamedTuple):
+    """Consecutive batches of a run that are not projected."""
+
+    run_id: int
+    first: int
+    last: int
+    frames: int
+
+
+class Projector:
+    """Projects what is written to a database, in the order of each run's batches.
+
+    Args:
+        frames_max: frames in one step.
+    """
+
+    def __init__(self, frames_max: int = FRAMES_MAX) -> None:
+        self._frames_max = frames_max
+        #: Run → frames written and not projected, as far as this process knows.
+        self._waiting: Counter[int] = Counter()
+        self._looked = False
+
+    def add(self, run_id: int, frames: int) -> None:
+        """Count a batch that was written."""
+        self._waiting[run_id] += frames
+
+    @property
+    def due(self) -> bool:
+        """Whether something may have to be projected."""
+        return not self._looked or bool(self._waiting)
+
+    @property
+    def waiting_frames(self) -> int:
+        """How many frames are not projected, as far as this process knows."""
+        return sum(self._waiting.values())
+
+    @property
+    def behind(self) -> bool:
+        """Whether it must be done now, although the writer is busy."""
+        return self.waiting_frames >= BEHIND
+
+    def step(self, connection: Connection) -> bool:
+        """Project some batches inside the caller's transaction.
+
+        Returns:
+            Whether something was done; then there may be more.
+        """
+        if not self._looked:
+            self._waiting.update({one.run_id: one.frames for one in unprojected(connection)})
+            self._looked = True
+        for run_id in sorted(self._waiting):
+            waiting = _next(connection, run_id, self._frames_max)
+            if waiting is None:
+                del self._waiting[run_id]
+                continue
+            return self._project(connection, waiting)
+        return _project_stale(connection)
+
+    def _project(self, connection: Connection, waiting: _Unprojected) -> bool:
+        ranges = spans_of(connection, waiting.run_id, waiting.first, waiting.last)
+        known = {one.account_id: one for one in labelled_accounts(connection)}
+        of_account: dict[int, list[FrameRange]] = defaultdict(list)
+        for one in ranges:
+            of_account[one.account_id].append(one)
+        # Nobody else may project these accounts meanwhile, or write rows that this step would not see.
+        if not all(take_account(connection, account_id) for account_id in sorted(of_account)):
+            return False
+        for account_id, its_ranges in of_account.items():
+            account = known[account_id]
+            _project_orders(connection, account, touched(connection, its_ranges)[account_id])
+            _project_states(connection, account_id, its_ranges)
+            _project_contracts(connection, account, its_ranges)
+        replace_rows(connection, projected, [(waiting.run_id, waiting.last)])
+        self._waiting[waiting.run_id] = max(self._waiting[waiting.run_id] - waiting.frames, 0)
+        return True
+
+
+def project_all(connection: Connection, frames_max: int = 20_000) -> Iterator[int]:
+    """Project everything that is not, each step in a transaction of its own.
+
+    Args:
+        connection: to the database.
+        frames_max: frames in one step.
+
+    Yields:
+        How many steps were made so far.
+    """
+    projector, steps = Projector(frames_max), 0
+    while True:
+        with connection.begin():
+            if not projector.step(connection):
+                return
+        steps += 1
+        yield steps
+
+
+def unprojected(connection: Connection) -> list[_Unprojected]:
+    """The batches of each run that are not projected, oldest run first."""
+    return [_Unprojected(*row) for row in connection.execute(_behind())]
+
+
+@cache
+def _behind() -> Select[Any]:
+    b, p = batches.c, projected.c
+    cursor = func.coalesce(p.batch, -1)
+    later = b.run_id == runs.c.run_id, b.batch > cursor
+    # One look into the index for each run, instead of reading all batches.
+    waiting = exists().where(*later)
+    last = select(func.max(b.batch)).where(*later).scalar_subquery()
+    count = select(func.coalesce(func.sum(b.frames), 0)).where(*later).scalar_subquery()
+    joined = runs.outerjoin(projected, p.run_id == runs.c.run_id)
+    return select(runs.c.run_id, cursor + 1, last, count).select_from(joined).where(waiting).order_by(runs.c.run_id)
+
+
+def _next(connection: Connection, run_id: int, frames_max: int) -> _Unprojected | None:
+    """The next batches of a run, at least one."""
+    b = batches.c
+    cursor = connection.scalar(select(projected.c.batch).where(projected.c.run_id == run_id))
+    first = -1 if cursor is None else cursor
+    query = select(b.batch, b.frames).where(b.run_id == run_id, b.batch > first).order_by(b.batch).limit(frames_max)
+    last, frames = None, 0
+    for batch, count in connection.execute(query).all():
+        if frames and frames + count > frames_max:
+            break
+        last, frames = batch, frames + count
+    return None if last is None else _Unprojected(run_id, first + 1, last, frames)
+
+
+def touched(connection: Connection, ranges: Iterable[FrameRange]) -> Touched:
+    """The orders that some frames say something about."""
+    found: Touched = defaultdict(set)
+    for one in ranges:
+        keys = found[one.account_id]
+        keys.update(OrderKey(*row) for row in connection.execute(_touched_orders(), one._asdict()))
+        for order_id, trade_id in connection.execute(_touched_fills(), one._asdict()):
+            keys.add(OrderKey(order_id) if order_id else OrderKey("", trade_id or ""))
+    return found
+
+
+def unprojected_orders(connection: Connection) -> Touched:
+    """The orders about which the projections may not say what the record says."""
+    found: Touched = defaultdict(set)
+    for waiting in unprojected(connection):
+        for account_id, keys in touched(
+            connection, spans_of(connection, waiting.run_id, waiting.first, waiting.last)
+        ).items():
+            found[account_id] |= keys
+    for account_id, *key in connection.execute(select(stale)):
+        found[account_id].add(OrderKey(*key))
+    return found
+
+
+def _within(table: Table) -> list[ColumnElement[bool]]:
+    return [
+        table.c.account_id == bindparam("account_id"),
+        table.c.session_id == bindparam("session_id"),
+        table.c.seq.between(bindparam("first_seq"), bindparam("last_seq")),
+    ]
+
+
+@cache
+def _touched_orders() -> Select[Any]:
+    return select(order_updates.c.order_id).distinct().where(*_within(order_updates))
+
+
+@cache
+def _touched_fills() -> Select[Any]:
+    return select(fills.c.order_id, fills.c.trade_id).distinct().where(*_within(fills))
+
+
+def _project_orders(connection: Connection, account: LabelledAccount, keys: Collection[OrderKey]) -> None:
+    for some, found in project(connection, account, keys):
+        store(connection, differences(connection, account.account_id, some, found))
+
+
+def _project_stale(connection: Connection) -> bool:
+    """Project orders whose rows were deleted or replaced, and the latest states of their accounts."""
+    some = connection.execute(select(stale).order_by(*stale.c).limit(STALE_MAX)).all()
+    if not some:
+        return False
+    known = {one.account_id: one for one in labelled_accounts(connection)}
+    keys: Touched = defaultdict(set)
+    for account_id, *key in some:
+        keys[account_id].add(OrderKey(*key))
+    for account_id, its_keys in keys.items():
+        if not take_account(connection, account_id):
+            return False
+        _project_orders(connection, known[account_id], its_keys)
+        _replace_states(connection, account_id)
+        _replace_contracts(connection, known[account_id])
+    these = (stale.c[name] == bindparam(f"of_{name}") for name in _STALE)
+    values = [{f"of_{name}": value for name, value in row._mapping.items()} for row in some]
+    connection.execute(delete(stale).where(*these), values)
+    return True
+
+
+def _project_states(connection: Connection, account_id: int, ranges: Sequence[FrameRange]) -> None:
+    """Let the latest states of balances and positions follow what was received."""
+    if (connection.scalar(select(func.count()).select_from(recorders)) or 0) > 1:
+        # Which of two sightings of a push counts depends on what was received around them.
+        _replace_states(connection, account_id)
+        return
+    found: dict[tuple[str, str], StateRow] = {}
+    for table in _CURRENT:
+        for one in ranges:
+            for of, row in _states_of(table, connection.execute(_states_within(table), one._asdict())):
+                found[of] = max(found.get(of, row), row)
+    if not found:
+        return
+    c = current_states.c
+    stored = select(current_states).where(c.account_id == account_id, c.thing.in_([thing for _, thing in found]))
+    held = {(row.kind, row.thing): StateRow._make((*row[3:], None)) for row in connection.execute(stored)}
+    newer = {of: row for of, row in found.items() if of not in held or row > held[of]}
+    replace_rows(connection, current_states, [(account_id, *of, *row[:-1]) for of, row in newer.items()])
+
+
+def _states_of(table: Table, rows: Iterable[Any]) -> Iterator[tuple[tuple[str, str], StateRow]]:
+    things = len(THINGS[table])
+    for row in rows:
+        yield (table.name, _thing(list(row[:things])).decode()), StateRow._make((*row[things:], None))
+
+
+@cache
+def _states_within(table: Table) -> Select[Any]:
+    """The latest state of each thing in consecutive frames."""
+    r = reconciliations.c
+    joined = table.outerjoin(
+        reconciliations, and_(r.account_id == table.c.account_id, r.reconciliation_id == table.c.session_id)
+    )
+    things = [table.c[name] for name in THINGS[table]]
+    counts_ns = func.coalesce(r.began_ns, table.c.received_ns)
+    receipt = table.c.received_ns, table.c.session_id, table.c.seq, table.c.item
+    newest_first = [part.desc() for part in (counts_ns, *receipt)]
+    age = func.row_number().over(partition_by=things, order_by=newest_first).label("age")
+    columns = [*things, counts_ns.label("counts_ns"), *receipt]
+    aged = select(*columns, age).select_from(joined).where(*_within(table)).subquery()
+    return select(*list(aged.c)[:-1]).where(aged.c.age == 1)
+
+
+def latest_states(connection: Connection, account_id: int) -> list[tuple[Any, ...]]:
+    """The rows of `current_states` that an account should have."""
+    return [
+        (account_id, table.name, _thing(key).decode(), *row[:-1])
+        for table in _CURRENT
+        for key, row in latest(connection, account_id, table, _NOW_NS).items()
+    ]
+
+
+def _replace_states(connection: Connection, account_id: int) -> None:
+    connection.execute(delete(current_states).where(current_states.c.account_id == account_id))
+    insert_rows(connection, current_states, latest_states(connection, account_id))
+
+
+def _project_contracts(connection: Connection, account: LabelledAccount, ranges: Sequence[FrameRange]) -> None:
+    """Add the contracts that are new, and those that the venue described."""
+    symbols: set[tuple[str, str]] = set()
+    described = False
+    for one in ranges:
+        for table in (order_updates, position_updates):
+            symbols |= {(market, symbol) for market, symbol in connection.execute(_symbols(table), one._asdict())}
+        described = described or connection.execute(_any_instrument(), one._asdict()).first() is not None
+    c = contracts.c
+    mine = select(c.market, c.symbol).where(c.account_id == account.account_id)
+    known = {(market, symbol) for market, symbol in connection.execute(mine)}
+    if described or not symbols <= known:
+        _replace_contracts(connection, account, symbols | known)
+
+
+@cache
+def _symbols(table: Table) -> Select[Any]:
+    market = func.coalesce(table.c.market, "")
+    return select(market, table.c.symbol).distinct().where(*_within(table), table.c.symbol.is_not(None))
+
+
+@cache
+def _any_instrument() -> Select[Any]:
+    return select(instruments.c.symbol).where(*_within(instruments)).limit(1)
+
+
+def _replace_contracts(
+    connection: Connection, account: LabelledAccount, symbols: Collection[tuple[str, str]] | None = None
+) -> None:
+    c = contracts.c
+    mine = c.account_id == account.account_id
+    if symbols is None:
+        symbols = _known_symbols(connection, account.account_id)
+    connection.execute(delete(contracts).where(mine))
+    rows = [(account.account_id, *key, *row) for key, row in _contracts(connection, account, symbols).items()]
+    insert_rows(connection, contracts, rows)
+
+
+def _known_symbols(connection: Connection, account_id: int) -> set[tuple[str, str]]:
+    o, c = order_states.c, current_states.c
+    of_orders = select(o.market, o.symbol).distinct().where(o.account_id == account_id, o.symbol != "")
+    things = select(c.thing).where(c.account_id == account_id, c.kind == position_updates.name)
+    positions = (msgspec.json.decode(thing) for thing in connection.scalars(things))
+    return {(market, symbol) for market, symbol in connection.execute(of_orders)} | {
+        (market or "", symbol) for symbol, market, *_ in positions
+    }
+
+
+def _contracts(
+    connection: Connection, account: LabelledAccount, symbols: Iterable[tuple[str, str]]
+) -> Mapping[tuple[str, str], tuple[Any, ...]]:
+    """What each symbol means: by the venue's newest answer, or else by its documentation."""
+    venue = find_venue(account.venue)
+    found: dict[tuple[str, str], tuple[Any, ...]] = {}
+    if venue is not None:
+        for of in symbols:
+            told = venue.accounting.instrument(of[1])
+            found[of] = told.kind, told.base, told.quote, told.settle, told.contract_size, -1, -1, -1, -1
+    i = instruments.c
+    market = func.coalesce(i.market, "")
+    receipt = i.received_ns, i.session_id, i.seq, i.item
+    age = func.row_number().over(partition_by=(market, i.symbol), order_by=[part.desc() for part in receipt])
+    columns = [market.label("market"), i.symbol, i.kind, i.base, i.quote, i.settle, i.contract_size, *receipt]
+    aged = select(*columns, age.label("age")).where(i.account_id == account.account_id).subquery()
+    for row in connection.execute(select(*list(aged.c)[:-1]).where(aged.c.age == 1)):
+        size = None if row.contract_size is None else str(row.contract_size)
+        found[row.market, row.symbol] = (*row[2:6], size, *row[7:])
+    return found

@@ -1,0 +1,79 @@
+"""The tables of the projections: what follows from typed rows, kept current by `recorder.read.projector`.
+
+They are not moved with a record, because they can be computed from it at any time.
+"""
+
+from sqlalchemy import Index, PrimaryKeyConstraint
+
+from recorder.store.schema import decimals, ints, table, texts
+
+#: The last batch of each run that is projected.
+projected = table("projected", *ints("run_id", "batch"), PrimaryKeyConstraint("run_id"))
+
+#: Orders to be projected again, because rows of theirs were deleted or replaced. `order_id` is empty for fills without
+#: an order, which go by `trade_id`; it is empty otherwise.
+stale = table(
+    "stale",
+    *ints("account_id"),
+    *texts("order_id", "trade_id", null=False),
+    PrimaryKeyConstraint("account_id", "order_id", "trade_id"),
+)
+
+#: One row for each order: which row of `order_updates` holds its latest state, and its life. `market` and `symbol`
+#: are empty if the venue sends none.
+order_states = table(
+    "order_states",
+    *ints("account_id"),
+    *texts("order_id", "market", "symbol", null=False),
+    *ints("session_id", "seq", "item", "counts_ns", "received_ns", "is_open", "first_ns", "updates"),
+    *ints("created_ms", null=True),
+    *ints("fills"),
+    *ints("first_fill_ms", "last_fill_ms", "ended_ms", null=True),
+    PrimaryKeyConstraint("account_id", "order_id", "market", "symbol"),
+)
+
+Index("ix_order_states_received_ns", order_states.c.account_id, order_states.c.received_ns)
+
+#: Each fill once: as the venue reported it, or as order updates show it. The key is that of the row it comes from.
+trades = table(
+    "trades",
+    *ints("account_id", "session_id", "seq", "item", "received_ns", "at_ms"),
+    *ints("event_ms", "executed_ms", null=True),
+    *texts("trade_id", "order_id", "client_order_id", "market", "symbol", "side", "position_side", "order_type"),
+    *decimals("price", "quantity", "fee"),
+    *texts("fee_currency"),
+    *texts("liquidity", null=False),
+    *decimals("realized_pnl"),
+    *texts("kind"),
+    *ints("price_is_estimate"),
+    *texts("origin", null=False),
+    PrimaryKeyConstraint("account_id", "session_id", "seq", "item"),
+)
+
+Index("ix_trades_at_ms", trades.c.account_id, trades.c.at_ms)
+Index("ix_trades_received_ns", trades.c.account_id, trades.c.received_ns)
+Index("ix_trades_order_id", trades.c.account_id, trades.c.order_id, trades.c.trade_id)
+
+#: The row of a typed table (`kind`) that holds the latest state of each balance and position. `thing` is the key of
+#: `model.Thing` as a JSON array.
+current_states = table(
+    "current_states",
+    *ints("account_id"),
+    *texts("kind", "thing", null=False),
+    *ints("counts_ns", "received_ns", "session_id", "seq", "item"),
+    PrimaryKeyConstraint("account_id", "kind", "thing"),
+)
+
+#: What a unit of quantity is worth: by the newest row of `instruments`, whose key this is; or else by the venue's
+#: documentation, and then the key is -1. `market` is empty if the venue sends none.
+contracts = table(
+    "contracts",
+    *ints("account_id"),
+    *texts("market", "symbol", null=False),
+    *texts("kind", "base", "quote", "settle"),
+    *decimals("contract_size"),
+    *ints("received_ns", "session_id", "seq", "item"),
+    PrimaryKeyConstraint("account_id", "market", "symbol"),
+)
+
+PROJECTIONS = (projected, stale, order_states, trades, current_states, contracts)

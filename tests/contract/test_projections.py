@@ -1,0 +1,143 @@
+"""Projections: whatever arrives in whatever order, they are what they would be if they were made from nothing."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy import Engine, delete, select
+
+import recorder
+from recorder.read.projector import Projector, project_all
+from recorder.store.journal import FrameRange
+from recorder.store.mover import Mover
+from recorder.store.projection_tables import PROJECTIONS, order_states, trades
+from recorder.store.redactions import redact
+from recorder.store.schema import frames
+from tests.contract.conftest import NewUrl
+from tests.contract.lines import Line, Scribe, lines
+from tests.depth import examples
+from tests.made import quick_engine
+
+#: What `make test` proves on PostgreSQL too; `make test-all` proves everything there.
+ON_POSTGRESQL = ("test_they_are_what_they_would_be_if_made_from_nothing",)
+
+
+class KilledError(Exception):
+    """Ends a transaction."""
+
+
+def contents(engine: Engine) -> dict[str, list[Any]]:
+    with engine.connect() as connection:
+        return {
+            table.name: [tuple(row) for row in connection.execute(select(table).order_by(*table.primary_key))]
+            for table in PROJECTIONS
+        }
+
+
+def project(engine: Engine, steps: int | None, *, killed: bool = False) -> None:
+    """Make some steps, as a process of its own does; the last one may be killed before it is committed."""
+    projector = Projector(frames_max=3)
+    with engine.connect() as connection:
+        while steps is None or steps > 0:
+            with connection.begin():
+                if not projector.step(connection):
+                    break
+            steps = None if steps is None else steps - 1
+        if killed:
+            with pytest.raises(KilledError), connection.begin():
+                projector.step(connection)
+                raise KilledError
+
+
+def anew(engine: Engine) -> None:
+    """Make them from nothing."""
+    with engine.begin() as connection:
+        for table in PROJECTIONS:
+            connection.execute(delete(table))
+    with engine.connect() as connection:
+        list(project_all(connection))
+
+
+def told_by_rows(url: str) -> tuple[set[Any], set[Any]]:
+    """Every fill and the latest state of every order, derived from all rows at once."""
+    with recorder.open(url) as record:
+        # As of an instant, nothing is read from projections.
+        ended = record.as_of(2**62)
+        return set(map(of_fill, ended.fills())), {(one.session_id, one.seq, one.item) for one in ended.orders()}
+
+
+def of_fill(fill: Any) -> tuple[Any, ...]:
+    """The columns of `trades`, but for the account."""
+    return tuple(getattr(fill, column.name) for column in trades.c if column is not trades.c.account_id)
+
+
+def told_by_projections(engine: Engine) -> tuple[set[Any], set[Any]]:
+    with engine.connect() as connection:
+        found = connection.execute(select(trades)).all()
+        states = connection.execute(select(order_states.c.session_id, order_states.c.seq, order_states.c.item)).all()
+    return set(map(of_fill, found)), set(map(tuple, states))
+
+
+@settings(
+    max_examples=examples(40),
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+@given(
+    told=st.lists(lines, min_size=1, max_size=2),
+    order=st.lists(st.integers(0, 1), min_size=2, max_size=8),
+    frames_max=st.sampled_from([1, 3, 100]),
+    steps=st.lists(st.tuples(st.integers(0, 3), st.booleans()), min_size=8, max_size=8),
+    redacted=st.floats(0, 1),
+)
+def test_they_are_what_they_would_be_if_made_from_nothing(
+    new_url: NewUrl,
+    tmp_path_factory: Any,
+    sqlite_template: Path,
+    told: list[list[Line]],
+    order: list[int],
+    frames_max: int,
+    steps: list[tuple[int, bool]],
+    redacted: float,
+) -> None:
+    folder = tmp_path_factory.mktemp("projections")
+    scribes = [Scribe(folder / f"{number}.db", sqlite_template, number) for number in range(len(told))]
+    url = new_url()
+    engine = quick_engine(url)
+    for scribe, its in zip(scribes, told, strict=True):
+        scribe.write(its[: len(its) // 2])
+    for place, number in enumerate(order):
+        # A recorder may write on and erase something while another record is merged.
+        scribe, its = scribes[number % len(scribes)], told[number % len(scribes)]
+        if place == len(order) // 2:
+            scribe.write(its[len(its) // 2 :])
+            erase_one(scribe, redacted)
+        mover = Mover(scribe.engine, engine, frames_max)
+        for _ in range(3):
+            mover.step()
+            count, killed = steps[place]
+            project(engine, count, killed=killed)
+        mover.close()
+    for scribe in scribes:
+        mover = Mover(scribe.engine, engine)
+        while mover.step() is not None:
+            pass
+        mover.close()
+    project(engine, None)
+    kept = contents(engine)
+    anew(engine)
+    assert kept == contents(engine)
+    assert told_by_projections(engine) == told_by_rows(url)
+    engine.dispose()
+    for scribe in scribes:
+        scribe.engine.dispose()
+
+
+def erase_one(scribe: Scribe, where: float) -> None:
+    """Redact one frame of a record."""
+    with scribe.engine.connect() as connection:
+        found = connection.execute(select(frames.c.account_id, frames.c.session_id, frames.c.seq)).all()
+    if found:
+        account_id, session_id, seq = found[int(where * (len(found) - 1))]
+        list(redact(scribe.engine, scribe.url, [FrameRange(account_id, session_id, seq, seq)], "me", "a test"))
