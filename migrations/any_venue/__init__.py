@@ -6,7 +6,9 @@ which `recorder db upgrade` does. Frames, event log and seals are not touched.
 A released revision is never edited, and imports nothing from the program: the declared schema moves on.
 """
 
-from . import history, projections, statistics, tables, views
+from alembic import op
+
+from . import history, projections, statistics, tables, venue_views, views
 
 
 def upgrade() -> None:
@@ -16,4 +18,5 @@ def upgrade() -> None:
     projections.create()
     history.create()
     views.create()
+    venue_views.create(op.get_bind())
     statistics.create()

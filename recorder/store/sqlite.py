@@ -14,8 +14,8 @@ from recorder.errors import ConfigurationError, DatabaseBusy, DatabaseError, Not
 
 #: How long a statement waits for another program's lock, milliseconds.
 BUSY_TIMEOUT_MS = 2_000
-#: The first version with STRICT tables.
-SQLITE_VERSION_MIN = (3, 37, 0)
+#: The first version with the operators `->` and `->>`, which views use; STRICT tables are older.
+SQLITE_VERSION_MIN = (3, 38, 0)
 #: `PRAGMA application_id` of our files: "RCDR".
 APPLICATION_ID = 0x52434452
 
@@ -46,7 +46,7 @@ def open_engine(url: URL, *, read_only: bool) -> Engine:
     """Return an engine with `synchronous=FULL` and transactions that begin as writers."""
     if sqlite3.sqlite_version_info < SQLITE_VERSION_MIN:
         raise ConfigurationError(
-            f"This Python carries SQLite {sqlite3.sqlite_version}; recorder needs 3.37 or newer: use a newer Python."
+            f"This Python carries SQLite {sqlite3.sqlite_version}; recorder needs 3.38 or newer: use a newer Python."
         )
     path = path_of(url)
     if path.is_dir():

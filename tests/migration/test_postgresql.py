@@ -15,7 +15,7 @@ from recorder.store import migrate
 from recorder.store.engine import open_engine
 from recorder.store.schema import TYPED, metadata
 from tests.migration.rows import write
-from tests.migration.test_migrations import ONCE, TIMELINE, VIEWS, dying_at
+from tests.migration.test_migrations import ONCE, TIMELINE, VENUE_VIEWS, VIEWS, dying_at
 from tests.server import PostgresServer
 
 GROWING = {"frames", *(table.name for table in TYPED.values())}
@@ -51,7 +51,7 @@ def test_the_migrated_schema_is_the_declared_one(engine: Engine) -> None:
     with engine.connect() as connection:
         options = {"compare_type": True, "compare_server_default": True, "include_object": ours}
         assert compare_metadata(MigrationContext.configure(connection, opts=options), metadata) == []
-    assert names(engine) == ({*metadata.tables, migrate.VERSION_TABLE}, {*ONCE, *VIEWS, TIMELINE})
+    assert names(engine) == ({*metadata.tables, migrate.VERSION_TABLE}, {*ONCE, *VIEWS, *VENUE_VIEWS, TIMELINE})
     inspector = inspect(engine)
     for table in metadata.sorted_tables:
         assert [column["name"] for column in inspector.get_columns(table.name)] == list(table.c.keys())

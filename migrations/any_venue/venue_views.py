@@ -1,0 +1,344 @@
+"""Views of each venue's channels under the venue's own field names, straight from the JSON of the frames.
+
+A `View` declares which frames it reads, where in their JSON the object (or the list of objects) is, and the documented
+fields; `create` turns it into SQL for SQLite or PostgreSQL.
+
+- Numbers keep their digits: `1.10`, `0E-18` and integers of any length are TEXT exactly as sent. Text is unquoted.
+- A field that is null or missing is NULL. A nested object or list is its JSON text.
+- An integer is NULL unless it is a whole number of 64 bits; a flag is 1 or 0, and NULL if it is neither.
+- Frames that are not decoded, or whose payload was redacted, are not in any view. Neither is a frame that the
+  database's own JSON parser refuses, such as one nested too deeply: one frame must not make a view unreadable.
+- In a frame with an escaped NUL or surrogate (`\\u0000`, `\\ud83d`), which not every text in SQL can hold, all texts
+  keep the escapes they were sent with.
+"""
+
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+from sqlalchemy import Connection
+
+TEXT, INTEGER, FLAG = "text", "int", "flag"
+#: The columns that every view begins with, and `item` where a frame may list several objects.
+KEY = ("account", "account_id", "session_id", "seq", "received_ns", "topic")
+ITEM = "item"
+
+
+class View(NamedTuple):
+    """A view of one channel. Fields are written `name`, `name:int`, `name:flag`, or `column=path` where they differ."""
+
+    name: str
+    venue: str
+    #: Which frames `f` are read: a condition that both engines understand.
+    frames: str
+    #: Fields of each object, in the order of the venue's documentation; a path's dots lead into nested objects, and a
+    #: number is an index of a list.
+    fields: str
+    #: Where the object is, as a path; "" is the frame itself.
+    at: str = ""
+    #: Fields of the frame around it.
+    frame_fields: str = ""
+    #: Whether the place holds a list of objects. A single object there counts as a list of one.
+    is_list: bool = False
+    #: Where the list is if there is nothing at `at`.
+    or_at: str = ""
+    #: The column for the names of the members, where the objects are the members of another object.
+    member: str = ""
+    #: Integer columns computed from the frame's topic: name → SQL expression of a text, understood by both engines.
+    computed: dict[str, str] = {}  # noqa: RUF012 - frozen like the rest
+
+
+_ANSWERS = "f.source IN ('rest', 'snapshot')"
+
+
+def _answers(path: str) -> str:
+    """The answers to a GET of this path, with any query."""
+    return f"{_ANSWERS} AND (f.topic = '{path}' OR substr(f.topic, 1, {len(path) + 1}) = '{path}?')"
+
+
+_ORDERS, _MATCHES = "/v3/contracts/orders/", "/matches"
+_ABOUT_ORDERS = f"{_ANSWERS} AND substr(f.topic, 1, {len(_ORDERS)}) = '{_ORDERS}'"
+_ORDER = """
+  id:int quantity direction features:int price fill_price unfilled_quantity symbol margin_currency fee type status
+  trigger_direction trigger_on trailing_base_price trailing_distance created_at:int"""
+_ONLY_IN_ANSWERS = (
+    " sequenceId:int maker_fee_rate taker_fee_rate updated_at:int frozen_margin frozen_quantity hidden:flag"
+)
+_POSITION = """
+  symbol quantity direction leverage {risk_level}:int margin taker_fee_rate realized_pnl entry_price liquidation_price
+  bankruptcy_price minimum_maintenance_margin_rate updated_at:int"""
+
+#: FMex. Pushes: the page "ws Push portal". `topic` is a push's `type`, or an answer's request; the `status` of an
+#: answer to a question about orders is left out, because an order has a field of that name.
+FMEX = (
+    View("fmex_order", "fmex", "f.source = 'push'", _ORDER, at="order", frame_fields="ts:int"),
+    View(
+        "fmex_account",
+        "fmex",
+        "f.source = 'push'",
+        "currency available frozen position updated_at:int",
+        at="account",
+        frame_fields="type ts:int",
+    ),
+    View(
+        "fmex_position",
+        "fmex",
+        "f.source = 'push'",
+        _POSITION.format(risk_level="risk_level"),
+        at="position",
+        frame_fields="type ts:int",
+    ),
+    View("fmex_ping", "fmex", "f.source = 'push' AND f.topic = 'ping'", "id type ts:int gap:int"),
+    View(
+        "fmex_rest_orders",
+        "fmex",
+        f"{_ABOUT_ORDERS} AND replace(f.topic, '{_MATCHES}', '') = f.topic",
+        _ORDER + _ONLY_IN_ANSWERS,
+        at="data.results",
+        or_at="data",
+        is_list=True,
+        frame_fields="range=data.range hasMore=data.hasMore:flag nextOffsetId=data.nextOffsetId",
+    ),
+    View(
+        "fmex_rest_matches",
+        "fmex",
+        f"{_ABOUT_ORDERS} AND replace(f.topic, '{_MATCHES}', '') <> f.topic",
+        "taker:flag price quantity fee created_at:int",
+        at="data.results",
+        is_list=True,
+        computed={"order_id": f"replace(replace(f.topic, '{_ORDERS}', ''), '{_MATCHES}', '')"},
+        frame_fields="status",
+    ),
+    View(
+        "fmex_rest_accounts",
+        "fmex",
+        _answers("/v3/contracts/accounts"),
+        "available=0 frozen=1 position=2",
+        at="data",
+        member="currency",
+        frame_fields="status",
+    ),
+    View(
+        "fmex_rest_positions",
+        "fmex",
+        _answers("/v3/broker/auth/contracts/positions"),
+        _POSITION.format(risk_level="riskLevel") + " max_quantity closed:flag",
+        at="data.results",
+        is_list=True,
+        frame_fields="status",
+    ),
+)
+
+
+class _Field(NamedTuple):
+    column: str
+    path: tuple[str, ...]
+    kind: str
+
+
+def create(connection: Connection, views: Iterable[View] = FMEX) -> None:
+    """Create views, and on PostgreSQL the function they need if it is not there.
+
+    Args:
+        connection: of the migration.
+        views: which; those of FMex by default.
+
+    Raises:
+        ValueError: a view has two columns of one name.
+    """
+    if connection.dialect.name != "sqlite":
+        connection.exec_driver_sql(_FRAME_JSON)
+    for view in views:
+        names = [name.lower() for name in _columns(view)]
+        if len(set(names)) < len(names):
+            raise ValueError(f"View {view.name} has two columns of one name; rename one: column=path.")
+        select = _on_sqlite(view) if connection.dialect.name == "sqlite" else _on_postgresql(view)
+        connection.exec_driver_sql(f"CREATE VIEW {view.name} AS\n{select}")
+
+
+def _columns(view: View) -> Iterator[str]:
+    yield from KEY
+    if _has_items(view):
+        yield ITEM
+    yield from view.computed
+    yield from [view.member] if view.member else []
+    yield from (field.column for field in _fields(view.fields) + _fields(view.frame_fields))
+
+
+def _has_items(view: View) -> bool:
+    return view.is_list or bool(view.member)
+
+
+def _fields(declared: str) -> list[_Field]:
+    fields = []
+    for word in declared.split():
+        name, _, kind = word.partition(":")
+        column, _, path = name.partition("=")
+        fields.append(_Field(column, tuple((path or column).split(".")), kind or TEXT))
+    return fields
+
+
+def _path(place: str) -> tuple[str, ...]:
+    return tuple(place.split(".")) if place else ()
+
+
+def _escaped(text: str, character: str) -> str:
+    """JSON in which every text reads as it was sent, escapes included: each backslash is escaped itself."""
+    pair, quote = f"{character}(1)", f"{character}(2)"  # JSON has no control characters
+    kept = rf"replace(replace(replace({text}, '\\', {pair}), '\"', {quote}), '\', '\\')"
+    return rf"""replace(replace({kept}, {pair}, '\\\\'), {quote}, '\\\"')"""
+
+
+def _key_hex(view: View) -> str:
+    """The bytes of the outermost key: a frame without them need not be parsed."""
+    return f'"{_path(view.at)[0]}"'.encode().hex()
+
+
+def _select(view: View, item: str, parts: list[str], source: str, condition: str) -> str:
+    key = ["a.name AS account", *(f"f.{name}" for name in KEY[1:])]
+    key += [f"{item} AS {ITEM}"] if _has_items(view) else []
+    columns = ",\n  ".join([", ".join(key), *parts])
+    return f"SELECT {columns}\nFROM {source}\nWHERE a.venue = '{view.venue}' AND f.status = 'decoded' AND {condition}"
+
+
+# SQLite: `->` gives a value's JSON text as sent. `json_each` over a list that holds only the frame makes the checked
+# text a column (`j.json`) that all fields are read from. Without it, SQLite would evaluate the check again for each
+# field, and could read a field before the check.
+
+_PAYLOAD = "CAST(payload AS TEXT)"
+_SQLITE_FRAMES = f"""(
+  SELECT account_id, session_id, seq, received_ns, source, topic, status, payload,
+    CASE WHEN json_valid('[' || {_PAYLOAD} || ']') THEN '[' ||
+      CASE WHEN instr({_PAYLOAD}, '\\u') = 0 THEN {_PAYLOAD}
+        WHEN {_PAYLOAD} GLOB '*\\u0000*' OR {_PAYLOAD} GLOB '*\\u[dD][89a-fA-F]*' THEN {_escaped(_PAYLOAD, "char")}
+        ELSE {_PAYLOAD} END || ']'
+    END AS frame FROM frames)"""
+
+
+def _on_sqlite(view: View) -> str:
+    # The accounts first: then a condition on `session_id` alone finds its frames by their key, too.
+    source = f"accounts a CROSS JOIN {_SQLITE_FRAMES} f ON f.account_id = a.account_id"
+    source += "\n  CROSS JOIN json_each(f.frame) j"
+    condition, objects, above = view.frames, "j.json", ("0", *_path(view.at))
+    if _has_items(view):
+        source += f"\n  CROSS JOIN json_each({_sqlite_list(view)}) e"
+        objects, above = "CASE WHEN e.type IN ('object', 'array') THEN e.value END", ()
+    else:
+        if view.at:
+            condition += f" AND instr(f.payload, x'{_key_hex(view)}') > 0"
+        condition += f" AND json_type(j.json, {_sqlite_path(above)}) = 'object'"
+    parts = [f'{_sqlite_whole(sql)} AS "{column}"' for column, sql in view.computed.items()]
+    parts += [f'e.key AS "{view.member}"'] if view.member else []
+    parts += [_sqlite_column(objects, above, field) for field in _fields(view.fields)]
+    parts += [_sqlite_column("j.json", ("0",), field) for field in _fields(view.frame_fields)]
+    return _select(view, "e.rowid", parts, source, condition)
+
+
+def _sqlite_list(view: View) -> str:
+    at = _sqlite_path(("0", *_path(view.at)))
+    if view.member:
+        return f"CASE json_type(j.json, {at}) WHEN 'object' THEN j.json -> {at} END"
+    cases = ""
+    for place in filter(None, (view.at, view.or_at)):
+        at = _sqlite_path(("0", *_path(place)))
+        cases += f" WHEN json_type(j.json, {at}) = 'array' THEN j.json -> {at}"
+        cases += f" WHEN json_type(j.json, {at}) = 'object' THEN '[' || (j.json -> {at}) || ']'"
+    return f"CASE{cases} END"
+
+
+def _sqlite_path(path: tuple[str, ...]) -> str:
+    return "'$" + "".join(f"[{part}]" if part.isdigit() else f'."{part}"' for part in path) + "'"
+
+
+def _sqlite_column(objects: str, above: tuple[str, ...], field: _Field) -> str:
+    path = _sqlite_path(above + field.path)
+    kind, sent, plain = f"json_type({objects}, {path})", f"{objects} -> {path}", f"{objects} ->> {path}"
+    if field.kind == INTEGER:
+        value = f"CASE {kind} WHEN 'integer' THEN CASE typeof({plain}) WHEN 'integer' THEN {plain} END "
+        value += f"WHEN 'text' THEN {_sqlite_whole(plain)} END"
+    elif field.kind == FLAG:
+        value = f"CASE trim({sent}, '\"') WHEN 'true' THEN 1 WHEN 'false' THEN 0 END"
+    else:
+        value = f"CASE {kind} WHEN 'text' THEN {plain} WHEN 'null' THEN NULL ELSE {sent} END"
+    return f'{value} AS "{field.column}"'
+
+
+def _sqlite_whole(text: str) -> str:
+    return f"CASE WHEN CAST(CAST({text} AS INTEGER) AS TEXT) = {text} THEN CAST({text} AS INTEGER) END"
+
+
+# PostgreSQL: `json`, because `jsonb` rewrites numbers. `json_to_record` parses an object once for all of its fields.
+
+_FRAME_JSON = rf"""CREATE OR REPLACE FUNCTION frame_json(payload bytea) RETURNS json
+LANGUAGE plpgsql IMMUTABLE STRICT AS $$
+DECLARE
+  sent text;
+BEGIN
+  sent := convert_from(payload, 'UTF8');
+  IF strpos(sent, '\u') > 0 THEN
+    IF sent ~ '\\u(0000|[dD][89a-fA-F])' THEN
+      sent := {_escaped("sent", "chr")};
+    END IF;
+    PERFORM CAST(sent AS json) -> '';  -- a text that cannot be read is an error here rather than in a view
+  END IF;
+  RETURN CAST(sent AS json);
+EXCEPTION WHEN OTHERS THEN
+  RETURN NULL;
+END $$"""
+
+
+def _on_postgresql(view: View) -> str:
+    source = "frames f JOIN accounts a ON a.account_id = f.account_id"
+    source += "\n  CROSS JOIN LATERAL frame_json(f.payload) AS j (frame)"
+    objects, condition, parts = _postgresql_at("j.frame", _path(view.at)), view.frames, []
+    if view.member:
+        listed = f"CASE json_typeof({objects}) WHEN 'object' THEN {objects} END"
+        source += f"\n  CROSS JOIN LATERAL json_each({listed}) WITH ORDINALITY AS e (key, value, nth)"
+        objects = "e.value"
+    elif view.is_list:
+        listed = _postgresql_list(view)
+        source += f"\n  CROSS JOIN LATERAL json_array_elements({listed}) WITH ORDINALITY AS e (value, nth)"
+        objects = "e.value"
+    elif view.at:
+        condition += rf" AND position(CAST('\x{_key_hex(view)}' AS bytea) IN f.payload) > 0"
+        condition += f" AND json_typeof({objects}) = 'object'"
+    else:
+        condition += f" AND json_typeof({objects}) = 'object'"
+    fields, around = _fields(view.fields), _fields(view.frame_fields)
+    named = {path[0]: f'o."{path[0]}"' for _, path, _ in fields if len(path) == 1 and not path[0].isdigit()}
+    if named:
+        record = ", ".join(f'"{name}" text' for name in named)
+        objects = f"CASE json_typeof({objects}) WHEN 'object' THEN {objects} END"
+        source += f"\n  CROSS JOIN LATERAL json_to_record({objects}) AS o ({record})"
+    parts += [f'{_postgresql_whole(sql)} AS "{column}"' for column, sql in view.computed.items()]
+    parts += [f'e.key AS "{view.member}"'] if view.member else []
+    parts += [_postgresql_column(named.get(".".join(field.path)), objects, field) for field in fields]
+    parts += [_postgresql_column(None, "j.frame", field) for field in around]
+    return _select(view, "e.nth - 1", parts, source, condition)
+
+
+def _postgresql_list(view: View) -> str:
+    cases = ""
+    for place in filter(None, (view.at, view.or_at)):
+        at = _postgresql_at("j.frame", _path(place))
+        cases += f" WHEN json_typeof({at}) = 'array' THEN {at}"
+        cases += f" WHEN json_typeof({at}) = 'object' THEN json_build_array({at})"
+    return f"CASE{cases} END"
+
+
+def _postgresql_at(value: str, path: tuple[str, ...], operator: str = "#>") -> str:
+    return f"({value} {operator} '{{{','.join(path)}}}')" if path else value
+
+
+def _postgresql_column(named: str | None, objects: str, field: _Field) -> str:
+    value = named or _postgresql_at(objects, field.path, "#>>")
+    if field.kind == INTEGER:
+        value = _postgresql_whole(value)
+    elif field.kind == FLAG:
+        value = f"CASE {value} WHEN 'true' THEN 1 WHEN 'false' THEN 0 END"
+    return f'{value} AS "{field.column}"'
+
+
+def _postgresql_whole(text: str) -> str:
+    in_range = f"CAST({text} AS numeric) BETWEEN {-(2**63)} AND {2**63 - 1}"
+    whole = f"CASE WHEN {in_range} THEN CAST({text} AS bigint) END"
+    return f"CASE WHEN {text} ~ '^-?(0|[1-9][0-9]{{0,18}})$' THEN {whole} END"
