@@ -10,7 +10,6 @@ from recorder.store.migrate import migration
 from recorder.store.projection_tables import PROJECTIONS
 from recorder.store.schema import metadata
 
-
 assert metadata.tables.keys() >= {table.name for table in PROJECTIONS}
 
 

@@ -149,7 +149,9 @@ def test_everything_is_written_in_order_and_the_run_is_ended(desk: Desk) -> None
         desk.finish()
     sql = "SELECT account_id, session_id, seq, received_ns, source, topic, status, error, payload FROM frames"
     assert desk.rows(f"{sql} ORDER BY seq") == [tuple(recorded.frame) for recorded in frames]
-    assert desk.rows("SELECT order_id FROM order_updates ORDER BY seq") == [(seq,) for seq in range(500) if seq % 5]
+    assert desk.rows("SELECT order_id FROM order_updates ORDER BY seq") == [
+        (str(seq),) for seq in range(500) if seq % 5
+    ]
     ((run_id, ended_ns, reason),) = desk.rows("SELECT run_id, ended_ns, end_reason FROM runs")
     assert (run_id, reason) == (RUN, "done")
     assert ended_ns > NOON_NS
