@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from sqlalchemy import Engine, select, text
 
 import recorder
-from recorder.model import PUSH, REST
+from recorder.model import FINAL_STATUSES, PUSH, REST
 from recorder.read.record import AsOf, Filter, Record
 from recorder.store.mover import Mover
 from recorder.store.schema import TYPED, frames, snapshots
@@ -20,7 +20,6 @@ from tests.contract.conftest import NewUrl
 from tests.contract.lines import Line, S, Scribe, lines
 from tests.depth import examples
 from tests.made import ACCOUNT, NOON_NS, quick_engine, unguard
-from tests.samples import FMEX
 
 #: What `make test` proves on PostgreSQL too; `make test-all` proves everything there.
 ON_POSTGRESQL = (
@@ -42,7 +41,7 @@ READS: dict[str, tuple[Callable[[AsOf], Iterator[Any]], Callable[[Record], Itera
 
 
 def is_open(status: str | None) -> bool:
-    return status not in FMEX.final_statuses
+    return status not in FINAL_STATUSES
 
 
 def merge(source: Engine, target: Engine, frames_max: int, every: int) -> None:
@@ -262,12 +261,12 @@ def test_filters(one: One) -> None:
         assert [one.symbol for one in then.positions(Filter(until_ns=NOON_NS + 2 * S))] == ["S0"]
         assert [one.currency for one in then.balances(Filter(symbol="s1"))] == ["C3"]
         assert list(then.balances(Filter(since_ns=NOON_NS + 5 * S))) == []
-        assert [one.order_id for one in then.open_orders()] == [5, 6]
-        assert [one.order_id for one in record.open_orders()] == [5, 6]
-        assert [one.order_id for one in record.open_orders(Filter(until_ns=NOON_NS + 4 * S))] == [5]
-        assert [one.order_id for one in then.open_orders(Filter(account="account 8"))] == [6]
+        assert [one.order_id for one in then.open_orders()] == ["5", "6"]
+        assert [one.order_id for one in record.open_orders()] == ["5", "6"]
+        assert [one.order_id for one in record.open_orders(Filter(until_ns=NOON_NS + 4 * S))] == ["5"]
+        assert [one.order_id for one in then.open_orders(Filter(account="account 8"))] == ["6"]
         assert [one.order_id for one in then.open_orders(Filter(symbol="b"))] == []
-        assert [one.order_id for one in then.open_orders(Filter(symbol="a", since_ns=NOON_NS + 4 * S))] == [6]
+        assert [one.order_id for one in then.open_orders(Filter(symbol="a", since_ns=NOON_NS + 4 * S))] == ["6"]
 
 
 def test_orders_of_a_venue_that_only_a_newer_recorder_knows_are_all_open(one: One) -> None:
@@ -282,4 +281,4 @@ def test_orders_of_a_venue_that_only_a_newer_recorder_knows_are_all_open(one: On
         list(make_all(connection, Snapshots(1, 0)))
     assert one.snapshots()
     with recorder.open(one.url) as record:
-        assert [order.order_id for order in record.open_orders()] == [1]
+        assert [order.order_id for order in record.open_orders()] == ["1"]

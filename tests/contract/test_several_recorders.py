@@ -55,9 +55,9 @@ class Two:
     def read(self) -> list[int]:
         """The unfilled quantities that a reader is told, in order; views and program say the same."""
         with recorder.open(self.url) as record:
-            told = [int(order.unfilled_quantity or 0) for order in record.order_history()]
+            told = [10 - int(order.filled_quantity or 0) for order in record.order_history()]
         with self.engine.connect() as connection:
-            query = "SELECT unfilled_quantity FROM order_history ORDER BY received_ns, session_id, seq"
+            query = "SELECT 10 - filled_quantity FROM order_history ORDER BY received_ns, session_id, seq"
             assert [int(one) for one in connection.scalars(text(query))] == told
         return told
 
@@ -192,7 +192,7 @@ def test_the_latest_state_is_not_what_a_slow_recorder_repeats(two: Two) -> None:
     two.tellers[1].write([Told(3, 9)], ALL)
     two.merge()
     with recorder.open(two.url) as record:
-        assert [order.unfilled_quantity for order in record.orders()] == [8]
+        assert [order.filled_quantity for order in record.orders()] == [2]
 
 
 told_pushes = st.lists(
