@@ -294,7 +294,7 @@ def test_a_served_record_survives(record: Record) -> None:
         assert answers.answer(0, answers.balances(told.balances()))
         assert answers.results("ok", map(answers.position, told.positions()))
         assert answers.results(0, map(answers.order, told.open_orders()))
-        assert answers.results(0, map(answers.order, told.closed_orders("BTCUSD_P", 0, 2**62, None)))
+        assert answers.results(0, map(answers.order, told.closed_orders("BTCUSD_P", 0, 2**62, None, 100)))
         for case in cases(always):
             if case.kind == "match":
                 assert answers.results(0, map(answers.match, told.executions(str(case.order["id"]))))

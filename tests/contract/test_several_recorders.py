@@ -23,6 +23,7 @@ from recorder.store.schema import discrepancies, gaps
 from tests.contract.conftest import NewUrl
 from tests.contract.story import Heard, S, Teller, Told, contents
 from tests.contract.test_mover import TOLD, move
+from tests.contract.test_views import ask
 from tests.depth import examples
 from tests.made import ACCOUNT, NOON_NS, quick_engine
 
@@ -93,12 +94,12 @@ def test_the_views_for_questions_count_each_push_once(two: Two) -> None:
     for teller in two.tellers:
         teller.write(TOLD, ALL)
     two.merge()
-    with two.engine.connect() as connection:
-        (life,) = connection.execute(text("SELECT updates, filled FROM order_lives")).all()
-        steps = connection.execute(text("SELECT sum(quantity) FROM executions")).scalar()
-        in_timeline = connection.scalar(text("SELECT count(*) FROM timeline WHERE kind = 'order'"))
+    (life,) = ask(two.engine, "SELECT updates, filled_quantity FROM order_lives")
+    (steps,) = ask(two.engine, "SELECT sum(quantity) AS filled FROM executions")
+    (events,) = ask(two.engine, "SELECT count(*) AS orders FROM timeline WHERE kind = 'order'")
     filled = 10 - min(told.unfilled for told in TOLD)
-    assert (life.updates, in_timeline, steps) == (len(TOLD), len(TOLD), filled)
+    assert life == {"updates": len(TOLD), "filled_quantity": filled}
+    assert (events["orders"], steps["filled"]) == (len(TOLD), filled)
     with recorder.open(two.url) as record:
         assert len([event for event in record.timeline() if event.kind == "order"]) == len(TOLD)
 

@@ -8,12 +8,12 @@ from typing import Any, NamedTuple
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from recorder.read.projector import project_all
 from sqlalchemy import Connection, Engine, delete, insert, select
 
 import recorder
 from recorder.clock import utc_text
 from recorder.model import OrderUpdate
+from recorder.read.projector import project_all
 from recorder.store.dialects import insert_rows
 from recorder.store.schema import accounts, order_updates, stale
 from tests.depth import examples
