@@ -16,8 +16,9 @@ from recorder.model import PositionUpdate
 from recorder.read.record import Filter
 from recorder.read.sums import BY_ALL, Calendar
 from recorder.read.trips import Trip
+from recorder.store import schema
 from recorder.store.dialects import insert_rows
-from recorder.store.schema import accounts, fills, order_updates, position_updates, reconciliations, runs, stale
+from recorder.store.schema import accounts, fills, order_updates, position_updates, reconciliations, runs
 from tests.contract.test_views import ORDER, ask, replace_orders
 from tests.depth import examples
 from tests.made import NOON_NS
@@ -198,7 +199,7 @@ def test_a_trip_says_where_the_fills_do_not_lead_to_the_position(engine: Engine,
     tell(engine, [*before, Move(10, 3), *after])
     with engine.begin() as connection:
         connection.execute(delete(order_updates).where(order_updates.c.order_id == "4"))
-        insert_rows(connection, stale, [(ACCOUNT, "4", "")])
+        insert_rows(connection, schema.stale, [(ACCOUNT, "4", "")])
     trips = trips_of(url)
     assert [(trip.opened_ms, trip.closed_ms, trip.adds_up) for trip in trips] == [
         (1, 2, True),

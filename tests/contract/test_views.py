@@ -13,9 +13,9 @@ from sqlalchemy import Connection, Engine, delete, insert, select
 import recorder
 from recorder.clock import utc_text
 from recorder.model import OrderUpdate
-from recorder.read.projector import project_all
+from recorder.store import schema
 from recorder.store.dialects import insert_rows
-from recorder.store.schema import accounts, order_updates, stale
+from recorder.store.schema import accounts, order_updates
 from tests.depth import examples
 from tests.migration.rows import write
 from tests.unit.read.desk import Desk
@@ -87,11 +87,13 @@ def replace_orders(connection: Connection, rows: Sequence[tuple[Any, ...]]) -> N
     connection.execute(delete(order_updates))
     insert_rows(connection, order_updates, rows)
     orders |= {tuple(row) for row in connection.execute(select(*of))}
-    insert_rows(connection, stale, [(*order, "") for order in sorted(orders)])
+    insert_rows(connection, schema.stale, [(*order, "") for order in sorted(orders)])
 
 
 def ask(engine: Engine, query: str) -> list[dict[str, Any]]:
     """The rows of a query, once the projections are current."""
+    from recorder.read.projector import project_all
+
     with engine.connect() as connection:
         deque(project_all(connection), maxlen=0)
         return [_plain(row) for row in connection.exec_driver_sql(query).mappings()]
