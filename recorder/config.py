@@ -19,7 +19,7 @@ from recorder.audit.evidence.timestamp import roots_in
 from recorder.errors import ConfigurationError
 from recorder.live.settings import Account, Authority, Checkpoints, Limits
 from recorder.store.engine import is_file, parse_url
-from recorder.venues import venue_named
+from recorder.venues import EXAMPLE_ACCOUNT, venue_named
 from recorder.venues.base import Credentials
 
 T = TypeVar("T")
@@ -31,20 +31,15 @@ DEFAULT_DATABASE = "sqlite:///recorder.db"
 #: The local journal in front of a server's database, unless the configuration names one.
 DEFAULT_JOURNAL = "recorder-journal.db"
 
-EXAMPLE = """\
+EXAMPLE = f"""\
 [database]
 url = "sqlite:///recorder.db"
 
 [accounts.main]
-venue = "fmex"
-url = "https://api.fmex.com"
-key = "env:FMEX_KEY"          # or file:/run/credentials/fmex_key
-secret = "env:FMEX_SECRET"
-symbols = ["btcusd_p"]
-"""
+{EXAMPLE_ACCOUNT}"""
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
-_SYMBOL = re.compile(r"[a-z0-9][a-z0-9_-]{0,39}")
+_SYMBOL = re.compile(r"[A-Za-z0-9@][A-Za-z0-9_./:@-]{0,39}")
 
 
 class Database(NamedTuple):
@@ -258,10 +253,10 @@ def _account(name: str, section: _Section) -> Account:
         raise section.error("", f"an account's name has letters, digits, '_', '-' and '.', at most 64, unlike {name!r}")
     with section.blaming("venue"):
         venue = venue_named(keys.venue)
-    symbols = tuple(dict.fromkeys(symbol.lower() for symbol in keys.symbols))
+    symbols = tuple(dict.fromkeys(map(venue.native_symbol, keys.symbols)))
     wrong = [symbol for symbol in symbols if not _SYMBOL.fullmatch(symbol)]
     if wrong or not symbols:
-        raise section.error("symbols", f'must be a list such as ["btcusd_p"], not {wrong or list(symbols)}')
+        raise section.error("symbols", f'must be a list such as ["BTC-USDT-SWAP"], not {wrong or list(symbols)}')
     if keys.heartbeat_s is not None and not 0 < keys.heartbeat_s <= venue.heartbeat_s:
         raise section.error(
             "heartbeat_s",
@@ -273,7 +268,7 @@ def _account(name: str, section: _Section) -> Account:
         parts = _http_address(keys.url)
         if parts is None or parts.path not in {"", "/"} or parts.query or parts.fragment:
             raise section.error(
-                "url", "must be the exchange's own address and nothing more, such as https://api.fmex.com"
+                "url", f"must be the exchange's own address and nothing more, such as {venue.default_url}"
             )
         url = f"{parts.scheme}://{parts.netloc}"
     credentials = Credentials(_secret(section, "key", keys.key), _secret(section, "secret", keys.secret))

@@ -127,7 +127,7 @@ def retire(recorder_id: int, why: str, who: str | None, at: options.RecordAddres
     "ACCOUNT is venue/name. `recorder run` and `recorder merge` print the FINGERPRINT of the key when they cannot tell "
     "whether it belongs to the same exchange account as the key used before. Accept it in the file that is sent or "
     "merged.\n\n"
-    "\b\nExample:  recorder db accept-key fmex/main 9f86d081884c7d65",
+    f"\b\nExample:  recorder db accept-key {next(iter(VENUES))}/main 9f86d081884c7d65",
 )
 @click.argument("account")
 @click.argument("fingerprint")

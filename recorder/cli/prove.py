@@ -49,11 +49,11 @@ def keys() -> None:
 @keys.command(
     help="Make a key pair: the private key in FILE, readable by you only, and the public key in FILE.pub. The public "
     "key is also printed. Existing files are never replaced.\n\n"
-    "\b\nExample:  recorder keys make audit.key --name alice.example/fmex"
+    "\b\nExample:  recorder keys make audit.key --name alice.example/record"
 )
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option(
-    "--name", help="Name of the key in its signatures, such as alice.example/fmex.  [default: the file's name]"
+    "--name", help="Name of the key in its signatures, such as alice.example/record.  [default: the file's name]"
 )
 def make(file: Path, name: str | None) -> None:
     """Make a key pair."""

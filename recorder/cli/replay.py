@@ -48,14 +48,12 @@ class FrameName(options.Parsed[tuple[int, int]]):
     "sessions and gaps. A payload that is not UTF-8 is printed as `payload_base64`.\n\n"
     "By default, the whole record is printed, up to the last frame there is now. A push that several recorders "
     "received is printed once, where the first of them received it.\n\n"
-    "\b\nExample:  recorder replay --since 2020-02-04 --topic order.btcusd_p > orders.jsonl\n"
+    "\b\nExample:  recorder replay --since 2020-02-04 --topic orders > orders.jsonl\n"
     "          recorder replay --speed 10 --max-wait 5s"
 )
 @options.record_address
 @options.replayed(speed="max")
-@click.option(
-    "--topic", "topics", multiple=True, help="Only this topic, such as order.btcusd_p. Can be given more than once."
-)
+@click.option("--topic", "topics", multiple=True, help="Only this topic, such as orders. Can be given more than once.")
 @click.option(
     "--source",
     "sources",

@@ -18,7 +18,7 @@ STRING = "string"
 FLOAT = "float"
 DECIMALS = (DECIMAL128, STRING, FLOAT)
 
-#: Digits of a `decimal128`, and by default how many of them are after the point: as many as the exchange sends.
+#: Digits of a `decimal128`, and by default how many of them are after the point.
 PRECISION, SCALE = 38, 18
 
 #: The column of bytes that are not UTF-8 is named like the column, with this suffix.

@@ -134,7 +134,7 @@ def _gaps_of(record: Record, scope: Scope, account: ExportedAccount) -> Iterator
             known_until_ns = 2**63 if gap.ends_ns is None else max(known_until_ns, gap.ends_ns)
     last_ns = status.last_frame_ns
     if ends_ns is not None and last_ns is not None and max(last_ns, known_until_ns) < ends_ns:
-        # It is connected: nobody knows yet what it will receive until then.
+        # It is connected: what it will receive until then is not known yet.
         yield Gap(account.label, last_ns, None, None, NOT_KNOWN, None, "open", 0)
 
 

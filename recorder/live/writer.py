@@ -100,6 +100,7 @@ class Writer(Thread):
         self._snapshots = Snapshots()
         self._projector = Projector()
         self._projected_s = 0.0
+        self._projects = True
         self._finish_reason: str | None = None
         self._give_up = Event()
 
@@ -215,14 +216,20 @@ class Writer(Thread):
 
     def _project_some(self) -> bool:
         """Make one step. Returns whether there may be more."""
-        if not self._projector.due or self._connection is None or self.displaced is not None:
+        may = self._projects and self._connection is not None and self.displaced is None
+        if not may or not self._projector.due:
             return False
+        assert self._connection is not None
         try:
             with self._connection.begin():
                 return self._projector.step(self._connection)
         except DriverError:
             self._disconnect()  # the next batch meets the same error and is tried again
-            return False
+        except Exception:
+            # They can be made later, but what is received now cannot be received again.
+            log.exception("The tables of orders and fills stay behind: recorder rebuild makes them again")
+            self._projects = False
+        return False
 
     def _next_batch(self) -> Batch:
         batch = self._new_batch()

@@ -110,7 +110,7 @@ class Projector:
 
     def _project(self, connection: Connection, waiting: _Unprojected) -> bool:
         ranges = spans_of(connection, waiting.run_id, waiting.first, waiting.last)
-        known = {one.account_id: one for one in labelled_accounts(connection)}
+        accounts = _accounts(connection)
         of_account: dict[int, list[FrameRange]] = defaultdict(list)
         for one in ranges:
             of_account[one.account_id].append(one)
@@ -118,13 +118,24 @@ class Projector:
         if not all(take_account(connection, account_id) for account_id in sorted(of_account)):
             return False
         for account_id, its_ranges in of_account.items():
-            account = known[account_id]
+            account = accounts[account_id]
             _project_orders(connection, account, touched(connection, its_ranges)[account_id])
             _project_states(connection, account_id, its_ranges)
             _project_contracts(connection, account, its_ranges)
         replace_rows(connection, projected, [(waiting.run_id, waiting.last)])
         self._waiting[waiting.run_id] = max(self._waiting[waiting.run_id] - waiting.frames, 0)
         return True
+
+
+class _Accounts(dict[int, LabelledAccount]):
+    """The accounts of a record, by key. One that the record does not describe has no venue."""
+
+    def __missing__(self, account_id: int) -> LabelledAccount:
+        return LabelledAccount(account_id, "", "", str(account_id))
+
+
+def _accounts(connection: Connection) -> _Accounts:
+    return _Accounts((one.account_id, one) for one in labelled_accounts(connection))
 
 
 def project_all(connection: Connection, frames_max: int = 20_000) -> Iterator[int]:
@@ -230,16 +241,16 @@ def _project_stale(connection: Connection) -> bool:
     some = connection.execute(select(stale).order_by(*stale.c).limit(STALE_MAX)).all()
     if not some:
         return False
-    known = {one.account_id: one for one in labelled_accounts(connection)}
+    accounts = _accounts(connection)
     keys: Touched = defaultdict(set)
     for account_id, *key in some:
         keys[account_id].add(OrderKey(*key))
     for account_id, its_keys in keys.items():
         if not take_account(connection, account_id):
             return False
-        _project_orders(connection, known[account_id], its_keys)
+        _project_orders(connection, accounts[account_id], its_keys)
         _replace_states(connection, account_id)
-        _replace_contracts(connection, known[account_id])
+        _replace_contracts(connection, accounts[account_id])
     these = (stale.c[name] == bindparam(f"of_{name}") for name in _STALE)
     values = [{f"of_{name}": value for name, value in row._mapping.items()} for row in some]
     connection.execute(delete(stale).where(*these), values)

@@ -252,7 +252,7 @@ class Discrepancy(NamedTuple):
 
     account: str
     found_ns: int
-    #: What it is about, such as `order 849758102002`, `balance BTC`, `position BTCUSD_P`.
+    #: What it is about, such as `order 849758102002`, `balance BTC`, `position BTC-USDT-SWAP`.
     subject: str
     field: str
     #: The value in the frame below, digits as sent, and the value in the record; None: there is none.

@@ -129,7 +129,7 @@ class LinesByName:
         self._others: set[tuple[str, str]] = set()
 
     def of(self, account: str, name: str) -> LineReducer:
-        """The reducer of a name; one that nobody reads if there are too many names."""
+        """The reducer of a name; one whose values are dropped if there are too many names."""
         key = account, name
         if key not in self._kept:
             if len(self._kept) >= self._kept_max:

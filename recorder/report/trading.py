@@ -30,7 +30,7 @@ class OrderTable(NamedTuple):
     symbols: Sequence[str]
     #: How many other symbols there are.
     others: int
-    #: Status → symbol → orders; the symbol None stands for the others.
+    #: Status → symbol → orders; the symbol None is all others.
     rows: Mapping[str, Mapping[str | None, int]]
     total: int
 
@@ -61,7 +61,7 @@ class BookSum(NamedTuple):
 
     account: str
     currency: str
-    #: Periods of full coverage; each has books of its own, because nobody knows what happened in a gap.
+    #: Periods of full coverage; each has its own books, because what happened in a gap is unknown.
     stretches: int
     change: Decimal
     realized_pnl: Decimal

@@ -8,7 +8,7 @@ from recorder.venues.base import printable
 
 #: Other people's words are cut to this number of characters; the record has them in full.
 WORDS_MAX = 300
-#: Names are cut shorter, because many stand side by side.
+#: Names are cut shorter, because many are shown side by side.
 NAME_MAX = 40
 
 _UNITS = (("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1))

@@ -57,7 +57,7 @@ def conflict(account: str, *known: KnownCredentials) -> str | None:
     """Apply the rule for an account.
 
     Args:
-        account: for people, such as `fmex/main`.
+        account: for people, `name` or `venue/name`.
         known: what each database, or a run, says of its credentials.
 
     Returns:

@@ -9,6 +9,15 @@ from recorder.venues.base import Venue
 #: Name → where its class is. A venue is imported when it is first asked for: most commands need none.
 VENUES = {"fmex": "recorder.venues.fmex:FMex"}
 
+#: An account in the example of a configuration.
+EXAMPLE_ACCOUNT = """\
+venue = "fmex"
+url = "https://api.fmex.com"
+key = "env:FMEX_KEY"          # or file:/run/credentials/fmex_key
+secret = "env:FMEX_SECRET"
+symbols = ["btcusd_p"]
+"""
+
 
 def find_venue(name: str) -> Venue | None:
     """The venue of that name; None for one that only a newer recorder knows."""

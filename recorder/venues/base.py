@@ -203,6 +203,10 @@ class Venue(Protocol):
         """The topics of the private stream for these symbols."""
         ...
 
+    def native_symbol(self, symbol: str) -> str:
+        """A symbol as a user may write it, spelled as the venue wants it in subscriptions and requests."""
+        ...
+
     def symbol_of(self, topic: str) -> str | None:
         """The symbol that a topic is about, as records spell it; None: it is not about one symbol."""
         ...

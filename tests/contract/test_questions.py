@@ -16,9 +16,10 @@ from recorder.model import PositionUpdate
 from recorder.read.record import Filter
 from recorder.read.sums import BY_ALL, Calendar
 from recorder.read.trips import Trip
+from recorder.store import schema
 from recorder.store.dialects import insert_rows
 from recorder.store.schema import accounts, fills, order_updates, position_updates, reconciliations, runs
-from tests.contract.test_views import ORDER, ask
+from tests.contract.test_views import ORDER, ask, replace_orders
 from tests.depth import examples
 from tests.made import NOON_NS
 from tests.unit.read.desk import Desk
@@ -29,12 +30,16 @@ ON_POSTGRESQL = (
     "test_sums_are_sums_of_what_the_views_show",
 )
 
+POSITION = PositionUpdate(
+    **(dict.fromkeys(PositionUpdate._fields) | {"is_snapshot": 0, "is_partial": 0, "symbol": "BTCUSD_P"})  # type: ignore[arg-type]
+)
+
 ACCOUNT, SESSION, ROUND = 7, 11, 12
 MS = 10**6
 
 
 class Move(NamedTuple):
-    """An order that filled at once: so many contracts, below zero for SHORT."""
+    """An order that filled at once: so many contracts, below zero if sold."""
 
     at_ms: int
     contracts: int
@@ -60,23 +65,23 @@ def tell(engine: Engine, moves: Sequence[Move], start: int = 0) -> None:
     for seq, move in enumerate(moves):
         quantity = str(abs(move.contracts))
         order = ORDER._replace(
-            ts=move.at_ms, order_id=seq, quantity=quantity, unfilled_quantity="0", status="FULLY_FILLED",
-            direction="LONG" if move.contracts > 0 else "SHORT", features=seq % 4,
-            fill_price=None if move.price is None else str(move.price),
+            event_ms=move.at_ms, order_id=str(seq), quantity=quantity, filled_quantity=quantity, status="filled",
+            side="buy" if move.contracts > 0 else "sell", post_only=seq // 2 % 2,
+            time_in_force="fok" if seq % 2 else "gtc",
+            average_price=None if move.price is None else str(move.price),
             fee=None if move.fee is None else f"{move.fee}e-9",
         )  # fmt: skip
         orders.append((ACCOUNT, SESSION, 2 * seq, 0, move.at_ms * MS + seq, *order))
         held += move.contracts
         if move.told:
-            position = PositionUpdate(
-                move.at_ms, "BTCUSD_P", str(abs(held)), "LONG" if held >= 0 else "SHORT", None, None, None, None,
-                f"{seq}e-8", None, None, None, None, move.at_ms, None,
-            )  # fmt: skip
+            position = POSITION._replace(
+                event_ms=move.at_ms, quantity=str(held), realized_pnl=f"{seq}e-8", updated_ms=move.at_ms
+            )
             positions.append((ACCOUNT, SESSION, 2 * seq + 1, 0, move.at_ms * MS + seq, *position))
     with engine.begin() as connection:
-        for table in (order_updates, position_updates, fills, reconciliations, runs):
+        for table in (position_updates, fills, reconciliations, runs):
             connection.execute(delete(table))
-        insert_rows(connection, order_updates, orders)
+        replace_orders(connection, orders)
         insert_rows(connection, position_updates, positions)
 
 
@@ -103,13 +108,13 @@ def reckon(moves: Sequence[Move], start: int) -> list[Reckoned]:
     found: list[Reckoned] = []
     held, now = start, None
     if start:
-        now = Reckoned("LONG" if start > 0 else "SHORT", None, None, 0, 0, None, Fraction(0))
+        now = Reckoned("long" if start > 0 else "short", None, None, 0, 0, None, Fraction(0))
     for move in moves:
         side = 1 if move.contracts > 0 else -1
         fee = None if move.fee is None else Fraction(move.fee, abs(move.contracts) * 10**9)
         for _ in range(abs(move.contracts)):
             if held == 0:
-                now = Reckoned("LONG" if side > 0 else "SHORT", move.at_ms, None, 0, 0, Fraction(0), Fraction(0))
+                now = Reckoned("long" if side > 0 else "short", move.at_ms, None, 0, 0, Fraction(0), Fraction(0))
             assert now is not None
             worth = None if move.price is None else Fraction(side, move.price)
             now = now._replace(
@@ -193,7 +198,8 @@ def test_a_trip_says_where_the_fills_do_not_lead_to_the_position(engine: Engine,
     after = [Move(at, contracts) for at, contracts in ((11, 1), (12, -1))]
     tell(engine, [*before, Move(10, 3), *after])
     with engine.begin() as connection:
-        connection.execute(delete(order_updates).where(order_updates.c.order_id == 4))
+        connection.execute(delete(order_updates).where(order_updates.c.order_id == "4"))
+        insert_rows(connection, schema.stale, [(ACCOUNT, "4", "")])
     trips = trips_of(url)
     assert [(trip.opened_ms, trip.closed_ms, trip.adds_up) for trip in trips] == [
         (1, 2, True),
@@ -262,9 +268,9 @@ def asked(engine: Engine, began_ns: int, ended_ns: int) -> None:
 def test_an_answer_of_a_later_moment_than_pushes_that_come_after_it(engine: Engine, url: str) -> None:
     tell(engine, [Move(5, 1), Move(6, 1), Move(7, 1)])
     asked(engine, began_ns=4 * MS, ended_ns=9 * MS)
-    answer = ("BTCUSD_P", "3", "LONG", *[None] * 4, "2e-8", *[None] * 4, 7, None)
+    answer = POSITION._replace(quantity="3", realized_pnl="2e-8", updated_ms=7)
     with engine.begin() as connection:
-        insert_rows(connection, position_updates, [(ACCOUNT, ROUND, 0, 0, 8 * MS, None, *answer)])
+        insert_rows(connection, position_updates, [(ACCOUNT, ROUND, 0, 0, 8 * MS, *answer)])
     # From what the first push told to the last; were the answer taken for the first, it would be no change at all.
     with recorder.open(url) as record:
         assert [(row.realized_pnl, row.fills) for row in record.pnl()] == [(Decimal("2e-8"), 2)]
@@ -292,7 +298,7 @@ def test_the_timeline_is_told_alike(desk: Desk) -> None:
         desk.position(10 * at + 1, quantity=at)
         desk.balance(10 * at + 1, available=f"{at}.5")
     desk.gap({"account_id": 7, "gap_id": 9, "begins_ns": NOON_NS + 11, "ends_ns": None})
-    columns = "received_ns, kind, subject, event, direction, quantity, price, amount, session_id, seq, item"
+    columns = "received_ns, kind, subject, event, side, quantity, price, amount, session_id, seq, item"
     order = "received_ns, coalesce(session_id, 0), coalesce(seq, -1), item"
     shown = ask(desk.engine, f"SELECT account, {columns} FROM timeline ORDER BY account, {order}")
     with desk.open() as record:

@@ -23,6 +23,7 @@ from recorder.store.schema import discrepancies, gaps
 from tests.contract.conftest import NewUrl
 from tests.contract.story import Heard, S, Teller, Told, contents
 from tests.contract.test_mover import TOLD, move
+from tests.contract.test_views import ask
 from tests.depth import examples
 from tests.made import ACCOUNT, NOON_NS, quick_engine
 
@@ -55,9 +56,9 @@ class Two:
     def read(self) -> list[int]:
         """The unfilled quantities that a reader is told, in order; views and program say the same."""
         with recorder.open(self.url) as record:
-            told = [int(order.unfilled_quantity or 0) for order in record.order_history()]
+            told = [10 - int(order.filled_quantity or 0) for order in record.order_history()]
         with self.engine.connect() as connection:
-            query = "SELECT unfilled_quantity FROM order_history ORDER BY received_ns, session_id, seq"
+            query = "SELECT 10 - filled_quantity FROM order_history ORDER BY received_ns, session_id, seq"
             assert [int(one) for one in connection.scalars(text(query))] == told
         return told
 
@@ -93,12 +94,12 @@ def test_the_views_for_questions_count_each_push_once(two: Two) -> None:
     for teller in two.tellers:
         teller.write(TOLD, ALL)
     two.merge()
-    with two.engine.connect() as connection:
-        (life,) = connection.execute(text("SELECT updates, filled FROM order_lives")).all()
-        steps = connection.execute(text("SELECT sum(quantity) FROM executions")).scalar()
-        in_timeline = connection.scalar(text("SELECT count(*) FROM timeline WHERE kind = 'order'"))
+    (life,) = ask(two.engine, "SELECT updates, filled_quantity FROM order_lives")
+    (steps,) = ask(two.engine, "SELECT sum(quantity) AS filled FROM executions")
+    (events,) = ask(two.engine, "SELECT count(*) AS orders FROM timeline WHERE kind = 'order'")
     filled = 10 - min(told.unfilled for told in TOLD)
-    assert (life.updates, in_timeline, steps) == (len(TOLD), len(TOLD), filled)
+    assert life == {"updates": len(TOLD), "filled_quantity": filled}
+    assert (events["orders"], steps["filled"]) == (len(TOLD), filled)
     with recorder.open(two.url) as record:
         assert len([event for event in record.timeline() if event.kind == "order"]) == len(TOLD)
 
@@ -192,7 +193,7 @@ def test_the_latest_state_is_not_what_a_slow_recorder_repeats(two: Two) -> None:
     two.tellers[1].write([Told(3, 9)], ALL)
     two.merge()
     with recorder.open(two.url) as record:
-        assert [order.unfilled_quantity for order in record.orders()] == [8]
+        assert [order.filled_quantity for order in record.orders()] == [2]
 
 
 told_pushes = st.lists(

@@ -26,7 +26,7 @@ class Recorded(NamedTuple):
 
 @pytest.fixture(scope="session")
 def sample_file(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Truth]:
-    """The record in a file, and what is true of it."""
+    """The record in a file, and what really happened."""
     path = tmp_path_factory.mktemp("sample") / "sample.db"
     return path, sample.make(path)
 

@@ -1,6 +1,6 @@
-"""The exchange of the documentation's record: a simulated one on a clock of its own, and what is true of its account.
+"""The exchange of the documentation's record: a simulated one with its own clock, and what really happened.
 
-It trades a few stretches of some days. Its pushes are heard by a recorder, or by nobody.
+It trades for some minutes on some days. A recorder receives its pushes, or nobody does.
 """
 
 from collections.abc import Iterator
@@ -23,14 +23,14 @@ SYMBOLS = ("btcusd_p", "btcusd_q")
 CREDENTIALS = Credentials("demo-key", "demo-secret")
 URL = "https://api.fmex.com"
 
-#: Between two moments of trading there pass at most so many milliseconds.
+#: The longest pause between two moments of trading, milliseconds.
 PAUSE_MAX_MS = 40_000
-#: A frame is on its way so long, milliseconds.
+#: How long a frame is in transit, milliseconds.
 LATENCY_MS = (3, 45)
 
 
 class Moment(NamedTuple):
-    """The account's books once something has happened."""
+    """The account's books after something happened."""
 
     at_ms: int
     positions: dict[str, SimulatedPosition]
@@ -46,9 +46,9 @@ class Moment(NamedTuple):
 
 
 class Truth(NamedTuple):
-    """What happened, whatever was recorded of it."""
+    """What happened, recorded or not."""
 
-    #: As they stand at the end, with every execution.
+    #: At the end, with every execution.
     orders: list[SimulatedOrder]
     moments: list[Moment]
 
@@ -73,10 +73,10 @@ def instant_ms(text: str) -> int:
 
 
 class TradedExchange:
-    """An account that trades when it is told to.
+    """An account that trades when it is asked to.
 
     Attributes:
-        now_ms: milliseconds since 1970 on its clock, which is everybody's here.
+        now_ms: milliseconds since 1970, on its clock, which is also the recorder's.
     """
 
     def __init__(self, start: str) -> None:
@@ -105,7 +105,7 @@ class TradedExchange:
         return sent_ns + self._ways.between(*LATENCY_MS) * NS_PER_MS + self._ways.below(NS_PER_MS)
 
     def trade(self, pushes: int) -> Iterator[tuple[int, bytes]]:
-        """Trade for so many pushes, and what belongs to the last; each with the exchange's time of it, milliseconds."""
+        """Trade until there are this many pushes, and those that belong to the last; each with its time in ms."""
         count = 0
         while count < pushes:
             self._exchange.engine.now_ms = self.now_ms + self._pauses.below(PAUSE_MAX_MS)
@@ -118,17 +118,17 @@ class TradedExchange:
             yield from ((sent_ms, payload) for _, payload in moment)
 
     def deposit(self, amount: Decimal) -> None:
-        """Pay in; it is pushed with what is traded next."""
+        """Pay in; the next trade's pushes include it."""
         self._exchange.engine.now_ms = self.now_ms
         self._exchange.engine.transfer(amount)
 
-    def trade_unheard(self, pushes: int) -> None:
-        """Trade while nobody listens."""
+    def trade_unrecorded(self, pushes: int) -> None:
+        """Trade while nobody records."""
         for _ in self.trade(pushes):
             pass
 
     def truth(self) -> Truth:
-        """What is true of the account so far."""
+        """What happened to the account so far."""
         return Truth(list(self._exchange.rest_state.orders.values()), self._moments)
 
     def _keep_books(self) -> None:

@@ -16,10 +16,10 @@ _HEADING = re.compile(r"^## (.*)$", re.MULTILINE)
 class Query(NamedTuple):
     """A query of the page."""
 
-    #: The heading it stands under.
+    #: The heading above it.
     question: str
     sql: str
-    #: As the page has it.
+    #: On the page.
     answer: str
 
 
@@ -42,7 +42,7 @@ def queries(page: str) -> Iterator[Query]:
 
 
 def rewritten(page: str, ask: Ask) -> str:
-    """The page with the answers that a database gives now."""
+    """The page with a database's present answers."""
 
     def block(found: re.Match[str]) -> str:
         answer = ask(found["sql"].strip().rstrip(";"))
@@ -68,7 +68,7 @@ def table(answer: Answer) -> str:
 
 
 def _text(value: Any) -> str:
-    """A value as both shells could show it: no exponent, and no zeros that say nothing."""
+    """A value as both shells could show it: without an exponent or trailing zeros."""
     if isinstance(value, float):
         value = Decimal(repr(value))
     if isinstance(value, Decimal):

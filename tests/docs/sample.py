@@ -1,4 +1,4 @@
-"""The record that the documentation shows: some days of a simulated exchange, the same at every making.
+"""The record that the documentation shows: some days of a simulated exchange, the same each time.
 
 Recorded by the recorder's own session, protocol, decoder, reconciliation and journal; only sockets, threads and clocks
 are replaced, so that every row is the same each time.
@@ -47,7 +47,7 @@ LIMITS = Limits()
 HOST = "desk"
 FILE = "/home/me/recorder.db"
 
-#: What nobody can read, and what has a field that nobody knows: both are kept.
+#: A frame that cannot be decoded, and one with an unknown field: both are kept.
 STRANGE = (
     b'{"type":"order.btcusd_p","order":{"id":"none"},"ts":1577973640000}',
     b'{"type":"position.btcusd_x","position":{"symbol":"BTCUSD_X","quantity":0,"adl":3},"ts":1577973641000}',
@@ -55,24 +55,24 @@ STRANGE = (
 
 
 def make(path: Path) -> Truth:
-    """Record the sample into a new file; returns what is true of it."""
+    """Record the sample into a new file; return what really happened."""
     engine = quick_engine(f"sqlite:///{path}")
     exchange = TradedExchange("2019-12-30 08:00:00")
     # The account is not new: it has traded before anybody recorded it.
-    exchange.trade_unheard(40)
+    exchange.trade_unrecorded(40)
     recorder = _Recorder(engine, exchange)
     recorder.start("2019-12-30 09:00:00")
     recorder.listen(260, lost="connection reset by peer")
-    exchange.trade_unheard(50)
+    exchange.trade_unrecorded(50)
     recorder.listen(160)
     recorder.stop()
     recorder.start("2019-12-31 15:00:00")
     exchange.deposit(Decimal("1.5"))
     recorder.listen(220)
     recorder.stop()
-    # Trades of the year's last evening, while nobody recorded.
+    # Trades on the last evening of the year, while nobody records.
     exchange.now_ms = instant_ms("2019-12-31 22:10:00")
-    exchange.trade_unheard(30)
+    exchange.trade_unrecorded(30)
     recorder.start("2020-01-02 14:00:00")
     recorder.listen(200, first=STRANGE)
     recorder.stop()
@@ -84,7 +84,7 @@ def make(path: Path) -> Truth:
 
 
 class _Wire:
-    """A connection to the exchange, as much of `Transport` as a session uses. The time passes in it."""
+    """A connection to the exchange: what a session uses of `Transport`. Waiting in it moves the clock."""
 
     def __init__(self, recorder: "_Recorder", pushes: int, first: Sequence[bytes], lost: str | None) -> None:
         self._recorder = recorder
@@ -93,7 +93,7 @@ class _Wire:
         self._first = list(first)
         self._trading = recorder.exchange.trade(pushes)
         self._lost = lost
-        #: On their way: answers, and pushes; each in order, with the time of arrival.
+        #: In transit: answers, and pushes; each in order, with the time of arrival.
         self._answers: deque[Message] = deque()
         self._pushes: deque[Message] = deque()
         #: Set once the exchange has pushed everything.
@@ -115,11 +115,11 @@ class _Wire:
         return Message(self._recorder.now_ns, payload)
 
     def received_already(self) -> list[Message]:
-        """What came and was not read: nothing."""
+        """Frames that came and were not read: none."""
         return []
 
     def send(self, command: bytes) -> None:
-        """A command of the recorder's; the exchange answers it."""
+        """Send a command of the recorder; the exchange answers it."""
         now_ms = self._exchange.arrival_ns(self._recorder.now_ns) // NS_PER_MS
         self._say(self._answers, self._session.receive(command, now_ms, now_ms / 1000), now_ms)
 
@@ -144,7 +144,7 @@ class _Wire:
 
 
 class _Recorder:
-    """A recorder of one account, in one thread: what it is told becomes durable where it must, and at the end."""
+    """A recorder of one account, in one thread. It commits where the real one must, and at the end."""
 
     def __init__(self, engine: Engine, exchange: TradedExchange) -> None:
         migrate.require_usable(engine)
@@ -175,22 +175,22 @@ class _Recorder:
             self._channel.put_entry(AccountAdded(ACCOUNT.account_id, FMEX.name, ACCOUNT.name, self.now_ns))
             with self._engine.begin() as connection:
                 Identity(self._recorder_id, HOST, FILE, "2049", "1312027").write(connection)
-        self._tell(RunStarted(self._run_id, self._recorder_id, self.now_ns, HOST, 4711, "0.1.0"))
+        self._log(RunStarted(self._run_id, self._recorder_id, self.now_ns, HOST, 4711, "0.1.0"))
 
     def listen(self, pushes: int, *, first: Sequence[bytes] = (), lost: str | None = None) -> None:
-        """One connection, for so many pushes.
+        """Record one connection.
 
         Args:
-            pushes: of trading; those that belong together come together.
+            pushes: how many of them trading makes; those that belong together come together.
             first: frames that come before.
-            lost: how the connection breaks off; None for a recorder that is told to stop.
+            lost: how the connection breaks; None if the recorder is stopped.
         """
         self.now_ns = max(self.now_ns, self.exchange.now_ms * NS_PER_MS) + 2 * NS_PER_S
         self._to_reconcile = session_id = self._key()
         opened = SessionOpened(
             ACCOUNT.account_id, session_id, self._run_id, FMEX.push_url(URL), ACCOUNT.topics, self.now_ns
         )
-        self._tell(opened)
+        self._log(opened)
         wire = _Wire(self, pushes, first, lost)
         session = Session(ACCOUNT, opened, cast(Transport, wire), self._channel, self._clock, LIMITS)
         over = SessionOver("stopped")
@@ -198,14 +198,14 @@ class _Recorder:
             session.record(wire.stop)
         except SessionOver as error:
             over = error
-        self._tell(session.ended(over))
+        self._log(session.ended(over))
 
     def stop(self) -> None:
         """The process ends."""
-        self._tell(RunEnded(self._run_id, self.now_ns, "SIGTERM"))
+        self._log(RunEnded(self._run_id, self.now_ns, "SIGTERM"))
 
     def settle(self) -> None:
-        """Ask the exchange what happened in the gap, if that has not been done in this session."""
+        """Ask the exchange what happened in the gap, unless this session has done so."""
         if self._to_reconcile is None:
             return
         self._commit()
@@ -229,30 +229,32 @@ class _Recorder:
             assert isinstance(ask, Question)
             request = ask.request(URL, CREDENTIALS, self.now_ms)
             body, target = self.exchange.answer(request, self.now_ms), request.url.removeprefix(URL)
-            told = read_answer(FMEX, target, body)
-            frame = Frame(ACCOUNT.account_id, round_id, seq, self.now_ns, REST, target, told.status, told.error, body)
-            self._channel.put(Recorded(frame, told.updates))
-            executions += len(told.updates) if target.endswith("/matches") else 0
+            answer = read_answer(FMEX, target, body)
+            frame = Frame(
+                ACCOUNT.account_id, round_id, seq, self.now_ns, REST, target, answer.status, answer.error, body
+            )
+            self._channel.put(Recorded(frame, answer.updates))
+            executions += len(answer.updates) if target.endswith("/matches") else 0
             try:
-                ask = asked.send(Answer(seq, target, told.updates, told.next_page))
+                ask = asked.send(Answer(seq, target, answer.updates, answer.next_page))
             except StopIteration:
                 ask = None
         detail = f"restored: balances and positions as of now, {executions} executions"
-        self._tell(ReconciliationEnded(ACCOUNT.account_id, round_id, session_id, self.now_ns, RECONCILED, detail))
+        self._log(ReconciliationEnded(ACCOUNT.account_id, round_id, session_id, self.now_ns, RECONCILED, detail))
 
     def _key(self) -> int:
-        """As `time_ordered_id`, without what is random in it."""
+        """As `time_ordered_id`, without the random bits."""
         return self.now_ms << 20
 
     def _pass(self, wait_ms: int) -> None:
         self.now_ns += wait_ms * NS_PER_MS
 
-    def _tell(self, entry: LogEntry) -> None:
+    def _log(self, entry: LogEntry) -> None:
         self._channel.put_entry(entry)
         self._commit()
 
     def _commit(self) -> None:
-        """Write what waits, as a batch."""
+        """Write everything that waits, as a batch."""
         waiting = self._channel.take(10**6, 2**40)
         if not waiting:
             return

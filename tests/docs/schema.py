@@ -1,4 +1,4 @@
-"""`docs/schema.md`: every table and view by columns, from the schema, its words, and the documentation's record."""
+"""`docs/schema.md`: all tables and views, from the schema, its descriptions, and the documentation's record."""
 
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,21 +12,21 @@ from recorder.store.schema import Bytes, ExactDecimal, Int64, metadata
 DOCS = Path(__file__).parents[2] / "docs"
 PAGE, WORDS = DOCS / "schema.md", DOCS / "schema.toml"
 
-#: An example is cut to so many characters.
+#: An example is cut to this number of characters.
 EXAMPLE_CHARS_MAX = 48
 
 
 class Words(NamedTuple):
-    """What is said of a column."""
+    """The description of a column."""
 
     meaning: str
     unit: str = ""
-    #: Where the record has none.
+    #: If the record has none.
     example: str = ""
 
 
 class Missing(Exception):
-    """Words are missing, or there are words for nothing."""
+    """A description is missing, or describes nothing."""
 
 
 class _Thing(NamedTuple):
@@ -41,7 +41,8 @@ def page(connection: Connection) -> str:
     """The page, with examples from this database.
 
     Raises:
-        Missing: it names every table, view and column without words, every word too many, and every missing example.
+        Missing: it names every table, view and column without a description, every description of nothing, and every
+            missing example.
     """
     words = tomllib.loads(WORDS.read_text())
     views = _views(connection)
@@ -59,7 +60,7 @@ def page(connection: Connection) -> str:
 
 
 def _views(connection: Connection) -> dict[str, list[str]]:
-    """View → its columns, in the order of making."""
+    """View → its columns, in the order of creation."""
     names = connection.exec_driver_sql("SELECT name FROM sqlite_master WHERE type = 'view' ORDER BY rowid").scalars()
     return {name: list(connection.exec_driver_sql(f"SELECT * FROM {name} LIMIT 0").keys()) for name in names.all()}
 
@@ -77,7 +78,7 @@ def _faults(words: dict[str, Any], tables: dict[str, list[str]], views: dict[str
 
 
 def _inherited(words: dict[str, Any], said: dict[str, Any]) -> dict[str, Any]:
-    """The words of a thing, and of what it is like."""
+    """The descriptions of a thing, and of what it is like."""
     like = said.get("like")
     above = words["tables"].get(like) or words["views"].get(like) or {}
     inherited: dict[str, Any] = _inherited(words, above) if above else {}
@@ -120,7 +121,7 @@ def _section(thing: _Thing, keys: str, types: list[str] | None, connection: Conn
 
 
 def _examples(thing: _Thing, connection: Connection) -> dict[str, Any]:
-    """A value for each column: of the row with the fewest NULLs, and where that has none of the first that has."""
+    """A value for each column: of the row with the fewest NULLs, or else of the first row that has one."""
     every = ", ".join(str(at) for at in range(1, len(thing.columns) + 1))
     rows = connection.exec_driver_sql(f"SELECT * FROM {thing.name} ORDER BY {every}").mappings().all()
     nothing: Mapping[Any, Any] = {}
@@ -142,7 +143,7 @@ def _shown(value: Any, words: Words) -> str:
         if not words.example:
             raise Missing(f"docs/schema.toml: the record has no example of: {words.meaning}; give one")
         value = words.example
-    # Of a float so many digits as every version of SQLite reads alike.
+    # All versions of SQLite agree on this number of a float's digits.
     text = _of_bytes(value) if isinstance(value, bytes) else f"{value:.12g}" if isinstance(value, float) else str(value)
     text = text if len(text) <= EXAMPLE_CHARS_MAX else text[: EXAMPLE_CHARS_MAX - 3] + "..."
     quote = "``" if "`" in text else "`"

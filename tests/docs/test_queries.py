@@ -1,4 +1,4 @@
-"""The questions of `docs/queries.md`: answered alike by both engines, as the page says, and as the books say."""
+"""The questions of `docs/queries.md`: both engines give the answers on the page, and those of the simulator's books."""
 
 import sqlite3
 from collections import Counter, defaultdict
@@ -30,7 +30,7 @@ NAMES = [name.upper() for name in SYMBOLS]
 
 
 def same(one: Any, other: Any) -> bool:
-    """Whether two engines mean the same: a float is good to some twelve digits."""
+    """Whether two engines mean the same: a float has some twelve reliable digits."""
     if isinstance(one, float | Decimal) and other is not None:
         return float(one) == pytest.approx(float(other), rel=1e-9, abs=2e-12)
     return bool(one == other)
@@ -55,7 +55,7 @@ def near(value: Decimal) -> Any:
 
 
 @pytest.mark.parametrize("query", QUERIES, ids=lambda query: query.question)
-def test_both_engines_answer_alike(on_sqlite: Recorded, on_postgresql: Recorded, query: Query) -> None:
+def test_both_engines_give_the_same_answer(on_sqlite: Recorded, on_postgresql: Recorded, query: Query) -> None:
     one, other = on_sqlite.ask(query.sql), on_postgresql.ask(query.sql)
     assert one.columns == other.columns
     assert len(one.rows) == len(other.rows) > 0
@@ -63,17 +63,17 @@ def test_both_engines_answer_alike(on_sqlite: Recorded, on_postgresql: Recorded,
         assert all(same(value, another) for value, another in zip(row, its, strict=True)), (row, its)
 
 
-def test_the_page_shows_what_is_answered(on_sqlite: Recorded) -> None:
+def test_the_page_shows_the_answers(on_sqlite: Recorded) -> None:
     assert queries.rewritten(PAGE, on_sqlite.ask) == PAGE, "the page is not current; type: make docs"
 
 
-def test_a_page_that_shows_something_else_is_found(on_sqlite: Recorded) -> None:
+def test_a_page_with_a_wrong_answer_is_found(on_sqlite: Recorded) -> None:
     wrong = PAGE.replace("BTCUSD_P  -0.001885951119", "BTCUSD_P  -0.001885951118")
     assert wrong != PAGE
     assert queries.rewritten(wrong, on_sqlite.ask) != wrong
 
 
-def test_the_record_is_the_same_at_every_making(on_sqlite: Recorded, tmp_path: Path) -> None:
+def test_the_record_is_the_same_each_time(on_sqlite: Recorded, tmp_path: Path) -> None:
     again = tmp_path / "again.db"
     sample.make(again)
     sql = "SELECT session_id, seq, received_ns, payload FROM frames ORDER BY 1, 2"
@@ -104,15 +104,15 @@ def changes(recorded: Recorded) -> dict[tuple[str, str], Decimal]:
 
 def test_realized_pnl_is_that_of_the_books(recorded: Recorded) -> None:
     true = changes(recorded)
-    told = ask(recorded, "What did I earn or lose each day?")
-    assert {(row["day"], row["symbol"]): row["realized_pnl"] for row in told} == {
+    rows = ask(recorded, "What did I earn or lose each day?")
+    assert {(row["day"], row["symbol"]): row["realized_pnl"] for row in rows} == {
         key: near(change) for key, change in true.items()
     }
     by_month: dict[tuple[str, str], Decimal] = defaultdict(Decimal)
     for (day, name), change in true.items():
         by_month[day[:7], name] += change
-    told = ask(recorded, "What did I earn or lose each month?")
-    assert {(row["month"], row["symbol"]): row["realized_pnl"] for row in told} == {
+    rows = ask(recorded, "What did I earn or lose each month?")
+    assert {(row["month"], row["symbol"]): row["realized_pnl"] for row in rows} == {
         key: near(change) for key, change in by_month.items()
     }
     with recorder.open(recorded.url) as record:
@@ -133,15 +133,15 @@ def test_fees_are_those_of_the_books(recorded: Recorded) -> None:
         fee[key] += match.fee
         rebates[key] -= min(match.fee, Decimal(0))
         contracts[key] += match.quantity
-    told = ask(recorded, "What did I pay in fees, by contract and month?")
-    assert {(row["month"], row["symbol"]): row["fee"] for row in told} == {key: near(one) for key, one in fee.items()}
-    assert {(row["month"], row["symbol"]): row["contracts"] for row in told} == contracts
+    rows = ask(recorded, "What did I pay in fees, by contract and month?")
+    assert {(row["month"], row["symbol"]): row["fee"] for row in rows} == {key: near(one) for key, one in fee.items()}
+    assert {(row["month"], row["symbol"]): row["contracts"] for row in rows} == contracts
     with recorder.open(recorded.url) as record:
         rows = record.fees(Calendar(BY_MONTH))
     assert {(row.period, row.symbol): row.fee for row in rows} == fee
     assert {(row.period, row.symbol): row.quantity for row in rows} == contracts
     assert all(row.fee == row.paid - row.rebates for row in rows)
-    # An order that was told of as a whole only, from before the record, has its fees in one sum.
+    # The fees of an order that was only reported as a whole, from before the record, are one sum.
     assert all(row.rebates <= rebates[row.period, row.symbol or ""] for row in rows)
 
 
@@ -149,24 +149,24 @@ def test_maker_and_taker_are_never_wrong(recorded: Recorded) -> None:
     true: dict[str, Counter[str]] = defaultdict(Counter)
     for order, match in recorded.truth.matches:
         true[str(order.id)]["taker" if match.taker else "maker"] += match.quantity
-    told: dict[str, Counter[str]] = defaultdict(Counter)
+    rows: dict[str, Counter[str]] = defaultdict(Counter)
     with recorder.open(recorded.url) as record:
         for fill in record.fills():
-            told[str(fill.order_id)][fill.liquidity] += int(fill.quantity)
+            rows[str(fill.order_id)][fill.liquidity] += int(fill.quantity)
         known = sum(fees.maker_quantity + fees.taker_quantity for fees in record.fees(Calendar(BY_ALL)))
-    assert told.keys() == true.keys()
-    for order_id, its in told.items():
+    assert rows.keys() == true.keys()
+    for order_id, its in rows.items():
         assert its[MAKER] <= true[order_id][MAKER]
         assert its["taker"] <= true[order_id]["taker"]
         assert its.total() == true[order_id].total()
-    unknown = sum(its[UNKNOWN] for its in told.values())
+    unknown = sum(its[UNKNOWN] for its in rows.values())
     assert 0 < unknown < known
     rows = ask(recorded, "How much did I trade as a maker?")
-    assert sum(row["maker"] for row in rows) == sum(its[MAKER] for its in told.values())
+    assert sum(row["maker"] for row in rows) == sum(its[MAKER] for its in rows.values())
     assert sum(row["unknown"] for row in rows) == unknown
 
 
-def test_round_trips_bring_what_the_books_say(recorded: Recorded) -> None:
+def test_the_profit_of_round_trips_is_that_of_the_books(recorded: Recorded) -> None:
     with recorder.open(recorded.url) as record:
         trips = list(record.trips())
     assert all(trip.adds_up for trip in trips)
@@ -191,29 +191,29 @@ def test_round_trips_bring_what_the_books_say(recorded: Recorded) -> None:
                 continue
             assert held.quantity == 0
             if not liquidated:
-                # Of an order that was told as a whole, the price is the arithmetic average.
+                # If an order was only reported as a whole, the price is the arithmetic average.
                 assert brought - known == pytest.approx(held.realized_pnl - before[name], abs=Decimal("1e-10"))
                 compared += 1
             known, before[name], liquidated = brought, held.realized_pnl, False
     assert compared > 3
-    told = {(row["symbol"], row["closed_utc"]): row for row in ask(recorded, TRIPS)}
+    rows = {(row["symbol"], row["closed_utc"]): row for row in ask(recorded, TRIPS)}
     later = [trip for trip in trips if (trip.closed_ms or 0) >= instant_ms("2020-01-01 00:00:00")]
-    assert len(told) == len(later)
+    assert len(rows) == len(later)
     for trip in later:
-        row = told[trip.symbol, utc(trip.closed_ms or 0)]
+        row = rows[trip.symbol, utc(trip.closed_ms or 0)]
         assert float(row["pnl"]) == pytest.approx(float(trip.pnl or 0), abs=2e-10)
         assert float(row["entry"]) == pytest.approx(float(trip.entry_price or 0), abs=0.01)
 
 
 def test_what_was_held_at_an_instant(recorded: Recorded) -> None:
     then = recorded.truth.at(instant_ms("2019-12-31 15:05:00"))
-    told = {row["symbol"]: row for row in ask(recorded, "What did I hold at a given time?")}
+    rows = {row["symbol"]: row for row in ask(recorded, "What did I hold at a given time?")}
     held = {name: position for name, position in then.positions.items() if position.quantity}
-    assert told.keys() == held.keys()
+    assert rows.keys() == held.keys()
     for name, position in held.items():
-        assert told[name]["quantity"] == position.quantity * (-1 if position.direction == "SHORT" else 1)
-        assert float(told[name]["entry_price"]) == pytest.approx(float(position.entry_price), abs=1e-4)
-        assert told[name]["realized_pnl"] == near(position.realized_pnl)
+        assert rows[name]["quantity"] == position.quantity * (-1 if position.direction == "SHORT" else 1)
+        assert float(rows[name]["entry_price"]) == pytest.approx(float(position.entry_price), abs=1e-4)
+        assert rows[name]["realized_pnl"] == near(position.realized_pnl)
     (money,) = ask(recorded, "What did I hold at a given time?", 1)
     assert money["balance"] == near(then.total)
 
@@ -222,7 +222,7 @@ def test_balances_and_payments(recorded: Recorded) -> None:
     ends = {row["day"]: row["at_the_end"] for row in ask(recorded, "How did my balance develop?")}
     paid = {row["day"]: row["paid"] for row in ask(recorded, "What was deposited or withdrawn?")}
     for day, total in ends.items():
-        # Of the last evening of 2019 nobody knows.
+        # Nobody recorded the last evening of 2019.
         last = instant_ms(f"{day} 22:00:00" if day == "2019-12-31" else f"{day} 23:59:59")
         assert total == near(recorded.truth.at(last).total)
     assert paid == {day: 1.5 if day == "2019-12-31" else near(Decimal(0)) for day in ends}
@@ -232,13 +232,13 @@ def test_orders_cancelled_unfilled(recorded: Recorded) -> None:
     since = instant_ms("2020-02-03 00:00:00")
     gone = {"FULLY_CANCELLED", "STOP_CANCELLED", "STOP_FAILED"}
     orders = [one for one in recorded.truth.orders if one.created_at >= since and one.status in gone]
-    told = ask(recorded, "Which orders were cancelled unfilled?")
-    assert {row["order_id"]: row["lived_ms"] for row in told} == {
+    rows = ask(recorded, "Which orders were cancelled unfilled?")
+    assert {row["order_id"]: row["lived_ms"] for row in rows} == {
         str(one.id): pytest.approx(one.updated_at - one.created_at, abs=17) for one in orders
     }
 
 
-def test_every_order_s_life(recorded: Recorded) -> None:
+def test_the_life_of_every_order(recorded: Recorded) -> None:
     orders = {str(order.id): order for order in recorded.truth.orders}
     columns = "order_id, status, filled_quantity, fee, first_fill_ms, ended_ms, fills"
     rows = recorded.ask(f"SELECT {columns} FROM order_lives").rows
@@ -252,7 +252,7 @@ def test_every_order_s_life(recorded: Recorded) -> None:
         if status in OPEN_STATUSES:
             assert ended_ms is None
         elif ended_ms is None:
-            # Cancelled while nobody listened.
+            # Cancelled while nobody recorded.
             assert status == CANCELED
             unknown += 1
         else:
@@ -277,12 +277,12 @@ def test_the_time_to_the_first_fill(recorded: Recorded) -> None:
 
 
 def test_an_order_step_by_step(recorded: Recorded) -> None:
-    told = ask(recorded, "What happened to an order, step by step?")
+    rows = ask(recorded, "What happened to an order, step by step?")
     (order,) = [one for one in recorded.truth.orders if one.id == 849758134556]
-    assert (told[-1]["status"], told[-1]["venue_status"]) == (STATUSES[order.status], order.status)
-    assert told[-1]["filled"] == order.quantity - order.unfilled_quantity
-    assert told[-1]["fee"] == near(order.fee)
-    filled = [row["filled"] for row in told]
+    assert (rows[-1]["status"], rows[-1]["venue_status"]) == (STATUSES[order.status], order.status)
+    assert rows[-1]["filled"] == order.quantity - order.unfilled_quantity
+    assert rows[-1]["fee"] == near(order.fee)
+    filled = [row["filled"] for row in rows]
     summed = [sum(match.quantity for match in order.matches[: n + 1]) for n in range(len(order.matches))]
     assert sorted(set(filled)) == [0, *summed]
 
@@ -299,8 +299,8 @@ def test_what_happened_in_a_gap(recorded: Recorded) -> None:
         for order, match in recorded.truth.matches
         if begins < utc(match.created_at) < ends
     ]
-    told = ask(recorded, "What happened around a gap?", 1)
-    assert sorted((row["order_id"], row["quantity"], row["price"], row["liquidity"]) for row in told) == sorted(missed)
+    rows = ask(recorded, "What happened around a gap?", 1)
+    assert sorted((row["order_id"], row["quantity"], row["price"], row["liquidity"]) for row in rows) == sorted(missed)
     fills = [row for row in timeline if row["kind"] == "fill"]
     assert len(fills) == len(missed) > 5
     assert gap["resolution"].endswith(f"{len(missed)} executions")

@@ -1,4 +1,4 @@
-"""The same questions give the same rows, on the databases and on what reads the Parquet of their exports.
+"""The same questions give the same rows, on the databases and in engines that read their exports as Parquet.
 
 Spark is in `make engines` only: it is large, and needs Java.
 """
@@ -55,7 +55,7 @@ class DuckDB:
 
 
 class Spark:
-    """Spark over an export, in a session of its own."""
+    """Spark over an export, in its own session."""
 
     def __init__(self, session: Any, folder: Path) -> None:
         self._session = session.newSession()
@@ -69,7 +69,7 @@ class Spark:
 
 @pytest.fixture(scope="session")
 def sparks(in_sqlite: Recorded, in_postgresql: Recorded) -> Iterator[list[Spark]]:
-    """A Spark of this machine's, over both exports."""
+    """A local Spark, over both exports."""
     from pyspark.sql import SparkSession
 
     builder = SparkSession.builder.master("local[2]").appName("recorder")
@@ -86,8 +86,8 @@ def sparks(in_sqlite: Recorded, in_postgresql: Recorded) -> Iterator[list[Spark]
     session.stop()
 
 
-def told(rows: Sequence[Sequence[Any]]) -> list[tuple[Any, ...]]:
-    """Rows with values of one kind: an engine's float, decimal or integer is one number, its time one text."""
+def plain(rows: Sequence[Sequence[Any]]) -> list[tuple[Any, ...]]:
+    """Rows with values of one kind: a float, decimal or integer becomes one kind of number, a time becomes text."""
     return [tuple(_plain(value) for value in row) for row in rows]
 
 
@@ -100,22 +100,22 @@ def _plain(value: Any) -> Any:
 @pytest.mark.parametrize("name", QUERIES)
 def test_databases_and_duckdb_give_the_same_rows(in_sqlite: Recorded, in_postgresql: Recorded, name: str) -> None:
     sql = QUERIES[name]
-    expected = told(Database(in_postgresql.desk).rows(sql))
+    expected = plain(Database(in_postgresql.desk).rows(sql))
     assert expected
-    assert told(Database(in_sqlite.desk).rows(sql)) == expected
+    assert plain(Database(in_sqlite.desk).rows(sql)) == expected
     for recorded in (in_sqlite, in_postgresql):
-        assert told(DuckDB(recorded.folder).rows(sql)) == expected
+        assert plain(DuckDB(recorded.folder).rows(sql)) == expected
 
 
 @pytest.mark.engines
 @pytest.mark.parametrize("name", QUERIES)
 def test_spark_gives_the_same_rows(sparks: list[Spark], in_postgresql: Recorded, name: str) -> None:
-    expected = told(Database(in_postgresql.desk).rows(QUERIES[name]))
+    expected = plain(Database(in_postgresql.desk).rows(QUERIES[name]))
     for spark in sparks:
-        assert told(spark.rows(QUERIES[name])) == expected
+        assert plain(spark.rows(QUERIES[name])) == expected
 
 
-def test_the_story_is_all_there(in_sqlite: Recorded) -> None:
+def test_the_story_is_complete(in_sqlite: Recorded) -> None:
     sql = "SELECT received_ns, order_id, symbol, quantity FROM executions ORDER BY received_ns, order_id"
     expected = [(fill.at_ns, fill.order_id, fill.symbol, fill.quantity) for fill in in_sqlite.fills]
     assert len(expected) > 100

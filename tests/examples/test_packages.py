@@ -1,4 +1,4 @@
-"""What is handed to other packages, by the packages themselves: `make examples` installs them."""
+"""What other packages make of our input: `make examples` installs them."""
 
 import os
 import subprocess
@@ -19,8 +19,8 @@ pytestmark = pytest.mark.examples
 CHECKOUT = Path(__file__).parents[2]
 PUSHES = 6_000
 DAY_NS = 86_400 * 10**9
-#: What those print that are given a record of a day.
-TOLD = {
+#: What the examples print that take a record of a day.
+PRINTED = {
     "vectorbt_portfolio": "realized  recorded",
     "hftbacktest_latency": "an order of the backtest was answered after",
     "nautilus_reports": "fill reports; filled quantities agree for",
@@ -112,9 +112,9 @@ def test_a_returns_series_of_whole_days() -> None:
     assert quantstats.stats.comp(series) == pytest.approx(float((1 + series).prod() - 1))
 
 
-@pytest.mark.parametrize("example", TOLD)
+@pytest.mark.parametrize("example", PRINTED)
 def test_the_example_runs(database: Path, example: str, tmp_path: Path) -> None:
-    assert TOLD[example] in _run(example, database, folder=tmp_path)
+    assert PRINTED[example] in _run(example, database, folder=tmp_path)
 
 
 def test_the_tear_sheet_is_of_the_recorded_days(tmp_path: Path) -> None:
@@ -122,15 +122,15 @@ def test_the_tear_sheet_is_of_the_recorded_days(tmp_path: Path) -> None:
     for day in range(60):
         desk.balance(day * DAY_NS, available=str(100 + day % 7))
     desk.engine.dispose()
-    told = _run("tear_sheet", tmp_path / "recorder.db", "BTC", "sheet.html", folder=tmp_path)
+    printed = _run("tear_sheet", tmp_path / "recorder.db", "BTC", "sheet.html", folder=tmp_path)
     # From 100 to 103; the worst is from 106 to 100.
-    assert told.splitlines()[0] == "59 days, 3.0000% in all, worst day -5.6604%"
+    assert printed.splitlines()[0] == "59 days, 3.0000% in all, worst day -5.6604%"
     page = (tmp_path / "sheet.html").read_text()
     assert "Recorded account, BTC" in page and "</html>" in page
 
 
 def test_every_example_is_run_here() -> None:
-    assert {path.stem for path in (CHECKOUT / "examples").glob("*.py")} == {*TOLD, "tear_sheet"}
+    assert {path.stem for path in (CHECKOUT / "examples").glob("*.py")} == {*PRINTED, "tear_sheet"}
 
 
 def _run(example: str, *arguments: Path | str, folder: Path) -> str:

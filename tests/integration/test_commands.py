@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
+from recorder.model import FINAL_STATUSES
 from recorder.simulator import Simulator, SimulatorOptions
 from tests.integration.process import Folder, Process
-from tests.samples import FMEX
 
 CHECKOUT = Path(__file__).parents[2]
 
@@ -26,7 +26,7 @@ def test_the_demo_shows_everything(folder: Folder) -> None:
     assert ended.returncode == 0, ended.stderr
     for title in ("Orders", "Fills", "Positions", "Balances", "Books", "Gaps", "coverage     100.000 %", "SELECT"):
         assert title in ended.stdout
-    assert "FULLY_FILLED" in ended.stdout
+    assert "filled" in ended.stdout
     (database,) = (folder.path / "demo").glob("*.db")
     assert f"The record is {database.relative_to(folder.path)}; " in ended.stdout
     assert sorted(one.name for one in folder.path.iterdir()) == [*before, "demo"], "nothing else is left behind"
@@ -104,7 +104,7 @@ def test_a_period_is_of_what_happened_and_a_zone_has_its_own_midnight(recorded: 
     assert [row["period"] for row in rows("fees", "--by", "day", "--zone", "America/Los_Angeles")] == ["2020-02-03"]
     pushed = [
         Decimal(told)
-        for (told,) in recorded.rows("SELECT realized_pnl FROM position_updates WHERE ts > 0 ORDER BY seq")
+        for (told,) in recorded.rows("SELECT realized_pnl FROM position_updates WHERE event_ms > 0 ORDER BY seq")
     ]
     # What the first push brought is known where an answer from before it told of no position.
     assert Decimal(whole[0]["realized_pnl"]) in {pushed[-1], pushed[-1] - pushed[0]}
@@ -117,10 +117,10 @@ def test_a_period_is_of_what_happened_and_a_zone_has_its_own_midnight(recorded: 
 
 def test_a_timeline_of_an_order_and_around_a_gap(recorded: Folder) -> None:
     (order_id, updates) = recorded.rows("SELECT order_id, max(updates) FROM order_lives WHERE fills > 1")[0]
-    lines = recorded.command("timeline", "--order", str(order_id), "--format", "json").stdout.splitlines()
+    lines = recorded.command("timeline", "--order", order_id, "--format", "json").stdout.splitlines()
     events = [json.loads(line) for line in lines]
     assert len(events) == updates
-    assert {(event["kind"], event["subject"]) for event in events} == {("order", str(order_id))}
+    assert {(event["kind"], event["subject"]) for event in events} == {("order", order_id)}
     around = recorded.command("timeline", "--gap", "1", "--around", "5s", "--format", "json").stdout.splitlines()
     kinds = [json.loads(line)["kind"] for line in around]
     assert kinds[:3] == ["session", "session", "gap"]
@@ -147,7 +147,7 @@ def test_as_of(recorded: Folder) -> None:
         assert table.stdout.endswith(then.stderr)
     latest = [json.loads(line) for line in recorded.command("orders", "--format", "json").stdout.splitlines()]
     unended = recorded.command("orders", "--open", "--format", "json").stdout.splitlines()
-    expected = [one for one in latest if one["status"] not in FMEX.final_statuses]
+    expected = [one for one in latest if one["status"] not in FINAL_STATUSES]
     assert [json.loads(line) for line in unended] == expected != []
     assert "is in the future; this is what is known now" in recorded.command("balances", "--as-of", "2999-01-01").stdout
     before = recorded.command("positions", "--as-of", "2019-01-01", "--format", "csv")
@@ -171,9 +171,9 @@ def test_the_views_are_for_people(recorded: Folder) -> None:
     dear = recorded.rows("SELECT price FROM orders WHERE price > 9300 ORDER BY price")
     assert dear == sorted(dear)
     assert all(price > 9300 for (price,) in dear)
-    (time_utc,) = recorded.rows("SELECT min(time_utc) FROM order_history")[0]
-    assert time_utc.startswith("2020-02-04 07:40:")
-    filled = recorded.rows("SELECT sum(quantity - unfilled_quantity), sum(fee) FROM orders")[0]
+    (at_utc,) = recorded.rows("SELECT min(at_utc) FROM order_history")[0]
+    assert at_utc.startswith("2020-02-04 07:40:")
+    filled = recorded.rows("SELECT sum(filled_quantity), sum(fee) FROM orders")[0]
     history = recorded.rows("SELECT sum(quantity), sum(fee) FROM trade_history")[0]
     assert history == pytest.approx(filled)
 

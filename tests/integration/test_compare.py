@@ -21,7 +21,7 @@ def recorded(tmp_path_factory: pytest.TempPathFactory) -> Folder:
         folder.configure(exchange)
         assert folder.command("run", "--stop-when-idle", "1s").returncode == 0
     fills = list(csv.DictReader(io.StringIO(folder.command("fills", "--format", "csv").stdout)))
-    rows = [[fill[name] for name in ("received_ns", "symbol", "direction", "quantity", "price")] for fill in fills[1:]]
+    rows = [[fill[name] for name in ("received_ns", "symbol", "side", "quantity", "price")] for fill in fills[1:]]
     rows.append([str(int(fills[-1]["received_ns"]) + 3_600 * 10**9), "btcusd_p", "BUY", "1", "9000"])
     with (folder.path / "backtest.csv").open("w", newline="") as file:
         csv.writer(file).writerows([["time", "symbol", "side", "quantity", "price"], *rows])
@@ -49,7 +49,7 @@ def test_what_differs_is_told(recorded: Folder, tmp_path: Path) -> None:
     ("arguments", "told"),
     [
         (["none.csv"], "none.csv cannot be read: No such file"),
-        (["recorder.toml"], "recorder.toml lacks time, symbol, direction, quantity, price"),
+        (["recorder.toml"], "recorder.toml lacks time, symbol, side, quantity, price"),
         (["backtest.csv", "--plot", "x.pdf"], "charts are SVG files"),
         (["backtest.csv", "--within", "soon"], "'soon' is not a duration"),
     ],

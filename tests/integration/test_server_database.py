@@ -188,7 +188,7 @@ def test_two_recorders_into_one_server(folder: Folder, postgres: PostgresServer,
     assert {(bytes(payload),) for (payload,) in stored} == seen[0] | seen[1]
     # Each order update once to readers, whoever saw it. Answers to questions are left out: two of them may differ in
     # where a stop trails to, and the same one may come in two rounds.
-    query = "SELECT order_id, status, unfilled_quantity, fee, ts FROM order_history WHERE ts IS NOT NULL"
+    query = "SELECT order_id, status, filled_quantity, fee, event_ms FROM order_history WHERE event_ms IS NOT NULL"
     told = server_rows(url, query)
     assert len(told) == len(set(told)) > 0
     assert len(server_rows(url, "SELECT * FROM recorders")) == 2
@@ -299,7 +299,9 @@ def test_two_files_become_one_record(folder: Folder, tmp_path: Path) -> None:
         assert told.stdout.startswith("0 frames moved")
     folder.database = merged
     assert set(folder.payloads()) == seen[0] | seen[1]
-    history = folder.rows("SELECT order_id, status, unfilled_quantity, fee, ts FROM order_history WHERE ts IS NOT NULL")
+    history = folder.rows(
+        "SELECT order_id, status, filled_quantity, fee, event_ms FROM order_history WHERE event_ms IS NOT NULL"
+    )
     assert len(history) == len(set(history)) > 0
     assert folder.rows("SELECT count(*) FROM discrepancies") == [(0,)]
     told = folder.command("status", "--database", f"sqlite:///{merged}")

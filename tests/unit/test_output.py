@@ -185,7 +185,7 @@ def test_rows_go_out_as_they_come(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_an_estimated_price_is_marked(capsys: pytest.CaptureFixture[str]) -> None:
-    nothing = Fill(*[None] * 18, True, "derived", 1, 1, 0)  # type: ignore[arg-type]
+    nothing = Fill(*[None] * 18, True, "derived", 1, 1, 0)  # type: ignore[arg-type, call-arg]
     fill = nothing._replace(
         account="main",
         received_ns=1,

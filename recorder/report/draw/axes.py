@@ -52,7 +52,7 @@ class Tick(NamedTuple):
 
 
 def time_ticks(since_ns: int, until_ns: int, at_most: int) -> list[TimeTick]:
-    """Round times in a period, at most so many."""
+    """Round times in a period, `at_most` of them."""
     step_ns = round_step_ns(until_ns - since_ns, at_most)
     if step_ns > _STEPS[-1]:
         return [TimeTick(at_ns, f"{_utc(at_ns):%b %Y}", "") for at_ns in _months(since_ns, until_ns, at_most)]
@@ -68,7 +68,7 @@ def time_ticks(since_ns: int, until_ns: int, at_most: int) -> list[TimeTick]:
 
 
 def round_step_ns(length_ns: int, at_most: int) -> int:
-    """The shortest round length of time that fits into another at most so many times."""
+    """The shortest round length of time that fits `at_most` times into another."""
     fitting = (step for step in _STEPS if length_ns <= step * at_most)
     return next(fitting, -(-length_ns // (_STEPS[-1] * at_most)) * _STEPS[-1])
 

@@ -24,6 +24,7 @@ class FMex:
     stand_in: StandIn = FMexStandIn()
 
     topics = staticmethod(portal.topics_of)
+    native_symbol = staticmethod(str.lower)
     symbol_of = staticmethod(portal.symbol_of)
     push_session = portal.FMexSession
     server_time_request = staticmethod(rest.server_time)

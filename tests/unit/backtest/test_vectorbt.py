@@ -1,4 +1,4 @@
-"""What vectorbt is given: exactly the fills between two recorded states of a position."""
+"""vectorbt gets exactly the fills between two recorded states of a position."""
 
 from decimal import Decimal
 from pathlib import Path
@@ -24,17 +24,17 @@ class Trader:
 
     def filled(self, at_ms: int, contracts: int) -> None:
         """The order has filled so far."""
-        told = f'{{"type":"order.btcusd_p","ts":{NOON_MS + at_ms},"order":{self._order(contracts)}}}'
-        self.desk.push(at_ms * MS, told)
+        push = f'{{"type":"order.btcusd_p","ts":{NOON_MS + at_ms},"order":{self._order(contracts)}}}'
+        self.desk.push(at_ms * MS, push)
 
     def holds(self, at_ms: int, contracts: int) -> None:
         """The position is pushed."""
         held = f'"symbol":"BTCUSD_P","direction":"SHORT","quantity":{contracts},"realized_pnl":-{contracts}e-9'
-        told = f'{{"type":"position.btcusd_p","ts":{NOON_MS + at_ms},"position":{{{held},"entry_price":9000}}}}'
-        self.desk.push(at_ms * MS, told)
+        push = f'{{"type":"position.btcusd_p","ts":{NOON_MS + at_ms},"position":{{{held},"entry_price":9000}}}}'
+        self.desk.push(at_ms * MS, push)
 
     def reconciled(self, at_ms: int, *executed_ms: int) -> None:
-        """REST tells of the order and of its executions, one contract each."""
+        """REST reports the order and its executions, one contract each."""
         matches = ",".join(
             f'{{"taker":true,"price":9000,"quantity":1,"fee":1e-9,"created_at":{NOON_MS + one}}}' for one in executed_ms
         )
@@ -50,8 +50,8 @@ class Trader:
             ],
         )
 
-    def told(self) -> tuple[Decimal, list[Fill]]:
-        """What is held at the end, and the fills that lead there."""
+    def history(self) -> tuple[Decimal, list[Fill]]:
+        """The quantity held at the end, and the fills that lead there."""
         with self.desk.open() as record:
             found = history(record)
         self.desk.engine.dispose()
@@ -75,11 +75,11 @@ def test_the_fills_are_those_between_the_first_and_the_last_state(tmp_path: Path
     trader.filled(1, 3)
     trader.holds(1, 3)
     trader.filled(1, 4)  # the record ends before the position's next state
-    held, fills = trader.told()
+    held, fills = trader.history()
     assert (int(held), [int(fill.quantity) for fill in fills]) == (-3, [2, 1])
 
 
-def test_fills_that_rest_told_count_as_well(tmp_path: Path) -> None:
+def test_fills_from_rest_count_too(tmp_path: Path) -> None:
     trader = Trader(tmp_path)
     trader.holds(0, 0)
     trader.filled(1, 2)
@@ -88,7 +88,7 @@ def test_fills_that_rest_told_count_as_well(tmp_path: Path) -> None:
     trader.filled(30, 6)
     trader.holds(30, 6)
     trader.filled(31, 10)
-    held, fills = trader.told()
+    held, fills = trader.history()
     assert (int(held), [int(fill.quantity) for fill in fills]) == (-6, [1, 1, 1, 1, 2])
 
 
