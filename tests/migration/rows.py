@@ -63,6 +63,19 @@ NEW_0002 = (
     "'FUNDING_FEE', NULL, 'BTC', '-1e-08', NULL, NULL, NULL, 'BTCUSD_P', NULL, NULL, 1580802507990, NULL)",
     "INSERT INTO instruments VALUES (7, 12, 6, 0, 1580802508000000000, NULL, 1, NULL, 'BTCUSD_P', 'inverse', 'BTC', "
     "'USD', 'BTC', '1', '0.5', '1', NULL)",
+    "INSERT INTO projected VALUES (1, 0)",
+    "INSERT INTO stale VALUES (7, '5', '')",
+    "INSERT INTO order_states VALUES (7, '849758102002', '', 'BTCUSD_P', 11, 1, 0, 1580802204240000000, "
+    "1580802204240000000, 0, 1580802204240000000, 1, 1580802204215, 1, 1580802204215, 1580802204215, 1580802204232)",
+    "INSERT INTO trades VALUES (7, 12, 4, 0, 1580802508000000000, 1580802204215, NULL, 1580802204215, NULL, "
+    "'849758102002', NULL, NULL, 'BTCUSD_P', 'buy', NULL, 'market', '9288.0', '1.0', '4.8449612403E-8', 'BTC', "
+    "'taker', NULL, NULL, 0, 'venue')",
+    "INSERT INTO current_states VALUES (7, 'account_updates', '[\"BTC\",null]', 1580802053670000000, "
+    "1580802053670000000, 11, 0, 0)",
+    "INSERT INTO current_states VALUES (7, 'position_updates', '[\"BTCUSD_P\",null,null,null]', "
+    "1580802507410000000, 1580802507410000000, 11, 2, 0)",
+    "INSERT INTO contracts VALUES (7, '', 'BTCUSD_P', 'inverse', 'BTC', 'USD', 'BTC', '1', 1580802508000000000, 12, "
+    "6, 0)",
 )
 
 

@@ -325,8 +325,8 @@ def test_a_torn_database_by_sqlite_itself(engine: Engine, url: str) -> None:
 
 
 def test_an_old_sqlite_is_refused(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sqlite3, "sqlite_version_info", (3, 36, 0))
-    with pytest.raises(ConfigurationError, match=r"recorder needs 3\.37 or newer: use a newer Python"):
+    monkeypatch.setattr(sqlite3, "sqlite_version_info", (3, 37, 0))
+    with pytest.raises(ConfigurationError, match=r"recorder needs 3\.38 or newer: use a newer Python"):
         open_engine(url)
 
 
