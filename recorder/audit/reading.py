@@ -10,10 +10,10 @@ from sqlalchemy.exc import DBAPIError
 
 from recorder.model import REDACTED
 from recorder.store import seals
+from recorder.store.columns import ExactDecimal
 from recorder.store.dialects import SQLITE
 from recorder.store.engine import blaming, explain, open_engine
 from recorder.store.merkle import HASH_BYTES
-from recorder.store.schema import ExactDecimal
 
 Row = tuple[Any, ...]
 

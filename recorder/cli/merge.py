@@ -13,7 +13,7 @@ from recorder.store.crosscheck import compare_sessions
 from recorder.store.engine import blaming, database_path, explained, is_file, open_engine, place, sole_writer
 from recorder.store.mover import Mover, require_rights, require_same, update_statistics
 from recorder.store.schema import batches
-from recorder.store.state_index import make_all
+from recorder.store.snapshots import make_all
 
 
 @click.command(

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, get_args, get_origin, get_type_hints
 from sqlalchemy import BigInteger, LargeBinary, Table
 
 from recorder.clock import NS_PER_MS
-from recorder.store.schema import ExactDecimal
+from recorder.store.columns import ExactDecimal
 
 Row = tuple[Any, ...]
 

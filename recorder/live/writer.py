@@ -18,7 +18,7 @@ from recorder.store.database_file import HeldFile
 from recorder.store.engine import explain, may_pass, place
 from recorder.store.entries import Covered, LogEntry, RunEnded
 from recorder.store.journal import OPENING, Batch
-from recorder.store.state_index import Snapshots
+from recorder.store.snapshots import Snapshots
 
 log = logging.getLogger(__name__)
 

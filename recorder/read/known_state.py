@@ -22,10 +22,9 @@ from recorder.model import (
     Update,
     thing_of,
 )
+from recorder.store.columns import ExactDecimal, Words
 from recorder.store.gaps import OPEN, PARTIAL, RECONCILED
 from recorder.store.schema import (
-    ExactDecimal,
-    Words,
     account_updates,
     frames,
     gaps,

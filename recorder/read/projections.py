@@ -33,10 +33,11 @@ from recorder.read.fills import VENUE
 from recorder.read.fills import fills as fills_of
 from recorder.read.records import Fill, Order
 from recorder.read.scope import LabelledAccount
+from recorder.store.columns import ExactDecimal
 from recorder.store.deduplication import in_bursts, seen_first
 from recorder.store.dialects import insert_rows
 from recorder.store.projection_tables import order_states, trades
-from recorder.store.schema import ExactDecimal, fills, order_updates, reconciliations, recorders, runs, sessions
+from recorder.store.schema import fills, order_updates, reconciliations, recorders, runs, sessions
 from recorder.store.state_index import content_of
 from recorder.venues import find_venue
 

@@ -26,8 +26,9 @@ from recorder.read.scope import labelled_accounts
 from recorder.read.sums import Calendar, Fees, Pnl
 from recorder.read.timeline import TimelineEvent
 from recorder.read.trips import HeldQuantity, TermsOf, Trip
+from recorder.store.columns import Int64
 from recorder.store.gaps import PARTIAL, RECONCILED
-from recorder.store.schema import Int64, account_updates, order_updates, position_updates
+from recorder.store.schema import account_updates, order_updates, position_updates
 from recorder.store.state_index import StateRow, latest
 from recorder.venues import find_venue
 from recorder.venues.base import Venue

@@ -11,7 +11,7 @@ import msgspec
 from sqlalchemy import Connection, Table, Update, delete, exists, func, insert, select, update
 
 from recorder.model import PUSH, REDACTED
-from recorder.store import stale, state_index
+from recorder.store import stale
 from recorder.store.dialects import insert_new
 from recorder.store.entries import (
     AccountAdded,
@@ -47,6 +47,7 @@ from recorder.store.schema import (
     runs,
     sessions,
 )
+from recorder.store.snapshots import forget
 
 #: Results of a reconciliation that settle nothing.
 FAILED = "failed"
@@ -211,7 +212,7 @@ def _forget_snapshots(connection: Connection, entry: FramesRedacted) -> None:
     first = select(func.min(frames.c.received_ns)).where(*these, frames.c.seq.between(entry.first_seq, entry.last_seq))
     first_ns = connection.scalar(first)
     if first_ns is not None:
-        state_index.forget(connection, entry.account_id, first_ns)
+        forget(connection, entry.account_id, first_ns)
 
 
 def _this_session(entry: Covered | SessionEnded) -> Update:

@@ -11,13 +11,14 @@ from typing import NamedTuple
 from sqlalchemy import Connection, insert, select
 
 from recorder.model import Frame, Update
-from recorder.store import entries, seals, state_index
+from recorder.store import entries, seals
 from recorder.store.dialects import insert_rows
 from recorder.store.entries import LogEntry
 from recorder.store.event_log import apply
 from recorder.store.receipts import receipts_of
 from recorder.store.schema import TYPED, batches, event_log, frames, runs, spans
 from recorder.store.schema import seals as seals_table
+from recorder.store.snapshots import add_receipts
 
 Row = tuple[object, ...]
 
@@ -90,7 +91,7 @@ class Batch:
         told = [(*key, item, body.decode()) for item, body in enumerate(sealed.bodies)]
         insert_rows(connection, event_log, told)
         insert_rows(connection, spans, [(*key, *session, first, last) for session, (first, last) in self.spans.items()])
-        state_index.add_receipts(connection, receipts_of(self.frames, len(self.spans)))
+        add_receipts(connection, receipts_of(self.frames, len(self.spans)))
         row = {"run_id": self.run_id, "batch": self.number, "frames": len(self.frames), "written_ns": sealed.written_ns}
         connection.execute(insert(batches).values(row))
         insert_rows(connection, seals_table, [(*key, *sealed.row)])

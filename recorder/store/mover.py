@@ -26,7 +26,7 @@ from recorder.store.journal import FrameRange
 from recorder.store.projection_tables import PROJECTIONS
 from recorder.store.receipts import Receipt
 from recorder.store.schema import TYPED, batches, event_log, frames, metadata, receipts, runs, seals, spans
-from recorder.store.state_index import Snapshots, add_receipts
+from recorder.store.snapshots import Snapshots, add_receipts
 
 #: Frames in one transaction, which takes whole batches and at least one.
 FRAMES_MAX = 20_000

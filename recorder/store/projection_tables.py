@@ -5,7 +5,7 @@ They are not moved with a record, because they can be computed from it at any ti
 
 from sqlalchemy import Index, PrimaryKeyConstraint
 
-from recorder.store.schema import decimals, ints, table, texts
+from recorder.store.columns import decimals, ints, table, texts
 
 #: The last batch of each run that is projected.
 projected = table("projected", *ints("run_id", "batch"), PrimaryKeyConstraint("run_id"))

@@ -20,7 +20,7 @@ from recorder.store import migrate
 from recorder.store.entries import AccountAdded, RunStarted, SessionOpened
 from recorder.store.journal import Batch
 from recorder.store.opening import open_run
-from recorder.store.state_index import Snapshots, make_all
+from recorder.store.snapshots import Snapshots, make_all
 from tests.made import ACCOUNT, NOON_NS, quick_engine
 from tests.samples import FMEX, sample
 

@@ -15,7 +15,7 @@ from recorder.model import FINAL_STATUSES, PUSH, REST
 from recorder.read.record import AsOf, Filter, Record
 from recorder.store.mover import Mover
 from recorder.store.schema import TYPED, frames, snapshots
-from recorder.store.state_index import Snapshots, make_all
+from recorder.store.snapshots import Snapshots, make_all
 from tests.contract.conftest import NewUrl
 from tests.contract.lines import Line, S, Scribe, lines
 from tests.depth import examples

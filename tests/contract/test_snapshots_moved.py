@@ -9,7 +9,7 @@ import recorder
 from recorder.store.dialects import POSTGRESQL, share_account, take_account
 from recorder.store.mover import Mover
 from recorder.store.schema import snapshot_rows, snapshots
-from recorder.store.state_index import FRAMES, SETTLED, Snapshots, make_all
+from recorder.store.snapshots import FRAMES, SETTLED, Snapshots, make_all
 from tests.bench.as_of import READS, STEP_NS, fill
 from tests.made import ACCOUNT, NOON_NS, quick_engine
 

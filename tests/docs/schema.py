@@ -7,7 +7,8 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Column, Connection, Table
 
-from recorder.store.schema import Bytes, ExactDecimal, Int64, metadata
+from recorder.store.columns import Bytes, ExactDecimal, Int64
+from recorder.store.schema import metadata
 
 DOCS = Path(__file__).parents[2] / "docs"
 PAGE, WORDS = DOCS / "schema.md", DOCS / "schema.toml"

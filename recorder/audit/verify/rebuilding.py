@@ -17,7 +17,7 @@ from recorder.store.dialects import insert_rows, share_account
 from recorder.store.engine import explained, open_engine
 from recorder.store.redactions import sealed_redactions_in
 from recorder.store.schema import TYPED, accounts, frames, rebuild_needed, spans
-from recorder.store.state_index import forget
+from recorder.store.snapshots import forget
 from recorder.venues import venue_named
 from recorder.venues.base import Venue
 

@@ -17,7 +17,8 @@ from recorder.audit.verify.findings import (
     frame_finding,
 )
 from recorder.model import CONTROL, DECODED, PUSH, REST, SNAPSHOT, Decoded, Update
-from recorder.store.schema import TYPED, ExactDecimal
+from recorder.store.columns import ExactDecimal
+from recorder.store.schema import TYPED
 from recorder.venues.base import Venue, read_answer, read_frame, read_plain
 
 #: Pushes decoded together: enough to share the effort, few enough that one unusual frame does not slow down many.

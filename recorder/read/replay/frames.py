@@ -15,10 +15,11 @@ from sqlalchemy import ColumnElement, Connection, Engine, Select, bindparam, fun
 from recorder.model import CONTROL, DECODED, PUSH, REDACTED, SENT, SNAPSHOT, UNDECODED, Decoded
 from recorder.read.replay.events import ERASED, FrameEvent
 from recorder.read.replay.order import FOR_EVER_NS, LAST_SEQ, Chunk, Life
+from recorder.store.columns import Int64
 from recorder.store.dialects import PreparedQuery
 from recorder.store.engine import explained
 from recorder.store.redactions import SealedRedactions, sealed_redactions_in
-from recorder.store.schema import Int64, frames
+from recorder.store.schema import frames
 from recorder.venues.base import Venue, read_answer, read_frame, read_plain, undecoded
 
 #: Rows read at a time: at first, and at most. The number doubles while the rows are small: memory stays flat.

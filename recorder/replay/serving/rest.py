@@ -13,7 +13,8 @@ from recorder.read.queries import Closed
 from recorder.read.record import Record
 from recorder.read.records import Balance, Fill, Filter, Order, Position
 from recorder.read.scope import find_account
-from recorder.store.schema import Int64, frames
+from recorder.store.columns import Int64
+from recorder.store.schema import frames
 from recorder.venues.stand_in import Execution, SentState
 
 #: Frames read in one statement.

@@ -11,13 +11,14 @@ from sqlalchemy import event
 from sqlalchemy.exc import OperationalError
 
 from recorder.live.writer import Writer
-from recorder.store import state_index
+from recorder.store import snapshots
+from recorder.store.snapshots import FRAMES, SETTLED, Snapshots
 from tests.made import received
 from tests.unit.live.peer import PATIENCE_S
 from tests.unit.live.test_writer import Desk
 
 #: More than one snapshot needs, in one batch and some more.
-ENOUGH = state_index.FRAMES + state_index.FRAMES // state_index.SETTLED + 500
+ENOUGH = FRAMES + FRAMES // SETTLED + 500
 
 
 @contextmanager
@@ -64,7 +65,7 @@ def test_while_frames_wait_none_is_made_before_many_are_due(desk: Desk, monkeypa
         put(desk, 0, ENOUGH)
         put(desk, ENOUGH, 1)
         assert not noticed.is_set()
-        monkeypatch.setattr(state_index, "BEHIND", 1)
+        monkeypatch.setattr(snapshots, "BEHIND", 1)
         put(desk, ENOUGH + 1, 1)
         assert noticed.wait(PATIENCE_S)
 
@@ -90,13 +91,13 @@ def test_what_was_written_before_is_looked_through_when_a_run_begins(desk: Desk,
     with desk.engine.begin() as connection:
         connection.exec_driver_sql("DELETE FROM snapshots")
         connection.exec_driver_sql("DELETE FROM snapshot_rows")
-        making = state_index.Snapshots()
+        making = Snapshots()
         assert making.due
         assert making.step(connection)
         assert making.due
         assert not making.step(connection)
         assert not making.due
-        making.add(1, state_index.FRAMES // state_index.SETTLED - 1)
+        making.add(1, FRAMES // SETTLED - 1)
         assert not making.due
         making.add(1, 1)
         assert making.due

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import event
 
 import recorder
-from recorder.store.state_index import Snapshots
+from recorder.store.snapshots import Snapshots
 from tests.bench.as_of import READS, STEP_NS, fill
 from tests.depth import size
 from tests.made import NOON_NS

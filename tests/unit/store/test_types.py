@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from sqlalchemy import Column, Connection, MetaData, Table, insert, make_url, select, text
 from sqlalchemy.exc import IntegrityError, StatementError
 
+from recorder.store.columns import Bytes, ExactDecimal, Int64, Words
 from recorder.store.engine import open_engine
-from recorder.store.schema import Bytes, ExactDecimal, Int64, Words
 from tests.unit.fmex.pushes import numbers
 
 THINGS = Table(
