@@ -143,7 +143,7 @@ def _kind(example: Any) -> str:
 
 
 def _shown(value: Any, words: Words) -> str:
-    if value is None:
+    if value is None or (value == "" and words.example):
         if not words.example:
             raise Missing(f"docs/schema.toml: the record has no example of: {words.meaning}; give one")
         value = words.example
