@@ -9,8 +9,11 @@ is expensive, and the one writer that makes the rows writes their session first.
 from sqlalchemy import CheckConstraint, Column, ForeignKeyConstraint, Index, MetaData, PrimaryKeyConstraint, Table
 
 from recorder import model
+from recorder.store import columns
 from recorder.store.columns import Bytes, decimals, ints, table, texts
-from recorder.store.columns import metadata as metadata
+
+#: With all tables of this schema once this module is imported.
+metadata = columns.metadata
 
 
 def _octets(name: str) -> Column[object]:

@@ -52,6 +52,7 @@ def on_postgresql(sample_file: tuple[Path, Truth], postgres: PostgresServer) -> 
         pass
     mover.close()
     source.dispose()
+    sample.catch_up(target)
     with target.connect() as connection:
         yield Recorded(url, answerer(connection), truth)
     target.dispose()

@@ -22,6 +22,7 @@ from recorder.live.settings import Account, Limits
 from recorder.live.transport import Message, Transport, Waited
 from recorder.model import REST, Frame
 from recorder.read.known_state import ended_gaps, known_orders, recorder_of
+from recorder.read.projector import project_all
 from recorder.store import migrate
 from recorder.store.entries import (
     AccountAdded,
@@ -79,8 +80,16 @@ def make(path: Path) -> Truth:
     recorder.start("2020-02-03 10:00:00")
     recorder.listen(180)
     recorder.stop()
+    catch_up(engine)
     engine.dispose()
     return exchange.truth()
+
+
+def catch_up(engine: Engine) -> None:
+    """Project everything, as the writer and the shipper do behind their batches."""
+    with engine.connect() as connection:
+        for _ in project_all(connection):
+            pass
 
 
 class _Wire:

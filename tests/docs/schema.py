@@ -7,11 +7,14 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Column, Connection, Table
 
+from recorder.store import projection_tables
 from recorder.store.columns import Bytes, ExactDecimal, Int64
-from recorder.store.schema import metadata
 
 DOCS = Path(__file__).parents[2] / "docs"
 PAGE, WORDS = DOCS / "schema.md", DOCS / "schema.toml"
+
+#: Every declared table, the projections last.
+TABLES = projection_tables.projected.metadata.tables
 
 #: An example is cut to this number of characters.
 EXAMPLE_CHARS_MAX = 48
@@ -47,11 +50,11 @@ def page(connection: Connection) -> str:
     """
     words = tomllib.loads(WORDS.read_text())
     views = _views(connection)
-    faults = list(_faults(words, {name: list(table.c.keys()) for name, table in metadata.tables.items()}, views))
+    faults = list(_faults(words, {name: list(table.c.keys()) for name, table in TABLES.items()}, views))
     if faults:
         raise Missing("docs/schema.toml: " + "; ".join(faults))
     parts = [words["head"], "## Tables\n"]
-    for table in metadata.tables.values():
+    for table in TABLES.values():
         thing = _thing(words, "tables", table.name, list(table.c.keys()))
         parts.append(_section(thing, _of_table(table), [_type(column) for column in table.c], connection))
     parts.append("## Views\n")
@@ -140,7 +143,7 @@ def _kind(example: Any) -> str:
 
 
 def _shown(value: Any, words: Words) -> str:
-    if value is None:
+    if value is None or (value == "" and words.example):
         if not words.example:
             raise Missing(f"docs/schema.toml: the record has no example of: {words.meaning}; give one")
         value = words.example
