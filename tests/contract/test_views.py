@@ -177,7 +177,7 @@ def test_numbers_are_plain_and_times_readable(engine: Engine) -> None:
         "available": 2.796888254907565438,
         "locked": 0.0,
         "position_margin": 9.747280117178e-06,
-        "at_utc": "2020-02-04 07:40:53.662",
+        "at_utc": "2020-02-04 07:40:53.643",
     }
     (position,) = ask(engine, "SELECT symbol, position_side, quantity, leverage, margin, realized_pnl FROM positions")
     assert position == {
