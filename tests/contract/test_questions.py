@@ -16,10 +16,9 @@ from recorder.model import PositionUpdate
 from recorder.read.record import Filter
 from recorder.read.sums import BY_ALL, Calendar
 from recorder.read.trips import Trip
-from recorder.store import schema
 from recorder.store.dialects import insert_rows
 from recorder.store.schema import accounts, fills, order_updates, position_updates, reconciliations, runs
-from tests.contract.test_views import ORDER, ask, replace_orders
+from tests.contract.test_views import ORDER, ask, delete_orders, replace_orders
 from tests.depth import examples
 from tests.made import NOON_NS
 from tests.unit.read.desk import Desk
@@ -198,8 +197,7 @@ def test_a_trip_says_where_the_fills_do_not_lead_to_the_position(engine: Engine,
     after = [Move(at, contracts) for at, contracts in ((11, 1), (12, -1))]
     tell(engine, [*before, Move(10, 3), *after])
     with engine.begin() as connection:
-        connection.execute(delete(order_updates).where(order_updates.c.order_id == "4"))
-        insert_rows(connection, schema.stale, [(ACCOUNT, "4", "")])
+        delete_orders(connection, order_updates.c.order_id == "4")
     trips = trips_of(url)
     assert [(trip.opened_ms, trip.closed_ms, trip.adds_up) for trip in trips] == [
         (1, 2, True),

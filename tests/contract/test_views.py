@@ -8,14 +8,15 @@ from typing import Any, NamedTuple
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import Connection, Engine, delete, insert, select
+from sqlalchemy import ColumnElement, Connection, Engine, delete, insert, select
 
 import recorder
 from recorder.clock import utc_text
 from recorder.model import OrderUpdate
-from recorder.store import schema
+from recorder.read.projector import project_all
 from recorder.store.dialects import insert_rows
 from recorder.store.schema import accounts, order_updates
+from recorder.store.stale import mark
 from tests.depth import examples
 from tests.migration.rows import write
 from tests.unit.read.desk import Desk
@@ -82,18 +83,25 @@ def tell(engine: Engine, *told: Told) -> None:
 
 def replace_orders(connection: Connection, rows: Sequence[tuple[Any, ...]]) -> None:
     """Write these rows of `order_updates` in place of those that are there; the projections have to follow."""
-    of = order_updates.c.account_id, order_updates.c.order_id
-    orders = {tuple(row) for row in connection.execute(select(*of))}
-    connection.execute(delete(order_updates))
+    delete_orders(connection)
     insert_rows(connection, order_updates, rows)
-    orders |= {tuple(row) for row in connection.execute(select(*of))}
-    insert_rows(connection, schema.stale, [(*order, "") for order in sorted(orders)])
+    _mark_all(connection)
+
+
+def delete_orders(connection: Connection, *these: ColumnElement[bool]) -> None:
+    """Delete rows of `order_updates`; the projections have to follow."""
+    _mark_all(connection)
+    connection.execute(delete(order_updates).where(*these))
+
+
+def _mark_all(connection: Connection) -> None:
+    of = order_updates.c.account_id, order_updates.c.session_id
+    for account_id, session_id in connection.execute(select(*of).distinct()).all():
+        mark(connection, account_id, session_id, (0, 2**31))
 
 
 def ask(engine: Engine, query: str) -> list[dict[str, Any]]:
     """The rows of a query, once the projections are current."""
-    from recorder.read.projector import project_all
-
     with engine.connect() as connection:
         deque(project_all(connection), maxlen=0)
         return [_plain(row) for row in connection.exec_driver_sql(query).mappings()]
@@ -131,7 +139,7 @@ def test_an_id_that_is_used_again_is_another_order(engine: Engine) -> None:
 def test_numbers_are_plain_and_times_readable(engine: Engine) -> None:
     with engine.begin() as connection:
         connection.execute(delete(accounts))
-    write(engine, "0001")
+    write(engine, "0002")
     (order,) = ask(engine, "SELECT * FROM orders")
     assert {name: value for name, value in order.items() if value is not None} == {
         "account": "main",
@@ -169,7 +177,7 @@ def test_numbers_are_plain_and_times_readable(engine: Engine) -> None:
         "available": 2.796888254907565438,
         "locked": 0.0,
         "position_margin": 9.747280117178e-06,
-        "at_utc": "2020-02-04 07:40:53.662",
+        "at_utc": "2020-02-04 07:40:53.643",
     }
     (position,) = ask(engine, "SELECT symbol, position_side, quantity, leverage, margin, realized_pnl FROM positions")
     assert position == {
@@ -237,8 +245,8 @@ def test_balances_and_positions_are_the_latest_of_each(desk: Desk) -> None:
     desk.balance(4, "ETH")
     desk.position(4, "ETHUSD_P")
     assert ask(desk.engine, "SELECT currency, available, locked FROM balances ORDER BY currency") == [
-        {"currency": "BTC", "available": 2.0, "locked": None},
-        {"currency": "ETH", "available": 1.0, "locked": None},
+        {"currency": "BTC", "available": 2.0, "locked": 0.0},
+        {"currency": "ETH", "available": 1.0, "locked": 0.0},
     ]
     assert ask(desk.engine, "SELECT symbol, quantity FROM positions ORDER BY symbol") == [
         {"symbol": "BTCUSD_P", "quantity": 2.0},
@@ -300,7 +308,8 @@ def test_two_recorders_of_one_account_see_each_fill_once(engine: Engine) -> None
 def test_a_fee_that_is_missing_is_not_guessed(engine: Engine) -> None:
     unknown = filled("5", "9200", "0")._replace(fee=None)
     tell(engine, Told(filled("3", "9200", "1e-8")), Told(unknown), Told(filled("9", "9200", "3e-8")))
-    assert [step[2] for step in steps(engine)] == [1e-8, None, None]
+    # The last step has what the fee grew by since it was last known: the sum of known fees is the order's.
+    assert [step[2] for step in steps(engine)] == [1e-8, None, 2e-8]
 
 
 @given(told=st.lists(st.tuples(st.integers(1, 2), st.integers(0, 10), st.sampled_from(["0", "1e-8", "-2e-8"]))))
