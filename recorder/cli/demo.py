@@ -95,6 +95,6 @@ def _next_steps(file: Path) -> str:
         f"  recorder report {database} --out {report}\n"
         f"  recorder serve {database} --speed 10\n"
         f"\n{heading('Or with any SQLite tool')} (views: orders, trade_history, positions, balances, ...):\n"
-        f'  sqlite3 {path} "SELECT time_utc, symbol, side, quantity, price, fee FROM trade_history LIMIT 10"\n'
+        f'  sqlite3 {path} "SELECT at_utc, symbol, side, quantity, price, fee FROM trade_history LIMIT 10"\n'
         f'  sqlite3 {path} "SELECT seq, received_ns, CAST(payload AS TEXT) FROM frames LIMIT 10"'
     )

@@ -180,7 +180,7 @@ def test_two_recorders_of_one_account(
         engine.dispose()
     assert merged["frames"] == sorted(frames)
     with both.connect() as connection:
-        query = "SELECT count(*), count(DISTINCT (order_id, status, unfilled_quantity, fee, ts)) FROM order_history"
-        rows, different = connection.exec_driver_sql(f"{query} WHERE ts IS NOT NULL").one()
+        query = "SELECT count(*), count(DISTINCT (order_id, status, filled_quantity, fee, event_ms)) FROM order_history"
+        rows, different = connection.exec_driver_sql(f"{query} WHERE event_ms IS NOT NULL").one()
     assert rows == different > 0
     both.dispose()

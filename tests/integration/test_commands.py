@@ -202,7 +202,7 @@ def test_simulate_can_start_in_the_past(folder: Folder) -> None:
         folder.env |= {"FMEX_KEY": "demo-key", "FMEX_SECRET": "demo-secret"}
         assert folder.command("run", "--for", "1s").returncode == 0
         assert exchange.stop()[0] == 0
-    (first,) = folder.rows("SELECT min(time_utc) FROM order_history")[0]
+    (first,) = folder.rows("SELECT min(at_utc) FROM order_history")[0]
     assert first.startswith(start[:10])
 
 

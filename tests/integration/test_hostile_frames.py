@@ -55,7 +55,7 @@ def test_hostile_frames(folder: Folder) -> None:
     undecoded = dict(folder.rows("SELECT payload, error FROM frames WHERE status = 'undecoded'"))
     assert set(undecoded) == set(HOSTILE.values())
     assert all(0 < len(error) <= 300 for error in undecoded.values())
-    good = folder.rows("SELECT ts, available FROM account_updates WHERE extra IS NULL AND ts IS NOT NULL")
+    good = folder.rows("SELECT event_ms, available FROM account_updates WHERE extra IS NULL AND event_ms IS NOT NULL")
     assert good == [(number, "1.25") for number in range(len(HOSTILE | READABLE))]
     assert folder.rows("SELECT extra FROM account_updates WHERE extra IS NOT NULL") == [
         ('{"v":2,"account.bonus":0.10}',)
@@ -79,7 +79,7 @@ def test_a_frame_over_the_limit_ends_its_session(folder: Folder, size: int) -> N
             wait_until(lambda: GOOD % 2 in folder.payloads())
             assert process.peak_bytes() < 150 * 2**20
             assert process.stop()[0] == 0, process.errors
-    assert folder.rows("SELECT ts FROM account_updates WHERE ts IS NOT NULL") == [(1,), (2,)]
+    assert folder.rows("SELECT event_ms FROM account_updates WHERE event_ms IS NOT NULL") == [(1,), (2,)]
     ((reason, detail),) = folder.rows("SELECT end_reason, end_detail FROM sessions WHERE end_reason != 'stopped'")
     assert reason == "frame too large"
     assert str(size) in detail
