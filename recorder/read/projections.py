@@ -73,6 +73,12 @@ class Projected(NamedTuple):
     states: list[Row]
     #: Rows of `trades`, and the fills that readers get.
     trades: list[tuple[Row, Fill]]
+    #: Of each order, its latest update as it was read.
+    latest: list[Row]
+
+    def orders(self, account: str) -> Iterator[Order]:
+        """The latest state of each order, for readers."""
+        return (_order(account, row) for row in self.latest)
 
 
 def project(
@@ -137,11 +143,11 @@ class _Reading:
         for _, fill in found:
             if fill.quantity > 0:
                 times[fill.order_id or "", fill.market or "", fill.symbol or ""].append(fill.at_ms)
-        states = [self._state(order, rows, times.get(order, ())) for order, rows in of_order.items()]
-        return Projected(states, found)
+        latest = {order: rows[0] if len(rows) == 1 else max(rows, key=_counts) for order, rows in of_order.items()}
+        states = [self._state(order, rows, latest[order], times.get(order, ())) for order, rows in of_order.items()]
+        return Projected(states, found, list(latest.values()))
 
-    def _state(self, order: _Order, rows: list[Row], filled_ms: Sequence[int]) -> Row:
-        last = rows[0] if len(rows) == 1 else max(rows, key=_counts)
+    def _state(self, order: _Order, rows: list[Row], last: Row, filled_ms: Sequence[int]) -> Row:
         first_ms, last_ms = (min(filled_ms), max(filled_ms)) if filled_ms else (None, None)
         status, ended_ms = last[_STATUS], None
         if status in FINAL_STATUSES:

@@ -5,6 +5,7 @@ an execution of New Year's Eve belongs to the old year even if it was reported i
 """
 
 from abc import ABC, abstractmethod
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from functools import cache, partial
@@ -15,8 +16,8 @@ from sqlalchemy import Connection, Select, Table, and_, bindparam, column, selec
 
 from recorder.clock import NS_PER_MS
 from recorder.model import FINAL_STATUSES, MARKET, TAKER, UNKNOWN
+from recorder.read import current, queries, sums
 from recorder.read import fills as derive
-from recorder.read import queries, sums
 from recorder.read import timeline as timelines
 from recorder.read import trips as walks
 from recorder.read.coverage import coverage_by_recorder, touches, whole_gaps
@@ -72,9 +73,18 @@ class RecordReads(ABC):
             found = labelled_accounts(connection)
         return {one.label: venue for one in found if (venue := find_venue(one.venue))}
 
-    def orders(self, wanted: Filter = ALL) -> Iterator[Order]:
-        """The latest state of each order, oldest change first."""
-        yield from self._rows(Order, partial(queries.latest_orders, self._limited(wanted)))
+    def orders(self, wanted: Filter = ALL, newest: int | None = None) -> Iterator[Order]:
+        """The latest state of each order, oldest change first.
+
+        Args:
+            wanted: which.
+            newest: only so many, those that changed last; None: all.
+        """
+        if self.at_ns is None and wanted.until_ns is None:
+            with self.reading() as connection:
+                yield from current.orders(connection, wanted, newest)
+        else:
+            yield from _last(self._rows(Order, partial(queries.latest_orders, self._limited(wanted))), newest)
 
     def open_orders(self, wanted: Filter = ALL) -> Iterator[Order]:
         """The orders that can still change, oldest change first."""
@@ -122,8 +132,21 @@ class RecordReads(ABC):
         """What the venue said of each symbol, the latest of each, oldest first."""
         yield from self._rows(Instrument, partial(queries.latest_instruments, self._limited(wanted)))
 
-    def fills(self, wanted: Filter = ALL) -> Iterator[Fill]:
-        """Each fill once, as the exchange reported it or as order updates show it, in the order of receipt."""
+    def fills(self, wanted: Filter = ALL, newest: int | None = None) -> Iterator[Fill]:
+        """Each fill once, as the venue reported it or as order updates show it, in the order of receipt.
+
+        Args:
+            wanted: which.
+            newest: only so many, the last ones; None: all.
+        """
+        if self.at_ns is None:
+            with self.reading() as connection:
+                yield from current.fills(connection, wanted, newest)
+        else:
+            yield from _last(self._fills_then(wanted), newest)
+
+    def _fills_then(self, wanted: Filter) -> Iterator[Fill]:
+        """The fills as they were known at the instant."""
         # The steps within the wanted time are differences to what was before it.
         before = self._limited(wanted)._replace(since_ns=None)
         found = derive.fills(self.order_history(before), self._venue_fills(before))
@@ -259,6 +282,10 @@ class RecordReads(ABC):
         with self.reading() as connection, connection.execute(question(connection), execution_options=streamed) as rows:
             for row in rows:
                 yield record(*row)
+
+
+def _last(rows: Iterator[R], newest: int | None) -> Iterator[R]:
+    return rows if newest is None else iter(deque(rows, maxlen=newest))
 
 
 def _rows_at(

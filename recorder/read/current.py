@@ -1,0 +1,143 @@
+"""Orders and fills as they are now: from the projections, and computed for what is not projected yet.
+
+So an answer costs as much on ten million updates as on a hundred thousand, and is never behind the record.
+"""
+
+from collections.abc import Callable, Iterator
+from heapq import merge
+from itertools import islice
+from operator import attrgetter
+from typing import Any, TypeVar
+
+from sqlalchemy import Connection, Select, Table, and_, func, select
+
+from recorder.read.projections import NEVER_NS, OrderKey, Projected, project
+from recorder.read.projector import unprojected_orders
+from recorder.read.records import Fill, Filter, Order
+from recorder.read.scope import LabelledAccount, labelled_accounts
+from recorder.store.projection_tables import order_states, trades
+from recorder.store.schema import fills as reported
+from recorder.store.schema import order_updates
+from recorder.venues import find_venue
+
+T = TypeVar("T", Fill, Order)
+
+#: Rows fetched at a time.
+_FETCH = 500
+_RECEIPT = ("received_ns", "session_id", "seq", "item")
+_receipt = attrgetter(*_RECEIPT)
+_IS_ESTIMATE = Fill._fields.index("price_is_estimate")
+_SAME_ROW = and_(*(order_updates.c[name] == order_states.c[name] for name in ("account_id", *_RECEIPT[1:])))
+
+
+def orders(connection: Connection, wanted: Filter, newest: int | None = None) -> Iterator[Order]:
+    """The latest state of each order, the oldest change first.
+
+    Args:
+        connection: to the record.
+        wanted: which; it sets no end.
+        newest: only so many, those that changed last; None: all.
+    """
+
+    def stored(account: LabelledAccount, keys: set[OrderKey]) -> Iterator[Order]:
+        u = order_updates.c
+        columns = [u[name] for name in Order._fields if name != "account"]
+        query = select(*columns).select_from(order_states.join(order_updates, _SAME_ROW))
+        for row in _rows(connection, query, order_states, account, wanted, backwards=newest is not None):
+            if OrderKey(row.order_id) not in keys:
+                yield Order(account.label, *row)
+
+    def computed(account: LabelledAccount, found: Projected) -> Iterator[Order]:
+        return (order for order in found.orders(account.label) if _is_wanted(order, wanted))
+
+    return _answer(connection, wanted, newest, stored, computed)
+
+
+def fills(connection: Connection, wanted: Filter, newest: int | None = None) -> Iterator[Fill]:
+    """Each fill once, in the order of receipt. The arguments are those of `orders`; `wanted` may set an end.
+
+    With an end, the fills are those that were known then: executions that the venue reported later are left out.
+    """
+
+    def stored(account: LabelledAccount, keys: set[OrderKey]) -> Iterator[Fill]:
+        query = select(*(trades.c[name] for name in Fill._fields if name != "account"))
+        for row in _rows(connection, query, trades, account, wanted, backwards=newest is not None):
+            key = OrderKey(row.order_id) if row.order_id else OrderKey("", row.trade_id or "")
+            if key not in keys:
+                yield _fill(account.label, row)
+
+    def computed(account: LabelledAccount, found: Projected) -> Iterator[Fill]:
+        return (fill for _, fill in found.trades if _is_wanted(fill, wanted))
+
+    return _answer(connection, wanted, newest, stored, computed)
+
+
+def _fill(account: str, row: Any) -> Fill:
+    fill = Fill(account, *row)
+    return fill._replace(price_is_estimate=bool(fill.price_is_estimate))
+
+
+def _answer(
+    connection: Connection,
+    wanted: Filter,
+    newest: int | None,
+    stored: Callable[[LabelledAccount, set[OrderKey]], Iterator[T]],
+    computed: Callable[[LabelledAccount, Projected], Iterator[T]],
+) -> Iterator[T]:
+    """What is stored of all orders but those that are computed, in the order of receipt."""
+    backwards = newest is not None
+    until_ns = NEVER_NS if wanted.until_ns is None else wanted.until_ns
+    streams: list[Iterator[T]] = []
+    touched = None if wanted.order_id else unprojected_orders(connection)
+    for account in labelled_accounts(connection, wanted.account):
+        if touched is None:
+            # One order is computed from its rows, which is as cheap.
+            keys = {OrderKey(wanted.order_id or "")}
+        else:
+            keys = touched[account.account_id] | _reported_since(connection, account, wanted.until_ns)
+            streams.append(stored(account, keys))
+        fresh = [one for _, found in project(connection, account, keys, until_ns) for one in computed(account, found)]
+        streams.append(iter(sorted(fresh, key=_receipt, reverse=backwards)))
+    in_order = merge(*streams, key=_receipt, reverse=backwards)
+    yield from reversed(list(islice(in_order, newest))) if backwards else in_order
+
+
+def _reported_since(connection: Connection, account: LabelledAccount, until_ns: int | None) -> set[OrderKey]:
+    """The orders whose executions were reported after an instant, as one answer in place of what was known before."""
+    venue = find_venue(account.venue)
+    if until_ns is None or (venue is not None and venue.pushes_fills):
+        return set()
+    r = reported.c
+    query = select(r.order_id).distinct().where(r.account_id == account.account_id, r.received_ns >= until_ns)
+    return {OrderKey(order_id) for order_id in connection.scalars(query) if order_id}
+
+
+def _rows(
+    connection: Connection,
+    query: Select[Any],
+    table: Table,
+    account: LabelledAccount,
+    wanted: Filter,
+    *,
+    backwards: bool,
+) -> Iterator[Any]:
+    """The rows of an account in the order of receipt, as they are fetched."""
+    t = table.c
+    query = query.where(t.account_id == account.account_id)
+    if wanted.symbol is not None:
+        query = query.where(func.lower(t.symbol) == wanted.symbol.lower())
+    if wanted.since_ns is not None:
+        query = query.where(t.received_ns >= wanted.since_ns)
+    if wanted.until_ns is not None:
+        query = query.where(t.received_ns < wanted.until_ns)
+    order = [t[name].desc() if backwards else t[name] for name in _RECEIPT]
+    streamed = {"yield_per": _FETCH}
+    with connection.execute(query.order_by(*order), execution_options=streamed) as rows:
+        yield from rows
+
+
+def _is_wanted(one: Fill | Order, wanted: Filter) -> bool:
+    if wanted.symbol is not None and (one.symbol or "").lower() != wanted.symbol.lower():
+        return False
+    since_ns, until_ns = wanted.since_ns, wanted.until_ns
+    return (since_ns is None or one.received_ns >= since_ns) and (until_ns is None or one.received_ns < until_ns)
