@@ -9,9 +9,9 @@ from itertools import islice
 from operator import attrgetter
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Select, Table, and_, func, select
+from sqlalchemy import Connection, Select, Table, and_, exists, func, select
 
-from recorder.read.projections import NEVER_NS, OrderKey, Projected, project
+from recorder.read.projections import NEVER_NS, OrderKey, Projected, key_of, project
 from recorder.read.projector import unprojected_orders
 from recorder.read.records import Fill, Filter, Order
 from recorder.read.scope import LabelledAccount, labelled_accounts
@@ -62,8 +62,7 @@ def fills(connection: Connection, wanted: Filter, newest: int | None = None) -> 
     def stored(account: LabelledAccount, keys: set[OrderKey]) -> Iterator[Fill]:
         query = select(*(trades.c[name] for name in Fill._fields if name != "account"))
         for row in _rows(connection, query, trades, account, wanted, backwards=newest is not None):
-            key = OrderKey(row.order_id) if row.order_id else OrderKey("", row.trade_id or "")
-            if key not in keys:
+            if key_of(row.order_id, row.trade_id) not in keys:
                 yield _fill(account.label, row)
 
     def computed(account: LabelledAccount, found: Projected) -> Iterator[Fill]:
@@ -103,13 +102,19 @@ def _answer(
 
 
 def _reported_since(connection: Connection, account: LabelledAccount, until_ns: int | None) -> set[OrderKey]:
-    """The orders whose executions were reported after an instant, as one answer in place of what was known before."""
-    venue = find_venue(account.venue)
-    if until_ns is None or (venue is not None and venue.pushes_fills):
+    """The orders about whose earlier fills something was reported after an instant: they were known otherwise then."""
+    if until_ns is None:
         return set()
-    r = reported.c
-    query = select(r.order_id).distinct().where(r.account_id == account.account_id, r.received_ns >= until_ns)
-    return {OrderKey(order_id) for order_id in connection.scalars(query) if order_id}
+    r, t = reported.c, trades.c
+    query = (
+        select(r.order_id, r.trade_id).distinct().where(r.account_id == account.account_id, r.received_ns >= until_ns)
+    )
+    venue = find_venue(account.venue)
+    if venue is not None and venue.pushes_fills:
+        # Another report of a fill may add what the first one left out.
+        same = t.account_id == r.account_id, t.order_id == r.order_id, t.trade_id == r.trade_id
+        query = query.where(exists().where(*same, t.received_ns < until_ns))
+    return {key_of(row.order_id, row.trade_id) for row in connection.execute(query)}
 
 
 def _rows(

@@ -3,8 +3,6 @@
 import heapq
 from collections.abc import Iterable, Iterator
 from decimal import Context, Decimal
-from itertools import groupby
-from operator import attrgetter
 from typing import NamedTuple
 
 from recorder.clock import NS_PER_MS
@@ -74,21 +72,6 @@ def fills(updates: Iterable[Order], matched: Iterable[Fill] = ()) -> Iterator[Fi
     """
     exact = list(matched)
     return heapq.merge(exact, _derived(updates, _matched(exact)), key=_receipt)
-
-
-def fills_by_order(updates: Iterable[Order], matched: Iterable[Fill] = ()) -> Iterator[Fill]:
-    """The same fills, from updates that come one order after the other; only one order's are held in memory.
-
-    Args:
-        updates: by account and order, those of each order in the order of receipt.
-        matched: as for `fills`, in any order; held in memory.
-    """
-    reported: dict[tuple[str, str | None], list[Fill]] = {}
-    for fill in matched:
-        reported.setdefault((fill.account, fill.order_id), []).append(fill)
-    for key, its_updates in groupby(updates, attrgetter("account", "order_id")):
-        yield from fills(its_updates, reported.pop(key, ()))
-    yield from (fill for executions in reported.values() for fill in executions)
 
 
 def at_ms(update: Order) -> int:

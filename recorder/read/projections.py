@@ -66,6 +66,11 @@ class OrderKey(NamedTuple):
     trade_id: str = ""
 
 
+def key_of(order_id: str | None, trade_id: str | None) -> OrderKey:
+    """The key under which a fill is projected."""
+    return OrderKey(order_id) if order_id else OrderKey("", trade_id or "")
+
+
 class Projected(NamedTuple):
     """What follows from the rows of some orders."""
 
@@ -138,6 +143,8 @@ class _Reading:
                 filled = [_order(self._account.label, row) for row in rows if row[_FILLED] not in _UNFILLED]
                 if filled:
                     steps[order_id][tuple(of)] = filled
+            for of_symbol in steps.values():
+                _join_unnamed(of_symbol)
         found = self._trades(steps, pushes_fills=pushes_fills)
         times: dict[_Order, list[int]] = defaultdict(list)
         for _, fill in found:
@@ -209,11 +216,20 @@ _order_of = itemgetter(slice(0, 3))
 _RECEIVED = slice(3, 7)
 _COUNTS_NS, _STATUS, _CREATED_MS, _AT_MS, _FILLED, _FIELDS = range(7, 13)
 #: A row without a filled quantity, or with 0, makes no step; `0.0` neither, but that costs a look.
+_UNNAMED: _Market = ("", "")
 _UNFILLED = (None, "0", 0)
 _FIELD_NAMES = [name for name in Order._fields if name != "account"]
 _FIELD_DECIMALS = [
     place for place, name in enumerate(_FIELD_NAMES) if isinstance(order_updates.c[name].type, ExactDecimal)
 ]
+
+
+def _join_unnamed(of_symbol: dict[_Market, list[Order]]) -> None:
+    """Count updates without a symbol to the order with the same id that has one."""
+    unnamed = of_symbol.pop(_UNNAMED, [])
+    if unnamed:
+        of = max(of_symbol, default=_UNNAMED)
+        of_symbol[of] = sorted([*of_symbol.get(of, ()), *unnamed], key=_receipt)
 
 
 def _counts(row: Row) -> tuple[int, ...]:

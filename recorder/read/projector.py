@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import msgspec
 from sqlalchemy import ColumnElement, Connection, Select, Table, and_, bindparam, delete, exists, func, select
 
-from recorder.read.projections import OrderKey, differences, project, store
+from recorder.read.projections import OrderKey, differences, key_of, project, store
 from recorder.read.scope import LabelledAccount, labelled_accounts
 from recorder.store.dialects import insert_rows, replace_rows, take_account
 from recorder.store.journal import FrameRange
@@ -195,8 +195,7 @@ def touched(connection: Connection, ranges: Iterable[FrameRange]) -> Touched:
     for one in ranges:
         keys = found[one.account_id]
         keys.update(OrderKey(*row) for row in connection.execute(_touched_orders(), one._asdict()))
-        for order_id, trade_id in connection.execute(_touched_fills(), one._asdict()):
-            keys.add(OrderKey(order_id) if order_id else OrderKey("", trade_id or ""))
+        keys.update(key_of(*row) for row in connection.execute(_touched_fills(), one._asdict()))
     return found
 
 

@@ -1,9 +1,8 @@
 """The SQL queries behind the reads of a record."""
 
-from decimal import Decimal
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, FromClause, Select, Table, case, func, select, tuple_, union_all
+from sqlalchemy import ColumnElement, Connection, FromClause, Select, Table, func, select, tuple_, union_all
 
 from recorder.clock import NS_PER_MS
 from recorder.model import FINAL_STATUSES
@@ -12,7 +11,6 @@ from recorder.read.scope import account_is, account_label
 from recorder.store.schema import (
     ONCE,
     accounts,
-    fills,
     instruments,
     order_updates,
     position_updates,
@@ -32,37 +30,6 @@ class Closed(NamedTuple):
     created_until_ms: int
     #: Only those that come after this order in `closed_orders`; None: all.
     before_id: str | None = None
-
-
-class VenueFill(NamedTuple):
-    """A row of `fills`, with what its order says."""
-
-    account: str
-    received_ns: int
-    event_ms: int | None
-    trade_id: str | None
-    order_id: str | None
-    client_order_id: str | None
-    market: str | None
-    symbol: str | None
-    side: str | None
-    position_side: str | None
-    order_type: str | None
-    price: Decimal | None
-    quantity: Decimal
-    fee: Decimal | None
-    fee_currency: str | None
-    liquidity: str | None
-    realized_pnl: Decimal | None
-    kind: str | None
-    executed_ms: int | None
-    session_id: int
-    seq: int
-    item: int
-
-
-#: Fields of a fill that its order has, too.
-_OF_ORDER = ("client_order_id", "market", "symbol", "side", "position_side", "order_type", "fee_currency")
 
 
 def columns_of(record: type[tuple[Any, ...]], rows: FromClause, connection: Connection) -> list[ColumnElement[Any]]:
@@ -171,16 +138,6 @@ def positions_as_they_happened(wanted: Filter, connection: Connection) -> Select
     return _wanted(query, rows, wanted).order_by(at_ms, _counts_ns(rows), *_receipt(rows))
 
 
-def filled_orders(wanted: Filter, connection: Connection) -> Select[Any]:
-    """The updates of orders that have filled, one order after the other."""
-    rows = rows_until(connection, order_updates, wanted.until_ns)
-    # An unfilled order makes no step. On SQLite `0` and `0.0` differ, as texts, which does no harm.
-    query = select(*columns_of(Order, rows, connection)).where(rows.c.filled_quantity != "0")
-    return _wanted(query, rows, wanted).order_by(
-        rows.c.account_id, *(rows.c[name] for name in THINGS[order_updates]), *_receipt(rows)
-    )
-
-
 def rounds(wanted: Filter, connection: Connection) -> Select[Any]:
     """The rounds of REST requests, oldest first."""
     r = reconciliations
@@ -230,54 +187,3 @@ def closed_orders(closed: Closed, wanted: Filter, connection: Connection) -> Sel
         made = select(before.created_ms).limit(1).scalar_subquery()
         query = query.where(tuple_(*place) < tuple_(made, len(closed.before_id), closed.before_id))
     return query.order_by(*(part.desc() for part in place))
-
-
-def venue_fills(wanted: Filter, connection: Connection) -> Select[Any]:
-    """The executions that the venue reported: each once by its trade id, or those of the newest answer about an order.
-
-    What an execution does not say of its order, the order's updates do.
-    """
-    f = fills
-    o: FromClause = order_updates
-    if wanted.until_ns is not None:
-        # The fields of an order, too, must have been received by then.
-        rows = rows_until(connection, order_updates, wanted.until_ns)
-        o = select(rows).where(rows.c.received_ns < wanted.until_ns).subquery()
-    # By trade id the first report counts; without ids only a whole answer can take the place of an earlier one.
-    first = func.row_number().over(
-        partition_by=(f.c.account_id, f.c.market, f.c.symbol, f.c.trade_id),
-        order_by=(f.c.received_ns, f.c.session_id, f.c.seq),
-    )
-    newest_first = f.c.received_ns.desc(), f.c.session_id.desc(), f.c.seq.desc()
-    newest = func.dense_rank().over(partition_by=(f.c.account_id, f.c.order_id), order_by=newest_first)
-    age = case((f.c.trade_id.is_(None), newest), else_=first).label("age")
-    reported = select(f, age)
-    if wanted.order_id is not None:
-        reported = reported.where(f.c.order_id == wanted.order_id)
-        o = select(o).where(o.c.order_id == wanted.order_id).subquery()
-    if wanted.until_ns is not None:
-        reported = reported.where(f.c.received_ns < wanted.until_ns)
-    told = reported.subquery()
-    most = [func.max(o.c[name]).label(name) for name in _OF_ORDER]
-    order = select(o.c.account_id, o.c.order_id, *most).group_by(o.c.account_id, o.c.order_id).subquery()
-    columns = [
-        (func.coalesce(told.c[name], order.c[name]) if name in told.c else order.c[name]).label(name)
-        if name in _OF_ORDER
-        else told.c[name]
-        for name in VenueFill._fields
-        if name != "account"
-    ]
-    query = (
-        select(account_label(connection), *columns)
-        .join_from(told, accounts, accounts.c.account_id == told.c.account_id)
-        .outerjoin(order, (order.c.account_id == told.c.account_id) & (order.c.order_id == told.c.order_id))
-        # An execution without a quantity fills nothing: the order's updates show by how much it filled.
-        .where(told.c.age == 1, told.c.quantity.is_not(None))
-        .order_by(told.c.received_ns, told.c.session_id, told.c.seq, told.c.item)
-    )
-    if wanted.account is not None:
-        query = query.where(account_is(wanted.account))
-    if wanted.symbol is not None:
-        symbol = func.coalesce(told.c.symbol, order.c.symbol)
-        query = query.where(func.lower(symbol) == wanted.symbol.lower())
-    return query

@@ -15,13 +15,12 @@ from typing import Any, TypeVar
 from sqlalchemy import Connection, Select, Table, and_, bindparam, column, select, values
 
 from recorder.clock import NS_PER_MS
-from recorder.model import FINAL_STATUSES, MARKET, TAKER, UNKNOWN
+from recorder.model import FINAL_STATUSES
 from recorder.read import current, queries, sums
-from recorder.read import fills as derive
 from recorder.read import timeline as timelines
 from recorder.read import trips as walks
 from recorder.read.coverage import coverage_by_recorder, touches, whole_gaps
-from recorder.read.queries import Closed, VenueFill
+from recorder.read.queries import Closed
 from recorder.read.records import ALL, Balance, Fill, Filter, Gap, Instrument, Order, Position, RestRound
 from recorder.read.scope import labelled_accounts
 from recorder.read.sums import Calendar, Fees, Pnl
@@ -139,25 +138,8 @@ class RecordReads(ABC):
             wanted: which.
             newest: only so many, the last ones; None: all.
         """
-        if self.at_ns is None:
-            with self.reading() as connection:
-                yield from current.fills(connection, wanted, newest)
-        else:
-            yield from _last(self._fills_then(wanted), newest)
-
-    def _fills_then(self, wanted: Filter) -> Iterator[Fill]:
-        """The fills as they were known at the instant."""
-        # The steps within the wanted time are differences to what was before it.
-        before = self._limited(wanted)._replace(since_ns=None)
-        found = derive.fills(self.order_history(before), self._venue_fills(before))
-        yield from (fill for fill in found if fill.received_ns >= (wanted.since_ns or 0))
-
-    def fills_by_order(self, wanted: Filter = ALL) -> Iterator[Fill]:
-        """The same fills, one order after the other: memory does not grow with the number of orders."""
-        before = self._limited(wanted)._replace(since_ns=None)
-        updates = self._rows(Order, partial(queries.filled_orders, before))
-        found = derive.fills_by_order(updates, self._venue_fills(before))
-        yield from (fill for fill in found if fill.received_ns >= (wanted.since_ns or 0))
+        with self.reading() as connection:
+            yield from current.fills(connection, self._limited(wanted), newest)
 
     def rounds(self, wanted: Filter = ALL) -> list[RestRound]:
         """The rounds of REST requests, oldest first."""
@@ -249,18 +231,6 @@ class RecordReads(ABC):
 
     def _fills_within(self, wanted: Filter) -> Iterator[Fill]:
         return (fill for fill in self.fills(_at_any_time(wanted)) if _within(fill.at_ms, wanted))
-
-    def _venue_fills(self, wanted: Filter) -> Iterator[Fill]:
-        """The executions that the venue reported."""
-        for row in self._rows(VenueFill, partial(queries.venue_fills, wanted)):
-            by_order = TAKER if row.order_type == MARKET else UNKNOWN
-            at_ms = row.received_ns // NS_PER_MS if row.executed_ms is None else row.executed_ms
-            yield Fill(
-                **(row._asdict() | {"liquidity": row.liquidity or by_order}),
-                price_is_estimate=False,
-                origin=derive.VENUE,
-                at_ms=at_ms,
-            )
 
     def _states(self, record: type[S], table: Table, wanted: Filter) -> list[S]:
         """The latest state of each thing, oldest change first; of orders, only those that are open.

@@ -103,7 +103,7 @@ def fills(source: ReportSource) -> list[FillSum]:
     """The fills of the period, by symbol and by the currency of their fees."""
     sums: dict[tuple[str, str, str], FillSum] = {}
     for account in source.accounts:
-        for fill in source.counted("fills", source.record.fills_by_order(source.of(account))):
+        for fill in source.counted("fills", source.record.fills(source.of(account))):
             key = account.name, fill.symbol or _NOT_REPORTED, fill.fee_currency or _NOT_REPORTED
             sums[key] = _with_fill(sums.get(key) or FillSum(*key, 0, _ZERO, _ZERO, _ZERO, 0, 0), fill)
     return [sums[key] for key in sorted(sums)]

@@ -212,7 +212,6 @@ def test_every_column_that_may_be_null_is(lacking: Desk) -> None:
         Record.balances,
         Record.balance_history,
         Record.fills,
-        Record.fills_by_order,
         Record.fees,
         Record.pnl,
         Record.trips,

@@ -9,12 +9,15 @@ from hypothesis import strategies as st
 from sqlalchemy import Engine, delete, select
 
 import recorder
+from recorder.read import fills as derive
 from recorder.read.projector import Projector, project_all
+from recorder.read.records import Fill, Order
 from recorder.store.journal import FrameRange
 from recorder.store.mover import Mover
 from recorder.store.projection_tables import PROJECTIONS, order_states, trades
 from recorder.store.redactions import redact
-from recorder.store.schema import frames
+from recorder.store.schema import accounts, frames
+from recorder.store.schema import fills as reported
 from tests.contract.conftest import NewUrl
 from tests.contract.lines import Line, Scribe, lines
 from tests.depth import examples
@@ -63,9 +66,37 @@ def anew(engine: Engine) -> None:
 def told_by_rows(url: str) -> tuple[set[Any], set[Any]]:
     """Every fill and the latest state of every order, derived from all rows at once."""
     with recorder.open(url) as record:
-        # As of an instant, nothing is read from projections.
-        ended = record.as_of(2**62)
-        return set(map(of_fill, ended.fills())), {(one.session_id, one.seq, one.item) for one in ended.orders()}
+        updates = list(record.order_history())
+        orders = list(record.as_of(2**62).orders())
+        with record.reading() as connection:
+            rows = connection.execute(select(reported, accounts.c.name).join(accounts, OF_ACCOUNT)).all()
+    newest: dict[Any, Any] = {}
+    for row in rows:
+        answer = row.received_ns, row.session_id, row.seq
+        newest[row.name, row.order_id] = max(newest.get((row.name, row.order_id), answer), answer)
+    executions = [row for row in rows if newest[row.name, row.order_id] == (row.received_ns, row.session_id, row.seq)]
+    matched = [execution(row, [one for one in updates if of(one) == (row.name, row.order_id)]) for row in executions]
+    matched.sort(key=lambda fill: (fill.received_ns, fill.session_id, fill.seq, fill.item))
+    return set(map(of_fill, derive.fills(updates, matched))), {(one.session_id, one.seq, one.item) for one in orders}
+
+
+OF_ACCOUNT = accounts.c.account_id == reported.c.account_id
+
+
+def of(update: Order) -> tuple[str, str]:
+    return update.account, update.order_id
+
+
+def execution(row: Any, updates: list[Order]) -> Fill:
+    """What the venue reported, with what the order's updates say of it."""
+    said = {
+        name: max((value for one in updates if (value := getattr(one, name)) is not None), default=None)
+        for name in ("client_order_id", "market", "symbol", "side", "position_side", "order_type", "fee_currency")
+    }
+    values = {name: getattr(row, name) for name in Fill._fields if hasattr(row, name)}
+    values |= {name: value for name, value in said.items() if values.get(name) is None}
+    more = {"account": row.name, "price_is_estimate": False, "origin": "venue", "at_ms": row.executed_ms}
+    return Fill(**(values | more))
 
 
 def of_fill(fill: Any) -> tuple[Any, ...]:

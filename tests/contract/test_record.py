@@ -290,7 +290,7 @@ def test_of_one_order_there_is_what_is_told_of_it_among_all(desk: Desk, order_id
         desk.order(at, one, unfilled=unfilled)
     with desk.open() as record:
         then = record.as_of(NOON_NS + 4)
-        for read in (record.orders, record.order_history, record.fills, record.fills_by_order, record.open_orders,
+        for read in (record.orders, record.order_history, record.fills, record.open_orders,
                      then.orders, then.order_history, then.fills, then.open_orders):  # fmt: skip
             of_it = [one for one in read() if one.order_id == order_id]
             assert list(read(Filter(order_id=order_id))) == of_it
@@ -321,7 +321,7 @@ def test_accounts_of_one_name_on_two_venues_are_told_apart(desk: Desk, monkeypat
         then = record.as_of(NOON_NS + 1000)
         reads: list[Iterable[Any]] = [
             *(record.orders(), record.positions(), record.balances(), record.gaps(), record.timeline(), record.fees()),
-            *(record.replay(), record.fills_by_order(), then.gaps(), then.coverage(), then.positions(), then.fills()),
+            *(record.replay(), then.gaps(), then.coverage(), then.positions(), then.fills()),
             *(record.open_orders(), gather(desk.url, Filter()).covered),
         ]
         for rows in reads:
