@@ -7,6 +7,7 @@ from typing import NamedTuple
 import pytest
 
 from recorder.export import export
+from recorder.read.projector import project_all
 from tests.engines import story
 from tests.server import PostgresServer
 from tests.unit.read.desk import Desk
@@ -23,6 +24,9 @@ class Recorded(NamedTuple):
 def _recorded(place: str | Path, folder: Path) -> Recorded:
     desk = Desk(place)
     fills = story.write(desk)
+    with desk.engine.connect() as connection:
+        for _ in project_all(connection):
+            pass
     with desk.open() as record:
         export(record, folder)
     return Recorded(desk, folder, fills)
