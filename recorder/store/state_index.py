@@ -144,6 +144,13 @@ def _parts(connection: Connection, wanted: Parameters, after_ns: int) -> tuple[i
 
 
 @cache
+def _later() -> Select[Any]:
+    """A snapshot of an account from an instant on."""
+    s = snapshots.c
+    return select(s.at_ns).where(s.account_id == bindparam("account_id"), s.at_ns >= bindparam("from_ns")).limit(1)
+
+
+@cache
 def _newest() -> Select[Any]:
     """The newest snapshot up to an instant, and the number of recorders."""
     s = snapshots.c
@@ -265,8 +272,7 @@ def add_receipts(connection: Connection, received: Sequence[Receipt]) -> None:
         share_account(connection, account_id)
         its = [one for one in received if one.account_id == account_id]
         first_ns = min(one.first_ns for one in its)
-        later = snapshots.c.account_id == account_id, snapshots.c.at_ns >= first_ns
-        if connection.scalar(select(snapshots.c.at_ns).where(*later).limit(1)) is not None:
+        if connection.scalar(_later(), {"account_id": account_id, "from_ns": first_ns}) is not None:
             forget(connection, account_id, first_ns)
 
 
