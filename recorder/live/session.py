@@ -8,7 +8,7 @@ from recorder.clock import Clock
 from recorder.errors import Refused, SessionOver
 from recorder.live.channel import Channel, Recorded
 from recorder.live.settings import Account, Limits
-from recorder.live.transport import Message, Transport, Waited
+from recorder.live.transport import Message, Transport, Waited, new
 from recorder.model import CONTROL, PUSH, SENT, Control, Frame, Heartbeat
 from recorder.store.entries import Covered, SessionEnded, SessionOpened
 from recorder.venues.base import read_frame
@@ -161,22 +161,21 @@ class Session:
         decoded = read_frame(self._account.venue, message.payload)
         self._seq = self._last_seq = self._seq + 1
         self._last_received_ns = message.received_ns
-        self._channel.put(
-            Recorded(
-                Frame(
-                    self._account_id,
-                    self._session_id,
-                    self._seq,
-                    message.received_ns,
-                    PUSH,
-                    decoded.topic,
-                    decoded.status,
-                    decoded.error,
-                    message.payload,
-                ),
-                decoded.updates,
-            )
+        frame = new(
+            Frame,
+            (
+                self._account_id,
+                self._session_id,
+                self._seq,
+                message.received_ns,
+                PUSH,
+                decoded.topic,
+                decoded.status,
+                decoded.error,
+                message.payload,
+            ),
         )
+        self._channel.put(new(Recorded, (frame, decoded.updates)))
         if decoded.control is not None:
             if self._answering:
                 self._answer(decoded.control)

@@ -8,7 +8,7 @@ another database whole, each once. `spans` says which frames a batch holds, and 
 from operator import itemgetter
 from typing import NamedTuple
 
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, select
 
 from recorder.model import Frame, Update
 from recorder.store import entries, seals
@@ -92,8 +92,7 @@ class Batch:
         insert_rows(connection, event_log, told)
         insert_rows(connection, spans, [(*key, *session, first, last) for session, (first, last) in self.spans.items()])
         add_receipts(connection, receipts_of(self.frames, len(self.spans)))
-        row = {"run_id": self.run_id, "batch": self.number, "frames": len(self.frames), "written_ns": sealed.written_ns}
-        connection.execute(insert(batches).values(row))
+        insert_rows(connection, batches, [(*key, len(self.frames), sealed.written_ns)])
         insert_rows(connection, seals_table, [(*key, *sealed.row)])
 
     def _seal_all(self, now_ns: int) -> "_BatchSeal":

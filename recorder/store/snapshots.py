@@ -7,9 +7,10 @@ Therefore the order of merging does not matter.
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from functools import cache
 from typing import Any
 
-from sqlalchemy import Connection, delete, func, insert, select
+from sqlalchemy import Connection, Select, bindparam, delete, func, insert, select
 
 from recorder.model import FINAL_STATUSES
 from recorder.store.dialects import insert_rows, share_account, take_account
@@ -40,9 +41,15 @@ def add_receipts(connection: Connection, received: Sequence[Receipt]) -> None:
         share_account(connection, account_id)
         its = [one for one in received if one.account_id == account_id]
         first_ns = min(one.first_ns for one in its)
-        later = snapshots.c.account_id == account_id, snapshots.c.at_ns >= first_ns
-        if connection.scalar(select(snapshots.c.at_ns).where(*later).limit(1)) is not None:
+        if connection.scalar(_later(), {"account_id": account_id, "from_ns": first_ns}) is not None:
             forget(connection, account_id, first_ns)
+
+
+@cache
+def _later() -> Select[Any]:
+    """A snapshot of an account from an instant on."""
+    s = snapshots.c
+    return select(s.at_ns).where(s.account_id == bindparam("account_id"), s.at_ns >= bindparam("from_ns")).limit(1)
 
 
 def forget(connection: Connection, account_id: int, from_ns: int) -> None:

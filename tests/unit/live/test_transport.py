@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import NamedTuple
 
 import pytest
+from websocket._abnf import frame_buffer
 
 from recorder.clock import Clock
 from recorder.errors import SessionOver
@@ -69,6 +70,21 @@ def test_many_frames_in_one_piece_and_none_twice(pair: Pair) -> None:
     pair.line.send(*[frame(payload) for payload in payloads])
     assert [pair.receive() for _ in payloads] == payloads
     pair.nothing()
+
+
+def test_whole_texts_do_not_pass_through_the_slower_parser(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    parsed: list[object] = []
+    parse = frame_buffer.recv_frame
+
+    def note(buffer: frame_buffer) -> object:
+        parsed.append(buffer)
+        return parse(buffer)
+
+    monkeypatch.setattr(frame_buffer, "recv_frame", note)
+    payloads = [b"x" * (10 + number) for number in range(300)]
+    pair.line.send(*map(frame, payloads))
+    assert [pair.receive() for _ in payloads] == payloads
+    assert len(parsed) < 20, "only those that were not complete in the buffer when their turn came"
 
 
 def test_a_frame_byte_by_byte(pair: Pair) -> None:
