@@ -9,6 +9,7 @@ from pathlib import Path
 
 import click
 import pytest
+from sqlalchemy import Table
 
 import recorder.config
 from recorder.audit.evidence.keys import new_key
@@ -16,6 +17,8 @@ from recorder.cli.commands import recorder as program
 from recorder.config import load
 from recorder.live.settings import Limits
 from recorder.read.record import Record
+from recorder.store.schema import TYPED, TYPED_KEY
+from recorder.venues import VENUES
 from tests.authority import Stamper
 from tests.docs import commands
 from tests.docs.pages import CHECKOUT, PAGES, README, blocks, named, text_of
@@ -71,6 +74,28 @@ def test_the_index_names_every_page() -> None:
     index = text_of(CHECKOUT / "docs" / "README.md")
     pages = [page.name for page in PAGES if page.parent == CHECKOUT / "docs" and page.name != "README.md"]
     assert [name for name in pages if f"({name})" not in index] == []
+
+
+def cells_by_venue(section: str) -> Iterator[tuple[str, str, str]]:
+    """Venue, column and cell of every table in a section of docs/columns.md."""
+    for table in re.findall(r"^\| column \|.*\n(?:\|.*\n)+", section, re.MULTILINE):
+        (_, *venues), _, *rows = [re.split(r"\s*\|\s*", line.strip("| ")) for line in table.splitlines()]
+        for column, *cells in rows:
+            yield from ((venue.split()[0], column.strip("`"), cell) for venue, cell in zip(venues, cells, strict=True))
+
+
+@pytest.mark.parametrize("table", TYPED.values(), ids=lambda table: table.name)
+def test_the_page_of_columns_says_what_fills_each_column_at_every_venue(table: Table) -> None:
+    page = text_of(CHECKOUT / "docs" / "columns.md")
+    venues = set(re.findall(r"^\| (\w+) \|", page.partition("\n## Sources\n")[2], re.MULTILINE)) - {"venue"}
+    assert venues >= VENUES.keys()
+    section = re.split(r"\n###? ", page.partition(f"\n## {table.name}\n")[2])[0]
+    filled: dict[str, list[str]] = {venue: [] for venue in venues}
+    for venue, column, cell in cells_by_venue(section):
+        assert cell, f"{table.name}.{column} has an empty cell for {venue}"
+        filled[venue].append(column)
+    columns = ["channel", *(column.name for column in table.c if column.name not in {*TYPED_KEY, "extra"})]
+    assert filled == dict.fromkeys(venues, columns)
 
 
 def test_the_page_of_commands_is_current() -> None:
