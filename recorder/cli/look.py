@@ -129,10 +129,13 @@ class _Shown(NamedTuple):
     things: str
     columns: Sequence[Column]
     fields: tuple[str, ...]
+    #: Whether only the rows that are shown are read, so that it takes the same time for a record of any length.
+    only_newest: bool = False
 
 
-ORDERS = _Shown("orders", ORDER_COLUMNS, Order._fields)
-FILLS = _Shown("fills", FILL_COLUMNS, Fill._fields)
+ORDER_UPDATES = _Shown("orders", ORDER_COLUMNS, Order._fields)
+ORDERS = ORDER_UPDATES._replace(only_newest=True)
+FILLS = _Shown("fills", FILL_COLUMNS, Fill._fields, only_newest=True)
 POSITIONS = _Shown("positions", POSITION_COLUMNS, Position._fields)
 BALANCES = _Shown("balances", BALANCE_COLUMNS, Balance._fields)
 GAPS = _Shown("gaps", GAP_COLUMNS, Gap._fields)
@@ -147,7 +150,12 @@ def _show(
     layout: Layout,
 ) -> None:
     with at.opened(wanted) as record:
-        show(read(record, wanted), shown.columns, layout, options.nothing(shown.things, wanted), shown.fields)
+        _print(shown, read(record, wanted), wanted, layout)
+
+
+def _print(shown: _Shown, rows: Iterable[Any], wanted: Filter, layout: Layout) -> None:
+    nothing = options.nothing(shown.things, wanted)
+    show(rows, shown.columns, layout, nothing, shown.fields, only_newest=shown.only_newest)
 
 
 def _show_as_of(
@@ -166,7 +174,7 @@ def _show_as_of(
         return
     with at.opened(wanted) as record:
         then = record.as_of(as_of)
-        show(read(then, wanted), shown.columns, layout, options.nothing(shown.things, wanted), shown.fields)
+        _print(shown, read(then, wanted), wanted, layout)
         show_coverage(then, wanted, layout)
 
 
@@ -186,12 +194,13 @@ def orders(history: bool, only_open: bool, **asked: Any) -> None:
     """Show orders."""
     if history and only_open:
         raise click.UsageError("--history shows every update, --open the latest of open orders; give one of them.")
+    newest = asked["layout"].newest
     if history:
-        _show_as_of(ORDERS, lambda record, wanted: record.order_history(wanted), **asked)
+        _show_as_of(ORDER_UPDATES, lambda record, wanted: record.order_history(wanted), **asked)
     elif only_open:
-        _show_as_of(ORDERS, lambda record, wanted: record.open_orders(wanted), **asked)
+        _show_as_of(ORDER_UPDATES, lambda record, wanted: record.open_orders(wanted), **asked)
     else:
-        _show_as_of(ORDERS, lambda record, wanted: record.orders(wanted), **asked)
+        _show_as_of(ORDERS, lambda record, wanted: record.orders(wanted, newest), **asked)
 
 
 @click.command(
@@ -206,7 +215,8 @@ def orders(history: bool, only_open: bool, **asked: Any) -> None:
 @options.layout
 def fills(**asked: Any) -> None:
     """Show fills."""
-    _show_as_of(FILLS, lambda record, wanted: record.fills(wanted), **asked)
+    newest = asked["layout"].newest
+    _show_as_of(FILLS, lambda record, wanted: record.fills(wanted, newest), **asked)
 
 
 @click.command(
@@ -330,10 +340,7 @@ def timeline(
     with at.opened(wanted) as record:
         if gap_id is not None:
             wanted = _around(record, gap_id, int(around_s * NS_PER_S), wanted)
-        events = record.timeline(wanted)
-        if order_id is not None:
-            subjects = {order_id, f"order {order_id}"}  # of the order and its fills; of discrepancies
-            events = (one for one in events if one.subject in subjects)
+        events = record.timeline(wanted._replace(order_id=order_id))
         show(events, TIMELINE_COLUMNS, layout, nothing, TimelineEvent._fields)
 
 

@@ -57,6 +57,13 @@ class Layout(NamedTuple):
         """Whether people read it."""
         return self.form == FORMATS[0]
 
+    @property
+    def newest(self) -> int | None:
+        """How many rows to read, the last ones; None: all. A table needs one more, to say that there are more."""
+        if not self.is_table:
+            return self.limit
+        return (TABLE_ROWS_MAX if self.limit is None else self.limit) + 1
+
 
 def number(field: str, title: str | None = None, *, if_any: bool = False, rank: int = 0) -> Column:
     """A column of numbers, in plain notation."""
@@ -107,6 +114,8 @@ def show(
     layout: Layout,
     nothing: str,
     fields: Sequence[str] = (),
+    *,
+    only_newest: bool = False,
 ) -> None:
     """Print rows to standard output.
 
@@ -116,6 +125,7 @@ def show(
         layout: how.
         nothing: what a table says where there is no row.
         fields: the names of the rows' fields.
+        only_newest: whether the rows are only the last ones, `layout.newest` of them at most.
 
     Raises:
         click.UsageError: `--columns` names a field that the rows do not have.
@@ -133,7 +143,7 @@ def show(
         for row in _last(rows, layout.limit):
             writer.writerow([_csv_value(getattr(row, name)) for name in chosen])
     else:
-        _table(rows, _chosen(columns, layout.columns), layout, nothing)
+        _table(rows, _chosen(columns, layout.columns), layout, nothing, only_newest=only_newest)
 
 
 def json_line(row: Any) -> str:
@@ -188,7 +198,7 @@ def _jsonable(value: Any) -> Any:
     return value
 
 
-def _table(rows: Iterable[Any], columns: Sequence[Column], layout: Layout, nothing: str) -> None:
+def _table(rows: Iterable[Any], columns: Sequence[Column], layout: Layout, nothing: str, *, only_newest: bool) -> None:
     shown_max = TABLE_ROWS_MAX if layout.limit is None else layout.limit
     last: deque[Any] = deque(maxlen=shown_max)
     count = 0
@@ -218,7 +228,8 @@ def _table(rows: Iterable[Any], columns: Sequence[Column], layout: Layout, nothi
         click.echo(f"Too narrow for: {', '.join(dropped)}. --columns chooses columns, --format csv prints all.")
     if count > len(last):
         hint = "; --since narrows it, --format csv prints all" if layout.limit is None else ""
-        click.echo(f"The last {len(last):,} of {count:,} rows{hint}.")
+        whole = "" if only_newest else f" of {count:,}"
+        click.echo(f"The last {len(last):,}{whole} rows{hint}.")
 
 
 def terminal_width() -> int | None:

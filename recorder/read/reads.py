@@ -194,7 +194,7 @@ class RecordReads(ABC):
     def timeline(self, wanted: Filter = ALL) -> Iterator[TimelineEvent]:
         """Everything that happened, in the order of receipt, which is also what `wanted`'s times refer to.
 
-        With a symbol: its orders and positions, and everything that has no symbol.
+        With a symbol: its orders and positions, and everything that has no symbol. With an order: what is about it.
         """
         wanted = self._limited(wanted)
         since_ns = NS_MIN if wanted.since_ns is None else wanted.since_ns
@@ -202,10 +202,13 @@ class RecordReads(ABC):
         with self.reading() as connection:
             others = [
                 event
-                for event in timelines.other_events(connection, wanted.account)
+                for event in timelines.other_events(connection, wanted.account, wanted.order_id)
                 if since_ns <= event.received_ns < until_ns
             ]
-        states = self.order_history(wanted), self.position_history(wanted), self.balance_history(wanted)
+        orders = self.order_history(wanted)
+        if wanted.order_id is not None:
+            return timelines.timeline(orders, (), (), others, ())
+        states = orders, self.position_history(wanted), self.balance_history(wanted)
         return timelines.timeline(*states, others, {one.reconciliation_id for one in self.rounds()})
 
     def terms(self) -> TermsOf:

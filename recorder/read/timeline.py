@@ -5,7 +5,7 @@ from collections.abc import Container, Iterable, Iterator
 from decimal import Decimal
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Table, select
+from sqlalchemy import ColumnElement, Connection, Table, select
 
 from recorder.model import UNKNOWN
 from recorder.read.records import Balance, Order, Position
@@ -107,12 +107,28 @@ def _of_frame(
     return TimelineEvent(row.account, row.received_ns, *details, row.session_id, row.seq, row.item)
 
 
-def other_events(connection: Connection, account: str | None) -> Iterator[TimelineEvent]:
-    """Fills, transactions and the events of the event log, of one account or all; in no order."""
-    for row in _rows(connection, fills, account):
+def other_events(connection: Connection, account: str | None, order_id: str | None = None) -> Iterator[TimelineEvent]:
+    """Fills, transactions and the events of the event log, in no order.
+
+    Args:
+        connection: to the record.
+        account: only this one's; None: all.
+        order_id: only what is about this order; None: everything.
+    """
+    of_order = () if order_id is None else (fills.c.order_id == order_id,)
+    for row in _rows(connection, fills, account, *of_order):
         subject = str(row.order_id if row.order_id is not None else row.trade_id)
         details = "fill", subject, row.liquidity or UNKNOWN, row.side, row.quantity, row.price, row.fee
         yield TimelineEvent(row.name, row.received_ns, *details, row.session_id, row.seq, row.item)
+    of_order = () if order_id is None else (discrepancies.c.subject == f"order {order_id}",)
+    for row in _rows(connection, discrepancies, account, *of_order):
+        of = "discrepancy", row.subject
+        yield from _event(row.name, row.found_ns, of, row.field, row.session_id, row.seq, _LAST)
+    if order_id is None:
+        yield from _other_events(connection, account)
+
+
+def _other_events(connection: Connection, account: str | None) -> Iterator[TimelineEvent]:
     for row in _rows(connection, transactions, account):
         subject = str(row.transaction_id if row.transaction_id is not None else row.currency)
         details = "transaction", subject, row.type, None, None, None, row.amount
@@ -131,15 +147,13 @@ def other_events(connection: Connection, account: str | None) -> Iterator[Timeli
         name, of, key = row.name, ("reconciliation", str(row.reconciliation_id)), row.reconciliation_id
         yield from _event(name, row.began_ns, of, "began", key, _FIRST, 0)
         yield from _event(name, row.ended_ns, of, f"ended: {row.result or ''}", key, _LAST, 0)
-    for row in _rows(connection, discrepancies, account):
-        of = "discrepancy", row.subject
-        yield from _event(row.name, row.found_ns, of, row.field, row.session_id, row.seq, _LAST)
 
 
-def _rows(connection: Connection, table: Table, account: str | None) -> Iterable[Any]:
+def _rows(connection: Connection, table: Table, account: str | None, *these: ColumnElement[bool]) -> Iterable[Any]:
     query = select(table, account_label(connection).label("name")).join(
         accounts, accounts.c.account_id == table.c.account_id
     )
+    query = query.where(*these)
     return connection.execute(query if account is None else query.where(account_is(account)))
 
 

@@ -17,6 +17,7 @@ from recorder.read.record import Filter
 from recorder.read.sums import BY_ALL, Calendar
 from recorder.read.trips import Trip
 from recorder.store.dialects import insert_rows
+from recorder.store.entries import DiscrepancyFound
 from recorder.store.schema import accounts, fills, order_updates, position_updates, reconciliations, runs
 from tests.contract.test_views import ORDER, ask, delete_orders, replace_orders
 from tests.depth import examples
@@ -288,6 +289,21 @@ def test_a_position_that_an_answer_told_nothing_of_had_realized_nothing(engine: 
         assert [row.realized_pnl for row in record.pnl()] == [Decimal("3e-8")]
     (row,) = ask(engine, "SELECT sum(realized_pnl_change) AS change FROM position_history")
     assert row["change"] == pytest.approx(3e-8)
+
+
+def test_the_timeline_of_an_order_has_only_what_is_about_it(desk: Desk) -> None:
+    for at, order_id in enumerate((1, 2, 1)):
+        desk.order(10 * at, order_id, unfilled=10 - at)
+        desk.position(10 * at + 1)
+    found = (DiscrepancyFound(7, SESSION, 1, f"order {one}", "fee", "1", "2", SESSION, NOON_NS + 30) for one in (1, 2))
+    desk.write(entries=list(found))
+    with desk.open() as record:
+        events = list(record.timeline(Filter(order_id="1")))
+    assert [(one.kind, one.subject, one.received_ns - NOON_NS) for one in events] == [
+        ("order", "1", 0),
+        ("order", "1", 20),
+        ("discrepancy", "order 1", 30),
+    ]
 
 
 def test_the_timeline_is_told_alike(desk: Desk) -> None:

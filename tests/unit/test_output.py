@@ -175,6 +175,21 @@ def test_a_column_that_says_the_same_in_all_rows_may_be_left_out(capsys: pytest.
     assert "main" in shown(capsys, [*rows, Row("other", None)], "table", columns)
 
 
+def test_a_table_of_the_newest_rows_says_that_there_are_more(capsys: pytest.CaptureFixture[str]) -> None:
+    layout = Layout(limit=2)
+    assert (layout.newest, Layout("json", limit=2).newest, Layout("json").newest) == (3, 2, None)
+    for count, last in ((2, "2020-02-04 07:40:53.662  b         1"), (3, "The last 2 rows.")):
+        show([Row(name, None) for name in "abc"[:count]], COLUMNS, layout, "", only_newest=True)
+        assert capsys.readouterr().out.splitlines()[-1].strip() == last
+
+
+def test_a_column_without_a_value_is_left_out(capsys: pytest.CaptureFixture[str]) -> None:
+    columns = [word("name"), number("amount", if_any=True)]
+    for amount, titles in ((None, ["name"]), (Decimal(1), ["name", "amount"])):
+        show([Row("one", amount), Row("two", None)], columns, Layout(), "")
+        assert capsys.readouterr().out.splitlines()[0].split() == titles
+
+
 def test_rows_go_out_as_they_come(capsys: pytest.CaptureFixture[str]) -> None:
     def rows() -> Any:
         yield Row("one", None)
