@@ -9,7 +9,7 @@ from sqlalchemy import Engine, select
 
 from recorder.audit.verify.rebuilding import rebuild_after_upgrade
 from recorder.cli import options
-from recorder.cli.progress import bar
+from recorder.cli.progress import bar, project_everything
 from recorder.errors import SchemaOutdated
 from recorder.model import account_id
 from recorder.store import identity, migrate, sqlite
@@ -53,6 +53,7 @@ def upgrade(at: options.RecordAddress, no_backup: bool) -> None:
                 with bar("decoding frames") as progress:
                     rows = rebuild_after_upgrade(url, progress)
                 click.echo(f"{rows:,} rows were made again from the frames.")
+                project_everything(engine)
         click.echo(f"{place(url)} is at schema {migrate.HEAD}, the newest.")
 
 

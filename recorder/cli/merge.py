@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 from sqlalchemy import Connection, Engine, func, select
 
-from recorder.cli.progress import bar
+from recorder.cli.progress import bar, project_everything
 from recorder.errors import MergeConflict
 from recorder.store import migrate
 from recorder.store.credentials import require_one_account
@@ -52,6 +52,7 @@ def merge(src: str, dst: str) -> None:
             missing = max(_frames(one) - compared, 0)
         moved_frames = _move(Mover(source, target), missing)
         _make_snapshots(target)
+        project_everything(target)
         with target.connect() as connection:
             update_statistics(connection)
         told = list(compare_sessions(target))

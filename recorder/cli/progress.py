@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from sqlalchemy import Engine
 
 log = logging.getLogger("recorder")
 
@@ -169,3 +170,12 @@ def bar(doing: str) -> Iterator[Advance]:
 
 def _no_bar(done: int, total: int | None, doing: str | None = None) -> None:
     """Progress that nobody sees."""
+
+
+def project_everything(engine: "Engine") -> None:
+    """Bring the projections of a database up to date, with a progress bar on a terminal."""
+    from recorder.read.projector import project_all  # noqa: PLC0415  most commands project nothing
+
+    with bar("projecting orders and fills") as advance, engine.connect() as connection:
+        for done, frames in project_all(connection):
+            advance(done, frames)

@@ -16,10 +16,11 @@ from recorder.audit.verify.findings import DERIVED, Finding, Verified
 from recorder.audit.verify.verification import Verification, Wanted
 from recorder.cli import options
 from recorder.cli.output import Column, Layout, show, word
-from recorder.cli.progress import bar
+from recorder.cli.progress import bar, project_everything
 from recorder.cli.prove import checkpoint_notes, signed_checkpoints
 from recorder.errors import ConfigurationError
 from recorder.export.checking import ExportCheck
+from recorder.read.projection_check import repair
 from recorder.read.scope import find_account
 from recorder.store import migrate
 from recorder.store.engine import explained, open_engine
@@ -225,7 +226,10 @@ def rebuild(ctx: click.Context, at: options.RecordAddress, account: str | None) 
     with bar("rebuilding") as progress:
         for some in rebuilding.rebuild(url, account_id, progress):
             done += some
-    if done.frames == 0:
+    repaired = _rebuild_projections(url, account_id)
+    if done.frames == 0 and repaired:
+        click.echo(f"All typed rows agree with their frames; {repaired:,} rows of orders and fills were made again.")
+    elif done.frames == 0:
         click.echo("All typed rows agree with their frames; nothing was changed.")
     else:
         decoded = f", {done.read_anew:,} of them decoded anew" if done.read_anew else ""
@@ -235,3 +239,19 @@ def rebuild(ctx: click.Context, at: options.RecordAddress, account: str | None) 
             f"{done.left:,} findings remain that rebuilding does not repair: recorder verify lists them.", err=True
         )
         ctx.exit(1)
+
+
+def _rebuild_projections(url: str, account_id: int | None) -> int:
+    """Project what is not, and repair what does not follow from the typed rows. Returns how many rows were repaired."""
+    engine = open_engine(url)
+    try:
+        with explained(url):
+            project_everything(engine)
+            with bar("comparing orders and fills") as advance:
+                repaired = 0
+                for rows in repair(engine, account_id):
+                    repaired += rows
+                    advance(repaired, None)
+    finally:
+        engine.dispose()
+    return repaired

@@ -14,6 +14,7 @@ from sqlalchemy.exc import DBAPIError as DriverError
 
 from recorder.errors import AnotherAccount, DatabaseError
 from recorder.live.backoff import Backoff
+from recorder.read.projector import Projector
 from recorder.store import migrate
 from recorder.store.credentials import KnownCredential, conflict, known_credentials
 from recorder.store.crosscheck import compare_sessions
@@ -34,6 +35,10 @@ REMIND_S = 3_600.0
 COLLECT_S = 0.15
 #: This many frames are sent without collecting more.
 COLLECT_FRAMES = 2_000
+#: Frames projected in one transaction, which other recorders of the account wait for.
+FRAMES_PER_STEP = 2_000
+#: How often the server's projections are brought up to date, and for how long at the end of a run, seconds.
+PROJECT_S = 1.0
 #: How often to check whether the planner's statistics are due, seconds.
 ANALYZE_S = 60.0
 
@@ -69,6 +74,8 @@ class Shipper(Thread):
         self._analyze_s = 0.0
         self._may_analyze = True
         self._remind_s = 0.0
+        self._projector = Projector(FRAMES_PER_STEP)
+        self._project_s = 0.0
         self._more = Event()
         self._hurry = Event()
         self._committed = 0
@@ -136,7 +143,7 @@ class Shipper(Thread):
                 elif finishing:
                     break
                 else:
-                    self._more.wait()
+                    self._more.wait(PROJECT_S if self._projector.due else None)
                     if not self._finishing:
                         self._hurry.wait(COLLECT_S)
         except BaseException as error:  # noqa: BLE001  main shows it and ends the run
@@ -167,6 +174,8 @@ class Shipper(Thread):
         while not self._give_up.is_set():
             committed = self._committed
             moved = self._mover.step()
+            if moved is not None:
+                self._projector.add(moved.run_id, moved.frames)
             if self.state in {"away", "refusing"}:
                 log.info("%s answers again: sending what waits in the journal", place(self._server))
             self._backoff.reset()
@@ -177,6 +186,7 @@ class Shipper(Thread):
                 self.frames = committed
                 break
             self.state = "sending"
+        self._project()
         if self._compare:
             for compared in compare_sessions(self._target):
                 log.log(logging.ERROR if compared.unseen else logging.INFO, "%s", compared.sentence())
@@ -184,6 +194,21 @@ class Shipper(Thread):
         if monotonic() >= self._analyze_s:
             self._analyze_s = monotonic() + ANALYZE_S
             self._analyze()
+
+    def _project(self) -> None:
+        """Let the server's projections follow what was sent, until there is more to send."""
+        if monotonic() < self._project_s and not self._finishing:
+            return
+        until_s = monotonic() + PROJECT_S
+        with self._target.connect() as connection:
+            while self._projector.due and not self._give_up.is_set():
+                if self._hurry.is_set() and not self._finishing:
+                    return
+                with connection.begin():
+                    done = self._projector.step(connection)
+                if not done or (self._finishing and monotonic() >= until_s):
+                    break
+        self._project_s = monotonic() + PROJECT_S
 
     def _analyze(self) -> None:
         with self._target.connect() as connection:

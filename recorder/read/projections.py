@@ -358,7 +358,7 @@ def differences(
     order_ids = [key.order_id for key in keys if key.order_id]
     trade_ids = [key.trade_id for key in keys if not key.order_id]
     s, t = order_states.c, trades.c
-    differing = _differences(
+    differing = table_differences(
         order_states,
         connection.execute(select(order_states).where(s.account_id == account_id, s.order_id.in_(order_ids))),
         found.states,
@@ -367,10 +367,11 @@ def differences(
     if trade_ids:
         without = t.account_id == account_id, t.order_id.is_(None), _text(t.trade_id).in_(trade_ids)
         stored += connection.execute(select(trades).where(*without))
-    return differing + _differences(trades, stored, [row for row, _ in found.trades])
+    return differing + table_differences(trades, stored, [row for row, _ in found.trades])
 
 
-def _differences(table: Table, stored: Iterable[Any], wanted: Iterable[Row]) -> list[Difference]:
+def table_differences(table: Table, stored: Iterable[Any], wanted: Iterable[Row]) -> list[Difference]:
+    """Compare rows of a table as stored and as they should be."""
     size = len(table.primary_key)
     key = [place for place, column in enumerate(table.c) if column.primary_key]
     assert key == list(range(size)), f"{table.name}: the key does not come first"

@@ -7,13 +7,14 @@ the same in memory for the batches that are not projected yet.
 
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from decimal import Decimal
 from functools import cache
 from typing import Any, NamedTuple
 
 import msgspec
 from sqlalchemy import ColumnElement, Connection, Select, Table, and_, bindparam, delete, exists, func, select
 
-from recorder.read.projections import OrderKey, differences, key_of, project, store
+from recorder.read.projections import OrderKey, differences, key_of, project, store, table_differences
 from recorder.read.scope import LabelledAccount, labelled_accounts
 from recorder.store.dialects import insert_rows, replace_rows, take_account
 from recorder.store.journal import FrameRange
@@ -138,7 +139,7 @@ def _accounts(connection: Connection) -> _Accounts:
     return _Accounts((one.account_id, one) for one in labelled_accounts(connection))
 
 
-def project_all(connection: Connection, frames_max: int = 20_000) -> Iterator[int]:
+def project_all(connection: Connection, frames_max: int = 20_000) -> Iterator[tuple[int, int]]:
     """Project everything that is not, each step in a transaction of its own.
 
     Args:
@@ -146,15 +147,16 @@ def project_all(connection: Connection, frames_max: int = 20_000) -> Iterator[in
         frames_max: frames in one step.
 
     Yields:
-        How many steps were made so far.
+        After each step, how many frames are projected, and of how many.
     """
-    projector, steps = Projector(frames_max), 0
+    projector, total = Projector(frames_max), None
     while True:
         with connection.begin():
             if not projector.step(connection):
                 return
-        steps += 1
-        yield steps
+        left = projector.waiting_frames
+        total = left if total is None else total
+        yield max(total - left, 0), total
 
 
 def unprojected(connection: Connection) -> list[_Unprojected]:
@@ -339,6 +341,12 @@ def _any_instrument() -> Select[Any]:
     return select(instruments.c.symbol).where(*_within(instruments)).limit(1)
 
 
+def latest_contracts(connection: Connection, account: LabelledAccount) -> list[tuple[Any, ...]]:
+    """The rows of `contracts` that an account should have."""
+    symbols = _known_symbols(connection, account.account_id)
+    return [(account.account_id, *of, *row) for of, row in _contracts(connection, account, symbols).items()]
+
+
 def _replace_contracts(
     connection: Connection, account: LabelledAccount, symbols: Collection[tuple[str, str]] | None = None
 ) -> None:
@@ -346,9 +354,8 @@ def _replace_contracts(
     mine = c.account_id == account.account_id
     if symbols is None:
         symbols = _known_symbols(connection, account.account_id)
-    connection.execute(delete(contracts).where(mine))
-    rows = [(account.account_id, *key, *row) for key, row in _contracts(connection, account, symbols).items()]
-    insert_rows(connection, contracts, rows)
+    rows = [(account.account_id, *of, *row) for of, row in _contracts(connection, account, symbols).items()]
+    store(connection, table_differences(contracts, connection.execute(select(contracts).where(mine)), rows))
 
 
 def _known_symbols(connection: Connection, account_id: int) -> set[tuple[str, str]]:
@@ -370,7 +377,8 @@ def _contracts(
     if venue is not None:
         for of in symbols:
             told = venue.accounting.instrument(of[1])
-            found[of] = told.kind, told.base, told.quote, told.settle, told.contract_size, -1, -1, -1, -1
+            size = None if told.contract_size is None else Decimal(told.contract_size)
+            found[of] = told.kind, told.base, told.quote, told.settle, size, -1, -1, -1, -1
     i = instruments.c
     market = func.coalesce(i.market, "")
     receipt = i.received_ns, i.session_id, i.seq, i.item
@@ -378,6 +386,5 @@ def _contracts(
     columns = [market.label("market"), i.symbol, i.kind, i.base, i.quote, i.settle, i.contract_size, *receipt]
     aged = select(*columns, age.label("age")).where(i.account_id == account.account_id).subquery()
     for row in connection.execute(select(*list(aged.c)[:-1]).where(aged.c.age == 1)):
-        size = None if row.contract_size is None else str(row.contract_size)
-        found[row.market, row.symbol] = (*row[2:6], size, *row[7:])
+        found[row.market, row.symbol] = tuple(row[2:])
     return found

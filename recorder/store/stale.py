@@ -7,7 +7,7 @@ anew (`recorder.read.projector`); until then, readers do.
 from sqlalchemy import Connection, delete, literal, select
 
 from recorder.store.dialects import insert_new
-from recorder.store.projection_tables import contracts, current_states, order_states, stale, trades
+from recorder.store.projection_tables import contracts, current_states, order_states, projected, stale, trades
 from recorder.store.schema import fills, order_updates
 
 
@@ -28,6 +28,8 @@ def forget(connection: Connection, account_id: int, session_id: int, seqs: tuple
 
 def mark(connection: Connection, account_id: int, session_id: int, seqs: tuple[int, int]) -> None:
     """Note which orders some frames say something about. The arguments are those of `forget`."""
+    if connection.scalar(select(projected.c.run_id).limit(1)) is None:
+        return  # nothing is projected: everything will be
     # Without an order: the account's balances, positions and contracts.
     found = {("", "")}
     for table in (order_updates, fills):

@@ -6,10 +6,13 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import Engine, delete, select
+from sqlalchemy import Engine, delete, select, text
 
 import recorder
+from recorder.audit.verify.findings import ROW_CHANGED, ROW_INSERTED, ROW_REMOVED
+from recorder.audit.verify.verification import Verification
 from recorder.read import fills as derive
+from recorder.read.projection_check import repair
 from recorder.read.projector import Projector, project_all
 from recorder.read.records import Fill, Order
 from recorder.store.journal import FrameRange
@@ -22,6 +25,7 @@ from tests.contract.conftest import NewUrl
 from tests.contract.lines import Line, Scribe, lines
 from tests.depth import examples
 from tests.made import quick_engine
+from tests.unit.read.desk import Desk
 
 #: What `make test` proves on PostgreSQL too; `make test-all` proves everything there.
 ON_POSTGRESQL = ("test_they_are_what_they_would_be_if_made_from_nothing",)
@@ -172,3 +176,50 @@ def erase_one(scribe: Scribe, where: float) -> None:
     if found:
         account_id, session_id, seq = found[int(where * (len(found) - 1))]
         list(redact(scribe.engine, scribe.url, [FrameRange(account_id, session_id, seq, seq)], "me", "a test"))
+
+
+def faults(url: str) -> set[tuple[str, str, str]]:
+    """What a verification finds in projections: its kind, the table, and of what the row is."""
+    names = {table.name for table in PROJECTIONS}
+    found = (one for one in Verification(url) if one.table in names)
+    return {(one.kind, one.table, one.detail.partition(": ")[0]) for one in found}
+
+
+def test_what_does_not_follow_from_the_typed_rows_is_found_and_repaired(desk: Desk) -> None:
+    for at, (order_id, unfilled) in enumerate([(1, 10), (2, 10), (1, 4), (3, 0), (1, 3)]):
+        desk.order(at, order_id, unfilled=unfilled)
+    desk.balance(6)
+    desk.position(7)
+    project(desk.engine, None)
+    right = contents(desk.engine)
+    assert faults(desk.url) == set()
+    with desk.engine.begin() as connection:
+        connection.execute(text("UPDATE trades SET quantity = '7' WHERE order_id = '1' AND seq = 2"))
+        connection.execute(text("DELETE FROM trades WHERE order_id = '3'"))
+        connection.execute(text("UPDATE order_states SET order_id = '9' WHERE order_id = '2'"))
+        connection.execute(text("DELETE FROM current_states WHERE kind = 'account_updates'"))
+        connection.execute(text("UPDATE contracts SET contract_size = '2'"))
+    # Of an order that changes later, nothing is compared until it is projected again.
+    desk.order(8, 1, unfilled=2)
+    found = faults(desk.url)
+    assert found == {
+        (ROW_REMOVED, "trades", "order 3"),
+        (ROW_REMOVED, "order_states", "order 2"),
+        (ROW_INSERTED, "order_states", "order 9"),
+    }
+    project(desk.engine, None)
+    with desk.engine.begin() as connection:
+        connection.execute(text("UPDATE trades SET quantity = '7' WHERE order_id = '1' AND seq = 2"))
+    found = faults(desk.url)
+    assert {
+        (ROW_CHANGED, "trades", "order 1"),
+        (ROW_REMOVED, "current_states", '["BTC",null]'),
+        (ROW_CHANGED, "contracts", "BTCUSD_P"),
+    } <= found
+    assert len(found) == 6
+    assert sum(repair(desk.engine)) == 6
+    assert faults(desk.url) == set()
+    kept = contents(desk.engine)
+    anew(desk.engine)
+    assert contents(desk.engine) == kept
+    assert kept["contracts"] == right["contracts"]

@@ -13,6 +13,7 @@ from recorder.audit.verify.findings import DERIVED, Finding, Progress
 from recorder.audit.verify.typed_rows import derive
 from recorder.audit.verify.verification import Verification, Wanted
 from recorder.model import account_labels
+from recorder.store import stale
 from recorder.store.dialects import insert_rows, share_account
 from recorder.store.engine import explained, open_engine
 from recorder.store.redactions import sealed_redactions_in
@@ -78,7 +79,7 @@ def rebuild(
             known = [(row.account_id, row.name, row.venue) for row in connection.execute(query)]
         names = account_labels(known)
         named = {names[key]: (key, venue_named(venue)) for key, _, venue in known}
-        for session, seqs in _by_session(Verification(url, Wanted(account_id), progress), named):
+        for session, seqs in _by_session(Verification(url, Wanted(account_id, projections=False), progress), named):
             if session is None:
                 yield Rebuilt(left=1)
                 continue
@@ -182,12 +183,15 @@ def _rebuild_some(connection: Connection, session: _RebuiltSession, seqs: Sequen
         reading = dict(zip(("topic", "status", "error"), decoded[:3], strict=True))
         connection.execute(update(frames).where(*key, f.seq == frame[2]).values(reading))
     received = [row[RECEIVED_NS] for row in found]
+    touched = session.account_id, session.session_id, (min(seqs, default=0), max(seqs, default=-1))
+    stale.forget(connection, *touched)
     for record, table in TYPED.items():
         mine = table.c.account_id == session.account_id, table.c.session_id == session.session_id
         these = *mine, table.c.seq.in_(seqs)
         received.append(connection.scalar(select(func.min(table.c.received_ns)).where(*these)))
         connection.execute(delete(table).where(*these))
         insert_rows(connection, table, derived.rows[record])
+    stale.mark(connection, *touched)
     # Later snapshots point to rows that may have been replaced.
     known = [one for one in received if one is not None]
     if known:

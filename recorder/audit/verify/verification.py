@@ -17,7 +17,9 @@ from recorder.audit.verify.findings import (
     CHAIN_BROKEN,
     ENTRIES_CHANGED,
     FRAME_INSERTED,
+    ROW_CHANGED,
     ROW_INSERTED,
+    ROW_REMOVED,
     SEQ_DISCONTINUOUS,
     Finding,
     Progress,
@@ -26,7 +28,9 @@ from recorder.audit.verify.findings import (
     merge_consecutive,
 )
 from recorder.model import account_labels
+from recorder.read.projection_check import check, describe
 from recorder.store.chain import ChainedRun, runs_of
+from recorder.store.engine import explained, open_engine
 from recorder.store.redactions import sealed_redactions
 from recorder.store.schema import TYPED, frames
 
@@ -60,6 +64,8 @@ class Wanted(NamedTuple):
     key: VerifierKey | None = None
     #: How many processes; None: one per processor.
     jobs: int | None = None
+    #: Also orders, fills and latest states, which follow from typed rows.
+    projections: bool = True
 
     @property
     def is_whole(self) -> bool:
@@ -104,6 +110,7 @@ class Verification:
         yield from self._batches(reader, runs)
         yield from merge_consecutive(self._unbatched_rows(reader, names))
         yield from self._event_log(reader, runs, names)
+        yield from self._projections()
 
     def _chains(self, reader: RecordReader, runs: Sequence[ChainedRun]) -> Iterator[Finding]:
         stored, findings = stored_claims(reader, self._wanted.key)
@@ -179,6 +186,21 @@ class Verification:
             yield from findings_in_event_log(reader, runs, names)
             if reader.one("SELECT account_id FROM comparisons LIMIT 1") is not None:
                 self._skip("comparisons of several recorders, which no recorder has sealed")
+
+    def _projections(self) -> Iterator[Finding]:
+        wanted = self._wanted
+        if wanted.quick or not wanted.projections or wanted.since_ns is not None or wanted.until_ns is not None:
+            return
+        engine = open_engine(self._url, read_only=True)
+        try:
+            with explained(self._url):
+                for account, difference in check(engine, wanted.account_id):
+                    kind = ROW_CHANGED
+                    if difference.stored is None or difference.wanted is None:
+                        kind = ROW_REMOVED if difference.stored is None else ROW_INSERTED
+                    yield Finding(kind, difference.table.name, describe(difference), account.label)
+        finally:
+            engine.dispose()
 
     def _skip(self, words: str) -> None:
         self.verified = self.verified._replace(not_checked=(*self.verified.not_checked, words))
