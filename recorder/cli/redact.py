@@ -6,7 +6,7 @@ import click
 from sqlalchemy import Engine
 
 from recorder.cli import options
-from recorder.cli.progress import bar
+from recorder.cli.progress import bar, project_everything
 from recorder.read.scope import find_account
 from recorder.store import migrate, redactions
 from recorder.store.engine import explained, is_file, open_engine, place, sole_writer
@@ -87,6 +87,8 @@ def redact(
             click.echo("Nothing was changed.")
             return
         count = _redact(engine, url, chosen, who or options.this_user(), why)
+        # What follows from the erased frames goes, too, before the file is swept.
+        project_everything(engine)
         redactions.sweep(engine, url)
     click.echo(
         f"{count:,} frames of {account} erased; the record keeps their digests, and who erased them, when and why."

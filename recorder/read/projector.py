@@ -14,7 +14,8 @@ from typing import Any, NamedTuple
 import msgspec
 from sqlalchemy import ColumnElement, Connection, Select, Table, and_, bindparam, delete, exists, func, select
 
-from recorder.read.projections import OrderKey, differences, key_of, project, store, table_differences
+from recorder.read.projected_rows import differences, store, table_differences
+from recorder.read.projections import OrderKey, key_of, project
 from recorder.read.scope import LabelledAccount, labelled_accounts
 from recorder.store.dialects import insert_rows, replace_rows, take_account
 from recorder.store.journal import FrameRange
