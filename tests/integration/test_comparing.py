@@ -4,11 +4,11 @@ Without a contradiction nothing is ever found: not in a busy account, not where 
 """
 
 import json
-from decimal import Decimal
 
 import recorder
 from recorder.simulator import Simulator, SimulatorOptions
 from recorder.simulator.faults import lagging, swallowing
+from recorder.venues.fmex import rest
 from tests.depth import size
 from tests.integration.process import Folder, Process
 
@@ -89,9 +89,9 @@ def test_pushes_that_were_swallowed_are_found_and_told_everywhere(folder: Folder
             "SELECT source, payload FROM frames WHERE session_id = ? AND seq = ?", session_id, seq
         )
         assert (source, seq) == ("snapshot", 5)
-        orders = {order["id"]: order for order in json.loads(payload, parse_float=Decimal)["data"]["results"]}
-        order = orders.get(int(subject.split()[1]))
-        assert (None if order is None else str(order[field])) == told
+        orders = {order.order_id: order for order in rest.read_open_orders(payload)}
+        order = orders.get(subject.split()[1])
+        assert (None if order is None else getattr(order, field)) == told
         assert folder.rows("SELECT count(*) FROM sessions WHERE session_id = ?", other) == [(1,)]
     # No gap explains them: there was none until the run ended.
     assert [reason for (reason,) in folder.rows("SELECT reason FROM gaps ORDER BY gap_id")] == ["beginning", "stopped"]
