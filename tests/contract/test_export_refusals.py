@@ -29,9 +29,7 @@ FINE = "0.0000000000000000000000001"
 @pytest.mark.parametrize("digits", [BIG, FINE])
 def test_numbers_that_do_not_fit_are_named_in_the_error(own: Desk, tmp_path: Path, digits: str) -> None:
     own.balance(40, "NEW", digits, session_id=SESSION + 9)
-    with pytest.raises(
-        ExportError, match=r"account_updates\.available does not fit .* use --decimals string"
-    ) as raised:
+    with pytest.raises(ExportError, match=r"account_updates\.balance does not fit .* use --decimals string") as raised:
         exported.made(own, tmp_path / "export", "order_updates", "account_updates")
     assert Decimal(str(raised.value).split()[0]) == Decimal(digits)
     assert list(tmp_path.glob("**/*.parquet")) == [] and list(tmp_path.glob(".*")) == []
@@ -71,7 +69,7 @@ def test_floats_only_on_request(full: Desk, tmp_path: Path) -> None:
         ),
         ({"scope": Scope(topics=("account",))}, "--topic is for frames only"),
         ({"scope": Scope(Filter(account="mian"))}, "no account 'mian' in this record; there are: main, other"),
-        ({"scope": Scope(Filter(symbol="x"))}, "no symbol 'x' in this record; there are: btcusd_p, "),
+        ({"scope": Scope(Filter(symbol="x"))}, "no symbol 'x' in this record; there are: BTCUSD_P, "),
         ({"scope": Scope(Filter(since_ns=5, until_ns=5))}, "--since must be earlier than --until"),
         (
             {"scope": Scope(Filter(until_ns=NOON_NS))},

@@ -80,7 +80,7 @@ def test_the_bytes_are_in_no_file_any_more(teller: Teller) -> None:
     sweep(teller.engine, teller.url)
     folder = Path(teller.url.removeprefix("sqlite:///")).parent
     files = {path.name: path.read_bytes() for path in folder.iterdir()}
-    assert {name: content.count(b'"unfilled_quantity"') for name, content in files.items()} == dict.fromkeys(files, 0)
+    assert {name: content.count(b'"unfilled_quantity":') for name, content in files.items()} == dict.fromkeys(files, 0)
 
 
 def test_somebody_who_reads_the_file_as_it_was_is_told_of(teller: Teller) -> None:

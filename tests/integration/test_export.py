@@ -74,10 +74,10 @@ def test_an_export(recorded: Folder) -> None:
 
 
 def test_columns_of_one_table_as_csv(recorded: Folder) -> None:
-    asked = ("--format", "csv", "--table", "fills", "--columns", "time_utc, order_id,quantity,fee")
+    asked = ("--format", "csv", "--table", "fills", "--columns", "event_utc, order_id,quantity,fee")
     assert recorded.command("export", "sheet", *asked).returncode == 0
     lines = (recorded.path / "sheet/fills.csv").read_text().splitlines()
-    assert lines[0] == "time_utc,order_id,quantity,fee"
+    assert lines[0] == "event_utc,order_id,quantity,fee"
     assert lines[-1] == "1970-01-02T00:00:00.021000Z,3,1,0E-18" or len(lines) > 5
 
 

@@ -246,7 +246,7 @@ def test_a_new_key_is_recorded_at_once_and_sent_when_it_is_accepted(
 def assert_equal_views(url: str, pushed: set[tuple[bytes]]) -> None:
     """The history holds as many order updates as there are different ones among what was pushed."""
     orders = {payload for (payload,) in pushed if b'"type":"order.' in payload.replace(b" ", b"")}
-    (told,) = server_rows(url, "SELECT count(*) FROM order_history WHERE ts IS NOT NULL")
+    (told,) = server_rows(url, "SELECT count(*) FROM order_history WHERE event_ms IS NOT NULL")
     assert told == (len(orders),)
 
 
