@@ -69,7 +69,7 @@ def history(record: Record, wanted: Filter = ALL) -> History | None:
         and not _is_in(fill, first, asked_ns)
         and _is_in(fill, last, asked_ns)
     ]
-    return History(first, last, fills, record.terms()(last.account, last.symbol))
+    return History(first, last, fills, record.terms()(last.account, last.market, last.symbol))
 
 
 def _position(state: Position) -> tuple[str | None, ...]:

@@ -107,11 +107,9 @@ DISCREPANCY_COLUMNS = [
     Column("told", "venue", lambda found: "nothing" if found.told is None else plain(found.told)),
     Column("held", "record", lambda found: "nothing" if found.held is None else plain(found.held)),
 ]
-
-
 TIMELINE_COLUMNS = [
     time_ns("received_ns", "received (UTC)"),
-    word("account", if_it_differs=True),
+    ACCOUNT,
     word("kind"),
     word("subject"),
     word("event", is_prose=True),
@@ -194,13 +192,12 @@ def orders(history: bool, only_open: bool, **asked: Any) -> None:
     """Show orders."""
     if history and only_open:
         raise click.UsageError("--history shows every update, --open the latest of open orders; give one of them.")
-    newest = asked["layout"].newest
     if history:
         _show_as_of(ORDER_UPDATES, lambda record, wanted: record.order_history(wanted), **asked)
     elif only_open:
         _show_as_of(ORDER_UPDATES, lambda record, wanted: record.open_orders(wanted), **asked)
     else:
-        _show_as_of(ORDERS, lambda record, wanted: record.orders(wanted, newest), **asked)
+        _show_as_of(ORDERS, lambda record, wanted: record.orders(wanted, asked["layout"].newest), **asked)
 
 
 @click.command(
@@ -215,8 +212,7 @@ def orders(history: bool, only_open: bool, **asked: Any) -> None:
 @options.layout
 def fills(**asked: Any) -> None:
     """Show fills."""
-    newest = asked["layout"].newest
-    _show_as_of(FILLS, lambda record, wanted: record.fills(wanted, newest), **asked)
+    _show_as_of(FILLS, lambda record, wanted: record.fills(wanted, asked["layout"].newest), **asked)
 
 
 @click.command(

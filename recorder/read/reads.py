@@ -111,7 +111,7 @@ class RecordReads(ABC):
 
         Args:
             wanted: which.
-            as_it_happened: in the order in which they came to be, by the exchange's clock: a REST answer may be newer
+            as_it_happened: in the order in which they came to be, by the venue's clock: a REST answer may be newer
                 than pushes received after it.
         """
         in_order = partial(queries.history, Position, position_updates)
@@ -167,7 +167,7 @@ class RecordReads(ABC):
         return sums.fees(self._fills_within(wanted), calendar)
 
     def pnl(self, calendar: Calendar = _DAYS, wanted: Filter = ALL) -> list[Pnl]:
-        """The exchange's own realized PnL, and the fees in it, by period of a calendar."""
+        """The venue's own realized PnL, and the fees in it, by period of a calendar."""
         rounds = self.rounds()
         first: dict[str, int] = {}
         for one in rounds:
@@ -212,12 +212,12 @@ class RecordReads(ABC):
         return timelines.timeline(*states, others, {one.reconciliation_id for one in self.rounds()})
 
     def terms(self) -> TermsOf:
-        """The terms of contracts: as the venue told them last, or else as it documents them."""
+        """The terms of contracts: as the venue sent them last, or else as it documents them."""
         venues = self.venues()
-        told = {(one.account, one.symbol): one for one in self.instruments()}
+        sent = {(one.account, one.market, one.symbol): one for one in self.instruments()}
 
-        def terms_of(account: str, symbol: str) -> walks.Terms:
-            one, venue = told.get((account, symbol)), venues.get(account)
+        def terms_of(account: str, market: str | None, symbol: str) -> walks.Terms:
+            one, venue = sent.get((account, market, symbol)), venues.get(account)
             if one is not None:
                 return walks.terms(one.kind, one.contract_size)
             known = None if venue is None else venue.accounting.instrument(symbol)

@@ -196,7 +196,7 @@ class Record(RecordReads):
 
 
 class AsOf(RecordReads):
-    """A record as it was known at an instant, by receipt; `Record.as_of` makes it. The exchange's clock is not used.
+    """A record as it was known at an instant, by receipt; `Record.as_of` makes it. The venue's clock is not used.
 
     Everything that any recorder had received by then was known, and nothing that came later, whenever it says that it
     happened: what a REST answer reports of a gap is known from the receipt of the answer.

@@ -234,7 +234,7 @@ class Gap(NamedTuple):
 
 
 class RestRound(NamedTuple):
-    """One round of requests to the exchange's REST interface."""
+    """One round of requests to the venue's REST interface."""
 
     account: str
     #: Its answers are frames of this session.

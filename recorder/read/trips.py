@@ -69,8 +69,8 @@ class Terms(NamedTuple):
     contract_size: Decimal = Decimal(1)
 
 
-#: Account and symbol of a contract → its terms.
-TermsOf = Callable[[str, str], Terms]
+#: Account, market and symbol of a contract → its terms.
+TermsOf = Callable[[str, str | None, str], Terms]
 
 
 def terms(kind: str | None, contract_size: Decimal | str | None) -> Terms:
@@ -170,8 +170,10 @@ def trips(fills: Iterable[Fill], reported: Iterable[HeldQuantity], terms_of: Ter
         held[one.account, one.symbol, one.market or "", one.position_side or ""][one.at_ms] = one.quantity
     for key in sorted(moves):
         its_moves = sorted(moves[key], key=_happened)
-        account, symbol, *_ = key
-        yield from _walk(account, symbol, terms_of(account, symbol), its_moves, _starts(its_moves, held[key]))
+        account, symbol, market, _ = key
+        yield from _walk(
+            account, symbol, terms_of(account, market or None, symbol), its_moves, _starts(its_moves, held[key])
+        )
 
 
 #: Account, symbol, market, side in hedge mode.

@@ -14,7 +14,8 @@ import recorder
 from recorder.clock import utc_text
 from recorder.model import OrderUpdate
 from recorder.read.projector import project_all
-from recorder.store.dialects import insert_rows
+from recorder.store.dialects import insert_rows, replace_rows
+from recorder.store.projection_tables import projected
 from recorder.store.schema import accounts, order_updates
 from recorder.store.stale import mark
 from tests.depth import examples
@@ -95,6 +96,8 @@ def delete_orders(connection: Connection, *these: ColumnElement[bool]) -> None:
 
 
 def _mark_all(connection: Connection) -> None:
+    # Orders are only marked in a database that has projections.
+    replace_rows(connection, projected, [(0, 0)])
     of = order_updates.c.account_id, order_updates.c.session_id
     for account_id, session_id in connection.execute(select(*of).distinct()).all():
         mark(connection, account_id, session_id, (0, 2**31))

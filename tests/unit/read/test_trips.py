@@ -23,7 +23,7 @@ def held(at_ms: int, quantity: Decimal) -> HeldQuantity:
     return HeldQuantity("main", None, "A", None, at_ms, quantity)
 
 
-def inverse(_account: str, _symbol: str) -> Terms:
+def inverse(_account: str, _market: str | None, _symbol: str) -> Terms:
     return Terms(is_inverse=True)
 
 
@@ -45,17 +45,17 @@ def test_a_way_in_and_out() -> None:
 
 def test_a_linear_contract_gains_in_the_quote_currency() -> None:
     fills = [fill(1, "1", "8000", "2"), fill(2, "3", "12000", "3"), fill(3, "-4", "12500", "5")]
-    (trip,) = trips(fills, [held(3, D(0))], lambda _account, _symbol: Terms(contract_size=D("0.1")))
+    (trip,) = trips(fills, [held(3, D(0))], lambda *_: Terms(contract_size=D("0.1")))
     assert (trip.entry_price, trip.exit_price) == (D(11000), D(12500))
     assert (trip.pnl_before_fees, trip.fee, trip.pnl, trip.adds_up) == (D(600), D(10), D(590), True)
-    (short,) = trips([fill(1, "-2", "100"), fill(2, "2", "90")], [], lambda _account, _symbol: Terms())
+    (short,) = trips([fill(1, "-2", "100"), fill(2, "2", "90")], [], lambda *_: Terms())
     assert (short.direction, short.pnl) == ("short", D(20))
 
 
 def test_the_sides_of_a_hedged_symbol_are_trips_of_their_own() -> None:
     fills = [fill(1, "1", "100", position_side="long"), fill(2, "-2", "100", position_side="short")]
     fills += [fill(3, "-1", "110", position_side="long"), fill(4, "2", "90", position_side="short")]
-    found = list(trips(fills, [], lambda _account, _symbol: Terms()))
+    found = list(trips(fills, [], lambda *_: Terms()))
     assert [(trip.direction, trip.opened_ms, trip.closed_ms, trip.pnl) for trip in found] == [
         ("long", 1, 3, D(10)),
         ("short", 2, 4, D(20)),
