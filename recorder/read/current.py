@@ -62,7 +62,7 @@ def fills(connection: Connection, wanted: Filter, newest: int | None = None) -> 
     def stored(account: LabelledAccount, keys: set[OrderKey]) -> Iterator[Fill]:
         query = select(*(trades.c[name] for name in Fill._fields if name != "account"))
         for row in _rows(connection, query, trades, account, wanted, backwards=newest is not None):
-            if key_of(row.order_id, row.trade_id) not in keys:
+            if not keys or key_of(row.order_id, row.trade_id) not in keys:
                 yield _fill(account.label, row)
 
     def computed(account: LabelledAccount, found: Projected) -> Iterator[Fill]:
@@ -72,8 +72,7 @@ def fills(connection: Connection, wanted: Filter, newest: int | None = None) -> 
 
 
 def _fill(account: str, row: Any) -> Fill:
-    fill = Fill(account, *row)
-    return fill._replace(price_is_estimate=bool(fill.price_is_estimate))
+    return Fill._make((account, *row[: _IS_ESTIMATE - 1], bool(row[_IS_ESTIMATE - 1]), *row[_IS_ESTIMATE:]))
 
 
 def _answer(
@@ -96,8 +95,10 @@ def _answer(
             keys = touched[account.account_id] | _reported_since(connection, account, wanted.until_ns)
             streams.append(stored(account, keys))
         fresh = [one for _, found in project(connection, account, keys, until_ns) for one in computed(account, found)]
-        streams.append(iter(sorted(fresh, key=_receipt, reverse=backwards)))
-    in_order = merge(*streams, key=_receipt, reverse=backwards)
+        if fresh:
+            streams.append(iter(sorted(fresh, key=_receipt, reverse=backwards)))
+    # Merging costs as much as reading; mostly there is one account, and everything is projected.
+    in_order = streams[0] if len(streams) == 1 else merge(*streams, key=_receipt, reverse=backwards)
     yield from reversed(list(islice(in_order, newest))) if backwards else in_order
 
 

@@ -150,14 +150,15 @@ def project_all(connection: Connection, frames_max: int = 20_000) -> Iterator[tu
     Yields:
         After each step, how many frames are projected, and of how many.
     """
-    projector, total = Projector(frames_max), None
+    projector = Projector(frames_max)
+    total = sum(one.frames for one in unprojected(connection))
+    connection.rollback()
     while True:
         with connection.begin():
             if not projector.step(connection):
                 return
-        left = projector.waiting_frames
-        total = left if total is None else total
-        yield max(total - left, 0), total
+        total = max(total, projector.waiting_frames)
+        yield total - projector.waiting_frames, total
 
 
 def unprojected(connection: Connection) -> list[_Unprojected]:
