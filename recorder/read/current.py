@@ -14,10 +14,13 @@ from sqlalchemy import Connection, Select, Table, and_, exists, func, select
 from recorder.read.projections import NEVER_NS, OrderKey, Projected, key_of, project
 from recorder.read.projector import unprojected_orders
 from recorder.read.records import Fill, Filter, Order
+from recorder.read.rows_at import PLACES_MAX, rows_at
 from recorder.read.scope import LabelledAccount, labelled_accounts
+from recorder.store.dialects import POSTGRESQL
 from recorder.store.projection_tables import order_states, trades
 from recorder.store.schema import fills as reported
 from recorder.store.schema import order_updates
+from recorder.store.state_index import StateRow
 from recorder.venues import find_venue
 
 T = TypeVar("T", Fill, Order)
@@ -26,8 +29,9 @@ T = TypeVar("T", Fill, Order)
 _FETCH = 500
 _RECEIPT = ("received_ns", "session_id", "seq", "item")
 _receipt = attrgetter(*_RECEIPT)
-_IS_ESTIMATE = Fill._fields.index("price_is_estimate")
+_ORDER_COLUMNS = [order_updates.c[name] for name in Order._fields if name != "account"]
 _SAME_ROW = and_(*(order_updates.c[name] == order_states.c[name] for name in ("account_id", *_RECEIPT[1:])))
+_IS_ESTIMATE = Fill._fields.index("price_is_estimate")
 
 
 def orders(connection: Connection, wanted: Filter, newest: int | None = None) -> Iterator[Order]:
@@ -40,12 +44,20 @@ def orders(connection: Connection, wanted: Filter, newest: int | None = None) ->
     """
 
     def stored(account: LabelledAccount, keys: set[OrderKey]) -> Iterator[Order]:
-        u = order_updates.c
-        columns = [u[name] for name in Order._fields if name != "account"]
-        query = select(*columns).select_from(order_states.join(order_updates, _SAME_ROW))
-        for row in _rows(connection, query, order_states, account, wanted, backwards=newest is not None):
-            if OrderKey(row.order_id) not in keys:
-                yield Order(account.label, *row)
+        backwards = newest is not None
+        if not backwards or connection.dialect.name != POSTGRESQL:
+            query = select(*_ORDER_COLUMNS).select_from(order_states.join(order_updates, _SAME_ROW))
+            for row in _rows(connection, query, order_states, account, wanted, backwards=backwards):
+                if OrderKey(row.order_id) not in keys:
+                    yield Order(account.label, *row)
+            return
+        # Not joined: PostgreSQL would read all orders to sort them.
+        query = select(*(order_states.c[name] for name in ("counts_ns", *_RECEIPT)), order_states.c.order_id)
+        rows = _rows(connection, query, order_states, account, wanted, backwards=backwards)
+        places = (StateRow._make((*row[:5], None)) for row in rows if OrderKey(row.order_id) not in keys)
+        while some := list(islice(places, PLACES_MAX)):
+            found = (Order(account.label, *row) for row in rows_at(connection, order_updates, account.account_id, some))
+            yield from sorted(found, key=_receipt, reverse=True)
 
     def computed(account: LabelledAccount, found: Projected) -> Iterator[Order]:
         return (order for order in found.orders(account.label) if _is_wanted(order, wanted))

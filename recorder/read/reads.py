@@ -6,13 +6,13 @@ an execution of New Year's Eve belongs to the old year even if it was reported i
 
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
-from functools import cache, partial
+from functools import partial
 from operator import attrgetter
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Select, Table, and_, bindparam, column, select, values
+from sqlalchemy import Connection, Select, Table
 
 from recorder.clock import NS_PER_MS
 from recorder.model import FINAL_STATUSES
@@ -22,14 +22,14 @@ from recorder.read import trips as walks
 from recorder.read.coverage import coverage_by_recorder, touches, whole_gaps
 from recorder.read.queries import Closed
 from recorder.read.records import ALL, Balance, Fill, Filter, Gap, Instrument, Order, Position, RestRound
+from recorder.read.rows_at import rows_at
 from recorder.read.scope import labelled_accounts
 from recorder.read.sums import Calendar, Fees, Pnl
 from recorder.read.timeline import TimelineEvent
 from recorder.read.trips import HeldQuantity, TermsOf, Trip
-from recorder.store.columns import Int64
 from recorder.store.gaps import PARTIAL, RECONCILED
 from recorder.store.schema import account_updates, order_updates, position_updates
-from recorder.store.state_index import StateRow, latest
+from recorder.store.state_index import latest
 from recorder.venues import find_venue
 from recorder.venues.base import Venue
 
@@ -38,22 +38,12 @@ S = TypeVar("S", Balance, Position, Order)
 
 #: Rows fetched at a time: memory does not grow with the record.
 ROWS_PER_FETCH = 1_000
-#: The rows of this many states are fetched in one statement, of the next larger number.
-PLACES = (8, 50, PLACES_MAX := 300)
 #: The range of a 64-bit integer, less one: an instant is included, and `until` is the one after it.
 NS_MIN, NS_MAX = -(2**63), 2**63 - 2
 
 _DAYS = Calendar()
 _FOR_EVER_MS = 2**63
-_KEY = ("session_id", "seq", "item")
-_NOWHERE = StateRow(0, 0, -1, -1, -1, None)
 _RECEIPT = attrgetter("received_ns", "session_id", "seq", "item")
-#: Typed table → the record that readers get of its rows; the account's name comes first.
-_RECORDS: dict[Table, type[Balance | Order | Position]] = {
-    account_updates: Balance,
-    order_updates: Order,
-    position_updates: Position,
-}
 
 
 class RecordReads(ABC):
@@ -246,7 +236,7 @@ class RecordReads(ABC):
             for one in labelled_accounts(connection, wanted.account):
                 places = latest(connection, one.account_id, table, NS_MAX if until_ns is None else until_ns - 1)
                 open_places = [place for place in places.values() if place.status not in FINAL_STATUSES]
-                found += [record(one.label, *row) for row in _rows_at(connection, table, one.account_id, open_places)]
+                found += [record(one.label, *row) for row in rows_at(connection, table, one.account_id, open_places)]
         return sorted((state for state in found if _is_wanted(state, wanted)), key=_RECEIPT)
 
     def _rows(self, record: type[R], question: Callable[[Connection], Select[Any]]) -> Iterator[R]:
@@ -259,34 +249,6 @@ class RecordReads(ABC):
 
 def _last(rows: Iterator[R], newest: int | None) -> Iterator[R]:
     return rows if newest is None else iter(deque(rows, maxlen=newest))
-
-
-def _rows_at(
-    connection: Connection, table: Table, account_id: int, places: Sequence[StateRow]
-) -> Iterator[Sequence[Any]]:
-    """The rows at some places, without their account."""
-    for start in range(0, len(places), PLACES_MAX):
-        some = places[start : start + PLACES_MAX]
-        size = next(size for size in PLACES if size >= len(some))
-        key = {
-            f"{name}_{number}": getattr(place, name)
-            for number, place in enumerate([*some, *[_NOWHERE] * (size - len(some))])
-            for name in _KEY
-        }
-        for row in connection.execute(_select_at(table, size), {"account_id": account_id, **key}):
-            if row[0] is not None:
-                yield row[1:]
-
-
-@cache
-def _select_at(table: Table, size: int) -> Select[Any]:
-    """Selects the rows at this many places, each after its `account_id`."""
-    rows = [tuple(bindparam(f"{name}_{number}", type_=Int64) for name in _KEY) for number in range(size)]
-    wanted = values(*(column(name, Int64) for name in _KEY), name="wanted").data(rows).cte("wanted")
-    same = and_(table.c.account_id == bindparam("account_id"), *(table.c[name] == wanted.c[name] for name in _KEY))
-    fields = [table.c[name] for name in _RECORDS[table]._fields if name != "account"]
-    # An outer join, so that every planner begins with the places instead of walking through the whole table.
-    return select(table.c.account_id, *fields).select_from(wanted.outerjoin(table, same))
 
 
 def _is_wanted(state: Balance | Order | Position, wanted: Filter) -> bool:
