@@ -16,6 +16,7 @@ from typing import cast
 
 import recorder
 from recorder.model import DECODED, PUSH, AccountUpdate, Frame, OrderUpdate, PositionUpdate, Update
+from recorder.read.projector import project_all
 from recorder.store import migrate
 from recorder.store.entries import AccountAdded, RunStarted, SessionOpened
 from recorder.store.journal import Batch
@@ -41,7 +42,7 @@ _BALANCE = cast("AccountUpdate", FMEX.decode(sample("account")).updates[0])
 
 
 def fill(url: str, updates: int, making: Snapshots | None = None, batch_frames: int = BATCH) -> None:
-    """Write a record, and make its snapshots."""
+    """Write a record, and make its snapshots and projections."""
     engine = quick_engine(url)
     migrate.require_usable(engine)
     told = _told()
@@ -63,6 +64,7 @@ def fill(url: str, updates: int, making: Snapshots | None = None, batch_frames: 
                 batch.write(connection, at_ns)
             seal = batch.seal
         list(make_all(connection, making))
+        list(project_all(connection))
     engine.dispose()
 
 

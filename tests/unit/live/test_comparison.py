@@ -58,7 +58,7 @@ class Run:
     def wait_for(self, done: Callable[[], bool]) -> None:
         """Wait until it is so after a commit."""
         with self._committed:
-            assert self._committed.wait_for(done, PATIENCE_S), self.rows("SELECT * FROM reconciliations")
+            assert self._committed.wait_for(done, 5 * PATIENCE_S), self.rows("SELECT * FROM reconciliations")
 
     def wait_rows(self, sql: str, more: int = 1) -> None:
         """Wait until there are so many more of these rows."""
