@@ -1,5 +1,6 @@
 """Projections: whatever arrives in whatever order, they are what they would be if they were made from nothing."""
 
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -11,24 +12,31 @@ from sqlalchemy import Engine, delete, select, text
 import recorder
 from recorder.audit.verify.findings import ROW_CHANGED, ROW_INSERTED, ROW_REMOVED
 from recorder.audit.verify.verification import Verification
+from recorder.live.channel import Recorded
 from recorder.read import fills as derive
 from recorder.read.projection_check import repair
 from recorder.read.projector import Projector, project_all
 from recorder.read.records import Fill, Order
+from recorder.store.entries import ReconciliationBegan
 from recorder.store.journal import FrameRange
 from recorder.store.mover import Mover
 from recorder.store.projection_tables import PROJECTIONS, order_states, trades
 from recorder.store.redactions import redact
 from recorder.store.schema import accounts, frames
 from recorder.store.schema import fills as reported
+from recorder.venues.fmex import rest
 from tests.contract.conftest import NewUrl
 from tests.contract.lines import Line, Scribe, lines
 from tests.depth import examples
-from tests.made import quick_engine
+from tests.made import ACCOUNT, NOON_NS, RUN, SESSION, answered, fill, quick_engine, received
+from tests.samples import FMEX
 from tests.unit.read.desk import Desk
 
 #: What `make test` proves on PostgreSQL too; `make test-all` proves everything there.
 ON_POSTGRESQL = ("test_they_are_what_they_would_be_if_made_from_nothing",)
+
+#: A round of REST requests.
+ROUND = 75
 
 
 class KilledError(Exception):
@@ -223,3 +231,40 @@ def test_what_does_not_follow_from_the_typed_rows_is_found_and_repaired(desk: De
     anew(desk.engine)
     assert contents(desk.engine) == kept
     assert kept["contracts"] == right["contracts"]
+
+
+def test_an_answer_counts_from_when_it_was_requested(desk: Desk) -> None:
+    """What was pushed while the answer was on its way is newer, although it was received before it."""
+    desk.order(5, 1, unfilled=0)
+    answer = b'{"data":{"id":1,"symbol":"BTCUSD_P","quantity":10,"unfilled_quantity":10,"status":"PENDING"}}'
+    desk.write(
+        answered(0, f"{rest.ORDERS}/1", answer, NOON_NS + 9, round_id=ROUND),
+        entries=[ReconciliationBegan(ACCOUNT, ROUND, RUN, NOON_NS + 2)],
+    )
+    project(desk.engine, None)
+    with desk.engine.connect() as connection:
+        (state,) = connection.execute(select(order_states))
+    assert (state.session_id, state.updates) == (SESSION, 2)
+
+
+def test_a_venue_s_own_fills_count_once_and_complete_each_other(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A venue that reports fills with ids: no fill is derived, and a second report adds what the first left out."""
+    monkeypatch.setattr(type(FMEX), "pushes_fills", True)
+    desk.order(1, 1, unfilled=4)
+    first = fill("1", "maker", "9000", "6", None, executed_ms=5)._replace(trade_id="t1", symbol="BTCUSD_P")
+    other = fill("1", "taker", "9001", "4", "0.2", executed_ms=6)._replace(trade_id="t2", symbol="BTCUSD_P")
+    desk.write(Recorded(received(90, at_ns=NOON_NS + 2).frame, (first,)))
+    project(desk.engine, None)
+    again = first._replace(fee="0.1", fee_currency="BTC", realized_pnl="3")
+    desk.write(Recorded(received(91, at_ns=NOON_NS + 3).frame, (again, other)))
+    desk.order(4, 1, unfilled=0)
+    project(desk.engine, None)
+    with recorder.open(desk.url) as record:
+        found = [(one.trade_id, one.origin, one.quantity, one.fee, one.realized_pnl) for one in record.fills()]
+    assert found == [
+        ("t1", "venue", Decimal(6), Decimal("0.1"), Decimal(3)),
+        ("t2", "venue", Decimal(4), Decimal("0.2"), None),
+    ]
+    kept = contents(desk.engine)
+    anew(desk.engine)
+    assert contents(desk.engine) == kept
