@@ -14,6 +14,7 @@ from sqlalchemy import Connection
 
 from recorder.live.channel import Recorded
 from recorder.model import PUSH, REST, SENT, Frame, account_id
+from recorder.read.projector import project_all
 from recorder.simulator.exchange import Exchange
 from recorder.simulator.rest import SimulatedAccount
 from recorder.store import entries, migrate
@@ -99,6 +100,8 @@ class Days:
                 if self._run is None:
                     self._open_run(connection)
                 self._session(connection, spell, next(oddities, None))
+        with self.engine.connect() as connection:
+            list(project_all(connection))
 
     def discrepancy(self, subject: str, field: str, said: str | None, held: str | None) -> None:
         """A contradiction is found now; in the next batch."""
