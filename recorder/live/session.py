@@ -8,8 +8,8 @@ from recorder.clock import Clock
 from recorder.errors import Refused, SessionOver
 from recorder.live.channel import Channel, Recorded
 from recorder.live.settings import Account, Limits
-from recorder.live.transport import Message, Transport, Waited, new
-from recorder.model import CONTROL, PUSH, SENT, Control, Frame, Heartbeat
+from recorder.live.transport import Message, Transport, Waited
+from recorder.model import CONTROL, PUSH, SENT, Control, Frame, Heartbeat, new
 from recorder.store.entries import Covered, SessionEnded, SessionOpened
 from recorder.venues.base import read_frame
 

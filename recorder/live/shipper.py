@@ -204,8 +204,7 @@ class Shipper(Thread):
             while self._projector.due and not self._give_up.is_set():
                 if self._hurry.is_set() and not self._finishing:
                     return
-                with connection.begin():
-                    done = self._projector.step(connection)
+                done = self._projector.advance(connection)
                 if not done or (self._finishing and monotonic() >= until_s):
                     break
         self._project_s = monotonic() + PROJECT_S

@@ -21,6 +21,7 @@ from recorder.clock import Clock
 from recorder.errors import SessionOver, Unreachable
 from recorder.live.http import HttpAnswer, presentable, retry_after_s, venue_error
 from recorder.live.wake import Wake
+from recorder.model import new
 from recorder.venues.base import Verdict
 
 #: The most read from the socket at a time.
@@ -38,10 +39,6 @@ class Message(NamedTuple):
     #: When the bytes that completed it left the socket.
     received_ns: int
     payload: bytes
-
-
-#: Makes a named tuple without its constructor, which takes longer than everything else about a frame here.
-new = tuple.__new__
 
 
 class Waited(Exception):

@@ -27,8 +27,8 @@ RETRY_FIRST_S = 0.1
 RETRY_LAST_S = 1.0
 #: How often the database file is checked while nothing is written, seconds.
 IDLE_CHECK_S = 1.0
-#: Projections are brought up to date after this time, or after this many frames, seconds. A transaction for each push
-#: would double what a push costs.
+#: Projections are brought up to date after this many seconds, or after this many frames if they come sooner. A
+#: transaction for each push would double what a push costs.
 PROJECT_S = 1.0
 PROJECT_FRAMES = 500
 #: At the end of a run they may take this long, seconds; the next run does the rest.
@@ -100,7 +100,6 @@ class Writer(Thread):
         self._snapshots = Snapshots()
         self._projector = Projector()
         self._projected_s = 0.0
-        self._projects = True
         self._finish_reason: str | None = None
         self._give_up = Event()
 
@@ -216,20 +215,13 @@ class Writer(Thread):
 
     def _project_some(self) -> bool:
         """Make one step. Returns whether there may be more."""
-        may = self._projects and self._connection is not None and self.displaced is None
-        if not may or not self._projector.due:
+        if self._connection is None or self.displaced is not None or not self._projector.due:
             return False
-        assert self._connection is not None
         try:
-            with self._connection.begin():
-                return self._projector.step(self._connection)
+            return self._projector.advance(self._connection)
         except DriverError:
             self._disconnect()  # the next batch meets the same error and is tried again
-        except Exception:
-            # They can be made later, but what is received now cannot be received again.
-            log.exception("The tables of orders and fills stay behind: recorder rebuild makes them again")
-            self._projects = False
-        return False
+            return False
 
     def _next_batch(self) -> Batch:
         batch = self._new_batch()

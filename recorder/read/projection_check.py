@@ -8,9 +8,10 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Engine, func, literal, select, union
 
+from recorder.read.contracts import latest_contracts
 from recorder.read.projected_rows import Difference, differences, store, table_differences
 from recorder.read.projections import ORDERS_PER_STATEMENT, OrderKey, key_of, project
-from recorder.read.projector import latest_contracts, latest_states, unprojected, unprojected_orders
+from recorder.read.projector import latest_states, unprojected, unprojected_orders
 from recorder.read.scope import LabelledAccount, labelled_accounts
 from recorder.store.dialects import POSTGRESQL, take_account
 from recorder.store.projection_tables import contracts, current_states, order_states, trades

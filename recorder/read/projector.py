@@ -5,27 +5,28 @@ Each step reads which orders the next batches touched, and computes these anew (
 the same in memory for the batches that are not projected yet.
 """
 
+import logging
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from decimal import Decimal
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from functools import cache
 from typing import Any, NamedTuple
 
 import msgspec
-from sqlalchemy import ColumnElement, Connection, Select, Table, and_, bindparam, delete, exists, func, select
+from sqlalchemy import Connection, Select, Table, and_, bindparam, delete, exists, func, select
+from sqlalchemy.exc import DBAPIError as DriverError
 
-from recorder.read.projected_rows import differences, store, table_differences
+from recorder.read.contracts import project_contracts, replace_contracts, within
+from recorder.read.projected_rows import differences, store
 from recorder.read.projections import OrderKey, key_of, project
 from recorder.read.scope import LabelledAccount, labelled_accounts
 from recorder.store.dialects import insert_rows, replace_rows, take_account
 from recorder.store.journal import FrameRange
 from recorder.store.mover import spans_of
-from recorder.store.projection_tables import contracts, current_states, order_states, projected, stale
+from recorder.store.projection_tables import current_states, projected, stale
 from recorder.store.schema import (
     account_updates,
     batches,
     fills,
-    instruments,
     order_updates,
     position_updates,
     reconciliations,
@@ -33,7 +34,8 @@ from recorder.store.schema import (
     runs,
 )
 from recorder.store.state_index import THINGS, StateRow, latest
-from recorder.venues import find_venue
+
+log = logging.getLogger(__name__)
 
 #: Frames whose orders are projected in one transaction, between two batches of the writer.
 FRAMES_MAX = 1_000
@@ -73,6 +75,7 @@ class Projector:
         #: Run → frames written and not projected, as far as this process knows.
         self._waiting: Counter[int] = Counter()
         self._looked = False
+        self._failed = False
 
     def add(self, run_id: int, frames: int) -> None:
         """Count a batch that was written."""
@@ -81,7 +84,7 @@ class Projector:
     @property
     def due(self) -> bool:
         """Whether something may have to be projected."""
-        return not self._looked or bool(self._waiting)
+        return not self._failed and (not self._looked or bool(self._waiting))
 
     @property
     def waiting_frames(self) -> int:
@@ -92,6 +95,26 @@ class Projector:
     def behind(self) -> bool:
         """Whether it must be done now, although the writer is busy."""
         return self.waiting_frames >= BEHIND
+
+    def advance(self, connection: Connection) -> bool:
+        """Make a step in a transaction of its own, beside a recording, which a failing projection must not end.
+
+        Returns:
+            Whether something was done; then there may be more.
+
+        Raises:
+            sqlalchemy.exc.DBAPIError: from the database, as for any other transaction.
+        """
+        try:
+            with connection.begin():
+                return self.step(connection)
+        except DriverError:
+            raise
+        except Exception:
+            # Projections can be made later, but what is received now cannot be received again.
+            log.exception("The tables of orders and fills stay behind: recorder rebuild makes them again")
+            self._failed = True
+            return False
 
     def step(self, connection: Connection) -> bool:
         """Project some batches inside the caller's transaction.
@@ -123,7 +146,7 @@ class Projector:
             account = accounts[account_id]
             _project_orders(connection, account, touched(connection, its_ranges)[account_id])
             _project_states(connection, account_id, its_ranges)
-            _project_contracts(connection, account, its_ranges)
+            project_contracts(connection, account, its_ranges)
         replace_rows(connection, projected, [(waiting.run_id, waiting.last)])
         self._waiting[waiting.run_id] = max(self._waiting[waiting.run_id] - waiting.frames, 0)
         return True
@@ -216,22 +239,14 @@ def unprojected_orders(connection: Connection) -> Touched:
     return found
 
 
-def _within(table: Table) -> list[ColumnElement[bool]]:
-    return [
-        table.c.account_id == bindparam("account_id"),
-        table.c.session_id == bindparam("session_id"),
-        table.c.seq.between(bindparam("first_seq"), bindparam("last_seq")),
-    ]
-
-
 @cache
 def _touched_orders() -> Select[Any]:
-    return select(order_updates.c.order_id).distinct().where(*_within(order_updates))
+    return select(order_updates.c.order_id).distinct().where(*within(order_updates))
 
 
 @cache
 def _touched_fills() -> Select[Any]:
-    return select(fills.c.order_id, fills.c.trade_id).distinct().where(*_within(fills))
+    return select(fills.c.order_id, fills.c.trade_id).distinct().where(*within(fills))
 
 
 def _project_orders(connection: Connection, account: LabelledAccount, keys: Collection[OrderKey]) -> None:
@@ -253,7 +268,7 @@ def _project_stale(connection: Connection) -> bool:
             return False
         _project_orders(connection, accounts[account_id], its_keys)
         _replace_states(connection, account_id)
-        _replace_contracts(connection, accounts[account_id])
+        replace_contracts(connection, accounts[account_id])
     these = (stale.c[name] == bindparam(f"of_{name}") for name in _STALE)
     values = [{f"of_{name}": value for name, value in row._mapping.items()} for row in some]
     connection.execute(delete(stale).where(*these), values)
@@ -299,7 +314,7 @@ def _states_within(table: Table) -> Select[Any]:
     newest_first = [part.desc() for part in (counts_ns, *receipt)]
     age = func.row_number().over(partition_by=things, order_by=newest_first).label("age")
     columns = [*things, counts_ns.label("counts_ns"), *receipt]
-    aged = select(*columns, age).select_from(joined).where(*_within(table)).subquery()
+    aged = select(*columns, age).select_from(joined).where(*within(table)).subquery()
     return select(*list(aged.c)[:-1]).where(aged.c.age == 1)
 
 
@@ -315,78 +330,3 @@ def latest_states(connection: Connection, account_id: int) -> list[tuple[Any, ..
 def _replace_states(connection: Connection, account_id: int) -> None:
     connection.execute(delete(current_states).where(current_states.c.account_id == account_id))
     insert_rows(connection, current_states, latest_states(connection, account_id))
-
-
-def _project_contracts(connection: Connection, account: LabelledAccount, ranges: Sequence[FrameRange]) -> None:
-    """Add the contracts that are new, and those that the venue described."""
-    symbols: set[tuple[str, str]] = set()
-    described = False
-    for one in ranges:
-        for table in (order_updates, position_updates):
-            symbols |= {(market, symbol) for market, symbol in connection.execute(_symbols(table), one._asdict())}
-        described = described or connection.execute(_any_instrument(), one._asdict()).first() is not None
-    c = contracts.c
-    mine = select(c.market, c.symbol).where(c.account_id == account.account_id)
-    known = {(market, symbol) for market, symbol in connection.execute(mine)}
-    if described or not symbols <= known:
-        _replace_contracts(connection, account, symbols | known)
-
-
-@cache
-def _symbols(table: Table) -> Select[Any]:
-    market = func.coalesce(table.c.market, "")
-    return select(market, table.c.symbol).distinct().where(*_within(table), table.c.symbol.is_not(None))
-
-
-@cache
-def _any_instrument() -> Select[Any]:
-    return select(instruments.c.symbol).where(*_within(instruments)).limit(1)
-
-
-def latest_contracts(connection: Connection, account: LabelledAccount) -> list[tuple[Any, ...]]:
-    """The rows of `contracts` that an account should have."""
-    symbols = _known_symbols(connection, account.account_id)
-    return [(account.account_id, *of, *row) for of, row in _contracts(connection, account, symbols).items()]
-
-
-def _replace_contracts(
-    connection: Connection, account: LabelledAccount, symbols: Collection[tuple[str, str]] | None = None
-) -> None:
-    c = contracts.c
-    mine = c.account_id == account.account_id
-    if symbols is None:
-        symbols = _known_symbols(connection, account.account_id)
-    rows = [(account.account_id, *of, *row) for of, row in _contracts(connection, account, symbols).items()]
-    store(connection, table_differences(contracts, connection.execute(select(contracts).where(mine)), rows))
-
-
-def _known_symbols(connection: Connection, account_id: int) -> set[tuple[str, str]]:
-    o, c = order_states.c, current_states.c
-    of_orders = select(o.market, o.symbol).distinct().where(o.account_id == account_id, o.symbol != "")
-    things = select(c.thing).where(c.account_id == account_id, c.kind == position_updates.name)
-    positions = (msgspec.json.decode(thing) for thing in connection.scalars(things))
-    return {(market, symbol) for market, symbol in connection.execute(of_orders)} | {
-        (market or "", symbol) for symbol, market, *_ in positions
-    }
-
-
-def _contracts(
-    connection: Connection, account: LabelledAccount, symbols: Iterable[tuple[str, str]]
-) -> Mapping[tuple[str, str], tuple[Any, ...]]:
-    """What each symbol means: by the venue's newest answer, or else by its documentation."""
-    venue = find_venue(account.venue)
-    found: dict[tuple[str, str], tuple[Any, ...]] = {}
-    if venue is not None:
-        for of in symbols:
-            told = venue.accounting.instrument(of[1])
-            size = None if told.contract_size is None else Decimal(told.contract_size)
-            found[of] = told.kind, told.base, told.quote, told.settle, size, -1, -1, -1, -1
-    i = instruments.c
-    market = func.coalesce(i.market, "")
-    receipt = i.received_ns, i.session_id, i.seq, i.item
-    age = func.row_number().over(partition_by=(market, i.symbol), order_by=[part.desc() for part in receipt])
-    columns = [market.label("market"), i.symbol, i.kind, i.base, i.quote, i.settle, i.contract_size, *receipt]
-    aged = select(*columns, age.label("age")).where(i.account_id == account.account_id).subquery()
-    for row in connection.execute(select(*list(aged.c)[:-1]).where(aged.c.age == 1)):
-        found[row.market, row.symbol] = tuple(row[2:])
-    return found

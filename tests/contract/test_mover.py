@@ -16,6 +16,7 @@ from sqlalchemy.exc import OperationalError
 import recorder
 from recorder.errors import AnotherAccount, DatabaseError, MergeConflict
 from recorder.live.shipper import Shipper
+from recorder.read.projector import Projector
 from recorder.store import dialects, postgresql
 from recorder.store import mover as mover_module
 from recorder.store.credentials import (
@@ -150,6 +151,24 @@ def test_a_shipper_is_up_to_date_although_batches_keep_coming(
     shipper.run()
     assert shipper.failure is None
     assert (shipper.state, shipper.frames) == ("up to date", 7)
+
+
+def test_a_failing_projection_does_not_end_the_sending(
+    teller: Teller, engine: Engine, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(*_: object) -> bool:
+        raise ValueError("a bug")
+
+    monkeypatch.setattr(Projector, "step", fail)
+    source, target = (one.url.render_as_string(hide_password=False) for one in (teller.engine, engine))
+    shipper = Shipper(source, target, lambda: None)
+    shipper.more(7)
+    shipper.finish()
+    shipper.run()
+    assert shipper.failure is None
+    assert (shipper.state, shipper.frames) == ("up to date", 7)
+    assert caplog.text.count("recorder rebuild makes them again") == 1
+    assert contents(engine) == contents(teller.engine)
 
 
 @contextmanager

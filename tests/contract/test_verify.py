@@ -163,6 +163,7 @@ def test_only_a_time(chronicle: Chronicle, engine: Engine, url: str) -> None:
     found, seen = verify(url, Wanted(since_ns=since, until_ns=until, jobs=1))
     assert [(one.session_id, one.seq) for one in found] == [(LONG, 20)]
     assert 0.3 * FRAMES < seen.frames < 0.4 * FRAMES
+    assert "orders, fills and latest states" in seen.not_checked[-1]
     assert verify(url, Wanted(since_ns=until, jobs=1))[0] == []
     assert {one.session_id for one in verify(url, Wanted(until_ns=since, jobs=1))[0]} >= {FIRST, BESIDE}
 
@@ -185,6 +186,7 @@ def test_quick_looks_at_frames_and_seals(chronicle: Chronicle, engine: Engine, u
     found, seen = verify(url, Wanted(quick=True, jobs=1))
     assert found == []
     assert "leave --quick away" in seen.not_checked[0]
+    assert "orders, fills and latest states" in seen.not_checked[1]
     change(engine, "UPDATE frames SET payload = :empty WHERE seq = 30 AND session_id = :s", empty=b"{}", s=LONG)
     assert [one.seq for one in verify(url, Wanted(quick=True, jobs=1))[0]] == [30]
 

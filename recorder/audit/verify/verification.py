@@ -189,7 +189,10 @@ class Verification:
 
     def _projections(self) -> Iterator[Finding]:
         wanted = self._wanted
-        if wanted.quick or not wanted.projections or wanted.since_ns is not None or wanted.until_ns is not None:
+        if not wanted.projections:
+            return
+        if wanted.quick or wanted.since_ns is not None or wanted.until_ns is not None:
+            self._skip("orders, fills and latest states: leave --quick, --since and --until away")
             return
         engine = open_engine(self._url, read_only=True)
         try:

@@ -22,6 +22,7 @@ from recorder.model import (
     Hello,
     RefusedCommand,
     Update,
+    new,
 )
 from recorder.venues.base import Plain, printable
 from recorder.venues.fmex.objects import (
@@ -32,7 +33,6 @@ from recorder.venues.fmex.objects import (
     account_numbers,
     account_record,
     account_update,
-    new,
     order_numbers,
     order_record,
     order_update,

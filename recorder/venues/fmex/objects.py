@@ -13,7 +13,7 @@ from decimal import Decimal
 import msgspec
 from msgspec import Raw
 
-from recorder.model import AccountUpdate, Digits, OrderUpdate, PositionUpdate
+from recorder.model import AccountUpdate, Digits, OrderUpdate, PositionUpdate, new
 from recorder.venues.base import EXACT
 from recorder.venues.fmex.orders import (
     ORDER_TYPES,
@@ -27,10 +27,6 @@ from recorder.venues.fmex.orders import (
     time_in_force,
 )
 from recorder.venues.fmex.values import MISSING, Int64, all_digits
-
-#: Faster than a named tuple's own constructor, a Python function around this one. Takes the fields as a tuple.
-new = tuple.__new__
-
 
 #: Fields with documented values, as pushes spell them. Any other spelling is read by the careful decoder.
 SPELLINGS: dict[str, object] = {
