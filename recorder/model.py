@@ -271,21 +271,47 @@ class Hello(NamedTuple):
     ts: int | None
 
 
+class LoggedIn(NamedTuple):
+    """The exchange accepts a login."""
+
+    command_id: str | None = None
+
+
 class Acknowledged(NamedTuple):
     """Topics that are being pushed from now on."""
 
+    #: Empty if the exchange names only the command.
     topics: tuple[str, ...]
+    command_id: str | None = None
 
 
 class RefusedCommand(NamedTuple):
     """A command that was not accepted."""
 
     command_id: str | None
-    code: int
+    #: The venue's error code; None if it has only words.
+    code: int | None
     message: str
+    #: The topics that it names; empty if it names none.
+    topics: tuple[str, ...] = ()
 
 
-Control = Hello | Acknowledged | RefusedCommand
+class Asked(NamedTuple):
+    """The exchange asks for a sign of life, and disconnects a client that does not give it."""
+
+    #: What the answer must repeat.
+    token: str = ""
+
+
+class Notice(NamedTuple):
+    """Anything else that the exchange says about the connection."""
+
+    message: str
+    #: Whether it announces that it will disconnect: a new connection is opened before that.
+    reconnect: bool = False
+
+
+Control = Hello | LoggedIn | Acknowledged | RefusedCommand | Asked | Notice
 
 
 class Decoded(NamedTuple):
@@ -298,6 +324,8 @@ class Decoded(NamedTuple):
     control: Control | None
     #: Of a page of a REST answer: where the next page begins, empty if the exchange does not say; None: the last page.
     next_page: str | None = None
+    #: Secrets in the frame, such as a token: they are masked before it is stored. Only of control frames and answers.
+    secrets: tuple[str, ...] = ()
 
 
 class Frame(NamedTuple):

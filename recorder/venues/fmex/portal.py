@@ -75,6 +75,8 @@ class FMexSession:
                 return []
             case RefusedCommand():
                 return self._refuse(control)
+            case _:
+                return []
 
     def heartbeat(self, now_ms: int) -> bytes:
         """The ping."""
