@@ -8,7 +8,10 @@ A released revision is never edited, and imports nothing from the program: the d
 
 from alembic import op
 
-from . import history, projections, statistics, tables, venue_views, views
+from . import fmex_views, history, projections, statistics, tables, venue_views, views
+
+#: The views of each venue's channels.
+VENUE_VIEWS = (*fmex_views.VIEWS,)
 
 
 def upgrade() -> None:
@@ -18,5 +21,5 @@ def upgrade() -> None:
     projections.create()
     history.create()
     views.create()
-    venue_views.create(op.get_bind())
+    venue_views.create(op.get_bind(), VENUE_VIEWS)
     statistics.create()

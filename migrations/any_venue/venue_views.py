@@ -47,86 +47,14 @@ class View(NamedTuple):
     computed: dict[str, str] = {}  # noqa: RUF012 - frozen like the rest
 
 
-_ANSWERS = "f.source IN ('rest', 'snapshot')"
+#: Which frames are answers to REST requests.
+ANSWERS = "f.source IN ('rest', 'snapshot')"
 
 
-def _answers(path: str) -> str:
-    """The answers to a GET of this path, with any query."""
-    return f"{_ANSWERS} AND (f.topic = '{path}' OR substr(f.topic, 1, {len(path) + 1}) = '{path}?')"
-
-
-_ORDERS, _MATCHES = "/v3/contracts/orders/", "/matches"
-_ABOUT_ORDERS = f"{_ANSWERS} AND substr(f.topic, 1, {len(_ORDERS)}) = '{_ORDERS}'"
-_ORDER = """
-  id:int quantity direction features:int price fill_price unfilled_quantity symbol margin_currency fee type status
-  trigger_direction trigger_on trailing_base_price trailing_distance created_at:int"""
-_ONLY_IN_ANSWERS = (
-    " sequenceId:int maker_fee_rate taker_fee_rate updated_at:int frozen_margin frozen_quantity hidden:flag"
-)
-_POSITION = """
-  symbol quantity direction leverage {risk_level}:int margin taker_fee_rate realized_pnl entry_price liquidation_price
-  bankruptcy_price minimum_maintenance_margin_rate updated_at:int"""
-
-#: FMex. Pushes: the page "ws Push portal". `topic` is a push's `type`, or an answer's request; the `status` of an
-#: answer to a question about orders is left out, because an order has a field of that name.
-FMEX = (
-    View("fmex_order", "fmex", "f.source = 'push'", _ORDER, at="order", frame_fields="ts:int"),
-    View(
-        "fmex_account",
-        "fmex",
-        "f.source = 'push'",
-        "currency available frozen position updated_at:int",
-        at="account",
-        frame_fields="type ts:int",
-    ),
-    View(
-        "fmex_position",
-        "fmex",
-        "f.source = 'push'",
-        _POSITION.format(risk_level="risk_level"),
-        at="position",
-        frame_fields="type ts:int",
-    ),
-    View("fmex_ping", "fmex", "f.source = 'push' AND f.topic = 'ping'", "id type ts:int gap:int"),
-    View(
-        "fmex_rest_orders",
-        "fmex",
-        f"{_ABOUT_ORDERS} AND replace(f.topic, '{_MATCHES}', '') = f.topic",
-        _ORDER + _ONLY_IN_ANSWERS,
-        at="data.results",
-        or_at="data",
-        is_list=True,
-        frame_fields="range=data.range hasMore=data.hasMore:flag nextOffsetId=data.nextOffsetId",
-    ),
-    View(
-        "fmex_rest_matches",
-        "fmex",
-        f"{_ABOUT_ORDERS} AND replace(f.topic, '{_MATCHES}', '') <> f.topic",
-        "taker:flag price quantity fee created_at:int",
-        at="data.results",
-        is_list=True,
-        computed={"order_id": f"replace(replace(f.topic, '{_ORDERS}', ''), '{_MATCHES}', '')"},
-        frame_fields="status",
-    ),
-    View(
-        "fmex_rest_accounts",
-        "fmex",
-        _answers("/v3/contracts/accounts"),
-        "available=0 frozen=1 position=2",
-        at="data",
-        member="currency",
-        frame_fields="status",
-    ),
-    View(
-        "fmex_rest_positions",
-        "fmex",
-        _answers("/v3/broker/auth/contracts/positions"),
-        _POSITION.format(risk_level="riskLevel") + " max_quantity closed:flag",
-        at="data.results",
-        is_list=True,
-        frame_fields="status",
-    ),
-)
+def answers(*paths: str) -> str:
+    """Which frames are the answers to requests of these paths, with any query."""
+    any_of = " OR ".join(f"f.topic = '{path}' OR substr(f.topic, 1, {len(path) + 1}) = '{path}?'" for path in paths)
+    return f"{ANSWERS} AND ({any_of})"
 
 
 class _Field(NamedTuple):
@@ -135,12 +63,12 @@ class _Field(NamedTuple):
     kind: str
 
 
-def create(connection: Connection, views: Iterable[View] = FMEX) -> None:
+def create(connection: Connection, views: Iterable[View]) -> None:
     """Create views, and on PostgreSQL the function they need if it is not there.
 
     Args:
         connection: of the migration.
-        views: which; those of FMex by default.
+        views: which.
 
     Raises:
         ValueError: a view has two columns of one name.

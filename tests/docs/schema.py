@@ -19,6 +19,10 @@ TABLES = projection_tables.projected.metadata.tables
 #: An example is cut to this number of characters.
 EXAMPLE_CHARS_MAX = 48
 
+#: What is said of a table or view besides its columns: what it is, the one whose columns it shares, and, for a view
+#: under a venue's own names, the page where the venue describes those that have no words here.
+ABOUT = frozenset(["about", "like", "fields_at"])
+
 
 class Words(NamedTuple):
     """The description of a column."""
@@ -39,6 +43,10 @@ class _Thing(NamedTuple):
     name: str
     about: str
     columns: dict[str, Words]
+    #: Columns that the venue's own page describes.
+    fields: tuple[str, ...] = ()
+    #: The address of that page.
+    fields_at: str = ""
 
 
 def page(connection: Connection) -> str:
@@ -76,8 +84,9 @@ def _faults(words: dict[str, Any], tables: dict[str, list[str]], views: dict[str
         for name, columns in there.items():
             said = words[kind].get(name, {})
             known = _inherited(words, said)
-            yield from (f"{kind}.{name}.{column} has no words" for column in columns if column not in known)
-            own = said.keys() - {"about", "like"}
+            if "fields_at" not in known:
+                yield from (f"{kind}.{name}.{column} has no words" for column in columns if column not in known)
+            own = said.keys() - ABOUT
             yield from (f"{kind}.{name}.{column} is of no column" for column in sorted(own - set(columns)))
 
 
@@ -91,7 +100,9 @@ def _inherited(words: dict[str, Any], said: dict[str, Any]) -> dict[str, Any]:
 
 def _thing(words: dict[str, Any], kind: str, name: str, columns: list[str]) -> _Thing:
     said = _inherited(words, words[kind][name])
-    return _Thing(name, said["about"], {column: Words(*said[column]) for column in columns})
+    described = {column: Words(*said[column]) for column in columns if column in said}
+    fields = tuple(column for column in columns if column not in described)
+    return _Thing(name, said["about"], described, fields, said.get("fields_at", ""))
 
 
 def _type(column: Column[Any]) -> str:
@@ -121,6 +132,9 @@ def _section(thing: _Thing, keys: str, types: list[str] | None, connection: Conn
     for kind, (name, words) in zip(kinds, thing.columns.items(), strict=True):
         cells = f"`{name}`", kind, words.meaning, words.unit, _shown(examples[name], words)
         lines.append(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |")
+    if thing.fields:
+        names = ", ".join(f"`{name}`" for name in thing.fields)
+        lines.append(f"\nThe other columns are fields that [the exchange describes]({thing.fields_at}): {names}.")
     return "\n".join(lines) + "\n"
 
 

@@ -41,11 +41,8 @@ VIEWS = (
 TIMELINE = "timeline"
 #: Where SQLite keeps what its planner should expect.
 STATISTICS = "sqlite_stat1"
-#: Views of a venue's channels: `tests/contract/test_venue_views.py` shows what is in them.
-VENUE_VIEWS = (
-    *("fmex_order", "fmex_account", "fmex_position", "fmex_ping"),
-    *("fmex_rest_orders", "fmex_rest_matches", "fmex_rest_accounts", "fmex_rest_positions"),
-)
+#: How the views of a venue's channels begin: `tests/contract/test_venue_views.py` shows what is in them.
+VENUE_VIEWS = ("fmex_",)
 CHECKOUT = Path(recorder.__file__).parent.parent
 
 on_sqlite = pytest.mark.parametrize("url", ["sqlite"], indirect=True)
@@ -90,9 +87,11 @@ def test_the_migrated_schema_is_the_declared_one(engine: Engine, tmp_path: Path)
     declared = open_engine(f"sqlite:///{tmp_path / 'declared.db'}")
     with declared.begin() as connection:
         metadata.create_all(connection)
-    others = {*ONCE, *VIEWS, *VENUE_VIEWS, *GUARDS, TIMELINE, migrate.VERSION_TABLE, STATISTICS}
+    others = {*ONCE, *VIEWS, *GUARDS, TIMELINE, migrate.VERSION_TABLE, STATISTICS}
     assert others <= schema_of(engine).keys()
-    tables = {name: sql for name, sql in schema_of(engine).items() if name not in others}
+    tables = {
+        name: sql for name, sql in schema_of(engine).items() if name not in others and not name.startswith(VENUE_VIEWS)
+    }
     # Column by column, in order, with every constraint and its name.
     assert tables == schema_of(declared)
 
