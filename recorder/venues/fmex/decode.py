@@ -40,7 +40,7 @@ from recorder.venues.fmex.objects import (
     position_record,
     position_update,
 )
-from recorder.venues.fmex.values import (
+from recorder.venues.values import (
     Int64,
     all_digits,
     check_values,

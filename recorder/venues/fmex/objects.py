@@ -26,7 +26,7 @@ from recorder.venues.fmex.orders import (
     post_only,
     time_in_force,
 )
-from recorder.venues.fmex.values import MISSING, Int64, all_digits
+from recorder.venues.values import MISSING, Int64, all_digits
 
 #: Fields with documented values, as pushes spell them. Any other spelling is read by the careful decoder.
 SPELLINGS: dict[str, object] = {

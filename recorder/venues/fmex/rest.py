@@ -23,8 +23,9 @@ from recorder.model import (
     PositionUpdate,
     Update,
 )
+from recorder.venues import values
 from recorder.venues.base import Credentials, RestRequest, Verdict
-from recorder.venues.fmex import objects, sign, values
+from recorder.venues.fmex import objects, sign
 
 #: Rate limit of a user: requests, and the seconds in which they may be sent.
 REQUESTS_MAX = 100

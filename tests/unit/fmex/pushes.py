@@ -8,7 +8,7 @@ from typing import get_args
 from hypothesis import strategies as st
 
 from recorder.venues.fmex.objects import SPELLINGS
-from recorder.venues.fmex.values import read_fields
+from recorder.venues.values import read_fields
 from tests.samples import sample
 
 

@@ -1,4 +1,4 @@
-"""The values of FMex's JSON: exact digits, values that no column can hold, and unknown fields."""
+"""The values of a venue's JSON: exact digits, values that no column can hold, and unknown fields."""
 
 import json
 from collections.abc import Iterable, Sequence

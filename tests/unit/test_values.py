@@ -8,7 +8,7 @@ from msgspec import Raw
 
 from recorder.errors import Undecodable
 from recorder.model import Digits
-from recorder.venues.fmex.values import MISSING, all_digits, digits
+from recorder.venues.values import MISSING, all_digits, digits
 from tests.unit.fmex.pushes import numbers
 
 #: JSON that stands where a number should, or a number that no market has.
