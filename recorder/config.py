@@ -19,8 +19,8 @@ from recorder.audit.evidence.timestamp import roots_in
 from recorder.errors import ConfigurationError
 from recorder.live.settings import Account, Authority, Checkpoints, Limits
 from recorder.store.engine import is_file, parse_url
-from recorder.venues import EXAMPLE_ACCOUNT, venue_named
-from recorder.venues.base import Credentials
+from recorder.venues import EXAMPLE_ACCOUNT, VENUES, venue_named
+from recorder.venues.base import Credentials, Venue
 
 T = TypeVar("T")
 
@@ -73,11 +73,13 @@ class _DatabaseKeys:
 
 @dataclass(frozen=True)
 class _AccountKeys:
+    """The keys that every venue has; `Venue.credential_fields` are the others."""
+
     venue: str
-    key: str
-    secret: str
-    symbols: tuple[str, ...]
+    environment: str | None = None
+    symbols: tuple[str, ...] = ()
     url: str | None = None
+    stream_url: str | None = None
     heartbeat_s: float | None = None
 
 
@@ -117,7 +119,7 @@ class _Section:
         self._path, self._text, self._name = path, text, name
         if not isinstance(values, dict):
             raise self.error("", "must be a table")
-        self._values: dict[str, Any] = values
+        self.values: dict[str, Any] = values
 
     def error(self, key: str, problem: object) -> ConfigurationError:
         """An error of one key; of the table where the key is empty."""
@@ -133,20 +135,38 @@ class _Section:
         except ConfigurationError as error:
             raise self.error(key, error) from None
 
-    def read(self, kind: type[T]) -> T:
+    def read(self, kind: type[T], *also: str) -> T:
         """The keys as a dataclass.
+
+        Args:
+            kind: the dataclass.
+            also: further keys that the table may have; `text` reads them.
 
         Raises:
             ConfigurationError: a key is unknown or missing, or has a value of another type or out of range.
         """
         known = [field.name for field in fields(kind)]  # type: ignore[arg-type]
-        for key in self._values:
+        known[1:1] = also
+        for key in self.values:
             if key not in known:
                 raise self.error(key, f"there is no such key; the keys are {', '.join(known)}")
         try:
-            return msgspec.convert(self._values, kind)
+            return msgspec.convert({key: value for key, value in self.values.items() if key not in also}, kind)
         except msgspec.ValidationError as error:
             raise self._explained(str(error)) from None
+
+    def text(self, key: str) -> str:
+        """The value of a key that must be text.
+
+        Raises:
+            ConfigurationError: it is missing or something else.
+        """
+        value = self.values.get(key)
+        if value is None:
+            raise self.error(key, "is missing")
+        if not isinstance(value, str):
+            raise self.error(key, "must be text in quotes")
+        return value
 
     def _explained(self, message: str) -> ConfigurationError:
         if wrong := _TYPE_ERROR.fullmatch(message):
@@ -248,14 +268,18 @@ def database_at(url: str, path: Path) -> Database:
 
 
 def _account(name: str, section: _Section) -> Account:
-    keys = section.read(_AccountKeys)
     if not _NAME.fullmatch(name):
         raise section.error("", f"an account's name has letters, digits, '_', '-' and '.', at most 64, unlike {name!r}")
+    named = section.values.get("venue")
+    if not isinstance(named, str):
+        every = (field.name for name in VENUES for field in venue_named(name).credential_fields)
+        section.read(_AccountKeys, *dict.fromkeys(every))  # an unknown key may be the misspelled one
     with section.blaming("venue"):
-        venue = venue_named(keys.venue)
+        venue = venue_named(str(named))
+    keys = section.read(_AccountKeys, *(field.name for field in venue.credential_fields))
     symbols = tuple(dict.fromkeys(map(venue.native_symbol, keys.symbols)))
     wrong = [symbol for symbol in symbols if not _SYMBOL.fullmatch(symbol)]
-    if wrong or not symbols:
+    if wrong or (venue.needs_symbols and not symbols):
         raise section.error("symbols", f'must be a list such as ["BTC-USDT-SWAP"], not {wrong or list(symbols)}')
     if keys.heartbeat_s is not None and not 0 < keys.heartbeat_s <= venue.heartbeat_s:
         raise section.error(
@@ -263,18 +287,44 @@ def _account(name: str, section: _Section) -> Account:
             f"must be above zero and at most {venue.heartbeat_s:g}, the interval {venue.name} asks for, "
             f"not {keys.heartbeat_s:g}",
         )
-    url = venue.default_url
-    if keys.url is not None:
-        parts = _http_address(keys.url)
-        if parts is None or parts.path not in {"", "/"} or parts.query or parts.fragment:
-            raise section.error(
-                "url", f"must be the exchange's own address and nothing more, such as {venue.default_url}"
-            )
-        url = f"{parts.scheme}://{parts.netloc}"
-    credentials = Credentials(_secret(section, "key", keys.key), _secret(section, "secret", keys.secret))
+    names = list(venue.environments)
+    if keys.environment is not None and keys.environment not in names:
+        raise section.error("environment", f"must be one of {', '.join(names)}, not {keys.environment!r}")
+    own = venue.environments[keys.environment or names[0]]
+    url = own.url if keys.url is None else _host(section, "url", keys.url, own.url)
+    # A `url` of another host is for everything, unless `stream_url` says otherwise.
+    stream_url = own.stream_url if keys.url is None else None
+    if keys.stream_url is not None:
+        stream_url = _host(section, "stream_url", keys.stream_url, own.stream_url)
     return Account(
-        name=name, venue=venue, url=url, credentials=credentials, symbols=symbols, heartbeat_s=keys.heartbeat_s
+        name=name,
+        venue=venue,
+        url=url,
+        stream_url=stream_url,
+        credentials=_credentials(section, venue),
+        symbols=symbols,
+        heartbeat_s=keys.heartbeat_s,
     )
+
+
+def _credentials(section: _Section, venue: Venue) -> Credentials:
+    """The credentials that the venue asks for; those that are no secret may be written out."""
+    public: dict[str, str] = {}
+    secret: dict[str, str] = {}
+    for field in venue.credential_fields:
+        value = section.text(field.name)
+        if field.is_secret or value.startswith(("env:", "file:")):
+            value = _secret(section, field.name, value)
+        (secret if field.is_secret else public)[field.name] = value
+    return Credentials(public, **secret)
+
+
+def _host(section: _Section, key: str, text: str, example: str) -> str:
+    """An address without a path, with the scheme of the example or its plain form."""
+    parts = _address(text, {urlsplit(example).scheme, urlsplit(example).scheme.removesuffix("s")})
+    if parts is None or parts.path not in {"", "/"} or parts.query or parts.fragment:
+        raise section.error(key, f"must be the exchange's own address and nothing more, such as {example}")
+    return f"{parts.scheme}://{parts.netloc}"
 
 
 def _secret(section: _Section, key: str, named: str) -> str:
@@ -302,9 +352,14 @@ def _secret(section: _Section, key: str, named: str) -> str:
 
 def _http_address(text: str) -> SplitResult | None:
     """The parts of an http(s) address without credentials; None if it is none."""
+    return _address(text, {"http", "https"})
+
+
+def _address(text: str, schemes: set[str]) -> SplitResult | None:
+    """The parts of an address without credentials; None if it is none, or has another scheme."""
     try:
         parts = urlsplit(text)
-        right = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0 and "@" not in parts.netloc
+        right = parts.scheme in schemes and parts.hostname and parts.port != 0 and "@" not in parts.netloc
     except ValueError:
         return None
     return parts if right else None

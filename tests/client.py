@@ -12,8 +12,8 @@ import pytest
 import websocket
 
 from recorder.venues.base import Credentials, RestRequest
-from recorder.venues.fmex import FMex
 from recorder.venues.fmex.portal import subscribe
+from tests.samples import signed_portal
 
 #: How long anything may take before a test gives up, seconds.
 PATIENCE_S = 10.0
@@ -48,7 +48,7 @@ class Client:
         sockopt: Sequence[tuple[int, int, int]] = (),
         more: str = "",
     ) -> None:
-        address = FMex().signed_push_url(url, who, now_ms() if at_ms is None else at_ms) + more
+        address = signed_portal(url, who, now_ms() if at_ms is None else at_ms) + more
         self.socket = websocket.create_connection(
             address, timeout=timeout_s, sockopt=sockopt, skip_utf8_validation=True
         )

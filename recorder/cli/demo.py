@@ -55,7 +55,7 @@ def demo(for_s: float, rate_per_s: float, seed: int, folder: Path) -> None:
             name="main",
             venue=venue_named("fmex"),
             url=exchange.url,
-            credentials=Credentials(exchange.key, exchange.secret),
+            credentials=Credentials(key=exchange.key, secret=exchange.secret),
             symbols=("btcusd_p",),
         )
         with progress() as shown, Recording(url, [account]) as recording:

@@ -1,4 +1,4 @@
-"""The collector of one account: connects, records the connection, and connects again when it ends.
+"""The collector of one stream of an account: connects, records the connection, and connects again when it ends.
 
 One thread, the only owner of its socket. It ends after a stop, after a bug, or if the very first connection is refused,
 because a configuration that cannot work should say so at once. Nothing else that the exchange does ends it.
@@ -18,6 +18,7 @@ from recorder.live.transport import Transport, connect
 from recorder.live.wake import Wake
 from recorder.model import time_ordered_id
 from recorder.store.entries import SessionOpened
+from recorder.venues.base import Stream
 
 log = logging.getLogger(__name__)
 
@@ -26,10 +27,11 @@ REFUSED_S = 30.0
 
 
 class Collector(Thread):
-    """Records one account.
+    """Records one stream of an account.
 
     Args:
         account: the account.
+        stream: the stream.
         run_id: the run, for the event log.
         channel: to the writer.
         clock: stamps frames, measures waits.
@@ -46,6 +48,7 @@ class Collector(Thread):
     def __init__(
         self,
         account: Account,
+        stream: Stream,
         run_id: int,
         channel: Channel,
         clock: Clock,
@@ -55,6 +58,7 @@ class Collector(Thread):
     ) -> None:
         super().__init__(name=f"collector {account.name}", daemon=True)
         self.account = account
+        self.stream = stream
         self.channel = channel
         self.failure: BaseException | None = None
         self.session: Session | None = None
@@ -127,12 +131,12 @@ class Collector(Thread):
 
     def _connect(self) -> Transport:
         account, venue = self.account, self.account.venue
-        signed_url = venue.signed_push_url(account.url, account.credentials, self._clock.wall_ms())
+        signed_url = venue.connection_url(self.stream, account.login, None, self._clock.wall_ms())
         limits = self._limits
         return connect(
             signed_url,
-            venue.push_url(account.url),
-            tuple(account.credentials),
+            self.stream.url,
+            account.credentials.secrets,
             venue.classify,
             self._wake,
             self._clock,
@@ -149,12 +153,13 @@ class Collector(Thread):
             account.account_id,
             self._next_session_id(opened_ns),
             self._run_id,
-            account.venue.push_url(account.url),
-            account.topics,
+            self.stream.url,
+            self.stream.topics,
             opened_ns,
         )
         first = self.sessions == 0
-        session = Session(account, opened, transport, self.channel, self._clock, self._limits)
+        protocol = account.venue.push_session(self.stream, account.login, None)
+        session = Session(account, protocol, opened, transport, self.channel, self._clock, self._limits)
         if not first:
             session.last_push_s = self.last_push_s
         self.session = session

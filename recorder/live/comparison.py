@@ -16,13 +16,18 @@ from recorder.live.settings import Account, Limits
 from recorder.live.watermark import Mark
 from recorder.model import State, thing_of
 from recorder.read.known_state import CurrentState
-from recorder.venues.base import Answer, Contradiction, Passed, Seen
+from recorder.venues.base import Answer, Contradiction, Known, Passed, Purpose, Questions, Seen
 
 log = logging.getLogger(__name__)
 
 
 class Dropped(Exception):
     """The comparison has no result: pushes may have been missed meanwhile."""
+
+
+def snapshot_questions(account: Account, clock: Clock) -> Questions:
+    """The questions for the complete current state of an account."""
+    return account.venue.questions(Purpose.SNAPSHOT, Known(account.symbols, {}, None, None, clock.wall_ms()))
 
 
 class SnapshotComparison:
@@ -85,7 +90,7 @@ class SnapshotComparison:
     def _compare(
         self, session: Session, topics: frozenset[str], held: CurrentState, to: RestRound
     ) -> tuple[list[Answer], tuple[Contradiction, ...]]:
-        answers = list(self._rest.answers(self._account.venue.snapshot(), to))
+        answers = list(self._rest.answers(snapshot_questions(self._account, self._clock), to))
         passed = self._wait_passed(session, held)
         return answers, self._account.venue.contradictions(answers, topics, passed)
 

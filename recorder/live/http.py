@@ -4,7 +4,7 @@ One connection for each account, kept open.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 from urllib.parse import quote, quote_plus, unquote, urlsplit
 from urllib.request import getproxies, proxy_bypass
@@ -28,9 +28,14 @@ class HttpAnswer(NamedTuple):
     """An HTTP answer of any status."""
 
     status: int
-    #: Seconds asked for by `Retry-After`; 0 if there is none.
-    retry_after_s: float
+    #: Their names in lower case.
+    headers: Mapping[str, str]
     body: bytes
+
+    @property
+    def retry_after_s(self) -> float:
+        """Seconds asked for by `Retry-After`; 0 if there is none."""
+        return retry_after_s(self.headers.get("retry-after"))
 
 
 class HttpClient:
@@ -62,7 +67,12 @@ class HttpClient:
         until_s = self._monotonic_s() + self._answer_s
         try:
             answer = self._pool.request(
-                request.method, request.url, headers=dict(request.headers), redirect=False, preload_content=False
+                request.method,
+                request.url,
+                headers=dict(request.headers),
+                body=request.body or None,
+                redirect=False,
+                preload_content=False,
             )
             try:
                 body = self._read(answer, until_s, shown)
@@ -74,7 +84,8 @@ class HttpClient:
             raise Unreachable(
                 f"{shown} cannot be reached: {cause(error)}; check the address, the network and the proxy."
             ) from None
-        return HttpAnswer(answer.status, retry_after_s(answer.headers.get("retry-after")), body)
+        headers = {name.lower(): value for name, value in answer.headers.items()}
+        return HttpAnswer(answer.status, headers, body)
 
     def close(self) -> None:
         """Close the connection."""
@@ -137,7 +148,7 @@ def retry_after_s(value: Any) -> float:
 
 def secrets_of(credentials: Credentials, request: RestRequest) -> tuple[str, ...]:
     """What must not be shown or stored of a request: the credentials, and signatures in its headers."""
-    return (*credentials, *(value for value in request.headers.values() if not value.isdigit()))
+    return (*credentials.secrets, *(value for value in request.headers.values() if not value.isdigit()))
 
 
 def presentable(text: str, secrets: tuple[str, ...]) -> str:

@@ -2,7 +2,7 @@
 pushes.
 
 It only reads the record: answers go through the channel to the writer as frames, like pushes. The venue decides what is
-asked, and in which order (`Venue.reconciliation`).
+asked, and in which order (`Venue.questions`).
 """
 
 import logging
@@ -20,7 +20,7 @@ from recorder.errors import VenueError
 from recorder.live.backoff import Backoff
 from recorder.live.channel import Channel, ChannelClosed
 from recorder.live.collector import Collector
-from recorder.live.comparison import Dropped, SnapshotComparison
+from recorder.live.comparison import Dropped, SnapshotComparison, snapshot_questions
 from recorder.live.http import HttpClient
 from recorder.live.rest_client import RestClient, RestRound, Stopping
 from recorder.live.session import Session
@@ -39,7 +39,7 @@ from recorder.read.known_state import (
 from recorder.store.entries import Covered, DiscrepancyFound, LostSubject, ReconciliationBegan, ReconciliationEnded
 from recorder.store.event_log import COMPARED, FAILED
 from recorder.store.gaps import OPEN, PARTIAL, RECONCILED, UNRECOVERABLE, lost_text
-from recorder.venues.base import Contradiction, Known, Question
+from recorder.venues.base import Contradiction, Known, Purpose, Question
 
 log = logging.getLogger(__name__)
 
@@ -235,7 +235,8 @@ class Reconciler(Thread):
         venue, name = self.account.venue, self.account.name
         log.info("%s: asking the exchange what happened in the gap", name)
         to = RestRound(self._begin(session_id))
-        questions = venue.reconciliation(
+        questions = venue.questions(
+            Purpose.RECONCILE,
             Known(
                 self.account.symbols,
                 known.unfinished,
@@ -243,7 +244,7 @@ class Reconciler(Thread):
                 None if known.since_ns is None else known.since_ns // NS_PER_MS,
                 self._clock.wall_ms(),
                 None if known.until_ns is None else known.until_ns // NS_PER_MS,
-            )
+            ),
         )
         failed: list[str] = to.failed
         try:
@@ -267,7 +268,7 @@ class Reconciler(Thread):
 
     def _snapshot_subjects(self) -> set[str]:
         """The subjects of a complete snapshot."""
-        questions = self.account.venue.snapshot()
+        questions = snapshot_questions(self.account, self._clock)
         subjects: set[str] = set()
         try:
             question = next(questions)
@@ -316,7 +317,7 @@ class Reconciler(Thread):
     def _snapshot(self, entry: Covered, to: RestRound) -> CurrentState | None:
         """A snapshot to start from; None if it is incomplete."""
         held = CurrentState(self._account_id, entry.session_id, entry.seq)
-        for answer in self._rest.answers(self.account.venue.snapshot(), to):
+        for answer in self._rest.answers(snapshot_questions(self.account, self._clock), to):
             held.take(to.round_id, answer.updates)
         return None if to.failed or to.lost else held
 

@@ -167,7 +167,7 @@ class Recording:
         migrate.require_usable(engine)
         now_ns = self._started_ns = self._clock.wall_ns()
         wanted = [AccountAdded(one.account_id, one.venue.name, one.name, now_ns) for one in self._accounts]
-        keys = {one.account_id: fingerprint(one.venue.name, *one.credentials) for one in self._accounts}
+        keys = {one.account_id: fingerprint(one.venue.name, *one.credentials.values) for one in self._accounts}
         if self._server is not None:
             self._shipper = Shipper(self._url, self._server, self.wake.set)
             self._shipper.check([(one, keys[one.account_id]) for one in wanted])
@@ -202,6 +202,7 @@ class Recording:
         self._collectors = [
             Collector(
                 account,
+                stream,
                 run_id,
                 self._writer.channel(),
                 clock,
@@ -210,6 +211,7 @@ class Recording:
                 self._newest[account.account_id],
             )
             for account in self._accounts
+            for stream in account.streams
             if self._retry is None
         ]
         reading = self._reading = open_engine(self._url, read_only=True)
@@ -275,7 +277,7 @@ class Recording:
 
     def _environment(self) -> dict[str, str]:
         """The environment of the user's command, without the secrets of the configuration."""
-        secrets = {secret for account in self._accounts for secret in account.credentials}
+        secrets = {secret for account in self._accounts for secret in account.credentials.secrets}
         if self._checkpoints is not None:
             secrets.add(self._checkpoints.key.text)
         return {name: value for name, value in os.environ.items() if value.strip() not in secrets}

@@ -2,7 +2,7 @@
 
 import logging
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from threading import Event
 
 from recorder.clock import Clock
@@ -15,13 +15,17 @@ from recorder.model import REST, Decoded, FillUpdate, Frame, OrderUpdate, Update
 from recorder.store.entries import LostSubject
 from recorder.venues.base import (
     Answer,
+    Completed,
+    Forgotten,
     Question,
     Questions,
+    RestLimit,
     RestRequest,
     Unanswered,
     Verdict,
     error_topic,
     read_answer,
+    target_of,
 )
 
 log = logging.getLogger(__name__)
@@ -48,22 +52,36 @@ class RateLimit:
     """A sliding window over the requests of one user.
 
     Args:
-        requests_max: the venue's limit within a window.
-        window_s: the length of the window.
+        limits: the venue's limits; all of them apply.
     """
 
-    def __init__(self, requests_max: int, window_s: float) -> None:
-        self._ours_max = max(int(requests_max * OUR_SHARE), 1)
-        self._window_s = window_s
-        self._sent_s: deque[float] = deque(maxlen=self._ours_max)
+    def __init__(self, limits: Sequence[RestLimit]) -> None:
+        self._limits = [limit._replace(cost_max=max(int(limit.cost_max * OUR_SHARE), 1)) for limit in limits]
+        #: When each request of the longest window was sent, and what it cost.
+        self._sent: deque[tuple[float, int]] = deque()
 
-    def wait_s(self, now_s: float) -> float:
-        """How long to wait before the next request, which counts as sent after that wait."""
-        wait_s = 0.0
-        if len(self._sent_s) == self._ours_max:
-            wait_s = max(self._sent_s[0] + self._window_s - now_s, 0.0)
-        self._sent_s.append(now_s + wait_s)
-        return wait_s
+    def wait_s(self, now_s: float, cost: int = 1) -> float:
+        """How long to wait before the next request, which counts as sent after that wait.
+
+        Args:
+            now_s: on the monotonic clock.
+            cost: of the request. One that costs more than a limit allows waits until nothing else counts.
+        """
+        at_s = max([now_s, *(self._free_s(limit, cost) for limit in self._limits)])
+        self._sent.append((at_s, cost))
+        longest_s = max((limit.window_s for limit in self._limits), default=0.0)
+        while self._sent[0][0] < at_s - longest_s:
+            self._sent.popleft()
+        return at_s - now_s
+
+    def _free_s(self, limit: RestLimit, cost: int) -> float:
+        """When a limit allows a request."""
+        used = 0
+        for sent_s, its_cost in reversed(self._sent):
+            used += its_cost
+            if used + cost > limit.cost_max:
+                return sent_s + limit.window_s
+        return 0.0
 
 
 class RestRound:
@@ -76,6 +94,7 @@ class RestRound:
     Attributes:
         lost: subjects that the exchange does not have and will not have later.
         failed: subjects that it could not answer this time, with the reason.
+        completed: subjects of a backfill that need not be asked about again.
         orders: the orders in the answers.
         executions: the number of executions in the answers.
         frames: the number of answers so far.
@@ -86,9 +105,20 @@ class RestRound:
         self.source = source
         self.lost: list[LostSubject] = []
         self.failed: list[str] = []
+        self.completed: list[str] = []
         self.orders: set[str] = set()
         self.executions = 0
         self.frames = 0
+
+    def note(self, step: Unanswered | Forgotten | Completed) -> None:
+        """Note what became of a subject."""
+        match step:
+            case Unanswered(subject, reason):
+                self.failed.append(f"{subject} ({reason})")
+            case Forgotten(subject, reason, topic):
+                self.lost.append(LostSubject(subject, reason, topic, ""))
+            case Completed(subject):
+                self.completed.append(subject)
 
     def count(self, updates: tuple[Update, ...]) -> None:
         """Count the orders and executions of an answer."""
@@ -113,7 +143,7 @@ class RestClient:
         self._channel = channel
         self._clock = clock
         self._limits = limits
-        self._rate = RateLimit(account.venue.rest_requests_max, account.venue.rest_window_s)
+        self._rate = RateLimit(account.venue.rest_limits)
         self._stopping = Event()
         self._failed_in_a_row = 0
 
@@ -148,19 +178,19 @@ class RestClient:
         self._failed_in_a_row = 0
         logged_s = self._clock.monotonic_s()
         try:
-            question = next(questions)
+            step = next(questions)
             while True:
                 answer = None
-                if isinstance(question, Unanswered):
-                    to.failed.append(f"{question.subject} ({question.reason})")
+                if isinstance(step, Question):
+                    answer = self._ask(step, to)
                 else:
-                    answer = self._ask(question, to)
+                    to.note(step)
                 if answer is not None:
                     yield answer
                 if self._clock.monotonic_s() - logged_s > PROGRESS_S:
                     logged_s = self._clock.monotonic_s()
                     log.info("%s: still asking the exchange, %d answers so far", self._account.name, to.frames)
-                question = questions.send(answer)
+                step = questions.send(answer)
         except StopIteration:
             return
 
@@ -169,7 +199,7 @@ class RestClient:
         backoff = Backoff(self._limits.reconnect_first_s, self._limits.reconnect_last_s)
         account = self._account
         for attempt in range(1, ATTEMPTS_MAX + 1):
-            self.sleep(self._rate.wait_s(self._clock.monotonic_s()))
+            self.sleep(self._rate.wait_s(self._clock.monotonic_s(), question.cost))
             request = question.request(account.url, account.credentials, self._clock.wall_ms())
             wait_s = 0.0
             problem: VenueError
@@ -195,7 +225,9 @@ class RestClient:
                         to.lost.append(LostSubject(question.subject, why, question.topic, self._target(request)))
                         return None
                     shown = request.url.partition("?")[0]
-                    problem, wait_s = venue_error(verdict, shown, got, secrets), got.retry_after_s
+                    problem = venue_error(verdict, shown, got, secrets)
+                    asked_s = account.venue.wait_s(got.status, got.headers, got.body, self._clock.wall_ms())
+                    wait_s = max(got.retry_after_s, asked_s)
                     if verdict is Verdict.REFUSED:
                         raise problem
             if attempt < ATTEMPTS_MAX:
@@ -207,7 +239,7 @@ class RestClient:
         return None
 
     def _target(self, request: RestRequest) -> str:
-        return request.url.removeprefix(self._account.url)
+        return target_of(request, self._account.url)
 
     def _keep(self, request: RestRequest, got: HttpAnswer, to: RestRound) -> tuple[Answer, Decoded]:
         target = self._target(request)

@@ -11,7 +11,7 @@ from recorder.live.settings import Account, Limits
 from recorder.live.transport import Message, Transport, Waited
 from recorder.model import CONTROL, PUSH, SENT, Control, Frame, Heartbeat, new
 from recorder.store.entries import Covered, SessionEnded, SessionOpened
-from recorder.venues.base import read_frame
+from recorder.venues.base import Command, PushSession, read_frame
 
 log = logging.getLogger(__name__)
 
@@ -35,6 +35,7 @@ class Session:
 
     Args:
         account: the account.
+        protocol: of the connection.
         opened: the session's first entry in the event log.
         transport: the connection.
         channel: to the writer.
@@ -53,6 +54,7 @@ class Session:
     def __init__(
         self,
         account: Account,
+        protocol: PushSession,
         opened: SessionOpened,
         transport: Transport,
         channel: Channel,
@@ -69,7 +71,7 @@ class Session:
         self.is_over = False
         self._heartbeats = 0
         self._topics = opened.topics
-        self._protocol = account.venue.push_session(opened.topics)
+        self._protocol = protocol
         self._transport = transport
         self._channel = channel
         self._clock = clock
@@ -90,6 +92,8 @@ class Session:
             ChannelClosed: the writer has ended.
         """
         try:
+            for command in self._protocol.opening(self._clock.wall_ms()):
+                self._send(command)
             self._receive_until(stop)
         except (SessionOver, Refused):
             self._keep_received()
@@ -188,7 +192,7 @@ class Session:
             self.last_push_s = self._clock.monotonic_s()
 
     def _answer(self, control: Control) -> None:
-        for command in self._protocol.receive(control):
+        for command in self._protocol.receive(control, self._clock.wall_ms()):
             self._send(command)
         if not self.covered and self._protocol.settled:
             self._settle()
@@ -212,16 +216,28 @@ class Session:
     def _beat(self, now_s: float) -> None:
         self._next_heartbeat_s = now_s + self._account.heartbeat_interval_s
         self._heartbeats += 1
-        self._send(self._protocol.heartbeat(self._clock.wall_ms()))
+        command = self._protocol.heartbeat(self._clock.wall_ms())
+        if command is None:
+            self._transport.ping()
+        else:
+            self._send(command)
 
-    def _send(self, command: bytes) -> None:
+    def _send(self, command: Command) -> None:
         """Number and queue a command before it is sent, so that its answer comes after it in the record."""
         self._seq += 1
         frame = Frame(
-            self._account_id, self._session_id, self._seq, self._clock.wall_ns(), SENT, None, CONTROL, None, command
+            self._account_id,
+            self._session_id,
+            self._seq,
+            self._clock.wall_ns(),
+            SENT,
+            None,
+            CONTROL,
+            None,
+            command.recorded,
         )
         self._channel.put(Recorded(frame, ()))
-        self._transport.send(command)
+        self._transport.send(command.sent)
 
     def _wait_for_room(self, stop: Event) -> None:
         """Stop reading while the queue is full; the kernel's buffers fill, then the exchange waits.

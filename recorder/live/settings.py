@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from recorder.audit.evidence.keys import SigningKey
 from recorder.model import account_id
-from recorder.venues.base import Credentials, Venue
+from recorder.venues.base import Credentials, Login, Stream, Venue
 
 if TYPE_CHECKING:
     from cryptography.x509 import Certificate
@@ -23,12 +23,14 @@ class Account:
     #: The name the user chose for it.
     name: str
     venue: Venue
-    #: The exchange's address, without credentials and without a trailing slash.
+    #: The address of the REST interface, without credentials and without a path.
     url: str
     credentials: Credentials
     symbols: tuple[str, ...]
     #: Seconds between two heartbeats; None: as the venue documents.
     heartbeat_s: float | None = None
+    #: The address of the sockets, likewise; None: the same host under ws(s).
+    stream_url: str | None = None
 
     @property
     def heartbeat_interval_s(self) -> float:
@@ -41,9 +43,15 @@ class Account:
         return account_id(self.venue.name, self.name)
 
     @property
-    def topics(self) -> tuple[str, ...]:
-        """The topics to subscribe to."""
-        return self.venue.topics(self.symbols)
+    def login(self) -> Login:
+        """What the venue needs to know of it."""
+        stream_url = self.stream_url or f"ws{self.url.removeprefix('http')}"
+        return Login(self.url, stream_url, self.credentials, self.symbols)
+
+    @property
+    def streams(self) -> tuple[Stream, ...]:
+        """Its sockets."""
+        return self.venue.streams(self.login)
 
 
 class Authority(NamedTuple):

@@ -19,7 +19,7 @@ from websocket import ABNF
 
 from recorder.clock import Clock
 from recorder.errors import SessionOver, Unreachable
-from recorder.live.http import HttpAnswer, presentable, retry_after_s, venue_error
+from recorder.live.http import HttpAnswer, presentable, venue_error
 from recorder.live.wake import Wake
 from recorder.model import new
 from recorder.venues.base import Verdict
@@ -197,6 +197,14 @@ class Transport:
         """
         self._send(command, ABNF.OPCODE_TEXT)
 
+    def ping(self) -> None:
+        """Send a ping of the WebSocket protocol (RFC 6455, section 5.5.2).
+
+        Raises:
+            SessionOver: the connection is lost.
+        """
+        self._send(b"", ABNF.OPCODE_PING)
+
     def close(self) -> None:
         """Send a close frame if possible, and close the socket. Never raises, never waits."""
         self._selector.close()
@@ -313,8 +321,7 @@ def connect(
         )
     except websocket.WebSocketBadStatusException as error:
         headers = {name.lower(): value for name, value in (error.resp_headers or {}).items()}
-        wait_s = retry_after_s(headers.get("retry-after"))
-        answer = HttpAnswer(error.status_code, wait_s, error.resp_body or b"")
+        answer = HttpAnswer(error.status_code, headers, error.resp_body or b"")
         raise venue_error(classify(answer.status, answer.body), push_url, answer, hidden) from None
     except ssl.SSLError as error:
         why = presentable(_error_text(error), hidden)

@@ -178,7 +178,7 @@ def _socket_to_durable(folder: Path, port: int) -> float:
         name="bench",
         venue=venue_named("fmex"),
         url=f"http://127.0.0.1:{port}",
-        credentials=Credentials("key", "secret"),
+        credentials=Credentials(key="key", secret="secret"),
         symbols=("btcusd_p",),
     )
     file = folder / "ours.db"

@@ -79,7 +79,7 @@ def _record(
             name="bench",
             venue=venue_named("fmex"),
             url=f"http://127.0.0.1:{port}",
-            credentials=Credentials("key", "secret"),
+            credentials=Credentials(key="key", secret="secret"),
             symbols=("btcusd_p",),
         )
         recording = Recording(f"sqlite:///{file}", [account], limits, on_durable=on_durable)

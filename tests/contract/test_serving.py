@@ -84,16 +84,16 @@ def serving(url: str, **options: Any) -> Serving:
 
 
 def client(one: Serving, key: str = "main", **options: Any) -> Client:
-    return Client(one.url, Credentials(key, SECRET), **options)
+    return Client(one.url, Credentials(key=key, secret=SECRET), **options)
 
 
 def ask(one: Serving, request: Callable[..., RestRequest], key: str = "main", **options: Any) -> bytes:
-    return fetch(request(one.url, Credentials(key, SECRET), now_ms(), **options))
+    return fetch(request(one.url, Credentials(key=key, secret=SECRET), now_ms(), **options))
 
 
 def at(target: str) -> Callable[..., RestRequest]:
     def request(url: str, who: Credentials, at_ms: int) -> RestRequest:
-        return RestRequest("GET", url + target, sign.credentials(*who, "GET", url + target, at_ms))
+        return RestRequest("GET", url + target, sign.credentials(who["key"], who["secret"], "GET", url + target, at_ms))
 
     return request
 
@@ -152,7 +152,11 @@ def test_the_api_key_selects_the_account(served_url: str, story: Story) -> None:
         for key in ("half/deaf", "half/deaf/2"):
             with client(one, key).subscribe() as each:
                 assert each.take(200) == expected
-        for who in (Credentials("half", SECRET), Credentials("main", "wrong"), Credentials("", SECRET)):
+        for who in (
+            Credentials(key="half", secret=SECRET),
+            Credentials(key="main", secret="wrong"),
+            Credentials(key="", secret=SECRET),
+        ):
             with pytest.raises(websocket.WebSocketBadStatusException, match="401"):
                 Client(one.url, who)
 
@@ -454,7 +458,7 @@ def test_a_key_has_the_position_of_its_latest_client(served_url: str) -> None:
 def test_rest_is_refused_as_the_exchange_refuses(served_url: str) -> None:
     with serving(served_url) as one:
         with http_error(401) as refused:
-            fetch(rest.accounts(one.url, Credentials("main", "wrong"), now_ms()))
+            fetch(rest.accounts(one.url, Credentials(key="main", secret="wrong"), now_ms()))
         assert refused["body"]["msg"] == "signature mismatch"
         with http_error(404):
             fetch(RestRequest("GET", f"{one.url}/v9", {}))

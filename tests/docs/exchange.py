@@ -20,7 +20,7 @@ from recorder.venues.stand_in import AccountQuery, Conversation
 
 SEED = 7
 SYMBOLS = ("btcusd_p", "btcusd_q")
-CREDENTIALS = Credentials("demo-key", "demo-secret")
+CREDENTIALS = Credentials(key="demo-key", secret="demo-secret")
 URL = "https://api.fmex.com"
 
 #: The longest pause between two moments of trading, milliseconds.
@@ -84,7 +84,9 @@ class TradedExchange:
         self._exchange = Exchange(SEED, SYMBOLS, start_ms=self.now_ms)
         self._pauses, self._ways = Dice(SEED), Dice(SEED)
         self._stand_in = FMexStandIn()
-        self._handler = self._stand_in.request_handler({CREDENTIALS.key: CREDENTIALS.secret}.get, lambda: self.now_ms)
+        self._handler = self._stand_in.request_handler(
+            {CREDENTIALS["key"]: CREDENTIALS["secret"]}.get, lambda: self.now_ms
+        )
         self._moments: list[Moment] = []
 
     def conversation(self) -> Conversation:

@@ -38,12 +38,13 @@ from recorder.store.gaps import RECONCILED
 from recorder.store.identity import Identity
 from recorder.store.journal import Batch
 from recorder.store.seals import BEGINNING
-from recorder.venues.base import Answer, Known, Question, read_answer
+from recorder.venues.base import Answer, Known, Purpose, Question, read_answer
 from tests.docs.exchange import CREDENTIALS, SYMBOLS, URL, TradedExchange, Truth, instant_ms
 from tests.made import quick_engine
 from tests.samples import FMEX
 
 ACCOUNT = Account(name="main", venue=FMEX, url=URL, credentials=CREDENTIALS, symbols=SYMBOLS)
+STREAM = ACCOUNT.streams[0]
 LIMITS = Limits()
 HOST = "desk"
 FILE = "/home/me/recorder.db"
@@ -196,12 +197,11 @@ class _Recorder:
         """
         self.now_ns = max(self.now_ns, self.exchange.now_ms * NS_PER_MS) + 2 * NS_PER_S
         self._to_reconcile = session_id = self._key()
-        opened = SessionOpened(
-            ACCOUNT.account_id, session_id, self._run_id, FMEX.push_url(URL), ACCOUNT.topics, self.now_ns
-        )
+        opened = SessionOpened(ACCOUNT.account_id, session_id, self._run_id, STREAM.url, STREAM.topics, self.now_ns)
         self._log(opened)
         wire = _Wire(self, pushes, first, lost)
-        session = Session(ACCOUNT, opened, cast(Transport, wire), self._channel, self._clock, LIMITS)
+        protocol = FMEX.push_session(STREAM, ACCOUNT.login, None)
+        session = Session(ACCOUNT, protocol, opened, cast(Transport, wire), self._channel, self._clock, LIMITS)
         over = SessionOver("stopped")
         try:
             session.record(wire.stop)
@@ -228,7 +228,10 @@ class _Recorder:
             ended = ended_gaps(connection, recorder_id, ACCOUNT.account_id, session_id)
             known = known_orders(connection, ended)
         since_ms = None if known.since_ns is None else known.since_ns // NS_PER_MS
-        asked = FMEX.reconciliation(Known(SYMBOLS, known.unfinished, known.newest_order_id, since_ms, self.now_ms))
+        asked = FMEX.questions(
+            Purpose.RECONCILE,
+            Known(SYMBOLS, known.unfinished, known.newest_order_id, since_ms, self.now_ms),
+        )
         executions = 0
         ask = next(asked, None)
         for seq in count():

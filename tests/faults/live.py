@@ -56,7 +56,7 @@ class Live:
             name="main",
             venue=FMex(),
             url=exchange.url,
-            credentials=Credentials(exchange.key, exchange.secret),
+            credentials=Credentials(key=exchange.key, secret=exchange.secret),
             symbols=("btcusd_p",),
             heartbeat_s=heartbeat_s,
         )

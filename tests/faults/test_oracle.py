@@ -42,7 +42,7 @@ def good(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, History, list[
             name="main",
             venue=venue_named("fmex"),
             url=exchange.url,
-            credentials=Credentials(exchange.key, exchange.secret),
+            credentials=Credentials(key=exchange.key, secret=exchange.secret),
             symbols=("btcusd_p",),
         )
         limits = Limits(reconnect_first_s=0.3, reconnect_last_s=0.3)

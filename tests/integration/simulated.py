@@ -26,7 +26,7 @@ class Client(tests.client.Client):
         timeout_s: float = PATIENCE_S,
         sockopt: Sequence[tuple[int, int, int]] = (),
     ) -> None:
-        who = Credentials(key or simulator.key, secret or simulator.secret)
+        who = Credentials(key=key or simulator.key, secret=secret or simulator.secret)
         super().__init__(simulator.url, who, at_ms=at_ms, timeout_s=timeout_s, sockopt=sockopt)
 
 

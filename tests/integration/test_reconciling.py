@@ -23,7 +23,7 @@ SLOW = {"reconnect_first_s": 1.0, "reconnect_last_s": 1.0}
 
 def ask(exchange: Simulator, question: MakeRequest) -> bytes:
     """The exchange's answer; where the recorder has used up its limit of requests, a little later."""
-    credentials, answers = Credentials(exchange.key, exchange.secret), []
+    credentials, answers = Credentials(key=exchange.key, secret=exchange.secret), []
 
     def is_answered() -> bool:
         answer = HttpClient(exchange.url, 5.0, 5.0).fetch(question(exchange.url, credentials, Clock().wall_ms()))

@@ -67,7 +67,7 @@ def large(sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory) -> tu
 
 
 def client(serving: Serving, number: int = 0, **options: object) -> Client:
-    who = Credentials(f"main/{number}", serving.options.secret)
+    who = Credentials(key=f"main/{number}", secret=serving.options.secret)
     return Client(serving.url, who, **options)  # type: ignore[arg-type]
 
 
@@ -213,7 +213,7 @@ def test_a_request_is_refused_if_the_record_cannot_be_read(
         raise DatabaseError("The disk is gone: look for it.")
 
     with Serving(large[0], ServingOptions()) as serving:
-        request = rest.accounts(serving.url, Credentials("main", serving.options.secret), now_ms())
+        request = rest.accounts(serving.url, Credentials(key="main", secret=serving.options.secret), now_ms())
         with monkeypatch.context() as broken, http_error(503) as refused:
             broken.setattr(RecordedAccount, "balances", failing)
             fetch(request)
@@ -308,7 +308,7 @@ def test_stopping_waits_for_no_client(
 
         def ask() -> None:
             for client in clients:
-                request = rest.accounts(serving.url, Credentials("main", serving.options.secret), now_ms())
+                request = rest.accounts(serving.url, Credentials(key="main", secret=serving.options.secret), now_ms())
                 head = "".join(f"{name}: {value}\r\n" for name, value in request.headers.items())
                 host, _, path = request.url.removeprefix("http://").partition("/")
                 client.sendall(f"GET /{path} HTTP/1.1\r\nHost: {host}\r\n{head}\r\n".encode())
@@ -392,7 +392,7 @@ def test_memory_stays_flat_while_clients_do_not_read(sqlite_template: Path, tmp_
     write(Large(2_000), tmp_path, sqlite_template)
     process, url = served(folder, "--speed", "max", "--patience", "1m")
     with process, ExitStack() as stack:
-        who = Credentials("main", "replay-secret")
+        who = Credentials(key="main", secret="replay-secret")
         with Client(url, who).subscribe() as one:
             one.take(2_000)
         before_bytes = process.peak_bytes()
@@ -444,7 +444,7 @@ def test_the_terminal_or_the_log_shows_the_position_of_each_client(sqlite_templa
     write(story, tmp_path, sqlite_template)
     process, url = served(folder)
     with process:
-        with Client(url, Credentials("main", "replay-secret")).subscribe() as one:
+        with Client(url, Credentials(key="main", secret="replay-secret")).subscribe() as one:
             assert one.take(10) == story.payloads[:10]
             assert one.say(ping(now_ms(), "p"))["type"] == "ping"  # in the middle of the pause
             time.sleep(3 * SETTLE_S)

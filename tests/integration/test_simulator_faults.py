@@ -19,7 +19,7 @@ from tests.integration.simulated import Client, refused
 
 @pytest.mark.parametrize(("status", "retry_after"), [(503, "3"), (429, "3"), (401, None)])
 def test_refusing(simulator: Simulator, status: int, retry_after: str | None) -> None:
-    who = Credentials(simulator.key, simulator.secret)
+    who = Credentials(key=simulator.key, secret=simulator.secret)
     with Client(simulator) as client:
         client.answer()
         with refusing(simulator, status, retry_after_s=3):

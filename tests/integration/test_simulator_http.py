@@ -148,7 +148,7 @@ def test_an_idle_connection_does_not_delay_stopping(simulator: Simulator) -> Non
 
 
 def test_rest_reports_the_pushed_state(simulator: Simulator) -> None:
-    who = Credentials(simulator.key, simulator.secret)
+    who = Credentials(key=simulator.key, secret=simulator.secret)
     url = simulator.url
     with Client(simulator) as client:
         pushes = [json.loads(payload, parse_float=str, parse_int=str) for payload in client.subscribe().take(1_000)]
@@ -195,15 +195,15 @@ def test_rest_reports_the_pushed_state(simulator: Simulator) -> None:
 
 def test_rest_requires_authentication(simulator: Simulator) -> None:
     with http_error(401):
-        fetch(rest.accounts(simulator.url, Credentials(simulator.key, "wrong"), now_ms()))
+        fetch(rest.accounts(simulator.url, Credentials(key=simulator.key, secret="wrong"), now_ms()))
     with http_error(401):
-        fetch(rest.accounts(simulator.url, Credentials(simulator.key, simulator.secret), now_ms() - 60_000))
+        fetch(rest.accounts(simulator.url, Credentials(key=simulator.key, secret=simulator.secret), now_ms() - 60_000))
     with http_error(401):
         fetch(RestRequest("GET", simulator.url + "/v3/contracts/accounts", {}))
 
 
 def test_more_than_a_hundred_requests_in_ten_seconds_are_refused(simulator: Simulator) -> None:
-    who = Credentials(simulator.key, simulator.secret)
+    who = Credentials(key=simulator.key, secret=simulator.secret)
     for _ in range(100):
         fetch(rest.accounts(simulator.url, who, now_ms()))
     with http_error(429) as found:

@@ -173,7 +173,7 @@ def test_a_rate_is_kept() -> None:
 def test_trading_can_begin_without_a_client() -> None:
     with Simulator(SimulatorOptions(pushes=200, wait_for_subscriber=False)) as simulator:
         simulator.wait_finished(PATIENCE_S)
-        credentials = Credentials(simulator.key, simulator.secret)
+        credentials = Credentials(key=simulator.key, secret=simulator.secret)
         assert rest.read_open_orders(fetch(rest.open_orders(simulator.url, credentials, now_ms())))
         assert simulator.sent == []
         assert [one.number for one in simulator.history] == list(range(1, 201)), "what nobody was told is noted"

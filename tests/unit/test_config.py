@@ -53,9 +53,9 @@ def test_the_example_is_a_configuration(file: Path) -> None:
     assert told == Config(Database(f"sqlite:///{file.parent}/recorder.db"), told.accounts, Limits())
     (account,) = told.accounts
     assert (account.name, account.venue.name, account.url) == ("main", "fmex", "https://api.fmex.com")
-    assert account.credentials == Credentials(KEY, SECRET)
+    assert account.credentials == Credentials(key=KEY, secret=SECRET)
     assert account.symbols == ("btcusd_p",)
-    assert account.topics == ("account", "order.btcusd_p", "position.btcusd_p")
+    assert account.streams[0].topics == ("account", "order.btcusd_p", "position.btcusd_p")
     for text in (repr(told), str(told), f"{account}"):
         assert KEY not in text
         assert SECRET not in text
@@ -142,13 +142,13 @@ def test_a_secret_in_a_file(file: Path, text: str, monkeypatch: pytest.MonkeyPat
     for named in (f"file:{file.parent}/key", "file:key"):
         file.write_text(changed("env:FMEX_KEY", named))
         monkeypatch.chdir("/")  # a relative one lies beside the configuration as well
-        assert load(file).accounts[0].credentials == Credentials("from-a-file", SECRET)
+        assert load(file).accounts[0].credentials == Credentials(key="from-a-file", secret=SECRET)
 
 
 def test_a_secret_in_the_environment_may_end_with_a_newline(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FMEX_SECRET", f"{SECRET}\n")
     file.write_text(EXAMPLE)
-    assert load(file).accounts[0].credentials.secret == SECRET
+    assert load(file).accounts[0].credentials["secret"] == SECRET
 
 
 def test_there_is_no_configuration(file: Path) -> None:

@@ -1,8 +1,24 @@
 """FMex, a bitcoin-margined contract exchange (closed in February 2020)."""
 
-from urllib.parse import urlsplit
+from collections.abc import Mapping
 
-from recorder.venues.base import Accounting, Credentials
+from recorder.venues.base import (
+    Accounting,
+    CredentialField,
+    Environment,
+    Known,
+    Login,
+    Purpose,
+    Questions,
+    RenewToken,
+    RequestToken,
+    RestLimit,
+    Stream,
+    Token,
+    Unrecorded,
+    no_questions,
+    unchecked,
+)
 from recorder.venues.fmex import compare, decode, portal, reconcile, rest, sign
 from recorder.venues.fmex.accounting import FMexAccounting
 from recorder.venues.fmex.stand_in import FMexStandIn
@@ -13,37 +29,56 @@ class FMex:
     """Implements `recorder.venues.base.Venue`, which documents the members."""
 
     name = "fmex"
-    default_url = "https://api.fmex.com"
+    credential_fields: tuple[CredentialField, ...] = (CredentialField("key"), CredentialField("secret"))
+    environments: Mapping[str, Environment] = {"production": Environment("https://api.fmex.com", "wss://api.fmex.com")}
+    needs_symbols = True
     #: The page asks for 10 to 20 s.
     heartbeat_s = 15.0
+    connection_max_s: float | None = None
+    repeated_topics: Mapping[str, float] = {}
     clock_tolerance_ms = sign.TIMESTAMP_WINDOW_MS
     pushes_fills = False
-    rest_requests_max = rest.REQUESTS_MAX
-    rest_window_s = rest.REQUESTS_WINDOW_S
+    token: RequestToken | None = None
+    renew: RenewToken | None = None
+    rest_limits: tuple[RestLimit, ...] = (RestLimit(rest.REQUESTS_MAX, rest.REQUESTS_WINDOW_S),)
     accounting: Accounting = FMexAccounting()
     stand_in: StandIn = FMexStandIn()
 
-    topics = staticmethod(portal.topics_of)
     native_symbol = staticmethod(str.lower)
     symbol_of = staticmethod(portal.symbol_of)
-    push_session = portal.FMexSession
     server_time_request = staticmethod(rest.server_time)
     server_time_ms = staticmethod(rest.read_server_time_ms)
     classify = staticmethod(rest.classify)
-    reconciliation = staticmethod(reconcile.questions)
-    snapshot = staticmethod(reconcile.snapshot)
     contradictions = staticmethod(compare.contradictions)
     decode_answer = staticmethod(rest.decode_answer)
     decode_plain = staticmethod(decode.decode_plain)
 
-    def push_url(self, url: str) -> str:
-        """The portal has the same host as the REST interface, under ws(s)."""
-        parts = urlsplit(url)
-        return f"{'ws' if parts.scheme == 'http' else 'wss'}://{parts.netloc}{portal.PUSH_PATH}"
+    def streams(self, login: Login) -> tuple[Stream, ...]:
+        """One socket."""
+        return (Stream(login.stream_url + portal.PUSH_PATH, portal.topics_of(login.symbols)),)
 
-    def signed_push_url(self, url: str, credentials: Credentials, now_ms: int) -> str:
+    def check(self, _login: Login) -> Unrecorded[tuple[str, ...]]:
+        """No request says what a key may do."""
+        return unchecked()
+
+    def connection_url(self, stream: Stream, login: Login, _token: Token | None, now_ms: int) -> str:
         """Only the http address is signed; the ws address carries the result."""
-        return sign.push_address(url + portal.PUSH_PATH, self.push_url(url), *credentials, now_ms)
+        key, secret = login.credentials["key"], login.credentials["secret"]
+        return sign.push_address(login.url + portal.PUSH_PATH, stream.url, key, secret, now_ms)
+
+    def push_session(self, stream: Stream, _login: Login, _token: Token | None) -> portal.FMexSession:
+        """The protocol of the push portal."""
+        return portal.FMexSession(stream.topics)
+
+    def wait_s(self, _status: int, _headers: Mapping[str, str], _body: bytes, _now_ms: int) -> float:
+        """It says so only in the header `Retry-After`, if at all."""
+        return 0.0
+
+    def questions(self, purpose: Purpose, known: Known) -> Questions:
+        """It has no ledger and no list of instruments, and forgets nothing that a backfill could ask for."""
+        if purpose is Purpose.RECONCILE:
+            return reconcile.questions(known)
+        return reconcile.snapshot() if purpose is Purpose.SNAPSHOT else no_questions()
 
     # Last: the name hides the module.
     decode = staticmethod(decode.decode)

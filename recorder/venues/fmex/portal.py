@@ -11,6 +11,7 @@ from itertools import count
 import msgspec
 
 from recorder.model import Acknowledged, Control, Hello, RefusedCommand
+from recorder.venues.base import Command
 
 #: Path of the portal, on the host of the REST interface.
 PUSH_PATH = "/v2/user/ws"
@@ -63,7 +64,11 @@ class FMexSession:
         """Whether every topic has been acknowledged or refused."""
         return all(topic in self.acknowledged or topic in self.refused for topic in self.topics)
 
-    def receive(self, control: Control) -> list[bytes]:
+    def opening(self, _now_ms: int) -> list[Command]:
+        """Nothing: the portal greets first."""
+        return []
+
+    def receive(self, control: Control, _now_ms: int) -> list[Command]:
         """Take a control frame; return the commands to send."""
         match control:
             case Hello():
@@ -78,22 +83,22 @@ class FMexSession:
             case _:
                 return []
 
-    def heartbeat(self, now_ms: int) -> bytes:
+    def heartbeat(self, now_ms: int) -> Command:
         """The ping."""
-        return ping(now_ms, f"{PING}{next(self._ids)}")
+        return Command(ping(now_ms, f"{PING}{next(self._ids)}"))
 
     def _missing(self, topics: Iterable[str]) -> list[str]:
         return [topic for topic in topics if topic not in self.acknowledged and topic not in self.refused]
 
-    def _ask(self, topics: list[str], each: int) -> list[bytes]:
+    def _ask(self, topics: list[str], each: int) -> list[Command]:
         commands = []
         for start in range(0, len(topics), each):
             command_id = f"sub-{next(self._ids)}"
             self._asked[command_id] = tuple(topics[start : start + each])
-            commands.append(subscribe(self._asked[command_id], command_id))
+            commands.append(Command(subscribe(self._asked[command_id], command_id)))
         return commands
 
-    def _refuse(self, refusal: RefusedCommand) -> list[bytes]:
+    def _refuse(self, refusal: RefusedCommand) -> list[Command]:
         words = refusal.message.replace(",", " ").split()
         asked = self._asked.pop(self._refused_command(refusal.command_id or "", words), ())
         named = [topic for topic in asked if topic in words]

@@ -11,7 +11,7 @@ from decimal import Decimal
 from functools import partial
 
 from recorder.model import OrderUpdate, Update
-from recorder.venues.base import Answer, Known, Question, Unanswered
+from recorder.venues.base import Answer, Known, Question, Step, Unanswered
 from recorder.venues.fmex import rest
 from recorder.venues.fmex.sign import TIMESTAMP_WINDOW_MS
 
@@ -22,7 +22,7 @@ _ZERO = Decimal(0)
 
 #: Order id → order.
 _Orders = dict[str, OrderUpdate]
-_Questions = Generator[Question | Unanswered, Answer | None, _Orders]
+_Questions = Generator[Step, Answer | None, _Orders]
 
 
 def questions(known: Known) -> _Questions:

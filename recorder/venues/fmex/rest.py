@@ -98,7 +98,9 @@ def _get(
 ) -> RestRequest:
     pairs = urlencode(sorted(query.items()))
     address = f"{url}{path}?{pairs}" if pairs else f"{url}{path}"
-    headers = sign.credentials(*credentials, "GET", address, now_ms) if credentials else {}
+    headers: dict[str, str] = {}
+    if credentials is not None:
+        headers = sign.credentials(credentials["key"], credentials["secret"], "GET", address, now_ms)
     return RestRequest("GET", address, headers)
 
 

@@ -12,7 +12,7 @@ from recorder.model import DECODED, FINAL_STATUSES, UNDECODED, Decoded, FillUpda
 from recorder.simulator.exchange import Exchange
 from recorder.simulator.options import START_MS
 from recorder.simulator.rest import SimulatedAccount
-from recorder.venues.base import Answer, Credentials, Known, Unanswered, read_answer
+from recorder.venues.base import Answer, Credentials, Known, Question, Unanswered, read_answer
 from recorder.venues.fmex import sign
 from recorder.venues.fmex.orders import OPEN
 from recorder.venues.fmex.reconcile import months_back, questions
@@ -23,7 +23,7 @@ from tests.made import fill
 from tests.samples import FMEX
 
 BASE = "http://127.0.0.1:9010"
-WHO = Credentials("key", "secret")
+WHO = Credentials(key="key", secret="secret")
 
 
 def known_after(pushes: list[bytes], exchange: Exchange, since_ms: int | None) -> Known:
@@ -52,6 +52,7 @@ def ask_all(known: Known, answer: Callable[[str], bytes | None]) -> Iterator[tup
             if isinstance(question, Unanswered):
                 yield f"{question.subject}: {question.reason}", None
             else:
+                assert isinstance(question, Question)
                 target = question.request(BASE, WHO, known.now_ms).url.removeprefix(BASE)
                 body = answer(target)
                 yield target, body
@@ -68,12 +69,14 @@ def rest_of(exchange: Exchange, known: Known) -> Callable[[str], bytes]:
     """The exchange's REST interface; ten seconds pass between two requests, so that their limit is never met."""
     clock = count(known.now_ms, 10_000)
     now_ms = known.now_ms
-    handler = FMexRequestHandler({WHO.key: WHO.secret}.get, lambda: now_ms)
+    handler = FMexRequestHandler({WHO["key"]: WHO["secret"]}.get, lambda: now_ms)
 
     def answer(target: str) -> bytes:
         nonlocal now_ms
         now_ms = next(clock)
-        question = handler.handle("GET", target, sign.credentials(*WHO, "GET", BASE + target, now_ms), BASE)
+        question = handler.handle(
+            "GET", target, sign.credentials(WHO["key"], WHO["secret"], "GET", BASE + target, now_ms), BASE
+        )
         assert isinstance(question, AccountQuery)
         return question.answer(SimulatedAccount(exchange.rest_state))
 

@@ -18,7 +18,7 @@ from tests.samples import FMEX, sample
 
 URL = "https://api.fmex.com"
 NOW_MS = 1580802053662
-CREDENTIALS = Credentials("the-key", "the-secret")
+CREDENTIALS = Credentials(key="the-key", secret="the-secret")
 
 OPEN_ORDER = OrderUpdate(
     event_ms=None,

@@ -6,7 +6,7 @@ import pytest
 
 from recorder.venues.base import Credentials
 from recorder.venues.fmex import sign
-from tests.samples import FMEX
+from tests.samples import portal, signed_portal
 
 SECRET = "ebfaeef06e2e49e1bc7e535c2766bbe6"
 PORTAL = "https://api.fmex.com/v2/user/ws"
@@ -32,21 +32,21 @@ def test_the_push_portal_signs_exactly_this_text() -> None:
     #   openssl dgst -sha1 -hmac ebfaeef06e2e49e1bc7e535c2766bbe6 -binary | base64
     expected = "4DCuq2I5gp1i8jIhov7JbN9GeVM="
     assert sign.signature(SECRET, "GET", PORTAL, 1579154149629) == expected
-    address = FMEX.signed_push_url("https://api.fmex.com", Credentials("key", SECRET), 1579154149629)
+    address = signed_portal("https://api.fmex.com", Credentials(key="key", secret=SECRET), 1579154149629)
     assert parse_qs(urlsplit(address).query)[sign.SIGNATURE] == [expected]
 
 
 @pytest.mark.parametrize(
-    ("url", "portal"),
+    ("url", "address"),
     [
         ("https://api.fmex.com", "wss://api.fmex.com/v2/user/ws"),
         ("https://api.testnet.fmex.com", "wss://api.testnet.fmex.com/v2/user/ws"),
         ("http://127.0.0.1:9010", "ws://127.0.0.1:9010/v2/user/ws"),
     ],
 )
-def test_the_push_address_follows_from_the_rest_address(url: str, portal: str) -> None:
-    assert FMEX.push_url(url) == portal
-    assert FMEX.signed_push_url(url, Credentials("key", SECRET), 0).startswith(f"{portal}?")
+def test_the_push_address_follows_from_the_rest_address(url: str, address: str) -> None:
+    assert portal(url) == address
+    assert signed_portal(url, Credentials(key="key", secret=SECRET), 0).startswith(f"{address}?")
 
 
 def test_the_push_address_is_percent_encoded() -> None:
@@ -62,7 +62,7 @@ def test_the_push_address_is_percent_encoded() -> None:
 
 
 def test_credentials_never_show_themselves() -> None:
-    credentials = Credentials("my-key", SECRET)
+    credentials = Credentials(key="my-key", secret=SECRET)
     for text in (str(credentials), repr(credentials), f"{credentials}", str([credentials])):
         assert SECRET not in text
         assert "my-key" not in text

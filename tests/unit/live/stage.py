@@ -40,7 +40,11 @@ def received(items: Iterable[Recorded | LogEntry]) -> list[bytes]:
 def account_of(peer: Peer, venue: FMex | None = None, symbols: tuple[str, ...] = ("btcusd_p",)) -> Account:
     """An account at this exchange."""
     return Account(
-        name="main", venue=venue or Venue(), url=peer.url, credentials=Credentials("key", "secret"), symbols=symbols
+        name="main",
+        venue=venue or Venue(),
+        url=peer.url,
+        credentials=Credentials(key="key", secret="secret"),
+        symbols=symbols,
     )
 
 
@@ -72,7 +76,9 @@ class Stage:
         self.ended = Event()
         self.channel = Channel(self.ready, limits.queue_frames_max, limits.queue_bytes_max)
         self.account = account_of(peer, venue, symbols)
-        self.collector = Collector(self.account, RUN, self.channel, clock or Clock(), limits, self.ended.set)
+        self.collector = Collector(
+            self.account, self.account.streams[0], RUN, self.channel, clock or Clock(), limits, self.ended.set
+        )
         #: Everything taken so far.
         self.items: list[Recorded | LogEntry] = []
 
@@ -137,5 +143,5 @@ class Stage:
         line = self.peer.line()
         line.send(frame(HELLO))
         asked = json.loads(line.receive_text())
-        assert (asked["cmd"], asked["args"]) == ("sub", list(self.account.topics))
+        assert (asked["cmd"], asked["args"]) == ("sub", list(self.collector.stream.topics))
         return line

@@ -15,6 +15,7 @@ from recorder.live.collector import Collector
 from recorder.live.session import Session
 from recorder.model import SENT, Control
 from recorder.store.entries import Covered, SessionEnded, SessionOpened
+from recorder.venues.base import Command
 from recorder.venues.fmex.portal import FMexSession
 from tests.unit.live.peer import PATIENCE_S, Line, Peer, accept, frame, refuse
 from tests.unit.live.stage import COVERED, HELLO, ORDER, QUICK, TOPICS, Stage, Venue, pushes
@@ -287,7 +288,7 @@ def test_a_writer_that_ended_ends_it_without_a_word(peer: Peer) -> None:
 
 
 def test_a_bug_of_ours_ends_it_and_the_event_log_says_so(peer: Peer, monkeypatch: pytest.MonkeyPatch) -> None:
-    def receive(_session: FMexSession, _control: Control) -> list[bytes]:
+    def receive(_session: FMexSession, _control: Control, _now_ms: int) -> list[Command]:
         raise ZeroDivisionError("a bug")
 
     monkeypatch.setattr(FMexSession, "receive", receive)

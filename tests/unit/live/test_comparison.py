@@ -17,7 +17,7 @@ from recorder.live.recording import Recording
 from recorder.live.settings import Account, Limits
 from recorder.simulator import Simulator, SimulatorOptions
 from recorder.simulator.faults import lagging, refusing, silent, swallowing
-from recorder.venues.base import Credentials
+from recorder.venues.base import Credentials, RestLimit
 from recorder.venues.fmex.stand_in.rest import Authenticator
 from tests.unit.live.peer import PATIENCE_S
 from tests.unit.live.stage import Venue
@@ -30,7 +30,7 @@ SAME = "SELECT * FROM reconciliations WHERE detail = 'the same'"
 class Patient(Venue):
     """An exchange with quick heartbeats that may be asked as often as one likes."""
 
-    rest_requests_max = 1_000_000
+    rest_limits: tuple[RestLimit, ...] = (RestLimit(1_000_000, 1.0),)
 
     def __init__(self) -> None:
         super().__init__(heartbeat_s=0.05)
@@ -46,7 +46,7 @@ class Run:
             name="main",
             venue=Patient(),
             url=exchange.url,
-            credentials=Credentials(exchange.key, exchange.secret),
+            credentials=Credentials(key=exchange.key, secret=exchange.secret),
             symbols=("btcusd_p",),
         )
         self.recording = Recording(f"sqlite:///{path}", [account], limits, on_durable=lambda _: self._notify())

@@ -16,10 +16,10 @@ from recorder.live.http import presentable
 from recorder.live.transport import Transport, connect
 from recorder.live.wake import Wake
 from recorder.venues.base import Credentials
-from tests.samples import FMEX
+from tests.samples import FMEX, portal, signed_portal
 from tests.unit.live.peer import CLOSE, PATIENCE_S, Peer, accept, frame, refuse
 
-CREDENTIALS = Credentials("key/of+mine=1", "my/secret+of=mine&more")
+CREDENTIALS = Credentials(key="key/of+mine=1", secret="my/secret+of=mine&more")
 #: A clock whose signature has all of `+`, `/` and `=` in it.
 NOW_MS = 1579154149643
 
@@ -27,7 +27,7 @@ Answer = Callable[[bytes], bytes]
 
 
 def signed(url: str) -> str:
-    return FMEX.signed_push_url(url, CREDENTIALS, NOW_MS)
+    return signed_portal(url, CREDENTIALS, NOW_MS)
 
 
 def signature(url: str) -> str:
@@ -36,7 +36,7 @@ def signature(url: str) -> str:
 
 
 def open_(url: str, wake: Wake, connect_s: float = PATIENCE_S) -> Transport:
-    return connect(signed(url), FMEX.push_url(url), CREDENTIALS, FMEX.classify, wake, Clock(), connect_s, 1000)
+    return connect(signed(url), portal(url), CREDENTIALS.secrets, FMEX.classify, wake, Clock(), connect_s, 1000)
 
 
 def fails(answer: Answer, wake: Wake) -> VenueError:
@@ -178,7 +178,7 @@ def _echoes() -> dict[str, Answer]:
 
     def values(request: bytes) -> str:
         query = parse_qs(urlsplit(asked(request)).query)
-        return " ".join(value for (value,) in query.values()) + " " + CREDENTIALS.secret
+        return " ".join(value for (value,) in query.values()) + " " + CREDENTIALS["secret"]
 
     def everything(request: bytes) -> str:
         told = values(request)
@@ -205,7 +205,7 @@ def _echoes() -> dict[str, Answer]:
             b"HTTP/1.1 401 No\r\n" + values(r).replace(":", "").encode() + b"\r\n\r\n"
         ),
         "a cookie": lambda r: accept(r).replace(
-            b"\r\n\r\n", b"\r\nSet-Cookie: " + CREDENTIALS.secret.encode() + b"\r\n\r\n"
+            b"\r\n\r\n", b"\r\nSet-Cookie: " + CREDENTIALS["secret"].encode() + b"\r\n\r\n"
         ),
     }
 
@@ -220,7 +220,7 @@ def test_nothing_secret_is_repeated(wake: Wake, name: str) -> None:
 
 def test_nothing_secret_is_repeated_of_a_goodbye(peer: Peer, wake: Wake) -> None:
     transport = open_(peer.url, wake)
-    told = f"{CREDENTIALS.key} {CREDENTIALS.secret} {signature(peer.url)}"
+    told = f"{CREDENTIALS['key']} {CREDENTIALS['secret']} {signature(peer.url)}"
     peer.line().send(frame(b"\x03\xf0" + told.encode(), CLOSE))
     with pytest.raises(SessionOver) as raised:
         transport.receive(Clock().monotonic_s() + PATIENCE_S)
@@ -233,7 +233,7 @@ def assert_clean(url: str, error: BaseException) -> None:
     """Nothing secret is in an error or in anything that a traceback would print of it."""
     printed = "".join(traceback.format_exception(error))
     for text in (str(error), repr(error), printed, repr(vars(error))):
-        for secret in (*CREDENTIALS, signature(url)):
+        for secret in (*CREDENTIALS.secrets, signature(url)):
             for spelling in (secret, quote(secret), quote(secret, safe=""), secret.replace("/", "\\/")):
                 assert spelling not in text
                 # Nor the beginning of one that was cut.

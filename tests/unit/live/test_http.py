@@ -15,7 +15,7 @@ from recorder.venues.base import Credentials, RestRequest, Verdict
 from tests.samples import FMEX
 from tests.unit.live.peer import PATIENCE_S, Peer, refuse
 
-CREDENTIALS = Credentials("my-key-is-long", "my/secret+is=longer")
+CREDENTIALS = Credentials(key="my-key-is-long", secret="my/secret+is=longer")
 
 QUERY = "what-is-asked-for"
 
@@ -167,10 +167,10 @@ def test_no_answer_in_time() -> None:
 
 @pytest.mark.parametrize("status", ["401 No", "404 No", "503 No"])
 def test_nothing_secret_is_repeated(status: str) -> None:
-    told = f"{CREDENTIALS.key} {CREDENTIALS.secret}"
+    told = f"{CREDENTIALS['key']} {CREDENTIALS['secret']}"
     answer = refuse(f"{status} {told}", f"X-Told: {told}", body=b"y" * 195 + told.encode())
     printed = "".join(traceback.format_exception(refused(answer)))
-    for secret in CREDENTIALS:
+    for secret in CREDENTIALS.secrets:
         assert secret[:4] not in printed
 
 

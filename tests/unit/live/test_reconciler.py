@@ -54,12 +54,12 @@ class Stage:
         self.path = path
         engine = open_engine(f"sqlite:///{path}")
         migrate.require_usable(engine)
-        self.covered = Covered(account.account_id, 10, 2, 120, account.topics, {})
+        self.covered = Covered(account.account_id, 10, 2, 120, account.streams[0].topics, {})
         with engine.begin() as connection:
             event_log.apply(connection, RECORDER, RecorderAdded(RECORDER, 100, "host"))
             event_log.apply(connection, RECORDER, AccountAdded(account.account_id, "fmex", account.name, 100))
             event_log.apply(connection, RECORDER, RunStarted(RUN_ID, RECORDER, 100, "host", 1, "0"))
-            opened = SessionOpened(account.account_id, 10, RUN_ID, account.url, account.topics, 110)
+            opened = SessionOpened(account.account_id, 10, RUN_ID, account.url, account.streams[0].topics, 110)
             event_log.apply(connection, RECORDER, opened)
             event_log.apply(connection, RECORDER, self.covered)
         self.ready = Event()
@@ -106,14 +106,14 @@ class Stage:
         """The session ends after these pushes, and the next one is covered."""
         account_id, before = self.account.account_id, self.covered.session_id
         seq = self.covered.seq + len(pushes)
-        self.covered = Covered(account_id, session_id, 2, Clock().wall_ns(), self.account.topics, {})
+        self.covered = Covered(account_id, session_id, 2, Clock().wall_ns(), self.account.streams[0].topics, {})
         batch = Batch(RECORDER, RUN_ID, session_id, BEGINNING)
         for number, payload in enumerate(pushes):
             one = received(3 + number, payload, account_id=account_id, session_id=before, at_ns=150 + number)
             batch.add(*one)
         batch.entries += [
             SessionEnded(account_id, before, 160, "lost", "", True, seq, 160),
-            SessionOpened(account_id, session_id, RUN_ID, self.account.url, self.account.topics, 190),
+            SessionOpened(account_id, session_id, RUN_ID, self.account.url, self.account.streams[0].topics, 190),
             self.covered,
         ]
         with open_engine(f"sqlite:///{self.path}").begin() as connection:
@@ -134,7 +134,7 @@ def stage(
         name="main",
         venue=venue_named("fmex"),
         url=url,
-        credentials=Credentials(key, secret),
+        credentials=Credentials(key=key, secret=secret),
         symbols=symbols,
     )
     made = Stage(path, account, clock or Clock())

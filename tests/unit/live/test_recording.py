@@ -48,7 +48,7 @@ def path(tmp_path: Path) -> Path:
 
 
 def account(exchange: Simulator, name: str = "main", secret: str | None = None) -> Account:
-    credentials = Credentials(exchange.key, secret or exchange.secret)
+    credentials = Credentials(key=exchange.key, secret=secret or exchange.secret)
     return Account(
         name=name, venue=venue_named("fmex"), url=exchange.url, credentials=credentials, symbols=("btcusd_p",)
     )
@@ -222,7 +222,7 @@ def test_accounts_do_not_disturb_each_other(path: Path, caplog: pytest.LogCaptur
     tell, reached = durable(path, 2 * PUSHED)
     with Simulator(SimulatorOptions(accounts=accounts, pushes=100)) as exchange:
         named = [
-            replace(account(exchange), name=f"of-{key}", credentials=Credentials(key, secret))
+            replace(account(exchange), name=f"of-{key}", credentials=Credentials(key=key, secret=secret))
             for key, secret in accounts.items()
         ]
         with Recording(f"sqlite:///{path}", named, on_durable=tell) as recording:

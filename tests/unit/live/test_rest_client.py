@@ -12,6 +12,7 @@ from recorder.clock import NS_PER_MS, Clock
 from recorder.errors import Refused, Unreachable
 from recorder.live.http import HttpClient
 from recorder.live.rest_client import RateLimit, check_clock
+from recorder.venues.base import RestLimit
 from tests.unit.live.peer import PATIENCE_S, Peer, refuse
 from tests.unit.live.stage import account_of
 
@@ -23,7 +24,7 @@ Answer = Callable[[bytes], bytes]
 
 @given(st.integers(2, 40), st.floats(0.1, 20.0), st.lists(st.floats(0.0, 5.0), min_size=1, max_size=200))
 def test_no_window_holds_more_than_our_share(requests_max: int, window_s: float, idle_s: list[float]) -> None:
-    rate = RateLimit(requests_max, window_s)
+    rate = RateLimit([RestLimit(requests_max, window_s)])
     now_s, sent_s = 0.0, []
     for pause_s in idle_s:
         now_s += pause_s
@@ -36,7 +37,7 @@ def test_no_window_holds_more_than_our_share(requests_max: int, window_s: float,
 
 
 def test_the_first_go_out_at_once() -> None:
-    rate = RateLimit(100, 10.0)
+    rate = RateLimit([RestLimit(100, 10.0)])
     assert [rate.wait_s(0.0) for _ in range(51)] == [0.0] * 50 + [10.0]
 
 

@@ -327,7 +327,9 @@ def test_a_command_that_cannot_be_sent_loses_nothing_that_had_come(peer: Peer, w
     transport.__class__ = Mute
     channel = Channel(Event(), 100, 10_000)
     opened = SessionOpened(ACCOUNT, SESSION, RUN, address, ("account",), NOON_NS)
-    session = Session(account_of(peer), opened, transport, channel, Clock(), QUICK)
+    account = account_of(peer)
+    protocol = account.venue.push_session(account.streams[0], account.login, None)
+    session = Session(account, protocol, opened, transport, channel, Clock(), QUICK)
     payloads = [HELLO, *pushes(3), COVERED]
     peer.line().send(*map(frame, payloads))
     with pytest.raises(SessionOver, match="lost: a command could not be sent"):
