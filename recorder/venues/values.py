@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterable, Sequence
+from decimal import Decimal
 from typing import Annotated
 
 import msgspec
@@ -9,6 +10,7 @@ from msgspec import Raw
 
 from recorder.errors import Undecodable
 from recorder.model import Digits
+from recorder.venues.base import EXACT
 
 #: Ids, times and bit sets must fit a 64-bit column, or the frame is not decoded.
 Int64 = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
@@ -84,6 +86,33 @@ def plain_digits(raws: Iterable[Raw], *, in_range: bool = False) -> list[str] | 
     if len(joined) > DIGITS_MAX and kinds.find(_LONG_NUMBER) >= 0:
         return None
     return joined.decode().split(",")
+
+
+def total(*numbers: Digits) -> Digits:
+    """The exact sum."""
+    result = Decimal(0)
+    for number in numbers:
+        result = EXACT.add(result, Decimal(number))
+    return str(result)
+
+
+def difference(whole: Digits, part: Digits) -> Digits:
+    """What is left of a number, exactly."""
+    if whole.isdigit() and part.isdigit():
+        return str(int(whole) - int(part))
+    return str(EXACT.subtract(Decimal(whole), Decimal(part)))
+
+
+def negative(number: Digits) -> Digits:
+    """A number with the other sign; zero has none."""
+    if unless_zero(number) is None:
+        return number
+    return number[1:] if number.startswith("-") else f"-{number}"
+
+
+def unless_zero(number: Digits | None) -> Digits | None:
+    """A number; None if it is zero, where zero means that there is none."""
+    return number if number and number.strip("0.-") and Decimal(number) else None
 
 
 def check_values(struct: msgspec.Struct, prefix: str = "") -> None:

@@ -8,13 +8,11 @@ Making a record takes two steps, so that the numbers of many objects can be chec
 """
 
 from collections.abc import Sequence
-from decimal import Decimal
 
 import msgspec
 from msgspec import Raw
 
 from recorder.model import AccountUpdate, Digits, OrderUpdate, PositionUpdate, new
-from recorder.venues.base import EXACT
 from recorder.venues.fmex.orders import (
     ORDER_TYPES,
     SHORT_SIDE,
@@ -26,7 +24,7 @@ from recorder.venues.fmex.orders import (
     post_only,
     time_in_force,
 )
-from recorder.venues.values import MISSING, Int64, all_digits
+from recorder.venues.values import MISSING, Int64, all_digits, difference, negative, total, unless_zero
 
 #: Fields with documented values, as pushes spell them. Any other spelling is read by the careful decoder.
 SPELLINGS: dict[str, object] = {
@@ -102,7 +100,7 @@ def account_record(
 ) -> AccountUpdate:
     """The record of a balance, given the digits of its numbers. What is owned is the sum of the three."""
     available, frozen, position = numbers
-    balance = None if available is None or frozen is None or position is None else _sum(available, frozen, position)
+    balance = None if available is None or frozen is None or position is None else total(available, frozen, position)
     return new(
         AccountUpdate,
         (
@@ -121,13 +119,6 @@ def account_record(
             extra,
         ),
     )
-
-
-def _sum(*numbers: Digits) -> Digits:
-    total = Decimal(0)
-    for digits in numbers:
-        total = EXACT.add(total, Decimal(digits))
-    return str(total)
 
 
 def order_numbers(order: OrderObject) -> tuple[Raw, ...]:
@@ -173,10 +164,10 @@ def order_record(
             post_only(features),
             None,
             price,
-            _trigger(trigger_on),
+            unless_zero(trigger_on),
             quantity,
             None,
-            None if quantity is None or unfilled is None else _difference(quantity, unfilled),
+            None if quantity is None or unfilled is None else difference(quantity, unfilled),
             fill_price,
             STATUSES.get(status),
             status,
@@ -188,17 +179,6 @@ def order_record(
             extra,
         ),
     )
-
-
-def _trigger(price: Digits | None) -> Digits | None:
-    """The price of a trigger; an order without one has 0."""
-    return price if price and price.strip("0.-") and Decimal(price) else None
-
-
-def _difference(whole: Digits, part: Digits) -> Digits:
-    if whole.isdigit() and part.isdigit():
-        return str(int(whole) - int(part))
-    return str(EXACT.subtract(Decimal(whole), Decimal(part)))
 
 
 def position_numbers(position: PositionObject) -> tuple[Raw, ...]:
@@ -227,7 +207,7 @@ def position_record(
     """The record of a position, given the digits of its numbers; fields in `SPELLINGS` are in capitals."""
     quantity, leverage, margin, _, pnl, entry_price, liquidation_price, _, _ = numbers
     if position.direction == SHORT_SIDE and quantity is not None:
-        quantity = _negative(quantity)
+        quantity = negative(quantity)
     return new(
         PositionUpdate,
         (
@@ -251,13 +231,6 @@ def position_record(
             extra,
         ),
     )
-
-
-def _negative(quantity: Digits) -> Digits:
-    """A quantity with the other sign; zero has none."""
-    if not quantity.strip("0.-") or not Decimal(quantity):
-        return quantity
-    return quantity[1:] if quantity.startswith("-") else f"-{quantity}"
 
 
 def account_update(
