@@ -29,6 +29,7 @@ GROUPS = {
         "books": ("books", "How each balance changed, and what explains it."),
         "report": ("report", "The whole record of a period as one HTML page."),
         "compare": ("compare", "Compare a backtest's fills with the recorded ones."),
+        "decode": ("decode", "Print what a venue's frames say, without a record."),
     },
     "Prove": {
         "verify": ("verify", "Verify that nothing has changed since it was recorded."),

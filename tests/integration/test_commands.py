@@ -12,10 +12,14 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from recorder.cli.decode import decode
 from recorder.model import FINAL_STATUSES
 from recorder.simulator import Simulator, SimulatorOptions
+from recorder.venues import VENUES
 from tests.integration.process import Folder, Process
+from tests.samples import FMEX, sample
 
 CHECKOUT = Path(__file__).parents[2]
 
@@ -242,3 +246,93 @@ def test_the_installed_wheel_in_an_empty_folder(folder: Folder, tmp_path: Path) 
     ):
         ended = folder.command(*command)
         assert ended.returncode == 0, ended.stderr
+
+
+def decoding(*arguments: str) -> list[str]:
+    return [sys.executable, "-m", "recorder", "decode", *arguments]
+
+
+def test_decode_prints_what_frames_say(tmp_path: Path) -> None:
+    """Every sample frame of FMex, one a line, with a blank line and one that is cut."""
+    names = ["order", "account", "position", "ping", "hello", "topics", "refused"]
+    lines = [b" ".join(sample(name).split()) for name in names]
+    file = tmp_path / "frames.jsonl"
+    file.write_bytes(b"\n".join([*lines, b"", lines[0][:80], b""]))
+    done = subprocess.run(decoding("--venue", "fmex", str(file)), capture_output=True, check=False)
+    assert (done.returncode, done.stderr) == (1, b"")
+    said = [json.loads(line) for line in done.stdout.splitlines()]
+    updates = [FMEX.decode(line).updates[0]._asdict() for line in lines[:4]]
+    tables = ["order_updates", "account_updates", "position_updates", "heartbeats"]
+    assert said[:4] == [
+        {"line": number, "table": table} | {name: value for name, value in update.items() if value is not None}
+        for number, (table, update) in enumerate(zip(tables, updates, strict=True), 1)
+    ]
+    assert said[0]["fee"] == "4.8449612403e-08"
+    assert said[4:] == [
+        {"line": 5, "control": "hello", "ts": 1523693784042},
+        {"line": 6, "control": "acknowledged", "topics": ["account", "order.btcusd_p"]},
+        {
+            **{"line": 7, "control": "refused", "command_id": "sub-1", "code": 41002, "topics": []},
+            "message": "invalid sub topic, xxx",
+        },
+        {"line": 9, "undecoded": "DecodeError: Input data was truncated"},
+    ]
+    # The same through a pipe, up to the last frame that can be read.
+    done = subprocess.run(decoding("--venue", "fmex", "-"), input=b"\r\n".join(lines), capture_output=True, check=False)
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert [json.loads(line) for line in done.stdout.splitlines()] == said[:-1]
+
+
+@pytest.mark.parametrize("venue", VENUES)
+def test_decode_knows_every_venue(venue: str, tmp_path: Path) -> None:
+    file = tmp_path / "frames.jsonl"
+    file.write_bytes(b"?\n")
+    done = CliRunner().invoke(decode, ["--venue", venue, str(file)], standalone_mode=False)
+    assert (done.return_value, list(json.loads(done.stdout))) == (1, ["line", "undecoded"])
+
+
+def test_decode_reads_the_answer_to_a_request(tmp_path: Path) -> None:
+    """It is printed on several lines by the exchange's page, and on one by the exchange."""
+    for name, target, rows in (
+        ("rest-accounts", "GET /v3/contracts/accounts", ["2.796888254907565438"]),
+        ("rest-accounts", "/v3/contracts/accounts", ["2.796888254907565438"]),
+        ("rest-matches", "GET /v3/contracts/orders/849758102002/matches", [None]),
+    ):
+        file = tmp_path / name
+        file.write_bytes(sample(name).replace(b",", b",\n"))
+        done = CliRunner().invoke(decode, ["--venue", "fmex", "--target", target, str(file)], standalone_mode=False)
+        assert done.return_value == 0, done.output
+        assert {json.loads(line).get("available") for line in done.stdout.splitlines()} == set(rows)
+    # An answer that lists nothing is read all the same.
+    file.write_bytes(b'{"status":0,"data":{"results":[]}}')
+    target = "/v3/contracts/orders/open"
+    done = CliRunner().invoke(decode, ["--venue", "fmex", "--target", target, str(file)], standalone_mode=False)
+    assert (done.return_value, done.stdout) == (0, '{"line":1,"updates":0}\n')
+
+
+def test_decode_says_what_to_do() -> None:
+    for arguments, said in (
+        (("--venue", "fmex", "no-such-file"), "no-such-file cannot be read: No such file or directory; give a file "),
+        (("--venue", "fmex", "."), ". cannot be read: Is a directory; give a file with one frame a line, or - for "),
+        (("--venue", "nowhere", "-"), "There is no venue 'nowhere'; this version of recorder supports: "),
+        (("-",), "Missing option '--venue'"),
+    ):
+        done = subprocess.run(decoding(*arguments), input=b"", capture_output=True, check=False)
+        assert (done.returncode, done.stdout) == (2, b"")
+        assert said in done.stderr.decode()
+
+
+def test_decode_ends_when_nobody_reads_on() -> None:
+    frame = b" ".join(sample("order").split()) + b"\n"
+    with subprocess.Popen(
+        decoding("--venue", "fmex", "-"), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        assert process.stdin is not None and process.stdout is not None and process.stderr is not None
+        # A frame is answered as soon as it is there, long before the end of the input.
+        process.stdin.write(frame)
+        process.stdin.flush()
+        assert process.stdout.readline().startswith(b'{"line":1,"table":"order_updates"')
+        process.stdout.close()
+        process.stdin.write(frame)
+        process.stdin.flush()
+        assert (process.wait(timeout=30), process.stderr.read()) == (141, b"")
