@@ -1,0 +1,301 @@
+"""What to ask Bybit over REST, and what its answers mean for further requests. Pure.
+
+Order and position lists are by category, and those of linear contracts by the coin that they settle in. Histories are
+asked for in windows of at most seven days. Fully cancelled orders are remembered for 24 hours, everything else for two
+years. Source: bybit-exchange.github.io/docs/v5 (Order, Position, Account, Rate Limit Rules, Error Codes).
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple
+from urllib.parse import urlencode
+
+import msgspec
+
+from recorder.clock import NS_PER_MS, utc_text
+from recorder.errors import Refused, Undecodable
+from recorder.venues.base import (
+    Completed,
+    Credentials,
+    Forgotten,
+    Known,
+    Login,
+    MakeRequest,
+    Purpose,
+    Questions,
+    RestLimit,
+    RestRequest,
+    Unrecorded,
+    Verdict,
+)
+from recorder.venues.bybit import sign
+from recorder.venues.paging import Orders, Pages, day, pages, windows
+
+#: Of a user, for each path; the lowest of those asked for, that of the ledger.
+REST_LIMITS = (RestLimit(25, 1.0), RestLimit(600, 5.0))
+
+DAY_MS = 86_400_000
+WINDOW_MS = 7 * DAY_MS
+#: How long fully cancelled, rejected and deactivated orders are remembered.
+CANCELLED_MS = DAY_MS
+HISTORY_MS = 730 * DAY_MS
+#: Lists may lag behind the stream, and the clocks may differ.
+MARGIN_MS = 60_000
+#: Seconds to wait after the address was refused for too many requests.
+BANNED_S = 600.0
+
+TIME = "/v5/market/time"
+KEY = "/v5/user/query-api"
+ACCOUNT = "/v5/account/info"
+WALLET = "/v5/account/wallet-balance"
+LEDGER = "/v5/account/transaction-log"
+POSITIONS = "/v5/position/list"
+ORDERS = "/v5/order/realtime"
+ORDER_HISTORY = "/v5/order/history"
+EXECUTIONS = "/v5/execution/list"
+
+#: What positions and open orders are asked for by.
+_LINEAR = ({"category": "linear", "settleCoin": "USDT"}, {"category": "linear", "settleCoin": "USDC"})
+_POSITIONS = (*_LINEAR, {"category": "inverse"}, {"category": "option"})
+_ORDERS = (*_POSITIONS, {"category": "spot"})
+_CATEGORIES = ("linear", "inverse", "option", "spot")
+
+#: Account types of `/v5/account/info`: unified, version 2.
+_UNIFIED = frozenset([5, 6])
+
+
+def get(path: str, query: Mapping[str, str] | None = None, cursor: str = "") -> MakeRequest:
+    """A signed GET request. A cursor comes percent-encoded, and goes back as it came."""
+    pairs = [urlencode(query or {}), f"cursor={cursor}" if cursor else ""]
+    text = "&".join(pair for pair in pairs if pair)
+
+    def make(url: str, credentials: Credentials, now_ms: int) -> RestRequest:
+        address = f"{url}{path}?{text}" if text else f"{url}{path}"
+        return RestRequest("GET", address, sign.headers(credentials["key"], credentials["secret"], text, now_ms))
+
+    return make
+
+
+def server_time(url: str) -> RestRequest:
+    """The exchange's clock; unsigned."""
+    return RestRequest("GET", f"{url}{TIME}", {})
+
+
+class _Answer(msgspec.Struct):
+    code: int = msgspec.field(name="retCode")
+    message: str = msgspec.field(name="retMsg", default="")
+    result: msgspec.Raw = msgspec.Raw()
+    time: int | None = None
+
+
+class _Key(msgspec.Struct):
+    read_only: int = msgspec.field(name="readOnly", default=0)
+    permissions: dict[str, list[str]] = {}
+    expires: str = msgspec.field(name="expiredAt", default="")
+
+
+class _Account(msgspec.Struct):
+    unified: int = msgspec.field(name="unifiedMarginStatus")
+
+
+_read = msgspec.json.Decoder(_Answer).decode
+
+
+def server_time_ms(answer: bytes) -> int:
+    """The exchange's clock, milliseconds since 1970.
+
+    Raises:
+        Undecodable: the answer is something else.
+    """
+    try:
+        read = _read(answer)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise Undecodable(f"the answer to {TIME} cannot be read: {error}") from None
+    if read.code != 0 or read.time is None:
+        raise Undecodable(f"the answer to {TIME} has no time")
+    return read.time
+
+
+#: What HTTP statuses mean; any other one is transient.
+_STATUSES = {200: Verdict.ANSWER, 401: Verdict.REFUSED, 403: Verdict.WAIT, 404: Verdict.GONE, 429: Verdict.WAIT}
+#: What the error codes of an answer mean; any other one is transient.
+_CODES = {
+    0: Verdict.ANSWER,
+    10001: Verdict.GONE,  # a parameter is wrong
+    10002: Verdict.REFUSED,  # the time is outside the window
+    10003: Verdict.REFUSED,  # the key is not known
+    10004: Verdict.REFUSED,  # the signature is wrong
+    10005: Verdict.GONE,  # the key may not ask this
+    10006: Verdict.WAIT,  # too many requests
+    10010: Verdict.REFUSED,  # the key is bound to other addresses
+    10024: Verdict.REFUSED,  # compliance
+    10027: Verdict.REFUSED,  # banned
+    10028: Verdict.REFUSED,  # not a unified account
+    10029: Verdict.GONE,  # the symbol is not allowed
+    33004: Verdict.REFUSED,  # the key has expired
+    -2015: Verdict.REFUSED,  # the same
+    100028: Verdict.REFUSED,  # not a unified account
+    110001: Verdict.GONE,  # there is no such order
+    170213: Verdict.GONE,  # there is no such order
+}
+
+
+def classify(status: int, body: bytes) -> Verdict:
+    """Classify an HTTP answer. Errors usually have the HTTP status 200 and a code in the body."""
+    verdict = _STATUSES.get(status, Verdict.TRANSIENT)
+    if verdict is not Verdict.ANSWER:
+        return verdict
+    try:
+        return _CODES.get(_read(body).code, Verdict.TRANSIENT)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return Verdict.TRANSIENT
+
+
+def wait_s(status: int, headers: Mapping[str, str], _body: bytes, now_ms: int) -> float:
+    """Until the limit of the user and path is reset; ten minutes where the address was refused."""
+    if status == 403:
+        return BANNED_S
+    reset = headers.get("x-bapi-limit-reset-timestamp", "")
+    reset_ms = int(reset) if reset.isascii() and reset.isdigit() and len(reset) < 16 else 0
+    return min(max((reset_ms - now_ms) / 1000, 0.0), BANNED_S)
+
+
+def check(_login: Login) -> Unrecorded[tuple[str, ...]]:
+    """What the key may do, and whether the account is one that is recorded completely."""
+    warnings: list[str] = []
+    account = _result(_Account, (yield get(ACCOUNT)))
+    if account is None:
+        warnings.append("the exchange does not say what kind of account this is; only unified accounts are recorded")
+    elif account.unified not in _UNIFIED:
+        raise Refused(
+            f"This is not a unified account of version 2 (unifiedMarginStatus {account.unified}), so a part of it "
+            "would not be recorded; upgrade it at the exchange."
+        )
+    key = _result(_Key, (yield get(KEY)))
+    if key is None:
+        warnings.append("the exchange does not say what the key may do")
+    elif not key.read_only:
+        can = "trade and withdraw" if "Withdraw" in key.permissions.get("Wallet", ()) else "trade"
+        warnings.append(f"the key can {can}; recording needs a read-only key: make one and use it instead")
+    if key is not None and key.expires:
+        warnings.append(f"the key expires at {key.expires}; bind it to an address to keep it longer")
+    return tuple(warnings)
+
+
+def _result(kind: type[msgspec.Struct], body: bytes) -> "_Key | _Account | None":
+    try:
+        read = _read(body)
+        return msgspec.json.decode(read.result, type=kind) if read.code == 0 else None
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None
+
+
+def questions(purpose: Purpose, known: Known) -> Questions:
+    """What to ask for a purpose."""
+    match purpose:
+        case Purpose.SNAPSHOT:
+            return _snapshot(Orders())
+        case Purpose.RECONCILE:
+            return _reconcile(known)
+        case Purpose.REGULAR:
+            return _regular(known)
+        case Purpose.BACKFILL:
+            return _backfill(known)
+
+
+def _snapshot(found: Orders) -> Questions:
+    yield from _list("balances", WALLET, {"accountType": "UNIFIED"}, "wallet")
+    for query in _POSITIONS:
+        yield from _list(f"positions of {_name(query)}", POSITIONS, {**query, "limit": "200"}, "position")
+    for query in _ORDERS:
+        yield from _list(f"open orders of {_name(query)}", ORDERS, {**query, "limit": "50"}, "order", found)
+    return None
+
+
+def _reconcile(known: Known) -> Questions:
+    found = Orders()
+    yield from _snapshot(found)
+    if known.since_ms is None:
+        return None
+    begin_ms = max(known.since_ms - MARGIN_MS, known.now_ms - HISTORY_MS)
+    if begin_ms > known.since_ms:
+        yield Forgotten(f"everything before {day(begin_ms)}", "the exchange keeps two years")
+    cancelled_ms = known.now_ms - CANCELLED_MS
+    if known.since_ms < cancelled_ms:
+        before = utc_text(cancelled_ms * NS_PER_MS)
+        reason = "the exchange keeps orders without a fill for 24 hours"
+        yield Forgotten(f"orders cancelled before {before}", reason, "order")
+    for window in windows(begin_ms, known.now_ms, WINDOW_MS):
+        for history in _histories():
+            yield from _history(history, window, found)
+    for order_id in known.unfinished:
+        if order_id not in found.ids:
+            yield from _one_order(order_id, found)
+    return None
+
+
+def _regular(known: Known) -> Questions:
+    begin_ms = known.now_ms - WINDOW_MS if known.since_ms is None else known.since_ms
+    for window in windows(max(begin_ms, known.now_ms - HISTORY_MS), known.now_ms, WINDOW_MS):
+        yield from _history(_LEDGER, window, Orders())
+    return None
+
+
+def _backfill(known: Known) -> Questions:
+    until_ms = known.now_ms if known.until_ms is None else known.until_ms
+    begin_ms = max(known.since_ms or 0, known.now_ms - HISTORY_MS)
+    for window in windows(begin_ms, until_ms, WINDOW_MS, aligned=True):
+        # The exchange refuses a window that begins before its two years.
+        asked = max(window[0], begin_ms), window[1]
+        for history in (*_histories(), _LEDGER):
+            subject = f"{history.name}, week of {day(window[0])}"
+            if subject in known.done:
+                continue
+            complete = yield from _history(history, asked, Orders(), subject)
+            # A week that has just ended is asked for again: lists lag behind.
+            if complete and window[1] < known.now_ms - DAY_MS:
+                yield Completed(subject)
+    return None
+
+
+class _History(NamedTuple):
+    name: str
+    path: str
+    query: Mapping[str, str]
+    topic: str
+
+
+_LEDGER = _History("transactions", LEDGER, {"accountType": "UNIFIED", "limit": "50"}, "wallet")
+
+
+def _histories() -> Iterator[_History]:
+    for category in _CATEGORIES:
+        query = {"category": category}
+        yield _History(f"orders of {category}", ORDER_HISTORY, {**query, "limit": "50"}, "order")
+        yield _History(f"executions of {category}", EXECUTIONS, {**query, "limit": "100"}, "execution")
+
+
+def _history(history: _History, window: tuple[int, int], found: Orders, subject: str = "") -> Pages:
+    begin_ms, end_ms = window
+    query = {**history.query, "startTime": str(begin_ms), "endTime": str(end_ms)}
+    named = subject or f"{history.name} since {utc_text(begin_ms * NS_PER_MS)}"
+    return (yield from _list(named, history.path, query, history.topic, found))
+
+
+def _one_order(order_id: str, found: Orders) -> Questions:
+    # Ids of spot orders are numbers, all others are not.
+    for category in ("spot",) if order_id.isdigit() else ("linear", "inverse", "option"):
+        for path in (ORDERS, ORDER_HISTORY):
+            query = {"category": category, "orderId": order_id}
+            yield from _list(f"order {order_id}", path, query, "order", found)
+            if order_id in found.ids:
+                return None
+    return None
+
+
+def _list(subject: str, path: str, query: Mapping[str, str], topic: str, found: Orders | None = None) -> Pages:
+    take = (found or Orders()).take
+    return (yield from pages(subject, lambda cursor: get(path, query, cursor), topic=topic, take=take))
+
+
+def _name(query: Mapping[str, str]) -> str:
+    return " ".join(query.values())

@@ -1,0 +1,101 @@
+"""The client's side of Hyperliquid's socket, as a state machine. Pure.
+
+One subscription a command; each is acknowledged by an echo, or refused in prose that may or may not repeat it. There is
+no login. One connection has one account, because two of its streams do not name theirs.
+Source: hyperliquid.gitbook.io, "WebSocket" (Subscriptions, Timeouts and heartbeats).
+"""
+
+from collections.abc import Iterable, Iterator
+
+import msgspec
+from recorder.venues.hyperliquid.topics import topic
+
+from recorder.model import Acknowledged, Control, RefusedCommand
+from recorder.venues.base import Command
+
+PATH = "/ws"
+
+#: What is subscribed to once. `userEvents` has liquidations and cancellations that the user did not ask for.
+_TOPICS = (
+    "orderUpdates",
+    "userFills",
+    "userFundings",
+    "userNonFundingLedgerUpdates",
+    "userTwapSliceFills",
+    "userEvents",
+    "allDexsClearinghouseState",
+    "spotState",
+)
+#: What is subscribed to for each perpetual exchange of the account.
+_OF_DEX = "openOrders"
+
+#: Topics with full states that are pushed every four to five seconds → seconds of silence after which a subscription
+#: counts as lost. Answers to pings prove only the connection.
+REPEATED = {"allDexsClearinghouseState": 30.0, "spotState": 30.0, _OF_DEX: 30.0}
+
+_encode = msgspec.json.Encoder().encode
+
+
+def topics_of(symbols: Iterable[str]) -> tuple[str, ...]:
+    """All topics of an account.
+
+    Args:
+        symbols: those whose perpetual exchange (`xyz` of `xyz:TSLA`) the account uses besides the main one.
+    """
+    return (*_TOPICS, *(topic(_OF_DEX, dex) for dex in dexes_of(symbols)))
+
+
+def dexes_of(symbols: Iterable[str]) -> tuple[str, ...]:
+    """The perpetual exchanges of these symbols; the main one, which has no name, is always among them."""
+    return tuple(dict.fromkeys(["", *(symbol.rpartition(":")[0] for symbol in symbols)]))
+
+
+class HyperliquidSession:
+    """Implements `recorder.venues.base.PushSession`.
+
+    Args:
+        topics: to subscribe to.
+        address: of the account.
+    """
+
+    def __init__(self, topics: Iterable[str], address: str) -> None:
+        self.topics = tuple(topics)
+        self.acknowledged: set[str] = set()
+        self.refused: dict[str, str] = {}
+        self._address = address
+
+    @property
+    def settled(self) -> bool:
+        """Whether every topic has been acknowledged or refused."""
+        return not any(self._missing())
+
+    def opening(self, _now_ms: int) -> list[Command]:
+        """Subscribe to everything."""
+        return [Command(self._subscribe(one)) for one in self.topics]
+
+    def receive(self, control: Control, _now_ms: int) -> list[Command]:
+        """Take a control frame; there is nothing to answer."""
+        match control:
+            case Acknowledged(topics):
+                for one in set(topics).intersection(self.topics):
+                    self.acknowledged.add(one)
+                    self.refused.pop(one, None)
+            case RefusedCommand(_, _, message, topics):
+                # A refusal that names nothing, such as that of too many users of one address, may be of any of them.
+                for one in set(self._missing()).intersection(topics or self.topics):
+                    self.refused[one] = message
+        return []
+
+    def heartbeat(self, _now_ms: int) -> Command:
+        """The ping; the answer says nothing but that the connection lives."""
+        return Command(_encode({"method": "ping"}))
+
+    def _missing(self) -> Iterator[str]:
+        return (one for one in self.topics if one not in self.acknowledged and one not in self.refused)
+
+    def _subscribe(self, one: str) -> bytes:
+        kind, _, dex = one.partition(":")
+        subscription = {"type": kind, "user": self._address}
+        if kind == _OF_DEX:
+            subscription["dex"] = dex
+        return _encode({"method": "subscribe", "subscription": subscription})

@@ -1,0 +1,267 @@
+"""What to ask Hyperliquid over REST, and what its answers mean for further requests. Pure.
+
+Every request is a POST of JSON to one path, and only reads: an account is public. An unknown address has empty answers.
+The newest 10,000 fills and 2,000 order states are remembered; fundings and the ledger are remembered for ever.
+Source: hyperliquid.gitbook.io, "Info endpoint" and "Rate limits and user limits".
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from functools import partial
+from typing import NamedTuple
+
+import msgspec
+
+from recorder.clock import NS_PER_MS, utc_text
+from recorder.errors import Refused, Undecodable
+from recorder.model import FillUpdate, OrderUpdate, Update
+from recorder.venues.base import (
+    Completed,
+    Credentials,
+    Forgotten,
+    Known,
+    Login,
+    MakeRequest,
+    Purpose,
+    Question,
+    Questions,
+    RestLimit,
+    RestRequest,
+    Unrecorded,
+    Verdict,
+)
+from recorder.venues.hyperliquid.portal import dexes_of
+from recorder.venues.paging import Orders, Pages, day, pages, windows
+
+PATH = "/info"
+
+#: Of an address: the weights of all requests of a minute.
+REST_LIMITS = (RestLimit(1_200, 60.0),)
+#: Weights: of a state, of a list; a list costs one more for each 20 rows.
+_STATE, _LIST, _ROLE = 2, 20, 60
+_ROWS_PER_WEIGHT = 20
+
+FILLS_MAX = 10_000
+ORDERS_MAX = 2_000
+FILLS_PER_PAGE = 2_000
+LEDGER_PER_PAGE = 500
+
+DAY_MS = 86_400_000
+#: What is remembered for ever is backfilled in periods of this length.
+WINDOW_MS = 30 * DAY_MS
+#: The exchange's first day.
+BEGINNING_MS = int(datetime(2023, 2, 1, tzinfo=UTC).timestamp() * 1000)
+#: Lists may lag behind the stream, and the clocks may differ.
+MARGIN_MS = 60_000
+
+_ADDRESS = re.compile(r"0[xX][0-9a-fA-F]{40}")
+
+_encode = msgspec.json.Encoder().encode
+
+
+def info(kind: str, **parameters: object) -> MakeRequest:
+    """A request about the account."""
+
+    def make(url: str, credentials: Credentials, _now_ms: int) -> RestRequest:
+        return post(url, {"type": kind, "user": credentials["address"], **parameters})
+
+    return make
+
+
+def post(url: str, body: Mapping[str, object]) -> RestRequest:
+    """A request with this body."""
+    return RestRequest("POST", url + PATH, {"Content-Type": "application/json"}, _encode(body))
+
+
+def server_time(url: str) -> RestRequest:
+    """The exchange's clock."""
+    return post(url, {"type": "exchangeStatus"})
+
+
+class _Status(msgspec.Struct):
+    time: int
+
+
+class _RoleData(msgspec.Struct):
+    user: str = ""
+
+
+class _Role(msgspec.Struct):
+    role: str
+    data: _RoleData | None = None
+
+
+def server_time_ms(answer: bytes) -> int:
+    """The exchange's clock, milliseconds since 1970.
+
+    Raises:
+        Undecodable: the answer is something else.
+    """
+    try:
+        return msgspec.json.decode(answer, type=_Status).time
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise Undecodable(f"the answer to exchangeStatus cannot be read: {error}") from None
+
+
+def classify(status: int, body: bytes) -> Verdict:
+    """Classify an HTTP answer."""
+    if status == 200:
+        # A page of a proxy is no answer: all of them are JSON.
+        return Verdict.ANSWER if body[:1] in b'{["n' and body else Verdict.TRANSIENT
+    return {422: Verdict.GONE, 403: Verdict.WAIT, 429: Verdict.WAIT}.get(status, Verdict.TRANSIENT)
+
+
+def check(login: Login) -> Unrecorded[tuple[str, ...]]:
+    """Whether the address is that of an account: one of an API wallet has empty answers for ever."""
+    address = login.credentials["address"]
+    if not _ADDRESS.fullmatch(address):
+        raise Refused(
+            "The address must be 0x and 40 hexadecimal digits; give that of the account, and never a private key."
+        )
+    body = yield info("userRole")
+    try:
+        role = msgspec.json.decode(body, type=_Role)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return ("the exchange does not say whether the address is that of an account",)
+    if role.role == "agent":
+        account = role.data.user if role.data else "its user"
+        raise Refused(f"{address} is an API wallet, which has no orders of its own; record the account {account}.")
+    if role.role == "missing":
+        return (f"the exchange has never seen {address}: check the address and the environment",)
+    return ()
+
+
+def questions(purpose: Purpose, known: Known) -> Questions:
+    """What to ask for a purpose."""
+    match purpose:
+        case Purpose.SNAPSHOT:
+            return _snapshot(known, Orders())
+        case Purpose.RECONCILE:
+            return _reconcile(known)
+        case Purpose.REGULAR:
+            return _regular(known)
+        case Purpose.BACKFILL:
+            return _backfill(known)
+
+
+def _snapshot(known: Known, found: Orders) -> Questions:
+    for dex in dexes_of(known.symbols):
+        of = f" of {dex}" if dex else ""
+        parameters = {"dex": dex} if dex else {}
+        topic = "allDexsClearinghouseState"
+        yield Question(f"balances and positions{of}", info("clearinghouseState", **parameters), topic, _STATE)
+        answer = yield Question(f"open orders{of}", info("frontendOpenOrders", **parameters), "openOrders", _LIST)
+        found.take(() if answer is None else answer.updates)
+    yield Question("balances of spot", info("spotClearinghouseState"), "spotState", _STATE)
+    return None
+
+
+def _reconcile(known: Known) -> Questions:
+    found = Orders()
+    if known.since_ms is not None:
+        begin_ms = known.since_ms - MARGIN_MS
+        yield from _fills("fills", begin_ms)
+        slices = partial(_period, "userTwapSliceFillsByTime", begin_ms, None)
+        yield from pages("TWAP fills", slices, topic="userTwapSliceFills", cost=_cost(FILLS_PER_PAGE))
+        yield from _closed_orders(begin_ms, found)
+        for history in _LEDGERS:
+            yield from _history(history, begin_ms, None)
+    yield from _snapshot(known, found)
+    for order_id in known.unfinished:
+        if order_id not in found.ids and order_id.isdigit():
+            request = info("orderStatus", oid=int(order_id))
+            yield Question(f"order {order_id}", request, "orderUpdates", _STATE)
+    return None
+
+
+def _regular(known: Known) -> Questions:
+    begin_ms = known.now_ms - WINDOW_MS if known.since_ms is None else known.since_ms
+    for history in _LEDGERS:
+        yield from _history(history, begin_ms, None)
+    return None
+
+
+def _backfill(known: Known) -> Questions:
+    until_ms = known.now_ms if known.until_ms is None else known.until_ms
+    begin_ms = max(known.since_ms or 0, BEGINNING_MS)
+    for subject, ask in (
+        ("fills", lambda: _fills("fills", begin_ms)),
+        ("closed orders", lambda: _closed_orders(begin_ms, Orders())),
+    ):
+        if subject not in known.done and (yield from ask()):
+            yield Completed(subject)
+    for window in windows(begin_ms, until_ms, WINDOW_MS, aligned=True):
+        for history in _LEDGERS:
+            subject = f"{history.name}, 30 days from {day(window[0])}"
+            if subject not in known.done:
+                complete = yield from _history(history, max(window[0], begin_ms), window[1], subject)
+                if complete and window[1] < known.now_ms - DAY_MS:
+                    yield Completed(subject)
+    return None
+
+
+class _History(NamedTuple):
+    name: str
+    kind: str
+    topic: str
+
+
+_LEDGERS = (
+    _History("fundings", "userFunding", "userFundings"),
+    _History("transactions", "userNonFundingLedgerUpdates", "userNonFundingLedgerUpdates"),
+)
+
+
+def _history(history: _History, begin_ms: int, end_ms: int | None, subject: str = "") -> Pages:
+    page = partial(_period, history.kind, begin_ms, end_ms)
+    named = subject or f"{history.name} since {utc_text(begin_ms * NS_PER_MS)}"
+    return (yield from pages(named, page, topic=history.topic, cost=_cost(LEDGER_PER_PAGE)))
+
+
+class _Times:
+    """Number and earliest time of the fills in the answers of a list."""
+
+    def __init__(self) -> None:
+        self.number = 0
+        self.earliest_ms: int | None = None
+
+    def take(self, updates: Sequence[Update]) -> None:
+        fills = [update.executed_ms for update in updates if isinstance(update, FillUpdate)]
+        self.number += len(fills)
+        self.earliest_ms = min([at for at in (self.earliest_ms, *fills) if at is not None], default=None)
+
+
+def _fills(subject: str, begin_ms: int) -> Pages:
+    times = _Times()
+    page = partial(_period, "userFillsByTime", begin_ms, None)
+    complete = yield from pages(subject, page, topic="userFills", cost=_cost(FILLS_PER_PAGE), take=times.take)
+    if times.number >= FILLS_MAX and times.earliest_ms is not None and times.earliest_ms > begin_ms:
+        before = utc_text(times.earliest_ms * NS_PER_MS)
+        yield Forgotten(f"fills before {before}", f"the exchange keeps the newest {FILLS_MAX:,}", "userFills")
+    return complete
+
+
+def _closed_orders(begin_ms: int, found: Orders) -> Pages:
+    request = info("historicalOrders")
+    answer = yield Question("closed orders", request, "orderUpdates", _cost(ORDERS_MAX))
+    if answer is None:
+        return False
+    found.take(answer.updates)
+    states = [update.updated_ms for update in answer.updates if isinstance(update, OrderUpdate) and update.updated_ms]
+    if len(answer.updates) >= ORDERS_MAX and states and min(states) > begin_ms:
+        before = utc_text(min(states) * NS_PER_MS)
+        yield Forgotten(
+            f"orders that ended before {before}", f"the exchange keeps the newest {ORDERS_MAX:,}", "orderUpdates"
+        )
+    return True
+
+
+def _period(kind: str, begin_ms: int, end_ms: int | None, page: str) -> MakeRequest:
+    """A request for a period, oldest first; the next page begins with the newest time of the page before it."""
+    end = {} if end_ms is None else {"endTime": end_ms}
+    return info(kind, startTime=int(page) if page else begin_ms, **end)
+
+
+def _cost(rows_max: int) -> int:
+    return _LIST + rows_max // _ROWS_PER_WEIGHT

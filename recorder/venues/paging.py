@@ -1,0 +1,79 @@
+"""What the questions of several venues have in common: page after page, window after window. Pure."""
+
+from collections.abc import Callable, Generator, Iterator, Sequence
+
+from recorder.clock import NS_PER_MS, utc_text
+from recorder.model import OrderUpdate, Update
+from recorder.venues.base import Answer, MakeRequest, Question, Step, Unanswered
+
+#: More pages than any list has: an exchange that sends more is repeating itself.
+PAGES_MAX = 10_000
+
+#: Asks for one list; returns whether its end was reached.
+Pages = Generator[Step, Answer | None, bool]
+
+
+def pages(
+    subject: str,
+    page: Callable[[str], MakeRequest],
+    *,
+    topic: str = "",
+    cost: int = 1,
+    take: Callable[[Sequence[Update]], object] = lambda updates: None,
+) -> Pages:
+    """Ask for a list page after page.
+
+    Args:
+        subject: of the questions.
+        page: makes the request for the page that begins there (`Answer.next_page`); empty: the first.
+        topic: of the questions.
+        cost: of each question.
+        take: is given the updates of each answer.
+
+    Returns:
+        Whether every page was answered.
+    """
+    begins: list[str] = [""]
+    while len(begins) <= PAGES_MAX:
+        answer = yield Question(subject, page(begins[-1]), topic, cost)
+        if answer is None:
+            return False
+        take(answer.updates)
+        if answer.next_page is None:
+            return True
+        if not answer.next_page or answer.next_page in begins:
+            yield Unanswered(subject, "its pages do not say where the next one begins")
+            return False
+        begins.append(answer.next_page)
+    yield Unanswered(subject, f"more than {PAGES_MAX:,} pages")
+    return False
+
+
+def windows(begin_ms: int, end_ms: int, length_ms: int, *, aligned: bool = False) -> Iterator[tuple[int, int]]:
+    """Cut a period into windows, oldest first; both ends of each are included.
+
+    Args:
+        begin_ms: of the period, milliseconds since 1970.
+        end_ms: of the period, included.
+        length_ms: the longest window.
+        aligned: whether windows begin at whole multiples of the length, so that a later call makes the same ones.
+    """
+    first_ms = begin_ms - begin_ms % length_ms if aligned else begin_ms
+    for at_ms in range(first_ms, end_ms + 1, length_ms):
+        yield at_ms, at_ms + length_ms - 1 if aligned else min(at_ms + length_ms - 1, end_ms)
+
+
+class Orders:
+    """The ids of the orders in the answers of a round."""
+
+    def __init__(self) -> None:
+        self.ids: set[str] = set()
+
+    def take(self, updates: Sequence[Update]) -> None:
+        """Note the orders of an answer."""
+        self.ids.update(update.order_id for update in updates if isinstance(update, OrderUpdate))
+
+
+def day(at_ms: int) -> str:
+    """The day of an instant, UTC, for subjects: `2026-11-28`."""
+    return utc_text(at_ms * NS_PER_MS)[:10]

@@ -1,0 +1,196 @@
+"""What is asked over REST, for which purpose, and what the answers mean."""
+
+import json
+from decimal import Decimal
+from urllib.parse import parse_qs
+
+import pytest
+
+from recorder.errors import Refused, Undecodable
+from recorder.venues.base import (
+    Answer,
+    Completed,
+    Credentials,
+    Forgotten,
+    Known,
+    Login,
+    Purpose,
+    Question,
+    RestRequest,
+    Step,
+    Unanswered,
+    Verdict,
+)
+from recorder.venues.bybit import questions as bybit
+from tests.steps import URL, Answering, nothing, outcome, steps, targets
+
+WHO = Credentials(key="key", secret="secret")
+NOW_MS = 1_795_600_000_000
+DAY_MS = 86_400_000
+
+
+def known(**values: object) -> Known:
+    return Known((), {}, None, None, NOW_MS)._replace(**values)  # type: ignore[arg-type]
+
+
+def ask(purpose: Purpose, of: Known, answering: Answering = nothing) -> list[Step]:
+    return steps(bybit.questions(purpose, of), WHO, NOW_MS, answering)
+
+
+def asked(taken: list[Step]) -> list[tuple[str, dict[str, str]]]:
+    split = [target.partition("?") for target in targets(taken, WHO, NOW_MS)]
+    return [(path, {name: one[0] for name, one in parse_qs(query).items()}) for path, _, query in split]
+
+
+def test_a_snapshot_asks_for_every_category() -> None:
+    paths = asked(ask(Purpose.SNAPSHOT, known()))
+    assert [path for path, _ in paths].count("/v5/account/wallet-balance") == 1
+    for path, others in (("/v5/position/list", ()), ("/v5/order/realtime", ("spot",))):
+        queries = [query for found, query in paths if found == path]
+        assert [(one["category"], one.get("settleCoin")) for one in queries] == [
+            ("linear", "USDT"),
+            ("linear", "USDC"),
+            ("inverse", None),
+            ("option", None),
+            *((other, None) for other in others),
+        ]
+
+
+def test_a_gap_is_asked_about_in_windows_of_seven_days_at_most() -> None:
+    since_ms = NOW_MS - 20 * DAY_MS
+    taken = asked(ask(Purpose.RECONCILE, known(since_ms=since_ms)))
+    for path in ("/v5/order/history", "/v5/execution/list"):
+        for category in ("linear", "inverse", "option", "spot"):
+            queries = [query for found, query in taken if found == path and query["category"] == category]
+            spans = [(int(query["startTime"]), int(query["endTime"])) for query in queries]
+            assert spans[0][0] <= since_ms
+            assert spans[-1][1] == NOW_MS
+            assert all(end - begin < 7 * DAY_MS for begin, end in spans)
+            assert all(later[0] == earlier[1] + 1 for earlier, later in zip(spans, spans[1:], strict=False))
+
+
+def test_what_the_exchange_no_longer_remembers_is_named() -> None:
+    def lost(since_ms: int) -> list[str]:
+        taken = ask(Purpose.RECONCILE, known(since_ms=since_ms))
+        return [step.subject for step in taken if isinstance(step, Forgotten)]
+
+    assert lost(NOW_MS - 3_600_000) == []
+    (cancelled,) = lost(NOW_MS - 2 * DAY_MS)
+    assert cancelled.startswith("orders cancelled before 2026-11-2")
+    everything, _ = lost(NOW_MS - 800 * DAY_MS)
+    assert everything == "everything before 2024-11-25"
+
+
+def test_pages_are_followed_with_the_cursor_as_it_came() -> None:
+    cursors = iter(["page_args%3D1%26", "page_args%3D2%26", None])
+
+    def answering(target: str) -> Answer:
+        more = next(cursors, None) if "/order/realtime?category=inverse" in target else None
+        return Answer(0, target, (), more)
+
+    taken = targets(ask(Purpose.SNAPSHOT, known(), answering), WHO, NOW_MS)
+    assert [target for target in taken if "/order/realtime?category=inverse" in target] == [
+        "/v5/order/realtime?category=inverse&limit=50",
+        "/v5/order/realtime?category=inverse&limit=50&cursor=page_args%3D1%26",
+        "/v5/order/realtime?category=inverse&limit=50&cursor=page_args%3D2%26",
+    ]
+
+
+def test_a_cursor_that_repeats_ends_its_list_alone() -> None:
+    def answering(target: str) -> Answer:
+        return Answer(0, target, (), "again" if "/position/list?category=option" in target else None)
+
+    taken = ask(Purpose.SNAPSHOT, known(), answering)
+    (stuck,) = [step for step in taken if isinstance(step, Unanswered)]
+    assert stuck.subject == "positions of option"
+    assert isinstance(taken[-1], Question)
+
+
+@pytest.mark.parametrize(
+    ("order_id", "categories"), [("1523347543495541248", ["spot"]), ("3f0a6b52-9a0e", ["linear", "inverse", "option"])]
+)
+def test_an_unfinished_order_is_looked_for_where_it_can_be(order_id: str, categories: list[str]) -> None:
+    of = known(since_ms=NOW_MS - 1000, unfinished={order_id: Decimal(0)})
+    found = [(path, query["category"]) for path, query in asked(ask(Purpose.RECONCILE, of)) if "orderId" in query]
+    paths = ["/v5/order/realtime", "/v5/order/history"]
+    assert found == [(path, category) for category in categories for path in paths]
+
+
+def test_transactions_are_asked_for_since_the_newest_known() -> None:
+    ((path, query),) = asked(ask(Purpose.REGULAR, known(since_ms=NOW_MS - DAY_MS)))
+    assert (path, query["startTime"], query["endTime"]) == (bybit.LEDGER, str(NOW_MS - DAY_MS), str(NOW_MS))
+
+
+def test_a_backfill_completes_week_by_week_and_leaves_out_what_is_done() -> None:
+    of = known(since_ms=NOW_MS - 30 * DAY_MS, until_ms=NOW_MS)
+    taken = ask(Purpose.BACKFILL, of)
+    done = [step.subject for step in taken if isinstance(step, Completed)]
+    # Nine lists; the week that is not over is not done.
+    assert len(done) == len(set(done)) == 9 * 4
+    again = ask(Purpose.BACKFILL, of._replace(done=done))
+    assert len(asked(again)) == 9
+    assert all(query["endTime"] > str(NOW_MS - DAY_MS) for _, query in asked(again))
+
+
+def test_a_backfill_does_not_complete_what_was_not_answered() -> None:
+    of = known(since_ms=NOW_MS - 30 * DAY_MS, until_ms=NOW_MS)
+    taken = ask(Purpose.BACKFILL, of, lambda target: None if "transaction-log" in target else nothing(target))
+    assert not [step for step in taken if isinstance(step, Completed) and "transactions" in step.subject]
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "verdict"),
+    [
+        (200, b'{"retCode":0,"retMsg":"OK","result":{},"retExtInfo":{},"time":1}', Verdict.ANSWER),
+        (200, b'{"retCode":10006,"retMsg":"Too many visits!"}', Verdict.WAIT),
+        (200, b'{"retCode":10003,"retMsg":"API key is invalid."}', Verdict.REFUSED),
+        (200, b'{"retCode":10005,"retMsg":"Permission denied"}', Verdict.GONE),
+        (200, b'{"retCode":10016,"retMsg":"server error"}', Verdict.TRANSIENT),
+        (200, b'{"retCode":99999999,"retMsg":"new"}', Verdict.TRANSIENT),
+        (200, b"<html>", Verdict.TRANSIENT),
+        (401, b"", Verdict.REFUSED),
+        (403, b"access too frequent", Verdict.WAIT),
+        (502, b"", Verdict.TRANSIENT),
+    ],
+)
+def test_errors_are_classified(status: int, body: bytes, verdict: Verdict) -> None:
+    assert bybit.classify(status, body) is verdict
+
+
+def test_how_long_the_exchange_asks_to_wait() -> None:
+    reset = {"x-bapi-limit-reset-timestamp": str(NOW_MS + 1_500)}
+    assert bybit.wait_s(200, reset, b"", NOW_MS) == 1.5
+    assert bybit.wait_s(200, {}, b"", NOW_MS) == 0.0
+    assert bybit.wait_s(200, {"x-bapi-limit-reset-timestamp": "soon"}, b"", NOW_MS) == 0.0
+    assert bybit.wait_s(403, {}, b"", NOW_MS) == 600.0
+
+
+def test_the_exchanges_clock() -> None:
+    body = b'{"retCode":0,"retMsg":"OK","result":{"timeSecond":"1","timeNano":"1"},"retExtInfo":{},"time":1795600000001}'
+    assert bybit.server_time_ms(body) == 1_795_600_000_001
+    for wrong in (b"", b"{}", b'{"retCode":10000}', b'{"retCode":0}', b'{"retCode":0,"time":"x"}'):
+        with pytest.raises(Undecodable):
+            bybit.server_time_ms(wrong)
+
+
+def check(account: object, key: object) -> tuple[str, ...]:
+    def answering(request: RestRequest) -> bytes:
+        result = account if request.url.startswith(URL + bybit.ACCOUNT) else key
+        return json.dumps({"retCode": 0, "result": result} if result else {"retCode": 10001}).encode()
+
+    return outcome(bybit.check(Login(URL, URL, WHO, ())), WHO, answering)
+
+
+def test_a_key_that_can_do_more_than_read_is_warned_of() -> None:
+    unified = {"unifiedMarginStatus": 6}
+    assert check(unified, {"readOnly": 1, "permissions": {"Wallet": []}}) == ()
+    (trade,) = check(unified, {"readOnly": 0, "permissions": {"Wallet": ["AccountTransfer"]}})
+    assert trade.startswith("the key can trade;")
+    (withdraw,) = check(unified, {"readOnly": 0, "permissions": {"Wallet": ["Withdraw"]}})
+    assert withdraw.startswith("the key can trade and withdraw;")
+    assert len(check(None, None)) == 2
+
+
+def test_an_account_that_is_not_unified_is_refused() -> None:
+    with pytest.raises(Refused, match="not a unified account"):
+        check({"unifiedMarginStatus": 1}, {"readOnly": 1})

@@ -1,0 +1,221 @@
+"""What is asked over REST, for which purpose, and what the answers mean."""
+
+import json
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from recorder.errors import Refused, Undecodable
+from recorder.model import FillUpdate, OrderUpdate
+from recorder.venues.base import (
+    Answer,
+    Completed,
+    Credentials,
+    Forgotten,
+    Known,
+    Login,
+    Purpose,
+    Question,
+    Step,
+    Unanswered,
+    Verdict,
+)
+from recorder.venues.hyperliquid import questions as hyperliquid
+from tests.steps import URL, Answering, nothing, outcome, steps, targets
+
+ADDRESS = "0x" + "ab" * 20
+WHO = Credentials({"address": ADDRESS})
+NOW_MS = 1_795_800_000_000
+DAY_MS = 86_400_000
+
+
+def known(**values: object) -> Known:
+    return Known((), {}, None, None, NOW_MS)._replace(**values)  # type: ignore[arg-type]
+
+
+def ask(purpose: Purpose, of: Known, answering: Answering = nothing) -> list[Step]:
+    return steps(hyperliquid.questions(purpose, of), WHO, NOW_MS, answering)
+
+
+def bodies(taken: list[Step]) -> list[dict[str, Any]]:
+    found = targets(taken, WHO, NOW_MS)
+    assert all(target.startswith("POST /info ") for target in found)
+    return [json.loads(target.removeprefix("POST /info ")) for target in found]
+
+
+def kinds(taken: list[Step]) -> list[str]:
+    return [body["type"] for body in bodies(taken)]
+
+
+def fill(at_ms: int) -> FillUpdate:
+    return FillUpdate._make([None] * len(FillUpdate._fields))._replace(executed_ms=at_ms)
+
+
+def order(order_id: str, at_ms: int) -> OrderUpdate:
+    empty = OrderUpdate._make([None] * len(OrderUpdate._fields))
+    return empty._replace(order_id=order_id, updated_ms=at_ms)
+
+
+def test_a_snapshot_asks_for_each_perpetual_exchange_of_the_symbols() -> None:
+    taken = bodies(ask(Purpose.SNAPSHOT, known(symbols=("BTC", "xyz:TSLA"))))
+    assert all(body["user"] == ADDRESS for body in taken)
+    assert [(body["type"], body.get("dex")) for body in taken] == [
+        ("clearinghouseState", None),
+        ("frontendOpenOrders", None),
+        ("clearinghouseState", "xyz"),
+        ("frontendOpenOrders", "xyz"),
+        ("spotClearinghouseState", None),
+    ]
+
+
+def test_a_gap_is_asked_about_from_before_its_beginning() -> None:
+    taken = bodies(ask(Purpose.RECONCILE, known(since_ms=NOW_MS - DAY_MS)))
+    since = {body["type"]: body["startTime"] for body in taken if "startTime" in body}
+    assert set(since) == {
+        "userFillsByTime",
+        "userTwapSliceFillsByTime",
+        "userFunding",
+        "userNonFundingLedgerUpdates",
+    }
+    assert all(begin < NOW_MS - DAY_MS for begin in since.values())
+    # States last: what they show is newer than everything else that was asked for.
+    assert [body["type"] for body in taken][-3:] == [
+        "clearinghouseState",
+        "frontendOpenOrders",
+        "spotClearinghouseState",
+    ]
+
+
+def test_an_unfinished_order_that_no_list_shows_is_asked_for() -> None:
+    def answering(target: str) -> Answer:
+        return Answer(0, target, (order("1", NOW_MS),) if "historicalOrders" in target else ())
+
+    of = known(since_ms=NOW_MS - 1000, unfinished={"1": Decimal(0), "2": Decimal(0)})
+    taken = bodies(ask(Purpose.RECONCILE, of, answering))
+    assert [body["oid"] for body in taken if body["type"] == "orderStatus"] == [2]
+
+
+def test_the_next_page_begins_with_the_newest_time_of_the_page_before() -> None:
+    more = iter(["1795799000000", "1795799500000"])
+
+    def answering(target: str) -> Answer:
+        return Answer(0, target, (), next(more, None) if "userFunding" in target else None)
+
+    taken = bodies(ask(Purpose.REGULAR, known(since_ms=NOW_MS - DAY_MS), answering))
+    assert [body["startTime"] for body in taken if body["type"] == "userFunding"] == [
+        NOW_MS - DAY_MS,
+        1_795_799_000_000,
+        1_795_799_500_000,
+    ]
+
+
+def test_a_page_of_a_single_millisecond_cannot_be_followed() -> None:
+    def answering(target: str) -> Answer:
+        return Answer(0, target, (), "" if "userFillsByTime" in target else None)
+
+    taken = ask(Purpose.RECONCILE, known(since_ms=NOW_MS - DAY_MS), answering)
+    assert [step.subject for step in taken if isinstance(step, Unanswered)] == ["fills"]
+
+
+@pytest.mark.parametrize("number", [hyperliquid.FILLS_MAX - 1, hyperliquid.FILLS_MAX])
+def test_fills_beyond_those_the_exchange_keeps_are_lost(number: int) -> None:
+    fills = tuple(fill(NOW_MS - 1000) for _ in range(number))
+
+    def answering(target: str) -> Answer:
+        return Answer(0, target, fills if "userFillsByTime" in target else ())
+
+    taken = ask(Purpose.RECONCILE, known(since_ms=NOW_MS - DAY_MS), answering)
+    lost = [step.subject for step in taken if isinstance(step, Forgotten)]
+    assert lost == (["fills before 2026-11-27 17:19:59.000"] if number == hyperliquid.FILLS_MAX else [])
+
+
+@pytest.mark.parametrize("earliest_ms", [NOW_MS - 2 * DAY_MS, NOW_MS - 1000])
+def test_closed_orders_beyond_those_the_exchange_keeps_are_lost(earliest_ms: int) -> None:
+    orders = tuple(order(str(one), earliest_ms) for one in range(hyperliquid.ORDERS_MAX))
+
+    def answering(target: str) -> Answer:
+        return Answer(0, target, orders if "historicalOrders" in target else ())
+
+    taken = ask(Purpose.RECONCILE, known(since_ms=NOW_MS - DAY_MS), answering)
+    assert bool([step for step in taken if isinstance(step, Forgotten)]) == (earliest_ms > NOW_MS - DAY_MS)
+
+
+def test_a_backfill_completes_its_subjects_and_leaves_out_what_is_done() -> None:
+    of = known(since_ms=NOW_MS - 90 * DAY_MS, until_ms=NOW_MS)
+    taken = ask(Purpose.BACKFILL, of)
+    done = [step.subject for step in taken if isinstance(step, Completed)]
+    assert {"fills", "closed orders"} < set(done)
+    assert len(done) == len(set(done))
+    again = kinds(ask(Purpose.BACKFILL, of._replace(done=done)))
+    assert again == ["userFunding", "userNonFundingLedgerUpdates"]
+
+
+def test_the_cost_of_a_question_is_the_most_that_its_answer_can_cost() -> None:
+    taken = ask(Purpose.RECONCILE, known(since_ms=NOW_MS - DAY_MS, unfinished={"1": Decimal(0)}))
+    costs = {step.subject.split(" since")[0]: step.cost for step in taken if isinstance(step, Question)}
+    assert costs == {
+        "fills": 120,
+        "TWAP fills": 120,
+        "closed orders": 120,
+        "fundings": 45,
+        "transactions": 45,
+        "balances and positions": 2,
+        "open orders": 20,
+        "balances of spot": 2,
+        "order 1": 2,
+    }
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "verdict"),
+    [
+        (200, b"[]", Verdict.ANSWER),
+        (200, b'{"time":1}', Verdict.ANSWER),
+        (200, b'"default"', Verdict.ANSWER),
+        (200, b"null", Verdict.ANSWER),
+        (200, b"<html>", Verdict.TRANSIENT),
+        (200, b"", Verdict.TRANSIENT),
+        (422, b"Failed to deserialize the JSON body", Verdict.GONE),
+        (429, b"", Verdict.WAIT),
+        (500, b"null", Verdict.TRANSIENT),
+    ],
+)
+def test_errors_are_classified(status: int, body: bytes, verdict: Verdict) -> None:
+    assert hyperliquid.classify(status, body) is verdict
+
+
+def test_the_exchanges_clock() -> None:
+    request = hyperliquid.server_time(URL)
+    assert (request.method, request.url, request.body) == ("POST", f"{URL}/info", b'{"type":"exchangeStatus"}')
+    assert hyperliquid.server_time_ms(b'{"specialStatuses":null,"time":1795800000001}') == 1_795_800_000_001
+    for wrong in (b"", b"[]", b'{"time":"1"}'):
+        with pytest.raises(Undecodable):
+            hyperliquid.server_time_ms(wrong)
+
+
+def check(answer: bytes, address: str = ADDRESS) -> tuple[str, ...]:
+    who = Credentials({"address": address})
+    return outcome(hyperliquid.check(Login(URL, URL, who, ())), who, lambda _: answer)
+
+
+def test_an_address_that_has_an_account_needs_no_warning() -> None:
+    assert check(b'{"role":"user"}') == check(b'{"role":"subAccount","data":{"master":"0x1"}}') == ()
+
+
+def test_an_address_without_an_account_is_warned_of() -> None:
+    (missing,) = check(b'{"role":"missing"}')
+    assert "has never seen" in missing
+    assert len(check(b"<html>")) == 1
+
+
+def test_the_address_of_an_api_wallet_is_refused_with_that_of_its_account() -> None:
+    with pytest.raises(Refused, match="record the account 0xcafe"):
+        check(b'{"role":"agent","data":{"user":"0xcafe"}}')
+
+
+@pytest.mark.parametrize("address", ["0x12", "ab" * 32, "0x" + "ab" * 32])
+def test_what_is_no_address_is_refused_before_anything_is_sent(address: str) -> None:
+    with pytest.raises(Refused, match="40 hexadecimal digits") as refused:
+        check(b"{}", address)
+    assert address not in str(refused.value)
