@@ -3,24 +3,22 @@
 import math
 import os
 import re
-import tomllib
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, fields
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from shutil import which
-from typing import Any, NamedTuple, TypeVar
+from typing import NamedTuple, TypeVar
 from urllib.parse import SplitResult, urlsplit
-
-import msgspec
 
 from recorder.audit.evidence.keys import read_signing_key
 from recorder.audit.evidence.timestamp import roots_in
+from recorder.config_file import EXAMPLE, ConfigFile, Section
 from recorder.errors import ConfigurationError
 from recorder.live.settings import Account, Authority, Checkpoints, Limits
 from recorder.store.engine import is_file, parse_url
-from recorder.venues import EXAMPLE_ACCOUNT, VENUES, venue_named
-from recorder.venues.base import Credentials, Venue
+from recorder.venues import VENUES, venue_named
+from recorder.venues.base import Venue
+from recorder.venues.rest import Credentials
 
 T = TypeVar("T")
 
@@ -30,13 +28,6 @@ DEFAULT_FILE = Path("recorder.toml")
 DEFAULT_DATABASE = "sqlite:///recorder.db"
 #: The local journal in front of a server's database, unless the configuration names one.
 DEFAULT_JOURNAL = "recorder-journal.db"
-
-EXAMPLE = f"""\
-[database]
-url = "sqlite:///recorder.db"
-
-[accounts.main]
-{EXAMPLE_ACCOUNT}"""
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 _SYMBOL = re.compile(r"[A-Za-z0-9@][A-Za-z0-9_./:@-]{0,39}")
@@ -93,153 +84,13 @@ class _CheckpointKeys:
     authority_ca: str | None = None
 
 
-#: The tables of a configuration.
-_TABLES = ("accounts", "checkpoints", "database", "limits")
-#: A type as msgspec names it → what to write in TOML.
-_WORDS = {"str": "text in quotes", "int": "a whole number", "float": "a number", "array": "a list"}
-_TYPE_ERROR = re.compile(r"Expected `([^`]+)`, got `[^`]+` - at `\$\.([^`]+)`")
-_MISSING = re.compile(r"Object missing required field `([^`]+)`")
-
-
-class _Section:
-    """One table of a configuration. Its errors name the file, the line, the table and the key.
-
-    Args:
-        path: of the file.
-        text: of the file.
-        name: of the table, such as `accounts.main`.
-        values: what TOML read there.
-
-    Raises:
-        ConfigurationError: it is not a table.
-    """
-
-    def __init__(self, path: Path, text: str, name: str, values: object) -> None:
-        self.folder = path.absolute().parent
-        self._path, self._text, self._name = path, text, name
-        if not isinstance(values, dict):
-            raise self.error("", "must be a table")
-        self.values: dict[str, Any] = values
-
-    def error(self, key: str, problem: object) -> ConfigurationError:
-        """An error of one key; of the table where the key is empty."""
-        line = _line_of(self._text, self._name, key.partition("[")[0])
-        place = f"{self._path}, line {line}" if line else str(self._path)
-        return ConfigurationError(f"{place}: [{self._name}]{' ' if key else ''}{key}: {str(problem).rstrip('.')}.")
-
-    @contextmanager
-    def blaming(self, key: str) -> Iterator[None]:
-        """Say of a configuration error inside that this key caused it."""
-        try:
-            yield
-        except ConfigurationError as error:
-            raise self.error(key, error) from None
-
-    def read(self, kind: type[T], *also: str) -> T:
-        """The keys as a dataclass.
-
-        Args:
-            kind: the dataclass.
-            also: further keys that the table may have; `text` reads them.
-
-        Raises:
-            ConfigurationError: a key is unknown or missing, or has a value of another type or out of range.
-        """
-        known = [field.name for field in fields(kind)]  # type: ignore[arg-type]
-        known[1:1] = also
-        for key in self.values:
-            if key not in known:
-                raise self.error(key, f"there is no such key; the keys are {', '.join(known)}")
-        try:
-            return msgspec.convert({key: value for key, value in self.values.items() if key not in also}, kind)
-        except msgspec.ValidationError as error:
-            raise self._explained(str(error)) from None
-
-    def text(self, key: str) -> str:
-        """The value of a key that must be text.
-
-        Raises:
-            ConfigurationError: it is missing or something else.
-        """
-        value = self.values.get(key)
-        if value is None:
-            raise self.error(key, "is missing")
-        if not isinstance(value, str):
-            raise self.error(key, "must be text in quotes")
-        return value
-
-    def _explained(self, message: str) -> ConfigurationError:
-        if wrong := _TYPE_ERROR.fullmatch(message):
-            kinds = [_WORDS[kind] for kind in wrong[1].split(" | ") if kind != "null"]
-            return self.error(wrong[2], f"must be {' or '.join(kinds)}")
-        if missing := _MISSING.fullmatch(message):
-            return self.error(missing[1], "is missing")
-        key, _, problem = message.partition(" ")  # of the dataclass itself, as `Limits` raises it
-        return self.error(key, problem)
-
-
-def _line_of(text: str, table: str, key: str) -> int | None:
-    """The number of the line that sets a key; of the table's head where there is none; None where neither is found."""
-    inside, head = "", None
-    for number, line in enumerate(map(str.strip, text.splitlines()), 1):
-        if line.startswith("["):
-            inside = _bare(line[1:].partition("]")[0])
-            head = number if inside == _bare(table) and head is None else head
-        elif _bare(line.partition("=")[0]) == (key or table) and inside == (_bare(table) if key else ""):
-            return number
-    return head
-
-
-def _bare(name: str) -> str:
-    """The name of a table or a key, without quotes and spaces."""
-    return re.sub(r"[\"'\s]", "", name)
-
-
-class _File:
-    """A configuration file, parsed but not checked."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        try:
-            self._text = path.read_text("utf-8")
-        except FileNotFoundError:
-            raise ConfigurationError(f"There is no configuration {path}; make one such as:\n\n{EXAMPLE}") from None
-        except (OSError, UnicodeDecodeError) as error:
-            cause = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-            raise ConfigurationError(f"The configuration {path} cannot be read: {cause}.") from None
-        try:
-            self._tables = tomllib.loads(self._text)
-        except tomllib.TOMLDecodeError as error:
-            raise ConfigurationError(f"The configuration {path} is not TOML: {error}.") from None
-        for name in self._tables:
-            if name not in _TABLES:
-                raise self._section(name, {}).error("", f"there is no such table; the tables are {', '.join(_TABLES)}")
-
-    def section(self, name: str) -> _Section:
-        """A table that may be left out."""
-        return self._section(name, self._tables.get(name, {}))
-
-    def accounts(self) -> Iterator[tuple[str, _Section]]:
-        """Name → table of each account."""
-        self.section("accounts")  # it must be a table
-        for name, values in self._tables.get("accounts", {}).items():
-            yield name, self._section(f"accounts.{name}", values)
-
-    def has(self, name: str) -> bool:
-        """Whether there is a table of that name."""
-        return name in self._tables
-
-    def _section(self, name: str, values: object) -> _Section:
-        return _Section(self.path, self._text, name, values)
-
-
 def load(path: Path) -> Config:
     """Read a configuration and the secrets it names.
 
     Raises:
         ConfigurationError: it cannot be used; the message names the file, the line, the table and the key.
     """
-    file = _File(path)
+    file = ConfigFile(path)
     accounts = tuple(_account(name, section) for name, section in file.accounts())
     if not accounts:
         raise ConfigurationError(f"{path} names no account to record; add a table such as:\n\n{EXAMPLE}")
@@ -251,7 +102,7 @@ def load(path: Path) -> Config:
 
 def database_of(path: Path) -> Database:
     """The database that a configuration names. The rest of it is not checked: reading needs no secrets."""
-    return _database(_File(path).section("database"))
+    return _database(ConfigFile(path).section("database"))
 
 
 def database_at(url: str, path: Path) -> Database:
@@ -263,11 +114,11 @@ def database_at(url: str, path: Path) -> Database:
     """
     if is_file(url):
         return Database(url)
-    journal = _File(path).section("database").read(_DatabaseKeys).journal if path.exists() else None
+    journal = ConfigFile(path).section("database").read(_DatabaseKeys).journal if path.exists() else None
     return Database(_beside(path.absolute().parent, f"sqlite:///{journal or DEFAULT_JOURNAL}"), url)
 
 
-def _account(name: str, section: _Section) -> Account:
+def _account(name: str, section: Section) -> Account:
     if not _NAME.fullmatch(name):
         raise section.error("", f"an account's name has letters, digits, '_', '-' and '.', at most 64, unlike {name!r}")
     named = section.values.get("venue")
@@ -307,7 +158,7 @@ def _account(name: str, section: _Section) -> Account:
     )
 
 
-def _credentials(section: _Section, venue: Venue) -> Credentials:
+def _credentials(section: Section, venue: Venue) -> Credentials:
     """The credentials that the venue asks for; those that are no secret may be written out."""
     public: dict[str, str] = {}
     secret: dict[str, str] = {}
@@ -319,7 +170,7 @@ def _credentials(section: _Section, venue: Venue) -> Credentials:
     return Credentials(public, **secret)
 
 
-def _host(section: _Section, key: str, text: str, example: str) -> str:
+def _host(section: Section, key: str, text: str, example: str) -> str:
     """An address without a path, with the scheme of the example or its plain form."""
     parts = _address(text, {urlsplit(example).scheme, urlsplit(example).scheme.removesuffix("s")})
     if parts is None or parts.path not in {"", "/"} or parts.query or parts.fragment:
@@ -327,7 +178,7 @@ def _host(section: _Section, key: str, text: str, example: str) -> str:
     return f"{parts.scheme}://{parts.netloc}"
 
 
-def _secret(section: _Section, key: str, named: str) -> str:
+def _secret(section: Section, key: str, named: str) -> str:
     """The secret that a key names by `env:` or `file:`. A secret written out is refused, and not repeated."""
     kind, _, name = named.partition(":")
     if kind == "env" and name:
@@ -365,7 +216,7 @@ def _address(text: str, schemes: set[str]) -> SplitResult | None:
     return parts if right else None
 
 
-def _database(section: _Section) -> Database:
+def _database(section: Section) -> Database:
     keys = section.read(_DatabaseKeys)
     with section.blaming("url"):
         if not is_file(keys.url):
@@ -381,7 +232,7 @@ def _beside(folder: Path, url: str) -> str:
     return parsed.set(database=str(folder / str(parsed.database))).render_as_string(hide_password=False)
 
 
-def _checkpoints(section: _Section) -> Checkpoints:
+def _checkpoints(section: Section) -> Checkpoints:
     keys = section.read(_CheckpointKeys)
     if not 0 < keys.every_s < math.inf:
         raise section.error("every_s", "must be a number of seconds above zero")
@@ -403,7 +254,7 @@ def _checkpoints(section: _Section) -> Checkpoints:
     )
 
 
-def _authority(section: _Section, keys: _CheckpointKeys) -> Authority | None:
+def _authority(section: Section, keys: _CheckpointKeys) -> Authority | None:
     certificates = _file(section, "authority_ca", keys.authority_ca)
     if keys.authority is None and certificates is None:
         return None
@@ -419,7 +270,7 @@ def _authority(section: _Section, keys: _CheckpointKeys) -> Authority | None:
         return Authority(keys.authority, roots_in(certificates))
 
 
-def _file(section: _Section, key: str, named: str | None) -> Path | None:
+def _file(section: Section, key: str, named: str | None) -> Path | None:
     """The file that a key names by `file:`; a relative path starts at the folder of the configuration."""
     if named is None:
         return None
@@ -429,7 +280,7 @@ def _file(section: _Section, key: str, named: str | None) -> Path | None:
     return section.folder / name
 
 
-def _check_silence(section: _Section, accounts: Sequence[Account], limits: Limits) -> None:
+def _check_silence(section: Section, accounts: Sequence[Account], limits: Limits) -> None:
     """Refuse a `silent_s` within one heartbeat: every quiet connection would count as lost."""
     for account in accounts:
         interval_s = account.heartbeat_interval_s

@@ -11,8 +11,8 @@ from typing import Any, Self
 import pytest
 import websocket
 
-from recorder.venues.base import Credentials, RestRequest
 from recorder.venues.fmex.portal import subscribe
+from recorder.venues.rest import Credentials, RestRequest
 from tests.samples import signed_portal
 
 #: How long anything may take before a test gives up, seconds.

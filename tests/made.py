@@ -9,9 +9,9 @@ from recorder.model import CONTROL, PUSH, REST, SENT, FillUpdate, Frame
 from recorder.store import event_log, migrate
 from recorder.store.engine import open_engine
 from recorder.store.entries import AccountAdded, RecorderAdded
-from recorder.venues.base import read_answer, read_frame
 from recorder.venues.fmex import rest
 from recorder.venues.fmex.stand_in import answers
+from recorder.venues.reading import read_answer, read_frame
 from recorder.venues.stand_in import AccountView
 from tests.samples import FMEX
 

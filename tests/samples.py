@@ -5,8 +5,9 @@ from typing import cast
 
 from recorder.live.settings import Account
 from recorder.venues import venue_named
-from recorder.venues.base import Credentials, Login, Stream, Venue
+from recorder.venues.base import Stream, Venue
 from recorder.venues.hyperliquid import Hyperliquid
+from recorder.venues.rest import Credentials, Login
 
 FMEX = venue_named("fmex")
 #: Only what it decodes.

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Generator
 
-from recorder.venues.base import Answer, Credentials, MakeRequest, Question, Questions, RestRequest, Step, target_of
+from recorder.venues.rest import Answer, Credentials, MakeRequest, Question, Questions, RestRequest, Step, target_of
 
 #: Answers the request of a question; None: it has no answer.
 Answering = Callable[[str], Answer | None]

@@ -17,7 +17,7 @@ from recorder.errors import ConfigurationError
 from recorder.live.recording import Recording
 from recorder.live.settings import Account
 from recorder.venues import venue_named
-from recorder.venues.base import Credentials
+from recorder.venues.rest import Credentials
 
 #: Rows shown of each table: the last ones.
 ROWS = 8

@@ -12,7 +12,7 @@ from recorder.cli.output import Column, Layout, number, plain, show, time_ms, ti
 from recorder.clock import NS_PER_MS, NS_PER_S, utc_text
 from recorder.errors import ConfigurationError
 from recorder.read.records import Balance, Discrepancy, Fill, Filter, Gap, Order, Position
-from recorder.venues.base import printable
+from recorder.venues.reading import printable
 
 if TYPE_CHECKING:
     from recorder.read.coverage import InstantCoverage

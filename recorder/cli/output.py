@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import click
 
 from recorder.clock import NS_PER_MS, utc_text
-from recorder.venues.base import printable
+from recorder.venues.reading import printable
 
 FORMATS = ("table", "csv", "json")
 

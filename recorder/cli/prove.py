@@ -31,7 +31,7 @@ from recorder.errors import ConfigurationError, DatabaseError, NotProven
 from recorder.model import PUSH, SENT
 from recorder.store import migrate
 from recorder.store.engine import explained, open_engine, place
-from recorder.venues.base import printable
+from recorder.venues.reading import printable
 
 #: Characters of a payload that are printed.
 SHOWN_MAX = 2_000

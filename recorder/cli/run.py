@@ -8,10 +8,10 @@ from typing import NamedTuple
 
 import click
 
-from recorder import config as configuration
 from recorder.cli import options
 from recorder.cli.progress import Progress, progress
 from recorder.cli.stopping import Signals
+from recorder.config_file import EXAMPLE
 from recorder.live.garbage import rare_collection
 from recorder.live.recording import Recording, RunState
 from recorder.live.watermark import AckFile, Watermark
@@ -36,7 +36,7 @@ class Until(NamedTuple):
     "a while. Everything received is committed before it ends.\n\n"
     "\b\nExample:  recorder run --config recorder.toml\n"
     "From cron:  recorder run --quiet --stop-when-idle 10m\n\n"
-    "\b\nA configuration:\n\n\b\n" + configuration.EXAMPLE.replace("\n\n", "\n\n\b\n")
+    "\b\nA configuration:\n\n\b\n" + EXAMPLE.replace("\n\n", "\n\n\b\n")
 )
 @options.record_address
 @click.option("--for", "for_s", type=options.Duration(), help="Stop after this time, such as 30s, 5m or 1h30m.")

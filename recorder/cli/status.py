@@ -7,7 +7,7 @@ from recorder.cli.output import heading, json_line
 from recorder.clock import utc_text
 from recorder.read.records import AccountStatus, RecorderRun, Status
 from recorder.report.words import duration, percent
-from recorder.venues.base import printable
+from recorder.venues.reading import printable
 
 
 @click.command(

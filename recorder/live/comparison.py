@@ -16,7 +16,8 @@ from recorder.live.settings import Account, Limits
 from recorder.live.watermark import Mark
 from recorder.model import State, thing_of
 from recorder.read.known_state import CurrentState
-from recorder.venues.base import Answer, Contradiction, Known, Passed, Purpose, Questions, Seen
+from recorder.venues.base import Contradiction, Passed, Seen
+from recorder.venues.rest import Answer, Known, Purpose, Questions
 
 log = logging.getLogger(__name__)
 

@@ -12,7 +12,8 @@ from urllib.request import getproxies, proxy_bypass
 import urllib3
 
 from recorder.errors import Refused, Unavailable, Unreachable, VenueError
-from recorder.venues.base import Credentials, RestRequest, Verdict, printable
+from recorder.venues.reading import printable
+from recorder.venues.rest import Credentials, RestRequest, Verdict
 
 #: No exchange sends a larger answer.
 ANSWER_BYTES_MAX = 8 * 2**20

@@ -13,7 +13,8 @@ from recorder.live.http import HttpAnswer, HttpClient, answer_text, masked, secr
 from recorder.live.settings import Account, Limits
 from recorder.model import REST, Decoded, FillUpdate, Frame, OrderUpdate, Update
 from recorder.store.entries import LostSubject
-from recorder.venues.base import (
+from recorder.venues.reading import error_topic, read_answer
+from recorder.venues.rest import (
     Answer,
     Completed,
     Forgotten,
@@ -23,8 +24,6 @@ from recorder.venues.base import (
     RestRequest,
     Unanswered,
     Verdict,
-    error_topic,
-    read_answer,
     target_of,
 )
 

@@ -11,7 +11,8 @@ from recorder.live.settings import Account, Limits
 from recorder.live.transport import Message, Transport, Waited
 from recorder.model import CONTROL, PUSH, SENT, Control, Frame, Heartbeat, new
 from recorder.store.entries import Covered, SessionEnded, SessionOpened
-from recorder.venues.base import Command, PushSession, read_frame
+from recorder.venues.base import Command, PushSession
+from recorder.venues.reading import read_frame
 
 log = logging.getLogger(__name__)
 

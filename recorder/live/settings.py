@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from recorder.audit.evidence.keys import SigningKey
 from recorder.model import account_id
-from recorder.venues.base import Credentials, Login, Stream, Venue
+from recorder.venues.base import Stream, Venue
+from recorder.venues.rest import Credentials, Login
 
 if TYPE_CHECKING:
     from cryptography.x509 import Certificate

@@ -22,7 +22,7 @@ from recorder.errors import SessionOver, Unreachable
 from recorder.live.http import HttpAnswer, presentable, venue_error
 from recorder.live.wake import Wake
 from recorder.model import new
-from recorder.venues.base import Verdict
+from recorder.venues.rest import Verdict
 
 #: The most read from the socket at a time.
 CHUNK_BYTES = 65_536

@@ -4,7 +4,7 @@ from decimal import Decimal
 from itertools import pairwise
 
 from recorder.clock import NS_PER_MS, NS_PER_S, utc_text
-from recorder.venues.base import printable
+from recorder.venues.reading import printable
 
 #: Other people's words are cut to this number of characters; the record has them in full.
 WORDS_MAX = 300

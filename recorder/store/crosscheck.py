@@ -17,7 +17,8 @@ from recorder.store.deduplication import APART_NS
 from recorder.store.dialects import insert_new
 from recorder.store.schema import accounts, comparisons, discrepancies, frames, gaps, recorders, runs, sessions
 from recorder.venues import find_venue
-from recorder.venues.base import Venue, read_frame
+from recorder.venues.base import Venue
+from recorder.venues.reading import read_frame
 
 #: Updates from answers to a recorder's own requests.
 NOT_PUSHED = (Heartbeat, FillUpdate)

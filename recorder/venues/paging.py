@@ -4,7 +4,7 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 
 from recorder.clock import NS_PER_MS, utc_text
 from recorder.model import OrderUpdate, Update
-from recorder.venues.base import Answer, MakeRequest, Question, Step, Unanswered
+from recorder.venues.rest import Answer, MakeRequest, Question, Step, Unanswered
 
 #: More pages than any list has: an exchange that sends more is repeating itself.
 PAGES_MAX = 10_000

@@ -48,7 +48,7 @@ from recorder.store.journal import typed_row
 from recorder.store.opening import open_run
 from recorder.store.schema import TYPED, frames
 from recorder.venues import venue_named
-from recorder.venues.base import Credentials
+from recorder.venues.rest import Credentials
 from tests.bench.blaster import ANSWERS, blaster
 from tests.bench.records import recorded_of, write_record
 from tests.bench.replaying import replay_round, require_same

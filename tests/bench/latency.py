@@ -23,7 +23,7 @@ from recorder.live.settings import Account, Limits
 from recorder.live.watermark import Watermark
 from recorder.simulator.exchange import Exchange
 from recorder.venues import venue_named
-from recorder.venues.base import Credentials
+from recorder.venues.rest import Credentials
 from tests.bench.blaster import ANSWERS, blaster
 
 RATES = ("1", "40", "40x10", "1000", "1000x50")

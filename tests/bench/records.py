@@ -12,7 +12,7 @@ from recorder.store.entries import AccountAdded, RunEnded, RunStarted, SessionEn
 from recorder.store.journal import Batch
 from recorder.store.opening import open_run
 from recorder.venues import venue_named
-from recorder.venues.base import read_frame
+from recorder.venues.reading import read_frame
 
 #: Frames of a batch: as many as the writer takes.
 PER_BATCH = 4_000

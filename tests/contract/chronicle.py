@@ -36,7 +36,7 @@ from recorder.store.redactions import redact
 from recorder.store.schema import batches, event_log, runs, spans
 from recorder.store.schema import frames as frames_table
 from recorder.store.schema import seals as seals_table
-from recorder.venues.base import read_answer, read_frame
+from recorder.venues.reading import read_answer, read_frame
 from tests.made import NOON_NS, quick_engine
 from tests.samples import FMEX, sample
 

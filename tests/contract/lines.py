@@ -20,7 +20,7 @@ from recorder.store.entries import (
 )
 from recorder.store.journal import Batch
 from recorder.store.opening import open_run
-from recorder.venues.base import read_frame
+from recorder.venues.reading import read_frame
 from tests.made import NOON_NS, fill, quick_engine
 from tests.samples import FMEX
 

@@ -23,7 +23,7 @@ from recorder.store.entries import (
 )
 from recorder.store.journal import Batch
 from recorder.store.opening import open_run
-from recorder.venues.base import read_answer, read_frame
+from recorder.venues.reading import read_answer, read_frame
 from tests.made import ACCOUNT, NOON_NS, quick_engine, snapshot_of
 from tests.samples import FMEX
 

@@ -24,7 +24,7 @@ from recorder.store.journal import Batch
 from recorder.store.opening import open_run
 from recorder.store.projection_tables import PROJECTIONS
 from recorder.store.schema import identity, metadata, snapshot_rows, snapshots
-from recorder.venues.base import read_frame
+from recorder.venues.reading import read_frame
 from tests.made import ACCOUNT, NOON_NS, quick_engine
 from tests.samples import FMEX
 

@@ -16,7 +16,8 @@ from recorder.audit.verify.verification import Verification, Wanted
 from recorder.model import PUSH, REDACTED, Decoded
 from recorder.store.schema import TYPED, frames, order_updates, snapshots
 from recorder.store.snapshots import Snapshots, make_all
-from recorder.venues.base import Venue, read_frame, undecoded
+from recorder.venues.base import Venue
+from recorder.venues.reading import read_frame, undecoded
 from tests.contract.chronicle import FIRST, LONG, MAIN, OTHER, Chronicle, write_chronicle
 from tests.contract.story import contents
 from tests.contract.test_mover import move

@@ -14,7 +14,7 @@ from recorder.read.record import Record
 from recorder.read.replay.events import Event, FrameEvent, GapBegan, GapEnded, SessionBegan, SessionClosed
 from recorder.read.replay.frames import ROWS_MAX
 from recorder.store.schema import frames
-from recorder.venues.base import read_frame
+from recorder.venues.reading import read_frame
 from tests.contract.story import Heard, Told
 from tests.contract.test_several_recorders import Two
 from tests.made import ACCOUNT, NOON_NS, received

@@ -24,10 +24,11 @@ from recorder.store.entries import Covered, SessionOpened
 from recorder.store.redactions import redact, redactable
 from recorder.store.schema import accounts
 from recorder.venues import VENUES
-from recorder.venues.base import Credentials, RestRequest, read_answer
 from recorder.venues.fmex import rest, sign
 from recorder.venues.fmex.portal import ping, subscribe
 from recorder.venues.fmex.stand_in import FMexStandIn
+from recorder.venues.reading import read_answer
+from recorder.venues.rest import Credentials, RestRequest
 from recorder.venues.stand_in import AccountQuery
 from tests.client import PATIENCE_S, TOPICS, Client, fetch, http_error, now_ms
 from tests.contract.conftest import NewUrl

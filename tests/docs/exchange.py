@@ -13,9 +13,9 @@ from recorder.simulator.account import OrderMatch, SimulatedOrder, SimulatedPosi
 from recorder.simulator.exchange import Exchange
 from recorder.simulator.market import Dice
 from recorder.simulator.rest import SimulatedAccount
-from recorder.venues.base import Credentials, RestRequest
 from recorder.venues.fmex.portal import topics_of
 from recorder.venues.fmex.stand_in import FMexStandIn
+from recorder.venues.rest import Credentials, RestRequest
 from recorder.venues.stand_in import AccountQuery, Conversation
 
 SEED = 7

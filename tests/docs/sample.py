@@ -38,7 +38,8 @@ from recorder.store.gaps import RECONCILED
 from recorder.store.identity import Identity
 from recorder.store.journal import Batch
 from recorder.store.seals import BEGINNING
-from recorder.venues.base import Answer, Known, Purpose, Question, read_answer
+from recorder.venues.reading import read_answer
+from recorder.venues.rest import Answer, Known, Purpose, Question
 from tests.docs.exchange import CREDENTIALS, SYMBOLS, URL, TradedExchange, Truth, instant_ms
 from tests.made import quick_engine
 from tests.samples import FMEX

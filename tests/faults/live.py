@@ -11,8 +11,8 @@ from recorder.live.recording import Recording
 from recorder.live.settings import Account, Limits
 from recorder.live.watermark import Mark, Watermark
 from recorder.simulator import Simulator
-from recorder.venues.base import Credentials
 from recorder.venues.fmex import FMex
+from recorder.venues.rest import Credentials
 from tests.faults.oracle import Verdict, judge
 from tests.faults.table import read_table, unproved
 

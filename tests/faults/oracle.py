@@ -25,7 +25,7 @@ from recorder.simulator.sent import NOBODY, Sent
 from recorder.store.journal import typed_row
 from recorder.store.schema import TYPED
 from recorder.venues import venue_named
-from recorder.venues.base import read_answer, read_frame
+from recorder.venues.reading import read_answer, read_frame
 from tests.faults.align import Alignment, align
 from tests.faults.table import Gap, Session, Table
 

@@ -27,7 +27,7 @@ from recorder.store.entries import AccountAdded, Covered, RunEnded, RunStarted, 
 from recorder.store.journal import Batch
 from recorder.store.mover import require_same
 from recorder.store.opening import open_run
-from recorder.venues.base import read_frame
+from recorder.venues.reading import read_frame
 from tests.integration.process import Folder
 from tests.samples import FMEX, sample
 from tests.server import PostgresServer

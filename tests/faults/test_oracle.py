@@ -15,7 +15,7 @@ from recorder.live.watermark import Mark, Watermark
 from recorder.simulator import Simulator, SimulatorOptions
 from recorder.simulator.sent import Sent
 from recorder.venues import venue_named
-from recorder.venues.base import Credentials
+from recorder.venues.rest import Credentials
 from tests.faults.oracle import Verdict, judge
 from tests.faults.table import read_table
 

@@ -9,7 +9,7 @@ import websocket
 
 import tests.client
 from recorder.simulator import Simulator
-from recorder.venues.base import Credentials
+from recorder.venues.rest import Credentials
 from tests.client import PATIENCE_S
 
 

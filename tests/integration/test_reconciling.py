@@ -11,9 +11,9 @@ from recorder.clock import Clock
 from recorder.live.http import HttpClient
 from recorder.model import OrderUpdate
 from recorder.simulator import Simulator, SimulatorOptions
-from recorder.venues.base import Credentials, MakeRequest
 from recorder.venues.fmex import rest
 from recorder.venues.fmex.reconcile import months_back
+from recorder.venues.rest import Credentials, MakeRequest
 from tests.integration.process import Folder
 from tests.waiting import wait_until
 

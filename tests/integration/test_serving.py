@@ -28,9 +28,9 @@ from recorder.replay.serving.feed import BYTES_MAX
 from recorder.replay.serving.portal import ANSWERERS
 from recorder.replay.serving.rest import RecordedAccount
 from recorder.simulator import Simulator, SimulatorOptions
-from recorder.venues.base import Credentials
 from recorder.venues.fmex import rest
 from recorder.venues.fmex.portal import ping
+from recorder.venues.rest import Credentials
 from recorder.wire.server import SETTLE_S
 from recorder.wire.server import ClientConnection as Connected
 from tests.client import PATIENCE_S, Client, fetch, http_error, now_ms

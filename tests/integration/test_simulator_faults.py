@@ -10,9 +10,9 @@ import websocket
 from recorder.simulator import BooksError, Simulator, SimulatorOptions
 from recorder.simulator.exchange import Exchange
 from recorder.simulator.faults import deaf, invalid_topics, refusing, silent, stalled_mid_frame
-from recorder.venues.base import Credentials, RestRequest
 from recorder.venues.fmex import rest
 from recorder.venues.fmex.portal import ping, subscribe
+from recorder.venues.rest import Credentials, RestRequest
 from tests.client import PATIENCE_S, fetch, http_error, now_ms
 from tests.integration.simulated import Client, refused
 

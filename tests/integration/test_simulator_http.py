@@ -10,10 +10,10 @@ import websocket
 from recorder.model import FILLED, OrderUpdate
 from recorder.simulator import Simulator, SimulatorOptions
 from recorder.simulator.options import START_MS
-from recorder.venues.base import Credentials, RestRequest
 from recorder.venues.fmex import rest, sign
 from recorder.venues.fmex.portal import PUSH_PATH, subscribe
 from recorder.venues.fmex.stand_in.rest import OLD_POSITIONS, PRODUCTION
+from recorder.venues.rest import Credentials, RestRequest
 from recorder.wire.http import BODY_BYTES_MAX
 from tests.client import PATIENCE_S, fetch, http_error, now_ms
 from tests.integration.simulated import Client, refused

@@ -14,9 +14,9 @@ from recorder.simulator import Simulator, SimulatorOptions
 from recorder.simulator.exchange import Exchange
 from recorder.simulator.faults import silent
 from recorder.simulator.sent import NOBODY, Sent, read_sent_log
-from recorder.venues.base import Credentials
 from recorder.venues.fmex import rest
 from recorder.venues.fmex.portal import ping, subscribe
+from recorder.venues.rest import Credentials
 from tests.client import PATIENCE_S, TOPICS, fetch, now_ms
 from tests.integration.simulated import Client
 from tests.waiting import wait_until

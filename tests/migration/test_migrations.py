@@ -24,7 +24,7 @@ from recorder.store import migrate
 from recorder.store.engine import open_engine
 from recorder.store.schema import TYPED, metadata
 from recorder.store.sqlite import APPLICATION_ID
-from recorder.venues.base import read_frame
+from recorder.venues.reading import read_frame
 from tests.made import unguard
 from tests.migration.rows import ROWS, contents_of, schema_of, write
 from tests.samples import FMEX, sample

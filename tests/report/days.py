@@ -21,7 +21,7 @@ from recorder.store import entries, migrate
 from recorder.store.journal import Batch
 from recorder.store.opening import open_run
 from recorder.venues import venue_named
-from recorder.venues.base import read_answer, read_frame
+from recorder.venues.reading import read_answer, read_frame
 from tests.made import quick_engine, snapshot_of
 
 MS = 1_000_000

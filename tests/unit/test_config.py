@@ -5,11 +5,12 @@ from pathlib import Path
 import pytest
 
 from recorder.audit.evidence.keys import new_key
-from recorder.config import EXAMPLE, Config, Database, database_of, load
+from recorder.config import Config, Database, database_of, load
+from recorder.config_file import EXAMPLE
 from recorder.errors import ConfigurationError, RecorderError
 from recorder.live.settings import Checkpoints, Limits
 from recorder.store.engine import database_path
-from recorder.venues.base import Credentials
+from recorder.venues.rest import Credentials
 from tests.authority import Stamper
 
 KEY, SECRET = "the-key-itself", "the-secret-itself"

@@ -23,7 +23,7 @@ FLOORS = (
     ("store", "wire"),
     ("read",),
     ("audit",),
-    ("live", "replay", "export", "report", "backtest"),
+    ("live", "replay", "export", "report", "backtest", "config_file"),
     ("config", "simulator"),
     ("cli", "__main__"),
 )
@@ -124,7 +124,7 @@ def test_the_ground_floor_needs_nothing_but_python() -> None:
 @pytest.mark.parametrize("module", [module for module in FILES if room(module) == "venues"])
 def test_a_venue_is_pure(module: str) -> None:
     outside = {name.split(".")[0] for name in IMPORTS[module]} - sys.stdlib_module_names
-    assert outside <= {"recorder", "msgspec"}
+    assert outside <= {"recorder", "msgspec", "cryptography"}
     assert not IMPORTS[module] & {"socket", "ssl", "select", "asyncio", "threading", "time", "http.client", "os"}
 
 

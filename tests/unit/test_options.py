@@ -8,7 +8,7 @@ import pytest
 from recorder.cli import options
 from recorder.cli.options import Duration, Instant, Names, RecordAddress
 from recorder.cli.output import Layout
-from recorder.config import EXAMPLE
+from recorder.config_file import EXAMPLE
 from recorder.errors import ConfigurationError
 from recorder.read.records import Filter
 

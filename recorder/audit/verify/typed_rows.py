@@ -19,7 +19,8 @@ from recorder.audit.verify.findings import (
 from recorder.model import CONTROL, DECODED, PUSH, REST, SNAPSHOT, Decoded, Update
 from recorder.store.columns import ExactDecimal
 from recorder.store.schema import TYPED
-from recorder.venues.base import Venue, read_answer, read_frame, read_plain
+from recorder.venues.base import Venue
+from recorder.venues.reading import read_answer, read_frame, read_plain
 
 #: Pushes decoded together: enough to share the effort, few enough that one unusual frame does not slow down many.
 WINDOW = 64

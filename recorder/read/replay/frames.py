@@ -20,7 +20,8 @@ from recorder.store.dialects import PreparedQuery
 from recorder.store.engine import explained
 from recorder.store.redactions import SealedRedactions, sealed_redactions_in
 from recorder.store.schema import frames
-from recorder.venues.base import Venue, read_answer, read_frame, read_plain, undecoded
+from recorder.venues.base import Venue
+from recorder.venues.reading import read_answer, read_frame, read_plain, undecoded
 
 #: Rows read at a time: at first, and at most. The number doubles while the rows are small: memory stays flat.
 ROWS_FIRST, ROWS_MAX = 64, 256

@@ -12,8 +12,9 @@ import msgspec
 
 from recorder.errors import Refused
 from recorder.model import Acknowledged, Control, LoggedIn, RefusedCommand
-from recorder.venues.base import Command, Credentials
+from recorder.venues.base import Command
 from recorder.venues.bybit import sign
+from recorder.venues.rest import Credentials
 
 #: Path of the private stream.
 PATH = "/v5/private"

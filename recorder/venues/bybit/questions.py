@@ -6,14 +6,16 @@ years. Source: bybit-exchange.github.io/docs/v5 (Order, Position, Account, Rate 
 """
 
 from collections.abc import Iterator, Mapping
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 from urllib.parse import urlencode
 
 import msgspec
 
 from recorder.clock import NS_PER_MS, utc_text
 from recorder.errors import Refused, Undecodable
-from recorder.venues.base import (
+from recorder.venues.bybit import sign
+from recorder.venues.paging import Orders, Pages, day, pages, windows
+from recorder.venues.rest import (
     Completed,
     Credentials,
     Forgotten,
@@ -27,8 +29,8 @@ from recorder.venues.base import (
     Unrecorded,
     Verdict,
 )
-from recorder.venues.bybit import sign
-from recorder.venues.paging import Orders, Pages, day, pages, windows
+
+T = TypeVar("T")
 
 #: Of a user, for each path; the lowest of those asked for, that of the ledger.
 REST_LIMITS = (RestLimit(25, 1.0), RestLimit(600, 5.0))
@@ -162,7 +164,7 @@ def wait_s(status: int, headers: Mapping[str, str], _body: bytes, now_ms: int) -
 def check(_login: Login) -> Unrecorded[tuple[str, ...]]:
     """What the key may do, and whether the account is one that is recorded completely."""
     warnings: list[str] = []
-    account = _result(_Account, (yield get(ACCOUNT)))
+    account = _account((yield get(ACCOUNT)))
     if account is None:
         warnings.append("the exchange does not say what kind of account this is; only unified accounts are recorded")
     elif account.unified not in _UNIFIED:
@@ -170,7 +172,7 @@ def check(_login: Login) -> Unrecorded[tuple[str, ...]]:
             f"This is not a unified account of version 2 (unifiedMarginStatus {account.unified}), so a part of it "
             "would not be recorded; upgrade it at the exchange."
         )
-    key = _result(_Key, (yield get(KEY)))
+    key = _key((yield get(KEY)))
     if key is None:
         warnings.append("the exchange does not say what the key may do")
     elif not key.read_only:
@@ -181,10 +183,19 @@ def check(_login: Login) -> Unrecorded[tuple[str, ...]]:
     return tuple(warnings)
 
 
-def _result(kind: type[msgspec.Struct], body: bytes) -> "_Key | _Account | None":
+def _account(body: bytes) -> _Account | None:
+    return _result(body, msgspec.json.Decoder(_Account))
+
+
+def _key(body: bytes) -> _Key | None:
+    return _result(body, msgspec.json.Decoder(_Key))
+
+
+def _result(body: bytes, result: msgspec.json.Decoder[T]) -> T | None:
+    """The result of an answer; None if it is an error, or something else."""
     try:
         read = _read(body)
-        return msgspec.json.decode(read.result, type=kind) if read.code == 0 else None
+        return result.decode(read.result) if read.code == 0 else None
     except (msgspec.DecodeError, UnicodeDecodeError):
         return None
 

@@ -2,10 +2,12 @@
 
 from collections.abc import Mapping
 
-from recorder.venues.base import (
-    Accounting,
+from recorder.venues.base import Accounting, Environment, Stream
+from recorder.venues.fmex import compare, decode, portal, reconcile, rest, sign
+from recorder.venues.fmex.accounting import FMexAccounting
+from recorder.venues.fmex.stand_in import FMexStandIn
+from recorder.venues.rest import (
     CredentialField,
-    Environment,
     Known,
     Login,
     Purpose,
@@ -13,15 +15,11 @@ from recorder.venues.base import (
     RenewToken,
     RequestToken,
     RestLimit,
-    Stream,
     Token,
     Unrecorded,
     no_questions,
     unchecked,
 )
-from recorder.venues.fmex import compare, decode, portal, reconcile, rest, sign
-from recorder.venues.fmex.accounting import FMexAccounting
-from recorder.venues.fmex.stand_in import FMexStandIn
 from recorder.venues.stand_in import StandIn
 
 

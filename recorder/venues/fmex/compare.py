@@ -13,8 +13,9 @@ from decimal import Decimal
 from typing import Any, NamedTuple
 
 from recorder.model import FINAL_STATUSES, AccountUpdate, OrderUpdate, PositionUpdate, State, Thing, thing_of
-from recorder.venues.base import Answer, Contradiction, Passed, Seen
+from recorder.venues.base import Contradiction, Passed, Seen
 from recorder.venues.fmex import rest
+from recorder.venues.rest import Answer
 
 #: Tolerances: pushes carry doubles, some cut to 18 decimals, and REST may carry more digits of the same number. A
 #: double of 15 digits is off by at most 5E-15 of its value.

@@ -24,7 +24,7 @@ from recorder.model import (
     Update,
     new,
 )
-from recorder.venues.base import Plain, printable
+from recorder.venues.base import Plain
 from recorder.venues.fmex.objects import (
     SPELLINGS,
     AccountObject,
@@ -40,6 +40,7 @@ from recorder.venues.fmex.objects import (
     position_record,
     position_update,
 )
+from recorder.venues.reading import printable
 from recorder.venues.values import (
     Int64,
     all_digits,

@@ -11,9 +11,9 @@ from decimal import Decimal
 from functools import partial
 
 from recorder.model import OrderUpdate, Update
-from recorder.venues.base import Answer, Known, Question, Step, Unanswered
 from recorder.venues.fmex import rest
 from recorder.venues.fmex.sign import TIMESTAMP_WINDOW_MS
+from recorder.venues.rest import Answer, Known, Question, Step, Unanswered
 
 #: The most pages of one month: an exchange that sends more is repeating itself.
 PAGES_MAX = 10_000

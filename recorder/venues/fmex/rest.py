@@ -24,8 +24,8 @@ from recorder.model import (
     Update,
 )
 from recorder.venues import values
-from recorder.venues.base import Credentials, RestRequest, Verdict
 from recorder.venues.fmex import objects, sign
+from recorder.venues.rest import Credentials, RestRequest, Verdict
 
 #: Rate limit of a user: requests, and the seconds in which they may be sent.
 REQUESTS_MAX = 100

@@ -29,7 +29,6 @@ from recorder.model import (
     RefusedCommand,
     Update,
 )
-from recorder.venues.base import printable
 from recorder.venues.fields import (
     Fields,
     as_object,
@@ -49,6 +48,7 @@ from recorder.venues.hyperliquid.objects import Around
 from recorder.venues.hyperliquid.rest import decode_info
 from recorder.venues.hyperliquid.topics import topic, topic_of
 from recorder.venues.hyperliquid.words import MAIN_DEX
+from recorder.venues.reading import printable
 
 #: Servers of earlier years greeted with this text, which is not JSON.
 GREETING = b"Websocket connection established."

@@ -8,10 +8,10 @@ Source: hyperliquid.gitbook.io, "WebSocket" (Subscriptions, Timeouts and heartbe
 from collections.abc import Iterable, Iterator
 
 import msgspec
-from recorder.venues.hyperliquid.topics import topic
 
 from recorder.model import Acknowledged, Control, RefusedCommand
 from recorder.venues.base import Command
+from recorder.venues.hyperliquid.topics import topic
 
 PATH = "/ws"
 

@@ -16,7 +16,9 @@ import msgspec
 from recorder.clock import NS_PER_MS, utc_text
 from recorder.errors import Refused, Undecodable
 from recorder.model import FillUpdate, OrderUpdate, Update
-from recorder.venues.base import (
+from recorder.venues.hyperliquid.portal import dexes_of
+from recorder.venues.paging import Orders, Pages, day, pages, windows
+from recorder.venues.rest import (
     Completed,
     Credentials,
     Forgotten,
@@ -31,8 +33,6 @@ from recorder.venues.base import (
     Unrecorded,
     Verdict,
 )
-from recorder.venues.hyperliquid.portal import dexes_of
-from recorder.venues.paging import Orders, Pages, day, pages, windows
 
 PATH = "/info"
 
@@ -185,12 +185,10 @@ def _regular(known: Known) -> Questions:
 def _backfill(known: Known) -> Questions:
     until_ms = known.now_ms if known.until_ms is None else known.until_ms
     begin_ms = max(known.since_ms or 0, BEGINNING_MS)
-    for subject, ask in (
-        ("fills", lambda: _fills("fills", begin_ms)),
-        ("closed orders", lambda: _closed_orders(begin_ms, Orders())),
-    ):
-        if subject not in known.done and (yield from ask()):
-            yield Completed(subject)
+    if "fills" not in known.done and (yield from _fills("fills", begin_ms)):
+        yield Completed("fills")
+    if "closed orders" not in known.done and (yield from _closed_orders(begin_ms, Orders())):
+        yield Completed("closed orders")
     for window in windows(begin_ms, until_ms, WINDOW_MS, aligned=True):
         for history in _LEDGERS:
             subject = f"{history.name}, 30 days from {day(window[0])}"

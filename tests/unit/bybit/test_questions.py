@@ -2,12 +2,14 @@
 
 import json
 from decimal import Decimal
+from itertools import pairwise
 from urllib.parse import parse_qs
 
 import pytest
 
 from recorder.errors import Refused, Undecodable
-from recorder.venues.base import (
+from recorder.venues.bybit import questions as bybit
+from recorder.venues.rest import (
     Answer,
     Completed,
     Credentials,
@@ -21,7 +23,6 @@ from recorder.venues.base import (
     Unanswered,
     Verdict,
 )
-from recorder.venues.bybit import questions as bybit
 from tests.steps import URL, Answering, nothing, outcome, steps, targets
 
 WHO = Credentials(key="key", secret="secret")
@@ -66,7 +67,7 @@ def test_a_gap_is_asked_about_in_windows_of_seven_days_at_most() -> None:
             assert spans[0][0] <= since_ms
             assert spans[-1][1] == NOW_MS
             assert all(end - begin < 7 * DAY_MS for begin, end in spans)
-            assert all(later[0] == earlier[1] + 1 for earlier, later in zip(spans, spans[1:], strict=False))
+            assert all(later[0] == earlier[1] + 1 for earlier, later in pairwise(spans))
 
 
 def test_what_the_exchange_no_longer_remembers_is_named() -> None:
@@ -166,7 +167,7 @@ def test_how_long_the_exchange_asks_to_wait() -> None:
 
 
 def test_the_exchanges_clock() -> None:
-    body = b'{"retCode":0,"retMsg":"OK","result":{"timeSecond":"1","timeNano":"1"},"retExtInfo":{},"time":1795600000001}'
+    body = b'{"retCode":0,"retMsg":"OK","result":{"timeSecond":"1"},"retExtInfo":{},"time":1795600000001}'
     assert bybit.server_time_ms(body) == 1_795_600_000_001
     for wrong in (b"", b"{}", b'{"retCode":10000}', b'{"retCode":0}', b'{"retCode":0,"time":"x"}'):
         with pytest.raises(Undecodable):

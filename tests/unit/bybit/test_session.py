@@ -9,9 +9,9 @@ from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
 from recorder.errors import Refused
 from recorder.model import Acknowledged, LoggedIn, Notice, RefusedCommand
-from recorder.venues.base import Credentials
 from recorder.venues.bybit import sign
 from recorder.venues.bybit.portal import TOPICS, BybitSession
+from recorder.venues.rest import Credentials
 
 KEY, SECRET = "testApiKey0123456", "bYbItSeCrEt0123456789abcdefABCDEF012"
 NOW_MS = 1_700_000_000_000

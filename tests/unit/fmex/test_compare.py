@@ -13,9 +13,11 @@ from hypothesis import strategies as st
 from recorder.model import AccountUpdate, OrderUpdate, PositionUpdate, State, Thing, thing_of
 from recorder.simulator.exchange import Exchange
 from recorder.simulator.rest import RestState, SimulatedAccount
-from recorder.venues.base import Answer, Contradiction, Seen, read_answer
+from recorder.venues.base import Contradiction, Seen
 from recorder.venues.fmex import rest
 from recorder.venues.fmex.compare import contradictions
+from recorder.venues.reading import read_answer
+from recorder.venues.rest import Answer
 from tests.depth import examples
 from tests.made import snapshot_of
 from tests.samples import FMEX

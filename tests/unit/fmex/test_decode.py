@@ -23,8 +23,8 @@ from recorder.model import (
     RefusedCommand,
     Update,
 )
-from recorder.venues.base import read_frame, read_plain
 from recorder.venues.fmex import decode, orders
+from recorder.venues.reading import read_frame, read_plain
 from tests.samples import FMEX, sample
 from tests.unit.fmex.pushes import KEY, PAGE, WORDS, push, pushes, record_of
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from recorder.model import CONTROL, DECODED, UNDECODED, Decoded
 from recorder.store.columns import ExactDecimal
 from recorder.store.schema import TYPED, TYPED_KEY
-from recorder.venues.base import ERROR_CHARS_MAX, read_frame
+from recorder.venues.reading import ERROR_CHARS_MAX, read_frame
 from tests.samples import FMEX, sample
 from tests.unit.fmex.pushes import PAGE, holds_digits, push
 

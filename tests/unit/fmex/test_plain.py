@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recorder.model import DECODED
-from recorder.venues.base import read_frame, read_plain
+from recorder.venues.reading import read_frame, read_plain
 from tests.samples import FMEX, sample
 from tests.unit.fmex.pushes import PAGE, push, pushes
 from tests.unit.fmex.test_hostile import half_right

@@ -12,11 +12,12 @@ from recorder.model import DECODED, FINAL_STATUSES, UNDECODED, Decoded, FillUpda
 from recorder.simulator.exchange import Exchange
 from recorder.simulator.options import START_MS
 from recorder.simulator.rest import SimulatedAccount
-from recorder.venues.base import Answer, Credentials, Known, Question, Unanswered, read_answer
 from recorder.venues.fmex import sign
 from recorder.venues.fmex.orders import OPEN
 from recorder.venues.fmex.reconcile import months_back, questions
 from recorder.venues.fmex.stand_in.rest import FMexRequestHandler
+from recorder.venues.reading import read_answer
+from recorder.venues.rest import Answer, Credentials, Known, Question, Unanswered
 from recorder.venues.stand_in import AccountQuery
 from tests.depth import examples
 from tests.made import fill

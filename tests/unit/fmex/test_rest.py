@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from recorder.errors import Undecodable
 from recorder.model import AccountUpdate, OrderUpdate, PositionUpdate
-from recorder.venues.base import Credentials, RestRequest, Verdict
 from recorder.venues.fmex import rest, sign
+from recorder.venues.rest import Credentials, RestRequest, Verdict
 from tests.made import fill
 from tests.samples import FMEX, sample
 

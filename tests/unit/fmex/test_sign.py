@@ -4,8 +4,8 @@ from urllib.parse import parse_qs, parse_qsl, urlsplit
 
 import pytest
 
-from recorder.venues.base import Credentials
 from recorder.venues.fmex import sign
+from recorder.venues.rest import Credentials
 from tests.samples import portal, signed_portal
 
 SECRET = "ebfaeef06e2e49e1bc7e535c2766bbe6"

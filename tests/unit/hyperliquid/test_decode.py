@@ -24,7 +24,7 @@ from recorder.model import (
     Update,
 )
 from recorder.venues import fields
-from recorder.venues.base import read_frame
+from recorder.venues.reading import read_frame
 from tests.samples import HYPERLIQUID, sample, sample_lines, sample_names
 
 PUSHES = sample_lines("hyperliquid/pushes.jsonl")

@@ -8,7 +8,8 @@ import pytest
 
 from recorder.errors import Refused, Undecodable
 from recorder.model import FillUpdate, OrderUpdate
-from recorder.venues.base import (
+from recorder.venues.hyperliquid import questions as hyperliquid
+from recorder.venues.rest import (
     Answer,
     Completed,
     Credentials,
@@ -21,7 +22,6 @@ from recorder.venues.base import (
     Unanswered,
     Verdict,
 )
-from recorder.venues.hyperliquid import questions as hyperliquid
 from tests.steps import URL, Answering, nothing, outcome, steps, targets
 
 ADDRESS = "0x" + "ab" * 20

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from recorder.model import DECODED, UNDECODED, Decoded
-from recorder.venues.base import read_answer
+from recorder.venues.reading import read_answer
 from tests.samples import HYPERLIQUID, sample, sample_names
 from tests.unit.hyperliquid.test_decode import ME, columns, of_channel
 

@@ -12,8 +12,8 @@ from recorder.live.collector import Collector
 from recorder.live.settings import Account, Limits
 from recorder.model import SENT
 from recorder.store.entries import LogEntry
-from recorder.venues.base import Credentials
 from recorder.venues.fmex import FMex
+from recorder.venues.rest import Credentials
 from tests.made import RUN
 from tests.unit.live.peer import PATIENCE_S, Line, Peer, frame
 

@@ -17,8 +17,8 @@ from recorder.live.recording import Recording
 from recorder.live.settings import Account, Limits
 from recorder.simulator import Simulator, SimulatorOptions
 from recorder.simulator.faults import lagging, refusing, silent, swallowing
-from recorder.venues.base import Credentials, RestLimit
 from recorder.venues.fmex.stand_in.rest import Authenticator
+from recorder.venues.rest import Credentials, RestLimit
 from tests.unit.live.peer import PATIENCE_S
 from tests.unit.live.stage import Venue
 

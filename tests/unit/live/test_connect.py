@@ -15,7 +15,7 @@ from recorder.errors import Refused, SessionOver, Unavailable, Unreachable, Venu
 from recorder.live.http import presentable
 from recorder.live.transport import Transport, connect
 from recorder.live.wake import Wake
-from recorder.venues.base import Credentials
+from recorder.venues.rest import Credentials
 from tests.samples import FMEX, portal, signed_portal
 from tests.unit.live.peer import CLOSE, PATIENCE_S, Peer, accept, frame, refuse
 

@@ -11,7 +11,7 @@ import pytest
 
 from recorder.errors import Refused, Unavailable, Unreachable, VenueError
 from recorder.live.http import ANSWER_BYTES_MAX, HttpAnswer, HttpClient, masked, secrets_of, venue_error
-from recorder.venues.base import Credentials, RestRequest, Verdict
+from recorder.venues.rest import Credentials, RestRequest, Verdict
 from tests.samples import FMEX
 from tests.unit.live.peer import PATIENCE_S, Peer, refuse
 

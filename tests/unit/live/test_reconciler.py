@@ -37,7 +37,7 @@ from recorder.store.journal import Batch
 from recorder.store.schema import gaps
 from recorder.store.seals import BEGINNING
 from recorder.venues import venue_named
-from recorder.venues.base import Credentials
+from recorder.venues.rest import Credentials
 from tests.made import received
 from tests.unit.live.peer import PATIENCE_S, Peer, refuse
 

@@ -22,7 +22,7 @@ from recorder.live.watermark import Watermark
 from recorder.simulator import Simulator, SimulatorOptions
 from recorder.store.merkle import root_of
 from recorder.venues import venue_named
-from recorder.venues.base import Credentials
+from recorder.venues.rest import Credentials
 from tests.unit.live.peer import PATIENCE_S, Peer, refuse
 from tests.unit.live.stage import account_of
 

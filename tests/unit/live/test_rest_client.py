@@ -12,7 +12,7 @@ from recorder.clock import NS_PER_MS, Clock
 from recorder.errors import Refused, Unreachable
 from recorder.live.http import HttpClient
 from recorder.live.rest_client import RateLimit, check_clock
-from recorder.venues.base import RestLimit
+from recorder.venues.rest import RestLimit
 from tests.unit.live.peer import PATIENCE_S, Peer, refuse
 from tests.unit.live.stage import account_of
 

@@ -13,7 +13,7 @@ from recorder.store.entries import (
     SessionEnded,
     SessionOpened,
 )
-from recorder.venues.base import read_answer
+from recorder.venues.reading import read_answer
 from tests.made import ACCOUNT, NOON_NS, ORDER, RUN, received, sent
 from tests.samples import FMEX, sample
 from tests.unit.read.desk import Desk

@@ -9,7 +9,7 @@ from recorder.model import FillUpdate
 from recorder.read.replay.events import FrameEvent
 from recorder.read.replay.replaying import Deduplicator
 from recorder.store.deduplication import APART_NS
-from recorder.venues.base import read_frame
+from recorder.venues.reading import read_frame
 from tests.samples import FMEX, sample
 
 ORDER = b'{"type":"order.a","ts":%d,"order":{"id":%d,"unfilled_quantity":%d}}'

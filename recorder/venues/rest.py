@@ -1,0 +1,229 @@
+"""Logins, and requests to a venue's REST interface: how they are made, what they are for, what answers mean. Pure."""
+
+from collections.abc import Callable, Collection, Generator, Mapping
+from decimal import Decimal
+from enum import Enum, auto
+from typing import NamedTuple, TypeVar
+
+from recorder.model import Update
+
+T = TypeVar("T")
+
+
+class CredentialField(NamedTuple):
+    """One credential of a venue, as a configuration names it."""
+
+    name: str
+    #: Whether it must never be shown or stored, and is therefore named by `env:` or `file:`.
+    is_secret: bool = True
+
+
+class Credentials:
+    """The credentials of one account, by the names of `Venue.credential_fields`. `repr` shows no value.
+
+    Args:
+        public: those that may be shown, such as an address.
+        secret: all others.
+    """
+
+    def __init__(self, public: Mapping[str, str] | None = None, /, **secret: str) -> None:
+        self._values = {**(public or {}), **secret}
+        #: The secret values, which must not be shown or stored.
+        self.secrets = tuple(secret.values())
+
+    def __getitem__(self, name: str) -> str:
+        return self._values[name]
+
+    @property
+    def values(self) -> tuple[str, ...]:
+        """All values."""
+        return tuple(self._values.values())
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Credentials) and self._values == other._values
+
+    def __hash__(self) -> int:
+        return hash(self.values)
+
+    def __repr__(self) -> str:
+        return f"Credentials({', '.join(self._values)})"
+
+
+class Login(NamedTuple):
+    """What a venue needs to know of an account."""
+
+    #: The address of the REST interface, without a path.
+    url: str
+    #: The address of the sockets, without a path.
+    stream_url: str
+    credentials: Credentials
+    #: The symbols to record; empty: all, where the venue can push all.
+    symbols: tuple[str, ...]
+
+
+class RestRequest(NamedTuple):
+    """A request ready to be sent."""
+
+    method: str
+    url: str
+    headers: Mapping[str, str]
+    body: bytes = b""
+
+
+def target_of(request: RestRequest, url: str) -> str:
+    """What a request asks for, as the topic of its answer's frame says it.
+
+    Of a GET: path and query; of any other method: method, path and query, and the body.
+
+    Args:
+        request: the request.
+        url: the address of the REST interface.
+    """
+    target = request.url.removeprefix(url)
+    return target if request.method == "GET" else f"{request.method} {target} {request.body.decode()}".rstrip()
+
+
+class RestLimit(NamedTuple):
+    """A rate limit of the venue: the sum of the costs of the requests sent within any window of this length."""
+
+    cost_max: int
+    window_s: float
+
+
+#: Makes a signed request from the address of the REST interface, the credentials, and the time (ms since 1970).
+MakeRequest = Callable[[str, Credentials, int], RestRequest]
+
+#: Requests whose answers may contain secrets, and are therefore not recorded: yields a request and is sent the answer's
+#: body. Raises `Undecodable` if it is not what it should be, or `Refused`.
+Unrecorded = Generator[MakeRequest, bytes, T]
+
+
+class Token(NamedTuple):
+    """A secret that the venue issues for a session: a listen key, an access token."""
+
+    text: str
+    #: Seconds after which it is renewed.
+    renew_s: float
+
+    def __repr__(self) -> str:
+        return "Token(...)"
+
+
+RequestToken = Callable[[Login], Unrecorded[Token]]
+RenewToken = Callable[[Login, Token], Unrecorded[Token]]
+
+
+class Purpose(Enum):
+    """Why a venue is asked over REST. Answers to all but `SNAPSHOT` make typed rows."""
+
+    #: The complete current state: balances, positions and open orders.
+    SNAPSHOT = auto()
+    #: Everything that happened in gaps, and the current state.
+    RECONCILE = auto()
+    #: What is never pushed: transactions, instruments. Asked regularly.
+    REGULAR = auto()
+    #: What happened before the record began.
+    BACKFILL = auto()
+
+
+class Known(NamedTuple):
+    """What a record knows of an account before the venue is asked.
+
+    For `RECONCILE`: when the oldest gap to be reconciled began. For `REGULAR`: `since_ms` is the time of the newest
+    transaction. For `BACKFILL`: `until_ms` is when the record begins, and `since_ms` how far back to ask.
+    """
+
+    symbols: tuple[str, ...]
+    #: Orders that were not final → how much of each was filled.
+    unfinished: Mapping[str, Decimal]
+    #: The order that the venue created last; None if there was none.
+    newest_order_id: str | None
+    #: When that gap began, milliseconds since 1970; None if the only gap is the time before the record. None for
+    #: `REGULAR` and `BACKFILL`: as far back as the venue can answer.
+    since_ms: int | None
+    now_ms: int
+    #: When the newest of the gaps ended; orders created later were pushed from their first state on. None: now.
+    until_ms: int | None = None
+    #: Subjects that earlier rounds of a backfill have completed.
+    done: Collection[str] = ()
+
+
+class Question(NamedTuple):
+    """One REST request of a reconciliation."""
+
+    #: Its subject, for people: `balances`, `order 849758102002`.
+    subject: str
+    request: MakeRequest
+    #: The topics it concerns: those that begin with this text. Empty: all of them.
+    topic: str = ""
+    #: What it counts towards the venue's rate limits.
+    cost: int = 1
+
+
+class Unanswered(NamedTuple):
+    """A subject whose answers, although readable, cannot be followed to their end. It is asked about again later."""
+
+    subject: str
+    reason: str
+
+
+class Forgotten(NamedTuple):
+    """A subject that the venue no longer remembers, so that it is lost for good: `fills before 2026-01-01`."""
+
+    subject: str
+    reason: str
+    #: As in `Question`.
+    topic: str = ""
+
+
+class Completed(NamedTuple):
+    """A subject of a backfill whose answers are complete: the next round leaves it out."""
+
+    subject: str
+
+
+#: What the questions of a round consist of.
+Step = Question | Unanswered | Forgotten | Completed
+
+
+class Answer(NamedTuple):
+    """What an answer said."""
+
+    #: Its frame's number in the round.
+    seq: int
+    #: Path and query of the request.
+    target: str
+    updates: tuple[Update, ...]
+    #: Where the next page begins; see `Decoded.next_page`.
+    next_page: str | None = None
+
+
+#: The questions of a round: yields the next one and is sent its answer, or None if there is none.
+Questions = Generator[Step, Answer | None, object]
+
+
+class Verdict(Enum):
+    """What an HTTP answer means for any request."""
+
+    #: It is the answer: decode it.
+    ANSWER = auto()
+    #: A transient fault: try again.
+    TRANSIENT = auto()
+    #: The exchange asks for a pause: try again, no sooner than it says.
+    WAIT = auto()
+    #: Key, signature or clock refused: nothing else will be answered either.
+    REFUSED = auto()
+    #: The exchange does not have what was asked for, and will not have it later.
+    GONE = auto()
+
+
+def no_questions() -> Questions:
+    """For a purpose that a venue has no questions for."""
+    yield from ()
+    return None
+
+
+def unchecked() -> Unrecorded[tuple[str, ...]]:
+    """For a venue that cannot be asked what credentials may do: no warnings."""
+    yield from ()
+    return ()
