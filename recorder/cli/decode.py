@@ -13,7 +13,8 @@ import msgspec
 from recorder.errors import ConfigurationError
 from recorder.model import Acknowledged, Asked, Decoded, Hello, LoggedIn, Notice, RefusedCommand
 from recorder.venues import venue_named
-from recorder.venues.base import Venue, read_answer, read_frame
+from recorder.venues.base import Venue
+from recorder.venues.reading import read_answer, read_frame
 
 _CONTROLS: dict[type, str] = {
     Hello: "hello",

@@ -1,14 +1,58 @@
-"""Bybit (API v5, unified trading account): what its frames and REST answers say."""
+"""Bybit (API v5, unified trading account)."""
 
-from recorder.venues.bybit import answers, decode
+from collections.abc import Mapping
+
+from recorder.venues.base import Environment, Stream
+from recorder.venues.bybit import answers, decode, portal, questions, sign
+from recorder.venues.rest import CredentialField, Login, RenewToken, RequestToken, RestLimit, Token
 
 
 class Bybit:
-    """Reads what Bybit sends; `recorder.venues.base.Venue` documents the members."""
+    """Implements `recorder.venues.base.Venue`, which documents the members."""
 
     name = "bybit"
+    credential_fields: tuple[CredentialField, ...] = (CredentialField("key"), CredentialField("secret"))
+    environments: Mapping[str, Environment] = {
+        "production": Environment("https://api.bybit.com", "wss://stream.bybit.com"),
+        "testnet": Environment("https://api-testnet.bybit.com", "wss://stream-testnet.bybit.com"),
+        "demo": Environment("https://api-demo.bybit.com", "wss://stream-demo.bybit.com"),
+    }
+    needs_symbols = False
+    #: The exchange asks for one in 20 s.
+    heartbeat_s = 20.0
+    connection_max_s: float | None = None
+    repeated_topics: Mapping[str, float] = {}
+    clock_tolerance_ms = 2 * sign.AHEAD_MS
+    pushes_fills = True
+    token: RequestToken | None = None
+    renew: RenewToken | None = None
+    rest_limits: tuple[RestLimit, ...] = questions.REST_LIMITS
 
+    native_symbol = staticmethod(str.upper)
+    check = staticmethod(questions.check)
+    server_time_request = staticmethod(questions.server_time)
+    server_time_ms = staticmethod(questions.server_time_ms)
+    classify = staticmethod(questions.classify)
+    wait_s = staticmethod(questions.wait_s)
+    questions = staticmethod(questions.questions)
     decode_answer = staticmethod(answers.decode_answer)
     decode_plain = staticmethod(decode.decode_plain)
+
+    def streams(self, login: Login) -> tuple[Stream, ...]:
+        """One socket, for all categories and symbols."""
+        return (Stream(login.stream_url + portal.PATH, portal.TOPICS),)
+
+    def symbol_of(self, _topic: str) -> str | None:
+        """No topic is about one symbol."""
+        return None
+
+    def connection_url(self, stream: Stream, _login: Login, _token: Token | None, _now_ms: int) -> str:
+        """The login is a command, not a part of the address."""
+        return stream.url
+
+    def push_session(self, stream: Stream, login: Login, _token: Token | None) -> portal.BybitSession:
+        """The protocol of the private stream."""
+        return portal.BybitSession(stream.topics, login.credentials)
+
     # Last: the name hides the module.
     decode = staticmethod(decode.decode)

@@ -13,11 +13,11 @@ from msgspec import Raw
 
 from recorder.errors import Undecodable
 from recorder.model import CONTROL, DECODED, Decoded, RefusedCommand, Update
-from recorder.venues.base import printable
 from recorder.venues.bybit import ledger
 from recorder.venues.bybit.fields import integer, opening, read_list, text
 from recorder.venues.bybit.instruments import instrument
 from recorder.venues.bybit.rows import EXECUTION, ORDER, POSITION, WALLET, read_row
+from recorder.venues.reading import printable
 from recorder.venues.values import read_fields, refuse_duplicates
 
 OPEN_ORDERS = "/v5/order/realtime"

@@ -26,11 +26,12 @@ from recorder.model import (
     Update,
     new,
 )
-from recorder.venues.base import Plain, printable
+from recorder.venues.base import Plain
 from recorder.venues.bybit import objects, records
 from recorder.venues.bybit.fields import flag, integer, opening, read_list, text
 from recorder.venues.bybit.rows import EXECUTION, ORDER, POSITION, WALLET, read_row
 from recorder.venues.bybit.words import INVERSE, LINEAR, OPTION, SPOT, UNIFIED
+from recorder.venues.reading import printable
 from recorder.venues.values import Int64, read_fields, refuse_duplicates
 
 _ROWS: dict[str, type[msgspec.Struct]] = {

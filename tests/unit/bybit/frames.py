@@ -5,8 +5,9 @@ from pathlib import Path
 from typing import Any, cast
 
 from recorder.model import Decoded, Update
-from recorder.venues.base import Venue, read_answer, read_frame
+from recorder.venues.base import Venue
 from recorder.venues.bybit import Bybit
+from recorder.venues.reading import read_answer, read_frame
 
 #: What is tested reads frames and answers, and needs nothing else of a venue.
 BYBIT = cast("Venue", Bybit())

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from recorder.model import CONTROL, DECODED, UNDECODED, Decoded
 from recorder.store.columns import ExactDecimal
 from recorder.store.schema import TYPED, TYPED_KEY
-from recorder.venues.base import ERROR_CHARS_MAX
 from recorder.venues.bybit import answers
+from recorder.venues.reading import ERROR_CHARS_MAX
 from tests.unit.bybit.frames import asked, only, push, read, row, sample
 
 EXACT = {
