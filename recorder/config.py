@@ -4,7 +4,7 @@ import math
 import os
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from shutil import which
 from typing import NamedTuple, TypeVar
@@ -72,6 +72,7 @@ class _AccountKeys:
     url: str | None = None
     stream_url: str | None = None
     heartbeat_s: float | None = None
+    exclude_topics: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -147,7 +148,7 @@ def _account(name: str, section: Section) -> Account:
     stream_url = own.stream_url if keys.url is None else None
     if keys.stream_url is not None:
         stream_url = _host(section, "stream_url", keys.stream_url, own.stream_url)
-    return Account(
+    account = Account(
         name=name,
         venue=venue,
         url=url,
@@ -156,6 +157,11 @@ def _account(name: str, section: Section) -> Account:
         symbols=symbols,
         heartbeat_s=keys.heartbeat_s,
     )
+    topics = [topic for stream in account.streams for topic in stream.topics]
+    unknown = [topic for topic in keys.exclude_topics if topic not in topics]
+    if unknown or len(set(keys.exclude_topics)) == len(topics):
+        raise section.error("exclude_topics", f"must name some of {', '.join(topics)}, not {list(keys.exclude_topics)}")
+    return replace(account, exclude_topics=keys.exclude_topics)
 
 
 def _credentials(section: Section, venue: Venue) -> Credentials:

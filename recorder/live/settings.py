@@ -32,6 +32,8 @@ class Account:
     heartbeat_s: float | None = None
     #: The address of the sockets, likewise; None: the same host under ws(s).
     stream_url: str | None = None
+    #: Topics not to subscribe to, such as full states that the venue repeats every few seconds.
+    exclude_topics: tuple[str, ...] = ()
 
     @property
     def heartbeat_interval_s(self) -> float:
@@ -51,8 +53,12 @@ class Account:
 
     @property
     def streams(self) -> tuple[Stream, ...]:
-        """Its sockets."""
-        return self.venue.streams(self.login)
+        """Its sockets, with the topics to subscribe to."""
+        wanted = (
+            stream._replace(topics=tuple(topic for topic in stream.topics if topic not in self.exclude_topics))
+            for stream in self.venue.streams(self.login)
+        )
+        return tuple(stream for stream in wanted if stream.topics)
 
 
 class Authority(NamedTuple):

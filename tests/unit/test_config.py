@@ -96,6 +96,43 @@ def test_silence_shorter_than_a_heartbeat_is_refused(file: Path, heartbeat: str,
     )
 
 
+def test_topics_that_are_not_subscribed_to(file: Path) -> None:
+    file.write_text(f'{EXAMPLE}exclude_topics = ["position.btcusd_p"]\n')
+    (stream,) = load(file).accounts[0].streams
+    assert stream.topics == ("account", "order.btcusd_p")
+
+
+@pytest.mark.parametrize("topics", [["positions"], ["account", "order.btcusd_p", "position.btcusd_p"]])
+def test_topics_to_exclude_must_be_some_of_the_venues(file: Path, topics: list[str]) -> None:
+    assert refused(file, f"{EXAMPLE}exclude_topics = {topics}\n") == (
+        "HERE/recorder.toml, line 10: [accounts.main] exclude_topics: must name some of account, order.btcusd_p, "
+        f"position.btcusd_p, not {topics}."
+    )
+
+
+def test_another_host_is_for_everything_unless_the_sockets_have_their_own(file: Path) -> None:
+    def hosts(*lines: str) -> tuple[str, str]:
+        kept = [line for line in EXAMPLE.splitlines() if not line.startswith('url = "https')]
+        file.write_text("\n".join([*kept, *lines]))
+        login = load(file).accounts[0].login
+        return login.url, login.stream_url
+
+    assert hosts() == ("https://api.fmex.com", "wss://api.fmex.com")
+    assert hosts('environment = "production"') == ("https://api.fmex.com", "wss://api.fmex.com")
+    assert hosts('url = "http://localhost:9010"') == ("http://localhost:9010", "ws://localhost:9010")
+    assert hosts('stream_url = "wss://x:1"') == ("https://api.fmex.com", "wss://x:1")
+
+
+def test_an_address_of_the_sockets_and_an_environment_are_checked(file: Path) -> None:
+    assert refused(file, f'{EXAMPLE}stream_url = "https://x"\n') == (
+        "HERE/recorder.toml, line 10: [accounts.main] stream_url: must be the exchange's own address and nothing more, "
+        "such as wss://api.fmex.com."
+    )
+    assert refused(file, f'{EXAMPLE}environment = "testnet"\n') == (
+        "HERE/recorder.toml, line 10: [accounts.main] environment: must be one of production, not 'testnet'."
+    )
+
+
 @pytest.mark.parametrize("heartbeat_s", ["15.5", "0", "-1", "nan", "inf"])
 def test_a_heartbeat_that_the_venue_does_not_allow(file: Path, heartbeat_s: str) -> None:
     assert refused(file, f"{EXAMPLE}heartbeat_s = {heartbeat_s}\n") == (
