@@ -20,7 +20,7 @@ TABLES = projection_tables.projected.metadata.tables
 EXAMPLE_CHARS_MAX = 48
 
 #: What is said of a table or view besides its columns: what it is, the one whose columns it shares, and, for a view
-#: under a venue's own names, the page where the venue describes those that have no words here.
+#: under a venue's own names, the page where the venue describes them; then its columns have no words here.
 ABOUT = frozenset(["about", "like", "fields_at"])
 
 
@@ -43,10 +43,6 @@ class _Thing(NamedTuple):
     name: str
     about: str
     columns: dict[str, Words]
-    #: Columns that the venue's own page describes.
-    fields: tuple[str, ...] = ()
-    #: The address of that page.
-    fields_at: str = ""
 
 
 def page(connection: Connection) -> str:
@@ -67,6 +63,9 @@ def page(connection: Connection) -> str:
         parts.append(_section(thing, _of_table(table), [_type(column) for column in table.c], connection))
     parts.append("## Views\n")
     for name, columns in views.items():
+        if "fields_at" in words["views"][name]:
+            parts.append(_listed(name, columns, **words["views"][name]))
+            continue
         parts.append(_section(_thing(words, "views", name, columns), "", None, connection))
     return "\n".join(parts)
 
@@ -84,7 +83,7 @@ def _faults(words: dict[str, Any], tables: dict[str, list[str]], views: dict[str
         for name, columns in there.items():
             said = words[kind].get(name, {})
             known = _inherited(words, said)
-            if "fields_at" not in known:
+            if "fields_at" not in said:
                 yield from (f"{kind}.{name}.{column} has no words" for column in columns if column not in known)
             own = said.keys() - ABOUT
             yield from (f"{kind}.{name}.{column} is of no column" for column in sorted(own - set(columns)))
@@ -100,9 +99,7 @@ def _inherited(words: dict[str, Any], said: dict[str, Any]) -> dict[str, Any]:
 
 def _thing(words: dict[str, Any], kind: str, name: str, columns: list[str]) -> _Thing:
     said = _inherited(words, words[kind][name])
-    described = {column: Words(*said[column]) for column in columns if column in said}
-    fields = tuple(column for column in columns if column not in described)
-    return _Thing(name, said["about"], described, fields, said.get("fields_at", ""))
+    return _Thing(name, said["about"], {column: Words(*said[column]) for column in columns})
 
 
 def _type(column: Column[Any]) -> str:
@@ -132,10 +129,12 @@ def _section(thing: _Thing, keys: str, types: list[str] | None, connection: Conn
     for kind, (name, words) in zip(kinds, thing.columns.items(), strict=True):
         cells = f"`{name}`", kind, words.meaning, words.unit, _shown(examples[name], words)
         lines.append(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |")
-    if thing.fields:
-        names = ", ".join(f"`{name}`" for name in thing.fields)
-        lines.append(f"\nThe other columns are fields that [the exchange describes]({thing.fields_at}): {names}.")
     return "\n".join(lines) + "\n"
+
+
+def _listed(name: str, columns: list[str], *, about: str, fields_at: str) -> str:
+    names = ", ".join(f"`{column}`" for column in columns)
+    return f"### {name}\n\n{about} The exchange describes [the fields]({fields_at}).\n\nColumns: {names}.\n"
 
 
 def _examples(thing: _Thing, connection: Connection) -> dict[str, Any]:

@@ -30,7 +30,8 @@ def row(topic: str) -> dict[str, Any]:
 
 def push(topic: str, *rows: object, **around: object) -> bytes:
     """A push of these rows."""
-    return json.dumps({"topic": topic, "id": "7", "creationTime": AT_MS, "data": rows} | around).encode()
+    told = {"topic": topic, "id": "7", "creationTime": AT_MS, "data": rows}
+    return json.dumps(told | around, separators=(",", ":")).encode()
 
 
 def answer(result: object, **around: object) -> bytes:
