@@ -137,7 +137,7 @@ class Collector(Thread):
             signed_url,
             self.stream.url,
             account.credentials.secrets,
-            venue.classify,
+            venue,
             self._wake,
             self._clock,
             limits.connect_s,

@@ -3,6 +3,7 @@
 One connection for each account, kept open.
 """
 
+import math
 import time
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
@@ -12,6 +13,7 @@ from urllib.request import getproxies, proxy_bypass
 import urllib3
 
 from recorder.errors import Refused, Unavailable, Unreachable, VenueError
+from recorder.venues.base import Venue
 from recorder.venues.reading import printable
 from recorder.venues.rest import Credentials, RestRequest, Verdict
 
@@ -57,6 +59,16 @@ class HttpClient:
         self._answer_s = answer_s
         self._monotonic_s = monotonic_s
         self._pool = _pool(url, timeout_s)
+        self._not_before_s = -math.inf
+
+    def ask_later(self, wait_s: float) -> None:
+        """Note that the exchange wants no request for this long, seconds. A longer wait noted before still counts."""
+        self._not_before_s = max(self._not_before_s, self._monotonic_s() + wait_s)
+
+    @property
+    def wait_s(self) -> float:
+        """How long the exchange still wants no request, seconds."""
+        return max(self._not_before_s - self._monotonic_s(), 0.0)
 
     def fetch(self, request: RestRequest) -> HttpAnswer:
         """Send one request.
@@ -124,16 +136,35 @@ def _pool(url: str, timeout_s: float) -> urllib3.PoolManager:
     )
 
 
-def venue_error(verdict: Verdict, url: str, answer: HttpAnswer, secrets: tuple[str, ...]) -> VenueError:
-    """The error for an HTTP answer without a result, with one sentence for the user."""
+def asked_wait_s(venue: Venue, answer: HttpAnswer, now_ms: int) -> float:
+    """How long an answer asks to wait before the next request, in seconds: `Retry-After`, or in the venue's own way.
+
+    Args:
+        venue: the venue that gave it.
+        answer: any HTTP answer.
+        now_ms: milliseconds since 1970.
+    """
+    return max(answer.retry_after_s, venue.wait_s(answer.status, answer.headers, answer.body, now_ms))
+
+
+def venue_error(verdict: Verdict, url: str, answer: HttpAnswer, secrets: tuple[str, ...], wait_s: float) -> VenueError:
+    """The error for an HTTP answer without a result, with one sentence for the user.
+
+    Args:
+        verdict: what the answer means.
+        url: the address without its query.
+        answer: the answer.
+        secrets: to mask in what it says.
+        wait_s: how long it asks to wait; see `asked_wait_s`.
+    """
     said = answer_text(answer, secrets)
     if verdict is Verdict.REFUSED:
-        return Refused(f"{url} refused the key, its signature or the time: {said}; check key, secret and this clock.")
+        words = f"{url} refused the key, its signature or the time: {said}; check key, secret and this clock."
+        return Refused(words, retry_after_s=wait_s)
     if verdict is Verdict.WAIT:
-        return Unavailable(f"{url} asks to be left alone for now: {said}.", retry_after_s=answer.retry_after_s)
-    return Unreachable(
-        f"{url} does not answer as this venue does: {said}; check the address.", retry_after_s=answer.retry_after_s
-    )
+        return Unavailable(f"{url} asks to be left alone for now: {said}.", retry_after_s=wait_s)
+    words = f"{url} does not answer as this venue does: {said}; check the address."
+    return Unreachable(words, retry_after_s=wait_s)
 
 
 def answer_text(answer: HttpAnswer, secrets: tuple[str, ...]) -> str:
@@ -147,9 +178,15 @@ def retry_after_s(value: Any) -> float:
     return float(text) if text.isascii() and text.isdigit() and len(text) < 6 else 0.0
 
 
+#: Headers that every client sends, in lower case: no secret is in them.
+_PLAIN_HEADERS = frozenset(["accept", "content-type", "user-agent"])
+
+
 def secrets_of(credentials: Credentials, request: RestRequest) -> tuple[str, ...]:
     """What must not be shown or stored of a request: the credentials, and signatures in its headers."""
-    return (*credentials.secrets, *(value for value in request.headers.values() if not value.isdigit()))
+    headers = request.headers.items()
+    signed = (value for name, value in headers if name.lower() not in _PLAIN_HEADERS and not value.isdigit())
+    return (*credentials.secrets, *signed)
 
 
 def presentable(text: str, secrets: tuple[str, ...]) -> str:

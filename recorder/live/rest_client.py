@@ -9,11 +9,11 @@ from recorder.clock import Clock
 from recorder.errors import Refused, Unavailable, Undecodable, Unreachable, VenueError
 from recorder.live.backoff import Backoff
 from recorder.live.channel import Channel, Recorded
-from recorder.live.http import HttpAnswer, HttpClient, answer_text, masked, secrets_of, venue_error
+from recorder.live.http import HttpAnswer, HttpClient, answer_text, asked_wait_s, masked, secrets_of, venue_error
 from recorder.live.settings import Account, Limits
 from recorder.model import REST, Decoded, FillUpdate, Frame, OrderUpdate, Update
 from recorder.store.entries import LostSubject
-from recorder.venues.reading import error_topic, read_answer
+from recorder.venues.reading import error_topic, masked_topic, read_answer
 from recorder.venues.rest import (
     Answer,
     Completed,
@@ -198,9 +198,8 @@ class RestClient:
         backoff = Backoff(self._limits.reconnect_first_s, self._limits.reconnect_last_s)
         account = self._account
         for attempt in range(1, ATTEMPTS_MAX + 1):
-            self.sleep(self._rate.wait_s(self._clock.monotonic_s(), question.cost))
+            self._wait_turn(question.cost)
             request = question.request(account.url, account.credentials, self._clock.wall_ms())
-            wait_s = 0.0
             problem: VenueError
             try:
                 got = self._client.fetch(request)
@@ -224,36 +223,51 @@ class RestClient:
                         to.lost.append(LostSubject(question.subject, why, question.topic, self._target(request)))
                         return None
                     shown = request.url.partition("?")[0]
-                    problem = venue_error(verdict, shown, got, secrets)
-                    asked_s = account.venue.wait_s(got.status, got.headers, got.body, self._clock.wall_ms())
-                    wait_s = max(got.retry_after_s, asked_s)
+                    wait_s = asked_wait_s(account.venue, got, self._clock.wall_ms())
+                    # Whatever comes next, be it another question or another round, comes no sooner.
+                    self._client.ask_later(wait_s)
+                    problem = venue_error(verdict, shown, got, secrets, wait_s)
                     if verdict is Verdict.REFUSED:
                         raise problem
             if attempt < ATTEMPTS_MAX:
-                self.sleep(backoff.next_s(wait_s))
+                self.sleep(backoff.next_s())
         to.failed.append(f"{question.subject} ({why})")
         self._failed_in_a_row += 1
         if self._failed_in_a_row >= FAILED_IN_A_ROW_MAX:
             raise problem
         return None
 
-    def _target(self, request: RestRequest) -> str:
-        return target_of(request, self._account.url)
+    def _wait_turn(self, cost: int) -> None:
+        """Wait until the exchange wants a request, and its limits allow one of this cost."""
+        self.sleep(self._client.wait_s)
+        self.sleep(self._rate.wait_s(self._clock.monotonic_s(), cost))
 
     def _keep(self, request: RestRequest, got: HttpAnswer, to: RestRound) -> tuple[Answer, Decoded]:
         target = self._target(request)
         received_ns = self._clock.wall_ns()
-        decoded = read_answer(self._account.venue, target, got.body)
+        decoded, body = self._read(request, target, got.body)
         to.count(decoded.updates)
-        seq = self._put(to, received_ns, decoded, got.body)
+        seq = self._put(to, received_ns, decoded, body)
         return Answer(seq, target, decoded.updates, decoded.next_page), decoded
 
     def _keep_error(self, request: RestRequest, got: HttpAnswer, to: RestRound) -> None:
-        """Record an error answer, too, with any secret that it repeats masked."""
+        """Record an error answer, too."""
         received_ns = self._clock.wall_ns()
-        body, is_masked = masked(got.body, secrets_of(self._account.credentials, request))
-        topic = error_topic(got.status, self._target(request), masked=is_masked)
-        self._put(to, received_ns, read_answer(self._account.venue, topic, body), body)
+        self._put(to, received_ns, *self._read(request, error_topic(got.status, self._target(request)), got.body))
+
+    def _target(self, request: RestRequest) -> str:
+        """What a request asks for, without secrets."""
+        target = target_of(request, self._account.url)
+        return masked(target.encode(), secrets_of(self._account.credentials, request))[0].decode()
+
+    def _read(self, request: RestRequest, topic: str, body: bytes) -> tuple[Decoded, bytes]:
+        """Decode an answer with every secret in it masked, as it is stored. The topic shows whether there was one."""
+        venue, secrets = self._account.venue, secrets_of(self._account.credentials, request)
+        kept, is_masked = masked(body, secrets)
+        decoded = read_answer(venue, topic, kept)
+        if decoded.secrets:
+            kept, is_masked = masked(body, (*secrets, *decoded.secrets))
+        return read_answer(venue, masked_topic(topic), kept) if is_masked else decoded, kept
 
     def _put(self, to: RestRound, received_ns: int, decoded: Decoded, body: bytes) -> int:
         while not self._channel.has_room():
@@ -279,7 +293,9 @@ def check_clock(account: Account, client: HttpClient, clock: Clock) -> None:
     verdict = account.venue.classify(got.status, got.body)
     try:
         if verdict is not Verdict.ANSWER:
-            raise venue_error(verdict, request.url, got, secrets_of(account.credentials, request))
+            wait_s = asked_wait_s(account.venue, got, clock.wall_ms())
+            client.ask_later(wait_s)
+            raise venue_error(verdict, request.url, got, secrets_of(account.credentials, request), wait_s)
         server_ms = account.venue.server_time_ms(got.body)
     except (Unavailable, Undecodable) as error:
         log.warning("%s: the exchange's clock is not known (%s)", account.name, error)

@@ -19,10 +19,10 @@ from websocket import ABNF
 
 from recorder.clock import Clock
 from recorder.errors import SessionOver, Unreachable
-from recorder.live.http import HttpAnswer, presentable, venue_error
+from recorder.live.http import HttpAnswer, asked_wait_s, presentable, venue_error
 from recorder.live.wake import Wake
 from recorder.model import new
-from recorder.venues.rest import Verdict
+from recorder.venues.base import Venue
 
 #: The most read from the socket at a time.
 CHUNK_BYTES = 65_536
@@ -287,7 +287,7 @@ def connect(
     signed_url: str,
     push_url: str,
     secrets: tuple[str, ...],
-    classify: Callable[[int, bytes], Verdict],
+    venue: Venue,
     wake: Wake,
     clock: Clock,
     connect_s: float,
@@ -299,7 +299,7 @@ def connect(
         signed_url: the address with key and signature; never shown.
         push_url: the address without them, for messages.
         secrets: masked in messages, in case the exchange echoes them.
-        classify: classifies an HTTP answer other than success.
+        venue: says what an HTTP answer other than success means.
         wake: ends the transport's waits.
         clock: of the transport.
         connect_s: the time limit of each step.
@@ -322,7 +322,9 @@ def connect(
     except websocket.WebSocketBadStatusException as error:
         headers = {name.lower(): value for name, value in (error.resp_headers or {}).items()}
         answer = HttpAnswer(error.status_code, headers, error.resp_body or b"")
-        raise venue_error(classify(answer.status, answer.body), push_url, answer, hidden) from None
+        verdict = venue.classify(answer.status, answer.body)
+        wait_s = asked_wait_s(venue, answer, clock.wall_ms())
+        raise venue_error(verdict, push_url, answer, hidden, wait_s) from None
     except ssl.SSLError as error:
         why = presentable(_error_text(error), hidden)
         raise Unreachable(f"{push_url} cannot be trusted: {why}; check the address and the clock.") from None

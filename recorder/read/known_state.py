@@ -36,6 +36,7 @@ from recorder.store.schema import (
 )
 from recorder.store.state_index import THINGS
 from recorder.venues.base import Passed, Seen
+from recorder.venues.reading import masked_topic
 
 _ZERO = Decimal(0)
 
@@ -245,7 +246,8 @@ def known_orders(connection: Connection, ended: Sequence[EndedGap], held: Curren
 def told_in(connection: Connection, account_id: int, round_ids: Collection[int], target: str) -> bool:
     """Whether one of these rounds has an answer to this request."""
     f = frames.c
-    query = select(f.seq).where(f.account_id == account_id, f.session_id.in_(round_ids), f.topic == target)
+    topics = target, masked_topic(target)
+    query = select(f.seq).where(f.account_id == account_id, f.session_id.in_(round_ids), f.topic.in_(topics))
     return connection.execute(query.where(f.status == DECODED).limit(1)).first() is not None
 
 

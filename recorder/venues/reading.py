@@ -51,26 +51,52 @@ def read_plain(venue: Venue, payloads: Sequence[bytes], *, decodable: bool = Fal
         return None
 
 
+#: End of the topic of a frame in which a secret was replaced by `***` before it was stored.
+_MASKED = "(secret masked)"
+
+
+def masked_topic(topic: str | None) -> str:
+    """The topic of a frame in which a secret was masked."""
+    return f"{topic or ''} {_MASKED}".lstrip()
+
+
+def is_masked(topic: str | None) -> bool:
+    """Whether a secret was masked in the frame with this topic."""
+    return topic is not None and topic.endswith(_MASKED)
+
+
+def unmasked_topic(topic: str) -> str:
+    """The topic without the mark of a masked secret."""
+    return topic.removesuffix(_MASKED).rstrip() if is_masked(topic) else topic
+
+
 #: Prefix of the topic of an HTTP error: `HTTP 404 /v3/contracts/orders/5`.
 HTTP_ERROR = "HTTP "
 
 
-def error_topic(status: int, target: str, *, masked: bool = False) -> str:
+def error_topic(status: int, target: str) -> str:
     """The topic of an error answer's frame.
 
     Args:
         status: of HTTP.
-        target: path and query of the request.
-        masked: whether a secret in the body was replaced by `***` before it was stored.
+        target: what the request asked for; see `recorder.venues.rest.target_of`.
     """
-    return f"{HTTP_ERROR}{status} {target}{' (secret masked)' if masked else ''}"
+    return f"{HTTP_ERROR}{status} {target}"
 
 
-def read_answer(venue: Venue, target: str, payload: bytes) -> Decoded:
-    """Decode any REST answer, as `read_frame` does. The request's target becomes the frame's topic."""
-    if target.startswith(HTTP_ERROR):
-        return Decoded(target, CONTROL, None, (), None)
+def read_answer(venue: Venue, topic: str, payload: bytes) -> Decoded:
+    """Decode any REST answer, as `read_frame` does.
+
+    Args:
+        venue: the venue that gave it.
+        topic: the request's target, or the topic of an error or of an answer with a masked secret. It becomes the
+            frame's topic.
+        payload: the answer as it is stored.
+    """
+    if topic.startswith(HTTP_ERROR):
+        return Decoded(topic, CONTROL, None, (), None)
     try:
-        return venue.decode_answer(target, payload)
+        decoded = venue.decode_answer(unmasked_topic(topic), payload)
     except Exception as error:  # noqa: BLE001  as above
-        return undecoded(f"{type(error).__name__}: {error}")._replace(topic=target)
+        decoded = undecoded(f"{type(error).__name__}: {error}")
+    return decoded._replace(topic=topic) if decoded.topic != topic else decoded

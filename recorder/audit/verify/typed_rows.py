@@ -20,7 +20,7 @@ from recorder.model import CONTROL, DECODED, PUSH, REST, SNAPSHOT, Decoded, Upda
 from recorder.store.columns import ExactDecimal
 from recorder.store.schema import TYPED
 from recorder.venues.base import Venue
-from recorder.venues.reading import read_answer, read_frame, read_plain
+from recorder.venues.reading import is_masked, masked_topic, read_answer, read_frame, read_plain
 
 #: Pushes decoded together: enough to share the effort, few enough that one unusual frame does not slow down many.
 WINDOW = 64
@@ -64,7 +64,7 @@ def _derive_together(venue: Venue, frames: Sequence[Row], derived: Derived) -> b
     topics, updates = plain
     if reading != [tuple(topics), (DECODED,) * count, (None,) * count]:
         for frame, topic, its_updates in zip(frames, topics, updates, strict=True):
-            if frame[_READING] != (topic, DECODED, None):
+            if frame[_READING] != (topic, DECODED, None) and not is_masked(frame[TOPIC]):
                 derived.misread.append((frame, Decoded(topic, DECODED, None, its_updates, None)))
     rows = derived.rows
     keys = zip(account_ids, session_ids, seqs, repeat(0), received, strict=False)
@@ -79,11 +79,10 @@ def _derive_together(venue: Venue, frames: Sequence[Row], derived: Derived) -> b
 
 
 def _decoded(venue: Venue, frame: Row) -> Decoded:
-    if frame[SOURCE] == PUSH:
-        return read_frame(venue, frame[PAYLOAD])
     if frame[SOURCE] in {REST, SNAPSHOT}:
         return read_answer(venue, frame[TOPIC] or "", frame[PAYLOAD])
-    return _COMMAND
+    decoded = read_frame(venue, frame[PAYLOAD]) if frame[SOURCE] == PUSH else _COMMAND
+    return decoded._replace(topic=masked_topic(decoded.topic)) if is_masked(frame[TOPIC]) else decoded
 
 
 def _add(derived: Derived, frame: Row, decoded: Decoded) -> None:

@@ -36,7 +36,7 @@ def signature(url: str) -> str:
 
 
 def open_(url: str, wake: Wake, connect_s: float = PATIENCE_S) -> Transport:
-    return connect(signed(url), portal(url), CREDENTIALS.secrets, FMEX.classify, wake, Clock(), connect_s, 1000)
+    return connect(signed(url), portal(url), CREDENTIALS.secrets, FMEX, wake, Clock(), connect_s, 1000)
 
 
 def fails(answer: Answer, wake: Wake) -> VenueError:

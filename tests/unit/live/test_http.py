@@ -37,7 +37,7 @@ def refused(answer: Answer) -> VenueError:
         got = get(request.url)
         verdict = FMEX.classify(got.status, got.body)
         assert verdict is not Verdict.ANSWER
-        raise venue_error(verdict, f"{peer.url}/x", got, secrets_of(CREDENTIALS, request))
+        raise venue_error(verdict, f"{peer.url}/x", got, secrets_of(CREDENTIALS, request), 0.0)
     assert str(raised.value).startswith(f"{peer.url}/x ")
     assert QUERY not in "".join(traceback.format_exception(raised.value))
     return raised.value

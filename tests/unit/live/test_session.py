@@ -323,7 +323,7 @@ def test_a_command_that_cannot_be_sent_loses_nothing_that_had_come(peer: Peer, w
             raise SessionOver("lost", "a command could not be sent")
 
     address = f"ws://127.0.0.1:{peer.port}/"
-    transport = connect(address, address, (), FMEX.classify, wake, Clock(), PATIENCE_S, 10_000)
+    transport = connect(address, address, (), FMEX, wake, Clock(), PATIENCE_S, 10_000)
     transport.__class__ = Mute
     channel = Channel(Event(), 100, 10_000)
     opened = SessionOpened(ACCOUNT, SESSION, RUN, address, ("account",), NOON_NS)

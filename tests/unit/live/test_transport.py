@@ -47,7 +47,7 @@ class Pair(NamedTuple):
 @contextmanager
 def connected(peer: Peer, wake: Wake, clock: Clock = CLOCK, limit: int = LIMIT) -> Iterator[Pair]:
     address = f"ws://127.0.0.1:{peer.port}/"
-    transport = connect(address, address, (), FMEX.classify, wake, clock, PATIENCE_S, limit)
+    transport = connect(address, address, (), FMEX, wake, clock, PATIENCE_S, limit)
     try:
         yield Pair(transport, peer.line())
     finally:
