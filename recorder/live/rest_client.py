@@ -93,7 +93,7 @@ class RestRound:
     Attributes:
         lost: subjects that the exchange does not have and will not have later.
         failed: subjects that it could not answer this time, with the reason.
-        completed: subjects of a backfill that need not be asked about again.
+        completed: the subjects of a backfill that need not be asked about again.
         orders: the orders in the answers.
         executions: the number of executions in the answers.
         frames: the number of answers so far.
@@ -104,7 +104,7 @@ class RestRound:
         self.source = source
         self.lost: list[LostSubject] = []
         self.failed: list[str] = []
-        self.completed: list[str] = []
+        self.completed: list[Completed] = []
         self.orders: set[str] = set()
         self.executions = 0
         self.frames = 0
@@ -116,8 +116,8 @@ class RestRound:
                 self.failed.append(f"{subject} ({reason})")
             case Forgotten(subject, reason, topic):
                 self.lost.append(LostSubject(subject, reason, topic, ""))
-            case Completed(subject):
-                self.completed.append(subject)
+            case Completed():
+                self.completed.append(step)
 
     def count(self, updates: tuple[Update, ...]) -> None:
         """Count the orders and executions of an answer."""

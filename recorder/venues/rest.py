@@ -177,9 +177,18 @@ class Forgotten(NamedTuple):
 
 
 class Completed(NamedTuple):
-    """A subject of a backfill whose answers are complete: the next round leaves it out."""
+    """A subject of a backfill whose answers are complete: the next round leaves it out (`Known.done`).
+
+    A subject that names a period must name the same one in every round: cut periods at multiples of their length, or
+    from `Known.until_ms`, and never from the time of the round.
+    """
 
     subject: str
+    #: What there is history of from now on, for people, such as `fills` or `orders of spot`; empty: it does not say.
+    history: str = ""
+    #: The period that is complete, milliseconds since 1970, without its end; None: unknown.
+    since_ms: int | None = None
+    until_ms: int | None = None
 
 
 #: What the questions of a round consist of.
@@ -198,7 +207,7 @@ class Answer(NamedTuple):
     next_page: str | None = None
 
 
-#: The questions of a round: yields the next one and is sent its answer, or None if there is none.
+#: The questions of a round: yields the next step; after a `Question` it is sent the answer, or None if there is none.
 Questions = Generator[Step, Answer | None, object]
 
 

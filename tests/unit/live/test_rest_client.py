@@ -1,8 +1,10 @@
 """Requests over REST: the exchange's clock, the rate limit, and what each failure costs."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from itertools import pairwise
+from threading import Event
 
 import pytest
 from hypothesis import given
@@ -10,9 +12,14 @@ from hypothesis import strategies as st
 
 from recorder.clock import NS_PER_MS, Clock
 from recorder.errors import Refused, Unreachable
+from recorder.live.channel import Channel, Recorded
 from recorder.live.http import HttpClient
-from recorder.live.rest_client import RateLimit, check_clock
-from recorder.venues.rest import RestLimit
+from recorder.live.rest_client import RateLimit, RestClient, RestRound, Stopping, check_clock
+from recorder.live.settings import Limits
+from recorder.venues.reading import read_answer
+from recorder.venues.rest import Question, Questions, RestLimit
+from tests.unit.live.archive import KEY, SECRET, Archive, request
+from tests.unit.live.archive import NOW_MS as ARCHIVE_NOW_MS
 from tests.unit.live.peer import PATIENCE_S, Peer, refuse
 from tests.unit.live.stage import account_of
 
@@ -34,6 +41,29 @@ def test_no_window_holds_more_than_our_share(requests_max: int, window_s: float,
     for first, last in zip(sent_s, sent_s[ours:], strict=False):
         assert last - first >= window_s * (1 - 1e-9)
     assert all(before <= after for before, after in pairwise(sent_s))
+
+
+limits_of_a_venue = st.lists(st.builds(RestLimit, st.integers(2, 60), st.floats(0.1, 20.0)), max_size=4)
+
+
+@given(limits_of_a_venue, st.lists(st.tuples(st.floats(0.0, 5.0), st.integers(1, 40)), min_size=1, max_size=200))
+def test_several_limits_hold_together_whatever_requests_cost(
+    limits: list[RestLimit], asked: list[tuple[float, int]]
+) -> None:
+    rate = RateLimit(limits)
+    now_s = 0.0
+    sent: list[tuple[float, int]] = []
+    for pause_s, cost in asked:
+        now_s += pause_s
+        now_s += rate.wait_s(now_s, cost)
+        sent.append((now_s, cost))
+    for limit in limits:
+        ours = max(limit.cost_max // 2, 1)
+        for place, (last_s, cost) in enumerate(sent):
+            from_s = last_s - limit.window_s * (1 - 1e-9)
+            window = [its for at_s, its in sent[: place + 1] if at_s > from_s]
+            # A request that costs more than is allowed is alone in its window.
+            assert sum(window) <= ours or window == [cost]
 
 
 def test_the_first_go_out_at_once() -> None:
@@ -104,3 +134,139 @@ def test_a_clock_that_is_not_told_is_no_reason_to_stop(answer: Answer, caplog: p
 def test_an_address_that_is_another_servers_ends_the_start(answer: Answer) -> None:
     with pytest.raises(Unreachable, match=r"does not answer as this venue does: HTTP .*; check the address"):
         check(answer)
+
+
+def questions(*asked: Question) -> Questions:
+    for one in asked:
+        _answer = yield one
+    return None
+
+
+FILLS = Question("fills", request("fills", ARCHIVE_NOW_MS - 1, ARCHIVE_NOW_MS))
+NO_ROWS = b'{"code":0,"rows":[]}'
+
+
+class Asking:
+    """A client of an archive, and what it put into its channel."""
+
+    def __init__(self, archive: Archive) -> None:
+        self.account = archive.account
+        self.channel = Channel(Event(), 1_000, 2**20)
+        self.http = HttpClient(archive.url, PATIENCE_S, PATIENCE_S)
+        limits = Limits(reconnect_first_s=0.001, reconnect_last_s=0.002)
+        self.client = RestClient(self.account, self.http, self.channel, Clock(), limits)
+        self.round = RestRound(1)
+
+    def ask(self, *asked: Question) -> None:
+        for _ in self.client.answers(questions(*asked), self.round):
+            pass
+
+    def frames(self) -> list[Recorded]:
+        return [one for one in self.channel.take(1_000, 2**20) if isinstance(one, Recorded)]
+
+
+@contextmanager
+def asking(archive: Archive) -> Iterator[Asking]:
+    with archive:
+        made = Asking(archive)
+        try:
+            yield made
+        finally:
+            made.http.close()
+
+
+def test_a_body_is_posted_and_named_in_the_topic() -> None:
+    archive = Archive(fills=3)
+    with asking(archive) as it:
+        it.ask(Question("fills", request("fills", archive.lists["fills"][1].at_ms, ARCHIVE_NOW_MS)))
+        (recorded,) = it.frames()
+    (body,) = archive.asked
+    assert recorded.frame.topic == f"POST /history {body}"
+    assert [update.trade_id for update in recorded.updates] == ["1", "2"]  # type: ignore[union-attr]
+    assert archive.headers[0]["Content-Type"] == "application/json"
+
+
+@pytest.mark.parametrize(
+    ("code", "requests", "lost", "failed"),
+    [(404, 1, ["fills"], 0), (5, 5, [], 1), (429, 5, [], 1)],
+    ids=["gone", "transient", "asked to wait"],
+)
+def test_errors_inside_http_200_are_told_apart(code: int, requests: int, lost: list[str], failed: int) -> None:
+    archive = Archive()
+    archive.answers.extend([(200, {}, b'{"code":%d,"message":"no"}' % code)] * 5)
+    with asking(archive) as it:
+        it.ask(FILLS)
+        frames = it.frames()
+    assert archive.requests == requests
+    assert [one.name for one in it.round.lost] == lost
+    assert len(it.round.failed) == failed
+    assert {(one.frame.topic or "")[:22] for one in frames} == {"HTTP 200 POST /history"}
+
+
+def test_a_refusal_inside_http_200_ends_the_round() -> None:
+    archive = Archive()
+    archive.answers.append((200, {"X-Wait-Ms": "1500"}, b'{"code":401,"message":"no"}'))
+    with asking(archive) as it, pytest.raises(Refused, match="refused the key") as raised:
+        it.ask(FILLS, FILLS)
+    assert raised.value.retry_after_s == 1.5
+    assert archive.requests == 1
+
+
+def test_whatever_is_asked_after_a_ban_waits_for_its_end() -> None:
+    """Another question and another round, too: the last attempt of a question may be the one that is banned."""
+    archive = Archive()
+    archive.answers.extend([(200, {}, b'{"code":5}')] * 4)
+    archive.answers.append((403, {"X-Wait-Ms": "300"}, b"banned"))
+    archive.answers.append((200, {}, NO_ROWS))
+    with asking(archive) as it:
+        it.ask(FILLS)
+        it.round = RestRound(2)
+        it.ask(FILLS)
+    assert not it.round.failed
+    assert archive.arrived_s[5] - archive.arrived_s[4] >= 0.3
+
+
+def test_a_stop_ends_the_wait_of_a_ban_of_ten_minutes() -> None:
+    archive = Archive()
+    archive.answers.append((403, {"X-Wait-Ms": "600000"}, b"banned"))
+    with asking(archive) as it:
+        archive.after = lambda number: it.client.stop()
+        with pytest.raises(Stopping):
+            it.ask(FILLS)
+        assert 590 < it.http.wait_s <= 600
+    assert archive.requests == 1
+
+
+def test_a_ban_noticed_at_the_start_counts_for_the_first_question() -> None:
+    with Peer(refuse("429 Too Many Requests", "Retry-After: 600")) as peer:
+        client = HttpClient(peer.url, PATIENCE_S, PATIENCE_S)
+        check_clock(account_of(peer), client, CLOCK)
+    assert 590 < client.wait_s <= 600
+
+
+@pytest.mark.parametrize("secret", [KEY, SECRET, "token-of-the-answer"])
+def test_secrets_are_masked_in_every_answer_and_the_row_says_so(secret: str) -> None:
+    archive = Archive()
+    body = b'{"code":0,"rows":[[1,2]],"token":"token-of-the-answer","said":"%s"}' % secret.encode()
+    archive.answers.append((200, {}, body))
+    with asking(archive) as it:
+        it.ask(FILLS)
+        (recorded,) = it.frames()
+    frame = recorded.frame
+    assert secret.encode() not in frame.payload
+    assert frame.payload.count(b"***") == 2
+    assert (frame.topic or "").endswith("} (secret masked)")
+    assert frame.status == "decoded"
+    # Its typed rows follow from what is stored.
+    assert read_answer(it.account.venue, frame.topic or "", frame.payload).updates == recorded.updates
+
+
+def test_an_answer_without_a_secret_is_kept_byte_for_byte() -> None:
+    archive = Archive()
+    body = b'{"code":0, "rows":[],"type":"application/json"}'
+    archive.answers.append((200, {}, body))
+    with asking(archive) as it:
+        it.ask(FILLS)
+        (recorded,) = it.frames()
+    assert recorded.frame.payload == body
+    assert "masked" not in (recorded.frame.topic or "")
