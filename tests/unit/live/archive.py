@@ -68,7 +68,7 @@ class ArchiveVenue(Venue):
         super().__init__()
         self.rest_limits = limits or (RestLimit(1_000_000, 1.0),)
 
-    def classify(self, status: int, body: bytes) -> Verdict:  # type: ignore[override]
+    def classify(self, status: int, body: bytes) -> Verdict:
         """Errors have the HTTP status 200, and a code in the body."""
         if status != 200:
             return _VERDICTS.get(status, Verdict.TRANSIENT)
@@ -81,7 +81,7 @@ class ArchiveVenue(Venue):
         """In a header of its own."""
         return int(headers.get("x-wait-ms", 0)) / 1000
 
-    def decode_answer(self, target: str, payload: bytes) -> Decoded:  # type: ignore[override]
+    def decode_answer(self, target: str, payload: bytes) -> Decoded:
         """Rows of a list."""
         read = json.loads(payload)
         asked = json.loads(target.partition(" ")[2].partition(" ")[2])
@@ -117,6 +117,7 @@ class ArchiveVenue(Venue):
                 subject = f"{name} until {end_ms}"
                 if subject not in known.done and (yield from _pages(name, since_ms, end_ms, subject)):
                     yield Completed(subject, name, since_ms, end_ms)
+        return None
 
 
 def _pages(name: str, since_ms: int, until_ms: int, subject: str) -> Any:
@@ -147,9 +148,8 @@ def request(name: str, since_ms: int, until_ms: int, cursor: str = "") -> MakeRe
 
 def _fill(row: list[Any]) -> Update:
     at_ms, number = row
-    numbers = {"price": "9000", "quantity": "1", "fee": "0"}
-    words = {"symbol": "BTC", "side": "buy", "order_id": str(number), "trade_id": str(number)}
-    return _NO_FILL._replace(event_ms=at_ms, executed_ms=at_ms, **numbers, **words)
+    filled = _NO_FILL._replace(event_ms=at_ms, executed_ms=at_ms, symbol="BTC", side="buy", price="9000", quantity="1")
+    return filled._replace(order_id=str(number), trade_id=str(number), fee="0")
 
 
 def _transaction(row: list[Any]) -> Update:
