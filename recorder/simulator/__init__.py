@@ -1,4 +1,4 @@
-"""A simulated FMex for tests, demos and experiments: its trading follows from a seed, and its books balance.
+"""A simulated exchange for tests, demos and experiments: its trading follows from a seed, and its books balance.
 
     from recorder.simulator import Simulator, SimulatorOptions
     from recorder.simulator.faults import silent

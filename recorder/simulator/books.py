@@ -1,187 +1,376 @@
-"""The books of one account: available, frozen and margin balances, checked after every entry."""
+"""The books of one account: its balances, positions and ledger, checked after every entry."""
 
+from collections import defaultdict
+from collections.abc import Callable, Iterable
 from decimal import Decimal
+from typing import Any
 
 from msgspec.structs import replace
 
 from recorder.simulator import contract
-from recorder.simulator.account import NONE, SimulatedBalance, SimulatedPosition
-from recorder.simulator.contract import EXACT, ZERO
-from recorder.venues.fmex.orders import Direction
+from recorder.simulator.contract import EXACT, zero
+from recorder.venues.simulated import (
+    NONE,
+    Funds,
+    PositionSide,
+    Side,
+    SimulatedBalance,
+    SimulatedFill,
+    SimulatedOrder,
+    SimulatedPosition,
+    SimulatedTransaction,
+    Terms,
+    TransactionType,
+)
 
-#: Minimum available balance, BTC: covers the rounding of fills, each to 1E-18.
-DUST = Decimal("1E-12")
+#: Units of the currency that stay available: they cover the rounding of fills, one unit each.
+DUST = 1_000_000
+
+#: A currency in a wallet, and what tells an account's positions apart.
+PurseKey = tuple[str | None, str]
+PositionKey = tuple[str, PositionSide | None]
 
 
 class BooksError(Exception):
     """The books do not balance or a balance is negative: the simulator has a bug and stops."""
 
 
-class AccountBooks:
-    """One account's money, all of it in BTC.
+class Purse:
+    """The money of one currency in one wallet.
 
-    Always, exactly: ``available + frozen + position margins == deposits + realized PnL net of fees - embezzled``, and
-    no balance is negative. Each method is one entry: it leaves the books balanced or raises `BooksError`.
+    Always, exactly: ``available + locked + margin == ledger - embezzled``, `margin` is the sum of its positions'
+    margins, and no balance is negative.
+
+    Args:
+        wallet: None if the account has only one.
+        currency: of the amounts.
+        unit: the smallest amount.
 
     Attributes:
-        deposits: deposits less withdrawals.
-        fees_twice: fault: charge each fee twice but report it once.
-        leak: fault: amount taken with each execution without being reported, BTC.
-        embezzled: total taken by these faults, BTC.
+        ledger: sum of all its transactions.
+        embezzled: what faults have taken from it without a transaction.
     """
 
-    def __init__(self, leverages: dict[str, int]) -> None:
-        self.available = ZERO
-        self.frozen = ZERO
-        self.deposits = ZERO
-        self.fees_twice = False
-        self.leak = ZERO
-        self.embezzled = ZERO
-        self.positions = {
-            symbol: SimulatedPosition(symbol=symbol, leverage=lever) for symbol, lever in leverages.items()
-        }
+    def __init__(self, wallet: str | None, currency: str, unit: Decimal) -> None:
+        self.wallet = wallet
+        self.currency = currency
+        self.unit = unit
+        self.available = self.locked = self.margin = self.ledger = self.embezzled = zero(unit)
 
-    def balance(self, now_ms: int) -> SimulatedBalance:
-        """The balance as the exchange reports it."""
-        return SimulatedBalance(
-            available=self.available, frozen=self.frozen, position=self._margins(), updated_at=now_ms
-        )
-
-    def transfer(self, amount: Decimal) -> None:
-        """Deposit an amount; withdraw it if negative."""
-        self.deposits += amount
-        self.available += amount
-        self.check()
+    @property
+    def total(self) -> Decimal:
+        """What is owned, without unrealized profit."""
+        return self.available + self.locked + self.margin
 
     def affords(self, amount: Decimal) -> bool:
-        """Whether this amount can be frozen."""
-        return self.available - amount >= DUST
+        """Whether this amount can be locked."""
+        return self.available - amount >= DUST * self.unit
 
-    def freeze(self, amount: Decimal) -> None:
-        """Reserve an order's margin and fee; release them if the amount is negative."""
-        self.available -= amount
-        self.frozen += amount
-        self.check()
-
-    def fill(
-        self,
-        symbol: str,
-        direction: Direction,
-        quantity: int,
-        price: Decimal,
-        *,
-        rate: Decimal,
-        freed: Decimal,
-        now_ms: int,
-    ) -> Decimal:
-        """Enter one execution: close an opposite position first, then open with the rest.
+    def check(self, margins: Iterable[Decimal]) -> None:
+        """Raise `BooksError` unless the books balance to the last digit.
 
         Args:
-            symbol: symbol of the position.
-            direction: side of the order.
-            quantity: contracts.
-            price: price of this execution.
-            rate: fee rate.
-            freed: the part of the order's frozen margin that belongs to these contracts.
-            now_ms: time of the execution, milliseconds since 1970.
+            margins: of its positions.
+        """
+        if self.total != self.ledger - self.embezzled or self.margin != sum(margins, zero(self.unit)):
+            raise BooksError(f"books do not balance: {self}, ledger {self.ledger}, embezzled {self.embezzled}")
+        if self.available < 0 or self.locked < 0 or self.margin < 0:
+            raise BooksError(f"a balance is negative: {self}")
+
+    def __str__(self) -> str:
+        return f"{self.currency} available {self.available}, locked {self.locked}, margin {self.margin}"
+
+
+class AccountBooks:
+    """One account's money and positions. Each method is one entry: it leaves the books balanced or raises `BooksError`.
+
+    Args:
+        terms: of all instruments.
+        funds: of all currencies that are deposited.
+        next_id: makes the ids of transactions.
+
+    Attributes:
+        now_ms: the time of the next entries, milliseconds since 1970.
+        posted: transactions, in order; the caller empties it.
+        fees_twice: fault: charge each fee twice but report it once.
+        leak: fault: amount taken with each execution without being reported.
+    """
+
+    def __init__(self, terms: Iterable[Terms], funds: Iterable[Funds], next_id: Callable[[int], int]) -> None:
+        self.now_ms = 0
+        self.posted: list[SimulatedTransaction] = []
+        self.fees_twice = False
+        self.leak = NONE
+        self.purses: dict[PurseKey, Purse] = {}
+        self.positions: dict[PositionKey, SimulatedPosition] = {}
+        self._next_id = next_id
+        self._of_purse: defaultdict[PurseKey, list[PositionKey]] = defaultdict(list)
+        units: defaultdict[PurseKey, list[Decimal]] = defaultdict(list)
+        for one in terms:
+            units[one.wallet, one.settle].append(one.unit)
+            if one.kind == "spot":
+                units[one.wallet, one.base].append(one.base_unit)
+        for fund in funds:
+            units[fund.wallet, fund.currency].append(Decimal(1).scaleb(int(fund.first.as_tuple().exponent)))
+        for key, of_key in units.items():
+            self.purses[key] = Purse(*key, min(of_key))
+        for one in terms:
+            if one.kind != "spot":
+                self._add_positions(one)
+
+    def purse(self, terms: Terms) -> Purse:
+        """That of an instrument's settle currency."""
+        return self.purses[terms.wallet, terms.settle]
+
+    def paying(self, terms: Terms, side: Side) -> Purse:
+        """That in which an order locks what it may cost: of the base currency if it sells in a spot market."""
+        return self.purses[terms.wallet, terms.base] if terms.kind == "spot" and side == "sell" else self.purse(terms)
+
+    def balance(self, purse: Purse) -> SimulatedBalance:
+        """The balance as the exchange reports it."""
+        return SimulatedBalance(
+            wallet=purse.wallet,
+            currency=purse.currency,
+            available=purse.available,
+            locked=purse.locked,
+            margin=purse.margin,
+            updated_ms=self.now_ms,
+        )
+
+    def move(
+        self, purse: Purse, type_: TransactionType, amount: Decimal, *, fee: Decimal = NONE, peer: str | None = None
+    ) -> None:
+        """Enter money that comes, or goes if the amount is negative; its fee is part of the amount."""
+        self._post(purse, type_, amount.quantize(purse.unit), fee, peer=peer)
+        self.check(purse)
+
+    def lock(self, purse: Purse, amount: Decimal) -> None:
+        """Reserve what an order may cost; release it if the amount is negative."""
+        purse.available -= amount
+        purse.locked += amount
+        self.check(purse)
+
+    def fill(self, order: SimulatedOrder, fill: SimulatedFill, freed: Decimal) -> SimulatedFill:
+        """Enter one execution of a derivative: close an opposite position first, then open with the rest.
+
+        Args:
+            order: the order.
+            fill: the execution, without what it closed.
+            freed: the part of the order's locked amount that belongs to this quantity.
 
         Returns:
-            The fee, BTC.
+            The fill, complete.
         """
-        before = self.positions[symbol]
-        fee = contract.fee(contract.value(quantity, price), rate)
-        closing = min(quantity, before.quantity) if before.direction != direction else 0
-        gain, released = _closed(before, closing, price)
-        kept = replace(before, quantity=before.quantity - closing, margin=before.margin - released)
-        after, added = _opened(kept, direction, quantity - closing, price)
-        self.frozen -= freed
-        self.available += freed + released + gain - added - fee
-        self._embezzle(fee)
-        self._enter(after, gain - fee, now_ms)
-        return fee
+        terms, purse = order.terms, self.purse(order.terms)
+        before = self.position(terms, order.position_side)
+        opens = contract.held_by(order.side)
+        closing = min(fill.quantity, before.quantity) if before.side != opens else NONE
+        gain, released, kept = _closed(before, closing, fill.price)
+        after, added = _opened(kept, opens, fill.quantity - closing, fill.price, self.now_ms)
+        fill = replace(fill, closed_quantity=closing, realized_pnl=gain, position_before=before.signed)
+        purse.locked -= freed
+        purse.margin += added - released
+        purse.available += freed + released - added
+        self._post_fill(purse, fill, gain - fill.fee)
+        self._embezzle(purse, fill.fee)
+        self._hold(after, gain - fill.fee)
+        return fill
 
-    def liquidate(self, symbol: str, quantity: int, price: Decimal, rate: Decimal, now_ms: int) -> Decimal:
-        """Enter one execution of a liquidation: the insurance fund takes over contracts and their margin.
+    def exchange(self, order: SimulatedOrder, fill: SimulatedFill, freed: Decimal) -> SimulatedFill:
+        """Enter one execution in a spot market; arguments and result as in `fill`."""
+        base, quote = self.purses[order.terms.wallet, order.terms.base], self.purse(order.terms)
+        fill = replace(fill, position_before=base.total)
+        paying, sign = (quote, 1) if order.side == "buy" else (base, -1)
+        paying.locked -= freed
+        paying.available += freed
+        for purse, amount in ((base, sign * fill.quantity), (quote, -sign * fill.value)):
+            paid = fill.fee if purse.currency == fill.fee_currency else NONE
+            self._post_fill(purse, fill, amount.quantize(purse.unit) - paid, fee=paid)
+            if paid:
+                self._embezzle(purse, paid)
+            self.check(purse)
+        return fill
+
+    def liquidate(self, order: SimulatedOrder, fill: SimulatedFill) -> SimulatedFill:
+        """Enter one execution of a liquidation: the insurance fund takes over the position and its margin.
 
         At the bankruptcy price, margin, loss and fee cancel out except for rounding and the tick. The fund takes the
-        difference, so exactly the margin is lost.
+        difference or adds it, so exactly the margin is lost.
 
         Returns:
-            The fee, BTC.
+            The fill, complete.
         """
-        before = self.positions[symbol]
-        fee = contract.fee(contract.value(quantity, price), rate)
-        _, released = _closed(before, quantity, price)
-        after = replace(before, quantity=before.quantity - quantity, margin=before.margin - released)
-        self._enter(after, -released, now_ms)
-        return fee
+        terms, purse = order.terms, self.purse(order.terms)
+        before = self.position(terms, order.position_side)
+        gain, released, after = _closed(before, fill.quantity, fill.price)
+        fill = replace(fill, closed_quantity=fill.quantity, realized_pnl=gain, position_before=before.signed)
+        purse.margin -= released
+        purse.available += released
+        self._post_fill(purse, fill, gain - fill.fee)
+        rest = -released - (gain - fill.fee)
+        if rest:
+            self._post(purse, "liquidation", rest, terms=terms, order_id=order.id, position_side=order.position_side)
+        self._hold(after, -released)
+        return fill
 
-    def check(self) -> None:
-        """Raise `BooksError` unless the books balance to the last digit."""
-        realized = sum([position.realized_pnl for position in self.positions.values()], ZERO)
-        if self.available + self.frozen + self._margins() != self.deposits + realized - self.embezzled:
-            raise BooksError(f"books do not balance: {self.balance(0)}, deposits {self.deposits}, realized {realized}")
-        if self.available < 0 or self.frozen < 0:
-            raise BooksError(f"a balance is negative: {self.balance(0)}")
+    def fund(self, before: SimulatedPosition, price: Decimal, rate: Decimal) -> None:
+        """Enter a funding payment: a long position pays a positive rate of its value, a short one receives it.
 
-    def _embezzle(self, fee: Decimal) -> None:
+        What the available balance cannot pay is taken from the position's margin, and at most all of it.
+        """
+        terms, purse = before.terms, self.purse(before.terms)
+        amount = contract.fee(contract.value(terms, before.quantity, price), rate, terms.unit)
+        amount = -amount if before.side == "long" else amount
+        amount = max(amount, -(max(purse.available, zero(terms.unit)) + before.margin))
+        from_margin = max(-amount - max(purse.available, zero(terms.unit)), zero(terms.unit))
+        purse.margin -= from_margin
+        purse.available += from_margin
+        side: Side = "buy" if before.side == "long" else "sell"
+        self._post(
+            purse,
+            "funding",
+            amount,
+            terms=terms,
+            side=side,
+            position_side=before.position_side,
+            quantity=before.quantity,
+            price=price,
+            rate=rate,
+        )
+        after = replace(before, funding=before.funding + amount, holding_funding=before.holding_funding + amount)
+        self._hold(replace(after, margin=before.margin - from_margin), amount)
+
+    def position(self, terms: Terms, side: PositionSide | None) -> SimulatedPosition:
+        """The position that an order belongs to."""
+        return self.positions[terms.name, side]
+
+    def check(self, purse: Purse) -> None:
+        """Raise `BooksError` unless the books of a purse balance to the last digit."""
+        purse.check([self.positions[key].margin for key in self._of_purse[purse.wallet, purse.currency]])
+
+    def _post_fill(self, purse: Purse, fill: SimulatedFill, amount: Decimal, fee: Decimal | None = None) -> None:
+        self._post(
+            purse,
+            "trade",
+            amount,
+            fill.fee if fee is None else fee,
+            terms=fill.terms,
+            order_id=fill.order_id,
+            trade_id=fill.trade_id,
+            side=fill.side,
+            position_side=fill.position_side,
+            quantity=fill.quantity,
+            price=fill.price,
+            rate=fill.fee_rate,
+        )
+
+    def _post(self, purse: Purse, type_: TransactionType, amount: Decimal, fee: Decimal = NONE, **about: Any) -> None:
+        """Change the available balance, with an entry in the ledger."""
+        purse.available += amount
+        purse.ledger += amount
+        entry = SimulatedTransaction(
+            id=self._next_id(self.now_ms),
+            type=type_,
+            wallet=purse.wallet,
+            currency=purse.currency,
+            amount=amount,
+            fee=fee,
+            balance_after=purse.total,
+            occurred_ms=self.now_ms,
+            **about,
+        )
+        self.posted.append(entry)
+
+    def _embezzle(self, purse: Purse, fee: Decimal) -> None:
         """Take what the active faults take, if the account can afford it."""
-        taken = self.leak + (fee if self.fees_twice else ZERO)
-        if taken and self.affords(taken):
-            self.available -= taken
-            self.embezzled += taken
+        taken = self.leak + (fee if self.fees_twice else NONE)
+        if taken and purse.affords(taken):
+            purse.available -= taken
+            purse.embezzled += taken
 
-    def _margins(self) -> Decimal:
-        return sum([position.margin for position in self.positions.values()], ZERO)
+    def _hold(self, position: SimulatedPosition, realized: Decimal) -> None:
+        """Keep a changed position, with what it has realized besides."""
+        kept = replace(
+            position,
+            realized_pnl=position.realized_pnl + realized,
+            holding_pnl=position.holding_pnl + realized,
+            updated_ms=self.now_ms,
+        )
+        self.positions[position.terms.name, position.position_side] = _priced(kept)
+        self.check(self.purse(position.terms))
 
-    def _enter(self, position: SimulatedPosition, realized: Decimal, now_ms: int) -> None:
-        self.positions[position.symbol] = _priced(position, position.realized_pnl + realized, now_ms)
-        self.check()
+    def _add_positions(self, terms: Terms) -> None:
+        nothing = zero(terms.unit)
+        sides: tuple[PositionSide | None, ...] = ("long", "short") if terms.hedged else (None,)
+        for side in sides:
+            key = terms.name, side
+            self.positions[key] = SimulatedPosition(
+                terms=terms,
+                position_side=side,
+                side=side or "long",
+                margin=nothing,
+                realized_pnl=nothing,
+                holding_pnl=nothing,
+                funding=nothing,
+                holding_funding=nothing,
+            )
+            self._of_purse[terms.wallet, terms.settle].append(key)
 
 
-def _closed(position: SimulatedPosition, quantity: int, price: Decimal) -> tuple[Decimal, Decimal]:
-    """Profit and released margin of closing contracts, BTC."""
-    if quantity == 0:
-        return ZERO, ZERO
-    gain = contract.profit(position.direction, quantity, position.entry_price, price)
-    if quantity == position.quantity:
-        return gain, position.margin
-    return gain, contract.share(position.margin, quantity, position.quantity)
+def _closed(
+    position: SimulatedPosition, quantity: Decimal, price: Decimal
+) -> tuple[Decimal, Decimal, SimulatedPosition]:
+    """Profit and released margin of closing a quantity, and the position after it."""
+    terms = position.terms
+    if not quantity:
+        return zero(terms.unit), zero(terms.unit), position
+    whole = quantity == position.quantity
+    released = position.margin if whole else contract.share(position.margin, quantity, position.quantity, terms.unit)
+    if terms.kind == "inverse":
+        gain, cost = contract.profit(terms, position.side, quantity, position.entry_price, price), NONE
+    else:
+        cost = position.cost if whole else contract.share(position.cost, quantity, position.quantity, terms.unit)
+        worth = contract.value(terms, quantity, price)
+        gain = worth - cost if position.side == "long" else cost - worth
+    left = replace(
+        position,
+        quantity=position.quantity - quantity,
+        margin=position.margin - released,
+        cost=position.cost - cost,
+    )
+    return gain, released, left
 
 
 def _opened(
-    position: SimulatedPosition, direction: Direction, quantity: int, price: Decimal
+    position: SimulatedPosition, side: PositionSide, quantity: Decimal, price: Decimal, now_ms: int
 ) -> tuple[SimulatedPosition, Decimal]:
-    """The position with contracts added, and the margin this requires, BTC."""
-    if quantity == 0:
-        return position, ZERO
-    added = contract.margin(contract.value(quantity, price), position.leverage)
+    """The position with a quantity added, and the margin this requires."""
+    terms = position.terms
+    if not quantity:
+        return position, zero(terms.unit)
+    worth = contract.value(terms, quantity, price)
+    added = contract.margin(terms, worth)
+    held = position.quantity + quantity
+    opened = replace(position, side=side, quantity=held, margin=EXACT.add(position.margin, added))
+    if not position.quantity:
+        nothing = zero(terms.unit)
+        opened = replace(opened, opened_ms=now_ms, holding_pnl=nothing, holding_funding=nothing)
+    if terms.kind != "inverse":
+        cost = position.cost + worth
+        return replace(opened, cost=cost, entry_price=contract.average(cost, held)), added
     entry = (
         contract.entry_after(position.quantity, position.entry_price, quantity, price) if position.quantity else price
     )
-    held = EXACT.add(position.margin, added)
-    opened = replace(
-        position, direction=direction, quantity=position.quantity + quantity, margin=held, entry_price=entry
-    )
-    return opened, added
+    return replace(opened, entry_price=entry), added
 
 
-def _priced(position: SimulatedPosition, realized: Decimal, now_ms: int) -> SimulatedPosition:
+def _priced(position: SimulatedPosition) -> SimulatedPosition:
     """The position with its liquidation and bankruptcy prices recomputed."""
-    if position.quantity == 0:
-        return replace(
-            position,
-            realized_pnl=realized,
-            entry_price=NONE,
-            liquidation_price=NONE,
-            bankruptcy_price=NONE,
-            updated_at=now_ms,
-        )
-    of = (position.direction, position.quantity, position.entry_price, position.margin)
+    if not position.quantity:
+        return replace(position, entry_price=NONE, cost=NONE, liquidation_price=NONE, bankruptcy_price=NONE)
+    of = (position.terms, position.side, position.quantity, position.entry_price, position.margin)
     return replace(
         position,
-        realized_pnl=realized,
         liquidation_price=contract.liquidation_price(*of),
         bankruptcy_price=contract.bankruptcy_price(*of),
-        updated_at=now_ms,
     )

@@ -1,122 +1,117 @@
-"""The arithmetic of an inverse contract: quantities in USD, margin, fees and profit in BTC.
+"""The arithmetic of instruments: value, margin, fees, profit, and the prices of liquidation and bankruptcy.
 
-Pure, and Decimal only. Every division is rounded once, towards zero, to 18 decimals, as in the exchange's own samples.
-Everything else is exact addition, so books kept with these numbers balance to the last digit.
-
-A test reproduces the samples of the exchange's page "ws Push portal" with these formulas.
+Pure, and Decimal only. Every amount is rounded once, towards zero, to whole units of its currency, and every price to
+18 decimals. Everything else is exact addition, so books kept with these numbers balance to the last digit.
 """
 
 from decimal import ROUND_DOWN, Context, Decimal
 
-from recorder.venues.fmex.orders import Direction
+from recorder.venues.simulated import PositionSide, Side, Terms
 
 #: Precision and rounding of every step: enough for 18 decimals of any amount here; rounds towards zero.
 EXACT = Context(prec=50, rounding=ROUND_DOWN)
 
-#: The smallest unit that is kept.
-UNIT = Decimal("1E-18")
+#: The smallest unit of a computed price.
+PRICE_UNIT = Decimal("1E-18")
 
-ZERO = Decimal("0E-18")
-
-#: Fee rate of a taker, per BTC of value.
-TAKER_FEE_RATE = Decimal("0.00045")
-
-#: Fee rate of a maker, per BTC of value: negative, so a rebate.
-MAKER_FEE_RATE = Decimal("-0.00025")
-
-#: Margin below which a position is liquidated, per BTC of value (the simulator's choice; the page's sample has 0.1).
-MAINTENANCE_RATE = Decimal("0.005")
+NO_PRICE = Decimal("0E-18")
 
 
-def opposite(direction: Direction) -> Direction:
+def opposite(side: Side) -> Side:
     """The other side."""
-    return "SHORT" if direction == "LONG" else "LONG"
+    return "sell" if side == "buy" else "buy"
 
 
-def divide(numerator: Decimal, denominator: Decimal | int) -> Decimal:
-    """Divide, and round towards zero to 18 decimals."""
-    return EXACT.quantize(EXACT.divide(numerator, denominator), UNIT)
+def held_by(side: Side) -> PositionSide:
+    """The position that an order of this side opens."""
+    return "long" if side == "buy" else "short"
 
 
-def value(quantity: int, price: Decimal) -> Decimal:
-    """The value in BTC of contracts of 1 USD at a price."""
-    return EXACT.quantize(EXACT.divide(quantity, price), UNIT)
+def zero(unit: Decimal) -> Decimal:
+    """Nothing, with the decimals of this unit."""
+    return unit - unit
 
 
-def margin(worth: Decimal, leverage: int) -> Decimal:
-    """The margin in BTC for a value in BTC."""
-    return EXACT.quantize(EXACT.divide(worth, leverage), UNIT)
+def value(terms: Terms, quantity: Decimal, price: Decimal) -> Decimal:
+    """What a quantity is worth at a price, in the settle currency."""
+    worth = EXACT.divide(quantity, price) if terms.kind == "inverse" else EXACT.multiply(quantity, price)
+    return EXACT.quantize(worth, terms.unit)
 
 
-def fee(worth: Decimal, rate: Decimal) -> Decimal:
-    """The fee in BTC on a value in BTC; negative for a rebate."""
-    return EXACT.quantize(EXACT.multiply(worth, rate), UNIT)
+def margin(terms: Terms, worth: Decimal) -> Decimal:
+    """The margin of a position of this value."""
+    return EXACT.quantize(EXACT.divide(worth, terms.leverage), terms.unit)
 
 
-def share(amount: Decimal, part: int, whole: int) -> Decimal:
-    """The share of an amount that belongs to a part of the contracts."""
-    return EXACT.quantize(EXACT.divide(EXACT.multiply(amount, part), whole), UNIT)
+def fee(worth: Decimal, rate: Decimal, unit: Decimal) -> Decimal:
+    """The fee on a value; negative for a rebate."""
+    return EXACT.quantize(EXACT.multiply(worth, rate), unit)
 
 
-def profit(direction: Direction, quantity: int, entry: Decimal, price: Decimal) -> Decimal:
-    """The profit of closing, BTC, before fees: ``q / entry - q / price`` for LONG, the negative for SHORT."""
-    gain = value(quantity, entry) - value(quantity, price)
-    return gain if direction == "LONG" else -gain
+def share(amount: Decimal, part: Decimal, whole: Decimal, unit: Decimal) -> Decimal:
+    """The share of an amount that belongs to a part of a position."""
+    return EXACT.quantize(EXACT.divide(EXACT.multiply(amount, part), whole), unit)
 
 
-def entry_after(quantity: int, entry: Decimal, added: int, price: Decimal) -> Decimal:
-    """The entry price after adding contracts: the mean weighted by value (harmonic)."""
+def profit(terms: Terms, side: PositionSide, quantity: Decimal, entry: Decimal, price: Decimal) -> Decimal:
+    """The profit of closing, before fees.
+
+    Inverse: ``q / entry - q / price``, linear: ``q * price - q * entry``, for a long position; the negative for a
+    short one.
+    """
+    gain = value(terms, quantity, price) - value(terms, quantity, entry)
+    return gain if (side == "long") == (terms.kind != "inverse") else -gain
+
+
+def entry_after(quantity: Decimal, entry: Decimal, added: Decimal, price: Decimal) -> Decimal:
+    """The entry price after adding to a position of inverse contracts: the mean weighted by value (harmonic)."""
     worth = EXACT.add(EXACT.divide(quantity, entry), EXACT.divide(added, price))
-    return EXACT.quantize(EXACT.divide(quantity + added, worth), UNIT)
+    return EXACT.quantize(EXACT.divide(quantity + added, worth), PRICE_UNIT)
 
 
-def average(notional: Decimal, quantity: int) -> Decimal:
+def average(notional: Decimal, quantity: Decimal) -> Decimal:
     """The arithmetic mean price of fills, from the sum of quantity times price; exact if 18 decimals suffice."""
     mean = EXACT.divide(notional, quantity)
     exponent = mean.as_tuple().exponent
-    return EXACT.quantize(mean, UNIT) if isinstance(exponent, int) and exponent < -18 else mean
+    return EXACT.quantize(mean, PRICE_UNIT) if isinstance(exponent, int) and exponent < -18 else mean
 
 
-def bankruptcy_price(
-    direction: Direction, quantity: int, entry: Decimal, held: Decimal, *, taker_rate: Decimal = TAKER_FEE_RATE
-) -> Decimal:
+def bankruptcy_price(terms: Terms, side: PositionSide, quantity: Decimal, entry: Decimal, held: Decimal) -> Decimal:
     """The price at which closing, with its fee, uses up the whole margin.
 
-    LONG: ``1/b = (1/entry + margin/q) / (1 + f)``; SHORT: ``1/b = (1/entry - margin/q) / (1 - f)``.
+    Inverse, long: ``1/b = (1/entry + margin/q) / (1 + f)``, short: ``1/b = (1/entry - margin/q) / (1 - f)``. Linear,
+    long: ``b = (entry - margin/q) / (1 - f)``, short: ``b = (entry + margin/q) / (1 + f)``.
 
     Args:
-        direction: the position's side.
-        quantity: contracts held, above 0.
+        terms: of the instrument; ``f`` is its taker's fee rate.
+        side: the position's side.
+        quantity: held, above 0.
         entry: entry price.
-        held: the position's margin, BTC.
-        taker_rate: the fee rate ``f``.
+        held: the position's margin.
 
     Returns:
-        The price; 0 for a SHORT whose margin exceeds its value: no price can exhaust it.
+        The price; 0 if no price can exhaust the margin.
     """
-    return _price_where_margin_is(direction, quantity, entry, held, taker_rate)
+    return _price_where_margin_is(terms, side, quantity, entry, held, terms.taker_rate)
 
 
-def liquidation_price(
-    direction: Direction,
-    quantity: int,
-    entry: Decimal,
-    held: Decimal,
-    *,
-    taker_rate: Decimal = TAKER_FEE_RATE,
-    maintenance_rate: Decimal = MAINTENANCE_RATE,
-) -> Decimal:
+def liquidation_price(terms: Terms, side: PositionSide, quantity: Decimal, entry: Decimal, held: Decimal) -> Decimal:
     """The price at which only the maintenance margin is left: as for bankruptcy, with that rate added to ``f``."""
-    return _price_where_margin_is(direction, quantity, entry, held, taker_rate + maintenance_rate)
+    return _price_where_margin_is(terms, side, quantity, entry, held, terms.taker_rate + terms.maintenance_rate)
 
 
 def _price_where_margin_is(
-    direction: Direction, quantity: int, entry: Decimal, held: Decimal, rate: Decimal
+    terms: Terms, side: PositionSide, quantity: Decimal, entry: Decimal, held: Decimal, rate: Decimal
 ) -> Decimal:
-    """``(1 ± rate) / (1/entry ± margin/q)``: the price at which the margin still covers ``rate`` of the value."""
-    a_contract = EXACT.divide(held, quantity)
-    if direction == "LONG":
-        inverse, factor = EXACT.add(EXACT.divide(1, entry), a_contract), EXACT.add(1, rate)
+    """The price at which the margin still covers ``rate`` of the value."""
+    each = EXACT.divide(held, quantity)
+    is_inverse = terms.kind == "inverse"
+    start = EXACT.divide(1, entry) if is_inverse else entry
+    # Of an inverse contract, the inverse of the price takes the price's place, and a long position is short of it.
+    if (side == "long") == is_inverse:
+        reached, factor = EXACT.add(start, each), EXACT.add(1, rate)
     else:
-        inverse, factor = EXACT.subtract(EXACT.divide(1, entry), a_contract), EXACT.subtract(1, rate)
-    return EXACT.quantize(EXACT.divide(factor, inverse), UNIT) if inverse > 0 else ZERO
+        reached, factor = EXACT.subtract(start, each), EXACT.subtract(1, rate)
+    if reached <= 0:
+        return NO_PRICE
+    return EXACT.quantize(EXACT.divide(factor, reached) if is_inverse else EXACT.divide(reached, factor), PRICE_UNIT)

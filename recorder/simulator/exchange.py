@@ -7,24 +7,24 @@ from decimal import Decimal, localcontext
 
 from msgspec.structs import replace
 
-from recorder.simulator.account import Change, SimulatedOrder, SimulatedPosition
-from recorder.simulator.books import AccountBooks
-from recorder.simulator.contract import EXACT, ZERO
-from recorder.simulator.frames import balance_push, order_push, position_push
-from recorder.simulator.market import TICKS, Dice, Market
+from recorder.simulator.books import AccountBooks, Purse
+from recorder.simulator.contract import EXACT
+from recorder.simulator.history import AccountHistory
+from recorder.simulator.ids import Ids
+from recorder.simulator.market import Dice, Market
 from recorder.simulator.matching import MatchingEngine
 from recorder.simulator.options import START_MS, ActiveFaults
-from recorder.simulator.rest import RestState
-from recorder.simulator.trader import FIRST_DEPOSIT, Trader
+from recorder.simulator.rest import SimulatedAccount
+from recorder.simulator.trader import Trader
+from recorder.venues import DEFAULT_VENUE, venue_named
+from recorder.venues.simulated import NONE, Event, Moment, SimulatedFill, SimulatedPosition, SimulatedTransaction
+from recorder.venues.stand_in import Push
 
-#: Delay of a push after the change, on the virtual clock, milliseconds: as in the page's samples.
+#: Delay of a push after the change, on the virtual clock, milliseconds.
 PUSH_DELAY_MS = 17
 
-#: Leverage of the first symbol, the second, ...; then from the beginning again.
-LEVERAGES = (50, 25, 20, 10)
-
-#: First price of each symbol, USD.
-START_PRICES = (9288, 9400, 8850, 9610)
+#: Funding rates, in millionths.
+FUNDING_RATES = (-300, -50, 0, 10, 100, 375)
 
 
 class Exchange:
@@ -32,9 +32,11 @@ class Exchange:
 
     Args:
         seed: of the trading.
-        symbols: contracts traded, in lower case as in topics.
+        symbols: instruments to trade; by default those of the venue's own choice.
+        venue: whose stand-in renders the account.
         start_ms: start of the virtual clock, milliseconds since 1970.
-        clock_ms: a real clock to use instead of the virtual one; times and order ids then differ between runs.
+        clock_ms: a real clock to use instead of the virtual one; times and ids then differ between runs.
+        funding_interval_ms: let positions pay or receive funding at each multiple of this; 0 for never.
 
     Raises:
         BooksError: from ``next``: the books do not balance.
@@ -43,93 +45,171 @@ class Exchange:
     def __init__(
         self,
         seed: int,
-        symbols: Sequence[str] = ("btcusd_p",),
+        symbols: Sequence[str] = (),
         *,
+        venue: str = DEFAULT_VENUE,
         start_ms: int = START_MS,
         clock_ms: Callable[[], int] | None = None,
+        funding_interval_ms: int = 0,
     ) -> None:
+        stand_in = venue_named(venue).stand_in
+        terms = stand_in.terms(symbols or stand_in.default_symbols)
+        funds = stand_in.funds(terms)
         dice = Dice(seed)
-        names = [symbol.upper() for symbol in symbols]
-        self._dice = dice
+        live = clock_ms is not None
+        self._dice, self._rates = dice, Dice(seed)
         self._clock_ms = clock_ms
-        self._names = names
-        self._order_topics = {name: f"order.{name.lower()}" for name in names}
-        self._position_topics = {name: f"position.{name.lower()}" for name in names}
-        books = AccountBooks({name: LEVERAGES[index % len(LEVERAGES)] for index, name in enumerate(names)})
+        self._funding_interval_ms = funding_interval_ms
+        self.face = stand_in.face(terms)
         markets = {
-            name: Market(dice, START_PRICES[index % len(START_PRICES)] * TICKS + dice.between(-40, 40))
-            for index, name in enumerate(names)
+            one.name: Market(dice, one, int(one.first_price / one.price_tick) + dice.between(-40, 40)) for one in terms
         }
-        self.engine = MatchingEngine(books, markets, live=clock_ms is not None)
-        self.engine.now_ms = start_ms
-        self._trader = Trader(dice, self.engine, names)
-        self._waiting: deque[Change] = deque()
-        self.rest_state = RestState(dict(books.positions), start_ms)
-        #: Fault: error added to the realized PnL that positions report, BTC.
-        self.misstatement = ZERO
-        self.engine.transfer(FIRST_DEPOSIT)
-        # The first deposit was made before any client connected.
-        self.rest_state.note(books.balance(start_ms))
-        self.engine.changes.clear()
+        books = AccountBooks(terms, funds, Ids(1, live=live).next)
+        self.engine = MatchingEngine(books, markets, live=live)
+        self.engine.now_ms = clock_ms() if clock_ms else start_ms
+        self._trader = Trader(dice, self.engine, funds)
+        self._waiting: deque[Moment] = deque()
+        self._rendered: deque[Push] = deque()
+        self.history = AccountHistory(books.positions, start_ms)
+        #: Fault: error added to the realized PnL that positions report.
+        self.misstatement = NONE
+        # The first deposits were made before any client connected.
+        with localcontext(EXACT):
+            for fund in funds:
+                self.engine.transfer(books.purses[fund.wallet, fund.currency], fund.first)
+        for moment in self.engine.moments:
+            self.history.note(moment)
+        self.engine.moments.clear()
 
     def __iter__(self) -> Iterator[tuple[str, bytes]]:
         return self
 
     def __next__(self) -> tuple[str, bytes]:
-        while not self._waiting:
-            self._step()
-        change = self._waiting.popleft()
-        if self.misstatement and isinstance(change, SimulatedPosition):
-            change = replace(change, realized_pnl=EXACT.add(change.realized_pnl, self.misstatement))
-        self.rest_state.note(change)
-        ts = self._clock_ms() if self._clock_ms else change.updated_at + PUSH_DELAY_MS
-        if isinstance(change, SimulatedOrder):
-            return self._order_topics[change.symbol], order_push(change, ts)
-        if isinstance(change, SimulatedPosition):
-            return self._position_topics[change.symbol], position_push(change, ts)
-        return "account", balance_push(change, ts)
+        while not self._rendered:
+            if self._waiting:
+                self._render()
+            else:
+                self._step()
+        push = self._rendered.popleft()
+        self.history.note(push.events)
+        return push.topic, push.payload
 
     def apply(self, faults: ActiveFaults) -> None:
         """Set the active faults."""
-        self.rest_state.lag_s = faults.rest_lag_s
+        self.history.lag_s = faults.rest_lag_s
         self.misstatement = faults.misstatement
         self.engine.books.fees_twice = faults.fees_twice
         self.engine.books.leak = faults.leak
 
+    def view(self) -> SimulatedAccount:
+        """The account as REST sees it."""
+        return SimulatedAccount(self.history, self.face)
+
     @property
     def waiting(self) -> int:
-        """Changes that have not been pushed yet."""
-        return len(self._waiting)
+        """Pushes of what has happened already."""
+        while self._waiting:
+            self._render()
+        return len(self._rendered)
 
-    def transfer(self, amount: Decimal) -> None:
+    def purse(self, currency: str | None = None, wallet: str | None = None) -> Purse:
+        """The account's money in a currency, by default in the first one.
+
+        Args:
+            currency: the currency; None for the first one.
+            wallet: the wallet; None for the first one that has the currency.
+
+        Raises:
+            ValueError: the account has no such purse.
+        """
+        for purse in self.engine.books.purses.values():
+            if currency in {None, purse.currency} and wallet in {None, purse.wallet}:
+                return purse
+        raise ValueError(f"the account has no {currency} {f'in wallet {wallet}' if wallet else ''}")
+
+    def transfer(self, amount: Decimal, purse: Purse | None = None, *, fee: Decimal = NONE) -> None:
         """Deposit an amount, or withdraw it if negative; the next pushes report it.
+
+        Args:
+            amount: a negative one includes the fee.
+            purse: of the account; by default its first one.
+            fee: of the withdrawal.
 
         Raises:
             ValueError: the available balance is too small.
         """
-        if not self.engine.books.affords(-amount):
-            raise ValueError(f"{-amount} BTC cannot be withdrawn: only {self.engine.books.available} BTC are available")
+        chosen = purse or self.purse()
+        self._require(chosen, -amount)
+        self._do(lambda: self.engine.transfer(chosen, amount, fee))
+
+    def move(self, source: Purse, target: Purse, amount: Decimal) -> None:
+        """Transfer an amount from one wallet to another; the next pushes report it.
+
+        Raises:
+            ValueError: the available balance is too small, or the currencies differ.
+        """
+        if source.currency != target.currency or source is target:
+            raise ValueError(f"{source.currency} in {source.wallet} cannot become {target.currency} in {target.wallet}")
+        self._require(source, amount)
+        self._do(lambda: self.engine.move(source, target, amount))
+
+    def _require(self, purse: Purse, amount: Decimal) -> None:
+        if not purse.affords(amount):
+            raise ValueError(
+                f"{amount} {purse.currency} cannot be withdrawn: only {purse.available} {purse.currency} are available"
+            )
+
+    def _do(self, action: Callable[[], None]) -> None:
         if self._clock_ms:
             self.engine.now_ms = max(self.engine.now_ms, self._clock_ms())
         with localcontext(EXACT):
-            self.engine.transfer(amount)
-        self._queue_changes()
+            action()
+        self._queue()
 
     def _step(self) -> None:
         """Advance the clock and each market, and let the trader act."""
         engine = self.engine
-        passed = self._dice.between(1, 400)
+        passed, before_ms = self._dice.between(1, 400), engine.now_ms
         engine.now_ms = max(engine.now_ms, self._clock_ms()) if self._clock_ms else engine.now_ms + passed
+        interval_ms = self._funding_interval_ms
         with localcontext(EXACT):
-            for name in self._names:
-                engine.markets[name].move()
+            if interval_ms and engine.now_ms // interval_ms > before_ms // interval_ms:
+                for name in engine.markets:
+                    engine.pay_funding(name, Decimal(self._rates.pick(FUNDING_RATES)).scaleb(-6))
+            for name, market in engine.markets.items():
+                market.move()
                 engine.react(name)
             self._trader.act()
-        self._queue_changes()
+        self._queue()
 
-    def _queue_changes(self) -> None:
-        self._waiting.extend(self.engine.changes)
-        self.engine.changes.clear()
+    def _queue(self) -> None:
+        self._waiting.extend(self.engine.moments)
+        self.engine.moments.clear()
+
+    def _render(self) -> None:
+        """Render the oldest moment that is waiting; what no push tells is noted with the last one."""
+        moment = [self._misstated(event) for event in self._waiting.popleft()]
+        now_ms = self._clock_ms() if self._clock_ms else _time_ms(moment) + PUSH_DELAY_MS
+        pushes = list(self.face.pushes(moment, now_ms))
+        told = {id(event) for push in pushes for event in push.events}
+        untold = [event for event in moment if id(event) not in told]
+        if pushes:
+            pushes[-1] = pushes[-1]._replace(events=[*pushes[-1].events, *untold])
+            self._rendered.extend(pushes)
+        else:
+            self.history.note(untold)
+
+    def _misstated(self, event: Event) -> Event:
+        if not self.misstatement or not isinstance(event, SimulatedPosition):
+            return event
+        return replace(event, realized_pnl=EXACT.add(event.realized_pnl, self.misstatement))
+
+
+def _time_ms(moment: Moment) -> int:
+    """When a moment was, milliseconds since 1970: its last event is a state."""
+    last = moment[-1]
+    assert not isinstance(last, SimulatedFill | SimulatedTransaction)
+    return last.updated_ms
 
 
 def wall_clock_ms() -> int:

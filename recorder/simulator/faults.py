@@ -65,7 +65,7 @@ def stalled_mid_frame(simulator: Simulator) -> Iterator[None]:
 
 @contextmanager
 def invalid_topics(simulator: Simulator, topics: Collection[str]) -> Iterator[None]:
-    """Refuse topics with 41002 although they exist; existing subscriptions stay."""
+    """Refuse topics although they exist; existing subscriptions stay."""
     with _changed(simulator, invalid_topics=frozenset(topics)):
         yield
 
@@ -73,9 +73,7 @@ def invalid_topics(simulator: Simulator, topics: Collection[str]) -> Iterator[No
 @contextmanager
 def swallowing(simulator: Simulator, topics: Collection[str] | None = None) -> Iterator[None]:
     """Lose the pushes of some topics or of all: trading goes on, REST reports it, and connections stay up."""
-    symbols = simulator.options.symbols
-    every = ["account", *(f"{kind}.{symbol}" for kind in ("order", "position") for symbol in symbols)]
-    with _changed(simulator, swallowed_topics=frozenset(every if topics is None else topics)):
+    with _changed(simulator, swallowed_topics=frozenset(simulator.topics() if topics is None else topics)):
         yield
 
 
@@ -95,14 +93,14 @@ def fees_twice(simulator: Simulator) -> Iterator[None]:
 
 @contextmanager
 def leaking(simulator: Simulator, amount: Decimal = Decimal("1E-18")) -> Iterator[None]:
-    """Take this amount of BTC with each execution, unreported. It is not paid back afterwards."""
+    """Take this amount with each execution, in the currency of its fee, unreported. It is not paid back afterwards."""
     with _changed(simulator, leak=amount):
         yield
 
 
 @contextmanager
 def misstating(simulator: Simulator, amount: Decimal = Decimal("1E-18")) -> Iterator[None]:
-    """Let positions report a realized PnL that is this many BTC too high; balances are correct."""
+    """Let positions report a realized PnL that is too high by this amount; balances are correct."""
     with _changed(simulator, misstatement=amount):
         yield
 

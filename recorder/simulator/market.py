@@ -1,21 +1,19 @@
-"""A random walk of prices, from a seed, on a tick of 0.5 USD, and the depth at each price."""
+"""A random walk of prices, from a seed, on an instrument's ticks, and the depth at each price."""
 
 from collections.abc import Sequence
 from decimal import Decimal
-from functools import lru_cache
 from random import Random
 from typing import TypeVar
 
-from recorder.venues.fmex.orders import Direction
+from recorder.venues.simulated import Side, Terms
 
 T = TypeVar("T")
 
-#: Ticks in one USD.
-TICKS = 2
-
-
-#: Probability of a jump by 1 to 6 %, enough to liquidate a position on the wrong side.
+#: Probability of a jump by some percent, enough to liquidate a position on the wrong side.
 LEAPS = 0.002
+
+#: First price, in ticks, at which the price moves by single ticks; at a multiple of it, by as many.
+TICKS = 18_576
 
 
 class Dice:
@@ -45,35 +43,55 @@ class Dice:
         return options[int(self._random() * len(options))]
 
 
-@lru_cache(maxsize=65_536)
-def traded(ticks: int) -> Decimal:
-    """The price of a trade, always with one decimal: ``9288.0``."""
-    return Decimal(ticks * 5).scaleb(-1)
-
-
-@lru_cache(maxsize=65_536)
-def asked(ticks: int) -> Decimal:
-    """A price as a trader types it: ``10210``, ``10210.5``."""
-    return Decimal(ticks // TICKS) if ticks % TICKS == 0 else traded(ticks)
-
-
 class Market:
-    """One symbol's market: the best bid, in ticks, and the best ask one tick above."""
+    """One instrument's market: the best bid, in ticks, and the best ask one tick above.
 
-    def __init__(self, dice: Dice, start_ticks: int) -> None:
+    Args:
+        dice: random numbers.
+        terms: of the instrument.
+        first: the first bid, in ticks.
+    """
+
+    def __init__(self, dice: Dice, terms: Terms, first: int) -> None:
+        self.terms = terms
         self._dice = dice
-        self._low, self._high = start_ticks // 2, start_ticks * 2
+        self._low, self._high = first // 2, first * 2
         self._drift = 0
-        self.bid = start_ticks
+        #: Ticks between two prices of the book, and of the smallest move.
+        self.scale = max(1, (first + TICKS // 2) // TICKS)
+        #: Ticks in one unit of the quote currency, at least 1; prices in whole units are round ones.
+        self.whole = int(max(Decimal(1), 1 / terms.price_tick))
+        self.bid = first
+        self._exponent = Decimal(1).scaleb(min(0, int(terms.price_tick.normalize().as_tuple().exponent)))
 
     @property
     def ask(self) -> int:
         """The best ask, in ticks."""
         return self.bid + 1
 
-    def best(self, direction: Direction) -> int:
+    def best(self, side: Side) -> int:
         """The price, in ticks, at which a taker on this side trades first."""
-        return self.bid + 1 if direction == "LONG" else self.bid
+        return self.bid + 1 if side == "buy" else self.bid
+
+    def traded(self, ticks: int) -> Decimal:
+        """The price of a trade, with all decimals of the tick: ``9288.0``."""
+        return (ticks * self.terms.price_tick).quantize(self._exponent)
+
+    def asked(self, ticks: int) -> Decimal:
+        """A price as a trader types it: ``10210``, ``10210.5``."""
+        return Decimal(ticks // self.whole) if self.whole > 1 and ticks % self.whole == 0 else self.traded(ticks)
+
+    def ticks(self, price: Decimal) -> int:
+        """A price in ticks, rounded down."""
+        return int(price / self.terms.price_tick)
+
+    def quantity(self, lots: int) -> Decimal:
+        """A quantity in units, from one in steps."""
+        return lots * self.terms.quantity_step
+
+    def lots(self, quantity: Decimal) -> int:
+        """A quantity in steps."""
+        return int(quantity / self.terms.quantity_step)
 
     def move(self) -> None:
         """Move around a changing drift, with rare jumps; turn back at half and double the first price."""
@@ -81,28 +99,33 @@ class Market:
         if dice.chance(0.02):
             self._drift = dice.between(-4, 4)
         if dice.chance(LEAPS):
-            self.bid += dice.between(200, 1200) * dice.pick((-1, 1))
+            self.bid += dice.between(200, 1200) * dice.pick((-1, 1)) * self.scale
         if self.bid < self._low:
             self._drift = 3
         elif self.bid > self._high:
             self._drift = -3
-        self.bid += self._drift + dice.between(-6, 6)
+        self.bid += (self._drift + dice.between(-6, 6)) * self.scale
 
     def depth(self) -> int:
-        """Contracts offered at one price; often few, sometimes none."""
+        """Steps of the quantity offered at one price; often few, sometimes none."""
         return (0, 1, 7, 60, 400, 1500, 4000, 20_000)[self._dice.below(8)]
 
-    def levels(self, direction: Direction, limit: int, quantity: int) -> list[tuple[int, int]]:
-        """What a taker can trade: ``(ticks, contracts)`` from the best price up to its limit, at most six prices."""
+    def levels(self, side: Side, limit: int, lots: int) -> list[tuple[int, int]]:
+        """What a taker can trade: ``(ticks, lots)`` from the best price up to its limit, at most six prices."""
         found: list[tuple[int, int]] = []
-        ticks = self.best(direction)
-        towards = 1 if direction == "LONG" else -1
+        ticks = self.best(side)
+        towards = self.scale if side == "buy" else -self.scale
         for _ in range(6):
-            if quantity <= 0 or (limit - ticks) * towards < 0:
+            if lots <= 0 or (limit - ticks) * towards < 0:
                 break
-            size = min(quantity, self.depth())
+            size = min(lots, self.depth())
             if size:
                 found.append((ticks, size))
-            quantity -= size
+            lots -= size
             ticks += towards
         return found
+
+    def worst(self, side: Side) -> int:
+        """The worst price of a market order, in ticks: 10 % from the best one, in whole units if that is precise."""
+        limit = self.best(side) * (11 if side == "buy" else 9) // 10
+        return limit // self.whole * self.whole if limit > 100 * self.whole else limit

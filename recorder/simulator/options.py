@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
 
-from recorder.simulator.contract import ZERO
+from recorder.venues import DEFAULT_VENUE, venue_named
+from recorder.venues.simulated import NONE
 
 #: Default start of the virtual clock, milliseconds since 1970: the hour of the page's samples.
 START_MS = 1_580_802_000_000
@@ -18,16 +19,19 @@ class SimulatorOptions:
 
     Raises:
         ValueError: an option is invalid; names it.
+        ConfigurationError: there is no such venue.
     """
 
     #: Address to listen on.
     host: str = "127.0.0.1"
     #: Port to listen on; 0 for any free one.
     port: int = 0
+    #: Whose stand-in speaks for the exchange.
+    venue: str = DEFAULT_VENUE
     #: Seed of the trading; account number n uses seed + n.
     seed: int = 1
-    #: Contracts to trade, in lower case as in topics.
-    symbols: tuple[str, ...] = ("btcusd_p",)
+    #: Instruments to trade, as a user may write them; none for the venue's own choice.
+    symbols: tuple[str, ...] = ()
     #: API key and secret of each account.
     accounts: Mapping[str, str] = field(default_factory=lambda: {"demo-key": "demo-secret"})
     #: Stop trading after this many pushes of each account, sent or not; None for never.
@@ -48,16 +52,17 @@ class SimulatorOptions:
     wait_for_subscriber: bool = True
     #: Error of the server's clock, milliseconds; positive if it is ahead.
     clock_offset_ms: int = 0
+    #: Let positions pay or receive funding each time the clock passes a multiple of this, seconds; 0 for never.
+    funding_interval_s: float = 0
     #: Reset an account's connections each time it has made this many pushes; None for never.
     drop_every: int | None = None
 
     def __post_init__(self) -> None:
         if not 0 <= self.port <= 65_535:
             raise ValueError(f"port {self.port} is not between 0 and 65535")
-        if not self.symbols or any(not name or name != name.lower() for name in self.symbols):
-            raise ValueError("symbols must be given in lower case, one at least, such as btcusd_p")
         if len(set(self.symbols)) != len(self.symbols):
             raise ValueError("symbols must not repeat")
+        venue_named(self.venue).stand_in.terms(self.symbols)
         if not self.accounts or not all(key and secret for key, secret in self.accounts.items()):
             raise ValueError("accounts must map one key at least to its secret, neither empty")
         if self.pushes is not None and self.pushes < 0:
@@ -68,6 +73,8 @@ class SimulatorOptions:
             raise ValueError(f"rate_per_s {self.rate_per_s} is negative")
         if self.ping_timeout_s <= 0:
             raise ValueError(f"ping_timeout_s {self.ping_timeout_s} is not above 0")
+        if not 0 <= self.funding_interval_s < math.inf:
+            raise ValueError(f"funding_interval_s {self.funding_interval_s} is not 0 or above it")
         if self.drop_every is not None and self.drop_every < 1:
             raise ValueError(f"drop_every {self.drop_every} is not above 0")
 
@@ -92,7 +99,7 @@ class ActiveFaults:
     invalid_topics: Collection[str] = ()
     #: Each fee is charged twice and reported once.
     fees_twice: bool = False
-    #: Amount taken with each execution without being reported, BTC.
-    leak: Decimal = ZERO
-    #: Error of the realized PnL that positions report, BTC.
-    misstatement: Decimal = ZERO
+    #: Amount taken with each execution without being reported, in the currency of the fee.
+    leak: Decimal = NONE
+    #: Error of the realized PnL that positions report.
+    misstatement: Decimal = NONE

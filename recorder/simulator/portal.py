@@ -6,15 +6,12 @@ from decimal import Decimal
 from http import HTTPStatus
 from typing import Any
 
-from recorder.simulator.account import SimulatedTransfer
 from recorder.simulator.exchange import Exchange, wall_clock_ms
 from recorder.simulator.feed import AccountFeed, LoggedClient
 from recorder.simulator.options import ActiveFaults, SimulatorOptions
-from recorder.simulator.rest import SimulatedAccount
 from recorder.simulator.sent import SentLog
-from recorder.venues.fmex.portal import topics_of
-from recorder.venues.fmex.rest import SERVER_TIME
-from recorder.venues.fmex.stand_in import FMexStandIn
+from recorder.venues import venue_named
+from recorder.venues.simulated import NONE, SimulatedTransaction
 from recorder.venues.stand_in import AccountQuery, HttpError
 from recorder.wire.http import HttpRequest, HttpResponse
 from recorder.wire.server import ClientConnection, Server, error_response, respond
@@ -43,8 +40,8 @@ class SimulatedPortal:
             key: AccountFeed(self._exchange(number), options, self.active_faults, self._trading, log, on_change)
             for number, key in enumerate(options.accounts)
         }
-        self._topics = frozenset(topics_of(options.symbols))
-        self._stand_in = FMexStandIn()
+        self._stand_in = venue_named(options.venue).stand_in
+        self._topics = frozenset(topic for feed in self._feeds.values() for topic in feed.exchange.face.topics())
         self._handler = self._stand_in.request_handler(options.accounts.get, self.clock_ms)
         self._server = Server(options.host, options.port, self._request, self._converse, self._handler)
         self.change({})
@@ -84,14 +81,27 @@ class SimulatedPortal:
         if self.active_faults.deaf:
             self.stall(None)
 
-    def transfer(self, key: str, amount: Decimal) -> None:
+    def transfer(
+        self, key: str, amount: Decimal, currency: str | None = None, wallet: str | None = None, fee: Decimal = NONE
+    ) -> None:
         """Deposit to an account, or withdraw if the amount is negative; subscribed clients get the balance at once."""
         feed = self._feeds[key]
-        feed.exchange.transfer(amount)
+        feed.exchange.transfer(amount, feed.exchange.purse(currency, wallet), fee=fee)
         feed.push_waiting()
 
-    def transfers(self, key: str) -> list[SimulatedTransfer]:
-        """All transfers of an account so far."""
+    def move(self, key: str, amount: Decimal, currency: str, source: str, target: str) -> None:
+        """Transfer from one wallet of an account to another; otherwise as `transfer`."""
+        feed = self._feeds[key]
+        exchange = feed.exchange
+        exchange.move(exchange.purse(currency, source), exchange.purse(currency, target), amount)
+        feed.push_waiting()
+
+    def topics(self, key: str) -> Collection[str]:
+        """The topics of an account."""
+        return self._feeds[key].exchange.face.topics()
+
+    def transfers(self, key: str) -> list[SimulatedTransaction]:
+        """All deposits and withdrawals of an account so far."""
         return list(self._feeds[key].exchange.engine.transfers)
 
     def stall(self, payload: bytes | None) -> None:
@@ -129,7 +139,14 @@ class SimulatedPortal:
     def _exchange(self, number: int) -> Exchange:
         options = self._options
         clock_ms = self.clock_ms if options.live_clock else None
-        return Exchange(options.seed + number, options.symbols, start_ms=options.start_ms, clock_ms=clock_ms)
+        return Exchange(
+            options.seed + number,
+            options.symbols,
+            venue=options.venue,
+            start_ms=options.start_ms,
+            clock_ms=clock_ms,
+            funding_interval_ms=int(options.funding_interval_s * 1000),
+        )
 
     def _has_topic(self, topic: str) -> bool:
         return topic in self._topics and topic not in self.active_faults.invalid_topics
@@ -138,14 +155,15 @@ class SimulatedPortal:
         """Answer one request; None to accept a client on the push portal."""
         await self._answering.wait()
         status = self.active_faults.refuse_status
-        # The server's time needs no key, so it is answered even while keys are refused.
-        if status and not (status == HTTPStatus.UNAUTHORIZED and request.target.partition("?")[0] == SERVER_TIME):
+        # What needs no key is answered even while keys are refused.
+        path = request.target.partition("?")[0]
+        if status and not (status == HTTPStatus.UNAUTHORIZED and path in self._stand_in.public_paths):
             phrase = HTTPStatus(status).phrase.lower()
             return error_response(self._handler, HttpError(status, phrase, self.active_faults.retry_after_s))
         return await respond(self._handler, connection, request, self._answer)
 
     async def _answer(self, query: AccountQuery) -> bytes:
-        return query.answer(SimulatedAccount(self._feeds[query.key].exchange.rest_state))
+        return query.answer(self._feeds[query.key].exchange.view())
 
     async def _converse(self, connection: ClientConnection) -> None:
         """Serve one client of the push portal until it is gone."""

@@ -1,19 +1,19 @@
 """The simulated exchange in a thread of its own, for tests, the demo and `recorder simulate`."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from decimal import Decimal
 from typing import Any
 
 from recorder.model import host_port
-from recorder.simulator.account import SimulatedTransfer
 from recorder.simulator.options import ActiveFaults, SimulatorOptions
 from recorder.simulator.portal import SimulatedPortal
 from recorder.simulator.sent import NOBODY, Sent, SentLog
+from recorder.venues.simulated import NONE, SimulatedTransaction
 from recorder.wire.thread import ServerThread, Startable
 
 
 class Simulator(Startable):
-    """A simulated FMex, as a context manager. Safe to use from any thread.
+    """A simulated exchange, as a context manager. Safe to use from any thread.
 
     An exception in the simulator, such as `BooksError`, stops it, and is raised by the next call: a wait, a change,
     `close` or the end of the ``with``.
@@ -126,30 +126,60 @@ class Simulator(Startable):
         """Set attributes of `active_faults`; the context managers in `faults` also restore them."""
         self._running.call(lambda: self._portal.change(active_faults))
 
-    def deposit(self, amount: Decimal, *, key: str | None = None) -> None:
+    def deposit(
+        self, amount: Decimal, *, key: str | None = None, currency: str | None = None, wallet: str | None = None
+    ) -> None:
         """Deposit to an account. Subscribed clients are sent the new balance at once.
 
         Args:
-            amount: BTC.
+            amount: of the currency.
             key: API key of the account; by default the first one's.
+            currency: by default the account's first one.
+            wallet: by default the first one that has the currency.
         """
-        if not amount.is_finite() or amount <= 0:
-            raise ValueError(f"the amount must be above 0, not {amount}")
-        self._transfer(amount, key)
+        _require_positive(amount)
+        self._running.call(lambda: self._portal.transfer(key or self.key, amount, currency, wallet))
 
-    def withdraw(self, amount: Decimal, *, key: str | None = None) -> None:
+    def withdraw(
+        self,
+        amount: Decimal,
+        *,
+        fee: Decimal = NONE,
+        key: str | None = None,
+        currency: str | None = None,
+        wallet: str | None = None,
+    ) -> None:
         """Withdraw from an account; otherwise as `deposit`.
+
+        Args:
+            amount: of the currency, the fee included.
+            fee: what the exchange keeps of it.
+            key: as above.
+            currency: as above.
+            wallet: as above.
 
         Raises:
             ValueError: the available balance is too small.
         """
-        if not amount.is_finite() or amount <= 0:
-            raise ValueError(f"the amount must be above 0, not {amount}")
-        self._transfer(-amount, key)
+        _require_positive(amount)
+        self._running.call(lambda: self._portal.transfer(key or self.key, -amount, currency, wallet, fee))
 
-    def transfers(self, *, key: str | None = None) -> list[SimulatedTransfer]:
+    def move(self, amount: Decimal, currency: str, source: str, target: str, *, key: str | None = None) -> None:
+        """Transfer from one wallet of an account to another; otherwise as `deposit`.
+
+        Raises:
+            ValueError: the available balance is too small.
+        """
+        _require_positive(amount)
+        self._running.call(lambda: self._portal.move(key or self.key, amount, currency, source, target))
+
+    def transfers(self, *, key: str | None = None) -> list[SimulatedTransaction]:
         """All deposits and withdrawals of an account, including the trader's own."""
         return self._running.call(lambda: self._portal.transfers(key or self.key))
+
+    def topics(self, *, key: str | None = None) -> Collection[str]:
+        """All topics of an account."""
+        return self._running.call(lambda: self._portal.topics(key or self.key))
 
     def stall(self, payload: bytes | None = None) -> None:
         """Let all connections hang without closing them, after half of a frame if one is given."""
@@ -170,5 +200,7 @@ class Simulator(Startable):
     def _make(self, on_change: Callable[[], None]) -> SimulatedPortal:
         return SimulatedPortal(self.options, self._log, on_change)
 
-    def _transfer(self, amount: Decimal, key: str | None) -> None:
-        self._running.call(lambda: self._portal.transfer(key or self.key, amount))
+
+def _require_positive(amount: Decimal) -> None:
+    if not amount.is_finite() or amount <= 0:
+        raise ValueError(f"the amount must be above 0, not {amount}")

@@ -1,37 +1,48 @@
-"""A random trader, from a seed, who uses every order type and flag and sizes from one contract to too many."""
+"""A random trader, from a seed, who uses every order type and flag and sizes from one lot to too many."""
 
-from collections.abc import Callable
-from decimal import Decimal
+from collections.abc import Callable, Sequence
+from typing import Literal, NamedTuple
 
-from recorder.simulator.account import OrderRequest
-from recorder.simulator.contract import opposite
-from recorder.simulator.market import TICKS, Dice, Market
-from recorder.simulator.matching import MatchingEngine, market_limit
-from recorder.venues.fmex.orders import FILL_OR_KILL, HIDDEN, IMMEDIATE_OR_CANCEL, POST_ONLY, Direction, OrderType
-
-#: First deposit, BTC; with the 18 decimals of the exchange's own sample.
-FIRST_DEPOSIT = Decimal("12.796888254907565438")
-
-#: Available balance below which the trader deposits again, BTC.
-LOW = Decimal(2)
-
-DEPOSIT = Decimal("5.000000000000000001")
+from recorder.simulator.contract import held_by, opposite
+from recorder.simulator.market import Dice, Market
+from recorder.simulator.matching import MatchingEngine
+from recorder.simulator.tickets import OrderRequest
+from recorder.venues.simulated import Funds, PositionSide, Side
 
 #: At this many open orders the trader cancels one before placing another.
 OPEN_MAX = 14
 
+#: Quantities, in steps.
 _SIZES = (1, 1, 2, 5, 10, 37, 100, 250, 994, 2500, 8000)
 
 
-class Trader:
-    """Takes one random action at a time."""
+class _Flags(NamedTuple):
+    time_in_force: Literal["gtc", "ioc", "fok"] = "gtc"
+    post_only: bool = False
+    hidden: bool = False
 
-    def __init__(self, dice: Dice, engine: MatchingEngine, symbols: list[str]) -> None:
+
+_PLAIN, _POST_ONLY = _Flags(), _Flags(post_only=True)
+_RESTING = (_PLAIN, _PLAIN, _POST_ONLY, _Flags(hidden=True), _Flags(post_only=True, hidden=True))
+_CROSSING = (_PLAIN, _PLAIN, _Flags("ioc"), _Flags("fok"), _POST_ONLY)
+
+
+class Trader:
+    """Takes one random action at a time.
+
+    Args:
+        dice: random numbers.
+        engine: of the account.
+        funds: what to deposit when it runs low.
+    """
+
+    def __init__(self, dice: Dice, engine: MatchingEngine, funds: Sequence[Funds]) -> None:
         self._dice = dice
         self._engine = engine
-        self._symbols = symbols
+        self._funds = funds
+        self._names = list(engine.markets)
         #: Actions and their relative frequencies.
-        habits: list[tuple[int, Callable[[str, Market], None]]] = [
+        habits: list[tuple[int, Callable[[Market], None]]] = [
             (30, self._rest),
             (10, self._cross),
             (20, self._market),
@@ -44,119 +55,149 @@ class Trader:
         self._actions = [action for weight, action in habits for _ in range(weight)]
 
     def act(self) -> None:
-        """Take one action, in one symbol."""
-        if self._engine.books.available < LOW:
-            self._engine.transfer(DEPOSIT)
-        symbol = self._dice.pick(self._symbols)
+        """Take one action, in one market."""
+        for funds in self._funds:
+            purse = self._engine.books.purses[funds.wallet, funds.currency]
+            if purse.available < funds.low:
+                self._engine.transfer(purse, funds.more)
+        market = self._engine.markets[self._dice.pick(self._names)]
         if len(self._engine.open) >= OPEN_MAX:
-            self._cancel(symbol, self._engine.markets[symbol])
-        self._dice.pick(self._actions)(symbol, self._engine.markets[symbol])
+            self._cancel(market)
+        self._dice.pick(self._actions)(market)
 
-    def _side(self) -> Direction:
-        return "LONG" if self._dice.chance(0.5) else "SHORT"
+    def _side(self) -> Side:
+        return "buy" if self._dice.chance(0.5) else "sell"
 
-    def _rest(self, symbol: str, market: Market) -> None:
+    def _rest(self, market: Market) -> None:
         """A limit order away from the market; some hidden, some post-only."""
         side = self._side()
-        away = self._dice.between(1, 24)
-        price = market.bid - away if side == "LONG" else market.ask + away
-        features = self._dice.pick((0, 0, POST_ONLY, HIDDEN, POST_ONLY | HIDDEN))
-        self._at_limit(symbol, side, price, features)
+        away = self._dice.between(1, 24) * market.scale
+        price = market.bid - away if side == "buy" else market.ask + away
+        self._at_limit(market, side, price, self._dice.pick(_RESTING))
 
-    def _cross(self, symbol: str, market: Market) -> None:
+    def _cross(self, market: Market) -> None:
         """A limit order that takes; what is left rests, is cancelled, or all of it is (fill-or-kill, post-only)."""
         side = self._side()
-        into = self._dice.between(0, 3)
-        price = market.ask + into if side == "LONG" else market.bid - into
-        features = self._dice.pick((0, 0, IMMEDIATE_OR_CANCEL, FILL_OR_KILL, POST_ONLY))
-        self._at_limit(symbol, side, price, features)
+        into = self._dice.between(0, 3) * market.scale
+        price = market.ask + into if side == "buy" else market.bid - into
+        self._at_limit(market, side, price, self._dice.pick(_CROSSING))
 
-    def _market(self, symbol: str, market: Market) -> None:
+    def _market(self, market: Market) -> None:
         side = self._side()
-        self._at_market(symbol, market, side, self._dice.pick(_SIZES))
+        self._at_market(market, side, self._dice.pick(_SIZES))
 
-    def _close_position(self, symbol: str, market: Market) -> None:
-        """Close all or half of the position at the market, or reverse it."""
-        position = self._engine.books.positions[symbol]
-        if position.quantity:
-            quantity = max(1, self._dice.pick((position.quantity, position.quantity // 2, position.quantity * 2)))
-            self._at_market(symbol, market, opposite(position.direction), quantity)
+    def _close_position(self, market: Market) -> None:
+        """Close all or half of the position at the market, or reverse it. In a spot market, sell what there is."""
+        name, books = market.terms.name, self._engine.books
+        if market.terms.kind == "spot":
+            lots = market.lots(books.paying(market.terms, "sell").available)
+            if lots > 1:
+                self._at_market(market, "sell", max(1, self._dice.pick((lots - 1, lots // 2))))
+            return
+        held_sides: tuple[PositionSide | None, ...] = ("long", "short") if market.terms.hedged else (None,)
+        for held_side in held_sides:
+            position = books.positions[name, held_side]
+            lots = market.lots(position.quantity)
+            if lots:
+                size = max(1, self._dice.pick((lots, lots // 2, lots * 2)))
+                side = opposite("buy" if position.side == "long" else "sell")
+                self._at_market(market, side, size, position_side=held_side)
 
-    def _stop(self, symbol: str, market: Market) -> None:
+    def _stop(self, market: Market) -> None:
         """A stop, half of them at the market and half at a limit."""
         rising = self._dice.chance(0.5)
-        away = self._dice.between(3, 40)
+        away = self._dice.between(3, 40) * market.scale
         trigger = market.bid + away if rising else market.bid - away
-        side: Direction = "LONG" if rising else "SHORT"
+        side: Side = "buy" if rising else "sell"
         at_market = self._dice.chance(0.5)
-        quantity = self._dice.pick(_SIZES)
+        lots = self._dice.pick(_SIZES)
         if at_market:
-            self._at_market(symbol, market, side, quantity, trigger_on=trigger)
+            self._at_market(market, side, lots, trigger=trigger)
         else:
-            limit = trigger + self._dice.between(-4, 4)
-            self._place(symbol, side, quantity, "LIMIT", limit, trigger_on=trigger)
+            limit = trigger + self._dice.between(-4, 4) * market.scale
+            self._place(market, side, lots, "limit", limit, trigger=trigger)
 
-    def _trail(self, symbol: str, market: Market) -> None:
-        """A trailing stop at a distance of whole USD."""
+    def _trail(self, market: Market) -> None:
+        """A trailing stop."""
         rising = self._dice.chance(0.5)
-        distance = self._dice.between(5, 25) * TICKS
+        distance = self._dice.between(5, 25) * 2 * market.scale
         trigger = market.bid + distance if rising else market.bid - distance
-        quantity = self._dice.pick(_SIZES)
-        side: Direction = "LONG" if rising else "SHORT"
-        self._at_market(symbol, market, side, quantity, trigger_on=trigger, trailing_distance=distance)
+        lots = self._dice.pick(_SIZES)
+        self._at_market(market, "buy" if rising else "sell", lots, trigger=trigger, trail=distance)
 
-    def _overreach(self, symbol: str, market: Market) -> None:
-        """A stop for far more than the account can afford: it fails when triggered."""
-        books = self._engine.books
-        too_much = int(books.available * books.positions[symbol].leverage * market.bid)
+    def _overreach(self, market: Market) -> None:
+        """A stop for twice of what the account can afford: it fails when triggered."""
         side = self._side()
-        trigger = market.bid + 1 if side == "LONG" else market.bid - 1
-        self._at_market(symbol, market, side, too_much, trigger_on=trigger)
+        trigger = market.bid + 1 if side == "buy" else market.bid - 1
+        self._at_market(market, side, self._too_many(market, side), trigger=trigger)
 
-    def _cancel(self, _symbol: str, _market: Market) -> None:
+    def _too_many(self, market: Market, side: Side) -> int:
+        terms, price = market.terms, market.traded(market.bid)
+        available = self._engine.books.paying(terms, side).available * terms.leverage * 2
+        if terms.kind == "inverse":
+            return market.lots(available * price)
+        return max(1, market.lots(available if terms.kind == "spot" and side == "sell" else available / price))
+
+    def _cancel(self, _market: Market) -> None:
         if self._engine.open:
             self._engine.cancel(self._dice.pick(list(self._engine.open)))
 
-    def _at_limit(self, symbol: str, side: Direction, price: int, features: int) -> None:
-        self._place(symbol, side, self._dice.pick(_SIZES), "LIMIT", price, features)
+    def _at_limit(self, market: Market, side: Side, price: int, flags: _Flags) -> None:
+        self._place(market, side, self._dice.pick(_SIZES), "limit", price, flags)
 
     def _at_market(
         self,
-        symbol: str,
         market: Market,
-        side: Direction,
-        quantity: int,
+        side: Side,
+        lots: int,
         *,
-        trigger_on: int = 0,
-        trailing_distance: int = 0,
+        position_side: PositionSide | None = None,
+        trigger: int = 0,
+        trail: int = 0,
     ) -> None:
-        price = market_limit(market, side)
-        stop = {"trigger_on": trigger_on, "trailing_distance": trailing_distance}
-        self._place(symbol, side, quantity, "MARKET", price, IMMEDIATE_OR_CANCEL, **stop)
+        self._place(
+            market,
+            side,
+            lots,
+            "market",
+            market.worst(side),
+            _Flags("ioc"),
+            position_side=position_side,
+            trigger=trigger,
+            trail=trail,
+        )
 
     def _place(
         self,
-        symbol: str,
-        side: Direction,
-        quantity: int,
-        kind: OrderType,
+        market: Market,
+        side: Side,
+        lots: int,
+        kind: Literal["limit", "market"],
         price: int,
-        features: int = 0,
+        flags: _Flags = _PLAIN,
         *,
-        trigger_on: int = 0,
-        trailing_distance: int = 0,
+        position_side: PositionSide | None = None,
+        trigger: int = 0,
+        trail: int = 0,
     ) -> None:
         """Place an order, or a stop if it has a trigger; a stop is triggered in the direction it trades in."""
+        if market.terms.hedged and position_side is None:
+            # Two of three orders open or add to a position, the third reduces the opposite one.
+            opens = self._dice.chance(2 / 3)
+            position_side = held_by(side if opens else opposite(side))
         self._engine.place(
             OrderRequest(
-                symbol=symbol,
-                direction=side,
-                quantity=quantity,
+                name=market.terms.name,
+                side=side,
+                position_side=position_side,
+                lots=lots,
                 type=kind,
                 price=price,
-                features=features,
-                trigger_on=trigger_on,
-                trigger_direction=side if trigger_on else "LONG",
-                trailing_distance=trailing_distance,
+                time_in_force=flags.time_in_force,
+                post_only=flags.post_only,
+                hidden=flags.hidden,
+                trigger=trigger,
+                trigger_rises=side == "buy" if trigger else True,
+                trail=trail,
             )
         )

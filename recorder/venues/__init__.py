@@ -9,6 +9,9 @@ from recorder.venues.base import Venue
 #: Name → where its class is. A venue is imported when it is first asked for: most commands need none.
 VENUES = {"fmex": "recorder.venues.fmex:FMex"}
 
+#: The venue that is simulated where none is named.
+DEFAULT_VENUE = "fmex"
+
 #: An account in the example of a configuration.
 EXAMPLE_ACCOUNT = """\
 venue = "fmex"

@@ -5,10 +5,20 @@ A request goes to the venue's `RequestHandler`, which answers it, returns an `Ac
 commands go to a `Conversation`.
 """
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 from recorder.model import FillUpdate
+from recorder.venues.simulated import (
+    Event,
+    Funds,
+    Moment,
+    SimulatedBalance,
+    SimulatedFill,
+    SimulatedOrder,
+    SimulatedPosition,
+    Terms,
+)
 
 
 class HttpError(Exception):
@@ -157,8 +167,75 @@ class Conversation(Protocol):
         ...
 
 
+class Push(NamedTuple):
+    """A frame that the exchange pushes, and what it tells."""
+
+    topic: str
+    payload: bytes
+    #: Of the moment it is made of: REST reports them once the frame is on its way.
+    events: Sequence[Event]
+
+
+class Face(Protocol):
+    """Renders a simulated account as the venue shows it."""
+
+    def pushes(self, moment: Moment, now_ms: int) -> Iterable[Push]:
+        """The frames that tell of a moment, in order. Events that the venue does not push are left out.
+
+        Args:
+            moment: what happened.
+            now_ms: the exchange's clock as the frames leave, milliseconds since 1970.
+        """
+        ...
+
+    def balance(self, balance: SimulatedBalance) -> SentState:
+        """A balance as an answer to a request."""
+        ...
+
+    def position(self, position: SimulatedPosition) -> SentState:
+        """A position as an answer to a request."""
+        ...
+
+    def order(self, order: SimulatedOrder) -> SentState:
+        """An order as an answer to a request."""
+        ...
+
+    def execution(self, fill: SimulatedFill) -> Execution:
+        """A fill."""
+        ...
+
+    def topics(self) -> Collection[str]:
+        """The topics that can be subscribed to."""
+        ...
+
+
 class StandIn(Protocol):
     """A venue's server side."""
+
+    #: What is traded if nothing else is asked for.
+    default_symbols: tuple[str, ...]
+
+    #: Paths that are answered without a key, such as that of the server's time.
+    public_paths: Collection[str]
+
+    def terms(self, symbols: Sequence[str]) -> tuple[Terms, ...]:
+        """The terms of instruments for a simulated account.
+
+        Args:
+            symbols: as a user may write them.
+
+        Raises:
+            ValueError: the venue has no such instrument.
+        """
+        ...
+
+    def funds(self, terms: Sequence[Terms]) -> tuple[Funds, ...]:
+        """What a simulated account that trades these instruments is given, the most important currency first."""
+        ...
+
+    def face(self, terms: Sequence[Terms]) -> Face:
+        """The face of a simulated account that trades these instruments."""
+        ...
 
     def request_handler(self, secret_of: Callable[[str], str | None], clock_ms: Callable[[], int]) -> RequestHandler:
         """The handler of REST requests and of handshakes on the push portal.

@@ -9,7 +9,6 @@ from typing import NamedTuple
 from recorder.live.channel import Recorded
 from recorder.model import PUSH, REST, Frame
 from recorder.simulator.exchange import Exchange
-from recorder.simulator.rest import SimulatedAccount
 from recorder.store.entries import (
     AccountAdded,
     Covered,
@@ -68,7 +67,7 @@ class Story:
             if deeds and number in deeds:
                 deeds[number](exchange)
             if number in asked:
-                self.answers[number] = snapshot_of(SimulatedAccount(exchange.rest_state))
+                self.answers[number] = snapshot_of(exchange.view())
             self.payloads.append(next(exchange)[1])
 
     def at_ns(self, number: int) -> int:

@@ -21,9 +21,10 @@ from recorder.clock import NS_PER_S
 from recorder.read.books.books import NamedTransfers
 from recorder.read.record import ALL, Filter
 from recorder.read.records import Book, Transfer
+from recorder.simulator.books import Purse
 from recorder.simulator.exchange import Exchange
-from recorder.simulator.trader import FIRST_DEPOSIT
 from recorder.store.crosscheck import compare_sessions
+from recorder.venues.fmex.stand_in.face import FIRST_DEPOSIT
 from tests.contract.conftest import NewUrl
 from tests.contract.scribe import MS, Deed, Heard, Scribe, Story
 from tests.contract.test_mover import move
@@ -340,11 +341,11 @@ class Once:
     def __call__(self, exchange: Exchange) -> None:
         books = exchange.engine.books
         setattr(books, self._name, self._value)
-        embezzle: Callable[[Decimal], None] = books._embezzle
+        embezzle: Callable[[Purse, Decimal], None] = books._embezzle
 
-        def once(fee: Decimal) -> None:
-            embezzle(fee)
-            if books.embezzled:
+        def once(purse: Purse, fee: Decimal) -> None:
+            embezzle(purse, fee)
+            if purse.embezzled:
                 setattr(books, self._name, type(self._value)(0))
 
         books._embezzle = once  # type: ignore[method-assign]

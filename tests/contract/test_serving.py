@@ -19,7 +19,6 @@ from recorder.read.record import Record
 from recorder.read.records import Filter
 from recorder.replay.serving import Serving, ServingOptions
 from recorder.simulator.exchange import Exchange
-from recorder.simulator.rest import SimulatedAccount
 from recorder.store.entries import Covered, SessionOpened
 from recorder.store.redactions import redact, redactable
 from recorder.store.schema import accounts
@@ -282,7 +281,7 @@ class Desk:
     def __init__(self, number: int) -> None:
         exchange = Exchange(SEED)
         list(islice(exchange, number))
-        self.account = SimulatedAccount(exchange.rest_state)
+        self.account = exchange.view()
         self._handler = FMexStandIn().request_handler({"main": SECRET}.get, now_ms)
 
     def ask(self, target: str) -> bytes:

@@ -9,13 +9,12 @@ from decimal import Decimal
 from typing import NamedTuple
 
 from recorder.clock import NS_PER_MS
-from recorder.simulator.account import OrderMatch, SimulatedOrder, SimulatedPosition
 from recorder.simulator.exchange import Exchange
 from recorder.simulator.market import Dice
-from recorder.simulator.rest import SimulatedAccount
 from recorder.venues.fmex.portal import topics_of
 from recorder.venues.fmex.stand_in import FMexStandIn
 from recorder.venues.rest import Credentials, RestRequest
+from recorder.venues.simulated import SimulatedFill, SimulatedOrder, SimulatedPosition
 from recorder.venues.stand_in import AccountQuery, Conversation
 
 SEED = 7
@@ -53,9 +52,9 @@ class Truth(NamedTuple):
     moments: list[Moment]
 
     @property
-    def matches(self) -> Iterator[tuple[SimulatedOrder, OrderMatch]]:
+    def fills(self) -> Iterator[tuple[SimulatedOrder, SimulatedFill]]:
         """Every execution, with its order."""
-        return ((order, match) for order in self.orders for match in order.matches)
+        return ((order, fill) for order in self.orders for fill in order.fills)
 
     def at(self, at_ms: int) -> Moment:
         """The books at an instant."""
@@ -98,7 +97,7 @@ class TradedExchange:
         self.now_ms = max(self.now_ms, now_ms)
         decided = self._handler.handle("GET", request.url.removeprefix(URL), request.headers, URL)
         if isinstance(decided, AccountQuery):
-            return decided.answer(SimulatedAccount(self._exchange.rest_state))
+            return decided.answer(self._exchange.view())
         assert isinstance(decided, bytes)
         return decided
 
@@ -112,7 +111,7 @@ class TradedExchange:
         while count < pushes:
             self._exchange.engine.now_ms = self.now_ms + self._pauses.below(PAUSE_MAX_MS)
             moment = [next(self._exchange)]
-            while self._exchange._waiting:
+            while self._exchange.waiting:
                 moment.append(next(self._exchange))
             self._keep_books()
             count += len(moment)
@@ -122,7 +121,7 @@ class TradedExchange:
     def deposit(self, amount: Decimal) -> None:
         """Pay in; the next trade's pushes include it."""
         self._exchange.engine.now_ms = self.now_ms
-        self._exchange.engine.transfer(amount)
+        self._exchange.engine.transfer(self._exchange.purse(), amount)
 
     def trade_unrecorded(self, pushes: int) -> None:
         """Trade while nobody records."""
@@ -131,10 +130,11 @@ class TradedExchange:
 
     def truth(self) -> Truth:
         """What happened to the account so far."""
-        return Truth(list(self._exchange.rest_state.orders.values()), self._moments)
+        return Truth(list(self._exchange.history.orders.values()), self._moments)
 
     def _keep_books(self) -> None:
-        books, balance = self._exchange.engine.books, self._exchange.engine.books.balance(0)
-        total = balance.available + balance.frozen + balance.position
-        moment = Moment(self._exchange.engine.now_ms, dict(books.positions), books.deposits, total)
+        engine, purse = self._exchange.engine, self._exchange.purse()
+        positions = {name: position for (name, _), position in engine.books.positions.items()}
+        deposits = sum((one.amount for one in engine.transfers), Decimal(0))
+        moment = Moment(engine.now_ms, positions, deposits, purse.total)
         self._moments.append(moment)

@@ -89,17 +89,17 @@ def test_a_deposit_and_a_withdrawal_are_found_until_they_are_named(folder: Folde
         ((payload,),) = folder.rows(sql, change["session_id"], change["seq"])
         assert payload.startswith(b'{"type":"account"')
 
-    lines = [f"main,BTC,{one.made_at // 10},{one.amount}" for one in (came, went)]
+    lines = [f"main,BTC,{one.occurred_ms // 10},{one.amount}" for one in (came, went)]
     file = folder.path / "transfers.csv"
     file.write_text("account,currency,time,amount\n" + "\n".join(lines) + "\n")
     ended = folder.command("books", "--transfers", "transfers.csv")
     assert (ended.returncode, ended.stdout) == (2, "")
     assert "transfers.csv, line 2" in ended.stderr
-    file.write_text("\n".join(f"main,BTC,{utc_text(one.made_at * NS_PER_MS)},{one.amount}" for one in (went, came)))
+    file.write_text("\n".join(f"main,BTC,{utc_text(one.occurred_ms * NS_PER_MS)},{one.amount}" for one in (went, came)))
     code, (row,) = books(folder, "--transfers", "transfers.csv")
     assert (code, row["found"], D(row["unexplained"])) == (0, 0, D(0))
     assert D(row["transfers"]) == came.amount + went.amount
-    file.write_text(f"main,BTC,{utc_text(came.made_at * NS_PER_MS)},1.5\n")
+    file.write_text(f"main,BTC,{utc_text(came.occurred_ms * NS_PER_MS)},1.5\n")
     ended = folder.command("books", "--transfers", "transfers.csv")
     assert ended.returncode == 1
     assert "Not found: the transfer of 1.5 BTC on main" in ended.stderr

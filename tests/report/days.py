@@ -16,7 +16,6 @@ from recorder.live.channel import Recorded
 from recorder.model import PUSH, REST, SENT, Frame, account_id
 from recorder.read.projector import project_all
 from recorder.simulator.exchange import Exchange
-from recorder.simulator.rest import SimulatedAccount
 from recorder.store import entries, migrate
 from recorder.store.journal import Batch
 from recorder.store.opening import open_run
@@ -164,7 +163,7 @@ class Days:
         assert self._run is not None
         account, key = self._account.account_id, self._key + 1
         self._log(entries.ReconciliationBegan(account, key, self._run.run_id, self._now_ns))
-        balances_and_positions = snapshot_of(SimulatedAccount(self._exchange.rest_state))[:2]
+        balances_and_positions = snapshot_of(self._exchange.view())[:2]
         for seq, (target, answer) in enumerate(balances_and_positions):
             decoded = read_answer(VENUE, target, answer)
             state = decoded.topic, decoded.status, decoded.error

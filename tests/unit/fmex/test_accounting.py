@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from recorder.simulator.contract import TAKER_FEE_RATE, fee, value
+from recorder.simulator.contract import fee, value
 from recorder.venues.base import Holding
 from recorder.venues.fmex.rest import read_accounts
 from tests.samples import FMEX
@@ -26,7 +26,9 @@ def page(name: str) -> dict[str, Any]:
 
 def test_the_page_shows_that_what_is_realized_is_net_of_fees() -> None:
     position = page("position")
-    opened = fee(value(position["quantity"], position["entry_price"]), TAKER_FEE_RATE)
+    (terms,) = FMEX.stand_in.terms(["btcusd_p"])
+    worth = value(terms, D(position["quantity"]), position["entry_price"])
+    opened = fee(worth, terms.taker_rate, terms.unit)
     # The page has 15 of its digits.
     assert abs(position["realized_pnl"] + opened) < D("1E-17")
     now = Holding(D(position["quantity"]), position["realized_pnl"])

@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 
 from recorder.model import AccountUpdate, OrderUpdate, PositionUpdate, State, Thing, thing_of
 from recorder.simulator.exchange import Exchange
-from recorder.simulator.rest import RestState, SimulatedAccount
 from recorder.venues.base import Contradiction, Seen
 from recorder.venues.fmex import rest
 from recorder.venues.fmex.compare import contradictions
@@ -52,9 +51,9 @@ def balance(currency: str, available: str, locked: str, margin: str) -> AccountU
 BALANCE = balance("BTC", "1.34242880408925", "0.0", "9.747280117178e-06")
 
 
-def snapshot(told: RestState) -> list[Answer]:
+def snapshot(exchange: Exchange) -> list[Answer]:
     """The answers of the exchange as it is now."""
-    return answers(snapshot_of(SimulatedAccount(told)))
+    return answers(snapshot_of(exchange.view()))
 
 
 def answers(bodies: Sequence[tuple[str, bytes]]) -> list[Answer]:
@@ -78,7 +77,7 @@ def test_another_spelling_contradicts_nothing() -> None:
     listener = Listener(exchange)
     listener.listen(400)
     listener.settle()
-    bodies = snapshot_of(SimulatedAccount(exchange.rest_state))
+    bodies = snapshot_of(exchange.view())
     lower = [(target, re.sub(rb'"[A-Z_]+"', lambda word: word[0].lower(), body)) for target, body in bodies]
     assert b'"long"' in lower[2][1] and b'"btcusd_p"' in lower[1][1]
     assert compare(answers(lower), listener.passed) == []
@@ -119,7 +118,7 @@ class Listener:
         self.exchange = exchange
         self.passed: dict[Thing, list[Seen | None]] = {}
         # The first deposit was before anyone listened: a snapshot told of it.
-        for answer in snapshot(exchange.rest_state):
+        for answer in snapshot(exchange):
             self._take(answer.updates)
         self.settle()
 
@@ -145,7 +144,7 @@ def test_a_snapshot_of_any_moment_that_was_passed_through_contradicts_nothing(
     listener.listen(before)
     listener.settle()
     listener.listen(until)
-    told = snapshot(listener.exchange.rest_state)
+    told = snapshot(listener.exchange)
     listener.listen(after)
     assert compare(told, listener.passed) == []
 
@@ -156,7 +155,7 @@ def test_a_value_that_was_never_shown_always_does(seed: int, before: int, around
     listener = Listener(Exchange(seed))
     listener.listen(before)
     listener.settle()
-    told = snapshot(listener.exchange.rest_state)
+    told = snapshot(listener.exchange)
     listener.listen(around)
     states = [state for answer in told for state in answer.updates if isinstance(state, State)]
     comparable = [

@@ -11,10 +11,9 @@ from hypothesis import strategies as st
 from recorder.model import DECODED, FINAL_STATUSES, UNDECODED, Decoded, FillUpdate, OrderUpdate
 from recorder.simulator.exchange import Exchange
 from recorder.simulator.options import START_MS
-from recorder.simulator.rest import SimulatedAccount
 from recorder.venues.fmex import sign
-from recorder.venues.fmex.orders import OPEN
 from recorder.venues.fmex.reconcile import months_back, questions
+from recorder.venues.fmex.stand_in.frames import status
 from recorder.venues.fmex.stand_in.rest import FMexRequestHandler
 from recorder.venues.reading import read_answer
 from recorder.venues.rest import Answer, Credentials, Known, Question, Unanswered
@@ -36,7 +35,7 @@ def known_after(pushes: list[bytes], exchange: Exchange, since_ms: int | None) -
                 latest[update.order_id] = update
     unfinished = {key: filled(order) for key, order in latest.items() if order.status not in FINAL_STATUSES}
     newest = max(latest, key=int, default=None)
-    return Known(("btcusd_p",), unfinished, newest, since_ms, exchange.rest_state.now_ms)
+    return Known(("btcusd_p",), unfinished, newest, since_ms, exchange.history.now_ms)
 
 
 def filled(order: OrderUpdate) -> Decimal:
@@ -79,7 +78,7 @@ def rest_of(exchange: Exchange, known: Known) -> Callable[[str], bytes]:
             "GET", target, sign.credentials(WHO["key"], WHO["secret"], "GET", BASE + target, now_ms), BASE
         )
         assert isinstance(question, AccountQuery)
-        return question.answer(SimulatedAccount(exchange.rest_state))
+        return question.answer(exchange.view())
 
     return answer
 
@@ -89,7 +88,7 @@ def rest_of(exchange: Exchange, known: Known) -> Callable[[str], bytes]:
 def test_everything_that_a_gap_hid_is_restored(seed: int, seen: int, hidden: int) -> None:
     exchange = Exchange(seed)
     pushes = [payload for _, payload in islice(exchange, seen)]
-    before = dict(exchange.rest_state.orders)
+    before = dict(exchange.history.orders)
     list(islice(exchange, hidden))
     known = known_after(pushes, exchange, START_MS)
     restored: dict[int, OrderUpdate] = {}
@@ -107,18 +106,18 @@ def test_everything_that_a_gap_hid_is_restored(seed: int, seen: int, hidden: int
                 restored[int(update.order_id)] = update
             elif isinstance(update, FillUpdate):
                 fills.setdefault(int(update.order_id or 0), []).append(update)
-    for order_id, truth in exchange.rest_state.orders.items():
+    for order_id, truth in exchange.history.orders.items():
         was = before.get(order_id)
-        if was is None or was.status in OPEN:
-            assert restored[order_id].venue_status == truth.status
-            assert filled(restored[order_id]) == truth.quantity - truth.unfilled_quantity
+        if was is None or was.is_open:
+            assert restored[order_id].venue_status == status(truth)
+            assert filled(restored[order_id]) == truth.filled_quantity
         # Executions are asked for where an order filled unseen, and nowhere else.
-        seen_filled = 0 if was is None else was.quantity - was.unfilled_quantity
-        filled_unseen = truth.quantity - truth.unfilled_quantity > seen_filled
+        seen_filled = 0 if was is None else was.filled_quantity
+        filled_unseen = truth.filled_quantity > seen_filled
         assert (f"/v3/contracts/orders/{order_id}/matches" in asked) == filled_unseen
         if order_id in fills:
             told = [(Decimal(one.quantity or 0), Decimal(one.fee or 0)) for one in fills[order_id]]
-            assert told == [(Decimal(one.quantity), one.fee) for one in truth.matches]
+            assert told == [(one.quantity, one.fee) for one in truth.fills]
 
 
 def test_before_the_record_only_a_snapshot_is_taken() -> None:

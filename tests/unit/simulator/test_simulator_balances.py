@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recorder.simulator.books import AccountBooks, BooksError
+from recorder.simulator.books import BooksError
 from recorder.simulator.exchange import Exchange
-from recorder.simulator.trader import DEPOSIT, FIRST_DEPOSIT
+from recorder.venues.fmex.stand_in.face import DEPOSIT, FIRST_DEPOSIT
 from tests.depth import examples
 from tests.unit.simulator.second_books import Ledger
 
@@ -35,20 +35,20 @@ def test_books_balance_through_liquidations(symbols: tuple[str, ...]) -> None:
 
 
 def test_books_balance_through_deposits(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("recorder.simulator.trader.LOW", Decimal("12.79"))
+    monkeypatch.setattr("recorder.venues.fmex.stand_in.face.LOW", Decimal("12.79"))
     assert check(Exchange(3), 5_000).deposits > FIRST_DEPOSIT
 
 
 def test_more_than_the_available_balance_cannot_be_spent() -> None:
-    books = AccountBooks({"BTCUSD_P": 50})
-    books.transfer(Decimal(1))
+    exchange = Exchange(1)
+    purse = exchange.purse()
     with pytest.raises(BooksError, match="balance is negative"):
-        books.freeze(Decimal("1.000000000000000001"))
+        exchange.engine.books.lock(purse, purse.available + Decimal("1E-18"))
 
 
 def test_books_that_do_not_balance_stop_the_exchange() -> None:
     exchange = Exchange(1)
     next(exchange)
-    exchange.engine.books.available += Decimal("1E-18")
+    exchange.purse().available += Decimal("1E-18")
     with pytest.raises(BooksError, match="do not balance"):
         list(islice(exchange, 100))

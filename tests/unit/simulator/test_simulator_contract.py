@@ -5,12 +5,16 @@ from decimal import Decimal
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from recorder.simulator import contract
-from recorder.simulator.contract import UNIT
-from recorder.venues.fmex.orders import Direction
+from recorder.venues.fmex.stand_in.face import terms
+from recorder.venues.simulated import PositionSide
 
-#: The page's position: 1 contract LONG.
+(TERMS,) = terms(["btcusd_p"])
+UNIT = TERMS.unit
+
+#: The page's position: 1 contract long.
 ENTRY = Decimal("9278.5")
 MARGIN = Decimal("9.749658727683e-06")
 
@@ -18,67 +22,74 @@ MARGIN = Decimal("9.749658727683e-06")
 PRINTED = Decimal("1e-11")
 
 prices = st.integers(min_value=2, max_value=200_000).map(lambda ticks: Decimal(ticks) / 2)
-quantities = st.integers(min_value=1, max_value=1_000_000)
-directions = st.sampled_from(["LONG", "SHORT"])
+quantities = st.integers(min_value=1, max_value=1_000_000).map(Decimal)
+OTHER: dict[PositionSide, PositionSide] = {"long": "short", "short": "long"}
+sides = st.sampled_from(["long", "short"])
+
+
+def fee(quantity: Decimal, price: Decimal) -> Decimal:
+    return contract.fee(contract.value(TERMS, quantity, price), TERMS.taker_rate, UNIT)
 
 
 def test_the_pages_bankruptcy_price() -> None:
-    computed = contract.bankruptcy_price("LONG", 1, ENTRY, MARGIN)
+    computed = contract.bankruptcy_price(TERMS, "long", Decimal(1), ENTRY, MARGIN)
     assert abs(computed - Decimal("8512.606170669584")) < PRINTED
 
 
 def test_the_pages_liquidation_price() -> None:
-    computed = contract.liquidation_price("LONG", 1, ENTRY, MARGIN, maintenance_rate=Decimal("0.1"))
+    computed = contract.liquidation_price(
+        replace(TERMS, maintenance_rate=Decimal("0.1")), "long", Decimal(1), ENTRY, MARGIN
+    )
     assert abs(computed - Decimal("9363.483892761602")) < 2 * PRINTED
 
 
 def test_the_pages_fees_to_the_last_digit() -> None:
-    assert contract.fee(contract.value(1, Decimal("9288.0")), contract.TAKER_FEE_RATE) == Decimal("4.8449612403e-08")
-    assert contract.fee(contract.value(1, ENTRY), contract.TAKER_FEE_RATE) == Decimal("4.8499218623e-08")
+    assert fee(Decimal(1), Decimal("9288.0")) == Decimal("4.8449612403e-08")
+    assert fee(Decimal(1), ENTRY) == Decimal("4.8499218623e-08")
 
 
 def test_a_short_with_more_margin_than_value_cannot_go_bankrupt() -> None:
-    assert contract.bankruptcy_price("SHORT", 1, Decimal(10_000), Decimal("0.0001")) == 0
-    assert contract.bankruptcy_price("SHORT", 1, Decimal(10_000), Decimal("0.00009")) > 10_000
+    assert contract.bankruptcy_price(TERMS, "short", Decimal(1), Decimal(10_000), Decimal("0.0001")) == 0
+    assert contract.bankruptcy_price(TERMS, "short", Decimal(1), Decimal(10_000), Decimal("0.00009")) > 10_000
 
 
-@given(direction=directions, quantity=quantities, entry=prices, leverage=st.integers(2, 100))
+@given(side=sides, quantity=quantities, entry=prices, leverage=st.integers(2, 100))
 def test_at_bankruptcy_margin_loss_and_fee_cancel_out(
-    direction: Direction, quantity: int, entry: Decimal, leverage: int
+    side: PositionSide, quantity: Decimal, entry: Decimal, leverage: int
 ) -> None:
-    held = contract.margin(contract.value(quantity, entry), leverage)
-    price = contract.bankruptcy_price(direction, quantity, entry, held)
-    gain = contract.profit(direction, quantity, entry, price)
-    fee = contract.fee(contract.value(quantity, price), contract.TAKER_FEE_RATE)
+    held = contract.margin(replace(TERMS, leverage=leverage), contract.value(TERMS, quantity, entry))
+    price = contract.bankruptcy_price(TERMS, side, quantity, entry, held)
+    gain = contract.profit(TERMS, side, quantity, entry, price)
+    paid = fee(quantity, price)
     # The price is cut to 18 decimals, which moves the contracts' value by so much.
     cut = UNIT * quantity / (price * price)
-    assert abs(held + gain - fee) <= 4 * UNIT + cut
+    assert abs(held + gain - paid) <= 4 * UNIT + cut
 
 
-@given(direction=directions, quantity=quantities, entry=prices)
-def test_liquidation_comes_before_bankruptcy(direction: Direction, quantity: int, entry: Decimal) -> None:
-    held = contract.margin(contract.value(quantity, entry), 50)
-    liquidation = contract.liquidation_price(direction, quantity, entry, held)
-    bankruptcy = contract.bankruptcy_price(direction, quantity, entry, held)
-    assert liquidation > bankruptcy if direction == "LONG" else liquidation < bankruptcy
+@given(side=sides, quantity=quantities, entry=prices)
+def test_liquidation_comes_before_bankruptcy(side: PositionSide, quantity: Decimal, entry: Decimal) -> None:
+    held = contract.margin(TERMS, contract.value(TERMS, quantity, entry))
+    liquidation = contract.liquidation_price(TERMS, side, quantity, entry, held)
+    bankruptcy = contract.bankruptcy_price(TERMS, side, quantity, entry, held)
+    assert liquidation > bankruptcy if side == "long" else liquidation < bankruptcy
 
 
-@given(direction=directions, quantity=quantities, entry=prices, price=prices)
-def test_profit_is_antisymmetric(direction: Direction, quantity: int, entry: Decimal, price: Decimal) -> None:
-    there = contract.profit(direction, quantity, entry, price)
-    assert there == -contract.profit(direction, quantity, price, entry)
-    assert there == -contract.profit(contract.opposite(direction), quantity, entry, price)
+@given(side=sides, quantity=quantities, entry=prices, price=prices)
+def test_profit_is_antisymmetric(side: PositionSide, quantity: Decimal, entry: Decimal, price: Decimal) -> None:
+    there = contract.profit(TERMS, side, quantity, entry, price)
+    assert there == -contract.profit(TERMS, side, quantity, price, entry)
+    assert there == -contract.profit(TERMS, OTHER[side], quantity, entry, price)
 
 
 @given(quantity=quantities, entry=prices, added=quantities, price=prices)
-def test_entry_keeps_the_value(quantity: int, entry: Decimal, added: int, price: Decimal) -> None:
+def test_entry_keeps_the_value(quantity: Decimal, entry: Decimal, added: Decimal, price: Decimal) -> None:
     after = contract.entry_after(quantity, entry, added, price)
     assert min(entry, price) - UNIT <= after <= max(entry, price)
-    separately = contract.value(quantity, entry) + contract.value(added, price)
-    assert contract.value(quantity + added, after) == pytest.approx(separately, abs=UNIT * 10**9)
+    separately = contract.value(TERMS, quantity, entry) + contract.value(TERMS, added, price)
+    assert contract.value(TERMS, quantity + added, after) == pytest.approx(separately, abs=UNIT * 10**9)
 
 
 def test_average_is_exact_where_it_can_be() -> None:
-    assert str(contract.average(Decimal("9288.0") * 3, 3)) == "9288.0"
-    assert str(contract.average(Decimal("9288.0") + Decimal("9288.5"), 2)) == "9288.25"
-    assert contract.average(Decimal(10), 3) == Decimal("3.333333333333333333")
+    assert str(contract.average(Decimal("9288.0") * 3, Decimal(3))) == "9288.0"
+    assert str(contract.average(Decimal("9288.0") + Decimal("9288.5"), Decimal(2))) == "9288.25"
+    assert contract.average(Decimal(10), Decimal(3)) == Decimal("3.333333333333333333")

@@ -10,9 +10,10 @@ import pytest
 
 from recorder.model import DECODED
 from recorder.simulator.exchange import Exchange
-from recorder.simulator.rest import RestState
+from recorder.simulator.history import AccountHistory
 from recorder.venues.fmex.decode import decode
 from recorder.venues.fmex.orders import OPEN
+from recorder.venues.fmex.stand_in.frames import status
 
 #: Pushes until everything rare has happened with seed 1.
 LONG_ENOUGH = 12_000
@@ -30,14 +31,14 @@ STATUSES = {
 
 
 @pytest.fixture(scope="module")
-def seen() -> tuple[RestState, list[dict[str, Any]]]:
+def seen() -> tuple[AccountHistory, list[dict[str, Any]]]:
     exchange = Exchange(1)
     frames = [payload for _, payload in islice(exchange, LONG_ENOUGH)]
-    return exchange.rest_state, [json.loads(payload, parse_float=Decimal) for payload in frames]
+    return exchange.history, [json.loads(payload, parse_float=Decimal) for payload in frames]
 
 
 @pytest.fixture(scope="module")
-def orders(seen: tuple[RestState, list[dict[str, Any]]]) -> list[dict[str, Any]]:
+def orders(seen: tuple[AccountHistory, list[dict[str, Any]]]) -> list[dict[str, Any]]:
     return [push["order"] for push in seen[1] if "order" in push]
 
 
@@ -86,7 +87,7 @@ def test_stops_trigger_and_trail(orders: list[dict[str, Any]]) -> None:
     assert max(len(bases) for bases in trailing.values()) > 3
 
 
-def test_positions_open_close_and_reverse(seen: tuple[RestState, list[dict[str, Any]]]) -> None:
+def test_positions_open_close_and_reverse(seen: tuple[AccountHistory, list[dict[str, Any]]]) -> None:
     positions = [push["position"] for push in seen[1] if "position" in push]
     assert {position["direction"] for position in positions} == {"LONG", "SHORT"}
     assert {0, 1} <= {position["risk_level"] for position in positions}
@@ -104,28 +105,29 @@ def test_an_order_only_goes_forward(orders: list[dict[str, Any]]) -> None:
         last[order["id"]] = order
 
 
-def test_fees_and_quantities_of_matches_sum_up_to_the_order(seen: tuple[RestState, list[dict[str, Any]]]) -> None:
-    matched = [order for order in seen[0].orders.values() if order.matches]
+def test_fees_and_quantities_of_matches_sum_up_to_the_order(seen: tuple[AccountHistory, list[dict[str, Any]]]) -> None:
+    matched = [order for order in seen[0].orders.values() if order.fills]
     assert len(matched) > 500
     for order in matched:
-        assert sum(match.fee for match in order.matches) == order.fee
-        assert sum(match.quantity for match in order.matches) == order.quantity - order.unfilled_quantity
-        notional = sum([match.quantity * match.price for match in order.matches], Decimal(0))
-        assert abs(notional / (order.quantity - order.unfilled_quantity) - order.fill_price) < Decimal("1E-15")
+        assert sum(fill.fee for fill in order.fills) == order.fee
+        assert sum(fill.quantity for fill in order.fills) == order.filled_quantity
+        notional = sum([fill.quantity * fill.price for fill in order.fills], Decimal(0))
+        assert abs(notional / order.filled_quantity - order.average_price) < Decimal("1E-15")
 
 
-def test_the_rest_state_is_the_pushed_state(seen: tuple[RestState, list[dict[str, Any]]]) -> None:
+def test_the_history_is_the_pushed_state(seen: tuple[AccountHistory, list[dict[str, Any]]]) -> None:
     told, pushes = seen
     last_balance = [push["account"] for push in pushes if "account" in push][-1]
-    assert (told.balance.available, told.balance.frozen) == (last_balance["available"], last_balance["frozen"])
+    (balance,) = told.balances.values()
+    assert (balance.available, balance.locked) == (last_balance["available"], last_balance["frozen"])
     last_orders = {push["order"]["id"]: push["order"]["status"] for push in pushes if "order" in push}
-    assert {order.id: order.status for order in told.orders.values()} == last_orders
+    assert {order.id: status(order) for order in told.orders.values()} == last_orders
     assert [order.id for order in told.open_orders()] == sorted(
         [order_id for order_id, status in last_orders.items() if status in OPEN], reverse=True
     )
 
 
-def test_times_never_go_back(seen: tuple[RestState, list[dict[str, Any]]]) -> None:
+def test_times_never_go_back(seen: tuple[AccountHistory, list[dict[str, Any]]]) -> None:
     stamps = [push["ts"] for push in seen[1]]
     assert stamps == sorted(stamps)
 

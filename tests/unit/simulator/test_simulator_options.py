@@ -19,7 +19,6 @@ from recorder.wire.client import text_frame
     [
         ("port", -1),
         ("port", 65_536),
-        ("symbols", ()),
         ("symbols", ("BTCUSD_P",)),
         ("symbols", ("btcusd_p", "btcusd_p")),
         ("accounts", {}),

@@ -8,8 +8,6 @@ from urllib.parse import urlencode
 import pytest
 
 from recorder.simulator.exchange import Exchange
-from recorder.simulator.rest import SimulatedAccount
-from recorder.venues.fmex.orders import OPEN
 from recorder.venues.fmex.sign import KEY, SIGNATURE, TIMESTAMP, credentials
 from recorder.venues.fmex.stand_in.rest import WINDOW_MS, Authenticator, FMexRequestHandler
 from recorder.venues.stand_in import AccountQuery, HttpError
@@ -25,7 +23,8 @@ class Desk:
     def __init__(self) -> None:
         exchange = Exchange(1, ("btcusd_p", "ethusd_p"))
         list(islice(exchange, 5_000))
-        self.state = exchange.rest_state
+        self.state = exchange.history
+        self._view = exchange.view()
         self.now_ms = NOW_MS
         self._handler = FMexRequestHandler({"key": "secret"}.get, lambda: self.now_ms)
 
@@ -38,7 +37,7 @@ class Desk:
         decided = self._handler.handle(method, target, headers, BASE)
         assert isinstance(decided, AccountQuery)
         assert decided.key == "key"
-        return json.loads(decided.answer(SimulatedAccount(self.state)))
+        return json.loads(decided.answer(self._view))
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +51,7 @@ def test_the_pages_of_closed_orders_are_complete_and_repeat_nothing(desk: Desk, 
     expected = [
         order.id
         for order in sorted(desk.state.orders.values(), key=lambda order: -order.id)
-        if order.status not in OPEN and order.symbol.startswith(symbol.upper())
+        if not order.is_open and order.terms.symbol.startswith(symbol.upper())
     ]
     found: list[int] = []
     offset: dict[str, object] = {}
@@ -74,10 +73,10 @@ def test_a_page_has_orders_of_its_month_only(desk: Desk) -> None:
 
 
 def test_one_order_and_its_matches(desk: Desk) -> None:
-    order = next(order for order in desk.state.orders.values() if len(order.matches) > 1)
+    order = next(order for order in desk.state.orders.values() if len(order.fills) > 1)
     assert desk.get(f"/v3/contracts/orders/{order.id}")["data"]["id"] == order.id
     matches = desk.get(f"/v3/contracts/orders/{order.id}/matches")["data"]["results"]
-    assert [match["quantity"] for match in matches] == [float(match.quantity) for match in order.matches]
+    assert [match["quantity"] for match in matches] == [float(match.quantity) for match in order.fills]
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,91 @@
+"""What a simulated account's REST reports: the state as pushed so far, and everything that led to it."""
+
+import time
+from bisect import bisect_left
+from collections import deque
+from collections.abc import Iterator, Mapping
+
+from recorder.simulator.books import PositionKey, PurseKey
+from recorder.venues.simulated import (
+    Event,
+    Moment,
+    SimulatedBalance,
+    SimulatedFill,
+    SimulatedOrder,
+    SimulatedPosition,
+    SimulatedTransaction,
+)
+
+
+class AccountHistory:
+    """The state that REST reports: it follows the pushes and is never ahead of them.
+
+    It keeps all orders, fills and transactions for as long as the simulator runs.
+
+    Attributes:
+        lag_s: delay behind the pushes, in seconds of the real clock.
+        fills: oldest first.
+        transactions: oldest first.
+    """
+
+    def __init__(self, positions: Mapping[PositionKey, SimulatedPosition], start_ms: int) -> None:
+        self.balances: dict[PurseKey, SimulatedBalance] = {}
+        self.positions = dict(positions)
+        self.orders: dict[int, SimulatedOrder] = {}
+        self.fills: list[SimulatedFill] = []
+        self.transactions: list[SimulatedTransaction] = []
+        self.now_ms = start_ms
+        self.lag_s = 0.0
+        self._ids: list[int] = []
+        self._open: dict[int, SimulatedOrder] = {}
+        self._late: deque[tuple[float, Moment]] = deque()
+
+    def note(self, events: Moment) -> None:
+        """Take what was pushed, now or `lag_s` later."""
+        if self.lag_s or self._late:
+            self._late.append((time.monotonic(), events))
+            self.catch_up()
+        else:
+            self._note_all(events)
+
+    def catch_up(self) -> None:
+        """Take what has been delayed for long enough."""
+        until_s = time.monotonic() - self.lag_s
+        while self._late and self._late[0][0] <= until_s:
+            self._note_all(self._late.popleft()[1])
+
+    def open_orders(self) -> list[SimulatedOrder]:
+        """The orders that can still change, newest first."""
+        return [self._open[order_id] for order_id in sorted(self._open, reverse=True)]
+
+    def closed_orders(self, before_id: int | None) -> Iterator[SimulatedOrder]:
+        """The orders that can no longer change, newest first; only those with a smaller id if one is given."""
+        end = len(self._ids) if before_id is None else bisect_left(self._ids, before_id)
+        newest = (self._ids[index] for index in range(end - 1, -1, -1))
+        return (self.orders[order_id] for order_id in newest if order_id not in self._open)
+
+    def _note_all(self, events: Moment) -> None:
+        for event in events:
+            self._note(event)
+
+    def _note(self, event: Event) -> None:
+        match event:
+            case SimulatedOrder():
+                if event.id not in self.orders:
+                    self._ids.append(event.id)
+                self.orders[event.id] = event
+                if event.is_open:
+                    self._open[event.id] = event
+                else:
+                    self._open.pop(event.id, None)
+                self.now_ms = event.updated_ms
+            case SimulatedFill():
+                self.fills.append(event)
+            case SimulatedPosition():
+                self.positions[event.terms.name, event.position_side] = event
+                self.now_ms = event.updated_ms
+            case SimulatedTransaction():
+                self.transactions.append(event)
+            case SimulatedBalance():
+                self.balances[event.wallet, event.currency] = event
+                self.now_ms = event.updated_ms
