@@ -12,7 +12,7 @@ from typing import Any
 from recorder.simulator.simulator import Simulator
 
 #: `stalled_mid_frame` sends half of this frame.
-_HALF_SENT = b'{"type":"account","account":{"currency":"BTC","available":1.34242880408925,"frozen":0.0'
+_HALF_SENT = b'{"type":"account","account":{"currency":"BTC","available":1.34242880408925,"locked":0.0'
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""Only `venues/` and the simulator know a venue: no other file names one, or uses one's words."""
+"""Only `venues/` knows a venue: no other file names one, or uses one's words."""
 
 import re
 from pathlib import Path
@@ -13,16 +13,16 @@ TOP = Path(recorder.__file__).parent
 WORDS = (
     r"FULLY_(?:FILLED|CANCELLED)|PARTIAL_(?:FILLED|CANCELLED)|STOP_(?:PENDING|FAILED|CANCELLED)",
     r"unfilled_quantity|fill_price|margin_currency|trigger_(?:on|direction)|trailing_(?:base_price|distance)",
-    r"risk_level|frozen_\w+|\"frozen\"|bankruptcy_price|features|\"(?:LONG|SHORT|LIMIT|MARKET)\"|[A-Za-z]{3,}usd_p",
+    r"risk_level|frozen_\w+|\"frozen\"|features|\"(?:LONG|SHORT|LIMIT|MARKET)\"|[A-Za-z]{3,}usd_p",
 )
 FOREIGN = re.compile(rf"(?i:{'|'.join(VENUES)})|(?<!\w)(?:{'|'.join(WORDS)})(?!\w)", re.ASCII)
-#: The simulator's FMex face, and the commands that start it.
+#: The commands that start a simulated exchange.
 FACE = {TOP / "cli" / "simulate.py", TOP / "cli" / "demo.py"}
 
 FILES = [
     path
     for path in sorted(TOP.rglob("*.py"))
-    if path.relative_to(TOP).parts[0] not in {"venues", "simulator", "migrations"} and path not in FACE
+    if path.relative_to(TOP).parts[0] not in {"venues", "migrations"} and path not in FACE
 ]
 
 

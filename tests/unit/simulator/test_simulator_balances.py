@@ -9,8 +9,11 @@ from hypothesis import strategies as st
 
 from recorder.simulator.books import BooksError
 from recorder.simulator.exchange import Exchange
+from recorder.venues import VENUES
 from recorder.venues.fmex.stand_in.face import DEPOSIT, FIRST_DEPOSIT
+from recorder.venues.simulated import Terms
 from tests.depth import examples
+from tests.unit.simulator.plain import CASH, FUNDS, MARGIN, TERMS, Auditor, PlainFace, net
 from tests.unit.simulator.second_books import Ledger
 
 
@@ -52,3 +55,78 @@ def test_books_that_do_not_balance_stop_the_exchange() -> None:
     exchange.purse().available += Decimal("1E-18")
     with pytest.raises(BooksError, match="do not balance"):
         list(islice(exchange, 100))
+
+
+# Every kind of instrument, in two wallets.
+
+#: What a test does between two steps.
+ACTIONS = ("deposit", "withdraw", "move", "funding")
+
+
+@pytest.fixture(autouse=True)
+def plain(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(VENUES, "plain", "tests.unit.simulator.plain:Plain")
+
+
+def act(exchange: Exchange, action: str, share: Decimal, terms: Terms) -> None:
+    """Move a share of what is available, or fund every position in an instrument."""
+    source, target = (exchange.purse("USDT", wallet) for wallet in (MARGIN, CASH))
+    amount = max((source.available * share).quantize(Decimal("1E-8")), Decimal("1E-8"))
+    if action == "deposit":
+        exchange.transfer(amount, target)
+    elif action == "withdraw":
+        exchange.transfer(-amount, source, fee=min(amount, Decimal(1)))
+    elif action == "move":
+        exchange.move(source, target, amount)
+    else:
+        exchange.engine.pay_funding(terms.name, share / 1000)
+        exchange._queue()
+
+
+@settings(max_examples=examples(15), deadline=None, database=None)
+@given(
+    seed=st.integers(0, 2**63),
+    actions=st.lists(
+        st.tuples(
+            st.integers(0, 400),
+            st.sampled_from(ACTIONS),
+            st.decimals(-1, 1, places=6).map(lambda share: abs(share) / 2),
+            st.sampled_from(TERMS),
+        ),
+        max_size=8,
+    ),
+)
+def test_every_balance_follows_from_its_transactions_and_they_from_the_fills(
+    seed: int, actions: list[tuple[int, str, Decimal, Terms]]
+) -> None:
+    exchange = Exchange(seed, venue="plain", funding_interval_ms=60_000)
+    assert isinstance(exchange.face, PlainFace)
+    auditor = Auditor()
+    auditor.take([*exchange.history.transactions, *exchange.history.balances.values()])
+    for pushes, action, share, terms in actions:
+        list(islice(exchange, pushes))
+        act(exchange, action, share, terms)
+    list(islice(exchange, 600))
+    for moment in exchange.face.moments:
+        auditor.take(moment)
+    history = exchange.history
+    assert {key: Decimal(str(one.total)) for key, one in history.balances.items()} == auditor.balances
+    for position in history.positions.values():
+        assert position.realized_pnl == net(history.transactions, position)
+
+
+def test_the_history_has_everything_once_and_in_order() -> None:
+    exchange = Exchange(1, venue="plain", funding_interval_ms=60_000)
+    list(islice(exchange, 12_000))
+    assert isinstance(exchange.face, PlainFace)
+    history, auditor = exchange.history, Auditor()
+    auditor.take(history.transactions[: len(FUNDS)])
+    for moment in exchange.face.moments:
+        auditor.take(moment)
+    kinds = {f"{kind} trade" for kind in ("linear", "inverse", "spot")} | {"linear liquidation", "inverse liquidation"}
+    assert sum(auditor.seen[kind] for kind in kinds) == len(history.fills)
+    assert all(auditor.seen[what] for what in (*kinds, "trade", "funding", "liquidation", "deposit"))
+    assert [one.trade_id for one in history.fills] == sorted({one.trade_id for one in history.fills})
+    assert [one.id for one in history.transactions] == sorted({one.id for one in history.transactions})
+    assert history.orders == auditor.orders
+    assert {one.position_side for one in history.fills if one.terms.hedged} == {"long", "short"}

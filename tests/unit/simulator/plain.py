@@ -1,0 +1,240 @@
+"""A made-up venue with every kind of instrument, and books kept a second time from what its account reports."""
+
+from collections import defaultdict
+from collections.abc import Collection, Iterator, Sequence
+from decimal import Decimal
+from fractions import Fraction
+
+from recorder.venues.simulated import (
+    Funds,
+    Moment,
+    SimulatedBalance,
+    SimulatedFill,
+    SimulatedOrder,
+    SimulatedPosition,
+    SimulatedTransaction,
+    Terms,
+)
+from recorder.venues.stand_in import Push
+
+D = Decimal
+MARGIN, CASH = "margin", "cash"
+
+
+def derivative(symbol: str, kind: str, tick: str, step: str, price: str, *, hedged: bool = False) -> Terms:
+    """The terms of a derivative, settled in USDT if linear, in its base currency if inverse."""
+    base = symbol[:3]
+    return Terms(
+        symbol=symbol,
+        market=kind,
+        kind="linear" if kind == "linear" else "inverse",
+        base=base,
+        quote="USDT" if kind == "linear" else "USD",
+        settle="USDT" if kind == "linear" else base,
+        wallet=MARGIN,
+        price_tick=D(tick),
+        quantity_step=D(step),
+        unit=D("1E-8"),
+        taker_rate=D("0.00055"),
+        maker_rate=D("-0.0001"),
+        maintenance_rate=D("0.005"),
+        leverage=25,
+        first_price=D(price),
+        hedged=hedged,
+    )
+
+
+def spot(symbol: str, wallet: str, *, fee_in_received: bool) -> Terms:
+    """The terms of a spot market."""
+    return Terms(
+        symbol=symbol,
+        market=f"spot-{wallet}",
+        kind="spot",
+        base="BTC",
+        quote="USDT",
+        settle="USDT",
+        wallet=wallet,
+        price_tick=D("0.01"),
+        quantity_step=D("0.00001"),
+        unit=D("1E-8"),
+        base_unit=D("1E-10"),
+        taker_rate=D("0.001"),
+        maker_rate=D("-0.0002"),
+        first_price=D(67_000),
+        fee_in_received=fee_in_received,
+    )
+
+
+TERMS = (
+    derivative("BTCUSDT", "linear", "0.1", "0.001", "67000", hedged=True),
+    derivative("ETHUSDT", "linear", "0.01", "0.01", "3391.25"),
+    derivative("BTCUSD", "inverse", "0.5", "1", "67000"),
+    spot("BTCUSDT", MARGIN, fee_in_received=True),
+    spot("BTCUSDT", CASH, fee_in_received=False),
+)
+
+FUNDS = (
+    Funds(MARGIN, "USDT", D(60_000), D(20_000), D("30000.5")),
+    Funds(MARGIN, "BTC", D(2), D("0.5"), D("1.00000001")),
+    Funds(CASH, "USDT", D(20_000), D(5_000), D(10_000)),
+    Funds(CASH, "BTC", D(1), D("0.1"), D("0.5")),
+)
+
+
+class PlainFace:
+    """Pushes each moment as it is; the frame says of what it consists."""
+
+    def __init__(self, _terms: Sequence[Terms]) -> None:
+        self.moments: list[Moment] = []
+
+    def topics(self) -> Collection[str]:
+        """One topic."""
+        return ("all",)
+
+    def pushes(self, moment: Moment, now_ms: int) -> Iterator[Push]:
+        """One frame a moment."""
+        self.moments.append(moment)
+        yield Push("all", f"{now_ms} {' '.join(type(event).__name__ for event in moment)}".encode(), moment)
+
+
+class PlainStandIn:
+    """Trades everything."""
+
+    default_symbols = ()
+    face = PlainFace
+
+    def terms(self, _symbols: Sequence[str]) -> tuple[Terms, ...]:
+        """All instruments."""
+        return TERMS
+
+    def funds(self, _terms: Sequence[Terms]) -> tuple[Funds, ...]:
+        """All currencies."""
+        return FUNDS
+
+
+class Plain:
+    """As much of a venue as an exchange needs."""
+
+    stand_in = PlainStandIn()
+
+
+def cut(amount: Fraction, unit: Decimal) -> Fraction:
+    """To whole units, towards zero."""
+    return int(amount / Fraction(unit)) * Fraction(unit)
+
+
+class Auditor:
+    """Reads everything that an account reports, and asserts that each amount follows from the others, in fractions."""
+
+    def __init__(self) -> None:
+        self.balances: defaultdict[tuple[str | None, str], Fraction] = defaultdict(Fraction)
+        self.held: defaultdict[tuple[str, str | None], Fraction] = defaultdict(Fraction)
+        self.realized: defaultdict[tuple[str, str | None], Fraction] = defaultdict(Fraction)
+        #: What a linear position's fills have paid and received.
+        self.flow: defaultdict[tuple[str, str | None], Fraction] = defaultdict(Fraction)
+        self.orders: dict[int, SimulatedOrder] = {}
+        self.positions: dict[tuple[str, str | None], SimulatedPosition] = {}
+        self.seen: defaultdict[str, int] = defaultdict(int)
+        self._ids: set[tuple[str, int]] = set()
+        self._locked: dict[int, tuple[tuple[str | None, str], Decimal]] = {}
+
+    def take(self, moment: Moment) -> None:
+        """Check one moment."""
+        fills = [event for event in moment if isinstance(event, SimulatedFill)]
+        entries = [event for event in moment if isinstance(event, SimulatedTransaction)]
+        for fill in fills:
+            self._fill(fill, [entry for entry in entries if entry.trade_id == fill.trade_id])
+        for entry in entries:
+            self._entry(entry)
+        for event in moment:
+            if isinstance(event, SimulatedOrder):
+                self._order(event)
+            elif isinstance(event, SimulatedPosition):
+                self._position(event)
+        for event in moment:
+            if isinstance(event, SimulatedBalance):
+                self._balance(event)
+
+    def _once(self, kind: str, number: int) -> None:
+        assert (kind, number) not in self._ids
+        self._ids.add((kind, number))
+
+    def _fill(self, fill: SimulatedFill, entries: list[SimulatedTransaction]) -> None:
+        self._once("trade", fill.trade_id)
+        self.seen[f"{fill.terms.kind} {fill.kind}"] += 1
+        terms, quantity, price = fill.terms, Fraction(fill.quantity), Fraction(fill.price)
+        assert quantity > 0
+        worth = cut(quantity / price if terms.kind == "inverse" else quantity * price, terms.unit)
+        assert fill.value == worth
+        in_base = fill.fee_currency != terms.settle
+        charged, unit = (quantity, terms.base_unit) if in_base else (worth, terms.unit)
+        assert fill.fee == cut(charged * Fraction(fill.fee_rate), unit)
+        trades = {entry.currency: Fraction(entry.amount) for entry in entries if entry.type == "trade"}
+        sign = 1 if fill.side == "buy" else -1
+        fee = Fraction(fill.fee)
+        if terms.kind == "spot":
+            base, quote = (fee, 0) if in_base else (0, fee)
+            assert trades == {terms.base: sign * quantity - base, terms.quote: -sign * worth - quote}
+            assert fill.position_before == self.balances[terms.wallet, terms.base]
+            return
+        assert trades == {terms.settle: Fraction(fill.realized_pnl) - fee}
+        key = terms.name, fill.position_side
+        assert fill.position_before == self.held[key]
+        self.held[key] += sign * quantity
+        self.flow[key] -= sign * worth
+        if fill.position_side:
+            assert self.held[key] * (1 if fill.position_side == "long" else -1) >= 0
+        else:
+            assert fill.closed_quantity == max(0, min(quantity, -sign * Fraction(fill.position_before)))
+        self.realized[key] += Fraction(fill.realized_pnl)
+
+    def _entry(self, entry: SimulatedTransaction) -> None:
+        self._once("entry", entry.id)
+        self.seen[entry.type] += 1
+        self.balances[entry.wallet, entry.currency] += Fraction(entry.amount)
+        assert entry.balance_after == self.balances[entry.wallet, entry.currency]
+        if entry.type == "funding":
+            assert entry.terms
+            position = self.positions[entry.terms.name, entry.position_side]
+            price, quantity = Fraction(entry.price), Fraction(position.quantity)
+            worth = cut(quantity / price if entry.terms.kind == "inverse" else quantity * price, entry.terms.unit)
+            paid = cut(worth * Fraction(entry.rate), entry.terms.unit) * (1 if position.side == "long" else -1)
+            assert entry.amount == -paid
+
+    def _order(self, order: SimulatedOrder) -> None:
+        before = self.orders.get(order.id)
+        assert before is None or before.is_open
+        assert order.fills[: len(before.fills) if before else 0] == (before.fills if before else ())
+        assert order.filled_quantity == sum(fill.quantity for fill in order.fills) <= order.quantity
+        assert order.fee == sum(fill.fee for fill in order.fills)
+        assert order.locked >= 0 and (order.is_open or not order.locked)
+        self.orders[order.id] = order
+        sells_base = order.terms.kind == "spot" and order.side == "sell"
+        purse = order.terms.wallet, order.terms.base if sells_base else order.terms.settle
+        self._locked[order.id] = purse, order.locked
+
+    def _position(self, position: SimulatedPosition) -> None:
+        key = position.terms.name, position.position_side
+        self.positions[key] = position
+        assert position.signed == self.held[key]
+        if position.terms.kind == "linear":
+            cost = Fraction(position.cost) * (1 if position.side == "long" else -1)
+            assert self.realized[key] == self.flow[key] + cost
+
+    def _balance(self, balance: SimulatedBalance) -> None:
+        key = balance.wallet, balance.currency
+        assert balance.total == self.balances[key]
+        assert balance.available >= 0
+        self._locked = {number: lock for number, lock in self._locked.items() if lock[1]}
+        assert balance.locked == sum(amount for purse, amount in self._locked.values() if purse == key)
+        mine = [one for one in self.positions.values() if (one.terms.wallet, one.terms.settle) == key]
+        assert balance.margin == sum(one.margin for one in mine)
+
+
+def net(entries: Sequence[SimulatedTransaction], position: SimulatedPosition) -> Fraction:
+    """A position's profit net of everything: the sum of its transactions."""
+    mine = (position.terms.name, position.position_side)
+    return sum(
+        (Fraction(one.amount) for one in entries if one.terms and (one.terms.name, one.position_side) == mine),
+        Fraction(0),
+    )
