@@ -5,13 +5,14 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 EXAMPLES := .venv-examples
 ENGINES := .venv-engines
+CLIENTS := .venv-clients
 MINUTES ?= 30
 # More than a machine has processors: tests wait as much as they compute.
 PROCESSES ?= 4
 # Some containers say that nothing compiled is kept; then each of the hundreds of processes compiles everything anew.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: demo test test-all test-long check format docs bench examples engines java faults soak outage clean
+.PHONY: demo test test-all test-long check format docs bench examples clients engines java faults soak outage clean
 
 demo: $(READY)  ## A simulated exchange, a recording, and a look at the result
 	$(BIN)/recorder demo
@@ -19,19 +20,22 @@ demo: $(READY)  ## A simulated exchange, a recording, and a look at the result
 test: $(READY)  ## Every promise at a small size, in PROCESSES processes (0: in one)
 	$(BIN)/python -m pytest -n $(PROCESSES) --dist worksteal
 
-test-all: $(READY) examples engines  ## Everything: all faults, all edits, more examples of each property, other packages, Spark
-	TEST_ALL=1 $(BIN)/python -m pytest -n $(PROCESSES) --dist worksteal -m 'not soak and not engines and not examples'
+test-all: $(READY) examples clients engines  ## Everything: all faults, all edits, more examples of each property, other packages, Spark
+	TEST_ALL=1 $(BIN)/python -m pytest -n $(PROCESSES) --dist worksteal -m 'not soak and not engines and not examples and not clients'
 
 # The rest of the contract on PostgreSQL, pages in a browser, the wheel; not the sweeps of faults and edits of 100,000 frames.
 test-long: $(READY)  ## What make test leaves to make test-all, but for its longest parts
 	$(BIN)/python -m pytest -n $(PROCESSES) --dist worksteal --ignore tests/faults -k 'not 100000' \
-	  -m 'long and not soak and not engines and not examples'
+	  -m 'long and not soak and not engines and not examples and not clients'
 
 faults: $(READY)  ## Every fault it must live through; writes the matrix into docs/reliability.md
 	$(BIN)/python -m pytest tests/faults -m 'not soak' -n $(PROCESSES) --matrix-into docs/reliability.md
 
 examples: $(EXAMPLES)/.ready  ## The examples, with the packages they are for: two GB, in a folder of their own
 	$(EXAMPLES)/bin/python -m pytest tests/examples -m examples --timeout 600
+
+clients: $(CLIENTS)/.ready  ## What other people's clients of exchanges understand, beside what is recorded; in a folder of its own
+	$(CLIENTS)/bin/python -m pytest tests/clients -m clients -rP --timeout 600
 
 soak: $(READY)  ## Faults mixed at random, for MINUTES
 	$(BIN)/python -m pytest tests/faults/test_mixed.py -m soak --soak-minutes $(MINUTES) -s --timeout 0
@@ -62,7 +66,7 @@ java:  ## Whether there is one that Spark can use
 	  || { echo "Spark needs Java 17 or newer: apt-get install default-jre-headless"; exit 2; }
 
 clean:  ## Remove what was made here
-	rm -rf $(VENV) $(EXAMPLES) $(ENGINES) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(EXAMPLES) $(ENGINES) $(CLIENTS) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
 $(READY): pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \

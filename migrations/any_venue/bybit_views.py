@@ -26,8 +26,8 @@ _ORDER = """
   updatedTime:int"""
 _EXECUTION = """
   category symbol side orderId orderLinkId execId execType execPrice execQty execValue execFee execFeeV2 feeCurrency
-  feeRate extraFees isMaker:flag closedSize execPnl orderPrice orderQty leavesQty orderType stopOrderType createType
-  marketUnit isLeverage markPrice indexPrice underlyingPrice tradeIv markIv blockTradeId execTime:int
+  feeCoin feeRate extraFees isMaker:flag closedSize execPnl orderPrice orderQty leavesQty orderType stopOrderType
+  createType marketUnit isLeverage markPrice indexPrice underlyingPrice tradeIv markIv blockTradeId execTime:int
   cross_seq=seq:int"""
 _POSITION = """
   category symbol positionIdx:int side size entryPrice avgPrice sessionAvgPrice positionValue markPrice leverage

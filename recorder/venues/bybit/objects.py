@@ -74,6 +74,8 @@ class ExecutionObject(msgspec.Struct, gc=False, rename="camel"):
     exec_qty: Text = UNSET
     exec_fee: Text = UNSET
     fee_currency: Text = UNSET
+    #: What some captured frames have instead.
+    fee_coin: Text = UNSET
     extra_fees: str | list[ExtraFee] | UnsetType | None = UNSET
     is_maker: bool | UnsetType | None = UNSET
     exec_pnl: Text = UNSET

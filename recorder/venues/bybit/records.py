@@ -175,7 +175,7 @@ def _order_fee(order: OrderObject) -> tuple[Digits | None, str | None]:
 def execution_update(execution: ExecutionObject, event_ms: int | None, extra: str | None) -> FillUpdate | Transaction:
     """The record of an execution: a fill, or a payment of funding."""
     exec_type, market, symbol = execution.exec_type or None, execution.category or None, execution.symbol or None
-    currency = execution.fee_currency or None
+    currency = execution.fee_currency or execution.fee_coin or None
     if currency is None and symbol is not None:
         currency = settle_coin(market, symbol)
     fee = number("execFee", execution.exec_fee)

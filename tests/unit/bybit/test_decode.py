@@ -306,6 +306,13 @@ def test_the_coin_of_a_fee_that_does_not_say_it(category: str | None, symbol: st
         assert (update.fee_currency if isinstance(update, FillUpdate) else update.currency) == coin_of_fees
 
 
+def test_the_coin_of_a_fee_has_two_names() -> None:
+    fields = row("execution") | {"category": "spot", "feeCoin": "MNT"}
+    assert only(read(push("execution", fields))).fee_currency == "USDT"
+    del fields["feeCurrency"]
+    assert only(read(push("execution", fields))).fee_currency == "MNT"
+
+
 def test_taxes_are_added_to_the_fee() -> None:
     tax = {"feeCoin": "USDT", "feeType": "GST", "subFeeType": "IND_GST", "feeRate": "0.000099", "fee": "0.004613796"}
     assert execution(extraFees=[tax]).fee == "0.343738796"
