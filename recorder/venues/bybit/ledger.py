@@ -10,7 +10,7 @@ from recorder.model import AccountUpdate, Transaction
 from recorder.venues.base import EXACT
 from recorder.venues.bybit.fields import read_object
 from recorder.venues.bybit.objects import Text
-from recorder.venues.bybit.records import is_zero, milliseconds, negative, number, plus
+from recorder.venues.bybit.records import is_zero, milliseconds, negative, number, plus, trade_id
 from recorder.venues.bybit.words import FUND, SETTLEMENT, TRANSACTION_TYPES, UNIFIED
 from recorder.venues.values import extra_text, read_fields
 
@@ -96,7 +96,7 @@ def transactions(raw: Raw, event_ms: int | None, around: Mapping[str, str]) -> t
         symbol=row.symbol or None,
         # A settlement names an order that does not exist.
         order_id=None if is_settlement else row.order_id or None,
-        trade_id=row.trade_id or None,
+        trade_id=trade_id(row.trade_id),
         occurred_ms=milliseconds("transactionTime", row.transaction_time),
         extra=extra_text({**around, **unknown}),
     )

@@ -23,6 +23,7 @@ from recorder.venues.bybit.words import (
     CANCELED_ON_REQUEST,
     FILL_KINDS,
     FUNDING,
+    NO_IDS,
     NO_REASONS,
     ORDER_TYPES,
     POSITION_SIDES,
@@ -85,6 +86,11 @@ def milliseconds(name: str, text: Text) -> int | None:
     if not -(2**63) <= whole_ms < 2**63:
         raise Undecodable(f"{name}: {text[:40]} is out of range")
     return whole_ms
+
+
+def trade_id(text: Text) -> str | None:
+    """The id of an execution; None if there is none."""
+    return None if text is UNSET or text in NO_IDS else text
 
 
 def negative(digits: Digits) -> Digits:
@@ -196,7 +202,7 @@ def execution_update(execution: ExecutionObject, event_ms: int | None, extra: st
                 market,
                 symbol,
                 None,  # it names no order
-                execution.exec_id or None,
+                trade_id(execution.exec_id),
                 milliseconds("execTime", execution.exec_time),
                 extra,
             ),
@@ -211,7 +217,7 @@ def execution_update(execution: ExecutionObject, event_ms: int | None, extra: st
         (
             event_ms,
             0,
-            execution.exec_id or None,
+            trade_id(execution.exec_id),
             execution.order_id or None,
             execution.order_link_id or None,
             market,

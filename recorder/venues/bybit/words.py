@@ -52,6 +52,9 @@ STATUSES: dict[str | None, str] = {
 NO_REASONS = frozenset([None, "", "EC_NoError", "UNKNOWN"])
 CANCELED_ON_REQUEST = "EC_PerCancelRequest"
 
+#: Ids that say that there is none.
+NO_IDS = frozenset([None, "", "0", "-1"])
+
 #: `execType` → the kind of a fill. Other types have none.
 FILL_KINDS: dict[str | None, str] = {
     "Trade": "trade",

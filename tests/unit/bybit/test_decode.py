@@ -306,6 +306,12 @@ def test_the_coin_of_a_fee_that_does_not_say_it(category: str | None, symbol: st
         assert (update.fee_currency if isinstance(update, FillUpdate) else update.currency) == coin_of_fees
 
 
+@pytest.mark.parametrize("sent", ["", "0", "-1", None])
+def test_an_execution_without_an_id(sent: object) -> None:
+    for kind in ("Trade", "Funding"):
+        assert execution(execId=sent, execType=kind).trade_id is None
+
+
 def test_the_coin_of_a_fee_has_two_names() -> None:
     fields = row("execution") | {"category": "spot", "feeCoin": "MNT"}
     assert only(read(push("execution", fields))).fee_currency == "USDT"
