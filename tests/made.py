@@ -9,6 +9,7 @@ from recorder.model import CONTROL, PUSH, REST, SENT, FillUpdate, Frame
 from recorder.store import event_log, migrate
 from recorder.store.engine import open_engine
 from recorder.store.entries import AccountAdded, RecorderAdded
+from recorder.venues.base import Venue
 from recorder.venues.fmex import rest
 from recorder.venues.fmex.stand_in import answers
 from recorder.venues.reading import read_answer, read_frame
@@ -23,11 +24,17 @@ ORDER = b'{"type":"order.btcusd_p","ts":1,"order":{"id":%d,"quantity":10,"unfill
 
 
 def received(
-    seq: int, payload: bytes | None = None, *, account_id: int = ACCOUNT, session_id: int = SESSION, at_ns: int = 0
+    seq: int,
+    payload: bytes | None = None,
+    *,
+    account_id: int = ACCOUNT,
+    session_id: int = SESSION,
+    at_ns: int = 0,
+    venue: Venue = FMEX,
 ) -> Recorded:
     """A push as the collector hands it over; without a payload an order of its own."""
     payload = ORDER % (seq, 10) if payload is None else payload
-    decoded = read_frame(FMEX, payload)
+    decoded = read_frame(venue, payload)
     frame = Frame(
         account_id,
         session_id,
@@ -52,10 +59,17 @@ def fill(order_id: str, liquidity: str | None, *digits: str | None, executed_ms:
 
 
 def answered(
-    seq: int, target: str, payload: bytes, at_ns: int, *, account_id: int = ACCOUNT, round_id: int
+    seq: int,
+    target: str,
+    payload: bytes,
+    at_ns: int,
+    *,
+    account_id: int = ACCOUNT,
+    round_id: int,
+    venue: Venue = FMEX,
 ) -> Recorded:
     """A REST answer as the reconciler hands it over."""
-    decoded = read_answer(FMEX, target, payload)
+    decoded = read_answer(venue, target, payload)
     state = decoded.topic, decoded.status, decoded.error
     return Recorded(Frame(account_id, round_id, seq, at_ns, REST, *state, payload), decoded.updates)
 

@@ -8,10 +8,10 @@ A released revision is never edited, and imports nothing from the program: the d
 
 from alembic import op
 
-from . import bybit_views, fmex_views, history, projections, statistics, tables, venue_views, views
+from . import bybit_views, fmex_views, history, hyperliquid_views, projections, statistics, tables, venue_views, views
 
 #: The views of each venue's channels.
-VENUE_VIEWS = (*fmex_views.VIEWS, *bybit_views.VIEWS)
+VENUE_VIEWS = (*fmex_views.VIEWS, *bybit_views.VIEWS, *hyperliquid_views.VIEWS)
 
 
 def upgrade() -> None:

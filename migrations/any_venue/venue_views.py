@@ -33,7 +33,7 @@ class View(NamedTuple):
     #: Fields of each object, in the order of the venue's documentation; a path's dots lead into nested objects, and a
     #: number is an index of a list.
     fields: str
-    #: Where the object is, as a path; "" is the frame itself.
+    #: Where the object or the list is, as a path; "" is the frame itself.
     at: str = ""
     #: Fields of the frame around it.
     frame_fields: str = ""
@@ -105,6 +105,10 @@ def _fields(declared: str) -> list[_Field]:
     return fields
 
 
+def _places(view: View) -> list[str]:
+    return [view.at, view.or_at] if view.or_at else [view.at]
+
+
 def _path(place: str) -> tuple[str, ...]:
     return tuple(place.split(".")) if place else ()
 
@@ -166,7 +170,7 @@ def _sqlite_list(view: View) -> str:
     if view.member:
         return f"CASE json_type(j.json, {at}) WHEN 'object' THEN j.json -> {at} END"
     cases = ""
-    for place in filter(None, (view.at, view.or_at)):
+    for place in _places(view):
         at = _sqlite_path(("0", *_path(place)))
         cases += f" WHEN json_type(j.json, {at}) = 'array' THEN j.json -> {at}"
         cases += f" WHEN json_type(j.json, {at}) = 'object' THEN '[' || (j.json -> {at}) || ']'"
@@ -246,7 +250,7 @@ def _on_postgresql(view: View) -> str:
 
 def _postgresql_list(view: View) -> str:
     cases = ""
-    for place in filter(None, (view.at, view.or_at)):
+    for place in _places(view):
         at = _postgresql_at("j.frame", _path(place))
         cases += f" WHEN json_typeof({at}) = 'array' THEN {at}"
         cases += f" WHEN json_typeof({at}) = 'object' THEN json_build_array({at})"

@@ -42,7 +42,7 @@ TIMELINE = "timeline"
 #: Where SQLite keeps what its planner should expect.
 STATISTICS = "sqlite_stat1"
 #: How the views of a venue's channels begin: `tests/contract/test_venue_views.py` shows what is in them.
-VENUE_VIEWS = ("fmex_", "bybit_")
+VENUE_VIEWS = ("fmex_", "bybit_", "hyperliquid_")
 CHECKOUT = Path(recorder.__file__).parent.parent
 
 on_sqlite = pytest.mark.parametrize("url", ["sqlite"], indirect=True)
