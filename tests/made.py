@@ -24,17 +24,11 @@ ORDER = b'{"type":"order.btcusd_p","ts":1,"order":{"id":%d,"quantity":10,"unfill
 
 
 def received(
-    seq: int,
-    payload: bytes | None = None,
-    *,
-    account_id: int = ACCOUNT,
-    session_id: int = SESSION,
-    at_ns: int = 0,
-    venue: Venue = FMEX,
+    seq: int, payload: bytes | None = None, *, account_id: int = ACCOUNT, session_id: int = SESSION, at_ns: int = 0
 ) -> Recorded:
     """A push as the collector hands it over; without a payload an order of its own."""
     payload = ORDER % (seq, 10) if payload is None else payload
-    decoded = read_frame(venue, payload)
+    decoded = read_frame(FMEX, payload)
     frame = Frame(
         account_id,
         session_id,
@@ -59,19 +53,21 @@ def fill(order_id: str, liquidity: str | None, *digits: str | None, executed_ms:
 
 
 def answered(
-    seq: int,
-    target: str,
-    payload: bytes,
-    at_ns: int,
-    *,
-    account_id: int = ACCOUNT,
-    round_id: int,
-    venue: Venue = FMEX,
+    seq: int, target: str, payload: bytes, at_ns: int, *, account_id: int = ACCOUNT, round_id: int
 ) -> Recorded:
     """A REST answer as the reconciler hands it over."""
-    decoded = read_answer(venue, target, payload)
+    decoded = read_answer(FMEX, target, payload)
     state = decoded.topic, decoded.status, decoded.error
     return Recorded(Frame(account_id, round_id, seq, at_ns, REST, *state, payload), decoded.updates)
+
+
+def of_venue(venue: Venue, one: Recorded) -> Recorded:
+    """The same push or answer, as another venue decodes it."""
+    frame = one.frame
+    is_answer = frame.source == REST
+    decoded = read_answer(venue, frame.topic or "", frame.payload) if is_answer else read_frame(venue, frame.payload)
+    told = frame._replace(topic=decoded.topic, status=decoded.status, error=decoded.error)
+    return Recorded(told, decoded.updates)
 
 
 def sent(seq: int, *, account_id: int = ACCOUNT, session_id: int = SESSION, at_ns: int = 0) -> Recorded:

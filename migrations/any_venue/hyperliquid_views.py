@@ -164,7 +164,7 @@ _PUSHES = (
 )
 
 _ANSWERS = (
-    _info("orderStatus", f"{_inside('order', _FULL_ORDER)} {_STATUS}", "order", is_list=False),
+    _info("orderStatus", f"{_inside('order', _FULL_ORDER)} {_STATUS}", "order", "answer_status=status", is_list=False),
     _info("openOrders frontendOpenOrders", _FULL_ORDER),
     _info("historicalOrders", f"{_inside('order', _FULL_ORDER)} {_STATUS}"),
     _info("userFills userFillsByTime", f"{_FILL} twapId"),
@@ -179,7 +179,7 @@ _ANSWERS = (
     _info("allPerpMetas", "collateralToken:int universe"),
     _info("spotMeta", "name base=tokens.0:int quote=tokens.1:int index:int", "universe"),
     _info("spotMeta", "name index:int szDecimals:int weiDecimals:int", "tokens", part="_tokens"),
-    _info("perpDexs", "name"),
+    _info("perpDexs", "name fullName deployer oracleUpdater"),
     _info("userRole", "role master=data.master user=data.user", is_list=False),
     _info("extraAgents", "name address validUntil:int"),
     _info(

@@ -8,7 +8,7 @@ import pytest
 
 from recorder.model import DECODED
 from tests.contract.test_views import ask
-from tests.made import NOON_NS, answered, received
+from tests.made import NOON_NS, answered, of_venue, received
 from tests.samples import HYPERLIQUID, sample, sample_lines, sample_names
 from tests.unit.hyperliquid.test_rest import target
 from tests.unit.read.desk import Desk
@@ -28,11 +28,11 @@ def filled(desk: Desk) -> Desk:
     """A record with every sample frame, as that of an account at Hyperliquid."""
     with desk.engine.begin() as connection:
         connection.exec_driver_sql("UPDATE accounts SET venue = 'hyperliquid'")
-    desk.write(*(received(seq, frame, venue=HYPERLIQUID) for seq, frame in enumerate(PUSHES)))
-    answers = [(target(kind), sample(f"answers/{kind}", "hyperliquid")) for kind in REQUESTS]
-    desk.write(
-        *(answered(seq, *one, NOON_NS, round_id=ROUND, venue=HYPERLIQUID) for seq, one in enumerate(answers)),
-    )
+    recorded = [of_venue(HYPERLIQUID, received(seq, frame)) for seq, frame in enumerate(PUSHES)]
+    for seq, kind in enumerate(REQUESTS):
+        body = sample(f"answers/{kind}", "hyperliquid")
+        recorded.append(of_venue(HYPERLIQUID, answered(seq, target(kind), body, NOON_NS, round_id=ROUND)))
+    desk.write(*recorded)
     return desk
 
 
@@ -65,10 +65,12 @@ def shown(column: str, value: Any) -> Iterator[tuple[str, str]]:
 
 def test_every_field_of_every_frame_is_in_a_view(filled: Desk) -> None:
     found: dict[tuple[int, int], set[tuple[str, str]]] = {}
-    for view in views(filled):
-        for row in ask(filled.engine, f"SELECT * FROM {view}"):
-            key = row["session_id"], row["seq"]
-            found.setdefault(key, set()).update(one for column in row for one in shown(column, row[column]))
+    names = views(filled)
+    with filled.engine.connect() as connection:
+        for view in names:
+            for row in connection.exec_driver_sql(f"SELECT * FROM {view}").mappings():
+                key = row["session_id"], row["seq"]
+                found.setdefault(key, set()).update(one for column in row for one in shown(column, row[column]))
     frames = ask(filled.engine, "SELECT session_id, seq, topic, status, payload FROM frames")
     looked_at = 0
     for frame in frames:
