@@ -252,15 +252,14 @@ def decoding(*arguments: str) -> list[str]:
     return [sys.executable, "-m", "recorder", "decode", *arguments]
 
 
-def test_decode_prints_what_frames_say(tmp_path: Path) -> None:
+def test_decode_prints_what_frames_say(folder: Folder) -> None:
     """Every sample frame of FMex, one a line, with a blank line and one that is cut."""
     names = ["order", "account", "position", "ping", "hello", "topics", "refused"]
     lines = [b" ".join(sample(name).split()) for name in names]
-    file = tmp_path / "frames.jsonl"
-    file.write_bytes(b"\n".join([*lines, b"", lines[0][:80], b""]))
-    done = subprocess.run(decoding("--venue", "fmex", str(file)), capture_output=True, check=False)
-    assert (done.returncode, done.stderr) == (1, b"")
-    said = [json.loads(line) for line in done.stdout.splitlines()]
+    (folder.path / "frames.jsonl").write_bytes(b"\n".join([*lines, b"", lines[0][:80], b""]))
+    ended = folder.command("decode", "--venue", "fmex", "frames.jsonl")
+    assert (ended.returncode, ended.stderr) == (1, "")
+    said = [json.loads(line) for line in ended.stdout.splitlines()]
     updates = [FMEX.decode(line).updates[0]._asdict() for line in lines[:4]]
     tables = ["order_updates", "account_updates", "position_updates", "heartbeats"]
     assert said[:4] == [
@@ -310,16 +309,16 @@ def test_decode_reads_the_answer_to_a_request(tmp_path: Path) -> None:
     assert (done.return_value, done.stdout) == (0, '{"line":1,"updates":0}\n')
 
 
-def test_decode_says_what_to_do() -> None:
+def test_decode_says_what_to_do(folder: Folder) -> None:
     for arguments, said in (
         (("--venue", "fmex", "no-such-file"), "no-such-file cannot be read: No such file or directory; give a file "),
         (("--venue", "fmex", "."), ". cannot be read: Is a directory; give a file with one frame a line, or - for "),
         (("--venue", "nowhere", "-"), "There is no venue 'nowhere'; this version of recorder supports: "),
         (("-",), "Missing option '--venue'"),
     ):
-        done = subprocess.run(decoding(*arguments), input=b"", capture_output=True, check=False)
-        assert (done.returncode, done.stdout) == (2, b"")
-        assert said in done.stderr.decode()
+        ended = folder.command("decode", *arguments)
+        assert (ended.returncode, ended.stdout) == (2, "")
+        assert said in ended.stderr
 
 
 def test_decode_ends_when_nobody_reads_on() -> None:
