@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from recorder.live.channel import Recorded
-from recorder.model import PUSH, REST, SNAPSHOT, Frame
+from recorder.model import DECODED, PUSH, REST, SNAPSHOT, Frame
 from recorder.venues.bybit import answers, instruments, ledger, objects
 from tests.contract.test_views import ask
 from tests.made import ACCOUNT, NOON_NS, SESSION
@@ -14,7 +14,11 @@ from tests.unit.bybit.frames import asked, push, read, row, sample
 from tests.unit.read.desk import Desk
 
 #: What `make test` proves on PostgreSQL too.
-ON_POSTGRESQL = ("test_every_field_of_a_push", "test_every_field_of_an_answer")
+ON_POSTGRESQL = (
+    "test_every_field_of_a_push",
+    "test_every_field_of_an_answer",
+    "test_a_hostile_frame_leaves_the_others_readable",
+)
 
 KEY = ("account", "account_id", "session_id", "seq", "received_ns", "topic")
 #: The venue's name → the column, where a column of the frame has that name.
@@ -295,3 +299,57 @@ def test_digits_come_out_as_sent(desk: Desk) -> None:
             desk.write(Recorded(one.frame._replace(session_id=SESSION + len(name)), one.updates))
         found = ask(desk.engine, f'SELECT seq, "{field}" AS digits FROM bybit_{name} ORDER BY seq')
         assert [one["digits"] for one in found] == list(numbers)
+
+
+#: What may stand where rows, or a value of a row, should be.
+STRANGE = (
+    b"null",
+    b"7",
+    b'"x"',
+    b"[]",
+    b"{}",
+    b'[null,7,"x",[1],{}]',
+    b'[{"coin":null}]',
+    b'[{"coin":7,"seq":"x","execTime":1.5,"creationTime":{}}]',
+    b'[{"coin":[null,7,{"coin":[]}],"positionIdx":"9223372036854775808","reduceOnly":"perhaps"}]',
+    b'[{"coin":"\\ud800","symbol":"\\u0000","isMaker":[]}]',
+    b"[" * 3000 + b"]" * 3000,
+    b'[{"coin":',
+)
+
+
+def test_a_hostile_frame_leaves_the_others_readable(desk: Desk) -> None:
+    """A more lenient decoder may mark any frame as decoded that is UTF-8."""
+    topics = ("order", "execution", "execution.fast", "position", "wallet", "greeks", "pong")
+    targets = {target for target, _ in REST_VIEWS.values()} | {answers.BALANCES, answers.INSTRUMENTS}
+    recorded, place = [pushed(0, sample("order")), answered(1, *REST_VIEWS["bybit_rest_order"])], 2
+    for strange in STRANGE:
+        for topic in topics:
+            payload = b'{"topic":"%s","creationTime":%s,"data":%s,"args":%s}' % (topic.encode(), *[strange] * 3)
+            frame = Frame(ACCOUNT, SESSION, place, NOON_NS + place, PUSH, topic, DECODED, None, payload)
+            recorded.append(Recorded(frame, ()))
+            place += 1
+        for target in targets:
+            listed = b'{"list":%s,"rows":%s,"balance":%s}' % (strange, strange, strange)
+            for result in (strange, listed):
+                payload = b'{"retCode":%s,"result":%s,"time":%s}' % (strange, result, strange)
+                frame = Frame(ACCOUNT, SESSION, place, NOON_NS + place, REST, target, DECODED, None, payload)
+                recorded.append(Recorded(frame, ()))
+                place += 1
+    desk.write(*recorded)
+    for view, condition in {
+        "bybit_order": '"createdTime" > 3',
+        "bybit_execution": "cross_seq > 3",
+        "bybit_execution_fast": "cross_seq > 3",
+        "bybit_position": '"openTime" > 3',
+        "bybit_wallet": '"creationTime" > 3',
+        "bybit_greeks": '"creationTime" > 3',
+        "bybit_pong": "clock > 3",
+        "bybit_rest_wallet": '"retCode" = 3',
+        "bybit_rest_instrument": '"fundingInterval" > 3',
+        **dict.fromkeys(REST_VIEWS, '"retCode" = 3'),
+    }.items():
+        ask(desk.engine, f"SELECT * FROM {view}")
+        ask(desk.engine, f"SELECT * FROM {view} WHERE {condition}")
+    for view in ("bybit_order", "bybit_rest_order"):
+        assert row("order")["orderId"] in {one["orderId"] for one in ask(desk.engine, f"SELECT * FROM {view}")}
