@@ -16,7 +16,7 @@ from recorder.live.settings import Account, Limits
 from recorder.live.watermark import Mark
 from recorder.model import State, thing_of
 from recorder.read.known_state import CurrentState
-from recorder.venues.base import Contradiction, Passed, Seen
+from recorder.venues.comparable import Contradiction, Passed, Seen, contradictions
 from recorder.venues.rest import Answer, Known, Purpose, Questions
 
 log = logging.getLogger(__name__)
@@ -93,7 +93,7 @@ class SnapshotComparison:
     ) -> tuple[list[Answer], tuple[Contradiction, ...]]:
         answers = list(self._rest.answers(snapshot_questions(self._account, self._clock), to))
         passed = self._wait_passed(session, held)
-        return answers, self._account.venue.contradictions(answers, topics, passed)
+        return answers, contradictions(self._account.venue.comparable, answers, topics, passed)
 
     def _wait_passed(self, session: Session, held: CurrentState) -> Passed:
         """Wait until all pushes of the time to settle are in the record; return the states seen until then."""

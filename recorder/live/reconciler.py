@@ -39,7 +39,7 @@ from recorder.read.known_state import (
 from recorder.store.entries import Covered, DiscrepancyFound, LostSubject, ReconciliationBegan, ReconciliationEnded
 from recorder.store.event_log import COMPARED, FAILED
 from recorder.store.gaps import OPEN, PARTIAL, RECONCILED, UNRECOVERABLE, lost_text
-from recorder.venues.base import Contradiction
+from recorder.venues.comparable import Contradiction
 from recorder.venues.rest import Known, Purpose, Question
 
 log = logging.getLogger(__name__)

@@ -35,7 +35,7 @@ from recorder.store.schema import (
     sessions,
 )
 from recorder.store.state_index import THINGS
-from recorder.venues.base import Passed, Seen
+from recorder.venues.comparable import Passed, Seen
 from recorder.venues.reading import masked_topic
 
 _ZERO = Decimal(0)
@@ -85,9 +85,12 @@ class CurrentState:
 
     def keep(self, thing: Thing, seen: Seen | None) -> None:
         """Set the state of a thing; None: it does not exist."""
-        is_new = (self._states.pop(thing, None) or self._ended.pop(thing, None)) is None
+        before = self._states.pop(thing, None) or self._ended.pop(thing, None)
+        is_new = before is None
         if seen is None:
             return
+        if before is not None:
+            seen = Seen(seen.session_id, _merged(before.state, seen.state))
         ended = False
         if isinstance(seen.state, OrderUpdate):
             ended = seen.state.status in FINAL_STATUSES
@@ -98,17 +101,23 @@ class CurrentState:
         if len(self._ended) > ENDED_MAX:
             del self._ended[next(iter(self._ended))]
 
+    def states(self) -> list[Seen]:
+        """The states of things that can still change, as of the last `advance`."""
+        return list(self._states.values())
+
     def open_orders(self) -> list[OrderUpdate]:
         """The orders that can still change, as of the last `advance`."""
-        return [seen.state for seen in self._states.values() if isinstance(seen.state, OrderUpdate)]
+        return [seen.state for seen in self.states() if isinstance(seen.state, OrderUpdate)]
 
     def advance(self, connection: Connection) -> None:
         """Add everything that has been pushed since: the last state of each thing."""
         newest = newest_seq(connection, self.account_id, self.session_id)
         for table, record in _STATES.items():
             new = *self._mine(table), table.c.seq > self.seq, table.c.seq <= newest
-            last = select(func.max(table.c.seq)).where(*new).group_by(*(table.c[name] for name in THINGS[table]))
-            self.take(self.session_id, _states(connection, table, record, *self._mine(table), table.c.seq.in_(last)))
+            whole = *new, table.c.is_partial == 0
+            last = select(func.max(table.c.seq)).where(*whole).group_by(*(table.c[name] for name in THINGS[table]))
+            needed = or_(table.c.seq.in_(last), table.c.is_partial == 1)
+            self.take(self.session_id, _states(connection, table, record, *new, needed))
         self.seq = max(self.seq, newest)
 
     def passed(self, connection: Connection) -> Passed:
@@ -121,6 +130,14 @@ class CurrentState:
 
     def _mine(self, table: Table) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
         return table.c.account_id == self.account_id, table.c.session_id == self.session_id
+
+
+def _merged(before: State, state: State) -> State:
+    """A state, and what it left unchanged if it is a change."""
+    if not state.is_partial:
+        return state
+    changes = {name: value for name, value in state._asdict().items() if value is not None}
+    return before._replace(**changes | {"is_partial": before.is_partial})
 
 
 def newest_seq(connection: Connection, account_id: int, session_id: int) -> int:

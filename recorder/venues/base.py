@@ -3,13 +3,13 @@
 A new venue is a folder beside `fmex/` whose package offers a `Venue`, and one line in `recorder.venues.VENUES`.
 """
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from decimal import Context, Decimal, Inexact, InvalidOperation, Overflow
 from typing import NamedTuple, Protocol
 
-from recorder.model import Control, Decoded, Instrument, State, Thing, Update
+from recorder.model import Control, Decoded, Instrument, Update
+from recorder.venues.comparable import Comparable
 from recorder.venues.rest import (
-    Answer,
     CredentialField,
     Known,
     Login,
@@ -62,33 +62,6 @@ class Command(NamedTuple):
     def recorded(self) -> bytes:
         """The bytes to record."""
         return self.sent if self.masked is None else self.masked
-
-
-class Seen(NamedTuple):
-    """A state as one frame showed it."""
-
-    session_id: int
-    state: State
-
-
-#: For each thing its states around the time of a request, oldest first, at least one. None: there was no such thing.
-Passed = Mapping[Thing, Sequence[Seen | None]]
-
-
-class Contradiction(NamedTuple):
-    """A snapshot carries a value that the record did not show at any time near it."""
-
-    thing: Thing
-    #: For people, such as `order 849758102002`.
-    subject: str
-    field: str
-    #: The frame of the snapshot.
-    seq: int
-    #: The value in the snapshot, and the one the record showed last; None if there is no such thing.
-    told: str | None
-    held: str | None
-    #: Session of the frame that showed `held`; None if there was none.
-    held_session_id: int | None
 
 
 class Holding(NamedTuple):
@@ -259,17 +232,8 @@ class Venue(Protocol):
         """What to ask over REST. A question without an answer costs only its own subject."""
         ...
 
-    def contradictions(
-        self, answers: Sequence[Answer], topics: Collection[str], passed: Passed
-    ) -> tuple[Contradiction, ...]:
-        """Values in the answers to a snapshot that no push around the time of the request carried.
-
-        Args:
-            answers: all answers of the snapshot.
-            topics: the topics that are pushed; nothing else is compared.
-            passed: all states that the record held or received in that time.
-        """
-        ...
+    #: What of its snapshots can be compared with its pushes; see there. Empty: nothing.
+    comparable: tuple[Comparable, ...]
 
     #: How its amounts enter the books.
     accounting: Accounting

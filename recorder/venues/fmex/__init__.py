@@ -3,8 +3,10 @@
 from collections.abc import Mapping
 
 from recorder.venues.base import Accounting, Environment, Stream
-from recorder.venues.fmex import compare, decode, portal, reconcile, rest, sign
+from recorder.venues.comparable import Comparable
+from recorder.venues.fmex import decode, portal, reconcile, rest, sign
 from recorder.venues.fmex.accounting import FMexAccounting
+from recorder.venues.fmex.comparable import COMPARABLE
 from recorder.venues.fmex.stand_in import FMexStandIn
 from recorder.venues.rest import (
     CredentialField,
@@ -39,6 +41,7 @@ class FMex:
     token: RequestToken | None = None
     renew: RenewToken | None = None
     rest_limits: tuple[RestLimit, ...] = (RestLimit(rest.REQUESTS_MAX, rest.REQUESTS_WINDOW_S),)
+    comparable: tuple[Comparable, ...] = COMPARABLE
     accounting: Accounting = FMexAccounting()
     stand_in: StandIn = FMexStandIn()
 
@@ -47,7 +50,6 @@ class FMex:
     server_time_request = staticmethod(rest.server_time)
     server_time_ms = staticmethod(rest.read_server_time_ms)
     classify = staticmethod(rest.classify)
-    contradictions = staticmethod(compare.contradictions)
     decode_answer = staticmethod(rest.decode_answer)
     decode_plain = staticmethod(decode.decode_plain)
 

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from recorder.model import AccountUpdate, OrderUpdate, PositionUpdate, State, Thing, thing_of
 from recorder.simulator.exchange import Exchange
-from recorder.venues.base import Contradiction, Seen
+from recorder.venues.comparable import Contradiction, Seen, contradictions
 from recorder.venues.fmex import rest
-from recorder.venues.fmex.compare import contradictions
+from recorder.venues.fmex.comparable import COMPARABLE
 from recorder.venues.reading import read_answer
 from recorder.venues.rest import Answer
 from tests.depth import examples
@@ -104,7 +104,7 @@ def seen(*states: State) -> dict[Thing, list[Seen | None]]:
 
 
 def compare(told: list[Answer], passed: dict[Thing, list[Seen | None]]) -> list[Contradiction]:
-    return list(contradictions(told, TOPICS, passed))
+    return list(contradictions(COMPARABLE, told, TOPICS, passed))
 
 
 def fields_of(found: list[Contradiction]) -> list[tuple[str, str, str | None, str | None]]:
@@ -278,9 +278,9 @@ def test_the_value_that_is_shown_is_the_last_that_was_held() -> None:
 )
 def test_only_what_is_pushed_is_compared(topics: list[str], subjects: set[str]) -> None:
     told = telling(ORDER, POSITION, BALANCE)
-    assert {found.subject for found in contradictions(told, topics, {})} == subjects
+    assert {found.subject for found in contradictions(COMPARABLE, told, topics, {})} == subjects
     held = seen(ORDER, POSITION, BALANCE)
-    assert {found.subject for found in contradictions(telling(), topics, held)} == subjects
+    assert {found.subject for found in contradictions(COMPARABLE, telling(), topics, held)} == subjects
 
 
 def test_an_order_of_no_symbol_cannot_be_placed() -> None:

@@ -11,7 +11,7 @@ from recorder.model import AccountUpdate, OrderUpdate, PositionUpdate, State, Th
 from recorder.read import known_state as module
 from recorder.read.known_state import CurrentState, newest_seq
 from recorder.simulator.exchange import Exchange
-from recorder.venues.base import Seen
+from recorder.venues.comparable import Seen
 from tests.depth import examples
 from tests.made import ACCOUNT, SESSION, received
 from tests.samples import FMEX
@@ -78,6 +78,35 @@ def test_what_is_pushed_takes_the_place_of_what_a_snapshot_told(desk: Desk) -> N
     assert btc is not None and eth is not None
     assert (btc.session_id, eth.session_id) == (SESSION, ROUND)
     assert isinstance(btc.state, AccountUpdate) and btc.state.available == "1"
+
+
+def test_a_change_leaves_the_rest_of_a_state_as_it_was() -> None:
+    held = nothing_held()
+    whole = update(PositionUpdate, is_partial=0, symbol="BTC", quantity="5", entry_price="9000", leverage="3")
+    held.take(ROUND, [whole])
+    held.take(SESSION, [update(PositionUpdate, is_partial=1, symbol="BTC", quantity="7")])
+    (seen,) = held.states()
+    assert seen == Seen(SESSION, whole._replace(quantity="7"))
+    # A whole state that lacks a value says that there is none.
+    held.take(SESSION, [update(PositionUpdate, is_partial=0, symbol="BTC", quantity="8")])
+    (seen,) = held.states()
+    assert isinstance(seen.state, PositionUpdate)
+    assert (seen.state.quantity, seen.state.entry_price) == ("8", None)
+
+
+def test_pushed_changes_are_added_to_the_last_whole_state(desk: Desk) -> None:
+    states = [
+        update(PositionUpdate, is_snapshot=0, is_partial=0, symbol="BTC", quantity="5", entry_price="1"),
+        update(PositionUpdate, is_snapshot=0, is_partial=0, symbol="BTC", quantity="6", entry_price="2"),
+        update(PositionUpdate, is_snapshot=0, is_partial=1, symbol="BTC", quantity="7"),
+        update(PositionUpdate, is_snapshot=0, is_partial=1, symbol="BTC", leverage="3"),
+    ]
+    desk.write(*[received(seq)._replace(updates=(state,)) for seq, state in enumerate(states)])
+    held = nothing_held()
+    with desk.engine.connect() as connection:
+        held.advance(connection)
+    (seen,) = held.states()
+    assert seen.state == states[1]._replace(quantity="7", leverage="3")
 
 
 def test_only_the_sessions_own_rows_count(desk: Desk) -> None:

@@ -1,0 +1,83 @@
+"""A venue's table of what can be compared: several lists of one kind, lists that are not complete, tolerance."""
+
+from decimal import Decimal
+
+from recorder.model import AccountUpdate, PositionUpdate, State, Thing, thing_of
+from recorder.venues.comparable import Comparable, Contradiction, Passed, Seen, contradictions
+from recorder.venues.rest import Answer
+
+NO_POSITION = PositionUpdate(None, 0, 0, None, "", *[None] * 13)
+LINEAR = NO_POSITION._replace(market="linear", symbol="BTCUSDT", quantity="1")
+INVERSE = NO_POSITION._replace(market="inverse", symbol="BTCUSD", quantity="2")
+OPTION = NO_POSITION._replace(market="option", symbol="BTC-1", quantity="3")
+USD = AccountUpdate(None, 0, 0, None, "USD", "100.0", *[None] * 7)
+
+
+def positions_of(market: str) -> Comparable:
+    return Comparable(
+        PositionUpdate,
+        f"/positions?market={market}",
+        lambda position: None if position.symbol == "HIDDEN" else "position",
+        ("quantity",),
+        absent={"quantity": "0"},
+        covers=lambda position: position.market == market,
+    )
+
+
+BALANCES = Comparable(AccountUpdate, 'POST /info {"type":"balances"', lambda _: "wallet", ("balance",))
+TABLE = (positions_of("linear"), positions_of("inverse"), BALANCES)
+
+
+def held(*states: State) -> Passed:
+    passed: dict[Thing, list[Seen | None]] = {thing_of(state): [Seen(7, state)] for state in states}
+    return passed
+
+
+def answers(*lists: tuple[str, tuple[State, ...]]) -> list[Answer]:
+    return [Answer(seq, target, states) for seq, (target, states) in enumerate(lists)]
+
+
+def compare(told: list[Answer], passed: Passed, table: tuple[Comparable, ...] = TABLE) -> tuple[Contradiction, ...]:
+    return contradictions(table, told, ["position", "wallet"], passed)
+
+
+def test_each_list_of_a_kind_covers_its_part_over_all_its_pages() -> None:
+    told = answers(
+        ("/positions?market=linear&page=1", ()),
+        ("/positions?market=linear&page=2", (LINEAR,)),
+        ("/positions?market=inverse", ()),
+    )
+    # Nothing lists options, so a missing one contradicts nothing.
+    (found,) = compare(told, held(LINEAR, INVERSE, OPTION))
+    assert (found.subject, found.told, found.held, found.seq) == ("position BTCUSD", None, "2", 2)
+    # A list that was not asked for leaves nothing out.
+    assert compare(told[:2], held(LINEAR, INVERSE)) == ()
+
+
+def test_a_page_names_the_frame_that_contradicts() -> None:
+    more = LINEAR._replace(symbol="ETHUSDT")
+    told = answers(("/positions?market=linear&page=1", (LINEAR,)), ("/positions?market=linear&page=2", (more,)))
+    (first, second) = compare(told, {})
+    assert [(one.subject, one.seq) for one in (first, second)] == [("position BTCUSDT", 0), ("position ETHUSDT", 1)]
+
+
+def test_what_a_list_that_is_not_complete_leaves_out_contradicts_nothing() -> None:
+    told = answers(('POST /info {"type":"balances","user":"0x1"}', ()))
+    assert compare(told, held(USD)) == ()
+    other = USD._replace(balance="101")
+    (found,) = compare(answers(('POST /info {"type":"balances","user":"0x1"}', (other,))), held(USD))
+    assert (found.subject, found.field, found.told, found.held) == ("balance USD", "balance", "101", "100.0")
+
+
+def test_a_thing_that_no_topic_pushes_is_not_compared() -> None:
+    hidden = LINEAR._replace(symbol="HIDDEN")
+    assert compare(answers(("/positions?market=linear", (hidden,))), {}) == ()
+
+
+def test_numbers_are_exact_unless_the_venue_is_not() -> None:
+    told = answers(('POST /info {"type":"balances"}', (USD._replace(balance="100.00000001"),)))
+    assert len(compare(told, held(USD))) == 1
+    assert compare(told, held(USD), (BALANCES._replace(relative=Decimal("1E-9")),)) == ()
+    assert compare(told, held(USD), (BALANCES._replace(absolute=Decimal("1E-8")),)) == ()
+    same = answers(('POST /info {"type":"balances"}', (USD._replace(balance="1E2"),)))
+    assert compare(same, held(USD)) == ()
