@@ -71,8 +71,11 @@ class Batch:
     def add(self, frame: Frame, updates: tuple[Update, ...]) -> None:
         """Add a frame and the rows of its updates."""
         self.frames.append(frame)
-        seq = frame.seq
-        self.spans.setdefault(frame[:2], [seq, seq])[1] = seq
+        span = self.spans.get(frame[:2])
+        if span is None:
+            self.spans[frame[:2]] = [frame.seq, frame.seq]
+        else:
+            span[1] = frame.seq
         for item, update in enumerate(updates):
             self.rows[type(update)].append(typed_row(frame, item, update))
 
@@ -140,4 +143,4 @@ def last_seal(connection: Connection, recorder_id: int) -> bytes:
 
 def typed_row(frame: Frame, item: int, update: Update) -> Row:
     """Return the row of an update: the key of its frame, then the update's fields."""
-    return (frame.account_id, frame.session_id, frame.seq, item, frame.received_ns, *update)
+    return frame[:3] + (item, frame.received_ns) + update  # noqa: RUF005  unpacking takes twice as long

@@ -19,6 +19,11 @@ SQLITE_VERSION_MIN = (3, 38, 0)
 #: `PRAGMA application_id` of our files: "RCDR".
 APPLICATION_ID = 0x52434452
 
+# For every NULL and every `bytes`, the driver searches for an adapter; finding none takes longer than all else it does
+# with the value. These adapters are built-in functions that return the value itself.
+sqlite3.register_adapter(type(None), {None: None}.__getitem__)
+sqlite3.register_adapter(bytes, bytes)
+
 _READ_ONLY = "{} is read-only; give this user the right to write to it and to its folder."
 
 

@@ -1,5 +1,6 @@
 """Types that lose nothing, on a real file."""
 
+import sqlite3
 from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
@@ -55,6 +56,12 @@ def test_decimals_come_back_with_every_digit(connection: Connection, number: Dec
     (out,) = through(connection, number=number)
     assert isinstance(out, Decimal)
     assert out.as_tuple() == number.as_tuple()
+
+
+@pytest.mark.parametrize("value", [None, b"payload"])
+def test_the_driver_finds_an_adapter_for_null_and_bytes(value: object) -> None:
+    """Without one, its search costs more than the rest of a wide row."""
+    assert sqlite3.adapt(value, sqlite3.PrepareProtocol) is value
 
 
 @pytest.mark.parametrize("digits", ["9.747280117178e-06", "2.796888254907565438", "0E-18", "-0", "0.10", "1E+99"])
