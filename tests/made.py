@@ -13,7 +13,8 @@ from recorder.venues.base import Venue
 from recorder.venues.fmex import rest
 from recorder.venues.fmex.stand_in import answers
 from recorder.venues.reading import read_answer, read_frame
-from recorder.venues.stand_in import AccountView
+from recorder.venues.stand_in import Reply
+from recorder.venues.view import AccountView
 from tests.samples import FMEX
 
 ACCOUNT, SESSION, RUN, RECORDER = 7, 70, 700, 7000
@@ -74,6 +75,11 @@ def sent(seq: int, *, account_id: int = ACCOUNT, session_id: int = SESSION, at_n
     """A command of ours as the collector hands it over."""
     payload = b'{"cmd":"ping"}'
     return Recorded(Frame(account_id, session_id, seq, at_ns or NOON_NS + seq, SENT, None, CONTROL, None, payload), ())
+
+
+def body_of(answered: bytes | Reply) -> bytes:
+    """The body of an answer."""
+    return answered.body if isinstance(answered, Reply) else answered
 
 
 def snapshot_of(told: AccountView) -> list[tuple[str, bytes]]:

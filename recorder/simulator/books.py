@@ -92,12 +92,14 @@ class AccountBooks:
     Attributes:
         now_ms: the time of the next entries, milliseconds since 1970.
         posted: transactions, in order; the caller empties it.
+        marks: `Terms.name` → the market's price.
         fees_twice: fault: charge each fee twice but report it once.
         leak: fault: amount taken with each execution without being reported.
     """
 
     def __init__(self, terms: Iterable[Terms], funds: Iterable[Funds], next_id: Callable[[int], int]) -> None:
         self.now_ms = 0
+        self.marks: dict[str, Decimal] = {}
         self.posted: list[SimulatedTransaction] = []
         self.fees_twice = False
         self.leak = NONE
@@ -294,6 +296,7 @@ class AccountBooks:
             position,
             realized_pnl=position.realized_pnl + realized,
             holding_pnl=position.holding_pnl + realized,
+            mark_price=self.marks.get(position.terms.name, NONE),
             updated_ms=self.now_ms,
         )
         self.positions[position.terms.name, position.position_side] = _priced(kept)

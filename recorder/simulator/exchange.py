@@ -17,8 +17,8 @@ from recorder.simulator.options import START_MS, ActiveFaults
 from recorder.simulator.rest import SimulatedAccount
 from recorder.simulator.trader import Trader
 from recorder.venues import DEFAULT_VENUE, venue_named
+from recorder.venues.face import Push
 from recorder.venues.simulated import NONE, Event, Moment, SimulatedFill, SimulatedPosition, SimulatedTransaction
-from recorder.venues.stand_in import Push
 
 #: Delay of a push after the change, on the virtual clock, milliseconds.
 PUSH_DELAY_MS = 17
@@ -34,6 +34,7 @@ class Exchange:
         seed: of the trading.
         symbols: instruments to trade; by default those of the venue's own choice.
         venue: whose stand-in renders the account.
+        key: of the account, which some venues show.
         start_ms: start of the virtual clock, milliseconds since 1970.
         clock_ms: a real clock to use instead of the virtual one; times and ids then differ between runs.
         funding_interval_ms: let positions pay or receive funding at each multiple of this; 0 for never.
@@ -48,6 +49,7 @@ class Exchange:
         symbols: Sequence[str] = (),
         *,
         venue: str = DEFAULT_VENUE,
+        key: str = "",
         start_ms: int = START_MS,
         clock_ms: Callable[[], int] | None = None,
         funding_interval_ms: int = 0,
@@ -60,7 +62,7 @@ class Exchange:
         self._dice, self._rates = dice, Dice(seed)
         self._clock_ms = clock_ms
         self._funding_interval_ms = funding_interval_ms
-        self.face = stand_in.face(terms)
+        self.face = stand_in.face(terms, key)
         markets = {
             one.name: Market(dice, one, int(one.first_price / one.price_tick) + dice.between(-40, 40)) for one in terms
         }
@@ -70,7 +72,7 @@ class Exchange:
         self._trader = Trader(dice, self.engine, funds)
         self._waiting: deque[Moment] = deque()
         self._rendered: deque[Push] = deque()
-        self.history = AccountHistory(books.positions, start_ms)
+        self.history = AccountHistory(books.positions, books.marks, start_ms)
         #: Fault: error added to the realized PnL that positions report.
         self.misstatement = NONE
         # The first deposits were made before any client connected.

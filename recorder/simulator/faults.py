@@ -78,6 +78,13 @@ def swallowing(simulator: Simulator, topics: Collection[str] | None = None) -> I
 
 
 @contextmanager
+def expired(simulator: Simulator, key: str | None = None) -> Iterator[None]:
+    """Let a key expire, by default the first account's: open connections stay up and are pushed nothing more."""
+    with _changed(simulator, expired_keys=frozenset([key or simulator.key])):
+        yield
+
+
+@contextmanager
 def lagging(simulator: Simulator, lag_s: float) -> Iterator[None]:
     """Let REST lag behind the pushes by this many seconds."""
     with _changed(simulator, rest_lag_s=lag_s):

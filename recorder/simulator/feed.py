@@ -1,7 +1,7 @@
 """One account's pushes on their way: from its exchange to every subscribed client, at the requested pace."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from itertools import islice
 
 from websockets.asyncio.server import ServerConnection
@@ -76,6 +76,8 @@ class AccountFeed:
     """Makes an account's pushes and sends them to its clients.
 
     Args:
+        key: of the account.
+        clients: all connected clients of the exchange.
         exchange: of the account.
         options: set the pace and the end.
         active_faults: name the topics whose pushes are lost.
@@ -86,6 +88,8 @@ class AccountFeed:
 
     def __init__(
         self,
+        key: str,
+        clients: Collection[LoggedClient],
         exchange: Exchange,
         options: SimulatorOptions,
         active_faults: ActiveFaults,
@@ -94,8 +98,8 @@ class AccountFeed:
         on_finished: Callable[[], None],
     ) -> None:
         self.exchange = exchange
-        #: The account's connected clients.
-        self.clients: list[LoggedClient] = []
+        self._key = key
+        self._clients = clients
         #: Pushes made so far.
         self.made = 0
         self.finished = False
@@ -112,7 +116,11 @@ class AccountFeed:
     @property
     def is_heard(self) -> bool:
         """Whether a client is connected whose subscriptions are complete."""
-        return any(client.settled and client.is_open and client.conversation.topics for client in self.clients)
+        return any(client.settled and client.is_open for client in self._followers())
+
+    def _followers(self) -> list[LoggedClient]:
+        """The clients that have subscribed to this account."""
+        return [client for client in self._clients if client.conversation.topics_of(self._key)]
 
     def push_waiting(self) -> None:
         """Push all changes that are waiting."""
@@ -134,7 +142,7 @@ class AccountFeed:
             rate = self._rate()
             count = min(size, max(1, int(rate * TICK_S)) if rate else CHUNK)
             self._hand_out(count)
-            for client in tuple(self.clients):
+            for client in self._followers():
                 await client.drain()
             self._drop_where_due()
             await self._pause(count, rate)
@@ -156,8 +164,9 @@ class AccountFeed:
         self.made += count
         unheard = dict(zip(self._log.numbers(count), pushes, strict=True))
         numbered = tuple(unheard.items())
-        for client in self.clients:
-            topics = client.conversation.topics.difference(self._faults.swallowed_topics)
+        lost = self._faults.swallowed_topics
+        for client in self._followers() if self._key not in self._faults.expired_keys else ():
+            topics = {topic for topic in client.conversation.topics_of(self._key) if topic not in lost}
             mine = [(number, payload) for number, (topic, payload) in numbered if topic in topics]
             if client.send("push", [payload for _, payload in mine], [number for number, _ in mine]):
                 for number, _ in mine:
@@ -168,7 +177,7 @@ class AccountFeed:
     def _drop_where_due(self) -> None:
         drop_every = self._options.drop_every
         if drop_every is not None and self.made % drop_every == 0:
-            for client in self.clients:
+            for client in self._followers():
                 client.reset()
 
     async def _pause(self, count: int, rate: float) -> None:

@@ -4,6 +4,9 @@ import time
 from bisect import bisect_left
 from collections import deque
 from collections.abc import Iterator, Mapping
+from decimal import Decimal
+
+from msgspec.structs import replace
 
 from recorder.simulator.books import PositionKey, PurseKey
 from recorder.venues.simulated import (
@@ -22,13 +25,21 @@ class AccountHistory:
 
     It keeps all orders, fills and transactions for as long as the simulator runs.
 
+    Args:
+        positions: at the beginning.
+        marks: `Terms.name` → the market's price, kept up to date.
+        start_ms: when it begins, milliseconds since 1970.
+
     Attributes:
         lag_s: delay behind the pushes, in seconds of the real clock.
         fills: oldest first.
         transactions: oldest first.
     """
 
-    def __init__(self, positions: Mapping[PositionKey, SimulatedPosition], start_ms: int) -> None:
+    def __init__(
+        self, positions: Mapping[PositionKey, SimulatedPosition], marks: Mapping[str, Decimal], start_ms: int
+    ) -> None:
+        self._marks = marks
         self.balances: dict[PurseKey, SimulatedBalance] = {}
         self.positions = dict(positions)
         self.orders: dict[int, SimulatedOrder] = {}
@@ -53,6 +64,18 @@ class AccountHistory:
         until_s = time.monotonic() - self.lag_s
         while self._late and self._late[0][0] <= until_s:
             self._note_all(self._late.popleft()[1])
+
+    def current_balances(self) -> list[SimulatedBalance]:
+        """The balance of every currency in every wallet."""
+        return list(self.balances.values())
+
+    def current_positions(self) -> list[SimulatedPosition]:
+        """The positions that have ever changed, at the current price."""
+        return [
+            replace(one, mark_price=self._marks.get(one.terms.name, one.mark_price))
+            for one in self.positions.values()
+            if one.updated_ms
+        ]
 
     def open_orders(self) -> list[SimulatedOrder]:
         """The orders that can still change, newest first."""

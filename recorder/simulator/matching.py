@@ -99,6 +99,7 @@ class MatchingEngine:
         the position at a loss greater than its margin; stops last.
         """
         market = self.markets[name]
+        self.books.marks[name] = market.traded(market.bid)
         for order in self._of(name):
             if order.status != PENDING:
                 self._fill_resting(order, market)

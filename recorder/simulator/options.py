@@ -32,8 +32,8 @@ class SimulatorOptions:
     seed: int = 1
     #: Instruments to trade, as a user may write them; none for the venue's own choice.
     symbols: tuple[str, ...] = ()
-    #: API key and secret of each account.
-    accounts: Mapping[str, str] = field(default_factory=lambda: {"demo-key": "demo-secret"})
+    #: API key and secret of each account; none for the venue's own choice.
+    accounts: Mapping[str, str] = field(default_factory=dict)
     #: Stop trading after this many pushes of each account, sent or not; None for never.
     pushes: int | None = None
     #: Pushes per second of each account; 0 for as fast as the client reads (1,000 while nobody is subscribed).
@@ -46,8 +46,12 @@ class SimulatorOptions:
     sent_log: Path | None = None
     #: Keep all frames in `Simulator.sent` and `history`; turn off for long runs.
     keep_sent: bool = True
-    #: Disconnect a client that has sent no ping for this long, seconds.
-    ping_timeout_s: float = 30.0
+    #: Disconnect a client that has sent no sign of life for this long, seconds; None for as the exchange does.
+    ping_timeout_s: float | None = None
+    #: Close connections at this age, seconds; None for as the exchange does.
+    connection_max_s: float | None = None
+    #: For how long REST serves each kind of history; see `Backend.retention_s`.
+    retention_s: Mapping[str, float] = field(default_factory=dict)
     #: Begin trading with the first subscription instead of at once.
     wait_for_subscriber: bool = True
     #: Error of the server's clock, milliseconds; positive if it is ahead.
@@ -62,17 +66,22 @@ class SimulatorOptions:
             raise ValueError(f"port {self.port} is not between 0 and 65535")
         if len(set(self.symbols)) != len(self.symbols):
             raise ValueError("symbols must not repeat")
-        venue_named(self.venue).stand_in.terms(self.symbols)
-        if not self.accounts or not all(key and secret for key, secret in self.accounts.items()):
-            raise ValueError("accounts must map one key at least to its secret, neither empty")
+        stand_in = venue_named(self.venue).stand_in
+        stand_in.terms(self.symbols)
+        if not self.accounts:
+            object.__setattr__(self, "accounts", dict([stand_in.default_account]))
+        if not all(key and secret for key, secret in self.accounts.items()):
+            raise ValueError("accounts must map keys to secrets, none of them empty")
         if self.pushes is not None and self.pushes < 0:
             raise ValueError(f"pushes {self.pushes} is negative")
         if not math.isfinite(self.rate_per_s):
             raise ValueError(f"rate_per_s {self.rate_per_s} is no number; 0 is as fast as the client reads")
         if self.rate_per_s < 0:
             raise ValueError(f"rate_per_s {self.rate_per_s} is negative")
-        if self.ping_timeout_s <= 0:
-            raise ValueError(f"ping_timeout_s {self.ping_timeout_s} is not above 0")
+        for name in ("ping_timeout_s", "connection_max_s"):
+            limit_s = getattr(self, name)
+            if limit_s is not None and not limit_s > 0:
+                raise ValueError(f"{name} {limit_s} is not above 0")
         if not 0 <= self.funding_interval_s < math.inf:
             raise ValueError(f"funding_interval_s {self.funding_interval_s} is not 0 or above it")
         if self.drop_every is not None and self.drop_every < 1:
@@ -95,6 +104,8 @@ class ActiveFaults:
     swallowed_topics: Collection[str] = ()
     #: REST reports the state of this many seconds ago.
     rest_lag_s: float = 0.0
+    #: Keys that have expired: they are refused, and their open connections are pushed nothing more.
+    expired_keys: Collection[str] = ()
     #: Topics that are refused although they exist.
     invalid_topics: Collection[str] = ()
     #: Each fee is charged twice and reported once.

@@ -1,7 +1,7 @@
 """The simulated exchange in one event loop: connections, requests, faults. `Simulator` runs it in a thread."""
 
 import asyncio
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from decimal import Decimal
 from http import HTTPStatus
 from typing import Any
@@ -12,7 +12,7 @@ from recorder.simulator.options import ActiveFaults, SimulatorOptions
 from recorder.simulator.sent import SentLog
 from recorder.venues import venue_named
 from recorder.venues.simulated import NONE, SimulatedTransaction
-from recorder.venues.stand_in import AccountQuery, HttpError
+from recorder.venues.stand_in import AccountQuery, Backend, HttpError, Reply, Snapshot
 from recorder.wire.http import HttpRequest, HttpResponse
 from recorder.wire.server import ClientConnection, Server, error_response, respond
 
@@ -36,13 +36,24 @@ class SimulatedPortal:
         self._on_change = on_change
         self._trading = asyncio.Event()
         self._answering = asyncio.Event()
+        self._stand_in = venue_named(options.venue).stand_in
+        self._clients: list[LoggedClient] = []
+        parts = options, self.active_faults, self._trading, log, on_change
         self._feeds = {
-            key: AccountFeed(self._exchange(number), options, self.active_faults, self._trading, log, on_change)
+            key: AccountFeed(key, self._clients, self._exchange(number, key), *parts)
             for number, key in enumerate(options.accounts)
         }
-        self._stand_in = venue_named(options.venue).stand_in
-        self._topics = frozenset(topic for feed in self._feeds.values() for topic in feed.exchange.face.topics())
-        self._handler = self._stand_in.request_handler(options.accounts.get, self.clock_ms)
+        self._backend = Backend(
+            secret_of=options.accounts.get,
+            clock_ms=self.clock_ms,
+            has_topic=self._has_topic,
+            is_expired=lambda key: key in self.active_faults.expired_keys,
+            terms=self._stand_in.terms(options.symbols or self._stand_in.default_symbols),
+            ping_timeout_s=options.ping_timeout_s,
+            connection_max_s=options.connection_max_s,
+            retention_s=options.retention_s,
+        )
+        self._handler = self._stand_in.request_handler(self._backend)
         self._server = Server(options.host, options.port, self._request, self._converse, self._handler)
         self.change({})
 
@@ -58,7 +69,7 @@ class SimulatedPortal:
     @property
     def clients(self) -> list[LoggedClient]:
         """The connected clients."""
-        return [client for feed in self._feeds.values() for client in feed.clients if client.is_connected]
+        return [client for client in self._clients if client.is_connected]
 
     @property
     def is_subscribed(self) -> bool:
@@ -117,7 +128,7 @@ class SimulatedPortal:
 
     def send_raw(self, payload: bytes) -> int:
         """Send any frame to all clients that have topics; returns their number."""
-        return sum([client.send("raw", [payload]) for client in self.clients if client.conversation.topics])
+        return sum([client.send("raw", [payload]) for client in self.clients if client.subscriptions])
 
     def stop(self) -> None:
         """Make `run` return."""
@@ -136,20 +147,23 @@ class SimulatedPortal:
         finally:
             self._log.close()
 
-    def _exchange(self, number: int) -> Exchange:
+    def _exchange(self, number: int, key: str) -> Exchange:
         options = self._options
         clock_ms = self.clock_ms if options.live_clock else None
         return Exchange(
             options.seed + number,
             options.symbols,
             venue=options.venue,
+            key=key,
             start_ms=options.start_ms,
             clock_ms=clock_ms,
             funding_interval_ms=int(options.funding_interval_s * 1000),
         )
 
-    def _has_topic(self, topic: str) -> bool:
-        return topic in self._topics and topic not in self.active_faults.invalid_topics
+    def _has_topic(self, key: str, topic: str) -> bool:
+        feed = self._feeds.get(key)
+        known = feed is not None and topic in feed.exchange.face.topics()
+        return known and topic not in self.active_faults.invalid_topics
 
     async def _request(self, connection: ClientConnection, request: HttpRequest) -> HttpResponse | None:
         """Answer one request; None to accept a client on the push portal."""
@@ -162,28 +176,43 @@ class SimulatedPortal:
             return error_response(self._handler, HttpError(status, phrase, self.active_faults.retry_after_s))
         return await respond(self._handler, connection, request, self._answer)
 
-    async def _answer(self, query: AccountQuery) -> bytes:
+    async def _answer(self, query: AccountQuery) -> bytes | Reply:
         return query.answer(self._feeds[query.key].exchange.view())
 
     async def _converse(self, connection: ClientConnection) -> None:
         """Serve one client of the push portal until it is gone."""
         self.accepted += 1
-        feed = self._feeds[connection.access.key]
         now_s = asyncio.get_running_loop().time()
-        conversation = self._stand_in.conversation(self._has_topic, now_s, self._options.ping_timeout_s)
+        conversation = self._stand_in.conversation(connection.access, self._backend, now_s)
         client = LoggedClient(self.accepted, connection, conversation, self._log)
-        feed.clients.append(client)
+        self._clients.append(client)
 
         def settled() -> None:
-            feed.begin()
+            for key in conversation.keys:
+                if conversation.topics_of(key):
+                    self._feeds[key].begin()
             self._on_change()
 
         try:
-            listening = self._server.listen(client, self.clock_ms, settled, is_patient=lambda: client.stalled)
+            listening = self._server.listen(
+                client,
+                self.clock_ms,
+                self._show,
+                settled,
+                is_patient=lambda: client.stalled,
+                connection_max_s=self._options.connection_max_s,
+            )
             await self._server.guarded(listening)
         finally:
-            feed.clients.remove(client)
+            self._clients.remove(client)
             self._on_change()
+
+    def _show(self, snapshot: Snapshot) -> Iterable[bytes]:
+        """The frames of a snapshot; none of a topic whose pushes are lost."""
+        faults = self.active_faults
+        if snapshot.key in faults.expired_keys or snapshot.topic in faults.swallowed_topics:
+            return ()
+        return self._feeds[snapshot.key].exchange.view().snapshot(snapshot.topic, is_first=snapshot.is_first)
 
 
 def _set(event: asyncio.Event, value: bool) -> None:

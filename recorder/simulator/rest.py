@@ -1,14 +1,20 @@
 """A simulated account as a venue's REST sees it."""
 
-from collections.abc import Collection, Iterator, Sequence
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Collection, Iterator, Sequence
 from itertools import islice, takewhile
+from typing import TypeVar
 
 from recorder.simulator.history import AccountHistory
-from recorder.venues.stand_in import Execution, Face, SentState
+from recorder.venues.face import Face
+from recorder.venues.simulated import Terms
+from recorder.venues.view import Entry, Execution, SentState, Span
+
+T = TypeVar("T")
 
 
 class SimulatedAccount:
-    """Implements `recorder.venues.stand_in.AccountView`.
+    """Implements `recorder.venues.view.AccountView`.
 
     Args:
         history: of the account.
@@ -32,11 +38,11 @@ class SimulatedAccount:
 
     def balances(self) -> Iterator[SentState]:
         """The balances."""
-        return map(self._face.balance, self._history.balances.values())
+        return iter(self._face.balances(self._history))
 
     def positions(self) -> Iterator[SentState]:
         """The positions that have ever changed."""
-        return map(self._face.position, [one for one in self._history.positions.values() if one.updated_ms])
+        return iter(self._face.positions(self._history))
 
     def open_orders(self) -> Iterator[SentState]:
         """The open orders, newest first."""
@@ -59,3 +65,47 @@ class SimulatedAccount:
     def executions(self, order_id: str) -> Sequence[Execution]:
         """The executions of one order."""
         return [self._face.execution(fill) for fill in self._history.orders[int(order_id)].fills]
+
+    def fills(self, span: Span) -> Iterator[Entry]:
+        """The fills."""
+        for fill in _part(self._history.fills, span, lambda fill: (fill.trade_id, fill.executed_ms)):
+            mine = span.order_id in {None, str(fill.order_id)} and span.currency in {None, fill.fee_currency}
+            if mine and _is_of(fill.terms, span):
+                yield Entry(str(fill.trade_id), fill.executed_ms, self._face.fill(fill))
+
+    def transactions(self, span: Span) -> Iterator[Entry]:
+        """The transactions."""
+        for one in _part(self._history.transactions, span, lambda one: (one.id, one.occurred_ms)):
+            order_id = None if one.order_id is None else str(one.order_id)
+            mine = span.order_id in {None, order_id} and span.currency in {None, one.currency}
+            if mine and _is_of(one.terms, span):
+                yield Entry(str(one.id), one.occurred_ms, self._face.transaction(one))
+
+    def snapshot(self, topic: str, *, is_first: bool) -> Iterator[bytes]:
+        """The full state of a topic."""
+        return iter(self._face.snapshot(topic, self._history, self.now_ms, is_first=is_first))
+
+
+def _part(entries: Sequence[T], span: Span, key: Callable[[T], tuple[int, int]]) -> Iterator[T]:
+    """The entries of a span of time, in its order; ids and times both grow.
+
+    Args:
+        entries: oldest first.
+        span: which.
+        key: an entry's id and time.
+    """
+    first = bisect_left(entries, span.since_ms, key=lambda one: key(one)[1])
+    end = bisect_left(entries, span.until_ms, key=lambda one: key(one)[1])
+    if span.beyond is not None and span.beyond.isdigit():
+        beyond = int(span.beyond)
+        if span.oldest_first:
+            first = max(first, bisect_right(entries, beyond, key=lambda one: key(one)[0]))
+        else:
+            end = min(end, bisect_left(entries, beyond, key=lambda one: key(one)[0]))
+    places = range(first, end)
+    return (entries[place] for place in (places if span.oldest_first else reversed(places)))
+
+
+def _is_of(terms: Terms | None, span: Span) -> bool:
+    market, symbol = (None, None) if terms is None else (terms.market, terms.symbol)
+    return span.market in {None, market} and span.symbol in {None, symbol}

@@ -5,9 +5,9 @@ They are frozen: a change makes a new record, which is an event. Amounts are Dec
 dataclass's ``replace``.
 """
 
-from collections.abc import Sequence
-from decimal import Decimal
-from typing import Literal, NamedTuple
+from collections.abc import Iterable, Sequence
+from decimal import ROUND_DOWN, Decimal
+from typing import Literal, NamedTuple, Protocol
 
 import msgspec
 
@@ -205,6 +205,8 @@ class SimulatedPosition(msgspec.Struct, frozen=True, kw_only=True):
     entry_price: Decimal = NONE
     #: What a linear position was opened for, exactly.
     cost: Decimal = NONE
+    #: The market's price at the time; 0 before it was ever opened.
+    mark_price: Decimal = NONE
     liquidation_price: Decimal = NONE
     bankruptcy_price: Decimal = NONE
     #: Profit net of fees, funding and liquidations since the account's first trade in it, and since it was last flat.
@@ -222,6 +224,26 @@ class SimulatedPosition(msgspec.Struct, frozen=True, kw_only=True):
     def signed(self) -> Decimal:
         """The quantity, negative if short."""
         return self.quantity if self.side == "long" else -self.quantity
+
+    @property
+    def value(self) -> Decimal:
+        """What it is worth at the market's price, in the settle currency."""
+        if not self.quantity:
+            return NONE
+        inverse = self.terms.kind == "inverse"
+        worth = self.quantity / self.mark_price if inverse else self.quantity * self.mark_price
+        return worth.quantize(self.terms.unit, ROUND_DOWN)
+
+    @property
+    def unrealized_pnl(self) -> Decimal:
+        """What closing it at the market's price would earn, before fees."""
+        if not self.quantity:
+            return NONE
+        if self.terms.kind == "inverse":
+            gain = (self.quantity / self.entry_price).quantize(self.terms.unit, ROUND_DOWN) - self.value
+        else:
+            gain = self.value - self.cost
+        return gain if self.side == "long" else -gain
 
 
 class SimulatedTransaction(msgspec.Struct, frozen=True, kw_only=True):
@@ -260,3 +282,34 @@ Event = SimulatedOrder | SimulatedFill | SimulatedPosition | SimulatedTransactio
 
 #: What happened at once. In this order: the fill, its order, its position, its transactions, the balances.
 Moment = Sequence[Event]
+
+
+class SimulatedState(Protocol):
+    """A simulated account at one moment, for faces that show all of it at once."""
+
+    @property
+    def now_ms(self) -> int:
+        """The time of the last change, milliseconds since 1970."""
+        ...
+
+    @property
+    def fills(self) -> Sequence[SimulatedFill]:
+        """All fills, oldest first."""
+        ...
+
+    @property
+    def transactions(self) -> Sequence[SimulatedTransaction]:
+        """All transactions, oldest first."""
+        ...
+
+    def current_balances(self) -> Iterable[SimulatedBalance]:
+        """The balance of every currency in every wallet."""
+        ...
+
+    def current_positions(self) -> Iterable[SimulatedPosition]:
+        """The positions that have ever changed, at the current price."""
+        ...
+
+    def open_orders(self) -> Sequence[SimulatedOrder]:
+        """The orders that can still change, newest first."""
+        ...

@@ -1,135 +1,100 @@
 """The server side of a venue: what it takes to stand in for the exchange, whether simulated or replayed. Pure.
 
-A request goes to the venue's `RequestHandler`, which answers it, returns an `AccountQuery` to be answered from an
-`AccountView`, accepts the client on the push portal (`PortalAccess`), or raises `HttpError`. An accepted client's
-commands go to a `Conversation`.
+A venue's stand-in is a folder `stand_in/` beside its other files, and the venue's `stand_in` member. Its parts:
+
+- `Face` (`recorder.venues.face`): how a simulated account looks. The stand-in names the instruments (`terms`) and the
+  first deposits (`funds`). What happens to the account arrives as moments of neutral events
+  (`recorder.venues.simulated`), exact to the last digit; the face renders each moment as the frames that the exchange
+  would push, as many and in the order that it would, and leaves out what the exchange does not push. It also renders
+  single records as REST shows them: always as a frame that holds it (`SentState`), because a served record has
+  nothing else.
+- `RequestHandler`: HTTP. It authenticates a request and answers it (`Reply`), asks for the account that the answer
+  depends on (`AccountQuery`), accepts a client on one of the exchange's push endpoints (`PortalAccess`), or refuses it
+  (`HttpError`). An error that the exchange sends with status 200 is a `Reply`. Limits of the rate are kept with
+  `recorder.venues.limits.RateLimit`. Histories are read with `AccountView.fills`, `transactions` and `closed_orders`:
+  a page is as many entries as fit, its cursor the id of the last one (`Span.beyond`), or its time (`Span.since_ms`).
+  What is older than `Backend.retention_ms` allows is not served.
+- `Conversation`: one connection to a push endpoint. It takes the client's frames, of whatever form, and says (`Said`)
+  frames, snapshots of an account, protocol pings, or that the connection closes. It decides which accounts the client
+  may follow (`keys`): the one that the handshake proved, or one that logs in with a command. It is woken at `wake_s`:
+  to send what the exchange repeats, to ask for a sign of life, or to end a connection that gave none.
+
+A stand-in knows nothing of sockets and of time, and keeps no account: both the simulator and `recorder serve` run it.
 """
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
-from recorder.model import FillUpdate
-from recorder.venues.simulated import (
-    Event,
-    Funds,
-    Moment,
-    SimulatedBalance,
-    SimulatedFill,
-    SimulatedOrder,
-    SimulatedPosition,
-    Terms,
-)
+from recorder.venues.face import Face
+from recorder.venues.simulated import Funds, Terms
+from recorder.venues.view import AccountView
 
 
 class HttpError(Exception):
     """A request is refused with an HTTP status and a message for the client."""
 
-    def __init__(self, status: int, message: str, retry_after_s: int = 0) -> None:
+    def __init__(self, status: int, message: str, retry_after_s: int = 0, code: int = 0) -> None:
         super().__init__(message)
         self.status = status
         self.message = message
         #: Seconds to wait before the next request; 0 where waiting does not help.
         self.retry_after_s = retry_after_s
+        #: The exchange's own code of the error; 0 if it has none.
+        self.code = code
 
 
-class SentState(NamedTuple):
-    """The state of an order, a position or a balance as the venue sent it: a frame that holds it, and where."""
+class Request(NamedTuple):
+    """A request of HTTP."""
 
-    #: Topic of a push; path and query of the request of a REST answer.
-    topic: str
-    payload: bytes
-    #: Its place among the frame's updates, from 0.
-    item: int = 0
-
-
-class Execution(NamedTuple):
-    """One execution of an order, and whether its price is derived rather than stated."""
-
-    fill: FillUpdate
-    price_is_estimate: bool = False
+    method: str
+    #: Path and query as sent.
+    target: str
+    #: Under the names that the exchange documents.
+    headers: Mapping[str, str]
+    #: Scheme and host that the client addressed, such as `http://127.0.0.1:9010`.
+    base: str
+    body: bytes = b""
+    #: The client's own address, for limits of the rate.
+    peer: str = ""
 
 
-class AccountView(Protocol):
-    """The state of one account at one moment, as REST reports it."""
+class Reply(NamedTuple):
+    """An answer."""
 
-    @property
-    def now_ms(self) -> int:
-        """The moment, by the account's own clock, milliseconds since 1970."""
-        ...
-
-    @property
-    def topics(self) -> Collection[str]:
-        """The topics that are pushed for this account."""
-        ...
-
-    def balances(self) -> Iterable[SentState]:
-        """The balance of each currency."""
-        ...
-
-    def positions(self) -> Iterable[SentState]:
-        """Every position so far, closed ones included."""
-        ...
-
-    def open_orders(self) -> Iterable[SentState]:
-        """The orders that can still change, newest first by their creation."""
-        ...
-
-    def closed_orders(
-        self, symbol: str | None, begins_ms: int, ends_ms: int, before_id: str | None, limit: int
-    ) -> Iterable[SentState]:
-        """The orders that can no longer change, newest first by their creation.
-
-        Args:
-            symbol: only this instrument, as in `OrderUpdate.symbol`; None for all.
-            begins_ms: only orders created at or after this, milliseconds since 1970.
-            ends_ms: only orders created before this.
-            before_id: only orders after this one in that sequence, such as those of the next page; None for all.
-            limit: at most this number of orders.
-        """
-        ...
-
-    def order(self, order_id: str) -> SentState | None:
-        """One order; None if there is no such order."""
-        ...
-
-    def executions(self, order_id: str) -> Iterable[Execution]:
-        """The executions of one order, oldest first."""
-        ...
+    body: bytes
+    status: int = 200
+    headers: Mapping[str, str] = {}
+    content_type: str = "application/json"
 
 
 class PortalAccess(NamedTuple):
-    """A client accepted on the push portal."""
+    """A client accepted on a push endpoint."""
 
-    #: The API key, which identifies the account.
-    key: str
+    #: The API key, which identifies the account; None if the client has to log in with a command.
+    key: str | None
     #: Query parameters of the address other than the credentials.
     parameters: Mapping[str, str]
+    #: Which endpoint, where the exchange has several.
+    path: str = ""
 
 
 class AccountQuery(NamedTuple):
     """A request whose answer depends on an account."""
 
     key: str
-    #: Makes the body of the answer. Raises `HttpError`.
-    answer: Callable[[AccountView], bytes]
+    #: Makes the answer, or only its body. Raises `HttpError`.
+    answer: Callable[[AccountView], bytes | Reply]
 
 
 class RequestHandler(Protocol):
     """Authenticates requests and decides how each is answered."""
 
-    def handle(
-        self, method: str, target: str, headers: Mapping[str, str], base: str
-    ) -> bytes | AccountQuery | PortalAccess:
+    def handle(self, request: Request) -> bytes | Reply | AccountQuery | PortalAccess:
         """Decide how to answer one request.
 
-        Args:
-            method: of HTTP.
-            target: path and query as sent.
-            headers: under the names that the exchange documents.
-            base: scheme and host that the client addressed, such as `http://127.0.0.1:9010`.
-
         Returns:
-            The body of an answer that depends on no account, the query to answer, or access to the push portal.
+            An answer that depends on no account, or only its body; the query to answer; or access to a push endpoint.
 
         Raises:
             HttpError: the request is refused.
@@ -141,82 +106,112 @@ class RequestHandler(Protocol):
         ...
 
 
-class Conversation(Protocol):
-    """The exchange's side of one push connection."""
+class Snapshot(NamedTuple):
+    """The full state of a topic of an account, as of the moment it is sent."""
 
-    #: The topics that the client has subscribed to.
-    topics: set[str]
+    key: str
+    topic: str
+    is_first: bool
+
+
+class Close(NamedTuple):
+    """The connection ends, with a closing handshake (RFC 6455, 7.4.1)."""
+
+    code: int
+    reason: str
+
+
+class ProtocolPing(NamedTuple):
+    """A ping of the WebSocket protocol."""
+
+
+#: What a conversation says: a text frame, or one of the others.
+Said = bytes | Snapshot | Close | ProtocolPing
+
+
+class Conversation(Protocol):
+    """The exchange's side of one push connection. All times are those of the call.
+
+    Each method takes `now_ms`, the exchange's clock (milliseconds since 1970), and `now_s`, the monotonic clock.
+    """
+
+    #: When to call `wake` unless a frame arrives before, on the monotonic clock.
+    wake_s: float
 
     @property
-    def deadline_s(self) -> float:
-        """When to disconnect the client unless it shows a sign of life, on the monotonic clock."""
+    def keys(self) -> Collection[str]:
+        """The accounts that the client may follow."""
         ...
 
-    def hello(self, now_ms: int) -> bytes:
-        """The first frame."""
+    def topics_of(self, key: str) -> Collection[str]:
+        """The topics of an account that the client has subscribed to."""
         ...
 
-    def receive(self, message: bytes, now_ms: int, now_s: float) -> bytes:
-        """Take a client's frame and return the answer.
+    def open(self, now_ms: int, now_s: float) -> Iterable[Said]:
+        """What is said first, if anything."""
+        ...
+
+    def receive(self, message: bytes, now_ms: int, now_s: float) -> Iterable[Said]:
+        """Take a client's frame and return the answer."""
+        ...
+
+    def heard(self, now_ms: int, now_s: float) -> None:
+        """Take note of a ping or pong of the WebSocket protocol; pings are answered already."""
+        ...
+
+    def wake(self, now_ms: int, now_s: float) -> Iterable[Said]:
+        """Do what is due. `wake_s` must be later afterwards, unless the connection closes."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Backend:
+    """The exchange behind a stand-in, as it is at the moment of each call."""
+
+    #: Maps a key to its secret; None if there is no such key.
+    secret_of: Callable[[str], str | None]
+    #: The exchange's clock, milliseconds since 1970.
+    clock_ms: Callable[[], int]
+    #: Whether an account has a topic.
+    has_topic: Callable[[str, str], bool] = lambda _key, _topic: True
+    #: Whether a key has expired.
+    is_expired: Callable[[str], bool] = lambda _key: False
+    #: The instruments of a simulated exchange; none of a served record.
+    terms: Sequence[Terms] = ()
+    #: How long a client may go without a sign of life, seconds; None for as long as the exchange allows.
+    ping_timeout_s: float | None = None
+    #: Age at which connections are closed, seconds; None for as the exchange does.
+    connection_max_s: float | None = None
+    #: Kind of entries (`orders`, `fills`, `transactions`, or the venue's own word) → for how long they are served,
+    #: seconds. What is not named is served for as long as the exchange does.
+    retention_s: Mapping[str, float] = field(default_factory=dict)
+
+    def retained_since_ms(self, kind: str, default_s: float, now_ms: int) -> int:
+        """Since when entries are served, milliseconds since 1970.
 
         Args:
-            message: as received.
-            now_ms: the exchange's clock, milliseconds since 1970.
-            now_s: the monotonic clock, seconds.
+            kind: of the entries.
+            default_s: for how long the exchange serves them, seconds.
+            now_ms: the account's clock.
         """
-        ...
-
-
-class Push(NamedTuple):
-    """A frame that the exchange pushes, and what it tells."""
-
-    topic: str
-    payload: bytes
-    #: Of the moment it is made of: REST reports them once the frame is on its way.
-    events: Sequence[Event]
-
-
-class Face(Protocol):
-    """Renders a simulated account as the venue shows it."""
-
-    def pushes(self, moment: Moment, now_ms: int) -> Iterable[Push]:
-        """The frames that tell of a moment, in order. Events that the venue does not push are left out.
-
-        Args:
-            moment: what happened.
-            now_ms: the exchange's clock as the frames leave, milliseconds since 1970.
-        """
-        ...
-
-    def balance(self, balance: SimulatedBalance) -> SentState:
-        """A balance as an answer to a request."""
-        ...
-
-    def position(self, position: SimulatedPosition) -> SentState:
-        """A position as an answer to a request."""
-        ...
-
-    def order(self, order: SimulatedOrder) -> SentState:
-        """An order as an answer to a request."""
-        ...
-
-    def execution(self, fill: SimulatedFill) -> Execution:
-        """A fill."""
-        ...
-
-    def topics(self) -> Collection[str]:
-        """The topics that can be subscribed to."""
-        ...
+        return now_ms - int(self.retention_s.get(kind, default_s) * 1000)
 
 
 class StandIn(Protocol):
     """A venue's server side."""
 
-    #: What is traded if nothing else is asked for.
+    #: What is traded if nothing else is asked for, as a user writes it.
     default_symbols: tuple[str, ...]
+
+    #: Key and secret of a simulated account if nothing else is asked for.
+    default_account: tuple[str, str]
 
     #: Paths that are answered without a key, such as that of the server's time.
     public_paths: Collection[str]
+
+    def credentials(self, key: str, secret: str) -> Mapping[str, str]:
+        """An account's credentials by the names of `Venue.credential_fields`."""
+        ...
 
     def terms(self, symbols: Sequence[str]) -> tuple[Terms, ...]:
         """The terms of instruments for a simulated account.
@@ -233,25 +228,20 @@ class StandIn(Protocol):
         """What a simulated account that trades these instruments is given, the most important currency first."""
         ...
 
-    def face(self, terms: Sequence[Terms]) -> Face:
-        """The face of a simulated account that trades these instruments."""
+    def face(self, terms: Sequence[Terms], key: str) -> Face:
+        """The face of a simulated account that trades these instruments, under its key."""
         ...
 
-    def request_handler(self, secret_of: Callable[[str], str | None], clock_ms: Callable[[], int]) -> RequestHandler:
-        """The handler of REST requests and of handshakes on the push portal.
-
-        Args:
-            secret_of: maps a key to its secret; None if there is no such key.
-            clock_ms: the exchange's clock, milliseconds since 1970.
-        """
+    def request_handler(self, backend: Backend) -> RequestHandler:
+        """The handler of REST requests and of handshakes on push endpoints."""
         ...
 
-    def conversation(self, has_topic: Callable[[str], bool], now_s: float, ping_timeout_s: float) -> Conversation:
+    def conversation(self, access: PortalAccess, backend: Backend, now_s: float) -> Conversation:
         """The conversation with a new client.
 
         Args:
-            has_topic: whether a topic exists at the moment.
+            access: how it was accepted.
+            backend: the exchange.
             now_s: the monotonic clock, seconds.
-            ping_timeout_s: how long the client may go without a sign of life.
         """
         ...

@@ -15,6 +15,9 @@ from websockets.protocol import State
 
 from recorder.venues.stand_in import Conversation
 
+#: A ping of the protocol, without data (RFC 6455, section 5.5.2).
+PING_FRAME = b"\x89\x00"
+
 
 def text_frame(payload: bytes) -> bytes:
     """An unmasked, unfragmented WebSocket text frame of any bytes (RFC 6455, section 5.2)."""
@@ -45,6 +48,12 @@ class PushClient:
         #: Whether its subscriptions are complete.
         self.settled = False
         self.connection = connection
+
+    @property
+    def subscriptions(self) -> frozenset[tuple[str, str]]:
+        """Account and topic of each of its subscriptions."""
+        conversation = self.conversation
+        return frozenset((key, topic) for key in conversation.keys for topic in conversation.topics_of(key))
 
     @property
     def is_connected(self) -> bool:
@@ -78,6 +87,11 @@ class PushClient:
         if payloads:
             self.connection.transport.write(b"".join([text_frame(payload) for payload in payloads]))
         return True
+
+    def ping(self) -> None:
+        """Send a ping of the WebSocket protocol."""
+        if self.is_open:
+            self.connection.transport.write(PING_FRAME)
 
     async def drain(self) -> None:
         """Wait until the kernel has taken everything, or the connection is gone."""

@@ -5,7 +5,7 @@ The `websockets` library accepts handshakes only: it drops a request with a body
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from email.utils import formatdate
 from http import HTTPStatus
 from typing import NamedTuple
@@ -18,13 +18,17 @@ HEAD_BYTES_MAX = 1 << 16
 BODY_BYTES_MAX = 1 << 20
 
 
+_PHRASES = frozenset(map(int, HTTPStatus))
+
+
 class HttpRequest(NamedTuple):
-    """A request without its body, which no handler needs."""
+    """A request."""
 
     method: str
     #: Path and query as sent.
     target: str
     headers: Headers
+    body: bytes = b""
 
     @property
     def is_upgrade(self) -> bool:
@@ -33,24 +37,28 @@ class HttpRequest(NamedTuple):
 
 
 class HttpResponse(NamedTuple):
-    """A JSON response."""
+    """A response."""
 
     status: int
     body: bytes
     #: Seconds to wait before the next request; 0 to leave the header out.
     retry_after_s: int = 0
+    content_type: str = "application/json"
+    #: Headers besides those that every response has.
+    more: Mapping[str, str] = {}
 
     @property
     def reason(self) -> str:
         """The reason phrase of the status."""
-        return HTTPStatus(self.status).phrase
+        return HTTPStatus(self.status).phrase if self.status in _PHRASES else "Refused"
 
     def headers(self) -> dict[str, str]:
         """The headers of the response."""
         headers = {
             "Date": formatdate(usegmt=True),
-            "Content-Type": "application/json",
+            "Content-Type": self.content_type,
             "Content-Length": str(len(self.body)),
+            **self.more,
         }
         return headers | ({"Retry-After": str(self.retry_after_s)} if self.retry_after_s else {})
 
@@ -110,7 +118,7 @@ class HttpExchange:
     async def _request(self) -> HttpRequest | None:
         """The next request, once its whole body has been read; None at the end of the connection."""
         request: HttpRequest | None = None
-        size_bytes = 0
+        body = bytearray()
         while True:
             event = self._h11.next_event()
             if event is h11.NEED_DATA:
@@ -123,11 +131,11 @@ class HttpExchange:
                 headers = Headers([(name.decode(), value.decode("latin-1")) for name, value in event.headers])
                 request = HttpRequest(event.method.decode(), event.target.decode(), headers)
             elif isinstance(event, h11.Data):
-                size_bytes += len(event.data)
-                if size_bytes > BODY_BYTES_MAX:
+                body += event.data
+                if len(body) > BODY_BYTES_MAX:
                     raise h11.RemoteProtocolError(f"a body is at most {BODY_BYTES_MAX} bytes", error_status_hint=413)
             elif isinstance(event, h11.EndOfMessage):
-                return request
+                return request and request._replace(body=bytes(body))
             else:  # the client closed the connection
                 return None
 

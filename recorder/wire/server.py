@@ -13,9 +13,22 @@ from typing import Any, TypeVar, cast
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.datastructures import Headers, MultipleValuesError
 from websockets.exceptions import ConnectionClosed
-from websockets.http11 import Request, Response
+from websockets.frames import Frame, Opcode
+from websockets.http11 import Request as Handshake
+from websockets.http11 import Response
 
-from recorder.venues.stand_in import AccountQuery, HttpError, PortalAccess, RequestHandler
+from recorder.venues.stand_in import (
+    AccountQuery,
+    Close,
+    HttpError,
+    PortalAccess,
+    ProtocolPing,
+    Reply,
+    Request,
+    RequestHandler,
+    Said,
+    Snapshot,
+)
 from recorder.wire.client import PushClient
 from recorder.wire.http import HttpExchange, HttpRequest, HttpResponse
 
@@ -24,9 +37,8 @@ T = TypeVar("T")
 #: A client's subscriptions count as complete once they have not changed for this long, seconds.
 SETTLE_S = 0.1
 
-#: WebSocket close codes (RFC 6455, 7.4.1).
+#: WebSocket close code (RFC 6455, 7.4.1).
 GOING_AWAY = 1001
-POLICY_VIOLATION = 1008
 
 _LOGGER = logging.getLogger(__name__)
 _LOGGER.addHandler(logging.NullHandler())  # a client that disconnects is not worth a log entry
@@ -41,6 +53,14 @@ class ClientConnection(ServerConnection):
     #: Reads requests until the WebSocket handshake, in the task that answers them.
     http: HttpExchange | None = None
     answering: asyncio.Task[None] | None = None
+    #: Called for each ping and pong of the WebSocket protocol.
+    on_sign: Callable[[], None] | None = None
+
+    def process_event(self, event: Any) -> None:
+        """Called for each frame and handshake."""
+        if self.on_sign and isinstance(event, Frame) and event.opcode in {Opcode.PING, Opcode.PONG}:
+            self.on_sign()
+        super().process_event(event)
 
     def data_received(self, data: bytes) -> None:
         """Called by the transport."""
@@ -162,42 +182,51 @@ class Server:
         self,
         client: PushClient,
         clock_ms: Callable[[], int],
+        show: Callable[[Snapshot], Iterable[bytes]],
         on_settled: Callable[[], None],
         is_patient: Callable[[], bool],
+        connection_max_s: float | None = None,
     ) -> None:
-        """Greet a client and answer its commands until it disconnects or stops sending pings.
+        """Talk to a client until it disconnects, or its conversation ends.
 
         Args:
             client: the client.
             clock_ms: the exchange's clock, milliseconds since 1970.
+            show: makes the frames of a snapshot.
             on_settled: called when its subscriptions are complete for the first time.
             is_patient: whether a silent client is kept after all.
+            connection_max_s: how old the connection may become, seconds; None for any age.
         """
         loop = asyncio.get_running_loop()
+        closes_s = None if connection_max_s is None else loop.time() + connection_max_s
         settling: asyncio.TimerHandle | None = None
         conversation = client.conversation
-        client.answer(conversation.hello(clock_ms()))
+        known = client.subscriptions
+        cast(ClientConnection, client.connection).on_sign = lambda: conversation.heard(clock_ms(), loop.time())
 
         def settle() -> None:
             client.settled = True
             on_settled()
 
         try:
-            while True:
-                async with asyncio.timeout_at(conversation.deadline_s):
-                    await client.drain()
-                    message = await client.connection.recv(decode=False)
-                known = set(conversation.topics)
-                client.answer(conversation.receive(message, clock_ms(), loop.time()))
-                if conversation.topics == known:
-                    continue  # such as a ping: constant pings must not delay the pushes
-                if settling:
-                    settling.cancel()
-                if conversation.topics and not client.settled:
-                    settling = loop.call_later(SETTLE_S, settle)
-        except TimeoutError:
-            if not is_patient():
-                await client.goodbye(POLICY_VIOLATION, "no ping")
+            said = conversation.open(clock_ms(), loop.time())
+            while not await _say(client, said, show):
+                # Not for a ping: constant pings must not delay the pushes.
+                if client.subscriptions != known:
+                    known = client.subscriptions
+                    if settling:
+                        settling.cancel()
+                    if known and not client.settled:
+                        settling = loop.call_later(SETTLE_S, settle)
+                message = await _heard(client, closes_s)
+                if message is not None:
+                    said = conversation.receive(message, clock_ms(), loop.time())
+                elif is_patient():
+                    break
+                elif closes_s is not None and loop.time() >= closes_s:
+                    said = [Close(GOING_AWAY, "the connection is too old")]
+                else:
+                    said = conversation.wake(clock_ms(), loop.time())
             await client.connection.wait_closed()
         except ConnectionClosed:
             pass
@@ -205,7 +234,7 @@ class Server:
             if settling:
                 settling.cancel()
 
-    async def _shake_hands(self, connection: ServerConnection, request: Request) -> Response | None:
+    async def _shake_hands(self, connection: ServerConnection, request: Handshake) -> Response | None:
         """Answer a handshake: the library's `process_request`."""
         response = await self._decide(
             cast(ClientConnection, connection), HttpRequest("GET", request.path, request.headers)
@@ -259,13 +288,50 @@ class Server:
         return Connected
 
 
+async def _say(client: PushClient, said: Iterable[Said], show: Callable[[Snapshot], Iterable[bytes]]) -> bool:
+    """Send what a conversation says; returns whether it has ended."""
+    for one in said:
+        match one:
+            case Close(code, reason):
+                await client.goodbye(code, reason)
+                return True
+            case Snapshot():
+                # A client that does not read is not sent the same state again and again.
+                if one.is_first or not client.waiting_bytes:
+                    for payload in show(one):
+                        client.answer(payload)
+            case ProtocolPing():
+                client.ping()
+            case _:
+                client.answer(one)
+    return False
+
+
+async def _heard(client: PushClient, closes_s: float | None) -> bytes | None:
+    """The client's next frame; None once the conversation has to be woken, or the connection is too old."""
+    loop = asyncio.get_running_loop()
+    while True:
+        wake_s = client.conversation.wake_s
+        until_s = wake_s if closes_s is None else min(wake_s, closes_s)
+        try:
+            async with asyncio.timeout_at(until_s):
+                await client.drain()
+                message = await client.connection.recv(decode=False)
+        except TimeoutError:
+            # A sign of life by the protocol may have put it off.
+            if loop.time() < min(client.conversation.wake_s, closes_s or client.conversation.wake_s):
+                continue
+            return None
+        return message
+
+
 async def respond(
     handler: RequestHandler,
     client: ClientConnection,
     request: HttpRequest,
-    answer: Callable[[AccountQuery], Awaitable[bytes]],
+    answer: Callable[[AccountQuery], Awaitable[bytes | Reply]],
 ) -> HttpResponse | None:
-    """Answer a request as a venue's handler decides; None accepts the client on the push portal, and notes who it is.
+    """Answer a request as a venue's handler decides; None accepts the client on a push endpoint, and notes who it is.
 
     Args:
         handler: the venue's.
@@ -275,13 +341,18 @@ async def respond(
     """
     try:
         base = f"http://{request.headers.get('Host', '')}"
-        decided = handler.handle(request.method, request.target, request.headers, base)
+        peer = client.transport.get_extra_info("peername") or ("",)
+        decided = handler.handle(
+            Request(request.method, request.target, request.headers, base, request.body, str(peer[0]))
+        )
         if isinstance(decided, PortalAccess):
             if not request.is_upgrade:
                 raise HttpError(426, "this address speaks WebSocket only")
             client.access = decided
             return None
-        return HttpResponse(200, decided if isinstance(decided, bytes) else await answer(decided))
+        answered = await answer(decided) if isinstance(decided, AccountQuery) else decided
+        reply = answered if isinstance(answered, Reply) else Reply(answered)
+        return HttpResponse(reply.status, reply.body, 0, reply.content_type, reply.headers)
     except MultipleValuesError:
         return error_response(handler, HttpError(400, "a header is given twice"))
     except HttpError as error:

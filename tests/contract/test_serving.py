@@ -28,12 +28,12 @@ from recorder.venues.fmex.portal import ping, subscribe
 from recorder.venues.fmex.stand_in import FMexStandIn
 from recorder.venues.reading import read_answer
 from recorder.venues.rest import Credentials, RestRequest
-from recorder.venues.stand_in import AccountQuery
+from recorder.venues.stand_in import AccountQuery, Backend, Request
 from tests.client import PATIENCE_S, TOPICS, Client, fetch, http_error, now_ms
 from tests.contract.conftest import NewUrl
 from tests.contract.scribe import Heard, Scribe, Story
 from tests.contract.test_mover import move
-from tests.made import ACCOUNT, NOON_NS, RUN, SESSION, quick_engine
+from tests.made import ACCOUNT, NOON_NS, RUN, SESSION, body_of, quick_engine
 from tests.samples import FMEX
 from tests.unit.read.desk import OTHER
 
@@ -282,13 +282,13 @@ class Desk:
         exchange = Exchange(SEED)
         list(islice(exchange, number))
         self.account = exchange.view()
-        self._handler = FMexStandIn().request_handler({"main": SECRET}.get, now_ms)
+        self._handler = FMexStandIn().request_handler(Backend(secret_of={"main": SECRET}.get, clock_ms=now_ms))
 
     def ask(self, target: str) -> bytes:
         headers = sign.credentials("main", SECRET, "GET", f"http://x{target}", now_ms())
-        question = self._handler.handle("GET", target, headers, "http://x")
+        question = self._handler.handle(Request("GET", target, headers, "http://x"))
         assert isinstance(question, AccountQuery)
-        return question.answer(self.account)
+        return body_of(question.answer(self.account))
 
     def closed(self) -> list[dict[str, Any]]:
         """The newest closed orders."""

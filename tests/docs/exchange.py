@@ -15,7 +15,8 @@ from recorder.venues.fmex.portal import topics_of
 from recorder.venues.fmex.stand_in import FMexStandIn
 from recorder.venues.rest import Credentials, RestRequest
 from recorder.venues.simulated import SimulatedFill, SimulatedOrder, SimulatedPosition
-from recorder.venues.stand_in import AccountQuery, Conversation
+from recorder.venues.stand_in import AccountQuery, Backend, Conversation, PortalAccess, Request
+from tests.made import body_of
 
 SEED = 7
 SYMBOLS = ("btcusd_p", "btcusd_q")
@@ -83,23 +84,24 @@ class TradedExchange:
         self._exchange = Exchange(SEED, SYMBOLS, start_ms=self.now_ms)
         self._pauses, self._ways = Dice(SEED), Dice(SEED)
         self._stand_in = FMexStandIn()
-        self._handler = self._stand_in.request_handler(
-            {CREDENTIALS["key"]: CREDENTIALS["secret"]}.get, lambda: self.now_ms
+        self._backend = Backend(
+            secret_of={CREDENTIALS["key"]: CREDENTIALS["secret"]}.get,
+            clock_ms=lambda: self.now_ms,
+            has_topic=lambda _key, topic: topic in topics_of(SYMBOLS),
         )
+        self._handler = self._stand_in.request_handler(self._backend)
         self._moments: list[Moment] = []
 
     def conversation(self) -> Conversation:
         """The portal's side of a new connection."""
-        return self._stand_in.conversation(topics_of(SYMBOLS).__contains__, self.now_ms / 1000, 30)
+        return self._stand_in.conversation(PortalAccess(CREDENTIALS["key"], {}), self._backend, self.now_ms / 1000)
 
     def answer(self, request: RestRequest, now_ms: int) -> bytes:
         """The answer to a REST request."""
         self.now_ms = max(self.now_ms, now_ms)
-        decided = self._handler.handle("GET", request.url.removeprefix(URL), request.headers, URL)
-        if isinstance(decided, AccountQuery):
-            return decided.answer(self._exchange.view())
-        assert isinstance(decided, bytes)
-        return decided
+        decided = self._handler.handle(Request("GET", request.url.removeprefix(URL), request.headers, URL))
+        assert not isinstance(decided, PortalAccess)
+        return body_of(decided.answer(self._exchange.view()) if isinstance(decided, AccountQuery) else decided)
 
     def arrival_ns(self, sent_ns: int) -> int:
         """When a frame that is sent then reaches the other side."""

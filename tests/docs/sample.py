@@ -40,6 +40,7 @@ from recorder.store.journal import Batch
 from recorder.store.seals import BEGINNING
 from recorder.venues.reading import read_answer
 from recorder.venues.rest import Answer, Known, Purpose, Question
+from recorder.venues.stand_in import Said
 from tests.docs.exchange import CREDENTIALS, SYMBOLS, URL, TradedExchange, Truth, instant_ms
 from tests.made import quick_engine
 from tests.samples import FMEX
@@ -109,7 +110,8 @@ class _Wire:
         self._pushes: deque[Message] = deque()
         #: Set once the exchange has pushed everything.
         self.stop = Event()
-        self._say(self._answers, self._session.hello(recorder.now_ms), recorder.now_ms)
+        for said in self._session.open(recorder.now_ms, recorder.now_ms / 1000):
+            self._say(self._answers, said, recorder.now_ms)
 
     def receive(self, until_s: float) -> Message:
         """The next frame. Raises as `Transport.receive`."""
@@ -132,7 +134,8 @@ class _Wire:
     def send(self, command: bytes) -> None:
         """Send a command of the recorder; the exchange answers it."""
         now_ms = self._exchange.arrival_ns(self._recorder.now_ns) // NS_PER_MS
-        self._say(self._answers, self._session.receive(command, now_ms, now_ms / 1000), now_ms)
+        for said in self._session.receive(command, now_ms, now_ms / 1000):
+            self._say(self._answers, said, now_ms)
 
     def _pull(self) -> None:
         """The next push."""
@@ -149,7 +152,8 @@ class _Wire:
         else:
             self.stop.set()
 
-    def _say(self, way: deque[Message], payload: bytes, sent_ms: int) -> None:
+    def _say(self, way: deque[Message], payload: Said, sent_ms: int) -> None:
+        assert isinstance(payload, bytes)
         arrival_ns = self._exchange.arrival_ns(sent_ms * NS_PER_MS)
         way.append(Message(max(arrival_ns, way[-1].received_ns) if way else arrival_ns, payload))
 

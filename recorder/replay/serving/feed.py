@@ -75,6 +75,7 @@ class ReplayFeed:
 
     Args:
         client: the client.
+        key: under which it follows the account.
         events: of the replay: pushes and gaps only.
         topics: the topics that can be subscribed to.
         pace: determines when events are due.
@@ -87,6 +88,7 @@ class ReplayFeed:
     def __init__(
         self,
         client: PushClient,
+        key: str,
         events: Iterator[Event],
         topics: Collection[str],
         pace: ReplayPace,
@@ -100,6 +102,7 @@ class ReplayFeed:
         #: Whether everything has been sent.
         self.finished = False
         self._client = client
+        self._key = key
         self._events = events
         self._topics = frozenset(topics)
         self._pace = pace
@@ -164,7 +167,7 @@ class ReplayFeed:
             return False
         if event.status == CONTROL or (event.updates and isinstance(event.updates[0], Heartbeat)):
             return False
-        subscribed = self._client.conversation.topics
+        subscribed = self._client.conversation.topics_of(self._key)
         # Frames that could not be decoded or belong to no topic were pushed, too: any subscriber gets them.
         return event.topic in subscribed if event.topic in self._topics else bool(subscribed)
 

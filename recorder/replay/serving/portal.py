@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar, cast
 from weakref import WeakKeyDictionary
 
 from recorder.clock import NS_PER_MS, instant_ns, utc_text
@@ -22,7 +22,7 @@ from recorder.read.scope import find_account
 from recorder.replay.clock import ReplayPace, speed_of
 from recorder.replay.serving.feed import ReplayFeed, ReplayPosition
 from recorder.replay.serving.rest import RecordedAccount
-from recorder.venues.stand_in import AccountQuery, HttpError, PortalAccess
+from recorder.venues.stand_in import AccountQuery, Backend, HttpError, Reply
 from recorder.wire.client import PushClient
 from recorder.wire.http import HttpRequest, HttpResponse
 from recorder.wire.server import ClientConnection, Server, error_response, respond
@@ -123,7 +123,13 @@ class ReplayPortal:
                 "of one: select the accounts of one venue with --account."
             )
         self._venue = next(iter(venues.values()))
-        self._handler = self._venue.stand_in.request_handler(self._secret_of, self.clock_ms)
+        self._backend = Backend(
+            secret_of=self._secret_of,
+            clock_ms=self.clock_ms,
+            has_topic=self._has_topic,
+            ping_timeout_s=options.ping_timeout_s,
+        )
+        self._handler = self._venue.stand_in.request_handler(self._backend)
         self._server = Server(options.host, options.port, self._request, self._converse, self._handler)
         self._readers = ThreadPoolExecutor(READERS, "serving")
         self._answerers = ThreadPoolExecutor(ANSWERERS, "answering")
@@ -205,31 +211,43 @@ class ReplayPortal:
     def _secret_of(self, key: str) -> str | None:
         return None if self._account_of(key) is None else self._options.secret
 
+    def _has_topic(self, key: str, topic: str) -> bool:
+        account = self._account_of(key)
+        return account is not None and topic in self._topics[account]
+
     async def _request(self, connection: ClientConnection, request: HttpRequest) -> HttpResponse | None:
         """Answer one request; None to accept a client on the push portal."""
         response = await respond(self._handler, connection, request, self._answer)
         if response is not None:
             return response
+        key = connection.access.key
+        if key is None:  # the client logs in with a command
+            return None
         try:
-            self._accepted[connection] = await self._read(self._readers, partial(self._prepare, connection.access))
+            prepare = partial(self._prepare, key, connection.access.parameters)
+            self._accepted[connection] = await self._read(self._readers, prepare)
         except (RecorderError, ValueError) as error:
             return error_response(self._handler, HttpError(400 if isinstance(error, ValueError) else 503, str(error)))
         return None
 
-    def _prepare(self, access: PortalAccess) -> tuple[ClientReplay, Iterator[Event]]:
+    def _prepare(self, key: str, parameters: Mapping[str, str]) -> tuple[ClientReplay, Iterator[Event]]:
         """Prepare a client's replay as its address or the options ask.
+
+        Args:
+            key: of the account.
+            parameters: of the address.
 
         Raises:
             ValueError: the address asks for something that does not exist.
         """
-        account = self._account_of(access.key)
+        account = self._account_of(key)
         assert account is not None
         since_ns, speed = self._options.since_ns, self._options.speed
         now_ns = time.time_ns()
-        if "since" in access.parameters:
-            since_ns = instant_ns(access.parameters["since"], now_ns)
-        if "speed" in access.parameters:
-            speed = speed_of(access.parameters["speed"])
+        if "since" in parameters:
+            since_ns = instant_ns(parameters["since"], now_ns)
+        if "speed" in parameters:
+            speed = speed_of(parameters["speed"])
         try:
             events = _events(self._record, self._options, (account,), since_ns)
         except (ConfigurationError, Incomplete) as error:
@@ -243,7 +261,7 @@ class ReplayPortal:
         )
         return ClientReplay(account, pace, position, description), events
 
-    async def _answer(self, query: AccountQuery) -> bytes:
+    async def _answer(self, query: AccountQuery) -> bytes | Reply:
         """Answer as of the position of the key's latest client; without one, as of the beginning."""
         account = self._account_of(query.key)
         assert account is not None
@@ -258,21 +276,64 @@ class ReplayPortal:
             log.error("a REST request cannot be answered: %s", error)
             raise HttpError(503, str(error)) from None
 
-    def _answer_as_of(self, query: AccountQuery, account: str, at_ns: int) -> bytes:
+    def _answer_as_of(self, query: AccountQuery, account: str, at_ns: int) -> bytes | Reply:
         return query.answer(RecordedAccount(self._record, account, self._topics[account], at_ns))
 
     async def _converse(self, connection: ClientConnection) -> None:
         """Serve one client of the push portal until it is gone."""
         self._accepted_count += 1
-        replay, events = self._accepted.pop(connection)
+        accepted = self._accepted.pop(connection, None)
         loop = asyncio.get_running_loop()
-        topics = self._topics[replay.account]
-        has_topic = frozenset(topics).__contains__
-        conversation = self._venue.stand_in.conversation(has_topic, loop.time(), self._options.ping_timeout_s)
+        conversation = self._venue.stand_in.conversation(connection.access, self._backend, loop.time())
         client = PushClient(self._accepted_count, connection, conversation)
         client.limit_kernel_buffer(KERNEL_BUFFER_BYTES)
+        if accepted is not None:
+            assert connection.access.key is not None, "that of the handshake"
+            self._attach(client, connection.access.key, *accepted)
+        del (
+            accepted
+        )  # only the feed may hold the events, so that it can release them even if a traceback holds this frame
+        feeding: list[asyncio.Task[None]] = []
+
+        def settled() -> None:
+            feeding.append(asyncio.create_task(self._server.guarded(self._replay(client))))
+
+        try:
+            listening = self._server.listen(
+                client, self.clock_ms, lambda _snapshot: (), settled, is_patient=lambda: False
+            )
+            await self._server.guarded(listening)
+        finally:
+            for task in feeding:
+                task.cancel()
+                with suppress(asyncio.CancelledError, Exception):  # `guarded` has stored the error
+                    await task
+            self._detach(client)
+            self._on_change()
+
+    async def _replay(self, client: PushClient) -> None:
+        """Push to a client whose subscriptions are complete."""
+        if client not in self._feeds:  # it has logged in with a command
+            access = cast(ClientConnection, client.connection).access
+            key = next(iter(client.conversation.keys))
+            try:
+                prepared = await self._read(self._readers, partial(self._prepare, key, access.parameters))
+            except (RecorderError, ValueError) as error:
+                log.error("client %d: %s", client.number, error)
+                await client.goodbye(INTERNAL_ERROR, "the record cannot be read")
+                return
+            self._attach(client, key, *prepared)
+            del prepared
+        replay, feed = self._feeds[client]
+        log.info("client %d: replays %s", client.number, replay.description)
+        await _push(feed, client)
+
+    def _attach(self, client: PushClient, key: str, replay: ClientReplay, events: Iterator[Event]) -> None:
+        """Give a client its replay; REST answers as of its position from now on."""
+        topics = self._topics[replay.account]
         feed = ReplayFeed(
             client,
+            key,
             events,
             topics,
             replay.pace,
@@ -281,30 +342,21 @@ class ReplayPortal:
             self._readers,
             self._on_change,
         )
-        del events  # only the feed may hold them, so that it can release them even if a traceback holds this frame
         self._feeds[client] = replay, feed
-        self._positions.pop(connection.access.key, None)
-        self._positions[connection.access.key] = replay.position
+        self._positions.pop(key, None)
+        self._positions[key] = replay.position
         if len(self._positions) > KEYS_MAX:
             del self._positions[next(iter(self._positions))]
-        feeding: list[asyncio.Task[None]] = []
 
-        def settled() -> None:
-            log.info("client %d: replays %s", client.number, replay.description)
-            feeding.append(asyncio.create_task(self._server.guarded(_push(feed, client))))
-
-        try:
-            await self._server.guarded(self._server.listen(client, self.clock_ms, settled, is_patient=lambda: False))
-        finally:
-            for task in feeding:
-                task.cancel()
-                with suppress(asyncio.CancelledError, Exception):  # `guarded` has stored the error
-                    await task
-            del self._feeds[client]
-            self._pushes_of_gone += feed.pushes
-            at = f"{utc_text(replay.position.reached_ns)} UTC" if replay.position.reached_ns > 0 else "the beginning"
-            log.info("client %d: disconnected at %s, after %s pushes", client.number, at, f"{feed.pushes:,}")
-            self._on_change()
+    def _detach(self, client: PushClient) -> None:
+        """Forget a client that has gone."""
+        if client not in self._feeds:
+            log.info("client %d: disconnected before it followed an account", client.number)
+            return
+        replay, feed = self._feeds.pop(client)
+        self._pushes_of_gone += feed.pushes
+        at = f"{utc_text(replay.position.reached_ns)} UTC" if replay.position.reached_ns > 0 else "the beginning"
+        log.info("client %d: disconnected at %s, after %s pushes", client.number, at, f"{feed.pushes:,}")
 
 
 async def _push(feed: ReplayFeed, client: PushClient) -> None:

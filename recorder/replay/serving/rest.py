@@ -9,20 +9,21 @@ from sqlalchemy import Connection, and_, column, select, values
 
 from recorder.clock import NS_PER_MS
 from recorder.model import DECODED, UNKNOWN, FillUpdate
+from recorder.read.fills import VENUE
 from recorder.read.queries import Closed
 from recorder.read.record import Record
-from recorder.read.records import Balance, Fill, Filter, Order, Position
+from recorder.read.records import Fill, Filter, Order
 from recorder.read.scope import find_account
 from recorder.store.columns import Int64
-from recorder.store.schema import frames
-from recorder.venues.stand_in import Execution, SentState
+from recorder.store.schema import frames, transactions
+from recorder.venues.view import Entry, Execution, SentState, Span
 
 #: Frames read in one statement.
 FRAMES_MAX = 500
 
 
 class RecordedAccount:
-    """Implements `recorder.venues.stand_in.AccountView`. Queries the record on each call.
+    """Implements `recorder.venues.view.AccountView`. Queries the record on each call.
 
     Args:
         record: the record.
@@ -68,12 +69,59 @@ class RecordedAccount:
         """The executions that the venue reported, and those derived from order updates besides."""
         return map(_execution, self._as_of.fills(self._mine._replace(order_id=order_id)))
 
-    def _sent(self, states: Sequence[Balance | Position | Order]) -> Iterator[SentState]:
+    def fills(self, span: Span) -> Iterator[Entry]:
+        """The executions that the venue reported."""
+        wanted = self._mine._replace(symbol=span.symbol, order_id=span.order_id)
+        found = [
+            (one.at_ms, one)
+            for one in self._as_of.fills(wanted)
+            if one.origin == VENUE and span.market in {None, one.market} and span.currency in {None, one.fee_currency}
+        ]
+        return self._entries(found, span)
+
+    def transactions(self, span: Span) -> Iterator[Entry]:
+        """The entries of the venue's ledger, each once."""
+        t = transactions.c
+        given = (
+            (t.market, span.market),
+            (t.symbol, span.symbol),
+            (t.order_id, span.order_id),
+            (t.currency, span.currency),
+        )
+        with self._as_of.reading() as connection:
+            account_id = find_account(connection, str(self._mine.account)).account_id
+            query = select(transactions).where(t.account_id == account_id, t.received_ns <= self._as_of.at_ns)
+            query = query.where(*[column_ == value for column_, value in given if value is not None])
+            rows = connection.execute(query.order_by(t.received_ns, t.session_id, t.seq, t.item)).all()
+        first: dict[object, tuple[int, Any]] = {}
+        for row in rows:
+            entry = row.wallet, row.currency, row.type, row.venue_type, row.transaction_id, row.trade_id
+            contents = () if row.transaction_id else (row.symbol, row.occurred_ms, row.amount)
+            first.setdefault((*entry, *contents), (row.occurred_ms or row.received_ns // NS_PER_MS, row))
+        return self._entries(list(first.values()), span)
+
+    def snapshot(self, _topic: str, *, is_first: bool) -> Iterator[bytes]:
+        """None: the record's own full states are pushed when they were received."""
+        return iter(())
+
+    def _entries(self, found: list[tuple[int, Any]], span: Span) -> Iterator[Entry]:
+        """The entries of a span: each with its time, from rows that name their frame."""
+        mine = [(at_ms, row) for at_ms, row in found if span.since_ms <= at_ms < span.until_ms]
+        mine.sort(key=lambda one: (one[0], one[1].session_id, one[1].seq, one[1].item), reverse=not span.oldest_first)
+        names = [f"{row.session_id}-{row.seq}-{row.item}" for _, row in mine]
+        if span.beyond is not None:
+            start = names.index(span.beyond) + 1 if span.beyond in names else len(names)
+            names, mine = names[start:], mine[start:]
+        for name, (at_ms, row) in zip(names, mine, strict=True):
+            for state in self._sent([row]):
+                yield Entry(name, at_ms, state)
+
+    def _sent(self, states: Sequence[Any]) -> Iterator[SentState]:
         """The states as the venue sent them. One whose frame was redacted in the meantime is left out."""
         for start in range(0, len(states), FRAMES_MAX):
             some = states[start : start + FRAMES_MAX]
             with self._as_of.reading() as connection:
-                account_id = find_account(connection, some[0].account).account_id
+                account_id = find_account(connection, str(self._mine.account)).account_id
                 rows = _frames(connection, account_id, {(one.session_id, one.seq) for one in some})
             found = {(row.session_id, row.seq): row for row in rows}
             for one in some:

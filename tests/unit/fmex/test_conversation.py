@@ -8,33 +8,42 @@ import pytest
 
 from recorder.venues.fmex.portal import INVALID_TOPIC, topics_of
 from recorder.venues.fmex.stand_in.conversation import INVALID_COMMAND, TOO_MANY_TOPICS, FMexConversation
+from recorder.venues.stand_in import Backend, Close, PortalAccess
 
 TOPICS = topics_of(["btcusd_p", "ethusd_p"])
 
 
 def session(topics: Collection[str] = TOPICS) -> FMexConversation:
-    return FMexConversation(lambda topic: topic in topics, 100.0, 30.0)
+    backend = Backend(secret_of=lambda _key: None, clock_ms=lambda: 0, has_topic=lambda _key, topic: topic in topics)
+    return FMexConversation(PortalAccess("main", {}), backend, 100.0)
 
 
 def say(to: FMexConversation, command: object, now_ms: int = 0, now_s: float = 100.0) -> Any:
-    return json.loads(to.receive(json.dumps(command).encode(), now_ms, now_s))
+    return answered(to, json.dumps(command).encode(), now_ms, now_s)
+
+
+def answered(to: FMexConversation, message: bytes, now_ms: int = 0, now_s: float = 100.0) -> Any:
+    (answer,) = to.receive(message, now_ms, now_s)
+    assert isinstance(answer, bytes)
+    return json.loads(answer)
 
 
 def test_hello() -> None:
-    assert session().hello(1523693784042) == b'{"type":"hello","ts":1523693784042}'
+    assert session().open(1523693784042, 100.0) == [b'{"type":"hello","ts":1523693784042}']
 
 
 def test_ping_tells_the_gap_and_keeps_the_line() -> None:
     one = session()
     answer = say(one, {"cmd": "ping", "args": [1_000], "id": "p"}, now_ms=1_250, now_s=110.0)
     assert answer == {"id": "p", "type": "ping", "ts": 1_250, "gap": 250}
-    assert one.deadline_s == 140.0
+    assert one.wake_s == 140.0
+    assert one.wake(0, 140.0) == [Close(1008, "no ping")]
 
 
 def test_a_subscription_does_not_keep_the_line() -> None:
     one = session()
     say(one, {"cmd": "sub", "args": ["account"]}, now_s=120.0)
-    assert one.deadline_s == 130.0
+    assert one.wake_s == 130.0
 
 
 def test_sub_and_unsub() -> None:
@@ -96,4 +105,5 @@ def test_at_most_twenty_topics_a_command() -> None:
     ],
 )
 def test_nonsense_is_answered(message: str | bytes) -> None:
-    assert json.loads(session().receive(message, 0, 0.0))["status"] == INVALID_COMMAND
+    sent = message.encode() if isinstance(message, str) else message
+    assert answered(session(), sent)["status"] == INVALID_COMMAND

@@ -17,9 +17,9 @@ from recorder.venues.fmex.stand_in.frames import status
 from recorder.venues.fmex.stand_in.rest import FMexRequestHandler
 from recorder.venues.reading import read_answer
 from recorder.venues.rest import Answer, Credentials, Known, Question, Unanswered
-from recorder.venues.stand_in import AccountQuery
+from recorder.venues.stand_in import AccountQuery, Backend, Request
 from tests.depth import examples
-from tests.made import fill
+from tests.made import body_of, fill
 from tests.samples import FMEX
 
 BASE = "http://127.0.0.1:9010"
@@ -69,16 +69,15 @@ def rest_of(exchange: Exchange, known: Known) -> Callable[[str], bytes]:
     """The exchange's REST interface; ten seconds pass between two requests, so that their limit is never met."""
     clock = count(known.now_ms, 10_000)
     now_ms = known.now_ms
-    handler = FMexRequestHandler({WHO["key"]: WHO["secret"]}.get, lambda: now_ms)
+    handler = FMexRequestHandler(Backend(secret_of={WHO["key"]: WHO["secret"]}.get, clock_ms=lambda: now_ms))
 
     def answer(target: str) -> bytes:
         nonlocal now_ms
         now_ms = next(clock)
-        question = handler.handle(
-            "GET", target, sign.credentials(WHO["key"], WHO["secret"], "GET", BASE + target, now_ms), BASE
-        )
+        signed = sign.credentials(WHO["key"], WHO["secret"], "GET", BASE + target, now_ms)
+        question = handler.handle(Request("GET", target, signed, BASE))
         assert isinstance(question, AccountQuery)
-        return question.answer(exchange.view())
+        return body_of(question.answer(exchange.view()))
 
     return answer
 

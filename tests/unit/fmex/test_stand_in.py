@@ -14,7 +14,8 @@ from recorder.venues.fmex.rest import REQUESTS_MAX
 from recorder.venues.fmex.stand_in import FMexStandIn, answers
 from recorder.venues.fmex.stand_in.answers import Fields
 from recorder.venues.fmex.stand_in.rest import WINDOW_MS, Authenticator
-from recorder.venues.stand_in import HttpError, PortalAccess, SentState
+from recorder.venues.stand_in import Backend, HttpError, PortalAccess, Request
+from recorder.venues.view import SentState
 from tests.samples import sample
 
 NOW_MS = 1_580_800_000_000
@@ -22,11 +23,11 @@ KINDS = ("order", "position", "account")
 
 
 def test_access_to_the_portal_gives_the_key_and_the_other_parameters() -> None:
-    handler = FMexStandIn().request_handler({"main": "s"}.get, lambda: NOW_MS)
+    handler = FMexStandIn().request_handler(Backend(secret_of={"main": "s"}.get, clock_ms=lambda: NOW_MS))
     proofs = sign.credentials("main", "s", "GET", f"http://x{PUSH_PATH}", NOW_MS)
     query = urlencode(proofs | {"since": "2020-02-04T07:40", "speed": "max"})
     expected = PortalAccess("main", {"since": "2020-02-04T07:40", "speed": "max"})
-    assert handler.handle("GET", f"{PUSH_PATH}?{query}", {}, "http://x") == expected
+    assert handler.handle(Request("GET", f"{PUSH_PATH}?{query}", {}, "http://x")) == expected
 
 
 def test_the_rate_of_each_key_is_limited() -> None:
@@ -46,7 +47,7 @@ def test_idle_keys_are_forgotten() -> None:
     guard = Authenticator(lambda _: None)
     for number in range(1_000):
         guard.count(f"main/{number}", number * WINDOW_MS // 10)
-    assert len(guard._requests) <= 11
+    assert len(guard._requests._spent) <= 11
 
 
 def rendered(fields: Fields) -> Any:

@@ -21,7 +21,7 @@ class Taken:
 
     def __init__(self, *, is_open: bool) -> None:
         self.conversation = self
-        self.topics = {"account"}
+        self.topics_of = lambda _key: {"account"}
         self.payloads: list[bytes] = []
         self._is_open = is_open
 
@@ -41,7 +41,7 @@ def test_everything_due_is_sent_before_a_wait_and_the_position_advances_during_i
     async def watch() -> tuple[int, int]:
         with ThreadPoolExecutor(1) as readers:
             feed = ReplayFeed(
-                cast(PushClient, line), events, ["account"], ReplayPace(1.0), moment, 1.0, readers, lambda: None
+                cast(PushClient, line), "main", events, ["account"], ReplayPace(1.0), moment, 1.0, readers, lambda: None
             )
             feeding = asyncio.create_task(feed.run())
             async with asyncio.timeout(10.0):
@@ -73,7 +73,15 @@ def test_a_finished_feed_releases_the_record() -> None:
     with ThreadPoolExecutor(1) as readers:
         line = cast(PushClient, Taken(is_open=False))
         feed = ReplayFeed(
-            line, events(), ["account"], ReplayPace(None), ReplayPosition(0, 9, None), 1.0, readers, lambda: None
+            line,
+            "main",
+            events(),
+            ["account"],
+            ReplayPace(None),
+            ReplayPosition(0, 9, None),
+            1.0,
+            readers,
+            lambda: None,
         )
         asyncio.run(feed.run())
     # Though somebody holds the feed: a broken connection does, with the traceback of what broke it.

@@ -5,6 +5,7 @@ from collections.abc import Collection, Iterator, Sequence
 from decimal import Decimal
 from fractions import Fraction
 
+from recorder.venues.face import Push
 from recorder.venues.simulated import (
     Funds,
     Moment,
@@ -15,7 +16,6 @@ from recorder.venues.simulated import (
     SimulatedTransaction,
     Terms,
 )
-from recorder.venues.stand_in import Push
 
 D = Decimal
 MARGIN, CASH = "margin", "cash"
@@ -84,7 +84,7 @@ FUNDS = (
 class PlainFace:
     """Pushes each moment as it is; the frame says of what it consists."""
 
-    def __init__(self, _terms: Sequence[Terms]) -> None:
+    def __init__(self, _terms: Sequence[Terms], _key: str) -> None:
         self.moments: list[Moment] = []
 
     def topics(self) -> Collection[str]:

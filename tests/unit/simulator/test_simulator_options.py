@@ -21,7 +21,6 @@ from recorder.wire.client import text_frame
         ("port", 65_536),
         ("symbols", ("BTCUSD_P",)),
         ("symbols", ("btcusd_p", "btcusd_p")),
-        ("accounts", {}),
         ("accounts", {"key": ""}),
         ("pushes", -1),
         ("rate_per_s", -1),

@@ -10,7 +10,8 @@ import pytest
 from recorder.simulator.exchange import Exchange
 from recorder.venues.fmex.sign import KEY, SIGNATURE, TIMESTAMP, credentials
 from recorder.venues.fmex.stand_in.rest import WINDOW_MS, Authenticator, FMexRequestHandler
-from recorder.venues.stand_in import AccountQuery, HttpError
+from recorder.venues.stand_in import AccountQuery, Backend, HttpError, Request
+from tests.made import body_of
 
 BASE = "http://127.0.0.1:9010"
 NOW_MS = 1_580_900_000_000
@@ -26,7 +27,7 @@ class Desk:
         self.state = exchange.history
         self._view = exchange.view()
         self.now_ms = NOW_MS
-        self._handler = FMexRequestHandler({"key": "secret"}.get, lambda: self.now_ms)
+        self._handler = FMexRequestHandler(Backend(secret_of={"key": "secret"}.get, clock_ms=lambda: self.now_ms))
 
     def get(self, path: str, **query: object) -> Any:
         target = f"{path}?{urlencode(sorted(query.items()))}" if query else path
@@ -34,10 +35,10 @@ class Desk:
         return self.ask(target, credentials("key", "secret", "GET", BASE + target, self.now_ms))
 
     def ask(self, target: str, headers: dict[str, str], method: str = "GET") -> Any:
-        decided = self._handler.handle(method, target, headers, BASE)
+        decided = self._handler.handle(Request(method, target, headers, BASE))
         assert isinstance(decided, AccountQuery)
         assert decided.key == "key"
-        return json.loads(decided.answer(self._view))
+        return json.loads(body_of(decided.answer(self._view)))
 
 
 @pytest.fixture(scope="module")

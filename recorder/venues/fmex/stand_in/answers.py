@@ -15,8 +15,8 @@ from msgspec import Raw
 from recorder.errors import Undecodable
 from recorder.model import MAKER, TAKER, Digits
 from recorder.venues.fmex import rest
-from recorder.venues.stand_in import Execution, SentState
 from recorder.venues.values import MISSING, digits, read_fields
+from recorder.venues.view import Execution, SentState
 
 _encode = msgspec.json.Encoder().encode
 _read_text = msgspec.json.Decoder(str).decode

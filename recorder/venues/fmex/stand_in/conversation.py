@@ -1,10 +1,17 @@
 """The exchange's side of one push connection: commands in, answers out. Pure: callers pass the clocks."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Collection
 from typing import Any
 
 from recorder.venues.fmex.portal import INVALID_TOPIC, TOPICS_PER_COMMAND_MAX
+from recorder.venues.stand_in import Backend, Close, PortalAccess, Said
+
+#: How long a client may go without a ping, seconds.
+PING_TIMEOUT_S = 30.0
+
+#: WebSocket close code (RFC 6455, 7.4.1).
+POLICY_VIOLATION = 1008
 
 #: Status of a command with too many topics, and of one that cannot be read. The page has no numbers for them.
 TOO_MANY_TOPICS = 41003
@@ -12,45 +19,62 @@ INVALID_COMMAND = 41000
 
 
 class FMexConversation:
-    """Implements `recorder.venues.stand_in.Conversation`, which documents the arguments."""
+    """Implements `recorder.venues.stand_in.Conversation`, which documents the methods."""
 
-    def __init__(self, has_topic: Callable[[str], bool], now_s: float, ping_timeout_s: float) -> None:
-        self._has_topic = has_topic
-        self._ping_timeout_s = ping_timeout_s
-        self._pinged_s = now_s
+    def __init__(self, access: PortalAccess, backend: Backend, now_s: float) -> None:
+        assert access.key is not None, "the handshake has proved the key"
+        self._key = access.key
+        self._has_topic = backend.has_topic
+        self._ping_timeout_s = backend.ping_timeout_s or PING_TIMEOUT_S
+        #: When to disconnect the client unless it sends a ping.
+        self.wake_s = now_s + self._ping_timeout_s
         #: The topics that the client has subscribed to.
         self.topics: set[str] = set()
 
     @property
-    def deadline_s(self) -> float:
-        """When to disconnect the client unless it sends a ping, on the monotonic clock."""
-        return self._pinged_s + self._ping_timeout_s
+    def keys(self) -> tuple[str, ...]:
+        """The account of the handshake."""
+        return (self._key,)
 
-    def hello(self, now_ms: int) -> bytes:
-        """The first frame."""
-        return _text({"type": "hello", "ts": now_ms})
+    def topics_of(self, key: str) -> Collection[str]:
+        """The topics that the client has subscribed to."""
+        return self.topics if key == self._key else ()
 
-    def receive(self, message: str | bytes, now_ms: int, now_s: float) -> bytes:
+    def open(self, now_ms: int, now_s: float) -> list[Said]:
+        """The hello."""
+        return [_text({"type": "hello", "ts": now_ms})]
+
+    def heard(self, now_ms: int, now_s: float) -> None:
+        """Only the exchange's own pings count."""
+
+    def wake(self, now_ms: int, now_s: float) -> list[Said]:
+        """Disconnect a client that has sent no ping."""
+        return [Close(POLICY_VIOLATION, "no ping")]
+
+    def receive(self, message: bytes, now_ms: int, now_s: float) -> list[Said]:
         """Take a client's frame. There is always an answer, if only to say that the frame could not be read."""
+        return [_text(self._answer(message, now_ms, now_s))]
+
+    def _answer(self, message: bytes, now_ms: int, now_s: float) -> dict[str, Any]:
         try:
             command = json.loads(message)
         except (ValueError, RecursionError):
-            return _text({"status": INVALID_COMMAND, "msg": "invalid command, not JSON"})
+            return {"status": INVALID_COMMAND, "msg": "invalid command, not JSON"}
         if not isinstance(command, dict):
-            return _text({"status": INVALID_COMMAND, "msg": "invalid command, not an object"})
+            return {"status": INVALID_COMMAND, "msg": "invalid command, not an object"}
         name = {"id": command["id"]} if isinstance(command.get("id"), str | int) else {}
         args = command.get("args", [])
         match command.get("cmd"):
             case "ping":
-                return _text(name | self._ping(args, now_ms, now_s))
+                return name | self._ping(args, now_ms, now_s)
             case "sub" | "unsub" as cmd:
-                return _text(name | self._subscribe(cmd, args))
-        return _text(name | {"status": INVALID_COMMAND, "msg": "invalid command, cmd must be ping, sub or unsub"})
+                return name | self._subscribe(cmd, args)
+        return name | {"status": INVALID_COMMAND, "msg": "invalid command, cmd must be ping, sub or unsub"}
 
     def _ping(self, args: Any, now_ms: int, now_s: float) -> dict[str, Any]:
         if not isinstance(args, list) or len(args) != 1 or type(args[0]) is not int or abs(args[0]) >= 2**63:
             return {"status": INVALID_COMMAND, "msg": "invalid ping, args must be [<client time in ms>]"}
-        self._pinged_s = now_s
+        self.wake_s = now_s + self._ping_timeout_s
         return {"type": "ping", "ts": now_ms, "gap": now_ms - args[0]}
 
     def _subscribe(self, cmd: str, args: Any) -> dict[str, Any]:
@@ -64,7 +88,7 @@ class FMexConversation:
             message = f"too many topics, {len(args)}, at most {TOPICS_PER_COMMAND_MAX} a command"
             return {"status": TOO_MANY_TOPICS, "msg": message}
         for topic in args:
-            if not isinstance(topic, str) or not self._has_topic(topic.lower()):
+            if not isinstance(topic, str) or not self._has_topic(self._key, topic.lower()):
                 return {"status": INVALID_TOPIC, "msg": f"invalid {cmd} topic, {topic}"}
         topics = [topic.lower() for topic in args]
         if cmd == "sub":

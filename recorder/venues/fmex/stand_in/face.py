@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterator, Sequence
 from decimal import Decimal
 
 from recorder.model import MAKER, TAKER, FillUpdate
+from recorder.venues.face import Push
 from recorder.venues.fmex import rest
 from recorder.venues.fmex.portal import topics_of
 from recorder.venues.fmex.stand_in import frames
@@ -19,9 +20,11 @@ from recorder.venues.simulated import (
     SimulatedFill,
     SimulatedOrder,
     SimulatedPosition,
+    SimulatedState,
+    SimulatedTransaction,
     Terms,
 )
-from recorder.venues.stand_in import Execution, Push, SentState
+from recorder.venues.view import Execution, SentState
 
 #: Of the first symbol, the second, ...; then from the beginning again.
 LEVERAGES = (50, 25, 20, 10)
@@ -70,9 +73,9 @@ def _contract(symbol: str, number: int) -> Terms:
 
 
 class FMexFace:
-    """Implements `recorder.venues.stand_in.Face`."""
+    """Implements `recorder.venues.face.Face`."""
 
-    def __init__(self, contracts: Sequence[Terms]) -> None:
+    def __init__(self, contracts: Sequence[Terms], _key: str = "") -> None:
         self._topics = topics_of([one.symbol for one in contracts])
         self._order_topics = {one.symbol: f"order.{one.symbol.lower()}" for one in contracts}
         self._position_topics = {one.symbol: f"position.{one.symbol.lower()}" for one in contracts}
@@ -96,17 +99,31 @@ class FMexFace:
                 continue
             passed = []
 
-    def balance(self, balance: SimulatedBalance) -> SentState:
-        """The balance, in BTC."""
-        return SentState(rest.ACCOUNTS, frames.balance_answer(balance))
+    def snapshot(self, topic: str, state: SimulatedState, now_ms: int, *, is_first: bool) -> Iterator[bytes]:
+        """None: only changes are pushed."""
+        return iter(())
 
-    def position(self, position: SimulatedPosition) -> SentState:
-        """A position."""
-        return SentState(rest.POSITIONS, frames.position_answer(position))
+    def balances(self, state: SimulatedState) -> Iterator[SentState]:
+        """The balance, in BTC."""
+        for balance in state.current_balances():
+            yield SentState(rest.ACCOUNTS, frames.balance_answer(balance))
+
+    def positions(self, state: SimulatedState) -> Iterator[SentState]:
+        """The positions."""
+        for position in state.current_positions():
+            yield SentState(rest.POSITIONS, frames.position_answer(position))
 
     def order(self, order: SimulatedOrder) -> SentState:
         """An order."""
         return SentState(f"{rest.ORDERS}/{order.id}", frames.order_answer(order))
+
+    def fill(self, fill: SimulatedFill) -> SentState:
+        """None: an execution is only a part of an order."""
+        raise NotImplementedError
+
+    def transaction(self, transaction: SimulatedTransaction) -> SentState:
+        """None: the exchange has no ledger."""
+        raise NotImplementedError
 
     def execution(self, fill: SimulatedFill) -> Execution:
         """An execution, as the list of an order's matches has it."""

@@ -4,7 +4,6 @@ Paths and answers follow the exchange's REST pages. Source: `fmex/protocol.md`, 
 """
 
 import hmac
-from collections import defaultdict, deque
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from functools import partial
@@ -16,7 +15,9 @@ from recorder.venues.fmex.portal import PUSH_PATH
 from recorder.venues.fmex.rest import REQUESTS_MAX, REQUESTS_WINDOW_S
 from recorder.venues.fmex.sign import KEY, SIGNATURE, TIMESTAMP, TIMESTAMP_WINDOW_MS, signature
 from recorder.venues.fmex.stand_in import answers
-from recorder.venues.stand_in import AccountQuery, AccountView, HttpError, PortalAccess
+from recorder.venues.limits import RateLimit
+from recorder.venues.stand_in import AccountQuery, Backend, HttpError, PortalAccess, Request
+from recorder.venues.view import AccountView
 
 #: Window of the rate limit, milliseconds.
 WINDOW_MS = int(REQUESTS_WINDOW_S * 1000)
@@ -31,7 +32,7 @@ class Authenticator:
 
     def __init__(self, secret_of: Callable[[str], str | None]) -> None:
         self._secret_of = secret_of
-        self._requests: defaultdict[str, deque[int]] = defaultdict(deque)
+        self._requests = RateLimit(REQUESTS_MAX, WINDOW_MS)
 
     def admit(self, given: Mapping[str, str], base: str, target: str, now_ms: int) -> str:
         """Authenticate a request.
@@ -70,15 +71,9 @@ class Authenticator:
         Raises:
             HttpError: 429, if the key has made too many in the last ten seconds.
         """
-        if key not in self._requests:  # forget idle keys: their number is unlimited
-            for old in [old for old, times in self._requests.items() if now_ms - times[-1] >= WINDOW_MS]:
-                del self._requests[old]
-        times = self._requests[key]
-        while times and now_ms - times[0] >= WINDOW_MS:
-            times.popleft()
-        if len(times) >= REQUESTS_MAX:
-            raise HttpError(429, "too many requests, slow down", ceil((times[0] + WINDOW_MS - now_ms) / 1000))
-        times.append(now_ms)
+        wait_ms = self._requests.spend(key, now_ms)
+        if wait_ms:
+            raise HttpError(429, "too many requests, slow down", ceil(wait_ms / 1000))
 
 
 #: The path of positions in the API of 2019.
@@ -97,14 +92,13 @@ NUMBER_MAX = 2**63 - 1
 class FMexRequestHandler:
     """Implements `recorder.venues.stand_in.RequestHandler`, which documents the arguments."""
 
-    def __init__(self, secret_of: Callable[[str], str | None], clock_ms: Callable[[], int]) -> None:
-        self._authenticator = Authenticator(secret_of)
-        self._clock_ms = clock_ms
+    def __init__(self, backend: Backend) -> None:
+        self._authenticator = Authenticator(backend.secret_of)
+        self._clock_ms = backend.clock_ms
 
-    def handle(
-        self, method: str, target: str, headers: Mapping[str, str], base: str
-    ) -> bytes | AccountQuery | PortalAccess:
+    def handle(self, request: Request) -> bytes | AccountQuery | PortalAccess:
         """Decide how to answer one request, or refuse it."""
+        method, target, base = request.method, request.target, request.base
         path, _, query = target.partition("?")
         if method == "POST":
             raise HttpError(403, "this venue is read-only: it takes no orders and changes nothing")
@@ -120,7 +114,7 @@ class FMexRequestHandler:
         route = _ROUTES.get(path)
         if route is None and not path.startswith(f"{rest.ORDERS}/"):
             raise HttpError(404, "path not found")
-        key = self._authenticator.admit(headers, base, _sorted_query(target), self._clock_ms())
+        key = self._authenticator.admit(request.headers, base, _sorted_query(target), self._clock_ms())
         self._authenticator.count(key, self._clock_ms())
         if route is not None:
             return AccountQuery(key, partial(route, query=dict(parse_qsl(query))))

@@ -1,0 +1,66 @@
+"""Limits of the rate of requests, as an exchange keeps them."""
+
+from collections import defaultdict, deque
+
+
+class RateLimit:
+    """Admits requests of a total weight within any window. Refused requests do not count.
+
+    Args:
+        weight_max: the greatest total weight.
+        window_ms: milliseconds in which it may be spent.
+        ban_ms: for how long everything is refused after one request too many, milliseconds; 0 for no ban.
+    """
+
+    def __init__(self, weight_max: int, window_ms: int, *, ban_ms: int = 0) -> None:
+        self._weight_max = weight_max
+        self._window_ms = window_ms
+        self._ban_ms = ban_ms
+        self._spent: defaultdict[str, deque[tuple[int, int]]] = defaultdict(deque)
+        self._banned: dict[str, int] = {}
+
+    def spend(self, who: str, now_ms: int, weight: int = 1) -> int:
+        """Spend weight.
+
+        Args:
+            who: a key, an address.
+            now_ms: the exchange's clock, milliseconds since 1970.
+            weight: of the request.
+
+        Returns:
+            0, or the milliseconds after which it would be admitted: the request is refused.
+        """
+        banned_ms = self._banned.get(who, 0) - now_ms
+        if banned_ms > 0:
+            return banned_ms
+        spent = self._current(who, now_ms)
+        over = sum(one for _, one in spent) + weight - self._weight_max
+        if over <= 0:
+            spent.append((now_ms, weight))
+            return 0
+        if self._ban_ms:
+            self._banned[who] = now_ms + self._ban_ms
+            return self._ban_ms
+        for at_ms, one in spent:
+            over -= one
+            if over <= 0:
+                return at_ms + self._window_ms - now_ms
+        return self._window_ms
+
+    def left(self, who: str, now_ms: int) -> int:
+        """The weight that can be spent at the moment."""
+        return self._weight_max - sum(one for _, one in self._current(who, now_ms))
+
+    def _current(self, who: str, now_ms: int) -> deque[tuple[int, int]]:
+        """What was spent in the last window, oldest first."""
+        if who not in self._spent:  # forget those that are idle: their number is unlimited
+            for old in [old for old, times in self._spent.items() if self._is_over(times, now_ms)]:
+                del self._spent[old]
+            self._banned = {old: until_ms for old, until_ms in self._banned.items() if until_ms > now_ms}
+        spent = self._spent[who]
+        while spent and now_ms - spent[0][0] >= self._window_ms:
+            spent.popleft()
+        return spent
+
+    def _is_over(self, spent: deque[tuple[int, int]], now_ms: int) -> bool:
+        return not spent or now_ms - spent[-1][0] >= self._window_ms
