@@ -15,11 +15,13 @@ import pytest
 
 from recorder.model import FillUpdate, Transaction
 from recorder.venues.bybit import answers
+from tests.clients.listening import Line, counted, number
 from tests.unit.bybit.frames import answer, asked, push, read, row, sample
 
 pytestmark = pytest.mark.clients
 
 FRAMES = 300
+URL = "wss://stream.bybit.com/v5/private"
 #: Category → symbols that ccxt knows from the sample instruments.
 SYMBOLS = {"linear": "ETHUSDT", "inverse": "ETHUSD", "spot": "BTCUSDT", "option": "BTC-26JUN26-89000-P-USDT"}
 #: Our statuses of orders in ccxt's words.
@@ -28,22 +30,6 @@ STATUSES = {
     **{"filled": "closed", "canceled": "canceled", "rejected": "rejected"},
 }
 IN_FORCE = {"gtc": "GTC", "ioc": "IOC", "fok": "FOK"}
-
-
-class Line:
-    """A ccxt client of a stream, as far as its handlers need one."""
-
-    url = "wss://stream.bybit.com/v5/private"
-
-    def __init__(self) -> None:
-        self.futures: dict[str, object] = {}
-        self.subscriptions: dict[str, object] = {}
-        #: What was handed to those who wait for it.
-        self.resolved: dict[str, Any] = {}
-
-    def resolve(self, result: object, name: str) -> None:
-        """Keep a result."""
-        self.resolved[name] = result
 
 
 def _instruments() -> dict[str, list[dict[str, Any]]]:
@@ -87,15 +73,8 @@ def client(markets: list[dict[str, Any]]) -> Iterator[Any]:
 
 @pytest.fixture
 def counts(request: pytest.FixtureRequest) -> Iterator[Counter[str]]:
-    """How many agree, and how many differ on purpose: a line of the table that `make clients` prints."""
-    counts: Counter[str] = Counter()
-    yield counts
-    told = ", ".join(f"{number} {what}" for what, number in sorted(counts.items()))
-    print(f"bybit | ccxt | {request.node.name.removeprefix('test_')} | {told}")
-
-
-def number(text: str | None) -> Decimal | None:
-    return None if text is None else Decimal(text)
+    with counted("bybit", "ccxt", request.node.name) as counts:
+        yield counts
 
 
 def orders(random: Random) -> Iterator[dict[str, Any]]:
@@ -137,7 +116,7 @@ def test_orders(client: Any, counts: Counter[str]) -> None:
         frame = push("order", one)
         (ours,) = read(frame).updates
         client.orders = None
-        client.handle_order(Line(), json.loads(frame))
+        client.handle_order(Line(URL), json.loads(frame))
         (theirs,) = client.orders
         ours_: Any = ours
         before = counts.total()
@@ -197,7 +176,7 @@ def test_executions(client: Any, counts: Counter[str]) -> None:
         (ours,) = read(frame).updates
         assert isinstance(ours, FillUpdate)
         client.myTrades = None
-        client.handle_my_trades(Line(), json.loads(frame))
+        client.handle_my_trades(Line(URL), json.loads(frame))
         if one["execType"] == "Delivery":
             assert not client.myTrades
             counts["differ: deliveries, which ccxt leaves out"] += 1
@@ -239,7 +218,7 @@ def test_funding(client: Any, counts: Counter[str]) -> None:
                 assert theirs["code"] == ours.currency
                 counts["agree"] += 1
             # It is no fill: ccxt leaves it out of its trades.
-            client.handle_my_trades(Line(), json.loads(frame))
+            client.handle_my_trades(Line(URL), json.loads(frame))
             assert not client.myTrades
 
 
@@ -269,7 +248,7 @@ def test_positions(client: Any, counts: Counter[str]) -> None:
     for one in positions(Random(7)):
         frame = push("position", one)
         ours: Any = read(frame).updates[0]
-        line = Line()
+        line = Line(URL)
         client.handle_positions(line, json.loads(frame))
         (theirs,) = line.resolved["positions"]
         quantity = Decimal(ours.quantity)
@@ -302,7 +281,7 @@ def test_balances(client: Any, counts: Counter[str]) -> None:
         frame = push("wallet", account | {"coin": [coin]})
         ours: Any = read(frame).updates[0]
         client.balance = None
-        client.handle_balance(Line(), json.loads(frame))
+        client.handle_balance(Line(URL), json.loads(frame))
         theirs = client.balance[ours.wallet.lower()][ours.currency]
         # Of a push, ccxt's total is the equity, and what is used is what spot orders lock.
         assert (number(theirs["total"]), number(theirs["used"])) == (number(ours.equity), number(coin["locked"]))
