@@ -16,8 +16,7 @@ from recorder.cli.stopping import Signals
 from recorder.errors import ConfigurationError
 from recorder.live.recording import Recording
 from recorder.live.settings import Account
-from recorder.venues import venue_named
-from recorder.venues.rest import Credentials
+from recorder.venues import DEFAULT_VENUE, VENUES, venue_named
 
 #: Rows shown of each table: the last ones.
 ROWS = 8
@@ -32,15 +31,18 @@ ROWS = 8
 @click.option("--rate", "rate_per_s", type=float, default=200.0, show_default=True, help="Pushes per second.")
 @click.option("--seed", default=1, show_default=True, help="Seed of the trading; another seed trades differently.")
 @click.option(
+    "--venue", type=click.Choice(sorted(VENUES)), default=DEFAULT_VENUE, show_default=True, help="Exchange to simulate."
+)
+@click.option(
     "--folder", type=click.Path(path_type=Path), default=Path("demo"), show_default=True, help="Folder for the record."
 )
-def demo(for_s: float, rate_per_s: float, seed: int, folder: Path) -> None:
+def demo(for_s: float, rate_per_s: float, seed: int, venue: str, folder: Path) -> None:
     """Record, then show what was recorded."""
     from recorder.simulator import Simulator, SimulatorOptions  # noqa: PLC0415  loads a web server
 
     signals = Signals()
     try:
-        simulated = SimulatorOptions(seed=seed, rate_per_s=rate_per_s, live_clock=True, keep_sent=False)
+        simulated = SimulatorOptions(venue=venue, seed=seed, rate_per_s=rate_per_s, live_clock=True, keep_sent=False)
         folder.mkdir(parents=True, exist_ok=True)
     except ValueError as error:
         raise click.UsageError(str(error)) from None
@@ -48,15 +50,16 @@ def demo(for_s: float, rate_per_s: float, seed: int, folder: Path) -> None:
         raise ConfigurationError(
             f"The folder {folder} cannot be created: {error.strerror}; choose another --folder."
         ) from None
+    played = venue_named(venue)
     file = folder / f"recorder-{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}.db"
     url = f"sqlite:///{file}"
     with Simulator(simulated) as exchange:
         account = Account(
             name="main",
-            venue=venue_named("fmex"),
+            venue=played,
             url=exchange.url,
-            credentials=Credentials(key=exchange.key, secret=exchange.secret),
-            symbols=("btcusd_p",),
+            credentials=exchange.credentials,
+            symbols=tuple(map(played.native_symbol, played.stand_in.default_symbols)) if played.needs_symbols else (),
         )
         with progress() as shown, Recording(url, [account]) as recording:
             record_until(recording, Until(for_s=for_s), signals, shown)
@@ -68,7 +71,7 @@ def _show(url: str) -> None:
     with open_record(url) as record:
         for title, rows, columns in (
             ("Orders, latest state of each", record.orders(), look.ORDER_COLUMNS),
-            ("Fills, derived from the order updates (~: estimated price)", record.fills(), look.FILL_COLUMNS),
+            ("Fills (~: estimated price)", record.fills(), look.FILL_COLUMNS),
             ("Positions", record.positions(), look.POSITION_COLUMNS),
             ("Balances", record.balances(), look.BALANCE_COLUMNS),
             ("Books: how the balance changed, and what explains it", record.books(), books.COLUMNS),

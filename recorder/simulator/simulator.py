@@ -8,6 +8,8 @@ from recorder.model import host_port
 from recorder.simulator.options import ActiveFaults, SimulatorOptions
 from recorder.simulator.portal import SimulatedPortal
 from recorder.simulator.sent import NOBODY, Sent, SentLog
+from recorder.venues import venue_named
+from recorder.venues.rest import Credentials
 from recorder.venues.simulated import NONE, SimulatedTransaction
 from recorder.wire.thread import ServerThread, Startable
 
@@ -26,6 +28,7 @@ class Simulator(Startable):
         self.options = options
         #: Credentials of the first account.
         self.key, self.secret = next(iter(options.accounts.items()))
+        self.credentials = credentials_of(options.venue, self.key, self.secret)
         self._running = ServerThread("simulator", self._make)
         self._log: SentLog
 
@@ -199,6 +202,14 @@ class Simulator(Startable):
 
     def _make(self, on_change: Callable[[], None]) -> SimulatedPortal:
         return SimulatedPortal(self.options, self._log, on_change)
+
+
+def credentials_of(venue_name: str, key: str, secret: str) -> Credentials:
+    """The credentials of a simulated account, as a configuration gives them."""
+    venue = venue_named(venue_name)
+    given = venue.stand_in.credentials(key, secret)
+    public = {one.name: given[one.name] for one in venue.credential_fields if not one.is_secret}
+    return Credentials(public, **{one.name: given[one.name] for one in venue.credential_fields if one.is_secret})
 
 
 def _require_positive(amount: Decimal) -> None:

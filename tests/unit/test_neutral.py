@@ -16,14 +16,8 @@ WORDS = (
     r"risk_level|frozen_\w+|\"frozen\"|features|\"(?:LONG|SHORT|LIMIT|MARKET)\"|[A-Za-z]{3,}usd_p",
 )
 FOREIGN = re.compile(rf"(?i:{'|'.join(VENUES)})|(?<!\w)(?:{'|'.join(WORDS)})(?!\w)", re.ASCII)
-#: The commands that start a simulated exchange.
-FACE = {TOP / "cli" / "simulate.py", TOP / "cli" / "demo.py"}
 
-FILES = [
-    path
-    for path in sorted(TOP.rglob("*.py"))
-    if path.relative_to(TOP).parts[0] not in {"venues", "migrations"} and path not in FACE
-]
+FILES = [path for path in sorted(TOP.rglob("*.py")) if path.relative_to(TOP).parts[0] not in {"venues", "migrations"}]
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(TOP)))
