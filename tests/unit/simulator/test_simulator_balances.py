@@ -13,7 +13,8 @@ from recorder.venues import VENUES
 from recorder.venues.fmex.stand_in.face import DEPOSIT, FIRST_DEPOSIT
 from recorder.venues.simulated import Terms
 from tests.depth import examples
-from tests.unit.simulator.plain import CASH, FUNDS, MARGIN, TERMS, Auditor, PlainFace, net
+from tests.plain import CASH, FUNDS, MARGIN, TERMS, PlainFace
+from tests.unit.simulator.auditor import Auditor, net
 from tests.unit.simulator.second_books import Ledger
 
 
@@ -65,7 +66,7 @@ ACTIONS = ("deposit", "withdraw", "move", "funding")
 
 @pytest.fixture(autouse=True)
 def plain(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(VENUES, "plain", "tests.unit.simulator.plain:Plain")
+    monkeypatch.setitem(VENUES, "plain", "tests.plain:Plain")
 
 
 def act(exchange: Exchange, action: str, share: Decimal, terms: Terms) -> None:

@@ -1,121 +1,18 @@
-"""A made-up venue with every kind of instrument, and books kept a second time from what its account reports."""
+"""An account's books, kept a second time from all that it reports: in fractions, without the simulator's code."""
 
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Sequence
 from decimal import Decimal
 from fractions import Fraction
 
-from recorder.venues.face import Push
 from recorder.venues.simulated import (
-    Funds,
     Moment,
     SimulatedBalance,
     SimulatedFill,
     SimulatedOrder,
     SimulatedPosition,
     SimulatedTransaction,
-    Terms,
 )
-
-D = Decimal
-MARGIN, CASH = "margin", "cash"
-
-
-def derivative(symbol: str, kind: str, tick: str, step: str, price: str, *, hedged: bool = False) -> Terms:
-    """The terms of a derivative, settled in USDT if linear, in its base currency if inverse."""
-    base = symbol[:3]
-    return Terms(
-        symbol=symbol,
-        market=kind,
-        kind="linear" if kind == "linear" else "inverse",
-        base=base,
-        quote="USDT" if kind == "linear" else "USD",
-        settle="USDT" if kind == "linear" else base,
-        wallet=MARGIN,
-        price_tick=D(tick),
-        quantity_step=D(step),
-        unit=D("1E-8"),
-        taker_rate=D("0.00055"),
-        maker_rate=D("-0.0001"),
-        maintenance_rate=D("0.005"),
-        leverage=25,
-        first_price=D(price),
-        hedged=hedged,
-    )
-
-
-def spot(symbol: str, wallet: str, *, fee_in_received: bool) -> Terms:
-    """The terms of a spot market."""
-    return Terms(
-        symbol=symbol,
-        market=f"spot-{wallet}",
-        kind="spot",
-        base="BTC",
-        quote="USDT",
-        settle="USDT",
-        wallet=wallet,
-        price_tick=D("0.01"),
-        quantity_step=D("0.00001"),
-        unit=D("1E-8"),
-        base_unit=D("1E-10"),
-        taker_rate=D("0.001"),
-        maker_rate=D("-0.0002"),
-        first_price=D(67_000),
-        fee_in_received=fee_in_received,
-    )
-
-
-TERMS = (
-    derivative("BTCUSDT", "linear", "0.1", "0.001", "67000", hedged=True),
-    derivative("ETHUSDT", "linear", "0.01", "0.01", "3391.25"),
-    derivative("BTCUSD", "inverse", "0.5", "1", "67000"),
-    spot("BTCUSDT", MARGIN, fee_in_received=True),
-    spot("BTCUSDT", CASH, fee_in_received=False),
-)
-
-FUNDS = (
-    Funds(MARGIN, "USDT", D(60_000), D(20_000), D("30000.5")),
-    Funds(MARGIN, "BTC", D(2), D("0.5"), D("1.00000001")),
-    Funds(CASH, "USDT", D(20_000), D(5_000), D(10_000)),
-    Funds(CASH, "BTC", D(1), D("0.1"), D("0.5")),
-)
-
-
-class PlainFace:
-    """Pushes each moment as it is; the frame says of what it consists."""
-
-    def __init__(self, _terms: Sequence[Terms], _key: str) -> None:
-        self.moments: list[Moment] = []
-
-    def topics(self) -> Collection[str]:
-        """One topic."""
-        return ("all",)
-
-    def pushes(self, moment: Moment, now_ms: int) -> Iterator[Push]:
-        """One frame a moment."""
-        self.moments.append(moment)
-        yield Push("all", f"{now_ms} {' '.join(type(event).__name__ for event in moment)}".encode(), moment)
-
-
-class PlainStandIn:
-    """Trades everything."""
-
-    default_symbols = ()
-    face = PlainFace
-
-    def terms(self, _symbols: Sequence[str]) -> tuple[Terms, ...]:
-        """All instruments."""
-        return TERMS
-
-    def funds(self, _terms: Sequence[Terms]) -> tuple[Funds, ...]:
-        """All currencies."""
-        return FUNDS
-
-
-class Plain:
-    """As much of a venue as an exchange needs."""
-
-    stand_in = PlainStandIn()
 
 
 def cut(amount: Fraction, unit: Decimal) -> Fraction:
