@@ -290,6 +290,25 @@ def test_decode_knows_every_venue(venue: str, tmp_path: Path) -> None:
     assert (done.return_value, list(json.loads(done.stdout))) == (1, ["line", "undecoded"])
 
 
+def test_decode_reads_frames_with_many_updates(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every documented frame of Hyperliquid, and the answer to a request with a body."""
+    monkeypatch.setitem(VENUES, "hyperliquid", "recorder.venues.hyperliquid:Hyperliquid")
+    folder = CHECKOUT / "tests" / "data" / "hyperliquid"
+    frames = folder / "pushes.jsonl"
+    done = CliRunner().invoke(decode, ["--venue", "hyperliquid", str(frames)], standalone_mode=False)
+    said = [json.loads(line) for line in done.stdout.splitlines()]
+    assert done.return_value == 0
+    assert {one["line"] for one in said} == set(range(1, len(frames.read_bytes().splitlines()) + 1))
+    assert {"fills", "order_updates", "position_updates", "account_updates", "transactions", None} == {
+        one.get("table") for one in said if one.get("table") != "heartbeats"
+    }
+    target = 'POST /info {"type":"userFills"}'
+    answer = ["--target", target, str(folder / "answers" / "userFills.json")]
+    done = CliRunner().invoke(decode, ["--venue", "hyperliquid", *answer], standalone_mode=False)
+    fills = [json.loads(line) for line in done.stdout.splitlines()]
+    assert (done.return_value, len(fills), fills[0]["trade_id"]) == (0, 9, "801234567890123")
+
+
 def test_decode_reads_the_answer_to_a_request(tmp_path: Path) -> None:
     """It is printed on several lines by the exchange's page, and on one by the exchange."""
     for name, target, rows in (

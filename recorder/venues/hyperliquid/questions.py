@@ -17,6 +17,7 @@ from recorder.clock import NS_PER_MS, utc_text
 from recorder.errors import Refused, Undecodable
 from recorder.model import FillUpdate, OrderUpdate, Update
 from recorder.venues.hyperliquid.portal import dexes_of
+from recorder.venues.hyperliquid.rest import FILLS_PER_PAGE, LEDGER_PER_PAGE
 from recorder.venues.paging import Orders, Pages, day, pages, windows
 from recorder.venues.rest import (
     Completed,
@@ -44,8 +45,6 @@ _ROWS_PER_WEIGHT = 20
 
 FILLS_MAX = 10_000
 ORDERS_MAX = 2_000
-FILLS_PER_PAGE = 2_000
-LEDGER_PER_PAGE = 500
 
 DAY_MS = 86_400_000
 #: What is remembered for ever is backfilled in periods of this length.

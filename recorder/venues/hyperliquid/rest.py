@@ -16,12 +16,13 @@ from recorder.venues.hyperliquid.words import MAIN_DEX, USDC
 #: The target of every request, up to its body.
 INFO = "POST /info "
 
-#: Requests for a period → rows of a full page. A page may have more: the limit counts blocks where it is reached.
-PAGE_ROWS = {
-    "userFillsByTime": 2000,
-    "userTwapSliceFillsByTime": 2000,
-    "userFunding": 500,
-    "userNonFundingLedgerUpdates": 500,
+#: Rows of a full page. It may have more: they share its last moment.
+FILLS_PER_PAGE, LEDGER_PER_PAGE = 2_000, 500
+_PAGE_ROWS = {
+    "userFillsByTime": FILLS_PER_PAGE,
+    "userTwapSliceFillsByTime": FILLS_PER_PAGE,
+    "userFunding": LEDGER_PER_PAGE,
+    "userNonFundingLedgerUpdates": LEDGER_PER_PAGE,
 }
 
 _NOTHING: dict[str, str] = {}
@@ -65,7 +66,7 @@ def _next_page(request: Fields, answer: Any) -> str | None:
 
     Empty if a full page holds a single millisecond: there is no way to ask for the rest of it.
     """
-    rows_max = PAGE_ROWS.get(str(request.get("type")))
+    rows_max = _PAGE_ROWS.get(str(request.get("type")))
     if rows_max is None or type(answer) is not list or len(answer) < rows_max:
         return None
     times = [at_ms for at_ms in (_time_of(row) for row in answer) if at_ms is not None]

@@ -65,6 +65,10 @@ def test_orders() -> None:
     )
     history = of_channel("userHistoricalOrders")
     assert answer("historicalOrders").updates == tuple(one._replace(event_ms=None) for one in history)
+    # Of two states of one moment, the venue lists the newer one first.
+    both = [{"order": {"oid": 1}, "status": word, "statusTimestamp": 5} for word in ("filled", "open")]
+    told = answer("historicalOrders", json.dumps(both).encode()).updates
+    assert [columns(one, "status") for one in told] == [("new",), ("filled",)]
     (status,) = answer("orderStatus").updates
     assert columns(status, "order_id", "status", "venue_status", "updated_ms", "event_ms") == (
         *("577001234567", "new", "open"),
