@@ -2,11 +2,12 @@
 
 Which channel makes which rows, so that each fact is counted once:
 
-- `orderUpdates`, `openOrders`, `userHistoricalOrders`: order updates. `userEvents.nonUserCancel`: what changed.
-- `userFills`, `userTwapSliceFills`: fills, the same one by its trade id. `userEvents` only repeats them.
-- `userFundings`, `userNonFundingLedgerUpdates`: transactions. `userEvents.funding` only repeats one.
+- `orderUpdates`, `openOrders`, `userHistoricalOrders`: order updates.
+- `userFills`, `userTwapSliceFills`: fills, the same one by its trade id.
+- `userFundings`, `userNonFundingLedgerUpdates`: transactions.
 - `clearinghouseState`, `allDexsClearinghouseState`, `spotState`: positions and balances.
-- Any other channel makes no row: its frames are kept, and its view shows them.
+- Any other channel makes no row: its frames are kept, and its view shows them. `userEvents` repeats, with fewer
+  fields, the fills, fundings and cancellations (`marginCanceled` and others) of the streams above.
 
 Two streams, `orderUpdates` and `userEvents`, do not name the account; a connection has one account. `userEvents`
 arrive on the channel `user`. Source: hyperliquid.gitbook.io, "WebSocket subscriptions".
@@ -109,12 +110,6 @@ def _order_updates(data: Any, around: Around) -> Read:
     return "orderUpdates", [records.stated_order(one, around, is_push=True) for one in orders]
 
 
-def _user_events(data: Any, around: Around) -> Read:
-    fields, around = _data(data, around, "fills funding liquidation nonUserCancel twapSliceFills twapHistory")
-    cancelled = objects(fields, "nonUserCancel") if "nonUserCancel" in fields else []
-    return "userEvents", [records.cancelled_by_venue(one, around) for one in cancelled]
-
-
 def _user_fills(data: Any, around: Around) -> Read:
     fields, around = _data(data, around, "isSnapshot user fills")
     user, snapshot = text(fields, "user"), flag(fields, "isSnapshot") or 0
@@ -199,7 +194,6 @@ def _without_rows(kind: str) -> Callable[[Any, Around], Read]:
 
 _CHANNELS: dict[str, Callable[[Any, Around], Read]] = {
     "orderUpdates": _order_updates,
-    "user": _user_events,
     "userFills": _user_fills,
     "userTwapSliceFills": _user_slice_fills,
     "userFundings": _user_fundings,
@@ -209,6 +203,7 @@ _CHANNELS: dict[str, Callable[[Any, Around], Read]] = {
     "allDexsClearinghouseState": _all_margin_states,
     "spotState": _spot_state,
     "openOrders": _open_orders,
+    "user": _without_rows("userEvents"),
     **{
         kind: _without_rows(kind)
         for kind in (

@@ -6,10 +6,8 @@ undocumented fields of the frame around the object; they join the object's own i
 
 from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
-from typing import Any
 
 from recorder.model import (
-    CANCELED,
     MAKER,
     PARTIALLY_FILLED,
     PENDING,
@@ -151,20 +149,6 @@ def stated_order(stated: Fields, around: Around, *, is_push: bool = False, is_sn
         updated_ms=since_ms,
         is_snapshot=is_snapshot,
     )
-
-
-def cancelled_by_venue(order: Fields, around: Around) -> OrderUpdate:
-    """The change of an order that `userEvents.nonUserCancel` names."""
-    nothing: dict[str, Any] = dict.fromkeys(OrderUpdate._fields)
-    changed = {
-        "is_snapshot": 0,
-        "is_partial": 1,
-        "symbol": text(order, "coin"),
-        "order_id": required(identifier(order, "oid"), "oid"),
-        "status": CANCELED,
-        "extra": extra_of(around, unknown(order, names("coin oid"))),
-    }
-    return OrderUpdate(**(nothing | changed))
 
 
 def fill_update(

@@ -273,29 +273,13 @@ def test_open_orders() -> None:
     assert read_frame(HYPERLIQUID, frames_of("openOrders")[1]).topic == "openOrders:xyz"
 
 
-def test_a_cancellation_that_the_user_did_not_make_says_only_what_changed() -> None:
-    (_, other) = of_channel("user", 3)
-    told = {name: value for name, value in other._asdict().items() if value is not None}
-    assert told == {
-        **{"is_snapshot": 0, "is_partial": 1, "symbol": "xyz:TSLA", "order_id": "577001234999"},
-        "status": "canceled",
-    }
-
-
 def test_what_other_streams_say_is_not_counted_again() -> None:
     frames = frames_of("user")
-    keys = [set(json.loads(frame)["data"]) for frame in frames]
-    rows = [len(updates_of(frame)) for frame in frames]
-    assert list(zip(keys, rows, strict=True)) == [
-        ({"fills"}, 0),
-        ({"funding"}, 0),
-        ({"liquidation"}, 0),
-        ({"nonUserCancel"}, 2),
-        ({"twapSliceFills"}, 0),
-        ({"twapHistory"}, 0),
-        (set(), 0),
+    assert [set(json.loads(frame)["data"]) for frame in frames] == [
+        *({"fills"}, {"funding"}, {"liquidation"}, {"nonUserCancel"}, {"twapSliceFills"}, {"twapHistory"}, set())
     ]
-    assert len(updates_of(pushed("user", {"fills": [], "nonUserCancel": [{"coin": "ETH", "oid": 1}]}))) == 1
+    for frame in (*frames, pushed("user", {"fills": [], "nonUserCancel": [{"coin": "ETH", "oid": 1}]})):
+        assert read_frame(HYPERLIQUID, frame) == Decoded("userEvents", DECODED, None, (), None)
 
 
 def test_fills() -> None:
