@@ -151,6 +151,10 @@ class PlainFace:
         for one in state.current_positions():
             yield SentState("position", dump(one.terms.name, one.position_side, one.signed, one.unrealized_pnl))
 
+    def order_number(self, order_id: str) -> int | None:
+        """The same."""
+        return int(order_id)
+
     def order(self, order: SimulatedOrder) -> SentState:
         """A row."""
         return SentState("order", dump(order.id, order.terms.name, order.status))

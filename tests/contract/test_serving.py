@@ -13,11 +13,26 @@ import websocket
 from sqlalchemy import Engine, update
 
 from recorder.errors import ConfigurationError, Incomplete
-from recorder.model import FINAL_STATUSES, AccountUpdate, Decoded, FillUpdate, OrderUpdate, PositionUpdate, Update
+from recorder.live.channel import Recorded
+from recorder.model import (
+    DECODED,
+    FINAL_STATUSES,
+    PUSH,
+    REST,
+    AccountUpdate,
+    Decoded,
+    FillUpdate,
+    Frame,
+    OrderUpdate,
+    PositionUpdate,
+    Transaction,
+    Update,
+)
 from recorder.read.queries import Closed
 from recorder.read.record import Record
 from recorder.read.records import Filter
 from recorder.replay.serving import Serving, ServingOptions
+from recorder.replay.serving.rest import RecordedAccount
 from recorder.simulator.exchange import Exchange
 from recorder.store.entries import Covered, SessionOpened
 from recorder.store.redactions import redact, redactable
@@ -26,15 +41,19 @@ from recorder.venues import VENUES
 from recorder.venues.fmex import rest, sign
 from recorder.venues.fmex.portal import ping, subscribe
 from recorder.venues.fmex.stand_in import FMexStandIn
+from recorder.venues.fmex.stand_in.conversation import FMexConversation
+from recorder.venues.fmex.stand_in.rest import FMexRequestHandler
 from recorder.venues.reading import read_answer
 from recorder.venues.rest import Credentials, RestRequest
-from recorder.venues.stand_in import AccountQuery, Backend, Request
+from recorder.venues.stand_in import AccountQuery, Backend, PortalAccess, Request, Said
+from recorder.venues.view import Span
 from tests.client import PATIENCE_S, TOPICS, Client, fetch, http_error, now_ms
 from tests.contract.conftest import NewUrl
 from tests.contract.scribe import Heard, Scribe, Story
 from tests.contract.test_mover import move
 from tests.made import ACCOUNT, NOON_NS, RUN, SESSION, body_of, quick_engine
 from tests.samples import FMEX
+from tests.unit.read import desk as read_desk
 from tests.unit.read.desk import OTHER
 
 #: What `make test` proves on PostgreSQL too; `make test-all` proves everything there.
@@ -273,6 +292,104 @@ def test_rest_answers_as_of_the_replayed_instant(served_url: str, story: Story, 
                 answer = ask(one, requests[target])
                 assert told(target, answer) == told(target, expected)
                 assert_pushed_fields(answer, expected)
+
+
+def frame_of(seq: int, *updates: Update, source: str = PUSH) -> Recorded:
+    """A frame that says this."""
+    frame = Frame(ACCOUNT, SESSION, seq, NOON_NS + seq * S, source, "ledger", DECODED, None, b"%d" % seq)
+    return Recorded(frame, updates)
+
+
+def execution(trade_id: str, executed_ms: int, market: str = "linear") -> FillUpdate:
+    nothing = FillUpdate(None, 0, *[None] * (len(FillUpdate._fields) - 2))
+    return nothing._replace(
+        trade_id=trade_id, order_id="1", market=market, symbol="A", price="10", quantity="1", executed_ms=executed_ms
+    )
+
+
+def entry(transaction_id: str | None, occurred_ms: int, amount: str = "1") -> Transaction:
+    nothing = Transaction(None, 0, None, "funding", *[None] * (len(Transaction._fields) - 4))
+    return nothing._replace(
+        transaction_id=transaction_id, currency="USDT", amount=amount, symbol="A", occurred_ms=occurred_ms
+    )
+
+
+def test_a_history_has_everything_once_and_only_what_was_known_by_then(
+    desk: read_desk.Desk,
+) -> None:
+    desk.write(
+        frame_of(1, execution("a", 100), entry("x", 100)),
+        frame_of(2, execution("b", 200), execution("c", 200, "spot"), entry(None, 200), entry(None, 200, "2")),
+        # The same once more, by REST, and what is newer.
+        frame_of(3, execution("b", 200), execution("a", 100), entry("x", 100), entry(None, 200), source=REST),
+        frame_of(4, execution("d", 50), entry("y", 300)),
+    )
+    with desk.open() as record:
+        account = RecordedAccount(record, "main", (), NOON_NS + 3 * S)
+
+        def fills(span: Span) -> list[tuple[int, bytes, int]]:
+            return [(one.at_ms, one.state.payload, one.state.item) for one in account.fills(span)]
+
+        def entries(span: Span) -> list[tuple[int, bytes, int]]:
+            return [(one.at_ms, one.state.payload, one.state.item) for one in account.transactions(span)]
+
+        everything = [(200, b"2", 1), (200, b"2", 0), (100, b"1", 0)]
+        assert fills(Span()) == everything
+        assert fills(Span(oldest_first=True)) == everything[::-1]
+        assert fills(Span(since_ms=200, market="linear")) == [(200, b"2", 0)]
+        assert fills(Span(until_ms=200)) == [(100, b"1", 0)]
+        first, second, _ = account.fills(Span())
+        assert fills(Span(beyond=first.id)) == everything[1:]
+        assert fills(Span(beyond=second.id, oldest_first=True)) == everything[:1]
+        assert entries(Span()) == [(200, b"2", 3), (200, b"2", 2), (100, b"1", 1)]
+        assert entries(Span(currency="BTC")) == entries(Span(symbol="B")) == []
+        assert list(account.snapshot("ledger", is_first=True)) == []
+        later = RecordedAccount(record, "main", (), NOON_NS + 9 * S)
+        assert [one.at_ms for one in later.fills(Span(oldest_first=True))] == [50, 100, 200, 200]
+        assert [one.at_ms for one in later.transactions(Span(since_ms=201))] == [300]
+
+
+class LateConversation(FMexConversation):
+    """A conversation in which the client's first frame is its key."""
+
+    def __init__(self, access: PortalAccess, backend: Backend, now_s: float) -> None:
+        super().__init__(access._replace(key=""), backend, now_s)
+
+    def receive(self, message: bytes, now_ms: int, now_s: float) -> list[Said]:
+        if self._key:
+            return super().receive(message, now_ms, now_s)
+        self._key = message.decode()
+        return [b"welcome"]
+
+
+def test_a_client_that_logs_in_after_connecting_gets_its_account(
+    served_url: str, story: Story, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(FMexStandIn, "conversation", LateConversation)
+    monkeypatch.setattr(FMexRequestHandler, "handle", lambda _self, _request: PortalAccess(None, {"speed": "max"}))
+    with serving(served_url) as one, client(one) as follower:
+        follower.answer()
+        follower.socket.send("half/deaf")
+        assert follower.receive() == b"welcome"
+        follower.say(subscribe(["account", *TOPICS], "1"))
+        assert follower.take(200) == [*story.payloads[:100], *story.payloads[200:300]]
+        one.wait_finished(timeout_s=PATIENCE_S)
+        assert [name for _, name, _ in one.status().clients] == ["half/deaf"]
+
+
+def test_a_client_that_asks_for_what_does_not_exist_after_connecting_is_disconnected(
+    served_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(FMexStandIn, "conversation", LateConversation)
+    monkeypatch.setattr(FMexRequestHandler, "handle", lambda _self, _request: PortalAccess(None, {"speed": "fast"}))
+    with serving(served_url) as one, client(one) as follower:
+        follower.answer()
+        follower.socket.send("main")
+        assert follower.receive() == b"welcome"
+        follower.say(subscribe(["account"], "1"))
+        with pytest.raises(websocket.WebSocketConnectionClosedException, match="1011"):
+            while True:
+                follower.receive()
 
 
 class Desk:
