@@ -8,7 +8,18 @@ A released revision is never edited, and imports nothing from the program: the d
 
 from alembic import op
 
-from . import bybit_views, fmex_views, history, hyperliquid_views, projections, statistics, tables, venue_views, views
+from . import (
+    bybit_views,
+    fmex_views,
+    history,
+    hyperliquid_views,
+    projections,
+    statistics,
+    streams,
+    tables,
+    venue_views,
+    views,
+)
 
 #: The views of each venue's channels.
 VENUE_VIEWS = (*fmex_views.VIEWS, *bybit_views.VIEWS, *hyperliquid_views.VIEWS)
@@ -18,6 +29,7 @@ def upgrade() -> None:
     """Replace tables and views."""
     tables.drop_old()
     tables.create()
+    streams.create()
     projections.create()
     history.create()
     views.create()

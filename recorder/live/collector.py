@@ -1,20 +1,27 @@
 """The collector of one stream of an account: connects, records the connection, and connects again when it ends.
 
-One thread, the only owner of its socket. It ends after a stop, after a bug, or if the very first connection is refused,
-because a configuration that cannot work should say so at once. Nothing else that the exchange does ends it.
+One thread, the only owner of its sockets. It ends after a stop, after a bug, or if the very first connection is
+refused, because a configuration that cannot work should say so at once. Nothing else that the exchange does ends it.
+
+A connection that the exchange is going to end (for its age, or because it says so) is replaced before that: the next
+one is opened beside it, and it is ended when the next one is covered. If the next one fails, it goes on.
 """
 
 import logging
+import math
+import selectors
 from collections.abc import Callable
-from threading import Event, Thread
+from functools import partial
+from threading import Event, Lock, Thread
+from typing import NamedTuple
 
 from recorder.clock import Clock
 from recorder.errors import Refused, SessionOver, Unavailable, VenueError
 from recorder.live.backoff import Backoff
 from recorder.live.channel import Channel, ChannelClosed
+from recorder.live.connection import Attempt, Connection, Connector
 from recorder.live.session import Session
 from recorder.live.settings import Account, Limits
-from recorder.live.transport import Transport, connect
 from recorder.live.wake import Wake
 from recorder.model import time_ordered_id
 from recorder.store.entries import SessionOpened
@@ -22,8 +29,40 @@ from recorder.venues.base import Stream
 
 log = logging.getLogger(__name__)
 
-#: The shortest wait after the exchange refused the key, seconds.
+#: The shortest wait after the exchange refused the credentials, seconds.
 REFUSED_S = 30.0
+#: Reason of the end of a session that another one has replaced.
+REPLACED = "replaced"
+
+
+class SessionIds:
+    """The keys of an account's sessions: ordered by time, even if the clock jumps back, and unique over its streams.
+
+    Args:
+        after: the account's newest session so far; later keys are greater.
+    """
+
+    def __init__(self, after: int = 0) -> None:
+        self._last = after
+        self._lock = Lock()
+
+    def next(self, opened_ns: int) -> int:
+        """The next key. From any thread."""
+        with self._lock:
+            self._last = max(time_ordered_id(opened_ns), self._last + 1)
+            return self._last
+
+
+class _Line(NamedTuple):
+    """A connection and its session."""
+
+    connection: Connection
+    session: Session
+
+    def step(self, stop: Event) -> None:
+        """Record what has come."""
+        self.connection.check()
+        self.session.step(stop)
 
 
 class Collector(Thread):
@@ -37,11 +76,12 @@ class Collector(Thread):
         clock: stamps frames, measures waits.
         limits: of frames and waits.
         on_end: called when the thread ends, in this thread.
-        after_session_id: the account's newest session so far; later keys are greater.
+        session_ids: of the account; None: of a new one.
 
     Attributes:
+        label: for people: the account, and the stream where there are several.
         failure: what ended the thread, other than a stop.
-        session: the connection, while there is one.
+        session: the connection, while there is one. While two overlap: the older.
         sessions: the number of connections so far.
     """
 
@@ -54,9 +94,10 @@ class Collector(Thread):
         clock: Clock,
         limits: Limits,
         on_end: Callable[[], None],
-        after_session_id: int = 0,
+        session_ids: SessionIds | None = None,
     ) -> None:
-        super().__init__(name=f"collector {account.name}", daemon=True)
+        self.label = account.label(stream.name)
+        super().__init__(name=f"collector {self.label}", daemon=True)
         self.account = account
         self.stream = stream
         self.channel = channel
@@ -64,13 +105,22 @@ class Collector(Thread):
         self.session: Session | None = None
         self.sessions = 0
         self._last_push_s = clock.monotonic_s()
-        self._session_id = after_session_id
+        self._session_ids = session_ids or SessionIds()
         self._run_id = run_id
         self._clock = clock
         self._limits = limits
         self._on_end = on_end
         self._stopping = Event()
+        #: Each ends a wait of this thread; only this thread clears them.
+        self._interrupt = Event()
         self._wake = Wake()
+        self._connector = Connector(account, stream, self._wake, clock, limits, self._rouse)
+        #: What is recorded, oldest first: at most two.
+        self._lines: list[_Line] = []
+        #: Opens the next connection while one is recorded.
+        self._attempt: Attempt | None = None
+        #: The shortest wait before the next connection, seconds.
+        self._at_least_s = 0.0
         self._backoff = Backoff(limits.reconnect_first_s, limits.reconnect_last_s)
 
     @property
@@ -90,7 +140,7 @@ class Collector(Thread):
     def stop(self) -> None:
         """Queue what has been read from the socket, close it, and end. Then `join`."""
         self._stopping.set()
-        self._wake.set()
+        self._rouse()
 
     def run(self) -> None:
         """The thread."""
@@ -103,89 +153,175 @@ class Collector(Thread):
         except BaseException as error:  # noqa: BLE001  main shows it and ends the run
             self.failure = error
         finally:
-            self._wake.close()
             self._on_end()
+            if self._attempt is not None:
+                self._attempt.abandon()
+            self._wake.close()
+
+    def _rouse(self) -> None:
+        """End the wait of this thread. From any thread."""
+        self._interrupt.set()
+        self._wake.set()
+
+    def _roused(self) -> None:
+        """Clear the flags, before looking at what they were set for."""
+        self._wake.clear()
+        self._interrupt.clear()
 
     def _one_connection(self) -> float:
-        """Connect and record until the connection ends. Returns the seconds to wait before the next one."""
+        """Connect, and record until nothing is connected. Returns the seconds to wait before the next connection."""
         try:
-            transport = self._connect()
+            connection = self._connect()
         except VenueError as error:
             if self.sessions == 0 and not isinstance(error, Unavailable):
                 raise
-            at_least_s = max(error.retry_after_s, REFUSED_S if isinstance(error, Refused) else 0.0)
-            wait_s = self._backoff.next_s(at_least_s)
-            log.warning("%s: %s Trying again in %.1f s.", self.account.name, error, wait_s)
+            wait_s = self._wait_after(error)
+            log.warning("%s: %s Trying again in %.1f s.", self.label, error, wait_s)
             return wait_s
+        if self._stopping.is_set():
+            connection.close()
+            return 0.0
         try:
-            return self._record(transport)
+            return self._record(connection)
         finally:
-            transport.close()
-            self._last_push_s = self.last_push_s
-            self.session = None
+            for line in list(self._lines):
+                self._drop(line)
 
-    def _next_session_id(self, opened_ns: int) -> int:
-        """A key ordered by time, even if the clock has jumped back since the last session."""
-        self._session_id = max(time_ordered_id(opened_ns), self._session_id + 1)
-        return self._session_id
+    def _connect(self) -> Connection:
+        attempt, self._attempt = self._attempt, None
+        return self._connector.open() if attempt is None else attempt.wait()
 
-    def _connect(self) -> Transport:
-        account, venue = self.account, self.account.venue
-        signed_url = venue.connection_url(self.stream, account.login, None, self._clock.wall_ms())
-        limits = self._limits
-        return connect(
-            signed_url,
-            self.stream.url,
-            account.credentials.secrets,
-            venue,
-            self._wake,
-            self._clock,
-            limits.connect_s,
-            limits.frame_bytes_max,
-        )
+    def _wait_after(self, error: VenueError) -> float:
+        return self._backoff.next_s(max(error.retry_after_s, REFUSED_S if isinstance(error, Refused) else 0.0))
 
-    def _record(self, transport: Transport) -> float:
+    def _record(self, connection: Connection) -> float:
+        self._at_least_s = 0.0
+        over = self._begin(connection)
+        while self._lines and not self._stopping.is_set():
+            over = self._record_one(*self._lines) if len(self._lines) == 1 else self._record_both(*self._lines)
+        for line in list(self._lines):
+            self._end(line, SessionOver("stopped"))
         if self._stopping.is_set():
             return 0.0
-        account = self.account
-        opened_ns = self._clock.wall_ns()
+        wait_s = self._backoff.next_s(self._at_least_s)
+        log.warning(
+            "%s: the connection has ended (%s). A gap begins; connecting again in %.1f s.", self.label, over, wait_s
+        )
+        return wait_s
+
+    def _record_one(self, line: _Line) -> SessionOver | None:
+        """Record the only connection until something else is to be done. Returns what ended it, if anything did."""
+        session = line.session
+        over = self._do(line, lambda: session.record(self._interrupt))
+        self._roused()
+        over = over or self._do(line, line.connection.check)
+        if over is not None or self._stopping.is_set():
+            return over
+        if self._attempt is not None and self._attempt.result is not None:
+            try:
+                self._begin(self._connect())
+            except VenueError as error:
+                self._replace_later(line, error, self._wait_after(error))
+        elif self._clock.monotonic_s() >= session.replace_at_s:
+            log.info("%s: the exchange is going to end the connection; opening the next one", self.label)
+            session.replace_at_s = math.inf
+            self._attempt = Attempt(self._connector, self._rouse)
+        return None
+
+    def _record_both(self, old: _Line, new: _Line) -> SessionOver | None:
+        """Record two connections until one of them has ended. Returns what ended the last one, if both have."""
+        over: SessionOver | None = None
+        give_up_s = math.inf
+        with selectors.DefaultSelector() as selector:
+            for waited_for in (self._wake, old.connection.transport, new.connection.transport):
+                selector.register(waited_for, selectors.EVENT_READ)
+            while self._lines == [old, new] and not self._stopping.is_set():
+                due_s = min(old.session.due_s(), new.session.due_s(), give_up_s)
+                if old.session.has_more or new.session.has_more:
+                    due_s = 0.0
+                selector.select(max(due_s - self._clock.monotonic_s(), 0.0))
+                self._roused()
+                for line in (old, new):
+                    over = self._do(line, partial(line.step, self._stopping)) or over
+                if self._lines == [old, new] and new.session.covered:
+                    # The old one ends once it has shown that nothing is missing until the new one was covered.
+                    now_s = self._clock.monotonic_s()
+                    if not old.session.covered or old.session.proven_ns >= new.session.covered_ns or now_s >= give_up_s:
+                        self._end(old, SessionOver(REPLACED))
+                    elif give_up_s == math.inf:
+                        give_up_s = now_s + self._limits.silent_s
+                        old.session.beat_soon()
+        if self._lines == [old]:
+            assert over is not None
+            self._replace_later(old, over, self._backoff.next_s(self._at_least_s))
+        return over
+
+    def _replace_later(self, line: _Line, why: Exception, wait_s: float) -> None:
+        log.warning(
+            "%s: there is no new connection yet (%s); the old one goes on. Trying again in %.1f s.",
+            self.label,
+            why,
+            wait_s,
+        )
+        line.session.replace_at_s = self._clock.monotonic_s() + wait_s
+
+    def _begin(self, connection: Connection) -> SessionOver | None:
+        """Begin to record a connection. Returns what ended it at once, if anything did."""
+        account, opened_ns = self.account, self._clock.wall_ns()
         opened = SessionOpened(
             account.account_id,
-            self._next_session_id(opened_ns),
+            self._session_ids.next(opened_ns),
             self._run_id,
             self.stream.url,
             self.stream.topics,
             opened_ns,
+            self.stream.name,
         )
-        first = self.sessions == 0
-        protocol = account.venue.push_session(self.stream, account.login, None)
-        session = Session(account, protocol, opened, transport, self.channel, self._clock, self._limits)
-        if not first:
+        session = Session(
+            account, connection.protocol, opened, connection.transport, self.channel, self._clock, self._limits
+        )
+        if self.sessions:
             session.last_push_s = self.last_push_s
-        self.session = session
+        line = _Line(connection, session)
+        self._lines.append(line)
+        self.session = self._lines[0].session
         self.sessions += 1
-        log.info("%s: connected to %s", account.name, opened.url)
+        log.info("%s: connected to %s", self.label, opened.url)
         self.channel.put_entry(opened)
+        return self._do(line, session.begin)
+
+    def _do(self, line: _Line, action: Callable[[], None]) -> SessionOver | None:
+        """Let a session act. If that ends it, its end is recorded, and returned."""
+        if line not in self._lines:
+            return None
         try:
-            session.record(self._stopping)
-            over = SessionOver("stopped")
-        except SessionOver as error:
-            over = error
+            action()
+        except SessionOver as over:
+            self._end(line, over)
+            return over
         except Refused as error:
-            over = SessionOver("refused", str(error))
-            if first:
-                self.channel.put_entry(session.ended(over))
-                raise
+            refused = SessionOver("refused", str(error))
+            self._end(line, refused)
+            if not line.session.covered:
+                if self.sessions == 1:
+                    raise
+                self._at_least_s = REFUSED_S
+            return refused
         except Exception as error:
-            self.channel.put_entry(session.ended(SessionOver("fault", type(error).__name__)))
+            self._end(line, SessionOver("fault", type(error).__name__))
             raise
-        self.channel.put_entry(session.ended(over))
-        if self._stopping.is_set():
-            return 0.0
-        if session.covered:
+        return None
+
+    def _end(self, line: _Line, over: SessionOver) -> None:
+        if over.reason in {"stopped", REPLACED}:
+            line.session.keep_received()
+        self.channel.put_entry(line.session.ended(over))
+        if line.session.covered:
             self._backoff.reset()
-        wait_s = self._backoff.next_s()
-        log.warning(
-            "%s: the connection has ended (%s). A gap begins; connecting again in %.1f s.", account.name, over, wait_s
-        )
-        return wait_s
+        self._drop(line)
+
+    def _drop(self, line: _Line) -> None:
+        line.connection.close()
+        self._lines.remove(line)
+        self._last_push_s = self.last_push_s
+        self.session = self._lines[0].session if self._lines else None

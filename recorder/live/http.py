@@ -197,9 +197,14 @@ def presentable(text: str, secrets: tuple[str, ...]) -> str:
         secrets: to mask, also as they are spelled in an address or in JSON.
     """
     # Masked before the text is cut, or a part of a secret would stay.
+    return " ".join(printable(without_secrets(text, secrets)).split())[:FOREIGN_CHARS_MAX]
+
+
+def without_secrets(text: str, secrets: tuple[str, ...]) -> str:
+    """A text with its secrets masked, also as they are spelled in an address or in JSON."""
     for secret in _spellings(secrets):
         text = text.replace(secret, _MASK)
-    return " ".join(printable(text).split())[:FOREIGN_CHARS_MAX]
+    return text
 
 
 def masked(body: bytes, secrets: tuple[str, ...]) -> tuple[bytes, bool]:

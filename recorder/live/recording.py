@@ -10,7 +10,7 @@ from typing import NamedTuple, Self
 from recorder.clock import NS_PER_MS, Clock
 from recorder.errors import DatabaseMoved, InternalError, NotDurable, RecorderError
 from recorder.live.checkpointer import Checkpointer, LastSeal
-from recorder.live.collector import Collector
+from recorder.live.collector import Collector, SessionIds
 from recorder.live.http import HttpClient
 from recorder.live.reconciler import Reconciler, Retry
 from recorder.live.rest_client import check_clock
@@ -138,7 +138,7 @@ class Recording:
             frames_durable=watermark.frames,
             frames_waiting=waiting,
             lag_ms=(self._clock.wall_ns() - last_ns) // NS_PER_MS if waiting else 0,
-            sessions={collector.account.name: collector.state for collector in self._collectors},
+            sessions={collector.label: collector.state for collector in self._collectors},
             server=None if self._shipper is None else self._shipper.state,
             frames_to_send=0 if self._shipper is None else max(watermark.frames - self._shipper.frames, 0),
             discrepancies=sum(reconciler.discrepancies for reconciler in self._reconcilers),
@@ -166,7 +166,10 @@ class Recording:
             check_clock(account, client, self._clock)
         migrate.require_usable(engine)
         now_ns = self._started_ns = self._clock.wall_ns()
-        wanted = [AccountAdded(one.account_id, one.venue.name, one.name, now_ns) for one in self._accounts]
+        wanted = [
+            AccountAdded(one.account_id, one.venue.name, one.name, now_ns, tuple(stream.name for stream in one.streams))
+            for one in self._accounts
+        ]
         keys = {one.account_id: fingerprint(one.venue.name, *one.credentials.values) for one in self._accounts}
         if self._server is not None:
             self._shipper = Shipper(self._url, self._server, self.wake.set)
@@ -199,6 +202,7 @@ class Recording:
             self._last_entry,
             self._file,
         )
+        session_ids = {key: SessionIds(newest) for key, newest in self._newest.items()}
         self._collectors = [
             Collector(
                 account,
@@ -208,7 +212,7 @@ class Recording:
                 clock,
                 limits,
                 self.wake.set,
-                self._newest[account.account_id],
+                session_ids[account.account_id],
             )
             for account in self._accounts
             for stream in account.streams

@@ -1,18 +1,20 @@
 """One connection: each frame is numbered and queued for the writer, and only then acted on."""
 
 import logging
+import math
 from threading import Event
 from typing import NamedTuple
 
-from recorder.clock import Clock
+from recorder.clock import NS_PER_MS, Clock
 from recorder.errors import Refused, SessionOver
 from recorder.live.channel import Channel, Recorded
+from recorder.live.http import masked, presentable, without_secrets
 from recorder.live.settings import Account, Limits
 from recorder.live.transport import Message, Transport, Waited
-from recorder.model import CONTROL, PUSH, SENT, Control, Frame, Heartbeat, new
+from recorder.model import CONTROL, DECODED, PUSH, SENT, Control, Decoded, Frame, Heartbeat, Notice, new
 from recorder.store.entries import Covered, SessionEnded, SessionOpened
 from recorder.venues.base import Command, PushSession
-from recorder.venues.reading import read_frame
+from recorder.venues.reading import masked_topic, read_frame
 
 log = logging.getLogger(__name__)
 
@@ -20,6 +22,9 @@ log = logging.getLogger(__name__)
 ROOM_CHECK_S = 0.2
 #: A longer wait for room is logged, seconds.
 LOG_WAIT_S = 1.0
+#: `Session.step` takes at most this number of frames, and waits this long for the first, seconds.
+STEP_FRAMES_MAX = 100
+STEP_WAIT_S = 0.001
 
 
 class Answered(NamedTuple):
@@ -27,7 +32,7 @@ class Answered(NamedTuple):
 
     #: Heartbeats are numbered from 1 and answered in order; 0: none yet.
     number: int = 0
-    #: The number of the answer's frame; -1: none yet.
+    #: The number of the answer's frame, or of the last frame before a pong of the WebSocket protocol; -1: none yet.
     seq: int = -1
 
 
@@ -48,7 +53,11 @@ class Session:
         answered: the last heartbeat that the exchange answered. Everything pushed before the answer has been received.
         is_over: whether it has ended: later pushes are not received.
         covered: whether every topic has been acknowledged or refused.
+        covered_ns: when it was covered; 0: not yet.
+        proven_ns: when the last frame or pong came: nothing that was pushed before is missing.
         last_push_s: when the last update came, on the monotonic clock.
+        replace_at_s: when a new connection should replace this one, on the monotonic clock.
+        has_more: whether `step` may have left received frames to the next step.
         undecoded: the number of its frames that could not be decoded.
     """
 
@@ -62,79 +71,146 @@ class Session:
         clock: Clock,
         limits: Limits,
     ) -> None:
+        now_s = clock.monotonic_s()
         self.covered = False
-        self.last_push_s = clock.monotonic_s()
+        self.covered_ns = 0
+        self.proven_ns = opened.opened_ns
+        self.last_push_s = now_s
+        self.has_more = False
         self.undecoded = 0
         self._account = account
+        self._name = account.label(opened.stream)
         self._account_id = opened.account_id
         self.session_id = self._session_id = opened.session_id
         self.answered = Answered()
         self.is_over = False
         self._heartbeats = 0
+        self._beat_ms = 0
         self._topics = opened.topics
         self._protocol = protocol
         self._transport = transport
+        transport.on_pong = self._ponged
         self._channel = channel
         self._clock = clock
         self._limits = limits
         self._seq = -1
         self._last_seq = -1
-        self._last_received_ns = opened.opened_ns
-        self._next_heartbeat_s = self.last_push_s + account.heartbeat_interval_s
+        self._next_heartbeat_s = now_s + account.heartbeat_interval_s
+        self._silent_at_s = now_s + limits.silent_s
+        self._subscribe_by_s = now_s + limits.subscribe_s
+        self.replace_at_s = now_s + (account.venue.connection_max_s or math.inf)
+        #: Topic that the exchange repeats → when it is overdue, on the monotonic clock. Empty until all are covered.
+        self._overdue_s: dict[str, float] = {}
         self._answering = True
         self._warned_of_clock = False
 
-    def record(self, stop: Event) -> None:
-        """Record until `stop` is set.
+    def begin(self) -> None:
+        """Send the opening commands.
 
         Raises:
             SessionOver: the connection has ended.
-            Refused: the exchange refused every topic.
-            ChannelClosed: the writer has ended.
         """
         try:
             for command in self._protocol.opening(self._clock.wall_ms()):
                 self._send(command)
-            self._receive_until(stop)
-        except (SessionOver, Refused):
-            self._keep_received()
+            self._check_settled()
+        except SessionOver:
+            self.keep_received()
             raise
-        self._keep_received()
 
-    def _receive_until(self, stop: Event) -> None:
-        now_s = self._clock.monotonic_s()
-        silent_s = self._limits.silent_s
-        silent_at_s = now_s + silent_s
-        subscribe_by_s = now_s + self._limits.subscribe_s
-        receive, keep, stopped, has_room = self._transport.receive, self._keep, stop.is_set, self._channel.has_room
-        monotonic_s = self._clock.monotonic_s
-        while not stopped():
-            if not has_room():
-                self._wait_for_room(stop)
-                # What the exchange sent meanwhile is in the kernel's buffers, so it was not silent.
-                silent_at_s = monotonic_s() + silent_s
-            try:
-                keep(receive(min(self._next_heartbeat_s, silent_at_s)))
-                now_s = monotonic_s()
-                silent_at_s = now_s + silent_s
-            except Waited:
-                now_s = monotonic_s()
-                if now_s >= silent_at_s and not self.answered.number:
-                    # Pings of the WebSocket protocol are a sign of life, too. But an exchange that has answered a
-                    # heartbeat must go on answering: the pings may come from a proxy in front of a dead exchange.
-                    silent_at_s = self._transport.pinged_s + silent_s
-                if now_s >= silent_at_s:
-                    raise SessionOver("silent", f"nothing came for {silent_s:g} s") from None
-            if now_s >= self._next_heartbeat_s:
-                self._beat(now_s)
-            if not self.covered and now_s >= subscribe_by_s:
-                raise SessionOver("not subscribed", f"no answer for every topic in {self._limits.subscribe_s:g} s")
+    def record(self, until: Event) -> None:
+        """Record until `until` is set, or until a new connection should replace this one.
 
-    def _keep_received(self) -> None:
+        Raises:
+            SessionOver: the connection has ended.
+            Refused: the exchange refused the login, or every topic.
+            ChannelClosed: the writer has ended.
+        """
+        try:
+            self._receive_until(until)
+        except (SessionOver, Refused):
+            self.keep_received()
+            raise
+
+    def step(self, stop: Event) -> None:
+        """Record what has come, without waiting for more.
+
+        Raises:
+            As `record`.
+        """
+        try:
+            self._receive_some(stop)
+        except (SessionOver, Refused):
+            self.keep_received()
+            raise
+
+    def due_s(self) -> float:
+        """When it has something to do even if no frame comes, other than being replaced, on the monotonic clock."""
+        due_s = min(self._next_heartbeat_s, self._silent_at_s)
+        if not self.covered:
+            return min(due_s, self._subscribe_by_s)
+        return min(due_s, *self._overdue_s.values()) if self._overdue_s else due_s
+
+    def keep_received(self) -> None:
         """Queue what has already been read from the socket, whatever ended the session, without answering it."""
         self._answering = False
         for message in self._transport.received_already():
             self._keep(message)
+
+    def _receive_until(self, until: Event) -> None:
+        silent_s = self._limits.silent_s
+        receive, interrupted, has_room = self._transport.receive, until.is_set, self._channel.has_room
+        monotonic_s = self._clock.monotonic_s
+        keep = self._keep_repeated if self._account.venue.repeated_topics else self._keep
+        now_s = monotonic_s()
+        while now_s < self.replace_at_s and not interrupted():
+            if not has_room():
+                self._wait_for_room(until)
+            try:
+                keep(receive(min(self.due_s(), self.replace_at_s)))
+                now_s = monotonic_s()
+                self._silent_at_s = now_s + silent_s
+            except Waited:
+                now_s = monotonic_s()
+                self._check_silence(now_s)
+            if now_s >= self._next_heartbeat_s or not self.covered or self._overdue_s:
+                self._check(now_s)
+
+    def _receive_some(self, stop: Event) -> None:
+        if not self._channel.has_room():
+            self._wait_for_room(stop)
+        taken = 0
+        try:
+            while taken < STEP_FRAMES_MAX:
+                self._keep_repeated(self._transport.receive(self._clock.monotonic_s() + STEP_WAIT_S))
+                taken += 1
+        except Waited:
+            pass
+        now_s = self._clock.monotonic_s()
+        if taken:
+            self._silent_at_s = now_s + self._limits.silent_s
+        else:
+            self._check_silence(now_s)
+        self._check(now_s)
+        self.has_more = taken == STEP_FRAMES_MAX
+
+    def _check_silence(self, now_s: float) -> None:
+        if now_s >= self._silent_at_s and not self.answered.number:
+            # Pings of the WebSocket protocol are a sign of life, too. But an exchange that has answered a heartbeat
+            # must go on answering: the pings may come from a proxy in front of a dead exchange.
+            self._silent_at_s = self._transport.pinged_s + self._limits.silent_s
+        if now_s >= self._silent_at_s:
+            raise SessionOver("silent", f"nothing came for {self._limits.silent_s:g} s")
+
+    def _check(self, now_s: float) -> None:
+        if now_s >= self._next_heartbeat_s:
+            self._beat(now_s)
+        if not self.covered and now_s >= self._subscribe_by_s:
+            raise SessionOver("not subscribed", f"no answer for every topic in {self._limits.subscribe_s:g} s")
+        for topic, overdue_s in self._overdue_s.items():
+            if now_s >= overdue_s:
+                limit_s = self._account.venue.repeated_topics[topic]
+                raise SessionOver("silent", f"nothing came for topic {topic} in {limit_s:g} s")
 
     def beat_soon(self) -> int:
         """Send a heartbeat when the next frame comes, or when one is due. From any thread.
@@ -159,13 +235,16 @@ class Session:
             over.detail,
             self.covered,
             self._last_seq,
-            self._last_received_ns,
+            self.proven_ns,
         )
 
-    def _keep(self, message: Message) -> None:
-        decoded = read_frame(self._account.venue, message.payload)
+    def _keep(self, message: Message) -> Decoded:
+        payload = message.payload
+        decoded = read_frame(self._account.venue, payload)
+        if decoded.status != DECODED:
+            payload, decoded = self._without_secrets(payload, decoded)
         self._seq = self._last_seq = self._seq + 1
-        self._last_received_ns = message.received_ns
+        self.proven_ns = message.received_ns
         frame = new(
             Frame,
             (
@@ -177,7 +256,7 @@ class Session:
                 decoded.topic,
                 decoded.status,
                 decoded.error,
-                message.payload,
+                payload,
             ),
         )
         self._channel.put(new(Recorded, (frame, decoded.updates)))
@@ -188,19 +267,48 @@ class Session:
             self._count_undecoded(decoded.error)
         elif decoded.updates and type(decoded.updates[0]) is Heartbeat:
             self.answered = Answered(self.answered.number + 1, self._seq)
-            self._compare_clocks(decoded.updates[0])
+            self._compare_clocks(decoded.updates[0], message.received_ns // NS_PER_MS)
         else:
             self.last_push_s = self._clock.monotonic_s()
+        return decoded
+
+    def _keep_repeated(self, message: Message) -> None:
+        """As `_keep`, for venues that repeat topics."""
+        topic = self._keep(message).topic
+        if topic in self._overdue_s:
+            self._overdue_s[topic] = self._clock.monotonic_s() + self._account.venue.repeated_topics[topic]
+
+    def _without_secrets(self, payload: bytes, decoded: Decoded) -> tuple[bytes, Decoded]:
+        """The bytes to store, and what they say. What the exchange said counts as it was."""
+        transport = self._transport
+        transport.secrets = (*transport.secrets, *set(decoded.secrets).difference(transport.secrets))
+        stored, is_masked = masked(payload, transport.secrets)
+        if not is_masked:
+            return payload, decoded
+        read = read_frame(self._account.venue, stored)
+        return stored, read._replace(topic=masked_topic(read.topic), control=decoded.control)
 
     def _answer(self, control: Control) -> None:
-        for command in self._protocol.receive(control, self._clock.wall_ms()):
+        if isinstance(control, Notice):
+            log.warning("%s: the exchange says: %s", self._name, presentable(control.message, self._transport.secrets))
+            if control.reconnect:
+                self.replace_at_s = self._clock.monotonic_s()
+        try:
+            commands = self._protocol.receive(control, self._clock.wall_ms())
+        except Refused as error:
+            raise Refused(without_secrets(str(error), self._transport.secrets)) from None
+        for command in commands:
             self._send(command)
+        self._check_settled()
+
+    def _check_settled(self) -> None:
         if not self.covered and self._protocol.settled:
             self._settle()
 
     def _settle(self) -> None:
-        name, refused = self._account.name, self._protocol.refused
-        if len(refused) == len(self._topics):
+        name, secrets = self._name, self._transport.secrets
+        refused = {topic: presentable(words, secrets) for topic, words in self._protocol.refused.items()}
+        if refused and len(refused) == len(self._topics):
             why = ", ".join(f"{topic} ({words})" for topic, words in refused.items())
             raise Refused(f"The exchange refused every topic of account {name}: {why}; check its symbols.")
         for topic, words in refused.items():
@@ -208,35 +316,40 @@ class Session:
                 "%s: the exchange refused topic %s (%s): check the symbol; the others are recorded", name, topic, words
             )
         self.covered = True
+        self.covered_ns = self.proven_ns
         log.info("%s: covered, %d topics acknowledged", name, len(self._protocol.acknowledged))
-        covered = Covered(
-            self._account_id, self._session_id, self._last_seq, self._last_received_ns, self._topics, dict(refused)
+        self._channel.put_entry(
+            Covered(self._account_id, self._session_id, self._last_seq, self.covered_ns, self._topics, refused)
         )
-        self._channel.put_entry(covered)
+        now_s = self._clock.monotonic_s()
+        for topic, limit_s in self._account.venue.repeated_topics.items():
+            if any(own.startswith(topic) for own in self._topics if own not in refused):
+                self._overdue_s[topic] = now_s + limit_s
 
     def _beat(self, now_s: float) -> None:
         self._next_heartbeat_s = now_s + self._account.heartbeat_interval_s
         self._heartbeats += 1
-        command = self._protocol.heartbeat(self._clock.wall_ms())
+        self._beat_ms = self._clock.wall_ms()
+        command = self._protocol.heartbeat(self._beat_ms)
         if command is None:
-            self._transport.ping()
+            self._transport.ping(b"%d" % self._heartbeats)
         else:
             self._send(command)
+
+    def _ponged(self, payload: bytes, received_ns: int) -> None:
+        """Take a pong of the WebSocket protocol: the answer to a heartbeat that was a ping."""
+        if payload.isdigit() and self.answered.number < int(payload) <= self._heartbeats:
+            self.answered = Answered(int(payload), self._last_seq)
+            self.proven_ns = received_ns
+            self._silent_at_s = self._clock.monotonic_s() + self._limits.silent_s
 
     def _send(self, command: Command) -> None:
         """Number and queue a command before it is sent, so that its answer comes after it in the record."""
         self._seq += 1
-        frame = Frame(
-            self._account_id,
-            self._session_id,
-            self._seq,
-            self._clock.wall_ns(),
-            SENT,
-            None,
-            CONTROL,
-            None,
-            command.recorded,
-        )
+        recorded, is_masked = masked(command.recorded, self._transport.secrets)
+        topic = masked_topic(None) if is_masked or command.masked is not None else None
+        at_ns = self._clock.wall_ns()
+        frame = Frame(self._account_id, self._session_id, self._seq, at_ns, SENT, topic, CONTROL, None, recorded)
         self._channel.put(Recorded(frame, ()))
         self._transport.send(command.sent)
 
@@ -260,11 +373,16 @@ class Session:
                 # Often just a burst. If the database is locked or the disk is full, the writer logs that.
                 log.warning(
                     "%s: %s frames wait to be written: reading pauses until the database catches up",
-                    self._account.name,
+                    self._name,
                     f"{self._channel.frames_in - self._channel.frames_out:,}",
                 )
             if waited_s > self._limits.stalled_s:
                 raise SessionOver("stalled", f"the database took nothing for {self._limits.stalled_s:g} s")
+        # What the exchange sent meanwhile is in the kernel's buffers, so it was not silent.
+        waited_s = self._clock.monotonic_s() - since_s
+        self._silent_at_s = self._clock.monotonic_s() + self._limits.silent_s
+        for topic in self._overdue_s:
+            self._overdue_s[topic] += waited_s
 
     def _count_undecoded(self, error: str) -> None:
         self.undecoded += 1
@@ -272,20 +390,24 @@ class Session:
         if self.undecoded & (self.undecoded - 1) == 0:
             log.warning(
                 "%s: frame %d is kept but could not be decoded (%d so far): %s",
-                self._account.name,
+                self._name,
                 self._seq,
                 self.undecoded,
                 error,
             )
 
-    def _compare_clocks(self, heartbeat: Heartbeat) -> None:
+    def _compare_clocks(self, heartbeat: Heartbeat, received_ms: int) -> None:
+        """Warn once if the exchange's clock was not read between our sending the heartbeat and its answer's arrival."""
+        at_ms, off_ms = heartbeat.event_ms, heartbeat.gap_ms
+        if off_ms is None and at_ms is not None and self._beat_ms:
+            off_ms = max(self._beat_ms - at_ms, 0) or min(received_ms - at_ms, 0)
         tolerance_ms = self._account.venue.clock_tolerance_ms
-        if heartbeat.gap_ms is None or self._warned_of_clock or abs(heartbeat.gap_ms) * 2 <= tolerance_ms:
+        if off_ms is None or self._warned_of_clock or abs(off_ms) * 2 <= tolerance_ms:
             return
         self._warned_of_clock = True
         log.error(
             "%s: this machine's clock is %.1f s off the exchange's, which refuses more than %d s: set it (NTP)",
-            self._account.name,
-            heartbeat.gap_ms / 1000,
+            self._name,
+            off_ms / 1000,
             tolerance_ms // 1000,
         )

@@ -40,6 +40,10 @@ class Account:
         """Seconds between two heartbeats."""
         return self.venue.heartbeat_s if self.heartbeat_s is None else self.heartbeat_s
 
+    def label(self, stream: str) -> str:
+        """For people: its name, and a stream's where it has several."""
+        return f"{self.name} ({stream})" if stream else self.name
+
     @property
     def account_id(self) -> int:
         """The account's key in the database."""

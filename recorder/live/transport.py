@@ -113,6 +113,12 @@ class Transport:
         clock: stamps messages, measures waits.
         message_bytes_max: a larger message ends the session.
         secrets: masked in messages, in case the exchange echoes them.
+
+    Attributes:
+        secrets: likewise; more may become known while the connection lives.
+        on_pong: called with the payload of each pong and its time of receipt, after all messages before it were
+            returned.
+        pinged_s: when the last ping or pong of the WebSocket protocol came, on the monotonic clock.
     """
 
     def __init__(
@@ -130,14 +136,14 @@ class Transport:
         self._clock = clock
         self._bytes_max = message_bytes_max
         self._buffer = _Buffer(self._read, message_bytes_max)
-        self._secrets = secrets
+        self.secrets = secrets
+        self.on_pong: Callable[[bytes, int], None] = lambda _payload, _received_ns: None
         self._partial: bytearray | None = None  # the first fragments of a message
         self._deadline_s = 0.0
         self._stopping = False
         self._over = False
         #: Why the connection is lost, if a pong could not be sent: messages received before are still returned.
         self._unsendable: SessionOver | None = None
-        #: When the last ping or pong of the WebSocket protocol came, on the monotonic clock.
         self.pinged_s = clock.monotonic_s()
         self._received_ns = clock.wall_ns()
         self._selector = selectors.DefaultSelector()
@@ -173,7 +179,7 @@ class Transport:
             raise
         except websocket.WebSocketException as error:
             self._over = True
-            raise SessionOver("protocol error", str(error)) from error
+            raise SessionOver("protocol error", presentable(str(error), self.secrets)) from error
 
     def received_already(self) -> list[Message]:
         """Return the complete messages already read from the socket, which is not used again.
@@ -197,13 +203,17 @@ class Transport:
         """
         self._send(command, ABNF.OPCODE_TEXT)
 
-    def ping(self) -> None:
-        """Send a ping of the WebSocket protocol (RFC 6455, section 5.5.2).
+    def ping(self, payload: bytes) -> None:
+        """Send a ping of the WebSocket protocol (RFC 6455, section 5.5.2). The pong repeats its payload.
 
         Raises:
             SessionOver: the connection is lost.
         """
-        self._send(b"", ABNF.OPCODE_PING)
+        self._send(payload, ABNF.OPCODE_PING)
+
+    def fileno(self) -> int:
+        """The descriptor of the socket."""
+        return self._socket.fileno()
 
     def close(self) -> None:
         """Send a close frame if possible, and close the socket. Never raises, never waits."""
@@ -235,8 +245,10 @@ class Transport:
         if len(frame.data) > CONTROL_BYTES_MAX:
             raise SessionOver("protocol error", f"a control frame of {len(frame.data)} bytes")
         if frame.opcode == ABNF.OPCODE_CLOSE:
-            raise SessionOver("closed", presentable(_close_text(frame.data), self._secrets))
+            raise SessionOver("closed", presentable(_close_text(frame.data), self.secrets))
         self.pinged_s = self._clock.monotonic_s()
+        if frame.opcode == ABNF.OPCODE_PONG:
+            self.on_pong(bytes(frame.data), self._received_ns)
         if frame.opcode == ABNF.OPCODE_PING and not self._stopping and self._unsendable is None:
             try:
                 self._send(frame.data, ABNF.OPCODE_PONG)
@@ -309,7 +321,8 @@ def connect(
         Unreachable, Refused, Unavailable: one sentence says what to do.
     """
     # The signature is only in the address.
-    hidden = (*secrets, *(value for _, value in parse_qsl(signed_url.partition("?")[2]) if not value.isdigit()))
+    signed = (value for _, value in parse_qsl(signed_url.partition("?")[2]))
+    hidden = (*secrets, *(value for value in signed if not value.isdigit() and value not in push_url))
     try:
         connection = websocket.create_connection(
             signed_url,

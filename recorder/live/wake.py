@@ -7,7 +7,7 @@ from contextlib import suppress
 
 
 class Wake:
-    """A flag that stays set; a socket pair, so that one wait can cover it and other sockets.
+    """A flag that stays set until it is cleared; a socket pair, so that one wait can cover it and other sockets.
 
     Unlike a `threading.Event`, a signal handler may set it: the event's own lock could be held by the main thread.
     """
@@ -26,6 +26,12 @@ class Wake:
         # Full: it is set already. Closed: nothing waits any more.
         with suppress(OSError):
             self._writer.send(b"!")
+
+    def clear(self) -> None:
+        """Reset the flag. Whoever clears it then checks what it was set for."""
+        with suppress(OSError):
+            while self._reader.recv(64, socket.MSG_DONTWAIT):
+                pass
 
     def set_on_signals(self) -> None:
         """Let every signal that has a handler set the flag. For the main thread; one `Wake` at a time.

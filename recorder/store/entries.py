@@ -35,6 +35,8 @@ class AccountAdded(_Entry, frozen=True):
     venue: str
     name: str
     created_ns: int
+    #: The names of its streams.
+    streams: tuple[str, ...] = ("",)
 
 
 class CredentialUsed(_Entry, frozen=True):
@@ -94,6 +96,8 @@ class SessionOpened(_Entry, frozen=True):
     #: The topics to subscribe to.
     topics: tuple[str, ...]
     opened_ns: int
+    #: Its stream; empty where the venue has one.
+    stream: str = ""
 
 
 class Covered(_Entry, frozen=True):

@@ -63,7 +63,7 @@ def apply(connection: Connection, recorder_id: int, entry: LogEntry) -> None:
             connection.execute(insert_new(connection, tables[type(entry)]).values(msgspec.structs.asdict(entry)))
         case AccountAdded():
             _add_account(connection, entry)
-            Gaps(connection, recorder_id, entry.account_id).account_added(entry)
+            Gaps(connection, recorder_id, entry.account_id).account_added(entry.streams)
         case CredentialUsed() | CredentialAccepted():
             _add_credential(connection, entry)
         case RunStarted() | ReconciliationBegan():
@@ -72,6 +72,7 @@ def apply(connection: Connection, recorder_id: int, entry: LogEntry) -> None:
             _end_run(connection, entry)
         case SessionOpened():
             _insert(connection, sessions, entry, topics=" ".join(entry.topics))
+            Gaps(connection, recorder_id, entry.account_id).session_opened(entry)
         case Covered():
             Gaps(connection, recorder_id, entry.account_id).covered(entry)
             connection.execute(_this_session(entry).values(covered_ns=entry.received_ns))
@@ -159,8 +160,9 @@ def _add_checkpoint(connection: Connection, entry: CheckpointMade) -> None:
 
 def _add_account(connection: Connection, entry: AccountAdded) -> None:
     """An account is as old as its first recorder, in whatever order records were merged."""
-    upsert = insert_new(connection, accounts, older="created_ns")
-    connection.execute(upsert.values(msgspec.structs.asdict(entry)))
+    row = msgspec.structs.asdict(entry)
+    del row["streams"]
+    connection.execute(insert_new(connection, accounts, older="created_ns").values(row))
 
 
 def _add_credential(connection: Connection, entry: CredentialUsed | CredentialAccepted) -> None:

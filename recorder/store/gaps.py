@@ -1,8 +1,10 @@
-"""Gaps: the periods of an account that a recorder does not cover, and why.
+"""Gaps: the periods of an account's streams that a recorder does not cover, and why.
 
-- A recorder has at most one *ongoing* gap over all topics of an account (`topic` NULL, `ends_ns` NULL). It begins with
+- A recorder has at most one *ongoing* gap over all topics of a stream (`topic` NULL, `ends_ns` NULL). It begins with
   the record itself, at the last frame received of each covered session, and after a crash at the last durable frame.
   It ends when all topics of a session are acknowledged.
+- No gap begins at the end of a session if another covered session of the stream goes on. If that one was covered only
+  after the last frame of the one that ended, the time in between is a gap that has ended already.
 - A topic that alone is not covered (refused by the exchange, or no longer requested) has a gap of its own, which begins
   where the gap over all topics ended.
 - Gaps are numbered by account and recorder, so that the same entries make the same rows in any database.
@@ -12,7 +14,7 @@ from collections.abc import Sequence
 
 from sqlalchemy import ColumnElement, Connection, func, insert, select, update
 
-from recorder.store.entries import AccountAdded, Covered, LostSubject, ReconciliationEnded, SessionEnded
+from recorder.store.entries import Covered, LostSubject, ReconciliationEnded, SessionEnded, SessionOpened
 from recorder.store.schema import gaps, runs, sessions
 
 OPEN = "open"
@@ -33,8 +35,8 @@ UNSUBSCRIBED = "unsubscribed"
 #: Resolution of the gap before the record.
 BEFORE_ALL = "the record begins with a snapshot; what was before it is not part of it"
 
-#: A frame: session, number, time of receipt.
-_Place = tuple[int, int, int]
+#: A frame: session, number (None: not known any more), time of receipt.
+_Place = tuple[int, int | None, int]
 
 
 class Gaps:
@@ -49,22 +51,34 @@ class Gaps:
             gaps.c.recorder_id == recorder_id,
         )
 
-    def account_added(self, _entry: AccountAdded) -> None:
-        """Begin the gap before the record."""
+    def account_added(self, streams: Sequence[str]) -> None:
+        """Begin the gap before the record, for each stream."""
         if self._last_id() == 0:
-            self._begin(BEGINNING, "the record begins")
+            for stream in streams:
+                self._begin(stream, BEGINNING, "the record begins")
+
+    def session_opened(self, entry: SessionOpened) -> None:
+        """Begin the gap before the record of a stream that the account did not have before."""
+        known = select(gaps.c.gap_id).where(*self._mine, gaps.c.stream == entry.stream).limit(1)
+        if self._connection.scalar(known) is None:
+            self._begin(entry.stream, BEGINNING, "the record begins")
 
     def session_ended(self, entry: SessionEnded) -> None:
-        """Begin a gap over all topics at the last frame received."""
+        """Begin a gap over all topics at the last frame received, unless another session covers the stream."""
+        stream = self._stream_of(entry.session_id)
         # A restored backup can report an end again: the gap that exists began earlier and is the wider one.
-        if entry.covered and None not in self.ongoing():
-            begin = (entry.session_id, entry.last_seq, entry.last_received_ns)
-            self._begin(entry.reason, entry.detail, begin=begin)
+        if not entry.covered or None in self.ongoing(stream):
+            return
+        begin = (entry.session_id, entry.last_seq, entry.last_received_ns)
+        end = self._covering(stream, entry.session_id)
+        if end is None or end[2] > entry.last_received_ns:
+            self._begin(stream, entry.reason, entry.detail, begin=begin, end=end)
 
     def covered(self, entry: Covered) -> None:
         """End the gap over all topics; topics that are not pushed get their own. Call before setting `covered_ns`."""
-        asked_before = self._topics_ever_covered()
-        ongoing = self.ongoing()
+        stream = self._stream_of(entry.session_id)
+        asked_before = self._topics_ever_covered(stream)
+        ongoing = self.ongoing(stream)
         end = (entry.session_id, entry.seq, entry.received_ns)
         if None in ongoing:
             self._end(ongoing[None], end)
@@ -74,12 +88,12 @@ class Gaps:
                 if topic in ongoing:
                     self._end(ongoing[topic], end)
                 elif new:
-                    self._begin(BEGINNING, "never asked for before", topic, None, end)
+                    self._begin(stream, BEGINNING, "never asked for before", topic, None, end)
             elif topic not in ongoing:
                 begin = None if new or not asked_before else end
-                self._begin(REFUSED, entry.refused[topic], topic, begin)
+                self._begin(stream, REFUSED, entry.refused[topic], topic, begin)
         for topic in sorted(asked_before.difference(entry.topics, (topic for topic in ongoing if topic))):
-            self._begin(UNSUBSCRIBED, "no longer asked for", topic, end)
+            self._begin(stream, UNSUBSCRIBED, "no longer asked for", topic, end)
 
     def reconciled(self, entry: ReconciliationEnded) -> None:
         """Settle the gaps that ended with the session whose coverage started the round, or before it.
@@ -95,15 +109,30 @@ class Gaps:
             settled = {"state": state, "reconciliation_id": entry.reconciliation_id, "resolution": resolution}
             self._connection.execute(update(gaps).where(*self._mine, gaps.c.gap_id == gap.gap_id).values(settled))
 
-    def ongoing(self) -> dict[str | None, int]:
-        """Return the ongoing gaps: topic (None for all topics) → number."""
-        query = select(gaps.c.topic, gaps.c.gap_id).where(*self._mine, gaps.c.ends_ns.is_(None))
+    def ongoing(self, stream: str = "") -> dict[str | None, int]:
+        """Return the ongoing gaps of a stream: topic (None for all topics) → number."""
+        query = select(gaps.c.topic, gaps.c.gap_id)
+        query = query.where(*self._mine, gaps.c.stream == stream, gaps.c.ends_ns.is_(None))
         return {gap.topic: gap.gap_id for gap in self._connection.execute(query)}
 
-    def _topics_ever_covered(self) -> set[str]:
+    def _stream_of(self, session_id: int) -> str:
+        this = sessions.c.account_id == self._account_id, sessions.c.session_id == session_id
+        return self._connection.scalar(select(sessions.c.stream).where(*this)) or ""
+
+    def _covering(self, stream: str, but_session_id: int) -> _Place | None:
+        """Where the first other session was covered that covers a stream now; None if there is none."""
+        s = sessions.c
+        others = select(s.session_id, s.covered_ns).join(runs, runs.c.run_id == s.run_id)
+        others = others.where(runs.c.recorder_id == self._recorder_id, s.account_id == self._account_id)
+        others = others.where(s.stream == stream, s.session_id != but_session_id)
+        others = others.where(s.covered_ns.is_not(None), s.ended_ns.is_(None))
+        first = self._connection.execute(others.order_by(s.covered_ns, s.session_id).limit(1)).first()
+        return None if first is None else (first.session_id, None, first.covered_ns)
+
+    def _topics_ever_covered(self, stream: str) -> set[str]:
         query = select(sessions.c.topics).distinct().join(runs, runs.c.run_id == sessions.c.run_id)
         mine = sessions.c.account_id == self._account_id, runs.c.recorder_id == self._recorder_id
-        query = query.where(*mine, sessions.c.covered_ns.is_not(None))
+        query = query.where(*mine, sessions.c.stream == stream, sessions.c.covered_ns.is_not(None))
         return {topic for asked in self._connection.scalars(query) for topic in asked.split()}
 
     def _last_id(self) -> int:
@@ -111,6 +140,7 @@ class Gaps:
 
     def _begin(
         self,
+        stream: str,
         reason: str,
         detail: str,
         topic: str | None = None,
@@ -121,6 +151,7 @@ class Gaps:
             "account_id": self._account_id,
             "recorder_id": self._recorder_id,
             "gap_id": self._last_id() + 1,
+            "stream": stream,
             "topic": topic,
             "reason": reason,
             "detail": detail or None,

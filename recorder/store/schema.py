@@ -85,7 +85,7 @@ runs = table(
 sessions = table(
     "sessions",
     *ints("account_id", "session_id", "run_id"),
-    *texts("url", "topics", null=False),
+    *texts("stream", "url", "topics", null=False),
     *ints("opened_ns"),
     *ints("covered_ns", "ended_ns", null=True),
     *texts("end_reason", "end_detail"),
@@ -233,6 +233,7 @@ rebuild_needed = table(
 gaps = table(
     "gaps",
     *ints("account_id", "recorder_id", "gap_id"),
+    *texts("stream", null=False),
     *texts("topic"),
     *ints("begins_ns", "begin_session_id", "begin_seq", "ends_ns", "end_session_id", "end_seq", null=True),
     *texts("reason", null=False),

@@ -175,7 +175,10 @@ def test_every_topic_refused_at_first_ends_it_and_names_them(peer: Peer) -> None
     assert len(stage.received()) == 4
 
 
-def test_every_topic_refused_later_is_tried_again(peer: Peer, caplog: pytest.LogCaptureFixture) -> None:
+def test_every_topic_refused_later_is_tried_again(
+    peer: Peer, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(collecting, "REFUSED_S", 0.03)
     with Stage(peer) as stage:
         stage.subscribed().reset()
         line = stage.greeted()

@@ -1,0 +1,227 @@
+"""Making a connection of one stream: its token, its socket, its protocol; and keeping the token valid."""
+
+from collections.abc import Callable
+from contextlib import closing
+from threading import Event, Thread
+from typing import NamedTuple
+
+from recorder.clock import Clock
+from recorder.errors import Refused, SessionOver, VenueError
+from recorder.live.backoff import Backoff
+from recorder.live.http import HttpClient
+from recorder.live.settings import Account, Limits
+from recorder.live.transport import Transport, connect
+from recorder.live.unrecorded import ask
+from recorder.live.wake import Wake
+from recorder.venues.base import PushSession, Stream
+from recorder.venues.rest import RenewToken, Token
+
+#: Waits before a token's renewal is tried again grow from the first to the last, seconds.
+RENEW_FIRST_S = 1.0
+RENEW_LAST_S = 60.0
+
+
+class Connection(NamedTuple):
+    """An open connection, before anything was received."""
+
+    transport: Transport
+    protocol: PushSession
+    #: Keeps its token valid; None: there is nothing to renew.
+    renewal: "TokenRenewal | None"
+
+    def check(self) -> None:
+        """Check its token.
+
+        Raises:
+            SessionOver: it cannot be renewed.
+        """
+        if self.renewal is None:
+            return
+        if self.renewal.failure is not None:
+            raise self.renewal.failure
+        known, text = self.transport.secrets, self.renewal.token.text
+        if text not in known:
+            self.transport.secrets = (*known, text)
+
+    def close(self) -> None:
+        """Close the socket, and renew the token no more."""
+        if self.renewal is not None:
+            self.renewal.stop()
+        self.transport.close()
+
+
+class Connector:
+    """Opens the connections of one stream.
+
+    Args:
+        account: the account.
+        stream: the stream.
+        wake: ends the waits of the connections.
+        clock: of the connections.
+        limits: of waits.
+        on_change: called when `Connection.check` has something to do, in another thread.
+    """
+
+    def __init__(
+        self,
+        account: Account,
+        stream: Stream,
+        wake: Wake,
+        clock: Clock,
+        limits: Limits,
+        on_change: Callable[[], None],
+    ) -> None:
+        self._account = account
+        self._stream = stream
+        self._wake = wake
+        self._clock = clock
+        self._limits = limits
+        self._on_change = on_change
+
+    def open(self) -> Connection:
+        """Request a token, if the venue has tokens, and connect.
+
+        Raises:
+            Unreachable, Refused, Unavailable: one sentence says what to do.
+        """
+        account, venue, stream = self._account, self._account.venue, self._stream
+        token = None
+        if venue.token is not None:
+            with closing(client_of(account, self._limits, self._clock)) as client:
+                token = ask(account, client, self._clock, venue.token(account.login))
+        secrets = account.credentials.secrets if token is None else (*account.credentials.secrets, token.text)
+        transport = connect(
+            venue.connection_url(stream, account.login, token, self._clock.wall_ms()),
+            stream.url,
+            secrets,
+            venue,
+            self._wake,
+            self._clock,
+            self._limits.connect_s,
+            self._limits.frame_bytes_max,
+        )
+        renewal = None
+        if token is not None and venue.renew is not None:
+            renewal = TokenRenewal(account, token, venue.renew, self._clock, self._limits, self._on_change)
+            renewal.start()
+        return Connection(transport, venue.push_session(stream, account.login, token), renewal)
+
+
+class Attempt(Thread):
+    """Opens a connection while another one goes on.
+
+    Args:
+        connector: opens it.
+        on_end: called when `result` is known, in this thread.
+
+    Attributes:
+        result: the connection, or why there is none; None: not known yet.
+    """
+
+    def __init__(self, connector: Connector, on_end: Callable[[], None]) -> None:
+        super().__init__(name="connecting", daemon=True)
+        self.result: Connection | Exception | None = None
+        self._connector = connector
+        self._on_end = on_end
+        self.start()
+
+    def run(self) -> None:
+        """The thread."""
+        try:
+            self.result = self._connector.open()
+        except Exception as error:  # noqa: BLE001  the collector raises it
+            self.result = error
+        self._on_end()
+
+    def wait(self) -> Connection:
+        """Wait for the connection.
+
+        Raises:
+            Exception: there is none.
+        """
+        self.join()
+        if isinstance(self.result, Connection):
+            return self.result
+        assert self.result is not None
+        raise self.result
+
+    def abandon(self) -> None:
+        """Wait for the connection, and close it."""
+        self.join()
+        if isinstance(self.result, Connection):
+            self.result.close()
+
+
+class TokenRenewal(Thread):
+    """Renews a token while its connection lives.
+
+    A renewal that fails is tried again until the token is twice as old as it may become before a renewal.
+
+    Args:
+        account: the account.
+        token: the token.
+        renew: the venue's requests.
+        clock: measures waits.
+        limits: of waits.
+        on_change: called when it has been renewed, or cannot be renewed, in this thread.
+
+    Attributes:
+        token: the token now.
+        failure: why the token cannot be renewed; None: nothing is wrong.
+    """
+
+    def __init__(
+        self,
+        account: Account,
+        token: Token,
+        renew: RenewToken,
+        clock: Clock,
+        limits: Limits,
+        on_change: Callable[[], None],
+    ) -> None:
+        super().__init__(name=f"token of {account.name}", daemon=True)
+        self.failure: Exception | None = None
+        self._account = account
+        self.token = token
+        self._renew = renew
+        self._clock = clock
+        self._limits = limits
+        self._on_change = on_change
+        self._stopping = Event()
+        self._backoff = Backoff(RENEW_FIRST_S, RENEW_LAST_S)
+
+    def stop(self) -> None:
+        """Renew it no more. Waits for nothing."""
+        self._stopping.set()
+
+    def run(self) -> None:
+        """The thread."""
+        wait_s = self.token.renew_s
+        expires_s = self._clock.monotonic_s() + 2 * wait_s
+        try:
+            while not self._stopping.wait(wait_s):
+                try:
+                    self.token = self._renewed()
+                except VenueError as error:
+                    wait_s = self._backoff.next_s(error.retry_after_s)
+                    if isinstance(error, Refused) or self._clock.monotonic_s() + wait_s >= expires_s:
+                        raise SessionOver("token", str(error)) from None
+                else:
+                    self._backoff.reset()
+                    wait_s = self.token.renew_s
+                    expires_s = self._clock.monotonic_s() + 2 * wait_s
+                    self._on_change()
+        except Exception as error:  # noqa: BLE001  the collector raises it
+            self.failure = error
+            self._on_change()
+
+    def _renewed(self) -> Token:
+        account = self._account
+        with closing(client_of(account, self._limits, self._clock)) as client:
+            asked = self._renew(account.login, self.token)
+            return ask(account, client, self._clock, asked, (self.token.text,))
+
+
+def client_of(account: Account, limits: Limits, clock: Clock) -> HttpClient:
+    """A client for requests of an account, for one thread."""
+    return HttpClient(account.url, limits.connect_s, limits.answer_s, clock.monotonic_s)

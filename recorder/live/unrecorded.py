@@ -1,0 +1,52 @@
+"""Requests whose answers are not recorded, because they may contain secrets: rights of credentials, and tokens."""
+
+from typing import TypeVar
+
+from recorder.clock import Clock
+from recorder.errors import Refused, Undecodable, Unreachable, VenueError
+from recorder.live.http import HttpClient, answer_text, asked_wait_s, secrets_of, venue_error, without_secrets
+from recorder.live.settings import Account
+from recorder.venues.rest import Unrecorded, Verdict
+
+T = TypeVar("T")
+
+
+def ask(account: Account, client: HttpClient, clock: Clock, asked: Unrecorded[T], secrets: tuple[str, ...] = ()) -> T:
+    """Send requests until they have a result.
+
+    Args:
+        account: the account they are signed for.
+        client: sends them; of this thread.
+        clock: dates them.
+        asked: the requests.
+        secrets: masked in errors, besides the credentials.
+
+    Raises:
+        Refused, Unavailable, Unreachable: one sentence says what to do, without secrets.
+    """
+    hidden = (*account.credentials.secrets, *secrets)
+    shown = account.url
+    try:
+        make = next(asked)
+        while True:
+            request = make(account.url, account.credentials, clock.wall_ms())
+            hidden = (*secrets_of(account.credentials, request), *secrets)
+            shown = request.url.partition("?")[0]
+            got = client.fetch(request)
+            verdict = account.venue.classify(got.status, got.body)
+            if verdict is Verdict.GONE:
+                raise Refused(f"{shown} does not accept the request: {answer_text(got, hidden)}.")
+            if verdict is not Verdict.ANSWER:
+                wait_s = asked_wait_s(account.venue, got, clock.wall_ms())
+                raise venue_error(verdict, shown, got, hidden, wait_s)
+            make = asked.send(got.body)
+    except StopIteration as done:
+        result: T = done.value
+        return result
+    except Undecodable:
+        # The reason may quote the answer.
+        shown = without_secrets(shown, hidden)
+        raise Unreachable(f"{shown} does not answer as this venue does; check the address.") from None
+    except VenueError as error:
+        text = without_secrets(str(error), hidden)
+        raise type(error)(text, retry_after_s=error.retry_after_s) from None
