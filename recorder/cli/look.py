@@ -93,7 +93,7 @@ GAP_COLUMNS = [
     time_ns("begins_ns", "begins (UTC)", "before the record"),
     time_ns("ends_ns", "ends (UTC)", "not ended"),
     ACCOUNT,
-    Column("topic", "topic", lambda gap: gap.topic or "all", rank=1),
+    Column("topic", "topic", lambda gap: gap.topic or f"all {gap.stream}".rstrip(), rank=1),
     word("reason"),
     word("state"),
     word("detail", rank=3, is_prose=True),

@@ -1,6 +1,7 @@
 """How much of the time a record covers, by one recorder or by several together."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import NamedTuple
 
 from sqlalchemy import Connection, select
@@ -49,6 +50,13 @@ class RecorderCoverage(NamedTuple):
     topics: frozenset[str]
     #: Its last sign of life, ns since 1970; None: it never had one.
     last_ns: int | None
+    #: Topic → its stream; a topic that is missing is of the only one.
+    stream_of: Mapping[str, str] = MappingProxyType({})
+
+    @property
+    def streams(self) -> frozenset[str]:
+        """The streams that it records or ever recorded."""
+        return frozenset([*(gap.stream for gap in self.gaps), *self.stream_of.values()]) or frozenset([""])
 
 
 #: Recorder → what it covers of an account.
@@ -89,7 +97,7 @@ def coverage_by_recorder(
         gaps, reconciliations, settled
     )
     query = query.where(gaps.c.account_id == account_id).order_by(gaps.c.gap_id)
-    asked = select(runs.c.recorder_id, sessions.c.topics).distinct()
+    asked = select(runs.c.recorder_id, sessions.c.stream, sessions.c.topics).distinct()
     asked = asked.join_from(sessions, runs, runs.c.run_id == sessions.c.run_id)
     asked = asked.where(sessions.c.account_id == account_id)
     if at_ns is not None:
@@ -101,14 +109,15 @@ def coverage_by_recorder(
     for recorder_id, settled_ns, *fields in connection.execute(query):
         gap = Gap(account, *fields)
         own.setdefault(recorder_id, []).append(gap if at_ns is None else _as_of(gap, settled_ns, at_ns))
-    topics: dict[int, set[str]] = {}
-    for recorder_id, line in connection.execute(asked):
-        topics.setdefault(recorder_id, set()).update(line.split())
+    streams: dict[int, dict[str, str]] = {}
+    for recorder_id, stream, line in connection.execute(asked):
+        streams.setdefault(recorder_id, {}).update(dict.fromkeys(line.split(), stream))
     by_recorder = {
         recorder_id: RecorderCoverage(
             its_gaps,
-            frozenset(topics.get(recorder_id, ())),
+            frozenset(streams.get(recorder_id, ())),
             last_frame_ns(connection, account_id, recorder_id, at_ns),
+            streams.get(recorder_id, {}),
         )
         for recorder_id, its_gaps in own.items()
     }
@@ -191,18 +200,27 @@ def whole_gaps(account: str, by_recorder: ByRecorder) -> list[Gap]:
     """
     if len(by_recorder) < 2:
         return [gap for side in by_recorder.values() for gap in side.gaps]
-    everywhere = {key: _uncovered(side, None) for key, side in by_recorder.items()}
-    whole = _intersection(everywhere.values())
-    found: list[tuple[str | None, Interval]] = [(None, part) for part in _known(whole, by_recorder.values())]
-    for topic in sorted(frozenset().union(*(side.topics for side in by_recorder.values()))):
-        own = [_union([*everywhere[key], *_uncovered(side, topic)]) for key, side in by_recorder.items()]
-        found += [(topic, part) for part in _intersection([_intersection(own), _complement(whole)])]
-    found.sort(key=lambda one: (one[1], one[0] or ""))
-    return [_gap(account, number, topic, part, by_recorder) for number, (topic, part) in enumerate(found, 1)]
+    sides = by_recorder.values()
+    stream_of = {topic: side.stream_of.get(topic, "") for side in sides for topic in side.topics}
+    found: list[tuple[str, str | None, Interval]] = []
+    for stream in sorted(frozenset().union(*(side.streams for side in sides))):
+        everywhere = [_uncovered(side, stream) for side in sides]
+        whole = _intersection(everywhere)
+        found += [(stream, None, part) for part in _known(whole, sides, stream)]
+        for topic in sorted(topic for topic, its_stream in stream_of.items() if its_stream == stream):
+            own = [
+                _union([*all_topics, *_uncovered(side, stream, topic)])
+                for side, all_topics in zip(sides, everywhere, strict=True)
+            ]
+            found += [(stream, topic, part) for part in _intersection([_intersection(own), _complement(whole)])]
+    found.sort(key=lambda one: (one[2], one[0], one[1] or ""))
+    return [
+        _gap(account, number, stream, topic, part, by_recorder) for number, (stream, topic, part) in enumerate(found, 1)
+    ]
 
 
 def coverage(account: str, gaps: Sequence[Gap], until_ns: int | None) -> Coverage:
-    """The coverage of one account, from its first full subscription to the last frame received.
+    """The coverage of one account, where all its streams are covered, from the first time to the last frame received.
 
     Args:
         account: its name.
@@ -210,13 +228,34 @@ def coverage(account: str, gaps: Sequence[Gap], until_ns: int | None) -> Coverag
         until_ns: the last frame received.
     """
     whole = [gap for gap in gaps if gap.topic is None]
-    begins_ns = next((gap.ends_ns for gap in whole if gap.begins_ns is None), None)
+    begins_ns = first_covered_ns(gaps, None)
     later = [gap for gap in whole if gap.begins_ns is not None and (until_ns is None or gap.begins_ns <= until_ns)]
     covered_ns = 0
     if begins_ns is not None and until_ns is not None:
-        covered_ns = until_ns - begins_ns - sum(_missing_ns(gap, until_ns) for gap in later)
+        covered_ns = until_ns - begins_ns - missing_ns(later, begins_ns, until_ns)
     in_gap = any(gap.ends_ns is None for gap in whole)
     return Coverage(account, begins_ns, until_ns, max(covered_ns, 0), len(later), in_gap)
+
+
+def first_covered_ns(gaps: Iterable[Gap], default: int | None) -> int | None:
+    """When all streams of an account were covered for the first time.
+
+    Args:
+        gaps: of the account as a whole.
+        default: if none of them is the gap before the record.
+
+    Returns:
+        ns since 1970; None: there is a stream that never was.
+    """
+    begin = [gap.ends_ns for gap in gaps if gap.topic is None and gap.begins_ns is None]
+    known = [ns for ns in begin if ns is not None]
+    return default if not begin else max(known) if len(known) == len(begin) else None
+
+
+def missing_ns(gaps: Iterable[Gap], since_ns: int, until_ns: int) -> int:
+    """How much of a period is in gaps over all topics of a stream; what is in several counts once."""
+    missing = _union(_interval(gap) for gap in gaps if gap.topic is None)
+    return sum(max(min(end, until_ns) - max(begin, since_ns), 0) for begin, end in missing)
 
 
 def full_coverage(gaps: Sequence[Gap], until_ns: int) -> list[Interval]:
@@ -245,7 +284,8 @@ def instant_coverage(account: str, by_recorder: ByRecorder, at_ns: int) -> Insta
         at_ns: the instant, ns since 1970.
     """
     around = [gap for gap in whole_gaps(account, by_recorder) if _contains(gap, at_ns)]
-    whole = next((gap for gap in around if gap.topic is None), None)
+    # Of several streams' gaps, one before the record first.
+    whole = min((gap for gap in around if gap.topic is None), key=lambda gap: gap.begins_ns or 0, default=None)
     last_ns = latest_frame_ns(by_recorder)
     if last_ns is None or (whole is not None and whole.begins_ns is None):
         state = BEFORE
@@ -279,26 +319,25 @@ def _contains(gap: Gap, at_ns: int) -> bool:
     return (gap.begins_ns is None or gap.begins_ns < at_ns) and (gap.ends_ns is None or at_ns < gap.ends_ns)
 
 
-def _missing_ns(gap: Gap, until_ns: int) -> int:
-    ends_ns = until_ns if gap.ends_ns is None else min(gap.ends_ns, until_ns)
-    return max(ends_ns - (gap.begins_ns or 0), 0)
-
-
-def _uncovered(side: RecorderCoverage, topic: str | None) -> list[Interval]:
-    """Where a recorder does not cover all topics, or one topic."""
-    if topic is not None and topic not in side.topics:
+def _uncovered(side: RecorderCoverage, stream: str, topic: str | None = None) -> list[Interval]:
+    """Where a recorder does not cover all topics of a stream, or one topic."""
+    if stream not in side.streams or (topic is not None and topic not in side.topics):
         return [(_EVER, _FOR_EVER)]
-    return _union([_interval(gap) for gap in _own(side) if gap.topic == topic])
+    return _union([_interval(gap) for gap in _own(side, stream) if gap.topic == topic])
 
 
-def _covers_still(side: RecorderCoverage) -> bool:
-    """Whether a recorder's record ends while it covers: it runs, or has not sent the rest yet."""
-    return all(gap.ends_ns is not None for gap in side.gaps if gap.topic is None)
+def _covers_still(side: RecorderCoverage, stream: str) -> bool:
+    """Whether a recorder's record ends while it covers a stream: it runs, or has not sent the rest yet."""
+    return all(gap.ends_ns is not None for gap in side.gaps if gap.topic is None and gap.stream == stream)
 
 
-def _known(intervals: Sequence[Interval], sides: Iterable[RecorderCoverage]) -> Iterator[Interval]:
-    """The intervals without the time since the last frame of a recorder that still covers the account."""
-    last = [_EVER if side.last_ns is None else side.last_ns for side in sides if _covers_still(side)]
+def _known(intervals: Sequence[Interval], sides: Iterable[RecorderCoverage], stream: str) -> Iterator[Interval]:
+    """The intervals without the time since the last frame of a recorder that still covers the stream."""
+    last = [
+        _EVER if side.last_ns is None else side.last_ns
+        for side in sides
+        if stream in side.streams and _covers_still(side, stream)
+    ]
     for begin, end in intervals:
         if not last or end < _FOR_EVER or begin > max(last):
             yield begin, end
@@ -306,12 +345,12 @@ def _known(intervals: Sequence[Interval], sides: Iterable[RecorderCoverage]) -> 
             yield begin, max(last)
 
 
-def _own(side: RecorderCoverage) -> list[Gap]:
-    """A recorder's gaps, and the time after its last frame, of which nothing is known yet."""
-    gaps = list(side.gaps)
-    if _covers_still(side):
+def _own(side: RecorderCoverage, stream: str) -> list[Gap]:
+    """A recorder's gaps in a stream, and the time after its last frame, of which nothing is known yet."""
+    gaps = [gap for gap in side.gaps if gap.stream == stream]
+    if _covers_still(side, stream):
         account = gaps[0].account if gaps else ""
-        gaps.append(Gap(account, side.last_ns, None, None, NOT_KNOWN, None, OPEN, 0))
+        gaps.append(Gap(account, side.last_ns, None, None, NOT_KNOWN, None, OPEN, 0, None, stream))
     return gaps
 
 
@@ -362,7 +401,7 @@ def _complement(intervals: Sequence[Interval]) -> list[Interval]:
     return [(begin, end) for begin, end in zip(edges[::2], edges[1::2], strict=True) if begin < end]
 
 
-def _gap(account: str, number: int, topic: str | None, interval: Interval, by_recorder: ByRecorder) -> Gap:
+def _gap(account: str, number: int, stream: str, topic: str | None, interval: Interval, by_recorder: ByRecorder) -> Gap:
     """An interval that no recorder covers, with what they know about it."""
     begin, end = interval
     touching: list[Gap] = []
@@ -370,7 +409,7 @@ def _gap(account: str, number: int, topic: str | None, interval: Interval, by_re
     for side in by_recorder.values():
         its = [
             gap
-            for gap in _own(side)
+            for gap in _own(side, stream)
             if gap.topic in {None, topic} and gap.reason != RETIRED and _overlaps(gap, interval)
         ]
         touching += its
@@ -390,6 +429,7 @@ def _gap(account: str, number: int, topic: str | None, interval: Interval, by_re
         best.state if best else OPEN,
         number,
         best.resolution if best else None,
+        stream,
     )
 
 

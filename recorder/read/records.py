@@ -231,6 +231,13 @@ class Gap(NamedTuple):
     gap_id: int
     #: What was restored and what was not; None while it is open.
     resolution: str | None = None
+    #: The account's stream that it is of; empty where the venue has one.
+    stream: str = ""
+
+    @property
+    def subject(self) -> str:
+        """What was not covered: a topic, or all topics, or all those of a stream."""
+        return self.topic or (f"all topics of {self.stream}" if self.stream else "all topics")
 
 
 class RestRound(NamedTuple):

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from recorder.read.coverage import NOT_KNOWN, whole_gaps
+from recorder.read.coverage import NOT_KNOWN, first_covered_ns, missing_ns, whole_gaps
 from recorder.read.records import Gap
 from recorder.report.source import Period, ReportedAccount
 
@@ -78,7 +78,7 @@ def cover(account: ReportedAccount, hosts: Mapping[int, str], period: Period, fi
     ongoing = _ongoing(gaps)
     is_known = ongoing is not None and period.until_asked
     ends_ns = period.until_ns if is_known or last_ns is None else min(period.until_ns, last_ns)
-    first_ns = next((gap.ends_ns for gap in gaps if gap.topic is None and gap.begins_ns is None), period.since_ns)
+    first_ns = first_covered_ns(gaps, period.since_ns)
     begins_ns = period.since_ns if period.since_asked else first_ns
     if not account.sides or begins_ns is None or begins_ns >= ends_ns:
         begins_ns = None
@@ -86,14 +86,13 @@ def cover(account: ReportedAccount, hosts: Mapping[int, str], period: Period, fi
     lengths: Counter[str] = Counter()
     for gap in counted:
         lengths[gap.state] += _clipped_ns(gap, period.since_ns, period.until_ns)
-    missing_ns = sum(_clipped_ns(gap, begins_ns or 0, ends_ns) for gap in gaps if gap.topic is None)
     numbered = list(_numbered(gaps, period, first_number))
     return AccountCoverage(
         account.name,
         account.venue,
         begins_ns,
         ends_ns,
-        0 if begins_ns is None else max(ends_ns - begins_ns - missing_ns, 0),
+        0 if begins_ns is None else max(ends_ns - begins_ns - missing_ns(gaps, begins_ns, ends_ns), 0),
         Counter(gap.state for gap in counted),
         lengths,
         ongoing,

@@ -349,7 +349,9 @@ def test_a_round_settles_only_gaps_that_ended_before_it_began(book: Book) -> Non
 def test_what_was_lost_makes_only_the_gaps_unrecoverable_that_it_concerns(book: Book) -> None:
     book.add()
     topics = "account", "order.a", "order.b"
-    book.open(*topics).cover()
+    first = book.open(*topics)
+    first.cover()
+    first.end()
     refused = book.open(*topics)
     refused.cover("order.a", "order.b")
     refused.end()

@@ -333,6 +333,7 @@ def test_a_topic_that_one_was_refused_is_not_held_against_it(two: Two) -> None:
                 account_id=ACCOUNT,
                 recorder_id=one["recorder_id"],
                 gap_id=9,
+                stream="",
                 topic="order.a",
                 reason="refused",
                 state="open",

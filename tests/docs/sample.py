@@ -108,6 +108,7 @@ class _Wire:
         #: In transit: answers, and pushes; each in order, with the time of arrival.
         self._answers: deque[Message] = deque()
         self._pushes: deque[Message] = deque()
+        self.secrets: tuple[str, ...] = ()
         #: Set once the exchange has pushed everything.
         self.stop = Event()
         for said in self._session.open(recorder.now_ms, recorder.now_ms / 1000):

@@ -128,9 +128,9 @@ PLANTED = {
     ),
     "a gap of a session too many": (
         [
-            "INSERT INTO gaps SELECT account_id, recorder_id, gap_id + 100, stream, topic, begins_ns, begin_session_id, "
-            "begin_seq, ends_ns, end_session_id, end_seq, reason, detail, state, reconciliation_id, resolution "
-            f"FROM gaps WHERE {OUTAGE}"
+            "INSERT INTO gaps SELECT account_id, recorder_id, gap_id + 100, stream, topic, begins_ns, "
+            "begin_session_id, begin_seq, ends_ns, end_session_id, end_seq, reason, detail, state, reconciliation_id, "
+            f"resolution FROM gaps WHERE {OUTAGE}"
         ],
         ["2 gaps begin with session"],
     ),
@@ -154,8 +154,8 @@ PLANTED = {
     ),
     "a session that stands twice": (
         [
-            "INSERT INTO sessions SELECT account_id, session_id + 1, run_id, stream, url, topics, opened_ns, NULL, ended_ns, "
-            f"end_reason, end_detail FROM sessions WHERE session_id = {FIRST}",
+            "INSERT INTO sessions SELECT account_id, session_id + 1, run_id, stream, url, topics, opened_ns, NULL, "
+            f"ended_ns, end_reason, end_detail FROM sessions WHERE session_id = {FIRST}",
             "INSERT INTO frames SELECT account_id, session_id + 1, seq, received_ns, source, topic, status, error, "
             f"payload FROM frames WHERE session_id = {FIRST}",
         ],

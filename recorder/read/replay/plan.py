@@ -242,10 +242,7 @@ def _lies_within(gap: Gap, since_ns: int, until_ns: int) -> bool:
 
 def _line(gap: Gap) -> str:
     begins = utc_text(gap.begins_ns) or "before the record"
-    return (
-        f"  {gap.account}, {gap.topic or 'all topics'}: {begins} to {utc_text(gap.ends_ns) or 'now'}, "
-        f"{gap.reason}, {gap.state}"
-    )
+    return f"  {gap.account}, {gap.subject}: {begins} to {utc_text(gap.ends_ns) or 'now'}, {gap.reason}, {gap.state}"
 
 
 def _connections(connection: Connection, account: ReplayAccount) -> list[list[ReplaySession]]:

@@ -201,7 +201,7 @@ class ReplayFeed:
             self._client.number,
             utc_text(gap.begins_ns),
             utc_text(gap.ends_ns) or "now",
-            gap.topic or "all topics",
+            gap.subject,
             gap.reason,
             gap.state,
         )

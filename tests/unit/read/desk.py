@@ -39,7 +39,8 @@ class Desk:
     def gap(self, row: dict[str, Any]) -> None:
         """Note a gap."""
         with self.engine.begin() as connection:
-            connection.execute(gaps.insert().values({"recorder_id": RECORDER, "reason": "lost", "state": "open"} | row))
+            given = {"recorder_id": RECORDER, "stream": "", "reason": "lost", "state": "open"} | row
+            connection.execute(gaps.insert().values(given))
 
     def push(self, at: int, told: str, **key: int) -> None:
         """Commit a push, received so many nanoseconds after noon; numbered in the order of writing."""
