@@ -140,6 +140,9 @@ class Peer:
         """The next connection that was opened."""
         return self._lines.get(timeout=PATIENCE_S)
 
+    def opened(self, line: Line) -> None:
+        """A connection was opened; for an exchange that speaks by itself."""
+
     def _serve(self) -> None:
         while True:
             try:
@@ -168,5 +171,6 @@ class Peer:
             line = Line(connection, request)
             self._all.append(line)
             self._lines.put(line)
+            self.opened(line)
         else:
             connection.close()

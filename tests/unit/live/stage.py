@@ -70,12 +70,13 @@ class Stage:
         venue: FMex | None = None,
         clock: Clock | None = None,
         symbols: tuple[str, ...] = ("btcusd_p",),
+        account: Account | None = None,
     ) -> None:
         self.peer = peer
         self.ready = Event()
         self.ended = Event()
         self.channel = Channel(self.ready, limits.queue_frames_max, limits.queue_bytes_max)
-        self.account = account_of(peer, venue, symbols)
+        self.account = account or account_of(peer, venue, symbols)
         self.collector = Collector(
             self.account, self.account.streams[0], RUN, self.channel, clock or Clock(), limits, self.ended.set
         )

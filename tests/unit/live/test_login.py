@@ -1,0 +1,199 @@
+"""What a connection to a living exchange needs: login, tokens, secrets that are masked, signs of life."""
+
+import json
+import logging
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+
+from recorder.errors import Refused, Unreachable
+from recorder.live import collector as collecting
+from recorder.live import connection as connecting
+from recorder.model import CONTROL, PUSH, SENT, UNDECODED
+from recorder.store.entries import Covered, SessionEnded, SessionOpened
+from tests.unit.live.peer import PATIENCE_S, PING, PONG, TEXT, Line, frame, refuse
+from tests.unit.live.stage import QUICK, Stage
+from tests.unit.live.toy import KEY, LOGGED_IN, SECRET, SESSION, Toy, ToyExchange
+
+ORDER = b'{"topic":"orders","id":"1"}'
+TOKEN = "token-1-of-the-toy"
+
+
+@pytest.fixture
+def exchange() -> Iterator[ToyExchange]:
+    with ToyExchange() as exchange:
+        yield exchange
+
+
+def stage_of(exchange: ToyExchange, venue: Toy | None = None, silent_s: float = 40.0) -> Stage:
+    return Stage(exchange, account=exchange.account(venue), limits=replace(QUICK, silent_s=silent_s))
+
+
+def logged_in(exchange: ToyExchange) -> Line:
+    """The next connection, greeted and logged in."""
+    line = exchange.line()
+    line.send(frame(b"welcome to the toy"), frame(b""))
+    assert json.loads(line.receive_text()) == {"id": "login", "key": KEY, "sign": SECRET}
+    line.send(frame(LOGGED_IN))
+    return line
+
+
+def covered(exchange: ToyExchange) -> Line:
+    """The next connection, with all its topics acknowledged."""
+    line = logged_in(exchange)
+    for command_id, topic in (("1", "orders"), ("2", "status")):
+        assert json.loads(line.receive_text()) == {"id": command_id, "want": topic}
+    line.send(frame(b'{"id":"2"}'), frame(b'{"id":"1"}'))
+    return line
+
+
+def test_login_and_acknowledgements_by_command(exchange: ToyExchange) -> None:
+    with stage_of(exchange) as stage:
+        line = covered(exchange)
+        entry = stage.wait_entry(Covered)
+        line.send(frame(ORDER))
+        stage.wait_payload(ORDER)
+    assert (entry.topics, entry.refused) == (("orders", "status"), {})
+    (opened,) = stage.entries(SessionOpened)
+    assert (opened.stream, opened.url) == ("orders", f"ws://127.0.0.1:{exchange.port}/orders")
+    assert stage.received()[:2] == [b"welcome to the toy", b""]
+    assert exchange.asked == ["POST /token"]
+    assert f"/orders?token={TOKEN} " in exchange.requests.queue[-1].decode()
+
+
+def test_a_topic_refused_in_prose_is_a_gap_of_its_own(exchange: ToyExchange) -> None:
+    with stage_of(exchange) as stage:
+        line = logged_in(exchange)
+        line.send(frame(b'{"id":"1","no":"you may not, %s"}' % SECRET.encode()), frame(b'{"id":"2"}'))
+        entry = stage.wait_entry(Covered)
+    assert entry.refused == {"orders": "you may not, ***"}
+
+
+def test_a_login_that_is_refused_at_first_ends_the_run(exchange: ToyExchange) -> None:
+    with stage_of(exchange) as stage:
+        exchange.line().send(frame(b'{"id":"login","no":"no such key: %s"}' % KEY.encode()))
+        assert stage.ended.wait(PATIENCE_S)
+        stage.collector.join(PATIENCE_S)
+        assert isinstance(stage.collector.failure, Refused)
+        assert str(stage.collector.failure) == (
+            "The exchange refused the login: no such key: ***; check key and secret."
+        )
+    assert stage.entries(SessionEnded)[0].reason == "refused"
+
+
+def test_a_login_that_expires_is_made_again_and_one_refused_then_is_tried_slowly(
+    exchange: ToyExchange, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(collecting, "REFUSED_S", 0.3)
+    expired = b'{"id":"login","no":"expired"}'
+    with stage_of(exchange) as stage:
+        line = covered(exchange)
+        stage.wait_entry(Covered)
+        line.send(frame(expired))
+        exchange.line().send(frame(expired))
+        refused = stage.wait_entry(SessionEnded, 2)
+        covered(exchange)
+        again = stage.wait_entry(SessionOpened, 3)
+        assert stage.collector.failure is None
+    first, second, _ = stage.entries(SessionEnded)
+    assert [first.covered, second.covered] == [True, False]
+    opened = stage.entries(SessionOpened)
+    assert opened[1].opened_ns - first.ended_ns < 0.2e9, "it worked until now"
+    assert again.opened_ns - refused.ended_ns >= 0.3e9
+
+
+def test_a_sign_of_life_is_given_at_once(exchange: ToyExchange) -> None:
+    with stage_of(exchange):
+        line = covered(exchange)
+        line.send(frame(b'{"ask":"4711"}'))
+        assert json.loads(line.receive_text()) == {"here": "4711"}
+
+
+def test_a_pong_answers_a_heartbeat(exchange: ToyExchange) -> None:
+    """It keeps the session alive, and says that everything before it has been received."""
+    with stage_of(exchange, Toy(None, 0.1), silent_s=0.5) as stage:
+        line = covered(exchange)
+        stage.wait_entry(Covered)
+        line.send(frame(ORDER))
+        for number in range(1, 9):
+            assert line.receive() == (PING, b"%d" % number)
+            line.send(frame(b"0", PONG), frame(b"%d" % number, PONG))
+        opcode, payload = line.receive()
+        stage.take()
+        session = stage.collector.session
+        assert session is not None
+        assert (opcode, session.answered) == (PING, (8, stage.frames(PUSH)[-1].frame.seq))
+        ended = stage.wait_entry(SessionEnded)
+    assert payload == b"9"
+    assert (ended.reason, ended.detail) == ("silent", "nothing came for 0.5 s")
+    assert ended.last_received_ns > stage.frames(PUSH)[-1].frame.received_ns + 0.5e9, "the last pong"
+
+
+def test_a_heartbeat_of_bare_text(exchange: ToyExchange) -> None:
+    with stage_of(exchange, Toy(heartbeat_s=0.05)) as stage:
+        line = covered(exchange)
+        assert line.receive() == (TEXT, b"ping")
+        line.send(frame(b"pong"))
+        stage.wait_payload(b"pong")
+        session = stage.collector.session
+        assert session is not None and session.answered.number == 1
+
+
+def test_secrets_in_frames_are_masked_and_the_rows_say_so(
+    exchange: ToyExchange, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    echoed = json.dumps({"nobody knows": [SECRET, KEY, TOKEN, SESSION]}).encode()
+    broken = b"\xff" + SECRET.encode() + b"x" * 400
+    with stage_of(exchange) as stage:
+        line = covered(exchange)
+        line.send(frame(echoed), frame(broken), frame(b'{"say":"bye %s"}' % TOKEN.encode()), frame(ORDER))
+        line.send(frame(b"\x03\xe8" + SESSION.encode(), 8))
+        ended = stage.wait_entry(SessionEnded)
+    assert ended.detail == "1000 ***"
+    for secret in (SECRET, KEY, TOKEN, SESSION):
+        assert secret not in caplog.text
+        assert secret not in repr(stage.items)
+    rows = {one.frame.payload: one.frame for one in stage.frames()}
+    masked = "(secret masked)"
+    login = stage.frames(SENT)[0].frame
+    assert (json.loads(login.payload)["sign"], login.topic, login.status) == ("***", masked, CONTROL)
+    assert rows[LOGGED_IN.replace(SESSION.encode(), b"***")].topic == masked
+    for payload in (b'{"nobody knows": ["***", "***", "***", "***"]}', b"\xff***" + b"x" * 400):
+        assert (rows[payload].topic, rows[payload].status) == (masked, UNDECODED)
+    assert rows[ORDER].topic == "orders"
+    assert stage.frames(SENT)[1].frame.topic is None
+
+
+def test_a_token_is_renewed_while_the_connection_lives(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connecting, "RENEW_FIRST_S", 0.02)
+    renewal = f"PUT /token/{TOKEN}"
+    with ToyExchange(renew_s=0.2) as exchange:
+        exchange.answers[renewal] = [refuse("503 Unavailable"), refuse("200 OK", body=b"{}")]
+        another = b'{"token":"another-token","renew_s":0.2}'
+        exchange.answers[renewal].append(refuse("200 OK", body=another))
+        exchange.answers["PUT /token/another-token"] = [refuse("404 Not Found", body=b"another-token is gone")]
+        with stage_of(exchange) as stage:
+            line = covered(exchange)
+            while "another" not in exchange.asked[-1]:
+                line.send(frame(b'{"nobody":"another-token"}'))
+            ended = stage.wait_entry(SessionEnded)
+            covered(exchange)
+    assert exchange.asked[:5] == ["POST /token", *[renewal] * 3, "PUT /token/another-token"]
+    assert exchange.asked[5] == "POST /token"
+    assert (ended.reason, ended.covered) == ("token", True)
+    assert ended.detail == (f"{exchange.url}/token/*** does not accept the request: HTTP 404 *** is gone.")
+    assert b"another-token" not in stage.received()[-1]
+
+
+@pytest.mark.parametrize("answer", [refuse("401 No"), refuse("200 OK", body=b"the-token: x")])
+def test_without_a_token_there_is_no_connection(exchange: ToyExchange, answer: object) -> None:
+    assert callable(answer)
+    exchange.answers["POST /token"] = [answer]
+    with stage_of(exchange) as stage:
+        assert stage.ended.wait(PATIENCE_S)
+        stage.collector.join(PATIENCE_S)
+        assert isinstance(stage.collector.failure, Refused | Unreachable)
+        assert SECRET not in str(stage.collector.failure) and "the-token" not in str(stage.collector.failure)
+    assert stage.items == []
