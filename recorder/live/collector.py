@@ -137,6 +137,12 @@ class Collector(Thread):
             return "connecting"
         return "covered" if session.covered else "subscribing"
 
+    @property
+    def covered_session_id(self) -> int | None:
+        """The newest connection that is covered; None if none is."""
+        covered = [line.session.session_id for line in tuple(self._lines) if line.session.covered]
+        return covered[-1] if covered else None
+
     def stop(self) -> None:
         """Queue what has been read from the socket, close it, and end. Then `join`."""
         self._stopping.set()
@@ -189,7 +195,7 @@ class Collector(Thread):
 
     def _connect(self) -> Connection:
         attempt, self._attempt = self._attempt, None
-        return self._connector.open() if attempt is None else attempt.wait()
+        return self._connector.connect() if attempt is None else attempt.wait()
 
     def _wait_after(self, error: VenueError) -> float:
         return self._backoff.next_s(max(error.retry_after_s, REFUSED_S if isinstance(error, Refused) else 0.0))

@@ -5,6 +5,7 @@ carried that value. And REST may lag: a mismatch is reported only if it is still
 """
 
 import logging
+from collections.abc import Mapping
 from threading import Event
 
 from sqlalchemy import Engine
@@ -49,11 +50,11 @@ class SnapshotComparison:
         self._clock = clock
         self._limits = limits
         self._committed = Event()
-        self._mark: Mark | None = None
+        self._durable: Mapping[tuple[int, int], Mark] = {}
 
-    def durable(self, mark: Mark | None) -> None:
-        """Note the account's last durable push, or that the run ends. From any thread."""
-        self._mark = mark
+    def durable(self, sessions: Mapping[tuple[int, int], Mark]) -> None:
+        """Note the last durable push of each session; also called when the run ends. From any thread."""
+        self._durable = sessions
         self._committed.set()
 
     def contradictions(
@@ -99,13 +100,14 @@ class SnapshotComparison:
         """Wait until all pushes of the time to settle are in the record; return the states seen until then."""
         self._rest.sleep(self._limits.reconcile_settle_s)
         # The answer to a heartbeat sent now comes after all pushes of that time.
-        number = session.beat_soon()
+        key = self._account.account_id, session.session_id
+        number = session.beat_soon(self._committed.set)
         give_up_s = self._clock.monotonic_s() + self._limits.silent_s
         while True:
             self._committed.clear()
             self._rest.check_stop()
-            answered, mark = session.answered, self._mark
-            durable_seq = mark.seq if mark is not None and mark.session_id == session.session_id else -1
+            answered, mark = session.answered, self._durable.get(key)
+            durable_seq = -1 if mark is None else mark.seq
             if answered.number >= number and durable_seq >= answered.seq:
                 with self._engine.connect() as connection:
                     return held.passed(connection)

@@ -78,7 +78,7 @@ class Connector:
         self._limits = limits
         self._on_change = on_change
 
-    def open(self) -> Connection:
+    def connect(self) -> Connection:
         """Request a token, if the venue has tokens, and connect.
 
         Raises:
@@ -128,7 +128,7 @@ class Attempt(Thread):
     def run(self) -> None:
         """The thread."""
         try:
-            self.result = self._connector.open()
+            self.result = self._connector.connect()
         except Exception as error:  # noqa: BLE001  the collector raises it
             self.result = error
         self._on_end()

@@ -7,7 +7,7 @@ asked, and in which order (`Venue.questions`).
 
 import logging
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from queue import Empty, SimpleQueue
 from threading import Thread
 from typing import NamedTuple
@@ -81,7 +81,7 @@ class Reconciler(Thread):
         clock: stamps answers, measures waits.
         limits: of waits.
         on_end: called when the thread ends, in this thread.
-        collector: receives the account's pushes; None if there are none to compare with.
+        collectors: receive the account's pushes, one for each stream; none if there is nothing to compare with.
         retry: reconcile once, by hand, and end.
 
     Attributes:
@@ -104,7 +104,7 @@ class Reconciler(Thread):
         clock: Clock,
         limits: Limits,
         on_end: Callable[[], None],
-        collector: Collector | None = None,
+        collectors: Sequence[Collector] = (),
         retry: Retry | None = None,
     ) -> None:
         super().__init__(name=f"reconciler {account.name}", daemon=True)
@@ -121,7 +121,7 @@ class Reconciler(Thread):
         self._clock = clock
         self._limits = limits
         self._on_end = on_end
-        self._collector = collector
+        self._collectors = collectors
         self._retry = retry
         #: None ends the thread.
         self._covered: SimpleQueue[Covered | None] = SimpleQueue()
@@ -137,14 +137,14 @@ class Reconciler(Thread):
         """Reconcile the gaps before a session, whose coverage is durable now. From any thread."""
         self._covered.put(entry)
 
-    def durable(self, mark: Mark | None) -> None:
-        """Note the account's last durable push, after each commit. From any thread."""
-        self._comparison.durable(mark)
+    def durable(self, sessions: Mapping[tuple[int, int], Mark]) -> None:
+        """Note the last durable push of each session, after each commit. From any thread."""
+        self._comparison.durable(sessions)
 
     def stop(self) -> None:
         """Abandon the current round and end. Then `join`. From any thread."""
         self._rest.stop()
-        self._comparison.durable(None)
+        self._comparison.durable({})
         self._covered.put(None)
 
     def run(self) -> None:
@@ -324,8 +324,8 @@ class Reconciler(Thread):
 
     def _session(self, session_id: int) -> Session | None:
         """The session; None if it has ended."""
-        session = None if self._collector is None else self._collector.session
-        return session if session is not None and session.session_id == session_id and not session.is_over else None
+        sessions = [collector.session for collector in self._collectors]
+        return next((one for one in sessions if one and one.session_id == session_id and not one.is_over), None)
 
     def _report(self, covered: Covered, round_id: int, found: tuple[Contradiction, ...]) -> None:
         name, now_ns = self.account.name, self._clock.wall_ns()

@@ -16,6 +16,7 @@ from recorder.live.reconciler import Reconciler, Retry
 from recorder.live.rest_client import check_clock
 from recorder.live.settings import Account, Checkpoints, Limits
 from recorder.live.shipper import Shipper
+from recorder.live.unrecorded import check_rights
 from recorder.live.wake import Wake
 from recorder.live.watermark import Watermark
 from recorder.live.writer import Writer
@@ -91,6 +92,8 @@ class Recording:
         self._checkpoints = checkpoints
         self._retry = retry
         self._clients: dict[int, HttpClient] = {}
+        #: Session → its coverage, where an account has several streams.
+        self._covered_streams: dict[int, Covered] = {}
         self._shipper: Shipper | None = None
         self._checkpointer: Checkpointer | None = None
         self._rescued = ""
@@ -164,6 +167,7 @@ class Recording:
             starting.callback(client.close)
             self._clients[account.account_id] = client
             check_clock(account, client, self._clock)
+            check_rights(account, client, self._clock)
         migrate.require_usable(engine)
         now_ns = self._started_ns = self._clock.wall_ns()
         wanted = [
@@ -219,7 +223,6 @@ class Recording:
             if self._retry is None
         ]
         reading = self._reading = open_engine(self._url, read_only=True)
-        collectors = {collector.account.account_id: collector for collector in self._collectors}
         self._reconcilers = [
             Reconciler(
                 account,
@@ -231,7 +234,7 @@ class Recording:
                 clock,
                 limits,
                 self._reconciler_ended,
-                collectors.get(account.account_id),
+                self._collectors_of(account.account_id),
                 self._retry,
             )
             for account in self._accounts
@@ -258,14 +261,28 @@ class Recording:
     def _durable(self, watermark: Watermark) -> None:
         self._on_durable(watermark)
         for reconciler in self._reconcilers:
-            reconciler.durable(watermark.marks.get(reconciler.account.account_id))
+            reconciler.durable(watermark.sessions)
         if self._shipper is not None:
             self._shipper.more(watermark.frames)
 
     def _covered(self, entry: Covered) -> None:
+        collectors = self._collectors_of(entry.account_id)
+        newest: Covered | None = entry
+        if len(collectors) > 1:
+            # A round asks about the whole account, so it waits until all streams are covered. It settles the gaps that
+            # ended until the newest of their sessions was covered: by then all of them have ended.
+            known = self._covered_streams
+            known[entry.session_id] = entry
+            current = {collector.covered_session_id for collector in collectors}
+            for key in [key for key in known if key not in current and known[key].account_id == entry.account_id]:
+                del known[key]
+            newest = known[max(key for key in current if key)] if current <= known.keys() else None
         for reconciler in self._reconcilers:
-            if reconciler.account.account_id == entry.account_id:
-                reconciler.covered(entry)
+            if newest is not None and reconciler.account.account_id == entry.account_id:
+                reconciler.covered(newest)
+
+    def _collectors_of(self, account_id: int) -> list[Collector]:
+        return [collector for collector in self._collectors if collector.account.account_id == account_id]
 
     def _reconciler_ended(self) -> None:
         """End the run if a reconciler has failed, or if all of them are done reconciling by hand."""

@@ -2,6 +2,7 @@
 
 import logging
 import math
+from collections.abc import Callable
 from threading import Event
 from typing import NamedTuple
 
@@ -9,6 +10,7 @@ from recorder.clock import NS_PER_MS, Clock
 from recorder.errors import Refused, SessionOver
 from recorder.live.channel import Channel, Recorded
 from recorder.live.http import masked, presentable, without_secrets
+from recorder.live.repeated import RepeatedTopics
 from recorder.live.settings import Account, Limits
 from recorder.live.transport import Message, Transport, Waited
 from recorder.model import CONTROL, DECODED, PUSH, SENT, Control, Decoded, Frame, Heartbeat, Notice, new
@@ -80,12 +82,13 @@ class Session:
         self.undecoded = 0
         self._account = account
         self._name = account.label(opened.stream)
-        self._account_id = opened.account_id
         self.session_id = self._session_id = opened.session_id
+        self._account_id = opened.account_id
         self.answered = Answered()
         self.is_over = False
         self._heartbeats = 0
         self._beat_ms = 0
+        self._on_pong: Callable[[], None] = lambda: None
         self._topics = opened.topics
         self._protocol = protocol
         self._transport = transport
@@ -99,8 +102,8 @@ class Session:
         self._silent_at_s = now_s + limits.silent_s
         self._subscribe_by_s = now_s + limits.subscribe_s
         self.replace_at_s = now_s + (account.venue.connection_max_s or math.inf)
-        #: Topic that the exchange repeats → when it is overdue, on the monotonic clock. Empty until all are covered.
-        self._overdue_s: dict[str, float] = {}
+        #: Empty until all topics are covered.
+        self._repeated = RepeatedTopics(account.venue.repeated_topics)
         self._answering = True
         self._warned_of_clock = False
 
@@ -149,7 +152,7 @@ class Session:
         due_s = min(self._next_heartbeat_s, self._silent_at_s)
         if not self.covered:
             return min(due_s, self._subscribe_by_s)
-        return min(due_s, *self._overdue_s.values()) if self._overdue_s else due_s
+        return min(due_s, self._repeated.due_s) if self._repeated else due_s
 
     def keep_received(self) -> None:
         """Queue what has already been read from the socket, whatever ended the session, without answering it."""
@@ -173,7 +176,7 @@ class Session:
             except Waited:
                 now_s = monotonic_s()
                 self._check_silence(now_s)
-            if now_s >= self._next_heartbeat_s or not self.covered or self._overdue_s:
+            if now_s >= self._next_heartbeat_s or not self.covered or self._repeated:
                 self._check(now_s)
 
     def _receive_some(self, stop: Event) -> None:
@@ -207,19 +210,20 @@ class Session:
             self._beat(now_s)
         if not self.covered and now_s >= self._subscribe_by_s:
             raise SessionOver("not subscribed", f"no answer for every topic in {self._limits.subscribe_s:g} s")
-        for topic, overdue_s in self._overdue_s.items():
-            if now_s >= overdue_s:
-                limit_s = self._account.venue.repeated_topics[topic]
-                raise SessionOver("silent", f"nothing came for topic {topic} in {limit_s:g} s")
+        self._repeated.check(now_s)
 
-    def beat_soon(self) -> int:
+    def beat_soon(self, on_pong: Callable[[], None] = lambda: None) -> int:
         """Send a heartbeat when the next frame comes, or when one is due. From any thread.
+
+        Args:
+            on_pong: called after each answer that is no frame.
 
         Returns:
             The number of the first heartbeat that is certain to be sent after this call.
         """
         # Heartbeats are counted before they are sent: this is one being sent just now, or the next one.
         number = self._heartbeats + 1
+        self._on_pong = on_pong
         # If the session sets the time of the next heartbeat just now, that one is soon enough.
         self._next_heartbeat_s = self._clock.monotonic_s()
         return number
@@ -227,16 +231,9 @@ class Session:
     def ended(self, over: SessionOver) -> SessionEnded:
         """The session's last entry in the event log."""
         self.is_over = True
-        return SessionEnded(
-            self._account_id,
-            self._session_id,
-            self._clock.wall_ns(),
-            over.reason,
-            over.detail,
-            self.covered,
-            self._last_seq,
-            self.proven_ns,
-        )
+        last = self.covered, self._last_seq, self.proven_ns
+        now_ns = self._clock.wall_ns()
+        return SessionEnded(self._account_id, self._session_id, now_ns, over.reason, over.detail, *last)
 
     def _keep(self, message: Message) -> Decoded:
         payload = message.payload
@@ -245,20 +242,9 @@ class Session:
             payload, decoded = self._without_secrets(payload, decoded)
         self._seq = self._last_seq = self._seq + 1
         self.proven_ns = message.received_ns
-        frame = new(
-            Frame,
-            (
-                self._account_id,
-                self._session_id,
-                self._seq,
-                message.received_ns,
-                PUSH,
-                decoded.topic,
-                decoded.status,
-                decoded.error,
-                payload,
-            ),
-        )
+        key = self._account_id, self._session_id, self._seq
+        read = decoded.topic, decoded.status, decoded.error
+        frame = new(Frame, (*key, message.received_ns, PUSH, *read, payload))
         self._channel.put(new(Recorded, (frame, decoded.updates)))
         if decoded.control is not None:
             if self._answering:
@@ -274,9 +260,7 @@ class Session:
 
     def _keep_repeated(self, message: Message) -> None:
         """As `_keep`, for venues that repeat topics."""
-        topic = self._keep(message).topic
-        if topic in self._overdue_s:
-            self._overdue_s[topic] = self._clock.monotonic_s() + self._account.venue.repeated_topics[topic]
+        self._repeated.note(self._keep(message).topic, self._clock.monotonic_s())
 
     def _without_secrets(self, payload: bytes, decoded: Decoded) -> tuple[bytes, Decoded]:
         """The bytes to store, and what they say. What the exchange said counts as it was."""
@@ -321,10 +305,7 @@ class Session:
         self._channel.put_entry(
             Covered(self._account_id, self._session_id, self._last_seq, self.covered_ns, self._topics, refused)
         )
-        now_s = self._clock.monotonic_s()
-        for topic, limit_s in self._account.venue.repeated_topics.items():
-            if any(own.startswith(topic) for own in self._topics if own not in refused):
-                self._overdue_s[topic] = now_s + limit_s
+        self._repeated.begin([topic for topic in self._topics if topic not in refused], self._clock.monotonic_s())
 
     def _beat(self, now_s: float) -> None:
         self._next_heartbeat_s = now_s + self._account.heartbeat_interval_s
@@ -342,6 +323,7 @@ class Session:
             self.answered = Answered(int(payload), self._last_seq)
             self.proven_ns = received_ns
             self._silent_at_s = self._clock.monotonic_s() + self._limits.silent_s
+            self._on_pong()
 
     def _send(self, command: Command) -> None:
         """Number and queue a command before it is sent, so that its answer comes after it in the record."""
@@ -379,10 +361,9 @@ class Session:
             if waited_s > self._limits.stalled_s:
                 raise SessionOver("stalled", f"the database took nothing for {self._limits.stalled_s:g} s")
         # What the exchange sent meanwhile is in the kernel's buffers, so it was not silent.
-        waited_s = self._clock.monotonic_s() - since_s
-        self._silent_at_s = self._clock.monotonic_s() + self._limits.silent_s
-        for topic in self._overdue_s:
-            self._overdue_s[topic] += waited_s
+        now_s = self._clock.monotonic_s()
+        self._silent_at_s = now_s + self._limits.silent_s
+        self._repeated.excuse(now_s - since_s)
 
     def _count_undecoded(self, error: str) -> None:
         self.undecoded += 1

@@ -1,14 +1,33 @@
 """Requests whose answers are not recorded, because they may contain secrets: rights of credentials, and tokens."""
 
+import logging
 from typing import TypeVar
 
 from recorder.clock import Clock
-from recorder.errors import Refused, Undecodable, Unreachable, VenueError
+from recorder.errors import Refused, Unavailable, Undecodable, Unreachable, VenueError
 from recorder.live.http import HttpClient, answer_text, asked_wait_s, secrets_of, venue_error, without_secrets
 from recorder.live.settings import Account
 from recorder.venues.rest import Unrecorded, Verdict
 
+log = logging.getLogger(__name__)
+
 T = TypeVar("T")
+
+
+def check_rights(account: Account, client: HttpClient, clock: Clock) -> None:
+    """Ask what the credentials of an account may do, and log the venue's warnings.
+
+    Raises:
+        Refused: the account cannot be recorded with them.
+        Unreachable: the exchange cannot be reached at its address.
+    """
+    try:
+        warnings = ask(account, client, clock, account.venue.check(account.login))
+    except Unavailable as error:
+        log.warning("%s: what the credentials may do is not known (%s)", account.name, error)
+        return
+    for warning in warnings:
+        log.warning("%s: %s", account.name, warning)
 
 
 def ask(account: Account, client: HttpClient, clock: Clock, asked: Unrecorded[T], secrets: tuple[str, ...] = ()) -> T:

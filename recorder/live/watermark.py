@@ -4,11 +4,15 @@ import json
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple
 
 from recorder.clock import utc_text
 from recorder.errors import ConfigurationError
 from recorder.model import REST, SNAPSHOT, Frame
+
+#: Sessions of which the last durable frame is remembered: more than are open at a time.
+SESSIONS_MAX = 256
 
 
 class Mark(NamedTuple):
@@ -28,19 +32,20 @@ class Watermark(NamedTuple):
     frames: int
     #: Account key → its last durable frame.
     marks: Mapping[int, Mark]
+    #: Account key and session → its last durable frame, of the sessions that wrote last: an account may have several.
+    sessions: Mapping[tuple[int, int], Mark] = MappingProxyType({})
 
     def after(self, batch: int, frames: Sequence[Frame]) -> "Watermark":
         """The watermark after a batch with these frames."""
-        marks = dict(self.marks)
-        for frame in _last_of_each(frames):
-            marks[frame.account_id] = Mark(frame.session_id, frame.seq, frame.received_ns)
-        return Watermark(batch, self.frames + len(frames), marks)
-
-
-def _last_of_each(frames: Sequence[Frame]) -> Sequence[Frame]:
-    # REST answers are in sessions of their own; a mark is for the pushes.
-    last = {frame.account_id: frame for frame in frames if frame.source not in {REST, SNAPSHOT}}
-    return list(last.values())
+        # REST answers are in sessions of their own; a mark is for the pushes.
+        last = {(frame.account_id, frame.session_id): frame for frame in frames if frame.source not in {REST, SNAPSHOT}}
+        marks, sessions = dict(self.marks), dict(self.sessions)
+        for key, frame in last.items():
+            sessions.pop(key, None)
+            marks[frame.account_id] = sessions[key] = Mark(frame.session_id, frame.seq, frame.received_ns)
+        while len(sessions) > SESSIONS_MAX:
+            del sessions[next(iter(sessions))]
+        return Watermark(batch, self.frames + len(frames), marks, sessions)
 
 
 #: A larger file is not an ack file.

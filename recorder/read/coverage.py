@@ -7,14 +7,12 @@ from typing import NamedTuple
 from sqlalchemy import Connection, select
 
 from recorder.model import PUSH
+from recorder.read.intervals import EVER, FOR_EVER, Interval, complement, intersection, union
 from recorder.read.records import Coverage, Filter, Gap
 from recorder.store.event_log import last_proof_of_life, retired_recorders
 from recorder.store.gaps import OPEN, RECONCILED, UNRECOVERABLE, UNSUBSCRIBED
 from recorder.store.schema import frames, gaps, receipts, reconciliations, recorders, runs, sessions
 from recorder.venues.base import Venue
-
-#: Before every instant, and after every instant, ns since 1970.
-_EVER, _FOR_EVER = -1, 2**63
 
 #: One recorder knows as much about a stretch as the worst of its gaps says; several know as much as the best of them.
 _BEST_FIRST = (RECONCILED, OPEN, UNRECOVERABLE)
@@ -36,9 +34,6 @@ COVERED = "covered"
 IN_GAP = "gap"
 BEFORE = "before"
 AFTER = "after"
-
-#: Beginning and end, ns since 1970.
-Interval = tuple[int, int]
 
 
 class RecorderCoverage(NamedTuple):
@@ -205,14 +200,14 @@ def whole_gaps(account: str, by_recorder: ByRecorder) -> list[Gap]:
     found: list[tuple[str, str | None, Interval]] = []
     for stream in sorted(frozenset().union(*(side.streams for side in sides))):
         everywhere = [_uncovered(side, stream) for side in sides]
-        whole = _intersection(everywhere)
+        whole = intersection(everywhere)
         found += [(stream, None, part) for part in _known(whole, sides, stream)]
         for topic in sorted(topic for topic, its_stream in stream_of.items() if its_stream == stream):
             own = [
-                _union([*all_topics, *_uncovered(side, stream, topic)])
+                union([*all_topics, *_uncovered(side, stream, topic)])
                 for side, all_topics in zip(sides, everywhere, strict=True)
             ]
-            found += [(stream, topic, part) for part in _intersection([_intersection(own), _complement(whole)])]
+            found += [(stream, topic, part) for part in intersection([intersection(own), complement(whole)])]
     found.sort(key=lambda one: (one[2], one[0], one[1] or ""))
     return [
         _gap(account, number, stream, topic, part, by_recorder) for number, (stream, topic, part) in enumerate(found, 1)
@@ -254,7 +249,7 @@ def first_covered_ns(gaps: Iterable[Gap], default: int | None) -> int | None:
 
 def missing_ns(gaps: Iterable[Gap], since_ns: int, until_ns: int) -> int:
     """How much of a period is in gaps over all topics of a stream; what is in several counts once."""
-    missing = _union(_interval(gap) for gap in gaps if gap.topic is None)
+    missing = union(_interval(gap) for gap in gaps if gap.topic is None)
     return sum(max(min(end, until_ns) - max(begin, since_ns), 0) for begin, end in missing)
 
 
@@ -268,10 +263,10 @@ def full_coverage(gaps: Sequence[Gap], until_ns: int) -> list[Interval]:
     Returns:
         Beginning and end of each, both included.
     """
-    missing = _union(
+    missing = union(
         [_interval(gap) for gap in gaps if gap.topic is None or not _GIVEN_UP.issuperset(gap.reason.split(_AND))]
     )
-    covered = [(max(begin, 0), min(end, until_ns)) for begin, end in _complement(missing)]
+    covered = [(max(begin, 0), min(end, until_ns)) for begin, end in complement(missing)]
     return [(begin, end) for begin, end in covered if begin <= end]
 
 
@@ -322,8 +317,8 @@ def _contains(gap: Gap, at_ns: int) -> bool:
 def _uncovered(side: RecorderCoverage, stream: str, topic: str | None = None) -> list[Interval]:
     """Where a recorder does not cover all topics of a stream, or one topic."""
     if stream not in side.streams or (topic is not None and topic not in side.topics):
-        return [(_EVER, _FOR_EVER)]
-    return _union([_interval(gap) for gap in _own(side, stream) if gap.topic == topic])
+        return [(EVER, FOR_EVER)]
+    return union([_interval(gap) for gap in _own(side, stream) if gap.topic == topic])
 
 
 def _covers_still(side: RecorderCoverage, stream: str) -> bool:
@@ -334,12 +329,12 @@ def _covers_still(side: RecorderCoverage, stream: str) -> bool:
 def _known(intervals: Sequence[Interval], sides: Iterable[RecorderCoverage], stream: str) -> Iterator[Interval]:
     """The intervals without the time since the last frame of a recorder that still covers the stream."""
     last = [
-        _EVER if side.last_ns is None else side.last_ns
+        EVER if side.last_ns is None else side.last_ns
         for side in sides
         if stream in side.streams and _covers_still(side, stream)
     ]
     for begin, end in intervals:
-        if not last or end < _FOR_EVER or begin > max(last):
+        if not last or end < FOR_EVER or begin > max(last):
             yield begin, end
         elif begin < max(last):
             yield begin, max(last)
@@ -356,49 +351,14 @@ def _own(side: RecorderCoverage, stream: str) -> list[Gap]:
 
 def _interval(gap: Gap) -> Interval:
     return (
-        _EVER if gap.begins_ns is None else gap.begins_ns,
-        _FOR_EVER if gap.ends_ns is None else gap.ends_ns,
+        EVER if gap.begins_ns is None else gap.begins_ns,
+        FOR_EVER if gap.ends_ns is None else gap.ends_ns,
     )
 
 
 def _overlaps(gap: Gap, interval: Interval) -> bool:
     begins_ns, ends_ns = _interval(gap)
     return begins_ns < interval[1] and ends_ns > interval[0]
-
-
-def _union(intervals: Iterable[Interval]) -> list[Interval]:
-    joined: list[Interval] = []
-    for begin, end in sorted(intervals):
-        if joined and begin <= joined[-1][1]:
-            joined[-1] = joined[-1][0], max(end, joined[-1][1])
-        else:
-            joined.append((begin, end))
-    return joined
-
-
-def _intersection(sides: Iterable[Sequence[Interval]]) -> list[Interval]:
-    common: Sequence[Interval] = [(_EVER, _FOR_EVER)]
-    for side in sides:
-        common = list(_both(common, side))
-    return list(common)
-
-
-def _both(one: Sequence[Interval], other: Sequence[Interval]) -> Iterator[Interval]:
-    """What two sorted lists of intervals have in common, in one pass."""
-    i = j = 0
-    while i < len(one) and j < len(other):
-        begin, end = max(one[i][0], other[j][0]), min(one[i][1], other[j][1])
-        if begin < end:
-            yield begin, end
-        if one[i][1] < other[j][1]:
-            i += 1
-        else:
-            j += 1
-
-
-def _complement(intervals: Sequence[Interval]) -> list[Interval]:
-    edges = [_EVER, *(edge for interval in intervals for edge in interval), _FOR_EVER]
-    return [(begin, end) for begin, end in zip(edges[::2], edges[1::2], strict=True) if begin < end]
 
 
 def _gap(account: str, number: int, stream: str, topic: str | None, interval: Interval, by_recorder: ByRecorder) -> Gap:
@@ -414,15 +374,15 @@ def _gap(account: str, number: int, stream: str, topic: str | None, interval: In
         ]
         touching += its
         # A recorder never asked about the time before its own beginning: a snapshot settles that for itself alone.
-        asked = [gap for gap in its if gap.begins_ns is not None or begin == _EVER]
+        asked = [gap for gap in its if gap.begins_ns is not None or begin == EVER]
         if asked and len(asked) == len(its):
             worst.append(max(asked, key=_rank))
     best = min(worst, key=_rank, default=None)
     reasons = dict.fromkeys(gap.reason for gap in touching if gap.reason != NOT_KNOWN)
     return Gap(
         account,
-        None if begin == _EVER else begin,
-        None if end == _FOR_EVER else end,
+        None if begin == EVER else begin,
+        None if end == FOR_EVER else end,
         topic,
         _AND.join(reasons) or (NOT_KNOWN if touching else NEVER_ASKED),
         best.detail if best else None,

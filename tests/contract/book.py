@@ -29,12 +29,13 @@ class Gap(NamedTuple):
     begins: int | None
     ends: int | None
     reason: str
+    stream: str = ""
 
 
 class Session:
     """One connection of one account."""
 
-    def __init__(self, book: "Book", account_id: int, topics: tuple[str, ...]) -> None:
+    def __init__(self, book: "Book", account_id: int, topics: tuple[str, ...], stream: str = "") -> None:
         self.book = book
         self.account_id = account_id
         self.topics = topics
@@ -45,8 +46,8 @@ class Session:
         self.seq = -1
         #: The last frame received: number and time.
         self.last = (-1, self.opened)
-        opening = SessionOpened(account_id, self.session_id, book.run_id, "wss://x", topics, NOON_NS + self.opened)
-        book.apply(opening)
+        key = account_id, self.session_id
+        book.apply(SessionOpened(*key, book.run_id, "wss://x", topics, NOON_NS + self.opened, stream))
 
     def frame(self, source: str = PUSH) -> int:
         """A frame is recorded; returns when."""
@@ -125,18 +126,18 @@ class Book:
         self.begin_run()
         return [entry for entry in left if isinstance(entry, SessionEnded)]
 
-    def add(self, account_id: int = ACCOUNT, name: str = "main") -> None:
+    def add(self, account_id: int = ACCOUNT, name: str = "main", streams: tuple[str, ...] = ("",)) -> None:
         """An account is configured."""
-        self.apply(AccountAdded(account_id, "fmex", name, NOON_NS + self.tick()))
+        self.apply(AccountAdded(account_id, "fmex", name, NOON_NS + self.tick(), streams))
 
-    def open(self, *topics: str, account_id: int = ACCOUNT) -> Session:
+    def open(self, *topics: str, account_id: int = ACCOUNT, stream: str = "") -> Session:
         """A connection is made."""
-        return Session(self, account_id, topics or ("account", "order.a", "position.a"))
+        return Session(self, account_id, topics or ("account", "order.a", "position.a"), stream)
 
     def gaps(self, account_id: int = ACCOUNT) -> list[Gap]:
         """The gaps of an account, in the order in which they were noted."""
         found = self.connection.execute(select(gaps).where(gaps.c.account_id == account_id).order_by(gaps.c.gap_id))
-        return [Gap(row.topic, _ticks(row.begins_ns), _ticks(row.ends_ns), row.reason) for row in found]
+        return [Gap(row.topic, _ticks(row.begins_ns), _ticks(row.ends_ns), row.reason, row.stream) for row in found]
 
     def rows(self, table: str) -> list[Any]:
         """The rows of `gaps`, `sessions`, `runs` or `accounts`, as they stand."""

@@ -324,6 +324,75 @@ def _settle(book: Book, after: Session, result: str = RECONCILED, *lost: LostSub
     book.apply(ReconciliationEnded(*key, after.session_id, NOON_NS + at, result, "restored: it", lost, **more))
 
 
+def test_each_stream_has_gaps_of_its_own(book: Book) -> None:
+    book.add(OTHER, "other", ("a", "b"))
+    both = [Gap(None, None, None, "beginning", "a"), Gap(None, None, None, "beginning", "b")]
+    assert book.gaps(OTHER) == both
+    one, other = book.open("orders", account_id=OTHER, stream="a"), book.open("fills", account_id=OTHER, stream="b")
+    covered = one.cover()
+    assert book.gaps(OTHER) == [both[0]._replace(ends=covered), both[1]], "the account is not covered yet"
+    also = other.cover("fills")
+    last = one.end()
+    again = book.open("orders", "news", account_id=OTHER, stream="a").cover()
+    assert book.gaps(OTHER)[1:] == [
+        Gap(None, None, also, "beginning", "b"),
+        Gap("fills", None, None, "refused", "b"),
+        Gap(None, last, again, "lost", "a"),
+        Gap("news", None, again, "beginning", "a"),
+    ]
+    # Another stream that the venue has since.
+    book.open("positions", account_id=OTHER, stream="c")
+    assert book.gaps(OTHER)[-1] == Gap(None, None, None, "beginning", "c")
+
+
+def test_no_gap_begins_while_another_session_covers_the_stream(book: Book) -> None:
+    book.add(OTHER, "other", ("a", "b"))
+    book.open("fills", account_id=OTHER, stream="b").cover()
+    old = book.open("orders", account_id=OTHER, stream="a")
+    old.cover()
+    new = book.open("orders", account_id=OTHER, stream="a")
+    before = len(book.gaps(OTHER))
+    new.cover()
+    old.frame()
+    old.end("replaced")
+    assert len(book.gaps(OTHER)) == before
+    last = new.end("lost")
+    assert book.gaps(OTHER)[before:] == [Gap(None, last, None, "lost", "a")], "the other stream covers nothing of this one"
+
+
+def test_what_an_old_session_missed_before_the_new_one_was_covered_is_a_gap(book: Book) -> None:
+    book.add()
+    old = book.open()
+    old.cover()
+    last = old.frame()
+    new = book.open()
+    covered = new.cover()
+    old.end("silent")
+    assert book.gaps()[1:] == [Gap(None, last, covered, "silent")]
+    (row,) = book.rows("gaps")[1:]
+    assert (row.end_session_id, row.end_seq, row.state) == (new.session_id, None, "open")
+    _settle(book, new)
+    assert [one.state for one in book.rows("gaps")] == ["reconciled", "reconciled"]
+
+
+def test_a_session_that_ends_uncovered_beside_a_covered_one_is_no_gap(book: Book) -> None:
+    book.add()
+    book.open().cover()
+    book.open().end("refused")
+    assert len(book.gaps()) == 1
+
+
+def test_after_a_crash_in_the_overlap_the_gap_begins_where_the_newer_session_ended(book: Book) -> None:
+    book.add()
+    old, new = book.open(), book.open()
+    old.cover()
+    new.cover()
+    old.frame()
+    last = new.frame()
+    assert [entry.session_id for entry in book.crash()] == [old.session_id, new.session_id]
+    assert book.gaps()[1:] == [Gap(None, last, None, "crashed")]
+
+
 def test_a_round_settles_only_gaps_that_ended_before_it_began(book: Book) -> None:
     """While it asks, the connection is lost and comes again: of what that gap hid it was told nothing."""
     book.add()

@@ -277,6 +277,7 @@ def hourly_sessions(engine: Engine, count: int, recorders: int) -> None:
                 1,
                 at * recorders + number,
                 number,
+                "",
                 "url",
                 "account",
                 at * 60,

@@ -25,7 +25,8 @@ from recorder.read.books.updates import (
     OrderFees,
     book_updates,
 )
-from recorder.read.coverage import Interval, coverage_by_recorder, full_coverage, latest_frame_ns, whole_gaps
+from recorder.read.coverage import coverage_by_recorder, full_coverage, latest_frame_ns, whole_gaps
+from recorder.read.intervals import Interval
 from recorder.read.records import Book, Filter, Transfer, Unexplained
 from recorder.read.scope import LabelledAccount, labelled_accounts
 from recorder.venues import venue_named

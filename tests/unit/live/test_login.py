@@ -12,7 +12,7 @@ from recorder.live import collector as collecting
 from recorder.live import connection as connecting
 from recorder.model import CONTROL, PUSH, SENT, UNDECODED
 from recorder.store.entries import Covered, SessionEnded, SessionOpened
-from tests.unit.live.peer import PATIENCE_S, PING, PONG, TEXT, Line, frame, refuse
+from tests.unit.live.peer import PATIENCE_S, PING, PONG, TEXT, frame, refuse
 from tests.unit.live.stage import QUICK, Stage
 from tests.unit.live.toy import KEY, LOGGED_IN, SECRET, SESSION, Toy, ToyExchange
 
@@ -30,27 +30,9 @@ def stage_of(exchange: ToyExchange, venue: Toy | None = None, silent_s: float = 
     return Stage(exchange, account=exchange.account(venue), limits=replace(QUICK, silent_s=silent_s))
 
 
-def logged_in(exchange: ToyExchange) -> Line:
-    """The next connection, greeted and logged in."""
-    line = exchange.line()
-    line.send(frame(b"welcome to the toy"), frame(b""))
-    assert json.loads(line.receive_text()) == {"id": "login", "key": KEY, "sign": SECRET}
-    line.send(frame(LOGGED_IN))
-    return line
-
-
-def covered(exchange: ToyExchange) -> Line:
-    """The next connection, with all its topics acknowledged."""
-    line = logged_in(exchange)
-    for command_id, topic in (("1", "orders"), ("2", "status")):
-        assert json.loads(line.receive_text()) == {"id": command_id, "want": topic}
-    line.send(frame(b'{"id":"2"}'), frame(b'{"id":"1"}'))
-    return line
-
-
 def test_login_and_acknowledgements_by_command(exchange: ToyExchange) -> None:
     with stage_of(exchange) as stage:
-        line = covered(exchange)
+        line = exchange.covered()
         entry = stage.wait_entry(Covered)
         line.send(frame(ORDER))
         stage.wait_payload(ORDER)
@@ -64,7 +46,7 @@ def test_login_and_acknowledgements_by_command(exchange: ToyExchange) -> None:
 
 def test_a_topic_refused_in_prose_is_a_gap_of_its_own(exchange: ToyExchange) -> None:
     with stage_of(exchange) as stage:
-        line = logged_in(exchange)
+        line = exchange.logged_in()
         line.send(frame(b'{"id":"1","no":"you may not, %s"}' % SECRET.encode()), frame(b'{"id":"2"}'))
         entry = stage.wait_entry(Covered)
     assert entry.refused == {"orders": "you may not, ***"}
@@ -88,12 +70,12 @@ def test_a_login_that_expires_is_made_again_and_one_refused_then_is_tried_slowly
     monkeypatch.setattr(collecting, "REFUSED_S", 0.3)
     expired = b'{"id":"login","no":"expired"}'
     with stage_of(exchange) as stage:
-        line = covered(exchange)
+        line = exchange.covered()
         stage.wait_entry(Covered)
         line.send(frame(expired))
         exchange.line().send(frame(expired))
         refused = stage.wait_entry(SessionEnded, 2)
-        covered(exchange)
+        exchange.covered()
         again = stage.wait_entry(SessionOpened, 3)
         assert stage.collector.failure is None
     first, second, _ = stage.entries(SessionEnded)
@@ -105,7 +87,7 @@ def test_a_login_that_expires_is_made_again_and_one_refused_then_is_tried_slowly
 
 def test_a_sign_of_life_is_given_at_once(exchange: ToyExchange) -> None:
     with stage_of(exchange):
-        line = covered(exchange)
+        line = exchange.covered()
         line.send(frame(b'{"ask":"4711"}'))
         assert json.loads(line.receive_text()) == {"here": "4711"}
 
@@ -113,7 +95,7 @@ def test_a_sign_of_life_is_given_at_once(exchange: ToyExchange) -> None:
 def test_a_pong_answers_a_heartbeat(exchange: ToyExchange) -> None:
     """It keeps the session alive, and says that everything before it has been received."""
     with stage_of(exchange, Toy(None, 0.1), silent_s=0.5) as stage:
-        line = covered(exchange)
+        line = exchange.covered()
         stage.wait_entry(Covered)
         line.send(frame(ORDER))
         for number in range(1, 9):
@@ -132,7 +114,7 @@ def test_a_pong_answers_a_heartbeat(exchange: ToyExchange) -> None:
 
 def test_a_heartbeat_of_bare_text(exchange: ToyExchange) -> None:
     with stage_of(exchange, Toy(heartbeat_s=0.05)) as stage:
-        line = covered(exchange)
+        line = exchange.covered()
         assert line.receive() == (TEXT, b"ping")
         line.send(frame(b"pong"))
         stage.wait_payload(b"pong")
@@ -147,7 +129,7 @@ def test_secrets_in_frames_are_masked_and_the_rows_say_so(
     echoed = json.dumps({"nobody knows": [SECRET, KEY, TOKEN, SESSION]}).encode()
     broken = b"\xff" + SECRET.encode() + b"x" * 400
     with stage_of(exchange) as stage:
-        line = covered(exchange)
+        line = exchange.covered()
         line.send(frame(echoed), frame(broken), frame(b'{"say":"bye %s"}' % TOKEN.encode()), frame(ORDER))
         line.send(frame(b"\x03\xe8" + SESSION.encode(), 8))
         ended = stage.wait_entry(SessionEnded)
@@ -175,11 +157,11 @@ def test_a_token_is_renewed_while_the_connection_lives(monkeypatch: pytest.Monke
         exchange.answers[renewal].append(refuse("200 OK", body=another))
         exchange.answers["PUT /token/another-token"] = [refuse("404 Not Found", body=b"another-token is gone")]
         with stage_of(exchange) as stage:
-            line = covered(exchange)
+            line = exchange.covered()
             while "another" not in exchange.asked[-1]:
                 line.send(frame(b'{"nobody":"another-token"}'))
             ended = stage.wait_entry(SessionEnded)
-            covered(exchange)
+            exchange.covered()
     assert exchange.asked[:5] == ["POST /token", *[renewal] * 3, "PUT /token/another-token"]
     assert exchange.asked[5] == "POST /token"
     assert (ended.reason, ended.covered) == ("token", True)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from recorder.errors import ConfigurationError
-from recorder.live.watermark import AckFile, Mark, Watermark
+from recorder.live.watermark import SESSIONS_MAX, AckFile, Mark, Watermark
 from tests.made import NOON_NS, received
 
 NOTHING = Watermark(0, 0, {})
@@ -16,7 +16,15 @@ NOTHING = Watermark(0, 0, {})
 def test_the_mark_of_an_account_is_its_last_frame() -> None:
     frames = [received(seq, account_id=account, session_id=5).frame for seq in range(3) for account in (1, 2)]
     after = NOTHING.after(1, frames[:-1])
-    assert after == Watermark(1, 5, {1: Mark(5, 2, NOON_NS + 2), 2: Mark(5, 1, NOON_NS + 1)})
+    marks = {1: Mark(5, 2, NOON_NS + 2), 2: Mark(5, 1, NOON_NS + 1)}
+    assert after == Watermark(1, 5, marks, {(account, 5): mark for account, mark in marks.items()})
+
+
+def test_each_of_the_sessions_that_wrote_last_has_a_mark() -> None:
+    two = NOTHING.after(1, [received(0, session_id=5).frame, received(0, session_id=6).frame])
+    assert two.sessions == {(7, 5): Mark(5, 0, NOON_NS), (7, 6): Mark(6, 0, NOON_NS)}
+    many = two.after(2, [received(1, session_id=number).frame for number in range(6, 6 + SESSIONS_MAX)])
+    assert len(many.sessions) == SESSIONS_MAX and (7, 5) not in many.sessions
 
 
 def test_it_moves_on_by_account_and_counts_frames() -> None:

@@ -6,7 +6,7 @@ login, acknowledges commands by their ids, refuses in prose, asks for signs of l
 
 import json
 import threading
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import count
 
 from recorder.clock import Clock
@@ -28,11 +28,11 @@ from recorder.model import (
     RefusedCommand,
     Update,
 )
-from recorder.venues.base import Accounting, Command, Contradiction, Environment, Passed, Plain, Stream
+from recorder.venues.base import Accounting, Command, Environment, Plain, Stream
+from recorder.venues.comparable import Comparable
 from recorder.venues.fmex.accounting import FMexAccounting
 from recorder.venues.fmex.stand_in import FMexStandIn
 from recorder.venues.rest import (
-    Answer,
     CredentialField,
     Credentials,
     Known,
@@ -125,6 +125,7 @@ class Toy:
     clock_tolerance_ms = 10_000
     pushes_fills = True
     rest_limits: tuple[RestLimit, ...] = (RestLimit(1000, 1.0),)
+    comparable: tuple[Comparable, ...] = ()
     accounting: Accounting = FMexAccounting()
     stand_in: StandIn = FMexStandIn()
 
@@ -216,12 +217,6 @@ class Toy:
             yield Question("open orders", _request("GET", "/open"))
         return None
 
-    def contradictions(
-        self, _answers: Sequence[Answer], _topics: Collection[str], _passed: Passed
-    ) -> tuple[Contradiction, ...]:
-        """It compares nothing."""
-        return ()
-
 
 def _updates(topic: str, id: str = "", at: int | None = None, status: str = "new") -> tuple[Update, ...]:
     if topic == "orders":
@@ -294,6 +289,22 @@ class ToyExchange(Peer):
         """An account there."""
         credentials = Credentials(key=KEY, secret=SECRET)
         return Account(name="main", venue=venue or Toy(), url=self.url, credentials=credentials, symbols=())
+
+    def logged_in(self) -> Line:
+        """The next connection, greeted and logged in; by hand."""
+        line = self.line()
+        line.send(frame(b"welcome to the toy"), frame(b""))
+        assert json.loads(line.receive_text()) == {"id": "login", "key": KEY, "sign": SECRET}
+        line.send(frame(LOGGED_IN))
+        return line
+
+    def covered(self) -> Line:
+        """The next connection to the orders, with all topics acknowledged; by hand."""
+        line = self.logged_in()
+        for command_id, topic in (("1", "orders"), ("2", "status")):
+            assert json.loads(line.receive_text()) == {"id": command_id, "want": topic}
+        line.send(frame(b'{"id":"2"}'), frame(b'{"id":"1"}'))
+        return line
 
     def _say(self, request: bytes) -> bytes:
         asked = b" ".join(request.split(b" ", 2)[:2]).decode()

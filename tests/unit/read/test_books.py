@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from recorder.clock import NS_PER_S
 from recorder.read.books.books import Books, NamedTransfers
 from recorder.read.books.updates import BookBalance, BookOrder, BookPosition, BookSnapshot, BookUpdate
-from recorder.read.coverage import Interval
+from recorder.read.intervals import Interval
 from recorder.read.records import Book
 from recorder.venues.base import EXACT
 from tests.samples import FMEX
