@@ -103,12 +103,15 @@ class SnapshotComparison:
         key = self._account.account_id, session.session_id
         number = session.beat_soon(self._committed.set)
         give_up_s = self._clock.monotonic_s() + self._limits.silent_s
+        answer_seq: int | None = None
         while True:
             self._committed.clear()
             self._rest.check_stop()
             answered, mark = session.answered, self._durable.get(key)
-            durable_seq = -1 if mark is None else mark.seq
-            if answered.number >= number and durable_seq >= answered.seq:
+            if answer_seq is None and answered.number >= number:
+                # Kept: if commits take longer than a heartbeat interval, the newest answer is never durable.
+                answer_seq = answered.seq
+            if answer_seq is not None and mark is not None and mark.seq >= answer_seq:
                 with self._engine.connect() as connection:
                     return held.passed(connection)
             if session.is_over:

@@ -357,7 +357,7 @@ def test_no_gap_begins_while_another_session_covers_the_stream(book: Book) -> No
     old.end("replaced")
     assert len(book.gaps(OTHER)) == before
     last = new.end("lost")
-    assert book.gaps(OTHER)[before:] == [Gap(None, last, None, "lost", "a")], "the other stream covers nothing of this one"
+    assert book.gaps(OTHER)[before:] == [Gap(None, last, None, "lost", "a")], "another stream covers nothing of it"
 
 
 def test_what_an_old_session_missed_before_the_new_one_was_covered_is_a_gap(book: Book) -> None:
