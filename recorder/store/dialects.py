@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from functools import lru_cache
+from itertools import chain
 from typing import Any
 
 from sqlalchemy import Connection, Dialect, Select, Table, insert
@@ -9,6 +10,10 @@ from sqlalchemy.exc import DBAPIError
 
 SQLITE = "sqlite"
 POSTGRESQL = "postgresql"
+
+#: Rows that one statement inserts into SQLite. The driver releases the interpreter lock for each statement, and while
+#: another thread is busy, taking the lock again costs more than inserting a row.
+ROWS_A_STATEMENT = 20
 
 
 def insert_new(connection: Connection, table: Table, *, older: str | None = None) -> Any:
@@ -57,10 +62,16 @@ def insert_rows(connection: Connection, table: Table, rows: Sequence[tuple[Any, 
     """
     if not rows:
         return
-    if connection.dialect.name == SQLITE:
-        connection.exec_driver_sql(_insert_sql(table, connection.dialect), list(rows))
+    if connection.dialect.name != SQLITE:
+        _copy(connection, _copy_sql(table), rows)
         return
-    _copy(connection, _copy_sql(table), rows)
+    whole = len(rows) - len(rows) % ROWS_A_STATEMENT
+    if whole:
+        groups = range(0, whole, ROWS_A_STATEMENT)
+        values = [tuple(chain.from_iterable(rows[start : start + ROWS_A_STATEMENT])) for start in groups]
+        connection.exec_driver_sql(_insert_sql(table, connection.dialect, ROWS_A_STATEMENT), values)
+    if whole < len(rows):
+        connection.exec_driver_sql(_insert_sql(table, connection.dialect, 1), list(rows[whole:]))
 
 
 def _copy(connection: Connection, sql: str, rows: Sequence[tuple[Any, ...]]) -> None:
@@ -145,8 +156,10 @@ def take_account(connection: Connection, account_id: int) -> bool:
 
 
 @lru_cache(maxsize=64)
-def _insert_sql(table: Table, dialect: Dialect) -> str:
-    return str(insert(table).compile(dialect=dialect))
+def _insert_sql(table: Table, dialect: Dialect, rows: int) -> str:
+    one_row = str(insert(table).compile(dialect=dialect))
+    head, values, placeholders = one_row.partition(" VALUES ")
+    return head + values + ", ".join([placeholders] * rows)
 
 
 @lru_cache(maxsize=64)

@@ -12,6 +12,7 @@ from sqlalchemy import Column, Connection, MetaData, Table, insert, make_url, se
 from sqlalchemy.exc import IntegrityError, StatementError
 
 from recorder.store.columns import Bytes, ExactDecimal, Int64, Words
+from recorder.store.dialects import ROWS_A_STATEMENT, insert_rows
 from recorder.store.engine import open_engine
 from tests.unit.fmex.pushes import numbers
 
@@ -62,6 +63,16 @@ def test_decimals_come_back_with_every_digit(connection: Connection, number: Dec
 def test_the_driver_finds_an_adapter_for_null_and_bytes(value: object) -> None:
     """Without one, its search costs more than the rest of a wide row."""
     assert sqlite3.adapt(value, sqlite3.PrepareProtocol) is value
+
+
+@pytest.mark.parametrize("size", [1, ROWS_A_STATEMENT - 1, ROWS_A_STATEMENT, 2 * ROWS_A_STATEMENT + 1])
+def test_every_row_is_inserted_once_whatever_their_number(connection: Connection, size: int) -> None:
+    rows = [(key, f"{key}.50", None, bytes([key])) for key in range(size)]
+    with connection.begin_nested() as nested:
+        insert_rows(connection, THINGS, rows)
+        stored = connection.execute(select(THINGS).order_by(THINGS.c.key)).all()
+        nested.rollback()
+    assert [(key, str(number), words, content) for key, number, words, content in stored] == rows
 
 
 @pytest.mark.parametrize("digits", ["9.747280117178e-06", "2.796888254907565438", "0E-18", "-0", "0.10", "1E+99"])
