@@ -39,9 +39,6 @@ class Connection(NamedTuple):
             return
         if self.renewal.failure is not None:
             raise self.renewal.failure
-        known, text = self.transport.secrets, self.renewal.token.text
-        if text not in known:
-            self.transport.secrets = (*known, text)
 
     def close(self) -> None:
         """Close the socket, and renew the token no more."""
@@ -59,7 +56,7 @@ class Connector:
         wake: ends the waits of the connections.
         clock: of the connections.
         limits: of waits.
-        on_change: called when `Connection.check` has something to do, in another thread.
+        on_failure: called when a token cannot be renewed, in another thread.
     """
 
     def __init__(
@@ -69,14 +66,14 @@ class Connector:
         wake: Wake,
         clock: Clock,
         limits: Limits,
-        on_change: Callable[[], None],
+        on_failure: Callable[[], None],
     ) -> None:
         self._account = account
         self._stream = stream
         self._wake = wake
         self._clock = clock
         self._limits = limits
-        self._on_change = on_change
+        self._on_failure = on_failure
 
     def connect(self) -> Connection:
         """Request a token, if the venue has tokens, and connect.
@@ -89,11 +86,11 @@ class Connector:
         if venue.token is not None:
             with closing(client_of(account, self._limits, self._clock)) as client:
                 token = ask(account, client, self._clock, venue.token(account.login))
-        secrets = account.credentials.secrets if token is None else (*account.credentials.secrets, token.text)
+                account.credentials.learn(token.text)
         transport = connect(
             venue.connection_url(stream, account.login, token, self._clock.wall_ms()),
             stream.url,
-            secrets,
+            account.credentials.secrets,
             venue,
             self._wake,
             self._clock,
@@ -102,7 +99,7 @@ class Connector:
         )
         renewal = None
         if token is not None and venue.renew is not None:
-            renewal = TokenRenewal(account, token, venue.renew, self._clock, self._limits, self._on_change)
+            renewal = TokenRenewal(account, token, venue.renew, self._clock, self._limits, self._on_failure)
             renewal.start()
         return Connection(transport, venue.push_session(stream, account.login, token), renewal)
 
@@ -163,7 +160,7 @@ class TokenRenewal(Thread):
         renew: the venue's requests.
         clock: measures waits.
         limits: of waits.
-        on_change: called when it has been renewed, or cannot be renewed, in this thread.
+        on_failure: called when it cannot be renewed, in this thread.
 
     Attributes:
         token: the token now.
@@ -177,7 +174,7 @@ class TokenRenewal(Thread):
         renew: RenewToken,
         clock: Clock,
         limits: Limits,
-        on_change: Callable[[], None],
+        on_failure: Callable[[], None],
     ) -> None:
         super().__init__(name=f"token of {account.name}", daemon=True)
         self.failure: Exception | None = None
@@ -186,7 +183,7 @@ class TokenRenewal(Thread):
         self._renew = renew
         self._clock = clock
         self._limits = limits
-        self._on_change = on_change
+        self._on_failure = on_failure
         self._stopping = Event()
         self._backoff = Backoff(RENEW_FIRST_S, RENEW_LAST_S)
 
@@ -210,16 +207,17 @@ class TokenRenewal(Thread):
                     self._backoff.reset()
                     wait_s = self.token.renew_s
                     expires_s = self._clock.monotonic_s() + 2 * wait_s
-                    self._on_change()
         except Exception as error:  # noqa: BLE001  the collector raises it
             self.failure = error
-            self._on_change()
+            self._on_failure()
 
     def _renewed(self) -> Token:
         account = self._account
         with closing(client_of(account, self._limits, self._clock)) as client:
             asked = self._renew(account.login, self.token)
-            return ask(account, client, self._clock, asked, (self.token.text,))
+            token = ask(account, client, self._clock, asked)
+        account.credentials.learn(token.text)
+        return token
 
 
 def client_of(account: Account, limits: Limits, clock: Clock) -> HttpClient:

@@ -107,6 +107,10 @@ class Session:
         self._answering = True
         self._warned_of_clock = False
 
+    @property
+    def _secrets(self) -> tuple[str, ...]:
+        return (*self._transport.secrets, *self._account.credentials.secrets)
+
     def begin(self) -> None:
         """Send the opening commands.
 
@@ -264,9 +268,10 @@ class Session:
 
     def _without_secrets(self, payload: bytes, decoded: Decoded) -> tuple[bytes, Decoded]:
         """The bytes to store, and what they say. What the exchange said counts as it was."""
-        transport = self._transport
-        transport.secrets = (*transport.secrets, *set(decoded.secrets).difference(transport.secrets))
-        stored, is_masked = masked(payload, transport.secrets)
+        if decoded.secrets:
+            self._account.credentials.learn(*decoded.secrets)
+            self._transport.secrets = (*self._transport.secrets, *decoded.secrets)
+        stored, is_masked = masked(payload, self._secrets)
         if not is_masked:
             return payload, decoded
         read = read_frame(self._account.venue, stored)
@@ -274,13 +279,13 @@ class Session:
 
     def _answer(self, control: Control) -> None:
         if isinstance(control, Notice):
-            log.warning("%s: the exchange says: %s", self._name, presentable(control.message, self._transport.secrets))
+            log.warning("%s: the exchange says: %s", self._name, presentable(control.message, self._secrets))
             if control.reconnect:
                 self.replace_at_s = self._clock.monotonic_s()
         try:
             commands = self._protocol.receive(control, self._clock.wall_ms())
         except Refused as error:
-            raise Refused(without_secrets(str(error), self._transport.secrets)) from None
+            raise Refused(without_secrets(str(error), self._secrets)) from None
         for command in commands:
             self._send(command)
         self._check_settled()
@@ -290,7 +295,7 @@ class Session:
             self._settle()
 
     def _settle(self) -> None:
-        name, secrets = self._name, self._transport.secrets
+        name, secrets = self._name, self._secrets
         refused = {topic: presentable(words, secrets) for topic, words in self._protocol.refused.items()}
         if refused and len(refused) == len(self._topics):
             why = ", ".join(f"{topic} ({words})" for topic, words in refused.items())
@@ -328,7 +333,7 @@ class Session:
     def _send(self, command: Command) -> None:
         """Number and queue a command before it is sent, so that its answer comes after it in the record."""
         self._seq += 1
-        recorded, is_masked = masked(command.recorded, self._transport.secrets)
+        recorded, is_masked = masked(command.recorded, self._secrets)
         topic = masked_topic(None) if is_masked or command.masked is not None else None
         at_ns = self._clock.wall_ns()
         frame = Frame(self._account_id, self._session_id, self._seq, at_ns, SENT, topic, CONTROL, None, recorded)

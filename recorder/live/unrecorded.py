@@ -30,7 +30,7 @@ def check_rights(account: Account, client: HttpClient, clock: Clock) -> None:
         log.warning("%s: %s", account.name, warning)
 
 
-def ask(account: Account, client: HttpClient, clock: Clock, asked: Unrecorded[T], secrets: tuple[str, ...] = ()) -> T:
+def ask(account: Account, client: HttpClient, clock: Clock, asked: Unrecorded[T]) -> T:
     """Send requests until they have a result.
 
     Args:
@@ -38,18 +38,17 @@ def ask(account: Account, client: HttpClient, clock: Clock, asked: Unrecorded[T]
         client: sends them; of this thread.
         clock: dates them.
         asked: the requests.
-        secrets: masked in errors, besides the credentials.
 
     Raises:
         Refused, Unavailable, Unreachable: one sentence says what to do, without secrets.
     """
-    hidden = (*account.credentials.secrets, *secrets)
+    hidden = account.credentials.secrets
     shown = account.url
     try:
         make = next(asked)
         while True:
             request = make(account.url, account.credentials, clock.wall_ms())
-            hidden = (*secrets_of(account.credentials, request), *secrets)
+            hidden = secrets_of(account.credentials, request)
             shown = request.url.partition("?")[0]
             got = client.fetch(request)
             verdict = account.venue.classify(got.status, got.body)

@@ -1,5 +1,6 @@
 """Logins, and requests to a venue's REST interface: how they are made, what they are for, what answers mean. Pure."""
 
+from collections import deque
 from collections.abc import Callable, Collection, Generator, Mapping
 from decimal import Decimal
 from enum import Enum, auto
@@ -18,6 +19,10 @@ class CredentialField(NamedTuple):
     is_secret: bool = True
 
 
+#: The newest secrets that the exchange gave are remembered, more than are valid at a time.
+LEARNED_MAX = 64
+
+
 class Credentials:
     """The credentials of one account, by the names of `Venue.credential_fields`. `repr` shows no value.
 
@@ -28,8 +33,17 @@ class Credentials:
 
     def __init__(self, public: Mapping[str, str] | None = None, /, **secret: str) -> None:
         self._values = {**(public or {}), **secret}
-        #: The secret values, which must not be shown or stored.
-        self.secrets = tuple(secret.values())
+        self._secrets = tuple(secret.values())
+        self._learned: deque[str] = deque(maxlen=LEARNED_MAX)
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """What must not be shown or stored: the secret values, and what was learned since."""
+        return (*self._secrets, *self._learned)
+
+    def learn(self, *secrets: str) -> None:
+        """Note secrets that the exchange gave for these credentials, such as a token. From any thread."""
+        self._learned.extend(one for one in secrets if one not in self.secrets)
 
     def __getitem__(self, name: str) -> str:
         return self._values[name]

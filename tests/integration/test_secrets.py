@@ -1,11 +1,27 @@
-"""Secrets reach no table, no log, no error text, no argument list."""
+"""Secrets reach no table, no log, no error text, no export, no argument list."""
 
+import logging
+from collections.abc import Callable
 from pathlib import Path
+from threading import Event
 
+import pytest
+from click.testing import CliRunner
+
+from recorder import venues
+from recorder.cli.commands import recorder as program
+from recorder.live import connection
+from recorder.live.recording import Recording
+from recorder.live.watermark import Watermark
 from recorder.simulator import Simulator, SimulatorOptions
 from recorder.simulator.faults import refusing
 from recorder.venues.fmex.sign import SIGNATURE
 from tests.integration.process import Folder
+from tests.unit.live.peer import PATIENCE_S, frame, refuse
+from tests.unit.live.stage import QUICK
+from tests.unit.live.toy import KEY as TOY_KEY
+from tests.unit.live.toy import SECRET as TOY_SECRET
+from tests.unit.live.toy import SESSION, ToyExchange
 
 KEY = "a-key-that-stands-nowhere-else"
 SECRET = "a-secret-that-stands-nowhere-else"
@@ -42,3 +58,46 @@ def test_secrets_never_show(folder: Folder) -> None:
         assert secret not in said
         assert secret.encode() not in left
         assert secret.encode() not in arguments
+
+
+def test_secrets_of_every_shape_never_show(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Of a venue with logins and tokens: it echoes all of them wherever it can."""
+    caplog.set_level(logging.INFO)
+    monkeypatch.setitem(venues.VENUES, "toy", "tests.unit.live.toy:Toy")
+    monkeypatch.setattr(connection, "RENEW_FIRST_S", 0.02)
+    ended = Event()
+
+    def echo(status: str) -> Callable[[bytes], bytes]:
+        def answer(request: bytes) -> bytes:
+            return refuse(status, body=" ".join(secrets()).encode())(request)
+
+        return answer
+
+    def secrets() -> list[str]:
+        return [TOY_KEY, TOY_SECRET, SESSION, *exchange.issued]
+
+    def note(_watermark: Watermark) -> None:
+        if caplog.text.count("topics acknowledged") >= 4:
+            ended.set()
+
+    with ToyExchange(by_hand=False, renew_s=0.3) as exchange:
+        url = f"sqlite:///{tmp_path / 'recorder.db'}"
+        for number in (1, 2):
+            gone = [echo("500 Oops"), echo("404 Not Found")]
+            exchange.answers[f"PUT /token/token-{number}-of-the-toy"] = gone
+        exchange.answers["GET /open"] = [echo("401 No"), echo("404 Not Found")]
+        with Recording(url, [exchange.account()], QUICK, on_durable=note):
+            assert ended.wait(2 * PATIENCE_S)
+            for line in tuple(exchange.lines.values()):
+                for words in (b'{"say":"%s"}', b'{"id":"9","no":"%s"}', b"%s", b"\xff%s"):
+                    line.send(frame(words % " ".join(secrets()).encode()))
+    for form in ("csv", "jsonl"):
+        found = CliRunner().invoke(program, ["export", str(tmp_path / form), "--database", url, "--format", form])
+        assert found.exit_code == 0, found.output
+    left = b"".join(file.read_bytes() for file in sorted(tmp_path.rglob("*")) if file.is_file())
+    assert b"(secret masked)" in left and len(secrets()) >= 6
+    for secret in secrets():
+        assert secret.encode() not in left
+        assert secret not in caplog.text

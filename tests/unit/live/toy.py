@@ -273,17 +273,20 @@ class ToyExchange(Peer):
     Attributes:
         answers: `METHOD /path` → the bytes to answer instead, the next ones first.
         asked: every REST request, in order.
+        issued: the tokens.
         lines: the newest connection of each stream, if it holds the conversations.
+        pongs: whether it then answers heartbeats.
     """
 
     def __init__(self, *, by_hand: bool = True, renew_s: float = 1000.0) -> None:
         super().__init__(self._say)
         self.answers: dict[str, list[Callable[[bytes], bytes]]] = {}
         self.asked: list[str] = []
+        self.issued: list[str] = []
         self.lines: dict[str, Line] = {}
+        self.pongs = True
         self._by_hand = by_hand
         self._renew_s = renew_s
-        self._tokens = count(1)
 
     def account(self, venue: Toy | None = None) -> Account:
         """An account there."""
@@ -314,12 +317,13 @@ class ToyExchange(Peer):
         self.asked.append(asked)
         if queue := self.answers.get(asked, []):
             return queue.pop(0)(request)
-        token = {"token": f"token-{next(self._tokens)}-of-the-toy", "renew_s": self._renew_s}
+        if asked == "POST /token":
+            self.issued.append(f"token-{len(self.issued) + 1}-of-the-toy")
         known: dict[str, object] = {
             "GET /time": {"now": Clock().wall_ms()},
             "GET /rights": {"may": ["read", "trade"]},
             "GET /open": [],
-            "POST /token": token,
+            "POST /token": {"token": "".join(self.issued[-1:]), "renew_s": self._renew_s},
         }
         found = {"token": asked.removeprefix("PUT /token/"), "renew_s": self._renew_s}
         return refuse("200 OK", body=json.dumps(known.get(asked, found)).encode())(request)
@@ -334,14 +338,14 @@ class ToyExchange(Peer):
         try:
             while True:
                 opcode, payload = line.receive()
+                if b'"want": "status"' in payload or b'"want": "fills"' in payload:
+                    self.lines[line.request.split(b"?")[0].rpartition(b"/")[2].decode()] = line
                 if opcode == PING:
                     line.send(frame(payload, PONG))
                 elif opcode == CLOSE:
                     return
-                else:
+                elif payload != b"ping" or self.pongs:
                     line.send(frame(self._told(payload)))
-                if b'"want": "status"' in payload or b'"want": "fills"' in payload:
-                    self.lines[line.request.split(b"?")[0].rpartition(b"/")[2].decode()] = line
         except (OSError, EOFError):
             return  # the client has gone
 

@@ -1,0 +1,183 @@
+"""An account with several streams: each has its own sessions and gaps, and the account is covered where all are."""
+
+import logging
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+from threading import Condition
+from typing import Any
+
+import pytest
+
+from recorder import venues
+from recorder.errors import Refused
+from recorder.live.recording import Recording
+from recorder.live.watermark import Watermark
+from recorder.read.record import Record
+from tests.unit.live.peer import PATIENCE_S, frame, refuse
+from tests.unit.live.stage import QUICK
+from tests.unit.live.toy import Toy, ToyExchange
+
+BYE = frame(b'{"say":"maintenance in 30 s","then":"bye"}')
+COVERED = "SELECT 1 FROM sessions WHERE covered_ns IS NOT NULL AND ended_ns IS NULL AND stream = "
+SETTLED = "SELECT 1 FROM gaps WHERE state = 'reconciled'"
+#: What a process runs that is going to be killed.
+VICTIM = """
+import sys
+from dataclasses import replace
+from recorder.live.recording import Recording
+from tests.unit.live.stage import QUICK
+from tests.unit.live.toy import Credentials, Account, KEY, SECRET, Toy
+url, port = sys.argv[1:]
+account = Account(name="main", venue=Toy(), url=f"http://127.0.0.1:{port}",
+                  credentials=Credentials(key=KEY, secret=SECRET), symbols=())
+with Recording(url, [account], QUICK, on_durable=lambda _: print(flush=True)) as recording:
+    recording.wait(100)
+"""
+
+
+@pytest.fixture(autouse=True)
+def registered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(venues.VENUES, "toy", "tests.unit.live.toy:Toy")
+
+
+@pytest.fixture
+def exchange() -> Iterator[ToyExchange]:
+    with ToyExchange(by_hand=False) as exchange:
+        yield exchange
+
+
+class Run:
+    """A record, and a wait for its commits."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.url = f"sqlite:///{path}"
+        self._committed = Condition()
+
+    def durable(self, _watermark: Watermark) -> None:
+        with self._committed:
+            self._committed.notify_all()
+
+    def rows(self, sql: str) -> list[tuple[Any, ...]]:
+        with closing(sqlite3.connect(f"file:{self.path}?mode=ro", uri=True)) as database:
+            return database.execute(sql).fetchall()
+
+    def wait(self, sql: str, count: int = 1) -> None:
+        """Wait until there are this many rows."""
+        with self._committed:
+            assert self._committed.wait_for(lambda: len(self.rows(sql)) >= count, 2 * PATIENCE_S), self.rows(sql)
+
+    def recording(self, exchange: ToyExchange, venue: Toy | None = None) -> Recording:
+        return Recording(self.url, [exchange.account(venue)], QUICK, on_durable=self.durable)
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Run:
+    return Run(tmp_path / "recorder.db")
+
+
+def test_an_account_is_covered_where_all_its_streams_are(
+    run: Run, exchange: ToyExchange, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    with run.recording(exchange) as recording:
+        run.wait(SETTLED, 2)
+        assert recording.state().sessions == {"main (orders)": "covered", "main (money)": "covered"}
+        exchange.answers["GET /money"] = [refuse("503 Unavailable")] * 2
+        exchange.lines["money"].reset()
+        run.wait(COVERED + "'money'")
+        run.wait(SETTLED, 3)
+    opened = run.rows("SELECT session_id, stream FROM sessions ORDER BY session_id")
+    assert [stream for _, stream in opened].count("money") == 2 and len({key for key, _ in opened}) == 3
+    gaps = run.rows("SELECT stream, reason, ends_ns IS NULL FROM gaps ORDER BY gap_id")
+    assert sorted(gaps[:2]) == [("money", "beginning", 0), ("orders", "beginning", 0)]
+    assert gaps[2] == ("money", "lost", 0)
+    assert sorted(gaps[3:]) == [("money", "stopped", 1), ("orders", "stopped", 1)]
+    assert "the key may trade; a key that can only read is enough" in caplog.text
+    # One round after all streams were covered, and one after the gap.
+    rounds = run.rows("SELECT session_id FROM (SELECT reconciliation_id AS session_id FROM reconciliations) ORDER BY 1")
+    assert len(rounds) == 2 and rounds[0] > opened[1][:1]
+    with Record(run.url) as record:
+        (status,) = record.status().accounts
+        (lost,) = [gap for gap in record.gaps() if gap.reason == "lost"]
+    assert lost.subject == "all topics of money"
+    assert status.coverage.gaps == 3 and status.coverage.begins_ns == max(
+        ns for (ns,) in run.rows("SELECT ends_ns FROM gaps WHERE reason = 'beginning'")
+    )
+
+
+def test_a_round_waits_until_all_streams_are_covered(run: Run, exchange: ToyExchange) -> None:
+    exchange.answers["GET /money"] = [refuse("429 Slow")] * 10_000
+    with run.recording(exchange) as recording:
+        run.wait(COVERED + "'orders'")
+        assert recording.state().sessions["main (money)"] == "connecting"
+    assert "GET /open" not in exchange.asked
+    assert run.rows("SELECT state, ends_ns IS NULL FROM gaps WHERE stream = 'orders' AND reason = 'beginning'") == [
+        ("open", 0)
+    ]
+
+
+def test_a_key_that_may_not_read_ends_the_run_before_anything_is_written(run: Run, exchange: ToyExchange) -> None:
+    exchange.answers["GET /rights"] = [refuse("200 OK", body=b'{"may":["trade"]}')]
+    with pytest.raises(Refused, match="The key may not read"), run.recording(exchange):
+        pass
+    assert not run.path.exists()
+
+
+def test_a_planned_reconnect_leaves_no_gap_and_no_fill_twice(run: Run, exchange: ToyExchange) -> None:
+    fills = [b'{"topic":"fills","id":"%d"}' % number for number in range(6)]
+    with run.recording(exchange) as recording:
+        run.wait(SETTLED, 2)
+        old = exchange.lines["money"]
+        exchange.pongs = False
+        old.send(*map(frame, fills[:2]), BYE)
+        run.wait(COVERED + "'money'", 2)
+        new = exchange.lines["money"]
+        assert new is not old
+        for line in (old, new):
+            line.send(*map(frame, fills[2:4]))
+        run.wait("SELECT 1 FROM sessions WHERE end_reason = 'replaced'")
+        new.send(*map(frame, fills[4:]))
+        run.wait("SELECT 1 FROM fills WHERE trade_id = '5'")
+        assert recording.state().sessions["main (money)"] == "covered"
+    assert len(run.rows("SELECT 1 FROM fills")) in {6, 7, 8}
+    assert run.rows("SELECT reason FROM gaps WHERE reason NOT IN ('beginning', 'stopped')") == []
+    with Record(run.url) as record:
+        assert sorted(fill.trade_id or "" for fill in record.fills()) == [str(number) for number in range(6)]
+
+
+def test_a_kill_while_two_sessions_of_a_stream_overlap(run: Run, exchange: ToyExchange) -> None:
+    exchange.pongs = False
+    command = [sys.executable, "-c", VICTIM, run.url, str(exchange.port)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as victim:
+        assert victim.stdout is not None
+
+        def wait(done: Callable[[], object]) -> None:
+            assert victim.stdout is not None
+            while victim.stdout.readline() and not (run.path.exists() and done()):
+                pass
+
+        wait(lambda: len(run.rows(SETTLED)) == 2)
+        old = exchange.lines["orders"]
+        old.send(BYE)
+        wait(lambda: len(run.rows(COVERED + "'orders'")) == 2)
+        new = exchange.lines["orders"]
+        new.send(frame(b'{"topic":"orders","id":"1"}'))
+        wait(lambda: run.rows("SELECT 1 FROM order_updates"))
+        victim.kill()
+    last = run.rows(
+        "SELECT max(f.received_ns) FROM frames f JOIN sessions s USING (session_id) WHERE s.stream = 'orders' "
+        "AND source = 'push'"
+    )
+    exchange.pongs = True
+    with run.recording(exchange):
+        run.wait(COVERED + "'orders'")
+        run.wait("SELECT 1 FROM gaps WHERE reason = 'crashed' AND stream = 'orders' AND state = 'reconciled'")
+    crashed = run.rows("SELECT begins_ns, ends_ns IS NULL FROM gaps WHERE stream = 'orders' AND reason = 'crashed'")
+    assert (last[0][0], 0) in crashed
+    assert run.rows("SELECT count(*) FROM order_updates") == [(1,)]
+    assert len(run.rows("SELECT 1 FROM gaps WHERE stream = 'money' AND reason = 'crashed'")) == 1
