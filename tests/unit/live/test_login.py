@@ -15,6 +15,7 @@ from recorder.store.entries import Covered, SessionEnded, SessionOpened
 from tests.unit.live.peer import PATIENCE_S, PING, PONG, TEXT, frame, refuse
 from tests.unit.live.stage import QUICK, Stage
 from tests.unit.live.toy import KEY, LOGGED_IN, SECRET, SESSION, Toy, ToyExchange
+from tests.waiting import wait_until
 
 ORDER = b'{"topic":"orders","id":"1"}'
 TOKEN = "token-1-of-the-toy"
@@ -158,8 +159,7 @@ def test_a_token_is_renewed_while_the_connection_lives(monkeypatch: pytest.Monke
         exchange.answers["PUT /token/another-token"] = [refuse("404 Not Found", body=b"another-token is gone")]
         with stage_of(exchange) as stage:
             line = exchange.covered()
-            while "another-token" not in stage.account.credentials.secrets:
-                assert stage.collector.failure is None
+            wait_until(lambda: "another-token" in stage.account.credentials.secrets)
             line.send(frame(b'{"nobody":"another-token"}'))
             ended = stage.wait_entry(SessionEnded)
             exchange.covered()
