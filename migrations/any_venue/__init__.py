@@ -14,6 +14,7 @@ from . import (
     history,
     hyperliquid_views,
     projections,
+    rounds,
     statistics,
     streams,
     tables,
@@ -30,6 +31,7 @@ def upgrade() -> None:
     tables.drop_old()
     tables.create()
     streams.create()
+    rounds.create()
     projections.create()
     history.create()
     views.create()

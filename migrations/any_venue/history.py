@@ -82,7 +82,10 @@ CONTENT = {
 APART_NS = 120 * 10**9
 
 RECEIPT = "received_ns, session_id, seq, item"
-COUNTS_NS = "coalesce(r.began_ns, u.received_ns)"
+#: When a state counts from: an answer from its request, an answer of a backfill from the venue's time of the state.
+OF_STATE = "coalesce(u.updated_ms, u.event_ms, 0)"
+COUNTS_NS = f"""CASE WHEN r.purpose = 'backfill' AND {OF_STATE} BETWEEN 0 AND r.began_ns / 1000000
+    THEN {OF_STATE} * 1000000 ELSE coalesce(r.began_ns, u.received_ns) END"""
 SOURCE = "CASE WHEN r.began_ns IS NULL THEN 'push' ELSE 'rest' END"
 AT_MS = "coalesce(u.updated_ms, u.event_ms, u.received_ns / 1000000)"
 IN_ORDER = f"{COUNTS_NS}, u.received_ns, u.session_id, u.seq, u.item"

@@ -12,6 +12,7 @@ GROUPS = {
         "demo": ("demo", "Record a simulated exchange for a few seconds and show the result."),
         "run": ("run", "Record until stopped, or for a time."),
         "reconcile": ("reconcile", "Reconcile gaps with the exchange again."),
+        "backfill": ("backfill", "Ask the exchange for history from before the record."),
         "simulate": ("simulate", "Run a simulated exchange, for this recorder or your own programs."),
     },
     "Look": {

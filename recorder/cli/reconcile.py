@@ -30,14 +30,14 @@ def reconcile(ctx: click.Context, at: options.RecordAddress, account: str | None
     """Reconcile by hand."""
     signals = Signals()
     settings, to = at.configured()
-    accounts = _accounts(settings.accounts, account, at.file)
+    accounts = accounts_named(settings.accounts, account, at.file)
     if gap_id is not None and len(accounts) > 1:
         raise click.UsageError("--gap numbers the gaps of one account: name it with --account.")
     path = database_path(to.journal)
     if not path.exists():
         raise ConfigurationError(f"There is no record {path} yet: start recorder run first.")
     with progress() as shown:
-        recording = Recording(to.journal, accounts, settings.limits, server=to.server, retry=Retry(gap_id))
+        recording = Recording(to.journal, accounts, settings.limits, server=to.server, by_hand=Retry(gap_id))
         try:
             with recording:
                 _wait(recording, signals, shown)
@@ -61,7 +61,8 @@ def reconcile(ctx: click.Context, at: options.RecordAddress, account: str | None
     ctx.exit(1 if left else 0)
 
 
-def _accounts(configured: tuple[Account, ...], name: str | None, file: Path) -> tuple[Account, ...]:
+def accounts_named(configured: tuple[Account, ...], name: str | None, file: Path) -> tuple[Account, ...]:
+    """The accounts of a configuration with this name; None: all."""
     chosen = tuple(one for one in configured if name in {None, one.name})
     if not chosen:
         known = ", ".join(one.name for one in configured)

@@ -4,7 +4,7 @@ import click
 
 from recorder.cli import options
 from recorder.cli.output import heading, json_line
-from recorder.clock import utc_text
+from recorder.clock import NS_PER_MS, utc_text
 from recorder.read.records import AccountStatus, RecorderRun, Status
 from recorder.report.words import duration, percent
 from recorder.venues.reading import printable
@@ -67,6 +67,10 @@ def _account(account: AccountStatus) -> list[str]:
         share = f"{percent(coverage.covered_ns, whole_ns)} %" if whole_ns else "all"
         lines.append(f"coverage     {share} of {duration(whole_ns)} since {utc_text(coverage.begins_ns)}")
         lines.append(f"gaps since   {coverage.gaps}{' (one has not ended)' if coverage.in_gap else ''}")
+    lines += [
+        f"history      {history} since {utc_text(since_ms * NS_PER_MS)} UTC from REST"
+        for history, since_ms in account.history_since_ms.items()
+    ]
     found = account.discrepancies
     lines.append(f"contradicted {found}" + (" (see recorder discrepancies)" if found else ""))
     lines.append(f"undecoded    {account.undecoded}" + (" (kept verbatim in frames)" if account.undecoded else ""))

@@ -1,13 +1,13 @@
-"""The reconciler of one account: after a gap it asks over REST what happened, and regularly it compares REST with the
-pushes.
+"""The reconciler of one account: after a gap it asks over REST what happened; regularly it asks for what is never
+pushed, and compares REST with the pushes.
 
 It only reads the record: answers go through the channel to the writer as frames, like pushes. The venue decides what is
 asked, and in which order (`Venue.questions`).
 """
 
 import logging
-import secrets
 from collections.abc import Callable, Mapping, Sequence
+from enum import Enum, auto
 from queue import Empty, SimpleQueue
 from threading import Thread
 from typing import NamedTuple
@@ -21,12 +21,14 @@ from recorder.live.backoff import Backoff
 from recorder.live.channel import Channel, ChannelClosed
 from recorder.live.collector import Collector
 from recorder.live.comparison import Dropped, SnapshotComparison, snapshot_questions
+from recorder.live.history import Backfill, HistoryRounds, subjects_of
 from recorder.live.http import HttpClient
 from recorder.live.rest_client import RestClient, RestRound, Stopping
+from recorder.live.rounds import Rounds, restored
 from recorder.live.session import Session
 from recorder.live.settings import Account, Limits
 from recorder.live.watermark import Mark
-from recorder.model import SNAPSHOT, time_ordered_id
+from recorder.model import SNAPSHOT
 from recorder.read.known_state import (
     CurrentState,
     EndedGap,
@@ -36,11 +38,11 @@ from recorder.read.known_state import (
     newest_covered,
     told_in,
 )
-from recorder.store.entries import Covered, DiscrepancyFound, LostSubject, ReconciliationBegan, ReconciliationEnded
-from recorder.store.event_log import COMPARED, FAILED
+from recorder.store.entries import Covered, DiscrepancyFound, LostSubject
+from recorder.store.event_log import COMPARE, COMPARED, FAILED, RECONCILE
 from recorder.store.gaps import OPEN, PARTIAL, RECONCILED, UNRECOVERABLE, lost_text
 from recorder.venues.comparable import Contradiction
-from recorder.venues.rest import Known, Purpose, Question
+from recorder.venues.rest import Known, Purpose
 
 log = logging.getLogger(__name__)
 
@@ -58,14 +60,21 @@ class Retry(NamedTuple):
     gap_id: int | None = None
 
 
+class _Task(Enum):
+    #: Reconcile the gaps before a session.
+    RECONCILE = auto()
+    #: The same; if there is none, compare its pushes with a snapshot.
+    COMPARE = auto()
+    #: Ask for what is never pushed.
+    REGULAR = auto()
+
+
 class _Due(NamedTuple):
-    """The next thing to do, and when, on the monotonic clock."""
+    """Something to do, and when, on the monotonic clock."""
 
     at_s: float
-    #: The covered session: the gaps before it are reconciled, or its pushes compared.
     covered: Covered
-    #: Whether to compare if there is no open gap.
-    compares: bool
+    task: _Task
 
 
 class Reconciler(Thread):
@@ -82,13 +91,14 @@ class Reconciler(Thread):
         limits: of waits.
         on_end: called when the thread ends, in this thread.
         collectors: receive the account's pushes, one for each stream; none if there is nothing to compare with.
-        retry: reconcile once, by hand, and end.
+        by_hand: reconcile once, or backfill, and end.
 
     Attributes:
         account: the account.
         channel: to the writer.
         discrepancies: the number found so far.
         retried: the gaps reconciled by hand.
+        history: asks for what is not pushed.
         failure: what ended the thread, other than a stop.
         is_done: whether the thread is ending.
     """
@@ -105,7 +115,7 @@ class Reconciler(Thread):
         limits: Limits,
         on_end: Callable[[], None],
         collectors: Sequence[Collector] = (),
-        retry: Retry | None = None,
+        by_hand: Retry | Backfill | None = None,
     ) -> None:
         super().__init__(name=f"reconciler {account.name}", daemon=True)
         self.failure: BaseException | None = None
@@ -122,16 +132,20 @@ class Reconciler(Thread):
         self._limits = limits
         self._on_end = on_end
         self._collectors = collectors
-        self._retry = retry
+        self._by_hand = by_hand
         #: None ends the thread.
         self._covered: SimpleQueue[Covered | None] = SimpleQueue()
         self._due: _Due | None = None
-        self._last_round_id = 0
+        self._regular: _Due | None = None
+        self._rounds = Rounds(account.account_id, run_id, channel, clock)
         #: The latest state according to the pushes, once there is a snapshot to start from.
         self._held: CurrentState | None = None
         self._backoff = Backoff(RETRY_FIRST_S, RETRY_LAST_S)
         self._rest = RestClient(account, client, channel, clock, limits)
         self._comparison = SnapshotComparison(account, engine, self._rest, clock, limits)
+        self.history = HistoryRounds(account, recorder_id, engine, self._rest, self._rounds, channel, clock)
+        self._is_regular = limits.transactions_every_s > 0 and self.history.is_regular
+        self._regular_backoff = Backoff(RETRY_FIRST_S, RETRY_LAST_S)
 
     def covered(self, entry: Covered) -> None:
         """Reconcile the gaps before a session, whose coverage is durable now. From any thread."""
@@ -150,8 +164,11 @@ class Reconciler(Thread):
     def run(self) -> None:
         """The thread."""
         try:
-            if self._retry is not None:
-                self._retry_once(self._retry)
+            if isinstance(self._by_hand, Backfill):
+                self._backfill(self._by_hand)
+                return
+            if self._by_hand is not None:
+                self._retry_once(self._by_hand)
                 return
             while True:
                 self._do(self._next())
@@ -167,19 +184,26 @@ class Reconciler(Thread):
         """Wait for the next thing to do: the gaps before new coverage, or what is due by then."""
         while True:
             now_s = self._clock.monotonic_s()
+            first = min((due for due in (self._due, self._regular) if due is not None), key=_at_s, default=None)
             try:
-                entry = self._covered.get(timeout=None if self._due is None else max(self._due.at_s - now_s, 0.0))
+                entry = self._covered.get(timeout=None if first is None else max(first.at_s - now_s, 0.0))
             except Empty:
-                assert self._due is not None
-                due, self._due = self._due, None
-                return due
+                assert first is not None
+                if first is self._due:
+                    self._due = None
+                else:
+                    self._regular = None
+                return first
             self._rest.check_stop()
             # The round after the newest coverage settles all gaps before it.
             assert entry is not None
-            self._due = _Due(now_s, entry, compares=False)
+            self._due = _Due(now_s, entry, _Task.RECONCILE)
 
     def _do(self, due: _Due) -> None:
         entry = due.covered
+        if due.task is _Task.REGULAR:
+            self._ask_regularly(entry)
+            return
         try:
             with self._engine.connect() as connection:
                 gaps = ended_gaps(connection, self._recorder_id, self._account_id, entry.session_id)
@@ -197,9 +221,30 @@ class Reconciler(Thread):
             self._backoff.reset()
             if result != UNRECOVERABLE:
                 self._held = held
-        elif due.compares and not self._compare(entry):
+            if self._is_regular:
+                self._regular = _Due(self._clock.monotonic_s(), entry, _Task.REGULAR)
+        elif due.task is _Task.COMPARE and not self._compare(entry):
             return
         self._compare_later(entry)
+
+    def _ask_regularly(self, entry: Covered) -> None:
+        """Ask for what is never pushed; what cannot be answered now is asked again soon."""
+        try:
+            problem = self.history.ask_regularly(entry.session_id)
+        except DriverError as error:
+            problem = f"the record cannot be read: {error.orig}"
+        wait_s = self._limits.transactions_every_s
+        if problem:
+            wait_s = min(self._regular_backoff.next_s(), wait_s)
+            log.warning("%s: transactions: %s. Trying again in %.0f s.", self.account.name, problem, wait_s)
+        else:
+            self._regular_backoff.reset()
+        self._regular = _Due(self._clock.monotonic_s() + wait_s, entry, _Task.REGULAR)
+
+    def _backfill(self, backfill: Backfill) -> None:
+        with self._engine.connect() as connection:
+            session_id = newest_covered(connection, self._recorder_id, self._account_id)
+        self.history.backfill(session_id, backfill)
 
     def _retry_once(self, retry: Retry) -> None:
         with self._engine.connect() as connection:
@@ -235,7 +280,7 @@ class Reconciler(Thread):
         """
         venue, name = self.account.venue, self.account.name
         log.info("%s: asking the exchange what happened in the gap", name)
-        to = RestRound(self._begin(session_id))
+        to = RestRound(self._rounds.begin(session_id, RECONCILE))
         questions = venue.questions(
             Purpose.RECONCILE,
             Known(
@@ -245,6 +290,8 @@ class Reconciler(Thread):
                 None if known.since_ns is None else known.since_ns // NS_PER_MS,
                 self._clock.wall_ms(),
                 None if known.until_ns is None else known.until_ns // NS_PER_MS,
+                traded=known.traded,
+                last_fill_ms=known.last_fill_ms,
             ),
         )
         failed: list[str] = to.failed
@@ -254,12 +301,13 @@ class Reconciler(Thread):
         except VenueError as error:
             failed = [str(error)]
         lost = tuple(to.lost) if retried is None else self._still_lost(to.lost, retried)
-        result, detail = RECONCILED, _restored(to, known, lost)
+        result, detail = RECONCILED, restored(to, known.since_ns, lost)
         if failed:
             result, detail, lost = FAILED, "; ".join(failed), ()
         elif lost:
-            result = UNRECOVERABLE if self._snapshot_subjects().intersection(one.name for one in lost) else PARTIAL
-        self._end(session_id, to.round_id, result, detail, lost, None if retried is None else self.retried)
+            complete = subjects_of(snapshot_questions(self.account, self._clock))
+            result = UNRECOVERABLE if complete.intersection(one.name for one in lost) else PARTIAL
+        self._rounds.end(session_id, to.round_id, result, detail, lost, None if retried is None else self.retried)
         if result != FAILED:
             level = logging.INFO if result == RECONCILED else logging.ERROR
             log.log(level, "%s: %s: %s", name, result, detail + lost_text(lost))
@@ -267,24 +315,19 @@ class Reconciler(Thread):
             log.error("%s: not reconciled: %s", name, detail)
         return result, detail
 
-    def _snapshot_subjects(self) -> set[str]:
-        """The subjects of a complete snapshot."""
-        questions = snapshot_questions(self.account, self._clock)
-        subjects: set[str] = set()
-        try:
-            question = next(questions)
-            while True:
-                if isinstance(question, Question):
-                    subjects.add(question.subject)
-                question = questions.send(None)
-        except StopIteration:
-            return subjects
-
     def _still_lost(self, lost: Sequence[LostSubject], retried: Sequence[EndedGap]) -> tuple[LostSubject, ...]:
         """What earlier rounds about the same gaps lacked, too: an exchange only forgets more with time."""
         earlier = [gap.reconciliation_id for gap in retried if gap.reconciliation_id is not None]
+        # What the venue says it has forgotten had no request: the earlier round says so in its resolution.
+        forgotten = [gap.resolution or "" for gap in retried if gap.reconciliation_id is not None]
+        unsettled = len(forgotten) < len(retried)
         with self._engine.connect() as connection:
-            return tuple(one for one in lost if not told_in(connection, self._account_id, earlier, one.target))
+            return tuple(
+                one
+                for one in lost
+                if (not one.target and (unsettled or any(f"({one.reason})" in text for text in forgotten)))
+                or (one.target and not told_in(connection, self._account_id, earlier, one.target))
+            )
 
     def _compare(self, entry: Covered) -> bool:
         """Compare the pushes with a snapshot. Returns whether to do so again in this session."""
@@ -292,7 +335,7 @@ class Reconciler(Thread):
         if session is None:
             return False
         # The answers are evidence only: no typed rows follow from them.
-        to = RestRound(self._begin(entry.session_id), SNAPSHOT)
+        to = RestRound(self._rounds.begin(entry.session_id, COMPARE), SNAPSHOT)
         found: tuple[Contradiction, ...] = ()
         try:
             if self._held is None or self._held.session_id != entry.session_id:
@@ -310,7 +353,7 @@ class Reconciler(Thread):
             missing = [*to.failed, *(one.name for one in to.lost)]
             result, detail = FAILED, f"{detail}; not answered: {', '.join(missing)}"
         self._report(entry, to.round_id, found)
-        self._end(entry.session_id, to.round_id, result, detail)
+        self._rounds.end(entry.session_id, to.round_id, result, detail)
         if result == FAILED:
             log.warning("%s: not compared with the exchange this time: %s", self.account.name, detail)
         return True
@@ -341,46 +384,16 @@ class Reconciler(Thread):
         if len(found) > FINDINGS_SHOWN_MAX:
             log.error("%s: %d more discrepancies: see `recorder discrepancies`", name, len(found) - FINDINGS_SHOWN_MAX)
 
-    def _begin(self, session_id: int) -> int:
-        began_ns = self._clock.wall_ns()
-        # Above the session and the last round even if the clock has jumped back. The random step keeps the number free
-        # that the next session would then get: the one after its predecessor's.
-        after = max(session_id, self._last_round_id) + 1 + secrets.randbits(20)
-        round_id = self._last_round_id = max(time_ordered_id(began_ns), after)
-        self.channel.put_entry(ReconciliationBegan(self._account_id, round_id, self._run_id, began_ns))
-        return round_id
-
-    def _end(
-        self,
-        session_id: int,
-        round_id: int,
-        result: str,
-        detail: str,
-        lost: tuple[LostSubject, ...] = (),
-        gaps: tuple[int, ...] | None = None,
-    ) -> None:
-        now_ns = self._clock.wall_ns()
-        self.channel.put_entry(
-            ReconciliationEnded(self._account_id, round_id, session_id, now_ns, result, detail, lost, gaps)
-        )
-
     def _try_again(self, entry: Covered, why: str) -> None:
         wait_s = self._backoff.next_s()
-        self._due = _Due(self._clock.monotonic_s() + wait_s, entry, compares=False)
+        self._due = _Due(self._clock.monotonic_s() + wait_s, entry, _Task.RECONCILE)
         log.warning("%s: %s. Trying again in %.0f s.", self.account.name, why, wait_s)
 
     def _compare_later(self, entry: Covered) -> None:
         every_s = self._limits.reconcile_every_s
         if every_s:
-            self._due = _Due(self._clock.monotonic_s() + every_s, entry, compares=True)
+            self._due = _Due(self._clock.monotonic_s() + every_s, entry, _Task.COMPARE)
 
 
-def _restored(to: RestRound, known: KnownOrders, lost: Sequence[LostSubject]) -> str:
-    """What a round restored and what it did not, for the row in `gaps`."""
-    lost_names = {one.name for one in lost}
-    now = " and ".join(subject for subject in ("balances", "positions") if subject not in lost_names)
-    restored = f"{now} as of now, " if now else ""
-    restored += f"{len(to.orders)} orders, {to.executions} executions"
-    if known.since_ns is None:
-        return f"a snapshot: {restored}"
-    return f"restored: {restored}; not restored: balances, positions and order states in between"
+def _at_s(due: _Due) -> float:
+    return due.at_s

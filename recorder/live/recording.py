@@ -11,6 +11,7 @@ from recorder.clock import NS_PER_MS, Clock
 from recorder.errors import DatabaseMoved, InternalError, NotDurable, RecorderError
 from recorder.live.checkpointer import Checkpointer, LastSeal
 from recorder.live.collector import Collector, SessionIds
+from recorder.live.history import Backfill
 from recorder.live.http import HttpClient
 from recorder.live.reconciler import Reconciler, Retry
 from recorder.live.rest_client import check_clock
@@ -66,7 +67,8 @@ class Recording:
         on_durable: called before the run is opened, and then after each commit, in the writer's thread.
         server: the address of the server's database that batches are sent on to; None: there is no server.
         checkpoints: how the record is signed; None: it is not.
-        retry: reconcile gaps by hand instead of recording: nothing is pushed, and `wait` ends with the last round.
+        by_hand: reconcile gaps, or backfill, instead of recording: nothing is pushed, and `wait` ends with the last
+            round.
 
     Raises:
         RecorderError: on entering, before anything is written, if it cannot work; on leaving, what ended the run.
@@ -81,7 +83,7 @@ class Recording:
         on_durable: Callable[[Watermark], None] = lambda watermark: None,
         server: str | None = None,
         checkpoints: Checkpoints | None = None,
-        retry: Retry | None = None,
+        by_hand: Retry | Backfill | None = None,
     ) -> None:
         self._url = url
         self._accounts = tuple(accounts)
@@ -90,7 +92,7 @@ class Recording:
         self._on_durable = on_durable
         self._server = server
         self._checkpoints = checkpoints
-        self._retry = retry
+        self._by_hand = by_hand
         self._clients: dict[int, HttpClient] = {}
         #: Session → its coverage, where an account has several streams.
         self._covered_streams: dict[int, Covered] = {}
@@ -146,6 +148,11 @@ class Recording:
             frames_to_send=0 if self._shipper is None else max(watermark.frames - self._shipper.frames, 0),
             discrepancies=sum(reconciler.discrepancies for reconciler in self._reconcilers),
         )
+
+    @property
+    def asking(self) -> tuple[Reconciler, ...]:
+        """The reconcilers, for the progress of what is done by hand."""
+        return tuple(self._reconcilers)
 
     def retried(self) -> list[EndedGap]:
         """The gaps reconciled by hand, as they are after the run."""
@@ -220,7 +227,7 @@ class Recording:
             )
             for account in self._accounts
             for stream in account.streams
-            if self._retry is None
+            if self._by_hand is None
         ]
         reading = self._reading = open_engine(self._url, read_only=True)
         self._reconcilers = [
@@ -235,7 +242,7 @@ class Recording:
                 limits,
                 self._reconciler_ended,
                 self._collectors_of(account.account_id),
-                self._retry,
+                self._by_hand,
             )
             for account in self._accounts
         ]
@@ -286,7 +293,7 @@ class Recording:
 
     def _reconciler_ended(self) -> None:
         """End the run if a reconciler has failed, or if all of them are done reconciling by hand."""
-        if self._retry is None or all(reconciler.is_done for reconciler in self._reconcilers):
+        if self._by_hand is None or all(reconciler.is_done for reconciler in self._reconcilers):
             self.wake.set()
 
     def _sealed(self, batch: Batch) -> None:

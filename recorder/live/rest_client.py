@@ -2,7 +2,7 @@
 
 import logging
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from threading import Event
 
 from recorder.clock import Clock
@@ -89,22 +89,24 @@ class RestRound:
     Args:
         round_id: the session of the answers' frames.
         source: of the frames. Typed rows follow only from those of `REST`.
+        on_completed: called with each subject of a backfill that need not be asked about again, after its answers.
 
     Attributes:
         lost: subjects that the exchange does not have and will not have later.
         failed: subjects that it could not answer this time, with the reason.
-        completed: the subjects of a backfill that need not be asked about again.
         orders: the orders in the answers.
         executions: the number of executions in the answers.
         frames: the number of answers so far.
     """
 
-    def __init__(self, round_id: int, source: str = REST) -> None:
+    def __init__(
+        self, round_id: int, source: str = REST, on_completed: Callable[[Completed], None] = lambda one: None
+    ) -> None:
+        self._on_completed = on_completed
         self.round_id = round_id
         self.source = source
         self.lost: list[LostSubject] = []
         self.failed: list[str] = []
-        self.completed: list[Completed] = []
         self.orders: set[str] = set()
         self.executions = 0
         self.frames = 0
@@ -115,9 +117,10 @@ class RestRound:
             case Unanswered(subject, reason):
                 self.failed.append(f"{subject} ({reason})")
             case Forgotten(subject, reason, topic):
-                self.lost.append(LostSubject(subject, reason, topic, ""))
+                # First, so that a text that is cut still names it.
+                self.lost.insert(0, LostSubject(subject, reason, topic, ""))
             case Completed():
-                self.completed.append(step)
+                self._on_completed(step)
 
     def count(self, updates: tuple[Update, ...]) -> None:
         """Count the orders and executions of an answer."""

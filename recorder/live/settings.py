@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from cryptography.x509 import Certificate
 
 #: Limits that may be 0, which turns their feature off.
-CAN_BE_OFF = frozenset(["reconcile_every_s"])
+CAN_BE_OFF = frozenset(["reconcile_every_s", "transactions_every_s"])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,6 +121,8 @@ class Limits:
 
     #: How often the state is asked for over REST and compared with the pushes; 0: never.
     reconcile_every_s: float = 3600.0
+    #: How often what is never pushed, such as transactions, is asked for over REST; 0: never.
+    transactions_every_s: float = 900.0
     #: Maximum skew between a REST answer and the matching push, either way.
     reconcile_settle_s: float = 5.0
 

@@ -9,8 +9,21 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from decimal import Decimal
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, CompoundSelect, Connection, Row, Select, Table, func, or_, select, type_coerce
+from sqlalchemy import (
+    ColumnElement,
+    CompoundSelect,
+    Connection,
+    Row,
+    Select,
+    Table,
+    exists,
+    func,
+    or_,
+    select,
+    type_coerce,
+)
 
+from recorder.clock import NS_PER_MS
 from recorder.model import (
     DECODED,
     FINAL_STATUSES,
@@ -23,7 +36,9 @@ from recorder.model import (
     thing_of,
 )
 from recorder.store.columns import ExactDecimal, Words
+from recorder.store.event_log import ANSWERED, REGULAR
 from recorder.store.gaps import OPEN, PARTIAL, RECONCILED
+from recorder.store.projection_tables import trades
 from recorder.store.schema import (
     account_updates,
     frames,
@@ -33,10 +48,12 @@ from recorder.store.schema import (
     reconciliations,
     runs,
     sessions,
+    transactions,
 )
 from recorder.store.state_index import THINGS
 from recorder.venues.comparable import Passed, Seen
 from recorder.venues.reading import masked_topic
+from recorder.venues.rest import Traded
 
 _ZERO = Decimal(0)
 
@@ -50,6 +67,7 @@ _STATES: dict[Table, type[State]] = {
     position_updates: PositionUpdate,
 }
 
+DAY_MS = 86_400_000
 #: Final orders remembered, in case the venue lists one of them as open.
 ENDED_MAX = 10_000
 
@@ -171,6 +189,10 @@ class KnownOrders(NamedTuple):
     newest_order_id: str | None
     #: When the newest gap ended, ns since 1970.
     until_ns: int | None = None
+    #: Of each unfinished order, its market and symbol.
+    traded: dict[str, Traded] = {}  # noqa: RUF012  never changed
+    #: The venue's time of the newest fill, milliseconds since 1970; None: there was none.
+    last_fill_ms: int | None = None
 
 
 class EndedGap(NamedTuple):
@@ -252,12 +274,40 @@ def known_orders(connection: Connection, ended: Sequence[EndedGap], held: Curren
     until_ns = max(one.ends_ns for one in ended)
     if held is not None and held.session_id == gap.begin_session_id:
         held.advance(connection)
-        unfinished = {order.order_id: Decimal(order.filled_quantity or _ZERO) for order in held.open_orders()}
+        unfinished: Sequence[Any] = held.open_orders()
         newest_order_id = held.newest_order_id or _newest_order_id(connection, gap)
     else:
         unfinished = _unfinished(connection, gap)
         newest_order_id = _newest_order_id(connection, gap)
-    return KnownOrders(gap.begins_ns, unfinished, newest_order_id, until_ns)
+    filled = {order.order_id: Decimal(order.filled_quantity or _ZERO) for order in unfinished}
+    traded = {order.order_id: Traded(order.market, order.symbol) for order in unfinished}
+    return KnownOrders(gap.begins_ns, filled, newest_order_id, until_ns, traded, _last_fill_ms(connection, gap))
+
+
+def newest_transaction_ms(connection: Connection, account_id: int) -> int | None:
+    """The venue's time of the newest transaction in the record, milliseconds since 1970; None: there is none.
+
+    Only rounds that were answered completely count: everything before their newest transaction was asked for. And
+    nothing older than a day before the last of them, because whatever was before it was in its answers.
+    """
+    r, t = reconciliations.c, transactions.c
+    answered = select(r.reconciliation_id, r.began_ns).where(r.account_id == account_id)
+    answered = answered.where(r.purpose == REGULAR, r.result == ANSWERED).order_by(r.reconciliation_id.desc())
+    last = connection.execute(answered.limit(1)).first()
+    if last is None:
+        return None
+    of_round = (t.account_id == account_id) & (t.session_id == r.reconciliation_id)
+    newest = connection.scalar(answered.with_only_columns(r.reconciliation_id).where(exists().where(of_round)).limit(1))
+    mine = t.account_id == account_id, t.session_id == newest
+    occurred_ms: int = connection.scalar(select(func.max(t.occurred_ms)).where(*mine)) or 0
+    answered_ms: int = last.began_ns // NS_PER_MS
+    return max(occurred_ms, answered_ms - DAY_MS)
+
+
+def _last_fill_ms(connection: Connection, gap: EndedGap) -> int | None:
+    t = trades.c
+    query = select(t.at_ms).where(t.account_id == gap.account_id, t.received_ns <= gap.begins_ns)
+    return connection.scalar(query.order_by(t.at_ms.desc()).limit(1))
 
 
 def told_in(connection: Connection, account_id: int, round_ids: Collection[int], target: str) -> bool:
@@ -268,7 +318,7 @@ def told_in(connection: Connection, account_id: int, round_ids: Collection[int],
     return connection.execute(query.where(f.status == DECODED).limit(1)).first() is not None
 
 
-def _unfinished(connection: Connection, gap: EndedGap) -> dict[str, Decimal]:
+def _unfinished(connection: Connection, gap: EndedGap) -> list[Row[Any]]:
     o = order_updates.c
     since = o.account_id == gap.account_id, o.session_id.in_(_since_last_round(gap))
     newest_first = o.received_ns.desc(), o.session_id.desc(), o.seq.desc(), o.item.desc()
@@ -277,10 +327,9 @@ def _unfinished(connection: Connection, gap: EndedGap) -> dict[str, Decimal]:
         .over(partition_by=[o[name] for name in THINGS[order_updates]], order_by=newest_first)
         .label("age")
     )
-    latest = select(o.order_id, o.status, o.filled_quantity, age).where(*since).subquery()
+    latest = select(o.order_id, o.market, o.symbol, o.status, o.filled_quantity, age).where(*since).subquery()
     unfinished = or_(latest.c.status.is_(None), latest.c.status.not_in(sorted(FINAL_STATUSES)))
-    rows = connection.execute(select(latest).where(latest.c.age == 1, unfinished))
-    return {row.order_id: row.filled_quantity or _ZERO for row in rows}
+    return list(connection.execute(select(latest).where(latest.c.age == 1, unfinished)).all())
 
 
 def _newest_order_id(connection: Connection, gap: EndedGap) -> str | None:

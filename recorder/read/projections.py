@@ -35,7 +35,7 @@ from recorder.store.columns import ExactDecimal
 from recorder.store.deduplication import in_bursts, seen_first
 from recorder.store.projection_tables import trades
 from recorder.store.schema import fills, order_updates, reconciliations, recorders, runs, sessions
-from recorder.store.state_index import content_of
+from recorder.store.state_index import content_of, counts_ns
 from recorder.venues import find_venue
 
 Row = tuple[Any, ...]
@@ -284,8 +284,7 @@ def _updates(*, several: bool) -> Select[Any]:
     u, r, s = order_updates.c, reconciliations.c, sessions.c
     of_round = and_(r.account_id == u.account_id, r.reconciliation_id == u.session_id)
     source = order_updates.outerjoin(reconciliations, of_round)
-    # A state from a REST answer counts from the request: a push received before the answer arrived is newer.
-    columns: list[ColumnElement[Any]] = [*u, func.coalesce(r.began_ns, u.received_ns).label("counts_ns")]
+    columns: list[ColumnElement[Any]] = [*u, counts_ns(u).label("counts_ns")]
     these = [
         u.account_id == bindparam("account_id"),
         u.order_id.in_(bindparam("order_ids", expanding=True)),

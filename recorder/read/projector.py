@@ -33,7 +33,7 @@ from recorder.store.schema import (
     recorders,
     runs,
 )
-from recorder.store.state_index import THINGS, StateRow, latest
+from recorder.store.state_index import THINGS, StateRow, counts_ns, latest
 
 log = logging.getLogger(__name__)
 
@@ -309,11 +309,11 @@ def _states_within(table: Table) -> Select[Any]:
         reconciliations, and_(r.account_id == table.c.account_id, r.reconciliation_id == table.c.session_id)
     )
     things = [table.c[name] for name in THINGS[table]]
-    counts_ns = func.coalesce(r.began_ns, table.c.received_ns)
+    counts_from_ns = counts_ns(table.c)
     receipt = table.c.received_ns, table.c.session_id, table.c.seq, table.c.item
-    newest_first = [part.desc() for part in (counts_ns, *receipt)]
+    newest_first = [part.desc() for part in (counts_from_ns, *receipt)]
     age = func.row_number().over(partition_by=things, order_by=newest_first).label("age")
-    columns = [*things, counts_ns.label("counts_ns"), *receipt]
+    columns = [*things, counts_from_ns.label("counts_ns"), *receipt]
     aged = select(*columns, age).select_from(joined).where(*within(table)).subquery()
     return select(*list(aged.c)[:-1]).where(aged.c.age == 1)
 

@@ -19,7 +19,7 @@ from recorder.store.schema import (
     recorders,
     sessions,
 )
-from recorder.store.state_index import THINGS
+from recorder.store.state_index import THINGS, counts_ns
 
 
 class Closed(NamedTuple):
@@ -117,11 +117,6 @@ def _of_answer(rows: FromClause) -> ColumnElement[bool]:
     return (r.account_id == rows.c.account_id) & (r.reconciliation_id == rows.c.session_id)
 
 
-def _counts_ns(rows: FromClause) -> ColumnElement[Any]:
-    # A REST answer counts from the time of the request: a push received before the answer arrived is newer.
-    return func.coalesce(reconciliations.c.began_ns, rows.c.received_ns)
-
-
 def history(record: type[tuple[Any, ...]], table: Table, wanted: Filter, connection: Connection) -> Select[Any]:
     """Every state of everything, in the order of receipt."""
     rows = rows_until(connection, table, wanted.until_ns)
@@ -135,7 +130,7 @@ def positions_as_they_happened(wanted: Filter, connection: Connection) -> Select
         rows, reconciliations, _of_answer(rows), isouter=True
     )
     at_ms = func.coalesce(rows.c.updated_ms, rows.c.event_ms, rows.c.received_ns // NS_PER_MS)
-    return _wanted(query, rows, wanted).order_by(at_ms, _counts_ns(rows), *_receipt(rows))
+    return _wanted(query, rows, wanted).order_by(at_ms, counts_ns(rows.c), *_receipt(rows))
 
 
 def rounds(wanted: Filter, connection: Connection) -> Select[Any]:
@@ -150,7 +145,7 @@ def rounds(wanted: Filter, connection: Connection) -> Select[Any]:
 def latest_orders(wanted: Filter, connection: Connection) -> Select[Any]:
     """The latest state of each order, the oldest change first."""
     rows = rows_until(connection, order_updates, wanted.until_ns)
-    newest_first = [column.desc() for column in (_counts_ns(rows), *_receipt(rows))]
+    newest_first = [column.desc() for column in (counts_ns(rows.c), *_receipt(rows))]
     order = rows.c.account_id, *(rows.c[name] for name in THINGS[order_updates])
     age = func.row_number().over(partition_by=order, order_by=newest_first).label("age")
     query = select(*columns_of(Order, rows, connection), age).join_from(

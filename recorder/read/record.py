@@ -11,6 +11,7 @@ from sqlalchemy import Connection, func, literal_column, select
 from recorder.clock import datetime_ns
 from recorder.model import PUSH, UNDECODED
 from recorder.read import queries
+from recorder.read.backfilled import history_since
 from recorder.read.books.books import NamedTransfers, Watch, keep_books
 from recorder.read.coverage import (
     InstantCoverage,
@@ -235,5 +236,14 @@ def _account_status(connection: Connection, account: LabelledAccount) -> Account
     of_account = discrepancies.c.account_id == account.account_id
     found = connection.scalar(select(func.count()).select_from(discrepancies).where(of_account)) or 0
     return AccountStatus(
-        account.label, account.venue, len(by_recorder), count, state, last_ns, undecoded, covered, found
+        account.label,
+        account.venue,
+        len(by_recorder),
+        count,
+        state,
+        last_ns,
+        undecoded,
+        covered,
+        found,
+        history_since(connection, account.account_id),
     )

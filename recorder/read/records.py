@@ -354,6 +354,8 @@ class AccountStatus(NamedTuple):
     undecoded: int
     coverage: Coverage
     discrepancies: int = 0
+    #: Kind of history from before the record, such as `fills` → since when it is complete, ms since 1970.
+    history_since_ms: dict[str, int] = {}  # noqa: RUF012  never changed
 
 
 class RecorderRun(NamedTuple):

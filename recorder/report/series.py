@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from decimal import Decimal
 from typing import NamedTuple
 
-from sqlalchemy import Select, Table, func, select
+from sqlalchemy import Select, Table, select
 
 from recorder.read.record import Filter
 from recorder.report.source import Listed, Period, ReportSource
@@ -21,6 +21,7 @@ from recorder.store.schema import (
     runs,
     sessions,
 )
+from recorder.store.state_index import counts_ns
 from recorder.venues.base import EXACT
 
 #: Columns of a plot: two pixels each.
@@ -206,10 +207,10 @@ def _updates(source: ReportSource, table: Table, *names: str) -> Select[tuple[ob
     """Updates in the order that decides the latest state: an answer counts from when it was requested."""
     once, asked = ONCE[table], reconciliations.c
     of_answer = (asked.account_id == once.c.account_id) & (asked.reconciliation_id == once.c.session_id)
-    counts_ns = func.coalesce(asked.began_ns, once.c.received_ns)
+    from_ns = counts_ns(once.c)
     return (
-        select(once.c.account_id, counts_ns, *[once.c[name] for name in names])
+        select(once.c.account_id, from_ns, *[once.c[name] for name in names])
         .join_from(once, reconciliations, of_answer, isouter=True)
         .where(source.is_reported(once.c.account_id), source.is_received(once.c.received_ns))
-        .order_by(counts_ns, once.c.received_ns, once.c.session_id, once.c.seq, once.c.item)
+        .order_by(from_ns, once.c.received_ns, once.c.session_id, once.c.seq, once.c.item)
     )

@@ -134,6 +134,8 @@ class ReconciliationBegan(_Entry, frozen=True):
     reconciliation_id: int
     run_id: int
     began_ns: int
+    #: `reconcile`, `compare`, `regular` or `backfill`.
+    purpose: str = ""
 
 
 class LostSubject(msgspec.Struct, frozen=True):
@@ -159,13 +161,27 @@ class ReconciliationEnded(_Entry, frozen=True):
     ended_ns: int
     #: Settles gaps: `reconciled`, everything was answered; `partial`, all but `lost`; `unrecoverable`, not even the
     #: snapshot of balances, positions and open orders is complete.
-    #: Settles nothing: `failed`, it is tried again; `compared`, there was no gap.
+    #: Settles nothing: `failed`, it is tried again; `compared`, there was no gap; `answered`, it asked for history.
     result: str
     detail: str
     #: What the exchange could not answer.
     lost: tuple[LostSubject, ...] = ()
     #: The gaps to settle; None: all open ones.
     gaps: tuple[int, ...] | None = None
+
+
+class SubjectCompleted(_Entry, frozen=True):
+    """A backfill has every answer about a subject."""
+
+    account_id: int
+    reconciliation_id: int
+    subject: str
+    #: Of which history it is a part, such as `fills`; empty: none in particular.
+    history: str
+    #: The period that is complete, milliseconds since 1970, without its end; None: unknown.
+    since_ms: int | None
+    until_ms: int | None
+    completed_ns: int
 
 
 class DiscrepancyFound(_Entry, frozen=True):
@@ -229,6 +245,7 @@ LogEntry = (
     | SessionEnded
     | ReconciliationBegan
     | ReconciliationEnded
+    | SubjectCompleted
     | DiscrepancyFound
     | CheckpointMade
     | FramesRedacted

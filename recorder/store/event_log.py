@@ -30,11 +30,13 @@ from recorder.store.entries import (
     RunStarted,
     SessionEnded,
     SessionOpened,
+    SubjectCompleted,
 )
 from recorder.store.gaps import CRASHED, PARTIAL, RECONCILED, UNRECOVERABLE, Gaps, lost_text
 from recorder.store.schema import (
     TYPED,
     accounts,
+    backfilled,
     batches,
     checkpoints,
     credentials,
@@ -52,7 +54,11 @@ from recorder.store.snapshots import forget
 #: Results of a reconciliation that settle nothing.
 FAILED = "failed"
 COMPARED = "compared"
+ANSWERED = "answered"
 INTERRUPTED = "interrupted"
+
+#: Why a round asked: about gaps; to compare; for what is never pushed; for what was before the record.
+RECONCILE, COMPARE, REGULAR = "reconcile", "compare", "regular"
 
 
 def apply(connection: Connection, recorder_id: int, entry: LogEntry) -> None:
@@ -66,8 +72,9 @@ def apply(connection: Connection, recorder_id: int, entry: LogEntry) -> None:
             Gaps(connection, recorder_id, entry.account_id).account_added(entry.streams)
         case CredentialUsed() | CredentialAccepted():
             _add_credential(connection, entry)
-        case RunStarted() | ReconciliationBegan():
-            _insert(connection, runs if isinstance(entry, RunStarted) else reconciliations, entry)
+        case RunStarted() | ReconciliationBegan() | SubjectCompleted():
+            tables = {RunStarted: runs, ReconciliationBegan: reconciliations, SubjectCompleted: backfilled}
+            _insert(connection, tables[type(entry)], entry)
         case RunEnded():
             _end_run(connection, entry)
         case SessionOpened():

@@ -254,9 +254,21 @@ reconciliations = table(
     *ints("account_id", "reconciliation_id", "run_id", "began_ns"),
     *ints("ended_ns", null=True),
     *texts("result", "detail"),
+    *texts("purpose"),
     PrimaryKeyConstraint("account_id", "reconciliation_id"),
     _of_account(),
     ForeignKeyConstraint(["run_id"], ["runs.run_id"]),
+)
+
+#: What backfills have completed: an exchange is asked for each subject once.
+backfilled = table(
+    "backfilled",
+    *ints("account_id", "reconciliation_id"),
+    *texts("subject", "history", null=False),
+    *ints("since_ms", "until_ms", null=True),
+    *ints("completed_ns"),
+    PrimaryKeyConstraint("account_id", "reconciliation_id", "subject"),
+    _of_account(),
 )
 
 #: Contradictions outside known gaps: between a REST snapshot and the pushes before it, or between two recorders.

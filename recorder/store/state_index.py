@@ -18,12 +18,14 @@ from sqlalchemy import (
     Table,
     and_,
     bindparam,
+    case,
     func,
     literal,
     select,
     union_all,
 )
 
+from recorder.clock import NS_PER_MS
 from recorder.store.columns import Words
 from recorder.store.deduplication import APART_NS, cut_off, in_bursts, seen_first
 from recorder.store.receipts import EVER_NS, ranges
@@ -49,6 +51,9 @@ THINGS: dict[Table, tuple[str, ...]] = {
 
 #: What identifies a thing: the values of these columns.
 ThingKey = tuple[str | None, ...]
+
+#: `reconciliations.purpose` of a backfill.
+BACKFILL = "backfill"
 
 #: Ranges of frames that one statement names; if there are more, everything from the first to the last is read.
 PARTS_MAX = 100
@@ -233,10 +238,25 @@ def _columns(table: Table) -> list[ColumnElement[Any]]:
     t = table.c
     return [
         *(t[name].label(f"{_KEY_LABEL}{name}") for name in THINGS[table]),
-        func.coalesce(reconciliations.c.began_ns, t.received_ns).label("counts_ns"),
+        counts_ns(t).label("counts_ns"),
         *(t.received_ns, t.session_id, t.seq, t.item),
         t.status if table is order_updates else literal(None, Words).label("status"),
     ]
+
+
+def counts_ns(states: Any) -> ColumnElement[Any]:
+    """When a state counts from, ns since 1970; the greatest is the latest.
+
+    An answer counts from its request: a push received before the answer arrived is newer. An answer of a backfill tells
+    what was before, so each state counts from the venue's own time of it; without one, before all others.
+
+    Args:
+        states: the columns of a table of states, joined with `reconciliations`.
+    """
+    r = reconciliations.c
+    of_state_ms = func.coalesce(states.updated_ms, states.event_ms, 0)
+    is_before = (r.purpose == BACKFILL) & of_state_ms.between(0, r.began_ns // NS_PER_MS)
+    return case((is_before, of_state_ms * NS_PER_MS), else_=func.coalesce(r.began_ns, states.received_ns))
 
 
 def _of_round(table: Table) -> ColumnElement[bool]:

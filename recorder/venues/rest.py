@@ -140,11 +140,20 @@ class Purpose(Enum):
     BACKFILL = auto()
 
 
+class Traded(NamedTuple):
+    """What an order is for."""
+
+    #: See `OrderUpdate.market`.
+    market: str | None
+    symbol: str | None
+
+
 class Known(NamedTuple):
     """What a record knows of an account before the venue is asked.
 
-    For `RECONCILE`: when the oldest gap to be reconciled began. For `REGULAR`: `since_ms` is the time of the newest
-    transaction. For `BACKFILL`: `until_ms` is when the record begins, and `since_ms` how far back to ask.
+    For `RECONCILE`: when the oldest gap to be reconciled began. For `REGULAR`: `since_ms` is a little before the newest
+    transaction. For `BACKFILL`: `until_ms` is when the record begins, and `since_ms` how far back to ask. Ask for what
+    happened (orders, fills, transactions); a backfill says nothing about the current state.
     """
 
     symbols: tuple[str, ...]
@@ -160,6 +169,11 @@ class Known(NamedTuple):
     until_ms: int | None = None
     #: Subjects that earlier rounds of a backfill have completed.
     done: Collection[str] = ()
+    #: The order ids in `unfinished` → market and symbol, for venues that ask for an order by them.
+    traded: Mapping[str, "Traded"] = {}
+    #: For `RECONCILE`, the venue's time of the newest fill that the record had when the gap began, milliseconds since
+    #: 1970; None: it had none. Where the two differ, `since_ms` is when the last frame was received.
+    last_fill_ms: int | None = None
 
 
 class Question(NamedTuple):

@@ -27,6 +27,7 @@ from recorder.store.engine import open_engine
 from recorder.store.entries import DiscrepancyFound, FramesRedacted
 from recorder.store.schema import (
     accounts,
+    backfilled,
     checkpoints,
     credentials,
     discrepancies,
@@ -43,7 +44,7 @@ from recorder.store.schema import (
 #: The tables that follow from entries and nothing else.
 TABLES = (
     *(accounts, credentials, recorders, retirements, runs, sessions, gaps),
-    *(reconciliations, discrepancies, checkpoints, redactions),
+    *(reconciliations, backfilled, discrepancies, checkpoints, redactions),
 )
 #: Discrepancies between two recorders are computed from what both saw (`recorder.store.crosscheck`), not from entries.
 _OF_ENTRIES = {discrepancies: f" WHERE field <> '{UNSEEN}'"}

@@ -34,7 +34,7 @@ from tests.unit.live.stage import Venue
 DAY_MS = 86_400_000
 WINDOW_MS = 7 * DAY_MS
 #: Rows of one answer at most.
-PAGE_ROWS = 500
+PAGE_ROWS = 200
 #: 2026-01-01, milliseconds since 1970.
 NOW_MS = 1_767_225_600_000
 RETENTION_MS = 730 * DAY_MS
@@ -73,7 +73,8 @@ class ArchiveVenue(Venue):
         if status != 200:
             return _VERDICTS.get(status, Verdict.TRANSIENT)
         try:
-            return _VERDICTS.get(json.loads(body)["code"], Verdict.TRANSIENT)
+            read = json.loads(body)
+            return _VERDICTS.get(read["code"] if "code" in read else read["status"], Verdict.TRANSIENT)
         except (ValueError, KeyError):
             return Verdict.TRANSIENT
 
@@ -114,7 +115,8 @@ class ArchiveVenue(Venue):
             # Newest first.
             for end_ms in range(until_ms, begin_ms, -WINDOW_MS):
                 since_ms = max(end_ms - WINDOW_MS, begin_ms)
-                subject = f"{name} until {end_ms}"
+                # Where the exchange's memory ends moves on with time: it must not change the name.
+                subject = f"{name} from {max(end_ms - WINDOW_MS, known.since_ms or 0)} until {end_ms}"
                 if subject not in known.done and (yield from _pages(name, since_ms, end_ms, subject)):
                     yield Completed(subject, name, since_ms, end_ms)
         return None
@@ -201,9 +203,14 @@ class Archive:
             protocol_version = "HTTP/1.1"
             disable_nagle_algorithm = True
 
+            def do_GET(self) -> None:
+                self._send(200, {}, b'{"status":0,"data":%d}' % (time.time_ns() // 10**6))
+
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["Content-Length"]))
-                status, headers, answer = archive.answer(body, dict(self.headers.items()))
+                self._send(*archive.answer(body, dict(self.headers.items())))
+
+            def _send(self, status: int, headers: Mapping[str, str], answer: bytes) -> None:
                 self.send_response(status)
                 for name, value in headers.items():
                     self.send_header(name, value)

@@ -3,6 +3,7 @@
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from threading import Event
 
@@ -31,7 +32,7 @@ from recorder.store.entries import (
     SessionEnded,
     SessionOpened,
 )
-from recorder.store.event_log import FAILED
+from recorder.store.event_log import ANSWERED, FAILED, RECONCILE, REGULAR
 from recorder.store.gaps import PARTIAL, RECONCILED, UNRECOVERABLE
 from recorder.store.journal import Batch
 from recorder.store.schema import gaps
@@ -39,6 +40,7 @@ from recorder.store.seals import BEGINNING
 from recorder.venues import venue_named
 from recorder.venues.rest import Credentials
 from tests.made import received
+from tests.unit.live.archive import Archive
 from tests.unit.live.peer import PATIENCE_S, Peer, refuse
 
 RECORDER = 1
@@ -49,7 +51,7 @@ QUICK = Limits(reconnect_first_s=0.01, reconnect_last_s=0.02)
 class Stage:
     """A reconciler with a record that has one ended gap: the time before it."""
 
-    def __init__(self, path: Path, account: Account, clock: Clock) -> None:
+    def __init__(self, path: Path, account: Account, clock: Clock, limits: Limits = QUICK) -> None:
         self.account = account
         self.path = path
         engine = open_engine(f"sqlite:///{path}")
@@ -69,7 +71,7 @@ class Stage:
         reading: Engine = open_engine(f"sqlite:///{path}", read_only=True)
         client = HttpClient(account.url, PATIENCE_S, PATIENCE_S)
         self.reconciler = Reconciler(
-            account, RECORDER, RUN_ID, reading, self.channel, client, clock, QUICK, lambda: None
+            account, RECORDER, RUN_ID, reading, self.channel, client, clock, limits, lambda: None
         )
 
     def next_entry(self) -> LogEntry:
@@ -137,7 +139,12 @@ def stage(
         credentials=Credentials(key=key, secret=secret),
         symbols=symbols,
     )
-    made = Stage(path, account, clock or Clock())
+    with started(Stage(path, account, clock or Clock())) as made:
+        yield made
+
+
+@contextmanager
+def started(made: Stage) -> Iterator[Stage]:
     made.reconciler.start()
     made.reconciler.covered(made.covered)
     try:
@@ -310,3 +317,60 @@ def test_a_stop_leaves_the_round_at_once(path: Path) -> None:
         assert isinstance(it.next_entry(), ReconciliationBegan)
     left = it.channel.take(1_000, 2**20)
     assert [one for one in left if not isinstance(one, Recorded)] == [], "the round has no end"
+
+
+def test_what_a_venue_has_forgotten_is_what_is_lost(path: Path) -> None:
+    with Archive(fills=3, now_ms=Clock().wall_ms()) as archive, started(Stage(path, archive.account, Clock())) as it:
+        it.apply(it.next_round())
+        # The gap began in 1970.
+        it.outage()
+        while (ended := it.next_round()).session_id != it.covered.session_id:
+            pass
+        it.apply(ended)
+    assert ended.result == PARTIAL
+    assert [(one.name, one.reason, one.topic) for one in ended.lost] == [
+        ("fills before two years ago", "it remembers two years", "order.")
+    ]
+    with open_engine(f"sqlite:///{path}").connect() as connection:
+        rows = connection.execute(select(gaps.c.state, gaps.c.resolution).order_by(gaps.c.gap_id)).all()
+    assert rows[1].state == UNRECOVERABLE
+    assert rows[1].resolution.endswith("; unrecoverable: fills before two years ago (it remembers two years)")
+
+
+def test_what_is_never_pushed_is_asked_for_regularly_and_after_each_reconciliation(path: Path) -> None:
+    limits = replace(QUICK, transactions_every_s=0.05)
+    now_ms = Clock().wall_ms()
+    with Archive(now_ms=now_ms) as archive, started(Stage(path, archive.account, Clock(), limits)) as it:
+        began = it.next_entry()
+        assert isinstance(began, ReconciliationBegan) and began.purpose == RECONCILE
+        assert isinstance(it.next_entry(), ReconciliationEnded)
+        results = []
+        for _ in range(3):
+            began = it.next_entry()
+            assert isinstance(began, ReconciliationBegan) and began.purpose == REGULAR
+            ended = it.next_entry()
+            assert isinstance(ended, ReconciliationEnded)
+            results.append(ended.result)
+    assert results == [ANSWERED] * 3
+
+
+def test_transactions_that_cannot_be_answered_now_are_asked_for_again(path: Path) -> None:
+    limits = replace(QUICK, transactions_every_s=1_000.0)
+    with Archive(now_ms=Clock().wall_ms()) as archive, started(Stage(path, archive.account, Clock(), limits)) as it:
+        archive.answers.extend([(200, {}, b'{"code":0,"rows":[]}')] + [(500, {}, b"")] * 5)
+        assert it.next_round().result == RECONCILED
+        assert it.next_round().result == FAILED
+        assert it.next_round().result == ANSWERED
+    assert archive.requests == 7
+
+
+def test_it_is_not_asked_for_where_it_is_switched_off_or_the_venue_has_none(path: Path) -> None:
+    limits = replace(QUICK, transactions_every_s=0)
+    with Archive(now_ms=Clock().wall_ms()) as archive, started(Stage(path, archive.account, Clock(), limits)) as it:
+        assert it.next_round().result == RECONCILED
+        it.reconciler.stop()
+        it.reconciler.join(PATIENCE_S)
+    assert it.channel.is_empty
+    with Simulator(SimulatorOptions()) as exchange:
+        account = replace(archive.account, venue=venue_named("fmex"), url=exchange.url)
+        assert not Stage(path.with_suffix(".2"), account, Clock()).reconciler.history.is_regular

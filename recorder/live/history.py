@@ -1,0 +1,176 @@
+"""Asks for what is never pushed, regularly, and for what happened before the record began."""
+
+import logging
+from collections.abc import Callable
+from typing import NamedTuple
+
+from sqlalchemy import Engine
+
+from recorder.clock import NS_PER_MS, Clock
+from recorder.errors import VenueError
+from recorder.live.channel import Channel
+from recorder.live.rest_client import RestClient, RestRound
+from recorder.live.rounds import Rounds
+from recorder.live.settings import Account
+from recorder.read.backfilled import completed_subjects, record_begins_ns
+from recorder.read.known_state import newest_transaction_ms
+from recorder.store.entries import SubjectCompleted
+from recorder.store.event_log import ANSWERED, FAILED, REGULAR
+from recorder.store.gaps import lost_text
+from recorder.store.state_index import BACKFILL
+from recorder.venues.rest import Completed, Known, Purpose, Question, Questions
+
+log = logging.getLogger(__name__)
+
+#: Regular questions overlap by this much: rows may appear late at the venue, and the clocks may differ.
+OVERLAP_MS = 300_000
+
+
+class Backfill(NamedTuple):
+    """Ask once for history from before the record."""
+
+    #: How far back, milliseconds since 1970; None: as far as the venue remembers.
+    since_ms: int | None = None
+
+
+class Asked(NamedTuple):
+    """The progress of a backfill."""
+
+    #: What is being asked for, and its place among all that is asked for, from 1.
+    subject: str = ""
+    number: int = 0
+    of: int = 0
+    began_s: float = 0.0
+
+
+class HistoryRounds:
+    """Rounds of one account that settle no gap.
+
+    Args:
+        account: the account.
+        recorder_id: whose record begins.
+        engine: a read-only engine of the record.
+        rest: asks.
+        rounds: begins and ends them.
+        channel: to the writer.
+        clock: stamps and measures.
+
+    Attributes:
+        asked: the progress of a backfill.
+        incomplete: why a backfill is not complete; empty: it is.
+    """
+
+    def __init__(
+        self,
+        account: Account,
+        recorder_id: int,
+        engine: Engine,
+        rest: RestClient,
+        rounds: Rounds,
+        channel: Channel,
+        clock: Clock,
+    ) -> None:
+        self.asked = Asked()
+        self.incomplete = ""
+        self._account = account
+        self._recorder_id = recorder_id
+        self._engine = engine
+        self._rest = rest
+        self._rounds = rounds
+        self._channel = channel
+        self._clock = clock
+
+    @property
+    def is_regular(self) -> bool:
+        """Whether the venue has anything that must be asked for regularly."""
+        return next(self._account.venue.questions(Purpose.REGULAR, self._known()), None) is not None
+
+    def ask_regularly(self, session_id: int) -> str:
+        """Ask for what is never pushed, from the newest transaction in the record on.
+
+        Args:
+            session_id: the covered session.
+
+        Returns:
+            Why it is not complete; empty: it is.
+        """
+        with self._engine.connect() as connection:
+            newest_ms = newest_transaction_ms(connection, self._account.account_id)
+        since_ms = None if newest_ms is None else newest_ms - OVERLAP_MS
+        questions = self._account.venue.questions(Purpose.REGULAR, self._known(since_ms=since_ms))
+        return self._ask(questions, session_id, REGULAR)
+
+    def backfill(self, session_id: int, backfill: Backfill) -> None:
+        """Ask for what happened before the record began, except what earlier rounds completed.
+
+        Args:
+            session_id: the newest covered session; 0: there is none, and the record has not begun.
+            backfill: how far back.
+        """
+        with self._engine.connect() as connection:
+            begins_ns = record_begins_ns(connection, self._account.account_id)
+            done = completed_subjects(connection, self._account.account_id)
+        if begins_ns is None:
+            self.incomplete = "its record has not begun: start recorder run first"
+            return
+        known = self._known(since_ms=backfill.since_ms, until_ms=begins_ns // NS_PER_MS, done=done)
+        ask = self._account.venue.questions
+        subjects = subjects_of(ask(Purpose.BACKFILL, known))
+        if not subjects:
+            log.info("%s: nothing is left to ask for", self._account.name)
+            return
+        self.asked = Asked(of=len(subjects), began_s=self._clock.monotonic_s())
+        self.incomplete = self._ask(self._counted(ask(Purpose.BACKFILL, known)), session_id, BACKFILL)
+
+    def _known(self, **known: object) -> Known:
+        empty = Known(self._account.symbols, {}, None, None, self._clock.wall_ms())
+        return empty._replace(**known)  # type: ignore[arg-type]
+
+    def _ask(self, questions: Questions, session_id: int, purpose: str) -> str:
+        round_id = self._rounds.begin(session_id, purpose)
+        to = RestRound(round_id, on_completed=self._completed_in(round_id))
+        rows = 0
+        try:
+            for answer in self._rest.answers(questions, to):
+                rows += len(answer.updates)
+            problem = "; ".join(to.failed)
+        except VenueError as error:
+            problem = str(error)
+        lost = () if problem else tuple(to.lost)
+        result, detail = (FAILED, problem) if problem else (ANSWERED, f"{rows:,} rows in {to.frames:,} answers")
+        self._rounds.end(session_id, round_id, result, detail, lost)
+        log.info("%s: %s: %s", self._account.name, purpose, detail + lost_text(lost))
+        return problem
+
+    def _completed_in(self, round_id: int) -> Callable[[Completed], None]:
+        def put(one: Completed) -> None:
+            of = self._account.account_id, round_id, one.subject, one.history
+            self._channel.put_entry(SubjectCompleted(*of, one.since_ms, one.until_ms, self._clock.wall_ns()))
+
+        return put
+
+    def _counted(self, questions: Questions) -> Questions:
+        """The same questions, with their progress in `asked`."""
+        answer = None
+        while True:
+            try:
+                step = questions.send(answer)
+            except StopIteration:
+                return None
+            if isinstance(step, Question) and step.subject != self.asked.subject:
+                asked = self.asked
+                self.asked = asked._replace(subject=step.subject, number=min(asked.number + 1, asked.of))
+            answer = yield step
+
+
+def subjects_of(questions: Questions) -> set[str]:
+    """The subjects of the questions that a venue asks if none of them is answered."""
+    subjects: set[str] = set()
+    try:
+        step = next(questions)
+        while True:
+            if isinstance(step, Question):
+                subjects.add(step.subject)
+            step = questions.send(None)
+    except StopIteration:
+        return subjects

@@ -1,0 +1,49 @@
+"""Since when a record has history from before it began, and what of it was asked for."""
+
+from collections import defaultdict
+
+from sqlalchemy import Connection, func, select
+
+from recorder.clock import NS_PER_MS
+from recorder.store.schema import backfilled, sessions
+
+
+def record_begins_ns(connection: Connection, account_id: int) -> int | None:
+    """When the first session of an account was covered, ns since 1970; None: none was."""
+    query = select(func.min(sessions.c.covered_ns)).where(sessions.c.account_id == account_id)
+    begins_ns: int | None = connection.scalar(query)
+    return begins_ns
+
+
+def completed_subjects(connection: Connection, account_id: int) -> frozenset[str]:
+    """The subjects of backfills that are complete."""
+    return frozenset(connection.scalars(select(backfilled.c.subject).where(backfilled.c.account_id == account_id)))
+
+
+def history_since(connection: Connection, account_id: int) -> dict[str, int]:
+    """Kind of history, such as `fills` → since when a backfill completed all of it, milliseconds since 1970.
+
+    Only what is complete up to the record's beginning counts: a period that is missing ends it.
+    """
+    begins_ns = record_begins_ns(connection, account_id)
+    b = backfilled.c
+    query = select(b.history, b.since_ms, b.until_ms).where(b.account_id == account_id, b.history != "")
+    query = query.where(b.since_ms.is_not(None), b.until_ms.is_not(None)).order_by(b.until_ms.desc())
+    periods: dict[str, list[tuple[int, int]]] = defaultdict(list)
+    for history, since_ms, until_ms in connection.execute(query):
+        periods[history].append((since_ms, until_ms))
+    if begins_ns is None:
+        return {}
+    begins_ms = begins_ns // NS_PER_MS
+    found = {history: _back(its, begins_ms) for history, its in sorted(periods.items())}
+    return {history: since_ms for history, since_ms in found.items() if since_ms < begins_ms}
+
+
+def _back(periods: list[tuple[int, int]], from_ms: int) -> int:
+    """Go back from an instant through periods that leave nothing out, the latest first."""
+    at_ms = from_ms
+    for since_ms, until_ms in periods:
+        if until_ms < at_ms:
+            return at_ms
+        at_ms = min(at_ms, since_ms)
+    return at_ms

@@ -1,0 +1,148 @@
+"""A backfill over real HTTP: complete, once, within the venue's limits, and resumable."""
+
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from sqlalchemy import func, select
+
+import recorder
+from recorder.cli.backfill import backfill as command
+from recorder.clock import NS_PER_MS, Clock, utc_text
+from recorder.errors import ConfigurationError, DatabaseBusy
+from recorder.live.history import Backfill
+from recorder.live.reconciler import Retry
+from recorder.live.recording import Recording
+from recorder.live.settings import Limits
+from recorder.read.backfilled import completed_subjects, history_since
+from recorder.store import event_log
+from recorder.store.engine import open_engine
+from recorder.store.entries import Covered, SessionOpened
+from recorder.store.schema import fills, reconciliations, runs, transactions
+from recorder.venues import VENUES
+from recorder.venues.rest import RestLimit
+from tests.unit.live.archive import PAGE_ROWS, RETENTION_MS, Archive, ArchiveVenue
+from tests.unit.live.peer import PATIENCE_S
+
+QUICK = Limits(reconnect_first_s=0.001, reconnect_last_s=0.002, stop_s=60.0)
+FILLS, TRANSACTIONS = 40_000, 1_000
+
+
+@pytest.fixture(autouse=True)
+def _known(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(VENUES, ArchiveVenue.name, f"{ArchiveVenue.__module__}:{ArchiveVenue.__name__}")
+
+
+class Record:
+    """A record that began when the archive was made."""
+
+    def __init__(self, path: Path, archive: Archive) -> None:
+        self.url = f"sqlite:///{path}"
+        self.archive = archive
+        self.account = archive.account
+        with Recording(self.url, [self.account], QUICK, by_hand=Retry()):
+            pass
+        account_id, at_ns = self.account.account_id, archive.now_ms * NS_PER_MS
+        with open_engine(self.url).begin() as connection:
+            run = connection.execute(select(runs.c.run_id, runs.c.recorder_id)).one()
+            opened = SessionOpened(account_id, 10, run.run_id, "ws://archive", ("account",), at_ns)
+            event_log.apply(connection, run.recorder_id, opened)
+            event_log.apply(connection, run.recorder_id, Covered(account_id, 10, 0, at_ns, ("account",), {}))
+
+    def backfill(self, since_ms: int | None = None, stop_at: int = 0) -> str:
+        """Backfill, until this request arrives; return what is missing."""
+        recording = Recording(self.url, [self.account], QUICK, by_hand=Backfill(since_ms))
+
+        def stop(number: int) -> None:
+            if number == stop_at:
+                recording.wake.set()
+
+        self.archive.after = stop
+        with recording:
+            assert recording.wait(12 * PATIENCE_S)
+        (one,) = recording.asking
+        return one.history.incomplete
+
+
+def test_history_is_complete_and_counts_once_although_it_was_interrupted_twice(tmp_path: Path) -> None:
+    limits = RestLimit(300, 0.5), RestLimit(2_000, 5.0)
+    with Archive(*limits, fills=FILLS, transactions=TRANSACTIONS, now_ms=Clock().wall_ms()) as archive:
+        record = Record(tmp_path / "recorder.db", archive)
+        record.backfill(stop_at=60)
+        record.backfill(stop_at=180)
+        assert record.backfill() == ""
+        asked = archive.requests
+        account_id = record.account.account_id
+        assert archive.violations == 0
+        # A period that was interrupted is asked for again, and nothing else is.
+        assert sum(times - 1 for times in archive.asked.values()) <= 2 * 2
+        assert record.backfill() == ""
+        assert archive.requests == asked
+    engine = open_engine(record.url, read_only=True)
+    with engine.connect() as connection:
+        assert connection.scalar(select(func.count(fills.c.trade_id.distinct()))) == FILLS
+        assert connection.scalar(select(func.count(transactions.c.transaction_id.distinct()))) == TRANSACTIONS
+        since = history_since(connection, account_id)
+        results = connection.execute(select(reconciliations.c.purpose, reconciliations.c.result)).all()
+        assert len(completed_subjects(connection, account_id)) >= 2 * RETENTION_MS // (7 * 86_400_000)
+    assert [tuple(row) for row in results] == [("backfill", "interrupted")] * 2 + [("backfill", "answered")]
+    assert set(since) == {"fills", "transactions"}
+    assert all(0 <= at_ms - (archive.now_ms - RETENTION_MS) < 60_000 for at_ms in since.values())
+    with recorder.open(record.url) as reading:
+        assert sum(1 for _ in reading.fills()) == FILLS
+        (account,) = reading.status().accounts
+        assert account.history_since_ms == since
+
+
+def test_a_period_that_cannot_be_answered_is_asked_for_again_and_ends_the_history_until_then(tmp_path: Path) -> None:
+    with Archive(fills=100, now_ms=Clock().wall_ms()) as archive:
+        record = Record(tmp_path / "recorder.db", archive)
+        # The second period of the fills.
+        archive.answers.append((200, {}, b'{"code":0,"rows":[]}'))
+        archive.answers.extend([(500, {}, b"")] * 5)
+        missing = record.backfill()
+        assert missing.startswith("fills from ") and missing.endswith("(HTTP 500)")
+        with open_engine(record.url).connect() as connection:
+            found = history_since(connection, record.account.account_id)
+        assert archive.now_ms - found["fills"] == 7 * 86_400_000
+        assert record.backfill() == ""
+        with open_engine(record.url).connect() as connection:
+            found = history_since(connection, record.account.account_id)
+        assert archive.now_ms - found["fills"] > 700 * 86_400_000
+
+
+def test_a_backfill_goes_back_as_far_as_it_is_told(tmp_path: Path) -> None:
+    with Archive(fills=1_000, now_ms=Clock().wall_ms()) as archive:
+        record = Record(tmp_path / "recorder.db", archive)
+        since_ms = archive.now_ms - 30 * 86_400_000
+        assert record.backfill(since_ms) == ""
+        expected = sum(row.at_ms >= since_ms for row in archive.lists["fills"])
+        with open_engine(record.url).connect() as connection:
+            assert connection.scalar(select(func.count(fills.c.trade_id.distinct()))) == expected > 0
+            assert history_since(connection, record.account.account_id)["fills"] == since_ms
+    assert PAGE_ROWS < 1_000
+
+
+def test_the_command_needs_a_record_and_no_other_recorder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("A_KEY", "key-of-mine")
+    monkeypatch.setenv("A_SECRET", "secret-of-mine")
+    with Archive(fills=10, now_ms=Clock().wall_ms()) as archive:
+        config = tmp_path / "recorder.toml"
+        config.write_text(
+            f'[accounts.main]\nvenue = "archive"\nurl = "{archive.url}"\nkey = "env:A_KEY"\n'
+            'secret = "env:A_SECRET"\nheartbeat_s = 10\nsymbols = ["btcusd_p"]\n'
+        )
+        path = tmp_path / "recorder.db"
+        where = ["--config", str(config), "--database", str(path)]
+        with pytest.raises(ConfigurationError, match="start recorder run first"):
+            CliRunner().invoke(command, where, catch_exceptions=False)
+        record = Record(path, archive)
+        busy = pytest.raises(DatabaseBusy, match="stop it, type recorder backfill, and start it again")
+        with Recording(record.url, [record.account], QUICK, by_hand=Retry()), busy:
+            CliRunner().invoke(command, where, catch_exceptions=False)
+        monkeypatch.setenv("A_KEY", record.account.credentials["key"])
+        monkeypatch.setenv("A_SECRET", record.account.credentials["secret"])
+        since = utc_text((archive.now_ms - 10**9) * NS_PER_MS)
+        result = CliRunner().invoke(command, [*where, "--since", since], catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    assert f"main: fills since {since} UTC from REST\n" in result.output

@@ -1,0 +1,137 @@
+"""What a backfill tells of the past never passes for the present; since when there is history without a hole."""
+
+from typing import Any
+
+import pytest
+from sqlalchemy import insert, text
+
+from recorder.clock import NS_PER_MS
+from recorder.live.channel import Recorded
+from recorder.model import REST, AccountUpdate, Frame, OrderUpdate, State
+from recorder.read.backfilled import history_since
+from recorder.read.known_state import newest_transaction_ms
+from recorder.read.projector import project_all
+from recorder.store import event_log
+from recorder.store.entries import ReconciliationBegan, ReconciliationEnded
+from recorder.store.schema import backfilled, sessions
+from tests.made import ACCOUNT, NOON_NS, RUN
+from tests.unit.read.desk import Desk
+
+NOON_MS = NOON_NS // NS_PER_MS
+ROUND = 1_000
+
+
+def update(kind: type[State], **fields: Any) -> Any:
+    return kind(**dict.fromkeys(kind._fields) | {"is_snapshot": 0, "is_partial": 0} | fields)  # type: ignore[arg-type]
+
+
+def order(status: str, updated_ms: int | None) -> OrderUpdate:
+    told: OrderUpdate = update(OrderUpdate, order_id="1", symbol="BTC", status=status, updated_ms=updated_ms)
+    return told
+
+
+def answer(desk: Desk, purpose: str, began_ms: int, *updates: Any) -> None:
+    """A round whose one answer was received a second after it was asked for."""
+    at_ns = began_ms * NS_PER_MS
+    began = ReconciliationBegan(ACCOUNT, ROUND, RUN, at_ns, purpose)
+    frame = Frame(ACCOUNT, ROUND, 0, at_ns + 10**9, REST, "/history", "decoded", None, b"{}")
+    desk.write(Recorded(frame, updates), entries=[began])
+
+
+def push(desk: Desk, seq: int, at_ms: int, *updates: Any) -> None:
+    frame = Frame(ACCOUNT, 70, seq, at_ms * NS_PER_MS, "push", "order", "decoded", None, b"{}")
+    desk.write(Recorded(frame, updates))
+
+
+def latest(desk: Desk) -> list[Any]:
+    """The order's status: in Python, as of now, before and after projecting; and in SQL."""
+    found: list[Any] = []
+    for _ in range(2):
+        with desk.open() as record:
+            found += [one.status for one in record.orders()]
+            found += [one.status for one in record.as_of((NOON_MS + 10**7) * NS_PER_MS).orders()]
+        with desk.engine.connect() as connection:
+            for _ in project_all(connection):
+                pass
+    with desk.engine.connect() as connection:
+        found += connection.execute(text("SELECT status FROM orders")).scalars().all()
+    return found
+
+
+@pytest.mark.parametrize(
+    ("purpose", "told_ms", "status"),
+    [
+        # The push was received 500 ms after noon; the exchange was asked 10 s after noon.
+        ("backfill", NOON_MS, "filled"),
+        ("backfill", None, "filled"),
+        ("backfill", NOON_MS + 2_000, "new"),
+        # A time that cannot be: it counts from the request.
+        ("backfill", 2**62, "new"),
+        ("reconcile", NOON_MS, "new"),
+    ],
+)
+def test_an_older_state_that_is_learned_later_is_history(
+    desk: Desk, purpose: str, told_ms: int | None, status: str
+) -> None:
+    push(desk, 0, NOON_MS + 500, order("filled", NOON_MS + 400))
+    answer(desk, purpose, NOON_MS + 10_000, order("new", told_ms))
+    assert latest(desk) == [status] * 5
+
+
+def test_a_backfill_leaves_the_latest_balances_as_they_are(desk: Desk) -> None:
+    push(desk, 0, NOON_MS + 500, update(AccountUpdate, currency="BTC", balance="2"))
+    answer(desk, "backfill", NOON_MS + 10_000, update(AccountUpdate, currency="BTC", balance="1", updated_ms=NOON_MS))
+    with desk.open() as record:
+        assert [str(one.balance) for one in record.balances()] == ["2"]
+    with desk.engine.connect() as connection:
+        for _ in project_all(connection):
+            pass
+    with desk.open() as record:
+        assert [str(one.balance) for one in record.balances()] == ["2"]
+    with desk.engine.connect() as connection:
+        assert connection.execute(text("SELECT balance FROM balances")).scalars().all() == [2]
+
+
+def test_history_goes_back_to_the_first_hole(desk: Desk) -> None:
+    periods = [
+        ("fills", NOON_MS - 10, NOON_MS + 5),
+        ("fills", NOON_MS - 30, NOON_MS - 10),
+        ("fills", NOON_MS - 60, NOON_MS - 40),
+        ("orders", NOON_MS - 90, NOON_MS - 1),
+        ("", NOON_MS - 99, NOON_MS),
+    ]
+    with desk.engine.begin() as connection:
+        assert history_since(connection, ACCOUNT) == {}
+        session = {"url": "", "topics": "", "opened_ns": NOON_NS, "covered_ns": NOON_NS}
+        connection.execute(insert(sessions).values(account_id=ACCOUNT, session_id=70, run_id=RUN, **session))
+        of = {"account_id": ACCOUNT, "reconciliation_id": ROUND, "completed_ns": NOON_NS}
+        for number, (history, since_ms, until_ms) in enumerate(periods):
+            row = {"subject": str(number), "history": history, "since_ms": since_ms, "until_ms": until_ms}
+            connection.execute(insert(backfilled).values(of | row))
+        # The orders of the millisecond before the record are missing.
+        assert history_since(connection, ACCOUNT) == {"fills": NOON_MS - 30}
+
+
+def test_the_newest_transaction_is_that_of_a_round_that_was_answered(desk: Desk) -> None:
+    def ask(round_id: int, at_ms: int, result: str, *occurred_ms: int) -> int | None:
+        rows = "".join(
+            f"INSERT INTO transactions (account_id, session_id, seq, item, received_ns, is_snapshot, type, occurred_ms)"
+            f" VALUES ({ACCOUNT}, {round_id}, 0, {item}, 1, 0, 'funding', {ms});"
+            for item, ms in enumerate(occurred_ms)
+        )
+        with desk.engine.begin() as connection:
+            began = ReconciliationBegan(ACCOUNT, round_id, RUN, at_ms * NS_PER_MS, "regular")
+            ended = ReconciliationEnded(ACCOUNT, round_id, 70, at_ms * NS_PER_MS, result, "")
+            event_log.apply(connection, 1, began)
+            event_log.apply(connection, 1, ended)
+            for statement in filter(None, rows.split(";")):
+                connection.execute(text(statement))
+            return newest_transaction_ms(connection, ACCOUNT)
+
+    day_ms = 86_400_000
+    assert ask(1, NOON_MS, "failed", NOON_MS - 5) is None
+    assert ask(2, NOON_MS, "answered", NOON_MS - 20, NOON_MS - 10) == NOON_MS - 10
+    assert ask(3, NOON_MS, "failed", NOON_MS - 1) == NOON_MS - 10
+    assert ask(4, NOON_MS + 9, "answered") == NOON_MS - 10
+    # What is older than a day before the last answered round was in its answers.
+    assert ask(5, NOON_MS + 3 * day_ms, "answered") == NOON_MS + 2 * day_ms
