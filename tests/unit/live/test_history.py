@@ -133,7 +133,7 @@ def test_the_command_needs_a_record_and_no_other_recorder(tmp_path: Path, monkey
             'secret = "env:A_SECRET"\nheartbeat_s = 10\nsymbols = ["btcusd_p"]\n'
         )
         path = tmp_path / "recorder.db"
-        where = ["--config", str(config), "--database", str(path)]
+        where = ["--config", str(config), "--database", f"sqlite:///{path}"]
         with pytest.raises(ConfigurationError, match="start recorder run first"):
             CliRunner().invoke(command, where, catch_exceptions=False)
         record = Record(path, archive)
