@@ -5,10 +5,28 @@ from alembic import op
 
 from .tables import ints, table, texts
 
+COLUMNS = "account_id, reconciliation_id, run_id, began_ns, ended_ns, result, detail"
+
+
+def _key(name: str, column: str, other: str) -> sa.ForeignKeyConstraint:
+    return sa.ForeignKeyConstraint([column], [f"{other}.{column}"], name=f"fk_{name}_{other}")
+
 
 def create() -> None:
-    """Add the column and create the table."""
-    op.add_column("reconciliations", sa.Column("purpose", sa.Text()))
+    """Make `reconciliations` again with the column `purpose`, NULL in every row, and create `backfilled`."""
+    op.execute("CREATE TEMPORARY TABLE old_reconciliations AS SELECT * FROM reconciliations")
+    op.drop_table("reconciliations")
+    table(
+        "reconciliations",
+        *ints("account_id", "reconciliation_id", "run_id", "began_ns"),
+        *ints("ended_ns", null=True),
+        *texts("result", "detail", "purpose"),
+        sa.PrimaryKeyConstraint("account_id", "reconciliation_id", name="pk_reconciliations"),
+        _key("reconciliations", "account_id", "accounts"),
+        _key("reconciliations", "run_id", "runs"),
+    )
+    op.execute(f"INSERT INTO reconciliations ({COLUMNS}) SELECT {COLUMNS} FROM old_reconciliations")
+    op.execute("DROP TABLE old_reconciliations")
     table(
         "backfilled",
         *ints("account_id", "reconciliation_id"),
@@ -16,5 +34,5 @@ def create() -> None:
         *ints("since_ms", "until_ms", null=True),
         *ints("completed_ns"),
         sa.PrimaryKeyConstraint("account_id", "reconciliation_id", "subject", name="pk_backfilled"),
-        sa.ForeignKeyConstraint(["account_id"], ["accounts.account_id"], name="fk_backfilled_accounts"),
+        _key("backfilled", "account_id", "accounts"),
     )

@@ -46,12 +46,18 @@ ROWS_0001 = (
 )
 
 #: The tables that revision 0002 replaced, and a row in each of the new ones.
-REPLACED_0002 = ("account_updates", "order_updates", "position_updates", "heartbeats", "fills", "sessions", "gaps")
+REPLACED_0002 = (
+    *("account_updates", "order_updates", "position_updates", "heartbeats", "fills"),
+    *("sessions", "gaps", "reconciliations"),
+)
 NEW_0002 = (
     "INSERT INTO sessions VALUES (7, 11, 1, '', 'wss://api.fmex.com/v2/user/ws', 'account order.btcusd_p', "
     "1580802000000000000, 1580802001000000000, NULL, NULL, NULL)",
     "INSERT INTO gaps VALUES (7, 5, 1, '', NULL, NULL, NULL, NULL, 1580802001000000000, 11, 0, 'beginning', NULL, "
     "'reconciled', 12, 'a snapshot')",
+    "INSERT INTO reconciliations VALUES (7, 12, 1, 1580802507500000000, 1580802508000000000, 'reconciled', "
+    "'a snapshot', NULL)",
+    "INSERT INTO backfilled VALUES (7, 12, 'fills until 2020', 'fills', 0, 1577836800000, 1580802508000000000)",
     "INSERT INTO account_updates VALUES (7, 11, 0, 0, 1580802053670000000, 1580802053662, 0, 0, NULL, 'BTC', "
     "'2.796898002187682743', '2.796888254907565438', '0E-18', '9.747280117178e-06', NULL, NULL, 1580802053643, NULL)",
     "INSERT INTO order_updates VALUES (7, 11, 1, 0, 1580802204240000000, 1580802204232, 0, 0, NULL, 'BTCUSD_P', "
