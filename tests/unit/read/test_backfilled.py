@@ -102,7 +102,7 @@ def test_history_goes_back_to_the_first_hole(desk: Desk) -> None:
     ]
     with desk.engine.begin() as connection:
         assert history_since(connection, ACCOUNT) == {}
-        session = {"url": "", "topics": "", "opened_ns": NOON_NS, "covered_ns": NOON_NS}
+        session = {"stream": "", "url": "", "topics": "", "opened_ns": NOON_NS, "covered_ns": NOON_NS}
         connection.execute(insert(sessions).values(account_id=ACCOUNT, session_id=70, run_id=RUN, **session))
         of = {"account_id": ACCOUNT, "reconciliation_id": ROUND, "completed_ns": NOON_NS}
         for number, (history, since_ms, until_ms) in enumerate(periods):
