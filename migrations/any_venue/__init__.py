@@ -18,6 +18,7 @@ from . import (
     statistics,
     streams,
     tables,
+    transactions,
     venue_views,
     views,
 )
@@ -34,6 +35,7 @@ def upgrade() -> None:
     rounds.create()
     projections.create()
     history.create()
+    transactions.create()
     views.create()
     venue_views.create(op.get_bind(), VENUE_VIEWS)
     statistics.create()

@@ -28,6 +28,8 @@ T = TypeVar("T", Fill, Order)
 #: Rows fetched at a time.
 _FETCH = 500
 _RECEIPT = ("received_ns", "session_id", "seq", "item")
+#: The order of fills in which they happened.
+AS_THEY_HAPPENED = ("at_ms", *_RECEIPT)
 _receipt = attrgetter(*_RECEIPT)
 _ORDER_COLUMNS = [order_updates.c[name] for name in Order._fields if name != "account"]
 _SAME_ROW = and_(*(order_updates.c[name] == order_states.c[name] for name in ("account_id", *_RECEIPT[1:])))
@@ -65,22 +67,24 @@ def orders(connection: Connection, wanted: Filter, newest: int | None = None) ->
     return _answer(connection, wanted, newest, stored, computed)
 
 
-def fills(connection: Connection, wanted: Filter, newest: int | None = None) -> Iterator[Fill]:
-    """Each fill once, in the order of receipt. The arguments are those of `orders`; `wanted` may set an end.
+def fills(
+    connection: Connection, wanted: Filter, newest: int | None = None, order: tuple[str, ...] = _RECEIPT
+) -> Iterator[Fill]:
+    """Each fill once, in the order of receipt or `AS_THEY_HAPPENED`. `wanted` may set an end; else as for `orders`.
 
     With an end, the fills are those that were known then: executions that the venue reported later are left out.
     """
 
     def stored(account: LabelledAccount, keys: set[OrderKey]) -> Iterator[Fill]:
         query = select(*(trades.c[name] for name in Fill._fields if name != "account"))
-        for row in _rows(connection, query, trades, account, wanted, backwards=newest is not None):
+        for row in _rows(connection, query, trades, account, wanted, order, backwards=newest is not None):
             if not keys or key_of(row.order_id, row.trade_id) not in keys:
                 yield _fill(account.label, row)
 
     def computed(account: LabelledAccount, found: Projected) -> Iterator[Fill]:
         return (fill for _, fill in found.trades if _is_wanted(fill, wanted))
 
-    return _answer(connection, wanted, newest, stored, computed)
+    return _answer(connection, wanted, newest, stored, computed, order)
 
 
 def _fill(account: str, row: Any) -> Fill:
@@ -93,9 +97,10 @@ def _answer(
     newest: int | None,
     stored: Callable[[LabelledAccount, set[OrderKey]], Iterator[T]],
     computed: Callable[[LabelledAccount, Projected], Iterator[T]],
+    order: tuple[str, ...] = _RECEIPT,
 ) -> Iterator[T]:
-    """What is stored of all orders but those that are computed, in the order of receipt."""
-    backwards = newest is not None
+    """What is stored of all orders but those that are computed, in that order."""
+    backwards, in_order_of = newest is not None, attrgetter(*order)
     until_ns = NEVER_NS if wanted.until_ns is None else wanted.until_ns
     streams: list[Iterator[T]] = []
     touched = None if wanted.order_id else unprojected_orders(connection)
@@ -108,9 +113,9 @@ def _answer(
             streams.append(stored(account, keys))
         fresh = [one for _, found in project(connection, account, keys, until_ns) for one in computed(account, found)]
         if fresh:
-            streams.append(iter(sorted(fresh, key=_receipt, reverse=backwards)))
+            streams.append(iter(sorted(fresh, key=in_order_of, reverse=backwards)))
     # Merging costs as much as reading; mostly there is one account, and everything is projected.
-    in_order = streams[0] if len(streams) == 1 else merge(*streams, key=_receipt, reverse=backwards)
+    in_order = streams[0] if len(streams) == 1 else merge(*streams, key=in_order_of, reverse=backwards)
     yield from reversed(list(islice(in_order, newest))) if backwards else in_order
 
 
@@ -136,10 +141,11 @@ def _rows(
     table: Table,
     account: LabelledAccount,
     wanted: Filter,
+    order: tuple[str, ...] = _RECEIPT,
     *,
     backwards: bool,
 ) -> Iterator[Any]:
-    """The rows of an account in the order of receipt, as they are fetched."""
+    """The rows of an account in that order, as they are fetched."""
     t = table.c
     query = query.where(t.account_id == account.account_id)
     if wanted.symbol is not None:
@@ -148,9 +154,9 @@ def _rows(
         query = query.where(t.received_ns >= wanted.since_ns)
     if wanted.until_ns is not None:
         query = query.where(t.received_ns < wanted.until_ns)
-    order = [t[name].desc() if backwards else t[name] for name in _RECEIPT]
+    in_order = [t[name].desc() if backwards else t[name] for name in order]
     streamed = {"yield_per": _FETCH}
-    with connection.execute(query.order_by(*order), execution_options=streamed) as rows:
+    with connection.execute(query.order_by(*in_order), execution_options=streamed) as rows:
         yield from rows
 
 

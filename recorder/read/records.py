@@ -283,7 +283,7 @@ class Transfer(NamedTuple):
 
 
 class Unexplained(NamedTuple):
-    """A lasting change of a balance that nothing explains."""
+    """A lasting change of a balance that nothing explains, or a transaction and a fill that contradict each other."""
 
     account: str
     currency: str
@@ -293,12 +293,20 @@ class Unexplained(NamedTuple):
     session_id: int
     seq: int
     item: int
+    #: Empty if the venue has only one, or if all count together.
+    wallet: str = ""
+    #: What contradicts what, where the venue has a ledger.
+    cause: str = ""
+    #: Of the transaction or the fill that it is about.
+    transaction_id: str | None = None
+    trade_id: str | None = None
 
 
 class Book(NamedTuple):
     """The books of one currency over a stretch of full coverage.
 
-    Always, exactly: ``end_balance - begin_balance == change == realized_pnl - fees + transfers + unexplained``.
+    Always, exactly: ``end_balance - begin_balance == change == realized_pnl - fees + funding + transfers + other +
+    unexplained``.
     """
 
     account: str
@@ -306,24 +314,62 @@ class Book(NamedTuple):
     #: From the first moment at which balance and positions are known to the last at which they agree.
     begins_ns: int
     ends_ns: int
-    #: What is owned, in all wallets.
+    #: What is owned.
     begin_balance: Decimal
     end_balance: Decimal
     change: Decimal
-    #: Before fees.
+    #: What trades changed the balance by, before fees: realized PnL, or what was paid and received for something.
     realized_pnl: Decimal
     #: Paid; negative is a rebate.
     fees: Decimal
-    #: Of the named transfers, those that were found.
+    #: Deposits, withdrawals and transfers: those in the venue's ledger, and of the named ones those that were found.
     transfers: Decimal
     unexplained: Decimal
     #: By how much balance and positions differed at the end: what had not arrived completely.
     unsettled: Decimal
-    #: Steps in which an order filled further.
+    #: Trades: steps in which an order filled further, or those in the ledger.
     fills: int
     #: Number of unexplained changes, even if they cancel each other out; the first of them are `changes`.
     found: int
     changes: tuple[Unexplained, ...]
+    #: Empty if the venue has only one, or if all count together.
+    wallet: str = ""
+    #: Received; negative is paid. Of a venue without a ledger, 0.
+    funding: Decimal = Decimal(0)
+    #: Interest, rebates, conversions and whatever else is in the ledger.
+    other: Decimal = Decimal(0)
+
+
+class Transaction(NamedTuple):
+    """One money movement from the venue's own ledger."""
+
+    account: str
+    received_ns: int
+    #: When it happened, ms since 1970: by the venue, or else the time of receipt.
+    at_ms: int
+    transaction_id: str | None
+    #: `trade`, `fee`, `funding`, `transfer`, `deposit`, `withdrawal`, `liquidation`, `settlement`, `interest`,
+    #: `rebate`, `conversion` or `other`.
+    type: str
+    #: As sent.
+    venue_type: str | None
+    wallet: str | None
+    currency: str | None
+    #: The signed change of the balance, fee included; None if the venue does not document it.
+    amount: Decimal | None
+    #: Positive when paid.
+    fee: Decimal | None
+    balance_after: Decimal | None
+    #: The venue's word for one of several markets that use the same symbols, such as `spot` or `linear`; else None.
+    market: str | None
+    symbol: str | None
+    order_id: str | None
+    trade_id: str | None
+    #: Fields that the venue does not document, as a JSON object.
+    extra: str | None
+    session_id: int
+    seq: int
+    item: int
 
 
 class Coverage(NamedTuple):

@@ -215,10 +215,11 @@ TYPED: dict[type[model.Update], Table] = {
     model.Heartbeat: heartbeats,
 }
 
-#: Typed table → the view of it that shows each push once, whoever of several recorders received it.
+#: Typed table → the view of it that shows each push once, whoever of several recorders received it; of transactions,
+#: each movement once, however often it was pushed and listed.
 ONCE: dict[Table, Table] = {
     table: Table(f"{table.name}_once", MetaData(), *(Column(column.name, column.type) for column in table.c))
-    for table in (account_updates, order_updates, position_updates)
+    for table in (account_updates, order_updates, position_updates, transactions)
 }
 
 TYPED_KEY = ("account_id", "session_id", "seq", "item", "received_ns")

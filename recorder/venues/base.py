@@ -81,13 +81,68 @@ class PnlReading(NamedTuple):
     realized: Callable[[Holding, Holding], Decimal]
 
 
+class Execution(NamedTuple):
+    """The fields of a fill that the books need."""
+
+    market: str | None
+    symbol: str
+    side: str | None
+    price: Decimal | None
+    quantity: Decimal
+    #: Positive when paid.
+    fee: Decimal
+    fee_currency: str | None
+    realized_pnl: Decimal | None
+
+
+class Move(NamedTuple):
+    """A change of one balance."""
+
+    wallet: str | None
+    currency: str
+    #: Fee included.
+    amount: Decimal
+    #: Positive when paid.
+    fee: Decimal
+
+
+class Ledger(Protocol):
+    """How a venue's transactions explain its balances."""
+
+    #: Whether fills are among the transactions. If not, both together explain a balance.
+    has_trades: bool
+    #: Whether `owned` needs the frame.
+    reads_frames: bool
+
+    def decimals(self, wallet: str | None) -> int | None:
+        """To how many decimals a wallet's amounts are rounded before they are compared; None: they are exact."""
+        ...
+
+    def owned(self, wallet: str | None, balance: Decimal | None, payload: bytes) -> Decimal | None:
+        """The balance that fills and transactions change by their amounts; None: the frame does not have it.
+
+        Args:
+            wallet: whose it is.
+            balance: the account update's.
+            payload: the frame of the update; empty unless `reads_frames`.
+        """
+        ...
+
+    def moves(self, fill: Execution, contract: Instrument) -> tuple[Move, ...] | None:
+        """What a fill does to balances; None: the venue does not document it, or the contract is not known."""
+        ...
+
+
 class Accounting(Protocol):
     """How a venue's amounts enter the books. Sums are computed with `EXACT`."""
 
     #: The most likely first. Books are kept with each; the one that leaves least unexplained counts.
+    #: Empty if there is a ledger.
     readings: tuple[PnlReading, ...]
+    #: None: the venue has no transactions, and positions and orders have to explain balances.
+    ledger: Ledger | None
 
-    def instrument(self, symbol: str) -> Instrument:
+    def instrument(self, symbol: str, market: str | None = None) -> Instrument:
         """What a symbol means, as far as the venue's documentation says it, where no frame does."""
         ...
 

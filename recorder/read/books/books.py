@@ -10,12 +10,14 @@ A REST answer counts only for what no push in the interval has reported yet: it 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from decimal import Decimal
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from sqlalchemy import Connection
 
-from recorder.clock import NS_PER_S
+from recorder.clock import NS_PER_MS, NS_PER_S
 from recorder.read.books.differences import BALANCE, POSITION, BalanceWatch, BooksPoint, UpdateKey
+from recorder.read.books.entries import asked_within, events
+from recorder.read.books.ledger import LedgerBooks
 from recorder.read.books.updates import (
     BookBalance,
     BookOrder,
@@ -31,6 +33,8 @@ from recorder.read.records import Book, Filter, Transfer, Unexplained
 from recorder.read.scope import LabelledAccount, labelled_accounts
 from recorder.venues import venue_named
 from recorder.venues.base import EXACT, Accounting, Holding
+
+T = TypeVar("T")
 
 _ZERO = Decimal(0)
 _NOTHING_HELD = Holding(_ZERO, _ZERO)
@@ -308,12 +312,18 @@ def keep_books(
     begins_ns, ends_ns = wanted.since_ns or 0, _FOR_EVER if wanted.until_ns is None else wanted.until_ns
     chosen = list(_covered_accounts(connection, wanted.account, begins_ns, ends_ns))
     for number, (account, intervals) in enumerate(chosen):
-        venue = venue_named(account.venue)
-        books = Books(account.label, venue.accounting, named)
-        updates = book_updates(connection, account.account_id, intervals[0][0], ends_ns)
-        if watch is not None:
-            updates = _watched(updates, intervals, watch, number, len(chosen))
-        yield from books.keep(updates, intervals, begins_ns)
+        accounting = venue_named(account.venue).accounting
+        progress = None if watch is None else _Progress(watch, intervals, number, len(chosen))
+        if accounting.ledger is not None:
+            asked = asked_within(connection, account.account_id)
+            by_ledger = LedgerBooks(account.label, accounting.ledger, intervals, asked, begins_ns, named.explains)
+            happened = events(connection, account, accounting, accounting.ledger)
+            yield from by_ledger.keep(_watched(happened, progress, lambda event: event.at_ms * NS_PER_MS))
+        else:
+            books = Books(account.label, accounting, named)
+            updates = book_updates(connection, account.account_id, intervals[0][0], ends_ns)
+            watched = _watched(updates, progress, lambda update: update.received_ns)
+            yield from books.keep(watched, intervals, begins_ns)
 
 
 def _covered_accounts(
@@ -331,12 +341,23 @@ def _covered_accounts(
             yield _CoveredAccount(one, touching)
 
 
-def _watched(
-    updates: Iterator[BookUpdate], intervals: Sequence[Interval], watch: Watch, number: int, of: int
-) -> Iterator[BookUpdate]:
-    first_ns, last_ns = intervals[0][0], intervals[-1][1]
+class _Progress(NamedTuple):
+    """How far the books of one of several accounts are kept."""
+
+    watch: Watch
+    intervals: Sequence[Interval]
+    number: int
+    of: int
+
+    def at(self, at_ns: int) -> None:
+        """Call `watch`."""
+        first_ns, last_ns = self.intervals[0][0], self.intervals[-1][1]
+        part = (at_ns - first_ns) / max(last_ns - first_ns, 1)
+        self.watch((self.number + min(max(part, 0.0), 1.0)) / self.of)
+
+
+def _watched(updates: Iterable[T], progress: _Progress | None, at_ns: Callable[[T], int]) -> Iterator[T]:
     for count, update in enumerate(updates):
-        if count % _WATCHED == 0:
-            part = (update.received_ns - first_ns) / max(last_ns - first_ns, 1)
-            watch((number + min(max(part, 0.0), 1.0)) / of)
+        if progress is not None and count % _WATCHED == 0:
+            progress.at(at_ns(update))
         yield update

@@ -2,8 +2,9 @@
 
 from collections.abc import Mapping
 
-from recorder.venues.base import Environment, Stream
+from recorder.venues.base import Accounting, Environment, Stream
 from recorder.venues.bybit import answers, decode, portal, questions, sign
+from recorder.venues.bybit.accounting import BybitAccounting
 from recorder.venues.rest import CredentialField, Login, RenewToken, RequestToken, RestLimit, Token
 
 
@@ -27,6 +28,7 @@ class Bybit:
     token: RequestToken | None = None
     renew: RenewToken | None = None
     rest_limits: tuple[RestLimit, ...] = questions.REST_LIMITS
+    accounting: Accounting = BybitAccounting()
 
     native_symbol = staticmethod(str.upper)
     check = staticmethod(questions.check)

@@ -6,7 +6,7 @@ Sources: the page "ws Push portal", and the exchange's pages on accounts, orders
 from decimal import Decimal
 
 from recorder.model import INVERSE, Instrument
-from recorder.venues.base import EXACT, Holding, PnlReading
+from recorder.venues.base import EXACT, Holding, Ledger, PnlReading
 
 
 def since_opened(before: Holding, after: Holding) -> Decimal:
@@ -28,7 +28,8 @@ class FMexAccounting:
         PnlReading("since the position was opened", since_opened),
         PnlReading("since ever", since_ever),
     )
+    ledger: Ledger | None = None
 
-    def instrument(self, symbol: str) -> Instrument:
+    def instrument(self, symbol: str, market: str | None = None) -> Instrument:
         """Every contract is worth one dollar a piece, quoted in dollars and margined in bitcoin."""
-        return Instrument(None, 0, None, symbol, INVERSE, "BTC", "USD", "BTC", "1", None, None, None)
+        return Instrument(None, 0, market, symbol, INVERSE, "BTC", "USD", "BTC", "1", None, None, None)

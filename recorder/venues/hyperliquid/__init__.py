@@ -2,8 +2,9 @@
 
 from collections.abc import Mapping
 
-from recorder.venues.base import Environment, Stream
+from recorder.venues.base import Accounting, Environment, Stream
 from recorder.venues.hyperliquid import decode, portal, questions, rest
+from recorder.venues.hyperliquid.accounting import HyperliquidAccounting
 from recorder.venues.rest import CredentialField, Login, RenewToken, RequestToken, RestLimit, Token
 
 
@@ -27,6 +28,7 @@ class Hyperliquid:
     token: RequestToken | None = None
     renew: RenewToken | None = None
     rest_limits: tuple[RestLimit, ...] = questions.REST_LIMITS
+    accounting: Accounting = HyperliquidAccounting()
 
     check = staticmethod(questions.check)
     server_time_request = staticmethod(questions.server_time)

@@ -1,0 +1,142 @@
+"""Books by a venue's ledger: its transactions explain every change of a balance, and its trades are the fills."""
+
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from decimal import Decimal
+from operator import itemgetter
+
+from recorder.clock import NS_PER_MS
+from recorder.read.books.entries import Event, Trade
+from recorder.read.books.sums import Entry
+from recorder.read.books.wallet import APART_MS, WalletBooks
+from recorder.read.coverage import Interval
+from recorder.read.records import Book
+from recorder.venues.base import EXACT, Ledger
+
+_ZERO = Decimal(0)
+#: Market, symbol and trade id.
+_TradeKey = tuple[str | None, str | None, str]
+_EVER_MS, _FOR_EVER_MS = -(2**63), 2**63
+#: Says whether a transfer that somebody noted explains a change: of an account and a currency, by an amount, at ns.
+Explains = Callable[[str, str, Decimal, int], bool]
+
+
+class LedgerBooks:
+    """Keeps an account's books.
+
+    Args:
+        account: its name.
+        ledger: its venue's.
+        intervals: of full coverage, oldest first.
+        asked: wallet → the times of its first and its last transaction, ms since 1970.
+        since_ns: the books of an interval that began before begin then.
+        explains: whether a transfer that somebody noted explains a change.
+    """
+
+    def __init__(
+        self,
+        account: str,
+        ledger: Ledger,
+        intervals: Sequence[Interval],
+        asked: Mapping[str | None, tuple[int, int]],
+        since_ns: int,
+        explains: Explains,
+    ) -> None:
+        self._account = account
+        self._ledger = ledger
+        self._intervals = intervals
+        self._begins = [begin for begin, _ in intervals]
+        self._asked = asked
+        self._since_ns = since_ns
+        self._explains = explains
+        self._books: dict[tuple[str | None, str], WalletBooks] = {}
+        #: Trades that may still be completed, the oldest first.
+        self._trades: dict[_TradeKey, list[Trade]] = {}
+
+    def keep(self, events: Iterable[Event]) -> Iterator[Book]:
+        """Process events; yields the books of each balance and interval.
+
+        Args:
+            events: in the order in which they happened.
+        """
+        for event in events:
+            yield from self._advance(event.at_ms)
+            if isinstance(event, Trade):
+                self._trades.setdefault((event.market, event.symbol, event.trade_id), []).append(event)
+            elif isinstance(event, Entry):
+                self._of(event.wallet, event.currency).add(event, self._interval(event.at_ms * NS_PER_MS))
+            elif (interval := self._interval(event.key.received_ns)) is not None:
+                self._of(event.wallet, event.currency).see(event, interval)
+        yield from self._advance(_FOR_EVER_MS)
+        for _, books in sorted(self._books.items(), key=lambda one: (one[0][0] or "", one[0][1])):
+            yield from books.close()
+
+    def _advance(self, at_ms: int) -> Iterator[Book]:
+        while self._trades:
+            first = next(iter(self._trades))
+            if self._trades[first][0].at_ms + APART_MS >= at_ms:
+                break
+            self._match(self._trades.pop(first))
+        for books in self._books.values():
+            yield from books.advance(at_ms)
+
+    def _of(self, wallet: str | None, currency: str) -> WalletBooks:
+        of = wallet, currency
+        if of not in self._books:
+            asked_ms = self._asked_within(wallet)[1] if self._ledger.has_trades else None
+            names = self._account, wallet, currency, self._ledger.decimals(wallet)
+            self._books[of] = WalletBooks(*names, asked_ms, self._intervals, self._since_ns, self._explains)
+        return self._books[of]
+
+    def _asked_within(self, wallet: str | None) -> tuple[int, int]:
+        return self._asked.get(wallet, (_FOR_EVER_MS, _EVER_MS))
+
+    def _interval(self, at_ns: int) -> int | None:
+        """The number of the interval that an instant is in; None: it was not covered."""
+        number = bisect_right(self._begins, at_ns) - 1
+        return number if number >= 0 and at_ns <= self._intervals[number][1] else None
+
+    def _match(self, trades: Sequence[Trade]) -> None:
+        """Compare the transactions of a trade with its fill."""
+        fills = [one for one in trades if one.is_fill]
+        listed = [one for one in trades if not one.is_fill]
+        if not listed:
+            self._report_fill(fills[0])
+        elif fills:
+            self._compare(fills[0], listed)
+        elif listed[0].type == "trade" and self._is_covered(listed[0].at_ms):
+            for one in listed:
+                self._report(one, {move.currency: move.amount for move in one.moves or ()}, "has no fill")
+
+    def _report_fill(self, fill: Trade) -> None:
+        """Report a fill without a transaction, if the ledger was asked about that time."""
+        for wallet in {move.wallet for move in fill.moves or ()}:
+            first_ms, last_ms = self._asked_within(wallet)
+            if first_ms <= fill.at_ms and fill.at_ms + APART_MS <= last_ms and self._is_covered(fill.at_ms):
+                amounts = {move.currency: move.amount for move in fill.moves or () if move.wallet == wallet}
+                self._report(fill, amounts, "has no transaction")
+
+    def _compare(self, fill: Trade, listed: Sequence[Trade]) -> None:
+        if fill.moves is None or not self._is_covered(fill.at_ms):
+            return
+        differences: dict[str, Decimal] = {}
+        for one in listed:
+            for move in one.moves or ():
+                differences[move.currency] = EXACT.add(differences.get(move.currency, _ZERO), move.amount)
+        for move in fill.moves:
+            differences[move.currency] = EXACT.subtract(differences.get(move.currency, _ZERO), move.amount)
+        self._report(listed[0], differences, f"differs from {fill.subject}")
+
+    def _report(self, trade: Trade, amounts: Mapping[str, Decimal], how: str) -> None:
+        wallet = next((move.wallet for move in trade.moves or ()), None)
+        for currency, amount in sorted(amounts.items(), key=itemgetter(0)):
+            if amount and trade.at_ms * NS_PER_MS >= self._since_ns:
+                books = self._of(wallet, currency)
+                cause = f"{trade.subject} {how}"
+                found = books.unexplained(trade.key, amount, cause)
+                books.note(found._replace(transaction_id=trade.transaction_id, trade_id=trade.trade_id))
+
+    def _is_covered(self, at_ms: int) -> bool:
+        """Whether an instant is covered, whatever the difference between two clocks."""
+        numbers = {self._interval((at_ms + apart) * NS_PER_MS) for apart in (-APART_MS, APART_MS)}
+        return len(numbers) == 1 and None not in numbers
