@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from recorder.cli import options
-from recorder.cli.output import Layout, heading, number, plain, show, time_ns, word
+from recorder.cli.output import Column, Layout, heading, number, plain, show, time_ns, word
 from recorder.cli.progress import bar
 from recorder.clock import instant_ns, utc_text
 from recorder.errors import ConfigurationError
@@ -23,16 +23,25 @@ TRANSFER_HEAD = ("account", "currency", "time", "amount")
 _CHARACTERS_MAX = 100
 _EXPONENT_MAX = 99
 
+
+def _unless_zero(field: str, rank: int) -> Column:
+    """A column of amounts that is left out where all are zero."""
+    return Column(field, field, lambda row: plain(getattr(row, field) or None), right=True, if_any=True, rank=rank)
+
+
 COLUMNS = [
     time_ns("begins_ns", "begins (UTC)"),
     time_ns("ends_ns", "ends (UTC)"),
     word("account", if_it_differs=True),
+    word("wallet", if_any=True),
     word("currency"),
     number("begin_balance", rank=3),
     number("end_balance", rank=3),
     number("change"),
     number("realized_pnl", rank=2),
     number("fees", rank=1),
+    _unless_zero("funding", rank=1),
+    _unless_zero("other", rank=2),
     number("transfers", rank=1),
     number("unexplained"),
     number("unsettled", rank=4),
@@ -40,8 +49,10 @@ COLUMNS = [
 CHANGE_COLUMNS = [
     time_ns("received_ns", "received (UTC)"),
     word("account", if_it_differs=True),
+    word("wallet", if_any=True),
     word("currency"),
     number("amount"),
+    word("cause", if_any=True, is_prose=True),
     word("session_id", "session"),
     word("seq"),
 ]
@@ -49,12 +60,13 @@ CHANGE_COLUMNS = [
 
 @click.command(
     help="Check the books: for each account, currency and period without gaps, how the balance changed and what "
-    "explains it. change = realized PnL - fees + transfers + unexplained, exact to the last digit. What is unsettled "
-    "was in progress when the period ended. Each unexplained change is listed with its frame, and the exit code is 1 "
-    "if there is one.\n\n"
-    "Deposits and withdrawals are not pushed as such. List the known ones in a CSV file of account, currency, time and "
-    "amount (negative for a withdrawal): an unexplained change of the same amount within a day then counts as "
-    "explained.\n\n"
+    "explains it. change = realized PnL - fees + funding + transfers + other + unexplained, exact to the last digit. "
+    "What is unsettled was in progress when the period ended. Each unexplained change is listed with its frame, and "
+    "the exit code is 1 if there is one.\n\n"
+    "If the venue has a ledger, its transactions explain each wallet and currency, and its trades must be the recorded "
+    "fills. Otherwise positions and orders explain each currency; deposits and withdrawals are then not known.\n\n"
+    "List those that you know in a CSV file of account, currency, time and amount (negative for a withdrawal): an "
+    "unexplained change of the same amount within a day then counts as explained.\n\n"
     "\b\nExample:  recorder books --since 2020-02-01 --until 2020-03-01 --transfers transfers.csv"
 )
 @options.record_address
@@ -81,7 +93,7 @@ def books(
         show(changes, CHANGE_COLUMNS, layout, "Nothing is unexplained.", Unexplained._fields)
     else:
         # The changes are rows of their own (--unexplained); only JSON holds them in their book.
-        fields = Book._fields if layout.form == "json" else Book._fields[:-1]
+        fields = [name for name in Book._fields if layout.form == "json" or name != "changes"]
         show(kept, COLUMNS, layout, options.nothing("periods without gaps", wanted), fields)
         if layout.is_table:
             _show_changes(kept, changes, payload)

@@ -6,7 +6,7 @@ from sqlalchemy import ColumnElement, Connection, FromClause, Select, Table, fun
 
 from recorder.clock import NS_PER_MS
 from recorder.model import FINAL_STATUSES
-from recorder.read.records import Filter, Instrument, Order, Position, RestRound
+from recorder.read.records import Filter, Instrument, Order, Position, RestRound, Transaction
 from recorder.read.scope import account_is, account_label
 from recorder.store.schema import (
     ONCE,
@@ -18,6 +18,7 @@ from recorder.store.schema import (
     reconciliations,
     recorders,
     sessions,
+    transactions,
 )
 from recorder.store.state_index import THINGS, counts_ns
 
@@ -154,6 +155,23 @@ def latest_orders(wanted: Filter, connection: Connection) -> Select[Any]:
     aged = _wanted(query, rows, wanted).subquery()
     newest = select(*[aged.c[name] for name in Order._fields]).where(aged.c.age == 1)
     return newest.order_by(*_receipt(aged))
+
+
+def money_movements(wanted: Filter, newest: int | None, connection: Connection) -> Select[Any]:
+    """Each transaction once, in the order of receipt.
+
+    Args:
+        wanted: which.
+        newest: only so many, the last ones, and these backwards; None: all.
+        connection: to the record.
+    """
+    once = ONCE[transactions]
+    at_ms = func.coalesce(once.c.occurred_ms, once.c.event_ms, once.c.received_ns // NS_PER_MS)
+    rows = select(once, at_ms.label("at_ms")).subquery()
+    query = _wanted(select(*columns_of(Transaction, rows, connection)), rows, wanted)
+    if newest is None:
+        return query.order_by(*_receipt(rows))
+    return query.order_by(*(column.desc() for column in _receipt(rows))).limit(newest)
 
 
 def latest_instruments(wanted: Filter, connection: Connection) -> Select[Any]:

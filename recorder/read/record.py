@@ -22,7 +22,7 @@ from recorder.read.coverage import (
     whole_gaps,
 )
 from recorder.read.reads import NS_MAX, NS_MIN, RecordReads
-from recorder.read.records import ALL, AccountStatus, Book, Discrepancy, Filter, RecorderRun, Status
+from recorder.read.records import ALL, AccountStatus, Book, Discrepancy, Filter, RecorderRun, Status, Transaction
 from recorder.read.replay.events import Event
 from recorder.read.replay.frames import FrameReader
 from recorder.read.replay.plan import ReplayRequest, plan_replay
@@ -115,6 +115,16 @@ class Record(RecordReads):
         """
         with self.reading() as connection:
             yield from keep_books(connection, wanted, named or NamedTransfers(), watch)
+
+    def transactions(self, wanted: Filter = ALL, newest: int | None = None) -> Iterator[Transaction]:
+        """Each transaction of the venue's ledger once, in the order of receipt.
+
+        Args:
+            wanted: which.
+            newest: only so many, the last ones; None: all.
+        """
+        rows = self._rows(Transaction, lambda connection: queries.money_movements(wanted, newest, connection))
+        yield from rows if newest is None else reversed(list(rows))
 
     def discrepancies(self, wanted: Filter = ALL) -> Iterator[Discrepancy]:
         """Where two sources contradict each other outside any known gap, oldest first.

@@ -57,7 +57,7 @@ class FillSum(NamedTuple):
 
 
 class BookSum(NamedTuple):
-    """The books of a currency: ``change == realized_pnl - fees + transfers + unexplained``, exactly."""
+    """The books of a currency: ``change == realized_pnl - fees + transfers + other + unexplained``, exactly."""
 
     account: str
     currency: str
@@ -72,6 +72,8 @@ class BookSum(NamedTuple):
     found: int
     #: The first of them.
     changes: Sequence[Unexplained]
+    #: Funding, and whatever else is in the venue's ledger.
+    other: Decimal = _ZERO
 
 
 def orders(source: ReportSource) -> list[OrderTable]:
@@ -155,4 +157,5 @@ def _with_book(total: BookSum, book: Book) -> BookSum:
         unexplained=EXACT.add(total.unexplained, book.unexplained),
         found=total.found + book.found,
         changes=(*total.changes, *book.changes)[:CHANGES_SHOWN_MAX],
+        other=EXACT.add(total.other, EXACT.add(book.funding, book.other)),
     )

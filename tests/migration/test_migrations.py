@@ -30,13 +30,13 @@ from tests.migration.rows import ROWS, contents_of, schema_of, write
 from tests.samples import FMEX, sample
 from tests.server import PostgresServer
 
-ONCE = ("account_updates_once", "order_updates_once", "position_updates_once")
+ONCE = ("account_updates_once", "order_updates_once", "position_updates_once", "transactions_once")
 JOURNAL = ("frames", "batches", "spans", "event_log", "seals", "checkpoints", "redactions")
 GUARDS = tuple(f"{table}_{guard}" for table in JOURNAL for guard in ("unchanged", "undeleted"))
 #: Views with one row for the rows of the baseline; `timeline` has several.
 VIEWS = (
     *("orders", "order_history", "positions", "balances", "trade_history"),
-    *("executions", "order_lives", "position_history", "balance_history", "round_trips"),
+    *("executions", "order_lives", "position_history", "balance_history", "transaction_history", "round_trips"),
 )
 TIMELINE = "timeline"
 #: Where SQLite keeps what its planner should expect.

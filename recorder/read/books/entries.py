@@ -223,7 +223,7 @@ def _path(
     for begin, end, link in reversed(links):
         leaving[begin].append((end, link))
     starts = [begin for begin, _, _ in links if begin not in ends]
-    start = before if before in leaving else next(iter(starts), links[0][0])
+    start = before if before in leaving else next(iter([*starts, *leaving]), None)
     # A path over all links (Hierholzer's algorithm).
     walk: list[tuple[Decimal, list[Transaction] | None]] = [(Decimal(start or 0), None)]
     path: list[list[Transaction]] = []

@@ -1,0 +1,413 @@
+"""Books by a ledger: random ones leave nothing unexplained, and one planted error of each kind is named."""
+
+import json
+from collections import defaultdict
+from collections.abc import Iterator
+from decimal import Decimal
+from itertools import count
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sqlalchemy import text
+
+from recorder.clock import NS_PER_MS, NS_PER_S
+from recorder.live.channel import Recorded
+from recorder.model import (
+    BUY,
+    DECODED,
+    PUSH,
+    REST,
+    SELL,
+    AccountUpdate,
+    FillUpdate,
+    Frame,
+    Transaction,
+    Update,
+)
+from recorder.read.books.books import NamedTransfers
+from recorder.read.projector import project_all
+from recorder.read.records import Book, Filter, Transfer
+from recorder.store.entries import AccountAdded, Covered, LogEntry, SessionOpened
+from recorder.venues import VENUES
+from tests.depth import examples
+from tests.made import NOON_NS, RUN
+from tests.unit.read.desk import Desk
+
+D = Decimal
+NOON_MS = NOON_NS // NS_PER_MS
+STEPS = 30
+NONE = D(0)
+_accounts = count(1_000)
+
+#: Kinds of errors, and at which venue each can be planted.
+ERRORS = {
+    "missing transaction": "bybit hyperliquid",
+    "wrong amount": "bybit hyperliquid",
+    "listed twice": "bybit hyperliquid",
+    "missing fill": "bybit hyperliquid",
+    "wrong balance after": "bybit",
+    "wrong balance": "bybit hyperliquid",
+}
+PLANTED = [(venue, error) for error, venues in ERRORS.items() for venue in venues.split()]
+
+
+def nothing(record: type[Any]) -> Any:
+    """A record without anything."""
+    return record(**dict.fromkeys(record._fields))._replace(is_snapshot=0)
+
+
+class Story:
+    """What a venue says about an account: in frames of one session, at the times of the venue's clock.
+
+    Args:
+        seed: of what happens.
+        venue: `bybit` has everything in its ledger, and balances after it; `hyperliquid` has fills beside it.
+    """
+
+    def __init__(self, seed: int, venue: str) -> None:
+        self.random = Random(seed)
+        self.venue = venue
+        self.at_ms = NOON_MS
+        self._ids = count(1)
+        self.owned: defaultdict[tuple[str, str], Decimal] = defaultdict(lambda: D(0))
+        self.transactions: list[Transaction] = []
+        self.fills: list[FillUpdate] = []
+        #: Time, wallet, currency and balance.
+        self.states: list[tuple[int, str, str, Decimal]] = []
+        #: Of states that nothing happens near to, the place of the first of several.
+        self.quiet: list[int] = []
+        self.sums: defaultdict[str, Decimal] = defaultdict(lambda: D(0))
+        self.money = (("UNIFIED", "USDT"), ("UNIFIED", "BTC")) if venue == "bybit" else (("", "USDC"), ("spot", "USDC"))
+        for of in (*self.money, ("spot", "PURR")) if venue == "hyperliquid" else self.money:
+            self.owned[of] = self.digits(9_000, 4)
+            self.states.append((self.at_ms, *of, self.owned[of]))
+        self.at_ms += 60_000
+        for _ in range(STEPS):
+            self._step()
+        self._see(0)
+        self.quiet.append(len(self.states))
+        self._see(15_000)
+        self.at_ms += 60_000
+        # So that everything before is asked for, and every difference has lasted.
+        for of in self.money:
+            self._move(of, self.digits(5, 4), "funding")
+        self.at_ms += 60_000
+        for of in self.money:
+            self._move(of, self.digits(5, 4), "funding")
+        self.states += [(self.at_ms + 5_000 * n, *of, self.owned[of]) for n in (1, 4) for of in sorted(self.owned)]
+
+    def digits(self, most: int, decimals: int) -> Decimal:
+        """An amount."""
+        return D(self.random.randint(10**decimals, most * 10**decimals)).scaleb(-decimals)
+
+    def _step(self) -> None:
+        # Some in one millisecond, some in one burst, some alone.
+        pause_ms = self.random.choice((0, 0, 1, 7, 900, 30_000))
+        if pause_ms and self.random.random() < 0.8:
+            # Without a balance after each transaction, only the balance after a whole block can be told.
+            self._see(self.random.choice((0, 1, 40)) if self.venue == "bybit" else 0)
+        if pause_ms == 30_000:
+            self.quiet.append(len(self.states))
+            self._see(15_000)
+        self.at_ms += pause_ms
+        self.random.choice((self._linear, self._inverse, self._spot, self._funding, self._transfer, self._other))()
+
+    def _see(self, late_ms: int) -> None:
+        self.states += [(self.at_ms + late_ms, *of, self.owned[of]) for of in sorted(self.owned)]
+
+    def _move(self, of: tuple[str, str], amount: Decimal, kind: str, fee: Decimal = NONE, **more: Any) -> None:
+        self.owned[of] += amount
+        self.sums["fees"] += fee
+        self.sums[kind] += amount + fee
+        after = self.owned[of] if self.venue == "bybit" else None
+        self.transactions.append(
+            nothing(Transaction)._replace(
+                transaction_id=f"{next(self._ids)}" if self.venue == "bybit" else None,
+                type=kind,
+                venue_type=kind.upper(),
+                wallet=of[0],
+                currency=of[1],
+                amount=str(amount),
+                fee=str(fee),
+                balance_after=None if after is None else str(after),
+                occurred_ms=self.at_ms,
+                **more,
+            )
+        )
+
+    def _fill(
+        self, market: str, symbol: str, moves: dict[tuple[str, str], tuple[Decimal, Decimal]], **more: Any
+    ) -> None:
+        """A fill, and what it does: an amount before fees and a fee of each balance."""
+        trade_id, order_id = f"t{next(self._ids)}", f"o{next(self._ids)}"
+        (fee_currency, fee) = next((of[1], fee) for of, (_, fee) in moves.items() if fee)
+        is_bybit = self.venue == "bybit"
+        fill = nothing(FillUpdate)._replace(
+            trade_id=trade_id,
+            order_id=order_id,
+            market=market if is_bybit else None,
+            symbol=symbol,
+            fee=str(fee),
+            fee_currency=fee_currency,
+            kind="trade",
+            executed_ms=self.at_ms,
+            **more,
+        )
+        self.fills.append(fill)
+        for of, (amount, paid) in moves.items():
+            if is_bybit:
+                ids = {"market": market, "symbol": symbol, "order_id": order_id, "trade_id": trade_id}
+                self._move(of, amount - paid, "trade", paid, **ids)
+            else:
+                self.owned[of] += amount - paid
+                self.sums["fees"] += paid
+                self.sums["trade"] += amount
+
+    def _linear(self) -> None:
+        price, quantity, fee = self.digits(3_000, 1), self.digits(2, 2), self.digits(2, 4)
+        side, pnl = self.random.choice((BUY, SELL)), self.digits(50, 4) - 25
+        side_of_position = self.random.choice((None, "long", "short"))
+        about = {
+            "side": side,
+            "position_side": side_of_position,
+            "price": str(price),
+            "quantity": str(quantity),
+            "realized_pnl": str(pnl),
+        }
+        paid = price * quantity * (-1 if side == BUY else 1)
+        self._fill("linear", "ETHUSDT", {self.money[0]: (pnl if self.venue == "bybit" else paid, fee)}, **about)
+
+    def _inverse(self) -> None:
+        if self.venue != "bybit":
+            return self._linear()
+        pnl, fee = self.digits(2, 8) - 1, self.digits(2, 8) / 1000
+        about = {"side": SELL, "price": "9000", "quantity": "100", "realized_pnl": str(pnl)}
+        self._fill("inverse", "BTCUSD", {self.money[1]: (pnl, fee)}, **about)
+        return None
+
+    def _spot(self) -> None:
+        price, quantity, side = self.digits(90, 2), self.digits(2, 4), self.random.choice((BUY, SELL))
+        sign = 1 if side == BUY else -1
+        base, quote, symbol = self.money[1], self.money[0], "BTCUSDT"
+        if self.venue != "bybit":
+            base, quote, symbol = ("spot", "PURR"), ("spot", "USDC"), "PURR/USDC"
+        fee = self.digits(2, 4) / 100
+        # A buyer pays the fee in what he buys.
+        moves = {
+            base: (sign * quantity, fee if side == BUY else D(0)),
+            quote: (-sign * quantity * price, fee if side == SELL else D(0)),
+        }
+        about = {"side": side, "price": str(price), "quantity": str(quantity), "realized_pnl": None}
+        self._fill("spot", symbol, moves, **about)
+
+    def _funding(self) -> None:
+        of, amount = self.money[0], self.digits(3, 4) - 2
+        trade_id = f"f{next(self._ids)}" if self.venue == "bybit" else None
+        self._move(of, amount, "funding", symbol="ETHUSDT", trade_id=trade_id)
+        if self.venue == "bybit":
+            # Pushed as well, without the ledger's id.
+            pushed = self.transactions[-1]._replace(transaction_id=None, balance_after=None, venue_type="Funding")
+            self.transactions.append(pushed)
+
+    def _transfer(self) -> None:
+        self._move(self.random.choice(self.money), self.digits(900, 6) - 450, "transfer")
+
+    def _other(self) -> None:
+        self._move(self.random.choice(self.money), self.digits(2, 6), self.random.choice(("interest", "rebate")))
+
+    # Errors.
+
+    def plant(self, error: str) -> tuple[Decimal | None, str | None]:
+        """Plant an error in the middle; returns an amount that must be named, and a transaction's or trade's id."""
+        rows = [row for row in self.transactions if row.transaction_id or self.venue != "bybit"]
+        rows = rows[len(rows) // 4 : -4]
+        row = self.random.choice(rows)
+        place = self.transactions.index(row)
+        amount = D(row.amount or 0)
+        wrong = self.digits(1, 4) + D("0.0001")
+        if error == "missing transaction":
+            del self.transactions[place]
+            return amount, row.trade_id if row.type == "trade" else None
+        if error == "wrong amount":
+            self.transactions[place] = row._replace(amount=str(amount + wrong))
+            return -wrong, row.transaction_id
+        if error == "listed twice":
+            twice_id = None if row.transaction_id is None else f"{row.transaction_id}-2"
+            self.transactions.insert(place, row._replace(transaction_id=twice_id))
+            return -amount, None
+        if error == "missing fill":
+            fill = self.fills.pop(len(self.fills) // 2)
+            return None, fill.trade_id if self.venue == "bybit" else None
+        if error == "wrong balance after":
+            self.transactions[place] = row._replace(balance_after=str(D(row.balance_after or 0) + wrong))
+            # What is in one millisecond can no longer be put in order, so the amount may be another one.
+            return None, row.transaction_id
+        place = self.random.choice(self.quiet)
+        at_ms, wallet, currency, balance = self.states[place]
+        self.states[place] = at_ms, wallet, currency, balance + wrong
+        return wrong, None
+
+
+class Writer:
+    """Writes stories into one database, each as an account of its own."""
+
+    def __init__(self, path: Path) -> None:
+        self.desk = Desk(path)
+
+    def write(self, story: Story) -> str:
+        """Write a story; returns the account's name."""
+        account_id = next(_accounts)
+        name, session_id = f"a{account_id}", account_id
+        at_ns = NOON_NS - NS_PER_S
+        entries: list[LogEntry] = [
+            AccountAdded(account_id, story.venue, name, at_ns),
+            SessionOpened(account_id, session_id, RUN, "wss://x", ("all",), at_ns),
+            Covered(account_id, session_id, 0, at_ns, ("all",), {}),
+        ]
+        seqs = count(1)
+        frames = [self._frame(account_id, session_id, 0, at_ns, b"{}")]
+        pushed: list[tuple[int, bytes, Update]] = []
+        for at_ms, wallet, currency, balance in story.states:
+            payload = _state(wallet, balance) if story.venue == "hyperliquid" else b"{}"
+            shown = str(balance) if story.venue == "bybit" else repr(float(balance))
+            update = nothing(AccountUpdate)._replace(
+                is_partial=0, wallet=wallet, currency=currency, balance=shown, updated_ms=at_ms
+            )
+            pushed.append((at_ms, payload, update))
+        pushed += [(fill.executed_ms or 0, b"{}", fill) for fill in story.fills]
+        for at_ms, payload, update in sorted(pushed, key=lambda one: one[0]):
+            key = account_id, session_id, next(seqs), (at_ms + 30) * NS_PER_MS
+            frames.append(self._frame(*key, payload, update))
+        # Asked for twice, newest first: each transaction counts once all the same.
+        asked_ns = (story.at_ms + 40_000) * NS_PER_MS
+        rows = tuple(reversed(story.transactions))
+        frames += [self._frame(account_id, session_id + 10**6, seq, asked_ns, b"[]", *rows) for seq in range(2)]
+        frames.append(self._frame(account_id, session_id, next(seqs), asked_ns, b"{}"))
+        self.desk.write(*frames, entries=entries)
+        return name
+
+    def _frame(self, account_id: int, session_id: int, seq: int, at_ns: int, payload: bytes, *rows: Update) -> Recorded:
+        source = REST if session_id >= 10**6 else PUSH
+        return Recorded(Frame(account_id, session_id, seq, at_ns, source, "all", DECODED, None, payload), rows)
+
+    def books(
+        self, name: str, named: NamedTransfers | None = None, since_ns: int | None = None, until_ns: int | None = None
+    ) -> list[Book]:
+        """Keep the books of an account."""
+        with self.desk.engine.begin() as connection:
+            project_all(connection)
+        with self.desk.open() as record:
+            return list(record.books(Filter(name, None, since_ns, until_ns), named))
+
+
+def _state(wallet: str, raw: Decimal) -> bytes:
+    """The state of a perpetual exchange; numbers are printed from binary ones."""
+    state = {"marginSummary": {"totalRawUsd": repr(float(raw))}}
+    return json.dumps({"channel": "clearinghouseState", "data": {"dex": wallet, "clearinghouseState": state}}).encode()
+
+
+@pytest.fixture(scope="module")
+def writer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Writer]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(VENUES, "bybit", "recorder.venues.bybit:Bybit")
+        patch.setitem(VENUES, "hyperliquid", "recorder.venues.hyperliquid:Hyperliquid")
+        yield Writer(tmp_path_factory.mktemp("ledger") / "record.db")
+
+
+seeds = st.integers(0, 10**9)
+
+
+@settings(max_examples=examples(20))
+@given(seed=seeds, venue=st.sampled_from(["bybit", "hyperliquid"]))
+def test_a_ledger_leaves_nothing_unexplained(writer: Writer, seed: int, venue: str) -> None:
+    story = Story(seed, venue)
+    books = writer.books(writer.write(story))
+    assert [change for book in books for change in book.changes] == []
+    assert {(book.wallet, book.currency) for book in books} == set(story.owned)
+    for book in books:
+        assert book.unexplained == book.unsettled == book.found == 0
+        explained = book.realized_pnl - book.fees + book.funding + book.transfers + book.other
+        assert book.change == book.end_balance - book.begin_balance == explained
+    for field, kinds in (
+        ("realized_pnl", ["trade"]),
+        ("fees", ["fees"]),
+        ("funding", ["funding"]),
+        ("transfers", ["transfer"]),
+        ("other", ["interest", "rebate"]),
+    ):
+        assert sum(getattr(book, field) for book in books) == sum(story.sums[kind] for kind in kinds)
+
+
+def test_months_add_up_to_the_year_and_known_transfers_are_explained(writer: Writer) -> None:
+    story = Story(5, "bybit")
+    amount, _ = story.plant("missing transaction")
+    name = writer.write(story)
+    year = writer.books(name)
+    (change,) = [change for book in year for change in book.changes if "is missing" in change.cause]
+    assert change.amount == amount
+    middle_ns = (NOON_MS + story.at_ms) // 2 * NS_PER_MS
+    months = writer.books(name, until_ns=middle_ns) + writer.books(name, since_ns=middle_ns)
+    for book in year:
+        parts = [one for one in months if one.currency == book.currency]
+        for field in ("change", "realized_pnl", "fees", "funding", "transfers", "other", "unexplained", "fills"):
+            assert sum(getattr(one, field) for one in parts) == getattr(book, field)
+    named = NamedTransfers([Transfer(name, change.currency, NOON_NS, change.amount)])
+    left = [one for book in writer.books(name, named) for one in book.changes]
+    assert [one for one in left if "is missing" in one.cause] == []
+    assert named.left == []
+
+
+def test_across_a_gap_nothing_is_a_finding(writer: Writer) -> None:
+    story = Story(6, "hyperliquid")
+    story.plant("missing fill")
+    name = writer.write(story)
+    assert sum(book.found for book in writer.books(name))
+    account_id = int(name[1:])
+    (change, *_) = [change for book in writer.books(name) for change in book.changes]
+    # A balance long before, and one long after.
+    begins_ns, ends_ns = change.received_ns - 31 * NS_PER_S, change.received_ns + NS_PER_S
+    writer.desk.gap({"account_id": account_id, "gap_id": 2, "begins_ns": begins_ns, "ends_ns": ends_ns})
+    books = writer.books(name)
+    assert [change for book in books for change in book.changes] == []
+    assert len(books) > len(story.owned)
+
+
+def test_each_transaction_counts_once_and_a_pushed_one_until_the_ledger_has_it(writer: Writer) -> None:
+    story = Story(7, "bybit")
+    name = writer.write(story)
+    ledger = [row for row in story.transactions if row.transaction_id]
+    assert len(ledger) < len(story.transactions)
+    with writer.desk.open() as record:
+        listed = list(record.transactions(Filter(name)))
+        assert list(record.transactions(Filter(name), newest=3)) == listed[-3:]
+        some = list(record.transactions(Filter(name, symbol="ethusdt")))
+    assert [row.transaction_id for row in listed] == [row.transaction_id for row in reversed(ledger)]
+    assert some == [row for row in listed if row.symbol == "ETHUSDT"]
+    query = text("SELECT count(*), sum(amount) FROM transaction_history WHERE account = :name")
+    with writer.desk.engine.connect() as connection:
+        number, total = connection.execute(query, {"name": name}).one()
+    assert number == len(ledger)
+    assert total == pytest.approx(float(sum(D(row.amount or 0) for row in ledger)))
+
+
+@pytest.mark.parametrize(("venue", "error"), PLANTED, ids=[" ".join(one) for one in PLANTED])
+@settings(max_examples=examples(8))
+@given(seed=seeds)
+def test_a_planted_error_is_named(writer: Writer, venue: str, error: str, seed: int) -> None:
+    story = Story(seed, venue)
+    fills = {fill.trade_id for fill in story.fills}
+    amount, identity = story.plant(error)
+    changes = [change for book in writer.books(writer.write(story)) for change in book.changes]
+    assert changes
+    if amount is not None:
+        assert amount in [change.amount for change in changes]
+    if identity is not None:
+        assert identity in [one for change in changes for one in (change.transaction_id, change.trade_id)]
+    if error == "missing fill" and venue == "bybit":
+        (change, *more) = changes
+        assert "has no fill" in change.cause
+        assert {change.trade_id, *(one.trade_id for one in more)} == fills - {one.trade_id for one in story.fills}
