@@ -66,7 +66,8 @@ def page(connection: Connection) -> str:
         if "fields_at" in words["views"][name]:
             parts.append(_listed(name, columns, **words["views"][name]))
             continue
-        parts.append(_section(_thing(words, "views", name, columns), "", None, connection))
+        like = TABLES.get(words["views"][name].get("like", ""))
+        parts.append(_section(_thing(words, "views", name, columns), "", None, connection, like))
     return "\n".join(parts)
 
 
@@ -120,9 +121,14 @@ def _of_table(table: Table) -> str:
     return " ".join(parts) + "\n"
 
 
-def _section(thing: _Thing, keys: str, types: list[str] | None, connection: Connection) -> str:
+def _section(
+    thing: _Thing, keys: str, types: list[str] | None, connection: Connection, like: Table | None = None
+) -> str:
     examples = _examples(thing, connection)
-    kinds = types or [_kind(examples[name]) for name in thing.columns]
+    kinds = types or [
+        _kind(examples[name]) if like is None or examples[name] is not None else _kind_like(like, thing.name, name)
+        for name in thing.columns
+    ]
     lines = [f"### {thing.name}\n", f"{thing.about}\n"]
     lines += [keys] if keys else []
     lines += ["| column | type | meaning | unit | example |", "| --- | --- | --- | --- | --- |"]
@@ -153,6 +159,16 @@ def _examples(thing: _Thing, connection: Connection) -> dict[str, Any]:
 def _kind(example: Any) -> str:
     kinds: Sequence[tuple[type, str]] = ((int, "integer"), (float, "number"), (bytes, "bytes"))
     return next((name for kind, name in kinds if isinstance(example, kind)), "text")
+
+
+def _kind_like(table: Table, view: str, name: str) -> str:
+    """The kind of a view's column of which the record has no example, by the table that the view is like."""
+    column = table.c.get(name)
+    if name.endswith("_ms") or (column is not None and column.type is Int64):
+        return "integer"
+    # Views with readable names have plain numbers; those with each row once have the exact digits.
+    is_number = column is not None and isinstance(column.type, ExactDecimal) and not view.endswith("_once")
+    return "number" if is_number else "text"
 
 
 def _shown(value: Any, words: Words) -> str:
