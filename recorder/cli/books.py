@@ -1,4 +1,4 @@
-"""`recorder books`, and the file of known transfers that it reads."""
+"""`recorder transactions`; `recorder books`, and the file of known transfers that it reads."""
 
 import csv
 import time
@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from recorder.cli import options
-from recorder.cli.output import Column, Layout, heading, number, plain, show, time_ns, word
+from recorder.cli.output import Column, Layout, heading, number, plain, show, time_ms, time_ns, word
 from recorder.cli.progress import bar
 from recorder.clock import instant_ns, utc_text
 from recorder.errors import ConfigurationError
@@ -46,6 +46,21 @@ COLUMNS = [
     number("unexplained"),
     number("unsettled", rank=4),
 ]
+TRANSACTION_COLUMNS = [
+    time_ms("at_ms", "time (UTC)"),
+    word("account", if_it_differs=True),
+    word("type"),
+    word("venue_type", rank=4),
+    word("wallet", if_it_differs=True, rank=2),
+    word("currency"),
+    number("amount"),
+    number("fee", if_any=True, rank=1),
+    number("balance_after", if_any=True, rank=2),
+    word("market", if_it_differs=True, rank=5),
+    word("symbol", if_any=True, rank=1),
+    word("trade_id", if_any=True, rank=6),
+    word("transaction_id", if_any=True, rank=7),
+]
 CHANGE_COLUMNS = [
     time_ns("received_ns", "received (UTC)"),
     word("account", if_it_differs=True),
@@ -56,6 +71,24 @@ CHANGE_COLUMNS = [
     word("session_id", "session"),
     word("seq"),
 ]
+
+
+@click.command(
+    help="Show the transactions: every movement of money that the venue's own ledger lists, such as fees, funding, "
+    "transfers, deposits and withdrawals, each once. `recorder books` checks that they explain every change of a "
+    "balance.\n\n"
+    "\b\nExample:  recorder transactions --since 30d --format csv > transactions.csv"
+)
+@options.record_address
+@options.filters()
+@options.layout
+def transactions(at: options.RecordAddress, wanted: Filter, layout: Layout) -> None:
+    """Show transactions."""
+    from recorder.read.transactions import Transaction  # noqa: PLC0415  help texts need no database
+
+    with at.opened(wanted) as record:
+        rows, nothing = record.transactions(wanted, layout.newest), options.nothing("transactions", wanted)
+        show(rows, TRANSACTION_COLUMNS, layout, nothing, Transaction._fields, only_newest=True)
 
 
 @click.command(

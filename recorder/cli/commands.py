@@ -21,7 +21,7 @@ GROUPS = {
         "fills": ("look", "Trade history: each fill once."),
         "positions": ("look", "Positions: latest state, or every state."),
         "balances": ("look", "Balances: latest, all, or as a chart."),
-        "transactions": ("look", "Transactions: every movement of money, once."),
+        "transactions": ("books", "Transactions: every movement of money, once."),
         "pnl": ("trade", "Profit and loss by day, month or year."),
         "fees": ("trade", "Fees, and maker and taker quantities, by period."),
         "trips": ("trade", "Round trips: entry, exit, fees and profit of each."),

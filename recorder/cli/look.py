@@ -1,4 +1,4 @@
-"""The commands that show what the record holds: orders, fills, positions, balances, transactions, gaps and others."""
+"""The commands that show what the record holds: orders, fills, positions, balances, gaps, discrepancies, timeline."""
 
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -11,7 +11,7 @@ from recorder.cli import options
 from recorder.cli.output import Column, Layout, number, plain, show, time_ms, time_ns, word
 from recorder.clock import NS_PER_MS, NS_PER_S, utc_text
 from recorder.errors import ConfigurationError
-from recorder.read.records import Balance, Discrepancy, Fill, Filter, Gap, Order, Position, Transaction
+from recorder.read.records import Balance, Discrepancy, Fill, Filter, Gap, Order, Position
 from recorder.venues.reading import printable
 
 if TYPE_CHECKING:
@@ -88,21 +88,6 @@ BALANCE_COLUMNS = [
     number("locked", rank=2),
     number("position_margin", if_any=True, rank=3),
 ]
-TRANSACTION_COLUMNS = [
-    time_ms("at_ms", "time (UTC)"),
-    ACCOUNT,
-    word("type"),
-    word("venue_type", rank=4),
-    word("wallet", if_it_differs=True, rank=2),
-    word("currency"),
-    number("amount"),
-    number("fee", if_any=True, rank=1),
-    number("balance_after", if_any=True, rank=2),
-    word("market", if_it_differs=True, rank=5),
-    word("symbol", if_any=True, rank=1),
-    word("trade_id", if_any=True, rank=6),
-    word("transaction_id", if_any=True, rank=7),
-]
 GAP_COLUMNS = [
     number("gap_id", "gap"),
     time_ns("begins_ns", "begins (UTC)", "before the record"),
@@ -151,7 +136,6 @@ ORDERS = ORDER_UPDATES._replace(only_newest=True)
 FILLS = _Shown("fills", FILL_COLUMNS, Fill._fields, only_newest=True)
 POSITIONS = _Shown("positions", POSITION_COLUMNS, Position._fields)
 BALANCES = _Shown("balances", BALANCE_COLUMNS, Balance._fields)
-TRANSACTIONS = _Shown("transactions", TRANSACTION_COLUMNS, Transaction._fields, only_newest=True)
 GAPS = _Shown("gaps", GAP_COLUMNS, Gap._fields)
 DISCREPANCIES = _Shown("discrepancies", DISCREPANCY_COLUMNS, Discrepancy._fields)
 
@@ -286,20 +270,6 @@ def _plot(file: Path, at: options.RecordAddress, wanted: Filter) -> None:
 def _refuse_as_of(as_of: int | None, why: str) -> None:
     if as_of is not None:
         raise click.UsageError(f"{why}, --as-of one instant; give one of them.")
-
-
-@click.command(
-    help="Show the transactions: every movement of money that the venue's own ledger lists, such as fees, funding, "
-    "transfers, deposits and withdrawals, each once. `recorder books` checks that they explain every change of a "
-    "balance.\n\n"
-    "\b\nExample:  recorder transactions --since 30d --format csv > transactions.csv"
-)
-@options.record_address
-@options.filters()
-@options.layout
-def transactions(**asked: Any) -> None:
-    """Show transactions."""
-    _show(TRANSACTIONS, lambda record, wanted: record.transactions(wanted, asked["layout"].newest), **asked)
 
 
 @click.command(

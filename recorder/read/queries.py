@@ -6,8 +6,9 @@ from sqlalchemy import ColumnElement, Connection, FromClause, Select, Table, fun
 
 from recorder.clock import NS_PER_MS
 from recorder.model import FINAL_STATUSES
-from recorder.read.records import Filter, Instrument, Order, Position, RestRound, Transaction
+from recorder.read.records import Filter, Instrument, Order, Position, RestRound
 from recorder.read.scope import account_is, account_label
+from recorder.read.transactions import Transaction
 from recorder.store.schema import (
     ONCE,
     accounts,

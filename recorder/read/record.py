@@ -22,12 +22,13 @@ from recorder.read.coverage import (
     whole_gaps,
 )
 from recorder.read.reads import NS_MAX, NS_MIN, RecordReads
-from recorder.read.records import ALL, AccountStatus, Book, Discrepancy, Filter, RecorderRun, Status, Transaction
+from recorder.read.records import ALL, AccountStatus, Book, Discrepancy, Filter, RecorderRun, Status
 from recorder.read.replay.events import Event
 from recorder.read.replay.frames import FrameReader
 from recorder.read.replay.plan import ReplayRequest, plan_replay
 from recorder.read.replay.replaying import replay
 from recorder.read.scope import LabelledAccount, account_is, labelled_accounts
+from recorder.read.transactions import Transaction
 from recorder.store import migrate
 from recorder.store.engine import explained, open_engine, place, size_bytes
 from recorder.store.schema import accounts, batches, discrepancies, frames, runs, sessions

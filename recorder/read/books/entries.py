@@ -19,8 +19,9 @@ from recorder.model import Instrument
 from recorder.read import current
 from recorder.read.books.differences import UpdateKey
 from recorder.read.books.sums import Entry, State
-from recorder.read.records import Fill, Filter, Transaction
+from recorder.read.records import Fill, Filter
 from recorder.read.scope import LabelledAccount
+from recorder.read.transactions import Transaction
 from recorder.store.projection_tables import contracts
 from recorder.store.schema import ONCE, account_updates, frames, transactions
 from recorder.venues.base import EXACT, Accounting, Execution, Ledger, Move
