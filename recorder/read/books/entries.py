@@ -218,7 +218,7 @@ def chained(rows: Sequence[Transaction], before: Decimal | None) -> list[Transac
 def _path(
     links: Sequence[tuple[Decimal, Decimal, list[Transaction]]], before: Decimal | None
 ) -> list[list[Transaction]]:
-    """The links in an order in which each begins where the one before it ends; as listed, if there is none."""
+    """The links in an order in which each begins where the one before it ends, as far as there is one."""
     leaving: defaultdict[Decimal, list[tuple[Decimal, list[Transaction]]]] = defaultdict(list)
     ends = {end for _, end, _ in links}
     for begin, end, link in reversed(links):
@@ -237,7 +237,8 @@ def _path(
         if taken_link is not None:
             path.append(taken_link)
     path.reverse()
-    if len(path) < len(links):
+    if path and len(path) < len(links):
+        # A chain is broken where a row is wrong or missing: the rest is a chain of its own.
         taken = {id(one) for one in path}
-        path += [one for _, _, one in links if id(one) not in taken]
+        path += _path([link for link in links if id(link[2]) not in taken], None)
     return path
