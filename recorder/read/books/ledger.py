@@ -9,7 +9,7 @@ from recorder.clock import NS_PER_MS
 from recorder.read.books.entries import Event, Trade
 from recorder.read.books.sums import Entry
 from recorder.read.books.wallet import APART_MS, WalletBooks
-from recorder.read.coverage import Interval
+from recorder.read.intervals import Interval
 from recorder.read.records import Book
 from recorder.venues.base import EXACT, Ledger
 

@@ -18,7 +18,7 @@ from typing import NamedTuple
 from recorder.clock import NS_PER_MS
 from recorder.read.books.differences import APART_NS, FOUND_MAX, UpdateKey
 from recorder.read.books.sums import Entry, State, Sums
-from recorder.read.coverage import Interval
+from recorder.read.intervals import Interval
 from recorder.read.records import Book, Unexplained
 from recorder.venues.base import EXACT
 
