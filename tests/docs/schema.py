@@ -7,14 +7,17 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Column, Connection, Table
 
-from recorder.store import projection_tables
+from recorder.store import projection_tables, schema
 from recorder.store.columns import Bytes, ExactDecimal, Int64
 
 DOCS = Path(__file__).parents[2] / "docs"
 PAGE, WORDS = DOCS / "schema.md", DOCS / "schema.toml"
 
 #: Every declared table, the projections last.
-TABLES = projection_tables.projected.metadata.tables
+TABLES = {
+    table.name: table
+    for table in sorted(schema.metadata.tables.values(), key=lambda table: table in projection_tables.PROJECTIONS)
+}
 
 #: An example is cut to this number of characters.
 EXAMPLE_CHARS_MAX = 48
