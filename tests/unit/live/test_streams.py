@@ -112,13 +112,16 @@ def test_an_account_is_covered_where_all_its_streams_are(
 
 def test_a_round_waits_until_all_streams_are_covered(run: Run, exchange: ToyExchange) -> None:
     exchange.answers["GET /money"] = [refuse("429 Slow")] * 10_000
+    began = "SELECT ends_ns FROM gaps WHERE reason = 'beginning' AND ends_ns IS NOT NULL"
     with run.recording(exchange) as recording:
         run.wait(COVERED + "'orders'")
         assert recording.state().sessions["main (money)"] == "connecting"
-    assert "GET /open" not in exchange.asked
-    assert run.rows("SELECT state, ends_ns IS NULL FROM gaps WHERE stream = 'orders' AND reason = 'beginning'") == [
-        ("open", 0)
-    ]
+        assert run.rows("SELECT state FROM gaps WHERE stream = 'orders'") == [("open",)]
+        exchange.answers["GET /money"].clear()
+        run.wait(SETTLED, 2)
+    assert exchange.asked.count("GET /open") == 1
+    ((asked_ns,),) = run.rows("SELECT began_ns FROM reconciliations")
+    assert all(ns < asked_ns for (ns,) in run.rows(began))
 
 
 def test_a_key_that_may_not_read_ends_the_run_before_anything_is_written(run: Run, exchange: ToyExchange) -> None:
