@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from recorder.simulator.history import AccountHistory
 from recorder.venues.face import Face
-from recorder.venues.simulated import Terms
+from recorder.venues.simulated import SimulatedOrder, Terms
 from recorder.venues.view import Entry, Execution, SentState, Span
 
 T = TypeVar("T")
@@ -52,34 +52,40 @@ class SimulatedAccount:
         self, symbol: str | None, begins_ms: int, ends_ms: int, before_id: str | None, limit: int
     ) -> Iterator[SentState]:
         """The closed orders, newest first. Ids grow with time, so the search can stop at the first older order."""
-        closed = self._history.closed_orders(None if before_id is None else int(before_id))
+        closed = self._history.closed_orders(None if before_id is None else self._face.order_number(before_id))
         recent = takewhile(lambda order: order.created_ms >= begins_ms, closed)
         mine = (order for order in recent if symbol in {None, order.terms.symbol} and order.created_ms < ends_ms)
         return map(self._face.order, islice(mine, limit))
 
     def order(self, order_id: str) -> SentState | None:
         """One order."""
-        order = self._history.orders.get(int(order_id))
+        order = self._order(order_id)
         return None if order is None else self._face.order(order)
 
     def executions(self, order_id: str) -> Sequence[Execution]:
         """The executions of one order."""
-        return [self._face.execution(fill) for fill in self._history.orders[int(order_id)].fills]
+        order = self._order(order_id)
+        return [] if order is None else [self._face.execution(fill) for fill in order.fills]
 
     def fills(self, span: Span) -> Iterator[Entry]:
         """The fills."""
+        number = None if span.order_id is None else self._face.order_number(span.order_id) or 0
         for fill in _part(self._history.fills, span, lambda fill: (fill.trade_id, fill.executed_ms)):
-            mine = span.order_id in {None, str(fill.order_id)} and span.currency in {None, fill.fee_currency}
+            mine = number in {None, fill.order_id} and span.currency in {None, fill.fee_currency}
             if mine and _is_of(fill.terms, span):
                 yield Entry(str(fill.trade_id), fill.executed_ms, self._face.fill(fill))
 
     def transactions(self, span: Span) -> Iterator[Entry]:
         """The transactions."""
+        number = None if span.order_id is None else self._face.order_number(span.order_id) or 0
         for one in _part(self._history.transactions, span, lambda one: (one.id, one.occurred_ms)):
-            order_id = None if one.order_id is None else str(one.order_id)
-            mine = span.order_id in {None, order_id} and span.currency in {None, one.currency}
+            mine = number in {None, one.order_id} and span.currency in {None, one.currency}
             if mine and _is_of(one.terms, span):
                 yield Entry(str(one.id), one.occurred_ms, self._face.transaction(one))
+
+    def _order(self, order_id: str) -> SimulatedOrder | None:
+        number = self._face.order_number(order_id)
+        return None if number is None else self._history.orders.get(number)
 
     def snapshot(self, topic: str, *, is_first: bool) -> Iterator[bytes]:
         """The full state of a topic."""

@@ -2,12 +2,19 @@
 
 from functools import cache
 from pkgutil import resolve_name
+from typing import TYPE_CHECKING
 
 from recorder.errors import ConfigurationError
-from recorder.venues.base import Venue
+
+if TYPE_CHECKING:
+    from recorder.venues.base import Venue
 
 #: Name → where its class is. A venue is imported when it is first asked for: most commands need none.
-VENUES = {"fmex": "recorder.venues.fmex:FMex"}
+VENUES = {
+    "fmex": "recorder.venues.fmex:FMex",
+    "bybit": "recorder.venues.bybit:Bybit",
+    "hyperliquid": "recorder.venues.hyperliquid:Hyperliquid",
+}
 
 #: The venue that is simulated where none is named.
 DEFAULT_VENUE = "fmex"
@@ -22,12 +29,12 @@ symbols = ["btcusd_p"]
 """
 
 
-def find_venue(name: str) -> Venue | None:
+def find_venue(name: str) -> "Venue | None":
     """The venue of that name; None for one that only a newer recorder knows."""
     return _loaded(VENUES[name]) if name in VENUES else None
 
 
-def venue_named(name: str) -> Venue:
+def venue_named(name: str) -> "Venue":
     """The venue of that name.
 
     Raises:
@@ -42,6 +49,6 @@ def venue_named(name: str) -> Venue:
 
 
 @cache
-def _loaded(place: str) -> Venue:
+def _loaded(place: str) -> "Venue":
     venue: Venue = resolve_name(place)()
     return venue

@@ -54,6 +54,10 @@ class Face(Protocol):
         """The positions that have ever changed as an answer to a request."""
         ...
 
+    def order_number(self, order_id: str) -> int | None:
+        """The number of the order that an id of the venue names; None if it is no such id."""
+        ...
+
     def order(self, order: SimulatedOrder) -> SentState:
         """An order as an answer to a request."""
         ...

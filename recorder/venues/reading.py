@@ -1,9 +1,12 @@
 """Decodes any frame or answer of a venue without ever raising: what cannot be read is kept with the reason. Pure."""
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from recorder.model import CONTROL, UNDECODED, Decoded
-from recorder.venues.base import Plain, Venue
+
+if TYPE_CHECKING:  # whoever only prints foreign text needs no venue
+    from recorder.venues.base import Plain, Venue
 
 #: An error text in a row is truncated to this many characters; the frame itself never is.
 ERROR_CHARS_MAX = 300
@@ -25,7 +28,7 @@ def undecoded(error: str) -> Decoded:
     return Decoded(None, UNDECODED, printable(error[:ERROR_CHARS_MAX]), (), None)
 
 
-def read_frame(venue: Venue, payload: bytes) -> Decoded:
+def read_frame(venue: "Venue", payload: bytes) -> Decoded:
     """Decode any frame. One that cannot be read gives a result with the reason, never an exception.
 
     Recording, rebuilding and replay all use this. A bug in the decoder is one more reason why a frame cannot be read:
@@ -37,7 +40,7 @@ def read_frame(venue: Venue, payload: bytes) -> Decoded:
         return undecoded(f"{type(error).__name__}: {error}")
 
 
-def read_plain(venue: Venue, payloads: Sequence[bytes], *, decodable: bool = False) -> Plain | None:
+def read_plain(venue: "Venue", payloads: Sequence[bytes], *, decodable: bool = False) -> "Plain | None":
     """Decode many pushes together, with the results of `read_frame`; None if each has to be read on its own.
 
     Args:
@@ -84,7 +87,7 @@ def error_topic(status: int, target: str) -> str:
     return f"{HTTP_ERROR}{status} {target}"
 
 
-def read_answer(venue: Venue, topic: str, payload: bytes) -> Decoded:
+def read_answer(venue: "Venue", topic: str, payload: bytes) -> Decoded:
     """Decode any REST answer, as `read_frame` does.
 
     Args:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from threading import Condition
 from time import monotonic
@@ -11,12 +12,24 @@ from recorder.live.recording import Recording
 from recorder.live.settings import Account, Limits
 from recorder.live.watermark import Mark, Watermark
 from recorder.simulator import Simulator
-from recorder.venues.fmex import FMex
+from recorder.venues import venue_named
 from recorder.venues.rest import Credentials
 from tests.faults.oracle import Verdict, judge
 from tests.faults.table import read_table, unproved
 
 PATIENCE_S = 20.0
+
+
+def account_at(exchange: Simulator) -> Account:
+    """The first account of an exchange, as a recorder knows it."""
+    venue, stand_in = venue_named(exchange.options.venue), venue_named(exchange.options.venue).stand_in
+    given = stand_in.credentials(exchange.key, exchange.secret)
+    public = {field.name: given[field.name] for field in venue.credential_fields if not field.is_secret}
+    secret = {field.name: given[field.name] for field in venue.credential_fields if field.is_secret}
+    symbols = stand_in.default_symbols if venue.needs_symbols else ()
+    return Account(
+        name="main", venue=venue, url=exchange.url, credentials=Credentials(public, **secret), symbols=symbols
+    )
 
 
 class Live:
@@ -52,14 +65,7 @@ class Live:
         self._limits = Limits(
             reconnect_first_s=0.05, reconnect_last_s=0.2, batch_frames_max=200, silent_s=silent_s, stop_s=10.0
         )
-        self._account = Account(
-            name="main",
-            venue=FMex(),
-            url=exchange.url,
-            credentials=Credentials(key=exchange.key, secret=exchange.secret),
-            symbols=("btcusd_p",),
-            heartbeat_s=heartbeat_s,
-        )
+        self._account = replace(account_at(exchange), heartbeat_s=heartbeat_s)
 
     @contextmanager
     def recording(self) -> Iterator[Recording]:
@@ -90,7 +96,9 @@ class Live:
     ) -> Verdict:
         """Report to the matrix, and insist on a clean verdict."""
         table = read_table(self.url)
-        verdict = judge(self.exchange.history, table, self.acked, one_clock=one_clock)
+        verdict = judge(
+            self.exchange.history, table, self.acked, one_clock=one_clock, venue=self.exchange.options.venue
+        )
         verdict.findings += unproved(self.url)
         report(fault, verdict, self.recover_s)
         verdict.require_clean()

@@ -17,19 +17,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from math import inf
 
-import msgspec
-
 from recorder.live.watermark import Mark
 from recorder.model import REST
 from recorder.simulator.sent import NOBODY, Sent
 from recorder.store.journal import typed_row
 from recorder.store.schema import TYPED
-from recorder.venues import venue_named
+from recorder.venues import DEFAULT_VENUE, venue_named
+from recorder.venues.base import Venue
 from recorder.venues.reading import read_answer, read_frame
 from tests.faults.align import Alignment, align
 from tests.faults.table import Gap, Session, Table
-
-FMEX = venue_named("fmex")
 
 
 @dataclass
@@ -58,6 +55,7 @@ def judge(
     *,
     running: bool = False,
     one_clock: bool = True,
+    venue: str = DEFAULT_VENUE,
 ) -> Verdict:
     """Judge one account.
 
@@ -67,6 +65,7 @@ def judge(
         acked: what the recorder told to be durable, of all its runs.
         running: a recorder is at work: what follows the last frame of a session that has not ended is on its way.
         one_clock: recorder and exchange have the same clock.
+        venue: of the exchange.
     """
     verdict = Verdict()
     verdict.findings += table.corruptions
@@ -76,8 +75,8 @@ def judge(
     _judge_sequences(table, verdict)
     _judge_acknowledged(table, acked, verdict)
     _judge_event_log(table, verdict, running=running)
-    _judge_losses(history, table, alignment, verdict, running=running)
-    _judge_typed(table, verdict)
+    _judge_losses(history, table, alignment, verdict, venue_named(venue), running=running)
+    _judge_typed(table, verdict, venue_named(venue))
     if one_clock:
         for session in table.sessions:
             for frame in session.received:
@@ -141,7 +140,7 @@ def _judge_event_log(table: Table, verdict: Verdict, *, running: bool) -> None:
 
 
 def _judge_losses(
-    history: Sequence[Sent], table: Table, alignment: Alignment, verdict: Verdict, *, running: bool
+    history: Sequence[Sent], table: Table, alignment: Alignment, verdict: Verdict, venue: Venue, *, running: bool
 ) -> None:
     """SENT minus TABLE lies inside gaps. A push told on two connections is there if one of them has brought it."""
     stored = set(alignment.places.values())
@@ -162,7 +161,7 @@ def _judge_losses(
         if number in stored_numbers or (number == 0 and places[0] in stored):
             continue
         verdict.lost += 1
-        topic = _topic(history[places[0]].payload)
+        topic = read_frame(venue, history[places[0]].payload).topic
         if not any(
             begins < place < ends and of_topic in {None, topic}
             for place in places
@@ -183,24 +182,15 @@ def _stretch(gap: Gap, alignment: Alignment) -> tuple[float, float, str | None]:
     return begins, ends, gap.topic
 
 
-def _topic(payload: bytes) -> str | None:
-    try:
-        return msgspec.json.decode(payload, type=_Typed).type
-    except msgspec.DecodeError:
-        return None
-
-
-class _Typed(msgspec.Struct):
-    type: str
-
-
-def _judge_typed(table: Table, verdict: Verdict) -> None:
+def _judge_typed(table: Table, verdict: Verdict, venue: Venue) -> None:
     """Typed rows are a pure function of the frames."""
     expected: dict[str, list[tuple[object, ...]]] = {one.name: [] for one in TYPED.values()}
     frames = [frame for session in table.sessions for frame in session.received] + list(table.answers)
     for frame in sorted(frames, key=lambda frame: (frame.session_id, frame.seq)):
         is_answer = frame.source == REST
-        decoded = read_answer(FMEX, frame.topic or "", frame.payload) if is_answer else read_frame(FMEX, frame.payload)
+        decoded = (
+            read_answer(venue, frame.topic or "", frame.payload) if is_answer else read_frame(venue, frame.payload)
+        )
         if (decoded.topic, decoded.status, decoded.error) != (frame.topic, frame.status, frame.error) and not is_answer:
             verdict.findings.append(f"frame ({frame.session_id}, {frame.seq}) is not marked as what it is")
         for item, update in enumerate(decoded.updates):

@@ -129,7 +129,7 @@ class Scene:
         self.note_acknowledged()
         table = read_table(f"sqlite:///{self.folder.database}")
         # Frames are noted before they are sent: what was sent is looked at last.
-        verdict = judge(self.exchange.history, table, self.acked, running=running)
+        verdict = judge(self.exchange.history, table, self.acked, running=running, venue=self.exchange.options.venue)
         verdict.findings += unproved(f"sqlite:///{self.folder.database}")
         return verdict
 

@@ -17,7 +17,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from recorder.simulator import Simulator
-from recorder.venues.fmex import FMex
+from recorder.venues import venue_named
 from tests.depth import ALL
 from tests.integration import forked
 
@@ -52,8 +52,9 @@ class Folder:
 
         With the address of a server's database, `database` is the journal in front of it.
         """
+        venue = venue_named(simulator.options.venue)
         # A recorder that is to notice silence soon must ask for signs of life more often than the venue needs.
-        heartbeat_s = min((limits or {}).get("silent_s", math.inf) / 3, FMex.heartbeat_s)
+        heartbeat_s = min((limits or {}).get("silent_s", math.inf) / 3, venue.heartbeat_s)
         lines = []
         if checkpoints is not None:
             lines += ["[checkpoints]", *(f"{name} = {json.dumps(value)}" for name, value in checkpoints.items())]
@@ -62,16 +63,15 @@ class Folder:
             lines += ["[database]", f'url = "{server}"']
         lines += ["[limits]", *(f"{name} = {value}" for name, value in (limits or {}).items())]
         for name, key in (accounts or {"main": simulator.key}).items():
-            self.env |= {f"KEY_{name.upper()}": key, f"SECRET_{name.upper()}": simulator.options.accounts[key]}
-            lines += [
-                f"[accounts.{name}]",
-                'venue = "fmex"',
-                f'url = "{simulator.url}"',
-                f'key = "env:KEY_{name.upper()}"',
-                f'secret = "env:SECRET_{name.upper()}"',
-                f"symbols = {json.dumps(list(symbols))}",
-                f"heartbeat_s = {heartbeat_s}",
-            ]
+            lines += [f"[accounts.{name}]", f'venue = "{venue.name}"', f'url = "{simulator.url}"']
+            given = venue.stand_in.credentials(key, simulator.options.accounts[key])
+            for field in venue.credential_fields:
+                variable = f"{field.name.upper()}_{name.upper()}"
+                self.env[variable] = given[field.name]
+                lines.append(f'{field.name} = "env:{variable}"')
+            if venue.needs_symbols:
+                lines.append(f"symbols = {json.dumps(list(symbols))}")
+            lines.append(f"heartbeat_s = {heartbeat_s}")
         self.write("\n".join(lines) + "\n")
 
     def write(self, text: str) -> None:

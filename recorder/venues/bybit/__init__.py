@@ -5,7 +5,10 @@ from collections.abc import Mapping
 from recorder.venues.base import Accounting, Environment, Stream
 from recorder.venues.bybit import answers, decode, portal, questions, sign
 from recorder.venues.bybit.accounting import BybitAccounting
+from recorder.venues.bybit.comparable import COMPARABLE
+from recorder.venues.bybit.stand_in import BybitStandIn
 from recorder.venues.rest import CredentialField, Login, RenewToken, RequestToken, RestLimit, Token
+from recorder.venues.stand_in import StandIn
 
 
 class Bybit:
@@ -29,6 +32,9 @@ class Bybit:
     renew: RenewToken | None = None
     rest_limits: tuple[RestLimit, ...] = questions.REST_LIMITS
     accounting: Accounting = BybitAccounting()
+
+    comparable = COMPARABLE
+    stand_in: StandIn = BybitStandIn()
 
     native_symbol = staticmethod(str.upper)
     check = staticmethod(questions.check)

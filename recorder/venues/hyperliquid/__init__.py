@@ -5,7 +5,10 @@ from collections.abc import Mapping
 from recorder.venues.base import Accounting, Environment, Stream
 from recorder.venues.hyperliquid import decode, portal, questions, rest
 from recorder.venues.hyperliquid.accounting import HyperliquidAccounting
+from recorder.venues.hyperliquid.comparable import COMPARABLE
+from recorder.venues.hyperliquid.stand_in import HyperliquidStandIn
 from recorder.venues.rest import CredentialField, Login, RenewToken, RequestToken, RestLimit, Token
+from recorder.venues.stand_in import StandIn
 
 
 class Hyperliquid:
@@ -29,6 +32,9 @@ class Hyperliquid:
     renew: RenewToken | None = None
     rest_limits: tuple[RestLimit, ...] = questions.REST_LIMITS
     accounting: Accounting = HyperliquidAccounting()
+
+    comparable = COMPARABLE
+    stand_in: StandIn = HyperliquidStandIn()
 
     check = staticmethod(questions.check)
     server_time_request = staticmethod(questions.server_time)

@@ -113,9 +113,11 @@ def _order_updates(data: Any, around: Around) -> Read:
 def _user_fills(data: Any, around: Around) -> Read:
     fields, around = _data(data, around, "isSnapshot user fills")
     user, snapshot = text(fields, "user"), flag(fields, "isSnapshot") or 0
-    return "userFills", [
-        records.fill_update(one, around, user, is_push=True, is_snapshot=snapshot) for one in objects(fields, "fills")
-    ]
+    rows = objects(fields, "fills")
+    fills = [records.fill_update(one, around, user, is_push=True, is_snapshot=snapshot) for one in rows]
+    # A snapshot tells of older fills.
+    closed = [] if snapshot else [position for one in rows for position in records.closed_by(one, is_push=True)]
+    return "userFills", [*fills, *closed]
 
 
 def _user_slice_fills(data: Any, around: Around) -> Read:

@@ -6,6 +6,7 @@ undocumented fields of the frame around the object; they join the object's own i
 
 from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
+from typing import Any
 
 from recorder.model import (
     MAKER,
@@ -188,6 +189,34 @@ def fill_update(
             extra_of(around, unknown(fill, _FILL)),
         ),
     )
+
+
+#: Beginnings of `dir` of fills that can close a perpetual position.
+_CLOSING = ("Close ", "Liquidated ", "Auto-Deleveraging")
+
+
+def closed_by(fill: Fields, *, is_push: bool = False) -> list[PositionUpdate]:
+    """The position that a fill closed completely, with a quantity of 0; none if it did not.
+
+    The states leave a closed position out, so the fill that closed it is the only frame that says so:
+    `startPosition` and `sz` add up to nothing.
+    """
+    before, quantity, side = digits(fill, "startPosition"), digits(fill, "sz"), text(fill, "side")
+    if before is None or quantity is None or not (text(fill, "dir") or "").startswith(_CLOSING):
+        return []
+    if unless_zero(difference(before, quantity) if side == "A" else total(before, quantity)) is not None:
+        return []
+    at_ms = whole(fill, "time")
+    nothing: dict[str, Any] = dict.fromkeys(PositionUpdate._fields)
+    closed: dict[str, Any] = {
+        "event_ms": at_ms if is_push else None,
+        "is_snapshot": 0,
+        "is_partial": 0,
+        "symbol": required(text(fill, "coin"), "coin"),
+        "quantity": "0",
+        "updated_ms": at_ms,
+    }
+    return [PositionUpdate(**(nothing | closed))]
 
 
 def slice_fill(

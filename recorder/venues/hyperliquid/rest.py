@@ -110,6 +110,12 @@ def _fills(request: Fields, answer: Any) -> Sequence[Update]:
     return [records.fill_update(one, _NOTHING, user) for one in _rows(answer)]
 
 
+def _fills_of_period(request: Fields, answer: Any) -> Sequence[Update]:
+    """Oldest first, so that a position that a later one opened again comes after."""
+    closed = [position for one in _rows(answer) for position in records.closed_by(one)]
+    return [*_fills(request, answer), *closed]
+
+
 def _slice_fills(request: Fields, answer: Any) -> Sequence[Update]:
     user = text(request, "user")
     return [records.slice_fill(one, _NOTHING, user) for one in _rows(answer)]
@@ -209,7 +215,7 @@ _KINDS: dict[str, Callable[[Fields, Any], Sequence[Update]]] = {
     "historicalOrders": _historical_orders,
     "orderStatus": _order_status,
     "userFills": _fills,
-    "userFillsByTime": _fills,
+    "userFillsByTime": _fills_of_period,
     "userTwapSliceFills": _slice_fills,
     "userTwapSliceFillsByTime": _slice_fills,
     "userFunding": _funding,

@@ -113,6 +113,10 @@ class FMexFace:
         for position in state.current_positions():
             yield SentState(rest.POSITIONS, frames.position_answer(position))
 
+    def order_number(self, order_id: str) -> int | None:
+        """Ids are numbers."""
+        return int(order_id) if order_id.isascii() and order_id.isdigit() else None
+
     def order(self, order: SimulatedOrder) -> SentState:
         """An order."""
         return SentState(f"{rest.ORDERS}/{order.id}", frames.order_answer(order))

@@ -1,0 +1,200 @@
+"""Bybit's face of a simulated account: its instruments, and the frames and rows that it shows of an account.
+
+One wallet for everything. It pushes executions, payments of funding among them, and no other transactions: those are
+asked for.
+"""
+
+from collections.abc import Collection, Iterator, Sequence
+from decimal import Decimal
+
+from recorder.model import MAKER, TAKER, FillUpdate
+from recorder.venues.bybit.answers import BALANCES, EXECUTIONS, OPEN_ORDERS, POSITIONS, TRANSACTION_LOG
+from recorder.venues.bybit.portal import TOPICS
+from recorder.venues.bybit.stand_in import frames, ledger
+from recorder.venues.bybit.words import INVERSE, LINEAR, SPOT, UNIFIED
+from recorder.venues.face import Push
+from recorder.venues.simulated import (
+    Event,
+    Funds,
+    Kind,
+    Moment,
+    SimulatedBalance,
+    SimulatedFill,
+    SimulatedOrder,
+    SimulatedPosition,
+    SimulatedState,
+    SimulatedTransaction,
+    Terms,
+)
+from recorder.venues.view import Execution, SentState
+
+DEFAULT_SYMBOLS = ("BTCUSDT", "ETHUSDT", "BTCUSD", "spot:BTCUSDT")
+
+TAKER_RATE, MAKER_RATE = Decimal("0.00055"), Decimal("0.0002")
+SPOT_RATE = Decimal("0.001")
+MAINTENANCE_RATE = Decimal("0.005")
+
+#: First price of a coin, in dollars; of any other coin that of the last.
+FIRST_PRICES = {"BTC": Decimal(94_000), "ETH": Decimal(3_391), "": Decimal(250)}
+
+#: Coin → first deposit, the balance below which more is deposited, and how much.
+FUNDS = {
+    "USDT": (Decimal("250000.12345678"), Decimal(50_000), Decimal("100000.00000001")),
+    "USDC": (Decimal("250000.12345678"), Decimal(50_000), Decimal("100000.00000001")),
+}
+#: The same of any other coin.
+OTHER_FUNDS = (Decimal("25.00000001"), Decimal(5), Decimal("10.00000001"))
+
+_CENT8 = Decimal("1E-8")
+
+
+def terms(symbols: Sequence[str]) -> tuple[Terms, ...]:
+    """The terms of instruments: `BTCUSDT` is linear, `BTCUSD` inverse, `spot:BTCUSDT` a spot market.
+
+    Raises:
+        ValueError: a symbol is none of these, or is given twice.
+    """
+    if len(set(symbols)) < len(symbols):
+        raise ValueError("each symbol may be given once")
+    return tuple(map(_instrument, symbols))
+
+
+def funds(instruments: Sequence[Terms]) -> tuple[Funds, ...]:
+    """What an account is given: of every coin that it pays in."""
+    coins = dict.fromkeys(one.settle for one in instruments)
+    coins |= dict.fromkeys(one.base for one in instruments if one.kind == "spot")
+    return tuple(Funds(UNIFIED, coin, *FUNDS.get(coin, OTHER_FUNDS)) for coin in coins)
+
+
+def _instrument(symbol: str) -> Terms:
+    market, _, name = symbol.rpartition(":")
+    base, dollars, rest = name.partition("USD")
+    if not base or not dollars or not name.isupper() or market not in {"", SPOT} or rest not in {"", "T", "C"}:
+        raise ValueError(f"{symbol!r} is not a symbol such as BTCUSDT, BTCUSD or spot:BTCUSDT")
+    if market == SPOT and not rest:
+        raise ValueError(f"{symbol!r}: a spot market needs a quote coin, such as spot:BTCUSDT")
+    kind: Kind = "spot" if market == SPOT else "linear" if rest else "inverse"
+    price = FIRST_PRICES.get(base, FIRST_PRICES[""])
+    return Terms(
+        symbol=name,
+        market={"spot": SPOT, "linear": LINEAR, "inverse": INVERSE}[kind],
+        kind=kind,
+        base=base,
+        quote="USD" if kind == "inverse" else f"USD{rest}",
+        settle=base if kind == "inverse" else f"USD{rest}",
+        wallet=UNIFIED,
+        price_tick=Decimal("0.1") if price > 10_000 else Decimal("0.01"),
+        quantity_step=Decimal(1) if kind == "inverse" else Decimal("0.001"),
+        unit=_CENT8,
+        base_unit=_CENT8 if kind == "spot" else Decimal(0),
+        taker_rate=SPOT_RATE if kind == "spot" else TAKER_RATE,
+        maker_rate=SPOT_RATE if kind == "spot" else MAKER_RATE,
+        maintenance_rate=Decimal(0) if kind == "spot" else MAINTENANCE_RATE,
+        leverage=1 if kind == "spot" else 10,
+        first_price=price,
+        # Only linear contracts can hold a long and a short position side by side.
+        hedged=kind == "linear" and base == "ETH",
+        fee_in_received=kind == "spot",
+    )
+
+
+class BybitFace:
+    """Implements `recorder.venues.stand_in.Face`."""
+
+    def __init__(self, _instruments: Sequence[Terms], _key: str) -> None:
+        pass
+
+    def topics(self) -> Collection[str]:
+        """The topics of the private stream."""
+        return TOPICS
+
+    def pushes(self, moment: Moment, now_ms: int) -> Iterator[Push]:
+        """One frame for each execution, order, position and coin."""
+        orders = {event.id: event for event in moment if isinstance(event, SimulatedOrder)}
+        passed: list[Event] = []
+        for event in moment:
+            passed.append(event)
+            told = _told(event, orders)
+            if told is None:
+                continue
+            topic, row, number = told
+            yield Push(topic, frames.push(topic, row, now_ms, number), passed)
+            passed = []
+
+    def snapshot(self, topic: str, state: SimulatedState, now_ms: int, *, is_first: bool) -> Iterator[bytes]:
+        """None: only changes are pushed."""
+        return iter(())
+
+    def balances(self, state: SimulatedState) -> Iterator[SentState]:
+        """The coins of the wallet."""
+        for balance in state.current_balances():
+            row = frames.wallet_row({balance.currency: balance})
+            yield _sent(f"{BALANCES}?accountType={UNIFIED}", row, balance.updated_ms)
+
+    def positions(self, state: SimulatedState) -> Iterator[SentState]:
+        """The positions."""
+        for position in state.current_positions():
+            target = f"{POSITIONS}?category={position.terms.market}"
+            yield _sent(target, frames.position_row(position, answer=True), position.updated_ms)
+
+    def order_number(self, order_id: str) -> int | None:
+        """See `frames.order_id`."""
+        return frames.number_of(order_id)
+
+    def order(self, order: SimulatedOrder) -> SentState:
+        """An order."""
+        return _sent(f"{OPEN_ORDERS}?category={order.terms.market}", frames.order_row(order), order.updated_ms)
+
+    def fill(self, fill: SimulatedFill) -> SentState:
+        """An execution."""
+        return _sent(f"{EXECUTIONS}?category={fill.terms.market}", frames.execution_row(fill, None), fill.executed_ms)
+
+    def transaction(self, transaction: SimulatedTransaction) -> SentState:
+        """An entry of the transaction log."""
+        target = f"{TRANSACTION_LOG}?accountType={UNIFIED}"
+        return _sent(target, ledger.transaction_row(transaction, None), transaction.occurred_ms)
+
+    def execution(self, fill: SimulatedFill) -> Execution:
+        """A fill."""
+        row = frames.execution_row(fill, None)
+        update = FillUpdate(
+            event_ms=None,
+            is_snapshot=0,
+            trade_id=str(row["execId"]),
+            order_id=str(row["orderId"]),
+            client_order_id=fill.client_order_id,
+            market=fill.terms.market,
+            symbol=fill.terms.symbol,
+            side=fill.side,
+            position_side=fill.position_side,
+            price=str(row["execPrice"]),
+            quantity=str(row["execQty"]),
+            fee=str(row["execFee"]),
+            fee_currency=fill.fee_currency,
+            liquidity=TAKER if fill.is_taker else MAKER,
+            realized_pnl=str(row["execPnl"]) or None,
+            kind=fill.kind,
+            executed_ms=fill.executed_ms,
+            extra=None,
+        )
+        return Execution(update)
+
+
+def _told(event: Event, orders: dict[int, SimulatedOrder]) -> tuple[str, frames.Row, int] | None:
+    """Topic and row of an event, and a number for the frame's id; None if it is not pushed."""
+    match event:
+        case SimulatedFill():
+            return "execution", frames.execution_row(event, orders.get(event.order_id)), event.trade_id
+        case SimulatedOrder():
+            return "order", frames.order_row(event), event.id
+        case SimulatedPosition():
+            return "position", frames.position_row(event), event.updated_ms
+        case SimulatedBalance():
+            return "wallet", frames.wallet_row({event.currency: event}), event.updated_ms
+        case SimulatedTransaction() if event.type == "funding":
+            return "execution", frames.funding_row(event), event.id
+    return None
+
+
+def _sent(target: str, row: frames.Row, at_ms: int) -> SentState:
+    return SentState(target, frames.answer({"list": [row]}, at_ms))

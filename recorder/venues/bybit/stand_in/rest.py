@@ -1,0 +1,319 @@
+"""The exchange's side of REST: authentication, limits, and a page for each path that a recorder asks for. Pure.
+
+Refusals have the HTTP status 200 and a code in the body. Source: API v5, the pages of the paths, "Rate Limit Rules",
+"Error Codes".
+"""
+
+import hmac
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from decimal import Decimal
+from functools import partial
+from itertools import islice
+from typing import Any
+from urllib.parse import parse_qsl, quote
+
+import msgspec
+
+from recorder.venues.bybit import answers, questions, sign
+from recorder.venues.bybit.portal import PATH
+from recorder.venues.bybit.stand_in import frames, ledger
+from recorder.venues.limits import RateLimit
+from recorder.venues.stand_in import AccountQuery, Backend, HttpError, PortalAccess, Reply, Request
+from recorder.venues.view import AccountView, Entry, SentState, Span
+
+#: Of an address: requests in a window; then everything is refused for some minutes.
+ADDRESS_MAX, ADDRESS_WINDOW_MS, BAN_MS = 600, 5_000, 600_000
+#: Of a user and path, a second.
+USER_MAX, LEDGER_MAX, USER_WINDOW_MS = 50, 25, 1_000
+
+#: The longest window that a history may be asked for, and the one that is answered by default.
+WINDOW_MS = questions.WINDOW_MS
+#: For how long entries are served, seconds: with fills or without, and the ledger.
+HISTORY_S = questions.HISTORY_MS / 1000
+CANCELLED_S = questions.CANCELLED_MS / 1000
+
+#: Path → rows on a page by default, and at most.
+_PAGES = {
+    answers.POSITIONS: (20, 200),
+    answers.OPEN_ORDERS: (20, 50),
+    answers.ORDER_HISTORY: (20, 50),
+    answers.EXECUTIONS: (50, 100),
+    answers.TRANSACTION_LOG: (20, 50),
+}
+
+Query = Mapping[str, str]
+
+
+class _Refused(Exception):
+    """A request is refused with a code of the exchange."""
+
+    def __init__(self, code: int, message: str, headers: Mapping[str, str] | None = None) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+        self.headers = headers or {}
+
+
+class BybitRequestHandler:
+    """Implements `recorder.venues.stand_in.RequestHandler`, which documents the methods."""
+
+    def __init__(self, backend: Backend) -> None:
+        self._backend = backend
+        self._of_address = RateLimit(ADDRESS_MAX, ADDRESS_WINDOW_MS, ban_ms=BAN_MS)
+        self._of_user = RateLimit(USER_MAX, USER_WINDOW_MS)
+        self._of_ledger = RateLimit(LEDGER_MAX, USER_WINDOW_MS)
+
+    def handle(self, request: Request) -> bytes | Reply | AccountQuery | PortalAccess:
+        """Decide how to answer one request, or refuse it."""
+        path, _, query = request.target.partition("?")
+        now_ms = self._backend.clock_ms()
+        if path == PATH:
+            # Clients log in with a command.
+            return PortalAccess(None, dict(parse_qsl(query)), path)
+        if self._of_address.spend(request.peer, now_ms):
+            raise HttpError(403, "access too frequent")
+        try:
+            return self._answer(request, path, query, now_ms)
+        except _Refused as refused:
+            return Reply(frames.refusal(refused.code, refused.message, now_ms), headers=refused.headers)
+
+    def error_body(self, error: HttpError) -> bytes:
+        """The body of an answer with another HTTP status than 200."""
+        return frames.refusal(error.code or 10000, error.message, self._backend.clock_ms())
+
+    def _answer(self, request: Request, path: str, query: str, now_ms: int) -> bytes | AccountQuery:
+        asked = dict(parse_qsl(query))
+        if request.method != "GET":
+            raise _Refused(10005, "Permission denied, please check your API key permissions.")
+        if path == questions.TIME:
+            return frames.answer({"timeSecond": str(now_ms // 1000), "timeNano": f"{now_ms}000000"}, now_ms)
+        if path == answers.INSTRUMENTS:
+            rows = [ledger.instrument_row(one) for one in self._backend.terms if one.market == asked.get("category")]
+            found = [row for row in rows if asked.get("symbol") in {None, row["symbol"]}]
+            return frames.answer({"category": asked.get("category"), "list": found, "nextPageCursor": ""}, now_ms)
+        key = self._authenticate(request.headers, query, now_ms)
+        limit = self._of_ledger if path == answers.TRANSACTION_LOG else self._of_user
+        wait_ms = limit.spend(f"{key} {path}", now_ms)
+        if wait_ms:
+            reset = {"X-Bapi-Limit-Reset-Timestamp": str(now_ms + wait_ms)}
+            raise _Refused(10006, "Too many visits. Exceeded the API Rate Limit.", reset)
+        if path == answers.KEY_PERMISSIONS:
+            return frames.answer(_key(key), now_ms)
+        if path == questions.ACCOUNT:
+            return frames.answer({"unifiedMarginStatus": 6, "marginMode": "ISOLATED_MARGIN"}, now_ms)
+        listed = _LISTS.get(path)
+        if listed is None:
+            raise HttpError(404, "path not found")
+        return AccountQuery(key, partial(self._page, listed, path, asked))
+
+    def _authenticate(self, headers: Mapping[str, str], query: str, now_ms: int) -> str:
+        given = {name.upper(): value for name, value in headers.items()}
+        key, at, signature = (given.get(f"X-BAPI-{name}", "") for name in ("API-KEY", "TIMESTAMP", "SIGN"))
+        window = given.get("X-BAPI-RECV-WINDOW", "5000")
+        secret = self._backend.secret_of(key)
+        if secret is None:
+            raise _Refused(10003, "API key is invalid.")
+        if self._backend.is_expired(key):
+            raise _Refused(33004, "Your api key has expired.")
+        if not (at.isdigit() and window.isdigit()) or not now_ms - int(window) <= int(at) < now_ms + sign.AHEAD_MS:
+            raise _Refused(
+                10002,
+                "invalid request, please check your server timestamp or recv_window param. "
+                f"req_timestamp[{at}],server_timestamp[{now_ms}],recv_window[{window}]",
+            )
+        text = f"{at}{key}{given.get('X-BAPI-RECV-WINDOW', '')}{query}"
+        if not hmac.compare_digest(sign.signature(secret, text), signature):
+            raise _Refused(10004, f"error sign! origin_string[{text}]")
+        return key
+
+    def _page(self, listed: "_List", path: str, asked: Query, account: AccountView) -> Reply:
+        now_ms = self._backend.clock_ms()
+        try:
+            rows, cursor = listed(account, asked, self._backend)
+        except _Refused as refused:
+            return Reply(frames.refusal(refused.code, refused.message, now_ms), headers=refused.headers)
+        result: dict[str, object] = {"list": rows, "nextPageCursor": quote(cursor, safe="")}
+        if path != answers.BALANCES:
+            result["category"] = asked.get("category", "")
+        return Reply(frames.answer(result, now_ms))
+
+
+#: Rows of a page, and the cursor of the next one.
+_Page = tuple[list[Any], str]
+_List = Callable[[AccountView, Query, Backend], _Page]
+
+
+def _balances(account: AccountView, _asked: Query, _backend: Backend) -> _Page:
+    coins = [_coin(state) for state in account.balances()]
+    return [{**frames.wallet_row({}), "coin": [coin for coin in coins if Decimal(coin["walletBalance"])]}], ""
+
+
+def _positions(account: AccountView, asked: Query, _backend: Backend) -> _Page:
+    category, symbol = _category(asked), asked.get("symbol")
+    if category == "linear" and not symbol and not asked.get("settleCoin"):
+        raise _Refused(10001, "Missing some parameters that must be filled in, symbol or settleCoin")
+    rows = [_as_answer(_row(state)) for state in account.positions()]
+    found = [
+        row
+        for row in rows
+        if row["category"] == category
+        and (symbol == row["symbol"] or (not symbol and row["side"] and _settles(row, asked)))
+    ]
+    return _cut(found, asked, answers.POSITIONS)
+
+
+def _open_orders(account: AccountView, asked: Query, _backend: Backend) -> _Page:
+    category = _category(asked)
+    one = asked.get("orderId")
+    if one is not None:
+        state = account.order(one)
+        return ([] if state is None else [_row(state)]), ""
+    if category == "linear" and not {"symbol", "baseCoin", "settleCoin"} & asked.keys():
+        raise _Refused(10001, "Missing some parameters that must be filled in, symbol or settleCoin or baseCoin")
+    rows = (_row(state) for state in account.open_orders())
+    return _cut([row for row in rows if _is_wanted(row, asked) and _settles(row, asked)], asked, answers.OPEN_ORDERS)
+
+
+def _order_history(account: AccountView, asked: Query, backend: Backend) -> _Page:
+    category, one = _category(asked), asked.get("orderId")
+    begin_ms, end_ms = _window(asked, account.now_ms, WINDOW_MS)
+    if one is not None:
+        state = account.order(one)
+        rows = iter([] if state is None else [_row(state)])
+    else:
+        since_ms = max(begin_ms, backend.retained_since_ms("orders", HISTORY_S, account.now_ms))
+        closed = account.closed_orders(asked.get("symbol"), since_ms, end_ms + 1, None, 10**9)
+        rows = map(_row, closed)
+    kept_ms = backend.retained_since_ms("cancelled", CANCELLED_S, account.now_ms)
+    found = (
+        row
+        for row in rows
+        if row["category"] == category and (Decimal(row["cumExecQty"] or 0) or int(row["updatedTime"]) >= kept_ms)
+    )
+    first, limit = _first(asked), _limit(asked, answers.ORDER_HISTORY)
+    page = list(islice(found, first, first + limit + 1))
+    return page[:limit], f"page:{first + limit}" if len(page) > limit else ""
+
+
+def _executions(account: AccountView, asked: Query, backend: Backend) -> _Page:
+    category = _category(asked)
+    begin_ms, end_ms = _window(asked, account.now_ms, WINDOW_MS)
+    span = Span(
+        since_ms=max(begin_ms, backend.retained_since_ms("fills", HISTORY_S, account.now_ms)),
+        until_ms=end_ms + 1,
+        market=category,
+        symbol=asked.get("symbol"),
+        order_id=asked.get("orderId"),
+    )
+    return _history(account.fills, span, asked, answers.EXECUTIONS)
+
+
+def _transactions(account: AccountView, asked: Query, backend: Backend) -> _Page:
+    begin_ms, end_ms = _window(asked, account.now_ms, questions.DAY_MS)
+    span = Span(
+        since_ms=max(begin_ms, backend.retained_since_ms("transactions", HISTORY_S, account.now_ms)),
+        until_ms=end_ms + 1,
+        market=asked.get("category"),
+        currency=asked.get("currency"),
+    )
+    return _history(account.transactions, span, asked, answers.TRANSACTION_LOG)
+
+
+_LISTS: dict[str, _List] = {
+    answers.BALANCES: _balances,
+    answers.POSITIONS: _positions,
+    answers.OPEN_ORDERS: _open_orders,
+    answers.ORDER_HISTORY: _order_history,
+    answers.EXECUTIONS: _executions,
+    answers.TRANSACTION_LOG: _transactions,
+}
+
+
+def _history(read: Callable[[Span], Iterable[Entry]], span: Span, asked: Query, path: str) -> _Page:
+    """A page of a history, newest first; its cursor is the last entry."""
+    limit = _limit(asked, path)
+    entries = list(islice(read(span._replace(beyond=asked.get("cursor") or None)), limit + 1))
+    return [_row(entry.state) for entry in entries[:limit]], entries[limit - 1].id if len(entries) > limit else ""
+
+
+def _cut(rows: list[Any], asked: Query, path: str) -> _Page:
+    first, limit = _first(asked), _limit(asked, path)
+    return rows[first : first + limit], f"page:{first + limit}" if len(rows) > first + limit else ""
+
+
+def _first(asked: Query) -> int:
+    """The place of a page's first row, which is in its cursor."""
+    number = asked.get("cursor", "").removeprefix("page:")
+    return int(number) if number.isdigit() else 0
+
+
+def _limit(asked: Query, path: str) -> int:
+    default, most = _PAGES[path]
+    text = asked.get("limit", "")
+    return min(max(int(text), 1), most) if text.isdigit() else default
+
+
+def _window(asked: Query, now_ms: int, default_ms: int) -> tuple[int, int]:
+    """Beginning and end of what is asked for; one bound alone means the default length from or to it."""
+    begin, end = (int(asked[name]) if asked.get(name, "").isdigit() else None for name in ("startTime", "endTime"))
+    if begin is None:
+        end = now_ms if end is None else end
+        return end - default_ms, end
+    end = begin + default_ms if end is None else end
+    if end - begin > WINDOW_MS:
+        raise _Refused(10001, "The time range between startTime and endTime cannot exceed 7 days")
+    return begin, end
+
+
+def _category(asked: Query) -> str:
+    category = asked.get("category", "")
+    if category not in {"linear", "inverse", "option", "spot"}:
+        raise _Refused(10001, "params error: category invalid")
+    return category
+
+
+def _is_wanted(row: Mapping[str, Any], asked: Query) -> bool:
+    return row["category"] == asked["category"] and asked.get("symbol") in {None, row["symbol"]}
+
+
+def _settles(row: Mapping[str, Any], asked: Query) -> bool:
+    coin = asked.get("settleCoin")
+    return coin is None or str(row["symbol"]).endswith(coin)
+
+
+def _row(state: SentState) -> Any:
+    """The row of a push or an answer that holds a record."""
+    rows = _rows(state)
+    return rows[min(state.item, len(rows) - 1)]
+
+
+def _coin(state: SentState) -> Any:
+    coins = [coin for row in _rows(state) for coin in row["coin"]]
+    return coins[state.item]
+
+
+def _rows(state: SentState) -> list[Any]:
+    frame = msgspec.json.decode(state.payload)
+    rows: list[Any] = frame["data"] if "data" in frame else frame["result"]["list"]
+    return rows
+
+
+def _as_answer(row: dict[str, Any]) -> dict[str, Any]:
+    """A position, whose entry price has another name in pushes."""
+    return {("avgPrice" if name == "entryPrice" else name): value for name, value in row.items()}
+
+
+def _key(key: str) -> dict[str, object]:
+    """What the key may do: read."""
+    permissions: Iterator[str] = iter(("ContractTrade", "Spot", "Wallet", "Options", "Derivatives", "Exchange"))
+    return {
+        "apiKey": key,
+        "readOnly": 1,
+        "permissions": {name: [] for name in permissions},
+        "ips": ["*"],
+        "deadlineDay": 83,
+        "expiredAt": "",
+        "uta": 1,
+        "userID": 100000007,
+        "isMaster": True,
+    }

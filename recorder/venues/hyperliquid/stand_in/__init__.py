@@ -1,0 +1,25 @@
+"""Hyperliquid's server side, for the simulator and for a served record."""
+
+from collections.abc import Collection, Mapping
+
+from recorder.venues.hyperliquid.questions import PATH
+from recorder.venues.hyperliquid.stand_in import face
+from recorder.venues.hyperliquid.stand_in.conversation import HyperliquidConversation
+from recorder.venues.hyperliquid.stand_in.rest import HyperliquidRequestHandler
+
+
+class HyperliquidStandIn:
+    """Implements `recorder.venues.stand_in.StandIn`. The key of an account is its address; there is no secret."""
+
+    default_symbols: tuple[str, ...] = face.DEFAULT_SYMBOLS
+    default_account = ("0x5e11a9b0c4d2f7e83a6b1c0d9e8f7a6b5c4d3e2f", "none")
+    public_paths: Collection[str] = frozenset([PATH])
+    terms = staticmethod(face.terms)
+    funds = staticmethod(face.funds)
+    face = face.HyperliquidFace
+    request_handler = HyperliquidRequestHandler
+    conversation = HyperliquidConversation
+
+    def credentials(self, key: str, secret: str) -> Mapping[str, str]:
+        """The address."""
+        return {"address": key}

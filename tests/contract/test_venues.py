@@ -1,0 +1,221 @@
+"""One contract for every venue: what its stand-in says of a simulated account is decoded, and says what happened."""
+
+from collections import Counter
+from collections.abc import Iterator
+from decimal import Decimal
+from itertools import islice
+from typing import TypeVar
+
+import pytest
+
+from recorder.model import (
+    DECODED,
+    MAKER,
+    PENDING,
+    TAKER,
+    AccountUpdate,
+    Decoded,
+    Digits,
+    FillUpdate,
+    Heartbeat,
+    OrderUpdate,
+    PositionUpdate,
+    Transaction,
+    Update,
+)
+from recorder.simulator.exchange import Exchange
+from recorder.venues import VENUES, venue_named
+from recorder.venues.base import Venue
+from recorder.venues.face import Face, Push
+from recorder.venues.reading import read_answer, read_frame, read_plain
+from recorder.venues.simulated import (
+    Moment,
+    SimulatedBalance,
+    SimulatedFill,
+    SimulatedOrder,
+    SimulatedPosition,
+    SimulatedTransaction,
+)
+from recorder.venues.view import Span
+
+PUSHES = 3_000
+
+
+@pytest.fixture(params=list(VENUES), scope="module")
+def venue(request: pytest.FixtureRequest) -> Venue:
+    return venue_named(request.param)
+
+
+class Watched:
+    """A face that keeps what it has rendered."""
+
+    def __init__(self, face: Face) -> None:
+        self.pushed: list[Push] = []
+        self.moments: list[Moment] = []
+        self._face = face
+
+    def pushes(self, moment: Moment, now_ms: int) -> Iterator[Push]:
+        self.moments.append(moment)
+        for push in self._face.pushes(moment, now_ms):
+            self.pushed.append(push)
+            yield push
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._face, name)
+
+
+class Traded:
+    """A simulated account, and everything that was pushed of it."""
+
+    def __init__(self, venue: Venue) -> None:
+        self.venue = venue
+        self.exchange = Exchange(11, venue=venue.name, funding_interval_ms=60_000)
+        self.face = Watched(self.exchange.face)
+        self.exchange.face = self.face  # type: ignore[assignment]
+        for _ in islice(self.exchange, PUSHES):
+            pass
+        self.decoded = [read_frame(venue, push.payload) for push in self.face.pushed]
+
+
+@pytest.fixture(scope="module")
+def traded(venue: Venue) -> Traded:
+    return Traded(venue)
+
+
+def same(digits: Digits | None, value: Decimal) -> bool:
+    return digits is not None and Decimal(digits) == value
+
+
+def test_every_frame_is_decoded_and_every_field_is_known(traded: Traded) -> None:
+    for push, decoded in zip(traded.face.pushed, traded.decoded, strict=True):
+        assert (decoded.status, decoded.topic) == (DECODED, push.topic), decoded.error
+        assert not [update for update in decoded.updates if not isinstance(update, Heartbeat) and update.extra]
+
+
+def test_many_frames_are_decoded_as_each_of_them(traded: Traded) -> None:
+    payloads = [push.payload for push in traded.face.pushed[:500]]
+    plain = read_plain(traded.venue, payloads)
+    if plain is not None:
+        assert list(zip(*plain, strict=True)) == [(one.topic, one.updates) for one in traded.decoded[:500]]
+
+
+def test_every_order_push_says_the_orders_state(traded: Traded) -> None:
+    checked = 0
+    for event, update in pushed(traded, SimulatedOrder, OrderUpdate):
+        order_id = update.order_id
+        assert traded.exchange.face.order_number(order_id) == event.id
+        assert (update.side, update.symbol) == (event.side, event.terms.symbol)
+        assert same(update.quantity, event.quantity)
+        # Of a rejected order a venue may say nothing.
+        assert update.filled_quantity is None or same(update.filled_quantity, event.filled_quantity)
+        if update.price is not None and event.type == "limit":
+            assert same(update.price, event.price)
+        # A venue may not tell an order that waits for its trigger from one that rests in the book.
+        assert event.status in {update.status, PENDING} or event.reason is not None
+        checked += 1
+    assert checked > 100
+
+
+def test_every_fill_that_is_pushed_says_what_was_exchanged(traded: Traded) -> None:
+    found = list(pushed(traded, SimulatedFill, FillUpdate))
+    if not traded.venue.pushes_fills:
+        assert not found
+        return
+    assert len(found) == sum(isinstance(one, SimulatedFill) for moment in traded.face.moments for one in moment) > 100
+    for event, update in found:
+        assert (update.side, update.symbol) == (event.side, event.terms.symbol)
+        assert (update.fee_currency, update.executed_ms) == (event.fee_currency, event.executed_ms)
+        assert update.liquidity == (TAKER if event.is_taker else MAKER)
+        assert same(update.price, event.price)
+        assert same(update.quantity, event.quantity)
+        assert same(update.fee, event.fee)
+        assert event.terms.kind == "spot" or same(update.realized_pnl, event.realized_pnl)
+        assert update.kind == event.kind
+
+
+def test_positions_and_balances_are_what_they_were_when_they_were_pushed(traded: Traded) -> None:
+    positions: dict[tuple[str | None, str, str | None], SimulatedPosition] = {}
+    balances: dict[tuple[str | None, str], SimulatedBalance] = {}
+    checked: Counter[type[Update]] = Counter()
+    for moment, decoded in by_moment(traded):
+        for event in moment:
+            if isinstance(event, SimulatedPosition):
+                positions[event.terms.market, event.terms.symbol, event.position_side] = event
+            elif isinstance(event, SimulatedBalance):
+                balances[event.wallet, event.currency] = event
+        # The last row of a moment about a thing is its state after it.
+        last: dict[object, Update] = {}
+        for update in (update for one in decoded for update in one.updates):
+            if isinstance(update, PositionUpdate):
+                last[update.market, update.symbol, update.position_side] = update
+            elif isinstance(update, AccountUpdate):
+                last[update.wallet, update.currency] = update
+        for key, update in last.items():
+            checked[type(update)] += 1
+            if isinstance(update, PositionUpdate):
+                assert same(update.quantity, positions[key].signed)  # type: ignore[index]
+            elif isinstance(update, AccountUpdate):
+                assert same(update.balance, balances[key].total)  # type: ignore[index]
+    assert min(checked[PositionUpdate], checked[AccountUpdate]) > 50
+
+
+def test_the_ledger_adds_up_to_the_balances(traded: Traded) -> None:
+    """Δbalance = Σ transactions, by what the venue's answers say."""
+    view = traded.exchange.view()
+    try:
+        entries = list(view.transactions(Span(oldest_first=True)))
+    except NotImplementedError:
+        assert not traded.venue.pushes_fills  # it keeps books by its own means
+        return
+    rows: list[Transaction] = []
+    for entry in entries:
+        decoded = read_answer(traded.venue, entry.state.topic, entry.state.payload)
+        assert decoded.error is None
+        rows += [update for update in decoded.updates if isinstance(update, Transaction)]
+    assert {row.type for row in rows} >= {"funding", "deposit"} or {row.type for row in rows} >= {"funding", "transfer"}
+    simulated = [one for one in traded.exchange.history.transactions if isinstance(one, SimulatedTransaction)]
+    trades = {row.type for row in rows} >= {"trade"}
+    for wallet, currency in traded.exchange.history.balances:
+        mine = [one for one in simulated if (one.wallet, one.currency) == (wallet, currency)]
+        expected = sum((one.amount for one in mine if trades or one.type != "trade"), Decimal(0))
+        told = [Decimal(row.amount) for row in rows if (row.wallet, row.currency) == (wallet, currency) and row.amount]
+        assert sum(told, Decimal(0)) == expected
+
+
+def test_what_rest_shows_is_decoded_to_the_same_states(traded: Traded) -> None:
+    view, venue = traded.exchange.view(), traded.venue
+    for state in (*view.balances(), *view.positions(), *view.open_orders()):
+        decoded = read_answer(venue, state.topic, state.payload)
+        assert decoded.error is None
+        assert state.item < max(len(decoded.updates), 1)
+    listed = [read_answer(venue, one.topic, one.payload).updates[one.item] for one in view.open_orders()]
+    ids = {traded.exchange.face.order_number(one.order_id) for one in listed if isinstance(one, OrderUpdate)}
+    assert ids == {one.id for one in traded.exchange.history.open_orders()}
+
+
+E = TypeVar("E")
+U = TypeVar("U")
+
+
+def pushed(traded: Traded, event: type[E], update: type[U]) -> Iterator[tuple[E, U]]:
+    """Events and rows of the frames that tell of nothing else of that kind."""
+    for push, decoded in zip(traded.face.pushed, traded.decoded, strict=True):
+        events = [one for one in push.events if isinstance(one, event)]
+        rows = [one for one in decoded.updates if isinstance(one, update)]
+        if len(events) == len(rows) == 1:
+            yield events[0], rows[0]
+
+
+def by_moment(traded: Traded) -> Iterator[tuple[Moment, list[Decoded]]]:
+    """Each moment with the frames that told of it."""
+    place = 0
+    for moment in traded.face.moments:
+        mine = {id(event) for event in moment}
+        told: list[Decoded] = []
+        while place < len(traded.face.pushed):
+            events = traded.face.pushed[place].events
+            if events and not any(id(one) in mine for one in events):
+                break
+            told.append(traded.decoded[place])
+            place += 1
+        yield moment, told
