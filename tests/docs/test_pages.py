@@ -18,7 +18,8 @@ from recorder.config import load
 from recorder.live.settings import Limits
 from recorder.read.record import Record
 from recorder.store.schema import TYPED, TYPED_KEY
-from recorder.venues import VENUES
+from recorder.venues import VENUES, venue_named
+from recorder.venues.rest import Credentials, Login
 from tests.authority import Stamper
 from tests.docs import commands
 from tests.docs.pages import CHECKOUT, PAGES, README, blocks, named, text_of
@@ -71,9 +72,35 @@ def test_every_source_file_that_is_named_exists(page: Path) -> None:
 
 
 def test_the_index_names_every_page() -> None:
-    index = text_of(CHECKOUT / "docs" / "README.md")
-    pages = [page.name for page in PAGES if page.parent == CHECKOUT / "docs" and page.name != "README.md"]
-    assert [name for name in pages if f"({name})" not in index] == []
+    docs = CHECKOUT / "docs"
+    index = text_of(docs / "README.md")
+    pages = [page.relative_to(docs).as_posix() for page in PAGES if page.is_relative_to(docs)]
+    assert [name for name in pages if name != "README.md" and f"({name})" not in index] == []
+
+
+#: The sections of a venue's page, in this order.
+VENUE_SECTIONS = [
+    "Credentials",
+    "Configure",
+    "Run",
+    "What is recorded",
+    "What the exchange forgets",
+    "What is not recorded",
+    "Known quirks",
+    "Views",
+]
+
+
+@pytest.mark.parametrize("name", VENUES)
+def test_each_venue_has_a_page_in_the_same_order(name: str) -> None:
+    page = text_of(CHECKOUT / "docs" / "venues" / f"{name}.md")
+    assert re.findall(r"^## (.*)$", page, re.MULTILINE) == VENUE_SECTIONS
+    venue = venue_named(name)
+    assert [one for one in venue.environments if f"`{one}`" not in page] == []
+    credentials = dict.fromkeys(("key", "secret", "address"), "x")
+    account = Login("https://host.example", "wss://host.example", Credentials(credentials), ("btcusd_p",))
+    topics = {topic.partition(".")[0] for stream in venue.streams(account) for topic in stream.topics}
+    assert [topic for topic in topics if not re.search(rf"^\| .*`{topic}[`.]", page, re.MULTILINE)] == []
 
 
 def cells_by_venue(section: str) -> Iterator[tuple[str, str, str]]:
@@ -146,7 +173,7 @@ def test_each_read_in_python_is_documented(name: str) -> None:
 @pytest.fixture
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty folder with what the examples of a configuration name."""
-    for name in ("FMEX_KEY", "FMEX_SECRET", "HEDGE_KEY", "HEDGE_SECRET"):
+    for name in ("FMEX_KEY", "FMEX_SECRET", "BYBIT_KEY", "BYBIT_SECRET", "HEDGE_KEY", "HEDGE_SECRET"):
         monkeypatch.setenv(name, "x")
     monkeypatch.setattr("recorder.config.which", lambda program: program)
     (tmp_path / "audit.key").write_text(new_key("audit").text)
