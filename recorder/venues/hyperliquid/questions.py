@@ -43,6 +43,9 @@ REST_LIMITS = (RestLimit(1_200, 60.0),)
 _STATE, _LIST, _ROLE = 2, 20, 60
 _ROWS_PER_WEIGHT = 20
 
+#: Of a question whose answer restores nothing of any topic.
+_NO_TOPIC = "spotMeta"
+
 FILLS_MAX = 10_000
 ORDERS_MAX = 2_000
 
@@ -158,6 +161,8 @@ def _snapshot(known: Known, found: Orders) -> Questions:
 
 def _reconcile(known: Known) -> Questions:
     found = Orders()
+    # Symbols of spot pairs say nothing (`@107`): the books need to know what is exchanged.
+    yield Question("spot pairs", lambda url, _credentials, _now_ms: post(url, {"type": "spotMeta"}), _NO_TOPIC, _LIST)
     if known.since_ms is not None:
         begin_ms = known.since_ms - MARGIN_MS
         yield from _fills("fills", begin_ms)

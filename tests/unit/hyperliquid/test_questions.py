@@ -155,6 +155,7 @@ def test_the_cost_of_a_question_is_the_most_that_its_answer_can_cost() -> None:
     taken = ask(Purpose.RECONCILE, known(since_ms=NOW_MS - DAY_MS, unfinished={"1": Decimal(0)}))
     costs = {step.subject.split(" since")[0]: step.cost for step in taken if isinstance(step, Question)}
     assert costs == {
+        "spot pairs": 20,
         "fills": 120,
         "TWAP fills": 120,
         "closed orders": 120,
