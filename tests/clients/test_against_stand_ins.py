@@ -10,7 +10,6 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
-from threading import Event
 from typing import Any
 
 import pytest
@@ -38,12 +37,10 @@ def exchange(venue: str) -> Iterator[Simulator]:
 
 def recorded(path: Path, simulator: Simulator) -> list[bytes]:
     """Record until the account has stopped trading; returns the pushes that were stored."""
-    enough = Event()
     url = f"sqlite:///{path / 'recorder.db'}"
-    with Recording(url, [account_at(simulator)], on_durable=lambda _: None) as recording:
+    with Recording(url, [account_at(simulator)]) as recording:
         simulator.wait_finished(PATIENCE_S)
         recording.wait(1.0)
-        enough.set()
     with closing(sqlite3.connect(path / "recorder.db")) as database:
         sql = "SELECT payload FROM frames WHERE source = ? AND status <> ? ORDER BY seq"
         return [payload for (payload,) in database.execute(sql, (PUSH, CONTROL))]
@@ -89,10 +86,11 @@ def test_pybit_hears_what_is_stored(tmp_path: Path, monkeypatch: pytest.MonkeyPa
                 client.wallet_stream,
             ):
                 subscribe(callback=heard.append)
-            counts["logins"] = int(client.auth)
             stored = recorded(tmp_path, simulator)
+            counts["logins"] = int(client.auth)
         finally:
             client.exit()
+        assert counts["logins"] == 1
         compare(heard, stored, counts, lambda frame: frame.get("topic"))
 
 
