@@ -1,4 +1,4 @@
-"""Keeps the projections current behind the writer: orders, fills, latest balances and positions, contracts.
+"""Keeps the projections current behind the writer: orders, fills and their sums, trips, latest states, contracts.
 
 The batches of a run arrive in order in every database, so the last projected batch of each run says what is projected.
 Each step reads which orders the next batches touched, and computes these anew (`recorder.read.projections`). Readers do
@@ -15,14 +15,19 @@ import msgspec
 from sqlalchemy import Connection, Select, Table, and_, bindparam, delete, exists, func, select
 from sqlalchemy.exc import DBAPIError as DriverError
 
-from recorder.read.contracts import project_contracts, replace_contracts, within
-from recorder.read.projected_rows import differences, store
+from recorder.read.contracts import Symbol, described_in, project_contracts, replace_contracts
+from recorder.read.fill_sums import change_sums, make_sums
+from recorder.read.position_times import reported_within, within
+from recorder.read.projected_rows import changed_trades, differences, store, stored_trades
+from recorder.read.projected_trips import ALWAYS, Touched, TouchedTrips, project_trips, trip_keys
 from recorder.read.projections import OrderKey, key_of, project
+from recorder.read.records import Fill
 from recorder.read.scope import LabelledAccount, labelled_accounts
+from recorder.read.trips import TripKey
 from recorder.store.dialects import insert_rows, replace_rows, take_account
 from recorder.store.journal import FrameRange
 from recorder.store.mover import spans_of
-from recorder.store.projection_tables import current_states, projected, stale
+from recorder.store.projection_tables import current_states, projected, stale, stale_quarters
 from recorder.store.schema import (
     account_updates,
     batches,
@@ -33,7 +38,8 @@ from recorder.store.schema import (
     recorders,
     runs,
 )
-from recorder.store.state_index import THINGS, StateRow, counts_ns, latest
+from recorder.store.stale import QUARTER_MS
+from recorder.store.state_index import THINGS, StateRow, ThingKey, counts_ns, latest
 
 log = logging.getLogger(__name__)
 
@@ -51,7 +57,7 @@ _STALE = [column.name for column in stale.c]
 _thing = msgspec.json.Encoder().encode
 
 #: Account → the orders that something was received about.
-Touched = dict[int, set[OrderKey]]
+TouchedOrders = dict[int, set[OrderKey]]
 
 
 class _Unprojected(NamedTuple):
@@ -144,9 +150,11 @@ class Projector:
             return False
         for account_id, its_ranges in of_account.items():
             account = accounts[account_id]
-            _project_orders(connection, account, touched(connection, its_ranges)[account_id])
+            moved = _project_orders(connection, account, touched(connection, its_ranges)[account_id])
             _project_states(connection, account_id, its_ranges)
-            project_contracts(connection, account, its_ranges)
+            _add_contracts(connection, account, moved, project_contracts(connection, account, its_ranges))
+            _add_reports(connection, moved, its_ranges)
+            project_trips(connection, account, moved)
         replace_rows(connection, projected, [(waiting.run_id, waiting.last)])
         self._waiting[waiting.run_id] = max(self._waiting[waiting.run_id] - waiting.frames, 0)
         return True
@@ -216,9 +224,9 @@ def _next(connection: Connection, run_id: int, frames_max: int) -> _Unprojected 
     return None if last is None else _Unprojected(run_id, first + 1, last, frames)
 
 
-def touched(connection: Connection, ranges: Iterable[FrameRange]) -> Touched:
+def touched(connection: Connection, ranges: Iterable[FrameRange]) -> TouchedOrders:
     """The orders that some frames say something about."""
-    found: Touched = defaultdict(set)
+    found: TouchedOrders = defaultdict(set)
     for one in ranges:
         keys = found[one.account_id]
         keys.update(OrderKey(*row) for row in connection.execute(_touched_orders(), one._asdict()))
@@ -226,16 +234,78 @@ def touched(connection: Connection, ranges: Iterable[FrameRange]) -> Touched:
     return found
 
 
-def unprojected_orders(connection: Connection) -> Touched:
+def unprojected_orders(connection: Connection) -> TouchedOrders:
     """The orders about which the projections may not say what the record says."""
-    found: Touched = defaultdict(set)
-    for waiting in unprojected(connection):
-        for account_id, keys in touched(
-            connection, spans_of(connection, waiting.run_id, waiting.first, waiting.last)
-        ).items():
-            found[account_id] |= keys
+    found = touched(connection, unprojected_frames(connection))
     for account_id, *key in connection.execute(select(stale)):
         found[account_id].add(OrderKey(*key))
+    return found
+
+
+def unprojected_frames(connection: Connection) -> list[FrameRange]:
+    """The frames that are not projected."""
+    return [
+        frames
+        for waiting in unprojected(connection)
+        for frames in spans_of(connection, waiting.run_id, waiting.first, waiting.last)
+    ]
+
+
+class Tail(NamedTuple):
+    """What is not projected yet of an account."""
+
+    frames: list[FrameRange]
+    #: The orders whose stored rows do not count; these rows of `trades`, and the fills that count instead.
+    orders: set[OrderKey]
+    stored: list[Any]
+    fills: list[Fill]
+    #: The contracts whose stored trips do not count, and why.
+    trips: TouchedTrips
+    described: set[Symbol]
+
+
+def tail_of(connection: Connection, account: LabelledAccount) -> Tail:
+    """What is not projected yet of an account."""
+    mine = [one for one in unprojected_frames(connection) if one.account_id == account.account_id]
+    orders = unprojected_orders(connection)[account.account_id]
+    stored: list[Any] = []
+    fills: list[Fill] = []
+    for keys, found in project(connection, account, orders):
+        stored += stored_trades(connection, account.account_id, keys)
+        fills += [fill for _, fill in found.trades]
+    trips = TouchedTrips()
+    trips.add_fills([*stored, *fills])
+    described = {symbol for one in mine for symbol in described_in(connection, one)}
+    _add_contracts(connection, account, trips, described)
+    _add_reports(connection, trips, mine)
+    _add_stale(connection, account.account_id, trips)
+    return Tail(mine, orders, stored, fills, trips, described)
+
+
+def _add_contracts(
+    connection: Connection, account: LabelledAccount, trips: TouchedTrips, changed: Iterable[Symbol]
+) -> None:
+    """Add the trips in contracts that mean something else than before."""
+    for market, symbol in changed:
+        same = [key for key in trips if (key.market, key.symbol) == (market, symbol)]
+        for key in {*same, *trip_keys(connection, account.account_id, market, symbol)}:
+            trips.add(key, ALWAYS)
+
+
+def _add_reports(connection: Connection, trips: TouchedTrips, ranges: Iterable[FrameRange]) -> None:
+    """Add the trips in contracts whose position was reported."""
+    for one in ranges:
+        for *key, since_ms, until_ms in reported_within(connection, one):
+            trips.add(TripKey(*key), Touched(since_ms, until_ms, has_reports=True))
+
+
+def _add_stale(connection: Connection, account_id: int, trips: TouchedTrips) -> set[int]:
+    """Add the trips of quarters in which something was deleted; give when these begin, ms since 1970."""
+    s = stale_quarters.c
+    found = set()
+    for _, *key, begins_ms in connection.execute(select(stale_quarters).where(s.account_id == account_id)):
+        found.add(begins_ms)
+        trips.add(TripKey(*key), Touched(begins_ms, begins_ms + QUARTER_MS - 1, has_reports=True))
     return found
 
 
@@ -249,26 +319,38 @@ def _touched_fills() -> Select[Any]:
     return select(fills.c.order_id, fills.c.trade_id).distinct().where(*within(fills))
 
 
-def _project_orders(connection: Connection, account: LabelledAccount, keys: Collection[OrderKey]) -> None:
+def _project_orders(connection: Connection, account: LabelledAccount, keys: Collection[OrderKey]) -> TouchedTrips:
+    """Project orders, their fills, and the sums of these; give which trips that changes."""
+    moved = TouchedTrips()
     for some, found in project(connection, account, keys):
-        store(connection, differences(connection, account.account_id, some, found))
+        differing = differences(connection, account.account_id, some, found)
+        store(connection, differing)
+        gone, added = changed_trades(differing)
+        change_sums(connection, account.account_id, gone, added)
+        moved.add_fills([*gone, *added])
+    return moved
 
 
 def _project_stale(connection: Connection) -> bool:
-    """Project orders whose rows were deleted or replaced, and the latest states of their accounts."""
+    """Project orders whose rows were deleted or replaced, and what follows from them."""
     some = connection.execute(select(stale).order_by(*stale.c).limit(STALE_MAX)).all()
     if not some:
         return False
     accounts = _accounts(connection)
-    keys: Touched = defaultdict(set)
+    keys: TouchedOrders = defaultdict(set)
     for account_id, *key in some:
         keys[account_id].add(OrderKey(*key))
     for account_id, its_keys in keys.items():
         if not take_account(connection, account_id):
             return False
-        _project_orders(connection, accounts[account_id], its_keys)
+        account = accounts[account_id]
+        moved = _project_orders(connection, account, its_keys)
         _replace_states(connection, account_id)
-        replace_contracts(connection, accounts[account_id])
+        _add_contracts(connection, account, moved, replace_contracts(connection, account))
+        quarters = _add_stale(connection, account_id, moved)
+        make_sums(connection, account_id, quarters)
+        project_trips(connection, account, moved)
+        connection.execute(delete(stale_quarters).where(stale_quarters.c.account_id == account_id))
     these = (stale.c[name] == bindparam(f"of_{name}") for name in _STALE)
     values = [{f"of_{name}": value for name, value in row._mapping.items()} for row in some]
     connection.execute(delete(stale).where(*these), values)
@@ -277,28 +359,52 @@ def _project_stale(connection: Connection) -> bool:
 
 def _project_states(connection: Connection, account_id: int, ranges: Sequence[FrameRange]) -> None:
     """Let the latest states of balances and positions follow what was received."""
-    if (connection.scalar(select(func.count()).select_from(recorders)) or 0) > 1:
+    if _are_several(connection):
         # Which of two sightings of a push counts depends on what was received around them.
         _replace_states(connection, account_id)
         return
-    found: dict[tuple[str, str], StateRow] = {}
-    for table in _CURRENT:
-        for one in ranges:
-            for of, row in _states_of(table, connection.execute(_states_within(table), one._asdict())):
-                found[of] = max(found.get(of, row), row)
-    if not found:
-        return
     c = current_states.c
-    stored = select(current_states).where(c.account_id == account_id, c.thing.in_([thing for _, thing in found]))
-    held = {(row.kind, row.thing): StateRow._make((*row[3:], None)) for row in connection.execute(stored)}
-    newer = {of: row for of, row in found.items() if of not in held or row > held[of]}
-    replace_rows(connection, current_states, [(account_id, *of, *row[:-1]) for of, row in newer.items()])
+    for table in _CURRENT:
+        found = _states_in(connection, table, ranges)
+        stored = select(current_states).where(
+            c.account_id == account_id, c.kind == table.name, c.thing.in_(sorted(found))
+        )
+        held = {row.thing: StateRow._make((*row[3:], None)) for row in connection.execute(stored)} if found else {}
+        newer = {thing: row for thing, row in found.items() if thing not in held or row > held[thing]}
+        replace_rows(
+            connection, current_states, [(account_id, table.name, thing, *row[:-1]) for thing, row in newer.items()]
+        )
 
 
-def _states_of(table: Table, rows: Iterable[Any]) -> Iterator[tuple[tuple[str, str], StateRow]]:
+def _states_in(connection: Connection, table: Table, ranges: Iterable[FrameRange]) -> dict[str, StateRow]:
+    """The latest state of each thing in some frames."""
+    found: dict[str, StateRow] = {}
     things = len(THINGS[table])
-    for row in rows:
-        yield (table.name, _thing(list(row[:things])).decode()), StateRow._make((*row[things:], None))
+    for one in ranges:
+        for row in connection.execute(_states_within(table), one._asdict()):
+            thing, state = _thing(list(row[:things])).decode(), StateRow._make((*row[things:], None))
+            found[thing] = max(found.get(thing, state), state)
+    return found
+
+
+def states_now(connection: Connection, account_id: int, table: Table) -> dict[ThingKey, StateRow]:
+    """The latest state of each balance or position, projected or not."""
+    c = current_states.c
+    query = select(current_states).where(c.account_id == account_id, c.kind == table.name)
+    found = {row.thing: StateRow._make((*row[3:], None)) for row in connection.execute(query)}
+    newer = _states_in(
+        connection, table, [one for one in unprojected_frames(connection) if one.account_id == account_id]
+    )
+    is_stale = connection.scalar(select(stale.c.account_id).where(stale.c.account_id == account_id).limit(1))
+    if is_stale is not None or (newer and _are_several(connection)):
+        return latest(connection, account_id, table, _NOW_NS)
+    for thing, row in newer.items():
+        found[thing] = max(found.get(thing, row), row)
+    return {tuple(msgspec.json.decode(thing)): row for thing, row in found.items()}
+
+
+def _are_several(connection: Connection) -> bool:
+    return (connection.scalar(select(func.count()).select_from(recorders)) or 0) > 1
 
 
 @cache

@@ -1,0 +1,191 @@
+"""States of a position by the time at which they came to be, found without reading the others.
+
+A state is dated by the venue, or else by its receipt. Of states of one millisecond the later one is the one that was
+requested or pushed later.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
+from typing import Any, NamedTuple
+
+from sqlalchemy import ColumnElement, Connection, Select, and_, bindparam, func, literal_column, select
+
+from recorder.clock import NS_PER_MS
+from recorder.read.scope import LabelledAccount
+from recorder.read.sums import FIRST_MS, Calendar, Realized, growth
+from recorder.store.gaps import PARTIAL, RECONCILED
+from recorder.store.journal import FrameRange
+from recorder.store.schema import POSITION_MS, position_updates, reconciliations
+
+_p, _r = position_updates.c, reconciliations.c
+_AT_MS: ColumnElement[int] = literal_column(POSITION_MS)
+_COUNTS_NS = func.coalesce(_r.began_ns, _p.received_ns)
+_ORDER = (_AT_MS, _COUNTS_NS, _p.received_ns, _p.session_id, _p.seq, _p.item)
+_OF_ROUND = and_(_r.account_id == _p.account_id, _r.reconciliation_id == _p.session_id)
+
+
+class PositionKey(NamedTuple):
+    """What identifies a position of an account, in the order of `model.Thing`."""
+
+    symbol: str
+    market: str | None
+    position_side: str | None
+    position_id: str | None
+
+
+def within(table: Any) -> list[ColumnElement[bool]]:
+    """Conditions for the rows of one range of frames, whose fields are the parameters."""
+    return [
+        table.c.account_id == bindparam("account_id"),
+        table.c.session_id == bindparam("session_id"),
+        table.c.seq.between(bindparam("first_seq"), bindparam("last_seq")),
+    ]
+
+
+def reported_within(connection: Connection, frames: FrameRange) -> Iterator[Any]:
+    """The positions that the venue reported in some frames: market, symbol, position side, first and last time, ms."""
+    return iter(connection.execute(_reported_within(), frames._asdict()))
+
+
+@cache
+def _reported_within() -> Select[Any]:
+    of = (func.coalesce(_p.market, ""), _p.symbol, func.coalesce(_p.position_side, ""))
+    names = ("market", "symbol", "position_side")
+    columns = [column.label(name) for name, column in zip(names, of, strict=True)]
+    times = func.min(_AT_MS).label("since_ms"), func.max(_AT_MS).label("until_ms")
+    return select(*columns, *times).where(*within(position_updates), _p.quantity.is_not(None)).group_by(*of)
+
+
+def reports(
+    connection: Connection, account_id: int, key: Mapping[str, str | None], from_ms: int, until_ns: int
+) -> Iterator[Any]:
+    """The quantities of a position that the venue reported from an instant on, in order: `at_ms`, `quantity`."""
+    query = _of(tuple((name, value is None) for name, value in key.items()), "quantity")
+    query = query.where(bindparam("from_ms") <= _AT_MS).order_by(*_ORDER)
+    values = {"account_id": account_id, "from_ms": from_ms, "until_ns": until_ns, **_given(key)}
+    return iter(connection.execute(query, values, execution_options={"yield_per": 500}))
+
+
+def realized(
+    connection: Connection,
+    account: LabelledAccount,
+    keys: Iterable[PositionKey],
+    calendar: Calendar,
+    since_ms: int,
+    until_ms: int,
+    until_ns: int,
+) -> tuple[dict[tuple[str, str, str | None], Realized], dict[str, int]]:
+    """How the venue's own figures of realized PnL grew, by periods.
+
+    What a figure was before its first known state is unknown, unless an earlier REST answer listed all positions
+    without it: then it was nothing.
+
+    Args:
+        connection: to the record.
+        account: whose positions.
+        keys: which positions.
+        calendar: its periods.
+        since_ms: growth from this instant on, ms since 1970.
+        until_ms: and before this one.
+        until_ns: only of states received before this instant, ns since 1970.
+
+    Returns:
+        The sums; and of each symbol, since when its figure is known, ms since 1970.
+    """
+    found: dict[tuple[str, str, str | None], Realized] = {}
+    begins: dict[str, int] = {}
+
+    def add(at_ms: int, symbol: str, more: Realized) -> None:
+        of = calendar.period(at_ms), account.label, symbol
+        found[of] = found.get(of, Realized()).with_other(more)
+
+    listed_ns = connection.scalar(_listed(), {"account_id": account.account_id})
+    for key in keys:
+        look = _Figure(connection, account.account_id, key, until_ns)
+        first = look.first_from(FIRST_MS)
+        if first is None:
+            continue
+        was_nothing = listed_ns is not None and listed_ns < first.received_ns
+        before = Realized().total if was_nothing else first.realized_pnl
+        if not was_nothing:
+            # Not when it came to be: fills in between would be in it.
+            known_ms = first.counts_ns // NS_PER_MS if first.event_ms is None else first.event_ms
+            begins[key.symbol] = max(begins.get(key.symbol, known_ms), known_ms)
+        earlier = look.last_before(since_ms)
+        before = before if earlier is None else earlier.realized_pnl
+        at_ms = since_ms
+        while (state := look.first_from(at_ms)) is not None and state.at_ms < until_ms:
+            at_ms = min(calendar.end_ms(state.at_ms), until_ms)
+            last = look.last_before(at_ms)
+            add(state.at_ms, key.symbol, Realized(growth(last.realized_pnl, before)))
+            before = last.realized_pnl
+        for one in look.answers():
+            if since_ms <= one.at_ms < until_ms:
+                earlier = look.before(one)
+                if earlier is not None or was_nothing:
+                    value = Realized().total if earlier is None else earlier.realized_pnl
+                    add(one.at_ms, key.symbol, Realized(over_gaps=growth(one.realized_pnl, value)))
+    return found, begins
+
+
+class _Figure:
+    """The realized PnL of one position, as the venue reported it."""
+
+    def __init__(self, connection: Connection, account_id: int, key: PositionKey, until_ns: int) -> None:
+        self._connection = connection
+        self._query = _of(tuple((name, value is None) for name, value in key._asdict().items()), "realized_pnl")
+        self._values = {"account_id": account_id, "until_ns": until_ns, **_given(key._asdict())}
+
+    def first_from(self, at_ms: int) -> Any:
+        """The first state from an instant on."""
+        query = self._query.where(bindparam("at_ms") <= _AT_MS).order_by(*_ORDER).limit(1)
+        return self._connection.execute(query, self._values | {"at_ms": at_ms}).first()
+
+    def last_before(self, at_ms: int) -> Any:
+        """The last state before an instant."""
+        query = self._query.where(bindparam("at_ms") > _AT_MS).order_by(*(one.desc() for one in _ORDER)).limit(1)
+        return self._connection.execute(query, self._values | {"at_ms": at_ms}).first()
+
+    def answers(self) -> list[Any]:
+        """The states that were requested over REST."""
+        # From the rounds, which are few.
+        asked = select(_r.reconciliation_id).where(_r.account_id == bindparam("account_id"))
+        ids = self._connection.scalars(asked, {"account_id": self._values["account_id"]}).all()
+        found: list[Any] = []
+        for start in range(0, len(ids), 500):
+            query = self._query.where(_p.session_id.in_(bindparam("ids", expanding=True)))
+            found += self._connection.execute(query, self._values | {"ids": ids[start : start + 500]})
+        return found
+
+    def before(self, one: Any) -> Any:
+        """The state before another one."""
+        states = self._query.where(bindparam("at_ms") == _AT_MS).order_by(*_ORDER)
+        earlier = None
+        for state in self._connection.execute(states, self._values | {"at_ms": one.at_ms}):
+            if state == one:
+                return earlier or self.last_before(one.at_ms)
+            earlier = state
+        return earlier
+
+
+@cache
+def _of(names: tuple[tuple[str, bool], ...], what: str) -> Select[Any]:
+    """The states of a position that have some field; `names` are the columns of its key, and which are NULL."""
+    columns = _AT_MS.label("at_ms"), _COUNTS_NS.label("counts_ns"), _p.received_ns, _p.event_ms
+    place = _p.session_id, _p.seq, _p.item
+    key = [_p[name].is_(None) if is_null else _p[name] == bindparam(f"of_{name}") for name, is_null in names]
+    these = _p.account_id == bindparam("account_id"), _p[what].is_not(None), _p.received_ns < bindparam("until_ns")
+    joined = position_updates.outerjoin(reconciliations, _OF_ROUND)
+    return select(*columns, *place, _p[what]).select_from(joined).where(*these, *key)
+
+
+def _given(key: Mapping[str, str | None]) -> dict[str, str]:
+    return {f"of_{name}": value for name, value in key.items() if value is not None}
+
+
+@cache
+def _listed() -> Select[Any]:
+    """When REST had first listed all positions of an account, ns since 1970."""
+    return select(func.min(_r.ended_ns)).where(
+        _r.account_id == bindparam("account_id"), _r.result.in_((RECONCILED, PARTIAL))
+    )
