@@ -8,19 +8,18 @@ from collections.abc import Iterator
 from sqlalchemy import Connection
 
 from recorder.clock import NS_PER_MS
-from recorder.read import current
+from recorder.read import current, trip_walk
 from recorder.read import sums as sums_of
-from recorder.read import trips as walks
 from recorder.read.contracts import stored_terms, terms_by
 from recorder.read.fill_sums import Wanted, add_fill, add_stored
 from recorder.read.position_times import PositionKey, realized, reports
 from recorder.read.projected_trips import Unstored, stored_trips, walk
 from recorder.read.projections import NEVER_NS, key_of
-from recorder.read.projector import Tail, states_now, tail_of
 from recorder.read.records import Filter
 from recorder.read.scope import LabelledAccount, labelled_accounts
 from recorder.read.sums import END_MS, FIRST_MS, Calendar, Fees, FeeSums, Pnl, Realized
-from recorder.read.trips import HeldQuantity, Trip, TripKey
+from recorder.read.tail import Tail, states_now, tail_of
+from recorder.read.trips import HeldQuantity, Trip, TripKey, trip_key
 from recorder.store.schema import position_updates
 
 
@@ -127,10 +126,10 @@ def _trips_then(connection: Connection, account: LabelledAccount, until_ns: int)
     mine = Filter(f"{account.venue}/{account.name}", until_ns=until_ns)
     fills = list(current.fills(connection, mine))
     held: list[HeldQuantity] = []
-    for key in {key for fill in fills if (key := walks.trip_key(fill)) is not None}:
+    for key in {key for fill in fills if (key := trip_key(fill)) is not None}:
         of = {"symbol": key.symbol, "market": key.market or None, "position_side": key.position_side or None}
         held += (
             HeldQuantity(account.label, of["market"], key.symbol, of["position_side"], state.at_ms, state.quantity)
             for state in reports(connection, account.account_id, of, FIRST_MS, until_ns)
         )
-    return walks.trips(fills, held, terms_by(connection, mine))
+    return trip_walk.trips(fills, held, terms_by(connection, mine))

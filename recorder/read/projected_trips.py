@@ -14,16 +14,19 @@ from typing import Any, NamedTuple
 import msgspec
 from sqlalchemy import ColumnElement, Connection, Select, Table, and_, bindparam, or_, select
 
-from recorder.read.contracts import stored_terms
+from recorder.read.contracts import Symbol, stored_terms
 from recorder.read.fill_sums import DAY_MS, begin_of
-from recorder.read.position_times import reports
+from recorder.read.position_times import reported_within, reports
 from recorder.read.projected_rows import Difference, store, table_differences
 from recorder.read.projections import NEVER_NS, Row
 from recorder.read.records import Fill
 from recorder.read.scope import LabelledAccount
 from recorder.read.sums import END_MS, FIRST_MS
-from recorder.read.trips import Instant, Start, Terms, Trip, TripKey, Walk, happened, instants, start_of, trip_key
-from recorder.store.projection_tables import trades, trip_marks, trips
+from recorder.read.trip_walk import Walk
+from recorder.read.trips import Instant, Start, Terms, Trip, TripKey, happened, instants, start_of, trip_key
+from recorder.store.journal import FrameRange
+from recorder.store.projection_tables import stale_quarters, trades, trip_marks, trips
+from recorder.store.stale import QUARTER_MS
 
 #: The state before the last two stretches of this length is noted, ms: fills rarely arrive later than the next ones.
 LATE_MS = 10_000
@@ -241,3 +244,30 @@ def trip_keys(connection: Connection, account_id: int, market: str, symbol: str)
     c = trip_marks.c
     these = c.account_id == account_id, c.market == market, c.symbol == symbol, c.before_ms == FIRST_MS
     return [TripKey(market, symbol, side) for side in connection.scalars(select(c.position_side).where(*these))]
+
+
+def add_contracts(
+    connection: Connection, account: LabelledAccount, trips: TouchedTrips, changed: Iterable[Symbol]
+) -> None:
+    """Add the trips in contracts that mean something else than before."""
+    for market, symbol in changed:
+        same = [key for key in trips if (key.market, key.symbol) == (market, symbol)]
+        for key in {*same, *trip_keys(connection, account.account_id, market, symbol)}:
+            trips.add(key, ALWAYS)
+
+
+def add_reports(connection: Connection, trips: TouchedTrips, ranges: Iterable[FrameRange]) -> None:
+    """Add the trips in contracts whose position was reported."""
+    for one in ranges:
+        for *key, since_ms, until_ms in reported_within(connection, one):
+            trips.add(TripKey(*key), Touched(since_ms, until_ms, has_reports=True))
+
+
+def add_stale(connection: Connection, account_id: int, trips: TouchedTrips) -> set[int]:
+    """Add the trips of quarters in which something was deleted; give when these begin, ms since 1970."""
+    s = stale_quarters.c
+    found = set()
+    for _, *key, begins_ms in connection.execute(select(stale_quarters).where(s.account_id == account_id)):
+        found.add(begins_ms)
+        trips.add(TripKey(*key), Touched(begins_ms, begins_ms + QUARTER_MS - 1, has_reports=True))
+    return found

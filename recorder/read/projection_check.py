@@ -9,11 +9,12 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection, Engine, Table, func, literal, select, union
 
 from recorder.read.contracts import latest_contracts, stored_terms
+from recorder.read.current_states import latest_states
 from recorder.read.fill_sums import Sums, add_to, rows_of
 from recorder.read.projected_rows import Difference, differences, store, table_differences
 from recorder.read.projected_trips import ALWAYS, differences_of, walk
 from recorder.read.projections import ORDERS_PER_STATEMENT, OrderKey, Row, key_of, project
-from recorder.read.projector import latest_states, unprojected, unprojected_orders
+from recorder.read.projector import unprojected, unprojected_orders
 from recorder.read.scope import LabelledAccount, labelled_accounts
 from recorder.read.trips import TripKey, trip_key
 from recorder.store.dialects import POSTGRESQL, take_account

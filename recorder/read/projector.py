@@ -7,39 +7,31 @@ the same in memory for the batches that are not projected yet.
 
 import logging
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator
 from functools import cache
 from typing import Any, NamedTuple
 
-import msgspec
-from sqlalchemy import Connection, Select, Table, and_, bindparam, delete, exists, func, select
+from sqlalchemy import Connection, Select, bindparam, delete, exists, func, select
 from sqlalchemy.exc import DBAPIError as DriverError
 
-from recorder.read.contracts import Symbol, described_in, project_contracts, replace_contracts
+from recorder.read.contracts import project_contracts, replace_contracts
+from recorder.read.current_states import project_states, replace_states
 from recorder.read.fill_sums import change_sums, make_sums
-from recorder.read.position_times import reported_within, within
-from recorder.read.projected_rows import changed_trades, differences, store, stored_trades
-from recorder.read.projected_trips import ALWAYS, Touched, TouchedTrips, project_trips, trip_keys
+from recorder.read.position_times import within
+from recorder.read.projected_rows import changed_trades, differences, store
+from recorder.read.projected_trips import TouchedTrips, add_contracts, add_reports, add_stale, project_trips
 from recorder.read.projections import OrderKey, key_of, project
-from recorder.read.records import Fill
 from recorder.read.scope import LabelledAccount, labelled_accounts
-from recorder.read.trips import TripKey
-from recorder.store.dialects import insert_rows, replace_rows, take_account
+from recorder.store.dialects import replace_rows, take_account
 from recorder.store.journal import FrameRange
 from recorder.store.mover import spans_of
-from recorder.store.projection_tables import current_states, projected, stale, stale_quarters
+from recorder.store.projection_tables import projected, stale, stale_quarters
 from recorder.store.schema import (
-    account_updates,
     batches,
     fills,
     order_updates,
-    position_updates,
-    reconciliations,
-    recorders,
     runs,
 )
-from recorder.store.stale import QUARTER_MS
-from recorder.store.state_index import THINGS, StateRow, ThingKey, counts_ns, latest
 
 log = logging.getLogger(__name__)
 
@@ -50,11 +42,7 @@ FRAMES_MAX = 1_000
 BEHIND = 200_000
 #: Deleted or replaced orders that are projected in one transaction.
 STALE_MAX = 400
-#: After everything that was ever received, ns.
-_NOW_NS = 2**63 - 2
-_CURRENT = (account_updates, position_updates)
 _STALE = [column.name for column in stale.c]
-_thing = msgspec.json.Encoder().encode
 
 #: Account → the orders that something was received about.
 TouchedOrders = dict[int, set[OrderKey]]
@@ -151,9 +139,9 @@ class Projector:
         for account_id, its_ranges in of_account.items():
             account = accounts[account_id]
             moved = _project_orders(connection, account, touched(connection, its_ranges)[account_id])
-            _project_states(connection, account_id, its_ranges)
-            _add_contracts(connection, account, moved, project_contracts(connection, account, its_ranges))
-            _add_reports(connection, moved, its_ranges)
+            project_states(connection, account_id, its_ranges)
+            add_contracts(connection, account, moved, project_contracts(connection, account, its_ranges))
+            add_reports(connection, moved, its_ranges)
             project_trips(connection, account, moved)
         replace_rows(connection, projected, [(waiting.run_id, waiting.last)])
         self._waiting[waiting.run_id] = max(self._waiting[waiting.run_id] - waiting.frames, 0)
@@ -251,64 +239,6 @@ def unprojected_frames(connection: Connection) -> list[FrameRange]:
     ]
 
 
-class Tail(NamedTuple):
-    """What is not projected yet of an account."""
-
-    frames: list[FrameRange]
-    #: The orders whose stored rows do not count; these rows of `trades`, and the fills that count instead.
-    orders: set[OrderKey]
-    stored: list[Any]
-    fills: list[Fill]
-    #: The contracts whose stored trips do not count, and why.
-    trips: TouchedTrips
-    described: set[Symbol]
-
-
-def tail_of(connection: Connection, account: LabelledAccount) -> Tail:
-    """What is not projected yet of an account."""
-    mine = [one for one in unprojected_frames(connection) if one.account_id == account.account_id]
-    orders = unprojected_orders(connection)[account.account_id]
-    stored: list[Any] = []
-    fills: list[Fill] = []
-    for keys, found in project(connection, account, orders):
-        stored += stored_trades(connection, account.account_id, keys)
-        fills += [fill for _, fill in found.trades]
-    trips = TouchedTrips()
-    trips.add_fills([*stored, *fills])
-    described = {symbol for one in mine for symbol in described_in(connection, one)}
-    _add_contracts(connection, account, trips, described)
-    _add_reports(connection, trips, mine)
-    _add_stale(connection, account.account_id, trips)
-    return Tail(mine, orders, stored, fills, trips, described)
-
-
-def _add_contracts(
-    connection: Connection, account: LabelledAccount, trips: TouchedTrips, changed: Iterable[Symbol]
-) -> None:
-    """Add the trips in contracts that mean something else than before."""
-    for market, symbol in changed:
-        same = [key for key in trips if (key.market, key.symbol) == (market, symbol)]
-        for key in {*same, *trip_keys(connection, account.account_id, market, symbol)}:
-            trips.add(key, ALWAYS)
-
-
-def _add_reports(connection: Connection, trips: TouchedTrips, ranges: Iterable[FrameRange]) -> None:
-    """Add the trips in contracts whose position was reported."""
-    for one in ranges:
-        for *key, since_ms, until_ms in reported_within(connection, one):
-            trips.add(TripKey(*key), Touched(since_ms, until_ms, has_reports=True))
-
-
-def _add_stale(connection: Connection, account_id: int, trips: TouchedTrips) -> set[int]:
-    """Add the trips of quarters in which something was deleted; give when these begin, ms since 1970."""
-    s = stale_quarters.c
-    found = set()
-    for _, *key, begins_ms in connection.execute(select(stale_quarters).where(s.account_id == account_id)):
-        found.add(begins_ms)
-        trips.add(TripKey(*key), Touched(begins_ms, begins_ms + QUARTER_MS - 1, has_reports=True))
-    return found
-
-
 @cache
 def _touched_orders() -> Select[Any]:
     return select(order_updates.c.order_id).distinct().where(*within(order_updates))
@@ -345,9 +275,9 @@ def _project_stale(connection: Connection) -> bool:
             return False
         account = accounts[account_id]
         moved = _project_orders(connection, account, its_keys)
-        _replace_states(connection, account_id)
-        _add_contracts(connection, account, moved, replace_contracts(connection, account))
-        quarters = _add_stale(connection, account_id, moved)
+        replace_states(connection, account_id)
+        add_contracts(connection, account, moved, replace_contracts(connection, account))
+        quarters = add_stale(connection, account_id, moved)
         make_sums(connection, account_id, quarters)
         project_trips(connection, account, moved)
         connection.execute(delete(stale_quarters).where(stale_quarters.c.account_id == account_id))
@@ -355,84 +285,3 @@ def _project_stale(connection: Connection) -> bool:
     values = [{f"of_{name}": value for name, value in row._mapping.items()} for row in some]
     connection.execute(delete(stale).where(*these), values)
     return True
-
-
-def _project_states(connection: Connection, account_id: int, ranges: Sequence[FrameRange]) -> None:
-    """Let the latest states of balances and positions follow what was received."""
-    if _are_several(connection):
-        # Which of two sightings of a push counts depends on what was received around them.
-        _replace_states(connection, account_id)
-        return
-    c = current_states.c
-    for table in _CURRENT:
-        found = _states_in(connection, table, ranges)
-        stored = select(current_states).where(
-            c.account_id == account_id, c.kind == table.name, c.thing.in_(sorted(found))
-        )
-        held = {row.thing: StateRow._make((*row[3:], None)) for row in connection.execute(stored)} if found else {}
-        newer = {thing: row for thing, row in found.items() if thing not in held or row > held[thing]}
-        replace_rows(
-            connection, current_states, [(account_id, table.name, thing, *row[:-1]) for thing, row in newer.items()]
-        )
-
-
-def _states_in(connection: Connection, table: Table, ranges: Iterable[FrameRange]) -> dict[str, StateRow]:
-    """The latest state of each thing in some frames."""
-    found: dict[str, StateRow] = {}
-    things = len(THINGS[table])
-    for one in ranges:
-        for row in connection.execute(_states_within(table), one._asdict()):
-            thing, state = _thing(list(row[:things])).decode(), StateRow._make((*row[things:], None))
-            found[thing] = max(found.get(thing, state), state)
-    return found
-
-
-def states_now(connection: Connection, account_id: int, table: Table) -> dict[ThingKey, StateRow]:
-    """The latest state of each balance or position, projected or not."""
-    c = current_states.c
-    query = select(current_states).where(c.account_id == account_id, c.kind == table.name)
-    found = {row.thing: StateRow._make((*row[3:], None)) for row in connection.execute(query)}
-    newer = _states_in(
-        connection, table, [one for one in unprojected_frames(connection) if one.account_id == account_id]
-    )
-    is_stale = connection.scalar(select(stale.c.account_id).where(stale.c.account_id == account_id).limit(1))
-    if is_stale is not None or (newer and _are_several(connection)):
-        return latest(connection, account_id, table, _NOW_NS)
-    for thing, row in newer.items():
-        found[thing] = max(found.get(thing, row), row)
-    return {tuple(msgspec.json.decode(thing)): row for thing, row in found.items()}
-
-
-def _are_several(connection: Connection) -> bool:
-    return (connection.scalar(select(func.count()).select_from(recorders)) or 0) > 1
-
-
-@cache
-def _states_within(table: Table) -> Select[Any]:
-    """The latest state of each thing in consecutive frames."""
-    r = reconciliations.c
-    joined = table.outerjoin(
-        reconciliations, and_(r.account_id == table.c.account_id, r.reconciliation_id == table.c.session_id)
-    )
-    things = [table.c[name] for name in THINGS[table]]
-    counts_from_ns = counts_ns(table.c)
-    receipt = table.c.received_ns, table.c.session_id, table.c.seq, table.c.item
-    newest_first = [part.desc() for part in (counts_from_ns, *receipt)]
-    age = func.row_number().over(partition_by=things, order_by=newest_first).label("age")
-    columns = [*things, counts_from_ns.label("counts_ns"), *receipt]
-    aged = select(*columns, age).select_from(joined).where(*within(table)).subquery()
-    return select(*list(aged.c)[:-1]).where(aged.c.age == 1)
-
-
-def latest_states(connection: Connection, account_id: int) -> list[tuple[Any, ...]]:
-    """The rows of `current_states` that an account should have."""
-    return [
-        (account_id, table.name, _thing(key).decode(), *row[:-1])
-        for table in _CURRENT
-        for key, row in latest(connection, account_id, table, _NOW_NS).items()
-    ]
-
-
-def _replace_states(connection: Connection, account_id: int) -> None:
-    connection.execute(delete(current_states).where(current_states.c.account_id == account_id))
-    insert_rows(connection, current_states, latest_states(connection, account_id))

@@ -20,12 +20,12 @@ from recorder.read import current, periods, queries
 from recorder.read import timeline as timelines
 from recorder.read.contracts import terms_by
 from recorder.read.coverage import coverage_by_recorder, touches, whole_gaps
-from recorder.read.projector import states_now
 from recorder.read.queries import Closed
 from recorder.read.records import ALL, Balance, Fill, Filter, Gap, Instrument, Order, Position, RestRound
 from recorder.read.rows_at import rows_at
 from recorder.read.scope import labelled_accounts
 from recorder.read.sums import Calendar, Fees, Pnl
+from recorder.read.tail import states_now
 from recorder.read.timeline import TimelineEvent
 from recorder.read.trips import TermsOf, Trip
 from recorder.store.schema import account_updates, order_updates, position_updates

@@ -163,7 +163,14 @@ def traded(fill: Any) -> Traded:
     by_maker = quantity if fill.liquidity == MAKER else _ZERO
     by_taker = quantity if fill.liquidity == TAKER else _ZERO
     return Traded(
-        1, int(quantity > 0), int(fill.fee is None), quantity, by_maker, by_taker, max(fee, _ZERO), max(-fee, _ZERO)
+        1,
+        int(quantity > 0),
+        int(fill.fee is None),
+        quantity,
+        by_maker,
+        by_taker,
+        max(fee, _ZERO),
+        max(fee.copy_negate(), _ZERO),
     )
 
 

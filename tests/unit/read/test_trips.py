@@ -5,8 +5,8 @@ from decimal import Decimal
 from typing import Any
 
 from recorder.read.records import Fill
+from recorder.read.trip_walk import trips as walk
 from recorder.read.trips import HeldQuantity, Terms, TermsOf, Trip
-from recorder.read.trips import trips as walk
 
 D = Decimal
 
