@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, Select, and_, bindparam, func, literal_column, select
+from sqlalchemy import ColumnElement, Connection, CursorResult, Select, and_, bindparam, func, literal_column, select
 
 from recorder.clock import NS_PER_MS
 from recorder.read.scope import LabelledAccount
@@ -58,12 +58,12 @@ def _reported_within() -> Select[Any]:
 
 def reports(
     connection: Connection, account_id: int, key: Mapping[str, str | None], from_ms: int, until_ns: int
-) -> Iterator[Any]:
+) -> CursorResult[Any]:
     """The quantities of a position that the venue reported from an instant on, in order: `at_ms`, `quantity`."""
     query = _of(tuple((name, value is None) for name, value in key.items()), "quantity")
     query = query.where(bindparam("from_ms") <= _AT_MS).order_by(*_ORDER)
     values = {"account_id": account_id, "from_ms": from_ms, "until_ns": until_ns, **_given(key)}
-    return iter(connection.execute(query, values, execution_options={"yield_per": 500}))
+    return connection.execute(query, values, execution_options={"yield_per": 500})
 
 
 def realized(
@@ -133,17 +133,20 @@ class _Figure:
 
     def __init__(self, connection: Connection, account_id: int, key: PositionKey, until_ns: int) -> None:
         self._connection = connection
-        self._query = _of(tuple((name, value is None) for name, value in key._asdict().items()), "realized_pnl")
+        self._names = tuple((name, value is None) for name, value in key._asdict().items())
+        self._query = _of(self._names, "realized_pnl")
         self._values = {"account_id": account_id, "until_ns": until_ns, **_given(key._asdict())}
 
     def first_from(self, at_ms: int) -> Any:
         """The first state from an instant on."""
-        query = self._query.where(bindparam("at_ms") <= _AT_MS).order_by(*_ORDER).limit(1)
-        return self._connection.execute(query, self._values | {"at_ms": at_ms}).first()
+        return self._next(at_ms, is_before=False)
 
     def last_before(self, at_ms: int) -> Any:
         """The last state before an instant."""
-        query = self._query.where(bindparam("at_ms") > _AT_MS).order_by(*(one.desc() for one in _ORDER)).limit(1)
+        return self._next(at_ms, is_before=True)
+
+    def _next(self, at_ms: int, *, is_before: bool) -> Any:
+        query = _next(self._names, "realized_pnl", is_before=is_before)
         return self._connection.execute(query, self._values | {"at_ms": at_ms}).first()
 
     def answers(self) -> list[Any]:
@@ -169,14 +172,34 @@ class _Figure:
 
 
 @cache
+def _next(names: tuple[tuple[str, bool], ...], what: str, *, is_before: bool) -> Select[Any]:
+    """The state next to an instant; the parameters are those of `_of`, and the instant."""
+
+    def direction(column: ColumnElement[Any]) -> ColumnElement[Any]:
+        return column.desc() if is_before else column.asc()
+
+    # In the order of the index, from which PostgreSQL otherwise does not take the first row: it does not know that a
+    # column that must be NULL has one value.
+    in_order = [direction(one) for one in (_p.market, _p.position_side, _AT_MS)]
+    near = bindparam("at_ms") > _AT_MS if is_before else bindparam("at_ms") <= _AT_MS
+    these = _p.account_id == bindparam("account_id"), _p[what].is_not(None), _p.received_ns < bindparam("until_ns")
+    nearest = select(_AT_MS).select_from(position_updates).where(*these, *_is(names), near)
+    at_ms = nearest.order_by(*in_order).limit(1).correlate(None).scalar_subquery()
+    return _of(names, what).where(at_ms == _AT_MS).order_by(*map(direction, _ORDER)).limit(1)
+
+
+def _is(names: tuple[tuple[str, bool], ...]) -> list[ColumnElement[bool]]:
+    return [_p[name].is_(None) if is_null else _p[name] == bindparam(f"of_{name}") for name, is_null in names]
+
+
+@cache
 def _of(names: tuple[tuple[str, bool], ...], what: str) -> Select[Any]:
     """The states of a position that have some field; `names` are the columns of its key, and which are NULL."""
     columns = _AT_MS.label("at_ms"), _COUNTS_NS.label("counts_ns"), _p.received_ns, _p.event_ms
     place = _p.session_id, _p.seq, _p.item
-    key = [_p[name].is_(None) if is_null else _p[name] == bindparam(f"of_{name}") for name, is_null in names]
     these = _p.account_id == bindparam("account_id"), _p[what].is_not(None), _p.received_ns < bindparam("until_ns")
     joined = position_updates.outerjoin(reconciliations, _OF_ROUND)
-    return select(*columns, *place, _p[what]).select_from(joined).where(*these, *key)
+    return select(*columns, *place, _p[what]).select_from(joined).where(*these, *_is(names))
 
 
 def _given(key: Mapping[str, str | None]) -> dict[str, str]:

@@ -5,7 +5,8 @@ day, and some seconds before the last instant. So what is received now costs the
 happened earlier and is received late makes the walk begin at that day, and go on until its state is the noted one.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import closing
 from decimal import Decimal
 from functools import cache
 from heapq import merge
@@ -110,7 +111,9 @@ def walk(
     start = _noted_start(marks.get(FIRST_MS))
     from_ms = max((ms for ms in marks if FIRST_MS < ms <= touched.since_ms), default=FIRST_MS)
     if start is None or not _is_still(start, touched):
-        start, from_ms = start_of(reading.instants(FIRST_MS)), FIRST_MS
+        from_ms = FIRST_MS
+        with closing(reading.instants(FIRST_MS)) as all_instants:
+            start = start_of(all_instants)
     going, first, after_ms = Walk(account.label, key, terms, start.held), 0, from_ms
     if from_ms > FIRST_MS:
         going = Walk.resumed(account.label, key, terms, marks[from_ms])
@@ -121,17 +124,18 @@ def walk(
     found: list[Trip] = []
     noted: dict[int, str] = {}
     recent: list[tuple[int, str]] = []
-    for instant in reading.instants(from_ms):
-        stretch, day_ms = instant.at_ms // LATE_MS, begin_of(instant.at_ms, DAY_MS)
-        if going.last_ms is not None and going.last_ms // LATE_MS != stretch:
-            state = going.state()
-            recent = [*recent[-1:], (stretch, state)]
-            if going.last_ms < day_ms:
-                if day_ms > touched.until_ms and marks.get(day_ms) == state:
-                    noted[FIRST_MS] = _note(start)
-                    return Walked(found, first, going.first_changing, noted, after_ms, day_ms)
-                noted[day_ms] = state
-        found += going.take(instant)
+    with closing(reading.instants(from_ms)) as some:
+        for instant in some:
+            stretch, day_ms = instant.at_ms // LATE_MS, begin_of(instant.at_ms, DAY_MS)
+            if going.last_ms is not None and going.last_ms // LATE_MS != stretch:
+                state = going.state()
+                recent = [*recent[-1:], (stretch, state)]
+                if going.last_ms < day_ms:
+                    if day_ms > touched.until_ms and marks.get(day_ms) == state:
+                        noted[FIRST_MS] = _note(start)
+                        return Walked(found, first, going.first_changing, noted, after_ms, day_ms)
+                    noted[day_ms] = state
+            found += going.take(instant)
     found += going.rest()
     if going.last_ms is not None:
         before = going.last_ms // LATE_MS - 1
@@ -153,16 +157,19 @@ class _Reading:
         self._leaves_out = unstored.leaves_out
         self._unstored = sorted((fill for fill in unstored.fills if trip_key(fill) == key), key=happened)
 
-    def instants(self, from_ms: int) -> Iterator[Instant]:
-        """From an instant on."""
+    def instants(self, from_ms: int) -> Generator[Instant]:
+        """From an instant on. To be closed, if it is not read to its end."""
         values = {"account_id": self._account_id, "from_ms": from_ms, "symbol": self._key.symbol}
-        rows: Iterable[Any] = self._connection.execute(_moves(), values, execution_options={"yield_per": _FETCH})
-        stored: Iterator[Any] = (row for row in rows if trip_key(row) == self._key and not self._leaves_out(row))
         unstored = (fill for fill in self._unstored if fill.at_ms >= from_ms)
         of = {"symbol": self._key.symbol, "market": self._key.market or None}
         of["position_side"] = self._key.position_side or None
-        held = reports(self._connection, self._account_id, of, from_ms, NEVER_NS)
-        return instants(merge(stored, unstored, key=happened), held)
+        with (
+            self._connection.execute(_moves(), values, execution_options={"yield_per": _FETCH}) as rows,
+            reports(self._connection, self._account_id, of, from_ms, NEVER_NS) as held,
+        ):
+            stored: Iterator[Any] = (row for row in rows if trip_key(row) == self._key and not self._leaves_out(row))
+            reported: Iterable[Any] = held
+            yield from instants(merge(stored, unstored, key=happened), reported)
 
 
 @cache

@@ -97,10 +97,10 @@ def main(updates: tuple[int, int] | None = None) -> int:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         for engine_name in ("sqlite", POSTGRESQL):
             server = stack.enter_context(PostgresServer()) if engine_name == POSTGRESQL else None
+            urls = [record(folder, size, server) for size in (short, long)]
+            for name, seconds in measured(urls, questions).items():
+                took[name] += seconds
             for size in (short, long):
-                url = record(folder, size, server)
-                for name, seconds in measured(url, questions).items():
-                    took[name].append(seconds)
                 (folder / f"{size}.db").unlink(missing_ok=True)
     slow = []
     for name, (lite, lite_long, server_s, server_long) in took.items():
@@ -145,20 +145,22 @@ def _select(query: str, _url: str, engine: Engine) -> None:
         assert connection.exec_driver_sql(query).all()
 
 
-def measured(url: str, questions: list[Question]) -> dict[str, float]:
-    """What each question takes on a record, seconds: at its fastest, because others use the machine, too."""
+def measured(urls: list[str], questions: list[Question]) -> dict[str, list[float]]:
+    """What each question takes on each record, seconds: at its fastest, in turns: others use the machine."""
     found = {}
-    engine = open_engine(url, read_only=True)
+    engines = {url: open_engine(url, read_only=True) for url in urls}
     for one in questions:
-        one.ask(url, engine)
-        rounds = []
+        rounds: dict[str, list[float]] = {url: [] for url in urls}
         for _ in range(ROUNDS):
-            began_s = time.perf_counter()
-            one.ask(url, engine)
-            rounds.append(time.perf_counter() - began_s)
-        found[one.name] = min(rounds)
-        print(f"{engine.dialect.name}: {one.name}: {found[one.name] * 1000:.0f} ms", file=sys.stderr, flush=True)
-    engine.dispose()
+            for url, engine in engines.items():
+                began_s = time.perf_counter()
+                one.ask(url, engine)
+                rounds[url].append(time.perf_counter() - began_s)
+        found[one.name] = [min(rounds[url]) for url in urls]
+        shown = ", ".join(f"{seconds * 1000:.0f} ms" for seconds in found[one.name])
+        print(f"{engines[urls[0]].dialect.name}: {one.name}: {shown}", file=sys.stderr, flush=True)
+    for engine in engines.values():
+        engine.dispose()
     return found
 
 
