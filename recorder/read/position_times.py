@@ -4,11 +4,13 @@ A state is dated by the venue, or else by its receipt. Of states of one millisec
 requested or pushed later.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping
+from decimal import Decimal
 from functools import cache
+from heapq import heappop, heappush
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, CursorResult, Select, and_, bindparam, func, literal_column, select
+from sqlalchemy import ColumnElement, Connection, Select, and_, bindparam, func, literal_column, select
 
 from recorder.clock import NS_PER_MS
 from recorder.read.scope import LabelledAccount
@@ -22,6 +24,10 @@ _AT_MS: ColumnElement[int] = literal_column(POSITION_MS)
 _COUNTS_NS = func.coalesce(_r.began_ns, _p.received_ns)
 _ORDER = (_AT_MS, _COUNTS_NS, _p.received_ns, _p.session_id, _p.seq, _p.item)
 _OF_ROUND = and_(_r.account_id == _p.account_id, _r.reconciliation_id == _p.session_id)
+
+
+#: How long after a change it is pushed, ms. A state that is pushed later is an older one, sent again.
+PUSHED_MS = 1_000
 
 
 class PositionKey(NamedTuple):
@@ -43,7 +49,10 @@ def within(table: Any) -> list[ColumnElement[bool]]:
 
 
 def reported_within(connection: Connection, frames: FrameRange) -> Iterator[Any]:
-    """The positions that the venue reported in some frames: market, symbol, position side, first and last time, ms."""
+    """The positions that the venue reported in some frames: market, symbol, position side, first and last time, ms.
+
+    That of a `Report` may be later by `PUSHED_MS`.
+    """
     return iter(connection.execute(_reported_within(), frames._asdict()))
 
 
@@ -56,14 +65,35 @@ def _reported_within() -> Select[Any]:
     return select(*columns, *times).where(*within(position_updates), _p.quantity.is_not(None)).group_by(*of)
 
 
+class Report(NamedTuple):
+    """A quantity that the venue reported; negative if short."""
+
+    #: When it was pushed, if that was right after the change; else when it came to be. Milliseconds since 1970.
+    at_ms: int
+    quantity: Decimal
+
+
 def reports(
     connection: Connection, account_id: int, key: Mapping[str, str | None], from_ms: int, until_ns: int
-) -> CursorResult[Any]:
-    """The quantities of a position that the venue reported from an instant on, in order: `at_ms`, `quantity`."""
+) -> Generator[Report]:
+    """The quantities of a position that the venue reported from an instant on, in order. To be closed.
+
+    A push comes after the fills that it includes, while the time of the change may be earlier than theirs.
+    """
     query = _of(tuple((name, value is None) for name, value in key.items()), "quantity")
     query = query.where(bindparam("from_ms") <= _AT_MS).order_by(*_ORDER)
-    values = {"account_id": account_id, "from_ms": from_ms, "until_ns": until_ns, **_given(key)}
-    return connection.execute(query, values, execution_options={"yield_per": 500})
+    values = {"account_id": account_id, "from_ms": max(from_ms - PUSHED_MS, FIRST_MS), "until_ns": until_ns}
+    waiting: list[tuple[int, int, Report]] = []
+    with connection.execute(query, values | _given(key), execution_options={"yield_per": 500}) as rows:
+        for number, row in enumerate(rows):
+            while waiting and waiting[0][0] < row.at_ms:
+                yield heappop(waiting)[-1]
+            pushed = row.event_ms is not None and 0 <= row.event_ms - row.at_ms <= PUSHED_MS
+            report = Report(row.event_ms if pushed else row.at_ms, row.quantity)
+            if report.at_ms >= from_ms:
+                heappush(waiting, (report.at_ms, number, report))
+    while waiting:
+        yield heappop(waiting)[-1]
 
 
 def realized(

@@ -17,7 +17,7 @@ from sqlalchemy import ColumnElement, Connection, Select, Table, and_, bindparam
 
 from recorder.read.contracts import Symbol, stored_terms
 from recorder.read.fill_sums import DAY_MS, begin_of
-from recorder.read.position_times import reported_within, reports
+from recorder.read.position_times import PUSHED_MS, reported_within, reports
 from recorder.read.projected_rows import Difference, store, table_differences
 from recorder.read.projections import NEVER_NS, Row
 from recorder.read.records import Fill
@@ -165,11 +165,10 @@ class _Reading:
         of["position_side"] = self._key.position_side or None
         with (
             self._connection.execute(_moves(), values, execution_options={"yield_per": _FETCH}) as rows,
-            reports(self._connection, self._account_id, of, from_ms, NEVER_NS) as held,
+            closing(reports(self._connection, self._account_id, of, from_ms, NEVER_NS)) as held,
         ):
             stored: Iterator[Any] = (row for row in rows if trip_key(row) == self._key and not self._leaves_out(row))
-            reported: Iterable[Any] = held
-            yield from instants(merge(stored, unstored, key=happened), reported)
+            yield from instants(merge(stored, unstored, key=happened), held)
 
 
 @cache
@@ -267,7 +266,7 @@ def add_reports(connection: Connection, trips: TouchedTrips, ranges: Iterable[Fr
     """Add the trips in contracts whose position was reported."""
     for one in ranges:
         for *key, since_ms, until_ms in reported_within(connection, one):
-            trips.add(TripKey(*key), Touched(since_ms, until_ms, has_reports=True))
+            trips.add(TripKey(*key), Touched(since_ms, until_ms + PUSHED_MS, has_reports=True))
 
 
 def add_stale(connection: Connection, account_id: int, trips: TouchedTrips) -> set[int]:
@@ -276,5 +275,5 @@ def add_stale(connection: Connection, account_id: int, trips: TouchedTrips) -> s
     found = set()
     for _, *key, begins_ms in connection.execute(select(stale_quarters).where(s.account_id == account_id)):
         found.add(begins_ms)
-        trips.add(TripKey(*key), Touched(begins_ms, begins_ms + QUARTER_MS - 1, has_reports=True))
+        trips.add(TripKey(*key), Touched(begins_ms, begins_ms + QUARTER_MS + PUSHED_MS, has_reports=True))
     return found

@@ -20,6 +20,7 @@ from operator import attrgetter
 from typing import Any, NamedTuple
 
 from recorder.model import BUY, INVERSE, SELL
+from recorder.read.position_times import Report
 from recorder.read.records import Fill
 
 #: No sum loses a digit.
@@ -153,7 +154,7 @@ def trip_key(fill: Any) -> TripKey | None:
     return TripKey(fill.market or "", fill.symbol, fill.position_side or "")
 
 
-def instants(fills: Iterable[Fill], held: Iterable[HeldQuantity]) -> Iterator[Instant]:
+def instants(fills: Iterable[Fill], held: Iterable[HeldQuantity | Report]) -> Iterator[Instant]:
     """What happened to one contract, millisecond by millisecond.
 
     Args:
@@ -166,7 +167,7 @@ def instants(fills: Iterable[Fill], held: Iterable[HeldQuantity]) -> Iterator[In
     while move is not None or report is not None:
         at_ms = min(one[0] for one in (move, report) if one is not None)
         now: list[Fill] = []
-        last: HeldQuantity | None = None
+        last: HeldQuantity | Report | None = None
         if move is not None and move[0] == at_ms:
             now = list(move[1])
             move = next(happened_then, None)
