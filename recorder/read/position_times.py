@@ -5,7 +5,6 @@ requested or pushed later.
 """
 
 from collections.abc import Generator, Iterable, Iterator, Mapping
-from decimal import Decimal
 from functools import cache
 from heapq import heappop, heappush
 from typing import Any, NamedTuple
@@ -15,6 +14,7 @@ from sqlalchemy import ColumnElement, Connection, Select, and_, bindparam, func,
 from recorder.clock import NS_PER_MS
 from recorder.read.scope import LabelledAccount
 from recorder.read.sums import FIRST_MS, Calendar, Realized, growth
+from recorder.read.trips import Report
 from recorder.store.gaps import PARTIAL, RECONCILED
 from recorder.store.journal import FrameRange
 from recorder.store.schema import POSITION_MS, position_updates, reconciliations
@@ -63,14 +63,6 @@ def _reported_within() -> Select[Any]:
     columns = [column.label(name) for name, column in zip(names, of, strict=True)]
     times = func.min(_AT_MS).label("since_ms"), func.max(_AT_MS).label("until_ms")
     return select(*columns, *times).where(*within(position_updates), _p.quantity.is_not(None)).group_by(*of)
-
-
-class Report(NamedTuple):
-    """A quantity that the venue reported; negative if short."""
-
-    #: When it was pushed, if that was right after the change; else when it came to be. Milliseconds since 1970.
-    at_ms: int
-    quantity: Decimal
 
 
 def reports(

@@ -20,7 +20,6 @@ from operator import attrgetter
 from typing import Any, NamedTuple
 
 from recorder.model import BUY, INVERSE, SELL
-from recorder.read.position_times import Report
 from recorder.read.records import Fill
 
 #: No sum loses a digit.
@@ -75,6 +74,14 @@ class HeldQuantity(NamedTuple):
     market: str | None
     symbol: str
     position_side: str | None
+    at_ms: int
+    quantity: Decimal
+
+
+class Report(NamedTuple):
+    """A quantity that the venue reported; negative if short."""
+
+    #: When it was pushed, if that was right after the change; else when it came to be. Milliseconds since 1970.
     at_ms: int
     quantity: Decimal
 
