@@ -18,10 +18,11 @@ from recorder.read.trips import Report
 from recorder.store.gaps import PARTIAL, RECONCILED
 from recorder.store.journal import FrameRange
 from recorder.store.schema import POSITION_MS, position_updates, reconciliations
+from recorder.store.state_index import counts_ns
 
 _p, _r = position_updates.c, reconciliations.c
 _AT_MS: ColumnElement[int] = literal_column(POSITION_MS)
-_COUNTS_NS = func.coalesce(_r.began_ns, _p.received_ns)
+_COUNTS_NS = counts_ns(_p)
 _ORDER = (_AT_MS, _COUNTS_NS, _p.received_ns, _p.session_id, _p.seq, _p.item)
 _OF_ROUND = and_(_r.account_id == _p.account_id, _r.reconciliation_id == _p.session_id)
 
