@@ -39,7 +39,6 @@ Index(
     "ix_order_states_open",
     *(order_states.c[name] for name in ("account_id", "received_ns")),
     sqlite_where=_IS_OPEN,
-    postgresql_where=_IS_OPEN,
 )
 
 #: Each fill once: as the venue reported it, or as order updates show it. The key is that of the row it comes from.

@@ -253,6 +253,7 @@ def test_a_status_is_one_object() -> None:
                 "undecoded": 0,
                 "coverage": coverage._asdict(),
                 "discrepancies": 0,
+                "history_since_ms": {},
             }
         ],
     }
