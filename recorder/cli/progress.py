@@ -161,9 +161,15 @@ def bar(doing: str) -> Iterator[Advance]:
     with Progress(*columns, console=Console(stderr=True), transient=True) as shown:
         task = shown.add_task(doing, total=None, count="")
 
+        last = doing
+
         def advance(done: int, total: int | None, doing: str | None = None) -> None:
+            nonlocal last
             count = f"{done:,}" if total is None else f"{done:,} of {total:,}"
-            shown.update(task, completed=done, total=total, count=count, description=doing)
+            # A step that takes less than the time between two drawings is shown, too.
+            refresh = done == total or (doing or last) != last
+            last = doing or last
+            shown.update(task, completed=done, total=total, count=count, description=doing, refresh=refresh)
 
         yield advance
 
