@@ -18,10 +18,11 @@ from pathlib import Path
 import pytest
 
 from recorder.simulator import Simulator, SimulatorOptions
+from recorder.store.entries import SessionOpened
 from tests.contract import exported
 from tests.contract.test_export_seals import checked
 from tests.integration.process import PATIENCE_S, Folder
-from tests.made import received
+from tests.made import ACCOUNT, NOON_NS, RUN, SESSION, received
 from tests.memory import PROGRAM, peak_bytes
 from tests.unit.read.desk import Desk
 
@@ -44,7 +45,8 @@ def long(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A record that takes some seconds to export."""
     path = tmp_path_factory.mktemp("long") / "recorder.db"
     desk = Desk(path)
-    desk.write(*[received(seq) for seq in range(LONG)])
+    opened = SessionOpened(ACCOUNT, SESSION, RUN, "wss://x", ("account",), NOON_NS)
+    desk.write(*[received(seq) for seq in range(LONG)], entries=[opened])
     desk.engine.dispose()
     return path
 
