@@ -3,7 +3,7 @@
 import math
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from shutil import which
@@ -92,13 +92,23 @@ def load(path: Path) -> Config:
         ConfigurationError: it cannot be used; the message names the file, the line, the table and the key.
     """
     file = ConfigFile(path)
-    accounts = tuple(_account(name, section) for name, section in file.accounts())
+    accounts = tuple(_account(name, section, _secret) for name, section in file.accounts())
     if not accounts:
         raise ConfigurationError(f"{path} names no account to record; add a table such as:\n\n{EXAMPLE}")
     limits = file.section("limits").read(Limits)
     _check_silence(file.section("limits"), accounts, limits)
     checkpoints = _checkpoints(file.section("checkpoints")) if file.has("checkpoints") else None
     return Config(_database(file.section("database")), accounts, limits, checkpoints)
+
+
+def check(path: Path, text: str) -> None:
+    """Check the accounts of a configuration that is about to be written, without the secrets that it names.
+
+    Raises:
+        ConfigurationError: as `load`.
+    """
+    for name, section in ConfigFile(path, text).accounts():
+        _account(name, section, lambda _section, _key, named: named)
 
 
 def database_of(path: Path) -> Database:
@@ -119,7 +129,7 @@ def database_at(url: str, path: Path) -> Database:
     return Database(_beside(path.absolute().parent, f"sqlite:///{journal or DEFAULT_JOURNAL}"), url)
 
 
-def _account(name: str, section: Section) -> Account:
+def _account(name: str, section: Section, read_secret: Callable[[Section, str, str], str]) -> Account:
     if not _NAME.fullmatch(name):
         raise section.error("", f"an account's name has letters, digits, '_', '-' and '.', at most 64, unlike {name!r}")
     named = section.values.get("venue")
@@ -153,7 +163,7 @@ def _account(name: str, section: Section) -> Account:
         venue=venue,
         url=url,
         stream_url=stream_url,
-        credentials=_credentials(section, venue),
+        credentials=_credentials(section, venue, read_secret),
         symbols=symbols,
         heartbeat_s=keys.heartbeat_s,
     )
@@ -164,14 +174,14 @@ def _account(name: str, section: Section) -> Account:
     return replace(account, exclude_topics=keys.exclude_topics)
 
 
-def _credentials(section: Section, venue: Venue) -> Credentials:
+def _credentials(section: Section, venue: Venue, read_secret: Callable[[Section, str, str], str]) -> Credentials:
     """The credentials that the venue asks for; those that are no secret may be written out."""
     public: dict[str, str] = {}
     secret: dict[str, str] = {}
     for field in venue.credential_fields:
         value = section.text(field.name)
         if field.is_secret or value.startswith(("env:", "file:")):
-            value = _secret(section, field.name, value)
+            value = read_secret(section, field.name, value)
         (secret if field.is_secret else public)[field.name] = value
     return Credentials(public, **secret)
 

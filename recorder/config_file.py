@@ -124,18 +124,32 @@ def _bare(name: str) -> str:
     return re.sub(r"[\"'\s]", "", name)
 
 
-class ConfigFile:
-    """A configuration file, parsed but not checked."""
+def _read(path: Path) -> str:
+    try:
+        return path.read_text("utf-8")
+    except FileNotFoundError:
+        raise ConfigurationError(
+            f"There is no configuration {path}; type recorder init, or write one such as:\n\n{EXAMPLE}"
+        ) from None
+    except (OSError, UnicodeDecodeError) as error:
+        cause = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        raise ConfigurationError(f"The configuration {path} cannot be read: {cause}.") from None
 
-    def __init__(self, path: Path) -> None:
+
+class ConfigFile:
+    """A configuration file, parsed but not checked.
+
+    Args:
+        path: of the file.
+        text: of the file, if it is known.
+
+    Raises:
+        ConfigurationError: it cannot be read, is not TOML, or has unknown tables.
+    """
+
+    def __init__(self, path: Path, text: str | None = None) -> None:
         self.path = path
-        try:
-            self._text = path.read_text("utf-8")
-        except FileNotFoundError:
-            raise ConfigurationError(f"There is no configuration {path}; make one such as:\n\n{EXAMPLE}") from None
-        except (OSError, UnicodeDecodeError) as error:
-            cause = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-            raise ConfigurationError(f"The configuration {path} cannot be read: {cause}.") from None
+        self._text = _read(path) if text is None else text
         try:
             self._tables = tomllib.loads(self._text)
         except tomllib.TOMLDecodeError as error:

@@ -10,6 +10,8 @@ import recorder as package
 GROUPS = {
     "Record": {
         "demo": ("demo", "Record a simulated exchange for a few seconds and show the result."),
+        "init": ("init", "Write a configuration: exchange, account, and where its credentials are."),
+        "doctor": ("doctor", "Check everything that a run needs, and say what to do."),
         "run": ("run", "Record until stopped, or for a time."),
         "reconcile": ("reconcile", "Reconcile gaps with the exchange again."),
         "backfill": ("backfill", "Ask the exchange for history from before the record."),
@@ -49,6 +51,7 @@ GROUPS = {
         "merge": ("merge", "Copy another record, or a journal, into this one."),
         "rebuild": ("verify", "Decode the frames again and repair the typed tables."),
         "db": ("db", "Check and upgrade the database; recorders and API keys."),
+        "completion": ("completion", "Print the completion of commands for bash, zsh or fish."),
     },
 }
 #: Command → its module, and its line in the help.
@@ -85,5 +88,5 @@ def recorder() -> None:
 
     \b
     Begin with:   recorder demo
-    Then:         recorder run --config recorder.toml
+    Then:         recorder init, recorder doctor, recorder run
     """

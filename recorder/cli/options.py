@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 import click
 
 from recorder import open as open_record
+from recorder.cli.completion import configured_names
 from recorder.cli.output import FORMATS, Layout
 from recorder.clock import duration_s, instant_ns, utc_text
 from recorder.errors import ConfigurationError
@@ -212,7 +213,7 @@ def checkpoints(command: Command) -> Command:
 
 def account(command: Command) -> Command:
     """`--account`: one account of the record."""
-    return click.option("--account", metavar="NAME", help=ACCOUNT_HELP)(command)
+    return click.option("--account", metavar="NAME", help=ACCOUNT_HELP, shell_complete=configured_names)(command)
 
 
 def period(of: str = "was received", names: tuple[str, str] = ("since", "until")) -> Callable[[Command], Command]:
@@ -274,6 +275,7 @@ def replayed(speed: str) -> Callable[[Command], Command]:
                 metavar="NAME",
                 multiple=True,
                 help=f"{ACCOUNT_HELP} Can be given more than once.",
+                shell_complete=configured_names,
             ),
             period(names=("since_ns", "until_ns")),
             click.option(

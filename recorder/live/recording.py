@@ -173,8 +173,9 @@ class Recording:
             client = HttpClient(account.url, self._limits.connect_s, self._limits.answer_s, self._clock.monotonic_s)
             starting.callback(client.close)
             self._clients[account.account_id] = client
-            check_clock(account, client, self._clock)
-            check_rights(account, client, self._clock)
+            for check in (check_clock, check_rights):
+                for warning in check(account, client, self._clock):
+                    log.warning("%s: %s", account.name, warning)
         migrate.require_usable(engine)
         now_ns = self._started_ns = self._clock.wall_ns()
         wanted = [

@@ -283,8 +283,11 @@ class RestClient:
         return seq
 
 
-def check_clock(account: Account, client: HttpClient, clock: Clock) -> None:
+def check_clock(account: Account, client: HttpClient, clock: Clock) -> tuple[str, ...]:
     """Compare this machine's clock with the exchange's, before anything is written.
+
+    Returns:
+        Warnings for the user.
 
     Raises:
         Refused: it is so far off that the exchange would refuse us.
@@ -301,8 +304,7 @@ def check_clock(account: Account, client: HttpClient, clock: Clock) -> None:
             raise venue_error(verdict, request.url, got, secrets_of(account.credentials, request), wait_s)
         server_ms = account.venue.server_time_ms(got.body)
     except (Unavailable, Undecodable) as error:
-        log.warning("%s: the exchange's clock is not known (%s)", account.name, error)
-        return
+        return (f"the exchange's clock is not known ({error})",)
     # The exchange read its clock somewhere between the two: the middle is the best estimate.
     off_ms = (asked_ms + clock.wall_ms()) // 2 - server_ms
     tolerance_ms = account.venue.clock_tolerance_ms
@@ -313,4 +315,5 @@ def check_clock(account: Account, client: HttpClient, clock: Clock) -> None:
             "set it (for example with NTP) and start again."
         )
     if abs(off_ms) > CLOCK_WARNING_MS:
-        log.warning("%s: this machine's clock is %s the exchange's: set it (NTP)", account.name, off)
+        return (f"this machine's clock is {off} the exchange's: set it (NTP)",)
+    return ()

@@ -1,6 +1,5 @@
 """Requests whose answers are not recorded, because they may contain secrets: rights of credentials, and tokens."""
 
-import logging
 from typing import TypeVar
 
 from recorder.clock import Clock
@@ -9,25 +8,23 @@ from recorder.live.http import HttpClient, answer_text, asked_wait_s, secrets_of
 from recorder.live.settings import Account
 from recorder.venues.rest import Unrecorded, Verdict
 
-log = logging.getLogger(__name__)
-
 T = TypeVar("T")
 
 
-def check_rights(account: Account, client: HttpClient, clock: Clock) -> None:
-    """Ask what the credentials of an account may do, and log the venue's warnings.
+def check_rights(account: Account, client: HttpClient, clock: Clock) -> tuple[str, ...]:
+    """Ask what the credentials of an account may do.
+
+    Returns:
+        The venue's warnings for the user, such as that the key can trade.
 
     Raises:
         Refused: the account cannot be recorded with them.
         Unreachable: the exchange cannot be reached at its address.
     """
     try:
-        warnings = ask(account, client, clock, account.venue.check(account.login))
+        return ask(account, client, clock, account.venue.check(account.login))
     except Unavailable as error:
-        log.warning("%s: what the credentials may do is not known (%s)", account.name, error)
-        return
-    for warning in warnings:
-        log.warning("%s: %s", account.name, warning)
+        return (f"what the credentials may do is not known ({error})",)
 
 
 def ask(account: Account, client: HttpClient, clock: Clock, asked: Unrecorded[T]) -> T:

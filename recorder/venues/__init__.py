@@ -21,11 +21,9 @@ DEFAULT_VENUE = "fmex"
 
 #: An account in the example of a configuration.
 EXAMPLE_ACCOUNT = """\
-venue = "fmex"
-url = "https://api.fmex.com"
-key = "env:FMEX_KEY"          # or file:/run/credentials/fmex_key
-secret = "env:FMEX_SECRET"
-symbols = ["btcusd_p"]
+venue = "bybit"
+key = "env:BYBIT_KEY"          # or file:/run/credentials/recorder.service/bybit_key
+secret = "env:BYBIT_SECRET"
 """
 
 

@@ -43,7 +43,7 @@ def assert_refused(folder: Folder, *words: str, arguments: tuple[str, ...] = ("-
 
 
 def test_no_configuration(folder: Folder) -> None:
-    assert_refused(folder, "There is no configuration recorder.toml; make one such as:")
+    assert_refused(folder, "There is no configuration recorder.toml; type recorder init, or write one such as:")
 
 
 def test_a_configuration_that_is_no_toml(folder: Folder) -> None:

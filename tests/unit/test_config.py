@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from recorder import config_file
 from recorder.audit.evidence.keys import new_key
 from recorder.config import Config, Database, database_of, load
-from recorder.config_file import EXAMPLE
 from recorder.errors import ConfigurationError, RecorderError
 from recorder.live.settings import Checkpoints, Limits
 from recorder.store.engine import database_path
@@ -25,6 +25,20 @@ def secrets(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
     return tmp_path / "recorder.toml"
+
+
+#: A configuration with every kind of key.
+EXAMPLE = """\
+[database]
+url = "sqlite:///recorder.db"
+
+[accounts.main]
+venue = "fmex"
+url = "https://api.fmex.com"
+key = "env:FMEX_KEY"          # or file:/run/credentials/fmex_key
+secret = "env:FMEX_SECRET"
+symbols = ["btcusd_p"]
+"""
 
 
 def changed(old: str, new: str) -> str:
@@ -192,7 +206,10 @@ def test_a_secret_in_the_environment_may_end_with_a_newline(file: Path, monkeypa
 def test_there_is_no_configuration(file: Path) -> None:
     with pytest.raises(ConfigurationError) as raised:
         load(file)
-    assert str(raised.value) == f"There is no configuration {file}; make one such as:\n\n{EXAMPLE}"
+    assert (
+        str(raised.value)
+        == f"There is no configuration {file}; type recorder init, or write one such as:\n\n{config_file.EXAMPLE}"
+    )
 
 
 def test_a_configuration_that_cannot_be_read(tmp_path: Path) -> None:
@@ -258,7 +275,7 @@ def test_an_error_names_the_file_the_line_the_table_and_the_key(
 @pytest.mark.parametrize("text", ["", "# nothing", "[accounts]", '[database]\nurl = "sqlite:///x.db"'])
 def test_no_account(file: Path, text: str) -> None:
     said = refused(file, text)
-    assert said == f"HERE/recorder.toml names no account to record; add a table such as:\n\n{EXAMPLE}"
+    assert said == f"HERE/recorder.toml names no account to record; add a table such as:\n\n{config_file.EXAMPLE}"
 
 
 @pytest.mark.parametrize("name", ["", "a b", "ä", "-a", "a/b", "x" * 65, "[red]"])
