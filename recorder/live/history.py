@@ -1,7 +1,7 @@
 """Asks for what is never pushed, regularly, and for what happened before the record began."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import NamedTuple
 
 from sqlalchemy import Engine
@@ -13,17 +13,20 @@ from recorder.live.rest_client import RestClient, RestRound
 from recorder.live.rounds import Rounds
 from recorder.live.settings import Account
 from recorder.read.backfilled import completed_subjects, record_begins_ns
+from recorder.read.contracts import traded_instruments
 from recorder.read.known_state import newest_transaction_ms
 from recorder.store.entries import SubjectCompleted
-from recorder.store.event_log import ANSWERED, FAILED, REGULAR
+from recorder.store.event_log import ANSWERED, FAILED, INSTRUMENTS, REGULAR
 from recorder.store.gaps import lost_text
 from recorder.store.state_index import BACKFILL
-from recorder.venues.rest import Completed, Known, Purpose, Question, Questions
+from recorder.venues.rest import Completed, Known, Purpose, Question, Questions, Traded
 
 log = logging.getLogger(__name__)
 
 #: Regular questions overlap by this much: rows may appear late at the venue, and the clocks may differ.
 OVERLAP_MS = 300_000
+#: What symbols mean is asked for this often, seconds.
+INSTRUMENTS_EVERY_S = 86_400.0
 
 
 class Backfill(NamedTuple):
@@ -79,26 +82,50 @@ class HistoryRounds:
         self._rounds = rounds
         self._channel = channel
         self._clock = clock
+        #: When instruments were last asked for, on the monotonic clock, and which of them were not described before.
+        self._instruments_s: float | None = None
+        self._undescribed: frozenset[Traded] = frozenset()
 
     @property
     def is_regular(self) -> bool:
         """Whether the venue has anything that must be asked for regularly."""
-        return next(self._account.venue.questions(Purpose.REGULAR, self._known()), None) is not None
+        return any(self._has(purpose, self._known()) for purpose in (Purpose.REGULAR, Purpose.INSTRUMENTS))
 
-    def ask_regularly(self, session_id: int) -> str:
-        """Ask for what is never pushed, from the newest transaction in the record on.
+    def ask_regularly(self, session_id: int, traded: Collection[Traded] = ()) -> str:
+        """Ask for what is never pushed: transactions, and from time to time what symbols mean.
 
         Args:
             session_id: the covered session.
+            traded: what the account trades, besides what the projections of the record know already.
 
         Returns:
             Why it is not complete; empty: it is.
         """
+        problems = self._ask_transactions(session_id), self._ask_instruments(session_id, frozenset(traded))
+        return "; ".join(filter(None, problems))
+
+    def _ask_transactions(self, session_id: int) -> str:
+        """Ask for transactions, from the newest one in the record on."""
         with self._engine.connect() as connection:
             newest_ms = newest_transaction_ms(connection, self._account.account_id)
         since_ms = None if newest_ms is None else newest_ms - OVERLAP_MS
-        questions = self._account.venue.questions(Purpose.REGULAR, self._known(since_ms=since_ms))
-        return self._ask(questions, session_id, REGULAR)
+        return self._ask_for(Purpose.REGULAR, self._known(since_ms=since_ms), session_id, REGULAR)
+
+    def _ask_instruments(self, session_id: int, traded: frozenset[Traded]) -> str:
+        """Ask what symbols mean: the first time, once a day, and when one is new."""
+        with self._engine.connect() as connection:
+            recorded = traded_instruments(connection, self._account.account_id)
+        undescribed = frozenset(one for one in traded.union(recorded) if not recorded.get(one))
+        now_s = self._clock.monotonic_s()
+        is_due = self._instruments_s is None or now_s >= self._instruments_s + INSTRUMENTS_EVERY_S
+        if not is_due and undescribed <= self._undescribed:
+            return ""
+        known = self._known(instruments=traded.union(recorded))
+        problem = self._ask_for(Purpose.INSTRUMENTS, known, session_id, INSTRUMENTS)
+        if not problem:
+            # Some are never described, such as delisted ones: they are asked for with all others.
+            self._instruments_s, self._undescribed = now_s, undescribed
+        return problem
 
     def backfill(self, session_id: int, backfill: Backfill) -> None:
         """Ask for what happened before the record began, except what earlier rounds completed.
@@ -125,6 +152,15 @@ class HistoryRounds:
     def _known(self, **known: object) -> Known:
         empty = Known(self._account.symbols, {}, None, None, self._clock.wall_ms())
         return empty._replace(**known)  # type: ignore[arg-type]
+
+    def _has(self, purpose: Purpose, known: Known) -> bool:
+        return next(self._account.venue.questions(purpose, known), None) is not None
+
+    def _ask_for(self, purpose: Purpose, known: Known, session_id: int, name: str) -> str:
+        """A round of its own, unless the venue has no question."""
+        if not self._has(purpose, known):
+            return ""
+        return self._ask(self._account.venue.questions(purpose, known), session_id, name)
 
     def _ask(self, questions: Questions, session_id: int, purpose: str) -> str:
         round_id = self._rounds.begin(session_id, purpose)

@@ -230,13 +230,14 @@ class Reconciler(Thread):
     def _ask_regularly(self, entry: Covered) -> None:
         """Ask for what is never pushed; what cannot be answered now is asked again soon."""
         try:
-            problem = self.history.ask_regularly(entry.session_id)
+            held = () if self._held is None else self._held.traded()
+            problem = self.history.ask_regularly(entry.session_id, held)
         except DriverError as error:
             problem = f"the record cannot be read: {error.orig}"
         wait_s = self._limits.transactions_every_s
         if problem:
             wait_s = min(self._regular_backoff.next_s(), wait_s)
-            log.warning("%s: transactions: %s. Trying again in %.0f s.", self.account.name, problem, wait_s)
+            log.warning("%s: not answered: %s. Trying again in %.0f s.", self.account.name, problem, wait_s)
         else:
             self._regular_backoff.reset()
         self._regular = _Due(self._clock.monotonic_s() + wait_s, entry, _Task.REGULAR)

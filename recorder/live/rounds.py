@@ -32,7 +32,7 @@ class Rounds:
 
         Args:
             session_id: the covered session after which it is asked.
-            purpose: `reconcile`, `compare`, `regular` or `backfill`.
+            purpose: `reconcile`, `compare`, `regular`, `instruments` or `backfill`.
         """
         began_ns = self._clock.wall_ns()
         # Above the session and the last round even if the clock has jumped back. The random step keeps the number free

@@ -14,6 +14,7 @@ from recorder.store.journal import FrameRange
 from recorder.store.projection_tables import contracts, current_states, order_states
 from recorder.store.schema import instruments, order_updates, position_updates
 from recorder.venues import find_venue
+from recorder.venues.rest import Traded
 
 
 def within(table: Table) -> list[ColumnElement[bool]]:
@@ -49,6 +50,13 @@ def _symbols(table: Table) -> Select[Any]:
 @cache
 def _any_instrument() -> Select[Any]:
     return select(instruments.c.symbol).where(*within(instruments)).limit(1)
+
+
+def traded_instruments(connection: Connection, account_id: int) -> dict[Traded, bool]:
+    """What an account's orders and positions are of → whether an answer of the venue describes it."""
+    c = contracts.c
+    query = select(c.market, c.symbol, c.session_id >= 0).where(c.account_id == account_id)
+    return {Traded(market or None, symbol): told for market, symbol, told in connection.execute(query)}
 
 
 def latest_contracts(connection: Connection, account: LabelledAccount) -> list[tuple[Any, ...]]:

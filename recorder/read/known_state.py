@@ -123,6 +123,11 @@ class CurrentState:
         """The states of things that can still change, as of the last `advance`."""
         return list(self._states.values())
 
+    def traded(self) -> set[Traded]:
+        """What its orders and positions are of, as of the last `advance`."""
+        states = (seen.state for seen in self.states())
+        return {Traded(one.market, one.symbol) for one in states if not isinstance(one, AccountUpdate) and one.symbol}
+
     def open_orders(self) -> list[OrderUpdate]:
         """The orders that can still change, as of the last `advance`."""
         return [seen.state for seen in self.states() if isinstance(seen.state, OrderUpdate)]

@@ -134,7 +134,7 @@ class ReconciliationBegan(_Entry, frozen=True):
     reconciliation_id: int
     run_id: int
     began_ns: int
-    #: `reconcile`, `compare`, `regular` or `backfill`.
+    #: `reconcile`, `compare`, `regular`, `instruments` or `backfill`.
     purpose: str = ""
 
 

@@ -57,8 +57,8 @@ COMPARED = "compared"
 ANSWERED = "answered"
 INTERRUPTED = "interrupted"
 
-#: Why a round asked: about gaps; to compare; for what is never pushed; for what was before the record.
-RECONCILE, COMPARE, REGULAR = "reconcile", "compare", "regular"
+#: Why a round asked: about gaps; to compare; for what is never pushed; what symbols mean. And see `BACKFILL`.
+RECONCILE, COMPARE, REGULAR, INSTRUMENTS = "reconcile", "compare", "regular", "instruments"
 
 
 def apply(connection: Connection, recorder_id: int, entry: LogEntry) -> None:

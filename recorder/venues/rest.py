@@ -134,14 +134,17 @@ class Purpose(Enum):
     SNAPSHOT = auto()
     #: Everything that happened in gaps, and the current state.
     RECONCILE = auto()
-    #: What is never pushed: transactions, instruments. Asked regularly.
+    #: What is never pushed: transactions. Asked regularly.
     REGULAR = auto()
+    #: What symbols mean (`model.Instrument`). Asked once in each run, then daily, and when the account trades a symbol
+    #: that no answer describes; at the same times as `REGULAR`, after it.
+    INSTRUMENTS = auto()
     #: What happened before the record began.
     BACKFILL = auto()
 
 
 class Traded(NamedTuple):
-    """What an order is for."""
+    """What an order or a position is of."""
 
     #: See `OrderUpdate.market`.
     market: str | None
@@ -174,6 +177,9 @@ class Known(NamedTuple):
     #: For `RECONCILE`, the venue's time of the newest fill that the record had when the gap began, milliseconds since
     #: 1970; None: it had none. Where the two differ, `since_ms` is when the last frame was received.
     last_fill_ms: int | None = None
+    #: For `INSTRUMENTS`: what the account's orders and positions are of. Ask only about these, or only about their
+    #: markets, where the venue can be asked so; each answer is stored for ever.
+    instruments: Collection["Traded"] = ()
 
 
 class Question(NamedTuple):

@@ -20,6 +20,8 @@ from recorder.venues.bybit.rows import EXECUTION, ORDER, POSITION, WALLET, read_
 from recorder.venues.reading import printable
 from recorder.venues.values import read_fields, refuse_duplicates
 
+TIME = "/v5/market/time"
+ACCOUNT = "/v5/account/info"
 OPEN_ORDERS = "/v5/order/realtime"
 ORDER_HISTORY = "/v5/order/history"
 EXECUTIONS = "/v5/execution/list"
@@ -98,9 +100,9 @@ _ROWS: dict[str, _ReadRow] = {
     FUND_LOG: _fund_transaction,
     **dict.fromkeys(
         (
-            "/v5/market/time",
+            TIME,
             KEY_PERMISSIONS,
-            "/v5/account/info",
+            ACCOUNT,
             "/v5/account/borrow-history",
             "/v5/position/closed-pnl",
             "/v5/asset/settlement-record",

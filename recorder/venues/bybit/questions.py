@@ -14,6 +14,19 @@ import msgspec
 from recorder.clock import NS_PER_MS, utc_text
 from recorder.errors import Refused, Undecodable
 from recorder.venues.bybit import sign
+from recorder.venues.bybit.answers import (
+    ACCOUNT,
+    BALANCES,
+    EXECUTIONS,
+    INSTRUMENTS,
+    KEY_PERMISSIONS,
+    OPEN_ORDERS,
+    ORDER_HISTORY,
+    POSITIONS,
+    TIME,
+    TRANSACTION_LOG,
+)
+from recorder.venues.bybit.words import INVERSE, LINEAR, OPTION, SPOT, UNIFIED
 from recorder.venues.paging import Orders, Pages, day, pages, windows
 from recorder.venues.rest import (
     Completed,
@@ -45,21 +58,14 @@ MARGIN_MS = 60_000
 #: Seconds to wait after the address was refused for too many requests.
 BANNED_S = 600.0
 
-TIME = "/v5/market/time"
-KEY = "/v5/user/query-api"
-ACCOUNT = "/v5/account/info"
-WALLET = "/v5/account/wallet-balance"
-LEDGER = "/v5/account/transaction-log"
-POSITIONS = "/v5/position/list"
-ORDERS = "/v5/order/realtime"
-ORDER_HISTORY = "/v5/order/history"
-EXECUTIONS = "/v5/execution/list"
+#: Instruments of a category that are asked for one by one. If there are more, the whole list is, of some 500 KB.
+ONE_BY_ONE_MAX = 20
 
 #: What positions and open orders are asked for by.
-_LINEAR = ({"category": "linear", "settleCoin": "USDT"}, {"category": "linear", "settleCoin": "USDC"})
-_POSITIONS = (*_LINEAR, {"category": "inverse"}, {"category": "option"})
-_ORDERS = (*_POSITIONS, {"category": "spot"})
-_CATEGORIES = ("linear", "inverse", "option", "spot")
+_LINEAR = tuple({"category": LINEAR, "settleCoin": coin} for coin in ("USDT", "USDC"))
+_POSITIONS = (*_LINEAR, {"category": INVERSE}, {"category": OPTION})
+_ORDERS = (*_POSITIONS, {"category": SPOT})
+_CATEGORIES = (LINEAR, INVERSE, OPTION, SPOT)
 
 #: Account types of `/v5/account/info`: unified, version 2.
 _UNIFIED = frozenset([5, 6])
@@ -172,7 +178,7 @@ def check(_login: Login) -> Unrecorded[tuple[str, ...]]:
             f"This is not a unified account of version 2 (unifiedMarginStatus {account.unified}), so a part of it "
             "would not be recorded; upgrade it at the exchange."
         )
-    key = _key((yield get(KEY)))
+    key = _key((yield get(KEY_PERMISSIONS)))
     if key is None:
         warnings.append("the exchange does not say what the key may do")
     elif not key.read_only:
@@ -209,16 +215,18 @@ def questions(purpose: Purpose, known: Known) -> Questions:
             return _reconcile(known)
         case Purpose.REGULAR:
             return _regular(known)
+        case Purpose.INSTRUMENTS:
+            return _instruments(known)
         case Purpose.BACKFILL:
             return _backfill(known)
 
 
 def _snapshot(found: Orders) -> Questions:
-    yield from _list("balances", WALLET, {"accountType": "UNIFIED"}, "wallet")
+    yield from _list("balances", BALANCES, {"accountType": UNIFIED}, "wallet")
     for query in _POSITIONS:
         yield from _list(f"positions of {_name(query)}", POSITIONS, {**query, "limit": "200"}, "position")
     for query in _ORDERS:
-        yield from _list(f"open orders of {_name(query)}", ORDERS, {**query, "limit": "50"}, "order", found)
+        yield from _list(f"open orders of {_name(query)}", OPEN_ORDERS, {**query, "limit": "50"}, "order", found)
     return None
 
 
@@ -251,6 +259,21 @@ def _regular(known: Known) -> Questions:
     return None
 
 
+def _instruments(known: Known) -> Questions:
+    for category in _CATEGORIES:
+        symbols = sorted(one.symbol for one in known.instruments if one.market == category and one.symbol)
+        asked: list[dict[str, str]] = [{"symbol": symbol} for symbol in symbols]
+        if len(symbols) > ONE_BY_ONE_MAX:
+            # The list of options is by coin: BTC-26JUN26-89000-P-USDT.
+            coins = sorted({symbol.partition("-")[0] for symbol in symbols})
+            by_coin: list[dict[str, str]] = [{"baseCoin": coin} for coin in coins] if category == OPTION else [{}]
+            asked = [{**one, "limit": "1000"} for one in by_coin]
+        for one in asked:
+            query = {"category": category, **one}
+            yield from _list(f"instruments: {_name(query)}", INSTRUMENTS, query, "instruments")
+    return None
+
+
 def _backfill(known: Known) -> Questions:
     until_ms = known.now_ms if known.until_ms is None else known.until_ms
     begin_ms = max(known.since_ms or 0, known.now_ms - HISTORY_MS)
@@ -275,7 +298,7 @@ class _History(NamedTuple):
     topic: str
 
 
-_LEDGER = _History("transactions", LEDGER, {"accountType": "UNIFIED", "limit": "50"}, "wallet")
+_LEDGER = _History("transactions", TRANSACTION_LOG, {"accountType": UNIFIED, "limit": "50"}, "wallet")
 
 
 def _histories() -> Iterator[_History]:
@@ -294,8 +317,8 @@ def _history(history: _History, window: tuple[int, int], found: Orders, subject:
 
 def _one_order(order_id: str, found: Orders) -> Questions:
     # Ids of spot orders are numbers, all others are not.
-    for category in ("spot",) if order_id.isdigit() else ("linear", "inverse", "option"):
-        for path in (ORDERS, ORDER_HISTORY):
+    for category in (SPOT,) if order_id.isdigit() else (LINEAR, INVERSE, OPTION):
+        for path in (OPEN_ORDERS, ORDER_HISTORY):
             query = {"category": category, "orderId": order_id}
             yield from _list(f"order {order_id}", path, query, "order", found)
             if order_id in found.ids:

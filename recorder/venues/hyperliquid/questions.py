@@ -33,6 +33,7 @@ from recorder.venues.rest import (
     RestRequest,
     Unrecorded,
     Verdict,
+    no_questions,
 )
 
 PATH = "/info"
@@ -143,6 +144,8 @@ def questions(purpose: Purpose, known: Known) -> Questions:
             return _reconcile(known)
         case Purpose.REGULAR:
             return _regular(known)
+        case Purpose.INSTRUMENTS:
+            return no_questions()
         case Purpose.BACKFILL:
             return _backfill(known)
 

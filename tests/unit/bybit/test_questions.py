@@ -8,6 +8,7 @@ from urllib.parse import parse_qs
 import pytest
 
 from recorder.errors import Refused, Undecodable
+from recorder.venues.bybit import answers
 from recorder.venues.bybit import questions as bybit
 from recorder.venues.rest import (
     Answer,
@@ -20,6 +21,7 @@ from recorder.venues.rest import (
     Question,
     RestRequest,
     Step,
+    Traded,
     Unanswered,
     Verdict,
 )
@@ -119,7 +121,24 @@ def test_an_unfinished_order_is_looked_for_where_it_can_be(order_id: str, catego
 
 def test_transactions_are_asked_for_since_the_newest_known() -> None:
     ((path, query),) = asked(ask(Purpose.REGULAR, known(since_ms=NOW_MS - DAY_MS)))
-    assert (path, query["startTime"], query["endTime"]) == (bybit.LEDGER, str(NOW_MS - DAY_MS), str(NOW_MS))
+    assert (path, query["startTime"], query["endTime"]) == (answers.TRANSACTION_LOG, str(NOW_MS - DAY_MS), str(NOW_MS))
+
+
+def test_instruments_are_asked_for_one_by_one_unless_there_are_many() -> None:
+    few = Traded("linear", "BTCUSDT"), Traded("spot", "BTCUSDT"), Traded("inverse", "ETHUSD"), Traded(None, None)
+    queries = [query for _, query in asked(ask(Purpose.INSTRUMENTS, known(instruments=few)))]
+    assert queries == [
+        {"category": "linear", "symbol": "BTCUSDT"},
+        {"category": "inverse", "symbol": "ETHUSD"},
+        {"category": "spot", "symbol": "BTCUSDT"},
+    ]
+    many = [Traded("linear", f"X{n}USDT") for n in range(21)]
+    many += [Traded("option", f"{coin}-26JUN26-{n}000-P-USDT") for n in range(11) for coin in ("BTC", "ETH")]
+    assert asked(ask(Purpose.INSTRUMENTS, known(instruments=many))) == [
+        (answers.INSTRUMENTS, {"category": "linear", "limit": "1000"}),
+        (answers.INSTRUMENTS, {"category": "option", "baseCoin": "BTC", "limit": "1000"}),
+        (answers.INSTRUMENTS, {"category": "option", "baseCoin": "ETH", "limit": "1000"}),
+    ]
 
 
 def test_a_backfill_completes_week_by_week_and_leaves_out_what_is_done() -> None:
@@ -176,7 +195,7 @@ def test_the_exchanges_clock() -> None:
 
 def check(account: object, key: object) -> tuple[str, ...]:
     def answering(request: RestRequest) -> bytes:
-        result = account if request.url.startswith(URL + bybit.ACCOUNT) else key
+        result = account if request.url.startswith(URL + answers.ACCOUNT) else key
         return json.dumps({"retCode": 0, "result": result} if result else {"retCode": 10001}).encode()
 
     return outcome(bybit.check(Login(URL, URL, WHO, ())), WHO, answering)

@@ -1,10 +1,11 @@
 """A backfill over real HTTP: complete, once, within the venue's limits, and resumable."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from sqlalchemy import func, select
+from sqlalchemy import ColumnElement, distinct, func, select
 
 import recorder
 from recorder.cli.backfill import backfill as command
@@ -13,16 +14,19 @@ from recorder.errors import ConfigurationError, DatabaseBusy
 from recorder.live.history import Backfill
 from recorder.live.reconciler import Retry
 from recorder.live.recording import Recording
-from recorder.live.settings import Limits
+from recorder.live.settings import Account, Limits
 from recorder.read.backfilled import completed_subjects, history_since
+from recorder.simulator import Simulator, SimulatorOptions
 from recorder.store import event_log
 from recorder.store.engine import open_engine
 from recorder.store.entries import Covered, SessionOpened
-from recorder.store.schema import fills, reconciliations, runs, transactions
-from recorder.venues import VENUES
-from recorder.venues.rest import RestLimit
+from recorder.store.event_log import INSTRUMENTS, REGULAR
+from recorder.store.schema import fills, instruments, reconciliations, runs, transactions
+from recorder.venues import VENUES, venue_named
+from recorder.venues.rest import Credentials, RestLimit
 from tests.unit.live.archive import PAGE_ROWS, RETENTION_MS, Archive, ArchiveVenue
 from tests.unit.live.peer import PATIENCE_S
+from tests.waiting import wait_until
 
 QUICK = Limits(reconnect_first_s=0.001, reconnect_last_s=0.002, stop_s=60.0)
 FILLS, TRANSACTIONS = 40_000, 1_000
@@ -146,3 +150,33 @@ def test_the_command_needs_a_record_and_no_other_recorder(tmp_path: Path, monkey
         result = CliRunner().invoke(command, [*where, "--since", since], catch_exceptions=False)
     assert result.exit_code == 0, result.output
     assert f"main: fills since {since} UTC from REST\n" in result.output
+
+
+def test_what_symbols_mean_is_asked_for_when_the_account_trades_a_new_one(tmp_path: Path) -> None:
+    url, limits = f"sqlite:///{tmp_path / 'recorder.db'}", replace(QUICK, transactions_every_s=0.02)
+    with Simulator(SimulatorOptions(venue="bybit", rate_per_s=100, live_clock=True)) as exchange:
+        who = Credentials(key=exchange.key, secret=exchange.secret)
+        account = Account(name="main", venue=venue_named("bybit"), url=exchange.url, credentials=who, symbols=())
+        with Recording(url, [account], limits):
+
+            def count(what: ColumnElement[int], *where: ColumnElement[bool]) -> int:
+                with open_engine(url, read_only=True).connect() as connection:
+                    return connection.scalar(select(func.count(what)).where(*where)) or 0
+
+            def rounds(purpose: str) -> int:
+                return count(reconciliations.c.reconciliation_id, reconciliations.c.purpose == purpose)
+
+            wait_until(lambda: count(distinct(instruments.c.market + instruments.c.symbol)) == 4)
+            asked, regular = rounds(INSTRUMENTS), rounds(REGULAR)
+            wait_until(lambda: rounds(REGULAR) > regular + 2)
+            # Nothing is new until tomorrow.
+            assert rounds(INSTRUMENTS) == asked <= 4
+        with recorder.open(url) as record:
+            found = {(one.market, one.symbol): one for one in record.instruments()}
+    assert found.keys() == {("linear", "BTCUSDT"), ("linear", "ETHUSDT"), ("inverse", "BTCUSD"), ("spot", "BTCUSDT")}
+    perpetual, pair = found["linear", "ETHUSDT"], found["spot", "BTCUSDT"]
+    names = perpetual.kind, perpetual.base, perpetual.quote, perpetual.settle
+    assert names == ("linear", "ETH", "USDT", "USDT")
+    assert (pair.kind, pair.base, pair.quote, pair.settle) == ("spot", "BTC", "USDT", None)
+    sizes = perpetual.contract_size, perpetual.price_tick, perpetual.quantity_step
+    assert [*map(str, sizes)] == ["1", "0.01", "0.001"]

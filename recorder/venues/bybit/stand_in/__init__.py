@@ -2,8 +2,7 @@
 
 from collections.abc import Collection, Mapping
 
-from recorder.venues.bybit.answers import INSTRUMENTS
-from recorder.venues.bybit.questions import TIME
+from recorder.venues.bybit.answers import INSTRUMENTS, TIME
 from recorder.venues.bybit.stand_in import face
 from recorder.venues.bybit.stand_in.conversation import BybitConversation
 from recorder.venues.bybit.stand_in.rest import BybitRequestHandler

@@ -18,6 +18,7 @@ from recorder.venues.bybit import answers, questions, sign
 from recorder.venues.bybit.portal import PATH
 from recorder.venues.bybit.stand_in import frames, ledger
 from recorder.venues.limits import RateLimit
+from recorder.venues.simulated import Terms
 from recorder.venues.stand_in import AccountQuery, Backend, HttpError, PortalAccess, Reply, Request
 from recorder.venues.view import AccountView, Entry, SentState, Span
 
@@ -39,6 +40,7 @@ _PAGES = {
     answers.ORDER_HISTORY: (20, 50),
     answers.EXECUTIONS: (50, 100),
     answers.TRANSACTION_LOG: (20, 50),
+    answers.INSTRUMENTS: (500, 1000),
 }
 
 Query = Mapping[str, str]
@@ -85,12 +87,11 @@ class BybitRequestHandler:
         asked = dict(parse_qsl(query))
         if request.method != "GET":
             raise _Refused(10005, "Permission denied, please check your API key permissions.")
-        if path == questions.TIME:
+        if path == answers.TIME:
             return frames.answer({"timeSecond": str(now_ms // 1000), "timeNano": f"{now_ms}000000"}, now_ms)
         if path == answers.INSTRUMENTS:
-            rows = [ledger.instrument_row(one) for one in self._backend.terms if one.market == asked.get("category")]
-            found = [row for row in rows if asked.get("symbol") in {None, row["symbol"]}]
-            return frames.answer({"category": asked.get("category"), "list": found, "nextPageCursor": ""}, now_ms)
+            page = _cut(list(_instruments(self._backend.terms, asked)), asked, path)
+            return _page_of(path, asked, page, now_ms)
         key = self._authenticate(request.headers, query, now_ms)
         limit = self._of_ledger if path == answers.TRANSACTION_LOG else self._of_user
         wait_ms = limit.spend(f"{key} {path}", now_ms)
@@ -99,7 +100,7 @@ class BybitRequestHandler:
             raise _Refused(10006, "Too many visits. Exceeded the API Rate Limit.", reset)
         if path == answers.KEY_PERMISSIONS:
             return frames.answer(_key(key), now_ms)
-        if path == questions.ACCOUNT:
+        if path == answers.ACCOUNT:
             return frames.answer({"unifiedMarginStatus": 6, "marginMode": "ISOLATED_MARGIN"}, now_ms)
         listed = _LISTS.get(path)
         if listed is None:
@@ -129,18 +130,30 @@ class BybitRequestHandler:
     def _page(self, listed: "_List", path: str, asked: Query, account: AccountView) -> Reply:
         now_ms = self._backend.clock_ms()
         try:
-            rows, cursor = listed(account, asked, self._backend)
+            return Reply(_page_of(path, asked, listed(account, asked, self._backend), now_ms))
         except _Refused as refused:
             return Reply(frames.refusal(refused.code, refused.message, now_ms), headers=refused.headers)
-        result: dict[str, object] = {"list": rows, "nextPageCursor": quote(cursor, safe="")}
-        if path != answers.BALANCES:
-            result["category"] = asked.get("category", "")
-        return Reply(frames.answer(result, now_ms))
 
 
 #: Rows of a page, and the cursor of the next one.
 _Page = tuple[list[Any], str]
 _List = Callable[[AccountView, Query, Backend], _Page]
+
+
+def _page_of(path: str, asked: Query, page: _Page, now_ms: int) -> bytes:
+    rows, cursor = page
+    result: dict[str, object] = {"list": rows, "nextPageCursor": quote(cursor, safe="")}
+    if path != answers.BALANCES:
+        result["category"] = asked.get("category", "")
+    return frames.answer(result, now_ms)
+
+
+def _instruments(terms: Iterable[Terms], asked: Query) -> Iterator[frames.Row]:
+    category, symbol = _category(asked), asked.get("symbol")
+    found = [one for one in terms if one.market == category and symbol in {None, one.symbol}]
+    if symbol is not None and not found:
+        raise _Refused(10001, "params error: symbol invalid")
+    return map(ledger.instrument_row, found)
 
 
 def _balances(account: AccountView, _asked: Query, _backend: Backend) -> _Page:
