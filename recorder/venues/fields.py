@@ -5,10 +5,11 @@ error names it.
 """
 
 import re
+from decimal import ROUND_FLOOR, Decimal
 from typing import Any
 
 import msgspec
-from msgspec import Raw
+from msgspec import Raw, UnsetType
 
 from recorder.errors import Undecodable
 from recorder.model import Digits
@@ -18,8 +19,9 @@ from recorder.venues import values
 Fields = dict[str, Any]
 
 _INT64_MIN, _INT64_MAX = -(2**63), 2**63 - 1
-#: A number in a text. Exponents are limited as by `values.EXPONENT_MAX`.
-_is_number = re.compile(r"-?[0-9]+(\.[0-9]+)?([eE][-+]?0*[0-9]{1,2})?").fullmatch
+#: A number in a text that is certainly in range, and any number with its exponent.
+_is_plain = re.compile(r"-?[0-9]{1,60}(?:\.[0-9]{1,38})?").fullmatch
+_is_number = re.compile(r"-?[0-9]+(?:\.[0-9]+)?(?:[eE][-+]?([0-9]+))?").fullmatch
 _is_whole = re.compile(r"-?[0-9]{1,20}").fullmatch
 
 _parse = msgspec.json.Decoder(float_hook=lambda text: Raw(text.encode())).decode
@@ -61,8 +63,8 @@ def digits(fields: Fields, name: str) -> Digits | None:
     value = fields.get(name)
     if value is None or value == "":
         return None
-    if type(value) is str and len(value) <= values.DIGITS_MAX and _is_number(value):
-        return value
+    if type(value) is str:
+        return number(name, value)
     if type(value) is int:
         value = Raw(str(value).encode())
     if type(value) is Raw:
@@ -71,6 +73,41 @@ def digits(fields: Fields, name: str) -> Digits | None:
         except Undecodable as error:
             raise Undecodable(f"{name}: {error}") from None
     raise _wrong(name, value, "a number")
+
+
+def number(name: str, text: str | UnsetType | None) -> Digits | None:
+    """The digits of a number in a text, as sent; None if there are none.
+
+    Raises:
+        Undecodable: it is not a number, or is out of range.
+    """
+    if not text:
+        return None
+    if _is_plain(text):
+        return text
+    found = _is_number(text)
+    if found is None:
+        raise _wrong(name, text, "a number")
+    if len(text) > values.DIGITS_MAX or int((found[1] or "0")[-9:]) > values.EXPONENT_MAX or len(found[1] or "") > 9:
+        raise Undecodable(f"{name}: {text[:40]} is out of range")
+    return text
+
+
+def milliseconds(name: str, text: str | UnsetType | None) -> int | None:
+    """A time in milliseconds since 1970 in a text, without its fraction.
+
+    Raises:
+        Undecodable: it is not a number, or does not fit 64 bits.
+    """
+    if text and len(text) <= 18 and text.isascii() and text.isdigit():
+        return int(text)
+    sent = number(name, text)
+    if sent is None:
+        return None
+    whole_ms = int(Decimal(sent).to_integral_value(ROUND_FLOOR))
+    if not _INT64_MIN <= whole_ms <= _INT64_MAX:
+        raise Undecodable(f"{name}: {sent[:40]} is out of range")
+    return whole_ms
 
 
 def whole(fields: Fields, name: str) -> int | None:

@@ -96,6 +96,14 @@ def total(*numbers: Digits) -> Digits:
     return str(result)
 
 
+def plus(first: Digits | None, second: Digits | None) -> Digits | None:
+    """The exact sum; a number that is missing or zero changes no digit of the other."""
+    if first is None or unless_zero(second) is None:
+        return second if first is None else first
+    assert second is not None
+    return second if unless_zero(first) is None else str(EXACT.add(Decimal(first), Decimal(second)))
+
+
 def difference(whole: Digits, part: Digits) -> Digits:
     """What is left of a number, exactly."""
     if whole.isdigit() and part.isdigit():
@@ -112,7 +120,9 @@ def negative(number: Digits) -> Digits:
 
 def unless_zero(number: Digits | None) -> Digits | None:
     """A number; None if it is zero, where zero means that there is none."""
-    return number if number and number.strip("0.-") and Decimal(number) else None
+    rest = number.strip("0.-") if number else ""
+    # Of zero with an exponent, the exponent is left.
+    return None if not rest or (("e" in rest or "E" in rest) and not Decimal(number or 0)) else number
 
 
 def check_values(struct: msgspec.Struct, prefix: str = "") -> None:

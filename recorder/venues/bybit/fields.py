@@ -12,7 +12,7 @@ from msgspec import Raw
 
 from recorder.errors import Undecodable
 from recorder.venues.bybit.objects import ExtraFee, WalletObject
-from recorder.venues.bybit.records import milliseconds
+from recorder.venues.fields import milliseconds
 from recorder.venues.values import read_fields, refuse_nul
 
 _Object = TypeVar("_Object", bound=msgspec.Struct)

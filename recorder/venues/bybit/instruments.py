@@ -8,8 +8,8 @@ from msgspec import UNSET, Raw
 from recorder.model import Instrument
 from recorder.venues.bybit.fields import opening, read_object, text
 from recorder.venues.bybit.objects import Text
-from recorder.venues.bybit.records import number
 from recorder.venues.bybit.words import INVERSE, LINEAR, OPTION, SPOT
+from recorder.venues.fields import number
 from recorder.venues.values import extra_text, read_fields
 
 

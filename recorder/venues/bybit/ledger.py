@@ -10,9 +10,10 @@ from recorder.model import AccountUpdate, Transaction
 from recorder.venues.base import EXACT
 from recorder.venues.bybit.fields import read_object
 from recorder.venues.bybit.objects import Text
-from recorder.venues.bybit.records import is_zero, milliseconds, negative, number, plus, trade_id
+from recorder.venues.bybit.records import trade_id
 from recorder.venues.bybit.words import FUND, SETTLEMENT, TRANSACTION_TYPES, UNIFIED
-from recorder.venues.values import extra_text, read_fields
+from recorder.venues.fields import milliseconds, number
+from recorder.venues.values import difference, extra_text, negative, read_fields, unless_zero
 
 
 class TransactionObject(msgspec.Struct, gc=False, rename="camel"):
@@ -100,11 +101,11 @@ def transactions(raw: Raw, event_ms: int | None, around: Mapping[str, str]) -> t
         occurred_ms=milliseconds("transactionTime", row.transaction_time),
         extra=extra_text({**around, **unknown}),
     )
-    if not is_settlement or cash_flow is None or is_zero(cash_flow):
+    if not is_settlement or unless_zero(cash_flow) is None:
         return (whole,)
-    if change is None or funding is None or is_zero(funding):
+    if change is None or funding is None or unless_zero(funding) is None:
         return (whole._replace(type="settlement"),)
-    session = whole._replace(type="settlement", amount=plus(change, negative(funding)), balance_after=None)
+    session = whole._replace(type="settlement", amount=difference(change, funding), balance_after=None)
     return session, whole._replace(amount=funding, fee=None)
 
 

@@ -1,8 +1,5 @@
 """Converts Bybit's objects to records."""
 
-import re
-from decimal import ROUND_FLOOR, Decimal
-
 from msgspec import UNSET
 
 from recorder.errors import Undecodable
@@ -17,7 +14,6 @@ from recorder.model import (
     Transaction,
     new,
 )
-from recorder.venues.base import EXACT
 from recorder.venues.bybit.objects import CoinObject, ExecutionObject, OrderObject, PositionObject, Text
 from recorder.venues.bybit.words import (
     CANCELED_ON_REQUEST,
@@ -35,78 +31,18 @@ from recorder.venues.bybit.words import (
     UNIFIED,
     settle_coin,
 )
-from recorder.venues.values import DIGITS_MAX, EXPONENT_MAX
-
-_is_plain = re.compile(r"-?[0-9]{1,60}(?:\.[0-9]{1,38})?").fullmatch
-_is_number = re.compile(r"-?[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?([0-9]+))?").fullmatch
-
-
-def number(name: str, text: Text) -> Digits | None:
-    """The digits of a field as sent; None if there are none.
-
-    Raises:
-        Undecodable: it is not a number, or is out of range.
-    """
-    if not text:
-        return None
-    if _is_plain(text):
-        return text
-    found = _is_number(text)
-    if found is None:
-        raise Undecodable(f"{name}: {text[:40]!r} is not a number")
-    if len(text) > DIGITS_MAX or int((found[1] or "0")[:9]) > EXPONENT_MAX:
-        raise Undecodable(f"{name}: {text[:40]} is out of range")
-    return text
+from recorder.venues.fields import milliseconds, number
+from recorder.venues.values import negative, plus, unless_zero
 
 
 def price(name: str, text: Text) -> Digits | None:
     """The digits of a price; a price of zero means that there is none."""
-    digits = number(name, text)
-    return None if digits is None or is_zero(digits) else digits
-
-
-def is_zero(digits: Digits) -> bool:
-    """Whether a number is zero, however it is written."""
-    rest = digits.strip("0.-")
-    return not rest or (("e" in rest or "E" in rest) and not Decimal(digits))
-
-
-def milliseconds(name: str, text: Text) -> int | None:
-    """A time in milliseconds since 1970, without its fraction.
-
-    Raises:
-        Undecodable: it is not a number, or does not fit 64 bits.
-    """
-    if not text:
-        return None
-    if len(text) <= 18 and text.isascii() and text.isdigit():
-        return int(text)
-    digits = number(name, text)
-    whole_ms = int(Decimal(digits or 0).to_integral_value(ROUND_FLOOR))
-    if not -(2**63) <= whole_ms < 2**63:
-        raise Undecodable(f"{name}: {text[:40]} is out of range")
-    return whole_ms
+    return unless_zero(number(name, text))
 
 
 def trade_id(text: Text) -> str | None:
     """The id of an execution; None if there is none."""
     return None if text is UNSET or text in NO_IDS else text
-
-
-def negative(digits: Digits) -> Digits:
-    """A number with the other sign; zero has none."""
-    if is_zero(digits):
-        return digits.removeprefix("-")
-    return digits[1:] if digits.startswith("-") else f"-{digits}"
-
-
-def plus(first: Digits | None, second: Digits | None) -> Digits | None:
-    """The exact sum; a number that is missing or zero changes no digit of the other."""
-    if first is None or second is None:
-        return second if first is None else first
-    if is_zero(second):
-        return first
-    return second if is_zero(first) else str(EXACT.add(Decimal(first), Decimal(second)))
 
 
 def order_update(order: OrderObject, event_ms: int | None, extra: str | None, *, is_snapshot: int = 0) -> OrderUpdate:

@@ -280,12 +280,12 @@ def test_undocumented_fields_are_kept_as_sent(name: str) -> None:
         (answers.POSITIONS, answer({"list": [{"size": "1"}]}), "symbol: missing"),
         (answers.BALANCES, answer({"list": [{}]}), "coin: missing"),
         (answers.BALANCES, answer({"list": [{"coin": [{}]}]}), "coin: missing"),
-        (answers.TRANSACTION_LOG, log_row(change="1,5"), "change: '1,5' is not a number"),
-        (answers.TRANSACTION_LOG, log_row(transactionTime="noon"), "transactionTime: 'noon' is not a number"),
+        (answers.TRANSACTION_LOG, log_row(change="1,5"), 'change: "1,5" is not a number'),
+        (answers.TRANSACTION_LOG, log_row(transactionTime="noon"), 'transactionTime: "noon" is not a number'),
         (answers.FUND_LOG, answer({"list": [{"createTime": "9" * 30}]}), "createTime: "),
         (answers.FUND_BALANCES, answer({"balance": [{}]}), "coin: missing"),
         (answers.INSTRUMENTS, answer({"list": [{}]}), "symbol: missing"),
-        (answers.INSTRUMENTS, answer({"list": [{"symbol": "X", "priceFilter": {"tickSize": "?"}}]}), "tickSize: '?'"),
+        (answers.INSTRUMENTS, answer({"list": [{"symbol": "X", "priceFilter": {"tickSize": "?"}}]}), 'tickSize: "?"'),
     ],
 )
 def test_what_cannot_be_read_is_named(target: str, payload: bytes, error: str) -> None:

@@ -90,9 +90,9 @@ HOSTILE = {
     "no coin": (push("wallet", {"coin": [{"walletBalance": "1"}]}), "coin: missing"),
     "no coins": (push("wallet", {"accountType": "UNIFIED"}), "coin: missing"),
     "coins that are a text": (push("wallet", {"coin": "BTC"}), "array"),
-    "a price in words": (ORDER.replace(PRICE, b'"price":"high"'), "price: 'high' is not a number"),
-    "a price with a comma": (ORDER.replace(PRICE, b'"price":"3,391"'), "price: '3,391' is not a number"),
-    "a price with a blank": (ORDER.replace(PRICE, b'"price":" 1"'), "price: ' 1' is not a number"),
+    "a price in words": (ORDER.replace(PRICE, b'"price":"high"'), 'price: "high" is not a number'),
+    "a price with a comma": (ORDER.replace(PRICE, b'"price":"3,391"'), 'price: "3,391" is not a number'),
+    "a price with a blank": (ORDER.replace(PRICE, b'"price":" 1"'), 'price: " 1" is not a number'),
     "a price in other digits": (
         ORDER.replace(PRICE, '"price":"\N{ARABIC-INDIC DIGIT ONE}"'.encode()),
         "is not a number",
@@ -108,12 +108,12 @@ HOSTILE = {
     "a price that is an object": (ORDER.replace(PRICE, b'"price":{"usd":1}'), "price: "),
     "a fee detail in words": (push("order", row("order") | {"cumFeeDetail": "much"}), "cumFeeDetail"),
     "a fee detail of lists": (push("order", row("order") | {"cumFeeDetail": {"USDT": []}}), "cumFeeDetail"),
-    "a time in words": (push("order", row("order") | {"createdTime": "noon"}), "createdTime: 'noon'"),
+    "a time in words": (push("order", row("order") | {"createdTime": "noon"}), 'createdTime: "noon"'),
     "a time of 2^63": (push("order", row("order") | {"createdTime": "9223372036854775808"}), "out of range"),
     "a time of 1e50": (push("order", row("order") | {"createdTime": "1e50"}), "createdTime: 1e50 is out of range"),
     "a flag in words": (push("order", row("order") | {"reduceOnly": "perhaps"}), "reduceOnly"),
     "a tax of lists": (push("execution", row("execution") | {"extraFees": [[]]}), ""),
-    "a tax in words": (push("execution", row("execution") | {"extraFees": [{"fee": "x"}]}), "extraFees: 'x'"),
+    "a tax in words": (push("execution", row("execution") | {"extraFees": [{"fee": "x"}]}), 'extraFees: "x"'),
     "NUL in a text": (push("order", row("order") | {"symbol": "A\0B"}), "symbol: holds a NUL"),
     "NUL in a topic": (push("order\0", row("order")), "topic: holds a NUL"),
     "NUL in a coin of a fee": (push("order", row("order") | {"cumFeeDetail": {"A\0": "1"}}), "holds a NUL"),
@@ -124,7 +124,7 @@ HOSTILE = {
     "100,000 lists deep": (b"[" * 100_000 + b"]" * 100_000, ""),
     "an unknown field 100,000 deep": (ORDER.replace(PRICE, PRICE + b',"new":' + b"[" * 100_000), ""),
     "args that are a text": (b'{"op":"pong","args":"now"}', ""),
-    "a clock in words": (b'{"op":"pong","args":["now"]}', "args: 'now'"),
+    "a clock in words": (b'{"op":"pong","args":["now"]}', 'args: "now"'),
 }
 
 
