@@ -13,6 +13,7 @@ from recorder.simulator.sent import SentLog
 from recorder.venues import venue_named
 from recorder.venues.simulated import NONE, SimulatedTransaction
 from recorder.venues.stand_in import AccountQuery, Backend, HttpError, Reply, Snapshot
+from recorder.venues.view import Execution
 from recorder.wire.http import HttpRequest, HttpResponse
 from recorder.wire.server import ClientConnection, Server, error_response, respond
 
@@ -114,6 +115,11 @@ class SimulatedPortal:
     def transfers(self, key: str) -> list[SimulatedTransaction]:
         """All deposits and withdrawals of an account so far."""
         return list(self._feeds[key].exchange.engine.transfers)
+
+    def executions(self, key: str) -> list[Execution]:
+        """All executions of an account's orders so far, oldest first."""
+        exchange = self._feeds[key].exchange
+        return [exchange.face.execution(fill) for fill in exchange.history.fills]
 
     def stall(self, payload: bytes | None) -> None:
         """Stall all clients, in the middle of this frame if one is given."""

@@ -11,6 +11,7 @@ from recorder.simulator.sent import NOBODY, Sent, SentLog
 from recorder.venues import venue_named
 from recorder.venues.rest import Credentials
 from recorder.venues.simulated import NONE, SimulatedTransaction
+from recorder.venues.view import Execution
 from recorder.wire.thread import ServerThread, Startable
 
 
@@ -179,6 +180,10 @@ class Simulator(Startable):
     def transfers(self, *, key: str | None = None) -> list[SimulatedTransaction]:
         """All deposits and withdrawals of an account, including the trader's own."""
         return self._running.call(lambda: self._portal.transfers(key or self.key))
+
+    def executions(self, *, key: str | None = None) -> list[Execution]:
+        """All executions of an account's orders so far, oldest first, under the ids that the venue shows."""
+        return self._running.call(lambda: self._portal.executions(key or self.key))
 
     def topics(self, *, key: str | None = None) -> Collection[str]:
         """All topics of an account."""

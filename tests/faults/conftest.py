@@ -27,10 +27,13 @@ def report(request: pytest.FixtureRequest) -> Report:
     def tell(fault: str, verdict: Verdict, recover_s: list[float]) -> None:
         told = {
             "fault": fault,
+            "venue": verdict.venue,
             "sent": verdict.sent,
             "lost_outside_gaps": verdict.lost_outside_gaps,
             "duplicated": verdict.duplicated,
-            "findings": len(verdict.findings),
+            "fills": verdict.fills,
+            "fills_missing": verdict.fills_missing,
+            "unclean": int(bool(verdict.findings)),
             "recover_s": recover_s,
         }
         request.node.user_properties.append((matrix.PROPERTY, told))

@@ -1,11 +1,13 @@
 """A recorder within the test's own process, for what cannot be done to another: its clock, its code, its heartbeat."""
 
+import copy
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from threading import Condition
 from time import monotonic
+from typing import Any
 
 from recorder.clock import Clock
 from recorder.live.recording import Recording
@@ -14,6 +16,7 @@ from recorder.live.watermark import Mark, Watermark
 from recorder.simulator import Simulator
 from recorder.venues import venue_named
 from recorder.venues.rest import Credentials
+from tests.faults.complete import judge_fills, rows_of, wait_reconciled
 from tests.faults.oracle import Verdict, judge
 from tests.faults.table import read_table, unproved
 
@@ -41,6 +44,7 @@ class Live:
         clock: of the recorder.
         heartbeat_s: between two pings.
         silent_s: the watchdog's bound.
+        connection_max_s: age at which a connection is replaced; None: as the venue does.
     """
 
     def __init__(
@@ -51,8 +55,10 @@ class Live:
         clock: Clock | None = None,
         heartbeat_s: float = 15.0,
         silent_s: float = 40.0,
+        connection_max_s: float | None = None,
     ) -> None:
-        self.url = f"sqlite:///{folder / 'recorder.db'}"
+        self.database = folder / "recorder.db"
+        self.url = f"sqlite:///{self.database}"
         self.exchange = exchange
         self.clock = clock or Clock()
         self.acked: list[Mark] = []
@@ -65,7 +71,11 @@ class Live:
         self._limits = Limits(
             reconnect_first_s=0.05, reconnect_last_s=0.2, batch_frames_max=200, silent_s=silent_s, stop_s=10.0
         )
-        self._account = replace(account_at(exchange), heartbeat_s=heartbeat_s)
+        account = account_at(exchange)
+        venue = copy.copy(account.venue)
+        venue.connection_max_s = connection_max_s or venue.connection_max_s
+        self._account = replace(account, venue=venue, heartbeat_s=min(heartbeat_s, venue.heartbeat_s))
+        self._is_reconciled = False
 
     @contextmanager
     def recording(self) -> Iterator[Recording]:
@@ -87,6 +97,16 @@ class Live:
             assert self._changed.wait_for(lambda: self.sessions() > before, PATIENCE_S)
         self.recover_s.append(monotonic() - began_s)
 
+    def rows(self, sql: str) -> list[tuple[Any, ...]]:
+        """What a fresh reader finds."""
+        return rows_of(self.database, sql)
+
+    def reconcile(self) -> None:
+        """Trading ends; wait until the exchange has been asked about every gap. `finish` then judges the fills, too."""
+        self.exchange.change(silent=True)
+        wait_reconciled(self.database)
+        self._is_reconciled = True
+
     def sessions(self) -> int:
         """How many sessions have durable frames."""
         return len({mark.session_id for mark in self.acked})
@@ -100,6 +120,8 @@ class Live:
             self.exchange.history, table, self.acked, one_clock=one_clock, venue=self.exchange.options.venue
         )
         verdict.findings += unproved(self.url)
+        if self._is_reconciled:
+            judge_fills(verdict, self.exchange, self.url)
         report(fault, verdict, self.recover_s)
         verdict.require_clean()
         return verdict

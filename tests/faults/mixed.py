@@ -1,7 +1,8 @@
 """Faults in any order and on top of each other: a state machine that hypothesis drives.
 
 A real process, real sockets, a real file. After every rule the oracle looks at what is durable while the recorder is at
-work; at the end the line is made well, a plain recorder takes over, and the oracle judges all of it.
+work. At the end the line is made well, a plain recorder takes over and asks the exchange about every gap, and the
+oracle judges all of it, the fills included.
 """
 
 import shutil
@@ -16,7 +17,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from recorder.simulator import Simulator, SimulatorOptions
-from recorder.simulator.faults import deaf, invalid_topics, refusing, stalled_mid_frame
+from recorder.simulator.faults import deaf, expired, invalid_topics, lagging, refusing, stalled_mid_frame
+from recorder.venues import DEFAULT_VENUE, venue_named
 from tests.faults.oracle import Verdict
 from tests.faults.proxy import BOTH, Proxy
 from tests.faults.scene import COVERED, Scene
@@ -25,12 +27,16 @@ from tests.faults.strace import injecting
 from tests.integration.process import Folder
 from tests.integration.test_hostile_frames import HOSTILE
 from tests.server import PostgresServer
+from tests.waiting import wait_until
 
 #: The name of the row in the matrix.
 MIXED = "all of it, mixed"
 MIXED_SERVED = "all of it, mixed, with a server"
 
 SILENT = "nothing came for 1 s"
+#: Of the simulated exchange.
+PUSHES_PER_S = 100
+REFUSED = "refused the "
 HAS_STRACE = shutil.which("strace") is not None
 
 #: What may be wrong with the line for longer than one rule.
@@ -42,8 +48,9 @@ LINES: dict[str, Callable[[Proxy], AbstractContextManager[None]]] = {
 
 
 class Mixed(RuleBasedStateMachine):
-    """The whole matrix. A subclass says where the verdict goes, and whether there is a server behind the journal."""
+    """The whole matrix. A subclass says which venue, where the verdict goes, and whether there is a server."""
 
+    venue: ClassVar[str] = DEFAULT_VENUE
     report: ClassVar[Callable[[str, Verdict, list[float]], None]]
     server: ClassVar[PostgresServer | None] = None
 
@@ -52,12 +59,28 @@ class Mixed(RuleBasedStateMachine):
         self._resources = ExitStack()
         self._line = ExitStack()
 
-    @initialize()
-    def begin(self) -> None:
-        """An exchange that trades, a proxy, and a recorder that is well."""
+    @initialize(late=st.booleans(), ages=st.booleans(), clock_offset_ms=st.sampled_from([0, -2_000, 2_000]))
+    def begin(self, late: bool, ages: bool, clock_offset_ms: int) -> None:
+        """An exchange that trades, a proxy, and a recorder that is well.
+
+        Args:
+            late: REST is behind the pushes.
+            ages: the exchange ends connections at an age of four seconds.
+            clock_offset_ms: of the exchange's clock.
+        """
         folder = self._resources.enter_context(tempfile.TemporaryDirectory(prefix="mixed-"))
         self._path = Path(folder)
-        self._exchange = self._resources.enter_context(Simulator(SimulatorOptions(rate_per_s=200)))
+        options = SimulatorOptions(
+            venue=self.venue,
+            rate_per_s=PUSHES_PER_S,
+            live_clock=True,
+            funding_interval_s=1,
+            clock_offset_ms=clock_offset_ms,
+            connection_max_s=4.0 if ages else None,
+        )
+        self._exchange = self._resources.enter_context(Simulator(options))
+        if late:
+            self._resources.enter_context(lagging(self._exchange, 0.5))
         self._proxy = self._resources.enter_context(Proxy(self._exchange.port))
         self._scene = Scene(Folder(self._path), self._exchange, type(self).report)
         if self.server is not None:
@@ -117,8 +140,21 @@ class Mixed(RuleBasedStateMachine):
     def refuse(self, status: int) -> None:
         self._covered_again(refusing(self._exchange, status), "Trying again in", 2)
 
-    @rule(topic=st.sampled_from(["account", "order.btcusd_p"]))
-    def refuse_a_topic(self, topic: str) -> None:
+    @precondition(lambda self: any(field.is_secret for field in venue_named(self.venue).credential_fields))
+    @rule(number=st.sampled_from([signal.SIGTERM, signal.SIGKILL]))
+    def revoke_the_key(self, number: signal.Signals) -> None:
+        """A refused key is tried again only after half a minute: a restart finds that it has been restored."""
+        seen = self._process.errors.count(REFUSED)
+        with expired(self._exchange):
+            self._proxy.reset()
+            self._process.wait_for(REFUSED, seen + 1)
+        self._end(number, 0 if number == signal.SIGTERM else -9)
+        self._restart()
+
+    @rule(index=st.integers(0, 7))
+    def refuse_a_topic(self, index: int) -> None:
+        topics = sorted(self._exchange.topics())
+        topic = topics[index % len(topics)]
         with self._scene.recovery(self._process), invalid_topics(self._exchange, [topic]):
             seen = self._process.errors.count("the exchange refused topic")
             self._proxy.reset()
@@ -137,10 +173,13 @@ class Mixed(RuleBasedStateMachine):
             self._process.wait_for("is locked by another program", seen + 1)
         self._scene.goes_on(self._process)
 
-    @rule()
-    def freeze(self) -> None:
+    @rule(pushes=st.sampled_from([0, 300]))
+    def freeze(self, pushes: int) -> None:
+        """For a moment, or for longer than the watchdog allows."""
         self._process.send(signal.SIGSTOP)
         self._exchange.push(HOSTILE["null"])
+        before = len(self._exchange.history)
+        wait_until(lambda: len(self._exchange.history) >= before + pushes)
         self._process.send(signal.SIGCONT)
 
     @rule(locked=st.booleans(), frames=st.integers(0, 40))
@@ -219,7 +258,7 @@ class Mixed(RuleBasedStateMachine):
             with self._process:  # killed, whatever it is doing
                 pass
             with self._scene.restarted() as process:
-                self._scene.wait_more(process)
+                self._scene.reconcile(process)
             if self.server is None:
                 self._scene.finish(MIXED)
             else:

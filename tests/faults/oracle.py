@@ -33,6 +33,7 @@ from tests.faults.table import Gap, Session, Table
 class Verdict:
     """What the oracle says of one scenario."""
 
+    venue: str = DEFAULT_VENUE
     #: Pushes and raw frames that the exchange made.
     sent: int = 0
     #: Of these, not in the table.
@@ -40,6 +41,9 @@ class Verdict:
     #: Of these again, in no gap: silently lost.
     lost_outside_gaps: int = 0
     duplicated: int = 0
+    #: Executions at the exchange since the record began, and those that REST has not restored either; None: not judged.
+    fills: int | None = None
+    fills_missing: int = 0
     findings: list[str] = field(default_factory=list)
 
     def require_clean(self) -> None:
@@ -67,7 +71,7 @@ def judge(
         one_clock: recorder and exchange have the same clock.
         venue: of the exchange.
     """
-    verdict = Verdict()
+    verdict = Verdict(venue)
     verdict.findings += table.corruptions
     alignment = align(history, table.sessions)
     verdict.findings += alignment.findings
@@ -120,7 +124,7 @@ def _judge_event_log(table: Table, verdict: Verdict, *, running: bool) -> None:
     begun = Counter(gap.begin[0] for gap in whole if gap.begin is not None)
     last = {session.session_id: session.received[-1].seq for session in table.sessions if session.received}
     for session in table.sessions:
-        expected = int(session.covered and session.ended)
+        expected = int(session.covered and session.ended and not session.replaced)
         if begun[session.session_id] != expected:
             verdict.findings.append(
                 f"{begun[session.session_id]} gaps begin with session {session.session_id}, not {expected}"

@@ -7,6 +7,7 @@ from time import monotonic
 
 from recorder.live.watermark import Mark
 from recorder.simulator import Simulator
+from tests.faults.complete import judge_fills, wait_reconciled
 from tests.faults.oracle import Verdict, judge
 from tests.faults.proxy import Proxy
 from tests.faults.table import read_table, unproved
@@ -38,6 +39,7 @@ class Scene:
         #: The server's database, where there is one behind the journal.
         self.server: str | None = None
         self._report = report
+        self._is_reconciled = False
         self.configure()
 
     def configure(self, proxy: Proxy | None = None, limits: Mapping[str, float] | None = None) -> None:
@@ -133,9 +135,18 @@ class Scene:
         verdict.findings += unproved(f"sqlite:///{self.folder.database}")
         return verdict
 
+    def reconcile(self, process: Process) -> None:
+        """Trading ends; wait until the exchange has been asked about every gap. `finish` then judges the fills, too."""
+        self.exchange.change(silent=True)
+        process.wait_for(COVERED)
+        wait_reconciled(self.folder.database)
+        self._is_reconciled = True
+
     def finish(self, fault: str) -> Verdict:
         """Report to the matrix, and insist on a clean verdict."""
         verdict = self.verdict()
+        if self._is_reconciled:
+            judge_fills(verdict, self.exchange, f"sqlite:///{self.folder.database}")
         self._report(fault, verdict, self.recover_s)
         assert verdict.sent, "nothing was pushed: this scenario tests nothing"
         verdict.require_clean()

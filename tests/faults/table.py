@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection, TableClause, text
 
 from recorder.audit.verify.verification import Verification, Wanted
+from recorder.live.collector import REPLACED
 from recorder.model import PUSH, Frame
 from recorder.store.engine import open_engine
 from recorder.store.schema import TYPED
@@ -18,6 +19,8 @@ class Session(NamedTuple):
     session_id: int
     covered: bool
     ended: bool
+    #: Whether it ended because another session of the stream went on.
+    replaced: bool
     frames: tuple[Frame, ...]
 
     @property
@@ -66,9 +69,18 @@ def read_table(url: str, account: str = "main") -> Table:
         for frame in _frames(connection, account_id):
             frames.setdefault(frame.session_id, []).append(frame)
         sessions = tuple(
-            Session(session_id, covered_ns is not None, ended_ns is not None, tuple(frames.pop(session_id, ())))
-            for session_id, covered_ns, ended_ns in _rows(
-                connection, "SELECT session_id, covered_ns, ended_ns FROM sessions", account_id, "session_id"
+            Session(
+                session_id,
+                covered_ns is not None,
+                ended_ns is not None,
+                end_reason == REPLACED,
+                tuple(frames.pop(session_id, ())),
+            )
+            for session_id, covered_ns, ended_ns, end_reason in _rows(
+                connection,
+                "SELECT session_id, covered_ns, ended_ns, end_reason FROM sessions",
+                account_id,
+                "session_id",
             )
         )
         return Table(

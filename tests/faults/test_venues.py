@@ -1,4 +1,7 @@
-"""Every living venue through the faults that its protocol has a say in: kills, cuts, silence, refusals, logins."""
+"""Every venue through the faults that its protocol has a say in: kills, cuts, silence, refusals, logins, ages.
+
+Afterwards each gap is reconciled, and the record has every fill of the exchange once.
+"""
 
 import signal
 from collections.abc import Iterator
@@ -6,24 +9,32 @@ from pathlib import Path
 
 import pytest
 
+from recorder.live import collector
 from recorder.simulator import Simulator, SimulatorOptions
 from recorder.simulator.faults import deaf, expired, invalid_topics, refusing, stalled_mid_frame
-from recorder.venues import DEFAULT_VENUE, VENUES
+from recorder.venues import VENUES, venue_named
 from tests.faults.conftest import Report
+from tests.faults.live import Live
 from tests.faults.proxy import Proxy
 from tests.faults.scene import COVERED, Scene
 from tests.integration.process import Folder
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.long
 
-LIVING = [name for name in VENUES if name != DEFAULT_VENUE]
+WITH_KEYS = [name for name in VENUES if any(field.is_secret for field in venue_named(name).credential_fields)]
 
 
-@pytest.fixture(params=LIVING)
+def options_of(venue: str, *, clock_offset_ms: int = 0) -> SimulatorOptions:
+    return SimulatorOptions(
+        venue=venue, rate_per_s=100, live_clock=True, funding_interval_s=1, clock_offset_ms=clock_offset_ms
+    )
+
+
+@pytest.fixture(params=VENUES)
 def exchange(request: pytest.FixtureRequest) -> Iterator[Simulator]:
     """An exchange that trades on and on, by the real clock."""
-    options = SimulatorOptions(venue=request.param, rate_per_s=200, live_clock=True, funding_interval_s=1)
-    with Simulator(options) as simulator:
+    with Simulator(options_of(request.param)) as simulator:
         yield simulator
 
 
@@ -32,7 +43,7 @@ def scene(tmp_path: Path, exchange: Simulator, report: Report) -> Scene:
     return Scene(Folder(tmp_path), exchange, report)
 
 
-@pytest.mark.parametrize("frames", [1, 300])
+@pytest.mark.parametrize("frames", [1, 150])
 def test_killed_in_the_thick_of_it(scene: Scene, frames: int) -> None:
     with scene.run() as process:
         process.wait_for(COVERED)
@@ -40,8 +51,8 @@ def test_killed_in_the_thick_of_it(scene: Scene, frames: int) -> None:
         process.send(signal.SIGKILL)
         assert process.wait() == -signal.SIGKILL
     with scene.restarted() as process:
-        scene.wait_more(process)
-    scene.finish(f"kill -9 ({scene.exchange.options.venue})")
+        scene.reconcile(process)
+    scene.finish("kill -9")
 
 
 def test_connections_that_are_reset(scene: Scene) -> None:
@@ -49,59 +60,101 @@ def test_connections_that_are_reset(scene: Scene) -> None:
         scene.configure(proxy)
         with scene.running() as process:
             for _ in range(3):
-                scene.wait_more(process, 60)
+                scene.wait_more(process, 30)
                 with scene.recovery(process):
                     proxy.reset()
-            scene.wait_more(process, 60)
-    scene.finish(f"resets ({scene.exchange.options.venue})")
+            scene.wait_more(process, 30)
+            scene.reconcile(process)
+    scene.finish("reset")
 
 
 def test_an_exchange_that_hangs(scene: Scene) -> None:
     with scene.running() as process:
-        scene.wait_more(process, 60)
+        scene.wait_more(process, 30)
         with scene.recovery(process), deaf(scene.exchange):
             process.wait_for("nothing came for 2 s")
-        scene.wait_more(process, 60)
-    scene.finish(f"hanging exchange ({scene.exchange.options.venue})")
+        scene.reconcile(process)
+    scene.finish("hung exchange")
 
 
 def test_a_frame_that_stops_in_its_middle(scene: Scene) -> None:
     with scene.running() as process:
-        scene.wait_more(process, 60)
+        scene.wait_more(process, 30)
         with scene.outage(process), stalled_mid_frame(scene.exchange):
             process.wait_for("nothing came for 2 s")
-        scene.wait_more(process, 60)
-    scene.finish(f"half a frame ({scene.exchange.options.venue})")
+        scene.reconcile(process)
+    scene.finish("stall in the middle of a frame")
 
 
 @pytest.mark.parametrize("status", [429, 503])
 def test_an_exchange_that_refuses_for_a_while(scene: Scene, status: int) -> None:
     with scene.running() as process:
-        scene.wait_more(process, 60)
+        scene.wait_more(process, 30)
         with scene.recovery(process), refusing(scene.exchange, status):
             scene.exchange.drop_connections()
             process.wait_for("Trying again in")
-        scene.wait_more(process, 60)
-    scene.finish(f"refusals ({scene.exchange.options.venue})")
+        scene.reconcile(process)
+    scene.finish(f"refused: {status}")
 
 
 def test_a_topic_that_is_refused_is_a_gap_of_its_own(scene: Scene) -> None:
-    topic = sorted(scene.exchange.topics())[0]
-    with invalid_topics(scene.exchange, [topic]), scene.running() as process:
-        process.wait_for("refused topic")
-        scene.wait_more(process, 60)
-    assert scene.folder.rows("SELECT reason FROM gaps WHERE topic = ?", topic) == [("refused",)]
-    scene.finish(f"refused topic ({scene.exchange.options.venue})")
+    for topic in sorted(scene.exchange.topics()):
+        with invalid_topics(scene.exchange, [topic]), scene.running() as process:
+            process.wait_for("refused topic")
+            scene.wait_more(process, 20)
+        assert scene.folder.rows("SELECT reason FROM gaps WHERE topic = ?", topic) == [("refused",)]
+    with scene.running() as process:
+        scene.reconcile(process)
+    assert scene.folder.rows("SELECT count(*) FROM gaps WHERE topic IS NOT NULL AND ends_ns IS NULL") == [(0,)]
+    scene.finish("refused topic")
 
 
-def test_a_key_that_expires_in_a_run(tmp_path: Path, report: Report) -> None:
-    """Only of venues that have keys."""
-    with Simulator(SimulatorOptions(venue="bybit", rate_per_s=200, live_clock=True)) as exchange:
-        scene = Scene(Folder(tmp_path), exchange, report)
-        with scene.running() as process:
-            scene.wait_more(process, 60)
+@pytest.mark.parametrize("venue", WITH_KEYS)
+def test_a_key_that_is_revoked_and_restored(
+    tmp_path: Path,
+    report: Report,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    venue: str,
+) -> None:
+    monkeypatch.setattr(collector, "REFUSED_S", 0.5)
+    with Simulator(options_of(venue)) as exchange:
+        live = Live(tmp_path, exchange)
+        with live.recording():
+            live.wait_more(30)
             with expired(exchange):
                 exchange.drop_connections()
-                process.wait_for("refused the login")
-            scene.wait_more(process, 0)
-    scene.finish("expired key (bybit)")
+                wait_until(lambda: "refused the" in caplog.text)
+            live.wait_more(30)
+            live.reconcile()
+        live.finish("key revoked and restored", report)
+
+
+@pytest.mark.parametrize("clock_offset_ms", [-3_000, 3_000])
+@pytest.mark.parametrize("venue", VENUES)
+def test_a_clock_that_is_off(tmp_path: Path, report: Report, venue: str, clock_offset_ms: int) -> None:
+    with Simulator(options_of(venue, clock_offset_ms=clock_offset_ms)) as exchange:
+        live = Live(tmp_path, exchange)
+        with live.recording():
+            for _ in range(2):
+                live.wait_more(30)
+                before = live.sessions()
+                exchange.drop_connections()
+                live.wait_new_session(before)
+            live.reconcile()
+        live.finish("clock off", report)
+
+
+@pytest.mark.parametrize("venue", VENUES)
+def test_a_connection_is_replaced_before_the_exchange_ends_it_for_its_age(
+    tmp_path: Path, report: Report, venue: str
+) -> None:
+    with Simulator(options_of(venue)) as exchange:
+        live = Live(tmp_path, exchange, heartbeat_s=0.3, connection_max_s=1.0)
+        with live.recording():
+            while live.sessions() < 4:
+                live.wait_more(10)
+            live.reconcile()
+        verdict = live.finish("planned reconnect", report)
+    assert verdict.lost == 0
+    assert live.rows("SELECT reason FROM gaps ORDER BY gap_id") == [("beginning",), ("stopped",)]
