@@ -73,6 +73,11 @@ class RateLimit:
             self._sent.popleft()
         return at_s - now_s
 
+    def refund(self, cost: int) -> None:
+        """The last request has cost this much less than was assumed."""
+        at_s, assumed = self._sent.pop()
+        self._sent.append((at_s, assumed - cost))
+
     def _free_s(self, limit: RestLimit, cost: int) -> float:
         """When a limit allows a request."""
         used = 0
@@ -212,6 +217,8 @@ class RestClient:
                 verdict = account.venue.classify(got.status, got.body)
                 if verdict is Verdict.ANSWER:
                     answer, decoded = self._keep(request, got, to)
+                    if question.cost_of_rows is not None:
+                        self._rate.refund(max(question.cost - question.cost_of_rows(len(decoded.updates)), 0))
                     if decoded.error is None:
                         self._failed_in_a_row = 0
                         return answer

@@ -19,6 +19,7 @@ def pages(
     *,
     topic: str = "",
     cost: int = 1,
+    cost_of_rows: Callable[[int], int] | None = None,
     take: Callable[[Sequence[Update]], object] = lambda updates: None,
 ) -> Pages:
     """Ask for a list page after page.
@@ -27,7 +28,8 @@ def pages(
         subject: of the questions.
         page: makes the request for the page that begins there (`Answer.next_page`); empty: the first.
         topic: of the questions.
-        cost: of each question.
+        cost: of each question, at most.
+        cost_of_rows: of each question, by the number of rows in its answer; None: always `cost`.
         take: is given the updates of each answer.
 
     Returns:
@@ -35,7 +37,7 @@ def pages(
     """
     begins: list[str] = [""]
     while len(begins) <= PAGES_MAX:
-        answer = yield Question(subject, page(begins[-1]), topic, cost)
+        answer = yield Question(subject, page(begins[-1]), topic, cost, cost_of_rows)
         if answer is None:
             return False
         take(answer.updates)

@@ -190,8 +190,10 @@ class Question(NamedTuple):
     request: MakeRequest
     #: The topics it concerns: those that begin with this text. Empty: all of them.
     topic: str = ""
-    #: What it counts towards the venue's rate limits.
+    #: What it counts towards the venue's rate limits, at most.
     cost: int = 1
+    #: What it counted, by the number of rows in its answer; None: always `cost`.
+    cost_of_rows: Callable[[int], int] | None = None
 
 
 class Unanswered(NamedTuple):

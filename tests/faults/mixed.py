@@ -59,7 +59,7 @@ class Mixed(RuleBasedStateMachine):
         self._resources = ExitStack()
         self._line = ExitStack()
 
-    @initialize(late=st.booleans(), ages=st.booleans(), clock_offset_ms=st.sampled_from([0, -2_000, 2_000]))
+    @initialize(late=st.booleans(), ages=st.booleans(), clock_offset_ms=st.sampled_from([0, -800, 800]))
     def begin(self, late: bool, ages: bool, clock_offset_ms: int) -> None:
         """An exchange that trades, a proxy, and a recorder that is well.
 

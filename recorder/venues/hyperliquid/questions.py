@@ -170,7 +170,9 @@ def _reconcile(known: Known) -> Questions:
         begin_ms = known.since_ms - MARGIN_MS
         yield from _fills("fills", begin_ms)
         slices = partial(_period, "userTwapSliceFillsByTime", begin_ms, None)
-        yield from pages("TWAP fills", slices, topic="userTwapSliceFills", cost=_cost(FILLS_PER_PAGE))
+        yield from pages(
+            "TWAP fills", slices, topic="userTwapSliceFills", cost=_cost(FILLS_PER_PAGE), cost_of_rows=_cost
+        )
         yield from _closed_orders(begin_ms, found)
         for history in _LEDGERS:
             yield from _history(history, begin_ms, None)
@@ -221,7 +223,7 @@ _LEDGERS = (
 def _history(history: _History, begin_ms: int, end_ms: int | None, subject: str = "") -> Pages:
     page = partial(_period, history.kind, begin_ms, end_ms)
     named = subject or f"{history.name} since {utc_text(begin_ms * NS_PER_MS)}"
-    return (yield from pages(named, page, topic=history.topic, cost=_cost(LEDGER_PER_PAGE)))
+    return (yield from pages(named, page, topic=history.topic, cost=_cost(LEDGER_PER_PAGE), cost_of_rows=_cost))
 
 
 class _Times:
@@ -240,7 +242,9 @@ class _Times:
 def _fills(subject: str, begin_ms: int) -> Pages:
     times = _Times()
     page = partial(_period, "userFillsByTime", begin_ms, None)
-    complete = yield from pages(subject, page, topic="userFills", cost=_cost(FILLS_PER_PAGE), take=times.take)
+    complete = yield from pages(
+        subject, page, topic="userFills", cost=_cost(FILLS_PER_PAGE), cost_of_rows=_cost, take=times.take
+    )
     if times.number >= FILLS_MAX and times.earliest_ms is not None and times.earliest_ms > begin_ms:
         before = utc_text(times.earliest_ms * NS_PER_MS)
         yield Forgotten(f"fills before {before}", f"the exchange keeps the newest {FILLS_MAX:,}", "userFills")
@@ -249,7 +253,7 @@ def _fills(subject: str, begin_ms: int) -> Pages:
 
 def _closed_orders(begin_ms: int, found: Orders) -> Pages:
     request = info("historicalOrders")
-    answer = yield Question("closed orders", request, "orderUpdates", _cost(ORDERS_MAX))
+    answer = yield Question("closed orders", request, "orderUpdates", _cost(ORDERS_MAX), _cost)
     if answer is None:
         return False
     found.take(answer.updates)
@@ -268,5 +272,5 @@ def _period(kind: str, begin_ms: int, end_ms: int | None, page: str) -> MakeRequ
     return info(kind, startTime=int(page) if page else begin_ms, **end)
 
 
-def _cost(rows_max: int) -> int:
-    return _LIST + rows_max // _ROWS_PER_WEIGHT
+def _cost(rows: int) -> int:
+    return _LIST + rows // _ROWS_PER_WEIGHT

@@ -166,6 +166,15 @@ def test_the_cost_of_a_question_is_the_most_that_its_answer_can_cost() -> None:
         "balances of spot": 2,
         "order 1": 2,
     }
+    lists = [step for step in taken if isinstance(step, Question) and step.cost_of_rows is not None]
+    assert [step.subject.split(" since")[0] for step in lists] == [
+        "fills",
+        "TWAP fills",
+        "closed orders",
+        "fundings",
+        "transactions",
+    ]
+    assert {(one.cost_of_rows(0), one.cost_of_rows(99)) for one in lists if one.cost_of_rows} == {(20, 24)}
 
 
 @pytest.mark.parametrize(

@@ -46,29 +46,43 @@ def test_no_window_holds_more_than_our_share(requests_max: int, window_s: float,
 limits_of_a_venue = st.lists(st.builds(RestLimit, st.integers(2, 60), st.floats(0.1, 20.0)), max_size=4)
 
 
-@given(limits_of_a_venue, st.lists(st.tuples(st.floats(0.0, 5.0), st.integers(1, 40)), min_size=1, max_size=200))
+requests = st.tuples(st.floats(0.0, 5.0), st.integers(1, 40), st.integers(0, 40))
+
+
+@given(limits_of_a_venue, st.lists(requests, min_size=1, max_size=200))
 def test_several_limits_hold_together_whatever_requests_cost(
-    limits: list[RestLimit], asked: list[tuple[float, int]]
+    limits: list[RestLimit], asked: list[tuple[float, int, int]]
 ) -> None:
+    """Some cost less than was assumed before they were answered."""
     rate = RateLimit(limits)
     now_s = 0.0
     sent: list[tuple[float, int]] = []
-    for pause_s, cost in asked:
+    for pause_s, cost, less in asked:
         now_s += pause_s
         now_s += rate.wait_s(now_s, cost)
-        sent.append((now_s, cost))
+        rate.refund(min(less, cost))
+        sent.append((now_s, cost - min(less, cost)))
     for limit in limits:
         ours = max(limit.cost_max // 2, 1)
-        for place, (last_s, cost) in enumerate(sent):
+        for place, (last_s, _) in enumerate(sent):
+            cost = asked[place][1]
             from_s = last_s - limit.window_s * (1 - 1e-9)
-            window = [its for at_s, its in sent[: place + 1] if at_s > from_s]
+            before = sum(its for at_s, its in sent[:place] if at_s > from_s)
             # A request that costs more than is allowed is alone in its window.
-            assert sum(window) <= ours or window == [cost]
+            assert before + cost <= ours or before == 0
 
 
 def test_the_first_go_out_at_once() -> None:
     rate = RateLimit([RestLimit(100, 10.0)])
     assert [rate.wait_s(0.0) for _ in range(51)] == [0.0] * 50 + [10.0]
+
+
+def test_what_a_request_did_not_cost_can_be_spent_on_the_next() -> None:
+    rate = RateLimit([RestLimit(100, 10.0)])
+    for _ in range(11):
+        assert rate.wait_s(0.0, 30) == 0.0
+        rate.refund(28)
+    assert rate.wait_s(0.0, 30) == 10.0
 
 
 def server_time(ms: int) -> Answer:

@@ -93,7 +93,7 @@ class FMexRequestHandler:
     """Implements `recorder.venues.stand_in.RequestHandler`, which documents the arguments."""
 
     def __init__(self, backend: Backend) -> None:
-        self._authenticator = Authenticator(backend.secret_of)
+        self._authenticator = Authenticator(lambda key: None if backend.is_expired(key) else backend.secret_of(key))
         self._clock_ms = backend.clock_ms
 
     def handle(self, request: Request) -> bytes | AccountQuery | PortalAccess:
