@@ -318,7 +318,7 @@ def check_clock(account: Account, client: HttpClient, clock: Clock) -> tuple[str
     off = f"{abs(off_ms) / 1000:.1f} s {'ahead of' if off_ms > 0 else 'behind'}"
     if abs(off_ms) > tolerance_ms:
         raise Refused(
-            f"This machine's clock is {off} the exchange's, which refuses more than {tolerance_ms // 1000} s: "
+            f"This machine's clock is {off} the exchange's, more than the {tolerance_ms // 1000} s that are allowed: "
             "set it (for example with NTP) and start again."
         )
     if abs(off_ms) > CLOCK_WARNING_MS:

@@ -392,7 +392,7 @@ class Session:
             return
         self._warned_of_clock = True
         log.error(
-            "%s: this machine's clock is %.1f s off the exchange's, which refuses more than %d s: set it (NTP)",
+            "%s: this machine's clock is %.1f s off the exchange's, and at most %d s are allowed: set it (NTP)",
             self._name,
             off_ms / 1000,
             tolerance_ms // 1000,

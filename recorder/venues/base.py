@@ -196,7 +196,7 @@ class Venue(Protocol):
     #: Topics (of frames) that the exchange repeats although nothing has changed → seconds: a longer silence on one of
     #: them ends the connection, which may have lost its subscriptions.
     repeated_topics: Mapping[str, float]
-    #: Largest clock error that the exchange accepts, in milliseconds.
+    #: Largest clock error that the exchange accepts, in milliseconds, and with which its histories are asked for whole.
     clock_tolerance_ms: int
     #: Whether it pushes executions. If not, fills are derived from order updates.
     pushes_fills: bool

@@ -243,7 +243,7 @@ def _reconcile(known: Known) -> Questions:
         before = utc_text(cancelled_ms * NS_PER_MS)
         reason = "the exchange keeps orders without a fill for 24 hours"
         yield Forgotten(f"orders cancelled before {before}", reason, "order")
-    for window in windows(begin_ms, known.now_ms, WINDOW_MS):
+    for window in windows(begin_ms, known.now_ms + MARGIN_MS, WINDOW_MS):
         for history in _histories():
             yield from _history(history, window, found)
     for order_id in known.unfinished:
@@ -254,7 +254,7 @@ def _reconcile(known: Known) -> Questions:
 
 def _regular(known: Known) -> Questions:
     begin_ms = known.now_ms - WINDOW_MS if known.since_ms is None else known.since_ms
-    for window in windows(max(begin_ms, known.now_ms - HISTORY_MS), known.now_ms, WINDOW_MS):
+    for window in windows(max(begin_ms, known.now_ms - HISTORY_MS), known.now_ms + MARGIN_MS, WINDOW_MS):
         yield from _history(_LEDGER, window, Orders())
     return None
 
@@ -275,7 +275,7 @@ def _instruments(known: Known) -> Questions:
 
 
 def _backfill(known: Known) -> Questions:
-    until_ms = known.now_ms if known.until_ms is None else known.until_ms
+    until_ms = (known.now_ms if known.until_ms is None else known.until_ms) + MARGIN_MS
     begin_ms = max(known.since_ms or 0, known.now_ms - HISTORY_MS)
     for window in windows(begin_ms, until_ms, WINDOW_MS, aligned=True):
         # The exchange refuses a window that begins before its two years.

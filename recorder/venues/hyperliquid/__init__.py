@@ -25,8 +25,8 @@ class Hyperliquid:
     heartbeat_s = 20.0
     connection_max_s: float | None = None
     repeated_topics: Mapping[str, float] = portal.REPEATED
-    #: Nothing is signed, so no clock is refused.
-    clock_tolerance_ms = questions.DAY_MS
+    #: Nothing is signed, so no clock is refused; but what happened in a gap is asked for by this machine's clock.
+    clock_tolerance_ms = questions.MARGIN_MS
     pushes_fills = True
     token: RequestToken | None = None
     renew: RenewToken | None = None

@@ -192,7 +192,7 @@ def _regular(known: Known) -> Questions:
 
 
 def _backfill(known: Known) -> Questions:
-    until_ms = known.now_ms if known.until_ms is None else known.until_ms
+    until_ms = (known.now_ms if known.until_ms is None else known.until_ms) + MARGIN_MS
     begin_ms = max(known.since_ms or 0, BEGINNING_MS)
     if "fills" not in known.done and (yield from _fills("fills", begin_ms)):
         yield Completed("fills")

@@ -348,7 +348,7 @@ def test_a_clock_that_drifts_is_said_once(peer: Peer, caplog: pytest.LogCaptureF
         stage.wait(lambda: b"20000" in stage.received()[-1])
     said = [record.getMessage() for record in caplog.records if record.levelno == logging.ERROR]
     assert said == [
-        "main: this machine's clock is -15.0 s off the exchange's, which refuses more than 30 s: set it (NTP)"
+        "main: this machine's clock is -15.0 s off the exchange's, and at most 30 s are allowed: set it (NTP)"
     ]
 
 
