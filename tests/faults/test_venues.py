@@ -99,6 +99,8 @@ def test_an_exchange_that_refuses_for_a_while(scene: Scene, status: int) -> None
 
 def test_a_topic_that_is_refused_is_a_gap_of_its_own(scene: Scene) -> None:
     topics = sorted(scene.exchange.topics())
+    # Three or four of them: each asks the exchange again, which limits how often it is asked.
+    topics = topics[:: max(len(topics) // 3, 1)]
     with scene.running() as process:
         for number, topic in enumerate(topics, 1):
             with scene.recovery(process), invalid_topics(scene.exchange, [topic]):
