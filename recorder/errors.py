@@ -142,6 +142,10 @@ class Undecodable(RecorderError):
     """A frame that cannot be read; the message names the field."""
 
 
+#: What a venue may raise at an answer that is not what it should be. Errors of msgspec and Unicode are ValueErrors.
+UNREADABLE = (Undecodable, ValueError, LookupError, TypeError, RecursionError)
+
+
 class InternalError(RecorderError):
     """A fault of our own code."""
 

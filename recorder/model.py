@@ -72,38 +72,38 @@ class OrderUpdate(NamedTuple):
     market: str | None
     symbol: str | None
     order_id: str
-    client_order_id: str | None
+    client_order_id: str | None = None
     #: `buy` or `sell`.
-    side: str | None
+    side: str | None = None
     #: `long` or `short` in hedge mode; None in one-way mode.
-    position_side: str | None
+    position_side: str | None = None
     #: `limit` or `market`.
-    order_type: str | None
-    time_in_force: str | None
+    order_type: str | None = None
+    time_in_force: str | None = None
     #: 1, 0, or None if the venue does not say.
-    post_only: int | None
-    reduce_only: int | None
-    price: Digits | None
-    trigger_price: Digits | None
+    post_only: int | None = None
+    reduce_only: int | None = None
+    price: Digits | None = None
+    trigger_price: Digits | None = None
     #: In the venue's unit; `Instrument.contract_size` converts it.
-    quantity: Digits | None
+    quantity: Digits | None = None
     #: Of a market order placed for an amount of the quote currency; then `quantity` is None.
-    quote_quantity: Digits | None
-    filled_quantity: Digits | None
-    average_price: Digits | None
+    quote_quantity: Digits | None = None
+    filled_quantity: Digits | None = None
+    average_price: Digits | None = None
     #: One of `OPEN_STATUSES` or `FINAL_STATUSES`; None if the venue's own is not known.
-    status: str | None
+    status: str | None = None
     #: As sent.
-    venue_status: str | None
+    venue_status: str | None = None
     #: Why it was cancelled, rejected or changed, as sent.
-    reason: str | None
+    reason: str | None = None
     #: Positive when paid, negative for a rebate; for the whole order so far.
-    fee: Digits | None
-    fee_currency: str | None
-    created_ms: int | None
-    updated_ms: int | None
+    fee: Digits | None = None
+    fee_currency: str | None = None
+    created_ms: int | None = None
+    updated_ms: int | None = None
     #: Fields that the venue does not document, as a JSON object.
-    extra: str | None
+    extra: str | None = None
 
 
 class FillUpdate(NamedTuple):
@@ -113,26 +113,26 @@ class FillUpdate(NamedTuple):
     lost.
     """
 
-    event_ms: int | None
-    is_snapshot: int
-    trade_id: str | None
-    order_id: str | None
-    client_order_id: str | None
-    market: str | None
-    symbol: str | None
-    side: str | None
-    position_side: str | None
-    price: Digits | None
-    quantity: Digits | None
-    fee: Digits | None
-    fee_currency: str | None
+    event_ms: int | None = None
+    is_snapshot: int = 0
+    trade_id: str | None = None
+    order_id: str | None = None
+    client_order_id: str | None = None
+    market: str | None = None
+    symbol: str | None = None
+    side: str | None = None
+    position_side: str | None = None
+    price: Digits | None = None
+    quantity: Digits | None = None
+    fee: Digits | None = None
+    fee_currency: str | None = None
     #: `maker` or `taker`.
-    liquidity: str | None
-    realized_pnl: Digits | None
+    liquidity: str | None = None
+    realized_pnl: Digits | None = None
     #: `trade`, `liquidation`, `adl` or `settlement`.
-    kind: str | None
-    executed_ms: int | None
-    extra: str | None
+    kind: str | None = None
+    executed_ms: int | None = None
+    extra: str | None = None
 
 
 class PositionUpdate(NamedTuple):
@@ -144,22 +144,22 @@ class PositionUpdate(NamedTuple):
     market: str | None
     symbol: str
     #: `long` or `short` in hedge mode; None in one-way mode.
-    position_side: str | None
+    position_side: str | None = None
     #: The venue's own id, where one symbol and side can have several positions.
-    position_id: str | None
+    position_id: str | None = None
     #: `cross` or `isolated`.
-    margin_mode: str | None
+    margin_mode: str | None = None
     #: Signed: negative if short.
-    quantity: Digits | None
-    entry_price: Digits | None
-    mark_price: Digits | None
-    liquidation_price: Digits | None
-    leverage: Digits | None
-    margin: Digits | None
-    unrealized_pnl: Digits | None
-    realized_pnl: Digits | None
-    updated_ms: int | None
-    extra: str | None
+    quantity: Digits | None = None
+    entry_price: Digits | None = None
+    mark_price: Digits | None = None
+    liquidation_price: Digits | None = None
+    leverage: Digits | None = None
+    margin: Digits | None = None
+    unrealized_pnl: Digits | None = None
+    realized_pnl: Digits | None = None
+    updated_ms: int | None = None
+    extra: str | None = None
 
 
 class AccountUpdate(NamedTuple):
@@ -172,15 +172,15 @@ class AccountUpdate(NamedTuple):
     wallet: str | None
     currency: str
     #: What is owned, without unrealized PnL.
-    balance: Digits | None
-    available: Digits | None
+    balance: Digits | None = None
+    available: Digits | None = None
     #: Locked by open orders.
-    locked: Digits | None
-    position_margin: Digits | None
-    equity: Digits | None
-    unrealized_pnl: Digits | None
-    updated_ms: int | None
-    extra: str | None
+    locked: Digits | None = None
+    position_margin: Digits | None = None
+    equity: Digits | None = None
+    unrealized_pnl: Digits | None = None
+    updated_ms: int | None = None
+    extra: str | None = None
 
 
 class Transaction(NamedTuple):
@@ -193,20 +193,20 @@ class Transaction(NamedTuple):
     #: `rebate`, `conversion` or `other`.
     type: str
     #: As sent.
-    venue_type: str | None
-    wallet: str | None
-    currency: str | None
+    venue_type: str | None = None
+    wallet: str | None = None
+    currency: str | None = None
     #: The signed change of the balance, fee included.
-    amount: Digits | None
+    amount: Digits | None = None
     #: Positive when paid.
-    fee: Digits | None
-    balance_after: Digits | None
-    market: str | None
-    symbol: str | None
-    order_id: str | None
-    trade_id: str | None
-    occurred_ms: int | None
-    extra: str | None
+    fee: Digits | None = None
+    balance_after: Digits | None = None
+    market: str | None = None
+    symbol: str | None = None
+    order_id: str | None = None
+    trade_id: str | None = None
+    occurred_ms: int | None = None
+    extra: str | None = None
 
 
 class Instrument(NamedTuple):
@@ -217,24 +217,24 @@ class Instrument(NamedTuple):
     market: str | None
     symbol: str
     #: `spot`, `linear`, `inverse`, `quanto` or `option`.
-    kind: str | None
-    base: str | None
-    quote: str | None
+    kind: str | None = None
+    base: str | None = None
+    quote: str | None = None
     #: The currency in which it gains and loses.
-    settle: str | None
+    settle: str | None = None
     #: What one unit of quantity is: of the base currency if linear, of the quote currency if inverse.
-    contract_size: Digits | None
-    price_tick: Digits | None
-    quantity_step: Digits | None
-    extra: str | None
+    contract_size: Digits | None = None
+    price_tick: Digits | None = None
+    quantity_step: Digits | None = None
+    extra: str | None = None
 
 
 class Heartbeat(NamedTuple):
     """The venue's answer to a ping: its clock, and how far ours was from it when the ping arrived there."""
 
-    event_ms: int | None
-    is_snapshot: int
-    gap_ms: int | None
+    event_ms: int | None = None
+    is_snapshot: int = 0
+    gap_ms: int | None = None
 
 
 Update = AccountUpdate | OrderUpdate | PositionUpdate | FillUpdate | Transaction | Instrument | Heartbeat
@@ -268,7 +268,7 @@ def thing_of(state: State) -> Thing:
 class Hello(NamedTuple):
     """The exchange greets a new connection."""
 
-    ts: int | None
+    ts: int | None = None
 
 
 class LoggedIn(NamedTuple):
@@ -319,9 +319,9 @@ class Decoded(NamedTuple):
 
     topic: str | None
     status: str
-    error: str | None
-    updates: tuple[Update, ...]
-    control: Control | None
+    error: str | None = None
+    updates: tuple[Update, ...] = ()
+    control: Control | None = None
     #: Of a page of a REST answer: where the next page begins, empty if the exchange does not say; None: the last page.
     next_page: str | None = None
     #: Secrets in the frame, such as a token: they are masked before it is stored. Only of control frames and answers.

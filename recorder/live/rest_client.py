@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from threading import Event
 
 from recorder.clock import Clock
-from recorder.errors import Refused, Unavailable, Undecodable, Unreachable, VenueError
+from recorder.errors import UNREADABLE, Refused, Unavailable, Unreachable, VenueError
 from recorder.live.backoff import Backoff
 from recorder.live.channel import Channel, Recorded
 from recorder.live.http import HttpAnswer, HttpClient, answer_text, asked_wait_s, masked, secrets_of, venue_error
@@ -310,7 +310,7 @@ def check_clock(account: Account, client: HttpClient, clock: Clock) -> tuple[str
             client.ask_later(wait_s)
             raise venue_error(verdict, request.url, got, secrets_of(account.credentials, request), wait_s)
         server_ms = account.venue.server_time_ms(got.body)
-    except (Unavailable, Undecodable) as error:
+    except (Unavailable, *UNREADABLE) as error:
         return (f"the exchange's clock is not known ({error})",)
     # The exchange read its clock somewhere between the two: the middle is the best estimate.
     off_ms = (asked_ms + clock.wall_ms()) // 2 - server_ms

@@ -3,7 +3,7 @@
 from typing import TypeVar
 
 from recorder.clock import Clock
-from recorder.errors import Refused, Unavailable, Undecodable, Unreachable, VenueError
+from recorder.errors import UNREADABLE, Refused, Unavailable, Unreachable, VenueError
 from recorder.live.http import HttpClient, answer_text, asked_wait_s, secrets_of, venue_error, without_secrets
 from recorder.live.settings import Account
 from recorder.venues.rest import Unrecorded, Verdict
@@ -58,7 +58,7 @@ def ask(account: Account, client: HttpClient, clock: Clock, asked: Unrecorded[T]
     except StopIteration as done:
         result: T = done.value
         return result
-    except Undecodable:
+    except UNREADABLE:
         # The reason may quote the answer.
         shown = without_secrets(shown, hidden)
         raise Unreachable(f"{shown} does not answer as this venue does; check the address.") from None

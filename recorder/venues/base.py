@@ -3,13 +3,16 @@
 A new venue is a folder beside `fmex/` whose package offers a `Venue`, and one line in `recorder.venues.VENUES`.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from decimal import Context, Decimal, Inexact, InvalidOperation, Overflow
 from typing import NamedTuple, Protocol
 
-from recorder.model import Control, Decoded, Instrument, Update
+import msgspec
+
+from recorder.model import Acknowledged, Control, Decoded, Instrument, RefusedCommand, Update
 from recorder.venues.comparable import Comparable
 from recorder.venues.rest import (
+    STATUSES,
     CredentialField,
     Known,
     Login,
@@ -29,6 +32,8 @@ from recorder.venues.stand_in import StandIn
 #: millions has fewer digits than this; a sum that would lose digits raises.
 EXACT = Context(prec=500, traps=[Inexact, InvalidOperation, Overflow])
 
+
+_encode = msgspec.json.Encoder().encode
 
 #: Pushes decoded together: the topic of each, and the updates of each.
 Plain = tuple[Sequence[str], Sequence[tuple[Update, ...]]]
@@ -62,6 +67,16 @@ class Command(NamedTuple):
     def recorded(self) -> bytes:
         """The bytes to record."""
         return self.sent if self.masked is None else self.masked
+
+
+def json_command(command: Mapping[str, object], **masked: object) -> Command:
+    """A command in JSON.
+
+    Args:
+        command: its fields.
+        masked: those that contain a secret, as they are to be recorded.
+    """
+    return Command(_encode(command), _encode({**command, **masked}) if masked else None)
 
 
 class Holding(NamedTuple):
@@ -147,22 +162,46 @@ class Accounting(Protocol):
         ...
 
 
-class PushSession(Protocol):
-    """The exchange's protocol on one connection, as a state machine without I/O."""
+class PushSession:
+    """The exchange's protocol on one connection, as a state machine without I/O.
 
-    #: Topics that are being pushed.
-    acknowledged: set[str]
-    #: Topics that the exchange refused, and its messages.
-    refused: dict[str, str]
+    As it is here, it sends nothing and takes acknowledgements and refusals that name their topics. A venue adds its
+    login and its subscriptions.
+
+    Args:
+        topics: to subscribe to.
+    """
+
+    def __init__(self, topics: Iterable[str]) -> None:
+        self.topics = tuple(topics)
+        #: Topics that are being pushed.
+        self.acknowledged: set[str] = set()
+        #: Topics that the exchange refused, and its messages.
+        self.refused: dict[str, str] = {}
 
     @property
     def settled(self) -> bool:
         """Whether every topic has been acknowledged or refused."""
-        ...
+        return not self.missing()
+
+    def missing(self) -> list[str]:
+        """The topics that are neither acknowledged nor refused."""
+        return [topic for topic in self.topics if topic not in self.acknowledged and topic not in self.refused]
+
+    def acknowledge(self, topics: Iterable[str]) -> None:
+        """Note that topics are being pushed, even if they were refused before."""
+        for topic in set(self.topics).intersection(topics):
+            self.acknowledged.add(topic)
+            self.refused.pop(topic, None)
+
+    def refuse(self, topics: Iterable[str], message: str) -> None:
+        """Note that topics were refused; those that are being pushed still are."""
+        for topic in set(self.topics).intersection(topics) - self.acknowledged:
+            self.refused[topic] = message
 
     def opening(self, now_ms: int) -> list[Command]:
         """The commands to send at once; empty where the exchange speaks first."""
-        ...
+        return []
 
     def receive(self, control: Control, now_ms: int) -> list[Command]:
         """Take what the exchange said; return the commands to send, in order.
@@ -170,65 +209,72 @@ class PushSession(Protocol):
         Raises:
             Refused: it refused the login.
         """
-        ...
+        match control:
+            case Acknowledged(topics):
+                self.acknowledge(topics)
+            case RefusedCommand(_, _, message, topics):
+                # A refusal that names nothing may be of any topic that was not answered yet.
+                self.refuse(topics or self.missing(), message)
+        return []
 
     def heartbeat(self, now_ms: int) -> Command | None:
         """The command that keeps the connection alive; None: a ping of the WebSocket protocol."""
-        ...
+        return None
 
 
 class Venue(Protocol):
-    """One exchange."""
+    """One exchange. A member with a value or a body is what most venues have: the others say otherwise."""
 
     #: The name in a configuration and in `accounts.venue`.
     name: str
     #: The credentials that a configuration must give, in the order in which it shows them.
-    credential_fields: tuple[CredentialField, ...]
+    credential_fields: tuple[CredentialField, ...] = (CredentialField("key"), CredentialField("secret"))
     #: Name in a configuration → addresses; the first is the default.
     environments: Mapping[str, Environment]
     #: Whether a configuration must name symbols, because nothing is pushed for all of them.
-    needs_symbols: bool
+    needs_symbols: bool = False
     #: Seconds between two heartbeats.
     heartbeat_s: float
     #: Seconds after which a new connection replaces the old one, before the exchange disconnects it for its age; None:
     #: it does not.
-    connection_max_s: float | None
+    connection_max_s: float | None = None
     #: Topics (of frames) that the exchange repeats although nothing has changed → seconds: a longer silence on one of
     #: them ends the connection, which may have lost its subscriptions.
-    repeated_topics: Mapping[str, float]
+    repeated_topics: Mapping[str, float] = {}
     #: Largest clock error that the exchange accepts, in milliseconds, and with which its histories are asked for whole.
     clock_tolerance_ms: int
     #: Whether it pushes executions. If not, fills are derived from order updates.
-    pushes_fills: bool
+    pushes_fills: bool = True
 
     def streams(self, login: Login) -> tuple[Stream, ...]:
         """The sockets of an account, and the topics of each."""
         ...
 
-    def native_symbol(self, symbol: str) -> str:
+    def native_symbol(self, symbol: str, /) -> str:
         """A symbol as a user may write it, spelled as the venue wants it in subscriptions and requests."""
-        ...
+        return symbol
 
     def symbol_of(self, topic: str) -> str | None:
         """The symbol that a topic is about, as records spell it; None: it is not about one symbol."""
-        ...
+        return None
 
-    def check(self, login: Login) -> Unrecorded[tuple[str, ...]]:
+    def check(self, login: Login, /) -> Unrecorded[tuple[str, ...]]:
         """Ask what the credentials may do. Returns warnings for the user, such as that the key can withdraw.
 
         Raises:
             Refused: the account cannot be recorded with them.
         """
-        ...
+        yield from ()
+        return ()
 
     #: Requests a token before a connection is made; None: the venue has none.
-    token: RequestToken | None
+    token: RequestToken | None = None
     #: Renews a token while a connection lives.
-    renew: RenewToken | None
+    renew: RenewToken | None = None
 
     def connection_url(self, stream: Stream, login: Login, token: Token | None, now_ms: int) -> str:
         """The address to connect to. It may contain secrets: it never reaches a log or a table."""
-        ...
+        return stream.url
 
     def push_session(self, stream: Stream, login: Login, token: Token | None) -> PushSession:
         """The protocol of a new connection."""
@@ -239,11 +285,7 @@ class Venue(Protocol):
         ...
 
     def server_time_ms(self, answer: bytes) -> int:
-        """The exchange's clock, milliseconds since 1970.
-
-        Raises:
-            Undecodable: the answer is something else.
-        """
+        """The exchange's clock, milliseconds since 1970. Raises one of `errors.UNREADABLE` if the answer has none."""
         ...
 
     def decode(self, payload: bytes) -> Decoded:
@@ -259,7 +301,7 @@ class Venue(Protocol):
             payloads: of the pushes.
             decodable: whether `decode` has accepted each of them before, so that they need no validation.
         """
-        ...
+        return None
 
     def decode_answer(self, target: str, payload: bytes) -> Decoded:
         """Decode the answer to a REST request (`target_of`). Raises; see `read_answer`."""
@@ -270,10 +312,10 @@ class Venue(Protocol):
 
     def classify(self, status: int, body: bytes) -> Verdict:
         """Classify an HTTP answer by its status and body."""
-        ...
+        return STATUSES.get(status, Verdict.TRANSIENT)
 
-    def wait_s(self, status: int, headers: Mapping[str, str], body: bytes, now_ms: int) -> float:
-        """How long the exchange asks to wait before the next request, in seconds; 0 if it does not say.
+    def wait_s(self, status: int, headers: Mapping[str, str], body: bytes, now_ms: int, /) -> float:
+        """How long the exchange asks to wait before the next request, in seconds; 0 if only `Retry-After` says it.
 
         Args:
             status: of HTTP.
@@ -281,14 +323,14 @@ class Venue(Protocol):
             body: of the answer.
             now_ms: milliseconds since 1970.
         """
-        ...
+        return 0.0
 
     def questions(self, purpose: Purpose, known: Known) -> Questions:
         """What to ask over REST. A question without an answer costs only its own subject."""
         ...
 
     #: What of its snapshots can be compared with its pushes; see there. Empty: nothing.
-    comparable: tuple[Comparable, ...]
+    comparable: tuple[Comparable, ...] = ()
 
     #: How its amounts enter the books.
     accounting: Accounting

@@ -1,6 +1,6 @@
 """How a venue shows a simulated account: what a stand-in implements to render it. Pure."""
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from typing import NamedTuple, Protocol
 
 from recorder.venues.simulated import (
@@ -23,8 +23,24 @@ class Push(NamedTuple):
     events: Sequence[Event]
 
 
+def pushed(moment: Moment, frame_of: Callable[[Event], tuple[str, bytes] | None]) -> Iterator[Push]:
+    """The frames that tell of a moment, where each tells of one event.
+
+    Args:
+        moment: what happened.
+        frame_of: topic and frame of an event; None if it is not pushed.
+    """
+    passed: list[Event] = []
+    for event in moment:
+        passed.append(event)
+        told = frame_of(event)
+        if told is not None:
+            yield Push(*told, passed)
+            passed = []
+
+
 class Face(Protocol):
-    """Renders a simulated account as the venue shows it."""
+    """Renders a simulated account as the venue shows it. A member with a body is what most venues have."""
 
     def topics(self) -> Collection[str]:
         """The topics that can be subscribed to."""
@@ -44,7 +60,7 @@ class Face(Protocol):
 
     def snapshot(self, topic: str, state: SimulatedState, now_ms: int, *, is_first: bool) -> Iterable[bytes]:
         """The frames with the full state of a topic; see `AccountView.snapshot`."""
-        ...
+        return ()
 
     def balances(self, state: SimulatedState) -> Iterable[SentState]:
         """The balances as an answer to a request."""
@@ -56,7 +72,7 @@ class Face(Protocol):
 
     def order_number(self, order_id: str) -> int | None:
         """The number of the order that an id of the venue names; None if it is no such id."""
-        ...
+        return int(order_id) if order_id.isascii() and order_id.isdigit() else None
 
     def order(self, order: SimulatedOrder) -> SentState:
         """An order as an answer to a request."""
@@ -64,12 +80,12 @@ class Face(Protocol):
 
     def fill(self, fill: SimulatedFill) -> SentState:
         """A fill as an answer to a request. Raises NotImplementedError if the venue has none such."""
-        ...
+        raise NotImplementedError
 
     def transaction(self, transaction: SimulatedTransaction) -> SentState:
         """A transaction as an answer to a request. Raises NotImplementedError if the venue has none such."""
-        ...
+        raise NotImplementedError
 
     def execution(self, fill: SimulatedFill) -> Execution:
         """A fill for a list of an order's executions. Raises NotImplementedError if the venue has none such."""
-        ...
+        raise NotImplementedError

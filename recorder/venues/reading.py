@@ -25,7 +25,7 @@ def undecoded(error: str) -> Decoded:
 
     The error may quote the frame, so it is made printable: a row that the database refuses would end the run.
     """
-    return Decoded(None, UNDECODED, printable(error[:ERROR_CHARS_MAX]), (), None)
+    return Decoded(None, UNDECODED, printable(error[:ERROR_CHARS_MAX]))
 
 
 def read_frame(venue: "Venue", payload: bytes) -> Decoded:
@@ -97,7 +97,7 @@ def read_answer(venue: "Venue", topic: str, payload: bytes) -> Decoded:
         payload: the answer as it is stored.
     """
     if topic.startswith(HTTP_ERROR):
-        return Decoded(topic, CONTROL, None, (), None)
+        return Decoded(topic, CONTROL)
     try:
         decoded = venue.decode_answer(unmasked_topic(topic), payload)
     except Exception as error:  # noqa: BLE001  as above

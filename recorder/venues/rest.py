@@ -108,7 +108,7 @@ class RestLimit(NamedTuple):
 MakeRequest = Callable[[str, Credentials, int], RestRequest]
 
 #: Requests whose answers may contain secrets, and are therefore not recorded: yields a request and is sent the answer's
-#: body. Raises `Undecodable` if it is not what it should be, or `Refused`.
+#: body. Raises one of `errors.UNREADABLE` if it is not what it should be, or `Refused`.
 Unrecorded = Generator[MakeRequest, bytes, T]
 
 
@@ -262,13 +262,11 @@ class Verdict(Enum):
     GONE = auto()
 
 
+#: What HTTP statuses mean on most venues; any other one is transient.
+STATUSES = {200: Verdict.ANSWER, 401: Verdict.REFUSED, 403: Verdict.WAIT, 404: Verdict.GONE, 429: Verdict.WAIT}
+
+
 def no_questions() -> Questions:
     """For a purpose that a venue has no questions for."""
     yield from ()
     return None
-
-
-def unchecked() -> Unrecorded[tuple[str, ...]]:
-    """For a venue that cannot be asked what credentials may do: no warnings."""
-    yield from ()
-    return ()

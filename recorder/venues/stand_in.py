@@ -114,6 +114,10 @@ class Snapshot(NamedTuple):
     is_first: bool
 
 
+#: Codes of `Close` (RFC 6455, 7.4.1).
+NORMAL, POLICY_VIOLATION = 1000, 1008
+
+
 class Close(NamedTuple):
     """The connection ends, with a closing handshake (RFC 6455, 7.4.1)."""
 
@@ -127,41 +131,6 @@ class ProtocolPing(NamedTuple):
 
 #: What a conversation says: a text frame, or one of the others.
 Said = bytes | Snapshot | Close | ProtocolPing
-
-
-class Conversation(Protocol):
-    """The exchange's side of one push connection. All times are those of the call.
-
-    Each method takes `now_ms`, the exchange's clock (milliseconds since 1970), and `now_s`, the monotonic clock.
-    """
-
-    #: When to call `wake` unless a frame arrives before, on the monotonic clock.
-    wake_s: float
-
-    @property
-    def keys(self) -> Collection[str]:
-        """The accounts that the client may follow."""
-        ...
-
-    def topics_of(self, key: str) -> Collection[str]:
-        """The topics of an account that the client has subscribed to."""
-        ...
-
-    def open(self, now_ms: int, now_s: float) -> Iterable[Said]:
-        """What is said first, if anything."""
-        ...
-
-    def receive(self, message: bytes, now_ms: int, now_s: float) -> Iterable[Said]:
-        """Take a client's frame and return the answer."""
-        ...
-
-    def heard(self, now_ms: int, now_s: float) -> None:
-        """Take note of a ping or pong of the WebSocket protocol; pings are answered already."""
-        ...
-
-    def wake(self, now_ms: int, now_s: float) -> Iterable[Said]:
-        """Do what is due. `wake_s` must be later afterwards, unless the connection closes."""
-        ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -197,23 +166,71 @@ class Backend:
         return now_ms - int(self.retention_s.get(kind, default_s) * 1000)
 
 
+class Conversation:
+    """The exchange's side of one push connection. All times are those of the call.
+
+    As it is here, it ends if the client sends nothing for too long. Each method takes `now_ms`, the exchange's clock
+    (milliseconds since 1970), and `now_s`, the monotonic clock.
+
+    Args:
+        access: how the client was accepted; an account that the handshake proved may be followed from the beginning.
+        backend: the exchange.
+        now_s: the monotonic clock, seconds.
+    """
+
+    #: After how long the exchange closes a connection whose client gives no sign of life, seconds.
+    silence_s: float
+
+    def __init__(self, access: PortalAccess, backend: "Backend", now_s: float) -> None:
+        self.backend = backend
+        #: The accounts that the client may follow, and the topics of each that it has subscribed to.
+        self.followed: dict[str, set[str]] = {} if access.key is None else {access.key: set()}
+        self.silence_s = backend.ping_timeout_s or self.silence_s
+        #: When to call `wake` unless a frame arrives before, on the monotonic clock.
+        self.wake_s = now_s + self.silence_s
+
+    @property
+    def keys(self) -> Collection[str]:
+        """The accounts that the client may follow."""
+        return tuple(self.followed)
+
+    def topics_of(self, key: str) -> Collection[str]:
+        """The topics of an account that the client has subscribed to."""
+        return self.followed.get(key, ())
+
+    def open(self, now_ms: int, now_s: float) -> Iterable[Said]:
+        """What is said first, if anything."""
+        return ()
+
+    def receive(self, message: bytes, now_ms: int, now_s: float) -> Iterable[Said]:
+        """Take a client's frame and return the answer."""
+        raise NotImplementedError
+
+    def heard(self, now_ms: int, now_s: float) -> None:
+        """Take note of a ping or pong of the WebSocket protocol, which is answered already; it need not count."""
+
+    def wake(self, now_ms: int, now_s: float) -> Iterable[Said]:
+        """Do what is due. `wake_s` must be later afterwards, unless the connection closes."""
+        return (Close(NORMAL, ""),)
+
+
 class StandIn(Protocol):
-    """A venue's server side."""
+    """A venue's server side. A member with a value or a body is what most venues have."""
 
     #: What is traded if nothing else is asked for, as a user writes it.
     default_symbols: tuple[str, ...]
 
     #: Key and secret of a simulated account if nothing else is asked for.
-    default_account: tuple[str, str]
+    default_account: tuple[str, str] = ("demo-key", "demo-secret")
 
     #: Paths that are answered without a key, such as that of the server's time.
     public_paths: Collection[str]
 
     def credentials(self, key: str, secret: str) -> Mapping[str, str]:
         """An account's credentials by the names of `Venue.credential_fields`."""
-        ...
+        return {"key": key, "secret": secret}
 
-    def terms(self, symbols: Sequence[str]) -> tuple[Terms, ...]:
+    def terms(self, symbols: Sequence[str], /) -> tuple[Terms, ...]:
         """The terms of instruments for a simulated account.
 
         Args:
@@ -224,11 +241,11 @@ class StandIn(Protocol):
         """
         ...
 
-    def funds(self, terms: Sequence[Terms]) -> tuple[Funds, ...]:
+    def funds(self, terms: Sequence[Terms], /) -> tuple[Funds, ...]:
         """What a simulated account that trades these instruments is given, the most important currency first."""
         ...
 
-    def face(self, terms: Sequence[Terms], key: str) -> Face:
+    def face(self, terms: Sequence[Terms], key: str, /) -> Face:
         """The face of a simulated account that trades these instruments, under its key."""
         ...
 

@@ -352,13 +352,10 @@ def test_a_history_has_everything_once_and_only_what_was_known_by_then(
 class LateConversation(FMexConversation):
     """A conversation in which the client's first frame is its key."""
 
-    def __init__(self, access: PortalAccess, backend: Backend, now_s: float) -> None:
-        super().__init__(access._replace(key=""), backend, now_s)
-
     def receive(self, message: bytes, now_ms: int, now_s: float) -> list[Said]:
-        if self._key:
+        if self.followed:
             return super().receive(message, now_ms, now_s)
-        self._key = message.decode()
+        self.followed = {message.decode(): set()}
         return [b"welcome"]
 
 

@@ -27,7 +27,7 @@ WINDOW = 64
 #: What the decoder reads in a frame, beside the typed rows: topic, status, error.
 _READING = slice(5, 8)
 _ITEM = 3
-_COMMAND = Decoded(None, CONTROL, None, (), None)
+_COMMAND = Decoded(None, CONTROL)
 #: Table → the indexes of its decimals.
 _DECIMALS = {
     table: [place for place, column in enumerate(table.c) if isinstance(column.type, ExactDecimal)]
@@ -65,7 +65,7 @@ def _derive_together(venue: Venue, frames: Sequence[Row], derived: Derived) -> b
     if reading != [tuple(topics), (DECODED,) * count, (None,) * count]:
         for frame, topic, its_updates in zip(frames, topics, updates, strict=True):
             if frame[_READING] != (topic, DECODED, None) and not is_masked(frame[TOPIC]):
-                derived.misread.append((frame, Decoded(topic, DECODED, None, its_updates, None)))
+                derived.misread.append((frame, Decoded(topic, DECODED, updates=its_updates)))
     rows = derived.rows
     keys = zip(account_ids, session_ids, seqs, repeat(0), received, strict=False)
     for key, its_updates in zip(keys, updates, strict=True):

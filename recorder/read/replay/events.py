@@ -31,7 +31,7 @@ class FrameEvent(msgspec.Struct, frozen=True, gc=False):
     @property
     def decoded(self) -> Decoded:
         """The decoder's result."""
-        return self.more or Decoded(self.topic, DECODED, None, self.updates, None)
+        return self.more or Decoded(self.topic, DECODED, updates=self.updates)
 
     @property
     def status(self) -> str:

@@ -33,8 +33,8 @@ IDLE_S = 5.0
 #: Redactions are read again no sooner than this, seconds: frames can be redacted during a replay.
 REDACTIONS_S = 30.0
 
-_SENT = Decoded(None, CONTROL, None, (), None)
-_REDACTED = Decoded(None, REDACTED, None, (), None)
+_SENT = Decoded(None, CONTROL)
+_REDACTED = Decoded(None, REDACTED)
 _ERASED = undecoded(ERASED)
 
 

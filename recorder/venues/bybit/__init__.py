@@ -2,39 +2,30 @@
 
 from collections.abc import Mapping
 
-from recorder.venues.base import Accounting, Environment, Stream
+from recorder.venues.base import Environment, Stream, Venue
 from recorder.venues.bybit import answers, decode, portal, questions, sign
 from recorder.venues.bybit.accounting import BybitAccounting
 from recorder.venues.bybit.comparable import COMPARABLE
 from recorder.venues.bybit.stand_in import BybitStandIn
-from recorder.venues.rest import CredentialField, Login, RenewToken, RequestToken, RestLimit, Token
-from recorder.venues.stand_in import StandIn
+from recorder.venues.rest import Login, Token
 
 
-class Bybit:
+class Bybit(Venue):
     """Implements `recorder.venues.base.Venue`, which documents the members."""
 
     name = "bybit"
-    credential_fields: tuple[CredentialField, ...] = (CredentialField("key"), CredentialField("secret"))
     environments: Mapping[str, Environment] = {
         "production": Environment("https://api.bybit.com", "wss://stream.bybit.com"),
         "testnet": Environment("https://api-testnet.bybit.com", "wss://stream-testnet.bybit.com"),
         "demo": Environment("https://api-demo.bybit.com", "wss://stream-demo.bybit.com"),
     }
-    needs_symbols = False
     #: The exchange asks for one in 20 s.
     heartbeat_s = 20.0
-    connection_max_s: float | None = None
-    repeated_topics: Mapping[str, float] = {}
     clock_tolerance_ms = 2 * sign.AHEAD_MS
-    pushes_fills = True
-    token: RequestToken | None = None
-    renew: RenewToken | None = None
-    rest_limits: tuple[RestLimit, ...] = questions.REST_LIMITS
-    accounting: Accounting = BybitAccounting()
-
+    rest_limits = questions.REST_LIMITS
+    accounting = BybitAccounting()
     comparable = COMPARABLE
-    stand_in: StandIn = BybitStandIn()
+    stand_in = BybitStandIn()
 
     native_symbol = staticmethod(str.upper)
     check = staticmethod(questions.check)
@@ -49,14 +40,6 @@ class Bybit:
     def streams(self, login: Login) -> tuple[Stream, ...]:
         """One socket, for all categories and symbols."""
         return (Stream(login.stream_url + portal.PATH, portal.TOPICS),)
-
-    def symbol_of(self, _topic: str) -> str | None:
-        """No topic is about one symbol."""
-        return None
-
-    def connection_url(self, stream: Stream, _login: Login, _token: Token | None, _now_ms: int) -> str:
-        """The login is a command, not a part of the address."""
-        return stream.url
 
     def push_session(self, stream: Stream, login: Login, _token: Token | None) -> portal.BybitSession:
         """The protocol of the private stream."""

@@ -168,7 +168,7 @@ def decode_answer(target: str, payload: bytes) -> Decoded:
     cursor = text("nextPageCursor", result["nextPageCursor"]) if "nextPageCursor" in result else None
     # The last page is empty, or has no cursor; some lists give a cursor with their last row.
     next_page = cursor if rows and cursor else None
-    return Decoded(target, DECODED, None, updates, None, next_page, _key_of(path, result))
+    return Decoded(target, DECODED, updates=updates, next_page=next_page, secrets=_key_of(path, result))
 
 
 def _members(fields: Mapping[str, Raw], name: str) -> dict[str, Raw]:
@@ -182,7 +182,7 @@ def _refusal(target: str, code: int, fields: Mapping[str, Raw]) -> Decoded:
     secrets = (found[1],) if found and found[1] else ()
     for secret in secrets:
         message = message.replace(secret, "***")
-    return Decoded(target, CONTROL, None, (), RefusedCommand(None, code, printable(message)), None, secrets)
+    return Decoded(target, CONTROL, control=RefusedCommand(None, code, printable(message)), secrets=secrets)
 
 
 def _key_of(path: str, result: Mapping[str, Raw]) -> tuple[str, ...]:

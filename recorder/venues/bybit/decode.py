@@ -185,7 +185,7 @@ def _decode_with_care(payload: bytes) -> Decoded:
     topic = _BY_NAME.get(name)
     if topic is None:
         if _WITHOUT_ROWS.fullmatch(name):
-            return Decoded(name, DECODED, None, (), None)
+            return Decoded(name, DECODED)
         raise Undecodable(f"topic: {name[:60]!r} is not one we know")
     if "data" not in fields:
         raise Undecodable("data: missing")
@@ -194,7 +194,7 @@ def _decode_with_care(payload: bytes) -> Decoded:
     updates: list[Update] = []
     for raw in read_list(fields["data"]):
         updates += read_row(topic.kind, raw, topic.category, event_ms, around)
-    return Decoded(name, DECODED, None, tuple(updates), None)
+    return Decoded(name, DECODED, updates=tuple(updates))
 
 
 #: The topic that a refusal names: `error:handler not found,topic:foo`, `error:topic:order needs auth first`.
@@ -212,12 +212,12 @@ def _answer(fields: Mapping[str, Raw]) -> Decoded:
     if op == "pong" or (op == "ping" and message == "pong"):
         clock = read_list(fields["args"])[:1] if "args" in fields else []
         event_ms = integer("args", clock[0]) if clock else None
-        return Decoded("pong", DECODED, None, (Heartbeat(event_ms, 0, None),), None)
+        return Decoded("pong", DECODED, updates=(Heartbeat(event_ms),))
     if "success" not in fields and code is None:
         raise Undecodable(f"neither a topic nor an answer to a command: its fields are {', '.join(fields)[:120]}")
     is_accepted = flag("success", fields["success"]) is True if "success" in fields else code == "0"
     control = _control(op, of("req_id", "reqId") or op or None, code, message, is_accepted=is_accepted)
-    return Decoded(op or None, CONTROL, None, (), control, None, _echoed(fields))
+    return Decoded(op or None, CONTROL, control=control, secrets=_echoed(fields))
 
 
 def _control(op: str, command_id: str | None, code: str | None, message: str, *, is_accepted: bool) -> Control:

@@ -124,12 +124,7 @@ def fund_transaction(raw: Raw, event_ms: int | None, around: Mapping[str, str]) 
         wallet=FUND,
         currency=row.currency or None,
         amount=negative(amount) if amount is not None and row.io_direction == "O" else amount,
-        fee=None,
         balance_after=number("afterAmt", row.after_amt),
-        market=None,
-        symbol=None,
-        order_id=None,
-        trade_id=None,
         occurred_ms=milliseconds("createTime", None if occurred_ms is None else str(occurred_ms)),
         extra=extra_text({**around, **unknown}),
     )
@@ -146,10 +141,6 @@ def fund_balance(raw: Raw, wallet: str | None, event_ms: int | None, around: Map
         currency=row.coin,
         balance=number("walletBalance", row.wallet_balance),
         available=number("transferBalance", row.transfer_balance),
-        locked=None,
-        position_margin=None,
-        equity=None,
-        unrealized_pnl=None,
         updated_ms=event_ms,
         extra=extra_text({**around, **unknown}),
     )

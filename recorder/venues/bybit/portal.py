@@ -8,11 +8,9 @@ Source: bybit-exchange.github.io/docs/v5/ws/connect.
 from collections.abc import Iterable
 from itertools import count
 
-import msgspec
-
 from recorder.errors import Refused
 from recorder.model import Acknowledged, Control, LoggedIn, RefusedCommand
-from recorder.venues.base import Command
+from recorder.venues.base import Command, PushSession, json_command
 from recorder.venues.bybit import sign
 from recorder.venues.rest import Credentials
 
@@ -25,31 +23,21 @@ TOPICS = ("order", "execution", "position", "wallet")
 LOGIN = "login"
 PING = "ping-"
 
-_encode = msgspec.json.Encoder().encode
 
-
-class BybitSession:
-    """Implements `recorder.venues.base.PushSession`."""
+class BybitSession(PushSession):
+    """The protocol of the private stream."""
 
     def __init__(self, topics: Iterable[str], credentials: Credentials) -> None:
-        self.topics = tuple(topics)
-        self.acknowledged: set[str] = set()
-        self.refused: dict[str, str] = {}
+        super().__init__(topics)
         self._credentials = credentials
         self._logged_in = False
         self._pings = count(1)
-
-    @property
-    def settled(self) -> bool:
-        """Whether every topic has been acknowledged or refused."""
-        return all(topic in self.acknowledged or topic in self.refused for topic in self.topics)
 
     def opening(self, now_ms: int) -> list[Command]:
         """Log in. Key and signature, with which anybody could log in for some seconds, are not recorded."""
         key, expires_ms, signature = sign.login(self._credentials["key"], self._credentials["secret"], now_ms)
         command = {"req_id": LOGIN, "op": "auth", "args": [key, expires_ms, signature]}
-        masked = {**command, "args": ["***", expires_ms, "***"]}
-        return [Command(_encode(command), _encode(masked))]
+        return [json_command(command, args=["***", expires_ms, "***"])]
 
     def receive(self, control: Control, _now_ms: int) -> list[Command]:
         """Take a control frame; return the commands to send."""
@@ -57,20 +45,19 @@ class BybitSession:
             case LoggedIn():
                 self._logged_in = True
                 return [
-                    Command(_encode({"req_id": topic, "op": "subscribe", "args": [topic]}))
+                    json_command({"req_id": topic, "op": "subscribe", "args": [topic]})
                     for topic in self.topics
                     if topic not in self.acknowledged
                 ]
-            case Acknowledged(_, command_id) if command_id in self.topics:
-                self.acknowledged.add(command_id)
-                self.refused.pop(command_id, None)
+            case Acknowledged(_, command_id):
+                self.acknowledge([command_id or ""])
             case RefusedCommand():
                 self._refuse(control)
         return []
 
     def heartbeat(self, _now_ms: int) -> Command:
         """The ping; the answer has the server's clock."""
-        return Command(_encode({"req_id": f"{PING}{next(self._pings)}", "op": "ping"}))
+        return json_command({"req_id": f"{PING}{next(self._pings)}", "op": "ping"})
 
     def _refuse(self, refusal: RefusedCommand) -> None:
         if refusal.command_id == LOGIN or not self._logged_in:
@@ -78,6 +65,4 @@ class BybitSession:
                 f"The exchange refused the login ({refusal.message}); check key and secret, whether they are of this "
                 "environment, and this machine's clock."
             )
-        named = set(self.topics).intersection((refusal.command_id or "", *refusal.topics))
-        for topic in named - self.acknowledged:
-            self.refused[topic] = refusal.message
+        self.refuse([refusal.command_id or "", *refusal.topics], refusal.message)

@@ -29,6 +29,7 @@ from recorder.venues.bybit.answers import (
 from recorder.venues.bybit.words import INVERSE, LINEAR, OPTION, SPOT, UNIFIED
 from recorder.venues.paging import Orders, Pages, day, pages, windows
 from recorder.venues.rest import (
+    STATUSES,
     Completed,
     Credentials,
     Forgotten,
@@ -109,22 +110,13 @@ _read = msgspec.json.Decoder(_Answer).decode
 
 
 def server_time_ms(answer: bytes) -> int:
-    """The exchange's clock, milliseconds since 1970.
-
-    Raises:
-        Undecodable: the answer is something else.
-    """
-    try:
-        read = _read(answer)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise Undecodable(f"the answer to {TIME} cannot be read: {error}") from None
+    """The exchange's clock, milliseconds since 1970."""
+    read = _read(answer)
     if read.code != 0 or read.time is None:
         raise Undecodable(f"the answer to {TIME} has no time")
     return read.time
 
 
-#: What HTTP statuses mean; any other one is transient.
-_STATUSES = {200: Verdict.ANSWER, 401: Verdict.REFUSED, 403: Verdict.WAIT, 404: Verdict.GONE, 429: Verdict.WAIT}
 #: What the error codes of an answer mean; any other one is transient.
 _CODES = {
     0: Verdict.ANSWER,
@@ -149,7 +141,7 @@ _CODES = {
 
 def classify(status: int, body: bytes) -> Verdict:
     """Classify an HTTP answer. Errors usually have the HTTP status 200 and a code in the body."""
-    verdict = _STATUSES.get(status, Verdict.TRANSIENT)
+    verdict = STATUSES.get(status, Verdict.TRANSIENT)
     if verdict is not Verdict.ANSWER:
         return verdict
     try:

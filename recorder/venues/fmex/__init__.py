@@ -2,48 +2,28 @@
 
 from collections.abc import Mapping
 
-from recorder.venues.base import Accounting, Environment, Stream
-from recorder.venues.comparable import Comparable
+from recorder.venues.base import Environment, Stream, Venue
 from recorder.venues.fmex import decode, portal, reconcile, rest, sign
 from recorder.venues.fmex.accounting import FMexAccounting
 from recorder.venues.fmex.comparable import COMPARABLE
 from recorder.venues.fmex.stand_in import FMexStandIn
-from recorder.venues.rest import (
-    CredentialField,
-    Known,
-    Login,
-    Purpose,
-    Questions,
-    RenewToken,
-    RequestToken,
-    RestLimit,
-    Token,
-    Unrecorded,
-    no_questions,
-    unchecked,
-)
-from recorder.venues.stand_in import StandIn
+from recorder.venues.rest import Known, Login, Purpose, Questions, RestLimit, Token, no_questions
 
 
-class FMex:
+class FMex(Venue):
     """Implements `recorder.venues.base.Venue`, which documents the members."""
 
     name = "fmex"
-    credential_fields: tuple[CredentialField, ...] = (CredentialField("key"), CredentialField("secret"))
     environments: Mapping[str, Environment] = {"production": Environment("https://api.fmex.com", "wss://api.fmex.com")}
     needs_symbols = True
     #: The page asks for 10 to 20 s.
     heartbeat_s = 15.0
-    connection_max_s: float | None = None
-    repeated_topics: Mapping[str, float] = {}
     clock_tolerance_ms = sign.TIMESTAMP_WINDOW_MS
     pushes_fills = False
-    token: RequestToken | None = None
-    renew: RenewToken | None = None
     rest_limits: tuple[RestLimit, ...] = (RestLimit(rest.REQUESTS_MAX, rest.REQUESTS_WINDOW_S),)
-    comparable: tuple[Comparable, ...] = COMPARABLE
-    accounting: Accounting = FMexAccounting()
-    stand_in: StandIn = FMexStandIn()
+    comparable = COMPARABLE
+    accounting = FMexAccounting()
+    stand_in = FMexStandIn()
 
     native_symbol = staticmethod(str.lower)
     symbol_of = staticmethod(portal.symbol_of)
@@ -57,10 +37,6 @@ class FMex:
         """One socket."""
         return (Stream(login.stream_url + portal.PUSH_PATH, portal.topics_of(login.symbols)),)
 
-    def check(self, _login: Login) -> Unrecorded[tuple[str, ...]]:
-        """No request says what a key may do."""
-        return unchecked()
-
     def connection_url(self, stream: Stream, login: Login, _token: Token | None, now_ms: int) -> str:
         """Only the http address is signed; the ws address carries the result."""
         key, secret = login.credentials["key"], login.credentials["secret"]
@@ -69,10 +45,6 @@ class FMex:
     def push_session(self, stream: Stream, _login: Login, _token: Token | None) -> portal.FMexSession:
         """The protocol of the push portal."""
         return portal.FMexSession(stream.topics)
-
-    def wait_s(self, _status: int, _headers: Mapping[str, str], _body: bytes, _now_ms: int) -> float:
-        """It says so only in the header `Retry-After`, if at all."""
-        return 0.0
 
     def questions(self, purpose: Purpose, known: Known) -> Questions:
         """It has no ledger and no list of instruments, and forgets nothing that a backfill could ask for."""

@@ -200,7 +200,7 @@ def _decode_with_care(payload: bytes) -> Decoded:
         unknown |= unknown_fields(its_fields, _INNER[name], f"{name}.")
         check_values(getattr(push, name), f"{name}.")
     refuse_nul("type", push.type)
-    return Decoded(push.type, DECODED, None, _updates(push, extra_text(unknown)), None)
+    return Decoded(push.type, DECODED, updates=_updates(push, extra_text(unknown)))
 
 
 def _updates(push: PushedFrame, extra: str | None) -> tuple[Update, ...]:
@@ -221,7 +221,7 @@ def _answer(answer: PortalAnswer) -> Decoded:
     control: Control
     match answer.type:
         case "ping":
-            return Decoded("ping", DECODED, None, (Heartbeat(answer.ts, 0, answer.gap),), None)
+            return Decoded("ping", DECODED, updates=(Heartbeat(answer.ts, 0, answer.gap),))
         case "hello":
             control = Hello(answer.ts)
         case "topics" if answer.topics is not None:
@@ -233,4 +233,4 @@ def _answer(answer: PortalAnswer) -> Decoded:
             raise Undecodable("type: missing")
         case unknown:
             raise Undecodable(f"type: {unknown[:60]!r} is not one we know, or its object is missing")
-    return Decoded(answer.type, CONTROL, None, (), control)
+    return Decoded(answer.type, CONTROL, control=control)

@@ -10,8 +10,8 @@ from itertools import count
 
 import msgspec
 
-from recorder.model import Acknowledged, Control, Hello, RefusedCommand
-from recorder.venues.base import Command
+from recorder.model import Control, Hello, RefusedCommand
+from recorder.venues.base import Command, PushSession
 
 #: Path of the portal, on the host of the REST interface.
 PUSH_PATH = "/v2/user/ws"
@@ -49,46 +49,30 @@ INVALID_TOPIC = 41002
 PING = "ping-"
 
 
-class FMexSession:
-    """Implements `recorder.venues.base.PushSession`."""
+class FMexSession(PushSession):
+    """The protocol of the push portal."""
 
     def __init__(self, topics: Iterable[str]) -> None:
-        self.topics = tuple(topics)
-        self.acknowledged: set[str] = set()
-        self.refused: dict[str, str] = {}
+        super().__init__(topics)
         self._ids = count(1)
         self._asked: dict[str, tuple[str, ...]] = {}  # command id → its topics, while unanswered
 
-    @property
-    def settled(self) -> bool:
-        """Whether every topic has been acknowledged or refused."""
-        return all(topic in self.acknowledged or topic in self.refused for topic in self.topics)
-
-    def opening(self, _now_ms: int) -> list[Command]:
-        """Nothing: the portal greets first."""
-        return []
-
-    def receive(self, control: Control, _now_ms: int) -> list[Command]:
+    def receive(self, control: Control, now_ms: int) -> list[Command]:
         """Take a control frame; return the commands to send."""
         match control:
             case Hello():
-                return self._ask(self._missing(self.topics), TOPICS_PER_COMMAND_MAX)
-            case Acknowledged(topics):
-                for topic in set(topics).intersection(self.topics):
-                    self.acknowledged.add(topic)
-                    self.refused.pop(topic, None)
-                return []
+                return self._ask(self.missing(), TOPICS_PER_COMMAND_MAX)
             case RefusedCommand():
-                return self._refuse(control)
-            case _:
-                return []
+                return self._ask_again(control)
+        return super().receive(control, now_ms)
 
     def heartbeat(self, now_ms: int) -> Command:
         """The ping."""
         return Command(ping(now_ms, f"{PING}{next(self._ids)}"))
 
-    def _missing(self, topics: Iterable[str]) -> list[str]:
-        return [topic for topic in topics if topic not in self.acknowledged and topic not in self.refused]
+    def _missing_of(self, topics: Iterable[str]) -> list[str]:
+        missing = self.missing()
+        return [topic for topic in topics if topic in missing]
 
     def _ask(self, topics: list[str], each: int) -> list[Command]:
         commands = []
@@ -98,22 +82,20 @@ class FMexSession:
             commands.append(Command(subscribe(self._asked[command_id], command_id)))
         return commands
 
-    def _refuse(self, refusal: RefusedCommand) -> list[Command]:
+    def _ask_again(self, refusal: RefusedCommand) -> list[Command]:
         words = refusal.message.replace(",", " ").split()
         asked = self._asked.pop(self._refused_command(refusal.command_id or "", words), ())
         named = [topic for topic in asked if topic in words]
         culprits = asked if len(asked) == 1 else named
-        for topic in culprits:
-            if topic not in self.acknowledged:
-                self.refused[topic] = f"{refusal.code} {refusal.message}"
+        self.refuse(culprits, f"{refusal.code} {refusal.message}")
         each = TOPICS_PER_COMMAND_MAX if culprits else 1
-        return self._ask(self._missing(asked), each)
+        return self._ask(self._missing_of(asked), each)
 
     def _refused_command(self, command_id: str, words: list[str]) -> str:
         # A refusal without a known id belongs to the command whose topic it names, otherwise to the oldest unanswered
         # one. It counts for one command only, so refusals cause only a limited number of further commands.
         if command_id in self._asked or command_id.startswith(PING):
             return command_id
-        waiting = [asked for asked, topics in self._asked.items() if self._missing(topics)]
+        waiting = [asked for asked, topics in self._asked.items() if self._missing_of(topics)]
         named = [asked for asked in waiting if not set(words).isdisjoint(self._asked[asked])]
         return next(iter(named or waiting), "")

@@ -223,7 +223,7 @@ def decode_answer(target: str, payload: bytes) -> Decoded:
         updates = (read_order(payload),)
     else:
         updates = read_matches(payload, one_order[1])
-    return Decoded(target, DECODED, None, updates, None, next_page)
+    return Decoded(target, DECODED, updates=updates, next_page=next_page)
 
 
 def read_server_time_ms(answer: bytes) -> int:
@@ -272,24 +272,12 @@ def read_matches(answer: bytes, order_id: str) -> tuple[FillUpdate, ...]:
     matches = (_item(raw, _RestMatch) for raw in _read(answer, _Results).data.results)
     return tuple(
         FillUpdate(
-            event_ms=None,
-            is_snapshot=0,
-            trade_id=None,
             order_id=order_id,
-            client_order_id=None,
-            market=None,
-            symbol=None,
-            side=None,
-            position_side=None,
             price=values.digits(one.price),
             quantity=values.digits(one.quantity),
             fee=values.digits(one.fee),
-            fee_currency=None,
             liquidity=None if one.taker is None else TAKER if one.taker else MAKER,
-            realized_pnl=None,
-            kind=None,
             executed_ms=one.created_at,
-            extra=None,
         )
         for one in matches
     )

@@ -70,10 +70,10 @@ class HyperliquidAccounting:
     def instrument(self, symbol: str, market: str | None = None) -> Instrument:
         """`A/B` and `@107` are spot pairs, of which only the first says of what; `#250` is an outcome token."""
         if symbol.startswith(("@", "#")):
-            return Instrument(None, 0, market, symbol, "spot", None, None, None, "1", None, None, None)
+            return Instrument(None, 0, market, symbol, "spot", contract_size="1")
         base, slash, quote = symbol.partition("/")
         if slash:
-            return Instrument(None, 0, market, symbol, "spot", base, quote, quote, "1", None, None, None)
+            return Instrument(None, 0, market, symbol, "spot", base, quote, quote, "1")
         dex = dex_of(symbol) or MAIN_DEX
         base, settle = symbol.rpartition(":")[2], collateral_of(dex)
-        return Instrument(None, 0, market, symbol, "linear", base, "USD", settle, "1", None, None, None)
+        return Instrument(None, 0, market, symbol, "linear", base, "USD", settle, "1")

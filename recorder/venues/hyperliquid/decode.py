@@ -74,11 +74,11 @@ def decode(payload: bytes) -> Decoded:
             `recorder.venues.base.read_frame` turns these into a result.
     """
     if payload == GREETING:
-        return Decoded(None, CONTROL, None, (), Hello(None))
+        return Decoded(None, CONTROL, control=Hello())
     frame = as_object(read_json(payload), "frame")
     channel = required(text(frame, "channel"), "channel")
     if channel == "pong":
-        return Decoded("pong", DECODED, None, (Heartbeat(None, 0, None),), None)
+        return Decoded("pong", DECODED, updates=(Heartbeat(),))
     if "data" not in frame:
         raise Undecodable("data: missing")
     data = frame["data"]
@@ -88,11 +88,7 @@ def decode(payload: bytes) -> Decoded:
     if read is None:
         raise Undecodable(f"channel: {channel[:60]!r} is not one we know")
     name, updates = read(data, unknown(frame, _FRAME))
-    return Decoded(name, DECODED, None, tuple(updates), None)
-
-
-def decode_plain(payloads: Sequence[bytes], *, decodable: bool = False) -> None:
-    """Nothing is gained by decoding several frames together: each is read on its own."""
+    return Decoded(name, DECODED, updates=tuple(updates))
 
 
 Read = tuple[str, Sequence[Update]]
@@ -221,7 +217,7 @@ _CHANNELS: dict[str, Callable[[Any, Around], Read]] = {
 
 
 def _control(name: str, control: Control) -> Decoded:
-    return Decoded(name, CONTROL, None, (), control)
+    return Decoded(name, CONTROL, control=control)
 
 
 def _answered(data: Any) -> Decoded:
@@ -267,7 +263,8 @@ def _posted(data: Any) -> Decoded:
     if kind == "info":
         answer = as_object(payload, "payload")
         request = {"type": required(text(answer, "type"), "type")}
-        return Decoded(f"post {request['type']}", DECODED, None, tuple(decode_info(request, answer.get("data"))), None)
+        updates = tuple(decode_info(request, answer.get("data")))
+        return Decoded(f"post {request['type']}", DECODED, updates=updates)
     if kind == "error":
         words = printable(required(text({"payload": payload}, "payload"), "payload"))
         status = _http_status(words)

@@ -6,7 +6,6 @@ undocumented fields of the frame around the object; they join the object's own i
 
 from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
-from typing import Any
 
 from recorder.model import (
     MAKER,
@@ -207,16 +206,8 @@ def closed_by(fill: Fields, *, is_push: bool = False) -> list[PositionUpdate]:
     if unless_zero(difference(before, quantity) if side == "A" else total(before, quantity)) is not None:
         return []
     at_ms = whole(fill, "time")
-    nothing: dict[str, Any] = dict.fromkeys(PositionUpdate._fields)
-    closed: dict[str, Any] = {
-        "event_ms": at_ms if is_push else None,
-        "is_snapshot": 0,
-        "is_partial": 0,
-        "symbol": required(text(fill, "coin"), "coin"),
-        "quantity": "0",
-        "updated_ms": at_ms,
-    }
-    return [PositionUpdate(**(nothing | closed))]
+    symbol = required(text(fill, "coin"), "coin")
+    return [PositionUpdate(at_ms if is_push else None, 0, 0, None, symbol, quantity="0", updated_ms=at_ms)]
 
 
 def slice_fill(

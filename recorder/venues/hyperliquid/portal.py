@@ -5,12 +5,9 @@ no login. One connection has one account, because two of its streams do not name
 Source: hyperliquid.gitbook.io, "WebSocket" (Subscriptions, Timeouts and heartbeats).
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
-import msgspec
-
-from recorder.model import Acknowledged, Control, RefusedCommand
-from recorder.venues.base import Command
+from recorder.venues.base import Command, PushSession, json_command
 from recorder.venues.hyperliquid.topics import topic
 
 PATH = "/ws"
@@ -33,8 +30,6 @@ _OF_DEX = "openOrders"
 #: counts as lost. Answers to pings prove only the connection.
 REPEATED = {"allDexsClearinghouseState": 30.0, "spotState": 30.0, _OF_DEX: 30.0}
 
-_encode = msgspec.json.Encoder().encode
-
 
 def topics_of(symbols: Iterable[str]) -> tuple[str, ...]:
     """All topics of an account.
@@ -50,8 +45,8 @@ def dexes_of(symbols: Iterable[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(["", *(symbol.rpartition(":")[0] for symbol in symbols)]))
 
 
-class HyperliquidSession:
-    """Implements `recorder.venues.base.PushSession`.
+class HyperliquidSession(PushSession):
+    """The protocol of the socket. A refusal that names nothing is that of too many users of one address.
 
     Args:
         topics: to subscribe to.
@@ -59,43 +54,20 @@ class HyperliquidSession:
     """
 
     def __init__(self, topics: Iterable[str], address: str) -> None:
-        self.topics = tuple(topics)
-        self.acknowledged: set[str] = set()
-        self.refused: dict[str, str] = {}
+        super().__init__(topics)
         self._address = address
-
-    @property
-    def settled(self) -> bool:
-        """Whether every topic has been acknowledged or refused."""
-        return not any(self._missing())
 
     def opening(self, _now_ms: int) -> list[Command]:
         """Subscribe to everything."""
-        return [Command(self._subscribe(one)) for one in self.topics]
-
-    def receive(self, control: Control, _now_ms: int) -> list[Command]:
-        """Take a control frame; there is nothing to answer."""
-        match control:
-            case Acknowledged(topics):
-                for one in set(topics).intersection(self.topics):
-                    self.acknowledged.add(one)
-                    self.refused.pop(one, None)
-            case RefusedCommand(_, _, message, topics):
-                # A refusal that names nothing, such as that of too many users of one address, may be of any of them.
-                for one in set(self._missing()).intersection(topics or self.topics):
-                    self.refused[one] = message
-        return []
+        return [self._subscribe(one) for one in self.topics]
 
     def heartbeat(self, _now_ms: int) -> Command:
         """The ping; the answer says nothing but that the connection lives."""
-        return Command(_encode({"method": "ping"}))
+        return json_command({"method": "ping"})
 
-    def _missing(self) -> Iterator[str]:
-        return (one for one in self.topics if one not in self.acknowledged and one not in self.refused)
-
-    def _subscribe(self, one: str) -> bytes:
+    def _subscribe(self, one: str) -> Command:
         kind, _, dex = one.partition(":")
         subscription = {"type": kind, "user": self._address}
         if kind == _OF_DEX:
             subscription["dex"] = dex
-        return _encode({"method": "subscribe", "subscription": subscription})
+        return json_command({"method": "subscribe", "subscription": subscription})

@@ -43,7 +43,7 @@ def decode_answer(target: str, payload: bytes) -> Decoded:
     request = as_object(read_json(target.removeprefix(INFO).encode()), "request")
     answer = read_json(payload)
     updates = decode_info(request, answer)
-    return Decoded(target, DECODED, None, tuple(updates), None, _next_page(request, answer))
+    return Decoded(target, DECODED, updates=tuple(updates), next_page=_next_page(request, answer))
 
 
 def decode_info(request: Fields, answer: Any) -> Sequence[Update]:

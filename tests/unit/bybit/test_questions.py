@@ -7,7 +7,7 @@ from urllib.parse import parse_qs
 
 import pytest
 
-from recorder.errors import Refused, Undecodable
+from recorder.errors import UNREADABLE, Refused
 from recorder.venues.bybit import answers
 from recorder.venues.bybit import questions as bybit
 from recorder.venues.rest import (
@@ -191,7 +191,7 @@ def test_the_exchanges_clock() -> None:
     body = b'{"retCode":0,"retMsg":"OK","result":{"timeSecond":"1"},"retExtInfo":{},"time":1795600000001}'
     assert bybit.server_time_ms(body) == 1_795_600_000_001
     for wrong in (b"", b"{}", b'{"retCode":10000}', b'{"retCode":0}', b'{"retCode":0,"time":"x"}'):
-        with pytest.raises(Undecodable):
+        with pytest.raises(UNREADABLE):
             bybit.server_time_ms(wrong)
 
 

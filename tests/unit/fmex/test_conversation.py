@@ -51,15 +51,15 @@ def test_sub_and_unsub() -> None:
     topics = ["account", "order.btcusd_p", "position.ethusd_p"]
     assert say(one, {"cmd": "sub", "args": topics, "id": "1"}) == {"id": "1", "type": "topics", "topics": topics}
     say(one, {"cmd": "unsub", "args": ["order.btcusd_p"]})
-    assert one.topics == {"account", "position.ethusd_p"}
+    assert one.topics_of("main") == {"account", "position.ethusd_p"}
 
 
 def test_topics_in_upper_case_are_taken() -> None:
     one = session()
     assert say(one, {"cmd": "sub", "args": ["order.BTCUSD_P"]})["topics"] == ["order.BTCUSD_P"]
-    assert one.topics == {"order.btcusd_p"}
+    assert one.topics_of("main") == {"order.btcusd_p"}
     say(one, {"cmd": "unsub", "args": ["order.BTCUSD_P"]})
-    assert one.topics == set()
+    assert one.topics_of("main") == set()
 
 
 @pytest.mark.parametrize("topic", ["order.xrpusd_p", "ticker.btcusd_p", "", 7, None, ["account"]])
@@ -67,7 +67,7 @@ def test_a_wrong_topic_refuses_the_whole_command(topic: object) -> None:
     one = session()
     answer = say(one, {"cmd": "sub", "args": ["account", topic], "id": "1"})
     assert (answer["id"], answer["status"], answer["msg"]) == ("1", INVALID_TOPIC, f"invalid sub topic, {topic}")
-    assert one.topics == set()
+    assert one.topics_of("main") == set()
 
 
 def test_topics_can_be_refused_for_a_while() -> None:

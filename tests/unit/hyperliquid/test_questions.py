@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from recorder.errors import Refused, Undecodable
+from recorder.errors import UNREADABLE, Refused
 from recorder.model import FillUpdate, OrderUpdate
 from recorder.venues.hyperliquid import Hyperliquid
 from recorder.venues.hyperliquid import questions as hyperliquid
@@ -202,7 +202,7 @@ def test_the_exchanges_clock() -> None:
     assert (request.method, request.url, request.body) == ("POST", f"{URL}/info", b'{"type":"exchangeStatus"}')
     assert hyperliquid.server_time_ms(b'{"specialStatuses":null,"time":1795800000001}') == 1_795_800_000_001
     for wrong in (b"", b"[]", b'{"time":"1"}'):
-        with pytest.raises(Undecodable):
+        with pytest.raises(UNREADABLE):
             hyperliquid.server_time_ms(wrong)
 
 

@@ -43,7 +43,9 @@ def payloads(stage: Stage, session_id: int) -> list[bytes]:
 
 @pytest.mark.parametrize("why", ["age", "notice"])
 def test_a_connection_is_replaced_by_one_that_is_covered_before_it_ends(exchange: ToyExchange, why: str) -> None:
-    with stage_of(exchange, Toy(connection_max_s=0.3 if why == "age" else None)) as stage:
+    toy = Toy()
+    toy.connection_max_s = 0.3 if why == "age" else None
+    with stage_of(exchange, toy) as stage:
         old = exchange.covered()
         stage.wait_entry(Covered)
         if why == "notice":
@@ -145,7 +147,9 @@ def test_a_stop_in_the_overlap_keeps_what_both_received(exchange: ToyExchange) -
 
 
 def test_silence_on_a_repeated_topic_ends_the_connection(exchange: ToyExchange) -> None:
-    with stage_of(exchange, Toy(repeated_topics={"status": 0.4, "fills": 0.1})) as stage:
+    toy = Toy()
+    toy.repeated_topics = {"status": 0.4, "fills": 0.1}
+    with stage_of(exchange, toy) as stage:
         line = exchange.covered()
         stage.wait_entry(Covered)
         for _ in range(3):

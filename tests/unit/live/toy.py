@@ -6,7 +6,7 @@ login, acknowledges commands by their ids, refuses in prose, asks for signs of l
 
 import json
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from itertools import count
 
 from recorder.clock import Clock
@@ -28,12 +28,10 @@ from recorder.model import (
     RefusedCommand,
     Update,
 )
-from recorder.venues.base import Accounting, Command, Environment, Plain, Stream
-from recorder.venues.comparable import Comparable
+from recorder.venues.base import Command, Environment, PushSession, Stream, Venue, json_command
 from recorder.venues.fmex.accounting import FMexAccounting
 from recorder.venues.fmex.stand_in import FMexStandIn
 from recorder.venues.rest import (
-    CredentialField,
     Credentials,
     Known,
     Login,
@@ -41,19 +39,12 @@ from recorder.venues.rest import (
     Purpose,
     Question,
     Questions,
-    RenewToken,
-    RequestToken,
     RestLimit,
     RestRequest,
     Token,
     Unrecorded,
-    Verdict,
 )
-from recorder.venues.stand_in import StandIn
 from tests.unit.live.peer import CLOSE, PING, PONG, Line, Peer, accept, frame, refuse
-
-_NO_ORDER = OrderUpdate(None, 0, 0, None, "BTC", "", *[None] * (len(OrderUpdate._fields) - 6))
-_NO_FILL = FillUpdate(None, 0, *[None] * (len(FillUpdate._fields) - 2))
 
 #: Its answer to a login names a secret.
 SESSION = "a-secret-of-the-session"
@@ -61,42 +52,35 @@ LOGGED_IN = b'{"logged":"in","session":"a-secret-of-the-session"}'
 KEY, SECRET = "the-key-of-a-toy", "the/secret+of a toy"
 
 
-class ToySession:
-    """Implements `recorder.venues.base.PushSession`: login, then a command for each topic."""
+class ToySession(PushSession):
+    """Login, then a command for each topic."""
 
     def __init__(self, stream: Stream, credentials: Credentials, heartbeat: bytes | None) -> None:
-        self.topics = stream.topics
-        self.acknowledged: set[str] = set()
-        self.refused: dict[str, str] = {}
+        super().__init__(stream.topics)
         self._credentials = credentials
         self._heartbeat = heartbeat
         self._ids = count(1)
         self._asked: dict[str, str] = {}  # command id → topic
 
-    @property
-    def settled(self) -> bool:
-        """Whether every topic has been acknowledged or refused."""
-        return self.acknowledged.union(self.refused) >= set(self.topics)
-
     def opening(self, _now_ms: int) -> list[Command]:
         """The login."""
         sent = {"id": "login", "key": self._credentials["key"], "sign": self._credentials["secret"]}
-        return [Command(json.dumps(sent).encode(), json.dumps(sent | {"key": "***", "sign": "***"}).encode())]
+        return [json_command(sent, key="***", sign="***")]
 
     def receive(self, control: Control, _now_ms: int) -> list[Command]:
         """Take what the exchange said."""
         match control:
             case LoggedIn():
                 self._asked = {str(next(self._ids)): topic for topic in self.topics}
-                return [_command(id=command_id, want=topic) for command_id, topic in self._asked.items()]
-            case Acknowledged(_, command_id) if command_id in self._asked:
-                self.acknowledged.add(self._asked[command_id])
+                return [json_command({"id": command_id, "want": topic}) for command_id, topic in self._asked.items()]
+            case Acknowledged(_, command_id):
+                self.acknowledge([self._asked.get(command_id or "", "")])
             case RefusedCommand(command_id, _, message):
                 if command_id not in self._asked:
                     raise Refused(f"The exchange refused the login: {message}; check key and secret.")
-                self.refused[self._asked[command_id]] = message
+                self.refuse([self._asked[command_id]], message)
             case Asked(token):
-                return [_command(here=token)]
+                return [json_command({"here": token})]
         return []
 
     def heartbeat(self, _now_ms: int) -> Command | None:
@@ -104,44 +88,26 @@ class ToySession:
         return None if self._heartbeat is None else Command(self._heartbeat)
 
 
-def _command(**fields: str) -> Command:
-    return Command(json.dumps(fields).encode())
-
-
-class Toy:
+class Toy(Venue):
     """Implements `recorder.venues.base.Venue`, which documents the members.
 
     Args:
         heartbeat: what a heartbeat sends; None: a ping of the WebSocket protocol.
         heartbeat_s: seconds between two.
-        connection_max_s: the age limit of a connection.
-        repeated_topics: topic → the longest silence.
     """
 
     name = "toy"
-    credential_fields: tuple[CredentialField, ...] = (CredentialField("key"), CredentialField("secret"))
     environments: Mapping[str, Environment] = {"production": Environment("https://toy.example", "wss://toy.example")}
-    needs_symbols = False
     clock_tolerance_ms = 10_000
-    pushes_fills = True
-    rest_limits: tuple[RestLimit, ...] = (RestLimit(1000, 1.0),)
-    comparable: tuple[Comparable, ...] = ()
-    accounting: Accounting = FMexAccounting()
-    stand_in: StandIn = FMexStandIn()
+    rest_limits = (RestLimit(1000, 1.0),)
+    accounting = FMexAccounting()
+    stand_in = FMexStandIn()
 
-    def __init__(
-        self,
-        heartbeat: bytes | None = b"ping",
-        heartbeat_s: float = 1000.0,
-        connection_max_s: float | None = None,
-        repeated_topics: Mapping[str, float] | None = None,
-    ) -> None:
+    def __init__(self, heartbeat: bytes | None = b"ping", heartbeat_s: float = 1000.0) -> None:
         self.heartbeat = heartbeat
         self.heartbeat_s = heartbeat_s
-        self.connection_max_s = connection_max_s
-        self.repeated_topics = repeated_topics or {}
-        self.token: RequestToken | None = _new_token
-        self.renew: RenewToken | None = _renewed_token
+        self.token = _new_token
+        self.renew = _renewed_token
 
     def streams(self, login: Login) -> tuple[Stream, ...]:
         """One for orders, one for money."""
@@ -149,14 +115,6 @@ class Toy:
             Stream(f"{login.stream_url}/orders", ("orders", "status"), "orders"),
             Stream(f"{login.stream_url}/money", ("fills",), "money"),
         )
-
-    def native_symbol(self, symbol: str) -> str:
-        """As written."""
-        return symbol
-
-    def symbol_of(self, _topic: str) -> str | None:
-        """No topic is about one symbol."""
-        return None
 
     def check(self, _login: Login) -> Unrecorded[tuple[str, ...]]:
         """Which rights the key has."""
@@ -185,31 +143,18 @@ class Toy:
     def decode(self, payload: bytes) -> Decoded:
         """Decode a frame."""
         if payload in {b"", b"pong"}:
-            return Decoded(None, DECODED, None, (Heartbeat(None, 0, None),) if payload else (), None)
+            return Decoded(None, DECODED, updates=(Heartbeat(),) if payload else ())
         if payload.startswith(b"welcome"):
-            return Decoded(None, CONTROL, None, (), Hello(None))
+            return Decoded(None, CONTROL, control=Hello())
         read = json.loads(payload)
         if "topic" in read:
-            return Decoded(read["topic"], DECODED, None, _updates(**read), None)
+            return Decoded(read["topic"], DECODED, updates=_updates(**read))
         secrets = (read["session"],) if "session" in read else ()
-        return Decoded(None, CONTROL, None, (), _control(read), secrets=secrets)
-
-    def decode_plain(self, _payloads: Sequence[bytes], *, decodable: bool = False) -> Plain | None:
-        """It has no faster way."""
-        return None
+        return Decoded(None, CONTROL, control=_control(read), secrets=secrets)
 
     def decode_answer(self, target: str, payload: bytes) -> Decoded:
         """A snapshot says only that there is nothing."""
-        return Decoded(target, DECODED if json.loads(payload) == [] else CONTROL, None, (), None)
-
-    def classify(self, status: int, _body: bytes) -> Verdict:
-        """By the status."""
-        known = {200: Verdict.ANSWER, 401: Verdict.REFUSED, 404: Verdict.GONE, 429: Verdict.WAIT}
-        return known.get(status, Verdict.TRANSIENT)
-
-    def wait_s(self, _status: int, _headers: Mapping[str, str], _body: bytes, _now_ms: int) -> float:
-        """It does not say."""
-        return 0.0
+        return Decoded(target, DECODED if json.loads(payload) == [] else CONTROL)
 
     def questions(self, purpose: Purpose, _known: Known) -> Questions:
         """Open orders."""
@@ -220,11 +165,10 @@ class Toy:
 
 def _updates(topic: str, id: str = "", at: int | None = None, status: str = "new") -> tuple[Update, ...]:
     if topic == "orders":
-        order = _NO_ORDER._replace(event_ms=at, order_id=id, side="buy", price="1", quantity="1")
-        return (order._replace(status=status),)
+        return (OrderUpdate(at, 0, 0, None, "BTC", id, side="buy", price="1", quantity="1", status=status),)
     if topic == "fills":
-        fill = _NO_FILL._replace(trade_id=id, order_id="1", symbol="BTC", side="buy", price="1", quantity="1")
-        return (fill._replace(fee="0", fee_currency="BTC", executed_ms=at, kind="trade"),)
+        fill = FillUpdate(trade_id=id, order_id="1", symbol="BTC", side="buy", price="1", quantity="1", kind="trade")
+        return (fill._replace(fee="0", fee_currency="BTC", executed_ms=at),)
     return ()
 
 
@@ -256,11 +200,8 @@ def _request(method: str, path: str) -> MakeRequest:
 
 
 def _token(body: bytes) -> Token:
-    try:
-        read = json.loads(body)
-        return Token(read["token"], read["renew_s"])
-    except (ValueError, KeyError):
-        raise Undecodable(f"no token: {body.decode()}") from None
+    read = json.loads(body)
+    return Token(read["token"], read["renew_s"])
 
 
 class ToyExchange(Peer):
@@ -338,7 +279,7 @@ class ToyExchange(Peer):
         try:
             while True:
                 opcode, payload = line.receive()
-                if b'"want": "status"' in payload or b'"want": "fills"' in payload:
+                if b'"want":"status"' in payload or b'"want":"fills"' in payload:
                     self.lines[line.request.split(b"?")[0].rpartition(b"/")[2].decode()] = line
                 if opcode == PING:
                     line.send(frame(payload, PONG))

@@ -7,12 +7,11 @@ asked for.
 from collections.abc import Collection, Iterator, Sequence
 from decimal import Decimal
 
-from recorder.model import MAKER, TAKER, FillUpdate
 from recorder.venues.bybit.answers import BALANCES, EXECUTIONS, OPEN_ORDERS, POSITIONS, TRANSACTION_LOG
 from recorder.venues.bybit.portal import TOPICS
 from recorder.venues.bybit.stand_in import frames, ledger
 from recorder.venues.bybit.words import INVERSE, LINEAR, SPOT, UNIFIED
-from recorder.venues.face import Push
+from recorder.venues.face import Face, Push, pushed
 from recorder.venues.simulated import (
     Event,
     Funds,
@@ -26,7 +25,7 @@ from recorder.venues.simulated import (
     SimulatedTransaction,
     Terms,
 )
-from recorder.venues.view import Execution, SentState
+from recorder.venues.view import SentState
 
 DEFAULT_SYMBOLS = ("BTCUSDT", "ETHUSDT", "BTCUSD", "spot:BTCUSDT")
 
@@ -98,7 +97,7 @@ def _instrument(symbol: str) -> Terms:
     )
 
 
-class BybitFace:
+class BybitFace(Face):
     """Implements `recorder.venues.stand_in.Face`."""
 
     def __init__(self, _instruments: Sequence[Terms], _key: str) -> None:
@@ -111,19 +110,7 @@ class BybitFace:
     def pushes(self, moment: Moment, now_ms: int) -> Iterator[Push]:
         """One frame for each execution, order, position and coin."""
         orders = {event.id: event for event in moment if isinstance(event, SimulatedOrder)}
-        passed: list[Event] = []
-        for event in moment:
-            passed.append(event)
-            told = _told(event, orders)
-            if told is None:
-                continue
-            topic, row, number = told
-            yield Push(topic, frames.push(topic, row, now_ms, number), passed)
-            passed = []
-
-    def snapshot(self, topic: str, state: SimulatedState, now_ms: int, *, is_first: bool) -> Iterator[bytes]:
-        """None: only changes are pushed."""
-        return iter(())
+        return pushed(moment, lambda event: _told(event, orders, now_ms))
 
     def balances(self, state: SimulatedState) -> Iterator[SentState]:
         """The coins of the wallet."""
@@ -154,33 +141,14 @@ class BybitFace:
         target = f"{TRANSACTION_LOG}?accountType={UNIFIED}"
         return _sent(target, ledger.transaction_row(transaction, None), transaction.occurred_ms)
 
-    def execution(self, fill: SimulatedFill) -> Execution:
-        """A fill."""
-        row = frames.execution_row(fill, None)
-        update = FillUpdate(
-            event_ms=None,
-            is_snapshot=0,
-            trade_id=str(row["execId"]),
-            order_id=str(row["orderId"]),
-            client_order_id=fill.client_order_id,
-            market=fill.terms.market,
-            symbol=fill.terms.symbol,
-            side=fill.side,
-            position_side=fill.position_side,
-            price=str(row["execPrice"]),
-            quantity=str(row["execQty"]),
-            fee=str(row["execFee"]),
-            fee_currency=fill.fee_currency,
-            liquidity=TAKER if fill.is_taker else MAKER,
-            realized_pnl=str(row["execPnl"]) or None,
-            kind=fill.kind,
-            executed_ms=fill.executed_ms,
-            extra=None,
-        )
-        return Execution(update)
+
+def _told(event: Event, orders: dict[int, SimulatedOrder], now_ms: int) -> tuple[str, bytes] | None:
+    """Topic and frame of an event; None if it is not pushed."""
+    told = _row_of(event, orders)
+    return None if told is None else (told[0], frames.push(*told[:2], now_ms, told[2]))
 
 
-def _told(event: Event, orders: dict[int, SimulatedOrder]) -> tuple[str, frames.Row, int] | None:
+def _row_of(event: Event, orders: dict[int, SimulatedOrder]) -> tuple[str, frames.Row, int] | None:
     """Topic and row of an event, and a number for the frame's id; None if it is not pushed."""
     match event:
         case SimulatedFill():

@@ -1,51 +1,24 @@
 """The exchange's side of one push connection: commands in, answers out. Pure: callers pass the clocks."""
 
 import json
-from collections.abc import Collection
 from typing import Any
 
 from recorder.venues.fmex.portal import INVALID_TOPIC, TOPICS_PER_COMMAND_MAX
-from recorder.venues.stand_in import Backend, Close, PortalAccess, Said
-
-#: How long a client may go without a ping, seconds.
-PING_TIMEOUT_S = 30.0
-
-#: WebSocket close code (RFC 6455, 7.4.1).
-POLICY_VIOLATION = 1008
+from recorder.venues.stand_in import POLICY_VIOLATION, Close, Conversation, Said
 
 #: Status of a command with too many topics, and of one that cannot be read. The page has no numbers for them.
 TOO_MANY_TOPICS = 41003
 INVALID_COMMAND = 41000
 
 
-class FMexConversation:
+class FMexConversation(Conversation):
     """Implements `recorder.venues.stand_in.Conversation`, which documents the methods."""
 
-    def __init__(self, access: PortalAccess, backend: Backend, now_s: float) -> None:
-        assert access.key is not None, "the handshake has proved the key"
-        self._key = access.key
-        self._has_topic = backend.has_topic
-        self._ping_timeout_s = backend.ping_timeout_s or PING_TIMEOUT_S
-        #: When to disconnect the client unless it sends a ping.
-        self.wake_s = now_s + self._ping_timeout_s
-        #: The topics that the client has subscribed to.
-        self.topics: set[str] = set()
-
-    @property
-    def keys(self) -> tuple[str, ...]:
-        """The account of the handshake."""
-        return (self._key,)
-
-    def topics_of(self, key: str) -> Collection[str]:
-        """The topics that the client has subscribed to."""
-        return self.topics if key == self._key else ()
+    silence_s = 30.0
 
     def open(self, now_ms: int, now_s: float) -> list[Said]:
         """The hello."""
         return [_text({"type": "hello", "ts": now_ms})]
-
-    def heard(self, now_ms: int, now_s: float) -> None:
-        """Only the exchange's own pings count."""
 
     def wake(self, now_ms: int, now_s: float) -> list[Said]:
         """Disconnect a client that has sent no ping."""
@@ -74,7 +47,7 @@ class FMexConversation:
     def _ping(self, args: Any, now_ms: int, now_s: float) -> dict[str, Any]:
         if not isinstance(args, list) or len(args) != 1 or type(args[0]) is not int or abs(args[0]) >= 2**63:
             return {"status": INVALID_COMMAND, "msg": "invalid ping, args must be [<client time in ms>]"}
-        self.wake_s = now_s + self._ping_timeout_s
+        self.wake_s = now_s + self.silence_s
         return {"type": "ping", "ts": now_ms, "gap": now_ms - args[0]}
 
     def _subscribe(self, cmd: str, args: Any) -> dict[str, Any]:
@@ -87,14 +60,15 @@ class FMexConversation:
         if len(args) > TOPICS_PER_COMMAND_MAX:
             message = f"too many topics, {len(args)}, at most {TOPICS_PER_COMMAND_MAX} a command"
             return {"status": TOO_MANY_TOPICS, "msg": message}
+        key, followed = next(iter(self.followed.items()))  # the handshake proved the key
         for topic in args:
-            if not isinstance(topic, str) or not self._has_topic(self._key, topic.lower()):
+            if not isinstance(topic, str) or not self.backend.has_topic(key, topic.lower()):
                 return {"status": INVALID_TOPIC, "msg": f"invalid {cmd} topic, {topic}"}
         topics = [topic.lower() for topic in args]
         if cmd == "sub":
-            self.topics.update(topics)
+            followed.update(topics)
         else:
-            self.topics.difference_update(topics)
+            followed.difference_update(topics)
         return {"type": "topics", "topics": args}
 
 

@@ -5,9 +5,10 @@ It pushes no fills and no transactions: an execution is a change of its order, a
 
 from collections.abc import Collection, Iterator, Sequence
 from decimal import Decimal
+from functools import partial
 
 from recorder.model import MAKER, TAKER, FillUpdate
-from recorder.venues.face import Push
+from recorder.venues.face import Face, Push, pushed
 from recorder.venues.fmex import rest
 from recorder.venues.fmex.portal import topics_of
 from recorder.venues.fmex.stand_in import frames
@@ -21,7 +22,6 @@ from recorder.venues.simulated import (
     SimulatedOrder,
     SimulatedPosition,
     SimulatedState,
-    SimulatedTransaction,
     Terms,
 )
 from recorder.venues.view import Execution, SentState
@@ -72,7 +72,7 @@ def _contract(symbol: str, number: int) -> Terms:
     )
 
 
-class FMexFace:
+class FMexFace(Face):
     """Implements `recorder.venues.face.Face`."""
 
     def __init__(self, contracts: Sequence[Terms], _key: str = "") -> None:
@@ -86,22 +86,17 @@ class FMexFace:
 
     def pushes(self, moment: Moment, now_ms: int) -> Iterator[Push]:
         """One frame for each order, position and balance."""
-        passed: list[Event] = []
-        for event in moment:
-            passed.append(event)
-            if isinstance(event, SimulatedOrder):
-                yield Push(self._order_topics[event.terms.symbol], frames.order_push(event, now_ms), passed)
-            elif isinstance(event, SimulatedPosition):
-                yield Push(self._position_topics[event.terms.symbol], frames.position_push(event, now_ms), passed)
-            elif isinstance(event, SimulatedBalance):
-                yield Push("account", frames.balance_push(event, now_ms), passed)
-            else:
-                continue
-            passed = []
+        return pushed(moment, partial(self._told, now_ms))
 
-    def snapshot(self, topic: str, state: SimulatedState, now_ms: int, *, is_first: bool) -> Iterator[bytes]:
-        """None: only changes are pushed."""
-        return iter(())
+    def _told(self, now_ms: int, event: Event) -> tuple[str, bytes] | None:
+        match event:
+            case SimulatedOrder():
+                return self._order_topics[event.terms.symbol], frames.order_push(event, now_ms)
+            case SimulatedPosition():
+                return self._position_topics[event.terms.symbol], frames.position_push(event, now_ms)
+            case SimulatedBalance():
+                return "account", frames.balance_push(event, now_ms)
+        return None
 
     def balances(self, state: SimulatedState) -> Iterator[SentState]:
         """The balance, in BTC."""
@@ -113,42 +108,21 @@ class FMexFace:
         for position in state.current_positions():
             yield SentState(rest.POSITIONS, frames.position_answer(position))
 
-    def order_number(self, order_id: str) -> int | None:
-        """Ids are numbers."""
-        return int(order_id) if order_id.isascii() and order_id.isdigit() else None
-
     def order(self, order: SimulatedOrder) -> SentState:
         """An order."""
         return SentState(f"{rest.ORDERS}/{order.id}", frames.order_answer(order))
 
-    def fill(self, fill: SimulatedFill) -> SentState:
-        """None: an execution is only a part of an order."""
-        raise NotImplementedError
-
-    def transaction(self, transaction: SimulatedTransaction) -> SentState:
-        """None: the exchange has no ledger."""
-        raise NotImplementedError
-
     def execution(self, fill: SimulatedFill) -> Execution:
         """An execution, as the list of an order's matches has it."""
         update = FillUpdate(
-            event_ms=None,
-            is_snapshot=0,
-            trade_id=None,
             order_id=str(fill.order_id),
-            client_order_id=None,
-            market=None,
             symbol=fill.terms.symbol,
             side=fill.side,
-            position_side=None,
             price=str(fill.price),
             quantity=f"{fill.quantity}.0",  # with a decimal point, as in the exchange's example
             fee=str(fill.fee),
             fee_currency="BTC",
             liquidity=TAKER if fill.is_taker else MAKER,
-            realized_pnl=None,
-            kind=None,
             executed_ms=fill.executed_ms,
-            extra=None,
         )
         return Execution(update)

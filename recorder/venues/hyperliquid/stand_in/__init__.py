@@ -1,19 +1,20 @@
 """Hyperliquid's server side, for the simulator and for a served record."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 
 from recorder.venues.hyperliquid.questions import PATH
 from recorder.venues.hyperliquid.stand_in import face
 from recorder.venues.hyperliquid.stand_in.conversation import HyperliquidConversation
 from recorder.venues.hyperliquid.stand_in.rest import HyperliquidRequestHandler
+from recorder.venues.stand_in import StandIn
 
 
-class HyperliquidStandIn:
-    """Implements `recorder.venues.stand_in.StandIn`. The key of an account is its address; there is no secret."""
+class HyperliquidStandIn(StandIn):
+    """The key of an account is its address; there is no secret."""
 
-    default_symbols: tuple[str, ...] = face.DEFAULT_SYMBOLS
+    default_symbols = face.DEFAULT_SYMBOLS
     default_account = ("0x5e11a9b0c4d2f7e83a6b1c0d9e8f7a6b5c4d3e2f", "none")
-    public_paths: Collection[str] = frozenset([PATH])
+    public_paths = frozenset([PATH])
     terms = staticmethod(face.terms)
     funds = staticmethod(face.funds)
     face = face.HyperliquidFace

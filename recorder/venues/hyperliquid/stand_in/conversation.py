@@ -1,24 +1,18 @@
 """The exchange's side of a connection: subscriptions, snapshots, states that repeat, pings. Pure."""
 
 import re
-from collections.abc import Collection
 from typing import Any
 
 import msgspec
 
 from recorder.venues.hyperliquid.portal import REPEATED, topics_of
 from recorder.venues.hyperliquid.topics import topic
-from recorder.venues.stand_in import Backend, Close, PortalAccess, Said, Snapshot
+from recorder.venues.stand_in import NORMAL, Backend, Close, Conversation, PortalAccess, Said, Snapshot
 
 #: Whole states are pushed again after this, whether they changed or not, seconds.
 REPEAT_S = 5.0
-#: A connection to which nothing was sent for this long is closed, seconds.
-SILENT_S = 60.0
 #: Different accounts on the connections of one address at most.
 USERS_MAX = 15
-
-#: WebSocket close code (RFC 6455, 7.4.1).
-_NORMAL = 1000
 
 _ADDRESS = re.compile(r"0[xX][0-9a-fA-F]{40}")
 _KINDS = frozenset(one.partition(":")[0] for one in topics_of(()))
@@ -27,38 +21,21 @@ _UNREADABLE = "Error parsing JSON into valid websocket request: "
 _encode = msgspec.json.Encoder().encode
 
 
-class HyperliquidConversation:
-    """Implements `recorder.venues.stand_in.Conversation`, which documents the methods."""
+class HyperliquidConversation(Conversation):
+    """Implements `recorder.venues.stand_in.Conversation`; every account may be followed, as all are public."""
+
+    #: Without a frame to the client; what it sends does not count.
+    silence_s = 60.0
 
     def __init__(self, access: PortalAccess, backend: Backend, now_s: float) -> None:
-        self._backend = backend
-        self._topics: dict[str, set[str]] = {}
-        self._silent_s = backend.ping_timeout_s or SILENT_S
+        super().__init__(access, backend, now_s)
         self._said_s = self._repeated_s = now_s
-        #: When the states repeat, or the connection has been silent for too long.
-        self.wake_s = now_s + self._silent_s
-
-    @property
-    def keys(self) -> Collection[str]:
-        """The accounts that the client has named: all of them are public."""
-        return self._topics.keys()
-
-    def topics_of(self, key: str) -> Collection[str]:
-        """The topics of an account that the client has subscribed to."""
-        return self._topics.get(key, ())
-
-    def open(self, now_ms: int, now_s: float) -> list[Said]:
-        """Nothing: there is no greeting."""
-        return []
-
-    def heard(self, now_ms: int, now_s: float) -> None:
-        """What the client sends does not count, only what is sent to it."""
 
     def wake(self, now_ms: int, now_s: float) -> list[Said]:
         """Repeat the states, or close a silent connection."""
         repeating = self._repeating()
-        if not repeating and now_s >= self._said_s + self._silent_s:
-            return [Close(_NORMAL, "Inactive")]
+        if not repeating and now_s >= self._said_s + self.silence_s:
+            return [Close(NORMAL, "Inactive")]
         self._said_s = self._repeated_s = now_s
         self._set_alarm()
         return [Snapshot(key, one, is_first=False) for key, one in repeating]
@@ -71,7 +48,7 @@ class HyperliquidConversation:
         return said
 
     def _set_alarm(self) -> None:
-        silent_s = self._said_s + self._silent_s
+        silent_s = self._said_s + self.silence_s
         self.wake_s = min(silent_s, self._repeated_s + REPEAT_S) if self._repeating() else silent_s
 
     def _obey(self, message: bytes) -> list[Said]:
@@ -96,15 +73,15 @@ class HyperliquidConversation:
         if subscription.get("type") not in _KINDS:
             return False
         user = subscription.get("user")
-        return isinstance(user, str) and (bool(_ADDRESS.fullmatch(user)) or self._backend.secret_of(user) is not None)
+        return isinstance(user, str) and (bool(_ADDRESS.fullmatch(user)) or self.backend.secret_of(user) is not None)
 
     def _subscribe(self, method: str, subscription: dict[str, Any]) -> list[Said]:
         user, name = str(subscription["user"]), topic(subscription["type"], subscription.get("dex"))
         # Accounts are known by the address in lower case.
-        key = user if self._backend.secret_of(user) is not None else user.lower()
-        if key not in self._topics and len(self._topics) >= USERS_MAX:
+        key = user if self.backend.secret_of(user) is not None else user.lower()
+        if key not in self.followed and len(self.followed) >= USERS_MAX:
             return [_refusal(f"Cannot track more than {USERS_MAX} total users.")]
-        topics = self._topics.setdefault(key, set())
+        topics = self.followed.setdefault(key, set())
         echo = {**subscription, "user": key}
         shown = _encode(echo).decode()
         if method == "unsubscribe":
@@ -114,13 +91,13 @@ class HyperliquidConversation:
             return [_answer(method, echo)]
         if name in topics:
             return [_refusal(f"Already subscribed: {shown}")]
-        if not self._backend.has_topic(key, name):
+        if not self.backend.has_topic(key, name):
             return [_refusal(f"Invalid subscription {shown}")]
         topics.add(name)
         if subscription["type"] == "userFills":
             echo = {**echo, "aggregateByTime": False}
         answer: list[Said] = [_answer(method, echo)]
-        if self._backend.secret_of(key) is not None:
+        if self.backend.secret_of(key) is not None:
             answer.append(Snapshot(key, name, is_first=True))
         return answer
 
@@ -128,8 +105,8 @@ class HyperliquidConversation:
         """Accounts and topics whose states repeat."""
         return [
             (key, one)
-            for key, topics in self._topics.items()
-            if self._backend.secret_of(key) is not None
+            for key, topics in self.followed.items()
+            if self.backend.secret_of(key) is not None
             for one in sorted(topics)
             if one.partition(":")[0] in REPEATED
         ]

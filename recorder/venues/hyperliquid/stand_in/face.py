@@ -7,8 +7,7 @@ orders whenever something changes.
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
 
-from recorder.model import MAKER, TAKER, FillUpdate
-from recorder.venues.face import Push
+from recorder.venues.face import Face, Push
 from recorder.venues.hyperliquid.portal import topics_of
 from recorder.venues.hyperliquid.stand_in import frames
 from recorder.venues.hyperliquid.words import MAIN_DEX, SPOT, USDC
@@ -24,7 +23,7 @@ from recorder.venues.simulated import (
     SimulatedTransaction,
     Terms,
 )
-from recorder.venues.view import Execution, SentState
+from recorder.venues.view import SentState
 
 DEFAULT_SYMBOLS = ("BTC", "ETH", "@107")
 
@@ -93,7 +92,7 @@ def _instrument(symbol: str) -> Terms:
     )
 
 
-class HyperliquidFace:
+class HyperliquidFace(Face):
     """Implements `recorder.venues.stand_in.Face`.
 
     Args:
@@ -202,10 +201,6 @@ class HyperliquidFace:
         for position in state.current_positions():
             yield _sent("clearinghouseState", self.address, frames.margin_state(None, [position], position.updated_ms))
 
-    def order_number(self, order_id: str) -> int | None:
-        """Ids are numbers."""
-        return int(order_id) if order_id.isascii() and order_id.isdigit() else None
-
     def order(self, order: SimulatedOrder) -> SentState:
         """An order."""
         stated = frames.stated_order(order, listed=True)
@@ -221,31 +216,6 @@ class HyperliquidFace:
             return _sent("userFunding", self.address, [frames.funding_row(transaction)])
         row_of_ledger = frames.ledger_row(transaction, self.address)
         return _sent("userNonFundingLedgerUpdates", self.address, [] if row_of_ledger is None else [row_of_ledger])
-
-    def execution(self, fill: SimulatedFill) -> Execution:
-        """A fill."""
-        shown = frames.fill(fill, self.address)
-        update = FillUpdate(
-            event_ms=None,
-            is_snapshot=0,
-            trade_id=str(fill.trade_id),
-            order_id=str(fill.order_id),
-            client_order_id=fill.client_order_id,
-            market=None,
-            symbol=fill.terms.symbol,
-            side=fill.side,
-            position_side=None,
-            price=str(shown["px"]),
-            quantity=str(shown["sz"]),
-            fee=str(shown["fee"]),
-            fee_currency=fill.fee_currency,
-            liquidity=TAKER if fill.is_taker else MAKER,
-            realized_pnl=str(shown["closedPnl"]),
-            kind=fill.kind,
-            executed_ms=fill.executed_ms,
-            extra=None,
-        )
-        return Execution(update)
 
 
 def _sent(kind: str, address: str, answer: object, **parameters: object) -> SentState:
