@@ -2,19 +2,25 @@
 
 import json
 from collections.abc import Iterator
+from decimal import Decimal
 from typing import Any
 
 import pytest
 
+from recorder.live.channel import Recorded
 from recorder.model import DECODED
+from tests.contract.test_projections import project
 from tests.contract.test_views import ask
-from tests.made import NOON_NS, answered, of_venue, received
+from tests.made import NOON_NS, SESSION, answered, of_venue, received
 from tests.samples import HYPERLIQUID, sample, sample_lines, sample_names
 from tests.unit.hyperliquid.test_rest import target
 from tests.unit.read.desk import Desk
 
 #: What `make test` proves on PostgreSQL too.
-ON_POSTGRESQL = ("test_every_field_of_every_frame_is_in_a_view",)
+ON_POSTGRESQL = (
+    "test_every_field_of_every_frame_is_in_a_view",
+    "test_fills_without_an_id_count_once_whoever_tells_of_them",
+)
 
 PUSHES = sample_lines("hyperliquid/pushes.jsonl")
 REQUESTS = sample_names("hyperliquid/answers")
@@ -140,3 +146,37 @@ def test_similar_requests_and_topics_are_kept_apart(filled: Desk) -> None:
     assert topics("hyperliquid_info_meta") == {target("meta")}
     assert topics("hyperliquid_openorders") == {"openOrders"}  # that of `xyz` lists none
     assert topics("hyperliquid_clearinghousestate") == {"clearinghouseState", "clearinghouseState:xyz"}
+
+
+def dust(coin: str, before: str, **changed: object) -> dict[str, object]:
+    """A conversion of dust: all of them have the id 0, and those of a day one time, order and hash."""
+    same = {"time": 1795800000123, "oid": 577, "tid": 0, "hash": "0x" + "0" * 64, "dir": "Spot Dust Conversion"}
+    amounts = {"px": "0.19", "sz": "0.4", "fee": "0.0", "feeToken": "USDC", "closedPnl": "0.0", "crossed": True}
+    return {"coin": coin, "side": "A", "startPosition": before, **same, **amounts, **changed}
+
+
+def test_fills_without_an_id_count_once_whoever_tells_of_them(desk: Desk) -> None:
+    told = [dust("@107", "0.9"), dust("@107", "0.5"), dust("PURR/USDC", "0.9"), dust("@107", "0.1", px="0.20")]
+    # Digits differ between channels, and so do fields for people.
+    over_rest = [{**one, "sz": "0.40", "startPosition": f"{one['startPosition']}0", "dir": "Sell"} for one in told]
+
+    def pushed(seq: int, fills: object, session_id: int, **more: object) -> Recorded:
+        frame = {"channel": "userFills", "data": {"user": "0x5e11", "fills": fills, **more}}
+        return of_venue(HYPERLIQUID, received(seq, json.dumps(frame).encode(), session_id=session_id))
+
+    with desk.engine.begin() as connection:
+        connection.exec_driver_sql("UPDATE accounts SET venue = 'hyperliquid'")
+    desk.write(pushed(1, told[:2], SESSION), pushed(2, told[2:], SESSION))
+    # The second recorder was connected to later, and is sent a snapshot.
+    desk.write(pushed(1, told, SESSION + 1, isSnapshot=True))
+    answer = answered(1, target("userFillsByTime"), json.dumps(over_rest).encode(), NOON_NS + 9, round_id=ROUND)
+    desk.write(of_venue(HYPERLIQUID, answer))
+    with desk.open() as record:
+        assert sorted((one.symbol, one.price) for one in record.fills()) == [
+            ("@107", Decimal("0.19")),
+            ("@107", Decimal("0.19")),
+            ("@107", Decimal("0.20")),
+            ("PURR/USDC", Decimal("0.19")),
+        ]
+    project(desk.engine, None)
+    assert len(ask(desk.engine, "SELECT * FROM trade_history")) == 4

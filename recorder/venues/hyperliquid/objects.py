@@ -4,6 +4,7 @@ Source: hyperliquid.gitbook.io, "WebSocket subscriptions" and "Info endpoint". A
 undocumented fields of the frame around the object; they join the object's own in `extra`.
 """
 
+import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 
@@ -164,13 +165,12 @@ def fill_update(
         is_snapshot: whether it is part of the state sent at subscription.
     """
     at_ms, crossed = whole(fill, "time"), flag(fill, "crossed")
-    trade_id = identifier(fill, "tid")
     return new(
         FillUpdate,
         (
             at_ms if is_push else None,
             is_snapshot,
-            None if trade_id == "0" else trade_id,  # conversions of dust
+            _trade_id(fill),
             identifier(fill, "oid"),
             text(fill, "cloid"),
             None,
@@ -188,6 +188,22 @@ def fill_update(
             extra_of(around, unknown(fill, _FILL)),
         ),
     )
+
+
+def _trade_id(fill: Fields) -> str | None:
+    """The id of a fill. Conversions of dust all have 0: theirs is made of what is the same wherever they are told.
+
+    `startPosition` tells apart equal fills of one moment. `dir` is for people, and may be reworded.
+    """
+    trade_id = identifier(fill, "tid")
+    if trade_id not in {None, "0"}:
+        return trade_id
+    if fill.get("time") is None or fill.get("startPosition") is None:
+        return None
+    numbers = [digits(fill, name) for name in ("px", "sz", "startPosition")]
+    same = [identifier(fill, name) for name in ("time", "coin", "oid", "side", "hash")]
+    same += [None if one is None else f"{Decimal(one).normalize():f}" for one in numbers]
+    return "0-" + hashlib.blake2b(repr(same).encode(), digest_size=12).hexdigest()
 
 
 #: Beginnings of `dir` of fills that can close a perpetual position.

@@ -33,7 +33,6 @@ from recorder.venues.rest import (
     RestRequest,
     Unrecorded,
     Verdict,
-    no_questions,
 )
 
 PATH = "/info"
@@ -45,7 +44,7 @@ _STATE, _LIST, _ROLE = 2, 20, 60
 _ROWS_PER_WEIGHT = 20
 
 #: Of a question whose answer restores nothing of any topic.
-_NO_TOPIC = "spotMeta"
+_NO_TOPIC = "instruments"
 
 FILLS_MAX = 10_000
 ORDERS_MAX = 2_000
@@ -70,6 +69,11 @@ def info(kind: str, **parameters: object) -> MakeRequest:
         return post(url, {"type": kind, "user": credentials["address"], **parameters})
 
     return make
+
+
+def _public(kind: str, **parameters: object) -> MakeRequest:
+    """A request that is about no account."""
+    return lambda url, _credentials, _now_ms: post(url, {"type": kind, **parameters})
 
 
 def post(url: str, body: Mapping[str, object]) -> RestRequest:
@@ -138,7 +142,7 @@ def questions(purpose: Purpose, known: Known) -> Questions:
         case Purpose.REGULAR:
             return _regular(known)
         case Purpose.INSTRUMENTS:
-            return no_questions()
+            return _instruments(known)
         case Purpose.BACKFILL:
             return _backfill(known)
 
@@ -157,8 +161,6 @@ def _snapshot(known: Known, found: Orders) -> Questions:
 
 def _reconcile(known: Known) -> Questions:
     found = Orders()
-    # Symbols of spot pairs say nothing (`@107`): the books need to know what is exchanged.
-    yield Question("spot pairs", lambda url, _credentials, _now_ms: post(url, {"type": "spotMeta"}), _NO_TOPIC, _LIST)
     if known.since_ms is not None:
         begin_ms = known.since_ms - MARGIN_MS
         yield from _fills("fills", begin_ms)
@@ -181,6 +183,16 @@ def _regular(known: Known) -> Questions:
     begin_ms = known.now_ms - WINDOW_MS if known.since_ms is None else known.since_ms
     for history in _LEDGERS:
         yield from _history(history, begin_ms, None)
+    return None
+
+
+def _instruments(known: Known) -> Questions:
+    """What symbols mean: those of spot pairs say nothing (`@107`), and the books need to know what is exchanged."""
+    traded = [one.symbol for one in known.instruments if one.symbol]
+    for dex in dexes_of([*known.symbols, *traded]):
+        of = {"dex": dex} if dex else {}
+        yield Question(f"perpetuals of {dex}" if dex else "perpetuals", _public("meta", **of), _NO_TOPIC, _LIST)
+    yield Question("spot pairs", _public("spotMeta"), _NO_TOPIC, _LIST)
     return None
 
 

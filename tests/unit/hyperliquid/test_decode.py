@@ -295,7 +295,8 @@ def test_fills() -> None:
         ("xyz:TSLA", "801234567890127", "buy", "maker", "0.0", "USDH", "adl", 1),
         ("#250", "801234567890128", "sell", "taker", "0.0", "USDC", "settlement", 1),
         ("@107", "801234567890129", "buy", "maker", "0.00875", "HYPE", "trade", 1),
-        ("PURR/USDC", None, "sell", "maker", "0.0", None, "trade", 1),
+        # Without an id: that of its contents.
+        ("PURR/USDC", "0-8d10d5d078404d1b53f81a57", "sell", "maker", "0.0", None, "trade", 1),
         ("ETH", "801234567890130", "sell", "maker", "0.093612", "USDC", "trade", 1),
     ]
     assert {one.is_snapshot for one in of_channel("userFills", 1)} == {0}

@@ -20,6 +20,7 @@ from recorder.venues.rest import (
     Purpose,
     Question,
     Step,
+    Traded,
     Unanswered,
     Verdict,
 )
@@ -68,6 +69,18 @@ def test_a_snapshot_asks_for_each_perpetual_exchange_of_the_symbols() -> None:
         ("frontendOpenOrders", "xyz"),
         ("spotClearinghouseState", None),
     ]
+
+
+def test_what_symbols_mean_is_asked_of_each_perpetual_exchange_that_is_traded_on() -> None:
+    traded = [Traded(None, symbol) for symbol in ("BTC", "@107", "flx:GOLD", "xyz:NVDA")]
+    taken = ask(Purpose.INSTRUMENTS, known(symbols=("BTC", "xyz:TSLA"), instruments=traded))
+    assert bodies(taken) == [
+        {"type": "meta"},
+        {"type": "meta", "dex": "xyz"},
+        {"type": "meta", "dex": "flx"},
+        {"type": "spotMeta"},
+    ]
+    assert {step.cost for step in taken if isinstance(step, Question)} == {20}
 
 
 def test_a_gap_is_asked_about_from_before_its_beginning() -> None:
@@ -157,7 +170,6 @@ def test_the_cost_of_a_question_is_the_most_that_its_answer_can_cost() -> None:
     taken = ask(Purpose.RECONCILE, known(since_ms=NOW_MS - DAY_MS, unfinished={"1": Decimal(0)}))
     costs = {step.subject.split(" since")[0]: step.cost for step in taken if isinstance(step, Question)}
     assert costs == {
-        "spot pairs": 20,
         "fills": 120,
         "TWAP fills": 120,
         "closed orders": 120,
