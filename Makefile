@@ -52,7 +52,7 @@ format: $(READY)  ## Put the code in its form
 docs: $(READY)  ## Write what is generated: docs/schema.md, and the answers in docs/queries.md
 	$(BIN)/python -m tests.docs
 
-bench: $(READY)  ## How near to its limits it runs: six ratios, each in the same run as its limit
+bench: $(READY)  ## How near to its limits it runs, and what questions cost on a long record
 	$(BIN)/python -m tests.bench
 
 outage: $(READY)  ## Five million frames wait for a server that comes back: some ten minutes, some ten GB

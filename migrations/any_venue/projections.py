@@ -26,6 +26,14 @@ def create() -> None:
         sa.PrimaryKeyConstraint("account_id", "order_id", "market", "symbol", name="pk_order_states"),
     )
     op.create_index("ix_order_states_received_ns", "order_states", ["account_id", "received_ns"])
+    is_open = sa.text("is_open = 1")
+    op.create_index(
+        "ix_order_states_open",
+        "order_states",
+        ["account_id", "received_ns"],
+        sqlite_where=is_open,
+        postgresql_where=is_open,
+    )
     table(
         "trades",
         *ints("account_id", "session_id", "seq", "item", "received_ns", "at_ms"),
@@ -58,4 +66,47 @@ def create() -> None:
         *decimals("contract_size"),
         *ints("received_ns", "session_id", "seq", "item"),
         sa.PrimaryKeyConstraint("account_id", "market", "symbol", name="pk_contracts"),
+    )
+    _create_sums_and_trips()
+
+
+def _create_sums_and_trips() -> None:
+    table(
+        "fill_sums",
+        *ints("account_id", "lasts_ms", "begins_ms"),
+        *texts("market", "symbol", "fee_currency", null=False),
+        *ints("trades", "fills", "fees_unknown"),
+        *decimals("quantity", "maker_quantity", "taker_quantity", "paid", "rebates"),
+        sa.PrimaryKeyConstraint(
+            "account_id", "lasts_ms", "begins_ms", "market", "symbol", "fee_currency", name="pk_fill_sums"
+        ),
+    )
+    table(
+        "trips",
+        *ints("account_id"),
+        *texts("market", "symbol", "position_side", null=False),
+        *ints("trip"),
+        *texts("direction", null=False),
+        *ints("opened_ms", "closed_ms", null=True),
+        *decimals("entry_quantity", "entry_price", "exit_quantity", "exit_price", "pnl_before_fees", "fee", "pnl"),
+        *texts("currency"),
+        *ints("adds_up"),
+        sa.PrimaryKeyConstraint("account_id", "market", "symbol", "position_side", "trip", name="pk_trips"),
+    )
+    table(
+        "trip_marks",
+        *ints("account_id"),
+        *texts("market", "symbol", "position_side", null=False),
+        *ints("before_ms"),
+        *texts("state", null=False),
+        sa.PrimaryKeyConstraint("account_id", "market", "symbol", "position_side", "before_ms", name="pk_trip_marks"),
+    )
+    table(
+        "stale_quarters",
+        *ints("account_id"),
+        *texts("market", "symbol", "position_side", null=False),
+        *ints("begins_ms"),
+        sa.PrimaryKeyConstraint(
+            "account_id", "market", "symbol", "position_side", "begins_ms", name="pk_stale_quarters"
+        ),
     )

@@ -11,10 +11,13 @@ from .spelling import is_sqlite
 FIGURES = (
     ("order_updates", "order_updates", "10000000 10000000 10000 1 1"),
     ("order_updates", "ix_order_updates_order_id", "10000000 10000000 4"),
+    ("position_updates", "position_updates", "3000000 3000000 3000 1 1"),
+    ("position_updates", "ix_position_updates_at_ms", "3000000 3000000 1000000 1000000 1000000 2"),
     ("fills", "fills", "1000000 1000000 1000 2 1"),
     ("fills", "ix_fills_order_id", "1000000 1000000 2 1"),
     ("order_states", "order_states", "3000000 3000000 1 1 1"),
     ("order_states", "ix_order_states_received_ns", "3000000 3000000 1"),
+    ("order_states", "ix_order_states_open", "100 100 1"),
     ("trades", "trades", "1000000 1000000 1000 1 1"),
     ("trades", "ix_trades_at_ms", "1000000 1000000 2"),
     ("trades", "ix_trades_received_ns", "1000000 1000000 2"),

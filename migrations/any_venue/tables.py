@@ -135,6 +135,9 @@ def create() -> None:
         *ints("updated_ms", null=True),
         *texts("extra"),
     )
+    at_ms = sa.text("coalesce(updated_ms, event_ms, received_ns / 1000000)")
+    of = ["account_id", "symbol", "market", "position_side"]
+    op.create_index("ix_position_updates_at_ms", "position_updates", [*of, at_ms])
     _typed(
         "account_updates",
         *ints("is_partial"),

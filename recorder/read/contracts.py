@@ -1,44 +1,48 @@
 """What the symbols of an account mean: the projection `contracts`, by which quantities are converted into money."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from functools import cache
 from typing import Any
 
 import msgspec
-from sqlalchemy import ColumnElement, Connection, Select, Table, bindparam, func, select
+from sqlalchemy import Connection, Select, Table, func, select
 
+from recorder import model
+from recorder.read.position_times import within
 from recorder.read.projected_rows import store, table_differences
-from recorder.read.scope import LabelledAccount
+from recorder.read.queries import latest_instruments
+from recorder.read.records import Filter, Instrument
+from recorder.read.scope import LabelledAccount, labelled_accounts
+from recorder.read.trips import Terms, TermsOf, terms
 from recorder.store.journal import FrameRange
 from recorder.store.projection_tables import contracts, current_states, order_states
 from recorder.store.schema import instruments, order_updates, position_updates
 from recorder.venues import find_venue
 from recorder.venues.rest import Traded
 
-
-def within(table: Table) -> list[ColumnElement[bool]]:
-    """Conditions for the rows of one range of frames, whose fields are the parameters."""
-    return [
-        table.c.account_id == bindparam("account_id"),
-        table.c.session_id == bindparam("session_id"),
-        table.c.seq.between(bindparam("first_seq"), bindparam("last_seq")),
-    ]
+#: Market and symbol; the market is empty if the venue sends none.
+Symbol = tuple[str, str]
 
 
-def project_contracts(connection: Connection, account: LabelledAccount, ranges: Sequence[FrameRange]) -> None:
-    """Add the contracts that are new, and those that the venue described."""
+def project_contracts(connection: Connection, account: LabelledAccount, ranges: Sequence[FrameRange]) -> set[Symbol]:
+    """Add the contracts that are new, and those that the venue described.
+
+    Returns:
+        Those that changed.
+    """
     symbols: set[tuple[str, str]] = set()
     described = False
     for one in ranges:
         for table in (order_updates, position_updates):
             symbols |= {(market, symbol) for market, symbol in connection.execute(_symbols(table), one._asdict())}
-        described = described or connection.execute(_any_instrument(), one._asdict()).first() is not None
+        described = described or bool(described_in(connection, one))
     c = contracts.c
     mine = select(c.market, c.symbol).where(c.account_id == account.account_id)
     known = {(market, symbol) for market, symbol in connection.execute(mine)}
     if described or not symbols <= known:
-        replace_contracts(connection, account, symbols | known)
+        return replace_contracts(connection, account, symbols | known)
+    return set()
 
 
 @cache
@@ -47,9 +51,9 @@ def _symbols(table: Table) -> Select[Any]:
     return select(market, table.c.symbol).distinct().where(*within(table), table.c.symbol.is_not(None))
 
 
-@cache
-def _any_instrument() -> Select[Any]:
-    return select(instruments.c.symbol).where(*within(instruments)).limit(1)
+def described_in(connection: Connection, frames: FrameRange) -> set[Symbol]:
+    """The contracts that the venue described in some frames."""
+    return {(market, symbol) for market, symbol in connection.execute(_symbols(instruments), frames._asdict())}
 
 
 def traded_instruments(connection: Connection, account_id: int) -> dict[Traded, bool]:
@@ -67,14 +71,21 @@ def latest_contracts(connection: Connection, account: LabelledAccount) -> list[t
 
 def replace_contracts(
     connection: Connection, account: LabelledAccount, symbols: Collection[tuple[str, str]] | None = None
-) -> None:
-    """Let the contracts of an account follow from all of its rows; by default, of all symbols that it knows."""
+) -> set[Symbol]:
+    """Let the contracts of an account follow from all of its rows; by default, of all symbols that it knows.
+
+    Returns:
+        Those that changed.
+    """
     c = contracts.c
     mine = c.account_id == account.account_id
     if symbols is None:
         symbols = _known_symbols(connection, account.account_id)
     rows = [(account.account_id, *of, *row) for of, row in _contracts(connection, account, symbols).items()]
-    store(connection, table_differences(contracts, connection.execute(select(contracts).where(mine)), rows))
+    found = table_differences(contracts, connection.execute(select(contracts).where(mine)), rows)
+    store(connection, found)
+    key = slice(1, len(contracts.primary_key))
+    return {row[key] for one in found if (row := one.wanted or one.stored) is not None}
 
 
 def _known_symbols(connection: Connection, account_id: int) -> set[tuple[str, str]]:
@@ -88,22 +99,46 @@ def _known_symbols(connection: Connection, account_id: int) -> set[tuple[str, st
 
 
 def _contracts(
-    connection: Connection, account: LabelledAccount, symbols: Iterable[tuple[str, str]]
-) -> Mapping[tuple[str, str], tuple[Any, ...]]:
+    connection: Connection, account: LabelledAccount, symbols: Iterable[Symbol]
+) -> Mapping[Symbol, tuple[Any, ...]]:
     """What each symbol means: by the venue's newest answer, or else by its documentation."""
-    venue = find_venue(account.venue)
-    found: dict[tuple[str, str], tuple[Any, ...]] = {}
-    if venue is not None:
-        for of in symbols:
-            told = venue.accounting.instrument(of[1])
+    found: dict[Symbol, tuple[Any, ...]] = {}
+    for of in symbols:
+        told = _documented(account, of[1])
+        if told is not None:
             size = None if told.contract_size is None else Decimal(told.contract_size)
             found[of] = told.kind, told.base, told.quote, told.settle, size, -1, -1, -1, -1
-    i = instruments.c
-    market = func.coalesce(i.market, "")
-    receipt = i.received_ns, i.session_id, i.seq, i.item
-    age = func.row_number().over(partition_by=(market, i.symbol), order_by=[part.desc() for part in receipt])
-    columns = [market.label("market"), i.symbol, i.kind, i.base, i.quote, i.settle, i.contract_size, *receipt]
-    aged = select(*columns, age.label("age")).where(i.account_id == account.account_id).subquery()
-    for row in connection.execute(select(*list(aged.c)[:-1]).where(aged.c.age == 1)):
-        found[row.market, row.symbol] = tuple(row[2:])
+    for one in described(connection, Filter(account=f"{account.venue}/{account.name}")):
+        place = one.received_ns, one.session_id, one.seq, one.item
+        found[one.market or "", one.symbol] = one.kind, one.base, one.quote, one.settle, one.contract_size, *place
     return found
+
+
+def described(connection: Connection, wanted: Filter) -> Iterator[Instrument]:
+    """What the venue said last of each symbol, oldest first."""
+    return (Instrument(*row) for row in connection.execute(latest_instruments(wanted, connection)))
+
+
+def _documented(account: LabelledAccount, symbol: str) -> model.Instrument | None:
+    venue = find_venue(account.venue)
+    return None if venue is None else venue.accounting.instrument(symbol)
+
+
+def stored_terms(connection: Connection, account: LabelledAccount, market: str, symbol: str) -> Terms:
+    """The terms of a contract, by the projection, or else as the venue documents it."""
+    c = contracts.c
+    of = c.account_id == account.account_id, c.market == market, c.symbol == symbol
+    one: Any = connection.execute(select(c.kind, c.contract_size).where(*of)).first() or _documented(account, symbol)
+    return Terms() if one is None else terms(one.kind, one.contract_size)
+
+
+def terms_by(connection: Connection, wanted: Filter) -> TermsOf:
+    """The terms of contracts: as the venue sent them last, or else as it documents them."""
+    accounts = {one.label: one for one in labelled_accounts(connection)}
+    sent = {(one.account, one.market, one.symbol): one for one in described(connection, wanted)}
+
+    def terms_of(account: str, market: str | None, symbol: str) -> Terms:
+        one: Any = sent.get((account, market, symbol)) or _documented(accounts[account], symbol)
+        return Terms() if one is None else terms(one.kind, one.contract_size)
+
+    return terms_of

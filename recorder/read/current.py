@@ -9,8 +9,9 @@ from itertools import islice
 from operator import attrgetter
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Select, Table, and_, exists, func, select
+from sqlalchemy import Connection, Select, Table, and_, exists, func, literal_column, select
 
+from recorder.model import FINAL_STATUSES
 from recorder.read.projections import NEVER_NS, OrderKey, Projected, key_of, project
 from recorder.read.projector import unprojected_orders
 from recorder.read.records import Fill, Filter, Order
@@ -36,25 +37,31 @@ _SAME_ROW = and_(*(order_updates.c[name] == order_states.c[name] for name in ("a
 _IS_ESTIMATE = Fill._fields.index("price_is_estimate")
 
 
-def orders(connection: Connection, wanted: Filter, newest: int | None = None) -> Iterator[Order]:
+def orders(
+    connection: Connection, wanted: Filter, newest: int | None = None, *, only_open: bool = False
+) -> Iterator[Order]:
     """The latest state of each order, the oldest change first.
 
     Args:
         connection: to the record.
         wanted: which; it sets no end.
         newest: only so many, those that changed last; None: all.
+        only_open: only those that can still change.
     """
+    # A literal, not a parameter: only then does the planner use the partial index.
+    these = [order_states.c.is_open == literal_column("1")] if only_open else []
 
     def stored(account: LabelledAccount, keys: set[OrderKey]) -> Iterator[Order]:
         backwards = newest is not None
         if not backwards or connection.dialect.name != POSTGRESQL:
-            query = select(*_ORDER_COLUMNS).select_from(order_states.join(order_updates, _SAME_ROW))
+            query = select(*_ORDER_COLUMNS).select_from(order_states.join(order_updates, _SAME_ROW)).where(*these)
             for row in _rows(connection, query, order_states, account, wanted, backwards=backwards):
                 if OrderKey(row.order_id) not in keys:
                     yield Order(account.label, *row)
             return
         # Not joined: PostgreSQL would read all orders to sort them.
         query = select(*(order_states.c[name] for name in ("counts_ns", *_RECEIPT)), order_states.c.order_id)
+        query = query.where(*these)
         rows = _rows(connection, query, order_states, account, wanted, backwards=backwards)
         places = (StateRow._make((*row[:5], None)) for row in rows if OrderKey(row.order_id) not in keys)
         while some := list(islice(places, PLACES_MAX)):
@@ -62,7 +69,8 @@ def orders(connection: Connection, wanted: Filter, newest: int | None = None) ->
             yield from sorted(found, key=_receipt, reverse=True)
 
     def computed(account: LabelledAccount, found: Projected) -> Iterator[Order]:
-        return (order for order in found.orders(account.label) if _is_wanted(order, wanted))
+        orders = found.orders(account.label)
+        return (one for one in orders if _is_wanted(one, wanted) and not (only_open and one.status in FINAL_STATUSES))
 
     return _answer(connection, wanted, newest, stored, computed)
 

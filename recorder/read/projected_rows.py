@@ -1,6 +1,6 @@
 """The stored rows of projections: how they differ from what they should be, and writing what differs."""
 
-from collections import defaultdict
+from collections import defaultdict, namedtuple
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
@@ -26,18 +26,37 @@ def differences(
 ) -> list[Difference]:
     """Compare what is stored about some orders with what follows from their rows."""
     order_ids = [key.order_id for key in keys if key.order_id]
-    trade_ids = [key.trade_id for key in keys if not key.order_id]
-    s, t = order_states.c, trades.c
+    s = order_states.c
     differing = table_differences(
         order_states,
         connection.execute(select(order_states).where(s.account_id == account_id, s.order_id.in_(order_ids))),
         found.states,
     )
+    stored = stored_trades(connection, account_id, keys)
+    return differing + table_differences(trades, stored, [row for row, _ in found.trades])
+
+
+def stored_trades(connection: Connection, account_id: int, keys: Sequence[OrderKey]) -> list[Any]:
+    """The rows of `trades` of some orders."""
+    order_ids = [key.order_id for key in keys if key.order_id]
+    trade_ids = [key.trade_id for key in keys if not key.order_id]
+    t = trades.c
     stored = list(connection.execute(select(trades).where(t.account_id == account_id, t.order_id.in_(order_ids))))
     if trade_ids:
         without = t.account_id == account_id, t.order_id.is_(None), func.coalesce(t.trade_id, "").in_(trade_ids)
         stored += connection.execute(select(trades).where(*without))
-    return differing + table_differences(trades, stored, [row for row, _ in found.trades])
+    return stored
+
+
+#: A row of `trades`, by the names of its columns.
+TradeRow = namedtuple("TradeRow", trades.c.keys())  # type: ignore[misc]
+
+
+def changed_trades(found: Iterable[Difference]) -> tuple[list[Any], list[Any]]:
+    """The rows of `trades` that are deleted and inserted, if these differences are written."""
+    of_trades = [one for one in found if one.table is trades]
+    gone = [TradeRow._make(one.stored) for one in of_trades if one.stored is not None]
+    return gone, [TradeRow._make(one.wanted) for one in of_trades if one.wanted is not None]
 
 
 def table_differences(table: Table, stored: Iterable[Any], wanted: Iterable[Row]) -> list[Difference]:

@@ -1,20 +1,33 @@
 """Compares the projections with what follows from the typed rows, order by order; and repairs them."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from functools import partial
 from itertools import islice
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Engine, func, literal, select, union
+from sqlalchemy import Connection, Engine, Table, func, literal, select, union
 
-from recorder.read.contracts import latest_contracts
+from recorder.read.contracts import latest_contracts, stored_terms
+from recorder.read.current_states import latest_states
+from recorder.read.fill_sums import Sums, add_to, rows_of
 from recorder.read.projected_rows import Difference, differences, store, table_differences
-from recorder.read.projections import ORDERS_PER_STATEMENT, OrderKey, key_of, project
-from recorder.read.projector import latest_states, unprojected, unprojected_orders
+from recorder.read.projected_trips import ALWAYS, differences_of, walk
+from recorder.read.projections import ORDERS_PER_STATEMENT, OrderKey, Row, key_of, project
+from recorder.read.projector import unprojected, unprojected_orders
 from recorder.read.scope import LabelledAccount, labelled_accounts
+from recorder.read.trips import TripKey, trip_key
 from recorder.store.dialects import POSTGRESQL, take_account
-from recorder.store.projection_tables import contracts, current_states, order_states, trades
+from recorder.store.projection_tables import (
+    contracts,
+    current_states,
+    fill_sums,
+    order_states,
+    stale_quarters,
+    trades,
+    trip_marks,
+    trips,
+)
 from recorder.store.schema import fills, order_updates
 
 #: Orders in one transaction of a repair.
@@ -43,10 +56,8 @@ def check(engine: Engine, account_id: int | None = None) -> Iterator[ProjectionF
             if account_id not in {None, account.account_id}:
                 continue
             left_out = waiting[account.account_id]
-            for keys in _some(_keys(connection, account.account_id)):
-                yield from _faults(connection, account, [key for key in keys if key not in left_out])
-            if not left_out and not unprojected(connection):
-                yield from _faults_of_states(connection, account)
+            is_current = not left_out and not unprojected(connection)
+            yield from _faults_of(connection, account, left_out, is_current=is_current)
 
 
 def repair(engine: Engine, account_id: int | None = None) -> Iterator[int]:
@@ -66,8 +77,8 @@ def repair(engine: Engine, account_id: int | None = None) -> Iterator[int]:
         keys = {key for one in found if (key := _key_of(one)) is not None}
         for some in _some(iter(sorted(keys))):
             yield _in_transaction(engine, account, partial(_faults, keys=some))
-        if any(_key_of(one) is None for one in found):
-            yield _in_transaction(engine, account, _faults_of_states)
+        # Sums and trips are compared only where the fills are right.
+        yield _in_transaction(engine, account, partial(_faults_of, left_out=(), is_current=True))
 
 
 def _in_transaction(
@@ -84,19 +95,70 @@ def _in_transaction(
     return len(found)
 
 
-def _faults(connection: Connection, account: LabelledAccount, keys: list[OrderKey]) -> Iterator[ProjectionFault]:
+def _faults_of(
+    connection: Connection, account: LabelledAccount, left_out: Collection[OrderKey], *, is_current: bool
+) -> Iterator[ProjectionFault]:
+    """Compare everything of an account but some orders; what follows from all of them, only if it is current."""
+    sums: Sums = {}
+    contracts_of: set[TripKey] = set()
+    are_right = True
+    for keys in _some(_keys(connection, account.account_id)):
+        for fault in _faults(connection, account, [key for key in keys if key not in left_out], sums, contracts_of):
+            are_right = are_right and fault.difference.table is not trades
+            yield fault
+    if not is_current:
+        return
+    states = _faults_of_states(connection, account)
+    yield from states
+    if are_right:
+        yield from _differing(connection, account, fill_sums, rows_of(account.account_id, sums))
+        yield from _faults_of_trips(connection, account, contracts_of)
+
+
+def _faults(
+    connection: Connection,
+    account: LabelledAccount,
+    keys: list[OrderKey],
+    sums: Sums | None = None,
+    contracts_of: set[TripKey] | None = None,
+) -> Iterator[ProjectionFault]:
+    """Compare some orders, and add their fills to sums, and the contracts of these to a set."""
     for some, found in project(connection, account, keys):
         for one in differences(connection, account.account_id, some, found):
             yield ProjectionFault(account, one)
+        for _, fill in found.trades:
+            if sums is not None:
+                add_to(sums, fill)
+            if contracts_of is not None and (key := trip_key(fill)) is not None:
+                contracts_of.add(key)
 
 
 def _faults_of_states(connection: Connection, account: LabelledAccount) -> Iterator[ProjectionFault]:
-    for table, rows in (
-        (current_states, latest_states(connection, account.account_id)),
-        (contracts, latest_contracts(connection, account)),
-    ):
-        stored = connection.execute(select(table).where(table.c.account_id == account.account_id))
-        for one in table_differences(table, stored, rows):
+    yield from _differing(connection, account, current_states, latest_states(connection, account.account_id))
+    yield from _differing(connection, account, contracts, latest_contracts(connection, account))
+    yield from _differing(connection, account, stale_quarters, [])
+
+
+def _differing(
+    connection: Connection, account: LabelledAccount, table: Table, rows: Iterable[Row]
+) -> Iterator[ProjectionFault]:
+    stored = connection.execute(select(table).where(table.c.account_id == account.account_id))
+    for one in table_differences(table, stored, rows):
+        yield ProjectionFault(account, one)
+
+
+def _faults_of_trips(
+    connection: Connection, account: LabelledAccount, of_fills: Collection[TripKey]
+) -> Iterator[ProjectionFault]:
+    """Compare the trips of an account with those of its fills, which must be right."""
+    keys = set(of_fills)
+    for table in (trips, trip_marks):
+        key = (table.c[name] for name in TripKey._fields)
+        mine = table.c.account_id == account.account_id
+        keys |= {TripKey(*row) for row in connection.execute(select(*key).distinct().where(mine))}
+    for of in sorted(keys):
+        walked = walk(connection, account, of, ALWAYS, stored_terms(connection, account, of.market, of.symbol))
+        for one in differences_of(connection, account.account_id, of, walked):
             yield ProjectionFault(account, one)
 
 

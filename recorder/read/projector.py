@@ -1,4 +1,4 @@
-"""Keeps the projections current behind the writer: orders, fills, latest balances and positions, contracts.
+"""Keeps the projections current behind the writer: orders, fills and their sums, trips, latest states, contracts.
 
 The batches of a run arrive in order in every database, so the last projected batch of each run says what is projected.
 Each step reads which orders the next batches touched, and computes these anew (`recorder.read.projections`). Readers do
@@ -7,33 +7,31 @@ the same in memory for the batches that are not projected yet.
 
 import logging
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator
 from functools import cache
 from typing import Any, NamedTuple
 
-import msgspec
-from sqlalchemy import Connection, Select, Table, and_, bindparam, delete, exists, func, select
+from sqlalchemy import Connection, Select, bindparam, delete, exists, func, select
 from sqlalchemy.exc import DBAPIError as DriverError
 
-from recorder.read.contracts import project_contracts, replace_contracts, within
-from recorder.read.projected_rows import differences, store
+from recorder.read.contracts import project_contracts, replace_contracts
+from recorder.read.current_states import project_states, replace_states
+from recorder.read.fill_sums import change_sums, make_sums
+from recorder.read.position_times import within
+from recorder.read.projected_rows import changed_trades, differences, store
+from recorder.read.projected_trips import TouchedTrips, add_contracts, add_reports, add_stale, project_trips
 from recorder.read.projections import OrderKey, key_of, project
 from recorder.read.scope import LabelledAccount, labelled_accounts
-from recorder.store.dialects import insert_rows, replace_rows, take_account
+from recorder.store.dialects import replace_rows, take_account
 from recorder.store.journal import FrameRange
 from recorder.store.mover import spans_of
-from recorder.store.projection_tables import current_states, projected, stale
+from recorder.store.projection_tables import projected, stale, stale_quarters
 from recorder.store.schema import (
-    account_updates,
     batches,
     fills,
     order_updates,
-    position_updates,
-    reconciliations,
-    recorders,
     runs,
 )
-from recorder.store.state_index import THINGS, StateRow, counts_ns, latest
 
 log = logging.getLogger(__name__)
 
@@ -44,14 +42,10 @@ FRAMES_MAX = 1_000
 BEHIND = 200_000
 #: Deleted or replaced orders that are projected in one transaction.
 STALE_MAX = 400
-#: After everything that was ever received, ns.
-_NOW_NS = 2**63 - 2
-_CURRENT = (account_updates, position_updates)
 _STALE = [column.name for column in stale.c]
-_thing = msgspec.json.Encoder().encode
 
 #: Account → the orders that something was received about.
-Touched = dict[int, set[OrderKey]]
+TouchedOrders = dict[int, set[OrderKey]]
 
 
 class _Unprojected(NamedTuple):
@@ -144,9 +138,11 @@ class Projector:
             return False
         for account_id, its_ranges in of_account.items():
             account = accounts[account_id]
-            _project_orders(connection, account, touched(connection, its_ranges)[account_id])
-            _project_states(connection, account_id, its_ranges)
-            project_contracts(connection, account, its_ranges)
+            moved = _project_orders(connection, account, touched(connection, its_ranges)[account_id])
+            project_states(connection, account_id, its_ranges)
+            add_contracts(connection, account, moved, project_contracts(connection, account, its_ranges))
+            add_reports(connection, moved, its_ranges)
+            project_trips(connection, account, moved)
         replace_rows(connection, projected, [(waiting.run_id, waiting.last)])
         self._waiting[waiting.run_id] = max(self._waiting[waiting.run_id] - waiting.frames, 0)
         return True
@@ -216,9 +212,9 @@ def _next(connection: Connection, run_id: int, frames_max: int) -> _Unprojected 
     return None if last is None else _Unprojected(run_id, first + 1, last, frames)
 
 
-def touched(connection: Connection, ranges: Iterable[FrameRange]) -> Touched:
+def touched(connection: Connection, ranges: Iterable[FrameRange]) -> TouchedOrders:
     """The orders that some frames say something about."""
-    found: Touched = defaultdict(set)
+    found: TouchedOrders = defaultdict(set)
     for one in ranges:
         keys = found[one.account_id]
         keys.update(OrderKey(*row) for row in connection.execute(_touched_orders(), one._asdict()))
@@ -226,17 +222,21 @@ def touched(connection: Connection, ranges: Iterable[FrameRange]) -> Touched:
     return found
 
 
-def unprojected_orders(connection: Connection) -> Touched:
+def unprojected_orders(connection: Connection) -> TouchedOrders:
     """The orders about which the projections may not say what the record says."""
-    found: Touched = defaultdict(set)
-    for waiting in unprojected(connection):
-        for account_id, keys in touched(
-            connection, spans_of(connection, waiting.run_id, waiting.first, waiting.last)
-        ).items():
-            found[account_id] |= keys
+    found = touched(connection, unprojected_frames(connection))
     for account_id, *key in connection.execute(select(stale)):
         found[account_id].add(OrderKey(*key))
     return found
+
+
+def unprojected_frames(connection: Connection) -> list[FrameRange]:
+    """The frames that are not projected."""
+    return [
+        frames
+        for waiting in unprojected(connection)
+        for frames in spans_of(connection, waiting.run_id, waiting.first, waiting.last)
+    ]
 
 
 @cache
@@ -249,84 +249,39 @@ def _touched_fills() -> Select[Any]:
     return select(fills.c.order_id, fills.c.trade_id).distinct().where(*within(fills))
 
 
-def _project_orders(connection: Connection, account: LabelledAccount, keys: Collection[OrderKey]) -> None:
+def _project_orders(connection: Connection, account: LabelledAccount, keys: Collection[OrderKey]) -> TouchedTrips:
+    """Project orders, their fills, and the sums of these; give which trips that changes."""
+    moved = TouchedTrips()
     for some, found in project(connection, account, keys):
-        store(connection, differences(connection, account.account_id, some, found))
+        differing = differences(connection, account.account_id, some, found)
+        store(connection, differing)
+        gone, added = changed_trades(differing)
+        change_sums(connection, account.account_id, gone, added)
+        moved.add_fills([*gone, *added])
+    return moved
 
 
 def _project_stale(connection: Connection) -> bool:
-    """Project orders whose rows were deleted or replaced, and the latest states of their accounts."""
+    """Project orders whose rows were deleted or replaced, and what follows from them."""
     some = connection.execute(select(stale).order_by(*stale.c).limit(STALE_MAX)).all()
     if not some:
         return False
     accounts = _accounts(connection)
-    keys: Touched = defaultdict(set)
+    keys: TouchedOrders = defaultdict(set)
     for account_id, *key in some:
         keys[account_id].add(OrderKey(*key))
     for account_id, its_keys in keys.items():
         if not take_account(connection, account_id):
             return False
-        _project_orders(connection, accounts[account_id], its_keys)
-        _replace_states(connection, account_id)
-        replace_contracts(connection, accounts[account_id])
+        account = accounts[account_id]
+        moved = _project_orders(connection, account, its_keys)
+        replace_states(connection, account_id)
+        add_contracts(connection, account, moved, replace_contracts(connection, account))
+        quarters = add_stale(connection, account_id, moved)
+        make_sums(connection, account_id, quarters)
+        project_trips(connection, account, moved)
+        connection.execute(delete(stale_quarters).where(stale_quarters.c.account_id == account_id))
     these = (stale.c[name] == bindparam(f"of_{name}") for name in _STALE)
     values = [{f"of_{name}": value for name, value in row._mapping.items()} for row in some]
     connection.execute(delete(stale).where(*these), values)
     return True
-
-
-def _project_states(connection: Connection, account_id: int, ranges: Sequence[FrameRange]) -> None:
-    """Let the latest states of balances and positions follow what was received."""
-    if (connection.scalar(select(func.count()).select_from(recorders)) or 0) > 1:
-        # Which of two sightings of a push counts depends on what was received around them.
-        _replace_states(connection, account_id)
-        return
-    found: dict[tuple[str, str], StateRow] = {}
-    for table in _CURRENT:
-        for one in ranges:
-            for of, row in _states_of(table, connection.execute(_states_within(table), one._asdict())):
-                found[of] = max(found.get(of, row), row)
-    if not found:
-        return
-    c = current_states.c
-    stored = select(current_states).where(c.account_id == account_id, c.thing.in_([thing for _, thing in found]))
-    held = {(row.kind, row.thing): StateRow._make((*row[3:], None)) for row in connection.execute(stored)}
-    newer = {of: row for of, row in found.items() if of not in held or row > held[of]}
-    replace_rows(connection, current_states, [(account_id, *of, *row[:-1]) for of, row in newer.items()])
-
-
-def _states_of(table: Table, rows: Iterable[Any]) -> Iterator[tuple[tuple[str, str], StateRow]]:
-    things = len(THINGS[table])
-    for row in rows:
-        yield (table.name, _thing(list(row[:things])).decode()), StateRow._make((*row[things:], None))
-
-
-@cache
-def _states_within(table: Table) -> Select[Any]:
-    """The latest state of each thing in consecutive frames."""
-    r = reconciliations.c
-    joined = table.outerjoin(
-        reconciliations, and_(r.account_id == table.c.account_id, r.reconciliation_id == table.c.session_id)
-    )
-    things = [table.c[name] for name in THINGS[table]]
-    counts_from_ns = counts_ns(table.c)
-    receipt = table.c.received_ns, table.c.session_id, table.c.seq, table.c.item
-    newest_first = [part.desc() for part in (counts_from_ns, *receipt)]
-    age = func.row_number().over(partition_by=things, order_by=newest_first).label("age")
-    columns = [*things, counts_from_ns.label("counts_ns"), *receipt]
-    aged = select(*columns, age).select_from(joined).where(*within(table)).subquery()
-    return select(*list(aged.c)[:-1]).where(aged.c.age == 1)
-
-
-def latest_states(connection: Connection, account_id: int) -> list[tuple[Any, ...]]:
-    """The rows of `current_states` that an account should have."""
-    return [
-        (account_id, table.name, _thing(key).decode(), *row[:-1])
-        for table in _CURRENT
-        for key, row in latest(connection, account_id, table, _NOW_NS).items()
-    ]
-
-
-def _replace_states(connection: Connection, account_id: int) -> None:
-    connection.execute(delete(current_states).where(current_states.c.account_id == account_id))
-    insert_rows(connection, current_states, latest_states(connection, account_id))

@@ -16,18 +16,18 @@ from sqlalchemy import Connection, Select, Table
 
 from recorder.clock import NS_PER_MS
 from recorder.model import FINAL_STATUSES
-from recorder.read import current, queries, sums
+from recorder.read import current, periods, queries
 from recorder.read import timeline as timelines
-from recorder.read import trips as walks
+from recorder.read.contracts import terms_by
 from recorder.read.coverage import coverage_by_recorder, touches, whole_gaps
 from recorder.read.queries import Closed
 from recorder.read.records import ALL, Balance, Fill, Filter, Gap, Instrument, Order, Position, RestRound
 from recorder.read.rows_at import rows_at
 from recorder.read.scope import labelled_accounts
 from recorder.read.sums import Calendar, Fees, Pnl
+from recorder.read.tail import states_now
 from recorder.read.timeline import TimelineEvent
-from recorder.read.trips import HeldQuantity, TermsOf, Trip
-from recorder.store.gaps import PARTIAL, RECONCILED
+from recorder.read.trips import TermsOf, Trip
 from recorder.store.schema import account_updates, order_updates, position_updates
 from recorder.store.state_index import latest
 from recorder.venues import find_venue
@@ -77,7 +77,11 @@ class RecordReads(ABC):
 
     def open_orders(self, wanted: Filter = ALL) -> Iterator[Order]:
         """The orders that can still change, oldest change first."""
-        yield from self._states(Order, order_updates, wanted)
+        if self._limited(wanted).until_ns is not None:
+            yield from self._states(Order, order_updates, wanted)
+            return
+        with self.reading() as connection:
+            yield from current.orders(connection, wanted, only_open=True)
 
     def closed_orders(self, closed: Closed, wanted: Filter = ALL) -> Iterator[Order]:
         """The latest state of each order that can no longer change, the newest order first.
@@ -154,32 +158,24 @@ class RecordReads(ABC):
 
     def fees(self, calendar: Calendar = _DAYS, wanted: Filter = ALL) -> list[Fees]:
         """Quantities traded and fees paid, as maker and as taker, by period of a calendar."""
-        return sums.fees(self._fills_within(wanted), calendar)
+        with self.reading() as connection:
+            return periods.fees(connection, calendar, wanted, self._until_ns)
 
     def pnl(self, calendar: Calendar = _DAYS, wanted: Filter = ALL) -> list[Pnl]:
         """The venue's own realized PnL, and the fees in it, by period of a calendar."""
-        rounds = self.rounds()
-        first: dict[str, int] = {}
-        for one in rounds:
-            if one.result in {RECONCILED, PARTIAL} and one.ended_ns is not None:
-                first[one.account] = min(one.ended_ns, first.get(one.account, one.ended_ns))
-        states = self.position_history(_at_any_time(wanted), as_it_happened=True)
-        changes = sums.realized(states, first, {one.reconciliation_id: one.began_ns for one in rounds})
-        within = (one for one in changes if one.change is None or _within(one.at_ms, wanted))
-        return sums.pnl(within, self._fills_within(wanted), calendar)
+        with self.reading() as connection:
+            return periods.pnl(connection, calendar, wanted, self._until_ns)
 
     def trips(self, wanted: Filter = ALL) -> Iterator[Trip]:
         """Round trips: each position from nothing to nothing, with average prices; also those that are still open.
 
         Trips that were closed within the wanted time, or are open at its end.
         """
-        anytime = _at_any_time(wanted)
-        asked_ns = {one.reconciliation_id: one.began_ns for one in self.rounds()}
-        held = _held_quantities(self.position_history(anytime, as_it_happened=True), asked_ns)
-        for trip in walks.trips(self.fills(anytime), held, self.terms()):
-            opened_ms = _FOR_EVER_MS if trip.opened_ms is None else trip.opened_ms
-            if _within(trip.closed_ms, wanted) if trip.closed_ms is not None else _before_end(opened_ms, wanted):
-                yield trip
+        with self.reading() as connection:
+            for trip in periods.trips(connection, wanted, self._until_ns):
+                opened_ms = _FOR_EVER_MS if trip.opened_ms is None else trip.opened_ms
+                if _within(trip.closed_ms, wanted) if trip.closed_ms is not None else _before_end(opened_ms, wanted):
+                    yield trip
 
     def timeline(self, wanted: Filter = ALL) -> Iterator[TimelineEvent]:
         """Everything that happened, in the order of receipt, which is also what `wanted`'s times refer to.
@@ -203,17 +199,13 @@ class RecordReads(ABC):
 
     def terms(self) -> TermsOf:
         """The terms of contracts: as the venue sent them last, or else as it documents them."""
-        venues = self.venues()
-        sent = {(one.account, one.market, one.symbol): one for one in self.instruments()}
+        with self.reading() as connection:
+            return terms_by(connection, self._limited(ALL))
 
-        def terms_of(account: str, market: str | None, symbol: str) -> walks.Terms:
-            one, venue = sent.get((account, market, symbol)), venues.get(account)
-            if one is not None:
-                return walks.terms(one.kind, one.contract_size)
-            known = None if venue is None else venue.accounting.instrument(symbol)
-            return walks.Terms() if known is None else walks.terms(known.kind, known.contract_size)
-
-        return terms_of
+    @property
+    def _until_ns(self) -> int | None:
+        """Before when everything was received that is known, ns since 1970; None: all of the record."""
+        return self._limited(ALL).until_ns
 
     def _limited(self, wanted: Filter) -> Filter:
         """A filter for nothing that was received after the instant."""
@@ -222,19 +214,19 @@ class RecordReads(ABC):
         until_ns = self.at_ns + 1 if wanted.until_ns is None else min(self.at_ns + 1, wanted.until_ns)
         return wanted._replace(until_ns=until_ns)
 
-    def _fills_within(self, wanted: Filter) -> Iterator[Fill]:
-        return (fill for fill in self.fills(_at_any_time(wanted)) if _within(fill.at_ms, wanted))
-
     def _states(self, record: type[S], table: Table, wanted: Filter) -> list[S]:
         """The latest state of each thing, oldest change first; of orders, only those that are open.
 
-        It costs the same at any instant of a record of any length (`recorder.store.state_index`).
+        It costs the same at any instant of a record of any length (`recorder.store.state_index`), and now.
         """
         until_ns = self._limited(wanted).until_ns
         found: list[S] = []
         with self.reading() as connection:
             for one in labelled_accounts(connection, wanted.account):
-                places = latest(connection, one.account_id, table, NS_MAX if until_ns is None else until_ns - 1)
+                if until_ns is None:
+                    places = states_now(connection, one.account_id, table)
+                else:
+                    places = latest(connection, one.account_id, table, until_ns - 1)
                 open_places = [place for place in places.values() if place.status not in FINAL_STATUSES]
                 found += [record(one.label, *row) for row in rows_at(connection, table, one.account_id, open_places)]
         return sorted((state for state in found if _is_wanted(state, wanted)), key=_RECEIPT)
@@ -261,22 +253,9 @@ def _is_wanted(state: Balance | Order | Position, wanted: Filter) -> bool:
     return wanted.symbol is None or (state.symbol or "").lower() == wanted.symbol.lower()
 
 
-def _at_any_time(wanted: Filter) -> Filter:
-    return wanted._replace(since_ns=None, until_ns=None)
-
-
 def _within(at_ms: int, wanted: Filter) -> bool:
     return (wanted.since_ns is None or at_ms * NS_PER_MS >= wanted.since_ns) and _before_end(at_ms, wanted)
 
 
 def _before_end(at_ms: int, wanted: Filter) -> bool:
     return wanted.until_ns is None or at_ms * NS_PER_MS < wanted.until_ns
-
-
-def _held_quantities(positions: Iterator[Position], asked_ns: dict[int, int]) -> Iterator[HeldQuantity]:
-    """Signed positions, at the time of the push or of the request."""
-    for one in positions:
-        if one.quantity is not None:
-            received_ms = asked_ns.get(one.session_id, one.received_ns) // NS_PER_MS
-            at_ms = received_ms if one.event_ms is None else one.event_ms
-            yield HeldQuantity(one.account, one.market, one.symbol, one.position_side, at_ms, one.quantity)

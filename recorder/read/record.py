@@ -6,7 +6,7 @@ from datetime import datetime
 from types import TracebackType
 from typing import Self
 
-from sqlalchemy import Connection, func, literal_column, select
+from sqlalchemy import Connection, func, literal_column, select, union_all
 
 from recorder.clock import datetime_ns
 from recorder.model import PUSH, UNDECODED
@@ -31,7 +31,7 @@ from recorder.read.scope import LabelledAccount, account_is, labelled_accounts
 from recorder.read.transactions import Transaction
 from recorder.store import migrate
 from recorder.store.engine import explained, open_engine, place, size_bytes
-from recorder.store.schema import accounts, batches, discrepancies, frames, runs, sessions
+from recorder.store.schema import accounts, discrepancies, frames, reconciliations, runs, sessions
 
 __all__ = ["ALL", "AsOf", "Filter", "Record"]
 
@@ -202,7 +202,7 @@ class Record(RecordReads):
             last = select(*queries.columns_of(RecorderRun, runs, connection)).order_by(runs.c.run_id.desc()).limit(1)
             run = connection.execute(last).first()
             found = tuple(_account_status(connection, one) for one in labelled_accounts(connection))
-            written = connection.scalar(select(func.coalesce(func.sum(batches.c.frames), 0))) or 0
+            written = _count_frames(connection)
             size = size_bytes(connection, self._url)
         return Status(place(self._url), size, written, None if run is None else RecorderRun(*run), found)
 
@@ -231,6 +231,20 @@ class AsOf(RecordReads):
                 instant_coverage(one.label, coverage_by_recorder(connection, one.account_id, one.label), self.at_ns)
                 for one in labelled_accounts(connection, wanted.account)
             ]
+
+
+def _count_frames(connection: Connection) -> int:
+    """How many frames there are: each session and each round numbers its own from 0."""
+    f, ids = (
+        frames.c,
+        union_all(
+            select(sessions.c.account_id, sessions.c.session_id),
+            select(reconciliations.c.account_id, reconciliations.c.reconciliation_id),
+        ).subquery("ids"),
+    )
+    mine = f.account_id == ids.c.account_id, f.session_id == ids.c.session_id
+    last = select(func.max(f.seq)).where(*mine).correlate(ids).scalar_subquery()
+    return connection.scalar(select(func.sum(func.coalesce(last + 1, 0))).select_from(ids)) or 0
 
 
 def _account_status(connection: Connection, account: LabelledAccount) -> AccountStatus:

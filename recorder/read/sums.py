@@ -1,13 +1,13 @@
 """Sums of fees and realized PnL by periods of a calendar. Pure and exact."""
 
-from collections.abc import Iterable, Iterator, Mapping
-from datetime import UTC, datetime, tzinfo
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping
+from datetime import UTC, date, datetime, timedelta, tzinfo
 from decimal import Context, Decimal
-from typing import NamedTuple
+from functools import reduce
+from typing import Any, NamedTuple
 
-from recorder.clock import NS_PER_MS
 from recorder.model import MAKER, TAKER
-from recorder.read.records import Fill, Position
 
 BY_DAY, BY_MONTH, BY_YEAR, BY_ALL = "day", "month", "year", "all"
 PERIODS = (BY_DAY, BY_MONTH, BY_YEAR, BY_ALL)
@@ -16,6 +16,10 @@ PERIODS = (BY_DAY, BY_MONTH, BY_YEAR, BY_ALL)
 _CHARACTERS = {BY_DAY: 10, BY_MONTH: 7, BY_YEAR: 4}
 #: The period of an instant that no calendar has: a venue can send nonsense.
 NO_PERIOD = "unknown"
+#: Before and after every instant that a record has, ms since 1970.
+FIRST_MS, END_MS = -(2**63), 2**63 - 1
+#: The first full day that a calendar has, in any time zone: 0001-01-02.
+_CALENDAR_MS = -62_135_510_400_000
 
 
 class Calendar(NamedTuple):
@@ -35,6 +39,27 @@ class Calendar(NamedTuple):
         except (ValueError, OverflowError, OSError):
             return NO_PERIOD
         return f"{day:%Y-%m-%d}"[: _CHARACTERS[self.by]]
+
+    def end_ms(self, at_ms: int) -> int:
+        """When the next period begins after an instant; both in ms since 1970."""
+        if self.by == BY_ALL:
+            return END_MS
+        try:
+            day = datetime.fromtimestamp(at_ms // 1000, self.zone).date()
+            end = datetime(*_next(day, self.by).timetuple()[:3], tzinfo=self.zone)
+            # A clock that is put back repeats an hour.
+            return max(int(end.timestamp()) * 1000, at_ms + 1)
+        except (ValueError, OverflowError, OSError):
+            return END_MS if at_ms > 0 else _CALENDAR_MS
+
+
+def _next(day: date, by: str) -> date:
+    """The first day of the next period."""
+    if by == BY_DAY:
+        return day + timedelta(days=1)
+    if by == BY_YEAR:
+        return date(day.year + 1, 1, 1)
+    return (day.replace(day=1) + timedelta(days=32)).replace(day=1)
 
 
 #: The decoder takes numbers of 100 characters and exponents of 99 at most: no sum of these loses a digit.
@@ -87,121 +112,139 @@ class Pnl(NamedTuple):
     quantity: Decimal
 
 
-class Realized(NamedTuple):
-    """A change of a position's realized PnL."""
+class Traded(NamedTuple):
+    """Sums of some fills."""
 
-    account: str
-    symbol: str
-    #: When, by the venue's clock; for the first known state, since when it is known.
-    at_ms: int
-    #: None: this is the first known state, and what was before is unknown.
-    change: Decimal | None
-    #: Whether it was reported over REST after a gap, rather than pushed.
-    over_gap: bool
+    #: All of them, and those that did not only change a fee.
+    trades: int
+    fills: int
+    fees_unknown: int
+    quantity: Decimal
+    maker_quantity: Decimal
+    taker_quantity: Decimal
+    paid: Decimal
+    rebates: Decimal
 
+    @property
+    def fee(self) -> Decimal | None:
+        """Paid less rebates; None if one is not known."""
+        return None if self.fees_unknown else _EXACT.subtract(self.paid, self.rebates)
 
-#: Period, account, symbol, currency of the fees.
-_Key = tuple[str, str, str | None, str | None]
+    def with_other(self, other: "Traded", times: int = 1) -> "Traded":
+        """The sums of both.
 
-
-def fees(fills: Iterable[Fill], calendar: Calendar) -> list[Fees]:
-    """Sums of fills by period, account, symbol and currency of the fees, in that order."""
-    sums: dict[_Key, Fees] = {}
-    for fill in fills:
-        key = calendar.period(fill.at_ms), fill.account, fill.symbol, fill.fee_currency
-        before = sums.get(key) or Fees(*key, 0, _ZERO, _ZERO, _ZERO, _ZERO, _ZERO, _ZERO, _ZERO)
-        quantity, fee = fill.quantity, fill.fee or _ZERO
-        sums[key] = before._replace(
-            fills=before.fills + (quantity > 0),
-            quantity=_EXACT.add(before.quantity, quantity),
-            fee=_sum(before.fee, fill.fee),
-            paid=_EXACT.add(before.paid, max(fee, _ZERO)),
-            rebates=_EXACT.subtract(before.rebates, min(fee, _ZERO)),
-            maker_quantity=_EXACT.add(before.maker_quantity, quantity if fill.liquidity == MAKER else _ZERO),
-            taker_quantity=_EXACT.add(before.taker_quantity, quantity if fill.liquidity == TAKER else _ZERO),
-            unknown_quantity=_EXACT.add(
-                before.unknown_quantity, _ZERO if fill.liquidity in {MAKER, TAKER} else quantity
-            ),
+        Args:
+            other: of other fills.
+            times: -1: of some of these fills, which are taken out.
+        """
+        add: Callable[[Decimal, Decimal], Decimal] = _EXACT.add if times > 0 else _EXACT.subtract
+        return Traded(
+            self.trades + times * other.trades,
+            self.fills + times * other.fills,
+            self.fees_unknown + times * other.fees_unknown,
+            add(self.quantity, other.quantity),
+            add(self.maker_quantity, other.maker_quantity),
+            add(self.taker_quantity, other.taker_quantity),
+            add(self.paid, other.paid),
+            add(self.rebates, other.rebates),
         )
-    return [sums[key] for key in sorted(sums, key=lambda key: tuple(part or "" for part in key))]
 
 
-def realized(
-    positions: Iterable[Position], first_rounds: Mapping[str, int], rounds: Mapping[int, int]
-) -> Iterator[Realized]:
-    """The changes of realized PnL between successive states of each position.
+NO_TRADES = Traded(0, 0, 0, _ZERO, _ZERO, _ZERO, _ZERO, _ZERO)
 
-    The figure is the venue's own, and accumulates from the account's first trade in the contract.
+
+def traded(fill: Any) -> Traded:
+    """The sums of one fill.
 
     Args:
-        positions: every state, in the order in which they came to be.
-        first_rounds: account → when its first round of REST requests ended, ns since 1970. A position that was not in
-            its answers had realized nothing.
-        rounds: key of each round → when it began, ns since 1970.
+        fill: a `Fill`, or a row of `trades`.
     """
-    seen: dict[tuple[str | None, ...], Decimal] = {}
-    for position in positions:
-        if position.realized_pnl is None:
-            continue
-        account, symbol = position.account, position.symbol
-        key = account, position.market, symbol, position.position_side, position.position_id
-        before = seen.get(key)
-        if before is None and first_rounds.get(account, position.received_ns) < position.received_ns:
-            before = _ZERO
-        seen[key] = position.realized_pnl
-        change = None if before is None else _EXACT.subtract(position.realized_pnl, before)
-        began_ns = rounds.get(position.session_id)
-        if change is not None:
-            yield Realized(account, symbol, _at_ms(position), change, over_gap=began_ns is not None)
-        else:
-            received_ms = (began_ns or position.received_ns) // NS_PER_MS
-            known_ms = received_ms if position.event_ms is None else position.event_ms
-            yield Realized(account, symbol, known_ms, None, over_gap=False)
+    quantity, fee = fill.quantity, fill.fee or _ZERO
+    by_maker = quantity if fill.liquidity == MAKER else _ZERO
+    by_taker = quantity if fill.liquidity == TAKER else _ZERO
+    return Traded(
+        1,
+        int(quantity > 0),
+        int(fill.fee is None),
+        quantity,
+        by_maker,
+        by_taker,
+        max(fee, _ZERO),
+        max(fee.copy_negate(), _ZERO),
+    )
 
 
-def pnl(changes: Iterable[Realized], fills: Iterable[Fill], calendar: Calendar) -> list[Pnl]:
+class FeeKey(NamedTuple):
+    """What a row of fees sums up."""
+
+    period: str
+    account: str
+    symbol: str | None
+    #: Of the fees.
+    currency: str | None
+
+
+class FeeSums(defaultdict[FeeKey, Traded]):
+    """Sums of fills by period, account, symbol and currency of the fees."""
+
+    def __init__(self) -> None:
+        super().__init__(lambda: NO_TRADES)
+
+    def add(self, key: FeeKey, more: Traded, times: int = 1) -> None:
+        """Add sums, or with -1 `times` take them out."""
+        self[key] = self[key].with_other(more, times)
+
+    def rows(self) -> list[Fees]:
+        """A row for each key, in their order."""
+        found = []
+        for key in sorted((key for key, one in self.items() if one.trades), key=_parts):
+            one = self[key]
+            unknown = reduce(_EXACT.subtract, (one.quantity, one.maker_quantity, one.taker_quantity))
+            by_liquidity = one.maker_quantity, one.taker_quantity, unknown
+            found.append(Fees(*key, one.fills, one.quantity, one.fee, one.paid, one.rebates, *by_liquidity))
+        return found
+
+
+class Realized(NamedTuple):
+    """How the venue's own figure of realized PnL grew."""
+
+    total: Decimal = _ZERO
+    #: The part that was reported over REST after a gap.
+    over_gaps: Decimal = _ZERO
+
+    def with_other(self, other: "Realized") -> "Realized":
+        """The sums of both."""
+        return Realized(_EXACT.add(self.total, other.total), _EXACT.add(self.over_gaps, other.over_gaps))
+
+
+#: Period, account and symbol → the sum of its positions.
+RealizedSums = Mapping[tuple[str, str, str | None], Realized]
+
+
+def growth(after: Decimal, before: Decimal) -> Decimal:
+    """By how much a figure grew, exactly."""
+    return _EXACT.subtract(after, before)
+
+
+def pnl(realized: RealizedSums, fees: Iterable[Fees]) -> list[Pnl]:
     """Realized PnL and fees by period, account and symbol, in that order.
 
     Args:
-        changes: of realized PnL; read before the fills.
-        fills: those before the first known state of their position are left out, because their PnL is unknown.
-        calendar: its periods.
+        realized: what was realized in each period.
+        fees: of the fills since the first known state of each position: what earlier ones realized is unknown.
     """
-    sums: dict[tuple[str, str, str | None], _PnlSum] = {}
-    begins_ms: dict[tuple[str, str | None], int] = {}
-    for one in changes:
-        if one.change is None:
-            begins_ms[one.account, one.symbol] = one.at_ms
-        elif one.change:
-            key = calendar.period(one.at_ms), one.account, one.symbol
-            before = sums.get(key, _NOTHING)
-            late = one.change if one.over_gap else _ZERO
-            sums[key] = _PnlSum(_EXACT.add(before.realized, one.change), _EXACT.add(before.late, late))
-    later = (fill for fill in fills if fill.at_ms > begins_ms.get((fill.account, fill.symbol), fill.at_ms - 1))
+    left = dict(realized)
     rows: list[Pnl] = []
-    for paid in fees(later, calendar):
-        total = sums.pop(paid[:3], _NOTHING)
+    for paid in fees:
+        total = left.pop(paid[:3], Realized())
         # Fees are part of what is realized, so if there are fills, the sum is known.
-        before_fees = None if paid.fee is None else _EXACT.add(total.realized, paid.fee)
-        rows.append(Pnl(*paid[:4], total.realized, total.late, paid.fee, before_fees, paid.fills, paid.quantity))
-    for of, total in sums.items():
-        rows.append(Pnl(*of, None, total.realized, total.late, _ZERO, total.realized, 0, _ZERO))
-    return sorted(rows, key=lambda row: tuple(part or "" for part in row[:4]))
+        before_fees = None if paid.fee is None else _EXACT.add(total.total, paid.fee)
+        rows.append(Pnl(*paid[:4], *total, paid.fee, before_fees, paid.fills, paid.quantity))
+    for of, total in left.items():
+        if any(total):
+            rows.append(Pnl(*of, None, *total, _ZERO, total.total, 0, _ZERO))
+    return sorted(rows, key=lambda row: _parts(row[:4]))
 
 
-class _PnlSum(NamedTuple):
-    realized: Decimal
-    late: Decimal
-
-
-_NOTHING = _PnlSum(_ZERO, _ZERO)
-
-
-def _at_ms(position: Position) -> int:
-    """When the state began: by the venue, or else the time of receipt."""
-    at_ms = position.event_ms if position.updated_ms is None else position.updated_ms
-    return position.received_ns // NS_PER_MS if at_ms is None else at_ms
-
-
-def _sum(one: Decimal | None, other: Decimal | None) -> Decimal | None:
-    return None if one is None or other is None else _EXACT.add(one, other)
+def _parts(key: Iterable[str | None]) -> tuple[str, ...]:
+    return tuple(part or "" for part in key)

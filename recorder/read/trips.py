@@ -1,41 +1,50 @@
 """Round trips: each position from nothing to nothing, with its average prices. Pure.
 
-Fills are processed in the order in which they happened. Each position that the venue reported, less the fills until
-then, gives the position before the first fill. These may differ, because a venue may push a fill before its position,
-or never; the most frequent one counts, and each trip says whether it adds up at its end.
+Fills are processed in the order in which they happened, and compared with the positions that the venue reported.
+
+- A reported position, less the fills until then, implies the position before the first fill. The first value that two
+  successive reports agree on counts: a venue may push a fill before its position.
+- If successive reports differ from the fills by the same quantity for ten seconds, fills are missing: the position
+  becomes the reported one, and the trip that it changed does not add up.
+- A trip adds up if the last report before its last fill agrees with the fills.
 
 The quantity of an inverse contract is in the quote currency: its average prices are weighted by value, and it gains in
 the base currency. All others have plain averages, and gain in the quote currency. `contract_size` converts a quantity.
 """
 
-from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from decimal import Context, Decimal
-from typing import NamedTuple
+from itertools import groupby
+from operator import attrgetter
+from typing import Any, NamedTuple
 
-from recorder.model import BUY, INVERSE, LONG, SELL, SHORT
+from recorder.model import BUY, INVERSE, SELL
 from recorder.read.records import Fill
 
-#: Sums are exact; divisions have more digits than are shown.
+#: No sum loses a digit.
 _EXACT = Context(prec=500)
-_LONG_DIVISION = Context(prec=60)
-#: The last digit of an average price, and of an amount.
-_PRICE_UNIT, _UNIT = Decimal("1E-10"), Decimal("1E-18")
 _ZERO = Decimal(0)
+#: Reported positions that are compared to find the position before the first fill.
+REPORTS_MAX = 10
 
 
 class Trip(NamedTuple):
     """A position from its first contract to its last."""
 
     account: str
+    #: The venue's word for one of several markets that use the same symbols; else None.
+    market: str | None
     symbol: str
+    #: `long` or `short` in hedge mode, where each side has trips of its own.
+    position_side: str | None
     #: `long` or `short`.
     direction: str
-    #: When it was opened and closed, ms since 1970. None: before the record; not yet.
+    #: When it was opened and closed, ms since 1970. None: before the record or unseen; not yet.
     opened_ms: int | None
     closed_ms: int | None
     entry_quantity: Decimal
-    #: Averages; None without such fills, if one has no price, or if the trip began before the record.
+    #: Averages; None without such fills, if one has no price or is missing, or if the opening was not seen.
     entry_price: Decimal | None
     exit_quantity: Decimal
     exit_price: Decimal | None
@@ -50,6 +59,14 @@ class Trip(NamedTuple):
     trip: int
 
 
+class TripKey(NamedTuple):
+    """A contract, or in hedge mode one side of it. Empty where the venue sends none."""
+
+    market: str
+    symbol: str
+    position_side: str
+
+
 class HeldQuantity(NamedTuple):
     """A position that the venue reported; negative if short."""
 
@@ -57,6 +74,14 @@ class HeldQuantity(NamedTuple):
     market: str | None
     symbol: str
     position_side: str | None
+    at_ms: int
+    quantity: Decimal
+
+
+class Report(NamedTuple):
+    """A quantity that the venue reported; negative if short."""
+
+    #: When it was pushed, if that was right after the change; else when it came to be. Milliseconds since 1970.
     at_ms: int
     quantity: Decimal
 
@@ -83,157 +108,88 @@ def terms(kind: str | None, contract_size: Decimal | str | None) -> Terms:
     return Terms(kind == INVERSE, Decimal(contract_size or 1))
 
 
-class _TripSide:
-    """Entries or exits of a trip."""
+class Instant(NamedTuple):
+    """What happened to a contract in one millisecond."""
 
-    def __init__(self, of: Terms) -> None:
-        self.quantity = self.worth = _ZERO
-        self.known = True
-        self._terms = of
-
-    def add(self, quantity: Decimal, price: Decimal | None) -> None:
-        self.quantity = _EXACT.add(self.quantity, quantity)
-        if price is None or (self._terms.is_inverse and not price):
-            self.known = False
-        elif self._terms.is_inverse:
-            self.worth = _EXACT.add(self.worth, _LONG_DIVISION.divide(quantity, price))
-        else:
-            self.worth = _EXACT.add(self.worth, _EXACT.multiply(quantity, price))
-
-    @property
-    def price(self) -> Decimal | None:
-        if not self.known or not self.quantity or not self.worth:
-            return None
-        parts = (self.quantity, self.worth) if self._terms.is_inverse else (self.worth, self.quantity)
-        return _EXACT.quantize(_LONG_DIVISION.divide(*parts), _PRICE_UNIT)
+    at_ms: int
+    #: In the order in which they happened.
+    fills: Sequence[Fill]
+    #: The last position that the venue reported; None: it reported none.
+    held: Decimal | None
 
 
-class _OpenTrip:
-    """A trip that has not ended."""
+class Start(NamedTuple):
+    """The position before the first fill of a contract, as reported positions imply it."""
 
-    def __init__(self, direction: str, opened_ms: int | None, number: int, of: Terms) -> None:
-        self.direction, self.opened_ms, self.number = direction, opened_ms, number
-        self.entries, self.exits = _TripSide(of), _TripSide(of)
-        self._terms = of
-        self.fee: Decimal | None = _ZERO
-        self.currency: str | None = None
-        self.adds_up = False
-
-    def add(self, fill: Fill, quantity: Decimal, fee: Decimal | None, *, adds_up: bool) -> None:
-        side = self.entries if (fill.side == BUY) == (self.direction == LONG) else self.exits
-        side.add(quantity, fill.price)
-        self.fee = None if self.fee is None or fee is None else _EXACT.add(self.fee, fee)
-        self.currency = fill.fee_currency or self.currency
-        self.adds_up = adds_up
-
-    def trip(self, account: str, symbol: str, closed_ms: int | None) -> Trip:
-        whole = self.opened_ms is not None
-        pnl = None
-        if whole and closed_ms is not None and self.entries.known and self.exits.known:
-            gain = _EXACT.multiply(_EXACT.subtract(self.exits.worth, self.entries.worth), self._terms.contract_size)
-            gains = (self.direction == LONG) != self._terms.is_inverse
-            pnl = _EXACT.quantize(gain if gains else gain.copy_negate(), _UNIT)
-        fee = None if self.fee is None else _EXACT.quantize(self.fee, _UNIT)
-        return Trip(
-            account,
-            symbol,
-            self.direction,
-            self.opened_ms,
-            closed_ms,
-            self.entries.quantity,
-            self.entries.price if whole else None,
-            self.exits.quantity,
-            self.exits.price,
-            pnl,
-            fee,
-            None if pnl is None or fee is None else _EXACT.subtract(pnl, fee),
-            self.currency,
-            self.adds_up,
-            self.number,
-        )
+    held: Decimal
+    #: The last report that was considered; None: there is none.
+    reported_ms: int | None
+    #: Whether later reports change nothing.
+    is_settled: bool
 
 
-def trips(fills: Iterable[Fill], reported: Iterable[HeldQuantity], terms_of: TermsOf) -> Iterator[Trip]:
-    """The round trips of each account in each contract, in the order in which they began.
+def start_of(instants: Iterable[Instant]) -> Start:
+    """The position before the first fill.
 
     Args:
-        fills: of any accounts, all there are; held in memory.
-        reported: positions that the venue reported; the last of one instant counts. One per instant is held.
-        terms_of: the terms of a contract.
+        instants: from the first on; read only as far as necessary.
     """
-    moves: dict[_Key, list[Fill]] = defaultdict(list)
-    for fill in fills:
-        if fill.quantity > 0 and fill.symbol is not None and fill.side in {BUY, SELL}:
-            moves[fill.account, fill.symbol, fill.market or "", fill.position_side or ""].append(fill)
-    held: dict[_Key, dict[int, Decimal]] = defaultdict(dict)
-    for one in reported:
-        held[one.account, one.symbol, one.market or "", one.position_side or ""][one.at_ms] = one.quantity
-    for key in sorted(moves):
-        its_moves = sorted(moves[key], key=_happened)
-        account, symbol, market, _ = key
-        yield from _walk(
-            account, symbol, terms_of(account, market or None, symbol), its_moves, _starts(its_moves, held[key])
-        )
+    summed, found, reported_ms = _ZERO, list[Decimal](), None
+    for instant in instants:
+        for fill in instant.fills:
+            summed = _EXACT.add(summed, change(fill))
+        if instant.held is None:
+            continue
+        found.append(_EXACT.subtract(instant.held, summed))
+        reported_ms = instant.at_ms
+        if found[-2:-1] == found[-1:]:
+            return Start(found[-1], reported_ms, is_settled=True)
+        if len(found) == REPORTS_MAX:
+            # Of equally frequent values `Counter` gives the first.
+            return Start(Counter(found).most_common(1)[0][0], reported_ms, is_settled=True)
+    return Start(found[0] if found else _ZERO, reported_ms, is_settled=False)
 
 
-#: Account, symbol, market, side in hedge mode.
-_Key = tuple[str, str, str, str]
+def trip_key(fill: Any) -> TripKey | None:
+    """The contract whose position a fill changes; None: it changes none.
+
+    Args:
+        fill: a `Fill`, or a row of `trades`.
+    """
+    if not fill.quantity > 0 or not fill.symbol or fill.side not in {BUY, SELL}:
+        return None
+    return TripKey(fill.market or "", fill.symbol, fill.position_side or "")
 
 
-def _happened(fill: Fill) -> tuple[int, int, int, int, int]:
+def instants(fills: Iterable[Fill], held: Iterable[HeldQuantity | Report]) -> Iterator[Instant]:
+    """What happened to one contract, millisecond by millisecond.
+
+    Args:
+        fills: in the order in which they happened.
+        held: the reported positions in order; the last one of a millisecond counts.
+    """
+    happened_then = groupby(fills, attrgetter("at_ms"))
+    reported_then = groupby(held, attrgetter("at_ms"))
+    move, report = next(happened_then, None), next(reported_then, None)
+    while move is not None or report is not None:
+        at_ms = min(one[0] for one in (move, report) if one is not None)
+        now: list[Fill] = []
+        last: HeldQuantity | Report | None = None
+        if move is not None and move[0] == at_ms:
+            now = list(move[1])
+            move = next(happened_then, None)
+        if report is not None and report[0] == at_ms:
+            *_, last = report[1]
+            report = next(reported_then, None)
+        yield Instant(at_ms, now, None if last is None else last.quantity)
+
+
+def happened(fill: Fill) -> tuple[int, int, int, int, int]:
+    """The order in which fills happened."""
     return fill.at_ms, fill.received_ns, fill.session_id, fill.seq, fill.item
 
 
-def _change(fill: Fill) -> Decimal:
+def change(fill: Fill) -> Decimal:
+    """By how much a fill changes the position; negative if sold."""
     # Not `-`, which rounds.
     return fill.quantity if fill.side == BUY else fill.quantity.copy_negate()
-
-
-def _starts(moves: list[Fill], held: dict[int, Decimal]) -> list[tuple[int, Decimal]]:
-    """The position before the first fill, as it follows from each reported position; and when that was reported."""
-    found: list[tuple[int, Decimal]] = []
-    summed, place = _ZERO, 0
-    for at_ms in sorted(held):
-        while place < len(moves) and moves[place].at_ms <= at_ms:
-            summed = _EXACT.add(summed, _change(moves[place]))
-            place += 1
-        found.append((at_ms, _EXACT.subtract(held[at_ms], summed)))
-    return found
-
-
-def _walk(account: str, symbol: str, of: Terms, moves: list[Fill], starts: list[tuple[int, Decimal]]) -> Iterator[Trip]:
-    # Of equally frequent values `Counter` gives the first.
-    common = Counter(start for _, start in starts).most_common(1)
-    start = common[0][0] if common else _ZERO
-    before, place, here, number = start, 0, None, 0
-    walk = _OpenTrip(LONG if start > 0 else SHORT, None, 0, of) if start else None
-    for fill in moves:
-        while place < len(starts) and starts[place][0] <= fill.at_ms:
-            here = starts[place][1]
-            place += 1
-        adds_up = here is not None and here == start
-        after = _EXACT.add(before, _change(fill))
-        against = before != 0 and (before > 0) != (fill.side == BUY)
-        left = min(before.copy_abs(), fill.quantity) if against else _ZERO
-        exit_fee = None if fill.fee is None else _share(fill.fee, left, fill.quantity)
-        if left and walk is not None:
-            walk.add(fill, left, exit_fee, adds_up=adds_up)
-            if left == before.copy_abs():
-                yield walk.trip(account, symbol, fill.at_ms)
-                walk = None
-        entered = _EXACT.subtract(fill.quantity, left)
-        if entered:
-            if walk is None:
-                number += 1
-                walk = _OpenTrip(LONG if after > 0 else SHORT, fill.at_ms, number, of)
-            rest = None if fill.fee is None or exit_fee is None else _EXACT.subtract(fill.fee, exit_fee)
-            walk.add(fill, entered, rest, adds_up=adds_up)
-        before = after
-    if walk is not None and (walk.entries.quantity or walk.exits.quantity):
-        yield walk.trip(account, symbol, None)
-
-
-def _share(fee: Decimal, part: Decimal, whole: Decimal) -> Decimal:
-    if part in {_ZERO, whole}:
-        return fee if part else _ZERO
-    return _EXACT.quantize(_LONG_DIVISION.divide(_EXACT.multiply(fee, part), whole), _UNIT)

@@ -3,7 +3,7 @@
 They are not moved with a record, because they can be computed from it at any time.
 """
 
-from sqlalchemy import Index, PrimaryKeyConstraint
+from sqlalchemy import Index, PrimaryKeyConstraint, literal_column
 
 from recorder.store.columns import decimals, ints, table, texts
 
@@ -33,6 +33,13 @@ order_states = table(
 )
 
 Index("ix_order_states_received_ns", order_states.c.account_id, order_states.c.received_ns)
+#: Open orders are few, and are searched for among all.
+_IS_OPEN = order_states.c.is_open == literal_column("1")
+Index(
+    "ix_order_states_open",
+    *(order_states.c[name] for name in ("account_id", "received_ns")),
+    sqlite_where=_IS_OPEN,
+)
 
 #: Each fill once: as the venue reported it, or as order updates show it. The key is that of the row it comes from.
 trades = table(
@@ -76,4 +83,58 @@ contracts = table(
     PrimaryKeyConstraint("account_id", "market", "symbol"),
 )
 
-PROJECTIONS = (projected, stale, order_states, trades, current_states, contracts)
+#: Sums of fills by stretches of time that begin with the epoch: quarters of an hour, and days of UTC.
+fill_sums = table(
+    "fill_sums",
+    *ints("account_id", "lasts_ms", "begins_ms"),
+    *texts("market", "symbol", "fee_currency", null=False),
+    *ints("trades", "fills", "fees_unknown"),
+    *decimals("quantity", "maker_quantity", "taker_quantity", "paid", "rebates"),
+    PrimaryKeyConstraint("account_id", "lasts_ms", "begins_ms", "market", "symbol", "fee_currency"),
+)
+
+#: Round trips. `market` and `position_side` are empty if the venue sends none.
+trips = table(
+    "trips",
+    *ints("account_id"),
+    *texts("market", "symbol", "position_side", null=False),
+    *ints("trip"),
+    *texts("direction", null=False),
+    *ints("opened_ms", "closed_ms", null=True),
+    *decimals("entry_quantity", "entry_price", "exit_quantity", "exit_price", "pnl_before_fees", "fee", "pnl"),
+    *texts("currency"),
+    *ints("adds_up"),
+    PrimaryKeyConstraint("account_id", "market", "symbol", "position_side", "trip"),
+)
+
+#: Where the computation of round trips can be resumed: its state, as JSON, before an instant.
+trip_marks = table(
+    "trip_marks",
+    *ints("account_id"),
+    *texts("market", "symbol", "position_side", null=False),
+    *ints("before_ms"),
+    *texts("state", null=False),
+    PrimaryKeyConstraint("account_id", "market", "symbol", "position_side", "before_ms"),
+)
+
+#: Quarters of an hour whose sums and trips no longer follow, because fills or positions in them were deleted.
+stale_quarters = table(
+    "stale_quarters",
+    *ints("account_id"),
+    *texts("market", "symbol", "position_side", null=False),
+    *ints("begins_ms"),
+    PrimaryKeyConstraint("account_id", "market", "symbol", "position_side", "begins_ms"),
+)
+
+PROJECTIONS = (
+    projected,
+    stale,
+    order_states,
+    trades,
+    current_states,
+    contracts,
+    fill_sums,
+    trips,
+    trip_marks,
+    stale_quarters,
+)

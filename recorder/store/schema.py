@@ -6,7 +6,16 @@ partition a year, which can be detached. Frames and typed tables have no foreign
 is expensive, and the one writer that makes the rows writes their session first.
 """
 
-from sqlalchemy import CheckConstraint, Column, ForeignKeyConstraint, Index, MetaData, PrimaryKeyConstraint, Table
+from sqlalchemy import (
+    CheckConstraint,
+    Column,
+    ForeignKeyConstraint,
+    Index,
+    MetaData,
+    PrimaryKeyConstraint,
+    Table,
+    literal_column,
+)
 
 from recorder import model
 from recorder.store import columns
@@ -170,6 +179,16 @@ position_updates = _typed(
     ),
     *ints("updated_ms", null=True),
     *texts("extra"),
+)
+
+#: The time of a position's state, ms: by the venue, or else of receipt.
+POSITION_MS = "coalesce(updated_ms, event_ms, received_ns / 1000000)"
+
+#: The last state of a position before an instant is found without reading the others.
+Index(
+    "ix_position_updates_at_ms",
+    *(position_updates.c[name] for name in ("account_id", "symbol", "market", "position_side")),
+    literal_column(POSITION_MS),
 )
 
 account_updates = _typed(

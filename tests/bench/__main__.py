@@ -7,6 +7,8 @@
 - sealing: the writer alone as it is, over the same writer without seals. At least 0.90.
 - verify: a record verified by all processors, over a bare cursor that hashes each payload once with SHA-256. At least
   0.15, because every frame is decoded; with `--quick`, that is frames and seals only, 0.40, or 200,000 frames a second.
+- questions: commands and views on a record ten times as long as another, on SQLite and PostgreSQL: each at most 0.5 s,
+  and at most 1.5 times as long (`tests.bench.questions`).
 - replay: a record of a million frames replayed as typed events, over a bare cursor and a bare `msgspec.json.Decoder` of
   the same payloads. At least 0.50. Before that, the replay must give every payload of the record, in its order.
 """
@@ -49,6 +51,7 @@ from recorder.store.opening import open_run
 from recorder.store.schema import TYPED, frames
 from recorder.venues import venue_named
 from recorder.venues.rest import Credentials
+from tests.bench import questions
 from tests.bench.blaster import ANSWERS, blaster
 from tests.bench.records import recorded_of, write_record
 from tests.bench.replaying import replay_round, require_same
@@ -130,7 +133,7 @@ def main() -> int:
     missed = [figure.name for figure in figures if figure.is_missed]
     for name in missed:
         print(f"too slow: {name}")
-    return 1 if missed else 0
+    return max(1 if missed else 0, questions.main())
 
 
 def measure(name: str, one_round: Callable[[Path], tuple[float, float]], at_least: float) -> Figure:

@@ -27,6 +27,10 @@ from tests.samples import FMEX
 S = 1_000_000_000
 ACCOUNTS = (7, 8)
 TOPICS = ("account", "order.a", "position.a")
+#: Positions are in these contracts; the last is that of the orders.
+SYMBOLS = ("S0", "S1", "A")
+#: When a state was true, by its value: seconds, a quarter of an hour and a day lie in between.
+TIMES_MS = (1, 9_000, 901_000, 90_000_000)
 STATUSES = ("PENDING", "PARTIAL_FILLED", "FULLY_FILLED", "FULLY_CANCELLED")
 
 
@@ -159,16 +163,18 @@ class Scribe:
 
 def _payload(line: Line) -> bytes:
     thing, value = line.thing, line.value
+    at_ms = TIMES_MS[value]
     match line.what:
         case "order":
-            said = (
-                f'"id":{thing},"symbol":"A","quantity":10,"unfilled_quantity":{10 - value},"status":"{STATUSES[value]}"'
-            )
-            return f'{{"type":"order.a","ts":1,"order":{{{said},"fill_price":9,"fee":0.{value}}}}}'.encode()
+            direction = "SHORT" if thing == 1 else "LONG"
+            said = f'"id":{thing},"symbol":"A","quantity":10,"unfilled_quantity":{10 - value},"direction":"{direction}"'
+            said += f',"status":"{STATUSES[value]}","fill_price":9,"fee":0.{value}'
+            return f'{{"type":"order.a","ts":{at_ms},"order":{{{said}}}}}'.encode()
         case "balance":
             return f'{{"type":"account","ts":1,"account":{{"currency":"C{thing}","available":{value}}}}}'.encode()
         case "position":
-            return f'{{"type":"p","ts":1,"position":{{"symbol":"S{thing}","quantity":{value}}}}}'.encode()
+            said = f'"symbol":"{SYMBOLS[thing]}","quantity":{value},"realized_pnl":0.{value}'
+            return f'{{"type":"p","ts":{at_ms},"position":{{{said}}}}}'.encode()
     return b"?"
 
 

@@ -18,8 +18,9 @@ from recorder.read.sums import BY_ALL, Calendar
 from recorder.read.trips import Trip
 from recorder.store.dialects import insert_rows
 from recorder.store.entries import DiscrepancyFound
-from recorder.store.schema import accounts, fills, order_updates, position_updates, reconciliations, runs
-from tests.contract.test_views import ORDER, ask, delete_orders, replace_orders
+from recorder.store.receipts import Receipt
+from recorder.store.schema import accounts, fills, order_updates, position_updates, receipts, reconciliations, runs
+from tests.contract.test_views import ORDER, ask, delete_orders, mark_all, replace_orders
 from tests.depth import examples
 from tests.made import NOON_NS
 from tests.unit.read.desk import Desk
@@ -79,10 +80,12 @@ def tell(engine: Engine, moves: Sequence[Move], start: int = 0) -> None:
             )
             positions.append((ACCOUNT, SESSION, 2 * seq + 1, 0, move.at_ms * MS + seq, *position))
     with engine.begin() as connection:
-        for table in (position_updates, fills, reconciliations, runs):
+        mark_all(connection)
+        for table in (position_updates, fills, reconciliations, runs, receipts):
             connection.execute(delete(table))
-        replace_orders(connection, orders)
         insert_rows(connection, position_updates, positions)
+        insert_rows(connection, receipts, [Receipt(ACCOUNT, SESSION, 0, 2 * len(moves), 0, 2**62)])
+        replace_orders(connection, orders)
 
 
 def trips_of(url: str) -> list[Trip]:
@@ -212,6 +215,7 @@ def test_a_position_that_lags_behind_its_fill_changes_nothing(engine: Engine, ur
     tell(engine, [Move(1, 5), Move(2, -5), Move(3, 2), Move(4, -2)])
     with engine.begin() as connection:
         connection.execute(position_updates.update().where(position_updates.c.seq == 1).values(quantity="0"))
+        mark_all(connection)
     trips = trips_of(url)
     assert [(trip.opened_ms, trip.closed_ms, trip.adds_up) for trip in trips] == [(1, 2, True), (3, 4, True)]
     same_in_view(ask(engine, "SELECT * FROM round_trips ORDER BY trip"), trips)
@@ -270,6 +274,7 @@ def test_an_answer_of_a_later_moment_than_pushes_that_come_after_it(engine: Engi
     answer = POSITION._replace(quantity="3", realized_pnl="2e-8", updated_ms=7)
     with engine.begin() as connection:
         insert_rows(connection, position_updates, [(ACCOUNT, ROUND, 0, 0, 8 * MS, *answer)])
+        mark_all(connection)
     # From what the first push told to the last; were the answer taken for the first, it would be no change at all.
     with recorder.open(url) as record:
         assert [(row.realized_pnl, row.fills) for row in record.pnl()] == [(Decimal("2e-8"), 2)]
@@ -285,6 +290,7 @@ def test_a_position_that_an_answer_told_nothing_of_had_realized_nothing(engine: 
     asked(engine, began_ns=1, ended_ns=2)
     with engine.begin() as connection:
         connection.execute(position_updates.update().values(realized_pnl="3e-8"))
+        mark_all(connection)
     with recorder.open(url) as record:
         assert [row.realized_pnl for row in record.pnl()] == [Decimal("3e-8")]
     (row,) = ask(engine, "SELECT sum(realized_pnl_change) AS change FROM position_history")

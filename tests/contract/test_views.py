@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import ColumnElement, Connection, Engine, delete, insert, select
+from sqlalchemy import ColumnElement, Connection, Engine, delete, insert, select, union
 
 import recorder
 from recorder.clock import utc_text
@@ -16,7 +16,7 @@ from recorder.model import OrderUpdate
 from recorder.read.projector import project_all
 from recorder.store.dialects import insert_rows, replace_rows
 from recorder.store.projection_tables import projected
-from recorder.store.schema import accounts, order_updates
+from recorder.store.schema import accounts, order_updates, position_updates
 from recorder.store.stale import mark
 from tests.depth import examples
 from tests.migration.rows import write
@@ -86,20 +86,21 @@ def replace_orders(connection: Connection, rows: Sequence[tuple[Any, ...]]) -> N
     """Write these rows of `order_updates` in place of those that are there; the projections have to follow."""
     delete_orders(connection)
     insert_rows(connection, order_updates, rows)
-    _mark_all(connection)
+    mark_all(connection)
 
 
 def delete_orders(connection: Connection, *these: ColumnElement[bool]) -> None:
     """Delete rows of `order_updates`; the projections have to follow."""
-    _mark_all(connection)
+    mark_all(connection)
     connection.execute(delete(order_updates).where(*these))
 
 
-def _mark_all(connection: Connection) -> None:
+def mark_all(connection: Connection) -> None:
+    """Note that the projections have to follow all rows of orders and positions: before and after changing them."""
     # Orders are only marked in a database that has projections.
     replace_rows(connection, projected, [(0, 0)])
-    of = order_updates.c.account_id, order_updates.c.session_id
-    for account_id, session_id in connection.execute(select(*of).distinct()).all():
+    parts = (select(table.c.account_id, table.c.session_id) for table in (order_updates, position_updates))
+    for account_id, session_id in connection.execute(union(*parts)).all():
         mark(connection, account_id, session_id, (0, 2**31))
 
 

@@ -13,7 +13,7 @@ from recorder.store.columns import Bytes, ExactDecimal, Int64
 DOCS = Path(__file__).parents[2] / "docs"
 PAGE, WORDS = DOCS / "schema.md", DOCS / "schema.toml"
 
-#: Every declared table, the projections last.
+#: The tables that are recorded, and then those that follow from them, whichever module was imported first.
 TABLES = {
     table.name: table
     for table in sorted(schema.metadata.tables.values(), key=lambda table: table in projection_tables.PROJECTIONS)

@@ -1,5 +1,6 @@
 """Fees and realized PnL by periods of a calendar: nothing is lost, nothing guessed, and midnight is somebody's."""
 
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from decimal import Decimal
 from fractions import Fraction
@@ -10,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recorder.read.records import Fill, Position
-from recorder.read.sums import NO_PERIOD, PERIODS, Calendar, Realized, fees, pnl, realized
+from recorder.read.records import Fill
+from recorder.read.sums import NO_PERIOD, PERIODS, Calendar, FeeKey, Fees, FeeSums, Realized, RealizedSums, pnl, traded
 
 D = Decimal
 #: 2019-12-31 23:30 UTC.
@@ -24,10 +25,12 @@ def fill(at_ms: int = LATE_MS, quantity: str = "1", fee: str | None = "0.1", **o
     return Fill(**(told | other))  # type: ignore[arg-type]
 
 
-def position(at_ms: int, pnl: str | None, **other: Any) -> Position:
-    told = dict.fromkeys(Position._fields) | {"account": "main", "symbol": "A", "session_id": 1}
-    told |= {"event_ms": at_ms + 17, "updated_ms": at_ms, "received_ns": (at_ms + 30) * 10**6}
-    return Position(**(told | {"realized_pnl": None if pnl is None else D(pnl)} | other))  # type: ignore[arg-type]
+def fees(fills: Iterable[Fill], calendar: Calendar) -> list[Fees]:
+    """The sums of fills, added one by one."""
+    sums = FeeSums()
+    for one in fills:
+        sums.add(FeeKey(calendar.period(one.at_ms), one.account, one.symbol, one.fee_currency), traded(one))
+    return sums.rows()
 
 
 @pytest.mark.parametrize(
@@ -87,48 +90,16 @@ def test_no_digit_of_a_sum_is_lost(told: list[tuple[int, Decimal]]) -> None:
         assert sum(Fraction(row.quantity) for row in rows) == sum(map(abs, amounts))
 
 
-def test_realized_pnl_is_what_the_exchange_s_figure_grew_by() -> None:
-    states = [position(1, "5"), position(2, None), position(3, "4.5"), position(4, "7", symbol="B"), position(5, "6")]
-    changes = list(realized(states, {}, {}))
-    # The first word of a figure says nothing of when it came about.
-    assert [(one.symbol, one.at_ms, one.change) for one in changes] == [
-        ("A", 18, None),
-        ("A", 3, D("-0.5")),
-        ("B", 21, None),
-        ("A", 5, D("1.5")),
-    ]
-
-
-def test_the_sides_of_a_hedged_symbol_have_figures_of_their_own() -> None:
-    states = [position(1, "5", position_side="long"), position(2, "1", position_side="short")]
-    changes = list(realized([*states, position(3, "6", position_side="long")], {}, {}))
-    assert [one.change for one in changes] == [None, None, D(1)]
-
-
-def test_an_answer_that_told_nothing_of_a_position_says_that_it_was_nothing() -> None:
-    (change,) = realized([position(10, "5")], {"main": 10 * 10**6}, {})
-    assert (change.change, change.at_ms) == (D(5), 10)
-    (change,) = realized([position(10, "5")], {"main": 41 * 10**6}, {})
-    assert change.change is None
-
-
-def test_what_an_answer_told_is_known_as_a_sum_over_a_gap() -> None:
-    answer = position(LATE_MS, "7", session_id=9, event_ms=None)
-    changes = realized([position(1, "5"), answer, position(LATE_MS + 1, "8")], {}, {9: 0})
-    (early, late) = pnl(changes, [fill(LATE_MS), fill(50)], Calendar("year"))
+def test_realized_pnl_and_fees_of_a_period() -> None:
+    grown: RealizedSums = {("1970", "main", "A"): Realized(D(0)), ("2019", "main", "A"): Realized(D(3), D(2))}
+    (early, late) = pnl(grown, fees([fill(LATE_MS), fill(50)], Calendar("year")))
     assert (early.period, early.realized_pnl, early.fee) == ("1970", D(0), D("0.1"))
     assert (late.period, late.realized_pnl, late.over_gaps) == ("2019", D(3), D(2))
     assert (late.fee, late.before_fees) == (D("0.1"), D("3.1"))
 
 
-def test_fills_from_before_the_first_state_are_left_out() -> None:
-    changes = [Realized("main", "A", 100, None, over_gap=False), Realized("main", "A", 200, D(1), over_gap=False)]
-    (row,) = pnl(changes, [fill(99), fill(100), fill(101)], Calendar("all"))
-    assert (row.realized_pnl, row.fee, row.fills) == (D(1), D("0.1"), 1)
-
-
 def test_pnl_without_fills_and_fills_without_pnl() -> None:
-    (one, other) = pnl([Realized("main", "B", 1, D(2), over_gap=False)], [fill()], Calendar("all"))
+    (one, other) = pnl({("all", "main", "B"): Realized(D(2))}, fees([fill()], Calendar("all")))
     assert (one.symbol, one.realized_pnl, one.fee, one.before_fees) == ("A", D(0), D("0.1"), D("0.1"))
     assert (other.symbol, other.currency, other.realized_pnl, other.fee, other.before_fees) == (
         "B",
@@ -137,3 +108,13 @@ def test_pnl_without_fills_and_fills_without_pnl() -> None:
         D(0),
         D(2),
     )
+
+
+@pytest.mark.parametrize("by", PERIODS)
+@pytest.mark.parametrize("zone", ["UTC", "Europe/Berlin", "America/Sao_Paulo", "Asia/Kathmandu"])
+@given(at_ms=st.integers(0, 2 * 10**12))
+def test_a_period_ends_where_the_next_one_begins(by: str, zone: str, at_ms: int) -> None:
+    calendar = Calendar(by, ZoneInfo(zone))
+    end_ms = calendar.end_ms(at_ms)
+    assert calendar.period(end_ms - 1) == calendar.period(at_ms)
+    assert by == "all" or calendar.period(end_ms) > calendar.period(at_ms)

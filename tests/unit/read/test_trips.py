@@ -5,8 +5,8 @@ from decimal import Decimal
 from typing import Any
 
 from recorder.read.records import Fill
+from recorder.read.trip_walk import trips as walk
 from recorder.read.trips import HeldQuantity, Terms, TermsOf, Trip
-from recorder.read.trips import trips as walk
 
 D = Decimal
 
@@ -36,7 +36,7 @@ def test_a_way_in_and_out() -> None:
     told = [held(3, D(0))]
     (trip,) = trips([fill(1, "100", "8000", "1E-7"), fill(2, "100", "12000"), fill(3, "-200", "10000", "-3E-8")], told)
     assert trip == Trip(
-        "main", "A", "long", 1, 3,
+        "main", None, "A", None, "long", 1, 3,
         # 200 contracts of 1 USD for 1/80 + 1/120 BTC.
         D(200), D("9600"), D(200), D("10000"), D("0.000833333333333333"), D("7E-8"), D("0.000833263333333333"),
         "BTC", True, 1,
@@ -56,7 +56,7 @@ def test_the_sides_of_a_hedged_symbol_are_trips_of_their_own() -> None:
     fills = [fill(1, "1", "100", position_side="long"), fill(2, "-2", "100", position_side="short")]
     fills += [fill(3, "-1", "110", position_side="long"), fill(4, "2", "90", position_side="short")]
     found = list(trips(fills, [], lambda *_: Terms()))
-    assert [(trip.direction, trip.opened_ms, trip.closed_ms, trip.pnl) for trip in found] == [
+    assert [(trip.position_side, trip.opened_ms, trip.closed_ms, trip.pnl) for trip in found] == [
         ("long", 1, 3, D(10)),
         ("short", 2, 4, D(20)),
     ]
@@ -94,7 +94,7 @@ def test_one_position_that_lags_behind_its_fill_changes_nothing() -> None:
 
 def test_accounts_and_contracts_are_kept_apart() -> None:
     fills = [fill(1, "1", "9000"), fill(2, "-1", "9000", account="other"), fill(3, "1", "9000", symbol="B")]
-    assert [trip[:3] for trip in trips(fills, [])] == [
+    assert [(trip.account, trip.symbol, trip.direction) for trip in trips(fills, [])] == [
         ("main", "A", "long"),
         ("main", "B", "long"),
         ("other", "A", "short"),

@@ -1,0 +1,65 @@
+"""What is not projected yet, for readers, who are never behind the record."""
+
+from typing import Any, NamedTuple
+
+import msgspec
+from sqlalchemy import Connection, Table, select
+
+from recorder.read.contracts import Symbol, described_in
+from recorder.read.current_states import NOW_NS, are_several, states_in
+from recorder.read.projected_rows import stored_trades
+from recorder.read.projected_trips import TouchedTrips, add_contracts, add_reports, add_stale
+from recorder.read.projections import OrderKey, project
+from recorder.read.projector import unprojected_frames, unprojected_orders
+from recorder.read.records import Fill
+from recorder.read.scope import LabelledAccount
+from recorder.store.journal import FrameRange
+from recorder.store.projection_tables import current_states, stale
+from recorder.store.state_index import StateRow, ThingKey, latest
+
+
+class Tail(NamedTuple):
+    """What is not projected yet of an account."""
+
+    frames: list[FrameRange]
+    #: The orders whose stored rows do not count; these rows of `trades`, and the fills that count instead.
+    orders: set[OrderKey]
+    stored: list[Any]
+    fills: list[Fill]
+    #: The contracts whose stored trips do not count, and why.
+    trips: TouchedTrips
+    described: set[Symbol]
+
+
+def tail_of(connection: Connection, account: LabelledAccount) -> Tail:
+    """What is not projected yet of an account."""
+    mine = [one for one in unprojected_frames(connection) if one.account_id == account.account_id]
+    orders = unprojected_orders(connection)[account.account_id]
+    stored: list[Any] = []
+    fills: list[Fill] = []
+    for keys, found in project(connection, account, orders):
+        stored += stored_trades(connection, account.account_id, keys)
+        fills += [fill for _, fill in found.trades]
+    trips = TouchedTrips()
+    trips.add_fills([*stored, *fills])
+    described = {symbol for one in mine for symbol in described_in(connection, one)}
+    add_contracts(connection, account, trips, described)
+    add_reports(connection, trips, mine)
+    add_stale(connection, account.account_id, trips)
+    return Tail(mine, orders, stored, fills, trips, described)
+
+
+def states_now(connection: Connection, account_id: int, table: Table) -> dict[ThingKey, StateRow]:
+    """The latest state of each balance or position, projected or not."""
+    c = current_states.c
+    query = select(current_states).where(c.account_id == account_id, c.kind == table.name)
+    found = {row.thing: StateRow._make((*row[3:], None)) for row in connection.execute(query)}
+    newer = states_in(
+        connection, table, [one for one in unprojected_frames(connection) if one.account_id == account_id]
+    )
+    is_stale = connection.scalar(select(stale.c.account_id).where(stale.c.account_id == account_id).limit(1))
+    if is_stale is not None or (newer and are_several(connection)):
+        return latest(connection, account_id, table, NOW_NS)
+    for thing, row in newer.items():
+        found[thing] = max(found.get(thing, row), row)
+    return {tuple(msgspec.json.decode(thing)): row for thing, row in found.items()}

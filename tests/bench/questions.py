@@ -1,0 +1,272 @@
+"""What questions cost on a long record, over a short one: `python -m tests.bench.questions 100000 10000000`.
+
+A record of four days is written by the writer's own transactions and projected: 100,000 updates of an account that
+trades two contracts. A longer one repeats them in SQL, day after day, with other ids and later times, projections
+included. Each question is a command or a view with LIMIT; the start-up of Python is left out. It may take 0.5 s, and
+1.5 times as long on the long record as on the short one.
+"""
+
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from functools import partial
+from itertools import count
+from pathlib import Path
+from typing import NamedTuple, cast
+
+from click.testing import CliRunner
+from rich.console import Console
+from rich.table import Table as Shown
+from sqlalchemy import Connection, Engine
+
+from recorder.cli.commands import recorder as commands
+from recorder.clock import utc_text
+from recorder.model import DECODED, PUSH, AccountUpdate, Frame, OrderUpdate, PositionUpdate
+from recorder.read.projector import project_all
+from recorder.store import migrate
+from recorder.store.dialects import POSTGRESQL
+from recorder.store.engine import open_engine
+from recorder.store.entries import AccountAdded, RunStarted, SessionOpened
+from recorder.store.journal import Batch
+from recorder.store.mover import Mover, update_statistics
+from recorder.store.opening import open_run
+from recorder.store.projection_tables import current_states, fill_sums, order_states, projected, trades, trips
+from recorder.store.schema import (
+    account_updates,
+    batches,
+    frames,
+    order_updates,
+    position_updates,
+    receipts,
+    seals,
+    sessions,
+    spans,
+)
+from tests.made import ACCOUNT, NOON_NS, quick_engine
+from tests.samples import FMEX, sample
+from tests.server import PostgresServer
+
+#: Updates in the part that is repeated, frames in a batch, and frames of a session.
+PART = 100_000
+BATCH = 20
+SESSION = 25_000
+DAY_MS = 86_400_000
+PART_MS = 4 * DAY_MS
+STEP_NS = PART_MS * 10**6 // PART
+#: Midnight.
+BEGIN_MS = NOON_NS // 10**6 // DAY_MS * DAY_MS
+SYMBOLS = ("BTCUSD_P", "ETHUSD_P")
+#: Order ids and trips of one part are below this.
+IDS = 1_000_000
+#: Orders that stay open.
+OPEN = 5
+ROUNDS = 7
+SECONDS_MAX, RATIO_MAX = 0.5, 1.5
+
+_ORDER = cast("OrderUpdate", FMEX.decode(sample("order")).updates[0])
+_POSITION = cast("PositionUpdate", FMEX.decode(sample("position")).updates[0])
+_BALANCE = cast("AccountUpdate", FMEX.decode(sample("account")).updates[0])
+
+_REPEATED = (frames, order_updates, position_updates, account_updates, sessions, batches, spans, seals, receipts)
+_PROJECTED = (order_states, trades, fill_sums, trips)
+_NS = ("received_ns", "first_ns", "last_ns", "written_ns", "counts_ns", "opened_ns", "covered_ns", "ended_ns")
+_MS = (
+    *("event_ms", "updated_ms", "created_ms", "executed_ms", "at_ms", "begins_ms", "opened_ms", "closed_ms"),
+    *("first_fill_ms", "last_fill_ms", "ended_ms"),
+)
+
+
+class Question(NamedTuple):
+    """Something that is asked of a record."""
+
+    name: str
+    ask: Callable[[str, Engine], None]
+
+
+def main(short: int = 100_000, long: int = 1_000_000) -> int:
+    """Measure on both engines, print a table, and say by the exit code whether all are fast enough."""
+    questions = _questions()
+    table = Shown(title=f"Questions on {short:,} and {long:,} updates, fastest of {ROUNDS}, ms")
+    for title in ("question", "SQLite", "", "ratio", "PostgreSQL", "", "ratio"):
+        table.add_column(title, justify="left" if title == "question" else "right")
+    took: dict[str, list[float]] = {one.name: [] for one in questions}
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        for engine_name in ("sqlite", POSTGRESQL):
+            server = stack.enter_context(PostgresServer()) if engine_name == POSTGRESQL else None
+            urls = [record(folder, size, server) for size in (short, long)]
+            for name, seconds in measured(urls, questions).items():
+                took[name] += seconds
+            for size in (short, long):
+                (folder / f"{size}.db").unlink(missing_ok=True)
+    slow = []
+    for name, (lite, lite_long, server_s, server_long) in took.items():
+        ratios = lite_long / lite, server_long / server_s
+        cells = [lite, lite_long, ratios[0], server_s, server_long, ratios[1]]
+        table.add_row(name, *(f"{one:.2f}" if one in ratios else f"{one * 1000:.0f}" for one in cells))
+        if max(lite_long, server_long) > SECONDS_MAX or max(ratios) > RATIO_MAX:
+            slow.append(name)
+    Console(width=110).print(table)
+    for name in slow:
+        print(f"too slow: {name}")
+    return 1 if slow else 0
+
+
+def _questions() -> list[Question]:
+    # Of the first part, so that they are the same in every record.
+    day = [utc_text((BEGIN_MS + DAY_MS * n) * 10**6).replace(" ", "T")[:19] for n in (1, 2)]
+    asked = {
+        "status": ("status",),
+        "orders": ("orders",),
+        "open orders": ("orders", "--open"),
+        "fills": ("fills",),
+        "positions": ("positions",),
+        "balances": ("balances",),
+        "one order's life": ("timeline", "--order", "777"),
+        "a day's fills": ("fills", "--since", day[0], "--until", day[1], "--format", "csv"),
+        "pnl --by month": ("pnl", "--by", "month"),
+    }
+    views = ("orders", "trade_history", "order_history", "positions", "round_trips")
+    return [Question(name, partial(_run, words)) for name, words in asked.items()] + [
+        Question(f"SQL: {view} LIMIT 10", partial(_select, f"SELECT * FROM {view} LIMIT 10")) for view in views
+    ]
+
+
+def _run(words: tuple[str, ...], url: str, _engine: Engine) -> None:
+    result = CliRunner().invoke(commands, [*words, "--database", url], catch_exceptions=False)
+    assert result.exit_code == 0 and result.output, result.output
+
+
+def _select(query: str, _url: str, engine: Engine) -> None:
+    with engine.connect() as connection:
+        assert connection.exec_driver_sql(query).all()
+
+
+def measured(urls: list[str], questions: list[Question]) -> dict[str, list[float]]:
+    """What each question takes on each record, seconds: at its fastest, in turns: others use the machine."""
+    found = {}
+    engines = {url: open_engine(url, read_only=True) for url in urls}
+    for one in questions:
+        rounds: dict[str, list[float]] = {url: [] for url in urls}
+        for _ in range(ROUNDS):
+            for url, engine in engines.items():
+                began_s = time.perf_counter()
+                one.ask(url, engine)
+                rounds[url].append(time.perf_counter() - began_s)
+        found[one.name] = [min(rounds[url]) for url in urls]
+        shown = ", ".join(f"{seconds * 1000:.0f} ms" for seconds in found[one.name])
+        print(f"{engines[urls[0]].dialect.name}: {one.name}: {shown}", file=sys.stderr, flush=True)
+    for engine in engines.values():
+        engine.dispose()
+    return found
+
+
+def record(folder: Path, updates: int, server: PostgresServer | None) -> str:
+    """A record of this many updates; its address."""
+    file = folder / f"{updates}.db"
+    url = f"sqlite:///{file}"
+    write(url)
+    if server is not None:
+        source, url = url, server.new_database()
+        mover = Mover(quick_engine(source), quick_engine(url))
+        while mover.step() is not None:
+            pass
+        mover.close()
+        file.unlink()
+    engine = quick_engine(url)
+    with engine.connect() as connection:
+        for _ in project_all(connection):
+            pass
+    with engine.begin() as connection:
+        repeat(connection, updates // PART)
+    with engine.connect() as connection:
+        update_statistics(connection)
+    engine.dispose()
+    return url
+
+
+def write(url: str) -> None:
+    """Write the part that is repeated."""
+    engine = quick_engine(url)
+    migrate.require_usable(engine)
+    with engine.begin() as connection:
+        wanted = [AccountAdded(ACCOUNT, "fmex", "main", BEGIN_MS * 10**6)]
+        started = RunStarted(1, 0, BEGIN_MS * 10**6, "bench", 1, "bench")
+        run, seal, _ = open_run(connection, url, started, wanted)
+    told = _told()
+    with engine.connect() as connection:
+        for number, start in enumerate(range(0, PART, BATCH), 1):
+            batch = Batch(run.recorder_id, run.run_id, number, seal)
+            for at in range(start, start + BATCH):
+                at_ns = BEGIN_MS * 10**6 + at * STEP_NS
+                session_id = (BEGIN_MS + at // SESSION * SESSION * STEP_NS // 10**6) << 20
+                if at % SESSION == 0:
+                    opened = SessionOpened(ACCOUNT, session_id, run.run_id, "wss://x", ("account",), at_ns)
+                    batch.entries.append(opened)
+                frame = Frame(ACCOUNT, session_id, at % SESSION, at_ns, PUSH, "topic", DECODED, None, b"{}")
+                batch.add(frame, (next(told)._replace(event_ms=at_ns // 10**6, updated_ms=at_ns // 10**6),))
+            with connection.begin():
+                batch.write(connection, at_ns)
+            seal = batch.seal
+    engine.dispose()
+
+
+def _told() -> Iterator[OrderUpdate | PositionUpdate | AccountUpdate]:
+    """Updates without their time: an order that is new, and filled; the position, and the balance."""
+    held = dict.fromkeys(SYMBOLS, 0)
+    for number in count(1):
+        symbol = SYMBOLS[number % 2]
+        # In and out again, so that each part ends with the positions that it began with, or nearly so.
+        side, by = ("buy", 10) if held[symbol] == 0 else ("sell", -10)
+        order = _ORDER._replace(order_id=str(number), symbol=symbol, side=side, quantity="10", status="new")
+        order = order._replace(filled_quantity="0", average_price=None, fee="0", created_ms=BEGIN_MS + number)
+        yield order
+        if number > OPEN:
+            yield order._replace(status="filled", filled_quantity="10", average_price="9000.5", fee="0.0000004")
+            held[symbol] += by
+            yield _POSITION._replace(symbol=symbol, quantity=str(held[symbol]), realized_pnl=f"{number}E-8")
+            yield _BALANCE._replace(balance=str(number))
+
+
+def repeat(connection: Connection, times: int) -> None:
+    """Repeat what is there, each time later."""
+    if times < 2:
+        return
+    is_server = connection.dialect.name == POSTGRESQL
+    connection.exec_driver_sql("CREATE TEMPORARY TABLE numbers (k BIGINT)")
+    values = ", ".join(f"({k})" for k in range(1, times))
+    connection.exec_driver_sql(f"INSERT INTO numbers VALUES {values}")
+    for table in (*_REPEATED, *_PROJECTED):
+        connection.exec_driver_sql(f"CREATE TEMPORARY TABLE part AS SELECT * FROM {table.name}")
+        columns = ", ".join(_later(column.name) for column in table.c)
+        order = f"ORDER BY k, {', '.join(column.name for column in table.primary_key)}" if is_server else ""
+        connection.exec_driver_sql(f"INSERT INTO {table.name} SELECT {columns} FROM numbers CROSS JOIN part {order}")
+        connection.exec_driver_sql("DROP TABLE part")
+    connection.exec_driver_sql(f"DELETE FROM numbers WHERE k < {times - 1}")
+    for table in (current_states, projected):
+        connection.exec_driver_sql(f"CREATE TEMPORARY TABLE part AS SELECT * FROM {table.name}")
+        connection.exec_driver_sql(f"DELETE FROM {table.name}")
+        columns = ", ".join(_later(column.name) for column in table.c)
+        connection.exec_driver_sql(f"INSERT INTO {table.name} SELECT {columns} FROM numbers CROSS JOIN part")
+        connection.exec_driver_sql("DROP TABLE part")
+    connection.exec_driver_sql("DROP TABLE numbers")
+
+
+def _later(column: str) -> str:
+    """A column of the part, as it is in its kth repetition."""
+    if column == "order_id":
+        return f"CAST(CAST({column} AS BIGINT) + k * {IDS} AS TEXT)"
+    later = {
+        **dict.fromkeys(_NS, PART_MS * 10**6),
+        **dict.fromkeys(_MS, PART_MS),
+        "session_id": PART_MS << 20,
+        "batch": PART // BATCH + 1,
+        "trip": IDS,
+    }
+    return f"{column} + k * {later[column]}" if column in later else column
+
+
+if __name__ == "__main__":
+    sys.exit(main(*map(int, sys.argv[1:3])))
