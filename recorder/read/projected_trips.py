@@ -109,7 +109,7 @@ def walk(
     marks = _marks(connection, account.account_id, key)
     reading = _Reading(connection, account.account_id, key, unstored)
     start = _noted_start(marks.get(FIRST_MS))
-    from_ms = max((ms for ms in marks if FIRST_MS < ms <= touched.since_ms), default=FIRST_MS)
+    from_ms = _resumable_ms(marks, touched.since_ms)
     if start is None or not _is_still(start, touched):
         from_ms = FIRST_MS
         with closing(reading.instants(FIRST_MS)) as all_instants:
@@ -123,30 +123,36 @@ def walk(
             after_ms = begin_of(from_ms, DAY_MS)
     found: list[Trip] = []
     noted: dict[int, str] = {}
+    #: The last two states that were the last ones of their stretch, and when something had happened last.
     recent: list[tuple[int, str]] = []
     with closing(reading.instants(from_ms)) as some:
         for instant in some:
             stretch, day_ms = instant.at_ms // LATE_MS, begin_of(instant.at_ms, DAY_MS)
             if going.last_ms is not None and going.last_ms // LATE_MS != stretch:
                 state = going.state()
-                recent = [*recent[-1:], (stretch, state)]
+                recent = [*recent[-1:], (going.last_ms, state)]
                 if going.last_ms < day_ms:
-                    if day_ms > touched.until_ms and marks.get(day_ms) == state:
+                    # The last note may be just before midnight: then what follows is short, and it is made, too.
+                    if day_ms > touched.until_ms and marks.get(day_ms) == state and max(marks) > day_ms:
                         noted[FIRST_MS] = _note(start)
                         return Walked(found, first, going.first_changing, noted, after_ms, day_ms)
                     noted[day_ms] = state
             found += going.take(instant)
     found += going.rest()
     if going.last_ms is not None:
-        before = going.last_ms // LATE_MS - 1
-        if before * LATE_MS < from_ms:
+        late_ms = (going.last_ms // LATE_MS - 1) * LATE_MS
+        if late_ms < from_ms:
             # What happened last is gone.
-            return walk(connection, account, key, touched._replace(since_ms=before * LATE_MS), terms, unstored)
+            return walk(connection, account, key, touched._replace(since_ms=late_ms), terms, unstored)
         noted[FIRST_MS] = _note(start)
-        late = [state for at, state in recent if at >= before]
-        if late:
-            noted[before * LATE_MS] = late[0]
+        noted |= {late_ms: state for last_ms, state in recent if last_ms < late_ms}
     return Walked(found, first, None, noted, after_ms, END_MS)
+
+
+def _resumable_ms(marks: Iterable[int], since_ms: int) -> int:
+    """The last note before a change, ms since 1970. That before the last two stretches is replaced with each walk."""
+    found = [ms for ms in marks if FIRST_MS < ms <= since_ms]
+    return max((ms for ms in found if ms % DAY_MS), default=max(found, default=FIRST_MS))
 
 
 class _Reading:

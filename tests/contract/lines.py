@@ -29,8 +29,8 @@ ACCOUNTS = (7, 8)
 TOPICS = ("account", "order.a", "position.a")
 #: Positions are in these contracts; the last is that of the orders.
 SYMBOLS = ("S0", "S1", "A")
-#: When a state was true, by its value: seconds, a quarter of an hour and a day lie in between.
-TIMES_MS = (1, 9_000, 901_000, 90_000_000)
+#: When a state was true: seconds, a quarter of an hour, midnight and a day lie in between.
+TIMES_MS = (1, 9_000, 12_000, 901_000, 86_399_000, 86_401_000, 86_420_000, 180_000_000)
 STATUSES = ("PENDING", "PARTIAL_FILLED", "FULLY_FILLED", "FULLY_CANCELLED")
 
 
@@ -46,6 +46,8 @@ class Line(NamedTuple):
     value: int
     #: `push`, or the answer to a question where one was asked: `rest`, `snapshot`.
     source: str
+    #: When that was true, milliseconds since 1970.
+    at_ms: int
     #: Where the clock goes before it, seconds.
     moves_s: float
     #: Whether a batch ends with it.
@@ -62,6 +64,7 @@ lines = st.lists(
         st.integers(0, 2),
         st.integers(0, 3),
         st.sampled_from([PUSH, PUSH, PUSH, REST, REST, SNAPSHOT]),
+        st.sampled_from(TIMES_MS),
         st.sampled_from([0, 0.001, 0.001, 1, 7, 40, 119, 121, 1000, -0.001, -3, -60, -2000]),
         st.booleans(),
     ),
@@ -162,8 +165,7 @@ class Scribe:
 
 
 def _payload(line: Line) -> bytes:
-    thing, value = line.thing, line.value
-    at_ms = TIMES_MS[value]
+    thing, value, at_ms = line.thing, line.value, line.at_ms
     match line.what:
         case "order":
             direction = "SHORT" if thing == 1 else "LONG"

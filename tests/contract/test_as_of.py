@@ -17,7 +17,7 @@ from recorder.store.mover import Mover
 from recorder.store.schema import TYPED, frames, snapshots
 from recorder.store.snapshots import Snapshots, make_all
 from tests.contract.conftest import NewUrl
-from tests.contract.lines import Line, S, Scribe, lines
+from tests.contract.lines import TIMES_MS, Line, S, Scribe, lines
 from tests.depth import examples
 from tests.made import ACCOUNT, NOON_NS, quick_engine, unguard
 
@@ -155,7 +155,7 @@ def one(tmp_path: Path, sqlite_template: Path, url: str) -> Iterator[One]:
 
 def line(what: str, thing: int = 0, value: int = 0, *, after_s: float = 1, source: str = PUSH) -> Line:
     """A line that is a batch of its own."""
-    return Line(what, ACCOUNT, thing, value, source, after_s, True)
+    return Line(what, ACCOUNT, thing, value, source, TIMES_MS[value], after_s, True)
 
 
 PENDING, FILLED = 0, 2

@@ -289,3 +289,44 @@ def test_a_venue_s_own_fills_count_once_and_complete_each_other(desk: Desk, monk
     kept = contents(desk.engine)
     anew(desk.engine)
     assert contents(desk.engine) == kept
+
+
+DAY_MS = 86_400_000
+#: What changes a position when: a fill, or a report of it.
+FILL, REPORT = "fill", "report"
+
+
+@pytest.mark.parametrize(
+    "events",
+    [
+        pytest.param(((FILL, 5_000), (FILL, 12_000), (FILL, 13_000)), id="nothing before the last two stretches"),
+        pytest.param(((FILL, 1_000), (FILL, DAY_MS + 5_000), (FILL, DAY_MS + 60_000)), id="on from midnight"),
+        pytest.param(((FILL, 1_000), (FILL, DAY_MS + 5_000), (FILL, 2_000)), id="late, right after midnight"),
+        pytest.param(
+            ((FILL, 1_000), (REPORT, 2_000), (FILL, DAY_MS + 5_000), (REPORT, 2_000)),
+            id="reported again, right after midnight",
+        ),
+        pytest.param(
+            (
+                (FILL, 1_000),
+                (FILL, DAY_MS + 1),
+                (FILL, DAY_MS * 3 + 25_000),
+                (FILL, 2_000),
+                (FILL, DAY_MS * 3 + 15_000),
+            ),
+            id="late, after days",
+        ),
+    ],
+)
+def test_trips_are_resumed_from_right_notes(desk: Desk, events: tuple[tuple[str, int], ...]) -> None:
+    for number, (what, at_ms) in enumerate(events):
+        if what == REPORT:
+            desk.position(at_ms, quantity=9)
+        else:
+            said = f'"id":{number},"symbol":"BTCUSD_P","direction":"LONG","quantity":10,"unfilled_quantity":{number}'
+            desk.push(number, f'{{"type":"order.btcusd_p","ts":{at_ms},"order":{{{said},"fill_price":9000}}}}')
+        project(desk.engine, None)
+    kept = contents(desk.engine)
+    assert kept["trip_marks"]
+    anew(desk.engine)
+    assert contents(desk.engine) == kept
