@@ -145,7 +145,9 @@ def walk(
             # What happened last is gone.
             return walk(connection, account, key, touched._replace(since_ms=late_ms), terms, unstored)
         noted[FIRST_MS] = _note(start)
-        noted |= {late_ms: state for last_ms, state in recent if last_ms < late_ms}
+        before = [state for last_ms, state in recent if last_ms < late_ms]
+        if before:
+            noted[late_ms] = before[-1]
     return Walked(found, first, None, noted, after_ms, END_MS)
 
 
