@@ -6,25 +6,7 @@ which `recorder db upgrade` does. Frames, event log and seals are not touched.
 A released revision is never edited, and imports nothing from the program: the declared schema moves on.
 """
 
-from alembic import op
-
-from . import (
-    bybit_views,
-    fmex_views,
-    history,
-    hyperliquid_views,
-    projections,
-    rounds,
-    statistics,
-    streams,
-    tables,
-    transactions,
-    venue_views,
-    views,
-)
-
-#: The views of each venue's channels.
-VENUE_VIEWS = (*fmex_views.VIEWS, *bybit_views.VIEWS, *hyperliquid_views.VIEWS)
+from . import history, projections, rounds, statistics, streams, tables, transactions, views
 
 
 def upgrade() -> None:
@@ -37,5 +19,4 @@ def upgrade() -> None:
     history.create()
     transactions.create()
     views.create()
-    venue_views.create(op.get_bind(), VENUE_VIEWS)
     statistics.create()

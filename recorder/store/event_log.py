@@ -11,7 +11,7 @@ import msgspec
 from sqlalchemy import Connection, Table, Update, delete, exists, func, insert, select, update
 
 from recorder.model import PUSH, REDACTED
-from recorder.store import stale
+from recorder.store import stale, venue_views
 from recorder.store.dialects import insert_new
 from recorder.store.entries import (
     AccountAdded,
@@ -169,6 +169,7 @@ def _add_account(connection: Connection, entry: AccountAdded) -> None:
     """An account is as old as its first recorder, in whatever order records were merged."""
     row = msgspec.structs.asdict(entry)
     del row["streams"]
+    venue_views.account_added(connection, entry.venue)
     connection.execute(insert_new(connection, accounts, older="created_ns").values(row))
 
 

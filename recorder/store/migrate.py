@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Engine, inspect, select
 
 import recorder
 from recorder.errors import DatabaseError, NotOurs, SchemaOutdated, SchemaTooNew
-from recorder.store import sqlite
+from recorder.store import sqlite, venue_views
 from recorder.store.dialects import SQLITE
 from recorder.store.engine import schema_transaction
 from recorder.store.schema import rebuild_needed
@@ -92,7 +92,12 @@ def upgrade(engine: Engine, revision: str = "head") -> None:
     from alembic import command  # noqa: PLC0415
 
     with migration(engine) as connection:
+        changes = current(connection) != HEAD
+        if changes:
+            venue_views.drop(connection)
         command.upgrade(_config(connection), revision)
+        if changes:
+            venue_views.create(connection)
 
 
 def require_known(connection: Connection) -> str | None:

@@ -10,6 +10,7 @@ from typing import NamedTuple, Protocol
 import msgspec
 
 from recorder.model import Acknowledged, Control, Decoded, Instrument, RefusedCommand, Update
+from recorder.venues.channel_view import View
 from recorder.venues.comparable import Comparable
 from recorder.venues.rest import (
     STATUSES,
@@ -334,6 +335,9 @@ class Venue(Protocol):
 
     #: How its amounts enter the books.
     accounting: Accounting
+
+    #: The SQL views of its channels, under its own field names.
+    views: tuple[View, ...] = ()
 
     #: Its server side, for the simulator and for served records.
     stand_in: StandIn

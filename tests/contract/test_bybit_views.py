@@ -7,6 +7,7 @@ import pytest
 
 from recorder.live.channel import Recorded
 from recorder.model import DECODED, PUSH, REST, SNAPSHOT, Frame
+from recorder.store.venue_views import account_added
 from recorder.venues.bybit import answers, instruments, ledger, objects
 from tests.contract.test_views import ask
 from tests.made import ACCOUNT, NOON_NS, SESSION
@@ -66,6 +67,7 @@ IN_SECONDS = {"bybit_rest_fund_log": "createTime"}
 def desk(desk: Desk) -> Desk:
     """A record of a Bybit account."""
     with desk.engine.begin() as connection:
+        account_added(connection, "bybit")
         connection.exec_driver_sql("UPDATE accounts SET venue = 'bybit'")
     return desk
 

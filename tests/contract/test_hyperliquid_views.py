@@ -9,6 +9,7 @@ import pytest
 
 from recorder.live.channel import Recorded
 from recorder.model import DECODED
+from recorder.store.venue_views import account_added
 from tests.contract.test_projections import project
 from tests.contract.test_views import ask
 from tests.made import NOON_NS, SESSION, answered, of_venue, received
@@ -33,6 +34,7 @@ WITHOUT_VIEW = {"pong", "post exchangeStatus", target("userAbstraction")}
 def filled(desk: Desk) -> Desk:
     """A record with every sample frame, as that of an account at Hyperliquid."""
     with desk.engine.begin() as connection:
+        account_added(connection, "hyperliquid")
         connection.exec_driver_sql("UPDATE accounts SET venue = 'hyperliquid'")
     recorded = [of_venue(HYPERLIQUID, received(seq, frame)) for seq, frame in enumerate(PUSHES)]
     for seq, kind in enumerate(REQUESTS):

@@ -23,7 +23,7 @@ from recorder.live.transport import Message, Transport, Waited
 from recorder.model import REST, Frame
 from recorder.read.known_state import ended_gaps, known_orders, recorder_of
 from recorder.read.projector import project_all
-from recorder.store import migrate
+from recorder.store import migrate, venue_views
 from recorder.store.entries import (
     AccountAdded,
     LogEntry,
@@ -38,6 +38,7 @@ from recorder.store.gaps import RECONCILED
 from recorder.store.identity import Identity
 from recorder.store.journal import Batch
 from recorder.store.seals import BEGINNING
+from recorder.venues import VENUES
 from recorder.venues.reading import read_answer
 from recorder.venues.rest import Answer, Known, Purpose, Question
 from recorder.venues.stand_in import Said
@@ -84,6 +85,9 @@ def make(path: Path) -> Truth:
     recorder.listen(180)
     recorder.stop()
     catch_up(engine)
+    with engine.begin() as connection:
+        for venue in VENUES:  # the page about the schema describes the views of all
+            venue_views.account_added(connection, venue)
     engine.dispose()
     return exchange.truth()
 

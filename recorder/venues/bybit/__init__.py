@@ -7,6 +7,7 @@ from recorder.venues.bybit import answers, decode, portal, questions, sign
 from recorder.venues.bybit.accounting import BybitAccounting
 from recorder.venues.bybit.comparable import COMPARABLE
 from recorder.venues.bybit.stand_in import BybitStandIn
+from recorder.venues.bybit.views import VIEWS
 from recorder.venues.rest import Login, Token
 
 
@@ -24,6 +25,7 @@ class Bybit(Venue):
     clock_tolerance_ms = 2 * sign.AHEAD_MS
     rest_limits = questions.REST_LIMITS
     accounting = BybitAccounting()
+    views = VIEWS
     comparable = COMPARABLE
     stand_in = BybitStandIn()
 

@@ -7,6 +7,7 @@ from recorder.venues.fmex import decode, portal, reconcile, rest, sign
 from recorder.venues.fmex.accounting import FMexAccounting
 from recorder.venues.fmex.comparable import COMPARABLE
 from recorder.venues.fmex.stand_in import FMexStandIn
+from recorder.venues.fmex.views import VIEWS
 from recorder.venues.rest import Known, Login, Purpose, Questions, RestLimit, Token, no_questions
 
 
@@ -23,6 +24,7 @@ class FMex(Venue):
     rest_limits: tuple[RestLimit, ...] = (RestLimit(rest.REQUESTS_MAX, rest.REQUESTS_WINDOW_S),)
     comparable = COMPARABLE
     accounting = FMexAccounting()
+    views = VIEWS
     stand_in = FMexStandIn()
 
     native_symbol = staticmethod(str.lower)

@@ -7,6 +7,7 @@ from recorder.venues.hyperliquid import decode, portal, questions, rest
 from recorder.venues.hyperliquid.accounting import HyperliquidAccounting
 from recorder.venues.hyperliquid.comparable import COMPARABLE
 from recorder.venues.hyperliquid.stand_in import HyperliquidStandIn
+from recorder.venues.hyperliquid.views import VIEWS
 from recorder.venues.rest import CredentialField, Login, Token
 
 
@@ -26,6 +27,7 @@ class Hyperliquid(Venue):
     clock_tolerance_ms = questions.MARGIN_MS
     rest_limits = questions.REST_LIMITS
     accounting = HyperliquidAccounting()
+    views = VIEWS
     comparable = COMPARABLE
     stand_in = HyperliquidStandIn()
 

@@ -5,7 +5,7 @@ without a sign. A field inside a nested object is a column of the field's name, 
 two would have the same name.
 """
 
-from .venue_views import ANSWERS, View
+from recorder.venues.channel_view import ANSWERS, View
 
 VENUE = "hyperliquid"
 

@@ -1,6 +1,6 @@
 """The views of FMex's channels and REST answers."""
 
-from .venue_views import ANSWERS, View, answers
+from recorder.venues.channel_view import ANSWERS, View, answers
 
 _ORDERS, _MATCHES = "/v3/contracts/orders/", "/matches"
 _ABOUT_ORDERS = f"{ANSWERS} AND substr(f.topic, 1, {len(_ORDERS)}) = '{_ORDERS}'"

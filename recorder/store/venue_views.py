@@ -1,7 +1,8 @@
 """Views of each venue's channels under the venue's own field names, straight from the JSON of the frames.
 
 A `View` declares which frames it reads, where in their JSON the object (or the list of objects) is, and the documented
-fields; `create` turns it into SQL for SQLite or PostgreSQL.
+fields; here it becomes SQL for SQLite or PostgreSQL. A change of a view, or of the SQL here, needs a new revision in
+`migrations/versions`: with each, `recorder db upgrade` drops the views and creates them again.
 
 - Numbers keep their digits: `1.10`, `0E-18` and integers of any length are TEXT exactly as sent. Text is unquoted.
 - A field that is null or missing is NULL. A nested object or list is its JSON text.
@@ -15,46 +16,17 @@ fields; `create` turns it into SQL for SQLite or PostgreSQL.
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, inspect, select
+
+from recorder.store.dialects import SQLITE
+from recorder.store.schema import accounts
+from recorder.venues import VENUES, find_venue
+from recorder.venues.channel_view import View
 
 TEXT, INTEGER, FLAG = "text", "int", "flag"
 #: The columns that every view begins with, and `item` where a frame may list several objects.
 KEY = ("account", "account_id", "session_id", "seq", "received_ns", "topic")
 ITEM = "item"
-
-
-class View(NamedTuple):
-    """A view of one channel. Fields are written `name`, `name:int`, `name:flag`, or `column=path` where they differ."""
-
-    name: str
-    venue: str
-    #: Which frames `f` are read: a condition that both engines understand.
-    frames: str
-    #: Fields of each object, in the order of the venue's documentation; a path's dots lead into nested objects, and a
-    #: number is an index of a list.
-    fields: str
-    #: Where the object or the list is, as a path; "" is the frame itself.
-    at: str = ""
-    #: Fields of the frame around it.
-    frame_fields: str = ""
-    #: Whether the place holds a list of objects. A single object there counts as a list of one.
-    is_list: bool = False
-    #: Where the list is if there is nothing at `at`.
-    or_at: str = ""
-    #: The column for the names of the members, where the objects are the members of another object.
-    member: str = ""
-    #: Integer columns computed from the frame's topic: name → SQL expression of a text, understood by both engines.
-    computed: dict[str, str] = {}  # noqa: RUF012 - frozen like the rest
-
-
-#: Which frames are answers to REST requests.
-ANSWERS = "f.source IN ('rest', 'snapshot')"
-
-
-def answers(*paths: str) -> str:
-    """Which frames are the answers to requests of these paths, with any query."""
-    any_of = " OR ".join(f"f.topic = '{path}' OR substr(f.topic, 1, {len(path) + 1}) = '{path}?'" for path in paths)
-    return f"{ANSWERS} AND ({any_of})"
 
 
 class _Field(NamedTuple):
@@ -63,24 +35,46 @@ class _Field(NamedTuple):
     kind: str
 
 
-def create(connection: Connection, views: Iterable[View]) -> None:
-    """Create views, and on PostgreSQL the function they need if it is not there.
+def drop(connection: Connection) -> None:
+    """Drop the views of all venues, before a migration changes the tables that they read."""
+    for name in {view.name for view in _views_of(VENUES)} & set(inspect(connection).get_view_names()):
+        connection.exec_driver_sql(f"DROP VIEW {name}")
 
-    Args:
-        connection: of the migration.
-        views: which.
 
-    Raises:
-        ValueError: a view has two columns of one name.
+def create(connection: Connection) -> None:
+    """Create the views again after a migration: on PostgreSQL of all venues, on SQLite of those with an account."""
+    if connection.dialect.name == SQLITE:
+        _create(connection, connection.scalars(select(accounts.c.venue).distinct()).all())
+        return
+    connection.exec_driver_sql(_FRAME_JSON)
+    _create(connection, VENUES)
+
+
+def account_added(connection: Connection, venue: str) -> None:
+    """Create a venue's views in SQLite before its first account is added.
+
+    Each connection to an SQLite file parses all views and keeps them in memory, and the views of all venues take
+    longer than most commands. PostgreSQL reads a view when it is used, and a recorder may lack the right to create one.
     """
-    if connection.dialect.name != "sqlite":
-        connection.exec_driver_sql(_FRAME_JSON)
-    for view in views:
+    known = select(accounts.c.account_id).where(accounts.c.venue == venue).limit(1)
+    if connection.dialect.name == SQLITE and connection.execute(known).first() is None:
+        _create(connection, [venue])
+
+
+def _create(connection: Connection, venues: Iterable[str]) -> None:
+    select_of = _on_sqlite if connection.dialect.name == SQLITE else _on_postgresql
+    for view in _views_of(venues):
         names = [name.lower() for name in _columns(view)]
         if len(set(names)) < len(names):
             raise ValueError(f"View {view.name} has two columns of one name; rename one: column=path.")
-        select = _on_sqlite(view) if connection.dialect.name == "sqlite" else _on_postgresql(view)
-        connection.exec_driver_sql(f"CREATE VIEW {view.name} AS\n{select}")
+        connection.exec_driver_sql(f"CREATE VIEW {view.name} AS\n{select_of(view)}")
+
+
+def _views_of(venues: Iterable[str]) -> Iterator[View]:
+    """The views of venues by name; of a venue that only a newer recorder knows, none."""
+    for venue in map(find_venue, sorted(venues)):
+        if venue is not None:
+            yield from venue.views
 
 
 def _columns(view: View) -> Iterator[str]:
@@ -133,8 +127,9 @@ def _select(view: View, item: str, parts: list[str], source: str, condition: str
 
 
 # SQLite: `->` gives a value's JSON text as sent. `json_each` over a list that holds only the frame makes the checked
-# text a column (`j.json`) that all fields are read from. Without it, SQLite would evaluate the check again for each
-# field, and could read a field before the check.
+# text a column (`j.json`) that all fields are read from, and another one does so with an item of a list (`o.json`).
+# Without them, SQLite would evaluate the check again for each field, and could read a field before the check. They also
+# keep the views short: every connection parses those of the venues recorded.
 
 _PAYLOAD = "CAST(payload AS TEXT)"
 _SQLITE_FRAMES = f"""(
@@ -152,8 +147,9 @@ def _on_sqlite(view: View) -> str:
     source += "\n  CROSS JOIN json_each(f.frame) j"
     condition, objects, above = view.frames, "j.json", ("0", *_path(view.at))
     if _has_items(view):
-        source += f"\n  CROSS JOIN json_each({_sqlite_list(view)}) e"
-        objects, above = "CASE WHEN e.type IN ('object', 'array') THEN e.value END", ()
+        item = "CASE WHEN e.type IN ('object', 'array') THEN e.value ELSE 'null' END"
+        source += f"\n  CROSS JOIN json_each({_sqlite_list(view)}) e CROSS JOIN json_each('[' || {item} || ']') o"
+        objects, above = "o.json", ("0",)
     else:
         if view.at:
             condition += f" AND instr(f.payload, x'{_key_hex(view)}') > 0"
@@ -185,8 +181,7 @@ def _sqlite_column(objects: str, above: tuple[str, ...], field: _Field) -> str:
     path = _sqlite_path(above + field.path)
     kind, sent, plain = f"json_type({objects}, {path})", f"{objects} -> {path}", f"{objects} ->> {path}"
     if field.kind == INTEGER:
-        value = f"CASE {kind} WHEN 'integer' THEN CASE typeof({plain}) WHEN 'integer' THEN {plain} END "
-        value += f"WHEN 'text' THEN {_sqlite_whole(plain)} END"
+        value = f"CASE WHEN {kind} IN ('integer', 'text') THEN {_sqlite_whole(plain)} END"
     elif field.kind == FLAG:
         value = f"CASE trim({sent}, '\"') WHEN 'true' THEN 1 WHEN 'false' THEN 0 END"
     else:
@@ -195,7 +190,7 @@ def _sqlite_column(objects: str, above: tuple[str, ...], field: _Field) -> str:
 
 
 def _sqlite_whole(text: str) -> str:
-    return f"CASE WHEN CAST(CAST({text} AS INTEGER) AS TEXT) = {text} THEN CAST({text} AS INTEGER) END"
+    return f"CASE CAST(CAST({text} AS INTEGER) AS TEXT) WHEN {text} THEN CAST({text} AS INTEGER) END"
 
 
 # PostgreSQL: `json`, because `jsonb` rewrites numbers. `json_to_record` parses an object once for all of its fields.

@@ -3,7 +3,7 @@
 `seq` of the exchange is the column `cross_seq`, because `seq` is the number of the frame.
 """
 
-from .venue_views import View, answers
+from recorder.venues.channel_view import View, answers
 
 
 def _pushes(*topics: str) -> str:
