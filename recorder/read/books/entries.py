@@ -81,7 +81,9 @@ def events(connection: Connection, account: LabelledAccount, accounting: Account
         known = _contracts(connection, account.account_id)
         executed = _of_fills(fills, known, accounting, ledger)
         states = stack.enter_context(_streamed(connection, _states(account.account_id, ledger)))
-        yield from heapq.merge(movements, executed, _of_states(states, ledger), key=attrgetter("at_ms"))
+        # A liquidation is several fills and transactions of one millisecond, and balances may be told between them.
+        moved = heapq.merge(movements, executed, key=attrgetter("at_ms", "key"))
+        yield from heapq.merge(moved, _of_states(states, ledger), key=attrgetter("at_ms"))
 
 
 def asked_within(connection: Connection, account_id: int) -> dict[str | None, tuple[int, int]]:

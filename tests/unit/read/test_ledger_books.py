@@ -1,10 +1,10 @@
 """Books by a ledger: random ones leave nothing unexplained, and one planted error of each kind is named."""
 
 import json
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Iterator
 from decimal import Decimal
-from itertools import count
+from itertools import count, islice
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -23,6 +23,7 @@ from recorder.model import (
     REST,
     SELL,
     AccountUpdate,
+    Decoded,
     FillUpdate,
     Frame,
     Transaction,
@@ -31,8 +32,16 @@ from recorder.model import (
 from recorder.read.books.books import NamedTransfers
 from recorder.read.projector import project_all
 from recorder.read.records import Book, Filter, Transfer
+from recorder.simulator import market
+from recorder.simulator.exchange import Exchange
 from recorder.store.entries import AccountAdded, Covered, LogEntry, SessionOpened
-from recorder.venues import VENUES
+from recorder.venues import VENUES, venue_named
+from recorder.venues.face import Push
+from recorder.venues.reading import read_answer, read_frame
+from recorder.venues.rest import Credentials, Known, Purpose, Question, Traded, target_of
+from recorder.venues.simulated import Moment, SimulatedTransaction
+from recorder.venues.stand_in import Backend, Request
+from recorder.venues.view import SentState, Span
 from tests.depth import examples
 from tests.made import NOON_NS, RUN
 from tests.unit.read.desk import Desk
@@ -252,22 +261,106 @@ class Story:
         return wrong, None
 
 
+class Recording:
+    """What a recorder gets of a simulated account that trades and is liquidated: pushes, and answers about the ledger.
+
+    Attributes:
+        pushed: time of receipt, frame and what it says.
+        answered: answer and what it says.
+        liquidated: what its liquidations left of the margin, or took beyond it.
+    """
+
+    def __init__(self, venue: str, seed: int) -> None:
+        self.venue = venue_named(venue)
+        stand_in = self.venue.stand_in
+        exchange = Exchange(seed, venue=venue, key=stand_in.default_account[0], funding_interval_ms=5_000)
+        self.pushed: list[tuple[int, bytes, Decoded]] = []
+        render = exchange.face.pushes
+
+        def pushes(moment: Moment, now_ms: int) -> Iterator[Push]:
+            for push in render(moment, now_ms):
+                at_ns = now_ms * NS_PER_MS + len(self.pushed)
+                self.pushed.append((at_ns, push.payload, read_frame(self.venue, push.payload)))
+                yield push
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(exchange.face, "pushes", pushes)
+            patch.setattr(market, "LEAPS", 0.1)  # so that it is liquidated soon
+            deque(islice(exchange, 400), maxlen=0)
+        asked = [entry.state for entry in exchange.view().transactions(Span())]
+        self.terms = stand_in.terms(stand_in.default_symbols)
+        backend = Backend(secret_of=lambda _key: "", clock_ms=lambda: 0, terms=self.terms)
+        states = [*asked, *self._described(backend)]
+        self.answered = [(one.payload, read_answer(self.venue, one.topic, one.payload)) for one in states]
+        kinds = exchange.history.transactions
+        assert {"deposit", "funding", "liquidation"} <= {one.type for one in kinds}
+        self.liquidated = [one for one in kinds if one.type == "liquidation"]
+
+    def _described(self, backend: Backend) -> Iterator[SentState]:
+        """What the venue says of its instruments."""
+        handler = self.venue.stand_in.request_handler(backend)
+        nothing_known = Known(
+            (), {}, None, None, 0, instruments=[Traded(one.market, one.symbol) for one in backend.terms]
+        )
+        questions = self.venue.questions(Purpose.INSTRUMENTS, nothing_known)
+        for step in questions:
+            assert isinstance(step, Question)
+            request = step.request("", Credentials(key="", secret="", address=""), 0)
+            answer = handler.handle(Request(request.method, request.url, request.headers, base="", body=request.body))
+            assert isinstance(answer, bytes)
+            yield SentState(target_of(request, ""), answer)
+
+    def forget(self, transaction: SimulatedTransaction) -> None:
+        """Plant an error: the ledger never told of a transaction."""
+
+        def without(one: Decoded) -> Decoded:
+            return one._replace(updates=tuple(update for update in one.updates if not is_it(update)))
+
+        def is_it(update: Update) -> bool:
+            return isinstance(update, Transaction) and (update.occurred_ms, D(update.amount or 0)) == (
+                transaction.occurred_ms,
+                transaction.amount,
+            )
+
+        self.pushed = [(at_ns, payload, without(one)) for at_ns, payload, one in self.pushed]
+        self.answered = [(payload, without(one)) for payload, one in self.answered]
+
+
 class Writer:
     """Writes stories into one database, each as an account of its own."""
 
     def __init__(self, path: Path) -> None:
         self.desk = Desk(path)
 
+    def _account(self, venue: str, at_ns: int = NOON_NS - NS_PER_S) -> tuple[str, int, list[LogEntry]]:
+        """A new account and its session: its name, its key, and how the event log begins."""
+        account_id = next(_accounts)
+        entries: list[LogEntry] = [
+            AccountAdded(account_id, venue, f"a{account_id}", at_ns),
+            SessionOpened(account_id, account_id, RUN, "wss://x", ("all",), at_ns),
+            Covered(account_id, account_id, 0, at_ns, ("all",), {}),
+        ]
+        return f"a{account_id}", account_id, entries
+
+    def write_recording(self, recording: "Recording") -> str:
+        """Write what was recorded of a simulated account; returns its name."""
+        name, account_id, entries = self._account(recording.venue.name, recording.pushed[0][0] - NS_PER_S)
+        frames = [
+            Recorded(Frame(account_id, account_id, seq, at_ns, PUSH, one.topic, DECODED, None, payload), one.updates)
+            for seq, (at_ns, payload, one) in enumerate(recording.pushed)
+        ]
+        last_ns = recording.pushed[-1][0] + NS_PER_S
+        frames += [
+            self._frame(account_id, account_id + 10**6, seq, last_ns, payload, *one.updates)
+            for seq, (payload, one) in enumerate(recording.answered)
+        ]
+        self.desk.write(*frames, entries=entries)
+        return name
+
     def write(self, story: Story) -> str:
         """Write a story; returns the account's name."""
-        account_id = next(_accounts)
-        name, session_id = f"a{account_id}", account_id
-        at_ns = NOON_NS - NS_PER_S
-        entries: list[LogEntry] = [
-            AccountAdded(account_id, story.venue, name, at_ns),
-            SessionOpened(account_id, session_id, RUN, "wss://x", ("all",), at_ns),
-            Covered(account_id, session_id, 0, at_ns, ("all",), {}),
-        ]
+        name, account_id, entries = self._account(story.venue)
+        session_id, at_ns = account_id, NOON_NS - NS_PER_S
         seqs = count(1)
         frames = [self._frame(account_id, session_id, 0, at_ns, b"{}")]
         pushed: list[tuple[int, bytes, Update]] = []
@@ -298,8 +391,8 @@ class Writer:
         self, name: str, named: NamedTransfers | None = None, since_ns: int | None = None, until_ns: int | None = None
     ) -> list[Book]:
         """Keep the books of an account."""
-        with self.desk.engine.begin() as connection:
-            project_all(connection)
+        with self.desk.engine.connect() as connection:
+            list(project_all(connection))
         with self.desk.open() as record:
             return list(record.books(Filter(name, None, since_ns, until_ns), named))
 
@@ -340,6 +433,21 @@ def test_a_ledger_leaves_nothing_unexplained(writer: Writer, seed: int, venue: s
         ("other", ["interest", "rebate"]),
     ):
         assert sum(getattr(book, field) for book in books) == sum(story.sums[kind] for kind in kinds)
+
+
+@pytest.mark.parametrize(("venue", "seed"), [("bybit", 22), ("hyperliquid", 5)])
+def test_a_liquidation_leaves_nothing_unexplained_and_names_what_the_ledger_left_out(
+    writer: Writer, venue: str, seed: int
+) -> None:
+    recording = Recording(venue, seed)
+    books = writer.books(writer.write_recording(recording))
+    assert [change for book in books for change in book.changes] == []
+    assert {book.unexplained for book in books} == {D(0)}
+    assert len(books) == len(recording.venue.stand_in.funds(recording.terms))
+    lost = recording.liquidated[0]
+    recording.forget(lost)
+    (change,) = [one for book in writer.books(writer.write_recording(recording)) for one in book.changes]
+    assert (change.wallet, change.currency, change.amount) == (lost.wallet, lost.currency, lost.amount)
 
 
 def test_months_add_up_to_the_year_and_known_transfers_are_explained(writer: Writer) -> None:
