@@ -87,5 +87,5 @@ class Face(Protocol):
         raise NotImplementedError
 
     def execution(self, fill: SimulatedFill) -> Execution:
-        """A fill for a list of an order's executions. Raises NotImplementedError if the venue has none such."""
-        raise NotImplementedError
+        """A fill as records have it, for lists of an order's executions and for tests; not by way of the decoder."""
+        ...

@@ -125,6 +125,9 @@ def test_every_fill_that_is_pushed_says_what_was_exchanged(traded: Traded) -> No
     for event, update in found:
         assert (update.side, update.symbol) == (event.side, event.terms.symbol)
         assert (update.fee_currency, update.executed_ms) == (event.fee_currency, event.executed_ms)
+        other = traded.exchange.face.execution(event).fill
+        assert (update.trade_id, update.order_id, update.market) == (other.trade_id, other.order_id, other.market)
+        assert same(update.price, Decimal(other.price or 0)) and same(update.fee, Decimal(other.fee or 0))
         assert update.liquidity == (TAKER if event.is_taker else MAKER)
         assert same(update.price, event.price)
         assert same(update.quantity, event.quantity)

@@ -6,7 +6,7 @@ Source: hyperliquid.gitbook.io, "Info endpoint" and "Rate limits and user limits
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from typing import NamedTuple
@@ -20,6 +20,7 @@ from recorder.venues.hyperliquid.portal import dexes_of
 from recorder.venues.hyperliquid.rest import FILLS_PER_PAGE, LEDGER_PER_PAGE
 from recorder.venues.paging import Orders, Pages, day, pages, windows
 from recorder.venues.rest import (
+    Answer,
     Completed,
     Credentials,
     Forgotten,
@@ -31,6 +32,7 @@ from recorder.venues.rest import (
     Questions,
     RestLimit,
     RestRequest,
+    Step,
     Unrecorded,
     Verdict,
 )
@@ -163,12 +165,12 @@ def _reconcile(known: Known) -> Questions:
     found = Orders()
     if known.since_ms is not None:
         begin_ms = known.since_ms - MARGIN_MS
-        yield from _fills("fills", begin_ms)
+        yield from _fills("fills", begin_ms, found)
         slices = partial(_period, "userTwapSliceFillsByTime", begin_ms, None)
         yield from pages(
             "TWAP fills", slices, topic="userTwapSliceFills", cost=_cost(FILLS_PER_PAGE), cost_of_rows=_cost
         )
-        yield from _closed_orders(begin_ms, found)
+        yield from _closed_orders("closed orders", begin_ms, found)
         for history in _LEDGERS:
             yield from _history(history, begin_ms, None)
     yield from _snapshot(known, found)
@@ -199,17 +201,21 @@ def _instruments(known: Known) -> Questions:
 def _backfill(known: Known) -> Questions:
     until_ms = (known.now_ms if known.until_ms is None else known.until_ms) + MARGIN_MS
     begin_ms = max(known.since_ms or 0, BEGINNING_MS)
-    if "fills" not in known.done and (yield from _fills("fills", begin_ms)):
-        yield Completed("fills")
-    if "closed orders" not in known.done and (yield from _closed_orders(begin_ms, Orders())):
-        yield Completed("closed orders")
-    for window in windows(begin_ms, until_ms, WINDOW_MS, aligned=True):
+    for name, ask in (("fills", _fills), ("closed orders", _closed_orders)):
+        subject = f"{name} since {day(begin_ms)}"
+        if subject not in known.done:
+            since_ms = yield from ask(name, begin_ms, Orders())
+            if since_ms is not None:
+                yield Completed(subject, name, since_ms, until_ms)
+    for begins_ms, last_ms in windows(begin_ms, until_ms, WINDOW_MS, aligned=True):
+        ends_ms = min(last_ms, until_ms)
         for history in _LEDGERS:
-            subject = f"{history.name}, 30 days from {day(window[0])}"
+            subject = f"{history.name}, {day(begins_ms)} to {utc_text(ends_ms * NS_PER_MS)}"
             if subject not in known.done:
-                complete = yield from _history(history, max(window[0], begin_ms), window[1], subject)
-                if complete and window[1] < known.now_ms - DAY_MS:
-                    yield Completed(subject)
+                complete = yield from _history(history, begins_ms, ends_ms, subject)
+                # What has just happened is asked for again: lists lag behind.
+                if complete and ends_ms < known.now_ms - MARGIN_MS:
+                    yield Completed(subject, history.name, begins_ms, ends_ms + 1)
     return None
 
 
@@ -232,35 +238,47 @@ def _history(history: _History, begin_ms: int, end_ms: int | None, subject: str 
 
 
 class _Times:
-    """Number and earliest time of the fills in the answers of a list."""
+    """Number and earliest time of the fills in the answers of a list, whose pages repeat some."""
 
     def __init__(self) -> None:
-        self.number = 0
+        self._ids: set[tuple[str | None, str | None]] = set()
         self.earliest_ms: int | None = None
 
     def take(self, updates: Sequence[Update]) -> None:
-        fills = [update.executed_ms for update in updates if isinstance(update, FillUpdate)]
-        self.number += len(fills)
-        self.earliest_ms = min([at for at in (self.earliest_ms, *fills) if at is not None], default=None)
+        fills = [update for update in updates if isinstance(update, FillUpdate)]
+        self._ids.update((one.symbol, one.trade_id) for one in fills)
+        times = (self.earliest_ms, *(one.executed_ms for one in fills))
+        self.earliest_ms = min([at for at in times if at is not None], default=None)
+
+    @property
+    def number(self) -> int:
+        """How many different fills there were."""
+        return len(self._ids)
 
 
-def _fills(subject: str, begin_ms: int) -> Pages:
+#: Asks for a list of which only the newest entries exist. Returns since when it is complete, milliseconds since 1970;
+#: None: it was not answered.
+_Newest = Generator[Step, Answer | None, int | None]
+
+
+def _fills(subject: str, begin_ms: int, _found: Orders) -> _Newest:
     times = _Times()
     page = partial(_period, "userFillsByTime", begin_ms, None)
     complete = yield from pages(
-        subject, page, topic="userFills", cost=_cost(FILLS_PER_PAGE), cost_of_rows=_cost, take=times.take
+        subject, page, topic="userFills", cost=_cost(FILLS_PER_PAGE), take=times.take, cost_of_rows=_cost
     )
     if times.number >= FILLS_MAX and times.earliest_ms is not None and times.earliest_ms > begin_ms:
         before = utc_text(times.earliest_ms * NS_PER_MS)
         yield Forgotten(f"fills before {before}", f"the exchange keeps the newest {FILLS_MAX:,}", "userFills")
-    return complete
+        begin_ms = times.earliest_ms
+    return begin_ms if complete else None
 
 
-def _closed_orders(begin_ms: int, found: Orders) -> Pages:
+def _closed_orders(subject: str, begin_ms: int, found: Orders) -> _Newest:
     request = info("historicalOrders")
-    answer = yield Question("closed orders", request, "orderUpdates", _cost(ORDERS_MAX), _cost)
+    answer = yield Question(subject, request, "orderUpdates", _cost(ORDERS_MAX), cost_of_rows=_cost)
     if answer is None:
-        return False
+        return None
     found.take(answer.updates)
     states = [update.updated_ms for update in answer.updates if isinstance(update, OrderUpdate) and update.updated_ms]
     if len(answer.updates) >= ORDERS_MAX and states and min(states) > begin_ms:
@@ -268,7 +286,8 @@ def _closed_orders(begin_ms: int, found: Orders) -> Pages:
         yield Forgotten(
             f"orders that ended before {before}", f"the exchange keeps the newest {ORDERS_MAX:,}", "orderUpdates"
         )
-    return True
+        return min(states)
+    return begin_ms
 
 
 def _period(kind: str, begin_ms: int, end_ms: int | None, page: str) -> MakeRequest:

@@ -50,8 +50,8 @@ def kinds(taken: list[Step]) -> list[str]:
     return [body["type"] for body in bodies(taken)]
 
 
-def fill(at_ms: int) -> FillUpdate:
-    return FillUpdate._make([None] * len(FillUpdate._fields))._replace(executed_ms=at_ms)
+def fill(at_ms: int, trade_id: int) -> FillUpdate:
+    return FillUpdate(executed_ms=at_ms, trade_id=str(trade_id))
 
 
 def order(order_id: str, at_ms: int) -> OrderUpdate:
@@ -135,7 +135,8 @@ def test_a_page_of_a_single_millisecond_cannot_be_followed() -> None:
 
 @pytest.mark.parametrize("number", [hyperliquid.FILLS_MAX - 1, hyperliquid.FILLS_MAX])
 def test_fills_beyond_those_the_exchange_keeps_are_lost(number: int) -> None:
-    fills = tuple(fill(NOW_MS - 1000) for _ in range(number))
+    # Pages repeat the fills of the moment at which they begin.
+    fills = tuple(fill(NOW_MS - 1000, one) for one in (0, 0, *range(number)))
 
     def answering(target: str) -> Answer:
         return Answer(0, target, fills if "userFillsByTime" in target else ())
@@ -160,8 +161,10 @@ def test_a_backfill_completes_its_subjects_and_leaves_out_what_is_done() -> None
     of = known(since_ms=NOW_MS - 90 * DAY_MS, until_ms=NOW_MS)
     taken = ask(Purpose.BACKFILL, of)
     done = [step.subject for step in taken if isinstance(step, Completed)]
-    assert {"fills", "closed orders"} < set(done)
+    assert {one.partition(" since ")[0] for one in done} > {"fills", "closed orders"}
     assert len(done) == len(set(done))
+    histories = {step.history: step.since_ms for step in taken if isinstance(step, Completed)}
+    assert set(histories) == {"fills", "closed orders", "fundings", "transactions"}
     again = kinds(ask(Purpose.BACKFILL, of._replace(done=done)))
     assert again == ["userFunding", "userNonFundingLedgerUpdates"]
 

@@ -7,6 +7,7 @@ asked for.
 from collections.abc import Collection, Iterator, Sequence
 from decimal import Decimal
 
+from recorder.model import MAKER, TAKER, FillUpdate
 from recorder.venues.bybit.answers import BALANCES, EXECUTIONS, OPEN_ORDERS, POSITIONS, TRANSACTION_LOG
 from recorder.venues.bybit.portal import TOPICS
 from recorder.venues.bybit.stand_in import frames, ledger
@@ -25,7 +26,7 @@ from recorder.venues.simulated import (
     SimulatedTransaction,
     Terms,
 )
-from recorder.venues.view import SentState
+from recorder.venues.view import Execution, SentState
 
 DEFAULT_SYMBOLS = ("BTCUSDT", "ETHUSDT", "BTCUSD", "spot:BTCUSDT")
 
@@ -140,6 +141,29 @@ class BybitFace(Face):
         """An entry of the transaction log."""
         target = f"{TRANSACTION_LOG}?accountType={UNIFIED}"
         return _sent(target, ledger.transaction_row(transaction, None), transaction.occurred_ms)
+
+    def execution(self, fill: SimulatedFill) -> Execution:
+        """A fill, as records have it."""
+        row = frames.execution_row(fill, None)
+        return Execution(
+            FillUpdate(
+                trade_id=str(row["execId"]),
+                order_id=str(row["orderId"]),
+                client_order_id=fill.client_order_id,
+                market=fill.terms.market,
+                symbol=fill.terms.symbol,
+                side=fill.side,
+                position_side=fill.position_side,
+                price=str(row["execPrice"]),
+                quantity=str(row["execQty"]),
+                fee=str(row["execFee"]),
+                fee_currency=fill.fee_currency,
+                liquidity=TAKER if fill.is_taker else MAKER,
+                realized_pnl=str(row["execPnl"]) or None,
+                kind=fill.kind,
+                executed_ms=fill.executed_ms,
+            )
+        )
 
 
 def _told(event: Event, orders: dict[int, SimulatedOrder], now_ms: int) -> tuple[str, bytes] | None:

@@ -7,6 +7,7 @@ orders whenever something changes.
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
 
+from recorder.model import MAKER, TAKER, FillUpdate
 from recorder.venues.face import Face, Push
 from recorder.venues.hyperliquid.portal import topics_of
 from recorder.venues.hyperliquid.stand_in import frames
@@ -23,7 +24,7 @@ from recorder.venues.simulated import (
     SimulatedTransaction,
     Terms,
 )
-from recorder.venues.view import SentState
+from recorder.venues.view import Execution, SentState
 
 DEFAULT_SYMBOLS = ("BTC", "ETH", "@107")
 
@@ -216,6 +217,26 @@ class HyperliquidFace(Face):
             return _sent("userFunding", self.address, [frames.funding_row(transaction)])
         row_of_ledger = frames.ledger_row(transaction, self.address)
         return _sent("userNonFundingLedgerUpdates", self.address, [] if row_of_ledger is None else [row_of_ledger])
+
+    def execution(self, fill: SimulatedFill) -> Execution:
+        """A fill, as records have it."""
+        return Execution(
+            FillUpdate(
+                trade_id=str(fill.trade_id),
+                order_id=str(fill.order_id),
+                client_order_id=fill.client_order_id,
+                symbol=fill.terms.symbol,
+                side=fill.side,
+                price=str(fill.price),
+                quantity=str(fill.quantity),
+                fee=str(fill.fee),
+                fee_currency=fill.fee_currency,
+                liquidity=TAKER if fill.is_taker else MAKER,
+                realized_pnl=str(fill.realized_pnl),
+                kind=fill.kind,
+                executed_ms=fill.executed_ms,
+            )
+        )
 
 
 def _sent(kind: str, address: str, answer: object, **parameters: object) -> SentState:
