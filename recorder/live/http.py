@@ -6,7 +6,7 @@ One connection for each account, kept open.
 import math
 import time
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 from urllib.parse import quote, quote_plus, unquote, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
@@ -34,11 +34,6 @@ class HttpAnswer(NamedTuple):
     #: Their names in lower case.
     headers: Mapping[str, str]
     body: bytes
-
-    @property
-    def retry_after_s(self) -> float:
-        """Seconds asked for by `Retry-After`; 0 if there is none."""
-        return retry_after_s(self.headers.get("retry-after"))
 
 
 class HttpClient:
@@ -136,28 +131,20 @@ def _pool(url: str, timeout_s: float) -> urllib3.PoolManager:
     )
 
 
-def asked_wait_s(venue: Venue, answer: HttpAnswer, now_ms: int) -> float:
-    """How long an answer asks to wait before the next request, in seconds: `Retry-After`, or in the venue's own way.
+def venue_error(venue: Venue, url: str, answer: HttpAnswer, secrets: tuple[str, ...], now_ms: int) -> VenueError:
+    """The error for an HTTP answer without a result, with one sentence for the user, and how long it asks to wait.
 
     Args:
         venue: the venue that gave it.
-        answer: any HTTP answer.
-        now_ms: milliseconds since 1970.
-    """
-    return max(answer.retry_after_s, venue.wait_s(answer.status, answer.headers, answer.body, now_ms))
-
-
-def venue_error(verdict: Verdict, url: str, answer: HttpAnswer, secrets: tuple[str, ...], wait_s: float) -> VenueError:
-    """The error for an HTTP answer without a result, with one sentence for the user.
-
-    Args:
-        verdict: what the answer means.
         url: the address without its query.
         answer: the answer.
         secrets: to mask in what it says.
-        wait_s: how long it asks to wait; see `asked_wait_s`.
+        now_ms: milliseconds since 1970.
     """
     said = answer_text(answer, secrets)
+    verdict = venue.classify(answer.status, answer.body)
+    asked_s = venue.wait_s(answer.status, answer.headers, answer.body, now_ms)
+    wait_s = max(_retry_after_s(answer.headers.get("retry-after", "")), asked_s)
     if verdict is Verdict.REFUSED:
         words = f"{url} refused the key, its signature or the time: {said}; check key, secret and this clock."
         return Refused(words, retry_after_s=wait_s)
@@ -172,9 +159,9 @@ def answer_text(answer: HttpAnswer, secrets: tuple[str, ...]) -> str:
     return f"HTTP {answer.status} {presentable(answer.body.decode('utf-8', 'replace'), secrets)}".strip()
 
 
-def retry_after_s(value: Any) -> float:
+def _retry_after_s(header: str) -> float:
     """The seconds of a `Retry-After` header (RFC 9110, section 10.2.3); 0 if it is anything else, such as a date."""
-    text = str(value or "").strip()
+    text = header.strip()
     return float(text) if text.isascii() and text.isdigit() and len(text) < 6 else 0.0
 
 

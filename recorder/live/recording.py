@@ -34,6 +34,8 @@ log = logging.getLogger(__name__)
 
 #: Share of a stop's time for the collectors.
 COLLECTORS_SHARE = 0.3
+#: How long a writer may take to notice that it has to give up, seconds.
+GIVE_UP_S = 1.0
 #: Share of a stop's time after which it waits for checkpoints no longer.
 CHECKPOINTS_SHARE = 0.7
 
@@ -344,7 +346,8 @@ class Recording:
         self._writer.join(max(deadline_s - self._clock.monotonic_s(), 0.1))
         if self._writer.is_alive():
             self._writer.give_up()
-            self._writer.join(1.0)
+            # Once all is durable, only a short step of the projections is left.
+            self._writer.join(None if self._writer.run_is_durable else GIVE_UP_S)
         if self._writer.displaced is not None:
             self._rescued = self._file.rescue()
         if self._shipper is not None:
@@ -369,7 +372,7 @@ class Recording:
                 f"Recorder has a bug and stopped ({type(failure).__name__}: {failure}); everything before that is "
                 "durable, and the event log notes the gap. Start it again, and report this with the lines above."
             ) from failure
-        if self._writer.is_alive():
+        if self._writer.is_alive() and not self._writer.run_is_durable:
             raise NotDurable(
                 f"{database_path(self._url)} did not take what waited in time; the record ends at the last durable "
                 "frame, and the next run notes the gap from there."

@@ -9,7 +9,7 @@ from recorder.clock import Clock
 from recorder.errors import UNREADABLE, Refused, Unavailable, Unreachable, VenueError
 from recorder.live.backoff import Backoff
 from recorder.live.channel import Channel, Recorded
-from recorder.live.http import HttpAnswer, HttpClient, answer_text, asked_wait_s, masked, secrets_of, venue_error
+from recorder.live.http import HttpAnswer, HttpClient, answer_text, masked, secrets_of, venue_error
 from recorder.live.settings import Account, Limits
 from recorder.model import REST, Decoded, FillUpdate, Frame, OrderUpdate, Update
 from recorder.store.entries import LostSubject
@@ -233,10 +233,9 @@ class RestClient:
                         to.lost.append(LostSubject(question.subject, why, question.topic, self._target(request)))
                         return None
                     shown = request.url.partition("?")[0]
-                    wait_s = asked_wait_s(account.venue, got, self._clock.wall_ms())
+                    problem = venue_error(account.venue, shown, got, secrets, self._clock.wall_ms())
                     # Whatever comes next, be it another question or another round, comes no sooner.
-                    self._client.ask_later(wait_s)
-                    problem = venue_error(verdict, shown, got, secrets, wait_s)
+                    self._client.ask_later(problem.retry_after_s)
                     if verdict is Verdict.REFUSED:
                         raise problem
             if attempt < ATTEMPTS_MAX:
@@ -306,9 +305,10 @@ def check_clock(account: Account, client: HttpClient, clock: Clock) -> tuple[str
     verdict = account.venue.classify(got.status, got.body)
     try:
         if verdict is not Verdict.ANSWER:
-            wait_s = asked_wait_s(account.venue, got, clock.wall_ms())
-            client.ask_later(wait_s)
-            raise venue_error(verdict, request.url, got, secrets_of(account.credentials, request), wait_s)
+            hidden = secrets_of(account.credentials, request)
+            problem = venue_error(account.venue, request.url, got, hidden, clock.wall_ms())
+            client.ask_later(problem.retry_after_s)
+            raise problem
         server_ms = account.venue.server_time_ms(got.body)
     except (Unavailable, *UNREADABLE) as error:
         return (f"the exchange's clock is not known ({error})",)

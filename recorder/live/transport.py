@@ -19,7 +19,7 @@ from websocket import ABNF
 
 from recorder.clock import Clock
 from recorder.errors import SessionOver, Unreachable
-from recorder.live.http import HttpAnswer, asked_wait_s, presentable, venue_error
+from recorder.live.http import HttpAnswer, presentable, venue_error
 from recorder.live.wake import Wake
 from recorder.model import new
 from recorder.venues.base import Venue
@@ -335,9 +335,7 @@ def connect(
     except websocket.WebSocketBadStatusException as error:
         headers = {name.lower(): value for name, value in (error.resp_headers or {}).items()}
         answer = HttpAnswer(error.status_code, headers, error.resp_body or b"")
-        verdict = venue.classify(answer.status, answer.body)
-        wait_s = asked_wait_s(venue, answer, clock.wall_ms())
-        raise venue_error(verdict, push_url, answer, hidden, wait_s) from None
+        raise venue_error(venue, push_url, answer, hidden, clock.wall_ms()) from None
     except ssl.SSLError as error:
         why = presentable(_error_text(error), hidden)
         raise Unreachable(f"{push_url} cannot be trusted: {why}; check the address and the clock.") from None

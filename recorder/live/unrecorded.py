@@ -4,7 +4,7 @@ from typing import TypeVar
 
 from recorder.clock import Clock
 from recorder.errors import UNREADABLE, Refused, Unavailable, Unreachable, VenueError
-from recorder.live.http import HttpClient, answer_text, asked_wait_s, secrets_of, venue_error, without_secrets
+from recorder.live.http import HttpClient, answer_text, secrets_of, venue_error, without_secrets
 from recorder.live.settings import Account
 from recorder.venues.rest import Unrecorded, Verdict
 
@@ -52,8 +52,7 @@ def ask(account: Account, client: HttpClient, clock: Clock, asked: Unrecorded[T]
             if verdict is Verdict.GONE:
                 raise Refused(f"{shown} does not accept the request: {answer_text(got, hidden)}.")
             if verdict is not Verdict.ANSWER:
-                wait_s = asked_wait_s(account.venue, got, clock.wall_ms())
-                raise venue_error(verdict, shown, got, hidden, wait_s)
+                raise venue_error(account.venue, shown, got, hidden, clock.wall_ms())
             make = asked.send(got.body)
     except StopIteration as done:
         result: T = done.value

@@ -56,6 +56,7 @@ class Writer(Thread):
     Attributes:
         watermark: what is durable; replaced after each commit.
         failure: what ended the thread, other than `finish`.
+        run_is_durable: whether everything up to the end of the run is durable.
         displaced: what happened to the database file, as the first half of a sentence; None: nothing. Later commits go
             into the file that is still open and do not move the watermark; `HeldFile.rescue` saves them.
     """
@@ -80,6 +81,7 @@ class Writer(Thread):
         self.ready = Event()
         self.watermark = Watermark(OPENING, 0, {})
         self.failure: BaseException | None = None
+        self.run_is_durable = False
         self.displaced: str | None = None
         self._file = file
         self._last_batch = OPENING
@@ -159,6 +161,7 @@ class Writer(Thread):
                 # Frames that arrive during the pause share the next commit. So a frame that arrives alone is committed
                 # at once, and under load the writer is busy half of the time.
                 self._give_up.wait(min(took_s, self._limits.batch_ms / 1000))
+        self.run_is_durable = self.displaced is None
         self._write_last_entry()
         self._project_rest()
         if self._file is not None:
@@ -298,7 +301,7 @@ class Writer(Thread):
     def _announce(self, batch: Batch) -> None:
         self._seal = batch.seal
         self._last_batch = batch.number
-        self._projector.add(batch.run_id, len(batch.frames))
+        self._projector.add(batch.run_id, len(batch.frames), sum(map(len, batch.rows.values())))
         self._on_sealed(batch)
         if self.displaced is not None:
             return  # not durable before the rescue

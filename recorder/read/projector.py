@@ -37,6 +37,9 @@ log = logging.getLogger(__name__)
 
 #: Frames whose orders are projected in one transaction, between two batches of the writer.
 FRAMES_MAX = 1_000
+#: Fewer frames, down to one batch, if they have more typed rows than this (REST answers do). Nothing else is written
+#: during a step.
+ROWS_MAX = 2_000
 #: Readers compute what is not projected themselves, so the writer catches up, even if it is busy, when it is so far
 #: behind.
 BEHIND = 200_000
@@ -68,12 +71,22 @@ class Projector:
         self._frames_max = frames_max
         #: Run → frames written and not projected, as far as this process knows.
         self._waiting: Counter[int] = Counter()
+        #: Of the batch that had most, while any waits.
+        self._rows_a_frame = 1
         self._looked = False
         self._failed = False
 
-    def add(self, run_id: int, frames: int) -> None:
-        """Count a batch that was written."""
+    def add(self, run_id: int, frames: int, rows: int = 0) -> None:
+        """Count a batch that was written, and its typed rows."""
+        if not self._waiting:
+            self._rows_a_frame = 1
+        self._rows_a_frame = max(self._rows_a_frame, rows // max(frames, 1))
         self._waiting[run_id] += frames
+
+    @property
+    def frames_a_step(self) -> int:
+        """The most frames in the next step, unless one batch has more."""
+        return min(self._frames_max, max(ROWS_MAX // self._rows_a_frame, 1))
 
     @property
     def due(self) -> bool:
@@ -120,7 +133,7 @@ class Projector:
             self._waiting.update({one.run_id: one.frames for one in unprojected(connection)})
             self._looked = True
         for run_id in sorted(self._waiting):
-            waiting = _next(connection, run_id, self._frames_max)
+            waiting = _next(connection, run_id, self.frames_a_step)
             if waiting is None:
                 del self._waiting[run_id]
                 continue

@@ -276,10 +276,11 @@ def _backfill(known: Known) -> Questions:
             subject = f"{history.name}, week of {day(window[0])}"
             if subject in known.done:
                 continue
-            complete = yield from _history(history, asked, Orders(), subject)
-            # A week that has just ended is asked for again: lists lag behind.
-            if complete and window[1] < known.now_ms - DAY_MS:
-                yield Completed(subject)
+            if (yield from _history(history, asked, Orders(), subject)):
+                # A week that has just ended is asked for again, under its own subject: lists lag behind.
+                is_old = window[1] < known.now_ms - DAY_MS
+                until_ms = min(window[1] + 1, known.now_ms)
+                yield Completed(subject if is_old else f"{subject}, so far", history.kept, asked[0], until_ms)
     return None
 
 
@@ -288,16 +289,19 @@ class _History(NamedTuple):
     path: str
     query: Mapping[str, str]
     topic: str
+    #: What of it the exchange keeps.
+    kept: str
 
 
-_LEDGER = _History("transactions", TRANSACTION_LOG, {"accountType": UNIFIED, "limit": "50"}, "wallet")
+_LEDGER = _History("transactions", TRANSACTION_LOG, {"accountType": UNIFIED, "limit": "50"}, "wallet", "transactions")
 
 
 def _histories() -> Iterator[_History]:
     for category in _CATEGORIES:
         query = {"category": category}
-        yield _History(f"orders of {category}", ORDER_HISTORY, {**query, "limit": "50"}, "order")
-        yield _History(f"executions of {category}", EXECUTIONS, {**query, "limit": "100"}, "execution")
+        orders, fills = f"orders with fills of {category}", f"fills of {category}"
+        yield _History(f"orders of {category}", ORDER_HISTORY, {**query, "limit": "50"}, "order", orders)
+        yield _History(f"executions of {category}", EXECUTIONS, {**query, "limit": "100"}, "execution", fills)
 
 
 def _history(history: _History, window: tuple[int, int], found: Orders, subject: str = "") -> Pages:

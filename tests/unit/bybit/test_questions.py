@@ -146,9 +146,19 @@ def test_instruments_are_asked_for_one_by_one_unless_there_are_many() -> None:
 def test_a_backfill_completes_week_by_week_and_leaves_out_what_is_done() -> None:
     of = known(since_ms=NOW_MS - 30 * DAY_MS, until_ms=NOW_MS)
     taken = ask(Purpose.BACKFILL, of)
-    done = [step.subject for step in taken if isinstance(step, Completed)]
-    # Nine lists; the week that is not over is not done.
-    assert len(done) == len(set(done)) == 9 * 4
+    completed = [step for step in taken if isinstance(step, Completed)]
+    done = [step.subject for step in completed]
+    assert len(done) == len(set(done)) == 9 * 5
+    # Nine lists, each without a hole until now; the week that is not over is asked for again.
+    of_history: dict[str, list[tuple[int | None, int | None]]] = {}
+    for step in completed:
+        of_history.setdefault(step.history, []).append((step.since_ms, step.until_ms))
+    assert (
+        len(of_history) == 9 and {"fills of linear", "orders with fills of spot", "transactions"} <= of_history.keys()
+    )
+    for periods in of_history.values():
+        assert (periods[0][0], periods[-1][1]) == (of.since_ms, NOW_MS)
+        assert [until_ms for _, until_ms in periods[:-1]] == [since_ms for since_ms, _ in periods[1:]]
     again = ask(Purpose.BACKFILL, of._replace(done=done))
     assert len(asked(again)) == 9
     assert all(query["endTime"] > str(NOW_MS - DAY_MS) for _, query in asked(again))

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from threading import Event
 
 import pytest
 from click.testing import CliRunner
@@ -11,11 +12,14 @@ import recorder
 from recorder.cli.backfill import backfill as command
 from recorder.clock import NS_PER_MS, Clock, utc_text
 from recorder.errors import ConfigurationError, DatabaseBusy
+from recorder.live import recording
 from recorder.live.history import Backfill
 from recorder.live.reconciler import Retry
 from recorder.live.recording import Recording
 from recorder.live.settings import Account, Limits
+from recorder.live.writer import Writer
 from recorder.read.backfilled import completed_subjects, history_since
+from recorder.read.projector import FRAMES_MAX, Projector
 from recorder.simulator import Simulator, SimulatorOptions
 from recorder.store import event_log
 from recorder.store.engine import open_engine
@@ -53,9 +57,9 @@ class Record:
             event_log.apply(connection, run.recorder_id, opened)
             event_log.apply(connection, run.recorder_id, Covered(account_id, 10, 0, at_ns, ("account",), {}))
 
-    def backfill(self, since_ms: int | None = None, stop_at: int = 0) -> str:
+    def backfill(self, since_ms: int | None = None, stop_at: int = 0, limits: Limits = QUICK) -> str:
         """Backfill, until this request arrives; return what is missing."""
-        recording = Recording(self.url, [self.account], QUICK, by_hand=Backfill(since_ms))
+        recording = Recording(self.url, [self.account], limits, by_hand=Backfill(since_ms))
 
         def stop(number: int) -> None:
             if number == stop_at:
@@ -96,6 +100,39 @@ def test_history_is_complete_and_counts_once_although_it_was_interrupted_twice(t
         assert sum(1 for _ in reading.fills()) == FILLS
         (account,) = reading.status().accounts
         assert account.history_since_ms == since
+
+
+def test_a_stop_while_the_projections_follow_is_clean(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The record is durable: that the writer is still busy when time is up loses nothing."""
+    is_late = Event()
+
+    def slow_step(writer: Writer) -> bool:
+        if writer.run_is_durable and not is_late.is_set():
+            assert writer._give_up.wait(PATIENCE_S)
+            is_late.wait(0.2)  # longer than a writer may take to give up
+            is_late.set()
+        return False
+
+    with Archive(fills=1_000, now_ms=Clock().wall_ms()) as archive:
+        record = Record(tmp_path / "recorder.db", archive)
+        monkeypatch.setattr(Writer, "_project_some", slow_step)
+        monkeypatch.setattr(recording, "GIVE_UP_S", 0.01)
+        assert record.backfill(stop_at=20, limits=replace(QUICK, stop_s=0.5)) == ""
+        assert is_late.is_set()
+    with open_engine(record.url).connect() as connection:
+        *_, last = connection.execute(select(runs.c.end_reason).order_by(runs.c.run_id)).scalars()
+        assert completed_subjects(connection, record.account.account_id)
+    assert last == "stopped"
+
+
+def test_answers_of_many_rows_are_projected_a_few_at_a_time() -> None:
+    projector = Projector()
+    projector.add(1, 10, 2_000)
+    projector.add(1, 500, 500)
+    assert projector.frames_a_step == 10
+    projector.add(1, 1, 10_000)
+    assert projector.frames_a_step == 1
+    assert Projector().frames_a_step == FRAMES_MAX
 
 
 def test_a_period_that_cannot_be_answered_is_asked_for_again_and_ends_the_history_until_then(tmp_path: Path) -> None:

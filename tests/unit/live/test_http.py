@@ -35,9 +35,8 @@ def refused(answer: Answer) -> VenueError:
     with Peer(answer) as peer, pytest.raises(VenueError) as raised:
         request = RestRequest("GET", f"{peer.url}/x?a={QUERY}", {})
         got = get(request.url)
-        verdict = FMEX.classify(got.status, got.body)
-        assert verdict is not Verdict.ANSWER
-        raise venue_error(verdict, f"{peer.url}/x", got, secrets_of(CREDENTIALS, request), 0.0)
+        assert FMEX.classify(got.status, got.body) is not Verdict.ANSWER
+        raise venue_error(FMEX, f"{peer.url}/x", got, secrets_of(CREDENTIALS, request), 0)
     assert str(raised.value).startswith(f"{peer.url}/x ")
     assert QUERY not in "".join(traceback.format_exception(raised.value))
     return raised.value
