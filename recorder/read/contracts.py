@@ -104,7 +104,7 @@ def _contracts(
     """What each symbol means: by the venue's newest answer, or else by its documentation."""
     found: dict[Symbol, tuple[Any, ...]] = {}
     for of in symbols:
-        told = _documented(account, of[1])
+        told = _documented(account, *of)
         if told is not None:
             size = None if told.contract_size is None else Decimal(told.contract_size)
             found[of] = told.kind, told.base, told.quote, told.settle, size, -1, -1, -1, -1
@@ -119,16 +119,18 @@ def described(connection: Connection, wanted: Filter) -> Iterator[Instrument]:
     return (Instrument(*row) for row in connection.execute(latest_instruments(wanted, connection)))
 
 
-def _documented(account: LabelledAccount, symbol: str) -> model.Instrument | None:
+def _documented(account: LabelledAccount, market: str | None, symbol: str) -> model.Instrument | None:
     venue = find_venue(account.venue)
-    return None if venue is None else venue.accounting.instrument(symbol)
+    return None if venue is None else venue.accounting.instrument(symbol, market or None)
 
 
 def stored_terms(connection: Connection, account: LabelledAccount, market: str, symbol: str) -> Terms:
     """The terms of a contract, by the projection, or else as the venue documents it."""
     c = contracts.c
     of = c.account_id == account.account_id, c.market == market, c.symbol == symbol
-    one: Any = connection.execute(select(c.kind, c.contract_size).where(*of)).first() or _documented(account, symbol)
+    one: Any = connection.execute(select(c.kind, c.contract_size).where(*of)).first() or _documented(
+        account, market, symbol
+    )
     return Terms() if one is None else terms(one.kind, one.contract_size)
 
 
@@ -138,7 +140,7 @@ def terms_by(connection: Connection, wanted: Filter) -> TermsOf:
     sent = {(one.account, one.market, one.symbol): one for one in described(connection, wanted)}
 
     def terms_of(account: str, market: str | None, symbol: str) -> Terms:
-        one: Any = sent.get((account, market, symbol)) or _documented(accounts[account], symbol)
+        one: Any = sent.get((account, market, symbol)) or _documented(accounts[account], market, symbol)
         return Terms() if one is None else terms(one.kind, one.contract_size)
 
     return terms_of

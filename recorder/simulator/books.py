@@ -264,6 +264,7 @@ class AccountBooks:
             quantity=fill.quantity,
             price=fill.price,
             rate=fill.fee_rate,
+            kind=fill.kind,
         )
 
     def _post(self, purse: Purse, type_: TransactionType, amount: Decimal, fee: Decimal = NONE, **about: Any) -> None:

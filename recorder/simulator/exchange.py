@@ -18,7 +18,16 @@ from recorder.simulator.rest import SimulatedAccount
 from recorder.simulator.trader import Trader
 from recorder.venues import DEFAULT_VENUE, venue_named
 from recorder.venues.face import Push
-from recorder.venues.simulated import NONE, Event, Moment, SimulatedFill, SimulatedPosition, SimulatedTransaction
+from recorder.venues.simulated import (
+    NONE,
+    Event,
+    FillKind,
+    Moment,
+    PositionSide,
+    SimulatedFill,
+    SimulatedPosition,
+    SimulatedTransaction,
+)
 
 #: Delay of a push after the change, on the virtual clock, milliseconds.
 PUSH_DELAY_MS = 17
@@ -154,6 +163,33 @@ class Exchange:
             raise ValueError(f"{source.currency} in {source.wallet} cannot become {target.currency} in {target.wallet}")
         self._require(source, amount)
         self._do(lambda: self.engine.move(source, target, amount))
+
+    def end_position(self, kind: FillKind) -> None:
+        """Let the exchange end the first open position; the next pushes report it.
+
+        Args:
+            kind: `liquidation`: the price jumps until the position is lost; `settlement`: it is closed at the price;
+                `adl`: half of it is.
+
+        Raises:
+            ValueError: no position is open.
+        """
+        position = next((one for one in self.engine.books.positions.values() if one.quantity), None)
+        if position is None:
+            raise ValueError("no position is open")
+        name, side = position.terms.name, position.position_side
+        self._do(lambda: self._end(name, side, kind))
+
+    def _end(self, name: str, side: PositionSide | None, kind: FillKind) -> None:
+        engine = self.engine
+        engine.cancel_all(engine.books.positions[name, side])
+        position, market = engine.books.positions[name, side], engine.markets[name]
+        if kind == "liquidation":
+            market.bid = max(1, market.ticks(position.liquidation_price) + (-1 if position.side == "long" else 1))
+            engine.react(name)
+            return
+        lots = market.lots(position.quantity)
+        engine.close_position(position, lots if kind == "settlement" else (lots + 1) // 2, kind)
 
     def _require(self, purse: Purse, amount: Decimal) -> None:
         if not purse.affords(amount):

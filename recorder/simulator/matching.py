@@ -18,6 +18,7 @@ from recorder.simulator.tickets import OrderRequest
 from recorder.venues.simulated import (
     NONE,
     Event,
+    FillKind,
     Moment,
     Reason,
     Side,
@@ -78,6 +79,12 @@ class MatchingEngine:
         """Cancel an open order and release what it has locked."""
         self._close(self.open[order_id], CANCELED, reason)
 
+    def cancel_all(self, position: SimulatedPosition) -> None:
+        """Cancel the orders of a position that the exchange ends."""
+        for order in self._of(position.terms.name):
+            if order.position_side == position.position_side:
+                self.cancel(order.id, "liquidation")
+
     def transfer(self, purse: Purse, amount: Decimal, fee: Decimal = NONE) -> None:
         """Deposit an amount; withdraw it if negative, with a fee that the amount includes."""
         self.books.move(purse, "deposit" if amount > 0 else "withdrawal", amount, fee=fee)
@@ -104,7 +111,7 @@ class MatchingEngine:
             if order.status != PENDING:
                 self._fill_resting(order, market)
         for position in self._positions(name):
-            if _is_lost(position, market):
+            if position.is_lost_at(market.traded(market.bid)):
                 self._liquidate(position, market)
         for order in self._of(name):
             if order.status == PENDING:
@@ -118,6 +125,13 @@ class MatchingEngine:
                 self.books.fund(position, market.traded(market.bid), rate)
                 after = self.books.position(position.terms, position.position_side)
                 self._note([after], self.books.purse(position.terms))
+
+    def close_position(self, position: SimulatedPosition, lots: int, kind: FillKind) -> None:
+        """Let the exchange close some of a position at the current price; its orders are cancelled before."""
+        market = self.markets[position.terms.name]
+        order = self._ending(position, market, lots, market.bid, kind)
+        fill = self._fill(order, lots, market.traded(market.bid), is_taker=True)
+        self._filled(order, self.books.fill(order, fill, NONE))
 
     def _of(self, name: str) -> list[SimulatedOrder]:
         return [order for order in self.open.values() if order.terms.name == name]
@@ -139,31 +153,34 @@ class MatchingEngine:
 
     def _liquidate(self, position: SimulatedPosition, market: Market) -> None:
         """Cancel the position's orders, then take it over at its bankruptcy price, in two parts."""
-        terms = position.terms
-        for order in self._of(terms.name):
-            if order.position_side == position.position_side:
-                self.cancel(order.id, "liquidation")
-        position = self.books.position(terms, position.position_side)
+        self.cancel_all(position)
+        position = self.books.position(position.terms, position.position_side)
         price = max(1, market.ticks(position.bankruptcy_price))
         lots = market.lots(position.quantity)
-        order = self._new(
-            OrderRequest(
-                name=terms.name,
-                side="sell" if position.side == "long" else "buy",
-                position_side=position.position_side,
-                lots=lots,
-                type="limit",
-                price=price,
-                is_liquidation=True,
-            ),
-            NEW,
-        )
-        self._keep(order)
+        order = self._ending(position, market, lots, price, "liquidation")
         first = (lots + 1) // 2
         for size in (first, lots - first):
             if size:
                 fill = self._fill(order, size, market.traded(price), is_taker=True)
                 order = self._filled(order, self.books.liquidate(order, fill))
+
+    def _ending(
+        self, position: SimulatedPosition, market: Market, lots: int, price: int, kind: FillKind
+    ) -> SimulatedOrder:
+        order = self._new(
+            OrderRequest(
+                name=position.terms.name,
+                side="sell" if position.side == "long" else "buy",
+                position_side=position.position_side,
+                lots=lots,
+                type="limit",
+                price=price,
+                kind=kind,
+            ),
+            NEW,
+        )
+        self._keep(order)
+        return order
 
     def _watch_stop(self, order: SimulatedOrder, market: Market) -> None:
         """Move a trailing stop, or trigger a stop."""
@@ -214,7 +231,7 @@ class MatchingEngine:
             post_only=ticket.post_only,
             reduce_only=ticket.reduce_only,
             hidden=ticket.hidden,
-            kind="liquidation" if ticket.is_liquidation else "trade",
+            kind=ticket.kind,
             price=market.asked(ticket.price),
             quantity=market.quantity(ticket.lots),
             status=status,
@@ -373,10 +390,3 @@ class MatchingEngine:
         events += self.books.posted
         self.books.posted.clear()
         self.moments.append([*events, *map(self.books.balance, purses)])
-
-
-def _is_lost(position: SimulatedPosition, market: Market) -> bool:
-    if not position.quantity or not position.liquidation_price:
-        return False
-    last = market.traded(market.bid)
-    return last <= position.liquidation_price if position.side == "long" else last >= position.liquidation_price

@@ -13,7 +13,7 @@ from recorder.simulator.options import ActiveFaults, SimulatorOptions
 from recorder.simulator.sent import SentLog
 from recorder.venues import venue_named
 from recorder.venues.reading import read_answer
-from recorder.venues.simulated import NONE, SimulatedTransaction
+from recorder.venues.simulated import NONE, FillKind, SimulatedTransaction
 from recorder.venues.stand_in import AccountQuery, Backend, HttpError, Reply, Snapshot
 from recorder.venues.view import Execution
 from recorder.wire.http import HttpRequest, HttpResponse
@@ -113,6 +113,12 @@ class SimulatedPortal:
     def topics(self, key: str) -> Collection[str]:
         """The topics of an account."""
         return self._feeds[key].exchange.face.topics()
+
+    def end_position(self, key: str, kind: FillKind) -> None:
+        """Let the exchange end a position of an account; otherwise as `transfer`."""
+        feed = self._feeds[key]
+        feed.exchange.end_position(kind)
+        feed.push_waiting()
 
     def transfers(self, key: str) -> list[SimulatedTransaction]:
         """All deposits and withdrawals of an account so far."""

@@ -10,7 +10,7 @@ from recorder.simulator.portal import SimulatedPortal
 from recorder.simulator.sent import NOBODY, Sent, SentLog
 from recorder.venues import venue_named
 from recorder.venues.rest import Credentials
-from recorder.venues.simulated import NONE, SimulatedTransaction
+from recorder.venues.simulated import NONE, FillKind, SimulatedTransaction
 from recorder.venues.view import Execution
 from recorder.wire.thread import ServerThread, Startable
 
@@ -176,6 +176,18 @@ class Simulator(Startable):
         """
         _require_positive(amount)
         self._running.call(lambda: self._portal.move(key or self.key, amount, currency, source, target))
+
+    def end_position(self, kind: FillKind, *, key: str | None = None) -> None:
+        """Let the exchange end the first open position of an account; subscribed clients are told at once.
+
+        Args:
+            kind: `liquidation`, `adl` (auto-deleveraging) or `settlement`.
+            key: API key of the account; by default the first one's.
+
+        Raises:
+            ValueError: no position is open.
+        """
+        self._running.call(lambda: self._portal.end_position(key or self.key, kind))
 
     def transfers(self, *, key: str | None = None) -> list[SimulatedTransaction]:
         """All deposits and withdrawals of an account, including the trader's own."""

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from recorder.venues.simulated import PositionSide, Side
+from recorder.venues.simulated import FillKind, PositionSide, Side
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -23,8 +23,8 @@ class OrderRequest:
     post_only: bool = False
     reduce_only: bool = False
     hidden: bool = False
-    #: The insurance fund takes the position over.
-    is_liquidation: bool = False
+    #: Whether the trader placed it, or the exchange to end a position.
+    kind: FillKind = "trade"
     #: Trigger price of a stop order, in ticks; 0 for none.
     trigger: int = 0
     #: Whether a price at or above the trigger triggers it; otherwise one at or below.

@@ -17,6 +17,8 @@ NONE = Decimal(0)
 
 Kind = Literal["spot", "linear", "inverse"]
 Side = Literal["buy", "sell"]
+#: What made a fill: the trader, or the exchange that ended a position.
+FillKind = Literal["trade", "liquidation", "adl", "settlement"]
 PositionSide = Literal["long", "short"]
 
 #: Why an order ended without being filled: its owner's wish; post-only, but would have taken; immediate or cancel, and
@@ -125,7 +127,7 @@ class SimulatedFill(msgspec.Struct, frozen=True, kw_only=True):
     realized_pnl: Decimal
     #: The position before it, negative if short; in a spot market the balance of the base currency.
     position_before: Decimal
-    kind: Literal["trade", "liquidation"]
+    kind: FillKind
     executed_ms: int
 
 
@@ -143,7 +145,7 @@ class SimulatedOrder(msgspec.Struct, frozen=True, kw_only=True):
     post_only: bool = False
     reduce_only: bool = False
     hidden: bool = False
-    kind: Literal["trade", "liquidation"] = "trade"
+    kind: FillKind = "trade"
     #: Of a market order, the worst price it accepts.
     price: Decimal
     quantity: Decimal
@@ -220,6 +222,12 @@ class SimulatedPosition(msgspec.Struct, frozen=True, kw_only=True):
     #: 0 if it never changed.
     updated_ms: int = 0
 
+    def is_lost_at(self, price: Decimal) -> bool:
+        """Whether it is liquidated at this price."""
+        if not self.quantity or not self.liquidation_price:
+            return False
+        return price <= self.liquidation_price if self.side == "long" else price >= self.liquidation_price
+
     @property
     def signed(self) -> Decimal:
         """The quantity, negative if short."""
@@ -272,6 +280,8 @@ class SimulatedTransaction(msgspec.Struct, frozen=True, kw_only=True):
     quantity: Decimal = NONE
     price: Decimal = NONE
     rate: Decimal = NONE
+    #: What its fill is, if it is of type `trade`.
+    kind: FillKind = "trade"
     #: The other wallet of a transfer.
     peer: str | None = None
     occurred_ms: int

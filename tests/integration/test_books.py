@@ -17,6 +17,7 @@ from recorder.clock import NS_PER_MS, utc_text
 from recorder.simulator import Simulator, SimulatorOptions
 from recorder.simulator.faults import fees_twice, leaking, misstating, silent
 from tests.integration.process import PATIENCE_S, Folder, Process
+from tests.waiting import wait_until
 
 D = Decimal
 SYMBOLS = ("btcusd_p", "ethusd_p")
@@ -124,6 +125,47 @@ def test_an_exchange_that_takes_too_much_is_found(folder: Folder, fault: Any) ->
         assert D(row["unexplained"]) == 0
     else:
         assert D(row["unexplained"]) == sum(D(change["amount"]) for change in row["changes"]) != 0
+
+
+@pytest.mark.parametrize("venue", ["bybit", "hyperliquid"])
+def test_a_ledger_explains_funding_liquidation_and_transfers_and_a_leak_is_named(folder: Folder, venue: str) -> None:
+    is_pushed = venue == "hyperliquid"
+    with Simulator(SimulatorOptions(venue=venue, live_clock=True, rate_per_s=300, funding_interval_s=0.5)) as exchange:
+        folder.configure(exchange, limits={"transactions_every_s": 0.1})
+
+        def asked() -> int:
+            ended = "SELECT count(*) FROM reconciliations WHERE purpose = 'regular' AND result = 'answered'"
+            return int(folder.rows(ended)[0][0])
+
+        def wait_asked() -> None:
+            begun = asked() + 2
+            wait_until(lambda: is_pushed or asked() >= begun)
+
+        with folder.run("--ack-file", str(folder.ack_file)) as process:
+            process.wait_for("covered")
+            folder.wait_acknowledged(100, process)
+            for kind in ("settlement", "adl", "liquidation"):
+                exchange.end_position(kind)
+                wait_for_more(folder, process, 60)
+            exchange.deposit(D(700))
+            exchange.withdraw(D(300))
+            wait_for_more(folder, process, 60)
+            wait_asked()
+            kinds = folder.rows("SELECT type FROM transactions UNION SELECT kind FROM fills")
+            assert {"funding", "liquidation"} <= {one for (one,) in kinds}
+            code, rows = books(folder)
+            assert (code, [row for row in rows if row["found"]]) == (0, [])
+            assert {D(row["unexplained"]) for row in rows} == {D(0)}
+            with leaking(exchange, D(1)):
+                wait_for_more(folder, process, 120)
+            wait_asked()
+            assert process.stop()[0] == 0, process.errors
+    named = [row for row in books(folder)[1] if row["found"]]
+    assert named
+    for row in named:
+        # It takes 1 with each fill.
+        assert D(row["unexplained"]) % 1 == 0 > D(row["unexplained"])
+        assert row["changes"]
 
 
 @pytest.fixture

@@ -317,7 +317,7 @@ def keep_books(
         if accounting.ledger is not None:
             asked = asked_within(connection, account.account_id)
             by_ledger = LedgerBooks(account.label, accounting.ledger, intervals, asked, begins_ns, named.explains)
-            happened = events(connection, account, accounting, accounting.ledger)
+            happened = events(connection, account, accounting, accounting.ledger, asked)
             yield from by_ledger.keep(_watched(happened, progress, lambda event: event.at_ms * NS_PER_MS))
         else:
             books = Books(account.label, accounting, named)

@@ -9,21 +9,22 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from decimal import Decimal
 from itertools import groupby
-from operator import attrgetter
+from operator import attrgetter, itemgetter
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Select, Table, func, select
+from sqlalchemy import Connection, Select, Table, exists, func, select
 
 from recorder.clock import NS_PER_MS
 from recorder.model import Instrument
 from recorder.read import current
 from recorder.read.books.differences import UpdateKey
 from recorder.read.books.sums import Entry, State
+from recorder.read.contracts import latest_contracts
 from recorder.read.records import Fill, Filter
 from recorder.read.scope import LabelledAccount
 from recorder.read.transactions import Transaction
-from recorder.store.projection_tables import contracts
-from recorder.store.schema import ONCE, account_updates, frames, transactions
+from recorder.store.event_log import FAILED, INTERRUPTED
+from recorder.store.schema import ONCE, account_updates, frames, reconciliations, transactions
 from recorder.venues.base import EXACT, Accounting, Execution, Ledger, Move
 
 _ZERO = Decimal(0)
@@ -64,7 +65,13 @@ class Trade(NamedTuple):
 Event = Entry | Trade | State
 
 
-def events(connection: Connection, account: LabelledAccount, accounting: Accounting, ledger: Ledger) -> Iterator[Event]:
+#: Wallet → the times of the first and the last transaction that the ledger was asked for, ms since 1970.
+Asked = Mapping[str | None, tuple[int, int]]
+
+
+def events(
+    connection: Connection, account: LabelledAccount, accounting: Accounting, ledger: Ledger, asked: Asked
+) -> Iterator[Event]:
     """Stream everything that changes an account's balances, and the balances, by the venue's clock.
 
     Args:
@@ -72,13 +79,18 @@ def events(connection: Connection, account: LabelledAccount, accounting: Account
         account: whose.
         accounting: of its venue.
         ledger: the same venue's.
+        asked: as `asked_within` says. Later transactions of a ledger that has everything are left out: an answer
+            that is not followed to its end has the newest, and what is between is missing.
     """
     with ExitStack() as stack:
         rows = stack.enter_context(_streamed(connection, _transactions(account.account_id)))
-        movements = _of_transactions(Transaction(account.label, *row) for row in rows)
+        listed = (Transaction(account.label, *row) for row in rows)
+        if ledger.has_trades:
+            listed = (one for one in listed if one.wallet in asked and one.at_ms <= asked[one.wallet][1])
+        movements = _of_transactions(listed)
         of = f"{account.venue}/{account.name}"
         fills = current.fills(connection, Filter(of), order=current.AS_THEY_HAPPENED)
-        known = _contracts(connection, account.account_id)
+        known = _contracts(connection, account)
         executed = _of_fills(fills, known, accounting, ledger)
         states = stack.enter_context(_streamed(connection, _states(account.account_id, ledger)))
         # A liquidation is several fills and transactions of one millisecond, and balances may be told between them.
@@ -86,11 +98,17 @@ def events(connection: Connection, account: LabelledAccount, accounting: Account
         yield from heapq.merge(moved, _of_states(states, ledger), key=attrgetter("at_ms"))
 
 
-def asked_within(connection: Connection, account_id: int) -> dict[str | None, tuple[int, int]]:
-    """Wallet → the times of the first and the last transaction in it, ms since 1970."""
-    t = ONCE[transactions].c
+def asked_within(connection: Connection, account_id: int) -> Asked:
+    """Wallet → the times of the first and the last transaction in the venue's ledger, as far as it was asked for.
+
+    What is pushed outside the ledger does not count, and neither does what a round had that was not completed.
+    """
+    t, r = transactions.c, reconciliations.c
+    settled = r.result.is_not(None) & r.result.not_in((FAILED, INTERRUPTED))
+    incomplete = exists().where(r.account_id == t.account_id, r.reconciliation_id == t.session_id, ~settled)
     query = select(t.wallet, func.min(t.occurred_ms), func.max(t.occurred_ms))
-    query = query.where(t.account_id == account_id, t.occurred_ms.is_not(None)).group_by(t.wallet)
+    query = query.where(t.account_id == account_id, t.occurred_ms.is_not(None), t.transaction_id.is_not(None))
+    query = query.where(~incomplete).group_by(t.wallet)
     return {wallet: (first_ms, last_ms) for wallet, first_ms, last_ms in connection.execute(query)}
 
 
@@ -122,21 +140,26 @@ def _states(account_id: int, ledger: Ledger) -> Select[Any]:
     return query.order_by(at_ms, *key)
 
 
-def _contracts(connection: Connection, account_id: int) -> Mapping[tuple[str, str], Instrument]:
-    """Market and symbol → what it means. The market is empty if the venue sends none."""
-    c = contracts.c
-    query = select(c.market, c.symbol, c.kind, c.base, c.quote, c.settle).where(c.account_id == account_id)
+def _contracts(connection: Connection, account: LabelledAccount) -> Mapping[tuple[str, str], Instrument]:
+    """Market and symbol → what it means. The market is empty if the venue sends none.
+
+    Not from the projection, which may be behind a writer: without what a symbol means, a fill would explain nothing.
+    """
     return {
         (market, symbol): Instrument(None, 0, market, symbol, kind, base, quote, settle, None, None, None, None)
-        for market, symbol, kind, base, quote, settle in connection.execute(query)
+        for _, market, symbol, kind, base, quote, settle, *_ in latest_contracts(connection, account)
     }
 
 
 def _of_states(rows: Iterable[Any], ledger: Ledger) -> Iterator[State]:
-    for at_ms, wallet, currency, balance, *rest in rows:
-        owned = ledger.owned(wallet, balance, rest[4] if ledger.reads_frames else b"")
-        if owned is not None:
-            yield State(at_ms, wallet, currency, owned, UpdateKey(*rest[:4]))
+    """The states of balances. Of several at one time, the last one: the others belong between entries of that time."""
+    for at_ms, together in groupby(rows, key=itemgetter(0)):
+        last: dict[tuple[str | None, str], State] = {}
+        for _, wallet, currency, balance, *rest in together:
+            owned = ledger.owned(wallet, balance, rest[4] if ledger.reads_frames else b"")
+            if owned is not None:
+                last[wallet, currency] = State(at_ms, wallet, currency, owned, UpdateKey(*rest[:4]))
+        yield from last.values()
 
 
 def _of_fills(

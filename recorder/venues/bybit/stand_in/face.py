@@ -45,8 +45,6 @@ FUNDS = {
 #: The same of any other coin.
 OTHER_FUNDS = (Decimal("25.00000001"), Decimal(5), Decimal("10.00000001"))
 
-_CENT8 = Decimal("1E-8")
-
 
 def terms(symbols: Sequence[str]) -> tuple[Terms, ...]:
     """The terms of instruments: `BTCUSDT` is linear, `BTCUSD` inverse, `spot:BTCUSDT` a spot market.
@@ -85,8 +83,8 @@ def _instrument(symbol: str) -> Terms:
         wallet=UNIFIED,
         price_tick=Decimal("0.1") if price > 10_000 else Decimal("0.01"),
         quantity_step=Decimal(1) if kind == "inverse" else Decimal("0.001"),
-        unit=_CENT8,
-        base_unit=_CENT8 if kind == "spot" else Decimal(0),
+        unit=frames.CENT8,
+        base_unit=frames.CENT8 if kind == "spot" else Decimal(0),
         taker_rate=SPOT_RATE if kind == "spot" else TAKER_RATE,
         maker_rate=SPOT_RATE if kind == "spot" else MAKER_RATE,
         maintenance_rate=Decimal(0) if kind == "spot" else MAINTENANCE_RATE,
@@ -184,7 +182,7 @@ def _row_of(event: Event, orders: dict[int, SimulatedOrder]) -> tuple[str, frame
         case SimulatedBalance():
             return "wallet", frames.wallet_row({event.currency: event}), event.updated_ms
         case SimulatedTransaction() if event.type == "funding":
-            return "execution", frames.funding_row(event), event.id
+            return "execution", frames.funding_row(ledger.transaction_row(event, None)), event.id
     return None
 
 

@@ -9,19 +9,21 @@ from uuid import UUID
 
 import msgspec
 
-from recorder.venues.bybit.words import UNIFIED
+from recorder.venues.bybit.words import INVERSE, UNIFIED
 from recorder.venues.simulated import (
     SimulatedBalance,
     SimulatedFill,
     SimulatedOrder,
     SimulatedPosition,
-    SimulatedTransaction,
     Terms,
 )
 
 Row = dict[str, object]
 
 encode = msgspec.json.Encoder().encode
+
+#: The smallest amount of a coin.
+CENT8 = Decimal("1E-8")
 
 #: The low 64 bits of the UUID of an order, of a fill and of a payment of funding.
 ORDER, FILL, FUNDING = 0x8F0B_5A2F_0D8C_1E77, 0x9D7E_64D0_B7F1_A9B2, 0x8F0B_64D0_0D8C_A9B2
@@ -38,6 +40,14 @@ _STATUSES = {
     "canceled": "Cancelled",
     "rejected": "Rejected",
 }
+#: What made an order or a fill → `createType`, and `execType`.
+_CREATE_TYPES = {
+    "trade": "CreateByUser",
+    "liquidation": "CreateByTakeOver_PassThrough",
+    "adl": "CreateByAdl_PassThrough",
+    "settlement": "CreateBySettle",
+}
+_EXEC_TYPES = {"trade": "Trade", "liquidation": "BustTrade", "adl": "AdlTrade", "settlement": "Delivery"}
 _TIMES_IN_FORCE = {"gtc": "GTC", "ioc": "IOC", "fok": "FOK"}
 #: Why an order ended → `cancelType`, `rejectReason`.
 _REASONS = {
@@ -86,7 +96,6 @@ def order_row(order: SimulatedOrder) -> Row:
     """An order, in pushes and answers."""
     terms, filled, left = order.terms, order.filled_quantity, order.left if order.is_open else Decimal(0)
     cancel, reject = _REASONS[order.reason]
-    liquidation = order.kind == "liquidation"
     return {
         "category": terms.market,
         "symbol": terms.symbol,
@@ -96,7 +105,7 @@ def order_row(order: SimulatedOrder) -> Row:
         "side": SIDES[order.side],
         "positionIdx": _POSITION_IDX[order.position_side],
         "orderStatus": _status(order),
-        "createType": "CreateByTakeOver_PassThrough" if liquidation else "CreateByUser",
+        "createType": _CREATE_TYPES[order.kind],
         "cancelType": cancel,
         "rejectReason": reject,
         "timeInForce": "PostOnly" if order.post_only else _TIMES_IN_FORCE[order.time_in_force],
@@ -149,12 +158,12 @@ def execution_row(fill: SimulatedFill, order: SimulatedOrder | None) -> Row:
         order: its order, if it is known.
     """
     return {
-        **_execution(fill.terms, fill.trade_id, FILL),
+        **_execution(fill.terms.market, fill.terms.symbol, uuid_of(fill.trade_id, FILL), fill.trade_id),
         "closedSize": "" if fill.terms.kind == "spot" else text(fill.closed_quantity),
         "execFee": text(fill.fee),
         "execPrice": text(fill.price),
         "execQty": text(fill.quantity),
-        "execType": "BustTrade" if fill.kind == "liquidation" else "Trade",
+        "execType": _EXEC_TYPES[fill.kind],
         "execValue": text(fill.value),
         "feeRate": text(fill.fee_rate),
         "feeCurrency": fill.fee_currency,
@@ -166,7 +175,7 @@ def execution_row(fill: SimulatedFill, order: SimulatedOrder | None) -> Row:
         "orderQty": "" if order is None else text(order.quantity),
         "orderType": "Limit" if order is None or order.type == "limit" else "Market",
         "stopOrderType": "Stop" if order is not None and order.trigger_price else "UNKNOWN",
-        "createType": "CreateByUser" if fill.kind == "trade" else "CreateByTakeOver_PassThrough",
+        "createType": _CREATE_TYPES[fill.kind],
         "side": SIDES[fill.side],
         "execTime": str(fill.executed_ms),
         "isLeverage": "0",
@@ -175,43 +184,47 @@ def execution_row(fill: SimulatedFill, order: SimulatedOrder | None) -> Row:
     }
 
 
-def funding_row(payment: SimulatedTransaction) -> Row:
-    """A payment of funding, which is an execution here: size and value are those of the position."""
-    terms = payment.terms
-    assert terms is not None
-    side = SIDES[payment.side or "buy"]
+def funding_row(payment: Row) -> Row:
+    """A payment of funding, which is an execution here: size and value are those of the position.
+
+    Args:
+        payment: its row of the transaction log, which says what is received: the opposite of a fee.
+    """
+    price, quantity, received = (Decimal(str(payment[name] or 0)) for name in ("tradePrice", "qty", "funding"))
+    at_ms, number = str(payment["transactionTime"]), str(payment["id"]).rpartition("_")[2]
+    seq = int(number) if number.isdigit() else 0
     return {
-        **_execution(terms, payment.id, FUNDING),
+        **_execution(payment["category"], payment["symbol"], payment["tradeId"], seq),
         "closedSize": "0",
-        "execFee": text(-payment.amount),
-        "execPrice": text(payment.price),
-        "execQty": text(payment.quantity),
+        "execFee": text(-received),
+        "execPrice": text(price),
+        "execQty": text(quantity),
         "execType": "Funding",
-        "execValue": text(_value(terms, payment.quantity, payment.price)),
-        "feeRate": text(payment.rate),
-        "feeCurrency": payment.currency,
+        "execValue": text(_value(payment["category"] == INVERSE, quantity, price)),
+        "feeRate": payment["feeRate"],
+        "feeCurrency": payment["currency"],
         "execPnl": "0",
         "leavesQty": "0",
-        "orderId": f"{payment.occurred_ms // 1000}-{terms.symbol}-100000007-{side}",
+        "orderId": f"{at_ms[:-3]}-{payment['symbol']}-100000007-{payment['side']}",
         "orderLinkId": "",
         "orderPrice": "0",
         "orderQty": "0",
         "orderType": "UNKNOWN",
         "stopOrderType": "UNKNOWN",
         "createType": "",
-        "side": side,
-        "execTime": str(payment.occurred_ms),
+        "side": payment["side"],
+        "execTime": at_ms,
         "isLeverage": "0",
         "isMaker": False,
-        "markPrice": text(payment.price),
+        "markPrice": text(price),
     }
 
 
-def _execution(terms: Terms, number: int, kind: int) -> Row:
+def _execution(category: object, symbol: object, exec_id: object, number: int) -> Row:
     return {
-        "category": terms.market,
-        "symbol": terms.symbol,
-        "execId": uuid_of(number, kind),
+        "category": category,
+        "symbol": symbol,
+        "execId": exec_id,
         "seq": number,
         "tradeIv": "",
         "markIv": "",
@@ -241,7 +254,7 @@ def position_row(position: SimulatedPosition, *, answer: bool = False) -> Row:
         ("avgPrice" if answer else "entryPrice"): text(position.entry_price),
         "sessionAvgPrice": "",
         "leverage": str(terms.leverage),
-        "positionValue": text(_value(terms, position.quantity, position.entry_price)),
+        "positionValue": text(_value(terms.kind == "inverse", position.quantity, position.entry_price)),
         "markPrice": text(position.entry_price),
         "breakEvenPrice": "",
         "positionBalance": text(position.margin),
@@ -325,9 +338,9 @@ def _status(order: SimulatedOrder) -> str:
     return _STATUSES[order.status]
 
 
-def _value(terms: Terms, quantity: Decimal, price: Decimal) -> Decimal:
-    if terms.kind == "inverse":
-        return (quantity / price).quantize(terms.unit) if price else Decimal(0)
+def _value(is_inverse: bool, quantity: Decimal, price: Decimal) -> Decimal:
+    if is_inverse:
+        return (quantity / price).quantize(CENT8) if price else Decimal(0)
     return quantity * price
 
 

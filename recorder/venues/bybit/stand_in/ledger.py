@@ -9,12 +9,12 @@ from recorder.venues.bybit.stand_in.frames import FILL, FUNDING, SIDES, Row, ord
 from recorder.venues.simulated import SimulatedFill, SimulatedTransaction, Terms
 
 _TRANSACTION_TYPES = {
-    "trade": "TRADE",
     "funding": "SETTLEMENT",
     "liquidation": "LIQUIDATION",
     "deposit": "TRANSFER_IN",
     "withdrawal": "TRANSFER_OUT",
 }
+_TRADE_TYPES = {"trade": "TRADE", "liquidation": "LIQUIDATION", "adl": "ADL", "settlement": "DELIVERY"}
 
 
 def transaction_row(entry: SimulatedTransaction, fill: SimulatedFill | None) -> Row:
@@ -27,7 +27,7 @@ def transaction_row(entry: SimulatedTransaction, fill: SimulatedFill | None) -> 
     terms, funding = entry.terms, entry.type == "funding"
     return {
         "id": f"100000007_{entry.id}",
-        "type": _TRANSACTION_TYPES.get(entry.type) or ("TRANSFER_IN" if entry.amount > 0 else "TRANSFER_OUT"),
+        "type": _type(entry),
         "transSubType": "",
         "category": "" if terms is None else terms.market,
         "symbol": "" if terms is None else terms.symbol,
@@ -64,6 +64,12 @@ def instrument_row(terms: Terms) -> Row:
         "lotSizeFilter": step,
     }
     return row | ({"contractType": contract, "settleCoin": terms.settle} if contract else {})
+
+
+def _type(entry: SimulatedTransaction) -> str:
+    if entry.type == "trade":
+        return _TRADE_TYPES[entry.kind]
+    return _TRANSACTION_TYPES.get(entry.type) or ("TRANSFER_IN" if entry.amount > 0 else "TRANSFER_OUT")
 
 
 def _trade_id(entry: SimulatedTransaction) -> str:

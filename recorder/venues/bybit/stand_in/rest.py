@@ -8,6 +8,7 @@ import hmac
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from decimal import Decimal
 from functools import partial
+from heapq import merge
 from itertools import islice
 from typing import Any
 from urllib.parse import parse_qsl, quote
@@ -17,6 +18,7 @@ import msgspec
 from recorder.venues.bybit import answers, questions, sign
 from recorder.venues.bybit.portal import PATH
 from recorder.venues.bybit.stand_in import frames, ledger
+from recorder.venues.bybit.words import FUNDING, SETTLEMENT
 from recorder.venues.limits import RateLimit
 from recorder.venues.simulated import Terms
 from recorder.venues.stand_in import AccountQuery, Backend, HttpError, PortalAccess, Reply, Request
@@ -218,7 +220,32 @@ def _executions(account: AccountView, asked: Query, backend: Backend) -> _Page:
         symbol=asked.get("symbol"),
         order_id=asked.get("orderId"),
     )
-    return _history(account.fills, span, asked, answers.EXECUTIONS)
+    limit, kind = _limit(asked, answers.EXECUTIONS), asked.get("execType")
+    # Each list goes on after its own last entry.
+    beyond_fill, _, beyond_payment = asked.get("cursor", "").partition(" ")
+    fills = ((entry, _row(entry.state)) for entry in account.fills(span._replace(beyond=beyond_fill or None)))
+    payments = _payments(account, span._replace(beyond=beyond_payment or None))
+    merged = merge(fills, payments, key=lambda one: one[0].at_ms, reverse=True)
+    found = list(islice((one for one in merged if kind in {None, one[1]["execType"]}), limit + 1))
+    for entry, row in found[:limit]:
+        if row["execType"] == FUNDING:
+            beyond_payment = entry.id
+        else:
+            beyond_fill = entry.id
+    rows = [row for _, row in found[:limit]]
+    return rows, f"{beyond_fill} {beyond_payment}" if len(found) > limit else ""
+
+
+def _payments(account: AccountView, span: Span) -> Iterator[tuple[Entry, frames.Row]]:
+    """The payments of funding, which belong to no order, as executions. A record may have them as such."""
+    known: set[object] = set()
+    for entry in account.transactions(span) if span.order_id is None else ():
+        row = _row(entry.state)
+        if row.get("type") == SETTLEMENT and row.get("funding"):
+            row = frames.funding_row(row)
+        if row.get("execType") == FUNDING and row["execId"] not in known:
+            known.add(row["execId"])
+            yield entry, row
 
 
 def _transactions(account: AccountView, asked: Query, backend: Backend) -> _Page:
@@ -229,7 +256,12 @@ def _transactions(account: AccountView, asked: Query, backend: Backend) -> _Page
         market=asked.get("category"),
         currency=asked.get("currency"),
     )
-    return _history(account.transactions, span, asked, answers.TRANSACTION_LOG)
+    limit = _limit(asked, answers.TRANSACTION_LOG)
+    entries = account.transactions(span._replace(beyond=asked.get("cursor") or None))
+    # A record has payments of funding as executions, too.
+    rows = ((entry.id, _row(entry.state)) for entry in entries)
+    found = list(islice((one for one in rows if "execType" not in one[1]), limit + 1))
+    return [row for _, row in found[:limit]], found[limit - 1][0] if len(found) > limit else ""
 
 
 _LISTS: dict[str, _List] = {
@@ -240,13 +272,6 @@ _LISTS: dict[str, _List] = {
     answers.EXECUTIONS: _executions,
     answers.TRANSACTION_LOG: _transactions,
 }
-
-
-def _history(read: Callable[[Span], Iterable[Entry]], span: Span, asked: Query, path: str) -> _Page:
-    """A page of a history, newest first; its cursor is the last entry."""
-    limit = _limit(asked, path)
-    entries = list(islice(read(span._replace(beyond=asked.get("cursor") or None)), limit + 1))
-    return [_row(entry.state) for entry in entries[:limit]], entries[limit - 1].id if len(entries) > limit else ""
 
 
 def _cut(rows: list[Any], asked: Query, path: str) -> _Page:

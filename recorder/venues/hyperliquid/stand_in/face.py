@@ -117,6 +117,9 @@ class HyperliquidFace(Face):
         """A frame for each fill, order and payment, and the whole states that they change."""
         passed: list[Event] = []
         changed: dict[str, None] = {}
+        # A state says as of when it is, not when it was sent.
+        last = moment[-1]
+        as_of_ms = now_ms if isinstance(last, SimulatedFill | SimulatedTransaction) else last.updated_ms
         for event in moment:
             passed.append(event)
             told = self._told(event, changed)
@@ -125,7 +128,7 @@ class HyperliquidFace(Face):
                 passed = []
         for topic in changed:
             states = self._balances, self._positions.values(), self._orders.values()
-            yield Push(topic, self._state(topic, *states, now_ms), passed)
+            yield Push(topic, self._state(topic, *states, as_of_ms), passed)
             passed = []
 
     def snapshot(self, topic: str, state: SimulatedState, now_ms: int, *, is_first: bool) -> Iterator[bytes]:
