@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from decimal import Decimal
 from itertools import groupby
-from operator import attrgetter, itemgetter
+from operator import attrgetter
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Select, Table, exists, func, select
@@ -152,14 +152,10 @@ def _contracts(connection: Connection, account: LabelledAccount) -> Mapping[tupl
 
 
 def _of_states(rows: Iterable[Any], ledger: Ledger) -> Iterator[State]:
-    """The states of balances. Of several at one time, the last one: the others belong between entries of that time."""
-    for at_ms, together in groupby(rows, key=itemgetter(0)):
-        last: dict[tuple[str | None, str], State] = {}
-        for _, wallet, currency, balance, *rest in together:
-            owned = ledger.owned(wallet, balance, rest[4] if ledger.reads_frames else b"")
-            if owned is not None:
-                last[wallet, currency] = State(at_ms, wallet, currency, owned, UpdateKey(*rest[:4]))
-        yield from last.values()
+    for at_ms, wallet, currency, balance, *rest in rows:
+        owned = ledger.owned(wallet, balance, rest[4] if ledger.reads_frames else b"")
+        if owned is not None:
+            yield State(at_ms, wallet, currency, owned, UpdateKey(*rest[:4]))
 
 
 def _of_fills(
