@@ -1,5 +1,6 @@
 """What every test shares."""
 
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -26,6 +27,10 @@ settings.register_profile(
     print_blob=True,
 )
 settings.load_profile("recorder")
+
+# Where pytest makes its folders; the processes of a run get theirs from the first.
+if (memory := server.in_memory()) is not None:
+    os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(memory))
 
 
 @pytest.fixture(scope="session")

@@ -31,8 +31,8 @@ USER, PASSWORD = "recorder", "correct horse battery"
 NOBODY = "nobody"
 #: How long the server may take to start or stop, seconds.
 PATIENCE_S = 60
-#: What all databases of a test run need at most, and as much again.
-ROOM_BYTES = 12 * 2**30
+#: Twice what the databases of a test run need: 1.6 GB on PostgreSQL, 1 GB of files.
+ROOM_BYTES = 5 * 2**30
 #: What a server of tests is configured with. Nobody cuts its power: stopping or killing it loses nothing without fsync.
 #: With hundreds of databases, autovacuum would be busy all the time.
 SETTINGS = """
@@ -105,7 +105,7 @@ class Installation(NamedTuple):
 def install() -> Installation:
     """Make an installation in a new folder, which the caller removes."""
     # Not in pytest's folder: other users may not look into that one.
-    folder = Path(tempfile.mkdtemp(prefix="recorder-postgresql-", dir=_place()))
+    folder = Path(tempfile.mkdtemp(prefix="recorder-postgresql-", dir=in_memory()))
     folder.chmod(0o755)
     programs = _programs()
     if os.geteuid() == 0:
@@ -132,8 +132,11 @@ def install() -> Installation:
     return installation
 
 
-def _place() -> Path | None:
-    """In memory where there is room: hundreds of databases are hundreds of thousands of files, slow to remove."""
+def in_memory() -> Path | None:
+    """Return a folder in memory if there is room for the databases of a test run.
+
+    Hundreds of databases are hundreds of thousands of files, slow to remove, and every commit waits for a disk.
+    """
     memory = Path("/dev/shm")
     room = memory.is_dir() and min(shutil.disk_usage(memory).free, psutil.virtual_memory().available)
     return memory if room > ROOM_BYTES else None

@@ -23,7 +23,6 @@ from tests.made import ACCOUNT, NOON_NS, quick_engine, unguard
 
 #: What `make test` proves on PostgreSQL too; `make test-all` proves everything there.
 ON_POSTGRESQL = (
-    "test_an_order_that_ended_while_an_answer_was_on_its_way_stays_at_its_end",
     "test_older_history_is_merged_and_what_was_noted_is_forgotten",
     "test_filters",
 )

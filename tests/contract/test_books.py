@@ -34,8 +34,6 @@ from tests.made import ACCOUNT, NOON_NS, quick_engine
 #: What `make test` proves on PostgreSQL too; `make test-all` proves everything there.
 ON_POSTGRESQL = (
     "test_each_account_has_books_of_its_own",
-    "test_two_recorders_are_one_record[postgresql-7000000]",
-    "test_what_happens_in_a_gap_is_no_finding",
     "test_named_transfers_are_explained_and_the_rest_is_not",
 )
 

@@ -18,7 +18,6 @@ from tests.unit.read.desk import Desk
 ON_POSTGRESQL = (
     "test_every_field_of_a_push",
     "test_every_field_of_an_answer",
-    "test_a_hostile_frame_leaves_the_others_readable",
 )
 
 KEY = ("account", "account_id", "session_id", "seq", "received_ns", "topic")

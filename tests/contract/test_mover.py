@@ -48,8 +48,6 @@ ON_POSTGRESQL = (
     "test_cut_anywhere_and_called_again",
     "test_a_commit_whose_outcome_is_unknown",
     "test_a_frame_that_was_changed_is_named_and_nothing_is_merged",
-    "test_the_same_frame_of_another_run_is_refused",
-    "test_frames_of_megabytes_are_moved_a_few_at_a_time",
 )
 
 CHECKOUT = Path(recorder.__file__).parent.parent

@@ -59,9 +59,7 @@ from tests.unit.read.desk import OTHER
 #: What `make test` proves on PostgreSQL too; `make test-all` proves everything there.
 ON_POSTGRESQL = (
     "test_each_client_gets_the_recorded_pushes_of_its_topics",
-    "test_a_period_of_one_account_is_served",
     "test_redacted_frames_are_left_out",
-    "test_rest_pages_through_closed_orders_and_gives_single_orders",
 )
 
 SEED, PUSHES = 5, 1_500

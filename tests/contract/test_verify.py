@@ -30,8 +30,6 @@ from tests.made import ACCOUNT, NOON_NS, quick_engine, unguard
 #: What `make test` proves on PostgreSQL too; `make test-all` proves everything there.
 ON_POSTGRESQL = (
     "test_two_recorders_merged_and_compared",
-    "test_processes_find_what_one_finds",
-    "test_only_one_account",
     "test_quick_looks_at_frames_and_seals",
 )
 

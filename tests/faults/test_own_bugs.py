@@ -75,7 +75,7 @@ def test_a_bug_ends_the_run_and_the_next_goes_on(
     live.finish("a bug of ours", report)
 
 
-@pytest.mark.parametrize("after", [0, 5])
+@pytest.mark.parametrize("after", [pytest.param(0, marks=pytest.mark.long), 5])
 def test_a_callback_that_raises(tmp_path: Path, exchange: Simulator, report: Report, after: int) -> None:
     live = Live(tmp_path, exchange)
     calls = 0

@@ -8,8 +8,11 @@ import pytest
 
 from recorder.simulator import Simulator, SimulatorOptions
 from recorder.simulator.faults import deaf, invalid_topics, refusing, stalled_mid_frame
+from tests.depth import ALL
 from tests.integration.process import PATIENCE_S, Folder
 
+#: How often a recorder is killed.
+KILLS = 3 if ALL else 2
 QUICK = {"reconnect_first_s": 0.05, "reconnect_last_s": 0.2}
 
 
@@ -51,7 +54,7 @@ def test_dropped_connections(folder: Folder) -> None:
 def test_killed_and_started_again(folder: Folder) -> None:
     with Simulator(SimulatorOptions(rate_per_s=3_000)) as exchange:
         folder.configure(exchange)
-        for _ in range(3):
+        for _ in range(KILLS):
             with folder.run("--ack-file", str(folder.ack_file)) as process:
                 folder.wait_acknowledged(500, process)
                 os.kill(process.pid, signal.SIGKILL)
@@ -59,12 +62,12 @@ def test_killed_and_started_again(folder: Folder) -> None:
             mark = folder.acknowledged()["accounts"]["main"]
             sql = "SELECT count(*) FROM frames WHERE session_id = ? AND seq <= ?"
             assert folder.rows(sql, mark["session_id"], mark["seq"]) == [(mark["seq"] + 1,)]
-        with folder.run("--for", "3s") as process:
+        with folder.run("--for", "1s") as process:
             assert process.wait() == 0, process.errors
         assert process.errors.count("the last run ended without closing") == 1
         assert_nothing_lost_silently(folder, exchange)
-    assert folder.rows("SELECT end_reason FROM runs ORDER BY run_id") == [("crashed",)] * 3 + [("time is over",)]
-    assert folder.rows("SELECT count(*) FROM gaps WHERE reason = 'crashed' AND ends_ns IS NOT NULL") == [(3,)]
+    assert folder.rows("SELECT end_reason FROM runs ORDER BY run_id") == [("crashed",)] * KILLS + [("time is over",)]
+    assert folder.rows("SELECT count(*) FROM gaps WHERE reason = 'crashed' AND ends_ns IS NOT NULL") == [(KILLS,)]
     assert folder.rows("SELECT count(*) FROM gaps WHERE ends_ns IS NULL") == [(1,)]
 
 

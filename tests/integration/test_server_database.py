@@ -266,7 +266,7 @@ def test_the_wait_for_a_stop_is_bounded_when_the_server_hangs(
     assert folder.rows("SELECT end_reason FROM runs") == [("SIGTERM",)]
 
 
-@pytest.mark.parametrize("where", ["PGPASSWORD", "PGPASSFILE"])
+@pytest.mark.parametrize("where", ["PGPASSWORD", pytest.param("PGPASSFILE", marks=pytest.mark.long)])
 def test_the_password_need_not_be_in_the_address(
     folder: Folder, exchange: Simulator, postgres: PostgresServer, where: str
 ) -> None:

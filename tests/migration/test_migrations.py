@@ -50,6 +50,8 @@ VENUE_VIEWS = ("fmex_", "bybit_", "hyperliquid_")
 ALL_VIEWS = [view for name in VENUES for view in venue_named(name).views]
 CHECKOUT = Path(recorder.__file__).parent.parent
 
+#: What refuses a schema that is not its own.
+ATTEMPTS = (migrate.require_current, migrate.require_usable, migrate.upgrade)
 on_sqlite = pytest.mark.parametrize("url", ["sqlite"], indirect=True)
 
 
@@ -269,7 +271,7 @@ def test_a_changed_view_of_a_venue_has_a_revision() -> None:
 
 
 @on_sqlite
-@pytest.mark.parametrize("nth", [1, 2, 20, 50])
+@pytest.mark.parametrize("nth", [1, 20])
 def test_a_schema_that_could_not_be_made_whole_is_not_made(engine: Engine, nth: int) -> None:
     with dying_at(engine, nth) as died, pytest.raises(InterruptedError):
         migrate.upgrade(engine)
@@ -312,11 +314,8 @@ def test_an_upgrade_that_is_killed_leaves_the_old_schema(
     migrate.require_current(engine)
 
 
-@pytest.mark.parametrize("attempt", [migrate.require_current, migrate.require_usable, migrate.upgrade])
 @pytest.mark.parametrize("revision", ["0001", "0007"])
-def test_a_schema_from_before_the_first_release_is_refused(
-    engine: Engine, revision: str, attempt: Callable[[Engine], None]
-) -> None:
+def test_a_schema_from_before_the_first_release_is_refused(engine: Engine, revision: str) -> None:
     migrate.upgrade(engine)
     write(engine)
     with engine.begin() as connection:
@@ -324,36 +323,35 @@ def test_a_schema_from_before_the_first_release_is_refused(
         connection.exec_driver_sql("DROP TABLE credentials")
     set_revision(engine, revision)
     before = schema_of(engine), contents_of(engine)
-    with pytest.raises(NotOurs, match=r"from before the first release, .* cannot be upgraded: start a new one"):
-        attempt(engine)
-    assert (schema_of(engine), contents_of(engine)) == before
+    for attempt in ATTEMPTS:
+        with pytest.raises(NotOurs, match=r"from before the first release, .* cannot be upgraded: start a new one"):
+            attempt(engine)
+        assert (schema_of(engine), contents_of(engine)) == before
 
 
-@pytest.mark.parametrize("attempt", [migrate.require_current, migrate.require_usable, migrate.upgrade])
-def test_a_newer_schema_is_refused(engine: Engine, attempt: Callable[[Engine], None]) -> None:
+def test_a_newer_schema_is_refused(engine: Engine) -> None:
     migrate.upgrade(engine)
     write(engine)
     set_revision(engine, "9999")
     before = schema_of(engine), contents_of(engine)
-    with pytest.raises(SchemaTooNew, match=r"\(9999\) is not one this recorder knows .* use the newer recorder"):
-        attempt(engine)
-    assert (schema_of(engine), contents_of(engine)) == before
+    for attempt in ATTEMPTS:
+        with pytest.raises(SchemaTooNew, match=r"\(9999\) is not one this recorder knows .* use the newer recorder"):
+            attempt(engine)
+        assert (schema_of(engine), contents_of(engine)) == before
 
 
 @pytest.mark.parametrize("revision", ["0001", "ae1027a6acf"])
-@pytest.mark.parametrize("attempt", [migrate.require_current, migrate.require_usable, migrate.upgrade])
 @on_sqlite
-def test_another_program_s_alembic_database_is_refused(
-    engine: Engine, revision: str, attempt: Callable[[Engine], None]
-) -> None:
+def test_another_program_s_alembic_database_is_refused(engine: Engine, revision: str) -> None:
     with engine.begin() as connection:
         connection.exec_driver_sql("CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL)")
         connection.exec_driver_sql("CREATE TABLE letters (words TEXT)")
         connection.exec_driver_sql("INSERT INTO alembic_version VALUES (?)", (revision,))
     before = schema_of(engine), contents_of(engine)
-    with pytest.raises(NotOurs, match="belongs to another program"):
-        attempt(engine)
-    assert (schema_of(engine), contents_of(engine)) == before
+    for attempt in ATTEMPTS:
+        with pytest.raises(NotOurs, match="belongs to another program"):
+            attempt(engine)
+        assert (schema_of(engine), contents_of(engine)) == before
     assert pragma(engine, "application_id") == 0
     assert pragma(engine, "journal_mode") == "delete"
 
