@@ -19,7 +19,7 @@ from recorder.store.entries import SubjectCompleted
 from recorder.store.event_log import ANSWERED, FAILED, INSTRUMENTS, REGULAR
 from recorder.store.gaps import lost_text
 from recorder.store.state_index import BACKFILL
-from recorder.venues.rest import Completed, Known, Purpose, Question, Questions, Traded
+from recorder.venues.rest import Completed, Forgotten, Known, Purpose, Question, Questions, Traded
 
 log = logging.getLogger(__name__)
 
@@ -196,6 +196,9 @@ class HistoryRounds:
             if isinstance(step, Question) and step.subject != self.asked.subject:
                 asked = self.asked
                 self.asked = asked._replace(subject=step.subject, number=min(asked.number + 1, asked.of))
+            if isinstance(step, Forgotten):
+                # At once: a round that is interrupted later does not come to a summary, and is not asked this again.
+                log.warning("%s: the exchange no longer has %s: %s", self._account.name, step.subject, step.reason)
             answer = yield step
 
 

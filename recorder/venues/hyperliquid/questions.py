@@ -202,7 +202,7 @@ def _backfill(known: Known) -> Questions:
     until_ms = (known.now_ms if known.until_ms is None else known.until_ms) + MARGIN_MS
     begin_ms = max(known.since_ms or 0, BEGINNING_MS)
     for name, ask in (("fills", _fills), ("closed orders", _closed_orders)):
-        subject = f"{name} since {day(begin_ms)}"
+        subject = f"{name} since {utc_text(begin_ms * NS_PER_MS)}"
         if subject not in known.done:
             since_ms = yield from ask(name, begin_ms, Orders())
             if since_ms is not None:

@@ -1,8 +1,11 @@
 """A backfill over real HTTP: complete, once, within the venue's limits, and resumable."""
 
-from dataclasses import replace
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Event
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
@@ -27,7 +30,13 @@ from recorder.store.entries import Covered, SessionOpened
 from recorder.store.event_log import INSTRUMENTS, REGULAR
 from recorder.store.schema import fills, instruments, reconciliations, runs, transactions
 from recorder.venues import VENUES, venue_named
+from recorder.venues.hyperliquid import Hyperliquid, questions
+from recorder.venues.hyperliquid import rest as answers
+from recorder.venues.hyperliquid.stand_in import rest as server
+from recorder.venues.limits import RateLimit
 from recorder.venues.rest import Credentials, RestLimit
+from recorder.venues.stand_in import Request
+from tests.client import fetch
 from tests.unit.live.archive import PAGE_ROWS, RETENTION_MS, Archive, ArchiveVenue
 from tests.unit.live.peer import PATIENCE_S
 from tests.waiting import wait_until
@@ -41,10 +50,20 @@ def _known(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(VENUES, ArchiveVenue.name, f"{ArchiveVenue.__module__}:{ArchiveVenue.__name__}")
 
 
+@dataclass
+class StandInArchive:
+    """An exchange's stand-in, as much as `Record` needs to know of it."""
+
+    account: Account
+    now_ms: int
+    requests: int = 0
+    after: Callable[[int], None] = lambda _number: None
+
+
 class Record:
     """A record that began when the archive was made."""
 
-    def __init__(self, path: Path, archive: Archive) -> None:
+    def __init__(self, path: Path, archive: Archive | StandInArchive) -> None:
         self.url = f"sqlite:///{path}"
         self.archive = archive
         self.account = archive.account
@@ -133,6 +152,86 @@ def test_answers_of_many_rows_are_projected_a_few_at_a_time() -> None:
     projector.add(1, 1, 10_000)
     assert projector.frames_a_step == 1
     assert Projector().frames_a_step == FRAMES_MAX
+
+
+def small_limits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make the stand-in remember and show less, and measure its limit within a shorter time."""
+    for module in (questions, server):
+        monkeypatch.setattr(module, "FILLS_MAX", 100)
+    monkeypatch.setattr(server, "FILLS_PER_PAGE", 40)
+    monkeypatch.setattr(server, "LEDGER_PER_PAGE", 8)
+    pages = {"userFillsByTime": 40, "userFunding": 8, "userNonFundingLedgerUpdates": 8}
+    monkeypatch.setattr(answers, "_PAGE_ROWS", pages)
+    monkeypatch.setattr(server, "WEIGHT_MAX", 160)
+    monkeypatch.setattr(server, "WINDOW_MS", 500)
+    monkeypatch.setattr(Hyperliquid, "rest_limits", (RestLimit(160, 0.5),))
+
+
+@pytest.mark.parametrize("is_small", [True, pytest.param(False, marks=pytest.mark.long)])
+def test_an_exchange_that_keeps_the_newest_fills_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, is_small: bool
+) -> None:
+    """Hyperliquid, whose limits and pages are smaller here unless there is time."""
+    venue = venue_named("hyperliquid")
+    if is_small:
+        small_limits(monkeypatch)
+    kept = questions.FILLS_MAX
+    exceeded: list[int] = []
+    spend = RateLimit.spend
+
+    def counted(self: RateLimit, who: str, now_ms: int, weight: int = 1) -> int:
+        wait_ms = spend(self, who, now_ms, weight)
+        exceeded.extend([wait_ms] * bool(wait_ms))
+        return wait_ms
+
+    monkeypatch.setattr(RateLimit, "spend", counted)
+    now_ms = Clock().wall_ms()
+    options = SimulatorOptions(
+        venue=venue.name,
+        pushes=1_400 if is_small else 110_000,
+        start_ms=now_ms - 70 * 86_400_000,
+        wait_for_subscriber=False,
+        keep_sent=False,
+        funding_interval_s=1,
+    )
+    with Simulator(options) as exchange:
+        exchange.wait_finished()
+        truth = [one.fill for one in exchange.executions()]
+        assert len(truth) > kept
+        account = Account(name="main", venue=venue, url=exchange.url, credentials=exchange.credentials, symbols=())
+        archive = StandInArchive(account, now_ms - 600_000)
+        record = Record(tmp_path / "recorder.db", archive)
+        handle = server.HyperliquidRequestHandler.handle
+
+        def stopping(self: server.HyperliquidRequestHandler, request: Request) -> Any:
+            archive.requests += 1
+            archive.after(archive.requests)
+            return handle(self, request)
+
+        monkeypatch.setattr(server.HyperliquidRequestHandler, "handle", stopping)
+        since_ms = now_ms - 100 * 86_400_000
+        record.backfill(since_ms, stop_at=archive.requests + 5)
+        record.backfill(since_ms, stop_at=archive.requests + 12)
+        assert record.backfill(since_ms) == ""
+        asked = archive.requests
+        assert record.backfill(since_ms) == ""
+        # Only the clock and the account's role are asked for again.
+        assert archive.requests - asked <= 2
+        assert exceeded == []
+        monkeypatch.setattr(server, "LEDGER_PER_PAGE", 1_000_000)
+        body = {"type": "userFunding", "user": exchange.key, "startTime": 0}
+        payments = json.loads(fetch(questions.post(exchange.url, body)))
+    newest = {(one.symbol, one.trade_id) for one in truth[-kept:]}
+    with recorder.open(record.url) as reading:
+        found = [(one.symbol, one.trade_id) for one in reading.fills()]
+        assert sorted(found) == sorted(newest)
+        money = [one for one in reading.transactions() if one.type == "funding"]
+        assert len(money) == len(payments) > 20
+        (status,) = reading.status().accounts
+        oldest_ms = min(one.executed_ms or 0 for one in truth[-kept:])
+        assert status.history_since_ms["fills"] == oldest_ms
+        assert status.history_since_ms["fundings"] <= since_ms
+    assert f"the exchange no longer has fills before {utc_text(oldest_ms * NS_PER_MS)}" in caplog.text
 
 
 def test_a_period_that_cannot_be_answered_is_asked_for_again_and_ends_the_history_until_then(tmp_path: Path) -> None:
