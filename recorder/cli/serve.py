@@ -37,9 +37,7 @@ CLIENTS_SHOWN_MAX = 4
     "--ping-timeout",
     "ping_timeout_s",
     type=options.Duration(above_zero=True),
-    default="30s",
-    show_default=True,
-    help="Disconnect a client that has sent no ping for this long.",
+    help="Disconnect a client that has given no sign of life for this long; if not given, as the exchange does.",
 )
 @click.option(
     "--patience",
@@ -60,7 +58,7 @@ def serve(at: options.RecordAddress, **asked: Any) -> None:
         try:
             options.start_listening(serving, served.host, served.port, "--host and --port")
             signals.wakes(wake)
-            keys = " or ".join(f"{name!r}" for name in serving.accounts)
+            keys = " or ".join(f"{key!r}" for key in serving.keys)
             click.echo(
                 f"Serving the record at {serving.url} (key {keys}, secret {served.secret!r}). Stop it with Ctrl-C."
             )

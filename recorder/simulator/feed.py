@@ -167,7 +167,13 @@ class AccountFeed:
         lost = self._faults.swallowed_topics
         for client in self._followers() if self._key not in self._faults.expired_keys else ():
             topics = {topic for topic in client.conversation.topics_of(self._key) if topic not in lost}
-            mine = [(number, payload) for number, (topic, payload) in numbered if topic in topics]
+            pushed = client.conversation.pushed
+            mine = [
+                (number, form)
+                for number, (topic, payload) in numbered
+                if topic in topics
+                for form in pushed(self._key, topic, payload)
+            ]
             if client.send("push", [payload for _, payload in mine], [number for number, _ in mine]):
                 for number, _ in mine:
                     unheard.pop(number, None)

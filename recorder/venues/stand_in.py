@@ -195,8 +195,15 @@ class Conversation:
         return tuple(self.followed)
 
     def topics_of(self, key: str) -> Collection[str]:
-        """The topics of an account that the client has subscribed to."""
+        """The topics of an account whose pushes the client is sent, because it has subscribed to them."""
         return self.followed.get(key, ())
+
+    def pushed(self, key: str, topic: str, payload: bytes) -> Iterable[bytes]:
+        """The frames that the client is sent for a push, or for a snapshot, of a topic among `topics_of`.
+
+        It is the push itself, unless the client has subscribed to another form of the topic.
+        """
+        return (payload,)
 
     def open(self, now_ms: int, now_s: float) -> Iterable[Said]:
         """What is said first, if anything."""
@@ -229,6 +236,13 @@ class StandIn(Protocol):
     def credentials(self, key: str, secret: str) -> Mapping[str, str]:
         """An account's credentials by the names of `Venue.credential_fields`."""
         return {"key": key, "secret": secret}
+
+    def key_in(self, payload: bytes) -> str | None:
+        """The key that a recorded frame gives its account, where keys are public and frames contain them.
+
+        Clients know the account by this key, and by no other name.
+        """
+        return None
 
     def terms(self, symbols: Sequence[str], /) -> tuple[Terms, ...]:
         """The terms of instruments for a simulated account.

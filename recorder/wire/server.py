@@ -299,7 +299,8 @@ async def _say(client: PushClient, said: Iterable[Said], show: Callable[[Snapsho
                 # A client that does not read is not sent the same state again and again.
                 if one.is_first or not client.waiting_bytes:
                     for payload in show(one):
-                        client.answer(payload)
+                        for form in client.conversation.pushed(one.key, one.topic, payload):
+                            client.answer(form)
             case ProtocolPing():
                 client.ping()
             case _:

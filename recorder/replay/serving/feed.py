@@ -2,12 +2,12 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import Executor
 from itertools import islice
 
 from recorder.clock import NS_PER_S, utc_text
-from recorder.model import CONTROL, Heartbeat
+from recorder.model import CONTROL, DECODED, Heartbeat
 from recorder.read.records import Gap
 from recorder.read.replay.events import Event, FrameEvent, GapBegan, instant_ns
 from recorder.replay.clock import ReplayPace
@@ -154,22 +154,25 @@ class ReplayFeed:
                 self._position.waits(at_ns, due_s)
                 await asyncio.sleep(due_s - loop.time())
             if isinstance(event, FrameEvent):
-                if self._is_for_client(event):
-                    due.append(event.payload)
+                due += self._for_client(event)
             elif isinstance(event, GapBegan) and event.at_ns is not None:
                 self._warn(event.gap)
             reached_ns = max(reached_ns, at_ns or 0)
         return await self._send(due, reached_ns)
 
-    def _is_for_client(self, event: FrameEvent) -> bool:
+    def _for_client(self, event: FrameEvent) -> Iterable[bytes]:
+        """The frames that the client is sent for an event."""
         if event.payload_is_missing:
             self._missing += 1
-            return False
+            return ()
         if event.status == CONTROL or (event.updates and isinstance(event.updates[0], Heartbeat)):
-            return False
-        subscribed = self._client.conversation.topics_of(self._key)
+            return ()
+        conversation = self._client.conversation
+        subscribed = conversation.topics_of(self._key)
         # Frames that could not be decoded or belong to no topic were pushed, too: any subscriber gets them.
-        return event.topic in subscribed if event.topic in self._topics else bool(subscribed)
+        if event.topic is None or event.topic not in self._topics or event.status != DECODED:
+            return (event.payload,) if subscribed else ()
+        return conversation.pushed(self._key, event.topic, event.payload) if event.topic in subscribed else ()
 
     async def _send(self, payloads: Sequence[bytes], reached_ns: int) -> bool:
         self._position.passed(reached_ns)

@@ -41,6 +41,9 @@ KERNEL_BUFFER_BYTES = 1 << 16
 #: API keys whose latest client is remembered after it has gone; beyond this the oldest are forgotten.
 KEYS_MAX = 10_000
 
+#: First frames of an account that are searched for its key, where keys are public: among them is a subscription.
+FRAMES_WITH_KEY = 100
+
 #: WebSocket close code of a server error (RFC 6455, 7.4.1).
 INTERNAL_ERROR = 1011
 
@@ -72,8 +75,8 @@ class ServingOptions:
     all_sightings: bool = False
     #: Refuse to serve a period with gaps.
     require_complete: bool = False
-    #: Disconnect a client that has sent no ping for this long, seconds.
-    ping_timeout_s: float = 30.0
+    #: Disconnect a client that has given no sign of life for this long, seconds; None for as the exchange does.
+    ping_timeout_s: float | None = None
     #: Disconnect a client that has read nothing for this long, seconds.
     patience_s: float = 30.0
 
@@ -123,6 +126,11 @@ class ReplayPortal:
                 "of one: select the accounts of one venue with --account."
             )
         self._venue = next(iter(venues.values()))
+        #: API key → account: its name and, where the venue's keys are public, the key that its frames contain.
+        self._keys = {account: account for account in self._topics}
+        for account in self._topics:
+            keys = map(self._venue.stand_in.key_in, record.first_payloads(account, FRAMES_WITH_KEY))
+            self._keys |= {key: account for key in keys if key is not None}
         self._backend = Backend(
             secret_of=self._secret_of,
             clock_ms=self.clock_ms,
@@ -150,6 +158,11 @@ class ReplayPortal:
     def accounts(self) -> list[str]:
         """The names of the served accounts."""
         return list(self._topics)
+
+    @property
+    def keys(self) -> list[str]:
+        """The API keys of the served accounts: their names, and keys that are public."""
+        return list(self._keys)
 
     def status(self) -> ServingStatus:
         """The current state."""
@@ -202,11 +215,8 @@ class ReplayPortal:
             reading.cancel()
 
     def _account_of(self, key: str) -> str | None:
-        """The account of a key, which is its name, or its name, a slash and any text that tells clients apart."""
-        if key in self._topics:
-            return key
-        name = key.rpartition("/")[0]
-        return name if name in self._topics else None
+        """The account of a key: `main`, for example, or `main/` and any text that tells clients apart."""
+        return self._keys.get(key) or self._keys.get(key.rpartition("/")[0])
 
     def _secret_of(self, key: str) -> str | None:
         return None if self._account_of(key) is None else self._options.secret
@@ -315,7 +325,7 @@ class ReplayPortal:
         """Push to a client whose subscriptions are complete."""
         if client not in self._feeds:  # it has logged in with a command
             access = cast(ClientConnection, client.connection).access
-            key = next(iter(client.conversation.keys))
+            key = min(client.subscriptions)[0]
             try:
                 prepared = await self._read(self._readers, partial(self._prepare, key, access.parameters))
             except (RecorderError, ValueError) as error:

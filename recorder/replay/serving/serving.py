@@ -55,6 +55,11 @@ class Serving(Startable):
         """The names of the served accounts, which are their API keys."""
         return self._running.server.accounts
 
+    @property
+    def keys(self) -> list[str]:
+        """The API keys of the served accounts: their names and, where the exchange's keys are public, these too."""
+        return self._running.server.keys
+
     def status(self) -> ServingStatus:
         """The current state."""
         return self._running.call(self._running.server.status)

@@ -81,4 +81,5 @@ def _answer(request_id: object, op: str, refusal: str) -> bytes:
 
 
 def _named(request_id: object, said: dict[str, object]) -> bytes:
-    return _encode({"req_id": request_id, **said} if isinstance(request_id, str) else said)
+    # An id that was sent as a number comes back as text.
+    return _encode({"req_id": str(request_id), **said} if isinstance(request_id, str | int) else said)

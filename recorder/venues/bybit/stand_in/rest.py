@@ -35,6 +35,9 @@ WINDOW_MS = questions.WINDOW_MS
 HISTORY_S = questions.HISTORY_MS / 1000
 CANCELLED_S = questions.CANCELLED_MS / 1000
 
+#: The coins of the exchange, which other clients ask for before anything else.
+COINS = "/v5/asset/coin/query-info"
+
 #: Path → rows on a page by default, and at most.
 _PAGES = {
     answers.POSITIONS: (20, 200),
@@ -104,6 +107,8 @@ class BybitRequestHandler:
             return frames.answer(_key(key), now_ms)
         if path == answers.ACCOUNT:
             return frames.answer({"unifiedMarginStatus": 6, "marginMode": "ISOLATED_MARGIN"}, now_ms)
+        if path == COINS:
+            return AccountQuery(key, lambda account: frames.answer({"rows": _coins(account)}, self._backend.clock_ms()))
         listed = _LISTS.get(path)
         if listed is None:
             raise HttpError(404, "path not found")
@@ -317,6 +322,12 @@ def _is_wanted(row: Mapping[str, Any], asked: Query) -> bool:
 def _settles(row: Mapping[str, Any], asked: Query) -> bool:
     coin = asked.get("settleCoin")
     return coin is None or str(row["symbol"]).endswith(coin)
+
+
+def _coins(account: AccountView) -> list[dict[str, object]]:
+    """The coins that the account holds, without the chains that they could be sent over."""
+    coins = [_coin(state)["coin"] for state in account.balances()]
+    return [{"name": coin, "coin": coin, "remainAmount": "0", "chains": []} for coin in coins]
 
 
 def _row(state: SentState) -> Any:

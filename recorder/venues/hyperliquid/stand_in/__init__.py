@@ -1,5 +1,6 @@
 """Hyperliquid's server side, for the simulator and for a served record."""
 
+import re
 from collections.abc import Mapping
 
 from recorder.venues.hyperliquid.questions import PATH
@@ -7,6 +8,10 @@ from recorder.venues.hyperliquid.stand_in import face
 from recorder.venues.hyperliquid.stand_in.conversation import HyperliquidConversation
 from recorder.venues.hyperliquid.stand_in.rest import HyperliquidRequestHandler
 from recorder.venues.stand_in import StandIn
+
+
+#: How subscriptions and pushes name their account.
+_USER = re.compile(rb'"user": ?"(0[xX][0-9a-fA-F]{40})"')
 
 
 class HyperliquidStandIn(StandIn):
@@ -24,3 +29,8 @@ class HyperliquidStandIn(StandIn):
     def credentials(self, key: str, secret: str) -> Mapping[str, str]:
         """The address."""
         return {"address": key}
+
+    def key_in(self, payload: bytes) -> str | None:
+        """The address that a subscription or a push names."""
+        found = _USER.search(payload)
+        return None if found is None else found[1].decode().lower()

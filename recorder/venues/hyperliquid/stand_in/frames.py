@@ -10,6 +10,7 @@ import msgspec
 
 from recorder.venues.hyperliquid.words import MAIN_DEX, SPOT
 from recorder.venues.simulated import (
+    Kind,
     SimulatedBalance,
     SimulatedFill,
     SimulatedOrder,
@@ -282,8 +283,8 @@ def spot_state(balances: Iterable[SimulatedBalance]) -> Object:
     }
 
 
-#: Tokens of the spot market that the stand-in lists → their numbers.
-TOKENS = {"USDC": 0, "PURR": 1, "HYPE": 150}
+#: Tokens of the spot market → their numbers, which are their places in the list of all tokens, too.
+TOKENS = {"USDC": 0, "PURR": 1, "HYPE": 2}
 
 
 def token_of(coin: str) -> int:
@@ -299,6 +300,14 @@ def perpetuals(terms: Iterable[Terms]) -> Object:
         if one.kind == "linear"
     ]
     return {"universe": universe, "collateralToken": TOKENS["USDC"]}
+
+
+def contexts(terms: Iterable[Terms], kind: Kind) -> list[Object]:
+    """What is traded beside each instrument of a kind: nothing. The price is the first one, and none is offered."""
+    none = {"prevDayPx": None, "dayNtlVlm": "0.0", "midPx": None}
+    if kind != "spot":
+        none |= {"funding": "0.0", "openInterest": "0.0", "premium": None, "impactPxs": None}
+    return [{**none, "markPx": _text(one.first_price)} for one in terms if one.kind == kind]
 
 
 def pairs(terms: Iterable[Terms]) -> Object:

@@ -57,6 +57,8 @@ class HyperliquidRequestHandler:
         key = next((one for one in (user, user.lower()) if self._backend.secret_of(one) is not None), None)
         if kind == "userRole":
             return frames.encode({"role": "missing" if key is None else "user"})
+        if kind == "userAbstraction":
+            return frames.encode("default" if key is None else "disabled")
         if kind not in _ANSWERS:
             raise HttpError(422, "Failed to deserialize the JSON body into the target type")
         read, nothing = _ANSWERS[kind]
@@ -222,7 +224,9 @@ _ANSWERS: dict[str, tuple[_Read, Any]] = {
 _PUBLIC: dict[str, Callable[[Backend], Any]] = {
     "exchangeStatus": lambda backend: {"specialStatuses": None, "time": backend.clock_ms()},
     "meta": lambda backend: frames.perpetuals(backend.terms),
+    "metaAndAssetCtxs": lambda backend: [frames.perpetuals(backend.terms), frames.contexts(backend.terms, "linear")],
     "allPerpMetas": lambda backend: [frames.perpetuals(backend.terms)],
     "spotMeta": lambda backend: frames.pairs(backend.terms),
+    "spotMetaAndAssetCtxs": lambda backend: [frames.pairs(backend.terms), frames.contexts(backend.terms, "spot")],
     "perpDexs": lambda _backend: [None],
 }
