@@ -194,6 +194,10 @@ class PlainConversation:
         """The topics of one of them."""
         return self._followed.get(key, ())
 
+    def pushed(self, key: str, topic: str, payload: bytes) -> tuple[bytes]:
+        """The push itself."""
+        return (payload,)
+
     def open(self, now_ms: int, now_s: float) -> list[Said]:
         """No greeting."""
         return []
@@ -325,6 +329,9 @@ class PlainStandIn:
     def credentials(self, key: str, secret: str) -> Mapping[str, str]:
         """Key and secret."""
         return {"key": key, "secret": secret}
+
+    def key_in(self, payload: bytes) -> None:
+        """None."""
 
     def terms(self, _symbols: Sequence[str]) -> tuple[Terms, ...]:
         """All instruments."""

@@ -5,20 +5,23 @@ import gc
 import json
 import signal
 import socket
+import sqlite3
 import statistics
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
+import urllib3
 import websocket
 
 from recorder.clock import NS_PER_S, utc_text
 from recorder.errors import DatabaseError
+from recorder.live.recording import Recording
 from recorder.model import AccountUpdate
 from recorder.read.record import Record
 from recorder.read.replay.events import Event
@@ -28,6 +31,7 @@ from recorder.replay.serving.feed import BYTES_MAX
 from recorder.replay.serving.portal import ANSWERERS
 from recorder.replay.serving.rest import RecordedAccount
 from recorder.simulator import Simulator, SimulatorOptions
+from recorder.venues.bybit import sign as bybit_sign
 from recorder.venues.fmex import rest
 from recorder.venues.fmex.portal import ping
 from recorder.venues.rest import Credentials
@@ -35,8 +39,10 @@ from recorder.wire.server import SETTLE_S
 from recorder.wire.server import ClientConnection as Connected
 from tests.client import PATIENCE_S, Client, fetch, http_error, now_ms
 from tests.contract.scribe import Heard, Scribe, Story
+from tests.faults.live import account_at
 from tests.integration.process import Folder, Process
 from tests.integration.test_hostile_frames import GOOD, HOSTILE
+from tests.waiting import wait_until
 
 CLIENTS = 20
 #: As large as pushes never are: the kernel's buffers are full after a few hundred.
@@ -339,6 +345,90 @@ def test_stopping_waits_for_no_client(
         took_s = time.monotonic() - began_s
     answers.set()
     assert took_s < PATIENCE_S / 2
+
+
+# Records of other exchanges.
+
+
+def record_simulated(venue: str, path: Path) -> str:
+    """The address of a record of a simulated account."""
+    url = f"sqlite:///{path / 'recorder.db'}"
+    options = SimulatorOptions(venue=venue, pushes=100, rate_per_s=200, live_clock=True, funding_interval_s=0.05)
+    with Simulator(options) as exchange, Recording(url, [account_at(exchange)]) as recording:
+        exchange.wait_finished(PATIENCE_S)
+        wait_until(lambda: rows_of(url, "SELECT 1 FROM transactions WHERE transaction_id IS NOT NULL"))
+        wait_until(lambda: not recording.state().frames_waiting)
+    return url
+
+
+def rows_of(url: str, query: str) -> list[Any]:
+    with closing(sqlite3.connect(url.removeprefix("sqlite:///"))) as database:
+        return database.execute(query).fetchall()
+
+
+def pushes_of(url: str, *topics: str) -> list[Any]:
+    """The recorded pushes of topics."""
+    rows = rows_of(url, "SELECT topic, payload FROM frames WHERE source = 'push' AND status = 'decoded'")
+    return [json.loads(payload) for topic, payload in rows if topic in topics]
+
+
+def test_a_record_of_hyperliquid_is_served_under_the_address_of_its_account(tmp_path: Path) -> None:
+    url = record_simulated("hyperliquid", tmp_path)
+    fills, states = pushes_of(url, "userFills"), pushes_of(url, "allDexsClearinghouseState")
+    with Serving(url, ServingOptions(speed=None)) as serving:
+        name, address = serving.keys
+        assert (name, len(address)) == ("main", 42)
+        follower = websocket.create_connection(f"{serving.url.replace('http', 'ws')}/ws", timeout=PATIENCE_S)
+        with closing(follower):
+            for user, kind in ((f"0x{'0' * 40}", "userFills"), (address, "userFills"), (address, "clearinghouseState")):
+                follower.send(json.dumps({"method": "subscribe", "subscription": {"type": kind, "user": user}}))
+            heard = [json.loads(follower.recv()) for _ in range(3 + len(fills) + len(states))]
+            # Nobody has recorded the first account.
+            assert [one["channel"] for one in heard[:3]] == ["error", *["subscriptionResponse"] * 2]
+            assert [one for one in heard if one["channel"] == "userFills"] == fills
+            single = [one["data"]["clearinghouseState"] for one in heard if one["channel"] == "clearinghouseState"]
+            assert single == [one["data"]["clearinghouseStates"][0][1] for one in states]
+            serving.wait_finished(timeout_s=PATIENCE_S)
+
+            def ask(kind: str, **more: object) -> Any:
+                body = {"type": kind, "user": address, **more}
+                return urllib3.request("POST", f"{serving.url}/info", json=body).json()
+
+            assert ask("clearinghouseState")["assetPositions"] == single[-1]["assetPositions"]
+            payments = [one for frame in pushes_of(url, "userFundings") for one in frame["data"]["fundings"]]
+            listed = [{"time": one["time"], **one["delta"]} for one in ask("userFunding", startTime=0)]
+            assert [{**one, "type": "funding"} for one in payments] == listed
+            # The first snapshot has several rows in one frame.
+            deposits = [
+                one["delta"]
+                for frame in pushes_of(url, "userNonFundingLedgerUpdates")
+                for one in frame["data"]["nonFundingLedgerUpdates"]
+            ]
+            assert len(deposits) > 2
+            assert [one["delta"] for one in ask("userNonFundingLedgerUpdates", startTime=0)] == deposits
+
+
+def test_a_record_of_bybit_is_served_with_its_ledger_apart_from_its_executions(tmp_path: Path) -> None:
+    url = record_simulated("bybit", tmp_path)
+    executions = pushes_of(url, "execution")
+    assert {one["data"][0]["execType"] for one in executions} == {"Trade", "Funding"}
+    with Serving(url, ServingOptions(speed=None)) as serving:
+        secret = serving.options.secret
+        follower = websocket.create_connection(f"{serving.url.replace('http', 'ws')}/v5/private", timeout=PATIENCE_S)
+        with closing(follower):
+            expires = str(now_ms() + 10_000)
+            signed = bybit_sign.signature(secret, f"GET/realtime{expires}")
+            commands = {"auth": ["main", expires, signed], "subscribe": ["execution"]}
+            for number, (op, args) in enumerate(commands.items()):
+                follower.send(json.dumps({"req_id": number, "op": op, "args": args}))
+                assert json.loads(follower.recv()).items() >= {"op": op, "req_id": str(number), "success": True}.items()
+            assert [json.loads(follower.recv()) for _ in executions] == executions
+            serving.wait_finished(timeout_s=PATIENCE_S)
+            query = "accountType=UNIFIED&limit=50"
+            address = f"{serving.url}/v5/account/transaction-log?{query}"
+            answer = urllib3.request("GET", address, headers=bybit_sign.headers("main", secret, query, now_ms())).json()
+            assert answer["result"]["list"]
+            assert all("transactionTime" in one for one in answer["result"]["list"])
 
 
 # As processes.

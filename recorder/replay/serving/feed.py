@@ -7,7 +7,7 @@ from concurrent.futures import Executor
 from itertools import islice
 
 from recorder.clock import NS_PER_S, utc_text
-from recorder.model import CONTROL, DECODED, Heartbeat
+from recorder.model import CONTROL, Heartbeat
 from recorder.read.records import Gap
 from recorder.read.replay.events import Event, FrameEvent, GapBegan, instant_ns
 from recorder.replay.clock import ReplayPace
@@ -170,7 +170,7 @@ class ReplayFeed:
         conversation = self._client.conversation
         subscribed = conversation.topics_of(self._key)
         # Frames that could not be decoded or belong to no topic were pushed, too: any subscriber gets them.
-        if event.topic is None or event.topic not in self._topics or event.status != DECODED:
+        if event.topic is None or event.topic not in self._topics:
             return (event.payload,) if subscribed else ()
         return conversation.pushed(self._key, event.topic, event.payload) if event.topic in subscribed else ()
 

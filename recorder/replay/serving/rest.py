@@ -18,8 +18,8 @@ from recorder.store.columns import Int64
 from recorder.store.schema import frames, transactions
 from recorder.venues.view import Entry, Execution, SentState, Span
 
-#: Frames read in one statement.
-FRAMES_MAX = 500
+#: Frames read in one statement, for which a connection is opened: a page of a history has at most some hundred.
+FRAMES_MAX = 200
 
 
 class RecordedAccount:
@@ -108,16 +108,19 @@ class RecordedAccount:
         """The entries of a span: each with its time, from rows that name their frame."""
         mine = [(at_ms, row) for at_ms, row in found if span.since_ms <= at_ms < span.until_ms]
         mine.sort(key=lambda one: (one[0], one[1].session_id, one[1].seq, one[1].item), reverse=not span.oldest_first)
-        names = [f"{row.session_id}-{row.seq}-{row.item}" for _, row in mine]
         if span.beyond is not None:
-            start = names.index(span.beyond) + 1 if span.beyond in names else len(names)
-            names, mine = names[start:], mine[start:]
-        for name, (at_ms, row) in zip(names, mine, strict=True):
-            for state in self._sent([row]):
-                yield Entry(name, at_ms, state)
+            names = [_name(row) for _, row in mine]
+            mine = mine[names.index(span.beyond) + 1 :] if span.beyond in names else []
+        times = {_name(row): at_ms for at_ms, row in mine}
+        for row, state in self._with_frames([row for _, row in mine]):
+            yield Entry(_name(row), times[_name(row)], state)
 
     def _sent(self, states: Sequence[Any]) -> Iterator[SentState]:
         """The states as the venue sent them. One whose frame was redacted in the meantime is left out."""
+        return (state for _, state in self._with_frames(states))
+
+    def _with_frames(self, states: Sequence[Any]) -> Iterator[tuple[Any, SentState]]:
+        """Each state and what the venue sent, except where the frame was redacted."""
         for start in range(0, len(states), FRAMES_MAX):
             some = states[start : start + FRAMES_MAX]
             with self._as_of.reading() as connection:
@@ -127,7 +130,7 @@ class RecordedAccount:
             for one in some:
                 row = found.get((one.session_id, one.seq))
                 if row is not None:
-                    yield SentState(row.topic or "", row.payload, one.item)
+                    yield one, SentState(row.topic or "", row.payload, one.item)
 
 
 def _frames(connection: Connection, account_id: int, keys: Collection[tuple[int, int]]) -> Sequence[Any]:
@@ -139,6 +142,11 @@ def _frames(connection: Connection, account_id: int, keys: Collection[tuple[int,
     # An outer join, so that every planner begins with the keys instead of walking through the whole table.
     query = select(f.session_id, f.seq, f.topic, f.payload).select_from(wanted.outerjoin(frames, same))
     return connection.execute(query).all()
+
+
+def _name(row: Any) -> str:
+    """What tells an entry of a history from all others."""
+    return f"{row.session_id}-{row.seq}-{row.item}"
 
 
 def _created(order: Order) -> tuple[int, int, str]:

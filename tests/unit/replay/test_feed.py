@@ -22,6 +22,7 @@ class Taken:
     def __init__(self, *, is_open: bool) -> None:
         self.conversation = self
         self.topics_of = lambda _key: {"account"}
+        self.pushed = lambda _key, _topic, payload: (payload,)
         self.payloads: list[bytes] = []
         self._is_open = is_open
 

@@ -313,7 +313,6 @@ def contexts(terms: Iterable[Terms], kind: Kind) -> list[Object]:
 def pairs(terms: Iterable[Terms]) -> Object:
     """The answer to `spotMeta`."""
     spot = [one for one in terms if one.kind == "spot"]
-    coins = dict.fromkeys(["USDC", *(one.base for one in spot)])
     steps = {one.base: _decimals(one.quantity_step) for one in spot}
     return {
         "universe": [
@@ -326,8 +325,8 @@ def pairs(terms: Iterable[Terms]) -> Object:
             for one in spot
         ],
         "tokens": [
-            {"name": coin, "index": token_of(coin), "szDecimals": steps.get(coin, 8), "weiDecimals": 8}
-            for coin in coins
+            {"name": coin, "index": number, "szDecimals": steps.get(coin, 8), "weiDecimals": 8}
+            for coin, number in TOKENS.items()
         ],
     }
 

@@ -4,7 +4,7 @@ Every account is public; of an unknown address every answer is empty. Source: hy
 "Rate limits and user limits".
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from itertools import islice
 from typing import Any
@@ -17,7 +17,7 @@ from recorder.venues.hyperliquid.rest import FILLS_PER_PAGE, LEDGER_PER_PAGE
 from recorder.venues.hyperliquid.stand_in import frames
 from recorder.venues.limits import RateLimit
 from recorder.venues.stand_in import AccountQuery, Backend, HttpError, PortalAccess, Reply, Request
-from recorder.venues.view import NEVER_MS, AccountView, SentState, Span
+from recorder.venues.view import NEVER_MS, AccountView, Entry, SentState, Span
 
 #: Weight of an address in a minute; of a request, by its type; a list costs one more for each 20 rows.
 WEIGHT_MAX, WINDOW_MS = 1_200, 60_000
@@ -86,9 +86,8 @@ def _margin_state(account: AccountView, asked: Asked) -> Any:
     for state in account.balances():
         found = _margin_of(state)
         if found is not None:
-            held = [_margin_of(one) for one in account.positions()]
-            positions = [row for one in held if one is not None for row in one["assetPositions"]]
-            return {**found, "assetPositions": positions, "time": account.now_ms}
+            # Whatever frame has the balance lists all positions, too.
+            return {**found, "time": account.now_ms}
     return frames.margin_state(None, (), account.now_ms)
 
 
@@ -164,8 +163,19 @@ def _ledger(account: AccountView, asked: Asked) -> Any:
 def _ledger_rows(account: AccountView, asked: Asked, is_wanted: Callable[[Any], bool]) -> Any:
     since_ms, until_ms = _period(asked)
     entries = account.transactions(Span(since_ms=since_ms, until_ms=until_ms, oldest_first=True))
-    rows = (row for one in entries for row in _rows(one.state) if is_wanted(row))
+    rows = (row for row in _each_once(entries) if is_wanted(row))
     return list(islice(rows, LEDGER_PER_PAGE))
+
+
+def _each_once(entries: Iterable[Entry]) -> Iterator[Any]:
+    """The rows of the entries. A frame can have several rows, and a row can be two entries: one of each wallet."""
+    seen: set[bytes] = set()
+    for one in entries:
+        for row in _rows(one.state):
+            key = frames.encode([row["time"], row["delta"]])
+            if row["time"] == one.at_ms and key not in seen:
+                seen.add(key)
+                yield row
 
 
 def _period(asked: Asked) -> tuple[int, int]:
