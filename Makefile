@@ -35,7 +35,7 @@ examples: $(EXAMPLES)/.ready  ## The examples, with the packages they are for: t
 	$(EXAMPLES)/bin/python -m pytest tests/examples -m examples --timeout 600
 
 clients: $(CLIENTS)/.ready  ## What other people's clients of exchanges understand, beside what is recorded; in a folder of its own
-	$(CLIENTS)/bin/python -m pytest tests/clients -m clients -rP --timeout 600
+	$(CLIENTS)/bin/python -m pytest tests/clients -m clients --timeout 600
 
 soak: $(READY)  ## Faults mixed at random, for MINUTES
 	$(BIN)/python -m pytest tests/faults/test_mixed.py -m soak --soak-minutes $(MINUTES) -s --timeout 0

@@ -1,10 +1,16 @@
-"""What tests of other people's clients share: a connection that is none, and how many of the frames agree."""
+"""What tests of other people's clients share: a connection that is none, and the table that `make clients` prints."""
 
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from decimal import Decimal
 from typing import Any
+
+#: Columns of the table of conversations, besides those that say who speaks with whom.
+COLUMNS = ("logins", "sent", "understood", "stored", "differences")
+#: Lines of the two tables: of conversations, and of frames that are only decoded.
+CONVERSATIONS: list[tuple[str, ...]] = []
+DECODED: list[tuple[str, ...]] = []
 
 
 class Line:
@@ -24,11 +30,32 @@ class Line:
 
 @contextmanager
 def counted(venue: str, client: str, test: str) -> Iterator[Counter[str]]:
-    """How many agree, and how many differ on purpose: a line of the table that `make clients` prints."""
+    """How many decoded frames agree, and how many differ on purpose: a line of the table."""
     counts: Counter[str] = Counter()
     yield counts
-    told = ", ".join(f"{number} {what}" for what, number in sorted(counts.items()))
-    print(f"{venue} | {client} | {test.removeprefix('test_')} | {told}")
+    found = ", ".join(f"{number} {what}" for what, number in sorted(counts.items()))
+    DECODED.append((venue, client, test.removeprefix("test_").replace("_", " "), found))
+
+
+@contextmanager
+def conversation(venue: str, client: str, against: str) -> Iterator[Counter[str]]:
+    """What a client was sent and understood, and what the recorder stored of it: a line of the table.
+
+    What is counted under other names than those of the columns explains differences.
+    """
+    counts: Counter[str] = Counter()
+    yield counts
+    numbers = ["none needed" if name == "logins" and name not in counts else str(counts[name]) for name in COLUMNS]
+    others = {"rows agree" if what == "agree" else what: counts[what] for what in counts if what not in COLUMNS}
+    explained = ", ".join(f"{number} {what}" for what, number in sorted(others.items()))
+    CONVERSATIONS.append((venue, client, against, *numbers, explained))
+
+
+def table(head: tuple[str, ...], lines: list[tuple[str, ...]]) -> Iterator[str]:
+    """The lines of a table, in columns."""
+    widths = [max(map(len, column)) for column in zip(head, *lines, strict=True)]
+    for line in (head, *sorted(lines)):
+        yield " | ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)).rstrip()
 
 
 def number(text: str | None) -> Decimal | None:

@@ -1,0 +1,126 @@
+"""Other people's clients at a served record: they receive the recorded private stream again, in its order."""
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import pytest
+
+from recorder.replay.serving import Serving, ServingOptions
+from tests.clients.listening import conversation
+from tests.clients.test_against_stand_ins import KINDS, exchange, pybit_at, record
+from tests.clients.watching import Stored, Watching, compare, same
+from tests.waiting import wait_until
+
+pytestmark = pytest.mark.clients
+
+SERVED = "served record"
+#: Topics that ccxt.pro watches.
+CCXT = {
+    "bybit": {"order", "execution", "position", "wallet"},
+    "hyperliquid": {"orderUpdates", "userFills", "allDexsClearinghouseState"},
+}
+
+
+class Recorded(NamedTuple):
+    """The record of a simulated account, and what ccxt knew of its markets: a record does not have all of them."""
+
+    url: str
+    pushes: list[Stored]
+    markets: Any
+
+
+@pytest.fixture(scope="module", params=["bybit", "hyperliquid"])
+def recorded(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[str, Recorded]]:
+    path = tmp_path_factory.mktemp(request.param)
+    with exchange(request.param) as simulator:
+        with Watching(request.param, simulator.url, simulator.key, simulator.secret) as client:
+            pass
+        pushes = record(path, simulator)
+    yield request.param, Recorded(f"sqlite:///{path / 'recorder.db'}", pushes, client.markets)
+
+
+@pytest.fixture
+def served(recorded: tuple[str, Recorded]) -> Iterator[Serving]:
+    with Serving(recorded[1].url, ServingOptions(speed=None)) as serving:
+        yield serving
+
+
+def test_ccxt_understands_a_served_record(recorded: tuple[str, Recorded], served: Serving) -> None:
+    venue, (_, every, markets) = recorded
+    pushes = [one for one in every if one.topic in CCXT[venue]]
+    with conversation(venue, "ccxt.pro", SERVED) as counts:
+        with Watching(venue, served.url, served.keys[-1], served.options.secret, markets) as client:
+            client.wait_heard(len(pushes))
+            served.wait_finished(timeout_s=60)
+            trades, positions = client.ask("fetch_my_trades"), client.ask("fetch_positions")
+            balance = client.ask("fetch_balance")
+        if venue == "bybit":
+            counts["logins"] = client.logins
+        counts["sent"] = counts["stored"] = len(pushes)
+        assert [one.frame for one in client.heard] == [one.frame for one in pushes]
+        compare(venue, client.heard, pushes, counts)
+        # REST answers as of the end.
+        fills = {row.trade_id for one in pushes for table, row in one.rows if table == "fills"}
+        assert {one["id"] for one in trades} <= fills and trades
+        latest = {
+            (row.symbol, row.position_side): row.quantity
+            for one in pushes
+            for table, row in one.rows
+            if table == "position_updates"
+        }
+        assert len({(one["symbol"], one["side"]) for one in positions}) == len(positions) <= len(latest)
+        assert balance["total"]
+
+
+def test_pybit_hears_a_served_record(
+    recorded: tuple[str, Recorded], served: Serving, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import pybit.unified_trading as pybit
+
+    venue, (_, pushes, _) = recorded
+    if venue != "bybit":
+        return
+    heard: list[dict[str, Any]] = []
+    monkeypatch.setattr(pybit, "PRIVATE_WSS", f"{served.url.replace('http', 'ws')}/v5/private")
+    with conversation(venue, "pybit", SERVED) as counts:
+        client = pybit_at("main", served.options.secret, heard.append)
+        try:
+            wait_until(lambda: len(heard) >= len(pushes))
+            counts["logins"] = int(client.auth)
+            http = pybit.HTTP(testnet=False, api_key="main", api_secret=served.options.secret, recv_window=10_000)
+            http.endpoint = served.url
+            held = http.get_positions(category="linear", settleCoin="USDT")["result"]["list"]
+            ledger = http.get_transaction_log(accountType="UNIFIED")["result"]["list"]
+        finally:
+            client.exit()
+        assert list(map(same, heard)) == [one.frame for one in pushes]
+        counts["sent"] = counts["understood"] = counts["stored"] = len(heard)
+        assert held and all("transactionTime" in one for one in ledger)
+
+
+def test_the_sdk_of_hyperliquid_hears_a_served_record(recorded: tuple[str, Recorded], served: Serving) -> None:
+    from hyperliquid.info import Info
+
+    venue, (_, every, _) = recorded
+    if venue != "hyperliquid":
+        return
+    pushes = [one for one in every if one.topic in KINDS]
+    heard: list[dict[str, Any]] = []
+    address = served.keys[-1]
+    with conversation(venue, "SDK", SERVED) as counts:
+        info = Info(served.url)
+        try:
+            for kind in KINDS:
+                info.subscribe({"type": kind, "user": address}, heard.append)
+            wait_until(lambda: len(heard) >= len(pushes))
+            served.wait_finished(timeout_s=60)
+            fills, state = info.user_fills(address), info.user_state(address)
+        finally:
+            info.disconnect_websocket()
+        assert list(map(same, heard)) == [one.frame for one in pushes]
+        counts["sent"] = counts["understood"] = counts["stored"] = len(heard)
+        ours = {row.trade_id for one in pushes for table, row in one.rows if table == "fills"}
+        assert {str(one["tid"]) for one in fills} == ours
+        assert len({one["position"]["coin"] for one in state["assetPositions"]}) == len(state["assetPositions"])

@@ -1,0 +1,235 @@
+"""Real clients of a stand-in: ccxt.pro, which watches everything at once, and what it understood of each frame."""
+
+import asyncio
+import json
+import sqlite3
+import threading
+from collections import Counter
+from collections.abc import Iterable
+from contextlib import closing, suppress
+from copy import deepcopy
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, NamedTuple, Self
+
+from recorder.model import CONTROL, PUSH
+from tests.waiting import wait_until
+
+#: What is watched.
+WATCHED = ("watch_orders", "watch_my_trades", "watch_positions", "watch_balance")
+TABLES = ("order_updates", "fills", "position_updates", "account_updates", "transactions")
+
+
+class Heard(NamedTuple):
+    """A frame, and what the client understood: an object of ccxt for each thing in it, None for what it left out."""
+
+    frame: str
+    understood: list[Any]
+
+
+def same(frame: Any) -> str:
+    """A frame as text that is equal for equal frames: the state of one exchange is that in the state of all."""
+    if frame.get("channel") == "allDexsClearinghouseState":
+        data = frame["data"]
+        one = {"dex": "", "user": data["user"], "clearinghouseState": data["clearinghouseStates"][0][1]}
+        frame = {"channel": "clearinghouseState", "data": one}
+    return json.dumps(frame, sort_keys=True)
+
+
+def connect(venue: str, url: str, key: str, secret: str) -> Any:
+    """A client of ccxt.pro that talks to a stand-in instead of the exchange. Make it in its event loop."""
+    import ccxt.pro
+
+    options = {"watchPositions": {"fetchPositionsSnapshot": False}}
+    client = getattr(ccxt.pro, venue)({"number": str, "enableRateLimit": False, "options": options})
+    socket = url.replace("http", "ws", 1)
+    if venue == "bybit":
+        client.apiKey, client.secret = key, secret
+        client.urls["api"] = {**dict.fromkeys(client.urls["api"], url), "ws": client.urls["api"]["ws"]}
+        client.urls["api"]["ws"]["private"]["contract"] = f"{socket}/v5/private"
+    else:
+        client.walletAddress = key
+        client.urls["api"] = {**client.urls["api"], "public": url, "ws": {"public": f"{socket}/ws"}}
+    return client
+
+
+class Watching:
+    """A client of ccxt.pro in a thread of its own, which watches orders, trades, positions and balances in parallel.
+
+    Args:
+        venue: which exchange.
+        url: of the stand-in.
+        key: of the account.
+        secret: its secret.
+        markets: what ccxt knows of the exchange's markets; None to ask the stand-in.
+    """
+
+    def __init__(self, venue: str, url: str, key: str, secret: str, markets: Any = None) -> None:
+        self.heard: list[Heard] = []
+        #: Frames that carry no data, such as acknowledgements.
+        self.answers: list[Any] = []
+        #: Method → ids of what it returned.
+        self.returned: dict[str, set[str]] = {name: set() for name in WATCHED}
+        self.markets = markets
+        self._arguments = venue, url, key, secret
+        self._failures: list[Exception] = []
+        self._loop = asyncio.new_event_loop()
+        self._ready = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        wait_until(lambda: self._ready.is_set() or self._failures)
+        self.check()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._loop.call_soon_threadsafe(self._stop.set)
+        self._thread.join()
+
+    def check(self) -> None:
+        """Raise what went wrong in the client."""
+        if self._failures:
+            raise self._failures[0]
+
+    def wait_heard(self, frames: int) -> None:
+        """Wait for this number of frames."""
+        wait_until(lambda: self._failures or len(self.heard) >= frames)
+        self.check()
+
+    def ask(self, method: str, *arguments: object) -> Any:
+        """Call a method of REST."""
+        return asyncio.run_coroutine_threadsafe(getattr(self._client, method)(*arguments), self._loop).result(30)
+
+    @property
+    def logins(self) -> int:
+        """How often it logged in."""
+        return sum(one.get("op") == "auth" and one["success"] for one in self.answers)
+
+    def _run(self) -> None:
+        try:
+            self._loop.run_until_complete(self._watch_all())
+        except Exception as error:  # noqa: BLE001  raised by `check`
+            self._failures.append(error)
+        finally:
+            self._loop.close()
+
+    async def _watch_all(self) -> None:
+        self._stop = asyncio.Event()
+        self._client = client = connect(*self._arguments)
+        original = client.handle_message
+
+        def handle(line: Any, message: Any) -> None:
+            self._take(original, line, message)
+
+        client.handle_message = handle
+        try:
+            if self.markets is None:
+                self.markets = list((await client.load_markets()).values())
+            else:
+                client.set_markets(self.markets)
+            watching = [asyncio.create_task(self._watch(name)) for name in WATCHED]
+            self._ready.set()
+            await self._stop.wait()
+            for task in watching:
+                task.cancel()
+            await asyncio.gather(*watching, return_exceptions=True)
+        finally:
+            with suppress(Exception):
+                await client.close()
+
+    async def _watch(self, name: str) -> None:
+        try:
+            while True:
+                found = await getattr(self._client, name)()
+                things = found if isinstance(found, list) else []
+                self.returned[name] |= {one["id"] for one in things if one.get("id")}
+        except asyncio.CancelledError:
+            raise
+        except Exception as error:  # noqa: BLE001  raised by `check`
+            if not self._stop.is_set():
+                self._failures.append(error)
+
+    def _take(self, handle: Any, line: Any, message: Any) -> None:
+        told, resolved = same(message), {}
+        resolve = type(line).resolve
+
+        def keep(result: object, name: str) -> object:
+            resolved[name] = result
+            return resolve(line, result, name)
+
+        line.resolve = keep
+        handle(line, message)
+        del line.resolve
+        kind = message.get("topic") or message.get("channel")
+        if kind in _UNDERSTOOD:
+            understood = _UNDERSTOOD[kind](self._client, message["data"], resolved)
+            self.heard.append(Heard(told, deepcopy(understood)))
+        else:
+            self.answers.append(message)
+
+
+def _newest(cache: Iterable[Any] | None, ids: Iterable[object]) -> list[Any]:
+    known = {one["id"]: one for one in cache or ()}
+    return [known.get(str(one)) for one in ids]
+
+
+def _margin(client: Any, _data: Any, resolved: dict[str, Any]) -> list[Any]:
+    return [
+        *resolved["clearinghouseState::positions"],
+        {"timestamp": client.balance["swap"]["timestamp"], **client.balance["swap"]["USDC"]},
+    ]
+
+
+#: Topic or channel → what the client understood of a frame, from where it keeps it or hands it to those who wait.
+_UNDERSTOOD: dict[str, Any] = {
+    "order": lambda client, data, _: _newest(client.orders, [one["orderId"] for one in data]),
+    "execution": lambda client, data, _: _newest(client.myTrades, [one["execId"] for one in data]),
+    "position": lambda _client, _data, resolved: resolved["positions"],
+    "wallet": lambda client, data, _: [client.balance["unified"][coin["coin"]] for one in data for coin in one["coin"]],
+    "orderUpdates": lambda client, data, _: _newest(client.orders, [one["order"]["oid"] for one in data]),
+    "userFills": lambda client, data, _: _newest(client.myTrades, [one["tid"] for one in data["fills"]]),
+    "clearinghouseState": _margin,
+    "spotState": lambda client, data, _: [client.balance["spot"][one["coin"]] for one in data["spotState"]["balances"]],
+}
+
+
+class Stored(NamedTuple):
+    """A push in the record, and its typed rows."""
+
+    topic: str
+    frame: str
+    rows: list[tuple[str, Any]]
+
+
+def stored(path: Path) -> list[Stored]:
+    """The pushes of a record, in order, each with its rows: the name of their table, and the row."""
+    with closing(sqlite3.connect(path)) as database:
+        database.row_factory = sqlite3.Row
+        rows: dict[tuple[int, int], list[tuple[str, Any]]] = {}
+        for table in TABLES:
+            for row in database.execute(f"SELECT * FROM {table} ORDER BY session_id, seq, item"):
+                rows.setdefault((row["session_id"], row["seq"]), []).append((table, SimpleNamespace(**dict(row))))
+        query = "SELECT session_id, seq, topic, payload FROM frames WHERE source = ? AND status <> ?"
+        return [
+            Stored(topic, same(json.loads(payload)), sorted(rows.get((session, seq), []), key=lambda one: one[1].item))
+            for session, seq, topic, payload in database.execute(f"{query} ORDER BY session_id, seq", (PUSH, CONTROL))
+        ]
+
+
+def compare(venue: str, heard: Iterable[Heard], record: Iterable[Stored], counts: Counter[str]) -> None:
+    """Each frame that the client heard says to it what the typed rows of the same stored frame say."""
+    from tests.clients import test_parsers_bybit, test_parsers_hyperliquid
+
+    checks: Any = {"bybit": test_parsers_bybit, "hyperliquid": test_parsers_hyperliquid}[venue].CHECKS
+    rows = {one.frame: one.rows for one in record}
+    for one in heard:
+        things = iter(one.understood)
+        for table, ours in rows[one.frame]:
+            if table == "position_updates" and '"channel": "userFills"' in one.frame:
+                # Closing fills say that a position is flat.
+                counts["flat positions, which ccxt does not conclude from fills"] += 1
+            else:
+                checks[table](ours, next(things), counts)
+        assert next(things, None) is None
+        counts["understood"] += 1
