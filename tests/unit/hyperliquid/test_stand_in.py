@@ -7,7 +7,7 @@ import pytest
 
 from recorder.venues.hyperliquid.portal import PATH, topics_of
 from recorder.venues.hyperliquid.stand_in import HyperliquidStandIn
-from recorder.venues.hyperliquid.stand_in.conversation import SILENT_S, HyperliquidConversation
+from recorder.venues.hyperliquid.stand_in.conversation import HyperliquidConversation
 from recorder.venues.stand_in import Backend, Close, PortalAccess, Snapshot
 
 ME = "0x5e11aa00000000000000000000000000000000a1"
@@ -46,8 +46,8 @@ def test_the_state_of_one_exchange_is_taken_from_the_state_of_all(conversation: 
 def test_a_client_that_only_listens_is_kept_while_something_is_pushed(conversation: HyperliquidConversation) -> None:
     subscribe(conversation, "userFills")
     assert conversation.pushed(ME, "userFills", b"{}") == [b"{}"]
-    assert conversation.wake(0, SILENT_S) == []
-    assert conversation.wake(0, 2 * SILENT_S) == [Close(1000, "Inactive")]
+    assert conversation.wake(0, HyperliquidConversation.silence_s) == []
+    assert conversation.wake(0, 2 * HyperliquidConversation.silence_s) == [Close(1000, "Inactive")]
 
 
 def test_an_account_is_known_by_the_address_in_its_frames() -> None:

@@ -9,7 +9,6 @@ from recorder.venues.hyperliquid.stand_in.conversation import HyperliquidConvers
 from recorder.venues.hyperliquid.stand_in.rest import HyperliquidRequestHandler
 from recorder.venues.stand_in import StandIn
 
-
 #: How subscriptions and pushes name their account.
 _USER = re.compile(rb'"user": ?"(0[xX][0-9a-fA-F]{40})"')
 
