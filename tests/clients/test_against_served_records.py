@@ -6,9 +6,11 @@ from typing import Any, NamedTuple
 import pytest
 
 from recorder.replay.serving import Serving, ServingOptions
+from recorder.simulator import Simulator, SimulatorOptions
 from tests.clients.listening import conversation
 from tests.clients.test_against_stand_ins import KINDS, exchange, pybit_at, record
 from tests.clients.watching import Stored, Watching, compare, same
+from tests.docs.pages import CHECKOUT, blocks
 from tests.waiting import wait_until
 
 pytestmark = pytest.mark.clients
@@ -124,3 +126,36 @@ def test_the_sdk_of_hyperliquid_hears_a_served_record(recorded: tuple[str, Recor
         ours = {row.trade_id for one in pushes for table, row in one.rows if table == "fills"}
         assert {str(one["tid"]) for one in fills} == ours
         assert len({one["position"]["coin"] for one in state["assetPositions"]}) == len(state["assetPositions"])
+
+
+def snippets() -> list[str]:
+    return [snippet for _, snippet in blocks(CHECKOUT / "docs/replay.md", "py")]
+
+
+def run(snippet: str) -> None:
+    """Run a snippet, and end the client that it leaves open."""
+    names: dict[str, Any] = {"__name__": "snippet"}
+    exec(compile(snippet, "docs/replay.md", "exec"), names)
+    client = names.get("client")
+    if client is not None:
+        client.exit() if hasattr(client, "exit") else client.disconnect_websocket()
+
+
+def test_the_documented_clients_of_a_served_record(
+    recorded: tuple[str, Recorded], served: Serving, capsys: pytest.CaptureFixture[str]
+) -> None:
+    mine = [one for one in snippets() if ("hyperliquid" in one) == (recorded[0] == "hyperliquid")]
+    assert len(mine) == 2
+    for snippet in mine:
+        run(snippet.replace("http://127.0.0.1:9020", served.url).replace("127.0.0.1:9020", served.url[7:]))
+        assert capsys.readouterr().out
+
+
+@pytest.mark.parametrize("venue", ["bybit", "hyperliquid"])
+def test_the_documented_clients_of_the_simulated_exchange(venue: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with Simulator(SimulatorOptions(venue=venue, rate_per_s=100, live_clock=True)) as simulator:
+        for snippet in snippets():
+            if ("hyperliquid" in snippet) == (venue == "hyperliquid"):
+                text = snippet.replace("127.0.0.1:9020", f"127.0.0.1:{simulator.port}")
+                run(text.replace("main", simulator.key).replace("replay-secret", simulator.secret))
+                assert capsys.readouterr().out
