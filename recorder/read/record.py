@@ -27,7 +27,7 @@ from recorder.read.replay.events import Event
 from recorder.read.replay.frames import FrameReader
 from recorder.read.replay.plan import ReplayRequest, plan_replay
 from recorder.read.replay.replaying import replay
-from recorder.read.scope import LabelledAccount, account_is, find_account, labelled_accounts
+from recorder.read.scope import LabelledAccount, account_is, labelled_accounts
 from recorder.read.transactions import Transaction
 from recorder.store import migrate
 from recorder.store.engine import explained, open_engine, place, size_bytes
@@ -195,19 +195,6 @@ class Record(RecordReads):
             for account_id, topics in connection.execute(query):
                 found[labels[account_id]].update(dict.fromkeys(topics.split()))
         return {name: tuple(topics) for name, topics in found.items()}
-
-    def first_payloads(self, account: str, limit: int) -> list[bytes]:
-        """The payloads of an account's first frames, including the recorder's own commands.
-
-        Args:
-            account: its name.
-            limit: at most this number of frames.
-        """
-        f = frames.c
-        with self.reading() as connection:
-            mine = f.account_id == find_account(connection, account).account_id
-            query = select(f.payload).where(mine, f.payload.is_not(None)).order_by(f.session_id, f.seq)
-            return [bytes(payload) for payload in connection.scalars(query.limit(limit))]
 
     def status(self) -> Status:
         """The record at a glance."""

@@ -21,7 +21,7 @@ from recorder.read.replay.events import Event
 from recorder.read.scope import find_account
 from recorder.replay.clock import ReplayPace, speed_of
 from recorder.replay.serving.feed import ReplayFeed, ReplayPosition
-from recorder.replay.serving.rest import RecordedAccount
+from recorder.replay.serving.rest import RecordedAccount, first_payloads
 from recorder.venues.stand_in import AccountQuery, Backend, HttpError, Reply
 from recorder.wire.client import PushClient
 from recorder.wire.http import HttpRequest, HttpResponse
@@ -129,7 +129,7 @@ class ReplayPortal:
         #: API key → account: its name and, where the venue's keys are public, the key that its frames contain.
         self._keys = {account: account for account in self._topics}
         for account in self._topics:
-            keys = map(self._venue.stand_in.key_in, record.first_payloads(account, FRAMES_WITH_KEY))
+            keys = map(self._venue.stand_in.key_in, first_payloads(record, account, FRAMES_WITH_KEY))
             self._keys |= {key: account for key in keys if key is not None}
         self._backend = Backend(
             secret_of=self._secret_of,

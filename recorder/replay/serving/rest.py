@@ -133,6 +133,21 @@ class RecordedAccount:
                     yield one, SentState(row.topic or "", row.payload, one.item)
 
 
+def first_payloads(record: Record, account: str, limit: int) -> list[bytes]:
+    """The payloads of an account's first frames, including the recorder's own commands.
+
+    Args:
+        record: the record.
+        account: name of the account.
+        limit: at most this number of frames.
+    """
+    f = frames.c
+    with record.reading() as connection:
+        mine = f.account_id == find_account(connection, account).account_id
+        query = select(f.payload).where(mine, f.payload.is_not(None)).order_by(f.session_id, f.seq)
+        return [bytes(payload) for payload in connection.scalars(query.limit(limit))]
+
+
 def _frames(connection: Connection, account_id: int, keys: Collection[tuple[int, int]]) -> Sequence[Any]:
     f, key = frames.c, (column("session_id", Int64), column("seq", Int64))
     wanted = values(*key, name="wanted").data(sorted(keys)).cte("wanted")
