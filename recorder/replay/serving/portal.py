@@ -21,7 +21,7 @@ from recorder.read.replay.events import Event
 from recorder.read.scope import find_account
 from recorder.replay.clock import ReplayPace, speed_of
 from recorder.replay.serving.feed import ReplayFeed, ReplayPosition
-from recorder.replay.serving.rest import RecordedAccount, first_payloads
+from recorder.replay.serving.rest import RecordedAccount, accounts_by_key
 from recorder.venues.stand_in import AccountQuery, Backend, HttpError, Reply
 from recorder.wire.client import PushClient
 from recorder.wire.http import HttpRequest, HttpResponse
@@ -40,9 +40,6 @@ KERNEL_BUFFER_BYTES = 1 << 16
 
 #: API keys whose latest client is remembered after it has gone; beyond this the oldest are forgotten.
 KEYS_MAX = 10_000
-
-#: First frames of an account that are searched for its key, where keys are public: among them is a subscription.
-FRAMES_WITH_KEY = 100
 
 #: WebSocket close code of a server error (RFC 6455, 7.4.1).
 INTERNAL_ERROR = 1011
@@ -126,11 +123,7 @@ class ReplayPortal:
                 "of one: select the accounts of one venue with --account."
             )
         self._venue = next(iter(venues.values()))
-        #: API key → account: its name and, where the venue's keys are public, the key that its frames contain.
-        self._keys = {account: account for account in self._topics}
-        for account in self._topics:
-            keys = map(self._venue.stand_in.key_in, first_payloads(record, account, FRAMES_WITH_KEY))
-            self._keys |= {key: account for key in keys if key is not None}
+        self._keys = accounts_by_key(record, list(self._topics), self._venue.stand_in)
         self._backend = Backend(
             secret_of=self._secret_of,
             clock_ms=self.clock_ms,

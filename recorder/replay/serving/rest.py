@@ -16,7 +16,11 @@ from recorder.read.records import Fill, Filter, Order
 from recorder.read.scope import find_account
 from recorder.store.columns import Int64
 from recorder.store.schema import frames, transactions
+from recorder.venues.stand_in import StandIn
 from recorder.venues.view import Entry, Execution, SentState, Span
+
+#: First frames of an account that are searched for its key, where keys are public: among them is a subscription.
+FRAMES_WITH_KEY = 100
 
 #: Frames read in one statement, for which a connection is opened: a page of a history has at most some hundred.
 FRAMES_MAX = 200
@@ -133,19 +137,17 @@ class RecordedAccount:
                     yield one, SentState(row.topic or "", row.payload, one.item)
 
 
-def first_payloads(record: Record, account: str, limit: int) -> list[bytes]:
-    """The payloads of an account's first frames, including the recorder's own commands.
-
-    Args:
-        record: the record.
-        account: name of the account.
-        limit: at most this number of frames.
-    """
+def accounts_by_key(record: Record, accounts: Sequence[str], stand_in: StandIn) -> dict[str, str]:
+    """API key → account: the account's name and, where the venue's keys are public, the key that its frames contain."""
+    found = {account: account for account in accounts}
     f = frames.c
     with record.reading() as connection:
-        mine = f.account_id == find_account(connection, account).account_id
-        query = select(f.payload).where(mine, f.payload.is_not(None)).order_by(f.session_id, f.seq)
-        return [bytes(payload) for payload in connection.scalars(query.limit(limit))]
+        for account in accounts:
+            mine = f.account_id == find_account(connection, account).account_id
+            query = select(f.payload).where(mine, f.payload.is_not(None)).order_by(f.session_id, f.seq)
+            keys = [stand_in.key_in(bytes(payload)) for payload in connection.scalars(query.limit(FRAMES_WITH_KEY))]
+            found |= {key: account for key in keys if key is not None}
+    return found
 
 
 def _frames(connection: Connection, account_id: int, keys: Collection[tuple[int, int]]) -> Sequence[Any]:
