@@ -143,7 +143,7 @@ def test_pybit_asks_what_is_stored(tmp_path: Path) -> None:
             cursor = ""
             while True:
                 page = client.get_executions(category=category, limit=100, cursor=cursor)["result"]
-                fills |= {one["execId"]: one["execPrice"] for one in page["list"]}
+                fills |= {one["execId"]: one["execPrice"] for one in page["list"] if one["execType"] != "Funding"}
                 cursor = page["nextPageCursor"]
                 if not cursor:
                     break

@@ -44,7 +44,6 @@ KEYS_MAX = 10_000
 #: WebSocket close code of a server error (RFC 6455, 7.4.1).
 INTERNAL_ERROR = 1011
 
-
 #: Default API secret. It protects nothing: everything that is served can also be read from the record.
 SECRET = "replay-secret"
 
@@ -259,10 +258,8 @@ class ReplayPortal:
         position = ReplayPosition(0 if since_ns is None else since_ns - 1, end_ns, speed)
         pace = ReplayPace(speed, self._options.wait_s_max, since_ns)
         begins = "the beginning" if since_ns is None else f"{utc_text(since_ns)} UTC"
-        description = (
-            f"{account} from {begins}, {'as fast as it reads' if speed is None else f'at {speed:g} times the pace'}"
-        )
-        return ClientReplay(account, pace, position, description), events
+        how = "as fast as it reads" if speed is None else f"at {speed:g} times the pace"
+        return ClientReplay(account, pace, position, f"{account} from {begins}, {how}"), events
 
     async def _answer(self, query: AccountQuery) -> bytes | Reply:
         """Answer as of the position of the key's latest client; without one, as of the beginning."""
@@ -293,9 +290,8 @@ class ReplayPortal:
         if accepted is not None:
             assert connection.access.key is not None, "that of the handshake"
             self._attach(client, connection.access.key, *accepted)
-        del (
-            accepted
-        )  # only the feed may hold the events, so that it can release them even if a traceback holds this frame
+        # Only the feed may hold the events, so that it can release them even if a traceback holds this frame.
+        del accepted
         feeding: list[asyncio.Task[None]] = []
 
         def settled() -> None:
