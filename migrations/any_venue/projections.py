@@ -23,6 +23,13 @@ def create() -> None:
         *ints("created_ms", null=True),
         *ints("fills"),
         *ints("first_fill_ms", "last_fill_ms", "ended_ms", null=True),
+        *texts("client_order_id", "side", "position_side", "order_type", "time_in_force"),
+        *ints("post_only", "reduce_only", null=True),
+        *decimals("price", "trigger_price", "quantity", "quote_quantity", "filled_quantity", "average_price"),
+        *texts("status", "venue_status", "reason"),
+        *decimals("fee"),
+        *texts("fee_currency"),
+        *ints("updated_ms", null=True),
         sa.PrimaryKeyConstraint("account_id", "order_id", "market", "symbol", name="pk_order_states"),
     )
     op.create_index("ix_order_states_received_ns", "order_states", ["account_id", "received_ns"])

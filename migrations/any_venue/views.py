@@ -9,6 +9,9 @@ from alembic import op
 from .history import AT_MS, KEY
 from .spelling import number, numbers, utc
 
+#: What the latest row of an order leaves out is in `order_states`, if an older row says it.
+KNOWN_TEXTS = ("client_order_id", "side", "position_side", "order_type", "time_in_force", "post_only", "reduce_only")
+
 SAME_ROW = "u.account_id = s.account_id AND u.session_id = s.session_id AND u.seq = s.seq AND u.item = s.item"
 
 
@@ -32,12 +35,21 @@ def _times() -> str:
 
 
 def _orders() -> str:
-    numeric = numbers("quantity", "quote_quantity", "filled_quantity", "price", "average_price", "trigger_price", "fee")
+    numeric = ("quantity", "quote_quantity", "filled_quantity", "price", "average_price", "trigger_price", "fee")
+    words = ("status", "venue_status")
     return f"""SELECT {_times()},
-  u.market, u.symbol, u.order_id, u.client_order_id, u.side, u.position_side, u.order_type, u.time_in_force,
-  u.post_only, u.reduce_only, u.status, u.venue_status, s.is_open, u.reason, {numeric}, u.fee_currency,
-  {utc("u.created_ms")} AS created_utc, {AT_MS} AS at_ms, {KEY}
+  u.market, u.symbol, u.order_id, {_known(*KNOWN_TEXTS, *words)}, s.is_open, {_known("reason")},
+  {_known_numbers(*numeric)}, {_known("fee_currency")}, {utc("s.created_ms")} AS created_utc, {AT_MS} AS at_ms, {KEY}
 FROM order_states s JOIN order_updates u ON {SAME_ROW} JOIN accounts a ON a.account_id = s.account_id"""
+
+
+def _known(*columns: str) -> str:
+    """Columns of an order that is `u` in its latest row and `s` in `order_states`, under their names."""
+    return ", ".join(f"coalesce(u.{column}, s.{column}) AS {column}" for column in columns)
+
+
+def _known_numbers(*columns: str) -> str:
+    return ", ".join(f"{number(f'coalesce(u.{column}, s.{column})')} AS {column}" for column in columns)
 
 
 def _current(table: str) -> str:
@@ -71,12 +83,14 @@ FROM trades t JOIN accounts a ON a.account_id = t.account_id"""
 
 
 def _order_lives() -> str:
-    return f"""SELECT a.name AS account, s.order_id, u.market, u.symbol, u.side, u.position_side, u.order_type,
-  u.status,   {numbers("quantity", "price", "filled_quantity", "average_price", "fee")}, u.fee_currency,
+    numeric = _known_numbers("quantity", "price", "filled_quantity", "average_price", "fee")
+    return f"""SELECT a.name AS account, s.order_id, u.market, u.symbol,
+  {_known("side", "position_side", "order_type", "status")}, {numeric}, {_known("fee_currency")},
   {utc("s.created_ms")} AS created_utc, {utc("s.first_ns / 1000000")} AS first_seen_utc,
   {utc("s.first_fill_ms")} AS first_fill_utc, {utc("s.ended_ms")} AS ended_utc,
   s.first_fill_ms - s.created_ms AS to_first_fill_ms, s.ended_ms - s.created_ms AS lived_ms, s.fills, s.updates,
-  u.time_in_force, u.post_only, s.is_open, s.created_ms, s.first_fill_ms, s.last_fill_ms, s.ended_ms, s.account_id
+  {_known("time_in_force", "post_only")}, s.is_open, s.created_ms, s.first_fill_ms, s.last_fill_ms, s.ended_ms,
+  s.account_id
 FROM order_states s JOIN order_updates u ON {SAME_ROW} JOIN accounts a ON a.account_id = s.account_id"""
 
 

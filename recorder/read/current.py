@@ -9,10 +9,11 @@ from itertools import islice
 from operator import attrgetter
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Select, Table, and_, exists, func, literal_column, select
+from sqlalchemy import ColumnElement, Connection, Select, Table, and_, exists, func, literal_column, select
 
 from recorder.model import FINAL_STATUSES
-from recorder.read.projections import NEVER_NS, OrderKey, Projected, key_of, project
+from recorder.read.merging import completed
+from recorder.read.projections import KNOWN, NEVER_NS, OrderKey, Projected, key_of, project
 from recorder.read.projector import unprojected_orders
 from recorder.read.records import Fill, Filter, Order
 from recorder.read.rows_at import PLACES_MAX, rows_at
@@ -32,7 +33,11 @@ _RECEIPT = ("received_ns", "session_id", "seq", "item")
 #: The order of fills in which they happened.
 AS_THEY_HAPPENED = ("at_ms", *_RECEIPT)
 _receipt = attrgetter(*_RECEIPT)
-_ORDER_COLUMNS = [order_updates.c[name] for name in Order._fields if name != "account"]
+_LEFT_OUT = (*KNOWN, "created_ms")
+_ORDER_COLUMNS: list[ColumnElement[Any]] = [
+    u if u.name not in _LEFT_OUT else func.coalesce(u, order_states.c[u.name]).label(u.name)
+    for u in (order_updates.c[name] for name in Order._fields if name != "account")
+]
 _SAME_ROW = and_(*(order_updates.c[name] == order_states.c[name] for name in ("account_id", *_RECEIPT[1:])))
 _IS_ESTIMATE = Fill._fields.index("price_is_estimate")
 
@@ -60,17 +65,22 @@ def orders(
                     yield Order(account.label, *row)
             return
         # Not joined: PostgreSQL would read all orders to sort them.
-        query = select(*(order_states.c[name] for name in ("counts_ns", *_RECEIPT)), order_states.c.order_id)
-        query = query.where(*these)
+        names = ("counts_ns", *_RECEIPT, "order_id", *_LEFT_OUT)
+        query = select(*(order_states.c[name] for name in names)).where(*these)
         rows = _rows(connection, query, order_states, account, wanted, backwards=backwards)
-        places = (StateRow._make((*row[:5], None)) for row in rows if OrderKey(row.order_id) not in keys)
-        while some := list(islice(places, PLACES_MAX)):
-            found = (Order(account.label, *row) for row in rows_at(connection, order_updates, account.account_id, some))
-            yield from sorted(found, key=_receipt, reverse=True)
+        mine = (row for row in rows if OrderKey(row.order_id) not in keys)
+        while some := {_receipt(row): row for row in islice(mine, PLACES_MAX)}:
+            places = [StateRow._make((*row[:5], None)) for row in some.values()]
+            found = (
+                Order(account.label, *row) for row in rows_at(connection, order_updates, account.account_id, places)
+            )
+            whole = (completed(one, some[_receipt(one)], _LEFT_OUT) for one in found)
+            yield from sorted(whole, key=_receipt, reverse=True)
 
     def computed(account: LabelledAccount, found: Projected) -> Iterator[Order]:
-        orders = found.orders(account.label)
-        return (one for one in orders if _is_wanted(one, wanted) and not (only_open and one.status in FINAL_STATUSES))
+        return (
+            one for one in found.orders if _is_wanted(one, wanted) and not (only_open and one.status in FINAL_STATUSES)
+        )
 
     return _answer(connection, wanted, newest, stored, computed)
 

@@ -8,10 +8,11 @@ import msgspec
 from sqlalchemy import Connection, Select, Table, and_, delete, func, select
 
 from recorder.read.position_times import within
+from recorder.read.projections import are_several
 from recorder.store.dialects import insert_rows, replace_rows
 from recorder.store.journal import FrameRange
 from recorder.store.projection_tables import current_states
-from recorder.store.schema import account_updates, position_updates, reconciliations, recorders
+from recorder.store.schema import account_updates, position_updates, reconciliations
 from recorder.store.state_index import THINGS, StateRow, counts_ns, latest
 
 #: After everything that was ever received, ns.
@@ -48,11 +49,6 @@ def states_in(connection: Connection, table: Table, ranges: Iterable[FrameRange]
             thing, state = _thing(list(row[:things])).decode(), StateRow._make((*row[things:], None))
             found[thing] = max(found.get(thing, state), state)
     return found
-
-
-def are_several(connection: Connection) -> bool:
-    """Whether several recorders wrote the record."""
-    return (connection.scalar(select(func.count()).select_from(recorders)) or 0) > 1
 
 
 @cache

@@ -35,6 +35,7 @@ from recorder.model import (
     Update,
     thing_of,
 )
+from recorder.read.merging import completed
 from recorder.store.columns import ExactDecimal, Words
 from recorder.store.event_log import ANSWERED, REGULAR
 from recorder.store.gaps import OPEN, PARTIAL, RECONCILED
@@ -159,8 +160,7 @@ def _merged(before: State, state: State) -> State:
     """A state, and what it left unchanged if it is a change."""
     if not state.is_partial:
         return state
-    changes = {name: value for name, value in state._asdict().items() if value is not None}
-    return before._replace(**changes | {"is_partial": before.is_partial})
+    return completed(state, before, state._fields)._replace(is_partial=before.is_partial)
 
 
 def newest_seq(connection: Connection, account_id: int, session_id: int) -> int:

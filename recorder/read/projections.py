@@ -5,10 +5,10 @@ added, deleted or sent by a second recorder meanwhile.
 """
 
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
-from functools import cache
-from itertools import groupby
+from functools import cache, reduce
+from itertools import groupby, islice
 from operator import attrgetter, itemgetter
 from typing import Any, NamedTuple
 
@@ -29,11 +29,12 @@ from recorder.clock import NS_PER_MS
 from recorder.model import FILLED, FINAL_STATUSES, MARKET, TAKER, UNKNOWN
 from recorder.read.fills import VENUE
 from recorder.read.fills import fills as fills_of
+from recorder.read.merging import LEFT_OUT, completed, merged
 from recorder.read.records import Fill, Order
-from recorder.read.scope import LabelledAccount
+from recorder.read.scope import LabelledAccount, labelled_accounts
 from recorder.store.columns import ExactDecimal
 from recorder.store.deduplication import in_bursts, seen_first
-from recorder.store.projection_tables import trades
+from recorder.store.projection_tables import order_states, trades
 from recorder.store.schema import fills, order_updates, reconciliations, recorders, runs, sessions
 from recorder.store.state_index import content_of, counts_ns
 from recorder.venues import find_venue
@@ -75,12 +76,8 @@ class Projected(NamedTuple):
     states: list[Row]
     #: Rows of `trades`, and the fills that readers get.
     trades: list[tuple[Row, Fill]]
-    #: Of each order, its latest update as it was read.
-    latest: list[Row]
-
-    def orders(self, account: str) -> Iterator[Order]:
-        """The latest state of each order, for readers."""
-        return (_order(account, row) for row in self.latest)
+    #: The latest state of each order, for readers.
+    orders: list[Order]
 
 
 def project(
@@ -97,7 +94,7 @@ def project(
     Yields:
         Some of the keys, and what follows from their rows.
     """
-    several = (connection.scalar(select(func.count()).select_from(recorders)) or 0) > 1
+    several = are_several(connection)
     venue = find_venue(account.venue)
     pushes_fills = venue is not None and venue.pushes_fills
     in_order = sorted(keys)
@@ -105,6 +102,37 @@ def project(
         some = in_order[start : start + ORDERS_PER_STATEMENT]
         reading = _Reading(connection, account, some, until_ns, several=several)
         yield some, reading.project(pushes_fills=pushes_fills)
+
+
+def complete_orders(connection: Connection, orders: Iterable[Order], until_ns: int) -> Iterator[Order]:
+    """Complete latest states of orders with what older updates say, as `project` does.
+
+    Args:
+        connection: to the record.
+        orders: of any accounts.
+        until_ns: only from what was received before this instant, ns since 1970.
+    """
+    several = are_several(connection)
+    accounts = {one.label: one for one in labelled_accounts(connection)}
+    waiting = iter(orders)
+    while some := list(islice(waiting, ORDERS_PER_STATEMENT)):
+        known: dict[_Order, Order] = {}
+        for label in {one.account for one in some}:
+            keys = [OrderKey(order_id) for order_id in {one.order_id for one in some if one.account == label}]
+            reading = _Reading(connection, accounts[label], keys, until_ns, several=several)
+            known |= {_identity(one): one for one in reading.orders()}
+        for one in some:
+            whole = known.get(_identity(one))
+            yield one if whole is None else completed(one, whole, LEFT_OUT)
+
+
+def _identity(order: Order) -> _Order:
+    return order.account, order.order_id, order.market or "", order.symbol or ""
+
+
+def are_several(connection: Connection) -> bool:
+    """Whether several recorders wrote the record."""
+    return (connection.scalar(select(func.count()).select_from(recorders)) or 0) > 1
 
 
 class _Reading:
@@ -131,9 +159,7 @@ class _Reading:
 
     def project(self, *, pushes_fills: bool) -> Projected:
         """Compute their states and fills."""
-        # The beginnings differ, so nothing that may be NULL is compared.
-        updates = sorted(map(tuple, self._run(_updates(several=self._several))))
-        of_order = {key: list(rows) for key, rows in groupby(updates, _order_of)}
+        of_order = self._rows_of_orders()
         steps: dict[str, dict[_Market, list[Order]]] = defaultdict(dict)
         if not pushes_fills:
             for (order_id, *of), rows in of_order.items():
@@ -147,25 +173,39 @@ class _Reading:
         for _, fill in found:
             if fill.quantity > 0:
                 times[fill.order_id or "", fill.market or "", fill.symbol or ""].append(fill.at_ms)
-        latest = {order: rows[0] if len(rows) == 1 else max(rows, key=_counts) for order, rows in of_order.items()}
+        latest = {order: self._latest(rows) for order, rows in of_order.items()}
         states = [self._state(order, rows, latest[order], times.get(order, ())) for order, rows in of_order.items()]
-        return Projected(states, found, list(latest.values()))
+        return Projected(states, found, [one for _, one in latest.values()])
 
-    def _state(self, order: _Order, rows: list[Row], last: Row, filled_ms: Sequence[int]) -> Row:
+    def orders(self) -> Iterator[Order]:
+        """Their latest states only."""
+        return (self._latest(rows)[1] for rows in self._rows_of_orders().values())
+
+    def _rows_of_orders(self) -> dict[_Order, list[Row]]:
+        # The beginnings differ, so nothing that may be NULL is compared.
+        updates = sorted(map(tuple, self._run(_updates(several=self._several))))
+        return {key: list(rows) for key, rows in groupby(updates, _order_of)}
+
+    def _latest(self, rows: list[Row]) -> tuple[Row, Order]:
+        """The latest update of an order, and its state, completed with what older updates say."""
+        in_order = rows if len(rows) == 1 else sorted(rows, key=_counts)
+        return in_order[-1], reduce(merged, (_order(self._account.label, row) for row in in_order))
+
+    def _state(self, order: _Order, rows: list[Row], latest: tuple[Row, Order], filled_ms: Sequence[int]) -> Row:
+        last, state = latest
         first_ms, last_ms = (min(filled_ms), max(filled_ms)) if filled_ms else (None, None)
-        status, ended_ms = last[_STATUS], None
+        status, ended_ms = state.status, None
         if status in FINAL_STATUSES:
             ends = [row[_AT_MS] for row in rows if row[_STATUS] in FINAL_STATUSES and row[_AT_MS] is not None]
             # A filled order may be known from an answer without a time: then its last fill ended it.
             ended_ms = min(ends) if ends else (last_ms if status == FILLED else None)
-        created_ms = last[_CREATED_MS]
-        if created_ms is None:
-            created_ms = max((row[_CREATED_MS] for row in rows if row[_CREATED_MS] is not None), default=None)
+        said = last[_FIELDS:]
+        known = (None if said[place] is not None else getattr(state, name) for place, name in _KNOWN)
         received_ns, session_id, seq, item = last[_RECEIVED]
         return (
             *(self._account.account_id, *order, session_id, seq, item, last[_COUNTS_NS], received_ns),
-            *(int(status not in FINAL_STATUSES), rows[0][_RECEIVED][0], len(rows), created_ms),
-            *(len(filled_ms), first_ms, last_ms, ended_ms),
+            *(int(status not in FINAL_STATUSES), rows[0][_RECEIVED][0], len(rows), state.created_ms),
+            *(len(filled_ms), first_ms, last_ms, ended_ms, *known),
         )
 
     def _trades(
@@ -216,6 +256,9 @@ _COUNTS_NS, _STATUS, _CREATED_MS, _AT_MS, _FILLED, _FIELDS = range(7, 13)
 _UNNAMED: _Market = ("", "")
 _UNFILLED = (None, "0", 0)
 _FIELD_NAMES = [name for name in Order._fields if name != "account"]
+#: The columns of `order_states` with what the latest row leaves out: where they are among the fields, and their names.
+KNOWN = tuple(name for name in order_states.c.keys() if name in LEFT_OUT and name != "created_ms")  # noqa: SIM118
+_KNOWN = [(_FIELD_NAMES.index(name), name) for name in KNOWN]
 _FIELD_DECIMALS = [
     place for place, name in enumerate(_FIELD_NAMES) if isinstance(order_updates.c[name].type, ExactDecimal)
 ]

@@ -6,7 +6,7 @@ an execution of New Year's Eve belongs to the old year even if it was reported i
 
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
 from functools import partial
 from operator import attrgetter
@@ -20,6 +20,7 @@ from recorder.read import current, periods, queries
 from recorder.read import timeline as timelines
 from recorder.read.contracts import terms_by
 from recorder.read.coverage import coverage_by_recorder, touches, whole_gaps
+from recorder.read.projections import NEVER_NS, complete_orders
 from recorder.read.queries import Closed
 from recorder.read.records import ALL, Balance, Fill, Filter, Gap, Instrument, Order, Position, RestRound
 from recorder.read.rows_at import rows_at
@@ -73,12 +74,13 @@ class RecordReads(ABC):
             with self.reading() as connection:
                 yield from current.orders(connection, wanted, newest)
         else:
-            yield from _last(self._rows(Order, partial(queries.latest_orders, self._limited(wanted))), newest)
+            rows = self._rows(Order, partial(queries.latest_orders, self._limited(wanted)))
+            yield from self._completed(_last(rows, newest), wanted)
 
     def open_orders(self, wanted: Filter = ALL) -> Iterator[Order]:
         """The orders that can still change, oldest change first."""
         if self._limited(wanted).until_ns is not None:
-            yield from self._states(Order, order_updates, wanted)
+            yield from self._completed(self._states(Order, order_updates, wanted), wanted)
             return
         with self.reading() as connection:
             yield from current.orders(connection, wanted, only_open=True)
@@ -90,7 +92,8 @@ class RecordReads(ABC):
             closed: when they were created, and before which order.
             wanted: their account, contract and time of receipt.
         """
-        return self._rows(Order, partial(queries.closed_orders, closed, self._limited(wanted)))
+        rows = self._rows(Order, partial(queries.closed_orders, closed, self._limited(wanted)))
+        return self._completed(rows, wanted)
 
     def order_history(self, wanted: Filter = ALL) -> Iterator[Order]:
         """Every update of every order, in the order of receipt."""
@@ -230,6 +233,12 @@ class RecordReads(ABC):
                 open_places = [place for place in places.values() if place.status not in FINAL_STATUSES]
                 found += [record(one.label, *row) for row in rows_at(connection, table, one.account_id, open_places)]
         return sorted((state for state in found if _is_wanted(state, wanted)), key=_RECEIPT)
+
+    def _completed(self, orders: Iterable[Order], wanted: Filter) -> Iterator[Order]:
+        """Latest states of orders, with what older updates say of them."""
+        until_ns = self._limited(wanted).until_ns
+        with self.reading() as connection:
+            yield from complete_orders(connection, orders, NEVER_NS if until_ns is None else until_ns)
 
     def _rows(self, record: type[R], question: Callable[[Connection], Select[Any]]) -> Iterator[R]:
         # An option of the statement, not of the connection, which may serve other questions too.

@@ -6,10 +6,10 @@ import msgspec
 from sqlalchemy import Connection, Table, select
 
 from recorder.read.contracts import Symbol, described_in
-from recorder.read.current_states import NOW_NS, are_several, states_in
+from recorder.read.current_states import NOW_NS, states_in
 from recorder.read.projected_rows import stored_trades
 from recorder.read.projected_trips import TouchedTrips, add_contracts, add_reports, add_stale
-from recorder.read.projections import OrderKey, project
+from recorder.read.projections import OrderKey, are_several, project
 from recorder.read.projector import unprojected_frames, unprojected_orders
 from recorder.read.records import Fill
 from recorder.read.scope import LabelledAccount

@@ -20,7 +20,7 @@ stale = table(
 )
 
 #: One row for each order: which row of `order_updates` holds its latest state, and its life. `market` and `symbol`
-#: are empty if the venue sends none.
+#: are empty if the venue sends none. From `client_order_id` on: what older rows have and that row leaves out.
 order_states = table(
     "order_states",
     *ints("account_id"),
@@ -29,6 +29,13 @@ order_states = table(
     *ints("created_ms", null=True),
     *ints("fills"),
     *ints("first_fill_ms", "last_fill_ms", "ended_ms", null=True),
+    *texts("client_order_id", "side", "position_side", "order_type", "time_in_force"),
+    *ints("post_only", "reduce_only", null=True),
+    *decimals("price", "trigger_price", "quantity", "quote_quantity", "filled_quantity", "average_price"),
+    *texts("status", "venue_status", "reason"),
+    *decimals("fee"),
+    *texts("fee_currency"),
+    *ints("updated_ms", null=True),
     PrimaryKeyConstraint("account_id", "order_id", "market", "symbol"),
 )
 

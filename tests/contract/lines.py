@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from sqlalchemy import Engine
 
 from recorder.live.channel import Recorded
-from recorder.model import PUSH, REST, SNAPSHOT, Frame, Update
+from recorder.model import PUSH, REST, SNAPSHOT, Frame, OrderUpdate, Update
 from recorder.store.entries import (
     AccountAdded,
     LogEntry,
@@ -183,4 +183,15 @@ def _payload(line: Line) -> bytes:
 def _said(line: Line) -> tuple[Update, ...]:
     if line.what == "execution":
         return (fill(str(line.thing), "taker", "9", str(line.value), "0.1", executed_ms=1),)
-    return read_frame(FMEX, _payload(line)).updates
+    updates = read_frame(FMEX, _payload(line)).updates
+    return tuple(_of_another_channel(one, line.value) if isinstance(one, OrderUpdate) else one for one in updates)
+
+
+def _of_another_channel(update: OrderUpdate, value: int) -> OrderUpdate:
+    """As venues send it whose channels have more columns, or fewer, or only what changed."""
+    match value:
+        case 0:
+            return update._replace(order_type="limit", time_in_force="gtc")
+        case 3:
+            return update._replace(is_partial=1, quantity=None, filled_quantity=None, average_price=None)
+    return update

@@ -14,6 +14,7 @@ import recorder
 from recorder.audit.verify.findings import ROW_CHANGED, ROW_INSERTED, ROW_REMOVED
 from recorder.audit.verify.verification import Verification
 from recorder.live.channel import Recorded
+from recorder.model import OrderUpdate
 from recorder.read import fills as derive
 from recorder.read.projection_check import repair
 from recorder.read.projector import Projector, project_all
@@ -102,7 +103,7 @@ def require_same_answers(url: str) -> None:
     days = Calendar("day", ZoneInfo("Asia/Kathmandu"))
     with recorder.open(url) as record:
         then = record.as_of(EVER_NS)
-        for name in ("positions", "balances", "open_orders", "trips"):
+        for name in ("orders", "positions", "balances", "open_orders", "trips"):
             assert list(getattr(record, name)()) == list(getattr(then, name)()), name
         assert record.fees(Calendar("month")) == then.fees(Calendar("month"))
         assert record.pnl(days) == then.pnl(days)
@@ -286,6 +287,41 @@ def test_a_venue_s_own_fills_count_once_and_complete_each_other(desk: Desk, monk
         ("t1", "venue", Decimal(6), Decimal("0.1"), Decimal(3)),
         ("t2", "venue", Decimal(4), Decimal("0.2"), None),
     ]
+    kept = contents(desk.engine)
+    anew(desk.engine)
+    assert contents(desk.engine) == kept
+
+
+def test_an_order_keeps_what_its_latest_update_leaves_out(desk: Desk) -> None:
+    """Its terms from any update; from a partial one, everything that it does not change. Wherever one looks."""
+    one = OrderUpdate(5, 0, 0, None, "A", "1", side="buy", quantity="3", filled_quantity="0", status="new")
+    terms = one._replace(order_type="limit", time_in_force="gtc", post_only=0, trigger_price="8000.50", reason="listed")
+    filled = one._replace(filled_quantity="2", average_price="9000", status="partially_filled")
+    less = OrderUpdate(9, 0, 1, None, "A", "1", status="canceled")
+    for at, (update, filled_quantity, status) in enumerate(
+        [(terms, 0, "new"), (filled, 2, "partially_filled"), (less, 2, "canceled")], 1
+    ):
+        desk.write(Recorded(received(at, at_ns=NOON_NS + at).frame, (update,)))
+        with desk.open() as record:
+            for is_projected in (False, True):
+                if is_projected:
+                    project(desk.engine, None)
+                for reads in (record, record.as_of(EVER_NS)):
+                    for wanted in (Filter(), Filter(order_id="1")):
+                        (order,) = reads.orders(wanted, newest=5)
+                        found = order.order_type, order.time_in_force, order.post_only, order.trigger_price
+                        assert found == ("limit", "gtc", 0, Decimal("8000.50"))
+                        assert (order.side, order.filled_quantity, order.status) == ("buy", filled_quantity, status)
+                        # Not a term: a whole update without it says that there is none.
+                        assert order.reason == (None if at > 1 else "listed")
+        with desk.engine.connect() as connection:
+            row = connection.execute(text("SELECT * FROM orders")).mappings().one()
+            lived = connection.execute(text("SELECT * FROM order_lives")).mappings().one()
+        expected = {"side": "buy", "order_type": "limit", "time_in_force": "gtc", "post_only": 0, "status": status}
+        expected |= {"filled_quantity": filled_quantity, "is_open": int(status != "canceled"), "quantity": 3}
+        for view in (row, lived):
+            assert {name: view[name] for name in expected} == expected
+        assert (row["trigger_price"], row["reason"]) == (8000.5, None if at > 1 else "listed")
     kept = contents(desk.engine)
     anew(desk.engine)
     assert contents(desk.engine) == kept
