@@ -1,6 +1,7 @@
 """A push portal that sends the same frames to everyone who connects, as fast as the socket takes or at a given rate.
 
-`blaster` starts it in a process of its own: `python -m tests.bench.blaster WIRE_FILE PORT_FILE RATE BURST`.
+`blaster` starts it in a process of its own:
+`python -m tests.bench.blaster WIRE_FILE PORT_FILE PATH ANSWERS RATE BURST`.
 """
 
 import base64
@@ -15,23 +16,20 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from recorder.wire.client import text_frame
+from tests.bench.opening import Opening
 
 #: RFC 6455, section 1.3.
 GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 CHUNK_BYTES = 1 << 20
-#: The portal's answers, sent at once: the greeting and the acknowledgement.
-ANSWERS = (
-    b'{"type":"hello","ts":1580802000000}',
-    b'{"type":"topics","topics":["account","order.btcusd_p","position.btcusd_p"]}',
-)
 
 
 @contextmanager
-def blaster(folder: Path, pushes: Sequence[bytes], per_s: float = 0, burst: int = 1) -> Iterator[int]:
+def blaster(folder: Path, opening: Opening, pushes: Sequence[bytes], per_s: float = 0, burst: int = 1) -> Iterator[int]:
     """Run the portal.
 
     Args:
         folder: for its files.
+        opening: how a connection begins; its answers are sent without waiting for commands.
         pushes: what it sends after its answers.
         per_s: how many a second, at random moments; 0: as fast as the socket takes.
         burst: how many at the same moment.
@@ -41,8 +39,9 @@ def blaster(folder: Path, pushes: Sequence[bytes], per_s: float = 0, burst: int 
     """
     port_file, wire_file = folder / "port", folder / "wire"
     port_file.unlink(missing_ok=True)
-    wire_file.write_bytes(b"".join(text_frame(payload) for payload in (*ANSWERS, *pushes)))
-    command = [sys.executable, "-m", "tests.bench.blaster", str(wire_file), str(port_file), str(per_s), str(burst)]
+    wire_file.write_bytes(b"".join(text_frame(payload) for payload in (*opening.answers, *pushes)))
+    command = [sys.executable, "-m", "tests.bench.blaster", str(wire_file), str(port_file)]
+    command += [opening.path, str(len(opening.answers)), str(per_s), str(burst)]
     process = subprocess.Popen(command)
     try:
         while not port_file.exists():
@@ -59,23 +58,26 @@ def main() -> None:
     """Serve one client after the other."""
     wire = Path(sys.argv[1]).read_bytes()
     port_file = Path(sys.argv[2])
-    per_s, burst = float(sys.argv[3]), int(sys.argv[4])
+    path, answers = sys.argv[3].encode(), int(sys.argv[4])
+    per_s, burst = float(sys.argv[5]), int(sys.argv[6])
     with socket.create_server(("127.0.0.1", 0)) as server:
         port_file.with_suffix(".next").write_text(str(server.getsockname()[1]))
         port_file.with_suffix(".next").replace(port_file)
         while True:
             client, _ = server.accept()
             with client:
-                _serve(client, wire, per_s, burst)
+                if _accept(client, path):
+                    _serve(client, wire, answers, per_s, burst)
 
 
-def _serve(client: socket.socket, wire: bytes, per_s: float, burst: int) -> None:
+def _accept(client: socket.socket, path: bytes) -> bool:
+    """Accept a client on the push address, refuse every other request."""
     request = b""
     while not request.endswith(b"\r\n\r\n"):
         request += client.recv(4096)
-    if not request.startswith(b"GET /v2/user/ws"):
+    if request.split(b" ", 2)[1].partition(b"?")[0] != path:
         client.sendall(b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
-        return
+        return False
     lines = [line.partition(b":") for line in request.split(b"\r\n")]
     key = next(value.strip() for name, _, value in lines if name.lower() == b"sec-websocket-key")
     accept = base64.b64encode(hashlib.sha1(key + GUID).digest())
@@ -83,9 +85,13 @@ def _serve(client: socket.socket, wire: bytes, per_s: float, burst: int) -> None
         b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
         b"Sec-WebSocket-Accept: " + accept + b"\r\n\r\n"
     )
+    return True
+
+
+def _serve(client: socket.socket, wire: bytes, answers: int, per_s: float, burst: int) -> None:
     try:
         if per_s:
-            _send_paced(client, wire, per_s, burst)
+            _send_paced(client, wire, answers, per_s, burst)
         else:
             for start in range(0, len(wire), CHUNK_BYTES):
                 client.sendall(wire[start : start + CHUNK_BYTES])
@@ -95,13 +101,13 @@ def _serve(client: socket.socket, wire: bytes, per_s: float, burst: int) -> None
         pass  # the client has gone
 
 
-def _send_paced(client: socket.socket, wire: bytes, per_s: float, burst: int) -> None:
+def _send_paced(client: socket.socket, wire: bytes, answers: int, per_s: float, burst: int) -> None:
     ends = _frame_ends(wire)
-    begin = ends[len(ANSWERS) - 1]
+    begin = ends[answers - 1]
     client.sendall(wire[:begin])
     moments = random.Random(1)
     due_s = time.monotonic()
-    pushes = ends[len(ANSWERS) :]
+    pushes = ends[answers:]
     for last in range(burst - 1, len(pushes) + burst - 1, burst):
         due_s += moments.expovariate(per_s / burst)
         time.sleep(max(due_s - time.monotonic(), 0))

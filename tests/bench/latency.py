@@ -19,12 +19,12 @@ from threading import Event
 from recorder.clock import NS_PER_MS, Clock
 from recorder.live.garbage import rare_collection
 from recorder.live.recording import Recording
-from recorder.live.settings import Account, Limits
+from recorder.live.settings import Limits
 from recorder.live.watermark import Watermark
 from recorder.simulator.exchange import Exchange
-from recorder.venues import venue_named
-from recorder.venues.rest import Credentials
-from tests.bench.blaster import ANSWERS, blaster
+from recorder.venues import DEFAULT_VENUE
+from tests.bench.blaster import blaster
+from tests.bench.opening import account_at, opening_of
 
 RATES = ("1", "40", "40x10", "1000", "1000x50")
 #: How long pushes come at each rate, seconds, but no fewer than this many pushes.
@@ -65,7 +65,8 @@ def _record(
 ) -> tuple[list[int], int, int]:
     """Record these pushes. Returns the latencies in ns, the size of the file and the number of batches of pushes."""
     durable: list[tuple[int, int]] = []
-    last_seq = len(ANSWERS) + len(payloads)  # the subscription is a frame, too
+    opening = opening_of(DEFAULT_VENUE)
+    last_seq = len(opening.answers) + opening.commands + len(payloads) - 1
     done, clock = Event(), Clock()
 
     def on_durable(watermark: Watermark) -> None:
@@ -74,24 +75,19 @@ def _record(
             if mark.seq >= last_seq:
                 done.set()
 
-    with blaster(file.parent, payloads, per_s, burst) as port:
-        account = Account(
-            name="bench",
-            venue=venue_named("fmex"),
-            url=f"http://127.0.0.1:{port}",
-            credentials=Credentials(key="key", secret="secret"),
-            symbols=("btcusd_p",),
-        )
+    with blaster(file.parent, opening, payloads, per_s, burst) as port:
+        account = account_at(DEFAULT_VENUE, f"http://127.0.0.1:{port}")
         recording = Recording(f"sqlite:///{file}", [account], limits, on_durable=on_durable)
         with recording, rare_collection():
             if not done.wait(len(payloads) / per_s * 2 + 30):
                 raise TimeoutError("not everything became durable")
     seqs = [seq for seq, _ in durable]
+    before = last_seq - len(payloads)
     with closing(sqlite3.connect(file)) as database:
         received = database.execute(
-            "SELECT seq, received_ns FROM frames WHERE source = 'push' AND seq > ?", (len(ANSWERS),)
+            "SELECT seq, received_ns FROM frames WHERE source = 'push' AND seq > ?", (before,)
         ).fetchall()
-        (batches,) = database.execute("SELECT count(*) FROM spans WHERE last_seq > ?", (len(ANSWERS),)).fetchone()
+        (batches,) = database.execute("SELECT count(*) FROM spans WHERE last_seq > ?", (before,)).fetchone()
     latencies = [durable[bisect_left(seqs, seq)][1] - received_ns for seq, received_ns in received]
     return latencies, file.stat().st_size, max(batches, 1)
 
