@@ -16,7 +16,8 @@
 - replay: a record of a million frames replayed as typed events, over a bare cursor and a bare `msgspec.json.Decoder` of
   the same payloads. At least 0.50. Before that, the replay must give every payload of the record, in its order.
 - bytes on disk, of each venue: of the database, over those of the payloads, where pushes come in bursts and where each
-  comes alone, in a batch of its own. At most 2.1 and 3.1.
+  comes alone, in a batch of its own. At most 2.1 and 3.1 for the default venue, 3.4 and 3.8 for the others: SQLite moves
+  what it cannot keep of a row of more than about 1,000 bytes to a page of its own.
 """
 
 import gc
@@ -71,8 +72,8 @@ OTHER_SOCKET_MIN = 0.10
 WRITER_MIN = 0.60
 SEALING_MIN = 0.35
 #: What a push takes on disk, over its payload: in a burst, and alone.
-BURST_MAX = 2.1
-LONE_MAX = 3.1
+BURST_MAX, OTHER_BURST_MAX = 2.1, 3.4
+LONE_MAX, OTHER_LONE_MAX = 3.1, 3.8
 VERIFY_MIN = 0.15
 QUICK_MIN = 0.40
 QUICK_ENOUGH_PER_S = 200_000
@@ -190,12 +191,12 @@ def measure(name: str, one_round: Callable[[Path], tuple[float, float]], at_leas
 def _sizes(venue_name: str, pushes: Sequence[bytes]) -> list[Size]:
     """What pushes take on disk."""
     recorded = recorded_of(pushes, venue_name)
-    alone = recorded[:LONE]
+    alone, is_default = recorded[:LONE], venue_name == DEFAULT_VENUE
     with tempfile.TemporaryDirectory() as folder:
         burst, lone = (measured(Path(folder), recorded, venue_name) for measured in (burst_bytes, lone_bytes))
     return [
-        Size(f"bursts ({venue_name})", burst, _mean_payload(recorded), BURST_MAX),
-        Size(f"each alone ({venue_name})", lone, _mean_payload(alone), LONE_MAX),
+        Size(f"bursts ({venue_name})", burst, _mean_payload(recorded), BURST_MAX if is_default else OTHER_BURST_MAX),
+        Size(f"each alone ({venue_name})", lone, _mean_payload(alone), LONE_MAX if is_default else OTHER_LONE_MAX),
     ]
 
 

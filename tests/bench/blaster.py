@@ -76,7 +76,7 @@ def _accept(client: socket.socket, path: bytes) -> bool:
     while not request.endswith(b"\r\n\r\n"):
         request += client.recv(4096)
     if request.split(b" ", 2)[1].partition(b"?")[0] != path:
-        client.sendall(b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+        client.sendall(b"HTTP/1.1 429 Too Many Requests\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
         return False
     lines = [line.partition(b":") for line in request.split(b"\r\n")]
     key = next(value.strip() for name, _, value in lines if name.lower() == b"sec-websocket-key")

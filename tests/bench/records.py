@@ -4,6 +4,8 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from sqlalchemy import Connection
+
 from recorder.live.channel import Recorded
 from recorder.model import PUSH, Frame, account_id, time_ordered_id
 from recorder.store import migrate
@@ -58,9 +60,19 @@ def write_record(
     url = f"sqlite:///{file}"
     engine = quick_engine(url)
     migrate.require_usable(engine)
+    # Opening a connection costs more than a small batch.
+    with engine.connect() as connection:
+        _write(connection, url, recorded, sessions, venue_name, per_batch)
+    engine.dispose()
+    return url
+
+
+def _write(
+    connection: Connection, url: str, recorded: Sequence[Recorded], sessions: int, venue_name: str, per_batch: int
+) -> None:
     now_ns = time.time_ns()
     key = recorded[0].frame.account_id
-    with engine.begin() as connection:
+    with connection.begin():
         account = AccountAdded(key, venue_name, "bench", now_ns)
         started = RunStarted(time_ordered_id(now_ns), 0, now_ns, "bench", 1, "bench")
         run, seal, _ = open_run(connection, url, started, [account])
@@ -80,12 +92,10 @@ def write_record(
                 received_ns = began_ns + seq * STEP_NS
                 batch.add(frame._replace(session_id=session_id, received_ns=received_ns), updates)
             batch.entries += [ended] if start + per_batch >= len(recorded) else []
-            with engine.begin() as connection:
+            with connection.begin():
                 batch.write(connection, now_ns + number)
             seal = batch.seal
     last = Batch(run.recorder_id, run.run_id, number + 1, seal)
     last.entries.append(RunEnded(run.run_id, now_ns, "bench"))
-    with engine.begin() as connection:
+    with connection.begin():
         last.write(connection, now_ns)
-    engine.dispose()
-    return url

@@ -11,7 +11,7 @@ from tests.bench.records import PER_BATCH, write_record
 from tests.made import quick_engine
 
 #: Pushes that come alone: each is a batch of its own.
-LONE = 2_000
+LONE = 1_000
 
 
 def burst_bytes(folder: Path, recorded: Sequence[Recorded], venue_name: str) -> float:

@@ -33,10 +33,10 @@ def points(call: str, of_schema: int, of_writer: int, share: float = 1.0) -> lis
     return [(call, number) for number in sorted([*first, *later])]
 
 
-KILLED = [*points("pwrite64", 40, 76), *points("fdatasync", 14, 90)]
+KILLED = [*points("pwrite64", 24, 40), *points("fdatasync", 10, 40)]
 FAILED = [
     (error, call, number)
-    for error, counts in (("EIO", (6, 16)), ("ENOSPC", (6, 16)))
+    for error, counts in (("EIO", (4, 10)), ("ENOSPC", (4, 10)))
     for call in ("pwrite64", "fdatasync")
     for _, number in points(call, *counts, share=0.5)
 ]
