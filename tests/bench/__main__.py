@@ -16,8 +16,8 @@
 - replay: a record of a million frames replayed as typed events, over a bare cursor and a bare `msgspec.json.Decoder` of
   the same payloads. At least 0.50. Before that, the replay must give every payload of the record, in its order.
 - bytes on disk, of each venue: of the database, over those of the payloads, where pushes come in bursts and where each
-  comes alone, in a batch of its own. At most 2.1 and 3.1 for the default venue, 3.4 and 3.8 for the others: SQLite moves
-  what it cannot keep of a row of more than about 1,000 bytes to a page of its own.
+  comes alone, in a batch of its own. At most 2.1 and 3.1 for the default venue, 3.4 and 3.8 for the others: SQLite
+  moves what it cannot keep of a row of more than about 1,000 bytes to a page of its own.
 """
 
 import gc
