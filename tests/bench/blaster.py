@@ -12,7 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from recorder.wire.client import text_frame
@@ -73,10 +73,17 @@ def main() -> None:
 def _accept(client: socket.socket, path: bytes) -> bool:
     """Accept a client on the push address, refuse every other request."""
     request = b""
-    while not request.endswith(b"\r\n\r\n"):
-        request += client.recv(4096)
+    while b"\r\n\r\n" not in request:
+        received = client.recv(4096)
+        if not received:
+            return False
+        request += received
     if request.split(b" ", 2)[1].partition(b"?")[0] != path:
         client.sendall(b"HTTP/1.1 429 Too Many Requests\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+        client.shutdown(socket.SHUT_WR)
+        with suppress(OSError):
+            while client.recv(4096):  # a body; closing before it is read would reset the connection
+                pass
         return False
     lines = [line.partition(b":") for line in request.split(b"\r\n")]
     key = next(value.strip() for name, _, value in lines if name.lower() == b"sec-websocket-key")
