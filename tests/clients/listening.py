@@ -45,7 +45,7 @@ def conversation(venue: str, client: str, against: str) -> Iterator[Counter[str]
     """
     counts: Counter[str] = Counter()
     yield counts
-    numbers = ["none needed" if name == "logins" and name not in counts else str(counts[name]) for name in COLUMNS]
+    numbers = ["-" if name == "logins" and name not in counts else str(counts[name]) for name in COLUMNS]
     others = {"rows agree" if what == "agree" else what: counts[what] for what in counts if what not in COLUMNS}
     explained = ", ".join(f"{number} {what}" for what, number in sorted(others.items()))
     CONVERSATIONS.append((venue, client, against, *numbers, explained))
