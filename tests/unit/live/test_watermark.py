@@ -8,6 +8,7 @@ import pytest
 
 from recorder.errors import ConfigurationError
 from recorder.live.watermark import SESSIONS_MAX, AckFile, Mark, Watermark
+from recorder.model import REST, SNAPSHOT
 from tests.made import NOON_NS, received
 
 NOTHING = Watermark(0, 0, {})
@@ -25,6 +26,13 @@ def test_each_of_the_sessions_that_wrote_last_has_a_mark() -> None:
     assert two.sessions == {(7, 5): Mark(5, 0, NOON_NS), (7, 6): Mark(6, 0, NOON_NS)}
     many = two.after(2, [received(1, session_id=number).frame for number in range(6, 6 + SESSIONS_MAX)])
     assert len(many.sessions) == SESSIONS_MAX and (7, 5) not in many.sessions
+
+
+@pytest.mark.parametrize("source", [REST, SNAPSHOT])
+def test_an_answer_moves_no_mark(source: str) -> None:
+    one = NOTHING.after(1, [received(0, session_id=5).frame])
+    answer = received(9, session_id=6).frame._replace(source=source)
+    assert one.after(2, [answer]) == one._replace(batch=2, frames=2)
 
 
 def test_it_moves_on_by_account_and_counts_frames() -> None:
