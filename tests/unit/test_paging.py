@@ -1,8 +1,11 @@
 """Page after page, window after window: what the questions of several venues share."""
 
 from recorder.venues.paging import pages, windows
-from recorder.venues.rest import Answer, Question, Unanswered
-from tests.steps import nothing
+from recorder.venues.rest import Answer, MakeRequest, Question, RestRequest, Unanswered
+
+
+def never_sent(*_: object) -> RestRequest:
+    raise AssertionError("nobody sends it")
 
 
 def followed(*next_pages: str | None) -> tuple[list[str], list[str], bool]:
@@ -15,11 +18,11 @@ def followed(*next_pages: str | None) -> tuple[list[str], list[str], bool]:
     unanswered: list[str] = []
     answers = iter(next_pages)
 
-    def page(begin: str) -> object:
+    def page(begin: str) -> MakeRequest:
         begins.append(begin)
-        return nothing
+        return never_sent
 
-    asking = pages("orders", page)  # type: ignore[arg-type]  nobody sends the requests
+    asking = pages("orders", page)
     answer: Answer | None = None
     while True:
         try:
