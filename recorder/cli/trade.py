@@ -16,6 +16,7 @@ from recorder.read.trips import Trip
 FEE_COLUMNS = [
     word("period"),
     word("account", if_it_differs=True),
+    word("market", if_any=True, rank=2),
     word("symbol"),
     number("fills"),
     number("quantity"),
@@ -30,6 +31,7 @@ FEE_COLUMNS = [
 PNL_COLUMNS = [
     word("period"),
     word("account", if_it_differs=True),
+    word("market", if_any=True, rank=2),
     word("symbol"),
     number("realized_pnl"),
     number("over_gaps", rank=1),
@@ -97,8 +99,8 @@ def _calendar(by: str) -> Callable[[Any], Any]:
 
 
 @click.command(
-    help="Show profit and loss by period and symbol: how the venue's own realized PnL, which is after fees, has grown, "
-    "and the fees in it. What was realized during a gap is known only as a sum and has a column of its own, for "
+    help="Show profit and loss by period and instrument: how the venue's own realized PnL, which is after fees, has "
+    "grown, and the fees in it. What was realized during a gap is known only as a sum and has a column of its own, for "
     "the venue does not say when in the gap it was realized.\n\n"
     "\b\nExample:  recorder pnl --by year --zone Europe/Berlin --format csv > 2019.csv"
 )
@@ -114,7 +116,7 @@ def pnl(at: options.RecordAddress, layout: Layout, by: str, zone: tzinfo, wanted
 
 
 @click.command(
-    help="Show fees by period and symbol, and how much of the quantity was filled as maker and as taker: as the "
+    help="Show fees by period and instrument, and how much of the quantity was filled as maker and as taker: as the "
     "venue reported it, or as the terms of the order imply (post-only, immediate, market); otherwise it counts as "
     "unknown.\n\n"
     "\b\nExample:  recorder fees --by month --symbol BTC-USDT-SWAP --since 2019-01-01"

@@ -130,12 +130,12 @@ class Wanted(NamedTuple):
     #: Executed at or after, and before, milliseconds since 1970.
     since_ms: int
     until_ms: int
-    #: Symbol → only what was executed after this instant, ms since 1970.
-    after_ms: Mapping[str, int]
+    #: Market and symbol → only what was executed after this instant, ms since 1970.
+    after_ms: Mapping[tuple[str, str], int]
 
     def contains(self, fill: Any) -> bool:
         """Whether a `Fill`, or a row of `trades`, is among them."""
-        return self.of_symbol(fill.symbol) and self._since(fill.symbol) <= fill.at_ms < self.until_ms
+        return self.of_symbol(fill.symbol) and self._since(fill.market, fill.symbol) <= fill.at_ms < self.until_ms
 
     def of_symbol(self, symbol: str | None) -> bool:
         """Whether a symbol is wanted."""
@@ -143,21 +143,21 @@ class Wanted(NamedTuple):
 
     def is_whole(self, key: SumKey) -> bool | None:
         """Whether all fills of a stretch are among them, in one period; None: no fill is."""
-        since_ms, end_ms = self._since(key.symbol), key.begins_ms + key.lasts_ms
+        since_ms, end_ms = self._since(key.market, key.symbol), key.begins_ms + key.lasts_ms
         if end_ms <= since_ms or key.begins_ms >= self.until_ms:
             return None
         is_within = since_ms <= key.begins_ms and end_ms <= self.until_ms
         return is_within and self.calendar.period(key.begins_ms) == self.calendar.period(end_ms - 1)
 
-    def _since(self, symbol: str | None) -> int:
-        return max(self.since_ms, self.after_ms.get(symbol or "", self.since_ms - 1) + 1)
+    def _since(self, market: str | None, symbol: str | None) -> int:
+        return max(self.since_ms, self.after_ms.get((market or "", symbol or ""), self.since_ms - 1) + 1)
 
 
 def add_fill(sums: FeeSums, account: LabelledAccount, wanted: Wanted, fill: Any, times: int = 1) -> None:
     """Add a fill to sums by period, if it is wanted."""
     if wanted.contains(fill):
-        key = FeeKey(wanted.calendar.period(fill.at_ms), account.label, fill.symbol or None, fill.fee_currency or None)
-        sums.add(key, traded(fill), times)
+        of = fill.market or None, fill.symbol or None, fill.fee_currency or None
+        sums.add(FeeKey(wanted.calendar.period(fill.at_ms), account.label, *of), traded(fill), times)
 
 
 def add_stored(connection: Connection, account: LabelledAccount, wanted: Wanted, sums: FeeSums) -> None:
@@ -181,7 +181,7 @@ def add_stored(connection: Connection, account: LabelledAccount, wanted: Wanted,
                 continue
             if counts(key):
                 period = wanted.calendar.period(key.begins_ms)
-                of = FeeKey(period, account.label, key.symbol or None, key.fee_currency or None)
+                of = FeeKey(period, account.label, key.market or None, key.symbol or None, key.fee_currency or None)
                 sums.add(of, Traded._make(row[_KEY:]))
             else:
                 parts.add(key.begins_ms)
@@ -195,7 +195,7 @@ def add_stored(connection: Connection, account: LabelledAccount, wanted: Wanted,
     for day in read(max(wanted.since_ms, FIRST_MS + DAY_MS) - DAY_MS, wanted.until_ms, DAY_MS):
         for begins_ms in read(day, day + DAY_MS, QUARTER_MS):
             for row in _trades_between(connection, account.account_id, begins_ms, begins_ms + QUARTER_MS):
-                quarter = SumKey(QUARTER_MS, begins_ms, "", row.symbol or "", "")
+                quarter = SumKey(QUARTER_MS, begins_ms, row.market or "", row.symbol or "", "")
                 if not counts_as_day(quarter) and not counts(quarter):
                     add_fill(sums, account, wanted, row)
 

@@ -17,7 +17,7 @@ from recorder.read.projected_trips import Unstored, stored_trips, walk
 from recorder.read.projections import NEVER_NS, key_of
 from recorder.read.records import Filter
 from recorder.read.scope import LabelledAccount, labelled_accounts
-from recorder.read.sums import END_MS, FIRST_MS, Calendar, Fees, FeeSums, Pnl, Realized
+from recorder.read.sums import END_MS, FIRST_MS, Calendar, Fees, FeeSums, Pnl, Realized, RealizedKey
 from recorder.read.tail import Tail, states_now, tail_of
 from recorder.read.trips import HeldQuantity, Trip, TripKey, trip_key
 from recorder.store.schema import position_updates
@@ -42,7 +42,7 @@ def fees(connection: Connection, calendar: Calendar, wanted: Filter, until_ns: i
 def pnl(connection: Connection, calendar: Calendar, wanted: Filter, until_ns: int | None) -> list[Pnl]:
     """Realized PnL and fees by period. The arguments are those of `fees`."""
     sums = FeeSums()
-    found: dict[tuple[str, str, str | None], Realized] = {}
+    found: dict[RealizedKey, Realized] = {}
     for account in labelled_accounts(connection, wanted.account):
         tail = None if until_ns is not None else tail_of(connection, account)
         every = _wanted(calendar, wanted, {})
@@ -56,7 +56,7 @@ def pnl(connection: Connection, calendar: Calendar, wanted: Filter, until_ns: in
     return sums_of.pnl(found, sums.rows())
 
 
-def _wanted(calendar: Calendar, wanted: Filter, after_ms: dict[str, int]) -> Wanted:
+def _wanted(calendar: Calendar, wanted: Filter, after_ms: dict[tuple[str, str], int]) -> Wanted:
     # The first whole millisecond in the wanted time, and the first one after it.
     since_ms = FIRST_MS if wanted.since_ns is None else -(-wanted.since_ns // NS_PER_MS)
     until_ms = END_MS if wanted.until_ns is None else -(-wanted.until_ns // NS_PER_MS)

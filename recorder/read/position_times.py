@@ -13,7 +13,7 @@ from sqlalchemy import ColumnElement, Connection, Select, and_, bindparam, func,
 
 from recorder.clock import NS_PER_MS
 from recorder.read.scope import LabelledAccount
-from recorder.read.sums import FIRST_MS, Calendar, Realized, growth
+from recorder.read.sums import FIRST_MS, Calendar, Realized, RealizedKey, growth
 from recorder.read.trips import Report
 from recorder.store.gaps import PARTIAL, RECONCILED
 from recorder.store.journal import FrameRange
@@ -97,7 +97,7 @@ def realized(
     since_ms: int,
     until_ms: int,
     until_ns: int,
-) -> tuple[dict[tuple[str, str, str | None], Realized], dict[str, int]]:
+) -> tuple[dict[RealizedKey, Realized], dict[tuple[str, str], int]]:
     """How the venue's own figures of realized PnL grew, by periods.
 
     What a figure was before its first known state is unknown, unless an earlier REST answer listed all positions
@@ -113,13 +113,13 @@ def realized(
         until_ns: only of states received before this instant, ns since 1970.
 
     Returns:
-        The sums; and of each symbol, since when its figure is known, ms since 1970.
+        The sums; and of each market and symbol, since when its figure is known, ms since 1970.
     """
-    found: dict[tuple[str, str, str | None], Realized] = {}
-    begins: dict[str, int] = {}
+    found: dict[RealizedKey, Realized] = {}
+    begins: dict[tuple[str, str], int] = {}
 
-    def add(at_ms: int, symbol: str, more: Realized) -> None:
-        of = calendar.period(at_ms), account.label, symbol
+    def add(at_ms: int, key: PositionKey, more: Realized) -> None:
+        of = calendar.period(at_ms), account.label, key.market or None, key.symbol
         found[of] = found.get(of, Realized()).with_other(more)
 
     listed_ns = connection.scalar(_listed(), {"account_id": account.account_id})
@@ -133,21 +133,22 @@ def realized(
         if not was_nothing:
             # Not when it came to be: fills in between would be in it.
             known_ms = first.counts_ns // NS_PER_MS if first.event_ms is None else first.event_ms
-            begins[key.symbol] = max(begins.get(key.symbol, known_ms), known_ms)
+            of = key.market or "", key.symbol
+            begins[of] = max(begins.get(of, known_ms), known_ms)
         earlier = look.last_before(since_ms)
         before = before if earlier is None else earlier.realized_pnl
         at_ms = since_ms
         while (state := look.first_from(at_ms)) is not None and state.at_ms < until_ms:
             at_ms = min(calendar.end_ms(state.at_ms), until_ms)
             last = look.last_before(at_ms)
-            add(state.at_ms, key.symbol, Realized(growth(last.realized_pnl, before)))
+            add(state.at_ms, key, Realized(growth(last.realized_pnl, before)))
             before = last.realized_pnl
         for one in look.answers():
             if since_ms <= one.at_ms < until_ms:
                 earlier = look.before(one)
                 if earlier is not None or was_nothing:
                     value = Realized().total if earlier is None else earlier.realized_pnl
-                    add(one.at_ms, key.symbol, Realized(over_gaps=growth(one.realized_pnl, value)))
+                    add(one.at_ms, key, Realized(over_gaps=growth(one.realized_pnl, value)))
     return found, begins
 
 

@@ -73,6 +73,8 @@ class Fees(NamedTuple):
     #: `2019-12-31`, `2019-12`, `2019` or `all`.
     period: str
     account: str
+    #: As in `Fill.market`.
+    market: str | None
     symbol: str | None
     #: Currency of the fees.
     currency: str | None
@@ -96,6 +98,8 @@ class Pnl(NamedTuple):
     #: `2019-12-31`, `2019-12`, `2019` or `all`.
     period: str
     account: str
+    #: As in `Fill.market`.
+    market: str | None
     symbol: str | None
     #: Currency of the fees, and so of all amounts.
     currency: str | None
@@ -179,13 +183,15 @@ class FeeKey(NamedTuple):
 
     period: str
     account: str
+    #: As in `Fill.market`.
+    market: str | None
     symbol: str | None
     #: Of the fees.
     currency: str | None
 
 
 class FeeSums(defaultdict[FeeKey, Traded]):
-    """Sums of fills by period, account, symbol and currency of the fees."""
+    """Sums of fills by period, account, market, symbol and currency of the fees."""
 
     def __init__(self) -> None:
         super().__init__(lambda: NO_TRADES)
@@ -217,8 +223,10 @@ class Realized(NamedTuple):
         return Realized(_EXACT.add(self.total, other.total), _EXACT.add(self.over_gaps, other.over_gaps))
 
 
-#: Period, account and symbol → the sum of its positions.
-RealizedSums = Mapping[tuple[str, str, str | None], Realized]
+#: Period, account, market and symbol.
+RealizedKey = tuple[str, str, str | None, str | None]
+#: The sum of the positions of each.
+RealizedSums = Mapping[RealizedKey, Realized]
 
 
 def growth(after: Decimal, before: Decimal) -> Decimal:
@@ -227,7 +235,7 @@ def growth(after: Decimal, before: Decimal) -> Decimal:
 
 
 def pnl(realized: RealizedSums, fees: Iterable[Fees]) -> list[Pnl]:
-    """Realized PnL and fees by period, account and symbol, in that order.
+    """Realized PnL and fees by period, account, market and symbol, in that order.
 
     Args:
         realized: what was realized in each period.
@@ -236,14 +244,14 @@ def pnl(realized: RealizedSums, fees: Iterable[Fees]) -> list[Pnl]:
     left = dict(realized)
     rows: list[Pnl] = []
     for paid in fees:
-        total = left.pop(paid[:3], Realized())
+        total = left.pop(paid[:4], Realized())
         # Fees are part of what is realized, so if there are fills, the sum is known.
         before_fees = None if paid.fee is None else _EXACT.add(total.total, paid.fee)
-        rows.append(Pnl(*paid[:4], *total, paid.fee, before_fees, paid.fills, paid.quantity))
+        rows.append(Pnl(*paid[:5], *total, paid.fee, before_fees, paid.fills, paid.quantity))
     for of, total in left.items():
         if any(total):
             rows.append(Pnl(*of, None, *total, _ZERO, total.total, 0, _ZERO))
-    return sorted(rows, key=lambda row: _parts(row[:4]))
+    return sorted(rows, key=lambda row: _parts(row[:5]))
 
 
 def _parts(key: Iterable[str | None]) -> tuple[str, ...]:

@@ -160,6 +160,12 @@ def test_a_ledger_explains_funding_liquidation_and_transfers_and_a_leak_is_named
                 wait_for_more(folder, process, 120)
             wait_asked()
             assert process.stop()[0] == 0, process.errors
+    if venue == "bybit":
+        # One name of two markets.
+        for command in ("fees", "pnl"):
+            shown = folder.command(command, "--by", "all", "--format", "json").stdout.splitlines()
+            sums = [json.loads(line) for line in shown]
+            assert {("linear", "BTCUSDT"), ("spot", "BTCUSDT")} <= {(row["market"], row["symbol"]) for row in sums}
     named = [row for row in books(folder)[1] if row["found"]]
     assert named
     for row in named:

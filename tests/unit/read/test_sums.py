@@ -29,7 +29,7 @@ def fees(fills: Iterable[Fill], calendar: Calendar) -> list[Fees]:
     """The sums of fills, added one by one."""
     sums = FeeSums()
     for one in fills:
-        sums.add(FeeKey(calendar.period(one.at_ms), one.account, one.symbol, one.fee_currency), traded(one))
+        sums.add(FeeKey(calendar.period(one.at_ms), one.account, one.market, one.symbol, one.fee_currency), traded(one))
     return sums.rows()
 
 
@@ -61,19 +61,21 @@ def test_fees_by_account_contract_and_currency() -> None:
         fill(quantity="3", fee="-0.1", liquidity="maker"),
         fill(quantity="0", fee="-0.05"),  # a fee that changed without a fill
         fill(symbol="B"),
+        fill(market="spot"),
         fill(fee_currency="FT"),
         fill(account="other"),
         fill(at_ms=LATE_MS + 3_600_000),
     ]
     rows = fees(told, Calendar("year"))
-    assert [row[:4] for row in rows] == [
-        ("2019", "main", "A", "BTC"),
-        ("2019", "main", "A", "FT"),
-        ("2019", "main", "B", "BTC"),
-        ("2019", "other", "A", "BTC"),
-        ("2020", "main", "A", "BTC"),
+    assert [row[:5] for row in rows] == [
+        ("2019", "main", None, "A", "BTC"),
+        ("2019", "main", None, "A", "FT"),
+        ("2019", "main", None, "B", "BTC"),
+        ("2019", "main", "spot", "A", "BTC"),
+        ("2019", "other", None, "A", "BTC"),
+        ("2020", "main", None, "A", "BTC"),
     ]
-    assert rows[0][4:] == (2, D(5), D("0.15"), D("0.3"), D("0.15"), D(3), D(2), D(0))
+    assert rows[0][5:] == (2, D(5), D("0.15"), D("0.3"), D("0.15"), D(3), D(2), D(0))
 
 
 def test_a_fee_that_was_not_told_makes_the_sum_unknown() -> None:
@@ -91,7 +93,8 @@ def test_no_digit_of_a_sum_is_lost(told: list[tuple[int, Decimal]]) -> None:
 
 
 def test_realized_pnl_and_fees_of_a_period() -> None:
-    grown: RealizedSums = {("1970", "main", "A"): Realized(D(0)), ("2019", "main", "A"): Realized(D(3), D(2))}
+    grown: RealizedSums = {("1970", "main", None, "A"): Realized(D(0))}
+    grown = {**grown, ("2019", "main", None, "A"): Realized(D(3), D(2))}
     (early, late) = pnl(grown, fees([fill(LATE_MS), fill(50)], Calendar("year")))
     assert (early.period, early.realized_pnl, early.fee) == ("1970", D(0), D("0.1"))
     assert (late.period, late.realized_pnl, late.over_gaps) == ("2019", D(3), D(2))
@@ -99,7 +102,7 @@ def test_realized_pnl_and_fees_of_a_period() -> None:
 
 
 def test_pnl_without_fills_and_fills_without_pnl() -> None:
-    (one, other) = pnl({("all", "main", "B"): Realized(D(2))}, fees([fill()], Calendar("all")))
+    (one, other) = pnl({("all", "main", None, "B"): Realized(D(2))}, fees([fill()], Calendar("all")))
     assert (one.symbol, one.realized_pnl, one.fee, one.before_fees) == ("A", D(0), D("0.1"), D("0.1"))
     assert (other.symbol, other.currency, other.realized_pnl, other.fee, other.before_fees) == (
         "B",
