@@ -6,13 +6,11 @@ from decimal import Decimal
 from http import HTTPStatus
 from typing import Any
 
-from recorder.model import FillUpdate
 from recorder.simulator.exchange import Exchange, wall_clock_ms
 from recorder.simulator.feed import AccountFeed, LoggedClient
 from recorder.simulator.options import ActiveFaults, SimulatorOptions
 from recorder.simulator.sent import SentLog
 from recorder.venues import venue_named
-from recorder.venues.reading import read_answer
 from recorder.venues.simulated import NONE, FillKind, SimulatedTransaction
 from recorder.venues.stand_in import AccountQuery, Backend, HttpError, Reply, Snapshot
 from recorder.venues.view import Execution
@@ -126,12 +124,8 @@ class SimulatedPortal:
 
     def executions(self, key: str) -> list[Execution]:
         """All executions of an account's orders so far, oldest first."""
-        exchange, venue = self._feeds[key].exchange, venue_named(self._options.venue)
-        if not venue.pushes_fills:
-            return [exchange.face.execution(fill) for fill in exchange.history.fills]
-        sent = [exchange.face.fill(fill) for fill in exchange.history.fills]
-        updates = (update for one in sent for update in read_answer(venue, one.topic, one.payload).updates)
-        return [Execution(update) for update in updates if isinstance(update, FillUpdate)]
+        exchange = self._feeds[key].exchange
+        return [exchange.face.execution(fill) for fill in exchange.history.fills]
 
     def stall(self, payload: bytes | None) -> None:
         """Stall all clients, in the middle of this frame if one is given."""

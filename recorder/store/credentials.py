@@ -34,15 +34,16 @@ class KnownCredential(NamedTuple):
 KnownCredentials = Mapping[str, KnownCredential]
 
 
-def fingerprint(venue: str, login: str, secret: str = "") -> str:
+def fingerprint(venue: str, login: str, *secrets: str) -> str:
     """Compute the fingerprint of a credential.
 
     Args:
         venue: the venue's name.
         login: what identifies the credential at the venue: the id of an API key, or the address of an account that has
             no keys.
-        secret: the secret that belongs to it; empty where there is none.
+        secrets: those that belong to it, such as a secret and a passphrase; none where there is none.
     """
+    secret = "\0".join(secrets)
     return hmac.new(secret.encode(), f"recorder credential\0{venue}\0{login}".encode(), "sha256").hexdigest()[:DIGITS]
 
 

@@ -14,6 +14,7 @@ VENUES = {
     "fmex": "recorder.venues.fmex:FMex",
     "bybit": "recorder.venues.bybit:Bybit",
     "hyperliquid": "recorder.venues.hyperliquid:Hyperliquid",
+    "okx": "recorder.venues.okx:OKX",
 }
 
 #: The venue that is simulated where none is named.

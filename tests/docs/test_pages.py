@@ -173,7 +173,17 @@ def test_each_read_in_python_is_documented(name: str) -> None:
 @pytest.fixture
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty folder with what the examples of a configuration name."""
-    for name in ("FMEX_KEY", "FMEX_SECRET", "BYBIT_KEY", "BYBIT_SECRET", "HEDGE_KEY", "HEDGE_SECRET"):
+    for name in (
+        "FMEX_KEY",
+        "FMEX_SECRET",
+        "BYBIT_KEY",
+        "BYBIT_SECRET",
+        "OKX_KEY",
+        "OKX_SECRET",
+        "OKX_PASSPHRASE",
+        "HEDGE_KEY",
+        "HEDGE_SECRET",
+    ):
         monkeypatch.setenv(name, "x")
     monkeypatch.setattr("recorder.config.which", lambda program: program)
     (tmp_path / "audit.key").write_text(new_key("audit").text)

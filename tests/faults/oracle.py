@@ -137,10 +137,11 @@ def _judge_event_log(table: Table, verdict: Verdict, *, running: bool) -> None:
         for at_ns, place in ((gap.begins_ns, gap.begin), (gap.ends_ns, gap.end)):
             if (None if place is None else frames.get(place)) != at_ns:
                 verdict.findings.append(f"a gap ({gap.reason}) has a side at {at_ns}, which is not the time of {place}")
-    ongoing = sum(gap.ends_ns is None for gap in whole)
-    covered_now = any(session.covered and not session.ended for session in table.sessions)
-    if ongoing != (0 if covered_now else 1):
-        verdict.findings.append(f"{ongoing} gaps over all topics are going on")
+    for stream in {session.stream for session in table.sessions} or {""}:
+        ongoing = sum(gap.ends_ns is None for gap in whole if gap.stream == stream)
+        covered_now = any(one.covered and not one.ended for one in table.sessions if one.stream == stream)
+        if ongoing != (0 if covered_now else 1):
+            verdict.findings.append(f"{ongoing} gaps over all topics are going on")
 
 
 def _judge_losses(
@@ -158,18 +159,22 @@ def _judge_losses(
     stretches = [_stretch(gap, alignment) for gap in table.gaps]
     if running:
         stretches += [
-            (alignment.last_place(session.session_id), inf, None) for session in table.sessions if not session.ended
+            (alignment.last_place(session.session_id), inf, None, session.stream)
+            for session in table.sessions
+            if not session.ended
         ]
+    streams = {topic: session.stream for session in table.sessions for topic in session.topics}
     for places in items:
         number = history[places[0]].number
         if number in stored_numbers or (number == 0 and places[0] in stored):
             continue
         verdict.lost += 1
         topic = read_frame(venue, history[places[0]].payload).topic
+        stream = streams.get(topic or "")
         if not any(
-            begins < place < ends and of_topic in {None, topic}
+            begins < place < ends and of_topic in {None, topic} and stream in {None, of_stream}
             for place in places
-            for begins, ends, of_topic in stretches
+            for begins, ends, of_topic, of_stream in stretches
         ):
             verdict.lost_outside_gaps += 1
             where = ", ".join(
@@ -179,11 +184,11 @@ def _judge_losses(
             verdict.findings.append(f"lost outside of every gap: push {number}, {where}")
 
 
-def _stretch(gap: Gap, alignment: Alignment) -> tuple[float, float, str | None]:
-    """A gap as places in the order of what was sent."""
+def _stretch(gap: Gap, alignment: Alignment) -> tuple[float, float, str | None, str]:
+    """A gap as places in the order of what was sent, its topic and its stream."""
     begins = -inf if gap.begin is None else alignment.place_at_or_before(*gap.begin)
     ends = inf if gap.end is None else alignment.place_at_or_before(*gap.end)
-    return begins, ends, gap.topic
+    return begins, ends, gap.topic, gap.stream
 
 
 def _judge_typed(table: Table, verdict: Verdict, venue: Venue) -> None:

@@ -17,6 +17,9 @@ class Session(NamedTuple):
     """A row of `sessions`, with its frames of every source in their order."""
 
     session_id: int
+    stream: str
+    #: What it has subscribed to.
+    topics: tuple[str, ...]
     covered: bool
     ended: bool
     #: Whether it ended because another session of the stream went on.
@@ -32,6 +35,7 @@ class Session(NamedTuple):
 class Gap(NamedTuple):
     """A row of `gaps`, as far as the oracle needs it."""
 
+    stream: str
     topic: str | None
     reason: str
     begins_ns: int | None
@@ -71,14 +75,16 @@ def read_table(url: str, account: str = "main") -> Table:
         sessions = tuple(
             Session(
                 session_id,
+                stream,
+                tuple(topics.split()),
                 covered_ns is not None,
                 ended_ns is not None,
                 end_reason == REPLACED,
                 tuple(frames.pop(session_id, ())),
             )
-            for session_id, covered_ns, ended_ns, end_reason in _rows(
+            for session_id, stream, topics, covered_ns, ended_ns, end_reason in _rows(
                 connection,
-                "SELECT session_id, covered_ns, ended_ns, end_reason FROM sessions",
+                "SELECT session_id, stream, topics, covered_ns, ended_ns, end_reason FROM sessions",
                 account_id,
                 "session_id",
             )
@@ -110,9 +116,10 @@ def _frames(connection: Connection, account_id: int) -> list[Frame]:
 
 
 def _gaps(connection: Connection, account_id: int) -> list[Gap]:
-    columns = "topic, reason, begins_ns, begin_session_id, begin_seq, ends_ns, end_session_id, end_seq"
+    columns = "stream, topic, reason, begins_ns, begin_session_id, begin_seq, ends_ns, end_session_id, end_seq"
     return [
         Gap(
+            stream,
             topic,
             reason,
             begins_ns,
@@ -120,7 +127,7 @@ def _gaps(connection: Connection, account_id: int) -> list[Gap]:
             ends_ns,
             None if end_session_id is None else (end_session_id, end_seq),
         )
-        for topic, reason, begins_ns, begin_session_id, begin_seq, ends_ns, end_session_id, end_seq in _rows(
+        for stream, topic, reason, begins_ns, begin_session_id, begin_seq, ends_ns, end_session_id, end_seq in _rows(
             connection, f"SELECT {columns} FROM gaps", account_id, "gap_id"
         )
     ]

@@ -291,7 +291,7 @@ def test_the_name_of_an_account(file: Path, name: str) -> None:
 def test_an_unknown_venue(file: Path) -> None:
     assert refused(file, changed('venue = "fmex"', 'venue = "mtgox"')) == (
         "HERE/recorder.toml, line 5: [accounts.main] venue: There is no venue 'mtgox'; this version of recorder "
-        "supports: bybit, fmex, hyperliquid."
+        "supports: bybit, fmex, hyperliquid, okx."
     )
 
 

@@ -1,0 +1,169 @@
+"""Decodes what OKX sends over its sockets: exact digits, and unknown fields are kept.
+
+Which channel makes which rows, so that each fact is counted once:
+
+- `orders`: order updates, and the fill that a push tells of.
+- `orders-algo`, `algo-advance`: conditional orders, which have ids of their own.
+- `positions`, `account`, and the parts of them in `balance_and_position`: positions and balances.
+- `deposit-info`, `withdrawal-info`: transactions of the funding account.
+- `fills` (which adds up executions), `liquidation-warning`, `account-greeks`, spreads: no row.
+
+Source: okx.com/docs-v5, "WebSocket".
+"""
+
+from collections.abc import Callable, Sequence
+
+from recorder.errors import Undecodable
+from recorder.model import (
+    CONTROL,
+    DECODED,
+    Acknowledged,
+    Asked,
+    Control,
+    Decoded,
+    Heartbeat,
+    LoggedIn,
+    Notice,
+    RefusedCommand,
+    Update,
+)
+from recorder.venues.fields import Fields, as_object, inner, names, objects, read_json, required, text, unknown, whole
+from recorder.venues.okx import ledger
+from recorder.venues.okx import objects as records
+from recorder.venues.okx.objects import Around
+from recorder.venues.reading import printable
+
+#: The only frames that are not JSON: our ping's answer, and the server's own ping.
+PONG, PING = b"pong", b"ping"
+
+#: The connection will be closed for an upgrade within a minute.
+CLOSING = "64008"
+
+_FRAME = names("arg data eventType curPage lastPage")
+_ACCOUNT = names(
+    "uTime totalEq adjEq availEq isoEq ordFroz imr mmr mgnRatio borrowFroz notionalUsd notionalUsdForBorrow",
+    "notionalUsdForSwap notionalUsdForFutures notionalUsdForOption upl delta deltaLever deltaNeutralStatus details",
+)
+_CHANGES = names("pTime eventType balData posData trades")
+_SNAPSHOT = "snapshot"
+
+
+def decode(payload: bytes) -> Decoded:
+    """Decode one frame.
+
+    Raises:
+        Undecodable, msgspec.DecodeError, UnicodeDecodeError, RecursionError: it cannot be read.
+            `recorder.venues.base.read_frame` turns these into a result.
+    """
+    if payload == PONG:
+        return Decoded("pong", DECODED, None, (Heartbeat(None, 0, None),), None)
+    if payload == PING:
+        return Decoded("ping", CONTROL, None, (), Asked())
+    frame = as_object(read_json(payload), "frame")
+    if "event" in frame:
+        event = required(text(frame, "event"), "event")
+        return Decoded(event, CONTROL, None, (), _control(event, frame))
+    channel = required(text(inner(frame, "arg"), "channel"), "arg.channel")
+    read = _CHANNELS.get(channel)
+    if read is None:
+        raise Undecodable(f"channel: {channel[:60]!r} is not one we know")
+    around, is_snapshot = unknown(frame, _FRAME), int(text(frame, "eventType") == _SNAPSHOT)
+    updates = [update for row in objects(frame, "data") for update in read(row, around, is_snapshot)]
+    return Decoded(channel, DECODED, None, tuple(updates), None)
+
+
+def decode_plain(payloads: Sequence[bytes], *, decodable: bool = False) -> None:
+    """Nothing is gained by decoding several frames together: each is read on its own."""
+
+
+def _order(row: Fields, around: Around, _is_snapshot: int) -> list[Update]:
+    fill = records.pushed_fill(row, around)
+    order = records.order_update(row, around, is_push=True)
+    return [order] if fill is None else [order, fill]
+
+
+def _algo(row: Fields, around: Around, is_snapshot: int) -> list[Update]:
+    return [records.algo_update(row, around, is_push=True, is_snapshot=is_snapshot)]
+
+
+def _position(row: Fields, around: Around, is_snapshot: int) -> list[Update]:
+    return [records.position_update(row, around, None, is_snapshot=is_snapshot)]
+
+
+def balances(row: Fields, around: Around, is_snapshot: int, *, is_push: bool) -> list[Update]:
+    """The currencies of an account's row, whose own totals are in USD and in no column."""
+    more = unknown(row, _ACCOUNT)
+    event_ms = whole(row, "uTime") if is_push else None
+    return [
+        records.account_update(one, {**around, **more}, event_ms, is_snapshot=is_snapshot)
+        for one in objects(row, "details")
+    ]
+
+
+def _account(row: Fields, around: Around, is_snapshot: int) -> list[Update]:
+    return balances(row, around, is_snapshot, is_push=True)
+
+
+def _changes(row: Fields, around: Around, _is_snapshot: int) -> list[Update]:
+    """What changed, and why: the fields that say so are few, so the rows are partial."""
+    around = {**around, **unknown(row, _CHANGES)}
+    event_ms, is_snapshot = whole(row, "pTime"), int(text(row, "eventType") == _SNAPSHOT)
+    changed: list[Update] = [
+        records.account_update(one, around, event_ms, is_snapshot=is_snapshot, is_partial=1)
+        for one in _objects(row, "balData")
+    ]
+    changed += [
+        records.position_update(one, around, event_ms, is_snapshot=is_snapshot, is_partial=1)
+        for one in _objects(row, "posData")
+    ]
+    return changed
+
+
+def _objects(row: Fields, name: str) -> list[Fields]:
+    return objects(row, name) if row.get(name) is not None else []
+
+
+def _deposit(row: Fields, around: Around, _is_snapshot: int) -> Sequence[Update]:
+    return ledger.deposit(row, around)
+
+
+def _withdrawal(row: Fields, around: Around, _is_snapshot: int) -> Sequence[Update]:
+    return ledger.withdrawal(row, around)
+
+
+def _nothing(_row: Fields, _around: Around, _is_snapshot: int) -> Sequence[Update]:
+    return ()
+
+
+_CHANNELS: dict[str, Callable[[Fields, Around, int], Sequence[Update]]] = {
+    "orders": _order,
+    "orders-algo": _algo,
+    "algo-advance": _algo,
+    "positions": _position,
+    "account": _account,
+    "balance_and_position": _changes,
+    "deposit-info": _deposit,
+    "withdrawal-info": _withdrawal,
+    **dict.fromkeys(("fills", "liquidation-warning", "account-greeks", "sprd-orders", "sprd-trades"), _nothing),
+}
+
+
+def _control(event: str, frame: Fields) -> Control:
+    command_id, code, message = text(frame, "id"), text(frame, "code"), printable(text(frame, "msg") or "")
+    channel = text(inner(frame, "arg"), "channel") or text(frame, "channel")
+    match event:
+        case "login" if code == "0":
+            return LoggedIn(command_id)
+        case "subscribe":
+            return Acknowledged((channel,) if channel else (), command_id)
+        case "error" | "login":
+            number = int(code) if code and code.isascii() and code.isdigit() and len(code) < 10 else None
+            return RefusedCommand(command_id, number, message, (channel,) if channel else ())
+        case "channel-conn-count-error":
+            # The acknowledgement came before it.
+            count = text(frame, "connCount")
+            words = f"the account has too many connections ({count}) with this channel"
+            return RefusedCommand(command_id, None, words, (channel,) if channel else ())
+        case "notice":
+            return Notice(message, reconnect=code == CLOSING)
+    return Notice(printable(" ".join(filter(None, (event, channel, message)))))

@@ -1,0 +1,304 @@
+"""What to ask OKX over REST, and what its answers mean for further requests. Pure.
+
+Lists are newest first, in pages that continue behind an id. Orders cancelled without a fill are remembered for two
+hours, other ended orders for three months, fills and bills likewise, though in lists of their own after some days.
+Source: okx.com/docs-v5, "Trading Account", "Order Book Trading", "Error Code", "Rate Limits".
+"""
+
+from collections.abc import Iterator, Mapping
+from functools import partial
+from typing import NamedTuple
+from urllib.parse import urlencode
+
+import msgspec
+
+from recorder.clock import NS_PER_MS, utc_text
+from recorder.errors import Undecodable
+from recorder.venues.okx import answers, sign
+from recorder.venues.okx.words import FUTURES, MARGIN, OPTION, SPOT, SWAP
+from recorder.venues.paging import Orders, Pages, day, pages, windows
+from recorder.venues.rest import (
+    Completed,
+    Credentials,
+    Forgotten,
+    Known,
+    Login,
+    MakeRequest,
+    Purpose,
+    Question,
+    Questions,
+    RestLimit,
+    RestRequest,
+    Unrecorded,
+    Verdict,
+)
+
+#: Each path has a limit of its own for a user, from 5 to 60 requests in two seconds. One limit keeps them all: of it, a
+#: request costs the share that it has of its own.
+REST_LIMITS = (RestLimit(60, 2.0),)
+_COSTS = {
+    answers.OPEN_ORDERS: 1,
+    answers.ORDER: 1,
+    answers.FILLS: 1,
+    answers.ORDERS: 2,
+    answers.ORDERS_ARCHIVE: 3,
+    answers.OPEN_ALGOS: 3,
+    answers.ALGOS: 3,
+    answers.FILLS_ARCHIVE: 6,
+    answers.BALANCE: 6,
+    answers.POSITIONS: 6,
+    answers.INSTRUMENTS: 3,
+    answers.BILLS: 6,
+    answers.BILLS_ARCHIVE: 12,
+}
+
+HOUR_MS = 3_600_000
+DAY_MS = 24 * HOUR_MS
+#: For how long ended orders without a fill are remembered; the lists of recent orders, fills and bills; the old ones.
+CANCELLED_MS = 2 * HOUR_MS
+RECENT_FILLS_MS = 3 * DAY_MS
+RECENT_MS = 7 * DAY_MS
+HISTORY_MS = 90 * DAY_MS
+#: What is backfilled is asked for in periods of this length.
+WINDOW_MS = 7 * DAY_MS
+#: Lists may lag behind the stream, and the clocks may differ.
+MARGIN_MS = 60_000
+
+INST_TYPES = (SPOT, MARGIN, SWAP, FUTURES, OPTION)
+#: `ordType`s of conditional orders that are listed together.
+ALGO_TYPES = ("conditional,oco", "trigger", "move_order_stop", "iceberg", "twap", "chase")
+#: Conditional orders that have ended are listed by state.
+ALGO_ENDS = ("effective", "canceled", "order_failed")
+
+_LIMIT = {"limit": str(answers.PAGE_ROWS)}
+
+
+def get(path: str, query: Mapping[str, str] | None = None, after: str = "") -> MakeRequest:
+    """A signed GET request; `after` is the id behind which the page begins."""
+    asked = {**(query or {}), **({"after": after} if after else {})}
+    target = f"{path}?{urlencode(asked)}" if asked else path
+
+    def make(url: str, credentials: Credentials, now_ms: int) -> RestRequest:
+        key, secret, passphrase = credentials["key"], credentials["secret"], credentials["passphrase"]
+        return RestRequest("GET", url + target, sign.headers(key, secret, passphrase, target, now_ms))
+
+    return make
+
+
+def server_time(url: str) -> RestRequest:
+    """The exchange's clock; unsigned."""
+    return RestRequest("GET", f"{url}{answers.TIME}", {})
+
+
+class _Answer(msgspec.Struct):
+    code: str
+    data: msgspec.Raw = msgspec.Raw(b"[]")
+
+
+class _Time(msgspec.Struct):
+    ts: str
+
+
+class _Config(msgspec.Struct):
+    perm: str = ""
+    ip: str = ""
+
+
+_read = msgspec.json.Decoder(_Answer).decode
+
+
+def server_time_ms(answer: bytes) -> int:
+    """The exchange's clock, milliseconds since 1970. Raises one of `errors.UNREADABLE` if the answer has none."""
+    rows = msgspec.json.decode(_read(answer).data, type=list[_Time])
+    if not rows or not rows[0].ts.isdigit():
+        raise Undecodable(f"the answer to {answers.TIME} has no time")
+    return int(rows[0].ts)
+
+
+#: What HTTP statuses mean; any other one is transient, unless the body has a code that says more.
+_STATUSES = {404: Verdict.GONE, 429: Verdict.WAIT}
+#: What the error codes of an answer mean; any other one is transient.
+_CODES = {
+    "0": Verdict.ANSWER,
+    "50011": Verdict.WAIT,  # too many requests
+    "50061": Verdict.WAIT,
+    "50014": Verdict.GONE,  # a parameter is missing
+    "51000": Verdict.GONE,  # a parameter is wrong
+    "51001": Verdict.GONE,  # there is no such instrument
+    "51603": Verdict.GONE,  # there is no such order
+    "50030": Verdict.GONE,  # the key may not ask this
+    "50120": Verdict.GONE,
+    **dict.fromkeys(
+        ("50101", "50102", "50103", "50104", "50105", "50106", "50107", "50110", "50111", "50112", "50113", "50119"),
+        Verdict.REFUSED,
+    ),
+}
+
+
+def classify(status: int, body: bytes) -> Verdict:
+    """Classify an HTTP answer. Errors have a code in the body, with the status 200, 400 or 401."""
+    if status in _STATUSES:
+        return _STATUSES[status]
+    try:
+        verdict = _CODES.get(_read(body).code, Verdict.TRANSIENT)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return Verdict.REFUSED if status == 401 else Verdict.TRANSIENT
+    return Verdict.TRANSIENT if verdict is Verdict.ANSWER and status != 200 else verdict
+
+
+def check(_login: Login) -> Unrecorded[tuple[str, ...]]:
+    """What the key may do."""
+    body = yield get(answers.CONFIG)
+    try:
+        rows = msgspec.json.decode(_read(body).data, type=list[_Config])
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        rows = []
+    if not rows or not rows[0].perm:
+        return ("the exchange does not say what the key may do",)
+    more = sorted(set(rows[0].perm.split(",")) - {"read_only"})
+    if not more:
+        return ()
+    warnings = [f"the key can {' and '.join(more)}; recording needs a read-only key: make one and use it instead"]
+    if not rows[0].ip:
+        warnings.append("the key is bound to no address, so it expires after 14 days without a login")
+    return tuple(warnings)
+
+
+def questions(purpose: Purpose, known: Known) -> Questions:
+    """What to ask for a purpose."""
+    match purpose:
+        case Purpose.SNAPSHOT:
+            return _snapshot(Orders())
+        case Purpose.RECONCILE:
+            return _reconcile(known)
+        case Purpose.REGULAR:
+            return _regular(known)
+        case Purpose.INSTRUMENTS:
+            return _instruments(known)
+        case Purpose.BACKFILL:
+            return _backfill(known)
+
+
+def _snapshot(found: Orders) -> Questions:
+    yield _question("balances", answers.BALANCE, {}, "account")
+    yield _question("positions", answers.POSITIONS, {}, "positions")
+    yield from _list("open orders", answers.OPEN_ORDERS, {}, "orders", found)
+    for kind in ALGO_TYPES:
+        query = {"ordType": kind}
+        yield from _list(f"open conditional orders: {kind}", answers.OPEN_ALGOS, query, "orders-algo", found)
+    return None
+
+
+def _reconcile(known: Known) -> Questions:
+    found = Orders()
+    yield from _snapshot(found)
+    if known.since_ms is None:
+        return None
+    begin_ms = max(known.since_ms - MARGIN_MS, known.now_ms - HISTORY_MS)
+    if known.since_ms < known.now_ms - HISTORY_MS:
+        yield Forgotten(f"everything before {day(begin_ms)}", "the exchange keeps three months")
+    cancelled_ms = known.now_ms - CANCELLED_MS
+    if known.since_ms < cancelled_ms:
+        before = utc_text(cancelled_ms * NS_PER_MS)
+        reason = "the exchange keeps orders without a fill for two hours"
+        yield Forgotten(f"orders cancelled before {before}", reason, "orders")
+    for history in _histories(known.now_ms - begin_ms):
+        yield from _history(history, begin_ms, known.now_ms, found)
+    for order_id, traded in known.traded.items():
+        if order_id in known.unfinished and order_id not in found.ids and traded.symbol:
+            query = {"instId": traded.symbol, "ordId": order_id}
+            yield _question(f"order {order_id}", answers.ORDER, query, "orders")
+    return None
+
+
+def _regular(known: Known) -> Questions:
+    begin_ms = max(known.now_ms - HISTORY_MS, known.now_ms - RECENT_MS if known.since_ms is None else known.since_ms)
+    bills, fills = _bills(known.now_ms - begin_ms), _fills(known.now_ms - begin_ms)
+    for history in (bills, *fills):
+        yield from _history(history, begin_ms, known.now_ms, Orders())
+    return None
+
+
+def _instruments(known: Known) -> Questions:
+    for symbol in sorted({one.symbol for one in known.instruments if one.symbol}):
+        query = {"instType": inst_type(symbol), "instId": symbol}
+        yield _question(f"instrument {symbol}", answers.INSTRUMENTS, query, "instruments")
+    return None
+
+
+def inst_type(symbol: str) -> str:
+    """The product line of an instrument, by the rules for its id: `BTC-USDT-SWAP`, `BTC-USD-241217-92000-C`."""
+    parts = symbol.split("-")
+    if parts[-1] == SWAP:
+        return SWAP
+    if len(parts) == 5 and parts[-1] in {"C", "P"}:
+        return OPTION
+    return FUTURES if len(parts) == 3 and parts[-1].isdigit() else SPOT
+
+
+def _backfill(known: Known) -> Questions:
+    until_ms = known.now_ms if known.until_ms is None else known.until_ms
+    begin_ms = max(known.since_ms or 0, known.now_ms - HISTORY_MS)
+    for window in windows(begin_ms, until_ms, WINDOW_MS, aligned=True):
+        for history in (*_histories(HISTORY_MS), _bills(HISTORY_MS)):
+            subject = f"{history.name}, week of {day(window[0])}"
+            if subject in known.done:
+                continue
+            complete = yield from _history(history, max(window[0], begin_ms), window[1], Orders(), subject)
+            # A week that has just ended is asked for again: lists lag behind.
+            if complete and window[1] < known.now_ms - DAY_MS:
+                yield Completed(subject, history.kind, max(window[0], begin_ms), window[1] + 1)
+    return None
+
+
+class _History(NamedTuple):
+    name: str
+    path: str
+    query: Mapping[str, str]
+    topic: str
+    #: What it is a history of, for people.
+    kind: str
+    #: Whether it is asked for by period.
+    has_period: bool = True
+
+
+def _histories(age_ms: int) -> Iterator[_History]:
+    """The lists that reach back so far, milliseconds."""
+    path = answers.ORDERS if age_ms < RECENT_MS - HOUR_MS else answers.ORDERS_ARCHIVE
+    for kind in INST_TYPES:
+        yield _History(f"orders of {kind}", path, {"instType": kind}, "orders", "orders")
+    yield from _fills(age_ms)
+    for kind in ALGO_TYPES:
+        for state in ALGO_ENDS:
+            query = {"ordType": kind, "state": state}
+            name = f"conditional orders: {kind}, {state}"
+            yield _History(name, answers.ALGOS, query, "orders-algo", "conditional orders", has_period=False)
+
+
+def _fills(age_ms: int) -> list[_History]:
+    if age_ms < RECENT_FILLS_MS - HOUR_MS:
+        return [_History("fills", answers.FILLS, {}, "orders", "fills")]
+    return [
+        _History(f"fills of {kind}", answers.FILLS_ARCHIVE, {"instType": kind}, "orders", "fills")
+        for kind in INST_TYPES
+    ]
+
+
+def _bills(age_ms: int) -> _History:
+    path = answers.BILLS if age_ms < RECENT_MS - HOUR_MS else answers.BILLS_ARCHIVE
+    return _History("bills", path, {}, "account", "transactions")
+
+
+def _history(history: _History, begin_ms: int, end_ms: int, found: Orders, subject: str = "") -> Pages:
+    named = subject or f"{history.name} since {utc_text(begin_ms * NS_PER_MS)}"
+    period = {"begin": str(begin_ms), "end": str(end_ms)} if history.has_period else {}
+    return (yield from _list(named, history.path, {**history.query, **period}, history.topic, found))
+
+
+def _list(subject: str, path: str, query: Mapping[str, str], topic: str, found: Orders) -> Pages:
+    page = partial(get, path, {**query, **_LIMIT})
+    return (yield from pages(subject, page, topic=topic, cost=_COSTS[path], take=found.take))
+
+
+def _question(subject: str, path: str, query: Mapping[str, str], topic: str) -> Question:
+    return Question(subject, get(path, query), topic, _COSTS[path])

@@ -1,0 +1,139 @@
+"""What is asked over REST, for which purpose, and what the answers mean."""
+
+from decimal import Decimal
+from urllib.parse import parse_qs
+
+import pytest
+
+from recorder.errors import UNREADABLE
+from recorder.venues.okx import questions as okx
+from recorder.venues.rest import Completed, Credentials, Forgotten, Known, Login, Purpose, Step, Traded, Verdict
+from tests.steps import URL, nothing, outcome, steps, targets
+from tests.unit.okx.frames import answer
+
+WHO = Credentials(key="key", secret="secret", passphrase="passphrase")
+NOW_MS = 1_795_600_000_000
+HOUR_MS = 3_600_000
+DAY_MS = 24 * HOUR_MS
+
+
+def known(**values: object) -> Known:
+    return Known((), {}, None, None, NOW_MS)._replace(**values)  # type: ignore[arg-type]
+
+
+def ask(purpose: Purpose, of: Known) -> list[Step]:
+    return steps(okx.questions(purpose, of), WHO, NOW_MS, nothing)
+
+
+def asked(taken: list[Step]) -> list[tuple[str, dict[str, str]]]:
+    split = [target.partition("?") for target in targets(taken, WHO, NOW_MS)]
+    return [(path, {name: one[0] for name, one in parse_qs(query).items()}) for path, _, query in split]
+
+
+def test_a_snapshot_asks_for_the_current_state() -> None:
+    paths = asked(ask(Purpose.SNAPSHOT, known()))
+    assert [path.removeprefix("/api/v5/") for path, _ in paths[:3]] == [
+        "account/balance",
+        "account/positions",
+        "trade/orders-pending",
+    ]
+    assert [query["ordType"] for path, query in paths if path.endswith("orders-algo-pending")] == list(okx.ALGO_TYPES)
+
+
+@pytest.mark.parametrize(
+    ("age_ms", "orders", "fills"),
+    [
+        (HOUR_MS, "orders-history", ["fills"]),
+        (4 * DAY_MS, "orders-history", ["fills-history"] * 5),
+        (30 * DAY_MS, "orders-history-archive", ["fills-history"] * 5),
+    ],
+)
+def test_the_older_a_gap_the_older_the_lists(age_ms: int, orders: str, fills: list[str]) -> None:
+    paths = asked(ask(Purpose.RECONCILE, known(since_ms=NOW_MS - age_ms)))
+    of_orders = [query for path, query in paths if path == f"/api/v5/trade/{orders}"]
+    assert [query["instType"] for query in of_orders] == list(okx.INST_TYPES)
+    assert {query["begin"] for query in of_orders} == {str(NOW_MS - age_ms - okx.MARGIN_MS)}
+    assert [path.rpartition("/")[2] for path, _ in paths if "/trade/fills" in path] == fills
+
+
+@pytest.mark.parametrize(
+    ("age_ms", "subjects"),
+    [
+        (HOUR_MS, []),
+        (3 * HOUR_MS, ["orders cancelled before"]),
+        (100 * DAY_MS, ["everything before", "orders cancelled before"]),
+    ],
+)
+def test_what_was_forgotten_is_said(age_ms: int, subjects: list[str]) -> None:
+    taken = ask(Purpose.RECONCILE, known(since_ms=NOW_MS - age_ms))
+    forgotten = [step.subject for step in taken if isinstance(step, Forgotten)]
+    assert [any(subject in one for one in forgotten) for subject in subjects] == [True] * len(forgotten)
+
+
+def test_an_order_that_no_list_had_is_asked_for_by_its_instrument() -> None:
+    of = known(since_ms=NOW_MS, unfinished={"7": Decimal(0)}, traded={"7": Traded(None, "BTC-USDT")})
+    assert asked(ask(Purpose.RECONCILE, of))[-1] == ("/api/v5/trade/order", {"instId": "BTC-USDT", "ordId": "7"})
+
+
+def test_bills_and_fills_are_asked_for_regularly() -> None:
+    paths = [path for path, _ in asked(ask(Purpose.REGULAR, known(since_ms=NOW_MS - HOUR_MS)))]
+    assert paths == ["/api/v5/account/bills", "/api/v5/trade/fills"]
+
+
+@pytest.mark.parametrize(
+    ("symbol", "product"),
+    [
+        ("BTC-USDT", "SPOT"),
+        ("BTC-USDT-SWAP", "SWAP"),
+        ("BTC-USD-250808", "FUTURES"),
+        ("BTC-USD-241217-92000-C", "OPTION"),
+    ],
+)
+def test_an_instrument_is_asked_for_by_its_product_line(symbol: str, product: str) -> None:
+    taken = ask(Purpose.INSTRUMENTS, known(instruments=[Traded(None, symbol)]))
+    assert asked(taken) == [("/api/v5/public/instruments", {"instType": product, "instId": symbol})]
+
+
+def test_a_backfill_goes_back_three_months_week_by_week_and_leaves_out_what_is_done() -> None:
+    first = [step for step in ask(Purpose.BACKFILL, known(until_ms=NOW_MS)) if isinstance(step, Completed)]
+    assert {step.history for step in first} == {"orders", "fills", "conditional orders", "transactions"}
+    assert min(step.since_ms or 0 for step in first) == NOW_MS - okx.HISTORY_MS
+    again = ask(Purpose.BACKFILL, known(until_ms=NOW_MS, done={step.subject for step in first}))
+    assert not {step.subject for step in again if isinstance(step, Completed)} & {step.subject for step in first}
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "verdict"),
+    [
+        (200, answer(), Verdict.ANSWER),
+        (200, answer(code="50011"), Verdict.WAIT),
+        (429, b"", Verdict.WAIT),
+        (401, answer(code="50113"), Verdict.REFUSED),
+        (401, b"<html>", Verdict.REFUSED),
+        (400, answer(code="50014"), Verdict.GONE),
+        (200, answer(code="51603"), Verdict.GONE),
+        (200, answer(code="50013"), Verdict.TRANSIENT),
+        (503, b"busy", Verdict.TRANSIENT),
+        (404, b"", Verdict.GONE),
+    ],
+)
+def test_verdicts(status: int, body: bytes, verdict: Verdict) -> None:
+    assert okx.classify(status, body) is verdict
+
+
+@pytest.mark.parametrize(
+    ("perm", "warning"),
+    [("read_only", None), ("read_only,withdraw,trade", "trade and withdraw"), ("", "does not say")],
+)
+def test_a_key_that_can_do_more_than_read_is_a_warning(perm: str, warning: str | None) -> None:
+    warnings = outcome(
+        okx.check(Login(URL, URL, WHO, ())), WHO, lambda _request: answer({"perm": perm, "ip": "127.0.0.1"})
+    )
+    assert [(warning or "") in one for one in warnings] == ([True] if warning else [])
+
+
+def test_the_clock() -> None:
+    assert okx.server_time_ms(answer({"ts": "1597026383085"})) == 1597026383085
+    for nonsense in (b"", b"{}", answer(), answer({"ts": "soon"})):
+        with pytest.raises(UNREADABLE):
+            okx.server_time_ms(nonsense)
