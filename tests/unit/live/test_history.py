@@ -167,7 +167,7 @@ def small_limits(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Hyperliquid, "rest_limits", (RestLimit(160, 0.5),))
 
 
-@pytest.mark.parametrize("is_small", [True, pytest.param(False, marks=pytest.mark.long)])
+@pytest.mark.parametrize("is_small", [True, pytest.param(False, marks=[pytest.mark.long, pytest.mark.timeout(900)])])
 def test_an_exchange_that_keeps_the_newest_fills_only(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, is_small: bool
 ) -> None:
