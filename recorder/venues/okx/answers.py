@@ -55,7 +55,7 @@ def _fill(row: Fields, around: Around) -> Sequence[Update]:
 
 
 def _position(row: Fields, around: Around) -> Sequence[Update]:
-    return [records.position_update(row, around, None, is_snapshot=1)]
+    return [records.position_update(row, around, is_snapshot=1)]
 
 
 def _balances(row: Fields, around: Around) -> Sequence[Update]:

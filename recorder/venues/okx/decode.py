@@ -4,9 +4,10 @@ Which channel makes which rows, so that each fact is counted once:
 
 - `orders`: order updates, and the fill that a push tells of.
 - `orders-algo`, `algo-advance`: conditional orders, which have ids of their own.
-- `positions`, `account`, and the parts of them in `balance_and_position`: positions and balances.
+- `positions`, `account`: positions and balances.
 - `deposit-info`, `withdrawal-info`: transactions of the funding account.
-- `fills` (which adds up executions), `liquidation-warning`, `account-greeks`, spreads: no row.
+- `balance_and_position` (which says why the two above change), `fills` (which adds up executions),
+  `liquidation-warning`, `account-greeks`, spreads: no row. Their frames are kept, and their views show them.
 
 Source: okx.com/docs-v5, "WebSocket".
 """
@@ -44,7 +45,6 @@ _ACCOUNT = names(
     "uTime totalEq adjEq availEq isoEq ordFroz imr mmr mgnRatio borrowFroz notionalUsd notionalUsdForBorrow",
     "notionalUsdForSwap notionalUsdForFutures notionalUsdForOption upl delta deltaLever deltaNeutralStatus details",
 )
-_CHANGES = names("pTime eventType balData posData trades")
 _SNAPSHOT = "snapshot"
 
 
@@ -87,7 +87,7 @@ def _algo(row: Fields, around: Around, is_snapshot: int) -> list[Update]:
 
 
 def _position(row: Fields, around: Around, is_snapshot: int) -> list[Update]:
-    return [records.position_update(row, around, None, is_snapshot=is_snapshot)]
+    return [records.position_update(row, around, is_snapshot=is_snapshot)]
 
 
 def balances(row: Fields, around: Around, is_snapshot: int, *, is_push: bool) -> list[Update]:
@@ -102,25 +102,6 @@ def balances(row: Fields, around: Around, is_snapshot: int, *, is_push: bool) ->
 
 def _account(row: Fields, around: Around, is_snapshot: int) -> list[Update]:
     return balances(row, around, is_snapshot, is_push=True)
-
-
-def _changes(row: Fields, around: Around, _is_snapshot: int) -> list[Update]:
-    """What changed, and why: the fields that say so are few, so the rows are partial."""
-    around = {**around, **unknown(row, _CHANGES)}
-    event_ms, is_snapshot = whole(row, "pTime"), int(text(row, "eventType") == _SNAPSHOT)
-    changed: list[Update] = [
-        records.account_update(one, around, event_ms, is_snapshot=is_snapshot, is_partial=1)
-        for one in _objects(row, "balData")
-    ]
-    changed += [
-        records.position_update(one, around, event_ms, is_snapshot=is_snapshot, is_partial=1)
-        for one in _objects(row, "posData")
-    ]
-    return changed
-
-
-def _objects(row: Fields, name: str) -> list[Fields]:
-    return objects(row, name) if row.get(name) is not None else []
 
 
 def _deposit(row: Fields, around: Around, _is_snapshot: int) -> Sequence[Update]:
@@ -141,10 +122,12 @@ _CHANNELS: dict[str, Callable[[Fields, Around, int], Sequence[Update]]] = {
     "algo-advance": _algo,
     "positions": _position,
     "account": _account,
-    "balance_and_position": _changes,
     "deposit-info": _deposit,
     "withdrawal-info": _withdrawal,
-    **dict.fromkeys(("fills", "liquidation-warning", "account-greeks", "sprd-orders", "sprd-trades"), _nothing),
+    **dict.fromkeys(
+        ("balance_and_position", "fills", "liquidation-warning", "account-greeks", "sprd-orders", "sprd-trades"),
+        _nothing,
+    ),
 }
 
 

@@ -248,23 +248,19 @@ def algo_update(order: Fields, around: Around, *, is_push: bool, is_snapshot: in
     )
 
 
-def position_update(
-    position: Fields, around: Around, event_ms: int | None, *, is_snapshot: int, is_partial: int = 0
-) -> PositionUpdate:
-    """The record of a position, of topics `positions` and `balance_and_position` and of the answer about positions.
+def position_update(position: Fields, around: Around, *, is_snapshot: int) -> PositionUpdate:
+    """The record of a position, of topic `positions` and of the answer about positions.
 
     Args:
         position: the row.
         around: undocumented fields of the frame.
-        event_ms: when it was pushed, where the row does not say.
         is_snapshot: 1 if it is part of a full state.
-        is_partial: 1 if the row has a few fields only.
     """
-    mode, pushed_ms = text(position, "mgnMode") or None, whole(position, "pTime")
+    mode = text(position, "mgnMode") or None
     return PositionUpdate(
-        event_ms=event_ms if pushed_ms is None else pushed_ms,
+        event_ms=whole(position, "pTime"),
         is_snapshot=is_snapshot,
-        is_partial=is_partial,
+        is_partial=0,
         market=None,
         symbol=required(text(position, "instId"), "instId"),
         position_side=words.POSITION_SIDES.get(text(position, "posSide")),
@@ -295,14 +291,19 @@ def _signed(position: Fields) -> Digits | None:
     return negative(quantity) if is_short and not quantity.startswith("-") else quantity
 
 
-def account_update(
-    balance: Fields, around: Around, event_ms: int | None, *, is_snapshot: int, is_partial: int = 0
-) -> AccountUpdate:
-    """The record of a currency in the trading account; the arguments are those of `position_update`."""
+def account_update(balance: Fields, around: Around, event_ms: int | None, *, is_snapshot: int) -> AccountUpdate:
+    """The record of a currency in the trading account.
+
+    Args:
+        balance: the row.
+        around: undocumented fields of the frame.
+        event_ms: when it was pushed; an answer does not say.
+        is_snapshot: 1 if it is part of a full state.
+    """
     return AccountUpdate(
         event_ms=event_ms,
         is_snapshot=is_snapshot,
-        is_partial=is_partial,
+        is_partial=0,
         wallet=words.TRADING,
         currency=required(text(balance, "ccy"), "ccy"),
         balance=digits(balance, "cashBal"),

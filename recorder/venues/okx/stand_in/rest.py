@@ -153,14 +153,14 @@ _List = Callable[[AccountView, str, Query, Backend], _Rows]
 
 
 def _balances(account: AccountView, _path: str, _asked: Query, _backend: Backend) -> _Rows:
-    details = [{**states.UNKNOWN_BALANCE, **_state(one, "balData", "details")} for one in account.balances()]
+    details = [_detail(state) for state in account.balances()]
     return [
         {**states.account_row([], account.now_ms), "details": [one for one in details if _is_worth(one, "cashBal")]}
     ]
 
 
 def _positions(account: AccountView, _path: str, asked: Query, _backend: Backend) -> _Rows:
-    rows = [{**states.UNKNOWN_POSITION, **_state(one, "posData")} for one in account.positions()]
+    rows = map(_row, account.positions())
     return [row for row in rows if _is_of(row, asked) and (asked.get("instId") or _is_worth(row, "pos"))]
 
 
@@ -260,19 +260,9 @@ def _row(state: SentState) -> Any:
     return rows[min(state.item, len(rows) - 1)]
 
 
-def _state(state: SentState, changes: str, inner: str = "") -> Any:
-    """A position or a currency, whether in a row of its own or among others.
-
-    Args:
-        state: the frame that holds it.
-        changes: where it is in a row of `balance_and_position`, which lists currencies first.
-        inner: the list that holds it in any other row.
-    """
-    rows = msgspec.json.decode(state.payload)["data"]
-    if "balData" not in rows[0]:
-        return rows[0][inner][state.item] if inner else rows[state.item]
-    passed = 0 if changes == "balData" else len(rows[0]["balData"])
-    return rows[0][changes][state.item - passed]
+def _detail(state: SentState) -> Any:
+    """The currency of a push or an answer about the account."""
+    return msgspec.json.decode(state.payload)["data"][0]["details"][state.item]
 
 
 def _milliseconds(text: str) -> int | None:

@@ -70,14 +70,6 @@ def position_row(position: SimulatedPosition, pushed_ms: int | None = None) -> R
     return row if pushed_ms is None else {**row, "pTime": str(pushed_ms)}
 
 
-#: Fields of a position and of a currency that a record may lack, because it has only a row of
-#: `balance_and_position`.
-UNKNOWN_POSITION = dict.fromkeys(
-    [*_EMPTY_POSITION.split(), "imr", "liqPx", "margin", "markPx", "upl", "realizedPnl"], ""
-)
-UNKNOWN_BALANCE = dict.fromkeys([*_EMPTY_BALANCE.split(), "availBal", "eq", "frozenBal", "imr", "ordFrozen", "upl"], "")
-
-
 def key_of(position: SimulatedPosition) -> Row:
     """What tells a position from others."""
     side = {None: 0, "long": 1, "short": 2}[position.position_side]
