@@ -5,7 +5,7 @@ carried that value. And REST may lag: a mismatch is reported only if it is still
 """
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from threading import Event
 
 from sqlalchemy import Engine
@@ -58,13 +58,13 @@ class SnapshotComparison:
         self._committed.set()
 
     def contradictions(
-        self, session: Session, topics: frozenset[str], held: CurrentState, to: RestRound
+        self, sessions: Sequence[Session], topics: frozenset[str], held: CurrentState, to: RestRound
     ) -> tuple[Contradiction, ...]:
         """The mismatches found in both snapshots. They are added to `held`, so that each is reported once.
 
         Args:
-            session: the covered session whose pushes are compared.
-            topics: its covered topics; nothing else is compared.
+            sessions: the covered sessions whose pushes are compared, one of each stream.
+            topics: their covered topics; nothing else is compared.
             held: the latest state according to the pushes.
             to: takes the answers.
 
@@ -77,12 +77,12 @@ class SnapshotComparison:
         with self._engine.connect() as connection:
             held.advance(connection)
         self._rest.sleep(self._limits.reconcile_settle_s)
-        _, first = self._compare(session, topics, held, to)
+        _, first = self._compare(sessions, topics, held, to)
         if not first:
             return ()
         log.info("%s: %d values differ from the pushes; asking once more", self._account.name, len(first))
         suspected = {(one.thing, one.field) for one in first}
-        again, second = self._compare(session, topics, held, to)
+        again, second = self._compare(sessions, topics, held, to)
         found = tuple(one for one in second if (one.thing, one.field) in suspected)
         states = {thing_of(state): state for answer in again for state in answer.updates if isinstance(state, State)}
         for thing in {one.thing for one in found}:
@@ -90,18 +90,25 @@ class SnapshotComparison:
         return found
 
     def _compare(
-        self, session: Session, topics: frozenset[str], held: CurrentState, to: RestRound
+        self, sessions: Sequence[Session], topics: frozenset[str], held: CurrentState, to: RestRound
     ) -> tuple[list[Answer], tuple[Contradiction, ...]]:
         answers = list(self._rest.answers(snapshot_questions(self._account, self._clock), to))
-        passed = self._wait_passed(session, held)
+        passed = self._wait_passed(sessions, held)
         return answers, contradictions(self._account.venue.comparable, answers, topics, passed)
 
-    def _wait_passed(self, session: Session, held: CurrentState) -> Passed:
+    def _wait_passed(self, sessions: Sequence[Session], held: CurrentState) -> Passed:
         """Wait until all pushes of the time to settle are in the record; return the states seen until then."""
         self._rest.sleep(self._limits.reconcile_settle_s)
         # The answer to a heartbeat sent now comes after all pushes of that time.
+        numbers = [session.beat_soon(self._committed.set) for session in sessions]
+        for session, number in zip(sessions, numbers, strict=True):
+            self._wait_answered(session, number)
+        with self._engine.connect() as connection:
+            return held.passed(connection)
+
+    def _wait_answered(self, session: Session, number: int) -> None:
+        """Wait until the answer to a heartbeat is durable."""
         key = self._account.account_id, session.session_id
-        number = session.beat_soon(self._committed.set)
         give_up_s = self._clock.monotonic_s() + self._limits.silent_s
         answer_seq: int | None = None
         while True:
@@ -112,8 +119,7 @@ class SnapshotComparison:
                 # Kept: if commits take longer than a heartbeat interval, the newest answer is never durable.
                 answer_seq = answered.seq
             if answer_seq is not None and mark is not None and mark.seq >= answer_seq:
-                with self._engine.connect() as connection:
-                    return held.passed(connection)
+                return
             if session.is_over:
                 raise Dropped("the session ended meanwhile")
             left_s = give_up_s - self._clock.monotonic_s()

@@ -134,7 +134,9 @@ class Reconciler(Thread):
         self._collectors = collectors
         self._by_hand = by_hand
         #: None ends the thread.
-        self._covered: SimpleQueue[Covered | None] = SimpleQueue()
+        self._covered: SimpleQueue[tuple[Covered, Sequence[Covered]] | None] = SimpleQueue()
+        #: The newest coverage of each stream.
+        self._streams: Sequence[Covered] = ()
         self._due: _Due | None = None
         self._regular: _Due | None = None
         self._rounds = Rounds(account.account_id, run_id, channel, clock)
@@ -147,9 +149,14 @@ class Reconciler(Thread):
         self._is_regular = limits.transactions_every_s > 0 and self.history.is_regular
         self._regular_backoff = Backoff(RETRY_FIRST_S, RETRY_LAST_S)
 
-    def covered(self, entry: Covered) -> None:
-        """Reconcile the gaps before a session, whose coverage is durable now. From any thread."""
-        self._covered.put(entry)
+    def covered(self, entry: Covered, streams: Sequence[Covered] = ()) -> None:
+        """Reconcile the gaps before a session, whose coverage is durable now. From any thread.
+
+        Args:
+            entry: its coverage.
+            streams: that of every stream, `entry` among them; empty: there is one.
+        """
+        self._covered.put((entry, streams or (entry,)))
 
     def durable(self, sessions: Mapping[tuple[int, int], Mark]) -> None:
         """Note the last durable push of each session, after each commit. From any thread."""
@@ -186,7 +193,7 @@ class Reconciler(Thread):
             now_s = self._clock.monotonic_s()
             first = min((due for due in (self._due, self._regular) if due is not None), key=_at_s, default=None)
             try:
-                entry = self._covered.get(timeout=None if first is None else max(first.at_s - now_s, 0.0))
+                covered = self._covered.get(timeout=None if first is None else max(first.at_s - now_s, 0.0))
             except Empty:
                 assert first is not None
                 if first is self._due:
@@ -196,7 +203,8 @@ class Reconciler(Thread):
                 return first
             self._rest.check_stop()
             # The round after the newest coverage settles all gaps before it.
-            assert entry is not None
+            assert covered is not None
+            entry, self._streams = covered
             self._due = _Due(now_s, entry, _Task.RECONCILE)
 
     def _do(self, due: _Due) -> None:
@@ -213,7 +221,7 @@ class Reconciler(Thread):
             self._try_again(entry, f"the record cannot be read: {error.orig}")
             return
         if known is not None:
-            held = CurrentState(self._account_id, entry.session_id, entry.seq)
+            held = self._new_state(entry)
             result, detail = self._reconcile(entry.session_id, known, held)
             if result == FAILED:
                 self._try_again(entry, f"not reconciled, the gap stays open ({detail})")
@@ -332,8 +340,8 @@ class Reconciler(Thread):
 
     def _compare(self, entry: Covered) -> bool:
         """Compare the pushes with a snapshot. Returns whether to do so again in this session."""
-        session = self._session(entry.session_id)
-        if session is None:
+        sessions = [session for one in self._streams if (session := self._session(one.session_id)) is not None]
+        if len(sessions) < len(self._streams):
             return False
         # The answers are evidence only: no typed rows follow from them.
         to = RestRound(self._rounds.begin(entry.session_id, COMPARE), SNAPSHOT)
@@ -343,8 +351,8 @@ class Reconciler(Thread):
                 self._held = self._snapshot(entry, to)
                 result, detail = COMPARED, "a snapshot to start from"
             else:
-                topics = frozenset(entry.topics).difference(entry.refused)
-                found = self._comparison.contradictions(session, topics, self._held, to)
+                topics = frozenset(topic for one in self._streams for topic in one.topics if topic not in one.refused)
+                found = self._comparison.contradictions(sessions, topics, self._held, to)
                 result, detail = COMPARED, f"{len(found)} values differ from the pushes" if found else "the same"
         except (VenueError, Dropped) as error:
             result, detail = FAILED, str(error)
@@ -361,10 +369,14 @@ class Reconciler(Thread):
 
     def _snapshot(self, entry: Covered, to: RestRound) -> CurrentState | None:
         """A snapshot to start from; None if it is incomplete."""
-        held = CurrentState(self._account_id, entry.session_id, entry.seq)
+        held = self._new_state(entry)
         for answer in self._rest.answers(snapshot_questions(self.account, self._clock), to):
             held.take(to.round_id, answer.updates)
         return None if to.failed or to.lost else held
+
+    def _new_state(self, entry: Covered) -> CurrentState:
+        streams = {one.session_id: one.seq for one in self._streams}
+        return CurrentState(self._account_id, entry.session_id, entry.seq, streams)
 
     def _session(self, session_id: int) -> Session | None:
         """The session; None if it has ended."""

@@ -278,6 +278,7 @@ class Recording:
     def _covered(self, entry: Covered) -> None:
         collectors = self._collectors_of(entry.account_id)
         newest: Covered | None = entry
+        streams: list[Covered] = [entry]
         if len(collectors) > 1:
             # A round asks about the whole account, so it waits until all streams are covered. It settles the gaps that
             # ended until the newest of their sessions was covered: by then all of them have ended.
@@ -286,10 +287,11 @@ class Recording:
             current = {collector.covered_session_id for collector in collectors}
             for key in [key for key in known if key not in current and known[key].account_id == entry.account_id]:
                 del known[key]
-            newest = known[max(key for key in current if key)] if current <= known.keys() else None
+            streams = [known[key] for key in current if key in known]
+            newest = max(streams, key=lambda one: one.session_id) if len(streams) == len(current) else None
         for reconciler in self._reconcilers:
             if newest is not None and reconciler.account.account_id == entry.account_id:
-                reconciler.covered(newest)
+                reconciler.covered(newest, streams)
 
     def _collectors_of(self, account_id: int) -> list[Collector]:
         return [collector for collector in self._collectors if collector.account.account_id == account_id]

@@ -1,12 +1,13 @@
 """What the record knows of an account while a recorder runs: its states now, and its orders when a gap began.
 
-Neither reads the whole record. `CurrentState` starts from a complete snapshot and adds the pushes of one session, as
+Neither reads the whole record. `CurrentState` starts from a complete snapshot and adds the pushes of its sessions, as
 they come. A reconciliation starts from the last round with a complete snapshot before the gap, which listed every open
 order; only what came after that is read.
 """
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
+from itertools import product
 from typing import Any, NamedTuple
 
 from sqlalchemy import (
@@ -74,22 +75,23 @@ ENDED_MAX = 10_000
 
 
 class CurrentState:
-    """The states of an account's things, from one session's own rows and a snapshot that `take` must get first.
+    """The states of an account's things, from its sessions' own rows and a snapshot that `take` must get first.
 
     The snapshot must have been requested when all topics were pushed. Neither other recorders' rows nor snapshots
     requested for a comparison are read.
 
     Args:
         account_id: of the account.
-        session_id: the session that covers it.
+        session_id: the session that covers it; of several streams, the newest.
         seq: the frame from which on everything is pushed.
+        streams: likewise of every stream; None: there is one.
     """
 
-    def __init__(self, account_id: int, session_id: int, seq: int) -> None:
+    def __init__(self, account_id: int, session_id: int, seq: int, streams: Mapping[int, int] | None = None) -> None:
         self.account_id = account_id
         self.session_id = session_id
-        #: The last frame that is included.
-        self.seq = seq
+        #: The last frame of each session that is included.
+        self._seqs = {session_id: seq, **(streams or {})}
         #: The order that the venue created last, so far; None: there is none.
         self.newest_order_id: str | None = None
         self._newest_ms = _UNKNOWN_MS
@@ -135,25 +137,28 @@ class CurrentState:
 
     def advance(self, connection: Connection) -> None:
         """Add everything that has been pushed since: the last state of each thing."""
-        newest = newest_seq(connection, self.account_id, self.session_id)
-        for table, record in _STATES.items():
-            new = *self._mine(table), table.c.seq > self.seq, table.c.seq <= newest
-            whole = *new, table.c.is_partial == 0
-            last = select(func.max(table.c.seq)).where(*whole).group_by(*(table.c[name] for name in THINGS[table]))
-            needed = or_(table.c.seq.in_(last), table.c.is_partial == 1)
-            self.take(self.session_id, _states(connection, table, record, *new, needed))
-        self.seq = max(self.seq, newest)
+        for session_id, seq in self._seqs.items():
+            newest = newest_seq(connection, self.account_id, session_id)
+            for table, record in _STATES.items():
+                new = *self._mine(table, session_id), table.c.seq <= newest
+                whole = *new, table.c.is_partial == 0
+                last = select(func.max(table.c.seq)).where(*whole).group_by(*(table.c[name] for name in THINGS[table]))
+                needed = or_(table.c.seq.in_(last), table.c.is_partial == 1)
+                self.take(session_id, _states(connection, table, record, *new, needed))
+            self._seqs[session_id] = max(seq, newest)
 
     def passed(self, connection: Connection) -> Passed:
         """The states of each thing from the last `advance` on, oldest first. None: it did not exist."""
         passed: dict[Thing, list[Seen | None]] = {thing: [seen] for thing, seen in (self._states | self._ended).items()}
-        for table, record in _STATES.items():
-            for state in _states(connection, table, record, *self._mine(table), table.c.seq > self.seq):
-                passed.setdefault(thing_of(state), [None]).append(Seen(self.session_id, state))
+        for session_id, (table, record) in product(self._seqs, _STATES.items()):
+            for state in _states(connection, table, record, *self._mine(table, session_id)):
+                passed.setdefault(thing_of(state), [None]).append(Seen(session_id, state))
         return passed
 
-    def _mine(self, table: Table) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
-        return table.c.account_id == self.account_id, table.c.session_id == self.session_id
+    def _mine(self, table: Table, session_id: int) -> tuple[ColumnElement[bool], ...]:
+        """The rows of a session that are not included yet."""
+        t = table.c
+        return t.account_id == self.account_id, t.session_id == session_id, t.seq > self._seqs[session_id]
 
 
 def _merged(before: State, state: State) -> State:

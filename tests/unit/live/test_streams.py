@@ -1,11 +1,13 @@
 """An account with several streams: each has its own sessions and gaps, and the account is covered where all are."""
 
+import json
 import logging
 import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from threading import Condition
 from typing import Any
@@ -15,8 +17,11 @@ import pytest
 from recorder import venues
 from recorder.errors import Refused
 from recorder.live.recording import Recording
+from recorder.live.settings import Limits
 from recorder.live.watermark import Watermark
+from recorder.model import DECODED, Decoded, OrderUpdate
 from recorder.read.record import Record
+from recorder.venues.comparable import Comparable
 from tests.unit.live.peer import PATIENCE_S, frame, refuse
 from tests.unit.live.stage import QUICK
 from tests.unit.live.toy import Toy, ToyExchange
@@ -71,8 +76,8 @@ class Run:
         with self._committed:
             assert self._committed.wait_for(lambda: len(self.rows(sql)) >= count, 2 * PATIENCE_S), self.rows(sql)
 
-    def recording(self, exchange: ToyExchange, venue: Toy | None = None) -> Recording:
-        return Recording(self.url, [exchange.account(venue)], QUICK, on_durable=self.durable)
+    def recording(self, exchange: ToyExchange, venue: Toy | None = None, limits: Limits = QUICK) -> Recording:
+        return Recording(self.url, [exchange.account(venue)], limits, on_durable=self.durable)
 
 
 @pytest.fixture
@@ -108,6 +113,38 @@ def test_an_account_is_covered_where_all_its_streams_are(
     assert status.coverage.gaps == 3 and status.coverage.begins_ns == max(
         ns for (ns,) in run.rows("SELECT ends_ns FROM gaps WHERE reason = 'beginning'")
     )
+
+
+class Compared(Toy):
+    """Its open orders can be compared with the pushes."""
+
+    comparable = (Comparable(OrderUpdate, "/open", lambda _order: "orders", (), ("status",)),)
+
+    def decode_answer(self, target: str, payload: bytes) -> Decoded:
+        """The open orders."""
+        told = [_order(row["id"], row["status"]) for row in json.loads(payload)]
+        return Decoded(target, DECODED, updates=tuple(told))
+
+
+def _order(order_id: str, status: str) -> OrderUpdate:
+    return OrderUpdate(None, 0, 0, None, "BTC", order_id, side="buy", price="1", quantity="1", status=status)
+
+
+def test_the_topics_of_every_stream_are_compared(run: Run, exchange: ToyExchange) -> None:
+    """The stream of orders is covered before that of money, and both are the account's."""
+    exchange.answers["GET /money"] = [refuse("429 Slow")]
+    limits = replace(QUICK, reconcile_every_s=0.05, reconcile_settle_s=0.05)
+    listed = refuse("200 OK", body=b'[{"id":"7","status":"partially_filled"}]')
+    with run.recording(exchange, Compared(heartbeat_s=0.05), limits):
+        run.wait("SELECT 1 FROM reconciliations WHERE detail = 'the same'")
+        exchange.answers["GET /open"] = [listed] * 10_000
+        exchange.lines["orders"].send(frame(b'{"topic":"orders","id":"7"}'))
+        run.wait("SELECT 1 FROM discrepancies")
+    found = run.rows(
+        "SELECT d.subject, d.field, d.told, d.held, s.stream FROM discrepancies d"
+        " JOIN sessions s ON s.session_id = d.other_session_id"
+    )
+    assert found == [("order 7", "status", "partially_filled", "new", "orders")]
 
 
 def test_a_round_waits_until_all_streams_are_covered(run: Run, exchange: ToyExchange) -> None:
