@@ -20,7 +20,7 @@ from tests.server import PostgresServer
 #: Seeds of `make faults` for each venue, each with so many scenarios of so many rules.
 SEEDS = range(20200204, 20200208)
 SEEDS_SERVED = range(20200304, 20200306)
-SCENARIOS = 5
+SCENARIOS = 3
 RULES = 8
 
 
