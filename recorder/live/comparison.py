@@ -17,10 +17,15 @@ from recorder.live.settings import Account, Limits
 from recorder.live.watermark import Mark
 from recorder.model import State, thing_of
 from recorder.read.known_state import CurrentState
+from recorder.store.entries import DiscrepancyFound
 from recorder.venues.comparable import Contradiction, Passed, Seen, contradictions
 from recorder.venues.rest import Answer, Known, Purpose, Questions
 
 log = logging.getLogger(__name__)
+
+
+#: Discrepancies of one round that are logged; the table has all of them.
+FINDINGS_SHOWN_MAX = 10
 
 
 class Dropped(Exception):
@@ -30,6 +35,31 @@ class Dropped(Exception):
 def snapshot_questions(account: Account, clock: Clock) -> Questions:
     """The questions for the complete current state of an account."""
     return account.venue.questions(Purpose.SNAPSHOT, Known(account.symbols, {}, None, None, clock.wall_ms()))
+
+
+def report(
+    account: Account, session_id: int, round_id: int, found: Sequence[Contradiction], now_ns: int
+) -> list[DiscrepancyFound]:
+    """Log the mismatches of a comparison, and return their entries for the event log.
+
+    Args:
+        account: the account.
+        session_id: the session during which REST was asked, for a value that no frame showed.
+        round_id: the round of requests.
+        found: the mismatches.
+        now_ns: nanoseconds since 1970.
+    """
+    entries = []
+    for number, one in enumerate(found):
+        held_session_id = session_id if one.held_session_id is None else one.held_session_id
+        what = one.subject, one.field, one.told, one.held
+        entries.append(DiscrepancyFound(account.account_id, round_id, one.seq, *what, held_session_id, now_ns))
+        if number < FINDINGS_SHOWN_MAX:
+            log.error("%s: discrepancy: %s, %s: REST says %s, the pushes say %s", account.name, *what)
+    if len(found) > FINDINGS_SHOWN_MAX:
+        more = len(found) - FINDINGS_SHOWN_MAX
+        log.error("%s: %d more discrepancies: see `recorder discrepancies`", account.name, more)
+    return entries
 
 
 class SnapshotComparison:

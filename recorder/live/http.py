@@ -55,6 +55,8 @@ class HttpClient:
         self._monotonic_s = monotonic_s
         self._pool = _pool(url, timeout_s)
         self._not_before_s = -math.inf
+        #: Whether the connection was used before: the exchange may have closed it meanwhile.
+        self._may_be_stale = False
 
     def ask_later(self, wait_s: float) -> None:
         """Note that the exchange wants no request for this long, seconds. A longer wait noted before still counts."""
@@ -74,26 +76,37 @@ class HttpClient:
         shown = request.url.partition("?")[0]
         until_s = self._monotonic_s() + self._answer_s
         try:
-            answer = self._pool.request(
-                request.method,
-                request.url,
-                headers=dict(request.headers),
-                body=request.body or None,
-                redirect=False,
-                preload_content=False,
-            )
+            answer = self._send(request)
             try:
                 body = self._read(answer, until_s, shown)
             except BaseException:
                 answer.close()  # its rest must not be taken for the next answer
                 raise
             answer.release_conn()
+            self._may_be_stale = True
         except urllib3.exceptions.HTTPError as error:
             raise Unreachable(
                 f"{shown} cannot be reached: {cause(error)}; check the address, the network and the proxy."
             ) from None
         headers = {name.lower(): value for name, value in answer.headers.items()}
         return HttpAnswer(answer.status, headers, body)
+
+    def _send(self, request: RestRequest) -> urllib3.BaseHTTPResponse:
+        """Send a request; once more if the connection turns out to have been closed. Every request only reads."""
+        while True:
+            try:
+                return self._pool.request(
+                    request.method,
+                    request.url,
+                    headers=dict(request.headers),
+                    body=request.body or None,
+                    redirect=False,
+                    preload_content=False,
+                )
+            except urllib3.exceptions.ProtocolError:
+                if not self._may_be_stale:
+                    raise
+                self._may_be_stale = False
 
     def close(self) -> None:
         """Close the connection."""

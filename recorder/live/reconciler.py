@@ -20,12 +20,11 @@ from recorder.errors import VenueError
 from recorder.live.backoff import Backoff
 from recorder.live.channel import Channel, ChannelClosed
 from recorder.live.collector import Collector
-from recorder.live.comparison import Dropped, SnapshotComparison, snapshot_questions
+from recorder.live.comparison import Dropped, SnapshotComparison, report, snapshot_questions
 from recorder.live.history import Backfill, HistoryRounds, subjects_of
 from recorder.live.http import HttpClient
 from recorder.live.rest_client import RestClient, RestRound, Stopping
 from recorder.live.rounds import Rounds, restored
-from recorder.live.session import Session
 from recorder.live.settings import Account, Limits
 from recorder.live.watermark import Mark
 from recorder.model import SNAPSHOT
@@ -38,7 +37,7 @@ from recorder.read.known_state import (
     newest_covered,
     told_in,
 )
-from recorder.store.entries import Covered, DiscrepancyFound, LostSubject
+from recorder.store.entries import Covered, LostSubject
 from recorder.store.event_log import COMPARE, COMPARED, FAILED, RECONCILE
 from recorder.store.gaps import OPEN, PARTIAL, RECONCILED, UNRECOVERABLE, lost_text
 from recorder.venues.comparable import Contradiction
@@ -49,8 +48,6 @@ log = logging.getLogger(__name__)
 #: Waits before a failed round is repeated grow from the first to the last, seconds; new coverage ends the wait.
 RETRY_FIRST_S = 30.0
 RETRY_LAST_S = 1800.0
-#: Discrepancies of one round that are logged; the table has all of them.
-FINDINGS_SHOWN_MAX = 10
 
 
 class Retry(NamedTuple):
@@ -191,7 +188,9 @@ class Reconciler(Thread):
         """Wait for the next thing to do: the gaps before new coverage, or what is due by then."""
         while True:
             now_s = self._clock.monotonic_s()
-            first = min((due for due in (self._due, self._regular) if due is not None), key=_at_s, default=None)
+            first = min(
+                (due for due in (self._due, self._regular) if due is not None), key=lambda due: due.at_s, default=None
+            )
             try:
                 covered = self._covered.get(timeout=None if first is None else max(first.at_s - now_s, 0.0))
             except Empty:
@@ -340,7 +339,9 @@ class Reconciler(Thread):
 
     def _compare(self, entry: Covered) -> bool:
         """Compare the pushes with a snapshot. Returns whether to do so again in this session."""
-        sessions = [session for one in self._streams if (session := self._session(one.session_id)) is not None]
+        wanted = {one.session_id for one in self._streams}
+        running = [session for one in self._collectors if (session := one.session) is not None]
+        sessions = [one for one in running if one.session_id in wanted and not one.is_over]
         if len(sessions) < len(self._streams):
             return False
         # The answers are evidence only: no typed rows follow from them.
@@ -361,7 +362,9 @@ class Reconciler(Thread):
         if result == COMPARED and (to.failed or to.lost):
             missing = [*to.failed, *(one.name for one in to.lost)]
             result, detail = FAILED, f"{detail}; not answered: {', '.join(missing)}"
-        self._report(entry, to.round_id, found)
+        for one in report(self.account, entry.session_id, to.round_id, found, self._clock.wall_ns()):
+            self.channel.put_entry(one)
+        self.discrepancies += len(found)
         self._rounds.end(entry.session_id, to.round_id, result, detail)
         if result == FAILED:
             log.warning("%s: not compared with the exchange this time: %s", self.account.name, detail)
@@ -378,25 +381,6 @@ class Reconciler(Thread):
         streams = {one.session_id: one.seq for one in self._streams}
         return CurrentState(self._account_id, entry.session_id, entry.seq, streams)
 
-    def _session(self, session_id: int) -> Session | None:
-        """The session; None if it has ended."""
-        sessions = [collector.session for collector in self._collectors]
-        return next((one for one in sessions if one and one.session_id == session_id and not one.is_over), None)
-
-    def _report(self, covered: Covered, round_id: int, found: tuple[Contradiction, ...]) -> None:
-        name, now_ns = self.account.name, self._clock.wall_ns()
-        for number, one in enumerate(found):
-            held_session_id = covered.session_id if one.held_session_id is None else one.held_session_id
-            what = one.subject, one.field, one.told, one.held
-            self.channel.put_entry(
-                DiscrepancyFound(self._account_id, round_id, one.seq, *what, held_session_id, now_ns)
-            )
-            self.discrepancies += 1
-            if number < FINDINGS_SHOWN_MAX:
-                log.error("%s: discrepancy: %s, %s: REST says %s, the pushes say %s", name, *what)
-        if len(found) > FINDINGS_SHOWN_MAX:
-            log.error("%s: %d more discrepancies: see `recorder discrepancies`", name, len(found) - FINDINGS_SHOWN_MAX)
-
     def _try_again(self, entry: Covered, why: str) -> None:
         wait_s = self._backoff.next_s()
         self._due = _Due(self._clock.monotonic_s() + wait_s, entry, _Task.RECONCILE)
@@ -406,7 +390,3 @@ class Reconciler(Thread):
         every_s = self._limits.reconcile_every_s
         if every_s:
             self._due = _Due(self._clock.monotonic_s() + every_s, entry, _Task.COMPARE)
-
-
-def _at_s(due: _Due) -> float:
-    return due.at_s

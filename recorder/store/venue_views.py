@@ -67,6 +67,8 @@ def _create(connection: Connection, venues: Iterable[str]) -> None:
         names = [name.lower() for name in _columns(view)]
         if len(set(names)) < len(names):
             raise ValueError(f"View {view.name} has two columns of one name; rename one: column=path.")
+        # An account may be added again: a database that lost its rows has its views still.
+        connection.exec_driver_sql(f"DROP VIEW IF EXISTS {view.name}")
         connection.exec_driver_sql(f"CREATE VIEW {view.name} AS\n{select_of(view)}")
 
 

@@ -204,7 +204,7 @@ def test_an_exchange_that_does_not_answer_is_asked_the_next_time(
 def test_the_log_is_bounded(
     tmp_path: Path, exchange: Simulator, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(reconciler, "FINDINGS_SHOWN_MAX", 1)
+    monkeypatch.setattr(comparison, "FINDINGS_SHOWN_MAX", 1)
     with running(tmp_path, exchange) as run:
         run.wait_rows(SAME)
         with swallowing(exchange):
