@@ -168,8 +168,8 @@ def test_a_ledger_explains_funding_liquidation_and_transfers_and_a_leak_is_named
             assert {("linear", "BTCUSDT"), ("spot", "BTCUSDT")} <= {(row["market"], row["symbol"]) for row in sums}
     named = [row for row in books(folder)[1] if row["found"]]
     assert named
-    # It takes 1 with each fill. The amount is not whole if the run stopped between a wallet's last state and the push of
-    # the fill behind it.
+    # It takes 1 with each fill. The amount is not whole if the run stopped between a wallet's last state and the push
+    # of the fill behind it.
     for row in named:
         assert row["changes"]
         assert D(row["unexplained"])
