@@ -238,7 +238,7 @@ def test_a_new_key_is_recorded_at_once_and_sent_when_it_is_accepted(
         assert run(folder, "one", url)[0] == 0
     assert_the_same(folder, url)
     assert other.command("merge", str(other.database), url).returncode == 0
-    for arguments in (("main", key), ("okx/main", key), ("fmex/main", "key")):
+    for arguments in (("main", key), ("mtgox/main", key), ("fmex/main", "key")):
         assert folder.command("db", "accept-key", *arguments).returncode == 2
     assert folder.command("verify", "--database", url).returncode == 0
 
