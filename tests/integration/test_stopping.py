@@ -99,7 +99,7 @@ def test_a_stop_that_cannot_be_durable_says_so(folder: Folder) -> None:
 def test_a_locked_database_costs_nothing_but_time(folder: Folder) -> None:
     with Simulator(SimulatorOptions(pushes=4_000, rate_per_s=1_000)) as exchange:
         folder.configure(exchange)
-        with folder.run("--stop-when-idle", "2s") as process:
+        with folder.run("--stop-when-idle", "4s") as process:
             process.wait_for("covered")
             with folder.locked():
                 process.wait_for("is locked by another program")
