@@ -149,9 +149,9 @@ class ConfigFile:
 
     def __init__(self, path: Path, text: str | None = None) -> None:
         self.path = path
-        self._text = _read(path) if text is None else text
+        self.text = _read(path) if text is None else text
         try:
-            self._tables = tomllib.loads(self._text)
+            self._tables = tomllib.loads(self.text)
         except tomllib.TOMLDecodeError as error:
             raise ConfigurationError(f"The configuration {path} is not TOML: {error}.") from None
         for name in self._tables:
@@ -173,4 +173,4 @@ class ConfigFile:
         return name in self._tables
 
     def _section(self, name: str, values: object) -> Section:
-        return Section(self.path, self._text, name, values)
+        return Section(self.path, self.text, name, values)

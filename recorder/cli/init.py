@@ -69,8 +69,9 @@ def init(
     path: Path,
 ) -> None:
     """Ask, and write."""
-    existing = path.read_text("utf-8") if path.exists() else ""
-    taken = {account for account, _ in ConfigFile(path).accounts()} if existing else set()
+    present = ConfigFile(path) if path.exists() else None
+    existing = "" if present is None else present.text
+    taken = set() if present is None else {account for account, _ in present.accounts()}
     try:
         venue = venue_named(venue_name or click.prompt("Exchange", type=click.Choice(sorted(VENUES))))
         answers = Answers(

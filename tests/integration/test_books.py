@@ -173,6 +173,7 @@ def test_a_ledger_explains_funding_liquidation_and_transfers_and_a_leak_is_named
     for row in named:
         assert row["changes"]
         assert D(row["unexplained"])
+        assert is_pushed or D(row["unexplained"]) % 1 == 0 > D(row["unexplained"])
 
 
 @pytest.fixture

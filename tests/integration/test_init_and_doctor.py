@@ -137,6 +137,15 @@ def test_a_wrong_answer_changes_nothing(folder: Folder, account: str, more: tupl
     assert (folder.path / "recorder.toml").read_text("utf-8") == before
 
 
+def test_a_configuration_that_cannot_be_read_is_left_as_it_is(folder: Folder) -> None:
+    file = folder.path / "recorder.toml"
+    file.write_bytes(b'[accounts.main]\nvenue = "\xe9"\n')
+    refused = init(folder, "bybit", "other")
+    assert refused.returncode == 2
+    assert "it is not UTF-8 text" in refused.stderr
+    assert file.read_bytes().endswith(b'"\xe9"\n')
+
+
 def problems(folder: Folder, *arguments: str) -> dict[str, str]:
     """Subject → sentence of each problem that the doctor finds; its exit code must say that there are some."""
     found = folder.command("doctor", "--format", "json", *arguments)

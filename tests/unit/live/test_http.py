@@ -106,6 +106,34 @@ def test_headers_are_sent() -> None:
         assert b"\r\nFC-ACCESS-KEY: k\r\n" in peer.requests.get()
 
 
+@pytest.mark.parametrize("closes_again", [False, True])
+def test_a_connection_that_was_closed_meanwhile_is_replaced_once(closes_again: bool) -> None:
+    """The exchange takes the second request and closes the connection, as for one that was idle for too long."""
+    answer = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+    #: What each connection answers to its requests, before it is closed.
+    lines = [[answer, b""], [b"" if closes_again else answer]]
+
+    def serve() -> None:
+        for answers in lines:
+            connection, _ = listener.accept()
+            with closing(connection):
+                for one in answers:
+                    assert connection.recv(65_536)
+                    connection.sendall(one)
+
+    with closing(socket.create_server(("127.0.0.1", 0))) as listener:
+        Thread(target=serve, daemon=True).start()
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        with closing(HttpClient(url, PATIENCE_S, PATIENCE_S)) as client:
+            request = RestRequest("GET", f"{url}/x", {})
+            assert client.fetch(request).body == b"ok"
+            if closes_again:
+                with pytest.raises(Unreachable):
+                    client.fetch(request)
+            else:
+                assert client.fetch(request).body == b"ok"
+
+
 def test_one_connection_serves_many_requests() -> None:
     accepted = 0
     with closing(socket.create_server(("127.0.0.1", 0))) as server:
