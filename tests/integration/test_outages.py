@@ -143,6 +143,6 @@ def test_the_sent_log_of_the_simulator_is_kept_for_oracles(folder: Folder, tmp_p
     log = tmp_path / "sent.log"
     with Simulator(SimulatorOptions(pushes=100, sent_log=log)) as exchange:
         folder.configure(exchange)
-        with folder.run("--stop-when-idle", "1s") as process:
+        with folder.run("--stop-when-idle", "4s") as process:
             assert process.wait() == 0, process.errors
     assert len(log.read_text().splitlines()) == len(folder.payloads())
