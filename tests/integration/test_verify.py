@@ -251,6 +251,11 @@ def test_typed_rows_are_made_again_beside_a_recorder_that_writes(folder: Folder)
                     database.execute("DELETE FROM order_updates WHERE seq < 150")
                     database.commit()
                 ended = folder.command("rebuild")
+                for _ in range(3):
+                    if "try again" not in ended.stderr:
+                        break
+                    # On a busy machine the recorder's lock can last longer than a command waits for it.
+                    ended = folder.command("rebuild")
                 assert (ended.returncode, ended.stderr) == (0, "")
                 clean(folder)
             assert process.stop()[0] == 0, process.errors
