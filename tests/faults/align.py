@@ -59,9 +59,10 @@ def align(history: Sequence[Sent], sessions: Sequence[Session]) -> Alignment:
     found = Alignment()
     # The longest first: it cannot be mistaken, and a short one takes what is left.
     for session in sorted(sessions, key=lambda session: -len(session.received)):
-        votes = Counter(
-            number for payload in {frame.payload for frame in session.received} for number in holders.get(payload, ())
-        )
+        votes = Counter[int]()
+        for payload, times in Counter(frame.payload for frame in session.received).items():
+            for number in holders.get(payload, ()):
+                votes[number] += min(times, len(connections[number].where[payload]))
         if votes:
             best = max(votes, key=lambda number: (votes[number], not connections[number].taken, -number))
             _align_one(session, connections[best], found)

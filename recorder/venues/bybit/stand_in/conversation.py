@@ -1,19 +1,19 @@
-"""The exchange's side of a connection to the private stream: login, subscriptions, pings. Pure."""
+"""The exchange's side of a connection to the private stream: login, subscriptions, pings."""
 
 import hmac
+import secrets
 from typing import Any
 
 import msgspec
 
 from recorder.venues.bybit import sign
 from recorder.venues.bybit.portal import TOPICS
-from recorder.venues.stand_in import Conversation, Said
+from recorder.venues.stand_in import Backend, Conversation, PortalAccess, Said
 
 #: Topics in one command at most.
 ARGS_MAX = 10
 
 _encode = msgspec.json.Encoder().encode
-_CONNECTION = "cejreaspqfh3sjdnldmg-p"
 
 
 class BybitConversation(Conversation):
@@ -21,31 +21,35 @@ class BybitConversation(Conversation):
 
     silence_s = 600.0
 
+    def __init__(self, access: PortalAccess, backend: Backend, now_s: float) -> None:
+        super().__init__(access, backend, now_s)
+        self._connection_id = f"{secrets.token_hex(10)}-p"
+
     def receive(self, message: bytes, now_ms: int, now_s: float) -> list[Said]:
         """Take a command and answer it."""
         self.wake_s = now_s + self.silence_s
         try:
             command = msgspec.json.decode(message)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            return [_answer(None, "", "Failed to decode incoming data: not JSON")]
+            return [self._answer(None, "", "Failed to decode incoming data: not JSON")]
         if not isinstance(command, dict):
-            return [_answer(None, "", "error:invalid op")]
+            return [self._answer(None, "", "error:invalid op")]
         args = command.get("args")
         return [self._obey(command.get("req_id"), command.get("op"), args if isinstance(args, list) else [], now_ms)]
 
     def _obey(self, request_id: object, op: object, args: list[Any], now_ms: int) -> bytes:
         match op:
             case "ping":
-                return _named(request_id, {"op": "pong", "args": [str(now_ms)], "conn_id": _CONNECTION})
+                return _named(request_id, {"op": "pong", "args": [str(now_ms)], "conn_id": self._connection_id})
             case "auth":
-                return _answer(request_id, "auth", self._log_in(args, now_ms))
+                return self._answer(request_id, "auth", self._log_in(args, now_ms))
             case "subscribe":
-                return _answer(request_id, "subscribe", self._subscribe(args))
+                return self._answer(request_id, "subscribe", self._subscribe(args))
             case "unsubscribe":
                 for topics in self.followed.values():
                     topics.difference_update(one for one in args if isinstance(one, str))
-                return _answer(request_id, "unsubscribe", "")
-        return _answer(request_id, "", "error:invalid op")
+                return self._answer(request_id, "unsubscribe", "")
+        return self._answer(request_id, "", "error:invalid op")
 
     def _log_in(self, args: list[Any], now_ms: int) -> str:
         """Log in; returns why it is refused, or nothing."""
@@ -74,10 +78,9 @@ class BybitConversation(Conversation):
         followed.update(topics)
         return ""
 
-
-def _answer(request_id: object, op: str, refusal: str) -> bytes:
-    said = {"success": not refusal, "ret_msg": refusal, "op": op, "conn_id": _CONNECTION}
-    return _named(request_id, said)
+    def _answer(self, request_id: object, op: str, refusal: str) -> bytes:
+        said = {"success": not refusal, "ret_msg": refusal, "op": op, "conn_id": self._connection_id}
+        return _named(request_id, said)
 
 
 def _named(request_id: object, said: dict[str, object]) -> bytes:

@@ -1,6 +1,7 @@
-"""The exchange's side of a connection to a private socket: login, subscriptions, pings. Pure."""
+"""The exchange's side of a connection to a private socket: login, subscriptions, pings."""
 
 import hmac
+import secrets
 from collections.abc import Mapping
 from typing import Any
 
@@ -18,7 +19,6 @@ _BY_TYPE = frozenset(["orders", "positions", "orders-algo", "algo-advance"])
 _TYPES = frozenset(["SPOT", "MARGIN", "SWAP", "FUTURES", "OPTION", "EVENTS", "ANY"])
 
 _encode = msgspec.json.Encoder().encode
-_CONNECTION = "a4d3ae55"
 
 
 class OKXConversation(Conversation):
@@ -28,6 +28,7 @@ class OKXConversation(Conversation):
 
     def __init__(self, access: PortalAccess, backend: Backend, now_s: float) -> None:
         super().__init__(access, backend, now_s)
+        self._connection_id = secrets.token_hex(4)
         stream = next((name for name, path in PATHS.items() if path == access.path), "")
         #: The topics of this socket, and of the other one.
         self._topics = TOPICS[stream]
@@ -43,7 +44,7 @@ class OKXConversation(Conversation):
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             command = None
         if not isinstance(command, dict) or not isinstance(command.get("args"), list):
-            return [_error(None, "60012", f"Invalid request: {message[:200].decode(errors='replace')}")]
+            return [self._error(None, "60012", f"Invalid request: {message[:200].decode(errors='replace')}")]
         return list(self._obey(command, now_ms))
 
     def wake(self, now_ms: int, now_s: float) -> list[Said]:
@@ -61,51 +62,49 @@ class OKXConversation(Conversation):
                 for arg in args:
                     for topics in self.followed.values():
                         topics.discard(str(arg.get("channel")))
-                return [_said("unsubscribe", request_id, arg=arg) for arg in args]
-        return [_error(request_id, "60019", "Invalid op")]
+                return [self._said("unsubscribe", request_id, arg=arg) for arg in args]
+        return [self._error(request_id, "60019", "Invalid op")]
 
     def _log_in(self, args: list[dict[str, Any]], now_ms: int) -> list[Said]:
         given = {name: str(value) for name, value in args[0].items()} if len(args) == 1 else {}
         key, at = given.get("apiKey", ""), given.get("timestamp", "")
         secret = self.backend.secret_of(key)
         if self.followed:
-            return [_error(None, "60031", "Multiple logins are not allowed.")]
+            return [self._error(None, "60031", "Multiple logins are not allowed.")]
         if secret is None or self.backend.is_expired(key):
-            return [_error(None, "60032", "API key doesn't exist"), Close(LOGIN_FAILED, "Login Failed")]
+            return [self._error(None, "60032", "API key doesn't exist"), Close(LOGIN_FAILED, "Login Failed")]
         if not at.isdigit() or abs(int(at) * 1000 - now_ms) > sign.WINDOW_MS:
-            return [_error(None, "60006", "Timestamp request expired"), Close(LOGIN_FAILED, "Login Failed")]
+            return [self._error(None, "60006", "Timestamp request expired"), Close(LOGIN_FAILED, "Login Failed")]
         right = sign.signature(secret, f"{at}GET{sign.LOGIN_PATH}")
         if not hmac.compare_digest(right, given.get("sign", "")):
-            return [_error(None, "60007", "Invalid sign"), Close(LOGIN_FAILED, "Login Failed")]
+            return [self._error(None, "60007", "Invalid sign"), Close(LOGIN_FAILED, "Login Failed")]
         if given.get("passphrase") != passphrase_of(secret):
-            return [_error(None, "60024", "Wrong passphrase"), Close(LOGIN_FAILED, "Login Failed")]
+            return [self._error(None, "60024", "Wrong passphrase"), Close(LOGIN_FAILED, "Login Failed")]
         self.followed = {key: set()}
-        return [_said("login", None, msg="", code="0")]
+        return [self._said("login", None, msg="", code="0")]
 
     def _subscribe(self, request_id: object, arg: dict[str, Any]) -> bytes:
         channel = str(arg.get("channel"))
         key, followed = next(iter(self.followed.items()), ("", set[str]()))
         if not key:
-            return _error(request_id, "60011", "Please log in")
+            return self._error(request_id, "60011", "Please log in")
         if channel in self._elsewhere:
-            return _error(request_id, "64001", f"channel:{channel} is on another path")
+            return self._error(request_id, "64001", f"channel:{channel} is on another path")
         if channel not in self._topics or not self.backend.has_topic(key, channel):
-            return _error(request_id, "60018", f"Wrong URL or channel:{channel} doesn't exist.")
+            return self._error(request_id, "60018", f"Wrong URL or channel:{channel} doesn't exist.")
         if channel in _BY_TYPE and arg.get("instType") not in _TYPES:
-            return _error(request_id, "60018", f"channel:{channel}, instType is wrong.")
+            return self._error(request_id, "60018", f"channel:{channel}, instType is wrong.")
         followed.add(channel)
-        return _said("subscribe", request_id, arg={name: arg[name] for name in arg if name != "extraParams"})
+        return self._said("subscribe", request_id, arg={name: arg[name] for name in arg if name != "extraParams"})
+
+    def _error(self, request_id: object, code: str, message: str) -> bytes:
+        return self._said("error", request_id, code=code, msg=message)
+
+    def _said(self, event: str, request_id: object, **more: object) -> bytes:
+        named = {"id": request_id} if isinstance(request_id, str) else {}
+        return _encode({**named, "event": event, **more, "connId": self._connection_id})
 
 
 def passphrase_of(secret: str) -> str:
     """The passphrase of a simulated account: that of the demo account, or made from the secret."""
     return f"pass-{secret}"
-
-
-def _error(request_id: object, code: str, message: str) -> bytes:
-    return _said("error", request_id, code=code, msg=message)
-
-
-def _said(event: str, request_id: object, **more: object) -> bytes:
-    named = {"id": request_id} if isinstance(request_id, str) else {}
-    return _encode({**named, "event": event, **more, "connId": _CONNECTION})
