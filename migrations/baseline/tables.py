@@ -21,7 +21,7 @@ YEARS = range(2019, 2041)
 
 
 def _table(name: str, *parts: sa.schema.SchemaItem, **options: Any) -> None:
-    op.create_table(name, *parts, sqlite_strict=True, sqlite_with_rowid=False, **options)
+    op.create_table(name, *parts, sqlite_strict=True, sqlite_with_rowid=name == "frames", **options)
 
 
 def _growing_table(name: str, *parts: sa.schema.SchemaItem) -> None:

@@ -309,7 +309,7 @@ def test_a_filter_on_the_key_reads_only_those_frames(desk: Desk, view: str) -> N
         query = f"{'EXPLAIN QUERY PLAN' if sqlite else 'EXPLAIN'} SELECT * FROM {view} WHERE {condition}"
         if sqlite:
             plan = " / ".join(str(row["detail"]) for row in ask(desk.engine, query))
-            assert "USING PRIMARY KEY (account_id=? AND session_id=?)" in plan
+            assert "SEARCH frames USING INDEX sqlite_autoindex_frames_1 (account_id=? AND session_id=?)" in plan
             assert "MATERIALIZE" not in plan and "CO-ROUTINE" not in plan and "TEMP B-TREE" not in plan
         else:
             plan = "\n".join(str(row["QUERY PLAN"]) for row in ask(desk.engine, query))
