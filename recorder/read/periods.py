@@ -13,7 +13,7 @@ from recorder.read import sums as sums_of
 from recorder.read.contracts import stored_terms, terms_by
 from recorder.read.fill_sums import Wanted, add_fill, add_stored
 from recorder.read.position_times import PositionKey, realized, reports
-from recorder.read.projected_trips import Unstored, stored_trips, walk
+from recorder.read.projected_trips import Unstored, add_left, stored_trips, walk
 from recorder.read.projections import NEVER_NS, key_of
 from recorder.read.records import Filter
 from recorder.read.scope import LabelledAccount, labelled_accounts
@@ -92,6 +92,7 @@ def trips(connection: Connection, wanted: Filter, until_ns: int | None) -> Itera
 
 def _trips_now(connection: Connection, account: LabelledAccount) -> Iterator[Trip]:
     tail = tail_of(connection, account)
+    add_left(connection, account.account_id, tail.trips)
     unstored = Unstored(lambda row: key_of(row.order_id, row.trade_id) in tail.orders, tail.fills)
     terms_of = terms_by(connection, Filter(f"{account.venue}/{account.name}")) if tail.described else None
     anew = {}

@@ -3,6 +3,9 @@
 A walk through the fills of a contract can be resumed where its state was noted (`trip_marks`): at the beginning of each
 day, and some seconds before the last instant. So what is received now costs the same on a record of any length. What
 happened earlier and is received late makes the walk begin at that day, and go on until its state is the noted one.
+
+While a projection catches up, the positions of later frames are stored, but the fills of these frames are not. So a
+walk ends where its step of the projection ends, and notes when the first thing happened that it left out.
 """
 
 from collections.abc import Callable, Generator, Iterable, Iterator
@@ -10,7 +13,7 @@ from contextlib import closing
 from decimal import Decimal
 from functools import cache
 from heapq import merge
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import msgspec
 from sqlalchemy import ColumnElement, Connection, Select, Table, and_, bindparam, or_, select
@@ -75,6 +78,26 @@ class Unstored(NamedTuple):
 NOTHING = Unstored(lambda _: False, [])
 
 
+class Noted(NamedTuple):
+    """What is noted of the beginning and the end of the walk through a contract."""
+
+    start: Start
+    #: When the first thing happened that the walk left out, ms since 1970; None: it left nothing out.
+    left_ms: int | None = None
+
+    def state(self) -> str:
+        """As JSON."""
+        held, reported_ms, is_settled = self.start
+        left = () if self.left_ms is None else (self.left_ms,)
+        return msgspec.json.encode([str(held), reported_ms, is_settled, *left]).decode()
+
+    @classmethod
+    def of(cls, state: str) -> Self:
+        """What was noted."""
+        held, reported_ms, is_settled, *left = msgspec.json.decode(state)
+        return cls(Start(Decimal(held), reported_ms, is_settled), *left)
+
+
 class Walked(NamedTuple):
     """What a walk found about a contract."""
 
@@ -95,6 +118,7 @@ def walk(
     touched: Touched,
     terms: Terms,
     unstored: Unstored = NOTHING,
+    until_ms: int = END_MS,
 ) -> Walked:
     """Compute the trips of a contract anew, as far as a change may have changed them.
 
@@ -105,28 +129,35 @@ def walk(
         touched: when something changed.
         terms: of the contract.
         unstored: how its fills differ from the rows of `trades`.
+        until_ms: what happened after this instant, and after the last note, is left out; ms since 1970.
     """
     marks = _marks(connection, account.account_id, key)
     reading = _Reading(connection, account.account_id, key, unstored)
-    start = _noted_start(marks.get(FIRST_MS))
-    from_ms = _resumable_ms(marks, touched.since_ms)
-    if start is None or not _is_still(start, touched):
-        from_ms = FIRST_MS
-        with closing(reading.instants(FIRST_MS)) as all_instants:
-            start = start_of(all_instants)
-    going, first, after_ms = Walk(account.label, key, terms, start.held), 0, from_ms
+    before = Noted.of(marks[FIRST_MS]) if FIRST_MS in marks else None
+    until_ms = max(until_ms, min(max(marks, default=FIRST_MS), END_MS - 2 * LATE_MS) + 2 * LATE_MS)
+    # All notes are earlier than what was left out, so a walk that goes on to its end includes that.
+    left_ms = None if before is None else before.left_ms
+    if before is not None and _is_still(before.start, touched):
+        start, from_ms = before.start, _resumable_ms(marks, touched.since_ms)
+    else:
+        start, from_ms = reading.start(), FIRST_MS
+    going, after_ms = Walk(account.label, key, terms, start.held), from_ms
     if from_ms > FIRST_MS:
         going = Walk.resumed(account.label, key, terms, marks[from_ms])
-        first = going.first_changing
-        if going.last_ms is None or going.last_ms < begin_of(from_ms, DAY_MS):
-            # Nothing that stays happened on that day before this note.
-            after_ms = begin_of(from_ms, DAY_MS)
+        day_ms = begin_of(from_ms, DAY_MS)
+        # Perhaps nothing that stays happened on that day before this note.
+        after_ms = day_ms if going.last_ms is None or going.last_ms < day_ms else from_ms
+    first = going.first_changing if from_ms > FIRST_MS else 0
     found: list[Trip] = []
     noted: dict[int, str] = {}
     #: The last two states that were the last ones of their stretch, and when something had happened last.
     recent: list[tuple[int, str]] = []
+    ended = Noted(start)
     with closing(reading.instants(from_ms)) as some:
         for instant in some:
+            if instant.at_ms > until_ms:
+                ended = Noted(start, instant.at_ms)
+                break
             stretch, day_ms = instant.at_ms // LATE_MS, begin_of(instant.at_ms, DAY_MS)
             if going.last_ms is not None and going.last_ms // LATE_MS != stretch:
                 state = going.state()
@@ -134,7 +165,7 @@ def walk(
                 if going.last_ms < day_ms:
                     # The last note may be just before midnight: then what follows is short, and it is made, too.
                     if day_ms > touched.until_ms and marks.get(day_ms) == state and max(marks) > day_ms:
-                        noted[FIRST_MS] = _note(start)
+                        noted[FIRST_MS] = Noted(start, left_ms).state()
                         return Walked(found, first, going.first_changing, noted, after_ms, day_ms)
                     noted[day_ms] = state
             found += going.take(instant)
@@ -143,11 +174,10 @@ def walk(
         late_ms = (going.last_ms // LATE_MS - 1) * LATE_MS
         if late_ms < from_ms:
             # What happened last is gone.
-            return walk(connection, account, key, touched._replace(since_ms=late_ms), terms, unstored)
-        noted[FIRST_MS] = _note(start)
-        before = [state for last_ms, state in recent if last_ms < late_ms]
-        if before:
-            noted[late_ms] = before[-1]
+            return walk(connection, account, key, touched._replace(since_ms=late_ms), terms, unstored, until_ms)
+        noted.update((late_ms, state) for last_ms, state in recent if last_ms < late_ms)
+    if going.last_ms is not None or ended.left_ms is not None:
+        noted[FIRST_MS] = ended.state()
     return Walked(found, first, None, noted, after_ms, END_MS)
 
 
@@ -164,6 +194,11 @@ class _Reading:
         self._connection, self._account_id, self._key = connection, account_id, key
         self._leaves_out = unstored.leaves_out
         self._unstored = sorted((fill for fill in unstored.fills if trip_key(fill) == key), key=happened)
+
+    def start(self) -> Start:
+        """The position before the first fill."""
+        with closing(self.instants(FIRST_MS)) as some:
+            return start_of(some)
 
     def instants(self, from_ms: int) -> Generator[Instant]:
         """From an instant on. To be closed, if it is not read to its end."""
@@ -197,17 +232,6 @@ def _marks(connection: Connection, account_id: int, key: TripKey) -> dict[int, s
     return {row.before_ms: row.state for row in connection.execute(query)}
 
 
-def _note(start: Start) -> str:
-    return msgspec.json.encode([str(start.held), start.reported_ms, start.is_settled]).decode()
-
-
-def _noted_start(note: str | None) -> Start | None:
-    if note is None:
-        return None
-    held, reported_ms, is_settled = msgspec.json.decode(note)
-    return Start(Decimal(held), reported_ms, is_settled)
-
-
 def _is_still(start: Start, touched: Touched) -> bool:
     """Whether a change leaves the position before the first fill as it is."""
     if touched.has_reports and not start.is_settled:
@@ -215,11 +239,18 @@ def _is_still(start: Start, touched: Touched) -> bool:
     return start.reported_ms is None or start.reported_ms < touched.since_ms
 
 
-def project_trips(connection: Connection, account: LabelledAccount, touched: TouchedTrips) -> None:
-    """Let the stored trips follow."""
+def project_trips(
+    connection: Connection, account: LabelledAccount, touched: TouchedTrips, until_ms: int = END_MS
+) -> set[TripKey]:
+    """Let the stored trips follow, up to an instant; give the contracts of which something was left out."""
+    left = set()
     for key, when in touched.items():
-        walked = walk(connection, account, key, when, stored_terms(connection, account, key.market, key.symbol))
+        terms = stored_terms(connection, account, key.market, key.symbol)
+        walked = walk(connection, account, key, when, terms, until_ms=until_ms)
         store(connection, differences_of(connection, account.account_id, key, walked))
+        if FIRST_MS in walked.marks and Noted.of(walked.marks[FIRST_MS]).left_ms is not None:
+            left.add(key)
+    return left
 
 
 def differences_of(connection: Connection, account_id: int, key: TripKey, walked: Walked) -> list[Difference]:
@@ -275,6 +306,16 @@ def add_reports(connection: Connection, trips: TouchedTrips, ranges: Iterable[Fr
     for one in ranges:
         for *key, since_ms, until_ms in reported_within(connection, one):
             trips.add(TripKey(*key), Touched(since_ms, until_ms + PUSHED_MS, has_reports=True))
+
+
+def add_left(connection: Connection, account_id: int, trips: TouchedTrips) -> None:
+    """Add the trips of contracts whose walk left something out."""
+    c = trip_marks.c
+    noted = select(c.market, c.symbol, c.position_side, c.state)
+    for *key, state in connection.execute(noted.where(c.account_id == account_id, c.before_ms == FIRST_MS)):
+        left_ms = Noted.of(state).left_ms
+        if left_ms is not None:
+            trips.add(TripKey(*key), Touched(left_ms, END_MS))
 
 
 def add_stale(connection: Connection, account_id: int, trips: TouchedTrips) -> set[int]:

@@ -12,7 +12,7 @@ from recorder.read.contracts import latest_contracts, stored_terms
 from recorder.read.current_states import latest_states
 from recorder.read.fill_sums import Sums, add_to, rows_of
 from recorder.read.projected_rows import Difference, differences, store, table_differences
-from recorder.read.projected_trips import ALWAYS, differences_of, walk
+from recorder.read.projected_trips import ALWAYS, TouchedTrips, add_left, differences_of, walk
 from recorder.read.projections import ORDERS_PER_STATEMENT, OrderKey, Row, key_of, project
 from recorder.read.projector import unprojected, unprojected_orders
 from recorder.read.scope import LabelledAccount, labelled_accounts
@@ -56,7 +56,9 @@ def check(engine: Engine, account_id: int | None = None) -> Iterator[ProjectionF
             if account_id not in {None, account.account_id}:
                 continue
             left_out = waiting[account.account_id]
-            is_current = not left_out and not unprojected(connection)
+            left = TouchedTrips()
+            add_left(connection, account.account_id, left)
+            is_current = not left_out and not left and not unprojected(connection)
             yield from _faults_of(connection, account, left_out, is_current=is_current)
 
 

@@ -14,12 +14,21 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection, Select, bindparam, delete, exists, func, select
 from sqlalchemy.exc import DBAPIError as DriverError
 
+from recorder.clock import NS_PER_MS
 from recorder.read.contracts import project_contracts, replace_contracts
 from recorder.read.current_states import project_states, replace_states
 from recorder.read.fill_sums import change_sums, make_sums
 from recorder.read.position_times import within
 from recorder.read.projected_rows import changed_trades, differences, store
-from recorder.read.projected_trips import TouchedTrips, add_contracts, add_reports, add_stale, project_trips
+from recorder.read.projected_trips import (
+    LATE_MS,
+    TouchedTrips,
+    add_contracts,
+    add_left,
+    add_reports,
+    add_stale,
+    project_trips,
+)
 from recorder.read.projections import OrderKey, key_of, project
 from recorder.read.scope import LabelledAccount, labelled_accounts
 from recorder.store.dialects import replace_rows, take_account
@@ -29,6 +38,7 @@ from recorder.store.projection_tables import projected, stale, stale_quarters
 from recorder.store.schema import (
     batches,
     fills,
+    frames,
     order_updates,
     runs,
 )
@@ -73,6 +83,8 @@ class Projector:
         self._waiting: Counter[int] = Counter()
         #: Of the batch that had most, while any waits.
         self._rows_a_frame = 1
+        #: The accounts whose trips may have left out what is projected meanwhile.
+        self._left: set[int] = set()
         self._looked = False
         self._failed = False
 
@@ -131,6 +143,7 @@ class Projector:
         """
         if not self._looked:
             self._waiting.update({one.run_id: one.frames for one in unprojected(connection)})
+            self._left.update(one.account_id for one in labelled_accounts(connection))
             self._looked = True
         for run_id in sorted(self._waiting):
             waiting = _next(connection, run_id, self.frames_a_step)
@@ -138,6 +151,9 @@ class Projector:
                 del self._waiting[run_id]
                 continue
             return self._project(connection, waiting)
+        while self._left:
+            if self._project_left(connection, self._left.pop()):
+                return True
         return _project_stale(connection)
 
     def _project(self, connection: Connection, waiting: _Unprojected) -> bool:
@@ -155,10 +171,30 @@ class Projector:
             project_states(connection, account_id, its_ranges)
             add_contracts(connection, account, moved, project_contracts(connection, account, its_ranges))
             add_reports(connection, moved, its_ranges)
-            project_trips(connection, account, moved)
+            if project_trips(connection, account, moved, _received_ms(connection, its_ranges) + LATE_MS):
+                self._left.add(account_id)
         replace_rows(connection, projected, [(waiting.run_id, waiting.last)])
         self._waiting[waiting.run_id] = max(self._waiting[waiting.run_id] - waiting.frames, 0)
         return True
+
+    def _project_left(self, connection: Connection, account_id: int) -> bool:
+        """Project what was left out of an account's trips, while its other tables were behind."""
+        moved = TouchedTrips()
+        add_left(connection, account_id, moved)
+        if not moved or not take_account(connection, account_id):
+            return False
+        project_trips(connection, _accounts(connection)[account_id], moved)
+        return True
+
+
+def _received_ms(connection: Connection, ranges: Iterable[FrameRange]) -> int:
+    """When the last of some frames was received, ms since 1970."""
+    f = frames.c
+    found = 0
+    for one in ranges:
+        these = f.account_id == one.account_id, f.session_id == one.session_id, f.seq == one.last_seq
+        found = max(found, connection.scalar(select(f.received_ns).where(*these)) or 0)
+    return found // NS_PER_MS
 
 
 class _Accounts(dict[int, LabelledAccount]):
@@ -246,9 +282,9 @@ def unprojected_orders(connection: Connection) -> TouchedOrders:
 def unprojected_frames(connection: Connection) -> list[FrameRange]:
     """The frames that are not projected."""
     return [
-        frames
+        span
         for waiting in unprojected(connection)
-        for frames in spans_of(connection, waiting.run_id, waiting.first, waiting.last)
+        for span in spans_of(connection, waiting.run_id, waiting.first, waiting.last)
     ]
 
 

@@ -1,5 +1,6 @@
 """Projections: whatever arrives in whatever order, they are what they would be if they were made from nothing."""
 
+from collections import Counter
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,8 @@ from recorder.read.projection_check import repair
 from recorder.read.projector import Projector, project_all
 from recorder.read.records import Fill, Filter, Order
 from recorder.read.sums import Calendar
+from recorder.read.trip_walk import Walk
+from recorder.read.trips import Instant
 from recorder.store.entries import ReconciliationBegan
 from recorder.store.journal import FrameRange
 from recorder.store.mover import Mover
@@ -331,6 +334,7 @@ def test_an_order_keeps_what_its_latest_update_leaves_out(desk: Desk) -> None:
 DAY_MS = 86_400_000
 #: What changes a position when: a fill, or a report of it.
 FILL, REPORT = "fill", "report"
+NOON_MS = NOON_NS // 1_000_000
 
 
 @pytest.mark.parametrize(
@@ -367,3 +371,89 @@ def test_trips_are_resumed_from_right_notes(desk: Desk, events: tuple[tuple[str,
     assert kept["trip_marks"]
     anew(desk.engine)
     assert contents(desk.engine) == kept
+
+
+#: What happens how long after the last event, ms, by how much the position changes, and which order is filled.
+events_after = st.tuples(
+    st.sampled_from([FILL, FILL, REPORT]),
+    st.sampled_from([0, 1, 700, 4_000, 11_000, 25_000, 3_600_000, DAY_MS]),
+    st.sampled_from([-3, -1, 1, 2]),
+    st.integers(1, 3),
+)
+
+
+@settings(max_examples=examples(60), suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    events=st.lists(events_after, min_size=2, max_size=40),
+    frames_max=st.integers(1, 5),
+    alone=st.lists(st.booleans(), min_size=1, max_size=5),
+    slow_ms=st.sampled_from([0, 60_000]),
+)
+def test_trips_are_right_while_they_catch_up(
+    tmp_path_factory: Any, events: list[tuple[str, int, int, int]], frames_max: int, alone: list[bool], slow_ms: int
+) -> None:
+    """The venue's reports, and later fills of an order, are ahead of the other fills that are projected.
+
+    The clock here may be slow, so that everything seems to happen after its receipt.
+    """
+    desk = Desk(tmp_path_factory.mktemp("catching-up") / "record.db")
+    write_history(desk, events, slow_ms)
+    projector = Projector(frames_max)
+    with desk.open() as record:
+        expected = list(record.as_of(EVER_NS).trips())
+        for step in range(1_000):
+            if alone[step % len(alone)]:
+                # Another process goes on.
+                projector = Projector(frames_max)
+            with desk.engine.begin() as connection:
+                if not projector.step(connection):
+                    break
+            assert list(record.trips()) == expected
+    kept = contents(desk.engine)
+    anew(desk.engine)
+    assert contents(desk.engine) == kept
+    assert not faults(desk.url)
+    desk.engine.dispose()
+
+
+def test_catching_up_does_not_read_again_what_is_ahead(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each step of a projection reads the reports of its own frames, and not all later ones of the day."""
+    events = [(what, 3_000, 1, number) for number in range(100) for what in (FILL, REPORT)]
+    write_history(desk, events)
+    taken = []
+    take = Walk.take
+
+    def counted(walk: Walk, instant: Instant) -> Any:
+        taken.append(instant.at_ms)
+        return take(walk, instant)
+
+    monkeypatch.setattr(Walk, "take", counted)
+    steps = 0
+    projector = Projector(frames_max=5)
+    with desk.engine.connect() as connection:
+        while True:
+            with connection.begin():
+                if not projector.step(connection):
+                    break
+            steps += 1
+    assert steps >= 40
+    # Of each step its own 15 s, 20 s before them and 10 s after them.
+    assert len(taken) < steps * 20
+
+
+def write_history(desk: Desk, events: list[tuple[str, int, int, int]], slow_ms: int = 0) -> None:
+    """Write fills and reported positions, received when they happened."""
+    at_ms, held, filled = 0, 0, Counter[str]()
+    for what, later_ms, quantity, order in events:
+        at_ms += later_ms
+        if what == REPORT:
+            said = f'"type":"p","ts":{NOON_MS + at_ms},"position":{{"symbol":"BTCUSD_P","quantity":{held}}}'
+        else:
+            held += quantity
+            side = "LONG" if quantity > 0 else "SHORT"
+            order_id = f"{order}{side}"
+            filled[order_id] += abs(quantity)
+            one = f'"id":"{order_id}","symbol":"BTCUSD_P","direction":"{side}","quantity":1000,"fill_price":9000'
+            left = f'"unfilled_quantity":{1000 - filled[order_id]}'
+            said = f'"type":"order.btcusd_p","ts":{NOON_MS + at_ms},"order":{{{one},{left}}}'
+        desk.push((at_ms - slow_ms) * 1_000_000, f"{{{said}}}")
