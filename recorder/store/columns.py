@@ -68,7 +68,8 @@ metadata = MetaData(
 def table(name: str, *parts: Column[object] | PrimaryKeyConstraint | ForeignKeyConstraint | CheckConstraint) -> Table:
     """A table of this schema."""
     # STRICT: SQLite then refuses a value of another type. WITHOUT ROWID: the key is the order on disk, once. Rows of
-    # `frames` are too long for that: such a table moves what exceeds about 1,000 bytes to a page that holds nothing else.
+    # `frames` are too long for that: such a table moves what exceeds about 1,000 bytes to a page that holds nothing
+    # else.
     # PostgreSQL's partitions and its partial index are in the migrations only: one option of its dialect here would
     # import that dialect for every command.
     return Table(name, metadata, *parts, sqlite_strict=True, sqlite_with_rowid=name == "frames")
