@@ -109,12 +109,13 @@ def unguard(connection: Connection) -> None:
         connection.exec_driver_sql("DROP FUNCTION IF EXISTS refuse_change, refuse_frame_change CASCADE")
 
 
-def new_database(place: str | Path, *accounts: tuple[int, str]) -> tuple[str, Engine]:
+def new_database(place: str | Path, *accounts: tuple[int, str], venue: str = "fmex") -> tuple[str, Engine]:
     """A database with the current schema and these accounts (key, name), by default one; its address and an engine.
 
     Args:
         place: a file to be made, or the address of a database that may have its schema already.
         accounts: key and name of each.
+        venue: of the accounts.
     """
     url = place if isinstance(place, str) else f"sqlite:///{place}"
     engine = quick_engine(url)
@@ -122,5 +123,5 @@ def new_database(place: str | Path, *accounts: tuple[int, str]) -> tuple[str, En
     with engine.begin() as connection:
         event_log.apply(connection, RECORDER, RecorderAdded(RECORDER, NOON_NS, "here"))
         for key, name in accounts or ((ACCOUNT, "main"),):
-            event_log.apply(connection, RECORDER, AccountAdded(key, "fmex", name, NOON_NS))
+            event_log.apply(connection, RECORDER, AccountAdded(key, venue, name, NOON_NS))
     return url, engine

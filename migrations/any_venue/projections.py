@@ -82,8 +82,8 @@ def _create_sums_and_trips() -> None:
         "fill_sums",
         *ints("account_id", "lasts_ms", "begins_ms"),
         *texts("market", "symbol", "fee_currency", null=False),
-        *ints("trades", "fills", "fees_unknown"),
-        *decimals("quantity", "maker_quantity", "taker_quantity", "paid", "rebates"),
+        *ints("trades", "fills", "fees_unknown", "pnls"),
+        *decimals("quantity", "maker_quantity", "taker_quantity", "paid", "rebates", "realized_pnl"),
         sa.PrimaryKeyConstraint(
             "account_id", "lasts_ms", "begins_ms", "market", "symbol", "fee_currency", name="pk_fill_sums"
         ),

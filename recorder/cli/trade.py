@@ -1,4 +1,4 @@
-"""Profit and loss, fees and round trips."""
+"""Profit and loss, fees, funding and round trips."""
 
 from collections.abc import Callable
 from datetime import UTC, tzinfo
@@ -10,7 +10,7 @@ import click
 from recorder.cli import options
 from recorder.cli.output import Column, Layout, number, show, time_ms, word
 from recorder.read.records import Filter
-from recorder.read.sums import BY_DAY, BY_MONTH, PERIODS, Calendar, Fees, Pnl
+from recorder.read.sums import BY_DAY, BY_MONTH, PERIODS, Calendar, Fees, Funding, Pnl
 from recorder.read.trips import Trip
 
 FEE_COLUMNS = [
@@ -34,12 +34,24 @@ PNL_COLUMNS = [
     word("market", if_any=True, rank=2),
     word("symbol"),
     number("realized_pnl"),
-    number("over_gaps", rank=1),
-    number("fee", "of it fees", rank=2),
-    number("before_fees", rank=3),
+    number("fee", rank=1),
+    number("funding", if_any=True, rank=1),
+    number("net_pnl"),
     word("currency"),
+    number("over_gaps", rank=2),
     number("fills", rank=4),
     number("quantity", rank=5),
+]
+FUNDING_COLUMNS = [
+    word("period"),
+    word("account", if_it_differs=True),
+    word("market", if_any=True, rank=2),
+    word("symbol"),
+    number("payments", rank=1),
+    number("amount"),
+    number("received", rank=3),
+    number("paid", rank=3),
+    word("currency"),
 ]
 TRIP_COLUMNS = [
     time_ms("opened_ms", "opened (UTC)", "before the record"),
@@ -99,9 +111,11 @@ def _calendar(by: str) -> Callable[[Any], Any]:
 
 
 @click.command(
-    help="Show profit and loss by period and instrument: how the venue's own realized PnL, which is after fees, has "
-    "grown, and the fees in it. What was realized during a gap is known only as a sum and has a column of its own, for "
-    "the venue does not say when in the gap it was realized.\n\n"
+    help="Show profit and loss by period and instrument: realized PnL as the venue reports it, fees, funding, and what "
+    "is left: net = realized - fees + funding. A fee in another currency has a row of its own. Where fills come without "
+    "their PnL, the positions' figure counts, which is after fees: these are not subtracted again. What was realized "
+    "during a gap is then known only as a sum and has a column of its own, for the venue does not say when in the gap "
+    "it was realized.\n\n"
     "\b\nExample:  recorder pnl --by year --zone Europe/Berlin --format csv > 2019.csv"
 )
 @options.record_address
@@ -130,6 +144,22 @@ def fees(at: options.RecordAddress, layout: Layout, by: str, zone: tzinfo, wante
     with at.opened(wanted) as record:
         rows = record.fees(Calendar(by, zone), wanted)
         show(rows, FEE_COLUMNS, layout, options.nothing("fills", wanted), Fees._fields)
+
+
+@click.command(
+    help="Show the funding of perpetual contracts by period and instrument: received, paid, and received less paid, as "
+    "the venue's ledger lists it, each payment once.\n\n"
+    "\b\nExample:  recorder funding --by month --since 2026-01-01 --format csv > funding.csv"
+)
+@options.record_address
+@_calendar(BY_MONTH)
+@options.filters(of="happened")
+@options.layout
+def funding(at: options.RecordAddress, layout: Layout, by: str, zone: tzinfo, wanted: Filter) -> None:
+    """Show funding."""
+    with at.opened(wanted) as record:
+        rows = record.funding(Calendar(by, zone), wanted)
+        show(rows, FUNDING_COLUMNS, layout, options.nothing("funding", wanted), Funding._fields)
 
 
 @click.command(

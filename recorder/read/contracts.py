@@ -1,6 +1,6 @@
 """What the symbols of an account mean: the projection `contracts`, by which quantities are converted into money."""
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence, Set
 from decimal import Decimal
 from functools import cache
 from typing import Any
@@ -132,6 +132,17 @@ def stored_terms(connection: Connection, account: LabelledAccount, market: str, 
         account, market, symbol
     )
     return Terms() if one is None else terms(one.kind, one.contract_size)
+
+
+def settle_currencies(connection: Connection, account: LabelledAccount, symbols: Set[Symbol]) -> dict[Symbol, str]:
+    """In which currency contracts gain and lose, where known: by the projection, or as the venue documents it."""
+    c = contracts.c
+    stored = select(c.market, c.symbol, c.settle).where(c.account_id == account.account_id)
+    found = {(market, symbol): settle for market, symbol, settle in connection.execute(stored)}
+    for of in symbols - found.keys():
+        one = _documented(account, *of)
+        found[of] = None if one is None else one.settle
+    return {of: settle for of, settle in found.items() if settle}
 
 
 def terms_by(connection: Connection, wanted: Filter) -> TermsOf:

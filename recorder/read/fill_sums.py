@@ -209,7 +209,7 @@ def _trades_between(connection: Connection, account_id: int, since_ms: int, unti
 @cache
 def _trades_in_time() -> Select[Any]:
     t = trades.c
-    names = ("at_ms", "market", "symbol", "quantity", "fee", "fee_currency", "liquidity")
+    names = ("at_ms", "market", "symbol", "quantity", "fee", "fee_currency", "liquidity", "realized_pnl")
     return select(*(t[name] for name in names)).where(
         t.account_id == bindparam("account_id"),
         t.at_ms >= bindparam("since_ms"),

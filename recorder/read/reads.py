@@ -25,7 +25,7 @@ from recorder.read.queries import Closed
 from recorder.read.records import ALL, Balance, Fill, Filter, Gap, Instrument, Order, Position, RestRound
 from recorder.read.rows_at import rows_at
 from recorder.read.scope import labelled_accounts
-from recorder.read.sums import Calendar, Fees, Pnl
+from recorder.read.sums import Calendar, Fees, Funding, Pnl
 from recorder.read.tail import states_now
 from recorder.read.timeline import TimelineEvent
 from recorder.read.trips import TermsOf, Trip
@@ -164,8 +164,16 @@ class RecordReads(ABC):
         with self.reading() as connection:
             return periods.fees(connection, calendar, wanted, self._until_ns)
 
+    def funding(self, calendar: Calendar = _DAYS, wanted: Filter = ALL) -> list[Funding]:
+        """Funding received and paid, by period of a calendar, as the venue's ledger lists it.
+
+        As of an instant, a payment counts from the receipt of its row in the ledger on, even if it was pushed before.
+        """
+        with self.reading() as connection:
+            return periods.funding(connection, calendar, wanted, self._until_ns)
+
     def pnl(self, calendar: Calendar = _DAYS, wanted: Filter = ALL) -> list[Pnl]:
-        """The venue's own realized PnL, and the fees in it, by period of a calendar."""
+        """The venue's own realized PnL, fees and funding, and what is left, by period of a calendar."""
         with self.reading() as connection:
             return periods.pnl(connection, calendar, wanted, self._until_ns)
 

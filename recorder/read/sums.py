@@ -1,4 +1,4 @@
-"""Sums of fees and realized PnL by periods of a calendar. Pure and exact."""
+"""Sums of fees, funding and realized PnL by periods of a calendar. Pure and exact."""
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
@@ -92,6 +92,24 @@ class Fees(NamedTuple):
     unknown_quantity: Decimal
 
 
+class Funding(NamedTuple):
+    """The funding that an account received and paid in a period, by the venue's ledger."""
+
+    #: `2019-12-31`, `2019-12`, `2019` or `all`.
+    period: str
+    account: str
+    #: As in `Transaction.market`.
+    market: str | None
+    symbol: str | None
+    currency: str | None
+    payments: int
+    #: Received less paid; None if the venue did not report one of them.
+    amount: Decimal | None
+    #: Both above zero.
+    received: Decimal
+    paid: Decimal
+
+
 class Pnl(NamedTuple):
     """The profit of trading a contract in a period, by the venue's figures."""
 
@@ -101,16 +119,18 @@ class Pnl(NamedTuple):
     #: As in `Fill.market`.
     market: str | None
     symbol: str | None
-    #: Currency of the fees, and so of all amounts.
+    #: Of all amounts.
     currency: str | None
-    #: The growth of the venue's own figure, which is net of fees.
-    realized_pnl: Decimal
-    #: The part known only as a sum over a gap: some of it may belong to the period before.
+    #: Before fees and funding; None if a fee in the venue's figure is unknown, or if the fills have none, as on spot.
+    realized_pnl: Decimal | None
+    #: The part known only as a sum over a gap, after fees: some of it may belong to the period before.
     over_gaps: Decimal
     #: Fees of the period's fills; None if the venue did not report one of them.
     fee: Decimal | None
-    #: The sum of the two: realized before fees; None if a fee is unknown.
-    before_fees: Decimal | None
+    #: Received less paid; None if the venue reports none, or not its amount.
+    funding: Decimal | None
+    #: Realized less fees and with funding; None if one of them is unknown.
+    net_pnl: Decimal | None
     fills: int
     #: In the venue's unit.
     quantity: Decimal
@@ -123,11 +143,15 @@ class Traded(NamedTuple):
     trades: int
     fills: int
     fees_unknown: int
+    #: The ones with a realized PnL.
+    pnls: int
     quantity: Decimal
     maker_quantity: Decimal
     taker_quantity: Decimal
     paid: Decimal
     rebates: Decimal
+    #: Before fees, as venues report it with a fill.
+    realized_pnl: Decimal
 
     @property
     def fee(self) -> Decimal | None:
@@ -146,15 +170,17 @@ class Traded(NamedTuple):
             self.trades + times * other.trades,
             self.fills + times * other.fills,
             self.fees_unknown + times * other.fees_unknown,
+            self.pnls + times * other.pnls,
             add(self.quantity, other.quantity),
             add(self.maker_quantity, other.maker_quantity),
             add(self.taker_quantity, other.taker_quantity),
             add(self.paid, other.paid),
             add(self.rebates, other.rebates),
+            add(self.realized_pnl, other.realized_pnl),
         )
 
 
-NO_TRADES = Traded(0, 0, 0, _ZERO, _ZERO, _ZERO, _ZERO, _ZERO)
+NO_TRADES = Traded(0, 0, 0, 0, _ZERO, _ZERO, _ZERO, _ZERO, _ZERO, _ZERO)
 
 
 def traded(fill: Any) -> Traded:
@@ -170,11 +196,13 @@ def traded(fill: Any) -> Traded:
         1,
         int(quantity > 0),
         int(fill.fee is None),
+        int(fill.realized_pnl is not None),
         quantity,
         by_maker,
         by_taker,
         max(fee, _ZERO),
         max(fee.copy_negate(), _ZERO),
+        fill.realized_pnl or _ZERO,
     )
 
 
@@ -234,24 +262,78 @@ def growth(after: Decimal, before: Decimal) -> Decimal:
     return _EXACT.subtract(after, before)
 
 
-def pnl(realized: RealizedSums, fees: Iterable[Fees]) -> list[Pnl]:
-    """Realized PnL and fees by period, account, market and symbol, in that order.
+def pnl_of_figures(realized: RealizedSums, fees: Iterable[Fees]) -> list[Pnl]:
+    """Profit by a figure of the venue that contains the fees, and the funding if there is any.
 
     Args:
-        realized: what was realized in each period.
+        realized: by how much the figure grew in each period.
         fees: of the fills since the first known state of each position: what earlier ones realized is unknown.
     """
     left = dict(realized)
     rows: list[Pnl] = []
     for paid in fees:
-        total = left.pop(paid[:4], Realized())
-        # Fees are part of what is realized, so if there are fills, the sum is known.
-        before_fees = None if paid.fee is None else _EXACT.add(total.total, paid.fee)
-        rows.append(Pnl(*paid[:5], *total, paid.fee, before_fees, paid.fills, paid.quantity))
-    for of, total in left.items():
-        if any(total):
-            rows.append(Pnl(*of, None, *total, _ZERO, total.total, 0, _ZERO))
+        net, over_gaps = left.pop(paid[:4], Realized())
+        before_fees = None if paid.fee is None else _EXACT.add(net, paid.fee)
+        rows.append(Pnl(*paid[:5], before_fees, over_gaps, paid.fee, None, net, paid.fills, paid.quantity))
+    for of, (net, over_gaps) in left.items():
+        if net or over_gaps:
+            rows.append(Pnl(*of, None, net, over_gaps, _ZERO, None, net, 0, _ZERO))
+    return rows
+
+
+def pnl_of_fills(sums: FeeSums, funding: Iterable[Funding], settles: Mapping[tuple[str, str], str]) -> list[Pnl]:
+    """Profit by what the venue reports with each fill, before fees, and by the funding in its ledger.
+
+    Args:
+        sums: of the fills.
+        funding: of the same time.
+        settles: market and symbol → the currency in which it gains and loses; without one, that of the fees.
+    """
+    rows: dict[FeeKey, Pnl] = {}
+
+    def row(key: FeeKey) -> Pnl:
+        return rows.get(key) or Pnl(*key, _ZERO, _ZERO, _ZERO, _ZERO, None, 0, _ZERO)
+
+    for key, one in sums.items():
+        if one.trades:
+            gains = key._replace(currency=settles.get((key.market or "", key.symbol or ""), key.currency))
+            quantity = _EXACT.add(row(key).quantity, one.quantity)
+            rows[key] = row(key)._replace(fee=one.fee, fills=row(key).fills + one.fills, quantity=quantity)
+            if one.pnls:
+                realized = _EXACT.add(row(gains).realized_pnl or _ZERO, one.realized_pnl)
+                rows[gains] = row(gains)._replace(realized_pnl=realized)
+            elif not row(key).realized_pnl:
+                rows[key] = row(key)._replace(realized_pnl=None)
+    for paid in funding:
+        key = FeeKey(*paid[:5])
+        rows[key] = row(key)._replace(funding=paid.amount)
+    return [one._replace(net_pnl=_net(one)) for one in rows.values()]
+
+
+def _net(one: Pnl) -> Decimal | None:
+    if one.realized_pnl is None or one.fee is None or one.funding is None:
+        return None
+    return _EXACT.add(_EXACT.subtract(one.realized_pnl, one.fee), one.funding)
+
+
+def in_order(rows: Iterable[Pnl]) -> list[Pnl]:
+    """Rows by period, account, market, symbol and currency."""
     return sorted(rows, key=lambda row: _parts(row[:5]))
+
+
+def funding_of(payments: Iterable[tuple[FeeKey, Decimal | None]]) -> list[Funding]:
+    """The sums of payments, in the order of their keys."""
+    rows: dict[FeeKey, Funding] = {}
+    for key, amount in payments:
+        one = rows.get(key) or Funding(*key, 0, _ZERO, _ZERO, _ZERO)
+        change = amount or _ZERO
+        rows[key] = one._replace(
+            payments=one.payments + 1,
+            amount=None if one.amount is None or amount is None else _EXACT.add(one.amount, amount),
+            received=_EXACT.add(one.received, max(change, _ZERO)),
+            paid=_EXACT.add(one.paid, max(change.copy_negate(), _ZERO)),
+        )
+    return [rows[key] for key in sorted(rows, key=_parts)]
 
 
 def _parts(key: Iterable[str | None]) -> tuple[str, ...]:

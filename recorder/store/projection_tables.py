@@ -95,8 +95,8 @@ fill_sums = table(
     "fill_sums",
     *ints("account_id", "lasts_ms", "begins_ms"),
     *texts("market", "symbol", "fee_currency", null=False),
-    *ints("trades", "fills", "fees_unknown"),
-    *decimals("quantity", "maker_quantity", "taker_quantity", "paid", "rebates"),
+    *ints("trades", "fills", "fees_unknown", "pnls"),
+    *decimals("quantity", "maker_quantity", "taker_quantity", "paid", "rebates", "realized_pnl"),
     PrimaryKeyConstraint("account_id", "lasts_ms", "begins_ms", "market", "symbol", "fee_currency"),
 )
 

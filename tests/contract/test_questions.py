@@ -235,7 +235,7 @@ def test_a_price_or_a_fee_that_was_not_told_is_not_guessed(engine: Engine, url: 
         (whole,) = record.fees(Calendar(BY_ALL))
         (brought,) = record.pnl(Calendar(BY_ALL))
     assert whole.fee is None
-    assert (brought.fee, brought.before_fees) == (None, None)
+    assert (brought.fee, brought.realized_pnl) == (None, None)
     assert ask(engine, "SELECT count(*) AS n, count(fee) AS told FROM executions") == [{"n": 6, "told": 5}]
 
 
@@ -255,7 +255,7 @@ def test_sums_are_sums_of_what_the_views_show(engine: Engine, url: str, moves: l
         assert float(sums.fee or 0) == pytest.approx(sum(row["fee"] or 0 for row in shown.values()), abs=1e-18)
         assert sums.fee == sums.paid - sums.rebates
     (change,) = ask(engine, "SELECT sum(realized_pnl_change) AS change FROM position_history")
-    assert float(sum(row.realized_pnl for row in told)) == pytest.approx(change["change"] or 0, abs=1e-18)
+    assert float(sum(row.net_pnl or 0 for row in told)) == pytest.approx(change["change"] or 0, abs=1e-18)
 
 
 def asked(engine: Engine, began_ns: int, ended_ns: int) -> None:
@@ -277,7 +277,7 @@ def test_an_answer_of_a_later_moment_than_pushes_that_come_after_it(engine: Engi
         mark_all(connection)
     # From what the first push told to the last; were the answer taken for the first, it would be no change at all.
     with recorder.open(url) as record:
-        assert [(row.realized_pnl, row.fills) for row in record.pnl()] == [(Decimal("2e-8"), 2)]
+        assert [(row.net_pnl, row.fills) for row in record.pnl()] == [(Decimal("2e-8"), 2)]
         assert [trip.adds_up for trip in record.trips()] == [True]
     (row,) = ask(engine, "SELECT sum(realized_pnl_change) AS change FROM position_history")
     assert row["change"] == pytest.approx(2e-8)
@@ -286,13 +286,13 @@ def test_an_answer_of_a_later_moment_than_pushes_that_come_after_it(engine: Engi
 def test_a_position_that_an_answer_told_nothing_of_had_realized_nothing(engine: Engine, url: str) -> None:
     tell(engine, [Move(5, 1), Move(6, 1)])
     with recorder.open(url) as record:
-        assert [row.realized_pnl for row in record.pnl()] == [Decimal("1e-8")]
+        assert [row.net_pnl for row in record.pnl()] == [Decimal("1e-8")]
     asked(engine, began_ns=1, ended_ns=2)
     with engine.begin() as connection:
         connection.execute(position_updates.update().values(realized_pnl="3e-8"))
         mark_all(connection)
     with recorder.open(url) as record:
-        assert [row.realized_pnl for row in record.pnl()] == [Decimal("3e-8")]
+        assert [row.net_pnl for row in record.pnl()] == [Decimal("3e-8")]
     (row,) = ask(engine, "SELECT sum(realized_pnl_change) AS change FROM position_history")
     assert row["change"] == pytest.approx(3e-8)
 

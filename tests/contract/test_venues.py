@@ -1,29 +1,40 @@
 """One contract for every venue: what its stand-in says of a simulated account is decoded, and says what happened."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from decimal import Decimal
 from itertools import islice
+from pathlib import Path
 from typing import TypeVar
 
 import pytest
 
+import recorder
+from recorder.live.channel import Recorded
 from recorder.model import (
     DECODED,
     MAKER,
     PENDING,
+    PUSH,
+    REST,
     TAKER,
     AccountUpdate,
     Decoded,
     Digits,
     FillUpdate,
+    Frame,
     Heartbeat,
     OrderUpdate,
     PositionUpdate,
     Transaction,
     Update,
 )
+from recorder.read.projector import project_all
+from recorder.read.sums import BY_ALL, Calendar
 from recorder.simulator.exchange import Exchange
+from recorder.store.entries import RunStarted
+from recorder.store.journal import Batch
+from recorder.store.seals import BEGINNING
 from recorder.venues import VENUES, venue_named
 from recorder.venues.base import Venue
 from recorder.venues.face import Face, Push
@@ -37,6 +48,7 @@ from recorder.venues.simulated import (
     SimulatedTransaction,
 )
 from recorder.venues.view import Span
+from tests.made import ACCOUNT, NOON_NS, RECORDER, RUN, SESSION, new_database
 
 PUSHES = 3_000
 
@@ -196,6 +208,58 @@ def test_what_rest_shows_is_decoded_to_the_same_states(traded: Traded) -> None:
     assert ids == {one.id for one in traded.exchange.history.open_orders()}
 
 
+def test_profit_is_that_of_the_simulated_account(traded: Traded, tmp_path: Path) -> None:
+    """Realized, fees and funding of each contract, each once, though funding is pushed and listed."""
+    venue = traded.venue
+    if not venue.pushes_fills:
+        return  # its positions have the only figure
+    url, engine = new_database(tmp_path / "record.db", venue=venue.name)
+    batch = Batch(RECORDER, RUN, 1, BEGINNING)
+    batch.entries.append(RunStarted(RUN, RECORDER, NOON_NS, "here", 1, "0"))
+    answers = [(one.state.topic, one.state.payload) for one in traded.exchange.view().transactions(Span())]
+    told: list[tuple[str | None, bytes, Decoded]]
+    told = [(None, one.payload, decoded) for one, decoded in zip(traded.face.pushed, traded.decoded, strict=True)]
+    told += [(target, payload, read_answer(venue, target, payload)) for target, payload in dict.fromkeys(answers)]
+    for seq, (target, payload, decoded) in enumerate(told):
+        state = decoded.topic, decoded.status, decoded.error
+        source, session = (PUSH, SESSION) if target is None else (REST, SESSION + 1)
+        frame = Frame(ACCOUNT, session, seq, NOON_NS + seq, source, *state, payload)
+        batch.add(*Recorded(frame, decoded.updates))
+    with engine.begin() as connection:
+        batch.write(connection, NOON_NS)
+    realized, fees, funding = defaultdict[Of, Decimal](Decimal), defaultdict[Of, Decimal](Decimal), Counter[Of]()
+    for fill in (one for moment in traded.face.moments for one in moment if isinstance(one, SimulatedFill)):
+        if fill.terms.kind != "spot":
+            realized[fill.terms.market, fill.terms.symbol, fill.terms.settle] += fill.realized_pnl
+        fees[fill.terms.market, fill.terms.symbol, fill.fee_currency] += fill.fee
+    paid = [one for one in traded.exchange.history.transactions if isinstance(one, SimulatedTransaction)]
+    for one in paid:
+        if one.type == "funding" and one.terms is not None:
+            funding[one.terms.market, one.terms.symbol, one.currency] += one.amount  # type: ignore[assignment]
+    assert funding
+    for is_projected in (False, True):
+        if is_projected:
+            with engine.connect() as connection:
+                list(project_all(connection))
+        with recorder.open(url) as record:
+            for reads in (record, record.as_of(2**62)):
+                listed = {(one.market, one.symbol, one.currency): one.amount for one in reads.funding(Calendar(BY_ALL))}
+                rows = {(one.market, one.symbol, one.currency): one for one in reads.pnl(Calendar(BY_ALL))}
+                assert listed == funding
+                assert {of: one.funding for of, one in rows.items() if one.funding} == {
+                    of: amount for of, amount in funding.items() if amount
+                }
+                assert {of: one.fee for of, one in rows.items() if one.fee} == {
+                    of: amount for of, amount in fees.items() if amount
+                }
+                for of, amount in realized.items():
+                    assert rows[of].realized_pnl == amount
+                    assert rows[of].net_pnl == amount - fees[of] + funding[of]
+    engine.dispose()
+
+
+#: Market, symbol and currency.
+Of = tuple[str | None, str | None, str | None]
 E = TypeVar("E")
 U = TypeVar("U")
 

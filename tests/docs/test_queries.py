@@ -118,10 +118,10 @@ def test_realized_pnl_is_that_of_the_books(recorded: Recorded) -> None:
     with recorder.open(recorded.url) as record:
         pnl = record.pnl()
         # Exact, to the last digit.
-        assert {(one.period, one.symbol): one.realized_pnl for one in pnl} == true
-        assert {one.before_fees for one in pnl} == {one.realized_pnl + (one.fee or 0) for one in pnl}
+        assert {(one.period, one.symbol): one.net_pnl for one in pnl} == true
+        assert all((one.realized_pnl or 0) - (one.fee or 0) == one.net_pnl for one in pnl)
         (whole,) = record.pnl(Calendar(BY_ALL), Filter(symbol="btcusd_p"))
-        assert whole.realized_pnl == sum(change for (_, name), change in true.items() if name == "BTCUSD_P")
+        assert whole.net_pnl == sum(change for (_, name), change in true.items() if name == "BTCUSD_P")
 
 
 def test_fees_are_those_of_the_books(recorded: Recorded) -> None:

@@ -111,7 +111,7 @@ def test_a_period_is_of_what_happened_and_a_zone_has_its_own_midnight(recorded: 
         for (told,) in recorded.rows("SELECT realized_pnl FROM position_updates WHERE event_ms > 0 ORDER BY seq")
     ]
     # What the first push brought is known where an answer from before it told of no position.
-    assert Decimal(whole[0]["realized_pnl"]) in {pushed[-1], pushed[-1] - pushed[0]}
+    assert Decimal(whole[0]["net_pnl"]) in {pushed[-1], pushed[-1] - pushed[0]}
     (fees,) = rows("fees", "--by", "all")
     assert Decimal(fees["fee"]) == sum(Decimal(row["fee"]) for row in rows("fills"))
     trips = rows("trips")

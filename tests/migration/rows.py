@@ -87,10 +87,10 @@ NEW_0002 = (
     "1580802507410000000, 1580802507410000000, 11, 2, 0)",
     "INSERT INTO contracts VALUES (7, '', 'BTCUSD_P', 'inverse', 'BTC', 'USD', 'BTC', '1', 1580802508000000000, 12, "
     "6, 0)",
-    "INSERT INTO fill_sums VALUES (7, 900000, 1580801400000, '', 'BTCUSD_P', 'BTC', 1, 1, 0, '1.0', '0', '1.0', "
-    "'4.8449612403E-8', '0')",
-    "INSERT INTO fill_sums VALUES (7, 86400000, 1580774400000, '', 'BTCUSD_P', 'BTC', 1, 1, 0, '1.0', '0', '1.0', "
-    "'4.8449612403E-8', '0')",
+    "INSERT INTO fill_sums VALUES (7, 900000, 1580801400000, '', 'BTCUSD_P', 'BTC', 1, 1, 0, 0, '1.0', '0', "
+    "'1.0', '4.8449612403E-8', '0', '0')",
+    "INSERT INTO fill_sums VALUES (7, 86400000, 1580774400000, '', 'BTCUSD_P', 'BTC', 1, 1, 0, 0, '1.0', '0', "
+    "'1.0', '4.8449612403E-8', '0', '0')",
     "INSERT INTO trips VALUES (7, '', 'BTCUSD_P', '', 1, 'long', 1580802204215, NULL, '1.0', '9288.0000000000', '0', "
     "NULL, NULL, '4.8449612403E-8', NULL, 'BTC', 0)",
     "INSERT INTO trip_marks VALUES (7, '', 'BTCUSD_P', '', -9223372036854775808, '[\"0\",null,false]')",

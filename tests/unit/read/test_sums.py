@@ -12,7 +12,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recorder.read.records import Fill
-from recorder.read.sums import NO_PERIOD, PERIODS, Calendar, FeeKey, Fees, FeeSums, Realized, RealizedSums, pnl, traded
+from recorder.read.sums import (
+    NO_PERIOD,
+    PERIODS,
+    Calendar,
+    FeeKey,
+    Fees,
+    FeeSums,
+    Realized,
+    RealizedSums,
+    funding_of,
+    in_order,
+    pnl_of_figures,
+    pnl_of_fills,
+    traded,
+)
 
 D = Decimal
 #: 2019-12-31 23:30 UTC.
@@ -95,16 +109,18 @@ def test_no_digit_of_a_sum_is_lost(told: list[tuple[int, Decimal]]) -> None:
 def test_realized_pnl_and_fees_of_a_period() -> None:
     grown: RealizedSums = {("1970", "main", None, "A"): Realized(D(0))}
     grown = {**grown, ("2019", "main", None, "A"): Realized(D(3), D(2))}
-    (early, late) = pnl(grown, fees([fill(LATE_MS), fill(50)], Calendar("year")))
-    assert (early.period, early.realized_pnl, early.fee) == ("1970", D(0), D("0.1"))
-    assert (late.period, late.realized_pnl, late.over_gaps) == ("2019", D(3), D(2))
-    assert (late.fee, late.before_fees) == (D("0.1"), D("3.1"))
+    (early, late) = in_order(pnl_of_figures(grown, fees([fill(LATE_MS), fill(50)], Calendar("year"))))
+    assert (early.period, early.net_pnl, early.fee) == ("1970", D(0), D("0.1"))
+    assert (late.period, late.net_pnl, late.over_gaps) == ("2019", D(3), D(2))
+    assert (late.fee, late.realized_pnl, late.funding) == (D("0.1"), D("3.1"), None)
 
 
 def test_pnl_without_fills_and_fills_without_pnl() -> None:
-    (one, other) = pnl({("all", "main", None, "B"): Realized(D(2))}, fees([fill()], Calendar("all")))
-    assert (one.symbol, one.realized_pnl, one.fee, one.before_fees) == ("A", D(0), D("0.1"), D("0.1"))
-    assert (other.symbol, other.currency, other.realized_pnl, other.fee, other.before_fees) == (
+    (one, other) = in_order(
+        pnl_of_figures({("all", "main", None, "B"): Realized(D(2))}, fees([fill()], Calendar("all")))
+    )
+    assert (one.symbol, one.net_pnl, one.fee, one.realized_pnl) == ("A", D(0), D("0.1"), D("0.1"))
+    assert (other.symbol, other.currency, other.net_pnl, other.fee, other.realized_pnl) == (
         "B",
         None,
         D(2),
@@ -121,3 +137,25 @@ def test_a_period_ends_where_the_next_one_begins(by: str, zone: str, at_ms: int)
     end_ms = calendar.end_ms(at_ms)
     assert calendar.period(end_ms - 1) == calendar.period(at_ms)
     assert by == "all" or calendar.period(end_ms) > calendar.period(at_ms)
+
+
+def test_a_fee_in_another_currency_has_a_row_of_its_own_and_funding_counts_once() -> None:
+    sums = FeeSums()
+    for one in (fill(realized_pnl=D(5), fee_currency="BNB"), fill(realized_pnl=D(-2), fee="0.3", fee_currency="USDT")):
+        sums.add(FeeKey("all", "main", None, "A", one.fee_currency), traded(one))
+    key = FeeKey("all", "main", None, "A", "USDT")
+    paid = funding_of([(key, D("-0.5")), (key, D("0.1"))])
+    assert [row[5:] for row in paid] == [(2, D("-0.4"), D("0.1"), D("0.5"))]
+    (bnb, usdt) = in_order(pnl_of_fills(sums, paid, {("", "A"): "USDT"}))
+    assert (bnb.realized_pnl, bnb.fee, bnb.funding, bnb.net_pnl) == (D(0), D("0.1"), D(0), D("-0.1"))
+    assert (usdt.realized_pnl, usdt.fee, usdt.funding, usdt.net_pnl) == (D(3), D("0.3"), D("-0.4"), D("2.3"))
+
+
+def test_profit_that_nobody_reported_is_unknown() -> None:
+    sums = FeeSums()
+    sums.add(FeeKey("all", "main", None, "A/B", "A"), traded(fill()))
+    (spot,) = pnl_of_fills(sums, [], {})
+    assert (spot.realized_pnl, spot.fee, spot.net_pnl) == (None, D("0.1"), None)
+    key = FeeKey("all", "main", None, "A", "USDT")
+    (unknown,) = pnl_of_fills(FeeSums(), funding_of([(key, None)]), {})
+    assert (unknown.funding, unknown.net_pnl) == (None, None)
