@@ -112,10 +112,10 @@ def _calendar(by: str) -> Callable[[Any], Any]:
 
 @click.command(
     help="Show profit and loss by period and instrument: realized PnL as the venue reports it, fees, funding, and what "
-    "is left: net = realized - fees + funding. A fee in another currency has a row of its own. Where fills come without "
-    "their PnL, the positions' figure counts, which is after fees: these are not subtracted again. What was realized "
-    "during a gap is then known only as a sum and has a column of its own, for the venue does not say when in the gap "
-    "it was realized.\n\n"
+    "is left: net = realized - fees + funding. A fee in another currency has a row of its own.\n\n"
+    "Where fills come without their PnL, the positions' figure counts, which is after fees: these are not subtracted "
+    "again. What was realized during a gap is then known only as a sum and has a column of its own, for the venue does "
+    "not say when in the gap it was realized.\n\n"
     "\b\nExample:  recorder pnl --by year --zone Europe/Berlin --format csv > 2019.csv"
 )
 @options.record_address
