@@ -129,16 +129,18 @@ def _file(url: str, path: Path) -> str:
     """Whether a run can write to the file, or make it."""
     with explained(url):
         if path.exists():
-            migrate.require_current(open_engine(url, read_only=True))
+            is_new = _is_empty(url)
+            if not is_new:
+                migrate.require_current(open_engine(url, read_only=True))
             try:
                 with sole_writer(url):
                     pass
             except DatabaseBusy:
-                return f"{path}: its schema is current; a recorder is writing to it now"
+                return f"{path}: a recorder is writing to it now"
             with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True)) as connection:
                 connection.execute("BEGIN IMMEDIATE")
                 connection.rollback()
-            return f"{path}: its schema is current"
+            return f"{path} is empty: the first run makes its tables" if is_new else f"{path}: its schema is current"
         sqlite.require_folder(path)
         # A write-ahead log does not work on every file system, and the first run would be the one to notice.
         with tempfile.TemporaryDirectory(prefix=".recorder-", dir=path.absolute().parent) as folder:
@@ -148,11 +150,17 @@ def _file(url: str, path: Path) -> str:
         return f"{path} does not exist yet: the first run makes it"
 
 
+def _is_empty(url: str) -> bool:
+    """Whether a file that exists has no tables yet."""
+    with open_engine(url, read_only=True).connect() as connection:
+        return migrate.require_known(connection) is None
+
+
 def _disk(url: str, path: Path) -> Finding | str:
     """Whether there is room, and for how long at the rate of the record so far."""
     free = shutil.disk_usage(path.absolute().parent).free
     room = f"{free / 2**30:,.1f} GiB free"
-    days = _days_left(url, free) if path.exists() else None
+    days = _days_left(url, free) if path.exists() and not _is_empty(url) else None
     if days is not None:
         room += f", enough for {days:,.0f} days at the rate of the record so far"
     if free < FREE_BYTES_MIN / 10:

@@ -185,6 +185,18 @@ def test_each_kind_of_unusable_database_is_a_problem(folder: Folder, bybit: Simu
     assert "server" in problems(folder, "--database", away)
 
 
+def test_an_empty_database_is_no_problem_since_a_run_makes_its_tables(folder: Folder, bybit: Simulator) -> None:
+    configure(folder, "bybit", bybit.url)
+    (folder.path / "empty.db").touch()
+    with closing(sqlite3.connect(folder.path / "without-tables.db")) as made:
+        made.execute("PRAGMA journal_mode = WAL")
+    for name in ("empty.db", "without-tables.db"):
+        found = folder.command("doctor", "--format", "json", "--database", f"sqlite:///{folder.path}/{name}")
+        said = {one["subject"]: one for one in map(json.loads, found.stdout.splitlines())}
+        assert (said["database"]["level"], said["disk"]["level"]) == ("ok", "ok")
+        assert "is empty: the first run makes its tables" in said["database"]["text"]
+
+
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_a_completion_is_printed_for_each_shell(folder: Folder, shell: str) -> None:
     printed = folder.command("completion", shell)
