@@ -236,7 +236,7 @@ def test_profit_is_that_of_the_simulated_account(traded: Traded, tmp_path: Path)
     for one in paid:
         if one.type == "funding" and one.terms is not None:
             funding[one.terms.market, one.terms.symbol, one.currency] += one.amount  # type: ignore[assignment]
-    assert funding
+    assert bool(funding) == bool(realized)
     for is_projected in (False, True):
         if is_projected:
             with engine.connect() as connection:
