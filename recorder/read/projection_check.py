@@ -79,8 +79,9 @@ def repair(engine: Engine, account_id: int | None = None) -> Iterator[int]:
         keys = {key for one in found if (key := _key_of(one)) is not None}
         for some in _some(iter(sorted(keys))):
             yield _in_transaction(engine, account, partial(_faults, keys=some))
-        # Sums and trips are compared only where the fills are right.
-        yield _in_transaction(engine, account, partial(_faults_of, left_out=(), is_current=True))
+        # What follows from the fills is compared once they are right, and without computing these again: nothing else
+        # is written meanwhile.
+        yield _in_transaction(engine, account, _faults_beside_orders)
 
 
 def _in_transaction(
@@ -115,6 +116,21 @@ def _faults_of(
     if are_right:
         yield from _differing(connection, account, fill_sums, rows_of(account.account_id, sums))
         yield from _faults_of_trips(connection, account, contracts_of)
+
+
+def _faults_beside_orders(connection: Connection, account: LabelledAccount) -> Iterator[ProjectionFault]:
+    """Compare everything of an account but orders and fills, which must be right."""
+    sums: Sums = {}
+    contracts_of: set[TripKey] = set()
+    mine = select(trades).where(trades.c.account_id == account.account_id)
+    with connection.execute(mine, execution_options={"yield_per": ORDERS_PER_STATEMENT}) as rows:
+        for row in rows:
+            add_to(sums, row)
+            if (key := trip_key(row)) is not None:
+                contracts_of.add(key)
+    yield from _faults_of_states(connection, account)
+    yield from _differing(connection, account, fill_sums, rows_of(account.account_id, sums))
+    yield from _faults_of_trips(connection, account, contracts_of)
 
 
 def _faults(
