@@ -110,6 +110,7 @@ def require_same_answers(url: str) -> None:
             assert list(getattr(record, name)()) == list(getattr(then, name)()), name
         assert record.fees(Calendar("month")) == then.fees(Calendar("month"))
         assert record.pnl(days) == then.pnl(days)
+        assert record.funding(days) == then.funding(days)
         assert record.fees(wanted=part) == then.fees(wanted=part)
 
 
