@@ -239,15 +239,27 @@ def inst_type(symbol: str) -> str:
 def _backfill(known: Known) -> Questions:
     until_ms = known.now_ms if known.until_ms is None else known.until_ms
     begin_ms = max(known.since_ms or 0, known.now_ms - HISTORY_MS)
+    in_periods = [history for history in _histories(HISTORY_MS) if history.has_period]
     for window in windows(begin_ms, until_ms, WINDOW_MS, aligned=True):
-        for history in (*_histories(HISTORY_MS), _bills(HISTORY_MS)):
+        for history in (*in_periods, _bills(HISTORY_MS)):
             subject = f"{history.name}, week of {day(window[0])}"
-            if subject in known.done:
-                continue
-            complete = yield from _history(history, max(window[0], begin_ms), window[1], Orders(), subject)
             # A week that has just ended is asked for again: lists lag behind.
-            if complete and window[1] < known.now_ms - DAY_MS:
-                yield Completed(subject, history.kind, max(window[0], begin_ms), window[1] + 1)
+            is_past = window[1] < known.now_ms - DAY_MS
+            yield from _backfill_one(known, history, subject, max(window[0], begin_ms), window[1], is_past)
+    for history in _histories(HISTORY_MS):
+        if not history.has_period:
+            yield from _backfill_one(known, history, history.name, known.now_ms - HISTORY_MS, until_ms, True)
+    return None
+
+
+def _backfill_one(
+    known: Known, history: "_History", subject: str, begin_ms: int, end_ms: int, is_past: bool
+) -> Questions:
+    if subject in known.done:
+        return None
+    complete = yield from _history(history, begin_ms, end_ms, Orders(), subject)
+    if complete and is_past:
+        yield Completed(subject, history.kind, begin_ms, end_ms + 1)
     return None
 
 
