@@ -126,6 +126,27 @@ class Folder:
             assert process.running, process.errors
             time.sleep(0.01)
 
+    def record(self, exchange: Simulator, *arguments: str) -> str:
+        """Run until everything that the exchange sends is durable, whatever the machine is busy with, and stop.
+
+        Returns what was printed.
+        """
+        with self.run(*arguments) as process:
+            self.finish(process, exchange)
+        return process.errors
+
+    def finish(self, process: "Process", exchange: Simulator) -> None:
+        """Wait until the exchange has made all its pushes and what it sent is durable, and stop the run."""
+        process.wait_for("covered")
+        exchange.wait_finished(PATIENCE_S * 5)
+        sent, until_s = len(exchange.sent), time.monotonic() + PATIENCE_S * 5
+        while self.rows("SELECT count(*) FROM frames WHERE source = 'push'") < [(sent,)]:
+            # Nobody tells of another program's commits but the database, when it is asked.
+            assert process.running and time.monotonic() < until_s, process.errors
+            time.sleep(0.02)
+        code, _ = process.stop()
+        assert code == 0, process.errors
+
     @contextmanager
     def locked(self) -> Iterator[None]:
         """Another program holds the database's write lock."""

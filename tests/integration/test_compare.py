@@ -19,7 +19,7 @@ def recorded(tmp_path_factory: pytest.TempPathFactory) -> Folder:
     folder = Folder(tmp_path_factory.mktemp("record"))
     with Simulator(SimulatorOptions(pushes=400, rate_per_s=400)) as exchange:
         folder.configure(exchange)
-        assert folder.command("run", "--stop-when-idle", "1s").returncode == 0
+        folder.record(exchange)
     fills = list(csv.DictReader(io.StringIO(folder.command("fills", "--format", "csv").stdout)))
     rows = [[fill[name] for name in ("received_ns", "symbol", "side", "quantity", "price")] for fill in fills[1:]]
     rows.append([str(int(fills[-1]["received_ns"]) + 3_600 * 10**9), "btcusd_p", "BUY", "1", "9000"])

@@ -46,11 +46,11 @@ def test_hostile_frames(folder: Folder) -> None:
     ]
     with Simulator(SimulatorOptions(pushes=0)) as exchange:
         folder.configure(exchange)
-        with folder.run("--stop-when-idle", "3s") as process:
+        with folder.run() as process:
             process.wait_for("covered")
             for frame in frames:
                 assert exchange.push(frame) == 1
-            assert process.wait() == 0, process.errors
+            folder.finish(process, exchange)
     assert folder.payloads()[2:] == frames
     undecoded = dict(folder.rows("SELECT payload, error FROM frames WHERE status = 'undecoded'"))
     assert set(undecoded) == set(HOSTILE.values())

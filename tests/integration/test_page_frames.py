@@ -62,11 +62,11 @@ def test_each_field_of_the_page_is_in_its_column(folder: Folder) -> None:
     frames = [sample(name) for name in ("account", "order", "position", "ping")]
     with Simulator(SimulatorOptions(pushes=0)) as exchange:
         folder.configure(exchange)
-        with folder.run("--stop-when-idle", "3s") as process:
+        with folder.run() as process:
             process.wait_for("covered")
             for frame in frames:
                 assert exchange.push(frame) == 1
-            assert process.wait() == 0, process.errors
+            folder.finish(process, exchange)
     assert folder.payloads()[2:] == frames
     for table, fields in COLUMNS.items():
         # Only pushes have the exchange's time: the rows of the snapshot over REST have none.

@@ -10,7 +10,7 @@ import pytest
 import recorder
 from recorder.simulator import Simulator, SimulatorOptions
 from tests.depth import size
-from tests.integration.process import PATIENCE_S, Folder
+from tests.integration.process import Folder
 from tests.unit.fmex.pushes import PAGE, record_of
 
 PUSHES = size(100_000)
@@ -43,9 +43,7 @@ def stored_rows(folder: Folder, kind: str, columns: list[str]) -> Iterator[dict[
 def test_every_push_of_a_long_run_is_recorded(folder: Folder) -> None:
     with Simulator(SimulatorOptions(seed=11, pushes=PUSHES)) as exchange:
         folder.configure(exchange)
-        with folder.run("--stop-when-idle", "3s", "--ack-file", str(folder.ack_file)) as process:
-            exchange.wait_finished(PATIENCE_S * 5)
-            assert process.wait() == 0, process.errors
+        folder.record(exchange, "--ack-file", str(folder.ack_file))
         sent = [sent.payload for sent in exchange.sent]
     assert len([one for one in exchange.sent if one.kind == "push"]) == PUSHES
 
@@ -89,8 +87,7 @@ def test_several_accounts_in_one_process(folder: Folder) -> None:
     options = SimulatorOptions(accounts={"key-a": "secret-a", "key-b": "secret-b"}, pushes=2_000)
     with Simulator(options) as exchange:
         folder.configure(exchange, accounts={"first": "key-a", "second": "key-b"})
-        with folder.run("--stop-when-idle", "2s") as process:
-            assert process.wait() == 0, process.errors
+        folder.record(exchange)
         for account in ("first", "second"):
             pushed = [payload for payload in folder.payloads(account) if payload.startswith(b'{"type":"order')]
             assert pushed
@@ -105,7 +102,7 @@ def test_what_is_acknowledged_is_durable_at_that_moment(folder: Folder) -> None:
     with Simulator(SimulatorOptions(pushes=30_000)) as exchange:
         folder.configure(exchange)
         looks = 0
-        with folder.run("--stop-when-idle", "1s", "--ack-file", str(folder.ack_file)) as process:
+        with folder.run("--stop-when-idle", "3s", "--ack-file", str(folder.ack_file)) as process:
             process.wait_for("covered")
             while process.running:
                 mark = folder.acknowledged()["accounts"].get("main")

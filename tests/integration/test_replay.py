@@ -24,10 +24,10 @@ def recorded_once(tmp_path_factory: pytest.TempPathFactory) -> Folder:
     folder = Folder(tmp_path_factory.mktemp("recorded"))
     with Simulator(SimulatorOptions(pushes=300)) as exchange:
         folder.configure(exchange)
-        with folder.run("--stop-when-idle", "3s") as process:
+        with folder.run() as process:
             process.wait_for("covered")
             exchange.push(BINARY)
-            assert process.wait() == 0, process.errors
+            folder.finish(process, exchange)
     return folder
 
 

@@ -444,13 +444,12 @@ def served(folder: Folder, *arguments: str) -> tuple[Process, str]:
 def test_recording_a_served_record_gives_the_same_pushes(folder: Folder, tmp_path: Path) -> None:
     with Simulator(SimulatorOptions(pushes=3_000, symbols=("btcusd_p", "ethusd_p"))) as exchange:
         folder.configure(exchange, symbols=("btcusd_p", "ethusd_p"))
-        with folder.run("--stop-when-idle", "3s") as process:
+        with folder.run() as process:
             process.wait_for("covered")
             for number, hostile in enumerate(HOSTILE.values()):
                 exchange.push(hostile)
                 exchange.push(GOOD % number)
-            exchange.wait_finished(PATIENCE_S)
-            assert process.wait() == 0, process.errors
+            folder.finish(process, exchange)
     copy = Folder(tmp_path / "copy")
     copy.path.mkdir()
     process, url = served(folder, "--speed", "max")
@@ -460,7 +459,7 @@ def test_recording_a_served_record_gives_the_same_pushes(folder: Folder, tmp_pat
             f'[accounts.main]\nvenue = "fmex"\nurl = "{url}"\nkey = "env:KEY"\nsecret = "env:SECRET"\n'
             'symbols = ["btcusd_p", "ethusd_p"]\n'
         )
-        with copy.run("--stop-when-idle", "2s") as recording:
+        with copy.run("--stop-when-idle", "4s") as recording:
             assert recording.wait() == 0, recording.errors
         assert "reconciled" in recording.errors
         code, took_s = process.stop(signal.SIGINT)

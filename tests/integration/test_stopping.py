@@ -51,7 +51,7 @@ def test_for_a_time(folder: Folder) -> None:
 def test_when_idle_although_heartbeats_are_answered(folder: Folder) -> None:
     with Simulator(SimulatorOptions(pushes=300)) as exchange:
         folder.configure(exchange)
-        with folder.run("--stop-when-idle", "1s") as process:
+        with folder.run("--stop-when-idle", "3s") as process:
             assert process.wait() == 0, process.errors
     assert_closed(folder, "idle")
     assert folder.rows("SELECT count(*) FROM order_updates")[0][0] > 0
@@ -99,9 +99,9 @@ def test_a_stop_that_cannot_be_durable_says_so(folder: Folder) -> None:
 def test_a_locked_database_costs_nothing_but_time(folder: Folder) -> None:
     with Simulator(SimulatorOptions(pushes=4_000, rate_per_s=1_000)) as exchange:
         folder.configure(exchange)
-        with folder.run("--stop-when-idle", "4s") as process:
+        with folder.run() as process:
             process.wait_for("covered")
             with folder.locked():
                 process.wait_for("is locked by another program")
-            assert process.wait() == 0, process.errors
+            folder.finish(process, exchange)
         assert folder.payloads() == [sent.payload for sent in exchange.sent]

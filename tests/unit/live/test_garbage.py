@@ -116,6 +116,7 @@ def test_what_ended_connections_leave_is_collected(peer: Peer, caplog: pytest.Lo
 
 
 def test_the_collector_is_as_before_afterwards() -> None:
+    gc.unfreeze()  # what the tests had frozen
     before = gc.get_threshold(), gc.get_freeze_count()
     with rare_collection():
         assert (gc.get_threshold(), gc.get_freeze_count()) != before
