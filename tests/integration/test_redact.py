@@ -13,7 +13,8 @@ def recorded_once(tmp_path_factory: pytest.TempPathFactory) -> Folder:
     folder = Folder(tmp_path_factory.mktemp("recorded"))
     with Simulator(SimulatorOptions(pushes=200)) as exchange:
         folder.configure(exchange)
-        folder.record(exchange)
+        ended = folder.command("run", "--stop-when-idle", "3s")
+    assert ended.returncode == 0, ended.stderr
     return folder
 
 
