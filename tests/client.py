@@ -16,7 +16,7 @@ from recorder.venues.rest import Credentials, RestRequest
 from tests.samples import signed_portal
 
 #: How long anything may take before a test gives up, seconds.
-PATIENCE_S = 10.0
+PATIENCE_S = 20.0
 
 TOPICS = ("account", "order.btcusd_p", "position.btcusd_p")
 

@@ -76,7 +76,7 @@ def test_bandwidth_is_at_most_what_was_asked_for(proxy: Proxy, server: socket.so
         began_s = monotonic()
         client.sendall(bytes(8_000))
         assert len(read(accepted, 8_000)) == 8_000
-        assert 0.35 <= monotonic() - began_s < 2
+        assert 0.35 <= monotonic() - began_s < 10
 
 
 def test_slices_are_small_and_whole(proxy: Proxy, server: socket.socket) -> None:

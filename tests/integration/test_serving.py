@@ -167,7 +167,7 @@ def test_a_client_that_never_reads_is_disconnected(
 def test_a_client_that_reads_slowly_stays_connected(large: tuple[str, list[bytes]]) -> None:
     url, payloads = large
     with (
-        Serving(url, ServingOptions(speed=None, patience_s=2.0)) as serving,
+        Serving(url, ServingOptions(speed=None, patience_s=4.0)) as serving,
         client(serving, sockopt=SMALL_WINDOW).subscribe() as slow,
     ):
         began_s = time.monotonic()

@@ -96,6 +96,7 @@ def test_a_client_without_a_ping_is_disconnected() -> None:
         start_s = time.monotonic()
         while time.monotonic() < start_s + 1.5:
             pinging.say(ping(now_ms(), "1"))
+            time.sleep(0.02)
         with pytest.raises(websocket.WebSocketConnectionClosedException, match="1008"):
             mute.receive()
         assert pinging.say(ping(now_ms(), "2"))["id"] == "2"
@@ -167,7 +168,7 @@ def test_a_rate_is_kept() -> None:
         client.subscribe()
         client.take(600)
         first, *_, last = [one.sent_ns for one in simulator.sent if one.kind == "push"]
-        assert 0.4 < (last - first) / NS_PER_S < 2.0
+        assert 0.4 < (last - first) / NS_PER_S < 6.0
 
 
 def test_trading_can_begin_without_a_client() -> None:

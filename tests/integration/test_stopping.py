@@ -69,7 +69,7 @@ def test_a_second_signal_ends_at_once(folder: Folder) -> None:
                 process.wait_for("stopping (SIGTERM)")
                 code, took_s = process.stop(signal.SIGTERM)
     assert code == 128 + signal.SIGTERM
-    assert took_s < 1.0
+    assert took_s < 3.0, "it does not wait for the lock"
 
 
 def test_a_stop_that_cannot_be_durable_says_so(folder: Folder) -> None:

@@ -19,7 +19,7 @@ TEXT, BINARY, CONT = ABNF.OPCODE_TEXT, ABNF.OPCODE_BINARY, ABNF.OPCODE_CONT
 CLOSE, PING, PONG = ABNF.OPCODE_CLOSE, ABNF.OPCODE_PING, ABNF.OPCODE_PONG
 
 #: How long anything may take before a test gives up, seconds.
-PATIENCE_S = 10.0
+PATIENCE_S = 20.0
 
 
 def frame(payload: bytes, opcode: int = TEXT, *, fin: bool = True, mask: bytes = b"", reserved: int = 0) -> bytes:

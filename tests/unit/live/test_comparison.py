@@ -179,7 +179,7 @@ def test_a_stop_does_not_wait_for_things_to_settle(tmp_path: Path, exchange: Sim
     with running(tmp_path, exchange, replace(OFTEN, reconcile_settle_s=3_600)) as run:
         run.wait_for(lambda: len(run.rows("SELECT * FROM reconciliations WHERE result = 'reconciled'")) == 1)
         began_s = time.monotonic()
-    assert time.monotonic() - began_s < 3
+    assert time.monotonic() - began_s < 30
 
 
 def test_it_can_be_switched_off(tmp_path: Path, exchange: Simulator) -> None:

@@ -187,7 +187,7 @@ def test_silence_ends_a_session_and_its_last_frame_is_known(peer: Peer) -> None:
 
 
 def test_answered_heartbeats_are_no_silence(peer: Peer) -> None:
-    with Stage(peer, limits=replace(QUICK, silent_s=1.5), venue=Venue(0.06)) as stage:
+    with Stage(peer, limits=replace(QUICK, silent_s=3.0), venue=Venue(0.1)) as stage:
         line = stage.subscribed()
         for _ in range(36):
             line.receive_text()
@@ -199,16 +199,16 @@ def test_answered_heartbeats_are_no_silence(peer: Peer) -> None:
 @pytest.mark.parametrize("answered", [False, True])
 def test_pings_of_the_socket_are_a_sign_of_life_unless_heartbeats_were_answered(peer: Peer, answered: bool) -> None:
     """The pings of a proxy go on although the exchange behind it is dead."""
-    with Stage(peer, limits=replace(QUICK, silent_s=0.6), venue=Venue(0.05 if answered else 1000.0)) as stage:
+    with Stage(peer, limits=replace(QUICK, silent_s=1.5), venue=Venue(0.05 if answered else 1000.0)) as stage:
         line = stage.subscribed()
         if answered:
             line.receive_text()
             line.send(frame(PONG_TEXT))
             stage.wait_payload(PONG_TEXT)
-        over, until_s = Event(), time.monotonic() + 2.0
+        over, until_s = Event(), time.monotonic() + 3.0
 
         def ping() -> None:
-            while not over.is_set():
+            while not over.wait(0.02):
                 try:
                     line.send(frame(b"", PING))
                     line.receive()
