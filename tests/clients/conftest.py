@@ -4,6 +4,8 @@ import pytest
 
 from tests.clients import listening
 
+pytest.register_assert_rewrite("tests.clients.checks_okx")
+
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Print what other people's clients understood, beside what was stored."""

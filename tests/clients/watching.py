@@ -13,6 +13,7 @@ from types import SimpleNamespace
 from typing import Any, NamedTuple, Self
 
 from recorder.model import CONTROL, PUSH
+from recorder.venues.okx.stand_in.conversation import passphrase_of
 from tests.waiting import wait_until
 
 #: What is watched.
@@ -47,6 +48,10 @@ def connect(venue: str, url: str, key: str, secret: str) -> Any:
         client.apiKey, client.secret = key, secret
         client.urls["api"] = {**dict.fromkeys(client.urls["api"], url), "ws": client.urls["api"]["ws"]}
         client.urls["api"]["ws"]["private"]["contract"] = f"{socket}/v5/private"
+    elif venue == "okx":
+        client.apiKey, client.secret, client.password = key, secret, passphrase_of(secret)
+        client.urls["api"] = {"rest": url, "ws": f"{socket}/ws/v5"}
+        client.has["fetchCurrencies"] = False
     else:
         client.walletAddress = key
         client.urls["api"] = {**client.urls["api"], "public": url, "ws": {"public": f"{socket}/ws"}}
@@ -104,7 +109,7 @@ class Watching:
     @property
     def logins(self) -> int:
         """How often it logged in."""
-        return sum(one.get("op") == "auth" and one["success"] for one in self.answers)
+        return sum(one.get("event") == "login" or (one.get("op") == "auth" and one["success"]) for one in self.answers)
 
     def _run(self) -> None:
         try:
@@ -120,7 +125,10 @@ class Watching:
         original = client.handle_message
 
         def handle(line: Any, message: Any) -> None:
-            self._take(original, line, message)
+            try:
+                self._take(original, line, message)
+            except Exception as error:  # noqa: BLE001  raised by `check`
+                self._failures.append(error)
 
         client.handle_message = handle
         try:
@@ -144,6 +152,8 @@ class Watching:
                 found = await getattr(self._client, name)()
                 things = found if isinstance(found, list) else []
                 self.returned[name] |= {one["id"] for one in things if one.get("id")}
+                # An order of OKX that a trigger placed: ccxt names it after the conditional order.
+                self.returned[name] |= {one["info"].get("ordId") for one in things if name == "watch_orders"}
         except asyncio.CancelledError:
             raise
         except Exception as error:  # noqa: BLE001  raised by `check`
@@ -151,6 +161,9 @@ class Watching:
                 self._failures.append(error)
 
     def _take(self, handle: Any, line: Any, message: Any) -> None:
+        if message == "pong":
+            handle(line, message)
+            return
         told, resolved = same(message), {}
         resolve = type(line).resolve
 
@@ -161,8 +174,8 @@ class Watching:
         line.resolve = keep
         handle(line, message)
         del line.resolve
-        kind = message.get("topic") or message.get("channel")
-        if kind in _UNDERSTOOD:
+        kind = message.get("topic") or message.get("channel") or message.get("arg", {}).get("channel")
+        if kind in _UNDERSTOOD and "data" in message:
             understood = _UNDERSTOOD[kind](self._client, message["data"], resolved)
             self.heard.append(Heard(told, deepcopy(understood)))
         else:
@@ -181,6 +194,15 @@ def _margin(client: Any, _data: Any, resolved: dict[str, Any]) -> list[Any]:
     ]
 
 
+def _orders(client: Any, data: Any, _: object) -> list[Any]:
+    """Of OKX: each order, and behind it the execution that it reports."""
+    found = []
+    for one in data:
+        found += _newest(client.orders, [one["algoId"] or one["ordId"]])
+        found += _newest(client.myTrades, [one["tradeId"]] * bool(one["tradeId"]))
+    return found
+
+
 #: Topic or channel → what the client understood of a frame, from where it keeps it or hands it to those who wait.
 _UNDERSTOOD: dict[str, Any] = {
     "order": lambda client, data, _: _newest(client.orders, [one["orderId"] for one in data]),
@@ -190,6 +212,9 @@ _UNDERSTOOD: dict[str, Any] = {
     "orderUpdates": lambda client, data, _: _newest(client.orders, [one["order"]["oid"] for one in data]),
     "userFills": lambda client, data, _: _newest(client.myTrades, [one["tid"] for one in data["fills"]]),
     "clearinghouseState": _margin,
+    "orders": _orders,
+    "positions": lambda _client, _data, resolved: resolved["positions"],
+    "account": lambda client, data, _: [client.balance[one["ccy"]] for one in data[0]["details"]],
     "spotState": lambda client, data, _: [client.balance["spot"][one["coin"]] for one in data["spotState"]["balances"]],
 }
 
@@ -219,9 +244,10 @@ def stored(path: Path) -> list[Stored]:
 
 def compare(venue: str, heard: Iterable[Heard], record: Iterable[Stored], counts: Counter[str]) -> None:
     """Each frame that the client heard says to it what the typed rows of the same stored frame say."""
-    from tests.clients import test_parsers_bybit, test_parsers_hyperliquid
+    from tests.clients import checks_okx, test_parsers_bybit, test_parsers_hyperliquid
 
-    checks: Any = {"bybit": test_parsers_bybit, "hyperliquid": test_parsers_hyperliquid}[venue].CHECKS
+    modules = {"bybit": test_parsers_bybit, "hyperliquid": test_parsers_hyperliquid, "okx": checks_okx}
+    checks: Any = modules[venue].CHECKS
     rows = {one.frame: one.rows for one in record}
     for one in heard:
         things = iter(one.understood)
