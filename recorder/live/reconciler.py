@@ -300,6 +300,7 @@ class Reconciler(Thread):
                 None if known.until_ns is None else known.until_ns // NS_PER_MS,
                 traded=known.traded,
                 last_fill_ms=known.last_fill_ms,
+                positions=known.positions,
             ),
         )
         failed: list[str] = to.failed

@@ -52,12 +52,15 @@ from recorder.store.schema import (
     sessions,
     transactions,
 )
-from recorder.store.state_index import THINGS
+from recorder.store.state_index import THINGS, latest
 from recorder.venues.comparable import Passed, Seen
 from recorder.venues.reading import masked_topic
 from recorder.venues.rest import Traded
 
 _ZERO = Decimal(0)
+
+#: After everything that was ever received, ns.
+NOW_NS = 2**63 - 2
 
 #: When an order was created, if the venue does not say: before all others.
 _UNKNOWN_MS = -1
@@ -203,6 +206,8 @@ class KnownOrders(NamedTuple):
     traded: dict[str, Traded] = {}  # noqa: RUF012  never changed
     #: The venue's time of the newest fill, milliseconds since 1970; None: there was none.
     last_fill_ms: int | None = None
+    #: What the positions are of that are not flat, as far as the record knows.
+    positions: tuple[Traded, ...] = ()
 
 
 class EndedGap(NamedTuple):
@@ -291,7 +296,21 @@ def known_orders(connection: Connection, ended: Sequence[EndedGap], held: Curren
         newest_order_id = _newest_order_id(connection, gap)
     filled = {order.order_id: Decimal(order.filled_quantity or _ZERO) for order in unfinished}
     traded = {order.order_id: Traded(order.market, order.symbol) for order in unfinished}
-    return KnownOrders(gap.begins_ns, filled, newest_order_id, until_ns, traded, _last_fill_ms(connection, gap))
+    last_fill_ms = _last_fill_ms(connection, gap)
+    positions = _open_positions(connection, gap.account_id)
+    return KnownOrders(gap.begins_ns, filled, newest_order_id, until_ns, traded, last_fill_ms, positions)
+
+
+def _open_positions(connection: Connection, account_id: int) -> tuple[Traded, ...]:
+    """What the positions of an account are of that are not flat, whoever recorded them; also if nobody knows."""
+    p = position_updates.c
+    found: set[tuple[str, str]] = set()
+    for (symbol, market, *_), row in latest(connection, account_id, position_updates, NOW_NS).items():
+        this = p.account_id == account_id, p.session_id == row.session_id, p.seq == row.seq, p.item == row.item
+        quantity = connection.scalar(select(p.quantity).where(*this))
+        if quantity is None or Decimal(quantity) != _ZERO:
+            found.add((market or "", symbol or ""))
+    return tuple(Traded(market or None, symbol) for market, symbol in sorted(found))
 
 
 def newest_transaction_ms(connection: Connection, account_id: int) -> int | None:
@@ -337,9 +356,9 @@ def _unfinished(connection: Connection, gap: EndedGap) -> list[Row[Any]]:
         .over(partition_by=[o[name] for name in THINGS[order_updates]], order_by=newest_first)
         .label("age")
     )
-    latest = select(o.order_id, o.market, o.symbol, o.status, o.filled_quantity, age).where(*since).subquery()
-    unfinished = or_(latest.c.status.is_(None), latest.c.status.not_in(sorted(FINAL_STATUSES)))
-    return list(connection.execute(select(latest).where(latest.c.age == 1, unfinished)).all())
+    aged = select(o.order_id, o.market, o.symbol, o.status, o.filled_quantity, age).where(*since).subquery()
+    unfinished = or_(aged.c.status.is_(None), aged.c.status.not_in(sorted(FINAL_STATUSES)))
+    return list(connection.execute(select(aged).where(aged.c.age == 1, unfinished)).all())
 
 
 def _newest_order_id(connection: Connection, gap: EndedGap) -> str | None:

@@ -180,6 +180,9 @@ class Known(NamedTuple):
     #: For `INSTRUMENTS`: what the account's orders and positions are of. Ask only about these, or only about their
     #: markets, where the venue can be asked so; each answer is stored for ever.
     instruments: Collection["Traded"] = ()
+    #: For `RECONCILE`, what the positions are of that are not flat in the record. Where the venue lists only open
+    #: positions, ask for these one by one: the answer says that one was closed, and the list says nothing.
+    positions: Collection["Traded"] = ()
 
 
 class Question(NamedTuple):

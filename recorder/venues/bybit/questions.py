@@ -241,6 +241,11 @@ def _reconcile(known: Known) -> Questions:
     for order_id in known.unfinished:
         if order_id not in found.ids:
             yield from _one_order(order_id, found)
+    # A list of positions leaves out those that are flat; the answer about a symbol does not.
+    for market, symbol in known.positions:
+        if market and symbol:
+            query = {"category": market, "symbol": symbol}
+            yield from _list(f"position of {_name(query)}", POSITIONS, query, "position")
     return None
 
 

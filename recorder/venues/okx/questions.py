@@ -208,6 +208,9 @@ def _reconcile(known: Known) -> Questions:
         if order_id in known.unfinished and order_id not in found.ids and traded.symbol:
             query = {"instId": traded.symbol, "ordId": order_id}
             yield _question(f"order {order_id}", answers.ORDER, query, "orders")
+    # The list of positions leaves out those that are flat; the answer about an instrument does not.
+    for symbol in sorted({one.symbol for one in known.positions if one.symbol}):
+        yield _question(f"position of {symbol}", answers.POSITIONS, {"instId": symbol}, "positions")
     return None
 
 

@@ -226,3 +226,8 @@ def test_a_key_that_can_do_more_than_read_is_warned_of() -> None:
 def test_an_account_that_is_not_unified_is_refused() -> None:
     with pytest.raises(Refused, match="not a unified account"):
         check({"unifiedMarginStatus": 1}, {"readOnly": 1})
+
+
+def test_a_position_that_the_record_holds_open_is_asked_for_by_its_symbol() -> None:
+    of = known(since_ms=NOW_MS - 1000, positions=[Traded("inverse", "BTCUSD")])
+    assert asked(ask(Purpose.RECONCILE, of))[-1] == (answers.POSITIONS, {"category": "inverse", "symbol": "BTCUSD"})

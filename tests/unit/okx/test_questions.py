@@ -137,3 +137,8 @@ def test_the_clock() -> None:
     for nonsense in (b"", b"{}", answer(), answer({"ts": "soon"})):
         with pytest.raises(UNREADABLE):
             okx.server_time_ms(nonsense)
+
+
+def test_a_position_that_the_record_holds_open_is_asked_for_by_its_instrument() -> None:
+    of = known(since_ms=NOW_MS, positions=[Traded(None, "BTC-USDT-SWAP")])
+    assert asked(ask(Purpose.RECONCILE, of))[-1] == ("/api/v5/account/positions", {"instId": "BTC-USDT-SWAP"})

@@ -17,6 +17,7 @@ from recorder.store.entries import (
     SessionEnded,
     SessionOpened,
 )
+from recorder.venues.rest import Traded
 from tests.made import ACCOUNT, NOON_NS, RECORDER, RUN, received
 from tests.unit.read.desk import Desk
 
@@ -52,6 +53,12 @@ class Life:
         """An order update of this session."""
         self._seq += 1
         self.desk.write(received(self._seq, order(order_id, status, unfilled), at_ns=self.now_ns(), **self._here))
+
+    def push_position(self, symbol: str, quantity: int) -> None:
+        """A position update of this session."""
+        self._seq += 1
+        position = f'{{"type":"position.x","ts":1,"position":{{"symbol":"{symbol}","quantity":{quantity}}}}}'.encode()
+        self.desk.write(received(self._seq, position, at_ns=self.now_ns(), **self._here))
 
     def reconcile(self, round_id: int, *orders: tuple[int, str], result: str = "reconciled") -> None:
         """A round that tells these orders."""
@@ -198,3 +205,18 @@ def test_only_the_rows_since_then_are_read(desk: Desk) -> None:
             plan = " | ".join(str(row[-1]) for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {sql}", values))  # type: ignore[arg-type]
             assert "SEARCH order_updates USING PRIMARY KEY (account_id=? AND session_id=?)" in plan
             assert "SCAN order_updates" not in plan
+
+
+def test_positions_that_are_not_flat_are_known_however_old_they_are(desk: Desk) -> None:
+    life = begun(desk)
+    life.push_position("BTCUSD_P", 3)
+    life.push_position("ETHUSD_P", 3)
+    life.push_position("ETHUSD_P", 0)
+    life.end()
+    life.cover(200)
+    life.reconcile(201)
+    life.end()
+    life.cover(300)
+    known = life.known()
+    assert known is not None
+    assert known.positions == (Traded(None, "BTCUSD_P"),)
