@@ -78,15 +78,34 @@ def next_migrations(tmp_path: Path) -> Path:
     return folder
 
 
+class _Frozen:
+    """Modules and collected tests, which are not scanned for garbage over and over: a fourth of the processor time."""
+
+    def __init__(self) -> None:
+        self._is_frozen = False
+        self._unfreeze = gc.unfreeze
+
+    def freeze(self) -> None:
+        """Freeze everything that exists, unless it is frozen. To ask `gc` whether it is takes as long as a scan."""
+        if not self._is_frozen:
+            gc.collect()
+            gc.freeze()
+            self._is_frozen = True
+
+    def unfreeze(self) -> None:
+        """As a recording in the test's own process does at its end."""
+        self._unfreeze()
+        self._is_frozen = False
+
+
+_frozen = _Frozen()
+pytest.MonkeyPatch().setattr(gc, "unfreeze", _frozen.unfreeze)
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup() -> None:
-    """Do not scan modules and collected tests for garbage over and over: a fourth of the processor time.
-
-    A recording in the test's own process ends the freezing of its own, so it is asked for again.
-    """
-    if not gc.get_freeze_count():
-        gc.collect()
-        gc.freeze()
+    """Freeze before the first test, and after each that has ended it."""
+    _frozen.freeze()
 
 
 @pytest.hookimpl(tryfirst=True)
