@@ -37,6 +37,7 @@ from recorder.venues.limits import RateLimit
 from recorder.venues.rest import Credentials, RestLimit
 from recorder.venues.stand_in import Request
 from tests.client import fetch
+from tests.depth import size
 from tests.unit.live.archive import PAGE_ROWS, RETENTION_MS, Archive, ArchiveVenue
 from tests.unit.live.peer import PATIENCE_S
 from tests.waiting import wait_until
@@ -213,11 +214,12 @@ def archive_of(exchange: Simulator, now_ms: int, monkeypatch: pytest.MonkeyPatch
     return archive
 
 
-#: Pushes → about how many fills and orders: 200 quickly, 20,000 if there is time.
+#: Pushes of a simulated account: of some 200 fills, and of 16,000, each with as many orders.
 FEW, MANY = 1_400, 110_000
+LONG = pytest.param(size(40_000), marks=[pytest.mark.long, pytest.mark.timeout(1800)])
 
 
-@pytest.mark.parametrize("pushes", [FEW, pytest.param(MANY, marks=[pytest.mark.long, pytest.mark.timeout(1800)])])
+@pytest.mark.parametrize("pushes", [FEW, LONG])
 @pytest.mark.parametrize("venue_name", [name for name in VENUES if name not in {"fmex", "hyperliquid"}])
 def test_history_of_an_exchange_is_complete_although_it_was_interrupted_twice(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, exceeded: list[int], venue_name: str, pushes: int

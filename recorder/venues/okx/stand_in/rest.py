@@ -185,13 +185,12 @@ def _ended_orders(account: AccountView, path: str, asked: Query, backend: Backen
     since_ms, until_ms = _span(account, path, asked, backend, "orders")
     cancelled_ms = backend.retained_since_ms("cancelled", CANCELLED_S, account.now_ms)
     rows = map(_row, account.closed_orders(asked.get("instId"), since_ms, until_ms + 1, None, _STEP))
-    found = [row for row in rows if _is_algo(row) == algo and _is_of(row, asked)]
+    found = (row for row in rows if _is_algo(row) == algo and _is_of(row, asked))
     if algo:
         wanted = asked["ordType"].split(",")
-        return _page(
-            [row for row in found if row["ordType"] in wanted and row["state"] == asked["state"]], "algoId", asked
-        )
-    kept = [row for row in found if _is_worth(row, "accFillSz") or int(row["uTime"]) >= cancelled_ms]
+        ended = (row for row in found if row["ordType"] in wanted and row["state"] == asked["state"])
+        return _page(ended, "algoId", asked)
+    kept = (row for row in found if _is_worth(row, "accFillSz") or int(row["uTime"]) >= cancelled_ms)
     return _page(kept, "ordId", asked)
 
 
