@@ -129,9 +129,12 @@ def _stoppable(folder: Path) -> Iterator[Callable[[], None]]:
     before = {number: signal.signal(number, stop) for number in signals}
     try:
         yield go_on
-    except KeyboardInterrupt as error:
+    except BaseException:
+        # A library that was interrupted may raise an error of its own instead.
+        if not received:
+            raise
         left = f"{folder} is complete" if folder.exists() else "nothing of the export is left"
-        raise ExportError(f"Stopped ({error}); {left}.") from None
+        raise ExportError(f"Stopped ({received[0]}); {left}.") from None
     finally:
         logging.disable(logging.NOTSET)
         for number, handler in before.items():

@@ -17,6 +17,8 @@ from pathlib import Path
 
 import pytest
 
+from recorder.cli.export import _stoppable
+from recorder.errors import ExportError
 from recorder.simulator import Simulator, SimulatorOptions
 from recorder.store.entries import SessionOpened
 from tests.contract import exported
@@ -155,6 +157,17 @@ def wait_until_it_writes(process: "subprocess.Popen[str]", folder: Folder) -> No
     while not any((folder.path / ".out.partial").rglob("part-*")):
         assert process.poll() is None and time.monotonic() < deadline_s
         time.sleep(0.002)  # a file system tells nobody
+
+
+def test_a_library_that_hides_the_interrupt_does_not_make_a_stop_a_bug(tmp_path: Path) -> None:
+    with (
+        pytest.raises(ExportError, match=r"Stopped \(SIGTERM\); nothing of the export is left"),
+        _stoppable(tmp_path / "out"),
+    ):
+        try:
+            signal.raise_signal(signal.SIGTERM)
+        except KeyboardInterrupt:
+            raise ValueError("I/O operation on closed file") from None
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
