@@ -55,7 +55,7 @@ def assert_the_same(folder: Folder, url: str) -> None:
 
 def test_what_is_in_the_journal_is_on_the_server(folder: Folder, exchange: Simulator, postgres: PostgresServer) -> None:
     url = postgres.new_database(empty=True)
-    folder.configure(exchange, server=url)
+    folder.configure(exchange, server=url, limits={"stop_s": 30})
     printed = folder.record(exchange)
     assert PASSWORD not in printed
     assert "not on the server yet" not in printed, "and it knows that nothing is left to send"
@@ -76,7 +76,7 @@ def test_what_is_in_the_journal_is_on_the_server(folder: Folder, exchange: Simul
 def test_a_server_that_crashes_again_and_again(folder: Folder, own_server: PostgresServer) -> None:
     url = own_server.new_database(empty=True)
     with Simulator(SimulatorOptions(pushes=6_000, rate_per_s=800)) as exchange:
-        folder.configure(exchange, server=url)
+        folder.configure(exchange, server=url, limits={"stop_s": 30})
         with folder.run("--stop-when-idle", "4s") as process:
             process.wait_for("covered")
             for times in (1, 2, 3):
@@ -173,7 +173,7 @@ def test_two_recorders_into_one_server(folder: Folder, postgres: PostgresServer,
     folders = [folder, Folder(tmp_path / "other")]
     with Simulator(SimulatorOptions(pushes=4_000, rate_per_s=600)) as exchange:
         for one in folders:
-            one.configure(exchange, server=url)
+            one.configure(exchange, server=url, limits={"stop_s": 30})
         with folders[0].run("--stop-when-idle", "4s") as first, folders[1].run("--stop-when-idle", "4s") as second:
             for process in (first, second):
                 process.wait_for("covered")
