@@ -12,9 +12,8 @@ from recorder.live.channel import Channel
 from recorder.live.rest_client import RestClient, RestRound
 from recorder.live.rounds import Rounds
 from recorder.live.settings import Account
-from recorder.read.backfilled import completed_subjects, record_begins_ns
+from recorder.read.backfilled import completed_subjects, newest_transaction_ms, record_begins_ns
 from recorder.read.contracts import traded_instruments
-from recorder.read.known_state import newest_transaction_ms
 from recorder.store.entries import SubjectCompleted
 from recorder.store.event_log import ANSWERED, FAILED, INSTRUMENTS, REGULAR
 from recorder.store.gaps import lost_text

@@ -1,11 +1,14 @@
-"""Since when a record has history from before it began, and what of it was asked for."""
+"""Since when a record has history from before it began, what of it was asked for, and until when the ledger was."""
 
 from collections import defaultdict
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, exists, func, select
 
 from recorder.clock import NS_PER_MS
-from recorder.store.schema import backfilled, sessions
+from recorder.store.event_log import ANSWERED, REGULAR
+from recorder.store.schema import backfilled, reconciliations, sessions, transactions
+
+DAY_MS = 86_400_000
 
 
 def record_begins_ns(connection: Connection, account_id: int) -> int | None:
@@ -47,3 +50,23 @@ def _back(periods: list[tuple[int, int]], from_ms: int) -> int:
             return at_ms
         at_ms = min(at_ms, since_ms)
     return at_ms
+
+
+def newest_transaction_ms(connection: Connection, account_id: int) -> int | None:
+    """The venue's time of the newest transaction in the record, milliseconds since 1970; None: there is none.
+
+    Only rounds that were answered completely count: everything before their newest transaction was asked for. And
+    nothing older than a day before the last of them, because whatever was before it was in its answers.
+    """
+    r, t = reconciliations.c, transactions.c
+    answered = select(r.reconciliation_id, r.began_ns).where(r.account_id == account_id)
+    answered = answered.where(r.purpose == REGULAR, r.result == ANSWERED).order_by(r.reconciliation_id.desc())
+    last = connection.execute(answered.limit(1)).first()
+    if last is None:
+        return None
+    of_round = (t.account_id == account_id) & (t.session_id == r.reconciliation_id)
+    newest = connection.scalar(answered.with_only_columns(r.reconciliation_id).where(exists().where(of_round)).limit(1))
+    mine = t.account_id == account_id, t.session_id == newest
+    occurred_ms: int = connection.scalar(select(func.max(t.occurred_ms)).where(*mine)) or 0
+    answered_ms: int = last.began_ns // NS_PER_MS
+    return max(occurred_ms, answered_ms - DAY_MS)

@@ -17,14 +17,12 @@ from sqlalchemy import (
     Row,
     Select,
     Table,
-    exists,
     func,
     or_,
     select,
     type_coerce,
 )
 
-from recorder.clock import NS_PER_MS
 from recorder.model import (
     DECODED,
     FINAL_STATUSES,
@@ -38,7 +36,6 @@ from recorder.model import (
 )
 from recorder.read.merging import completed
 from recorder.store.columns import ExactDecimal, Words
-from recorder.store.event_log import ANSWERED, REGULAR
 from recorder.store.gaps import OPEN, PARTIAL, RECONCILED
 from recorder.store.projection_tables import trades
 from recorder.store.schema import (
@@ -50,7 +47,6 @@ from recorder.store.schema import (
     reconciliations,
     runs,
     sessions,
-    transactions,
 )
 from recorder.store.state_index import THINGS, latest
 from recorder.venues.comparable import Passed, Seen
@@ -72,7 +68,6 @@ _STATES: dict[Table, type[State]] = {
     position_updates: PositionUpdate,
 }
 
-DAY_MS = 86_400_000
 #: Final orders remembered, in case the venue lists one of them as open.
 ENDED_MAX = 10_000
 
@@ -311,26 +306,6 @@ def _open_positions(connection: Connection, account_id: int) -> tuple[Traded, ..
         if quantity is None or Decimal(quantity) != _ZERO:
             found.add((market or "", symbol or ""))
     return tuple(Traded(market or None, symbol) for market, symbol in sorted(found))
-
-
-def newest_transaction_ms(connection: Connection, account_id: int) -> int | None:
-    """The venue's time of the newest transaction in the record, milliseconds since 1970; None: there is none.
-
-    Only rounds that were answered completely count: everything before their newest transaction was asked for. And
-    nothing older than a day before the last of them, because whatever was before it was in its answers.
-    """
-    r, t = reconciliations.c, transactions.c
-    answered = select(r.reconciliation_id, r.began_ns).where(r.account_id == account_id)
-    answered = answered.where(r.purpose == REGULAR, r.result == ANSWERED).order_by(r.reconciliation_id.desc())
-    last = connection.execute(answered.limit(1)).first()
-    if last is None:
-        return None
-    of_round = (t.account_id == account_id) & (t.session_id == r.reconciliation_id)
-    newest = connection.scalar(answered.with_only_columns(r.reconciliation_id).where(exists().where(of_round)).limit(1))
-    mine = t.account_id == account_id, t.session_id == newest
-    occurred_ms: int = connection.scalar(select(func.max(t.occurred_ms)).where(*mine)) or 0
-    answered_ms: int = last.began_ns // NS_PER_MS
-    return max(occurred_ms, answered_ms - DAY_MS)
 
 
 def _last_fill_ms(connection: Connection, gap: EndedGap) -> int | None:

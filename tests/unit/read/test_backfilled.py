@@ -8,8 +8,7 @@ from sqlalchemy import insert, text
 from recorder.clock import NS_PER_MS
 from recorder.live.channel import Recorded
 from recorder.model import REST, AccountUpdate, Frame, OrderUpdate, State
-from recorder.read.backfilled import history_since
-from recorder.read.known_state import newest_transaction_ms
+from recorder.read.backfilled import history_since, newest_transaction_ms
 from recorder.read.projector import project_all
 from recorder.store import event_log
 from recorder.store.entries import ReconciliationBegan, ReconciliationEnded
