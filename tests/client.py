@@ -96,7 +96,7 @@ class Client:
 def fetch(request: RestRequest) -> bytes:
     """The body of the answer to a REST request."""
     headers = dict(request.headers)
-    asked = urllib.request.Request(request.url, request.body or None, headers, method=request.method)
+    asked = urllib.request.Request(request.address, request.body or None, headers, method=request.method)
     with urllib.request.urlopen(asked, timeout=PATIENCE_S) as answer:
         body: bytes = answer.read()
     return body

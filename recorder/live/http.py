@@ -7,7 +7,7 @@ import math
 import time
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
-from urllib.parse import quote, quote_plus, unquote, urlsplit
+from urllib.parse import parse_qsl, quote, quote_plus, unquote, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 import urllib3
@@ -97,7 +97,7 @@ class HttpClient:
             try:
                 return self._pool.request(
                     request.method,
-                    request.url,
+                    request.address,
                     headers=dict(request.headers),
                     body=request.body or None,
                     redirect=False,
@@ -183,9 +183,9 @@ _PLAIN_HEADERS = frozenset(["accept", "content-type", "user-agent"])
 
 
 def secrets_of(credentials: Credentials, request: RestRequest) -> tuple[str, ...]:
-    """What must not be shown or stored of a request: the credentials, and signatures in its headers."""
-    headers = request.headers.items()
-    signed = (value for name, value in headers if name.lower() not in _PLAIN_HEADERS and not value.isdigit())
+    """What must not be shown or stored of a request: the credentials, and signatures in its headers and its address."""
+    given = [*request.headers.items(), *parse_qsl(request.signed.lstrip("?&"))]
+    signed = (value for name, value in given if name.lower() not in _PLAIN_HEADERS and not value.isdigit())
     return (*credentials.secrets, *signed)
 
 

@@ -82,6 +82,13 @@ class RestRequest(NamedTuple):
     url: str
     headers: Mapping[str, str]
     body: bytes = b""
+    #: What authenticates it, where that stands at the end of the address: sent after `url`, never shown or recorded.
+    signed: str = ""
+
+    @property
+    def address(self) -> str:
+        """Where it is sent to."""
+        return self.url + self.signed
 
 
 def target_of(request: RestRequest, url: str) -> str:

@@ -11,7 +11,7 @@ import pytest
 
 from recorder.errors import Refused, Unavailable, Unreachable, VenueError
 from recorder.live.http import ANSWER_BYTES_MAX, HttpAnswer, HttpClient, masked, secrets_of, venue_error
-from recorder.venues.rest import Credentials, RestRequest, Verdict
+from recorder.venues.rest import Credentials, RestRequest, Verdict, target_of
 from tests.samples import FMEX
 from tests.unit.live.peer import PATIENCE_S, Peer, refuse
 
@@ -62,6 +62,20 @@ def test_what_a_plain_request_may_meet(answer: Answer, error: type[VenueError], 
     raised = refused(answer)
     assert type(raised) is error
     assert words in str(raised)
+
+
+def test_what_signs_an_address_is_sent_and_never_shown() -> None:
+    with Peer(refuse("400 Bad Request", body=b"the signature c2ln+now= of 1764300000000 is wrong")) as peer:
+        url = f"{peer.url}/x?a={QUERY}"
+        request = RestRequest("GET", url, {}, signed="&timestamp=1764300000000&signature=c2ln%2Bnow%3D")
+        client = HttpClient(peer.url, PATIENCE_S, PATIENCE_S)
+        got = client.fetch(request)
+        client.close()
+        asked = peer.requests.get(timeout=PATIENCE_S)
+    assert f"GET /x?a={QUERY}&timestamp=1764300000000&signature=c2ln%2Bnow%3D HTTP".encode() in asked
+    assert target_of(request, peer.url) == f"/x?a={QUERY}"
+    stored, is_masked = masked(got.body, secrets_of(CREDENTIALS, request))
+    assert is_masked and stored == b"the signature *** of 1764300000000 is wrong"
 
 
 def test_an_answer_is_taken_whole_or_not_at_all() -> None:
