@@ -8,7 +8,6 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from decimal import Decimal
-from hashlib import sha256
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -22,12 +21,11 @@ from sqlalchemy import Engine, event, select, text
 import recorder
 from recorder.cli.commands import recorder as program
 from recorder.errors import DatabaseError, NotOurs, SchemaOutdated, SchemaTooNew
-from recorder.store import event_log, migrate, venue_views
+from recorder.store import migrate
 from recorder.store.engine import open_engine
-from recorder.store.entries import AccountAdded
 from recorder.store.schema import TYPED, metadata
 from recorder.store.sqlite import APPLICATION_ID
-from recorder.venues import VENUES, venue_named
+from recorder.venues import VENUES
 from recorder.venues.reading import read_frame
 from tests.made import unguard
 from tests.migration.rows import ROWS, contents_of, schema_of, write
@@ -46,8 +44,7 @@ TIMELINE = "timeline"
 #: Where SQLite keeps what its planner should expect.
 STATISTICS = "sqlite_stat1"
 #: How the views of a venue's channels begin: `tests/contract/test_venue_views.py` shows what is in them.
-VENUE_VIEWS = ("fmex_", "bybit_", "hyperliquid_", "okx_")
-ALL_VIEWS = [view for name in VENUES for view in venue_named(name).views]
+VENUE_VIEWS = tuple(f"{name}_" for name in VENUES)
 CHECKOUT = Path(recorder.__file__).parent.parent
 
 #: What refuses a schema that is not its own.
@@ -244,30 +241,6 @@ def test_an_upgrade_that_fails_at_any_statement_leaves_the_old_schema(
     views = [name for name in before[0] if name.startswith(VENUE_VIEWS) and "." not in name]
     assert nth > 5 + 2 * len(views)
     migrate.require_current(engine)
-
-
-@pytest.mark.parametrize("url", ["sqlite"], indirect=True)
-def test_a_file_has_the_views_of_the_venues_it_records(engine: Engine) -> None:
-    """Every connection to a file parses its views. An upgrade creates them, too."""
-
-    def venues() -> set[str]:
-        return {name.partition("_")[0] for name in schema_of(engine) if name.startswith(VENUE_VIEWS)}
-
-    migrate.upgrade(engine, "0001")
-    write(engine, "0001")
-    migrate.upgrade(engine)
-    assert venues() == {"fmex"}
-    with engine.begin() as connection:
-        for account_id, venue in ((8, "bybit"), (9, "fmex"), (10, "bybit"), (11, "newer")):
-            event_log.apply(connection, 5, AccountAdded(account_id, venue, "main", account_id))
-    assert venues() == {"fmex", "bybit"}
-
-
-def test_a_changed_view_of_a_venue_has_a_revision() -> None:
-    """Without one, `recorder db upgrade` would not create the view again in existing databases."""
-    texts = [f"{view.name} {venue_views._on_sqlite(view)} {venue_views._on_postgresql(view)}" for view in ALL_VIEWS]
-    digest = sha256("\n".join(sorted(texts)).encode()).hexdigest()[:16]
-    assert (migrate.HEAD, digest) == ("0002", "1c0442d8baf015d6")
 
 
 @on_sqlite
