@@ -5,10 +5,9 @@ from collections import defaultdict
 from sqlalchemy import Connection, exists, func, select
 
 from recorder.clock import NS_PER_MS
+from recorder.read.fill_sums import DAY_MS
 from recorder.store.event_log import ANSWERED, REGULAR
 from recorder.store.schema import backfilled, reconciliations, sessions, transactions
-
-DAY_MS = 86_400_000
 
 
 def record_begins_ns(connection: Connection, account_id: int) -> int | None:

@@ -34,6 +34,7 @@ from recorder.model import (
     Update,
     thing_of,
 )
+from recorder.read.current_states import NOW_NS
 from recorder.read.merging import completed
 from recorder.store.columns import ExactDecimal, Words
 from recorder.store.gaps import OPEN, PARTIAL, RECONCILED
@@ -54,9 +55,6 @@ from recorder.venues.reading import masked_topic
 from recorder.venues.rest import Traded
 
 _ZERO = Decimal(0)
-
-#: After everything that was ever received, ns.
-NOW_NS = 2**63 - 2
 
 #: When an order was created, if the venue does not say: before all others.
 _UNKNOWN_MS = -1
@@ -201,7 +199,7 @@ class KnownOrders(NamedTuple):
     traded: dict[str, Traded] = {}  # noqa: RUF012  never changed
     #: The venue's time of the newest fill, milliseconds since 1970; None: there was none.
     last_fill_ms: int | None = None
-    #: What the positions are of that are not flat, as far as the record knows.
+    #: Markets and symbols of the positions that are not known to be flat.
     positions: tuple[Traded, ...] = ()
 
 
@@ -297,7 +295,7 @@ def known_orders(connection: Connection, ended: Sequence[EndedGap], held: Curren
 
 
 def _open_positions(connection: Connection, account_id: int) -> tuple[Traded, ...]:
-    """What the positions of an account are of that are not flat, whoever recorded them; also if nobody knows."""
+    """The markets and symbols of positions that are not known to be flat, whoever recorded them."""
     p = position_updates.c
     found: set[tuple[str, str]] = set()
     for (symbol, market, *_), row in latest(connection, account_id, position_updates, NOW_NS).items():

@@ -121,7 +121,7 @@ class Pnl(NamedTuple):
     symbol: str | None
     #: Of all amounts.
     currency: str | None
-    #: Before fees and funding; None if a fee in the venue's figure is unknown, or if the fills have none, as on spot.
+    #: Before fees and funding; None if a fee in the figure is unknown, or if a fill came without PnL, as on spot.
     realized_pnl: Decimal | None
     #: The part known only as a sum over a gap, after fees: some of it may belong to the period before.
     over_gaps: Decimal
@@ -290,24 +290,28 @@ def pnl_of_fills(sums: FeeSums, funding: Iterable[Funding], settles: Mapping[tup
         settles: market and symbol → the currency in which it gains and loses; without one, that of the fees.
     """
     rows: dict[FeeKey, Pnl] = {}
+    incomplete: set[FeeKey] = set()
 
     def row(key: FeeKey) -> Pnl:
         return rows.get(key) or Pnl(*key, _ZERO, _ZERO, _ZERO, _ZERO, None, 0, _ZERO)
 
+    def gains(key: FeeKey) -> FeeKey:
+        return key._replace(currency=settles.get((key.market or "", key.symbol or ""), key.currency))
+
     for key, one in sums.items():
         if one.trades:
-            gains = key._replace(currency=settles.get((key.market or "", key.symbol or ""), key.currency))
             quantity = _EXACT.add(row(key).quantity, one.quantity)
             rows[key] = row(key)._replace(fee=one.fee, fills=row(key).fills + one.fills, quantity=quantity)
-            if one.pnls:
-                realized = _EXACT.add(row(gains).realized_pnl or _ZERO, one.realized_pnl)
-                rows[gains] = row(gains)._replace(realized_pnl=realized)
-            elif not row(key).realized_pnl:
-                rows[key] = row(key)._replace(realized_pnl=None)
+        if one.pnls:
+            realized = _EXACT.add(row(gains(key)).realized_pnl or _ZERO, one.realized_pnl)
+            rows[gains(key)] = row(gains(key))._replace(realized_pnl=realized)
+        if one.pnls < one.fills:
+            incomplete.add(gains(key))
     for paid in funding:
         key = FeeKey(*paid[:5])
         rows[key] = row(key)._replace(funding=paid.amount)
-    return [one._replace(net_pnl=_net(one)) for one in rows.values()]
+    known = (one._replace(realized_pnl=None) if gains(key) in incomplete else one for key, one in rows.items())
+    return [one._replace(net_pnl=_net(one)) for one in known]
 
 
 def _net(one: Pnl) -> Decimal | None:

@@ -1,4 +1,9 @@
-"""The tables at the end of `make clients`."""
+"""The tables at the end of `make clients`, and what other people's clients need to be tested."""
+
+import gc
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 
@@ -18,3 +23,42 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
             terminalreporter.section(title)
             for line in listening.table(head, lines):
                 terminalreporter.line(line)
+
+
+@pytest.fixture(autouse=True)
+def closed_connections(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Close the HTTP connections that pybit and the SDK of Hyperliquid leave open, in the test that opened them."""
+    import requests
+
+    opened: list[requests.Session] = []
+    make = requests.Session.__init__
+
+    def noted(session: requests.Session) -> None:
+        make(session)
+        opened.append(session)
+
+    monkeypatch.setattr(requests.Session, "__init__", noted)
+    yield
+    for session in opened:
+        session.close()
+    # What a client left open otherwise is reported by this test, not by a later one.
+    gc.collect()
+
+
+@pytest.fixture(autouse=True)
+def pybit_notes_subscriptions_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    """pybit notes a subscription only after it was sent, and hangs for good if the answer is faster: let it finish."""
+    from pybit import _websocket_stream
+
+    manager: Any = _websocket_stream._V5WebSocketManager
+    lock = threading.RLock()
+
+    def one_at_a_time(method: Callable[..., None]) -> Callable[..., None]:
+        def locked(*arguments: Any, **named: Any) -> None:
+            with lock:
+                method(*arguments, **named)
+
+        return locked
+
+    for name in ("subscribe", "_process_subscription_message"):
+        monkeypatch.setattr(manager, name, one_at_a_time(getattr(manager, name)))

@@ -77,14 +77,13 @@ def test_ccxt_understands_a_served_record(recorded: tuple[str, Recorded], served
         assert balance["total"]
 
 
+@pytest.mark.parametrize("recorded", ["bybit"], indirect=True)
 def test_pybit_hears_a_served_record(
     recorded: tuple[str, Recorded], served: Serving, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import pybit.unified_trading as pybit
 
     venue, (_, pushes, _) = recorded
-    if venue != "bybit":
-        return
     heard: list[dict[str, Any]] = []
     monkeypatch.setattr(pybit, "PRIVATE_WSS", f"{served.url.replace('http', 'ws')}/v5/private")
     with conversation(venue, "pybit", SERVED) as counts:
@@ -103,12 +102,11 @@ def test_pybit_hears_a_served_record(
         assert held and all("transactionTime" in one for one in ledger)
 
 
+@pytest.mark.parametrize("recorded", ["hyperliquid"], indirect=True)
 def test_the_sdk_of_hyperliquid_hears_a_served_record(recorded: tuple[str, Recorded], served: Serving) -> None:
     from hyperliquid.info import Info
 
     venue, (_, every, _) = recorded
-    if venue != "hyperliquid":
-        return
     pushes = [one for one in every if one.topic in KINDS]
     heard: list[dict[str, Any]] = []
     address = served.keys[-1]
@@ -142,13 +140,11 @@ def run(snippet: str) -> None:
         client.exit() if hasattr(client, "exit") else client.disconnect_websocket()
 
 
+@pytest.mark.parametrize("recorded", ["bybit", "hyperliquid"], indirect=True)
 def test_the_documented_clients_of_a_served_record(
     recorded: tuple[str, Recorded], served: Serving, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    venue = recorded[0]
-    if venue == "okx":
-        return
-    mine = [one for one in snippets() if ("hyperliquid" in one) == (venue == "hyperliquid")]
+    mine = [one for one in snippets() if ("hyperliquid" in one) == (recorded[0] == "hyperliquid")]
     assert len(mine) == 2
     for snippet in mine:
         run(snippet.replace("http://127.0.0.1:9020", served.url).replace("127.0.0.1:9020", served.url[7:]))

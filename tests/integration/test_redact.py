@@ -69,6 +69,6 @@ def test_not_while_a_recorder_writes(folder: Folder) -> None:
         folder.configure(exchange)
         with folder.run() as process:
             process.wait_for("covered")
-            ended = folder.command("redact", "--account", "main", "--before", "1s", "--why", "x", "--yes")
+            ended = folder.command("redact", "--account", "main", "--before", "0s", "--why", "x", "--yes")
     assert ended.returncode == 2
     assert "Another recorder is writing" in ended.stderr

@@ -143,7 +143,7 @@ def test_after_kill_9_again_and_again(folder: Folder) -> None:
 
 
 def test_a_redaction_is_told_of(recorded: Folder) -> None:
-    ended = recorded.command("redact", "--account", "main", "--before", "1s", "--why", "x", "--yes")
+    ended = recorded.command("redact", "--account", "main", "--before", "0s", "--why", "x", "--yes")
     assert ended.returncode in {0}, ended.stderr
     told = clean(recorded, *WITNESS)
     assert "frames were redacted, as sealed entries prove; table `redactions` says by whom and why." in told
