@@ -163,6 +163,7 @@ def _account(name: str, section: Section, read_secret: Callable[[Section, str, s
         venue=venue,
         url=url,
         stream_url=stream_url,
+        headers=own.headers,
         credentials=_credentials(section, venue, read_secret),
         symbols=symbols,
         heartbeat_s=keys.heartbeat_s,

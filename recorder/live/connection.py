@@ -222,4 +222,4 @@ class TokenRenewal(Thread):
 
 def client_of(account: Account, limits: Limits, clock: Clock) -> HttpClient:
     """A client for requests of an account, for one thread."""
-    return HttpClient(account.url, limits.connect_s, limits.answer_s, clock.monotonic_s)
+    return HttpClient(account.url, limits.connect_s, limits.answer_s, clock.monotonic_s, account.headers)

@@ -46,11 +46,18 @@ class HttpClient:
         timeout_s: for connecting, and for each read.
         answer_s: for a whole answer.
         monotonic_s: the clock that measures it, seconds.
+        headers: of every request; those of the request itself come before them.
     """
 
     def __init__(
-        self, url: str, timeout_s: float, answer_s: float, monotonic_s: Callable[[], float] = time.monotonic
+        self,
+        url: str,
+        timeout_s: float,
+        answer_s: float,
+        monotonic_s: Callable[[], float] = time.monotonic,
+        headers: Mapping[str, str] | None = None,
     ) -> None:
+        self._headers = dict(headers or {})
         self._answer_s = answer_s
         self._monotonic_s = monotonic_s
         self._pool = _pool(url, timeout_s)
@@ -98,7 +105,7 @@ class HttpClient:
                 return self._pool.request(
                     request.method,
                     request.address,
-                    headers=dict(request.headers),
+                    headers={**self._headers, **request.headers},
                     body=request.body or None,
                     redirect=False,
                     preload_content=False,

@@ -11,6 +11,7 @@ from recorder.clock import NS_PER_MS, Clock
 from recorder.errors import DatabaseMoved, InternalError, NotDurable, RecorderError
 from recorder.live.checkpointer import Checkpointer, LastSeal
 from recorder.live.collector import Collector, SessionIds
+from recorder.live.connection import client_of
 from recorder.live.history import Backfill
 from recorder.live.http import HttpClient
 from recorder.live.reconciler import Reconciler, Retry
@@ -172,7 +173,7 @@ class Recording:
             migrate.require_usable(engine)
         # Before the first table is made: a wrong address leaves nothing behind.
         for account in self._accounts:
-            client = HttpClient(account.url, self._limits.connect_s, self._limits.answer_s, self._clock.monotonic_s)
+            client = client_of(account, self._limits, self._clock)
             starting.callback(client.close)
             self._clients[account.account_id] = client
             for check in (check_clock, check_rights):

@@ -1,7 +1,8 @@
 """The settings of a run: accounts, checkpoints, and the limit of every queue and every wait."""
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -32,6 +33,8 @@ class Account:
     heartbeat_s: float | None = None
     #: The address of the sockets, likewise; None: the same host under ws(s).
     stream_url: str | None = None
+    #: Headers of every REST request (`Environment.headers`).
+    headers: Mapping[str, str] = field(default_factory=dict)
     #: Topics not to subscribe to, such as full states that the venue repeats every few seconds.
     exclude_topics: tuple[str, ...] = ()
 

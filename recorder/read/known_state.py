@@ -297,13 +297,13 @@ def known_orders(connection: Connection, ended: Sequence[EndedGap], held: Curren
 def _open_positions(connection: Connection, account_id: int) -> tuple[Traded, ...]:
     """The markets and symbols of positions that are not known to be flat, whoever recorded them."""
     p = position_updates.c
-    found: set[tuple[str, str]] = set()
-    for (symbol, market, *_), row in latest(connection, account_id, position_updates, NOW_NS).items():
+    found: set[tuple[str, str, str]] = set()
+    for (symbol, market, side, *_), row in latest(connection, account_id, position_updates, NOW_NS).items():
         this = p.account_id == account_id, p.session_id == row.session_id, p.seq == row.seq, p.item == row.item
         quantity = connection.scalar(select(p.quantity).where(*this))
         if quantity is None or Decimal(quantity) != _ZERO:
-            found.add((market or "", symbol or ""))
-    return tuple(Traded(market or None, symbol) for market, symbol in sorted(found))
+            found.add((market or "", symbol or "", side or ""))
+    return tuple(Traded(market or None, symbol, side or None) for market, symbol, side in sorted(found))
 
 
 def _last_fill_ms(connection: Connection, gap: EndedGap) -> int | None:

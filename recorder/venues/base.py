@@ -45,6 +45,8 @@ class Environment(NamedTuple):
 
     url: str
     stream_url: str
+    #: Headers of every REST request there, where those alone tell it from another environment.
+    headers: Mapping[str, str] = {}
 
 
 class Stream(NamedTuple):

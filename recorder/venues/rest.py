@@ -156,6 +156,8 @@ class Traded(NamedTuple):
     #: See `OrderUpdate.market`.
     market: str | None
     symbol: str | None
+    #: Of a position in hedge mode: `long` or `short`.
+    position_side: str | None = None
 
 
 class Known(NamedTuple):

@@ -242,10 +242,9 @@ def _reconcile(known: Known) -> Questions:
         if order_id not in found.ids:
             yield from _one_order(order_id, found)
     # A list of positions leaves out those that are flat; the answer about a symbol does not.
-    for market, symbol in known.positions:
-        if market and symbol:
-            query = {"category": market, "symbol": symbol}
-            yield from _list(f"position of {_name(query)}", POSITIONS, query, "position")
+    for market, symbol in sorted({(one.market, one.symbol) for one in known.positions if one.market and one.symbol}):
+        query = {"category": str(market), "symbol": str(symbol)}
+        yield from _list(f"position of {_name(query)}", POSITIONS, query, "position")
     return None
 
 

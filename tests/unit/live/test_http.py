@@ -221,3 +221,18 @@ def test_secrets_are_masked_in_what_is_stored() -> None:
     body = b'{"key":"my-key-is-long","secret":"my\\/secret+is=longer","got":"c2lnbmF0dXJl","at":1580802}'
     assert masked(body, secrets) == (b'{"key":"***","secret":"***","got":"***","at":1580802}', True)
     assert masked(b"not found", secrets) == (b"not found", False)
+
+
+def test_headers_of_every_request_stand_beside_its_own() -> None:
+    seen: list[bytes] = []
+
+    def answer(request: bytes) -> bytes:
+        seen.append(request.lower())
+        return b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
+
+    with Peer(answer) as peer:
+        with closing(
+            HttpClient(peer.url, PATIENCE_S, PATIENCE_S, headers={"X-Where": "demo", "X-Own": "no"})
+        ) as client:
+            client.fetch(RestRequest("GET", f"{peer.url}/x", {"X-Own": "yes"}))
+    assert b"x-where: demo\r\n" in seen[0] and b"x-own: yes\r\n" in seen[0] and b"x-own: no" not in seen[0]

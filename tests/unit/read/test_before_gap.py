@@ -4,7 +4,7 @@ from decimal import Decimal
 
 from sqlalchemy import event
 
-from recorder.model import REST
+from recorder.model import REST, PositionUpdate, State
 from recorder.read.known_state import CurrentState, KnownOrders, ended_gaps, known_orders
 from recorder.store import event_log
 from recorder.store.entries import (
@@ -59,6 +59,11 @@ class Life:
         self._seq += 1
         position = f'{{"type":"position.x","ts":1,"position":{{"symbol":"{symbol}","quantity":{quantity}}}}}'.encode()
         self.desk.write(received(self._seq, position, at_ns=self.now_ns(), **self._here))
+
+    def push_state(self, state: State) -> None:
+        """A push of this session that says so."""
+        self._seq += 1
+        self.desk.write(received(self._seq, b"{}", at_ns=self.now_ns(), **self._here)._replace(updates=(state,)))
 
     def reconcile(self, round_id: int, *orders: tuple[int, str], result: str = "reconciled") -> None:
         """A round that tells these orders."""
@@ -220,3 +225,14 @@ def test_positions_that_are_not_flat_are_known_however_old_they_are(desk: Desk) 
     known = life.known()
     assert known is not None
     assert known.positions == (Traded(None, "BTCUSD_P"),)
+
+
+def test_of_positions_in_hedge_mode_it_is_known_which_side_is_not_flat(desk: Desk) -> None:
+    life = begun(desk)
+    for side, quantity in (("long", "0"), ("short", "-2")):
+        life.push_state(PositionUpdate(1, 0, 0, "linear", "BTCUSDT", position_side=side, quantity=quantity))
+    life.end()
+    life.cover(200)
+    known = life.known()
+    assert known is not None
+    assert known.positions == (Traded("linear", "BTCUSDT", "short"),)

@@ -7,6 +7,7 @@ import pytest
 from recorder.config import Config, Database, database_of, load
 from recorder.live.settings import Limits
 from recorder.store.engine import database_path
+from recorder.venues import venue_named
 from recorder.venues.rest import Credentials
 from tests.unit.toml.example import EXAMPLE, KEY, SECRET, changed, refused
 
@@ -84,6 +85,16 @@ def test_another_host_is_for_everything_unless_the_sockets_have_their_own(file: 
     assert hosts('environment = "production"') == ("https://api.fmex.com", "wss://api.fmex.com")
     assert hosts('url = "http://localhost:9010"') == ("http://localhost:9010", "ws://localhost:9010")
     assert hosts('stream_url = "wss://x:1"') == ("https://api.fmex.com", "wss://x:1")
+
+
+def test_an_environment_can_be_told_by_headers_alone(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    venue = venue_named("fmex")
+    production = venue.environments["production"]
+    demo = production._replace(headers={"x-demo": "1"})
+    monkeypatch.setattr(venue, "environments", {"production": production, "demo": demo}, raising=False)
+    for lines, headers in (("", {}), ('environment = "demo"\n', {"x-demo": "1"})):
+        file.write_text(EXAMPLE + lines)
+        assert load(file).accounts[0].headers == headers
 
 
 def test_an_address_of_the_sockets_and_an_environment_are_checked(file: Path) -> None:
