@@ -230,9 +230,7 @@ def test_headers_of_every_request_stand_beside_its_own() -> None:
         seen.append(request.lower())
         return b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
 
-    with Peer(answer) as peer:
-        with closing(
-            HttpClient(peer.url, PATIENCE_S, PATIENCE_S, headers={"X-Where": "demo", "X-Own": "no"})
-        ) as client:
-            client.fetch(RestRequest("GET", f"{peer.url}/x", {"X-Own": "yes"}))
+    headers = {"X-Where": "demo", "X-Own": "no"}
+    with Peer(answer) as peer, closing(HttpClient(peer.url, PATIENCE_S, PATIENCE_S, headers=headers)) as client:
+        client.fetch(RestRequest("GET", f"{peer.url}/x", {"X-Own": "yes"}))
     assert b"x-where: demo\r\n" in seen[0] and b"x-own: yes\r\n" in seen[0] and b"x-own: no" not in seen[0]
