@@ -52,9 +52,6 @@ class Folder:
 
         With the address of a server's database, `database` is the journal in front of it.
         """
-        venue = venue_named(simulator.options.venue)
-        # A recorder that is to notice silence soon must ask for signs of life more often than the venue needs.
-        heartbeat_s = min((limits or {}).get("silent_s", math.inf) / 3, venue.heartbeat_s)
         lines = []
         if checkpoints is not None:
             lines += ["[checkpoints]", *(f"{name} = {json.dumps(value)}" for name, value in checkpoints.items())]
@@ -62,7 +59,24 @@ class Folder:
             self.database = self.path / "recorder-journal.db"
             lines += ["[database]", f'url = "{server}"']
         lines += ["[limits]", *(f"{name} = {value}" for name, value in (limits or {}).items())]
-        for name, key in (accounts or {"main": simulator.key}).items():
+        # A recorder that is to notice silence soon must ask for signs of life more often than the venue needs.
+        silent_s = (limits or {}).get("silent_s", math.inf)
+        lines += self._accounts(simulator, accounts or {"main": simulator.key}, symbols, silent_s / 3)
+        self.write("\n".join(lines) + "\n")
+
+    def add_accounts(self, simulator: Simulator, accounts: Mapping[str, str]) -> None:
+        """Add accounts of another simulator to recorder.toml: name → key."""
+        symbols = venue_named(simulator.options.venue).stand_in.default_symbols
+        lines = self._accounts(simulator, accounts, symbols, math.inf)
+        file = self.path / "recorder.toml"
+        self.write(file.read_text() + "\n".join(lines) + "\n")
+
+    def _accounts(
+        self, simulator: Simulator, accounts: Mapping[str, str], symbols: Sequence[str], heartbeat_max_s: float
+    ) -> list[str]:
+        """Lines of recorder.toml; the credentials go into the environment."""
+        venue, lines = venue_named(simulator.options.venue), []
+        for name, key in accounts.items():
             lines += [f"[accounts.{name}]", f'venue = "{venue.name}"', f'url = "{simulator.url}"']
             given = venue.stand_in.credentials(key, simulator.options.accounts[key])
             for field in venue.credential_fields:
@@ -71,8 +85,8 @@ class Folder:
                 lines.append(f'{field.name} = "env:{variable}"')
             if venue.needs_symbols:
                 lines.append(f"symbols = {json.dumps(list(symbols))}")
-            lines.append(f"heartbeat_s = {heartbeat_s}")
-        self.write("\n".join(lines) + "\n")
+            lines.append(f"heartbeat_s = {min(heartbeat_max_s, venue.heartbeat_s)}")
+        return lines
 
     def write(self, text: str) -> None:
         """Write recorder.toml."""
