@@ -136,10 +136,11 @@ class HistoryRounds:
         with self._engine.connect() as connection:
             begins_ns = record_begins_ns(connection, self._account.account_id)
             done = completed_subjects(connection, self._account.account_id)
+            traded = frozenset(traded_instruments(connection, self._account.account_id))
         if begins_ns is None:
             self.incomplete = "its record has not begun: start recorder run first"
             return
-        known = self._known(since_ms=backfill.since_ms, until_ms=begins_ns // NS_PER_MS, done=done)
+        known = self._known(since_ms=backfill.since_ms, until_ms=begins_ns // NS_PER_MS, done=done, instruments=traded)
         ask = self._account.venue.questions
         subjects = subjects_of(ask(Purpose.BACKFILL, known))
         if not subjects:

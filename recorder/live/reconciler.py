@@ -301,6 +301,7 @@ class Reconciler(Thread):
                 traded=known.traded,
                 last_fill_ms=known.last_fill_ms,
                 positions=known.positions,
+                instruments=known.instruments,
             ),
         )
         failed: list[str] = to.failed

@@ -34,6 +34,7 @@ from recorder.model import (
     Update,
     thing_of,
 )
+from recorder.read.contracts import traded_instruments
 from recorder.read.current_states import NOW_NS
 from recorder.read.merging import completed
 from recorder.store.columns import ExactDecimal, Words
@@ -201,6 +202,8 @@ class KnownOrders(NamedTuple):
     last_fill_ms: int | None = None
     #: Markets and symbols of the positions that are not known to be flat.
     positions: tuple[Traded, ...] = ()
+    #: What the account trades, as far as the record knows.
+    instruments: frozenset[Traded] = frozenset()
 
 
 class EndedGap(NamedTuple):
@@ -291,7 +294,9 @@ def known_orders(connection: Connection, ended: Sequence[EndedGap], held: Curren
     traded = {order.order_id: Traded(order.market, order.symbol) for order in unfinished}
     last_fill_ms = _last_fill_ms(connection, gap)
     positions = _open_positions(connection, gap.account_id)
-    return KnownOrders(gap.begins_ns, filled, newest_order_id, until_ns, traded, last_fill_ms, positions)
+    known = frozenset(traded_instruments(connection, gap.account_id))
+    instruments = known.union(traded.values(), () if held is None else held.traded())
+    return KnownOrders(gap.begins_ns, filled, newest_order_id, until_ns, traded, last_fill_ms, positions, instruments)
 
 
 def _open_positions(connection: Connection, account_id: int) -> tuple[Traded, ...]:

@@ -211,6 +211,7 @@ class PushSession:
 
         Raises:
             Refused: it refused the login.
+            SessionOver: it pushes nothing more on this connection.
         """
         match control:
             case Acknowledged(topics):

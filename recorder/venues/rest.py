@@ -186,8 +186,8 @@ class Known(NamedTuple):
     #: For `RECONCILE`, the venue's time of the newest fill that the record had when the gap began, milliseconds since
     #: 1970; None: it had none. Where the two differ, `since_ms` is when the last frame was received.
     last_fill_ms: int | None = None
-    #: For `INSTRUMENTS`: what the account's orders and positions are of. Ask only about these, or only about their
-    #: markets, where the venue can be asked so; each answer is stored for ever.
+    #: For `INSTRUMENTS`, `RECONCILE` and `BACKFILL`: what the account's orders and positions are of. Ask only about
+    #: these, or only about their markets, where the venue can be asked so; each answer is stored for ever.
     instruments: Collection["Traded"] = ()
     #: For `RECONCILE`, what the positions are of that are not flat in the record. Where the venue lists only open
     #: positions, ask for these one by one: the answer says that one was closed, and the list says nothing.

@@ -17,8 +17,11 @@ from recorder.live.channel import Channel
 from recorder.live.session import Session
 from recorder.live.transport import Transport, connect
 from recorder.live.wake import Wake
-from recorder.model import CONTROL, DECODED, PUSH, SENT, UNDECODED, Decoded
+from recorder.model import CONTROL, DECODED, PUSH, SENT, UNDECODED, Control, Decoded, RefusedCommand
 from recorder.store.entries import Covered, SessionEnded, SessionOpened
+from recorder.venues.base import Command, Stream
+from recorder.venues.fmex.portal import FMexSession
+from recorder.venues.rest import Login, Token
 from tests.made import ACCOUNT, NOON_NS, RUN, SESSION
 from tests.samples import FMEX
 from tests.unit.live.peer import PATIENCE_S, PING, Peer, frame
@@ -367,3 +370,24 @@ def test_a_decoded_frame_without_updates_is_no_fault(peer: Peer) -> None:
         stage.wait_payload(ORDER)
         assert stage.collector.failure is None
     assert b"{}" in stage.received()
+
+
+def test_a_protocol_can_say_that_nothing_more_is_pushed(peer: Peer) -> None:
+    """What says so is the session's last frame, and the gap begins there."""
+    said = b'{"status":1,"msg":"terminated"}'
+
+    class Terminated(FMexSession):
+        def receive(self, control: Control, now_ms: int) -> list[Command]:
+            if isinstance(control, RefusedCommand) and self.settled:
+                raise SessionOver("closed", "the exchange ended the subscription")
+            return super().receive(control, now_ms)
+
+    class Terminating(Venue):
+        def push_session(self, stream: Stream, _login: Login, _token: Token | None) -> FMexSession:
+            return Terminated(stream.topics)
+
+    with Stage(peer, venue=Terminating()) as stage:
+        stage.subscribed().send(frame(ORDER), frame(said))
+        ended = stage.wait_entry(SessionEnded)
+    assert (ended.reason, ended.detail, ended.covered) == ("closed", "the exchange ended the subscription", True)
+    assert stage.received() == [HELLO, COVERED, ORDER, said]

@@ -6,6 +6,7 @@ from sqlalchemy import event
 
 from recorder.model import REST, PositionUpdate, State
 from recorder.read.known_state import CurrentState, KnownOrders, ended_gaps, known_orders
+from recorder.read.projector import project_all
 from recorder.store import event_log
 from recorder.store.entries import (
     AccountAdded,
@@ -236,3 +237,24 @@ def test_of_positions_in_hedge_mode_it_is_known_which_side_is_not_flat(desk: Des
     known = life.known()
     assert known is not None
     assert known.positions == (Traded("linear", "BTCUSDT", "short"),)
+
+
+def test_what_was_ever_traded_is_known_even_if_nothing_of_it_is_open(desk: Desk) -> None:
+    life = begun(desk)
+    life.push(7, "FULLY_CANCELLED")
+    life.push_position("ETHUSD_P", 0)
+    life.end()
+    life.cover(200)
+    life.reconcile(201)
+    with desk.engine.connect() as connection:
+        list(project_all(connection))
+    life.push_position("XRPUSD_P", 1)
+    life.end()
+    life.cover(300)
+    known = life.known()
+    assert known is not None and not known.unfinished
+    assert known.instruments == {Traded(None, "BTCUSD_P"), Traded(None, "ETHUSD_P")}
+    held = CurrentState(ACCOUNT, 200, 0)
+    held.take(201, [])
+    known = life.known(held)
+    assert known is not None and Traded(None, "XRPUSD_P") in known.instruments
