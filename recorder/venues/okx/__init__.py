@@ -11,6 +11,8 @@ from recorder.venues.okx.stand_in import OKXStandIn
 from recorder.venues.okx.views import VIEWS
 from recorder.venues.rest import CredentialField, Login, Token
 
+_DEMO = {"x-simulated-trading": "1"}
+
 
 class OKX(Venue):
     """Implements `recorder.venues.base.Venue`, which documents the members."""
@@ -22,6 +24,10 @@ class OKX(Venue):
         "production": Environment("https://www.okx.com", "wss://ws.okx.com:8443"),
         "eea": Environment("https://eea.okx.com", "wss://wseea.okx.com:8443"),
         "us": Environment("https://us.okx.com", "wss://wsus.okx.com:8443"),
+        # Demo trading: sockets of its own, and a header of each request to the same hosts.
+        "demo": Environment("https://www.okx.com", "wss://wspap.okx.com:8443", _DEMO),
+        "eea-demo": Environment("https://eea.okx.com", "wss://wseeapap.okx.com:8443", _DEMO),
+        "us-demo": Environment("https://us.okx.com", "wss://wsuspap.okx.com:8443", _DEMO),
     }
     #: The exchange cuts a connection on which no data has flowed for 30 s.
     heartbeat_s = 20.0

@@ -6,6 +6,7 @@ import pytest
 
 from recorder.errors import Refused
 from recorder.model import Acknowledged, Asked, LoggedIn, RefusedCommand
+from recorder.venues import venue_named
 from recorder.venues.okx import sign
 from recorder.venues.okx.portal import PRIVATE, TOPICS, OKXSession
 from recorder.venues.rest import Credentials
@@ -100,3 +101,12 @@ def test_it_pings_and_answers_pings_in_bare_words() -> None:
     it = session()
     assert it.heartbeat(NOW_MS).sent == b"ping"
     assert [command.sent for command in it.receive(Asked(), NOW_MS)] == [b"pong"]
+
+
+def test_demo_trading_has_sockets_of_its_own_and_a_header_for_the_same_hosts() -> None:
+    every = venue_named("okx").environments
+    for region, demo in (("production", "demo"), ("eea", "eea-demo"), ("us", "us-demo")):
+        assert every[demo].url == every[region].url
+        assert every[demo].stream_url != every[region].stream_url
+        assert every[demo].headers == {"x-simulated-trading": "1"}
+        assert not every[region].headers
