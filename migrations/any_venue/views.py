@@ -12,6 +12,9 @@ from .spelling import number, numbers, utc
 #: What the latest row of an order leaves out is in `order_states`, if an older row says it.
 KNOWN_TEXTS = ("client_order_id", "side", "position_side", "order_type", "time_in_force", "post_only", "reduce_only")
 
+#: The latest row of an order may leave out its symbol too.
+SYMBOL = "coalesce(u.symbol, nullif(s.symbol, '')) AS symbol"
+
 SAME_ROW = "u.account_id = s.account_id AND u.session_id = s.session_id AND u.seq = s.seq AND u.item = s.item"
 
 
@@ -38,7 +41,7 @@ def _orders() -> str:
     numeric = ("quantity", "quote_quantity", "filled_quantity", "price", "average_price", "trigger_price", "fee")
     words = ("status", "venue_status")
     return f"""SELECT {_times()},
-  u.market, u.symbol, u.order_id, {_known(*KNOWN_TEXTS, *words)}, s.is_open, {_known("reason")},
+  u.market, {SYMBOL}, u.order_id, {_known(*KNOWN_TEXTS, *words)}, s.is_open, {_known("reason")},
   {_known_numbers(*numeric)}, {_known("fee_currency")}, {utc("s.created_ms")} AS created_utc, {AT_MS} AS at_ms, {KEY}
 FROM order_states s JOIN order_updates u ON {SAME_ROW} JOIN accounts a ON a.account_id = s.account_id"""
 
@@ -84,7 +87,7 @@ FROM trades t JOIN accounts a ON a.account_id = t.account_id"""
 
 def _order_lives() -> str:
     numeric = _known_numbers("quantity", "price", "filled_quantity", "average_price", "fee")
-    return f"""SELECT a.name AS account, s.order_id, u.market, u.symbol,
+    return f"""SELECT a.name AS account, s.order_id, u.market, {SYMBOL},
   {_known("side", "position_side", "order_type", "status")}, {numeric}, {_known("fee_currency")},
   {utc("s.created_ms")} AS created_utc, {utc("s.first_ns / 1000000")} AS first_seen_utc,
   {utc("s.first_fill_ms")} AS first_fill_utc, {utc("s.ended_ms")} AS ended_utc,

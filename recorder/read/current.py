@@ -34,8 +34,11 @@ _RECEIPT = ("received_ns", "session_id", "seq", "item")
 AS_THEY_HAPPENED = ("at_ms", *_RECEIPT)
 _receipt = attrgetter(*_RECEIPT)
 _LEFT_OUT = (*KNOWN, "created_ms")
+_SYMBOL = func.nullif(order_states.c.symbol, "").label("symbol")
 _ORDER_COLUMNS: list[ColumnElement[Any]] = [
-    u if u.name not in _LEFT_OUT else func.coalesce(u, order_states.c[u.name]).label(u.name)
+    func.coalesce(u, _SYMBOL if u.name == "symbol" else order_states.c[u.name]).label(u.name)
+    if u.name in {*_LEFT_OUT, "symbol"}
+    else u
     for u in (order_updates.c[name] for name in Order._fields if name != "account")
 ]
 _SAME_ROW = and_(*(order_updates.c[name] == order_states.c[name] for name in ("account_id", *_RECEIPT[1:])))
@@ -66,7 +69,7 @@ def orders(
             return
         # Not joined: PostgreSQL would read all orders to sort them.
         names = ("counts_ns", *_RECEIPT, "order_id", *_LEFT_OUT)
-        query = select(*(order_states.c[name] for name in names)).where(*these)
+        query = select(*(order_states.c[name] for name in names), _SYMBOL).where(*these)
         rows = _rows(connection, query, order_states, account, wanted, backwards=backwards)
         mine = (row for row in rows if OrderKey(row.order_id) not in keys)
         while some := {_receipt(row): row for row in islice(mine, PLACES_MAX)}:
@@ -74,7 +77,7 @@ def orders(
             found = (
                 Order(account.label, *row) for row in rows_at(connection, order_updates, account.account_id, places)
             )
-            whole = (completed(one, some[_receipt(one)], _LEFT_OUT) for one in found)
+            whole = (completed(one, some[_receipt(one)], (*_LEFT_OUT, "symbol")) for one in found)
             yield from sorted(whole, key=_receipt, reverse=True)
 
     def computed(account: LabelledAccount, found: Projected) -> Iterator[Order]:

@@ -50,7 +50,7 @@ from recorder.store.schema import (
     runs,
     sessions,
 )
-from recorder.store.state_index import THINGS, latest
+from recorder.store.state_index import THINGS, latest, symbol_of_order
 from recorder.venues.comparable import Passed, Seen
 from recorder.venues.reading import masked_topic
 from recorder.venues.rest import Traded
@@ -94,12 +94,14 @@ class CurrentState:
         self._newest_ms = _UNKNOWN_MS
         self._states: dict[Thing, Seen] = {}
         self._ended: dict[Thing, Seen] = {}
+        #: The orders among them, and those seen since, by their ids.
+        self._named: dict[str, Thing] = {}
 
     def take(self, session_id: int, updates: Iterable[Update]) -> None:
         """Add the updates of an answer or of pushes."""
         for update in updates:
             if isinstance(update, State):
-                self.keep(thing_of(update), Seen(session_id, update))
+                self.keep(self._thing_of(update), Seen(session_id, update))
 
     def keep(self, thing: Thing, seen: Seen | None) -> None:
         """Set the state of a thing; None: it does not exist."""
@@ -117,7 +119,8 @@ class CurrentState:
                 self.newest_order_id, self._newest_ms = seen.state.order_id, created_ms
         (self._ended if ended else self._states)[thing] = seen
         if len(self._ended) > ENDED_MAX:
-            del self._ended[next(iter(self._ended))]
+            self._ended.pop(oldest := next(iter(self._ended)))
+            self._named.pop(oldest.name, None)
 
     def states(self) -> list[Seen]:
         """The states of things that can still change, as of the last `advance`."""
@@ -149,8 +152,15 @@ class CurrentState:
         passed: dict[Thing, list[Seen | None]] = {thing: [seen] for thing, seen in (self._states | self._ended).items()}
         for session_id, (table, record) in product(self._seqs, _STATES.items()):
             for state in _states(connection, table, record, *self._mine(table, session_id)):
-                passed.setdefault(thing_of(state), [None]).append(Seen(session_id, state))
+                passed.setdefault(self._thing_of(state), [None]).append(Seen(session_id, state))
         return passed
+
+    def _thing_of(self, state: State) -> Thing:
+        """What a state is of. A change of an order that names no symbol is of the order with that id."""
+        thing = thing_of(state)
+        if isinstance(state, OrderUpdate) and state.symbol is not None:
+            self._named[state.order_id] = thing
+        return self._named.get(thing.name, thing) if thing.kind is OrderUpdate else thing
 
     def _mine(self, table: Table, session_id: int) -> tuple[ColumnElement[bool], ...]:
         """The rows of a session that are not included yet."""
@@ -329,12 +339,9 @@ def _unfinished(connection: Connection, gap: EndedGap) -> list[Row[Any]]:
     o = order_updates.c
     since = o.account_id == gap.account_id, o.session_id.in_(_since_last_round(gap))
     newest_first = o.received_ns.desc(), o.session_id.desc(), o.seq.desc(), o.item.desc()
-    age = (
-        func.row_number()
-        .over(partition_by=[o[name] for name in THINGS[order_updates]], order_by=newest_first)
-        .label("age")
-    )
-    aged = select(o.order_id, o.market, o.symbol, o.status, o.filled_quantity, age).where(*since).subquery()
+    symbol = symbol_of_order(order_updates).label("symbol")
+    age = func.row_number().over(partition_by=[o.order_id, o.market, symbol], order_by=newest_first).label("age")
+    aged = select(o.order_id, o.market, symbol, o.status, o.filled_quantity, age).where(*since).subquery()
     unfinished = or_(aged.c.status.is_(None), aged.c.status.not_in(sorted(FINAL_STATUSES)))
     return list(connection.execute(select(aged).where(aged.c.age == 1, unfinished)).all())
 

@@ -10,10 +10,10 @@ from typing import Any, TypeVar
 
 S = TypeVar("S")
 
-#: The terms of an order, besides what identifies it.
+#: The terms of an order. A venue may leave out the symbol where the id alone identifies an order.
 TERMS = (
-    *("client_order_id", "side", "position_side", "order_type", "time_in_force", "post_only", "reduce_only"),
-    *("price", "trigger_price", "quantity", "quote_quantity", "fee_currency", "created_ms"),
+    *("market", "symbol", "client_order_id", "side", "position_side", "order_type", "time_in_force"),
+    *("post_only", "reduce_only", "price", "trigger_price", "quantity", "quote_quantity", "fee_currency", "created_ms"),
 )
 #: What a partial state of an order may leave out.
 LEFT_OUT = (*TERMS, "filled_quantity", "average_price", "status", "venue_status", "reason", "fee", "updated_ms")

@@ -121,8 +121,9 @@ def complete_orders(connection: Connection, orders: Iterable[Order], until_ns: i
             keys = [OrderKey(order_id) for order_id in {one.order_id for one in some if one.account == label}]
             reading = _Reading(connection, accounts[label], keys, until_ns, several=several)
             known |= {_identity(one): one for one in reading.orders()}
+        unnamed = {(account, order_id): one for (account, order_id, *_), one in known.items()}
         for one in some:
-            whole = known.get(_identity(one))
+            whole = known.get(_identity(one)) or (None if one.symbol else unnamed.get((one.account, one.order_id)))
             yield one if whole is None else completed(one, whole, LEFT_OUT)
 
 
@@ -166,8 +167,6 @@ class _Reading:
                 filled = [_order(self._account.label, row) for row in rows if row[_FILLED] not in _UNFILLED]
                 if filled:
                     steps[order_id][tuple(of)] = filled
-            for of_symbol in steps.values():
-                _join_unnamed(of_symbol)
         found = self._trades(steps, pushes_fills=pushes_fills)
         times: dict[_Order, list[int]] = defaultdict(list)
         for _, fill in found:
@@ -184,7 +183,7 @@ class _Reading:
     def _rows_of_orders(self) -> dict[_Order, list[Row]]:
         # The beginnings differ, so nothing that may be NULL is compared.
         updates = sorted(map(tuple, self._run(_updates(several=self._several))))
-        return {key: list(rows) for key, rows in groupby(updates, _order_of)}
+        return _join_unnamed({key: list(rows) for key, rows in groupby(updates, _order_of)})
 
     def _latest(self, rows: list[Row]) -> tuple[Row, Order]:
         """The latest update of an order, and its state, completed with what older updates say."""
@@ -250,26 +249,31 @@ _trade_fields = attrgetter(*(column.name for column in trades.c if column.name !
 
 # The places in a row of `_updates`.
 _order_of = itemgetter(slice(0, 3))
-_RECEIVED = slice(3, 7)
+_received = itemgetter(_RECEIVED := slice(3, 7))
 _COUNTS_NS, _STATUS, _CREATED_MS, _AT_MS, _FILLED, _FIELDS = range(7, 13)
+#: Without market and symbol.
+_UNNAMED = ("", "")
 #: A row without a filled quantity, or with 0, makes no step; `0.0` neither, but that costs a look.
-_UNNAMED: _Market = ("", "")
 _UNFILLED = (None, "0", 0)
 _FIELD_NAMES = [name for name in Order._fields if name != "account"]
+#: Columns of `order_states` that are not told by `_KNOWN`.
+_OF_KEY = frozenset(["market", "symbol", "created_ms"])
 #: The columns of `order_states` with what the latest row leaves out: where they are among the fields, and their names.
-KNOWN = tuple(name for name in order_states.c.keys() if name in LEFT_OUT and name != "created_ms")  # noqa: SIM118
+KNOWN = tuple(name for name in order_states.c.keys() if name in LEFT_OUT and name not in _OF_KEY)  # noqa: SIM118
 _KNOWN = [(_FIELD_NAMES.index(name), name) for name in KNOWN]
 _FIELD_DECIMALS = [
     place for place, name in enumerate(_FIELD_NAMES) if isinstance(order_updates.c[name].type, ExactDecimal)
 ]
 
 
-def _join_unnamed(of_symbol: dict[_Market, list[Order]]) -> None:
+def _join_unnamed(of_order: dict[_Order, list[Row]]) -> dict[_Order, list[Row]]:
     """Count updates without a symbol to the order with the same id that has one."""
-    unnamed = of_symbol.pop(_UNNAMED, [])
-    if unnamed:
-        of = max(of_symbol, default=_UNNAMED)
-        of_symbol[of] = sorted([*of_symbol.get(of, ()), *unnamed], key=_receipt)
+    named = {order[0]: order for order in of_order if order[1:] != _UNNAMED}
+    for order in [one for one in of_order if one[1:] == _UNNAMED and one[0] in named]:
+        rows = of_order[named[order[0]]]
+        rows += of_order.pop(order)
+        rows.sort(key=_received)
+    return of_order
 
 
 def _counts(row: Row) -> tuple[int, ...]:

@@ -21,7 +21,7 @@ from recorder.store.schema import (
     sessions,
     transactions,
 )
-from recorder.store.state_index import THINGS, counts_ns
+from recorder.store.state_index import counts_ns, symbol_of_order
 
 #: The type of transactions that are payments of funding.
 FUNDING = "funding"
@@ -102,12 +102,14 @@ def _receipt(table: FromClause) -> tuple[ColumnElement[Any], ...]:
     return table.c.received_ns, table.c.session_id, table.c.seq, table.c.item
 
 
-def _wanted(query: Select[Any], table: FromClause, wanted: Filter) -> Select[Any]:
+def _wanted(
+    query: Select[Any], table: FromClause, wanted: Filter, symbol: ColumnElement[Any] | None = None
+) -> Select[Any]:
     query = query.join(accounts, accounts.c.account_id == table.c.account_id)
     if wanted.account is not None:
         query = query.where(account_is(wanted.account))
     if wanted.symbol is not None:
-        query = query.where(func.lower(table.c.symbol) == wanted.symbol.lower())
+        query = query.where(func.lower(table.c.symbol if symbol is None else symbol) == wanted.symbol.lower())
     if wanted.order_id is not None and "order_id" in table.c:
         query = query.where(table.c.order_id == wanted.order_id)
     if wanted.since_ns is not None:
@@ -125,7 +127,8 @@ def _of_answer(rows: FromClause) -> ColumnElement[bool]:
 def history(record: type[tuple[Any, ...]], table: Table, wanted: Filter, connection: Connection) -> Select[Any]:
     """Every state of everything, in the order of receipt."""
     rows = rows_until(connection, table, wanted.until_ns)
-    return _wanted(select(*columns_of(record, rows, connection)), rows, wanted).order_by(*_receipt(rows))
+    symbol = symbol_of_order(rows) if table is order_updates else None
+    return _wanted(select(*columns_of(record, rows, connection)), rows, wanted, symbol).order_by(*_receipt(rows))
 
 
 def positions_as_they_happened(wanted: Filter, connection: Connection) -> Select[Any]:
@@ -151,12 +154,12 @@ def latest_orders(wanted: Filter, connection: Connection) -> Select[Any]:
     """The latest state of each order, the oldest change first."""
     rows = rows_until(connection, order_updates, wanted.until_ns)
     newest_first = [column.desc() for column in (counts_ns(rows.c), *_receipt(rows))]
-    order = rows.c.account_id, *(rows.c[name] for name in THINGS[order_updates])
+    symbol = symbol_of_order(rows).label("symbol")
+    order = rows.c.account_id, rows.c.order_id, rows.c.market, symbol
     age = func.row_number().over(partition_by=order, order_by=newest_first).label("age")
-    query = select(*columns_of(Order, rows, connection), age).join_from(
-        rows, reconciliations, _of_answer(rows), isouter=True
-    )
-    aged = _wanted(query, rows, wanted).subquery()
+    columns = [symbol if one.name == "symbol" else one for one in columns_of(Order, rows, connection)]
+    query = select(*columns, age).join_from(rows, reconciliations, _of_answer(rows), isouter=True)
+    aged = _wanted(query, rows, wanted, symbol).subquery()
     newest = select(*[aged.c[name] for name in Order._fields]).where(aged.c.age == 1)
     return newest.order_by(*_receipt(aged))
 

@@ -80,7 +80,9 @@ class RecordReads(ABC):
     def open_orders(self, wanted: Filter = ALL) -> Iterator[Order]:
         """The orders that can still change, oldest change first."""
         if self._limited(wanted).until_ns is not None:
-            yield from self._completed(self._states(Order, order_updates, wanted), wanted)
+            # The latest state of an order may not name its symbol.
+            any_symbol = self._states(Order, order_updates, wanted._replace(symbol=None))
+            yield from (one for one in self._completed(any_symbol, wanted) if _is_wanted(one, wanted))
             return
         with self.reading() as connection:
             yield from current.orders(connection, wanted, only_open=True)

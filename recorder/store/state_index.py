@@ -52,6 +52,9 @@ THINGS: dict[Table, tuple[str, ...]] = {
 #: What identifies a thing: the values of these columns.
 ThingKey = tuple[str | None, ...]
 
+#: Market and symbol of an order update without them.
+_UNNAMED = (None, None)
+
 #: `reconciliations.purpose` of a backfill.
 BACKFILL = "backfill"
 
@@ -100,10 +103,30 @@ def latest(connection: Connection, account_id: int, table: Table, until_ns: int)
                 older.append(row.counts_ns)
             found[thing] = max(found.get(thing, row), row)
         if not older:
-            return found
+            return _named(found) if table is order_updates else found
         # A REST answer that was requested before the snapshot mentions an order that the snapshot does not list. The
         # order may have ended before the snapshot and been left out: use an older snapshot instead.
         wanted["not_after_ns"] = min(older) - 1
+
+
+def _named(found: dict[ThingKey, StateRow]) -> dict[ThingKey, StateRow]:
+    """Orders, where a state without a symbol is of the order with the same id that has one."""
+    named = {thing[0]: thing for thing in found if thing[1:] != _UNNAMED}
+    for thing in [one for one in found if one[1:] == _UNNAMED and one[0] in named]:
+        row, order = found.pop(thing), named[thing[0]]
+        found[order] = max(found[order], row)
+    return found
+
+
+def symbol_of_order(rows: FromClause) -> ColumnElement[Any]:
+    """The symbol of an order update; where it has none, that of the order with the same id.
+
+    Args:
+        rows: of `order_updates`.
+    """
+    other = order_updates.alias()
+    same = other.c.account_id == rows.c.account_id, other.c.order_id == rows.c.order_id
+    return func.coalesce(rows.c.symbol, select(func.max(other.c.symbol)).where(*same).scalar_subquery())
 
 
 def _states(rows: Iterable[Any]) -> Iterator[tuple[ThingKey, StateRow]]:
