@@ -41,9 +41,11 @@ FILLED = "filled"
 CANCELED = "canceled"
 REJECTED = "rejected"
 EXPIRED = "expired"
+#: The venue no longer knows the order: it has ended, but nobody says how.
+ENDED = "ended"
 OPEN_STATUSES = frozenset([PENDING, NEW, PARTIALLY_FILLED])
 #: Those in which an order can no longer change.
-FINAL_STATUSES = frozenset([FILLED, CANCELED, REJECTED, EXPIRED])
+FINAL_STATUSES = frozenset([FILLED, CANCELED, REJECTED, EXPIRED, ENDED])
 
 #: Order types: how it is executed, once it was triggered if it has a trigger.
 LIMIT, MARKET = "limit", "market"

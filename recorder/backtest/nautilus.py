@@ -12,6 +12,7 @@ from recorder.backtest import needed
 from recorder.clock import NS_PER_MS
 from recorder.model import (
     CANCELED,
+    ENDED,
     EXPIRED,
     FILLED,
     GTD,
@@ -41,6 +42,7 @@ _STATUSES = {
     CANCELED: "CANCELED",
     REJECTED: "REJECTED",
     EXPIRED: "EXPIRED",
+    ENDED: "CANCELED",
 }
 
 

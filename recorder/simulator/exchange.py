@@ -180,6 +180,12 @@ class Exchange:
         name, side = position.terms.name, position.position_side
         self._do(lambda: self._end(name, side, kind))
 
+    def cancel_unfilled(self) -> list[int]:
+        """Cancel the open orders of which nothing was filled; the next pushes report it. Returns their numbers."""
+        order_ids = [one.id for one in self.engine.open.values() if not one.filled_quantity]
+        self._do(lambda: [self.engine.cancel(one) for one in order_ids])
+        return order_ids
+
     def _end(self, name: str, side: PositionSide | None, kind: FillKind) -> None:
         engine = self.engine
         engine.cancel_all(engine.books.positions[name, side])

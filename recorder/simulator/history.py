@@ -3,7 +3,7 @@
 import time
 from bisect import bisect_left
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from decimal import Decimal
 
 from msgspec.structs import replace
@@ -86,6 +86,13 @@ class AccountHistory:
         end = len(self._ids) if before_id is None else bisect_left(self._ids, before_id)
         newest = (self._ids[index] for index in range(end - 1, -1, -1))
         return (self.orders[order_id] for order_id in newest if order_id not in self._open)
+
+    def forget(self, order_ids: Collection[int]) -> None:
+        """Have orders no longer."""
+        for order_id in order_ids:
+            self.orders.pop(order_id, None)
+            self._open.pop(order_id, None)
+        self._ids = [order_id for order_id in self._ids if order_id in self.orders]
 
     def _note_all(self, events: Moment) -> None:
         for event in events:

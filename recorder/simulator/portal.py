@@ -118,6 +118,14 @@ class SimulatedPortal:
         feed.exchange.end_position(kind)
         feed.push_waiting()
 
+    def forget_orders(self, key: str) -> int:
+        """Cancel the open orders of which nothing was filled, and forget them; otherwise as `transfer`."""
+        feed = self._feeds[key]
+        order_ids = feed.exchange.cancel_unfilled()
+        feed.push_waiting()
+        feed.exchange.history.forget(order_ids)
+        return len(order_ids)
+
     def transfers(self, key: str) -> list[SimulatedTransaction]:
         """All deposits and withdrawals of an account so far."""
         return list(self._feeds[key].exchange.engine.transfers)

@@ -189,6 +189,19 @@ class Simulator(Startable):
         """
         self._running.call(lambda: self._portal.end_position(key or self.key, kind))
 
+    def forget_orders(self, *, key: str | None = None) -> int:
+        """Cancel an account's open orders of which nothing was filled, and forget them, as an exchange does in time.
+
+        Subscribed clients are told at once that they were cancelled; REST does not know them any more.
+
+        Args:
+            key: API key of the account; by default the first one's.
+
+        Returns:
+            The number of orders.
+        """
+        return self._running.call(lambda: self._portal.forget_orders(key or self.key))
+
     def transfers(self, *, key: str | None = None) -> list[SimulatedTransaction]:
         """All deposits and withdrawals of an account, including the trader's own."""
         return self._running.call(lambda: self._portal.transfers(key or self.key))

@@ -9,7 +9,7 @@ from typing import NamedTuple, Protocol
 
 import msgspec
 
-from recorder.model import Acknowledged, Control, Decoded, Instrument, RefusedCommand, Update
+from recorder.model import Acknowledged, Control, Decoded, Instrument, OrderUpdate, RefusedCommand, Update
 from recorder.venues.channel_view import View
 from recorder.venues.comparable import Comparable
 from recorder.venues.rest import (
@@ -310,6 +310,13 @@ class Venue(Protocol):
     def decode_answer(self, target: str, payload: bytes) -> Decoded:
         """Decode the answer to a REST request (`target_of`). Raises; see `read_answer`."""
         ...
+
+    def ended_order(self, _status: int, _target: str, _payload: bytes, /) -> OrderUpdate | None:
+        """The order of which an error answer says that the exchange no longer knows it, with the status `ENDED`.
+
+        Whatever it raises means None, because an error answer can be the page of a proxy.
+        """
+        return None
 
     #: The rate limits of its REST interface.
     rest_limits: tuple[RestLimit, ...]

@@ -17,11 +17,8 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, NamedTuple
 
-from recorder.model import FINAL_STATUSES, AccountUpdate, OrderUpdate, PositionUpdate, State, Thing, thing_of
+from recorder.model import ENDED, FINAL_STATUSES, AccountUpdate, OrderUpdate, PositionUpdate, State, Thing, thing_of
 from recorder.venues.rest import Answer
-
-#: The status of an order that a list of open orders does not contain: any final one.
-ENDED = "ended"
 
 _ZERO = Decimal(0)
 _NOUNS: dict[type[State], str] = {AccountUpdate: "balance", OrderUpdate: "order", PositionUpdate: "position"}
@@ -41,8 +38,8 @@ class Comparable(NamedTuple):
     numbers: tuple[str, ...]
     #: The fields that are words, such as `status`.
     words: tuple[str, ...] = ()
-    #: The values of a thing that is not listed, such as a quantity of 0, or the status `ENDED`; empty: the list is not
-    #: complete, and what it leaves out contradicts nothing.
+    #: The values of a thing that is not listed, such as a quantity of 0, or the status `ENDED`, which equals any
+    #: final one; empty: the list is not complete, and what it leaves out contradicts nothing.
     absent: Mapping[str, str] = {}
     #: Whether a thing belongs to this list, where several lists have things of this kind.
     covers: Callable[[Any], bool] = lambda _state: True

@@ -66,10 +66,16 @@ def windows(begin_ms: int, end_ms: int, length_ms: int, *, aligned: bool = False
 
 
 class Orders:
-    """The ids of the orders in the answers of a round."""
+    """The orders in the answers of a round.
+
+    Attributes:
+        ids: of the orders.
+        are_all: whether every list was answered to its end.
+    """
 
     def __init__(self) -> None:
         self.ids: set[str] = set()
+        self.are_all = True
 
     def take(self, updates: Sequence[Update]) -> None:
         """Note the orders of an answer."""

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from recorder.model import CONTROL, UNDECODED, Decoded
+from recorder.model import CONTROL, DECODED, UNDECODED, Decoded
 
 if TYPE_CHECKING:  # whoever only prints foreign text needs no venue
     from recorder.venues.base import Plain, Venue
@@ -97,9 +97,18 @@ def read_answer(venue: "Venue", topic: str, payload: bytes) -> Decoded:
         payload: the answer as it is stored.
     """
     if topic.startswith(HTTP_ERROR):
-        return Decoded(topic, CONTROL)
+        return _read_error(venue, topic, payload)
     try:
         decoded = venue.decode_answer(unmasked_topic(topic), payload)
     except Exception as error:  # noqa: BLE001  as above
         decoded = undecoded(f"{type(error).__name__}: {error}")
     return decoded._replace(topic=topic) if decoded.topic != topic else decoded
+
+
+def _read_error(venue: "Venue", topic: str, payload: bytes) -> Decoded:
+    status, _, target = unmasked_topic(topic).removeprefix(HTTP_ERROR).partition(" ")
+    try:
+        ended = venue.ended_order(int(status), target, payload)
+    except Exception:  # noqa: BLE001  an error may be a page of a proxy, and says nothing about an order
+        ended = None
+    return Decoded(topic, CONTROL) if ended is None else Decoded(topic, DECODED, updates=(ended,))

@@ -5,10 +5,10 @@ estimate (mark price, margins, liquidation price, unrealized PnL), and what neve
 which there is nothing, and a position list no flat ones; what is absent is zero.
 """
 
-from recorder.model import AccountUpdate, OrderUpdate, PositionUpdate
+from recorder.model import ENDED, AccountUpdate, OrderUpdate, PositionUpdate
 from recorder.venues.bybit.answers import BALANCES, OPEN_ORDERS, POSITIONS
 from recorder.venues.bybit.words import INVERSE, LINEAR, OPTION, SPOT, settle_coin
-from recorder.venues.comparable import ENDED, Comparable
+from recorder.venues.comparable import Comparable
 
 #: Category and settle coin of each list of positions, as `questions` asks for them.
 _LISTS = ((LINEAR, "USDT"), (LINEAR, "USDC"), (INVERSE, None), (OPTION, None))

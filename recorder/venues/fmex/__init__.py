@@ -33,6 +33,7 @@ class FMex(Venue):
     server_time_ms = staticmethod(rest.read_server_time_ms)
     classify = staticmethod(rest.classify)
     decode_answer = staticmethod(rest.decode_answer)
+    ended_order = staticmethod(rest.ended_order)
     decode_plain = staticmethod(decode.decode_plain)
 
     def streams(self, login: Login) -> tuple[Stream, ...]:

@@ -7,8 +7,8 @@ an order its trigger, which follows the market, and what never changes. Each lis
 from decimal import Decimal
 from functools import partial
 
-from recorder.model import AccountUpdate, OrderUpdate, PositionUpdate
-from recorder.venues.comparable import ENDED, Comparable
+from recorder.model import ENDED, AccountUpdate, OrderUpdate, PositionUpdate
+from recorder.venues.comparable import Comparable
 from recorder.venues.fmex import rest
 
 #: Pushes carry doubles, some cut to 18 decimals, and REST may carry more digits of the same number. A double of 15

@@ -14,6 +14,7 @@ from msgspec import Raw
 from recorder.errors import Undecodable
 from recorder.model import (
     DECODED,
+    ENDED,
     MAKER,
     TAKER,
     AccountUpdate,
@@ -224,6 +225,14 @@ def decode_answer(target: str, payload: bytes) -> Decoded:
     else:
         updates = read_matches(payload, one_order[1])
     return Decoded(target, DECODED, updates=updates, next_page=next_page)
+
+
+def ended_order(status: int, target: str, _payload: bytes) -> OrderUpdate | None:
+    """The order of a request for one order that the exchange answered with 404: it no longer has the order."""
+    one_order = _ONE_ORDER.fullmatch(target.partition("?")[0])
+    if status != 404 or one_order is None or one_order[2]:
+        return None
+    return OrderUpdate(None, 0, 1, None, None, one_order[1], status=ENDED)
 
 
 def read_server_time_ms(answer: bytes) -> int:

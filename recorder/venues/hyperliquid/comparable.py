@@ -6,8 +6,8 @@ exchange's balance, which is the account's value without them). States are whole
 
 from decimal import Decimal
 
-from recorder.model import AccountUpdate, OrderUpdate, PositionUpdate
-from recorder.venues.comparable import ENDED, Comparable
+from recorder.model import ENDED, AccountUpdate, OrderUpdate, PositionUpdate
+from recorder.venues.comparable import Comparable
 from recorder.venues.hyperliquid.rest import INFO
 from recorder.venues.hyperliquid.words import SPOT, dex_of
 

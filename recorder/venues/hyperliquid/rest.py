@@ -7,8 +7,20 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from recorder.errors import Undecodable
-from recorder.model import DECODED, Decoded, Digits, Instrument, Update
-from recorder.venues.fields import Fields, as_object, digits, names, objects, read_json, required, text, unknown, whole
+from recorder.model import DECODED, ENDED, Decoded, Digits, Instrument, OrderUpdate, Update
+from recorder.venues.fields import (
+    Fields,
+    as_object,
+    digits,
+    identifier,
+    names,
+    objects,
+    read_json,
+    required,
+    text,
+    unknown,
+    whole,
+)
 from recorder.venues.hyperliquid import ledger
 from recorder.venues.hyperliquid import objects as records
 from recorder.venues.hyperliquid.words import MAIN_DEX, USDC
@@ -95,11 +107,12 @@ def _historical_orders(_request: Fields, answer: Any) -> Sequence[Update]:
     return [records.stated_order(one, _NOTHING, is_snapshot=1) for one in rows]
 
 
-def _order_status(_request: Fields, answer: Any) -> Sequence[Update]:
+def _order_status(request: Fields, answer: Any) -> Sequence[Update]:
     found = as_object(answer, "answer")
     status = required(text(found, "status"), "status")
     if status == "unknownOid":
-        return ()
+        order_id = required(identifier(request, "oid"), "oid")
+        return [OrderUpdate(None, 0, 1, None, None, order_id, status=ENDED)]
     if status != "order":
         raise Undecodable(f"status: {status[:60]!r} is not one we know")
     return [records.stated_order(as_object(found.get("order"), "order"), _NOTHING, is_snapshot=1)]

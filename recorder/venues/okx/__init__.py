@@ -45,6 +45,7 @@ class OKX(Venue):
     classify = staticmethod(questions.classify)
     questions = staticmethod(questions.questions)
     decode_answer = staticmethod(answers.decode_answer)
+    ended_order = staticmethod(answers.ended_order)
 
     def streams(self, login: Login) -> tuple[Stream, ...]:
         """Two sockets, for all instruments."""

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from urllib.parse import parse_qsl
 
 from recorder.errors import Undecodable
-from recorder.model import CONTROL, DECODED, Decoded, RefusedCommand, Update
+from recorder.model import CONTROL, DECODED, ENDED, Decoded, OrderUpdate, RefusedCommand, Update
 from recorder.venues.fields import Fields, as_object, names, objects, read_json, required, text, unknown
 from recorder.venues.okx import ledger
 from recorder.venues.okx import objects as records
@@ -33,6 +33,9 @@ OPEN_ALGOS = "/api/v5/trade/orders-algo-pending"
 ALGOS = "/api/v5/trade/orders-algo-history"
 FUND_BALANCES = "/api/v5/asset/balances"
 FUND_BILLS = "/api/v5/asset/bills"
+
+#: The error code of an order that does not exist.
+NO_SUCH_ORDER = "51603"
 
 #: Rows of a page at most.
 PAGE_ROWS = 100
@@ -154,6 +157,18 @@ def decode_answer(target: str, payload: bytes) -> Decoded:
     rows, around = objects(answer, "data"), unknown(answer, _ENVELOPE)
     updates = tuple(update for row in rows for update in read(row, around))
     return Decoded(target, DECODED, None, updates, None, _next_page(path, query, rows))
+
+
+def ended_order(_status: int, target: str, payload: bytes) -> OrderUpdate | None:
+    """The order of a request for one order, if the exchange does not have it any more.
+
+    It keeps orders without a fill for two hours after their end, others for three months.
+    """
+    path, _, query = target.removeprefix("GET ").partition("?")
+    if path != ORDER or text(as_object(read_json(payload), "answer"), "code") != NO_SUCH_ORDER:
+        return None
+    asked = dict(parse_qsl(query))
+    return OrderUpdate(None, 0, 1, None, asked["instId"], asked["ordId"], status=ENDED)
 
 
 def _next_page(path: str, query: str, rows: list[Fields]) -> str | None:

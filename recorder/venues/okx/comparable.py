@@ -4,8 +4,8 @@ Amounts are texts with all digits on both sides, and must be equal. Not compared
 estimate, and what never changes. Lists leave out what is zero, and open orders are listed completely.
 """
 
-from recorder.model import PENDING, AccountUpdate, OrderUpdate, PositionUpdate
-from recorder.venues.comparable import ENDED, Comparable
+from recorder.model import ENDED, PENDING, AccountUpdate, OrderUpdate, PositionUpdate
+from recorder.venues.comparable import Comparable
 from recorder.venues.okx.answers import BALANCE, OPEN_ORDERS, POSITIONS
 from recorder.venues.okx.words import ALGO_STATUSES
 

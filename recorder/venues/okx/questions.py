@@ -125,7 +125,7 @@ _CODES = {
     "50014": Verdict.GONE,  # a parameter is missing
     "51000": Verdict.GONE,  # a parameter is wrong
     "51001": Verdict.GONE,  # there is no such instrument
-    "51603": Verdict.GONE,  # there is no such order
+    answers.NO_SUCH_ORDER: Verdict.GONE,
     "50030": Verdict.GONE,  # the key may not ask this
     "50120": Verdict.GONE,
     **dict.fromkeys(
@@ -204,7 +204,8 @@ def _reconcile(known: Known) -> Questions:
         yield Forgotten(f"orders cancelled before {before}", reason, "orders")
     for history in _histories(known.now_ms - begin_ms):
         yield from _history(history, begin_ms, known.now_ms, found)
-    for order_id, traded in known.traded.items():
+    # A conditional order that is in no list would look as if it had ended, because it is not found by this question.
+    for order_id, traded in known.traded.items() if found.are_all else ():
         if order_id in known.unfinished and order_id not in found.ids and traded.symbol:
             query = {"instId": traded.symbol, "ordId": order_id}
             yield _question(f"order {order_id}", answers.ORDER, query, "orders")
@@ -312,7 +313,9 @@ def _history(history: _History, begin_ms: int, end_ms: int, found: Orders, subje
 
 def _list(subject: str, path: str, query: Mapping[str, str], topic: str, found: Orders) -> Pages:
     page = partial(get, path, {**query, **_LIMIT})
-    return (yield from pages(subject, page, topic=topic, cost=_COSTS[path], take=found.take))
+    is_complete = yield from pages(subject, page, topic=topic, cost=_COSTS[path], take=found.take)
+    found.are_all &= is_complete
+    return is_complete
 
 
 def _question(subject: str, path: str, query: Mapping[str, str], topic: str) -> Question:
