@@ -183,7 +183,12 @@ class Exchange:
     def cancel_unfilled(self) -> list[int]:
         """Cancel the open orders of which nothing was filled; the next pushes report it. Returns their numbers."""
         order_ids = [one.id for one in self.engine.open.values() if not one.filled_quantity]
-        self._do(lambda: [self.engine.cancel(one) for one in order_ids])
+
+        def cancel_all() -> None:
+            for order_id in order_ids:
+                self.engine.cancel(order_id)
+
+        self._do(cancel_all)
         return order_ids
 
     def _end(self, name: str, side: PositionSide | None, kind: FillKind) -> None:

@@ -10,6 +10,7 @@ import pytest
 from recorder.model import (
     CONTROL,
     DECODED,
+    ENDED,
     UNDECODED,
     AccountUpdate,
     FillUpdate,
@@ -43,6 +44,15 @@ def log_row(**fields: object) -> bytes:
     """The log with one row: the sample of a trade, with other fields."""
     trade = json.loads(sample("rest-transaction-log"))["result"]["list"][2]
     return answer({"list": [trade | fields]})
+
+
+def test_an_order_that_is_not_in_the_history_of_its_symbol_has_ended() -> None:
+    target = "/v5/order/history?category=inverse&symbol=BTCUSD&orderId=3f0a6b52-9a0e"
+    ended = OrderUpdate(AT_MS, 0, 1, "inverse", "BTCUSD", "3f0a6b52-9a0e", status=ENDED)
+    assert asked(target, answer({"list": []})).updates == (ended,)
+    for other in ("category=inverse&orderId=3f0a6b52-9a0e", "category=inverse&symbol=BTCUSD&limit=50"):
+        assert asked(f"/v5/order/history?{other}", answer({"list": []})).updates == ()
+    assert asked(target.replace("history", "realtime"), answer({"list": []})).updates == ()
 
 
 @pytest.mark.parametrize(

@@ -120,6 +120,17 @@ def test_an_unfinished_order_is_looked_for_where_it_can_be(order_id: str, catego
     assert found == [(path, category) for category in categories for path in paths]
 
 
+@pytest.mark.parametrize(("age_ms", "is_named"), [(1_000, False), (bybit.LAG_MS + 1_000, True)])
+def test_the_symbol_of_an_order_is_named_unless_it_may_just_have_ended(age_ms: int, is_named: bool) -> None:
+    """Because the order has ended if it is not in the history of its symbol (test_answers.py)."""
+    traded = {"3f0a6b52-9a0e": Traded("inverse", "BTCUSD")}
+    of = known(since_ms=NOW_MS - age_ms, unfinished={"3f0a6b52-9a0e": Decimal(0)}, traded=traded)
+    found = [(path, query) for path, query in asked(ask(Purpose.RECONCILE, of)) if "orderId" in query]
+    one = {"category": "inverse", "orderId": "3f0a6b52-9a0e"}
+    named = {"symbol": "BTCUSD"} if is_named else {}
+    assert found == [("/v5/order/realtime", one), ("/v5/order/history", one | named)]
+
+
 def test_transactions_are_asked_for_since_the_newest_known() -> None:
     ((path, query),) = asked(ask(Purpose.REGULAR, known(since_ms=NOW_MS - DAY_MS)))
     assert path == answers.TRANSACTION_LOG

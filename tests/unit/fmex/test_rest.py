@@ -10,8 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recorder.errors import Undecodable
-from recorder.model import AccountUpdate, OrderUpdate, PositionUpdate
+from recorder.model import CONTROL, DECODED, ENDED, AccountUpdate, Decoded, OrderUpdate, PositionUpdate
+from recorder.venues import venue_named
 from recorder.venues.fmex import rest, sign
+from recorder.venues.reading import read_answer
 from recorder.venues.rest import Credentials, RestRequest, Verdict
 from tests.made import fill
 from tests.samples import FMEX, sample
@@ -281,3 +283,18 @@ JSON = b'{"status":%d,"msg":"no"}'
 )
 def test_what_an_http_answer_means(status: int, body: bytes, verdict: Verdict) -> None:
     assert rest.classify(status, body) is verdict
+
+
+@pytest.mark.parametrize(
+    ("topic", "is_gone"),
+    [
+        ("HTTP 404 /v3/contracts/orders/5", True),
+        ("HTTP 404 /v3/contracts/orders/5/matches", False),
+        ("HTTP 404 /v3/contracts/orders/open", False),
+        ("HTTP 503 /v3/contracts/orders/5", False),
+    ],
+)
+def test_an_order_that_is_not_found_has_ended(topic: str, is_gone: bool) -> None:
+    decoded = read_answer(venue_named("fmex"), topic, b'{"status":404,"msg":"order not found"}')
+    ended = (OrderUpdate(None, 0, 1, None, None, "5", status=ENDED),)
+    assert decoded == (Decoded(topic, DECODED, updates=ended) if is_gone else Decoded(topic, CONTROL))

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from recorder.model import DECODED, UNDECODED, Decoded
+from recorder.model import DECODED, ENDED, UNDECODED, Decoded, OrderUpdate
 from recorder.venues.reading import read_answer
 from tests.samples import HYPERLIQUID, sample, sample_names
 from tests.unit.hyperliquid.test_decode import ME, columns, of_channel
@@ -74,7 +74,8 @@ def test_orders() -> None:
         *("577001234567", "new", "open"),
         *(1795800000123, None),
     )
-    assert answer("orderStatus", b'{"status":"unknownOid"}').updates == ()
+    unknown = answer("orderStatus", b'{"status":"unknownOid"}', oid=577001234567)
+    assert unknown.updates == (OrderUpdate(None, 0, 1, None, None, "577001234567", status=ENDED),)
     assert answer("orderStatus", b'{"status":"tides"}').status == UNDECODED
 
 

@@ -6,10 +6,12 @@ from urllib.parse import parse_qs
 import pytest
 
 from recorder.errors import UNREADABLE
+from recorder.model import CONTROL, DECODED, ENDED, Decoded, OrderUpdate
 from recorder.venues.okx import questions as okx
-from recorder.venues.rest import Completed, Credentials, Forgotten, Known, Login, Purpose, Step, Traded, Verdict
+from recorder.venues.rest import Answer, Completed, Credentials, Forgotten, Known, Login, Purpose, Step, Traded, Verdict
 from tests.steps import URL, nothing, outcome, steps, targets
 from tests.unit.okx.frames import answer
+from tests.unit.okx.frames import asked as read
 
 WHO = Credentials(key="key", secret="secret", passphrase="passphrase")
 NOW_MS = 1_795_600_000_000
@@ -142,3 +144,35 @@ def test_the_clock() -> None:
 def test_a_position_that_the_record_holds_open_is_asked_for_by_its_instrument() -> None:
     of = known(since_ms=NOW_MS, positions=[Traded(None, "BTC-USDT-SWAP")])
     assert asked(ask(Purpose.RECONCILE, of))[-1] == ("/api/v5/account/positions", {"instId": "BTC-USDT-SWAP"})
+
+
+NOT_FOUND = answer(code="51603", msg="Order does not exist")
+
+
+def test_an_order_that_the_exchange_does_not_know_has_ended() -> None:
+    target = "HTTP 200 /api/v5/trade/order?instId=BTC-USDT-SWAP&ordId=7"
+    decoded = read(target, NOT_FOUND)
+    assert (decoded.topic, decoded.status) == (target, DECODED)
+    assert decoded.updates == (OrderUpdate(None, 0, 1, None, "BTC-USDT-SWAP", "7", status=ENDED),)
+    others = [
+        (target, answer(code="51001")),
+        (target, b"<html>Bad Gateway</html>"),
+        (target.replace("&ordId=7", ""), NOT_FOUND),
+        ("HTTP 200 /api/v5/trade/fills?instId=BTC-USDT-SWAP&ordId=7", NOT_FOUND),
+    ]
+    for topic, body in others:
+        assert read(topic, body) == Decoded(topic, CONTROL)
+
+
+def test_no_order_is_asked_for_if_a_list_has_no_answer_because_it_could_be_in_that() -> None:
+    """A conditional order is not found by the question for one order, and would look as if it had ended."""
+    unfinished = {"unfinished": {"7": Decimal(0)}, "traded": {"7": Traded(None, "BTC-USDT-SWAP")}}
+    of = known(since_ms=NOW_MS - HOUR_MS, **unfinished)
+    one_order = {"instId": "BTC-USDT-SWAP", "ordId": "7"}
+
+    def but_conditional(target: str) -> Answer | None:
+        return None if "orders-algo-pending" in target else nothing(target)
+
+    assert ("/api/v5/trade/order", one_order) in asked(ask(Purpose.RECONCILE, of))
+    taken = steps(okx.questions(Purpose.RECONCILE, of), WHO, NOW_MS, but_conditional)
+    assert ("/api/v5/trade/order", one_order) not in asked(taken)

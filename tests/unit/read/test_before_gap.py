@@ -2,6 +2,7 @@
 
 from decimal import Decimal
 
+import pytest
 from sqlalchemy import event
 
 from recorder.model import REST, PositionUpdate, State
@@ -38,10 +39,10 @@ class Life:
         self._at += 1
         return NOON_NS + self._at
 
-    def cover(self, session_id: int) -> None:
+    def cover(self, session_id: int, stream: str = "") -> None:
         """A new session."""
         self.session_id, self._seq = session_id, 0
-        opened = SessionOpened(ACCOUNT, session_id, RUN, "ws://x", TOPICS, self.now_ns())
+        opened = SessionOpened(ACCOUNT, session_id, RUN, "ws://x", TOPICS, self.now_ns(), stream)
         covered = Covered(ACCOUNT, session_id, 0, self.now_ns(), TOPICS, {})
         self.desk.write(entries=[opened, covered])
 
@@ -137,6 +138,22 @@ def test_what_was_before_the_last_round_is_not_looked_at(desk: Desk) -> None:
     # The round was complete: it had asked for order 8 as well, had it not closed.
     assert known.unfinished == {}
     assert known.newest_order_id == "7"
+
+
+@pytest.mark.parametrize("streams", [("", "business"), ("business", "")])
+def test_orders_that_were_pushed_on_another_stream_are_known(desk: Desk, streams: tuple[str, str]) -> None:
+    life = Life(desk)
+    ids = dict(zip(streams, (100, 101), strict=True))
+    for order_id, stream in enumerate(streams, start=8):
+        life.cover(ids[stream], stream)
+        life.push(order_id)
+    life.reconcile(102)
+    life.session_id = ids[""]
+    life.end()
+    life.cover(200)
+    known = life.known()
+    assert known is not None
+    assert known.unfinished == {"8": Decimal(0), "9": Decimal(0)}
 
 
 def test_a_round_that_failed_or_ended_in_the_gap_is_none_to_start_from(desk: Desk) -> None:
