@@ -10,18 +10,7 @@ from decimal import Decimal
 from itertools import product
 from typing import Any, NamedTuple
 
-from sqlalchemy import (
-    ColumnElement,
-    CompoundSelect,
-    Connection,
-    Row,
-    Select,
-    Table,
-    func,
-    or_,
-    select,
-    type_coerce,
-)
+from sqlalchemy import ColumnElement, CompoundSelect, Connection, Row, Select, Table, func, or_, select, type_coerce
 
 from recorder.model import (
     DECODED,
@@ -387,16 +376,14 @@ def _since_last_round(gap: EndedGap) -> CompoundSelect[Any]:
     rounds = select(r.reconciliation_id).join(runs, runs.c.run_id == r.run_id).where(of_recorder, *before)
     last = _latest(rounds.where(r.result.in_((RECONCILED, PARTIAL))), r.reconciliation_id)
     # Sessions of other streams that were open when the gap began may have a greater id than the gap's own.
-    known = or_(s.session_id <= gap.begin_session_id, s.opened_ns <= gap.begins_ns)
-    mine = of_recorder, s.account_id == gap.account_id, known
-    connections = select(s.session_id).join(runs, runs.c.run_id == s.run_id).where(*mine)
+    mine = s.account_id == gap.account_id, or_(s.session_id <= gap.begin_session_id, s.opened_ns <= gap.begins_ns)
+    connections = select(s.session_id).join(runs, runs.c.run_id == s.run_id).where(of_recorder, *mine)
     # The sessions that the round was asked in: of each stream, the last that was covered before it, in the same run.
     covered = connections.where(s.covered_ns.is_not(None), s.session_id < last)
     its_run = covered.with_only_columns(s.run_id).order_by(s.session_id.desc()).limit(1).scalar_subquery()
-    newest = func.max(s.session_id).label("session_id")
-    asked_in = covered.where(s.run_id == its_run).with_only_columns(newest).group_by(s.stream).subquery()
-    first = select(func.min(asked_in.c.session_id)).scalar_subquery()
-    pushed = connections.where(s.session_id >= func.coalesce(first, 0))
+    last_ones = covered.where(s.run_id == its_run).with_only_columns(func.max(s.session_id).label("id"))
+    asked_in = select(func.min(last_ones.group_by(s.stream).subquery().c.id)).scalar_subquery()
+    pushed = connections.where(s.session_id >= func.coalesce(asked_in, 0))
     told = rounds.where(r.reconciliation_id >= func.coalesce(last, 0))
     return pushed.union_all(told)
 
