@@ -88,7 +88,9 @@ class HistoryRounds:
     @property
     def is_regular(self) -> bool:
         """Whether the venue has anything that must be asked for regularly."""
-        return any(self._has(purpose, self._known()) for purpose in (Purpose.REGULAR, Purpose.INSTRUMENTS))
+        # Of something, for venues that ask only about what is traded.
+        known = self._known(instruments=[Traded(None, "any")])
+        return any(self._has(purpose, known) for purpose in (Purpose.REGULAR, Purpose.INSTRUMENTS))
 
     def ask_regularly(self, session_id: int, traded: Collection[Traded] = ()) -> str:
         """Ask for what is never pushed: transactions, and from time to time what symbols mean.

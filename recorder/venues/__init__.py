@@ -15,6 +15,7 @@ VENUES = {
     "bybit": "recorder.venues.bybit:Bybit",
     "hyperliquid": "recorder.venues.hyperliquid:Hyperliquid",
     "okx": "recorder.venues.okx:OKX",
+    "binance_spot": "recorder.venues.binance_spot:BinanceSpot",
 }
 
 #: The venue that is simulated where none is named.

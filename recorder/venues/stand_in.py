@@ -233,6 +233,9 @@ class StandIn(Protocol):
     #: Paths that are answered without a key, such as that of the server's time.
     public_paths: Collection[str]
 
+    #: Whether topics are subscribed to one by one, so that one can be refused while others are pushed.
+    refuses_topics: bool = True
+
     def credentials(self, key: str, secret: str) -> Mapping[str, str]:
         """An account's credentials by the names of `Venue.credential_fields`."""
         return {"key": key, "secret": secret}

@@ -1,0 +1,52 @@
+"""Binance spot (WebSocket API v3, REST API v3)."""
+
+from collections.abc import Mapping
+
+from recorder.venues.base import Environment, Stream, Venue
+from recorder.venues.binance_spot import answers, decode, portal, questions, sign
+from recorder.venues.binance_spot.accounting import BinanceSpotAccounting
+from recorder.venues.binance_spot.comparable import COMPARABLE
+from recorder.venues.binance_spot.stand_in import BinanceSpotStandIn
+from recorder.venues.binance_spot.views import VIEWS
+from recorder.venues.channel_view import View
+from recorder.venues.rest import Login, Token
+
+
+class BinanceSpot(Venue):
+    """Implements `recorder.venues.base.Venue`, which documents the members."""
+
+    name = "binance_spot"
+    environments: Mapping[str, Environment] = {
+        "production": Environment("https://api.binance.com", "wss://ws-api.binance.com:443"),
+        "testnet": Environment("https://testnet.binance.vision", "wss://ws-api.testnet.binance.vision"),
+        "demo": Environment("https://demo-api.binance.com", "wss://demo-ws-api.binance.com"),
+    }
+    #: The server pings as often, and disconnects a client a minute after one that was not answered.
+    heartbeat_s = 20.0
+    #: The exchange disconnects after 24 hours.
+    connection_max_s = 23.5 * 3_600
+    clock_tolerance_ms = 2 * sign.AHEAD_MS
+    rest_limits = questions.REST_LIMITS
+    accounting = BinanceSpotAccounting()
+    comparable = COMPARABLE
+    views: tuple[View, ...] = VIEWS
+    stand_in = BinanceSpotStandIn()
+
+    native_symbol = staticmethod(str.upper)
+    check = staticmethod(questions.check)
+    server_time_request = staticmethod(questions.server_time)
+    server_time_ms = staticmethod(questions.server_time_ms)
+    classify = staticmethod(questions.classify)
+    questions = staticmethod(questions.questions)
+    decode_answer = staticmethod(answers.decode_answer)
+
+    def streams(self, login: Login) -> tuple[Stream, ...]:
+        """One socket, for all symbols."""
+        return (Stream(login.stream_url + portal.PATH, portal.TOPICS),)
+
+    def push_session(self, stream: Stream, login: Login, _token: Token | None) -> portal.BinanceSpotSession:
+        """The protocol of the WebSocket API."""
+        return portal.BinanceSpotSession(stream.topics, login.credentials)
+
+    # Last: the name hides the module.
+    decode = staticmethod(decode.decode)

@@ -1,0 +1,287 @@
+"""What to ask Binance spot over REST, and what its answers mean for further requests. Pure.
+
+Orders and fills are listed by symbol only: by the symbols that a configuration names, those that the record knows, and
+those of open orders. Lists are oldest first, and a period is at most a day. Orders that ended without a fill are
+archived after 90 days. Money that comes and goes is pushed and in no list that says it in the same way.
+Source: developers.binance.com/docs/binance-spot-api-docs, "REST API", "Errors"; "Wallet", "Get API Key Permission".
+"""
+
+from collections.abc import Mapping, Sequence
+from urllib.parse import urlencode
+
+import msgspec
+
+from recorder.clock import NS_PER_MS, utc_text
+from recorder.errors import Refused
+from recorder.model import OrderUpdate, Update
+from recorder.venues.binance_spot import answers, sign
+from recorder.venues.paging import Pages, pages, windows
+from recorder.venues.rest import (
+    STATUSES,
+    Completed,
+    Credentials,
+    Forgotten,
+    Known,
+    Login,
+    MakeRequest,
+    Purpose,
+    Question,
+    Questions,
+    RestLimit,
+    RestRequest,
+    Unrecorded,
+    Verdict,
+)
+
+#: Weight of an address in a minute. The exchange allows 6,000; the other half is left to the user's other programs.
+REST_LIMITS = (RestLimit(3_000, 60.0),)
+_COSTS = {
+    answers.ACCOUNT: 20,
+    answers.OPEN_ORDERS: 80,
+    answers.ORDER: 4,
+    answers.ORDERS: 20,
+    answers.TRADES: 20,
+    answers.INSTRUMENTS: 20,
+}
+
+DAY_MS = 86_400_000
+#: The longest period that a history may be asked for.
+WINDOW_MS = DAY_MS
+#: For how long orders that ended without a fill can be asked for.
+CANCELLED_MS = 90 * DAY_MS
+#: Lists may lag behind the stream, and the clocks may differ.
+MARGIN_MS = 60_000
+#: When the exchange opened, 14 July 2017: there is nothing older.
+BEGAN_MS = 1_499_990_400_000
+#: Symbols in one question about what they mean.
+SYMBOLS_MAX = 100
+
+_LIMIT = {"limit": str(answers.PAGE_ROWS)}
+
+
+def get(path: str, query: Mapping[str, str] | None = None) -> MakeRequest:
+    """A signed GET request."""
+    text = urlencode(query or {})
+
+    def make(url: str, credentials: Credentials, now_ms: int) -> RestRequest:
+        signed = sign.signed(credentials["secret"], text, now_ms)
+        return RestRequest("GET", _address(url, path, text), {sign.KEY: credentials["key"]}, signed=signed)
+
+    return make
+
+
+def get_public(path: str, query: Mapping[str, str]) -> MakeRequest:
+    """A GET request without a key."""
+    text = urlencode(query)
+    return lambda url, _credentials, _now_ms: RestRequest("GET", _address(url, path, text), {})
+
+
+def _address(url: str, path: str, query: str) -> str:
+    return f"{url}{path}?{query}" if query else f"{url}{path}"
+
+
+def server_time(url: str) -> RestRequest:
+    """The exchange's clock; unsigned."""
+    return RestRequest("GET", f"{url}{answers.TIME}", {})
+
+
+class _Time(msgspec.Struct):
+    at_ms: int = msgspec.field(name="serverTime")
+
+
+class _Error(msgspec.Struct):
+    code: int
+
+
+_read_time = msgspec.json.Decoder(_Time).decode
+_read_error = msgspec.json.Decoder(_Error).decode
+_read_rights = msgspec.json.Decoder(dict[str, bool | int]).decode
+
+
+def server_time_ms(answer: bytes) -> int:
+    """The exchange's clock, milliseconds since 1970. Raises one of `errors.UNREADABLE` if the answer has none."""
+    return _read_time(answer).at_ms
+
+
+#: What error codes mean, whatever the HTTP status; any other one means what its status means.
+_CODES = {
+    **dict.fromkeys((-1002, -1021, -1022, -2014, -2015), Verdict.REFUSED),
+    -1003: Verdict.WAIT,  # too many requests
+    **dict.fromkeys((-1000, -1001, -1006, -1007, -1008), Verdict.TRANSIENT),
+    **dict.fromkeys((-1100, -1101, -1102, -1103, -1104, -1105, -1106, -1127, -1128, -1130), Verdict.GONE),  # parameters
+    -1121: Verdict.GONE,  # there is no such symbol
+    -2013: Verdict.GONE,  # there is no such order
+    -2026: Verdict.GONE,  # the order is archived
+}
+#: What HTTP statuses mean besides those of most venues: 418 is a ban of some minutes to days.
+_STATUSES = {**STATUSES, 418: Verdict.WAIT}
+
+
+def classify(status: int, body: bytes) -> Verdict:
+    """Classify an HTTP answer. Errors have a code in the body."""
+    verdict = _STATUSES.get(status, Verdict.TRANSIENT)
+    if verdict in {Verdict.ANSWER, Verdict.WAIT}:
+        return verdict
+    try:
+        return _CODES.get(_read_error(body).code, verdict)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return verdict
+
+
+#: Right of a key → what it can do with it.
+_RIGHTS = {
+    "enableWithdrawals": "withdraw",
+    "enableInternalTransfer": "transfer",
+    "permitsUniversalTransfer": "transfer",
+    "enableSpotAndMarginTrading": "trade",
+    "enableMargin": "trade",
+    "enableFutures": "trade",
+    "enableVanillaOptions": "trade",
+    "enablePortfolioMarginTrading": "trade",
+    "enableFixApiTrade": "trade",
+}
+#: Hosts that cannot say what a key may do.
+MADE_UP_MONEY = frozenset(["https://testnet.binance.vision", "https://demo-api.binance.com"])
+
+
+def check(login: Login) -> Unrecorded[tuple[str, ...]]:
+    """What the key may do. With made-up money it does not matter, and nothing says it."""
+    if login.url in MADE_UP_MONEY:
+        yield get(answers.ACCOUNT, {"omitZeroBalances": "true"})
+        return ()
+    body = yield get(answers.RIGHTS)
+    try:
+        rights = _read_rights(body)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return ("the exchange does not say what the key may do",)
+    if rights.get("enableReading") is False:
+        raise Refused("The key may not read; enable reading for it at the exchange.")
+    can = sorted({can for right, can in _RIGHTS.items() if rights.get(right)})
+    if not can:
+        return ()
+    return (f"the key can {' and '.join(can)}; recording needs a read-only key: make one and use it instead",)
+
+
+def questions(purpose: Purpose, known: Known) -> Questions:
+    """What to ask for a purpose."""
+    match purpose:
+        case Purpose.SNAPSHOT:
+            return _snapshot(Traded(known), omit_zero=True)
+        case Purpose.RECONCILE:
+            return _reconcile(known)
+        case Purpose.REGULAR:
+            return _nothing()
+        case Purpose.INSTRUMENTS:
+            return _instruments(known)
+        case Purpose.BACKFILL:
+            return _backfill(known)
+
+
+def _nothing() -> Questions:
+    """There is no ledger, and everything else is pushed."""
+    yield from ()
+    return None
+
+
+class Traded:
+    """The symbols that lists are asked for by, and the orders in the answers of a round."""
+
+    def __init__(self, known: Known) -> None:
+        #: Symbol and id: two symbols may have orders of one id.
+        self.orders: set[tuple[str | None, str]] = set()
+        of = (*known.instruments, *known.traded.values())
+        self._symbols = {*known.symbols, *(one.symbol for one in of if one.symbol)}
+
+    @property
+    def symbols(self) -> Sequence[str]:
+        """The symbols so far."""
+        return sorted(self._symbols)
+
+    def take(self, updates: Sequence[Update]) -> None:
+        """Note the orders of an answer, and their symbols."""
+        found = {(one.symbol, one.order_id) for one in updates if isinstance(one, OrderUpdate)}
+        self.orders |= found
+        self._symbols.update(symbol for symbol, _ in found if symbol)
+
+
+def _snapshot(found: Traded, *, omit_zero: bool) -> Questions:
+    # A list without zeros is short, but it would leave an asset that was spent in a gap at what it was before.
+    zeros = {"omitZeroBalances": "true"} if omit_zero else {}
+    yield _question("balances", answers.ACCOUNT, zeros, "outboundAccountPosition")
+    answer = yield _question("open orders", answers.OPEN_ORDERS, {}, "executionReport")
+    if answer is not None:
+        found.take(answer.updates)
+    return None
+
+
+def _reconcile(known: Known) -> Questions:
+    found = Traded(known)
+    yield from _snapshot(found, omit_zero=False)
+    if known.since_ms is None:
+        return None
+    begin_ms = known.since_ms - MARGIN_MS
+    since = utc_text(known.since_ms * NS_PER_MS)
+    reason = "the exchange pushes them, and has no list of all of them"
+    yield Forgotten(f"deposits, withdrawals and transfers since {since}", reason, "balanceUpdate")
+    cancelled_ms = known.now_ms - CANCELLED_MS
+    if known.since_ms < cancelled_ms:
+        before = utc_text(cancelled_ms * NS_PER_MS)
+        yield Forgotten(
+            f"orders cancelled before {before}",
+            "the exchange archives orders without a fill after 90 days",
+            "executionReport",
+        )
+    for symbol in found.symbols:
+        for window in windows(begin_ms, known.now_ms + MARGIN_MS, WINDOW_MS):
+            yield from _window("orders", symbol, answers.ORDERS, window, found)
+            yield from _window("fills", symbol, answers.TRADES, window, found)
+    for order_id, traded in known.traded.items():
+        is_found = (traded.symbol, order_id) in found.orders
+        if order_id in known.unfinished and traded.symbol and not is_found:
+            query = {"symbol": traded.symbol, "orderId": order_id}
+            yield _question(f"order {order_id}", answers.ORDER, query, "executionReport")
+    return None
+
+
+def _window(name: str, symbol: str, path: str, window: tuple[int, int], found: Traded) -> Pages:
+    begin_ms, end_ms = window
+
+    def page(at: str) -> MakeRequest:
+        return get(path, {"symbol": symbol, "startTime": at or str(begin_ms), "endTime": str(end_ms), **_LIMIT})
+
+    subject = f"{name} of {symbol} since {utc_text(begin_ms * NS_PER_MS)}"
+    return (yield from pages(subject, page, topic="executionReport", cost=_COSTS[path], take=found.take))
+
+
+def _instruments(known: Known) -> Questions:
+    symbols = sorted({*known.symbols, *(one.symbol for one in known.instruments if one.symbol)})
+    for start in range(0, len(symbols), SYMBOLS_MAX):
+        some = symbols[start : start + SYMBOLS_MAX]
+        asked = msgspec.json.encode(some).decode()
+        request = get_public(answers.INSTRUMENTS, {"symbols": asked})
+        named = some[0] if len(some) == 1 else f"{some[0]} to {some[-1]}"
+        yield Question(f"instruments: {named}", request, "instruments", _COSTS[answers.INSTRUMENTS])
+    return None
+
+
+def _backfill(known: Known) -> Questions:
+    """The lists go back to the first order of a symbol: by ids, it takes one request for each thousand rows."""
+    until_ms = known.now_ms if known.until_ms is None else known.until_ms
+    for symbol in Traded(known).symbols:
+        # Orders that ended without a fill are missing if they are old.
+        for kept, path, by in (("orders with fills", answers.ORDERS, "orderId"), ("fills", answers.TRADES, "fromId")):
+            subject = f"{'fills' if path == answers.TRADES else 'orders'} of {symbol}"
+            if subject not in known.done and (yield from _by_ids(subject, symbol, path, by)):
+                yield Completed(subject, f"{kept} of {symbol}", BEGAN_MS, until_ms + 1)
+    return None
+
+
+def _by_ids(subject: str, symbol: str, path: str, by: str) -> Pages:
+    def page(first: str) -> MakeRequest:
+        return get(path, {"symbol": symbol, by: first or "0", **_LIMIT})
+
+    return (yield from pages(subject, page, topic="executionReport", cost=_COSTS[path]))
+
+
+def _question(subject: str, path: str, query: Mapping[str, str], topic: str) -> Question:
+    return Question(subject, get(path, query), topic, _COSTS[path])
