@@ -8,6 +8,7 @@ Source: developers.binance.com/docs/binance-spot-api-docs, "User Data Streams" a
 from recorder.venues.binance_spot import answers as paths
 from recorder.venues.binance_spot.objects import ACCOUNT, ASSET, INSTRUMENT, ORDER, TRADE
 from recorder.venues.channel_view import View, answers
+from recorder.venues.fields import names
 
 VENUE = "binance_spot"
 
@@ -30,60 +31,14 @@ _LIST = f"""
   r_reject_reason=r C_list_client_order_id=C T_transaction_time=T:int O_orders=O"""
 _DELTA = f"{_ALL} a_asset=a d_delta=d T_clear_time=T:int"
 
-_INTS = frozenset(
-    [
-        "orderId",
-        "orderListId",
-        "time",
-        "updateTime",
-        "workingTime",
-        "preventedMatchId",
-        "strategyId",
-        "strategyType",
-        "trailingDelta",
-        "trailingTime",
-        "pegOffsetValue",
-        "id",
-        "makerCommission",
-        "takerCommission",
-        "buyerCommission",
-        "sellerCommission",
-        "uid",
-        "baseAssetPrecision",
-        "quotePrecision",
-        "quoteAssetPrecision",
-        "baseCommissionPrecision",
-        "quoteCommissionPrecision",
-        "serverTime",
-        "expiryReason",
-    ]
-)
-_FLAGS = frozenset(
-    [
-        "isWorking",
-        "usedSor",
-        "isBuyer",
-        "isMaker",
-        "isBestMatch",
-        "canTrade",
-        "canWithdraw",
-        "canDeposit",
-        "brokered",
-        "requireSelfTradePrevention",
-        "preventSor",
-        "icebergAllowed",
-        "ocoAllowed",
-        "otoAllowed",
-        "opoAllowed",
-        "quoteOrderQtyMarketAllowed",
-        "allowTrailingStop",
-        "cancelReplaceAllowed",
-        "amendAllowed",
-        "pegInstructionsAllowed",
-        "isSpotTradingAllowed",
-        "isMarginTradingAllowed",
-    ]
-)
+_INTS = names("""
+    orderId orderListId time updateTime workingTime preventedMatchId strategyId strategyType trailingDelta trailingTime
+    pegOffsetValue id makerCommission takerCommission buyerCommission sellerCommission uid baseAssetPrecision
+    quotePrecision quoteAssetPrecision baseCommissionPrecision quoteCommissionPrecision serverTime expiryReason""")
+_FLAGS = names("""
+    isWorking usedSor isBuyer isMaker isBestMatch canTrade canWithdraw canDeposit brokered requireSelfTradePrevention
+    preventSor icebergAllowed ocoAllowed otoAllowed opoAllowed quoteOrderQtyMarketAllowed allowTrailingStop
+    cancelReplaceAllowed amendAllowed pegInstructionsAllowed isSpotTradingAllowed isMarginTradingAllowed""")
 
 
 def _typed(fields: str) -> str:

@@ -4,7 +4,7 @@ Source: developers.binance.com/docs/binance-spot-api-docs, "WebSocket API".
 """
 
 import hmac
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import msgspec
@@ -47,6 +47,18 @@ class BinanceSpotConversation(Conversation):
         self._closes_s = now_s + self.silence_s
         self._ping_s = min(PING_S, self.silence_s / 3)
         self.wake_s = now_s + self._ping_s
+        self._methods: dict[str, Callable[[Mapping[str, Any], int], object]] = {
+            "ping": lambda _params, _now_ms: {},
+            "time": lambda _params, now_ms: {"serverTime": now_ms},
+            METHOD: lambda params, now_ms: self._subscribe(self._authenticate(params, now_ms)),
+            "session.logon": self._log_on,
+            "session.status": lambda _params, now_ms: self._status(now_ms),
+            "session.subscriptions": lambda _params, _now_ms: [
+                {"subscriptionId": number} for number in self._subscriptions.values()
+            ],
+            "userDataStream.subscribe": lambda _params, _now_ms: self._subscribe_session(),
+            "userDataStream.unsubscribe": lambda params, _now_ms: self._unsubscribe(params.get("subscriptionId")),
+        }
 
     def pushed(self, key: str, topic: str, payload: bytes) -> Iterable[bytes]:
         """The frame under the id of the client's own subscription."""
@@ -85,27 +97,15 @@ class BinanceSpotConversation(Conversation):
         return [ProtocolPing()]
 
     def _obey(self, method: str, params: Mapping[str, Any], now_ms: int) -> object:
-        match method:
-            case "ping":
-                return {}
-            case "time":
-                return {"serverTime": now_ms}
-            case _ if method == METHOD:
-                return self._subscribe(self._authenticate(params, now_ms))
-            case "session.logon":
-                return self._log_on(params, now_ms)
-            case "session.status":
-                return self._status(now_ms)
-            case "session.subscriptions":
-                return [{"subscriptionId": number} for number in self._subscriptions.values()]
-            case "userDataStream.subscribe":
-                if not self._session_key:
-                    raise Refusal(-2015, "Invalid API-key, IP, or permissions for action.", 401)
-                return self._subscribe(self._session_key)
-            case "userDataStream.unsubscribe":
-                self._unsubscribe(params.get("subscriptionId"))
-                return {}
-        raise Refusal(-1000, f"Unknown method '{method[:40]}'.")
+        obey = self._methods.get(method)
+        if obey is None:
+            raise Refusal(-1000, f"Unknown method '{method[:40]}'.")
+        return obey(params, now_ms)
+
+    def _subscribe_session(self) -> _Answer:
+        if not self._session_key:
+            raise Refusal(-2015, "Invalid API-key, IP, or permissions for action.", 401)
+        return self._subscribe(self._session_key)
 
     def _authenticate(self, params: Mapping[str, Any], now_ms: int) -> str:
         """The key that a command is signed with."""
@@ -134,13 +134,14 @@ class BinanceSpotConversation(Conversation):
         self.followed[key] = topics
         return {"subscriptionId": self._last_id}
 
-    def _unsubscribe(self, number: object) -> None:
+    def _unsubscribe(self, number: object) -> _Answer:
         gone = [key for key, one in self._subscriptions.items() if number in {None, one}]
         if number is not None and not gone:
             raise Refusal(-2036, "User Data Stream subscription not found.")
         for key in gone:
             del self._subscriptions[key]
             del self.followed[key]
+        return {}
 
     def _log_on(self, params: Mapping[str, Any], now_ms: int) -> _Answer:
         key = self._authenticate(params, now_ms)

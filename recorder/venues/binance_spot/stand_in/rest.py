@@ -159,7 +159,7 @@ def _account(account: AccountView, asked: Query, _backend: Backend) -> bytes:
 
 
 def _is_worth(row: Mapping[str, str]) -> bool:
-    return bool((row["free"] + row["locked"]).strip("0.")) and any(row[name].strip("0.") for name in ("free", "locked"))
+    return any(row[name].strip("0.") for name in ("free", "locked"))
 
 
 def _open_orders(account: AccountView, asked: Query, _backend: Backend) -> bytes:
