@@ -151,6 +151,7 @@ class Mixed(RuleBasedStateMachine):
         self._end(number, 0 if number == signal.SIGTERM else -9)
         self._restart()
 
+    @precondition(lambda self: venue_named(self.venue).stand_in.refuses_topics)
     @rule(index=st.integers(0, 7))
     def refuse_a_topic(self, index: int) -> None:
         topics = sorted(self._exchange.topics())

@@ -24,6 +24,8 @@ pytestmark = pytest.mark.long
 
 WITH_KEYS = [name for name in VENUES if any(field.is_secret for field in venue_named(name).credential_fields)]
 
+REFUSING_TOPICS = [name for name in VENUES if venue_named(name).stand_in.refuses_topics]
+
 
 def options_of(venue: str, *, clock_offset_ms: int = 0) -> SimulatorOptions:
     return SimulatorOptions(
@@ -97,6 +99,7 @@ def test_an_exchange_that_refuses_for_a_while(scene: Scene, status: int) -> None
     scene.finish(f"refused: {status}")
 
 
+@pytest.mark.parametrize("exchange", REFUSING_TOPICS, indirect=True)
 def test_a_topic_that_is_refused_is_a_gap_of_its_own(scene: Scene) -> None:
     topics = sorted(scene.exchange.topics())
     # Three or four of them: each asks the exchange again, which limits how often it is asked.
