@@ -235,7 +235,7 @@ class Venue(Protocol):
     credential_fields: tuple[CredentialField, ...] = (CredentialField("key"), CredentialField("secret"))
     #: Name in a configuration → addresses; the first is the default.
     environments: Mapping[str, Environment]
-    #: Whether a configuration must name symbols, because nothing is pushed for all of them.
+    #: Whether a configuration must name symbols: nothing is pushed, or no history is listed, for all of them.
     needs_symbols: bool = False
     #: Seconds between two heartbeats.
     heartbeat_s: float

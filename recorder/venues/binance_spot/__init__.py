@@ -21,6 +21,8 @@ class BinanceSpot(Venue):
         "testnet": Environment("https://testnet.binance.vision", "wss://ws-api.testnet.binance.vision"),
         "demo": Environment("https://demo-api.binance.com", "wss://demo-ws-api.binance.com"),
     }
+    #: Everything is pushed for all of them, but what happened in a gap is listed by symbol only.
+    needs_symbols = True
     #: The server pings as often, and disconnects a client a minute after one that was not answered.
     heartbeat_s = 20.0
     #: The exchange disconnects after 24 hours.
