@@ -6,7 +6,7 @@ Source: developers.binance.com/docs/binance-spot-api-docs, "REST API", "Errors".
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from itertools import islice
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, unquote
 
 import msgspec
 
@@ -112,8 +112,8 @@ class BinanceSpotRequestHandler:
             raise Refusal(-1100, "Illegal characters found in a parameter.")
         check_time(int(at), int(window), now_ms)
         # The signature has to be the last parameter.
-        signed, _, after = query.rpartition("&signature=")
-        check_signature(secret, signed, dict(parse_qsl(f"signature={after}")).get("signature", ""))
+        signed, _, last = query.rpartition("&signature=")
+        check_signature(secret, signed, unquote(last))
         return key
 
     def _instruments(self, asked: Query, now_ms: int) -> bytes:
