@@ -181,6 +181,8 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         "OKX_KEY",
         "OKX_SECRET",
         "OKX_PASSPHRASE",
+        "BINANCE_SPOT_KEY",
+        "BINANCE_SPOT_SECRET",
         "HEDGE_KEY",
         "HEDGE_SECRET",
     ):
