@@ -41,6 +41,7 @@ class BinanceSpot(Venue):
     classify = staticmethod(questions.classify)
     questions = staticmethod(questions.questions)
     decode_answer = staticmethod(answers.decode_answer)
+    ended_order = staticmethod(answers.ended_order)
 
     def streams(self, login: Login) -> tuple[Stream, ...]:
         """One socket, for all symbols."""

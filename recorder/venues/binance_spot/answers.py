@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 from recorder.errors import Undecodable
-from recorder.model import CONTROL, DECODED, Decoded, RefusedCommand, Update
+from recorder.model import CONTROL, DECODED, ENDED, Decoded, OrderUpdate, RefusedCommand, Update
 from recorder.venues.binance_spot import objects as records
 from recorder.venues.fields import Fields, as_object, identifier, names, objects, read_json, text, unknown, whole
 from recorder.venues.reading import printable
@@ -112,3 +112,18 @@ def _next_page(path: str, query: str, rows: list[Fields]) -> str | None:
         return str(int(last) + 1) if last.isascii() and last.isdigit() else ""
     at_ms = whole(rows[-1], "time")
     return "" if at_ms is None else str(at_ms)
+
+
+#: Error codes of a request for one order: there is no such order; it was archived.
+_UNKNOWN = frozenset([-2013, -2026])
+
+
+def ended_order(status: int, target: str, payload: bytes) -> OrderUpdate | None:
+    """The order of which an error answer says that the exchange no longer knows it."""
+    path, _, query = target.partition("?")
+    asked = dict(parse_qsl(query))
+    if status != 400 or path != ORDER or not {"symbol", "orderId"} <= asked.keys():
+        return None
+    if whole(as_object(read_json(payload), "answer"), "code") not in _UNKNOWN:
+        return None
+    return OrderUpdate(None, 0, 1, None, asked["symbol"], asked["orderId"], status=ENDED)

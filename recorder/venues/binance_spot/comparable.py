@@ -4,9 +4,9 @@ Amounts are texts with all digits on both sides, and must be equal. The snapshot
 open orders completely.
 """
 
-from recorder.model import AccountUpdate, OrderUpdate
+from recorder.model import ENDED, AccountUpdate, OrderUpdate
 from recorder.venues.binance_spot.answers import ACCOUNT, OPEN_ORDERS
-from recorder.venues.comparable import ENDED, Comparable
+from recorder.venues.comparable import Comparable
 
 COMPARABLE: tuple[Comparable, ...] = (
     Comparable(

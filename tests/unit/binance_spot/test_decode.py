@@ -386,3 +386,26 @@ def test_what_cannot_be_read_says_why(payload: bytes) -> None:
 def test_an_answer_that_cannot_be_read_says_why(target: str, payload: bytes) -> None:
     decoded = asked(target, payload)
     assert decoded.status == UNDECODED and decoded.error
+
+
+@pytest.mark.parametrize("code", [-2013, -2026])
+def test_an_order_that_the_exchange_no_longer_knows_has_ended(code: int) -> None:
+    body, target = answer({"code": code, "msg": "Order does not exist."}), f"{answers.ORDER}?symbol=BTCUSDT&orderId=7"
+    decoded = asked(f"HTTP 400 {target}", body)
+    assert [columns(one) for one in decoded.updates] == [
+        {"is_snapshot": 0, "is_partial": 1, "symbol": "BTCUSDT", "order_id": "7", "status": "ended"}
+    ]
+
+
+@pytest.mark.parametrize(
+    ("status", "target", "body"),
+    [
+        (400, f"{answers.ORDER}?symbol=BTCUSDT&orderId=7", b'{"code":-1021,"msg":"x"}'),
+        (400, f"{answers.ORDER}?symbol=BTCUSDT", b'{"code":-2013,"msg":"x"}'),
+        (400, f"{answers.ORDERS}?symbol=BTCUSDT&orderId=7", b'{"code":-2013,"msg":"x"}'),
+        (404, f"{answers.ORDER}?symbol=BTCUSDT&orderId=7", b'{"code":-2013,"msg":"x"}'),
+        (400, f"{answers.ORDER}?symbol=BTCUSDT&orderId=7", b"<html>"),
+    ],
+)
+def test_other_errors_say_nothing_of_an_order(status: int, target: str, body: bytes) -> None:
+    assert asked(f"HTTP {status} {target}", body).updates == ()
