@@ -16,6 +16,7 @@ VENUES = {
     "hyperliquid": "recorder.venues.hyperliquid:Hyperliquid",
     "okx": "recorder.venues.okx:OKX",
     "binance_spot": "recorder.venues.binance_spot:BinanceSpot",
+    "bitget": "recorder.venues.bitget:Bitget",
 }
 
 #: The venue that is simulated where none is named.

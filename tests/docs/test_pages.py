@@ -183,6 +183,9 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         "OKX_PASSPHRASE",
         "BINANCE_SPOT_KEY",
         "BINANCE_SPOT_SECRET",
+        "BITGET_KEY",
+        "BITGET_SECRET",
+        "BITGET_PASSPHRASE",
         "HEDGE_KEY",
         "HEDGE_SECRET",
     ):

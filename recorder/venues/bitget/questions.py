@@ -1,0 +1,325 @@
+"""What to ask Bitget over REST, and what its answers mean for further requests. Pure.
+
+Most lists are by product line, newest first, in pages that continue with a cursor. Histories reach back 90 days, and a
+request may span 30. Source: bitget.com/docs/uta, "Trade", "Account", "Position", "Error Code", "Rate Limits".
+"""
+
+from collections.abc import Iterator, Mapping
+from functools import partial
+from typing import NamedTuple
+from urllib.parse import quote
+
+import msgspec
+
+from recorder.clock import NS_PER_MS, utc_text
+from recorder.errors import Refused, Undecodable
+from recorder.venues.bitget import answers, sign
+from recorder.venues.bitget.words import CATEGORIES, FUTURES
+from recorder.venues.paging import Orders, Pages, day, pages, windows
+from recorder.venues.rest import (
+    Completed,
+    Credentials,
+    Forgotten,
+    Known,
+    Login,
+    MakeRequest,
+    Purpose,
+    Question,
+    Questions,
+    RestLimit,
+    RestRequest,
+    Unrecorded,
+    Verdict,
+)
+
+#: Each path has a limit of its own for a user, 20 requests a second, and an address may send 6,000 a minute. One limit
+#: keeps them all, with room for requests that arrive closer together than they were sent.
+REST_LIMITS = (RestLimit(15, 1.0),)
+
+HOUR_MS = 3_600_000
+DAY_MS = 24 * HOUR_MS
+#: How far back histories reach. A request from before that is refused as a whole, so it begins a little later.
+KEPT_MS = 90 * DAY_MS
+HISTORY_MS = KEPT_MS - HOUR_MS
+#: The longest span of a request, and what is backfilled by one.
+SPAN_MS = 30 * DAY_MS
+WINDOW_MS = 7 * DAY_MS
+#: Lists may lag behind the stream, and the clocks may differ.
+MARGIN_MS = 60_000
+#: If a line has more instruments than this to ask for, the whole list is asked for.
+ONE_BY_ONE_MAX = 20
+#: Seconds for which the exchange refuses an address that has sent too many requests.
+BANNED_S = 300.0
+
+#: Types of conditional orders, which are listed one by one.
+STRATEGY_TYPES = ("tpsl", "trigger")
+#: Records of no product line, such as transfers.
+OTHER = "OTHER"
+
+_LIMIT = {"limit": str(answers.PAGE_ROWS)}
+
+
+def get(path: str, query: Mapping[str, str] | None = None, cursor: str = "") -> MakeRequest:
+    """A signed GET request. Its parameters are sorted; what is signed is not percent-encoded, and what is sent is."""
+    asked = sorted({**(query or {}), **({"cursor": cursor} if cursor else {})}.items())
+    plain = "&".join(f"{name}={value}" for name, value in asked)
+    sent = "&".join(f"{name}={quote(value, safe='')}" for name, value in asked)
+    mark = "?" if asked else ""
+
+    def make(url: str, credentials: Credentials, now_ms: int) -> RestRequest:
+        key, secret, passphrase = credentials["key"], credentials["secret"], credentials["passphrase"]
+        signed = sign.headers(key, secret, passphrase, f"{path}{mark}{plain}", now_ms)
+        return RestRequest("GET", f"{url}{path}{mark}{sent}", signed)
+
+    return make
+
+
+def server_time(url: str) -> RestRequest:
+    """The exchange's clock; unsigned."""
+    return RestRequest("GET", f"{url}{answers.TIME}", {})
+
+
+class _Answer(msgspec.Struct):
+    code: str | int
+    data: msgspec.Raw = msgspec.Raw(b"null")
+
+
+class _Time(msgspec.Struct):
+    serverTime: str  # noqa: N815 - the exchange's name
+
+
+class _Info(msgspec.Struct):
+    permType: str = ""  # noqa: N815 - the exchange's name
+    permissions: list[str] = []
+
+
+_read = msgspec.json.Decoder(_Answer).decode
+
+
+def server_time_ms(answer: bytes) -> int:
+    """The exchange's clock, milliseconds since 1970. Raises one of `errors.UNREADABLE` if the answer has none."""
+    told = msgspec.json.decode(_read(answer).data, type=_Time).serverTime
+    if not (told.isascii() and told.isdigit() and len(told) < 16):
+        raise Undecodable(f"the answer to {answers.TIME} has no time")
+    return int(told)
+
+
+#: What HTTP statuses mean; any other one is transient, unless the body has a code that says more.
+_STATUSES = {429: Verdict.WAIT}
+#: A key of the classic account, whose interface is another one (v2).
+CLASSIC = "40084"
+#: What the error codes of an answer mean; any other one is transient, as those that come during upgrades are.
+_CODES = {
+    answers.SUCCESS: Verdict.ANSWER,
+    "429": Verdict.WAIT,
+    "30006": Verdict.WAIT,
+    **dict.fromkeys(("40001", "40002", "40003", "40005", "40011"), Verdict.REFUSED),  # something is missing
+    **dict.fromkeys(("40006", "40037", "40012", "40036", "40009"), Verdict.REFUSED),  # key, passphrase, signature
+    "40008": Verdict.REFUSED,  # the time is outside the window
+    "40018": Verdict.REFUSED,  # the key is bound to other addresses
+    "40038": Verdict.REFUSED,
+    CLASSIC: Verdict.REFUSED,
+    "40085": Verdict.REFUSED,
+    "40099": Verdict.REFUSED,  # the key is of another environment
+    "40014": Verdict.GONE,  # the key may not ask this
+    "40040": Verdict.GONE,
+    **dict.fromkeys(("00001", "40017", "40020", "40034", "40404"), Verdict.GONE),  # a parameter is wrong, or the path
+    "43111": Verdict.GONE,  # the time is too long ago
+    "25200": Verdict.GONE,
+    **dict.fromkeys(answers.NO_SUCH_ORDER, Verdict.GONE),
+}
+
+
+def classify(status: int, body: bytes) -> Verdict:
+    """Classify an HTTP answer. Errors have a code in the body, with the status 200 or 4xx."""
+    if status in _STATUSES:
+        return _STATUSES[status]
+    try:
+        verdict = _CODES.get(str(_read(body).code), Verdict.TRANSIENT)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return {401: Verdict.REFUSED, 404: Verdict.GONE}.get(status, Verdict.TRANSIENT)
+    return Verdict.TRANSIENT if verdict is Verdict.ANSWER and status != 200 else verdict
+
+
+def wait_s(status: int, headers: Mapping[str, str], _body: bytes, _now_ms: int) -> float:
+    """A second after the limit of a path; minutes if the address itself is refused."""
+    if status != 429:
+        return 0.0
+    return BANNED_S if headers.get("x-mbx-used-remain-limit") == "0" else 1.0
+
+
+def check(_login: Login) -> Unrecorded[tuple[str, ...]]:
+    """What the key may do."""
+    body = yield get(answers.INFO)
+    try:
+        told = msgspec.json.decode(_read(body).data, type=_Info)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        told = _Info()
+    if not told.permType:
+        return ("the exchange does not say what the key may do",)
+    if told.permissions and not any(one.startswith("uta_") for one in told.permissions):
+        raise Refused("The key has no permission for the unified account: give it the rights to read trades and funds.")
+    warnings = []
+    can = ["trade"] * (told.permType != "read-only") + ["withdraw"] * ("withdraw" in told.permissions)
+    if can:
+        warnings.append(
+            f"the key can {' and '.join(can)}; recording needs a read-only key: make one and use it instead"
+        )
+    missing = [one for one in ("uta_trade", "uta_mgt") if one not in told.permissions]
+    if told.permissions and missing:
+        warnings.append(f"the key may not read everything ({', '.join(missing)} is missing): add the right to read it")
+    return tuple(warnings)
+
+
+def questions(purpose: Purpose, known: Known) -> Questions:
+    """What to ask for a purpose."""
+    match purpose:
+        case Purpose.SNAPSHOT:
+            return _snapshot(Orders())
+        case Purpose.RECONCILE:
+            return _reconcile(known)
+        case Purpose.REGULAR:
+            return _regular(known)
+        case Purpose.INSTRUMENTS:
+            return _instruments(known)
+        case Purpose.BACKFILL:
+            return _backfill(known)
+
+
+def _snapshot(found: Orders) -> Questions:
+    yield Question("balances", get(answers.ASSETS), "account")
+    for line in FUTURES:
+        yield Question(f"positions of {line}", get(answers.POSITIONS, _of(line)), "position")
+    for line in CATEGORIES:
+        yield from _list(f"open orders of {line}", answers.OPEN_ORDERS, _of(line), "order", found)
+    for line in CATEGORIES:
+        for kind in STRATEGY_TYPES:
+            subject, query = f"open conditional orders of {line}: {kind}", {**_of(line), "type": kind}
+            request = get(answers.OPEN_STRATEGIES, query)
+            answer = yield Question(subject, request, "strategy-order")
+            found.take(() if answer is None else answer.updates)
+            found.are_all &= answer is not None
+    return None
+
+
+def _reconcile(known: Known) -> Questions:
+    found = Orders()
+    yield from _snapshot(found)
+    yield Question("balances of the funding account", get(answers.FUNDING_ASSETS), "account")
+    if known.since_ms is None:
+        return None
+    begin_ms = max(known.since_ms - MARGIN_MS, known.now_ms - HISTORY_MS)
+    if begin_ms > known.since_ms:
+        yield Forgotten(f"everything before {day(begin_ms)}", "the exchange keeps 90 days")
+    histories = list(_histories())
+    for window in windows(begin_ms, known.now_ms + MARGIN_MS, SPAN_MS):
+        for history in (one for one in histories if one.has_period):
+            yield from _history(history, window, found)
+    for history in (one for one in histories if not one.has_period):
+        yield from _history(history, (begin_ms, known.now_ms), found)
+    # A conditional order that is in no list would look as if it had ended, because it is not found by this question.
+    for order_id in known.unfinished if found.are_all else ():
+        if order_id not in found.ids:
+            yield Question(f"order {order_id}", get(answers.ORDER, {"orderId": order_id}), "order")
+    # A list of positions leaves out those that are flat; so does the answer about one, which says it by that.
+    for one in known.positions:
+        if one.market and one.symbol:
+            query = {**_of(one.market), "symbol": one.symbol}
+            side = {"posSide": one.position_side} if one.position_side else {}
+            subject = " ".join(filter(None, ("position of", one.market, one.symbol, one.position_side)))
+            yield Question(subject, get(answers.POSITIONS, query | side), "position")
+    return None
+
+
+def _of(line: str) -> dict[str, str]:
+    return {"category": line.upper()}
+
+
+def _regular(known: Known) -> Questions:
+    begin_ms = known.now_ms - WINDOW_MS if known.since_ms is None else known.since_ms
+    for window in windows(max(begin_ms, known.now_ms - HISTORY_MS), known.now_ms + MARGIN_MS, SPAN_MS):
+        # The exchange says itself that pushes can be lost: fills are asked for, too.
+        for history in (*_records(), _FILLS):
+            yield from _history(history, window, Orders())
+    return None
+
+
+def _instruments(known: Known) -> Questions:
+    for line in CATEGORIES:
+        symbols = sorted({one.symbol for one in known.instruments if one.market == line and one.symbol})
+        asked = [{"symbol": symbol} for symbol in symbols] if len(symbols) <= ONE_BY_ONE_MAX else [{}]
+        for one in asked:
+            subject = " ".join(("instruments:", line, *one.values()))
+            yield Question(subject, get(answers.INSTRUMENTS, {**_of(line), **one}), "instruments")
+    return None
+
+
+def _backfill(known: Known) -> Questions:
+    until_ms = (known.now_ms if known.until_ms is None else known.until_ms) + MARGIN_MS
+    begin_ms = max(known.since_ms or 0, known.now_ms - HISTORY_MS)
+    weekly = [*(one for one in _histories() if one.has_period), *_records()]
+    for window in windows(begin_ms, until_ms, WINDOW_MS, aligned=True):
+        # A week that has just ended is asked for again: lists lag behind.
+        is_past = window[1] < known.now_ms - DAY_MS
+        for history in weekly:
+            subject = f"{history.name}, week of {day(window[0])}"
+            yield from _backfill_one(known, history, subject, (max(window[0], begin_ms), window[1]), is_past)
+    for history in _histories():
+        if not history.has_period:
+            whole = known.now_ms - HISTORY_MS, until_ms
+            yield from _backfill_one(known, history, history.name, whole, is_past=True)
+    return None
+
+
+def _backfill_one(known: Known, history: "_History", subject: str, window: tuple[int, int], is_past: bool) -> Questions:
+    if subject in known.done:
+        return None
+    complete = yield from _history(history, window, Orders(), subject)
+    if complete and is_past:
+        yield Completed(subject, history.kind, window[0], window[1] + 1)
+    return None
+
+
+class _History(NamedTuple):
+    name: str
+    path: str
+    query: Mapping[str, str]
+    topic: str
+    #: What it is a history of, for people.
+    kind: str
+    #: Whether it is asked for by period.
+    has_period: bool = True
+
+
+_FILLS = _History("fills", answers.FILLS, {}, "fill", "fills")
+
+
+def _histories() -> Iterator[_History]:
+    """The lists of what is pushed."""
+    for line in CATEGORIES:
+        yield _History(f"orders of {line}", answers.ORDERS, _of(line), "order", "orders")
+    yield _FILLS
+    for line in CATEGORIES:
+        for kind in STRATEGY_TYPES:
+            name, query = f"conditional orders of {line}: {kind}", {**_of(line), "type": kind}
+            yield _History(name, answers.STRATEGIES, query, "strategy-order", "conditional orders", has_period=False)
+
+
+def _records() -> Iterator[_History]:
+    """The lists of money movements."""
+    for line in (*CATEGORIES, OTHER):
+        yield _History(f"records of {line.lower()}", answers.RECORDS, _of(line), "account", "transactions")
+    yield _History("records of the funding account", answers.FUNDING_RECORDS, {}, "account", "transactions")
+
+
+def _history(history: _History, window: tuple[int, int], found: Orders, subject: str = "") -> Pages:
+    named = subject or f"{history.name} since {utc_text(window[0] * NS_PER_MS)}"
+    period = {"startTime": str(window[0]), "endTime": str(window[1])} if history.has_period else {}
+    return (yield from _list(named, history.path, {**history.query, **period}, history.topic, found))
+
+
+def _list(subject: str, path: str, query: Mapping[str, str], topic: str, found: Orders) -> Pages:
+    page = partial(get, path, {**query, **_LIMIT})
+    is_complete = yield from pages(subject, page, topic=topic, take=found.take)
+    found.are_all &= is_complete
+    return is_complete
