@@ -30,18 +30,19 @@ def create() -> None:
 def _once() -> str:
     nth = f"row_number() OVER (PARTITION BY {IDENTITY}, session_id, seq ORDER BY item)"
     first = f"row_number() OVER (PARTITION BY {IDENTITY}, nth ORDER BY received_ns, session_id, seq, item)"
+    ledger = (
+        "SELECT 1 FROM transactions l WHERE l.account_id = n.account_id AND l.currency = n.currency "
+        "AND coalesce(l.wallet, '') = coalesce(n.wallet, '') AND l.balance_after IS NOT NULL AND l.occurred_ms"
+    )
     return f"""SELECT n.account_id, n.session_id, n.seq, n.item, n.received_ns, n.event_ms, n.is_snapshot,
   {", ".join(f"n.{name}" for name in CONTENT.split(", "))}
 FROM (
   SELECT c.*, {first} AS sighting FROM (
     SELECT t.*, CASE WHEN transaction_id IS NULL THEN {nth} ELSE 1 END AS nth FROM transactions t
   ) c
-) n LEFT JOIN (
-  SELECT account_id, coalesce(wallet, '') AS wallet, currency, min(occurred_ms) AS first_ms, max(occurred_ms) AS last_ms
-  FROM transactions WHERE balance_after IS NOT NULL GROUP BY account_id, coalesce(wallet, ''), currency
-) l ON l.account_id = n.account_id AND l.wallet = coalesce(n.wallet, '') AND l.currency = n.currency
-  AND n.transaction_id IS NULL AND n.balance_after IS NULL AND n.occurred_ms BETWEEN l.first_ms AND l.last_ms
-WHERE n.sighting = 1 AND l.account_id IS NULL"""
+) n
+WHERE n.sighting = 1 AND (n.transaction_id IS NOT NULL OR n.balance_after IS NOT NULL
+  OR NOT EXISTS ({ledger} <= n.occurred_ms) OR NOT EXISTS ({ledger} >= n.occurred_ms))"""
 
 
 def _history() -> str:

@@ -212,6 +212,22 @@ transactions = _typed(
     *texts("extra"),
 )
 
+#: Movements of one type in a period, such as payments of funding, are found without reading the others.
+Index(
+    "ix_transactions_type",
+    *(transactions.c[name] for name in ("account_id", "type", "occurred_ms")),
+)
+#: Whether the ledger covers a time.
+Index(
+    "ix_transactions_ledger",
+    transactions.c.account_id,
+    literal_column("coalesce(wallet, '')"),
+    transactions.c.currency,
+    transactions.c.occurred_ms,
+    sqlite_where=transactions.c.balance_after.is_not(None),
+    postgresql_where=transactions.c.balance_after.is_not(None),
+)
+
 instruments = _typed(
     "instruments",
     *texts("market"),
