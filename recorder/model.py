@@ -277,6 +277,8 @@ class LoggedIn(NamedTuple):
     """The exchange accepts a login."""
 
     command_id: str | None = None
+    #: For how long, seconds; None: as long as the connection lasts.
+    expires_s: int | None = None
 
 
 class Acknowledged(NamedTuple):

@@ -21,6 +21,7 @@ def pages(
     cost: int = 1,
     cost_of_rows: Callable[[int], int] | None = None,
     take: Callable[[Sequence[Update]], object] = lambda updates: None,
+    is_enough: Callable[[Sequence[Update]], bool] = lambda updates: False,
 ) -> Pages:
     """Ask for a list page after page.
 
@@ -31,9 +32,10 @@ def pages(
         cost: of each question, at most.
         cost_of_rows: of each question, by the number of rows in its answer; None: always `cost`.
         take: is given the updates of each answer.
+        is_enough: whether nothing behind an answer with these updates is wanted, where a list has no end in time.
 
     Returns:
-        Whether every page was answered.
+        Whether every page that is wanted was answered.
     """
     begins: list[str] = [""]
     while len(begins) <= PAGES_MAX:
@@ -41,7 +43,7 @@ def pages(
         if answer is None:
             return False
         take(answer.updates)
-        if answer.next_page is None:
+        if answer.next_page is None or is_enough(answer.updates):
             return True
         if not answer.next_page or answer.next_page in begins:
             yield Unanswered(subject, "its pages do not say where the next one begins")

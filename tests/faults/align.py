@@ -2,7 +2,7 @@
 
 from bisect import bisect_left, bisect_right
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from math import inf
 
@@ -41,10 +41,17 @@ class _Connection:
     taken: bool = False
 
 
-def align(history: Sequence[Sent], sessions: Sequence[Session]) -> Alignment:
+def align(
+    history: Sequence[Sent], sessions: Sequence[Session], kept: Callable[[bytes], bytes] = lambda payload: payload
+) -> Alignment:
     """Find the connection of each session, and the place of each of its frames.
 
     A stream keeps its order: the frames of a session are the first of one connection's, and no other session has them.
+
+    Args:
+        history: all that was sent.
+        sessions: of the table.
+        kept: what is kept of a frame: all of it, but for the secrets in it.
     """
     connections: dict[int, _Connection] = {}
     holders: dict[bytes, set[int]] = {}
@@ -52,10 +59,11 @@ def align(history: Sequence[Sent], sessions: Sequence[Session]) -> Alignment:
         if sent.connection == NOBODY:
             continue
         connection = connections.setdefault(sent.connection, _Connection())
-        connection.where.setdefault(sent.payload, []).append(len(connection.payloads))
-        connection.payloads.append(sent.payload)
+        payload = kept(sent.payload)
+        connection.where.setdefault(payload, []).append(len(connection.payloads))
+        connection.payloads.append(payload)
         connection.places.append(place)
-        holders.setdefault(sent.payload, set()).add(sent.connection)
+        holders.setdefault(payload, set()).add(sent.connection)
     found = Alignment()
     # The longest first: it cannot be mistaken, and a short one takes what is left.
     for session in sorted(sessions, key=lambda session: -len(session.received)):

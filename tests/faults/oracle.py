@@ -15,8 +15,10 @@ no frame is stamped before it was sent.
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from math import inf
 
+from recorder.live.http import masked
 from recorder.live.watermark import Mark
 from recorder.model import REST
 from recorder.simulator.sent import NOBODY, Sent
@@ -24,7 +26,7 @@ from recorder.store.journal import typed_row
 from recorder.store.schema import TYPED
 from recorder.venues import DEFAULT_VENUE, venue_named
 from recorder.venues.base import Venue
-from recorder.venues.reading import read_answer, read_frame
+from recorder.venues.reading import read_answer, read_frame, unmasked_topic
 from tests.faults.align import Alignment, align
 from tests.faults.table import Gap, Session, Table
 
@@ -73,7 +75,7 @@ def judge(
     """
     verdict = Verdict(venue)
     verdict.findings += table.corruptions
-    alignment = align(history, table.sessions)
+    alignment = align(history, table.sessions, partial(_kept, venue_named(venue)))
     verdict.findings += alignment.findings
     verdict.duplicated = alignment.duplicated
     _judge_sequences(table, verdict)
@@ -88,6 +90,11 @@ def judge(
                 if place is not None and frame.received_ns < history[place].sent_ns:
                     verdict.findings.append(f"frame {_name(session, frame.seq)} is stamped before it was sent")
     return verdict
+
+
+def _kept(venue: Venue, payload: bytes) -> bytes:
+    """A frame as it is to be kept, whose secrets are masked."""
+    return masked(payload, read_frame(venue, payload).secrets)[0]
 
 
 def _name(session: Session, seq: int) -> str:
@@ -200,7 +207,8 @@ def _judge_typed(table: Table, verdict: Verdict, venue: Venue) -> None:
         decoded = (
             read_answer(venue, frame.topic or "", frame.payload) if is_answer else read_frame(venue, frame.payload)
         )
-        if (decoded.topic, decoded.status, decoded.error) != (frame.topic, frame.status, frame.error) and not is_answer:
+        topic = unmasked_topic(frame.topic or "") or None
+        if (decoded.topic, decoded.status, decoded.error) != (topic, frame.status, frame.error) and not is_answer:
             verdict.findings.append(f"frame ({frame.session_id}, {frame.seq}) is not marked as what it is")
         for item, update in enumerate(decoded.updates):
             expected[TYPED[type(update)].name].append(typed_row(frame, item, update))

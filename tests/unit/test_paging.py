@@ -1,5 +1,8 @@
 """Page after page, window after window: what the questions of several venues share."""
 
+import pytest
+
+from recorder.model import Heartbeat
 from recorder.venues.paging import pages, windows
 from recorder.venues.rest import Answer, MakeRequest, Question, RestRequest, Unanswered
 
@@ -46,6 +49,21 @@ def test_a_page_that_came_before_ends_the_list() -> None:
         begins, (why,), is_whole = followed(*repeating)
         assert (len(begins), is_whole) == (len(repeating), False)
         assert "do not say where the next one begins" in why
+
+
+def test_a_list_without_an_end_is_followed_only_as_far_as_is_wanted() -> None:
+    begins: list[str] = []
+
+    def page(begin: str) -> MakeRequest:
+        begins.append(begin)
+        return never_sent
+
+    asking = pages("orders", page, is_enough=lambda updates: not updates)
+    next(asking)
+    asking.send(Answer(0, "", (Heartbeat(),), "b"))
+    with pytest.raises(StopIteration) as end:
+        asking.send(Answer(0, "", (), "c"))
+    assert (begins, end.value.value) == (["", "b"], True)
 
 
 def test_windows_touch_and_do_not_overlap() -> None:
