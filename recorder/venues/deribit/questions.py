@@ -1,0 +1,361 @@
+"""What to ask Deribit over REST, and what its answers mean for further requests. Pure.
+
+Histories are by currency; which ones there are, the balances say. Those of orders and trades have two halves: without
+`historical`, what happened in the last 30 minutes (orders) or 24 hours (trades); with it, everything, but for the
+newest, as it is filled with a delay. The transaction log has everything. The credits that requests cost are shared
+with the trader's own programs. Source: docs.deribit.com, "Rate Limits", "Errors", the page of each method.
+"""
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from functools import partial
+from urllib.parse import urlencode
+
+import msgspec
+
+from recorder.clock import NS_PER_MS, utc_text
+from recorder.errors import Refused, Undecodable
+from recorder.model import AccountUpdate, OrderUpdate, PositionUpdate, Update
+from recorder.venues.deribit import answers, sign
+from recorder.venues.deribit.portal import CHANGES, PASSING, PORTFOLIO
+from recorder.venues.deribit.symbols import described, expires_ms
+from recorder.venues.paging import Orders, Pages, day, pages, windows
+from recorder.venues.rest import (
+    Answer,
+    Completed,
+    Credentials,
+    Forgotten,
+    Known,
+    Login,
+    MakeRequest,
+    Purpose,
+    Question,
+    Questions,
+    RestLimit,
+    RestRequest,
+    Traded,
+    Unrecorded,
+    Verdict,
+)
+
+#: Of an account: 20 requests a second, of which we want less than 5; of the transaction log one a second, at most 8 at
+#: once, so that it costs `LOG_COST` of the others.
+REST_LIMITS = (RestLimit(20, 2.0), RestLimit(80, 16.0))
+LOG_COST = 5
+
+MINUTE_MS = 60_000
+DAY_MS = 1_440 * MINUTE_MS
+#: For how long the recent half of the history has orders, and trades.
+RECENT_ORDERS_MS = 30 * MINUTE_MS
+RECENT_FILLS_MS = DAY_MS
+#: How far back the ledger is asked for if the record has nothing of it.
+FIRST_LEDGER_MS = 7 * DAY_MS
+#: What is backfilled is asked for in periods of this length.
+WINDOW_MS = 365 * DAY_MS
+#: The exchange opened in June 2016.
+OPENED_MS = 1_464_739_200_000
+#: Lists may lag behind the stream, and the clocks may differ.
+MARGIN_MS = MINUTE_MS
+
+#: Rows of a page at most: of orders and trades, of the transaction log.
+PAGE_ROWS, LOG_ROWS = 1_000, 250
+
+#: The currencies, if the exchange does not say which ones the account has.
+CURRENCIES = ("BTC", "ETH", "USDC", "USDT", "EURR", "SOL", "XRP", "PAXG", "BNB", "USYC", "USDE", "STETH")
+
+#: What a key needs to record an account → what is missing without it.
+_NEEDED = {"account": "balances and the transaction log", "trade": "orders, fills and positions"}
+
+
+def get(path: str, query: Mapping[str, str] | None = None, page: tuple[str, str] = ("", "")) -> MakeRequest:
+    """A signed GET request; `page` is the parameter that says where a page begins, and its value."""
+    name, begins = page
+    asked = {**(query or {}), **({name: begins} if begins else {})}
+    target = f"{path}?{urlencode(asked)}" if asked else path
+
+    def make(url: str, credentials: Credentials, now_ms: int) -> RestRequest:
+        once = sign.nonce()
+        given = sign.authorization(credentials["key"], credentials["secret"], "GET", target, now_ms, once)
+        return RestRequest("GET", url + target, {"Authorization": given})
+
+    return make
+
+
+def server_time(url: str) -> RestRequest:
+    """The exchange's clock; unsigned."""
+    return RestRequest("GET", f"{url}{answers.TIME}", {})
+
+
+class _Error(msgspec.Struct):
+    code: int = 0
+
+
+class _Told(msgspec.Struct):
+    result: msgspec.Raw = msgspec.Raw(b"null")
+    error: _Error | None = None
+
+
+class _Login(msgspec.Struct):
+    scope: str = ""
+
+
+_read = msgspec.json.Decoder(_Told).decode
+
+
+def server_time_ms(answer: bytes) -> int:
+    """The exchange's clock, milliseconds since 1970. Raises one of `errors.UNREADABLE` if the answer has none."""
+    told = _read(answer).result
+    if not bytes(told).isdigit():
+        raise Undecodable(f"the answer to {answers.TIME} has no time")
+    return int(bytes(told))
+
+
+#: What HTTP statuses mean if the body has no code; any other one is transient.
+_STATUSES = {200: Verdict.ANSWER, 401: Verdict.REFUSED, 404: Verdict.GONE, 429: Verdict.WAIT}
+#: What the error codes of an answer mean; any other one is transient.
+_CODES = {
+    **dict.fromkeys(PASSING, Verdict.WAIT),
+    10000: Verdict.REFUSED,  # not logged in
+    13004: Verdict.REFUSED,  # key, secret, signature, time, or a nonce that was used before
+    13009: Verdict.REFUSED,
+    10004: Verdict.GONE,  # there is no such order
+    13020: Verdict.GONE,  # there is no such instrument
+    13021: Verdict.GONE,  # the key may not ask this
+    11042: Verdict.GONE,
+    11050: Verdict.GONE,  # a parameter is wrong
+    **dict.fromkeys((-32602, -32601, -32600, -32700), Verdict.GONE),
+}
+
+
+def classify(status: int, body: bytes) -> Verdict:
+    """Classify an HTTP answer. Errors have a code in the body, with the status 400 and others."""
+    try:
+        error = _read(body).error
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return Verdict.TRANSIENT if status == 200 else _STATUSES.get(status, Verdict.TRANSIENT)
+    if error is None:
+        return _STATUSES.get(status, Verdict.TRANSIENT)
+    return Verdict.WAIT if status == 429 else _CODES.get(error.code, Verdict.TRANSIENT)
+
+
+def check(_login: Login) -> Unrecorded[tuple[str, ...]]:
+    """What the key may do: the scope of a login that asks for none."""
+
+    def log_in(url: str, credentials: Credentials, now_ms: int) -> RestRequest:
+        asked = sign.login(credentials["key"], credentials["secret"], now_ms, sign.nonce())
+        return RestRequest("GET", f"{url}{answers.AUTH}", {}, signed=f"?{urlencode(asked)}")
+
+    body = yield log_in
+    try:
+        scope = msgspec.json.decode(_read(body).result, type=_Login).scope
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        scope = ""
+    if not scope:
+        return ("the exchange does not say what the key may do",)
+    rights = dict(item.split(":", 1) for item in scope.split() if ":" in item)
+    lacking = [area for area in _NEEDED if rights.get(area, "none") == "none"]
+    if len(lacking) == len(_NEEDED):
+        raise Refused(
+            f"The key may read nothing of the account (its scope is {scope!r}); make one with {sign.SCOPE!r}."
+        )
+    warnings = [f"the key lacks {area}:read, so {_NEEDED[area]} cannot be recorded" for area in lacking]
+    more = sorted(area for area, right in rights.items() if right == "read_write")
+    if more:
+        words = " and ".join(more)
+        warnings.append(f"the key can write ({words}); recording needs a read-only key: make one and use it instead")
+    return tuple(warnings)
+
+
+def questions(purpose: Purpose, known: Known) -> Questions:
+    """What to ask for a purpose."""
+    match purpose:
+        case Purpose.SNAPSHOT:
+            return _snapshot(_Found())
+        case Purpose.RECONCILE:
+            return _reconcile(known)
+        case Purpose.REGULAR:
+            return _regular(known)
+        case Purpose.INSTRUMENTS:
+            return _instruments(known)
+        case Purpose.BACKFILL:
+            return _backfill(known)
+
+
+class _Found(Orders):
+    """What the answers of a round have told.
+
+    Args:
+        traded: what the account trades.
+    """
+
+    def __init__(self, traded: Collection[Traded] = ()) -> None:
+        super().__init__()
+        self._traded = {settle for one in traded if one.symbol and (settle := described(one.symbol).settle)}
+        self._listed: set[str] = set()
+        self.positions: set[str] = set()
+
+    @property
+    def currencies(self) -> Sequence[str]:
+        """The account's currencies: those listed, and those that it has traded in."""
+        return sorted(self._traded.union(self._listed or CURRENCIES))
+
+    def note(self, answer: Answer | None) -> None:
+        """Note what an answer says."""
+        for update in () if answer is None else answer.updates:
+            if isinstance(update, AccountUpdate):
+                self._listed.add(update.currency)
+            elif isinstance(update, PositionUpdate):
+                self.positions.add(update.symbol)
+            elif isinstance(update, OrderUpdate):
+                self.ids.add(update.order_id)
+
+
+def _balances(found: _Found) -> Questions:
+    found.note((yield Question("balances", get(answers.BALANCES), PORTFOLIO)))
+    return None
+
+
+def _snapshot(found: _Found) -> Questions:
+    yield from _balances(found)
+    found.note((yield Question("positions", get(answers.POSITIONS, {"currency": "any"}), CHANGES)))
+    found.note((yield Question("open orders", get(answers.OPEN_ORDERS, {"type": "all"}), CHANGES)))
+    return None
+
+
+def _reconcile(known: Known) -> Questions:
+    found = _Found(known.instruments)
+    yield from _snapshot(found)
+    if known.since_ms is None:
+        return None
+    begin_ms = known.since_ms - MARGIN_MS
+    recent_ms = known.now_ms - RECENT_ORDERS_MS
+    if begin_ms < recent_ms:
+        before = utc_text(recent_ms * NS_PER_MS)
+        reason = "the exchange keeps orders without a fill for 30 minutes"
+        yield Forgotten(f"orders cancelled before {before}", reason, CHANGES)
+    for currency in found.currencies:
+        since = f"of {currency} since {utc_text(begin_ms * NS_PER_MS)}"
+        for half in _halves(begin_ms, known.now_ms, RECENT_ORDERS_MS):
+            yield from _orders(f"orders {since}", currency, half, begin_ms, found)
+        yield from _triggers(f"trigger orders {since}", currency, begin_ms, found)
+        for half in _halves(begin_ms, known.now_ms, RECENT_FILLS_MS):
+            yield from _fills(f"fills {since}", currency, half, begin_ms, known.now_ms)
+        yield from _ledger(f"transactions {since}", currency, begin_ms, known.now_ms)
+    for order_id in known.unfinished:
+        if order_id not in found.ids:
+            yield Question(f"order {order_id}", get(answers.ORDER, {"order_id": order_id}), CHANGES)
+    # The list of positions leaves out those that were closed before the last settlement; those that expired are in the
+    # transaction log.
+    for symbol in sorted({one.symbol for one in known.positions if one.symbol} - found.positions):
+        if not _has_expired(symbol, known.now_ms):
+            yield Question(f"position of {symbol}", get(answers.POSITION, {"instrument_name": symbol}), CHANGES)
+    return None
+
+
+def _regular(known: Known) -> Questions:
+    found = _Found()
+    yield from _balances(found)
+    begin_ms = known.now_ms - FIRST_LEDGER_MS if known.since_ms is None else known.since_ms
+    for currency in found.currencies:
+        subject = f"transactions of {currency} since {utc_text(begin_ms * NS_PER_MS)}"
+        yield from _ledger(subject, currency, begin_ms, known.now_ms)
+    return None
+
+
+def _instruments(known: Known) -> Questions:
+    for symbol in sorted({one.symbol for one in known.instruments if one.symbol}):
+        if not _has_expired(symbol, known.now_ms - DAY_MS):
+            yield Question(f"instrument {symbol}", get(answers.INSTRUMENT, {"instrument_name": symbol}))
+    return None
+
+
+def _has_expired(symbol: str, now_ms: int) -> bool:
+    at_ms = expires_ms(symbol)
+    return at_ms is not None and at_ms <= now_ms
+
+
+def _backfill(known: Known) -> Questions:
+    until_ms = known.now_ms if known.until_ms is None else known.until_ms
+    begin_ms = max(known.since_ms or 0, OPENED_MS)
+    found = _Found(known.instruments)
+    yield from _balances(found)
+    for window in windows(begin_ms, until_ms, WINDOW_MS, aligned=True):
+        for currency in found.currencies:
+            yield from _backfill_window(known, currency, max(window[0], begin_ms), window)
+    for currency in found.currencies:
+        subject = f"orders of {currency}"
+        if subject not in known.done:
+            whole = yield from _orders(subject, currency, "true", begin_ms, Orders())
+            if whole:
+                yield Completed(subject, "orders", begin_ms, until_ms)
+    return None
+
+
+def _backfill_window(known: Known, currency: str, begin_ms: int, window: tuple[int, int]) -> Questions:
+    end_ms = window[1]
+    # A period that has just ended is asked for again: the historical half lags behind.
+    is_past = end_ms < known.now_ms - 2 * DAY_MS
+    named = f"of {currency}, year from {day(window[0])}"
+    if f"fills {named}" not in known.done:
+        complete = True
+        for half in ["true"] if is_past else ["true", "false"]:
+            complete &= yield from _fills(f"fills {named}", currency, half, begin_ms, end_ms)
+        if complete and is_past:
+            yield Completed(f"fills {named}", "fills", begin_ms, end_ms + 1)
+    if f"transactions {named}" not in known.done:
+        complete = yield from _ledger(f"transactions {named}", currency, begin_ms, end_ms)
+        if complete and is_past:
+            yield Completed(f"transactions {named}", "transactions", begin_ms, end_ms + 1)
+    return None
+
+
+def _halves(begin_ms: int, now_ms: int, recent_ms: int) -> Iterator[str]:
+    """Which halves of a history reach back so far: values of `historical`."""
+    if begin_ms < now_ms - recent_ms + MARGIN_MS:
+        yield "true"
+    yield "false"
+
+
+def _orders(subject: str, currency: str, half: str, begin_ms: int, found: Orders) -> Pages:
+    query = {"currency": currency, "count": str(PAGE_ROWS), "include_old": "true", "include_unfilled": "true"}
+    query |= {"with_continuation": "true", "historical": half}
+    return (yield from _newest_first(subject, answers.ORDERS, query, begin_ms, found))
+
+
+def _triggers(subject: str, currency: str, begin_ms: int, found: Orders) -> Pages:
+    query = {"currency": currency, "count": str(PAGE_ROWS)}
+    return (yield from _newest_first(subject, answers.TRIGGERS, query, begin_ms, found))
+
+
+def _newest_first(subject: str, path: str, query: Mapping[str, str], begin_ms: int, found: Orders) -> Pages:
+    """A list that takes no period: it is followed until all of a page is older."""
+
+    def page(begins: str) -> MakeRequest:
+        return get(path, query, ("continuation", begins))
+
+    is_older = partial(_is_older, begin_ms)
+    return (yield from pages(subject, page, topic=CHANGES, take=found.take, is_enough=is_older))
+
+
+def _is_older(begin_ms: int, updates: Sequence[Update]) -> bool:
+    orders = [update for update in updates if isinstance(update, OrderUpdate)]
+    return bool(orders) and all(one.updated_ms is not None and one.updated_ms < begin_ms for one in orders)
+
+
+def _fills(subject: str, currency: str, half: str, begin_ms: int, end_ms: int) -> Pages:
+    query = {"currency": currency, "end_timestamp": str(end_ms), "count": str(PAGE_ROWS)}
+    query |= {"sorting": "asc", "historical": half}
+
+    def page(begins: str) -> MakeRequest:
+        return get(answers.FILLS, query, ("start_timestamp", begins or str(begin_ms)))
+
+    return (yield from pages(subject, page, topic=CHANGES))
+
+
+def _ledger(subject: str, currency: str, begin_ms: int, end_ms: int) -> Pages:
+    query = {"currency": currency, "start_timestamp": str(begin_ms), "end_timestamp": str(end_ms)}
+    query["count"] = str(LOG_ROWS)
+
+    def page(begins: str) -> MakeRequest:
+        return get(answers.LOG, query, ("continuation", begins))
+
+    return (yield from pages(subject, page, topic=PORTFOLIO, cost=LOG_COST))

@@ -1,0 +1,321 @@
+"""What is asked over REST, for which purpose, and what the answers mean."""
+
+from collections.abc import Callable
+from decimal import Decimal
+from urllib.parse import parse_qs
+
+import pytest
+
+from recorder.errors import UNREADABLE, Refused
+from recorder.venues.deribit import answers
+from recorder.venues.deribit import questions as deribit
+from recorder.venues.deribit.portal import PASSING
+from recorder.venues.rest import (
+    Answer,
+    Completed,
+    Credentials,
+    Forgotten,
+    Known,
+    Login,
+    Purpose,
+    Question,
+    RestRequest,
+    Step,
+    Traded,
+    Unanswered,
+    Verdict,
+)
+from tests.steps import URL, nothing, outcome, steps, targets
+from tests.unit.deribit.frames import answer, asked, error, result, sample
+
+WHO = Credentials(key="Ab3dE6gH", secret="AMANDASECRECT")
+NOW_MS = 1_795_852_900_000
+MINUTE_MS = 60_000
+DAY_MS = 1_440 * MINUTE_MS
+
+Answering = Callable[[str], Answer | None]
+
+
+def known(**values: object) -> Known:
+    return Known((), {}, None, None, NOW_MS)._replace(**values)  # type: ignore[arg-type]
+
+
+def said(target: str, payload: bytes) -> Answer:
+    """An answer as the recorder reads it."""
+    decoded = asked(target, payload)
+    assert decoded.error is None
+    return Answer(0, target, decoded.updates, decoded.next_page)
+
+
+def in_bitcoin(target: str) -> Answer:
+    """The account has bitcoin only; nothing has happened."""
+    return said(target, sample("rest-summaries")) if target.startswith(answers.BALANCES) else nothing(target)
+
+
+def ask(purpose: Purpose, of: Known, answering: Answering = in_bitcoin) -> list[Step]:
+    return steps(deribit.questions(purpose, of), WHO, NOW_MS, answering)
+
+
+def paths(taken: list[Step]) -> list[tuple[str, dict[str, str]]]:
+    split = [target.partition("?") for target in targets(taken, WHO, NOW_MS)]
+    return [
+        (path.removeprefix(answers.API).partition("/")[2], {name: one[0] for name, one in parse_qs(query).items()})
+        for path, _, query in split
+    ]
+
+
+def test_a_snapshot_asks_for_the_current_state() -> None:
+    assert paths(ask(Purpose.SNAPSHOT, known())) == [
+        ("get_account_summaries", {}),
+        ("get_positions", {"currency": "any"}),
+        ("get_open_orders", {"type": "all"}),
+    ]
+
+
+def test_requests_are_signed_as_they_are_sent() -> None:
+    step = next(step for step in ask(Purpose.SNAPSHOT, known()) if isinstance(step, Question))
+    request = step.request(URL, WHO, NOW_MS)
+    assert request.method == "GET" and request.url == f"{URL}{answers.BALANCES}"
+    assert request.headers["Authorization"].startswith(f"deri-hmac-sha256 id=Ab3dE6gH,ts={NOW_MS},nonce=")
+
+
+@pytest.mark.parametrize(
+    ("age_ms", "orders", "fills"),
+    [
+        (10 * MINUTE_MS, ["false"], ["false"]),
+        (2 * 60 * MINUTE_MS, ["true", "false"], ["false"]),
+        (3 * DAY_MS, ["true", "false"], ["true", "false"]),
+    ],
+)
+def test_an_older_gap_needs_both_halves_of_a_history(age_ms: int, orders: list[str], fills: list[str]) -> None:
+    begin_ms = NOW_MS - age_ms
+    found = paths(ask(Purpose.RECONCILE, known(since_ms=begin_ms)))
+    of_orders = [query for path, query in found if path == "get_order_history_by_currency"]
+    assert [query["historical"] for query in of_orders] == orders
+    assert {(query["currency"], query["include_unfilled"], query["count"]) for query in of_orders} == {
+        ("BTC", "true", "1000")
+    }
+    of_fills = [query for path, query in found if path == "get_user_trades_by_currency_and_time"]
+    assert [query["historical"] for query in of_fills] == fills
+    assert {(query["start_timestamp"], query["end_timestamp"], query["sorting"]) for query in of_fills} == {
+        (str(begin_ms - MINUTE_MS), str(NOW_MS), "asc")
+    }
+    (log,) = [query for path, query in found if path == "get_transaction_log"]
+    assert (log["start_timestamp"], log["count"]) == (str(begin_ms - MINUTE_MS), "250")
+    assert sum(path == "get_trigger_order_history" for path, _ in found) == 1
+
+
+def test_each_currency_of_the_account_is_asked_about_or_all_that_there_are() -> None:
+    two = result("rest-summaries")["summaries"][0]
+    body = answer({"summaries": [two, two | {"currency": "SOL"}]})
+    taken = ask(
+        Purpose.REGULAR, known(), lambda target: said(target, body) if "summaries" in target else nothing(target)
+    )
+    assert [query["currency"] for path, query in paths(taken) if path == "get_transaction_log"] == ["BTC", "SOL"]
+    unanswered = ask(Purpose.REGULAR, known(), lambda target: None if "summaries" in target else nothing(target))
+    of = [query["currency"] for path, query in paths(unanswered) if path == "get_transaction_log"]
+    assert of == sorted(deribit.CURRENCIES)
+
+
+def test_a_currency_that_was_traded_in_is_asked_about_even_if_it_is_no_longer_listed() -> None:
+    of = known(since_ms=NOW_MS, until_ms=NOW_MS, instruments=[Traded(None, "XRP_MATIC"), Traded(None, None)])
+    for purpose in (Purpose.RECONCILE, Purpose.BACKFILL):
+        found = [query["currency"] for path, query in paths(ask(purpose, of)) if path == "get_transaction_log"]
+        assert found == ["BTC", "MATIC"]
+
+
+@pytest.mark.parametrize(("age_ms", "is_said"), [(20 * MINUTE_MS, False), (40 * MINUTE_MS, True)])
+def test_that_unfilled_orders_are_forgotten_is_said(age_ms: int, is_said: bool) -> None:
+    taken = ask(Purpose.RECONCILE, known(since_ms=NOW_MS - age_ms))
+    forgotten = [step for step in taken if isinstance(step, Forgotten)]
+    assert ["orders cancelled before" in one.subject for one in forgotten] == [True] * is_said
+
+
+def test_without_a_gap_only_the_current_state_is_asked_for() -> None:
+    assert len(ask(Purpose.RECONCILE, known())) == 3
+
+
+def test_an_order_that_no_list_had_is_asked_for() -> None:
+    of = known(since_ms=NOW_MS, unfinished={"81234567890": Decimal(0), "ETH-5": Decimal(0)})
+
+    def listed(target: str) -> Answer:
+        return said(target, sample("rest-open-orders")) if "get_open_orders" in target else in_bitcoin(target)
+
+    assert paths(ask(Purpose.RECONCILE, of, listed))[-1] == ("get_order_state", {"order_id": "ETH-5"})
+    assert sum(path == "get_order_state" for path, _ in paths(ask(Purpose.RECONCILE, of, listed))) == 1
+
+
+def test_a_position_that_the_record_holds_open_is_asked_for_unless_listed_or_expired() -> None:
+    symbols = ("BTC-PERPETUAL", "ETH-PERPETUAL", "BTC-27NOV26-90000-C", "BTC-25DEC26-90000-C")
+    of = known(since_ms=NOW_MS, positions=[Traded(None, symbol) for symbol in symbols])
+
+    def listed(target: str) -> Answer:
+        return said(target, sample("rest-positions")) if "get_positions" in target else in_bitcoin(target)
+
+    found = [query for path, query in paths(ask(Purpose.RECONCILE, of, listed)) if path == "get_position"]
+    assert found == [{"instrument_name": "BTC-25DEC26-90000-C"}, {"instrument_name": "ETH-PERPETUAL"}]
+
+
+def test_the_transaction_log_is_asked_for_regularly_from_the_newest_entry_on() -> None:
+    found = paths(ask(Purpose.REGULAR, known(since_ms=NOW_MS - DAY_MS)))
+    assert [path for path, _ in found] == ["get_account_summaries", "get_transaction_log"]
+    assert found[1][1]["start_timestamp"] == str(NOW_MS - DAY_MS)
+    first = paths(ask(Purpose.REGULAR, known()))
+    assert first[1][1]["start_timestamp"] == str(NOW_MS - 7 * DAY_MS)
+
+
+def test_instruments_are_asked_for_by_name_but_not_after_they_expired() -> None:
+    symbols = ("ETH_USDC", "BTC-25DEC26-90000-C", "BTC-20NOV26-90000-C")
+    found = paths(ask(Purpose.INSTRUMENTS, known(instruments=[Traded(None, symbol) for symbol in symbols])))
+    assert [query["instrument_name"] for _, query in found] == ["BTC-25DEC26-90000-C", "ETH_USDC"]
+    assert {path for path, _ in found} == {"get_instrument"}
+
+
+def test_pages_are_followed_as_each_list_continues() -> None:
+    """A continuation, and of trades the time of the last one, until there is no more."""
+    pages = {
+        "get_transaction_log": iter(["90000108", "90000004", None]),
+        "get_user_trades": iter(["1795852811001", "1795852812002", None]),
+    }
+
+    def several(target: str) -> Answer:
+        following = next((pages[name] for name in pages if name in target), None)
+        return in_bitcoin(target) if following is None else Answer(0, target, (), next(following))
+
+    found = paths(ask(Purpose.RECONCILE, known(since_ms=NOW_MS - MINUTE_MS), several))
+    logs = [query for path, query in found if path == "get_transaction_log"]
+    assert [query.get("continuation") for query in logs] == [None, "90000108", "90000004"]
+    assert len({query["start_timestamp"] for query in logs}) == 1
+    trades = [query["start_timestamp"] for path, query in found if path.startswith("get_user_trades")]
+    assert trades == [str(NOW_MS - 2 * MINUTE_MS), "1795852811001", "1795852812002"]
+
+
+def test_a_page_whose_rows_have_one_time_cannot_be_followed_and_says_so() -> None:
+    def stuck(target: str) -> Answer:
+        return Answer(0, target, (), "1795852811001") if "get_user_trades" in target else in_bitcoin(target)
+
+    taken = ask(Purpose.RECONCILE, known(since_ms=NOW_MS - MINUTE_MS), stuck)
+    (unanswered,) = [step for step in taken if isinstance(step, Unanswered)]
+    assert "where the next one begins" in unanswered.reason
+
+
+def test_a_list_without_a_period_is_followed_only_as_far_as_the_gap() -> None:
+    row = result("rest-order-history")["orders"][0]
+    times = iter([NOW_MS - MINUTE_MS, NOW_MS - 30 * DAY_MS, NOW_MS - 31 * DAY_MS])
+
+    def listed(target: str) -> Answer:
+        if "get_order_history" not in target:
+            return in_bitcoin(target)
+        orders = [row | {"last_update_timestamp": next(times)}]
+        return said(target, answer({"orders": orders, "continuation": f"{orders[0]['last_update_timestamp']}"}))
+
+    found = paths(ask(Purpose.RECONCILE, known(since_ms=NOW_MS - 10 * MINUTE_MS), listed))
+    assert sum(path == "get_order_history_by_currency" for path, _ in found) == 2
+
+
+def test_a_backfill_goes_back_year_by_year_and_leaves_out_what_is_done() -> None:
+    since_ms = NOW_MS - 800 * DAY_MS
+    taken = ask(Purpose.BACKFILL, known(until_ms=NOW_MS, since_ms=since_ms))
+    first = [step for step in taken if isinstance(step, Completed)]
+    assert {step.history for step in first} == {"orders", "fills", "transactions"}
+    assert min(step.since_ms or 0 for step in first) == since_ms
+    # The year that has not ended is asked for again, from both halves of the history.
+    halves = [query["historical"] for path, query in paths(taken) if path.startswith("get_user_trades")]
+    assert halves == ["true"] * (len(halves) - 1) + ["false"]
+    again = ask(Purpose.BACKFILL, known(until_ms=NOW_MS, since_ms=since_ms, done={step.subject for step in first}))
+    assert not [step for step in again if isinstance(step, Completed)]
+    assert [path for path, _ in paths(again)] == [
+        "get_account_summaries",
+        "get_user_trades_by_currency_and_time",
+        "get_user_trades_by_currency_and_time",
+        "get_transaction_log",
+    ]
+    everything = [step for step in ask(Purpose.BACKFILL, known(until_ms=NOW_MS)) if isinstance(step, Completed)]
+    assert min(step.since_ms or 0 for step in everything) == deribit.OPENED_MS
+
+
+def test_a_period_without_an_answer_is_not_completed() -> None:
+    def silent(target: str) -> Answer | None:
+        return in_bitcoin(target) if "summaries" in target else None
+
+    taken = ask(Purpose.BACKFILL, known(until_ms=NOW_MS, since_ms=NOW_MS - 800 * DAY_MS), silent)
+    assert not [step for step in taken if isinstance(step, Completed)]
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "verdict"),
+    [
+        (200, answer([]), Verdict.ANSWER),
+        (400, error(10028), Verdict.WAIT),
+        (429, error(10028), Verdict.WAIT),
+        (429, b"<html>", Verdict.WAIT),
+        *((400, error(code), Verdict.WAIT) for code in sorted(PASSING)),
+        (400, error(13004), Verdict.REFUSED),
+        (400, error(13009), Verdict.REFUSED),
+        (401, error(10000), Verdict.REFUSED),
+        (401, b"", Verdict.REFUSED),
+        (400, error(10004), Verdict.GONE),
+        (400, error(13021), Verdict.GONE),
+        (400, error(-32602), Verdict.GONE),
+        (404, b"", Verdict.GONE),
+        (400, error(99999), Verdict.TRANSIENT),
+        # An error counts whatever the status.
+        (200, error(13004), Verdict.REFUSED),
+        (200, b"<html>", Verdict.TRANSIENT),
+        (503, b"busy", Verdict.TRANSIENT),
+        (503, answer([]), Verdict.TRANSIENT),
+    ],
+)
+def test_verdicts(status: int, body: bytes, verdict: Verdict) -> None:
+    assert deribit.classify(status, body) is verdict
+
+
+@pytest.mark.parametrize(
+    ("scope", "warning"),
+    [
+        ("account:read block_trade:none connection mainaccount trade:read wallet:read", None),
+        ("account:read trade:read_write wallet:read_write", "can write (trade and wallet)"),
+        ("account:none trade:read wallet:read", "lacks account:read"),
+        ("account:read", "lacks trade:read"),
+        ("", "does not say"),
+    ],
+)
+def test_what_the_key_may_do_is_what_its_login_says(scope: str, warning: str | None) -> None:
+    requests: list[RestRequest] = []
+
+    def log_in(request: RestRequest) -> bytes:
+        requests.append(request)
+        return answer({"access_token": "a", "refresh_token": "b", "scope": scope})
+
+    warnings = outcome(deribit.check(Login(URL, URL, WHO, ())), WHO, log_in)
+    assert [(warning or "") in one for one in warnings] == ([True] if warning else [])
+    (request,) = requests
+    path, _, query = request.address.removeprefix(URL).partition("?")
+    given = {name: one[0] for name, one in parse_qs(query, keep_blank_values=True).items()}
+    assert path == answers.AUTH
+    # A scope would be granted, and the answer would not say what the key may do besides.
+    assert given.keys() == {"grant_type", "client_id", "timestamp", "nonce", "data", "signature"}
+    assert "AMANDASECRECT" not in request.address
+    # Whoever has the signature can log in for a minute: it is sent, and neither shown nor recorded.
+    assert request.url == URL + answers.AUTH
+
+
+def test_a_key_that_may_read_nothing_is_refused() -> None:
+    login = Login(URL, URL, WHO, ())
+    with pytest.raises(Refused, match="may read nothing"):
+        outcome(deribit.check(login), WHO, lambda _request: answer({"scope": "wallet:read trade:none"}))
+
+
+def test_the_clock() -> None:
+    assert deribit.server_time("https://x").url == "https://x/api/v2/public/get_time"
+    assert deribit.server_time_ms(answer(1597026383085)) == 1597026383085
+    for nonsense in (b"", b"{}", answer("soon"), answer(-1), answer([])):
+        with pytest.raises(UNREADABLE):
+            deribit.server_time_ms(nonsense)
+
+
+def test_the_limits_leave_most_to_the_traders_own_programs() -> None:
+    """Less than five requests a second, and of the transaction log half of the one that is allowed."""
+    per_s = min(limit.cost_max / 2 / limit.window_s for limit in deribit.REST_LIMITS)
+    assert per_s < 5
+    assert per_s / deribit.LOG_COST <= 0.5
