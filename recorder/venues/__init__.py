@@ -15,6 +15,7 @@ VENUES = {
     "bybit": "recorder.venues.bybit:Bybit",
     "hyperliquid": "recorder.venues.hyperliquid:Hyperliquid",
     "okx": "recorder.venues.okx:OKX",
+    "deribit": "recorder.venues.deribit:Deribit",
     "binance_spot": "recorder.venues.binance_spot:BinanceSpot",
     "bitget": "recorder.venues.bitget:Bitget",
 }

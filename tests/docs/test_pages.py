@@ -181,6 +181,8 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         "OKX_KEY",
         "OKX_SECRET",
         "OKX_PASSPHRASE",
+        "DERIBIT_KEY",
+        "DERIBIT_SECRET",
         "BINANCE_SPOT_KEY",
         "BINANCE_SPOT_SECRET",
         "BITGET_KEY",
