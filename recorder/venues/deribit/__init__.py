@@ -36,6 +36,7 @@ class Deribit(Venue):
     classify = staticmethod(questions.classify)
     questions = staticmethod(questions.questions)
     decode_answer = staticmethod(answers.decode_answer)
+    ended_order = staticmethod(answers.ended_order)
 
     def streams(self, login: Login) -> tuple[Stream, ...]:
         """One socket, for all instruments."""

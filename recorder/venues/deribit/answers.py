@@ -7,9 +7,10 @@ answered again.
 
 from collections.abc import Callable, Sequence
 from typing import Any
+from urllib.parse import parse_qsl
 
 from recorder.errors import Undecodable
-from recorder.model import CONTROL, DECODED, Decoded, Update
+from recorder.model import CONTROL, DECODED, ENDED, Decoded, OrderUpdate, Update
 from recorder.venues.deribit import ledger
 from recorder.venues.deribit import objects as records
 from recorder.venues.deribit.decode import US_PER_MS, refusal
@@ -40,6 +41,9 @@ ORDERS = f"{API}private/get_order_history_by_currency"
 TRIGGERS = f"{API}private/get_trigger_order_history"
 FILLS = f"{API}private/get_user_trades_by_currency_and_time"
 LOG = f"{API}private/get_transaction_log"
+
+#: The error code of an order that is not known.
+NO_SUCH_ORDER = 10004
 
 _ENVELOPE = names("jsonrpc id result error usIn usOut usDiff testnet")
 _LIST = names("continuation has_more orders trades entries logs")
@@ -144,6 +148,18 @@ def decode_answer(target: str, payload: bytes) -> Decoded:
     at_ms = None if at_us is None else at_us // US_PER_MS
     updates = tuple(update._replace(event_ms=at_ms) for row in rows for update in read(row, around))
     return Decoded(target, DECODED, None, updates, None, _next_page(listing, rows))
+
+
+def ended_order(_status: int, target: str, payload: bytes) -> OrderUpdate | None:
+    """The order of a request for one order, if the exchange does not have it any more.
+
+    It keeps those without a fill for a short time after their end, as its recent history does.
+    """
+    path, _, query = target.removeprefix("GET ").partition("?")
+    error = as_object(as_object(read_json(payload), "answer").get("error"), "error")
+    if path != ORDER or whole(error, "code") != NO_SUCH_ORDER:
+        return None
+    return OrderUpdate(None, 0, 1, None, None, dict(parse_qsl(query))["order_id"], status=ENDED)
 
 
 def _rows(result: Any, place: str) -> list[Fields]:

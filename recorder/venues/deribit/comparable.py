@@ -4,8 +4,8 @@ Amounts are numbers with all digits on both sides, and must be equal. Not compar
 open orders are listed, and all open positions, together with those that were closed since the last settlement.
 """
 
-from recorder.model import AccountUpdate, OrderUpdate, PositionUpdate
-from recorder.venues.comparable import ENDED, Comparable
+from recorder.model import ENDED, AccountUpdate, OrderUpdate, PositionUpdate
+from recorder.venues.comparable import Comparable
 from recorder.venues.deribit.answers import BALANCES, OPEN_ORDERS, POSITIONS
 from recorder.venues.deribit.portal import CHANGES, PORTFOLIO
 

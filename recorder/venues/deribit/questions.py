@@ -117,7 +117,7 @@ _CODES = {
     10000: Verdict.REFUSED,  # not logged in
     13004: Verdict.REFUSED,  # key, secret, signature, time, or a nonce that was used before
     13009: Verdict.REFUSED,
-    10004: Verdict.GONE,  # there is no such order
+    answers.NO_SUCH_ORDER: Verdict.GONE,
     13020: Verdict.GONE,  # there is no such instrument
     13021: Verdict.GONE,  # the key may not ask this
     11042: Verdict.GONE,

@@ -8,6 +8,7 @@ import pytest
 from recorder.model import CONTROL, DECODED, UNDECODED, FillUpdate, OrderUpdate, PositionUpdate, RefusedCommand
 from recorder.venues.deribit import answers
 from recorder.venues.deribit.symbols import EXPIRY_MS, described, expires_ms, native
+from recorder.venues.reading import error_topic
 from tests.unit.deribit.frames import answer, asked, columns, error, result, sample
 
 AT = f"{answers.LOG}?currency=BTC"
@@ -245,6 +246,16 @@ def test_symbols_as_users_write_them(written: str, symbol: str) -> None:
 def test_an_error_is_a_refusal_whatever_the_status() -> None:
     decoded = asked(answers.ORDER, error(10004, "order_not_found"))
     assert (decoded.status, decoded.control) == (CONTROL, RefusedCommand(None, 10004, "order_not_found"))
+
+
+def test_an_order_that_the_exchange_does_not_know_has_ended() -> None:
+    target = f"{answers.ORDER}?order_id=ETH-331562"
+    (ended,) = asked(error_topic(400, target), error(10004, "order_not_found")).updates
+    assert columns(ended) == {"is_snapshot": 0, "is_partial": 1, "order_id": "ETH-331562", "status": "ended"}
+    for other in (error(10028), error(13009), b"<html>", b"{}", answer([])):
+        assert asked(error_topic(400, target), other).updates == ()
+    # Where a list of orders is refused so, no order has ended.
+    assert asked(error_topic(400, f"{answers.ORDERS}?order_id=7"), error(10004)).updates == ()
 
 
 @pytest.mark.parametrize("path", ["public/get_time", "private/get_transfers", "private/get_deposits"])
