@@ -12,7 +12,7 @@ from urllib.parse import quote
 import msgspec
 
 from recorder.clock import NS_PER_MS, utc_text
-from recorder.errors import Refused, Undecodable
+from recorder.errors import Undecodable
 from recorder.venues.bitget import answers, sign
 from recorder.venues.bitget.words import CATEGORIES, FUTURES
 from recorder.venues.paging import Orders, Pages, day, pages, windows
@@ -157,8 +157,6 @@ def check(_login: Login) -> Unrecorded[tuple[str, ...]]:
         told = _Info()
     if not told.permType:
         return ("the exchange does not say what the key may do",)
-    if told.permissions and not any(one.startswith("uta_") for one in told.permissions):
-        raise Refused("The key has no permission for the unified account: give it the rights to read trades and funds.")
     warnings = []
     can = ["trade"] * (told.permType != "read-only") + ["withdraw"] * ("withdraw" in told.permissions)
     if can:
@@ -211,12 +209,9 @@ def _reconcile(known: Known) -> Questions:
     begin_ms = max(known.since_ms - MARGIN_MS, known.now_ms - HISTORY_MS)
     if begin_ms > known.since_ms:
         yield Forgotten(f"everything before {day(begin_ms)}", "the exchange keeps 90 days")
-    histories = list(_histories())
     for window in windows(begin_ms, known.now_ms + MARGIN_MS, SPAN_MS):
-        for history in (one for one in histories if one.has_period):
+        for history in (*_histories(), *_strategies()):
             yield from _history(history, window, found)
-    for history in (one for one in histories if not one.has_period):
-        yield from _history(history, (begin_ms, known.now_ms), found)
     # A conditional order that is in no list would look as if it had ended, because it is not found by this question.
     for order_id in known.unfinished if found.are_all else ():
         if order_id not in found.ids:
@@ -256,18 +251,21 @@ def _instruments(known: Known) -> Questions:
 
 def _backfill(known: Known) -> Questions:
     until_ms = (known.now_ms if known.until_ms is None else known.until_ms) + MARGIN_MS
-    begin_ms = max(known.since_ms or 0, known.now_ms - HISTORY_MS)
-    weekly = [*(one for one in _histories() if one.has_period), *_records()]
+    # A period is asked for whole, even if less of it is wanted, or its subject would say what is not so.
+    kept_ms = known.now_ms - HISTORY_MS
+    begin_ms = max(known.since_ms or 0, kept_ms)
     for window in windows(begin_ms, until_ms, WINDOW_MS, aligned=True):
         # A week that has just ended is asked for again: lists lag behind.
         is_past = window[1] < known.now_ms - DAY_MS
-        for history in weekly:
+        for history in (*_histories(), *_records()):
             subject = f"{history.name}, week of {day(window[0])}"
-            yield from _backfill_one(known, history, subject, (max(window[0], begin_ms), window[1]), is_past)
-    for history in _histories():
-        if not history.has_period:
-            whole = known.now_ms - HISTORY_MS, until_ms
-            yield from _backfill_one(known, history, history.name, whole, is_past=True)
+            yield from _backfill_one(known, history, subject, (max(window[0], kept_ms), window[1]), is_past)
+    # Conditional orders are few: the fewest requests, counted from the beginning of the record.
+    for end_ms in range(until_ms, begin_ms, -SPAN_MS):
+        for history in _strategies():
+            subject = f"{history.name}, 30 days until {day(end_ms)}"
+            window = max(end_ms - SPAN_MS + 1, kept_ms), end_ms
+            yield from _backfill_one(known, history, subject, window, known.until_ms is not None)
     return None
 
 
@@ -287,22 +285,24 @@ class _History(NamedTuple):
     topic: str
     #: What it is a history of, for people.
     kind: str
-    #: Whether it is asked for by period.
-    has_period: bool = True
 
 
 _FILLS = _History("fills", answers.FILLS, {}, "fill", "fills")
 
 
 def _histories() -> Iterator[_History]:
-    """The lists of what is pushed."""
+    """The lists of orders and fills."""
     for line in CATEGORIES:
         yield _History(f"orders of {line}", answers.ORDERS, _of(line), "order", "orders")
     yield _FILLS
+
+
+def _strategies() -> Iterator[_History]:
+    """The lists of conditional orders."""
     for line in CATEGORIES:
         for kind in STRATEGY_TYPES:
             name, query = f"conditional orders of {line}: {kind}", {**_of(line), "type": kind}
-            yield _History(name, answers.STRATEGIES, query, "strategy-order", "conditional orders", has_period=False)
+            yield _History(name, answers.STRATEGIES, query, "strategy-order", "conditional orders")
 
 
 def _records() -> Iterator[_History]:
@@ -314,7 +314,7 @@ def _records() -> Iterator[_History]:
 
 def _history(history: _History, window: tuple[int, int], found: Orders, subject: str = "") -> Pages:
     named = subject or f"{history.name} since {utc_text(window[0] * NS_PER_MS)}"
-    period = {"startTime": str(window[0]), "endTime": str(window[1])} if history.has_period else {}
+    period = {"startTime": str(window[0]), "endTime": str(window[1])}
     return (yield from _list(named, history.path, {**history.query, **period}, history.topic, found))
 
 

@@ -84,11 +84,13 @@ _FILL_KINDS = {
 #: What is in the name of a record's type → the type of a transaction; the first that is found counts.
 _RECORD_TYPES = (
     ("SETTLE_FEE_USER", "funding"),
+    ("REBASE", "other"),
     ("DELIVERY", "settlement"),
     ("BURST_", "liquidation"),
     ("FORCE_", "liquidation"),
     ("ADL_", "liquidation"),
-    ("OFFSET_", "liquidation"),
+    ("OFFSET_REDUCE", "liquidation"),
+    ("OFFSET_IN_SSM", "trade"),
     ("LIQ_", "liquidation"),
     ("RISK_", "liquidation"),
     ("INTEREST", "interest"),
@@ -104,6 +106,7 @@ _RECORD_TYPES = (
     ("SMALL_ASSET", "conversion"),
     ("INS_LOAN", "other"),
     ("TRANSFER", "transfer"),
+    ("PAPTRADING", "transfer"),
     ("DEPOSIT", "deposit"),
     ("WITHDRAW", "withdrawal"),
 )
