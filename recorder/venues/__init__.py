@@ -18,6 +18,7 @@ VENUES = {
     "deribit": "recorder.venues.deribit:Deribit",
     "binance_spot": "recorder.venues.binance_spot:BinanceSpot",
     "bitget": "recorder.venues.bitget:Bitget",
+    "kraken": "recorder.venues.kraken:Kraken",
 }
 
 #: The venue that is simulated where none is named.

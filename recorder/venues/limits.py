@@ -1,6 +1,7 @@
 """Limits of the rate of requests, as an exchange keeps them."""
 
 from collections import defaultdict, deque
+from math import ceil
 
 
 class RateLimit:
@@ -64,3 +65,42 @@ class RateLimit:
 
     def _is_over(self, spent: deque[tuple[int, int]], now_ms: int) -> bool:
         return not spent or now_ms - spent[-1][0] >= self._window_ms
+
+
+class DecayingLimit:
+    """A counter that rises with each request, and falls with time. Refused requests do not count.
+
+    Args:
+        count_max: what it may reach.
+        falls_per_s: by how much it falls in a second.
+    """
+
+    def __init__(self, count_max: int, falls_per_s: float) -> None:
+        self._count_max = count_max
+        self._falls_per_ms = falls_per_s / 1000
+        #: Who → what the counter was, and when, milliseconds since 1970. Those at 0 are not kept.
+        self._counters: dict[str, tuple[float, int]] = {}
+
+    def spend(self, who: str, now_ms: int, weight: int = 1) -> int:
+        """Raise the counter.
+
+        Args:
+            who: a key.
+            now_ms: the exchange's clock, milliseconds since 1970.
+            weight: of the request.
+
+        Returns:
+            0, or the milliseconds after which it would be admitted: the request is refused.
+        """
+        if who not in self._counters:  # forget those that are idle: their number is unlimited
+            self._counters = {one: held for one, held in self._counters.items() if self._count(one, now_ms)}
+        count = self._count(who, now_ms)
+        over = count + weight - self._count_max
+        if over > 0:
+            return ceil(over / self._falls_per_ms)
+        self._counters[who] = count + weight, now_ms
+        return 0
+
+    def _count(self, who: str, now_ms: int) -> float:
+        count, at_ms = self._counters.get(who, (0.0, now_ms))
+        return max(count - (now_ms - at_ms) * self._falls_per_ms, 0.0)

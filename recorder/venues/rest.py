@@ -1,5 +1,6 @@
 """Logins, and requests to a venue's REST interface: how they are made, what they are for, what answers mean. Pure."""
 
+import threading
 from collections import deque
 from collections.abc import Callable, Collection, Generator, Mapping
 from decimal import Decimal
@@ -35,6 +36,7 @@ class Credentials:
         self._values = {**(public or {}), **secret}
         self._secrets = tuple(secret.values())
         self._learned: deque[str] = deque(maxlen=LEARNED_MAX)
+        self._nonce, self._nonce_lock = 0, threading.Lock()
 
     @property
     def secrets(self) -> tuple[str, ...]:
@@ -44,6 +46,18 @@ class Credentials:
     def learn(self, *secrets: str) -> None:
         """Note secrets that the exchange gave for these credentials, such as a token. From any thread."""
         self._learned.extend(one for one in secrets if one not in self.secrets)
+
+    def nonce(self, least: int) -> int:
+        """A number greater than all before, for exchanges that take no smaller one with a later request.
+
+        From any thread. Where it is a time, it also rises from run to run.
+
+        Args:
+            least: it is no smaller.
+        """
+        with self._nonce_lock:
+            self._nonce = max(self._nonce + 1, least)
+            return self._nonce
 
     def __getitem__(self, name: str) -> str:
         return self._values[name]

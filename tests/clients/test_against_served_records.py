@@ -20,6 +20,7 @@ SERVED = "served record"
 CCXT = {
     "bybit": {"order", "execution", "position", "wallet"},
     "hyperliquid": {"orderUpdates", "userFills", "allDexsClearinghouseState"},
+    "kraken": {"executions", "balances"},
     "okx": {"orders", "positions", "account"},
 }
 
@@ -57,9 +58,11 @@ def test_ccxt_understands_a_served_record(recorded: tuple[str, Recorded], served
         with Watching(venue, served.url, served.keys[-1], served.options.secret, markets) as client:
             client.wait_heard(len(pushes))
             served.wait_finished(timeout_s=60)
-            trades, positions = client.ask("fetch_my_trades"), client.ask("fetch_positions")
+            trades = client.ask("fetch_my_trades")
+            # ccxt cannot read Kraken's answer that there are none.
+            positions = [] if venue == "kraken" else client.ask("fetch_positions")
             balance = client.ask("fetch_balance")
-        if venue != "hyperliquid":
+        if venue not in {"hyperliquid", "kraken"}:
             counts["logins"] = client.logins
         counts["sent"] = counts["stored"] = len(pushes)
         assert [one.frame for one in client.heard] == [one.frame for one in pushes]

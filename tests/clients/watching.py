@@ -14,6 +14,7 @@ from typing import Any, NamedTuple, Self
 
 from recorder.model import CONTROL, PUSH
 from recorder.venues.okx.stand_in.conversation import passphrase_of
+from tests.clients import checks_kraken
 from tests.waiting import wait_until
 
 #: What is watched.
@@ -52,6 +53,10 @@ def connect(venue: str, url: str, key: str, secret: str) -> Any:
         client.apiKey, client.secret, client.password = key, secret, passphrase_of(secret)
         client.urls["api"] = {"rest": url, "ws": f"{socket}/ws/v5"}
         client.has["fetchCurrencies"] = False
+    elif venue == "kraken":
+        client.apiKey, client.secret = key, secret
+        client.urls["api"] = {**client.urls["api"], "public": url, "private": url}
+        client.urls["api"]["ws"] = {**client.urls["api"]["ws"], "privateV2": f"{socket}/v2"}
     else:
         client.walletAddress = key
         client.urls["api"] = {**client.urls["api"], "public": url, "ws": {"public": f"{socket}/ws"}}
@@ -136,7 +141,9 @@ class Watching:
                 self.markets = list((await client.load_markets()).values())
             else:
                 client.set_markets(self.markets)
-            watching = [asyncio.create_task(self._watch(name)) for name in WATCHED]
+            # On Kraken's spot markets there are no positions.
+            watched = [name for name in WATCHED if name != "watch_positions" or client.id != "kraken"]
+            watching = [asyncio.create_task(self._watch(name)) for name in watched]
             self._ready.set()
             await self._stop.wait()
             for task in watching:
@@ -215,6 +222,8 @@ _UNDERSTOOD: dict[str, Any] = {
     "orders": _orders,
     "positions": lambda _client, _data, resolved: resolved["positions"],
     "account": lambda client, data, _: [client.balance[one["ccy"]] for one in data[0]["details"]],
+    "executions": lambda client, data, _: checks_kraken.read(client, data),
+    "balances": lambda client, data, _: [client.balance["spot"][one["asset"]] for one in data],
     "spotState": lambda client, data, _: [client.balance["spot"][one["coin"]] for one in data["spotState"]["balances"]],
 }
 
@@ -246,7 +255,12 @@ def compare(venue: str, heard: Iterable[Heard], record: Iterable[Stored], counts
     """Each frame that the client heard says to it what the typed rows of the same stored frame say."""
     from tests.clients import checks_okx, test_parsers_bybit, test_parsers_hyperliquid
 
-    modules = {"bybit": test_parsers_bybit, "hyperliquid": test_parsers_hyperliquid, "okx": checks_okx}
+    modules = {
+        "bybit": test_parsers_bybit,
+        "hyperliquid": test_parsers_hyperliquid,
+        "kraken": checks_kraken,
+        "okx": checks_okx,
+    }
     checks: Any = modules[venue].CHECKS
     rows = {one.frame: one.rows for one in record}
     for one in heard:

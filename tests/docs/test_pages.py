@@ -188,6 +188,8 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         "BITGET_KEY",
         "BITGET_SECRET",
         "BITGET_PASSPHRASE",
+        "KRAKEN_KEY",
+        "KRAKEN_SECRET",
         "HEDGE_KEY",
         "HEDGE_SECRET",
     ):

@@ -20,7 +20,8 @@ from tests.faults.scene import COVERED, Scene
 from tests.integration.process import Folder
 from tests.waiting import wait_until
 
-pytestmark = pytest.mark.long
+#: Kraken allows few requests, so that a reconciliation after several gaps may take a minute.
+pytestmark = [pytest.mark.long, pytest.mark.timeout(600)]
 
 WITH_KEYS = [name for name in VENUES if any(field.is_secret for field in venue_named(name).credential_fields)]
 

@@ -33,7 +33,9 @@ from recorder.venues import VENUES, venue_named
 from recorder.venues.hyperliquid import Hyperliquid, questions
 from recorder.venues.hyperliquid import rest as answers
 from recorder.venues.hyperliquid.stand_in import rest as server
-from recorder.venues.limits import RateLimit
+from recorder.venues.kraken import Kraken
+from recorder.venues.kraken.stand_in import rest as kraken_server
+from recorder.venues.limits import DecayingLimit, RateLimit
 from recorder.venues.rest import Credentials, RestLimit
 from recorder.venues.stand_in import Request
 from tests.client import fetch
@@ -174,15 +176,25 @@ def small_limits(monkeypatch: pytest.MonkeyPatch) -> None:
 def exceeded(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """How long a stand-in told clients to wait, each time that a rate limit was exceeded, milliseconds."""
     waits: list[int] = []
-    spend = RateLimit.spend
 
-    def counted(self: RateLimit, who: str, now_ms: int, weight: int = 1) -> int:
-        wait_ms = spend(self, who, now_ms, weight)
-        waits.extend([wait_ms] * bool(wait_ms))
-        return wait_ms
+    def counting(spend: Callable[..., int]) -> Callable[..., int]:
+        def counted(self: object, who: str, now_ms: int, weight: int = 1) -> int:
+            wait_ms = spend(self, who, now_ms, weight)
+            waits.extend([wait_ms] * bool(wait_ms))
+            return wait_ms
 
-    monkeypatch.setattr(RateLimit, "spend", counted)
+        return counted
+
+    for limit in (RateLimit, DecayingLimit):
+        monkeypatch.setattr(limit, "spend", counting(limit.spend))
     return waits
+
+
+def quick_limits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a counter that falls by 1 in two seconds fall a hundred times as fast."""
+    monkeypatch.setattr(kraken_server, "FALLS_PER_S", kraken_server.FALLS_PER_S * 100)
+    limits = tuple(one._replace(window_s=one.window_s / 100) for one in Kraken.rest_limits)
+    monkeypatch.setattr(Kraken, "rest_limits", limits)
 
 
 def past_of(venue_name: str, now_ms: int, pushes: int, days: int = 70) -> SimulatorOptions:
@@ -226,6 +238,7 @@ def test_history_of_an_exchange_is_complete_although_it_was_interrupted_twice(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, exceeded: list[int], venue_name: str, pushes: int
 ) -> None:
     """With the limits, pages and windows of its stand-in. FMex has no history; for Hyperliquid, see below."""
+    quick_limits(monkeypatch)
     now_ms = Clock().wall_ms()
     days = 12 if pushes == FEW else 70
     with Simulator(past_of(venue_name, now_ms, pushes, days)) as exchange:

@@ -1,0 +1,45 @@
+"""How Kraken's amounts enter the books. Pure.
+
+Source: docs.kraken.com, "Get Ledgers Info": each change of a balance is an entry with the amount, the fee besides it,
+and the balance after both. A spot fill is two entries, one for each currency. Amounts are exact decimals.
+"""
+
+from decimal import Decimal
+
+from recorder.model import Instrument
+from recorder.venues.base import Accounting, Execution, Ledger, Move, PnlReading
+from recorder.venues.kraken.names import MAIN, split
+from recorder.venues.moves import exchanged
+
+
+class KrakenLedger(Ledger):
+    """Implements `recorder.venues.base.Ledger`."""
+
+    has_trades = True
+    reads_frames = False
+
+    def decimals(self, _wallet: str | None) -> int | None:
+        """All digits are sent."""
+        return None
+
+    def owned(self, _wallet: str | None, balance: Decimal | None, _payload: bytes) -> Decimal | None:
+        """The balance, which is the newest entry's `balance`."""
+        return balance
+
+    def moves(self, fill: Execution, contract: Instrument) -> tuple[Move, ...] | None:
+        """What was exchanged."""
+        if contract.base is None or contract.quote is None:
+            return None
+        return exchanged(fill, MAIN, contract.base, contract.quote)
+
+
+class KrakenAccounting(Accounting):
+    """Implements `recorder.venues.base.Accounting`."""
+
+    readings: tuple[PnlReading, ...] = ()
+    ledger: Ledger | None = KrakenLedger()
+
+    def instrument(self, symbol: str, market: str | None = None) -> Instrument:
+        """By the rule for symbols: `BTC/USD`."""
+        base, quote = split(symbol) or (None, None)
+        return Instrument(None, 0, market, symbol, "spot", base, quote, quote, "1")

@@ -1,0 +1,63 @@
+"""The client's side of Kraken's private socket, as a state machine. Pure.
+
+There is no login: each subscription carries the token that REST gave for this connection. It is valid for 15 minutes,
+and then for as long as the connection has a private subscription.
+Source: docs.kraken.com, "Spot WebSocket Authentication", "Executions", "Balances", "Ping".
+"""
+
+from collections.abc import Mapping
+
+from recorder.errors import Refused
+from recorder.model import Acknowledged, Control, RefusedCommand
+from recorder.venues.base import Command, PushSession, json_command
+from recorder.venues.kraken.decode import BALANCES, EXECUTIONS
+from recorder.venues.rest import Token
+
+PATH = "/v2"
+
+#: Topic → parameters of its subscription. The newest fills at each subscription may be of a gap.
+TOPICS: dict[str, Mapping[str, object]] = {
+    EXECUTIONS: {"snap_orders": True, "snap_trades": True, "order_status": True},
+    BALANCES: {"snapshot": True},
+}
+_COMMAND_IDS = {topic: number for number, topic in enumerate(TOPICS, 1)}
+_PING_ID = 100
+
+#: Errors about the token, not about the topic.
+_TOKEN_ERRORS = ("ESession:", "EAuth:", "EAPI:Invalid")
+
+
+class KrakenSession(PushSession):
+    """The protocol of a private socket."""
+
+    def __init__(self, token: Token | None) -> None:
+        super().__init__(TOPICS)
+        self._token = "" if token is None else token.text
+
+    def opening(self, now_ms: int) -> list[Command]:
+        """Subscribe. What anybody could subscribe with for some minutes is not recorded."""
+        return [self._subscribe(topic) for topic in self.topics]
+
+    def _subscribe(self, topic: str) -> Command:
+        params = {"channel": topic, **TOPICS[topic], "token": self._token}
+        command = {"method": "subscribe", "params": params, "req_id": _COMMAND_IDS[topic]}
+        return json_command(command, params={**params, "token": "***"})
+
+    def receive(self, control: Control, now_ms: int) -> list[Command]:
+        """Take a control frame."""
+        match control:
+            case RefusedCommand(_, _, message) if message.startswith(_TOKEN_ERRORS):
+                raise Refused(
+                    f"The exchange refused the token ({message}); check that the key exists and may use WebSockets."
+                )
+            case RefusedCommand(command_id, _, message, topics):
+                named = [topic for topic in self.topics if str(_COMMAND_IDS[topic]) == command_id]
+                # One that names nothing may be of any topic that was not answered yet.
+                self.refuse(named or topics or self.missing(), message)
+            case Acknowledged(topics, command_id):
+                self.acknowledge(topics or [one for one in self.topics if str(_COMMAND_IDS[one]) == command_id])
+        return []
+
+    def heartbeat(self, now_ms: int) -> Command:
+        """A ping, which the answer shows the exchange's clock for."""
+        return json_command({"method": "ping", "req_id": _PING_ID})

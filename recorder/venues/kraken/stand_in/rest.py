@@ -1,0 +1,198 @@
+"""The exchange's side of REST: authentication, limits, and an answer for each path that a recorder asks for. Pure.
+
+Source: docs.kraken.com, "Spot REST": the pages of the paths, "Rate Limits", "Errors".
+"""
+
+import hmac
+from collections.abc import Callable, Iterable, Mapping
+from decimal import Decimal
+from functools import partial
+from urllib.parse import parse_qsl
+
+from recorder.clock import NS_PER_MS, utc_text
+from recorder.venues.kraken import answers, questions, sign
+from recorder.venues.kraken.portal import PATH
+from recorder.venues.kraken.stand_in import frames, listed
+from recorder.venues.kraken.stand_in.conversation import token_of
+from recorder.venues.kraken.stand_in.listed import Rows
+from recorder.venues.kraken.stand_in.spelling import code_of
+from recorder.venues.limits import DecayingLimit
+from recorder.venues.stand_in import AccountQuery, Backend, HttpError, PortalAccess, Reply, Request
+from recorder.venues.view import AccountView, Entry, Span
+
+ASSETS = "/0/public/Assets"
+PRIVATE = "/0/private/"
+
+#: What the counter of a key may reach, and by how much it falls in a second: of the tier that traders have.
+COUNT_MAX, FALLS_PER_S = 20, 0.5
+#: Path → by how much a request raises it; of any other path by 1.
+_WEIGHTS = {answers.TRADES: questions.HISTORY_COST, answers.LEDGER: questions.HISTORY_COST}
+
+#: Longer than any simulated or recorded account is old, seconds.
+_EVER_S = 10.0**9
+
+Asked = Mapping[str, str]
+
+
+class _Refused(Exception):
+    """A request is refused with an error of the exchange."""
+
+
+class KrakenRequestHandler:
+    """Implements `recorder.venues.stand_in.RequestHandler`, which documents the methods."""
+
+    def __init__(self, backend: Backend) -> None:
+        self._backend = backend
+        self._limit = DecayingLimit(COUNT_MAX, FALLS_PER_S)
+        #: Key → the greatest nonce so far.
+        self._nonces: dict[str, int] = {}
+
+    def handle(self, request: Request) -> bytes | Reply | AccountQuery | PortalAccess:
+        """Decide how to answer one request, or refuse it."""
+        path, _, query = request.target.partition("?")
+        if path == PATH:
+            # Clients name their account when they subscribe.
+            return PortalAccess(None, dict(parse_qsl(query)), path)
+        try:
+            if path.startswith(PRIVATE):
+                return self._private(request, path)
+            return self._public(path, dict(parse_qsl(query)))
+        except _Refused as refused:
+            return frames.refusal(str(refused))
+
+    def error_body(self, error: HttpError) -> bytes:
+        """The body of an answer with another HTTP status than 200."""
+        return frames.refusal(f"EGeneral:{error.message}")
+
+    def _public(self, path: str, asked: Asked) -> bytes:
+        if path == answers.TIME:
+            now_s = self._backend.clock_ms() // 1000
+            return frames.answer({"unixtime": now_s, "rfc1123": utc_text(now_s * 1000 * NS_PER_MS)})
+        terms = self._backend.terms
+        if path == ASSETS:
+            coins = dict.fromkeys(coin for one in terms for coin in (one.base, one.quote))
+            return frames.answer({code_of(coin): listed.asset(coin) for coin in coins})
+        if path != answers.PAIRS:
+            raise _Refused("EGeneral:Unknown method")
+        pairs = dict(map(frames.listed_pair, terms))
+        if "pair" in asked:
+            pairs = listed.named(pairs, asked["pair"].split(","))
+            if not pairs:
+                raise _Refused("EQuery:Unknown asset pair")
+        return frames.answer(pairs)
+
+    def _private(self, request: Request, path: str) -> bytes | AccountQuery:
+        if request.method != "POST":
+            raise _Refused("EGeneral:Unknown method")
+        asked = dict(parse_qsl(request.body.decode(errors="replace")))
+        key, secret = self._authenticate(request, path, asked.get("nonce", ""))
+        now_ms = self._backend.clock_ms()
+        if self._limit.spend(key, now_ms, _WEIGHTS.get(path, 1)):
+            raise _Refused("EAPI:Rate limit exceeded")
+        if path == answers.TOKEN:
+            return frames.answer({"token": token_of(key, secret, now_ms), "expires": 900})
+        if path == answers.KEY:
+            return frames.answer(listed.key_info())
+        read = _ANSWERS.get(path)
+        if read is None:
+            raise _Refused("EGeneral:Unknown method")
+        return AccountQuery(key, partial(self._answer, read, asked))
+
+    def _answer(self, read: "_Read", asked: Asked, account: AccountView) -> bytes:
+        try:
+            return frames.answer(read(account, asked, self._backend))
+        except _Refused as refused:
+            return frames.refusal(str(refused))
+
+    def _authenticate(self, request: Request, path: str, nonce: str) -> tuple[str, str]:
+        given = {name.upper(): value for name, value in request.headers.items()}
+        key = given.get("API-KEY", "")
+        secret = self._backend.secret_of(key)
+        if secret is None or self._backend.is_expired(key):
+            raise _Refused("EAPI:Invalid key")
+        right = sign.signature(secret, path, nonce, request.body)
+        if not hmac.compare_digest(right.encode(), given.get("API-SIGN", "").encode()):
+            raise _Refused("EAPI:Invalid signature")
+        if not nonce.isascii() or not nonce.isdigit() or int(nonce) <= self._nonces.get(key, 0):
+            raise _Refused("EAPI:Invalid nonce")
+        self._nonces[key] = int(nonce)
+        return key, secret
+
+
+_Read = Callable[[AccountView, Asked, Backend], object]
+
+
+def _balances(account: AccountView, _asked: Asked, _backend: Backend) -> object:
+    return dict(map(listed.balance, account.balances()))
+
+
+def _open_orders(account: AccountView, _asked: Asked, _backend: Backend) -> object:
+    return {"open": dict(map(listed.order, account.open_orders()))}
+
+
+def _one_order(account: AccountView, asked: Asked, _backend: Backend) -> object:
+    states = [account.order(order_id) for order_id in asked.get("txid", "").split(",")]
+    found = [state for state in states if state is not None]
+    if not found:
+        raise _Refused(answers.NO_SUCH_ORDER)
+    return dict(map(listed.order, found))
+
+
+def _ended_orders(account: AccountView, asked: Asked, backend: Backend) -> object:
+    since_ms, until_ms = _span(account, asked, backend, "orders")
+    ended = map(listed.order, account.closed_orders(None, 0, account.now_ms + 1, None, 10**9))
+    kept = ((key, row) for key, row in ended if since_ms <= listed.closed_ms(row) < until_ms)
+    newest_first = sorted(kept, key=lambda one: listed.closed_ms(one[1]), reverse=True)
+    return _page("closed", newest_first, asked)
+
+
+def _trades(account: AccountView, asked: Asked, backend: Backend) -> object:
+    return _page("trades", _history(account.fills, listed.trade, account, asked, backend, "fills"), asked)
+
+
+def _ledger(account: AccountView, asked: Asked, backend: Backend) -> object:
+    return _page("ledger", _history(account.transactions, listed.entry, account, asked, backend, "transactions"), asked)
+
+
+def _positions(_account: AccountView, _asked: Asked, _backend: Backend) -> object:
+    return {}
+
+
+_ANSWERS: dict[str, _Read] = {
+    answers.BALANCES: _balances,
+    answers.OPEN_ORDERS: _open_orders,
+    answers.ORDER: _one_order,
+    answers.ORDERS: _ended_orders,
+    answers.TRADES: _trades,
+    answers.LEDGER: _ledger,
+    answers.POSITIONS: _positions,
+}
+
+
+def _history(
+    read: Callable[[Span], Iterable[Entry]],
+    row_of: listed.RowOf,
+    account: AccountView,
+    asked: Asked,
+    backend: Backend,
+    kind: str,
+) -> Rows:
+    since_ms, until_ms = _span(account, asked, backend, kind)
+    return [row_of(entry.state) for entry in read(Span(since_ms=since_ms, until_ms=until_ms))]
+
+
+def _span(account: AccountView, asked: Asked, backend: Backend, kind: str) -> tuple[int, int]:
+    """From which time on, and before which, milliseconds: the start is not included, the end is."""
+    kept_ms = backend.retained_since_ms(kind, _EVER_S, account.now_ms)
+    start, end = (_milliseconds(asked.get(name, "")) for name in ("start", "end"))
+    return max(kept_ms, 0 if start is None else start + 1), account.now_ms + 1 if end is None else end + 1
+
+
+def _milliseconds(seconds: str) -> int | None:
+    is_number = seconds.isascii() and seconds.replace(".", "", 1).isdigit()
+    return int(Decimal(seconds) * 1000) if is_number else None
+
+
+def _page(name: str, rows: Rows, asked: Asked) -> object:
+    ofs = int(asked["ofs"]) if asked.get("ofs", "").isdigit() else 0
+    return {name: dict(rows[ofs : ofs + answers.PAGE_ROWS]), "count": len(rows)}
