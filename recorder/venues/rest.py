@@ -1,10 +1,10 @@
 """Logins, and requests to a venue's REST interface: how they are made, what they are for, what answers mean. Pure."""
 
-import threading
 from collections import deque
 from collections.abc import Callable, Collection, Generator, Mapping
 from decimal import Decimal
 from enum import Enum, auto
+from queue import SimpleQueue
 from typing import NamedTuple, TypeVar
 
 from recorder.model import Update
@@ -36,7 +36,9 @@ class Credentials:
         self._values = {**(public or {}), **secret}
         self._secrets = tuple(secret.values())
         self._learned: deque[str] = deque(maxlen=LEARNED_MAX)
-        self._nonce, self._nonce_lock = 0, threading.Lock()
+        #: The newest nonce, which one thread at a time can have.
+        self._nonces = SimpleQueue[int]()
+        self._nonces.put(0)
 
     @property
     def secrets(self) -> tuple[str, ...]:
@@ -55,9 +57,9 @@ class Credentials:
         Args:
             least: it is no smaller.
         """
-        with self._nonce_lock:
-            self._nonce = max(self._nonce + 1, least)
-            return self._nonce
+        nonce = max(self._nonces.get() + 1, least)
+        self._nonces.put(nonce)
+        return nonce
 
     def __getitem__(self, name: str) -> str:
         return self._values[name]
