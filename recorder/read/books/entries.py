@@ -161,7 +161,7 @@ def _of_states(rows: Iterable[Any], ledger: Ledger) -> Iterator[State]:
 def _of_fills(
     fills: Iterable[Fill], known: Mapping[tuple[str, str], Instrument], accounting: Accounting, ledger: Ledger
 ) -> Iterator[Event]:
-    for fill in fills:
+    for fill in fills if ledger.has_trades else _as_executed(fills):
         if fill.symbol is None:
             continue
         execution = Execution(
@@ -184,6 +184,18 @@ def _of_fills(
         elif fill.trade_id is not None:
             of = fill.at_ms, fill.market, fill.symbol, fill.trade_id
             yield Trade(*of, True, moves, "trade", key, subject, None)
+
+
+def _as_executed(fills: Iterable[Fill]) -> Iterator[Fill]:
+    """Fills of one millisecond by their ids, where some were pushed and others asked for: their receipt says nothing.
+
+    Balances are told between the fills of an order, and belong between them in the books.
+    """
+    for _, together in groupby(fills, key=attrgetter("at_ms")):
+        several = list(together)
+        if len({one.session_id for one in several}) > 1:
+            several.sort(key=lambda one: (one.symbol or "", len(one.trade_id or ""), one.trade_id or ""))
+        yield from several
 
 
 def _of_transactions(rows: Iterable[Transaction]) -> Iterator[Event]:
