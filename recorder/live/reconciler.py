@@ -302,6 +302,7 @@ class Reconciler(Thread):
                 last_fill_ms=known.last_fill_ms,
                 positions=known.positions,
                 instruments=known.instruments,
+                balances=known.balances,
             ),
         )
         failed: list[str] = to.failed

@@ -39,7 +39,7 @@ from recorder.store.schema import (
     runs,
     sessions,
 )
-from recorder.store.state_index import THINGS, latest, symbol_of_order
+from recorder.store.state_index import THINGS, ThingKey, latest, symbol_of_order
 from recorder.venues.comparable import Passed, Seen
 from recorder.venues.reading import masked_topic
 from recorder.venues.rest import Traded
@@ -203,6 +203,8 @@ class KnownOrders(NamedTuple):
     positions: tuple[Traded, ...] = ()
     #: What the account trades, as far as the record knows.
     instruments: frozenset[Traded] = frozenset()
+    #: Currency and wallet of the balances that are not known to be zero.
+    balances: frozenset[ThingKey] = frozenset()
 
 
 class EndedGap(NamedTuple):
@@ -295,18 +297,24 @@ def known_orders(connection: Connection, ended: Sequence[EndedGap], held: Curren
     positions = _open_positions(connection, gap.account_id)
     known = frozenset(traded_instruments(connection, gap.account_id))
     instruments = known.union(traded.values(), () if held is None else held.traded())
-    return KnownOrders(gap.begins_ns, filled, newest_order_id, until_ns, traded, last_fill_ms, positions, instruments)
+    found = positions, instruments, frozenset(_not_zero(connection, gap.account_id, account_updates, "balance"))
+    return KnownOrders(gap.begins_ns, filled, newest_order_id, until_ns, traded, last_fill_ms, *found)
+
+
+def _not_zero(connection: Connection, account_id: int, table: Table, name: str) -> Iterator[ThingKey]:
+    """The things of an account of which this number is not known to be zero, whoever recorded them."""
+    t = table.c
+    for thing, row in latest(connection, account_id, table, NOW_NS).items():
+        this = t.account_id == account_id, t.session_id == row.session_id, t.seq == row.seq, t.item == row.item
+        number = connection.scalar(select(t[name]).where(*this))
+        if number is None or Decimal(number) != _ZERO:
+            yield thing
 
 
 def _open_positions(connection: Connection, account_id: int) -> tuple[Traded, ...]:
-    """The markets and symbols of positions that are not known to be flat, whoever recorded them."""
-    p = position_updates.c
-    found: set[tuple[str, str, str]] = set()
-    for (symbol, market, side, *_), row in latest(connection, account_id, position_updates, NOW_NS).items():
-        this = p.account_id == account_id, p.session_id == row.session_id, p.seq == row.seq, p.item == row.item
-        quantity = connection.scalar(select(p.quantity).where(*this))
-        if quantity is None or Decimal(quantity) != _ZERO:
-            found.add((market or "", symbol or "", side or ""))
+    """The markets and symbols of positions that are not known to be flat."""
+    things = _not_zero(connection, account_id, position_updates, "quantity")
+    found = {(market or "", symbol or "", side or "") for symbol, market, side, *_ in things}
     return tuple(Traded(market or None, symbol, side or None) for market, symbol, side in sorted(found))
 
 

@@ -208,6 +208,9 @@ class Known(NamedTuple):
     #: For `RECONCILE`, what the positions are of that are not flat in the record. Where the venue lists only open
     #: positions, ask for these one by one: the answer says that one was closed, and the list says nothing.
     positions: Collection["Traded"] = ()
+    #: For `RECONCILE`, currency and wallet of the balances that are not zero in the record. Where a list leaves out
+    #: zeros, one that is missing has been spent, and only a list with zeros says so.
+    balances: Collection[tuple[str | None, ...]] = ()
 
 
 class Question(NamedTuple):

@@ -6,14 +6,14 @@ archived after 90 days. Money that comes and goes is pushed and in no list that 
 Source: developers.binance.com/docs/binance-spot-api-docs, "REST API", "Errors"; "Wallet", "Get API Key Permission".
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from urllib.parse import urlencode
 
 import msgspec
 
 from recorder.clock import NS_PER_MS, utc_text
 from recorder.errors import Refused
-from recorder.model import OrderUpdate, Update
+from recorder.model import AccountUpdate, OrderUpdate, Update
 from recorder.venues.binance_spot import answers, sign
 from recorder.venues.paging import Pages, pages, windows
 from recorder.venues.rest import (
@@ -166,7 +166,7 @@ def questions(purpose: Purpose, known: Known) -> Questions:
     """What to ask for a purpose."""
     match purpose:
         case Purpose.SNAPSHOT:
-            return _snapshot(Traded(known), omit_zero=True)
+            return _snapshot(Traded(known))
         case Purpose.RECONCILE:
             return _reconcile(known)
         case Purpose.REGULAR:
@@ -204,10 +204,12 @@ class Traded:
         self._symbols.update(symbol for symbol, _ in found if symbol)
 
 
-def _snapshot(found: Traded, *, omit_zero: bool) -> Questions:
-    # A list without zeros is short, but it would leave an asset that was spent in a gap at what it was before.
-    zeros = {"omitZeroBalances": "true"} if omit_zero else {}
-    yield _question("balances", answers.ACCOUNT, zeros, "outboundAccountPosition")
+def _snapshot(found: Traded, spent: Collection[tuple[str | None, ...]] = ()) -> Questions:
+    """The current state; with zeros, if one of these balances (currency first) may have been spent."""
+    answer = yield _question("balances", answers.ACCOUNT, {"omitZeroBalances": "true"}, "outboundAccountPosition")
+    listed = () if answer is None else (one.currency for one in answer.updates if isinstance(one, AccountUpdate))
+    if answer is not None and not {of[0] for of in spent} <= set(listed):
+        yield _question("balances of zero", answers.ACCOUNT, {}, "outboundAccountPosition")
     answer = yield _question("open orders", answers.OPEN_ORDERS, {}, "executionReport")
     if answer is not None:
         found.take(answer.updates)
@@ -216,7 +218,7 @@ def _snapshot(found: Traded, *, omit_zero: bool) -> Questions:
 
 def _reconcile(known: Known) -> Questions:
     found = Traded(known)
-    yield from _snapshot(found, omit_zero=False)
+    yield from _snapshot(found, known.balances)
     if known.since_ms is None:
         return None
     begin_ms = known.since_ms - MARGIN_MS

@@ -7,7 +7,7 @@ from urllib.parse import parse_qs
 import pytest
 
 from recorder.errors import UNREADABLE, Refused
-from recorder.model import OrderUpdate
+from recorder.model import AccountUpdate, OrderUpdate
 from recorder.venues.binance_spot import answers
 from recorder.venues.binance_spot import questions as binance
 from recorder.venues.rest import (
@@ -68,8 +68,20 @@ def test_a_request_is_signed_at_the_end_of_its_address() -> None:
     assert request.signed.startswith(f"&recvWindow=5000&timestamp={NOW_MS}&signature=")
 
 
-def test_before_the_record_there_is_only_the_state_and_every_asset_is_asked_for() -> None:
-    assert asked(ask(Purpose.RECONCILE, known())) == [("account", {}), ("openOrders", {})]
+def test_before_the_record_there_is_only_the_state() -> None:
+    assert asked(ask(Purpose.RECONCILE, known())) == [("account", {"omitZeroBalances": "true"}), ("openOrders", {})]
+
+
+@pytest.mark.parametrize(("held", "is_spent"), [(["BTC"], False), (["BTC", "ETH"], True), ([], False)])
+def test_an_asset_that_is_no_longer_listed_is_asked_for_with_zeros(held: list[str], is_spent: bool) -> None:
+    def answering(target: str) -> Answer:
+        balances = (AccountUpdate(None, 1, 0, None, "BTC", "1"),) if target.startswith(answers.ACCOUNT) else ()
+        return Answer(0, target, balances)
+
+    of = known(since_ms=NOW_MS - HOUR_MS, balances=[(currency, None) for currency in held])
+    found = asked(ask(Purpose.RECONCILE, of, answering))
+    expected = [("account", {"omitZeroBalances": "true"}), *([("account", {})] * is_spent), ("openOrders", {})]
+    assert found[: len(expected)] == expected
 
 
 def test_a_gap_is_asked_about_for_each_symbol_in_periods_of_a_day() -> None:

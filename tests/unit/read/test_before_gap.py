@@ -5,7 +5,7 @@ from decimal import Decimal
 import pytest
 from sqlalchemy import event
 
-from recorder.model import REST, PositionUpdate, State
+from recorder.model import REST, AccountUpdate, PositionUpdate, State
 from recorder.read.known_state import CurrentState, KnownOrders, ended_gaps, known_orders
 from recorder.read.projector import project_all
 from recorder.store import event_log
@@ -275,3 +275,19 @@ def test_what_was_ever_traded_is_known_even_if_nothing_of_it_is_open(desk: Desk)
     held.take(201, [])
     known = life.known(held)
     assert known is not None and Traded(None, "XRPUSD_P") in known.instruments
+
+
+def test_balances_that_are_not_zero_are_known_whoever_recorded_them(desk: Desk) -> None:
+    life = begun(desk)
+    for currency, wallet, balance in (
+        ("BTC", None, "0.5"),
+        ("ETH", None, "2"),
+        ("ETH", None, "0"),
+        ("USD", "cash", None),
+    ):
+        life.push_state(AccountUpdate(1, 0, 0, wallet, currency, balance=balance))
+    life.end()
+    life.cover(200)
+    known = life.known()
+    assert known is not None
+    assert known.balances == {("BTC", None), ("USD", "cash")}
