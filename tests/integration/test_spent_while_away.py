@@ -1,0 +1,38 @@
+"""An asset that was spent while nobody recorded: its balance is zero in the record after the next run."""
+
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+import recorder
+from recorder.live.recording import Recording
+from recorder.simulator import Simulator, SimulatorOptions
+from tests.faults.complete import rows_of, wait_reconciled
+from tests.faults.live import account_at
+from tests.waiting import wait_until
+
+
+def record(database: Path, exchange: Simulator) -> dict[str, tuple[Decimal | None, Decimal | None]]:
+    """Record until every gap is reconciled; returns what is owned and locked of each currency."""
+    with Recording(f"sqlite:///{database}", [account_at(exchange)]) as recording:
+        wait_until(lambda: set(recording.state().sessions.values()) == {"covered"})
+        exchange.wait_finished()
+        wait_reconciled(database)
+    with recorder.open(f"sqlite:///{database}") as reading:
+        return {one.currency: (one.balance, one.locked) for one in reading.balances()}
+
+
+def test_an_asset_that_was_spent_while_nobody_recorded_is_zero(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Binance spot lists balances without zeros, and with them where one is missing that the record holds."""
+    monkeypatch.setattr("recorder.simulator.books.DUST", 0)  # a simulated trader keeps a little otherwise
+    database, options = tmp_path / "recorder.db", SimulatorOptions(venue="binance_spot", pushes=200, live_clock=True)
+    with Simulator(options) as exchange:
+        record(database, exchange)
+        held = record(database, exchange)
+        spent = next(currency for currency, (balance, locked) in held.items() if balance and not locked)
+        exchange.withdraw(Decimal(held[spent][0] or 0), currency=spent)
+        after = record(database, exchange)
+    assert after == held | {spent: (0, 0)}
+    asked = "SELECT count(*) FROM frames WHERE topic = '/api/v3/account'"
+    assert rows_of(database, asked) == [(1,)]
