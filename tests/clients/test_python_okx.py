@@ -53,7 +53,7 @@ class Listening:
         self.answers: list[dict[str, Any]] = []
         self._given = key, passphrase_of(secret), secret, f"{url.replace('http', 'ws', 1)}/ws/v5/private"
         self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever)
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
 
     def __enter__(self) -> "Listening":
         self._thread.start()

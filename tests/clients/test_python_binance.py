@@ -1,0 +1,114 @@
+"""python-binance at the stand-ins of Binance: it subscribes, hears and asks, and finds what is stored."""
+
+import asyncio
+import json
+import threading
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from recorder.simulator import Simulator
+from tests.clients.listening import conversation
+from tests.clients.test_against_stand_ins import STAND_IN, exchange, pushes, reconcile, record
+from tests.clients.watching import same
+from tests.waiting import wait_until
+
+# It imports names of websockets that are about to go.
+pytestmark = [pytest.mark.clients, pytest.mark.filterwarnings("ignore:websockets:DeprecationWarning")]
+
+#: More messages than a test has: the client drops what nobody fetches in time.
+QUEUE = 100_000
+
+
+class Listening:
+    """A client of the user data stream in a thread of its own.
+
+    Args:
+        simulator: the exchange.
+        point: sets the client's addresses.
+        socket: makes its socket of a socket manager.
+    """
+
+    def __init__(
+        self, simulator: Simulator, point: Callable[[Any, str], None], socket: Callable[[Any, str], Any]
+    ) -> None:
+        self.pushes: list[dict[str, Any]] = []
+        self._given = simulator.key, simulator.secret
+        self._url, self._point, self._make = simulator.url, point, socket
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+
+    def __enter__(self) -> "Listening":
+        self._thread.start()
+        self.do(self._open())
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.do(self._close())
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+    def do(self, what: Coroutine[Any, Any, Any]) -> Any:
+        """Run something in the client's thread."""
+        return asyncio.run_coroutine_threadsafe(what, self._loop).result(30)
+
+    async def _open(self) -> None:
+        from binance import AsyncClient, BinanceSocketManager
+
+        asyncio.set_event_loop(self._loop)
+        self.client = AsyncClient(*self._given, loop=self._loop)
+        self._point(self.client, self._url)
+        manager = BinanceSocketManager(self.client, max_queue_size=QUEUE)
+        self._socket = self._make(manager, self._url.replace("http", "ws", 1))
+        self._stream = await self._socket.__aenter__()
+        self._reading = self._loop.create_task(self._read())
+
+    async def _read(self) -> None:
+        while True:
+            message = await self._stream.recv()
+            if message is not None:
+                self.pushes.append(message)
+
+    async def _close(self) -> None:
+        self._reading.cancel()
+        await self._socket.__aexit__(None, None, None)
+        await self.client.close_connection()
+
+
+def point_spot(client: Any, url: str) -> None:
+    """Spot: REST, and the WebSocket API, which the client's user socket uses."""
+    client.API_URL = f"{url}/api"
+    client.ws_api._url = f"{url.replace('http', 'ws', 1)}/ws-api/v3"
+
+
+def spot_socket(manager: Any, _url: str) -> Any:
+    """The socket of spot."""
+    return manager.user_socket()
+
+
+def event(frame: str) -> str:
+    """The event in a frame of the WebSocket API, which also has the number of a subscription."""
+    return same(json.loads(frame)["event"])
+
+
+def test_python_binance_hears_and_asks_what_is_stored_of_spot(tmp_path: Path) -> None:
+    with exchange("binance_spot") as simulator:
+        with conversation("binance_spot", "python-binance", STAND_IN) as counts:
+            with Listening(simulator, point_spot, spot_socket) as client:
+                kept = record(tmp_path, simulator)
+                sent = list(map(event, pushes(simulator, 1)))
+                wait_until(lambda: len(client.pushes) >= len(sent))
+                ours = {row.trade_id: row.price for one in kept for table, row in one.rows if table == "fills"}
+                traded = {row.symbol for one in kept for table, row in one.rows if table == "fills"}
+                asked = [client.do(client.client.get_my_trades(symbol=one, limit=1000)) for one in traded]
+            counts["logins"] = 1
+            counts["understood"] = len(client.pushes)
+            reconcile(sent, map(same, client.pushes), [event(one.frame) for one in kept], counts)
+        with conversation("binance_spot", "python-binance REST: fills", STAND_IN) as counts:
+            trades = {str(one["id"]): one["price"] for rows in asked for one in rows}
+            counts["sent"] = counts["understood"] = len(trades)
+            counts["stored"] = len(ours)
+            assert ours == trades
