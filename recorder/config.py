@@ -167,6 +167,7 @@ def _account(name: str, section: Section, read_secret: Callable[[Section, str, s
         credentials=_credentials(section, venue, read_secret),
         symbols=symbols,
         heartbeat_s=keys.heartbeat_s,
+        environment=keys.environment or names[0],
     )
     topics = [topic for stream in account.streams for topic in stream.topics]
     unknown = [topic for topic in keys.exclude_topics if topic not in topics]

@@ -34,7 +34,8 @@ class Dropped(Exception):
 
 def snapshot_questions(account: Account, clock: Clock) -> Questions:
     """The questions for the complete current state of an account."""
-    return account.venue.questions(Purpose.SNAPSHOT, Known(account.symbols, {}, None, None, clock.wall_ms()))
+    known = Known(account.symbols, {}, None, None, clock.wall_ms(), environment=account.environment)
+    return account.venue.questions(Purpose.SNAPSHOT, known)
 
 
 def report(

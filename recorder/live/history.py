@@ -152,7 +152,8 @@ class HistoryRounds:
         self.incomplete = self._ask(self._counted(ask(Purpose.BACKFILL, known)), session_id, BACKFILL)
 
     def _known(self, **known: object) -> Known:
-        empty = Known(self._account.symbols, {}, None, None, self._clock.wall_ms())
+        account = self._account
+        empty = Known(account.symbols, {}, None, None, self._clock.wall_ms(), environment=account.environment)
         return empty._replace(**known)  # type: ignore[arg-type]
 
     def _has(self, purpose: Purpose, known: Known) -> bool:

@@ -303,6 +303,7 @@ class Reconciler(Thread):
                 positions=known.positions,
                 instruments=known.instruments,
                 balances=known.balances,
+                environment=self.account.environment,
             ),
         )
         failed: list[str] = to.failed

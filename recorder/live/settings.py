@@ -37,6 +37,8 @@ class Account:
     headers: Mapping[str, str] = field(default_factory=dict)
     #: Topics not to subscribe to, such as full states that the venue repeats every few seconds.
     exclude_topics: tuple[str, ...] = ()
+    #: One of `Venue.environments`; empty: the first.
+    environment: str = ""
 
     @property
     def heartbeat_interval_s(self) -> float:
@@ -56,7 +58,7 @@ class Account:
     def login(self) -> Login:
         """What the venue needs to know of it."""
         stream_url = self.stream_url or f"ws{self.url.removeprefix('http')}"
-        return Login(self.url, stream_url, self.credentials, self.symbols)
+        return Login(self.url, stream_url, self.credentials, self.symbols, self.environment)
 
     @property
     def streams(self) -> tuple[Stream, ...]:

@@ -89,6 +89,8 @@ class Login(NamedTuple):
     credentials: Credentials
     #: The symbols to record; empty: all, where the venue can push all.
     symbols: tuple[str, ...]
+    #: One of `Venue.environments`; empty: the first.
+    environment: str = ""
 
 
 class RestRequest(NamedTuple):
@@ -211,6 +213,8 @@ class Known(NamedTuple):
     #: For `RECONCILE`, currency and wallet of the balances that are not zero in the record. Where a list leaves out
     #: zeros, one that is missing has been spent, and only a list with zeros says so.
     balances: Collection[tuple[str | None, ...]] = ()
+    #: Of the account, as `Login.environment`: for venues where environments have paths of their own.
+    environment: str = ""
 
 
 class Question(NamedTuple):
