@@ -18,6 +18,7 @@ from recorder.errors import Undecodable
 from recorder.model import CONTROL, DECODED, Acknowledged, Control, Decoded, Notice, RefusedCommand, Update
 from recorder.venues.binance import objects, states
 from recorder.venues.binance.objects import Around, Times
+from recorder.venues.binance.words import KEY_EXPIRED
 from recorder.venues.fields import (
     Fields,
     as_object,
@@ -60,7 +61,7 @@ def decode(payload: bytes) -> Decoded:
         return Decoded(None, CONTROL, None, (), _answer(frame))
     if event in {EXPIRED, SHUTDOWN}:
         key = text(frame, "listenKey") or stream
-        words = "the listen key has expired" if event == EXPIRED else "the exchange is going to end the connection"
+        words = KEY_EXPIRED if event == EXPIRED else "the exchange is going to end the connection"
         control = Notice(words, reconnect=event == SHUTDOWN)
         return Decoded(event, CONTROL, None, (), control, secrets=(key,) if key else ())
     read = _EVENTS.get(event)

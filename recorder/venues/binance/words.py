@@ -27,6 +27,9 @@ from recorder.model import (
 #: The two products. Each has hosts and paths of its own, and an account has a wallet in each.
 USD_M, COIN_M = "usd-m", "coin-m"
 
+#: What the exchange says when a listen key is no longer valid, for people.
+KEY_EXPIRED = "the listen key has expired"
+
 SIDES: dict[str | None, str] = {"BUY": BUY, "SELL": SELL}
 #: `ps`, `positionSide`; `BOTH` is one-way mode.
 POSITION_SIDES: dict[str | None, str] = {"LONG": LONG, "SHORT": SHORT}

@@ -1,0 +1,231 @@
+"""What to ask Binance over REST, and what its answers mean for further requests. Pure.
+
+Lists are oldest first; the next page begins with the time of the last row. Orders cancelled or expired without a fill
+are remembered for three days, other orders for 90 days, fills and income for three months. Fills and conditional orders
+are listed by symbol only; the income names every symbol that had a fill.
+Source: developers.binance.com, "USDⓈ-M Futures" and "COIN-M Futures", "Account/Trade Endpoints", "Error Code".
+"""
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import NamedTuple
+from urllib.parse import urlencode
+
+from recorder.clock import NS_PER_MS, utc_text
+from recorder.model import OrderUpdate, PositionUpdate, Transaction, Update
+from recorder.venues.binance import answers, sign
+from recorder.venues.binance.words import ALGO, COIN_M, product_of
+from recorder.venues.paging import Orders, Pages, day, pages, windows
+from recorder.venues.rest import (
+    Completed,
+    Credentials,
+    Forgotten,
+    Known,
+    MakeRequest,
+    Purpose,
+    Question,
+    Questions,
+    RestLimit,
+    RestRequest,
+)
+
+#: Half of what an address may ask: the account's other programs ask from the same address.
+REST_LIMITS = (RestLimit(1200, 60.0),)
+_COSTS = {
+    answers.BALANCES: 5,
+    answers.POSITIONS: 5,
+    answers.POSITIONS_OF: 5,
+    answers.OPEN_ORDERS: 40,
+    answers.OPEN_ALGOS: 40,
+    answers.ORDER: 1,
+    answers.ALGO: 1,
+    answers.ORDERS: 5,
+    answers.ALGOS: 5,
+    answers.FILLS: 5,
+    answers.INCOME: 30,
+    answers.INSTRUMENTS: 1,
+}
+
+DAY_MS = 24 * 3_600_000
+#: For how long orders without a fill are remembered, and everything else.
+CANCELLED_MS = 3 * DAY_MS
+HISTORY_MS = 90 * DAY_MS
+#: The longest period that may be asked for.
+WINDOW_MS = 7 * DAY_MS
+#: Lists may lag behind the stream, and the clocks may differ.
+MARGIN_MS = 60_000
+
+_ORDERS, _ALGOS, _ACCOUNT = "ORDER_TRADE_UPDATE", "ALGO_UPDATE", "ACCOUNT_UPDATE"
+_LIMIT = {"limit": str(answers.PAGE_ROWS)}
+
+
+def get(product: str, path: str, query: Mapping[str, str] | None = None, since: str = "") -> MakeRequest:
+    """A signed GET request; `since` is the time with which the page begins, where it is not the first."""
+    asked = {**(query or {}), **({"startTime": since} if since else {})}
+    text, path = urlencode(asked), answers.path_of(path, product)
+
+    def make(url: str, credentials: Credentials, now_ms: int) -> RestRequest:
+        signed = sign.signed(credentials["secret"], text, now_ms)
+        target = f"{url}{path}?{text}" if text else url + path
+        return RestRequest("GET", target, {sign.KEY: credentials["key"]}, signed=signed)
+
+    return make
+
+
+def questions(purpose: Purpose, known: Known) -> Questions:
+    """What to ask for a purpose."""
+    round_of = _Round(product_of(known.environment), known.symbols)
+    match purpose:
+        case Purpose.SNAPSHOT:
+            return _snapshot(round_of)
+        case Purpose.RECONCILE:
+            return _reconcile(round_of, known)
+        case Purpose.REGULAR:
+            return _regular(round_of, known)
+        case Purpose.INSTRUMENTS:
+            return _instruments(round_of, known)
+        case Purpose.BACKFILL:
+            return _backfill(round_of, known)
+
+
+class _Round(Orders):
+    """What the answers of a round have told.
+
+    Args:
+        product: that is asked about.
+        symbols: that are known before.
+    """
+
+    def __init__(self, product: str, symbols: Sequence[str]) -> None:
+        super().__init__()
+        self.product = product
+        self.symbols = set(symbols)
+        #: Positions that were listed.
+        self.positions: set[str] = set()
+
+    def take(self, updates: Sequence[Update]) -> None:
+        """Note the orders, positions and symbols of an answer."""
+        super().take(updates)
+        told = (one for one in updates if isinstance(one, OrderUpdate | PositionUpdate | Transaction))
+        self.symbols.update(one.symbol for one in told if one.symbol)
+        self.positions.update(one.symbol for one in updates if isinstance(one, PositionUpdate))
+
+    def question(self, subject: str, path: str, query: Mapping[str, str], topic: str) -> Question:
+        """A question with one answer."""
+        return Question(subject, get(self.product, path, query), topic, _COSTS[path])
+
+
+class _History(NamedTuple):
+    """A list by time."""
+
+    #: For people.
+    name: str
+    path: str
+    topic: str
+    #: Whether it is asked for symbol by symbol.
+    by_symbol: bool
+
+
+_INCOME = _History("transactions", answers.INCOME, _ACCOUNT, by_symbol=False)
+_FILLS = _History("fills", answers.FILLS, _ORDERS, by_symbol=True)
+_ALGO_ORDERS = _History("conditional orders", answers.ALGOS, _ALGOS, by_symbol=True)
+
+
+def _histories(product: str) -> tuple[_History, ...]:
+    """Those that name symbols before those that are asked for by symbol."""
+    orders = _History("orders", answers.ORDERS, _ORDERS, by_symbol=product == COIN_M)
+    return _INCOME, orders, _FILLS, _ALGO_ORDERS
+
+
+def _snapshot(found: _Round) -> Questions:
+    yield found.question("balances", answers.BALANCES, {}, _ACCOUNT)
+    for subject, path, topic in (
+        ("positions", answers.POSITIONS, _ACCOUNT),
+        ("open orders", answers.OPEN_ORDERS, _ORDERS),
+        ("open conditional orders", answers.OPEN_ALGOS, _ALGOS),
+    ):
+        answer = yield found.question(subject, path, {}, topic)
+        if answer is not None:
+            found.take(answer.updates)
+    return None
+
+
+def _reconcile(found: _Round, known: Known) -> Questions:
+    yield from _snapshot(found)
+    if known.since_ms is None:
+        return None
+    traded = [*known.positions, *known.traded.values()]
+    found.symbols.update(one.symbol for one in traded if one.symbol)
+    begin_ms = max(known.since_ms - MARGIN_MS, known.now_ms - HISTORY_MS)
+    if known.since_ms < known.now_ms - HISTORY_MS:
+        yield Forgotten(f"everything before {day(begin_ms)}", "the exchange keeps three months")
+    cancelled_ms = known.now_ms - CANCELLED_MS
+    if known.since_ms < cancelled_ms:
+        before, reason = utc_text(cancelled_ms * NS_PER_MS), "the exchange keeps orders without a fill for three days"
+        yield Forgotten(f"orders cancelled before {before}", reason, _ORDERS)
+        yield Forgotten(f"conditional orders cancelled before {before}", reason, _ALGOS)
+    for history in _histories(found.product):
+        for window in windows(begin_ms, known.now_ms, WINDOW_MS):
+            yield from _ask(found, history, *window)
+    for order_id, of in sorted(known.traded.items()):
+        if order_id in known.unfinished and order_id not in found.ids and of.symbol:
+            yield _one_order(found, order_id, of.symbol)
+    # Positions that are flat are left out of the list; the answer about a symbol has them.
+    for symbol in sorted({one.symbol for one in known.positions if one.symbol} - found.positions):
+        query = {"pair": symbol.partition("_")[0]} if found.product == COIN_M else {"symbol": symbol}
+        yield found.question(f"position of {symbol}", answers.POSITIONS_OF, query, _ACCOUNT)
+    return None
+
+
+def _one_order(found: _Round, order_id: str, symbol: str) -> Question:
+    if order_id.startswith(ALGO):
+        query = {"algoId": order_id.removeprefix(ALGO)}
+        return found.question(f"conditional order {order_id}", answers.ALGO, query, _ALGOS)
+    return found.question(f"order {order_id}", answers.ORDER, {"symbol": symbol, "orderId": order_id}, _ORDERS)
+
+
+def _ask(found: _Round, history: _History, begin_ms: int, end_ms: int, subject: str = "") -> Pages:
+    """Ask for a list in a period: whole, or for each symbol known by now."""
+    named = subject or f"{history.name} since {utc_text(begin_ms * NS_PER_MS)}"
+    period = {"startTime": str(begin_ms), "endTime": str(end_ms), **_LIMIT}
+    complete = True
+    for symbol in sorted(found.symbols) if history.by_symbol else [""]:
+        query, of = ({"symbol": symbol, **period}, f"{symbol} {named}") if symbol else (period, named)
+        page = partial(get, found.product, history.path, query)
+        asked = pages(of, page, topic=history.topic, cost=_COSTS[history.path], take=found.take)
+        complete = (yield from asked) and complete
+    return complete
+
+
+def _regular(found: _Round, known: Known) -> Questions:
+    begin_ms = known.now_ms - WINDOW_MS if known.since_ms is None else known.since_ms
+    for window in windows(max(begin_ms, known.now_ms - HISTORY_MS), known.now_ms, WINDOW_MS):
+        yield from _ask(found, _INCOME, *window)
+    return None
+
+
+def _instruments(found: _Round, known: Known) -> Questions:
+    # There is one list of all symbols.
+    if known.instruments:
+        yield found.question("instruments", answers.INSTRUMENTS, {}, "instruments")
+    return None
+
+
+def _backfill(found: _Round, known: Known) -> Questions:
+    until_ms = known.now_ms if known.until_ms is None else known.until_ms
+    begin_ms = max(known.since_ms or 0, known.now_ms - HISTORY_MS)
+    histories = _histories(found.product)
+    for window in windows(begin_ms, until_ms, WINDOW_MS, aligned=True):
+        subjects = {history: f"{history.name}, week of {day(window[0])}" for history in histories}
+        left = [history for history in histories if subjects[history] not in known.done]
+        if any(history.by_symbol for history in left):
+            # They are asked for by the symbols that the others tell of, in this week and the ones before.
+            left = [one for one in histories if one in left or not one.by_symbol]
+        since_ms = max(window[0], begin_ms)
+        for history in left:
+            subject = subjects[history]
+            complete = yield from _ask(found, history, since_ms, window[1], subject)
+            # A week that has just ended is asked for again: lists lag behind.
+            if complete and window[1] < known.now_ms - DAY_MS and subject not in known.done:
+                yield Completed(subject, history.name, since_ms, window[1] + 1)
+    return None
