@@ -19,6 +19,7 @@ VENUES = {
     "binance_spot": "recorder.venues.binance_spot:BinanceSpot",
     "bitget": "recorder.venues.bitget:Bitget",
     "kraken": "recorder.venues.kraken:Kraken",
+    "binance": "recorder.venues.binance:Binance",
 }
 
 #: The venue that is simulated where none is named.

@@ -15,7 +15,8 @@ from recorder.model import CONTROL, DECODED, Decoded, RefusedCommand, Update
 from recorder.venues.binance import ledger, objects, states
 from recorder.venues.binance.objects import Around
 from recorder.venues.binance.words import COIN_M
-from recorder.venues.fields import Fields, as_object, names, objects as rows_of, read_json, text, unknown, whole
+from recorder.venues.fields import Fields, as_object, names, read_json, text, unknown, whole
+from recorder.venues.fields import objects as rows_of
 from recorder.venues.reading import printable
 
 TIME = "/fapi/v1/time"

@@ -27,9 +27,7 @@ def _of(product: str) -> tuple[Comparable, ...]:
     return (
         Comparable(AccountUpdate, balances, lambda _one: "ACCOUNT_UPDATE", ("balance",), absent={"balance": "0"}),
         Comparable(PositionUpdate, positions, lambda _one: "ACCOUNT_UPDATE", ("quantity",), absent={"quantity": "0"}),
-        Comparable(
-            PositionUpdate, positions, lambda _one: "ACCOUNT_UPDATE", ("entry_price",), relative=_AVERAGE
-        ),
+        Comparable(PositionUpdate, positions, lambda _one: "ACCOUNT_UPDATE", ("entry_price",), relative=_AVERAGE),
         Comparable(
             OrderUpdate,
             orders,

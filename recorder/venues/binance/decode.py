@@ -25,11 +25,13 @@ from recorder.venues.fields import (
     identifier,
     inner,
     names,
-    objects as rows_of,
     read_json,
     text,
     unknown,
     whole,
+)
+from recorder.venues.fields import (
+    objects as rows_of,
 )
 from recorder.venues.reading import printable
 

@@ -215,17 +215,33 @@ def _backfill(found: _Round, known: Known) -> Questions:
     until_ms = known.now_ms if known.until_ms is None else known.until_ms
     begin_ms = max(known.since_ms or 0, known.now_ms - HISTORY_MS)
     histories = _histories(found.product)
-    for window in windows(begin_ms, until_ms, WINDOW_MS, aligned=True):
-        subjects = {history: f"{history.name}, week of {day(window[0])}" for history in histories}
-        left = [history for history in histories if subjects[history] not in known.done]
-        if any(history.by_symbol for history in left):
-            # They are asked for by the symbols that the others tell of, in this week and the ones before.
-            left = [one for one in histories if one in left or not one.by_symbol]
-        since_ms = max(window[0], begin_ms)
-        for history in left:
-            subject = subjects[history]
-            complete = yield from _ask(found, history, since_ms, window[1], subject)
-            # A week that has just ended is asked for again: lists lag behind.
-            if complete and window[1] < known.now_ms - DAY_MS and subject not in known.done:
-                yield Completed(subject, history.name, since_ms, window[1] + 1)
+    histories = _histories(found.product)
+    weeks = [_Week(window, begin_ms) for window in windows(begin_ms, until_ms, WINDOW_MS, aligned=True)]
+    weeks = [week for week in weeks if any(week.subject(one) not in known.done for one in histories)]
+    are_named = True
+    # Lists by symbol come last: the others tell the symbols, and are asked for again where only these are left.
+    for by_symbol in (False, True):
+        for week in weeks:
+            for history in (one for one in histories if one.by_symbol == by_symbol):
+                subject = week.subject(history)
+                if by_symbol and subject in known.done:
+                    continue
+                complete = yield from _ask(found, history, week.begin_ms, week.end_ms, subject)
+                are_named = are_named and (by_symbol or complete)
+                # A week that has just ended is asked for again: lists lag behind.
+                is_past = week.end_ms < known.now_ms - DAY_MS
+                if complete and are_named and is_past and subject not in known.done:
+                    yield Completed(subject, history.name, week.begin_ms, week.end_ms + 1)
     return None
+
+
+class _Week:
+    """A period of a backfill."""
+
+    def __init__(self, window: tuple[int, int], begin_ms: int) -> None:
+        self._first_ms, self.end_ms = window
+        self.begin_ms = max(self._first_ms, begin_ms)
+
+    def subject(self, history: _History) -> str:
+        """What is asked for."""
+        return f"{history.name}, week of {day(self._first_ms)}"

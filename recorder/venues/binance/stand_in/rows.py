@@ -1,0 +1,165 @@
+"""The rows of answers, from whatever frame of a simulated or a recorded account holds a record."""
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import msgspec
+
+from recorder.venues.binance.stand_in.frames import Row, encode
+from recorder.venues.view import Entry, SentState
+
+#: Field of a pushed order → field of the same in an answer.
+_ORDER = {
+    "i": "orderId",
+    "s": "symbol",
+    "X": "status",
+    "c": "clientOrderId",
+    "p": "price",
+    "ap": "avgPrice",
+    "q": "origQty",
+    "z": "executedQty",
+    "f": "timeInForce",
+    "o": "type",
+    "ot": "origType",
+    "R": "reduceOnly",
+    "cp": "closePosition",
+    "S": "side",
+    "ps": "positionSide",
+    "sp": "stopPrice",
+    "wt": "workingType",
+    "pP": "priceProtect",
+    "pm": "priceMatch",
+    "V": "selfTradePreventionMode",
+    "gtd": "goodTillDate",
+    "AP": "activatePrice",
+    "cr": "priceRate",
+}
+_ALGO = {
+    "aid": "algoId",
+    "caid": "clientAlgoId",
+    "at": "algoType",
+    "o": "orderType",
+    "s": "symbol",
+    "S": "side",
+    "ps": "positionSide",
+    "f": "timeInForce",
+    "q": "quantity",
+    "X": "algoStatus",
+    "ai": "actualOrderId",
+    "ap": "actualPrice",
+    "aq": "actualQty",
+    "act": "actualType",
+    "tp": "triggerPrice",
+    "p": "price",
+    "V": "selfTradePreventionMode",
+    "wt": "workingType",
+    "pm": "priceMatch",
+    "cp": "closePosition",
+    "pP": "priceProtect",
+    "R": "reduceOnly",
+    "tt": "triggerTime",
+    "gtd": "goodTillDate",
+}
+_FILL = {
+    "s": "symbol",
+    "t": "id",
+    "i": "orderId",
+    "S": "side",
+    "L": "price",
+    "l": "qty",
+    "rp": "realizedPnl",
+    "n": "commission",
+    "N": "commissionAsset",
+    "T": "time",
+    "ps": "positionSide",
+    "m": "maker",
+}
+_POSITION = {
+    "s": "symbol",
+    "ps": "positionSide",
+    "pa": "positionAmt",
+    "ep": "entryPrice",
+    "bep": "breakEvenPrice",
+    "up": "unRealizedProfit",
+    "ma": "marginAsset",
+    "iw": "isolatedWallet",
+}
+
+
+def order(state: SentState) -> Row:
+    """An order, or a conditional order, which has `algoId`."""
+    frame = msgspec.json.decode(state.payload)
+    if "e" not in frame:
+        return _listed(frame, state.item)
+    at_ms = frame["T"]
+    if frame["e"] == "ALGO_UPDATE":
+        return {**_renamed(frame["o"], _ALGO), "createTime": at_ms, "updateTime": at_ms}
+    return {**_renamed(frame["o"], _ORDER), "time": at_ms, "updateTime": frame["o"].get("T", at_ms)}
+
+
+def fill(state: SentState) -> Row:
+    """A fill."""
+    frame = msgspec.json.decode(state.payload)
+    if "e" not in frame:
+        return _listed(frame, state.item)
+    return {**_renamed(frame["o"], _FILL), "buyer": frame["o"]["S"] == "BUY"}
+
+
+def position(state: SentState) -> Row:
+    """A position."""
+    frame = msgspec.json.decode(state.payload)
+    if "e" not in frame:
+        return _listed(frame, state.item)
+    changes = frame["a"]
+    told = changes["P"][state.item - len(changes.get("B") or ())]
+    return {
+        "breakEvenPrice": "0",
+        "markPrice": "0",
+        "liquidationPrice": "0",
+        **_renamed(told, _POSITION),
+        "isolatedMargin": told.get("iw", "0"),
+        "notional": "0",
+        "updateTime": frame["T"],
+    }
+
+
+def balance(state: SentState) -> Row:
+    """A balance. What of it is free was not pushed."""
+    frame = msgspec.json.decode(state.payload)
+    if "e" not in frame:
+        return _listed(frame, state.item)
+    told = frame["a"]["B"][state.item]
+    return {
+        "accountAlias": "",
+        "asset": told["a"],
+        "balance": told["wb"],
+        "crossWalletBalance": told["cw"],
+        "crossUnPnl": "0",
+        "availableBalance": told["cw"],
+        "maxWithdrawAmount": told["cw"],
+        "marginAvailable": True,
+        "updateTime": frame["T"],
+    }
+
+
+def income(entries: Iterable[Entry]) -> Iterator[Row]:
+    """The rows of entries, each once: an entry of a simulated account can be two rows."""
+    payload, listed = b"", []
+    seen: set[bytes] = set()
+    for one in entries:
+        if one.state.payload != payload:
+            payload, listed = one.state.payload, msgspec.json.decode(one.state.payload)
+        for row in listed:
+            key = encode([row["incomeType"], row["tranId"], row["asset"], row["tradeId"]])
+            if row["time"] == one.at_ms and key not in seen:
+                seen.add(key)
+                yield row
+
+
+def _listed(frame: Any, item: int) -> Row:
+    row: Row = frame[item] if isinstance(frame, list) else frame
+    return row
+
+
+def _renamed(fields: Row, to: dict[str, str]) -> Row:
+    return {new: fields[old] for old, new in to.items() if old in fields}
