@@ -10,21 +10,20 @@ from recorder.venues.binance.objects import ALGO, ORDER, REST_ALGO, REST_FILL, R
 from recorder.venues.binance.states import BALANCE, INSTRUMENT, POSITION, REST_BALANCE, REST_POSITION
 from recorder.venues.binance.words import COIN_M
 from recorder.venues.channel_view import View, answers
+from recorder.venues.fields import names
 
 VENUE = "binance"
 
 #: Fields of pushes that are no texts, wherever they stand.
-_INTS, _FLAGS = frozenset("i t T E aid tt gtd si ut l ".split()), frozenset("m R cp pP ia j".split())
+_INTS, _FLAGS = names("i t T E aid tt gtd si ut l"), names("m R cp pP ia j")
 #: The same of answers.
-_REST_INTS = frozenset(
+_REST_INTS = names(
     """
     orderId algoId id time updateTime createTime triggerTime goodTillDate deliveryDate onboardDate pricePrecision
     quantityPrecision baseAssetPrecision quotePrecision equalQtyPrecision maxMoveOrderLimit tranId serverTime settlePlan
-    """.split()
+    """
 )
-_REST_FLAGS = frozenset(
-    "reduceOnly closePosition priceProtect buyer maker isolated marginAvailable isAutoAddMargin".split()
-)
+_REST_FLAGS = names("reduceOnly closePosition priceProtect buyer maker isolated marginAvailable isAutoAddMargin")
 _FRAME = "frame_e=e frame_E_=E:int frame_T=T:int"
 
 
