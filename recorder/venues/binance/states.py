@@ -1,10 +1,9 @@
 """Converts Binance's objects to records: positions, balances, instruments. See `objects`."""
 
-from recorder.errors import Undecodable
 from recorder.model import INVERSE, AccountUpdate, Instrument, PositionUpdate
 from recorder.venues.binance import words
 from recorder.venues.binance.objects import Around, Times, extra_of
-from recorder.venues.fields import Fields, as_object, digits, names, required, text, whole
+from recorder.venues.fields import Fields, digits, names, objects, required, text, whole
 from recorder.venues.values import unless_zero
 
 #: The documented fields of each object of a push.
@@ -111,10 +110,8 @@ def balance_update(balance: Fields, around: Around) -> AccountUpdate:
 def instrument(row: Fields, around: Around) -> Instrument:
     """What a symbol means. A quantity counts the base currency; of COIN-M, contracts of so many USD."""
     size = digits(row, "contractSize")
-    filters = row.get("filters") or []
-    if type(filters) is not list:
-        raise Undecodable("filters: not a list")
-    told = {text(one, "filterType"): one for one in (as_object(each, "filters") for each in filters)}
+    filters = objects(row, "filters") if row.get("filters") is not None else []
+    told = {text(one, "filterType"): one for one in filters}
     return Instrument(
         event_ms=None,
         is_snapshot=1,
