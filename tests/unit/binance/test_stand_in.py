@@ -296,12 +296,13 @@ def test_flat_positions_are_left_out_unless_they_are_asked_for() -> None:
 
 def test_a_recorded_push_is_shown_as_a_row_that_says_the_same() -> None:
     """Of a served record, the stand-in has nothing but the frames."""
-    same = ("ORDER_TRADE_UPDATE", 0, rows.order, answers.ORDERS), ("ORDER_TRADE_UPDATE", 1, rows.fill, answers.FILLS)
-    same += (
+    same: list[tuple[str, int, Callable[[SentState], Any], str]] = [
+        ("ORDER_TRADE_UPDATE", 0, rows.order, answers.ORDERS),
+        ("ORDER_TRADE_UPDATE", 1, rows.fill, answers.FILLS),
         ("ACCOUNT_UPDATE", 0, rows.balance, answers.BALANCES),
         ("ACCOUNT_UPDATE", 1, rows.position, answers.POSITIONS),
-    )
-    same += (("ALGO_UPDATE", 0, rows.order, answers.ALGOS),)
+        ("ALGO_UPDATE", 0, rows.order, answers.ALGOS),
+    ]
     for name, item, shown, path in same:
         pushed = columns(read(sample(name)).updates[item])
         (update,) = asked(path, encoded([shown(SentState(name, sample(name), item))])).updates
