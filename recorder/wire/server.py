@@ -201,7 +201,8 @@ class Server:
         closes_s = None if connection_max_s is None else loop.time() + connection_max_s
         settling: asyncio.TimerHandle | None = None
         conversation = client.conversation
-        known = client.subscriptions
+        # Those that the handshake made, if any, are noticed as those of a command are.
+        known: frozenset[tuple[str, str]] = frozenset()
         cast(ClientConnection, client.connection).on_sign = lambda: conversation.heard(clock_ms(), loop.time())
 
         def settle() -> None:

@@ -154,7 +154,7 @@ def _reconcile(found: _Round, known: Known) -> Questions:
     yield from _snapshot(found)
     if known.since_ms is None:
         return None
-    traded = [*known.positions, *known.traded.values()]
+    traded = [*known.positions, *known.traded.values(), *known.instruments]
     found.symbols.update(one.symbol for one in traded if one.symbol)
     begin_ms = max(known.since_ms - MARGIN_MS, known.now_ms - HISTORY_MS)
     if known.since_ms < known.now_ms - HISTORY_MS:
@@ -214,6 +214,7 @@ def _instruments(found: _Round, known: Known) -> Questions:
 def _backfill(found: _Round, known: Known) -> Questions:
     until_ms = known.now_ms if known.until_ms is None else known.until_ms
     begin_ms = max(known.since_ms or 0, known.now_ms - HISTORY_MS)
+    found.symbols.update(one.symbol for one in known.instruments if one.symbol)
     histories = _histories(found.product)
     histories = _histories(found.product)
     weeks = [_Week(window, begin_ms) for window in windows(begin_ms, until_ms, WINDOW_MS, aligned=True)]
