@@ -20,6 +20,7 @@ from recorder.errors import Refused, SessionOver, Unavailable, VenueError
 from recorder.live.backoff import Backoff
 from recorder.live.channel import Channel, ChannelClosed
 from recorder.live.connection import Attempt, Connection, Connector
+from recorder.live.proof import REPLACED, TOKEN
 from recorder.live.session import Session
 from recorder.live.settings import Account, Limits
 from recorder.live.wake import Wake
@@ -31,8 +32,6 @@ log = logging.getLogger(__name__)
 
 #: The shortest wait after the exchange refused the credentials, seconds.
 REFUSED_S = 30.0
-#: Reason of the end of a session that another one has replaced.
-REPLACED = "replaced"
 
 
 class SessionIds:
@@ -253,7 +252,7 @@ class Collector(Thread):
                     # The old one ends once it has shown that nothing is missing until the new one was covered.
                     now_s = self._clock.monotonic_s()
                     if not old.session.covered or old.session.proven_ns >= new.session.covered_ns or now_s >= give_up_s:
-                        self._end(old, SessionOver(REPLACED))
+                        self._end(old, _replaced(self.account, old.connection, new.connection))
                     elif give_up_s == math.inf:
                         give_up_s = now_s + self._limits.silent_s
                         old.session.beat_soon()
@@ -331,3 +330,11 @@ class Collector(Thread):
         self._lines.remove(line)
         self._last_push_s = self.last_push_s
         self.session = self._lines[0].session if self._lines else None
+
+
+def _replaced(account: Account, old: Connection, new: Connection) -> SessionOver:
+    """Why a connection ends that another one has replaced."""
+    tokens = {None if one.renewal is None else one.renewal.token.text for one in (old, new)}
+    if account.venue.fails_silently and len(tokens) > 1:
+        return SessionOver(TOKEN, "the exchange gave another token: the one before was no longer valid")
+    return SessionOver(REPLACED)

@@ -93,6 +93,9 @@ class SnapshotComparison:
     ) -> tuple[Contradiction, ...]:
         """The mismatches found in both snapshots. They are added to `held`, so that each is reported once.
 
+        They end the sessions if only pushes prove coverage (`Venue.fails_silently`): some are missing. A snapshot
+        without mismatches is a proof, too.
+
         Args:
             sessions: the covered sessions whose pushes are compared, one of each stream.
             topics: their covered topics; nothing else is compared.
@@ -104,12 +107,16 @@ class SnapshotComparison:
             VenueError, Stopping, ChannelClosed: as `RestClient.answers`.
             sqlalchemy.exc.DatabaseError: the record cannot be read now.
         """
+        places = [session.place() for session in sessions]
         # REST may be some seconds behind: the states that count are those from here on.
         with self._engine.connect() as connection:
             held.advance(connection)
         self._rest.sleep(self._limits.reconcile_settle_s)
         _, first = self._compare(sessions, topics, held, to)
         if not first:
+            if not (to.failed or to.lost):
+                for session, place in zip(sessions, places, strict=True):
+                    session.proof.agreed(place)
             return ()
         log.info("%s: %d values differ from the pushes; asking once more", self._account.name, len(first))
         suspected = {(one.thing, one.field) for one in first}
@@ -118,6 +125,9 @@ class SnapshotComparison:
         states = {thing_of(state): state for answer in again for state in answer.updates if isinstance(state, State)}
         for thing in {one.thing for one in found}:
             held.keep(thing, Seen(to.round_id, states[thing]) if thing in states else None)
+        if found and self._account.venue.fails_silently:
+            for session in sessions:
+                session.refute(f"{found[0].subject}: REST says {found[0].told}, and no push did")
         return found
 
     def _compare(

@@ -9,6 +9,7 @@ from recorder.clock import Clock
 from recorder.errors import Refused, SessionOver, VenueError
 from recorder.live.backoff import Backoff
 from recorder.live.http import HttpClient
+from recorder.live.proof import TOKEN
 from recorder.live.settings import Account, Limits
 from recorder.live.transport import Transport, connect
 from recorder.live.unrecorded import ask
@@ -202,7 +203,7 @@ class TokenRenewal(Thread):
                 except VenueError as error:
                     wait_s = self._backoff.next_s(error.retry_after_s)
                     if isinstance(error, Refused) or self._clock.monotonic_s() + wait_s >= expires_s:
-                        raise SessionOver("token", str(error)) from None
+                        raise SessionOver(TOKEN, str(error)) from None
                 else:
                     self._backoff.reset()
                     wait_s = self.token.renew_s

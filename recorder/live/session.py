@@ -9,7 +9,9 @@ from typing import NamedTuple
 from recorder.clock import NS_PER_MS, Clock
 from recorder.errors import Refused, SessionOver
 from recorder.live.channel import Channel, Recorded
+from recorder.live.exchange_clock import ExchangeClock
 from recorder.live.http import masked, presentable, without_secrets
+from recorder.live.proof import Place, Proof
 from recorder.live.repeated import RepeatedTopics
 from recorder.live.settings import Account, Limits
 from recorder.live.transport import Message, Transport, Waited
@@ -56,7 +58,8 @@ class Session:
         is_over: whether it has ended: later pushes are not received.
         covered: whether every topic has been acknowledged or refused.
         covered_ns: when it was covered; 0: not yet.
-        proven_ns: when the last frame or pong came: nothing that was pushed before is missing.
+        proven_ns: when the last frame or pong came: nothing that was pushed before is missing on this connection.
+        proof: what it can prove about its pushes.
         last_push_s: when the last update came, on the monotonic clock.
         replace_at_s: when a new connection should replace this one, on the monotonic clock.
         has_more: whether `step` may have left received frames to the next step.
@@ -77,6 +80,7 @@ class Session:
         self.covered = False
         self.covered_ns = 0
         self.proven_ns = opened.opened_ns
+        self.proof = Proof(opened.opened_ns, fails_silently=account.venue.fails_silently)
         self.last_push_s = now_s
         self.has_more = False
         self.undecoded = 0
@@ -87,7 +91,6 @@ class Session:
         self.answered = Answered()
         self.is_over = False
         self._heartbeats = 0
-        self._beat_ms = 0
         self._on_pong: Callable[[], None] = lambda: None
         self._topics = opened.topics
         self._protocol = protocol
@@ -105,7 +108,7 @@ class Session:
         #: Empty until all topics are covered.
         self._repeated = RepeatedTopics(account.venue.repeated_topics)
         self._answering = True
-        self._warned_of_clock = False
+        self._exchange_clock = ExchangeClock(self._name, account.venue.clock_tolerance_ms)
 
     @property
     def _secrets(self) -> tuple[str, ...]:
@@ -210,6 +213,7 @@ class Session:
             raise SessionOver("silent", f"nothing came for {self._limits.silent_s:g} s")
 
     def _check(self, now_s: float) -> None:
+        self.proof.check()
         if now_s >= self._next_heartbeat_s:
             self._beat(now_s)
         if not self.covered and now_s >= self._subscribe_by_s:
@@ -235,9 +239,18 @@ class Session:
     def ended(self, over: SessionOver) -> SessionEnded:
         """The session's last entry in the event log."""
         self.is_over = True
-        last = self.covered, self._last_seq, self.proven_ns
-        now_ns = self._clock.wall_ns()
-        return SessionEnded(self._account_id, self._session_id, now_ns, over.reason, over.detail, *last)
+        until = self.proof.until(over.reason, Place(self.proven_ns, self._last_seq))
+        of, now_ns = (self._account_id, self._session_id), self._clock.wall_ns()
+        return SessionEnded(*of, now_ns, over.reason, over.detail, self.covered, until.seq, until.at_ns)
+
+    def place(self) -> Place:
+        """Where it is now. From any thread."""
+        return Place(self._clock.wall_ns(), self._last_seq)
+
+    def refute(self, why: str) -> None:
+        """End it soon: pushes are missing. From any thread."""
+        self.proof.refuted(why)
+        self._next_heartbeat_s = self._clock.monotonic_s()
 
     def _keep(self, message: Message) -> Decoded:
         payload = message.payload
@@ -257,9 +270,10 @@ class Session:
             self._count_undecoded(decoded.error)
         elif decoded.updates and type(decoded.updates[0]) is Heartbeat:
             self.answered = Answered(self.answered.number + 1, self._seq)
-            self._compare_clocks(decoded.updates[0], message.received_ns // NS_PER_MS)
+            self._exchange_clock.compare(decoded.updates[0], message.received_ns // NS_PER_MS)
         else:
             self.last_push_s = self._clock.monotonic_s()
+            self.proof.pushed(message.received_ns, self._seq)
         return decoded
 
     def _keep_repeated(self, message: Message) -> None:
@@ -306,6 +320,7 @@ class Session:
             )
         self.covered = True
         self.covered_ns = self.proven_ns
+        self.proof.pushed(self.covered_ns, self._last_seq)
         log.info("%s: covered, %d topics acknowledged", name, len(self._protocol.acknowledged))
         self._channel.put_entry(
             Covered(self._account_id, self._session_id, self._last_seq, self.covered_ns, self._topics, refused)
@@ -315,8 +330,9 @@ class Session:
     def _beat(self, now_s: float) -> None:
         self._next_heartbeat_s = now_s + self._account.heartbeat_interval_s
         self._heartbeats += 1
-        self._beat_ms = self._clock.wall_ms()
-        command = self._protocol.heartbeat(self._beat_ms)
+        now_ms = self._clock.wall_ms()
+        self._exchange_clock.beat(now_ms)
+        command = self._protocol.heartbeat(now_ms)
         if command is None:
             self._transport.ping(b"%d" % self._heartbeats)
         else:
@@ -381,19 +397,3 @@ class Session:
                 self.undecoded,
                 error,
             )
-
-    def _compare_clocks(self, heartbeat: Heartbeat, received_ms: int) -> None:
-        """Warn once if the exchange's clock was not read between our sending the heartbeat and its answer's arrival."""
-        at_ms, off_ms = heartbeat.event_ms, heartbeat.gap_ms
-        if off_ms is None and at_ms is not None and self._beat_ms:
-            off_ms = max(self._beat_ms - at_ms, 0) or min(received_ms - at_ms, 0)
-        tolerance_ms = self._account.venue.clock_tolerance_ms
-        if off_ms is None or self._warned_of_clock or abs(off_ms) * 2 <= tolerance_ms:
-            return
-        self._warned_of_clock = True
-        log.error(
-            "%s: this machine's clock is %.1f s off the exchange's, and at most %d s are allowed: set it (NTP)",
-            self._name,
-            off_ms / 1000,
-            tolerance_ms // 1000,
-        )

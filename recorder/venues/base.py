@@ -245,6 +245,10 @@ class Venue(Protocol):
     #: Topics (of frames) that the exchange repeats although nothing has changed → seconds: a longer silence on one of
     #: them ends the connection, which may have lost its subscriptions.
     repeated_topics: Mapping[str, float] = {}
+    #: Whether a connection can live on and answer pings while nothing is pushed to it any more, because a listen key
+    #: has died for example. Then a session that ends is believed up to its last push, or the last snapshot that agreed
+    #: with the pushes; and a discrepancy ends it, for pushes may be missing since the last one.
+    fails_silently: bool = False
     #: Largest clock error that the exchange accepts, in milliseconds, and with which its histories are asked for whole.
     clock_tolerance_ms: int
     #: Whether it pushes executions. If not, fills are derived from order updates.

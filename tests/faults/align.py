@@ -27,6 +27,14 @@ class Alignment:
         index = bisect_right(seqs, seq) - 1
         return self.places[session_id, seqs[index]] if index >= 0 else inf
 
+    def first_place_since(self, session_id: int) -> float:
+        """The place of the first frame of a session, or of the ones after it."""
+        return min((place for (session, _), place in self.places.items() if session >= session_id), default=inf)
+
+    def last_place_until(self, session_id: int) -> float:
+        """The place of the last frame before a session."""
+        return max((place for (session, _), place in self.places.items() if session < session_id), default=-inf)
+
     def last_place(self, session_id: int) -> float:
         """The place of the last frame of a session."""
         return self.place_at_or_before(session_id, 2**63)

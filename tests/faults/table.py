@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection, TableClause, text
 
 from recorder.audit.verify.verification import Verification, Wanted
-from recorder.live.collector import REPLACED
+from recorder.live.proof import REPLACED
 from recorder.model import PUSH, Frame
 from recorder.store.engine import open_engine
 from recorder.store.schema import TYPED
@@ -20,6 +20,7 @@ class Session(NamedTuple):
     stream: str
     #: What it has subscribed to.
     topics: tuple[str, ...]
+    opened_ns: int
     covered: bool
     ended: bool
     #: Whether it ended because another session of the stream went on.
@@ -77,14 +78,15 @@ def read_table(url: str, account: str = "main") -> Table:
                 session_id,
                 stream,
                 tuple(topics.split()),
+                opened_ns,
                 covered_ns is not None,
                 ended_ns is not None,
                 end_reason == REPLACED,
                 tuple(frames.pop(session_id, ())),
             )
-            for session_id, stream, topics, covered_ns, ended_ns, end_reason in _rows(
+            for session_id, stream, topics, opened_ns, covered_ns, ended_ns, end_reason in _rows(
                 connection,
-                "SELECT session_id, stream, topics, covered_ns, ended_ns, end_reason FROM sessions",
+                "SELECT session_id, stream, topics, opened_ns, covered_ns, ended_ns, end_reason FROM sessions",
                 account_id,
                 "session_id",
             )

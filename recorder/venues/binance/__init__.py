@@ -27,6 +27,8 @@ class Binance(Venue):
     heartbeat_s = 20.0
     #: The exchange ends a connection after 24 hours.
     connection_max_s = 23.5 * 3600
+    #: A listen key dies unnoticed, and a wrong path opens.
+    fails_silently = True
     clock_tolerance_ms = sign.CLOCK_TOLERANCE_MS
     rest_limits = questions.REST_LIMITS
     accounting = BinanceAccounting()
