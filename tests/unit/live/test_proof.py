@@ -1,0 +1,48 @@
+"""Up to where a session is believed to have received everything."""
+
+import pytest
+
+from recorder.errors import SessionOver
+from recorder.live.proof import DISCREPANCY, REPLACED, TOKEN, Place, Proof
+
+LAST = Place(100, 9)
+
+
+@pytest.mark.parametrize("reason", ["closed", TOKEN, DISCREPANCY, REPLACED])
+def test_where_pings_prove_coverage_it_is_the_last_answer(reason: str) -> None:
+    proof = Proof(1, fails_silently=False)
+    proof.pushed(5, 3)
+    assert proof.until(reason, LAST) == LAST
+
+
+@pytest.mark.parametrize(
+    ("reason", "pushed", "agreed", "until"),
+    [
+        ("closed", Place(5, 3), Place(7, 4), Place(7, 4)),
+        ("stopped", Place(8, 5), Place(7, 4), Place(8, 5)),
+        ("closed", Place(5, 3), None, Place(5, 3)),
+        # Something was missed since: what agreed before is no proof that nothing had been.
+        (TOKEN, Place(5, 3), Place(7, 4), Place(5, 3)),
+        (DISCREPANCY, Place(5, 3), Place(7, 4), Place(5, 3)),
+        (TOKEN, None, Place(7, 4), Place(1)),
+        # The next connection was covered before.
+        (REPLACED, Place(5, 3), None, LAST),
+    ],
+)
+def test_where_connections_fail_silently_it_is_the_last_push_or_the_last_agreement(
+    reason: str, pushed: Place | None, agreed: Place | None, until: Place
+) -> None:
+    proof = Proof(1, fails_silently=True)
+    if pushed is not None:
+        proof.pushed(*pushed)
+    if agreed is not None:
+        proof.agreed(agreed)
+    assert proof.until(reason, LAST) == until
+
+
+def test_missing_pushes_end_the_session() -> None:
+    proof = Proof(1, fails_silently=True)
+    proof.check()
+    proof.refuted("balance USDT: REST says 5, and no push did")
+    with pytest.raises(SessionOver, match="discrepancy: balance USDT: REST says 5"):
+        proof.check()
