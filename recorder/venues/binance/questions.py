@@ -52,8 +52,9 @@ CANCELLED_MS = 3 * DAY_MS
 HISTORY_MS = 90 * DAY_MS
 #: The longest period that may be asked for.
 WINDOW_MS = 7 * DAY_MS
-#: Lists may lag behind the stream, and the clocks may differ.
+#: Lists may lag behind the stream, and the clocks may differ: what is asked for begins and ends so much apart.
 MARGIN_MS = 60_000
+AHEAD_MS = sign.CLOCK_TOLERANCE_MS
 
 _ORDERS, _ALGOS, _ACCOUNT = "ORDER_TRADE_UPDATE", "ALGO_UPDATE", "ACCOUNT_UPDATE"
 _LIMIT = {"limit": str(answers.PAGE_ROWS)}
@@ -165,7 +166,7 @@ def _reconcile(found: _Round, known: Known) -> Questions:
         yield Forgotten(f"orders cancelled before {before}", reason, _ORDERS)
         yield Forgotten(f"conditional orders cancelled before {before}", reason, _ALGOS)
     for history in _histories(found.product):
-        for window in windows(begin_ms, known.now_ms, WINDOW_MS):
+        for window in windows(begin_ms, known.now_ms + AHEAD_MS, WINDOW_MS):
             yield from _ask(found, history, *window)
     for order_id, of in sorted(known.traded.items()):
         if order_id in known.unfinished and order_id not in found.ids and of.symbol:
@@ -199,7 +200,8 @@ def _ask(found: _Round, history: _History, begin_ms: int, end_ms: int, subject: 
 
 def _regular(found: _Round, known: Known) -> Questions:
     begin_ms = known.now_ms - WINDOW_MS if known.since_ms is None else known.since_ms
-    for window in windows(max(begin_ms, known.now_ms - HISTORY_MS), known.now_ms, WINDOW_MS):
+    since_ms = max(begin_ms, known.now_ms - HISTORY_MS)
+    for window in windows(since_ms, known.now_ms + AHEAD_MS, WINDOW_MS):
         yield from _ask(found, _INCOME, *window)
     return None
 
@@ -212,7 +214,7 @@ def _instruments(found: _Round, known: Known) -> Questions:
 
 
 def _backfill(found: _Round, known: Known) -> Questions:
-    until_ms = known.now_ms if known.until_ms is None else known.until_ms
+    until_ms = (known.now_ms if known.until_ms is None else known.until_ms) + AHEAD_MS
     begin_ms = max(known.since_ms or 0, known.now_ms - HISTORY_MS)
     found.symbols.update(one.symbol for one in known.instruments if one.symbol)
     histories = _histories(found.product)
@@ -227,7 +229,8 @@ def _backfill(found: _Round, known: Known) -> Questions:
                 subject = week.subject(history)
                 if by_symbol and subject in known.done:
                     continue
-                complete = yield from _ask(found, history, week.begin_ms, week.end_ms, subject)
+                end_ms = min(week.end_ms, known.now_ms + AHEAD_MS)
+                complete = yield from _ask(found, history, week.begin_ms, end_ms, subject)
                 are_named = are_named and (by_symbol or complete)
                 # A week that has just ended is asked for again: lists lag behind.
                 is_past = week.end_ms < known.now_ms - DAY_MS

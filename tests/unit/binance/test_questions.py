@@ -94,7 +94,9 @@ def test_a_gap_is_asked_about_by_the_symbols_that_the_answers_tell() -> None:
         *(("allAlgoOrders", symbol) for symbol in symbols),
     ]
     begin = str(NOW_MS - HOUR_MS - binance.MARGIN_MS)
-    assert {(query["startTime"], query["endTime"]) for _, query in paths[4:-1]} == {(begin, str(NOW_MS))}
+    assert {(query["startTime"], query["endTime"]) for _, query in paths[4:-1]} == {
+        (begin, str(NOW_MS + binance.AHEAD_MS))
+    }
     # The list leaves flat positions out.
     assert paths[-1] == ("/fapi/v2/positionRisk", {"symbol": "XRPUSDT"})
 
