@@ -46,6 +46,7 @@ class Binance(Venue):
     wait_s = staticmethod(verdicts.wait_s)
     questions = staticmethod(questions.questions)
     decode_answer = staticmethod(answers.decode_answer)
+    ended_order = staticmethod(answers.ended_order)
 
     def streams(self, login: Login) -> tuple[Stream, ...]:
         """One socket, for all symbols."""

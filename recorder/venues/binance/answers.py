@@ -11,9 +11,10 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 from recorder.errors import Undecodable
-from recorder.model import CONTROL, DECODED, Decoded, RefusedCommand, Update
+from recorder.model import CONTROL, DECODED, ENDED, Decoded, OrderUpdate, RefusedCommand, Update
 from recorder.venues.binance import ledger, objects, states
 from recorder.venues.binance.objects import Around
+from recorder.venues.binance.words import ALGO as ALGO_PREFIX
 from recorder.venues.binance.words import COIN_M
 from recorder.venues.fields import Fields, as_object, names, read_json, text, unknown, whole
 from recorder.venues.fields import objects as rows_of
@@ -36,6 +37,9 @@ FILLS = "/fapi/v1/userTrades"
 INCOME = "/fapi/v1/income"
 #: On the host of the spot exchange: what a key may do.
 RIGHTS = "/sapi/v1/account/apiRestrictions"
+
+#: The error code of an order that does not exist, or no longer.
+NO_SUCH_ORDER = -2013
 
 #: Rows of a page at most.
 PAGE_ROWS = 1000
@@ -128,6 +132,22 @@ def decode_answer(target: str, payload: bytes) -> Decoded:
     rows = [as_object(one, "answer") for one in (answer if type(answer) is list else [answer])]
     updates = tuple(update for row in rows for update in read(row, {}))
     return Decoded(target, DECODED, None, updates, None, _next_page(found[2], query, rows))
+
+
+def ended_order(_status: int, target: str, payload: bytes) -> OrderUpdate | None:
+    """The order of a request for one order, if the exchange does not have it any more.
+
+    It keeps orders without a fill for three days after their end, others for 90 days.
+    """
+    path, _, query = target.removeprefix("GET ").partition("?")
+    found, asked = _PATH.fullmatch(path), dict(parse_qsl(query))
+    if found is None or whole(as_object(read_json(payload), "answer"), "code") != NO_SUCH_ORDER:
+        return None
+    if found[2] == "algoOrder":
+        return OrderUpdate(None, 0, 1, None, None, ALGO_PREFIX + asked["algoId"], status=ENDED)
+    if found[2] == "order":
+        return OrderUpdate(None, 0, 1, None, asked["symbol"], asked["orderId"], status=ENDED)
+    return None
 
 
 def _next_page(name: str, query: str, rows: list[dict[str, Any]]) -> str | None:

@@ -7,10 +7,10 @@ left out.
 
 from decimal import Decimal
 
-from recorder.model import AccountUpdate, OrderUpdate, PositionUpdate
+from recorder.model import ENDED, AccountUpdate, OrderUpdate, PositionUpdate
 from recorder.venues.binance.answers import BALANCES, OPEN_ALGOS, OPEN_ORDERS, POSITIONS, path_of
 from recorder.venues.binance.words import ALGO, COIN_M, USD_M
-from recorder.venues.comparable import ENDED, Comparable
+from recorder.venues.comparable import Comparable
 
 #: Averages may be rounded to different numbers of digits.
 _AVERAGE = Decimal("1E-6")

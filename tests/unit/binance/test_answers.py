@@ -206,3 +206,21 @@ def test_an_order_that_a_list_and_a_push_tell_of_is_one() -> None:
     pushed, listed = read(sample("ORDER_TRADE_UPDATE")).updates[0], only(answers.ORDERS, sample("rest-orders"))
     assert isinstance(pushed, OrderUpdate)
     assert (pushed.order_id, pushed.market, pushed.symbol) == (listed.order_id, listed.market, listed.symbol)
+
+
+@pytest.mark.parametrize(
+    ("target", "code", "ended"),
+    [
+        ("/fapi/v1/order?symbol=BTCUSDT&orderId=7", -2013, ("BTCUSDT", "7", "ended")),
+        ("/dapi/v1/order?symbol=BTCUSD_PERP&orderId=7", -2013, ("BTCUSD_PERP", "7", "ended")),
+        ("/fapi/v1/algoOrder?algoId=8", -2013, (None, "algo-8", "ended")),
+        ("/fapi/v1/order?symbol=BTCUSDT&orderId=7", -1121, None),
+        ("/fapi/v1/allOrders?symbol=BTCUSDT&orderId=7", -2013, None),
+        ("/elsewhere?orderId=7", -2013, None),
+    ],
+)
+def test_an_order_that_the_exchange_no_longer_knows_has_ended(
+    target: str, code: int, ended: tuple[str | None, ...] | None
+) -> None:
+    update = answers.ended_order(400, target, encoded({"code": code, "msg": "Order does not exist."}))
+    assert (None if update is None else (update.symbol, update.order_id, update.status)) == ended
