@@ -178,6 +178,8 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         "FMEX_SECRET",
         "BYBIT_KEY",
         "BYBIT_SECRET",
+        "BINANCE_KEY",
+        "BINANCE_SECRET",
         "OKX_KEY",
         "OKX_SECRET",
         "OKX_PASSPHRASE",
