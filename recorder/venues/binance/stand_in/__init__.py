@@ -12,6 +12,8 @@ class BinanceStandIn(StandIn):
     """Implements `recorder.venues.stand_in.StandIn`."""
 
     default_symbols = face.DEFAULT_SYMBOLS
+    #: The address chooses what is pushed, and nothing is said about it.
+    refuses_topics = False
     public_paths = frozenset([TIME, INSTRUMENTS, path_of(TIME, COIN_M), path_of(INSTRUMENTS, COIN_M)])
     terms = staticmethod(face.terms)
     funds = staticmethod(face.funds)
