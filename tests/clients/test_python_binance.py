@@ -112,3 +112,74 @@ def test_python_binance_hears_and_asks_what_is_stored_of_spot(tmp_path: Path) ->
             counts["sent"] = counts["understood"] = len(trades)
             counts["stored"] = len(ours)
             assert ours == trades
+
+
+def point_futures(client: Any, url: str) -> None:
+    """USD-M futures: REST."""
+    client.FUTURES_URL = f"{url}/fapi"
+
+
+def futures_socket(manager: Any, url: str) -> Any:
+    """The socket of USD-M futures; a listen key is in its address."""
+    manager.FSTREAM_URL = f"{url}/"
+    return manager.futures_user_socket()
+
+
+def test_python_binance_hears_and_asks_what_is_stored_of_futures(tmp_path: Path) -> None:
+    with exchange("binance") as simulator:
+        with conversation("binance", "python-binance", STAND_IN) as counts:
+            with Listening(simulator, point_futures, futures_socket) as client:
+                kept = record(tmp_path, simulator)
+                sent = pushes(simulator, 1)
+                wait_until(lambda: len(client.pushes) >= len(sent))
+                ours = {row.trade_id: row.price for one in kept for table, row in one.rows if table == "fills"}
+                traded = {row.symbol for one in kept for table, row in one.rows if table == "fills"}
+                asked = [client.do(client.client.futures_account_trades(symbol=one, limit=1000)) for one in traded]
+                assert client.do(client.client.futures_position_information())
+                assert client.do(client.client.futures_income_history())
+            counts["understood"] = len(client.pushes)
+            reconcile(sent, map(same, client.pushes), [one.frame for one in kept], counts)
+        with conversation("binance", "python-binance REST: fills", STAND_IN) as counts:
+            trades = {str(one["id"]): one["price"] for rows in asked for one in rows}
+            counts["sent"] = counts["understood"] = len(trades)
+            counts["stored"] = len(ours)
+            assert ours == trades
+
+
+def test_the_sdk_of_binance_asks_what_is_stored_of_spot(tmp_path: Path) -> None:
+    from binance_common.configuration import ConfigurationRestAPI
+    from binance_sdk_spot.spot import Spot
+
+    with (
+        exchange("binance_spot") as simulator,
+        conversation("binance_spot", "official SDK, REST: fills", STAND_IN) as counts,
+    ):
+        kept = record(tmp_path, simulator)
+        given = ConfigurationRestAPI(api_key=simulator.key, api_secret=simulator.secret, base_path=simulator.url)
+        rest = Spot(config_rest_api=given).rest_api
+        ours = {row.trade_id: row.price for one in kept for table, row in one.rows if table == "fills"}
+        traded = {row.symbol for one in kept for table, row in one.rows if table == "fills"}
+        rows = [row for symbol in traded for row in rest.my_trades(symbol=symbol, limit=1000).data()]
+        fills = {str(row.id): row.price for row in rows}
+        counts["sent"] = counts["understood"] = len(fills)
+        counts["stored"] = len(ours)
+        assert ours == fills
+        assert rest.get_account().data().balances
+
+
+def test_the_sdk_of_binance_asks_what_is_stored_of_futures(tmp_path: Path) -> None:
+    from binance_common.configuration import ConfigurationRestAPI
+    from binance_sdk_derivatives_trading_usds_futures import derivatives_trading_usds_futures as futures
+
+    with exchange("binance") as simulator, conversation("binance", "official SDK, REST: fills", STAND_IN) as counts:
+        kept = record(tmp_path, simulator)
+        given = ConfigurationRestAPI(api_key=simulator.key, api_secret=simulator.secret, base_path=simulator.url)
+        rest = futures.DerivativesTradingUsdsFutures(config_rest_api=given).rest_api
+        ours = {row.trade_id: row.price for one in kept for table, row in one.rows if table == "fills"}
+        traded = {row.symbol for one in kept for table, row in one.rows if table == "fills"}
+        rows = [row for symbol in traded for row in rest.account_trade_list(symbol=symbol, limit=1000).data()]
+        fills = {str(row.id): row.price for row in rows}
+        counts["sent"] = counts["understood"] = len(fills)
+        counts["stored"] = len(ours)
+        assert ours == fills
+        assert rest.position_information_v3().data()
