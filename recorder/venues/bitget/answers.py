@@ -9,11 +9,12 @@ from collections.abc import Callable, Sequence
 from urllib.parse import parse_qsl
 
 from recorder.errors import Undecodable
-from recorder.model import CONTROL, DECODED, ENDED, Decoded, OrderUpdate, RefusedCommand, Update
+from recorder.model import CONTROL, DECODED, ENDED, AccountUpdate, Decoded, OrderUpdate, RefusedCommand, Update
 from recorder.venues.bitget import ledger
 from recorder.venues.bitget import objects as records
 from recorder.venues.bitget.decode import balances, number_of
 from recorder.venues.bitget.objects import Around
+from recorder.venues.bitget.words import FUNDING, UNIFIED
 from recorder.venues.fields import (
     Fields,
     as_object,
@@ -53,6 +54,9 @@ SUCCESS = "00000"
 NO_SUCH_ORDER = frozenset(["25204", "40109", "43001"])
 
 _ENVELOPE = names("code msg message requestTime data")
+
+#: Path of a list of balances → their wallet.
+_WALLETS = {ASSETS: UNIFIED, FUNDING_ASSETS: FUNDING}
 
 _Read = Callable[[Fields, Around, int | None], Sequence[Update]]
 
@@ -137,8 +141,7 @@ def decode_answer(target: str, payload: bytes) -> Decoded:
     rows, cursor = _rows(path, answer)
     around, event_ms = unknown(answer, _ENVELOPE), whole(answer, "requestTime")
     updates = [update for row in rows for update in read(row, around, event_ms)]
-    if path == POSITIONS:
-        updates += _flat(dict(parse_qsl(query)), rows, event_ms)
+    updates += _absent(path, dict(parse_qsl(query)), updates, event_ms)
     return Decoded(target, DECODED, None, tuple(updates), None, cursor if rows and cursor else None)
 
 
@@ -165,9 +168,11 @@ def _rows(path: str, answer: Fields) -> tuple[list[Fields], str | None]:
     return [as_object(row, "list") for row in listed(page, "list")], identifier(page, "cursor")
 
 
-def _flat(asked: dict[str, str], rows: Sequence[Fields], event_ms: int | None) -> list[Update]:
-    """The position that was asked for by its symbol, if the answer does not have it: it is flat."""
-    category, symbol = asked.get("category"), asked.get("symbol")
-    if not category or not symbol or rows:
-        return []
-    return [records.flat_position(category, symbol, asked.get("posSide"), event_ms)]
+def _absent(path: str, asked: dict[str, str], told: Sequence[Update], event_ms: int | None) -> list[Update]:
+    """What was asked for by its name, if the answer does not have it: lists leave out what is zero."""
+    category, symbol, coin = asked.get("category"), asked.get("symbol"), asked.get("coin")
+    if path == POSITIONS and category and symbol and not told:
+        return [records.flat_position(category, symbol, asked.get("posSide"), event_ms)]
+    if path in _WALLETS and coin and coin not in {one.currency for one in told if isinstance(one, AccountUpdate)}:
+        return [records.no_balance(_WALLETS[path], coin, event_ms)]
+    return []

@@ -299,6 +299,20 @@ def flat_position(category: str, symbol: str, side: str | None, event_ms: int | 
     )
 
 
+def no_balance(wallet: str, currency: str, event_ms: int | None) -> AccountUpdate:
+    """The record of a coin that the answer to a question about it does not have."""
+    return AccountUpdate(
+        event_ms=event_ms,
+        is_snapshot=1,
+        is_partial=0,
+        wallet=wallet,
+        currency=currency,
+        balance="0",
+        available="0",
+        locked="0",
+    )
+
+
 def account_update(coin: Fields, around: Around, event_ms: int | None, *, is_snapshot: int) -> AccountUpdate:
     """The record of a coin in the unified account. What was borrowed makes its balance smaller, or negative."""
     return AccountUpdate(

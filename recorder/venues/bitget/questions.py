@@ -4,7 +4,7 @@ Most lists are by product line, newest first, in pages that continue with a curs
 request may span 30. Source: bitget.com/docs/uta, "Trade", "Account", "Position", "Error Code", "Rate Limits".
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
 from typing import NamedTuple
 from urllib.parse import quote
@@ -13,8 +13,9 @@ import msgspec
 
 from recorder.clock import NS_PER_MS, utc_text
 from recorder.errors import Undecodable
+from recorder.model import AccountUpdate
 from recorder.venues.bitget import answers, sign
-from recorder.venues.bitget.words import CATEGORIES, FUTURES
+from recorder.venues.bitget.words import CATEGORIES, FUNDING, FUTURES, UNIFIED
 from recorder.venues.paging import Orders, Pages, day, pages, windows
 from recorder.venues.rest import (
     Completed,
@@ -185,7 +186,23 @@ def questions(purpose: Purpose, known: Known) -> Questions:
 
 
 def _snapshot(found: Orders) -> Questions:
-    yield Question("balances", get(answers.ASSETS), "account")
+    yield from _balances(answers.ASSETS, "balances", ())
+    yield from _state(found)
+    return None
+
+
+def _balances(path: str, subject: str, held: Iterable[str]) -> Questions:
+    """All balances, and those of coins that may have been spent: a list leaves out zeros, and so does that of one."""
+    answer = yield Question(subject, get(path), "account")
+    if answer is not None:
+        listed = {one.currency for one in answer.updates if isinstance(one, AccountUpdate)}
+        for coin in sorted(set(held) - listed):
+            yield Question(f"{subject}: {coin}", get(path, {"coin": coin}), "account")
+    return None
+
+
+def _state(found: Orders) -> Questions:
+    """Positions and open orders."""
     for line in FUTURES:
         yield Question(f"positions of {line}", get(answers.POSITIONS, _of(line)), "position")
     for line in CATEGORIES:
@@ -202,8 +219,10 @@ def _snapshot(found: Orders) -> Questions:
 
 def _reconcile(known: Known) -> Questions:
     found = Orders()
-    yield from _snapshot(found)
-    yield Question("balances of the funding account", get(answers.FUNDING_ASSETS), "account")
+    for wallet, path in ((UNIFIED, answers.ASSETS), (FUNDING, answers.FUNDING_ASSETS)):
+        held = [str(currency) for currency, of, *_ in known.balances if of == wallet]
+        yield from _balances(path, f"balances of the {wallet} account", held)
+    yield from _state(found)
     if known.since_ms is None:
         return None
     begin_ms = max(known.since_ms - MARGIN_MS, known.now_ms - HISTORY_MS)

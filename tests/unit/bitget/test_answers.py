@@ -7,6 +7,7 @@ from recorder.model import (
     DECODED,
     ENDED,
     UNDECODED,
+    AccountUpdate,
     Decoded,
     FillUpdate,
     OrderUpdate,
@@ -79,6 +80,17 @@ def test_balances() -> None:
         "available": "2",
         "locked": "0.5",
     }
+
+
+def test_a_coin_that_was_asked_for_and_is_not_there_is_zero() -> None:
+    for path, name, wallet in (
+        (answers.ASSETS, "rest-assets", "unified"),
+        (answers.FUNDING_ASSETS, "rest-funding-assets", "funding"),
+    ):
+        assert len(asked(f"{path}?coin=USDT", sample(name)).updates) == 1
+        told, spent = asked(f"{path}?coin=BTC", sample(name)).updates
+        assert columns(told)["currency"] == "USDT"
+        assert spent == AccountUpdate(AT_MS, 1, 0, wallet, "BTC", balance="0", available="0", locked="0")
 
 
 def test_records_are_transactions() -> None:

@@ -81,7 +81,23 @@ def test_what_was_forgotten_is_said(age_ms: int, subjects: int) -> None:
 def test_before_the_record_only_the_current_state_is_asked_for() -> None:
     taken = ask(Purpose.RECONCILE, known())
     assert len(taken) == 1 + 3 + 5 + 10 + 1
-    assert requests(taken)[-1] == (answers.FUNDING_ASSETS, {})
+    assert requests(taken)[:2] == [(answers.ASSETS, {}), (answers.FUNDING_ASSETS, {})]
+
+
+def test_a_coin_that_the_record_holds_and_no_list_has_is_asked_for() -> None:
+    of = known(since_ms=NOW_MS, balances=[("USDT", "unified"), ("BTC", "unified"), ("USDT", "funding")])
+
+    def listing(target: str) -> Answer:
+        updates = asked(target, sample("rest-assets")).updates if target == answers.ASSETS else ()
+        return Answer(0, target, updates)
+
+    taken = steps(bitget.questions(Purpose.RECONCILE, of), WHO, NOW_MS, listing)
+    assert requests(taken)[:4] == [
+        (answers.ASSETS, {}),
+        (answers.ASSETS, {"coin": "BTC"}),
+        (answers.FUNDING_ASSETS, {}),
+        (answers.FUNDING_ASSETS, {"coin": "USDT"}),
+    ]
 
 
 def test_an_order_that_no_list_had_is_asked_for_by_its_id() -> None:

@@ -171,9 +171,9 @@ class BitgetRequestHandler:
 _List = Callable[[AccountView, Query, Backend], object]
 
 
-def _balances(account: AccountView, _asked: Query, _backend: Backend) -> object:
+def _balances(account: AccountView, asked: Query, _backend: Backend) -> object:
     coins = [_coin(state) for state in account.balances()]
-    return states.assets(one for one in coins if _is_worth(one, "balance"))
+    return states.assets(one for one in coins if _is_worth(one, "balance") and _has(one, asked, "coin"))
 
 
 def _positions(account: AccountView, asked: Query, _backend: Backend) -> object:
