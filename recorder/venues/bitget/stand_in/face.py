@@ -143,9 +143,10 @@ class BitgetFace(Face):
         return "strategy-order", frames.strategy_row(order, is_push=True)
 
     def snapshot(self, topic: str, state: SimulatedState, now_ms: int, *, is_first: bool) -> Iterator[bytes]:
-        """All coins, or all open positions."""
+        """All coins of which there is something, or all open positions."""
         if topic == "account":
-            yield frames.push(topic, [states.account_row(state.current_balances())], now_ms)
+            held = [one for one in state.current_balances() if one.total]
+            yield frames.push(topic, [states.account_row(held)], now_ms)
         if topic == "position":
             rows = [states.position_row(one) for one in state.current_positions() if one.quantity]
             yield frames.push(topic, rows, now_ms)
