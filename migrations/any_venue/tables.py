@@ -158,13 +158,11 @@ def create() -> None:
         *texts("extra"),
     )
     op.create_index("ix_transactions_type", "transactions", ["account_id", "type", "occurred_ms"])
-    has_balance = sa.text("balance_after IS NOT NULL")
     op.create_index(
         "ix_transactions_ledger",
         "transactions",
         ["account_id", sa.text("coalesce(wallet, '')"), "currency", "occurred_ms"],
-        sqlite_where=has_balance,
-        postgresql_where=has_balance,
+        sqlite_where=sa.text("balance_after IS NOT NULL"),
     )
     _typed(
         "instruments",

@@ -225,7 +225,6 @@ Index(
     transactions.c.currency,
     transactions.c.occurred_ms,
     sqlite_where=transactions.c.balance_after.is_not(None),
-    postgresql_where=transactions.c.balance_after.is_not(None),
 )
 
 instruments = _typed(
