@@ -214,14 +214,18 @@ def latest_instruments(wanted: Filter, connection: Connection) -> Select[Any]:
 
 
 def closed_orders(closed: Closed, wanted: Filter, connection: Connection) -> Select[Any]:
-    """The latest state of each order that can no longer change, the order that was created last first."""
+    """The latest state of each order that can no longer change, the order that was created last first.
+
+    Where the latest state does not repeat when the order was created, when it ended counts instead.
+    """
     o = latest_orders(wanted, connection).order_by(None).subquery().c
     query = select(*[o[name] for name in Order._fields]).where(o.status.in_(sorted(FINAL_STATUSES)))
-    query = query.where(o.created_ms >= closed.created_since_ms, o.created_ms < closed.created_until_ms)
+    created_ms = func.coalesce(o.created_ms, o.updated_ms)
+    query = query.where(created_ms >= closed.created_since_ms, created_ms < closed.created_until_ms)
     # Of orders created in one millisecond, the longer id is the greater one, which is right for ids that count up.
-    place = o.created_ms, func.length(o.order_id), o.order_id
+    place = created_ms, func.length(o.order_id), o.order_id
     if closed.before_id is not None:
         before = latest_orders(wanted._replace(order_id=closed.before_id), connection).order_by(None).subquery().c
-        made = select(before.created_ms).limit(1).scalar_subquery()
+        made = select(func.coalesce(before.created_ms, before.updated_ms)).limit(1).scalar_subquery()
         query = query.where(tuple_(*place) < tuple_(made, len(closed.before_id), closed.before_id))
     return query.order_by(*(part.desc() for part in place))

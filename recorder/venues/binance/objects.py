@@ -79,7 +79,7 @@ def pushed_order(order: Fields, times: Times, around: Around) -> OrderUpdate:
     return OrderUpdate(
         event_ms=times.sent_ms,
         is_snapshot=0,
-        is_partial=1,
+        is_partial=0,
         market=None,
         symbol=text(order, "s") or None,
         order_id=required(given_id(order, "i"), "o.i"),
@@ -160,7 +160,6 @@ def pushed_algo(order: Fields, times: Times, around: Around) -> OrderUpdate:
         reason=text(order, "rm"),
     )._replace(
         event_ms=times.sent_ms,
-        is_partial=1,
         reduce_only=either(order, "R", "cp"),
         created_ms=times.happened_ms if is_new else None,
         updated_ms=times.happened_ms,

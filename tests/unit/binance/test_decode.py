@@ -26,8 +26,7 @@ def test_an_order_and_the_fill_that_its_push_tells_of() -> None:
     assert columns(order) == {
         "event_ms": 1795800000124,
         "is_snapshot": 0,
-        # When it was created is not repeated.
-        "is_partial": 1,
+        "is_partial": 0,
         "symbol": "ETHUSDT",
         "order_id": "8389765739811111111",
         "client_order_id": "web_q1",
@@ -218,7 +217,7 @@ def test_a_conditional_order_that_became_another_one_is_over() -> None:
     assert columns(order) == {
         "event_ms": 1795800010006,
         "is_snapshot": 0,
-        "is_partial": 1,
+        "is_partial": 0,
         "symbol": "ETHUSDT",
         # Ordinary orders have numbers of their own.
         "order_id": "algo-4000001922334455",

@@ -102,6 +102,8 @@ class BinanceFace(Face):
         self._product = product_of(instruments)
         #: Conditional orders that were pushed as waiting.
         self._waiting: set[int] = set()
+        #: Orders that were pushed as open.
+        self._open: set[int] = set()
 
     def topics(self) -> Collection[str]:
         """The events of the product."""
@@ -136,7 +138,9 @@ class BinanceFace(Face):
         if order.id in self._waiting:
             self._waiting.remove(order.id)
             yield Push("ALGO_UPDATE", frames.algo_push(order, now_ms), ())
-        yield Push("ORDER_TRADE_UPDATE", frames.order_push(order, fill, now_ms), events)
+        payload = frames.order_push(order, fill, now_ms, is_first=order.id not in self._open)
+        (self._open.add if order.is_open else self._open.discard)(order.id)
+        yield Push("ORDER_TRADE_UPDATE", payload, events)
 
     def balances(self, state: SimulatedState) -> Iterator[SentState]:
         """The margin assets."""

@@ -102,13 +102,20 @@ def _price(order: SimulatedOrder) -> str:
     return text(order.price) if order.type == "limit" else "0"
 
 
-def order_push(order: SimulatedOrder, fill: SimulatedFill | None, sent_ms: int) -> bytes:
-    """ORDER_TRADE_UPDATE."""
+def order_push(order: SimulatedOrder, fill: SimulatedFill | None, sent_ms: int, *, is_first: bool) -> bytes:
+    """ORDER_TRADE_UPDATE.
+
+    Args:
+        order: the order.
+        fill: what was executed of it.
+        sent_ms: when it is pushed, milliseconds since 1970.
+        is_first: whether the order was not pushed before.
+    """
     terms, status = order.terms, _status(order)
     if fill is not None:
         happened = "CALCULATED" if fill.kind == "liquidation" else "TRADE"
     else:
-        happened = "NEW" if status in {"NEW", "PARTIALLY_FILLED"} else status
+        happened = status if not order.is_open else "NEW" if is_first else "AMENDMENT"
     execution: Row = {"l": "0", "L": "0", "t": 0, "m": False, "rp": "0"}
     if fill is not None:
         execution = {

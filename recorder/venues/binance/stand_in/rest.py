@@ -204,6 +204,29 @@ def _balances(account: AccountView, _name: str, _asked: Query, _backend: Backend
     return list(map(rows.balance, account.balances()))
 
 
+def _account(account: AccountView, name: str, asked: Query, backend: Backend) -> frames.Row:
+    """Assets and open positions, without the sums in USD."""
+    assets = [
+        {
+            "asset": row["asset"],
+            "walletBalance": row["balance"],
+            "unrealizedProfit": row["crossUnPnl"],
+            "marginBalance": row["balance"],
+            "maintMargin": "0",
+            "initialMargin": "0",
+            "positionInitialMargin": "0",
+            "openOrderInitialMargin": "0",
+            "crossWalletBalance": row["crossWalletBalance"],
+            "crossUnPnl": row["crossUnPnl"],
+            "availableBalance": row["availableBalance"],
+            "maxWithdrawAmount": row["maxWithdrawAmount"],
+            "updateTime": row["updateTime"],
+        }
+        for row in _balances(account, name, asked, backend)
+    ]
+    return {"assets": assets, "positions": _positions(account, name, asked, backend)}
+
+
 def _positions(account: AccountView, _name: str, asked: Query, _backend: Backend) -> _Rows:
     """Of all symbols those that are open; of one symbol in any case."""
     found = map(rows.position, account.positions())
@@ -297,6 +320,7 @@ def _is_algo(row: frames.Row) -> bool:
 
 _LISTS: dict[str, _List] = {
     "balance": _balances,
+    "account": _account,
     "positionRisk": _positions,
     "openOrders": _open_orders,
     "openAlgoOrders": _open_orders,
