@@ -154,7 +154,7 @@ def _judge_event_log(table: Table, verdict: Verdict, venue: Venue, *, running: b
             if not earliest <= at <= its_last:
                 verdict.findings.append(f"a gap ({gap.reason}) begins at {gap.begin}, not at the last frame received")
         for at_ns, place in ((gap.begins_ns, gap.begin), (gap.ends_ns, gap.end)):
-            told_ns = None if place is None else frames.get(place, opened.get(place[0]) if place[1] < 0 else None)
+            told_ns = None if place is None else frames.get(place, opened.get(place[0]) if place[1] == -1 else None)
             is_right = told_ns == at_ns
             if venue.fails_silently and place is not None and told_ns is not None and at_ns is not None:
                 is_right = told_ns <= at_ns <= frames.get((place[0], place[1] + 1), at_ns)

@@ -127,7 +127,8 @@ def _gaps(connection: Connection, account_id: int) -> list[Gap]:
             begins_ns,
             None if begin_session_id is None else (begin_session_id, begin_seq),
             ends_ns,
-            None if end_session_id is None else (end_session_id, end_seq),
+            # Without a number: a session that had been covered before went on.
+            None if end_session_id is None else (end_session_id, -1 if end_seq is None else end_seq),
         )
         for stream, topic, reason, begins_ns, begin_session_id, begin_seq, ends_ns, end_session_id, end_seq in _rows(
             connection, f"SELECT {columns} FROM gaps", account_id, "gap_id"
