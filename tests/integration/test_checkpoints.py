@@ -109,14 +109,17 @@ def test_a_run_signs_what_it_records(signed: Folder, exchange: Simulator, author
     assert "ERROR" not in process.errors
     checkpoints = arrived(signed)
     assert len(checkpoints) > 3
-    assert arrived(signed, "piped") == checkpoints
+    # Each destination gets the newest one when it is done with the one before, so on a busy machine not every one.
+    piped = arrived(signed, "piped")
+    assert len(piped) > 3 and piped[-1] == checkpoints[-1]
+    assert [one for one in checkpoints if one in piped] == [one for one in piped if one in checkpoints]
     for checkpoint in checkpoints:
         require_true(signed, checkpoint)
     # The last one covers the end of the run; only the batch that notes it came after.
     assert signed.rows("SELECT count(*) - 1 FROM seals") == [(checkpoints[-1].size,)]
     assert signed.rows("SELECT end_reason FROM runs") == [("time is over",)]
     noted = signed.rows("SELECT size, note, token FROM checkpoints ORDER BY size")
-    assert [size for size, _, _ in noted] == [checkpoint.size for checkpoint in checkpoints]
+    assert len(noted) > 3 and noted[-1][0] == checkpoints[-1].size
     for _, note, token in noted:
         assert read_token(token, note, (authority.stamper.root,)).year >= 2024
 
