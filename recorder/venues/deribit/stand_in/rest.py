@@ -5,6 +5,7 @@ each method.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from decimal import Decimal
 from functools import partial
 from itertools import islice
 from typing import Any, NamedTuple
@@ -58,6 +59,9 @@ _NEEDED = {
 _STEP = 10**9
 
 Query = Mapping[str, str]
+_NULL = Raw(b"null")
+#: No digit is lost.
+_decode = msgspec.json.Decoder(float_hook=Decimal).decode
 
 
 class DeribitRequestHandler:
@@ -160,6 +164,8 @@ def _balances(account: AccountView, _path: str, _asked: Query, _backend: Backend
 def _positions(account: AccountView, path: str, asked: Query, _backend: Backend) -> object:
     """Open positions, or the one of an instrument, which may be flat or never have been."""
     rows = [_row(one) for one in account.positions()]
+    # A delivery that ended a position is an entry of the log.
+    rows = [one for one in rows if "size" in one.fields]
     if path == answers.POSITIONS:
         wanted = asked.get("currency", "any")
         return [one.sent for one in rows if one.fields["size"] and wanted in {"any", one.currency}]
@@ -176,7 +182,7 @@ def _open_orders(account: AccountView, _path: str, asked: Query, _backend: Backe
 def _one_order(account: AccountView, _path: str, asked: Query, _backend: Backend) -> object:
     state = account.order(asked["order_id"])
     row = None if state is None else _row(state)
-    if row is None or row.fields["order_id"] != asked["order_id"]:
+    if row is None or row.fields.get("order_id") != asked["order_id"]:
         raise DeribitRefusal(10004, "order_not_found")
     return row.sent
 
@@ -184,8 +190,7 @@ def _one_order(account: AccountView, _path: str, asked: Query, _backend: Backend
 def _ended_orders(account: AccountView, path: str, asked: Query, backend: Backend) -> object:
     """One half of the history: the recent one with those that were never filled, or the other one without."""
     is_historical = asked.get("historical") == "true"
-    rows = map(_row, account.closed_orders(None, 0, account.now_ms + 1, None, _STEP))
-    mine = (row for row in rows if row.currency == asked["currency"] and not _is_trigger(row))
+    mine = (row for row in _closed(account, asked) if not _is_trigger(row))
     if is_historical:
         lag_ms = account.now_ms - LAG_MS
         mine = (row for row in mine if row.fields["last_update_timestamp"] < lag_ms and row.fields["filled_amount"])
@@ -202,10 +207,8 @@ def _ended_orders(account: AccountView, path: str, asked: Query, backend: Backen
 
 
 def _ended_triggers(account: AccountView, path: str, asked: Query, _backend: Backend) -> object:
-    rows = map(_row, account.closed_orders(None, 0, account.now_ms + 1, None, _STEP))
-    mine = (row for row in rows if row.currency == asked["currency"] and _is_trigger(row))
-    kept = (_Row(Raw(frames.encode(_trigger(row.fields))), row.fields) for row in mine)
-    page, begins = _continued(kept, path, asked)
+    mine = (row for row in _closed(account, asked) if _is_trigger(row))
+    page, begins = _continued(map(_as_trigger, mine), path, asked, key="trigger_order_id")
     return {"entries": page, "continuation": begins}
 
 
@@ -244,22 +247,37 @@ _LISTS: dict[str, _List] = {
 }
 
 
+def _closed(account: AccountView, asked: Query) -> Iterator[_Row]:
+    """The orders of a currency that have ended, newest first."""
+    rows = map(_row, account.closed_orders(None, 0, account.now_ms + 1, None, _STEP))
+    return (row for row in rows if "instrument_name" in row.fields and row.currency == asked["currency"])
+
+
 def _is_trigger(row: _Row) -> bool:
     """Whether it is a trigger order, which is in a list of its own."""
     return "filled_amount" not in row.fields
 
 
-def _trigger(order: Mapping[str, Any]) -> dict[str, Any]:
+def _as_trigger(row: _Row) -> _Row:
     """A trigger order that ended without becoming another, as the history of trigger orders shows it."""
+    order = row.fields
+    if "trigger_order_id" in order:
+        return row
     names = "label instrument_name direction order_type price amount post_only reduce_only trigger trigger_price"
-    return {
-        **{name: order.get(name) for name in names.split()},
-        "order_state": order["order_state"],
-        "trigger_order_id": order["order_id"],
-        "request": "cancel",
-        "timestamp": order["creation_timestamp"],
-        "last_update_timestamp": order["last_update_timestamp"],
-    }
+    return _read_row(
+        Raw(
+            frames.encode(
+                {
+                    **{name: order.get(name) for name in names.split()},
+                    "order_state": order["order_state"],
+                    "trigger_order_id": order["order_id"],
+                    "request": "cancel",
+                    "timestamp": order["creation_timestamp"],
+                    "last_update_timestamp": order["last_update_timestamp"],
+                }
+            )
+        )
+    )
 
 
 def _span(asked: Query) -> tuple[int, int]:
@@ -305,7 +323,7 @@ def _of_entry(logs: list[_Row], place: int) -> Iterator[_Row]:
     """The row that an update of a frame is of, and before it the settlement that followed at once."""
     updates = 0
     for row in logs:
-        updates += len(log_entries(read_json(bytes(row.sent)), {}))
+        updates += _records_of(row)
         if updates > place:
             yield from (
                 one
@@ -328,7 +346,19 @@ def _row(state: SentState) -> _Row:
         found: Any = msgspec.json.decode(data, type=dict[str, Raw])
     else:
         found = _result(state)
-    return _read_row(_listed(found)[state.item])
+    return _updated(_listed(found))[state.item]
+
+
+def _updated(sent: list[Raw]) -> list[_Row]:
+    """The row of each record that a frame makes. A combo's trade makes none, and an entry of the log may make two."""
+    rows = map(_read_row, sent)
+    return [row for row in rows for _ in range(_records_of(row))]
+
+
+def _records_of(row: _Row) -> int:
+    if "change" in row.fields:
+        return len(log_entries(read_json(bytes(row.sent)), {}))
+    return int(not row.fields.get("legs"))
 
 
 def _listed(found: Any) -> list[Raw]:
@@ -336,15 +366,15 @@ def _listed(found: Any) -> list[Raw]:
     if isinstance(found, list):
         return found
     places = ("summaries", "trades", "orders", "positions", "entries", "logs")
-    lists = [msgspec.json.decode(found[name], type=list[Raw]) for name in places if name in found]
+    lists = [msgspec.json.decode(found[name], type=list[Raw]) for name in places if found.get(name, _NULL) != _NULL]
     return [one for rows in lists for one in rows] if lists else [Raw(msgspec.json.encode(found))]
 
 
 def _result(state: SentState) -> Any:
-    """The result of an answer: a list, or the fields of an object."""
-    result = msgspec.json.decode(state.payload, type=dict[str, Raw])["result"]
+    """The result of an answer: a list, or the fields of an object; of an error, an object without any."""
+    result = msgspec.json.decode(state.payload, type=dict[str, Raw]).get("result", Raw(b"{}"))
     return msgspec.json.decode(result, type=list[Raw] | dict[str, Raw])
 
 
 def _read_row(sent: Raw) -> _Row:
-    return _Row(sent, msgspec.json.decode(sent))
+    return _Row(sent, _decode(sent))
