@@ -49,8 +49,11 @@ RECENT_ORDERS_MS = 30 * MINUTE_MS
 RECENT_FILLS_MS = DAY_MS
 #: How far back the ledger is asked for if the record has nothing of it.
 FIRST_LEDGER_MS = 7 * DAY_MS
-#: What is backfilled is asked for in periods of this length.
-WINDOW_MS = 365 * DAY_MS
+#: What is backfilled is asked for in periods of these lengths.
+MONTH_MS = 30 * DAY_MS
+YEAR_MS = 12 * MONTH_MS
+#: The historical half may lag behind by this much.
+LAG_MS = 2 * DAY_MS
 #: The exchange opened in June 2016.
 OPENED_MS = 1_464_739_200_000
 #: Lists may lag behind the stream, and the clocks may differ.
@@ -275,37 +278,61 @@ def _has_expired(symbol: str, now_ms: int) -> bool:
 
 def _backfill(known: Known) -> Questions:
     until_ms = known.now_ms if known.until_ms is None else known.until_ms
-    begin_ms = max(known.since_ms or 0, OPENED_MS)
     found = _Found(known.instruments)
     yield from _balances(found)
-    for window in windows(begin_ms, until_ms, WINDOW_MS, aligned=True):
+    for year in windows(max(known.since_ms or 0, OPENED_MS), until_ms, YEAR_MS, aligned=True):
         for currency in found.currencies:
-            yield from _backfill_window(known, currency, max(window[0], begin_ms), window)
+            yield from _backfill_year(known, currency, year, until_ms)
     for currency in found.currencies:
         subject = f"orders of {currency}"
         if subject not in known.done:
-            whole = yield from _orders(subject, currency, "true", begin_ms, Orders())
+            whole = yield from _orders(subject, currency, "true", 0, Orders())
             if whole:
-                yield Completed(subject, "orders", begin_ms, until_ms)
+                yield Completed(subject, "orders", OPENED_MS, until_ms)
     return None
 
 
-def _backfill_window(known: Known, currency: str, begin_ms: int, window: tuple[int, int]) -> Questions:
-    end_ms = window[1]
-    # A period that has just ended is asked for again: the historical half lags behind.
-    is_past = end_ms < known.now_ms - 2 * DAY_MS
-    named = f"of {currency}, year from {day(window[0])}"
+def _backfill_year(known: Known, currency: str, year: tuple[int, int], until_ms: int) -> Questions:
+    """A year of a currency, month by month; at once if it has no transaction, and so no fill."""
+    subject = f"transactions of {currency}, year from {day(year[0])}"
+    is_past = year[1] < known.now_ms - LAG_MS
+    if subject in known.done:
+        return None
+    if is_past:
+        one = {**_period(currency, *year), "count": "1"}
+        answer = yield Question(subject, get(answers.LOG, one), PORTFOLIO, LOG_COST)
+        if answer is None:
+            return None
+        if not answer.updates:
+            yield Completed(f"fills of {currency}, year from {day(year[0])}", "fills", year[0], year[1] + 1)
+            yield Completed(subject, "transactions", year[0], year[1] + 1)
+            return None
+    complete = True
+    for month in windows(year[0], min(year[1], until_ms), MONTH_MS, aligned=True):
+        complete &= yield from _backfill_month(known, currency, month)
+    if complete and is_past:
+        yield Completed(subject)
+    return None
+
+
+def _backfill_month(known: Known, currency: str, month: tuple[int, int]) -> Pages:
+    """A month of a currency; returns whether it is complete. One that has just ended is asked for again."""
+    named = f"of {currency}, 30 days from {day(month[0])}"
+    is_past = month[1] < known.now_ms - LAG_MS
+    complete = is_past
     if f"fills {named}" not in known.done:
-        complete = True
+        is_whole = True
         for half in ["true"] if is_past else ["true", "false"]:
-            complete &= yield from _fills(f"fills {named}", currency, half, begin_ms, end_ms)
-        if complete and is_past:
-            yield Completed(f"fills {named}", "fills", begin_ms, end_ms + 1)
+            is_whole &= yield from _fills(f"fills {named}", currency, half, *month)
+        complete &= is_whole
+        if is_whole and is_past:
+            yield Completed(f"fills {named}", "fills", month[0], month[1] + 1)
     if f"transactions {named}" not in known.done:
-        complete = yield from _ledger(f"transactions {named}", currency, begin_ms, end_ms)
-        if complete and is_past:
-            yield Completed(f"transactions {named}", "transactions", begin_ms, end_ms + 1)
-    return None
+        is_whole = yield from _ledger(f"transactions {named}", currency, *month)
+        complete &= is_whole
+        if is_whole and is_past:
+            yield Completed(f"transactions {named}", "transactions", month[0], month[1] + 1)
+    return complete
 
 
 def _halves(begin_ms: int, now_ms: int, recent_ms: int) -> Iterator[str]:
@@ -342,20 +369,22 @@ def _is_older(begin_ms: int, updates: Sequence[Update]) -> bool:
 
 
 def _fills(subject: str, currency: str, half: str, begin_ms: int, end_ms: int) -> Pages:
-    query = {"currency": currency, "end_timestamp": str(end_ms), "count": str(PAGE_ROWS)}
-    query |= {"sorting": "asc", "historical": half}
+    query = {"count": str(PAGE_ROWS), "sorting": "asc", "historical": half}
 
     def page(begins: str) -> MakeRequest:
-        return get(answers.FILLS, query, ("start_timestamp", begins or str(begin_ms)))
+        return get(answers.FILLS, {**_period(currency, int(begins or begin_ms), end_ms), **query})
 
     return (yield from pages(subject, page, topic=CHANGES))
 
 
 def _ledger(subject: str, currency: str, begin_ms: int, end_ms: int) -> Pages:
-    query = {"currency": currency, "start_timestamp": str(begin_ms), "end_timestamp": str(end_ms)}
-    query["count"] = str(LOG_ROWS)
+    query = {**_period(currency, begin_ms, end_ms), "count": str(LOG_ROWS)}
 
     def page(begins: str) -> MakeRequest:
         return get(answers.LOG, query, ("continuation", begins))
 
     return (yield from pages(subject, page, topic=PORTFOLIO, cost=LOG_COST))
+
+
+def _period(currency: str, begin_ms: int, end_ms: int) -> dict[str, str]:
+    return {"currency": currency, "start_timestamp": str(begin_ms), "end_timestamp": str(end_ms)}

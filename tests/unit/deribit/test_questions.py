@@ -120,8 +120,8 @@ def test_each_currency_of_the_account_is_asked_about_or_all_that_there_are() -> 
 def test_a_currency_that_was_traded_in_is_asked_about_even_if_it_is_no_longer_listed() -> None:
     of = known(since_ms=NOW_MS, until_ms=NOW_MS, instruments=[Traded(None, "XRP_MATIC"), Traded(None, None)])
     for purpose in (Purpose.RECONCILE, Purpose.BACKFILL):
-        found = [query["currency"] for path, query in paths(ask(purpose, of)) if path == "get_transaction_log"]
-        assert found == ["BTC", "MATIC"]
+        found = {query["currency"] for path, query in paths(ask(purpose, of)) if path == "get_transaction_log"}
+        assert found == {"BTC", "MATIC"}
 
 
 @pytest.mark.parametrize(("age_ms", "is_said"), [(20 * MINUTE_MS, False), (40 * MINUTE_MS, True)])
@@ -213,33 +213,67 @@ def test_a_list_without_a_period_is_followed_only_as_far_as_the_gap() -> None:
     assert sum(path == "get_order_history_by_currency" for path, _ in found) == 2
 
 
-def test_a_backfill_goes_back_year_by_year_and_leaves_out_what_is_done() -> None:
-    since_ms = NOW_MS - 800 * DAY_MS
-    taken = ask(Purpose.BACKFILL, known(until_ms=NOW_MS, since_ms=since_ms))
-    first = [step for step in taken if isinstance(step, Completed)]
-    assert {step.history for step in first} == {"orders", "fills", "transactions"}
-    assert min(step.since_ms or 0 for step in first) == since_ms
-    # The year that has not ended is asked for again, from both halves of the history.
+SINCE_MS = NOW_MS - 800 * DAY_MS
+
+
+def in_old_years(target: str) -> Answer:
+    """The account has bitcoin, and has had a transaction in each year."""
+    is_probe = "count=1" in target.split("&")
+    return said(target, sample("rest-transaction-log")) if is_probe else in_bitcoin(target)
+
+
+def completed(taken: list[Step]) -> list[Completed]:
+    return [step for step in taken if isinstance(step, Completed)]
+
+
+def test_a_backfill_goes_back_month_by_month_and_leaves_out_what_is_done() -> None:
+    of = known(until_ms=NOW_MS, since_ms=SINCE_MS)
+    taken = ask(Purpose.BACKFILL, of, in_old_years)
+    first = completed(taken)
+    assert {step.history for step in first} == {"orders", "fills", "transactions", ""}
+    for history in ("fills", "transactions"):
+        periods = sorted((step.since_ms or 0, step.until_ms or 0) for step in first if step.history == history)
+        # Whole periods, each once, without a hole between them.
+        assert [end for _, end in periods[:-1]] == [begin for begin, _ in periods[1:]]
+        assert {end - begin for begin, end in periods} == {deribit.MONTH_MS}
+        assert SINCE_MS - deribit.YEAR_MS < periods[0][0] <= SINCE_MS
+        assert NOW_MS - deribit.MONTH_MS - deribit.LAG_MS <= periods[-1][1] <= NOW_MS
+    # The month that has not ended is asked for again, from both halves of the history.
     halves = [query["historical"] for path, query in paths(taken) if path.startswith("get_user_trades")]
     assert halves == ["true"] * (len(halves) - 1) + ["false"]
-    again = ask(Purpose.BACKFILL, known(until_ms=NOW_MS, since_ms=since_ms, done={step.subject for step in first}))
-    assert not [step for step in again if isinstance(step, Completed)]
+    again = ask(Purpose.BACKFILL, of._replace(done={step.subject for step in first}), in_old_years)
+    assert not completed(again)
     assert [path for path, _ in paths(again)] == [
         "get_account_summaries",
         "get_user_trades_by_currency_and_time",
         "get_user_trades_by_currency_and_time",
         "get_transaction_log",
     ]
-    everything = [step for step in ask(Purpose.BACKFILL, known(until_ms=NOW_MS)) if isinstance(step, Completed)]
-    assert min(step.since_ms or 0 for step in everything) == deribit.OPENED_MS
+
+
+def test_a_year_without_a_transaction_is_one_question() -> None:
+    taken = ask(Purpose.BACKFILL, known(until_ms=NOW_MS, since_ms=SINCE_MS))
+    years = [step for step in completed(taken) if "year" in step.subject]
+    assert {step.history for step in years} == {"fills", "transactions"}
+    assert all((step.until_ms or 0) - (step.since_ms or 0) == deribit.YEAR_MS for step in years)
+    probes = [query for path, query in paths(taken) if path == "get_transaction_log" and query["count"] == "1"]
+    assert len(probes) == len(years) // 2 > 0
+    everything = completed(ask(Purpose.BACKFILL, known(until_ms=NOW_MS)))
+    assert min(step.since_ms or 0 for step in everything) <= deribit.OPENED_MS
+    again = ask(Purpose.BACKFILL, known(until_ms=NOW_MS, done={step.subject for step in everything}))
+    assert not [query for path, query in paths(again) if query.get("count") == "1"]
 
 
 def test_a_period_without_an_answer_is_not_completed() -> None:
     def silent(target: str) -> Answer | None:
         return in_bitcoin(target) if "summaries" in target else None
 
-    taken = ask(Purpose.BACKFILL, known(until_ms=NOW_MS, since_ms=NOW_MS - 800 * DAY_MS), silent)
-    assert not [step for step in taken if isinstance(step, Completed)]
+    def without_trades(target: str) -> Answer | None:
+        return None if "get_user_trades" in target else in_old_years(target)
+
+    of = known(until_ms=NOW_MS, since_ms=SINCE_MS)
+    assert not completed(ask(Purpose.BACKFILL, of, silent))
+    assert {step.history for step in completed(ask(Purpose.BACKFILL, of, without_trades))} == {"transactions", "orders"}
 
 
 @pytest.mark.parametrize(
