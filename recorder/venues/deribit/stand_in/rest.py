@@ -192,7 +192,7 @@ def _ended_orders(account: AccountView, path: str, asked: Query, backend: Backen
     is_historical = asked.get("historical") == "true"
     mine = (row for row in _closed(account, asked) if not _is_trigger(row))
     if is_historical:
-        lag_ms = account.now_ms - LAG_MS
+        lag_ms = backend.clock_ms() - LAG_MS
         mine = (row for row in mine if row.fields["last_update_timestamp"] < lag_ms and row.fields["filled_amount"])
     else:
         since_ms = backend.retained_since_ms("orders", ORDERS_S, account.now_ms)
@@ -215,7 +215,7 @@ def _ended_triggers(account: AccountView, path: str, asked: Query, _backend: Bac
 def _fills(account: AccountView, path: str, asked: Query, backend: Backend) -> object:
     since_ms, until_ms = _span(asked)
     if asked.get("historical") == "true":
-        until_ms = min(until_ms, account.now_ms - LAG_MS)
+        until_ms = min(until_ms, backend.clock_ms() - LAG_MS)
     else:
         since_ms = max(since_ms, backend.retained_since_ms("fills", FILLS_S, account.now_ms))
     is_ascending = asked.get("sorting") == "asc"
