@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from recorder.venues.base import Environment, Stream, Venue
 from recorder.venues.channel_view import View
-from recorder.venues.deribit import answers, decode, portal, questions, sign
+from recorder.venues.deribit import answers, decode, meaning, portal, questions, sign
 from recorder.venues.deribit.accounting import DeribitAccounting
 from recorder.venues.deribit.comparable import COMPARABLE
 from recorder.venues.deribit.stand_in import DeribitStandIn
@@ -30,10 +30,10 @@ class Deribit(Venue):
     stand_in = DeribitStandIn()
 
     native_symbol = staticmethod(native)
-    check = staticmethod(questions.check)
-    server_time_request = staticmethod(questions.server_time)
-    server_time_ms = staticmethod(questions.server_time_ms)
-    classify = staticmethod(questions.classify)
+    check = staticmethod(meaning.check)
+    server_time_request = staticmethod(meaning.server_time)
+    server_time_ms = staticmethod(meaning.server_time_ms)
+    classify = staticmethod(meaning.classify)
     questions = staticmethod(questions.questions)
     decode_answer = staticmethod(answers.decode_answer)
     ended_order = staticmethod(answers.ended_order)

@@ -6,17 +6,14 @@ newest, as it is filled with a delay. The transaction log has everything. The cr
 with the trader's own programs. Source: docs.deribit.com, "Rate Limits", "Errors", the page of each method.
 """
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from urllib.parse import urlencode
 
-import msgspec
-
 from recorder.clock import NS_PER_MS, utc_text
-from recorder.errors import Refused, Undecodable
 from recorder.model import AccountUpdate, OrderUpdate, PositionUpdate, Update
 from recorder.venues.deribit import answers, sign
-from recorder.venues.deribit.portal import CHANGES, PASSING, PORTFOLIO
+from recorder.venues.deribit.portal import CHANGES, PORTFOLIO
 from recorder.venues.deribit.symbols import described, expires_ms
 from recorder.venues.paging import Orders, Pages, day, pages, windows
 from recorder.venues.rest import (
@@ -25,16 +22,12 @@ from recorder.venues.rest import (
     Credentials,
     Forgotten,
     Known,
-    Login,
     MakeRequest,
     Purpose,
     Question,
     Questions,
     RestLimit,
     RestRequest,
-    Traded,
-    Unrecorded,
-    Verdict,
 )
 
 #: Of an account: 20 requests a second, of which we want less than 5; of the transaction log one a second, at most 8 at
@@ -65,9 +58,6 @@ PAGE_ROWS, LOG_ROWS = 1_000, 250
 #: The currencies, if the exchange does not say which ones the account has.
 CURRENCIES = ("BTC", "ETH", "USDC", "USDT", "EURR", "SOL", "XRP", "PAXG", "BNB", "USYC", "USDE", "STETH")
 
-#: What a key needs to record an account → what is missing without it.
-_NEEDED = {"account": "balances and the transaction log", "trade": "orders, fills and positions"}
-
 
 def get(path: str, query: Mapping[str, str] | None = None, page: tuple[str, str] = ("", "")) -> MakeRequest:
     """A signed GET request; `page` is the parameter that says where a page begins, and its value."""
@@ -81,91 +71,6 @@ def get(path: str, query: Mapping[str, str] | None = None, page: tuple[str, str]
         return RestRequest("GET", url + target, {"Authorization": given})
 
     return make
-
-
-def server_time(url: str) -> RestRequest:
-    """The exchange's clock; unsigned."""
-    return RestRequest("GET", f"{url}{answers.TIME}", {})
-
-
-class _Error(msgspec.Struct):
-    code: int = 0
-
-
-class _Told(msgspec.Struct):
-    result: msgspec.Raw = msgspec.Raw(b"null")
-    error: _Error | None = None
-
-
-class _Login(msgspec.Struct):
-    scope: str = ""
-
-
-_read = msgspec.json.Decoder(_Told).decode
-
-
-def server_time_ms(answer: bytes) -> int:
-    """The exchange's clock, milliseconds since 1970. Raises one of `errors.UNREADABLE` if the answer has none."""
-    told = _read(answer).result
-    if not bytes(told).isdigit():
-        raise Undecodable(f"the answer to {answers.TIME} has no time")
-    return int(bytes(told))
-
-
-#: What HTTP statuses mean if the body has no code; any other one is transient.
-_STATUSES = {200: Verdict.ANSWER, 401: Verdict.REFUSED, 404: Verdict.GONE, 429: Verdict.WAIT}
-#: What the error codes of an answer mean; any other one is transient.
-_CODES = {
-    **dict.fromkeys(PASSING, Verdict.WAIT),
-    10000: Verdict.REFUSED,  # not logged in
-    13004: Verdict.REFUSED,  # key, secret, signature, time, or a nonce that was used before
-    13009: Verdict.REFUSED,
-    answers.NO_SUCH_ORDER: Verdict.GONE,
-    13020: Verdict.GONE,  # there is no such instrument
-    13021: Verdict.GONE,  # the key may not ask this
-    11042: Verdict.GONE,
-    11050: Verdict.GONE,  # a parameter is wrong
-    **dict.fromkeys((-32602, -32601, -32600, -32700), Verdict.GONE),
-}
-
-
-def classify(status: int, body: bytes) -> Verdict:
-    """Classify an HTTP answer. Errors have a code in the body, with the status 400 and others."""
-    try:
-        error = _read(body).error
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return Verdict.TRANSIENT if status == 200 else _STATUSES.get(status, Verdict.TRANSIENT)
-    if error is None:
-        return _STATUSES.get(status, Verdict.TRANSIENT)
-    return Verdict.WAIT if status == 429 else _CODES.get(error.code, Verdict.TRANSIENT)
-
-
-def check(_login: Login) -> Unrecorded[tuple[str, ...]]:
-    """What the key may do: the scope of a login that asks for none."""
-
-    def log_in(url: str, credentials: Credentials, now_ms: int) -> RestRequest:
-        asked = sign.login(credentials["key"], credentials["secret"], now_ms, sign.nonce())
-        return RestRequest("GET", f"{url}{answers.AUTH}", {}, signed=f"?{urlencode(asked)}")
-
-    body = yield log_in
-    try:
-        scope = msgspec.json.decode(_read(body).result, type=_Login).scope
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        scope = ""
-    if not scope:
-        return ("the exchange does not say what the key may do",)
-    rights = dict(item.split(":", 1) for item in scope.split() if ":" in item)
-    lacking = [area for area in _NEEDED if rights.get(area, "none") == "none"]
-    if len(lacking) == len(_NEEDED):
-        raise Refused(
-            f"The key may read nothing of the account (its scope is {scope!r}); make one with {sign.SCOPE!r}."
-        )
-    warnings = [f"the key lacks {area}:read, so {_NEEDED[area]} cannot be recorded" for area in lacking]
-    more = sorted(area for area, right in rights.items() if right == "read_write")
-    if more:
-        words = " and ".join(more)
-        warnings.append(f"the key can write ({words}); recording needs a read-only key: make one and use it instead")
-    return tuple(warnings)
 
 
 def questions(purpose: Purpose, known: Known) -> Questions:
@@ -187,19 +92,27 @@ class _Found(Orders):
     """What the answers of a round have told.
 
     Args:
-        traded: what the account trades.
+        known: what the record knows.
     """
 
-    def __init__(self, traded: Collection[Traded] = ()) -> None:
+    def __init__(self, known: Known | None = None) -> None:
         super().__init__()
+        traded = known.instruments if known else ()
         self._traded = {settle for one in traded if one.symbol and (settle := described(one.symbol).settle)}
+        #: The currencies of which the record has something.
+        self._held = {of[0] for of in known.balances if of[0]} if known else set()
         self._listed: set[str] = set()
         self.positions: set[str] = set()
 
     @property
     def currencies(self) -> Sequence[str]:
-        """The account's currencies: those listed, and those that it has traded in."""
-        return sorted(self._traded.union(self._listed or CURRENCIES))
+        """The account's currencies: those listed, and those that it has had or traded in."""
+        return sorted(self._traded.union(self._held, self._listed or CURRENCIES))
+
+    @property
+    def spent(self) -> Sequence[str]:
+        """The currencies that the record has, and the list does not."""
+        return sorted(self._held - self._listed) if self._listed else ()
 
     def note(self, answer: Answer | None) -> None:
         """Note what an answer says."""
@@ -225,11 +138,14 @@ def _snapshot(found: _Found) -> Questions:
 
 
 def _reconcile(known: Known) -> Questions:
-    found = _Found(known.instruments)
+    found = _Found(known)
     yield from _snapshot(found)
+    for currency in found.spent:
+        yield Question(f"balance of {currency}", get(answers.BALANCE, {"currency": currency}), PORTFOLIO)
     if known.since_ms is None:
         return None
-    begin_ms = known.since_ms - MARGIN_MS
+    # The exchange's clock may be ahead.
+    begin_ms, end_ms = known.since_ms - MARGIN_MS, known.now_ms + MARGIN_MS
     recent_ms = known.now_ms - RECENT_ORDERS_MS
     if begin_ms < recent_ms:
         before = utc_text(recent_ms * NS_PER_MS)
@@ -241,8 +157,8 @@ def _reconcile(known: Known) -> Questions:
             yield from _orders(f"orders {since}", currency, half, begin_ms, found)
         yield from _triggers(f"trigger orders {since}", currency, begin_ms, found)
         for half in _halves(begin_ms, known.now_ms, RECENT_FILLS_MS):
-            yield from _fills(f"fills {since}", currency, half, begin_ms, known.now_ms)
-        yield from _ledger(f"transactions {since}", currency, begin_ms, known.now_ms)
+            yield from _fills(f"fills {since}", currency, half, begin_ms, end_ms)
+        yield from _ledger(f"transactions {since}", currency, begin_ms, end_ms)
     for order_id in known.unfinished:
         if order_id not in found.ids:
             yield Question(f"order {order_id}", get(answers.ORDER, {"order_id": order_id}), CHANGES)
@@ -260,7 +176,7 @@ def _regular(known: Known) -> Questions:
     begin_ms = known.now_ms - FIRST_LEDGER_MS if known.since_ms is None else known.since_ms
     for currency in found.currencies:
         subject = f"transactions of {currency} since {utc_text(begin_ms * NS_PER_MS)}"
-        yield from _ledger(subject, currency, begin_ms, known.now_ms)
+        yield from _ledger(subject, currency, begin_ms, known.now_ms + MARGIN_MS)
     return None
 
 
@@ -278,7 +194,7 @@ def _has_expired(symbol: str, now_ms: int) -> bool:
 
 def _backfill(known: Known) -> Questions:
     until_ms = known.now_ms if known.until_ms is None else known.until_ms
-    found = _Found(known.instruments)
+    found = _Found(known)
     yield from _balances(found)
     for year in windows(max(known.since_ms or 0, OPENED_MS), until_ms, YEAR_MS, aligned=True):
         for currency in found.currencies:

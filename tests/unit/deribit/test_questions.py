@@ -6,27 +6,22 @@ from urllib.parse import parse_qs
 
 import pytest
 
-from recorder.errors import UNREADABLE, Refused
 from recorder.venues.deribit import answers
 from recorder.venues.deribit import questions as deribit
-from recorder.venues.deribit.portal import PASSING
 from recorder.venues.rest import (
     Answer,
     Completed,
     Credentials,
     Forgotten,
     Known,
-    Login,
     Purpose,
     Question,
-    RestRequest,
     Step,
     Traded,
     Unanswered,
-    Verdict,
 )
-from tests.steps import URL, nothing, outcome, steps, targets
-from tests.unit.deribit.frames import answer, asked, error, result, sample
+from tests.steps import URL, nothing, steps, targets
+from tests.unit.deribit.frames import answer, asked, result, sample
 
 WHO = Credentials(key="Ab3dE6gH", secret="AMANDASECRECT")
 NOW_MS = 1_795_852_900_000
@@ -98,7 +93,7 @@ def test_an_older_gap_needs_both_halves_of_a_history(age_ms: int, orders: list[s
     of_fills = [query for path, query in found if path == "get_user_trades_by_currency_and_time"]
     assert [query["historical"] for query in of_fills] == fills
     assert {(query["start_timestamp"], query["end_timestamp"], query["sorting"]) for query in of_fills} == {
-        (str(begin_ms - MINUTE_MS), str(NOW_MS), "asc")
+        (str(begin_ms - MINUTE_MS), str(NOW_MS + MINUTE_MS), "asc")
     }
     (log,) = [query for path, query in found if path == "get_transaction_log"]
     assert (log["start_timestamp"], log["count"]) == (str(begin_ms - MINUTE_MS), "250")
@@ -129,6 +124,16 @@ def test_that_unfilled_orders_are_forgotten_is_said(age_ms: int, is_said: bool) 
     taken = ask(Purpose.RECONCILE, known(since_ms=NOW_MS - age_ms))
     forgotten = [step for step in taken if isinstance(step, Forgotten)]
     assert ["orders cancelled before" in one.subject for one in forgotten] == [True] * is_said
+
+
+def test_a_balance_that_the_record_has_and_the_list_has_not_is_asked_for() -> None:
+    of = known(since_ms=NOW_MS, balances=[("SOL", None), ("BTC", None)])
+    taken = ask(Purpose.RECONCILE, of)
+    assert [query for path, query in paths(taken) if path == "get_account_summary"] == [{"currency": "SOL"}]
+    # What it was spent on is in its transaction log.
+    assert {query["currency"] for path, query in paths(taken) if path == "get_transaction_log"} == {"BTC", "SOL"}
+    unanswered = ask(Purpose.RECONCILE, of, lambda target: None if "summaries" in target else nothing(target))
+    assert not [path for path, _ in paths(unanswered) if path == "get_account_summary"]
 
 
 def test_without_a_gap_only_the_current_state_is_asked_for() -> None:
@@ -274,78 +279,6 @@ def test_a_period_without_an_answer_is_not_completed() -> None:
     of = known(until_ms=NOW_MS, since_ms=SINCE_MS)
     assert not completed(ask(Purpose.BACKFILL, of, silent))
     assert {step.history for step in completed(ask(Purpose.BACKFILL, of, without_trades))} == {"transactions", "orders"}
-
-
-@pytest.mark.parametrize(
-    ("status", "body", "verdict"),
-    [
-        (200, answer([]), Verdict.ANSWER),
-        (400, error(10028), Verdict.WAIT),
-        (429, error(10028), Verdict.WAIT),
-        (429, b"<html>", Verdict.WAIT),
-        *((400, error(code), Verdict.WAIT) for code in sorted(PASSING)),
-        (400, error(13004), Verdict.REFUSED),
-        (400, error(13009), Verdict.REFUSED),
-        (401, error(10000), Verdict.REFUSED),
-        (401, b"", Verdict.REFUSED),
-        (400, error(10004), Verdict.GONE),
-        (400, error(13021), Verdict.GONE),
-        (400, error(-32602), Verdict.GONE),
-        (404, b"", Verdict.GONE),
-        (400, error(99999), Verdict.TRANSIENT),
-        # An error counts whatever the status.
-        (200, error(13004), Verdict.REFUSED),
-        (200, b"<html>", Verdict.TRANSIENT),
-        (503, b"busy", Verdict.TRANSIENT),
-        (503, answer([]), Verdict.TRANSIENT),
-    ],
-)
-def test_verdicts(status: int, body: bytes, verdict: Verdict) -> None:
-    assert deribit.classify(status, body) is verdict
-
-
-@pytest.mark.parametrize(
-    ("scope", "warning"),
-    [
-        ("account:read block_trade:none connection mainaccount trade:read wallet:read", None),
-        ("account:read trade:read_write wallet:read_write", "can write (trade and wallet)"),
-        ("account:none trade:read wallet:read", "lacks account:read"),
-        ("account:read", "lacks trade:read"),
-        ("", "does not say"),
-    ],
-)
-def test_what_the_key_may_do_is_what_its_login_says(scope: str, warning: str | None) -> None:
-    requests: list[RestRequest] = []
-
-    def log_in(request: RestRequest) -> bytes:
-        requests.append(request)
-        return answer({"access_token": "a", "refresh_token": "b", "scope": scope})
-
-    warnings = outcome(deribit.check(Login(URL, URL, WHO, ())), WHO, log_in)
-    assert [(warning or "") in one for one in warnings] == ([True] if warning else [])
-    (request,) = requests
-    path, _, query = request.address.removeprefix(URL).partition("?")
-    given = {name: one[0] for name, one in parse_qs(query, keep_blank_values=True).items()}
-    assert path == answers.AUTH
-    # A scope would be granted, and the answer would not say what the key may do besides.
-    assert given.keys() == {"grant_type", "client_id", "timestamp", "nonce", "data", "signature"}
-    assert "AMANDASECRECT" not in request.address
-    # Whoever has the signature can log in for a minute: it is sent, and neither shown nor recorded.
-    assert request.url == URL + answers.AUTH
-
-
-def test_a_key_that_may_read_nothing_is_refused() -> None:
-    login = Login(URL, URL, WHO, ())
-    with pytest.raises(Refused, match="may read nothing"):
-        outcome(deribit.check(login), WHO, lambda _request: answer({"scope": "wallet:read trade:none"}))
-
-
-def test_the_clock() -> None:
-    assert deribit.server_time("https://x").url == "https://x/api/v2/public/get_time"
-    assert deribit.server_time_ms(answer(1597026383085)) == 1597026383085
-    for nonsense in (b"", b"{}", answer("soon"), answer(-1), answer([])):
-        with pytest.raises(UNREADABLE):
-            deribit.server_time_ms(nonsense)
 
 
 def test_the_limits_leave_most_to_the_traders_own_programs() -> None:

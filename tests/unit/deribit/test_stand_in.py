@@ -216,6 +216,8 @@ def test_open_orders_positions_and_ended_trigger_orders(server: Server) -> None:
     assert all(one["size"] for one in positions)
     in_bitcoin = server.ask(answers.POSITIONS, currency="BTC")
     assert {one["instrument_name"] for one in in_bitcoin} <= {"BTC-PERPETUAL"}
+    assert server.ask(answers.BALANCE, currency="BTC")["balance"] > 0
+    assert server.ask(answers.BALANCE, currency="SOL")["balance"] == 0
     never = server.ask(answers.POSITION, instrument_name="SOL-PERPETUAL")
     assert (never["size"], never["direction"]) == (0, "zero")
     ended = [

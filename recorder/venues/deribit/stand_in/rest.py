@@ -52,7 +52,7 @@ _NEEDED = {
     answers.LOG: ("currency", "start_timestamp", "end_timestamp"),
     answers.ORDER: ("order_id",),
     answers.POSITION: ("instrument_name",),
-    answers.POSITIONS: (),
+    answers.BALANCE: ("currency",),
     answers.INSTRUMENT: ("instrument_name",),
 }
 #: Entries of a history are read in steps of this number.
@@ -161,6 +161,13 @@ def _balances(account: AccountView, _path: str, _asked: Query, _backend: Backend
     return {"id": frames.USER_ID, "type": "main", "summaries": [_row(one).sent for one in account.balances()]}
 
 
+def _balance(account: AccountView, _path: str, asked: Query, _backend: Backend) -> object:
+    """The portfolio of one currency, of which there may be nothing."""
+    rows = [_row(one) for one in account.balances()]
+    nothing = {"currency": asked["currency"], "balance": 0, "equity": 0, "available_funds": 0}
+    return next((one.sent for one in rows if one.fields["currency"] == asked["currency"]), nothing)
+
+
 def _positions(account: AccountView, path: str, asked: Query, _backend: Backend) -> object:
     """Open positions, or the one of an instrument, which may be flat or never have been."""
     rows = [_row(one) for one in account.positions()]
@@ -235,6 +242,7 @@ def _log(account: AccountView, path: str, asked: Query, _backend: Backend) -> ob
 
 _LISTS: dict[str, _List] = {
     answers.BALANCES: _balances,
+    answers.BALANCE: _balance,
     answers.POSITIONS: _positions,
     answers.POSITION: _positions,
     answers.OPEN_ORDERS: _open_orders,
