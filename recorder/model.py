@@ -318,6 +318,14 @@ class Notice(NamedTuple):
 Control = Hello | LoggedIn | Acknowledged | RefusedCommand | Asked | Notice
 
 
+class Place(NamedTuple):
+    """Where a push stands by the exchange's own count of what it sends."""
+
+    number: int
+    #: Whether counting begins with it, as with a full state at subscription.
+    is_first: bool = False
+
+
 class Decoded(NamedTuple):
     """What a frame says: the one result of the one parse. An answer that lists nothing is decoded, without updates."""
 
@@ -330,6 +338,8 @@ class Decoded(NamedTuple):
     next_page: str | None = None
     #: Secrets in the frame, such as a token: they are masked before it is stored. Only of control frames and answers.
     secrets: tuple[str, ...] = ()
+    #: Of a push: where it stands, if the exchange counts; see `PushSession.counted`.
+    place: Place | None = None
 
 
 class Frame(NamedTuple):

@@ -257,12 +257,13 @@ class Session:
         decoded = read_frame(self._account.venue, payload)
         if decoded.status != DECODED:
             payload, decoded = self._without_secrets(payload, decoded)
-        self._seq = self._last_seq = self._seq + 1
-        self.proven_ns = message.received_ns
-        key = self._account_id, self._session_id, self._seq
-        read = decoded.topic, decoded.status, decoded.error
-        frame = new(Frame, (*key, message.received_ns, PUSH, *read, payload))
+        self._seq += 1
+        key = self._account_id, self._session_id, self._seq, message.received_ns
+        frame = new(Frame, (*key, PUSH, *decoded[:3], payload))  # topic, status, error
         self._channel.put(new(Recorded, (frame, decoded.updates)))
+        if decoded.place is not None:  # raises if pushes before it did not arrive: the gap begins before it
+            self._protocol.counted(decoded.topic, decoded.place)
+        self._last_seq, self.proven_ns = self._seq, message.received_ns
         if decoded.control is not None:
             if self._answering:
                 self._answer(decoded.control)

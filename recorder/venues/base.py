@@ -9,7 +9,7 @@ from typing import NamedTuple, Protocol
 
 import msgspec
 
-from recorder.model import Acknowledged, Control, Decoded, Instrument, OrderUpdate, RefusedCommand, Update
+from recorder.model import Acknowledged, Control, Decoded, Instrument, OrderUpdate, Place, RefusedCommand, Update
 from recorder.venues.channel_view import View
 from recorder.venues.comparable import Comparable
 from recorder.venues.rest import (
@@ -220,6 +220,13 @@ class PushSession:
                 # A refusal that names nothing may be of any topic that was not answered yet.
                 self.refuse(topics or self.missing(), message)
         return []
+
+    def counted(self, topic: str | None, place: Place) -> None:
+        """Take the place of a push, where the exchange counts them. As it is here, nothing follows.
+
+        Raises:
+            SessionOver: pushes before it did not arrive.
+        """
 
     def heartbeat(self, now_ms: int) -> Command | None:
         """The command that keeps the connection alive; None: a ping of the WebSocket protocol."""

@@ -22,6 +22,7 @@ from recorder.model import (
     Heartbeat,
     Hello,
     Notice,
+    Place,
     RefusedCommand,
     Update,
 )
@@ -36,6 +37,7 @@ from recorder.venues.fields import (
     required,
     text,
     unknown,
+    whole,
 )
 from recorder.venues.kraken import ledger
 from recorder.venues.kraken import objects as records
@@ -70,7 +72,9 @@ def decode(payload: bytes) -> Decoded:
         raise Undecodable(f"channel: {channel[:60]!r} is not one we know")
     around, is_snapshot = unknown(frame, _FRAME), int(text(frame, "type") == _SNAPSHOT)
     updates = [update for row in objects(frame, "data") for update in read(row, around, is_snapshot)]
-    return Decoded(channel, DECODED, None, tuple(updates), None)
+    number = whole(frame, "sequence")
+    place = None if number is None else Place(number, bool(is_snapshot))
+    return Decoded(channel, DECODED, None, tuple(updates), place=place)
 
 
 def decode_plain(payloads: Sequence[bytes], *, decodable: bool = False) -> None:

@@ -5,10 +5,11 @@ and then for as long as the connection has a private subscription.
 Source: docs.kraken.com, "Spot WebSocket Authentication", "Executions", "Balances", "Ping".
 """
 
+from collections import defaultdict
 from collections.abc import Mapping
 
-from recorder.errors import Refused
-from recorder.model import Acknowledged, Control, RefusedCommand
+from recorder.errors import Refused, SessionOver
+from recorder.model import Acknowledged, Control, Place, RefusedCommand
 from recorder.venues.base import Command, PushSession, json_command
 from recorder.venues.kraken.decode import BALANCES, EXECUTIONS
 from recorder.venues.rest import Token
@@ -27,12 +28,35 @@ _PING_ID = 100
 _TOKEN_ERRORS = ("ESession:", "EAuth:", "EAPI:Invalid")
 
 
+#: So many pushes in a row must follow a rule of counting before it is relied upon.
+_RELIABLE = 3
+
+
+class _Count:
+    """Pushes that follow each other by their numbers: those of a channel, or those of a connection."""
+
+    def __init__(self) -> None:
+        self._last: int | None = None
+        #: How many followed the one before.
+        self._followed = 0
+
+    def take(self, place: Place) -> bool | None:
+        """Take the next push. True: it follows the last one; False: it should, and does not; None: nobody knows."""
+        follows = self._last is not None and place.number == self._last + 1
+        is_reliable = self._followed >= _RELIABLE and not place.is_first
+        self._last = place.number
+        self._followed = self._followed + 1 if follows else 0
+        return True if follows else False if is_reliable else None
+
+
 class KrakenSession(PushSession):
     """The protocol of a private socket."""
 
     def __init__(self, token: Token | None) -> None:
         super().__init__(TOPICS)
         self._token = "" if token is None else token.text
+        #: Channel → its count; None: that of the connection.
+        self._counts: defaultdict[str | None, _Count] = defaultdict(_Count)
 
     def opening(self, now_ms: int) -> list[Command]:
         """Subscribe. What anybody could subscribe with for some minutes is not recorded."""
@@ -57,6 +81,16 @@ class KrakenSession(PushSession):
             case Acknowledged(topics, command_id):
                 self.acknowledge(topics or [one for one in self.topics if str(_COMMAND_IDS[one]) == command_id])
         return []
+
+    def counted(self, topic: str | None, place: Place) -> None:
+        """Take the number of a push.
+
+        The exchange does not say whether it counts the pushes of a channel or those of a connection. So a push is
+        taken for lost only if a count that has been right so far has a hole, and the other one does not explain it.
+        """
+        followed = [self._counts[one].take(place) for one in (topic, None)]
+        if False in followed and True not in followed:
+            raise SessionOver("lost", f"pushes of {topic} before number {place.number} did not arrive")
 
     def heartbeat(self, now_ms: int) -> Command:
         """A ping, which the answer shows the exchange's clock for."""

@@ -6,8 +6,8 @@ from urllib.parse import parse_qs
 
 import pytest
 
-from recorder.errors import Refused
-from recorder.model import Acknowledged, Notice, RefusedCommand
+from recorder.errors import Refused, SessionOver
+from recorder.model import Acknowledged, Notice, Place, RefusedCommand
 from recorder.venues.kraken import answers, sign
 from recorder.venues.kraken.portal import KrakenSession
 from recorder.venues.kraken.questions import private
@@ -124,3 +124,41 @@ def test_a_refused_token_says_what_to_check() -> None:
 def test_it_pings() -> None:
     command = session().heartbeat(NOW_MS)
     assert json.loads(command.sent) == {"method": "ping", "req_id": 100}
+
+
+def count(it: KrakenSession, *pushes: tuple[str, int]) -> None:
+    for topic, number in pushes:
+        it.counted(topic, Place(number))
+
+
+def test_a_hole_in_the_count_of_a_channel_ends_the_session() -> None:
+    it = session()
+    for topic in ("executions", "balances"):
+        it.counted(topic, Place(1, is_first=True))
+        count(it, *[(topic, number) for number in (2, 3, 4)])
+    count(it, ("executions", 5), ("balances", 5), ("executions", 6))
+    with pytest.raises(SessionOver, match="executions before number 8") as over:
+        count(it, ("executions", 8))
+    assert over.value.reason == "lost"
+
+
+def test_the_count_may_be_that_of_the_connection() -> None:
+    it = session()
+    it.counted("executions", Place(1, is_first=True))
+    it.counted("balances", Place(2, is_first=True))
+    count(it, ("executions", 3), ("executions", 4), ("balances", 5), ("executions", 6), ("balances", 7))
+    with pytest.raises(SessionOver, match="lost"):
+        count(it, ("balances", 9))
+
+
+@pytest.mark.parametrize("numbers", [[7, 9, 13, 20, 4, 8], [5, 5, 5, 5], [1, 2, 3, 9]])
+def test_a_count_that_nobody_understands_means_nothing(numbers: list[int]) -> None:
+    it = session()
+    count(it, *[("executions", number) for number in numbers])
+
+
+def test_counting_begins_again_with_a_full_state() -> None:
+    it = session()
+    count(it, *[("executions", number) for number in range(1, 9)])
+    it.counted("executions", Place(1, is_first=True))
+    count(it, ("executions", 2))
