@@ -215,11 +215,12 @@ def _instruments(found: _Round, known: Known) -> Questions:
 
 def _backfill(found: _Round, known: Known) -> Questions:
     until_ms = (known.now_ms if known.until_ms is None else known.until_ms) + AHEAD_MS
-    begin_ms = max(known.since_ms or 0, known.now_ms - HISTORY_MS)
+    # A week is asked for whole, even if less of it is wanted, because its subject says that all of it is known.
+    kept_ms = known.now_ms - HISTORY_MS
+    begin_ms = max(known.since_ms or 0, kept_ms)
     found.symbols.update(one.symbol for one in known.instruments if one.symbol)
     histories = _histories(found.product)
-    histories = _histories(found.product)
-    weeks = [_Week(window, begin_ms) for window in windows(begin_ms, until_ms, WINDOW_MS, aligned=True)]
+    weeks = [_Week(window, kept_ms) for window in windows(begin_ms, until_ms, WINDOW_MS, aligned=True)]
     weeks = [week for week in weeks if any(week.subject(one) not in known.done for one in histories)]
     are_named = True
     # Lists by symbol come last: the others tell the symbols, and are asked for again where only these are left.

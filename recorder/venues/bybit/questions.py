@@ -276,10 +276,11 @@ def _instruments(known: Known) -> Questions:
 
 def _backfill(known: Known) -> Questions:
     until_ms = (known.now_ms if known.until_ms is None else known.until_ms) + MARGIN_MS
-    begin_ms = max(known.since_ms or 0, known.now_ms - HISTORY_MS)
-    for window in windows(begin_ms, until_ms, WINDOW_MS, aligned=True):
-        # The exchange refuses a window that begins before its two years.
-        asked = max(window[0], begin_ms), window[1]
+    kept_ms = known.now_ms - HISTORY_MS
+    for window in windows(max(known.since_ms or 0, kept_ms), until_ms, WINDOW_MS, aligned=True):
+        # A week is asked for whole, even if less of it is wanted, because its subject says that all of it is known. The
+        # exchange refuses one that begins before its two years.
+        asked = max(window[0], kept_ms), window[1]
         for history in (*_histories(), _LEDGER):
             subject = f"{history.name}, week of {day(window[0])}"
             if subject in known.done:
@@ -287,8 +288,8 @@ def _backfill(known: Known) -> Questions:
             if (yield from _history(history, asked, Orders(), subject)):
                 # A week that has just ended is asked for again, under its own subject: lists lag behind.
                 is_old = window[1] < known.now_ms - DAY_MS
-                until_ms = min(window[1] + 1, known.now_ms)
-                yield Completed(subject if is_old else f"{subject}, so far", history.kept, asked[0], until_ms)
+                end_ms = min(window[1] + 1, known.now_ms)
+                yield Completed(subject if is_old else f"{subject}, so far", history.kept, asked[0], end_ms)
     return None
 
 

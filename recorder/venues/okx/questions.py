@@ -242,17 +242,19 @@ def inst_type(symbol: str) -> str:
 
 def _backfill(known: Known) -> Questions:
     until_ms = known.now_ms if known.until_ms is None else known.until_ms
-    begin_ms = max(known.since_ms or 0, known.now_ms - HISTORY_MS)
+    # A week is asked for whole, even if less of it is wanted, because its subject says that all of it is known.
+    kept_ms = known.now_ms - HISTORY_MS
+    begin_ms = max(known.since_ms or 0, kept_ms)
     in_periods = [history for history in _histories(HISTORY_MS) if history.has_period]
     for window in windows(begin_ms, until_ms, WINDOW_MS, aligned=True):
         for history in (*in_periods, _bills(HISTORY_MS)):
             subject = f"{history.name}, week of {day(window[0])}"
             # A week that has just ended is asked for again: lists lag behind.
             is_past = window[1] < known.now_ms - DAY_MS
-            yield from _backfill_one(known, history, subject, max(window[0], begin_ms), window[1], is_past)
+            yield from _backfill_one(known, history, subject, max(window[0], kept_ms), window[1], is_past)
     for history in _histories(HISTORY_MS):
         if not history.has_period:
-            yield from _backfill_one(known, history, history.name, known.now_ms - HISTORY_MS, until_ms, True)
+            yield from _backfill_one(known, history, history.name, kept_ms, until_ms, True)
     return None
 
 

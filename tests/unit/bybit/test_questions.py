@@ -168,7 +168,11 @@ def test_a_backfill_completes_week_by_week_and_leaves_out_what_is_done() -> None
         len(of_history) == 9 and {"fills of linear", "orders with fills of spot", "transactions"} <= of_history.keys()
     )
     for periods in of_history.values():
-        assert (periods[0][0], periods[-1][1]) == (of.since_ms, NOW_MS)
+        # The first week is asked for whole.
+        assert (periods[0][0], periods[-1][1]) == (
+            NOW_MS - 30 * DAY_MS - (NOW_MS - 30 * DAY_MS) % bybit.WINDOW_MS,
+            NOW_MS,
+        )
         assert [until_ms for _, until_ms in periods[:-1]] == [since_ms for since_ms, _ in periods[1:]]
     again = ask(Purpose.BACKFILL, of._replace(done=done))
     assert len(asked(again)) == 9
