@@ -2,7 +2,17 @@
 
 from collections.abc import Callable, Generator
 
-from recorder.venues.rest import Answer, Credentials, MakeRequest, Question, Questions, RestRequest, Step, target_of
+from recorder.venues.rest import (
+    Answer,
+    Completed,
+    Credentials,
+    MakeRequest,
+    Question,
+    Questions,
+    RestRequest,
+    Step,
+    target_of,
+)
 
 #: Answers the request of a question; None: it has no answer.
 Answering = Callable[[str], Answer | None]
@@ -26,6 +36,11 @@ def steps(questions: Questions, credentials: Credentials, now_ms: int, answering
             step = questions.send(answer)
     except StopIteration:
         return taken
+
+
+def past(taken: list[Step]) -> list[Completed]:
+    """The periods of a backfill that are complete and not asked about again, because nothing can be added to them."""
+    return [step for step in taken if isinstance(step, Completed) and not step.subject.endswith(", so far")]
 
 
 def targets(taken: list[Step], credentials: Credentials, now_ms: int) -> list[str]:

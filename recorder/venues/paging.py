@@ -4,7 +4,7 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 
 from recorder.clock import NS_PER_MS, utc_text
 from recorder.model import OrderUpdate, Update
-from recorder.venues.rest import Answer, MakeRequest, Question, Step, Unanswered
+from recorder.venues.rest import Answer, Completed, MakeRequest, Question, Step, Unanswered
 
 #: More pages than any list has: an exchange that sends more is repeating itself.
 PAGES_MAX = 10_000
@@ -65,6 +65,21 @@ def windows(begin_ms: int, end_ms: int, length_ms: int, *, aligned: bool = False
     first_ms = begin_ms - begin_ms % length_ms if aligned else begin_ms
     for at_ms in range(first_ms, end_ms + 1, length_ms):
         yield at_ms, at_ms + length_ms - 1 if aligned else min(at_ms + length_ms - 1, end_ms)
+
+
+def completed(subject: str, history: str, period: tuple[int, int], now_ms: int, *, is_past: bool) -> Completed:
+    """A period of a history that was answered to its end.
+
+    Args:
+        subject: of the period.
+        history: of what.
+        period: its first and last millisecond since 1970.
+        now_ms: milliseconds since 1970.
+        is_past: whether nothing can be added to it any more. If not, because it goes on or lists lag behind, it counts
+            until now, and its subject is asked about again.
+    """
+    begin_ms, end_ms = period
+    return Completed(subject if is_past else f"{subject}, so far", history, begin_ms, min(end_ms + 1, now_ms))
 
 
 class Orders:

@@ -15,9 +15,8 @@ from recorder.clock import NS_PER_MS, utc_text
 from recorder.model import OrderUpdate, PositionUpdate, Transaction, Update
 from recorder.venues.binance import answers, sign
 from recorder.venues.binance.words import ALGO, COIN_M, product_of
-from recorder.venues.paging import Orders, Pages, day, pages, windows
+from recorder.venues.paging import Orders, Pages, completed, day, pages, windows
 from recorder.venues.rest import (
-    Completed,
     Credentials,
     Forgotten,
     Known,
@@ -233,10 +232,10 @@ def _backfill(found: _Round, known: Known) -> Questions:
                 end_ms = min(week.end_ms, known.now_ms + AHEAD_MS)
                 complete = yield from _ask(found, history, week.begin_ms, end_ms, subject)
                 are_named = are_named and (by_symbol or complete)
-                # A week that has just ended is asked for again: lists lag behind.
                 is_past = week.end_ms < known.now_ms - DAY_MS
-                if complete and are_named and is_past and subject not in known.done:
-                    yield Completed(subject, history.name, week.begin_ms, week.end_ms + 1)
+                if complete and are_named and subject not in known.done:
+                    period = week.begin_ms, week.end_ms
+                    yield completed(subject, history.name, period, known.now_ms, is_past=is_past)
     return None
 
 

@@ -16,9 +16,8 @@ from recorder.errors import Undecodable
 from recorder.model import AccountUpdate
 from recorder.venues.bitget import answers, sign
 from recorder.venues.bitget.words import CATEGORIES, FUNDING, FUTURES, UNIFIED
-from recorder.venues.paging import Orders, Pages, day, pages, windows
+from recorder.venues.paging import Orders, Pages, completed, day, pages, windows
 from recorder.venues.rest import (
-    Completed,
     Credentials,
     Forgotten,
     Known,
@@ -292,8 +291,8 @@ def _backfill_one(known: Known, history: "_History", subject: str, window: tuple
     if subject in known.done:
         return None
     complete = yield from _history(history, window, Orders(), subject)
-    if complete and is_past:
-        yield Completed(subject, history.kind, window[0], window[1] + 1)
+    if complete:
+        yield completed(subject, history.kind, window, known.now_ms, is_past=is_past)
     return None
 
 

@@ -27,10 +27,9 @@ from recorder.venues.bybit.answers import (
     TRANSACTION_LOG,
 )
 from recorder.venues.bybit.words import INVERSE, LINEAR, OPTION, SPOT, UNIFIED
-from recorder.venues.paging import Orders, Pages, day, pages, windows
+from recorder.venues.paging import Orders, Pages, completed, day, pages, windows
 from recorder.venues.rest import (
     STATUSES,
-    Completed,
     Credentials,
     Forgotten,
     Known,
@@ -286,10 +285,8 @@ def _backfill(known: Known) -> Questions:
             if subject in known.done:
                 continue
             if (yield from _history(history, asked, Orders(), subject)):
-                # A week that has just ended is asked for again, under its own subject: lists lag behind.
-                is_old = window[1] < known.now_ms - DAY_MS
-                end_ms = min(window[1] + 1, known.now_ms)
-                yield Completed(subject if is_old else f"{subject}, so far", history.kept, asked[0], end_ms)
+                is_past = window[1] < known.now_ms - DAY_MS
+                yield completed(subject, history.kept, asked, known.now_ms, is_past=is_past)
     return None
 
 

@@ -15,7 +15,7 @@ from recorder.model import AccountUpdate, OrderUpdate, PositionUpdate, Update
 from recorder.venues.deribit import answers, sign
 from recorder.venues.deribit.portal import CHANGES, PORTFOLIO
 from recorder.venues.deribit.symbols import described, expires_ms
-from recorder.venues.paging import Orders, Pages, day, pages, windows
+from recorder.venues.paging import Orders, Pages, completed, day, pages, windows
 from recorder.venues.rest import (
     Answer,
     Completed,
@@ -241,13 +241,13 @@ def _backfill_month(known: Known, currency: str, month: tuple[int, int]) -> Page
         for half in ["true"] if is_past else ["true", "false"]:
             is_whole &= yield from _fills(f"fills {named}", currency, half, *month)
         complete &= is_whole
-        if is_whole and is_past:
-            yield Completed(f"fills {named}", "fills", month[0], month[1] + 1)
+        if is_whole:
+            yield completed(f"fills {named}", "fills", month, known.now_ms, is_past=is_past)
     if f"transactions {named}" not in known.done:
         is_whole = yield from _ledger(f"transactions {named}", currency, *month)
         complete &= is_whole
-        if is_whole and is_past:
-            yield Completed(f"transactions {named}", "transactions", month[0], month[1] + 1)
+        if is_whole:
+            yield completed(f"transactions {named}", "transactions", month, known.now_ms, is_past=is_past)
     return complete
 
 

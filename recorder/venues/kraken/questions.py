@@ -18,10 +18,9 @@ from recorder.clock import NS_PER_MS, utc_text
 from recorder.errors import Refused, Undecodable
 from recorder.venues.kraken import answers, sign
 from recorder.venues.kraken.decode import BALANCES, EXECUTIONS
-from recorder.venues.paging import Orders, Pages, day, pages, windows
+from recorder.venues.paging import Orders, Pages, completed, day, pages, windows
 from recorder.venues.rest import (
     STATUSES,
-    Completed,
     Credentials,
     Known,
     Login,
@@ -306,9 +305,9 @@ def _period(
         for part in windows(max(begins_ms, begin_ms), min(ends_ms, until_ms), length_ms, aligned=True):
             yield from _period(known, history, part, begin_ms, until_ms, rest)
         return None
-    # A period that has just ended is asked for again: lists are behind.
-    if complete and ends_ms < known.now_ms - DAY_MS:
-        yield Completed(subject, history.kind, begins_ms, ends_ms + 1)
+    if complete:
+        is_past = ends_ms < known.now_ms - DAY_MS
+        yield completed(subject, history.kind, window, known.now_ms, is_past=is_past)
     return None
 
 

@@ -16,9 +16,8 @@ from recorder.clock import NS_PER_MS, utc_text
 from recorder.errors import Undecodable
 from recorder.venues.okx import answers, sign
 from recorder.venues.okx.words import FUTURES, MARGIN, OPTION, SPOT, SWAP
-from recorder.venues.paging import Orders, Pages, day, pages, windows
+from recorder.venues.paging import Orders, Pages, completed, day, pages, windows
 from recorder.venues.rest import (
-    Completed,
     Credentials,
     Forgotten,
     Known,
@@ -264,8 +263,8 @@ def _backfill_one(
     if subject in known.done:
         return None
     complete = yield from _history(history, begin_ms, end_ms, Orders(), subject)
-    if complete and is_past:
-        yield Completed(subject, history.kind, begin_ms, end_ms + 1)
+    if complete:
+        yield completed(subject, history.kind, (begin_ms, end_ms), known.now_ms, is_past=is_past)
     return None
 
 

@@ -25,7 +25,7 @@ from recorder.venues.rest import (
     Unanswered,
     Verdict,
 )
-from tests.steps import URL, nothing, outcome, steps, targets
+from tests.steps import URL, nothing, outcome, past, steps, targets
 from tests.unit.binance.frames import asked as read
 from tests.unit.binance.frames import encoded, row
 
@@ -181,7 +181,7 @@ def test_there_is_one_list_of_instruments(environment: str, paths: list[str]) ->
 
 
 def completed(taken: list[Step]) -> set[str]:
-    return {step.subject for step in taken if isinstance(step, Completed)}
+    return {step.subject for step in past(taken)}
 
 
 def test_a_backfill_goes_back_three_months_week_by_week_and_leaves_out_what_is_done() -> None:

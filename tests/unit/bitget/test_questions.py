@@ -21,7 +21,7 @@ from recorder.venues.rest import (
     Unanswered,
     Verdict,
 )
-from tests.steps import URL, nothing, outcome, steps, targets
+from tests.steps import URL, nothing, outcome, past, steps, targets
 from tests.unit.bitget.frames import answer, asked, row, sample
 
 WHO = Credentials(key="key", secret="secret", passphrase="passphrase")
@@ -156,7 +156,7 @@ def test_instruments_are_asked_for_one_by_one_or_as_a_whole_list() -> None:
 
 
 def completed(of: Known) -> list[Completed]:
-    return [step for step in ask(Purpose.BACKFILL, of) if isinstance(step, Completed)]
+    return past(ask(Purpose.BACKFILL, of))
 
 
 def test_a_backfill_goes_back_ninety_days_and_leaves_out_what_is_done() -> None:

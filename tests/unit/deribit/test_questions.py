@@ -20,7 +20,7 @@ from recorder.venues.rest import (
     Traded,
     Unanswered,
 )
-from tests.steps import URL, nothing, steps, targets
+from tests.steps import URL, nothing, past, steps, targets
 from tests.unit.deribit.frames import answer, asked, result, sample
 
 WHO = Credentials(key="Ab3dE6gH", secret="AMANDASECRECT")
@@ -228,7 +228,7 @@ def in_old_years(target: str) -> Answer:
 
 
 def completed(taken: list[Step]) -> list[Completed]:
-    return [step for step in taken if isinstance(step, Completed)]
+    return past(taken)
 
 
 def test_a_backfill_goes_back_month_by_month_and_leaves_out_what_is_done() -> None:

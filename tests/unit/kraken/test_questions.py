@@ -10,7 +10,7 @@ from recorder.errors import UNREADABLE, Refused
 from recorder.venues.kraken import answers
 from recorder.venues.kraken import questions as kraken
 from recorder.venues.rest import Answer, Completed, Credentials, Known, Login, Purpose, Question, Step, Traded, Verdict
-from tests.steps import URL, nothing, outcome, steps, targets
+from tests.steps import URL, nothing, outcome, past, steps, targets
 from tests.unit.kraken.frames import answer, sample
 
 SECRET = "c2VjcmV0"
@@ -106,19 +106,19 @@ def backfill(of: Known, dense: bool = False) -> list[Step]:
 
 def test_a_backfill_of_an_account_that_traded_little_asks_for_years() -> None:
     taken = backfill(known(until_ms=NOW_MS))
-    done = [step for step in taken if isinstance(step, Completed)]
+    done = past(taken)
     assert {step.history for step in done} == {"orders", "fills", "transactions"}
     assert len(asked(taken)) == 3 * 16
     assert min(step.since_ms or 0 for step in done) == kraken.FIRST_MS
     again = backfill(known(until_ms=NOW_MS, done={step.subject for step in done}))
-    assert not [step for step in again if isinstance(step, Completed)]
+    assert not past(again)
     # The year that goes on is asked for again.
     assert len(asked(again)) == 3
 
 
 def test_where_there_is_more_than_a_page_it_asks_for_weeks() -> None:
     since_ms = NOW_MS - 40 * DAY_MS
-    done = [step for step in backfill(known(since_ms=since_ms), dense=True) if isinstance(step, Completed)]
+    done = past(backfill(known(since_ms=since_ms), dense=True))
     lengths = {(step.until_ms or 0) - (step.since_ms or 0) for step in done}
     assert lengths == {7 * DAY_MS}
     for kind in ("orders", "fills", "transactions"):

@@ -8,8 +8,8 @@ import pytest
 from recorder.errors import UNREADABLE
 from recorder.model import CONTROL, DECODED, ENDED, Decoded, OrderUpdate
 from recorder.venues.okx import questions as okx
-from recorder.venues.rest import Answer, Completed, Credentials, Forgotten, Known, Login, Purpose, Step, Traded, Verdict
-from tests.steps import URL, nothing, outcome, steps, targets
+from recorder.venues.rest import Answer, Credentials, Forgotten, Known, Login, Purpose, Step, Traded, Verdict
+from tests.steps import URL, nothing, outcome, past, steps, targets
 from tests.unit.okx.frames import answer
 from tests.unit.okx.frames import asked as read
 
@@ -97,11 +97,11 @@ def test_an_instrument_is_asked_for_by_its_product_line(symbol: str, product: st
 
 
 def test_a_backfill_goes_back_three_months_week_by_week_and_leaves_out_what_is_done() -> None:
-    first = [step for step in ask(Purpose.BACKFILL, known(until_ms=NOW_MS)) if isinstance(step, Completed)]
+    first = past(ask(Purpose.BACKFILL, known(until_ms=NOW_MS)))
     assert {step.history for step in first} == {"orders", "fills", "conditional orders", "transactions"}
     assert min(step.since_ms or 0 for step in first) == NOW_MS - okx.HISTORY_MS
     again = ask(Purpose.BACKFILL, known(until_ms=NOW_MS, done={step.subject for step in first}))
-    assert not {step.subject for step in again if isinstance(step, Completed)} & {step.subject for step in first}
+    assert not past(again)
 
 
 @pytest.mark.parametrize(
