@@ -35,8 +35,9 @@ from recorder.venues.rest import (
     Verdict,
 )
 
-#: The counter of a key may reach 20, and falls by 1 in 2 s; some of it is left for tokens.
-REST_LIMITS = (RestLimit(18, 40.0),)
+#: The counter of a key may reach 20, and falls by 1 in 2 s: 20 at once, and 20 more in 40 s. Of both, some is left for
+#: tokens.
+REST_LIMITS = (RestLimit(32, 40.0),)
 #: By how much trades and the ledger raise it, and whatever else is private.
 HISTORY_COST, COST = 4, 1
 

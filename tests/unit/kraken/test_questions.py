@@ -59,7 +59,8 @@ def test_a_gap_is_asked_for_in_the_histories_of_what_is_pushed() -> None:
 
 def test_two_reconciliations_fit_into_what_may_be_asked_at_once() -> None:
     taken = ask(Purpose.RECONCILE, known(since_ms=NOW_MS))
-    assert 2 * sum(step.cost for step in taken if isinstance(step, Question)) <= kraken.REST_LIMITS[0].cost_max
+    # Half of what the exchange allows is left to others.
+    assert 2 * sum(step.cost for step in taken if isinstance(step, Question)) <= kraken.REST_LIMITS[0].cost_max / 2
 
 
 def test_an_order_that_no_list_had_is_asked_for() -> None:
