@@ -160,6 +160,11 @@ def _judge_event_log(table: Table, verdict: Verdict, venue: Venue, *, running: b
                 is_right = told_ns <= at_ns <= frames.get((place[0], place[1] + 1), at_ns)
             if not is_right:
                 verdict.findings.append(f"a gap ({gap.reason}) has a side at {at_ns}, which is not the time of {place}")
+    for stream in {session.stream for session in table.sessions} or {""}:
+        ongoing = sum(gap.ends_ns is None for gap in whole if gap.stream == stream)
+        covered_now = any(one.covered and not one.ended for one in table.sessions if one.stream == stream)
+        if ongoing != (0 if covered_now else 1):
+            verdict.findings.append(f"{ongoing} gaps over all topics are going on")
 
 
 def _judge_losses(
