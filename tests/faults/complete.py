@@ -38,6 +38,8 @@ def wait_reconciled(database: Path) -> None:
 
 def judge_fills(verdict: Verdict, exchange: Simulator, url: str) -> None:
     """Compare the fills of a record with those of the exchange; the verdict takes the findings."""
+    # REST may be behind the pushes still.
+    exchange.change(rest_lag_s=0.0)
     with recorder.open(url) as record:
         fills = list(record.fills())
         begins_ns = min(gap.ends_ns for gap in record.gaps() if gap.begins_ns is None and gap.ends_ns is not None)

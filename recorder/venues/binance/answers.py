@@ -137,7 +137,8 @@ def decode_answer(target: str, payload: bytes) -> Decoded:
 def ended_order(_status: int, target: str, payload: bytes) -> OrderUpdate | None:
     """The order of a request for one order, if the exchange does not have it any more.
 
-    It keeps orders without a fill for three days after their end, others for 90 days.
+    It keeps orders without a fill for three days after their end, others for 90 days. A request that names the id
+    before the symbol is about an order that may be too new.
     """
     path, _, query = target.removeprefix("GET ").partition("?")
     found, asked = _PATH.fullmatch(path), dict(parse_qsl(query))
@@ -145,7 +146,7 @@ def ended_order(_status: int, target: str, payload: bytes) -> OrderUpdate | None
         return None
     if found[2] == "algoOrder":
         return OrderUpdate(None, 0, 1, None, None, ALGO_PREFIX + asked["algoId"], status=ENDED)
-    if found[2] == "order":
+    if found[2] == "order" and query.startswith("symbol="):
         return OrderUpdate(None, 0, 1, None, asked["symbol"], asked["orderId"], status=ENDED)
     return None
 

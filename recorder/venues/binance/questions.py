@@ -26,6 +26,7 @@ from recorder.venues.rest import (
     Questions,
     RestLimit,
     RestRequest,
+    Unanswered,
 )
 
 #: Half of what an address may ask: the account's other programs ask from the same address.
@@ -54,6 +55,8 @@ WINDOW_MS = 7 * DAY_MS
 #: Lists may lag behind the stream, and the clocks may differ: what is asked for begins and ends so much apart.
 MARGIN_MS = 60_000
 AHEAD_MS = sign.CLOCK_TOLERANCE_MS
+#: For how long REST may not know a new order.
+LAG_MS = 10_000
 
 _ORDERS, _ALGOS, _ACCOUNT = "ORDER_TRADE_UPDATE", "ALGO_UPDATE", "ACCOUNT_UPDATE"
 _LIMIT = {"limit": str(answers.PAGE_ROWS)}
@@ -169,7 +172,7 @@ def _reconcile(found: _Round, known: Known) -> Questions:
             yield from _ask(found, history, *window)
     for order_id, of in sorted(known.traded.items()):
         if order_id in known.unfinished and order_id not in found.ids and of.symbol:
-            yield _one_order(found, order_id, of.symbol)
+            yield from _one_order(found, order_id, of.symbol, is_recent=known.since_ms > known.now_ms - LAG_MS)
     # Positions that are flat are left out of the list; the answer about a symbol has them.
     for symbol in sorted({one.symbol for one in known.positions if one.symbol} - found.positions):
         query = {"pair": symbol.partition("_")[0]} if found.product == COIN_M else {"symbol": symbol}
@@ -177,11 +180,21 @@ def _reconcile(found: _Round, known: Known) -> Questions:
     return None
 
 
-def _one_order(found: _Round, order_id: str, symbol: str) -> Question:
-    if order_id.startswith(ALGO):
-        query = {"algoId": order_id.removeprefix(ALGO)}
-        return found.question(f"conditional order {order_id}", answers.ALGO, query, _ALGOS)
-    return found.question(f"order {order_id}", answers.ORDER, {"symbol": symbol, "orderId": order_id}, _ORDERS)
+def _one_order(found: _Round, order_id: str, symbol: str, *, is_recent: bool) -> Questions:
+    """Ask for an order that no list had.
+
+    If the exchange does not know it, it has ended (`answers.ended_order`), or it is too new, which only time tells.
+    """
+    query = {"orderId": order_id, "symbol": symbol} if is_recent else {"symbol": symbol, "orderId": order_id}
+    subject, answer = f"order {order_id}", None
+    if not order_id.startswith(ALGO):
+        answer = yield found.question(subject, answers.ORDER, query, _ORDERS)
+    elif not is_recent:
+        subject = f"conditional order {order_id}"
+        yield found.question(subject, answers.ALGO, {"algoId": order_id.removeprefix(ALGO)}, _ALGOS)
+    if is_recent and answer is None:
+        yield Unanswered(subject, "it may be too new for the exchange's lists")
+    return None
 
 
 def _ask(found: _Round, history: _History, begin_ms: int, end_ms: int, subject: str = "") -> Pages:

@@ -215,6 +215,7 @@ def test_an_order_that_a_list_and_a_push_tell_of_is_one() -> None:
         ("/dapi/v1/order?symbol=BTCUSD_PERP&orderId=7", -2013, ("BTCUSD_PERP", "7", "ended")),
         ("/fapi/v1/algoOrder?algoId=8", -2013, (None, "algo-8", "ended")),
         ("/fapi/v1/order?symbol=BTCUSDT&orderId=7", -1121, None),
+        ("/fapi/v1/order?orderId=7&symbol=BTCUSDT", -2013, None),
         ("/fapi/v1/allOrders?symbol=BTCUSDT&orderId=7", -2013, None),
         ("/elsewhere?orderId=7", -2013, None),
     ],

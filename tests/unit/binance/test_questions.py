@@ -136,11 +136,29 @@ def test_what_was_forgotten_is_said(age_ms: int, subjects: list[str]) -> None:
 def test_orders_that_no_list_had_are_asked_for_one_by_one() -> None:
     unfinished = {"7": Decimal(0), "algo-8": Decimal(0), "9": Decimal(0)}
     traded = {order_id: Traded(None, "BTCUSDT") for order_id in unfinished} | {"9": Traded(None, None)}
-    of = known(since_ms=NOW_MS, unfinished=unfinished, traded=traded)
+    of = known(since_ms=NOW_MS - HOUR_MS, unfinished=unfinished, traded=traded)
     assert asked(ask(Purpose.RECONCILE, of))[-2:] == [
         ("/fapi/v1/order", {"symbol": "BTCUSDT", "orderId": "7"}),
         ("/fapi/v1/algoOrder", {"algoId": "8"}),
     ]
+
+
+def test_an_order_that_may_be_too_new_is_asked_for_again() -> None:
+    unfinished = {"7": Decimal(0), "algo-8": Decimal(0)}
+    traded = {order_id: Traded(None, "BTCUSDT") for order_id in unfinished}
+    of = known(since_ms=NOW_MS - 1, unfinished=unfinished, traded=traded)
+
+    def unknown(target: str) -> Answer | None:
+        return None if "/order?" in target else nothing(target)
+
+    taken = ask(Purpose.RECONCILE, of, unknown)
+    assert [target for target in targets(taken, WHO, NOW_MS) if "/order" in target] == [
+        "/fapi/v1/order?orderId=7&symbol=BTCUSDT"
+    ]
+    assert [one.subject for one in taken if isinstance(one, Unanswered)] == ["order 7", "order algo-8"]
+    # If it is known, there is nothing left to ask.
+    again = ask(Purpose.RECONCILE, of)
+    assert [one.subject for one in again if isinstance(one, Unanswered)] == ["order algo-8"]
 
 
 def test_pages_go_on_from_the_last_time_and_rows_that_repeat_end_them() -> None:
