@@ -108,6 +108,7 @@ class Exchange:
     def apply(self, faults: ActiveFaults) -> None:
         """Set the active faults."""
         self.history.lag_s = faults.rest_lag_s
+        self.history.catch_up()
         self.misstatement = faults.misstatement
         self.engine.books.fees_twice = faults.fees_twice
         self.engine.books.leak = faults.leak

@@ -214,7 +214,9 @@ def _regular(found: _Round, known: Known) -> Questions:
     begin_ms = known.now_ms - WINDOW_MS if known.since_ms is None else known.since_ms
     since_ms = max(begin_ms, known.now_ms - HISTORY_MS)
     for window in windows(since_ms, known.now_ms + AHEAD_MS, WINDOW_MS):
-        yield from _ask(found, _INCOME, *window)
+        # Fills that were in no list yet when a gap was asked about are found by what they earned and cost.
+        for history in (_INCOME, _FILLS):
+            yield from _ask(found, history, *window)
     return None
 
 

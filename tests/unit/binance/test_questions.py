@@ -181,9 +181,12 @@ def test_pages_go_on_from_the_last_time_and_rows_that_repeat_end_them() -> None:
     assert isinstance(ask(Purpose.REGULAR, known(since_ms=NOW_MS - 110), stuck)[-1], Unanswered)
 
 
-def test_income_is_asked_for_regularly() -> None:
-    (first,) = asked(ask(Purpose.REGULAR, known(since_ms=NOW_MS - HOUR_MS)))
-    assert first[0] == "/fapi/v1/income"
+def test_income_is_asked_for_regularly_and_the_fills_of_the_symbols_that_it_names() -> None:
+    listed = asked(ask(Purpose.REGULAR, known(since_ms=NOW_MS - HOUR_MS), telling("ETHUSDT")))
+    assert [(path, query.get("symbol")) for path, query in listed] == [
+        ("/fapi/v1/income", None),
+        ("/fapi/v1/userTrades", "ETHUSDT"),
+    ]
     (path, query), *_ = asked(ask(Purpose.REGULAR, known(environment="coin-m")))
     assert (path, query["startTime"]) == ("/dapi/v1/income", str(NOW_MS - 7 * DAY_MS))
 
