@@ -67,7 +67,13 @@ def shown(fields: dict[str, Any]) -> dict[str, Any]:
 def only(desk: Desk, view: str) -> dict[str, Any]:
     """The one row of a view."""
     (row,) = ask(desk.engine, f"SELECT * FROM {view}")
-    return dict(row)
+    return {name: compact(value) for name, value in dict(row).items()}
+
+
+def compact(value: Any) -> Any:
+    """Lists and objects without the blanks with which PostgreSQL shows them."""
+    is_json = isinstance(value, str) and value.startswith(("[", "{"))
+    return json.dumps(json.loads(value), separators=(",", ":")) if is_json else value
 
 
 FEES = [{"feeCoin": "USDT", "fee": "0.10"}]

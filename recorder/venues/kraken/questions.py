@@ -228,7 +228,7 @@ def _reconcile(known: Known) -> Questions:
         return None
     # The ledger is asked for regularly, as a whole: pushes make no transactions.
     for history in (_ORDERS, _TRADES):
-        yield from _history(history, known.since_ms - MARGIN_MS, known.now_ms, found)
+        yield from _history(history, known.since_ms - MARGIN_MS, known.now_ms + MARGIN_MS, found)
     for order_id in known.unfinished:
         if order_id not in found.ids:
             yield Question(f"order {order_id}", private(answers.ORDER, {"txid": order_id}), EXECUTIONS, COST)
@@ -237,7 +237,7 @@ def _reconcile(known: Known) -> Questions:
 
 def _regular(known: Known) -> Questions:
     begin_ms = known.now_ms - RECENT_MS if known.since_ms is None else known.since_ms
-    yield from _history(_LEDGER, begin_ms, known.now_ms, Orders())
+    yield from _history(_LEDGER, begin_ms, known.now_ms + MARGIN_MS, Orders())
     yield Question("positions on margin", private(answers.POSITIONS), EXECUTIONS, COST)
     return None
 

@@ -202,7 +202,7 @@ def _reconcile(known: Known) -> Questions:
         reason = "the exchange keeps orders without a fill for two hours"
         yield Forgotten(f"orders cancelled before {before}", reason, "orders")
     for history in _histories(known.now_ms - begin_ms):
-        yield from _history(history, begin_ms, known.now_ms, found)
+        yield from _history(history, begin_ms, known.now_ms + MARGIN_MS, found)
     # A conditional order that is in no list would look as if it had ended, because it is not found by this question.
     for order_id, traded in known.traded.items() if found.are_all else ():
         if order_id in known.unfinished and order_id not in found.ids and traded.symbol:
@@ -218,7 +218,7 @@ def _regular(known: Known) -> Questions:
     begin_ms = max(known.now_ms - HISTORY_MS, known.now_ms - RECENT_MS if known.since_ms is None else known.since_ms)
     bills, fills = _bills(known.now_ms - begin_ms), _fills(known.now_ms - begin_ms)
     for history in (bills, *fills):
-        yield from _history(history, begin_ms, known.now_ms, Orders())
+        yield from _history(history, begin_ms, known.now_ms + MARGIN_MS, Orders())
     return None
 
 

@@ -47,7 +47,10 @@ def test_a_snapshot_asks_for_the_current_state() -> None:
 
 def test_a_gap_is_asked_for_in_the_histories_of_what_is_pushed() -> None:
     begin_ms = NOW_MS - HOUR_MS
-    period = {"start": str((begin_ms - kraken.MARGIN_MS) // 1000 - 1), "end": str(NOW_MS // 1000 + 1)}
+    period = {
+        "start": str((begin_ms - kraken.MARGIN_MS) // 1000 - 1),
+        "end": str((NOW_MS + kraken.MARGIN_MS) // 1000 + 1),
+    }
     assert asked(ask(Purpose.RECONCILE, known(since_ms=begin_ms))) == [
         (answers.BALANCES, {}),
         (answers.OPEN_ORDERS, {}),
@@ -70,7 +73,7 @@ def test_an_order_that_no_list_had_is_asked_for() -> None:
 
 def test_the_ledger_is_asked_for_regularly() -> None:
     since_ms = NOW_MS - HOUR_MS
-    period = {"start": str(since_ms // 1000 - 1), "end": str(NOW_MS // 1000 + 1)}
+    period = {"start": str(since_ms // 1000 - 1), "end": str((NOW_MS + kraken.MARGIN_MS) // 1000 + 1)}
     found = asked(ask(Purpose.REGULAR, known(since_ms=since_ms)))
     assert found == [(answers.LEDGER, period), (answers.POSITIONS, {})]
     (_, first), _ = asked(ask(Purpose.REGULAR, known()))

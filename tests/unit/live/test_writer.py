@@ -322,7 +322,7 @@ def test_a_full_disk_is_waited_for(desk: Desk) -> None:
     frames = [received(seq, b"x" * 5_000) for seq in range(10)]
     for frame in frames:  # beforehand, for there is room for one by itself
         desk.channel.put(frame)
-    with desk, told("is full; make room") as waits:
+    with told("is full; make room") as waits, desk:
         assert waits.wait(PATIENCE_S)
         assert desk.seqs() == []
         room.set()
@@ -544,7 +544,7 @@ def test_what_waits_for_a_full_disk_goes_into_the_database_that_is_moved_to_make
 
     for seq in range(10):
         desk.channel.put(received(seq, b"x" * 5_000))
-    with desk, told("is full; make room") as waits:
+    with told("is full; make room") as waits, desk:
         assert waits.wait(PATIENCE_S)
         desk.path.rename(desk.path.with_name("old.db"))
         assert desk.ended.wait(PATIENCE_S)
