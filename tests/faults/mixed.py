@@ -65,7 +65,7 @@ class Mixed(RuleBasedStateMachine):
 
         Args:
             late: REST is behind the pushes.
-            ages: the exchange ends connections at an age of four seconds.
+            ages: the exchange ends connections at an age of 15 s, which is longer than any exchange takes to be asked.
             clock_offset_ms: of the exchange's clock.
         """
         folder = self._resources.enter_context(tempfile.TemporaryDirectory(prefix="mixed-"))
@@ -76,7 +76,7 @@ class Mixed(RuleBasedStateMachine):
             live_clock=True,
             funding_interval_s=1,
             clock_offset_ms=clock_offset_ms,
-            connection_max_s=4.0 if ages else None,
+            connection_max_s=15.0 if ages else None,
         )
         self._exchange = self._resources.enter_context(Simulator(options))
         if late:
