@@ -100,7 +100,7 @@ HOSTILE = {
 def test_a_hostile_frame_is_marked_and_never_raises(frame: bytes, words: str) -> None:
     decoded = read(frame)
     assert (decoded.status, decoded.updates) == (UNDECODED, ())
-    assert words in (decoded.error or "")
+    assert words.lower() in (decoded.error or "").lower()
 
 
 def test_what_is_strange_but_sound_is_decoded() -> None:

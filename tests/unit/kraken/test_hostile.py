@@ -79,7 +79,7 @@ HOSTILE = {
 def test_a_hostile_frame_is_a_result(frame: bytes, says: str) -> None:
     decoded = check(read(frame))
     assert decoded.status == UNDECODED
-    assert says in (decoded.error or "")
+    assert says.lower() in (decoded.error or "").lower()
 
 
 @pytest.mark.parametrize(
@@ -99,7 +99,7 @@ def test_a_hostile_frame_is_a_result(frame: bytes, says: str) -> None:
 def test_a_hostile_answer_is_a_result(path: str, answer: bytes, says: str) -> None:
     decoded = check(asked(path, answer))
     assert decoded.status == UNDECODED
-    assert says in (decoded.error or "")
+    assert says.lower() in (decoded.error or "").lower()
 
 
 @given(data=st.data(), name=st.sampled_from([one for names in PUSHES.values() for one in names]))
