@@ -7,7 +7,9 @@ order, a balance is compared with our rows of the same thing.
 import asyncio
 from collections import Counter
 from contextlib import suppress
+from itertools import count
 from pathlib import Path
+from time import time_ns
 from typing import Any
 
 import pytest
@@ -44,6 +46,8 @@ class Client:
         socket = f"ws://127.0.0.1:{simulator.port}/ws/api/v2"
         self.api.urls["api"] = {"rest": simulator.url, "ws": socket}
         self.api.has["fetchCurrencies"] = False
+        # Its own are milliseconds, and two requests of one millisecond would have the same one, which counts once.
+        self.api.nonce = count(time_ns() // 1_000_000).__next__
         self.orders: dict[str, Any] = {}
         self.trades: dict[str, Any] = {}
         self.balances: dict[str, Any] = {}
