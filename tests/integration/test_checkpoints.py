@@ -111,7 +111,7 @@ def test_a_run_signs_what_it_records(signed: Folder, exchange: Simulator, author
     assert len(checkpoints) > 3
     # Each destination gets the newest one when it is done with the one before, so on a busy machine not every one.
     piped = arrived(signed, "piped")
-    assert len(piped) > 3 and piped[-1] == checkpoints[-1]
+    assert len(piped) > 1 and piped[-1] == checkpoints[-1]
     assert [one for one in checkpoints if one in piped] == [one for one in piped if one in checkpoints]
     for checkpoint in checkpoints:
         require_true(signed, checkpoint)
@@ -119,8 +119,9 @@ def test_a_run_signs_what_it_records(signed: Folder, exchange: Simulator, author
     assert signed.rows("SELECT count(*) - 1 FROM seals") == [(checkpoints[-1].size,)]
     assert signed.rows("SELECT end_reason FROM runs") == [("time is over",)]
     noted = signed.rows("SELECT size, note, token FROM checkpoints ORDER BY size")
-    assert len(noted) > 3 and noted[-1][0] == checkpoints[-1].size
-    for _, note, token in noted:
+    assert len(noted) > 1 and noted[-1][0] == checkpoints[-1].size
+    assert noted[-1][2] is not None
+    for note, token in [(note, token) for _, note, token in noted if token is not None]:
         assert read_token(token, note, (authority.stamper.root,)).year >= 2024
 
     # The next run goes on with the same tree.
