@@ -41,6 +41,7 @@ def open_positions(database: Path) -> dict[tuple[str | None, ...], Decimal]:
     return {(market, symbol, side): quantity for market, symbol, side, quantity in latest if quantity}
 
 
+@pytest.mark.timeout(600)  # it waits as the limits of each exchange ask
 @pytest.mark.parametrize("venue", WITH_POSITIONS)
 def test_a_position_that_closed_while_nobody_recorded_is_flat(tmp_path: Path, venue: str) -> None:
     database = tmp_path / "recorder.db"

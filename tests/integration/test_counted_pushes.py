@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import pytest
+
 from recorder.simulator import Simulator, SimulatorOptions
 from recorder.simulator.faults import swallowing
 from tests.faults.complete import judge_fills
@@ -11,6 +13,7 @@ from tests.faults.table import read_table, unproved
 from tests.waiting import wait_until
 
 
+@pytest.mark.timeout(600)  # it waits as the limits of the exchange ask
 def test_a_hole_in_the_count_is_a_gap_and_reconciled(tmp_path: Path) -> None:
     options = SimulatorOptions(venue="kraken", rate_per_s=200, live_clock=True)
     with Simulator(options) as exchange:

@@ -23,6 +23,7 @@ def open_orders(database: Path) -> dict[str, Order]:
     return now
 
 
+@pytest.mark.timeout(600)  # it waits as the limits of each exchange ask
 @pytest.mark.parametrize("venue", VENUES)
 def test_an_order_that_the_exchange_forgot_has_ended(
     folder: Folder, monkeypatch: pytest.MonkeyPatch, venue: str

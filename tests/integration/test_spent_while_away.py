@@ -23,6 +23,7 @@ def record(database: Path, exchange: Simulator) -> dict[str, tuple[Decimal | Non
         return {one.currency: (one.balance, one.locked) for one in reading.balances()}
 
 
+@pytest.mark.timeout(600)  # it waits as the limits of each exchange ask
 @pytest.mark.parametrize(
     ("venue", "again"), [("binance_spot", "/api/v3/account"), ("bitget", "/api/v3/account/assets?coin={}")]
 )

@@ -229,10 +229,12 @@ def archive_of(exchange: Simulator, now_ms: int, monkeypatch: pytest.MonkeyPatch
 
 #: Pushes of a simulated account: of some 200 fills, and of 16,000, each with as many orders.
 FEW, MANY = 1_400, 110_000
+# It waits as the limits of each exchange ask.
+SHORT = pytest.param(FEW, marks=pytest.mark.timeout(600))
 LONG = pytest.param(size(40_000), marks=[pytest.mark.long, pytest.mark.timeout(1800)])
 
 
-@pytest.mark.parametrize("pushes", [FEW, LONG])
+@pytest.mark.parametrize("pushes", [SHORT, LONG])
 @pytest.mark.parametrize("venue_name", [name for name in VENUES if name not in {"fmex", "hyperliquid"}])
 def test_history_of_an_exchange_is_complete_although_it_was_interrupted_twice(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, exceeded: list[int], venue_name: str, pushes: int
