@@ -72,12 +72,16 @@ def test_secrets_of_every_shape_never_show(
 
     def echo(status: str) -> Callable[[bytes], bytes]:
         def answer(request: bytes) -> bytes:
-            return refuse(status, body=" ".join(secrets()).encode())(request)
+            return refuse(status, body=" ".join(told()).encode())(request)
 
         return answer
 
     def secrets() -> list[str]:
         return [TOY_KEY, TOY_SECRET, SESSION, *exchange.issued]
+
+    def told() -> list[str]:
+        # The answers that brought the last tokens, one for each stream, may still be on their way.
+        return secrets()[:-2]
 
     def note(_watermark: Watermark) -> None:
         if caplog.text.count("topics acknowledged") >= 4:
@@ -94,7 +98,7 @@ def test_secrets_of_every_shape_never_show(
             for line in tuple(exchange.lines.values()):
                 for words in (b'{"say":"%s"}', b'{"id":"9","no":"%s"}', b"%s", b"\xff%s"):
                     with suppress(OSError):  # a connection may have ended, because its token could not be renewed
-                        line.send(frame(words % " ".join(secrets()).encode()))
+                        line.send(frame(words % " ".join(told()).encode()))
     for form in ("csv", "jsonl"):
         found = CliRunner().invoke(program, ["export", str(tmp_path / form), "--database", url, "--format", form])
         assert found.exit_code == 0, found.output
