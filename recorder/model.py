@@ -108,6 +108,13 @@ class OrderUpdate(NamedTuple):
     extra: str | None = None
 
 
+def unknown_order(
+    order_id: str, symbol: str | None = None, market: str | None = None, event_ms: int | None = None
+) -> OrderUpdate:
+    """The last state of an order that the venue no longer knows: it has ended."""
+    return OrderUpdate(event_ms, 0, 1, market, symbol, order_id, status=ENDED)
+
+
 class FillUpdate(NamedTuple):
     """One execution of an own order, as the venue reported it.
 
@@ -318,8 +325,8 @@ class Notice(NamedTuple):
 Control = Hello | LoggedIn | Acknowledged | RefusedCommand | Asked | Notice
 
 
-class Place(NamedTuple):
-    """Where a push stands by the exchange's own count of what it sends."""
+class SequenceNumber(NamedTuple):
+    """The number of a push in the exchange's own count of what it sends."""
 
     number: int
     #: Whether counting begins with it, as with a full state at subscription.
@@ -338,8 +345,8 @@ class Decoded(NamedTuple):
     next_page: str | None = None
     #: Secrets in the frame, such as a token: they are masked before it is stored. Only of control frames and answers.
     secrets: tuple[str, ...] = ()
-    #: Of a push: where it stands, if the exchange counts; see `PushSession.counted`.
-    place: Place | None = None
+    #: Of a push: its number, if the exchange counts; see `PushSession.counted`.
+    sequence: SequenceNumber | None = None
 
 
 class Frame(NamedTuple):

@@ -40,8 +40,9 @@ class Proof:
         self._doubt = ""
 
     def pushed(self, received_ns: int, seq: int) -> None:
-        """Note a push, or the beginning of coverage."""
-        self._pushed = Place(received_ns, seq)
+        """Note a push, or the beginning of coverage: needed only where heartbeats prove nothing."""
+        if self._fails_silently:
+            self._pushed = Place(received_ns, seq)
 
     def agreed(self, place: Place) -> None:
         """Note that a snapshot says what the pushes had said by then. From any thread."""

@@ -28,15 +28,8 @@ from recorder.live.rounds import Rounds, restored
 from recorder.live.settings import Account, Limits
 from recorder.live.watermark import Mark
 from recorder.model import SNAPSHOT
-from recorder.read.known_state import (
-    CurrentState,
-    EndedGap,
-    KnownOrders,
-    ended_gaps,
-    known_orders,
-    newest_covered,
-    told_in,
-)
+from recorder.read.before_gap import EndedGap, KnownOrders, ended_gaps, is_answered, known_orders, newest_covered
+from recorder.read.known_state import CurrentState
 from recorder.store.entries import Covered, LostSubject
 from recorder.store.event_log import COMPARE, COMPARED, FAILED, RECONCILE
 from recorder.store.gaps import OPEN, PARTIAL, RECONCILED, UNRECOVERABLE, lost_text
@@ -338,7 +331,7 @@ class Reconciler(Thread):
                 one
                 for one in lost
                 if (not one.target and (unsettled or any(f"({one.reason})" in text for text in forgotten)))
-                or (one.target and not told_in(connection, self._account_id, earlier, one.target))
+                or (one.target and not is_answered(connection, self._account_id, earlier, one.target))
             )
 
     def _compare(self, entry: Covered) -> bool:

@@ -22,7 +22,7 @@ from recorder.live.unrecorded import check_rights
 from recorder.live.wake import Wake
 from recorder.live.watermark import Watermark
 from recorder.live.writer import Writer
-from recorder.read.known_state import EndedGap, gaps_by_id
+from recorder.read.before_gap import EndedGap, gaps_by_id
 from recorder.store import migrate
 from recorder.store.credentials import fingerprint
 from recorder.store.database_file import HeldFile

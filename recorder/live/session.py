@@ -261,8 +261,8 @@ class Session:
         key = self._account_id, self._session_id, self._seq, message.received_ns
         frame = new(Frame, (*key, PUSH, *decoded[:3], payload))  # topic, status, error
         self._channel.put(new(Recorded, (frame, decoded.updates)))
-        if decoded.place is not None:  # raises if pushes before it did not arrive: the gap begins before it
-            self._protocol.counted(decoded.topic, decoded.place)
+        if decoded.sequence is not None:  # raises if pushes before it did not arrive: the gap begins before it
+            self._protocol.counted(decoded.topic, decoded.sequence)
         self._last_seq, self.proven_ns = self._seq, message.received_ns
         if decoded.control is not None:
             if self._answering:

@@ -249,7 +249,8 @@ _trade_fields = attrgetter(*(column.name for column in trades.c if column.name !
 
 # The places in a row of `_updates`.
 _order_of = itemgetter(slice(0, 3))
-_received = itemgetter(_RECEIVED := slice(3, 7))
+_RECEIVED = slice(3, 7)
+_received = itemgetter(_RECEIVED)
 _COUNTS_NS, _STATUS, _CREATED_MS, _AT_MS, _FILLED, _FIELDS = range(7, 13)
 #: Without market and symbol.
 _UNNAMED = ("", "")

@@ -9,7 +9,16 @@ from typing import NamedTuple, Protocol
 
 import msgspec
 
-from recorder.model import Acknowledged, Control, Decoded, Instrument, OrderUpdate, Place, RefusedCommand, Update
+from recorder.model import (
+    Acknowledged,
+    Control,
+    Decoded,
+    Instrument,
+    OrderUpdate,
+    RefusedCommand,
+    SequenceNumber,
+    Update,
+)
 from recorder.venues.channel_view import View
 from recorder.venues.comparable import Comparable
 from recorder.venues.rest import (
@@ -221,8 +230,8 @@ class PushSession:
                 self.refuse(topics or self.missing(), message)
         return []
 
-    def counted(self, topic: str | None, place: Place) -> None:
-        """Take the place of a push, where the exchange counts them. As it is here, nothing follows.
+    def counted(self, topic: str | None, sequence: SequenceNumber) -> None:
+        """Take the number of a push, where the exchange counts them. As it is here, nothing follows.
 
         Raises:
             SessionOver: pushes before it did not arrive.

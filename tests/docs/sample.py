@@ -21,7 +21,7 @@ from recorder.live.session import Session
 from recorder.live.settings import Account, Limits
 from recorder.live.transport import Message, Transport, Waited
 from recorder.model import REST, Frame
-from recorder.read.known_state import ended_gaps, known_orders, recorder_of
+from recorder.read.before_gap import ended_gaps, known_orders, recorder_of
 from recorder.read.projector import project_all
 from recorder.store import migrate, venue_views
 from recorder.store.entries import (

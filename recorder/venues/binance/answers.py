@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 from recorder.errors import Undecodable
-from recorder.model import CONTROL, DECODED, ENDED, Decoded, OrderUpdate, RefusedCommand, Update
+from recorder.model import CONTROL, DECODED, Decoded, OrderUpdate, RefusedCommand, Update, unknown_order
 from recorder.venues.binance import ledger, objects, states
 from recorder.venues.binance.objects import Around
 from recorder.venues.binance.words import ALGO as ALGO_PREFIX
@@ -145,9 +145,9 @@ def ended_order(_status: int, target: str, payload: bytes) -> OrderUpdate | None
     if found is None or whole(as_object(read_json(payload), "answer"), "code") != NO_SUCH_ORDER:
         return None
     if found[2] == "algoOrder":
-        return OrderUpdate(None, 0, 1, None, None, ALGO_PREFIX + asked["algoId"], status=ENDED)
+        return unknown_order(ALGO_PREFIX + asked["algoId"])
     if found[2] == "order" and query.startswith("symbol="):
-        return OrderUpdate(None, 0, 1, None, asked["symbol"], asked["orderId"], status=ENDED)
+        return unknown_order(asked["orderId"], asked["symbol"])
     return None
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 from recorder.errors import Undecodable
-from recorder.model import CONTROL, DECODED, ENDED, Decoded, OrderUpdate, RefusedCommand, Update
+from recorder.model import CONTROL, DECODED, Decoded, OrderUpdate, RefusedCommand, Update, unknown_order
 from recorder.venues.binance_spot import objects as records
 from recorder.venues.fields import Fields, as_object, identifier, names, objects, read_json, text, unknown, whole
 from recorder.venues.reading import printable
@@ -126,4 +126,4 @@ def ended_order(status: int, target: str, payload: bytes) -> OrderUpdate | None:
         return None
     if whole(as_object(read_json(payload), "answer"), "code") not in _UNKNOWN:
         return None
-    return OrderUpdate(None, 0, 1, None, asked["symbol"], asked["orderId"], status=ENDED)
+    return unknown_order(asked["orderId"], asked["symbol"])

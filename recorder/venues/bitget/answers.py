@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from urllib.parse import parse_qsl
 
 from recorder.errors import Undecodable
-from recorder.model import CONTROL, DECODED, ENDED, AccountUpdate, Decoded, OrderUpdate, RefusedCommand, Update
+from recorder.model import CONTROL, DECODED, AccountUpdate, Decoded, OrderUpdate, RefusedCommand, Update, unknown_order
 from recorder.venues.bitget import ledger
 from recorder.venues.bitget import objects as records
 from recorder.venues.bitget.decode import balances, number_of
@@ -150,7 +150,7 @@ def ended_order(_status: int, target: str, payload: bytes) -> OrderUpdate | None
     path, _, query = target.removeprefix("GET ").partition("?")
     if path != ORDER or identifier(as_object(read_json(payload), "answer"), "code") not in NO_SUCH_ORDER:
         return None
-    return OrderUpdate(None, 0, 1, None, None, dict(parse_qsl(query))["orderId"], status=ENDED)
+    return unknown_order(dict(parse_qsl(query))["orderId"])
 
 
 def _rows(path: str, answer: Fields) -> tuple[list[Fields], str | None]:

@@ -12,7 +12,7 @@ from urllib.parse import parse_qsl
 from msgspec import Raw
 
 from recorder.errors import Undecodable
-from recorder.model import CONTROL, DECODED, ENDED, Decoded, OrderUpdate, RefusedCommand, Update
+from recorder.model import CONTROL, DECODED, Decoded, RefusedCommand, Update, unknown_order
 from recorder.venues.bybit import ledger
 from recorder.venues.bybit.fields import integer, opening, read_list, text
 from recorder.venues.bybit.instruments import instrument
@@ -167,8 +167,7 @@ def decode_answer(target: str, payload: bytes) -> Decoded:
     updates = tuple(update for raw in rows for update in read(raw, page))
     if path == ORDER_HISTORY and not rows and {"category", "symbol", "orderId"} <= asked.keys():
         # Nobody asks so but for an order that is not open: the exchange no longer knows it.
-        ended = asked["category"], asked["symbol"], asked["orderId"]
-        updates = (OrderUpdate(page.event_ms, 0, 1, *ended, status=ENDED),)
+        updates = (unknown_order(asked["orderId"], asked["symbol"], asked["category"], page.event_ms),)
     cursor = text("nextPageCursor", result["nextPageCursor"]) if "nextPageCursor" in result else None
     # The last page is empty, or has no cursor; some lists give a cursor with their last row.
     next_page = cursor if rows and cursor else None

@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 from recorder.errors import Undecodable
-from recorder.model import CONTROL, DECODED, ENDED, Decoded, OrderUpdate, Update
+from recorder.model import CONTROL, DECODED, Decoded, OrderUpdate, Update, unknown_order
 from recorder.venues.deribit import ledger
 from recorder.venues.deribit import objects as records
 from recorder.venues.deribit.decode import US_PER_MS, refusal
@@ -159,7 +159,7 @@ def ended_order(_status: int, target: str, payload: bytes) -> OrderUpdate | None
     error = as_object(as_object(read_json(payload), "answer").get("error"), "error")
     if path != ORDER or whole(error, "code") != NO_SUCH_ORDER:
         return None
-    return OrderUpdate(None, 0, 1, None, None, dict(parse_qsl(query))["order_id"], status=ENDED)
+    return unknown_order(dict(parse_qsl(query))["order_id"])
 
 
 def _rows(result: Any, place: str) -> list[Fields]:

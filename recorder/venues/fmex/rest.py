@@ -14,7 +14,6 @@ from msgspec import Raw
 from recorder.errors import Undecodable
 from recorder.model import (
     DECODED,
-    ENDED,
     MAKER,
     TAKER,
     AccountUpdate,
@@ -23,6 +22,7 @@ from recorder.model import (
     OrderUpdate,
     PositionUpdate,
     Update,
+    unknown_order,
 )
 from recorder.venues import values
 from recorder.venues.fmex import objects, sign
@@ -232,7 +232,7 @@ def ended_order(status: int, target: str, _payload: bytes) -> OrderUpdate | None
     one_order = _ONE_ORDER.fullmatch(target.partition("?")[0])
     if status != 404 or one_order is None or one_order[2]:
         return None
-    return OrderUpdate(None, 0, 1, None, None, one_order[1], status=ENDED)
+    return unknown_order(one_order[1])
 
 
 def read_server_time_ms(answer: bytes) -> int:

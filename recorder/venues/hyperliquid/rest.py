@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from recorder.errors import Undecodable
-from recorder.model import DECODED, ENDED, Decoded, Digits, Instrument, OrderUpdate, Update
+from recorder.model import DECODED, Decoded, Digits, Instrument, Update, unknown_order
 from recorder.venues.fields import (
     Fields,
     as_object,
@@ -112,7 +112,7 @@ def _order_status(request: Fields, answer: Any) -> Sequence[Update]:
     status = required(text(found, "status"), "status")
     if status == "unknownOid":
         order_id = required(identifier(request, "oid"), "oid")
-        return [OrderUpdate(None, 0, 1, None, None, order_id, status=ENDED)]
+        return [unknown_order(order_id)]
     if status != "order":
         raise Undecodable(f"status: {status[:60]!r} is not one we know")
     return [records.stated_order(as_object(found.get("order"), "order"), _NOTHING, is_snapshot=1)]

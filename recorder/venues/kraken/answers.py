@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from urllib.parse import parse_qsl
 
 from recorder.errors import Undecodable
-from recorder.model import CONTROL, DECODED, ENDED, Decoded, OrderUpdate, RefusedCommand, Update
+from recorder.model import CONTROL, DECODED, Decoded, OrderUpdate, RefusedCommand, Update, unknown_order
 from recorder.venues.fields import Fields, as_object, inner, listed, names, read_json, text, unknown, whole
 from recorder.venues.kraken import ledger
 from recorder.venues.kraken import objects as records
@@ -118,7 +118,7 @@ def ended_order(_status: int, target: str, payload: bytes) -> OrderUpdate | None
     path, asked = _request(target)
     if path != ORDER or NO_SUCH_ORDER not in listed(as_object(read_json(payload), "answer"), "error"):
         return None
-    return OrderUpdate(None, 0, 1, None, None, dict(parse_qsl(asked))["txid"], status=ENDED)
+    return unknown_order(dict(parse_qsl(asked))["txid"])
 
 
 def _request(target: str) -> tuple[str, str]:

@@ -22,8 +22,8 @@ from recorder.model import (
     Heartbeat,
     Hello,
     Notice,
-    Place,
     RefusedCommand,
+    SequenceNumber,
     Update,
 )
 from recorder.venues.fields import (
@@ -73,8 +73,8 @@ def decode(payload: bytes) -> Decoded:
     around, is_snapshot = unknown(frame, _FRAME), int(text(frame, "type") == _SNAPSHOT)
     updates = [update for row in objects(frame, "data") for update in read(row, around, is_snapshot)]
     number = whole(frame, "sequence")
-    place = None if number is None else Place(number, bool(is_snapshot))
-    return Decoded(channel, DECODED, None, tuple(updates), place=place)
+    sequence = None if number is None else SequenceNumber(number, bool(is_snapshot))
+    return Decoded(channel, DECODED, None, tuple(updates), sequence=sequence)
 
 
 def decode_plain(payloads: Sequence[bytes], *, decodable: bool = False) -> None:

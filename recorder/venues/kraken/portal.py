@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Mapping
 
 from recorder.errors import Refused, SessionOver
-from recorder.model import Acknowledged, Control, Place, RefusedCommand
+from recorder.model import Acknowledged, Control, RefusedCommand, SequenceNumber
 from recorder.venues.base import Command, PushSession, json_command
 from recorder.venues.kraken.decode import BALANCES, EXECUTIONS
 from recorder.venues.rest import Token
@@ -40,11 +40,11 @@ class _Count:
         #: How many followed the one before.
         self._followed = 0
 
-    def take(self, place: Place) -> bool | None:
+    def take(self, sequence: SequenceNumber) -> bool | None:
         """Take the next push. True: it follows the last one; False: it should, and does not; None: nobody knows."""
-        follows = self._last is not None and place.number == self._last + 1
-        is_reliable = self._followed >= _RELIABLE and not place.is_first
-        self._last = place.number
+        follows = self._last is not None and sequence.number == self._last + 1
+        is_reliable = self._followed >= _RELIABLE and not sequence.is_first
+        self._last = sequence.number
         self._followed = self._followed + 1 if follows else 0
         return True if follows else False if is_reliable else None
 
@@ -82,15 +82,15 @@ class KrakenSession(PushSession):
                 self.acknowledge(topics or [one for one in self.topics if str(_COMMAND_IDS[one]) == command_id])
         return []
 
-    def counted(self, topic: str | None, place: Place) -> None:
+    def counted(self, topic: str | None, sequence: SequenceNumber) -> None:
         """Take the number of a push.
 
         The exchange does not say whether it counts the pushes of a channel or those of a connection. So a push is
         taken for lost only if a count that has been right so far has a hole, and the other one does not explain it.
         """
-        followed = [self._counts[one].take(place) for one in (topic, None)]
+        followed = [self._counts[one].take(sequence) for one in (topic, None)]
         if False in followed and True not in followed:
-            raise SessionOver("lost", f"pushes of {topic} before number {place.number} did not arrive")
+            raise SessionOver("lost", f"pushes of {topic} before number {sequence.number} did not arrive")
 
     def heartbeat(self, now_ms: int) -> Command:
         """A ping, which the answer shows the exchange's clock for."""

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from urllib.parse import parse_qsl
 
 from recorder.errors import Undecodable
-from recorder.model import CONTROL, DECODED, ENDED, Decoded, OrderUpdate, RefusedCommand, Update
+from recorder.model import CONTROL, DECODED, Decoded, OrderUpdate, RefusedCommand, Update, unknown_order
 from recorder.venues.fields import Fields, as_object, names, objects, read_json, required, text, unknown
 from recorder.venues.okx import ledger
 from recorder.venues.okx import objects as records
@@ -168,7 +168,7 @@ def ended_order(_status: int, target: str, payload: bytes) -> OrderUpdate | None
     if path != ORDER or text(as_object(read_json(payload), "answer"), "code") != NO_SUCH_ORDER:
         return None
     asked = dict(parse_qsl(query))
-    return OrderUpdate(None, 0, 1, None, asked["instId"], asked["ordId"], status=ENDED)
+    return unknown_order(asked["ordId"], asked["instId"])
 
 
 def _next_page(path: str, query: str, rows: list[Fields]) -> str | None:

@@ -1,26 +1,17 @@
 """Frames that Binance should never send: each becomes a result that can be stored, and none raises."""
 
 import json
-from decimal import Decimal
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recorder.model import CONTROL, DECODED, UNDECODED, Decoded
-from recorder.store.columns import ExactDecimal
-from recorder.store.schema import TYPED, TYPED_KEY
+from recorder.model import DECODED, UNDECODED
 from recorder.venues.binance import answers
-from recorder.venues.reading import ERROR_CHARS_MAX
+from tests.hostile import VALUES, check
 from tests.unit.binance.frames import asked, changed, encoded, frame, read, row, sample
 
-EXACT = {
-    (record.__name__, field.name)
-    for record, table in TYPED.items()
-    for field in table.columns
-    if isinstance(field.type, ExactDecimal)
-}
 EVENTS = {"ORDER_TRADE_UPDATE": "o", "ACCOUNT_UPDATE": "a", "ALGO_UPDATE": "o"}
 ANSWERS = {
     "rest-orders": answers.ORDERS,
@@ -30,33 +21,6 @@ ANSWERS = {
     "rest-positions": answers.POSITIONS,
     "rest-balances": answers.BALANCES,
 }
-
-
-def check(decoded: Decoded) -> Decoded:
-    """That the database can take it."""
-    for text in (decoded.topic, decoded.error):
-        check_text(text)
-    assert (decoded.status == UNDECODED) == (decoded.error is not None)
-    assert (decoded.status == CONTROL) == (decoded.control is not None)
-    assert decoded.status == DECODED or not decoded.updates
-    assert decoded.error is None or 0 < len(decoded.error) <= ERROR_CHARS_MAX
-    for update in decoded.updates:
-        assert list(update._fields) == [c.name for c in TYPED[type(update)].columns if c.name not in TYPED_KEY]
-        for name, value in update._asdict().items():
-            if (type(update).__name__, name) in EXACT and value is not None:
-                assert Decimal(value).is_finite()
-            elif isinstance(value, int):
-                assert -(2**63) <= value < 2**63
-            else:
-                assert value is None or isinstance(value, str)
-                check_text(value)
-                if name == "extra" and value is not None:
-                    json.loads(value, parse_int=str)
-    return decoded
-
-
-def check_text(value: str | None) -> None:
-    assert "\0" not in (value or "").encode().decode()  # a lone surrogate cannot be encoded
 
 
 ORDER = sample("ORDER_TRADE_UPDATE")
@@ -126,17 +90,6 @@ def test_an_order_id_is_a_text_whatever_it_is(number: object) -> None:
     decoded = check(read(order(i=number)))
     assert decoded.status == DECODED
     assert decoded.updates[0]._asdict()["order_id"] == str(number)
-
-
-VALUES: st.SearchStrategy[object] = st.recursive(
-    st.none()
-    | st.booleans()
-    | st.integers()
-    | st.text()
-    | st.sampled_from(["0", "-0", "1e5", "1E-9", "", " ", "0x1", "9" * 99, "-0.0", "1795800000123"]),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
-    max_leaves=6,
-)
 
 
 @given(st.data())

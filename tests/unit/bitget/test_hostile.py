@@ -1,28 +1,17 @@
 """Frames that Bitget should never send: each becomes a result that can be stored, and none raises."""
 
 import json
-from collections.abc import Mapping
-from decimal import Decimal
 from fractions import Fraction
-from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recorder.model import CONTROL, DECODED, UNDECODED, Decoded
-from recorder.store.columns import ExactDecimal
-from recorder.store.schema import TYPED, TYPED_KEY
+from recorder.model import UNDECODED
 from recorder.venues.bitget import answers
-from recorder.venues.reading import ERROR_CHARS_MAX
+from tests.hostile import DIGITS, VALUES, changed, check
 from tests.unit.bitget.frames import asked, only, page, push, read, row, sample
 
-EXACT = {
-    (record.__name__, field.name)
-    for record, table in TYPED.items()
-    for field in table.columns
-    if isinstance(field.type, ExactDecimal)
-}
 TOPICS = ("order", "fill", "position", "account", "strategy-order", "adl-notification")
 ANSWERS = {
     "rest-orders": answers.ORDERS,
@@ -38,33 +27,6 @@ ANSWERS = {
     "rest-instruments": answers.INSTRUMENTS,
     "rest-info": answers.INFO,
 }
-
-
-def check(decoded: Decoded) -> Decoded:
-    """That the database can take it."""
-    for text in (decoded.topic, decoded.error):
-        check_text(text)
-    assert (decoded.status == UNDECODED) == (decoded.error is not None)
-    assert (decoded.status == CONTROL) == (decoded.control is not None)
-    assert decoded.status == DECODED or not decoded.updates
-    assert decoded.error is None or 0 < len(decoded.error) <= ERROR_CHARS_MAX
-    for update in decoded.updates:
-        assert list(update._fields) == [c.name for c in TYPED[type(update)].columns if c.name not in TYPED_KEY]
-        for name, value in update._asdict().items():
-            if (type(update).__name__, name) in EXACT and value is not None:
-                assert Decimal(value).is_finite()
-            elif isinstance(value, int):
-                assert -(2**63) <= value < 2**63
-            else:
-                assert value is None or isinstance(value, str)
-                check_text(value)
-                if name == "extra" and value is not None:
-                    json.loads(value, parse_int=str)
-    return decoded
-
-
-def check_text(value: str | None) -> None:
-    assert "\0" not in (value or "").encode().decode()  # a lone surrogate cannot be encoded
 
 
 ORDER = sample("order")
@@ -138,27 +100,6 @@ def test_a_hostile_frame_is_a_result(frame: bytes, says: str) -> None:
     assert says.lower() in (decoded.error or "").lower()
 
 
-VALUES: st.SearchStrategy[object] = st.recursive(
-    st.none()
-    | st.booleans()
-    | st.integers()
-    | st.floats()
-    | st.text()
-    | st.sampled_from(["", "0", "buy", "-1", "1e5", "[]", '{"feeCoin":"X"}']),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
-    max_leaves=5,
-)
-
-
-@st.composite
-def changed(draw: st.DrawFn, fields: Mapping[str, Any]) -> dict[str, Any]:
-    """An object with some fields left out, and others with values of any type."""
-    names = sorted(fields)
-    left_out = draw(st.sets(st.sampled_from(names), max_size=4))
-    others = draw(st.dictionaries(st.sampled_from(names) | st.text(max_size=8), VALUES, max_size=4))
-    return {name: value for name, value in fields.items() if name not in left_out} | others
-
-
 @given(data=st.data(), topic=st.sampled_from(TOPICS))
 def test_no_push_raises(data: st.DataObject, topic: str) -> None:
     fields = data.draw(changed(row(topic)))
@@ -194,7 +135,6 @@ def test_no_control_frame_raises(event: str, code: object, message: object, arg:
     check(read(json.dumps({"event": event, "code": code, "msg": message, "arg": arg}).encode()))
 
 
-DIGITS = st.from_regex(r"-?(0|[1-9][0-9]{0,30})(\.[0-9]{1,30})?([eE][+-]?[0-9]{1,2})?", fullmatch=True)
 #: Topic → field → column, of the numbers that are copied.
 COPIED = {
     "order": {"qty": "quantity", "cumExecQty": "filled_quantity"},

@@ -1,7 +1,6 @@
 """Frames that Deribit should never send: each becomes a result that can be stored, and none raises."""
 
 import json
-from collections.abc import Mapping
 from decimal import Decimal
 from fractions import Fraction
 from typing import Any
@@ -13,7 +12,7 @@ from hypothesis import strategies as st
 from recorder.model import UNDECODED
 from recorder.venues.deribit import answers
 from recorder.venues.deribit.portal import CHANGES, PORTFOLIO
-from tests.unit.bybit.test_hostile import DIGITS, check
+from tests.hostile import DIGITS, changed, check
 from tests.unit.deribit.frames import answer, asked, changes, data, push, read, result, sample
 
 ORDER = sample("orders")
@@ -77,22 +76,6 @@ def test_a_hostile_frame_is_a_result(frame: bytes, says: str) -> None:
     decoded = check(read(frame))
     assert decoded.status == UNDECODED
     assert says.lower() in (decoded.error or "").lower()
-
-
-VALUES: st.SearchStrategy[object] = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.sampled_from(["", "0", "buy", "1e5"]),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
-    max_leaves=5,
-)
-
-
-@st.composite
-def changed(draw: st.DrawFn, fields: Mapping[str, Any]) -> dict[str, Any]:
-    """An object with some fields left out, and others with values of any type."""
-    names = sorted(fields)
-    left_out = draw(st.sets(st.sampled_from(names), max_size=4))
-    others = draw(st.dictionaries(st.sampled_from(names) | st.text(max_size=8), VALUES, max_size=4))
-    return {name: value for name, value in fields.items() if name not in left_out} | others
 
 
 @given(drawn=st.data())

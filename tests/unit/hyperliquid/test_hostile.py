@@ -1,50 +1,20 @@
 """Frames that no exchange should send: each becomes a result that can be stored, and none raises."""
 
 import json
-from decimal import Decimal
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recorder.model import CONTROL, DECODED, UNDECODED, Decoded
-from recorder.store.columns import ExactDecimal
-from recorder.store.schema import TYPED, TYPED_KEY
-from recorder.venues.reading import ERROR_CHARS_MAX, read_answer, read_frame
+from recorder.model import DECODED, UNDECODED, Decoded
+from recorder.venues.reading import read_answer, read_frame
+from tests.hostile import VALUES, check
 from tests.samples import HYPERLIQUID, sample, sample_lines, sample_names
 from tests.unit.hyperliquid.test_rest import REQUESTS, target
 
 PUSHES = [json.loads(frame) for frame in sample_lines("hyperliquid/pushes.jsonl")]
 ANSWERS = {name: json.loads(sample(f"answers/{name}", "hyperliquid")) for name in REQUESTS}
-
-
-def check(decoded: Decoded) -> Decoded:
-    """Make sure that the database can take what was decoded."""
-    check_text(decoded.topic)
-    check_text(decoded.error)
-    assert (decoded.status == UNDECODED) == (decoded.error is not None)
-    assert (decoded.status == CONTROL) == (decoded.control is not None)
-    assert decoded.error is None or 0 < len(decoded.error) <= ERROR_CHARS_MAX
-    assert not decoded.updates or decoded.status == DECODED
-    for update in decoded.updates:
-        table = TYPED[type(update)].columns
-        assert list(update._fields) == [column.name for column in table if column.name not in TYPED_KEY]
-        for name, value in update._asdict().items():
-            if value is None:
-                assert table[name].nullable
-            elif isinstance(table[name].type, ExactDecimal):
-                assert Decimal(value).is_finite()
-            elif isinstance(value, int):
-                assert -(2**63) <= value < 2**63
-            else:
-                check_text(value)
-                assert name != "extra" or json.loads(value, parse_int=str)
-    return decoded
-
-
-def check_text(value: str | None) -> None:
-    assert "\0" not in (value or "").encode().decode()  # a lone surrogate cannot be encoded
 
 
 def read(frame: bytes) -> Decoded:
@@ -124,13 +94,6 @@ def test_arbitrary_bytes_never_raise(frame: bytes) -> None:
         check(read_answer(HYPERLIQUID, target(kind), frame))
 
 
-any_json = st.recursive(
-    st.none() | st.booleans() | st.integers(-(2**70), 2**70) | st.floats() | st.text(max_size=5),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
-    max_leaves=6,
-)
-
-
 def places(value: Any, at: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
     """Where a value is, and everything inside it."""
     inside = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
@@ -149,14 +112,14 @@ def changed(value: Any, place: tuple[Any, ...], new: Any, *, remove: bool) -> An
     return copied
 
 
-@given(st.data(), any_json, st.booleans(), st.booleans())
+@given(st.data(), VALUES, st.booleans(), st.booleans())
 def test_a_frame_with_anything_anywhere_never_raises(data: st.DataObject, new: Any, remove: bool, escape: bool) -> None:
     frame = data.draw(st.sampled_from(PUSHES))
     place = data.draw(st.sampled_from(places(frame)))
     read(json.dumps(changed(frame, place, new, remove=remove), ensure_ascii=escape).encode(errors="surrogatepass"))
 
 
-@given(st.data(), any_json, st.booleans())
+@given(st.data(), VALUES, st.booleans())
 def test_an_answer_with_anything_anywhere_never_raises(data: st.DataObject, new: Any, remove: bool) -> None:
     kind = data.draw(st.sampled_from(sorted(ANSWERS)))
     place = data.draw(st.sampled_from(places(ANSWERS[kind])))

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from recorder.model import UNDECODED
 from recorder.venues.kraken import answers
-from tests.unit.bybit.test_hostile import DIGITS, changed, check
+from tests.hostile import DIGITS, changed, check
 from tests.unit.kraken.frames import asked, event, push, read, sample
 
 PUSHES = {

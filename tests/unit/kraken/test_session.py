@@ -7,7 +7,7 @@ from urllib.parse import parse_qs
 import pytest
 
 from recorder.errors import Refused, SessionOver
-from recorder.model import Acknowledged, Notice, Place, RefusedCommand
+from recorder.model import Acknowledged, Notice, RefusedCommand, SequenceNumber
 from recorder.venues.kraken import answers, sign
 from recorder.venues.kraken.portal import KrakenSession
 from recorder.venues.kraken.questions import private
@@ -128,13 +128,13 @@ def test_it_pings() -> None:
 
 def count(it: KrakenSession, *pushes: tuple[str, int]) -> None:
     for topic, number in pushes:
-        it.counted(topic, Place(number))
+        it.counted(topic, SequenceNumber(number))
 
 
 def test_a_hole_in_the_count_of_a_channel_ends_the_session() -> None:
     it = session()
     for topic in ("executions", "balances"):
-        it.counted(topic, Place(1, is_first=True))
+        it.counted(topic, SequenceNumber(1, is_first=True))
         count(it, *[(topic, number) for number in (2, 3, 4)])
     count(it, ("executions", 5), ("balances", 5), ("executions", 6))
     with pytest.raises(SessionOver, match="executions before number 8") as over:
@@ -144,8 +144,8 @@ def test_a_hole_in_the_count_of_a_channel_ends_the_session() -> None:
 
 def test_the_count_may_be_that_of_the_connection() -> None:
     it = session()
-    it.counted("executions", Place(1, is_first=True))
-    it.counted("balances", Place(2, is_first=True))
+    it.counted("executions", SequenceNumber(1, is_first=True))
+    it.counted("balances", SequenceNumber(2, is_first=True))
     count(it, ("executions", 3), ("executions", 4), ("balances", 5), ("executions", 6), ("balances", 7))
     with pytest.raises(SessionOver, match="lost"):
         count(it, ("balances", 9))
@@ -160,5 +160,5 @@ def test_a_count_that_nobody_understands_means_nothing(numbers: list[int]) -> No
 def test_counting_begins_again_with_a_full_state() -> None:
     it = session()
     count(it, *[("executions", number) for number in range(1, 9)])
-    it.counted("executions", Place(1, is_first=True))
+    it.counted("executions", SequenceNumber(1, is_first=True))
     count(it, ("executions", 2))

@@ -177,14 +177,14 @@ def test_a_session_that_ends_meanwhile_drops_the_comparison(tmp_path: Path, exch
 @pytest.mark.alone
 def test_a_stop_does_not_wait_for_things_to_settle(tmp_path: Path, exchange: Simulator) -> None:
     with running(tmp_path, exchange, replace(OFTEN, reconcile_settle_s=3_600)) as run:
-        run.wait_for(lambda: len(run.rows("SELECT * FROM reconciliations WHERE result = 'reconciled'")) == 1)
+        run.wait_for(lambda: len(run.rows("SELECT * FROM reconciliations WHERE result = 'reconciled'")) >= 1)
         began_s = time.monotonic()
     assert time.monotonic() - began_s < 30
 
 
 def test_it_can_be_switched_off(tmp_path: Path, exchange: Simulator) -> None:
     with running(tmp_path, exchange, replace(OFTEN, reconcile_every_s=0)) as run:
-        run.wait_for(lambda: len(run.rows("SELECT * FROM reconciliations WHERE result = 'reconciled'")) == 1)
+        run.wait_for(lambda: len(run.rows("SELECT * FROM reconciliations WHERE result = 'reconciled'")) >= 1)
         run.wait_rows("SELECT * FROM frames", 500)
     assert run.rows("SELECT result FROM reconciliations") == [("reconciled",)]
 

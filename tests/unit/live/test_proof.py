@@ -3,6 +3,7 @@
 import pytest
 
 from recorder.errors import SessionOver
+from recorder.live import proof as module
 from recorder.live.proof import DISCREPANCY, REPLACED, TOKEN, Place, Proof
 
 LAST = Place(100, 9)
@@ -38,6 +39,17 @@ def test_where_connections_fail_silently_it_is_the_last_push_or_the_last_agreeme
     if agreed is not None:
         proof.agreed(agreed)
     assert proof.until(reason, LAST) == until
+
+
+def test_where_pings_prove_coverage_pushes_are_not_noted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are the most frequent frames, so nothing is made for each."""
+    made = []
+    monkeypatch.setattr(module, "Place", lambda *values: made.append(values))
+    for fails_silently in (False, True):
+        proof = Proof(1, fails_silently=fails_silently)
+        made.clear()
+        proof.pushed(5, 3)
+        assert made == ([(5, 3)] if fails_silently else [])
 
 
 def test_missing_pushes_end_the_session() -> None:

@@ -6,7 +6,8 @@ import pytest
 from sqlalchemy import event
 
 from recorder.model import REST, AccountUpdate, PositionUpdate, State
-from recorder.read.known_state import CurrentState, KnownOrders, ended_gaps, known_orders
+from recorder.read.before_gap import KnownOrders, ended_gaps, known_orders
+from recorder.read.known_state import CurrentState
 from recorder.read.projector import project_all
 from recorder.store import event_log
 from recorder.store.entries import (
