@@ -43,8 +43,21 @@ from recorder.venues.view import AccountView, Execution, SentState, Span
 D = Decimal
 MARGIN, CASH = "margin", "cash"
 
+#: When what expires does: a minute and a half after the virtual clock's start.
+EXPIRY_MS = 1_580_802_000_000 + 90_000
 
-def derivative(symbol: str, kind: str, tick: str, step: str, price: str, *, hedged: bool = False) -> Terms:
+
+def derivative(
+    symbol: str,
+    kind: str,
+    tick: str,
+    step: str,
+    price: str,
+    *,
+    hedged: bool = False,
+    expires_ms: int = 0,
+    closed_by_order: bool = False,
+) -> Terms:
     """The terms of a derivative, settled in USDT if linear, in its base currency if inverse."""
     base = symbol[:3]
     return Terms(
@@ -64,6 +77,32 @@ def derivative(symbol: str, kind: str, tick: str, step: str, price: str, *, hedg
         leverage=25,
         first_price=D(price),
         hedged=hedged,
+        expires_ms=expires_ms,
+        closed_by_order=closed_by_order,
+    )
+
+
+def option(symbol: str, settle: str, tick: str, first: str, *, hedged: bool = False) -> Terms:
+    """The terms of an option on BTC, by its strike and `C` or `P`."""
+    strike, _, form = symbol.partition("-")
+    return Terms(
+        symbol=symbol,
+        market=f"option-{settle}",
+        kind="option",
+        base="BTC",
+        quote="USDT" if settle == "USDT" else "USD",
+        settle=settle,
+        wallet=MARGIN,
+        price_tick=D(tick),
+        quantity_step=D("0.01"),
+        unit=D("1E-8"),
+        taker_rate=D("0.01"),
+        maker_rate=D("-0.002"),
+        first_price=D(first),
+        hedged=hedged,
+        expires_ms=EXPIRY_MS,
+        strike=D(strike),
+        is_put=form == "P",
     )
 
 
@@ -94,6 +133,17 @@ TERMS = (
     derivative("BTCUSD", "inverse", "0.5", "1", "67000"),
     spot("BTCUSDT", MARGIN, fee_in_received=True),
     spot("BTCUSDT", CASH, fee_in_received=False),
+)
+
+#: What expires.
+DATED = (
+    derivative("BTCUSDT-4FEB20", "linear", "0.1", "0.001", "67100", expires_ms=EXPIRY_MS, closed_by_order=True),
+    derivative("ETHUSDT-4FEB20", "linear", "0.01", "0.01", "3395", expires_ms=EXPIRY_MS, hedged=True),
+    derivative("BTCUSD-4FEB20", "inverse", "0.5", "1", "67050", expires_ms=EXPIRY_MS),
+    option("66000-C", "BTC", "0.0001", "0.03"),
+    option("68000-P", "BTC", "0.0001", "0.03"),
+    option("68000-C", "USDT", "5", "1500", hedged=True),
+    option("66000-P", "USDT", "5", "1500"),
 )
 
 FUNDS = (
@@ -333,9 +383,13 @@ class PlainStandIn:
     def key_in(self, payload: bytes) -> None:
         """None."""
 
+    def dated_symbols(self, _at_ms: int) -> tuple[str, ...]:
+        """They are among `terms`."""
+        return ()
+
     def terms(self, _symbols: Sequence[str]) -> tuple[Terms, ...]:
         """All instruments."""
-        return TERMS
+        return TERMS + DATED
 
     def funds(self, _terms: Sequence[Terms]) -> tuple[Funds, ...]:
         """All currencies."""

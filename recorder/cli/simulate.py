@@ -73,6 +73,12 @@ if TYPE_CHECKING:
     help="Let positions pay or receive funding each time the clock passes a multiple of this.  [default: never]",
 )
 @click.option(
+    "--expiry",
+    "expiry_s",
+    type=options.Duration(above_zero=True),
+    help="Let futures and options expire this long after the start.  [default: at the time that their name says]",
+)
+@click.option(
     "--drop-every", type=int, help="Reset the connections each time this many pushes were made.  [default: never]"
 )
 @options.file("--sent-log", "sent_log", "Write each frame to this file before it is sent.")
@@ -84,6 +90,7 @@ def simulate(
     start: int | None,
     clock_offset: float,
     funding_interval_s: float | None,
+    expiry_s: float | None,
     **asked: Any,
 ) -> None:
     """Run the simulator until a signal arrives."""
@@ -98,6 +105,7 @@ def simulate(
             symbols=tuple(map(played.native_symbol, symbols)),
             accounts={key or default_key: secret or default_secret},
             funding_interval_s=funding_interval_s or 0,
+            expiry_s=expiry_s or 0,
             live_clock=start is None,
             start_ms=0 if start is None else start // NS_PER_MS,
             clock_offset_ms=int(clock_offset * 1000),

@@ -8,7 +8,8 @@ from typing import Any
 from msgspec.structs import replace
 
 from recorder.simulator import contract
-from recorder.simulator.contract import EXACT, zero
+from recorder.simulator.contract import zero
+from recorder.simulator.positions import closed, opened, priced
 from recorder.venues.simulated import (
     NONE,
     Funds,
@@ -167,13 +168,16 @@ class AccountBooks:
         before = self.position(terms, order.position_side)
         opens = contract.held_by(order.side)
         closing = min(fill.quantity, before.quantity) if before.side != opens else NONE
-        gain, released, kept = _closed(before, closing, fill.price)
-        after, added = _opened(kept, opens, fill.quantity - closing, fill.price, self.now_ms)
+        gain, released, kept = closed(before, closing, fill.price)
+        after, added = opened(kept, opens, fill.quantity - closing, fill.price, self.now_ms)
         fill = replace(fill, closed_quantity=closing, realized_pnl=gain, position_before=before.signed)
         purse.locked -= freed
         purse.margin += added - released
         purse.available += freed + released - added
-        self._post_fill(purse, fill, gain - fill.fee)
+        paid = gain
+        if terms.kind == "option":
+            paid = -fill.value if fill.side == "buy" else fill.value
+        self._post_fill(purse, fill, paid - fill.fee)
         self._embezzle(purse, fill.fee)
         self._hold(after, gain - fill.fee)
         return fill
@@ -204,7 +208,7 @@ class AccountBooks:
         """
         terms, purse = order.terms, self.purse(order.terms)
         before = self.position(terms, order.position_side)
-        gain, released, after = _closed(before, fill.quantity, fill.price)
+        gain, released, after = closed(before, fill.quantity, fill.price)
         fill = replace(fill, closed_quantity=fill.quantity, realized_pnl=gain, position_before=before.signed)
         purse.margin -= released
         purse.available += released
@@ -241,6 +245,37 @@ class AccountBooks:
         )
         after = replace(before, funding=before.funding + amount, holding_funding=before.holding_funding + amount)
         self._hold(replace(after, margin=before.margin - from_margin), amount)
+
+    def settle(self, before: SimulatedPosition, price: Decimal) -> None:
+        """Enter the end of a position whose instrument expires.
+
+        What its margin and the available balance cannot pay, the insurance fund does.
+
+        Args:
+            before: the position.
+            price: of the settlement; of an option, that of what it is an option on.
+        """
+        terms, purse = before.terms, self.purse(before.terms)
+        gain, released, after = closed(before, before.quantity, price)
+        amount, cost = gain, zero(terms.unit)
+        if terms.kind == "option":
+            amount, cost = contract.payoff(terms, before.quantity, price), before.cost
+            amount, cost = (amount, cost) if before.side == "long" else (-amount, -cost)
+        purse.margin -= released
+        purse.available += released
+        amount = max(amount, -purse.available)
+        side: Side = "buy" if before.side == "long" else "sell"
+        self._post(
+            purse,
+            "settlement",
+            amount,
+            terms=terms,
+            side=side,
+            position_side=before.position_side,
+            quantity=before.quantity,
+            price=price,
+        )
+        self._hold(after, amount - cost)
 
     def position(self, terms: Terms, side: PositionSide | None) -> SimulatedPosition:
         """The position that an order belongs to."""
@@ -300,7 +335,7 @@ class AccountBooks:
             mark_price=self.marks.get(position.terms.name, NONE),
             updated_ms=self.now_ms,
         )
-        self.positions[position.terms.name, position.position_side] = _priced(kept)
+        self.positions[position.terms.name, position.position_side] = priced(kept)
         self.check(self.purse(position.terms))
 
     def _add_positions(self, terms: Terms) -> None:
@@ -319,62 +354,3 @@ class AccountBooks:
                 holding_funding=nothing,
             )
             self._of_purse[terms.wallet, terms.settle].append(key)
-
-
-def _closed(
-    position: SimulatedPosition, quantity: Decimal, price: Decimal
-) -> tuple[Decimal, Decimal, SimulatedPosition]:
-    """Profit and released margin of closing a quantity, and the position after it."""
-    terms = position.terms
-    if not quantity:
-        return zero(terms.unit), zero(terms.unit), position
-    whole = quantity == position.quantity
-    released = position.margin if whole else contract.share(position.margin, quantity, position.quantity, terms.unit)
-    if terms.kind == "inverse":
-        gain, cost = contract.profit(terms, position.side, quantity, position.entry_price, price), NONE
-    else:
-        cost = position.cost if whole else contract.share(position.cost, quantity, position.quantity, terms.unit)
-        worth = contract.value(terms, quantity, price)
-        gain = worth - cost if position.side == "long" else cost - worth
-    left = replace(
-        position,
-        quantity=position.quantity - quantity,
-        margin=position.margin - released,
-        cost=position.cost - cost,
-    )
-    return gain, released, left
-
-
-def _opened(
-    position: SimulatedPosition, side: PositionSide, quantity: Decimal, price: Decimal, now_ms: int
-) -> tuple[SimulatedPosition, Decimal]:
-    """The position with a quantity added, and the margin this requires."""
-    terms = position.terms
-    if not quantity:
-        return position, zero(terms.unit)
-    worth = contract.value(terms, quantity, price)
-    added = contract.margin(terms, worth)
-    held = position.quantity + quantity
-    opened = replace(position, side=side, quantity=held, margin=EXACT.add(position.margin, added))
-    if not position.quantity:
-        nothing = zero(terms.unit)
-        opened = replace(opened, opened_ms=now_ms, holding_pnl=nothing, holding_funding=nothing)
-    if terms.kind != "inverse":
-        cost = position.cost + worth
-        return replace(opened, cost=cost, entry_price=contract.average(cost, held)), added
-    entry = (
-        contract.entry_after(position.quantity, position.entry_price, quantity, price) if position.quantity else price
-    )
-    return replace(opened, entry_price=entry), added
-
-
-def _priced(position: SimulatedPosition) -> SimulatedPosition:
-    """The position with its liquidation and bankruptcy prices recomputed."""
-    if not position.quantity:
-        return replace(position, entry_price=NONE, cost=NONE, liquidation_price=NONE, bankruptcy_price=NONE)
-    of = (position.terms, position.side, position.quantity, position.entry_price, position.margin)
-    return replace(
-        position,
-        liquidation_price=contract.liquidation_price(*of),
-        bankruptcy_price=contract.bankruptcy_price(*of),
-    )

@@ -38,9 +38,39 @@ def value(terms: Terms, quantity: Decimal, price: Decimal) -> Decimal:
     return EXACT.quantize(worth, terms.unit)
 
 
-def margin(terms: Terms, worth: Decimal) -> Decimal:
-    """The margin of a position of this value."""
-    return EXACT.quantize(EXACT.divide(worth, terms.leverage), terms.unit)
+def margin(terms: Terms, side: PositionSide, quantity: Decimal, worth: Decimal) -> Decimal:
+    """The margin of a position of this value.
+
+    A bought option needs none. One that was written keeps what it is an option on, or the strike.
+    """
+    if terms.kind != "option":
+        return EXACT.quantize(EXACT.divide(worth, terms.leverage), terms.unit)
+    if side == "long":
+        return zero(terms.unit)
+    return EXACT.quantize(quantity if terms.is_paid_in_base else EXACT.multiply(quantity, terms.strike), terms.unit)
+
+
+def need(terms: Terms, side: Side, price: Decimal, quantity: Decimal) -> Decimal:
+    """Margin and taker fee of a quantity at a price, or what a spot order gives away: what an order locks.
+
+    An order that would only close a position locks it as well: the position may be gone before it fills.
+    """
+    if terms.kind == "spot" and side == "sell":
+        return quantity.quantize(terms.base_unit)
+    worth = value(terms, quantity, price)
+    charged = fee(worth, terms.taker_rate, terms.unit)
+    if terms.kind == "spot":
+        return worth if terms.fee_in_received else worth + charged
+    if terms.kind == "option" and side == "buy":
+        return worth + charged
+    return margin(terms, held_by(side), quantity, worth) + charged
+
+
+def payoff(terms: Terms, quantity: Decimal, price: Decimal) -> Decimal:
+    """What exercising options earns, in the settle currency, at a price of what they are options on."""
+    each = max(terms.strike - price if terms.is_put else price - terms.strike, NO_PRICE)
+    earned = EXACT.multiply(quantity, each)
+    return EXACT.quantize(EXACT.divide(earned, price) if terms.is_paid_in_base else earned, terms.unit)
 
 
 def fee(worth: Decimal, rate: Decimal, unit: Decimal) -> Decimal:

@@ -11,7 +11,7 @@ from recorder.simulator.books import AccountBooks, Purse
 from recorder.simulator.contract import EXACT
 from recorder.simulator.history import AccountHistory
 from recorder.simulator.ids import Ids
-from recorder.simulator.market import Dice, Market
+from recorder.simulator.market import Dice, markets_of
 from recorder.simulator.matching import MatchingEngine
 from recorder.simulator.options import START_MS, ActiveFaults
 from recorder.simulator.rest import SimulatedAccount
@@ -27,10 +27,14 @@ from recorder.venues.simulated import (
     SimulatedFill,
     SimulatedPosition,
     SimulatedTransaction,
+    Terms,
 )
+from recorder.venues.stand_in import StandIn
 
 #: Delay of a push after the change, on the virtual clock, milliseconds.
 PUSH_DELAY_MS = 17
+
+DAY_MS = 86_400_000
 
 #: Funding rates, in millionths.
 FUNDING_RATES = (-300, -50, 0, 10, 100, 375)
@@ -41,14 +45,16 @@ class Exchange:
 
     Args:
         seed: of the trading.
-        symbols: instruments to trade; by default those of the venue's own choice.
+        symbols: instruments to trade; by default those of the venue's own choice, and some that expire next.
         venue: whose stand-in renders the account.
         key: of the account, which some venues show.
         start_ms: start of the virtual clock, milliseconds since 1970.
         clock_ms: a real clock to use instead of the virtual one; times and ids then differ between runs.
         funding_interval_ms: let positions pay or receive funding at each multiple of this; 0 for never.
+        expiry_ms: let what expires do so this long after the start; 0 for at the time that its name says.
 
     Raises:
+        ValueError: the venue has no such instrument, or an option's underlying is missing.
         BooksError: from ``next``: the books do not balance.
     """
 
@@ -62,9 +68,12 @@ class Exchange:
         start_ms: int = START_MS,
         clock_ms: Callable[[], int] | None = None,
         funding_interval_ms: int = 0,
+        expiry_ms: int = 0,
     ) -> None:
         stand_in = venue_named(venue).stand_in
-        terms = stand_in.terms(symbols or stand_in.default_symbols)
+        begins_ms = clock_ms() if clock_ms else start_ms
+        #: Of all instruments, those that have expired included.
+        self.terms = terms = _instruments(stand_in, symbols, begins_ms, expiry_ms)
         funds = stand_in.funds(terms)
         dice = Dice(seed)
         live = clock_ms is not None
@@ -72,12 +81,10 @@ class Exchange:
         self._clock_ms = clock_ms
         self._funding_interval_ms = funding_interval_ms
         self.face = stand_in.face(terms, key)
-        markets = {
-            one.name: Market(dice, one, int(one.first_price / one.price_tick) + dice.between(-40, 40)) for one in terms
-        }
+        markets = markets_of(dice, terms)
         books = AccountBooks(terms, funds, Ids(1, live=live).next)
         self.engine = MatchingEngine(books, markets, live=live)
-        self.engine.now_ms = clock_ms() if clock_ms else start_ms
+        self.engine.now_ms = begins_ms
         self._trader = Trader(dice, self.engine, funds)
         self._waiting: deque[Moment] = deque()
         self._rendered: deque[Push] = deque()
@@ -229,6 +236,9 @@ class Exchange:
             for name, market in engine.markets.items():
                 market.move()
                 engine.react(name)
+            for terms in [market.terms for market in engine.markets.values()]:
+                if 0 < terms.expires_ms <= engine.now_ms:
+                    engine.expire(terms.name)
             self._trader.act()
         self._queue()
 
@@ -253,6 +263,16 @@ class Exchange:
         if not self.misstatement or not isinstance(event, SimulatedPosition):
             return event
         return replace(event, realized_pnl=EXACT.add(event.realized_pnl, self.misstatement))
+
+
+def _instruments(stand_in: StandIn, symbols: Sequence[str], begins_ms: int, expiry_ms: int) -> tuple[Terms, ...]:
+    """What is traded. What expires before its name says so has one that says the day before."""
+    if not symbols:
+        symbols = [*stand_in.default_symbols, *stand_in.dated_symbols(begins_ms - (DAY_MS if expiry_ms else 0))]
+    terms = stand_in.terms(symbols)
+    if not expiry_ms:
+        return terms
+    return tuple(replace(one, expires_ms=begins_ms + expiry_ms) if one.expires_ms else one for one in terms)
 
 
 def _time_ms(moment: Moment) -> int:

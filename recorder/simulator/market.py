@@ -1,10 +1,11 @@
-"""A random walk of prices, from a seed, on an instrument's ticks, and the depth at each price."""
+"""Random walks of prices, from a seed, on an instrument's ticks, and the depth at each price."""
 
 from collections.abc import Sequence
 from decimal import Decimal
 from random import Random
 from typing import TypeVar
 
+from recorder.simulator.contract import payoff
 from recorder.venues.simulated import Side, Terms
 
 T = TypeVar("T")
@@ -93,6 +94,11 @@ class Market:
         """A quantity in steps."""
         return int(quantity / self.terms.quantity_step)
 
+    @property
+    def settlement_price(self) -> Decimal:
+        """At which positions are settled if it expires now."""
+        return self.traded(self.bid)
+
     def move(self) -> None:
         """Move around a changing drift, with rare jumps; turn back at half and double the first price."""
         dice = self._dice
@@ -129,3 +135,62 @@ class Market:
         """The worst price of a market order, in ticks: 10 % from the best one, in whole units if that is precise."""
         limit = self.best(side) * (11 if side == "buy" else 9) // 10
         return limit // self.whole * self.whole if limit > 100 * self.whole else limit
+
+
+class OptionMarket(Market):
+    """An option's market: its price is what exercising it at once would earn, and a time value that walks.
+
+    Args:
+        dice: random numbers.
+        terms: of the option.
+        first: the first time value, in ticks.
+        underlying: the market of what it is an option on.
+    """
+
+    def __init__(self, dice: Dice, terms: Terms, first: int, underlying: Market) -> None:
+        super().__init__(dice, terms, first)
+        self._underlying = underlying
+        self._time_value = first
+        self._price()
+
+    @property
+    def settlement_price(self) -> Decimal:
+        """That of what it is an option on."""
+        return self._underlying.settlement_price
+
+    def move(self) -> None:
+        """Follow the underlying, and let the time value walk between half and double the first one."""
+        self._time_value = min(max(self._time_value + self._dice.between(-6, 6), self._low), self._high)
+        self._price()
+
+    def _price(self) -> None:
+        self.bid = self.ticks(payoff(self.terms, Decimal(1), self.settlement_price)) + self._time_value
+
+
+def markets_of(dice: Dice, instruments: Sequence[Terms]) -> dict[str, Market]:
+    """The markets of instruments, by `Terms.name`.
+
+    Raises:
+        ValueError: see `require_underlyings`.
+    """
+    require_underlyings(instruments)
+    markets: dict[str, Market] = {}
+    for one in sorted(instruments, key=lambda one: one.kind == "option"):
+        first = int(one.first_price / one.price_tick)
+        if one.kind == "option":
+            underlying = next(market for market in markets.values() if _is_underlying(market.terms, one))
+            markets[one.name] = OptionMarket(dice, one, first, underlying)
+        else:
+            markets[one.name] = Market(dice, one, first + dice.between(-40, 40))
+    return markets
+
+
+def require_underlyings(instruments: Sequence[Terms]) -> None:
+    """Raise ValueError if something expires, and nothing else of its base currency goes on being traded."""
+    for dated in instruments:
+        if dated.expires_ms and not any(_is_underlying(one, dated) for one in instruments):
+            raise ValueError(f"{dated.symbol} expires: name an instrument of {dated.base} beside it that does not")
+
+
+def _is_underlying(terms: Terms, dated: Terms) -> bool:
+    return terms.base == dated.base and not terms.expires_ms

@@ -3,7 +3,6 @@
 It records what happened as moments, each in the order that `recorder.venues.simulated.Moment` documents.
 """
 
-from collections.abc import Mapping
 from decimal import Decimal
 
 from msgspec.structs import replace
@@ -38,11 +37,11 @@ class MatchingEngine:
 
     Args:
         books: the account's.
-        markets: by `Terms.name`.
+        markets: by `Terms.name`; what has expired is removed.
         live: number orders by the time they are placed, so that a restarted simulator never reuses an id.
     """
 
-    def __init__(self, books: AccountBooks, markets: Mapping[str, Market], *, live: bool = False) -> None:
+    def __init__(self, books: AccountBooks, markets: dict[str, Market], *, live: bool = False) -> None:
         self.books = books
         self.markets = markets
         self.open: dict[int, SimulatedOrder] = {}
@@ -118,8 +117,10 @@ class MatchingEngine:
                 self._watch_stop(order, market)
 
     def pay_funding(self, name: str, rate: Decimal) -> None:
-        """Let every position in an instrument pay or receive funding at the current price."""
-        market = self.markets[name]
+        """Let every position in a perpetual contract pay or receive funding at the current price."""
+        market = self.markets.get(name)
+        if market is None or market.terms.expires_ms:
+            return
         for position in self._positions(name):
             if position.quantity:
                 self.books.fund(position, market.traded(market.bid), rate)
@@ -132,6 +133,20 @@ class MatchingEngine:
         order = self._ending(position, market, lots, market.bid, kind)
         fill = self._fill(order, lots, market.traded(market.bid), is_taker=True)
         self._filled(order, self.books.fill(order, fill, NONE))
+
+    def expire(self, name: str) -> None:
+        """End an instrument: cancel its orders, settle its positions, trade it no more."""
+        market = self.markets[name]
+        for order in self._of(name):
+            self.cancel(order.id, "expiry")
+        for position in self._positions(name):
+            if position.quantity and market.terms.closed_by_order:
+                self.close_position(position, market.lots(position.quantity), "settlement")
+            elif position.quantity:
+                self.books.settle(position, market.settlement_price)
+                after = self.books.position(position.terms, position.position_side)
+                self._note([after], self.books.purse(position.terms))
+        del self.markets[name]
 
     def _of(self, name: str) -> list[SimulatedOrder]:
         return [order for order in self.open.values() if order.terms.name == name]
@@ -250,21 +265,8 @@ class MatchingEngine:
         return self.markets[ticket.name].quantity(ticket.lots)
 
     def _affords(self, terms: Terms, side: Side, price: int, quantity: Decimal) -> bool:
-        need = self._need(terms, side, self._dearest(terms, side, price), quantity)
+        need = contract.need(terms, side, self._dearest(terms, side, price), quantity)
         return self.books.paying(terms, side).affords(need)
-
-    def _need(self, terms: Terms, side: Side, price: Decimal, quantity: Decimal) -> Decimal:
-        """Margin and taker fee of a quantity at a price, or what a spot order gives away: what an order locks.
-
-        An order that would only close a position locks it as well: the position may be gone before it fills.
-        """
-        if terms.kind == "spot" and side == "sell":
-            return quantity.quantize(terms.base_unit)
-        worth = contract.value(terms, quantity, price)
-        fee = contract.fee(worth, terms.taker_rate, terms.unit)
-        if terms.kind == "spot":
-            return worth if terms.fee_in_received else worth + fee
-        return contract.margin(terms, worth) + fee
 
     def _dearest(self, terms: Terms, side: Side, price: int) -> Decimal:
         """The price an order can fill at where a quantity is worth the most: inverse the lowest, else the highest."""
@@ -278,7 +280,7 @@ class MatchingEngine:
         """Lock what an order may cost, take what the market offers, and rest or cancel what is left."""
         market = self.markets[order.terms.name]
         locked_at = self._dearest(order.terms, order.side, price)
-        need = self._need(order.terms, order.side, locked_at, order.quantity)
+        need = contract.need(order.terms, order.side, locked_at, order.quantity)
         purse = self.books.paying(order.terms, order.side)
         self.books.lock(purse, need)
         order = replace(order, locked=need, locked_at=locked_at, updated_ms=self.now_ms)
@@ -308,7 +310,7 @@ class MatchingEngine:
                 return self._close(order, CANCELED, "reduce_only")
         fill = self._fill(order, lots, market.traded(ticks), is_taker=is_taker)
         left = order.left - fill.quantity
-        still = self._need(order.terms, order.side, order.locked_at, left) if left else zero(order.locked)
+        still = contract.need(order.terms, order.side, order.locked_at, left) if left else zero(order.locked)
         enter = self.books.exchange if order.terms.kind == "spot" else self.books.fill
         fill = enter(order, fill, order.locked - still)
         return self._filled(replace(order, locked=still), fill)

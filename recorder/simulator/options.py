@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
 
+from recorder.simulator.market import require_underlyings
 from recorder.venues import DEFAULT_VENUE, venue_named
 from recorder.venues.simulated import NONE
 
@@ -58,6 +59,8 @@ class SimulatorOptions:
     clock_offset_ms: int = 0
     #: Let positions pay or receive funding each time the clock passes a multiple of this, seconds; 0 for never.
     funding_interval_s: float = 0
+    #: Let futures and options expire this long after the start, seconds; 0 for at the time that their name says.
+    expiry_s: float = 0
     #: Reset an account's connections each time it has made this many pushes; None for never.
     drop_every: int | None = None
 
@@ -67,7 +70,7 @@ class SimulatorOptions:
         if len(set(self.symbols)) != len(self.symbols):
             raise ValueError("symbols must not repeat")
         stand_in = venue_named(self.venue).stand_in
-        stand_in.terms(self.symbols)
+        require_underlyings(stand_in.terms(self.symbols))
         if not self.accounts:
             object.__setattr__(self, "accounts", dict([stand_in.default_account]))
         if not all(key and secret for key, secret in self.accounts.items()):
@@ -82,8 +85,9 @@ class SimulatorOptions:
             limit_s = getattr(self, name)
             if limit_s is not None and not limit_s > 0:
                 raise ValueError(f"{name} {limit_s} is not above 0")
-        if not 0 <= self.funding_interval_s < math.inf:
-            raise ValueError(f"funding_interval_s {self.funding_interval_s} is not 0 or above it")
+        for name in ("funding_interval_s", "expiry_s"):
+            if not 0 <= getattr(self, name) < math.inf:
+                raise ValueError(f"{name} {getattr(self, name)} is not 0 or above it")
         if self.drop_every is not None and self.drop_every < 1:
             raise ValueError(f"drop_every {self.drop_every} is not above 0")
 

@@ -49,7 +49,7 @@ class SimulatedPortal:
             clock_ms=self.clock_ms,
             has_topic=self._has_topic,
             is_expired=lambda key: key in self.active_faults.expired_keys,
-            terms=self._stand_in.terms(options.symbols or self._stand_in.default_symbols),
+            terms=next(iter(self._feeds.values())).exchange.terms,
             ping_timeout_s=options.ping_timeout_s,
             connection_max_s=options.connection_max_s,
             retention_s=options.retention_s,
@@ -178,6 +178,7 @@ class SimulatedPortal:
             start_ms=options.start_ms,
             clock_ms=clock_ms,
             funding_interval_ms=int(options.funding_interval_s * 1000),
+            expiry_ms=int(options.expiry_s * 1000),
         )
 
     def _has_topic(self, key: str, topic: str) -> bool:

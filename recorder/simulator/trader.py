@@ -40,7 +40,6 @@ class Trader:
         self._dice = dice
         self._engine = engine
         self._funds = funds
-        self._names = list(engine.markets)
         #: Actions and their relative frequencies.
         habits: list[tuple[int, Callable[[Market], None]]] = [
             (30, self._rest),
@@ -60,10 +59,13 @@ class Trader:
             purse = self._engine.books.purses[funds.wallet, funds.currency]
             if purse.available < funds.low:
                 self._engine.transfer(purse, funds.more)
-        market = self._engine.markets[self._dice.pick(self._names)]
+        market = self._dice.pick(list(self._engine.markets.values()))
         if len(self._engine.open) >= OPEN_MAX:
             self._cancel(market)
-        self._dice.pick(self._actions)(market)
+        action = self._dice.pick(self._actions)
+        # Exchanges take only limit orders for options.
+        is_option = market.terms.kind == "option" and action not in {self._rest, self._cancel}
+        (self._cross if is_option else action)(market)
 
     def _side(self) -> Side:
         return "buy" if self._dice.chance(0.5) else "sell"

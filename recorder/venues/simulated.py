@@ -15,7 +15,7 @@ from recorder.model import OPEN_STATUSES
 
 NONE = Decimal(0)
 
-Kind = Literal["spot", "linear", "inverse"]
+Kind = Literal["spot", "linear", "inverse", "option"]
 Side = Literal["buy", "sell"]
 #: What made a fill: the trader, or the exchange that ended a position.
 FillKind = Literal["trade", "liquidation", "adl", "settlement"]
@@ -23,10 +23,10 @@ PositionSide = Literal["long", "short"]
 
 #: Why an order ended without being filled: its owner's wish; post-only, but would have taken; immediate or cancel, and
 #: nothing more to take; fill or kill, and too little to take; no margin when its trigger was reached; the position
-#: is being liquidated; it may only reduce a position, and there is none.
-Reason = Literal["user", "post_only", "ioc", "fok", "margin", "liquidation", "reduce_only"]
+#: is being liquidated; it may only reduce a position, and there is none; its instrument has expired.
+Reason = Literal["user", "post_only", "ioc", "fok", "margin", "liquidation", "reduce_only", "expiry"]
 
-TransactionType = Literal["trade", "funding", "liquidation", "deposit", "withdrawal", "transfer"]
+TransactionType = Literal["trade", "funding", "liquidation", "settlement", "deposit", "withdrawal", "transfer"]
 
 
 class Terms(msgspec.Struct, frozen=True, kw_only=True):
@@ -47,7 +47,7 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True):
     #: The wallet that pays; None if the account has only one.
     wallet: str | None = None
     #: Steps of prices, and of quantities: coins, or contracts of 1 USD if inverse. The simulated price moves by some
-    #: ticks at a time, so the first price should be at least some ten thousand of them.
+    #: ticks at a time, so the first price should be at least some ten thousand of them, of an option some hundred.
     price_tick: Decimal
     quantity_step: Decimal
     #: The smallest amount of the settle currency, and of a spot market's base currency.
@@ -59,7 +59,17 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True):
     #: Margin per value below which a position is liquidated.
     maintenance_rate: Decimal = NONE
     leverage: int = 1
+    #: Of an option, that of its time value.
     first_price: Decimal
+    #: When it expires and is settled, milliseconds since 1970; 0 for never.
+    expires_ms: int = 0
+    #: Of an option: the price at which it can be exercised, and whether it is a put. It is paid and settled in the
+    #: base currency if that is its settle currency, else in the quote currency.
+    strike: Decimal = NONE
+    is_put: bool = False
+    #: Whether expiry closes a position by an order with a fill of kind `settlement`; otherwise an entry of the ledger
+    #: settles it, as it always does an option.
+    closed_by_order: bool = False
     #: Whether a long and a short position are held side by side.
     hedged: bool = False
     #: Whether a spot buy pays its fee in the base currency that it receives.
@@ -70,11 +80,18 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True):
             raise ValueError(f"{self.name}: a step of the quantity at a price's tick is less than {self.unit}")
         if self.kind == "spot" and not self.base_unit:
             raise ValueError(f"{self.name}: a spot market needs the base currency's unit")
+        if self.kind == "option" and not (self.strike and self.expires_ms):
+            raise ValueError(f"{self.name}: an option needs a strike and an expiry")
 
     @property
     def name(self) -> str:
         """What tells it from every other instrument of the venue."""
         return self.symbol if self.market is None else f"{self.market}:{self.symbol}"
+
+    @property
+    def is_paid_in_base(self) -> bool:
+        """Whether it is an option whose premium is paid in what it is an option on."""
+        return self.kind == "option" and self.settle == self.base
 
 
 class Funds(NamedTuple):
@@ -205,7 +222,7 @@ class SimulatedPosition(msgspec.Struct, frozen=True, kw_only=True):
     side: PositionSide = "long"
     margin: Decimal
     entry_price: Decimal = NONE
-    #: What a linear position was opened for, exactly.
+    #: What a linear position or an option was opened for, exactly.
     cost: Decimal = NONE
     #: The market's price at the time; 0 before it was ever opened.
     mark_price: Decimal = NONE
@@ -257,9 +274,10 @@ class SimulatedPosition(msgspec.Struct, frozen=True, kw_only=True):
 class SimulatedTransaction(msgspec.Struct, frozen=True, kw_only=True):
     """One entry of the account's ledger: a change of one balance.
 
-    A fill of a derivative has one of type `trade`, ``realized_pnl - fee``. A fill of a spot market has two, one for
-    each currency, the fee included in that of its currency. A liquidation is a fill, and an entry of type
-    `liquidation` for what the insurance fund takes besides or adds. A transfer between wallets has two.
+    A fill of a derivative has one of type `trade`, ``realized_pnl - fee``; of an option the premium instead of the
+    profit. A fill of a spot market has two, one for each currency, the fee included in that of its currency. A
+    liquidation is a fill, and an entry of type `liquidation` for what the insurance fund takes besides or adds. An
+    expiry is a fill of kind `settlement` or an entry of type `settlement`. A transfer between wallets has two.
     """
 
     id: int
@@ -274,7 +292,8 @@ class SimulatedTransaction(msgspec.Struct, frozen=True, kw_only=True):
     terms: Terms | None = None
     order_id: int | None = None
     trade_id: int | None = None
-    #: Of the trade. Of a funding payment: side and size of the position, price and rate it was computed at.
+    #: Of the trade. Of a funding payment or a settlement: side and size of the position, price and rate it was
+    #: computed at.
     side: Side | None = None
     position_side: PositionSide | None = None
     quantity: Decimal = NONE

@@ -247,6 +247,14 @@ class StandIn(Protocol):
         """
         return None
 
+    def dated_symbols(self, at_ms: int) -> tuple[str, ...]:
+        """What is traded besides `default_symbols` if nothing else is asked for: what expires next.
+
+        Args:
+            at_ms: a time, milliseconds since 1970.
+        """
+        return ()
+
     def terms(self, symbols: Sequence[str], /) -> tuple[Terms, ...]:
         """The terms of instruments for a simulated account.
 

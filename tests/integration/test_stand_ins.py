@@ -176,7 +176,7 @@ def rows(answer: urllib3.BaseHTTPResponse) -> tuple[list[Any], Any]:
 
 @pytest.fixture
 def traded() -> Iterator[Simulator]:
-    with started(wait_for_subscriber=False, start_ms=1_700_000_000_000) as one:
+    with started(wait_for_subscriber=False, start_ms=1_700_000_000_000, pushes=400) as one:
         one.wait_finished(PATIENCE_S)
         yield one
 

@@ -74,7 +74,8 @@ class Auditor:
             assert trades == {terms.base: sign * quantity - base, terms.quote: -sign * worth - quote}
             assert fill.position_before == self.balances[terms.wallet, terms.base]
             return
-        assert trades == {terms.settle: Fraction(fill.realized_pnl) - fee}
+        changed = -sign * worth if terms.kind == "option" else Fraction(fill.realized_pnl)
+        assert trades == {terms.settle: changed - fee}
         key = terms.name, fill.position_side
         assert fill.position_before == self.held[key]
         self.held[key] += sign * quantity
@@ -97,6 +98,32 @@ class Auditor:
             worth = cut(quantity / price if entry.terms.kind == "inverse" else quantity * price, entry.terms.unit)
             paid = cut(worth * Fraction(entry.rate), entry.terms.unit) * (1 if position.side == "long" else -1)
             assert entry.amount == -paid
+        if entry.type == "settlement":
+            self._settlement(entry)
+
+    def _settlement(self, entry: SimulatedTransaction) -> None:
+        """The end of a position: what it realizes is what it was opened for, and what it is worth now."""
+        terms, price = entry.terms, Fraction(entry.price)
+        assert terms and entry.occurred_ms >= terms.expires_ms > 0
+        key = terms.name, entry.position_side
+        position = self.positions[key]
+        sign = 1 if position.side == "long" else -1
+        assert (entry.quantity, entry.side) == (position.quantity, "buy" if sign == 1 else "sell") and entry.quantity
+        quantity, amount, unit = Fraction(entry.quantity), Fraction(entry.amount), terms.unit
+        if terms.kind == "option":
+            each = max(Fraction(terms.strike) - price if terms.is_put else price - Fraction(terms.strike), Fraction(0))
+            worth = sign * cut(quantity * (each / price if terms.settle == terms.base else each), unit)
+            self.realized[key] += amount - sign * Fraction(position.cost)
+            self.seen["worth something" if worth else "worthless"] += 1
+        elif terms.kind == "linear":
+            worth = sign * (cut(quantity * price, unit) - Fraction(position.cost))
+            self.realized[key] += amount
+        else:
+            worth = sign * (cut(quantity / Fraction(position.entry_price), unit) - cut(quantity / price, unit))
+        self.flow[key] += amount if terms.kind == "option" else sign * cut(quantity * price, unit)
+        self.held[key] = Fraction(0)
+        self.seen[f"{terms.kind} expiry"] += 1
+        assert amount == worth
 
     def _order(self, order: SimulatedOrder) -> None:
         before = self.orders.get(order.id)
@@ -114,7 +141,7 @@ class Auditor:
         key = position.terms.name, position.position_side
         self.positions[key] = position
         assert position.signed == self.held[key]
-        if position.terms.kind == "linear":
+        if position.terms.kind in {"linear", "option"}:
             cost = Fraction(position.cost) * (1 if position.side == "long" else -1)
             assert self.realized[key] == self.flow[key] + cost
 
@@ -129,9 +156,10 @@ class Auditor:
 
 
 def net(entries: Sequence[SimulatedTransaction], position: SimulatedPosition) -> Fraction:
-    """A position's profit net of everything: the sum of its transactions."""
+    """A position's profit net of everything: the sum of its transactions, and what an option was opened for."""
     mine = (position.terms.name, position.position_side)
+    cost = position.signed and Fraction(position.cost) * (1 if position.side == "long" else -1)
     return sum(
         (Fraction(one.amount) for one in entries if one.terms and (one.terms.name, one.position_side) == mine),
-        Fraction(0),
+        Fraction(cost) if position.terms.kind == "option" else Fraction(0),
     )

@@ -1,5 +1,6 @@
 """The simulated books balance at every step: checked from the pushed frames alone, with arithmetic of their own."""
 
+from collections import Counter
 from decimal import Decimal
 from itertools import count, islice
 
@@ -7,13 +8,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from recorder.simulator import contract
 from recorder.simulator.books import BooksError
+from recorder.simulator.contract import payoff
 from recorder.simulator.exchange import Exchange
 from recorder.venues import VENUES
 from recorder.venues.fmex.stand_in.face import DEPOSIT, FIRST_DEPOSIT
 from recorder.venues.simulated import Terms
 from tests.depth import examples
-from tests.plain import CASH, FUNDS, MARGIN, TERMS, PlainFace
+from tests.plain import CASH, DATED, EXPIRY_MS, FUNDS, MARGIN, TERMS, PlainFace
 from tests.unit.simulator.auditor import Auditor, net
 from tests.unit.simulator.second_books import Ledger
 
@@ -92,7 +95,7 @@ def act(exchange: Exchange, action: str, share: Decimal, terms: Terms) -> None:
             st.integers(0, 400),
             st.sampled_from(ACTIONS),
             st.decimals(-1, 1, places=6).map(lambda share: abs(share) / 2),
-            st.sampled_from(TERMS),
+            st.sampled_from(TERMS + DATED),
         ),
         max_size=8,
     ),
@@ -124,13 +127,55 @@ def test_the_history_has_everything_once_and_in_order() -> None:
     auditor.take(history.transactions[: len(FUNDS)])
     for moment in exchange.face.moments:
         auditor.take(moment)
-    kinds = {f"{kind} trade" for kind in ("linear", "inverse", "spot")} | {"linear liquidation", "inverse liquidation"}
+    kinds = {f"{kind} trade" for kind in ("linear", "inverse", "spot", "option")}
+    kinds |= {"linear liquidation", "inverse liquidation", "linear settlement"}
     assert sum(auditor.seen[kind] for kind in kinds) == len(history.fills)
     assert all(auditor.seen[what] for what in (*kinds, "trade", "funding", "liquidation", "deposit"))
     assert [one.trade_id for one in history.fills] == sorted({one.trade_id for one in history.fills})
     assert [one.id for one in history.transactions] == sorted({one.id for one in history.transactions})
     assert history.orders == auditor.orders
     assert {one.position_side for one in history.fills if one.terms.hedged} == {"long", "short"}
+
+
+def test_what_expires_is_settled_and_traded_no_more() -> None:
+    seen: Counter[str] = Counter()
+    for seed in range(4):
+        exchange = Exchange(seed, venue="plain", start_ms=EXPIRY_MS - 60_000)
+        assert isinstance(exchange.face, PlainFace)
+        auditor = Auditor()
+        auditor.take(exchange.history.transactions[:])
+        list(islice(exchange, 2_000))
+        for moment in exchange.face.moments:
+            auditor.take(moment)
+        seen += auditor.seen
+        history, dated = exchange.history, {one.name for one in DATED}
+        mine = [one for one in history.positions.values() if one.terms.name in dated]
+        assert not any(one.quantity for one in mine) and any(one.updated_ms for one in mine)
+        assert {one.terms.name for one in history.open_orders()} <= {one.name for one in TERMS}
+        over = [one for one in history.orders.values() if one.reason == "expiry"]
+        assert over and {one.terms.name for one in over} <= dated
+        ended_ms = {one.updated_ms for one in over}
+        assert len(ended_ms) == 1 and EXPIRY_MS <= min(ended_ms) < EXPIRY_MS + 400
+        assert max(one.executed_ms for one in history.fills if one.terms.name in dated) <= min(ended_ms)
+        assert exchange.engine.markets.keys() == {one.name for one in TERMS}
+    settled = {"linear settlement", "settlement", "linear expiry", "inverse expiry", "option expiry"}
+    assert {what for what in seen if what.endswith(("settlement", "expiry"))} == settled
+    assert seen["worthless"] and seen["worth something"]
+
+
+def test_the_second_books_notice_a_wrong_settlement(monkeypatch: pytest.MonkeyPatch) -> None:
+    def wrong(terms: Terms, quantity: Decimal, price: Decimal) -> Decimal:
+        return payoff(terms, quantity, price) + Decimal("1E-8")
+
+    exchange = Exchange(1, venue="plain", start_ms=EXPIRY_MS - 60_000)
+    monkeypatch.setattr(contract, "payoff", wrong)
+    assert isinstance(exchange.face, PlainFace)
+    auditor = Auditor()
+    auditor.take(exchange.history.transactions[:])
+    list(islice(exchange, 2_000))
+    with pytest.raises(AssertionError):
+        for moment in exchange.face.moments:
+            auditor.take(moment)
 
 
 def test_a_restarted_exchange_repeats_no_id() -> None:

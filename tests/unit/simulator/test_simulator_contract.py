@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from recorder.simulator import contract
 from recorder.venues.fmex.stand_in.face import terms
-from recorder.venues.simulated import PositionSide
+from recorder.venues.simulated import PositionSide, Terms
 
 (TERMS,) = terms(["btcusd_p"])
 UNIT = TERMS.unit
@@ -57,7 +57,7 @@ def test_a_short_with_more_margin_than_value_cannot_go_bankrupt() -> None:
 def test_at_bankruptcy_margin_loss_and_fee_cancel_out(
     side: PositionSide, quantity: Decimal, entry: Decimal, leverage: int
 ) -> None:
-    held = contract.margin(replace(TERMS, leverage=leverage), contract.value(TERMS, quantity, entry))
+    held = contract.margin(replace(TERMS, leverage=leverage), side, quantity, contract.value(TERMS, quantity, entry))
     price = contract.bankruptcy_price(TERMS, side, quantity, entry, held)
     gain = contract.profit(TERMS, side, quantity, entry, price)
     paid = fee(quantity, price)
@@ -68,7 +68,7 @@ def test_at_bankruptcy_margin_loss_and_fee_cancel_out(
 
 @given(side=sides, quantity=quantities, entry=prices)
 def test_liquidation_comes_before_bankruptcy(side: PositionSide, quantity: Decimal, entry: Decimal) -> None:
-    held = contract.margin(TERMS, contract.value(TERMS, quantity, entry))
+    held = contract.margin(TERMS, side, quantity, contract.value(TERMS, quantity, entry))
     liquidation = contract.liquidation_price(TERMS, side, quantity, entry, held)
     bankruptcy = contract.bankruptcy_price(TERMS, side, quantity, entry, held)
     assert liquidation > bankruptcy if side == "long" else liquidation < bankruptcy
@@ -87,6 +87,56 @@ def test_entry_keeps_the_value(quantity: Decimal, entry: Decimal, added: Decimal
     assert min(entry, price) - UNIT <= after <= max(entry, price)
     separately = contract.value(TERMS, quantity, entry) + contract.value(TERMS, added, price)
     assert contract.value(TERMS, quantity + added, after) == pytest.approx(separately, abs=UNIT * 10**9)
+
+
+OPTION = Terms(
+    symbol="68000-C",
+    kind="option",
+    base="BTC",
+    quote="USDT",
+    settle="USDT",
+    price_tick=Decimal(5),
+    quantity_step=Decimal("0.01"),
+    unit=Decimal("1E-8"),
+    taker_rate=Decimal("0.01"),
+    maker_rate=Decimal("0.01"),
+    first_price=Decimal(1500),
+    expires_ms=1,
+    strike=Decimal(68_000),
+)
+
+
+@pytest.mark.parametrize(
+    ("settle", "is_put", "price", "earned"),
+    [
+        ("USDT", False, "70000", "60"),
+        ("USDT", False, "67999.5", "0"),
+        ("USDT", False, "68000", "0"),
+        ("USDT", True, "67999.5", "0.015"),
+        ("USDT", True, "70000", "0"),
+        # 0.03 * 2000 / 70000, cut to satoshi.
+        ("BTC", False, "70000", "0.00085714"),
+        ("BTC", True, "34000", "0.03"),
+        ("BTC", True, "68000.5", "0"),
+    ],
+)
+def test_what_an_option_earns_at_its_expiry(settle: str, is_put: bool, price: str, earned: str) -> None:
+    terms = replace(OPTION, settle=settle, is_put=is_put)
+    assert contract.payoff(terms, Decimal("0.03"), Decimal(price)) == Decimal(earned)
+
+
+def test_a_bought_option_costs_its_premium_and_a_written_one_is_covered() -> None:
+    premium, fee = Decimal(100) * Decimal("0.5"), Decimal("0.5")
+    of = Decimal(100), Decimal("0.5")
+    assert contract.need(OPTION, "buy", *of) == premium + fee
+    assert contract.need(OPTION, "sell", *of) == 34_000 + fee
+    assert contract.need(replace(OPTION, settle="BTC"), "sell", *of) == Decimal("0.5") + fee
+
+
+@pytest.mark.parametrize("missing", ["strike", "expires_ms"])
+def test_an_option_has_a_strike_and_an_expiry(missing: str) -> None:
+    with pytest.raises(ValueError, match="needs a strike and an expiry"):
+        replace(OPTION, **{missing: 0})
 
 
 def test_average_is_exact_where_it_can_be() -> None:

@@ -9,9 +9,11 @@ from typing import Any
 import pytest
 
 from recorder.simulator import Simulator
+from recorder.simulator.market import require_underlyings
 from recorder.simulator.options import SimulatorOptions
 from recorder.simulator.sent import NOBODY, SentLog, read_sent_log
 from recorder.wire.client import text_frame
+from tests.plain import DATED, TERMS
 
 
 @pytest.mark.parametrize(
@@ -27,12 +29,20 @@ from recorder.wire.client import text_frame
         ("rate_per_s", float("nan")),
         ("rate_per_s", float("inf")),
         ("ping_timeout_s", 0),
+        ("funding_interval_s", -1),
+        ("expiry_s", float("inf")),
         ("drop_every", 0),
     ],
 )
 def test_invalid_options_are_refused(option: str, value: Any) -> None:
     with pytest.raises(ValueError, match=option):
         SimulatorOptions(**{option: value})
+
+
+def test_what_expires_alone_is_refused() -> None:
+    require_underlyings([*DATED, *TERMS])
+    with pytest.raises(ValueError, match="BTCUSDT-4FEB20 expires: name an instrument of BTC beside it"):
+        require_underlyings(DATED)
 
 
 @pytest.mark.parametrize("keep", [True, False])
