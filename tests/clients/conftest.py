@@ -3,7 +3,7 @@
 import gc
 import threading
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -26,7 +26,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 
 @pytest.fixture(autouse=True)
-def closed_connections(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def closed_sessions(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Close the HTTP connections that pybit and the SDK of Hyperliquid leave open, in the test that opened them."""
     import requests
 
@@ -43,6 +43,36 @@ def closed_connections(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         session.close()
     # What a client left open otherwise is reported by this test, not by a later one.
     gc.collect()
+
+
+@pytest.fixture(autouse=True, scope="session")
+def closed_sockets() -> Iterator[None]:
+    """Close the sockets of each `WebSocketApp` when it has ended; pybit and the SDK of Hyperliquid use it.
+
+    It closes none that is not connected by its own account: neither after the server's Close frame, nor if it is
+    closed by another thread while it connects. For the whole session, because its thread may outlive its test.
+    """
+    from websocket import WebSocket, WebSocketApp, _app
+
+    mine = threading.local()
+    run_forever = WebSocketApp.run_forever
+
+    def noted(*arguments: Any, **named: Any) -> WebSocket:
+        mine.opened.append(WebSocket(*arguments, **named))
+        return cast("WebSocket", mine.opened[-1])
+
+    def run(app: WebSocketApp, *arguments: Any, **named: Any) -> bool:
+        mine.opened = []
+        try:
+            return run_forever(app, *arguments, **named)
+        finally:
+            for socket in mine.opened:
+                socket.shutdown()
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_app, "WebSocket", noted)
+        patch.setattr(WebSocketApp, "run_forever", run)
+        yield
 
 
 @pytest.fixture(autouse=True)

@@ -1,16 +1,59 @@
-"""What tests of other people's clients share: a connection that is none, and the table that `make clients` prints."""
+"""What tests of other people's clients share: a thread for them, a connection that is none, and the printed table."""
 
+import asyncio
+import threading
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
 from decimal import Decimal
-from typing import Any
+from typing import Any, Self
 
 #: Columns of the table of conversations, besides those that say who speaks with whom.
 COLUMNS = ("logins", "sent", "understood", "stored", "differences")
 #: Lines of the two tables: of conversations, and of frames that are only decoded.
 CONVERSATIONS: list[tuple[str, ...]] = []
 DECODED: list[tuple[str, ...]] = []
+
+
+#: For a client to do one thing, seconds.
+PATIENCE_S = 120.0
+
+
+class ClientThread:
+    """A client that uses asyncio, in a thread of its own, where subclasses open and close it."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+
+    async def open(self) -> None:
+        """Connect it."""
+        raise NotImplementedError
+
+    async def close(self) -> None:
+        """Disconnect it, however far `open` came."""
+        raise NotImplementedError
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        try:
+            self.do(self.open())
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        try:
+            self.do(self.close())
+        finally:
+            self._loop.call_soon_threadsafe(self._loop.stop)
+            self._thread.join()
+            self._loop.close()
+
+    def do(self, what: Coroutine[Any, Any, Any]) -> Any:
+        """Run something in the client's thread."""
+        return asyncio.run_coroutine_threadsafe(what, self._loop).result(PATIENCE_S)
 
 
 class Line:
@@ -58,6 +101,6 @@ def table(head: tuple[str, ...], lines: list[tuple[str, ...]]) -> Iterator[str]:
         yield " | ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)).rstrip()
 
 
-def number(text: str | None) -> Decimal | None:
+def number(text: object) -> Decimal | None:
     """A number as a number, so that `1.0` and `1` are equal."""
-    return None if text is None else Decimal(text)
+    return None if text is None else Decimal(str(text))

@@ -56,7 +56,7 @@ def test_ccxt_understands_a_served_record(recorded: tuple[str, Recorded], served
     pushes = [one for one in every if one.topic in CCXT[venue]]
     with conversation(venue, "ccxt.pro", SERVED) as counts:
         with Watching(venue, served.url, served.keys[-1], served.options.secret, markets) as client:
-            client.wait_heard(len(pushes))
+            client.wait(lambda: len(client.heard) >= len(pushes))
             served.wait_finished(timeout_s=60)
             trades = client.ask("fetch_my_trades")
             # ccxt cannot read Kraken's answer that there are none.

@@ -89,8 +89,7 @@ def test_ccxt_understands_what_is_stored(tmp_path: Path, venue: str) -> None:
             acknowledged(simulator, {"bybit": 4, "hyperliquid": 3, "kraken": 2, "okx": 3}[venue])
             kept = record(tmp_path, simulator)
             sent = pushes(simulator, 1)
-            wait_until(lambda: not Counter(sent) - Counter(one.frame for one in client.heard))
-            client.check()
+            client.wait(lambda: not Counter(sent) - Counter(one.frame for one in list(client.heard)))
         if venue not in {"hyperliquid", "kraken"}:
             counts["logins"] = client.logins
         compare(venue, [one for one in client.heard if one.frame in set(sent)], kept, counts)

@@ -1,22 +1,18 @@
 """ccxt.pro at the stand-in of Binance futures and at a served record: it understands what the recorder stores."""
 
-import asyncio
 import json
-import threading
 from collections import Counter
 from collections.abc import Callable, Iterable
 from copy import deepcopy
-from decimal import Decimal
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import pytest
 
 from recorder.replay.serving import Serving, ServingOptions
-from tests.clients.listening import conversation
+from tests.clients.listening import conversation, number
 from tests.clients.test_against_stand_ins import STAND_IN, exchange, pushes, reconcile, record
-from tests.clients.watching import Stored, same
-from tests.waiting import wait_until
+from tests.clients.watching import CcxtClient, Stored, same
 
 pytestmark = pytest.mark.clients
 
@@ -27,90 +23,39 @@ STATUSES = {"pending": "open", "new": "open", "partially_filled": "open", "fille
 STATUSES |= {"canceled": "canceled", "expired": "expired", "rejected": "rejected"}
 
 
-class Watching:
-    """A client of ccxt.pro in a thread of its own, which watches orders, trades, positions and balances in parallel.
+class Watching(CcxtClient):
+    """A client of USD-M futures, and what it heard."""
 
-    Args:
-        url: of the stand-in.
-        key: of the account.
-        secret: its secret.
-        markets: what ccxt knows of the exchange's markets; None to ask the stand-in.
-    """
-
-    def __init__(self, url: str, key: str, secret: str, markets: Any = None) -> None:
+    def __init__(self, *given: Any) -> None:
+        super().__init__(*given)
         self.events: list[Any] = []
-        self.markets = markets
-        self._arguments = url, key, secret
-        self._failures: list[Exception] = []
-        self._loop = asyncio.new_event_loop()
-        self._ready = threading.Event()
-        self._thread = threading.Thread(target=self._run, daemon=True)
 
-    def __enter__(self) -> Self:
-        self._thread.start()
-        wait_until(lambda: self._ready.is_set() or self._failures)
-        self.check()
-        return self
+    def make(self, url: str, key: str, secret: str) -> Any:
+        """A client that talks to a stand-in instead of the exchange. Make it in its event loop."""
+        import ccxt.pro
 
-    def __exit__(self, *_: object) -> None:
-        self._loop.call_soon_threadsafe(self._stop.set)
-        self._thread.join()
+        options = {
+            "fetchCurrencies": False,
+            "fetchMarkets": {"types": ["linear"]},
+            "fetchMargins": False,
+            "watchPositions": {"fetchPositionsSnapshot": False, "awaitPositionsSnapshot": False},
+            "watchBalance": {"fetchBalanceSnapshot": False, "awaitBalanceSnapshot": False},
+        }
+        client = ccxt.pro.binanceusdm(
+            {"apiKey": key, "secret": secret, "number": str, "enableRateLimit": False, "options": options}
+        )
+        client.has["fetchCurrencies"] = False
+        api = client.urls["api"]
+        for name in list(api):
+            if isinstance(api[name], str) and api[name].startswith("https://fapi.binance.com"):
+                api[name] = api[name].replace("https://fapi.binance.com", url)
+        api["ws"]["linear"] = url.replace("http", "ws", 1) + "/ws"
+        return client
 
-    def check(self) -> None:
-        """Raise what went wrong in the client."""
-        if self._failures:
-            raise self._failures[0]
-
-    def wait(self, condition: Callable[[], object]) -> None:
-        """Wait until this is so, or something went wrong."""
-        wait_until(lambda: self._failures or condition())
-        self.check()
-
-    def ask(self, method: str, *arguments: object) -> Any:
-        """Call a method of REST."""
-        return asyncio.run_coroutine_threadsafe(getattr(self.client, method)(*arguments), self._loop).result(30)
-
-    def _run(self) -> None:
-        try:
-            self._loop.run_until_complete(self._watch_all())
-        except Exception as error:  # noqa: BLE001  raised by `check`
-            self._failures.append(error)
-        finally:
-            self._loop.close()
-
-    async def _watch_all(self) -> None:
-        self._stop = asyncio.Event()
-        self.client = client = connect(*self._arguments)
-        handle = client.handle_message
-
-        def heard(line: Any, message: Any) -> None:
-            self.events.append(deepcopy(message))  # it changes some
-            handle(line, message)
-
-        client.handle_message = heard
-        try:
-            if self.markets is None:
-                self.markets = list((await client.load_markets()).values())
-            else:
-                client.set_markets(self.markets)
-            names = ("watch_orders", "watch_my_trades", "watch_positions", "watch_balance")
-            watched = [getattr(client, name) for name in names]
-            watching = [asyncio.create_task(self._guarded(one)) for one in watched]
-            self._ready.set()
-            await self._stop.wait()
-            for task in watching:
-                task.cancel()
-            await asyncio.gather(*watching, return_exceptions=True)
-        finally:
-            await client.close()
-
-    async def _guarded(self, watch: Callable[[], Any]) -> None:
-        try:
-            while True:
-                await watch()
-        except Exception as error:  # noqa: BLE001  raised by `check`
-            if not self._stop.is_set():
-                self._failures.append(error)
+    def hear(self, handle: Callable[[Any, Any], None], line: Any, message: Any) -> None:
+        """Keep the frame."""
+        self.events.append(deepcopy(message))  # it changes some
+        handle(line, message)
 
     @property
     def orders(self) -> dict[str, Any]:
@@ -126,33 +71,6 @@ class Watching:
     def positions(self) -> dict[str, Any]:
         """Symbol → the newest state that the client has of a position."""
         return {one["symbol"]: one for one in self.client.positions["linear"]}
-
-
-def connect(url: str, key: str, secret: str) -> Any:
-    """A client that talks to a stand-in instead of the exchange. Make it in its event loop."""
-    import ccxt.pro
-
-    options = {
-        "fetchCurrencies": False,
-        "fetchMarkets": {"types": ["linear"]},
-        "fetchMargins": False,
-        "watchPositions": {"fetchPositionsSnapshot": False, "awaitPositionsSnapshot": False},
-        "watchBalance": {"fetchBalanceSnapshot": False, "awaitBalanceSnapshot": False},
-    }
-    client = ccxt.pro.binanceusdm(
-        {"apiKey": key, "secret": secret, "number": str, "enableRateLimit": False, "options": options}
-    )
-    client.has["fetchCurrencies"] = False
-    api = client.urls["api"]
-    for name in list(api):
-        if isinstance(api[name], str) and api[name].startswith("https://fapi.binance.com"):
-            api[name] = api[name].replace("https://fapi.binance.com", url)
-    api["ws"]["linear"] = url.replace("http", "ws", 1) + "/ws"
-    return client
-
-
-def number(text: object) -> Decimal | None:
-    return None if text is None else Decimal(str(text))
 
 
 def check_trade(ours: Any, theirs: Any) -> None:

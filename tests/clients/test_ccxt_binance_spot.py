@@ -1,22 +1,18 @@
 """ccxt.pro at the stand-in of Binance spot and at a served record: it understands what the recorder stores."""
 
-import asyncio
 import json
-import threading
 from collections import Counter
 from collections.abc import Callable, Iterable
-from decimal import Decimal
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import pytest
 
 from recorder.replay.serving import Serving, ServingOptions
 from recorder.venues.binance_spot.portal import PATH
-from tests.clients.listening import conversation
+from tests.clients.listening import conversation, number
 from tests.clients.test_against_stand_ins import STAND_IN, exchange, pushes, reconcile, record
-from tests.clients.watching import Stored, same
-from tests.waiting import wait_until
+from tests.clients.watching import CcxtClient, Stored, same
 
 pytestmark = pytest.mark.clients
 
@@ -27,123 +23,46 @@ STATUSES = {"pending": "open", "new": "open", "partially_filled": "open", "fille
 STATUSES |= {"canceled": "canceled", "expired": "expired", "rejected": "rejected"}
 
 
-class Watching:
-    """A client of ccxt.pro in a thread of its own, which watches orders, trades and balances in parallel.
+class Watching(CcxtClient):
+    """A client of spot, what it heard, and what it gave to those who wait."""
 
-    Args:
-        url: of the stand-in.
-        key: of the account.
-        secret: its secret.
-        markets: what ccxt knows of the exchange's markets; None to ask the stand-in.
-    """
+    watched = ("watch_orders", "watch_my_trades", "watch_balance")
 
-    def __init__(self, url: str, key: str, secret: str, markets: Any = None) -> None:
+    def __init__(self, *given: Any) -> None:
+        super().__init__(*given)
         self.events: list[Any] = []
         self.answers: list[Any] = []
         #: Id → each state that it was given, in order.
         self.orders: dict[str, list[Any]] = {}
         self.trades: dict[str, Any] = {}
-        self.markets = markets
-        self._arguments = url, key, secret
-        self._failures: list[Exception] = []
-        self._loop = asyncio.new_event_loop()
-        self._ready = threading.Event()
-        self._thread = threading.Thread(target=self._run, daemon=True)
 
-    def __enter__(self) -> Self:
-        self._thread.start()
-        wait_until(lambda: self._ready.is_set() or self._failures)
-        self.check()
-        return self
+    def make(self, url: str, key: str, secret: str) -> Any:
+        """A client that talks to a stand-in instead of the exchange. Make it in its event loop."""
+        import ccxt.pro
 
-    def __exit__(self, *_: object) -> None:
-        self._loop.call_soon_threadsafe(self._stop.set)
-        self._thread.join()
+        options = {"fetchCurrencies": False, "fetchMarkets": {"types": ["spot"]}, "fetchMargins": False}
+        client = ccxt.pro.binance(
+            {"apiKey": key, "secret": secret, "number": str, "enableRateLimit": False, "options": options}
+        )
+        client.has["fetchCurrencies"] = False
+        api = client.urls["api"]
+        for name, path in (("public", "/api/v3"), ("private", "/api/v3"), ("sapi", "/sapi/v1")):
+            api[name] = url + path
+        api["ws"]["ws-api"]["spot"] = url.replace("http", "ws", 1) + PATH
+        return client
 
-    def check(self) -> None:
-        """Raise what went wrong in the client."""
-        if self._failures:
-            raise self._failures[0]
+    def hear(self, handle: Callable[[Any, Any], None], line: Any, message: Any) -> None:
+        """Keep the frame."""
+        (self.events if "event" in message else self.answers).append(message)
+        handle(line, message)
 
-    def wait(self, condition: Callable[[], object]) -> None:
-        """Wait until this is so, or something went wrong."""
-        wait_until(lambda: self._failures or condition())
-        self.check()
-
-    def ask(self, method: str, *arguments: object) -> Any:
-        """Call a method of REST."""
-        return asyncio.run_coroutine_threadsafe(getattr(self.client, method)(*arguments), self._loop).result(30)
-
-    def _run(self) -> None:
-        try:
-            self._loop.run_until_complete(self._watch_all())
-        except Exception as error:  # noqa: BLE001  raised by `check`
-            self._failures.append(error)
-        finally:
-            self._loop.close()
-
-    async def _watch_all(self) -> None:
-        self._stop = asyncio.Event()
-        self.client = client = connect(*self._arguments)
-        handle = client.handle_message
-
-        def heard(line: Any, message: Any) -> None:
-            (self.events if "event" in message else self.answers).append(message)
-            handle(line, message)
-
-        client.handle_message = heard
-        try:
-            if self.markets is None:
-                self.markets = list((await client.load_markets()).values())
-            else:
-                client.set_markets(self.markets)
-            watched = (self._orders, self._trades, self._balances)
-            watching = [asyncio.create_task(self._guarded(one)) for one in watched]
-            self._ready.set()
-            await self._stop.wait()
-            for task in watching:
-                task.cancel()
-            await asyncio.gather(*watching, return_exceptions=True)
-        finally:
-            await client.close()
-
-    async def _guarded(self, watch: Callable[[], Any]) -> None:
-        try:
-            while True:
-                await watch()
-        except Exception as error:  # noqa: BLE001  raised by `check`
-            if not self._stop.is_set():
-                self._failures.append(error)
-
-    async def _orders(self) -> None:
-        for order in await self.client.watch_orders():
-            self.orders.setdefault(order["id"], []).append(dict(order))
-
-    async def _trades(self) -> None:
-        self.trades |= {trade["id"]: dict(trade) for trade in await self.client.watch_my_trades()}
-
-    async def _balances(self) -> None:
-        await self.client.watch_balance()
-
-
-def connect(url: str, key: str, secret: str) -> Any:
-    """A client that talks to a stand-in instead of the exchange. Make it in its event loop."""
-    import ccxt.pro
-
-    options = {"fetchCurrencies": False, "fetchMarkets": {"types": ["spot"]}, "fetchMargins": False}
-    client = ccxt.pro.binance(
-        {"apiKey": key, "secret": secret, "number": str, "enableRateLimit": False, "options": options}
-    )
-    client.has["fetchCurrencies"] = False
-    api = client.urls["api"]
-    for name, path in (("public", "/api/v3"), ("private", "/api/v3"), ("sapi", "/sapi/v1")):
-        api[name] = url + path
-    api["ws"]["ws-api"]["spot"] = url.replace("http", "ws", 1) + PATH
-    return client
-
-
-def number(text: object) -> Decimal | None:
-    return None if text is None else Decimal(str(text))
+    def given(self, method: str, found: Any) -> None:
+        """Keep orders and trades."""
+        if method == "watch_orders":
+            for order in found:
+                self.orders.setdefault(order["id"], []).append(dict(order))
+        elif method == "watch_my_trades":
+            self.trades |= {trade["id"]: dict(trade) for trade in found}
 
 
 def check_trade(ours: Any, theirs: Any) -> None:

@@ -1,14 +1,12 @@
 """ccxt.pro at the stand-in of Bitget and at a served record: it understands what the recorder stores."""
 
-import asyncio
 import json
-import threading
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Callable, Iterable
 from copy import deepcopy
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -17,8 +15,7 @@ from recorder.venues.bitget.portal import PATH
 from recorder.venues.bitget.stand_in.conversation import passphrase_of
 from tests.clients.listening import conversation, number
 from tests.clients.test_against_stand_ins import STAND_IN, exchange, pushes, reconcile, record
-from tests.clients.watching import Stored, same
-from tests.waiting import wait_until
+from tests.clients.watching import CcxtClient, Stored, same
 
 pytestmark = pytest.mark.clients
 
@@ -37,95 +34,35 @@ class Heard(NamedTuple):
     understood: list[Any]
 
 
-class Watching:
-    """A client of ccxt.pro in a thread of its own, which watches orders, trades, positions and balances in parallel.
+class Watching(CcxtClient):
+    """A client of the unified account, and what it understood of each frame."""
 
-    Args:
-        url: of the stand-in.
-        key: of the account.
-        secret: its secret.
-        markets: what ccxt knows of the exchange's markets; None to ask the stand-in.
-    """
-
-    def __init__(self, url: str, key: str, secret: str, markets: Any = None) -> None:
+    def __init__(self, *given: Any) -> None:
+        super().__init__(*given)
         self.heard: list[Heard] = []
         self.answers: list[Any] = []
-        self.markets = markets
-        self._arguments = url, key, secret
-        self._failures: list[Exception] = []
-        self._loop = asyncio.new_event_loop()
-        self._ready = threading.Event()
-        self._thread = threading.Thread(target=self._run, daemon=True)
 
-    def __enter__(self) -> Self:
-        self._thread.start()
-        wait_until(lambda: self._ready.is_set() or self._failures)
-        self.check()
-        return self
+    def make(self, url: str, key: str, secret: str) -> Any:
+        """A client that talks to a stand-in instead of the exchange. Make it in its event loop."""
+        import ccxt.pro
 
-    def __exit__(self, *_: object) -> None:
-        self._loop.call_soon_threadsafe(self._stop.set)
-        self._thread.join()
+        options = {
+            "uta": True,
+            "defaultType": "swap",
+            "fetchMarkets": {"types": ["spot", "swap"], "uta": True},
+            "watchPositions": {"fetchPositionsSnapshot": False},
+        }
+        client = ccxt.pro.bitget({"number": str, "enableRateLimit": False, "options": options})
+        client.apiKey, client.secret, client.password = key, secret, passphrase_of(secret)
+        client.has["fetchCurrencies"] = False
+        api = client.urls["api"]
+        client.urls["api"] = {**{name: url for name in api if name != "ws"}, "ws": api["ws"]}
+        client.urls["api"]["ws"]["utaPrivate"] = url.replace("http", "ws", 1) + PATH
+        return client
 
-    def check(self) -> None:
-        """Raise what went wrong in the client."""
-        if self._failures:
-            raise self._failures[0]
-
-    def wait(self, condition: Callable[[], object]) -> None:
-        """Wait until this is so, or something went wrong."""
-        wait_until(lambda: self._failures or condition())
-        self.check()
-
-    def ask(self, method: str, *arguments: object) -> Any:
-        """Call a method of REST."""
-        return asyncio.run_coroutine_threadsafe(getattr(self.client, method)(*arguments), self._loop).result(30)
-
-    def _run(self) -> None:
-        try:
-            self._loop.run_until_complete(self._watch_all())
-        except Exception as error:  # noqa: BLE001  raised by `check`
-            self._failures.append(error)
-        finally:
-            self._loop.close()
-
-    async def _watch_all(self) -> None:
-        self._stop = asyncio.Event()
-        self.client = client = connect(*self._arguments)
-        handle = client.handle_message
-
-        def taken(line: Any, message: Any) -> None:
-            handle(line, message)
-            try:
-                self._take(message)
-            except Exception as error:  # noqa: BLE001  raised by `check`
-                self._failures.append(error)
-
-        client.handle_message = taken
-        try:
-            if self.markets is None:
-                self.markets = list((await client.load_markets()).values())
-            else:
-                client.set_markets(self.markets)
-            watched = (client.watch_orders, client.watch_my_trades, client.watch_positions, client.watch_balance)
-            watching = [asyncio.create_task(self._guarded(one)) for one in watched]
-            self._ready.set()
-            await self._stop.wait()
-            for task in watching:
-                task.cancel()
-            await asyncio.gather(*watching, return_exceptions=True)
-        finally:
-            await client.close()
-
-    async def _guarded(self, watch: Callable[[], Awaitable[Any]]) -> None:
-        try:
-            while True:
-                await watch()
-        except Exception as error:  # noqa: BLE001  raised by `check`
-            if not self._stop.is_set():
-                self._failures.append(error)
-
-    def _take(self, message: Any) -> None:
+    def hear(self, handle: Callable[[Any, Any], None], line: Any, message: Any) -> None:
+        """Keep what ccxt understood of a frame."""
+        handle(line, message)
         if not isinstance(message, dict) or "data" not in message:
             self.answers.append(message)
             return
@@ -144,25 +81,6 @@ class Watching:
 
 def _newest(cache: Iterable[Any], order_id: str) -> Any:
     return next(one for one in reversed(list(cache)) if one["id"] == order_id)
-
-
-def connect(url: str, key: str, secret: str) -> Any:
-    """A client that talks to a stand-in instead of the exchange. Make it in its event loop."""
-    import ccxt.pro
-
-    options = {
-        "uta": True,
-        "defaultType": "swap",
-        "fetchMarkets": {"types": ["spot", "swap"], "uta": True},
-        "watchPositions": {"fetchPositionsSnapshot": False},
-    }
-    client = ccxt.pro.bitget({"number": str, "enableRateLimit": False, "options": options})
-    client.apiKey, client.secret, client.password = key, secret, passphrase_of(secret)
-    client.has["fetchCurrencies"] = False
-    api = client.urls["api"]
-    client.urls["api"] = {**{name: url for name in api if name != "ws"}, "ws": api["ws"]}
-    client.urls["api"]["ws"]["utaPrivate"] = url.replace("http", "ws", 1) + PATH
-    return client
 
 
 def check_order(ours: Any, theirs: Any, counts: Counter[str]) -> None:

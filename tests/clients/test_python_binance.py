@@ -2,15 +2,14 @@
 
 import asyncio
 import json
-import threading
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from recorder.simulator import Simulator
-from tests.clients.listening import conversation
+from tests.clients.listening import ClientThread, conversation
 from tests.clients.test_against_stand_ins import STAND_IN, exchange, pushes, reconcile, record
 from tests.clients.watching import same
 from tests.waiting import wait_until
@@ -22,7 +21,7 @@ pytestmark = [pytest.mark.clients, pytest.mark.filterwarnings("ignore:websockets
 QUEUE = 100_000
 
 
-class Listening:
+class Listening(ClientThread):
     """A client of the user data stream in a thread of its own.
 
     Args:
@@ -34,28 +33,13 @@ class Listening:
     def __init__(
         self, simulator: Simulator, point: Callable[[Any, str], None], socket: Callable[[Any, str], Any]
     ) -> None:
+        super().__init__()
         self.pushes: list[dict[str, Any]] = []
         self._given = simulator.key, simulator.secret
         self._url, self._point, self._make = simulator.url, point, socket
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
 
-    def __enter__(self) -> "Listening":
-        self._thread.start()
-        self.do(self._open())
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.do(self._close())
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
-        self._loop.close()
-
-    def do(self, what: Coroutine[Any, Any, Any]) -> Any:
-        """Run something in the client's thread."""
-        return asyncio.run_coroutine_threadsafe(what, self._loop).result(30)
-
-    async def _open(self) -> None:
+    async def open(self) -> None:
+        """Connect it, and read what it hears."""
         from binance import AsyncClient, BinanceSocketManager
 
         asyncio.set_event_loop(self._loop)
@@ -72,7 +56,8 @@ class Listening:
             if message is not None:
                 self.pushes.append(message)
 
-    async def _close(self) -> None:
+    async def close(self) -> None:
+        """Disconnect it."""
         self._reading.cancel()
         await self._socket.__aexit__(None, None, None)
         await self.client.close_connection()

@@ -1,19 +1,17 @@
 """python-okx at the stand-in of OKX and at a served record: it logs in, subscribes, asks, and finds what is stored."""
 
-import asyncio
 import json
-import threading
 from collections import Counter
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import pytest
 
 from recorder.replay.serving import Serving, ServingOptions
 from recorder.venues.okx.stand_in.conversation import passphrase_of
-from tests.clients.listening import conversation
+from tests.clients.listening import ClientThread, conversation
 from tests.clients.test_against_stand_ins import STAND_IN, acknowledged, exchange, pushes, reconcile, record
 from tests.clients.watching import same
 from tests.waiting import wait_until
@@ -39,7 +37,7 @@ def without_tls(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(WebSocketFactory.websockets, "connect", lambda url, **_: connect(url))
 
 
-class Listening:
+class Listening(ClientThread):
     """A client of the private socket in a thread of its own.
 
     Args:
@@ -49,43 +47,34 @@ class Listening:
     """
 
     def __init__(self, url: str, key: str, secret: str) -> None:
+        super().__init__()
         self.pushes: list[dict[str, Any]] = []
         self.answers: list[dict[str, Any]] = []
         self._given = key, passphrase_of(secret), secret, f"{url.replace('http', 'ws', 1)}/ws/v5/private"
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
 
-    def __enter__(self) -> "Listening":
-        self._thread.start()
-        self._do(self._open())
-        self._do(self._client.login())
+    def __enter__(self) -> Self:
+        super().__enter__()
+        self.do(self._client.login())
         wait_until(lambda: self.answers)
-        self._do(self._client.send("subscribe", list(CHANNELS)))
+        self.do(self._client.send("subscribe", list(CHANNELS)))
         wait_until(lambda: len(self.answers) > len(CHANNELS))
         return self
-
-    def __exit__(self, *_: object) -> None:
-        self._do(self._close())
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
-        self._loop.close()
 
     @property
     def logins(self) -> int:
         """How often it logged in."""
         return sum(one.get("event") == "login" for one in self.answers)
 
-    def _do(self, what: Coroutine[Any, Any, Any]) -> None:
-        asyncio.run_coroutine_threadsafe(what, self._loop).result(30)
-
-    async def _open(self) -> None:
+    async def open(self) -> None:
+        """Connect it."""
         from okx.websocket.WsPrivateAsync import WsPrivateAsync
 
         self._client = WsPrivateAsync(*self._given)
         self._client.callback = self._hear
         self._reading = await self._client.start()
 
-    async def _close(self) -> None:
+    async def close(self) -> None:
+        """Disconnect it."""
         await self._client.stop()
         await self._reading
 

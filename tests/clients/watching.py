@@ -3,18 +3,18 @@
 import asyncio
 import json
 import sqlite3
-import threading
 from collections import Counter
-from collections.abc import Iterable
-from contextlib import closing, suppress
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import closing
 from copy import deepcopy
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple
 
 from recorder.model import CONTROL, PUSH
 from recorder.venues.okx.stand_in.conversation import passphrase_of
 from tests.clients import checks_kraken
+from tests.clients.listening import ClientThread
 from tests.waiting import wait_until
 
 #: What is watched.
@@ -63,8 +63,90 @@ def connect(venue: str, url: str, key: str, secret: str) -> Any:
     return client
 
 
-class Watching:
-    """A client of ccxt.pro in a thread of its own, which watches orders, trades, positions and balances in parallel.
+class CcxtClient(ClientThread):
+    """A client of ccxt.pro in a thread of its own, which watches several things in parallel.
+
+    Subclasses say how it is made, and what is kept of what it hears.
+
+    Args:
+        url: of the stand-in.
+        key: of the account.
+        secret: its secret.
+        markets: what ccxt knows of the exchange's markets; None to ask the stand-in.
+    """
+
+    #: The methods that watch.
+    watched: Sequence[str] = WATCHED
+
+    def __init__(self, url: str, key: str, secret: str, markets: Any = None) -> None:
+        super().__init__()
+        self.client: Any = None
+        self.markets = markets
+        self._arguments = url, key, secret
+        self._failures: list[Exception] = []
+        self._watching: list[asyncio.Task[None]] = []
+
+    def make(self, url: str, key: str, secret: str) -> Any:
+        """A client that talks to a stand-in instead of the exchange. Called in its thread."""
+        raise NotImplementedError
+
+    def hear(self, handle: Callable[[Any, Any], None], line: Any, message: Any) -> None:
+        """Let ccxt handle a message, and keep what is needed of it."""
+        handle(line, message)
+
+    def given(self, method: str, found: Any) -> None:
+        """Keep what a method that watches has returned."""
+
+    def check(self) -> None:
+        """Raise what went wrong in the client."""
+        if self._failures:
+            raise self._failures[0]
+
+    def wait(self, condition: Callable[[], object]) -> None:
+        """Wait until this is so, or something went wrong."""
+        wait_until(lambda: self._failures or condition())
+        self.check()
+
+    def ask(self, method: str, *arguments: object) -> Any:
+        """Call a method of REST."""
+        return self.do(getattr(self.client, method)(*arguments))
+
+    async def open(self) -> None:
+        """Make it, and begin to watch."""
+        self.client = self.make(*self._arguments)
+        handle = self.client.handle_message
+
+        def heard(line: Any, message: Any) -> None:
+            try:
+                self.hear(handle, line, message)
+            except Exception as error:  # noqa: BLE001  raised by `check`
+                self._failures.append(error)
+
+        self.client.handle_message = heard
+        if self.markets is None:
+            self.markets = list((await self.client.load_markets()).values())
+        else:
+            self.client.set_markets(self.markets)
+        self._watching = [asyncio.create_task(self._watch(name)) for name in self.watched]
+
+    async def close(self) -> None:
+        """Stop watching, and disconnect it."""
+        for task in self._watching:
+            task.cancel()
+        await asyncio.gather(*self._watching, return_exceptions=True)
+        if self.client is not None:
+            await self.client.close()
+
+    async def _watch(self, name: str) -> None:
+        try:
+            while True:
+                self.given(name, await getattr(self.client, name)())
+        except Exception as error:  # noqa: BLE001  raised by `check`
+            self._failures.append(error)
+
+
+class Watching(CcxtClient):
+    """A client of one of the exchanges that `connect` knows, and what it understood of each frame.
 
     Args:
         venue: which exchange.
@@ -75,99 +157,34 @@ class Watching:
     """
 
     def __init__(self, venue: str, url: str, key: str, secret: str, markets: Any = None) -> None:
+        super().__init__(url, key, secret, markets)
         self.heard: list[Heard] = []
         #: Frames that carry no data, such as acknowledgements.
         self.answers: list[Any] = []
         #: Method → ids of what it returned.
         self.returned: dict[str, set[str]] = {name: set() for name in WATCHED}
-        self.markets = markets
-        self._arguments = venue, url, key, secret
-        self._failures: list[Exception] = []
-        self._loop = asyncio.new_event_loop()
-        self._ready = threading.Event()
-        self._thread = threading.Thread(target=self._run, daemon=True)
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        wait_until(lambda: self._ready.is_set() or self._failures)
-        self.check()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._loop.call_soon_threadsafe(self._stop.set)
-        self._thread.join()
-
-    def check(self) -> None:
-        """Raise what went wrong in the client."""
-        if self._failures:
-            raise self._failures[0]
-
-    def wait_heard(self, frames: int) -> None:
-        """Wait for this number of frames."""
-        wait_until(lambda: self._failures or len(self.heard) >= frames)
-        self.check()
-
-    def ask(self, method: str, *arguments: object) -> Any:
-        """Call a method of REST."""
-        return asyncio.run_coroutine_threadsafe(getattr(self._client, method)(*arguments), self._loop).result(30)
+        self._venue = venue
+        # On Kraken's spot markets there are no positions.
+        self.watched = [name for name in WATCHED if name != "watch_positions" or venue != "kraken"]
 
     @property
     def logins(self) -> int:
         """How often it logged in."""
         return sum(one.get("event") == "login" or (one.get("op") == "auth" and one["success"]) for one in self.answers)
 
-    def _run(self) -> None:
-        try:
-            self._loop.run_until_complete(self._watch_all())
-        except Exception as error:  # noqa: BLE001  raised by `check`
-            self._failures.append(error)
-        finally:
-            self._loop.close()
+    def make(self, url: str, key: str, secret: str) -> Any:
+        """A client of the exchange."""
+        return connect(self._venue, url, key, secret)
 
-    async def _watch_all(self) -> None:
-        self._stop = asyncio.Event()
-        self._client = client = connect(*self._arguments)
-        original = client.handle_message
+    def given(self, method: str, found: Any) -> None:
+        """Note the ids of what was returned."""
+        things = found if isinstance(found, list) else []
+        self.returned[method] |= {one["id"] for one in things if one.get("id")}
+        # An order of OKX that a trigger placed: ccxt names it after the conditional order.
+        self.returned[method] |= {one["info"].get("ordId") for one in things if method == "watch_orders"}
 
-        def handle(line: Any, message: Any) -> None:
-            try:
-                self._take(original, line, message)
-            except Exception as error:  # noqa: BLE001  raised by `check`
-                self._failures.append(error)
-
-        client.handle_message = handle
-        try:
-            if self.markets is None:
-                self.markets = list((await client.load_markets()).values())
-            else:
-                client.set_markets(self.markets)
-            # On Kraken's spot markets there are no positions.
-            watched = [name for name in WATCHED if name != "watch_positions" or client.id != "kraken"]
-            watching = [asyncio.create_task(self._watch(name)) for name in watched]
-            self._ready.set()
-            await self._stop.wait()
-            for task in watching:
-                task.cancel()
-            await asyncio.gather(*watching, return_exceptions=True)
-        finally:
-            with suppress(Exception):
-                await client.close()
-
-    async def _watch(self, name: str) -> None:
-        try:
-            while True:
-                found = await getattr(self._client, name)()
-                things = found if isinstance(found, list) else []
-                self.returned[name] |= {one["id"] for one in things if one.get("id")}
-                # An order of OKX that a trigger placed: ccxt names it after the conditional order.
-                self.returned[name] |= {one["info"].get("ordId") for one in things if name == "watch_orders"}
-        except asyncio.CancelledError:
-            raise
-        except Exception as error:  # noqa: BLE001  raised by `check`
-            if not self._stop.is_set():
-                self._failures.append(error)
-
-    def _take(self, handle: Any, line: Any, message: Any) -> None:
+    def hear(self, handle: Callable[[Any, Any], None], line: Any, message: Any) -> None:
+        """Keep what ccxt understood of a frame."""
         if message == "pong":
             handle(line, message)
             return
@@ -183,7 +200,7 @@ class Watching:
         del line.resolve
         kind = message.get("topic") or message.get("channel") or message.get("arg", {}).get("channel")
         if kind in _UNDERSTOOD and "data" in message:
-            understood = _UNDERSTOOD[kind](self._client, message["data"], resolved)
+            understood = _UNDERSTOOD[kind](self.client, message["data"], resolved)
             self.heard.append(Heard(told, deepcopy(understood)))
         else:
             self.answers.append(message)
