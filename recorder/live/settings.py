@@ -128,7 +128,8 @@ class Limits:
     reconcile_every_s: float = 3600.0
     #: How often what is never pushed, such as transactions, is asked for over REST; 0: never.
     transactions_every_s: float = 900.0
-    #: Maximum skew between a REST answer and the matching push, either way.
+    #: Maximum skew between a REST answer and the matching push, either way. A gap is reconciled this long after its
+    #: end, when REST knows all that happened in it.
     reconcile_settle_s: float = 5.0
 
     def __post_init__(self) -> None:

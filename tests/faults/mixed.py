@@ -34,6 +34,9 @@ MIXED = "all of it, mixed"
 MIXED_SERVED = "all of it, mixed, with a server"
 
 SILENT = "nothing came for 1 s"
+#: How long REST is behind the pushes where it is late.
+LATE_S = 0.5
+LIMITS = {"silent_s": 1.0, "batch_frames_max": 40, "batch_ms": 5}
 #: Of the simulated exchange.
 PUSHES_PER_S = 100
 REFUSED = "refused the "
@@ -80,13 +83,13 @@ class Mixed(RuleBasedStateMachine):
         )
         self._exchange = self._resources.enter_context(Simulator(options))
         if late:
-            self._resources.enter_context(lagging(self._exchange, 0.5))
+            self._resources.enter_context(lagging(self._exchange, LATE_S))
         self._proxy = self._resources.enter_context(Proxy(self._exchange.port))
         self._scene = Scene(Folder(self._path), self._exchange, type(self).report)
         if self.server is not None:
             self._way = self._resources.enter_context(Proxy(self.server.port))
             serve(self._scene, self.server, self._way)
-        self._scene.configure(self._proxy, {"silent_s": 1.0, "batch_frames_max": 40, "batch_ms": 5})
+        self._scene.configure(self._proxy, LIMITS | {"reconcile_settle_s": 2 * LATE_S} if late else LIMITS)
         self._start()
 
     def _start(self, under: tuple[str, ...] = ()) -> None:

@@ -50,17 +50,19 @@ class Folder:
     ) -> None:
         """Write recorder.toml; accounts are name → key, by default `main` with the simulator's first.
 
-        With the address of a server's database, `database` is the journal in front of it.
+        With the address of a server's database, `database` is the journal in front of it. REST is not behind the
+        pushes here, unless `limits` allow for it.
         """
+        limits = {"reconcile_settle_s": 0.01, **(limits or {})}
         lines = []
         if checkpoints is not None:
             lines += ["[checkpoints]", *(f"{name} = {json.dumps(value)}" for name, value in checkpoints.items())]
         if server is not None:
             self.database = self.path / "recorder-journal.db"
             lines += ["[database]", f'url = "{server}"']
-        lines += ["[limits]", *(f"{name} = {value}" for name, value in (limits or {}).items())]
+        lines += ["[limits]", *(f"{name} = {value}" for name, value in limits.items())]
         # A recorder that is to notice silence soon must ask for signs of life more often than the venue needs.
-        silent_s = (limits or {}).get("silent_s", math.inf)
+        silent_s = limits.get("silent_s", math.inf)
         lines += self._accounts(simulator, accounts or {"main": simulator.key}, symbols, silent_s / 3)
         self.write("\n".join(lines) + "\n")
 
