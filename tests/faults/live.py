@@ -69,7 +69,12 @@ class Live:
         self.callback: Callable[[Watermark], None] = lambda watermark: None
         self._changed = Condition()
         self._limits = Limits(
-            reconnect_first_s=0.05, reconnect_last_s=0.2, batch_frames_max=200, silent_s=silent_s, stop_s=10.0
+            reconnect_first_s=0.05,
+            reconnect_last_s=0.2,
+            batch_frames_max=200,
+            silent_s=silent_s,
+            stop_s=10.0,
+            reconcile_settle_s=0.01,
         )
         account = account_at(exchange)
         venue = copy.copy(account.venue)

@@ -72,7 +72,7 @@ class Scene:
         assert truth
 
 
-QUICK = Limits(reconnect_first_s=0.05, reconnect_last_s=0.2, stop_s=10.0)
+QUICK = Limits(reconnect_first_s=0.05, reconnect_last_s=0.2, stop_s=10.0, reconcile_settle_s=0.001)
 PUSHED = "SELECT 1 FROM fills"
 #: Begin of a gap, and the last push that its session brought: no later frame than this one tells of the account.
 BEGINS = """

@@ -23,7 +23,7 @@ COVERED = json.dumps({"type": "topics", "topics": TOPICS}).encode()
 ORDER = b'{"type":"order.btcusd_p","ts":1,"order":{"id":1,"quantity":1}}'
 
 #: Waits that a test can afford.
-QUICK = Limits(connect_s=PATIENCE_S, reconnect_first_s=0.01, reconnect_last_s=0.02)
+QUICK = Limits(connect_s=PATIENCE_S, reconnect_first_s=0.01, reconnect_last_s=0.02, reconcile_settle_s=0.001)
 
 
 def pushes(count: int, start: int = 0) -> list[bytes]:

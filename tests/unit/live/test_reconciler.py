@@ -45,7 +45,7 @@ from tests.unit.live.peer import PATIENCE_S, Peer, refuse
 
 RECORDER = 1
 RUN_ID = 1
-QUICK = Limits(reconnect_first_s=0.01, reconnect_last_s=0.02)
+QUICK = Limits(reconnect_first_s=0.01, reconnect_last_s=0.02, reconcile_settle_s=0.001)
 
 
 class Stage:
@@ -131,6 +131,7 @@ def stage(
     secret: str = "demo-secret",
     clock: Clock | None = None,
     symbols: tuple[str, ...] = ("btcusd_p",),
+    limits: Limits = QUICK,
 ) -> Iterator[Stage]:
     account = Account(
         name="main",
@@ -139,7 +140,7 @@ def stage(
         credentials=Credentials(key=key, secret=secret),
         symbols=symbols,
     )
-    with started(Stage(path, account, clock or Clock())) as made:
+    with started(Stage(path, account, clock or Clock(), limits)) as made:
         yield made
 
 
@@ -374,3 +375,13 @@ def test_it_is_not_asked_for_where_it_is_switched_off_or_the_venue_has_none(path
     with Simulator(SimulatorOptions()) as exchange:
         account = replace(archive.account, venue=venue_named("fmex"), url=exchange.url)
         assert not Stage(path.with_suffix(".2"), account, Clock()).reconciler.history.is_regular
+
+
+def test_rest_has_time_to_catch_up_with_a_gap(path: Path) -> None:
+    limits = replace(QUICK, reconcile_settle_s=0.3)
+    with Simulator(SimulatorOptions()) as exchange, stage(path, exchange.url, limits=limits) as it:
+        it.apply(it.next_round())
+        it.outage()
+        began = it.next_entry()
+    assert isinstance(began, ReconciliationBegan)
+    assert began.began_ns >= it.covered.received_ns + 300_000_000
