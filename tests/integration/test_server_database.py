@@ -273,7 +273,8 @@ def test_the_password_need_not_be_in_the_address(
     file.write_text(f"127.0.0.1:{postgres.port}:*:{USER}:{PASSWORD}\n")
     file.chmod(0o600)
     folder.env[where] = PASSWORD if where == "PGPASSWORD" else str(file)
-    folder.configure(exchange, server=make_url(url)._replace(password=None).render_as_string())
+    server = make_url(url)._replace(password=None).render_as_string()
+    folder.configure(exchange, server=server, limits={"stop_s": 30})
     with folder.run("--for", "1s") as process:
         assert process.wait() == 0, process.errors
     assert_the_same(folder, url)
