@@ -7,7 +7,7 @@ from recorder.clock import NS_PER_S, Clock
 from recorder.live.channel import Channel
 from recorder.live.rest_client import RestRound
 from recorder.model import time_ordered_id
-from recorder.read.known_state import EndedGap
+from recorder.read.before_gap import EndedGap
 from recorder.store.entries import LostSubject, ReconciliationBegan, ReconciliationEnded
 
 
