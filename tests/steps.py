@@ -1,12 +1,14 @@
 """Takes a venue's questions through a round, with answers that a test gives."""
 
 from collections.abc import Callable, Generator
+from decimal import Decimal
 
 from recorder.venues.rest import (
     Answer,
     Completed,
     Credentials,
     MakeRequest,
+    OrderKey,
     Question,
     Questions,
     RestRequest,
@@ -65,3 +67,8 @@ def outcome(
 
 def _target(step: Question, credentials: Credentials, now_ms: int) -> str:
     return target_of(step.request(URL, credentials, now_ms), URL)
+
+
+def unfinished(*order_ids: str, symbol: str | None = None, market: str | None = None) -> dict[OrderKey, Decimal]:
+    """Orders that were not final and not filled, for `Known.unfinished`."""
+    return {OrderKey(market, symbol, order_id): Decimal(0) for order_id in order_ids}

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 
 #: How long anything may take before a test gives up, seconds.
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
 
 
 def wait_until(done: Callable[[], object]) -> None:

@@ -295,7 +295,6 @@ class Reconciler(Thread):
                 None if known.since_ns is None else known.since_ns // NS_PER_MS,
                 self._clock.wall_ms(),
                 None if known.until_ns is None else known.until_ns // NS_PER_MS,
-                traded=known.traded,
                 last_fill_ms=known.last_fill_ms,
                 positions=known.positions,
                 instruments=known.instruments,

@@ -28,7 +28,7 @@ from recorder.store.schema import (
 )
 from recorder.store.state_index import THINGS, ThingKey, latest, symbol_of_order
 from recorder.venues.reading import masked_topic
-from recorder.venues.rest import Traded
+from recorder.venues.rest import OrderKey, Traded
 
 _ZERO = Decimal(0)
 
@@ -39,13 +39,11 @@ class KnownOrders(NamedTuple):
     #: When the oldest gap began, ns since 1970; None if only the time before the record is asked for.
     since_ns: int | None
     #: Orders that were not final → filled quantity.
-    unfinished: dict[str, Decimal]
+    unfinished: dict[OrderKey, Decimal]
     #: The order that the venue created last; None: there was none.
     newest_order_id: str | None
     #: When the newest gap ended, ns since 1970.
     until_ns: int | None = None
-    #: Of each unfinished order, its market and symbol.
-    traded: dict[str, Traded] = {}  # noqa: RUF012  never changed
     #: The venue's time of the newest fill, milliseconds since 1970; None: there was none.
     last_fill_ms: int | None = None
     #: Markets and symbols of the positions that are not known to be flat.
@@ -140,14 +138,17 @@ def known_orders(connection: Connection, ended: Sequence[EndedGap], held: Curren
     else:
         unfinished = _unfinished(connection, gap)
         newest_order_id = _newest_order_id(connection, gap)
-    filled = {order.order_id: Decimal(order.filled_quantity or _ZERO) for order in unfinished}
-    traded = {order.order_id: Traded(order.market, order.symbol) for order in unfinished}
+    filled = {
+        OrderKey(order.market, order.symbol, order.order_id): Decimal(order.filled_quantity or _ZERO)
+        for order in unfinished
+    }
     last_fill_ms = _last_fill_ms(connection, gap)
     positions = _open_positions(connection, gap.account_id)
     known = frozenset(traded_instruments(connection, gap.account_id))
-    instruments = known.union(traded.values(), () if held is None else held.traded())
+    traded = {Traded(order.market, order.symbol) for order in filled}
+    instruments = known.union(traded, () if held is None else held.traded())
     found = positions, instruments, frozenset(_not_zero(connection, gap.account_id, account_updates, "balance"))
-    return KnownOrders(gap.begins_ns, filled, newest_order_id, until_ns, traded, last_fill_ms, *found)
+    return KnownOrders(gap.begins_ns, filled, newest_order_id, until_ns, last_fill_ms, *found)
 
 
 def _not_zero(connection: Connection, account_id: int, table: Table, name: str) -> Iterator[ThingKey]:

@@ -1,10 +1,11 @@
 """What the questions of several venues have in common: page after page, window after window. Pure."""
 
+from collections import defaultdict
 from collections.abc import Callable, Generator, Iterator, Sequence
 
 from recorder.clock import NS_PER_MS, utc_text
 from recorder.model import OrderUpdate, Update
-from recorder.venues.rest import Answer, Completed, MakeRequest, Question, Step, Unanswered
+from recorder.venues.rest import Answer, Completed, MakeRequest, OrderKey, Question, Step, Unanswered
 
 #: More pages than any list has: an exchange that sends more is repeating itself.
 PAGES_MAX = 10_000
@@ -86,17 +87,28 @@ class Orders:
     """The orders in the answers of a round.
 
     Attributes:
-        ids: of the orders.
         are_all: whether every list was answered to its end.
     """
 
     def __init__(self) -> None:
-        self.ids: set[str] = set()
+        #: Order id → market and symbol, of several orders where ids are unique only within a symbol.
+        self._found: defaultdict[str, set[tuple[str | None, str | None]]] = defaultdict(set)
         self.are_all = True
 
     def take(self, updates: Sequence[Update]) -> None:
         """Note the orders of an answer."""
-        self.ids.update(update.order_id for update in updates if isinstance(update, OrderUpdate))
+        for update in updates:
+            if isinstance(update, OrderUpdate):
+                self._found[update.order_id].add((update.market, update.symbol))
+
+    def has(self, order: OrderKey) -> bool:
+        """Whether an order is among them: with the same market and symbol, as far as both sides name them."""
+        found = self._found.get(order.order_id, ())
+        return any(_agree(market, order.market) and _agree(symbol, order.symbol) for market, symbol in found)
+
+
+def _agree(one: str | None, other: str | None) -> bool:
+    return None in {one, other} or one == other
 
 
 def day(at_ms: int) -> str:

@@ -178,6 +178,16 @@ class Traded(NamedTuple):
     position_side: str | None = None
 
 
+class OrderKey(NamedTuple):
+    """Which order: the ids of some venues are unique only within a symbol."""
+
+    #: See `OrderUpdate.market`.
+    market: str | None
+    #: None: no update of the order has named it.
+    symbol: str | None
+    order_id: str
+
+
 class Known(NamedTuple):
     """What a record knows of an account before the venue is asked.
 
@@ -188,7 +198,7 @@ class Known(NamedTuple):
 
     symbols: tuple[str, ...]
     #: Orders that were not final → how much of each was filled.
-    unfinished: Mapping[str, Decimal]
+    unfinished: Mapping[OrderKey, Decimal]
     #: The order that the venue created last; None if there was none.
     newest_order_id: str | None
     #: When that gap began, milliseconds since 1970; None if the only gap is the time before the record. None for
@@ -199,17 +209,15 @@ class Known(NamedTuple):
     until_ms: int | None = None
     #: Subjects that earlier rounds of a backfill have completed.
     done: Collection[str] = ()
-    #: The order ids in `unfinished` → market and symbol, for venues that ask for an order by them.
-    traded: Mapping[str, "Traded"] = {}
     #: For `RECONCILE`, the venue's time of the newest fill that the record had when the gap began, milliseconds since
     #: 1970; None: it had none. Where the two differ, `since_ms` is when the last frame was received.
     last_fill_ms: int | None = None
     #: For `INSTRUMENTS`, `RECONCILE` and `BACKFILL`: what the account's orders and positions are of. Ask only about
     #: these, or only about their markets, where the venue can be asked so; each answer is stored for ever.
-    instruments: Collection["Traded"] = ()
+    instruments: Collection[Traded] = ()
     #: For `RECONCILE`, what the positions are of that are not flat in the record. Where the venue lists only open
     #: positions, ask for these one by one: the answer says that one was closed, and the list says nothing.
-    positions: Collection["Traded"] = ()
+    positions: Collection[Traded] = ()
     #: For `RECONCILE`, currency and wallet of the balances that are not zero in the record. Where a list leaves out
     #: zeros, one that is missing has been spent, and only a list with zeros says so.
     balances: Collection[tuple[str | None, ...]] = ()

@@ -12,8 +12,8 @@ from recorder.read.projector import project_all
 from recorder.read.records import Filter
 from recorder.store.snapshots import Snapshots, make_all
 from recorder.venues.comparable import Seen
-from recorder.venues.rest import Traded
 from tests.made import ACCOUNT, NOON_NS, SESSION, received
+from tests.steps import unfinished
 from tests.unit.read.desk import Desk
 from tests.unit.read.test_before_gap import Life
 
@@ -84,7 +84,7 @@ def test_what_a_gap_leaves_to_be_asked_for(tmp_path: Path) -> None:
     life.cover(200)
     known = life.known()
     assert known is not None
-    assert (known.unfinished, known.traded) == ({"1": Decimal(0)}, {"1": Traded(None, "BTC/USD")})
+    assert known.unfinished == unfinished("1", symbol="BTC/USD")
     desk.engine.dispose()
 
 

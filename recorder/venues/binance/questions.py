@@ -157,8 +157,8 @@ def _reconcile(found: _Round, known: Known) -> Questions:
     yield from _snapshot(found)
     if known.since_ms is None:
         return None
-    traded = [*known.positions, *known.traded.values(), *known.instruments]
-    found.symbols.update(one.symbol for one in traded if one.symbol)
+    for traded in (known.positions, known.unfinished, known.instruments):
+        found.symbols.update(one.symbol for one in traded if one.symbol)
     begin_ms = max(known.since_ms - MARGIN_MS, known.now_ms - HISTORY_MS)
     if known.since_ms < known.now_ms - HISTORY_MS:
         yield Forgotten(f"everything before {day(begin_ms)}", "the exchange keeps three months")
@@ -170,9 +170,10 @@ def _reconcile(found: _Round, known: Known) -> Questions:
     for history in _histories(found.product):
         for window in windows(begin_ms, known.now_ms + AHEAD_MS, WINDOW_MS):
             yield from _ask(found, history, *window)
-    for order_id, of in sorted(known.traded.items()):
-        if order_id in known.unfinished and order_id not in found.ids and of.symbol:
-            yield from _one_order(found, order_id, of.symbol, is_recent=known.since_ms > known.now_ms - LAG_MS)
+    is_recent = known.since_ms > known.now_ms - LAG_MS
+    for order in known.unfinished:
+        if order.symbol and not found.has(order):
+            yield from _one_order(found, order.order_id, order.symbol, is_recent=is_recent)
     # Positions that are flat are left out of the list; the answer about a symbol has them.
     for symbol in sorted({one.symbol for one in known.positions if one.symbol} - found.positions):
         query = {"pair": symbol.partition("_")[0]} if found.product == COIN_M else {"symbol": symbol}
@@ -186,11 +187,11 @@ def _one_order(found: _Round, order_id: str, symbol: str, *, is_recent: bool) ->
     If the exchange does not know it, it has ended (`answers.ended_order`), or it is too new, which only time tells.
     """
     query = {"orderId": order_id, "symbol": symbol} if is_recent else {"symbol": symbol, "orderId": order_id}
-    subject, answer = f"order {order_id}", None
+    subject, answer = f"order {order_id} of {symbol}", None
     if not order_id.startswith(ALGO):
         answer = yield found.question(subject, answers.ORDER, query, _ORDERS)
     elif not is_recent:
-        subject = f"conditional order {order_id}"
+        subject = f"conditional {subject}"
         yield found.question(subject, answers.ALGO, {"algoId": order_id.removeprefix(ALGO)}, _ALGOS)
     if is_recent and answer is None:
         yield Unanswered(subject, "it may be too new for the exchange's lists")

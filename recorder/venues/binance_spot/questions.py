@@ -15,7 +15,7 @@ from recorder.clock import NS_PER_MS, utc_text
 from recorder.errors import Refused
 from recorder.model import AccountUpdate, OrderUpdate, Update
 from recorder.venues.binance_spot import answers, sign
-from recorder.venues.paging import Pages, pages, windows
+from recorder.venues.paging import Orders, Pages, pages, windows
 from recorder.venues.rest import (
     STATUSES,
     Completed,
@@ -183,14 +183,14 @@ def _nothing() -> Questions:
     return None
 
 
-class Traded:
+class Traded(Orders):
     """The symbols that lists are asked for by, and the orders in the answers of a round."""
 
     def __init__(self, known: Known) -> None:
-        #: Symbol and id: two symbols may have orders of one id.
-        self.orders: set[tuple[str | None, str]] = set()
-        of = (*known.instruments, *known.traded.values())
-        self._symbols = {*known.symbols, *(one.symbol for one in of if one.symbol)}
+        super().__init__()
+        self._symbols = set(known.symbols)
+        for traded in (known.instruments, known.unfinished):
+            self._symbols.update(one.symbol for one in traded if one.symbol)
 
     @property
     def symbols(self) -> Sequence[str]:
@@ -199,9 +199,8 @@ class Traded:
 
     def take(self, updates: Sequence[Update]) -> None:
         """Note the orders of an answer, and their symbols."""
-        found = {(one.symbol, one.order_id) for one in updates if isinstance(one, OrderUpdate)}
-        self.orders |= found
-        self._symbols.update(symbol for symbol, _ in found if symbol)
+        super().take(updates)
+        self._symbols.update(one.symbol for one in updates if isinstance(one, OrderUpdate) and one.symbol)
 
 
 def _snapshot(found: Traded, spent: Collection[tuple[str | None, ...]] = ()) -> Questions:
@@ -237,11 +236,10 @@ def _reconcile(known: Known) -> Questions:
         for window in windows(begin_ms, known.now_ms + MARGIN_MS, WINDOW_MS):
             yield from _window("orders", symbol, answers.ORDERS, window, found)
             yield from _window("fills", symbol, answers.TRADES, window, found)
-    for order_id, traded in known.traded.items():
-        is_found = (traded.symbol, order_id) in found.orders
-        if order_id in known.unfinished and traded.symbol and not is_found:
-            query = {"symbol": traded.symbol, "orderId": order_id}
-            yield _question(f"order {order_id}", answers.ORDER, query, "executionReport")
+    for order in known.unfinished:
+        if order.symbol and not found.has(order):
+            query = {"symbol": order.symbol, "orderId": order.order_id}
+            yield _question(f"order {order.order_id} of {order.symbol}", answers.ORDER, query, "executionReport")
     return None
 
 

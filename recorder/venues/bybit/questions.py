@@ -35,11 +35,11 @@ from recorder.venues.rest import (
     Known,
     Login,
     MakeRequest,
+    OrderKey,
     Purpose,
     Questions,
     RestLimit,
     RestRequest,
-    Traded,
     Unrecorded,
     Verdict,
 )
@@ -241,9 +241,9 @@ def _reconcile(known: Known) -> Questions:
         for history in _histories():
             yield from _history(history, window, found)
     is_recent = known.since_ms > known.now_ms - LAG_MS
-    for order_id in known.unfinished:
-        if order_id not in found.ids:
-            yield from _one_order(order_id, known.traded.get(order_id), is_recent, found)
+    for order in known.unfinished:
+        if not found.has(order):
+            yield from _one_order(order, is_recent, found)
     # A list of positions leaves out those that are flat; the answer about a symbol does not.
     for market, symbol in sorted({(one.market, one.symbol) for one in known.positions if one.market and one.symbol}):
         query = {"category": str(market), "symbol": str(symbol)}
@@ -317,23 +317,23 @@ def _history(history: _History, window: tuple[int, int], found: Orders, subject:
     return (yield from _list(named, history.path, query, history.topic, found))
 
 
-def _one_order(order_id: str, traded: Traded | None, is_recent: bool, found: Orders) -> Questions:
+def _one_order(order: OrderKey, is_recent: bool, found: Orders) -> Questions:
     """Ask for an order that no list had.
 
     If it is not in the history of its symbol either, the exchange no longer knows it (`answers.decode_answer`). An
     order that has just ended can be in neither list for some seconds: then its symbol is not named.
     """
-    if traded is not None and traded.market is not None:
-        categories: tuple[str, ...] = (traded.market,)
+    if order.market is not None:
+        categories: tuple[str, ...] = (order.market,)
     else:
         # Ids of spot orders are numbers, all others are not.
-        categories = (SPOT,) if order_id.isdigit() else (LINEAR, INVERSE, OPTION)
-    symbol = {"symbol": traded.symbol} if traded is not None and traded.symbol and not is_recent else {}
+        categories = (SPOT,) if order.order_id.isdigit() else (LINEAR, INVERSE, OPTION)
+    symbol = {"symbol": order.symbol} if order.symbol and not is_recent else {}
     for category in categories:
         for path in (OPEN_ORDERS, ORDER_HISTORY):
-            query = {"category": category, **(symbol if path == ORDER_HISTORY else {}), "orderId": order_id}
-            yield from _list(f"order {order_id}", path, query, "order", found)
-            if order_id in found.ids:
+            query = {"category": category, **(symbol if path == ORDER_HISTORY else {}), "orderId": order.order_id}
+            yield from _list(f"order {order.order_id}", path, query, "order", found)
+            if found.has(order):
                 return None
     return None
 

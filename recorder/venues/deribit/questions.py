@@ -116,13 +116,13 @@ class _Found(Orders):
 
     def note(self, answer: Answer | None) -> None:
         """Note what an answer says."""
-        for update in () if answer is None else answer.updates:
+        updates = () if answer is None else answer.updates
+        self.take(updates)
+        for update in updates:
             if isinstance(update, AccountUpdate):
                 self._listed.add(update.currency)
             elif isinstance(update, PositionUpdate):
                 self.positions.add(update.symbol)
-            elif isinstance(update, OrderUpdate):
-                self.ids.add(update.order_id)
 
 
 def _balances(found: _Found) -> Questions:
@@ -159,9 +159,10 @@ def _reconcile(known: Known) -> Questions:
         for half in _halves(begin_ms, known.now_ms, RECENT_FILLS_MS):
             yield from _fills(f"fills {since}", currency, half, begin_ms, end_ms)
         yield from _ledger(f"transactions {since}", currency, begin_ms, end_ms)
-    for order_id in known.unfinished:
-        if order_id not in found.ids:
-            yield Question(f"order {order_id}", get(answers.ORDER, {"order_id": order_id}), CHANGES)
+    for order in known.unfinished:
+        if not found.has(order):
+            request = get(answers.ORDER, {"order_id": order.order_id})
+            yield Question(f"order {order.order_id}", request, CHANGES)
     # The list of positions leaves out those that were closed before the last settlement; those that expired are in the
     # transaction log.
     for symbol in sorted({one.symbol for one in known.positions if one.symbol} - found.positions):

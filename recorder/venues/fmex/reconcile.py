@@ -28,16 +28,18 @@ _Questions = Generator[Step, Answer | None, _Orders]
 def questions(known: Known) -> _Questions:
     """Ask for everything that may have happened in the gaps. Returns the orders in the answers."""
     found = yield from snapshot()
+    # An id is unique here.
+    unfinished = {order.order_id: filled for order, filled in known.unfinished.items()}
     if known.since_ms is not None:
         for symbol in known.symbols:
             found |= yield from _closed_orders(known, symbol)
-        for order_id in known.unfinished:
+        for order_id in unfinished:
             if order_id not in found:
                 found |= _orders(
                     (yield Question(f"order {order_id}", partial(rest.order, order_id=order_id), "order."))
                 )
     for order in found.values():
-        if _filled_unseen(order, known):
+        if _filled_unseen(order, known, unfinished.get(order.order_id)):
             request = partial(rest.matches, order_id=order.order_id)
             yield Question(f"executions of order {order.order_id}", request, _topic(order.symbol))
     return found
@@ -87,13 +89,19 @@ def _topic(symbol: str | None) -> str:
     return "order." if symbol is None else f"order.{symbol.lower()}"
 
 
-def _filled_unseen(order: OrderUpdate, known: Known) -> bool:
-    """Whether an order has fills that the record lacks, unless all of them came after the gaps."""
+def _filled_unseen(order: OrderUpdate, known: Known, seen: Decimal | None) -> bool:
+    """Whether an order has fills that the record lacks, unless all of them came after the gaps.
+
+    Args:
+        order: as it is now.
+        known: what the record knew.
+        seen: how much of it was filled then; None: it was not known, or final.
+    """
     if order.filled_quantity is None:
         return False
     filled = Decimal(order.filled_quantity)
-    if order.order_id in known.unfinished:
-        return filled > known.unfinished[order.order_id]
+    if seen is not None:
+        return filled > seen
     # The clocks may differ by as much as the exchange tolerates.
     until_ms = None if known.until_ms is None else known.until_ms + TIMESTAMP_WINDOW_MS
     if until_ms is not None and order.created_ms is not None and order.created_ms > until_ms:

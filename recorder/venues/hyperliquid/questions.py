@@ -174,10 +174,10 @@ def _reconcile(known: Known) -> Questions:
         for history in _LEDGERS:
             yield from _history(history, begin_ms, None)
     yield from _snapshot(known, found)
-    for order_id in known.unfinished:
-        if order_id not in found.ids and order_id.isdigit():
-            request = info("orderStatus", oid=int(order_id))
-            yield Question(f"order {order_id}", request, "orderUpdates", _STATE)
+    for order in known.unfinished:
+        if not found.has(order) and order.order_id.isdigit():
+            request = info("orderStatus", oid=int(order.order_id))
+            yield Question(f"order {order.order_id}", request, "orderUpdates", _STATE)
     return None
 
 

@@ -229,9 +229,10 @@ def _reconcile(known: Known) -> Questions:
     # The ledger is asked for regularly, as a whole: pushes make no transactions.
     for history in (_ORDERS, _TRADES):
         yield from _history(history, known.since_ms - MARGIN_MS, known.now_ms + MARGIN_MS, found)
-    for order_id in known.unfinished:
-        if order_id not in found.ids:
-            yield Question(f"order {order_id}", private(answers.ORDER, {"txid": order_id}), EXECUTIONS, COST)
+    for order in known.unfinished:
+        if not found.has(order):
+            request = private(answers.ORDER, {"txid": order.order_id})
+            yield Question(f"order {order.order_id}", request, EXECUTIONS, COST)
     return None
 
 

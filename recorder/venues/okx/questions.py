@@ -204,10 +204,10 @@ def _reconcile(known: Known) -> Questions:
     for history in _histories(known.now_ms - begin_ms):
         yield from _history(history, begin_ms, known.now_ms + MARGIN_MS, found)
     # A conditional order that is in no list would look as if it had ended, because it is not found by this question.
-    for order_id, traded in known.traded.items() if found.are_all else ():
-        if order_id in known.unfinished and order_id not in found.ids and traded.symbol:
-            query = {"instId": traded.symbol, "ordId": order_id}
-            yield _question(f"order {order_id}", answers.ORDER, query, "orders")
+    for order in known.unfinished if found.are_all else ():
+        if order.symbol and not found.has(order):
+            query = {"instId": order.symbol, "ordId": order.order_id}
+            yield _question(f"order {order.order_id}", answers.ORDER, query, "orders")
     # The list of positions leaves out those that are flat; the answer about an instrument does not.
     for symbol in sorted({one.symbol for one in known.positions if one.symbol}):
         yield _question(f"position of {symbol}", answers.POSITIONS, {"instId": symbol}, "positions")

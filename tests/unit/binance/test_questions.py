@@ -2,12 +2,12 @@
 
 import json
 from collections.abc import Callable
-from decimal import Decimal
 from urllib.parse import parse_qs
 
 import pytest
 
 from recorder.errors import UNREADABLE
+from recorder.model import OrderUpdate
 from recorder.venues.binance import questions as binance
 from recorder.venues.binance import verdicts
 from recorder.venues.rest import (
@@ -25,7 +25,7 @@ from recorder.venues.rest import (
     Unanswered,
     Verdict,
 )
-from tests.steps import URL, nothing, outcome, past, steps, targets
+from tests.steps import URL, nothing, outcome, past, steps, targets, unfinished
 from tests.unit.binance.frames import asked as read
 from tests.unit.binance.frames import encoded, row
 
@@ -83,7 +83,7 @@ def test_requests_are_signed_behind_what_is_recorded() -> None:
 
 
 def test_a_gap_is_asked_about_by_the_symbols_that_the_answers_tell() -> None:
-    of = known(since_ms=NOW_MS - HOUR_MS, traded={"9": Traded(None, "SOLUSDT")}, positions=[Traded(None, "XRPUSDT")])
+    of = known(since_ms=NOW_MS - HOUR_MS, instruments=[Traded(None, "SOLUSDT")], positions=[Traded(None, "XRPUSDT")])
     paths = asked(ask(Purpose.RECONCILE, of, telling("ETHUSDT")))
     listed = [(path.rpartition("/")[2], query.get("symbol")) for path, query in paths[4:]]
     symbols = ["ETHUSDT", "SOLUSDT", "XRPUSDT"]
@@ -134,19 +134,30 @@ def test_what_was_forgotten_is_said(age_ms: int, subjects: list[str]) -> None:
 
 
 def test_orders_that_no_list_had_are_asked_for_one_by_one() -> None:
-    unfinished = {"7": Decimal(0), "algo-8": Decimal(0), "9": Decimal(0)}
-    traded = {order_id: Traded(None, "BTCUSDT") for order_id in unfinished} | {"9": Traded(None, None)}
-    of = known(since_ms=NOW_MS - HOUR_MS, unfinished=unfinished, traded=traded)
+    orders = unfinished("7", "algo-8", symbol="BTCUSDT") | unfinished("9")
+    of = known(since_ms=NOW_MS - HOUR_MS, unfinished=orders)
     assert asked(ask(Purpose.RECONCILE, of))[-2:] == [
         ("/fapi/v1/order", {"symbol": "BTCUSDT", "orderId": "7"}),
         ("/fapi/v1/algoOrder", {"algoId": "8"}),
     ]
 
 
+def test_orders_of_two_symbols_may_have_one_id() -> None:
+    orders = unfinished("7", symbol="BTCUSDT") | unfinished("7", symbol="ETHUSDT")
+    of = known(since_ms=NOW_MS - HOUR_MS, unfinished=orders)
+
+    def listing(target: str) -> Answer:
+        found = OrderUpdate(1, 1, 0, None, "ETHUSDT", "7")
+        return Answer(0, target, (found,) if target.startswith("/fapi/v1/allOrders") else ())
+
+    asked_for = [query for path, query in asked(ask(Purpose.RECONCILE, of, listing)) if path == "/fapi/v1/order"]
+    assert asked_for == [{"symbol": "BTCUSDT", "orderId": "7"}]
+    asked_for = [query for path, query in asked(ask(Purpose.RECONCILE, of)) if path == "/fapi/v1/order"]
+    assert asked_for == [{"symbol": symbol, "orderId": "7"} for symbol in ("BTCUSDT", "ETHUSDT")]
+
+
 def test_an_order_that_may_be_too_new_is_asked_for_again() -> None:
-    unfinished = {"7": Decimal(0), "algo-8": Decimal(0)}
-    traded = {order_id: Traded(None, "BTCUSDT") for order_id in unfinished}
-    of = known(since_ms=NOW_MS - 1, unfinished=unfinished, traded=traded)
+    of = known(since_ms=NOW_MS - 1, unfinished=unfinished("7", "algo-8", symbol="BTCUSDT"))
 
     def unknown(target: str) -> Answer | None:
         return None if "/order?" in target else nothing(target)
@@ -155,10 +166,13 @@ def test_an_order_that_may_be_too_new_is_asked_for_again() -> None:
     assert [target for target in targets(taken, WHO, NOW_MS) if "/order" in target] == [
         "/fapi/v1/order?orderId=7&symbol=BTCUSDT"
     ]
-    assert [one.subject for one in taken if isinstance(one, Unanswered)] == ["order 7", "order algo-8"]
+    assert [one.subject for one in taken if isinstance(one, Unanswered)] == [
+        "order 7 of BTCUSDT",
+        "order algo-8 of BTCUSDT",
+    ]
     # If it is known, there is nothing left to ask.
     again = ask(Purpose.RECONCILE, of)
-    assert [one.subject for one in again if isinstance(one, Unanswered)] == ["order algo-8"]
+    assert [one.subject for one in again if isinstance(one, Unanswered)] == ["order algo-8 of BTCUSDT"]
 
 
 def test_pages_go_on_from_the_last_time_and_rows_that_repeat_end_them() -> None:

@@ -123,7 +123,7 @@ def test_a_listen_key_that_another_program_ended_ends_the_session(
 def test_the_listen_key_is_nowhere_in_the_record(tmp_path: Path) -> None:
     scene = Scene(tmp_path, QUICK)
     with scene.recording():
-        scene.wait_for(PUSHED, 3)
+        scene.wait_for("SELECT 1 FROM frames WHERE source = 'rest' AND topic LIKE '%startTime%'")
         request = urllib.request.Request(
             f"{scene.exchange.url}/fapi/v1/listenKey", method="POST", headers={sign.KEY: scene.exchange.key}
         )

@@ -1,7 +1,6 @@
 """What is asked over REST, for which purpose, and what the answers mean."""
 
 import json
-from decimal import Decimal
 from urllib.parse import parse_qs
 
 import pytest
@@ -25,7 +24,7 @@ from recorder.venues.rest import (
     Unanswered,
     Verdict,
 )
-from tests.steps import URL, Answering, nothing, outcome, steps, targets
+from tests.steps import URL, Answering, nothing, outcome, steps, targets, unfinished
 from tests.unit.binance_spot.frames import VENUE
 
 WHO = Credentials(key="key", secret="secret")
@@ -87,9 +86,8 @@ def test_an_asset_that_is_no_longer_listed_is_asked_for_with_zeros(held: list[st
 def test_a_gap_is_asked_about_for_each_symbol_in_periods_of_a_day() -> None:
     of = known(
         since_ms=NOW_MS - 25 * HOUR_MS,
-        instruments=[Traded(None, "ETHUSDT"), Traded(None, None)],
-        unfinished={"7": Decimal(0)},
-        traded={"7": Traded(None, "BNBUSDT"), "8": Traded(None, "XRPUSDT")},
+        instruments=[Traded(None, "ETHUSDT"), Traded(None, "XRPUSDT"), Traded(None, None)],
+        unfinished=unfinished("7", symbol="BNBUSDT"),
     )
 
     def answering(target: str) -> Answer:
@@ -113,7 +111,7 @@ def test_a_gap_is_asked_about_for_each_symbol_in_periods_of_a_day() -> None:
 
 
 def test_orders_of_two_symbols_may_have_one_id() -> None:
-    of = known(since_ms=NOW_MS - HOUR_MS, unfinished={"7": Decimal(0)}, traded={"7": Traded(None, "BNBUSDT")})
+    of = known(since_ms=NOW_MS - HOUR_MS, unfinished=unfinished("7", symbol="BNBUSDT"))
 
     def listing(symbol: str) -> Answering:
         def answering(target: str) -> Answer:

@@ -1,6 +1,5 @@
 """What is asked over REST, for which purpose, and what the answers mean."""
 
-from decimal import Decimal
 from urllib.parse import parse_qs
 
 import pytest
@@ -21,7 +20,7 @@ from recorder.venues.rest import (
     Unanswered,
     Verdict,
 )
-from tests.steps import URL, nothing, outcome, past, steps, targets
+from tests.steps import URL, nothing, outcome, past, steps, targets, unfinished
 from tests.unit.bitget.frames import answer, asked, row, sample
 
 WHO = Credentials(key="key", secret="secret", passphrase="passphrase")
@@ -101,7 +100,7 @@ def test_a_coin_that_the_record_holds_and_no_list_has_is_asked_for() -> None:
 
 
 def test_an_order_that_no_list_had_is_asked_for_by_its_id() -> None:
-    of = known(since_ms=NOW_MS, unfinished={"7": Decimal(0), "1501239999999999001": Decimal(0)})
+    of = known(since_ms=NOW_MS, unfinished=unfinished("7", "1501239999999999001"))
 
     def listing(target: str) -> Answer:
         if not target.startswith(f"{answers.ORDERS}?category=USDT-FUTURES"):
@@ -114,7 +113,7 @@ def test_an_order_that_no_list_had_is_asked_for_by_its_id() -> None:
 
 def test_no_order_is_asked_for_if_a_list_has_no_answer_because_it_could_be_in_that() -> None:
     """A conditional order is not found by the question for one order, and would look as if it had ended."""
-    of = known(since_ms=NOW_MS - HOUR_MS, unfinished={"7": Decimal(0)})
+    of = known(since_ms=NOW_MS - HOUR_MS, unfinished=unfinished("7"))
     for path in (answers.OPEN_STRATEGIES, answers.STRATEGIES, answers.ORDERS):
 
         def but_one(target: str, path: str = path) -> Answer | None:

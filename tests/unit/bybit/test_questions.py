@@ -1,7 +1,6 @@
 """What is asked over REST, for which purpose, and what the answers mean."""
 
 import json
-from decimal import Decimal
 from itertools import pairwise
 from urllib.parse import parse_qs
 
@@ -25,7 +24,7 @@ from recorder.venues.rest import (
     Unanswered,
     Verdict,
 )
-from tests.steps import URL, Answering, nothing, outcome, steps, targets
+from tests.steps import URL, Answering, nothing, outcome, steps, targets, unfinished
 
 WHO = Credentials(key="key", secret="secret")
 NOW_MS = 1_795_600_000_000
@@ -114,7 +113,7 @@ def test_a_cursor_that_repeats_ends_its_list_alone() -> None:
     ("order_id", "categories"), [("1523347543495541248", ["spot"]), ("3f0a6b52-9a0e", ["linear", "inverse", "option"])]
 )
 def test_an_unfinished_order_is_looked_for_where_it_can_be(order_id: str, categories: list[str]) -> None:
-    of = known(since_ms=NOW_MS - 1000, unfinished={order_id: Decimal(0)})
+    of = known(since_ms=NOW_MS - 1000, unfinished=unfinished(order_id))
     found = [(path, query["category"]) for path, query in asked(ask(Purpose.RECONCILE, of)) if "orderId" in query]
     paths = ["/v5/order/realtime", "/v5/order/history"]
     assert found == [(path, category) for category in categories for path in paths]
@@ -123,8 +122,7 @@ def test_an_unfinished_order_is_looked_for_where_it_can_be(order_id: str, catego
 @pytest.mark.parametrize(("age_ms", "is_named"), [(1_000, False), (bybit.LAG_MS + 1_000, True)])
 def test_the_symbol_of_an_order_is_named_unless_it_may_just_have_ended(age_ms: int, is_named: bool) -> None:
     """Because the order has ended if it is not in the history of its symbol (test_answers.py)."""
-    traded = {"3f0a6b52-9a0e": Traded("inverse", "BTCUSD")}
-    of = known(since_ms=NOW_MS - age_ms, unfinished={"3f0a6b52-9a0e": Decimal(0)}, traded=traded)
+    of = known(since_ms=NOW_MS - age_ms, unfinished=unfinished("3f0a6b52-9a0e", symbol="BTCUSD", market="inverse"))
     found = [(path, query) for path, query in asked(ask(Purpose.RECONCILE, of)) if "orderId" in query]
     one = {"category": "inverse", "orderId": "3f0a6b52-9a0e"}
     named = {"symbol": "BTCUSD"} if is_named else {}

@@ -1,7 +1,6 @@
 """What is asked over REST, for which purpose, and what the answers mean."""
 
 from collections.abc import Callable
-from decimal import Decimal
 from urllib.parse import parse_qs
 
 import pytest
@@ -20,7 +19,7 @@ from recorder.venues.rest import (
     Traded,
     Unanswered,
 )
-from tests.steps import URL, nothing, past, steps, targets
+from tests.steps import URL, nothing, past, steps, targets, unfinished
 from tests.unit.deribit.frames import answer, asked, result, sample
 
 WHO = Credentials(key="Ab3dE6gH", secret="AMANDASECRECT")
@@ -141,7 +140,7 @@ def test_without_a_gap_only_the_current_state_is_asked_for() -> None:
 
 
 def test_an_order_that_no_list_had_is_asked_for() -> None:
-    of = known(since_ms=NOW_MS, unfinished={"81234567890": Decimal(0), "ETH-5": Decimal(0)})
+    of = known(since_ms=NOW_MS, unfinished=unfinished("81234567890", "ETH-5"))
 
     def listed(target: str) -> Answer:
         return said(target, sample("rest-open-orders")) if "get_open_orders" in target else in_bitcoin(target)

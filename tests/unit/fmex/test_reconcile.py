@@ -16,11 +16,12 @@ from recorder.venues.fmex.reconcile import months_back, questions
 from recorder.venues.fmex.stand_in.frames import status
 from recorder.venues.fmex.stand_in.rest import FMexRequestHandler
 from recorder.venues.reading import read_answer
-from recorder.venues.rest import Answer, Credentials, Known, Question, Unanswered
+from recorder.venues.rest import Answer, Credentials, Known, OrderKey, Question, Unanswered
 from recorder.venues.stand_in import AccountQuery, Backend, Request
 from tests.depth import examples
 from tests.made import body_of, fill
 from tests.samples import FMEX
+from tests.steps import unfinished
 
 BASE = "http://127.0.0.1:9010"
 WHO = Credentials(key="key", secret="secret")
@@ -33,9 +34,13 @@ def known_after(pushes: list[bytes], exchange: Exchange, since_ms: int | None) -
         for update in FMEX.decode(payload).updates:
             if isinstance(update, OrderUpdate):
                 latest[update.order_id] = update
-    unfinished = {key: filled(order) for key, order in latest.items() if order.status not in FINAL_STATUSES}
+    orders = {
+        OrderKey(None, order.symbol, key): filled(order)
+        for key, order in latest.items()
+        if order.status not in FINAL_STATUSES
+    }
     newest = max(latest, key=int, default=None)
-    return Known(("btcusd_p",), unfinished, newest, since_ms, exchange.history.now_ms)
+    return Known(("btcusd_p",), orders, newest, since_ms, exchange.history.now_ms)
 
 
 def filled(order: OrderUpdate) -> Decimal:
@@ -178,7 +183,8 @@ def test_an_answer_that_lists_nothing_is_decoded(target: str) -> None:
 
 
 def test_an_old_order_that_ended_in_the_gap_is_asked_for_by_itself() -> None:
-    known = Known(("btcusd_p",), {"5": Decimal(1), "6": Decimal(0)}, "1000", START_MS, START_MS)
+    orders = {**unfinished("6"), OrderKey(None, None, "5"): Decimal(1)}
+    known = Known(("btcusd_p",), orders, "1000", START_MS, START_MS)
     order = '{"id":%d,"symbol":"BTCUSD_P","status":"%s","quantity":3,"unfilled_quantity":%d}'
     answers = {
         "/v3/contracts/accounts": '{"status":0,"data":{"BTC":[1,2,3]}}',
@@ -199,7 +205,7 @@ CLOSED = '{"status":0,"data":{"results":[%s],"hasMore":false}}'
 
 def test_a_question_without_an_answer_costs_only_its_own_subject() -> None:
     """Two orders are unfinished, one of them is gone; of two symbols one is no longer listed."""
-    known = Known(("gone_p", "btcusd_p"), {"5": Decimal(0), "6": Decimal(0)}, "7", START_MS, START_MS)
+    known = Known(("gone_p", "btcusd_p"), unfinished("5", "6"), "7", START_MS, START_MS)
     answers = {
         "/v3/contracts/accounts": '{"status":0,"data":{"BTC":[1,2,3]}}',
         "/v3/contracts/orders/open": '{"status":0,"data":{"results":[]}}',

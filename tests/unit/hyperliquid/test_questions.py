@@ -1,7 +1,6 @@
 """What is asked over REST, for which purpose, and what the answers mean."""
 
 import json
-from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -24,7 +23,7 @@ from recorder.venues.rest import (
     Unanswered,
     Verdict,
 )
-from tests.steps import URL, Answering, nothing, outcome, steps, targets
+from tests.steps import URL, Answering, nothing, outcome, steps, targets, unfinished
 
 ADDRESS = "0x" + "ab" * 20
 WHO = Credentials({"address": ADDRESS})
@@ -106,7 +105,10 @@ def test_an_unfinished_order_that_no_list_shows_is_asked_for() -> None:
     def answering(target: str) -> Answer:
         return Answer(0, target, (order("1", NOW_MS),) if "historicalOrders" in target else ())
 
-    of = known(since_ms=NOW_MS - 1000, unfinished={"1": Decimal(0), "2": Decimal(0)})
+    of = known(
+        since_ms=NOW_MS - 1000,
+        unfinished=unfinished("1", "2", symbol="BTC"),
+    )
     taken = bodies(ask(Purpose.RECONCILE, of, answering))
     assert [body["oid"] for body in taken if body["type"] == "orderStatus"] == [2]
 
@@ -170,7 +172,7 @@ def test_a_backfill_completes_its_subjects_and_leaves_out_what_is_done() -> None
 
 
 def test_the_cost_of_a_question_is_the_most_that_its_answer_can_cost() -> None:
-    taken = ask(Purpose.RECONCILE, known(since_ms=NOW_MS - DAY_MS, unfinished={"1": Decimal(0)}))
+    taken = ask(Purpose.RECONCILE, known(since_ms=NOW_MS - DAY_MS, unfinished=unfinished("1", symbol="BTC")))
     costs = {step.subject.split(" since")[0]: step.cost for step in taken if isinstance(step, Question)}
     assert costs == {
         "fills": 120,

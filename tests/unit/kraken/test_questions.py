@@ -1,6 +1,5 @@
 """What is asked over REST, for which purpose, and what the answers mean."""
 
-from decimal import Decimal
 from itertools import pairwise
 from urllib.parse import parse_qs
 
@@ -10,7 +9,7 @@ from recorder.errors import UNREADABLE, Refused
 from recorder.venues.kraken import answers
 from recorder.venues.kraken import questions as kraken
 from recorder.venues.rest import Answer, Completed, Credentials, Known, Login, Purpose, Question, Step, Traded, Verdict
-from tests.steps import URL, nothing, outcome, past, steps, targets
+from tests.steps import URL, nothing, outcome, past, steps, targets, unfinished
 from tests.unit.kraken.frames import answer, sample
 
 SECRET = "c2VjcmV0"
@@ -67,7 +66,7 @@ def test_two_reconciliations_fit_into_what_may_be_asked_at_once() -> None:
 
 
 def test_an_order_that_no_list_had_is_asked_for() -> None:
-    of = known(since_ms=NOW_MS, unfinished={"OA": Decimal(0)})
+    of = known(since_ms=NOW_MS, unfinished=unfinished("OA"))
     assert asked(ask(Purpose.RECONCILE, of))[-1] == (answers.ORDER, {"txid": "OA"})
 
 

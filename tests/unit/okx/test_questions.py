@@ -1,6 +1,5 @@
 """What is asked over REST, for which purpose, and what the answers mean."""
 
-from decimal import Decimal
 from urllib.parse import parse_qs
 
 import pytest
@@ -9,7 +8,7 @@ from recorder.errors import UNREADABLE
 from recorder.model import CONTROL, DECODED, ENDED, Decoded, OrderUpdate
 from recorder.venues.okx import questions as okx
 from recorder.venues.rest import Answer, Credentials, Forgotten, Known, Login, Purpose, Step, Traded, Verdict
-from tests.steps import URL, nothing, outcome, past, steps, targets
+from tests.steps import URL, nothing, outcome, past, steps, targets, unfinished
 from tests.unit.okx.frames import answer
 from tests.unit.okx.frames import asked as read
 
@@ -76,7 +75,7 @@ def test_what_was_forgotten_is_said(age_ms: int, subjects: list[str]) -> None:
 
 
 def test_an_order_that_no_list_had_is_asked_for_by_its_instrument() -> None:
-    of = known(since_ms=NOW_MS, unfinished={"7": Decimal(0)}, traded={"7": Traded(None, "BTC-USDT")})
+    of = known(since_ms=NOW_MS, unfinished=unfinished("7", symbol="BTC-USDT"))
     assert asked(ask(Purpose.RECONCILE, of))[-1] == ("/api/v5/trade/order", {"instId": "BTC-USDT", "ordId": "7"})
 
 
@@ -170,8 +169,7 @@ def test_an_order_that_the_exchange_does_not_know_has_ended() -> None:
 
 def test_no_order_is_asked_for_if_a_list_has_no_answer_because_it_could_be_in_that() -> None:
     """A conditional order is not found by the question for one order, and would look as if it had ended."""
-    unfinished = {"unfinished": {"7": Decimal(0)}, "traded": {"7": Traded(None, "BTC-USDT-SWAP")}}
-    of = known(since_ms=NOW_MS - HOUR_MS, **unfinished)
+    of = known(since_ms=NOW_MS - HOUR_MS, unfinished=unfinished("7", symbol="BTC-USDT-SWAP"))
     one_order = {"instId": "BTC-USDT-SWAP", "ordId": "7"}
 
     def but_conditional(target: str) -> Answer | None:

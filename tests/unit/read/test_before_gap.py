@@ -5,7 +5,7 @@ from decimal import Decimal
 import pytest
 from sqlalchemy import event
 
-from recorder.model import REST, AccountUpdate, PositionUpdate, State
+from recorder.model import NEW, REST, AccountUpdate, OrderUpdate, PositionUpdate, State
 from recorder.read.before_gap import KnownOrders, ended_gaps, known_orders
 from recorder.read.known_state import CurrentState
 from recorder.read.projector import project_all
@@ -20,11 +20,16 @@ from recorder.store.entries import (
     SessionEnded,
     SessionOpened,
 )
-from recorder.venues.rest import Traded
+from recorder.venues.rest import OrderKey, Traded
 from tests.made import ACCOUNT, NOON_NS, RECORDER, RUN, received
 from tests.unit.read.desk import Desk
 
 TOPICS = ("account", "order.btcusd_p", "position.btcusd_p")
+
+
+def filled(symbol: str, quantities: dict[str, int]) -> dict[OrderKey, Decimal]:
+    """Orders of a symbol that were not final, and how much of each was filled."""
+    return {OrderKey(None, symbol, order_id): Decimal(quantity) for order_id, quantity in quantities.items()}
 
 
 class Life:
@@ -122,8 +127,20 @@ def test_what_was_pushed_since_the_last_round_and_what_that_told(desk: Desk) -> 
     life.push(10)
     known = life.known()
     assert known is not None
-    assert known.unfinished == {"5": Decimal(1), "7": Decimal(0), "8": Decimal(6)}
+    assert known.unfinished == filled("BTCUSD_P", {"5": 1, "7": 0, "8": 6})
     assert known.newest_order_id == "9"
+
+
+def test_orders_of_two_symbols_may_have_one_id(desk: Desk) -> None:
+    life = begun(desk)
+    for symbol in ("BTCUSDT", "ETHUSDT"):
+        life.push_state(OrderUpdate(1, 0, 0, None, symbol, "8", quantity="9", filled_quantity="2", status=NEW))
+    held = CurrentState(ACCOUNT, 100, -1)
+    life.end()
+    life.cover(200)
+    for known in (life.known(), life.known(held)):
+        assert known is not None
+        assert known.unfinished.items() >= (filled("BTCUSDT", {"8": 2}) | filled("ETHUSDT", {"8": 2})).items()
 
 
 def test_what_was_before_the_last_round_is_not_looked_at(desk: Desk) -> None:
@@ -154,7 +171,7 @@ def test_orders_that_were_pushed_on_another_stream_are_known(desk: Desk, streams
     life.cover(200)
     known = life.known()
     assert known is not None
-    assert known.unfinished == {"8": Decimal(0), "9": Decimal(0)}
+    assert known.unfinished == filled("BTCUSD_P", {"8": 0, "9": 0})
 
 
 def test_a_round_that_failed_or_ended_in_the_gap_is_none_to_start_from(desk: Desk) -> None:
@@ -169,7 +186,7 @@ def test_a_round_that_failed_or_ended_in_the_gap_is_none_to_start_from(desk: Des
     life.cover(300)
     known = life.known()
     assert known is not None
-    assert known.unfinished == {"7": Decimal(0), "8": Decimal(0)}
+    assert known.unfinished == filled("BTCUSD_P", {"7": 0, "8": 0})
 
 
 def test_the_newest_order_is_found_where_nothing_was_told_since(desk: Desk) -> None:
