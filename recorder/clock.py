@@ -4,6 +4,7 @@ import re
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from threading import Lock
 from typing import NamedTuple
 
 NS_PER_MS = 1_000_000
@@ -27,6 +28,20 @@ class Clock(NamedTuple):
     def wall_ms(self) -> int:
         """Milliseconds since 1970, UTC."""
         return self.wall_ns() // NS_PER_MS
+
+
+class Nonces:
+    """Numbers that rise, whoever asks: times, or greater where the clock does not rise. From any thread."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._last = 0
+
+    def next(self, least: int) -> int:
+        """A number greater than all before, and no smaller than `least`."""
+        with self._lock:
+            self._last = max(self._last + 1, least)
+            return self._last
 
 
 def utc_text(ns: int | None) -> str:

@@ -85,15 +85,10 @@ class HistoryRounds:
         self._instruments_s: float | None = None
         self._undescribed: frozenset[Traded] = frozenset()
 
-    @property
-    def is_regular(self) -> bool:
-        """Whether the venue has anything that must be asked for regularly."""
-        # Of something, for venues that ask only about what is traded.
-        known = self._known(instruments=[Traded(None, "any")])
-        return any(self._has(purpose, known) for purpose in (Purpose.REGULAR, Purpose.INSTRUMENTS))
-
     def ask_regularly(self, session_id: int, traded: Collection[Traded] = ()) -> str:
         """Ask for what is never pushed: transactions, and from time to time what symbols mean.
+
+        If the venue has no question about it, nothing happens.
 
         Args:
             session_id: the covered session.
@@ -156,14 +151,12 @@ class HistoryRounds:
         empty = Known(account.symbols, {}, None, None, self._clock.wall_ms(), environment=account.environment)
         return empty._replace(**known)  # type: ignore[arg-type]
 
-    def _has(self, purpose: Purpose, known: Known) -> bool:
-        return next(self._account.venue.questions(purpose, known), None) is not None
-
     def _ask_for(self, purpose: Purpose, known: Known, session_id: int, name: str) -> str:
         """A round of its own, unless the venue has no question."""
-        if not self._has(purpose, known):
+        ask = self._account.venue.questions
+        if next(ask(purpose, known), None) is None:
             return ""
-        return self._ask(self._account.venue.questions(purpose, known), session_id, name)
+        return self._ask(ask(purpose, known), session_id, name)
 
     def _ask(self, questions: Questions, session_id: int, purpose: str) -> str:
         round_id = self._rounds.begin(session_id, purpose)

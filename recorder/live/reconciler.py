@@ -136,7 +136,6 @@ class Reconciler(Thread):
         self._rest = RestClient(account, client, channel, clock, limits)
         self._comparison = SnapshotComparison(account, engine, self._rest, clock, limits)
         self.history = HistoryRounds(account, recorder_id, engine, self._rest, self._rounds, channel, clock)
-        self._is_regular = limits.transactions_every_s > 0 and self.history.is_regular
         self._regular_backoff = Backoff(RETRY_FIRST_S, RETRY_LAST_S)
 
     def covered(self, entry: Covered, streams: Sequence[Covered] = ()) -> None:
@@ -224,7 +223,7 @@ class Reconciler(Thread):
             self._backoff.reset()
             if result != UNRECOVERABLE:
                 self._held = held
-            if self._is_regular:
+            if self._limits.transactions_every_s > 0:
                 self._regular = _Due(self._clock.monotonic_s(), entry, _Task.REGULAR)
         elif due.task is _Task.COMPARE and not self._compare(entry):
             return

@@ -4,9 +4,9 @@ from collections import deque
 from collections.abc import Callable, Collection, Generator, Mapping
 from decimal import Decimal
 from enum import Enum, auto
-from queue import SimpleQueue
 from typing import NamedTuple, TypeVar
 
+from recorder.clock import Nonces
 from recorder.model import Update
 
 T = TypeVar("T")
@@ -36,9 +36,7 @@ class Credentials:
         self._values = {**(public or {}), **secret}
         self._secrets = tuple(secret.values())
         self._learned: deque[str] = deque(maxlen=LEARNED_MAX)
-        #: The newest nonce, which one thread at a time can have.
-        self._nonces = SimpleQueue[int]()
-        self._nonces.put(0)
+        self._nonces = Nonces()
 
     @property
     def secrets(self) -> tuple[str, ...]:
@@ -57,9 +55,7 @@ class Credentials:
         Args:
             least: it is no smaller.
         """
-        nonce = max(self._nonces.get() + 1, least)
-        self._nonces.put(nonce)
-        return nonce
+        return self._nonces.next(least)
 
     def __getitem__(self, name: str) -> str:
         return self._values[name]

@@ -38,7 +38,7 @@ from recorder.store.journal import Batch
 from recorder.store.schema import gaps
 from recorder.store.seals import BEGINNING
 from recorder.venues import venue_named
-from recorder.venues.rest import Credentials
+from recorder.venues.rest import Credentials, Traded
 from tests.made import received
 from tests.unit.live.archive import Archive
 from tests.unit.live.peer import PATIENCE_S, Peer, refuse
@@ -374,7 +374,9 @@ def test_it_is_not_asked_for_where_it_is_switched_off_or_the_venue_has_none(path
     assert it.channel.is_empty
     with Simulator(SimulatorOptions()) as exchange:
         account = replace(archive.account, venue=venue_named("fmex"), url=exchange.url)
-        assert not Stage(path.with_suffix(".2"), account, Clock()).reconciler.history.is_regular
+        it = Stage(path.with_suffix(".2"), account, Clock())
+        assert it.reconciler.history.ask_regularly(1, [Traded(None, "BTCUSD_P")]) == ""
+    assert it.channel.is_empty
 
 
 def test_rest_has_time_to_catch_up_with_a_gap(path: Path) -> None:
