@@ -22,6 +22,13 @@ SENT = "sent"
 #: A REST answer that was asked for to compare with the pushes: kept as evidence, but no typed row follows from it. It
 #: may tell of a moment before pushes that stand before it, and would then pass for the latest state for ever.
 SNAPSHOT = "snapshot"
+#: A push of a full state that the venue repeats and that says the same as the push before it: kept, but no typed row
+#: follows from it.
+REPEATED = "repeated"
+#: What a venue sent over a stream.
+PUSHES = frozenset([PUSH, REPEATED])
+#: Sources of frames from which no typed row follows, whatever they say.
+WITHOUT_ROWS = frozenset([SENT, SNAPSHOT, REPEATED])
 
 DECODED = "decoded"  # its updates are in the typed tables
 CONTROL = "control"  # hello, acknowledgement, refusal, an HTTP error, our own commands

@@ -71,10 +71,11 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 
 @pytest.fixture
 def next_migrations(tmp_path: Path) -> Path:
-    """The folder of a next version's migrations, with a revision 0003."""
+    """The folder of a next version's migrations, with one revision more."""
     folder = tmp_path / "next version" / "migrations"
     shutil.copytree(migrate.migrations_folder(), folder, ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copy(Path(__file__).parent / "migration" / "revision_0003.py", folder / "versions" / "0003_columns.py")
+    revision = (Path(__file__).parent / "migration" / "next_revision.py").read_text(encoding="utf-8")
+    (folder / "versions" / "next_columns.py").write_text(revision.replace("HEAD", migrate.HEAD, 1), encoding="utf-8")
     return folder
 
 

@@ -28,7 +28,7 @@ from recorder.cli import options
 from recorder.cli.progress import bar
 from recorder.clock import utc_text
 from recorder.errors import ConfigurationError, DatabaseError, NotProven
-from recorder.model import PUSH, SENT
+from recorder.model import PUSHES, SENT
 from recorder.store import migrate
 from recorder.store.engine import explained, open_engine, place
 from recorder.venues.reading import printable
@@ -171,8 +171,9 @@ def words(proved: Proved, key: VerifierKey, *, independent: bool) -> str:
         independent: the checkpoint was received independently of the proof.
     """
     frame, batch, checkpoint = proved.proof.frame, proved.proof.batch, proved.checkpoint
-    answered = f"was the answer to {printable(frame.asked or '')}"
-    what = str({PUSH: "was pushed by the exchange", SENT: "was sent to the exchange"}.get(frame.source, answered))
+    what = f"was the answer to {printable(frame.asked or '')}"
+    if frame.source in {*PUSHES, SENT}:
+        what = "was sent to the exchange" if frame.source == SENT else "was pushed by the exchange"
     text = printable(frame.payload.decode(errors="replace"))
     more = f"... (--payload prints all {len(frame.payload):,} bytes)"
     shown = text if len(text) <= SHOWN_MAX else f"{text[:SHOWN_MAX]}{more}"

@@ -15,8 +15,9 @@ from recorder.cli.progress import LIVE_S, LiveLine
 from recorder.cli.stopping import Signals
 from recorder.clock import utc_text
 from recorder.live.wake import Wake
-from recorder.model import PUSH
+from recorder.model import PUSH, REPEATED
 from recorder.read.replay.events import Event, FrameEvent, GapBegan, GapEnded, SessionBegan, SessionClosed, instant_ns
+from recorder.read.replay.plan import SOURCES
 from recorder.replay import ReplayClock
 
 _NAMES: dict[type[Event], str] = {
@@ -58,10 +59,11 @@ class FrameName(options.Parsed[tuple[int, int]]):
     "--source",
     "sources",
     multiple=True,
-    default=(PUSH,),
+    default=(PUSH, REPEATED),
     show_default=True,
-    type=click.Choice(("push", "rest", "sent", "snapshot", "all")),
-    help="Frames of this source: pushes, REST answers, commands sent, snapshots. Can be given more than once.",
+    type=click.Choice((*SOURCES, "all")),
+    help="Frames of this source: pushes, pushes that repeat a state, REST answers, commands sent, snapshots. "
+    "Can be given more than once.",
 )
 @click.option("--after", type=FrameName(), metavar="SESSION:SEQ", help="Begin after this frame.")
 def replay(
@@ -77,7 +79,7 @@ def replay(
     with at.opened() as record:
         events = record.replay(
             topics=topics or None,
-            sources=("push", "rest", "sent", "snapshot") if "all" in sources else sources,
+            sources=SOURCES if "all" in sources else sources,
             **asked,
         )
         clock = ReplayClock(events, speed, wait_s_max=wait_s_max, since_ns=asked["since_ns"], wait=wake.wait)

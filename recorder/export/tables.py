@@ -25,7 +25,7 @@ from recorder.export.columns import (
     instant_us,
 )
 from recorder.export.scope import ExportedAccount, Scope
-from recorder.model import PUSH
+from recorder.model import PUSHES
 from recorder.read.record import Filter, Record
 from recorder.read.records import Balance, Discrepancy, Fill, Gap, Order, Position
 from recorder.store import schema
@@ -132,11 +132,11 @@ def _conditions(table: Table, scope: Scope) -> list[ColumnElement[bool]]:
     if wanted.until_ns is not None:
         found.append(table.c.received_ns < wanted.until_ns)
     if table is frames and scope.topics:
-        found += [table.c.source == PUSH, table.c.topic.in_(scope.topics)]
+        found += [table.c.source.in_(sorted(PUSHES)), table.c.topic.in_(scope.topics)]
     if wanted.symbol is not None and table is frames:
         # Pushes about other symbols only are left out. What names no symbol stays: balances, commands, answers.
         own, another = _says(wanted.symbol, is_it=True), _says(wanted.symbol, is_it=False)
-        found.append(or_(table.c.source != PUSH, own, ~another))
+        found.append(or_(table.c.source.not_in(sorted(PUSHES)), own, ~another))
     elif wanted.symbol is not None and "symbol" in table.c:
         found.append(func.lower(table.c.symbol) == wanted.symbol.lower())
     return found

@@ -133,7 +133,7 @@ class Reconciler(Thread):
         #: The latest state according to the pushes, once there is a snapshot to start from.
         self._held: CurrentState | None = None
         self._backoff = Backoff(RETRY_FIRST_S, RETRY_LAST_S)
-        self._rest = RestClient(account, client, channel, clock, limits)
+        self._rest = RestClient(account, client, channel, clock, limits, self._unsettle)
         self._comparison = SnapshotComparison(account, engine, self._rest, clock, limits)
         self.history = HistoryRounds(account, recorder_id, engine, self._rest, self._rounds, channel, clock)
         self._regular_backoff = Backoff(RETRY_FIRST_S, RETRY_LAST_S)
@@ -325,7 +325,7 @@ class Reconciler(Thread):
     def _still_lost(self, lost: Sequence[LostSubject], retried: Sequence[EndedGap]) -> tuple[LostSubject, ...]:
         """What earlier rounds about the same gaps lacked, too: an exchange only forgets more with time."""
         earlier = [gap.reconciliation_id for gap in retried if gap.reconciliation_id is not None]
-        # What the venue says it has forgotten had no request: the earlier round says so in its resolution.
+        # What the venue has forgotten had no request: the earlier round says so in its resolution.
         forgotten = [gap.resolution or "" for gap in retried if gap.reconciliation_id is not None]
         unsettled = len(forgotten) < len(retried)
         with self._engine.connect() as connection:
@@ -380,12 +380,16 @@ class Reconciler(Thread):
         streams = {one.session_id: one.seq for one in self._streams}
         return CurrentState(self._account_id, entry.session_id, entry.seq, streams)
 
+    def _unsettle(self) -> None:
+        for one in self._collectors:
+            if (session := one.session) is not None:
+                session.repeated.repetitions.unsettle()
+
     def _try_again(self, entry: Covered, why: str) -> None:
         wait_s = self._backoff.next_s()
         self._due = _Due(self._clock.monotonic_s() + wait_s, entry, _Task.RECONCILE)
         log.warning("%s: %s. Trying again in %.0f s.", self.account.name, why, wait_s)
 
     def _compare_later(self, entry: Covered) -> None:
-        every_s = self._limits.reconcile_every_s
-        if every_s:
+        if every_s := self._limits.reconcile_every_s:
             self._due = _Due(self._clock.monotonic_s() + every_s, entry, _Task.COMPARE)

@@ -1,8 +1,25 @@
-"""Topics that an exchange repeats although nothing has changed: silence on one means that its subscription is lost."""
+"""Topics that an exchange repeats although nothing has changed.
+
+Silence on one means that its subscription is lost; and what only repeats is kept without typed rows.
+"""
 
 from collections.abc import Collection, Mapping
+from typing import NamedTuple
 
+from recorder.clock import Clock
 from recorder.errors import SessionOver
+from recorder.model import AccountUpdate, Decoded, Heartbeat, OrderUpdate, PositionUpdate, Update
+
+#: After anything else was pushed or answered, a repeated state has typed rows for this long, seconds. The rows then say
+#: what the state was after that, even if an answer is older than it says, and the books allow for 10 s.
+UNSETTLED_S = 15.0
+#: A state that does not change has typed rows again after this long, seconds.
+REPEATED_MAX_S = 3600.0
+
+#: Where the time of a state is, besides its first field.
+_UPDATED: dict[type[Update], int] = {
+    record: record._fields.index("updated_ms") for record in (AccountUpdate, OrderUpdate, PositionUpdate)
+}
 
 
 class RepeatedTopics:
@@ -10,9 +27,14 @@ class RepeatedTopics:
 
     Args:
         limits: topic of frames → the longest silence, seconds.
+        clock: measures waits.
+
+    Attributes:
+        repetitions: recognises pushes of them that only repeat a state.
     """
 
-    def __init__(self, limits: Mapping[str, float]) -> None:
+    def __init__(self, limits: Mapping[str, float], clock: Clock) -> None:
+        self.repetitions = Repetitions(limits, clock)
         self._limits = limits
         #: Topic → when it is overdue, on the monotonic clock.
         self._overdue_s: dict[str, float] = {}
@@ -50,3 +72,54 @@ class RepeatedTopics:
         for topic, overdue_s in self._overdue_s.items():
             if now_s >= overdue_s:
                 raise SessionOver("silent", f"nothing came for topic {topic} in {self._limits[topic]:g} s")
+
+
+class _Said(NamedTuple):
+    """What a topic said, without times, and when on the monotonic clock."""
+
+    content: list[tuple[object, ...]]
+    at_s: float
+
+
+class Repetitions:
+    """Recognises the pushes of one session that only repeat a state: no typed row needs to follow from them.
+
+    - All that its updates say, except their times, was said by the last push of its topic that had typed rows.
+    - That push came `UNSETTLED_S` after the last other push or answer, and not longer than `REPEATED_MAX_S` ago.
+
+    So the typed rows of a state are always newer than those of anything that could contradict it.
+
+    Args:
+        topics: those that are repeated begin with one of these.
+        clock: measures waits.
+    """
+
+    def __init__(self, topics: Collection[str], clock: Clock) -> None:
+        self._topics = tuple(topics)
+        self._clock = clock
+        self._said: dict[str, _Said] = {}
+        self.unsettle()
+
+    def unsettle(self) -> None:
+        """Note that something else was pushed or answered. From any thread."""
+        self._settled_s = self._clock.monotonic_s() + UNSETTLED_S
+
+    def is_one(self, decoded: Decoded) -> bool:
+        """Take a frame. Returns whether it is a repetition."""
+        topic, updates = decoded.topic, decoded.updates
+        if topic is None or not topic.startswith(self._topics):
+            if decoded.control is None and not (updates and type(updates[0]) is Heartbeat):
+                self.unsettle()
+            return False
+        now_s = self._clock.monotonic_s()
+        said, content = self._said.get(topic), [_content(one) for one in updates]
+        if said is not None and self._settled_s <= said.at_s > now_s - REPEATED_MAX_S and said.content == content:
+            return True
+        self._said[topic] = _Said(content, now_s)
+        return False
+
+
+def _content(update: Update) -> tuple[object, ...]:
+    """What an update says, without the times at which it was so."""
+    place = _UPDATED.get(type(update), len(update))
+    return (*update[1:place], *update[place + 1 :])

@@ -11,7 +11,7 @@ from recorder.live.backoff import Backoff
 from recorder.live.channel import Channel, Recorded
 from recorder.live.http import HttpAnswer, HttpClient, answer_text, masked, secrets_of, venue_error
 from recorder.live.settings import Account, Limits
-from recorder.model import REST, Decoded, FillUpdate, Frame, OrderUpdate, Update
+from recorder.model import REST, Decoded, FillUpdate, Frame, OrderUpdate, State, Update
 from recorder.store.entries import LostSubject
 from recorder.venues.reading import error_topic, masked_topic, read_answer
 from recorder.venues.rest import (
@@ -142,9 +142,19 @@ class RestClient:
         channel: to the writer.
         clock: stamps answers, measures waits.
         limits: of waits.
+        on_states: called after each answer whose typed rows are states.
     """
 
-    def __init__(self, account: Account, client: HttpClient, channel: Channel, clock: Clock, limits: Limits) -> None:
+    def __init__(
+        self,
+        account: Account,
+        client: HttpClient,
+        channel: Channel,
+        clock: Clock,
+        limits: Limits,
+        on_states: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._on_states = on_states
         self._account = account
         self._client = client
         self._channel = channel
@@ -286,6 +296,8 @@ class RestClient:
         state = decoded.topic, decoded.status, decoded.error
         frame = Frame(self._account.account_id, to.round_id, seq, received_ns, to.source, *state, body)
         self._channel.put(Recorded(frame, decoded.updates if to.source == REST else ()))
+        if to.source == REST and any(isinstance(one, State) for one in decoded.updates):
+            self._on_states()
         return seq
 
 

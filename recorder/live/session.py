@@ -12,10 +12,10 @@ from recorder.live.channel import Channel, Recorded
 from recorder.live.exchange_clock import ExchangeClock
 from recorder.live.http import masked, presentable, without_secrets
 from recorder.live.proof import Place, Proof
-from recorder.live.repeated import RepeatedTopics
+from recorder.live.repeated import RepeatedTopics, Repetitions
 from recorder.live.settings import Account, Limits
 from recorder.live.transport import Message, Transport, Waited
-from recorder.model import CONTROL, DECODED, PUSH, SENT, Control, Decoded, Frame, Heartbeat, Notice, new
+from recorder.model import CONTROL, DECODED, PUSH, REPEATED, SENT, Control, Decoded, Frame, Heartbeat, Notice, new
 from recorder.store.entries import Covered, SessionEnded, SessionOpened
 from recorder.venues.base import Command, PushSession
 from recorder.venues.reading import masked_topic, read_frame
@@ -60,6 +60,7 @@ class Session:
         covered_ns: when it was covered; 0: not yet.
         proven_ns: when the last frame or pong came: nothing that was pushed before is missing on this connection.
         proof: what it can prove about its pushes.
+        repeated: its repeated topics; empty until all topics are covered.
         last_push_s: when the last update came, on the monotonic clock.
         replace_at_s: when a new connection should replace this one, on the monotonic clock.
         has_more: whether `step` may have left received frames to the next step.
@@ -105,8 +106,7 @@ class Session:
         self._silent_at_s = now_s + limits.silent_s
         self._subscribe_by_s = now_s + limits.subscribe_s
         self.replace_at_s = now_s + (account.venue.connection_max_s or math.inf)
-        #: Empty until all topics are covered.
-        self._repeated = RepeatedTopics(account.venue.repeated_topics)
+        self.repeated = RepeatedTopics(account.venue.repeated_topics, clock)
         self._answering = True
         self._exchange_clock = ExchangeClock(self._name, account.venue.clock_tolerance_ms)
 
@@ -159,7 +159,7 @@ class Session:
         due_s = min(self._next_heartbeat_s, self._silent_at_s)
         if not self.covered:
             return min(due_s, self._subscribe_by_s)
-        return min(due_s, self._repeated.due_s) if self._repeated else due_s
+        return min(due_s, self.repeated.due_s) if self.repeated else due_s
 
     def keep_received(self) -> None:
         """Queue what has already been read from the socket, whatever ended the session, without answering it."""
@@ -183,7 +183,7 @@ class Session:
             except Waited:
                 now_s = monotonic_s()
                 self._check_silence(now_s)
-            if now_s >= self._next_heartbeat_s or not self.covered or self._repeated:
+            if now_s >= self._next_heartbeat_s or not self.covered or self.repeated:
                 self._check(now_s)
 
     def _receive_some(self, stop: Event) -> None:
@@ -218,7 +218,7 @@ class Session:
             self._beat(now_s)
         if not self.covered and now_s >= self._subscribe_by_s:
             raise SessionOver("not subscribed", f"no answer for every topic in {self._limits.subscribe_s:g} s")
-        self._repeated.check(now_s)
+        self.repeated.check(now_s)
 
     def beat_soon(self, on_pong: Callable[[], None] = lambda: None) -> int:
         """Send a heartbeat when the next frame comes, or when one is due. From any thread.
@@ -252,15 +252,18 @@ class Session:
         self.proof.refuted(why)
         self._next_heartbeat_s = self._clock.monotonic_s()
 
-    def _keep(self, message: Message) -> Decoded:
+    def _keep(self, message: Message, repetitions: Repetitions | None = None) -> Decoded:
         payload = message.payload
         decoded = read_frame(self._account.venue, payload)
         if decoded.status != DECODED:
             payload, decoded = self._without_secrets(payload, decoded)
         self._seq += 1
         key = self._account_id, self._session_id, self._seq, message.received_ns
-        frame = new(Frame, (*key, PUSH, *decoded[:3], payload))  # topic, status, error
-        self._channel.put(new(Recorded, (frame, decoded.updates)))
+        if repetitions is not None and repetitions.is_one(decoded):
+            self._channel.put(Recorded(Frame(*key, REPEATED, *decoded[:3], payload), ()))
+        else:
+            frame = new(Frame, (*key, PUSH, *decoded[:3], payload))  # topic, status, error
+            self._channel.put(new(Recorded, (frame, decoded.updates)))
         if decoded.sequence is not None:  # raises if pushes before it did not arrive: the gap begins before it
             self._protocol.counted(decoded.topic, decoded.sequence)
         self._last_seq, self.proven_ns = self._seq, message.received_ns
@@ -279,7 +282,7 @@ class Session:
 
     def _keep_repeated(self, message: Message) -> None:
         """As `_keep`, for venues that repeat topics."""
-        self._repeated.note(self._keep(message).topic, self._clock.monotonic_s())
+        self.repeated.note(self._keep(message, self.repeated.repetitions).topic, self._clock.monotonic_s())
 
     def _without_secrets(self, payload: bytes, decoded: Decoded) -> tuple[bytes, Decoded]:
         """The bytes to store, and what they say. What the exchange said counts as it was."""
@@ -326,7 +329,7 @@ class Session:
         self._channel.put_entry(
             Covered(self._account_id, self._session_id, self._last_seq, self.covered_ns, self._topics, refused)
         )
-        self._repeated.begin([topic for topic in self._topics if topic not in refused], self._clock.monotonic_s())
+        self.repeated.begin([topic for topic in self._topics if topic not in refused], self._clock.monotonic_s())
 
     def _beat(self, now_s: float) -> None:
         self._next_heartbeat_s = now_s + self._account.heartbeat_interval_s
@@ -375,26 +378,18 @@ class Session:
             if waited_s > LOG_WAIT_S and not logged:
                 logged = True
                 # Often just a burst. If the database is locked or the disk is full, the writer logs that.
-                log.warning(
-                    "%s: %s frames wait to be written: reading pauses until the database catches up",
-                    self._name,
-                    f"{self._channel.frames_in - self._channel.frames_out:,}",
-                )
+                waiting = f"{self._channel.frames_in - self._channel.frames_out:,} frames wait to be written"
+                log.warning("%s: %s: reading pauses until the database catches up", self._name, waiting)
             if waited_s > self._limits.stalled_s:
                 raise SessionOver("stalled", f"the database took nothing for {self._limits.stalled_s:g} s")
         # What the exchange sent meanwhile is in the kernel's buffers, so it was not silent.
         now_s = self._clock.monotonic_s()
         self._silent_at_s = now_s + self._limits.silent_s
-        self._repeated.excuse(now_s - since_s)
+        self.repeated.excuse(now_s - since_s)
 
     def _count_undecoded(self, error: str) -> None:
         self.undecoded += 1
         # Logged for the 1st, 2nd, 4th, 8th ...: a broken stream must not fill the disk with log lines.
         if self.undecoded & (self.undecoded - 1) == 0:
-            log.warning(
-                "%s: frame %d is kept but could not be decoded (%d so far): %s",
-                self._name,
-                self._seq,
-                self.undecoded,
-                error,
-            )
+            kept = f"frame {self._seq} is kept but could not be decoded ({self.undecoded} so far)"
+            log.warning("%s: %s: %s", self._name, kept, error)

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection, select
 
-from recorder.model import PUSH
+from recorder.model import PUSHES
 from recorder.read.intervals import EVER, FOR_EVER, Interval, complement, intersection, union
 from recorder.read.records import Coverage, Filter, Gap
 from recorder.store.event_log import last_proof_of_life, retired_recorders
@@ -172,7 +172,7 @@ def last_frame_ns(connection: Connection, account_id: int, recorder_id: int, at_
     if seq is None:
         return int(latest.opened_ns)
     last = select(f.received_ns).where(f.account_id == account_id, f.session_id == latest.session_id, f.seq <= seq)
-    last = last.where(f.source == PUSH, f.received_ns <= at_ns).order_by(f.seq.desc()).limit(1)
+    last = last.where(f.source.in_(sorted(PUSHES)), f.received_ns <= at_ns).order_by(f.seq.desc()).limit(1)
     found: int | None = connection.scalar(last)
     return int(latest.opened_ns) if found is None else found
 

@@ -9,7 +9,7 @@ from typing import Self
 from sqlalchemy import Connection, func, literal_column, select, union_all
 
 from recorder.clock import datetime_ns
-from recorder.model import PUSH, UNDECODED
+from recorder.model import PUSH, REPEATED, UNDECODED
 from recorder.read import queries
 from recorder.read.backfilled import history_since
 from recorder.read.books.books import NamedTransfers, Watch, keep_books
@@ -155,7 +155,7 @@ class Record(RecordReads):
         accounts: Collection[str] | None = None,
         topics: Collection[str] | None = None,
         *,
-        sources: Collection[str] = (PUSH,),
+        sources: Collection[str] = (PUSH, REPEATED),
         after: tuple[int, int] | None = None,
         all_sightings: bool = False,
         require_complete: bool = False,
@@ -167,7 +167,7 @@ class Record(RecordReads):
             until_ns: received before.
             accounts: by name; None: all.
             topics: of pushes; None: all. Frames that could not be decoded are always included.
-            sources: of frames: `push`, `rest`, `sent`, `snapshot`.
+            sources: of frames: `push`, `repeated` (pushes of a state that has not changed), `rest`, `sent`, `snapshot`.
             after: session and number of a frame: continue after it with what the same replay gave there.
             all_sightings: include a push once for each recorder that received it.
             require_complete: refuse a period with gaps.

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from sqlalchemy import ColumnElement, Select, Subquery, case, func, select, union_all
 
 from recorder.clock import NS_PER_MS
-from recorder.model import CONTROL, PUSH
+from recorder.model import CONTROL, PUSHES
 from recorder.report.coverage import AccountCoverage, covered_intervals
 from recorder.report.draw.axes import round_step_ns
 from recorder.report.source import Period, ReportedAccount, ReportSource
@@ -163,7 +163,7 @@ def activity(source: ReportSource, covered: Sequence[AccountCoverage]) -> tuple[
     for account_id, at_ns, origin, status, is_ping in source.rows("frames", query):
         counts[origin] += 1
         counts[status] += 1
-        if origin == PUSH:
+        if origin in PUSHES:
             found[account_id].add(at_ns, status, is_ping=bool(is_ping))
     return counts, [one.result() for one in found.values()]
 

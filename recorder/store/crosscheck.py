@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Engine, func, select
 
-from recorder.model import PUSH, FillUpdate, Heartbeat
+from recorder.model import PUSHES, FillUpdate, Heartbeat
 from recorder.store.deduplication import APART_NS
 from recorder.store.dialects import insert_new
 from recorder.store.schema import accounts, comparisons, discrepancies, frames, gaps, recorders, runs, sessions
@@ -192,7 +192,9 @@ def _pushes(connection: Connection, venue: Venue, session: _CoveredSession, with
     query = select(*columns).where(frames.c.account_id == session.account_id)
     query = query.where(frames.c.session_id == session.session_id)
     # Decoded again, because this version may read more of a frame than the one that wrote it.
-    query = query.where(frames.c.source == PUSH, frames.c.received_ns.between(*within)).order_by(frames.c.seq)
+    query = query.where(frames.c.source.in_(sorted(PUSHES)), frames.c.received_ns.between(*within)).order_by(
+        frames.c.seq
+    )
     for seq, received_ns, payload in connection.execute(query.execution_options(yield_per=ROWS_PER_FETCH)):
         decoded = read_frame(venue, bytes(payload))
         content = tuple(

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 from sqlalchemy import Connection, Table, Update, delete, exists, func, insert, select, update
 
-from recorder.model import PUSH, REDACTED
+from recorder.model import PUSHES, REDACTED
 from recorder.store import stale, venue_views
 from recorder.store.dialects import insert_new
 from recorder.store.entries import (
@@ -146,7 +146,7 @@ def last_proof_of_life(connection: Connection, account_id: int, session_id: int,
     query = (
         select(frames.c.seq, frames.c.received_ns)
         .where(frames.c.account_id == account_id, frames.c.session_id == session_id)
-        .where(frames.c.source == PUSH)
+        .where(frames.c.source.in_(sorted(PUSHES)))
         .order_by(frames.c.seq.desc())
         .limit(1)
     )

@@ -21,7 +21,7 @@ from itertools import groupby
 from operator import itemgetter
 from struct import Struct
 
-from recorder.model import PUSH, SENT, Frame
+from recorder.model import PUSH, REST, SNAPSHOT, Frame
 from recorder.store.merkle import HASH_BYTES, leaf_hash, root_of
 
 #: The seal before a recorder's first.
@@ -54,16 +54,19 @@ def _session_digests(run_id: int, account_id: int, session_id: int, frames: Iter
     session = _FRAME + _SESSION(run_id, account_id, session_id)
     # What all pushes have in common is hashed once and fills exactly one block of SHA-256. This runs for every frame.
     pushed = sha256(session + _how(PUSH, None)).copy
-    pack, push, digests = _RECEIPT, PUSH, []
+    pack, push, asked, digests = _RECEIPT, PUSH, (REST, SNAPSHOT), []
     for _, _, seq, received_ns, source, topic, _, _, payload in frames:
-        digest = pushed() if source == push else sha256(session + _how(source, None if source == SENT else topic))
+        digest = pushed() if source == push else sha256(session + _how(source, topic if source in asked else None))
         digest.update(pack(seq, received_ns, len(payload)) + payload)
         digests.append(digest.digest())
     return b"".join(digests)
 
 
 def _how(source: str, asked: str | None) -> bytes:
-    """How a frame was received. An answer's topic is the request; a push's topic follows from its bytes."""
+    """How a frame was received. An answer's topic is the request; a push's topic follows from its bytes.
+
+    `repeated` is a source of its own: no typed rows follow from such a push, so which ones they are is sealed.
+    """
     return b"".join(_LENGTH(len(text)) + text for text in (source.encode(), (asked or "").encode()))
 
 

@@ -32,6 +32,8 @@ class View(NamedTuple):
 
 #: Which frames are answers to REST requests.
 ANSWERS = "f.source IN ('rest', 'snapshot')"
+#: Frames that are pushes, of a topic that repeats states.
+REPEATING = "f.source IN ('push', 'repeated')"
 
 
 def answers(*paths: str) -> str:

@@ -16,7 +16,8 @@
 - replay: a record of a million frames replayed as typed events, over a bare cursor and a bare `msgspec.json.Decoder` of
   the same payloads. At least 0.50. Before that, the replay must give every payload of the record, in its order.
 - bytes on disk, of each venue: of the database, over those of the payloads, where pushes come in bursts and where each
-  comes alone, in a batch of its own. At most 2.2 and 3.2 for the default venue, 2.3 and 2.8 for the others.
+  comes alone, in a batch of its own. At most 2.2 and 3.2 for the default venue, 2.3 and 2.8 for the others. A state of
+  50 positions that is pushed again, unchanged and alone: at most 1.15.
 """
 
 import gc
@@ -58,6 +59,8 @@ from tests.bench import questions
 from tests.bench.blaster import blaster
 from tests.bench.opening import Opening, account_at, opening_of
 from tests.bench.records import PER_BATCH, recorded_of, write_record
+from tests.bench.repeating import VENUE as REPEATING_VENUE
+from tests.bench.repeating import repeating
 from tests.bench.replaying import replay_round, require_same
 from tests.bench.sizes import LONE, burst_bytes, lone_bytes
 from tests.bench.verifying import verify_round
@@ -73,6 +76,7 @@ SEALING_MIN = 0.35
 #: What a push takes on disk, over its payload: in a burst, and alone.
 BURST_MAX, OTHER_BURST_MAX = 2.2, 2.3
 LONE_MAX, OTHER_LONE_MAX = 3.2, 2.8
+REPEATED_MAX = 1.15
 VERIFY_MIN = 0.15
 QUICK_MIN = 0.40
 QUICK_ENOUGH_PER_S = 200_000
@@ -142,6 +146,7 @@ def main() -> int:
         sizes += _sizes(venue_name, pushes[:OTHER_FRAMES])
         if is_default:
             recorded = recorded_of(pushes)
+    sizes.append(_repeated_size())
     with tempfile.TemporaryDirectory() as folder:
         figures += [
             measure("writer alone / sqlite3.executemany", partial(_writer_round, recorded), WRITER_MIN),
@@ -197,6 +202,14 @@ def _sizes(venue_name: str, pushes: Sequence[bytes]) -> list[Size]:
         Size(f"bursts ({venue_name})", burst, _mean_payload(recorded), BURST_MAX if is_default else OTHER_BURST_MAX),
         Size(f"each alone ({venue_name})", lone, _mean_payload(alone), LONE_MAX if is_default else OTHER_LONE_MAX),
     ]
+
+
+def _repeated_size() -> Size:
+    """What a state takes that has not changed."""
+    recorded = repeating(1, LONE)
+    with tempfile.TemporaryDirectory() as folder:
+        stored = lone_bytes(Path(folder), recorded, REPEATING_VENUE)
+    return Size(f"a repeated state ({REPEATING_VENUE})", stored, _mean_payload(recorded), REPEATED_MAX)
 
 
 def _mean_payload(recorded: Sequence[Recorded]) -> float:

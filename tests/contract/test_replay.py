@@ -286,7 +286,7 @@ def two(tmp_path: Any, sqlite_template: Any, url: str) -> Any:
             {"topics": ["order.ethusd_p"]},
             r"no topic 'order.ethusd_p'; subscribed topics: account, order.btcusd_p, p",
         ),
-        ({"sources": ["pull"]}, r"no source 'pull'; it is one of: push, rest, sent, snapshot"),
+        ({"sources": ["pull"]}, r"no source 'pull'; it is one of: push, repeated, rest, sent, snapshot"),
         (
             {"since_ns": NOON_NS + 100 * S},
             r"since 2020-02-04 07:42:33.662 UTC; the record ends at 2020-02-04 07:41:06.66",

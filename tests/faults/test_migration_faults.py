@@ -23,7 +23,7 @@ from pathlib import Path
 from recorder.store import migrate
 
 migrate.migrations_folder = lambda: Path({folder!r})
-migrate.HEAD = "0003"
+migrate.HEAD = "next"
 """
 
 

@@ -32,4 +32,4 @@ def engine(url: str) -> Iterator[Engine]:
 def next_version(next_migrations: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """This program, with the next version's migrations."""
     monkeypatch.setattr(migrate, "migrations_folder", lambda: next_migrations)
-    monkeypatch.setattr(migrate, "HEAD", "0003")
+    monkeypatch.setattr(migrate, "HEAD", "next")

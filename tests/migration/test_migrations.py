@@ -155,7 +155,7 @@ def test_a_filled_database_is_upgraded_to_the_next_version(
     before, old = schema_of(engine), contents_of(engine)
     request.getfixturevalue("next_version")
     for check in (migrate.require_current, migrate.require_usable):
-        with pytest.raises(SchemaOutdated, match=r"\(0002\) is older .* \(0003\); .* type: recorder db upgrade"):
+        with pytest.raises(SchemaOutdated, match=r"\(0003\) is older .* \(next\); .* type: recorder db upgrade"):
             check(engine)
     with pytest.raises(SchemaOutdated):
         migrate.require_current(open_engine(url, read_only=True))
@@ -169,7 +169,7 @@ def test_a_filled_database_is_upgraded_to_the_next_version(
     } == set()
     assert before.keys() < new.keys()
     expected = old | {
-        "alembic_version": [("0003",)],
+        "alembic_version": [("next",)],
         "frames": [(*row, None) for row in old["frames"]],
         "order_updates": [(*row, "BUY") for row in old["order_updates"]],
     }

@@ -16,7 +16,7 @@ from recorder.audit.verify.findings import (
     Finding,
     frame_finding,
 )
-from recorder.model import CONTROL, DECODED, PUSH, REST, SNAPSHOT, Decoded, Update
+from recorder.model import CONTROL, DECODED, PUSH, PUSHES, REST, SNAPSHOT, WITHOUT_ROWS, Decoded, Update
 from recorder.store.columns import ExactDecimal
 from recorder.store.schema import TYPED
 from recorder.venues.base import Venue
@@ -81,14 +81,14 @@ def _derive_together(venue: Venue, frames: Sequence[Row], derived: Derived) -> b
 def _decoded(venue: Venue, frame: Row) -> Decoded:
     if frame[SOURCE] in {REST, SNAPSHOT}:
         return read_answer(venue, frame[TOPIC] or "", frame[PAYLOAD])
-    decoded = read_frame(venue, frame[PAYLOAD]) if frame[SOURCE] == PUSH else _COMMAND
+    decoded = read_frame(venue, frame[PAYLOAD]) if frame[SOURCE] in PUSHES else _COMMAND
     return decoded._replace(topic=masked_topic(decoded.topic)) if is_masked(frame[TOPIC]) else decoded
 
 
 def _add(derived: Derived, frame: Row, decoded: Decoded) -> None:
     if decoded[:3] != frame[_READING]:
         derived.misread.append((frame, decoded))
-    if frame[SOURCE] != SNAPSHOT:
+    if frame[SOURCE] not in WITHOUT_ROWS:
         account_id, session_id, seq, received_ns = frame[: RECEIVED_NS + 1]
         for item, update in enumerate(decoded.updates):
             derived.rows[type(update)].append((account_id, session_id, seq, item, received_ns, *update))

@@ -18,7 +18,7 @@ class FrameEvent(msgspec.Struct, frozen=True, gc=False):
     seq: int
     #: Nanoseconds since 1970, by the recorder's clock.
     received_ns: int
-    #: `push`; or `rest`, `sent`, `snapshot` if they are requested.
+    #: `push`, or `repeated` for a push of a state that has not changed; `rest`, `sent`, `snapshot` if requested.
     source: str
     payload: bytes
     #: The topic of a push; path and query of the request of a REST answer.

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, Engine, Select, bindparam, func, literal_column, or_, select
 
-from recorder.model import CONTROL, DECODED, PUSH, REDACTED, SENT, SNAPSHOT, UNDECODED, Decoded
+from recorder.model import CONTROL, DECODED, PUSH, PUSHES, REDACTED, SENT, SNAPSHOT, UNDECODED, Decoded
 from recorder.read.replay.events import ERASED, FrameEvent
 from recorder.read.replay.order import FOR_EVER_NS, LAST_SEQ, Chunk, Life
 from recorder.store.columns import Int64
@@ -233,7 +233,7 @@ def _events(
 
 
 def _decoded(venue: Venue, source: str, topic: str | None, payload: bytes) -> Decoded:
-    if source == PUSH:
+    if source in PUSHES:
         return read_frame(venue, payload)
     if source == SENT:
         return _SENT

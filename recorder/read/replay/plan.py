@@ -8,7 +8,7 @@ from sqlalchemy import Connection, Select, select
 
 from recorder.clock import utc_text
 from recorder.errors import ConfigurationError, Incomplete
-from recorder.model import PUSH, REST, SENT, SNAPSHOT
+from recorder.model import PUSH, PUSHES, REPEATED, REST, SENT, SNAPSHOT
 from recorder.read.coverage import coverage, coverage_by_recorder, latest_frame_ns, whole_gaps
 from recorder.read.known_state import newest_seq
 from recorder.read.records import Gap
@@ -31,9 +31,9 @@ from recorder.venues import venue_named
 from recorder.venues.base import Venue
 
 #: Sources of frames.
-SOURCES = (PUSH, REST, SENT, SNAPSHOT)
+SOURCES = (PUSH, REPEATED, REST, SENT, SNAPSHOT)
 #: Sources of frames that belong to a connection; the others belong to a round of REST requests.
-OF_CONNECTIONS = frozenset([PUSH, SENT])
+OF_CONNECTIONS = PUSHES | {SENT}
 #: More gaps than this are counted, not listed.
 GAPS_SHOWN_MAX = 20
 
@@ -47,7 +47,7 @@ class ReplayRequest(NamedTuple):
     #: By name; None: all.
     accounts: tuple[str, ...] | None = None
     topics: tuple[str, ...] | None = None
-    sources: tuple[str, ...] = (PUSH,)
+    sources: tuple[str, ...] = (PUSH, REPEATED)
     #: Continue after this frame: its session and number.
     after: tuple[int, int] | None = None
     #: Include a push once for each recorder that received it.

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from functools import cache
 from itertools import chain
 
-from recorder.model import PUSH, UNDECODED, State
+from recorder.model import PUSHES, REPEATED, UNDECODED, State
 from recorder.read.replay.events import Event, FrameEvent, GapBegan, GapEnded, SessionBegan
 from recorder.read.replay.frames import FrameRange, FrameReader
 from recorder.read.replay.order import EVER_NS, FIRST_SEQ, FOR_EVER_NS, LAST_SEQ, Chunk, ReplayPoint, before, merge
@@ -55,7 +55,12 @@ def _place(reader: FrameReader, plan: ReplayPlan, session_id: int, seq: int) -> 
 def _range_of(plan: ReplayPlan, session: ReplaySession) -> FrameRange:
     """All wanted frames of a session."""
     of_connection = session.began is not None
-    sources = tuple(one for one in plan.sources if (one in OF_CONNECTIONS) == of_connection)
+    # Pushes alone are read faster, and few venues have others.
+    sources = tuple(
+        one
+        for one in plan.sources
+        if (one in OF_CONNECTIONS) == of_connection and (one != REPEATED or session.account.venue.repeated_topics)
+    )
     last_seq = session.last_seq
     return FrameRange(*session.account, session.session_id, session.life, 0, last_seq, sources, plan.topics)
 
@@ -271,7 +276,7 @@ class Deduplicator:
 
 def _content(event: FrameEvent) -> object:
     """What a push says, whatever connection it came from; None: each connection receives it separately."""
-    if event.source != PUSH:
+    if event.source not in PUSHES:
         return None
     if event.status == UNDECODED:
         return event.account, event.payload

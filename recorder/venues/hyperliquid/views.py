@@ -5,7 +5,7 @@ without a sign. A field inside a nested object is a column of the field's name, 
 two would have the same name.
 """
 
-from recorder.venues.channel_view import ANSWERS, View
+from recorder.venues.channel_view import ANSWERS, REPEATING, View
 
 VENUE = "hyperliquid"
 
@@ -71,9 +71,9 @@ def _push(
         part: the end of the view's name, where a channel has several.
         of: whether a topic ends with the exchange or the symbol that it is limited to.
     """
-    frames = f"f.source = 'push' AND f.topic = '{topic}'"
+    frames = f"{REPEATING} AND f.topic = '{topic}'"
     if of:
-        frames = f"f.source = 'push' AND (f.topic = '{topic}' OR substr(f.topic, 1, {len(topic) + 1}) = '{topic}:')"
+        frames = f"{REPEATING} AND (f.topic = '{topic}' OR substr(f.topic, 1, {len(topic) + 1}) = '{topic}:')"
     name = f"{VENUE}_{topic.lower()}{part}"
     return View(name, VENUE, frames, fields, at=at, frame_fields=frame_fields, is_list=is_list)
 

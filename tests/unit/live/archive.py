@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import Any, NamedTuple, Self
 
 from recorder.live.settings import Account
-from recorder.model import DECODED, Decoded, FillUpdate, Transaction, Update
+from recorder.model import DECODED, Decoded, FillUpdate, PositionUpdate, Transaction, Update
 from recorder.venues.rest import (
     Completed,
     Credentials,
@@ -86,7 +86,7 @@ class ArchiveVenue(Venue):
         """Rows of a list."""
         read = json.loads(payload)
         asked = json.loads(target.partition(" ")[2].partition(" ")[2])
-        make = {"fills": _fill, "transactions": _transaction}[asked["list"]]
+        make = {"fills": _fill, "transactions": _transaction, "positions": _position}[asked["list"]]
         secrets = (read["token"],) if "token" in read else ()
         updates = tuple(make(row) for row in read["rows"])
         return Decoded(target, DECODED, None, updates, None, read.get("next"), secrets)
@@ -159,6 +159,10 @@ def _transaction(row: list[Any]) -> Update:
     return _NO_TRANSACTION._replace(
         event_ms=at_ms, transaction_id=str(number), currency="BTC", amount="1", occurred_ms=at_ms
     )
+
+
+def _position(row: list[Any]) -> Update:
+    return PositionUpdate(row[0], 1, 0, None, "BTC", quantity="1")
 
 
 class Archive:

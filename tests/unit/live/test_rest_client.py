@@ -16,6 +16,7 @@ from recorder.live.channel import Channel, Recorded
 from recorder.live.http import HttpClient
 from recorder.live.rest_client import RateLimit, RestClient, RestRound, Stopping, check_clock
 from recorder.live.settings import Limits
+from recorder.model import REST, SNAPSHOT
 from recorder.venues.reading import read_answer
 from recorder.venues.rest import Question, Questions, RestLimit
 from tests.unit.live.archive import KEY, SECRET, Archive, request
@@ -166,8 +167,13 @@ class Asking:
         self.channel = Channel(Event(), 1_000, 2**20)
         self.http = HttpClient(archive.url, PATIENCE_S, PATIENCE_S)
         limits = Limits(reconnect_first_s=0.001, reconnect_last_s=0.002)
-        self.client = RestClient(self.account, self.http, self.channel, Clock(), limits)
+        #: How many answers told states.
+        self.told = 0
+        self.client = RestClient(self.account, self.http, self.channel, Clock(), limits, self._tell)
         self.round = RestRound(1)
+
+    def _tell(self) -> None:
+        self.told += 1
 
     def ask(self, *asked: Question) -> None:
         for _ in self.client.answers(questions(*asked), self.round):
@@ -185,6 +191,19 @@ def asking(archive: Archive) -> Iterator[Asking]:
             yield made
         finally:
             made.http.close()
+
+
+@pytest.mark.parametrize(
+    ("name", "source", "told"), [("positions", REST, 1), ("positions", SNAPSHOT, 0), ("fills", REST, 0)]
+)
+def test_answers_whose_rows_are_states_are_told_about(name: str, source: str, told: int) -> None:
+    """What is pushed after them is then no repetition of what was pushed before."""
+    archive = Archive()
+    archive.answers.append((200, {}, b'{"code":0,"rows":[[5,6]]}'))
+    with asking(archive) as it:
+        it.round.source = source
+        it.ask(Question("states", request(name, ARCHIVE_NOW_MS - 1, ARCHIVE_NOW_MS)))
+        assert (it.told, len(it.frames())) == (told, 1)
 
 
 def test_a_body_is_posted_and_named_in_the_topic() -> None:

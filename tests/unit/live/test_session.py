@@ -13,11 +13,12 @@ import pytest
 
 from recorder.clock import NS_PER_S, Clock
 from recorder.errors import SessionOver
+from recorder.live import repeated
 from recorder.live.channel import Channel
 from recorder.live.session import Session
 from recorder.live.transport import Transport, connect
 from recorder.live.wake import Wake
-from recorder.model import CONTROL, DECODED, PUSH, SENT, UNDECODED, Control, Decoded, RefusedCommand
+from recorder.model import CONTROL, DECODED, PUSH, REPEATED, SENT, UNDECODED, Control, Decoded, RefusedCommand
 from recorder.store.entries import Covered, SessionEnded, SessionOpened
 from recorder.venues.base import Command, Stream
 from recorder.venues.fmex.portal import FMexSession
@@ -51,6 +52,28 @@ def test_a_command_is_recorded_before_it_goes_out_and_before_its_answer(
     ]
     assert json.loads(frames[1].payload) == {"cmd": "sub", "args": TOPICS, "id": "sub-1"}
     assert (frames[0].payload, frames[2].payload) == (HELLO, COVERED)
+
+
+def test_a_state_that_is_pushed_again_is_kept_without_rows(peer: Peer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(repeated, "UNSETTLED_S", 0.0)
+    venue = Venue()
+    venue.repeated_topics = {"account": 1000.0}
+
+    def state(at_ms: int, available: int) -> bytes:
+        told = {"currency": "BTC", "available": available, "frozen": 0, "position": 0, "updated_at": at_ms}
+        return json.dumps({"type": "account", "account": told, "ts": at_ms}).encode()
+
+    sent = [state(1, 1), state(2, 1), state(3, 2), ORDER, state(4, 2), state(5, 2)]
+    with Stage(peer, venue=venue) as stage:
+        line = stage.subscribed()
+        stage.wait_entry(Covered)
+        line.send(*map(frame, sent))
+        stage.wait_payload(sent[-1])
+    heard = [one for one in stage.frames() if one.frame.payload in sent]
+    assert [one.frame.payload for one in heard] == sent
+    assert [one.frame.source for one in heard] == [PUSH, REPEATED, PUSH, PUSH, PUSH, REPEATED]
+    assert [len(one.updates) for one in heard] == [1, 0, 1, 1, 1, 0]
+    assert {one.frame.status for one in heard} == {DECODED}
 
 
 def test_the_event_log_of_a_session(peer: Peer) -> None:
