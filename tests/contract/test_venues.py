@@ -82,8 +82,8 @@ class Traded:
 
     def __init__(self, venue: Venue) -> None:
         self.venue = venue
-        self.terms = venue.stand_in.terms(venue.stand_in.default_symbols)
-        self.exchange = Exchange(11, venue=venue.name, funding_interval_ms=60_000)
+        self.exchange = Exchange(11, venue=venue.name, funding_interval_ms=60_000, expiry_ms=60_000)
+        self.terms = self.exchange.terms
         self.face = Watched(self.exchange.face)
         self.exchange.face = self.face  # type: ignore[assignment]
         for _ in islice(self.exchange, PUSHES):
@@ -195,6 +195,7 @@ def test_the_ledger_adds_up_to_the_balances(traded: Traded) -> None:
     rows = [update for update in told_by if isinstance(update, Transaction)]
     types = {row.type for row in rows}
     assert types & {"deposit", "transfer"} and ("funding" in types) == has_contracts(traded)
+    assert "settlement" in types or not any(isinstance(one, SimulatedTransaction) and is_expiry(one) for one in events)
     simulated = [one for one in events if isinstance(one, SimulatedTransaction)]
     trades = {row.type for row in rows} >= {"trade"}
     for wallet, currency in traded.exchange.history.balances:
@@ -263,6 +264,22 @@ def test_profit_is_that_of_the_simulated_account(traded: Traded, tmp_path: Path)
                     assert rows[of].realized_pnl == amount
                     assert rows[of].net_pnl == amount - fees[of] + funding[of]
     engine.dispose()
+
+
+def is_expiry(transaction: SimulatedTransaction) -> bool:
+    """Whether it settled a position when its instrument expired."""
+    return transaction.type == "settlement" or transaction.kind == "settlement"
+
+
+def test_what_expires_has_traded_was_settled_and_is_flat(traded: Traded) -> None:
+    dated = {one.name for one in traded.terms if one.expires_ms}
+    history = traded.exchange.history
+    assert {fill.terms.name for fill in history.fills} >= dated
+    settled = {one.terms.name for one in history.transactions if one.terms and is_expiry(one)}
+    assert settled <= dated and bool(settled) == bool(dated)
+    assert not [one for one in history.positions.values() if one.quantity and one.terms.name in dated]
+    kinds = {one.kind for one in traded.terms if one.expires_ms}
+    assert {one.kind for one in traded.terms if one.name in settled} == kinds
 
 
 def has_contracts(traded: Traded) -> bool:

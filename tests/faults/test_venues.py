@@ -30,7 +30,7 @@ REFUSING_TOPICS = [name for name in VENUES if venue_named(name).stand_in.refuses
 
 def options_of(venue: str, *, clock_offset_ms: int = 0) -> SimulatorOptions:
     return SimulatorOptions(
-        venue=venue, rate_per_s=100, live_clock=True, funding_interval_s=1, clock_offset_ms=clock_offset_ms
+        venue=venue, rate_per_s=100, live_clock=True, funding_interval_s=1, expiry_s=4, clock_offset_ms=clock_offset_ms
     )
 
 

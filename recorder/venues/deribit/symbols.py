@@ -6,11 +6,13 @@
 
 import re
 from datetime import UTC, datetime
+from decimal import Decimal
 
 from recorder.model import INVERSE, Instrument
 
 #: Instruments expire at this time of the day, milliseconds: 08:00 UTC.
 EXPIRY_MS = 8 * 3_600_000
+DAY_MS = 24 * 3_600_000
 
 _PERPETUAL = "PERPETUAL"
 _is_date = re.compile(r"(\d{1,2})([A-Z]{3})(\d{2})").fullmatch
@@ -51,3 +53,19 @@ def expires_ms(symbol: str) -> int | None:
     except ValueError:
         return None
     return int(at.timestamp()) * 1000 + EXPIRY_MS
+
+
+def next_expiry(at_ms: int) -> str:
+    """How the name of what expires next says when: `25DEC26`.
+
+    Args:
+        at_ms: a time, milliseconds since 1970.
+    """
+    days = (at_ms - EXPIRY_MS) // DAY_MS + 1
+    at = datetime.fromtimestamp(days * DAY_MS // 1000, UTC)
+    return f"{at.day}{_MONTHS[at.month - 1]}{at:%y}"
+
+
+def strike_of(option: str) -> Decimal:
+    """The strike in the name of an option."""
+    return Decimal(option.split("-")[2].replace("d", "."))

@@ -27,7 +27,7 @@ def writer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Writer]:
 
 
 def test_a_liquidated_account_leaves_nothing_unexplained_and_what_the_log_left_out_is_named(writer: Writer) -> None:
-    recording = Recording("deribit", 1)
+    recording = Recording("deribit", 5)
     books = writer.books(writer.write_recording(recording))
     assert [change for book in books for change in book.changes] == []
     assert {book.unexplained for book in books} == {D(0)}

@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 
 import pytest
 
-from recorder.model import FINAL_STATUSES, FillUpdate, OrderUpdate, Transaction
+from recorder.model import FINAL_STATUSES, FillUpdate, OrderUpdate, PositionUpdate, Transaction
 from recorder.simulator.exchange import Exchange
 from recorder.venues.deribit import answers, sign
 from recorder.venues.deribit.portal import CHANGES, PATH, PORTFOLIO, TOPICS
@@ -24,8 +24,8 @@ PUSHES = 1_500
 
 @pytest.fixture(scope="module")
 def exchange() -> Exchange:
-    """An account that has traded, received funding and lost a position."""
-    found = Exchange(5, venue="deribit", funding_interval_ms=2_000)
+    """An account that has traded, received funding and lost a position, and whose options have expired."""
+    found = Exchange(5, venue="deribit", funding_interval_ms=2_000, expiry_ms=40_000)
     for number in range(PUSHES):
         if number in {300, 900}:
             found.end_position("liquidation")
@@ -42,7 +42,7 @@ class Server:
         self.backend = Backend(
             secret_of={KEY: SECRET}.get,
             clock_ms=lambda: self.now_ms,
-            terms=VENUE.stand_in.terms(VENUE.stand_in.default_symbols),
+            terms=exchange.terms,
             **options,
         )
         self.handler = rest.DeribitRequestHandler(self.backend)
@@ -196,6 +196,8 @@ def test_the_log_leads_from_each_balance_to_the_next(server: Server) -> None:
         body = json.dumps({"result": {"logs": rows, "continuation": None}}).encode()
         after = Decimal(0)
         for one in asked(target, body).updates:
+            if isinstance(one, PositionUpdate):
+                continue  # a delivery ended it
             assert isinstance(one, Transaction)
             after += Decimal(one.amount or 0).quantize(Decimal("1E-8"))
             assert Decimal(one.balance_after or 0).quantize(Decimal("1E-8")) == after
@@ -232,16 +234,60 @@ def test_instruments_by_currency_and_kind(server: Server) -> None:
     def names(query: str) -> set[str]:
         return {one["instrument_name"] for one in server.send(f"{answers.INSTRUMENTS}?{query}", {})[1]["result"]}
 
+    def one(name: str) -> dict[str, Any]:
+        found: dict[str, Any] = server.send(f"{answers.INSTRUMENT}?instrument_name={name}", {})[1]["result"]
+        return found
+
     assert names("currency=any") == set(VENUE.stand_in.default_symbols)
     assert names("currency=BTC") == {"BTC-PERPETUAL", "BTC_USDC-PERPETUAL"}
     assert names("currency=any&kind=spot") == {"ETH_USDC"}
     assert names("currency=any&kind=option") == set()
-    one = server.send(f"{answers.INSTRUMENT}?instrument_name=ETH_USDC", {})[1]["result"]
-    assert one["instrument_name"] == "ETH_USDC"
+    assert one("ETH_USDC")["instrument_name"] == "ETH_USDC"
+    expired = {"BTC-3FEB20-91000-C", "BTC-3FEB20-92000-P", "BTC_USDC-3FEB20-91500-C"}
+    assert names("currency=any&kind=option&expired=true") == expired
+    put = one("BTC-3FEB20-92000-P")
+    assert (put["option_type"], put["strike"], put["state"], put["is_active"]) == ("put", 92000, "delivered", False)
+    assert (put["settlement_currency"], put["quote_currency"], put["instrument_type"]) == ("BTC", "BTC", "reversed")
+    server.now_ms = put["expiration_timestamp"] - 1
+    assert names("currency=any&kind=option") == expired
+    assert one("BTC_USDC-3FEB20")["state"] == "open"
 
 
-@pytest.mark.parametrize("symbol", ["BTC-25DEC26", "btc-perpetual", "BTC-25DEC26-9000-C", "X", "BTC-FS-A_B"])
-def test_only_perpetuals_and_spot_markets_are_simulated(symbol: str) -> None:
+def test_what_expired_is_delivered_in_the_log(server: Server) -> None:
+    rows: list[dict[str, Any]] = []
+    for currency in ("BTC", "USDC"):
+        query: dict[str, Any] = {"currency": currency, "start_timestamp": 0, "end_timestamp": server.now_ms}
+        rows += [one for one in server.all(answers.LOG, "logs", **query) if one["type"] == "delivery"]
+    told = {one["instrument_name"]: one for one in rows}
+    assert len(told) == len(rows) == 5
+    assert {one["side"] for one in rows} == {"close buy", "close sell"}
+    for name, row in told.items():
+        assert (row["position"], row["trade_id"], row["order_id"]) == (0, None, None) and row["amount"] > 0
+        body = json.dumps({"result": {"logs": [row], "continuation": None}}).encode()
+        transaction, position = asked(answers.LOG, body).updates
+        assert isinstance(transaction, Transaction) and isinstance(position, PositionUpdate)
+        assert (transaction.type, transaction.symbol, position.symbol) == ("settlement", name, name)
+        assert Decimal(position.quantity or 1) == 0
+    # What each was worth, by its name and the settlement price.
+    price = Decimal(str(told["BTC-3FEB20-91000-C"]["settlement_price"]))
+    worth = {
+        "BTC-3FEB20-91000-C": max(price - 91_000, Decimal(0)) / price,
+        "BTC-3FEB20-92000-P": max(92_000 - price, Decimal(0)) / price,
+        "BTC_USDC-3FEB20-91500-C": max(price - 91_500, Decimal(0)),
+    }
+    for name, each in worth.items():
+        row = told[name]
+        amount = Decimal(str(row["amount"])) * each * (1 if row["side"] == "close sell" else -1)
+        assert abs(amount - Decimal(str(row["change"]))) < Decimal("1E-8")
+    assert any(worth.values()) and not all(worth.values())
+    # Nobody is pushed the end of the position, and it is in no list.
+    assert all("3FEB20" not in one["instrument_name"] for one in server.ask(answers.POSITIONS, currency="any"))
+
+
+@pytest.mark.parametrize(
+    "symbol", ["BTC-31FEB26", "btc-perpetual", "BTC-25DEC26-C", "X", "BTC-FS-A_B", "BTC-25DEC26-1-X"]
+)
+def test_other_instruments_are_not_simulated(symbol: str) -> None:
     with pytest.raises(ValueError, match="is not a symbol"):
         VENUE.stand_in.terms([symbol])
     with pytest.raises(ValueError, match="given once"):

@@ -264,16 +264,30 @@ class Story:
 class Recording:
     """What a recorder gets of a simulated account that trades and is liquidated: pushes, and answers about the ledger.
 
+    Args:
+        venue: the venue.
+        seed: of the trading.
+        expires: whether futures and options expire, makers are paid, and money is withdrawn meanwhile, too.
+
     Attributes:
         pushed: time of receipt, frame and what it says.
         answered: answer and what it says.
         liquidated: what its liquidations left of the margin, or took beyond it.
     """
 
-    def __init__(self, venue: str, seed: int) -> None:
+    def __init__(self, venue: str, seed: int, *, expires: bool = False) -> None:
         self.venue = venue_named(venue)
         stand_in = self.venue.stand_in
-        exchange = Exchange(seed, venue=venue, key=stand_in.default_account[0], funding_interval_ms=5_000)
+        with pytest.MonkeyPatch.context() as patch:
+            if expires:
+                patch.setattr(f"recorder.venues.{venue}.stand_in.face.MAKER_RATE", D("-0.0001"))
+            exchange = Exchange(
+                seed,
+                venue=venue,
+                key=stand_in.default_account[0],
+                funding_interval_ms=5_000,
+                expiry_ms=18_000 if expires else 0,
+            )
         self.pushed: list[tuple[int, bytes, Decoded]] = []
         render = exchange.face.pushes
 
@@ -287,14 +301,26 @@ class Recording:
             patch.setattr(exchange.face, "pushes", pushes)
             patch.setattr(market, "LEAPS", 0.1)  # so that it is liquidated soon
             deque(islice(exchange, 400), maxlen=0)
+            if expires:
+                exchange.transfer(D("-1.25"), exchange.purse("USDC" if venue == "deribit" else "USDT"), fee=D("0.25"))
+                deque(islice(exchange, 500), maxlen=0)
         asked = [entry.state for entry in exchange.view().transactions(Span())]
-        self.terms = stand_in.terms(stand_in.default_symbols)
+        self.terms = exchange.terms
         backend = Backend(secret_of=lambda _key: "", clock_ms=lambda: 0, terms=self.terms)
         states = [*asked, *self._described(backend)]
         self.answered = [(one.payload, read_answer(self.venue, one.topic, one.payload)) for one in states]
         kinds = exchange.history.transactions
         assert {"deposit", "funding", "liquidation"} <= {one.type for one in kinds}
         self.liquidated = [one for one in kinds if one.type == "liquidation"]
+        self.settled = [one for one in kinds if "settlement" in (one.type, one.kind)]
+        assert bool(self.settled) == expires
+        assert not expires or {"withdrawal", "trade"} <= {one.type for one in kinds if one.fee}
+        assert not expires or any(one.fee < 0 for one in kinds)
+
+    def transactions(self) -> list[Transaction]:
+        """All rows about transactions."""
+        told = [*(one for _, _, one in self.pushed), *(one for _, one in self.answered)]
+        return [row for one in told for row in one.updates if isinstance(row, Transaction)]
 
     def _described(self, backend: Backend) -> Iterator[SentState]:
         """What the venue says of its instruments."""
@@ -312,9 +338,21 @@ class Recording:
 
     def forget(self, transaction: SimulatedTransaction) -> None:
         """Plant an error: the ledger never told of a transaction."""
+        self._plant(transaction, None)
 
+    def misstate(self, transaction: SimulatedTransaction, wrong: Decimal) -> None:
+        """Plant an error: in the ledger, the amount of a transaction is wrong by this."""
+        self._plant(transaction, wrong)
+
+    def _plant(self, transaction: SimulatedTransaction, wrong: Decimal | None) -> None:
         def without(one: Decoded) -> Decoded:
-            return one._replace(updates=tuple(update for update in one.updates if not is_it(update)))
+            return one._replace(updates=tuple(changed for update in one.updates for changed in planted(update)))
+
+        def planted(update: Update) -> Iterator[Update]:
+            if not is_it(update):
+                yield update
+            elif isinstance(update, Transaction) and wrong is not None:
+                yield update._replace(amount=str(transaction.amount + wrong))
 
         def is_it(update: Update) -> bool:
             return isinstance(update, Transaction) and (update.occurred_ms, D(update.amount or 0)) == (
@@ -448,6 +486,32 @@ def test_a_liquidation_leaves_nothing_unexplained_and_names_what_the_ledger_left
     recording.forget(lost)
     (change,) = [one for book in writer.books(writer.write_recording(recording)) for one in book.changes]
     assert (change.wallet, change.currency, change.amount) == (lost.wallet, lost.currency, lost.amount)
+
+
+#: Of each venue where something expires a seed with which each kind of it is settled, worth something and worthless.
+EXPIRING = {"deribit": 2}
+
+
+@pytest.mark.parametrize(("venue", "seed"), EXPIRING.items())
+def test_an_expiry_leaves_nothing_unexplained_and_a_wrong_settlement_is_named(
+    writer: Writer, venue: str, seed: int
+) -> None:
+    recording = Recording(venue, seed, expires=True)
+    kinds = {one.kind for one in recording.terms if one.expires_ms}
+    assert kinds == {one.terms.kind for one in recording.settled if one.terms}
+    options = [one for one in recording.settled if one.terms and one.terms.kind == "option"]
+    assert not options or {bool(one.amount) for one in options} == {True, False}
+    books = writer.books(writer.write_recording(recording))
+    assert [change for book in books for change in book.changes] == []
+    assert {book.unexplained for book in books} == {D(0)}
+    wrong = next(one for one in options or recording.settled if one.amount)
+    recording.misstate(wrong, D("0.0001"))
+    found = [one for book in writer.books(writer.write_recording(recording)) for one in book.changes]
+    assert {(one.wallet, one.currency) for one in found} == {(wrong.wallet or "", wrong.currency)}
+    named = {one.transaction_id for one in found}
+    told = {row.transaction_id for row in recording.transactions() if row.amount == str(wrong.amount + D("0.0001"))}
+    assert named & told
+    assert sum(one.amount for one in found) == -D("0.0001")
 
 
 def test_months_add_up_to_the_year_and_known_transfers_are_explained(writer: Writer) -> None:

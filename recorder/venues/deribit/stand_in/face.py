@@ -1,17 +1,17 @@
 """Deribit's face of a simulated account: its instruments, and the frames and rows that it shows of an account.
 
 Fill, order and position of an instrument are in one frame. An order that waits for a trigger has an id of its own; when
-it is triggered, it is over, and an ordinary order begins.
+it is triggered, it is over, and an ordinary order begins. What expires is delivered for cash by an entry of the log.
 """
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from decimal import Decimal
 
-from recorder.model import INVERSE, MAKER, TAKER, FillUpdate
+from recorder.model import INVERSE, MAKER, TAKER, FillUpdate, Instrument
 from recorder.venues.deribit import answers
 from recorder.venues.deribit.portal import CHANGES, PORTFOLIO, TOPICS
 from recorder.venues.deribit.stand_in import frames
-from recorder.venues.deribit.symbols import described, native
+from recorder.venues.deribit.symbols import described, expires_ms, native, next_expiry, strike_of
 from recorder.venues.face import Face, Push
 from recorder.venues.simulated import (
     Event,
@@ -32,6 +32,10 @@ DEFAULT_SYMBOLS = ("BTC-PERPETUAL", "ETH-PERPETUAL", "BTC_USDC-PERPETUAL", "ETH_
 
 TAKER_RATE, MAKER_RATE = Decimal("0.0005"), Decimal("-0.0001")
 SPOT_TAKER_RATE, SPOT_MAKER_RATE = Decimal("0.0005"), Decimal("0.0003")
+#: Here a share of an option's premium.
+OPTION_RATE = Decimal("0.01")
+#: First time value of an option, as a share of the price of what it is on.
+TIME_VALUE = Decimal("0.03")
 MAINTENANCE_RATE = Decimal("0.005")
 
 #: First price of a currency, in dollars; of any other that of the last.
@@ -44,11 +48,17 @@ OTHER_FUNDS = (Decimal("25.00000001"), Decimal(5), Decimal("10.00000001"))
 
 _CENT8 = Decimal("1E-8")
 #: The kinds of instruments that are simulated.
-_KINDS: dict[str | None, Kind] = {"spot": "spot", "linear": "linear", "inverse": "inverse"}
+_KINDS: dict[str | None, Kind] = {"spot": "spot", "linear": "linear", "inverse": "inverse", "option": "option"}
+
+
+def dated_symbols(at_ms: int) -> tuple[str, ...]:
+    """Futures of both kinds, and options at and in the money."""
+    date = next_expiry(at_ms)
+    return f"BTC-{date}", f"BTC_USDC-{date}", f"BTC-{date}-91000-C", f"BTC-{date}-92000-P", f"BTC_USDC-{date}-91500-C"
 
 
 def terms(symbols: Sequence[str]) -> tuple[Terms, ...]:
-    """The terms of instruments: perpetuals and spot markets, named as the exchange names them.
+    """The terms of instruments: perpetuals, futures, options and spot markets, named as the exchange names them.
 
     Raises:
         ValueError: a symbol is none of these, or is given twice.
@@ -67,11 +77,13 @@ def funds(instruments: Sequence[Terms]) -> tuple[Funds, ...]:
 
 def _instrument(symbol: str) -> Terms:
     means = described(symbol)
-    kind = _KINDS.get(means.kind)
-    is_named = kind == "spot" or symbol.endswith("-PERPETUAL")
+    kind, due_ms = _KINDS.get(means.kind), expires_ms(symbol)
+    is_named = kind == "spot" or symbol.endswith("-PERPETUAL") or due_ms is not None
     if kind is None or not is_named or not means.base or symbol != native(symbol) or means.quote is None:
         raise ValueError(f"{symbol!r} is not a symbol such as BTC-PERPETUAL, BTC_USDC-PERPETUAL or ETH_USDC")
     price = FIRST_PRICES.get(means.base, FIRST_PRICES[""])
+    if kind == "option":
+        return _option(symbol, means, price, due_ms or 0)
     is_spot = kind == "spot"
     step = Decimal(10 if price > 10_000 else 1) if kind == INVERSE else Decimal("0.001")
     return Terms(
@@ -89,7 +101,30 @@ def _instrument(symbol: str) -> Terms:
         maintenance_rate=Decimal(0) if is_spot else MAINTENANCE_RATE,
         leverage=1 if is_spot else 10,
         first_price=price,
+        expires_ms=due_ms or 0,
         fee_in_received=is_spot,
+    )
+
+
+def _option(symbol: str, means: Instrument, price: Decimal, due_ms: int) -> Terms:
+    assert means.base and means.settle
+    in_base = means.settle == means.base
+    tick = Decimal("0.0001") if in_base else Decimal(5 if price > 10_000 else "0.1")
+    return Terms(
+        symbol=symbol,
+        kind="option",
+        base=means.base,
+        quote=means.settle,
+        settle=means.settle,
+        price_tick=tick,
+        quantity_step=Decimal("0.1") if in_base else Decimal("0.01"),
+        unit=_CENT8,
+        taker_rate=OPTION_RATE,
+        maker_rate=OPTION_RATE,
+        first_price=TIME_VALUE if in_base else TIME_VALUE * price,
+        expires_ms=due_ms,
+        strike=strike_of(symbol),
+        is_put=symbol.endswith("-P"),
     )
 
 
@@ -107,7 +142,12 @@ class DeribitFace(Face):
     def pushes(self, moment: Moment, now_ms: int) -> Iterator[Push]:
         """A frame for what happens at once to an instrument, and one for each balance."""
         frame = _Changes()
+        is_delivery = any(isinstance(event, SimulatedTransaction) and event.type == "settlement" for event in moment)
         for event in moment:
+            if is_delivery and isinstance(event, SimulatedPosition):
+                # Of a delivery only the log says that it ended a position.
+                frame.passed.append(event)
+                continue
             if isinstance(event, SimulatedOrder) and event.id in self._waiting and event.is_triggered:
                 self._waiting.remove(event.id)
                 yield Push(CHANGES, _changes(event.terms, orders=[frames.order_row(event, "triggered")]), ())

@@ -36,13 +36,19 @@ _STATES = {
     "rejected": "rejected",
 }
 #: Why an order ended → `cancel_reason`, where the exchange has a word for it.
-_REASONS = {"user": "user_request", "liquidation": "autoliquidation", "margin": "risk_mitigation"}
+_REASONS = {
+    "user": "user_request",
+    "liquidation": "autoliquidation",
+    "margin": "risk_mitigation",
+    "expiry": "settlement",
+}
 _TIMES_IN_FORCE = {"gtc": "good_til_cancelled", "ioc": "immediate_or_cancel", "fok": "fill_or_kill"}
 #: Type of a transaction → `type` of an entry of the log.
 _LOG_TYPES = {
     "trade": "trade",
     "funding": "settlement",
     "liquidation": "correction",
+    "settlement": "delivery",
     "deposit": "deposit",
     "withdrawal": "withdrawal",
     "transfer": "transfer",
@@ -83,6 +89,11 @@ def prefix(terms: Terms) -> str:
 def is_waiting(order: SimulatedOrder) -> bool:
     """Whether it waits for its trigger, or ended before: then it is a trigger order."""
     return bool(order.trigger_price) and not order.is_triggered
+
+
+def contract_size(terms: Terms) -> Decimal:
+    """The amount of a contract."""
+    return Decimal(1) if terms.kind == "option" else terms.quantity_step
 
 
 def order_id(order: SimulatedOrder) -> str:
@@ -136,7 +147,7 @@ def order_row(order: SimulatedOrder, state: str | None = None) -> Row:
         "instrument_name": terms.symbol,
         "direction": order.side,
         "creation_timestamp": order.created_ms,
-        "contracts": order.quantity / terms.quantity_step,
+        "contracts": order.quantity / contract_size(terms),
         "api": True,
         "amount": order.quantity,
     }
@@ -181,12 +192,14 @@ def trade_row(fill: SimulatedFill) -> Row:
         "fee_currency": fill.fee_currency,
         "fee": fill.fee,
         "direction": fill.side,
-        "contracts": fill.quantity / terms.quantity_step,
+        "contracts": fill.quantity / contract_size(terms),
         "api": True,
         "amount": fill.quantity,
     }
     if fill.kind == "liquidation":
         row["liquidation"] = liquidity
+    if terms.kind == "option":
+        del row["index_price"]
     return row
 
 
@@ -194,7 +207,7 @@ def position_row(position: SimulatedPosition) -> Row:
     """A position, in pushes and answers. Its session begins when it was last flat."""
     size, unrealized = position.signed, position.unrealized_pnl
     coins = -position.value if position.side == "short" else position.value
-    return {
+    row: Row = {
         "total_profit_loss": position.holding_pnl + unrealized,
         "size_currency": coins if position.terms.kind == "inverse" else size,
         "size": size,
@@ -216,6 +229,10 @@ def position_row(position: SimulatedPosition) -> Row:
         "delta": size,
         "average_price": position.entry_price if size else NONE,
     }
+    if position.terms.kind == "option":
+        del row["size_currency"], row["estimated_liquidation_price"], row["index_price"]
+        row["kind"] = "option"
+    return row
 
 
 #: Fields of a portfolio that are 0 here: every PnL is settled at once, and there are no options.
@@ -253,12 +270,14 @@ def log_rows(entry: SimulatedTransaction) -> list[Row]:
     That of a future's trade is its fee; what it has earned is settled in the same moment, by an entry of its own.
     """
     terms = entry.terms
-    is_future = entry.type == "trade" and terms is not None and terms.kind != "spot"
+    is_future = entry.type == "trade" and terms is not None and terms.kind not in {"spot", "option"}
     change = -entry.fee if is_future else entry.amount
     settled = entry.amount - change
     first = _log_row(entry, 0, _LOG_TYPES[entry.type], change, entry.balance_after - settled)
     if entry.type == "funding":
         first |= _settled(change, change)
+    if entry.type == "settlement":
+        first |= _delivered(entry)
     if not settled:
         return [first]
     last = _log_row(entry, 1, "settlement", settled, entry.balance_after) | _settled(settled, NONE)
@@ -268,6 +287,22 @@ def log_rows(entry: SimulatedTransaction) -> list[Row]:
 def _settled(change: Decimal, funding: Decimal) -> Row:
     told: Row = {"session_rpl": change, "session_upl": NONE, "interest_pl": funding, "total_interest_pl": funding}
     return {**told, "trade_id": None, "order_id": None, "commission": NONE, "side": "long"}
+
+
+def _delivered(entry: SimulatedTransaction) -> Row:
+    """What a delivery says: the position that it closes, and the price; of an option also what each earned."""
+    assert entry.terms is not None
+    is_option = entry.terms.kind == "option"
+    each = abs(entry.amount / entry.quantity) if is_option else entry.price
+    return {
+        "side": "close sell" if entry.side == "buy" else "close buy",
+        "position": NONE,
+        "contracts": entry.quantity / contract_size(entry.terms),
+        "price": each,
+        "mark_price": each,
+        "settlement_price": entry.price,
+        "index_price": entry.price,
+    }
 
 
 def _log_row(entry: SimulatedTransaction, place: int, kind: str, change: Decimal, after: Decimal) -> Row:
@@ -293,7 +328,7 @@ def _log_row(entry: SimulatedTransaction, place: int, kind: str, change: Decimal
             "side": f"open {entry.side}" if entry.side else "-",
             "amount": entry.quantity,
             "price": entry.price,
-            "price_currency": "USD",
+            "price_currency": terms.settle if terms.kind == "option" else "USD",
             "trade_id": None if entry.trade_id is None else f"{prefix(terms)}{TRADE + entry.trade_id}",
             "order_id": None if entry.order_id is None else f"{prefix(terms)}{ORDER + entry.order_id}",
             "profit_as_cashflow": False,
@@ -301,27 +336,31 @@ def _log_row(entry: SimulatedTransaction, place: int, kind: str, change: Decimal
     return row
 
 
-def instrument_row(terms: Terms) -> Row:
-    """An instrument of the public lists."""
-    is_spot, is_inverse = terms.kind == "spot", terms.kind == "inverse"
+def instrument_row(terms: Terms, now_ms: int = 0) -> Row:
+    """An instrument of the public lists, at a time."""
+    is_spot, is_option = terms.kind == "spot", terms.kind == "option"
+    is_inverse, is_open = terms.kind == "inverse" or terms.is_paid_in_base, not 0 < terms.expires_ms <= now_ms
+    quote = "USD" if terms.kind == "inverse" else terms.quote
     row: Row = {
         "instrument_name": terms.symbol,
         "instrument_id": sum(terms.symbol.encode()),
-        "kind": "spot" if is_spot else "future",
+        "kind": terms.kind if is_spot or is_option else "future",
         "instrument_type": "reversed" if is_inverse else "linear",
         "base_currency": terms.base,
-        "quote_currency": "USD" if is_inverse else terms.quote,
+        "quote_currency": quote,
         "counter_currency": "USD" if is_inverse else terms.quote,
-        "contract_size": terms.quantity_step,
+        "contract_size": contract_size(terms),
         "min_trade_amount": terms.quantity_step,
         "tick_size": terms.price_tick,
         "tick_size_steps": [],
-        "state": "open",
-        "is_active": True,
+        "state": "open" if is_open else "delivered",
+        "is_active": is_open,
         "creation_timestamp": 1534167754000,
-        "expiration_timestamp": 32503708800000,
-        "settlement_period": "perpetual",
+        "expiration_timestamp": terms.expires_ms or 32503708800000,
+        "settlement_period": "day" if terms.expires_ms else "perpetual",
         "maker_commission": terms.maker_rate,
         "taker_commission": terms.taker_rate,
     }
+    if is_option:
+        row |= {"option_type": "put" if terms.is_put else "call", "strike": terms.strike}
     return row if is_spot else {**row, "settlement_currency": terms.settle}

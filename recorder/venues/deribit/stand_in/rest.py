@@ -104,7 +104,7 @@ class DeribitRequestHandler:
         if path == answers.AUTH:
             return frames.answer(tokens(self._doorkeeper.log_in(asked, now_ms), now_ms), now_ms)
         if path in {answers.INSTRUMENT, answers.INSTRUMENTS}:
-            return frames.answer(self._instruments(path, asked), now_ms)
+            return frames.answer(self._instruments(path, asked, now_ms), now_ms)
         if path == CURRENCIES:
             return frames.answer(self._currencies(), now_ms)
         if path not in _LISTS:
@@ -121,13 +121,14 @@ class DeribitRequestHandler:
         names = {one.settle for one in self._backend.terms} | {one.base for one in self._backend.terms}
         return [{"currency": name, "currency_long": name, "coin_type": name} for name in sorted(names)]
 
-    def _instruments(self, path: str, asked: Query) -> Any:
-        rows = [frames.instrument_row(one) for one in self._backend.terms]
+    def _instruments(self, path: str, asked: Query, now_ms: int) -> Any:
+        rows = [frames.instrument_row(one, now_ms) for one in self._backend.terms]
         if path == answers.INSTRUMENTS:
             currency, kind = asked.get("currency", "any"), asked.get("kind", "any")
+            mine = [one for one in rows if one["is_active"] == (asked.get("expired") != "true")]
             return [
                 one
-                for one in rows
+                for one in mine
                 if kind in {"any", one["kind"]} and currency in {"any", one["base_currency"], one["quote_currency"]}
             ]
         found = [one for one in rows if one["instrument_name"] == asked["instrument_name"]]
