@@ -173,7 +173,7 @@ class Exchange:
         self._do(lambda: self.engine.move(source, target, amount))
 
     def end_position(self, kind: FillKind) -> None:
-        """Let the exchange end the first open position; the next pushes report it.
+        """Let the exchange end the first open position that is not in an option; the next pushes report it.
 
         Args:
             kind: `liquidation`: the price jumps until the position is lost; `settlement`: it is closed at the price;
@@ -182,7 +182,8 @@ class Exchange:
         Raises:
             ValueError: no position is open.
         """
-        position = next((one for one in self.engine.books.positions.values() if one.quantity), None)
+        positions = self.engine.books.positions.values()
+        position = next((one for one in positions if one.quantity and one.terms.kind != "option"), None)
         if position is None:
             raise ValueError("no position is open")
         name, side = position.terms.name, position.position_side

@@ -5,18 +5,13 @@
 """
 
 import re
-from datetime import UTC, datetime
 from decimal import Decimal
 
 from recorder.model import INVERSE, Instrument
-
-#: Instruments expire at this time of the day, milliseconds: 08:00 UTC.
-EXPIRY_MS = 8 * 3_600_000
-DAY_MS = 24 * 3_600_000
+from recorder.venues import expiry
 
 _PERPETUAL = "PERPETUAL"
 _is_date = re.compile(r"(\d{1,2})([A-Z]{3})(\d{2})").fullmatch
-_MONTHS = ["JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC"]
 
 
 def native(symbol: str) -> str:
@@ -45,25 +40,7 @@ def described(symbol: str, market: str | None = None) -> Instrument:
 def expires_ms(symbol: str) -> int | None:
     """When a future or an option expires, milliseconds since 1970; None: never, or its name does not say."""
     parts = symbol.split("-")
-    found = _is_date(parts[1]) if len(parts) > 1 else None
-    if found is None or found[2] not in _MONTHS:
-        return None
-    try:
-        at = datetime(2000 + int(found[3]), _MONTHS.index(found[2]) + 1, int(found[1]), tzinfo=UTC)
-    except ValueError:
-        return None
-    return int(at.timestamp()) * 1000 + EXPIRY_MS
-
-
-def next_expiry(at_ms: int) -> str:
-    """How the name of what expires next says when: `25DEC26`.
-
-    Args:
-        at_ms: a time, milliseconds since 1970.
-    """
-    days = (at_ms - EXPIRY_MS) // DAY_MS + 1
-    at = datetime.fromtimestamp(days * DAY_MS // 1000, UTC)
-    return f"{at.day}{_MONTHS[at.month - 1]}{at:%y}"
+    return expiry.expires_ms(parts[1]) if len(parts) > 1 and _is_date(parts[1]) else None
 
 
 def strike_of(option: str) -> Decimal:

@@ -7,7 +7,8 @@ import pytest
 
 from recorder.model import CONTROL, DECODED, UNDECODED, FillUpdate, OrderUpdate, PositionUpdate, RefusedCommand
 from recorder.venues.deribit import answers
-from recorder.venues.deribit.symbols import EXPIRY_MS, described, expires_ms, native
+from recorder.venues.deribit.symbols import described, expires_ms, native
+from recorder.venues.expiry import EXPIRY_MS
 from recorder.venues.reading import error_topic
 from tests.unit.deribit.frames import answer, asked, columns, error, result, sample
 

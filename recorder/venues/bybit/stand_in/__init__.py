@@ -12,6 +12,7 @@ class BybitStandIn(StandIn):
 
     default_symbols = face.DEFAULT_SYMBOLS
     public_paths = frozenset([TIME, INSTRUMENTS])
+    dated_symbols = staticmethod(face.dated_symbols)
     terms = staticmethod(face.terms)
     funds = staticmethod(face.funds)
     face = face.BybitFace

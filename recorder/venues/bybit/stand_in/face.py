@@ -4,14 +4,18 @@ One wallet for everything. It pushes executions, payments of funding among them,
 asked for.
 """
 
+import re
 from collections.abc import Collection, Iterator, Sequence
+from datetime import date, timedelta
 from decimal import Decimal
 
 from recorder.model import MAKER, TAKER, FillUpdate
+from recorder.venues import expiry
 from recorder.venues.bybit.answers import BALANCES, EXECUTIONS, OPEN_ORDERS, POSITIONS, TRANSACTION_LOG
 from recorder.venues.bybit.portal import TOPICS
 from recorder.venues.bybit.stand_in import frames, ledger
-from recorder.venues.bybit.words import INVERSE, LINEAR, SPOT, UNIFIED
+from recorder.venues.bybit.words import INVERSE, LINEAR, OPTION, SPOT, UNIFIED
+from recorder.venues.expiry import at_eight_ms, in_words, last_friday, next_day
 from recorder.venues.face import Face, Push, pushed
 from recorder.venues.simulated import (
     Event,
@@ -32,7 +36,15 @@ DEFAULT_SYMBOLS = ("BTCUSDT", "ETHUSDT", "BTCUSD", "spot:BTCUSDT")
 
 TAKER_RATE, MAKER_RATE = Decimal("0.00055"), Decimal("0.0002")
 SPOT_RATE = Decimal("0.001")
+#: Here a share of an option's premium.
+OPTION_RATE = Decimal("0.01")
+#: First time value of an option, as a share of the price of what it is on.
+TIME_VALUE = Decimal("0.03")
 MAINTENANCE_RATE = Decimal("0.005")
+
+#: The letters of the months in which a quarter ends.
+_QUARTERS = "HMUZ"
+_is_option = re.compile(r"([A-Z0-9]+)-(\d{1,2}[A-Z]{3}\d{2})-(\d+)-([CP])(?:-(USDT))?", re.ASCII).fullmatch
 
 #: First price of a coin, in dollars; of any other coin that of the last.
 FIRST_PRICES = {"BTC": Decimal(94_000), "ETH": Decimal(3_391), "": Decimal(250)}
@@ -46,8 +58,19 @@ FUNDS = {
 OTHER_FUNDS = (Decimal("25.00000001"), Decimal(5), Decimal("10.00000001"))
 
 
+def dated_symbols(at_ms: int) -> tuple[str, ...]:
+    """Futures of both kinds, and options at and in the money."""
+    day = next_day(at_ms)
+    date = in_words(day)
+    options = (f"BTC-{date}-{rest}-USDT" for rest in ("94500-C", "93500-P", "94000-C"))
+    return f"BTCUSDT-{date}", f"BTCUSD{_quarter(day)}", *options
+
+
 def terms(symbols: Sequence[str]) -> tuple[Terms, ...]:
-    """The terms of instruments: `BTCUSDT` is linear, `BTCUSD` inverse, `spot:BTCUSDT` a spot market.
+    """The terms of instruments, named as the exchange names them; before the name of a spot market stands `spot:`.
+
+    `BTCUSDT` is linear, `BTCUSD` inverse, `BTCUSDT-27MAR26` and `BTCUSDH26` expire, `BTC-27MAR26-89000-P-USDT` is an
+    option.
 
     Raises:
         ValueError: a symbol is none of these, or is given twice.
@@ -66,20 +89,28 @@ def funds(instruments: Sequence[Terms]) -> tuple[Funds, ...]:
 
 def _instrument(symbol: str) -> Terms:
     market, _, name = symbol.rpartition(":")
+    market = market.lower()
     base, dollars, rest = name.partition("USD")
-    if not base or not dollars or not name.isupper() or market not in {"", SPOT} or rest not in {"", "T", "C"}:
+    coin, _, named = rest.partition("-")
+    if option := _is_option(name):
+        return _option(name, *option.groups())
+    quarter_ms = _quarter_ms(rest)
+    due_ms = expiry.expires_ms(named) if coin == "T" and named else quarter_ms
+    is_known = due_ms is not None or rest in {"", "T", "C"}
+    if not base or not dollars or not name.isupper() or market not in {"", SPOT} or not is_known:
         raise ValueError(f"{symbol!r} is not a symbol such as BTCUSDT, BTCUSD or spot:BTCUSDT")
-    if market == SPOT and not rest:
+    if market == SPOT and (not rest or due_ms):
         raise ValueError(f"{symbol!r}: a spot market needs a quote coin, such as spot:BTCUSDT")
-    kind: Kind = "spot" if market == SPOT else "linear" if rest else "inverse"
+    is_linear = coin in {"T", "C"}
+    kind: Kind = "spot" if market == SPOT else "linear" if is_linear else "inverse"
     price = FIRST_PRICES.get(base, FIRST_PRICES[""])
     return Terms(
         symbol=name,
         market={"spot": SPOT, "linear": LINEAR, "inverse": INVERSE}[kind],
         kind=kind,
         base=base,
-        quote="USD" if kind == "inverse" else f"USD{rest}",
-        settle=base if kind == "inverse" else f"USD{rest}",
+        quote="USD" if kind == "inverse" else f"USD{coin}",
+        settle=base if kind == "inverse" else f"USD{coin}",
         wallet=UNIFIED,
         price_tick=Decimal("0.1") if price > 10_000 else Decimal("0.01"),
         quantity_step=Decimal(1) if kind == "inverse" else Decimal("0.001"),
@@ -90,10 +121,53 @@ def _instrument(symbol: str) -> Terms:
         maintenance_rate=Decimal(0) if kind == "spot" else MAINTENANCE_RATE,
         leverage=1 if kind == "spot" else 10,
         first_price=price,
-        # Only linear contracts can hold a long and a short position side by side.
-        hedged=kind == "linear" and base == "ETH",
+        expires_ms=due_ms or 0,
+        closed_by_order=due_ms is not None,
+        # Only perpetual linear contracts can hold a long and a short position side by side.
+        hedged=kind == "linear" and base == "ETH" and due_ms is None,
         fee_in_received=kind == "spot",
     )
+
+
+def _option(symbol: str, base: str, date: str, strike: str, form: str, coin: str | None) -> Terms:
+    due_ms = expiry.expires_ms(date)
+    if due_ms is None:
+        raise ValueError(f"{symbol!r}: {date} is not a date such as 27MAR26")
+    price = FIRST_PRICES.get(base, FIRST_PRICES[""])
+    return Terms(
+        symbol=symbol,
+        market=OPTION,
+        kind="option",
+        base=base,
+        quote=coin or "USDC",
+        settle=coin or "USDC",
+        wallet=UNIFIED,
+        price_tick=Decimal(5 if price > 10_000 else "0.1"),
+        quantity_step=Decimal("0.01"),
+        unit=frames.CENT8,
+        taker_rate=OPTION_RATE,
+        maker_rate=OPTION_RATE,
+        first_price=TIME_VALUE * price,
+        expires_ms=due_ms,
+        strike=Decimal(strike),
+        is_put=form == "P",
+    )
+
+
+def _quarter(day: date) -> str:
+    """The month's letter and the year of the quarter's future that expires next: `H26`."""
+    month = -(-day.month // 3) * 3
+    friday = last_friday(day.replace(month=month, day=1))
+    if friday < day:
+        return _quarter((friday + timedelta(days=31)).replace(day=1))
+    return f"{_QUARTERS[month // 3 - 1]}{day:%y}"
+
+
+def _quarter_ms(text: str) -> int | None:
+    """When the future of a quarter expires, milliseconds since 1970; None: it is no quarter."""
+    if len(text) != 3 or text[0] not in _QUARTERS or not text[1:].isdigit():
+        return None
+    return at_eight_ms(last_friday(date(2000 + int(text[1:]), (_QUARTERS.index(text[0]) + 1) * 3, 1)))
 
 
 class BybitFace(Face):

@@ -59,6 +59,7 @@ _REASONS = {
     "margin": ("UNKNOWN", "EC_CannotAffordOrderCost"),
     "liquidation": ("CancelByPrepareLiq", "EC_PerCancelRequest"),
     "reduce_only": ("CancelByReduceOnly", "EC_PerCancelRequest"),
+    "expiry": ("CancelBySettle", "EC_PerCancelRequest"),
 }
 
 
@@ -96,6 +97,8 @@ def order_row(order: SimulatedOrder) -> Row:
     """An order, in pushes and answers."""
     terms, filled, left = order.terms, order.filled_quantity, order.left if order.is_open else Decimal(0)
     cancel, reject = _REASONS[order.reason]
+    if order.reason == "expiry" and terms.kind == "option":
+        cancel = "CancelByDelivery"
     return {
         "category": terms.market,
         "symbol": terms.symbol,
@@ -163,7 +166,7 @@ def execution_row(fill: SimulatedFill, order: SimulatedOrder | None) -> Row:
         "execFee": text(fill.fee),
         "execPrice": text(fill.price),
         "execQty": text(fill.quantity),
-        "execType": _EXEC_TYPES[fill.kind],
+        "execType": _exec_type(fill),
         "execValue": text(fill.value),
         "feeRate": text(fill.fee_rate),
         "feeCurrency": fill.fee_currency,
@@ -182,6 +185,13 @@ def execution_row(fill: SimulatedFill, order: SimulatedOrder | None) -> Row:
         "isMaker": not fill.is_taker,
         "markPrice": text(fill.price),
     }
+
+
+def _exec_type(fill: SimulatedFill) -> str:
+    """An inverse future is settled, anything else delivered."""
+    if fill.kind == "settlement" and fill.terms.kind == "inverse":
+        return "Settle"
+    return _EXEC_TYPES[fill.kind]
 
 
 def funding_row(payment: Row) -> Row:

@@ -11,6 +11,7 @@ from recorder.venues.simulated import SimulatedFill, SimulatedTransaction, Terms
 _TRANSACTION_TYPES = {
     "funding": "SETTLEMENT",
     "liquidation": "LIQUIDATION",
+    "settlement": "DELIVERY",
     "deposit": "TRANSFER_IN",
     "withdrawal": "TRANSFER_OUT",
 }
@@ -53,7 +54,7 @@ def transaction_row(entry: SimulatedTransaction, fill: SimulatedFill | None) -> 
 
 def instrument_row(terms: Terms) -> Row:
     """An instrument of the public list."""
-    contract = {"linear": "LinearPerpetual", "inverse": "InversePerpetual"}.get(terms.kind)
+    contract = {"linear": "Linear", "inverse": "Inverse"}.get(terms.kind)
     step = {"basePrecision" if terms.kind == "spot" else "qtyStep": text(terms.quantity_step)}
     row: Row = {
         "symbol": terms.symbol,
@@ -63,7 +64,13 @@ def instrument_row(terms: Terms) -> Row:
         "priceFilter": {"tickSize": text(terms.price_tick)},
         "lotSizeFilter": step,
     }
-    return row | ({"contractType": contract, "settleCoin": terms.settle} if contract else {})
+    if terms.kind != "spot":
+        row |= {"settleCoin": terms.settle, "deliveryTime": str(terms.expires_ms)}
+    if contract is not None:
+        row["contractType"] = contract + ("Futures" if terms.expires_ms else "Perpetual")
+    if terms.kind == "option":
+        row["optionsType"] = "Put" if terms.is_put else "Call"
+    return row
 
 
 def _type(entry: SimulatedTransaction) -> str:

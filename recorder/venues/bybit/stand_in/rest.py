@@ -18,7 +18,7 @@ import msgspec
 from recorder.venues.bybit import answers, questions, sign
 from recorder.venues.bybit.portal import PATH
 from recorder.venues.bybit.stand_in import frames, ledger
-from recorder.venues.bybit.words import FUNDING, SETTLEMENT
+from recorder.venues.bybit.words import FUNDING, SETTLEMENT, settle_coin
 from recorder.venues.limits import RateLimit
 from recorder.venues.simulated import Terms
 from recorder.venues.stand_in import AccountQuery, Backend, HttpError, PortalAccess, Reply, Request
@@ -321,7 +321,7 @@ def _is_wanted(row: Mapping[str, Any], asked: Query) -> bool:
 
 def _settles(row: Mapping[str, Any], asked: Query) -> bool:
     coin = asked.get("settleCoin")
-    return coin is None or str(row["symbol"]).endswith(coin)
+    return coin in {None, settle_coin(row["category"], row["symbol"])}
 
 
 def _coins(account: AccountView) -> list[dict[str, object]]:

@@ -11,7 +11,8 @@ from recorder.model import INVERSE, MAKER, TAKER, FillUpdate, Instrument
 from recorder.venues.deribit import answers
 from recorder.venues.deribit.portal import CHANGES, PORTFOLIO, TOPICS
 from recorder.venues.deribit.stand_in import frames
-from recorder.venues.deribit.symbols import described, expires_ms, native, next_expiry, strike_of
+from recorder.venues.deribit.symbols import described, expires_ms, native, strike_of
+from recorder.venues.expiry import in_words, next_day
 from recorder.venues.face import Face, Push
 from recorder.venues.simulated import (
     Event,
@@ -53,7 +54,7 @@ _KINDS: dict[str | None, Kind] = {"spot": "spot", "linear": "linear", "inverse":
 
 def dated_symbols(at_ms: int) -> tuple[str, ...]:
     """Futures of both kinds, and options at and in the money."""
-    date = next_expiry(at_ms)
+    date = in_words(next_day(at_ms))
     return f"BTC-{date}", f"BTC_USDC-{date}", f"BTC-{date}-91000-C", f"BTC-{date}-92000-P", f"BTC_USDC-{date}-91500-C"
 
 
