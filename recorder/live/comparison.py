@@ -111,7 +111,7 @@ class SnapshotComparison:
         # REST may be some seconds behind: the states that count are those from here on.
         with self._engine.connect() as connection:
             held.advance(connection)
-        self._rest.sleep(self._limits.reconcile_settle_s)
+        self._rest.settle()
         _, first = self._compare(sessions, topics, held, to)
         if not first:
             if not (to.failed or to.lost):
@@ -139,7 +139,7 @@ class SnapshotComparison:
 
     def _wait_passed(self, sessions: Sequence[Session], held: CurrentState) -> Passed:
         """Wait until all pushes of the time to settle are in the record; return the states seen until then."""
-        self._rest.sleep(self._limits.reconcile_settle_s)
+        self._rest.settle()
         # The answer to a heartbeat sent now comes after all pushes of that time.
         numbers = [session.beat_soon(self._committed.set) for session in sessions]
         for session, number in zip(sessions, numbers, strict=True):

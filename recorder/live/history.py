@@ -162,6 +162,9 @@ class HistoryRounds:
         round_id = self._rounds.begin(session_id, purpose)
         to = RestRound(round_id, on_completed=self._completed_in(round_id))
         rows = 0
+        if purpose == REGULAR:
+            # There may be states in the answers, which count from the beginning of the round.
+            self._rest.settle()
         try:
             for answer in self._rest.answers(questions, to):
                 rows += len(answer.updates)

@@ -129,7 +129,7 @@ class Reconciler(Thread):
         self._streams: Sequence[Covered] = ()
         self._due: _Due | None = None
         self._regular: _Due | None = None
-        self._rounds = Rounds(account.account_id, run_id, channel, clock, limits.reconcile_settle_s)
+        self._rounds = Rounds(account.account_id, run_id, channel, clock)
         #: The latest state according to the pushes, once there is a snapshot to start from.
         self._held: CurrentState | None = None
         self._backoff = Backoff(RETRY_FIRST_S, RETRY_LAST_S)
@@ -206,13 +206,10 @@ class Reconciler(Thread):
         try:
             with self._engine.connect() as connection:
                 gaps = ended_gaps(connection, self._recorder_id, self._account_id, entry.session_id)
-                settling_s = self._rounds.settling_s(gaps)
-                known = known_orders(connection, gaps, self._held) if gaps and not settling_s else None
+                known = known_orders(connection, gaps, self._held) if gaps else None
         except DriverError as error:
+            # It may be locked; recording does not depend on this.
             self._try_again(entry, f"the record cannot be read: {error.orig}")
-            return
-        if settling_s:
-            self._due = _Due(self._clock.monotonic_s() + settling_s, entry, due.task)
             return
         if known is not None:
             held = self._new_state(entry)
@@ -263,7 +260,6 @@ class Reconciler(Thread):
             if not gaps:
                 return
             known = known_orders(connection, gaps)
-        self._rest.sleep(self._rounds.settling_s(gaps))
         self.retried = tuple(gap.gap_id for gap in gaps)
         log.info("%s: %d gaps to reconcile", self.account.name, len(gaps))
         self._reconcile(session_id, known, CurrentState(self._account_id, session_id, -1), gaps)
@@ -285,6 +281,9 @@ class Reconciler(Thread):
         venue, name = self.account.venue, self.account.name
         log.info("%s: asking the exchange what happened in the gap", name)
         to = RestRound(self._rounds.begin(session_id, RECONCILE))
+        if known.since_ns is not None:
+            # Answers count from the beginning of the round.
+            self._rest.settle()
         questions = venue.questions(
             Purpose.RECONCILE,
             Known(

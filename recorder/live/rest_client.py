@@ -177,6 +177,14 @@ class RestClient:
         self._stopping.wait(wait_s)
         self.check_stop()
 
+    def settle(self) -> None:
+        """Wait until REST, which may be behind the pushes, knows all that has been pushed, and the other way round.
+
+        Raises:
+            Stopping: the run ends.
+        """
+        self.sleep(self._limits.reconcile_settle_s)
+
     def check_stop(self) -> None:
         """Raise `Stopping` if the run ends."""
         if self._stopping.is_set():

@@ -3,11 +3,10 @@
 import secrets
 from collections.abc import Sequence
 
-from recorder.clock import NS_PER_S, Clock
+from recorder.clock import Clock
 from recorder.live.channel import Channel
 from recorder.live.rest_client import RestRound
 from recorder.model import time_ordered_id
-from recorder.read.before_gap import EndedGap
 from recorder.store.entries import LostSubject, ReconciliationBegan, ReconciliationEnded
 
 
@@ -19,24 +18,14 @@ class Rounds:
         run_id: the run.
         channel: to the writer.
         clock: stamps the entries.
-        settle_s: how long REST may be behind the pushes.
     """
 
-    def __init__(self, account_id: int, run_id: int, channel: Channel, clock: Clock, settle_s: float) -> None:
+    def __init__(self, account_id: int, run_id: int, channel: Channel, clock: Clock) -> None:
         self._account_id = account_id
         self._run_id = run_id
         self._channel = channel
         self._clock = clock
-        self._settle_s = settle_s
         self._last_id = 0
-
-    def settling_s(self, gaps: Sequence[EndedGap]) -> float:
-        """How long to wait until REST knows all that happened in gaps, seconds. Of the first one, nothing is asked."""
-        ends_ns = max((gap.ends_ns for gap in gaps if gap.begins_ns is not None), default=None)
-        if ends_ns is None:
-            return 0.0
-        # The clock may have been set back since.
-        return min(max(self._settle_s - (self._clock.wall_ns() - ends_ns) / NS_PER_S, 0.0), self._settle_s)
 
     def begin(self, session_id: int, purpose: str) -> int:
         """Begin a round. Returns its key.

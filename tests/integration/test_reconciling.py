@@ -11,7 +11,7 @@ from recorder.clock import Clock
 from recorder.live.http import HttpClient
 from recorder.model import OrderUpdate
 from recorder.simulator import Simulator, SimulatorOptions
-from recorder.simulator.faults import silent
+from recorder.simulator.faults import lagging, silent
 from recorder.venues.fmex import rest
 from recorder.venues.fmex.reconcile import months_back
 from recorder.venues.rest import Credentials, MakeRequest
@@ -124,6 +124,29 @@ def test_what_happened_in_a_gap_is_restored(folder: Folder) -> None:
         assert quantity == pytest.approx(float(filled[order_id]))
         assert fees == pytest.approx(float(fee[order_id]))
         assert count == len([fill for fill in fills if fill.order_id == order_id])
+
+
+def test_rest_that_is_behind_takes_nothing_back(folder: Folder) -> None:
+    """What was pushed after a gap is newer than what REST says of it, although REST is asked later."""
+    settle_s = 3.0
+    with Simulator(SimulatorOptions(live_clock=True, rate_per_s=100)) as exchange:
+        folder.configure(exchange, limits={"reconcile_settle_s": settle_s, "reconnect_first_s": 0.05})
+        with folder.run("--ack-file", str(folder.ack_file)) as process:
+            process.wait_for("reconciled: a snapshot")
+            with lagging(exchange, settle_s * 0.9):
+                exchange.drop_connections()
+                process.wait_for("asking the exchange what happened in the gap", 2)
+                folder.wait_acknowledged(folder.acknowledged()["frames"] + 100, process)
+                exchange.change(silent=True)
+                process.wait_for("reconciled: restored")
+            wait_until(lambda: [one.payload for one in exchange.sent if one.kind == "push"][-1] in folder.payloads())
+            assert process.stop()[0] == 0, process.errors
+        truth = orders_at_the_exchange(exchange)
+    with recorder.open(f"sqlite:///{folder.database}") as record:
+        orders = {order.order_id: order for order in record.orders()}
+    assert {order_id: one.status for order_id, one in orders.items()} == {
+        order_id: truth[order_id].status for order_id in orders
+    }
 
 
 def test_a_crash_is_reconciled_by_the_next_run(folder: Folder) -> None:
