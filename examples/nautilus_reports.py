@@ -1,6 +1,6 @@
 """Recorded orders and fills as nautilus_trader's reports, and whether their quantities agree.
 
-Run:    recorder demo --folder demo
+Run:    recorder demo --venue bybit --folder demo
         python examples/nautilus_reports.py demo/recorder-*.db
 Needs:  pip install 'exchange-recorder[nautilus]'
 """
@@ -22,6 +22,7 @@ def main(path: str) -> None:
         filled[fill.venue_order_id.value] += fill.last_qty.as_decimal()
     agree = sum(order.filled_qty.as_decimal() == filled[order.venue_order_id.value] for order in orders)
     print(f"{len(orders)} order reports, {len(fills)} fill reports; filled quantities agree for {agree} orders")
+    print(f"instruments: {', '.join(sorted({order.instrument_id.value for order in orders}))}")
     print(orders[-1])
     print(fills[-1])
 

@@ -4,6 +4,7 @@
 """
 
 from collections.abc import Iterable, Mapping
+from itertools import accumulate
 from typing import Any
 
 from recorder.backtest import needed
@@ -35,13 +36,15 @@ def order_latencies(
         clock_offset_ns: how far the venue's clock is ahead of this machine's; see table `heartbeats`.
 
     Returns:
-        In the order of requests, as hftbacktest requires; it may be empty.
+        In the order of requests, which is also that of the venue, because hftbacktest searches by both times: a
+        request counts as sent no earlier than one that the venue processed before. It may be empty.
 
     Raises:
         ConfigurationError: numpy is not installed.
     """
     numpy: Any = needed("numpy", EXTRA)
-    rows: list[tuple[int, int, int, int]] = []
+    #: When the venue processed a request, when that was sent, when its answer came.
+    rows: list[tuple[int, int, int]] = []
     seen: set[tuple[str, str]] = set()
     for update in updates:
         key = update.account, update.order_id
@@ -58,7 +61,9 @@ def order_latencies(
         if answered_ns - made_ns > LATENCY_MAX_NS:
             continue
         if sent_ns is None:
-            rows.append((2 * made_ns - answered_ns, made_ns, answered_ns, 0))
+            rows.append((made_ns, 2 * made_ns - answered_ns, answered_ns))
         elif update.order_id in sent_ns:
-            rows.append((min(sent_ns[update.order_id], made_ns), made_ns, answered_ns, 0))
-    return numpy.array(sorted(rows), dtype=ROW)
+            rows.append((made_ns, min(sent_ns[update.order_id], made_ns), answered_ns))
+    rows.sort()
+    requested = accumulate((request_ns for _, request_ns, _ in rows), max)
+    return numpy.array([(req, made, answer, 0) for req, (made, _, answer) in zip(requested, rows, strict=True)], ROW)

@@ -4,8 +4,9 @@
 and quantities keep their digits, because they are passed as text.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from decimal import Decimal
+from functools import cache
 from typing import Any, NamedTuple
 
 from recorder.backtest import needed
@@ -27,6 +28,7 @@ from recorder.model import (
 from recorder.read.reads import RecordReads
 from recorder.read.records import ALL, Filter
 from recorder.read.scope import labelled_accounts
+from recorder.venues import venue_named
 
 EXTRA = "nautilus"
 
@@ -74,12 +76,12 @@ def order_status_reports(record: RecordReads, wanted: Filter = ALL, *, venue: st
     Args:
         record: a `Record`, or a record as of an instant.
         wanted: which orders.
-        venue: its name in nautilus_trader; None: that of the account's venue, in capitals.
+        venue: its name in nautilus_trader; None: as its adapter for the account's venue calls it.
 
     Raises:
         ConfigurationError: nautilus_trader is not installed.
     """
-    package, names = _package(), _venue_names(record, venue)
+    package, names = _package(), _names(record, venue)
     enums = package.enums
     for order in record.orders(wanted):
         if order.symbol is None or order.side is None or not order.quantity or order.status is None:
@@ -88,10 +90,10 @@ def order_status_reports(record: RecordReads, wanted: Filter = ALL, *, venue: st
         changed_ms = order.event_ms if order.updated_ms is None else order.updated_ms
         # A time in force until a date needs the date, which the record does not have.
         in_force = "GTC" if order.time_in_force in {None, GTD} else str(order.time_in_force).upper()
-        name = names[order.account]
+        instrument_id = package.identifiers.InstrumentId.from_str(names(order.account, order.market, order.symbol))
         yield package.reports.OrderStatusReport(
-            account_id=_account(package, order.account, name),
-            instrument_id=_instrument(package, order.symbol, name),
+            account_id=_account(package, order.account, instrument_id),
+            instrument_id=instrument_id,
             venue_order_id=package.identifiers.VenueOrderId(order.order_id),
             client_order_id=_client_order(package, order.client_order_id),
             order_side=enums.OrderSide[order.side.upper()],
@@ -122,22 +124,22 @@ def fill_reports(record: RecordReads, wanted: Filter = ALL, *, venue: str | None
     Args:
         record: a `Record`, or a record as of an instant.
         wanted: which fills.
-        venue: its name in nautilus_trader; None: that of the account's venue, in capitals.
+        venue: its name in nautilus_trader; None: as its adapter for the account's venue calls it.
 
     Raises:
         ConfigurationError: nautilus_trader is not installed.
     """
-    package, names = _package(), _venue_names(record, venue)
+    package, names = _package(), _names(record, venue)
     for fill in record.fills(wanted):
         if fill.symbol is None or fill.side is None or fill.price is None or not fill.quantity:
             continue
         fee = Decimal(0) if fill.fee is None or fill.fee_currency is None else fill.fee
         side = "NO_LIQUIDITY_SIDE" if fill.liquidity == UNKNOWN else fill.liquidity.upper()
         frame = f"{fill.session_id:x}-{fill.seq}-{fill.item}"
-        name = names[fill.account]
+        instrument_id = package.identifiers.InstrumentId.from_str(names(fill.account, fill.market, fill.symbol))
         yield package.reports.FillReport(
-            account_id=_account(package, fill.account, name),
-            instrument_id=_instrument(package, fill.symbol, name),
+            account_id=_account(package, fill.account, instrument_id),
+            instrument_id=instrument_id,
             venue_order_id=package.identifiers.VenueOrderId(fill.order_id or frame),
             client_order_id=_client_order(package, fill.client_order_id),
             trade_id=package.identifiers.TradeId(fill.trade_id or frame),
@@ -153,22 +155,26 @@ def fill_reports(record: RecordReads, wanted: Filter = ALL, *, venue: str | None
         )
 
 
-def _venue_names(record: RecordReads, venue: str | None) -> dict[str, str]:
-    """Account → its venue's name in nautilus_trader."""
+def _names(record: RecordReads, venue: str | None) -> Callable[[str, str | None, str], str]:
+    """Account, market and symbol → the instrument's id in nautilus_trader, as text."""
+    instrument_of = record.instrument_of()
     with record.reading() as connection:
-        return {one.label: venue or one.venue.upper() for one in labelled_accounts(connection)}
+        venues = {one.label: one.venue for one in labelled_accounts(connection)}
+
+    @cache
+    def name(account: str, market: str | None, symbol: str) -> str:
+        found = venue_named(venues[account]).nautilus_id(instrument_of(account, market, symbol))
+        return found if venue is None else f"{found.rpartition('.')[0]}.{venue}"
+
+    return name
 
 
-def _account(package: _Package, account: str, venue: str) -> Any:
-    return package.identifiers.AccountId(f"{venue}-{account}")
+def _account(package: _Package, account: str, instrument_id: Any) -> Any:
+    return package.identifiers.AccountId(f"{instrument_id.venue.value}-{account}")
 
 
 def _client_order(package: _Package, client_order_id: str | None) -> Any:
     return None if client_order_id is None else package.identifiers.ClientOrderId(client_order_id)
-
-
-def _instrument(package: _Package, symbol: str, venue: str) -> Any:
-    return package.identifiers.InstrumentId.from_str(f"{symbol}.{venue}")
 
 
 def _quantity(package: _Package, value: Decimal) -> Any:

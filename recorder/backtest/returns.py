@@ -10,9 +10,10 @@ from itertools import pairwise
 from typing import Any
 
 from recorder.backtest import needed
-from recorder.clock import NS_PER_S
+from recorder.clock import NS_PER_MS, NS_PER_S
 from recorder.errors import ConfigurationError
 from recorder.read.records import Balance
+from recorder.read.transactions import Transaction
 from recorder.venues.base import EXACT
 
 EXTRA = "tearsheet"
@@ -20,6 +21,8 @@ DAY_S = 86_400
 #: A return needs the balance of the day before, and a tear sheet at least two returns.
 TEAR_SHEET_DAYS_MIN = 3
 _ZERO = Decimal(0)
+#: Types of transactions that are no gain and no loss.
+_TRANSFERS = frozenset(("deposit", "withdrawal", "transfer"))
 
 
 def daily_totals(history: Iterable[Balance], currency: str) -> dict[datetime, Decimal]:
@@ -39,7 +42,7 @@ def daily_totals(history: Iterable[Balance], currency: str) -> dict[datetime, De
     for one in history:
         if one.currency != currency or one.balance is None:
             continue
-        day = datetime.fromtimestamp(one.received_ns // NS_PER_S // DAY_S * DAY_S, UTC)
+        day = _day(one.received_ns)
         if last is not None:
             _fill_up(totals, last, day)
         wallets[one.wallet] = one.balance
@@ -55,6 +58,28 @@ def _fill_up(totals: dict[datetime, Decimal], last: tuple[datetime, Decimal], un
     day, total = last
     while (day := day + timedelta(days=1)) < until:
         totals[day] = total
+
+
+def daily_transfers(moved: Iterable[Transaction], currency: str) -> dict[datetime, Decimal]:
+    """What came to the account less what left it, by UTC day, as far as the venue's ledger is recorded.
+
+    Args:
+        moved: every transaction of one account.
+        currency: of the amounts.
+
+    Returns:
+        Midnight at the beginning of the day, UTC → deposits less withdrawals, with transfers.
+    """
+    sums: dict[datetime, Decimal] = {}
+    for one in moved:
+        if one.currency == currency and one.amount is not None and one.type in _TRANSFERS:
+            day = _day(one.at_ms * NS_PER_MS)
+            sums[day] = EXACT.add(sums.get(day, _ZERO), one.amount)
+    return sums
+
+
+def _day(at_ns: int) -> datetime:
+    return datetime.fromtimestamp(at_ns // NS_PER_S // DAY_S * DAY_S, UTC)
 
 
 def require_days(totals: Mapping[datetime, Decimal]) -> None:

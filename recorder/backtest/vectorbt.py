@@ -3,126 +3,31 @@
 `pip install 'exchange-recorder[vectorbt]'`. vectorbt computes in floats; the record itself stays exact.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from decimal import Decimal
-from typing import Any, NamedTuple
+from typing import Any
 
 from recorder.backtest import needed
-from recorder.clock import NS_PER_MS
-from recorder.model import BUY, SELL
-from recorder.read.fills import DERIVED
-from recorder.read.record import ALL, Filter, Record
-from recorder.read.records import Fill, Position
-from recorder.read.trips import Terms
+from recorder.model import BUY, INVERSE, Instrument
+from recorder.read.records import Fill
 from recorder.venues.base import EXACT
 
 EXTRA = "vectorbt"
-_ZERO = Decimal(0)
 
 
-class History(NamedTuple):
-    """A position between its first and its last recorded state."""
-
-    first: Position
-    last: Position
-    #: What happened in between; before that, the quantity held at the first state as one fill at its entry price.
-    fills: list[Fill]
-    #: Of the contract: whether it is inverse, and its size.
-    terms: Terms
-
-    @property
-    def held(self) -> Decimal:
-        """The quantity held at the end; negative if short."""
-        return self.last.quantity or _ZERO
-
-    @property
-    def realized_pnl(self) -> Decimal | None:
-        """PnL realized in between, net of fees, as the venue reports it; None if it does not."""
-        if self.first.realized_pnl is None or self.last.realized_pnl is None:
-            return None
-        return EXACT.subtract(self.last.realized_pnl, self.first.realized_pnl)
-
-
-def history(record: Record, wanted: Filter = ALL) -> History | None:
-    """The history of one position; None if no state of it was recorded.
-
-    A record rarely begins with an empty position or ends right after a position update. So the fills are those after
-    the first recorded state, up to the last: in the connection that pushed a state, those of earlier or later frames;
-    otherwise, those executed earlier or later by the venue's clock.
-
-    Args:
-        record: the record.
-        wanted: must leave one account and one symbol. Without a symbol, that of the account's last state is taken; in
-            hedge mode, the side of that state.
-    """
-    states = [state for state in record.position_history(wanted, as_it_happened=True) if state.quantity is not None]
-    if not states:
-        return None
-    last = states[-1]
-    first = next(state for state in states if _position(state) == _position(last))
-    asked_ns = {one.reconciliation_id: one.began_ns for one in record.rounds()}
-    fills = [_opening(first)] if first.quantity else []
-    fills += [
-        fill
-        for fill in record.fills(wanted._replace(account=last.account, symbol=last.symbol))
-        if (fill.market, fill.position_side) == (last.market, last.position_side)
-        and not _is_in(fill, first, asked_ns)
-        and _is_in(fill, last, asked_ns)
-    ]
-    return History(first, last, fills, record.terms()(last.account, last.market, last.symbol))
-
-
-def _position(state: Position) -> tuple[str | None, ...]:
-    return state.account, state.market, state.symbol, state.position_side
-
-
-def _is_in(fill: Fill, state: Position, asked_ns: dict[int, int]) -> bool:
-    """Whether a state of a position includes a fill."""
-    if fill.session_id == state.session_id and fill.origin == DERIVED:
-        return fill.seq < state.seq
-    known_ms = asked_ns.get(state.session_id, state.received_ns) // NS_PER_MS
-    return fill.at_ms <= (known_ms if state.event_ms is None else state.event_ms)
-
-
-def _opening(state: Position) -> Fill:
-    quantity = state.quantity or _ZERO
-    return Fill(
-        account=state.account,
-        received_ns=state.received_ns,
-        event_ms=state.event_ms,
-        trade_id=None,
-        order_id=None,
-        client_order_id=None,
-        market=state.market,
-        symbol=state.symbol,
-        side=BUY if quantity > 0 else SELL,
-        position_side=state.position_side,
-        order_type=None,
-        price=state.entry_price,
-        quantity=quantity.copy_abs(),
-        fee=_ZERO,
-        fee_currency=None,
-        realized_pnl=None,
-        kind=None,
-        executed_ms=None,
-        price_is_estimate=False,
-        origin=DERIVED,
-        session_id=state.session_id,
-        seq=state.seq,
-        item=state.item,
-    )
-
-
-def orders(fills: Iterable[Fill], terms: Terms) -> Any:
+def orders(fills: Iterable[Fill], instrument: Instrument) -> Any:
     """One row per fill, in the order given, with the arguments of `Portfolio.from_orders`.
 
     vectorbt only knows linear instruments. An inverse contract pays in the coin it is quoted against, so being long BTC
     is being short USD: the asset becomes the USD, at a price of ``1 / price`` BTC, and sizes change their sign. Cash,
     fees and profit are then in BTC, as on the exchange. A contract's size is multiplied into the sizes.
 
+    A fee that a spot market takes from the coin that was bought makes the size smaller, and counts with its value at
+    the price of the fill. Fees in any other currency are left out; see `other_fees`.
+
     Args:
-        fills: of one account and one symbol, such as `History.fills`.
-        terms: of its contract, such as `History.terms`.
+        fills: of one account and one instrument, such as `History.fills`.
+        instrument: what the symbol means, such as `History.instrument`.
 
     Returns:
         Columns `size` (positive: bought), `price`, `fixed_fees` (negative: a rebate); index: time of receipt, UTC.
@@ -131,28 +36,54 @@ def orders(fills: Iterable[Fill], terms: Terms) -> Any:
         ConfigurationError: pandas is not installed.
     """
     pandas: Any = needed("pandas", EXTRA)
-    rows = [_row(fill, terms) for fill in fills]
+    rows = [_row(fill, instrument) for fill in fills]
     index = pandas.DatetimeIndex([row[0] for row in rows], tz="UTC", name="received")
     return pandas.DataFrame(
         [row[1:] for row in rows], index=index, columns=["size", "price", "fixed_fees"], dtype=float
     )
 
 
-def _row(fill: Fill, terms: Terms) -> tuple[int, float, float, float]:
+def _row(fill: Fill, instrument: Instrument) -> tuple[int, float, float, float]:
     if not fill.price:
         return fill.received_ns, 0.0, float("nan"), 0.0  # a fee that changed without a fill: nothing to buy
-    size = float(EXACT.multiply(fill.quantity, terms.contract_size)) * (1 if fill.side == BUY else -1)
-    price = float(fill.price)
-    fee = 0.0 if fill.fee is None else float(fill.fee)
-    return (fill.received_ns, -size, 1 / price, fee) if terms.is_inverse else (fill.received_ns, size, price, fee)
+    quantity, fee = fill.quantity if fill.side == BUY else fill.quantity.copy_negate(), fill.fee or Decimal(0)
+    if _is_in_base(fill, instrument):
+        quantity, fee = EXACT.subtract(quantity, fee), EXACT.multiply(fee, fill.price)
+    elif not _is_in_cash(fill, instrument):
+        fee = Decimal(0)
+    size, price = float(EXACT.multiply(quantity, _size(instrument))), float(fill.price)
+    if instrument.kind == INVERSE:
+        return fill.received_ns, -size, 1 / price, float(fee)
+    return fill.received_ns, size, price, float(fee)
 
 
-def portfolio(fills: Iterable[Fill], terms: Terms, *, cash: float | None = None) -> Any:
+def _size(instrument: Instrument) -> Decimal:
+    return Decimal(instrument.contract_size or 1)
+
+
+def _is_in_base(fill: Fill, instrument: Instrument) -> bool:
+    return instrument.kind == "spot" and fill.fee_currency is not None and fill.fee_currency == instrument.base
+
+
+def _is_in_cash(fill: Fill, instrument: Instrument) -> bool:
+    return fill.fee_currency in {None, instrument.settle or instrument.quote}
+
+
+def other_fees(fills: Iterable[Fill], instrument: Instrument) -> Mapping[str, Decimal]:
+    """The fees that the portfolio leaves out because they were paid in a third currency: their sums by currency."""
+    sums: dict[str, Decimal] = {}
+    for fill in fills:
+        if fill.fee and fill.fee_currency and not (_is_in_base(fill, instrument) or _is_in_cash(fill, instrument)):
+            sums[fill.fee_currency] = EXACT.add(sums.get(fill.fee_currency, Decimal(0)), fill.fee)
+    return sums
+
+
+def portfolio(fills: Iterable[Fill], instrument: Instrument, *, cash: float | None = None) -> Any:
     """The `vectorbt.Portfolio` of recorded fills, each at its own price and fee.
 
     Args:
-        fills: of one account and one symbol, such as `History.fills`.
-        terms: of its contract, such as `History.terms`.
+        fills: of one account and one instrument, such as `History.fills`.
+        instrument: what the symbol means, such as `History.instrument`.
         cash: initial cash, in the currency of the fees. None: as much as is needed, because vectorbt knows no margin
             and a contract costs a fraction of its value.
 
@@ -161,7 +92,7 @@ def portfolio(fills: Iterable[Fill], terms: Terms, *, cash: float | None = None)
         vectorbt's RejectedOrderError: `cash` does not suffice.
     """
     vectorbt: Any = needed("vectorbt", EXTRA)
-    rows = orders(fills, terms).query("size != 0")
+    rows = orders(fills, instrument).query("size != 0")
     return vectorbt.Portfolio.from_orders(
         rows["price"],
         size=rows["size"],
@@ -174,10 +105,10 @@ def portfolio(fills: Iterable[Fill], terms: Terms, *, cash: float | None = None)
     )
 
 
-def held(portfolio: Any, terms: Terms) -> float:
+def held(portfolio: Any, instrument: Instrument) -> float:
     """The quantity held at the end; negative if short."""
-    assets = float(portfolio.assets().iloc[-1]) / float(terms.contract_size)
-    return -assets if terms.is_inverse else assets
+    assets = float(portfolio.assets().iloc[-1]) / float(_size(instrument))
+    return -assets if instrument.kind == INVERSE else assets
 
 
 def realized_pnl(portfolio: Any) -> float:

@@ -1,6 +1,6 @@
 """What the symbols of an account mean: the projection `contracts`, by which quantities are converted into money."""
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence, Set
 from decimal import Decimal
 from functools import cache
 from typing import Any
@@ -20,6 +20,9 @@ from recorder.store.projection_tables import contracts, current_states, order_st
 from recorder.store.schema import instruments, order_updates, position_updates
 from recorder.venues import find_venue
 from recorder.venues.rest import Traded
+
+#: Account, market and symbol → what it means.
+InstrumentOf = Callable[[str, str | None, str], model.Instrument]
 
 #: Market and symbol; the market is empty if the venue sends none.
 Symbol = tuple[str, str]
@@ -145,13 +148,29 @@ def settle_currencies(connection: Connection, account: LabelledAccount, symbols:
     return {of: settle for of, settle in found.items() if settle}
 
 
-def terms_by(connection: Connection, wanted: Filter) -> TermsOf:
-    """The terms of contracts: as the venue sent them last, or else as it documents them."""
+def instruments_by(connection: Connection, wanted: Filter) -> InstrumentOf:
+    """What symbols mean: as the venue sent it last, or else as it documents it."""
     accounts = {one.label: one for one in labelled_accounts(connection)}
     sent = {(one.account, one.market, one.symbol): one for one in described(connection, wanted)}
 
+    def instrument_of(account: str, market: str | None, symbol: str) -> model.Instrument:
+        one = sent.get((account, market, symbol))
+        if one is None:
+            documented = _documented(accounts[account], market, symbol)
+            return model.Instrument(None, 0, market, symbol) if documented is None else documented
+        numbers = (one.contract_size, one.price_tick, one.quantity_step)
+        digits = (None if number is None else str(number) for number in numbers)
+        return model.Instrument(None, 0, market, symbol, one.kind, one.base, one.quote, one.settle, *digits)
+
+    return instrument_of
+
+
+def terms_by(connection: Connection, wanted: Filter) -> TermsOf:
+    """The terms of contracts: as the venue sent them last, or else as it documents them."""
+    instrument_of = instruments_by(connection, wanted)
+
     def terms_of(account: str, market: str | None, symbol: str) -> Terms:
-        one: Any = sent.get((account, market, symbol)) or _documented(accounts[account], market, symbol)
-        return Terms() if one is None else terms(one.kind, one.contract_size)
+        one = instrument_of(account, market, symbol)
+        return terms(one.kind, one.contract_size)
 
     return terms_of

@@ -18,7 +18,7 @@ from recorder.clock import NS_PER_MS
 from recorder.model import FINAL_STATUSES
 from recorder.read import current, periods, queries
 from recorder.read import timeline as timelines
-from recorder.read.contracts import terms_by
+from recorder.read.contracts import InstrumentOf, instruments_by
 from recorder.read.coverage import coverage_by_recorder, touches, whole_gaps
 from recorder.read.projections import NEVER_NS, complete_orders
 from recorder.read.queries import Closed
@@ -28,7 +28,7 @@ from recorder.read.scope import labelled_accounts
 from recorder.read.sums import Calendar, Fees, Funding, Pnl
 from recorder.read.tail import states_now
 from recorder.read.timeline import TimelineEvent
-from recorder.read.trips import TermsOf, Trip
+from recorder.read.trips import Trip
 from recorder.store.schema import account_updates, order_updates, position_updates
 from recorder.store.state_index import latest
 from recorder.venues import find_venue
@@ -210,10 +210,10 @@ class RecordReads(ABC):
         states = orders, self.position_history(wanted), self.balance_history(wanted)
         return timelines.timeline(*states, others, {one.reconciliation_id for one in self.rounds()})
 
-    def terms(self) -> TermsOf:
-        """The terms of contracts: as the venue sent them last, or else as it documents them."""
+    def instrument_of(self) -> InstrumentOf:
+        """What a symbol of an account means: as the venue sent it last, or else as it documents it."""
         with self.reading() as connection:
-            return terms_by(connection, self._limited(ALL))
+            return instruments_by(connection, self._limited(ALL))
 
     @property
     def _until_ns(self) -> int | None:

@@ -366,6 +366,10 @@ class Venue(Protocol):
     #: How its amounts enter the books.
     accounting: Accounting
 
+    def nautilus_id(self, instrument: Instrument, /) -> str:
+        """An instrument's id in nautilus_trader, by the conventions of its adapters: `BTC-PERPETUAL.DERIBIT`."""
+        return f"{instrument.symbol}.{self.name.upper()}"
+
     #: The SQL views of its channels, under its own field names.
     views: tuple[View, ...] = ()
 

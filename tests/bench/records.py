@@ -44,6 +44,7 @@ def write_record(
     *,
     venue_name: str = DEFAULT_VENUE,
     per_batch: int = PER_BATCH,
+    step_ns: int = STEP_NS,
 ) -> str:
     """Write a record.
 
@@ -53,6 +54,7 @@ def write_record(
         sessions: how many there are.
         venue_name: of the frames.
         per_batch: frames in a batch.
+        step_ns: from one frame to the next, ns.
 
     Returns:
         Its address.
@@ -62,13 +64,19 @@ def write_record(
     migrate.require_usable(engine)
     # Opening a connection costs more than a small batch.
     with engine.connect() as connection:
-        _write(connection, url, recorded, sessions, venue_name, per_batch)
+        _write(connection, url, recorded, sessions, venue_name, per_batch, step_ns)
     engine.dispose()
     return url
 
 
 def _write(
-    connection: Connection, url: str, recorded: Sequence[Recorded], sessions: int, venue_name: str, per_batch: int
+    connection: Connection,
+    url: str,
+    recorded: Sequence[Recorded],
+    sessions: int,
+    venue_name: str,
+    per_batch: int,
+    step_ns: int,
 ) -> None:
     now_ns = time.time_ns()
     key = recorded[0].frame.account_id
@@ -80,8 +88,8 @@ def _write(
     first_id = recorded[0].frame.session_id
     for place in range(sessions):
         session_id = first_id + place
-        began_ns = now_ns + (place + 1) * len(recorded) * STEP_NS
-        last_ns = began_ns + (len(recorded) - 1) * STEP_NS
+        began_ns = now_ns + (place + 1) * len(recorded) * step_ns
+        last_ns = began_ns + (len(recorded) - 1) * step_ns
         opened = SessionOpened(key, session_id, run.run_id, "wss://x", ("account",), began_ns)
         ended = SessionEnded(key, session_id, last_ns, "stopped", "", False, len(recorded) - 1, last_ns)
         for start in range(0, len(recorded), per_batch):
@@ -89,7 +97,7 @@ def _write(
             batch = Batch(run.recorder_id, run.run_id, number, seal)
             batch.entries += [opened] if start == 0 else []
             for seq, (frame, updates) in enumerate(recorded[start : start + per_batch], start):
-                received_ns = began_ns + seq * STEP_NS
+                received_ns = began_ns + seq * step_ns
                 batch.add(frame._replace(session_id=session_id, received_ns=received_ns), updates)
             batch.entries += [ended] if start + per_batch >= len(recorded) else []
             with connection.begin():

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from recorder.model import Instrument
 from recorder.venues.base import Environment, Stream, Venue
 from recorder.venues.binance import answers, decode, portal, questions, sign, verdicts
 from recorder.venues.binance.accounting import BinanceAccounting
@@ -60,6 +61,11 @@ class Binance(Venue):
     def push_session(self, stream: Stream, _login: Login, _token: Token | None) -> portal.BinanceSession:
         """The protocol of the private socket."""
         return portal.BinanceSession(stream.topics)
+
+    def nautilus_id(self, instrument: Instrument) -> str:
+        """`BTCUSDT-PERP.BINANCE`; `BTCUSDT_260925` and `BTCUSD_PERP` as they are."""
+        suffix = "" if "_" in instrument.symbol else "-PERP"
+        return f"{instrument.symbol}{suffix}.BINANCE"
 
     # Last: the name hides the module.
     decode = staticmethod(decode.decode)

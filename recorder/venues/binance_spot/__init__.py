@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from recorder.model import Instrument
 from recorder.venues.base import Environment, Stream, Venue
 from recorder.venues.binance_spot import answers, decode, portal, questions, sign
 from recorder.venues.binance_spot.accounting import BinanceSpotAccounting
@@ -50,6 +51,10 @@ class BinanceSpot(Venue):
     def push_session(self, stream: Stream, login: Login, _token: Token | None) -> portal.BinanceSpotSession:
         """The protocol of the WebSocket API."""
         return portal.BinanceSpotSession(stream.topics, login.credentials)
+
+    def nautilus_id(self, instrument: Instrument) -> str:
+        """`BTCUSDT.BINANCE`: futures and spot are one venue."""
+        return f"{instrument.symbol}.BINANCE"
 
     # Last: the name hides the module.
     decode = staticmethod(decode.decode)

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from recorder.model import Instrument
 from recorder.venues.base import Environment, Stream, Venue
 from recorder.venues.bitget import answers, decode, portal, questions, sign
 from recorder.venues.bitget.accounting import BitgetAccounting
@@ -50,6 +51,11 @@ class Bitget(Venue):
     def push_session(self, stream: Stream, login: Login, _token: Token | None) -> portal.BitgetSession:
         """The protocol of the private socket."""
         return portal.BitgetSession(stream.topics, login.credentials)
+
+    def nautilus_id(self, instrument: Instrument) -> str:
+        """`BTCUSDT-PERP.BITGET`; `BTCUSDT.BITGET` on spot; a dated contract as it is."""
+        is_perpetual = instrument.kind != "spot" and not instrument.symbol[-1:].isdigit()
+        return f"{instrument.symbol}{'-PERP' if is_perpetual else ''}.BITGET"
 
     # Last: the name hides the module.
     decode = staticmethod(decode.decode)

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from recorder.model import Instrument
 from recorder.venues.base import Environment, Stream, Venue
 from recorder.venues.bybit import answers, decode, portal, questions, sign
 from recorder.venues.bybit.accounting import BybitAccounting
@@ -46,6 +47,11 @@ class Bybit(Venue):
     def push_session(self, stream: Stream, login: Login, _token: Token | None) -> portal.BybitSession:
         """The protocol of the private stream."""
         return portal.BybitSession(stream.topics, login.credentials)
+
+    def nautilus_id(self, instrument: Instrument) -> str:
+        """The category is part of it: `BTCUSDT-LINEAR.BYBIT`, `BTCUSDT-SPOT.BYBIT`."""
+        suffix = "" if instrument.market is None else f"-{instrument.market.upper()}"
+        return f"{instrument.symbol}{suffix}.BYBIT"
 
     # Last: the name hides the module.
     decode = staticmethod(decode.decode)

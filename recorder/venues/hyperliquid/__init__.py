@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from recorder.model import Instrument
 from recorder.venues.base import Environment, Stream, Venue
 from recorder.venues.hyperliquid import decode, portal, questions, rest
 from recorder.venues.hyperliquid.accounting import HyperliquidAccounting
@@ -45,6 +46,15 @@ class Hyperliquid(Venue):
     def push_session(self, stream: Stream, login: Login, _token: Token | None) -> portal.HyperliquidSession:
         """The protocol of the socket."""
         return portal.HyperliquidSession(stream.topics, login.credentials["address"])
+
+    def nautilus_id(self, instrument: Instrument) -> str:
+        """`BTC-USD-PERP.HYPERLIQUID`; of a spot pair its coins, where the record says them: `HYPE-USDC-SPOT`."""
+        symbol = instrument.symbol
+        if instrument.kind == "spot" and instrument.base and instrument.quote:
+            symbol = f"{instrument.base}-{instrument.quote}-SPOT"
+        elif instrument.kind == "linear":
+            symbol += "-USD-PERP"
+        return f"{symbol}.HYPERLIQUID"
 
     # Last: the name hides the module.
     decode = staticmethod(decode.decode)

@@ -1,13 +1,21 @@
-"""vectorbt gets exactly the fills between two recorded states of a position."""
+"""A history has exactly the fills between two reported states of a position, or of a balance on a spot market."""
 
 from decimal import Decimal
+from itertools import islice
 from pathlib import Path
 
-from recorder.backtest.vectorbt import history
-from recorder.read.records import Fill
-from recorder.read.trips import Terms
+import pytest
+
+from recorder.backtest.history import history
+from recorder.model import INVERSE
+from recorder.read.record import Record
+from recorder.read.records import Fill, Filter
+from recorder.read.trips import change
+from recorder.simulator.exchange import Exchange
 from recorder.store.entries import ReconciliationBegan, ReconciliationEnded
+from recorder.venues import venue_named
 from recorder.venues.fmex import rest
+from tests.bench.records import recorded_of, write_record
 from tests.made import ACCOUNT, NOON_NS, RUN, SESSION, answered
 from tests.unit.read.desk import Desk
 
@@ -57,8 +65,9 @@ class Trader:
         self.desk.engine.dispose()
         assert found is not None
         assert sum(fill.quantity for fill in found.fills) == -found.held
-        assert found.terms == Terms(is_inverse=True)
-        assert found.realized_pnl == (found.held - (found.first.quantity or 0)) * Decimal("1e-9")
+        assert found.instrument.kind == INVERSE
+        before = -sum(fill.quantity for fill in found.fills if fill.order_id is None)
+        assert found.realized_pnl == (found.held - before) * Decimal("1e-9")
         return found.held, found.fills
 
     def _order(self, filled: int) -> str:
@@ -98,3 +107,55 @@ def test_without_a_state_there_is_no_history(tmp_path: Path) -> None:
     with desk.open() as record:
         assert history(record) is None
     desk.engine.dispose()
+
+
+@pytest.fixture(scope="module")
+def records(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """Venue → the address of a record of some hundred pushes of its stand-in."""
+    found = {}
+    for venue in ("bybit", "okx", "kraken", "binance_spot", "hyperliquid"):
+        key = venue_named(venue).stand_in.default_account[0]
+        pushes = [payload for _, payload in islice(Exchange(1, venue=venue, key=key), 900)]
+        file = tmp_path_factory.mktemp(venue) / "recorder.db"
+        found[venue] = write_record(file, recorded_of(pushes, venue), 1, venue_name=venue)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("venue", "symbol", "market", "kind"),
+    [
+        ("bybit", "BTCUSDT", "linear", "linear"),
+        ("bybit", "BTCUSD", None, "inverse"),
+        ("bybit", "BTCUSDT", "spot", "spot"),
+        ("okx", "BTC-USDT-SWAP", None, "linear"),
+        ("okx", "BTC-USD-SWAP", None, "inverse"),
+        ("okx", "BTC-USDT", None, "spot"),
+        ("kraken", "ETH/EUR", None, "spot"),
+        ("binance_spot", "BTCUSDT", None, "spot"),
+        ("hyperliquid", "BTC", None, "linear"),
+    ],
+)
+def test_the_fills_lead_to_what_is_held(
+    records: dict[str, str], venue: str, symbol: str, market: str | None, kind: str
+) -> None:
+    with Record(records[venue]) as record:
+        found = history(record, Filter(symbol=symbol), market=market)
+        fills = [one for one in record.fills(Filter(symbol=symbol)) if market in {None, one.market}]
+        balances = {one.currency: one.balance for one in record.balances()}
+        held = {(one.symbol, one.market): one.quantity for one in record.positions() if one.position_side is None}
+    assert found is not None
+    assert found.instrument.kind == kind
+    own = [one for one in found.fills if one.order_id is not None]
+    assert len(fills) * 0.8 < len(own) <= len(fills)
+    total = sum(map(change, found.fills), Decimal(0))
+    if kind == "spot":
+        # A fee in the coin that was bought is not received.
+        total -= sum(one.fee or Decimal(0) for one in own if one.fee_currency == found.instrument.base)
+        assert len(found.fills) > len(own), "what was held before, and what else moved the balance"
+        assert found.held == balances[str(found.instrument.base)]
+        assert found.realized_pnl is None
+    else:
+        assert found.held == held[symbol, found.instrument.market]
+        assert found.realized_pnl == sum((one.realized_pnl or 0) - (one.fee or 0) for one in own)
+    assert total == found.held
+    assert all(one.price for one in found.fills)
