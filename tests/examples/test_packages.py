@@ -2,6 +2,7 @@
 
 import os
 import re
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable
@@ -212,16 +213,26 @@ def test_the_tear_sheet_is_of_the_recorded_days(tmp_path: Path) -> None:
 def test_the_tear_sheet_of_a_spot_account_leaves_deposits_out(tmp_path: Path) -> None:
     venue, hour_ns = "binance_spot", 3_600 * 10**9
     key = venue_named(venue).stand_in.default_account[0]
-    pushes = [payload for _, payload in islice(Exchange(1, venue=venue, key=key), 800)]
+    pushes = [payload for _, payload in islice(Exchange(1, venue=venue, key=key), PUSHES)]
     file = tmp_path / "recorder.db"
     url = write_record(file, recorded_of(pushes, venue), 1, venue_name=venue, step_ns=hour_ns)
+    with sqlite3.connect(file) as database_file:  # the simulated clock went on by some seconds only
+        database_file.execute("UPDATE transactions SET occurred_ms = received_ns / 1000000")
+    database_file.close()
     with recorder.open(url) as record:
         own = [one for one in record.balance_history() if one.currency == "USDT" and one.balance is not None]
-        deposits = [one for one in record.transactions() if one.currency == "USDT" and one.type == "deposit"]
+        deposits = [one for one in record.transactions() if one.currency == "USDT" and one.type == "transfer"]
     assert deposits, "there is one to leave out"
-    days = {one.received_ns // DAY_NS: one.balance for one in own}
+    ends = {one.received_ns // DAY_NS: one.balance or Decimal(0) for one in own}
+    grown, first = Decimal(1), min(ends)
+    for day in range(first + 1, max(ends) + 1):
+        ends.setdefault(day, ends[day - 1])
+        came = sum((one.amount or Decimal(0) for one in deposits if one.at_ms * 10**6 // DAY_NS == day), Decimal(0))
+        grown *= (ends[day] - came) / ends[day - 1]
     printed = _run("tear_sheet", file, "USDT", "sheet.html", folder=tmp_path)
-    assert printed.startswith(f"{max(days) - min(days)} days, ")
+    assert printed.startswith(f"{max(ends) - first} days, {grown - 1:.4%} in all")
+    with_deposits = ends[max(ends)] / ends[first]
+    assert abs(with_deposits - grown) > Decimal("0.01"), "deposits would be seen as gains"
     assert "Recorded account, USDT" in (tmp_path / "sheet.html").read_text()
 
 

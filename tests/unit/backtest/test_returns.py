@@ -5,9 +5,10 @@ from decimal import Decimal
 
 import pytest
 
-from recorder.backtest.returns import daily_totals, require_days
+from recorder.backtest.returns import daily_totals, daily_transfers, require_days
 from recorder.errors import ConfigurationError
 from recorder.read.records import Balance
+from recorder.read.transactions import Transaction
 
 DAY_NS = 86_400 * 10**9
 FIRST = datetime(2020, 2, 3, tzinfo=UTC)
@@ -38,6 +39,25 @@ def test_the_last_balance_of_each_day_counts_and_a_day_without_one_keeps_it() ->
 def test_wallets_are_added_up() -> None:
     balances = [balance(0.1, "1", wallet="spot"), balance(0.2, "5", wallet="futures"), balance(1.1, "3", wallet="spot")]
     assert daily_totals(balances, "BTC") == {FIRST: Decimal(6), FIRST.replace(day=4): Decimal(8)}
+
+
+def test_deposits_withdrawals_and_transfers_are_no_gains() -> None:
+    def moved(day: float, kind: str, amount: str, currency: str = "BTC") -> Transaction:
+        fields = dict.fromkeys(Transaction._fields) | {"account": "main", "currency": currency, "type": kind}
+        fields |= {"at_ms": int(FIRST.timestamp()) * 1000 + int(day * 86_400_000), "amount": Decimal(amount)}
+        return Transaction(**fields)  # type: ignore[arg-type]
+
+    found = daily_transfers(
+        [
+            moved(0.1, "deposit", "3"),
+            moved(0.2, "funding", "9"),
+            moved(0.9, "withdrawal", "-1.000000000000000001"),
+            moved(0.95, "deposit", "7", "USDT"),
+            moved(2.5, "transfer", "-4"),
+        ],
+        "BTC",
+    )
+    assert found == {FIRST: Decimal("1.999999999999999999"), FIRST.replace(day=5): Decimal(-4)}
 
 
 def test_no_balances_make_no_days() -> None:
