@@ -37,7 +37,7 @@ ENTRY_POINTS = {
     "recorder.cli",
     *(f"recorder.cli.{module}" for module, _ in COMMANDS.values()),
     "recorder.simulator.faults",
-    *(f"recorder.backtest.{package}" for package in ("vectorbt", "hftbacktest", "nautilus", "returns")),
+    *(f"recorder.backtest.{package}" for package in ("history", "vectorbt", "hftbacktest", "nautilus", "returns")),
 }
 
 
