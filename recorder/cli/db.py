@@ -53,7 +53,7 @@ def upgrade(at: options.RecordAddress, no_backup: bool) -> None:
                 with bar("decoding frames") as progress:
                     rows = rebuild_after_upgrade(url, progress)
                 click.echo(f"{rows:,} rows were made again from the frames.")
-                project_everything(engine)
+            project_everything(engine)
         click.echo(f"{place(url)} is at schema {migrate.HEAD}, the newest.")
 
 

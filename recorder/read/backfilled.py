@@ -5,7 +5,7 @@ from collections import defaultdict
 from sqlalchemy import Connection, exists, func, select
 
 from recorder.clock import NS_PER_MS
-from recorder.read.fill_sums import DAY_MS
+from recorder.read.sums import DAY_MS
 from recorder.store.event_log import ANSWERED, REGULAR
 from recorder.store.schema import backfilled, reconciliations, sessions, transactions
 

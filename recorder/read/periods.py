@@ -4,26 +4,26 @@ As of an instant in the past they are computed from everything that was received
 """
 
 from collections.abc import Iterator
-from decimal import Decimal
+from functools import partial
 
 from sqlalchemy import Connection
 
 from recorder.clock import NS_PER_MS
 from recorder.read import current, trip_walk
 from recorder.read import sums as sums_of
-from recorder.read.contracts import settle_currencies, stored_terms, terms_by
-from recorder.read.fill_sums import Wanted, add_fill, add_stored
-from recorder.read.position_times import PositionKey, realized, reports
+from recorder.read.contracts import stored_terms, terms_by
+from recorder.read.daily_pnl import profit
+from recorder.read.payments import payments
+from recorder.read.period_sums import Wanted, add_fill, add_payments, add_stored
+from recorder.read.position_times import PositionKey, reports
 from recorder.read.projected_trips import Unstored, add_left, stored_trips, walk
 from recorder.read.projections import NEVER_NS, key_of
-from recorder.read.queries import funding_payments
 from recorder.read.records import Filter
 from recorder.read.scope import LabelledAccount, labelled_accounts
-from recorder.read.sums import END_MS, FIRST_MS, Calendar, FeeKey, Fees, FeeSums, Funding, Pnl
+from recorder.read.sums import END_MS, FIRST_MS, Calendar, Fees, Funding, PeriodSums, Pnl
 from recorder.read.tail import states_now, tail_of
 from recorder.read.trips import HeldQuantity, Trip, TripKey, trip_key
 from recorder.store.schema import position_updates
-from recorder.venues import find_venue
 
 
 def fees(connection: Connection, calendar: Calendar, wanted: Filter, until_ns: int | None) -> list[Fees]:
@@ -35,61 +35,30 @@ def fees(connection: Connection, calendar: Calendar, wanted: Filter, until_ns: i
         wanted: which fills, by the time when they happened.
         until_ns: only what was received before this instant, ns since 1970; None: everything.
     """
-    sums = FeeSums()
-    for account in labelled_accounts(connection, wanted.account):
-        sums.update(_fees_of(connection, account, _wanted(calendar, wanted, {}), until_ns))
-    return sums.rows()
+    return _sums(connection, calendar, wanted, until_ns).fees()
 
 
 def funding(connection: Connection, calendar: Calendar, wanted: Filter, until_ns: int | None) -> list[Funding]:
     """Funding received and paid by period, by the venues' ledgers. The arguments are those of `fees`."""
-    payments = (
-        payment
-        for account in labelled_accounts(connection, wanted.account)
-        for payment in _payments(connection, account, _wanted(calendar, wanted, {}), until_ns)
-    )
-    return sums_of.funding_of(payments)
+    return _sums(connection, calendar, wanted, until_ns).funding()
+
+
+def _sums(connection: Connection, calendar: Calendar, wanted: Filter, until_ns: int | None) -> PeriodSums:
+    sums = PeriodSums()
+    for account in labelled_accounts(connection, wanted.account):
+        sums.update(_sums_of(connection, account, _wanted(calendar, wanted, {}), until_ns))
+    return sums
 
 
 def pnl(connection: Connection, calendar: Calendar, wanted: Filter, until_ns: int | None) -> list[Pnl]:
-    """Realized PnL, fees and funding by period. The arguments are those of `fees`.
-
-    Where the venue reports realized PnL with each fill, it is that, before fees. Otherwise it is the growth of the
-    positions' figure, which contains the fees: they are added to it, and not subtracted again.
-    """
+    """Realized PnL, fees and funding by period. The arguments are those of `fees`."""
+    before_ns = NEVER_NS if until_ns is None else until_ns
     found: list[Pnl] = []
     for account in labelled_accounts(connection, wanted.account):
-        venue = find_venue(account.venue)
-        of = _pnl_of_fills if venue is not None and venue.pushes_fills else _pnl_of_figures
-        found += of(connection, account, _wanted(calendar, wanted, {}), until_ns)
+        positions = map(PositionKey._make, states_now(connection, account.account_id, position_updates))
+        sums = partial(_sums_of, connection, account, until_ns=until_ns)
+        found += profit(connection, account, _wanted(calendar, wanted, {}), sums, positions, before_ns)
     return sums_of.in_order(found)
-
-
-def _pnl_of_fills(connection: Connection, account: LabelledAccount, wanted: Wanted, until_ns: int | None) -> list[Pnl]:
-    sums = _fees_of(connection, account, wanted, until_ns)
-    symbols = {(key.market or "", key.symbol) for key in sums if key.symbol is not None}
-    paid = sums_of.funding_of(_payments(connection, account, wanted, until_ns))
-    return sums_of.pnl_of_fills(sums, paid, settle_currencies(connection, account, symbols))
-
-
-def _pnl_of_figures(
-    connection: Connection, account: LabelledAccount, wanted: Wanted, until_ns: int | None
-) -> list[Pnl]:
-    states = states_now(connection, account.account_id, position_updates)
-    keys = [key for thing in states if wanted.of_symbol((key := PositionKey._make(thing)).symbol)]
-    before_ns = NEVER_NS if until_ns is None else until_ns
-    grown, begins = realized(connection, account, keys, wanted.calendar, wanted.since_ms, wanted.until_ms, before_ns)
-    sums = _fees_of(connection, account, wanted._replace(after_ms=begins), until_ns)
-    return sums_of.pnl_of_figures(grown, sums.rows())
-
-
-def _payments(
-    connection: Connection, account: LabelledAccount, wanted: Wanted, until_ns: int | None
-) -> Iterator[tuple[FeeKey, Decimal | None]]:
-    query = funding_payments(account.account_id, wanted.since_ms, wanted.until_ms, until_ns)
-    for at_ms, market, symbol, currency, amount in connection.execute(query, execution_options={"yield_per": 500}):
-        if wanted.of_symbol(symbol):
-            yield FeeKey(wanted.calendar.period(at_ms), account.label, market, symbol, currency), amount
 
 
 def _wanted(calendar: Calendar, wanted: Filter, after_ms: dict[tuple[str, str], int]) -> Wanted:
@@ -99,14 +68,16 @@ def _wanted(calendar: Calendar, wanted: Filter, after_ms: dict[tuple[str, str], 
     return Wanted(calendar, wanted.symbol and wanted.symbol.lower(), since_ms, until_ms, after_ms)
 
 
-def _fees_of(connection: Connection, account: LabelledAccount, wanted: Wanted, until_ns: int | None) -> FeeSums:
-    sums = FeeSums()
+def _sums_of(connection: Connection, account: LabelledAccount, wanted: Wanted, until_ns: int | None) -> PeriodSums:
+    sums = PeriodSums()
     if until_ns is not None:
         for fill in current.fills(connection, Filter(f"{account.venue}/{account.name}", until_ns=until_ns)):
             add_fill(sums, account, wanted, fill)
+        found = payments(connection, account.account_id, wanted.since_ms, wanted.until_ms, until_ns)
+        add_payments(sums, account, wanted, found)
         return sums
     tail = tail_of(connection, account)
-    add_stored(connection, account, wanted, sums)
+    add_stored(connection, account, wanted, sums, tail.payments_in)
     for row in tail.stored:
         add_fill(sums, account, wanted, row, -1)
     for fill in tail.fills:

@@ -27,6 +27,8 @@ _ORDER = (_AT_MS, _COUNTS_NS, _p.received_ns, _p.session_id, _p.seq, _p.item)
 _OF_ROUND = and_(_r.account_id == _p.account_id, _r.reconciliation_id == _p.session_id)
 
 
+#: After everything that was ever received, ns.
+_NEVER_NS = 2**63 - 1
 #: How long after a change it is pushed, ms. A state that is pushed later is an older one, sent again.
 PUSHED_MS = 1_000
 
@@ -122,19 +124,13 @@ def realized(
         of = calendar.period(at_ms), account.label, key.market or None, key.symbol
         found[of] = found.get(of, Realized()).with_other(more)
 
-    listed_ns = connection.scalar(_listed(), {"account_id": account.account_id})
-    for key in keys:
+    for key, start in figure_starts(connection, account.account_id, keys, until_ns):
         look = _Figure(connection, account.account_id, key, until_ns)
-        first = look.first_from(FIRST_MS)
-        if first is None:
-            continue
-        was_nothing = listed_ns is not None and listed_ns < first.received_ns
-        before = Realized().total if was_nothing else first.realized_pnl
-        if not was_nothing:
-            # Not when it came to be: fills in between would be in it.
-            known_ms = first.counts_ns // NS_PER_MS if first.event_ms is None else first.event_ms
+        was_nothing = start.known_ms is None
+        before = Realized().total if was_nothing else start.value
+        if start.known_ms is not None:
             of = key.market or "", key.symbol
-            begins[of] = max(begins.get(of, known_ms), known_ms)
+            begins[of] = max(begins.get(of, start.known_ms), start.known_ms)
         earlier = look.last_before(since_ms)
         before = before if earlier is None else earlier.realized_pnl
         at_ms = since_ms
@@ -150,6 +146,48 @@ def realized(
                     value = Realized().total if earlier is None else earlier.realized_pnl
                     add(one.at_ms, key, Realized(over_gaps=growth(one.realized_pnl, value)))
     return found, begins
+
+
+class FigureStart(NamedTuple):
+    """The first known state of a position's realized PnL."""
+
+    at_ms: int
+    value: Any
+    #: Until when fills are not in its growth, ms since 1970; None: it was nothing before.
+    known_ms: int | None
+
+
+def figure_starts(
+    connection: Connection, account_id: int, keys: Iterable[PositionKey], until_ns: int
+) -> Iterator[tuple[PositionKey, FigureStart]]:
+    """The first known states of some positions, by states received before an instant, ns since 1970."""
+    listed_ns = connection.scalar(_listed(), {"account_id": account_id})
+    for key in keys:
+        first = _Figure(connection, account_id, key, until_ns).first_from(FIRST_MS)
+        if first is None:
+            continue
+        # Not when it came to be: fills in between would be in it.
+        known_ms = first.counts_ns // NS_PER_MS if first.event_ms is None else first.event_ms
+        was_nothing = listed_ns is not None and listed_ns < first.received_ns
+        yield key, FigureStart(first.at_ms, first.realized_pnl, None if was_nothing else known_ms)
+
+
+def figures_within(connection: Connection, frames: FrameRange) -> Iterator[tuple[PositionKey, int]]:
+    """The positions whose realized PnL the venue reported in some frames, and when, ms since 1970."""
+    for at_ms, *key in connection.execute(_figures_within(), frames._asdict()):
+        yield PositionKey(*key), at_ms
+
+
+@cache
+def _figures_within() -> Select[Any]:
+    key = (_p[name] for name in PositionKey._fields)
+    return select(_AT_MS, *key).where(*within(position_updates), _p.realized_pnl.is_not(None))
+
+
+def next_figure_ms(connection: Connection, account_id: int, key: PositionKey, from_ms: int) -> int | None:
+    """When the first known state of a position's realized PnL from an instant on came to be; both ms since 1970."""
+    found = _Figure(connection, account_id, key, _NEVER_NS).first_from(from_ms)
+    return None if found is None else found.at_ms
 
 
 class _Figure:

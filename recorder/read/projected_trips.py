@@ -19,13 +19,12 @@ import msgspec
 from sqlalchemy import ColumnElement, Connection, Select, Table, and_, bindparam, or_, select
 
 from recorder.read.contracts import Symbol, stored_terms
-from recorder.read.fill_sums import DAY_MS, begin_of
 from recorder.read.position_times import PUSHED_MS, reported_within, reports
 from recorder.read.projected_rows import Difference, store, table_differences
 from recorder.read.projections import NEVER_NS, Row
 from recorder.read.records import Fill
 from recorder.read.scope import LabelledAccount
-from recorder.read.sums import END_MS, FIRST_MS
+from recorder.read.sums import DAY_MS, END_MS, FIRST_MS, begin_of
 from recorder.read.trip_walk import Walk
 from recorder.read.trips import Instant, Start, Terms, Trip, TripKey, happened, instants, start_of, trip_key
 from recorder.store.journal import FrameRange

@@ -10,7 +10,9 @@ from sqlalchemy import Connection, Engine, Table, func, literal, select, union
 
 from recorder.read.contracts import latest_contracts, stored_terms
 from recorder.read.current_states import latest_states
-from recorder.read.fill_sums import Sums, add_to, rows_of
+from recorder.read.daily_pnl import daily_rows, figures, has_figures
+from recorder.read.payments import ledgers, payments
+from recorder.read.period_sums import Sums, add_fill_to, add_payment_to, rows_of
 from recorder.read.projected_rows import Difference, differences, store, table_differences
 from recorder.read.projected_trips import ALWAYS, TouchedTrips, add_left, differences_of, walk
 from recorder.read.projections import ORDERS_PER_STATEMENT, OrderKey, Row, key_of, project
@@ -21,9 +23,11 @@ from recorder.store.dialects import POSTGRESQL, take_account
 from recorder.store.projection_tables import (
     contracts,
     current_states,
-    fill_sums,
+    daily_pnl,
     order_states,
+    period_sums,
     stale_quarters,
+    sum_bounds,
     trades,
     trip_marks,
     trips,
@@ -82,6 +86,7 @@ def repair(engine: Engine, account_id: int | None = None) -> Iterator[int]:
         # What follows from the fills is compared once they are right, and without computing these again: nothing else
         # is written meanwhile.
         yield _in_transaction(engine, account, _faults_beside_orders)
+        yield _in_transaction(engine, account, _faults_of_days)
 
 
 def _in_transaction(
@@ -111,10 +116,13 @@ def _faults_of(
             yield fault
     if not is_current:
         return
-    states = _faults_of_states(connection, account)
+    states = list(_faults_of_states(connection, account))
     yield from states
     if are_right:
-        yield from _differing(connection, account, fill_sums, rows_of(account.account_id, sums))
+        wrong = list(_faults_of_sums(connection, account, sums))
+        yield from wrong
+        if not states and not wrong:
+            yield from _faults_of_days(connection, account)
         yield from _faults_of_trips(connection, account, contracts_of)
 
 
@@ -125,11 +133,11 @@ def _faults_beside_orders(connection: Connection, account: LabelledAccount) -> I
     mine = select(trades).where(trades.c.account_id == account.account_id)
     with connection.execute(mine, execution_options={"yield_per": ORDERS_PER_STATEMENT}) as rows:
         for row in rows:
-            add_to(sums, row)
+            add_fill_to(sums, row)
             if (key := trip_key(row)) is not None:
                 contracts_of.add(key)
     yield from _faults_of_states(connection, account)
-    yield from _differing(connection, account, fill_sums, rows_of(account.account_id, sums))
+    yield from _faults_of_sums(connection, account, sums)
     yield from _faults_of_trips(connection, account, contracts_of)
 
 
@@ -146,7 +154,7 @@ def _faults(
             yield ProjectionFault(account, one)
         for _, fill in found.trades:
             if sums is not None:
-                add_to(sums, fill)
+                add_fill_to(sums, fill)
             if contracts_of is not None and (key := trip_key(fill)) is not None:
                 contracts_of.add(key)
 
@@ -155,6 +163,22 @@ def _faults_of_states(connection: Connection, account: LabelledAccount) -> Itera
     yield from _differing(connection, account, current_states, latest_states(connection, account.account_id))
     yield from _differing(connection, account, contracts, latest_contracts(connection, account))
     yield from _differing(connection, account, stale_quarters, [])
+
+
+def _faults_of_sums(connection: Connection, account: LabelledAccount, sums: Sums) -> Iterator[ProjectionFault]:
+    """Compare the sums with those of the fills, which must be right, and of the funding."""
+    for one in payments(connection, account.account_id):
+        add_payment_to(sums, one)
+    yield from _differing(connection, account, period_sums, rows_of(account.account_id, sums))
+
+
+def _faults_of_days(connection: Connection, account: LabelledAccount) -> Iterator[ProjectionFault]:
+    """Compare the profit of each day with that of the sums, states and contracts, which must be right."""
+    bounds = ledgers(connection, account.account_id)
+    if has_figures(account):
+        bounds += figures(connection, account.account_id)
+    yield from _differing(connection, account, sum_bounds, bounds)
+    yield from _differing(connection, account, daily_pnl, daily_rows(connection, account))
 
 
 def _differing(

@@ -64,6 +64,10 @@ class OrderKey(NamedTuple):
     trade_id: str = ""
 
 
+#: In the place of an order: the account's balances, positions, contracts and funding.
+ACCOUNT = OrderKey("")
+
+
 def key_of(order_id: str | None, trade_id: str | None) -> OrderKey:
     """The key under which a fill is projected."""
     return OrderKey(order_id) if order_id else OrderKey("", trade_id or "")

@@ -17,7 +17,9 @@ from sqlalchemy.exc import DBAPIError as DriverError
 from recorder.clock import NS_PER_MS
 from recorder.read.contracts import project_contracts, replace_contracts
 from recorder.read.current_states import project_states, replace_states
-from recorder.read.fill_sums import change_sums, make_sums
+from recorder.read.daily_pnl import figure_days, has_figures, project_days
+from recorder.read.payments import replace_ledgers, touched_payments
+from recorder.read.period_sums import change_by_fills, change_by_payments, make_sums
 from recorder.read.position_times import within
 from recorder.read.projected_rows import changed_trades, differences, store
 from recorder.read.projected_trips import (
@@ -29,12 +31,13 @@ from recorder.read.projected_trips import (
     add_stale,
     project_trips,
 )
-from recorder.read.projections import OrderKey, key_of, project
+from recorder.read.projections import ACCOUNT, OrderKey, key_of, project
 from recorder.read.scope import LabelledAccount, labelled_accounts
+from recorder.read.sums import DAY_MS, begin_of
 from recorder.store.dialects import replace_rows, take_account
 from recorder.store.journal import FrameRange
 from recorder.store.mover import spans_of
-from recorder.store.projection_tables import projected, stale, stale_quarters
+from recorder.store.projection_tables import projected, stale, stale_quarters, sum_bounds
 from recorder.store.schema import (
     batches,
     fills,
@@ -162,17 +165,24 @@ class Projector:
         of_account: dict[int, list[FrameRange]] = defaultdict(list)
         for one in ranges:
             of_account[one.account_id].append(one)
+        # Growth of a position's figure may begin otherwise after a round of requests, which has no frames perhaps.
+        concerned = {*of_account, *(key for key, account in accounts.items() if has_figures(account))}
         # Nobody else may project these accounts meanwhile, or write rows that this step would not see.
-        if not all(take_account(connection, account_id) for account_id in sorted(of_account)):
+        if not all(take_account(connection, account_id) for account_id in sorted(concerned)):
             return False
-        for account_id, its_ranges in of_account.items():
+        for account_id in concerned:
+            its_ranges = of_account.get(account_id, [])
             account = accounts[account_id]
-            moved = _project_orders(connection, account, touched(connection, its_ranges)[account_id])
+            moved, days = _project_orders(connection, account, touched(connection, its_ranges)[account_id])
             project_states(connection, account_id, its_ranges)
-            add_contracts(connection, account, moved, project_contracts(connection, account, its_ranges))
+            days |= _project_payments(connection, account_id, its_ranges)
+            changed = project_contracts(connection, account, its_ranges)
+            add_contracts(connection, account, moved, changed)
             add_reports(connection, moved, its_ranges)
             if project_trips(connection, account, moved, _received_ms(connection, its_ranges) + LATE_MS):
                 self._left.add(account_id)
+            days |= figure_days(connection, account, its_ranges)
+            project_days(connection, account, None if changed else days)
         replace_rows(connection, projected, [(waiting.run_id, waiting.last)])
         self._waiting[waiting.run_id] = max(self._waiting[waiting.run_id] - waiting.frames, 0)
         return True
@@ -298,16 +308,27 @@ def _touched_fills() -> Select[Any]:
     return select(fills.c.order_id, fills.c.trade_id).distinct().where(*within(fills))
 
 
-def _project_orders(connection: Connection, account: LabelledAccount, keys: Collection[OrderKey]) -> TouchedTrips:
-    """Project orders, their fills, and the sums of these; give which trips that changes."""
+def _project_orders(
+    connection: Connection, account: LabelledAccount, keys: Collection[OrderKey]
+) -> tuple[TouchedTrips, set[int]]:
+    """Project orders, their fills, and the sums of these; give which trips and days that changes."""
     moved = TouchedTrips()
+    days: set[int] = set()
     for some, found in project(connection, account, keys):
         differing = differences(connection, account.account_id, some, found)
         store(connection, differing)
         gone, added = changed_trades(differing)
-        change_sums(connection, account.account_id, gone, added)
+        change_by_fills(connection, account.account_id, gone, added)
         moved.add_fills([*gone, *added])
-    return moved
+        days.update(begin_of(one.at_ms, DAY_MS) for one in (*gone, *added))
+    return moved, days
+
+
+def _project_payments(connection: Connection, account_id: int, ranges: Iterable[FrameRange]) -> set[int]:
+    """Let the sums follow the funding that some frames say something about; give the days that this changes."""
+    found = touched_payments(connection, account_id, ranges)
+    replace_rows(connection, sum_bounds, found.ledgers)
+    return change_by_payments(connection, account_id, found.quarters)
 
 
 def _project_stale(connection: Connection) -> bool:
@@ -323,12 +344,18 @@ def _project_stale(connection: Connection) -> bool:
         if not take_account(connection, account_id):
             return False
         account = accounts[account_id]
-        moved = _project_orders(connection, account, its_keys)
+        moved, days = _project_orders(connection, account, its_keys)
         replace_states(connection, account_id)
-        add_contracts(connection, account, moved, replace_contracts(connection, account))
+        changed = replace_contracts(connection, account)
+        add_contracts(connection, account, moved, changed)
         quarters = add_stale(connection, account_id, moved)
         make_sums(connection, account_id, quarters)
+        if ACCOUNT in its_keys:
+            replace_ledgers(connection, account_id)
+            change_by_payments(connection, account_id, None)
         project_trips(connection, account, moved)
+        days |= {begin_of(one, DAY_MS) for one in quarters}
+        project_days(connection, account, None if changed or ACCOUNT in its_keys else days)
         connection.execute(delete(stale_quarters).where(stale_quarters.c.account_id == account_id))
     these = (stale.c[name] == bindparam(f"of_{name}") for name in _STALE)
     values = [{f"of_{name}": value for name, value in row._mapping.items()} for row in some]

@@ -2,7 +2,7 @@
 
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, FromClause, Select, Table, func, or_, select, tuple_, union_all
+from sqlalchemy import ColumnElement, Connection, FromClause, Select, Table, func, select, tuple_, union_all
 
 from recorder.clock import NS_PER_MS
 from recorder.model import FINAL_STATUSES
@@ -22,9 +22,6 @@ from recorder.store.schema import (
     transactions,
 )
 from recorder.store.state_index import counts_ns, symbol_of_order
-
-#: The type of transactions that are payments of funding.
-FUNDING = "funding"
 
 
 class Closed(NamedTuple):
@@ -179,24 +176,6 @@ def money_movements(wanted: Filter, newest: int | None, connection: Connection) 
     if newest is None:
         return query.order_by(*_receipt(rows))
     return query.order_by(*(column.desc() for column in _receipt(rows))).limit(newest)
-
-
-def funding_payments(account_id: int, since_ms: int, until_ms: int, until_ns: int | None) -> Select[Any]:
-    """Payments of funding of an account, each once: when, market, symbol, currency and amount.
-
-    Args:
-        account_id: of the account.
-        since_ms: that happened at or after, ms since 1970.
-        until_ms: and before.
-        until_ns: only what was received before this instant, ns since 1970; None: everything.
-    """
-    once = ONCE[transactions].c
-    at_ms = func.coalesce(once.occurred_ms, once.event_ms, once.received_ns // NS_PER_MS)
-    query = select(at_ms.label("at_ms"), once.market, once.symbol, once.currency, once.amount)
-    query = query.where(once.account_id == account_id, once.type == FUNDING, at_ms >= since_ms, at_ms < until_ms)
-    # A column that a movement is identified by, so the engine reads the rows of that time only.
-    query = query.where(or_(once.occurred_ms.is_(None), once.occurred_ms.between(since_ms, until_ms - 1)))
-    return query if until_ns is None else query.where(once.received_ns < until_ns)
 
 
 def latest_instruments(wanted: Filter, connection: Connection) -> Select[Any]:

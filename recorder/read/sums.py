@@ -18,8 +18,14 @@ _CHARACTERS = {BY_DAY: 10, BY_MONTH: 7, BY_YEAR: 4}
 NO_PERIOD = "unknown"
 #: Before and after every instant that a record has, ms since 1970.
 FIRST_MS, END_MS = -(2**63), 2**63 - 1
+DAY_MS = 24 * 60 * 60 * 1000
 #: The first full day that a calendar has, in any time zone: 0001-01-02.
 _CALENDAR_MS = -62_135_510_400_000
+
+
+def begin_of(at_ms: int, lasts_ms: int) -> int:
+    """When the stretch of this length with an instant begins, if they follow each other from 1970 on; ms since 1970."""
+    return max(at_ms - at_ms % lasts_ms, FIRST_MS)
 
 
 class Calendar(NamedTuple):
@@ -136,54 +142,64 @@ class Pnl(NamedTuple):
     quantity: Decimal
 
 
-class Traded(NamedTuple):
-    """Sums of some fills."""
+class Total(NamedTuple):
+    """Sums of some fills and of some payments of funding. Each field is a number of things, or an amount."""
 
-    #: All of them, and those that did not only change a fee.
-    trades: int
-    fills: int
-    fees_unknown: int
-    #: The ones with a realized PnL.
-    pnls: int
-    quantity: Decimal
-    maker_quantity: Decimal
-    taker_quantity: Decimal
-    paid: Decimal
-    rebates: Decimal
+    #: Fills, and those that did not only change a fee.
+    trades: int = 0
+    fills: int = 0
+    fees_unknown: int = 0
+    #: The fills with a realized PnL.
+    pnls: int = 0
+    quantity: Decimal = _ZERO
+    maker_quantity: Decimal = _ZERO
+    taker_quantity: Decimal = _ZERO
+    #: Fees, and rebates.
+    paid: Decimal = _ZERO
+    rebates: Decimal = _ZERO
     #: Before fees, as venues report it with a fill.
-    realized_pnl: Decimal
+    realized_pnl: Decimal = _ZERO
+    #: Payments of funding, and those without an amount.
+    payments: int = 0
+    amounts_unknown: int = 0
+    funding_received: Decimal = _ZERO
+    funding_paid: Decimal = _ZERO
 
     @property
     def fee(self) -> Decimal | None:
         """Paid less rebates; None if one is not known."""
         return None if self.fees_unknown else _EXACT.subtract(self.paid, self.rebates)
 
-    def with_other(self, other: "Traded", times: int = 1) -> "Traded":
+    @property
+    def funding(self) -> Decimal | None:
+        """Received less paid; None if an amount is not known."""
+        return None if self.amounts_unknown else _EXACT.subtract(self.funding_received, self.funding_paid)
+
+    def with_other(self, other: "Total", times: int = 1) -> "Total":
         """The sums of both.
 
         Args:
-            other: of other fills.
-            times: -1: of some of these fills, which are taken out.
+            other: of other fills and payments.
+            times: -1: of some of these, which are taken out.
         """
         add: Callable[[Decimal, Decimal], Decimal] = _EXACT.add if times > 0 else _EXACT.subtract
-        return Traded(
-            self.trades + times * other.trades,
-            self.fills + times * other.fills,
-            self.fees_unknown + times * other.fees_unknown,
-            self.pnls + times * other.pnls,
-            add(self.quantity, other.quantity),
-            add(self.maker_quantity, other.maker_quantity),
-            add(self.taker_quantity, other.taker_quantity),
-            add(self.paid, other.paid),
-            add(self.rebates, other.rebates),
-            add(self.realized_pnl, other.realized_pnl),
+        both: Iterable[tuple[Any, Any]] = zip(self, other, strict=True)
+        return Total._make(mine + times * its if isinstance(its, int) else add(mine, its) for mine, its in both)
+
+    def of_funding(self) -> "Total":
+        """The sums of the payments alone."""
+        return Total(
+            payments=self.payments,
+            amounts_unknown=self.amounts_unknown,
+            funding_received=self.funding_received,
+            funding_paid=self.funding_paid,
         )
 
 
-NO_TRADES = Traded(0, 0, 0, 0, _ZERO, _ZERO, _ZERO, _ZERO, _ZERO, _ZERO)
+NOTHING = Total()
 
 
-def traded(fill: Any) -> Traded:
+def traded(fill: Any) -> Total:
     """The sums of one fill.
 
     Args:
@@ -192,7 +208,7 @@ def traded(fill: Any) -> Traded:
     quantity, fee = fill.quantity, fill.fee or _ZERO
     by_maker = quantity if fill.liquidity == MAKER else _ZERO
     by_taker = quantity if fill.liquidity == TAKER else _ZERO
-    return Traded(
+    return Total(
         1,
         int(quantity > 0),
         int(fill.fee is None),
@@ -206,30 +222,45 @@ def traded(fill: Any) -> Traded:
     )
 
 
-class FeeKey(NamedTuple):
-    """What a row of fees sums up."""
+def paid(amount: Decimal | None) -> Total:
+    """The sums of one payment of funding.
+
+    Args:
+        amount: above zero if it was received; None if it is not known.
+    """
+    change = amount or _ZERO
+    return Total(
+        payments=1,
+        amounts_unknown=int(amount is None),
+        funding_received=max(change, _ZERO),
+        funding_paid=max(change.copy_negate(), _ZERO),
+    )
+
+
+class PeriodKey(NamedTuple):
+    """What sums are of."""
 
     period: str
     account: str
     #: As in `Fill.market`.
     market: str | None
     symbol: str | None
-    #: Of the fees.
+    #: Of the fees and of the funding.
     currency: str | None
 
 
-class FeeSums(defaultdict[FeeKey, Traded]):
-    """Sums of fills by period, account, market, symbol and currency of the fees."""
+class PeriodSums(defaultdict[PeriodKey, Total]):
+    """Sums by period, account, market, symbol and currency."""
 
     def __init__(self) -> None:
-        super().__init__(lambda: NO_TRADES)
+        super().__init__(lambda: NOTHING)
 
-    def add(self, key: FeeKey, more: Traded, times: int = 1) -> None:
+    def add(self, key: PeriodKey, more: Total, times: int = 1) -> None:
         """Add sums, or with -1 `times` take them out."""
         self[key] = self[key].with_other(more, times)
 
-    def rows(self) -> list[Fees]:
-        """A row for each key, in their order."""
+    def fees(self) -> list[Fees]:
+        """A row for each key with fills, in their order."""
         found = []
         for key in sorted((key for key, one in self.items() if one.trades), key=_parts):
             one = self[key]
@@ -237,6 +268,14 @@ class FeeSums(defaultdict[FeeKey, Traded]):
             by_liquidity = one.maker_quantity, one.taker_quantity, unknown
             found.append(Fees(*key, one.fills, one.quantity, one.fee, one.paid, one.rebates, *by_liquidity))
         return found
+
+    def funding(self) -> list[Funding]:
+        """A row for each key with payments, in their order."""
+        found = sorted((key for key, one in self.items() if one.payments), key=_parts)
+        return [
+            Funding(*key, one.payments, one.funding, one.funding_received, one.funding_paid)
+            for key, one in ((key, self[key]) for key in found)
+        ]
 
 
 class Realized(NamedTuple):
@@ -281,35 +320,32 @@ def pnl_of_figures(realized: RealizedSums, fees: Iterable[Fees]) -> list[Pnl]:
     return rows
 
 
-def pnl_of_fills(sums: FeeSums, funding: Iterable[Funding], settles: Mapping[tuple[str, str], str]) -> list[Pnl]:
+def pnl_of_fills(sums: PeriodSums, settles: Mapping[tuple[str, str], str]) -> list[Pnl]:
     """Profit by what the venue reports with each fill, before fees, and by the funding in its ledger.
 
     Args:
-        sums: of the fills.
-        funding: of the same time.
+        sums: of the fills and the funding.
         settles: market and symbol → the currency in which it gains and loses; without one, that of the fees.
     """
-    rows: dict[FeeKey, Pnl] = {}
-    incomplete: set[FeeKey] = set()
+    rows: dict[PeriodKey, Pnl] = {}
+    incomplete: set[PeriodKey] = set()
 
-    def row(key: FeeKey) -> Pnl:
+    def row(key: PeriodKey) -> Pnl:
         return rows.get(key) or Pnl(*key, _ZERO, _ZERO, _ZERO, _ZERO, None, 0, _ZERO)
 
-    def gains(key: FeeKey) -> FeeKey:
+    def gains(key: PeriodKey) -> PeriodKey:
         return key._replace(currency=settles.get((key.market or "", key.symbol or ""), key.currency))
 
     for key, one in sums.items():
         if one.trades:
-            quantity = _EXACT.add(row(key).quantity, one.quantity)
-            rows[key] = row(key)._replace(fee=one.fee, fills=row(key).fills + one.fills, quantity=quantity)
+            rows[key] = row(key)._replace(fee=one.fee, fills=one.fills, quantity=one.quantity)
+        if one.payments:
+            rows[key] = row(key)._replace(funding=one.funding)
         if one.pnls:
             realized = _EXACT.add(row(gains(key)).realized_pnl or _ZERO, one.realized_pnl)
             rows[gains(key)] = row(gains(key))._replace(realized_pnl=realized)
         if one.pnls < one.fills:
             incomplete.add(gains(key))
-    for paid in funding:
-        key = FeeKey(*paid[:5])
-        rows[key] = row(key)._replace(funding=paid.amount)
     known = (one._replace(realized_pnl=None) if gains(key) in incomplete else one for key, one in rows.items())
     return [one._replace(net_pnl=_net(one)) for one in known]
 
@@ -323,21 +359,6 @@ def _net(one: Pnl) -> Decimal | None:
 def in_order(rows: Iterable[Pnl]) -> list[Pnl]:
     """Rows by period, account, market, symbol and currency."""
     return sorted(rows, key=lambda row: _parts(row[:5]))
-
-
-def funding_of(payments: Iterable[tuple[FeeKey, Decimal | None]]) -> list[Funding]:
-    """The sums of payments, in the order of their keys."""
-    rows: dict[FeeKey, Funding] = {}
-    for key, amount in payments:
-        one = rows.get(key) or Funding(*key, 0, _ZERO, _ZERO, _ZERO)
-        change = amount or _ZERO
-        rows[key] = one._replace(
-            payments=one.payments + 1,
-            amount=None if one.amount is None or amount is None else _EXACT.add(one.amount, amount),
-            received=_EXACT.add(one.received, max(change, _ZERO)),
-            paid=_EXACT.add(one.paid, max(change.copy_negate(), _ZERO)),
-        )
-    return [rows[key] for key in sorted(rows, key=_parts)]
 
 
 def _parts(key: Iterable[str | None]) -> tuple[str, ...]:

@@ -7,9 +7,10 @@ from sqlalchemy import Connection, Table, select
 
 from recorder.read.contracts import Symbol, described_in
 from recorder.read.current_states import NOW_NS, states_in
+from recorder.read.payments import touched_payments
 from recorder.read.projected_rows import stored_trades
 from recorder.read.projected_trips import TouchedTrips, add_contracts, add_reports, add_stale
-from recorder.read.projections import OrderKey, are_several, project
+from recorder.read.projections import ACCOUNT, OrderKey, are_several, project
 from recorder.read.projector import unprojected_frames, unprojected_orders
 from recorder.read.records import Fill
 from recorder.read.scope import LabelledAccount
@@ -29,6 +30,8 @@ class Tail(NamedTuple):
     #: The contracts whose stored trips do not count, and why.
     trips: TouchedTrips
     described: set[Symbol]
+    #: The quarters of an hour whose stored sums do not have the right funding; None: none has.
+    payments_in: set[int] | None
 
 
 def tail_of(connection: Connection, account: LabelledAccount) -> Tail:
@@ -46,7 +49,9 @@ def tail_of(connection: Connection, account: LabelledAccount) -> Tail:
     add_contracts(connection, account, trips, described)
     add_reports(connection, trips, mine)
     add_stale(connection, account.account_id, trips)
-    return Tail(mine, orders, stored, fills, trips, described)
+    is_stale = ACCOUNT in orders
+    payments_in = None if is_stale else touched_payments(connection, account.account_id, mine).quarters
+    return Tail(mine, orders, stored, fills, trips, described, payments_in)
 
 
 def states_now(connection: Connection, account_id: int, table: Table) -> dict[ThingKey, StateRow]:

@@ -90,14 +90,38 @@ contracts = table(
     PrimaryKeyConstraint("account_id", "market", "symbol"),
 )
 
-#: Sums of fills by stretches of time that begin with the epoch: quarters of an hour, and days of UTC.
-fill_sums = table(
-    "fill_sums",
+#: Sums of fills and of funding by stretches of time that begin with the epoch: quarters of an hour, and days of UTC.
+period_sums = table(
+    "period_sums",
     *ints("account_id", "lasts_ms", "begins_ms"),
-    *texts("market", "symbol", "fee_currency", null=False),
+    *texts("market", "symbol", "currency", null=False),
     *ints("trades", "fills", "fees_unknown", "pnls"),
     *decimals("quantity", "maker_quantity", "taker_quantity", "paid", "rebates", "realized_pnl"),
-    PrimaryKeyConstraint("account_id", "lasts_ms", "begins_ms", "market", "symbol", "fee_currency"),
+    *ints("payments", "amounts_unknown"),
+    *decimals("funding_received", "funding_paid"),
+    PrimaryKeyConstraint("account_id", "lasts_ms", "begins_ms", "market", "symbol", "currency"),
+)
+
+#: Times on which the sums depend, by what they are of (`kind`). `ledger`: the first and the last time in the ledger of
+#: a wallet and currency; a payment in between that it does not list does not count. `figure`: the first state of a
+#: position's realized PnL, and until when fills are not in it. `thing` is a JSON array.
+sum_bounds = table(
+    "sum_bounds",
+    *ints("account_id"),
+    *texts("kind", "thing", null=False),
+    *ints("begins_ms", "ends_ms"),
+    PrimaryKeyConstraint("account_id", "kind", "thing"),
+)
+
+#: Profit in each day of UTC. `market`, `symbol` and `currency` are empty if the venue names none.
+daily_pnl = table(
+    "daily_pnl",
+    *ints("account_id", "begins_ms"),
+    *texts("market", "symbol", "currency", null=False),
+    *decimals("realized_pnl", "over_gaps", "fee", "funding", "net_pnl"),
+    *ints("fills"),
+    *decimals("quantity"),
+    PrimaryKeyConstraint("account_id", "begins_ms", "market", "symbol", "currency"),
 )
 
 #: Round trips. `market` and `position_side` are empty if the venue sends none.
@@ -140,7 +164,9 @@ PROJECTIONS = (
     trades,
     current_states,
     contracts,
-    fill_sums,
+    period_sums,
+    sum_bounds,
+    daily_pnl,
     trips,
     trip_marks,
     stale_quarters,

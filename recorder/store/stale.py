@@ -44,7 +44,7 @@ def mark(connection: Connection, account_id: int, session_id: int, seqs: tuple[i
     """Note which orders some frames say something about. The arguments are those of `forget`."""
     if connection.scalar(select(projected.c.run_id).limit(1)) is None:
         return  # nothing is projected: everything will be
-    # Without an order: the account's balances, positions and contracts.
+    # Without an order: the account's balances, positions, contracts and funding.
     found = {("", "")}
     for table in (order_updates, fills):
         these = table.c.account_id == account_id, table.c.session_id == session_id, table.c.seq.between(*seqs)

@@ -32,7 +32,7 @@ from recorder.store.entries import AccountAdded, RunStarted, SessionOpened
 from recorder.store.journal import Batch
 from recorder.store.mover import Mover, update_statistics
 from recorder.store.opening import open_run
-from recorder.store.projection_tables import current_states, fill_sums, order_states, projected, trades, trips
+from recorder.store.projection_tables import current_states, order_states, period_sums, projected, trades, trips
 from recorder.store.schema import (
     account_updates,
     batches,
@@ -70,7 +70,7 @@ _POSITION = cast("PositionUpdate", FMEX.decode(sample("position")).updates[0])
 _BALANCE = cast("AccountUpdate", FMEX.decode(sample("account")).updates[0])
 
 _REPEATED = (frames, order_updates, position_updates, account_updates, sessions, batches, spans, seals, receipts)
-_PROJECTED = (order_states, trades, fill_sums, trips)
+_PROJECTED = (order_states, trades, period_sums, trips)
 _NS = ("received_ns", "first_ns", "last_ns", "written_ns", "counts_ns", "opened_ns", "covered_ns", "ended_ns")
 _MS = (
     *("event_ms", "updated_ms", "created_ms", "executed_ms", "at_ms", "begins_ms", "opened_ms", "closed_ms"),

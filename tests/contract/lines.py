@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from sqlalchemy import Engine
 
 from recorder.live.channel import Recorded
-from recorder.model import PUSH, REST, SNAPSHOT, Frame, OrderUpdate, Update
+from recorder.model import PUSH, REST, SNAPSHOT, Frame, OrderUpdate, Transaction, Update
 from recorder.store.entries import (
     AccountAdded,
     LogEntry,
@@ -37,8 +37,8 @@ STATUSES = ("PENDING", "PARTIAL_FILLED", "FULLY_FILLED", "FULLY_CANCELLED")
 class Line(NamedTuple):
     """What happens next."""
 
-    #: `order`, `balance`, `position`, `execution`, `nonsense`; `ask` and `answered` begin and end a round of questions;
-    #: `connect` begins a new session.
+    #: `order`, `balance`, `position`, `execution`, `funding`, `ledger`, `nonsense`; `ask` and `answered` begin and end
+    #: a round of questions; `connect` begins a new session.
     what: str
     account_id: int
     #: Which order, currency or symbol, and what is said of it.
@@ -55,7 +55,8 @@ class Line(NamedTuple):
 
 
 #: Mostly states, of few things and with few values, so that they are often told again.
-WHATS = ("order",) * 6 + ("balance",) * 3 + ("position",) * 2 + ("ask", "answered", "execution", "connect", "nonsense")
+STATES = ("order",) * 6 + ("balance",) * 3 + ("position",) * 2
+WHATS = (*STATES, *("funding",) * 3, "ledger", "ask", "answered", "execution", "connect", "nonsense")
 lines = st.lists(
     st.builds(
         Line,
@@ -182,9 +183,29 @@ def _payload(line: Line) -> bytes:
 
 def _said(line: Line) -> tuple[Update, ...]:
     if line.what == "execution":
-        return (fill(str(line.thing), "taker", "9", str(line.value), "0.1", executed_ms=1),)
+        execution = fill(str(line.thing), "taker", "9", str(line.value), "0.1", executed_ms=line.at_ms)
+        return (execution._replace(realized_pnl=None if line.value == 1 else f"{line.value}.50"),)
+    if line.what in {"funding", "ledger"}:
+        return (_movement(line),)
     updates = read_frame(FMEX, _payload(line)).updates
     return tuple(_of_another_channel(one, line.value) if isinstance(one, OrderUpdate) else one for one in updates)
+
+
+def _movement(line: Line) -> Transaction:
+    """A movement of money: pushed, or as the ledger lists it, or of the ledger but no funding."""
+    wallet = (None, "a", "b")[line.thing]
+    one = Transaction(line.at_ms, 0, None, "funding", None, wallet, "C", f"-0.{line.value}", symbol="A")
+    if line.what == "ledger":
+        return one._replace(type="trade", balance_after="7", occurred_ms=line.at_ms)
+    match line.value:
+        case 0:
+            # Nobody says how much, or when.
+            return one._replace(amount=None, occurred_ms=None)
+        case 1:
+            return one._replace(occurred_ms=None)
+        case 2:
+            return one._replace(occurred_ms=line.at_ms)
+    return one._replace(occurred_ms=line.at_ms, transaction_id=f"t{line.thing}", balance_after="8")
 
 
 def _of_another_channel(update: OrderUpdate, value: int) -> OrderUpdate:

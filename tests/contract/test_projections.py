@@ -1,5 +1,7 @@
 """Projections: whatever arrives in whatever order, they are what they would be if they were made from nothing."""
 
+import csv
+import io
 from collections import Counter
 from decimal import Decimal
 from pathlib import Path
@@ -7,6 +9,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
+from click.testing import CliRunner
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Engine, delete, select, text
@@ -14,8 +17,9 @@ from sqlalchemy import Engine, delete, select, text
 import recorder
 from recorder.audit.verify.findings import ROW_CHANGED, ROW_INSERTED, ROW_REMOVED
 from recorder.audit.verify.verification import Verification
+from recorder.cli.commands import recorder as program
 from recorder.live.channel import Recorded
-from recorder.model import OrderUpdate
+from recorder.model import OrderUpdate, Transaction
 from recorder.read import fills as derive
 from recorder.read.projection_check import repair
 from recorder.read.projector import Projector, project_all
@@ -39,12 +43,17 @@ from tests.samples import FMEX
 from tests.unit.read.desk import Desk
 
 #: What `make test` proves on PostgreSQL too; `make test-all` proves everything there.
-ON_POSTGRESQL = ("test_they_are_what_they_would_be_if_made_from_nothing",)
+ON_POSTGRESQL = (
+    "test_they_are_what_they_would_be_if_made_from_nothing",
+    "test_profit_is_the_same_by_the_command_in_python_and_in_sql",
+)
 
+D = Decimal
 #: A round of REST requests.
 ROUND = 75
 #: After everything that is received, ns.
 EVER_NS = 2**62
+HOUR_MS = 3_600_000
 
 
 class KilledError(Exception):
@@ -111,9 +120,26 @@ def require_same_answers(url: str) -> None:
         assert record.fees(Calendar("month")) == then.fees(Calendar("month"))
         assert record.pnl(days) == then.pnl(days)
         assert record.funding(days) == then.funding(days)
+        assert record.funding(wanted=part) == then.funding(wanted=part)
         assert record.fees(wanted=part) == then.fees(wanted=part)
 
 
+def require_same_profit(url: str, engine: Engine) -> None:
+    """The view shows, digit for digit, what the command and the Python read do."""
+    names = ("account", "period", "market", "symbol", "currency", "fills", *AMOUNTS)
+    with recorder.open(url) as record:
+        expected = [tuple(getattr(one, name) for name in names) for one in record.pnl()]
+    if engine.dialect.name == "sqlite":
+        # The engine's own numbers are floats.
+        expected = [tuple(float(one) if isinstance(one, Decimal) else one for one in row) for row in expected]
+    query = f"SELECT {', '.join(names).replace('period', 'day')} FROM pnl"
+    with engine.connect() as connection:
+        found = [tuple(row) for row in connection.exec_driver_sql(query)]
+    assert sorted(found, key=lambda row: str(row[:5])) == sorted(expected, key=lambda row: str(row[:5]))
+
+
+#: The amounts of a row of profit.
+AMOUNTS = ("realized_pnl", "over_gaps", "fee", "funding", "net_pnl", "quantity")
 OF_ACCOUNT = accounts.c.account_id == reported.c.account_id
 
 
@@ -155,6 +181,7 @@ def told_by_projections(engine: Engine) -> tuple[set[Any], set[Any]]:
     frames_max=st.sampled_from([1, 3, 100]),
     steps=st.lists(st.tuples(st.integers(0, 3), st.booleans()), min_size=8, max_size=8),
     redacted=st.floats(0, 1),
+    pushes_fills=st.booleans(),
 )
 def test_they_are_what_they_would_be_if_made_from_nothing(
     new_url: NewUrl,
@@ -165,10 +192,26 @@ def test_they_are_what_they_would_be_if_made_from_nothing(
     frames_max: int,
     steps: list[tuple[int, bool]],
     redacted: float,
+    pushes_fills: bool,
 ) -> None:
-    folder = tmp_path_factory.mktemp("projections")
-    scribes = [Scribe(folder / f"{number}.db", sqlite_template, number) for number in range(len(told))]
-    url = new_url()
+    with pytest.MonkeyPatch.context() as patch:
+        # Profit follows from the fills of a venue that pushes them, otherwise from the figures of positions.
+        patch.setattr(type(FMEX), "pushes_fills", pushes_fills)
+        folder = tmp_path_factory.mktemp("projections")
+        scribes = [Scribe(folder / f"{number}.db", sqlite_template, number) for number in range(len(told))]
+        merge(new_url(), scribes, told, order, frames_max, steps, redacted)
+
+
+def merge(
+    url: str,
+    scribes: list[Scribe],
+    told: list[list[Line]],
+    order: list[int],
+    frames_max: int,
+    steps: list[tuple[int, bool]],
+    redacted: float,
+) -> None:
+    """Merge records while they are written and projected, and compare with what is made from nothing."""
     engine = quick_engine(url)
     for scribe, its in zip(scribes, told, strict=True):
         scribe.write(its[: len(its) // 2])
@@ -195,8 +238,12 @@ def test_they_are_what_they_would_be_if_made_from_nothing(
     kept = contents(engine)
     anew(engine)
     assert kept == contents(engine)
-    assert told_by_projections(engine) == told_by_rows(url)
+    told_fills, told_states = told_by_projections(engine)
+    fills, states = told_by_rows(url)
+    assert told_states == states
+    assert FMEX.pushes_fills or told_fills == fills
     require_same_answers(url)
+    require_same_profit(url, engine)
     engine.dispose()
     for scribe in scribes:
         scribe.engine.dispose()
@@ -250,8 +297,8 @@ def test_what_does_not_follow_from_the_typed_rows_is_found_and_repaired(desk: De
         (ROW_CHANGED, "contracts", "BTCUSD_P"),
     } <= found
     assert len(found) == 6
-    # And the sums by quarter and day, which followed the wrong fills.
-    assert sum(repair(desk.engine)) == 8
+    # And the sums by quarter and day, and the day's profit, which followed the wrong fills.
+    assert sum(repair(desk.engine)) == 9
     assert faults(desk.url) == set()
     kept = contents(desk.engine)
     anew(desk.engine)
@@ -294,6 +341,69 @@ def test_a_venue_s_own_fills_count_once_and_complete_each_other(desk: Desk, monk
     kept = contents(desk.engine)
     anew(desk.engine)
     assert contents(desk.engine) == kept
+
+
+def test_profit_is_the_same_by_the_command_in_python_and_in_sql(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(type(FMEX), "pushes_fills", True)
+    one = fill("1", "maker", "9000", "6", "0.10", executed_ms=5)._replace(fee_currency="BTC", realized_pnl="0.30")
+    unknown = one._replace(realized_pnl=None, symbol="A/B", trade_id="t2")
+    elsewhere = one._replace(executed_ms=DAY_MS, fee_currency="TOKEN", trade_id="t3", symbol="BTCUSD_P")
+    pushed = Transaction(7, 0, None, "funding", None, None, "BTC", "-0.020", symbol="BTCUSD_P", occurred_ms=7)
+    listed = pushed._replace(transaction_id="f1", balance_after="3")
+    later = listed._replace(transaction_id="f2", amount="0.5", occurred_ms=DAY_MS + 1)
+    said = (one._replace(symbol="BTCUSD_P", trade_id="t1"), unknown, elsewhere, pushed)
+    for at, updates in enumerate([said, (pushed,), (listed,), (listed, later), (later,)]):
+        desk.write(Recorded(received(at, at_ns=NOON_NS + at).frame, updates))
+        project(desk.engine, None)
+        require_same_profit(desk.url, desk.engine)
+    with desk.open() as record:
+        found = [(row.symbol, row.currency, *row[5:6], *row[7:10]) for row in record.pnl(Calendar("all"))]
+        assert found == [
+            ("A/B", "BTC", None, D("0.1"), D(0), None),
+            ("BTCUSD_P", "BTC", D("0.6"), D("0.1"), D("0.48"), D("0.98")),
+            ("BTCUSD_P", "TOKEN", D(0), D("0.1"), D(0), D("-0.1")),
+        ]
+        days = record.pnl()
+    done = CliRunner().invoke(program, ["pnl", "--format", "csv", "--database", desk.url], catch_exceptions=False)
+    lines = csv.DictReader(io.StringIO(done.stdout))
+    expected = [(row.period, row.symbol, row.currency, row.net_pnl) for row in days]
+    told = [
+        (row["period"], row["symbol"], row["currency"], D(row["net_pnl"]) if row["net_pnl"] else None) for row in lines
+    ]
+    assert told == expected
+    query = "SELECT day, symbol, currency, net_pnl FROM pnl ORDER BY begins_ms, symbol, currency"
+    with desk.engine.connect() as connection:
+        shown = connection.exec_driver_sql(query).all()
+    assert [(*of, None if net is None else D(str(net))) for *of, net in shown] == expected
+
+
+def test_a_payment_that_was_pushed_counts_until_the_ledger_covers_its_time(desk: Desk) -> None:
+    """Whatever moves the ends of the ledger, and however late; and again once that is redacted."""
+    pushed = Transaction(0, 0, None, "funding", None, None, "C", "-1", symbol="A")
+    listed = pushed._replace(type="trade", amount="5", balance_after="7")
+    hours = [(pushed, 1), (pushed, 2), (pushed, 9), (listed, 5), (listed, 0), (listed, 3), (listed, 20), (pushed, 4)]
+    counted = []
+    for at, (one, hour) in enumerate(hours):
+        desk.write(Recorded(received(at, at_ns=NOON_NS + at).frame, (one._replace(occurred_ms=hour * HOUR_MS),)))
+        for is_projected in (False, True):
+            if is_projected:
+                project(desk.engine, None)
+            with desk.open() as record:
+                found = record.funding(Calendar("all"))
+                assert found == record.as_of(EVER_NS).funding(Calendar("all"))
+        assert not faults(desk.url)
+        counted.append(sum(row.payments for row in found))
+    assert counted == [1, 2, 3, 3, 1, 1, 0, 0]
+    kept = contents(desk.engine)
+    anew(desk.engine)
+    assert contents(desk.engine) == kept
+    list(redact(desk.engine, desk.url, [FrameRange(ACCOUNT, SESSION, 4, 4)], "me", "a test"))
+    with desk.open() as record:
+        found = record.funding(Calendar("all"))
+        project(desk.engine, None)
+        assert [row.payments for row in found] == [2]
+        assert record.funding(Calendar("all")) == found
+    assert not faults(desk.url)
 
 
 def test_an_order_keeps_what_its_latest_update_leaves_out(desk: Desk) -> None:

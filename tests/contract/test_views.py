@@ -143,7 +143,7 @@ def test_an_id_that_is_used_again_is_another_order(engine: Engine) -> None:
 def test_numbers_are_plain_and_times_readable(engine: Engine) -> None:
     with engine.begin() as connection:
         connection.execute(delete(accounts))
-    write(engine, "0002")
+    write(engine)
     (order,) = ask(engine, "SELECT * FROM orders")
     assert {name: value for name, value in order.items() if value is not None} == {
         "account": "main",

@@ -98,6 +98,19 @@ NEW_0002 = (
 )
 
 
+#: The table that revision 0004 replaced, and rows of the new ones.
+REPLACED_0004 = ("fill_sums",)
+NEW_0004 = (
+    "INSERT INTO period_sums VALUES (7, 900000, 1580801400000, '', 'BTCUSD_P', 'BTC', 1, 1, 0, 0, '1.0', '0', "
+    "'1.0', '4.8449612403E-8', '0', '0', 1, 0, '0', '1e-08')",
+    "INSERT INTO period_sums VALUES (7, 86400000, 1580774400000, '', 'BTCUSD_P', 'BTC', 1, 1, 0, 0, '1.0', '0', "
+    "'1.0', '4.8449612403E-8', '0', '0', 1, 0, '0', '1e-08')",
+    "INSERT INTO sum_bounds VALUES (7, 'figure', '[\"BTCUSD_P\",null,null,null]', 1580802507384, 1580802507401)",
+    "INSERT INTO daily_pnl VALUES (7, 1580774400000, '', 'BTCUSD_P', 'BTC', '4.8449612403E-8', '0', "
+    "'4.8449612403E-8', NULL, '0', 1, '1.0')",
+)
+
+
 def _replaced(rows: tuple[str, ...], tables: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(row for row in rows if row.split(maxsplit=3)[2] not in tables)
 
@@ -105,6 +118,7 @@ def _replaced(rows: tuple[str, ...], tables: tuple[str, ...]) -> tuple[str, ...]
 #: Revision → a row in each of its tables. `rebuild_needed` is empty but after an upgrade.
 ROWS = {"0001": ROWS_0001, "0002": (*_replaced(ROWS_0001, REPLACED_0002), *NEW_0002)}
 ROWS["0003"] = ROWS["0002"]
+ROWS["0004"] = (*_replaced(ROWS["0003"], REPLACED_0004), *NEW_0004)
 
 
 def write(engine: Engine, revision: str = max(ROWS)) -> None:

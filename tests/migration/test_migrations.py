@@ -7,7 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -38,7 +38,7 @@ GUARDS = tuple(f"{table}_{guard}" for table in JOURNAL for guard in ("unchanged"
 #: Views with one row for the rows of the baseline; `timeline` has several.
 VIEWS = (
     *("orders", "order_history", "positions", "balances", "trade_history"),
-    *("executions", "order_lives", "position_history", "balance_history", "transaction_history", "round_trips"),
+    *("executions", "order_lives", "position_history", "balance_history", "transaction_history", "round_trips", "pnl"),
 )
 TIMELINE = "timeline"
 #: Where SQLite keeps what its planner should expect.
@@ -155,7 +155,7 @@ def test_a_filled_database_is_upgraded_to_the_next_version(
     before, old = schema_of(engine), contents_of(engine)
     request.getfixturevalue("next_version")
     for check in (migrate.require_current, migrate.require_usable):
-        with pytest.raises(SchemaOutdated, match=r"\(0003\) is older .* \(next\); .* type: recorder db upgrade"):
+        with pytest.raises(SchemaOutdated, match=r"\(0004\) is older .* \(next\); .* type: recorder db upgrade"):
             check(engine)
     with pytest.raises(SchemaOutdated):
         migrate.require_current(open_engine(url, read_only=True))
@@ -221,6 +221,45 @@ def test_an_upgrade_makes_the_typed_rows_again(tmp_path: Path, request: pytest.F
         again = CliRunner().invoke(program, ["db", "upgrade", "--database", url], catch_exceptions=False)
         assert (again.exit_code, "made again" in again.stdout) == (0, False), again.output
         engine.dispose()
+
+
+def test_sums_of_fills_are_kept_and_those_of_funding_are_made(tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    server: PostgresServer = request.getfixturevalue("postgres")
+    for url in (f"sqlite:///{tmp_path / 'recorder.db'}", server.new_database(empty=True)):
+        engine = open_engine(url)
+        migrate.upgrade(engine, "0003")
+        write(engine, "0003")
+        migrate.upgrade(engine)
+        names = "lasts_ms, begins_ms, symbol, currency, trades, quantity, taker_quantity, paid, payments, funding_paid"
+        query = f"SELECT {names} FROM period_sums ORDER BY lasts_ms"
+        with engine.connect() as connection:
+            of_fills = ("BTCUSD_P", "BTC", 1, Decimal(1), Decimal(1), Decimal("4.8449612403E-8"))
+            found = [tuple(map(_exact, row)) for row in connection.exec_driver_sql(query)]
+            expected = [(900_000, 1580801400000, *of_fills), (86_400_000, 1580774400000, *of_fills)]
+            assert found == [(*row, 0, 0) for row in expected]
+            assert (7, "", "") in connection.exec_driver_sql("SELECT * FROM stale").all()
+        with recorder.open(url) as record:
+            (before,) = record.funding()
+        done = CliRunner().invoke(program, ["db", "upgrade", "--database", url], catch_exceptions=False)
+        assert done.exit_code == 0, done.output
+        with engine.connect() as connection:
+            found = [tuple(map(_exact, row)) for row in connection.exec_driver_sql(query)]
+            paid = (1, Decimal("1E-8"))
+            assert {(*row[:4], *row[-2:]) for row in found if row[-2]} == {(*row[:4], *paid) for row in expected}
+            assert not connection.exec_driver_sql("SELECT * FROM stale").all()
+            shown = connection.exec_driver_sql("SELECT account, day, symbol, currency FROM pnl").all()
+        assert ("main", "2020-02-04", "BTCUSD_P", "BTC") in shown
+        with recorder.open(url) as record:
+            assert (before.payments, before.amount) == (1, Decimal("-1E-8"))
+            assert record.funding() == [before]
+        engine.dispose()
+
+
+def _exact(value: Any) -> Any:
+    """A value of either engine: decimals are text on SQLite."""
+    with suppress(InvalidOperation):
+        return Decimal(value) if isinstance(value, str) else value
+    return value
 
 
 def test_an_upgrade_that_fails_at_any_statement_leaves_the_old_schema(

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from sqlalchemy import text
 
-from recorder.read.queries import funding_payments
+from recorder.read.payments import payments_between
 from recorder.store.engine import open_engine
 
 DAY_MS = 86_400_000
@@ -12,7 +12,7 @@ DAY_MS = 86_400_000
 
 def test_payments_are_found_by_their_type_and_time(sqlite_template: Path) -> None:
     engine = open_engine(f"sqlite:///{sqlite_template}", read_only=True)
-    query = funding_payments(1, 0, DAY_MS, None).compile(engine, compile_kwargs={"literal_binds": True})
+    query = payments_between(1, 0, DAY_MS, None).compile(engine, compile_kwargs={"literal_binds": True})
     with engine.connect() as connection:
         plan = [row.detail for row in connection.execute(text(f"EXPLAIN QUERY PLAN {query}"))]
     engine.dispose()

@@ -16,13 +16,13 @@ from recorder.read.sums import (
     NO_PERIOD,
     PERIODS,
     Calendar,
-    FeeKey,
     Fees,
-    FeeSums,
+    PeriodKey,
+    PeriodSums,
     Realized,
     RealizedSums,
-    funding_of,
     in_order,
+    paid,
     pnl_of_figures,
     pnl_of_fills,
     traded,
@@ -41,10 +41,12 @@ def fill(at_ms: int = LATE_MS, quantity: str = "1", fee: str | None = "0.1", **o
 
 def fees(fills: Iterable[Fill], calendar: Calendar) -> list[Fees]:
     """The sums of fills, added one by one."""
-    sums = FeeSums()
+    sums = PeriodSums()
     for one in fills:
-        sums.add(FeeKey(calendar.period(one.at_ms), one.account, one.market, one.symbol, one.fee_currency), traded(one))
-    return sums.rows()
+        sums.add(
+            PeriodKey(calendar.period(one.at_ms), one.account, one.market, one.symbol, one.fee_currency), traded(one)
+        )
+    return sums.fees()
 
 
 @pytest.mark.parametrize(
@@ -140,25 +142,29 @@ def test_a_period_ends_where_the_next_one_begins(by: str, zone: str, at_ms: int)
 
 
 def test_a_fee_in_another_currency_has_a_row_of_its_own_and_funding_counts_once() -> None:
-    sums = FeeSums()
+    sums = PeriodSums()
     for one in (fill(realized_pnl=D(5), fee_currency="BNB"), fill(realized_pnl=D(-2), fee="0.3", fee_currency="USDT")):
-        sums.add(FeeKey("all", "main", None, "A", one.fee_currency), traded(one))
-    key = FeeKey("all", "main", None, "A", "USDT")
-    paid = funding_of([(key, D("-0.5")), (key, D("0.1"))])
-    assert [row[5:] for row in paid] == [(2, D("-0.4"), D("0.1"), D("0.5"))]
-    (bnb, usdt) = in_order(pnl_of_fills(sums, paid, {("", "A"): "USDT"}))
+        sums.add(PeriodKey("all", "main", None, "A", one.fee_currency), traded(one))
+    key = PeriodKey("all", "main", None, "A", "USDT")
+    for amount in ("-0.5", "0.1"):
+        sums.add(key, paid(D(amount)))
+    assert [row[4:] for row in sums.funding()] == [("USDT", 2, D("-0.4"), D("0.1"), D("0.5"))]
+    (bnb, usdt) = in_order(pnl_of_fills(sums, {("", "A"): "USDT"}))
     assert (bnb.realized_pnl, bnb.fee, bnb.funding, bnb.net_pnl) == (D(0), D("0.1"), D(0), D("-0.1"))
     assert (usdt.realized_pnl, usdt.fee, usdt.funding, usdt.net_pnl) == (D(3), D("0.3"), D("-0.4"), D("2.3"))
 
 
 def test_profit_that_nobody_reported_is_unknown() -> None:
-    sums = FeeSums()
-    sums.add(FeeKey("all", "main", None, "A/B", "A"), traded(fill()))
-    (spot,) = pnl_of_fills(sums, [], {})
+    sums = PeriodSums()
+    sums.add(PeriodKey("all", "main", None, "A/B", "A"), traded(fill()))
+    (spot,) = pnl_of_fills(sums, {})
     assert (spot.realized_pnl, spot.fee, spot.net_pnl) == (None, D("0.1"), None)
-    sums.add(FeeKey("all", "main", None, "A/B", "A"), traded(fill(realized_pnl=D(5))))
-    (partly,) = pnl_of_fills(sums, [], {})
+    sums.add(PeriodKey("all", "main", None, "A/B", "A"), traded(fill(realized_pnl=D(5))))
+    (partly,) = pnl_of_fills(sums, {})
     assert (partly.realized_pnl, partly.fee, partly.net_pnl) == (None, D("0.2"), None)
-    key = FeeKey("all", "main", None, "A", "USDT")
-    (unknown,) = pnl_of_fills(FeeSums(), funding_of([(key, None)]), {})
+    key = PeriodKey("all", "main", None, "A", "USDT")
+    sums = PeriodSums()
+    sums.add(key, paid(None))
+    assert not sums.fees()
+    (unknown,) = pnl_of_fills(sums, {})
     assert (unknown.funding, unknown.net_pnl) == (None, None)
