@@ -135,7 +135,7 @@ class SnapshotComparison:
     ) -> tuple[list[Answer], tuple[Contradiction, ...]]:
         answers = list(self._rest.answers(snapshot_questions(self._account, self._clock), to))
         passed = self._wait_passed(sessions, held)
-        return answers, contradictions(self._account.venue.comparable, answers, topics, passed)
+        return answers, contradictions(self._account.venue.comparable, answers, topics, passed, to.unanswered)
 
     def _wait_passed(self, sessions: Sequence[Session], held: CurrentState) -> Passed:
         """Wait until all pushes of the time to settle are in the record; return the states seen until then."""

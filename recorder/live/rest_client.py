@@ -99,6 +99,7 @@ class RestRound:
     Attributes:
         lost: subjects that the exchange does not have and will not have later.
         failed: subjects that it could not answer this time, with the reason.
+        unanswered: the topics that those concern, as in `Question.topic`.
         orders: the orders in the answers.
         executions: the number of executions in the answers.
         frames: the number of answers so far.
@@ -112,6 +113,7 @@ class RestRound:
         self.source = source
         self.lost: list[LostSubject] = []
         self.failed: list[str] = []
+        self.unanswered: set[str] = set()
         self.orders: set[str] = set()
         self.executions = 0
         self.frames = 0
@@ -121,9 +123,11 @@ class RestRound:
         match step:
             case Unanswered(subject, reason):
                 self.failed.append(f"{subject} ({reason})")
+                self.unanswered.add("")
             case Forgotten(subject, reason, topic):
                 # First, so that a text that is cut still names it.
                 self.lost.insert(0, LostSubject(subject, reason, topic, ""))
+                self.unanswered.add(topic)
             case Completed():
                 self._on_completed(step)
 
@@ -249,6 +253,7 @@ class RestClient:
                     if verdict is Verdict.GONE:
                         self._failed_in_a_row = 0
                         to.lost.append(LostSubject(question.subject, why, question.topic, self._target(request)))
+                        to.unanswered.add(question.topic)
                         return None
                     shown = request.url.partition("?")[0]
                     problem = venue_error(account.venue, shown, got, secrets, self._clock.wall_ms())
@@ -259,6 +264,7 @@ class RestClient:
             if attempt < ATTEMPTS_MAX:
                 self.sleep(backoff.next_s())
         to.failed.append(f"{question.subject} ({why})")
+        to.unanswered.add(question.topic)
         self._failed_in_a_row += 1
         if self._failed_in_a_row >= FAILED_IN_A_ROW_MAX:
             raise problem

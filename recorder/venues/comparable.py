@@ -76,25 +76,32 @@ class Contradiction(NamedTuple):
 
 
 def contradictions(
-    comparable: Sequence[Comparable], answers: Sequence[Answer], topics: Collection[str], passed: Passed
+    comparable: Sequence[Comparable],
+    answers: Sequence[Answer],
+    topics: Collection[str],
+    passed: Passed,
+    unanswered: Collection[str] = (),
 ) -> tuple[Contradiction, ...]:
     """The values in a snapshot that no push around the time of the request carried.
 
     Args:
         comparable: the venue's table.
-        answers: all answers of a complete snapshot.
+        answers: all answers of a snapshot.
         topics: the topics that are pushed; nothing else is compared.
         passed: all states that the record had or received in that time.
+        unanswered: beginnings of the topics of questions without an answer: of those, what is not listed says nothing.
     """
     found: list[Contradiction] = []
     for how in comparable:
         pages = [answer for answer in answers if answer.target.startswith(how.target)]
         if pages:
-            found += _of_list(how, pages, topics, passed)
+            found += _of_list(how, pages, topics, passed, tuple(unanswered))
     return tuple(found)
 
 
-def _of_list(how: Comparable, pages: Sequence[Answer], topics: Collection[str], passed: Passed) -> list[Contradiction]:
+def _of_list(
+    how: Comparable, pages: Sequence[Answer], topics: Collection[str], passed: Passed, unanswered: tuple[str, ...]
+) -> list[Contradiction]:
     listed: dict[Thing, tuple[State | None, int]] = {
         thing: (None, pages[-1].seq)
         for thing, states in passed.items()
@@ -106,7 +113,8 @@ def _of_list(how: Comparable, pages: Sequence[Answer], topics: Collection[str], 
     found: list[Contradiction] = []
     for thing, (state, seq) in listed.items():
         held = passed.get(thing, (None,))
-        if _topic(how, state, held) in topics:
+        topic = _topic(how, state, held)
+        if topic is not None and topic in topics and not (state is None and topic.startswith(unanswered)):
             found += _of_thing(how, thing, seq, state, held)
     return found
 

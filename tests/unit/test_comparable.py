@@ -54,6 +54,15 @@ def test_each_list_of_a_kind_covers_its_part_over_all_its_pages() -> None:
     assert compare(told[:2], held(LINEAR, INVERSE)) == ()
 
 
+def test_what_a_list_that_was_not_answered_to_its_end_leaves_out_contradicts_nothing() -> None:
+    told = answers(("/positions?market=linear&page=1", (LINEAR._replace(symbol="ETHUSDT"),)))
+    for topics in ([""], ["pos"], ["wallet", "position"]):
+        found = contradictions(TABLE, told, ["position"], held(LINEAR), topics)
+        assert [one.subject for one in found] == ["position ETHUSDT"]
+    found = contradictions(TABLE, told, ["position"], held(LINEAR), ["wallet"])
+    assert [one.subject for one in found] == ["position BTCUSDT", "position ETHUSDT"]
+
+
 def test_a_page_names_the_frame_that_contradicts() -> None:
     more = LINEAR._replace(symbol="ETHUSDT")
     told = answers(("/positions?market=linear&page=1", (LINEAR,)), ("/positions?market=linear&page=2", (more,)))

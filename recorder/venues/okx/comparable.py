@@ -6,7 +6,7 @@ estimate, and what never changes. Lists leave out what is zero, and open orders 
 
 from recorder.model import ENDED, PENDING, AccountUpdate, OrderUpdate, PositionUpdate
 from recorder.venues.comparable import Comparable
-from recorder.venues.okx.answers import BALANCE, OPEN_ORDERS, POSITIONS
+from recorder.venues.okx.answers import BALANCE, OPEN_ALGOS, OPEN_ORDERS, POSITIONS
 from recorder.venues.okx.words import ALGO_STATUSES
 
 
@@ -32,5 +32,14 @@ COMPARABLE: tuple[Comparable, ...] = (
         ("status",),
         absent={"status": ENDED},
         covers=_is_plain,
+    ),
+    Comparable(
+        OrderUpdate,
+        OPEN_ALGOS,
+        lambda _order: "orders-algo",
+        (),
+        ("status",),
+        absent={"status": ENDED},
+        covers=lambda order: not _is_plain(order),
     ),
 )

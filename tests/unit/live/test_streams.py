@@ -19,12 +19,13 @@ from recorder.errors import Refused
 from recorder.live.recording import Recording
 from recorder.live.settings import Limits
 from recorder.live.watermark import Watermark
-from recorder.model import DECODED, Decoded, OrderUpdate
+from recorder.model import DECODED, ENDED, Decoded, OrderUpdate
 from recorder.read.record import Record
 from recorder.venues.comparable import Comparable
+from recorder.venues.rest import Known, Purpose, Question, Questions
 from tests.unit.live.peer import PATIENCE_S, frame, refuse
 from tests.unit.live.stage import QUICK
-from tests.unit.live.toy import Toy, ToyExchange
+from tests.unit.live.toy import Toy, ToyExchange, rest_request
 
 BYE = frame(b'{"say":"maintenance in 30 s","then":"bye"}')
 COVERED = "SELECT 1 FROM sessions WHERE covered_ns IS NOT NULL AND ended_ns IS NULL AND stream = "
@@ -145,6 +146,35 @@ def test_the_topics_of_every_stream_are_compared(run: Run, exchange: ToyExchange
         " JOIN sessions s ON s.session_id = d.other_session_id"
     )
     assert found == [("order 7", "status", "partially_filled", "new", "orders")]
+
+
+class TwoPages(Compared):
+    """Its open orders are two lists."""
+
+    comparable = (Compared.comparable[0]._replace(absent={"status": ENDED}),)
+
+    def questions(self, purpose: Purpose, known: Known) -> Questions:
+        """Both lists."""
+        yield from super().questions(purpose, known)
+        yield Question("more open orders", rest_request("GET", "/open/more"), "orders")
+        return None
+
+
+def test_an_order_of_a_list_without_an_answer_is_no_discrepancy(run: Run, exchange: ToyExchange) -> None:
+    limits = replace(QUICK, reconcile_every_s=0.05, reconcile_settle_s=0.05)
+    exchange.answers["GET /open/more"] = [refuse("200 OK", body=b"[]")] * 10_000
+    with run.recording(exchange, TwoPages(heartbeat_s=0.05), limits):
+        run.wait("SELECT 1 FROM reconciliations WHERE detail = 'the same'")
+        exchange.answers["GET /open/more"] = [refuse("500 Busy")] * 10_000
+        run.wait("SELECT 1 FROM reconciliations WHERE detail LIKE 'the same; not answered%'")
+        exchange.lines["orders"].send(frame(b'{"topic":"orders","id":"7"}'))
+        run.wait("SELECT 1 FROM order_updates")
+        compared = len(run.rows("SELECT 1 FROM reconciliations WHERE ended_ns IS NOT NULL"))
+        run.wait("SELECT 1 FROM reconciliations WHERE ended_ns IS NOT NULL", compared + 2)
+        assert run.rows("SELECT 1 FROM discrepancies") == []
+        # What a list says counts all the same.
+        exchange.answers["GET /open"] = [refuse("200 OK", body=b'[{"id":"7","status":"filled"}]')] * 10_000
+        run.wait("SELECT 1 FROM discrepancies")
 
 
 def test_a_round_waits_until_all_streams_are_covered(run: Run, exchange: ToyExchange) -> None:

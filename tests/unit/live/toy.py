@@ -118,7 +118,7 @@ class Toy(Venue):
 
     def check(self, _login: Login) -> Unrecorded[tuple[str, ...]]:
         """Which rights the key has."""
-        may = json.loads((yield _request("GET", "/rights")))["may"]
+        may = json.loads((yield rest_request("GET", "/rights")))["may"]
         if "read" not in may:
             raise Refused("The key may not read; give it that right.")
         return tuple(f"the key may {right}; a key that can only read is enough" for right in may if right != "read")
@@ -159,7 +159,7 @@ class Toy(Venue):
     def questions(self, purpose: Purpose, _known: Known) -> Questions:
         """Open orders."""
         if purpose in {Purpose.SNAPSHOT, Purpose.RECONCILE}:
-            yield Question("open orders", _request("GET", "/open"))
+            yield Question("open orders", rest_request("GET", "/open"))
         return None
 
 
@@ -188,14 +188,14 @@ def _control(read: dict[str, str]) -> Control:
 
 
 def _new_token(_login: Login) -> Unrecorded[Token]:
-    return _token((yield _request("POST", "/token")))
+    return _token((yield rest_request("POST", "/token")))
 
 
 def _renewed_token(_login: Login, token: Token) -> Unrecorded[Token]:
-    return _token((yield _request("PUT", f"/token/{token.text}")))
+    return _token((yield rest_request("PUT", f"/token/{token.text}")))
 
 
-def _request(method: str, path: str) -> MakeRequest:
+def rest_request(method: str, path: str) -> MakeRequest:
     return lambda url, credentials, _now_ms: RestRequest(method, f"{url}{path}", {"X-Key": credentials["secret"]})
 
 
