@@ -331,7 +331,7 @@ class Recording:
         questions = self.venue.questions(Purpose.INSTRUMENTS, nothing_known)
         for step in questions:
             assert isinstance(step, Question)
-            request = step.request("", Credentials(key="", secret="", address=""), 0)
+            request = step.request("", Credentials(key="", secret="", passphrase="", address=""), 0)
             answer = handler.handle(Request(request.method, request.url, request.headers, base="", body=request.body))
             assert isinstance(answer, bytes)
             yield SentState(target_of(request, ""), answer)
@@ -489,7 +489,7 @@ def test_a_liquidation_leaves_nothing_unexplained_and_names_what_the_ledger_left
 
 
 #: Of each venue where something expires a seed with which each kind of it is settled, worth something and worthless.
-EXPIRING = {"bybit": 5, "deribit": 2}
+EXPIRING = {"bybit": 5, "deribit": 2, "okx": 8}
 
 
 @pytest.mark.parametrize(("venue", "seed"), EXPIRING.items())

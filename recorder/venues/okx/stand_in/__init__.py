@@ -14,6 +14,7 @@ class OKXStandIn(StandIn):
 
     default_symbols = face.DEFAULT_SYMBOLS
     public_paths = frozenset([TIME, INSTRUMENTS])
+    dated_symbols = staticmethod(face.dated_symbols)
     terms = staticmethod(face.terms)
     funds = staticmethod(face.funds)
     face = face.OKXFace

@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterator, Sequence
 from decimal import Decimal
 
 from recorder.model import MAKER, TAKER, FillUpdate
+from recorder.venues.expiry import expires_ms, next_day
 from recorder.venues.face import Face, Push
 from recorder.venues.okx import answers
 from recorder.venues.okx.portal import TOPICS
@@ -33,6 +34,8 @@ DEFAULT_SYMBOLS = ("BTC-USDT-SWAP", "ETH-USDT-SWAP", "BTC-USD-SWAP", "BTC-USDT")
 TAKER_RATE, MAKER_RATE = Decimal("0.0005"), Decimal("0.0002")
 SPOT_TAKER_RATE, SPOT_MAKER_RATE = Decimal("0.001"), Decimal("0.0008")
 MAINTENANCE_RATE = Decimal("0.005")
+#: Here a share of an option's premium, and its first time value in coins.
+OPTION_RATE, TIME_VALUE = Decimal("0.01"), Decimal("0.03")
 
 #: First price of a currency, in dollars; of any other that of the last.
 FIRST_PRICES = {"BTC": Decimal(84_100), "ETH": Decimal(2_870), "": Decimal(230)}
@@ -43,13 +46,22 @@ FUNDS = {"USDT": (Decimal("250000.12345678"), Decimal(50_000), Decimal("100000.0
 OTHER_FUNDS = (Decimal("25.00000001"), Decimal(5), Decimal("10.00000001"))
 
 #: Type of a transaction → `eventType` of the push that says why a balance moved.
-_WHY = {"funding": "funding_fee", "liquidation": "liquidation", "trade": "filled"}
+_WHY = {"funding": "funding_fee", "liquidation": "liquidation", "trade": "filled", "settlement": "exercised"}
 
 _CENT8 = Decimal("1E-8")
 
 
+def dated_symbols(at_ms: int) -> tuple[str, ...]:
+    """Futures of both kinds, and options at and in the money."""
+    date = f"{next_day(at_ms):%y%m%d}"
+    options = (f"BTC-USD-{date}-{rest}" for rest in ("83500-C", "84500-P", "84500-C"))
+    return f"BTC-USDT-{date}", f"BTC-USD-{date}", *options
+
+
 def terms(symbols: Sequence[str]) -> tuple[Terms, ...]:
     """The terms of instruments: `BTC-USDT-SWAP` is linear, `BTC-USD-SWAP` inverse, `BTC-USDT` a spot market.
+
+    `BTC-USDT-260327` and `BTC-USD-260327` expire, `BTC-USD-260327-90000-C` is an option.
 
     Raises:
         ValueError: a symbol is none of these, or is given twice.
@@ -69,8 +81,12 @@ def funds(instruments: Sequence[Terms]) -> tuple[Funds, ...]:
 def _instrument(symbol: str) -> Terms:
     base, _, rest = symbol.partition("-")
     quote, _, product = rest.partition("-")
-    if not base or not symbol.isupper() or quote not in {"USD", "USDT", "USDC"} or product not in {"", SWAP}:
+    due_ms, *option = (expires_ms(product[:6]), *product[6:].split("-")[1:])
+    is_known = product in {"", SWAP} or (due_ms is not None and (len(product) == 6 or quote == "USD"))
+    if not base or not symbol.isupper() or quote not in {"USD", "USDT", "USDC"} or not is_known:
         raise ValueError(f"{symbol!r} is not a symbol such as BTC-USDT-SWAP, BTC-USD-SWAP or BTC-USDT")
+    if option:
+        return _option(symbol, base, due_ms or 0, option)
     if not product and quote == "USD":
         raise ValueError(f"{symbol!r}: a spot market needs a quote currency such as USDT")
     kind: Kind = "spot" if not product else "inverse" if quote == "USD" else "linear"
@@ -92,7 +108,32 @@ def _instrument(symbol: str) -> Terms:
         maintenance_rate=Decimal(0) if is_spot else MAINTENANCE_RATE,
         leverage=1 if is_spot else 10,
         first_price=price,
+        expires_ms=due_ms or 0,
+        closed_by_order=due_ms is not None,
         fee_in_received=is_spot,
+    )
+
+
+def _option(symbol: str, base: str, due_ms: int, rest: Sequence[str]) -> Terms:
+    strike, form = rest if len(rest) == 2 else ("", "")
+    if form not in {"C", "P"} or not strike.isdigit():
+        raise ValueError(f"{symbol!r} is not an option such as BTC-USD-260327-90000-C")
+    return Terms(
+        symbol=symbol,
+        kind="option",
+        base=base,
+        quote="USD",
+        settle=base,
+        wallet=TRADING,
+        price_tick=Decimal("0.0001"),
+        quantity_step=Decimal("0.1"),
+        unit=_CENT8,
+        taker_rate=OPTION_RATE,
+        maker_rate=OPTION_RATE,
+        first_price=TIME_VALUE,
+        expires_ms=due_ms,
+        strike=Decimal(strike),
+        is_put=form == "P",
     )
 
 
@@ -120,7 +161,7 @@ class OKXFace(Face):
                 topic, payload = self._order_frame(event, fills.get(event.id))
                 yield Push(topic, payload, passed)
                 passed = []
-            elif isinstance(event, SimulatedPosition):
+            elif isinstance(event, SimulatedPosition) and not _is_exercise(moment):
                 row = states.position_row(event, now_ms)
                 yield Push("positions", frames.push("positions", row, eventType="event_update"), passed)
                 passed = []
@@ -192,11 +233,18 @@ def _balances(moment: Moment, passed: list[Event], now_ms: int) -> Iterator[Push
     if balances:
         row = states.account_row(balances, now_ms)
         yield Push("account", frames.push("account", row, eventType="event_update"), passed)
-    types = [event.type for event in moment if isinstance(event, SimulatedTransaction)]
-    if types:
-        positions = [event for event in moment if isinstance(event, SimulatedPosition)]
-        row = states.changes_row(_WHY.get(types[0], "transferred"), balances, positions, now_ms)
+    entries = [event for event in moment if isinstance(event, SimulatedTransaction)]
+    if entries:
+        positions = [event for event in moment if isinstance(event, SimulatedPosition) and not _is_exercise(moment)]
+        is_delivery = entries[0].type == "trade" and entries[0].kind == "settlement"
+        why = "delivered" if is_delivery else _WHY.get(entries[0].type, "transferred")
+        row = states.changes_row(why, balances, positions, now_ms)
         yield Push("balance_and_position", frames.push("balance_and_position", row), ())
+
+
+def _is_exercise(moment: Moment) -> bool:
+    """Whether an option expired: nobody is pushed the end of the position."""
+    return any(isinstance(event, SimulatedTransaction) and event.type == "settlement" for event in moment)
 
 
 def _sent(target: str, row: frames.Row) -> SentState:

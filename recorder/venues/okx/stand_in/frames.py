@@ -8,7 +8,7 @@ from decimal import Decimal
 
 import msgspec
 
-from recorder.venues.okx.words import FUTURES, SPOT, SWAP
+from recorder.venues.okx.words import FUTURES, OPTION, SPOT, SWAP
 from recorder.venues.simulated import (
     SimulatedFill,
     SimulatedOrder,
@@ -40,7 +40,10 @@ _REASONS = {
     "margin": "0",
     "liquidation": "6",
     "reduce_only": "21",
+    "expiry": "7",
 }
+#: What made an order → `category`.
+_CATEGORIES = {"trade": "normal", "liquidation": "full_liquidation", "adl": "adl", "settlement": "delivery"}
 _SIGN = {"buy": 1, "sell": -1}
 
 
@@ -71,6 +74,8 @@ def inst_type(terms: Terms) -> str:
     """The product line of an instrument."""
     if terms.kind == "spot":
         return SPOT
+    if terms.kind == "option":
+        return OPTION
     return SWAP if terms.symbol.endswith(SWAP) else FUTURES
 
 
@@ -139,12 +144,12 @@ def order_row(order: SimulatedOrder, fill: SimulatedFill | None = None) -> Row:
         "fee": text(-order.fee),
         "rebateCcy": order.fee_currency,
         "rebate": "0",
-        "category": "full_liquidation" if order.kind == "liquidation" else "normal",
+        "category": _CATEGORIES[order.kind],
         "uTime": str(order.updated_ms),
         "cTime": str(order.created_ms),
         "source": "6" if order.trigger_price else "",
         "reduceOnly": "true" if order.reduce_only else "false",
-        "cancelSource": _REASONS[order.reason] if order.status in {"canceled", "rejected"} else "",
+        "cancelSource": _cancel_source(order) if order.status in {"canceled", "rejected"} else "",
         "quickMgnType": "",
         "stpId": "",
         "stpMode": "cancel_maker",
@@ -194,6 +199,18 @@ def _order_type(order: SimulatedOrder) -> str:
     if order.type == "market":
         return "market"
     return "post_only" if order.post_only else {"gtc": "limit"}.get(order.time_in_force, order.time_in_force)
+
+
+def _cancel_source(order: SimulatedOrder) -> str:
+    return "10" if order.reason == "expiry" and order.terms.kind == "option" else _REASONS[order.reason]
+
+
+def sub_type(fill: SimulatedFill) -> str:
+    """What a fill was: bought or sold, or of a long or a short position that the exchange ended."""
+    sold, bought = {"liquidation": ("104", "105"), "adl": ("125", "126"), "settlement": ("112", "113")}.get(
+        fill.kind, ("2", "1")
+    )
+    return bought if fill.side == "buy" else sold
 
 
 def _liquidity(fill: SimulatedFill) -> str:
@@ -267,7 +284,7 @@ def fill_row(fill: SimulatedFill) -> Row:
         "ordId": str(ORDER + fill.order_id),
         "clOrdId": fill.client_order_id or "",
         "billId": str(BILL + fill.trade_id),
-        "subType": "104" if fill.kind == "liquidation" else "1" if fill.side == "buy" else "2",
+        "subType": sub_type(fill),
         "tag": "",
         "fillPx": text(fill.price),
         "fillSz": text(fill.quantity),

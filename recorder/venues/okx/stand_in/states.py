@@ -20,6 +20,8 @@ _BILLS = {
     "withdrawal": ("1", "11", "12"),
     "transfer": ("1", "11", "12"),
 }
+#: Of a fill by which the exchange ended a position: `type`, and `subType` of a long and of a short one.
+_ENDINGS = {"liquidation": ("5", "104", "105"), "adl": ("9", "125", "126"), "settlement": ("3", "112", "113")}
 _EMPTY_POSITION = """
   availPos baseBal baseBorrowed baseInterest bePx bizRefId bizRefType clSpotInUseAmt deltaBS deltaPA gammaBS gammaPA
   hedgedPos idxPx interest last liab liabCcy maxSpotInUseAmt mgnRatio mmr nonSettleAvgPx notionalUsd optVal
@@ -134,14 +136,14 @@ def _change_row(position: SimulatedPosition) -> Row:
 def bill_row(entry: SimulatedTransaction) -> Row:
     """A bill of the trading account. The one of a contract's fill is its PnL and its fee."""
     terms = entry.terms
-    kind, came_in, went_out = _BILLS[entry.type]
+    kind, sub_type = _types(entry)
     is_contract = terms is not None and terms.kind != "spot"
     # `fee` is told only of a fill; it is a part of the change.
     earned = entry.amount + entry.fee if is_contract else Decimal(0)
     return {
         "billId": str(BILL + entry.id),
         "type": kind,
-        "subType": came_in if entry.amount > 0 else went_out,
+        "subType": sub_type,
         "ts": str(entry.occurred_ms),
         "ccy": entry.currency,
         "balChg": text(entry.amount),
@@ -156,8 +158,8 @@ def bill_row(entry: SimulatedTransaction) -> Row:
         "instType": "" if terms is None else inst_type(terms),
         "instId": "" if terms is None else terms.symbol,
         "mgnMode": "isolated" if is_contract else "cash" if terms else "",
-        "ordId": "" if entry.order_id is None else str(ORDER + entry.order_id),
-        "tradeId": "" if entry.trade_id is None else str(entry.trade_id),
+        "ordId": "" if entry.order_id is None or kind == "3" else str(ORDER + entry.order_id),
+        "tradeId": _trade_id(entry),
         "clOrdId": "",
         "execType": "",
         "from": "",
@@ -176,9 +178,26 @@ def bill_row(entry: SimulatedTransaction) -> Row:
     }
 
 
+def _trade_id(entry: SimulatedTransaction) -> str:
+    if entry.trade_id is None:
+        return ""
+    return str(-entry.trade_id if entry.kind == "liquidation" else entry.trade_id)
+
+
+def _types(entry: SimulatedTransaction) -> tuple[str, str]:
+    """Type and subtype: a future is delivered, an option exercised by its owner or against its writer, or worthless."""
+    if entry.type == "trade" and entry.kind in _ENDINGS:
+        kind, was_long, was_short = _ENDINGS[entry.kind]
+        return kind, was_long if entry.side == "sell" else was_short
+    if entry.type == "settlement":
+        return "3", "172" if not entry.amount else "170" if entry.side == "buy" else "171"
+    kind, came_in, went_out = _BILLS[entry.type]
+    return kind, came_in if entry.amount > 0 else went_out
+
+
 def instrument_row(terms: Terms) -> Row:
     """An instrument of the public list."""
-    is_spot = terms.kind == "spot"
+    is_spot, is_option = terms.kind == "spot", terms.kind == "option"
     return {
         "instType": inst_type(terms),
         "instId": terms.symbol,
@@ -190,11 +209,11 @@ def instrument_row(terms: Terms) -> Row:
         "ctVal": "" if is_spot else "1",
         "ctMult": "" if is_spot else "1",
         "ctValCcy": "" if is_spot else terms.quote if terms.kind == "inverse" else terms.base,
-        "ctType": "" if is_spot else terms.kind,
-        "optType": "",
-        "stk": "",
+        "ctType": "" if is_spot or is_option else terms.kind,
+        "optType": "" if not is_option else "P" if terms.is_put else "C",
+        "stk": text(terms.strike) if is_option else "",
         "listTime": "1606468572000",
-        "expTime": "",
+        "expTime": str(terms.expires_ms) if terms.expires_ms else "",
         "lever": str(terms.leverage),
         "tickSz": text(terms.price_tick),
         "lotSz": text(terms.quantity_step),
