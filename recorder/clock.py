@@ -4,7 +4,7 @@ import re
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from threading import Lock
+from threading import Event, Lock
 from typing import NamedTuple
 
 NS_PER_MS = 1_000_000
@@ -18,12 +18,14 @@ _UNIT_S = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
 class Clock(NamedTuple):
-    """The two clocks, injectable so that tests can jump one and hold the other."""
+    """The two clocks, injectable so that tests can jump one and hold the other, and pass hours in no time."""
 
     #: Nanoseconds since 1970, UTC; may jump.
     wall_ns: Callable[[], int] = time.time_ns
     #: Seconds from an arbitrary start; never jumps.
     monotonic_s: Callable[[], float] = time.monotonic
+    #: Waits for an event, for so many seconds of the monotonic clock at most.
+    wait: Callable[[Event, float], object] = Event.wait
 
     def wall_ms(self) -> int:
         """Milliseconds since 1970, UTC."""

@@ -1,14 +1,12 @@
 """`recorder backfill`."""
 
-import time
-
 import click
 
 from recorder.cli import options
 from recorder.cli.progress import Progress, progress
 from recorder.cli.reconcile import accounts_named
 from recorder.cli.stopping import Signals
-from recorder.clock import utc_text
+from recorder.clock import Clock, utc_text
 from recorder.errors import ConfigurationError, DatabaseBusy
 from recorder.live.history import Asked, Backfill
 from recorder.live.recording import Recording
@@ -39,10 +37,11 @@ def backfill(ctx: click.Context, at: options.RecordAddress, account: str | None,
         raise ConfigurationError(f"There is no record {path} yet: start recorder run first.")
     wanted = Backfill(None if since_ns is None else since_ns // 1_000_000)
     with progress() as shown:
-        recording = Recording(to.journal, accounts, settings.limits, server=to.server, by_hand=wanted)
+        clock = Clock()
+        recording = Recording(to.journal, accounts, settings.limits, clock, server=to.server, by_hand=wanted)
         try:
             with recording:
-                _wait(recording, signals, shown)
+                _wait(recording, clock, signals, shown)
                 incomplete = {one.account.name: one.history.incomplete for one in recording.asking}
         except DatabaseBusy:
             raise DatabaseBusy(
@@ -58,20 +57,24 @@ def backfill(ctx: click.Context, at: options.RecordAddress, account: str | None,
     ctx.exit(1 if any(incomplete.values()) else 0)
 
 
-def _wait(recording: Recording, signals: Signals, shown: Progress) -> None:
+def _wait(recording: Recording, clock: Clock, signals: Signals, shown: Progress) -> None:
     """Wait until all rounds have ended, or for a signal."""
     signals.wakes(recording.wake)
     while signals.received is None and not recording.wait(shown.every_s):
-        doing = [f"{one.account.name}: {_doing(one.history.asked)}" for one in recording.asking if not one.is_done]
+        doing = [
+            f"{one.account.name}: {_doing(one.history.asked, clock.monotonic_s())}"
+            for one in recording.asking
+            if not one.is_done
+        ]
         shown.show(recording.state().frames, " | ".join(doing))
     recording.end_reason = signals.received or "backfilled"
 
 
-def _doing(asked: Asked) -> str:
+def _doing(asked: Asked, now_s: float) -> str:
     """What is asked for, and how long the rest may take."""
     if not asked.number:
         return "starting"
-    took_s = time.monotonic() - asked.began_s
+    took_s = now_s - asked.began_s
     left_s = took_s / max(asked.number - 1, 1) * (asked.of - asked.number + 1)
     left = f", about {left_s / 60:.0f} min left" if asked.number > 1 else ""
     return f"{asked.subject} ({asked.number:,} of {asked.of:,}{left})"

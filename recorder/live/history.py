@@ -6,13 +6,13 @@ from typing import NamedTuple
 
 from sqlalchemy import Engine
 
-from recorder.clock import NS_PER_MS, Clock
+from recorder.clock import NS_PER_MS, NS_PER_S, Clock
 from recorder.errors import VenueError
 from recorder.live.channel import Channel
 from recorder.live.rest_client import RestClient, RestRound
 from recorder.live.rounds import Rounds
 from recorder.live.settings import Account
-from recorder.read.backfilled import completed_subjects, newest_transaction_ms, record_begins_ns
+from recorder.read.backfilled import completed_subjects, last_asked_ns, newest_transaction_ms, record_begins_ns
 from recorder.read.contracts import traded_instruments
 from recorder.store.entries import SubjectCompleted
 from recorder.store.event_log import ANSWERED, FAILED, INSTRUMENTS, REGULAR
@@ -134,6 +134,8 @@ class HistoryRounds:
             begins_ns = record_begins_ns(connection, self._account.account_id)
             done = completed_subjects(connection, self._account.account_id)
             traded = frozenset(traded_instruments(connection, self._account.account_id))
+            now_ns = self._clock.wall_ns()
+            asked_ns = last_asked_ns(connection, self._account.account_id, now_ns)
         if begins_ns is None:
             self.incomplete = "its record has not begun: start recorder run first"
             return
@@ -143,6 +145,9 @@ class HistoryRounds:
         if not subjects:
             log.info("%s: nothing is left to ask for", self._account.name)
             return
+        if asked_ns is not None:
+            # Whoever interrupts a backfill often and goes on must not ask more often than the exchange allows.
+            self._rest.asked_before(max(now_ns - asked_ns, 0) / NS_PER_S)
         self.asked = Asked(of=len(subjects), began_s=self._clock.monotonic_s())
         self.incomplete = self._ask(self._counted(ask(Purpose.BACKFILL, known)), session_id, BACKFILL)
 

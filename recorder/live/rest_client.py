@@ -73,6 +73,10 @@ class RateLimit:
             self._sent.popleft()
         return at_s - now_s
 
+    def use_up(self, at_s: float) -> None:
+        """Count all of our share as spent at this time, on the monotonic clock, before any request."""
+        self._sent.append((at_s, max((limit.cost_max for limit in self._limits), default=0)))
+
     def refund(self, cost: int) -> None:
         """The last request has cost this much less than was assumed."""
         at_s, assumed = self._sent.pop()
@@ -168,6 +172,10 @@ class RestClient:
         self._stopping = Event()
         self._failed_in_a_row = 0
 
+    def asked_before(self, ago_s: float) -> None:
+        """Note that an earlier run has asked, so long ago at least, seconds: its requests still count."""
+        self._rate.use_up(self._clock.monotonic_s() - ago_s)
+
     def stop(self) -> None:
         """End this and every later wait with `Stopping`. From any thread."""
         self._stopping.set()
@@ -178,7 +186,7 @@ class RestClient:
         Raises:
             Stopping: the run ends.
         """
-        self._stopping.wait(wait_s)
+        self._clock.wait(self._stopping, wait_s)
         self.check_stop()
 
     def settle(self) -> None:

@@ -6,7 +6,7 @@ from sqlalchemy import Connection, exists, func, select
 
 from recorder.clock import NS_PER_MS
 from recorder.read.sums import DAY_MS
-from recorder.store.event_log import ANSWERED, REGULAR
+from recorder.store.event_log import ANSWERED, INTERRUPTED, REGULAR
 from recorder.store.schema import backfilled, reconciliations, sessions, transactions
 
 
@@ -49,6 +49,22 @@ def _back(periods: list[tuple[int, int]], from_ms: int) -> int:
             return at_ms
         at_ms = min(at_ms, since_ms)
     return at_ms
+
+
+def last_asked_ns(connection: Connection, account_id: int, now_ns: int) -> int | None:
+    """When an exchange may have been asked last about an account, ns since 1970; None: it never was.
+
+    Args:
+        connection: of the record.
+        account_id: of the account.
+        now_ns: it counts where the last round was interrupted: its last answers may be lost.
+    """
+    r = reconciliations.c
+    query = select(r.ended_ns, r.result).where(r.account_id == account_id).order_by(r.reconciliation_id.desc())
+    last = connection.execute(query.limit(1)).first()
+    if last is None:
+        return None
+    return now_ns if last.ended_ns is None or last.result == INTERRUPTED else int(last.ended_ns)
 
 
 def newest_transaction_ms(connection: Connection, account_id: int) -> int | None:

@@ -1,9 +1,8 @@
 """What a simulated account's REST reports: the state as pushed so far, and everything that led to it."""
 
 import time
-from bisect import bisect_left
 from collections import deque
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping
 from decimal import Decimal
 
 from msgspec.structs import replace
@@ -32,6 +31,10 @@ class AccountHistory:
 
     Attributes:
         lag_s: delay behind the pushes, in seconds of the real clock.
+        orders: each as it is now, by its id.
+        order_ids: of all orders, in the order of their creation; ids grow with time.
+        triggered: those of them that have a trigger.
+        ended: of the orders that can no longer change, in the order of their ends.
         fills: oldest first.
         transactions: oldest first.
     """
@@ -43,11 +46,13 @@ class AccountHistory:
         self.balances: dict[PurseKey, SimulatedBalance] = {}
         self.positions = dict(positions)
         self.orders: dict[int, SimulatedOrder] = {}
+        self.order_ids: list[int] = []
+        self.triggered: list[int] = []
+        self.ended: list[int] = []
         self.fills: list[SimulatedFill] = []
         self.transactions: list[SimulatedTransaction] = []
         self.now_ms = start_ms
         self.lag_s = 0.0
-        self._ids: list[int] = []
         self._open: dict[int, SimulatedOrder] = {}
         self._late: deque[tuple[float, Moment]] = deque()
 
@@ -81,18 +86,13 @@ class AccountHistory:
         """The orders that can still change, newest first."""
         return [self._open[order_id] for order_id in sorted(self._open, reverse=True)]
 
-    def closed_orders(self, before_id: int | None) -> Iterator[SimulatedOrder]:
-        """The orders that can no longer change, newest first; only those with a smaller id if one is given."""
-        end = len(self._ids) if before_id is None else bisect_left(self._ids, before_id)
-        newest = (self._ids[index] for index in range(end - 1, -1, -1))
-        return (self.orders[order_id] for order_id in newest if order_id not in self._open)
-
     def forget(self, order_ids: Collection[int]) -> None:
         """Have orders no longer."""
         for order_id in order_ids:
             self.orders.pop(order_id, None)
             self._open.pop(order_id, None)
-        self._ids = [order_id for order_id in self._ids if order_id in self.orders]
+        for numbers in (self.order_ids, self.triggered, self.ended):
+            numbers[:] = [order_id for order_id in numbers if order_id in self.orders]
 
     def _note_all(self, events: Moment) -> None:
         for event in events:
@@ -102,12 +102,14 @@ class AccountHistory:
         match event:
             case SimulatedOrder():
                 if event.id not in self.orders:
-                    self._ids.append(event.id)
-                self.orders[event.id] = event
+                    self.order_ids.append(event.id)
+                    if event.trigger_price:
+                        self.triggered.append(event.id)
                 if event.is_open:
                     self._open[event.id] = event
-                else:
-                    self._open.pop(event.id, None)
+                elif self._open.pop(event.id, None) is not None or event.id not in self.orders:
+                    self.ended.append(event.id)
+                self.orders[event.id] = event
                 self.now_ms = event.updated_ms
             case SimulatedFill():
                 self.fills.append(event)

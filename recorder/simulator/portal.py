@@ -11,7 +11,7 @@ from recorder.simulator.feed import AccountFeed, LoggedClient
 from recorder.simulator.options import ActiveFaults, SimulatorOptions
 from recorder.simulator.sent import SentLog
 from recorder.venues import venue_named
-from recorder.venues.simulated import NONE, FillKind, SimulatedTransaction
+from recorder.venues.simulated import NONE, FillKind, Moment, SimulatedTransaction
 from recorder.venues.stand_in import AccountQuery, Backend, HttpError, Reply, Snapshot
 from recorder.venues.view import Execution
 from recorder.wire.http import HttpRequest, HttpResponse
@@ -125,6 +125,11 @@ class SimulatedPortal:
         feed.push_waiting()
         feed.exchange.history.forget(order_ids)
         return len(order_ids)
+
+    def remember(self, key: str, moments: Iterable[Moment]) -> None:
+        """Note what happened to an account before."""
+        for moment in moments:
+            self._feeds[key].exchange.history.note(moment)
 
     def transfers(self, key: str) -> list[SimulatedTransaction]:
         """All deposits and withdrawals of an account so far."""

@@ -2,7 +2,7 @@
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Collection, Iterator, Sequence
-from itertools import islice, takewhile
+from functools import partial
 from typing import TypeVar
 
 from recorder.simulator.history import AccountHistory
@@ -48,14 +48,19 @@ class SimulatedAccount:
         """The open orders, newest first."""
         return map(self._face.order, self._history.open_orders())
 
-    def closed_orders(
-        self, symbol: str | None, begins_ms: int, ends_ms: int, before_id: str | None, limit: int
-    ) -> Iterator[SentState]:
-        """The closed orders, newest first. Ids grow with time, so the search can stop at the first older order."""
-        closed = self._history.closed_orders(None if before_id is None else self._face.order_number(before_id))
-        recent = takewhile(lambda order: order.created_ms >= begins_ms, closed)
-        mine = (order for order in recent if symbol in {None, order.terms.symbol} and order.created_ms < ends_ms)
-        return map(self._face.order, islice(mine, limit))
+    def closed_orders(self, span: Span) -> Iterator[Entry]:
+        """The orders that can no longer change. Ids and times both grow."""
+        history, orders = self._history, self._history.orders
+        by_creation = history.triggered if span.hint.trigger else history.order_ids
+        listed = history.ended if span.by_end else by_creation
+        def place(number: int) -> tuple[int, int]:
+            order = orders[number]
+            return number, order.updated_ms if span.by_end else order.created_ms
+
+        for number in _part(listed, span, place, _number(span)):
+            order = orders[number]
+            if not order.is_open and _is_of(order.terms, span):
+                yield Entry(str(number), place(number)[1], partial(self._face.order, order))
 
     def order(self, order_id: str) -> SentState | None:
         """One order."""
@@ -70,18 +75,18 @@ class SimulatedAccount:
     def fills(self, span: Span) -> Iterator[Entry]:
         """The fills."""
         number = None if span.order_id is None else self._face.order_number(span.order_id) or 0
-        for fill in _part(self._history.fills, span, lambda fill: (fill.trade_id, fill.executed_ms)):
+        for fill in _part(self._history.fills, span, lambda fill: (fill.trade_id, fill.executed_ms), _number(span)):
             mine = number in {None, fill.order_id} and span.currency in {None, fill.fee_currency}
             if mine and _is_of(fill.terms, span):
-                yield Entry(str(fill.trade_id), fill.executed_ms, self._face.fill(fill))
+                yield Entry(str(fill.trade_id), fill.executed_ms, partial(self._face.fill, fill))
 
     def transactions(self, span: Span) -> Iterator[Entry]:
         """The transactions."""
         number = None if span.order_id is None else self._face.order_number(span.order_id) or 0
-        for one in _part(self._history.transactions, span, lambda one: (one.id, one.occurred_ms)):
+        for one in _part(self._history.transactions, span, lambda one: (one.id, one.occurred_ms), _number(span)):
             mine = number in {None, one.order_id} and span.currency in {None, one.currency}
             if mine and _is_of(one.terms, span):
-                yield Entry(str(one.id), one.occurred_ms, self._face.transaction(one))
+                yield Entry(str(one.id), one.occurred_ms, partial(self._face.transaction, one))
 
     def _order(self, order_id: str) -> SimulatedOrder | None:
         number = self._face.order_number(order_id)
@@ -92,18 +97,23 @@ class SimulatedAccount:
         return iter(self._face.snapshot(topic, self._history, self.now_ms, is_first=is_first))
 
 
-def _part(entries: Sequence[T], span: Span, key: Callable[[T], tuple[int, int]]) -> Iterator[T]:
+def _number(span: Span) -> int | None:
+    """The number beyond which entries are wanted, where ids are numbers."""
+    return int(span.beyond) if span.beyond is not None and span.beyond.isdigit() else span.hint.beyond
+
+
+def _part(entries: Sequence[T], span: Span, key: Callable[[T], tuple[int, int]], beyond: int | None) -> Iterator[T]:
     """The entries of a span of time, in its order; ids and times both grow.
 
     Args:
         entries: oldest first.
         span: which.
         key: an entry's id and time.
+        beyond: the id beyond which they are wanted; None: all are.
     """
     first = bisect_left(entries, span.since_ms, key=lambda one: key(one)[1])
     end = bisect_left(entries, span.until_ms, key=lambda one: key(one)[1])
-    if span.beyond is not None and span.beyond.isdigit():
-        beyond = int(span.beyond)
+    if beyond is not None:
         if span.oldest_first:
             first = max(first, bisect_right(entries, beyond, key=lambda one: key(one)[0]))
         else:
@@ -114,4 +124,5 @@ def _part(entries: Sequence[T], span: Span, key: Callable[[T], tuple[int, int]])
 
 def _is_of(terms: Terms | None, span: Span) -> bool:
     market, symbol = (None, None) if terms is None else (terms.market, terms.symbol)
-    return span.market in {None, market} and span.symbol in {None, symbol}
+    is_wanted = terms is None or span.hint.terms is None or span.hint.terms(terms)
+    return is_wanted and span.market in {None, market} and span.symbol in {None, symbol}

@@ -1,7 +1,9 @@
 """The simulated exchange in a thread of its own, for tests, the demo and `recorder simulate`."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from decimal import Decimal
+from functools import partial
+from itertools import islice
 from typing import Any
 
 from recorder.model import host_port
@@ -10,9 +12,12 @@ from recorder.simulator.portal import SimulatedPortal
 from recorder.simulator.sent import NOBODY, Sent, SentLog
 from recorder.venues import venue_named
 from recorder.venues.rest import Credentials
-from recorder.venues.simulated import NONE, FillKind, SimulatedTransaction
+from recorder.venues.simulated import NONE, FillKind, Moment, SimulatedTransaction
 from recorder.venues.view import Execution
 from recorder.wire.thread import ServerThread, Startable
+
+#: Moments of a past that are noted at a time: a call into the simulator's thread may not take long.
+MOMENTS_A_CALL = 10_000
 
 
 class Simulator(Startable):
@@ -201,6 +206,17 @@ class Simulator(Startable):
             The number of orders.
         """
         return self._running.call(lambda: self._portal.forget_orders(key or self.key))
+
+    def remember(self, moments: Iterable[Moment], *, key: str | None = None) -> None:
+        """Let an account have a past: REST reports it, and nobody is pushed it.
+
+        Args:
+            moments: oldest first, none before the account's beginning (`SimulatorOptions.start_ms`); ids grow.
+            key: API key of the account; by default the first one's.
+        """
+        waiting = iter(moments)
+        while some := list(islice(waiting, MOMENTS_A_CALL)):
+            self._running.call(partial(self._portal.remember, key or self.key, some))
 
     def transfers(self, *, key: str | None = None) -> list[SimulatedTransaction]:
         """All deposits and withdrawals of an account, including the trader's own."""

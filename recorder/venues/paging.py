@@ -38,18 +38,19 @@ def pages(
     Returns:
         Whether every page that is wanted was answered.
     """
-    begins: list[str] = [""]
-    while len(begins) <= PAGES_MAX:
-        answer = yield Question(subject, page(begins[-1]), topic, cost, cost_of_rows)
+    begin, known = "", {""}
+    while len(known) <= PAGES_MAX:
+        answer = yield Question(subject, page(begin), topic, cost, cost_of_rows)
         if answer is None:
             return False
         take(answer.updates)
         if answer.next_page is None or is_enough(answer.updates):
             return True
-        if not answer.next_page or answer.next_page in begins:
+        if answer.next_page in known:
             yield Unanswered(subject, "its pages do not say where the next one begins")
             return False
-        begins.append(answer.next_page)
+        begin = answer.next_page
+        known.add(begin)
     yield Unanswered(subject, f"more than {PAGES_MAX:,} pages")
     return False
 

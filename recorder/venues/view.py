@@ -1,9 +1,10 @@
 """What a stand-in reads of an account, simulated or recorded, to answer requests: states and histories. Pure."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from typing import NamedTuple, Protocol
 
 from recorder.model import FillUpdate
+from recorder.venues.simulated import Terms
 
 #: Later than any time, milliseconds since 1970.
 NEVER_MS = 1 << 62
@@ -26,10 +27,24 @@ class Execution(NamedTuple):
     price_is_estimate: bool = False
 
 
+class Hint(NamedTuple):
+    """Which entries the caller leaves out anyway, so that they need not be rendered. A view may give them all the same.
+
+    It is in terms of the simulation; a recorded account takes no notice of it.
+    """
+
+    #: Only entries of instruments for which this is true matter; None: of all.
+    terms: Callable[[Terms], bool] | None = None
+    #: Whether only orders with a trigger matter.
+    trigger: bool = False
+    #: Only entries whose number is beyond this one, in the order of the span, matter; None: all.
+    beyond: int | None = None
+
+
 class Span(NamedTuple):
     """A part of a history."""
 
-    #: From this time on, and before that one, milliseconds since 1970.
+    #: From this time on, and before that one, milliseconds since 1970. The time of an order is that of its creation.
     since_ms: int = 0
     until_ms: int = NEVER_MS
     #: Only of this market, instrument, order, currency; None for all.
@@ -40,6 +55,9 @@ class Span(NamedTuple):
     oldest_first: bool = False
     #: Only entries after this one in that order, such as those of the next page; None for all.
     beyond: str | None = None
+    #: Whether the time of an order is that of its end.
+    by_end: bool = False
+    hint: Hint = Hint()
 
 
 class Entry(NamedTuple):
@@ -48,7 +66,13 @@ class Entry(NamedTuple):
     #: Tells it from all others of its history; not necessarily the id that the venue shows.
     id: str
     at_ms: int
-    state: SentState
+    #: Renders it: an entry that is only counted, or passed over, is never rendered.
+    render: Callable[[], SentState]
+
+    @property
+    def state(self) -> SentState:
+        """The entry as the venue sent it."""
+        return self.render()
 
 
 class AccountView(Protocol):
@@ -76,18 +100,8 @@ class AccountView(Protocol):
         """The orders that can still change, newest first by their creation."""
         ...
 
-    def closed_orders(
-        self, symbol: str | None, begins_ms: int, ends_ms: int, before_id: str | None, limit: int
-    ) -> Iterable[SentState]:
-        """The orders that can no longer change, newest first by their creation.
-
-        Args:
-            symbol: only this instrument, as in `OrderUpdate.symbol`; None for all.
-            begins_ms: only orders created at or after this, milliseconds since 1970.
-            ends_ms: only orders created before this.
-            before_id: only orders after this one in that sequence, such as those of the next page; None for all.
-            limit: at most this number of orders.
-        """
+    def closed_orders(self, span: Span) -> Iterable[Entry]:
+        """The orders that can no longer change, by their creation, or by their end (`Span.by_end`); each by its id."""
         ...
 
     def order(self, order_id: str) -> SentState | None:

@@ -27,6 +27,7 @@ from recorder.store.schema import account_updates, fills, heartbeats, order_upda
 from recorder.venues.fmex import rest
 from recorder.venues.fmex.objects import AccountObject, OrderObject, PositionObject
 from recorder.venues.fmex.stand_in import answers
+from recorder.venues.view import Span
 from tests.contract.conftest import NewUrl
 from tests.contract.test_views import ask
 from tests.made import NOON_NS, RUN, answered, received
@@ -294,7 +295,7 @@ def test_a_served_record_survives(record: Record) -> None:
         assert answers.answer(0, answers.balances(told.balances()))
         assert answers.results("ok", map(answers.position, told.positions()))
         assert answers.results(0, map(answers.order, told.open_orders()))
-        assert answers.results(0, map(answers.order, told.closed_orders("BTCUSD_P", 0, 2**62, None, 100)))
+        assert answers.results(0, (answers.order(one.state) for one in told.closed_orders(Span(symbol="BTCUSD_P"))))
         for case in cases(always):
             if case.kind == "match":
                 assert answers.results(0, map(answers.match, told.executions(str(case.order["id"]))))

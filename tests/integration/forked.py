@@ -9,7 +9,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from multiprocessing.context import ForkServerProcess
 from multiprocessing.reduction import DupFd
 from pathlib import Path
@@ -31,11 +31,20 @@ class Forked:
         env: the whole environment.
         out: descriptor of its standard output; the caller may close it afterwards.
         errors: descriptor of its standard error.
+        program: what runs; None: `recorder`.
     """
 
-    def __init__(self, arguments: Sequence[str], folder: Path, env: dict[str, str], out: int, errors: int) -> None:
+    def __init__(
+        self,
+        arguments: Sequence[str],
+        folder: Path,
+        env: dict[str, str],
+        out: int,
+        errors: int,
+        program: Callable[[], None] | None = None,
+    ) -> None:
         self._process: ForkServerProcess = _context.Process(
-            target=_main, args=(list(arguments), str(folder), env, _Streams(out, errors))
+            target=_main, args=(list(arguments), str(folder), env, _Streams(out, errors), program)
         )
         self._process.start()
         assert self._process.pid is not None
@@ -109,7 +118,9 @@ def run(
         return subprocess.CompletedProcess(["recorder", *arguments], code, *texts)
 
 
-def _main(arguments: list[str], folder: str, env: dict[str, str], _streams: _Streams) -> None:
+def _main(
+    arguments: list[str], folder: str, env: dict[str, str], _streams: _Streams, program: Callable[[], None] | None
+) -> None:
     from recorder.cli import main
 
     os.chdir(folder)
@@ -119,4 +130,4 @@ def _main(arguments: list[str], folder: str, env: dict[str, str], _streams: _Str
     sys.stdout = open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
     sys.stderr = open(2, "w", encoding="utf-8", buffering=1, closefd=False)  # noqa: SIM115
     sys.argv = ["recorder", *arguments]
-    main()
+    (program or main)()

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -180,9 +180,17 @@ class Process:
         arguments: its command line.
         show: whether what it prints on standard output counts too.
         under: the command of a program that runs it.
+        program: what runs instead of `recorder`, in a forked process.
     """
 
-    def __init__(self, folder: Folder, *arguments: str, show: bool = False, under: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        folder: Folder,
+        *arguments: str,
+        show: bool = False,
+        under: Sequence[str] = (),
+        program: Callable[[], None] | None = None,
+    ) -> None:
         self._changed = threading.Condition()
         self._lines: list[str] = []
         self._over = False
@@ -191,11 +199,11 @@ class Process:
         with Path(os.devnull).open("w") as nowhere:
             out, errors = (writing, writing) if show else (nowhere.fileno(), writing)
             self._process: subprocess.Popen[bytes] | forked.Forked
-            if folder.anew or under:
+            if under or (folder.anew and program is None):
                 command = [*under, sys.executable, "-m", "recorder", *arguments]
                 self._process = subprocess.Popen(command, cwd=folder.path, env=env, stdout=out, stderr=errors)
             else:
-                self._process = forked.Forked(arguments, folder.path, env, out, errors)
+                self._process = forked.Forked(arguments, folder.path, env, out, errors, program)
         os.close(writing)
         self._printed = os.fdopen(reading, encoding="utf-8")
         self._reader = threading.Thread(target=self._read, daemon=True)
@@ -247,9 +255,9 @@ class Process:
         self.send(number)
         return self.wait(), time.monotonic() - began_s
 
-    def wait(self) -> int:
+    def wait(self, patience_s: float = PATIENCE_S) -> int:
         """Wait for its end; returns the exit code."""
-        code = self._process.wait(PATIENCE_S)
+        code = self._process.wait(patience_s)
         self._reader.join(PATIENCE_S)
         self._printed.close()
         return code

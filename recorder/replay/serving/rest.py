@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Iterator, Sequence
 from decimal import Decimal
-from itertools import islice
+from functools import partial
 from typing import Any
 
 from sqlalchemy import Connection, and_, column, select, values
@@ -17,7 +17,7 @@ from recorder.read.scope import find_account
 from recorder.store.columns import Int64
 from recorder.store.schema import frames, transactions
 from recorder.venues.stand_in import StandIn
-from recorder.venues.view import Entry, Execution, SentState, Span
+from recorder.venues.view import NEVER_MS, Entry, Execution, SentState, Span
 
 #: First frames of an account that are searched for its key, where keys are public: among them is a subscription.
 FRAMES_WITH_KEY = 100
@@ -57,13 +57,19 @@ class RecordedAccount:
         orders.sort(key=_created, reverse=True)
         return self._sent(orders)
 
-    def closed_orders(
-        self, symbol: str | None, begins_ms: int, ends_ms: int, before_id: str | None, limit: int
-    ) -> Iterator[SentState]:
-        """The closed orders, newest first. Searches the whole record."""
-        closed = Closed(begins_ms, ends_ms, before_id)
-        orders = self._as_of.closed_orders(closed, self._mine._replace(symbol=symbol))
-        return self._sent(list(islice(orders, limit)))
+    def closed_orders(self, span: Span) -> Iterator[Entry]:
+        """The orders that can no longer change. Searches the whole record."""
+        bounds = (0, NEVER_MS) if span.by_end else (span.since_ms, span.until_ms)
+        closed = Closed(*bounds, span.beyond)
+        found = list(self._as_of.closed_orders(closed, self._mine._replace(symbol=span.symbol)))
+        if span.oldest_first:
+            found.reverse()
+        if span.by_end:
+            found = [one for one in found if span.since_ms <= (one.updated_ms or 0) < span.until_ms]
+            found.sort(key=lambda one: one.updated_ms or 0, reverse=not span.oldest_first)
+        for order, state in self._with_frames([one for one in found if span.market in {None, one.market}]):
+            at_ms = order.updated_ms if span.by_end else order.created_ms or order.updated_ms
+            yield Entry(order.order_id, at_ms or 0, partial(_same, state))
 
     def order(self, order_id: str) -> SentState | None:
         """One order."""
@@ -117,7 +123,7 @@ class RecordedAccount:
             mine = mine[names.index(span.beyond) + 1 :] if span.beyond in names else []
         times = {_name(row): at_ms for at_ms, row in mine}
         for row, state in self._with_frames([row for _, row in mine]):
-            yield Entry(_name(row), times[_name(row)], state)
+            yield Entry(_name(row), times[_name(row)], partial(_same, state))
 
     def _sent(self, states: Sequence[Any]) -> Iterator[SentState]:
         """The states as the venue sent them. One whose frame was redacted in the meantime is left out."""
@@ -135,6 +141,11 @@ class RecordedAccount:
                 row = found.get((one.session_id, one.seq))
                 if row is not None:
                     yield one, SentState(row.topic or "", row.payload, one.item)
+
+
+def _same(state: SentState) -> SentState:
+    """A recorded entry is rendered already."""
+    return state
 
 
 def accounts_by_key(record: Record, accounts: Sequence[str], stand_in: StandIn) -> dict[str, str]:

@@ -7,6 +7,7 @@ import hmac
 import re
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
+from heapq import merge
 from itertools import islice
 from math import ceil
 from typing import Any
@@ -21,7 +22,7 @@ from recorder.venues.binance.stand_in.keys import ListenKeys
 from recorder.venues.binance.words import ALGO, COIN_M, USD_M
 from recorder.venues.limits import RateLimit
 from recorder.venues.stand_in import AccountQuery, Backend, HttpError, PortalAccess, Reply, Request
-from recorder.venues.view import AccountView, Span
+from recorder.venues.view import AccountView, Hint, SentState, Span
 
 #: Weight of an address in a minute, over both products.
 WEIGHT_MAX, WINDOW_MS = 2_400, 60_000
@@ -44,8 +45,6 @@ _ROWS = {"income": 100}
 _ROWS_DEFAULT = 500
 #: Parameters without which a path refuses.
 _NEEDED = {"userTrades": ("symbol",), "allAlgoOrders": ("symbol",), "order": ("symbol",)}
-#: More orders than an account has.
-_ALL = 10**9
 #: The default of `recvWindow`, and the largest.
 _WINDOW_MS, _WINDOW_MAX_MS = 5_000, 60_000
 
@@ -259,33 +258,41 @@ def _orders(account: AccountView, name: str, asked: Query, backend: Backend) -> 
     cancelled_ms = backend.retained_since_ms("cancelled", CANCELLED_S, account.now_ms)
     symbol, is_algo = asked.get("symbol"), name == "allAlgoOrders"
     at, number = ("createTime", "algoId") if is_algo else ("time", "orderId")
-    listed = [
-        *map(rows.order, account.open_orders()),
-        *map(rows.order, account.closed_orders(symbol, since_ms, until_ms + 1, None, _ALL)),
-    ]
-    if is_algo:
-        listed = [
-            row if _is_algo(row) else frames.algo_of(row)
-            for row in listed
-            if _is_algo(row) or (backend.terms and str(row["stopPrice"]).strip("0."))
-        ]
     first = int(asked["orderId"]) if asked.get("orderId", "").isdigit() else 0
-    found = [
-        row
-        for row in listed
-        if _is_algo(row) == is_algo
-        and symbol in {None, row["symbol"]}
-        and since_ms <= row[at] <= until_ms
-        and row[number] >= first
-        and (row["updateTime"] >= cancelled_ms or str(row["actualQty" if is_algo else "executedQty"]).strip("0."))
-    ]
-    return _page(sorted(found, key=lambda row: (row[at], row[number])), name, asked)
+
+    def row_of(state: SentState) -> frames.Row:
+        row = rows.order(state)
+        is_both = is_algo and backend.terms and not _is_algo(row) and str(row["stopPrice"]).strip("0.")
+        return frames.algo_of(row) if is_both else row
+
+    def is_wanted(row: frames.Row) -> bool:
+        return (
+            _is_algo(row) == is_algo
+            and symbol in {None, row["symbol"]}
+            and since_ms <= row[at] <= until_ms
+            and row[number] >= first
+            and (
+                row["updateTime"] >= cancelled_ms
+                or bool(str(row["actualQty" if is_algo else "executedQty"]).strip("0."))
+            )
+        )
+
+    def place(row: frames.Row) -> tuple[int, int]:
+        return row[at], row[number]
+
+    span = Span(since_ms, until_ms + 1, symbol=symbol, oldest_first=True, hint=Hint(trigger=is_algo))
+    ended = filter(is_wanted, (row_of(entry.state) for entry in account.closed_orders(span)))
+    # What was pushed of an order does not say when it was made.
+    in_order = ended if backend.terms else sorted(ended, key=place)
+    opened = sorted(filter(is_wanted, map(row_of, account.open_orders())), key=place)
+    return _page(merge(in_order, opened, key=place), name, asked)
 
 
 def _fills(account: AccountView, name: str, asked: Query, backend: Backend) -> _Rows:
     since_ms, until_ms = _span(account, asked, backend, "fills")
-    span = Span(since_ms=since_ms, until_ms=until_ms + 1, symbol=asked["symbol"], oldest_first=True)
     first = int(asked["fromId"]) if asked.get("fromId", "").isdigit() else 0
+    hint = Hint(beyond=first - 1)
+    span = Span(since_ms=since_ms, until_ms=until_ms + 1, symbol=asked["symbol"], oldest_first=True, hint=hint)
     order_id = asked.get("orderId")
     found = (rows.fill(one.state) for one in account.fills(span))
     wanted = (row for row in found if row["id"] >= first and order_id in {None, str(row["orderId"])})

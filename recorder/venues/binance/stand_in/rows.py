@@ -147,8 +147,9 @@ def income(entries: Iterable[Entry]) -> Iterator[Row]:
     payload, listed = b"", []
     seen: set[bytes] = set()
     for one in entries:
-        if one.state.payload != payload:
-            payload, listed = one.state.payload, msgspec.json.decode(one.state.payload)
+        sent = one.state.payload
+        if sent != payload:
+            payload, listed = sent, msgspec.json.decode(sent)
         for row in listed:
             key = encode([row["incomeType"], row["tranId"], row["asset"], row["tradeId"]])
             if row["time"] == one.at_ms and key not in seen:

@@ -3,8 +3,10 @@
 Source: developers.binance.com/docs/binance-spot-api-docs, "REST API", "Errors".
 """
 
+from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
+from heapq import merge
 from itertools import islice
 from urllib.parse import parse_qsl, unquote
 
@@ -16,7 +18,7 @@ from recorder.venues.binance_spot.stand_in import frames, states
 from recorder.venues.binance_spot.stand_in.conversation import Refusal, check_signature, check_time
 from recorder.venues.limits import RateLimit
 from recorder.venues.stand_in import AccountQuery, Backend, HttpError, PortalAccess, Reply, Request
-from recorder.venues.view import NEVER_MS, AccountView, Span
+from recorder.venues.view import NEVER_MS, AccountView, Hint, Span
 
 #: Weight of an address in a minute.
 WEIGHT_MAX, MINUTE_MS = 6_000, 60_000
@@ -182,11 +184,19 @@ def _orders(account: AccountView, asked: Query, backend: Backend) -> bytes:
     """The orders of a symbol from an id or a time on, oldest first; without either the newest."""
     symbol, first = _needed(asked, "symbol"), asked.get("orderId")
     begin_ms, end_ms = _period(asked, first)
-    closed = [states.order(state) for state in account.closed_orders(symbol, begin_ms, end_ms + 1, None, 10**9)]
-    opened = [states.order(state) for state in account.open_orders()]
-    mine = [row for row in opened if row["symbol"] == symbol and begin_ms <= row["time"] <= end_ms]
-    rows = [row for row in (*closed, *mine) if row["orderId"] >= int(first or 0) and _is_kept(row, account, backend)]
-    rows.sort(key=lambda row: (row["time"], row["orderId"]))
+    hint = Hint(beyond=int(first) - frames.ORDER - 1 if first else None)
+    span = Span(begin_ms, end_ms + 1, symbol=symbol, oldest_first=True, hint=hint)
+
+    def place(row: states.Row) -> tuple[int, int]:
+        return row["time"], row["orderId"]
+
+    closed = (states.order(entry.state) for entry in account.closed_orders(span))
+    # Those of a record are in the order in which it knows them.
+    in_order = closed if backend.terms else sorted(closed, key=place)
+    opened = map(states.order, account.open_orders())
+    mine = sorted((one for one in opened if one["symbol"] == symbol and begin_ms <= one["time"] <= end_ms), key=place)
+    found = merge(in_order, mine, key=place)
+    rows = (row for row in found if row["orderId"] >= int(first or 0) and _is_kept(row, account, backend))
     return frames.encode(_page(rows, asked, from_the_end=first is None and not begin_ms))
 
 
@@ -205,12 +215,11 @@ def _trades(account: AccountView, asked: Query, backend: Backend) -> bytes:
     begin_ms, end_ms = _period(asked, first)
     begin_ms = max(begin_ms, backend.retained_since_ms("fills", account.now_ms / 1000, account.now_ms))
     of_order = asked.get("orderId")
-    span = Span(since_ms=begin_ms, until_ms=end_ms + 1, symbol=symbol, order_id=of_order, oldest_first=True)
+    hint = Hint(beyond=int(first) - frames.TRADE - 1 if first else None)
+    span = Span(begin_ms, end_ms + 1, symbol=symbol, order_id=of_order, oldest_first=True, hint=hint)
     rows = (states.trade(entry.state) for entry in account.fills(span))
     found = (row for row in rows if row["id"] >= int(first or 0))
-    if first is not None or "startTime" in asked:
-        return frames.encode(list(islice(found, _limit(asked))))
-    return frames.encode(_page(list(found), asked, from_the_end=True))
+    return frames.encode(_page(found, asked, from_the_end=first is None and "startTime" not in asked))
 
 
 _LISTS: dict[str, Callable[[AccountView, Query, Backend], bytes]] = {
@@ -246,9 +255,9 @@ def _limit(asked: Query) -> int:
     return min(max(int(text), 1), answers.PAGE_ROWS) if text.isdigit() else _LIMIT
 
 
-def _page(rows: list[states.Row], asked: Query, *, from_the_end: bool) -> Iterable[states.Row]:
+def _page(rows: Iterable[states.Row], asked: Query, *, from_the_end: bool) -> list[states.Row]:
     limit = _limit(asked)
-    return rows[-limit:] if from_the_end else rows[:limit]
+    return list(deque(rows, limit) if from_the_end else islice(rows, limit))
 
 
 def _rights() -> frames.Row:

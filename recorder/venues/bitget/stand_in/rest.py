@@ -19,7 +19,7 @@ from recorder.venues.bitget.stand_in.conversation import passphrase_of
 from recorder.venues.bitget.words import CATEGORIES, FUTURES, futures_line
 from recorder.venues.limits import RateLimit
 from recorder.venues.stand_in import AccountQuery, Backend, HttpError, PortalAccess, Reply, Request
-from recorder.venues.view import AccountView, Entry, SentState, Span
+from recorder.venues.view import AccountView, Entry, Hint, SentState, Span
 
 #: Of a user and path, a second; of an address, a minute, or else everything is refused for five.
 USER_MAX, USER_WINDOW_MS = 20, 1_000
@@ -42,8 +42,6 @@ _NEEDED = {
     answers.INSTRUMENTS: ("category",),
 }
 _LINES = frozenset(line.upper() for line in CATEGORIES)
-#: Entries of a history are read in steps of this number.
-_STEP = 10**9
 
 Query = Mapping[str, str]
 _Rows = list[Any]
@@ -202,29 +200,35 @@ def _one_order(account: AccountView, asked: Query, _backend: Backend) -> object:
     return row
 
 
-def _ended(account: AccountView, asked: Query, backend: Backend) -> Iterable[Any]:
+def _ended(account: AccountView, asked: Query, backend: Backend, *, trigger: bool) -> Iterable[Any]:
+    _line(asked)
     since_ms, until_ms = _span(account, asked, backend, "orders")
-    rows = map(_order, account.closed_orders(asked.get("symbol"), since_ms, until_ms + 1, None, _STEP))
-    return (row for row in rows if _is_of(row, asked))
+    cursor = asked.get("cursor")
+    hint = _hint(asked)._replace(trigger=trigger, beyond=frames.number_of(cursor) if cursor and not trigger else None)
+    entries = account.closed_orders(Span(since_ms, until_ms + 1, symbol=asked.get("symbol"), hint=hint))
+    return (row for row in (_order(entry.state) for entry in entries) if _is_of(row, asked))
 
 
 def _ended_orders(account: AccountView, asked: Query, backend: Backend) -> object:
-    return _page((row for row in _ended(account, asked, backend) if not _is_strategy(row)), "orderId", asked)
+    rows = _ended(account, asked, backend, trigger=False)
+    return _page((row for row in rows if not _is_strategy(row)), "orderId", asked)
 
 
 def _ended_strategies(account: AccountView, asked: Query, backend: Backend) -> object:
-    rows = (row for row in _ended(account, asked, backend) if _is_strategy(row) and _has(row, asked, "type"))
-    return _page(rows, "orderId", asked)
+    rows = _ended(account, asked, backend, trigger=True)
+    return _page((row for row in rows if _is_strategy(row) and _has(row, asked, "type")), "orderId", asked)
 
 
 def _fills(account: AccountView, asked: Query, backend: Backend) -> object:
-    rows = _history(account.fills, account, asked, backend, "fills")
+    if asked.get("category"):
+        _line(asked)
+    rows = _history(account.fills, account, asked, backend, "fills", frames.EXECUTION)
     found = (_fill(row) for row in rows)
     return _page((row for row in found if _is_of(row, asked) and _has(row, asked, "orderId")), "execId", asked)
 
 
 def _records(account: AccountView, asked: Query, backend: Backend) -> object:
-    rows = _history(account.transactions, account, asked, backend, "transactions")
+    rows = _history(account.transactions, account, asked, backend, "transactions", frames.RECORD)
     mine = (row for row in rows if str(row["category"]).upper() == asked["category"].upper())
     return _page((row for row in mine if _has(row, asked, "coin") and _has(row, asked, "type")), "id", asked)
 
@@ -243,11 +247,24 @@ _LISTS: dict[str, _List] = {
 
 
 def _history(
-    read: Callable[[Span], Iterable[Entry]], account: AccountView, asked: Query, backend: Backend, kind: str
+    read: Callable[[Span], Iterable[Entry]],
+    account: AccountView,
+    asked: Query,
+    backend: Backend,
+    kind: str,
+    first_id: int,
 ) -> Iterable[Any]:
     since_ms, until_ms = _span(account, asked, backend, kind)
-    entries = read(Span(since_ms=since_ms, until_ms=until_ms + 1, symbol=asked.get("symbol")))
+    cursor = asked.get("cursor", "")
+    hint = _hint(asked)._replace(beyond=int(cursor) - first_id if cursor.isdigit() else None)
+    entries = read(Span(since_ms=since_ms, until_ms=until_ms + 1, symbol=asked.get("symbol"), hint=hint))
     return (_row(entry.state) for entry in entries)
+
+
+def _hint(asked: Query) -> Hint:
+    """What belongs to another product line is left out."""
+    line = asked.get("category", "").lower()
+    return Hint((lambda terms: terms.market == line) if line else None)
 
 
 def _span(account: AccountView, asked: Query, backend: Backend, kind: str) -> tuple[int, int]:

@@ -199,20 +199,20 @@ def _order_history(account: AccountView, asked: Query, backend: Backend) -> _Pag
     begin_ms, end_ms = _window(asked, account.now_ms, WINDOW_MS)
     if one is not None:
         state = account.order(one)
-        rows = iter([] if state is None else [_row(state)])
+        rows = iter([] if state is None else [(one, _row(state))])
     else:
         since_ms = max(begin_ms, backend.retained_since_ms("orders", HISTORY_S, account.now_ms))
-        closed = account.closed_orders(asked.get("symbol"), since_ms, end_ms + 1, None, 10**9)
-        rows = map(_row, closed)
+        span = Span(since_ms, end_ms + 1, category, asked.get("symbol"), beyond=asked.get("cursor") or None)
+        rows = ((entry.id, _row(entry.state)) for entry in account.closed_orders(span))
     kept_ms = backend.retained_since_ms("cancelled", CANCELLED_S, account.now_ms)
     found = (
-        row
-        for row in rows
+        (order_id, row)
+        for order_id, row in rows
         if row["category"] == category and (Decimal(row["cumExecQty"] or 0) or int(row["updatedTime"]) >= kept_ms)
     )
-    first, limit = _first(asked), _limit(asked, answers.ORDER_HISTORY)
-    page = list(islice(found, first, first + limit + 1))
-    return page[:limit], f"page:{first + limit}" if len(page) > limit else ""
+    limit = _limit(asked, answers.ORDER_HISTORY)
+    page = list(islice(found, limit + 1))
+    return [row for _, row in page[:limit]], page[limit - 1][0] if len(page) > limit else ""
 
 
 def _executions(account: AccountView, asked: Query, backend: Backend) -> _Page:

@@ -23,7 +23,7 @@ from recorder.venues.deribit.symbols import described
 from recorder.venues.fields import read_json
 from recorder.venues.limits import RateLimit
 from recorder.venues.stand_in import AccountQuery, Backend, HttpError, PortalAccess, Reply, Request
-from recorder.venues.view import AccountView, Entry, SentState, Span
+from recorder.venues.view import AccountView, Entry, Hint, SentState, Span
 
 #: Of an account: requests, of the transaction log apart from all others; in a window, milliseconds.
 REQUESTS_MAX, REQUESTS_MS = 100, 5_000
@@ -55,8 +55,6 @@ _NEEDED = {
     answers.BALANCE: ("currency",),
     answers.INSTRUMENT: ("instrument_name",),
 }
-#: Entries of a history are read in steps of this number.
-_STEP = 10**9
 
 Query = Mapping[str, str]
 _NULL = Raw(b"null")
@@ -215,7 +213,7 @@ def _ended_orders(account: AccountView, path: str, asked: Query, backend: Backen
 
 
 def _ended_triggers(account: AccountView, path: str, asked: Query, _backend: Backend) -> object:
-    mine = (row for row in _closed(account, asked) if _is_trigger(row))
+    mine = (row for row in _closed(account, asked, trigger=True) if _is_trigger(row))
     page, begins = _continued(map(_as_trigger, mine), path, asked, key="trigger_order_id")
     return {"entries": page, "continuation": begins}
 
@@ -227,7 +225,7 @@ def _fills(account: AccountView, path: str, asked: Query, backend: Backend) -> o
     else:
         since_ms = max(since_ms, backend.retained_since_ms("fills", FILLS_S, account.now_ms))
     is_ascending = asked.get("sorting") == "asc"
-    entries = account.fills(Span(since_ms=since_ms, until_ms=until_ms + 1, oldest_first=is_ascending))
+    entries = account.fills(Span(since_ms, until_ms + 1, oldest_first=is_ascending, hint=_hint(asked)))
     mine = (row for row in (_row(entry.state) for entry in entries) if row.currency == asked["currency"])
     count = _count(path, asked)
     page = [row.sent for row in islice(mine, count + 1)]
@@ -236,7 +234,10 @@ def _fills(account: AccountView, path: str, asked: Query, backend: Backend) -> o
 
 def _log(account: AccountView, path: str, asked: Query, _backend: Backend) -> object:
     since_ms, until_ms = _span(asked)
-    entries = account.transactions(Span(since_ms=since_ms, until_ms=until_ms + 1, currency=asked["currency"]))
+    behind = asked.get("continuation", "")
+    # An entry of a simulated account can be two rows.
+    hint = Hint(beyond=int(behind) // 2 + 1 if behind.isdigit() else None)
+    entries = account.transactions(Span(since_ms, until_ms + 1, currency=asked["currency"], hint=hint))
     page, begins = _continued(_log_rows(entries), path, asked, key="id")
     return {"logs": page, "continuation": begins}
 
@@ -256,10 +257,18 @@ _LISTS: dict[str, _List] = {
 }
 
 
-def _closed(account: AccountView, asked: Query) -> Iterator[_Row]:
+def _closed(account: AccountView, asked: Query, *, trigger: bool = False) -> Iterator[_Row]:
     """The orders of a currency that have ended, newest first."""
-    rows = map(_row, account.closed_orders(None, 0, account.now_ms + 1, None, _STEP))
+    behind = frames.number_of(asked.get("continuation", ""))
+    # The last row of the page before it is where the page begins.
+    hint = _hint(asked)._replace(trigger=trigger, beyond=None if trigger or behind is None else behind + 1)
+    rows = (_row(entry.state) for entry in account.closed_orders(Span(until_ms=account.now_ms + 1, hint=hint)))
     return (row for row in rows if "instrument_name" in row.fields and row.currency == asked["currency"])
+
+
+def _hint(asked: Query) -> Hint:
+    """What belongs to another currency is left out."""
+    return Hint(lambda terms: described(terms.symbol).settle == asked["currency"])
 
 
 def _is_trigger(row: _Row) -> bool:

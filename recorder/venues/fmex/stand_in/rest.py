@@ -7,6 +7,7 @@ import hmac
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from functools import partial
+from itertools import islice
 from math import ceil
 from urllib.parse import parse_qsl, unquote
 
@@ -17,7 +18,7 @@ from recorder.venues.fmex.sign import KEY, SIGNATURE, TIMESTAMP, TIMESTAMP_WINDO
 from recorder.venues.fmex.stand_in import answers
 from recorder.venues.limits import RateLimit
 from recorder.venues.stand_in import AccountQuery, Backend, HttpError, PortalAccess, Request
-from recorder.venues.view import AccountView
+from recorder.venues.view import AccountView, Span
 
 #: Window of the rate limit, milliseconds.
 WINDOW_MS = int(REQUESTS_WINDOW_S * 1000)
@@ -163,8 +164,8 @@ def _closed_orders(account: AccountView, query: dict[str, str]) -> bytes:
     before_id = str(offset) if offset else None
     if before_id is not None and account.order(before_id) is None:
         raise HttpError(400, "invalid offsetId, there is no such order")
-    fitting = account.closed_orders(symbol.upper() or None, begins_ms, ends_ms, before_id, limit + 1)
-    page = [answers.order(order) for order in fitting]
+    fitting = account.closed_orders(Span(begins_ms, ends_ms, symbol=symbol.upper() or None, beyond=before_id))
+    page = [answers.order(entry.state) for entry in islice(fitting, limit + 1)]
     more = len(page) > limit
     about_page = {"range": month, "hasMore": more, "nextOffsetId": page[limit - 1]["id"] if more else None}
     return answers.results(0, page[:limit], **about_page)

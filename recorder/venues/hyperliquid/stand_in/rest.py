@@ -116,8 +116,8 @@ def _open_orders(account: AccountView, asked: Asked) -> Any:
 
 
 def _historical_orders(account: AccountView, _asked: Asked) -> Any:
-    closed = islice(account.closed_orders(None, 0, NEVER_MS, None, ORDERS_MAX), ORDERS_MAX)
-    found = [*map(_order_of, account.open_orders()), *map(_order_of, closed)]
+    closed = (_order_of(one.state) for one in islice(account.closed_orders(Span()), ORDERS_MAX))
+    found = [*map(_order_of, account.open_orders()), *closed]
     return sorted(found, key=lambda one: -int(one["statusTimestamp"]))[:ORDERS_MAX]
 
 

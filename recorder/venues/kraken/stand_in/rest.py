@@ -14,7 +14,6 @@ from recorder.venues.kraken import answers, questions, sign
 from recorder.venues.kraken.portal import PATH
 from recorder.venues.kraken.stand_in import frames, listed
 from recorder.venues.kraken.stand_in.conversation import token_of
-from recorder.venues.kraken.stand_in.listed import Rows
 from recorder.venues.kraken.stand_in.spelling import code_of
 from recorder.venues.limits import DecayingLimit
 from recorder.venues.stand_in import AccountQuery, Backend, HttpError, PortalAccess, Reply, Request
@@ -140,18 +139,18 @@ def _one_order(account: AccountView, asked: Asked, _backend: Backend) -> object:
 
 def _ended_orders(account: AccountView, asked: Asked, backend: Backend) -> object:
     since_ms, until_ms = _span(account, asked, backend, "orders")
-    ended = map(listed.order, account.closed_orders(None, 0, account.now_ms + 1, None, 10**9))
-    kept = ((key, row) for key, row in ended if since_ms <= listed.closed_ms(row) < until_ms)
-    newest_first = sorted(kept, key=lambda one: listed.closed_ms(one[1]), reverse=True)
-    return _page("closed", newest_first, asked)
+    entries = account.closed_orders(Span(since_ms=since_ms, until_ms=until_ms, by_end=True))
+    return _page("closed", entries, listed.order, asked)
 
 
 def _trades(account: AccountView, asked: Asked, backend: Backend) -> object:
-    return _page("trades", _history(account.fills, listed.trade, account, asked, backend, "fills"), asked)
+    since_ms, until_ms = _span(account, asked, backend, "fills")
+    return _page("trades", account.fills(Span(since_ms=since_ms, until_ms=until_ms)), listed.trade, asked)
 
 
 def _ledger(account: AccountView, asked: Asked, backend: Backend) -> object:
-    return _page("ledger", _history(account.transactions, listed.entry, account, asked, backend, "transactions"), asked)
+    since_ms, until_ms = _span(account, asked, backend, "transactions")
+    return _page("ledger", account.transactions(Span(since_ms=since_ms, until_ms=until_ms)), listed.entry, asked)
 
 
 def _positions(_account: AccountView, _asked: Asked, _backend: Backend) -> object:
@@ -169,18 +168,6 @@ _ANSWERS: dict[str, _Read] = {
 }
 
 
-def _history(
-    read: Callable[[Span], Iterable[Entry]],
-    row_of: listed.RowOf,
-    account: AccountView,
-    asked: Asked,
-    backend: Backend,
-    kind: str,
-) -> Rows:
-    since_ms, until_ms = _span(account, asked, backend, kind)
-    return [row_of(entry.state) for entry in read(Span(since_ms=since_ms, until_ms=until_ms))]
-
-
 def _span(account: AccountView, asked: Asked, backend: Backend, kind: str) -> tuple[int, int]:
     """From which time on, and before which, milliseconds: the start is not included, the end is."""
     kept_ms = backend.retained_since_ms(kind, _EVER_S, account.now_ms)
@@ -193,6 +180,8 @@ def _milliseconds(seconds: str) -> int | None:
     return int(Decimal(seconds) * 1000) if is_number else None
 
 
-def _page(name: str, rows: Rows, asked: Asked) -> object:
+def _page(name: str, entries: Iterable[Entry], row_of: listed.RowOf, asked: Asked) -> object:
     ofs = int(asked["ofs"]) if asked.get("ofs", "").isdigit() else 0
-    return {name: dict(rows[ofs : ofs + answers.PAGE_ROWS]), "count": len(rows)}
+    found = list(entries)
+    shown = found[ofs : ofs + answers.PAGE_ROWS]
+    return {name: dict(row_of(entry.state) for entry in shown), "count": len(found)}

@@ -20,7 +20,7 @@ from recorder.venues.okx.stand_in import frames, states
 from recorder.venues.okx.stand_in.conversation import passphrase_of
 from recorder.venues.okx.words import ALGO_STATUSES
 from recorder.venues.stand_in import AccountQuery, Backend, HttpError, PortalAccess, Reply, Request
-from recorder.venues.view import AccountView, Entry, SentState, Span
+from recorder.venues.view import AccountView, Entry, Hint, SentState, Span
 
 #: Path → requests of a user and path within its window, milliseconds; of any other path.
 _LIMITS = {
@@ -59,8 +59,6 @@ _NEEDED = {
     answers.ORDER: ("instId", "ordId"),
     answers.INSTRUMENTS: ("instType",),
 }
-#: Entries of a history are read in steps of this number.
-_STEP = 10**9
 
 Query = Mapping[str, str]
 _Rows = list[Any]
@@ -184,7 +182,10 @@ def _ended_orders(account: AccountView, path: str, asked: Query, backend: Backen
     algo = path == answers.ALGOS
     since_ms, until_ms = _span(account, path, asked, backend, "orders")
     cancelled_ms = backend.retained_since_ms("cancelled", CANCELLED_S, account.now_ms)
-    rows = map(_row, account.closed_orders(asked.get("instId"), since_ms, until_ms + 1, None, _STEP))
+    after = None if algo or not asked.get("after") else frames.number_of(asked["after"])
+    hint = _hint(asked)._replace(trigger=algo, beyond=after)
+    span = Span(since_ms=since_ms, until_ms=until_ms + 1, symbol=asked.get("instId"), hint=hint)
+    rows = (_row(entry.state) for entry in account.closed_orders(span))
     found = (row for row in rows if _is_algo(row) == algo and _is_of(row, asked))
     if algo:
         wanted = asked["ordType"].split(",")
@@ -222,9 +223,17 @@ def _history(
     read: Callable[[Span], Iterable[Entry]], account: AccountView, path: str, asked: Query, backend: Backend, kind: str
 ) -> _Rows:
     since_ms, until_ms = _span(account, path, asked, backend, kind)
-    entries = read(Span(since_ms=since_ms, until_ms=until_ms + 1, symbol=asked.get("instId")))
+    after = asked.get("after", "")
+    hint = _hint(asked)._replace(beyond=int(after) - frames.BILL if after.isdigit() else None)
+    entries = read(Span(since_ms=since_ms, until_ms=until_ms + 1, symbol=asked.get("instId"), hint=hint))
     rows = (row for row in (_row(entry.state) for entry in entries) if _is_of(row, asked))
     return _page(rows, "billId", asked)
+
+
+def _hint(asked: Query) -> Hint:
+    """What belongs to another product line is left out."""
+    line = asked.get("instType")
+    return Hint(None if line is None else lambda terms: frames.inst_type(terms) == line)
 
 
 def _span(account: AccountView, path: str, asked: Query, backend: Backend, kind: str) -> tuple[int, int]:
