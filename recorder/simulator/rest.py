@@ -53,6 +53,7 @@ class SimulatedAccount:
         history, orders = self._history, self._history.orders
         by_creation = history.triggered if span.hint.trigger else history.order_ids
         listed = history.ended if span.by_end else by_creation
+
         def place(number: int) -> tuple[int, int]:
             order = orders[number]
             return number, order.updated_ms if span.by_end else order.created_ms

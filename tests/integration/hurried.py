@@ -26,6 +26,7 @@ class HurriedClock:
     """
 
     def __init__(self, path: Path) -> None:
+        self.path = path
         if not path.exists():
             path.write_bytes(bytes(_BYTES))
         with path.open("r+b") as file:
@@ -60,11 +61,10 @@ def main(path: Path) -> None:
     from recorder.cli import backfill, main, progress
 
     hurried = HurriedClock(path)
-    backfill.Clock = lambda: hurried.clock  # type: ignore[assignment, misc]
-    progress.LOG_S = PROGRESS_S
+    setattr(backfill, "Clock", lambda: hurried.clock)  # noqa: B010  it is a class, whose calls are replaced
     progress._LogLines.every_s = PROGRESS_S
     try:
         main()
     finally:
         (peak,) = re.findall(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())
-        print(f"peak {peak} KiB, {time.process_time():.1f} s", file=sys.stderr, flush=True)  # noqa: T201
+        print(f"peak {peak} KiB, {time.process_time():.1f} s", file=sys.stderr, flush=True)

@@ -5,6 +5,9 @@ from dataclasses import dataclass
 from decimal import Decimal
 from heapq import heappop, heappush
 from itertools import count, cycle
+from typing import Literal
+
+from msgspec.structs import replace
 
 from recorder.model import CANCELED, FILLED, NEW
 from recorder.simulator import contract
@@ -59,8 +62,9 @@ class Past:
 
     Attributes:
         fills: all of them, oldest first.
-        cancelled: the numbers of the orders that were cancelled without a fill.
-        fundings: the number of payments of funding.
+        cancelled: the orders that were cancelled without a fill.
+        triggered: the orders that have a trigger.
+        entries: of the ledger: of fills, and payments of funding.
     """
 
     def __init__(
@@ -74,8 +78,9 @@ class Past:
         silent_ms: tuple[int, int] = (0, 0),
     ) -> None:
         self.fills: list[SimulatedFill] = []
-        self.cancelled: list[int] = []
-        self.transactions = 0
+        self.cancelled: list[SimulatedOrder] = []
+        self.triggered: list[SimulatedOrder] = []
+        self.entries: list[SimulatedTransaction] = []
         self._terms = terms
         self._balances = {(one.wallet, one.currency): one.first for one in funds}
         self._begin_ms, self._end_ms, self._orders = begin_ms, end_ms, orders
@@ -100,6 +105,8 @@ class Past:
                 continue
             deal = next(deals)
             order = self._order(number, deal, at_ms)
+            if order.trigger_price:
+                self.triggered.append(order)
             yield [order]
             heappush(open_orders, (at_ms + OPEN_MS[number % len(OPEN_MS)], number, order, deal))
         yield from self._ended(open_orders, self._end_ms)
@@ -136,13 +143,13 @@ class Past:
             at_ms, number, order, deal = heappop(waiting)
             share = (at_ms - self._begin_ms) / (self._end_ms - self._begin_ms)
             if number % CANCELLED_OF == 7 and share < CANCELLED_SHARE:
-                self.cancelled.append(order.id)
-                yield [_changed(order, status=CANCELED, reason="user", updated_ms=at_ms)]
+                self.cancelled.append(order)
+                yield [replace(order, status=CANCELED, reason="user", updated_ms=at_ms)]
                 continue
             steps = 2 if number % TWICE_OF == 0 else 1
             fills = tuple(self._fill(order, deal, at_ms, steps) for _ in range(steps))
             self.fills += fills
-            ended = _changed(
+            ended = replace(
                 order,
                 status=FILLED,
                 filled_quantity=deal.quantity * steps,
@@ -192,13 +199,11 @@ class Past:
         """A payment of funding for each contract."""
         for terms in self._terms:
             if terms.kind != "spot":
-                self.fundings += 1
-                amount = -terms.unit * 1_234
-                yield [self._entry("funding", terms.settle, amount, at_ms, terms=terms)]
+                yield [self._entry("funding", terms.settle, -terms.unit * 1_234, at_ms, terms=terms)]
 
     def _entry(
         self,
-        kind: str,
+        kind: Literal["trade", "funding"],
         currency: str,
         amount: Decimal,
         at_ms: int,
@@ -211,9 +216,9 @@ class Past:
         assert of is not None
         purse = of.wallet, currency
         self._balances[purse] += amount
-        return SimulatedTransaction(
+        entry = SimulatedTransaction(
             id=next(self._entries),
-            type="trade" if kind == "trade" else "funding",
+            type=kind,
             wallet=of.wallet,
             currency=currency,
             amount=amount,
@@ -229,14 +234,8 @@ class Past:
             rate=Decimal("0.0001") if fill is None else NONE,
             occurred_ms=at_ms,
         )
-
-    fundings = 0
-
-
-def _changed(order: SimulatedOrder, **fields: object) -> SimulatedOrder:
-    from msgspec.structs import replace
-
-    return replace(order, **fields)
+        self.entries.append(entry)
+        return entry
 
 
 def _deals(instruments: Sequence[Terms]) -> list[_Deal]:

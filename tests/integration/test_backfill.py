@@ -1,9 +1,10 @@
 """A backfill of a long past of each exchange: complete, once, within its limits, although it is interrupted twice.
 
-The recorder is a process, the exchange's stand-in a real server with the exchange's own limits, pages and memory. What
-they wait for passes in no time (`hurried`).
+The recorder is a process; the exchange's stand-in is a server with the exchange's own limits, pages and memory. What
+the recorder has to wait passes in no time, on both sides (`hurried`).
 """
 
+import json
 import re
 import signal
 from collections import Counter
@@ -18,85 +19,98 @@ from sqlalchemy import func, select
 
 import recorder
 from recorder.clock import NS_PER_MS, utc_text
-from recorder.errors import Unreachable
 from recorder.live.http import HttpClient
-from recorder.live.reconciler import Retry
-from recorder.live.recording import Recording
 from recorder.live.settings import Account
 from recorder.simulator import Simulator, SimulatorOptions, portal
-from recorder.store import event_log
 from recorder.store.engine import open_engine
-from recorder.store.entries import Covered, SessionOpened
-from recorder.store.schema import fills, order_updates, reconciliations, runs, transactions
-from recorder.venues import venue_named
+from recorder.store.schema import order_updates, reconciliations, transactions
+from recorder.venues import VENUES, venue_named
 from recorder.venues.limits import DecayingLimit, RateLimit
-from recorder.venues.rest import Known, Purpose, Question, Traded, Verdict
-from recorder.venues.simulated import SimulatedFill
-from recorder.venues.stand_in import Request
+from recorder.venues.rest import Known, Purpose, Question, Verdict
+from recorder.venues.stand_in import Request, StandIn
 from tests.integration import hurried
 from tests.integration.hurried import HurriedClock
 from tests.integration.past import DAY_MS, Past
 from tests.integration.process import Folder, Process
+from tests.unit.live.archive import begin_record
 
 #: How long one run may take, seconds of the real clock.
-RUN_S = 600.0
-#: What a backfill may hold at most, however long the past is.
-MEMORY_BYTES = 300 * 2**20
-#: A run of a recorder asks the clock, and what the credentials may do.
-MIB = 2**20
+RUN_S = 1_500.0
+#: What a backfill may hold at most, however long the past is, bytes.
+MEMORY_MAX = 200 * 2**20
+#: The share of the requests that a run asks again which has only periods left that have not ended, and some besides.
+NOTHING_LEFT_SHARE, NOTHING_LEFT = 0.05, 50
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Exchange:
-    """What an exchange remembers, and about how many requests a backfill takes."""
+    """What an exchange remembers, and when a backfill is interrupted."""
 
-    venue: str
-    #: Of the past, days; and what the exchange remembers of it, if not all.
+    #: Of the past, days; of it, those that the exchange remembers, if not all.
     days: int
     kept_days: int | None = None
+    #: How many of the newest fills and ended orders it remembers, if not all.
+    kept_fills: int | None = None
+    kept_orders: int | None = None
     #: Whether it remembers orders that were cancelled long ago without a fill.
     keeps_cancelled: bool = False
-    #: How many of the newest fills it remembers, if not all.
-    kept_fills: int | None = None
-    #: How many of the newest orders.
-    kept_orders: int | None = None
+    #: Whether an order that had a trigger is also listed as the conditional order that it was, under another id.
+    lists_triggers: bool = False
+    #: The kinds of history in `status` that reach back over all of the past, or all that is remembered.
+    histories: tuple[str, ...] = ("fills", "orders", "transactions")
+    #: The type of a fill's entries in its ledger; None: fills are not in it.
+    fills_as: str | None = "trade"
+    #: Of each of the first two runs, the request during which it is stopped.
+    stops: tuple[int, int]
+    long_stops: tuple[int, int]
 
 
-EXCHANGES = [
-    Exchange("hyperliquid", 365, kept_fills=10_000, kept_orders=2_000),
-    Exchange("bybit", 750, 730),
-    Exchange("okx", 100, 90),
-    Exchange("binance", 100, 90),
-    Exchange("binance_spot", 750),
-    Exchange("deribit", 1_000),
-    Exchange("bitget", 100, 90, keeps_cancelled=True),
-    Exchange("kraken", 700, keeps_cancelled=True),
-]
+EXCHANGES = {
+    "hyperliquid": Exchange(
+        days=365,
+        kept_fills=10_000,
+        kept_orders=2_000,
+        histories=("fills", "fundings"),
+        fills_as=None,
+        stops=(4, 40),
+        long_stops=(4, 40),
+    ),
+    "bybit": Exchange(
+        days=750,
+        kept_days=730,
+        histories=("fills of linear", "orders with fills of spot", "transactions"),
+        stops=(300, 300),
+        long_stops=(2_500, 2_500),
+    ),
+    "okx": Exchange(days=100, kept_days=90, stops=(60, 60), long_stops=(1_500, 1_500)),
+    "binance": Exchange(
+        days=100, kept_days=90, lists_triggers=True, fills_as="fee", stops=(30, 30), long_stops=(200, 200)
+    ),
+    "binance_spot": Exchange(
+        days=750,
+        histories=("fills of BTCUSDT", "orders with fills of ETHUSDT"),
+        fills_as=None,
+        stops=(4, 4),
+        long_stops=(80, 80),
+    ),
+    "deribit": Exchange(days=1_000, stops=(80, 80), long_stops=(600, 600)),
+    "bitget": Exchange(days=100, kept_days=90, keeps_cancelled=True, stops=(70, 70), long_stops=(1_500, 1_500)),
+    "kraken": Exchange(days=700, keeps_cancelled=True, stops=(60, 60), long_stops=(3_000, 3_000)),
+}
 
 
 class Scene:
-    """A simulated exchange with a past, a record that has just begun, and a clock for both.
+    """A simulated exchange, a record that has just begun, and a clock for both.
 
     Args:
         path: of the user's folder.
         exchange: the exchange.
-        kind: what it remembers.
         clock: the clock.
     """
 
     def __init__(self, path: Path, exchange: Simulator, clock: HurriedClock) -> None:
-        self.exchange = exchange
-        self.clock = clock
-        self.requests = 0
-        self.asked: Counter[str] = Counter()
-        self.peak_bytes = 0
-        self.cpu_s = 0.0
-        self._process: Process | None = None
-        self._stop_at = (0, signal.SIGTERM)
         venue = venue_named(exchange.options.venue)
         symbols = venue.stand_in.default_symbols
-        self.folder = Folder(path)
-        self.folder.configure(exchange, symbols=symbols)
         self.account = Account(
             name="main",
             venue=venue,
@@ -104,46 +118,60 @@ class Scene:
             credentials=exchange.credentials,
             symbols=symbols if venue.needs_symbols else (),
         )
+        self.folder = Folder(path)
+        self.folder.configure(exchange, symbols=symbols)
         self.url = f"sqlite:///{self.folder.database}"
+        self.clock = clock
+        self.requests = 0
+        #: The most memory that a run has held, bytes, and the processor time of all that were not killed, seconds.
+        self.peak_bytes = 0
+        self.cpu_s = 0.0
+        self._process: Process | None = None
+        self._stop_at, self._stop_by = 0, signal.SIGTERM
 
-    def begin(self, at_ms: int) -> None:
-        """Let the record begin."""
-        with Recording(self.url, [self.account], clock=self.clock.clock, by_hand=Retry()):
-            pass
-        account_id, at_ns = self.account.account_id, at_ms * NS_PER_MS
-        with open_engine(self.url).begin() as connection:
-            run = connection.execute(select(runs.c.run_id, runs.c.recorder_id)).one()
-            opened = SessionOpened(account_id, 10, run.run_id, "ws://exchange", ("account",), at_ns)
-            event_log.apply(connection, run.recorder_id, opened)
-            event_log.apply(connection, run.recorder_id, Covered(account_id, 10, 0, at_ns, ("account",), {}))
-
-    def note(self, _request: Request) -> None:
-        """Take note of a request, and stop the recorder if that was the one."""
+    def note_request(self) -> None:
+        """Count a request, and stop the recorder if this was the one."""
         self.requests += 1
-        at, number = self._stop_at
-        if self._process is not None and self.requests == at:
-            self._process.send(number)
+        if self._process is not None and self.requests == self._stop_at:
+            self._process.send(self._stop_by)
 
-    def backfill(self, *, stop_after: int = 0, by: signal.Signals = signal.SIGTERM) -> tuple[int, str]:
-        """Run the command, until so many requests have arrived. Returns its exit code, and what it printed."""
-        self._stop_at = self.requests + stop_after, by
-        if not stop_after:
-            self._stop_at = 0, by
-        program = partial(hurried.main, self.folder.path / "clock")
+    def backfill(self, stop_after: int = 0, by: signal.Signals = signal.SIGTERM) -> tuple[int, str]:
+        """Run the command, until its request of this number, if one is given.
+
+        Returns:
+            Its exit code, and what it printed.
+        """
+        self._stop_at, self._stop_by = self.requests + stop_after if stop_after else 0, by
+        program = partial(hurried.main, self.clock.path)
         with Process(self.folder, "backfill", show=True, program=program) as process:
             self._process = process
             code = process.wait(RUN_S)
             self._process = None
-        peak = re.search(r"^peak (\d+) KiB, (.*) s$", process.errors, re.MULTILINE)
-        if peak is not None:
-            self.peak_bytes = max(self.peak_bytes, int(peak[1]) * 1024)
-            self.cpu_s += float(peak[2])
+        for peak_kib, cpu_s in re.findall(r"^peak (\d+) KiB, (\S+) s$", process.errors, re.MULTILINE):
+            self.peak_bytes = max(self.peak_bytes, int(peak_kib) * 1024)
+            self.cpu_s += float(cpu_s)
         return code, process.errors
+
+    def refused_after(self) -> int:
+        """How many requests the exchange answers a client that does not wait before it refuses one."""
+        account = self.account
+        known = Known(account.symbols, {}, None, None, self.clock.wall_ms())
+        steps = account.venue.questions(Purpose.BACKFILL, known)
+        question = next(step for step in steps if isinstance(step, Question))
+        client = HttpClient(account.url, 10.0, 10.0)
+        try:
+            for number in range(3_000):
+                got = client.fetch(question.request(account.url, account.credentials, self.clock.wall_ms()))
+                if account.venue.classify(got.status, got.body) is Verdict.WAIT:
+                    return number
+        finally:
+            client.close()
+        raise AssertionError("the exchange has no limit")
 
 
 @pytest.fixture
 def exceeded(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """How long a stand-in told clients to wait, each time that a rate limit was exceeded, milliseconds."""
+    """How long the exchange told clients to wait, each time that a limit was exceeded, milliseconds."""
     waits: list[int] = []
 
     def counting(spend: Callable[..., int]) -> Callable[..., int]:
@@ -159,87 +187,143 @@ def exceeded(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return waits
 
 
-def refused_after(scene: Scene) -> int:
-    """How many requests one after the other the stand-in answers before it refuses a client that does not wait."""
-    account = scene.account
-    traded = [Traded(None, symbol) for symbol in account.symbols]
-    known = Known(account.symbols, {}, None, None, scene.clock.wall_ms(), instruments=traded)
-    steps = account.venue.questions(Purpose.BACKFILL, known)
-    question = next(step for step in steps if isinstance(step, Question))
-    client = HttpClient(account.url, 10.0, 10.0)
-    for number in range(3_000):
-        got = client.fetch(question.request(account.url, account.credentials, scene.clock.wall_ms()))
-        if account.venue.classify(got.status, got.body) is Verdict.WAIT:
-            client.close()
-            return number
-    raise AssertionError("it has no limit")
-
-
-@pytest.mark.parametrize("orders", [500])
-@pytest.mark.parametrize("kind", EXCHANGES, ids=lambda kind: kind.venue)
-def test_a_long_past_is_backfilled_whole_although_it_was_interrupted_twice(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, exceeded: list[int], kind: Exchange, orders: int
-) -> None:
-    import time, os
-    orders = int(os.environ.get("ORDERS", orders))
-    t0 = time.monotonic()
-    clock = HurriedClock(tmp_path / "clock")
-    monkeypatch.setattr(portal, "wall_clock_ms", clock.wall_ms)
-    venue = venue_named(kind.venue)
-    now_ms = clock.wall_ms()
-    end_ms = now_ms - 600_000
-    begin_ms = end_ms - kind.days * DAY_MS
-    kept_ms = 0 if kind.kept_days is None else end_ms - kind.kept_days * DAY_MS
-    terms = venue.stand_in.terms(venue.stand_in.default_symbols)
+def past_of(stand_in: StandIn, exchange: Exchange, end_ms: int, orders: int) -> tuple[Past, int]:
+    """A past until this time, and since when the exchange remembers it, milliseconds since 1970."""
+    kept_ms = 0 if exchange.kept_days is None else end_ms - exchange.kept_days * DAY_MS
+    terms = stand_in.terms(stand_in.default_symbols)
     past = Past(
         terms,
-        venue.stand_in.funds(terms),
-        begin_ms=begin_ms,
+        stand_in.funds(terms),
+        begin_ms=end_ms - exchange.days * DAY_MS,
         end_ms=end_ms,
         orders=orders,
-        # In the time that the test takes by its own clock, the exchange forgets nothing more.
+        # While the test lasts, by its own clock, the exchange forgets nothing more.
         silent_ms=(kept_ms - DAY_MS, kept_ms + 2 * DAY_MS),
     )
-    options = SimulatorOptions(venue=kind.venue, start_ms=begin_ms - 1_000, pushes=0, keep_sent=False)
-    handler: Any = venue.stand_in.request_handler
+    return past, kept_ms
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("venue_name", EXCHANGES)
+def test_a_past_is_backfilled_whole_although_it_was_interrupted_twice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, exceeded: list[int], venue_name: str
+) -> None:
+    """Of 1,000 orders and as many fills."""
+    exchange = EXCHANGES[venue_name]
+    check_backfill(tmp_path, monkeypatch, exceeded, venue_name, 1_000, exchange.stops)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(3_600)
+@pytest.mark.parametrize("venue_name", EXCHANGES)
+def test_a_long_past_is_backfilled_whole_although_it_was_interrupted_twice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, exceeded: list[int], venue_name: str
+) -> None:
+    """Of 100,000 orders and as many fills, 200,000 together."""
+    exchange = EXCHANGES[venue_name]
+    check_backfill(tmp_path, monkeypatch, exceeded, venue_name, 100_000, exchange.long_stops)
+
+
+def test_every_exchange_with_a_history_is_here() -> None:
+    assert EXCHANGES.keys() == VENUES.keys() - {"fmex"}
+
+
+def check_backfill(
+    path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    exceeded: list[int],
+    venue_name: str,
+    orders: int,
+    stops: tuple[int, int],
+) -> None:
+    kind, stand_in = EXCHANGES[venue_name], venue_named(venue_name).stand_in
+    clock = HurriedClock(path / "clock")
+    monkeypatch.setattr(portal, "wall_clock_ms", clock.wall_ms)
+    began_ms = clock.wall_ms()
+    end_ms = began_ms - 600_000
+    past, kept_ms = past_of(stand_in, kind, end_ms, orders)
+    options = SimulatorOptions(venue=venue_name, start_ms=end_ms - (kind.days + 1) * DAY_MS, pushes=0, keep_sent=False)
+    with Simulator(options) as exchange:
+        exchange.remember(past.moments())
+        scene = Scene(path, exchange, clock)
+        count_requests(monkeypatch, scene)
+        begin_record(scene.url, scene.account, end_ms, clock.clock)
+        first, last = stops
+        code, told = scene.backfill(first)
+        assert code == 0 and "interrupted: type recorder backfill again to go on" in told, told
+        code, _ = scene.backfill(last, signal.SIGKILL)
+        assert code == -signal.SIGKILL
+        code, told_last = scene.backfill()
+        assert code == 0, told_last
+        asked, took_s = scene.requests, (clock.wall_ms() - began_ms) / 1000
+        code, told_nothing = scene.backfill()
+        assert code == 0 and scene.requests - asked <= asked * NOTHING_LEFT_SHARE + NOTHING_LEFT, told_nothing
+        assert exceeded == []
+        assert scene.refused_after() and exceeded
+        face = stand_in.face(stand_in.terms(stand_in.default_symbols), exchange.key)
+    remembered = [fill for fill in past.fills if fill.executed_ms >= kept_ms]
+    remembered = remembered[-kind.kept_fills :] if kind.kept_fills else remembered
+    truth = [face.execution(fill).fill for fill in remembered]
+    with recorder.open(scene.url) as record:
+        assert Counter((one.symbol, one.trade_id) for one in record.fills()) == Counter(
+            (one.symbol, one.trade_id) for one in truth
+        )
+    check_orders(scene, kind, past, kept_ms, {one.order_id or "" for one in truth})
+    check_ledger(scene, kind, past, kept_ms)
+    status = json.loads(scene.folder.command("status", "--format", "json").stdout)
+    since_ms = status["accounts"][0]["history_since_ms"]
+    oldest_ms = min(fill.executed_ms for fill in remembered)
+    some_are_gone = kind.kept_fills is not None and len(past.fills) > kind.kept_fills
+    begins_ms = kept_ms + DAY_MS if kept_ms else end_ms - kind.days * DAY_MS
+    assert all(since_ms[history] <= begins_ms for history in kind.histories if not some_are_gone or history != "fills")
+    if some_are_gone:
+        assert since_ms["fills"] == oldest_ms
+        assert f"the exchange no longer has fills before {utc_text(oldest_ms * NS_PER_MS)}" in told + told_last
+    # A line of progress says what is asked for, which of how many subjects this is, and how long it may still take.
+    assert re.search(r"frames, .*/s, main: .* \([\d,]+ of [\d,]+, about \d+ min left\)", told + told_last), told_last
+    assert scene.peak_bytes < MEMORY_MAX
+    with open_engine(scene.url, read_only=True).connect() as connection:
+        results = connection.execute(select(reconciliations.c.result)).all()
+    # Where nothing is left, there is no round; and none of a run that was killed before its first commit.
+    numbers = Counter(row.result for row in results)
+    assert set(numbers) == {"interrupted", "answered"} and max(numbers.values()) <= 2, results
+    print(
+        f"\n{venue_name}: {asked:,} requests, {took_s:,.0f} s by its own clock; {scene.peak_bytes / 2**20:.0f} MiB and "
+        f"{scene.cpu_s:.0f} s of processor time of the runs that were not killed"
+    )
+
+
+def count_requests(monkeypatch: pytest.MonkeyPatch, scene: Scene) -> None:
+    """Let the scene take note of each request."""
+    handler: Any = scene.account.venue.stand_in.request_handler
     handle = handler.handle
 
     def counting(self: Any, request: Request) -> Any:
-        scene.note(request)
+        scene.note_request()
         return handle(self, request)
 
-    with Simulator(options) as exchange:
-        exchange.remember(past.moments())
-        print("past", time.monotonic() - t0); t0 = time.monotonic()
-        scene = Scene(tmp_path, exchange, clock)
-        scene.begin(end_ms)
-        monkeypatch.setattr(handler, "handle", counting)
-        began_s = clock.ahead_s
-        third = int(os.environ.get("THIRD", 60))
-        print(scene.backfill(stop_after=third)[0], time.monotonic() - t0)
-        print(scene.backfill(stop_after=third, by=signal.SIGKILL)[0], time.monotonic() - t0)
-        code, printed = scene.backfill()
-        print(code, time.monotonic() - t0)
-        print(printed[-1500:])
-        asked = scene.requests
-        code, again = scene.backfill()
-        print(code, time.monotonic() - t0)
-        print(again[-1000:])
-        print("requests", asked, scene.requests - asked, "simulated", clock.ahead_s - began_s, "peak", scene.peak_bytes / MIB, "cpu", scene.cpu_s, "own cpu", time.process_time())
-        print("exceeded", exceeded[:3], len(exceeded))
-        print("refused after", refused_after(scene))
-        execution = exchange._portal._feeds[exchange.key].exchange.face.execution
-    remembered = [one for one in past.fills if one.executed_ms >= kept_ms][-(kind.kept_fills or len(past.fills)) :]
-    truth = Counter((told.symbol, told.trade_id) for told in (execution(one).fill for one in remembered))
+    monkeypatch.setattr(handler, "handle", counting)
+
+
+def check_orders(scene: Scene, kind: Exchange, past: Past, kept_ms: int, filled: set[str]) -> None:
+    """All orders with a fill are there, and what else the exchange remembers of orders."""
     with open_engine(scene.url, read_only=True).connect() as connection:
-        for table in (fills, order_updates, transactions):
-            print(table.name, connection.scalar(select(func.count()).select_from(table)))
-        found = Counter(map(tuple, connection.execute(select(fills.c.symbol, fills.c.trade_id).distinct())))
-        print("truth", len(truth), "found", len(found), (truth - found).total(), (found - truth).total())
-        print(connection.execute(select(reconciliations.c.purpose, reconciliations.c.result, reconciliations.c.detail)).all())
-    t0 = time.monotonic()
+        found = set(connection.scalars(select(order_updates.c.order_id).distinct()))
+    if kind.kept_orders is not None:
+        assert len(found) == min(kind.kept_orders, len(filled) + len(past.cancelled))
+        assert len(found & filled) > 0.9 * len(found)
+        return
+    assert filled <= found
+    others = (past.cancelled if kind.keeps_cancelled else []) + (past.triggered if kind.lists_triggers else [])
+    assert len(found - filled) == sum(order.created_ms >= kept_ms for order in others)
+
+
+def check_ledger(scene: Scene, kind: Exchange, past: Past, kept_ms: int) -> None:
+    """All entries of the ledger are there, each once, as far as the exchange has one."""
+    wanted = Counter(
+        kind.fills_as if one.type == "trade" else one.type for one in past.entries if one.occurred_ms >= kept_ms
+    )
     with recorder.open(scene.url) as record:
-        n = sum(1 for _ in record.fills())
-        print("fills()", n, time.monotonic() - t0)
-        (account,) = record.status().accounts
-        print({k: utc_text(v * NS_PER_MS) for k, v in account.history_since_ms.items()}, utc_text(kept_ms * NS_PER_MS))
+        found = Counter(one.type for one in record.transactions())
+    for entry_type in {"funding", kind.fills_as} - {None}:
+        assert found[entry_type] == wanted[entry_type]

@@ -13,8 +13,17 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Any, NamedTuple, Self
 
-from recorder.live.settings import Account
+from sqlalchemy import select
+
+from recorder.clock import NS_PER_MS, Clock
+from recorder.live.reconciler import Retry
+from recorder.live.recording import Recording
+from recorder.live.settings import Account, Limits
 from recorder.model import DECODED, Decoded, FillUpdate, PositionUpdate, Transaction, Update
+from recorder.store import event_log
+from recorder.store.engine import open_engine
+from recorder.store.entries import Covered, SessionOpened
+from recorder.store.schema import runs
 from recorder.venues.rest import (
     Completed,
     Credentials,
@@ -281,3 +290,15 @@ class Archive:
         spent = [sum(its for at_s, its in self._spent if at_s > now_s - limit.window_s) for limit in self.limits]
         within = all(its <= limit.cost_max for its, limit in zip(spent, self.limits, strict=True))
         return now_s >= self._banned_until_s and within
+
+
+def begin_record(url: str, account: Account, at_ms: int, clock: Clock | None = None) -> None:
+    """Make a record that was covered at this instant, milliseconds since 1970, and has no frame."""
+    with Recording(url, [account], Limits(), clock, by_hand=Retry()):
+        pass
+    account_id, at_ns = account.account_id, at_ms * NS_PER_MS
+    with open_engine(url).begin() as connection:
+        run = connection.execute(select(runs.c.run_id, runs.c.recorder_id)).one()
+        opened = SessionOpened(account_id, 10, run.run_id, "ws://archive", ("account",), at_ns)
+        event_log.apply(connection, run.recorder_id, opened)
+        event_log.apply(connection, run.recorder_id, Covered(account_id, 10, 0, at_ns, ("account",), {}))

@@ -330,8 +330,9 @@ def _log_rows(entries: Iterable[Entry]) -> Iterator[_Row]:
     """
     known: set[object] = set()
     for entry in entries:
-        logs = [_read_row(one) for one in msgspec.json.decode(_result(entry.state)["logs"], type=list[Raw])]
-        for row in _of_entry(logs, entry.state.item):
+        state = entry.state
+        logs = [_read_row(one) for one in msgspec.json.decode(_result(state)["logs"], type=list[Raw])]
+        for row in _of_entry(logs, state.item):
             if row.fields["id"] not in known:
                 known.add(row.fields["id"])
                 yield row
