@@ -13,6 +13,7 @@ A venue's stand-in is a folder `stand_in/` beside its other files, and the venue
   (`HttpError`). An error that the exchange sends with status 200 is a `Reply`. Limits of the rate are kept with
   `recorder.venues.limits.RateLimit`. Histories are read with `AccountView.fills`, `transactions` and `closed_orders`:
   a page is as many entries as fit, its cursor the id of the last one (`Span.beyond`), or its time (`Span.since_ms`).
+  Entries are rendered only when they are read. A handler that leaves some out says which beforehand (`Span.hint`).
   What is older than `Backend.retention_ms` allows is not served.
 - `Conversation`: one connection to a push endpoint. It takes the client's frames, of whatever form, and says (`Said`)
   frames, snapshots of an account, protocol pings, or that the connection closes. It decides which accounts the client

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import select
 
 import recorder
 from recorder.clock import NS_PER_MS, utc_text
@@ -23,7 +23,7 @@ from recorder.live.http import HttpClient
 from recorder.live.settings import Account
 from recorder.simulator import Simulator, SimulatorOptions, portal
 from recorder.store.engine import open_engine
-from recorder.store.schema import order_updates, reconciliations, transactions
+from recorder.store.schema import order_updates, reconciliations
 from recorder.venues import VENUES, venue_named
 from recorder.venues.limits import DecayingLimit, RateLimit
 from recorder.venues.rest import Known, Purpose, Question, Verdict
@@ -325,5 +325,6 @@ def check_ledger(scene: Scene, kind: Exchange, past: Past, kept_ms: int) -> None
     )
     with recorder.open(scene.url) as record:
         found = Counter(one.type for one in record.transactions())
-    for entry_type in {"funding", kind.fills_as} - {None}:
-        assert found[entry_type] == wanted[entry_type]
+    assert found["funding"] == wanted["funding"]
+    if kind.fills_as is not None:
+        assert found[kind.fills_as] == wanted[kind.fills_as] > 0

@@ -24,23 +24,18 @@ from recorder.live.writer import Writer
 from recorder.read.backfilled import completed_subjects, history_since
 from recorder.read.projector import FRAMES_MAX, Projector
 from recorder.simulator import Simulator, SimulatorOptions
-from recorder.store import event_log
 from recorder.store.engine import open_engine
-from recorder.store.entries import Covered, SessionOpened
 from recorder.store.event_log import INSTRUMENTS, REGULAR
 from recorder.store.schema import fills, instruments, reconciliations, runs, transactions
 from recorder.venues import VENUES, venue_named
 from recorder.venues.hyperliquid import Hyperliquid, questions
 from recorder.venues.hyperliquid import rest as answers
 from recorder.venues.hyperliquid.stand_in import rest as server
-from recorder.venues.kraken import Kraken
-from recorder.venues.kraken.stand_in import rest as kraken_server
 from recorder.venues.limits import DecayingLimit, RateLimit
 from recorder.venues.rest import Credentials, RestLimit
 from recorder.venues.stand_in import Request
 from tests.client import fetch
-from tests.depth import size
-from tests.unit.live.archive import PAGE_ROWS, RETENTION_MS, Archive, ArchiveVenue
+from tests.unit.live.archive import PAGE_ROWS, RETENTION_MS, Archive, ArchiveVenue, begin_record
 from tests.unit.live.peer import PATIENCE_S
 from tests.waiting import wait_until
 
@@ -71,14 +66,7 @@ class Record:
         self.url = f"sqlite:///{path}"
         self.archive = archive
         self.account = archive.account
-        with Recording(self.url, [self.account], QUICK, by_hand=Retry()):
-            pass
-        account_id, at_ns = self.account.account_id, archive.now_ms * NS_PER_MS
-        with open_engine(self.url).begin() as connection:
-            run = connection.execute(select(runs.c.run_id, runs.c.recorder_id)).one()
-            opened = SessionOpened(account_id, 10, run.run_id, "ws://archive", ("account",), at_ns)
-            event_log.apply(connection, run.recorder_id, opened)
-            event_log.apply(connection, run.recorder_id, Covered(account_id, 10, 0, at_ns, ("account",), {}))
+        begin_record(self.url, self.account, archive.now_ms)
 
     def backfill(self, since_ms: int | None = None, stop_at: int = 0, limits: Limits = QUICK) -> str:
         """Backfill, until this request arrives; return what is missing."""
@@ -90,8 +78,7 @@ class Record:
 
         self.archive.after = stop
         with recording:
-            # An exchange's limits may leave it two pages of a hundred rows a second.
-            assert recording.wait(90 * PATIENCE_S)
+            assert recording.wait(9 * PATIENCE_S)
         (one,) = recording.asking
         return one.history.incomplete
 
@@ -190,13 +177,6 @@ def exceeded(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return waits
 
 
-def quick_limits(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let a counter that falls by 1 in two seconds fall a hundred times as fast."""
-    monkeypatch.setattr(kraken_server, "FALLS_PER_S", kraken_server.FALLS_PER_S * 100)
-    limits = tuple(one._replace(window_s=one.window_s / 100) for one in Kraken.rest_limits)
-    monkeypatch.setattr(Kraken, "rest_limits", limits)
-
-
 def past_of(venue_name: str, now_ms: int, pushes: int, days: int = 70) -> SimulatorOptions:
     """An account that traded and received funding some days ago."""
     return SimulatorOptions(
@@ -227,57 +207,17 @@ def archive_of(exchange: Simulator, now_ms: int, monkeypatch: pytest.MonkeyPatch
     return archive
 
 
-#: Pushes of a simulated account: of some 200 fills, and of 16,000, each with as many orders.
-FEW, MANY = 1_400, 110_000
-# It waits as the limits of each exchange ask.
-SHORT = pytest.param(FEW, marks=pytest.mark.timeout(600))
-LONG = pytest.param(size(40_000), marks=[pytest.mark.long, pytest.mark.timeout(1800)])
-
-
-@pytest.mark.parametrize("pushes", [SHORT, LONG])
-@pytest.mark.parametrize("venue_name", [name for name in VENUES if name not in {"fmex", "hyperliquid"}])
-def test_history_of_an_exchange_is_complete_although_it_was_interrupted_twice(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, exceeded: list[int], venue_name: str, pushes: int
-) -> None:
-    """With the limits, pages and windows of its stand-in. FMex has no history; for Hyperliquid, see below."""
-    quick_limits(monkeypatch)
-    now_ms = Clock().wall_ms()
-    days = 12 if pushes == FEW else 70
-    with Simulator(past_of(venue_name, now_ms, pushes, days)) as exchange:
-        exchange.wait_finished()
-        truth = [(one.fill.symbol, one.fill.trade_id) for one in exchange.executions()]
-        archive = archive_of(exchange, now_ms, monkeypatch)
-        record = Record(tmp_path / "recorder.db", archive)
-        since_ms = now_ms - (days + 2) * DAY_MS
-        record.backfill(since_ms, stop_at=archive.requests + 5)
-        record.backfill(since_ms, stop_at=archive.requests + 12)
-        assert record.backfill(since_ms) == ""
-        asked = archive.requests
-        assert record.backfill(since_ms) == ""
-        # Only the clock, what the credentials may do, and the week that has not ended, or two on its first day.
-        assert archive.requests - asked <= 30
-        assert exceeded == []
-    with recorder.open(record.url) as reading:
-        assert sorted((one.symbol, one.trade_id) for one in reading.fills()) == sorted(truth)
-        stand_in = venue_named(venue_name).stand_in
-        has_contracts = any(one.kind != "spot" for one in stand_in.terms(stand_in.default_symbols))
-        assert (sum(one.type == "funding" for one in reading.transactions()) > 5) == has_contracts
-
-
-@pytest.mark.parametrize("is_small", [True, pytest.param(False, marks=[pytest.mark.long, pytest.mark.timeout(900)])])
 def test_an_exchange_that_keeps_the_newest_fills_only(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
     exceeded: list[int],
-    is_small: bool,
 ) -> None:
-    """Hyperliquid, whose limits and pages are smaller here unless there is time."""
-    if is_small:
-        small_limits(monkeypatch)
+    """Hyperliquid, whose limits and pages are smaller here."""
+    small_limits(monkeypatch)
     kept = questions.FILLS_MAX
     now_ms = Clock().wall_ms()
-    with Simulator(past_of("hyperliquid", now_ms, FEW if is_small else MANY)) as exchange:
+    with Simulator(past_of("hyperliquid", now_ms, 1_400)) as exchange:
         exchange.wait_finished()
         truth = [one.fill for one in exchange.executions()]
         assert len(truth) > kept

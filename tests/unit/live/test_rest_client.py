@@ -86,6 +86,18 @@ def test_what_a_request_did_not_cost_can_be_spent_on_the_next() -> None:
     assert rate.wait_s(0.0, 30) == 10.0
 
 
+def test_what_an_earlier_run_may_have_spent_is_waited_for() -> None:
+    rate = RateLimit([RestLimit(100, 10.0), RestLimit(400, 60.0)])
+    rate.use_up(-4.0)
+    assert rate.wait_s(0.0) == 56.0
+    rate = RateLimit([RestLimit(100, 10.0)])
+    rate.use_up(-11.0)
+    assert [rate.wait_s(0.0) for _ in range(51)] == [0.0] * 50 + [10.0]
+    unlimited = RateLimit([])
+    unlimited.use_up(0.0)
+    assert unlimited.wait_s(0.0) == 0.0
+
+
 def server_time(ms: int) -> Answer:
     return refuse("200 OK", body=b'{"status":0,"data":%d}' % ms)
 

@@ -8,7 +8,7 @@ from sqlalchemy import insert, text
 from recorder.clock import NS_PER_MS
 from recorder.live.channel import Recorded
 from recorder.model import REST, AccountUpdate, Frame, OrderUpdate, State
-from recorder.read.backfilled import history_since, newest_transaction_ms
+from recorder.read.backfilled import history_since, last_asked_ns, newest_transaction_ms
 from recorder.read.projector import project_all
 from recorder.store import event_log
 from recorder.store.entries import ReconciliationBegan, ReconciliationEnded
@@ -134,3 +134,21 @@ def test_the_newest_transaction_is_that_of_a_round_that_was_answered(desk: Desk)
     assert ask(4, NOON_MS + 9, "answered") == NOON_MS - 10
     # What is older than a day before the last answered round was in its answers.
     assert ask(5, NOON_MS + 3 * day_ms, "answered") == NOON_MS + 2 * day_ms
+
+
+def test_an_exchange_was_asked_last_at_the_end_of_a_round_or_just_now_if_it_was_interrupted(desk: Desk) -> None:
+    def asked_ns(round_id: int, ended_ns: int | None) -> int | None:
+        with desk.engine.begin() as connection:
+            if round_id:
+                event_log.apply(connection, 1, ReconciliationBegan(ACCOUNT, round_id, RUN, NOON_NS, "backfill"))
+            if ended_ns is not None:
+                event_log.apply(connection, 1, ReconciliationEnded(ACCOUNT, round_id, 70, ended_ns, "answered", ""))
+            return last_asked_ns(connection, ACCOUNT, NOON_NS + 50)
+
+    assert asked_ns(0, None) is None
+    assert asked_ns(1, NOON_NS + 7) == NOON_NS + 7
+    assert asked_ns(2, None) == NOON_NS + 50
+    with desk.engine.begin() as connection:
+        connection.execute(text("UPDATE reconciliations SET result = 'interrupted', ended_ns = 1 WHERE result IS NULL"))
+        assert last_asked_ns(connection, ACCOUNT, NOON_NS + 60) == NOON_NS + 60
+    assert asked_ns(3, NOON_NS + 9) == NOON_NS + 9
