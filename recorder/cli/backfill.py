@@ -74,6 +74,8 @@ def _doing(asked: Asked, now_s: float) -> str:
     """What is asked for, and how long the rest may take."""
     if not asked.number:
         return "starting"
+    if asked.number > asked.of:
+        return f"{asked.subject} ({asked.number:,} so far)"
     took_s = now_s - asked.began_s
     left_s = took_s / max(asked.number - 1, 1) * (asked.of - asked.number + 1)
     left = f", about {left_s / 60:.0f} min left" if asked.number > 1 else ""

@@ -41,6 +41,7 @@ class Asked(NamedTuple):
     #: What is being asked for, and its place among all that is asked for, from 1.
     subject: str = ""
     number: int = 0
+    #: How many were known before the first answer. Periods that turn out to be long are asked for in parts.
     of: int = 0
     began_s: float = 0.0
 
@@ -165,7 +166,7 @@ class HistoryRounds:
 
     def _ask(self, questions: Questions, session_id: int, purpose: str) -> str:
         round_id = self._rounds.begin(session_id, purpose)
-        to = RestRound(round_id, on_completed=self._completed_in(round_id))
+        to = RestRound(round_id, on_completed=self._completed_in(round_id), is_counted=False)
         rows = 0
         if purpose == REGULAR:
             # There may be states in the answers, which count from the beginning of the round.
@@ -199,7 +200,7 @@ class HistoryRounds:
                 return None
             if isinstance(step, Question) and step.subject != self.asked.subject:
                 asked = self.asked
-                self.asked = asked._replace(subject=step.subject, number=min(asked.number + 1, asked.of))
+                self.asked = asked._replace(subject=step.subject, number=asked.number + 1)
             if isinstance(step, Forgotten):
                 # At once: a round that is interrupted later does not come to a summary, and is not asked this again.
                 log.warning("%s: the exchange no longer has %s: %s", self._account.name, step.subject, step.reason)

@@ -99,6 +99,7 @@ class RestRound:
         round_id: the session of the answers' frames.
         source: of the frames. Typed rows follow only from those of `REST`.
         on_completed: called with each subject of a backfill that need not be asked about again, after its answers.
+        is_counted: whether orders and executions are counted, which takes some memory for each order.
 
     Attributes:
         lost: subjects that the exchange does not have and will not have later.
@@ -110,9 +111,14 @@ class RestRound:
     """
 
     def __init__(
-        self, round_id: int, source: str = REST, on_completed: Callable[[Completed], None] = lambda one: None
+        self,
+        round_id: int,
+        source: str = REST,
+        on_completed: Callable[[Completed], None] = lambda one: None,
+        is_counted: bool = True,
     ) -> None:
         self._on_completed = on_completed
+        self._is_counted = is_counted
         self.round_id = round_id
         self.source = source
         self.lost: list[LostSubject] = []
@@ -137,6 +143,8 @@ class RestRound:
 
     def count(self, updates: tuple[Update, ...]) -> None:
         """Count the orders and executions of an answer."""
+        if not self._is_counted:
+            return
         self.orders.update(update.order_id for update in updates if isinstance(update, OrderUpdate))
         self.executions += sum(isinstance(update, FillUpdate) for update in updates)
 

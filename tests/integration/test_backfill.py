@@ -251,10 +251,11 @@ def check_backfill(
         first, last = stops
         code, told = scene.backfill(first)
         assert code == 0 and "interrupted: type recorder backfill again to go on" in told, told
-        code, _ = scene.backfill(last, signal.SIGKILL)
+        code, told_killed = scene.backfill(last, signal.SIGKILL)
         assert code == -signal.SIGKILL
         code, told_last = scene.backfill()
         assert code == 0, told_last
+        told += told_killed + told_last
         asked, took_s = scene.requests, (clock.wall_ms() - began_ms) / 1000
         code, told_nothing = scene.backfill()
         assert code == 0 and scene.requests - asked <= asked * NOTHING_LEFT_SHARE + NOTHING_LEFT, told_nothing
@@ -278,9 +279,9 @@ def check_backfill(
     assert all(since_ms[history] <= begins_ms for history in kind.histories if not some_are_gone or history != "fills")
     if some_are_gone:
         assert since_ms["fills"] == oldest_ms
-        assert f"the exchange no longer has fills before {utc_text(oldest_ms * NS_PER_MS)}" in told + told_last
+        assert f"the exchange no longer has fills before {utc_text(oldest_ms * NS_PER_MS)}" in told
     # A line of progress says what is asked for, which of how many subjects this is, and how long it may still take.
-    assert re.search(r"frames, .*/s, main: .* \([\d,]+ of [\d,]+, about \d+ min left\)", told + told_last), told_last
+    assert re.search(r"frames, .*/s, main: .* \([\d,]+ of [\d,]+, about \d+ min left\)", told), told
     assert scene.peak_bytes < MEMORY_MAX
     with open_engine(scene.url, read_only=True).connect() as connection:
         results = connection.execute(select(reconciliations.c.result)).all()

@@ -21,6 +21,7 @@ from recorder.venues.kraken.decode import BALANCES, EXECUTIONS
 from recorder.venues.paging import Orders, Pages, completed, day, pages, windows
 from recorder.venues.rest import (
     STATUSES,
+    Completed,
     Credentials,
     Known,
     Login,
@@ -284,15 +285,16 @@ def _backfill(known: Known) -> Questions:
 
 def _period(
     known: Known, history: _History, window: tuple[int, int], begin_ms: int, until_ms: int, shorter: list[int]
-) -> Questions:
-    """A period of a backfill: as a whole if it has one page, else in shorter ones.
+) -> Pages:
+    """A period of a backfill: as a whole if it has one page, else in shorter ones. Returns whether it is complete.
 
     A period that is only partly wanted is not asked for as a whole, unless there is no shorter one.
     """
     begins_ms, ends_ms = window
     subject = f"{history.name}, {(ends_ms + 1 - begins_ms) // DAY_MS} days from {day(begins_ms)}"
     if subject in known.done:
-        return None
+        return True
+    is_past = ends_ms < known.now_ms - DAY_MS
     complete = False
     if not shorter:
         complete = yield from _history(history, begins_ms, ends_ms, Orders(), subject)
@@ -300,17 +302,21 @@ def _period(
         request = private(history.path, _asked(history, begins_ms, ends_ms))
         answer = yield Question(subject, request, history.topic, history.cost)
         if answer is None:
-            return None
+            return False
         complete = answer.next_page is None
-    if not complete and shorter:
-        length_ms, *rest = shorter
-        for part in windows(max(begins_ms, begin_ms), min(ends_ms, until_ms), length_ms, aligned=True):
-            yield from _period(known, history, part, begin_ms, until_ms, rest)
-        return None
     if complete:
-        is_past = ends_ms < known.now_ms - DAY_MS
         yield completed(subject, history.kind, window, known.now_ms, is_past=is_past)
-    return None
+        return is_past
+    if not shorter:
+        return False
+    length_ms, *rest = shorter
+    are_complete = begin_ms <= begins_ms and ends_ms <= until_ms and is_past
+    for part in windows(max(begins_ms, begin_ms), min(ends_ms, until_ms), length_ms, aligned=True):
+        are_complete &= yield from _period(known, history, part, begin_ms, until_ms, rest)
+    if are_complete:
+        # What it is a history of, and since when, its parts have said.
+        yield Completed(subject)
+    return are_complete
 
 
 def _asked(history: _History, begin_ms: int, end_ms: int) -> dict[str, str]:

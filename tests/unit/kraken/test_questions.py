@@ -121,7 +121,8 @@ def test_a_backfill_of_an_account_that_traded_little_asks_for_years() -> None:
 
 def test_where_there_is_more_than_a_page_it_asks_for_weeks() -> None:
     since_ms = NOW_MS - 40 * DAY_MS
-    done = past(backfill(known(since_ms=since_ms), dense=True))
+    # Of a longer period that is complete in its parts, nothing more is said.
+    done = [step for step in past(backfill(known(since_ms=since_ms), dense=True)) if step.history]
     lengths = {(step.until_ms or 0) - (step.since_ms or 0) for step in done}
     assert lengths == {7 * DAY_MS}
     for kind in ("orders", "fills", "transactions"):
@@ -129,6 +130,16 @@ def test_where_there_is_more_than_a_page_it_asks_for_weeks() -> None:
         assert mine[0][0] <= since_ms < mine[0][1]
         assert all(end == begin for (_, end), (begin, _) in pairwise(mine))
         assert NOW_MS - mine[-1][1] <= 8 * DAY_MS
+
+
+def test_a_period_that_is_complete_in_its_parts_is_not_asked_for_again() -> None:
+    done = past(backfill(known(since_ms=0, until_ms=NOW_MS), dense=True))
+    again = backfill(known(since_ms=0, until_ms=NOW_MS, done={step.subject for step in done}), dense=True)
+    # Of each history the year, the month and the week that go on.
+    assert len(asked(again)) <= 3 * 4
+    half = {step.subject for step in done if " 7 days " in step.subject}
+    more = past(backfill(known(since_ms=0, until_ms=NOW_MS, done=half), dense=True))
+    assert {step.subject for step in more} == {step.subject for step in done} - half
 
 
 def test_a_period_without_an_answer_is_not_complete() -> None:
