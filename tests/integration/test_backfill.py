@@ -119,7 +119,8 @@ class Scene:
             symbols=symbols if venue.needs_symbols else (),
         )
         self.folder = Folder(path)
-        self.folder.configure(exchange, symbols=symbols)
+        # Nothing slows the recorder down but its own limits on what waits to be written; a busy machine writes slowly.
+        self.folder.configure(exchange, symbols=symbols, limits={"stop_s": RUN_S})
         self.url = f"sqlite:///{self.folder.database}"
         self.clock = clock
         self.requests = 0
