@@ -9,16 +9,14 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 from urllib.parse import parse_qsl
 
-from msgspec import Raw
-
 from recorder.errors import Undecodable
 from recorder.model import CONTROL, DECODED, Decoded, RefusedCommand, Update, unknown_order
 from recorder.venues.bybit import ledger
-from recorder.venues.bybit.fields import integer, opening, read_list, text
+from recorder.venues.bybit.fields import integer, text
 from recorder.venues.bybit.instruments import instrument
 from recorder.venues.bybit.rows import EXECUTION, ORDER, POSITION, WALLET, read_row
+from recorder.venues.fields import Fields, as_object, read_json, unknown
 from recorder.venues.reading import printable
-from recorder.venues.values import read_fields, refuse_duplicates
 
 TIME = "/v5/market/time"
 ACCOUNT = "/v5/account/info"
@@ -56,39 +54,35 @@ class _Page(NamedTuple):
     is_snapshot: int
 
 
-_ReadRow = Callable[[Raw, _Page], Iterable[Update]]
+_ReadRow = Callable[[Fields, _Page], Iterable[Update]]
 
 
 def _row(kind: str) -> _ReadRow:
-    def read(raw: Raw, page: _Page) -> list[Update]:
-        return read_row(kind, raw, page.category, page.event_ms, page.around, is_snapshot=page.is_snapshot)
+    def read(row: Fields, page: _Page) -> list[Update]:
+        return read_row(kind, row, page.category, page.event_ms, page.around, is_snapshot=page.is_snapshot)
 
     return read
 
 
-def _transaction(raw: Raw, page: _Page) -> Iterable[Update]:
-    return ledger.transactions(raw, page.event_ms, page.around)
+def _transaction(row: Fields, page: _Page) -> Iterable[Update]:
+    return ledger.transactions(row, page.event_ms, page.around)
 
 
-def _fund_transaction(raw: Raw, page: _Page) -> Iterable[Update]:
-    return (ledger.fund_transaction(raw, page.event_ms, page.around),)
+def _fund_transaction(row: Fields, page: _Page) -> Iterable[Update]:
+    return (ledger.fund_transaction(row, page.event_ms, page.around),)
 
 
-def _fund_balance(raw: Raw, page: _Page) -> Iterable[Update]:
-    return (ledger.fund_balance(raw, page.account_type, page.event_ms, page.around),)
+def _fund_balance(row: Fields, page: _Page) -> Iterable[Update]:
+    return (ledger.fund_balance(row, page.account_type, page.event_ms, page.around),)
 
 
-def _instrument(raw: Raw, page: _Page) -> Iterable[Update]:
-    return (instrument(raw, page.category, page.event_ms, page.around),)
+def _instrument(row: Fields, page: _Page) -> Iterable[Update]:
+    return (instrument(row, page.category, page.event_ms, page.around),)
 
 
-def _nothing(_raw: Raw, _page: _Page) -> Iterable[Update]:
-    return ()
-
-
-#: How the rows of an answer become records. What the ledger says again (deposits, transfers, settlements, interest,
-#: closed PnL) has none, or it would count twice; it is in the venue's views only.
-_ROWS: dict[str, _ReadRow] = {
+#: How the rows of an answer become records; None: they do not. What the ledger says again (deposits, transfers,
+#: settlements, interest, closed PnL) would count twice: it is in the venue's views only.
+_ROWS: dict[str, _ReadRow | None] = {
     OPEN_ORDERS: _row(ORDER),
     ORDER_HISTORY: _row(ORDER),
     EXECUTIONS: _row(EXECUTION),
@@ -114,14 +108,14 @@ _ROWS: dict[str, _ReadRow] = {
             "/v5/asset/withdraw/query-record",
             "/v5/system/status",
         ),
-        _nothing,
+        None,
     ),
     f"{PRE_UPGRADE}/order/history": _row(ORDER),
     f"{PRE_UPGRADE}/execution/list": _row(EXECUTION),
     f"{PRE_UPGRADE}/account/transaction-log": _transaction,
-    f"{PRE_UPGRADE}/position/closed-pnl": _nothing,
-    f"{PRE_UPGRADE}/asset/delivery-record": _nothing,
-    f"{PRE_UPGRADE}/asset/settlement-record": _nothing,
+    f"{PRE_UPGRADE}/position/closed-pnl": None,
+    f"{PRE_UPGRADE}/asset/delivery-record": None,
+    f"{PRE_UPGRADE}/asset/settlement-record": None,
 }
 #: Answers that are a full state of something.
 _SNAPSHOTS = frozenset([OPEN_ORDERS, POSITIONS, BALANCES, FUND_BALANCES])
@@ -138,49 +132,45 @@ def decode_answer(target: str, payload: bytes) -> Decoded:
         Undecodable, msgspec.DecodeError, UnicodeDecodeError, RecursionError: it is not as the exchange's page says.
     """
     path, _, query = target.removeprefix("GET ").partition("?")
-    refuse_duplicates(payload)
-    fields = read_fields(payload)
-    code = integer("retCode", fields["retCode"]) if "retCode" in fields else None
+    fields = as_object(read_json(payload), "answer")
+    code = integer(fields, "retCode")
     if code is None:
         raise Undecodable("retCode: missing")
     if code != 0:
         return _refusal(target, code, fields)
-    read = _ROWS.get(path)
-    if read is None:
+    if path not in _ROWS:
         raise Undecodable(f"{path[:60]} is not a request whose answer we know")
-    result = _members(fields, "result")
+    read, result = _ROWS[path], fields.get("result")
+    if type(result) is not dict:
+        result = {}
     asked = dict(parse_qsl(query))
-    category = text("category", result["category"]) if "category" in result else None
-    around = {name: str(raw, "utf-8") for name, raw in fields.items() if name not in _ENVELOPE}
-    if read is not _nothing:
-        around |= {name: str(raw, "utf-8") for name, raw in result.items() if name not in _RESULT}
+    around = unknown(fields, _ENVELOPE)
+    if read is not None:
+        around |= unknown(result, _RESULT)
     page = _Page(
-        integer("time", fields["time"]) if "time" in fields else None,
-        category or asked.get("category"),
-        (text("accountType", result["accountType"]) if "accountType" in result else None) or asked.get("accountType"),
+        integer(fields, "time"),
+        text(result, "category") or asked.get("category"),
+        text(result, "accountType") or asked.get("accountType"),
         around,
         # The closed orders that `openOnly=1` asks for are past states.
         int(path in _SNAPSHOTS and asked.get("openOnly") != "1"),
     )
     listed = next((result[name] for name in ("list", "rows", "balance") if name in result), None)
-    rows = [] if listed is None or opening(listed) != "[" else read_list(listed)
-    updates = tuple(update for raw in rows for update in read(raw, page))
+    rows = listed if type(listed) is list else []
+    updates: tuple[Update, ...] = ()
+    if read is not None:
+        updates = tuple(update for row in rows for update in read(as_object(row, "row"), page))
     if path == ORDER_HISTORY and not rows and {"category", "symbol", "orderId"} <= asked.keys():
         # Nobody asks so but for an order that is not open: the exchange no longer knows it.
         updates = (unknown_order(asked["orderId"], asked["symbol"], asked["category"], page.event_ms),)
-    cursor = text("nextPageCursor", result["nextPageCursor"]) if "nextPageCursor" in result else None
+    cursor = text(result, "nextPageCursor")
     # The last page is empty, or has no cursor; some lists give a cursor with their last row.
     next_page = cursor if rows and cursor else None
     return Decoded(target, DECODED, updates=updates, next_page=next_page, secrets=_key_of(path, result))
 
 
-def _members(fields: Mapping[str, Raw], name: str) -> dict[str, Raw]:
-    raw = fields.get(name)
-    return {} if raw is None or opening(raw) != "{" else read_fields(raw)
-
-
-def _refusal(target: str, code: int, fields: Mapping[str, Raw]) -> Decoded:
-    message = (text("retMsg", fields["retMsg"]) if "retMsg" in fields else None) or ""
+def _refusal(target: str, code: int, fields: Fields) -> Decoded:
+    message = text(fields, "retMsg") or ""
     found = _SIGNED_TEXT.search(message) if code == WRONG_SIGNATURE else None
     secrets = (found[1],) if found and found[1] else ()
     for secret in secrets:
@@ -188,7 +178,7 @@ def _refusal(target: str, code: int, fields: Mapping[str, Raw]) -> Decoded:
     return Decoded(target, CONTROL, control=RefusedCommand(None, code, printable(message)), secrets=secrets)
 
 
-def _key_of(path: str, result: Mapping[str, Raw]) -> tuple[str, ...]:
+def _key_of(path: str, result: Fields) -> tuple[str, ...]:
     """The API key, where an answer about the key has it in it."""
-    key = text("apiKey", result["apiKey"]) if path == KEY_PERMISSIONS and "apiKey" in result else None
+    key = text(result, "apiKey") if path == KEY_PERMISSIONS else None
     return (key,) if key else ()

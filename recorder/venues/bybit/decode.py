@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, Union, cast
 
 import msgspec
-from msgspec import UNSET, Raw, UnsetType
+from msgspec import UNSET, UnsetType
 
 from recorder.errors import Undecodable
 from recorder.model import (
@@ -28,11 +28,13 @@ from recorder.model import (
 )
 from recorder.venues.base import Plain
 from recorder.venues.bybit import objects, records
-from recorder.venues.bybit.fields import flag, integer, opening, read_list, text
+from recorder.venues.bybit.fields import flag, integer, text
 from recorder.venues.bybit.rows import EXECUTION, ORDER, POSITION, WALLET, read_row
 from recorder.venues.bybit.words import INVERSE, LINEAR, OPTION, SPOT, UNIFIED
+from recorder.venues.fields import Fields, as_object, listed, read_json, unknown
+from recorder.venues.fields import objects as objects_of
 from recorder.venues.reading import printable
-from recorder.venues.values import Int64, read_fields, refuse_duplicates
+from recorder.venues.values import Int64
 
 _ROWS: dict[str, type[msgspec.Struct]] = {
     ORDER: objects.WholeOrder,
@@ -177,9 +179,8 @@ _CONVERT: Mapping[str, Callable[[Any, int | None, str | None], Update]] = {
 
 
 def _decode_with_care(payload: bytes) -> Decoded:
-    refuse_duplicates(payload)
-    fields = read_fields(payload)
-    name = text("topic", fields["topic"]) if "topic" in fields else None
+    fields = as_object(read_json(payload), "frame")
+    name = text(fields, "topic")
     if not name:
         return _answer(fields)
     topic = _BY_NAME.get(name)
@@ -187,13 +188,10 @@ def _decode_with_care(payload: bytes) -> Decoded:
         if _WITHOUT_ROWS.fullmatch(name):
             return Decoded(name, DECODED)
         raise Undecodable(f"topic: {name[:60]!r} is not one we know")
-    if "data" not in fields:
-        raise Undecodable("data: missing")
-    event_ms = integer("creationTime", fields["creationTime"]) if "creationTime" in fields else None
-    around = {key: str(raw, "utf-8") for key, raw in fields.items() if key not in _ENVELOPE}
+    event_ms, around = integer(fields, "creationTime"), unknown(fields, _ENVELOPE)
     updates: list[Update] = []
-    for raw in read_list(fields["data"]):
-        updates += read_row(topic.kind, raw, topic.category, event_ms, around)
+    for row in objects_of(fields, "data"):
+        updates += read_row(topic.kind, row, topic.category, event_ms, around)
     return Decoded(name, DECODED, updates=tuple(updates))
 
 
@@ -202,20 +200,20 @@ _NAMED_TOPIC = re.compile(r"topic:([\w.]+)")
 _ALREADY = "already subscribed"
 
 
-def _answer(fields: Mapping[str, Raw]) -> Decoded:
+def _answer(fields: Fields) -> Decoded:
     """An answer to a command. Those of order entry spell the names differently: `retCode`, `retMsg`, `reqId`."""
 
     def of(*names: str) -> str | None:
-        return next((text(name, fields[name]) for name in names if name in fields), None)
+        return next((text(fields, name) for name in names if name in fields), None)
 
     op, code, message = of("op") or "", of("retCode", "ret_code"), printable(of("ret_msg", "retMsg") or "")
     if op == "pong" or (op == "ping" and message == "pong"):
-        clock = read_list(fields["args"])[:1] if "args" in fields else []
-        event_ms = integer("args", clock[0]) if clock else None
+        clock = listed(fields, "args")[:1] if "args" in fields else []
+        event_ms = integer({"args": clock[0]}, "args") if clock else None
         return Decoded("pong", DECODED, updates=(Heartbeat(event_ms),))
     if "success" not in fields and code is None:
         raise Undecodable(f"neither a topic nor an answer to a command: its fields are {', '.join(fields)[:120]}")
-    is_accepted = flag("success", fields["success"]) is True if "success" in fields else code == "0"
+    is_accepted = flag(fields, "success") is True if "success" in fields else code == "0"
     control = _control(op, of("req_id", "reqId") or op or None, code, message, is_accepted=is_accepted)
     return Decoded(op or None, CONTROL, control=control, secrets=_echoed(fields))
 
@@ -232,12 +230,8 @@ def _control(op: str, command_id: str | None, code: str | None, message: str, *,
     return Notice(f"{op}: {message}" if message else op)
 
 
-def _echoed(fields: Mapping[str, Raw]) -> tuple[str, ...]:
+def _echoed(fields: Fields) -> tuple[str, ...]:
     """Key and signature, where an answer repeats the login that it is about."""
     request = fields.get("request")
-    if request is None or opening(request) != "{":
-        return ()
-    args = read_fields(request).get("args")
-    if args is None or opening(args) != "[":
-        return ()
-    return tuple(secret for raw in read_list(args) if opening(raw) == '"' and (secret := text("args", raw)))
+    args = request.get("args") if type(request) is dict else None
+    return tuple(one for one in args if type(one) is str and one) if type(args) is list else ()

@@ -3,7 +3,7 @@
 Texts and numbers are interchangeable here: a price may be `"1.5"` or `1.5`, and keeps its digits either way.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import cache
 from typing import TypeVar
 
@@ -11,81 +11,64 @@ import msgspec
 from msgspec import Raw
 
 from recorder.errors import Undecodable
+from recorder.venues import fields as of_any
 from recorder.venues.bybit.objects import ExtraFee, WalletObject
-from recorder.venues.fields import milliseconds
-from recorder.venues.values import read_fields, refuse_nul
+from recorder.venues.fields import Fields, as_object, milliseconds, objects, unknown
+from recorder.venues.values import refuse_nul
 
 _Object = TypeVar("_Object", bound=msgspec.Struct)
 
-json_text = msgspec.json.Decoder(str).decode
-read_list = msgspec.json.Decoder(list[Raw]).decode
 
-
-def text(name: str, raw: Raw) -> str | None:
-    """A text, or the digits of a number; None for null.
+def text(fields: Fields, name: str) -> str | None:
+    """A text, or the digits of a number.
 
     Raises:
         Undecodable: it is something else, or has a NUL.
     """
-    sent = str(raw, "utf-8")
-    if sent.startswith('"'):
-        value = json_text(raw)
-        refuse_nul(name, value)
+    value = fields.get(name)
+    if type(value) is int:
+        return str(value)
+    return str(value, "utf-8") if type(value) is Raw else of_any.text(fields, name)
+
+
+def integer(fields: Fields, name: str) -> int | None:
+    """A whole number of 64 bits; None for an empty text."""
+    return milliseconds(name, text(fields, name))
+
+
+def flag(fields: Fields, name: str) -> bool | None:
+    """A truth value, or its text; None for an empty one."""
+    value = fields.get(name)
+    if type(value) is bool:
         return value
-    if sent == "null":
-        return None
-    if sent[0] in "-0123456789":
-        return sent
-    raise Undecodable(f"{name}: {sent[:40]} is neither a text nor a number")
+    sent = (text(fields, name) or "").lower()
+    if sent not in _FLAGS:
+        raise Undecodable(f"{name}: {sent[:40]} is neither true nor false")
+    return _FLAGS[sent]
 
 
-def integer(name: str, raw: Raw) -> int | None:
-    """A whole number of 64 bits; None for null and an empty text."""
-    return milliseconds(name, text(name, raw))
+_FLAGS = {"true": True, "1": True, "false": False, "0": False, "": None}
 
 
-def flag(name: str, raw: Raw) -> bool | None:
-    """A truth value; None for null and an empty text."""
-    sent = str(raw, "utf-8").strip('"').lower()
-    if sent in {"true", "1"}:
-        return True
-    if sent in {"false", "0"}:
-        return False
-    if sent in {"null", ""}:
-        return None
-    raise Undecodable(f"{name}: {sent[:40]} is neither true nor false")
-
-
-def opening(raw: Raw) -> str:
-    """The first character of a value, which tells its type."""
-    return str(raw, "utf-8")[:1]
-
-
-def _fee_detail(name: str, raw: Raw) -> dict[str, str] | None:
-    if opening(raw) != "{":  # "" and null: no fee
-        if text(name, raw):
-            raise Undecodable(f"{name}: not an object of coins and fees")
+def _fee_detail(fields: Fields, name: str) -> dict[str, str] | None:
+    value = fields.get(name)
+    if value is None or value == "":  # no fee
         return None
     fees = {}
-    for coin, fee in read_fields(raw).items():
+    for coin, fee in as_object(value, name).items():
         refuse_nul(name, coin)
-        fees[coin] = text(name, fee) or ""
+        fees[coin] = text({name: fee}, name) or ""
     return fees
 
 
-def _extra_fees(name: str, raw: Raw) -> str | list[ExtraFee] | None:
-    if opening(raw) != "[":
-        return text(name, raw)
-    taxes = []
-    for one in read_list(raw):
-        inner = read_fields(one)
-        coin, fee = (text(f"{name}.{key}", inner[key]) if key in inner else None for key in ("feeCoin", "fee"))
-        taxes.append(ExtraFee(fee_coin=coin or "", fee=fee or ""))
-    return taxes
+def _extra_fees(fields: Fields, name: str) -> str | list[ExtraFee] | None:
+    if type(fields[name]) is not list:
+        return text(fields, name)
+    return [ExtraFee(fee_coin=text(tax, "feeCoin") or "", fee=text(tax, "fee") or "") for tax in objects(fields, name)]
 
 
 #: Where a field is not a text.
-_READERS: dict[str, Callable[[str, Raw], object]] = {
+_READERS: dict[str, Callable[[Fields, str], object]] = {
     "positionIdx": integer,
     "reduceOnly": flag,
     "isMaker": flag,
@@ -95,7 +78,7 @@ _READERS: dict[str, Callable[[str, Raw], object]] = {
 
 
 @cache
-def _columns(struct: type[msgspec.Struct]) -> dict[str, tuple[str, Callable[[str, Raw], object]]]:
+def _columns(struct: type[msgspec.Struct]) -> dict[str, tuple[str, Callable[[Fields, str], object]]]:
     """Fields that reach a column, by their names in JSON: the attribute, and how it is read."""
     return {
         field.encode_name: (field.name, _READERS.get(field.encode_name, text))
@@ -105,9 +88,9 @@ def _columns(struct: type[msgspec.Struct]) -> dict[str, tuple[str, Callable[[str
 
 
 def read_object(
-    fields: Mapping[str, Raw], struct: type[_Object], others: frozenset[str], **given: object
+    fields: Fields, struct: type[_Object], others: frozenset[str], **given: object
 ) -> tuple[_Object, dict[str, str]]:
-    """An object and its undocumented fields: name → JSON text as sent.
+    """An object and its undocumented fields: name → JSON text.
 
     Args:
         fields: of the JSON object.
@@ -119,14 +102,10 @@ def read_object(
         Undecodable: it names the field that is missing or unreadable.
     """
     columns = _columns(struct)
-    unknown: dict[str, str] = {}
-    for name, raw in fields.items():
-        column = columns.get(name)
-        if column is not None:
-            given[column[0]] = column[1](name, raw)
-        elif name not in others:
-            unknown[name] = str(raw, "utf-8")
+    for name in fields.keys() & columns.keys():
+        attribute, read = columns[name]
+        given[attribute] = read(fields, name)
     for field in msgspec.structs.fields(struct):
         if field.required and not given.get(field.name):
             raise Undecodable(f"{field.encode_name}: missing")
-    return struct(**given), unknown
+    return struct(**given), unknown(fields, others.union(columns))

@@ -3,14 +3,14 @@
 from collections.abc import Mapping
 
 import msgspec
-from msgspec import UNSET, Raw
+from msgspec import UNSET
 
 from recorder.model import Instrument
-from recorder.venues.bybit.fields import opening, read_object, text
+from recorder.venues.bybit.fields import read_object, text
 from recorder.venues.bybit.objects import Text
 from recorder.venues.bybit.words import INVERSE, LINEAR, OPTION, SPOT
-from recorder.venues.fields import number
-from recorder.venues.values import extra_text, read_fields
+from recorder.venues.fields import Fields, names, number
+from recorder.venues.values import extra_text
 
 
 class InstrumentObject(msgspec.Struct, gc=False, rename="camel"):
@@ -29,17 +29,16 @@ OTHER_INSTRUMENT_FIELDS = """
   deliveryFeeRate priceScale unifiedMarginTrade fundingInterval copyTrading upperFundingRate lowerFundingRate
   displayName forbidUplWithdrawal isPreListing optionsType innovation marginTrading stTag xstockMultiplier"""
 
-_OTHERS = frozenset(OTHER_INSTRUMENT_FIELDS.split())
+_OTHERS = names(OTHER_INSTRUMENT_FIELDS)
 _CONTRACTS = {"Linear": LINEAR, "Inverse": INVERSE}
 _KINDS = frozenset([SPOT, LINEAR, INVERSE, OPTION])
 
 
-def instrument(raw: Raw, category: str | None, event_ms: int | None, around: Mapping[str, str]) -> Instrument:
+def instrument(fields: Fields, category: str | None, event_ms: int | None, around: Mapping[str, str]) -> Instrument:
     """The record of an instrument.
 
     There is no multiplier: a quantity is in the base coin, or in USD for an inverse contract.
     """
-    fields = read_fields(raw)
     row, unknown = read_object(fields, InstrumentObject, _OTHERS)
     # Asked by coin, the exchange lists linear and inverse contracts together.
     for word, contract in _CONTRACTS.items():
@@ -61,7 +60,8 @@ def instrument(raw: Raw, category: str | None, event_ms: int | None, around: Map
     )
 
 
-def _filter(fields: Mapping[str, Raw], name: str, *members: str) -> str | None:
-    raw = fields.get(name)
-    inner = {} if raw is None or opening(raw) != "{" else read_fields(raw)
-    return next((number(member, text(member, inner[member])) for member in members if member in inner), None)
+def _filter(fields: Fields, name: str, *members: str) -> str | None:
+    inner = fields.get(name)
+    if type(inner) is not dict:
+        return None
+    return next((number(member, text(inner, member)) for member in members if member in inner), None)

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from decimal import ROUND_FLOOR, Decimal
 
 import msgspec
-from msgspec import UNSET, Raw
+from msgspec import UNSET
 
 from recorder.model import AccountUpdate, Transaction
 from recorder.venues.base import EXACT
@@ -12,8 +12,8 @@ from recorder.venues.bybit.fields import read_object
 from recorder.venues.bybit.objects import Text
 from recorder.venues.bybit.records import trade_id
 from recorder.venues.bybit.words import FUND, SETTLEMENT, TRANSACTION_TYPES, UNIFIED
-from recorder.venues.fields import milliseconds, number
-from recorder.venues.values import difference, extra_text, negative, read_fields, unless_zero
+from recorder.venues.fields import Fields, milliseconds, names, number
+from recorder.venues.values import difference, extra_text, negative, unless_zero
 
 
 class TransactionObject(msgspec.Struct, gc=False, rename="camel"):
@@ -65,17 +65,17 @@ class FundBalanceObject(msgspec.Struct, gc=False, rename="camel"):
 
 OTHER_FUND_BALANCE_FIELDS = "bonus"
 
-_OTHER_TRANSACTION = frozenset(OTHER_TRANSACTION_FIELDS.split())
-_OTHER_FUND_TRANSACTION = frozenset(OTHER_FUND_TRANSACTION_FIELDS.split())
-_OTHER_FUND_BALANCE = frozenset(OTHER_FUND_BALANCE_FIELDS.split())
+_OTHER_TRANSACTION = names(OTHER_TRANSACTION_FIELDS)
+_OTHER_FUND_TRANSACTION = names(OTHER_FUND_TRANSACTION_FIELDS)
+_OTHER_FUND_BALANCE = names(OTHER_FUND_BALANCE_FIELDS)
 
 
-def transactions(raw: Raw, event_ms: int | None, around: Mapping[str, str]) -> tuple[Transaction, ...]:
+def transactions(fields: Fields, event_ms: int | None, around: Mapping[str, str]) -> tuple[Transaction, ...]:
     """The records of a row of the log: one, or two where it has both funding and the result of a session.
 
     The amounts of two add up to the row's change, and the second has the balance after it.
     """
-    row, unknown = read_object(read_fields(raw), TransactionObject, _OTHER_TRANSACTION)
+    row, unknown = read_object(fields, TransactionObject, _OTHER_TRANSACTION)
     change, funding, cash_flow = (
         number("change", row.change),
         number("funding", row.funding),
@@ -109,9 +109,9 @@ def transactions(raw: Raw, event_ms: int | None, around: Mapping[str, str]) -> t
     return session, whole._replace(amount=funding, fee=None)
 
 
-def fund_transaction(raw: Raw, event_ms: int | None, around: Mapping[str, str]) -> Transaction:
+def fund_transaction(fields: Fields, event_ms: int | None, around: Mapping[str, str]) -> Transaction:
     """The record of a row of the funding account's history. It has no id."""
-    row, unknown = read_object(read_fields(raw), FundTransactionObject, _OTHER_FUND_TRANSACTION)
+    row, unknown = read_object(fields, FundTransactionObject, _OTHER_FUND_TRANSACTION)
     amount = number("txnAmt", row.txn_amt)
     seconds = number("createTime", row.create_time)
     occurred_ms = seconds and int(EXACT.multiply(Decimal(seconds), 1000).to_integral_value(ROUND_FLOOR))
@@ -130,9 +130,9 @@ def fund_transaction(raw: Raw, event_ms: int | None, around: Mapping[str, str]) 
     )
 
 
-def fund_balance(raw: Raw, wallet: str | None, event_ms: int | None, around: Mapping[str, str]) -> AccountUpdate:
+def fund_balance(fields: Fields, wallet: str | None, event_ms: int | None, around: Mapping[str, str]) -> AccountUpdate:
     """The record of a coin's balance in the funding account."""
-    row, unknown = read_object(read_fields(raw), FundBalanceObject, _OTHER_FUND_BALANCE)
+    row, unknown = read_object(fields, FundBalanceObject, _OTHER_FUND_BALANCE)
     return AccountUpdate(
         event_ms=event_ms,
         is_snapshot=1,

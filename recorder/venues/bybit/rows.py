@@ -4,35 +4,36 @@ from collections.abc import Mapping
 from typing import TypeVar
 
 import msgspec
-from msgspec import UNSET, Raw
+from msgspec import UNSET
 
-from recorder.errors import Undecodable
 from recorder.model import Update
 from recorder.venues.bybit import objects, records
-from recorder.venues.bybit.fields import read_list, read_object
+from recorder.venues.bybit.fields import read_object
 from recorder.venues.bybit.words import UNIFIED
-from recorder.venues.values import extra_text, read_fields
+from recorder.venues.fields import Fields, names
+from recorder.venues.fields import objects as objects_of
+from recorder.venues.values import extra_text
 
 ORDER, EXECUTION, POSITION, WALLET = "order", "execution", "position", "wallet"
 
 _OTHERS: dict[type[msgspec.Struct], frozenset[str]] = {
-    objects.OrderObject: frozenset(objects.OTHER_ORDER_FIELDS.split()),
-    objects.ExecutionObject: frozenset(objects.OTHER_EXECUTION_FIELDS.split()),
-    objects.PositionObject: frozenset(objects.OTHER_POSITION_FIELDS.split()),
-    objects.WalletObject: frozenset(objects.OTHER_WALLET_FIELDS.split()),
-    objects.CoinObject: frozenset(objects.OTHER_COIN_FIELDS.split()),
+    objects.OrderObject: names(objects.OTHER_ORDER_FIELDS),
+    objects.ExecutionObject: names(objects.OTHER_EXECUTION_FIELDS),
+    objects.PositionObject: names(objects.OTHER_POSITION_FIELDS),
+    objects.WalletObject: names(objects.OTHER_WALLET_FIELDS),
+    objects.CoinObject: names(objects.OTHER_COIN_FIELDS),
 }
 _Object = TypeVar("_Object", bound=msgspec.Struct)
 
 
-def _read(fields: Mapping[str, Raw], struct: type[_Object], around: Mapping[str, str]) -> tuple[_Object, str | None]:
+def _read(fields: Fields, struct: type[_Object], around: Mapping[str, str]) -> tuple[_Object, str | None]:
     one, unknown = read_object(fields, struct, _OTHERS[struct])
     return one, extra_text({**around, **unknown})
 
 
 def read_row(
     kind: str,
-    raw: Raw,
+    fields: Fields,
     category: str | None,
     event_ms: int | None,
     around: Mapping[str, str],
@@ -43,16 +44,15 @@ def read_row(
 
     Args:
         kind: `order`, `execution`, `position` or `wallet`.
-        raw: the row.
+        fields: of the row.
         category: its product line, where only what is around the rows says it.
         event_ms: the time of the push or of the answer.
-        around: undocumented fields around the rows: name → JSON text as sent.
+        around: undocumented fields around the rows: name → JSON text.
         is_snapshot: 1 if the row is part of a full state.
 
     Raises:
-        Undecodable, msgspec.DecodeError: it cannot be read.
+        Undecodable: it cannot be read.
     """
-    fields = read_fields(raw)
     if kind == ORDER:
         order, extra = _read(fields, objects.OrderObject, around)
         order.category = order.category or category
@@ -68,16 +68,12 @@ def read_row(
     return list(_coins(fields, event_ms, around, is_snapshot))
 
 
-def _coins(
-    fields: Mapping[str, Raw], event_ms: int | None, around: Mapping[str, str], is_snapshot: int
-) -> list[Update]:
-    if "coin" not in fields:
-        raise Undecodable("coin: missing")
-    account = {name: raw for name, raw in fields.items() if name != "coin"}
+def _coins(fields: Fields, event_ms: int | None, around: Mapping[str, str], is_snapshot: int) -> list[Update]:
+    account = {name: value for name, value in fields.items() if name != "coin"}
     wallet, unknown = read_object(account, objects.WalletObject, _OTHERS[objects.WalletObject], coin=[UNSET])
     updates: list[Update] = []
-    for raw in read_list(fields["coin"]):
-        coin, extra = _read(read_fields(raw), objects.CoinObject, {**around, **unknown})
+    for one in objects_of(fields, "coin"):
+        coin, extra = _read(one, objects.CoinObject, {**around, **unknown})
         name = wallet.account_type or UNIFIED
         updates.append(records.account_update(coin, name, event_ms, extra, is_snapshot=is_snapshot))
     return updates

@@ -43,16 +43,16 @@ HOSTILE = {
     "a topic that is null": (b'{"topic":null,"data":[]}', "neither a topic nor an answer"),
     "a topic that is a list": (b'{"topic":["order"],"data":[]}', "topic"),
     "no data": (b'{"topic":"order"}', "data: missing"),
-    "data that is null": (b'{"topic":"order","data":null}', "array"),
-    "data that is a text": (b'{"topic":"order","data":"x"}', "array"),
-    "a row that is null": (b'{"topic":"order","data":[null]}', "object"),
+    "data that is null": (b'{"topic":"order","data":null}', "data: missing"),
+    "data that is a text": (b'{"topic":"order","data":"x"}', "not a list"),
+    "a row that is null": (b'{"topic":"order","data":[null]}', "data: missing"),
     "no order id": (push("order", {"symbol": "X"}), "orderId: missing"),
     "an empty order id": (push("order", {"orderId": ""}), "orderId: missing"),
     "an order id that is null": (push("order", {"orderId": None}), "orderId: missing"),
     "no symbol of a position": (push("position", {"size": "1"}), "symbol: missing"),
     "no coin": (push("wallet", {"coin": [{"walletBalance": "1"}]}), "coin: missing"),
     "no coins": (push("wallet", {"accountType": "UNIFIED"}), "coin: missing"),
-    "coins that are a text": (push("wallet", {"coin": "BTC"}), "array"),
+    "coins that are a text": (push("wallet", {"coin": "BTC"}), "not a list"),
     "a price in words": (ORDER.replace(PRICE, b'"price":"high"'), 'price: "high" is not a number'),
     "a price with a comma": (ORDER.replace(PRICE, b'"price":"3,391"'), 'price: "3,391" is not a number'),
     "a price with a blank": (ORDER.replace(PRICE, b'"price":" 1"'), 'price: " 1" is not a number'),
@@ -152,6 +152,8 @@ def test_random_digits_survive(topic: str, digits: str, is_text: bool) -> None:
     sent = digits if is_text else "@"
     frame = push(topic, row(topic) | dict.fromkeys(COPIED[topic], sent))
     update = only(read(frame if is_text else frame.replace(b'"@"', digits.encode())))
+    if digits == "-0" and not is_text:
+        digits = "0"  # the sign of an integer zero means nothing in JSON
     assert {getattr(update, column) for column in COPIED[topic].values()} == {digits}
 
 
