@@ -4,9 +4,8 @@ The recorder follows `user.changes`, which shows orders and trades together: wha
 order, a balance is compared with our rows of the same thing.
 """
 
-import asyncio
 from collections import Counter
-from contextlib import suppress
+from collections.abc import Callable, Sequence
 from itertools import count
 from pathlib import Path
 from time import time_ns
@@ -17,11 +16,10 @@ import pytest
 from recorder.simulator import Simulator
 from tests.clients.listening import conversation, number
 from tests.clients.test_against_stand_ins import STAND_IN, exchange, record
-from tests.clients.watching import Stored
+from tests.clients.watching import CcxtClient, Stored
 
 pytestmark = pytest.mark.clients
 
-PATIENCE_S = 60.0
 CURRENCIES = ("BTC", "ETH", "USDC")
 #: Our statuses of orders in ccxt's words.
 STATUSES = {
@@ -35,43 +33,45 @@ STATUSES = {
 }
 
 
-class Client:
-    """A client of ccxt.pro that keeps what it has understood."""
+class Client(CcxtClient):
+    """A client that keeps what it has understood."""
 
-    def __init__(self, simulator: Simulator) -> None:
-        import ccxt.pro
+    watched: Sequence[str] = ("watch_orders", "watch_my_trades", "watch_balance")
 
-        self.api = ccxt.pro.deribit({"number": str, "enableRateLimit": False})
-        self.api.apiKey, self.api.secret = simulator.key, simulator.secret
-        socket = f"ws://127.0.0.1:{simulator.port}/ws/api/v2"
-        self.api.urls["api"] = {"rest": simulator.url, "ws": socket}
-        self.api.has["fetchCurrencies"] = False
-        # Its own are milliseconds, and two requests of one millisecond would have the same one, which counts once.
-        self.api.nonce = count(time_ns() // 1_000_000).__next__
+    def __init__(self, *given: Any) -> None:
+        super().__init__(*given)
         self.orders: dict[str, Any] = {}
         self.trades: dict[str, Any] = {}
         self.balances: dict[str, Any] = {}
-        original = self.api.handle_message
 
-        def keep(line: Any, message: Any) -> None:
-            original(line, message)
-            channel = message.get("params", {}).get("channel", "")
-            for one in self.api.orders or ():
-                self.orders[one["id"]] = one
-            if channel.startswith("user.trades"):
-                for one in message["params"]["data"]:
-                    self.trades[one["trade_id"]] = self.api.parse_trade(one)
-            if channel.startswith("user.portfolio"):
-                currency = message["params"]["data"]["currency"]
-                self.balances[currency] = self.api.balance[currency]
+    def make(self, url: str, key: str, secret: str) -> Any:
+        """A client that talks to a stand-in instead of the exchange."""
+        import ccxt.pro
 
-        self.api.handle_message = keep
+        client = ccxt.pro.deribit({"apiKey": key, "secret": secret, "number": str, "enableRateLimit": False})
+        client.urls["api"] = {"rest": url, "ws": f"{url.replace('http', 'ws', 1)}/ws/api/v2"}
+        client.has["fetchCurrencies"] = False
+        # Its own are milliseconds, and two requests of one millisecond would have the same one, which counts once.
+        client.nonce = count(time_ns() // 1_000_000).__next__
+        return client
 
-    async def follow(self, name: str) -> None:
-        """Wait for what comes, again and again."""
-        with suppress(asyncio.CancelledError):
-            while True:
-                await getattr(self.api, name)()
+    def hear(self, handle: Callable[[Any, Any], None], line: Any, message: Any) -> None:
+        """Keep what ccxt understood of a frame."""
+        handle(line, message)
+        channel = message.get("params", {}).get("channel", "")
+        self.orders |= {one["id"]: one for one in self.client.orders or ()}
+        if channel.startswith("user.trades"):
+            for one in message["params"]["data"]:
+                self.trades[one["trade_id"]] = self.client.parse_trade(one)
+        if channel.startswith("user.portfolio"):
+            currency = message["params"]["data"]["currency"]
+            self.balances[currency] = self.client.balance[currency]
+
+
+class Asking(Client):
+    """A client that only asks."""
+
+    watched = ()
 
 
 def subscribed(simulator: Simulator) -> int:
@@ -85,7 +85,11 @@ def latest(kept: list[Stored], table: str, key: str) -> dict[str, Any]:
 
 def test_ccxt_understands_what_is_stored(tmp_path: Path) -> None:
     with exchange("deribit") as simulator, conversation("deribit", "ccxt.pro", STAND_IN) as counts:
-        client, kept = asyncio.run(watch(tmp_path, simulator))
+        with Client(simulator.url, simulator.key, simulator.secret) as client:
+            client.wait(lambda: subscribed(simulator) >= len(client.watched))
+            kept = record(tmp_path, simulator)
+            expected = {row.trade_id for one in kept for name, row in one.rows if name == "fills"}
+            client.wait(lambda: client.trades.keys() >= expected)
         fills, orders = latest(kept, "fills", "trade_id"), latest(kept, "order_updates", "order_id")
         assert client.trades.keys() >= fills.keys() and len(fills) > 20
         for trade_id, ours in fills.items():
@@ -101,29 +105,6 @@ def test_ccxt_understands_what_is_stored(tmp_path: Path) -> None:
             counts["agree"] += 1
         counts["sent"] = counts["understood"] = len(client.trades) + len(client.orders)
         counts["stored"] = len(fills) + len(orders)
-
-
-async def watch(path: Path, simulator: Simulator) -> tuple[Client, list[Stored]]:
-    """Record while a client follows the account."""
-    client = Client(simulator)
-    try:
-        await client.api.load_markets()
-        names = ("watch_orders", "watch_my_trades", "watch_balance")
-        tasks = [asyncio.create_task(client.follow(name)) for name in names]
-        async with asyncio.timeout(PATIENCE_S):
-            while subscribed(simulator) < len(names):
-                await asyncio.sleep(0.01)
-        kept = await asyncio.to_thread(record, path, simulator)
-        expected = {row.trade_id for one in kept for name, row in one.rows if name == "fills"}
-        async with asyncio.timeout(PATIENCE_S):
-            while not client.trades.keys() >= expected:
-                await asyncio.sleep(0.01)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks)
-    finally:
-        await client.api.close()
-    return client, kept
 
 
 def compare_fill(ours: Any, theirs: Any, counts: Counter[str]) -> None:
@@ -147,7 +128,13 @@ def compare_order(ours: Any, theirs: Any, counts: Counter[str]) -> None:
 def test_ccxt_asks_what_is_stored(tmp_path: Path) -> None:
     with exchange("deribit") as simulator, conversation("deribit", "ccxt REST: fills", STAND_IN) as counts:
         kept = record(tmp_path, simulator)
-        trades, balance, positions, orders = asyncio.run(ask(simulator))
+        trades: list[Any] = []
+        orders: list[Any] = []
+        with Asking(simulator.url, simulator.key, simulator.secret) as client:
+            for code in CURRENCIES:
+                trades += client.ask("fetch_my_trades", None, 1, 1_000, {"code": code, "end_timestamp": 2**42})
+                orders += client.ask("fetch_open_orders", None, None, None, {"code": code})
+            balance, positions = client.ask("fetch_balance"), client.ask("fetch_positions")
         fills = {row.trade_id: row.price for one in kept for name, row in one.rows if name == "fills"}
         assert {one["id"]: number(one["price"]) for one in trades} == {of: number(price) for of, price in fills.items()}
         assert {of for of in CURRENCIES if balance["total"].get(of)} == set(CURRENCIES)
@@ -159,18 +146,3 @@ def test_ccxt_asks_what_is_stored(tmp_path: Path) -> None:
         }
         counts["sent"] = counts["understood"] = len(trades)
         counts["stored"] = len(fills)
-
-
-async def ask(simulator: Simulator) -> tuple[Any, ...]:
-    """What REST says to ccxt."""
-    client = Client(simulator)
-    try:
-        await client.api.load_markets()
-        trades: list[Any] = []
-        orders: list[Any] = []
-        for code in CURRENCIES:
-            trades += await client.api.fetch_my_trades(None, 1, 1_000, {"code": code, "end_timestamp": 2**42})
-            orders += await client.api.fetch_open_orders(None, None, None, {"code": code})
-        return trades, await client.api.fetch_balance(), await client.api.fetch_positions(), orders
-    finally:
-        await client.api.close()
