@@ -30,6 +30,7 @@ from recorder.venues.simulated import (
     Terms,
 )
 from recorder.venues.stand_in import StandIn
+from recorder.venues.view import NEVER_MS
 
 #: Delay of a push after the change, on the virtual clock, milliseconds.
 PUSH_DELAY_MS = 17
@@ -189,6 +190,10 @@ class Exchange:
         name, side = position.terms.name, position.position_side
         self._do(lambda: self._end(name, side, kind))
 
+    def expire(self) -> None:
+        """Let everything that expires do so now; the next pushes report it."""
+        self._do(lambda: self._expire(NEVER_MS))
+
     def cancel_unfilled(self) -> list[int]:
         """Cancel the open orders of which nothing was filled; the next pushes report it. Returns their numbers."""
         order_ids = [one.id for one in self.engine.open.values() if not one.filled_quantity]
@@ -210,6 +215,12 @@ class Exchange:
             return
         lots = market.lots(position.quantity)
         engine.close_position(position, lots if kind == "settlement" else (lots + 1) // 2, kind)
+
+    def _expire(self, until_ms: int) -> None:
+        """End what expires before or at a time, milliseconds since 1970."""
+        for terms in [market.terms for market in self.engine.markets.values()]:
+            if 0 < terms.expires_ms <= until_ms:
+                self.engine.expire(terms.name)
 
     def _require(self, purse: Purse, amount: Decimal) -> None:
         if not purse.affords(amount):
@@ -237,9 +248,7 @@ class Exchange:
             for name, market in engine.markets.items():
                 market.move()
                 engine.react(name)
-            for terms in [market.terms for market in engine.markets.values()]:
-                if 0 < terms.expires_ms <= engine.now_ms:
-                    engine.expire(terms.name)
+            self._expire(engine.now_ms)
             self._trader.act()
         self._queue()
 

@@ -118,6 +118,12 @@ class SimulatedPortal:
         feed.exchange.end_position(kind)
         feed.push_waiting()
 
+    def expire(self, key: str) -> None:
+        """Let everything that expires do so now; otherwise as `transfer`."""
+        feed = self._feeds[key]
+        feed.exchange.expire()
+        feed.push_waiting()
+
     def forget_orders(self, key: str) -> int:
         """Cancel the open orders of which nothing was filled, and forget them; otherwise as `transfer`."""
         feed = self._feeds[key]

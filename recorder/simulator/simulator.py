@@ -194,6 +194,14 @@ class Simulator(Startable):
         """
         self._running.call(lambda: self._portal.end_position(key or self.key, kind))
 
+    def expire(self, *, key: str | None = None) -> None:
+        """Let all futures and options expire for an account; subscribed clients are told at once.
+
+        Args:
+            key: API key of the account; by default the first one's.
+        """
+        self._running.call(lambda: self._portal.expire(key or self.key))
+
     def forget_orders(self, *, key: str | None = None) -> int:
         """Cancel an account's open orders of which nothing was filled, and forget them, as an exchange does in time.
 

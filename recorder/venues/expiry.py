@@ -35,9 +35,15 @@ def in_words(day: date) -> str:
 
 
 def last_friday(day: date) -> date:
-    """The last Friday of a month, on which a quarter's futures expire."""
+    """The last Friday of a month."""
     last = (day.replace(day=1) + timedelta(days=31)).replace(day=1) - timedelta(days=1)
     return last - timedelta(days=(last.weekday() - 4) % 7)
+
+
+def quarter_day(day: date) -> date:
+    """The last Friday of a quarter on a day or after it, on which a quarter's futures expire."""
+    friday = last_friday(day.replace(month=-(-day.month // 3) * 3, day=1))
+    return friday if friday >= day else quarter_day((friday + timedelta(days=31)).replace(day=1))
 
 
 def at_eight_ms(day: date) -> int:

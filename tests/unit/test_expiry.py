@@ -4,7 +4,16 @@ from datetime import date
 
 import pytest
 
-from recorder.venues.expiry import DAY_MS, EXPIRY_MS, at_eight_ms, expires_ms, in_words, last_friday, next_day
+from recorder.venues.expiry import (
+    DAY_MS,
+    EXPIRY_MS,
+    at_eight_ms,
+    expires_ms,
+    in_words,
+    last_friday,
+    next_day,
+    quarter_day,
+)
 
 #: 2026-03-27 08:00 UTC.
 AT_MS = 1_774_598_400_000
@@ -39,3 +48,16 @@ def test_the_next_day_on_which_something_expires() -> None:
 )
 def test_the_last_friday_of_a_month(day: date, friday: date) -> None:
     assert last_friday(day) == friday
+
+
+@pytest.mark.parametrize(
+    ("day", "due"),
+    [
+        (date(2026, 1, 1), date(2026, 3, 27)),
+        (date(2026, 3, 27), date(2026, 3, 27)),
+        (date(2026, 3, 28), date(2026, 6, 26)),
+        (date(2026, 12, 31), date(2027, 3, 26)),
+    ],
+)
+def test_the_day_on_which_a_quarters_futures_expire(day: date, due: date) -> None:
+    assert quarter_day(day) == due

@@ -2,6 +2,8 @@
 
 import json
 from collections.abc import Callable
+from decimal import Decimal
+from itertools import islice
 from typing import Any
 
 import pytest
@@ -10,11 +12,12 @@ from recorder.simulator.exchange import Exchange
 from recorder.venues.binance import answers, sign
 from recorder.venues.binance.portal import TOPICS
 from recorder.venues.binance.questions import get
-from recorder.venues.binance.stand_in import BinanceStandIn, rows
+from recorder.venues.binance.stand_in import BinanceStandIn, rows, states
 from recorder.venues.binance.stand_in.conversation import PING_S, BinanceConversation
 from recorder.venues.binance.stand_in.keys import LIVES_MS
 from recorder.venues.binance.stand_in.rest import WEIGHT_MAX, BinanceRequestHandler
 from recorder.venues.binance.words import COIN_M, USD_M
+from recorder.venues.expiry import expires_ms
 from recorder.venues.rest import Credentials
 from recorder.venues.stand_in import (
     AccountQuery,
@@ -26,7 +29,7 @@ from recorder.venues.stand_in import (
     Reply,
     Request,
 )
-from recorder.venues.view import AccountView, SentState
+from recorder.venues.view import AccountView, SentState, Span
 from tests.unit.binance.frames import asked, columns, encoded, read, sample
 
 KEY, SECRET = "a-key", "a-secret"
@@ -311,3 +314,41 @@ def test_a_recorded_push_is_shown_as_a_row_that_says_the_same() -> None:
         apart = {"event_ms", "is_snapshot", "is_partial", "created_ms", "available", "unrealized_pnl", "realized_pnl"}
         apart |= {"margin_mode", "kind", "client_order_id"}
         assert {k: v for k, v in pushed.items() if k not in apart} == {k: v for k, v in told.items() if k not in apart}
+
+
+@pytest.mark.parametrize(
+    ("symbols", "dated", "prefix"),
+    [
+        ((), "BTCUSDT_200327", "settlement_autoclose-"),
+        (("BTCUSD_PERP", "BTCUSD_200327"), "BTCUSD_200327", "delivery_autoclose-"),
+    ],
+)
+def test_a_future_is_delivered_by_an_order_of_the_exchange(symbols: tuple[str, ...], dated: str, prefix: str) -> None:
+    exchange = Exchange(3, symbols, venue="binance", expiry_ms=30_000)
+    pushed = [json.loads(payload) for _, payload in islice(exchange, 1_200)]
+    orders = [push["o"] for push in pushed if push["e"] == "ORDER_TRADE_UPDATE" and push["o"]["s"] == dated]
+    last = [row for row in orders if row["c"].startswith(prefix)]
+    assert [(row["x"], row["X"]) for row in last] == [("NEW", "NEW"), ("CALCULATED", "FILLED")]
+    assert {row["er"] for row in orders if row["X"] == "EXPIRED"} <= {"2", "7", "10", "11"}
+    fill = exchange.face.execution(next(one for one in exchange.history.fills if one.kind == "settlement")).fill
+    entries = [entry.state for entry in exchange.view().transactions(Span())]
+    income = [row for state in entries for row in json.loads(state.payload) if row["tradeId"] == fill.trade_id]
+    told = {row["incomeType"]: Decimal(row["income"]) for row in income if row["symbol"] == dated}
+    assert told == {
+        "DELIVERED_SETTELMENT": Decimal(fill.realized_pnl or 0),
+        "COMMISSION": -Decimal(fill.fee or 0),
+    }
+    positions = [row for push in pushed if push["e"] == "ACCOUNT_UPDATE" for row in push["a"]["P"] if row["s"] == dated]
+    assert positions[-1]["pa"] == "0"
+    (terms,) = [one for one in exchange.terms if one.symbol == dated]
+    row = states.instrument_row(terms)
+    assert (row["contractType"], row["deliveryDate"]) == ("CURRENT_QUARTER", terms.expires_ms)
+
+
+def test_an_account_trades_the_future_that_a_quarter_ends_with_next() -> None:
+    at_ms = expires_ms("260327")
+    assert at_ms
+    assert BinanceStandIn.dated_symbols(at_ms - 1) == ("BTCUSDT_260327",)
+    assert BinanceStandIn.dated_symbols(at_ms) == ("BTCUSDT_260626",)
+    (terms,) = BinanceStandIn.terms(["BTCUSDT_260327"])
+    assert terms.expires_ms == at_ms

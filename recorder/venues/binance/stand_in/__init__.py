@@ -15,6 +15,7 @@ class BinanceStandIn(StandIn):
     #: The address chooses what is pushed, and nothing is said about it.
     refuses_topics = False
     public_paths = frozenset([TIME, INSTRUMENTS, path_of(TIME, COIN_M), path_of(INSTRUMENTS, COIN_M)])
+    dated_symbols = staticmethod(face.dated_symbols)
     terms = staticmethod(face.terms)
     funds = staticmethod(face.funds)
     face = face.BinanceFace

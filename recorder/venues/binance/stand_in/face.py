@@ -13,6 +13,7 @@ from recorder.venues.binance import answers
 from recorder.venues.binance.portal import TOPICS
 from recorder.venues.binance.stand_in import frames, states
 from recorder.venues.binance.words import COIN_M, USD_M, parts_of
+from recorder.venues.expiry import expires_ms, next_day, quarter_day
 from recorder.venues.face import Face, Push
 from recorder.venues.simulated import (
     Event,
@@ -46,8 +47,13 @@ OTHER_FUNDS = (Decimal("25.00000001"), Decimal(5), Decimal("10.00000001"))
 _CENT8 = Decimal("1E-8")
 
 
+def dated_symbols(at_ms: int) -> tuple[str, ...]:
+    """The future of a quarter."""
+    return (f"BTCUSDT_{quarter_day(next_day(at_ms)):%y%m%d}",)
+
+
 def terms(symbols: Sequence[str]) -> tuple[Terms, ...]:
-    """The terms of instruments: `BTCUSDT` is linear, `BTCUSD_PERP` inverse.
+    """The terms of instruments: `BTCUSDT` is linear, `BTCUSD_PERP` inverse; with a date, `BTCUSDT_260327`, they expire.
 
     Raises:
         ValueError: a symbol is neither of these, or is given twice, or they are of both products.
@@ -75,7 +81,9 @@ def _instrument(symbol: str) -> Terms:
     base, quote, named = parts_of(symbol)
     kind: Kind = "inverse" if named == INVERSE else "linear"
     rest = symbol.removeprefix(f"{base}{quote}")
-    if not base or not symbol.isupper() or quote not in {"USD", "USDT", "USDC"} or rest not in {"", "_PERP"}:
+    due_ms = expires_ms(rest.removeprefix("_"))
+    is_known = rest in {"", "_PERP"} or due_ms is not None
+    if not base or not symbol.isupper() or quote not in {"USD", "USDT", "USDC"} or not is_known:
         raise ValueError(f"{symbol!r} is not a symbol such as BTCUSDT or BTCUSD_PERP")
     price = FIRST_PRICES.get(base, FIRST_PRICES[""])
     return Terms(
@@ -92,6 +100,8 @@ def _instrument(symbol: str) -> Terms:
         maintenance_rate=MAINTENANCE_RATE,
         leverage=10,
         first_price=price,
+        expires_ms=due_ms or 0,
+        closed_by_order=True,
     )
 
 

@@ -29,7 +29,7 @@ _STATUSES = {
     "rejected": "REJECTED",
 }
 #: Why an order ended without the trader's wish → expiry reason.
-_EXPIRED = {"ioc": "2", "fok": "10", "post_only": "11", "reduce_only": "4", "liquidation": "5"}
+_EXPIRED = {"ioc": "2", "fok": "10", "post_only": "11", "reduce_only": "4", "liquidation": "5", "expiry": "7"}
 
 
 def text(number: Decimal) -> str:
@@ -70,8 +70,10 @@ def number_of(order_id: str) -> int | None:
 def client_id(order: SimulatedOrder | SimulatedFill) -> str:
     """The client order id: the exchange makes one where the client has not, and for orders of its own."""
     number = order.id if isinstance(order, SimulatedOrder) else order.order_id
-    if order.kind == "liquidation":
-        return f"autoclose-{number}"
+    if order.kind == "settlement":
+        return f"{'delivery' if order.terms.kind == 'inverse' else 'settlement'}_autoclose-{number}"
+    if order.kind != "trade":
+        return f"{'adl_' if order.kind == 'adl' else ''}autoclose-{number}"
     return order.client_order_id or f"web_{number}"
 
 
@@ -113,7 +115,7 @@ def order_push(order: SimulatedOrder, fill: SimulatedFill | None, sent_ms: int, 
     """
     terms, status = order.terms, _status(order)
     if fill is not None:
-        happened = "CALCULATED" if fill.kind == "liquidation" else "TRADE"
+        happened = "TRADE" if fill.kind == "trade" else "CALCULATED"
     else:
         happened = status if not order.is_open else "NEW" if is_first else "AMENDMENT"
     execution: Row = {"l": "0", "L": "0", "t": 0, "m": False, "rp": "0"}

@@ -125,7 +125,8 @@ def income_rows(entry: SimulatedTransaction) -> list[Row]:
     }
     if entry.type != "trade":
         return [{**common, "incomeType": _INCOME[entry.type], "income": text(entry.amount)}]
-    earned = {"REALIZED_PNL": entry.amount + entry.fee, "COMMISSION": -entry.fee}
+    pnl = "DELIVERED_SETTELMENT" if entry.kind == "settlement" else "REALIZED_PNL"
+    earned = {pnl: entry.amount + entry.fee, "COMMISSION": -entry.fee}
     return [{**common, "incomeType": kind, "income": text(amount)} for kind, amount in earned.items() if amount]
 
 
@@ -135,8 +136,8 @@ def instrument_row(terms: Terms) -> Row:
     return {
         "symbol": terms.symbol,
         "pair": terms.symbol.partition("_")[0],
-        "contractType": "PERPETUAL",
-        "deliveryDate": 4_133_404_800_000,
+        "contractType": "CURRENT_QUARTER" if terms.expires_ms else "PERPETUAL",
+        "deliveryDate": terms.expires_ms or 4_133_404_800_000,
         "onboardDate": 1_569_398_400_000,
         "contractStatus" if contract_size else "status": "TRADING",
         "baseAsset": terms.base,

@@ -6,7 +6,7 @@ asked for.
 
 import re
 from collections.abc import Collection, Iterator, Sequence
-from datetime import date, timedelta
+from datetime import date
 from decimal import Decimal
 
 from recorder.model import MAKER, TAKER, FillUpdate
@@ -15,7 +15,7 @@ from recorder.venues.bybit.answers import BALANCES, EXECUTIONS, OPEN_ORDERS, POS
 from recorder.venues.bybit.portal import TOPICS
 from recorder.venues.bybit.stand_in import frames, ledger
 from recorder.venues.bybit.words import INVERSE, LINEAR, OPTION, SPOT, UNIFIED
-from recorder.venues.expiry import at_eight_ms, in_words, last_friday, next_day
+from recorder.venues.expiry import at_eight_ms, in_words, last_friday, next_day, quarter_day
 from recorder.venues.face import Face, Push, pushed
 from recorder.venues.simulated import (
     Event,
@@ -156,11 +156,8 @@ def _option(symbol: str, base: str, date: str, strike: str, form: str, coin: str
 
 def _quarter(day: date) -> str:
     """The month's letter and the year of the quarter's future that expires next: `H26`."""
-    month = -(-day.month // 3) * 3
-    friday = last_friday(day.replace(month=month, day=1))
-    if friday < day:
-        return _quarter((friday + timedelta(days=31)).replace(day=1))
-    return f"{_QUARTERS[month // 3 - 1]}{day:%y}"
+    due = quarter_day(day)
+    return f"{_QUARTERS[due.month // 3 - 1]}{due:%y}"
 
 
 def _quarter_ms(text: str) -> int | None:
