@@ -52,3 +52,11 @@ def test_a_longer_backfill_asks_for_what_a_shorter_one_did_not(venue: str, now_m
     whole = since_ms(completed(venue, now_ms, 45))
     assert since_ms([*short, *longer]) == whole
     assert min(whole.values()) <= now_ms - 45 * DAY_MS
+
+
+@pytest.mark.parametrize("now_ms", NOWS_MS)
+@pytest.mark.parametrize("venue", [name for name in VENUES if name != "fmex"])
+def test_nothing_is_complete_beyond_now(venue: str, now_ms: int) -> None:
+    """A period that goes on is complete until now only."""
+    ends_ms = [step.until_ms for step in completed(venue, now_ms, 17) if step.until_ms is not None]
+    assert max(ends_ms) <= now_ms

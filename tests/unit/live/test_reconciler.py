@@ -339,7 +339,7 @@ def test_what_a_venue_has_forgotten_is_what_is_lost(path: Path) -> None:
 
 
 def test_what_is_never_pushed_is_asked_for_regularly_and_after_each_reconciliation(path: Path) -> None:
-    limits = replace(QUICK, transactions_every_s=0.05)
+    limits = replace(QUICK, transactions_every_s=0.05, reconcile_settle_s=0.2)
     now_ms = Clock().wall_ms()
     with Archive(now_ms=now_ms) as archive, started(Stage(path, archive.account, Clock(), limits)) as it:
         began = it.next_entry()
@@ -347,11 +347,14 @@ def test_what_is_never_pushed_is_asked_for_regularly_and_after_each_reconciliati
         assert isinstance(it.next_entry(), ReconciliationEnded)
         results = []
         for _ in range(3):
+            it.frames.clear()
             began = it.next_entry()
             assert isinstance(began, ReconciliationBegan) and began.purpose == REGULAR
             ended = it.next_entry()
             assert isinstance(ended, ReconciliationEnded)
             results.append(ended.result)
+            # States in the answers count from the beginning of the round, and REST may be behind.
+            assert min(one.frame.received_ns for one in it.frames) >= began.began_ns + 200_000_000
     assert results == [ANSWERED] * 3
 
 
