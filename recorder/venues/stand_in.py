@@ -23,13 +23,16 @@ A venue's stand-in is a folder `stand_in/` beside its other files, and the venue
 A stand-in knows nothing of sockets and of time, and keeps no account: both the simulator and `recorder serve` run it.
 """
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
+from urllib.parse import parse_qsl
+
+import msgspec
 
 from recorder.venues.face import Face
 from recorder.venues.simulated import Funds, Terms
-from recorder.venues.view import AccountView
+from recorder.venues.view import AccountView, SentState
 
 
 class HttpError(Exception):
@@ -134,6 +137,43 @@ class ProtocolPing(NamedTuple):
 Said = bytes | Snapshot | Close | ProtocolPing
 
 
+#: Rows of an answer: before numbers are read, so that they keep their digits.
+_rows = msgspec.json.Decoder(list[msgspec.Raw]).decode
+_object = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+
+
+class Listed(NamedTuple):
+    """An instrument in a public list."""
+
+    #: The row, and what was asked for with it.
+    fields: Mapping[str, Any]
+    #: The row as it is sent.
+    row: Any
+    #: Its name in the list, where rows have names.
+    name: str = ""
+
+
+def recorded_rows(answer: SentState, place: Sequence[str]) -> Iterator[Listed]:
+    """The rows of a recorded list of instruments.
+
+    Args:
+        answer: the recorded answer.
+        place: the names under which the list is, from the outside inwards: a list, rows by name, or a single row.
+    """
+    raw = msgspec.Raw(answer.payload)
+    for name in place:
+        raw = _object(raw)[name]
+    asked = dict(parse_qsl(answer.topic.partition("?")[2]))
+    if bytes(raw)[:1] == b"[":
+        found = [("", one) for one in _rows(raw)]
+    else:
+        values = list(_object(raw).items())
+        are_rows = all(bytes(value)[:1] == b"{" for _, value in values)
+        found = values if are_rows else [("", raw)]
+    for name, row in found:
+        yield Listed({**asked, **msgspec.json.decode(row)}, row, name)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Backend:
     """The exchange behind a stand-in, as it is at the moment of each call."""
@@ -148,6 +188,8 @@ class Backend:
     is_expired: Callable[[str], bool] = lambda _key: False
     #: The instruments of a simulated exchange; none of a served record.
     terms: Sequence[Terms] = ()
+    #: The answers of a served record that list instruments, the oldest first.
+    instruments: Sequence[SentState] = ()
     #: How long a client may go without a sign of life, seconds; None for as long as the exchange allows.
     ping_timeout_s: float | None = None
     #: Age at which connections are closed, seconds; None for as the exchange does.
@@ -155,6 +197,29 @@ class Backend:
     #: Kind of entries (`orders`, `fills`, `transactions`, or the venue's own word) → for how long they are served,
     #: seconds. What is not named is served for as long as the exchange does.
     retention_s: Mapping[str, float] = field(default_factory=dict)
+
+    def listed(
+        self,
+        make: Callable[[Terms], Mapping[str, Any] | tuple[str, Mapping[str, Any]]],
+        place: Sequence[str],
+        *,
+        by: Sequence[str],
+    ) -> list[Listed]:
+        """The instruments for public lists: made from their terms, or as the record has them.
+
+        Args:
+            make: makes a row, or a name and a row.
+            place: where recorded answers have their rows; see `recorded_rows`.
+            by: the fields that tell an instrument from all others; its newest row counts.
+        """
+        rows = []
+        for one in self.terms:
+            made = make(one)
+            name, row = made if isinstance(made, tuple) else ("", made)
+            # What is asked for with recorded rows.
+            rows.append(Listed({"category": one.market, **row}, row, name))
+        rows += [one for answer in self.instruments for one in recorded_rows(answer, place)]
+        return list({(one.name, *(str(one.fields.get(name)) for name in by)): one for one in rows}.values())
 
     def retained_since_ms(self, kind: str, default_s: float, now_ms: int) -> int:
         """Since when entries are served, milliseconds since 1970.

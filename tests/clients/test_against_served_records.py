@@ -1,16 +1,23 @@
 """Other people's clients at a served record: they receive the recorded private stream again, in its order."""
 
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
 
+import recorder
+from recorder.live.recording import Recording
 from recorder.replay.serving import Serving, ServingOptions
 from recorder.simulator import Simulator, SimulatorOptions
+from tests.clients import test_ccxt_binance, test_ccxt_binance_spot, test_ccxt_bitget, test_deribit
 from tests.clients.listening import conversation
 from tests.clients.test_against_stand_ins import KINDS, exchange, pybit_at, record
-from tests.clients.watching import Stored, Watching, compare, same
+from tests.clients.watching import CcxtClient, Stored, Watching, compare, same
 from tests.docs.pages import CHECKOUT, blocks
+from tests.faults.live import account_at
 from tests.waiting import wait_until
 
 pytestmark = pytest.mark.clients
@@ -128,6 +135,47 @@ def test_the_sdk_of_hyperliquid_hears_a_served_record(recorded: tuple[str, Recor
         ours = {row.trade_id for one in pushes for table, row in one.rows if table == "fills"}
         assert {str(one["tid"]) for one in fills} == ours
         assert len({one["position"]["coin"] for one in state["assetPositions"]}) == len(state["assetPositions"])
+
+
+#: Venue → a client of ccxt.pro, which loads markets first.
+CLIENTS: dict[str, Callable[..., CcxtClient]] = {
+    "binance": test_ccxt_binance.Watching,
+    "binance_spot": test_ccxt_binance_spot.Watching,
+    "bitget": test_ccxt_bitget.Watching,
+    "deribit": test_deribit.Asking,
+    **{name: partial(Watching, name) for name in CCXT},
+}
+
+
+@pytest.mark.parametrize("venue", CLIENTS)
+def test_ccxt_loads_the_markets_that_a_record_knows(tmp_path: Path, venue: str) -> None:
+    url = f"sqlite:///{tmp_path / 'recorder.db'}"
+    with exchange(venue) as simulator:
+        record(tmp_path, simulator)
+        simulator.change(silent=True)
+        with recorder.open(url) as read:
+            traded = {(one.market, one.symbol) for one in read.fills()}
+
+            def described() -> bool:
+                return traded <= {(one.market, one.symbol) for one in read.instruments()}
+
+            # What symbols mean is asked when a run begins, and when one is new.
+            with Recording(url, [account_at(simulator)]):
+                # Kraken's limits make its questions take a minute and more.
+                until_s = time.monotonic() + 300
+                while not described():
+                    assert time.monotonic() < until_s
+                    time.sleep(0.1)
+        with CLIENTS[venue](simulator.url, simulator.key, simulator.secret) as client:
+            known = {one["id"]: one for one in client.markets}
+    with Serving(url, ServingOptions(speed=None)) as serving:
+        with CLIENTS[venue](serving.url, serving.keys[-1], serving.options.secret) as client:
+            markets = {one["id"]: one for one in client.markets}
+        for market_id, market in markets.items():
+            shown = {**known[market_id]["info"], **({"markPx": None} if venue == "hyperliquid" else {})}
+            assert {"markPx": None, **market["info"]} == {"markPx": None, **shown}, "prices are not recorded"
+            assert market["precision"]["amount"] == known[market_id]["precision"]["amount"]
+        assert len(markets) >= len({symbol for _, symbol in traded})
 
 
 def snippets() -> list[str]:

@@ -48,6 +48,7 @@ from recorder.venues.simulated import (
     SimulatedPosition,
     SimulatedTransaction,
 )
+from recorder.venues.stand_in import Backend, Reply, Request
 from recorder.venues.view import SentState, Span
 from tests.made import ACCOUNT, NOON_NS, RECORDER, RUN, SESSION, new_database
 
@@ -323,3 +324,44 @@ def by_moment(traded: Traded) -> Iterator[tuple[Moment, list[Decoded]]]:
             told.append(traded.decoded[place])
             place += 1
         yield moment, told
+
+
+#: Venue → requests for lists of instruments, as clients send them.
+LISTS = {
+    "binance": ["GET /fapi/v1/exchangeInfo"],
+    "binance_spot": ["GET /api/v3/exchangeInfo"],
+    "bitget": [f"GET /api/v3/market/instruments?category={one}" for one in ("USDT-FUTURES", "USDC-FUTURES", "SPOT")],
+    "bybit": [f"GET /v5/market/instruments-info?category={one}" for one in ("linear", "inverse", "spot")],
+    "deribit": ["GET /api/v2/public/get_instruments?currency=any", "GET /api/v2/public/get_currencies"],
+    "hyperliquid": ['POST /info {"type":"meta"}', 'POST /info {"type":"spotMeta"}'],
+    "kraken": ["GET /0/public/AssetPairs", "GET /0/public/Assets"],
+    "okx": [f"GET /api/v5/public/instruments?instType={one}" for one in ("SWAP", "SPOT")],
+}
+
+
+@pytest.mark.parametrize("name", LISTS)
+def test_a_served_record_lists_the_instruments_that_it_knows(name: str) -> None:
+    stand_in = venue_named(name).stand_in
+    now_ms = 1_795_000_000_000
+
+    def answer(backend: Backend, target: str) -> bytes:
+        method, path, *rest = target.split(" ", 2)
+        body = rest[0].encode() if rest else b""
+        found = stand_in.request_handler(backend).handle(Request(method, path, {}, "http://127.0.0.1", body))
+        payload = found.body if isinstance(found, Reply) else found
+        assert isinstance(payload, bytes)
+        return payload
+
+    terms = stand_in.terms(stand_in.default_symbols)
+    simulated = Backend(secret_of=lambda _key: None, clock_ms=lambda: now_ms, terms=terms)
+    answers = {target: answer(simulated, target) for target in LISTS[name]}
+    recorded = [
+        SentState(target.removeprefix("GET "), payload)
+        for target, payload in answers.items()
+        if "currencies" not in target and "Assets" not in target
+    ]
+    served = Backend(secret_of=lambda _key: None, clock_ms=lambda: now_ms, instruments=recorded)
+    unknown = Backend(secret_of=lambda _key: None, clock_ms=lambda: now_ms)
+    for target, payload in answers.items():
+        assert answer(served, target) == payload
+        assert answer(unknown, target) != payload, "what is not recorded is not made up"

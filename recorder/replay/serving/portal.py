@@ -21,7 +21,7 @@ from recorder.read.replay.events import Event
 from recorder.read.scope import find_account
 from recorder.replay.clock import ReplayPace, speed_of
 from recorder.replay.serving.feed import ReplayFeed, ReplayPosition
-from recorder.replay.serving.rest import RecordedAccount, accounts_by_key
+from recorder.replay.serving.rest import RecordedAccount, accounts_by_key, instrument_answers
 from recorder.venues.stand_in import AccountQuery, Backend, HttpError, Reply
 from recorder.wire.client import PushClient
 from recorder.wire.http import HttpRequest, HttpResponse
@@ -128,6 +128,7 @@ class ReplayPortal:
             clock_ms=self.clock_ms,
             has_topic=self._has_topic,
             ping_timeout_s=options.ping_timeout_s,
+            instruments=instrument_answers(record, list(self._topics), options.until_ns),
         )
         self._handler = self._venue.stand_in.request_handler(self._backend)
         self._server = Server(options.host, options.port, self._request, self._converse, self._handler)

@@ -1,5 +1,6 @@
 """What REST reports of a recorded account at a point in time: what had been received by then."""
 
+import logging
 from collections.abc import Collection, Iterator, Sequence
 from decimal import Decimal
 from functools import partial
@@ -18,6 +19,8 @@ from recorder.store.columns import Int64
 from recorder.store.schema import frames, transactions
 from recorder.venues.stand_in import StandIn
 from recorder.venues.view import NEVER_MS, Entry, Execution, SentState, Span
+
+log = logging.getLogger("recorder.replay")
 
 #: First frames of an account that are searched for its key, where keys are public: among them is a subscription.
 FRAMES_WITH_KEY = 100
@@ -146,6 +149,27 @@ class RecordedAccount:
 def _same(state: SentState) -> SentState:
     """A recorded entry is rendered already."""
     return state
+
+
+def instrument_answers(record: Record, accounts: Sequence[str], until_ns: int | None) -> list[SentState]:
+    """The recorded answers that say last what each symbol means, the oldest first."""
+    found: list[SentState] = []
+    for account in accounts:
+        latest = list(record.instruments(Filter(account=account, until_ns=until_ns)))
+        places = list(dict.fromkeys((one.session_id, one.seq) for one in latest))
+        for start in range(0, len(places), FRAMES_MAX):
+            some = places[start : start + FRAMES_MAX]
+            with record.reading() as connection:
+                rows = _frames(connection, find_account(connection, account).account_id, set(some))
+            payloads = {(row.session_id, row.seq): row for row in rows if row.payload is not None}
+            found += [SentState(payloads[one].topic, payloads[one].payload) for one in some if one in payloads]
+        if not latest:
+            log.warning(
+                "%s: the record has no list of instruments, so a client that asks for markets finds none; give it the "
+                "exchange's own",
+                account,
+            )
+    return found
 
 
 def accounts_by_key(record: Record, accounts: Sequence[str], stand_in: StandIn) -> dict[str, str]:

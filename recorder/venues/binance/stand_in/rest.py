@@ -13,13 +13,14 @@ from math import ceil
 from typing import Any
 from urllib.parse import parse_qsl, unquote
 
+from recorder.model import INVERSE
 from recorder.venues.binance import answers, questions, sign
 from recorder.venues.binance.portal import TOPICS
 from recorder.venues.binance.stand_in import frames, rows, states
 from recorder.venues.binance.stand_in.conversation import EVENTS
 from recorder.venues.binance.stand_in.face import product_of
 from recorder.venues.binance.stand_in.keys import ListenKeys
-from recorder.venues.binance.words import ALGO, COIN_M, USD_M
+from recorder.venues.binance.words import ALGO, COIN_M, USD_M, parts_of
 from recorder.venues.limits import RateLimit
 from recorder.venues.stand_in import AccountQuery, Backend, HttpError, PortalAccess, Reply, Request
 from recorder.venues.view import AccountView, Hint, SentState, Span
@@ -119,7 +120,8 @@ class BinanceRequestHandler:
         return WEIGHT_MAX - self._limit.left(request.peer, now_ms)
 
     def _info(self, product: str, now_ms: int) -> frames.Row:
-        mine = [one for one in self._backend.terms if product_of([one]) == product]
+        found = self._backend.listed(states.instrument_row, ("symbols",), by=("symbol",))
+        kinds = {one.fields["symbol"]: parts_of(one.fields["symbol"])[2] for one in found}
         return {
             "timezone": "UTC",
             "serverTime": now_ms,
@@ -129,7 +131,7 @@ class BinanceRequestHandler:
             ],
             "exchangeFilters": [],
             "assets": [],
-            "symbols": [states.instrument_row(one) for one in mine],
+            "symbols": [one.row for one in found if (kinds[one.fields["symbol"]] == INVERSE) == (product == COIN_M)],
         }
 
     def _known_key(self, request: Request) -> str:

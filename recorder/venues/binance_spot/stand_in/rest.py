@@ -119,8 +119,9 @@ class BinanceSpotRequestHandler:
         return key
 
     def _instruments(self, asked: Query, now_ms: int) -> bytes:
-        terms = {one.symbol: one for one in self._backend.terms}
-        wanted = list(terms)
+        listed = self._backend.listed(frames.instrument, ("symbols",), by=("symbol",))
+        rows = {one.fields["symbol"]: one.row for one in listed}
+        wanted = list(rows)
         if "symbols" in asked:
             try:
                 wanted = msgspec.json.decode(asked["symbols"], type=list[str])
@@ -128,7 +129,7 @@ class BinanceSpotRequestHandler:
                 raise Refusal(-1100, "Illegal characters found in parameter 'symbols'.") from None
         elif "symbol" in asked:
             wanted = [asked["symbol"]]
-        if not terms.keys() >= set(wanted):
+        if not rows.keys() >= set(wanted):
             raise Refusal(-1121, "Invalid symbol.")
         info = {
             "timezone": "UTC",
@@ -137,7 +138,7 @@ class BinanceSpotRequestHandler:
                 {"rateLimitType": "REQUEST_WEIGHT", "interval": "MINUTE", "intervalNum": 1, "limit": WEIGHT_MAX}
             ],
             "exchangeFilters": [],
-            "symbols": [frames.instrument(terms[symbol]) for symbol in wanted],
+            "symbols": [rows[symbol] for symbol in wanted],
         }
         return frames.encode(info)
 

@@ -123,8 +123,9 @@ class BitgetRequestHandler:
         if missing:
             raise _Refused("40020", f"Parameter {missing[0]} error")
         if path == answers.INSTRUMENTS:
-            wanted = [one for one in self._backend.terms if str(one.market).upper() == asked["category"].upper()]
-            rows = [states.instrument_row(one) for one in wanted if asked.get("symbol") in {None, one.symbol}]
+            found = self._backend.listed(states.instrument_row, ("data",), by=("category", "symbol"))
+            found = [one for one in found if one.fields["category"] == asked["category"].upper()]
+            rows = [one.row for one in found if asked.get("symbol") in {None, one.fields["symbol"]}]
             return frames.answer(rows, now_ms)
         if path == COINS:
             return frames.answer([], now_ms)

@@ -5,7 +5,7 @@ Refusals have the HTTP status 200 and a code in the body. Source: API v5, the pa
 """
 
 import hmac
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from decimal import Decimal
 from functools import partial
 from heapq import merge
@@ -20,7 +20,6 @@ from recorder.venues.bybit.portal import PATH
 from recorder.venues.bybit.stand_in import frames, ledger
 from recorder.venues.bybit.words import FUNDING, SETTLEMENT, settle_coin
 from recorder.venues.limits import RateLimit
-from recorder.venues.simulated import Terms
 from recorder.venues.stand_in import AccountQuery, Backend, HttpError, PortalAccess, Reply, Request
 from recorder.venues.view import AccountView, Entry, SentState, Span
 
@@ -95,7 +94,7 @@ class BybitRequestHandler:
         if path == answers.TIME:
             return frames.answer({"timeSecond": str(now_ms // 1000), "timeNano": f"{now_ms}000000"}, now_ms)
         if path == answers.INSTRUMENTS:
-            page = _cut(list(_instruments(self._backend.terms, asked)), asked, path)
+            page = _cut(_instruments(self._backend, asked), asked, path)
             return _page_of(path, asked, page, now_ms)
         key = self._authenticate(request.headers, query, now_ms)
         limit = self._of_ledger if path == answers.TRANSACTION_LOG else self._of_user
@@ -155,12 +154,16 @@ def _page_of(path: str, asked: Query, page: _Page, now_ms: int) -> bytes:
     return frames.answer(result, now_ms)
 
 
-def _instruments(terms: Iterable[Terms], asked: Query) -> Iterator[frames.Row]:
+def _instruments(backend: Backend, asked: Query) -> list[frames.Row]:
     category, symbol = _category(asked), asked.get("symbol")
-    found = [one for one in terms if one.market == category and symbol in {None, one.symbol}]
+    found = [
+        one.row
+        for one in backend.listed(ledger.instrument_row, ("result", "list"), by=("category", "symbol"))
+        if one.fields["category"] == category and symbol in {None, one.fields["symbol"]}
+    ]
     if symbol is not None and not found:
         raise _Refused(10001, "params error: symbol invalid")
-    return map(ledger.instrument_row, found)
+    return found
 
 
 def _balances(account: AccountView, _asked: Query, _backend: Backend) -> _Page:

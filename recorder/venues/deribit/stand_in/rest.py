@@ -17,7 +17,7 @@ from msgspec import Raw
 from recorder.venues.deribit import answers, questions
 from recorder.venues.deribit.ledger import entries as log_entries
 from recorder.venues.deribit.portal import PATH
-from recorder.venues.deribit.stand_in import frames
+from recorder.venues.deribit.stand_in import frames, listed
 from recorder.venues.deribit.stand_in.login import DeribitRefusal, Doorkeeper, tokens
 from recorder.venues.deribit.symbols import described
 from recorder.venues.fields import read_json
@@ -102,9 +102,9 @@ class DeribitRequestHandler:
         if path == answers.AUTH:
             return frames.answer(tokens(self._doorkeeper.log_in(asked, now_ms), now_ms), now_ms)
         if path in {answers.INSTRUMENT, answers.INSTRUMENTS}:
-            return frames.answer(self._instruments(path, asked, now_ms), now_ms)
+            return frames.answer(listed.instruments(self._backend, path, asked, now_ms), now_ms)
         if path == CURRENCIES:
-            return frames.answer(self._currencies(), now_ms)
+            return frames.answer(listed.currencies(self._backend), now_ms)
         if path not in _LISTS:
             raise DeribitRefusal(-32601, "Method not found")
         given = {name.lower(): value for name, value in request.headers.items()}.get("authorization", "")
@@ -114,25 +114,6 @@ class DeribitRequestHandler:
         if limit.spend(key, now_ms):
             raise DeribitRefusal(10028, "too_many_requests", status=429)
         return AccountQuery(key, partial(self._list, _LISTS[path], path, asked))
-
-    def _currencies(self) -> Any:
-        names = {one.settle for one in self._backend.terms} | {one.base for one in self._backend.terms}
-        return [{"currency": name, "currency_long": name, "coin_type": name} for name in sorted(names)]
-
-    def _instruments(self, path: str, asked: Query, now_ms: int) -> Any:
-        rows = [frames.instrument_row(one, now_ms) for one in self._backend.terms]
-        if path == answers.INSTRUMENTS:
-            currency, kind = asked.get("currency", "any"), asked.get("kind", "any")
-            mine = [one for one in rows if one["is_active"] == (asked.get("expired") != "true")]
-            return [
-                one
-                for one in mine
-                if kind in {"any", one["kind"]} and currency in {"any", one["base_currency"], one["quote_currency"]}
-            ]
-        found = [one for one in rows if one["instrument_name"] == asked["instrument_name"]]
-        if not found:
-            raise DeribitRefusal(13020, "not_found", "instrument")
-        return found[0]
 
     def _list(self, listed: "_List", path: str, asked: Query, account: AccountView) -> Reply:
         try:

@@ -304,10 +304,13 @@ def perpetuals(terms: Iterable[Terms]) -> Object:
 
 def contexts(terms: Iterable[Terms], kind: Kind) -> list[Object]:
     """What is traded beside each instrument of a kind: nothing. The price is the first one, and none is offered."""
-    none = {"prevDayPx": None, "dayNtlVlm": "0.0", "midPx": None}
-    if kind != "spot":
-        none |= {"funding": "0.0", "openInterest": "0.0", "premium": None, "impactPxs": None}
-    return [{**none, "markPx": _text(one.first_price)} for one in terms if one.kind == kind]
+    return [{**context(kind == "spot"), "markPx": _text(one.first_price)} for one in terms if one.kind == kind]
+
+
+def context(is_spot: bool) -> Object:
+    """What is traded beside an instrument: nothing."""
+    none: Object = {"prevDayPx": None, "dayNtlVlm": "0.0", "midPx": None}
+    return none if is_spot else {**none, "funding": "0.0", "openInterest": "0.0", "premium": None, "impactPxs": None}
 
 
 def pairs(terms: Iterable[Terms]) -> Object:

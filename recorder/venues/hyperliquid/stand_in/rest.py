@@ -230,13 +230,26 @@ _ANSWERS: dict[str, tuple[_Read, Any]] = {
     "extraAgents": (_nothing, []),
 }
 
+
+def _described(backend: Backend, kind: str) -> list[Any]:
+    """The instruments of a kind, and what is traded beside each: by their terms, or the newest recorded answer."""
+    target = f'POST {PATH} {{"type":"{kind}"}}'
+    recorded = next((one for one in reversed(backend.instruments) if one.topic == target), None)
+    if recorded is not None:
+        universe = msgspec.json.decode(recorded.payload)["universe"]
+        return [msgspec.Raw(recorded.payload), [frames.context(kind == "spotMeta")] * len(universe)]
+    if kind == "meta":
+        return [frames.perpetuals(backend.terms), frames.contexts(backend.terms, "linear")]
+    return [frames.pairs(backend.terms), frames.contexts(backend.terms, "spot")]
+
+
 #: Type → the answer that depends on no account.
 _PUBLIC: dict[str, Callable[[Backend], Any]] = {
     "exchangeStatus": lambda backend: {"specialStatuses": None, "time": backend.clock_ms()},
-    "meta": lambda backend: frames.perpetuals(backend.terms),
-    "metaAndAssetCtxs": lambda backend: [frames.perpetuals(backend.terms), frames.contexts(backend.terms, "linear")],
-    "allPerpMetas": lambda backend: [frames.perpetuals(backend.terms)],
-    "spotMeta": lambda backend: frames.pairs(backend.terms),
-    "spotMetaAndAssetCtxs": lambda backend: [frames.pairs(backend.terms), frames.contexts(backend.terms, "spot")],
+    "meta": lambda backend: _described(backend, "meta")[0],
+    "metaAndAssetCtxs": lambda backend: _described(backend, "meta"),
+    "allPerpMetas": lambda backend: [_described(backend, "meta")[0]],
+    "spotMeta": lambda backend: _described(backend, "spotMeta")[0],
+    "spotMetaAndAssetCtxs": lambda backend: _described(backend, "spotMeta"),
     "perpDexs": lambda _backend: [None],
 }

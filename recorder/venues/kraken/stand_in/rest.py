@@ -11,6 +11,7 @@ from urllib.parse import parse_qsl
 
 from recorder.clock import NS_PER_MS, utc_text
 from recorder.venues.kraken import answers, questions, sign
+from recorder.venues.kraken.names import currency
 from recorder.venues.kraken.portal import PATH
 from recorder.venues.kraken.stand_in import frames, listed
 from recorder.venues.kraken.stand_in.conversation import token_of
@@ -67,13 +68,13 @@ class KrakenRequestHandler:
         if path == answers.TIME:
             now_s = self._backend.clock_ms() // 1000
             return frames.answer({"unixtime": now_s, "rfc1123": utc_text(now_s * 1000 * NS_PER_MS)})
-        terms = self._backend.terms
+        found = self._backend.listed(frames.listed_pair, ("result",), by=())
         if path == ASSETS:
-            coins = dict.fromkeys(coin for one in terms for coin in (one.base, one.quote))
+            coins = dict.fromkeys(currency(one.fields[name]) for one in found for name in ("base", "quote"))
             return frames.answer({code_of(coin): listed.asset(coin) for coin in coins})
         if path != answers.PAIRS:
             raise _Refused("EGeneral:Unknown method")
-        pairs = dict(map(frames.listed_pair, terms))
+        pairs = {one.name: one.row for one in found}
         if "pair" in asked:
             pairs = listed.named(pairs, asked["pair"].split(","))
             if not pairs:

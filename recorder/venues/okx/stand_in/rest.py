@@ -107,10 +107,9 @@ class OKXRequestHandler:
         if missing:
             raise _Refused("50014", f"Parameter {missing[0]} can not be empty", 400)
         if path == answers.INSTRUMENTS:
-            wanted = [one for one in self._backend.terms if frames.inst_type(one) == asked["instType"]]
-            return frames.answer(
-                [states.instrument_row(one) for one in wanted if asked.get("instId") in {None, one.symbol}]
-            )
+            found = self._backend.listed(states.instrument_row, ("data",), by=("instType", "instId"))
+            found = [one for one in found if one.fields["instType"] == asked["instType"]]
+            return frames.answer([one.row for one in found if asked.get("instId") in {None, one.fields["instId"]}])
         key = self._authenticate(request, now_ms)
         if self._limits.get(path, self._limit).spend(f"{key} {path}", now_ms):
             raise _Refused("50011", "Too Many Requests", 429)
