@@ -47,7 +47,8 @@ class DeribitConversation(Conversation):
         params = request.get("params")
         request_id = request.get("id")
         try:
-            told = self._obey(request["method"], params if isinstance(params, dict) else {}, now_ms, now_s)
+            method = request["method"].removeprefix("/")  # clients may write it as a path
+            told = self._obey(method, params if isinstance(params, dict) else {}, now_ms, now_s)
         except DeribitRefusal as refused:
             return [frames.refusal(refused.code, refused.message, now_ms, refused.reason, request_id)]
         said: list[Said] = [frames.answer(told, now_ms, request_id)]
