@@ -33,6 +33,7 @@ from recorder.model import (
 from recorder.read.projector import project_all
 from recorder.read.sums import BY_ALL, Calendar
 from recorder.simulator.exchange import Exchange
+from recorder.simulator.options import START_MS
 from recorder.store.entries import RunStarted
 from recorder.store.journal import Batch
 from recorder.store.seals import BEGINNING
@@ -281,6 +282,25 @@ def test_what_expires_has_traded_was_settled_and_is_flat(traded: Traded) -> None
     assert not [one for one in history.positions.values() if one.quantity and one.terms.name in dated]
     kinds = {one.kind for one in traded.terms if one.expires_ms}
     assert {one.kind for one in traded.terms if one.name in settled} == kinds
+
+
+@pytest.mark.parametrize("venue_name", [name for name in VENUES if venue_named(name).stand_in.dated_symbols(0)])
+def test_what_expires_next_does_so_at_the_time_that_its_name_says(venue_name: str) -> None:
+    eight_ms = START_MS + 20 * 60_000
+    exchange = Exchange(4, venue=venue_name, start_ms=eight_ms - 20_000)
+    next_ones = {one.name for one in exchange.terms if one.expires_ms == eight_ms}
+    later = {one.name for one in exchange.terms if one.expires_ms > eight_ms}
+    assert next_ones or later
+    for _ in islice(exchange, 1_200):
+        pass
+    history, traded = exchange.history, exchange.engine.markets.keys()
+    assert not next_ones & traded and later <= traded
+    settled = {one.terms.name: one.occurred_ms for one in history.transactions if one.terms and is_expiry(one)}
+    assert settled.keys() <= next_ones and bool(settled) == bool(next_ones)
+    assert all(eight_ms <= at_ms < eight_ms + 400 for at_ms in settled.values())
+    over_ms = [one.executed_ms for one in history.fills if one.terms.name in next_ones]
+    assert all(at_ms < eight_ms + 400 for at_ms in over_ms)
+    assert history.fills[-1].executed_ms > eight_ms + 400
 
 
 def has_contracts(traded: Traded) -> bool:
