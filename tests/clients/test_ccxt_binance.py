@@ -17,10 +17,16 @@ from tests.clients.watching import CcxtClient, Stored, same
 pytestmark = pytest.mark.clients
 
 VENUE = "binance"
-SYMBOLS = {"BTCUSDT": "BTC/USDT:USDT", "ETHUSDT": "ETH/USDT:USDT", "ETHUSDC": "ETH/USDC:USDC"}
 #: Our statuses of orders in ccxt's words. A conditional order that was triggered is over.
 STATUSES = {"pending": "open", "new": "open", "partially_filled": "open", "filled": "closed"}
 STATUSES |= {"canceled": "canceled", "expired": "expired", "rejected": "rejected"}
+
+
+def unified(symbol: str) -> str:
+    """A symbol in ccxt's words: `BTC/USDT:USDT`, `BTC/USDT:USDT-261225`."""
+    pair, _, date = symbol.partition("_")
+    base, quote = pair[:3], pair[3:]
+    return f"{base}/{quote}:{quote}" + (f"-{date}" if date else "")
 
 
 class Watching(CcxtClient):
@@ -102,14 +108,14 @@ def compare(client: Watching, kept: Iterable[Stored], counts: Counter[str]) -> N
         if table == "fills":
             # ccxt leaves out what the exchange executed itself.
             if row.kind == "trade":
-                check_trade(row, trades[SYMBOLS[row.symbol], row.trade_id])
+                check_trade(row, trades[unified(row.symbol), row.trade_id])
                 counts["agree"] += 1
         elif table == "order_updates" and not row.order_id.startswith("algo-"):
             last[row.order_id] = row
         elif table == "account_updates":
             balances[row.currency] = row
         elif table == "position_updates":
-            positions[SYMBOLS[row.symbol]] = row
+            positions[unified(row.symbol)] = row
     for order_id, row in last.items():
         check_order(row, orders[order_id])
         counts["agree"] += 1
@@ -131,7 +137,7 @@ def ids(kept: Iterable[Stored], table: str, symbol: str) -> set[str]:
 
 def ask(client: Watching, kept: list[Stored]) -> None:
     """What ccxt asks over REST is what was pushed."""
-    symbol = SYMBOLS["BTCUSDT"]
+    symbol = unified("BTCUSDT")
     assert ids(kept, "fills", "BTCUSDT") <= {one["id"] for one in client.ask("fetch_my_trades", symbol)}
     orders = {one["id"]: one for one in client.ask("fetch_orders", symbol)}
     assert ids(kept, "order_updates", "BTCUSDT") <= orders.keys()

@@ -225,6 +225,9 @@ def _regular(known: Known) -> Questions:
 def _instruments(known: Known) -> Questions:
     for symbol in sorted({one.symbol for one in known.instruments if one.symbol}):
         query = {"instType": inst_type(symbol), "instId": symbol}
+        if query["instType"] == OPTION:
+            # Without it, the exchange refuses.
+            query["instFamily"] = "-".join(symbol.split("-")[:2])
         yield _question(f"instrument {symbol}", answers.INSTRUMENTS, query, "instruments")
     return None
 

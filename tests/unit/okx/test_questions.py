@@ -96,7 +96,8 @@ def test_bills_and_fills_are_asked_for_regularly() -> None:
 )
 def test_an_instrument_is_asked_for_by_its_product_line(symbol: str, product: str) -> None:
     taken = ask(Purpose.INSTRUMENTS, known(instruments=[Traded(None, symbol)]))
-    assert asked(taken) == [("/api/v5/public/instruments", {"instType": product, "instId": symbol})]
+    family = {"instFamily": "BTC-USD"} if product == "OPTION" else {}
+    assert asked(taken) == [("/api/v5/public/instruments", {"instType": product, "instId": symbol} | family)]
 
 
 def test_a_backfill_goes_back_three_months_week_by_week_and_leaves_out_what_is_done() -> None:

@@ -11,6 +11,8 @@ from recorder.venues.expiry import expires_ms
 from recorder.venues.okx import answers
 from recorder.venues.okx.questions import inst_type
 from recorder.venues.okx.stand_in import face, frames, states
+from recorder.venues.okx.stand_in.rest import OKXRequestHandler
+from recorder.venues.stand_in import Backend, Reply, Request
 from recorder.venues.view import Span
 
 
@@ -91,3 +93,18 @@ def test_a_fill_that_the_exchange_made_says_so() -> None:
     entries = [one for one in exchange.history.transactions if one.kind != "trade"]
     assert {states.bill_row(one)["type"] for one in entries if one.type == "trade"} == {"3", "5", "9"}
     assert answers.BILLS in {entry.state.topic for entry in exchange.view().transactions(Span())}
+
+
+def test_options_are_listed_by_their_underlying() -> None:
+    terms = face.terms([*face.DEFAULT_SYMBOLS, "BTC-USD-260327-9-C", "ETH-USD-260327-9-C"])
+    handler = OKXRequestHandler(Backend(secret_of=lambda _key: None, clock_ms=lambda: 0, terms=terms))
+
+    def listed(query: str) -> list[str]:
+        answer = handler.handle(Request("GET", f"{answers.INSTRUMENTS}?instType={query}", {}, "http://x"))
+        body = json.loads(answer.body if isinstance(answer, Reply) else bytes(answer))  # type: ignore[arg-type]
+        return [one["instId"] for one in body["data"]] or [body["code"]]
+
+    assert listed("OPTION") == ["50014"]
+    assert listed("OPTION&uly=BTC-USD") == listed("OPTION&instFamily=BTC-USD") == ["BTC-USD-260327-9-C"]
+    assert listed("OPTION&instFamily=ETH-USD&instId=BTC-USD-260327-9-C") == ["0"]
+    assert listed("SWAP") == ["BTC-USDT-SWAP", "ETH-USDT-SWAP", "BTC-USD-SWAP"]

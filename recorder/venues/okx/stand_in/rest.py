@@ -18,7 +18,7 @@ from recorder.venues.okx import answers, questions, sign
 from recorder.venues.okx.portal import PATHS
 from recorder.venues.okx.stand_in import frames, states
 from recorder.venues.okx.stand_in.conversation import passphrase_of
-from recorder.venues.okx.words import ALGO_STATUSES
+from recorder.venues.okx.words import ALGO_STATUSES, OPTION
 from recorder.venues.stand_in import AccountQuery, Backend, HttpError, PortalAccess, Reply, Request
 from recorder.venues.view import AccountView, Entry, Hint, SentState, Span
 
@@ -107,9 +107,7 @@ class OKXRequestHandler:
         if missing:
             raise _Refused("50014", f"Parameter {missing[0]} can not be empty", 400)
         if path == answers.INSTRUMENTS:
-            found = self._backend.listed(states.instrument_row, ("data",), by=("instType", "instId"))
-            found = [one for one in found if one.fields["instType"] == asked["instType"]]
-            return frames.answer([one.row for one in found if asked.get("instId") in {None, one.fields["instId"]}])
+            return frames.answer(_instruments(self._backend, asked))
         key = self._authenticate(request, now_ms)
         if self._limits.get(path, self._limit).spend(f"{key} {path}", now_ms):
             raise _Refused("50011", "Too Many Requests", 429)
@@ -144,6 +142,15 @@ class OKXRequestHandler:
         if passphrase != passphrase_of(secret):
             raise _Refused("50105", "Request header OK-ACCESS-PASSPHRASE incorrect.", 401)
         return key
+
+
+def _instruments(backend: Backend, asked: Query) -> _Rows:
+    """Those of a product line, of an underlying, or one. Options are listed only by their underlying."""
+    named = {name: asked[name] for name in ("instType", "uly", "instFamily", "instId") if asked.get(name)}
+    if asked["instType"] == OPTION and not {"uly", "instFamily"} & named.keys():
+        raise _Refused("50014", "Parameter instFamily can not be empty", 400)
+    found = backend.listed(states.instrument_row, ("data",), by=("instType", "instId"))
+    return [one.row for one in found if named.items() <= dict(one.fields).items()]
 
 
 _List = Callable[[AccountView, str, Query, Backend], _Rows]
