@@ -1,5 +1,7 @@
 """`make bench`: how near the recorder comes to its limits, each measured in the same run on the same machine.
 
+`python -m tests.bench bybit okx` measures only what a push of these venues costs, from the socket to the disk.
+
 - socket to durable, of each venue: frames of its stand-in received, decoded and committed to SQLite with
   `synchronous=FULL`, over a bare websocket-client `recv` of the same frames thrown away. At least 0.30 for the default
   venue's frames of a third of a kilobyte. Larger frames cost more to decode and to store, but hardly more to receive:
@@ -68,7 +70,9 @@ from tests.bench.verifying import verify_round
 FRAMES = 100_000
 #: Of each venue but the default one.
 OTHER_FRAMES = 25_000
-ROUNDS = 5
+ROUNDS, OTHER_ROUNDS = 5, 3
+#: Venues whose records are asked: fills are derived from orders, or pushed. Others: `python -m tests.bench.questions`.
+ASKED = (DEFAULT_VENUE, "bybit")
 SOCKET_MIN = 0.30
 OTHER_SOCKET_MIN = 0.05
 WRITER_MIN = 0.60
@@ -131,22 +135,29 @@ class Size(NamedTuple):
         return self.ratio > self.at_most
 
 
-def main() -> int:
-    """Measure, print, and say by the exit code whether all hold."""
+def main(venue_names: Sequence[str] = ()) -> int:
+    """Measure, print, and say by the exit code whether all hold.
+
+    Args:
+        venue_names: of these only what a push costs, from the socket to the disk; none: everything, of all.
+    """
     figures: list[Figure] = []
     sizes: list[Size] = []
-    for venue_name in (DEFAULT_VENUE, *(name for name in VENUES if name != DEFAULT_VENUE)):
+    recorded: list[Recorded] = []
+    for venue_name in venue_names or (DEFAULT_VENUE, *(name for name in VENUES if name != DEFAULT_VENUE)):
         is_default = venue_name == DEFAULT_VENUE
         key = venue_named(venue_name).stand_in.default_account[0]
         made = islice(Exchange(1, venue=venue_name, key=key), FRAMES if is_default else OTHER_FRAMES)
-        pushes = [payload for _, payload in made]
-        one_round = partial(_socket_round, venue_name, pushes)
-        at_least = SOCKET_MIN if is_default else OTHER_SOCKET_MIN
-        figures.append(measure(f"socket to durable / bare recv ({venue_name})", one_round, at_least))
+        opening = opening_of(venue_name)
+        pushes = [frame for topic, payload in made for frame in opening.pushed(topic, payload)]
+        one_round = partial(_socket_round, venue_name, opening, pushes)
+        at_least, rounds = (SOCKET_MIN, ROUNDS) if is_default else (OTHER_SOCKET_MIN, OTHER_ROUNDS)
+        figures.append(measure(f"socket to durable / bare recv ({venue_name})", one_round, at_least, rounds))
         sizes += _sizes(venue_name, pushes[:OTHER_FRAMES])
         if is_default:
             recorded = recorded_of(pushes)
-    sizes.append(_repeated_size())
+    if venue_names:
+        return _show(figures, sizes)
     with tempfile.TemporaryDirectory() as folder:
         figures += [
             measure("writer alone / sqlite3.executemany", partial(_writer_round, recorded), WRITER_MIN),
@@ -159,6 +170,11 @@ def main() -> int:
         url = write_record(Path(folder) / "long.db", recorded, REPLAY_SESSIONS)
         require_same(url, REPLAY_SESSIONS * FRAMES)
         figures.append(measure("replay / cursor with msgspec", partial(replay_round, url), REPLAY_MIN))
+    return max(_show(figures, sizes), *(questions.main(venue_name=one) for one in ASKED))
+
+
+def _show(figures: Sequence[Figure], sizes: Sequence[Size]) -> int:
+    """Print a table; says by the exit code whether all figures hold."""
     table = Table(title=f"{FRAMES:,} frames, to replay {REPLAY_SESSIONS * FRAMES:,}, median of {ROUNDS} rounds")
     for title in ("figure", "ours", "limit", "ratio (min - max)", "bound"):
         table.add_column(title, justify="left" if title == "figure" else "right")
@@ -178,14 +194,16 @@ def main() -> int:
     missed = [one.name for one in figures if one.is_missed] + [one.name for one in sizes if one.is_missed]
     for name in missed:
         print(f"missed: {name}")
-    return max(1 if missed else 0, questions.main())
+    return 1 if missed else 0
 
 
-def measure(name: str, one_round: Callable[[Path], tuple[float, float]], at_least: float) -> Figure:
+def measure(
+    name: str, one_round: Callable[[Path], tuple[float, float]], at_least: float, rounds_max: int = ROUNDS
+) -> Figure:
     """Run the rounds: each gives frames a second of ours, and of the limit."""
     rounds = []
-    for number in range(ROUNDS):
-        print(f"{name}: round {number + 1} of {ROUNDS}", file=sys.stderr)
+    for number in range(rounds_max):
+        print(f"{name}: round {number + 1} of {rounds_max}", file=sys.stderr)
         with tempfile.TemporaryDirectory() as folder:
             gc.collect()
             rounds.append(one_round(Path(folder)))
@@ -216,8 +234,7 @@ def _mean_payload(recorded: Sequence[Recorded]) -> float:
     return sum(len(one.frame.payload) for one in recorded) / len(recorded)
 
 
-def _socket_round(venue_name: str, pushes: Sequence[bytes], folder: Path) -> tuple[float, float]:
-    opening = opening_of(venue_name)
+def _socket_round(venue_name: str, opening: Opening, pushes: Sequence[bytes], folder: Path) -> tuple[float, float]:
     with blaster(folder, opening, pushes) as port:
         limit = _bare_recv(port, opening, len(pushes))
         return _socket_to_durable(folder, venue_name, port, opening, len(pushes)), limit
@@ -244,7 +261,7 @@ def _socket_to_durable(folder: Path, venue_name: str, port: int, opening: Openin
     def on_durable(watermark: Watermark) -> None:
         nonlocal done_ns
         # An answer of REST counts as a frame too: a few of all frames may still be waiting, but no more.
-        if not done.is_set() and watermark.frames >= pushes + len(opening.answers) + opening.commands:
+        if not done.is_set() and watermark.frames >= pushes + opening.told + opening.commands:
             done_ns = time.time_ns()
             done.set()
 
@@ -258,8 +275,8 @@ def _socket_to_durable(folder: Path, venue_name: str, port: int, opening: Openin
         first_ns = int(database.execute(first).fetchone()[0])
         (received,) = database.execute("SELECT count(*) FROM frames WHERE source = 'push'").fetchone()
     database.close()
-    if received != pushes + len(opening.answers):
-        raise ValueError(f"{received:,} frames of the socket were recorded, not {pushes + len(opening.answers):,}")
+    if received != pushes + opening.told:
+        raise ValueError(f"{received:,} frames of the sockets were recorded, not {pushes + opening.told:,}")
     return pushes / ((done_ns - first_ns) / 1e9)
 
 
@@ -339,4 +356,4 @@ def _insert(table: str, columns: int) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

@@ -1,4 +1,4 @@
-"""What questions cost on a long record, over a short one: `python -m tests.bench.questions 100000 10000000`.
+"""What questions cost on a long record, over a short one: `python -m tests.bench.questions 100000 10000000 [VENUE]`.
 
 A record of four days is written by the writer's own transactions and projected: 100,000 updates of an account that
 trades two contracts. A longer one repeats them in SQL, day after day, with other ids and later times, projections
@@ -23,7 +23,7 @@ from sqlalchemy import Connection, Engine
 
 from recorder.cli.commands import recorder as commands
 from recorder.clock import utc_text
-from recorder.model import DECODED, PUSH, AccountUpdate, Frame, OrderUpdate, PositionUpdate
+from recorder.model import DECODED, PUSH, AccountUpdate, FillUpdate, Frame, OrderUpdate, PositionUpdate
 from recorder.read.projector import project_all
 from recorder.store import migrate
 from recorder.store.dialects import POSTGRESQL
@@ -36,6 +36,7 @@ from recorder.store.projection_tables import current_states, order_states, perio
 from recorder.store.schema import (
     account_updates,
     batches,
+    fills,
     frames,
     order_updates,
     position_updates,
@@ -44,6 +45,8 @@ from recorder.store.schema import (
     sessions,
     spans,
 )
+from recorder.venues import DEFAULT_VENUE, venue_named
+from recorder.venues.base import Venue
 from tests.made import ACCOUNT, NOON_NS, quick_engine
 from tests.samples import FMEX, sample
 from tests.server import PostgresServer
@@ -69,13 +72,18 @@ _ORDER = cast("OrderUpdate", FMEX.decode(sample("order")).updates[0])
 _POSITION = cast("PositionUpdate", FMEX.decode(sample("position")).updates[0])
 _BALANCE = cast("AccountUpdate", FMEX.decode(sample("account")).updates[0])
 
-_REPEATED = (frames, order_updates, position_updates, account_updates, sessions, batches, spans, seals, receipts)
+_FILL = FillUpdate(price="9000.5", quantity="10", fee="0.0000004", fee_currency="USDT", liquidity="taker", kind="trade")
+
+_REPEATED = (frames, order_updates, fills, position_updates, account_updates, sessions, batches, spans, seals, receipts)
 _PROJECTED = (order_states, trades, period_sums, trips)
 _NS = ("received_ns", "first_ns", "last_ns", "written_ns", "counts_ns", "opened_ns", "covered_ns", "ended_ns")
 _MS = (
     *("event_ms", "updated_ms", "created_ms", "executed_ms", "at_ms", "begins_ms", "opened_ms", "closed_ms"),
     *("first_fill_ms", "last_fill_ms", "ended_ms"),
 )
+
+
+Told = OrderUpdate | FillUpdate | PositionUpdate | AccountUpdate
 
 
 class Question(NamedTuple):
@@ -85,10 +93,10 @@ class Question(NamedTuple):
     ask: Callable[[str, Engine], None]
 
 
-def main(short: int = 100_000, long: int = 1_000_000) -> int:
+def main(short: int = 100_000, long: int = 1_000_000, venue_name: str = DEFAULT_VENUE) -> int:
     """Measure on both engines, print a table, and say by the exit code whether all are fast enough."""
     questions = _questions()
-    table = Shown(title=f"Questions on {short:,} and {long:,} updates, fastest of {ROUNDS}, ms")
+    table = Shown(title=f"Questions on {short:,} and {long:,} updates of {venue_name}, fastest of {ROUNDS}, ms")
     for title in ("question", "SQLite", "", "ratio", "PostgreSQL", "", "ratio"):
         table.add_column(title, justify="left" if title == "question" else "right")
     took: dict[str, list[float]] = {one.name: [] for one in questions}
@@ -96,7 +104,7 @@ def main(short: int = 100_000, long: int = 1_000_000) -> int:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         for engine_name in ("sqlite", POSTGRESQL):
             server = stack.enter_context(PostgresServer()) if engine_name == POSTGRESQL else None
-            urls = [record(folder, size, server) for size in (short, long)]
+            urls = [record(folder, size, server, venue_name) for size in (short, long)]
             for name, seconds in measured(urls, questions).items():
                 took[name] += seconds
             for size in (short, long):
@@ -163,11 +171,11 @@ def measured(urls: list[str], questions: list[Question]) -> dict[str, list[float
     return found
 
 
-def record(folder: Path, updates: int, server: PostgresServer | None) -> str:
+def record(folder: Path, updates: int, server: PostgresServer | None, venue_name: str = DEFAULT_VENUE) -> str:
     """A record of this many updates; its address."""
     file = folder / f"{updates}.db"
     url = f"sqlite:///{file}"
-    write(url)
+    write(url, venue_name)
     if server is not None:
         source, url = url, server.new_database()
         mover = Mover(quick_engine(source), quick_engine(url))
@@ -187,15 +195,15 @@ def record(folder: Path, updates: int, server: PostgresServer | None) -> str:
     return url
 
 
-def write(url: str) -> None:
+def write(url: str, venue_name: str = DEFAULT_VENUE) -> None:
     """Write the part that is repeated."""
     engine = quick_engine(url)
     migrate.require_usable(engine)
     with engine.begin() as connection:
-        wanted = [AccountAdded(ACCOUNT, "fmex", "main", BEGIN_MS * 10**6)]
+        wanted = [AccountAdded(ACCOUNT, venue_name, "main", BEGIN_MS * 10**6)]
         started = RunStarted(1, 0, BEGIN_MS * 10**6, "bench", 1, "bench")
         run, seal, _ = open_run(connection, url, started, wanted)
-    told = _told()
+    told = _told(venue_named(venue_name))
     with engine.connect() as connection:
         for number, start in enumerate(range(0, PART, BATCH), 1):
             batch = Batch(run.recorder_id, run.run_id, number, seal)
@@ -206,27 +214,44 @@ def write(url: str) -> None:
                     opened = SessionOpened(ACCOUNT, session_id, run.run_id, "wss://x", ("account",), at_ns)
                     batch.entries.append(opened)
                 frame = Frame(ACCOUNT, session_id, at % SESSION, at_ns, PUSH, "topic", DECODED, None, b"{}")
-                batch.add(frame, (next(told)._replace(event_ms=at_ns // 10**6, updated_ms=at_ns // 10**6),))
+                batch.add(frame, (_at(next(told), at_ns // 10**6),))
             with connection.begin():
                 batch.write(connection, at_ns)
             seal = batch.seal
     engine.dispose()
 
 
-def _told() -> Iterator[OrderUpdate | PositionUpdate | AccountUpdate]:
-    """Updates without their time: an order that is new, and filled; the position, and the balance."""
-    held = dict.fromkeys(SYMBOLS, 0)
+def _at(update: Told, at_ms: int) -> Told:
+    if isinstance(update, FillUpdate):
+        return update._replace(event_ms=at_ms, executed_ms=at_ms, realized_pnl="0.0000001")
+    return update._replace(event_ms=at_ms, updated_ms=at_ms)
+
+
+def _told(venue: Venue) -> Iterator[Told]:
+    """Updates without their time: an order that is new, and filled; the fill if it is pushed; position and balance."""
+    terms = venue.stand_in.terms(venue.stand_in.default_symbols)
+    # Two contracts, or two spot markets where there are no contracts.
+    traded = sorted(terms, key=lambda one: ("linear", "inverse", "spot").index(one.kind))[:2]
+    named = [(one.market, one.symbol) for one in traded] if len(traded) == 2 else [(None, one) for one in SYMBOLS]
+    is_spot = all(one.kind == "spot" for one in traded)
+    held = dict.fromkeys(named, 0)
     for number in count(1):
-        symbol = SYMBOLS[number % 2]
+        market, symbol = key = named[number % 2]
         # In and out again, so that each part ends with the positions that it began with, or nearly so.
-        side, by = ("buy", 10) if held[symbol] == 0 else ("sell", -10)
-        order = _ORDER._replace(order_id=str(number), symbol=symbol, side=side, quantity="10", status="new")
+        side, by = ("buy", 10) if held[key] == 0 else ("sell", -10)
+        order = _ORDER._replace(order_id=str(number), market=market, symbol=symbol, side=side, quantity="10")
         order = order._replace(filled_quantity="0", average_price=None, fee="0", created_ms=BEGIN_MS + number)
-        yield order
+        yield order._replace(status="new")
         if number > OPEN:
             yield order._replace(status="filled", filled_quantity="10", average_price="9000.5", fee="0.0000004")
-            held[symbol] += by
-            yield _POSITION._replace(symbol=symbol, quantity=str(held[symbol]), realized_pnl=f"{number}E-8")
+            held[key] += by
+            if venue.pushes_fills:
+                yield _FILL._replace(
+                    trade_id=str(number), order_id=str(number), market=market, symbol=symbol, side=side
+                )
+            if not is_spot:
+                position = _POSITION._replace(market=market, symbol=symbol, quantity=str(held[key]))
+                yield position._replace(realized_pnl=f"{number}E-8")
             yield _BALANCE._replace(balance=str(number))
 
 
@@ -256,7 +281,7 @@ def repeat(connection: Connection, times: int) -> None:
 
 def _later(column: str) -> str:
     """A column of the part, as it is in its kth repetition."""
-    if column == "order_id":
+    if column in {"order_id", "trade_id"}:
         return f"CAST(CAST({column} AS BIGINT) + k * {IDS} AS TEXT)"
     later = {
         **dict.fromkeys(_NS, PART_MS * 10**6),
@@ -269,4 +294,5 @@ def _later(column: str) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main(*map(int, sys.argv[1:3])))
+    short, long, venue_name, *_ = [*sys.argv[1:], *("100000", "1000000", DEFAULT_VENUE)[len(sys.argv) - 1 :]]
+    sys.exit(main(int(short), int(long), venue_name))
