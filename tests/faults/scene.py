@@ -12,6 +12,7 @@ from tests.faults.oracle import Verdict, judge
 from tests.faults.proxy import Proxy
 from tests.faults.table import read_table, unproved
 from tests.integration.process import Folder, Process
+from tests.waiting import wait_until
 
 #: Waits that a test can afford; the account is told as soon as a session is covered.
 QUICK = {"reconnect_first_s": 0.05, "reconnect_last_s": 0.2, "silent_s": 2.0, "batch_frames_max": 200}
@@ -104,8 +105,10 @@ class Scene:
             self.stop(process)
 
     def wait_more(self, process: Process, frames: int = 50) -> None:
-        """Wait until so many more frames are durable."""
+        """Wait until so many more frames are durable, and the exchange has traded: some are snapshots and answers."""
+        before = len(self.exchange.history)
         self.folder.wait_acknowledged(self.folder.acknowledged()["frames"] + frames, process)
+        wait_until(lambda: any(sent.kind == "push" for sent in self.exchange.history[before:]))
 
     def goes_on(self, process: Process, frames: int = 50) -> None:
         """The fault has ended: measure until more is durable."""
