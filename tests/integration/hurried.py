@@ -15,7 +15,7 @@ from recorder.clock import NS_PER_MS, NS_PER_S, Clock
 
 _BYTES = 8
 #: Between two lines of progress, seconds.
-PROGRESS_S = 0.05
+PROGRESS_S = 0.02
 
 
 class HurriedClock:

@@ -9,8 +9,10 @@ import pytest
 from rich.console import Console
 
 from recorder.cli import progress as shown
+from recorder.cli.backfill import _doing
 from recorder.cli.progress import progress
 from recorder.cli.run import summary
+from recorder.live.history import Asked
 from recorder.live.recording import RunState
 
 QUIET = RunState(frames=12_345, frames_durable=12_345, frames_waiting=0, lag_ms=0, sessions={"main": "covered"})
@@ -82,3 +84,12 @@ def test_quiet_shows_warnings_only(capsys: pytest.CaptureFixture[str]) -> None:
     assert said.out == ""
     (line,) = said.err.splitlines()
     assert line.endswith("Z WARNING the exchange is away")
+
+
+def test_a_backfill_estimates_the_rest_only_while_it_knows_how_much_there_is() -> None:
+    asked = Asked("fills of spot", 1, 4, 100.0)
+    assert _doing(Asked(), 0.0) == "starting"
+    assert _doing(asked, 220.0) == "fills of spot (1 of 4)"
+    assert _doing(asked._replace(number=3), 220.0) == "fills of spot (3 of 4, about 2 min left)"
+    # Long periods are asked for in parts.
+    assert _doing(asked._replace(number=1_005), 220.0) == "fills of spot (1,005 so far)"
