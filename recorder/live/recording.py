@@ -21,7 +21,7 @@ from recorder.live.shipper import Shipper
 from recorder.live.unrecorded import check_rights
 from recorder.live.wake import Wake
 from recorder.live.watermark import Watermark
-from recorder.live.writer import Writer
+from recorder.live.writer import ANSWERS_BYTES_MAX, Writer
 from recorder.read.before_gap import EndedGap, gaps_by_id
 from recorder.store import migrate
 from recorder.store.credentials import fingerprint
@@ -240,7 +240,7 @@ class Recording:
                 self._run.recorder_id,
                 run_id,
                 reading,
-                self._writer.channel(),
+                self._writer.channel(ANSWERS_BYTES_MAX),
                 self._clients[account.account_id],
                 clock,
                 limits,

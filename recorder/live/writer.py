@@ -35,6 +35,11 @@ PROJECT_FRAMES = 500
 PROJECT_LAST_S = 1.0
 
 
+#: The most bytes of REST answers that wait, for each account: unlike pushes, answers can wait at the exchange. Their
+#: rows take several times as much memory, and a stop has little time to write them.
+ANSWERS_BYTES_MAX = 4 * 2**20
+
+
 class Writer(Thread):
     """Owns the only writing connection.
 
@@ -105,10 +110,15 @@ class Writer(Thread):
         self._finish_reason: str | None = None
         self._give_up = Event()
 
-    def channel(self) -> Channel:
-        """Make a channel to this writer, before it is started."""
+    def channel(self, bytes_max: int | None = None) -> Channel:
+        """Make a channel to this writer, before it is started.
+
+        Args:
+            bytes_max: the most that may wait in it, bytes, if that is less than `Limits.queue_bytes_max`.
+        """
         limits = self._limits
-        channel = Channel(self.ready, limits.queue_frames_max, limits.queue_bytes_max)
+        most = limits.queue_bytes_max if bytes_max is None else min(bytes_max, limits.queue_bytes_max)
+        channel = Channel(self.ready, limits.queue_frames_max, most)
         self._channels.append(channel)
         return channel
 

@@ -246,6 +246,14 @@ def test_several_channels_in_one_batch(desk: Desk) -> None:
     assert {key: mark.seq for key, mark in desk.writer.watermark.marks.items()} == {ACCOUNT: 99, 8: 99}
 
 
+def test_a_channel_may_have_less_room_than_the_others(desk: Desk) -> None:
+    small, large = desk.writer.channel(len(received(0).frame.payload)), desk.writer.channel(2**40)
+    for channel in (small, large):
+        channel.put(received(0))
+    assert (small.has_room(), large.has_room()) == (False, True)
+    assert small.take(1, 1) and small.has_room()
+
+
 def test_what_is_told_durable_is_there_for_every_other_reader(desk: Desk) -> None:
     wrong: list[tuple[Watermark, int]] = []
 
