@@ -78,7 +78,7 @@ class Record:
 
         self.archive.after = stop
         with recording:
-            assert recording.wait(9 * PATIENCE_S)
+            assert recording.wait(90 * PATIENCE_S)
         (one,) = recording.asking
         return one.history.incomplete
 
@@ -304,7 +304,8 @@ def test_the_command_needs_a_record_and_no_other_recorder(tmp_path: Path, monkey
 
 def test_what_symbols_mean_is_asked_for_when_the_account_trades_a_new_one(tmp_path: Path) -> None:
     url, limits = f"sqlite:///{tmp_path / 'recorder.db'}", replace(QUICK, transactions_every_s=0.02)
-    with Simulator(SimulatorOptions(venue="bybit", rate_per_s=100, live_clock=True)) as exchange:
+    symbols = ("BTCUSDT", "ETHUSDT", "BTCUSD", "spot:BTCUSDT")
+    with Simulator(SimulatorOptions(venue="bybit", symbols=symbols, rate_per_s=100, live_clock=True)) as exchange:
         who = Credentials(key=exchange.key, secret=exchange.secret)
         account = Account(name="main", venue=venue_named("bybit"), url=exchange.url, credentials=who, symbols=())
         with Recording(url, [account], limits):
