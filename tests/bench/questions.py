@@ -23,7 +23,7 @@ from sqlalchemy import Connection, Engine
 
 from recorder.cli.commands import recorder as commands
 from recorder.clock import utc_text
-from recorder.model import DECODED, PUSH, AccountUpdate, FillUpdate, Frame, OrderUpdate, PositionUpdate
+from recorder.model import DECODED, PUSH, AccountUpdate, FillUpdate, Frame, OrderUpdate, PositionUpdate, Transaction
 from recorder.read.projector import project_all
 from recorder.store import migrate
 from recorder.store.dialects import POSTGRESQL
@@ -32,7 +32,15 @@ from recorder.store.entries import AccountAdded, RunStarted, SessionOpened
 from recorder.store.journal import Batch
 from recorder.store.mover import Mover, update_statistics
 from recorder.store.opening import open_run
-from recorder.store.projection_tables import current_states, order_states, period_sums, projected, trades, trips
+from recorder.store.projection_tables import (
+    current_states,
+    daily_pnl,
+    order_states,
+    period_sums,
+    projected,
+    trades,
+    trips,
+)
 from recorder.store.schema import (
     account_updates,
     batches,
@@ -44,6 +52,7 @@ from recorder.store.schema import (
     seals,
     sessions,
     spans,
+    transactions,
 )
 from recorder.venues import DEFAULT_VENUE, venue_named
 from recorder.venues.base import Venue
@@ -65,6 +74,8 @@ SYMBOLS = ("BTCUSD_P", "ETHUSD_P")
 IDS = 1_000_000
 #: Orders that stay open.
 OPEN = 5
+#: Orders for each payment of funding: some sixty a day.
+FUNDING_EVERY = 100
 ROUNDS = 7
 SECONDS_MAX, RATIO_MAX = 0.5, 1.5
 
@@ -74,16 +85,19 @@ _BALANCE = cast("AccountUpdate", FMEX.decode(sample("account")).updates[0])
 
 _FILL = FillUpdate(price="9000.5", quantity="10", fee="0.0000004", fee_currency="USDT", liquidity="taker", kind="trade")
 
-_REPEATED = (frames, order_updates, fills, position_updates, account_updates, sessions, batches, spans, seals, receipts)
-_PROJECTED = (order_states, trades, period_sums, trips)
+_FUNDING = Transaction(None, 0, None, "funding", currency="USDT", amount="-1E-8")
+
+_TYPED = (order_updates, fills, position_updates, account_updates, transactions)
+_REPEATED = (frames, *_TYPED, sessions, batches, spans, seals, receipts)
+_PROJECTED = (order_states, trades, period_sums, daily_pnl, trips)
 _NS = ("received_ns", "first_ns", "last_ns", "written_ns", "counts_ns", "opened_ns", "covered_ns", "ended_ns")
 _MS = (
     *("event_ms", "updated_ms", "created_ms", "executed_ms", "at_ms", "begins_ms", "opened_ms", "closed_ms"),
-    *("first_fill_ms", "last_fill_ms", "ended_ms"),
+    *("first_fill_ms", "last_fill_ms", "ended_ms", "occurred_ms"),
 )
 
 
-Told = OrderUpdate | FillUpdate | PositionUpdate | AccountUpdate
+Told = OrderUpdate | FillUpdate | PositionUpdate | AccountUpdate | Transaction
 
 
 class Question(NamedTuple):
@@ -135,8 +149,10 @@ def _questions() -> list[Question]:
         "one order's life": ("timeline", "--order", "777"),
         "a day's fills": ("fills", "--since", day[0], "--until", day[1], "--format", "csv"),
         "pnl --by month": ("pnl", "--by", "month"),
+        "pnl --by month, of a day": ("pnl", "--by", "month", "--since", day[0], "--until", day[1]),
+        "funding --by month": ("funding", "--by", "month"),
     }
-    views = ("orders", "trade_history", "order_history", "positions", "round_trips")
+    views = ("orders", "trade_history", "order_history", "positions", "round_trips", "pnl")
     return [Question(name, partial(_run, words)) for name, words in asked.items()] + [
         Question(f"SQL: {view} LIMIT 10", partial(_select, f"SELECT * FROM {view} LIMIT 10")) for view in views
     ]
@@ -222,6 +238,8 @@ def write(url: str, venue_name: str = DEFAULT_VENUE) -> None:
 
 
 def _at(update: Told, at_ms: int) -> Told:
+    if isinstance(update, Transaction):
+        return update._replace(event_ms=at_ms, occurred_ms=at_ms)
     if isinstance(update, FillUpdate):
         return update._replace(event_ms=at_ms, executed_ms=at_ms, realized_pnl="0.0000001")
     return update._replace(event_ms=at_ms, updated_ms=at_ms)
@@ -253,6 +271,9 @@ def _told(venue: Venue) -> Iterator[Told]:
                 position = _POSITION._replace(market=market, symbol=symbol, quantity=str(held[key]))
                 yield position._replace(realized_pnl=f"{number}E-8")
             yield _BALANCE._replace(balance=str(number))
+        if number % FUNDING_EVERY == 0:
+            of = {"transaction_id": str(number), "market": market, "symbol": symbol, "balance_after": str(number)}
+            yield _FUNDING._replace(**of)
 
 
 def repeat(connection: Connection, times: int) -> None:
@@ -281,7 +302,7 @@ def repeat(connection: Connection, times: int) -> None:
 
 def _later(column: str) -> str:
     """A column of the part, as it is in its kth repetition."""
-    if column in {"order_id", "trade_id"}:
+    if column in {"order_id", "trade_id", "transaction_id"}:
         return f"CAST(CAST({column} AS BIGINT) + k * {IDS} AS TEXT)"
     later = {
         **dict.fromkeys(_NS, PART_MS * 10**6),
