@@ -33,7 +33,7 @@ from recorder.read.merging import LEFT_OUT, completed, merged
 from recorder.read.records import Fill, Order
 from recorder.read.scope import LabelledAccount, labelled_accounts
 from recorder.store.columns import ExactDecimal
-from recorder.store.deduplication import in_bursts, seen_first
+from recorder.store.deduplication import in_bursts, seen_by_one, seen_first
 from recorder.store.projection_tables import order_states, trades
 from recorder.store.schema import fills, order_updates, reconciliations, recorders, runs, sessions
 from recorder.store.state_index import content_of, counts_ns
@@ -334,6 +334,7 @@ def _fill(account: str, row: Mapping[str, Any]) -> Fill:
 def _updates(*, several: bool) -> Select[Any]:
     """All updates of some orders, each push once: order and receipt, what a state needs, the fields of an `Order`."""
     u, r, s = order_updates.c, reconciliations.c, sessions.c
+    content = content_of(order_updates)
     of_round = and_(r.account_id == u.account_id, r.reconciliation_id == u.session_id)
     source = order_updates.outerjoin(reconciliations, of_round)
     columns: list[ColumnElement[Any]] = [*u, counts_ns(u).label("counts_ns")]
@@ -341,6 +342,7 @@ def _updates(*, several: bool) -> Select[Any]:
         u.account_id == bindparam("account_id"),
         u.order_id.in_(bindparam("order_ids", expanding=True)),
         u.received_ns < bindparam("until_ns"),
+        seen_by_one(order_updates, order_updates, content),
     ]
     if several:
         source = source.outerjoin(sessions, and_(s.account_id == u.account_id, s.session_id == u.session_id))
@@ -348,7 +350,6 @@ def _updates(*, several: bool) -> Select[Any]:
         columns.append(runs.c.recorder_id)
     rows: Subquery = select(*columns).select_from(source).where(*these).subquery("u")
     if several:
-        content = content_of(order_updates)
         rows = select(seen_first(in_bursts(rows, content), content)).subquery("u")
     names = [
         *("order_id", "coalesce(u.market, '')", "coalesce(u.symbol, '')", *_RECEIPT, "counts_ns", "status"),

@@ -9,6 +9,7 @@ from recorder.model import FINAL_STATUSES
 from recorder.read.records import Filter, Instrument, Order, Position, RestRound
 from recorder.read.scope import account_is, account_label
 from recorder.read.transactions import Transaction
+from recorder.store.deduplication import seen_by_one
 from recorder.store.schema import (
     ONCE,
     accounts,
@@ -21,7 +22,7 @@ from recorder.store.schema import (
     sessions,
     transactions,
 )
-from recorder.store.state_index import counts_ns, symbol_of_order
+from recorder.store.state_index import content_of, counts_ns, symbol_of_order
 
 
 class Closed(NamedTuple):
@@ -55,8 +56,9 @@ def rows_until(connection: Connection, table: Table, until_ns: int | None) -> Fr
     if until_ns is None or several:
         # Second sightings can only be found in the whole of what several recorders saw.
         return ONCE[table]
+    once = [seen_by_one(table, table, content_of(table))] if table is order_updates else []
     parts = [
-        select(table).where(table.c.account_id == account_id, part)
+        select(table).where(table.c.account_id == account_id, part, *once)
         for account_id in connection.scalars(select(accounts.c.account_id)).all()
         for part in _parts(connection, table, account_id, until_ns)
     ]

@@ -7,9 +7,10 @@ sighting. So it holds as of any instant, and needs only a part of the record tha
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, FromClause, Select, Subquery, case, func, select
+from sqlalchemy import ColumnElement, FromClause, Select, Subquery, Table, case, func, select, tuple_
 
 from recorder.clock import NS_PER_S
+from recorder.store.schema import session_overlaps
 
 #: Maximum time between two recorders' sightings of one push, ns. Two clocks that an exchange accepts are at most 60 s
 #: apart, and a recorder that cannot write reads up to 60 s late. The views use the same bound.
@@ -32,6 +33,32 @@ def in_bursts(rows: FromClause, content: Sequence[str]) -> Subquery:
         partition_by=[near.c[name] for name in content], order_by=_receipt(near)
     )
     return select(near, number.label("burst")).subquery()
+
+
+def seen_by_one(rows: FromClause, table: Table, content: Sequence[str]) -> ColumnElement[bool]:
+    """Whether an update is not one that another session of its recorder had received: the two overlapped, and both were
+    open when the first of two equal updates was received. As many are left as the session received that received most.
+
+    Args:
+        rows: of the table, such as the table itself.
+        table: of order updates.
+        content: the columns that make up an update's content.
+    """
+    o, u, other = session_overlaps.c, rows.c, table.alias()
+    v = other.c
+    is_mine = v.session_id == u.session_id
+    mine = is_mine & (tuple_(v.received_ns, v.seq, v.item) <= tuple_(u.received_ns, u.seq, u.item))
+    before = tuple_(v.received_ns, v.session_id) < tuple_(u.received_ns, u.session_id)
+    its = (v.session_id == o.other_session_id) & before
+    of = v.account_id == u.account_id, v.order_id == u.order_id, mine | its
+    time = v.received_ns >= o.since_ns, v.received_ns >= u.received_ns - APART_NS
+    same = [v[name].is_not_distinct_from(u[name]) for name in content if name != "order_id"]
+    found = select(func.sum(case((is_mine, -1), else_=1))).select_from(other).where(*of, *time, *same)
+    # By how many the other session had received more.
+    more = found.correlate(rows, session_overlaps).scalar_subquery()
+    overlap = o.account_id == u.account_id, o.session_id == u.session_id
+    both = u.received_ns.between(o.since_ns, o.until_ns)
+    return ~select(o.session_id).where(*overlap, both, more >= 0).correlate(rows).exists()
 
 
 def cut_off(bursts: FromClause, from_ns: ColumnElement[int], after_ns: ColumnElement[int]) -> Select[Any]:

@@ -119,6 +119,7 @@ def _replaced(rows: tuple[str, ...], tables: tuple[str, ...]) -> tuple[str, ...]
 ROWS = {"0001": ROWS_0001, "0002": (*_replaced(ROWS_0001, REPLACED_0002), *NEW_0002)}
 ROWS["0003"] = ROWS["0002"]
 ROWS["0004"] = (*_replaced(ROWS["0003"], REPLACED_0004), *NEW_0004)
+ROWS["0005"] = ROWS["0004"]
 
 
 def write(engine: Engine, revision: str = max(ROWS)) -> None:

@@ -32,6 +32,7 @@ from tests.migration.rows import ROWS, contents_of, schema_of, write
 from tests.samples import FMEX, sample
 from tests.server import PostgresServer
 
+OVERLAPS = "session_overlaps"
 ONCE = ("account_updates_once", "order_updates_once", "position_updates_once", "transactions_once")
 JOURNAL = ("frames", "batches", "spans", "event_log", "seals", "checkpoints", "redactions")
 GUARDS = tuple(f"{table}_{guard}" for table in JOURNAL for guard in ("unchanged", "undeleted"))
@@ -93,7 +94,7 @@ def test_the_migrated_schema_is_the_declared_one(engine: Engine, tmp_path: Path)
     declared = open_engine(f"sqlite:///{tmp_path / 'declared.db'}")
     with declared.begin() as connection:
         metadata.create_all(connection)
-    others = {*ONCE, *VIEWS, *GUARDS, TIMELINE, migrate.VERSION_TABLE, STATISTICS}
+    others = {OVERLAPS, *ONCE, *VIEWS, *GUARDS, TIMELINE, migrate.VERSION_TABLE, STATISTICS}
     assert others <= schema_of(engine).keys()
     tables = {
         name: sql for name, sql in schema_of(engine).items() if name not in others and not name.startswith(VENUE_VIEWS)
@@ -155,7 +156,7 @@ def test_a_filled_database_is_upgraded_to_the_next_version(
     before, old = schema_of(engine), contents_of(engine)
     request.getfixturevalue("next_version")
     for check in (migrate.require_current, migrate.require_usable):
-        with pytest.raises(SchemaOutdated, match=r"\(0004\) is older .* \(next\); .* type: recorder db upgrade"):
+        with pytest.raises(SchemaOutdated, match=r"\(0005\) is older .* \(next\); .* type: recorder db upgrade"):
             check(engine)
     with pytest.raises(SchemaOutdated):
         migrate.require_current(open_engine(url, read_only=True))
