@@ -272,8 +272,8 @@ def _told(venue: Venue) -> Iterator[Told]:
                 yield position._replace(realized_pnl=f"{number}E-8")
             yield _BALANCE._replace(balance=str(number))
         if number % FUNDING_EVERY == 0:
-            of = {"transaction_id": str(number), "market": market, "symbol": symbol, "balance_after": str(number)}
-            yield _FUNDING._replace(**of)
+            paid = _FUNDING._replace(transaction_id=str(number), balance_after=str(number))
+            yield paid._replace(market=market, symbol=symbol)
 
 
 def repeat(connection: Connection, times: int) -> None:
