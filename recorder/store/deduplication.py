@@ -7,14 +7,21 @@ sighting. So it holds as of any instant, and needs only a part of the record tha
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, FromClause, Select, Subquery, Table, case, func, select, tuple_
+from sqlalchemy import ColumnElement, FromClause, MetaData, Select, Subquery, Table, case, func, select, tuple_
 
 from recorder.clock import NS_PER_S
-from recorder.store.schema import session_overlaps
+from recorder.store.columns import ints
 
 #: Maximum time between two recorders' sightings of one push, ns. Two clocks that an exchange accepts are at most 60 s
 #: apart, and a recorder that cannot write reads up to 60 s late. The views use the same bound.
 APART_NS = 120 * NS_PER_S
+
+
+#: The view of pairs of sessions of one recorder that were open at the same time, each in both orders: from the opening
+#: of the newer one until the pushes of that time have come.
+session_overlaps = Table(
+    "session_overlaps", MetaData(), *ints("account_id", "session_id", "other_session_id", "since_ns", "until_ns")
+)
 
 
 def in_bursts(rows: FromClause, content: Sequence[str]) -> Subquery:

@@ -256,12 +256,6 @@ ONCE: dict[Table, Table] = {
     for table in (account_updates, order_updates, position_updates, transactions)
 }
 
-#: The view of pairs of sessions of one recorder that were open at the same time, each in both orders: from the opening
-#: of the newer one until the pushes of that time have come.
-session_overlaps = Table(
-    "session_overlaps", MetaData(), *ints("account_id", "session_id", "other_session_id", "since_ns", "until_ns")
-)
-
 TYPED_KEY = ("account_id", "session_id", "seq", "item", "received_ns")
 
 #: Why typed rows have to be made again from the frames before anything may be read or recorded: after an upgrade.
