@@ -41,6 +41,7 @@ ORDERS = f"{API}private/get_order_history_by_currency"
 TRIGGERS = f"{API}private/get_trigger_order_history"
 FILLS = f"{API}private/get_user_trades_by_currency_and_time"
 LOG = f"{API}private/get_transaction_log"
+SETTLEMENTS = f"{API}private/get_settlement_history_by_currency"
 
 #: The error code of an order that is not known.
 NO_SUCH_ORDER = 10004
@@ -108,7 +109,7 @@ _SILENT = frozenset(
     [
         TIME,
         f"{API}public/test",
-        f"{API}private/get_settlement_history_by_currency",
+        SETTLEMENTS,
         f"{API}private/get_settlement_history_by_instrument",
         f"{API}private/get_transfers",
         f"{API}private/get_deposits",

@@ -268,6 +268,16 @@ def test_what_expired_is_delivered_in_the_log(server: Server) -> None:
         assert isinstance(transaction, Transaction) and isinstance(position, PositionUpdate)
         assert (transaction.type, transaction.symbol, position.symbol) == ("settlement", name, name)
         assert Decimal(position.quantity or 1) == 0
+    listed = [one for of in ("BTC", "USDC") for one in server.all(answers.SETTLEMENTS, "settlements", currency=of)]
+    assert {one["type"] for one in listed} == {"settlement", "delivery"}
+    query = {"currency": "BTC", "type": "delivery", "count": 1}
+    of_bitcoin = server.all(answers.SETTLEMENTS, "settlements", **query)
+    assert of_bitcoin == [one for one in listed if one["type"] == "delivery" and "_USDC" not in one["instrument_name"]]
+    for one in listed:
+        if one["type"] == "delivery":
+            row = told[one["instrument_name"]]
+            assert (one["profit_loss"], abs(one["position"])) == (row["change"], row["amount"])
+            assert (one["position"] > 0) == (row["side"] == "close sell")
     # What each was worth, by its name and the settlement price.
     price = Decimal(str(told["BTC-3FEB20-91000-C"]["settlement_price"]))
     worth = {

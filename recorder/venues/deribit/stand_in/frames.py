@@ -305,6 +305,19 @@ def _delivered(entry: SimulatedTransaction) -> Row:
     }
 
 
+def settlement_row(log: Row) -> Row:
+    """A settlement or a delivery of the settlement history, from its entry of the log."""
+    size = Decimal(str(log.get("amount") or 0))
+    named = ("type", "timestamp", "instrument_name", "mark_price", "index_price")
+    return {
+        **{name: log.get(name) for name in named},
+        "position": -size if log.get("side") in {"close buy", "short"} else size,
+        "profit_loss": log["change"],
+        "session_profit_loss": log["change"],
+        "funding": log.get("interest_pl", 0),
+    }
+
+
 def _log_row(entry: SimulatedTransaction, place: int, kind: str, change: Decimal, after: Decimal) -> Row:
     terms = entry.terms
     row: Row = {

@@ -15,6 +15,7 @@ import msgspec
 from msgspec import Raw
 
 from recorder.venues.deribit import answers, questions
+from recorder.venues.deribit.ledger import DELIVERY, SETTLEMENT
 from recorder.venues.deribit.ledger import entries as log_entries
 from recorder.venues.deribit.portal import PATH
 from recorder.venues.deribit.stand_in import frames, listed
@@ -39,6 +40,7 @@ _PAGES = {
     answers.TRIGGERS: (20, 1_000),
     answers.FILLS: (10, 1_000),
     answers.LOG: (100, 250),
+    answers.SETTLEMENTS: (20, 1_000),
 }
 
 #: The currencies of the exchange, which other clients ask for before anything else.
@@ -50,6 +52,7 @@ _NEEDED = {
     answers.TRIGGERS: ("currency",),
     answers.FILLS: ("currency", "start_timestamp", "end_timestamp"),
     answers.LOG: ("currency", "start_timestamp", "end_timestamp"),
+    answers.SETTLEMENTS: ("currency",),
     answers.ORDER: ("order_id",),
     answers.POSITION: ("instrument_name",),
     answers.BALANCE: ("currency",),
@@ -223,6 +226,14 @@ def _log(account: AccountView, path: str, asked: Query, _backend: Backend) -> ob
     return {"logs": page, "continuation": begins}
 
 
+def _settlements(account: AccountView, path: str, asked: Query, _backend: Backend) -> object:
+    """Settlements and deliveries, which are entries of the log, newest first."""
+    kinds = {asked["type"]} if asked.get("type") else {SETTLEMENT, DELIVERY}
+    rows = _log_rows(account.transactions(Span(currency=asked["currency"])))
+    page, begins = _continued((row for row in rows if row.fields["type"] in kinds), path, asked, key="id")
+    return {"settlements": [frames.settlement_row(_decode(one)) for one in page], "continuation": begins}
+
+
 _LISTS: dict[str, _List] = {
     answers.BALANCES: _balances,
     answers.BALANCE: _balance,
@@ -235,6 +246,7 @@ _LISTS: dict[str, _List] = {
     answers.TRIGGERS: _ended_triggers,
     answers.FILLS: _fills,
     answers.LOG: _log,
+    answers.SETTLEMENTS: _settlements,
 }
 
 
