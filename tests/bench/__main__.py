@@ -18,7 +18,8 @@
 - replay: a record of a million frames replayed as typed events, over a bare cursor and a bare `msgspec.json.Decoder` of
   the same payloads. At least 0.50. Before that, the replay must give every payload of the record, in its order.
 - bytes on disk, of each venue: of the database, over those of the payloads, where pushes come in bursts and where each
-  comes alone, in a batch of its own. At most 2.2 and 3.2 for the default venue, 2.3 and 2.8 for the others. A state of
+  comes alone, in a batch of its own. At most 2.2 and 3.2 for the default venue, 2.3 and 3.3 for the others: what is
+  stored beside a small frame is most of it, and of some venues a frame has 400 bytes. A state of
   50 positions that is pushed again, unchanged and alone: at most 1.15.
 """
 
@@ -79,7 +80,7 @@ WRITER_MIN = 0.60
 SEALING_MIN = 0.35
 #: What a push takes on disk, over its payload: in a burst, and alone.
 BURST_MAX, OTHER_BURST_MAX = 2.2, 2.3
-LONE_MAX, OTHER_LONE_MAX = 3.2, 2.8
+LONE_MAX, OTHER_LONE_MAX = 3.2, 3.3
 REPEATED_MAX = 1.15
 VERIFY_MIN = 0.15
 QUICK_MIN = 0.40

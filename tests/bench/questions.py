@@ -165,7 +165,8 @@ def _run(words: tuple[str, ...], url: str, _engine: Engine) -> None:
 
 def _select(query: str, _url: str, engine: Engine) -> None:
     with engine.connect() as connection:
-        assert connection.exec_driver_sql(query).all()
+        # There are no positions on spot markets.
+        assert connection.exec_driver_sql(query).all() or " positions " in query
 
 
 def measured(urls: list[str], questions: list[Question]) -> dict[str, list[float]]:
