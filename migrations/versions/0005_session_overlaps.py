@@ -1,4 +1,4 @@
-"""What two connections of one recorder received is counted once: the view `order_updates_once`.
+"""What two connections of one recorder received is counted once: the view `order_updates_once`; plans of `orders`.
 
 A planned reconnect opens the next connection before it closes the old one, so both receive the pushes in between. Of
 two connections that were both open when the first of two equal updates was received, the later update is the same push;
@@ -19,6 +19,7 @@ down_revision = "0004"
 #: After everything that was ever received, ns.
 NEVER_NS = 2**63 - 1
 VIEW = "order_updates_once"
+JOIN = "JOIN order_updates u ON"
 
 
 def _module(name: str) -> ModuleType:
@@ -36,10 +37,20 @@ def upgrade() -> None:
     history, is_sqlite = _module("history"), _module("spelling").is_sqlite()
     op.execute(f"CREATE VIEW session_overlaps AS\n{_overlaps(history.APART_NS)}")
     text = _once("order_updates", history.CONTENT["order_updates"], history, is_sqlite=is_sqlite)
+    _replace(VIEW, text, is_sqlite=is_sqlite)
+    views = _module("views")
+    # Each state has its row. PostgreSQL expects none of an inner join by four columns, and starts parallel workers for
+    # ten rows.
+    for name, text in (("orders", views._orders()), ("order_lives", views._order_lives())):
+        assert text.count(JOIN) == 1
+        _replace(name, text.replace(JOIN, f"LEFT {JOIN}"), is_sqlite=is_sqlite)
+
+
+def _replace(view: str, text: str, *, is_sqlite: bool) -> None:
     if is_sqlite:
-        op.execute(f"DROP VIEW {VIEW}")
+        op.execute(f"DROP VIEW {view}")
     # On PostgreSQL other views depend on it.
-    op.execute(f"CREATE {'' if is_sqlite else 'OR REPLACE '}VIEW {VIEW} AS\n{text}")
+    op.execute(f"CREATE {'' if is_sqlite else 'OR REPLACE '}VIEW {view} AS\n{text}")
 
 
 def _overlaps(apart_ns: int) -> str:
