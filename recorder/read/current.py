@@ -130,7 +130,7 @@ def _answer(
             # One order is computed from its rows, which is as cheap.
             keys = {OrderKey(wanted.order_id or "")}
         else:
-            keys = touched[account.account_id] | _reported_since(connection, account, wanted.until_ns)
+            keys = touched[account.account_id] | _reported_since(connection, account, wanted.since_ns, wanted.until_ns)
             streams.append(stored(account, keys))
         fresh = [one for _, found in project(connection, account, keys, until_ns) for one in computed(account, found)]
         if fresh:
@@ -140,8 +140,10 @@ def _answer(
     yield from reversed(list(islice(in_order, newest))) if backwards else in_order
 
 
-def _reported_since(connection: Connection, account: LabelledAccount, until_ns: int | None) -> set[OrderKey]:
-    """The orders about whose earlier fills something was reported after an instant: they were known otherwise then."""
+def _reported_since(
+    connection: Connection, account: LabelledAccount, since_ns: int | None, until_ns: int | None
+) -> set[OrderKey]:
+    """The orders about whose fills, between two instants, something was reported later: they were known otherwise."""
     if until_ns is None:
         return set()
     r, t = reported.c, trades.c
@@ -153,6 +155,11 @@ def _reported_since(connection: Connection, account: LabelledAccount, until_ns: 
         # Another report of a fill may add what the first one left out.
         same = t.account_id == r.account_id, t.order_id == r.order_id, t.trade_id == r.trade_id
         query = query.where(exists().where(*same, t.received_ns < until_ns))
+        if since_ns is not None:
+            # From the fills that are wanted: there may be many more reports after the instant.
+            later = exists().where(*same, r.received_ns >= until_ns)
+            wanted = t.account_id == account.account_id, t.received_ns >= since_ns, t.received_ns < until_ns
+            query = select(t.order_id, t.trade_id).distinct().where(*wanted, later)
     return {key_of(row.order_id, row.trade_id) for row in connection.execute(query)}
 
 
