@@ -16,14 +16,11 @@ new = tuple.__new__
 #: A number exactly as its digits were sent ("9.747280117178e-06"); never a float.
 Digits = str
 
-PUSH = "push"
-REST = "rest"
-SENT = "sent"
+PUSH, REST, SENT = "push", "rest", "sent"
 #: A REST answer that was asked for to compare with the pushes: kept as evidence, but no typed row follows from it. It
 #: may tell of a moment before pushes that stand before it, and would then pass for the latest state for ever.
 SNAPSHOT = "snapshot"
-#: A push of a full state that the venue repeats and that says the same as the push before it: kept, but no typed row
-#: follows from it.
+#: A push of a full state that only says again what the push before it said: kept, but no typed row follows from it.
 REPEATED = "repeated"
 #: What a venue sent over a stream.
 PUSHES = frozenset([PUSH, REPEATED])
@@ -35,19 +32,13 @@ CONTROL = "control"  # hello, acknowledgement, refusal, an HTTP error, our own c
 REDACTED = "redacted"  # its payload was taken away on purpose; `redactions` says why
 UNDECODED = "undecoded"  # kept verbatim; `error` says why it could not be read
 
-
 #: Sides of an order and of a fill; of a position in hedge mode.
 BUY, SELL = "buy", "sell"
 LONG, SHORT = "long", "short"
 
 #: Statuses of an order, the same for every venue. `PENDING`: its trigger has not been reached yet.
-PENDING = "pending"
-NEW = "new"
-PARTIALLY_FILLED = "partially_filled"
-FILLED = "filled"
-CANCELED = "canceled"
-REJECTED = "rejected"
-EXPIRED = "expired"
+PENDING, NEW, PARTIALLY_FILLED = "pending", "new", "partially_filled"
+FILLED, CANCELED, REJECTED, EXPIRED = "filled", "canceled", "rejected", "expired"
 #: The venue no longer knows the order: it has ended, but nobody says how.
 ENDED = "ended"
 OPEN_STATUSES = frozenset([PENDING, NEW, PARTIALLY_FILLED])
@@ -60,9 +51,7 @@ LIMIT, MARKET = "limit", "market"
 GTC, IOC, FOK, GTD = "gtc", "ioc", "fok", "gtd"
 
 #: Which side of a fill an order was: resting in the order book, or taking from it; or nobody said.
-MAKER = "maker"
-TAKER = "taker"
-UNKNOWN = "unknown"
+MAKER, TAKER, UNKNOWN = "maker", "taker", "unknown"
 
 #: A kind of instrument.
 INVERSE = "inverse"
@@ -123,11 +112,7 @@ def unknown_order(
 
 
 class FillUpdate(NamedTuple):
-    """One execution of an own order, as the venue reported it.
-
-    A field that the venue left out is None, the quantity too: the frame counts as decoded, and no other fill of it is
-    lost.
-    """
+    """One execution of an own order, as the venue reported it. What it left out is None, the quantity too."""
 
     event_ms: int | None = None
     is_snapshot: int = 0
@@ -253,7 +238,21 @@ class Heartbeat(NamedTuple):
     gap_ms: int | None = None
 
 
-Update = AccountUpdate | OrderUpdate | PositionUpdate | FillUpdate | Transaction | Instrument | Heartbeat
+#: What a complete list lists.
+BALANCES, POSITIONS = "balances", "positions"
+
+
+class Listing(NamedTuple):
+    """A frame lists all of an account's balances or positions, or of a part of them: what it leaves out is zero."""
+
+    event_ms: int | None
+    is_snapshot: int
+    kind: str
+    #: The topic of the frame, by which the venue knows what the list covers (`Venue.lists`).
+    topic: str
+
+
+Update = AccountUpdate | OrderUpdate | PositionUpdate | FillUpdate | Transaction | Instrument | Heartbeat | Listing
 
 #: An update that carries the state of something: of a balance, an order, a position.
 State = AccountUpdate | OrderUpdate | PositionUpdate
@@ -354,6 +353,13 @@ class Decoded(NamedTuple):
     secrets: tuple[str, ...] = ()
     #: Of a push: its number, if the exchange counts; see `PushSession.counted`.
     sequence: SequenceNumber | None = None
+    #: Which complete lists it is.
+    listings: tuple[Listing, ...] = ()
+
+    @property
+    def rows(self) -> tuple[Update, ...]:
+        """The typed rows that follow from the frame: what it says, and which complete lists it is."""
+        return (*self.updates, *self.listings) if self.listings else self.updates
 
 
 class Frame(NamedTuple):
@@ -377,11 +383,7 @@ def account_id(venue: str, name: str) -> int:
 
 
 def account_labels(accounts: Iterable[tuple[int, str, str]]) -> dict[int, str]:
-    """Account key → the name that users see: `name`, or `venue/name` if several accounts have that name.
-
-    Args:
-        accounts: key, name and venue of every account of a record.
-    """
+    """Account key → the name that users see, by key, name and venue: `venue/name` if several accounts have one name."""
     known = list(accounts)
     times = Counter(name for _, name, _ in known)
     return {key: name if times[name] == 1 else f"{venue}/{name}" for key, name, venue in known}

@@ -41,7 +41,7 @@ def received(
         decoded.error,
         payload,
     )
-    return Recorded(frame, decoded.updates)
+    return Recorded(frame, decoded.rows)
 
 
 def fill(order_id: str, liquidity: str | None, *digits: str | None, executed_ms: int | None) -> FillUpdate:
@@ -59,7 +59,7 @@ def answered(
     """A REST answer as the reconciler hands it over."""
     decoded = read_answer(FMEX, target, payload)
     state = decoded.topic, decoded.status, decoded.error
-    return Recorded(Frame(account_id, round_id, seq, at_ns, REST, *state, payload), decoded.updates)
+    return Recorded(Frame(account_id, round_id, seq, at_ns, REST, *state, payload), decoded.rows)
 
 
 def of_venue(venue: Venue, one: Recorded) -> Recorded:
@@ -68,7 +68,7 @@ def of_venue(venue: Venue, one: Recorded) -> Recorded:
     is_answer = frame.source == REST
     decoded = read_answer(venue, frame.topic or "", frame.payload) if is_answer else read_frame(venue, frame.payload)
     told = frame._replace(topic=decoded.topic, status=decoded.status, error=decoded.error)
-    return Recorded(told, decoded.updates)
+    return Recorded(told, decoded.rows)
 
 
 def sent(seq: int, *, account_id: int = ACCOUNT, session_id: int = SESSION, at_ns: int = 0) -> Recorded:

@@ -325,7 +325,7 @@ class RestClient:
         seq, to.frames = to.frames, to.frames + 1
         state = decoded.topic, decoded.status, decoded.error
         frame = Frame(self._account.account_id, to.round_id, seq, received_ns, to.source, *state, body)
-        self._channel.put(Recorded(frame, decoded.updates if to.source == REST else ()))
+        self._channel.put(Recorded(frame, decoded.rows if to.source == REST else ()))
         if to.source == REST and any(isinstance(one, State) for one in decoded.updates):
             self._on_states()
         return seq

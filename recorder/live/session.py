@@ -263,7 +263,7 @@ class Session:
             self._channel.put(Recorded(Frame(*key, REPEATED, *decoded[:3], payload), ()))
         else:
             frame = new(Frame, (*key, PUSH, *decoded[:3], payload))  # topic, status, error
-            self._channel.put(new(Recorded, (frame, decoded.updates)))
+            self._channel.put(new(Recorded, (frame, decoded.updates if not decoded.listings else decoded.rows)))
         if decoded.sequence is not None:  # raises if pushes before it did not arrive: the gap begins before it
             self._protocol.counted(decoded.topic, decoded.sequence)
         self._last_seq, self.proven_ns = self._seq, message.received_ns

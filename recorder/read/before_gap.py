@@ -26,7 +26,7 @@ from recorder.store.schema import (
     runs,
     sessions,
 )
-from recorder.store.state_index import THINGS, ThingKey, latest, symbol_of_order
+from recorder.store.state_index import THINGS, ThingKey, present, symbol_of_order
 from recorder.venues.reading import masked_topic
 from recorder.venues.rest import OrderKey, Traded
 
@@ -154,7 +154,7 @@ def known_orders(connection: Connection, ended: Sequence[EndedGap], held: Curren
 def _not_zero(connection: Connection, account_id: int, table: Table, name: str) -> Iterator[ThingKey]:
     """The things of an account of which this number is not known to be zero, whoever recorded them."""
     t = table.c
-    for thing, row in latest(connection, account_id, table, NOW_NS).items():
+    for thing, row in present(connection, account_id, table, NOW_NS).items():
         this = t.account_id == account_id, t.session_id == row.session_id, t.seq == row.seq, t.item == row.item
         number = connection.scalar(select(t[name]).where(*this))
         if number is None or Decimal(number) != _ZERO:

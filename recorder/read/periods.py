@@ -55,7 +55,7 @@ def pnl(connection: Connection, calendar: Calendar, wanted: Filter, until_ns: in
     before_ns = NEVER_NS if until_ns is None else until_ns
     found: list[Pnl] = []
     for account in labelled_accounts(connection, wanted.account):
-        positions = map(PositionKey._make, states_now(connection, account.account_id, position_updates))
+        positions = map(PositionKey._make, states_now(connection, account.account_id, position_updates, with_gone=True))
         sums = partial(_sums_of, connection, account, until_ns=until_ns)
         found += profit(connection, account, _wanted(calendar, wanted, {}), sums, positions, before_ns)
     return sums_of.in_order(found)

@@ -30,7 +30,7 @@ from recorder.read.tail import states_now
 from recorder.read.timeline import TimelineEvent
 from recorder.read.trips import Trip
 from recorder.store.schema import account_updates, order_updates, position_updates
-from recorder.store.state_index import latest
+from recorder.store.state_index import present
 from recorder.venues import find_venue
 from recorder.venues.base import Venue
 
@@ -239,7 +239,7 @@ class RecordReads(ABC):
                 if until_ns is None:
                     places = states_now(connection, one.account_id, table)
                 else:
-                    places = latest(connection, one.account_id, table, until_ns - 1)
+                    places = present(connection, one.account_id, table, until_ns - 1)
                 open_places = [place for place in places.values() if place.status not in FINAL_STATUSES]
                 found += [record(one.label, *row) for row in rows_at(connection, table, one.account_id, open_places)]
         return sorted((state for state in found if _is_wanted(state, wanted)), key=_RECEIPT)

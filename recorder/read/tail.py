@@ -6,7 +6,7 @@ import msgspec
 from sqlalchemy import Connection, Table, select
 
 from recorder.read.contracts import Symbol, described_in
-from recorder.read.current_states import NOW_NS, states_in
+from recorder.read.current_states import NOW_NS, states_in, stored_lists, stored_states
 from recorder.read.payments import touched_payments
 from recorder.read.projected_rows import stored_trades
 from recorder.read.projected_trips import TouchedTrips, add_contracts, add_reports, add_stale
@@ -15,8 +15,9 @@ from recorder.read.projector import unprojected_frames, unprojected_orders
 from recorder.read.records import Fill
 from recorder.read.scope import LabelledAccount
 from recorder.store.journal import FrameRange
-from recorder.store.projection_tables import current_states, stale
-from recorder.store.state_index import StateRow, ThingKey, latest
+from recorder.store.projection_tables import stale
+from recorder.store.schema import listings
+from recorder.store.state_index import StateRow, ThingKey, latest, present
 
 
 class Tail(NamedTuple):
@@ -54,17 +55,26 @@ def tail_of(connection: Connection, account: LabelledAccount) -> Tail:
     return Tail(mine, orders, stored, fills, trips, described, payments_in)
 
 
-def states_now(connection: Connection, account_id: int, table: Table) -> dict[ThingKey, StateRow]:
-    """The latest state of each balance or position, projected or not."""
-    c = current_states.c
-    query = select(current_states).where(c.account_id == account_id, c.kind == table.name)
-    found = {row.thing: StateRow._make((*row[3:], None)) for row in connection.execute(query)}
-    newer = states_in(
-        connection, table, [one for one in unprojected_frames(connection) if one.account_id == account_id]
-    )
+def states_now(
+    connection: Connection, account_id: int, table: Table, *, with_gone: bool = False
+) -> dict[ThingKey, StateRow]:
+    """The latest state of each balance or position, projected or not.
+
+    Args:
+        connection: to the record.
+        account_id: of the account.
+        table: of the states.
+        with_gone: also those that a newer complete list does not have.
+    """
+    frames = [one for one in unprojected_frames(connection) if one.account_id == account_id]
+    newer = states_in(connection, table, frames)
     is_stale = connection.scalar(select(stale.c.account_id).where(stale.c.account_id == account_id).limit(1))
-    if is_stale is not None or (newer and are_several(connection)):
-        return latest(connection, account_id, table, NOW_NS)
-    for thing, row in newer.items():
-        found[thing] = max(found.get(thing, row), row)
-    return {tuple(msgspec.json.decode(thing)): row for thing, row in found.items()}
+    if is_stale is not None or states_in(connection, listings, frames) or (newer and are_several(connection)):
+        return (latest if with_gone else present)(connection, account_id, table, NOW_NS)
+    found = stored_states(connection, account_id, table)
+    lists = stored_lists(connection, account_id) if newer else None
+    for text, row in newer.items():
+        thing = tuple(msgspec.json.decode(text))
+        if thing not in found or row.key() > found[thing][0].key():
+            found[thing] = row, lists is not None and lists.is_gone(table, thing, row)
+    return {thing: row for thing, (row, is_gone) in found.items() if with_gone or not is_gone}

@@ -94,6 +94,10 @@ class AccountHistory:
         for numbers in (self.order_ids, self.triggered, self.ended):
             numbers[:] = [order_id for order_id in numbers if order_id in self.orders]
 
+    def forget_fills(self) -> None:
+        """Have no fills any longer."""
+        self.fills.clear()
+
     def _note_all(self, events: Moment) -> None:
         for event in events:
             self._note(event)

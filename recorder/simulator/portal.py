@@ -137,6 +137,10 @@ class SimulatedPortal:
         for moment in moments:
             self._feeds[key].exchange.history.note(moment)
 
+    def forget_fills(self, key: str) -> None:
+        """Forget the fills of an account."""
+        self._feeds[key].exchange.history.forget_fills()
+
     def transfers(self, key: str) -> list[SimulatedTransaction]:
         """All deposits and withdrawals of an account so far."""
         return list(self._feeds[key].exchange.engine.transfers)

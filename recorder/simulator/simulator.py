@@ -226,6 +226,14 @@ class Simulator(Startable):
         while some := list(islice(waiting, MOMENTS_A_CALL)):
             self._running.call(partial(self._portal.remember, key or self.key, some))
 
+    def forget_fills(self, *, key: str | None = None) -> None:
+        """Forget an account's fills so far, as an exchange does in time: REST does not list them any more.
+
+        Args:
+            key: API key of the account; by default the first one's.
+        """
+        self._running.call(lambda: self._portal.forget_fills(key or self.key))
+
     def transfers(self, *, key: str | None = None) -> list[SimulatedTransaction]:
         """All deposits and withdrawals of an account, including the trader's own."""
         return self._running.call(lambda: self._portal.transfers(key or self.key))

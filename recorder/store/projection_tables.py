@@ -68,13 +68,14 @@ Index("ix_trades_at_ms", trades.c.account_id, trades.c.at_ms)
 Index("ix_trades_received_ns", trades.c.account_id, trades.c.received_ns)
 Index("ix_trades_order_id", trades.c.account_id, trades.c.order_id, trades.c.trade_id)
 
-#: The row of a typed table (`kind`) that holds the latest state of each balance and position. `thing` is the key of
-#: `model.Thing` as a JSON array.
+#: The row of a typed table (`kind`) that holds the latest state of each balance and position, and the newest of each
+#: complete list. `thing` is the key of `model.Thing`, or kind and topic of the list, as a JSON array. `is_gone` is 1 if
+#: the balance or position was not zero and a newer complete list does not have it.
 current_states = table(
     "current_states",
     *ints("account_id"),
     *texts("kind", "thing", null=False),
-    *ints("counts_ns", "received_ns", "session_id", "seq", "item"),
+    *ints("counts_ns", "received_ns", "session_id", "seq", "item", "is_gone"),
     PrimaryKeyConstraint("account_id", "kind", "thing"),
 )
 

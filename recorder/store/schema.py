@@ -238,6 +238,9 @@ instruments = _typed(
 
 heartbeats = _typed("heartbeats", *ints("gap_ms", null=True))
 
+#: Frames that list all balances or positions (`kind`) of a part of an account: what they leave out is zero.
+listings = _typed("listings", *texts("kind", "topic", null=False))
+
 #: Update class → its table, whose columns are those of `TYPED_KEY` followed by the update's fields.
 TYPED: dict[type[model.Update], Table] = {
     model.AccountUpdate: account_updates,
@@ -247,6 +250,7 @@ TYPED: dict[type[model.Update], Table] = {
     model.Transaction: transactions,
     model.Instrument: instruments,
     model.Heartbeat: heartbeats,
+    model.Listing: listings,
 }
 
 #: Typed table → the view of it that shows each push once, whoever of several recorders received it; of transactions,

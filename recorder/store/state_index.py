@@ -5,13 +5,15 @@ at an earlier instant, and only what was received after it is read. Snapshots sa
 is the same with any of them, and with none. `recorder.store.snapshots` makes them.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache, lru_cache
 from typing import Any, NamedTuple
 
 from sqlalchemy import (
     ColumnElement,
     Connection,
+    Float,
     FromClause,
     Select,
     Subquery,
@@ -19,6 +21,7 @@ from sqlalchemy import (
     and_,
     bindparam,
     case,
+    cast,
     func,
     literal,
     select,
@@ -26,11 +29,14 @@ from sqlalchemy import (
 )
 
 from recorder.clock import NS_PER_MS
+from recorder.model import BALANCES, POSITIONS, AccountUpdate, PositionUpdate
 from recorder.store.columns import Words
 from recorder.store.deduplication import APART_NS, cut_off, in_bursts, seen_first
 from recorder.store.receipts import EVER_NS, ranges
 from recorder.store.schema import (
     account_updates,
+    accounts,
+    listings,
     order_updates,
     position_updates,
     receipts,
@@ -41,13 +47,25 @@ from recorder.store.schema import (
     snapshot_rows,
     snapshots,
 )
+from recorder.venues import find_venue
+from recorder.venues.comparable import CompleteList
 
-#: A typed table → the columns that identify the thing (see `model.Thing.key`) whose states it holds.
+#: A typed table → the columns that identify the thing (see `model.Thing.key`) whose states it holds, or the list of
+#: which it has the newest.
 THINGS: dict[Table, tuple[str, ...]] = {
+    listings: ("kind", "topic"),
     account_updates: ("currency", "wallet"),
     order_updates: ("order_id", "market", "symbol"),
     position_updates: ("symbol", "market", "position_side", "position_id"),
 }
+
+#: A typed table of states that lists may leave out → the number that is then zero, and what such a list is called.
+LISTED: dict[Table, tuple[str, str]] = {
+    account_updates: ("balance", BALANCES),
+    position_updates: ("quantity", POSITIONS),
+}
+#: `StateRow.status` of a balance or position that is zero.
+ZERO = "zero"
 
 #: What identifies a thing: the values of these columns.
 ThingKey = tuple[str | None, ...]
@@ -79,8 +97,17 @@ class StateRow(NamedTuple):
     session_id: int
     seq: int
     item: int
-    #: Of an order; None of anything else.
+    #: Of an order; `ZERO` of a balance or position that is zero. None of anything else.
     status: str | None
+
+    @property
+    def place(self) -> tuple[int, ...]:
+        """What says which of two frames is the later."""
+        return self[:4]
+
+    def key(self) -> tuple[int, ...]:
+        """What says which of two rows is the later."""
+        return self[:5]
 
 
 def latest(connection: Connection, account_id: int, table: Table, until_ns: int) -> dict[ThingKey, StateRow]:
@@ -96,7 +123,9 @@ def latest(connection: Connection, account_id: int, table: Table, until_ns: int)
     while True:
         wanted["at_ns"], recorders_count = connection.execute(_newest(), wanted).one()
         found = dict(_states(connection.execute(_kept(table), wanted)))
-        since = (_since if recorders_count < 2 else _since_once)(connection, table, wanted)
+        # Each list counts, whoever received an equal one before.
+        seen_by_one = recorders_count < 2 or table is listings
+        since = (_since if seen_by_one else _since_once)(connection, table, wanted)
         older = []
         for thing, row in _states(since):
             if table is order_updates and thing not in found and row.counts_ns <= wanted["at_ns"]:
@@ -107,6 +136,44 @@ def latest(connection: Connection, account_id: int, table: Table, until_ns: int)
         # A REST answer that was requested before the snapshot mentions an order that the snapshot does not list. The
         # order may have ended before the snapshot and been left out: use an older snapshot instead.
         wanted["not_after_ns"] = min(older) - 1
+
+
+def present(connection: Connection, account_id: int, table: Table, until_ns: int) -> dict[ThingKey, StateRow]:
+    """As `latest`, without the balances and positions that a newer complete list does not have."""
+    found = latest(connection, account_id, table, until_ns)
+    if table not in LISTED or not found:
+        return found
+    is_gone = Lists(connection, account_id, latest(connection, account_id, listings, until_ns)).is_gone
+    return {thing: row for thing, row in found.items() if not is_gone(table, thing, row)}
+
+
+class Lists:
+    """The newest complete lists of an account.
+
+    Args:
+        connection: to the record.
+        account_id: the account.
+        newest: the row of each, by kind and topic.
+    """
+
+    def __init__(self, connection: Connection, account_id: int, newest: Mapping[ThingKey, StateRow]) -> None:
+        venue = find_venue(connection.scalar(select(accounts.c.venue).where(accounts.c.account_id == account_id)) or "")
+        #: Kind → each list, its topic, and its row.
+        self._lists: dict[str, list[tuple[CompleteList, str, StateRow]]] = defaultdict(list)
+        for (kind, topic), row in newest.items():
+            for one in () if venue is None else venue.lists:
+                if topic is not None and one.kind == kind and one.has(topic):
+                    self._lists[one.kind].append((one, topic, row))
+
+    def is_gone(self, table: Table, thing: ThingKey, row: StateRow) -> bool:
+        """Whether the latest state of a balance or position is not zero, and a newer list does not have it."""
+        newer = [one for one in self._lists[LISTED[table][1]] if row.status != ZERO and row.place < one[2].place]
+        if not newer:
+            return False
+        fields = dict(zip(THINGS[table], thing, strict=True))
+        of = AccountUpdate if table is account_updates else PositionUpdate
+        state = of(**{"event_ms": None, "is_snapshot": 0, "is_partial": 0, **fields})  # type: ignore[arg-type]
+        return any(one.covers(topic, state) for one, topic, _ in newer)
 
 
 def _named(found: dict[ThingKey, StateRow]) -> dict[ThingKey, StateRow]:
@@ -263,8 +330,16 @@ def _columns(table: Table) -> list[ColumnElement[Any]]:
         *(t[name].label(f"{_KEY_LABEL}{name}") for name in THINGS[table]),
         counts_ns(t).label("counts_ns"),
         *(t.received_ns, t.session_id, t.seq, t.item),
-        t.status if table is order_updates else literal(None, Words).label("status"),
+        t.status if table is order_updates else zero_or_none(table).label("status"),
     ]
+
+
+def zero_or_none(table: Table) -> ColumnElement[Any]:
+    """`StateRow.status` of a balance or position."""
+    if table not in LISTED:
+        return literal(None, Words)
+    # Texts of SQLite are not compared as numbers, and whether a number is zero survives even as a float.
+    return case((cast(table.c[LISTED[table][0]], Float) == 0, literal(ZERO, Words)), else_=literal(None, Words))
 
 
 def counts_ns(states: Any) -> ColumnElement[Any]:
@@ -277,7 +352,8 @@ def counts_ns(states: Any) -> ColumnElement[Any]:
         states: the columns of a table of states, joined with `reconciliations`.
     """
     r = reconciliations.c
-    of_state_ms = func.coalesce(states.updated_ms, states.event_ms, 0)
+    times = [states[name] for name in ("updated_ms", "event_ms") if name in states]
+    of_state_ms = func.coalesce(*times, 0)
     is_before = (r.purpose == BACKFILL) & of_state_ms.between(0, r.began_ns // NS_PER_MS)
     return case((is_before, of_state_ms * NS_PER_MS), else_=func.coalesce(r.began_ns, states.received_ns))
 

@@ -20,7 +20,7 @@ from recorder.model import (
     Update,
 )
 from recorder.venues.channel_view import View
-from recorder.venues.comparable import Comparable
+from recorder.venues.comparable import Comparable, CompleteList
 from recorder.venues.rest import (
     STATUSES,
     CredentialField,
@@ -362,6 +362,9 @@ class Venue(Protocol):
 
     #: What of its snapshots can be compared with its pushes; see there. Empty: nothing.
     comparable: tuple[Comparable, ...] = ()
+
+    #: Which of its answers and pushes list all balances or positions of a part of the account.
+    lists: tuple[CompleteList, ...] = ()
 
     #: How its amounts enter the books.
     accounting: Accounting

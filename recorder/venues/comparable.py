@@ -13,14 +13,30 @@ A venue gives `Venue.comparable`, one `Comparable` for each list in the answers 
 - Allow no more tolerance than the venue's own digits need.
 """
 
+import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from decimal import Decimal
+from functools import partial
 from typing import Any, NamedTuple
 
-from recorder.model import ENDED, FINAL_STATUSES, AccountUpdate, OrderUpdate, PositionUpdate, State, Thing, thing_of
+from recorder.model import (
+    BALANCES,
+    ENDED,
+    FINAL_STATUSES,
+    POSITIONS,
+    AccountUpdate,
+    Listing,
+    OrderUpdate,
+    PositionUpdate,
+    State,
+    Thing,
+    thing_of,
+)
 from recorder.venues.rest import Answer
 
 _ZERO = Decimal(0)
+#: A text that ends within the name of a path or of a parameter's value: it may go on and be another one.
+_goes_on = re.compile(r"\w[\w/.-]$").search
 _NOUNS: dict[type[State], str] = {AccountUpdate: "balance", OrderUpdate: "order", PositionUpdate: "position"}
 
 
@@ -46,6 +62,51 @@ class Comparable(NamedTuple):
     #: Numbers are the same within this share of the greater one, or within this distance.
     relative: Decimal = _ZERO
     absolute: Decimal = _ZERO
+
+
+class CompleteList(NamedTuple):
+    """A frame that lists all balances or positions of a part of the account: what it leaves out is zero."""
+
+    #: `BALANCES` or `POSITIONS`.
+    kind: str
+    #: The topic of such a frame, or the path of such a request, or all that comes before the rest of its parameters.
+    begins: str
+    #: What a topic that begins so contains if only a part is asked for, such as `symbol=`.
+    parts: tuple[str, ...] = ()
+    #: Whether the list with this topic covers a thing, of which only what identifies it is known.
+    covers: Callable[[str, Any], bool] = lambda _topic, _state: True
+
+    def has(self, topic: str) -> bool:
+        """Whether the frame with this topic is such a list."""
+        if not topic.startswith(self.begins):
+            return False
+        rest = topic[len(self.begins) :]
+        is_another = bool(rest) and _goes_on(self.begins[-1] + rest[0])
+        return not is_another and not any(part in rest for part in self.parts)
+
+
+def complete_lists(comparable: Sequence[Comparable], *parts: str) -> tuple[CompleteList, ...]:
+    """The lists of balances and positions that are complete, by what it means if they leave something out.
+
+    Args:
+        comparable: the venue's table.
+        parts: what a request for a part of such a list contains.
+    """
+    kinds: dict[type[State], str] = {AccountUpdate: BALANCES, PositionUpdate: POSITIONS}
+    return tuple(
+        CompleteList(kinds[how.kind], how.target, parts, partial(_covers, how))
+        for how in comparable
+        if how.absent and how.kind in kinds
+    )
+
+
+def _covers(how: Comparable, _topic: str, state: State) -> bool:
+    return how.covers(state)
+
+
+def listings_of(lists: Sequence[CompleteList], topic: str) -> tuple[Listing, ...]:
+    """Which complete lists the frame with this topic is."""
+    return tuple(Listing(None, 1, kind, topic) for kind in dict.fromkeys(one.kind for one in lists if one.has(topic)))
 
 
 class Seen(NamedTuple):

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from recorder.model import CONTROL, DECODED, UNDECODED, Decoded
+from recorder.venues.comparable import listings_of
 
 if TYPE_CHECKING:  # whoever only prints foreign text needs no venue
     from recorder.venues.base import Plain, Venue
@@ -102,6 +103,8 @@ def read_answer(venue: "Venue", topic: str, payload: bytes) -> Decoded:
         decoded = venue.decode_answer(unmasked_topic(topic), payload)
     except Exception as error:  # noqa: BLE001  as above
         decoded = undecoded(f"{type(error).__name__}: {error}")
+    if decoded.status == DECODED and decoded.next_page is None:
+        decoded = decoded._replace(listings=listings_of(venue.lists, unmasked_topic(topic)))
     return decoded._replace(topic=topic) if decoded.topic != topic else decoded
 
 

@@ -33,7 +33,7 @@ def recorded_of(pushes: Sequence[bytes], venue_name: str = DEFAULT_VENUE) -> lis
     for seq, payload in enumerate(pushes):
         decoded = read_frame(venue, payload)
         frame = Frame(key, session_id, seq, time.time_ns(), PUSH, decoded.topic, decoded.status, decoded.error, payload)
-        made.append(Recorded(frame, decoded.updates))
+        made.append(Recorded(frame, decoded.rows))
     return made
 
 

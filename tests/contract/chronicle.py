@@ -108,7 +108,7 @@ class _Session:
         """A frame that was received."""
         decoded = read_frame(FMEX, payload)
         frame = self._frame(PUSH, decoded.topic, decoded.status, decoded.error, payload)
-        return frame._replace(updates=decoded.updates)
+        return frame._replace(updates=decoded.rows)
 
     def command(self) -> Recorded:
         """A frame that was sent."""
@@ -118,7 +118,7 @@ class _Session:
         """An answer to a question."""
         payload = sample(name)
         decoded = read_answer(FMEX, target, payload)
-        updates = decoded.updates if source == REST else ()
+        updates = decoded.rows if source == REST else ()
         return self._frame(source, target, decoded.status, decoded.error, payload)._replace(updates=updates)
 
     def beginning(self) -> list[Recorded]:

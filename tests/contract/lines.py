@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from sqlalchemy import Engine
 
 from recorder.live.channel import Recorded
-from recorder.model import PUSH, REST, SNAPSHOT, Frame, OrderUpdate, Transaction, Update
+from recorder.model import BALANCES, POSITIONS, PUSH, REST, SNAPSHOT, Frame, Listing, OrderUpdate, Transaction, Update
 from recorder.store.entries import (
     AccountAdded,
     LogEntry,
@@ -20,6 +20,7 @@ from recorder.store.entries import (
 )
 from recorder.store.journal import Batch
 from recorder.store.opening import open_run
+from recorder.venues.fmex import rest
 from recorder.venues.reading import read_frame
 from tests.made import NOON_NS, fill, quick_engine
 from tests.samples import FMEX
@@ -32,6 +33,11 @@ SYMBOLS = ("S0", "S1", "A")
 #: When a state was true: seconds, a quarter of an hour, midnight and a day lie in between.
 TIMES_MS = (1, 9_000, 12_000, 901_000, 86_399_000, 86_401_000, 86_420_000, 180_000_000)
 STATUSES = ("PENDING", "PARTIAL_FILLED", "FULLY_FILLED", "FULLY_CANCELLED")
+
+
+#: What is a list where this value is told.
+LISTED = 3
+LISTS = {"balance": Listing(None, 1, BALANCES, rest.ACCOUNTS), "position": Listing(None, 1, POSITIONS, rest.POSITIONS)}
 
 
 class Line(NamedTuple):
@@ -188,6 +194,9 @@ def _said(line: Line) -> tuple[Update, ...]:
     if line.what in {"funding", "ledger"}:
         return (_movement(line),)
     updates = read_frame(FMEX, _payload(line)).updates
+    if line.value == LISTED and line.what in LISTS:
+        # A list of this one thing: the others are gone.
+        return (*updates, LISTS[line.what])
     return tuple(_of_another_channel(one, line.value) if isinstance(one, OrderUpdate) else one for one in updates)
 
 

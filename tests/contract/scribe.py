@@ -167,7 +167,7 @@ class Scribe:
 def _push(account_id: int, session_id: int, seq: int, at_ns: int, payload: bytes) -> Recorded:
     decoded = read_frame(FMEX, payload)
     state = decoded.topic, decoded.status, decoded.error
-    return Recorded(Frame(account_id, session_id, seq, at_ns, PUSH, *state, payload), decoded.updates)
+    return Recorded(Frame(account_id, session_id, seq, at_ns, PUSH, *state, payload), decoded.rows)
 
 
 def _answers(account_id: int, round_id: int, at_ns: int, answers: list[tuple[str, bytes]]) -> list[Recorded]:
@@ -175,5 +175,5 @@ def _answers(account_id: int, round_id: int, at_ns: int, answers: list[tuple[str
     for seq, (target, payload) in enumerate(answers):
         decoded = read_answer(FMEX, target, payload)
         state = decoded.topic, decoded.status, decoded.error
-        recorded.append(Recorded(Frame(account_id, round_id, seq, at_ns, REST, *state, payload), decoded.updates))
+        recorded.append(Recorded(Frame(account_id, round_id, seq, at_ns, REST, *state, payload), decoded.rows))
     return recorded

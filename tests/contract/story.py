@@ -139,7 +139,7 @@ class Teller:
     def _frame(self, session_id: int, seq: int, received_ns: int, payload: bytes) -> Recorded:
         decoded = read_frame(FMEX, payload)
         state = decoded.topic, decoded.status, decoded.error
-        return Recorded(Frame(ACCOUNT, session_id, seq, received_ns, PUSH, *state, payload), decoded.updates)
+        return Recorded(Frame(ACCOUNT, session_id, seq, received_ns, PUSH, *state, payload), decoded.rows)
 
 
 def contents(engine: Engine) -> dict[str, list[Any]]:

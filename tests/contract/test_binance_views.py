@@ -29,7 +29,7 @@ def desk(desk: Desk) -> Desk:
 
 def recorded(seq: int, source: str, decoded: Decoded, payload: bytes) -> Recorded:
     state = decoded.topic, decoded.status, decoded.error
-    return Recorded(Frame(ACCOUNT, SESSION, seq, NOON_NS + seq, source, *state, payload), decoded.updates)
+    return Recorded(Frame(ACCOUNT, SESSION, seq, NOON_NS + seq, source, *state, payload), decoded.rows)
 
 
 def pushed(seq: int, payload: bytes) -> Recorded:

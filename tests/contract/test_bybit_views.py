@@ -75,7 +75,7 @@ def pushed(seq: int, payload: bytes) -> Recorded:
     decoded = read(payload)
     assert decoded.error is None
     state = decoded.topic, decoded.status, decoded.error
-    return Recorded(Frame(ACCOUNT, SESSION, seq, NOON_NS + seq, PUSH, *state, payload), decoded.updates)
+    return Recorded(Frame(ACCOUNT, SESSION, seq, NOON_NS + seq, PUSH, *state, payload), decoded.rows)
 
 
 def answered(seq: int, target: str, payload: bytes, source: str = REST) -> Recorded:
@@ -83,7 +83,7 @@ def answered(seq: int, target: str, payload: bytes, source: str = REST) -> Recor
     assert decoded.error is None
     state = decoded.topic, decoded.status, decoded.error
     frame = Frame(ACCOUNT, SESSION, seq, NOON_NS + seq, source, *state, payload)
-    return Recorded(frame, () if source == SNAPSHOT else decoded.updates)
+    return Recorded(frame, () if source == SNAPSHOT else decoded.rows)
 
 
 def rows(desk: Desk, view: str) -> list[dict[str, Any]]:

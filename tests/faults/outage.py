@@ -148,7 +148,7 @@ def _frames(session_id: int, now_ns: int) -> Iterator[Recorded]:
     while True:
         for payload, decoded in made:
             state = decoded.topic, decoded.status, decoded.error
-            yield Recorded(Frame(MAIN, session_id, seq, now_ns + seq, PUSH, *state, payload), decoded.updates)
+            yield Recorded(Frame(MAIN, session_id, seq, now_ns + seq, PUSH, *state, payload), decoded.rows)
             seq += 1
 
 

@@ -120,6 +120,13 @@ ROWS = {"0001": ROWS_0001, "0002": (*_replaced(ROWS_0001, REPLACED_0002), *NEW_0
 ROWS["0003"] = ROWS["0002"]
 ROWS["0004"] = (*_replaced(ROWS["0003"], REPLACED_0004), *NEW_0004)
 ROWS["0005"] = ROWS["0004"]
+ROWS["0006"] = (
+    *_replaced(ROWS["0005"], ("current_states",)),
+    *(f"{row.removesuffix(')')}, 0)" for row in ROWS["0005"] if "INTO current_states" in row),
+    "INSERT INTO listings VALUES (7, 12, 7, 0, 1580802508000000000, NULL, 1, 'positions', '/positions')",
+    "INSERT INTO current_states VALUES (7, 'listings', '[\"positions\",\"/positions\"]', 1580802507500000000, "
+    "1580802508000000000, 12, 7, 0, 0)",
+)
 
 
 def write(engine: Engine, revision: str = max(ROWS)) -> None:

@@ -168,7 +168,7 @@ class Days:
             decoded = read_answer(VENUE, target, answer)
             state = decoded.topic, decoded.status, decoded.error
             frame = Frame(account, key, seq, self._now_ns + (seq + 1) * 20 * MS, REST, *state, answer)
-            self._batch.add(*Recorded(frame, decoded.updates))
+            self._batch.add(*Recorded(frame, decoded.rows))
         ended = entries.ReconciliationEnded(
             account, key, self._key, self._now_ns + 50 * MS, spell.result, spell.restored
         )
@@ -203,7 +203,7 @@ class Days:
         decoded = read_frame(VENUE, payload)
         state = decoded.topic, decoded.status, decoded.error
         frame = Frame(self._account.account_id, self._key, self._seq, received_ns, PUSH, *state, payload)
-        self._batch.add(*Recorded(frame, decoded.updates))
+        self._batch.add(*Recorded(frame, decoded.rows))
         self._last = self._seq, received_ns
         self._seq += 1
         self.frames += 1

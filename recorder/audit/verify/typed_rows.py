@@ -90,7 +90,7 @@ def _add(derived: Derived, frame: Row, decoded: Decoded) -> None:
         derived.misread.append((frame, decoded))
     if frame[SOURCE] not in WITHOUT_ROWS:
         account_id, session_id, seq, received_ns = frame[: RECEIVED_NS + 1]
-        for item, update in enumerate(decoded.updates):
+        for item, update in enumerate(decoded.rows):
             derived.rows[type(update)].append((account_id, session_id, seq, item, received_ns, *update))
 
 

@@ -6,7 +6,7 @@ from recorder.model import Instrument
 from recorder.venues.base import Environment, Stream, Venue
 from recorder.venues.binance import answers, decode, portal, questions, sign, verdicts
 from recorder.venues.binance.accounting import BinanceAccounting
-from recorder.venues.binance.comparable import COMPARABLE
+from recorder.venues.binance.comparable import COMPARABLE, LISTS
 from recorder.venues.binance.stand_in import BinanceStandIn
 from recorder.venues.binance.views import VIEWS
 from recorder.venues.channel_view import View
@@ -34,6 +34,7 @@ class Binance(Venue):
     rest_limits = questions.REST_LIMITS
     accounting = BinanceAccounting()
     comparable = COMPARABLE
+    lists = LISTS
     views: tuple[View, ...] = VIEWS
     stand_in = BinanceStandIn()
 

@@ -10,7 +10,7 @@ from decimal import Decimal
 from recorder.model import ENDED, AccountUpdate, OrderUpdate, PositionUpdate
 from recorder.venues.binance.answers import BALANCES, OPEN_ALGOS, OPEN_ORDERS, POSITIONS, path_of
 from recorder.venues.binance.words import ALGO, COIN_M, USD_M
-from recorder.venues.comparable import Comparable
+from recorder.venues.comparable import Comparable, complete_lists
 
 #: Averages may be rounded to different numbers of digits.
 _AVERAGE = Decimal("1E-6")
@@ -50,3 +50,5 @@ def _of(product: str) -> tuple[Comparable, ...]:
 
 
 COMPARABLE: tuple[Comparable, ...] = (*_of(USD_M), *_of(COIN_M))
+
+LISTS = complete_lists(COMPARABLE, "symbol=")

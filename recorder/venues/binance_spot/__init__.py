@@ -6,7 +6,7 @@ from recorder.model import Instrument
 from recorder.venues.base import Environment, Stream, Venue
 from recorder.venues.binance_spot import answers, decode, portal, questions, sign
 from recorder.venues.binance_spot.accounting import BinanceSpotAccounting
-from recorder.venues.binance_spot.comparable import COMPARABLE
+from recorder.venues.binance_spot.comparable import COMPARABLE, LISTS
 from recorder.venues.binance_spot.stand_in import BinanceSpotStandIn
 from recorder.venues.binance_spot.views import VIEWS
 from recorder.venues.channel_view import View
@@ -32,6 +32,7 @@ class BinanceSpot(Venue):
     rest_limits = questions.REST_LIMITS
     accounting = BinanceSpotAccounting()
     comparable = COMPARABLE
+    lists = LISTS
     views: tuple[View, ...] = VIEWS
     stand_in = BinanceSpotStandIn()
 

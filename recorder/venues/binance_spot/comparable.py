@@ -6,7 +6,7 @@ open orders completely.
 
 from recorder.model import ENDED, AccountUpdate, OrderUpdate
 from recorder.venues.binance_spot.answers import ACCOUNT, OPEN_ORDERS
-from recorder.venues.comparable import Comparable
+from recorder.venues.comparable import Comparable, complete_lists
 
 COMPARABLE: tuple[Comparable, ...] = (
     Comparable(
@@ -25,3 +25,5 @@ COMPARABLE: tuple[Comparable, ...] = (
         absent={"status": ENDED},
     ),
 )
+
+LISTS = complete_lists(COMPARABLE, "symbol=")

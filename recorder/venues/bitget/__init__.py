@@ -6,7 +6,7 @@ from recorder.model import Instrument
 from recorder.venues.base import Environment, Stream, Venue
 from recorder.venues.bitget import answers, decode, portal, questions, sign
 from recorder.venues.bitget.accounting import BitgetAccounting
-from recorder.venues.bitget.comparable import COMPARABLE
+from recorder.venues.bitget.comparable import COMPARABLE, LISTS
 from recorder.venues.bitget.stand_in import BitgetStandIn
 from recorder.venues.bitget.views import VIEWS
 from recorder.venues.channel_view import View
@@ -31,6 +31,7 @@ class Bitget(Venue):
     rest_limits = questions.REST_LIMITS
     accounting = BitgetAccounting()
     comparable = COMPARABLE
+    lists = LISTS
     views: tuple[View, ...] = VIEWS
     stand_in = BitgetStandIn()
 

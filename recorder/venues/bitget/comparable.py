@@ -8,7 +8,7 @@ out what is zero, and open orders are listed completely, by product line.
 from recorder.model import ENDED, AccountUpdate, OrderUpdate, PositionUpdate
 from recorder.venues.bitget.answers import ASSETS, OPEN_ORDERS, POSITIONS
 from recorder.venues.bitget.words import CATEGORIES, FUTURES, UNIFIED
-from recorder.venues.comparable import Comparable
+from recorder.venues.comparable import Comparable, complete_lists
 
 
 def _positions(line: str) -> Comparable:
@@ -47,3 +47,5 @@ COMPARABLE: tuple[Comparable, ...] = (
     *map(_positions, FUTURES),
     *map(_orders, CATEGORIES),
 )
+
+LISTS = complete_lists(COMPARABLE, "coin=", "symbol=")

@@ -6,7 +6,7 @@ from recorder.model import Instrument
 from recorder.venues.base import Environment, Stream, Venue
 from recorder.venues.bybit import answers, decode, portal, questions, sign
 from recorder.venues.bybit.accounting import BybitAccounting
-from recorder.venues.bybit.comparable import COMPARABLE
+from recorder.venues.bybit.comparable import COMPARABLE, LISTS
 from recorder.venues.bybit.stand_in import BybitStandIn
 from recorder.venues.bybit.views import VIEWS
 from recorder.venues.rest import Login, Token
@@ -28,6 +28,7 @@ class Bybit(Venue):
     accounting = BybitAccounting()
     views = VIEWS
     comparable = COMPARABLE
+    lists = LISTS
     stand_in = BybitStandIn()
 
     native_symbol = staticmethod(str.upper)

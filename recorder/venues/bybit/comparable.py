@@ -7,8 +7,8 @@ which there is nothing, and a position list no flat ones; what is absent is zero
 
 from recorder.model import ENDED, AccountUpdate, OrderUpdate, PositionUpdate
 from recorder.venues.bybit.answers import BALANCES, OPEN_ORDERS, POSITIONS
-from recorder.venues.bybit.words import INVERSE, LINEAR, OPTION, SPOT, settle_coin
-from recorder.venues.comparable import Comparable
+from recorder.venues.bybit.words import INVERSE, LINEAR, OPTION, SPOT, UNIFIED, settle_coin
+from recorder.venues.comparable import Comparable, complete_lists
 
 #: Category and settle coin of each list of positions, as `questions` asks for them.
 _LISTS = ((LINEAR, "USDT"), (LINEAR, "USDC"), (INVERSE, None), (OPTION, None))
@@ -48,7 +48,16 @@ def _orders(category: str, coin: str | None) -> Comparable:
 
 
 COMPARABLE: tuple[Comparable, ...] = (
-    Comparable(AccountUpdate, BALANCES, lambda _balance: "wallet", ("balance", "locked"), absent={"balance": "0"}),
+    Comparable(
+        AccountUpdate,
+        BALANCES,
+        lambda _balance: "wallet",
+        ("balance", "locked"),
+        absent={"balance": "0"},
+        covers=lambda balance: balance.wallet == UNIFIED,
+    ),
     *(_positions(*one) for one in _LISTS),
     *(_orders(*one) for one in (*_LISTS, (SPOT, None))),
 )
+
+LISTS = complete_lists(COMPARABLE, "symbol=", "cursor=")

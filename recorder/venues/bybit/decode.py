@@ -104,7 +104,7 @@ def decode(payload: bytes) -> Decoded:
         push = _read_push(payload)
         if _has_no_duplicates(payload, push):
             topic = _TOPICS[type(push)]
-            return new(Decoded, (topic.name, DECODED, None, _updates(topic, push), None, None, (), None))
+            return new(Decoded, (topic.name, DECODED, None, _updates(topic, push), None, None, (), None, ()))
     except (msgspec.ValidationError, Undecodable):
         pass
     return _decode_with_care(payload)

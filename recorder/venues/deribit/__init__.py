@@ -6,7 +6,7 @@ from recorder.venues.base import Environment, Stream, Venue
 from recorder.venues.channel_view import View
 from recorder.venues.deribit import answers, decode, meaning, portal, questions, sign
 from recorder.venues.deribit.accounting import DeribitAccounting
-from recorder.venues.deribit.comparable import COMPARABLE
+from recorder.venues.deribit.comparable import COMPARABLE, LISTS
 from recorder.venues.deribit.stand_in import DeribitStandIn
 from recorder.venues.deribit.symbols import native
 from recorder.venues.deribit.views import VIEWS
@@ -26,6 +26,7 @@ class Deribit(Venue):
     rest_limits = questions.REST_LIMITS
     accounting = DeribitAccounting()
     comparable = COMPARABLE
+    lists = LISTS
     views: tuple[View, ...] = VIEWS
     stand_in = DeribitStandIn()
 

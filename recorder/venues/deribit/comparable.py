@@ -5,7 +5,7 @@ open orders are listed, and all open positions, together with those that were cl
 """
 
 from recorder.model import ENDED, AccountUpdate, OrderUpdate, PositionUpdate
-from recorder.venues.comparable import Comparable
+from recorder.venues.comparable import Comparable, complete_lists
 from recorder.venues.deribit.answers import BALANCES, OPEN_ORDERS, POSITIONS
 from recorder.venues.deribit.portal import CHANGES, PORTFOLIO
 
@@ -27,3 +27,5 @@ COMPARABLE: tuple[Comparable, ...] = (
         absent={"status": ENDED},
     ),
 )
+
+LISTS = complete_lists(COMPARABLE)

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from recorder.venues.base import Environment, Stream, Venue
 from recorder.venues.fmex import decode, portal, reconcile, rest, sign
 from recorder.venues.fmex.accounting import FMexAccounting
-from recorder.venues.fmex.comparable import COMPARABLE
+from recorder.venues.fmex.comparable import COMPARABLE, LISTS
 from recorder.venues.fmex.stand_in import FMexStandIn
 from recorder.venues.fmex.views import VIEWS
 from recorder.venues.rest import Known, Login, Purpose, Questions, RestLimit, Token, no_questions
@@ -23,6 +23,7 @@ class FMex(Venue):
     pushes_fills = False
     rest_limits: tuple[RestLimit, ...] = (RestLimit(rest.REQUESTS_MAX, rest.REQUESTS_WINDOW_S),)
     comparable = COMPARABLE
+    lists = LISTS
     accounting = FMexAccounting()
     views = VIEWS
     stand_in = FMexStandIn()

@@ -8,7 +8,7 @@ from decimal import Decimal
 from functools import partial
 
 from recorder.model import ENDED, AccountUpdate, OrderUpdate, PositionUpdate
-from recorder.venues.comparable import Comparable
+from recorder.venues.comparable import Comparable, complete_lists
 from recorder.venues.fmex import rest
 
 #: Pushes carry doubles, some cut to 18 decimals, and REST may carry more digits of the same number. A double of 15
@@ -39,3 +39,5 @@ COMPARABLE: tuple[Comparable, ...] = (
         absent={"status": ENDED},
     ),
 )
+
+LISTS = complete_lists(COMPARABLE)

@@ -117,13 +117,13 @@ def decode(payload: bytes) -> Decoded:
             colons = payload.count(b":")
             if push.order is not None and colons == _ORDER_COLONS:
                 update = order_record(push.ts, push.order, all_digits(order_numbers(push.order)), None)
-                return new(Decoded, (push.type, DECODED, None, (update,), None, None, (), None))
+                return new(Decoded, (push.type, DECODED, None, (update,), None, None, (), None, ()))
             if push.account is not None and colons == _ACCOUNT_COLONS:
                 update = account_record(push.ts, push.account, all_digits(account_numbers(push.account)), None)
-                return new(Decoded, (push.type, DECODED, None, (update,), None, None, (), None))
+                return new(Decoded, (push.type, DECODED, None, (update,), None, None, (), None, ()))
             if push.position is not None and colons == _POSITION_COLONS:
                 update = position_record(push.ts, push.position, all_digits(position_numbers(push.position)), None)
-                return new(Decoded, (push.type, DECODED, None, (update,), None, None, (), None))
+                return new(Decoded, (push.type, DECODED, None, (update,), None, None, (), None, ()))
     except (msgspec.ValidationError, Undecodable):
         pass
     return _decode_with_care(payload)

@@ -6,7 +6,7 @@ from recorder.model import Instrument
 from recorder.venues.base import Environment, Stream, Venue
 from recorder.venues.hyperliquid import decode, portal, questions, rest
 from recorder.venues.hyperliquid.accounting import HyperliquidAccounting
-from recorder.venues.hyperliquid.comparable import COMPARABLE
+from recorder.venues.hyperliquid.comparable import COMPARABLE, LISTS
 from recorder.venues.hyperliquid.stand_in import HyperliquidStandIn
 from recorder.venues.hyperliquid.views import VIEWS
 from recorder.venues.rest import CredentialField, Login, Token
@@ -30,6 +30,7 @@ class Hyperliquid(Venue):
     accounting = HyperliquidAccounting()
     views = VIEWS
     comparable = COMPARABLE
+    lists = LISTS
     stand_in = HyperliquidStandIn()
 
     check = staticmethod(questions.check)

@@ -4,12 +4,13 @@ Not compared: what moves with the market (margins, liquidation price, unrealized
 exchange's balance, which is the account's value without them). States are whole, so what is absent is zero.
 """
 
+import re
 from decimal import Decimal
 
-from recorder.model import ENDED, AccountUpdate, OrderUpdate, PositionUpdate
-from recorder.venues.comparable import Comparable
+from recorder.model import BALANCES, ENDED, POSITIONS, AccountUpdate, OrderUpdate, PositionUpdate
+from recorder.venues.comparable import Comparable, CompleteList
 from recorder.venues.hyperliquid.rest import INFO
-from recorder.venues.hyperliquid.words import SPOT, dex_of
+from recorder.venues.hyperliquid.words import MAIN_DEX, SPOT, dex_of
 
 #: Amounts are printed from doubles.
 _RELATIVE = Decimal("1E-9")
@@ -17,6 +18,19 @@ _RELATIVE = Decimal("1E-9")
 
 def _is_of_main(state: OrderUpdate | PositionUpdate) -> bool:
     return dex_of(state.symbol) == ""
+
+
+#: The perpetual exchange that a request or a topic is about; the main one is not named.
+_dex_in = re.compile(r'"dex":"([^"]+)"|^clearinghouseState:(.+)$').search
+
+
+def _is_of_dex(topic: str, position: PositionUpdate) -> bool:
+    found = _dex_in(topic)
+    return dex_of(position.symbol) == ((found[1] or found[2]) if found else MAIN_DEX)
+
+
+def _is_spot(_topic: str, balance: AccountUpdate) -> bool:
+    return balance.wallet == SPOT
 
 
 COMPARABLE: tuple[Comparable, ...] = (
@@ -48,4 +62,13 @@ COMPARABLE: tuple[Comparable, ...] = (
         covers=_is_of_main,
         relative=_RELATIVE,
     ),
+)
+
+#: States are whole: what one leaves out is zero.
+LISTS: tuple[CompleteList, ...] = (
+    CompleteList(POSITIONS, "allDexsClearinghouseState"),
+    CompleteList(POSITIONS, "clearinghouseState", covers=_is_of_dex),
+    CompleteList(POSITIONS, f'{INFO}{{"type":"clearinghouseState"', covers=_is_of_dex),
+    CompleteList(BALANCES, "spotState", covers=_is_spot),
+    CompleteList(BALANCES, f'{INFO}{{"type":"spotClearinghouseState"', covers=_is_spot),
 )

@@ -30,6 +30,7 @@ from recorder.model import (
     RefusedCommand,
     Update,
 )
+from recorder.venues.comparable import listings_of
 from recorder.venues.fields import (
     Fields,
     as_object,
@@ -45,6 +46,7 @@ from recorder.venues.fields import (
 )
 from recorder.venues.hyperliquid import ledger
 from recorder.venues.hyperliquid import objects as records
+from recorder.venues.hyperliquid.comparable import LISTS
 from recorder.venues.hyperliquid.objects import Around
 from recorder.venues.hyperliquid.rest import decode_info
 from recorder.venues.hyperliquid.topics import topic, topic_of
@@ -88,7 +90,7 @@ def decode(payload: bytes) -> Decoded:
     if read is None:
         raise Undecodable(f"channel: {channel[:60]!r} is not one we know")
     name, updates = read(data, unknown(frame, _FRAME))
-    return Decoded(name, DECODED, updates=tuple(updates))
+    return Decoded(name, DECODED, updates=tuple(updates), listings=listings_of(LISTS, name))
 
 
 Read = tuple[str, Sequence[Update]]

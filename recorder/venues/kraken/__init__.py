@@ -6,7 +6,7 @@ from recorder.venues.base import Environment, Stream, Venue
 from recorder.venues.channel_view import View
 from recorder.venues.kraken import answers, decode, names, portal, questions
 from recorder.venues.kraken.accounting import KrakenAccounting
-from recorder.venues.kraken.comparable import COMPARABLE
+from recorder.venues.kraken.comparable import COMPARABLE, LISTS
 from recorder.venues.kraken.stand_in import KrakenStandIn
 from recorder.venues.kraken.views import VIEWS
 from recorder.venues.rest import Login, Token
@@ -27,6 +27,7 @@ class Kraken(Venue):
     rest_limits = questions.REST_LIMITS
     accounting = KrakenAccounting()
     comparable = COMPARABLE
+    lists = LISTS
     views: tuple[View, ...] = VIEWS
     stand_in = KrakenStandIn()
 

@@ -6,7 +6,7 @@ does not always tell that they do.
 """
 
 from recorder.model import ENDED, PENDING, AccountUpdate, OrderUpdate
-from recorder.venues.comparable import Comparable
+from recorder.venues.comparable import Comparable, complete_lists
 from recorder.venues.kraken.answers import BALANCES, OPEN_ORDERS
 from recorder.venues.kraken.decode import BALANCES as BALANCES_TOPIC
 from recorder.venues.kraken.decode import EXECUTIONS
@@ -40,3 +40,5 @@ COMPARABLE: tuple[Comparable, ...] = (
         covers=_is_triggered,
     ),
 )
+
+LISTS = complete_lists(COMPARABLE)

@@ -6,7 +6,7 @@ from recorder.venues.base import Environment, Stream, Venue
 from recorder.venues.channel_view import View
 from recorder.venues.okx import answers, decode, portal, questions, sign
 from recorder.venues.okx.accounting import OKXAccounting
-from recorder.venues.okx.comparable import COMPARABLE
+from recorder.venues.okx.comparable import COMPARABLE, LISTS
 from recorder.venues.okx.stand_in import OKXStandIn
 from recorder.venues.okx.views import VIEWS
 from recorder.venues.rest import CredentialField, Login, Token
@@ -35,6 +35,7 @@ class OKX(Venue):
     rest_limits = questions.REST_LIMITS
     accounting = OKXAccounting()
     comparable = COMPARABLE
+    lists = LISTS
     views: tuple[View, ...] = VIEWS
     stand_in = OKXStandIn()
 

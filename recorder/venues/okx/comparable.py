@@ -5,9 +5,9 @@ estimate, and what never changes. Lists leave out what is zero, and open orders 
 """
 
 from recorder.model import ENDED, PENDING, AccountUpdate, OrderUpdate, PositionUpdate
-from recorder.venues.comparable import Comparable
+from recorder.venues.comparable import Comparable, complete_lists
 from recorder.venues.okx.answers import BALANCE, OPEN_ALGOS, OPEN_ORDERS, POSITIONS
-from recorder.venues.okx.words import ALGO_STATUSES
+from recorder.venues.okx.words import ALGO_STATUSES, TRADING
 
 
 def _is_plain(order: OrderUpdate) -> bool:
@@ -16,7 +16,14 @@ def _is_plain(order: OrderUpdate) -> bool:
 
 
 COMPARABLE: tuple[Comparable, ...] = (
-    Comparable(AccountUpdate, BALANCE, lambda _balance: "account", ("balance", "locked"), absent={"balance": "0"}),
+    Comparable(
+        AccountUpdate,
+        BALANCE,
+        lambda _balance: "account",
+        ("balance", "locked"),
+        absent={"balance": "0"},
+        covers=lambda balance: balance.wallet == TRADING,
+    ),
     Comparable(
         PositionUpdate,
         POSITIONS,
@@ -43,3 +50,5 @@ COMPARABLE: tuple[Comparable, ...] = (
         covers=lambda order: not _is_plain(order),
     ),
 )
+
+LISTS = complete_lists(COMPARABLE, "ccy=", "instId=")

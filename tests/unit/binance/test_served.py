@@ -29,7 +29,7 @@ def test_every_order_that_has_ended_is_listed_in_pages(tmp_path: Path, symbols: 
         assert (decoded.topic, decoded.status) == (topic, DECODED)
         assert not any(getattr(update, "extra", None) for update in decoded.updates)
         state = decoded.topic, decoded.status, decoded.error
-        told.append(Recorded(Frame(ACCOUNT, SESSION, seq, NOON_NS + seq, PUSH, *state, payload), decoded.updates))
+        told.append(Recorded(Frame(ACCOUNT, SESSION, seq, NOON_NS + seq, PUSH, *state, payload), decoded.rows))
     desk.write(*told)
     with recorder.open(desk.url) as record:
         ended = {one.order_id for one in record.orders(MAIN) if one.status in FINAL_STATUSES}

@@ -38,14 +38,14 @@ def books(desk: Desk, pushed: Sequence[tuple[int, bytes]], answered: Sequence[tu
         decoded = read(payload)
         assert decoded.error is None
         frame = Frame(account_id, account_id, seq, at_ns, PUSH, decoded.topic, DECODED, None, payload)
-        frames.append(Recorded(frame, decoded.updates))
+        frames.append(Recorded(frame, decoded.rows))
     for seq, (target, payload) in enumerate(answered):
         decoded = asked(target, payload)
         assert decoded.error is None
         # Between the first pushes, as a reconciliation does.
         at_ns = pushed[1][0] + 1 + seq
         frame = Frame(account_id, account_id + 10**6, seq, at_ns, REST, target, DECODED, None, payload)
-        frames.append(Recorded(frame, decoded.updates))
+        frames.append(Recorded(frame, decoded.rows))
     desk.write(
         *frames,
         entries=[

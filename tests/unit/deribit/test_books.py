@@ -74,7 +74,7 @@ def test_both_transactions_of_a_settlement_count_each_once(tmp_path: Path) -> No
     for seq in range(2):
         state = decoded.topic, decoded.status, decoded.error
         frame = Frame(ACCOUNT, SESSION + 1, seq, NOON_NS + seq, REST, *state, payload)
-        desk.write(Recorded(frame, decoded.updates))
+        desk.write(Recorded(frame, decoded.rows))
     query = text("SELECT type, amount FROM transaction_history WHERE symbol = 'BTC-PERPETUAL' ORDER BY type")
     with desk.engine.connect() as connection:
         rows = [(kind, D(str(amount)).quantize(D("1E-8"))) for kind, amount in connection.execute(query)]
