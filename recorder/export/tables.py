@@ -229,6 +229,7 @@ TABLES: dict[str, ExportTable] = {
         _journal("order_updates", schema.order_updates, "order in a push, as each recorder saw it"),
         _journal("position_updates", schema.position_updates, "position in a push, as each recorder saw it"),
         _journal("heartbeats", schema.heartbeats, "measurement of the venue's clock"),
+        _journal("listings", schema.listings, "complete list of balances or positions"),
         _journal("venue_fills", schema.fills, "execution, each time that the venue reported it"),
         _journal("transactions", schema.transactions, "money movement, each time that the venue reported it"),
         _journal("instruments", schema.instruments, "symbol, each time that the venue described it"),

@@ -255,7 +255,7 @@ class _Recorder:
             frame = Frame(
                 ACCOUNT.account_id, round_id, seq, self.now_ns, REST, target, answer.status, answer.error, body
             )
-            self._channel.put(Recorded(frame, answer.updates))
+            self._channel.put(Recorded(frame, answer.rows))
             executions += len(answer.updates) if target.endswith("/matches") else 0
             try:
                 ask = asked.send(Answer(seq, target, answer.updates, answer.next_page))
