@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recorder.model import DECODED, FINAL_STATUSES, UNDECODED, Decoded, FillUpdate, OrderUpdate
+from recorder.model import DECODED, FINAL_STATUSES, POSITIONS, UNDECODED, Decoded, FillUpdate, OrderUpdate
 from recorder.simulator.exchange import Exchange
 from recorder.simulator.options import START_MS
 from recorder.venues.fmex import sign
@@ -179,7 +179,9 @@ def test_an_execution_with_a_field_missing_is_decoded_with_the_others() -> None:
 @pytest.mark.parametrize("target", ["/v3/broker/auth/contracts/positions", "/v3/contracts/orders/open"])
 def test_an_answer_that_lists_nothing_is_decoded(target: str) -> None:
     decoded = read_answer(FMEX, target, b'{"status":0,"data":{"results":[]}}')
-    assert decoded == Decoded(target, DECODED, None, (), None)
+    assert decoded._replace(listings=()) == Decoded(target, DECODED, None, (), None)
+    # Of positions, nothing is left: that is what it says.
+    assert [one.kind for one in decoded.listings] == ([POSITIONS] if "positions" in target else [])
 
 
 def test_an_old_order_that_ended_in_the_gap_is_asked_for_by_itself() -> None:
