@@ -116,6 +116,8 @@ def _calendar(by: str) -> Callable[[Any], Any]:
     "Where fills come without their PnL, the positions' figure counts, which is after fees: these are not subtracted "
     "again. What was realized during a gap is then known only as a sum and has a column of its own, for the venue does "
     "not say when in the gap it was realized.\n\n"
+    "What an option or a future earns at its expiry is not in it where the venue reports no fill of that, only a "
+    "movement of money: see recorder transactions (type settlement) and recorder books.\n\n"
     "\b\nExample:  recorder pnl --by year --zone Europe/Berlin --format csv > 2019.csv"
 )
 @options.record_address
