@@ -50,6 +50,7 @@ def test_they_are_verified_replayed_and_shown(record: Engine, url: str) -> None:
     assert {table.name: count(record, table.name) for table in TYPED.values() if count(record, table.name)} == {
         "position_updates": STATES * POSITIONS,
         "account_updates": STATES,
+        "listings": STATES,
     }
     assert findings(url) == []
     with recorder.open(url) as reading:

@@ -231,7 +231,7 @@ def _judge_typed(table: Table, verdict: Verdict, venue: Venue) -> None:
         topic = unmasked_topic(frame.topic or "") or None
         if (decoded.topic, decoded.status, decoded.error) != (topic, frame.status, frame.error) and not is_answer:
             verdict.findings.append(f"frame ({frame.session_id}, {frame.seq}) is not marked as what it is")
-        for item, update in enumerate(decoded.updates):
+        for item, update in enumerate(decoded.rows):
             expected[TYPED[type(update)].name].append(typed_row(frame, item, update))
     for name, rows in expected.items():
         if table.typed[name] != rows:

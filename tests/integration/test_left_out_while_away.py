@@ -15,7 +15,7 @@ from tests.integration.process import Folder
 from tests.integration.test_closed_while_away import PUSHES, WITH_POSITIONS, record
 
 #: Exchanges where the simulated account always has a balance that neither orders nor positions need.
-WITH_SPARE = ("binance_spot", "bitget", "bybit", "hyperliquid", "kraken")
+WITH_SPARE = ("binance_spot", "bitget", "hyperliquid", "kraken")
 
 Key = tuple[str | None, ...]
 
