@@ -25,8 +25,8 @@ def test_tokens_are_renewed_and_kept_nowhere(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
-    # A login that ends after three seconds, and questions of the server in its last fifth.
-    monkeypatch.setattr(login, "CONNECTION_S", 3)
+    # A login that ends after six seconds, and questions of the server in its last fifth.
+    monkeypatch.setattr(login, "CONNECTION_S", 6)
     monkeypatch.setattr(conversation, "INTERVAL_MIN_S", 0)
     monkeypatch.setattr(portal, "HEARTBEAT_S", 0.1)
     database = tmp_path / "recorder.db"
