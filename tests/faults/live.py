@@ -22,6 +22,9 @@ from tests.faults.table import read_table, unproved
 
 PATIENCE_S = 20.0
 
+#: For an exchange whose REST is never behind its pushes.
+AT_ONCE = Limits(reconcile_settle_s=0.01)
+
 
 def account_at(exchange: Simulator) -> Account:
     """The first account of an exchange, as a recorder knows it."""

@@ -10,7 +10,7 @@ from recorder.live.recording import Recording
 from recorder.simulator import Simulator, SimulatorOptions
 from recorder.venues import VENUES, venue_named
 from tests.faults.complete import wait_reconciled
-from tests.faults.live import account_at
+from tests.faults.live import AT_ONCE, account_at
 from tests.waiting import wait_until
 
 #: Pushes of the account while it is recorded.
@@ -28,7 +28,7 @@ WITH_POSITIONS = [name for name in VENUES if has_positions(name)]
 
 def record(database: Path, exchange: Simulator) -> None:
     """Record until every gap is reconciled, and the account no longer trades."""
-    with Recording(f"sqlite:///{database}", [account_at(exchange)]) as recording:
+    with Recording(f"sqlite:///{database}", [account_at(exchange)], AT_ONCE) as recording:
         wait_until(lambda: set(recording.state().sessions.values()) == {"covered"})
         exchange.wait_finished()
         wait_reconciled(database)

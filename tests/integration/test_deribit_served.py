@@ -21,7 +21,7 @@ from recorder.venues.deribit.questions import get
 from recorder.venues.rest import Credentials
 from tests.client import fetch
 from tests.faults.complete import wait_reconciled
-from tests.faults.live import account_at
+from tests.faults.live import AT_ONCE, account_at
 from tests.waiting import wait_until
 
 CURRENCIES = ("BTC", "ETH", "USDC")
@@ -42,12 +42,12 @@ def test_a_served_record_is_recorded_again(tmp_path: Path) -> None:
     database, copy = tmp_path / "recorder.db", tmp_path / "copy.db"
     options = SimulatorOptions(venue="deribit", pushes=400, rate_per_s=400, live_clock=True, funding_interval_s=1)
     with Simulator(options) as exchange:
-        with Recording(f"sqlite:///{database}", [account_at(exchange)]) as recording:
+        with Recording(f"sqlite:///{database}", [account_at(exchange)], AT_ONCE) as recording:
             wait_until(lambda: set(recording.state().sessions.values()) == {"covered"})
             exchange.wait_finished()
             wait_reconciled(database)
         # The transaction log is asked for when a run begins.
-        with Recording(f"sqlite:///{database}", [account_at(exchange)]):
+        with Recording(f"sqlite:///{database}", [account_at(exchange)], AT_ONCE):
             wait_reconciled(database)
             wait_until(lambda: len(recorded(database)["transactions"]) > 30)
     before = recorded(database)
@@ -57,7 +57,7 @@ def test_a_served_record_is_recorded_again(tmp_path: Path) -> None:
         account = Account(
             name="main", venue=venue_named("deribit"), url=served.url, credentials=credentials, symbols=()
         )
-        with Recording(f"sqlite:///{copy}", [account]) as recording:
+        with Recording(f"sqlite:///{copy}", [account], AT_ONCE) as recording:
             served.wait_finished(timeout_s=60)
             wait_until(lambda: pushed(copy) >= pushed(database))
             now_ms = Clock().wall_ms()

@@ -12,12 +12,11 @@ import pytest
 
 import recorder
 from recorder.live.recording import Recording
-from recorder.live.settings import Limits
 from recorder.model import MAKER
 from recorder.simulator import Simulator, SimulatorOptions
 from recorder.venues import VENUES, venue_named
 from tests.faults.complete import RECONCILED_S, rows_of, wait_reconciled
-from tests.faults.live import account_at
+from tests.faults.live import AT_ONCE, account_at
 from tests.integration.process import Folder
 from tests.waiting import wait_until
 
@@ -32,7 +31,7 @@ ASKED = "SELECT count(*) FROM reconciliations WHERE purpose = 'regular' AND resu
 def record(database: Path, exchange: Simulator, *, is_first: bool) -> None:
     """Record until the account no longer trades; its ledger is asked for at the beginning of the second time."""
     before = 0 if is_first else rows_of(database, ASKED)[0][0]
-    with Recording(f"sqlite:///{database}", [account_at(exchange)], Limits(reconcile_settle_s=0.01)) as recording:
+    with Recording(f"sqlite:///{database}", [account_at(exchange)], AT_ONCE) as recording:
         wait_until(lambda: set(recording.state().sessions.values()) == {"covered"})
         if is_first:
             exchange.withdraw(Decimal("1.25"), fee=Decimal("0.25"), currency=money(exchange))

@@ -9,13 +9,13 @@ import recorder
 from recorder.live.recording import Recording
 from recorder.simulator import Simulator, SimulatorOptions
 from tests.faults.complete import rows_of, wait_reconciled
-from tests.faults.live import account_at
+from tests.faults.live import AT_ONCE, account_at
 from tests.waiting import wait_until
 
 
 def record(database: Path, exchange: Simulator) -> dict[str, tuple[Decimal | None, Decimal | None]]:
     """Record until every gap is reconciled; returns what is owned and locked of each currency."""
-    with Recording(f"sqlite:///{database}", [account_at(exchange)]) as recording:
+    with Recording(f"sqlite:///{database}", [account_at(exchange)], AT_ONCE) as recording:
         wait_until(lambda: set(recording.state().sessions.values()) == {"covered"})
         exchange.wait_finished()
         wait_reconciled(database)
