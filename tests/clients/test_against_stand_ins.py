@@ -142,7 +142,7 @@ def test_pybit_asks_what_is_stored(tmp_path: Path) -> None:
         client = pybit.HTTP(testnet=False, api_key=simulator.key, api_secret=simulator.secret, recv_window=10_000)
         client.endpoint = simulator.url
         fills: dict[str, str] = {}
-        for category in ("linear", "inverse", "spot"):
+        for category in ("linear", "inverse", "spot", "option"):
             cursor = ""
             while True:
                 page = client.get_executions(category=category, limit=100, cursor=cursor)["result"]
