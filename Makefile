@@ -23,9 +23,10 @@ test: $(READY)  ## Every promise at a small size, in PROCESSES processes (0: in 
 test-all: $(READY) examples clients engines  ## Everything: all faults, all edits, more examples of each property, other packages, Spark
 	TEST_ALL=1 $(BIN)/python -m pytest -n $(PROCESSES) --dist worksteal -m 'not soak and not engines and not examples and not clients'
 
-# The rest of the contract on PostgreSQL, pages in a browser, the wheel; not the sweeps of faults and edits of 100,000 frames.
+# The rest of the contract on PostgreSQL, pages in a browser, the wheel; not the sweeps of faults, edits of 100,000 frames and
+# backfills of 100,000 orders.
 test-long: $(READY)  ## What make test leaves to make test-all, but for its longest parts
-	$(BIN)/python -m pytest -n $(PROCESSES) --dist worksteal --ignore tests/faults -k 'not 100000' \
+	$(BIN)/python -m pytest -n $(PROCESSES) --dist worksteal --ignore tests/faults -k 'not 100000 and not a_long_past' \
 	  -m 'long and not soak and not engines and not examples and not clients'
 
 faults: $(READY)  ## Every fault it must live through; writes the matrix into docs/reliability.md
