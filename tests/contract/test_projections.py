@@ -397,6 +397,8 @@ def test_a_payment_that_was_pushed_counts_until_the_ledger_covers_its_time(desk:
     kept = contents(desk.engine)
     anew(desk.engine)
     assert contents(desk.engine) == kept
+    if desk.engine.dialect.name != "sqlite":
+        return  # only a recorder's own file is redacted; a server is sent what follows from it
     list(redact(desk.engine, desk.url, [FrameRange(ACCOUNT, SESSION, 4, 4)], "me", "a test"))
     with desk.open() as record:
         found = record.funding(Calendar("all"))
