@@ -93,7 +93,13 @@ def _explained(target: Path, error: OSError) -> ExportError:
 
 
 class HashedFile:
-    """A new file that hashes what is written to it. Close it, which flushes it to disk, or abandon it."""
+    """A new file that hashes what is written to it. Close it, which flushes it to disk, or abandon it.
+
+    Attributes:
+        bytes: written so far.
+        closed: whether nothing more can be written. pyarrow asks, and prints an error raised then instead of passing it
+            on: no code runs here, so no signal is handled.
+    """
 
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -102,11 +108,7 @@ class HashedFile:
         self._hash = sha256()
         self._abandoned = False
         self.bytes = 0
-
-    @property
-    def closed(self) -> bool:
-        """Whether nothing more can be written; pyarrow asks."""
-        return self._file.closed
+        self.closed = False
 
     @property
     def sha256(self) -> str:
@@ -129,11 +131,12 @@ class HashedFile:
 
     def close(self) -> None:
         """Flush it to disk and close it."""
-        if not self._file.closed:
+        if not self.closed:
             os.fsync(self._file.fileno())
             self._file.close()
+            self.closed = True
 
     def abandon(self) -> None:
         """Close it, to be deleted. Later writes, such as a footer that pyarrow still wants to write, are ignored."""
-        self._abandoned = True
+        self._abandoned = self.closed = True
         self._file.close()
