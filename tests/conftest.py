@@ -3,7 +3,7 @@
 import gc
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, settings
 
 from recorder.store import migrate
 from recorder.store.engine import open_engine
+from recorder.venues.limits import DecayingLimit, RateLimit
 from tests import server
 from tests.alone import pytest_runtest_protocol
 from tests.depth import EXAMPLES, examples
@@ -117,3 +118,21 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         names = {item.name, item.name.partition("[")[0]}
         if chosen is not None and "postgresql" in item.name and names.isdisjoint(chosen):
             item.add_marker(pytest.mark.long)
+
+
+@pytest.fixture
+def exceeded(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How long the exchange told clients to wait, each time that a limit was exceeded, milliseconds."""
+    waits: list[int] = []
+
+    def counting(spend: Callable[..., int]) -> Callable[..., int]:
+        def counted(self: object, who: str, now_ms: int, weight: int = 1) -> int:
+            wait_ms = spend(self, who, now_ms, weight)
+            waits.extend([wait_ms] * bool(wait_ms))
+            return wait_ms
+
+        return counted
+
+    for limit in (RateLimit, DecayingLimit):
+        monkeypatch.setattr(limit, "spend", counting(limit.spend))
+    return waits

@@ -19,12 +19,13 @@ from typing import NamedTuple
 
 from recorder.clock import NS_PER_MS
 from recorder.model import BUY, SELL, Instrument
+from recorder.read.books.entries import execution_of
 from recorder.read.fills import DERIVED
 from recorder.read.record import ALL, Filter, Record
 from recorder.read.records import Balance, Fill, Position
 from recorder.read.transactions import Transaction
 from recorder.read.trips import change, happened
-from recorder.venues.base import EXACT, Execution, Move
+from recorder.venues.base import EXACT, Move
 
 _ZERO = Decimal(0)
 
@@ -163,17 +164,8 @@ def _of_spot(record: Record, last: Fill) -> History | None:
     def moved(fill: Fill) -> Iterator[Move]:
         """What a fill does to balances of the base currency."""
         of = instrument_of(fill.account, fill.market, str(fill.symbol))
-        execution = Execution(
-            fill.market,
-            str(fill.symbol),
-            fill.side,
-            fill.price,
-            fill.quantity,
-            fill.fee or _ZERO,
-            fill.fee_currency,
-            fill.realized_pnl,
-        )
-        yield from (move for move in ledger.moves(execution, of) or () if move.currency == base)
+        moves = ledger.moves(execution_of(fill, str(fill.symbol)), of) or ()
+        yield from (move for move in moves if move.currency == base)
 
     filled = [one for one in sorted(record.fills(Filter(account=last.account)), key=happened) if one.symbol is not None]
     wallet = next(move.wallet for move in moved(last))

@@ -231,18 +231,7 @@ class AccountBooks:
         from_margin = max(-amount - max(purse.available, zero(terms.unit)), zero(terms.unit))
         purse.margin -= from_margin
         purse.available += from_margin
-        side: Side = "buy" if before.side == "long" else "sell"
-        self._post(
-            purse,
-            "funding",
-            amount,
-            terms=terms,
-            side=side,
-            position_side=before.position_side,
-            quantity=before.quantity,
-            price=price,
-            rate=rate,
-        )
+        self._post(purse, "funding", amount, **_about(before, price), rate=rate)
         after = replace(before, funding=before.funding + amount, holding_funding=before.holding_funding + amount)
         self._hold(replace(after, margin=before.margin - from_margin), amount)
 
@@ -264,17 +253,7 @@ class AccountBooks:
         purse.margin -= released
         purse.available += released
         amount = max(amount, -purse.available)
-        side: Side = "buy" if before.side == "long" else "sell"
-        self._post(
-            purse,
-            "settlement",
-            amount,
-            terms=terms,
-            side=side,
-            position_side=before.position_side,
-            quantity=before.quantity,
-            price=price,
-        )
+        self._post(purse, "settlement", amount, **_about(before, price))
         self._hold(after, amount - cost)
 
     def position(self, terms: Terms, side: PositionSide | None) -> SimulatedPosition:
@@ -354,3 +333,14 @@ class AccountBooks:
                 holding_funding=nothing,
             )
             self._of_purse[terms.wallet, terms.settle].append(key)
+
+
+def _about(position: SimulatedPosition, price: Decimal) -> dict[str, Any]:
+    """What an entry about a whole position says of it."""
+    return {
+        "terms": position.terms,
+        "side": "buy" if position.side == "long" else "sell",
+        "position_side": position.position_side,
+        "quantity": position.quantity,
+        "price": price,
+    }

@@ -8,7 +8,6 @@ import json
 import re
 import signal
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -25,7 +24,6 @@ from recorder.simulator import Simulator, SimulatorOptions, portal
 from recorder.store.engine import open_engine
 from recorder.store.schema import order_updates, reconciliations
 from recorder.venues import VENUES, venue_named
-from recorder.venues.limits import DecayingLimit, RateLimit
 from recorder.venues.rest import Known, Purpose, Question, Verdict
 from recorder.venues.stand_in import Request, StandIn
 from tests.integration import hurried
@@ -170,24 +168,6 @@ class Scene:
         finally:
             client.close()
         raise AssertionError("the exchange has no limit")
-
-
-@pytest.fixture
-def exceeded(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """How long the exchange told clients to wait, each time that a limit was exceeded, milliseconds."""
-    waits: list[int] = []
-
-    def counting(spend: Callable[..., int]) -> Callable[..., int]:
-        def counted(self: object, who: str, now_ms: int, weight: int = 1) -> int:
-            wait_ms = spend(self, who, now_ms, weight)
-            waits.extend([wait_ms] * bool(wait_ms))
-            return wait_ms
-
-        return counted
-
-    for limit in (RateLimit, DecayingLimit):
-        monkeypatch.setattr(limit, "spend", counting(limit.spend))
-    return waits
 
 
 def past_of(stand_in: StandIn, exchange: Exchange, end_ms: int, orders: int) -> tuple[Past, int]:

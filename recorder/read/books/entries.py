@@ -158,22 +158,20 @@ def _of_states(rows: Iterable[Any], ledger: Ledger) -> Iterator[State]:
             yield State(at_ms, wallet, currency, owned, UpdateKey(*rest[:4]))
 
 
+def execution_of(fill: Fill, symbol: str) -> Execution:
+    """A fill, as a venue's ledger takes it."""
+    fee = fill.fee or _ZERO
+    of = fill.market, symbol, fill.side, fill.price, fill.quantity
+    return Execution(*of, fee, fill.fee_currency, fill.realized_pnl)
+
+
 def _of_fills(
     fills: Iterable[Fill], known: Mapping[tuple[str, str], Instrument], accounting: Accounting, ledger: Ledger
 ) -> Iterator[Event]:
     for fill in fills if ledger.has_trades else _as_executed(fills):
         if fill.symbol is None:
             continue
-        execution = Execution(
-            fill.market,
-            fill.symbol,
-            fill.side,
-            fill.price,
-            fill.quantity,
-            fill.fee or _ZERO,
-            fill.fee_currency,
-            fill.realized_pnl,
-        )
+        execution = execution_of(fill, fill.symbol)
         contract = known.get((fill.market or "", fill.symbol)) or accounting.instrument(fill.symbol, fill.market)
         moves = ledger.moves(execution, contract)
         key = UpdateKey(fill.received_ns, fill.session_id, fill.seq, fill.item)

@@ -31,7 +31,6 @@ from recorder.venues import VENUES, venue_named
 from recorder.venues.hyperliquid import Hyperliquid, questions
 from recorder.venues.hyperliquid import rest as answers
 from recorder.venues.hyperliquid.stand_in import rest as server
-from recorder.venues.limits import DecayingLimit, RateLimit
 from recorder.venues.rest import Credentials, RestLimit
 from recorder.venues.stand_in import Request
 from tests.client import fetch
@@ -157,24 +156,6 @@ def small_limits(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(server, "WEIGHT_MAX", 160)
     monkeypatch.setattr(server, "WINDOW_MS", 500)
     monkeypatch.setattr(Hyperliquid, "rest_limits", (RestLimit(160, 0.5),))
-
-
-@pytest.fixture
-def exceeded(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """How long a stand-in told clients to wait, each time that a rate limit was exceeded, milliseconds."""
-    waits: list[int] = []
-
-    def counting(spend: Callable[..., int]) -> Callable[..., int]:
-        def counted(self: object, who: str, now_ms: int, weight: int = 1) -> int:
-            wait_ms = spend(self, who, now_ms, weight)
-            waits.extend([wait_ms] * bool(wait_ms))
-            return wait_ms
-
-        return counted
-
-    for limit in (RateLimit, DecayingLimit):
-        monkeypatch.setattr(limit, "spend", counting(limit.spend))
-    return waits
 
 
 def past_of(venue_name: str, now_ms: int, pushes: int, days: int = 70) -> SimulatorOptions:
