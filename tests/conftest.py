@@ -13,7 +13,7 @@ from recorder.store import migrate
 from recorder.store.engine import open_engine
 from recorder.venues.limits import DecayingLimit, RateLimit
 from tests import server
-from tests.alone import pytest_runtest_protocol
+from tests.alone import is_alone, pytest_runtest_protocol
 from tests.depth import EXAMPLES, examples
 from tests.faults.summary import pytest_terminal_summary
 from tests.server import PostgresServer
@@ -112,7 +112,11 @@ def pytest_runtest_setup() -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Leave to `make test-all` what a module does not name among its tests on PostgreSQL, where it names any."""
+    """Leave to `make test-all` what a module does not name among its tests on PostgreSQL, where it names any.
+
+    Tests that run alone come last.
+    """
+    items.sort(key=is_alone)
     for item in items:
         chosen = getattr(getattr(item, "module", None), "ON_POSTGRESQL", None)
         names = {item.name, item.name.partition("[")[0]}

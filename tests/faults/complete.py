@@ -16,6 +16,7 @@ from recorder.read.records import Fill
 from recorder.simulator import Simulator
 from recorder.venues import venue_named
 from tests.faults.oracle import Verdict
+from tests.waiting import wait_until
 
 #: Most seconds for asking an exchange about all gaps, at the pace that its limits allow.
 RECONCILED_S = 120.0
@@ -32,15 +33,16 @@ def wait_reconciled(database: Path) -> None:
 
     It is silent now: later gaps hide nothing, and there may be ever more of them.
     """
-    now_ns, due_s = time.time_ns(), time.monotonic() + RECONCILED_S
+    now_ns = time.time_ns()
     waits = (
         "SELECT 1 FROM gaps WHERE state = 'open' AND (ends_ns IS NOT NULL OR topic IS NULL)"
         " AND coalesce(begins_ns, 0) < ?"
     )
-    while rows_of(database, waits, now_ns):
-        # Not an event, but a table that others poll too.
-        assert time.monotonic() < due_s, rows_of(database, "SELECT * FROM reconciliations")
-        time.sleep(0.02)
+    wait_until(
+        lambda: not rows_of(database, waits, now_ns),
+        patience_s=RECONCILED_S,
+        failed=lambda: rows_of(database, "SELECT * FROM reconciliations"),
+    )
 
 
 def judge_fills(verdict: Verdict, exchange: Simulator, url: str) -> None:

@@ -1,6 +1,6 @@
 """A scene: a recorder process and its exchange, a fault between them, and the oracle at the end."""
 
-import time
+import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from time import monotonic
@@ -119,9 +119,10 @@ class Scene:
     def wait_batches(self, process: Process, batches: int) -> None:
         """Wait until so many batches of this run are durable, or it has ended."""
         told = self.folder.ack_file
-        while process.running and not (told.exists() and self.folder.acknowledged()["batch"] >= batches):
-            # Not an event, but a file that others poll too.
-            time.sleep(0.01)
+        wait_until(
+            lambda: not process.running or (told.exists() and self.folder.acknowledged()["batch"] >= batches),
+            patience_s=math.inf,
+        )
 
     def note_acknowledged(self) -> None:
         """Take down what the recorder has told to be durable."""

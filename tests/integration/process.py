@@ -20,6 +20,7 @@ from recorder.simulator import Simulator
 from recorder.venues import venue_named
 from tests.depth import ALL
 from tests.integration import forked
+from tests.waiting import wait_until
 
 #: How long anything may take before a test gives up, seconds. Ample: other tests share the machine.
 PATIENCE_S = 30.0
@@ -137,10 +138,7 @@ class Folder:
     def wait_acknowledged(self, frames: int, process: "Process") -> None:
         """Wait until the process says that so many frames are durable."""
         process.wait_for("covered")
-        while self.acknowledged()["frames"] < frames:
-            # Not an event, but a file that others poll too.
-            assert process.running, process.errors
-            time.sleep(0.01)
+        process.wait_until(lambda: self.acknowledged()["frames"] >= frames)
 
     def record(self, exchange: Simulator, *arguments: str) -> str:
         """Run until everything that the exchange sends is durable, whatever the machine is busy with, and stop.
@@ -155,11 +153,8 @@ class Folder:
         """Wait until the exchange has made all its pushes and what it sent is durable, and stop the run."""
         process.wait_for("covered")
         exchange.wait_finished(PATIENCE_S * 5)
-        sent, until_s = len(exchange.sent), time.monotonic() + PATIENCE_S * 5
-        while self.rows("SELECT count(*) FROM frames WHERE source = 'push'") < [(sent,)]:
-            # Nobody tells of another program's commits but the database, when it is asked.
-            assert process.running and time.monotonic() < until_s, process.errors
-            time.sleep(0.02)
+        sent = len(exchange.sent)
+        process.wait_until(lambda: self.rows("SELECT count(*) FROM frames WHERE source = 'push'") >= [(sent,)])
         code, _ = process.stop()
         assert code == 0, process.errors
 
@@ -244,6 +239,11 @@ class Process:
         with self._changed:
             enough = self._changed.wait_for(lambda: self._over or self.errors.count(text) >= times, PATIENCE_S)
         assert enough and self.errors.count(text) >= times, f"{text!r} was not printed, but:\n{self.errors}"
+
+    def wait_until(self, done: Callable[[], object]) -> None:
+        """Ask until it is so; if the process has ended before, the test fails with what was printed."""
+        wait_until(lambda: done() or not self.running, patience_s=PATIENCE_S * 5, failed=lambda: self.errors)
+        assert done(), self.errors
 
     def send(self, number: signal.Signals) -> None:
         """Send a signal."""

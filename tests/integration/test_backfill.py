@@ -26,6 +26,7 @@ from recorder.store.schema import order_updates, reconciliations
 from recorder.venues import VENUES, venue_named
 from recorder.venues.rest import Known, Purpose, Question, Verdict
 from recorder.venues.stand_in import Request, StandIn
+from tests.depth import share
 from tests.integration import hurried
 from tests.integration.hurried import HurriedClock
 from tests.integration.past import DAY_MS, Past
@@ -187,7 +188,7 @@ def past_of(stand_in: StandIn, exchange: Exchange, end_ms: int, orders: int) -> 
 
 
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("venue_name", EXCHANGES)
+@pytest.mark.parametrize("venue_name", share(EXCHANGES, "hyperliquid", "binance_spot"))
 def test_a_past_is_backfilled_whole_although_it_was_interrupted_twice(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, exceeded: list[int], venue_name: str
 ) -> None:

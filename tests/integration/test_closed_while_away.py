@@ -9,6 +9,7 @@ import recorder
 from recorder.live.recording import Recording
 from recorder.simulator import Simulator, SimulatorOptions
 from recorder.venues import VENUES, venue_named
+from tests.depth import share
 from tests.faults.complete import wait_reconciled
 from tests.faults.live import AT_ONCE, account_at
 from tests.waiting import wait_until
@@ -42,7 +43,7 @@ def open_positions(database: Path) -> dict[tuple[str | None, ...], Decimal]:
 
 
 @pytest.mark.timeout(600)  # it waits as the limits of each exchange ask
-@pytest.mark.parametrize("venue", WITH_POSITIONS)
+@pytest.mark.parametrize("venue", share(WITH_POSITIONS, "binance", "bybit"))
 def test_a_position_that_closed_while_nobody_recorded_is_flat(tmp_path: Path, venue: str) -> None:
     database = tmp_path / "recorder.db"
     with Simulator(SimulatorOptions(venue=venue, pushes=PUSHES, rate_per_s=400, live_clock=True)) as exchange:

@@ -10,6 +10,7 @@ from recorder.read.records import Order
 from recorder.simulator import Simulator, SimulatorOptions
 from recorder.venues import VENUES
 from recorder.venues.bybit import questions as bybit
+from tests.depth import share
 from tests.integration.process import Folder
 from tests.integration.test_closed_while_away import PUSHES, record
 
@@ -24,7 +25,7 @@ def open_orders(database: Path) -> dict[str, Order]:
 
 
 @pytest.mark.timeout(600)  # it waits as the limits of each exchange ask
-@pytest.mark.parametrize("venue", VENUES)
+@pytest.mark.parametrize("venue", share(VENUES, "hyperliquid", "okx"))
 def test_an_order_that_the_exchange_forgot_has_ended(
     folder: Folder, monkeypatch: pytest.MonkeyPatch, venue: str
 ) -> None:

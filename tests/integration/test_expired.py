@@ -4,7 +4,6 @@ Afterwards its books have nothing unexplained, and no position is open in what h
 """
 
 import json
-import time
 from decimal import Decimal
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from recorder.live.recording import Recording
 from recorder.model import MAKER
 from recorder.simulator import Simulator, SimulatorOptions
 from recorder.venues import VENUES, venue_named
+from tests.depth import share
 from tests.faults.complete import RECONCILED_S, rows_of, wait_reconciled
 from tests.faults.live import AT_ONCE, account_at
 from tests.integration.process import Folder
@@ -40,10 +40,11 @@ def record(database: Path, exchange: Simulator, *, is_first: bool) -> None:
             exchange.expire()
         exchange.wait_finished()
         wait_reconciled(database)
-        due_s = time.monotonic() + RECONCILED_S
-        while rows_of(database, ASKED)[0][0] == before:
-            assert time.monotonic() < due_s, rows_of(database, "SELECT * FROM reconciliations")
-            time.sleep(0.02)
+        wait_until(
+            lambda: rows_of(database, ASKED)[0][0] != before,
+            patience_s=RECONCILED_S,
+            failed=lambda: rows_of(database, "SELECT * FROM reconciliations"),
+        )
 
 
 def is_liquidated(exchange: Simulator) -> bool:
@@ -61,7 +62,7 @@ def money(exchange: Simulator) -> str:
 
 
 @pytest.mark.timeout(600)  # it waits as the limits of each exchange ask
-@pytest.mark.parametrize("venue", EXPIRING)
+@pytest.mark.parametrize("venue", share(EXPIRING, "bybit"))
 def test_what_expired_is_explained_and_flat(folder: Folder, monkeypatch: pytest.MonkeyPatch, venue: str) -> None:
     monkeypatch.setattr(f"recorder.venues.{venue}.stand_in.face.MAKER_RATE", Decimal("-0.0001"))
     # An hour is longer than it takes: until then, only what is asked for expires.

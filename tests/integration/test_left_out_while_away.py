@@ -10,6 +10,7 @@ import recorder
 from recorder.read.records import Balance, Position
 from recorder.simulator import Simulator, SimulatorOptions
 from recorder.venues import VENUES
+from tests.depth import share
 from tests.faults.complete import rows_of
 from tests.integration.process import Folder
 from tests.integration.test_closed_while_away import PUSHES, WITH_POSITIONS, record
@@ -54,7 +55,7 @@ def withdrawn(exchange: Simulator, one: Balance) -> bool:
 
 
 @pytest.mark.timeout(600)  # it waits as the limits of each exchange ask
-@pytest.mark.parametrize("venue", VENUES)
+@pytest.mark.parametrize("venue", share(VENUES, "hyperliquid", "bybit"))
 def test_a_closed_position_and_a_spent_balance(folder: Folder, monkeypatch: pytest.MonkeyPatch, venue: str) -> None:
     monkeypatch.setattr("recorder.simulator.books.DUST", 0)  # a simulated trader keeps a little otherwise
     options = SimulatorOptions(venue=venue, pushes=PUSHES, rate_per_s=400, live_clock=True)

@@ -4,7 +4,6 @@ from collections import Counter
 from contextlib import ExitStack
 from itertools import cycle, islice
 from pathlib import Path
-from time import monotonic, sleep
 
 from recorder.simulator import Simulator, SimulatorOptions
 from recorder.simulator.sent import NOBODY
@@ -62,11 +61,7 @@ def test_twenty_accounts_of_all_venues_in_one_process(folder: Folder) -> None:
             for exchange in exchanges.values():
                 exchange.wait_finished(PATIENCE_S)
             sent = {venue: sent_by(exchange, pushes_only=True) for venue, exchange in exchanges.items()}
-            until_s = monotonic() + PATIENCE_S
-            while not all(sent[venue] <= stored(folder, venue) for venue in sent):
-                # Nobody tells of another program's commits but the database, when it is asked.
-                assert process.running and monotonic() < until_s, process.errors
-                sleep(0.05)
+            process.wait_until(lambda: all(sent[venue] <= stored(folder, venue) for venue in sent))
             threads, memory = threads_of(process.pid), process.peak_bytes()
             assert process.stop()[0] == 0, process.errors
     for venue, its in sent.items():

@@ -3,11 +3,9 @@
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
 from fcntl import LOCK_EX, LOCK_NB, LOCK_SH, LOCK_UN, flock
 from importlib import import_module
 from pathlib import Path
-from threading import Event
 
 import pytest
 
@@ -18,11 +16,10 @@ CHECKOUT = Path(__file__).parents[2]
 
 
 @pytest.fixture
-def files(tmp_path: Path) -> dict[str, Path]:
-    found = {name: tmp_path / name for name in ("door", "room")}
-    for path in found.values():
-        path.touch()
-    return found
+def room(tmp_path: Path) -> Path:
+    path = tmp_path / "room"
+    path.touch()
+    return path
 
 
 def is_free(path: Path, how: int) -> bool:
@@ -35,46 +32,46 @@ def is_free(path: Path, how: int) -> bool:
         return True
 
 
-def test_several_are_there_together(files: dict[str, Path]) -> None:
-    with in_the_room(alone=False, **files), in_the_room(alone=False, **files):
-        assert not is_free(files["room"], LOCK_EX)
-        assert is_free(files["door"], LOCK_EX)
-    assert is_free(files["room"], LOCK_EX)
+def test_several_are_there_together(room: Path) -> None:
+    with in_the_room(alone=False, room=room), in_the_room(alone=False, room=room):
+        assert not is_free(room, LOCK_EX)
+    assert is_free(room, LOCK_EX)
 
 
-def test_nobody_enters_while_one_is_alone(files: dict[str, Path]) -> None:
-    with in_the_room(alone=True, **files):
-        assert not is_free(files["room"], LOCK_SH)
-    assert is_free(files["room"], LOCK_EX)
+def test_nobody_enters_while_one_is_alone(room: Path) -> None:
+    with in_the_room(alone=True, room=room):
+        assert not is_free(room, LOCK_SH)
+    assert is_free(room, LOCK_EX)
 
 
-def test_who_waits_to_be_alone_is_next(files: dict[str, Path]) -> None:
+def test_nobody_stands_still_while_one_waits_to_be_alone(room: Path) -> None:
     came: list[str] = []
-    began = Event()
 
-    def enter(name: str, alone: bool) -> None:
-        began.set()
-        with in_the_room(alone=alone, **files):
-            came.append(name)
+    def enter() -> None:
+        with in_the_room(alone=True, room=room):
+            came.append("alone")
 
-    with ThreadPoolExecutor(2) as threads, ExitStack() as room:
-        room.enter_context(in_the_room(alone=False, **files))
-        first = threads.submit(enter, "alone", True)
-        assert began.wait(PATIENCE_S)
-        while is_free(files["door"], LOCK_EX):
-            pass
-        second = threads.submit(enter, "after", False)
-        assert came == []
-        room.close()
-        first.result(PATIENCE_S)
-        second.result(PATIENCE_S)
-    assert came == ["alone", "after"]
+    with ThreadPoolExecutor(1) as threads:
+        with in_the_room(alone=False, room=room):
+            waiting = threads.submit(enter)
+            while waits_for(room) == 0:
+                assert not waiting.done()
+            with in_the_room(alone=False, room=room):
+                came.append("later")
+        waiting.result(PATIENCE_S)
+    assert came == ["later", "alone"]
 
 
-def test_it_is_left_when_a_test_fails(files: dict[str, Path]) -> None:
-    with pytest.raises(ZeroDivisionError), in_the_room(alone=True, **files):
+def waits_for(path: Path) -> int:
+    """How many wait for a lock of a file (proc_locks(5): `->` precedes them)."""
+    inode = f":{path.stat().st_ino} "
+    return sum("->" in line and inode in line for line in Path("/proc/locks").read_text().splitlines())
+
+
+def test_it_is_left_when_a_test_fails(room: Path) -> None:
+    with pytest.raises(ZeroDivisionError), in_the_room(alone=True, room=room):
         raise ZeroDivisionError
-    assert is_free(files["room"], LOCK_EX)
+    assert is_free(room, LOCK_EX)
 
 
 @pytest.mark.long

@@ -6,6 +6,7 @@ its folder; it reaches up, but only inside functions.
 
 import ast
 import sys
+from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
@@ -73,9 +74,18 @@ def imports(tree: ast.AST) -> set[str]:
     return found
 
 
-TREES = {module: ast.parse(path.read_text()) for module, path in FILES.items()}
-IMPORTS = {module: imports(tree) for module, tree in TREES.items()}
-OURS = {module: {name for name in names if room(name)} for module, names in IMPORTS.items()}
+@cache
+def tree_of(module: str) -> ast.Module:
+    return ast.parse(FILES[module].read_text())
+
+
+@cache
+def imports_of(module: str) -> set[str]:
+    return imports(tree_of(module))
+
+
+def ours(module: str) -> set[str]:
+    return {name for name in imports_of(module) if room(name)}
 
 
 def test_every_room_has_a_floor() -> None:
@@ -86,22 +96,24 @@ def test_every_room_has_a_floor() -> None:
 @pytest.mark.parametrize("module", [module for module in FILES if room(module)])
 def test_a_file_imports_only_from_floors_below(module: str) -> None:
     mine = room(module)
-    others = {name for name in OURS[module] if room(name) != mine}
+    others = {name for name in ours(module) if room(name) != mine}
     assert {name for name in others if FLOOR[room(name)] >= FLOOR[mine] and mine != "__main__"} == set()
-    unknown = {name for name in IMPORTS[module] if name.split(".")[0] == "recorder"} - FILES.keys() - {"recorder.read"}
+    unknown = (
+        {name for name in imports_of(module) if name.split(".")[0] == "recorder"} - FILES.keys() - {"recorder.read"}
+    )
     assert unknown == set()
 
 
 def test_the_package_reaches_up_only_to_the_reads_and_only_inside_functions() -> None:
-    assert {room(name) for name in OURS["recorder"]} <= {"read"}
-    at_import = [node for node in TREES["recorder"].body if isinstance(node, ast.Import | ast.ImportFrom)]
+    assert {room(name) for name in ours("recorder")} <= {"read"}
+    at_import = [node for node in tree_of("recorder").body if isinstance(node, ast.Import | ast.ImportFrom)]
     assert {name for node in at_import for name in imports(node) if room(name)} == set()
 
 
 @pytest.mark.parametrize("folder", sorted({room(module) for module in FILES} - {""}))
 def test_no_folder_imports_in_a_circle(folder: str) -> None:
     graph = {
-        module: {name for name in OURS[module] if room(name) == folder} for module in FILES if room(module) == folder
+        module: {name for name in ours(module) if room(name) == folder} for module in FILES if room(module) == folder
     }
     try:
         TopologicalSorter(graph).prepare()
@@ -110,7 +122,7 @@ def test_no_folder_imports_in_a_circle(folder: str) -> None:
 
 
 def test_no_module_is_dead() -> None:
-    used = {name for module, names in OURS.items() for name in names if name != module}
+    used = {name for module in FILES for name in ours(module) if name != module}
     packages = {module for module, path in FILES.items() if path.name == "__init__.py"}
     assert FILES.keys() - used - packages - ENTRY_POINTS == set()
     assert FILES.keys() >= ENTRY_POINTS
@@ -118,14 +130,14 @@ def test_no_module_is_dead() -> None:
 
 def test_the_ground_floor_needs_nothing_but_python() -> None:
     for module in FLOORS[0]:
-        assert {name.split(".")[0] for name in IMPORTS[f"recorder.{module}"]} <= sys.stdlib_module_names
+        assert {name.split(".")[0] for name in imports_of(f"recorder.{module}")} <= sys.stdlib_module_names
 
 
 @pytest.mark.parametrize("module", [module for module in FILES if room(module) == "venues"])
 def test_a_venue_is_pure(module: str) -> None:
-    outside = {name.split(".")[0] for name in IMPORTS[module]} - sys.stdlib_module_names
+    outside = {name.split(".")[0] for name in imports_of(module)} - sys.stdlib_module_names
     assert outside <= {"recorder", "msgspec", "cryptography"}
-    assert not IMPORTS[module] & {"socket", "ssl", "select", "asyncio", "threading", "time", "http.client", "os"}
+    assert not imports_of(module) & {"socket", "ssl", "select", "asyncio", "threading", "time", "http.client", "os"}
 
 
 @pytest.mark.parametrize(

@@ -34,12 +34,13 @@ from recorder.venues.hyperliquid.stand_in import rest as server
 from recorder.venues.rest import Credentials, RestLimit
 from recorder.venues.stand_in import Request
 from tests.client import fetch
+from tests.depth import size
 from tests.unit.live.archive import PAGE_ROWS, RETENTION_MS, Archive, ArchiveVenue, begin_record
 from tests.unit.live.peer import PATIENCE_S
 from tests.waiting import wait_until
 
 QUICK = Limits(reconnect_first_s=0.001, reconnect_last_s=0.002, stop_s=60.0, reconcile_settle_s=0.001)
-FILLS, TRANSACTIONS = 40_000, 1_000
+FILLS, TRANSACTIONS = size(40_000), 1_000
 DAY_MS = 86_400_000
 
 
