@@ -29,8 +29,10 @@ test-long: $(READY)  ## What make test leaves to make test-all, but for its long
 	$(BIN)/python -m pytest -n $(PROCESSES) --dist worksteal --ignore tests/faults -k 'not 100000 and not a_long_past' \
 	  -m 'long and not soak and not engines and not examples and not clients'
 
+# SHARE=3/10: every tenth of the scenarios that make test leaves out, beginning with the third.
 faults: $(READY)  ## Every fault it must live through; writes the matrix into docs/reliability.md
-	$(BIN)/python -m pytest tests/faults -m 'not soak' -n $(PROCESSES) --matrix-into docs/reliability.md
+	$(BIN)/python -m pytest tests/faults -n $(PROCESSES) --dist worksteal \
+	  $(if $(SHARE),-m 'long and not soak' --share $(SHARE),-m 'not soak' --matrix-into docs/reliability.md)
 
 examples: $(EXAMPLES)/.ready  ## The examples, with the packages they are for: two GB, in a folder of their own
 	$(EXAMPLES)/bin/python -m pytest tests/examples -m examples --timeout 600

@@ -17,7 +17,19 @@ Report = Callable[[str, Verdict, list[float]], None]
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--matrix-into", type=Path, help="write the matrix of faults into this file, between its marks")
+    parser.addoption("--share", help="K/N: every Nth of the scenarios only, beginning with the Kth, such as `3/10`")
     parser.addoption("--soak-minutes", type=float, default=30.0, help="how long the soak test goes on")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what is not in the chosen share; neighbors are alike, so each share has some of all kinds."""
+    if (share := config.getoption("--share")) is None:
+        return
+    first, of = map(int, share.split("/"))
+    kept = items[first % of :: of]
+    config.hook.pytest_deselected(items=[item for at, item in enumerate(items) if at % of != first % of])
+    items[:] = kept
 
 
 @pytest.fixture
