@@ -32,6 +32,8 @@ log = logging.getLogger(__name__)
 
 #: The shortest wait after the exchange refused the credentials, seconds.
 REFUSED_S = 30.0
+#: Why a session ends that our own code cannot go on with.
+FAULT = "fault"
 
 
 class SessionIds:
@@ -313,12 +315,12 @@ class Collector(Thread):
                 self._at_least_s = REFUSED_S
             return refused
         except Exception as error:
-            self._end(line, SessionOver("fault", type(error).__name__))
+            self._end(line, SessionOver(FAULT, type(error).__name__))
             raise
         return None
 
     def _end(self, line: _Line, over: SessionOver) -> None:
-        if over.reason in {"stopped", REPLACED}:
+        if over.reason != FAULT:
             line.session.keep_received()
         self.channel.put_entry(line.session.ended(over))
         if line.session.covered:

@@ -108,6 +108,9 @@ class Session:
         self.replace_at_s = now_s + (account.venue.connection_max_s or math.inf)
         self.repeated = RepeatedTopics(account.venue.repeated_topics, clock)
         self._answering = True
+        #: Pushes did not arrive, by the exchange's count. The gap begins before what was received since: it is kept,
+        #: and proves nothing.
+        self._lost: SessionOver | None = None
         self._exchange_clock = ExchangeClock(self._name, account.venue.clock_tolerance_ms)
 
     @property
@@ -120,13 +123,9 @@ class Session:
         Raises:
             SessionOver: the connection has ended.
         """
-        try:
-            for command in self._protocol.opening(self._clock.wall_ms()):
-                self._send(command)
-            self._check_settled()
-        except SessionOver:
-            self.keep_received()
-            raise
+        for command in self._protocol.opening(self._clock.wall_ms()):
+            self._send(command)
+        self._settle()
 
     def record(self, until: Event) -> None:
         """Record until `until` is set, or until a new connection should replace this one.
@@ -136,38 +135,6 @@ class Session:
             Refused: the exchange refused the login, or every topic.
             ChannelClosed: the writer has ended.
         """
-        try:
-            self._receive_until(until)
-        except (SessionOver, Refused):
-            self.keep_received()
-            raise
-
-    def step(self, stop: Event) -> None:
-        """Record what has come, without waiting for more.
-
-        Raises:
-            As `record`.
-        """
-        try:
-            self._receive_some(stop)
-        except (SessionOver, Refused):
-            self.keep_received()
-            raise
-
-    def due_s(self) -> float:
-        """When it has something to do even if no frame comes, other than being replaced, on the monotonic clock."""
-        due_s = min(self._next_heartbeat_s, self._silent_at_s)
-        if not self.covered:
-            return min(due_s, self._subscribe_by_s)
-        return min(due_s, self.repeated.due_s) if self.repeated else due_s
-
-    def keep_received(self) -> None:
-        """Queue what has already been read from the socket, whatever ended the session, without answering it."""
-        self._answering = False
-        for message in self._transport.received_already():
-            self._keep(message)
-
-    def _receive_until(self, until: Event) -> None:
         silent_s = self._limits.silent_s
         receive, interrupted, has_room = self._transport.receive, until.is_set, self._channel.has_room
         monotonic_s = self._clock.monotonic_s
@@ -186,7 +153,12 @@ class Session:
             if now_s >= self._next_heartbeat_s or not self.covered or self.repeated:
                 self._check(now_s)
 
-    def _receive_some(self, stop: Event) -> None:
+    def step(self, stop: Event) -> None:
+        """Record what has come, without waiting for more.
+
+        Raises:
+            As `record`.
+        """
         if not self._channel.has_room():
             self._wait_for_room(stop)
         taken = 0
@@ -203,6 +175,19 @@ class Session:
             self._check_silence(now_s)
         self._check(now_s)
         self.has_more = taken == STEP_FRAMES_MAX
+
+    def due_s(self) -> float:
+        """When it has something to do even if no frame comes, other than being replaced, on the monotonic clock."""
+        due_s = min(self._next_heartbeat_s, self._silent_at_s)
+        if not self.covered:
+            return min(due_s, self._subscribe_by_s)
+        return min(due_s, self.repeated.due_s) if self.repeated else due_s
+
+    def keep_received(self) -> None:
+        """Queue what has already been read from the socket, whatever ends the session, without answering it."""
+        self._answering = False
+        for message in self._transport.received_already():
+            self._keep(message)
 
     def _check_silence(self, now_s: float) -> None:
         if now_s >= self._silent_at_s and not self.answered.number:
@@ -239,6 +224,7 @@ class Session:
     def ended(self, over: SessionOver) -> SessionEnded:
         """The session's last entry in the event log."""
         self.is_over = True
+        over = self._lost or over
         until = self.proof.until(over.reason, Place(self.proven_ns, self._last_seq))
         of, now_ns = (self._account_id, self._session_id), self._clock.wall_ns()
         return SessionEnded(*of, now_ns, over.reason, over.detail, self.covered, until.seq, until.at_ns)
@@ -264,8 +250,15 @@ class Session:
         else:
             frame = new(Frame, (*key, PUSH, *decoded[:3], payload))  # topic, status, error
             self._channel.put(new(Recorded, (frame, decoded.updates if not decoded.listings else decoded.rows)))
-        if decoded.sequence is not None:  # raises if pushes before it did not arrive: the gap begins before it
-            self._protocol.counted(decoded.topic, decoded.sequence)
+        if decoded.sequence is not None and self._lost is None:
+            try:
+                self._protocol.counted(decoded.topic, decoded.sequence)
+            except SessionOver as lost:
+                self._lost = lost
+                if self._answering:
+                    raise
+        if self._lost is not None:
+            return decoded
         self._last_seq, self.proven_ns = self._seq, message.received_ns
         if decoded.control is not None:
             if self._answering:
@@ -306,13 +299,11 @@ class Session:
             raise Refused(without_secrets(str(error), self._secrets)) from None
         for command in commands:
             self._send(command)
-        self._check_settled()
-
-    def _check_settled(self) -> None:
-        if not self.covered and self._protocol.settled:
-            self._settle()
+        self._settle()
 
     def _settle(self) -> None:
+        if self.covered or not self._protocol.settled:
+            return
         name, secrets = self._name, self._secrets
         refused = {topic: presentable(words, secrets) for topic, words in self._protocol.refused.items()}
         if refused and len(refused) == len(self._topics):
@@ -344,7 +335,7 @@ class Session:
 
     def _ponged(self, payload: bytes, received_ns: int) -> None:
         """Take a pong of the WebSocket protocol: the answer to a heartbeat that was a ping."""
-        if payload.isdigit() and self.answered.number < int(payload) <= self._heartbeats:
+        if self._lost is None and payload.isdigit() and self.answered.number < int(payload) <= self._heartbeats:
             self.answered = Answered(int(payload), self._last_seq)
             self.proven_ns = received_ns
             self._silent_at_s = self._clock.monotonic_s() + self._limits.silent_s

@@ -5,6 +5,7 @@ import logging
 import select
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from itertools import count
 from threading import Event
@@ -18,14 +19,27 @@ from recorder.live.channel import Channel
 from recorder.live.session import Session
 from recorder.live.transport import Transport, connect
 from recorder.live.wake import Wake
-from recorder.model import CONTROL, DECODED, PUSH, REPEATED, SENT, UNDECODED, Control, Decoded, RefusedCommand
+from recorder.model import (
+    CONTROL,
+    DECODED,
+    PUSH,
+    REPEATED,
+    SENT,
+    UNDECODED,
+    Control,
+    Decoded,
+    OrderUpdate,
+    RefusedCommand,
+    SequenceNumber,
+)
 from recorder.store.entries import Covered, SessionEnded, SessionOpened
 from recorder.venues.base import Command, Stream
 from recorder.venues.fmex.portal import FMexSession
+from recorder.venues.kraken.portal import KrakenSession
 from recorder.venues.rest import Login, Token
 from tests.made import ACCOUNT, NOON_NS, RUN, SESSION
 from tests.samples import FMEX
-from tests.unit.live.peer import PATIENCE_S, PING, Peer, frame
+from tests.unit.live.peer import PATIENCE_S, PING, PONG, Peer, frame
 from tests.unit.live.stage import COVERED, HELLO, ORDER, QUICK, TOPICS, Stage, Venue, account_of, pushes, received
 
 
@@ -360,10 +374,65 @@ def test_a_command_that_cannot_be_sent_loses_nothing_that_had_come(peer: Peer, w
     peer.line().send(*map(frame, payloads))
     with pytest.raises(SessionOver, match="lost: a command could not be sent"):
         session.record(Event())
+    session.keep_received()
     transport.close()
     assert received(channel.take(100, 10_000)) == payloads
     assert session.ended(SessionOver("lost")).last_seq == 5
     assert not session.covered, "a dead connection covers nothing"
+
+
+class CountedSession(FMexSession):
+    """FMex, where pushes are counted as at Kraken."""
+
+    def __init__(self, topics: tuple[str, ...]) -> None:
+        super().__init__(topics)
+        self.counted = KrakenSession(None).counted  # type: ignore[method-assign]
+
+    def heartbeat(self, now_ms: int) -> None:  # type: ignore[override]
+        """A ping of the WebSocket protocol."""
+
+
+class CountedVenue(Venue):
+    """Each order's id is the number of its push."""
+
+    def __init__(self, on_push: Callable[[int], None] = lambda number: None) -> None:
+        super().__init__(heartbeat_s=0.2)
+        self.on_push = on_push
+
+    def push_session(self, stream: Stream, login: Login, token: Token | None) -> CountedSession:
+        return CountedSession(stream.topics)
+
+    def decode(self, payload: bytes) -> Decoded:
+        decoded = super().decode(payload)
+        for update in decoded.updates:
+            if isinstance(update, OrderUpdate):
+                self.on_push(int(update.order_id))
+                return decoded._replace(sequence=SequenceNumber(int(update.order_id)))
+        return decoded
+
+
+@pytest.mark.parametrize("numbers", [[1, 2, 3, 4, 5, 7, 8, 9], [1, 2, 3, 4, 5, 7, 8, 9, 10, 11, 13, 14, 15, 16]])
+@pytest.mark.parametrize("is_stopped", [False, True])
+def test_what_was_read_with_a_hole_is_kept_and_the_gap_begins_before_the_hole(
+    peer: Peer, numbers: list[int], is_stopped: bool
+) -> None:
+    def on_push(number: int) -> None:
+        if is_stopped and number == 5:
+            stage.collector.stop()
+
+    sent = [pushes(1, number)[0] for number in numbers]
+    with Stage(peer, venue=CountedVenue(on_push)) as stage:
+        line = stage.subscribed()
+        stage.wait_entry(Covered)
+        assert line.receive() == (PING, b"1")
+        line.send(*map(frame, sent), frame(b"1", PONG))  # the pong is no proof of what was pushed before it
+        ended = stage.wait_entry(SessionEnded)
+    assert stage.collector.failure is None
+    kept = [one.frame for one in stage.frames(PUSH) if one.frame.session_id == ended.session_id]
+    assert [one.payload for one in kept][-len(sent) :] == sent
+    before = kept[-len(sent) :][numbers.index(5)]
+    assert (ended.reason, ended.detail) == ("lost", "pushes of order.btcusd_p before number 7 did not arrive")
+    assert (ended.last_seq, ended.last_received_ns) == (before.seq, before.received_ns)
 
 
 def test_a_clock_that_drifts_is_said_once(peer: Peer, caplog: pytest.LogCaptureFixture) -> None:
