@@ -23,7 +23,7 @@ from tests.integration import forked
 from tests.waiting import wait_until
 
 #: How long anything may take before a test gives up, seconds. Ample: other tests share the machine.
-PATIENCE_S = 30.0
+PATIENCE_S = 60.0
 
 
 class Folder:

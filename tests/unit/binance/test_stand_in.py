@@ -15,7 +15,7 @@ from recorder.venues.binance.questions import get
 from recorder.venues.binance.stand_in import BinanceStandIn, rows, states
 from recorder.venues.binance.stand_in.conversation import PING_S, BinanceConversation
 from recorder.venues.binance.stand_in.keys import LIVES_MS
-from recorder.venues.binance.stand_in.rest import WEIGHT_MAX, BinanceRequestHandler
+from recorder.venues.binance.stand_in.rest import BAN_MS, REFUSALS_MAX, WEIGHT_MAX, BinanceRequestHandler
 from recorder.venues.binance.words import COIN_M, USD_M
 from recorder.venues.expiry import expires_ms
 from recorder.venues.rest import Credentials
@@ -111,6 +111,18 @@ def test_an_address_may_ask_so_much_in_a_minute() -> None:
         desk.ask("GET", "/fapi/v1/time")
     assert (refused.value.status, refused.value.code, refused.value.retry_after_s) == (429, -1003, 60)
     desk.now_ms += 60_000
+    assert json.loads(desk.ask("GET", "/fapi/v1/time")) == {"serverTime": desk.now_ms}
+
+
+def test_an_address_that_goes_on_is_banned() -> None:
+    desk = Desk()
+    for _ in range(WEIGHT_MAX // 30):
+        desk.signed("/fapi/v1/income")
+    told = [desk.refusal(lambda: desk.ask("GET", "/fapi/v1/time")) for _ in range(REFUSALS_MAX + 2)]
+    assert told == [(429, -1003)] * (REFUSALS_MAX + 1) + [(418, -1003)]
+    desk.now_ms += BAN_MS - 1
+    assert desk.refusal(lambda: desk.ask("GET", "/fapi/v1/time")) == (418, -1003)
+    desk.now_ms += 1
     assert json.loads(desk.ask("GET", "/fapi/v1/time")) == {"serverTime": desk.now_ms}
 
 

@@ -27,6 +27,8 @@ from recorder.venues.view import AccountView, Hint, SentState, Span
 
 #: Weight of an address in a minute, over both products.
 WEIGHT_MAX, WINDOW_MS = 2_400, 60_000
+#: An address that goes on after so many refusals in a minute is banned.
+REFUSALS_MAX, BAN_MS = 10, 120_000
 #: End of a path → its weight; of lists of open orders, that of all symbols.
 _WEIGHTS = {
     "balance": 5,
@@ -63,6 +65,7 @@ class BinanceRequestHandler:
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
         self._limit = RateLimit(WEIGHT_MAX, WINDOW_MS)
+        self._refusals = RateLimit(REFUSALS_MAX, WINDOW_MS, ban_ms=BAN_MS)
         self._listen_keys = ListenKeys()
 
     def handle(self, request: Request) -> bytes | Reply | AccountQuery | PortalAccess:
@@ -111,11 +114,15 @@ class BinanceRequestHandler:
         return PortalAccess(key, {EVENTS: events}, path)
 
     def _spend(self, request: Request, name: str, asked: Query, now_ms: int) -> int:
+        banned_ms = self._refusals.spend(request.peer, now_ms, 0)
+        if banned_ms:
+            raise HttpError(418, "Way too many requests; IP banned.", ceil(banned_ms / 1000), -1003)
         weight = _WEIGHTS.get(name, 1)
         if weight == _WEIGHTS["openOrders"] and asked.get("symbol"):
             weight = 1
         wait_ms = self._limit.spend(request.peer, now_ms, weight)
         if wait_ms:
+            self._refusals.spend(request.peer, now_ms)
             raise HttpError(429, "Too many requests; current limit is 2400 per minute.", ceil(wait_ms / 1000), -1003)
         return WEIGHT_MAX - self._limit.left(request.peer, now_ms)
 
