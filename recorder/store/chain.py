@@ -2,6 +2,9 @@
 
 Only the row of each batch, its seal and the number of its entries are read; frames and digests are not.
 `recorder.store.seals` defines what a seal covers.
+
+Entries erase payloads and settle gaps, so those of another database are applied only once `require_sealed` has found
+them to be what was sealed.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -10,6 +13,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from recorder.errors import MergeConflict
 from recorder.store import entries, seals
 from recorder.store.entries import RunStarted
 
@@ -100,6 +104,51 @@ def links(run_sql: RunSql, runs: Sequence[ChainedRun]) -> Iterator[Link]:
         earlier.append(run)
 
 
+class ReadBatch(NamedTuple):
+    """What was read of a batch of another database, except its frames."""
+
+    run_id: int
+    batch: int
+    frames: int
+    written_ns: int
+    #: The event log entries, in order, as they are stored.
+    bodies: Sequence[str]
+    #: Its row of `seals`: the seal, the root over the frames and the root over the entries; None: it has none.
+    sealed: tuple[bytes, bytes, bytes] | None
+
+
+def require_sealed(read: ReadBatch, before: bytes) -> bytes:
+    """Check that a batch's entries are those that were sealed, and that its seal follows from the one before it.
+
+    Args:
+        read: the batch.
+        before: the seal before it.
+
+    Returns:
+        Its seal.
+
+    Raises:
+        MergeConflict: it is not as it was sealed.
+    """
+    if read.sealed is None:
+        raise _not_sealed(read, "its seal is missing")
+    seal, frames_root, entries_root = read.sealed
+    bodies = [body.encode() for body in read.bodies]
+    if seals.entries_root(bodies) != entries_root:
+        raise _not_sealed(read, "its event log entries are not those that its seal covers")
+    counts = read.frames, len(bodies)
+    if seals.seal_of(*read[:2], read.written_ns, *counts, frames_root, entries_root, before) != seal:
+        raise _not_sealed(read, "its seal does not follow from its parts and the seal before it")
+    return seal
+
+
+def _not_sealed(read: ReadBatch, what: str) -> MergeConflict:
+    return MergeConflict(
+        f"Batch {read.batch} of run {read.run_id} is not as it was sealed: {what}. Nothing from there on was merged; "
+        "`recorder verify` of the record it comes from says what was changed."
+    )
+
+
 class _BatchRows:
     """The rows of some batches of a run, by batch."""
 
@@ -148,7 +197,13 @@ class _BatchRows:
 
 def _sealed_recorder(run_sql: RunSql, run_id: int) -> int | None:
     """The recorder of a run according to its first batch. A row of `runs` is not evidence."""
-    for (body,) in run_sql(f"SELECT body FROM event_log WHERE run_id = {run_id:d} AND batch = 0 ORDER BY item"):
+    first = run_sql(f"SELECT body FROM event_log WHERE run_id = {run_id:d} AND batch = 0 ORDER BY item")
+    return started_by((body for (body,) in first), run_id)
+
+
+def started_by(bodies: Iterable[str], run_id: int) -> int | None:
+    """The recorder that started a run, according to the entries of its first batch; None if none of them says so."""
+    for body in bodies:
         try:
             entry = entries.decode(body)
         except msgspec.MsgspecError:

@@ -6,10 +6,11 @@ another database whole, each once. `spans` says which frames a batch holds, and 
 """
 
 from operator import itemgetter
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, Select, select
 
+from recorder.errors import MergeConflict
 from recorder.model import Frame, Update
 from recorder.store import entries, seals
 from recorder.store.dialects import insert_rows
@@ -130,15 +131,53 @@ class _BatchSeal(NamedTuple):
 
 def last_seal(connection: Connection, recorder_id: int) -> bytes:
     """Return a recorder's last seal, to which its next batch is chained."""
+    found = connection.execute(_last_seal(recorder_id)).first()
+    return seals.BEGINNING if found is None else bytes(found.seal)
+
+
+def seal_before(source: Connection, target: Connection, recorder_id: int, run_id: int, batch: int) -> bytes:
+    """Return the seal that a batch must follow from in order to be moved: the one before it, which the target holds.
+
+    The source says which one that is: a restored backup continues from the last batch that the backup held.
+
+    Args:
+        source: where the batch is.
+        target: where it is moved to.
+        recorder_id: whose it is.
+        run_id: its run.
+        batch: its number.
+
+    Raises:
+        MergeConflict: the target holds something else there.
+    """
+    at: tuple[int, int] | None = (run_id, batch - 1)
+    if batch == OPENING:
+        place = source.execute(_last_seal(recorder_id, run_id)).first()
+        at = None if place is None else (place.run_id, place.batch)
+        if at is None and target.execute(_last_seal(recorder_id, run_id)).first() is None:
+            return seals.BEGINNING
+    if at is not None:
+        c = seals_table.c
+        query = select(c.seal).where(c.run_id == at[0], c.batch == at[1])
+        seal, held = source.scalar(query), target.scalar(query)
+        if seal is not None and held is not None and bytes(seal) == bytes(held):
+            return bytes(seal)
+    raise MergeConflict(
+        f"Run {run_id} does not continue what is there of recorder {recorder_id}: one of the two records was changed. "
+        "Nothing from there on was merged; `recorder verify` says which."
+    )
+
+
+def _last_seal(recorder_id: int, before_run: int | None = None) -> Select[Any]:
+    """A query for run, batch and seal of a recorder's last batch, or of its last one before a run."""
     query = (
-        select(seals_table.c.seal)
+        select(seals_table.c.run_id, seals_table.c.batch, seals_table.c.seal)
         .join(runs, runs.c.run_id == seals_table.c.run_id)
         .where(runs.c.recorder_id == recorder_id)
         .order_by(seals_table.c.run_id.desc(), seals_table.c.batch.desc())
         .limit(1)
     )
-    found = connection.scalar(query)
-    return seals.BEGINNING if found is None else bytes(found)
+    return query if before_run is None else query.where(seals_table.c.run_id < before_run)
 
 
 def typed_row(frame: Frame, item: int, update: Update) -> Row:

@@ -5,9 +5,10 @@ The shipper moves the local journal to a server while it grows, and `recorder me
 A batch arrives in one transaction of the target with everything that belongs to it. Its row in `batches` is the cursor:
 after a connection was lost at the commit, the target itself says what it has, and anybody can continue from there. The
 rows of runs, sessions and gaps are not copied but derived from the entries again, because they change during a run.
+An entry can erase payloads in the target, so each batch must follow from what the target holds: see `chain`.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from itertools import zip_longest
 from typing import Any, NamedTuple
@@ -18,11 +19,12 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 from recorder.errors import DatabaseError, MergeConflict
 from recorder.model import REDACTED
 from recorder.store import entries, postgresql
+from recorder.store.chain import ReadBatch, require_sealed, started_by
 from recorder.store.credentials import require_one_account
 from recorder.store.dialects import POSTGRESQL, insert_rows, lock_credentials, lock_run
 from recorder.store.entries import CredentialUsed, SessionEnded
 from recorder.store.event_log import apply
-from recorder.store.journal import FrameRange
+from recorder.store.journal import OPENING, FrameRange, seal_before
 from recorder.store.projection_tables import PROJECTIONS
 from recorder.store.receipts import Receipt
 from recorder.store.schema import TYPED, batches, event_log, frames, metadata, receipts, runs, seals, spans
@@ -193,16 +195,16 @@ class Mover:
 
     def _move(self, reading: Connection, writing: Connection) -> Moved | None:
         assert self._run_id is not None
-        mine = select(runs.c.recorder_id).where(runs.c.run_id == self._run_id)
-        recorder_id: int = reading.execute(mine).scalar_one()
         lock_run(writing, self._run_id)
         chosen = self._choose(reading, last_batches(writing, self._run_id)[self._run_id])
         if not chosen:
             return None
         first, last = chosen[0].batch, chosen[-1].batch
-        logged = reading.execute(
-            select(event_log).where(*_between(event_log, self._run_id, first, last)).order_by(*_KEYS)
-        ).all()
+        logged, sealed = (
+            reading.execute(select(table).where(*_between(table, self._run_id, first, last)).order_by(*key)).all()
+            for table, key in ((event_log, _KEYS), (seals, [seals.c.batch]))
+        )
+        recorder_id = self._require_sealed(reading, writing, chosen, logged, sealed)
         moved_entries = [entries.decode(row.body) for row in logged]
         used = {one.account_id: [one.fingerprint] for one in moved_entries if isinstance(one, CredentialUsed)}
         if used:
@@ -217,9 +219,9 @@ class Mover:
             apply(writing, recorder_id, entry)
         writing.execute(insert(batches), [row._asdict() for row in chosen])
         insert_rows(writing, event_log, [tuple(row) for row in logged])
-        for table in (spans, seals):
-            kept = reading.execute(select(table).where(*_between(table, self._run_id, first, last)))
-            insert_rows(writing, table, [tuple(row) for row in kept])
+        kept = reading.execute(select(spans).where(*_between(spans, self._run_id, first, last)))
+        for table, its_rows in ((spans, kept), (seals, sealed)):
+            insert_rows(writing, table, [tuple(row) for row in its_rows])
         add_receipts(writing, [receipt for span in these for receipt in _receipts(reading, span)])
         for span in these:
             self._snapshots.add(span.account_id, span.frames)
@@ -237,9 +239,33 @@ class Mover:
             frames_chosen += row.frames
             if frames_chosen >= self._frames_max:
                 break
-        if chosen and chosen[0].batch != after + 1:
-            raise MergeConflict(f"Run {self._run_id} lacks batch {after + 1}: the record it comes from is not whole.")
+        for expected, row in enumerate(chosen, after + 1):
+            if row.batch != expected:
+                raise MergeConflict(
+                    f"Run {self._run_id} lacks batch {expected}: the record it comes from is not whole."
+                )
         return chosen
+
+    def _require_sealed(
+        self, reading: Connection, writing: Connection, chosen: list[Any], logged: Sequence[Any], sealed: Sequence[Any]
+    ) -> int:
+        """Check that batches are as they were sealed, and follow from what the target holds. Returns the recorder."""
+        assert self._run_id is not None
+        bodies: dict[int, list[str]] = {}
+        for row in logged:
+            bodies.setdefault(row.batch, []).append(row.body)
+        roots = {row.batch: (bytes(row.seal), bytes(row.frames_root), bytes(row.entries_root)) for row in sealed}
+        # A row of `runs` is not sealed.
+        recorder_id = started_by(bodies.get(OPENING, ()), self._run_id)
+        if chosen[0].batch > OPENING:
+            recorder_id = writing.scalar(select(runs.c.recorder_id).where(runs.c.run_id == self._run_id))
+        if recorder_id is None:
+            raise MergeConflict(f"No entry of run {self._run_id} starts it: its record is not whole.")
+        before = seal_before(reading, writing, recorder_id, self._run_id, chosen[0].batch)
+        for row in chosen:
+            its = bodies.get(row.batch, ()), roots.get(row.batch)
+            before = require_sealed(ReadBatch(row.run_id, row.batch, row.frames, row.written_ns, *its), before)
+        return recorder_id
 
 
 def last_batches(connection: Connection, run_id: int | None = None) -> dict[int, int]:

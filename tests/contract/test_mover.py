@@ -17,7 +17,7 @@ import recorder
 from recorder.errors import AnotherAccount, DatabaseError, MergeConflict
 from recorder.live.shipper import Shipper
 from recorder.read.projector import Projector
-from recorder.store import dialects, postgresql
+from recorder.store import dialects, entries, postgresql
 from recorder.store import mover as mover_module
 from recorder.store.credentials import (
     KnownCredential,
@@ -29,17 +29,19 @@ from recorder.store.credentials import (
 )
 from recorder.store.crosscheck import compare_sessions
 from recorder.store.engine import open_engine
-from recorder.store.entries import AccountAdded, CredentialAccepted, RunStarted
+from recorder.store.entries import AccountAdded, CredentialAccepted, FramesRedacted, RunStarted
 from recorder.store.journal import OPENING, Batch
 from recorder.store.mover import Moved, Mover, require_rights, require_same, update_statistics
 from recorder.store.opening import add_entry, open_run
 from recorder.store.redactions import redact, redactable
 from recorder.store.schema import frames
+from tests.contract.chronicle import seal_anew
 from tests.contract.conftest import NewUrl
 from tests.contract.story import Heard, Teller, Told, contents
 from tests.depth import ALL, examples
 from tests.made import ACCOUNT, NOON_NS, quick_engine, unguard
 from tests.server import PostgresServer
+from tests.waiting import wait_until
 
 #: What `make test` proves on PostgreSQL too; `make test-all` proves everything there.
 ON_POSTGRESQL = (
@@ -48,6 +50,8 @@ ON_POSTGRESQL = (
     "test_cut_anywhere_and_called_again",
     "test_a_commit_whose_outcome_is_unknown",
     "test_a_frame_that_was_changed_is_named_and_nothing_is_merged",
+    "test_an_entry_that_was_not_sealed_erases_nothing",
+    "test_a_shipper_sends_no_entry_that_was_not_sealed",
 )
 
 CHECKOUT = Path(recorder.__file__).parent.parent
@@ -273,10 +277,98 @@ def test_the_same_frame_of_another_run_is_refused(
             connection.execute(text(f"UPDATE {table} SET run_id = run_id + 1"))
         connection.execute(text("UPDATE sessions SET run_id = run_id + 1"))
         connection.execute(text("UPDATE reconciliations SET run_id = run_id + 1"))
+        run_id = connection.scalar(text("SELECT run_id FROM runs"))
+        connection.execute(text(f"UPDATE event_log SET body = replace(body, '{run_id - 1}', '{run_id}')"))
+        seal_anew(connection)
     with pytest.raises(MergeConflict, match="under the key of another run"):
         move(forged.engine, engine)
     forged.engine.dispose()
     assert contents(engine) == before
+
+
+def forge_a_redaction(teller: Teller) -> None:
+    """Add a redaction of everything to the next run's entries, with every guard in place. Nobody sealed it."""
+    accept(teller, THREE)
+    with teller.engine.begin() as connection:
+        (run_id,) = connection.execute(text("SELECT max(run_id) FROM runs")).one()
+        last = "SELECT session_id, max(seq) FROM frames GROUP BY session_id"
+        for item, (session_id, seq) in enumerate(connection.execute(text(last)).all(), 2):
+            body = entries.encode(FramesRedacted(ACCOUNT, session_id, 0, seq, NOON_NS, "somebody", "no reason"))
+            row = {"run": run_id, "item": item, "body": body.decode()}
+            connection.execute(text("INSERT INTO event_log VALUES (:run, 1, :item, :body)"), row)
+
+
+@pytest.mark.parametrize("moved_before", [True, False])
+def test_an_entry_that_was_not_sealed_erases_nothing(teller: Teller, engine: Engine, moved_before: bool) -> None:
+    if moved_before:
+        move(teller.engine, engine)
+    source = contents(teller.engine)
+    forge_a_redaction(teller)
+    with pytest.raises(MergeConflict, match=r"Batch 1 of run .* not as it was sealed: its event log entries"):
+        move(teller.engine, engine, frames_max=1)
+    there = contents(engine)
+    assert [there[table] for table in ("frames", "order_updates", "redactions")] == [
+        source[table] for table in ("frames", "order_updates", "redactions")
+    ]
+
+
+def test_a_shipper_sends_no_entry_that_was_not_sealed(
+    teller: Teller, engine: Engine, caplog: pytest.LogCaptureFixture
+) -> None:
+    move(teller.engine, engine)
+    before = contents(engine)
+    forge_a_redaction(teller)
+    source, target = (one.url.render_as_string(hide_password=False) for one in (teller.engine, engine))
+    shipper = Shipper(source, target, lambda: None)
+    shipper.start()
+    wait_until(lambda: shipper.state == "refusing")
+    shipper.give_up()
+    shipper.join()
+    assert shipper.failure is None
+    assert "not as it was sealed" in caplog.text
+    assert contents(engine)["frames"] == before["frames"]
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ("UPDATE event_log SET body = replace(body, 'accepted', 'Accepted') {newest}", "its event log entries"),
+        ("DELETE FROM event_log {newest} AND item = 1", "its event log entries"),
+        ("UPDATE event_log SET body = 'no JSON' {newest} AND item = 0", "its event log entries"),
+        ("UPDATE batches SET written_ns = written_ns + 1 {newest}", "its seal does not follow"),
+        ("UPDATE batches SET frames = frames + 1 {newest}", "its seal does not follow"),
+        ("UPDATE seals SET seal = frames_root {newest}", "its seal does not follow"),
+        ("UPDATE seals SET entries_root = frames_root {newest}", "its event log entries"),
+        ("DELETE FROM seals {newest}", "its seal is missing"),
+        ("UPDATE seals SET seal = frames_root WHERE run_id = {last_moved}", "does not continue what is there"),
+        ("DELETE FROM seals WHERE run_id < {run}", "does not continue what is there"),
+        ("DELETE FROM event_log WHERE run_id = {run} AND batch = 0", "No entry of run"),
+    ],
+)
+def test_a_batch_that_is_not_as_it_was_sealed_is_not_moved(
+    teller: Teller, engine: Engine, change: str, told: str
+) -> None:
+    move(teller.engine, engine)
+    before = contents(engine)
+    accept(teller, THREE)
+    with teller.engine.begin() as connection:
+        unguard(connection)
+        last_moved, run_id = sorted(connection.scalars(text("SELECT run_id FROM runs")))[-2:]
+        newest = f"WHERE run_id = {run_id} AND batch = 1"
+        connection.execute(text(change.format(newest=newest, last_moved=last_moved, run=run_id)))
+    with pytest.raises(MergeConflict, match=told):
+        move(teller.engine, engine, frames_max=10_000)
+    assert contents(engine) == before
+
+
+def test_a_row_of_runs_does_not_say_whose_entries_they_are(teller: Teller, engine: Engine) -> None:
+    with teller.engine.begin() as connection:
+        connection.execute(text("INSERT INTO recorders VALUES (1, 1, 'another')"))
+        connection.execute(text("UPDATE runs SET recorder_id = 1 WHERE run_id = (SELECT min(run_id) FROM runs)"))
+    mine = {row.recorder_id for row in contents(teller.engine)["gaps"]}
+    with suppress(MergeConflict):
+        move(teller.engine, engine)
+    assert {row.recorder_id for row in contents(engine)["gaps"]} == mine
 
 
 def test_a_journal_with_a_hole_is_refused(teller: Teller, engine: Engine) -> None:

@@ -15,7 +15,9 @@ from recorder.errors import ServerAway
 from recorder.read.replay.events import FrameEvent
 from recorder.read.replay.frames import ROWS_FIRST
 from recorder.simulator import Simulator, SimulatorOptions
+from recorder.store import entries
 from recorder.store.engine import open_engine
+from recorder.store.entries import FramesRedacted
 from tests.contract.story import contents
 from tests.integration.process import Folder
 from tests.server import PASSWORD, USER, PostgresServer
@@ -325,6 +327,32 @@ def test_a_record_that_was_changed_is_not_merged(folder: Folder, exchange: Simul
     assert told.stderr.count("\n") == 1
     for wrong in (("nothing.db", "x.db"), (str(copy), str(copy)), (str(copy), str(tmp_path / "no" / "x.db"))):
         assert folder.command("merge", *wrong).returncode == 2
+
+
+def test_a_redaction_that_nobody_sealed_erases_nothing_anywhere_else(
+    folder: Folder, exchange: Simulator, tmp_path: Path, postgres: PostgresServer
+) -> None:
+    folder.configure(exchange)
+    folder.record(exchange)
+    targets = f"sqlite:///{tmp_path / 'copy.db'}", postgres.new_database()
+    counts = "SELECT sum(length(payload)), (SELECT count(*) FROM order_updates), (SELECT count(*) FROM redactions)"
+    for target in targets:
+        assert folder.command("merge", str(folder.database), target).returncode == 0
+    held = [server_rows(target, f"{counts} FROM frames") for target in targets]
+    database = f"sqlite:///{folder.database}"
+    assert folder.command("db", "accept-key", "fmex/main", "0123456789abcdef", "--database", database).returncode == 0
+    with closing(sqlite3.connect(folder.database)) as forger:
+        (run_id,) = forger.execute("SELECT max(run_id) FROM runs").fetchone()
+        keys = "SELECT account_id, session_id, max(seq) FROM frames WHERE source = 'push' GROUP BY session_id"
+        account_id, session_id, last = forger.execute(keys).fetchone()
+        body = entries.encode(FramesRedacted(account_id, session_id, 0, last, 1, "x", "y")).decode()
+        forger.execute("INSERT INTO event_log VALUES (?, 1, 2, ?)", (run_id, body))
+        forger.commit()
+    for target in targets:
+        told = folder.command("merge", str(folder.database), target)
+        assert told.returncode == 2
+        assert "is not as it was sealed: its event log entries are not those" in told.stderr
+    assert [server_rows(target, f"{counts} FROM frames") for target in targets] == held
 
 
 def test_a_replay_that_loses_its_server_says_so_in_a_sentence(

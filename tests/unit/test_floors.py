@@ -5,6 +5,7 @@ its folder; it reaches up, but only inside functions.
 """
 
 import ast
+import re
 import sys
 from functools import cache
 from graphlib import CycleError, TopologicalSorter
@@ -167,3 +168,59 @@ def _depends_on_the_locale(call: ast.Call) -> bool:
 def test_text_files_are_utf_8_whatever_the_locale(path: Path) -> None:
     calls = [node for node in ast.walk(ast.parse(path.read_bytes())) if isinstance(node, ast.Call)]
     assert [call.lineno for call in calls if _depends_on_the_locale(call)] == []
+
+
+#: Every function that deletes rows or empties frames → what that follows from. The journal itself only loses payloads.
+DELETING = {
+    "store.event_log._redact": "an entry: see `APPLYING`",
+    "store.stale.forget": "projections, of typed rows that are being deleted or made again",
+    "store.snapshots.forget": "snapshots, which are made again",
+    "store.identity.write": "the file's own location, which is replaced",
+    "audit.verify.rebuilding._rebuild_some": "typed rows, made again from their frames; not of erased frames",
+    "audit.verify.rebuilding.rebuild_after_upgrade": "the note that this is due",
+    "read.projected_rows.store": "projections, computed from typed rows",
+    "read.projector._project_stale": "the note that projections are to be computed again",
+    "read.payments.replace_ledgers": "projections, computed from typed rows",
+    "read.current_states.replace_states": "projections, computed from typed rows",
+}
+#: Who applies entries → why those are what was sealed.
+APPLYING = {
+    "store.journal": "seals them in the same transaction",
+    "store.mover": "has compared them with their seals before",
+    "audit.verify.event_log": "applies them to a scratch database of its own",
+}
+_DELETES = re.compile(r"\b(DELETE\s+FROM|DROP\s+TABLE|TRUNCATE\s+TABLE)\b")
+
+
+def _deletes(node: ast.AST) -> bool:
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+        return node.func.id == "delete"
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+        return node.func.attr in {"drop_all", "delete"} and not node.args
+    return isinstance(node, ast.Constant) and isinstance(node.value, str) and bool(_DELETES.search(node.value))
+
+
+def test_only_what_is_listed_deletes_rows() -> None:
+    found = {
+        f"{module.removeprefix('recorder.')}.{function.name}"
+        for module in FILES
+        if room(module) in {"store", "read", "audit", "live", "cli"}
+        for function in ast.walk(tree_of(module))
+        if isinstance(function, ast.FunctionDef) and any(map(_deletes, ast.walk(function)))
+    }
+    assert found == DELETING.keys()
+
+
+def test_only_sealed_entries_are_applied() -> None:
+    applying = {
+        module.removeprefix("recorder.")
+        for module in FILES
+        for node in ast.walk(tree_of(module))
+        if (isinstance(node, ast.Attribute) and ast.unparse(node) == "event_log.apply")
+        or (
+            isinstance(node, ast.ImportFrom)
+            and node.module == "recorder.store.event_log"
+            and "apply" in {alias.name for alias in node.names}
+        )
+    }
+    assert applying == APPLYING.keys()
