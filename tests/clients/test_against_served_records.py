@@ -14,7 +14,7 @@ from recorder.replay.serving import Serving, ServingOptions
 from recorder.simulator import Simulator, SimulatorOptions
 from tests.clients import test_ccxt_binance, test_ccxt_binance_spot, test_ccxt_bitget, test_deribit
 from tests.clients.listening import conversation
-from tests.clients.test_against_stand_ins import KINDS, exchange, pybit_at, record
+from tests.clients.test_against_stand_ins import KINDS, SERVED, exchange, pybit_at, record
 from tests.clients.watching import CcxtClient, Stored, Watching, compare, same
 from tests.docs.pages import CHECKOUT, blocks
 from tests.faults.live import account_at
@@ -22,7 +22,6 @@ from tests.waiting import wait_until
 
 pytestmark = pytest.mark.clients
 
-SERVED = "served record"
 #: Topics that ccxt.pro watches.
 CCXT = {
     "bybit": {"order", "execution", "position", "wallet"},

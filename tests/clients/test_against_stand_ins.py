@@ -25,7 +25,7 @@ pytestmark = pytest.mark.clients
 PATIENCE_S = 60.0
 #: Pushes of the simulated account in each test.
 PUSHES = 600
-STAND_IN = "stand-in"
+STAND_IN, SERVED = "stand-in", "served record"
 #: Subscriptions of the SDK of Hyperliquid.
 KINDS = ("orderUpdates", "userFills", "userFundings", "userNonFundingLedgerUpdates")
 

@@ -11,7 +11,7 @@ import pytest
 
 from recorder.replay.serving import Serving, ServingOptions
 from tests.clients.listening import conversation, number
-from tests.clients.test_against_stand_ins import STAND_IN, exchange, pushes, reconcile, record
+from tests.clients.test_against_stand_ins import SERVED, STAND_IN, exchange, pushes, reconcile, record
 from tests.clients.watching import CcxtClient, Stored, same
 
 pytestmark = pytest.mark.clients
@@ -163,7 +163,7 @@ def test_ccxt_understands_what_is_stored_and_a_served_record(tmp_path: Path) -> 
     url = f"sqlite:///{tmp_path / 'recorder.db'}"
     with (
         Serving(url, ServingOptions(speed=None)) as serving,
-        conversation(VENUE, "ccxt.pro", "served record") as counts,
+        conversation(VENUE, "ccxt.pro", SERVED) as counts,
     ):
         with Watching(serving.url, serving.keys[-1], serving.options.secret, client.markets) as again:
             again.wait(lambda: len(again.events) >= len(kept))

@@ -14,7 +14,7 @@ from recorder.replay.serving import Serving, ServingOptions
 from recorder.venues.bitget.portal import PATH
 from recorder.venues.bitget.stand_in.conversation import passphrase_of
 from tests.clients.listening import conversation, number
-from tests.clients.test_against_stand_ins import STAND_IN, exchange, pushes, reconcile, record
+from tests.clients.test_against_stand_ins import SERVED, STAND_IN, exchange, pushes, reconcile, record
 from tests.clients.watching import CcxtClient, Stored, same
 
 pytestmark = pytest.mark.clients
@@ -175,7 +175,7 @@ def test_ccxt_understands_what_is_stored_and_a_served_record(tmp_path: Path) -> 
     url = f"sqlite:///{tmp_path / 'recorder.db'}"
     with (
         Serving(url, ServingOptions(speed=None)) as serving,
-        conversation(VENUE, "ccxt.pro", "served record") as counts,
+        conversation(VENUE, "ccxt.pro", SERVED) as counts,
     ):
         with Watching(serving.url, serving.keys[-1], serving.options.secret, client.markets) as again:
             again.wait(lambda: len(again.heard) >= len(kept))

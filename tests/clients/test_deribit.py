@@ -13,9 +13,10 @@ from typing import Any
 
 import pytest
 
+from recorder.replay.serving import Serving, ServingOptions
 from recorder.simulator import Simulator
 from tests.clients.listening import conversation, number
-from tests.clients.test_against_stand_ins import STAND_IN, exchange, record
+from tests.clients.test_against_stand_ins import SERVED, STAND_IN, exchange, record
 from tests.clients.watching import CcxtClient, Stored
 
 pytestmark = pytest.mark.clients
@@ -83,28 +84,38 @@ def latest(kept: list[Stored], table: str, key: str) -> dict[str, Any]:
     return {getattr(row, key): row for one in kept for name, row in one.rows if name == table}
 
 
-def test_ccxt_understands_what_is_stored(tmp_path: Path) -> None:
+def test_ccxt_understands_what_is_stored_and_a_served_record(tmp_path: Path) -> None:
     with exchange("deribit") as simulator, conversation("deribit", "ccxt.pro", STAND_IN) as counts:
         with Client(simulator.url, simulator.key, simulator.secret) as client:
             client.wait(lambda: subscribed(simulator) >= len(client.watched))
             kept = record(tmp_path, simulator)
-            expected = {row.trade_id for one in kept for name, row in one.rows if name == "fills"}
-            client.wait(lambda: client.trades.keys() >= expected)
-        fills, orders = latest(kept, "fills", "trade_id"), latest(kept, "order_updates", "order_id")
-        assert client.trades.keys() >= fills.keys() and len(fills) > 20
-        for trade_id, ours in fills.items():
-            compare_fill(ours, client.trades[trade_id], counts)
-        assert client.orders.keys() >= orders.keys()
-        for order_id, ours in orders.items():
-            compare_order(ours, client.orders[order_id], counts)
-        balances = latest(kept, "account_updates", "currency")
-        assert client.balances.keys() == balances.keys() == set(CURRENCIES)
-        for currency, ours in balances.items():
-            theirs = client.balances[currency]
-            assert number(theirs["free"][currency]) == number(ours.available)
-            counts["agree"] += 1
-        counts["sent"] = counts["understood"] = len(client.trades) + len(client.orders)
-        counts["stored"] = len(fills) + len(orders)
+            client.wait(lambda: client.trades.keys() >= latest(kept, "fills", "trade_id").keys())
+        compare_all(client, kept, counts)
+    url = f"sqlite:///{tmp_path / 'recorder.db'}"
+    with Serving(url, ServingOptions(speed=None)) as serving, conversation("deribit", "ccxt.pro", SERVED) as counts:
+        with Client(serving.url, serving.keys[-1], serving.options.secret, client.markets) as again:
+            again.wait(lambda: again.trades.keys() >= latest(kept, "fills", "trade_id").keys())
+            serving.wait_finished(timeout_s=60)
+        compare_all(again, kept, counts)
+
+
+def compare_all(client: Client, kept: list[Stored], counts: Counter[str]) -> None:
+    """The last that the client heard of each fill, order and balance is what the last typed row says."""
+    fills, orders = latest(kept, "fills", "trade_id"), latest(kept, "order_updates", "order_id")
+    assert client.trades.keys() >= fills.keys() and len(fills) > 20
+    for trade_id, ours in fills.items():
+        compare_fill(ours, client.trades[trade_id], counts)
+    assert client.orders.keys() >= orders.keys()
+    for order_id, ours in orders.items():
+        compare_order(ours, client.orders[order_id], counts)
+    balances = latest(kept, "account_updates", "currency")
+    assert client.balances.keys() == balances.keys() == set(CURRENCIES)
+    for currency, ours in balances.items():
+        theirs = client.balances[currency]
+        assert number(theirs["free"][currency]) == number(ours.available)
+        counts["agree"] += 1
+    counts["sent"] = counts["understood"] = len(client.trades) + len(client.orders)
+    counts["stored"] = len(fills) + len(orders)
 
 
 def compare_fill(ours: Any, theirs: Any, counts: Counter[str]) -> None:

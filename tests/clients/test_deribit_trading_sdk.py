@@ -1,13 +1,15 @@
 """deribit-trading-sdk at Deribit's stand-in: it validates each fill that it hears, and finds what is stored."""
 
 import asyncio
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from recorder.replay.serving import Serving, ServingOptions
 from tests.clients.listening import ClientThread, conversation
-from tests.clients.test_against_stand_ins import STAND_IN, exchange, record
+from tests.clients.test_against_stand_ins import SERVED, STAND_IN, exchange, record
 from tests.waiting import wait_until
 
 pytestmark = pytest.mark.clients
@@ -68,7 +70,7 @@ class Listening(ClientThread):
             self.fills += fills
 
 
-def test_deribit_trading_sdk_hears_what_is_stored(tmp_path: Path) -> None:
+def test_deribit_trading_sdk_hears_what_is_stored_and_a_served_record(tmp_path: Path) -> None:
     with exchange("deribit") as simulator, conversation("deribit", "deribit-trading-sdk", STAND_IN) as counts:
         with Listening(simulator.url, simulator.key, simulator.secret) as client:
             subscribed = b'"result":["user.trades'
@@ -76,21 +78,35 @@ def test_deribit_trading_sdk_hears_what_is_stored(tmp_path: Path) -> None:
             kept = record(tmp_path, simulator)
             ours = {row.trade_id: row for one in kept for table, row in one.rows if table == "fills"}
             wait_until(lambda: client.check() and len(client.fills) >= len(ours))
-        counts["logins"] = 1
-        counts["sent"] = counts["understood"] = len(client.fills)
-        counts["stored"] = len(ours)
-        assert {one["trade_id"] for one in client.fills} == ours.keys()
-        for theirs in client.fills:
-            row = ours[theirs["trade_id"]]
-            assert (theirs["order_id"], theirs["instrument_name"], theirs["direction"]) == (
-                row.order_id,
-                row.symbol,
-                row.side,
-            )
-            # It reads JSON's numbers as floats before it makes decimals of them.
-            assert [float(theirs[name]) for name in ("price", "amount", "fee")] == [
-                float(one) for one in (row.price, row.quantity, row.fee)
-            ]
-            assert (theirs["timestamp"], theirs["fee_currency"]) == (row.executed_ms, row.fee_currency)
-            assert {"M": "maker", "T": "taker"}[theirs["liquidity"]] == row.liquidity
-            counts["agree"] += 1
+        compare(client.fills, ours, counts)
+    url = f"sqlite:///{tmp_path / 'recorder.db'}"
+    with (
+        Serving(url, ServingOptions(speed=None)) as serving,
+        conversation("deribit", "deribit-trading-sdk", SERVED) as counts,
+    ):
+        with Listening(serving.url, serving.keys[-1], serving.options.secret) as again:
+            wait_until(lambda: again.check() and len(again.fills) >= len(ours))
+            serving.wait_finished(timeout_s=60)
+        compare(again.fills, ours, counts)
+
+
+def compare(heard: list[dict[str, Any]], ours: dict[str, Any], counts: Counter[str]) -> None:
+    """Each fill was heard once, and says what is stored."""
+    counts["logins"] = 1
+    counts["sent"] = counts["understood"] = len(heard)
+    counts["stored"] = len(ours)
+    assert sorted(one["trade_id"] for one in heard) == sorted(ours)
+    for theirs in heard:
+        row = ours[theirs["trade_id"]]
+        assert (theirs["order_id"], theirs["instrument_name"], theirs["direction"]) == (
+            row.order_id,
+            row.symbol,
+            row.side,
+        )
+        # It reads JSON's numbers as floats before it makes decimals of them.
+        assert [float(theirs[name]) for name in ("price", "amount", "fee")] == [
+            float(one) for one in (row.price, row.quantity, row.fee)
+        ]
+        assert (theirs["timestamp"], theirs["fee_currency"]) == (row.executed_ms, row.fee_currency)
+        assert {"M": "maker", "T": "taker"}[theirs["liquidity"]] == row.liquidity
+        counts["agree"] += 1

@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
+from recorder.replay.serving import Serving, ServingOptions
 from recorder.simulator import Simulator
 from tests.clients.listening import ClientThread, conversation
-from tests.clients.test_against_stand_ins import STAND_IN, exchange, pushes, reconcile, record
+from tests.clients.test_against_stand_ins import SERVED, STAND_IN, exchange, pushes, reconcile, record
 from tests.clients.watching import same
 from tests.waiting import wait_until
 
@@ -25,18 +26,18 @@ class Listening(ClientThread):
     """A client of the user data stream in a thread of its own.
 
     Args:
-        simulator: the exchange.
+        given: the exchange's address, and the account's key and secret.
         point: sets the client's addresses.
         socket: makes its socket of a socket manager.
     """
 
     def __init__(
-        self, simulator: Simulator, point: Callable[[Any, str], None], socket: Callable[[Any, str], Any]
+        self, given: tuple[str, str, str], point: Callable[[Any, str], None], socket: Callable[[Any, str], Any]
     ) -> None:
         super().__init__()
         self.pushes: list[dict[str, Any]] = []
-        self._given = simulator.key, simulator.secret
-        self._url, self._point, self._make = simulator.url, point, socket
+        self._url, *self._given = given
+        self._point, self._make = point, socket
 
     async def open(self) -> None:
         """Connect it, and read what it hears."""
@@ -74,6 +75,25 @@ def spot_socket(manager: Any, _url: str) -> Any:
     return manager.user_socket()
 
 
+def given_of(simulator: Simulator) -> tuple[str, str, str]:
+    """Address, key and secret."""
+    return simulator.url, simulator.key, simulator.secret
+
+
+def hear_again(
+    tmp_path: Path, venue: str, point: Callable[[Any, str], None], socket: Callable[[Any, str], Any], pushes: list[str]
+) -> None:
+    """The client at the served record hears the same events, in their order."""
+    url = f"sqlite:///{tmp_path / 'recorder.db'}"
+    with Serving(url, ServingOptions(speed=None)) as serving, conversation(venue, "python-binance", SERVED) as counts:
+        given = serving.url, serving.keys[-1], serving.options.secret
+        with Listening(given, point, socket) as client:
+            wait_until(lambda: len(client.pushes) >= len(pushes))
+            serving.wait_finished(timeout_s=60)
+        counts["sent"] = counts["understood"] = counts["stored"] = len(pushes)
+        assert [*map(same, client.pushes)] == pushes
+
+
 def event(frame: str) -> str:
     """The event in a frame of the WebSocket API, which also has the number of a subscription."""
     return same(json.loads(frame)["event"])
@@ -82,7 +102,7 @@ def event(frame: str) -> str:
 def test_python_binance_hears_and_asks_what_is_stored_of_spot(tmp_path: Path) -> None:
     with exchange("binance_spot") as simulator:
         with conversation("binance_spot", "python-binance", STAND_IN) as counts:
-            with Listening(simulator, point_spot, spot_socket) as client:
+            with Listening(given_of(simulator), point_spot, spot_socket) as client:
                 kept = record(tmp_path, simulator)
                 sent = list(map(event, pushes(simulator, 1)))
                 wait_until(lambda: len(client.pushes) >= len(sent))
@@ -97,6 +117,7 @@ def test_python_binance_hears_and_asks_what_is_stored_of_spot(tmp_path: Path) ->
             counts["sent"] = counts["understood"] = len(trades)
             counts["stored"] = len(ours)
             assert ours == trades
+    hear_again(tmp_path, "binance_spot", point_spot, spot_socket, [event(one.frame) for one in kept])
 
 
 def point_futures(client: Any, url: str) -> None:
@@ -113,7 +134,7 @@ def futures_socket(manager: Any, url: str) -> Any:
 def test_python_binance_hears_and_asks_what_is_stored_of_futures(tmp_path: Path) -> None:
     with exchange("binance") as simulator:
         with conversation("binance", "python-binance", STAND_IN) as counts:
-            with Listening(simulator, point_futures, futures_socket) as client:
+            with Listening(given_of(simulator), point_futures, futures_socket) as client:
                 kept = record(tmp_path, simulator)
                 sent = pushes(simulator, 1)
                 wait_until(lambda: len(client.pushes) >= len(sent))
@@ -129,6 +150,7 @@ def test_python_binance_hears_and_asks_what_is_stored_of_futures(tmp_path: Path)
             counts["sent"] = counts["understood"] = len(trades)
             counts["stored"] = len(ours)
             assert ours == trades
+    hear_again(tmp_path, "binance", point_futures, futures_socket, [one.frame for one in kept])
 
 
 def test_the_sdk_of_binance_asks_what_is_stored_of_spot(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from recorder.replay.serving import Serving, ServingOptions
 from tests.clients.listening import ClientThread, conversation
-from tests.clients.test_against_stand_ins import STAND_IN, acknowledged, exchange, pushes, reconcile, record
+from tests.clients.test_against_stand_ins import SERVED, STAND_IN, acknowledged, exchange, pushes, reconcile, record
 from tests.clients.watching import same
 from tests.waiting import wait_until
 
@@ -100,7 +100,7 @@ def test_python_kraken_sdk_hears_a_served_record(tmp_path: Path) -> None:
     expected = [one.frame for one in kept if one.topic in CHANNELS]
     with (
         Serving(f"sqlite:///{tmp_path / 'recorder.db'}", ServingOptions(speed=None)) as serving,
-        conversation("kraken", "python-kraken-sdk", "served record") as counts,
+        conversation("kraken", "python-kraken-sdk", SERVED) as counts,
         Listening(serving.url, serving.keys[-1], serving.options.secret) as client,
     ):
         wait_until(lambda: len(client.pushes) >= len(expected))
