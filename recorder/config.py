@@ -111,6 +111,15 @@ def check(path: Path, text: str) -> None:
         _account(name, section, lambda _section, _key, named: named)
 
 
+def configured_accounts(path: Path) -> list[str]:
+    """The accounts that a configuration names, as `venue/name`. The rest of it is not checked.
+
+    Raises:
+        ConfigurationError: it cannot be read.
+    """
+    return [f"{section.values.get('venue')}/{name}" for name, section in ConfigFile(path).accounts()]
+
+
 def database_of(path: Path) -> Database:
     """The database that a configuration names. The rest of it is not checked: reading needs no secrets."""
     return _database(ConfigFile(path).section("database"))

@@ -1,5 +1,7 @@
 """`recorder backfill`."""
 
+import time
+
 import click
 
 from recorder.cli import options
@@ -29,6 +31,8 @@ from recorder.store.engine import database_path, open_engine, place
 @click.pass_context
 def backfill(ctx: click.Context, at: options.RecordAddress, account: str | None, since_ns: int | None) -> None:
     """Backfill."""
+    if since_ns is not None and since_ns > (now_ns := time.time_ns()):
+        raise ConfigurationError(f"--since {utc_text(since_ns)} is in the future; it is {utc_text(now_ns)} UTC now.")
     signals = Signals()
     settings, to = at.configured()
     accounts = accounts_named(settings.accounts, account, at.file)

@@ -10,8 +10,10 @@ from sqlalchemy import Engine, select
 from recorder.audit.verify.rebuilding import rebuild_after_upgrade
 from recorder.cli import options
 from recorder.cli.progress import bar, project_everything
+from recorder.config import configured_accounts
 from recorder.errors import SchemaOutdated
 from recorder.model import account_id
+from recorder.read.scope import LabelledAccount, labelled_accounts, listed
 from recorder.store import identity, migrate, sqlite
 from recorder.store.credentials import DIGITS
 from recorder.store.engine import database_path, explained, is_file, open_engine, place, sole_writer
@@ -141,9 +143,30 @@ def accept_key(account: str, fingerprint: str, at: options.RecordAddress) -> Non
     if not re.fullmatch(f"[0-9a-f]{{{DIGITS}}}", fingerprint):
         raise click.UsageError(f"{fingerprint!r} is not a fingerprint; copy it from the message that asks for it.")
     urls = at.urls
+    _require_known(at, urls, account)
     now_ns = time.time_ns()
     _add_entry(urls, CredentialAccepted(account_id(venue, name), fingerprint, now_ns), now_ns, "key accepted")
     click.echo(f"API key {fingerprint} belongs to {account}.{_sent(urls)}")
+
+
+def _require_known(at: options.RecordAddress, urls: list[str], account: str) -> None:
+    """Refuse an account that neither the record nor the configuration has; a file may not have recorded it yet."""
+    recorded = {f"{one.venue}/{one.name}" for url in urls for one in _accounts(url)}
+    if account in recorded:
+        return
+    configured = configured_accounts(at.file) if at.file.exists() else []
+    if account not in configured:
+        raise click.UsageError(
+            f"Neither the record nor the configuration has an account {account!r}; "
+            f"{listed(account, recorded.union(configured))}."
+        )
+
+
+def _accounts(url: str) -> list[LabelledAccount]:
+    engine = open_engine(url, read_only=True)
+    with explained(url), engine.connect() as connection:
+        migrate.require_current(engine)
+        return labelled_accounts(connection)
 
 
 def _sent(urls: list[str]) -> str:

@@ -332,12 +332,12 @@ def timeline(
     """Show everything that happened."""
     from recorder.read.timeline import TimelineEvent  # noqa: PLC0415  help texts need no database
 
+    wanted = wanted._replace(order_id=order_id)
     nothing = options.nothing("events", wanted)
     with at.opened(wanted) as record:
         if gap_id is not None:
             wanted = _around(record, gap_id, int(around_s * NS_PER_S), wanted)
-        events = record.timeline(wanted._replace(order_id=order_id))
-        show(events, TIMELINE_COLUMNS, layout, nothing, TimelineEvent._fields)
+        show(record.timeline(wanted), TIMELINE_COLUMNS, layout, nothing, TimelineEvent._fields)
 
 
 def _around(record: "Record", gap_id: int, around_ns: int, wanted: Filter) -> Filter:

@@ -1,17 +1,20 @@
 """`recorder redact`."""
 
 import sys
+import time
 
 import click
-from sqlalchemy import Engine
+from sqlalchemy import Connection, Engine, func, select
 
 from recorder.cli import options
 from recorder.cli.progress import bar, project_everything
-from recorder.read.scope import find_account
+from recorder.errors import ConfigurationError
+from recorder.read.scope import find_account, require_past
 from recorder.store import migrate, redactions
 from recorder.store.engine import explained, is_file, open_engine, place, sole_writer
 from recorder.store.journal import FrameRange
 from recorder.store.redactions import redactable
+from recorder.store.schema import frames
 
 
 class Seqs(options.Parsed[tuple[int, int]]):
@@ -76,6 +79,10 @@ def redact(
         migrate.require_current(reading)
         with reading.connect() as connection:
             account_id = find_account(connection, account).account_id
+            if before is not None:
+                require_past(connection, "--before", before, time.time_ns())
+            if session_id is not None:
+                _require_frames(connection, account_id, account, session_id, seqs)
             chosen = list(redactable(connection, account_id, session_id, seqs, before))
         reading.dispose()
         engine = open_engine(url)
@@ -93,6 +100,21 @@ def redact(
     click.echo(
         f"{count:,} frames of {account} erased; the record keeps their digests, and who erased them, when and why."
     )
+
+
+def _require_frames(
+    connection: Connection, account_id: int, account: str, session_id: int, seqs: tuple[int, int] | None
+) -> None:
+    """Refuse a session, or a number in it, that the account does not have: nothing would be erased, silently."""
+    mine = frames.c.account_id == account_id, frames.c.session_id == session_id
+    last: int | None = connection.scalar(select(func.max(frames.c.seq)).where(*mine))
+    if last is None:
+        raise ConfigurationError(
+            f"Account {account} has no session {session_id} in this record; the tables sessions and reconciliations "
+            "list them."
+        )
+    if seqs is not None and seqs[1] > last:
+        raise ConfigurationError(f"Session {session_id} has no frame {seqs[1]}; its last is {last}.")
 
 
 def _confirmed(chosen: list[FrameRange], account: str, where: str) -> bool:

@@ -21,7 +21,8 @@ from recorder.cli.prove import checkpoint_notes, signed_checkpoints
 from recorder.errors import ConfigurationError
 from recorder.export.checking import ExportCheck
 from recorder.read.projection_check import repair
-from recorder.read.scope import find_account
+from recorder.read.records import Filter
+from recorder.read.scope import find_account, require
 from recorder.store import migrate
 from recorder.store.engine import explained, open_engine
 
@@ -97,7 +98,7 @@ def verify(
         _verify(ctx, lambda progress: ExportCheck(folder, claims, progress), layout)
         return
     url = at.url
-    account_id = require_account(url, account)
+    account_id = require_scope(url, Filter(account, None, since, until))
     if proved is not None and out is not None:
         _write_proof(url, proved, [note for file in files for note in checkpoint_notes(file)], key, out)
         return
@@ -159,14 +160,20 @@ def _write_proof(url: str, frame: tuple[int, int], notes: list[str], key: Verifi
     click.echo(f"The proof of frame {frame[1]} of session {frame[0]} is in {out}, {len(data):,} bytes.")
 
 
-def require_account(url: str, account: str | None) -> int | None:
-    """The key of an account; None for all accounts. Refuses a record that is not at this program's schema."""
+def require_scope(url: str, wanted: Filter) -> int | None:
+    """The key of the account; None for all accounts.
+
+    Raises:
+        ConfigurationError: the record has no such account, or the times make no sense.
+        DatabaseError: the record is not at this program's schema.
+    """
     engine = open_engine(url, read_only=True)
     try:
         with explained(url):
             migrate.require_current(engine)
             with engine.connect() as connection:
-                return None if account is None else find_account(connection, account).account_id
+                require(connection, wanted, time.time_ns())
+                return None if wanted.account is None else find_account(connection, wanted.account).account_id
     finally:
         engine.dispose()
 
@@ -211,7 +218,7 @@ def _summary(found: list[Finding], verified: Verified, took_s: float, *, to_stde
 def rebuild(ctx: click.Context, at: options.RecordAddress, account: str | None) -> None:
     """Rebuild the typed rows."""
     url = at.url
-    account_id = require_account(url, account)
+    account_id = require_scope(url, Filter(account))
     with bar("verifying frames") as progress:
         found = rebuilding.damage(url, progress)
     if found:

@@ -11,7 +11,7 @@ from recorder.errors import ConfigurationError
 from recorder.model import account_labels as labels_of
 from recorder.read.coverage import last_frame_ns
 from recorder.read.records import Filter
-from recorder.store.schema import accounts, fills, order_updates, position_updates, recorders, sessions
+from recorder.store.schema import accounts, discrepancies, fills, order_updates, position_updates, recorders, sessions
 from recorder.venues import find_venue
 
 #: At most this many names are listed in an error.
@@ -82,7 +82,7 @@ def find_account(connection: Connection, account: str) -> LabelledAccount:
 
 
 def require(connection: Connection, wanted: Filter, now_ns: int) -> None:
-    """Refuse an account, a symbol or a time that cannot be in the record.
+    """Refuse an account, a symbol, an order or a time that cannot be in the record.
 
     Args:
         connection: to the record.
@@ -97,10 +97,27 @@ def require(connection: Connection, wanted: Filter, now_ns: int) -> None:
         find_account(connection, wanted.account)
     if wanted.symbol is not None:
         require_symbol(connection, wanted.symbol, wanted.account)
+    if wanted.order_id is not None:
+        _require_order_id(connection, wanted.order_id, wanted.account)
+    if wanted.since_ns is not None:
+        require_past(connection, "--since", wanted.since_ns, now_ns)
+
+
+def require_past(connection: Connection, option: str, at_ns: int, now_ns: int) -> None:
+    """Refuse a time in the future.
+
+    Args:
+        connection: to the record.
+        option: that gives the time.
+        at_ns: the time, ns since 1970.
+        now_ns: the present, ns since 1970.
+
+    Raises:
+        ConfigurationError: it is later than the present and than everything in the record.
+    """
     # A record from a machine whose clock is ahead may reach into the future.
-    since_ns = wanted.since_ns
-    if since_ns is not None and since_ns > now_ns and since_ns > (last_received_ns(connection) or 0):
-        raise ConfigurationError(f"--since {utc_text(since_ns)} is in the future; it is {utc_text(now_ns)} UTC now.")
+    if at_ns > now_ns and at_ns > (last_received_ns(connection) or 0):
+        raise ConfigurationError(f"{option} {utc_text(at_ns)} is in the future; it is {utc_text(now_ns)} UTC now.")
 
 
 def require_order(since_ns: int | None, until_ns: int | None) -> None:
@@ -133,6 +150,20 @@ def require_symbol(connection: Connection, symbol: str, account: str | None) -> 
     raise ConfigurationError(
         f"There is no symbol {symbol!r} in this record; {listed(symbol, subscribed | _mentioned_symbols(connection))}."
     )
+
+
+def _require_order_id(connection: Connection, order_id: str, account: str | None) -> None:
+    """Refuse an order that no update, fill or discrepancy is about."""
+    mine = [one.account_id for one in labelled_accounts(connection, account)]
+    about = (
+        (order_updates, order_updates.c.order_id == order_id),
+        (fills, fills.c.order_id == order_id),
+        (discrepancies, discrepancies.c.subject == f"order {order_id}"),
+    )
+    queries = (select(t.c.account_id).where(t.c.account_id.in_(mine), is_it).limit(1) for t, is_it in about)
+    if all(connection.execute(query).first() is None for query in queries):
+        of = "" if account is None else f" of account {account}"
+        raise ConfigurationError(f"There is no order {order_id!r}{of} in this record; `recorder orders` lists them.")
 
 
 def listed(asked: str, known: Collection[str]) -> str:

@@ -27,6 +27,8 @@ from recorder.audit.verify.findings import (
     frame_finding,
     merge_consecutive,
 )
+from recorder.clock import utc_text
+from recorder.errors import ConfigurationError
 from recorder.model import account_labels
 from recorder.read.projection_check import check, describe
 from recorder.store.chain import ChainedRun, runs_of
@@ -70,7 +72,12 @@ class Wanted(NamedTuple):
     @property
     def is_whole(self) -> bool:
         """Whether all frames are verified."""
-        return self.account_id is None and self.since_ns is None and self.until_ns is None
+        return self.account_id is None and not self.has_period
+
+    @property
+    def has_period(self) -> bool:
+        """Whether only the frames of a period are verified."""
+        return self.since_ns is not None or self.until_ns is not None
 
 
 class Verification:
@@ -82,6 +89,7 @@ class Verification:
         progress: receives the progress.
 
     Raises:
+        ConfigurationError: while iterating: nothing was recorded in the period, and no seal is damaged.
         DatabaseError: while iterating: the record cannot be read.
     """
 
@@ -137,7 +145,10 @@ class Verification:
                 self._last_seqs[account_id, session_id] = max(before, last)
 
     def _batches(self, reader: RecordReader, runs: Sequence[ChainedRun]) -> Iterator[Finding]:
-        ranges = _ranges(reader, runs, None if self._wanted.is_whole else _chosen_batches(reader, self._wanted))
+        chosen = None if self._wanted.is_whole else _chosen_batches(reader, self._wanted)
+        if chosen == {} and self._wanted.has_period and not self._kinds:
+            raise ConfigurationError(_nothing_in_period(reader))
+        ranges = _ranges(reader, runs, chosen)
         extent = Extent(self._wanted.account_id, not self._wanted.quick, sealed_redactions(reader.rows))
         total, done = sum(some.frames for some in ranges), 0
         self._progress(0, total)
@@ -191,7 +202,7 @@ class Verification:
         wanted = self._wanted
         if not wanted.projections:
             return
-        if wanted.quick or wanted.since_ns is not None or wanted.until_ns is not None:
+        if wanted.quick or wanted.has_period:
             self._skip("orders, fills and latest states: leave --quick, --since and --until away")
             return
         engine = open_engine(self._url, read_only=True)
@@ -263,6 +274,13 @@ def _chosen_batches(reader: RecordReader, wanted: Wanted) -> dict[int, list[_Fir
             else:
                 of_run.append((batch, batch))
     return chosen
+
+
+def _nothing_in_period(reader: RecordReader) -> str:
+    """Say that no batch is of the period, and from when to when there are batches."""
+    ((first_ns, last_ns),) = reader.rows("SELECT min(written_ns), max(written_ns) FROM batches")
+    lasts = f"it was written from {utc_text(first_ns)} to {utc_text(last_ns)} UTC" if last_ns else "it is empty"
+    return f"The record has nothing in the requested period, so nothing of it was verified; {lasts}."
 
 
 def _sessions(reader: RecordReader, table: str) -> Iterator[tuple[int, int, int, int]]:
