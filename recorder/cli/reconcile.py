@@ -62,8 +62,8 @@ def reconcile(ctx: click.Context, at: options.RecordAddress, account: str | None
 
 
 def accounts_named(configured: tuple[Account, ...], name: str | None, file: Path) -> tuple[Account, ...]:
-    """The accounts of a configuration with this name; None: all."""
-    chosen = tuple(one for one in configured if name in {None, one.name})
+    """The accounts of a configuration with this name, or `venue/name`; None: all."""
+    chosen = tuple(one for one in configured if name in {None, one.name, f"{one.venue.name}/{one.name}"})
     if not chosen:
         known = ", ".join(one.name for one in configured)
         raise ConfigurationError(f"There is no account {name!r} in {file}; it has: {known}.")

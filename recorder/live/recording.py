@@ -24,7 +24,6 @@ from recorder.live.watermark import Watermark
 from recorder.live.writer import ANSWERS_BYTES_MAX, Writer
 from recorder.read.before_gap import EndedGap, gaps_by_id
 from recorder.store import migrate
-from recorder.store.credentials import fingerprint
 from recorder.store.database_file import HeldFile
 from recorder.store.engine import database_path, explained, open_engine, sole_writer
 from recorder.store.entries import AccountAdded, Covered, LogEntry
@@ -185,7 +184,7 @@ class Recording:
             AccountAdded(one.account_id, one.venue.name, one.name, now_ns, tuple(stream.name for stream in one.streams))
             for one in self._accounts
         ]
-        keys = {one.account_id: fingerprint(one.venue.name, *one.credentials.values) for one in self._accounts}
+        keys = {one.account_id: one.fingerprint for one in self._accounts}
         if self._server is not None:
             self._shipper = Shipper(self._url, self._server, self.wake.set)
             self._shipper.check([(one, keys[one.account_id]) for one in wanted])

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from recorder.audit.evidence.keys import SigningKey
 from recorder.model import account_id
+from recorder.store.credentials import fingerprint
 from recorder.venues.base import Stream, Venue
 from recorder.venues.rest import Credentials, Login
 
@@ -53,6 +54,11 @@ class Account:
     def account_id(self) -> int:
         """The account's key in the database."""
         return account_id(self.venue.name, self.name)
+
+    @property
+    def fingerprint(self) -> str:
+        """The fingerprint of its credentials, whatever their spelling."""
+        return fingerprint(self.venue.name, *self.venue.identity_of(self.credentials))
 
     @property
     def login(self) -> Login:

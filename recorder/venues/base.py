@@ -24,6 +24,7 @@ from recorder.venues.comparable import Comparable, CompleteList
 from recorder.venues.rest import (
     STATUSES,
     CredentialField,
+    Credentials,
     Known,
     Login,
     Purpose,
@@ -277,6 +278,10 @@ class Venue(Protocol):
     def native_symbol(self, symbol: str, /) -> str:
         """A symbol as a user may write it, spelled as the venue wants it in subscriptions and requests."""
         return symbol
+
+    def identity_of(self, credentials: Credentials, /) -> tuple[str, ...]:
+        """What identifies the credentials, in one spelling: the id first, then the secrets that belong to it."""
+        return credentials.values
 
     def symbol_of(self, topic: str) -> str | None:
         """The symbol that a topic is about, as records spell it; None: it is not about one symbol."""

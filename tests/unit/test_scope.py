@@ -44,11 +44,11 @@ WITH_ACCOUNT: dict[str, tuple[str, ...]] = {
 ELSEWHERE = {
     "replay": "it catches signals: tests/contract/test_replay.py",
     "serve": "it catches signals: tests/contract/test_serving.py",
-    "reconcile": "its accounts are those of the configuration: tests/unit/live/test_settings.py",
-    "backfill": "its accounts are those of the configuration: tests/unit/live/test_settings.py",
+    "reconcile": "its accounts are those of the configuration: see below",
+    "backfill": "its accounts are those of the configuration: see below",
     "init": "its account is a new one",
     "simulate": "its accounts are the simulator's own",
-    "doctor": "its accounts are those of the configuration: tests/unit/live/test_settings.py",
+    "doctor": "its accounts are those of the configuration: see below",
 }
 #: Commands that take an account and no time, or other times.
 WITHOUT_PERIOD = {"rebuild", "redact"}
@@ -214,6 +214,28 @@ def test_an_account_is_named_with_its_venue_where_two_have_the_name(
     )
     assert "BTCUSD_P" in run("orders", "--account", "fmex/main").output
     assert run("orders", "--account", "okx/main").output == "No orders match the options given.\n"
+
+
+@pytest.mark.parametrize("command", ["reconcile", "backfill", "doctor"])
+def test_an_account_of_the_configuration_is_named_with_or_without_its_venue(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    file = Path("recorder.toml")
+    # Port 9 is not listened on: what is known is asked, and not reached.
+    address = "0x" + "5e" * 20
+    file.write_text(f'[accounts.main]\nvenue = "hyperliquid"\naddress = "{address}"\nurl = "http://127.0.0.1:9"\n')
+
+    def told(account: str) -> str:
+        ended = CliRunner().invoke(recorder, [command, "--account", account])
+        return f"{ended.output} {ended.exception}"
+
+    refused = "There is no account {!r} in recorder.toml; it has: main."
+    for wrong in ("mian", "okx/main", "hyperliquid/mian"):
+        assert refused.format(wrong) in told(wrong)
+    for right in ("main", "hyperliquid/main"):
+        assert "There is no account" not in told(right)
+        assert "There is no record" in told(right) or "127.0.0.1:9" in told(right)
 
 
 def test_a_symbol_is_written_in_any_case(desk: Desk) -> None:

@@ -9,7 +9,7 @@ from recorder.venues.hyperliquid.accounting import HyperliquidAccounting
 from recorder.venues.hyperliquid.comparable import COMPARABLE, LISTS
 from recorder.venues.hyperliquid.stand_in import HyperliquidStandIn
 from recorder.venues.hyperliquid.views import VIEWS
-from recorder.venues.rest import CredentialField, Login, Token
+from recorder.venues.rest import CredentialField, Credentials, Login, Token
 
 
 class Hyperliquid(Venue):
@@ -39,6 +39,10 @@ class Hyperliquid(Venue):
     classify = staticmethod(questions.classify)
     questions = staticmethod(questions.questions)
     decode_answer = staticmethod(rest.decode_answer)
+
+    def identity_of(self, credentials: Credentials) -> tuple[str, ...]:
+        """The address: capitals in it are only a checksum."""
+        return (credentials["address"].lower(),)
 
     def streams(self, login: Login) -> tuple[Stream, ...]:
         """One socket."""

@@ -23,6 +23,7 @@ from recorder.simulator import Simulator, SimulatorOptions
 from recorder.store.merkle import root_of
 from recorder.venues import venue_named
 from recorder.venues.rest import Credentials
+from tests.samples import HYPERLIQUID
 from tests.unit.live.peer import PATIENCE_S, Peer, refuse
 from tests.unit.live.stage import account_of
 
@@ -91,6 +92,20 @@ def test_a_run_from_end_to_end(path: Path, exchange: Simulator) -> None:
     state = recording.state()  # it can be asked afterwards
     assert rows(path, "SELECT count(*) FROM frames") == [(state.frames_durable,)]
     assert (state.frames_waiting, state.lag_ms) == (0, 0)
+
+
+def test_an_address_with_other_capitals_is_the_same_account(path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with Simulator(SimulatorOptions(venue="hyperliquid", pushes=3)) as exchange:
+        address = exchange.credentials["address"]
+        for spelled in (address, "0x" + address[2:].upper()):
+            mine = replace(
+                account(exchange), venue=HYPERLIQUID, symbols=(), credentials=Credentials({"address": spelled})
+            )
+            with Recording(f"sqlite:///{path}", [mine]):
+                pass
+    assert "two API keys" not in caplog.text
+    assert rows(path, "SELECT count(*), count(DISTINCT fingerprint) FROM credentials") == [(1, 1)]
+    assert rows(path, "SELECT count(*) FROM runs") == [(2,)]
 
 
 def test_pushes_one_after_the_other_do_not_wait_for_company(path: Path) -> None:
