@@ -16,7 +16,7 @@ RecorderError                 one sentence on standard error, exit code 2 (NotPr
 ├── VenueError                the exchange cannot be used now
 │   ├── Unreachable           no answer: at the start it ends the run, later it is tried again with backoff
 │   ├── Refused               key, signature or clock refused: ends the run at its start; later tried again, slowly
-│   └── Unavailable           429 or 503: tried again, no sooner than the exchange asked
+│   └── Unavailable           too many requests, or maintenance: tried again, no sooner than the exchange asked
 ├── NotProven                 a checkpoint or a time-stamp does not prove what it claims: it counts for nothing
 ├── NotDelivered              a checkpoint could not be sent or time-stamped: recording goes on, tried again
 ├── ExportError               an export cannot be made as asked: nothing of it is left
@@ -99,7 +99,7 @@ class Refused(VenueError):
 
 
 class Unavailable(VenueError):
-    """The exchange asked to be left alone for a while (429, 503)."""
+    """The exchange asked to be left alone for a while, or cannot answer now."""
 
 
 class NotProven(RecorderError):

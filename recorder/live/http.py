@@ -170,6 +170,8 @@ def venue_error(venue: Venue, url: str, answer: HttpAnswer, secrets: tuple[str, 
         return Refused(words, retry_after_s=wait_s)
     if verdict is Verdict.WAIT:
         return Unavailable(f"{url} asks to be left alone for now: {said}.", retry_after_s=wait_s)
+    if verdict is Verdict.TRANSIENT:
+        return Unavailable(f"{url} cannot answer now: {said}.", retry_after_s=wait_s)
     words = f"{url} does not answer as this venue does: {said}; check the address."
     return Unreachable(words, retry_after_s=wait_s)
 

@@ -3,8 +3,8 @@
 from typing import TypeVar
 
 from recorder.clock import Clock
-from recorder.errors import UNREADABLE, Refused, Unavailable, Unreachable, VenueError
-from recorder.live.http import HttpClient, answer_text, secrets_of, venue_error, without_secrets
+from recorder.errors import UNREADABLE, Refused, Unavailable, Undecodable, Unreachable, VenueError
+from recorder.live.http import OK, HttpClient, answer_text, secrets_of, venue_error, without_secrets
 from recorder.live.settings import Account
 from recorder.venues.rest import Unrecorded, Verdict
 
@@ -51,6 +51,8 @@ def ask(account: Account, client: HttpClient, clock: Clock, asked: Unrecorded[T]
             verdict = account.venue.classify(got.status, got.body)
             if verdict is Verdict.GONE:
                 raise Refused(f"{shown} does not accept the request: {answer_text(got, hidden)}.")
+            if verdict is Verdict.FOREIGN and got.status == OK:
+                raise Undecodable("it is none of the exchange's answers, and may contain secrets all the same")
             if verdict is not Verdict.ANSWER:
                 raise venue_error(account.venue, shown, got, hidden, clock.wall_ms())
             make = asked.send(got.body)

@@ -22,7 +22,6 @@ from recorder.model import (
 from recorder.venues.channel_view import View
 from recorder.venues.comparable import Comparable, CompleteList
 from recorder.venues.rest import (
-    STATUSES,
     CredentialField,
     Credentials,
     Known,
@@ -36,6 +35,8 @@ from recorder.venues.rest import (
     Token,
     Unrecorded,
     Verdict,
+    read_json,
+    verdict_of,
 )
 from recorder.venues.stand_in import StandIn
 
@@ -348,7 +349,7 @@ class Venue(Protocol):
 
     def classify(self, status: int, body: bytes) -> Verdict:
         """Classify an HTTP answer by its status and body."""
-        return STATUSES.get(status, Verdict.TRANSIENT)
+        return verdict_of(status, body, read_json)
 
     def wait_s(self, status: int, headers: Mapping[str, str], body: bytes, now_ms: int, /) -> float:
         """How long the exchange asks to wait before the next request, in seconds; 0 if only `Retry-After` says it.

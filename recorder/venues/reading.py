@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from recorder.model import CONTROL, DECODED, UNDECODED, Decoded
 from recorder.venues.comparable import listings_of
+from recorder.venues.rest import Verdict
 
 if TYPE_CHECKING:  # whoever only prints foreign text needs no venue
     from recorder.venues.base import Plain, Venue
@@ -111,7 +112,8 @@ def read_answer(venue: "Venue", topic: str, payload: bytes) -> Decoded:
 def _read_error(venue: "Venue", topic: str, payload: bytes) -> Decoded:
     status, _, target = unmasked_topic(topic).removeprefix(HTTP_ERROR).partition(" ")
     try:
-        ended = venue.ended_order(int(status), target, payload)
-    except Exception:  # noqa: BLE001  an error may be a page of a proxy, and says nothing about an order
+        is_gone = venue.classify(int(status), payload) is Verdict.GONE  # a page of a proxy says nothing about an order
+        ended = venue.ended_order(int(status), target, payload) if is_gone else None
+    except Exception:  # noqa: BLE001  as above
         ended = None
     return Decoded(topic, CONTROL) if ended is None else Decoded(topic, DECODED, updates=(ended,))

@@ -7,6 +7,7 @@ from enum import Enum, auto
 from typing import NamedTuple, TypeVar
 
 from recorder.clock import Nonces
+from recorder.errors import UNREADABLE, Undecodable
 from recorder.model import Update
 
 T = TypeVar("T")
@@ -291,8 +292,10 @@ class Verdict(Enum):
 
     #: It is the answer: decode it.
     ANSWER = auto()
-    #: A transient fault: try again.
+    #: The exchange cannot answer now, as in maintenance: try again.
     TRANSIENT = auto()
+    #: It does not come from the exchange: a page of a proxy, or of another address. Try again.
+    FOREIGN = auto()
     #: The exchange asks for a pause: try again, no sooner than it says.
     WAIT = auto()
     #: Key, signature or clock refused: nothing else will be answered either.
@@ -301,8 +304,53 @@ class Verdict(Enum):
     GONE = auto()
 
 
-#: What HTTP statuses mean on most venues; any other one is transient.
-STATUSES = {200: Verdict.ANSWER, 401: Verdict.REFUSED, 403: Verdict.WAIT, 404: Verdict.GONE, 429: Verdict.WAIT}
+#: What HTTP statuses mean on most venues if an error of the exchange says no more; any other one is transient.
+STATUSES = {401: Verdict.REFUSED, 403: Verdict.WAIT, 404: Verdict.GONE, 451: Verdict.REFUSED}
+#: What they mean whatever the body is: too many requests, and a ban for them.
+_SLOWER = frozenset([418, 429])
+#: What they mean where the exchange has not said anything itself.
+_IN_FRONT = {403: Verdict.WAIT, 408: Verdict.TRANSIENT, 425: Verdict.TRANSIENT, 503: Verdict.WAIT}
+
+#: Reads the body of an HTTP answer, given its status: what it says; None: it is an error that does not tell. Raises one
+#: of `errors.UNREADABLE` if the body is none of the exchange's own.
+ReadVerdict = Callable[[int, bytes], Verdict | None]
+
+
+def verdict_of(status: int, body: bytes, read: ReadVerdict, statuses: Mapping[int, Verdict] = STATUSES) -> Verdict:
+    """What an HTTP answer means, by the one rule of all venues.
+
+    Only the exchange itself can say that it does not have something, or that it refuses a key. What a proxy, a firewall
+    or a CDN in front of it says, passes, whatever the status is.
+
+    Args:
+        status: of HTTP.
+        body: of the answer.
+        read: reads the body.
+        statuses: what the statuses of errors mean that do not tell; any other one is transient.
+    """
+    if status in _SLOWER:
+        return Verdict.WAIT
+    try:
+        said = read(status, body)
+    except UNREADABLE:
+        if status == 401 and not is_page(body):
+            return Verdict.REFUSED  # exchanges say so in plain words, too, or in none
+        return _IN_FRONT.get(status, Verdict.TRANSIENT if status >= 500 else Verdict.FOREIGN)
+    if said is None:
+        return statuses.get(status, Verdict.TRANSIENT)
+    return Verdict.TRANSIENT if said is Verdict.ANSWER and status != 200 else said
+
+
+def is_page(body: bytes) -> bool:
+    """Whether it is HTML or XML, which no exchange answers requests with."""
+    return body.lstrip().startswith(b"<")
+
+
+def read_json(status: int, body: bytes) -> Verdict | None:
+    """A `ReadVerdict` for exchanges whose errors are known by their status only."""
+    if body.lstrip()[:1] not in {b"{", b"["}:
+        raise Undecodable("it is no JSON")
+    return Verdict.ANSWER if status == 200 else None
 
 
 def no_questions() -> Questions:

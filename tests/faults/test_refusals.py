@@ -25,12 +25,12 @@ def test_asked_to_wait(scene: Scene, status: int) -> None:
     assert scene.finish(f"refused: {status}").lost > 0
 
 
-@pytest.mark.parametrize("status", [500, 404])
-def test_an_answer_that_is_none(scene: Scene, status: int) -> None:
+@pytest.mark.parametrize(("status", "words"), [(500, "cannot answer now"), (404, "does not answer as this venue does")])
+def test_an_answer_that_is_none(scene: Scene, status: int, words: str) -> None:
     with scene.running() as process:
         with scene.recovery(process), refusing(scene.exchange, status):
             scene.exchange.drop_connections()
-            process.wait_for("does not answer as this venue does", 3)
+            process.wait_for(words, 3)
         scene.wait_more(process)
     assert scene.finish("refused: other").lost > 0
 

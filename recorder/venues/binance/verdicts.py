@@ -7,10 +7,21 @@ from collections.abc import Mapping
 
 import msgspec
 
+from recorder.errors import Undecodable
 from recorder.venues.binance import answers
 from recorder.venues.binance.questions import get
 from recorder.venues.binance.words import USD_M, product_of
-from recorder.venues.rest import Credentials, Login, MakeRequest, RestRequest, Unrecorded, Verdict
+from recorder.venues.rest import (
+    STATUSES,
+    Credentials,
+    Login,
+    MakeRequest,
+    RestRequest,
+    Unrecorded,
+    Verdict,
+    read_json,
+    verdict_of,
+)
 
 #: Hosts of the futures products → host that tells what a key may do.
 _RIGHTS_HOSTS = dict.fromkeys(("https://fapi.binance.com", "https://dapi.binance.com"), "https://api.binance.com")
@@ -18,7 +29,7 @@ _MINUTE_MS = 60_000
 
 
 class _Error(msgspec.Struct):
-    code: int | None = None
+    code: int
 
 
 class _Time(msgspec.Struct, rename="camel"):
@@ -45,16 +56,9 @@ def server_time_ms(answer: bytes) -> int:
     return _read_time(answer).server_time
 
 
-#: What HTTP statuses mean if the body has no code that says more; 200 and any other one is as on most venues.
-_STATUSES = {
-    200: Verdict.ANSWER,
-    401: Verdict.REFUSED,
-    403: Verdict.WAIT,
-    404: Verdict.GONE,
-    418: Verdict.WAIT,
-    429: Verdict.WAIT,
-}
-#: What error codes mean; any other one of HTTP 400 is `GONE`, for the request is the same if it is asked again.
+#: What statuses mean of errors whose code says no more. 400: the request is the same if it is asked again.
+_STATUSES = {**STATUSES, 400: Verdict.GONE}
+#: What error codes mean.
 _CODES = {
     -1003: Verdict.WAIT,  # too many requests
     -1015: Verdict.WAIT,
@@ -70,15 +74,16 @@ _CODES = {
 
 def classify(status: int, body: bytes) -> Verdict:
     """Classify an HTTP answer. Errors have a code in the body, with a status of 400 or above."""
-    if status in {200, 418, 429}:
-        return _STATUSES[status]
-    try:
-        code = _read_error(body).code
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        code = None
-    if code is None:
-        return _STATUSES.get(status, Verdict.TRANSIENT)
-    return _CODES.get(code, Verdict.GONE if status == 400 else _STATUSES.get(status, Verdict.TRANSIENT))
+    return verdict_of(status, body, _said, _STATUSES)
+
+
+def _said(status: int, body: bytes) -> Verdict | None:
+    if status == 200:
+        return read_json(status, body)
+    code = _read_error(body).code
+    if code > 0:
+        raise Undecodable("the exchange's own codes are negative, or 0")
+    return _CODES.get(code)
 
 
 def wait_s(status: int, headers: Mapping[str, str], _body: bytes, now_ms: int) -> float:

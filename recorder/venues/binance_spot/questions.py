@@ -12,12 +12,11 @@ from urllib.parse import urlencode
 import msgspec
 
 from recorder.clock import NS_PER_MS, utc_text
-from recorder.errors import Refused
+from recorder.errors import Refused, Undecodable
 from recorder.model import AccountUpdate, OrderUpdate, Update
 from recorder.venues.binance_spot import answers, sign
 from recorder.venues.paging import Orders, Pages, pages, windows
 from recorder.venues.rest import (
-    STATUSES,
     Completed,
     Credentials,
     Forgotten,
@@ -31,6 +30,8 @@ from recorder.venues.rest import (
     RestRequest,
     Unrecorded,
     Verdict,
+    read_json,
+    verdict_of,
 )
 
 #: Weight of an address in a minute. The exchange allows 6,000; the other half is left to the user's other programs.
@@ -113,19 +114,20 @@ _CODES = {
     -2013: Verdict.GONE,  # there is no such order
     -2026: Verdict.GONE,  # the order is archived
 }
-#: What HTTP statuses mean besides those of most venues: 418 is a ban of some minutes to days.
-_STATUSES = {**STATUSES, 418: Verdict.WAIT}
 
 
 def classify(status: int, body: bytes) -> Verdict:
     """Classify an HTTP answer. Errors have a code in the body."""
-    verdict = _STATUSES.get(status, Verdict.TRANSIENT)
-    if verdict in {Verdict.ANSWER, Verdict.WAIT}:
-        return verdict
-    try:
-        return _CODES.get(_read_error(body).code, verdict)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return verdict
+    return verdict_of(status, body, _said)
+
+
+def _said(status: int, body: bytes) -> Verdict | None:
+    if status == 200:
+        return read_json(status, body)
+    code = _read_error(body).code
+    if code > 0:
+        raise Undecodable("the exchange's own codes are negative, or 0")
+    return _CODES.get(code)
 
 
 #: Right of a key → what it can do with it.

@@ -30,6 +30,7 @@ from recorder.venues.rest import (
     RestRequest,
     Unrecorded,
     Verdict,
+    verdict_of,
 )
 
 #: Each path has a limit of its own for a user, 20 requests a second, and an address may send 6,000 a minute. One limit
@@ -104,8 +105,6 @@ def server_time_ms(answer: bytes) -> int:
     return int(told)
 
 
-#: What HTTP statuses mean; any other one is transient, unless the body has a code that says more.
-_STATUSES = {429: Verdict.WAIT}
 #: A key of the classic account, whose interface is another one (v2).
 CLASSIC = "40084"
 #: What the error codes of an answer mean; any other one is transient, as those that come during upgrades are.
@@ -132,13 +131,7 @@ _CODES = {
 
 def classify(status: int, body: bytes) -> Verdict:
     """Classify an HTTP answer. Errors have a code in the body, with the status 200 or 4xx."""
-    if status in _STATUSES:
-        return _STATUSES[status]
-    try:
-        verdict = _CODES.get(str(_read(body).code), Verdict.TRANSIENT)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return {401: Verdict.REFUSED, 404: Verdict.GONE}.get(status, Verdict.TRANSIENT)
-    return Verdict.TRANSIENT if verdict is Verdict.ANSWER and status != 200 else verdict
+    return verdict_of(status, body, lambda _status, body: _CODES.get(str(_read(body).code)), {})
 
 
 def wait_s(status: int, headers: Mapping[str, str], _body: bytes, _now_ms: int) -> float:

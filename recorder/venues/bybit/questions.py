@@ -29,7 +29,6 @@ from recorder.venues.bybit.answers import (
 from recorder.venues.bybit.words import INVERSE, LINEAR, OPTION, SPOT, UNIFIED
 from recorder.venues.paging import Orders, Pages, completed, day, pages, windows
 from recorder.venues.rest import (
-    STATUSES,
     Credentials,
     Forgotten,
     Known,
@@ -42,6 +41,7 @@ from recorder.venues.rest import (
     RestRequest,
     Unrecorded,
     Verdict,
+    verdict_of,
 )
 
 T = TypeVar("T")
@@ -143,13 +143,7 @@ _CODES = {
 
 def classify(status: int, body: bytes) -> Verdict:
     """Classify an HTTP answer. Errors usually have the HTTP status 200 and a code in the body."""
-    verdict = STATUSES.get(status, Verdict.TRANSIENT)
-    if verdict is not Verdict.ANSWER:
-        return verdict
-    try:
-        return _CODES.get(_read(body).code, Verdict.TRANSIENT)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return Verdict.TRANSIENT
+    return verdict_of(status, body, lambda _status, body: _CODES.get(_read(body).code))
 
 
 def wait_s(status: int, headers: Mapping[str, str], _body: bytes, now_ms: int) -> float:

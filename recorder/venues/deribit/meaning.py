@@ -10,7 +10,7 @@ import msgspec
 from recorder.errors import Refused, Undecodable
 from recorder.venues.deribit import answers, sign
 from recorder.venues.deribit.portal import PASSING
-from recorder.venues.rest import Credentials, Login, RestRequest, Unrecorded, Verdict
+from recorder.venues.rest import Credentials, Login, RestRequest, Unrecorded, Verdict, verdict_of
 
 #: What a key needs to record an account → what is missing without it.
 _NEEDED = {"account": "balances and the transaction log", "trade": "orders, fills and positions"}
@@ -26,7 +26,7 @@ class _Error(msgspec.Struct):
 
 
 class _Told(msgspec.Struct):
-    result: msgspec.Raw = msgspec.Raw(b"null")
+    result: msgspec.Raw = msgspec.Raw()
     error: _Error | None = None
 
 
@@ -45,8 +45,6 @@ def server_time_ms(answer: bytes) -> int:
     return int(bytes(told))
 
 
-#: What HTTP statuses mean if the body has no code; any other one is transient.
-_STATUSES = {200: Verdict.ANSWER, 401: Verdict.REFUSED, 404: Verdict.GONE, 429: Verdict.WAIT}
 #: What the error codes of an answer mean; any other one is transient.
 _CODES = {
     **dict.fromkeys(PASSING, Verdict.WAIT),
@@ -64,13 +62,16 @@ _CODES = {
 
 def classify(status: int, body: bytes) -> Verdict:
     """Classify an HTTP answer. Errors have a code in the body, with the status 400 and others."""
-    try:
-        error = _read(body).error
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return Verdict.TRANSIENT if status == 200 else _STATUSES.get(status, Verdict.TRANSIENT)
-    if error is None:
-        return _STATUSES.get(status, Verdict.TRANSIENT)
-    return Verdict.WAIT if status == 429 else _CODES.get(error.code, Verdict.TRANSIENT)
+    return verdict_of(status, body, _said, {})
+
+
+def _said(_status: int, body: bytes) -> Verdict | None:
+    told = _read(body)
+    if told.error is not None:
+        return _CODES.get(told.error.code)
+    if not bytes(told.result):
+        raise Undecodable("it has neither a result nor an error")
+    return Verdict.ANSWER
 
 
 def check(_login: Login) -> Unrecorded[tuple[str, ...]]:

@@ -26,7 +26,7 @@ from recorder.model import (
 )
 from recorder.venues import values
 from recorder.venues.fmex import objects, sign
-from recorder.venues.rest import Credentials, RestRequest, Verdict
+from recorder.venues.rest import Credentials, RestRequest, Verdict, verdict_of
 
 #: Rate limit of a user: requests, and the seconds in which they may be sent.
 REQUESTS_MAX = 100
@@ -44,8 +44,7 @@ CLOSED_ORDERS = f"{ORDERS}/closed"
 _ONE_ORDER = re.compile(rf"{ORDERS}/(\d{{1,19}})(/matches)?")
 
 #: What HTTP statuses mean; any other one is transient.
-_VERDICTS = {
-    200: Verdict.ANSWER,
+_STATUSES = {
     400: Verdict.GONE,
     401: Verdict.REFUSED,
     403: Verdict.REFUSED,
@@ -70,20 +69,20 @@ _read_envelope = msgspec.json.Decoder(_Envelope).decode
 def classify(status: int, body: bytes) -> Verdict:
     """Classify an HTTP answer to any request.
 
-    Only the exchange itself can say that something does not exist, so a body that is not one of its JSON objects, such
-    as a proxy's error page, is transient. It may also put an error's status into an answer with HTTP status 200.
+    It may put an error's status into an answer with HTTP status 200.
     """
-    verdict = _VERDICTS.get(status, Verdict.TRANSIENT)
-    if verdict in {Verdict.REFUSED, Verdict.WAIT}:
-        return verdict
-    try:
-        envelope = _read_envelope(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return Verdict.TRANSIENT
-    if verdict is not Verdict.ANSWER or envelope.data is not values.MISSING or envelope.status in {None, 0, "ok"}:
-        return verdict
-    inner = _VERDICTS.get(envelope.status, Verdict.TRANSIENT) if isinstance(envelope.status, int) else verdict
-    return Verdict.TRANSIENT if inner is Verdict.ANSWER else inner
+    return verdict_of(status, body, _said, _STATUSES)
+
+
+def _said(status: int, body: bytes) -> Verdict | None:
+    envelope = _read_envelope(body)
+    if status != 200:
+        if envelope.status is None:
+            raise Undecodable("it has no status")
+        return None
+    if envelope.data is not values.MISSING or envelope.status in {None, 0, "ok"}:
+        return Verdict.ANSWER
+    return _STATUSES.get(envelope.status) if isinstance(envelope.status, int) else None
 
 
 class ClosedOrders(NamedTuple):

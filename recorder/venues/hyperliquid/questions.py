@@ -14,7 +14,7 @@ from typing import NamedTuple
 import msgspec
 
 from recorder.clock import NS_PER_MS, utc_text
-from recorder.errors import Refused
+from recorder.errors import Refused, Undecodable
 from recorder.model import FillUpdate, OrderUpdate, Update
 from recorder.venues.hyperliquid.portal import dexes_of
 from recorder.venues.hyperliquid.rest import FILLS_PER_PAGE, LEDGER_PER_PAGE
@@ -35,6 +35,7 @@ from recorder.venues.rest import (
     Step,
     Unrecorded,
     Verdict,
+    verdict_of,
 )
 
 PATH = "/info"
@@ -59,6 +60,8 @@ BEGINNING_MS = int(datetime(2023, 2, 1, tzinfo=UTC).timestamp() * 1000)
 #: Lists may lag behind the stream, and the clocks may differ.
 MARGIN_MS = 60_000
 
+#: How the exchange says that it cannot read a request.
+_UNREAD = b"Failed to "
 _ADDRESS = re.compile(r"0[xX][0-9a-fA-F]{40}")
 
 _encode = msgspec.json.Encoder().encode
@@ -107,11 +110,16 @@ def server_time_ms(answer: bytes) -> int:
 
 
 def classify(status: int, body: bytes) -> Verdict:
-    """Classify an HTTP answer."""
-    if status == 200:
-        # A page of a proxy is no answer: all of them are JSON.
-        return Verdict.ANSWER if body[:1] in b'{["n' and body else Verdict.TRANSIENT
-    return {422: Verdict.GONE, 403: Verdict.WAIT, 429: Verdict.WAIT}.get(status, Verdict.TRANSIENT)
+    """Classify an HTTP answer. Only a request that cannot be read has an error of its own, in plain words."""
+    return verdict_of(status, body, _said)
+
+
+def _said(status: int, body: bytes) -> Verdict | None:
+    if status == 422 and body.startswith(_UNREAD):
+        return Verdict.GONE
+    if status != 200 or not body or body[:1] not in b'{["n':
+        raise Undecodable("it is no answer, and no error that the exchange words")
+    return Verdict.ANSWER
 
 
 def check(login: Login) -> Unrecorded[tuple[str, ...]]:

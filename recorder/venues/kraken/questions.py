@@ -20,7 +20,6 @@ from recorder.venues.kraken import answers, sign
 from recorder.venues.kraken.decode import BALANCES, EXECUTIONS
 from recorder.venues.paging import Orders, Pages, completed, day, pages, windows
 from recorder.venues.rest import (
-    STATUSES,
     Completed,
     Credentials,
     Known,
@@ -34,6 +33,7 @@ from recorder.venues.rest import (
     Token,
     Unrecorded,
     Verdict,
+    verdict_of,
 )
 
 #: The counter of a key may reach 20, and falls by 1 in 2 s: 20 at once, and 20 more in 40 s. Of both, some is left for
@@ -143,14 +143,14 @@ def _errors(body: bytes) -> list[str]:
 
 def classify(status: int, body: bytes) -> Verdict:
     """Classify an HTTP answer. Errors are texts in the body, with status 200."""
-    try:
-        errors = _errors(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        errors = [] if status != 200 else [""]
+    return verdict_of(status, body, _said, {})
+
+
+def _said(_status: int, body: bytes) -> Verdict | None:
+    errors = _errors(body)
     if not errors:
-        return STATUSES.get(status, Verdict.TRANSIENT)
-    found = (verdict for begin, verdict in _ERRORS.items() if errors[0].startswith(begin))
-    return next(found, Verdict.TRANSIENT)
+        return Verdict.ANSWER
+    return next((verdict for begin, verdict in _ERRORS.items() if errors[0].startswith(begin)), None)
 
 
 def wait_s(_status: int, _headers: Mapping[str, str], body: bytes, now_ms: int) -> float:

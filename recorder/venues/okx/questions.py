@@ -30,6 +30,7 @@ from recorder.venues.rest import (
     RestRequest,
     Unrecorded,
     Verdict,
+    verdict_of,
 )
 
 #: Each path has a limit of its own for a user, from 5 to 60 requests in two seconds. One limit keeps them all: of it, a
@@ -114,8 +115,6 @@ def server_time_ms(answer: bytes) -> int:
     return int(rows[0].ts)
 
 
-#: What HTTP statuses mean; any other one is transient, unless the body has a code that says more.
-_STATUSES = {404: Verdict.GONE, 429: Verdict.WAIT}
 #: What the error codes of an answer mean; any other one is transient.
 _CODES = {
     "0": Verdict.ANSWER,
@@ -136,13 +135,7 @@ _CODES = {
 
 def classify(status: int, body: bytes) -> Verdict:
     """Classify an HTTP answer. Errors have a code in the body, with the status 200, 400 or 401."""
-    if status in _STATUSES:
-        return _STATUSES[status]
-    try:
-        verdict = _CODES.get(_read(body).code, Verdict.TRANSIENT)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return Verdict.REFUSED if status == 401 else Verdict.TRANSIENT
-    return Verdict.TRANSIENT if verdict is Verdict.ANSWER and status != 200 else verdict
+    return verdict_of(status, body, lambda _status, body: _CODES.get(_read(body).code), {})
 
 
 def check(_login: Login) -> Unrecorded[tuple[str, ...]]:

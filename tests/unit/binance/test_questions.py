@@ -267,14 +267,14 @@ def test_what_is_left_of_a_week_is_asked_for_with_the_symbols_of_its_income() ->
         (400, b'{"code":-4165,"msg":"Invalid time interval."}', Verdict.GONE),
         (400, b'{"code":-9999,"msg":"New"}', Verdict.GONE),
         (400, b'{"code":-1003,"msg":"Too many"}', Verdict.WAIT),
-        (400, b"<html>", Verdict.TRANSIENT),
+        (400, b"<html>", Verdict.FOREIGN),
         (429, b'{"code":-1003,"msg":"Too many"}', Verdict.WAIT),
         (418, b'{"code":-1003,"msg":"banned until"}', Verdict.WAIT),
         (403, b"", Verdict.WAIT),
-        (404, b"", Verdict.GONE),
+        (404, b"", Verdict.FOREIGN),
         (503, b'{"code":-1008,"msg":"Server is currently overloaded"}', Verdict.TRANSIENT),
         (500, b'{"code":-1001,"msg":"Internal error"}', Verdict.TRANSIENT),
-        (503, b"Service Unavailable", Verdict.TRANSIENT),
+        (503, b"Service Unavailable", Verdict.WAIT),
     ],
 )
 def test_verdicts(status: int, body: bytes, verdict: Verdict) -> None:

@@ -215,11 +215,11 @@ def test_what_is_not_answered_is_not_complete() -> None:
         (429, b'{"code":-1003,"msg":""}', Verdict.WAIT),
         (418, b'{"code":-1003,"msg":""}', Verdict.WAIT),
         (403, b"<html>", Verdict.WAIT),
-        (404, b"", Verdict.GONE),
+        (404, b"", Verdict.FOREIGN),
         (401, b"", Verdict.REFUSED),
         (500, b'{"code":-1000,"msg":""}', Verdict.TRANSIENT),
-        (503, b"\xff", Verdict.TRANSIENT),
-        (400, b"[" * 10_000, Verdict.TRANSIENT),
+        (503, b"\xff", Verdict.WAIT),
+        (400, b"[" * 10_000, Verdict.FOREIGN),
     ],
 )
 def test_what_answers_mean(status: int, body: bytes, verdict: Verdict) -> None:

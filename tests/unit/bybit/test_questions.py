@@ -192,7 +192,7 @@ def test_a_backfill_does_not_complete_what_was_not_answered() -> None:
         (200, b'{"retCode":10005,"retMsg":"Permission denied"}', Verdict.GONE),
         (200, b'{"retCode":10016,"retMsg":"server error"}', Verdict.TRANSIENT),
         (200, b'{"retCode":99999999,"retMsg":"new"}', Verdict.TRANSIENT),
-        (200, b"<html>", Verdict.TRANSIENT),
+        (200, b"<html>", Verdict.FOREIGN),
         (401, b"", Verdict.REFUSED),
         (403, b"access too frequent", Verdict.WAIT),
         (502, b"", Verdict.TRANSIENT),

@@ -29,12 +29,12 @@ WHO = Credentials(key="Ab3dE6gH", secret="AMANDASECRECT")
         (400, error(10004), Verdict.GONE),
         (400, error(13021), Verdict.GONE),
         (400, error(-32602), Verdict.GONE),
-        (404, b"", Verdict.GONE),
+        (404, b"", Verdict.FOREIGN),
         (400, error(99999), Verdict.TRANSIENT),
         # An error counts whatever the status.
         (200, error(13004), Verdict.REFUSED),
-        (200, b"<html>", Verdict.TRANSIENT),
-        (503, b"busy", Verdict.TRANSIENT),
+        (200, b"<html>", Verdict.FOREIGN),
+        (503, b"busy", Verdict.WAIT),
         (503, answer([]), Verdict.TRANSIENT),
     ],
 )

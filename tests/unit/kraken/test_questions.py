@@ -164,7 +164,7 @@ def test_a_period_without_an_answer_is_not_complete() -> None:
         (200, answer(None, "EQuery:Unknown asset pair"), Verdict.GONE),
         (200, answer(None, "EService:Unavailable"), Verdict.TRANSIENT),
         (200, answer(None, "EGeneral:Internal error"), Verdict.TRANSIENT),
-        (200, b"<html>", Verdict.TRANSIENT),
+        (200, b"<html>", Verdict.FOREIGN),
         (502, b"<html>", Verdict.TRANSIENT),
         (429, b"", Verdict.WAIT),
         (403, b"", Verdict.WAIT),

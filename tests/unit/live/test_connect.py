@@ -84,11 +84,17 @@ def test_an_exchange_that_asks_to_be_left_alone(
     assert error.retry_after_s == seconds
 
 
+@pytest.mark.parametrize("status", ["500 Internal Server Error", "502 Bad Gateway", "521 Web Server Is Down"])
+def test_an_exchange_that_is_away(wake: Wake, status: str) -> None:
+    error = fails(refuse(status, body=b"<html></html>"), wake)
+    assert type(error) is Unavailable
+    assert "cannot answer now: HTTP 5" in str(error)
+
+
 @pytest.mark.parametrize(
     "answer",
     [
         pytest.param(refuse("404 Not Found", body=b"<html>\n<h1>Not Found</h1>\n</html>"), id="a page"),
-        pytest.param(refuse("500 Internal Server Error"), id="500"),
         pytest.param(refuse("200 OK", body=b"hello"), id="200"),
         pytest.param(refuse("302 Found", "Location: http://127.0.0.1:1/elsewhere"), id="302"),
         pytest.param(refuse("301 Moved"), id="301 to nowhere"),

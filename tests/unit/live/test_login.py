@@ -153,10 +153,10 @@ def test_a_token_is_renewed_while_the_connection_lives(monkeypatch: pytest.Monke
     monkeypatch.setattr(connecting, "RENEW_FIRST_S", 0.02)
     renewal = f"PUT /token/{TOKEN}"
     with ToyExchange(renew_s=0.2) as exchange:
-        exchange.answers[renewal] = [refuse("503 Unavailable"), refuse("200 OK", body=b"{}")]
+        exchange.answers[renewal] = [refuse("404 Not Found", body=b"<html>"), refuse("200 OK", body=b"{}")]
         another = b'{"token":"another-token","renew_s":1.0}'
         exchange.answers[renewal].append(refuse("200 OK", body=another))
-        exchange.answers["PUT /token/another-token"] = [refuse("404 Not Found", body=b"another-token is gone")]
+        exchange.answers["PUT /token/another-token"] = [refuse("404 Not Found", body=b'{"gone":"another-token"}')]
         with stage_of(exchange) as stage:
             line = exchange.covered()
             wait_until(lambda: "another-token" in stage.account.credentials.secrets)
@@ -166,7 +166,7 @@ def test_a_token_is_renewed_while_the_connection_lives(monkeypatch: pytest.Monke
     assert exchange.asked[:5] == ["POST /token", *[renewal] * 3, "PUT /token/another-token"]
     assert exchange.asked[5] == "POST /token"
     assert (ended.reason, ended.covered) == ("token", True)
-    assert ended.detail == (f"{exchange.url}/token/*** does not accept the request: HTTP 404 *** is gone.")
+    assert ended.detail == f'{exchange.url}/token/*** does not accept the request: HTTP 404 {{"gone":"***"}}.'
     assert b'{"nobody":"***"}' in stage.received()
 
 

@@ -146,6 +146,7 @@ def test_a_slow_answer_is_no_wrong_clock() -> None:
     "answer",
     [
         refuse("503 Service Unavailable"),
+        refuse("521 Web Server Is Down", body=b"<html>"),
         refuse("429 Too Many Requests"),
         refuse("200 OK", body=b'{"data":"soon"}'),
     ],
@@ -155,7 +156,9 @@ def test_an_unknown_clock_is_no_reason_to_stop(answer: Answer) -> None:
     assert warning.startswith("the exchange's clock is not known (")
 
 
-@pytest.mark.parametrize("answer", [refuse("200 OK", body=b"<html>"), refuse("200 OK"), refuse("500 Error")])
+@pytest.mark.parametrize(
+    "answer", [refuse("200 OK", body=b"<html>"), refuse("200 OK"), refuse("404 Not Found", body=b"<html>")]
+)
 def test_an_address_that_is_another_servers_ends_the_start(answer: Answer) -> None:
     with pytest.raises(Unreachable, match=r"does not answer as this venue does: HTTP .*; check the address"):
         check(answer)

@@ -115,12 +115,12 @@ def test_a_backfill_goes_back_three_months_week_by_week_and_leaves_out_what_is_d
         (200, answer(code="50011"), Verdict.WAIT),
         (429, b"", Verdict.WAIT),
         (401, answer(code="50113"), Verdict.REFUSED),
-        (401, b"<html>", Verdict.REFUSED),
+        (401, b"<html>", Verdict.FOREIGN),
         (400, answer(code="50014"), Verdict.GONE),
         (200, answer(code="51603"), Verdict.GONE),
         (200, answer(code="50013"), Verdict.TRANSIENT),
-        (503, b"busy", Verdict.TRANSIENT),
-        (404, b"", Verdict.GONE),
+        (503, b"busy", Verdict.WAIT),
+        (404, b"", Verdict.FOREIGN),
     ],
 )
 def test_verdicts(status: int, body: bytes, verdict: Verdict) -> None:
