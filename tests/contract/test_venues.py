@@ -40,6 +40,7 @@ from recorder.venues import VENUES, venue_named
 from recorder.venues.base import Venue
 from recorder.venues.face import Face, Push
 from recorder.venues.reading import read_answer, read_frame, read_plain
+from recorder.venues.rest import Credentials, Forgotten, Known, Login, Purpose, Question
 from recorder.venues.simulated import (
     Moment,
     SimulatedBalance,
@@ -51,6 +52,7 @@ from recorder.venues.simulated import (
 from recorder.venues.stand_in import Backend, Reply, Request
 from recorder.venues.view import SentState, Span
 from tests.made import ACCOUNT, NOON_NS, RECORDER, RUN, SESSION, new_database
+from tests.steps import steps
 
 PUSHES = 3_000
 
@@ -300,6 +302,39 @@ def test_what_expires_next_does_so_at_the_time_that_its_name_says(venue_name: st
     over_ms = [one.executed_ms for one in history.fills if one.terms.name in next_ones]
     assert all(at_ms < eight_ms + 400 for at_ms in over_ms)
     assert history.fills[-1].executed_ms > eight_ms + 400
+
+
+#: Venue → its topics whose frames make no typed row: they are in views only.
+WITHOUT_ROWS = {
+    "binance": {
+        "ACCOUNT_CONFIG_UPDATE",
+        "CONDITIONAL_ORDER_TRIGGER_REJECT",
+        "GRID_UPDATE",
+        "MARGIN_CALL",
+        "STRATEGY_UPDATE",
+        "TRADE_LITE",
+    },
+    "binance_spot": {"externalLockUpdate", "listStatus"},
+    "bitget": {"adl-notification"},
+    "deribit": {"platform_state", "user.lock"},
+    "hyperliquid": {"userEvents"},
+    "okx": {"balance_and_position"},
+}
+
+
+def test_a_gap_of_any_topic_that_makes_rows_is_asked_about_or_named_as_lost(traded: Traded) -> None:
+    """Or a gap of the topic would be `reconciled` although nobody knows what it hid."""
+    venue, now_ms, symbols = traded.venue, 1_795_000_000_000, traded.venue.stand_in.default_symbols
+    given = Credentials(venue.stand_in.credentials(*venue.stand_in.default_account))
+    streams = venue.streams(Login("http://h", "ws://h", given, symbols if venue.needs_symbols else ()))
+    topics = {topic for stream in streams for topic in stream.topics}
+    silent = WITHOUT_ROWS.get(venue.name, set())
+    assert silent <= topics
+    assert not {decoded.topic for decoded in traded.decoded if decoded.updates} & silent
+    known = Known(symbols, {}, None, now_ms - 3_600_000, now_ms)
+    taken = steps(venue.questions(Purpose.RECONCILE, known), given, now_ms)
+    about = tuple({step.topic for step in taken if isinstance(step, Question | Forgotten) and step.topic})
+    assert {topic for topic in topics if not topic.startswith(about)} == silent
 
 
 def has_contracts(traded: Traded) -> bool:

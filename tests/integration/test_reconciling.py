@@ -3,19 +3,29 @@
 from collections import defaultdict
 from decimal import Decimal
 from functools import partial
+from pathlib import Path
 
 import pytest
 
 import recorder
 from recorder.clock import Clock
 from recorder.live.http import HttpClient
+from recorder.live.recording import Recording
 from recorder.model import OrderUpdate
+from recorder.replay.serving.rest import RecordedAccount
 from recorder.simulator import Simulator, SimulatorOptions
 from recorder.simulator.faults import lagging, silent
 from recorder.venues.fmex import rest
 from recorder.venues.fmex.reconcile import months_back
+from recorder.venues.okx import answers as okx_answers
+from recorder.venues.okx.stand_in import rest as okx_rest
 from recorder.venues.rest import Credentials, MakeRequest
+from recorder.venues.stand_in import Backend
+from tests.faults.complete import rows_of, wait_reconciled
+from tests.faults.live import AT_ONCE, account_at
 from tests.integration.process import Folder
+from tests.unit.okx.frames import push as okx_push
+from tests.unit.okx.frames import row as okx_row
 from tests.waiting import wait_until
 
 #: Long enough for things to happen in between.
@@ -237,3 +247,41 @@ def test_without_a_record_there_is_nothing_to_reconcile(folder: Folder) -> None:
     assert result.returncode == 2
     assert "There is no record" in result.stderr
     assert not folder.database.exists()
+
+
+def test_a_deposit_in_a_gap_is_restored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is pushed once, to nobody; it is in a list of its own, and in that of a served record, once as well."""
+    database, day_ago_ms = tmp_path / "recorder.db", Clock().wall_ms() - 86_400_000
+
+    def deposit(number: int, state: str = "2") -> dict[str, str]:
+        return okx_row("deposit-info") | {"depId": str(number), "state": state, "ts": str(day_ago_ms + number)}
+
+    listed = [deposit(3, state="0"), deposit(2), deposit(1)]
+    monkeypatch.setitem(okx_rest._LISTS, okx_answers.DEPOSITS, lambda *_: listed)
+    told = "SELECT transaction_id, wallet, amount FROM transactions WHERE type = 'deposit'"
+    with (
+        Simulator(SimulatorOptions(venue="okx", pushes=100, live_clock=True)) as exchange,
+        Recording(f"sqlite:///{database}", [account_at(exchange)], AT_ONCE) as recording,
+    ):
+        wait_until(lambda: set(recording.state().sessions.values()) == {"covered"})
+        wait_reconciled(database)
+        listed.insert(0, deposit(4))
+        exchange.push(okx_push("deposit-info", deposit(5, state="0"), deposit(6)))
+        wait_until(lambda: ("6", "funding", "100.5") in rows_of(database, told))
+        assert "4" not in {row[0] for row in rows_of(database, told)}
+        exchange.drop_connections()
+        wait_until(lambda: ("4", "funding", "100.5") in rows_of(database, told))
+        wait_reconciled(database)
+    assert {row[0] for row in rows_of(database, told)} == {"1", "2", "4", "6"}
+    with recorder.open(f"sqlite:///{database}") as record:
+        found = [one for one in record.transactions() if one.type == "deposit"]
+        assert sorted(one.transaction_id or "" for one in found) == ["1", "2", "4", "6"]
+        monkeypatch.undo()
+        # What is served of the record is a list of them, in the form of the exchange's.
+        view = RecordedAccount(record, "main", (), 2**62)
+        backend = Backend(secret_of=lambda _key: None, clock_ms=Clock().wall_ms)
+        rows = okx_rest._LISTS[okx_answers.DEPOSITS](view, okx_answers.DEPOSITS, {}, backend)
+        assert [row["depId"] for row in rows] == ["6", "4", "2", "1"]
+        assert {row["state"] for row in rows} == {"2"} and not [row for row in rows if "pTime" in row]
+        for path in (okx_answers.WITHDRAWALS, okx_answers.BILLS):
+            assert not [row for row in okx_rest._LISTS[path](view, path, {}, backend) if "depId" in row]

@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl
 
 from recorder.errors import Undecodable
 from recorder.model import CONTROL, DECODED, Decoded, OrderUpdate, RefusedCommand, Update, unknown_order
-from recorder.venues.fields import Fields, as_object, names, objects, read_json, required, text, unknown
+from recorder.venues.fields import Fields, as_object, names, objects, read_json, required, text, unknown, whole
 from recorder.venues.okx import ledger
 from recorder.venues.okx import objects as records
 from recorder.venues.okx.decode import balances
@@ -33,6 +33,8 @@ OPEN_ALGOS = "/api/v5/trade/orders-algo-pending"
 ALGOS = "/api/v5/trade/orders-algo-history"
 FUND_BALANCES = "/api/v5/asset/balances"
 FUND_BILLS = "/api/v5/asset/bills"
+DEPOSITS = "/api/v5/asset/deposit-history"
+WITHDRAWALS = "/api/v5/asset/withdrawal-history"
 
 #: The error code of an order that does not exist.
 NO_SUCH_ORDER = "51603"
@@ -73,6 +75,14 @@ def _fund_bill(row: Fields, around: Around) -> Sequence[Update]:
     return [ledger.fund_bill(row, around)]
 
 
+def _deposit(row: Fields, around: Around) -> Sequence[Update]:
+    return ledger.deposit(row, around)
+
+
+def _withdrawal(row: Fields, around: Around) -> Sequence[Update]:
+    return ledger.withdrawal(row, around)
+
+
 def _fund_balance(row: Fields, around: Around) -> Sequence[Update]:
     return [records.fund_balance(row, around)]
 
@@ -85,8 +95,8 @@ def _nothing(_row: Fields, _around: Around) -> Sequence[Update]:
     return ()
 
 
-#: How the rows of an answer become records. What the bills say again (interest, deposits, withdrawals, closed
-#: positions) has none, or it would count twice; it is in the venue's views only.
+#: How the rows of an answer become records. What the bills say again (interest, closed positions) has none, or it would
+#: count twice.
 _ROWS: dict[str, _Read] = {
     OPEN_ORDERS: _order(1),
     ORDERS: _order(0),
@@ -102,6 +112,8 @@ _ROWS: dict[str, _Read] = {
     BILLS_ARCHIVE: _bill,
     FUND_BALANCES: _fund_balance,
     FUND_BILLS: _fund_bill,
+    DEPOSITS: _deposit,
+    WITHDRAWALS: _withdrawal,
     INSTRUMENTS: _instrument,
     "/api/v5/account/instruments": _instrument,
     **dict.fromkeys(
@@ -111,8 +123,6 @@ _ROWS: dict[str, _Read] = {
             "/api/v5/account/positions-history",
             "/api/v5/account/interest-accrued",
             "/api/v5/account/subtypes",
-            "/api/v5/asset/deposit-history",
-            "/api/v5/asset/withdrawal-history",
             "/api/v5/sprd/orders-pending",
             "/api/v5/sprd/orders-history",
             "/api/v5/sprd/trades",
@@ -121,7 +131,7 @@ _ROWS: dict[str, _Read] = {
         _nothing,
     ),
 }
-#: The field of the last row by which the next page is asked for.
+#: The field of the last row by which the next page is asked for: an id, or a time (`_BY_TIME`).
 _PAGE_KEYS = {
     OPEN_ORDERS: "ordId",
     ORDERS: "ordId",
@@ -132,7 +142,11 @@ _PAGE_KEYS = {
     ALGOS: "algoId",
     BILLS: "billId",
     BILLS_ARCHIVE: "billId",
+    DEPOSITS: "ts",
+    WITHDRAWALS: "ts",
 }
+#: Lists whose next page is what is older than a time: there may be more rows of the last row's own millisecond.
+_BY_TIME = frozenset([DEPOSITS, WITHDRAWALS])
 
 
 def decode_answer(target: str, payload: bytes) -> Decoded:
@@ -172,9 +186,11 @@ def ended_order(_status: int, target: str, payload: bytes) -> OrderUpdate | None
 
 
 def _next_page(path: str, query: str, rows: list[Fields]) -> str | None:
-    """The id of the last row of a full page; None if there is no next page."""
+    """The id of the last row of a full page, or the millisecond after it; None if there is no next page."""
     key = _PAGE_KEYS.get(path)
     limit = dict(parse_qsl(query)).get("limit", "")
     if key is None or not rows or len(rows) < (int(limit) if limit.isdigit() else PAGE_ROWS):
         return None
+    if path in _BY_TIME and (last_ms := whole(rows[-1], key)) is not None:
+        return str(last_ms + 1)
     return text(rows[-1], key) or ""

@@ -1,6 +1,7 @@
-"""OKX's movements of money: bills of both accounts over REST, deposits and withdrawals as pushed.
+"""OKX's movements of money: bills of both accounts over REST, deposits and withdrawals as pushed and listed.
 
-Source: okx.com/docs-v5, "Get bills details", "Deposit info channel", "Withdrawal info channel".
+Source: okx.com/docs-v5, "Get bills details", "Deposit info channel", "Withdrawal info channel", "Get deposit history",
+"Get withdrawal history".
 """
 
 from recorder.model import Transaction
@@ -26,7 +27,7 @@ _FUND_BILL_FIELDS = names(FUND_BILL)
 _DEPOSIT_FIELDS = names(DEPOSIT)
 _WITHDRAWAL_FIELDS = names(WITHDRAWAL)
 #: States in which a deposit is in the account, and in which a withdrawal has left it.
-_CREDITED, _LEFT = frozenset({"1", "2"}), frozenset({"2"})
+CREDITED, LEFT = frozenset({"1", "2"}), frozenset({"2"})
 
 
 def bill(row: Fields, around: Around) -> Transaction:
@@ -76,12 +77,12 @@ def fund_bill(row: Fields, around: Around) -> Transaction:
 
 def deposit(row: Fields, around: Around) -> list[Transaction]:
     """The record of a deposit that was credited; none of one that is on its way or blocked."""
-    return _movement(row, around, "deposit", "depId", _DEPOSIT_FIELDS) if text(row, "state") in _CREDITED else []
+    return _movement(row, around, "deposit", "depId", _DEPOSIT_FIELDS) if text(row, "state") in CREDITED else []
 
 
 def withdrawal(row: Fields, around: Around) -> list[Transaction]:
     """The record of a withdrawal that has succeeded."""
-    return _movement(row, around, "withdrawal", "wdId", _WITHDRAWAL_FIELDS) if text(row, "state") in _LEFT else []
+    return _movement(row, around, "withdrawal", "wdId", _WITHDRAWAL_FIELDS) if text(row, "state") in LEFT else []
 
 
 def _movement(row: Fields, around: Around, kind: str, id_name: str, known: frozenset[str]) -> list[Transaction]:

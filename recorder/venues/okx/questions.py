@@ -2,10 +2,11 @@
 
 Lists are newest first, in pages that continue behind an id. Orders cancelled without a fill are remembered for two
 hours, other ended orders for three months, fills and bills likewise, though in lists of their own after some days.
+Deposits and withdrawals are listed by the time at which they began, and take no period.
 Source: okx.com/docs-v5, "Trading Account", "Order Book Trading", "Error Code", "Rate Limits".
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import NamedTuple
 from urllib.parse import urlencode
@@ -14,6 +15,7 @@ import msgspec
 
 from recorder.clock import NS_PER_MS, utc_text
 from recorder.errors import Undecodable
+from recorder.model import Transaction, Update
 from recorder.venues.okx import answers, sign
 from recorder.venues.okx.words import FUTURES, MARGIN, OPTION, SPOT, SWAP
 from recorder.venues.paging import Orders, Pages, completed, day, pages, windows
@@ -50,6 +52,8 @@ _COSTS = {
     answers.INSTRUMENTS: 3,
     answers.BILLS: 6,
     answers.BILLS_ARCHIVE: 12,
+    answers.DEPOSITS: 5,
+    answers.WITHDRAWALS: 5,
 }
 
 HOUR_MS = 3_600_000
@@ -63,10 +67,14 @@ HISTORY_MS = 90 * DAY_MS
 WINDOW_MS = 7 * DAY_MS
 #: Lists may lag behind the stream, and the clocks may differ.
 MARGIN_MS = 60_000
+#: How long before a gap a deposit or withdrawal that moved money in it may have begun: lists have only its beginning.
+UNDER_WAY_MS = 30 * DAY_MS
 
 INST_TYPES = (SPOT, MARGIN, SWAP, FUTURES, OPTION)
 #: `ordType`s of conditional orders that are listed together.
 ALGO_TYPES = ("conditional,oco", "trigger", "move_order_stop", "iceberg", "twap", "chase")
+#: Those of them that are pushed on a channel of their own.
+_ADVANCED = ("move_order_stop", "iceberg", "twap")
 #: Conditional orders that have ended are listed by state.
 ALGO_ENDS = ("effective", "canceled", "order_failed")
 
@@ -176,8 +184,8 @@ def _snapshot(found: Orders) -> Questions:
     yield _question("positions", answers.POSITIONS, {}, "positions")
     yield from _list("open orders", answers.OPEN_ORDERS, {}, "orders", found)
     for kind in ALGO_TYPES:
-        query = {"ordType": kind}
-        yield from _list(f"open conditional orders: {kind}", answers.OPEN_ALGOS, query, "orders-algo", found)
+        subject, query = f"open conditional orders: {kind}", {"ordType": kind}
+        yield from _list(subject, answers.OPEN_ALGOS, query, _algo_topic(kind), found)
     return None
 
 
@@ -196,6 +204,8 @@ def _reconcile(known: Known) -> Questions:
         yield Forgotten(f"orders cancelled before {before}", reason, "orders")
     for history in _histories(known.now_ms - begin_ms):
         yield from _history(history, begin_ms, known.now_ms + MARGIN_MS, found)
+    for history in _MOVEMENTS:
+        yield from _history(history, begin_ms, known.now_ms, Orders())
     # A conditional order that is in no list would look as if it had ended, because it is not found by this question.
     for order in known.unfinished if found.are_all else ():
         if order.symbol and not found.has(order):
@@ -210,7 +220,7 @@ def _reconcile(known: Known) -> Questions:
 def _regular(known: Known) -> Questions:
     begin_ms = max(known.now_ms - HISTORY_MS, known.now_ms - RECENT_MS if known.since_ms is None else known.since_ms)
     bills, fills = _bills(known.now_ms - begin_ms), _fills(known.now_ms - begin_ms)
-    for history in (bills, *fills):
+    for history in (bills, *fills, *_MOVEMENTS):
         yield from _history(history, begin_ms, known.now_ms + MARGIN_MS, Orders())
     return None
 
@@ -247,7 +257,7 @@ def _backfill(known: Known) -> Questions:
             # A week that has just ended is asked for again: lists lag behind.
             is_past = window[1] < known.now_ms - DAY_MS
             yield from _backfill_one(known, history, subject, max(window[0], kept_ms), window[1], is_past)
-    for history in _histories(HISTORY_MS):
+    for history in (*_histories(HISTORY_MS), *_MOVEMENTS):
         if not history.has_period:
             yield from _backfill_one(known, history, history.name, kept_ms, until_ms, True)
     return None
@@ -275,6 +285,12 @@ class _History(NamedTuple):
     has_period: bool = True
 
 
+_MOVEMENTS = (
+    _History("deposits", answers.DEPOSITS, {}, "deposit-info", "deposits", has_period=False),
+    _History("withdrawals", answers.WITHDRAWALS, {}, "withdrawal-info", "withdrawals", has_period=False),
+)
+
+
 def _histories(age_ms: int) -> Iterator[_History]:
     """The lists that reach back so far, milliseconds."""
     path = answers.ORDERS if age_ms < RECENT_MS - HOUR_MS else answers.ORDERS_ARCHIVE
@@ -285,7 +301,12 @@ def _histories(age_ms: int) -> Iterator[_History]:
         for state in ALGO_ENDS:
             query = {"ordType": kind, "state": state}
             name = f"conditional orders: {kind}, {state}"
-            yield _History(name, answers.ALGOS, query, "orders-algo", "conditional orders", has_period=False)
+            yield _History(name, answers.ALGOS, query, _algo_topic(kind), "conditional orders", has_period=False)
+
+
+def _algo_topic(kind: str) -> str:
+    """The channel of conditional orders of a type."""
+    return "algo-advance" if kind in _ADVANCED else "orders-algo"
 
 
 def _fills(age_ms: int) -> list[_History]:
@@ -305,12 +326,26 @@ def _bills(age_ms: int) -> _History:
 def _history(history: _History, begin_ms: int, end_ms: int, found: Orders, subject: str = "") -> Pages:
     named = subject or f"{history.name} since {utc_text(begin_ms * NS_PER_MS)}"
     period = {"begin": str(begin_ms), "end": str(end_ms)} if history.has_period else {}
-    return (yield from _list(named, history.path, {**history.query, **period}, history.topic, found))
+    is_enough = partial(_began_before, begin_ms - UNDER_WAY_MS)
+    return (yield from _list(named, history.path, {**history.query, **period}, history.topic, found, is_enough))
 
 
-def _list(subject: str, path: str, query: Mapping[str, str], topic: str, found: Orders) -> Pages:
-    page = partial(get, path, {**query, **_LIMIT})
-    is_complete = yield from pages(subject, page, topic=topic, cost=_COSTS[path], take=found.take)
+def _began_before(at_ms: int, updates: Sequence[Update]) -> bool:
+    """Whether all of a page are deposits or withdrawals that began before this time, milliseconds since 1970."""
+    moved = [update for update in updates if isinstance(update, Transaction)]
+    return bool(moved) and all(one.occurred_ms is not None and one.occurred_ms < at_ms for one in moved)
+
+
+def _list(
+    subject: str,
+    path: str,
+    query: Mapping[str, str],
+    topic: str,
+    found: Orders,
+    is_enough: Callable[[Sequence[Update]], bool] = lambda updates: False,
+) -> Pages:
+    page, cost = partial(get, path, {**query, **_LIMIT}), _COSTS[path]
+    is_complete = yield from pages(subject, page, topic=topic, cost=cost, take=found.take, is_enough=is_enough)
     found.are_all &= is_complete
     return is_complete
 

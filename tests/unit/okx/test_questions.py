@@ -7,13 +7,25 @@ import pytest
 from recorder.errors import UNREADABLE
 from recorder.model import CONTROL, DECODED, ENDED, Decoded, OrderUpdate
 from recorder.venues.okx import questions as okx
-from recorder.venues.rest import Answer, Credentials, Forgotten, Known, Login, Purpose, Step, Traded, Verdict
+from recorder.venues.rest import (
+    Answer,
+    Credentials,
+    Forgotten,
+    Known,
+    Login,
+    Purpose,
+    Step,
+    Traded,
+    Unanswered,
+    Verdict,
+)
 from tests.steps import URL, nothing, outcome, past, steps, targets, unfinished
-from tests.unit.okx.frames import answer
+from tests.unit.okx.frames import answer, row
 from tests.unit.okx.frames import asked as read
 
 WHO = Credentials(key="key", secret="secret", passphrase="passphrase")
 NOW_MS = 1_795_600_000_000
+DEPOSITS, WITHDRAWALS = "/api/v5/asset/deposit-history", "/api/v5/asset/withdrawal-history"
 HOUR_MS = 3_600_000
 DAY_MS = 24 * HOUR_MS
 
@@ -81,8 +93,50 @@ def test_an_order_that_no_list_had_is_asked_for_by_its_instrument() -> None:
 
 def test_bills_and_fills_are_asked_for_regularly() -> None:
     taken = asked(ask(Purpose.REGULAR, known(since_ms=NOW_MS - HOUR_MS)))
-    assert [path for path, _ in taken] == ["/api/v5/account/bills", "/api/v5/trade/fills"]
-    assert {query["end"] for _, query in taken} == {str(NOW_MS + okx.MARGIN_MS)}
+    assert [path for path, _ in taken] == ["/api/v5/account/bills", "/api/v5/trade/fills", DEPOSITS, WITHDRAWALS]
+    assert {query["end"] for _, query in taken[:2]} == {str(NOW_MS + okx.MARGIN_MS)}
+
+
+@pytest.mark.parametrize("purpose", [Purpose.RECONCILE, Purpose.REGULAR, Purpose.BACKFILL])
+def test_deposits_and_withdrawals_are_asked_for(purpose: Purpose) -> None:
+    taken = asked(ask(purpose, known(since_ms=NOW_MS - HOUR_MS)))
+    assert [(path, query) for path, query in taken if "/asset/" in path] == [
+        (DEPOSITS, {"limit": "100"}),
+        (WITHDRAWALS, {"limit": "100"}),
+    ]
+
+
+def moved(*began_ms: int, state: str = "2") -> bytes:
+    """An answer that lists deposits."""
+    return answer(*(row("deposit-info") | {"depId": str(one), "ts": str(one), "state": state} for one in began_ms))
+
+
+@pytest.mark.parametrize("state", ["2", "8"])
+@pytest.mark.parametrize("purpose", [Purpose.RECONCILE, Purpose.REGULAR])
+def test_deposits_are_followed_to_those_that_were_over_before_the_gap(purpose: Purpose, state: str) -> None:
+    """A page without a deposit that is done says nothing, and one that began long before may be done in the gap."""
+    since_ms = NOW_MS - HOUR_MS
+    under_way_ms = since_ms - okx.UNDER_WAY_MS
+    first = moved(*(NOW_MS - n for n in range(100)), state=state)
+    pages = {
+        None: first,
+        str(NOW_MS - 98): moved(*(under_way_ms + 50 - n for n in range(100))),
+        str(under_way_ms - 48): moved(*(under_way_ms - DAY_MS - n for n in range(100))),
+    }
+    given: list[str | None] = []
+
+    def answering(target: str) -> Answer:
+        if not target.startswith(DEPOSITS):
+            return nothing(target)
+        after = parse_qs(target.partition("?")[2]).get("after", [None])[0]
+        given.append(after)
+        decoded = read(target, pages[after])
+        assert decoded.error is None
+        return Answer(0, target, decoded.updates, decoded.next_page)
+
+    taken = steps(okx.questions(purpose, known(since_ms=since_ms)), WHO, NOW_MS, answering)
+    assert given == list(pages)
+    assert not [step for step in taken if isinstance(step, Unanswered)]
 
 
 @pytest.mark.parametrize(
@@ -102,7 +156,10 @@ def test_an_instrument_is_asked_for_by_its_product_line(symbol: str, product: st
 
 def test_a_backfill_goes_back_three_months_week_by_week_and_leaves_out_what_is_done() -> None:
     first = past(ask(Purpose.BACKFILL, known(until_ms=NOW_MS)))
-    assert {step.history for step in first} == {"orders", "fills", "conditional orders", "transactions"}
+    assert {step.history for step in first} == {"orders", "fills", "conditional orders", "transactions"} | {
+        "deposits",
+        "withdrawals",
+    }
     assert min(step.since_ms or 0 for step in first) == NOW_MS - okx.HISTORY_MS
     again = ask(Purpose.BACKFILL, known(until_ms=NOW_MS, done={step.subject for step in first}))
     assert not past(again)

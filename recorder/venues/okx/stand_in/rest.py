@@ -4,7 +4,7 @@ Source: okx.com/docs-v5, the pages of the paths, "Rate Limits", "Error Code".
 """
 
 import hmac
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from datetime import UTC, datetime
 from functools import partial
 from itertools import islice
@@ -14,7 +14,7 @@ from urllib.parse import parse_qsl
 import msgspec
 
 from recorder.venues.limits import RateLimit
-from recorder.venues.okx import answers, questions, sign
+from recorder.venues.okx import answers, ledger, questions, sign
 from recorder.venues.okx.portal import PATHS
 from recorder.venues.okx.stand_in import frames, states
 from recorder.venues.okx.stand_in.conversation import passphrase_of
@@ -34,6 +34,8 @@ _LIMITS = {
     answers.BILLS_ARCHIVE: (5, 2_000),
     answers.FILLS_ARCHIVE: (10, 2_000),
     answers.ORDERS_ARCHIVE: (20, 2_000),
+    answers.DEPOSITS: (6, 1_000),
+    answers.WITHDRAWALS: (6, 1_000),
 }
 _LIMIT = (10, 2_000)
 
@@ -59,6 +61,9 @@ _NEEDED = {
     answers.ORDER: ("instId", "ordId"),
     answers.INSTRUMENTS: ("instType",),
 }
+
+#: What pushes of deposits and withdrawals have besides.
+_ONLY_PUSHED = frozenset(["uid", "subAcct", "pTime"])
 
 Query = Mapping[str, str]
 _Rows = list[Any]
@@ -209,6 +214,28 @@ def _bills(account: AccountView, path: str, asked: Query, backend: Backend) -> _
     return _history(account.transactions, account, path, asked, backend, "transactions")
 
 
+def _movements(id_name: str, done: Collection[str], account: AccountView, asked: Query) -> _Rows:
+    """Deposits or withdrawals of a recorded account, without what only pushes say. A simulated one has none."""
+    # Of a simulated account, only bills of no instrument are looked at.
+    states_sent = (entry.state for entry in account.transactions(Span(hint=Hint(lambda _terms: False))))
+    rows = (_movement(state, id_name, done) for state in states_sent)
+    return _page((row for row in rows if row is not None), "ts", asked)
+
+
+def _movement(state: SentState, id_name: str, done: Collection[str]) -> frames.Row | None:
+    """The row that holds a record, which those of other states do not; None if it is of something else."""
+    rows = [row for row in msgspec.json.decode(state.payload)["data"] if id_name in row and row["state"] in done]
+    return {name: rows[state.item][name] for name in rows[state.item].keys() - _ONLY_PUSHED} if rows else None
+
+
+def _deposits(account: AccountView, _path: str, asked: Query, _backend: Backend) -> _Rows:
+    return _movements("depId", ledger.CREDITED, account, asked)
+
+
+def _withdrawals(account: AccountView, _path: str, asked: Query, _backend: Backend) -> _Rows:
+    return _movements("wdId", ledger.LEFT, account, asked)
+
+
 _LISTS: dict[str, _List] = {
     answers.BALANCE: _balances,
     answers.POSITIONS: _positions,
@@ -222,6 +249,8 @@ _LISTS: dict[str, _List] = {
     answers.FILLS_ARCHIVE: _fills,
     answers.BILLS: _bills,
     answers.BILLS_ARCHIVE: _bills,
+    answers.DEPOSITS: _deposits,
+    answers.WITHDRAWALS: _withdrawals,
 }
 
 
@@ -233,7 +262,8 @@ def _history(
     hint = _hint(asked)._replace(beyond=int(after) - frames.BILL if after.isdigit() else None)
     entries = read(Span(since_ms=since_ms, until_ms=until_ms + 1, symbol=asked.get("instId"), hint=hint))
     rows = (row for row in (_row(entry.state) for entry in entries) if _is_of(row, asked))
-    return _page(rows, "billId", asked)
+    # Deposits and withdrawals are in lists of their own.
+    return _page((row for row in rows if not {"depId", "wdId"} & row.keys()), "billId", asked)
 
 
 def _hint(asked: Query) -> Hint:
