@@ -9,6 +9,7 @@ import os
 import signal
 import sys
 import traceback
+from io import TextIOWrapper
 from types import FrameType
 
 from recorder.errors import InternalError, RecorderError
@@ -19,6 +20,7 @@ INTERRUPTED, OUTPUT_CLOSED = 128 + signal.SIGINT, 128 + signal.SIGPIPE
 def main() -> None:
     """The program `recorder`."""
     _fill_standard_streams()
+    _accept_all_characters()
     signal.signal(signal.SIGINT, _interrupt)
     try:
         code = _run()
@@ -80,6 +82,12 @@ def _fill_standard_streams() -> None:
     for name, number in (("stdout", 1), ("stderr", 2)):
         if getattr(sys, name) is None:
             setattr(sys, name, open(number, "w", encoding="utf-8", closefd=False))  # noqa: SIM115
+
+
+def _accept_all_characters() -> None:
+    """Print a character that the terminal's encoding lacks as an escape, such as `\\u6bd4`, instead of failing."""
+    if isinstance(sys.stdout, TextIOWrapper) and sys.stdout.errors == "strict":
+        sys.stdout.reconfigure(errors="backslashreplace")
 
 
 def _discard_output() -> None:

@@ -13,7 +13,7 @@ import click
 
 from recorder import open as open_record
 from recorder.cli import options
-from recorder.cli.output import json_line
+from recorder.cli.output import show_json
 from recorder.cli.reconcile import accounts_named
 from recorder.clock import NS_PER_S, Clock
 from recorder.config import Config, Database
@@ -74,7 +74,10 @@ def doctor(ctx: click.Context, at: options.RecordAddress, account: str | None, f
     problems = 0
     for found in examine(at, account):
         problems += found.level == PROBLEM
-        click.echo(json_line(found) if form == "json" else _line(found))
+        if form == "json":
+            show_json(found)
+        else:
+            click.echo(_line(found))
     if form == "table":
         click.echo(
             "\nA run cannot record yet: solve the problems above, then type recorder doctor again."

@@ -7,6 +7,7 @@ import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from decimal import Decimal
+from io import TextIOWrapper
 from typing import Any, NamedTuple
 
 import click
@@ -135,8 +136,9 @@ def show(
     if layout.form == "json":
         for row in _last(rows, layout.limit):
             chosen_fields = row if not layout.columns else {name: getattr(row, name) for name in layout.columns}
-            sys.stdout.write(json_line(chosen_fields) + "\n")
+            show_json(chosen_fields)
     elif layout.form == "csv":
+        _write_utf8()
         writer = csv.writer(sys.stdout, lineterminator="\n")
         chosen = layout.columns or names
         writer.writerow(chosen)
@@ -151,9 +153,21 @@ def json_line(row: Any) -> str:
     return json.dumps(_jsonable(row), ensure_ascii=False)
 
 
+def show_json(row: Any) -> None:
+    """Print a row as a JSON object, as a line in UTF-8."""
+    _write_utf8()
+    sys.stdout.write(json_line(row) + "\n")
+
+
 def heading(text: str) -> str:
     """A heading, bold on a terminal."""
     return click.style(text, bold=True)
+
+
+def _write_utf8() -> None:
+    """Write UTF-8 to standard output from here on: programs read it, and a locale's encoding may lack characters."""
+    if isinstance(sys.stdout, TextIOWrapper) and sys.stdout.encoding.lower() != "utf-8":
+        sys.stdout.reconfigure(encoding="utf-8")
 
 
 def _check_columns(asked: Sequence[str], *known: Sequence[str]) -> None:

@@ -3,7 +3,7 @@
 import click
 
 from recorder.cli import options
-from recorder.cli.output import heading, json_line
+from recorder.cli.output import heading, show_json
 from recorder.clock import NS_PER_MS, utc_text
 from recorder.read.records import AccountStatus, RecorderRun, Status
 from recorder.report.words import duration, percent
@@ -29,7 +29,7 @@ def status(at: options.RecordAddress, form: str) -> None:
     with at.opened() as record:
         found = record.status()
     if form == "json":
-        click.echo(json_line(found))
+        show_json(found)
     else:
         show_status(found)
 

@@ -1,5 +1,6 @@
 """The program as a whole: what a command imports, and how it ends when a fault of its own surfaces."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,7 @@ from recorder.cli import commands, main
 from recorder.errors import InternalError
 from recorder.store import migrate
 from recorder.store.engine import open_engine
+from tests.unit.read.desk import Desk
 
 
 def ended(monkeypatch: pytest.MonkeyPatch, error: Exception, cause: Exception | None = None) -> object:
@@ -51,6 +53,31 @@ def test_a_bug_in_a_thread_comes_with_its_lines(
 #: Packages that take long to import, and that a command which only reads does without.
 SLOW = {"alembic", "sqlalchemy.orm", "sqlalchemy.dialects.postgresql", "psycopg", "rich", "websocket", "websockets",
         "h11", "urllib3", "jinja2", "cryptography", "pyarrow"}  # fmt: skip
+
+
+@pytest.mark.parametrize("encoding", ["iso-8859-1", "ascii", "utf-8"])
+def test_characters_that_the_terminal_lacks_are_printed(tmp_path: Path, encoding: str) -> None:
+    desk = Desk(tmp_path / "recorder.db")
+    desk.order(1, symbol="\u6bd4USD")
+    desk.balance(2, currency="\u6bd4")
+
+    def printed(command: str, *arguments: str) -> bytes:
+        run = subprocess.run(
+            [sys.executable, "-m", "recorder", command, *arguments, "--database", desk.url],
+            env={"PYTHONIOENCODING": encoding, "PATH": ""},
+            capture_output=True,
+            check=False,
+        )
+        assert (run.returncode, run.stderr) == (0, b"")
+        return run.stdout
+
+    for command in ("orders", "balances", "timeline"):
+        for form in ("csv", "json"):
+            assert "\u6bd4" in printed(command, "--format", form).decode("utf-8")
+        table = printed(command)
+        # Click itself takes ASCII for a locale that is not set.
+        assert (b"\\u6bd4" if encoding == "iso-8859-1" else "\u6bd4".encode()) in table
+    assert json.loads(printed("status", "--format", "json"))["accounts"]
 
 
 def imported_by(*commands: str) -> set[str]:
