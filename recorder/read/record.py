@@ -217,7 +217,9 @@ class AsOf(RecordReads):
     at_ns: int
 
     def __init__(self, record: Record, at_ns: int) -> None:
+        # What a database can compare.
         self.at_ns = min(max(at_ns, NS_MIN), NS_MAX)
+        self._asked_ns = at_ns
         self._record = record
 
     def reading(self) -> AbstractContextManager[Connection]:
@@ -227,10 +229,11 @@ class AsOf(RecordReads):
     def coverage(self, wanted: Filter = ALL) -> list[InstantCoverage]:
         """Whether each account covered the instant, as is known now, including what became of a gap."""
         with self.reading() as connection:
-            return [
+            found = [
                 instant_coverage(one.label, coverage_by_recorder(connection, one.account_id, one.label), self.at_ns)
                 for one in labelled_accounts(connection, wanted.account)
             ]
+        return [one._replace(at_ns=self._asked_ns) for one in found]
 
 
 def _count_frames(connection: Connection) -> int:

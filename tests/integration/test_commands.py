@@ -152,7 +152,8 @@ def test_as_of(recorded: Folder) -> None:
     unended = recorded.command("orders", "--open", "--format", "json").stdout.splitlines()
     expected = [one for one in latest if one["status"] not in FINAL_STATUSES]
     assert [json.loads(line) for line in unended] == expected != []
-    assert "is in the future; this is what is known now" in recorded.command("balances", "--as-of", "2999-01-01").stdout
+    future = recorded.command("balances", "--as-of", "2999-01-01").stdout
+    assert "main: 2999-01-01 00:00:00.000 UTC is in the future; this is what is known now" in future
     before = recorded.command("positions", "--as-of", "2019-01-01", "--format", "csv")
     assert len(before.stdout.splitlines()) == 1
     assert "is before the record, which begins at 20" in before.stderr

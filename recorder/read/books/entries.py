@@ -76,7 +76,7 @@ def events(
 
     Args:
         connection: to the record.
-        account: whose.
+        account: the one whose entries are read.
         accounting: of its venue.
         ledger: the same venue's.
         asked: as `asked_within` says. Later transactions of a ledger that has everything are left out: an answer
