@@ -5,13 +5,17 @@ the journal holds. Applied in a recorder's own order, the same entries make the 
 other recorders have written there. `gaps.py` has the rules for gaps.
 """
 
+from collections.abc import Generator, Sequence
+from contextlib import closing
+from itertools import groupby, islice
+from operator import itemgetter
 from typing import Any
 
 import msgspec
 from sqlalchemy import Connection, Table, Update, delete, exists, func, insert, select, update
 
 from recorder.model import PUSHES, REDACTED
-from recorder.store import stale, venue_views
+from recorder.store import seals, stale, venue_views
 from recorder.store.dialects import insert_new
 from recorder.store.entries import (
     AccountAdded,
@@ -31,6 +35,7 @@ from recorder.store.entries import (
     SessionEnded,
     SessionOpened,
     SubjectCompleted,
+    decode,
 )
 from recorder.store.gaps import CRASHED, PARTIAL, RECONCILED, UNRECOVERABLE, Gaps, lost_text
 from recorder.store.schema import (
@@ -41,6 +46,7 @@ from recorder.store.schema import (
     checkpoints,
     credentials,
     discrepancies,
+    event_log,
     frames,
     reconciliations,
     recorders,
@@ -49,7 +55,11 @@ from recorder.store.schema import (
     runs,
     sessions,
 )
+from recorder.store.schema import seals as seals_table
 from recorder.store.snapshots import forget
+
+#: Rows fetched at a time.
+_ROWS_PER_FETCH = 50
 
 #: Results of a reconciliation that settle nothing.
 FAILED = "failed"
@@ -100,29 +110,79 @@ def apply(connection: Connection, recorder_id: int, entry: LogEntry) -> None:
 def what_a_crash_left(connection: Connection, recorder_id: int) -> list[LogEntry]:
     """Return the entries that end a recorder's unended runs and sessions at the last durable frame.
 
+    The rows of `runs` and `sessions` are not sealed, and a run or session that they hide would have no gap for good. So
+    sealed entries say whether the last run ended and, if it did not, whether its newest sessions did and were covered.
+    They are read from the run's end: only as far as the sessions go back about which a row says less than it might.
+
     Only the sole writer may ask, because a run that is going on looks the same.
     """
     mine = runs.c.recorder_id == recorder_id
     unended = select(sessions).join(runs, runs.c.run_id == sessions.c.run_id).where(mine, sessions.c.ended_ns.is_(None))
+    found = list(connection.execute(unended).all())
+    last_run: int | None = connection.scalar(select(runs.c.run_id).where(mine).order_by(runs.c.run_id.desc()).limit(1))
+    crashed = mine & runs.c.ended_ns.is_(None)
+    if last_run is not None and not _is_ended(connection, last_run):
+        crashed |= runs.c.run_id == last_run
+        newest = select(func.max(sessions.c.session_id)).where(sessions.c.run_id == last_run)
+        newest = newest.group_by(sessions.c.account_id, sessions.c.stream)
+        hidden = sessions.c.run_id == last_run, sessions.c.ended_ns.is_not(None), sessions.c.session_id.in_(newest)
+        found += connection.execute(select(sessions).where(*hidden)).all()
+    told = _told_of_sessions(connection, [row for row in found if row.covered_ns is None or row.ended_ns is not None])
     entries: list[LogEntry] = []
-    for session in connection.execute(unended.order_by(sessions.c.account_id, sessions.c.session_id)).all():
+    for session in sorted(found, key=lambda row: (row.account_id, row.session_id)):
+        last = told.get((session.account_id, session.session_id))
+        if isinstance(last, SessionEnded) or (session.ended_ns is not None and last is None):
+            continue
+        covered = isinstance(last, Covered) or (session.ended_ns is None and session.covered_ns is not None)
         seq, received_ns = last_proof_of_life(connection, session.account_id, session.session_id, session.opened_ns)
-        entries.append(
-            SessionEnded(
-                session.account_id,
-                session.session_id,
-                received_ns,
-                CRASHED,
-                "the recorder did not end it",
-                session.covered_ns is not None,
-                seq,
-                received_ns,
-            )
-        )
+        detail = "the recorder did not end it"
+        key = session.account_id, session.session_id
+        entries.append(SessionEnded(*key, received_ns, CRASHED, detail, covered, seq, received_ns))
     last_write = select(func.max(batches.c.written_ns)).where(batches.c.run_id == runs.c.run_id).scalar_subquery()
-    crashed = select(runs.c.run_id, func.coalesce(last_write, runs.c.started_ns)).where(mine, runs.c.ended_ns.is_(None))
-    entries += [RunEnded(run_id, ended_ns, CRASHED) for run_id, ended_ns in connection.execute(crashed)]
+    ends = select(runs.c.run_id, func.coalesce(last_write, runs.c.started_ns)).where(crashed).order_by(runs.c.run_id)
+    entries += [RunEnded(run_id, ended_ns, CRASHED) for run_id, ended_ns in connection.execute(ends)]
     return entries
+
+
+def _is_ended(connection: Connection, run_id: int) -> bool:
+    """Whether a run's last sealed entries end it: only a checkpoint may follow, in a batch of its own."""
+    with closing(_sealed_entries_back(connection, run_id)) as entries:
+        of_batches = islice(groupby(entries, itemgetter(0)), 2)
+        return any(isinstance(entry, RunEnded) for _, its in of_batches for _, entry in its)
+
+
+def _told_of_sessions(connection: Connection, rows: Sequence[Any]) -> dict[tuple[int, int], LogEntry]:
+    """What the sealed entries last said of some sessions: that they ended, or were covered, or were opened."""
+    told: dict[tuple[int, int], LogEntry] = {}
+    for run_id in {row.run_id for row in rows}:
+        wanted = {(row.account_id, row.session_id) for row in rows if row.run_id == run_id}
+        with closing(_sealed_entries_back(connection, run_id)) as entries:
+            while wanted and (found := next(entries, None)) is not None:
+                entry = found[1]
+                if isinstance(entry, SessionOpened | Covered | SessionEnded):
+                    key = entry.account_id, entry.session_id
+                    if key in wanted:
+                        wanted.remove(key)
+                        told[key] = entry
+    return told
+
+
+def _sealed_entries_back(connection: Connection, run_id: int) -> Generator[tuple[int, LogEntry], None, None]:
+    """A run's entries with their batches, the last one first; none of a batch whose entries are not those sealed."""
+    e, s = event_log.c, seals_table.c
+    same = (s.run_id == e.run_id) & (s.batch == e.batch)
+    query = select(e.batch, e.body, s.entries_root).join_from(event_log, seals_table, same)
+    query = query.where(e.run_id == run_id).order_by(e.batch.desc(), e.item.desc())
+    with connection.execute(query.execution_options(yield_per=_ROWS_PER_FETCH)) as rows:
+        for batch, of_batch in groupby(rows, itemgetter(0)):
+            its = list(of_batch)
+            if seals.entries_root([row.body.encode() for row in reversed(its)]) == bytes(its[0].entries_root):
+                for row in its:
+                    try:
+                        entry: LogEntry = decode(row.body)
+                    except msgspec.MsgspecError:
+                        continue  # of a kind that only a later version knows
+                    yield batch, entry
 
 
 def retired_recorders(connection: Connection, at_ns: int | None = None) -> set[int]:

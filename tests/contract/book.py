@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection, select
 
 from recorder.model import DECODED, PUSH, Frame
-from recorder.store import event_log
+from recorder.store import entries, event_log, seals
 from recorder.store.dialects import insert_rows
 from recorder.store.entries import (
     AccountAdded,
@@ -19,6 +19,8 @@ from recorder.store.entries import (
     SessionOpened,
 )
 from recorder.store.schema import accounts, frames, gaps, runs, sessions
+from recorder.store.schema import event_log as event_log_table
+from recorder.store.schema import seals as seals_table
 from tests.made import ACCOUNT, NOON_NS, RECORDER, RUN
 
 
@@ -95,6 +97,7 @@ class Book:
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
         self._ticks = count(1)
+        self._batches = count()
         self.run_id = RUN
         self.apply(RecorderAdded(RECORDER, NOON_NS, "here"))
         self.begin_run()
@@ -107,6 +110,11 @@ class Book:
         """Write an entry."""
         self.tick()
         event_log.apply(self.connection, RECORDER, entry)
+        if not isinstance(entry, RecorderAdded):
+            body = entries.encode(entry)
+            key, root = (self.run_id, next(self._batches)), seals.entries_root([body])
+            insert_rows(self.connection, event_log_table, [(*key, 0, body.decode())])
+            insert_rows(self.connection, seals_table, [(*key, b"", b"", root, b"")])
 
     def begin_run(self) -> None:
         """A process begins."""

@@ -1,7 +1,10 @@
-"""Checking the tables of the event log: its entries are applied again to a scratch database, and the rows compared."""
+"""Checking the tables of the event log: its entries are applied again to a scratch database, and the rows compared.
+
+A run's first entries say what a crash left open, so they are compared with the entries and frames before them.
+"""
 
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from itertools import groupby
 from pathlib import Path
@@ -14,17 +17,29 @@ from sqlalchemy.exc import DBAPIError
 from recorder.audit.reading import RecordReader, Row
 from recorder.audit.verify.findings import (
     ENTRIES_CHANGED,
+    ENTRY_CONTRADICTED,
     ROW_CHANGED,
     ROW_INSERTED,
     ROW_REMOVED,
     Finding,
     batch_finding,
 )
+from recorder.model import PUSHES
 from recorder.store import entries, event_log
 from recorder.store.chain import ChainedRun
 from recorder.store.crosscheck import UNSEEN
 from recorder.store.engine import open_engine
-from recorder.store.entries import DiscrepancyFound, FramesRedacted
+from recorder.store.entries import (
+    Covered,
+    DiscrepancyFound,
+    FramesRedacted,
+    LogEntry,
+    RunEnded,
+    RunStarted,
+    SessionEnded,
+    SessionOpened,
+)
+from recorder.store.gaps import CRASHED
 from recorder.store.schema import (
     accounts,
     backfilled,
@@ -54,7 +69,7 @@ _FETCH = 1_000
 
 
 def findings_in_event_log(
-    reader: RecordReader, chain: Sequence[ChainedRun], names: Mapping[int, str]
+    reader: RecordReader, chain: Sequence[ChainedRun], names: Mapping[int, str], forked: Collection[int] = ()
 ) -> Iterator[Finding]:
     """Find rows of the event log's tables that do not follow from its entries.
 
@@ -62,6 +77,7 @@ def findings_in_event_log(
         reader: of the record.
         chain: its runs, in the order of each recorder's chain.
         names: account key → name.
+        forked: recorders whose chain forks. One branch does not know how the other ended.
     """
     with tempfile.TemporaryDirectory(prefix="recorder-verify-") as folder:
         url = f"sqlite:///{Path(folder) / 'events.db'}"
@@ -70,23 +86,76 @@ def findings_in_event_log(
         event.listen(engine, "connect", lambda driver, _: driver.execute("PRAGMA synchronous=OFF"))
         with engine.begin() as connection:
             metadata.create_all(connection)
-            yield from _apply(connection, reader, chain)
+            yield from _apply(connection, reader, chain, forked)
         engine.dispose()
         with closing(RecordReader(url)) as follows, follows.snapshot():
             for table in TABLES:
                 yield from _compare(reader, follows, table, chain, names)
 
 
-def _apply(connection: Connection, reader: RecordReader, chain: Sequence[ChainedRun]) -> Iterator[Finding]:
+def _apply(
+    connection: Connection, reader: RecordReader, chain: Sequence[ChainedRun], forked: Collection[int]
+) -> Iterator[Finding]:
+    open_things: dict[int, _Open] = {}
     for run in chain:
+        known = open_things.setdefault(run.recorder_id, _Open(reader))
         for batch, body in _bodies(reader, run):
             try:
+                entry = entries.decode(body)
+                for told in known.contradictions(entry) if run.recorder_id not in forked else ():
+                    yield batch_finding(ENTRY_CONTRADICTED, "event_log", told, run.run_id, batch, run.recorder_id)
                 with connection.begin_nested():
-                    event_log.apply(connection, run.recorder_id, entries.decode(body))
+                    event_log.apply(connection, run.recorder_id, entry)
             except (DBAPIError, msgspec.DecodeError) as error:
                 words = error.orig if isinstance(error, DBAPIError) else error
                 told = f"one of its entries cannot be applied: {words}"
                 yield batch_finding(ENTRIES_CHANGED, "event_log", told, run.run_id, batch, run.recorder_id)
+
+
+class _Open:
+    """A recorder's runs and sessions that have not ended yet, according to its entries so far.
+
+    Args:
+        reader: of the record.
+    """
+
+    def __init__(self, reader: RecordReader) -> None:
+        self._reader = reader
+        self._runs: set[int] = set()
+        #: Session → whether it was covered.
+        self._sessions: dict[tuple[int, int], bool] = {}
+
+    def contradictions(self, entry: LogEntry) -> Iterator[str]:
+        """Say what an entry claims that is not so."""
+        match entry:
+            case RunStarted():
+                yield from (f"run {entry.run_id} starts, but run {one} has not ended" for one in sorted(self._runs))
+                for _, session_id in sorted(self._sessions):
+                    yield f"run {entry.run_id} starts, but session {session_id} has not ended: it may have a gap"
+                self._runs = {entry.run_id}
+                self._sessions = {}
+            case RunEnded():
+                self._runs.discard(entry.run_id)
+            case SessionOpened():
+                self._sessions[entry.account_id, entry.session_id] = False
+            case Covered():
+                self._sessions[entry.account_id, entry.session_id] = True
+            case SessionEnded():
+                covered = self._sessions.pop((entry.account_id, entry.session_id), entry.covered)
+                if covered != entry.covered:
+                    is_told, was = (f"{'' if one else 'not '}covered" for one in (entry.covered, covered))
+                    yield f"session {entry.session_id} ends as {is_told}, but was {was}: a gap may be wrong"
+                if entry.reason == CRASHED:
+                    yield from self._misplaced(entry)
+
+    def _misplaced(self, entry: SessionEnded) -> Iterator[str]:
+        """A crash ends a session at its last push."""
+        of_session = f"account_id = {entry.account_id:d} AND session_id = {entry.session_id:d}"
+        sources = ", ".join(f"'{source}'" for source in sorted(PUSHES))
+        last = f"SELECT seq, received_ns FROM frames WHERE {of_session} AND source IN ({sources}) ORDER BY seq DESC"
+        for seq, received_ns in self._reader.rows(f"{last} LIMIT 1"):
+            if (seq, received_ns) != (entry.last_seq, entry.last_received_ns):
+                yield f"session {entry.session_id} ends at frame {entry.last_seq}, but its last push is frame {seq}"
 
 
 def _bodies(reader: RecordReader, run: ChainedRun) -> Iterator[Row]:

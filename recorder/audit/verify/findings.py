@@ -23,6 +23,8 @@ CHAIN_FORKED = "chain forked"
 DIGESTS_CHANGED = "digests changed"
 #: The event log entries of a batch do not lead to the root that its seal covers.
 ENTRIES_CHANGED = "entries changed"
+#: A sealed entry says something else of a session or a run than what was recorded of it before.
+ENTRY_CONTRADICTED = "entry contradicted"
 #: A checkpoint covers more seals than the record has.
 TAIL_TRUNCATED = "tail truncated"
 #: A checkpoint was signed over other seals than those of the record.

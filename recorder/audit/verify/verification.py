@@ -15,6 +15,7 @@ from recorder.audit.verify.event_log import findings_in_event_log
 from recorder.audit.verify.findings import (
     BATCH_REMOVED,
     CHAIN_BROKEN,
+    CHAIN_FORKED,
     ENTRIES_CHANGED,
     FRAME_INSERTED,
     ROW_CHANGED,
@@ -99,6 +100,8 @@ class Verification:
         self._wanted = wanted or Wanted()
         self._progress = progress
         self._kinds: set[str] = set()
+        #: Recorders whose chain forks.
+        self._forked: set[int] = set()
         #: Session → the last frame that a batch holds.
         self._last_seqs: dict[_SessionKey, int] = {}
 
@@ -106,6 +109,8 @@ class Verification:
         with closing(RecordReader(self._url)) as reader, reader.snapshot():
             for finding in self._all(reader):
                 self._kinds.add(finding.kind)
+                if finding.kind == CHAIN_FORKED and finding.recorder_id is not None:
+                    self._forked.add(finding.recorder_id)
                 self.verified = self.verified._replace(findings=self.verified.findings + 1)
                 yield finding
 
@@ -194,7 +199,7 @@ class Verification:
         elif self._kinds & _OF_ENTRIES:
             self._skip("tables of the event log (runs, gaps, ...), because entries are missing or changed")
         else:
-            yield from findings_in_event_log(reader, runs, names)
+            yield from findings_in_event_log(reader, runs, names, self._forked)
             if reader.one("SELECT account_id FROM comparisons LIMIT 1") is not None:
                 self._skip("comparisons of several recorders, which no recorder has sealed")
 
