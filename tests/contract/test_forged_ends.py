@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
-from unittest.mock import Mock
 
 import pytest
 from sqlalchemy import Connection, Engine, text
@@ -108,10 +107,9 @@ def test_a_session_that_ended_does_not_end_again_because_a_row_says_so(tellers: 
 def test_an_entry_that_was_not_sealed_ends_nothing(tellers: list[Teller]) -> None:
     with tellers[1].engine.begin() as connection:
         connection.execute(text(f"UPDATE sessions SET ended_ns = opened_ns, end_reason = 'stopped' WHERE {NEWEST}"))
-        (run_id, batch) = connection.execute(
-            text("SELECT run_id, max(batch) FROM batches GROUP BY 1 ORDER BY 1")
-        ).all()[-1]
-        body = '{"kind":"RunEnded","run_id":%d,"ended_ns":1,"reason":"stopped"}' % run_id
+        last = "SELECT run_id, max(batch) FROM batches GROUP BY run_id ORDER BY run_id DESC LIMIT 1"
+        run_id, batch = connection.execute(text(last)).one()
+        body = entries.encode(RunEnded(run_id, NOON_NS, "stopped")).decode()
         row = {"run": run_id, "batch": batch, "body": body}
         connection.execute(text("INSERT INTO event_log VALUES (:run, :batch, 0, :body)"), row)
     for teller in tellers:
@@ -125,6 +123,13 @@ def test_a_start_reads_no_more_of_a_long_run(
 ) -> None:
     """It crashed while a session was covered, or while another one was being opened as well."""
     read: list[int] = []
+    decoded: list[str] = []
+
+    def decode(body: str) -> LogEntry:
+        decoded.append(body)
+        entry: LogEntry = entries.decode(body)
+        return entry
+
     for rounds in (1, 300):
         teller = Teller(tmp_path / f"{rounds}.db", sqlite_template, 1)
         teller.write(TOLD, [BEFORE])
@@ -141,11 +146,11 @@ def test_a_start_reads_no_more_of_a_long_run(
                 batch.write(connection, NOON_NS)
                 seal = batch.seal
             with monkeypatch.context() as counting:
-                decode = Mock(side_effect=entries.decode)
                 counting.setattr(event_log, "decode", decode)
                 left = what_a_crash_left(connection, run.recorder_id)
         assert [entry.covered for entry in left if isinstance(entry, SessionEnded)] == [True, False][: 1 + connecting]
-        read.append(decode.call_count)
+        read.append(len(decoded))
+        decoded.clear()
         teller.engine.dispose()
     assert read[1] <= event_log._ROWS_PER_FETCH + read[0]
 
