@@ -58,7 +58,7 @@ class Exchange:
     #: Whether an order that had a trigger is also listed as the conditional order that it was, under another id.
     lists_triggers: bool = False
     #: The kinds of history in `status` that reach back over all of the past, or all that is remembered.
-    histories: tuple[str, ...] = ("fills", "orders", "transactions")
+    histories: tuple[str, ...] = ("fills", "orders with fills", "transactions")
     #: The type of a fill's entries in its ledger; None: fills are not in it.
     fills_as: str | None = "trade"
     #: Of each of the first two runs, the request during which it is stopped.
@@ -71,7 +71,7 @@ EXCHANGES = {
         days=365,
         kept_fills=10_000,
         kept_orders=2_000,
-        histories=("fills", "fundings"),
+        histories=("fills", "TWAP fills", "fundings"),
         fills_as=None,
         stops=(4, 40),
         long_stops=(4, 40),
@@ -94,7 +94,7 @@ EXCHANGES = {
         stops=(4, 4),
         long_stops=(80, 80),
     ),
-    "deribit": Exchange(days=1_000, stops=(80, 80), long_stops=(350, 300)),
+    "deribit": Exchange(days=1_000, lists_triggers=True, stops=(80, 80), long_stops=(350, 300)),
     "bitget": Exchange(days=100, kept_days=90, keeps_cancelled=True, stops=(70, 70), long_stops=(1_500, 1_500)),
     "kraken": Exchange(days=700, keeps_cancelled=True, stops=(60, 60), long_stops=(3_000, 3_000)),
 }

@@ -1,16 +1,22 @@
-"""A backfill that asks for more than an earlier one leaves nothing out of what that one did not ask for."""
+"""What a backfill asks for and calls complete: of all exchanges, and after an earlier one that asked for less."""
 
+import re
 from collections import defaultdict
 
 import pytest
 
 from recorder.venues import VENUES, venue_named
-from recorder.venues.rest import Completed, Credentials, Known, Purpose, Traded
-from tests.steps import nothing, steps
+from recorder.venues.rest import Completed, Credentials, Forgotten, Known, Purpose, Step, Traded
+from tests.steps import nothing, steps, targets
 
 DAY_MS = 86_400_000
 #: A Thursday and other days: weeks of backfills begin on Thursdays.
 NOWS_MS = [1_795_737_600_000 + day * DAY_MS + 3_600_000 for day in (0, 1, 3)]
+
+
+def given(venue_name: str) -> Credentials:
+    stand_in = venue_named(venue_name).stand_in
+    return Credentials(stand_in.credentials(*stand_in.default_account))
 
 
 def completed(venue_name: str, now_ms: int, days: int, done: frozenset[str] = frozenset()) -> list[Completed]:
@@ -20,10 +26,24 @@ def completed(venue_name: str, now_ms: int, days: int, done: frozenset[str] = fr
     traded = frozenset(Traded(None, symbol) for symbol in symbols)
     since_ms, until_ms = now_ms - days * DAY_MS, now_ms - DAY_MS
     known = Known(symbols, {}, None, since_ms, now_ms, until_ms, done, instruments=traded)
-    key, secret = venue.stand_in.default_account
-    given = Credentials(venue.stand_in.credentials(key, secret))
-    taken = steps(venue.questions(Purpose.BACKFILL, known), given, now_ms, nothing)
+    taken = steps(venue.questions(Purpose.BACKFILL, known), given(venue_name), now_ms, nothing)
     return [step for step in taken if isinstance(step, Completed)]
+
+
+def asked(venue_name: str, purpose: Purpose, age_ms: int) -> list[Step]:
+    """What is asked about the time since then, at an exchange that has nothing."""
+    venue, now_ms = venue_named(venue_name), NOWS_MS[0]
+    symbols = venue.stand_in.default_symbols
+    traded = frozenset(Traded(None, symbol) for symbol in symbols)
+    known = Known(symbols, {}, None, now_ms - age_ms, now_ms, instruments=traded)
+    return steps(venue.questions(purpose, known), given(venue_name), now_ms, nothing)
+
+
+def lists(venue_name: str, purpose: Purpose, age_ms: int) -> set[str]:
+    """The lists that are asked for: paths, or the type of a request where there is only one path."""
+    found = targets(asked(venue_name, purpose, age_ms), given(venue_name), NOWS_MS[0])
+    named = r'"type":"([^"]+)' if venue_name == "hyperliquid" else "(/[^ ?]+)"
+    return {one[1] for one in (re.search(named, target) for target in found) if one}
 
 
 def since_ms(steps_taken: list[Completed]) -> dict[str, int]:
@@ -60,3 +80,24 @@ def test_nothing_is_complete_beyond_now(venue: str, now_ms: int) -> None:
     """A period that goes on is complete until now only."""
     ends_ms = [step.until_ms for step in completed(venue, now_ms, 17) if step.until_ms is not None]
     assert max(ends_ms) <= now_ms
+
+
+#: Lists of a state, which a snapshot does not ask for.
+STATES = {"bitget": {"/api/v3/account/funding-assets"}, "kraken": {"/0/private/OpenPositions"}}
+
+
+@pytest.mark.parametrize("venue", [name for name in VENUES if name != "fmex"])
+def test_a_backfill_asks_for_every_history_that_a_gap_is_asked_about_with(venue: str) -> None:
+    """Or `status` would call complete what lacks some."""
+    age_ms = 20 * DAY_MS
+    of_gaps = lists(venue, Purpose.RECONCILE, age_ms) | lists(venue, Purpose.REGULAR, age_ms)
+    missing = of_gaps - lists(venue, Purpose.SNAPSHOT, age_ms) - lists(venue, Purpose.BACKFILL, age_ms)
+    assert missing == STATES.get(venue, set())
+
+
+@pytest.mark.parametrize("venue", [name for name in VENUES if name != "fmex"])
+def test_what_the_exchange_forgets_of_a_history_is_not_called_complete(venue: str) -> None:
+    """Where cancelled orders are forgotten, "orders" are never complete: "orders with fills" are."""
+    lost = [one.subject for one in asked(venue, Purpose.RECONCILE, 20 * DAY_MS) if isinstance(one, Forgotten)]
+    partly = {subject.partition(" cancelled before ")[0] for subject in lost if " cancelled before " in subject}
+    assert not {step.history for step in completed(venue, NOWS_MS[0], 17)} & partly

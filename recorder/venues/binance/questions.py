@@ -125,18 +125,22 @@ class _History(NamedTuple):
     name: str
     path: str
     topic: str
+    #: What of it the exchange keeps, for people.
+    kept: str
     #: Whether it is asked for symbol by symbol.
     by_symbol: bool
 
 
-_INCOME = _History("transactions", answers.INCOME, _ACCOUNT, by_symbol=False)
-_FILLS = _History("fills", answers.FILLS, _ORDERS, by_symbol=True)
-_ALGO_ORDERS = _History("conditional orders", answers.ALGOS, _ALGOS, by_symbol=True)
+_INCOME = _History("transactions", answers.INCOME, _ACCOUNT, "transactions", by_symbol=False)
+_FILLS = _History("fills", answers.FILLS, _ORDERS, "fills", by_symbol=True)
+_ALGO_ORDERS = _History(
+    "conditional orders", answers.ALGOS, _ALGOS, "conditional orders that were triggered", by_symbol=True
+)
 
 
 def _histories(product: str) -> tuple[_History, ...]:
     """Those that name symbols before those that are asked for by symbol."""
-    orders = _History("orders", answers.ORDERS, _ORDERS, by_symbol=product == COIN_M)
+    orders = _History("orders", answers.ORDERS, _ORDERS, "orders with fills", by_symbol=product == COIN_M)
     return _INCOME, orders, _FILLS, _ALGO_ORDERS
 
 
@@ -251,7 +255,7 @@ def _backfill(found: _Round, known: Known) -> Questions:
                 is_past = week.end_ms < known.now_ms - DAY_MS
                 if complete and are_named and subject not in known.done:
                     period = week.begin_ms, week.end_ms
-                    yield completed(subject, history.name, period, known.now_ms, is_past=is_past)
+                    yield completed(subject, history.kept, period, known.now_ms, is_past=is_past)
     return None
 
 

@@ -200,12 +200,13 @@ def _backfill(known: Known) -> Questions:
     for year in windows(max(known.since_ms or 0, OPENED_MS), until_ms, YEAR_MS, aligned=True):
         for currency in found.currencies:
             yield from _backfill_year(known, currency, year, until_ms)
+    # These lists take no period.
     for currency in found.currencies:
-        subject = f"orders of {currency}"
-        if subject not in known.done:
-            whole = yield from _orders(subject, currency, "true", 0, Orders())
-            if whole:
-                yield Completed(subject, "orders", OPENED_MS, until_ms)
+        orders, triggers = f"orders of {currency}", f"trigger orders of {currency}"
+        if orders not in known.done and (yield from _orders(orders, currency, "true", 0, Orders())):
+            yield Completed(orders, "orders with fills", OPENED_MS, until_ms)
+        if triggers not in known.done and (yield from _triggers(triggers, currency, 0, Orders())):
+            yield Completed(triggers, "trigger orders", OPENED_MS, until_ms)
     return None
 
 

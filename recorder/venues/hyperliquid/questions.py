@@ -6,7 +6,7 @@ Source: hyperliquid.gitbook.io, "Info endpoint" and "Rate limits and user limits
 """
 
 import re
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from typing import NamedTuple
@@ -173,12 +173,8 @@ def _reconcile(known: Known) -> Questions:
     found = Orders()
     if known.since_ms is not None:
         begin_ms = known.since_ms - MARGIN_MS
-        yield from _fills("fills", begin_ms, found)
-        slices = partial(_period, "userTwapSliceFillsByTime", begin_ms, None)
-        yield from pages(
-            "TWAP fills", slices, topic="userTwapSliceFills", cost=_cost(FILLS_PER_PAGE), cost_of_rows=_cost
-        )
-        yield from _closed_orders("closed orders", begin_ms, found)
+        for name, ask in _NEWEST.items():
+            yield from ask(name, begin_ms, found)
         for history in _LEDGERS:
             yield from _history(history, begin_ms, None)
     yield from _snapshot(known, found)
@@ -209,7 +205,7 @@ def _instruments(known: Known) -> Questions:
 def _backfill(known: Known) -> Questions:
     until_ms = (known.now_ms if known.until_ms is None else known.until_ms) + MARGIN_MS
     begin_ms = max(known.since_ms or 0, BEGINNING_MS)
-    for name, ask in (("fills", _fills), ("closed orders", _closed_orders)):
+    for name, ask in _NEWEST.items():
         subject = f"{name} since {utc_text(begin_ms * NS_PER_MS)}"
         if subject not in known.done:
             since_ms = yield from ask(name, begin_ms, Orders())
@@ -269,15 +265,15 @@ class _Times:
 _Newest = Generator[Step, Answer | None, int | None]
 
 
-def _fills(subject: str, begin_ms: int, _found: Orders) -> _Newest:
+def _fills(topic: str, subject: str, begin_ms: int, _found: Orders) -> _Newest:
     times = _Times()
-    page = partial(_period, "userFillsByTime", begin_ms, None)
+    page = partial(_period, f"{topic}ByTime", begin_ms, None)
     complete = yield from pages(
-        subject, page, topic="userFills", cost=_cost(FILLS_PER_PAGE), take=times.take, cost_of_rows=_cost
+        subject, page, topic=topic, cost=_cost(FILLS_PER_PAGE), take=times.take, cost_of_rows=_cost
     )
     if times.number >= FILLS_MAX and times.earliest_ms is not None and times.earliest_ms > begin_ms:
         before = utc_text(times.earliest_ms * NS_PER_MS)
-        yield Forgotten(f"fills before {before}", f"the exchange keeps the newest {FILLS_MAX:,}", "userFills")
+        yield Forgotten(f"{subject} before {before}", f"the exchange keeps the newest {FILLS_MAX:,}", topic)
         begin_ms = times.earliest_ms
     return begin_ms if complete else None
 
@@ -296,6 +292,14 @@ def _closed_orders(subject: str, begin_ms: int, found: Orders) -> _Newest:
         )
         return min(states)
     return begin_ms
+
+
+#: Whether slices of TWAP orders are among the fills is not documented: both lists are asked for.
+_NEWEST: Mapping[str, Callable[[str, int, Orders], _Newest]] = {
+    "fills": partial(_fills, "userFills"),
+    "TWAP fills": partial(_fills, "userTwapSliceFills"),
+    "closed orders": _closed_orders,
+}
 
 
 def _period(kind: str, begin_ms: int, end_ms: int | None, page: str) -> MakeRequest:

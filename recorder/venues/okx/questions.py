@@ -270,7 +270,7 @@ def _backfill_one(
         return None
     complete = yield from _history(history, begin_ms, end_ms, Orders(), subject)
     if complete:
-        yield completed(subject, history.kind, (begin_ms, end_ms), known.now_ms, is_past=is_past)
+        yield completed(subject, history.kept, (begin_ms, end_ms), known.now_ms, is_past=is_past)
     return None
 
 
@@ -279,8 +279,8 @@ class _History(NamedTuple):
     path: str
     query: Mapping[str, str]
     topic: str
-    #: What it is a history of, for people.
-    kind: str
+    #: What of it the exchange keeps, for people.
+    kept: str
     #: Whether it is asked for by period.
     has_period: bool = True
 
@@ -295,7 +295,7 @@ def _histories(age_ms: int) -> Iterator[_History]:
     """The lists that reach back so far, milliseconds."""
     path = answers.ORDERS if age_ms < RECENT_MS - HOUR_MS else answers.ORDERS_ARCHIVE
     for kind in INST_TYPES:
-        yield _History(f"orders of {kind}", path, {"instType": kind}, "orders", "orders")
+        yield _History(f"orders of {kind}", path, {"instType": kind}, "orders", "orders with fills")
     yield from _fills(age_ms)
     for kind in ALGO_TYPES:
         for state in ALGO_ENDS:

@@ -234,7 +234,7 @@ def test_a_backfill_goes_back_month_by_month_and_leaves_out_what_is_done() -> No
     of = known(until_ms=NOW_MS, since_ms=SINCE_MS)
     taken = ask(Purpose.BACKFILL, of, in_old_years)
     first = completed(taken)
-    assert {step.history for step in first} == {"orders", "fills", "transactions", ""}
+    assert {step.history for step in first} == {"orders with fills", "trigger orders", "fills", "transactions", ""}
     for history in ("fills", "transactions"):
         periods = sorted((step.since_ms or 0, step.until_ms or 0) for step in first if step.history == history)
         # Whole periods, each once, without a hole between them.
@@ -277,7 +277,8 @@ def test_a_period_without_an_answer_is_not_completed() -> None:
 
     of = known(until_ms=NOW_MS, since_ms=SINCE_MS)
     assert not completed(ask(Purpose.BACKFILL, of, silent))
-    assert {step.history for step in completed(ask(Purpose.BACKFILL, of, without_trades))} == {"transactions", "orders"}
+    told = {step.history for step in completed(ask(Purpose.BACKFILL, of, without_trades))}
+    assert told == {"transactions", "orders with fills", "trigger orders"}
 
 
 def test_the_limits_leave_most_to_the_traders_own_programs() -> None:

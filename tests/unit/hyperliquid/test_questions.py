@@ -163,10 +163,10 @@ def test_a_backfill_completes_its_subjects_and_leaves_out_what_is_done() -> None
     of = known(since_ms=NOW_MS - 90 * DAY_MS, until_ms=NOW_MS)
     taken = ask(Purpose.BACKFILL, of)
     done = [step.subject for step in taken if isinstance(step, Completed)]
-    assert {one.partition(" since ")[0] for one in done} > {"fills", "closed orders"}
+    assert {one.partition(" since ")[0] for one in done} > {"fills", "TWAP fills", "closed orders"}
     assert len(done) == len(set(done))
     histories = {step.history: step.since_ms for step in taken if isinstance(step, Completed)}
-    assert set(histories) == {"fills", "closed orders", "fundings", "transactions"}
+    assert set(histories) == {"fills", "TWAP fills", "closed orders", "fundings", "transactions"}
     again = kinds(ask(Purpose.BACKFILL, of._replace(done=done)))
     assert again == ["userFunding", "userNonFundingLedgerUpdates"]
 

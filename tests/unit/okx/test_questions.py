@@ -156,7 +156,7 @@ def test_an_instrument_is_asked_for_by_its_product_line(symbol: str, product: st
 
 def test_a_backfill_goes_back_three_months_week_by_week_and_leaves_out_what_is_done() -> None:
     first = past(ask(Purpose.BACKFILL, known(until_ms=NOW_MS)))
-    assert {step.history for step in first} == {"orders", "fills", "conditional orders", "transactions"} | {
+    assert {step.history for step in first} == {"orders with fills", "fills", "conditional orders", "transactions"} | {
         "deposits",
         "withdrawals",
     }
