@@ -94,7 +94,7 @@ EXCHANGES = {
         stops=(4, 4),
         long_stops=(80, 80),
     ),
-    "deribit": Exchange(days=1_000, lists_triggers=True, stops=(80, 80), long_stops=(350, 300)),
+    "deribit": Exchange(days=1_000, stops=(80, 80), long_stops=(350, 300)),
     "bitget": Exchange(days=100, kept_days=90, keeps_cancelled=True, stops=(70, 70), long_stops=(1_500, 1_500)),
     "kraken": Exchange(days=700, keeps_cancelled=True, stops=(60, 60), long_stops=(3_000, 3_000)),
 }
