@@ -9,15 +9,16 @@ from typing import Any
 
 import pytest
 
-from recorder.errors import Unavailable, Unreachable
+from recorder.errors import SessionOver, Unavailable, Unreachable
 from recorder.live.http import HttpAnswer, venue_error
 from recorder.live.recording import Recording
 from recorder.live.settings import Limits
+from recorder.model import RefusedCommand
 from recorder.simulator import Simulator, SimulatorOptions
 from recorder.venues import VENUES, venue_named
 from recorder.venues.base import Venue
 from recorder.venues.reading import error_topic, read_answer
-from recorder.venues.rest import Verdict
+from recorder.venues.rest import Credentials, Login, Token, Verdict
 from tests.depth import share
 from tests.faults.live import account_at
 from tests.waiting import wait_until
@@ -83,6 +84,27 @@ def test_a_page_instead_of_an_order_ends_no_order() -> None:
     of_one = error_topic(404, "/v3/contracts/orders/5")
     assert read_answer(venue_named("fmex"), of_one, b'{"status":404,"msg":"no"}').updates
     assert not read_answer(venue_named("fmex"), of_one, PAGE).updates
+
+
+#: Venue that logs in, or sends a token, on its socket → a refusal that says nothing about the login.
+BUSY = {
+    "bitget": RefusedCommand(None, 30006, "too many requests"),
+    "bybit": RefusedCommand("login", 10016, "server error"),
+    "deribit": RefusedCommand("login", 11051, "system_maintenance"),
+    "kraken": RefusedCommand("1", None, "EService:Unavailable"),
+    "okx": RefusedCommand(None, 50013, "Systems are busy. Please try again later."),
+}
+
+
+@pytest.mark.parametrize("name", BUSY)
+def test_a_login_in_maintenance_is_not_refused_for_good(name: str) -> None:
+    venue = venue_named(name)
+    secret = {field.name: "c2VjcmV0" for field in venue.credential_fields}
+    login = Login("https://x", "wss://x", Credentials(**secret), ())
+    session = venue.push_session(venue.streams(login)[0], login, Token("token", 60.0))
+    session.opening(1_795_000_000_000)
+    with pytest.raises(SessionOver):
+        session.receive(BUSY[name], 1_795_000_000_000)
 
 
 class Away:

@@ -8,7 +8,7 @@ Source: bybit-exchange.github.io/docs/v5/ws/connect.
 from collections.abc import Iterable
 from itertools import count
 
-from recorder.errors import Refused
+from recorder.errors import Refused, SessionOver
 from recorder.model import Acknowledged, Control, LoggedIn, RefusedCommand
 from recorder.venues.base import Command, PushSession, json_command
 from recorder.venues.bybit import sign
@@ -22,6 +22,8 @@ TOPICS = ("order", "execution", "position", "wallet")
 
 LOGIN = "login"
 PING = "ping-"
+#: The exchange cannot answer now, or is asked too much: nothing is wrong with the login, another connection is tried.
+_PASSING = frozenset([10000, 10006, 10016])
 
 
 class BybitSession(PushSession):
@@ -60,6 +62,8 @@ class BybitSession(PushSession):
         return json_command({"req_id": f"{PING}{next(self._pings)}", "op": "ping"})
 
     def _refuse(self, refusal: RefusedCommand) -> None:
+        if refusal.code in _PASSING:
+            raise SessionOver("refused", f"the exchange is busy ({refusal.message})")
         if refusal.command_id == LOGIN or not self._logged_in:
             raise Refused(
                 f"The exchange refused the login ({refusal.message}); check key and secret, whether they are of this "

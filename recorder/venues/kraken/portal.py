@@ -26,6 +26,8 @@ _PING_ID = 100
 
 #: Errors about the token, not about the topic.
 _TOKEN_ERRORS = ("ESession:", "EAuth:", "EAPI:Invalid")
+#: The exchange cannot answer now, or is asked too much: another connection is tried.
+_PASSING = ("EService:", "EGeneral:Internal error", "EGeneral:Temporary lockout", "EAPI:Rate limit")
 
 
 #: So many pushes in a row must follow a rule of counting before it is relied upon.
@@ -74,6 +76,8 @@ class KrakenSession(PushSession):
                 raise Refused(
                     f"The exchange refused the token ({message}); check that the key exists and may use WebSockets."
                 )
+            case RefusedCommand(_, _, message) if message.startswith(_PASSING):
+                raise SessionOver("refused", f"the exchange is busy ({message})")
             case RefusedCommand(command_id, _, message, topics):
                 named = [topic for topic in self.topics if str(_COMMAND_IDS[topic]) == command_id]
                 # One that names nothing may be of any topic that was not answered yet.

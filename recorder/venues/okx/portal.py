@@ -7,7 +7,7 @@ Source: okx.com/docs-v5, "WebSocket": Connect, Login, Subscribe.
 
 from collections.abc import Iterable
 
-from recorder.errors import Refused
+from recorder.errors import Refused, SessionOver
 from recorder.model import Acknowledged, Asked, Control, LoggedIn, RefusedCommand
 from recorder.venues.base import Command, PushSession, json_command
 from recorder.venues.okx import sign
@@ -35,6 +35,8 @@ ARGUMENTS: dict[str, dict[str, str]] = {
 }
 
 LOGIN_ERRORS = frozenset([60004, 60005, 60006, 60007, 60009, 60011, 60023, 60024, 60031, 60032, 63999, 50101])
+#: The exchange cannot answer now, or is asked too much: nothing is wrong with the login, another connection is tried.
+_PASSING = frozenset([50001, 50004, 50011, 50013, 50026, 50061])
 
 
 class OKXSession(PushSession):
@@ -70,6 +72,8 @@ class OKXSession(PushSession):
                 ]
             case Asked():
                 return [Command(b"pong")]
+            case RefusedCommand(_, code, message) if code in _PASSING:
+                raise SessionOver("refused", f"the exchange is busy ({message})")
             case RefusedCommand(command_id, code, message, topics):
                 if not self._logged_in or code in LOGIN_ERRORS:
                     raise Refused(
