@@ -4,13 +4,17 @@ One connection for each account, kept open.
 """
 
 import math
+import socket
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from threading import Event, Thread
 from typing import NamedTuple
 from urllib.parse import parse_qsl, quote, quote_plus, unquote, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 import urllib3
+from urllib3.connection import HTTPConnection, HTTPSConnection
 
 from recorder.errors import Refused, Unavailable, Unreachable, VenueError
 from recorder.venues.base import Venue
@@ -25,6 +29,8 @@ OK = 200
 #: The most read at a time.
 _CHUNK_BYTES = 65_536
 _MASK = "***"
+#: A socket that came too late to be cut off is cut off this much later, seconds.
+_CUT_AGAIN_S = 0.1
 
 
 class HttpAnswer(NamedTuple):
@@ -44,7 +50,7 @@ class HttpClient:
     Args:
         url: the exchange's address, without a path.
         timeout_s: for connecting, and for each read.
-        answer_s: for a whole answer.
+        answer_s: for a whole answer, from the connection to its last byte.
         monotonic_s: the clock that measures it, seconds.
         headers: of every request; those of the request itself come before them.
     """
@@ -60,7 +66,9 @@ class HttpClient:
         self._headers = dict(headers or {})
         self._answer_s = answer_s
         self._monotonic_s = monotonic_s
-        self._pool = _pool(url, timeout_s)
+        #: The one that is open, or being opened.
+        self._connection: HTTPConnection | None = None
+        self._pool = _pool(url, timeout_s, self._connects)
         self._not_before_s = -math.inf
         #: Whether the connection was used before: the exchange may have closed it meanwhile.
         self._may_be_stale = False
@@ -82,8 +90,20 @@ class HttpClient:
         """
         shown = request.url.partition("?")[0]
         until_s = self._monotonic_s() + self._answer_s
+        with cut_off(self._answer_s, self._socket) as is_late:
+            try:
+                answer = self._fetch(request, shown, until_s, is_late)
+            except Unreachable:
+                if not is_late.is_set():
+                    raise
+        if is_late.is_set():  # headers that are cut off look like shorter ones
+            self.close()
+            raise Unreachable(f"{shown} did not answer within {self._answer_s:g} s; check the network.")
+        return answer
+
+    def _fetch(self, request: RestRequest, shown: str, until_s: float, is_late: Event) -> HttpAnswer:
         try:
-            answer = self._send(request)
+            answer = self._send(request, is_late)
             try:
                 body = self._read(answer, until_s, shown)
             except BaseException:
@@ -98,7 +118,13 @@ class HttpClient:
         headers = {name.lower(): value for name, value in answer.headers.items()}
         return HttpAnswer(answer.status, headers, body)
 
-    def _send(self, request: RestRequest) -> urllib3.BaseHTTPResponse:
+    def _connects(self, connection: HTTPConnection) -> None:
+        self._connection = connection
+
+    def _socket(self) -> socket.socket | None:
+        return None if self._connection is None else self._connection.sock
+
+    def _send(self, request: RestRequest, is_late: Event) -> urllib3.BaseHTTPResponse:
         """Send a request; once more if the connection turns out to have been closed. Every request only reads."""
         while True:
             try:
@@ -111,7 +137,7 @@ class HttpClient:
                     preload_content=False,
                 )
             except urllib3.exceptions.ProtocolError:
-                if not self._may_be_stale:
+                if is_late.is_set() or not self._may_be_stale:
                     raise
                 self._may_be_stale = False
 
@@ -137,7 +163,70 @@ class HttpClient:
         return b"".join(parts)
 
 
-def _pool(url: str, timeout_s: float) -> urllib3.PoolManager:
+@contextmanager
+def cut_off(after_s: float, used: Callable[[], socket.socket | None]) -> Iterator[Event]:
+    """Limit what waits on a socket as a whole, where only each of its reads has a limit.
+
+    Args:
+        after_s: nothing is read from the socket any more after so many seconds, if the block has not ended by then.
+        used: the socket; None: there is none yet.
+
+    Yields:
+        An event that is set when the time is over.
+    """
+    is_late, is_done = Event(), Event()
+
+    def watch() -> None:
+        wait_s = after_s
+        while not is_done.wait(wait_s):
+            is_late.set()
+            wait_s = _CUT_AGAIN_S
+            with suppress(OSError):
+                now = used()
+                if now is not None:
+                    # Below TLS, which another thread uses. Reading ends; what is still written has its own limit.
+                    socket.socket.shutdown(now, socket.SHUT_RD)
+
+    watcher = Thread(target=watch, name="time limit", daemon=True)
+    watcher.start()
+    try:
+        yield is_late
+    finally:
+        is_done.set()
+        watcher.join()
+
+
+def _pool(url: str, timeout_s: float, connects: Callable[[HTTPConnection], None]) -> urllib3.PoolManager:
+    """What sends requests, over one connection.
+
+    Args:
+        url: the exchange's address.
+        timeout_s: of each step.
+        connects: called with a connection before it is opened.
+    """
+
+    class Plain(HTTPConnection):
+        def connect(self) -> None:
+            connects(self)
+            super().connect()
+
+    class Tls(HTTPSConnection):
+        def connect(self) -> None:
+            connects(self)
+            super().connect()
+
+    class PlainPool(urllib3.HTTPConnectionPool):
+        ConnectionCls = Plain
+
+    class TlsPool(urllib3.HTTPSConnectionPool):
+        ConnectionCls = Tls
+
+    pool = _manager(url, timeout_s)
+    pool.pool_classes_by_scheme = {"http": PlainPool, "https": TlsPool}
+    return pool
+
+
+def _manager(url: str, timeout_s: float) -> urllib3.PoolManager:
     parts = urlsplit(url)
     proxy = getproxies().get(parts.scheme)
     if not proxy or proxy_bypass(parts.netloc):

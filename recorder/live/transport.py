@@ -19,13 +19,15 @@ from websocket import ABNF
 
 from recorder.clock import Clock
 from recorder.errors import SessionOver, Unreachable
-from recorder.live.http import HttpAnswer, presentable, venue_error
+from recorder.live.http import HttpAnswer, cut_off, presentable, venue_error
 from recorder.live.wake import Wake
 from recorder.model import new
 from recorder.venues.base import Venue
 
 #: The most read from the socket at a time.
 CHUNK_BYTES = 65_536
+#: Connecting as a whole may take so many times as long as one step: addresses that are dead, a proxy, TLS, the upgrade.
+CONNECT_STEPS = 6
 #: Commands are small: if the kernel does not take one within this time, the connection is dead.
 SEND_TIMEOUT_S = 5.0
 #: The most that a control frame (close, ping, pong) may carry (RFC 6455, section 5.5).
@@ -314,7 +316,7 @@ def connect(
         venue: says what an HTTP answer other than success means.
         wake: ends the transport's waits.
         clock: of the transport.
-        connect_s: the time limit of each step.
+        connect_s: the time limit of each step; that of all of them is `CONNECT_STEPS` times as long.
         bytes_max: the size limit of a message.
 
     Raises:
@@ -323,15 +325,17 @@ def connect(
     # The signature is only in the address.
     signed = (value for _, value in parse_qsl(signed_url.partition("?")[2]))
     hidden = (*secrets, *(value for value in signed if not value.isdigit() and value not in push_url))
+    # One thread owns the connection: no lock for each frame.
+    connection = websocket.WebSocket(skip_utf8_validation=True, enable_multithread=False)
+    connection.settimeout(connect_s)
+    whole_s = CONNECT_STEPS * connect_s
     try:
-        connection = websocket.create_connection(
-            signed_url,
-            timeout=connect_s,
-            skip_utf8_validation=True,
-            enable_multithread=False,  # one thread owns the connection: no lock for each frame
-            redirect_limit=0,  # the signature is only for the host it was made for
-            suppress_origin=True,
-        )
+        with cut_off(whole_s, lambda: connection.sock) as is_late:
+            # No redirect: the signature is only for the host it was made for.
+            connection.connect(signed_url, redirect_limit=0, suppress_origin=True)  # type: ignore[no-untyped-call]
+        if is_late.is_set():
+            connection.shutdown()  # type: ignore[no-untyped-call]
+            raise TimeoutError
     except websocket.WebSocketBadStatusException as error:
         headers = {name.lower(): value for name, value in (error.resp_headers or {}).items()}
         answer = HttpAnswer(error.status_code, headers, error.resp_body or b"")
@@ -340,6 +344,8 @@ def connect(
         why = presentable(_error_text(error), hidden)
         raise Unreachable(f"{push_url} cannot be trusted: {why}; check the address and the clock.") from None
     except (OSError, websocket.WebSocketException, ValueError, CookieError) as error:
+        if is_late.is_set():
+            raise Unreachable(f"{push_url} did not answer within {whole_s:g} s; check the network.") from None
         why = presentable(_error_text(error), hidden)
         raise Unreachable(f"{push_url} cannot be reached: {why}; check the address and the network.") from None
     return Transport(connection, wake, clock, bytes_max, hidden)

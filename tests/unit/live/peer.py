@@ -5,7 +5,8 @@ import hashlib
 import socket
 import struct
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from queue import Queue
 from types import TracebackType
 from typing import Self
@@ -174,3 +175,26 @@ class Peer:
             self.opened(line)
         else:
             connection.close()
+
+
+@contextmanager
+def trickling(first: bytes) -> Iterator[str]:
+    """A server that begins an answer, and goes on with it a byte at a time; its address, without the scheme."""
+    over = threading.Event()
+    server = socket.create_server(("127.0.0.1", 0))
+
+    def serve() -> None:
+        with suppress(OSError), server.accept()[0] as connection:
+            connection.recv(4096)
+            connection.sendall(first)
+            while not over.wait(0.02):
+                connection.sendall(b"a")
+
+    thread = threading.Thread(target=serve, daemon=True)
+    thread.start()
+    try:
+        yield f"127.0.0.1:{server.getsockname()[1]}"
+    finally:
+        over.set()
+        thread.join(PATIENCE_S)
+        server.close()

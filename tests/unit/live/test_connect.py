@@ -12,12 +12,13 @@ import pytest
 
 from recorder.clock import Clock
 from recorder.errors import Refused, SessionOver, Unavailable, Unreachable, VenueError
+from recorder.live import transport as transport_module
 from recorder.live.http import presentable
 from recorder.live.transport import Transport, connect
 from recorder.live.wake import Wake
 from recorder.venues.rest import Credentials
 from tests.samples import FMEX, portal, signed_portal
-from tests.unit.live.peer import CLOSE, PATIENCE_S, Peer, accept, frame, refuse
+from tests.unit.live.peer import CLOSE, PATIENCE_S, Peer, accept, frame, refuse, trickling
 
 CREDENTIALS = Credentials(key="key/of+mine=1", secret="my/secret+of=mine&more")
 #: A clock whose signature has all of `+`, `/` and `=` in it.
@@ -82,6 +83,15 @@ def test_an_exchange_that_asks_to_be_left_alone(
     error = fails(refuse(status, *header), wake)
     assert type(error) is Unavailable
     assert error.retry_after_s == seconds
+
+
+@pytest.mark.parametrize(
+    "first", [b"", b"HTTP/1.1 101 Switching\r\nX-Slow: ", b"HTTP/1.1 503 Busy\r\nContent-Length: 9999999\r\n\r\n"]
+)
+def test_a_handshake_that_trickles_is_cut_off(wake: Wake, first: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(transport_module, "CONNECT_STEPS", 0.3 / PATIENCE_S)
+    with trickling(first) as address, pytest.raises(Unreachable, match=r"did not answer within 0\.3 s"):
+        open_(f"http://{address}", wake)
 
 
 @pytest.mark.parametrize("status", ["500 Internal Server Error", "502 Bad Gateway", "521 Web Server Is Down"])

@@ -13,7 +13,7 @@ from recorder.errors import Refused, Unavailable, Unreachable, VenueError
 from recorder.live.http import ANSWER_BYTES_MAX, HttpAnswer, HttpClient, masked, secrets_of, venue_error
 from recorder.venues.rest import Credentials, RestRequest, Verdict, target_of
 from tests.samples import FMEX
-from tests.unit.live.peer import PATIENCE_S, Peer, refuse
+from tests.unit.live.peer import PATIENCE_S, Peer, refuse, trickling
 
 CREDENTIALS = Credentials(key="my-key-is-long", secret="my/secret+is=longer")
 
@@ -62,6 +62,24 @@ def test_what_a_plain_request_may_meet(answer: Answer, error: type[VenueError], 
     raised = refused(answer)
     assert type(raised) is error
     assert words in str(raised)
+
+
+@pytest.mark.parametrize("first", [b"", b"HTTP/1.1 200 OK\r\nX-Slow: ", b"HTTP/1.1 200 OK\r\n\r\n"])
+def test_an_answer_that_trickles_is_cut_off(first: bytes) -> None:
+    with trickling(first) as address:
+        client = HttpClient(f"http://{address}", PATIENCE_S, 0.3)
+        with pytest.raises(Unreachable, match=r"/x did not answer within 0\.3 s"):
+            client.fetch(RestRequest("GET", f"http://{address}/x", {}))
+        client.close()
+
+
+def test_a_proxy_that_trickles_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    with trickling(b"HTTP/1.1 200 OK\r\nX-Slow: ") as address:
+        monkeypatch.setenv("https_proxy", f"http://{address}")
+        client = HttpClient("https://exchange.example", PATIENCE_S, 0.3)
+        with pytest.raises(Unreachable, match=r"did not answer within 0\.3 s"):
+            client.fetch(RestRequest("GET", "https://exchange.example/x", {}))
+        client.close()
 
 
 def test_what_signs_an_address_is_sent_and_never_shown() -> None:
