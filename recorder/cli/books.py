@@ -31,7 +31,7 @@ def _unless_zero(field: str, rank: int) -> Column:
 
 COLUMNS = [
     time_ns("begins_ns", "begins (UTC)"),
-    time_ns("ends_ns", "ends (UTC)"),
+    time_ns("ends_ns", "ends (UTC)", rank=1),
     word("account", if_it_differs=True),
     word("wallet", if_any=True),
     word("currency"),

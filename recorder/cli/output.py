@@ -23,6 +23,8 @@ TABLE_ROWS_MAX = 200
 GUTTER = "  "
 #: Characters that a column of prose keeps when the terminal is too narrow.
 PROSE_MIN = 16
+#: Characters that a column of words keeps when nothing more can be left out. Numbers and times are never cut.
+WORD_MIN = 10
 
 
 class Column(NamedTuple):
@@ -42,6 +44,8 @@ class Column(NamedTuple):
     rank: int = 0
     #: On a terminal that is too narrow, its texts may be shortened.
     is_prose: bool = False
+    #: Likewise, where leaving columns out is not enough.
+    is_word: bool = False
 
 
 class Layout(NamedTuple):
@@ -83,22 +87,34 @@ def word(
 ) -> Column:
     """A column of text."""
     title = title or field.replace("_", " ")
-    return Column(field, title, lambda row: _text(getattr(row, field)), False, if_it_differs, if_any, rank, is_prose)
+    text = lambda row: _text(getattr(row, field))  # noqa: E731
+    return Column(field, title, text, False, if_it_differs, if_any, rank, is_prose, is_word=True)
 
 
-def time_ms(field: str, title: str, otherwise: str = "") -> Column:
+def time_ms(field: str, title: str, otherwise: str = "", rank: int = 0) -> Column:
     """A column of instants in milliseconds."""
 
     def text(row: Any) -> str:
         at_ms = getattr(row, field)
         return otherwise if at_ms is None else utc_text(at_ms * NS_PER_MS)
 
-    return Column(field, title, text)
+    return Column(field, title, text, rank=rank)
 
 
-def time_ns(field: str, title: str, otherwise: str = "") -> Column:
+def time_ns(field: str, title: str, otherwise: str = "", rank: int = 0) -> Column:
     """A column of instants in nanoseconds."""
-    return Column(field, title, lambda row: utc_text(getattr(row, field)) or otherwise)
+    return Column(field, title, lambda row: utc_text(getattr(row, field)) or otherwise, rank=rank)
+
+
+def counted(count: int, thing: str, things: str = "") -> str:
+    """So many things, such as `1 seal` or `1,024 seals`.
+
+    Args:
+        count: how many.
+        thing: one of them.
+        things: several of them; empty: with an s.
+    """
+    return f"{count:,} {thing if count == 1 else things or f'{thing}s'}"
 
 
 def plain(value: object) -> str:
@@ -228,7 +244,7 @@ def _table(rows: Iterable[Any], columns: Sequence[Column], layout: Layout, nothi
         for column, texts in cells
         if (not column.if_it_differs or len(set(texts)) > 1) and (not column.if_any or any(texts))
     ]
-    cells, dropped = _fitted(cells, terminal_width())
+    cells, dropped = _fitted(cells, width := None if layout.columns else terminal_width())
     lines = [[column.title for column, _ in cells], *zip(*(texts for _, texts in cells), strict=True)]
     widths = [_width(column, texts) for column, texts in cells]
     for number_of_line, line in enumerate(lines):
@@ -239,11 +255,13 @@ def _table(rows: Iterable[Any], columns: Sequence[Column], layout: Layout, nothi
         text = GUTTER.join(parts).rstrip()
         click.echo(heading(text) if number_of_line == 0 else text)
     if dropped:
-        click.echo(f"Too narrow for: {', '.join(dropped)}. --columns chooses columns, --format csv prints all.")
+        told = f"Too narrow for: {', '.join(dropped)}. --columns chooses columns, --format csv prints all."
+        click.echo(click.wrap_text(told, width or len(told)))
     if count > len(last):
         hint = "; --since narrows it, --format csv prints all" if layout.limit is None else ""
         whole = "" if only_newest else f" of {count:,}"
-        click.echo(f"The last {len(last):,}{whole} rows{hint}.")
+        what = "row" if only_newest and len(last) == 1 else f"{len(last):,}{whole} rows"
+        click.echo(f"The last {what}{hint}.")
 
 
 def terminal_width() -> int | None:
@@ -255,7 +273,13 @@ _Cells = list[tuple[Column, list[str]]]
 
 
 def _fitted(cells: _Cells, width: int | None) -> tuple[_Cells, list[str]]:
-    """Shorten prose, then leave columns out, until a table fits; returns what is left, and the names of the others."""
+    """Shorten prose, leave columns out, shorten words, until a table fits.
+
+    If even that is not enough, columns without a rank are left out, too, the last one first.
+
+    Returns:
+        What is left, and the names of the columns that are not.
+    """
     dropped: list[str] = []
     if width is None or _total(cells) <= width:
         return cells, dropped
@@ -266,7 +290,25 @@ def _fitted(cells: _Cells, width: int | None) -> tuple[_Cells, list[str]]:
     while _total(cells) > width and (rank := max(column.rank for column, _ in cells)):
         at = max(index for index, (column, _) in enumerate(cells) if column.rank == rank)
         dropped.insert(0, cells.pop(at)[0].name)
+    cells = _with_short_words(cells, _total(cells) - width)
+    while _total(cells) > width and len(cells) > 1:
+        dropped.insert(0, cells.pop()[0].name)
     return cells, dropped
+
+
+def _with_short_words(cells: _Cells, excess: int) -> _Cells:
+    """The same with words shortened, those of the widest column first, by so many characters in all."""
+    widths = {at: _width(*cell) for at, cell in enumerate(cells) if cell[0].is_word}
+    least = {at: max(WORD_MIN, len(cells[at][0].title)) for at in widths}
+    for _ in range(excess):
+        shrinkable = [at for at, width in widths.items() if width > least[at]]
+        if not shrinkable:
+            break
+        widths[max(shrinkable, key=lambda at: widths[at])] -= 1
+    return [
+        (column, texts if at not in widths else [_cut(text, widths[at]) for text in texts])
+        for at, (column, texts) in enumerate(cells)
+    ]
 
 
 def _room(cells: _Cells, column: Column, width: int) -> int:
@@ -285,7 +327,12 @@ def _width(column: Column, texts: Sequence[str]) -> int:
 
 
 def _cut(text: str, width: int) -> str:
-    return text if len(text) <= width else f"{text[: width - 3]}..."
+    if _length(text) <= width:
+        return text
+    kept = text[: width - 3]
+    while _length(kept) > width - 3:
+        kept = kept[:-1]
+    return f"{kept}..."
 
 
 def _padded(text: str, width: int, *, right: bool) -> str:

@@ -15,7 +15,7 @@ from recorder.audit.verify.chain import Claim
 from recorder.audit.verify.findings import DERIVED, Finding, Verified
 from recorder.audit.verify.verification import Verification, Wanted
 from recorder.cli import options
-from recorder.cli.output import Column, Layout, show, word
+from recorder.cli.output import Column, Layout, counted, show, word
 from recorder.cli.progress import bar, project_everything
 from recorder.cli.prove import checkpoint_notes, signed_checkpoints
 from recorder.errors import ConfigurationError
@@ -187,9 +187,9 @@ def _frames(found: Finding) -> str:
 def _summary(found: list[Finding], verified: Verified, took_s: float, *, to_stderr: bool) -> None:
     rate = f"{verified.frames / max(took_s, 0.001):,.0f}/s"
     lines = [
-        f"{verified.frames:,} frames in {verified.batches:,} batches, {verified.seals:,} seals, "
-        f"{verified.checkpoints:,} checkpoints, in {took_s:.1f} s ({rate}): "
-        + (f"{len(found):,} findings." if found else "nothing found.")
+        f"{counted(verified.frames, 'frame')} in {counted(verified.batches, 'batch', 'batches')}, "
+        f"{counted(verified.seals, 'seal')}, {counted(verified.checkpoints, 'checkpoint')}, "
+        f"in {took_s:.1f} s ({rate}): " + (f"{counted(len(found), 'finding')}." if found else "nothing found.")
     ]
     if verified.redacted:
         lines.append(

@@ -81,7 +81,7 @@ def test_where_the_locale_knows_no_dash(recorded: Folder) -> None:
         assert ended.returncode == 0, ended.stderr
         return ended.stdout
 
-    assert b"1 checkpoints" in run("verify", *WITNESS)
+    assert b"1 checkpoint," in run("verify", *WITNESS)
     printed = run("checkpoint", "--key", "audit.key").decode()
     assert "\N{EM DASH} audit " in printed
 

@@ -11,9 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recorder.cli import look
-from recorder.cli.output import TABLE_ROWS_MAX, Layout, json_line, number, plain, show, time_ms, word
+from recorder.cli import books, compare, look, trade, verify
+from recorder.cli.output import TABLE_ROWS_MAX, Column, Layout, counted, json_line, number, plain, show, time_ms, word
 from recorder.read.records import AccountStatus, Coverage, Fill, Gap, Status
+from recorder.venues import VENUES
 
 
 class Row(NamedTuple):
@@ -134,13 +135,83 @@ def test_a_table_fits_the_terminal_and_says_what_is_missing(
     assert len(line) == 60
     assert "False" in line and "..." in line
     monkeypatch.setattr("recorder.cli.output.terminal_width", lambda: 30)
-    (head, line, note) = shown(capsys, rows, "table", WIDE).splitlines()
+    (head, line, *notes) = shown(capsys, rows, "table", WIDE).splitlines()
     assert head.split() == ["order", "name"]
     assert len(line) <= 30
+    assert max(map(len, notes)) <= 30
+    note = " ".join(notes)
     assert note == "Too narrow for: amount, sure. --columns chooses columns, --format csv prints all."
     # What was asked for is shown, however wide.
     chosen = shown(capsys, rows, "table", WIDE, columns_=("amount", "sure")).splitlines()
     assert chosen == ["              amount  sure", "1234567890.123456789  False"]
+
+
+#: Venue → its longest symbol and id.
+LONGEST = {
+    "fmex": ("BTCUSD_P", "849758102002"),
+    "bybit": ("BTC-27MAR26-100000-C-USDT", "c7a2ed3b-4f5d-4f0e-9d0b-93a0ab53b6d0"),
+    "okx": ("BTC-USD-260327-100000-C", "1753197687182819328"),
+    "hyperliquid": ("xyz:SILVER", "91490942001"),
+    "binance": ("1000000MOGUSDT", "8389765519823434"),
+    "binance_spot": ("1000SATSUSDT", "12569099453"),
+    "deribit": ("BTC_USDC-27MAR26-100000-C", "USDC-16152818231"),
+    "kraken": ("PF_XBTUSD", "c18f0c17-9971-40e6-8e5b-10df05d422f0"),
+    "bitget": ("1000000MOGUSDT", "1153281249671372801"),
+}
+TABLES = {
+    f"{module.__name__.rpartition('.')[2]}.{name}": columns
+    for module in (look, books, trade, verify, compare)
+    for name, columns in vars(module).items()
+    if name.endswith("COLUMNS")
+}
+#: What a table of 80 columns must not leave out.
+KEPT = {
+    "look.ORDER_COLUMNS": {"symbol", "side", "status", "quantity", "price"},
+    "look.FILL_COLUMNS": {"symbol", "side", "quantity", "price"},
+    "look.TIMELINE_COLUMNS": {"kind", "subject", "event", "quantity"},
+    "look.GAP_COLUMNS": {"begins (UTC)", "ends (UTC)", "reason", "state"},
+    "trade.TRIP_COLUMNS": {"symbol", "direction", "pnl", "currency"},
+    "trade.PNL_COLUMNS": {"symbol", "net pnl", "currency"},
+    "books.COLUMNS": {"currency", "change", "unexplained"},
+}
+
+
+class Made:
+    """A row of any table, of a venue whose texts are long."""
+
+    def __init__(self, number: int, symbol: str, order_id: str, columns: list[Column]) -> None:
+        self._texts = {
+            "symbol": symbol,
+            "subject": order_id,
+            "order_id": order_id,
+            "trade_id": order_id,
+            "side": "sell",
+        }
+        self._texts |= {"status": "partially_filled", "event": "partially_filled", "direction": "long", "kind": "order"}
+        self._texts |= {"account": "main", "currency": "USDT", "reason": "connection lost", "state": "unrecoverable"}
+        self._number, self._amounts = number, {column.name for column in columns if column.right}
+
+    def __getattr__(self, name: str) -> object:
+        if name.endswith(("_ns", "_ms")):
+            return 1_580_802_053_662 * (1 if name.endswith("_ms") else 1_000_000)
+        if name == "gap_id":
+            return self._number
+        if name in self._amounts:
+            return Decimal("10425.1234") + self._number
+        return self._texts.get(name, f"words {self._number}") if name != "adds_up" else bool(self._number)
+
+
+@pytest.mark.parametrize("venue", VENUES)
+@pytest.mark.parametrize("table", TABLES)
+def test_every_table_fits_80_columns(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, table: str, venue: str
+) -> None:
+    monkeypatch.setattr("recorder.cli.output.terminal_width", lambda: 80)
+    rows = [Made(number, *LONGEST[venue], TABLES[table]) for number in range(2)]
+    show(rows, TABLES[table], Layout(), "")
+    head, *lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, [head, *lines])) <= 80
+    assert {title for title in KEPT.get(table, ()) if title not in head} == set()
 
 
 @pytest.mark.parametrize("form", ["table", "csv", "json"])
@@ -181,6 +252,13 @@ def test_a_table_of_the_newest_rows_says_that_there_are_more(capsys: pytest.Capt
     for count, last in ((2, "2020-02-04 07:40:53.662  b         1"), (3, "The last 2 rows.")):
         show([Row(name, None) for name in "abc"[:count]], COLUMNS, layout, "", only_newest=True)
         assert capsys.readouterr().out.splitlines()[-1].strip() == last
+    show([Row(name, None) for name in "ab"], COLUMNS, Layout(limit=1), "", only_newest=True)
+    assert capsys.readouterr().out.splitlines()[-1] == "The last row."
+
+
+def test_things_are_counted() -> None:
+    assert [counted(count, "batch", "batches") for count in (0, 1, 1024)] == ["0 batches", "1 batch", "1,024 batches"]
+    assert [counted(count, "seal") for count in (1, 2)] == ["1 seal", "2 seals"]
 
 
 def test_a_column_without_a_value_is_left_out(capsys: pytest.CaptureFixture[str]) -> None:
