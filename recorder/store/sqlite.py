@@ -3,7 +3,7 @@
 import os
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -182,7 +182,8 @@ def back_up(connection: Connection, to: Path) -> None:
             driver.backup(copy)
         part.replace(to)
     except (OSError, sqlite3.Error) as error:
-        part.unlink(missing_ok=True)
+        with suppress(OSError):
+            part.unlink(missing_ok=True)
         raise DatabaseError(f"The backup {to} cannot be written ({error}): make room, or give --no-backup.") from error
 
 

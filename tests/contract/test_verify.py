@@ -16,8 +16,9 @@ from recorder.audit.verify.findings import Finding, Verified, merge_consecutive
 from recorder.audit.verify.verification import Verification, Wanted
 from recorder.model import time_ordered_id
 from recorder.store.crosscheck import compare_sessions
-from recorder.store.entries import RunStarted
+from recorder.store.entries import RunStarted, SessionOpened
 from recorder.store.identity import adopt
+from recorder.store.journal import Batch
 from recorder.store.merkle import Frontier
 from recorder.store.mover import Mover
 from recorder.store.opening import open_run
@@ -25,7 +26,7 @@ from recorder.store.redactions import redact, redactable
 from tests.contract.chronicle import BESIDE, FIRST, LAST, LONG, MAIN, OTHER, RUN_3, Chronicle
 from tests.contract.story import Heard, Teller, Told
 from tests.contract.test_mover import move
-from tests.made import ACCOUNT, NOON_NS, quick_engine, unguard
+from tests.made import ACCOUNT, NOON_NS, quick_engine, received, unguard
 
 #: What `make test` proves on PostgreSQL too; `make test-all` proves everything there.
 ON_POSTGRESQL = (
@@ -152,6 +153,27 @@ def test_only_one_account(chronicle: Chronicle, engine: Engine, url: str) -> Non
     change(engine, "UPDATE frames SET received_ns = received_ns + 1 WHERE seq = 20 AND session_id = :s", s=BESIDE)
     ((found,), _) = verify(url, Wanted(account_id=OTHER, jobs=1))
     assert (found.account, found.session_id) == ("other", BESIDE)
+
+
+def test_a_batch_with_two_connections_of_the_account_is_looked_at_once(
+    tellers: list[Teller], engine: Engine, url: str
+) -> None:
+    tellers[0].write(TOLD, [Heard(1, 5)])
+    with tellers[0].engine.begin() as connection:
+        run, seal, _ = open_run(connection, tellers[0].url, RunStarted(1 << 50, 0, NOON_NS, "host", 1, "v"), ())
+        batch = Batch(run.recorder_id, run.run_id, 1, seal)
+        for session_id in ((1 << 50) + 1, (1 << 50) + 2):
+            batch.entries.append(SessionOpened(ACCOUNT, session_id, run.run_id, "wss://x", ("account",), NOON_NS))
+            for seq in range(3):
+                batch.add(*received(seq, session_id=session_id))
+        batch.write(connection, NOON_NS)
+    move(tellers[0].engine, engine)
+    _, whole = verify(url)
+    found, seen = verify(url, Wanted(account_id=ACCOUNT, jobs=1))
+    assert (found, seen.frames, seen.seals) == ([], whole.frames, whole.seals - 3), "three batches hold no frame"
+    change(engine, "UPDATE frames SET payload = :empty WHERE seq = 1 AND session_id = :s", empty=b"", s=(1 << 50) + 1)
+    found, _ = verify(url, Wanted(account_id=ACCOUNT, quick=True, jobs=1))
+    assert [(one.session_id, one.seq) for one in found] == [((1 << 50) + 1, 1)]
 
 
 def test_only_a_time(chronicle: Chronicle, engine: Engine, url: str) -> None:

@@ -224,6 +224,50 @@ def test_an_upgrade_makes_the_typed_rows_again(tmp_path: Path, request: pytest.F
         engine.dispose()
 
 
+def test_a_file_is_copied_before_it_is_upgraded(tmp_path: Path) -> None:
+    path = tmp_path / "recorder.db"
+    url = f"sqlite:///{path}"
+    engine = open_engine(url)
+    migrate.upgrade(engine, "0001")
+    write_frames(engine, "0001")
+    before = schema_of(engine), contents_of(engine)
+    command = ["db", "upgrade", "--database", url]
+    done = CliRunner().invoke(program, command, catch_exceptions=False)
+    copy = tmp_path / "recorder.db.schema-0001"
+    assert f"Copied {path} to {copy};" in done.stdout
+    kept = open_engine(f"sqlite:///{copy}", read_only=True)
+    assert (schema_of(kept), contents_of(kept)) == before
+    kept.dispose()
+    migrate.require_current(engine)
+    engine.dispose()
+    copy.unlink()
+    again = CliRunner().invoke(program, command, catch_exceptions=False)
+    assert (again.exit_code, "Copied" in again.stdout, copy.exists()) == (0, False, False), "nothing had to change"
+
+
+def test_no_copy_is_made_where_none_is_wanted(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'recorder.db'}"
+    engine = open_engine(url)
+    migrate.upgrade(engine, "0001")
+    engine.dispose()
+    done = CliRunner().invoke(program, ["db", "upgrade", "--no-backup", "--database", url], catch_exceptions=False)
+    assert (done.exit_code, "Copied" in done.stdout) == (0, False)
+    assert [path.name for path in tmp_path.iterdir() if "schema" in path.name] == []
+
+
+def test_no_file_is_upgraded_whose_copy_cannot_be_made(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'recorder.db'}"
+    engine = open_engine(url)
+    migrate.upgrade(engine, "0001")
+    (tmp_path / "recorder.db.schema-0001.part").mkdir()
+    done = CliRunner().invoke(program, ["db", "upgrade", "--database", url])
+    assert isinstance(done.exception, DatabaseError)
+    assert "cannot be written" in str(done.exception)
+    with engine.connect() as connection:
+        assert migrate.current(connection) == "0001"
+    engine.dispose()
+
+
 def test_sums_of_fills_are_kept_and_those_of_funding_are_made(tmp_path: Path, request: pytest.FixtureRequest) -> None:
     server: PostgresServer = request.getfixturevalue("postgres")
     for url in (f"sqlite:///{tmp_path / 'recorder.db'}", server.new_database(empty=True)):

@@ -267,7 +267,7 @@ def _chosen_batches(reader: RecordReader, wanted: Wanted) -> dict[int, list[_Fir
         f"coalesce((SELECT f.received_ns FROM frames f WHERE {same} AND f.seq = s.last_seq), {since}) >= {since} "
         f"AND coalesce((SELECT f.received_ns FROM frames f WHERE {same} AND f.seq = s.first_seq), {since}) < {until}"
     )
-    held = f"SELECT s.run_id, s.batch FROM spans s WHERE {in_time}{of_account}"
+    held = f"SELECT DISTINCT s.run_id, s.batch FROM spans s WHERE {in_time}{of_account}"
     written = f"SELECT run_id, batch FROM batches WHERE written_ns >= {since} AND written_ns < {until}"
     statement = " UNION ".join([held, *([] if of_account else [written])]) + " ORDER BY 1, 2"
     chosen: dict[int, list[_FirstLast]] = {}
