@@ -133,7 +133,7 @@ class SessionOver(RecorderError):
     def __init__(self, reason: str, detail: str = "") -> None:
         super().__init__(f"{reason}: {detail}" if detail else reason)
         #: A word of the event log: `closed`, `lost`, `silent`, `not subscribed`, `frame too large`, `protocol error`,
-        #: `stalled`, `refused`, `fault`, `token`, `discrepancy`, `stopped`.
+        #: `stalled`, `refused`, `fault`, `token`, `discrepancy`, `key refused`, `stopped`.
         self.reason = reason
         self.detail = detail
 

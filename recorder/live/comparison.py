@@ -1,16 +1,18 @@
-"""Compares the state that REST reports with the pushes.
+"""Compares what REST says with the pushes: the state that it reports, and whether it takes the key.
 
 An answer and the pushes race, so a mismatch is reported only if no push within ±`reconcile_settle_s` of the request
 carried that value. And REST may lag: a mismatch is reported only if it is still there in a second snapshot.
 """
 
 import logging
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 from threading import Event
 
 from sqlalchemy import Engine
 
 from recorder.clock import Clock
+from recorder.live.proof import KEY_REFUSED
 from recorder.live.rest_client import RestClient, RestRound
 from recorder.live.session import Session
 from recorder.live.settings import Account, Limits
@@ -26,6 +28,11 @@ log = logging.getLogger(__name__)
 
 #: Discrepancies of one round that are logged; the table has all of them.
 FINDINGS_SHOWN_MAX = 10
+#: If REST refuses the key, a push within this time shows that the key is valid, seconds.
+PUSHED_WITHIN_S = 10.0
+#: After the sessions of an account have ended because REST refused the key, they do not end so again for this long,
+#: seconds: if a login was accepted meanwhile, something else than the key is wrong.
+NOT_AGAIN_S = 86_400.0
 
 
 class Dropped(Exception):
@@ -167,3 +174,59 @@ class SnapshotComparison:
             if left_s <= 0:
                 raise Dropped("no heartbeat was answered meanwhile")
             self._committed.wait(left_s)
+
+
+class RefusedKey:
+    """What it says about the pushes of an account that REST refuses the key.
+
+    Some exchanges may leave the sockets of a revoked key open, answer their pings, and push nothing more. Pushes show
+    that the key is valid. If none comes, the sessions end at their last push, and only a login tells more. If it is
+    accepted, the key lacks a right over REST or this machine's clock is off, and an account that was only quiet must
+    not lose its sessions again and again.
+
+    Args:
+        account: the account.
+        clock: measures waits.
+        sessions: returns the account's running sessions, one of each stream.
+    """
+
+    def __init__(self, account: Account, clock: Clock, sessions: Callable[[], Sequence[Session]]) -> None:
+        self._account = account
+        self._clock = clock
+        self._sessions = sessions
+        #: The sessions that were ended last, and when.
+        self._ended: list[Session] = []
+        self._ended_s = -math.inf
+
+    def refused(self, sleep: Callable[[float], None]) -> str:
+        """End the sessions, unless a push or an earlier login shows that the key is valid.
+
+        Args:
+            sleep: waits so many seconds.
+
+        Returns:
+            What is known now, in a sentence; empty: nothing more.
+
+        Raises:
+            Stopping: the run ends.
+        """
+        sessions = [one for one in self._sessions() if one.covered and one not in self._ended]
+        if not sessions:
+            return ""
+        asked_s = self._clock.monotonic_s()
+        if asked_s < self._ended_s + NOT_AGAIN_S:
+            return "Since an earlier refusal, a login was accepted: the key is valid, but may lack a right."
+        for session in sessions:
+            # At once: if the run is stopped meanwhile, too, nothing proves more than the last push.
+            session.proof.doubted()
+        sleep(PUSHED_WITHIN_S)
+        if any(one.last_push_s > asked_s for one in sessions):
+            for session in sessions:
+                session.proof.trusted()
+            return "Pushes still come: the key is valid, but may lack a right."
+        self._ended, self._ended_s = sessions, self._clock.monotonic_s()
+        why = f"REST refuses the key, and nothing was pushed for {PUSHED_WITHIN_S:g} s"
+        log.error("%s: %s: pushes may be missing since the last one; logging in again", self._account.name, why)
+        for session in sessions:
+            session.refute(why, KEY_REFUSED)
+        return "Nothing is pushed either: a gap begins at the last push."

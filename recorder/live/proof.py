@@ -2,7 +2,8 @@
 
 A frame proves it up to itself, and the answer to a heartbeat up to then: nothing overtakes on a connection. At some
 exchanges (`Venue.fails_silently`) a connection can live on, its pings answered, when nothing is pushed to it any more.
-There, only a push is a proof, or a snapshot that says what the pushes said.
+There, only a push is a proof, or a snapshot that says what the pushes said. So it is everywhere once the exchange has
+refused the key: of a revoked one, some may leave the connection open.
 """
 
 from typing import NamedTuple
@@ -10,8 +11,8 @@ from typing import NamedTuple
 from recorder.errors import SessionOver
 
 #: Reasons of the end of a session: another one has replaced it; what made the exchange push is gone; REST shows what no
-#: push carried.
-REPLACED, TOKEN, DISCREPANCY = "replaced", "token", "discrepancy"
+#: push carried; REST refuses the key, and nothing is pushed.
+REPLACED, TOKEN, DISCREPANCY, KEY_REFUSED = "replaced", "token", "discrepancy", "key refused"
 #: Those that say that pushes were missing before the end.
 _MISSED = frozenset([TOKEN, DISCREPANCY])
 
@@ -35,22 +36,32 @@ class Proof:
 
     def __init__(self, opened_ns: int, *, fails_silently: bool) -> None:
         self._fails_silently = fails_silently
-        self._pushed = Place(opened_ns)
+        #: The last push, as in `Place`; a plain pair is made sooner, and pushes are the most frequent frames.
+        self._pushed: tuple[int, int] = opened_ns, -1
         self._agreed = Place(opened_ns)
-        self._doubt = ""
+        self._refuted: SessionOver | None = None
+        #: The last push when the key was doubted; None: it is not.
+        self._doubted: Place | None = None
 
     def pushed(self, received_ns: int, seq: int) -> None:
-        """Note a push, or the beginning of coverage: needed only where heartbeats prove nothing."""
-        if self._fails_silently:
-            self._pushed = Place(received_ns, seq)
+        """Note a push, or the beginning of coverage."""
+        self._pushed = received_ns, seq
 
     def agreed(self, place: Place) -> None:
         """Note that a snapshot says what the pushes had said by then. From any thread."""
         self._agreed = place
 
-    def refuted(self, why: str) -> None:
-        """Note that pushes are missing. From any thread."""
-        self._doubt = why
+    def doubted(self) -> None:
+        """Note that the key may have been revoked: nothing that comes from now on is a proof. From any thread."""
+        self._doubted = Place(*self._pushed)
+
+    def trusted(self) -> None:
+        """Note that the key is valid after all. From any thread."""
+        self._doubted = None
+
+    def refuted(self, why: str, reason: str = DISCREPANCY) -> None:
+        """Note that pushes are missing, or may be. From any thread."""
+        self._refuted = SessionOver(reason, why)
 
     def check(self) -> None:
         """Check that no push is missing.
@@ -58,8 +69,8 @@ class Proof:
         Raises:
             SessionOver: some are.
         """
-        if self._doubt:
-            raise SessionOver(DISCREPANCY, self._doubt)
+        if self._refuted is not None:
+            raise self._refuted
 
     def until(self, reason: str, last: Place) -> Place:
         """Up to where nothing is missing.
@@ -68,6 +79,7 @@ class Proof:
             reason: of the end of the session.
             last: the last frame, or the last answer to a heartbeat.
         """
-        if not self._fails_silently or reason == REPLACED:
+        if reason == REPLACED or (self._doubted is None and not self._fails_silently):
             return last
-        return self._pushed if reason in _MISSED else max(self._pushed, self._agreed)
+        pushed = self._doubted or Place(*self._pushed)
+        return pushed if reason in _MISSED else max(pushed, self._agreed)

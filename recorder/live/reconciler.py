@@ -20,11 +20,12 @@ from recorder.errors import VenueError
 from recorder.live.backoff import Backoff
 from recorder.live.channel import Channel, ChannelClosed
 from recorder.live.collector import Collector
-from recorder.live.comparison import Dropped, SnapshotComparison, report, snapshot_questions
+from recorder.live.comparison import Dropped, RefusedKey, SnapshotComparison, report, snapshot_questions
 from recorder.live.history import Backfill, HistoryRounds, subjects_of
 from recorder.live.http import HttpClient
 from recorder.live.rest_client import RestClient, RestRound, Stopping
 from recorder.live.rounds import Rounds, restored
+from recorder.live.session import Session
 from recorder.live.settings import Account, Limits
 from recorder.live.watermark import Mark
 from recorder.model import SNAPSHOT
@@ -133,7 +134,8 @@ class Reconciler(Thread):
         #: The latest state according to the pushes, once there is a snapshot to start from.
         self._held: CurrentState | None = None
         self._backoff = Backoff(RETRY_FIRST_S, RETRY_LAST_S)
-        self._rest = RestClient(account, client, channel, clock, limits, self._unsettle)
+        key = RefusedKey(account, clock, self._sessions)
+        self._rest = RestClient(account, client, channel, clock, limits, self._unsettle, key.refused)
         self._comparison = SnapshotComparison(account, engine, self._rest, clock, limits)
         self.history = HistoryRounds(account, recorder_id, engine, self._rest, self._rounds, channel, clock)
         self._regular_backoff = Backoff(RETRY_FIRST_S, RETRY_LAST_S)
@@ -338,8 +340,7 @@ class Reconciler(Thread):
     def _compare(self, entry: Covered) -> bool:
         """Compare the pushes with a snapshot. Returns whether to do so again in this session."""
         wanted = {one.session_id for one in self._streams}
-        running = [session for one in self._collectors if (session := one.session) is not None]
-        sessions = [one for one in running if one.session_id in wanted and not one.is_over]
+        sessions = [one for one in self._sessions() if one.session_id in wanted and not one.is_over]
         if len(sessions) < len(self._streams):
             return False
         # The answers are evidence only: no typed rows follow from them.
@@ -379,10 +380,12 @@ class Reconciler(Thread):
         streams = {one.session_id: one.seq for one in self._streams}
         return CurrentState(self._account_id, entry.session_id, entry.seq, streams)
 
+    def _sessions(self) -> list[Session]:
+        return [session for one in self._collectors if (session := one.session) is not None]
+
     def _unsettle(self) -> None:
-        for one in self._collectors:
-            if (session := one.session) is not None:
-                session.repeated.repetitions.unsettle()
+        for session in self._sessions():
+            session.repeated.repetitions.unsettle()
 
     def _try_again(self, entry: Covered, why: str) -> None:
         wait_s = self._backoff.next_s()

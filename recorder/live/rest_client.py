@@ -159,6 +159,7 @@ class RestClient:
         clock: stamps answers, measures waits.
         limits: of waits.
         on_states: called after each answer whose typed rows are states.
+        on_refused: called when the exchange refuses the key, with `sleep`; returns what else is known, in a sentence.
     """
 
     def __init__(
@@ -169,8 +170,10 @@ class RestClient:
         clock: Clock,
         limits: Limits,
         on_states: Callable[[], None] = lambda: None,
+        on_refused: Callable[[Callable[[float], None]], str] = lambda sleep: "",
     ) -> None:
         self._on_states = on_states
+        self._on_refused = on_refused
         self._account = account
         self._client = client
         self._channel = channel
@@ -276,7 +279,8 @@ class RestClient:
                     # Whatever comes next, be it another question or another round, comes no sooner.
                     self._client.ask_later(problem.retry_after_s)
                     if verdict is Verdict.REFUSED:
-                        raise problem
+                        known = self._on_refused(self.sleep)
+                        raise Refused(f"{problem} {known}".rstrip(), retry_after_s=problem.retry_after_s)
             if attempt < ATTEMPTS_MAX:
                 self.sleep(backoff.next_s())
         to.failed.append(f"{question.subject} ({why})")

@@ -11,7 +11,7 @@ from recorder.errors import Refused, SessionOver
 from recorder.live.channel import Channel, Recorded
 from recorder.live.exchange_clock import ExchangeClock
 from recorder.live.http import masked, presentable, without_secrets
-from recorder.live.proof import Place, Proof
+from recorder.live.proof import DISCREPANCY, Place, Proof
 from recorder.live.repeated import RepeatedTopics, Repetitions
 from recorder.live.settings import Account, Limits
 from recorder.live.transport import Message, Transport, Waited
@@ -233,9 +233,9 @@ class Session:
         """Where it is now. From any thread."""
         return Place(self._clock.wall_ns(), self._last_seq)
 
-    def refute(self, why: str) -> None:
-        """End it soon: pushes are missing. From any thread."""
-        self.proof.refuted(why)
+    def refute(self, why: str, reason: str = DISCREPANCY) -> None:
+        """End it soon: pushes are missing, or may be. From any thread."""
+        self.proof.refuted(why, reason)
         self._next_heartbeat_s = self._clock.monotonic_s()
 
     def _keep(self, message: Message, repetitions: Repetitions | None = None) -> Decoded:

@@ -48,6 +48,7 @@ class Live:
         heartbeat_s: between two pings.
         silent_s: the watchdog's bound.
         connection_max_s: age at which a connection is replaced; None: as the venue does.
+        ask_every_s: how often REST is asked, in each way; None: as by default.
     """
 
     def __init__(
@@ -59,6 +60,7 @@ class Live:
         heartbeat_s: float = 15.0,
         silent_s: float = 40.0,
         connection_max_s: float | None = None,
+        ask_every_s: float | None = None,
     ) -> None:
         self.database = folder / "recorder.db"
         self.url = f"sqlite:///{self.database}"
@@ -79,6 +81,8 @@ class Live:
             stop_s=10.0,
             reconcile_settle_s=0.01,
         )
+        if ask_every_s is not None:
+            self._limits = replace(self._limits, reconcile_every_s=ask_every_s, transactions_every_s=ask_every_s)
         account = account_at(exchange)
         venue = copy.copy(account.venue)
         venue.connection_max_s = connection_max_s or venue.connection_max_s

@@ -19,8 +19,9 @@ from functools import partial
 from math import inf
 
 from recorder.live.http import masked
+from recorder.live.proof import KEY_REFUSED
 from recorder.live.watermark import Mark
-from recorder.model import CONTROL, REST
+from recorder.model import CONTROL, REST, SNAPSHOT, Frame, Heartbeat
 from recorder.simulator.sent import NOBODY, Sent
 from recorder.store.journal import typed_row
 from recorder.store.schema import TYPED
@@ -125,8 +126,8 @@ def _judge_acknowledged(table: Table, acked: Sequence[Mark], verdict: Verdict) -
 def _judge_event_log(table: Table, verdict: Verdict, venue: Venue, *, running: bool) -> None:
     """Each covered session that has ended is followed by one gap over all topics, from its last frame on.
 
-    Where pushes alone prove coverage, it may begin earlier, but not before the last push; and where the answer to a
-    heartbeat is no frame, it may begin between two frames.
+    Where pushes alone prove coverage, or once the key was refused, it may begin earlier, but not before the last push;
+    and where the answer to a heartbeat is no frame, it may begin between two frames.
     """
     frames = {
         (session.session_id, frame.seq): frame.received_ns for session in table.sessions for frame in session.frames
@@ -136,7 +137,7 @@ def _judge_event_log(table: Table, verdict: Verdict, venue: Venue, *, running: b
     begun = Counter(gap.begin[0] for gap in whole if gap.begin is not None)
     last = {session.session_id: session.received[-1].seq for session in table.sessions if session.received}
     pushed = {
-        session.session_id: max((frame.seq for frame in session.received if frame.status != CONTROL), default=-1)
+        session.session_id: max((frame.seq for frame in session.received if _is_push(frame, venue)), default=-1)
         for session in table.sessions
     }
     for session in table.sessions:
@@ -150,13 +151,15 @@ def _judge_event_log(table: Table, verdict: Verdict, venue: Venue, *, running: b
     for gap in table.gaps:
         if gap.topic is None and gap.begin is not None:
             at, its_last = gap.begin[1], last.get(gap.begin[0], -1)
-            earliest = pushed.get(gap.begin[0], -1) if venue.fails_silently else its_last
+            by_pushes = venue.fails_silently or gap.reason == KEY_REFUSED
+            earliest = pushed.get(gap.begin[0], -1) if by_pushes else its_last
             if not earliest <= at <= its_last:
                 verdict.findings.append(f"a gap ({gap.reason}) begins at {gap.begin}, not at the last frame received")
         for at_ns, place in ((gap.begins_ns, gap.begin), (gap.ends_ns, gap.end)):
             told_ns = None if place is None else frames.get(place, opened.get(place[0]) if place[1] == -1 else None)
             is_right = told_ns == at_ns
-            if venue.fails_silently and place is not None and told_ns is not None and at_ns is not None:
+            by_pushes = venue.fails_silently or gap.reason == KEY_REFUSED
+            if by_pushes and place is not None and told_ns is not None and at_ns is not None:
                 is_right = told_ns <= at_ns <= frames.get((place[0], place[1] + 1), at_ns)
             if not is_right:
                 verdict.findings.append(f"a gap ({gap.reason}) has a side at {at_ns}, which is not the time of {place}")
@@ -165,6 +168,13 @@ def _judge_event_log(table: Table, verdict: Verdict, venue: Venue, *, running: b
         covered_now = any(one.covered and not one.ended for one in table.sessions if one.stream == stream)
         if ongoing != (0 if covered_now else 1):
             verdict.findings.append(f"{ongoing} gaps over all topics are going on")
+
+
+def _is_push(frame: Frame, venue: Venue) -> bool:
+    """Whether it is a push rather than an answer."""
+    return frame.status != CONTROL and not isinstance(
+        next(iter(read_frame(venue, frame.payload).updates), None), Heartbeat
+    )
 
 
 def _judge_losses(
@@ -224,14 +234,14 @@ def _judge_typed(table: Table, verdict: Verdict, venue: Venue) -> None:
     expected: dict[str, list[tuple[object, ...]]] = {one.name: [] for one in TYPED.values()}
     frames = [frame for session in table.sessions for frame in session.received] + list(table.answers)
     for frame in sorted(frames, key=lambda frame: (frame.session_id, frame.seq)):
-        is_answer = frame.source == REST
+        is_answer = frame.source in {REST, SNAPSHOT}
         decoded = (
             read_answer(venue, frame.topic or "", frame.payload) if is_answer else read_frame(venue, frame.payload)
         )
         topic = unmasked_topic(frame.topic or "") or None
         if (decoded.topic, decoded.status, decoded.error) != (topic, frame.status, frame.error) and not is_answer:
             verdict.findings.append(f"frame ({frame.session_id}, {frame.seq}) is not marked as what it is")
-        for item, update in enumerate(decoded.rows):
+        for item, update in enumerate(() if frame.source == SNAPSHOT else decoded.rows):
             expected[TYPED[type(update)].name].append(typed_row(frame, item, update))
     for name, rows in expected.items():
         if table.typed[name] != rows:

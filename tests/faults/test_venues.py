@@ -9,10 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from recorder.live import collector
+from recorder.live import collector, comparison
+from recorder.live.proof import KEY_REFUSED
 from recorder.simulator import Simulator, SimulatorOptions
 from recorder.simulator.faults import deaf, expired, invalid_topics, refusing, stalled_mid_frame
 from recorder.venues import VENUES, venue_named
+from tests.depth import share
 from tests.faults.conftest import Report
 from tests.faults.live import Live
 from tests.faults.proxy import Proxy
@@ -21,7 +23,7 @@ from tests.integration.process import Folder
 from tests.waiting import wait_until
 
 #: Kraken allows few requests, so that a reconciliation after several gaps may take a minute.
-pytestmark = [pytest.mark.long, pytest.mark.timeout(600)]
+pytestmark = pytest.mark.timeout(600)
 
 WITH_KEYS = [name for name in VENUES if any(field.is_secret for field in venue_named(name).credential_fields)]
 
@@ -46,6 +48,7 @@ def scene(tmp_path: Path, exchange: Simulator, report: Report) -> Scene:
     return Scene(Folder(tmp_path), exchange, report)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("frames", [1, 150])
 def test_killed_in_the_thick_of_it(scene: Scene, frames: int) -> None:
     with scene.run() as process:
@@ -58,6 +61,7 @@ def test_killed_in_the_thick_of_it(scene: Scene, frames: int) -> None:
     scene.finish("kill -9")
 
 
+@pytest.mark.long
 def test_connections_that_are_reset(scene: Scene) -> None:
     with Proxy(scene.exchange.port) as proxy:
         scene.configure(proxy)
@@ -71,6 +75,7 @@ def test_connections_that_are_reset(scene: Scene) -> None:
     scene.finish("reset")
 
 
+@pytest.mark.long
 def test_an_exchange_that_hangs(scene: Scene) -> None:
     with scene.running() as process:
         scene.wait_more(process, 30)
@@ -80,6 +85,7 @@ def test_an_exchange_that_hangs(scene: Scene) -> None:
     scene.finish("hung exchange")
 
 
+@pytest.mark.long
 def test_a_frame_that_stops_in_its_middle(scene: Scene) -> None:
     with scene.running() as process:
         scene.wait_more(process, 30)
@@ -89,6 +95,7 @@ def test_a_frame_that_stops_in_its_middle(scene: Scene) -> None:
     scene.finish("stall in the middle of a frame")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("status", [429, 503])
 def test_an_exchange_that_refuses_for_a_while(scene: Scene, status: int) -> None:
     with scene.running() as process:
@@ -100,6 +107,7 @@ def test_an_exchange_that_refuses_for_a_while(scene: Scene, status: int) -> None
     scene.finish(f"refused: {status}")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("exchange", REFUSING_TOPICS, indirect=True)
 def test_a_topic_that_is_refused_is_a_gap_of_its_own(scene: Scene) -> None:
     topics = sorted(scene.exchange.topics())
@@ -119,27 +127,33 @@ def test_a_topic_that_is_refused_is_a_gap_of_its_own(scene: Scene) -> None:
     scene.finish("refused topic")
 
 
-@pytest.mark.parametrize("venue", WITH_KEYS)
+@pytest.mark.parametrize("stays_open", [pytest.param(False, marks=pytest.mark.long), True])
+@pytest.mark.parametrize("venue", share(WITH_KEYS, "fmex", "bybit"))
 def test_a_key_that_is_revoked_and_restored(
     tmp_path: Path,
     report: Report,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
     venue: str,
+    stays_open: bool,
 ) -> None:
     monkeypatch.setattr(collector, "REFUSED_S", 0.5)
+    monkeypatch.setattr(comparison, "PUSHED_WITHIN_S", 0.5)
     with Simulator(options_of(venue)) as exchange:
-        live = Live(tmp_path, exchange)
+        live = Live(tmp_path, exchange, heartbeat_s=0.5, ask_every_s=0.5 if stays_open else None)
         with live.recording():
             live.wait_more(30)
             with expired(exchange):
-                exchange.drop_connections()
+                if not stays_open:
+                    exchange.drop_connections()
                 wait_until(lambda: "refused the" in caplog.text)
+                wait_until(lambda: not stays_open or live.rows(f"SELECT 1 FROM gaps WHERE reason = '{KEY_REFUSED}'"))
             live.wait_more(30)
             live.reconcile()
-        live.finish("key revoked and restored", report)
+        live.finish(f"key revoked{', socket left open,' if stays_open else ''} and restored", report)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("clock_offset_ms", [-800, 800])
 @pytest.mark.parametrize("venue", VENUES)
 def test_a_clock_that_is_off(tmp_path: Path, report: Report, venue: str, clock_offset_ms: int) -> None:
@@ -155,6 +169,7 @@ def test_a_clock_that_is_off(tmp_path: Path, report: Report, venue: str, clock_o
         live.finish("clock off", report)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("venue", VENUES)
 def test_a_connection_is_replaced_before_the_exchange_ends_it_for_its_age(
     tmp_path: Path, report: Report, venue: str

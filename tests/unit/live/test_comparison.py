@@ -16,9 +16,10 @@ from recorder.live import comparison, reconciler, rest_client
 from recorder.live.recording import Recording
 from recorder.live.settings import Account, Limits
 from recorder.simulator import Simulator, SimulatorOptions
-from recorder.simulator.faults import lagging, refusing, silent, swallowing
+from recorder.simulator.faults import expired, lagging, refusing, silent, swallowing
 from recorder.venues.fmex.stand_in.rest import Authenticator
 from recorder.venues.rest import Credentials, RestLimit
+from recorder.venues.stand_in import HttpError
 from tests.unit.live.peer import PATIENCE_S
 from tests.unit.live.stage import Venue
 
@@ -211,3 +212,69 @@ def test_the_log_is_bounded(
             run.wait_for(lambda: "more discrepancies: see `recorder discrepancies`" in caplog.text)
     rounds = run.rows("SELECT DISTINCT session_id FROM discrepancies")
     assert caplog.text.count("main: discrepancy: ") == len(rounds) < len(run.rows(FOUND))
+
+
+@pytest.fixture
+def without_rest(exchange: Simulator, monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+    """Takes the right to use REST from the key; its socket goes on working."""
+
+    def refuse(_self: Authenticator, _key: str, _now_ms: int) -> None:
+        raise HttpError(401, "the key lacks a right")
+
+    return lambda: monkeypatch.setattr(Authenticator, "count", refuse)
+
+
+LAST_PUSHES = """SELECT session_id, max(seq) FROM frames WHERE source = 'push' AND status = 'decoded'
+    AND (session_id, seq) NOT IN (SELECT session_id, seq FROM heartbeats) GROUP BY session_id ORDER BY session_id"""
+
+
+def refused(words: str) -> str:
+    return f"SELECT * FROM reconciliations WHERE result = 'failed' AND detail LIKE '%{words}'"
+
+
+def test_a_session_that_is_pushed_to_goes_on_if_rest_refuses_the_key(
+    tmp_path: Path, exchange: Simulator, without_rest: Callable[[], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(comparison, "PUSHED_WITHIN_S", 0.5)
+    with running(tmp_path, exchange) as run:
+        run.wait_rows(SAME)
+        without_rest()
+        run.wait_rows(refused("Pushes still come: the key is valid, but may lack a right."), 3)
+    assert run.rows("SELECT reason FROM gaps ORDER BY begins_ns") == [("beginning",), ("stopped",)]
+    ((_, at),) = run.rows("SELECT begin_session_id, begin_seq FROM gaps WHERE reason = 'stopped'")
+    assert [(at,)] == run.rows("SELECT max(seq) FROM frames WHERE source = 'push'"), "no doubt is left"
+
+
+def test_a_quiet_account_logs_in_again_once_if_rest_refuses_the_key(
+    tmp_path: Path, exchange: Simulator, without_rest: Callable[[], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whether its sessions would be pushed anything, nobody knows; but its key is valid, and there is no storm."""
+    monkeypatch.setattr(comparison, "PUSHED_WITHIN_S", 0.2)
+    known = refused("Since an earlier refusal, a login was accepted: the key is valid, but may lack a right.")
+    ended = "SELECT begin_session_id, begin_seq FROM gaps WHERE reason = 'key refused'"
+    with running(tmp_path, exchange) as run:
+        run.wait_rows(SAME)
+        with silent(exchange):
+            run.wait_rows(SAME)
+            without_rest()
+            run.wait_rows(known, 5)
+            (gap,) = run.rows(ended)
+            assert gap == run.rows(LAST_PUSHES)[0]
+            assert len(run.rows("SELECT * FROM sessions")) == 2
+            assert run.recording.state().sessions == {"main": "covered"}
+            # A day later it is tried again: the key may have been revoked since.
+            monkeypatch.setattr(comparison, "NOT_AGAIN_S", 0.0)
+            run.wait_rows(ended)
+    assert len(run.rows(refused("Nothing is pushed either: a gap begins at the last push."))) >= 2
+
+
+def test_a_run_that_is_stopped_while_the_key_is_in_doubt_proves_only_its_pushes(
+    tmp_path: Path, exchange: Simulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(comparison, "PUSHED_WITHIN_S", 3_600.0)
+    with running(tmp_path, exchange) as run:
+        run.wait_rows(SAME)
+        with expired(exchange):
+            run.wait_rows("SELECT * FROM frames WHERE source = 'snapshot' AND topic LIKE '%401%'")
+            run.wait_rows("SELECT * FROM heartbeats", 3)
+    assert run.rows("SELECT begin_session_id, begin_seq FROM gaps WHERE reason = 'stopped'") == run.rows(LAST_PUSHES)

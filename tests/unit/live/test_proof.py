@@ -3,8 +3,7 @@
 import pytest
 
 from recorder.errors import SessionOver
-from recorder.live import proof as module
-from recorder.live.proof import DISCREPANCY, REPLACED, TOKEN, Place, Proof
+from recorder.live.proof import DISCREPANCY, KEY_REFUSED, REPLACED, TOKEN, Place, Proof
 
 LAST = Place(100, 9)
 
@@ -41,15 +40,20 @@ def test_where_connections_fail_silently_it_is_the_last_push_or_the_last_agreeme
     assert proof.until(reason, LAST) == until
 
 
-def test_where_pings_prove_coverage_pushes_are_not_noted(monkeypatch: pytest.MonkeyPatch) -> None:
-    """They are the most frequent frames, so nothing is made for each."""
-    made = []
-    monkeypatch.setattr(module, "Place", lambda *values: made.append(values))
-    for fails_silently in (False, True):
-        proof = Proof(1, fails_silently=fails_silently)
-        made.clear()
-        proof.pushed(5, 3)
-        assert made == ([(5, 3)] if fails_silently else [])
+@pytest.mark.parametrize(
+    ("reason", "until"),
+    [("stopped", Place(7, 4)), (KEY_REFUSED, Place(7, 4)), (TOKEN, Place(5, 3)), (REPLACED, LAST)],
+)
+def test_while_the_key_is_in_doubt_nothing_is_proved(reason: str, until: Place) -> None:
+    proof = Proof(1, fails_silently=False)
+    proof.pushed(5, 3)
+    proof.agreed(Place(7, 4))
+    proof.doubted()
+    # It may have been restored: then others were missed before.
+    proof.pushed(20, 6)
+    assert proof.until(reason, LAST) == until
+    proof.trusted()
+    assert proof.until(reason, LAST) == LAST
 
 
 def test_missing_pushes_end_the_session() -> None:
