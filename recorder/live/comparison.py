@@ -180,9 +180,9 @@ class RefusedKey:
     """What it says about the pushes of an account that REST refuses the key.
 
     Some exchanges may leave the sockets of a revoked key open, answer their pings, and push nothing more. Pushes show
-    that the key is valid. If none comes, the sessions end at their last push, and only a login tells more. If it is
-    accepted, the key lacks a right over REST or this machine's clock is off, and an account that was only quiet must
-    not lose its sessions again and again.
+    that the key is valid. If none comes, the sessions end, a gap begins where a push or a comparison last proved
+    something, and only a login tells more. If it is accepted, the key lacks a right over REST or this machine's clock
+    is off, and an account that was only quiet must not lose its sessions again and again.
 
     Args:
         account: the account.
@@ -217,7 +217,7 @@ class RefusedKey:
         if asked_s < self._ended_s + NOT_AGAIN_S:
             return "Since an earlier refusal, a login was accepted: the key is valid, but may lack a right."
         for session in sessions:
-            # At once: if the run is stopped meanwhile, too, nothing proves more than the last push.
+            # At once: if the run is stopped meanwhile, too, nothing that came since proves anything.
             session.proof.doubted()
         sleep(PUSHED_WITHIN_S)
         if any(one.last_push_s > asked_s for one in sessions):
@@ -229,4 +229,4 @@ class RefusedKey:
         log.error("%s: %s: pushes may be missing since the last one; logging in again", self._account.name, why)
         for session in sessions:
             session.refute(why, KEY_REFUSED)
-        return "Nothing is pushed either: a gap begins at the last push."
+        return "Nothing is pushed either: a gap begins."
