@@ -86,14 +86,14 @@ class Live:
         account = account_at(exchange)
         venue = copy.copy(account.venue)
         venue.connection_max_s = connection_max_s or venue.connection_max_s
-        self._account = replace(account, venue=venue, heartbeat_s=min(heartbeat_s, venue.heartbeat_s))
+        self.account = replace(account, venue=venue, heartbeat_s=min(heartbeat_s, venue.heartbeat_s))
         self._is_reconciled = False
 
     @contextmanager
     def recording(self) -> Iterator[Recording]:
         """A run."""
         self.durable = 0
-        with Recording(self.url, [self._account], self._limits, self.clock, self._note) as recording:
+        with Recording(self.url, [self.account], self._limits, self.clock, self._note) as recording:
             yield recording
 
     def wait_more(self, frames: int) -> None:

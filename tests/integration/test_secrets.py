@@ -12,21 +12,27 @@ from click.testing import CliRunner
 
 from recorder import venues
 from recorder.cli.commands import recorder as program
-from recorder.live import connection
+from recorder.live import collector, connection
 from recorder.live.recording import Recording
 from recorder.live.watermark import Watermark
 from recorder.simulator import Simulator, SimulatorOptions
-from recorder.simulator.faults import refusing
+from recorder.simulator.faults import expired, refusing
+from recorder.venues import VENUES, venue_named
 from recorder.venues.fmex.sign import SIGNATURE
+from tests.depth import share
+from tests.faults.live import Live
 from tests.integration.process import Folder
 from tests.unit.live.peer import PATIENCE_S, frame, refuse
 from tests.unit.live.stage import QUICK
 from tests.unit.live.toy import KEY as TOY_KEY
 from tests.unit.live.toy import SECRET as TOY_SECRET
 from tests.unit.live.toy import SESSION, ToyExchange
+from tests.waiting import wait_until
 
 KEY = "a-key-that-stands-nowhere-else"
 SECRET = "a-secret-that-stands-nowhere-else"
+
+WITH_KEYS = [name for name in VENUES if any(field.is_secret for field in venue_named(name).credential_fields)]
 
 
 def everything_left(folder: Folder) -> bytes:
@@ -108,5 +114,29 @@ def test_secrets_of_every_shape_never_show(
     left = b"".join(file.read_bytes() for file in sorted(tmp_path.rglob("*")) if file.is_file())
     assert b"(secret masked)" in left and len(secrets()) >= 6
     for secret in secrets():
+        assert secret.encode() not in left
+        assert secret not in caplog.text
+
+
+@pytest.mark.parametrize("venue", share(WITH_KEYS, "okx", "binance"))
+def test_secrets_of_every_venue_never_show(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, venue: str
+) -> None:
+    """Neither what the configuration gives, nor what the exchange gives for it, such as a listen key."""
+    caplog.set_level(logging.INFO, "recorder")
+    monkeypatch.setattr(collector, "REFUSED_S", 0.1)
+    with Simulator(SimulatorOptions(venue=venue, rate_per_s=100, live_clock=True)) as exchange:
+        live = Live(tmp_path, exchange)
+        with live.recording():
+            live.wait_more(30)
+            with expired(exchange):
+                exchange.drop_connections()
+                wait_until(lambda: "refused the" in caplog.text)
+            live.wait_more(30)
+    secrets = live.account.credentials.secrets
+    assert len(secrets) >= 2
+    left = b"".join(file.read_bytes() for file in sorted(tmp_path.rglob("*")) if file.is_file())
+    assert b"account_updates" in left
+    for secret in secrets:
         assert secret.encode() not in left
         assert secret not in caplog.text
