@@ -77,8 +77,8 @@ PUSHES: dict[str, dict[str, Any]] = {
     "orders-algo": whole(objects.ALGO, ordIdList=["7"]),
     "algo-advance": whole(objects.ALGO),
     "positions": whole(objects.POSITION, closeOrderAlgo=[]),
-    "deposit-info": whole(ledger.DEPOSIT, state="2"),
-    "withdrawal-info": whole(ledger.WITHDRAWAL, state="2"),
+    "deposit-info": whole(f"{ledger.DEPOSIT} {ledger.PUSHED}", state="2"),
+    "withdrawal-info": whole(f"{ledger.WITHDRAWAL} {ledger.PUSHED}", state="2"),
     "fills": whole("instId fillSz fillPx side ts ordId clOrdId tradeId execType count"),
     "liquidation-warning": whole(
         "instType instId mgnMode posId posSide pos posCcy lever markPx mgnRatio ccy cTime uTime pTime"
@@ -118,6 +118,8 @@ ANSWERS: dict[str, tuple[str, dict[str, Any]]] = {
     "bills": (answers.BILLS, whole(ledger.BILL)),
     "fund_balances": (answers.FUND_BALANCES, whole(objects.FUND_BALANCE)),
     "fund_bills": (answers.FUND_BILLS, whole(ledger.FUND_BILL)),
+    "deposits": (answers.DEPOSITS, whole(ledger.DEPOSIT, state="2")),
+    "withdrawals": (answers.WITHDRAWALS, whole(ledger.WITHDRAWAL, state="2")),
     "instruments": (f"{answers.INSTRUMENTS}?instType=SWAP", whole(objects.INSTRUMENT)),
     "time": (answers.TIME, {"ts": "1795600000000"}),
     "config": (answers.CONFIG, whole("uid mainUid acctLv posMode perm ip label feeType settleCcy type")),

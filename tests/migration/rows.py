@@ -127,6 +127,7 @@ ROWS["0006"] = (
     "INSERT INTO current_states VALUES (7, 'listings', '[\"positions\",\"/positions\"]', 1580802507500000000, "
     "1580802508000000000, 12, 7, 0, 0)",
 )
+ROWS["0007"] = ROWS["0006"]
 
 
 def write(engine: Engine, revision: str = max(ROWS)) -> None:

@@ -5,7 +5,7 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from decimal import Decimal, InvalidOperation
 from itertools import count
@@ -26,11 +26,14 @@ from recorder.store.engine import open_engine
 from recorder.store.schema import TYPED, metadata
 from recorder.store.sqlite import APPLICATION_ID
 from recorder.venues import VENUES
+from recorder.venues.base import Venue
 from recorder.venues.reading import read_frame
 from tests.made import unguard
 from tests.migration.rows import ROWS, contents_of, schema_of, write
 from tests.samples import FMEX, sample
 from tests.server import PostgresServer
+from tests.unit.okx.frames import VENUE as OKX
+from tests.unit.okx.frames import sample as okx_sample
 
 #: Views that show each push once, and the one that they need.
 ONCE = ("account_updates_once", "order_updates_once", "position_updates_once", "transactions_once", "session_overlaps")
@@ -156,7 +159,7 @@ def test_a_filled_database_is_upgraded_to_the_next_version(
     before, old = schema_of(engine), contents_of(engine)
     request.getfixturevalue("next_version")
     for check in (migrate.require_current, migrate.require_usable):
-        with pytest.raises(SchemaOutdated, match=r"\(0006\) is older .* \(next\); .* type: recorder db upgrade"):
+        with pytest.raises(SchemaOutdated, match=r"\(0007\) is older .* \(next\); .* type: recorder db upgrade"):
             check(engine)
     with pytest.raises(SchemaOutdated):
         migrate.require_current(open_engine(url, read_only=True))
@@ -181,19 +184,21 @@ SESSION_ID = 11
 PUSHED = ("account", "order", "position", "ping")
 
 
-def write_frames(engine: Engine, revision: str) -> None:
+def write_frames(
+    engine: Engine, revision: str, venue: Venue = FMEX, payloads: Sequence[bytes] = tuple(map(sample, PUSHED))
+) -> None:
     """Rows of a revision, with a journal of the exchange's sample frames."""
     write(engine, revision)
     with engine.begin() as connection:
         unguard(connection)
         for table in ("frames", "spans"):
             connection.exec_driver_sql(f"DELETE FROM {table}")
-        for seq, name in enumerate(PUSHED):
-            topic, status, error = read_frame(FMEX, sample(name))[:3]
-            frame = {"seq": seq, "topic": topic, "status": status, "error": error, "payload": sample(name)}
+        for seq, payload in enumerate(payloads):
+            topic, status, error = read_frame(venue, payload)[:3]
+            frame = {"seq": seq, "topic": topic, "status": status, "error": error, "payload": payload}
             statement = "INSERT INTO frames VALUES (7, 11, :seq, 1580802053670000000, 'push', :topic, :status, :error,"
             connection.execute(text(f"{statement} :payload)"), frame)
-        last = len(PUSHED) - 1
+        last = len(payloads) - 1
         connection.exec_driver_sql(f"INSERT INTO spans VALUES (1, 0, 7, 11, 0, {last})")
 
 
@@ -266,6 +271,32 @@ def test_no_file_is_upgraded_whose_copy_cannot_be_made(tmp_path: Path) -> None:
     with engine.connect() as connection:
         assert migrate.current(connection) == "0001"
     engine.dispose()
+
+
+@pytest.mark.parametrize("venue", ["okx", "fmex"])
+def test_fields_of_okx_have_columns_and_are_in_no_extra(
+    tmp_path: Path, request: pytest.FixtureRequest, venue: str
+) -> None:
+    """A record of another exchange needs no typed row again."""
+    server: PostgresServer = request.getfixturevalue("postgres")
+    for url in (f"sqlite:///{tmp_path / 'recorder.db'}", server.new_database(empty=True)):
+        engine = open_engine(url)
+        migrate.upgrade(engine, "0006")
+        write_frames(engine, "0006", OKX, [okx_sample("orders")])
+        with engine.begin() as connection:
+            connection.execute(text("UPDATE accounts SET venue = :venue"), {"venue": venue})
+            connection.exec_driver_sql("UPDATE order_updates SET seq = 0, extra = 'slippage'")
+        migrate.upgrade(engine)
+        done = CliRunner().invoke(program, ["db", "upgrade", "--database", url], catch_exceptions=False)
+        assert (done.exit_code, "made again" in done.stdout) == (0, venue == "okx"), done.output
+        migrate.require_current(engine)
+        with engine.connect() as connection:
+            expected = None if venue == "okx" else "slippage"
+            assert connection.exec_driver_sql("SELECT extra FROM order_updates").scalars().all() == [expected]
+            if venue == "okx":
+                shown = 'SELECT slippage, "riskBypassResult" FROM okx_orders'
+                assert connection.exec_driver_sql(shown).all() == [("0", "")]
+        engine.dispose()
 
 
 def test_sums_of_fills_are_kept_and_those_of_funding_are_made(tmp_path: Path, request: pytest.FixtureRequest) -> None:

@@ -16,16 +16,17 @@ BILL = """
   tradeId clOrdId execType from to notes tag fillTime earnAmt earnApr fillIdxPx fillMarkPx fillPxVol fillPxUsd
   fillMarkVol fillFwdPx"""
 FUND_BILL = "billId ccy clientId balChg bal type notes ts"
-DEPOSIT = """
-  uid subAcct ccy chain amt from areaCodeFrom to txId depId fromWdId state ts pTime actualDepBlkConfirm"""
+DEPOSIT = "ccy chain amt from areaCodeFrom to txId depId fromWdId state ts actualDepBlkConfirm"
 WITHDRAWAL = """
-  uid subAcct ccy chain amt fee feeCcy from to toAddrType areaCodeFrom areaCodeTo tag pmtId memo addrEx txId wdId
-  clientId nonTradableAsset note state ts pTime"""
+  ccy chain amt fee feeCcy from to toAddrType areaCodeFrom areaCodeTo tag pmtId memo addrEx txId wdId clientId
+  nonTradableAsset note state ts"""
+#: What pushes of both have besides.
+PUSHED = "uid subAcct pTime"
 
 _BILL_FIELDS = names(BILL)
 _FUND_BILL_FIELDS = names(FUND_BILL)
-_DEPOSIT_FIELDS = names(DEPOSIT)
-_WITHDRAWAL_FIELDS = names(WITHDRAWAL)
+_DEPOSIT_FIELDS = names(DEPOSIT, PUSHED)
+_WITHDRAWAL_FIELDS = names(WITHDRAWAL, PUSHED)
 #: States in which a deposit is in the account, and in which a withdrawal has left it.
 CREDITED, LEFT = frozenset({"1", "2"}), frozenset({"2"})
 

@@ -33,7 +33,7 @@ ORDER = """
   fee rebateCcy rebate category uTime cTime source reduceOnly cancelSource cancelSourceReason quickMgnType stpId
   stpMode lastPx outcome isTpLimit slTriggerPx slTriggerPxType slOrdPx tpTriggerPx tpTriggerPxType tpOrdPx fillPx
   tradeId fillSz fillTime fillPnl fillFee fillFeeCcy execType fillPxVol fillPxUsd fillMarkVol fillFwdPx fillMarkPx
-  fillIdxPx amendSource amendResult code msg linkedAlgoOrd attachAlgoOrds"""
+  fillIdxPx amendSource amendResult code msg linkedAlgoOrd attachAlgoOrds slippage riskBypassResult"""
 ALGO = """
   algoId algoClOrdId ordId ordIdList clOrdId instType instId ccy sz tgtCcy ordType side posSide tdMode lever
   reduceOnly closeFraction triggerPx triggerPxType ordPx advanceOrdType tpTriggerPx tpTriggerPxType tpOrdPx

@@ -2,7 +2,7 @@
 
 from recorder.venues.channel_view import View, answers
 from recorder.venues.okx import answers as paths
-from recorder.venues.okx.ledger import BILL, DEPOSIT, FUND_BILL, WITHDRAWAL
+from recorder.venues.okx.ledger import BILL, DEPOSIT, FUND_BILL, PUSHED, WITHDRAWAL
 from recorder.venues.okx.objects import ALGO, BALANCE, FILL, FUND_BALANCE, INSTRUMENT, ORDER, POSITION
 
 VENUE = "okx"
@@ -83,8 +83,8 @@ VIEWS = (
         "liquidation-warning",
         "instType instId mgnMode posId posSide pos posCcy lever markPx mgnRatio ccy cTime uTime pTime",
     ),
-    _pushed("deposit-info", DEPOSIT),
-    _pushed("withdrawal-info", WITHDRAWAL),
+    _pushed("deposit-info", f"{DEPOSIT} {PUSHED}"),
+    _pushed("withdrawal-info", f"{WITHDRAWAL} {PUSHED}"),
     _answered("orders", ORDER, paths.OPEN_ORDERS, paths.ORDERS, paths.ORDERS_ARCHIVE, paths.ORDER),
     _answered("orders_algo", ALGO, paths.OPEN_ALGOS, paths.ALGOS),
     _answered("fills", FILL, paths.FILLS, paths.FILLS_ARCHIVE),
@@ -93,6 +93,8 @@ VIEWS = (
     _answered("bills", BILL, paths.BILLS, paths.BILLS_ARCHIVE),
     _answered("fund_balances", FUND_BALANCE, paths.FUND_BALANCES),
     _answered("fund_bills", FUND_BILL, paths.FUND_BILLS),
+    _answered("deposits", DEPOSIT, paths.DEPOSITS),
+    _answered("withdrawals", WITHDRAWAL, paths.WITHDRAWALS),
     _answered("instruments", INSTRUMENT, paths.INSTRUMENTS, "/api/v5/account/instruments"),
     _answered("time", "ts", paths.TIME),
     _answered("config", "uid mainUid acctLv posMode perm ip label feeType settleCcy type", paths.CONFIG),

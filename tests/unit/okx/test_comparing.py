@@ -20,6 +20,8 @@ FOUND = """
 OPEN = """
     SELECT order_id, status, max(received_ns) FROM order_updates GROUP BY order_id HAVING status = 'pending'"""
 
+COMPARED = "SELECT count(*) FROM reconciliations WHERE result = 'compared'"
+
 
 def test_conditional_orders_that_ended_without_a_push_are_found(tmp_path: Path) -> None:
     database = tmp_path / "recorder.db"
@@ -35,10 +37,16 @@ def test_conditional_orders_that_ended_without_a_push_are_found(tmp_path: Path) 
         )
         with Recording(f"sqlite:///{database}", [account], limits):
             wait_until(lambda: rows_of(database, "SELECT 1 FROM reconciliations WHERE detail = 'the same'"))
-            # Of several, one ends after the pushes are swallowed.
             wait_until(lambda: len(rows_of(database, OPEN)) > 2)
             assert rows_of(database, "SELECT * FROM discrepancies") == []
-            with swallowing(exchange, ["orders-algo"]):
-                wait_until(lambda: rows_of(database, FOUND))
+
+            def is_found() -> bool:
+                """Swallow the pushes for two comparisons: some orders stay open for long, and another one may end."""
+                before = rows_of(database, COMPARED)[0][0]
+                with swallowing(exchange, ["orders-algo"]):
+                    wait_until(lambda: rows_of(database, COMPARED)[0][0] > before + 1)
+                return bool(rows_of(database, FOUND))
+
+            wait_until(is_found, patience_s=120)
     found = rows_of(database, FOUND)
     assert {(stream, told) for stream, _, told in found} == {(BUSINESS, None)}

@@ -54,8 +54,6 @@ def test_an_order_and_the_fill_that_its_push_tells_of() -> None:
         "fee_currency": "USDT",
         "created_ms": 1790736796596,
         "updated_ms": 1790736801442,
-        # In captured frames of September 2026, and not documented.
-        "extra": '{"slippage":"0","riskBypassResult":""}',
     }
     assert columns(fill) == {
         "event_ms": 1790736801442,

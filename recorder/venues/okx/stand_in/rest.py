@@ -13,6 +13,7 @@ from urllib.parse import parse_qsl
 
 import msgspec
 
+from recorder.venues.fields import names
 from recorder.venues.limits import RateLimit
 from recorder.venues.okx import answers, ledger, questions, sign
 from recorder.venues.okx.portal import PATHS
@@ -62,8 +63,7 @@ _NEEDED = {
     answers.INSTRUMENTS: ("instType",),
 }
 
-#: What pushes of deposits and withdrawals have besides.
-_ONLY_PUSHED = frozenset(["uid", "subAcct", "pTime"])
+_ONLY_PUSHED = names(ledger.PUSHED)
 
 Query = Mapping[str, str]
 _Rows = list[Any]
@@ -225,7 +225,7 @@ def _movements(id_name: str, done: Collection[str], account: AccountView, asked:
 def _movement(state: SentState, id_name: str, done: Collection[str]) -> frames.Row | None:
     """The row that holds a record, which those of other states do not; None if it is of something else."""
     rows = [row for row in msgspec.json.decode(state.payload)["data"] if id_name in row and row["state"] in done]
-    return {name: rows[state.item][name] for name in rows[state.item].keys() - _ONLY_PUSHED} if rows else None
+    return {name: value for name, value in rows[state.item].items() if name not in _ONLY_PUSHED} if rows else None
 
 
 def _deposits(account: AccountView, _path: str, asked: Query, _backend: Backend) -> _Rows:
