@@ -13,7 +13,7 @@ import click
 
 from recorder import open as open_record
 from recorder.cli.completion import configured_names
-from recorder.cli.output import FORMATS, Layout
+from recorder.cli.output import FORMATS, Layout, note_reused_ids
 from recorder.clock import duration_s, instant_ns, utc_text
 from recorder.errors import ConfigurationError
 from recorder.model import host_port
@@ -79,6 +79,7 @@ class RecordAddress(NamedTuple):
         with open_record(self.url) as record:
             with record.reading() as connection:
                 require(connection, wanted, time.time_ns())
+                note_reused_ids(connection, wanted.account)
                 last_ns = None if wanted.since_ns is None else last_received_ns(connection, wanted.account)
             if wanted.since_ns is not None and last_ns is not None and last_ns < wanted.since_ns:
                 click.echo(

@@ -8,12 +8,15 @@ from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from decimal import Decimal
 from io import TextIOWrapper
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
 from recorder.clock import NS_PER_MS, utc_text
 from recorder.venues.reading import printable
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
 
 FORMATS = ("table", "csv", "json")
 
@@ -173,6 +176,27 @@ def show_json(row: Any) -> None:
     """Print a row as a JSON object, as a line in UTF-8."""
     _write_utf8()
     sys.stdout.write(json_line(row) + "\n")
+
+
+def note_reused_ids(connection: "Connection", account: str | None) -> None:
+    """Say on standard error of each account whose exchange gave the id of one of its newest orders twice.
+
+    Args:
+        connection: to the record.
+        account: only this one, by `name` or `venue/name`; None: all.
+    """
+    from recorder.read.queries import reused_order_ids  # noqa: PLC0415  help texts need no database
+    from recorder.read.scope import labelled_accounts  # noqa: PLC0415
+
+    for one in labelled_accounts(connection, account):
+        if ids := reused_order_ids(connection, one.account_id):
+            click.echo(f"Note: {printable(one.label)}: {reused(ids)}", err=True)
+
+
+def reused(ids: Sequence[str]) -> str:
+    """What it means that an exchange gave ids of orders twice."""
+    which = f"{counted(len(ids), 'id')} of the newest orders, such as {printable(ids[0])}, had been used before"
+    return f"{which} (an exchange that was reset?); orders and fills of one id may be shown as one."
 
 
 def heading(text: str) -> str:

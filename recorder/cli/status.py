@@ -2,8 +2,9 @@
 
 import click
 
+from recorder import open as open_record
 from recorder.cli import options
-from recorder.cli.output import heading, show_json
+from recorder.cli.output import heading, reused, show_json
 from recorder.clock import NS_PER_MS, utc_text
 from recorder.read.records import AccountStatus, RecorderRun, Status
 from recorder.report.words import duration, percent
@@ -26,7 +27,7 @@ from recorder.venues.reading import printable
 )
 def status(at: options.RecordAddress, form: str) -> None:
     """Show the status."""
-    with at.opened() as record:
+    with open_record(at.url) as record:
         found = record.status()
     if form == "json":
         show_json(found)
@@ -71,6 +72,8 @@ def _account(account: AccountStatus) -> list[str]:
         f"history      {history} since {utc_text(since_ms * NS_PER_MS)} UTC from REST"
         for history, since_ms in account.history_since_ms.items()
     ]
+    if account.reused_order_ids:
+        lines.append(f"reused ids   {reused(account.reused_order_ids)}")
     found = account.discrepancies
     lines.append(f"contradicted {found}" + (" (see recorder discrepancies)" if found else ""))
     lines.append(f"undecoded    {account.undecoded}" + (" (kept verbatim in frames)" if account.undecoded else ""))

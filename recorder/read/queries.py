@@ -2,7 +2,7 @@
 
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, FromClause, Select, Table, func, select, tuple_, union_all
+from sqlalchemy import ColumnElement, Connection, FromClause, Select, Table, func, literal, select, tuple_, union_all
 
 from recorder.clock import NS_PER_MS
 from recorder.model import FINAL_STATUSES
@@ -10,9 +10,11 @@ from recorder.read.records import Filter, Instrument, Order, Position, RestRound
 from recorder.read.scope import account_is, account_label
 from recorder.read.transactions import Transaction
 from recorder.store.deduplication import seen_by_one
+from recorder.store.projection_tables import order_states
 from recorder.store.schema import (
     ONCE,
     accounts,
+    fills,
     instruments,
     order_updates,
     position_updates,
@@ -23,6 +25,11 @@ from recorder.store.schema import (
     transactions,
 )
 from recorder.store.state_index import content_of, counts_ns, symbol_of_order
+
+#: How many orders, the newest ones, are searched for ids that an exchange gave twice.
+REUSE_ORDERS = 200
+#: Times of one order that differ by more are of two orders, ms: two interfaces of a venue may round differently.
+REUSE_MS = 60_000
 
 
 class Closed(NamedTuple):
@@ -210,3 +217,27 @@ def closed_orders(closed: Closed, wanted: Filter, connection: Connection) -> Sel
         made = select(func.coalesce(before.created_ms, before.updated_ms)).limit(1).scalar_subquery()
         query = query.where(tuple_(*place) < tuple_(made, len(closed.before_id), closed.before_id))
     return query.order_by(*(part.desc() for part in place))
+
+
+def reused_order_ids(connection: Connection, account_id: int) -> tuple[str, ...]:
+    """The ids that the exchange has given twice, such as a testnet that was reset, among an account's newest orders.
+
+    Two orders have one id where its updates name two times of creation, or its executions of one `trade_id` two times.
+    Only `REUSE_ORDERS` orders are looked at, so it takes the same time for a record of any length.
+
+    Args:
+        connection: to the record.
+        account_id: of the account.
+    """
+    o, u, f = order_states.c, order_updates.c, fills.c
+    newest = select(o.order_id).where(o.account_id == account_id).order_by(o.received_ns.desc()).limit(REUSE_ORDERS)
+    ids = newest.subquery("ids")
+
+    def differ(table: Table, at_ms: ColumnElement[int], *same: ColumnElement[Any]) -> ColumnElement[bool]:
+        mine = table.c.account_id == account_id, table.c.order_id == ids.c.order_id
+        apart = func.max(at_ms) - func.min(at_ms) > REUSE_MS
+        return select(literal(1)).select_from(table).where(*mine).group_by(*same).having(apart).correlate(ids).exists()
+
+    created = differ(order_updates, u.created_ms, u.market, u.symbol)
+    executed = differ(fills, f.executed_ms, f.market, f.symbol, f.trade_id)
+    return tuple(connection.scalars(select(ids.c.order_id).where(created | executed)))

@@ -274,4 +274,5 @@ def _account_status(connection: Connection, account: LabelledAccount) -> Account
         covered,
         found,
         history_since(connection, account.account_id),
+        queries.reused_order_ids(connection, account.account_id),
     )

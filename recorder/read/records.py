@@ -370,6 +370,8 @@ class AccountStatus(NamedTuple):
     discrepancies: int = 0
     #: Kind of history from before the record, such as `fills` → since when it is complete, ms since 1970.
     history_since_ms: dict[str, int] = {}  # noqa: RUF012  never changed
+    #: Of the newest orders, those whose id an earlier order of the symbol had: readers may take the two for one.
+    reused_order_ids: tuple[str, ...] = ()
 
 
 class RecorderRun(NamedTuple):

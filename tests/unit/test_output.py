@@ -332,6 +332,7 @@ def test_a_status_is_one_object() -> None:
                 "coverage": coverage._asdict(),
                 "discrepancies": 0,
                 "history_since_ms": {},
+                "reused_order_ids": [],
             }
         ],
     }
