@@ -8,7 +8,7 @@ ENGINES := .venv-engines
 CLIENTS := .venv-clients
 MINUTES ?= 30
 # More than a machine has processors: tests wait as much as they compute.
-PROCESSES ?= 4
+PROCESSES ?= 6
 # Some containers say that nothing compiled is kept; then each of the hundreds of processes compiles everything anew.
 export PYTHONDONTWRITEBYTECODE :=
 
