@@ -67,7 +67,7 @@ def test_a_record_that_nobody_touched(recorded: Folder) -> None:
     told = clean(recorded, *WITNESS)
     ((frames,),) = recorded.rows("SELECT count(*) FROM frames")
     assert told.startswith(f"{frames} frames in ")
-    assert " 1 checkpoints" in told
+    assert " 1 checkpoint," in told
     assert "Not verified" not in told
 
 
@@ -94,11 +94,11 @@ def test_a_changed_frame_is_named(recorded: Folder) -> None:
     head, row, summary = ended.stdout.splitlines()
     assert head.split() == ["finding", "table", "session", "frame", "batch", "detail"]
     assert row.startswith("frame changed") and f" {session_id} " in row and " 50 " in row
-    assert summary.endswith(": 1 findings.")
+    assert summary.endswith(": 1 finding.")
     told = recorded.command("verify", "--format", "json")
     (found,) = map(json.loads, told.stdout.splitlines())
     assert (found["kind"], found["account"], found["seq"], found["last_seq"]) == ("frame changed", "main", 50, 50)
-    assert told.stderr.endswith(": 1 findings.\n")
+    assert told.stderr.endswith(": 1 finding.\n")
     told = recorded.command("verify", "--format", "csv")
     assert told.stdout.splitlines()[0].startswith("kind,table,detail,account,session_id,seq,last_seq,")
     assert len(told.stdout.splitlines()) == 2
@@ -230,7 +230,7 @@ def test_where_the_journal_is_damaged_nothing_is_made_again(recorded: Folder) ->
     before = typed(recorded)
     ended = recorded.command("rebuild")
     assert ended.returncode == 1
-    assert "Frames or seals were changed (1 findings), so nothing was rebuilt" in ended.stderr
+    assert "Frames or seals were changed (1 finding), so nothing was rebuilt" in ended.stderr
     assert "frame changed" in ended.stdout
     assert typed(recorded) == before
 
@@ -239,7 +239,7 @@ def test_what_follows_from_no_frame_is_left_and_told(recorded: Folder) -> None:
     edit(recorded, "UPDATE sessions SET end_reason = 'another'")
     ended = recorded.command("rebuild")
     assert ended.returncode == 1
-    assert "1 findings remain that rebuilding does not repair: recorder verify lists them." in ended.stderr
+    assert "Left, because rebuilding does not repair it: 1 finding. recorder verify lists them." in ended.stderr
 
 
 def test_typed_rows_are_made_again_beside_a_recorder_that_writes(folder: Folder) -> None:
