@@ -224,8 +224,8 @@ def rebuild(ctx: click.Context, at: options.RecordAddress, account: str | None) 
     if found:
         show_findings(found)
         click.echo(
-            f"Frames or seals were changed ({counted(len(found), 'finding')}), so nothing was rebuilt: the typed rows are "
-            "evidence. Restore a backup, or merge another recorder's record.",
+            f"Frames or seals were changed ({counted(len(found), 'finding')}), so nothing was rebuilt: the typed rows "
+            "are evidence. Restore a backup, or merge another recorder's record.",
             err=True,
         )
         ctx.exit(1)
@@ -243,7 +243,8 @@ def rebuild(ctx: click.Context, at: options.RecordAddress, account: str | None) 
         click.echo(f"Rebuilt {done.rows:,} rows from {done.frames:,} frames{decoded}.")
     if done.left:
         click.echo(
-            f"Left, because rebuilding does not repair it: {counted(done.left, 'finding')}. recorder verify lists them.",
+            f"Left, because rebuilding does not repair it: {counted(done.left, 'finding')}. "
+            "recorder verify lists them.",
             err=True,
         )
         ctx.exit(1)
