@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import pytest
+
 from recorder.live.recording import Recording
 from recorder.live.settings import Account, Limits
 from recorder.simulator import Simulator, SimulatorOptions
@@ -23,6 +25,7 @@ OPEN = """
 COMPARED = "SELECT count(*) FROM reconciliations WHERE result = 'compared'"
 
 
+@pytest.mark.long  # of its orders, one has to end at the right moment
 def test_conditional_orders_that_ended_without_a_push_are_found(tmp_path: Path) -> None:
     database = tmp_path / "recorder.db"
     limits = Limits(reconcile_every_s=0.2, reconcile_settle_s=0.2)
