@@ -66,6 +66,9 @@ class Exchange:
     long_stops: tuple[int, int]
 
 
+#: Where orders that were cancelled without a fill are remembered, too.
+WHOLE = ("fills", "orders", "transactions")
+
 EXCHANGES = {
     "hyperliquid": Exchange(
         days=365,
@@ -95,8 +98,10 @@ EXCHANGES = {
         long_stops=(80, 80),
     ),
     "deribit": Exchange(days=1_000, stops=(80, 80), long_stops=(350, 300)),
-    "bitget": Exchange(days=100, kept_days=90, keeps_cancelled=True, stops=(70, 70), long_stops=(1_500, 1_500)),
-    "kraken": Exchange(days=700, keeps_cancelled=True, stops=(60, 60), long_stops=(3_000, 3_000)),
+    "bitget": Exchange(
+        days=100, kept_days=90, keeps_cancelled=True, histories=WHOLE, stops=(70, 70), long_stops=(1_500, 1_500)
+    ),
+    "kraken": Exchange(days=700, keeps_cancelled=True, histories=WHOLE, stops=(60, 60), long_stops=(3_000, 3_000)),
 }
 
 
