@@ -223,3 +223,15 @@ def test_what_a_key_may_do_beyond_reading_is_a_warning(
     found = [(one.level, one.text) for one in examine(at, None)]
     assert ("warning", "the key can trade.") in found
     assert "problem" not in dict(found)
+
+
+def test_a_unified_account_is_warned_of(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("recorder.venues.hyperliquid.stand_in.rest.ABSTRACTION", "unifiedAccount")
+    with Simulator(SimulatorOptions(venue="hyperliquid", pushes=10, live_clock=True)) as simulator:
+        configure(folder, "hyperliquid", simulator.url)
+        examined = folder.command("doctor", "--format", "json")
+        said = [json.loads(line) for line in examined.stdout.splitlines()]
+        (warning,) = [one["text"] for one in said if one["level"] == "warning"]
+        assert examined.returncode == 0
+        assert "its money is on spot" in warning
+        assert warning.removesuffix(".") in folder.command("run", "--for", "1s", "--quiet").stderr

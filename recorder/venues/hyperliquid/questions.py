@@ -64,6 +64,10 @@ MARGIN_MS = 60_000
 _UNREAD = b"Failed to "
 _ADDRESS = re.compile(r"0[xX][0-9a-fA-F]{40}")
 
+#: Answers to `userAbstraction`: perpetual exchanges and spot have money of their own; all of it is on spot.
+_SEPARATE = frozenset(["default", "disabled", "dexAbstraction"])
+_UNIFIED = frozenset(["unifiedAccount", "portfolioMargin"])
+
 _encode = msgspec.json.Encoder().encode
 
 
@@ -123,7 +127,7 @@ def _said(status: int, body: bytes) -> Verdict | None:
 
 
 def check(login: Login) -> Unrecorded[tuple[str, ...]]:
-    """Whether the address is that of an account: one of an API wallet has empty answers for ever."""
+    """Whether the address is that of an account, which one of an API wallet is not, and where its money is."""
     address = login.credentials["address"]
     if not _ADDRESS.fullmatch(address):
         raise Refused(
@@ -139,7 +143,23 @@ def check(login: Login) -> Unrecorded[tuple[str, ...]]:
         raise Refused(f"{address} is an API wallet, which has no orders of its own; record the account {account}.")
     if role.role == "missing":
         return (f"the exchange has never seen {address}: check the address and the environment",)
-    return ()
+    return _warnings_of_mode((yield info("userAbstraction")))
+
+
+def _warnings_of_mode(body: bytes) -> tuple[str, ...]:
+    """What to know about the balances of an account in this mode."""
+    try:
+        mode = msgspec.json.decode(body, type=str)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        mode = ""
+    if mode in _SEPARATE:
+        return ()
+    if mode in _UNIFIED:
+        return (
+            f"the account is unified ({mode}): its money is on spot; the balances of perpetual exchanges are not the "
+            "account's money, and their books need not add up",
+        )
+    return ("the exchange does not say whether the account is unified; in one that is, all money is on spot",)
 
 
 def questions(purpose: Purpose, known: Known) -> Questions:

@@ -18,6 +18,7 @@ from recorder.venues.rest import (
     Login,
     Purpose,
     Question,
+    RestRequest,
     Step,
     Traded,
     Unanswered,
@@ -223,13 +224,33 @@ def test_the_exchanges_clock() -> None:
             hyperliquid.server_time_ms(wrong)
 
 
-def check(answer: bytes, address: str = ADDRESS) -> tuple[str, ...]:
-    who = Credentials({"address": address})
-    return outcome(hyperliquid.check(Login(URL, URL, who, ())), who, lambda _: answer)
+def check(role: bytes, address: str = ADDRESS, mode: bytes = b'"disabled"') -> tuple[str, ...]:
+    who, answers = Credentials({"address": address}), {"userRole": role, "userAbstraction": mode}
+
+    def answering(request: RestRequest) -> bytes:
+        asked = json.loads(request.body)
+        assert asked["user"] == address
+        return answers[asked["type"]]
+
+    return outcome(hyperliquid.check(Login(URL, URL, who, ())), who, answering)
 
 
-def test_an_address_that_has_an_account_needs_no_warning() -> None:
-    assert check(b'{"role":"user"}') == check(b'{"role":"subAccount","data":{"master":"0x1"}}') == ()
+@pytest.mark.parametrize("mode", [b'"default"', b'"disabled"', b'"dexAbstraction"'])
+def test_an_address_that_has_an_account_needs_no_warning(mode: bytes) -> None:
+    assert check(b'{"role":"user"}', mode=mode) == ()
+    assert check(b'{"role":"subAccount","data":{"master":"0x1"}}', mode=mode) == ()
+
+
+@pytest.mark.parametrize("mode", ["unifiedAccount", "portfolioMargin"])
+def test_a_unified_account_is_warned_of(mode: str) -> None:
+    (warning,) = check(b'{"role":"vault"}', mode=f'"{mode}"'.encode())
+    assert f"the account is unified ({mode}): its money is on spot" in warning
+
+
+@pytest.mark.parametrize("mode", [b"", b"null", b"{}", b'"newMode"', b'"\xff"', b"<html>"])
+def test_a_mode_that_nobody_knows_is_warned_of(mode: bytes) -> None:
+    (warning,) = check(b'{"role":"user"}', mode=mode)
+    assert "does not say whether the account is unified" in warning
 
 
 def test_an_address_without_an_account_is_warned_of() -> None:

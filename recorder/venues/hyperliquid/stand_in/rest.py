@@ -26,6 +26,9 @@ _WEIGHTS["userRole"] = 60
 _WEIGHT = 20
 _ROWS_PER_WEIGHT = 20
 
+#: The mode of every account: perpetual exchanges and spot have money of their own.
+ABSTRACTION = "disabled"
+
 Asked = Mapping[str, Any]
 
 
@@ -58,7 +61,7 @@ class HyperliquidRequestHandler:
         if kind == "userRole":
             return frames.encode({"role": "missing" if key is None else "user"})
         if kind == "userAbstraction":
-            return frames.encode("default" if key is None else "disabled")
+            return frames.encode("default" if key is None else ABSTRACTION)
         if kind not in _ANSWERS:
             raise HttpError(422, "Failed to deserialize the JSON body into the target type")
         read, nothing = _ANSWERS[kind]
