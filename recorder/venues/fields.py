@@ -173,8 +173,8 @@ def as_object(value: Any, name: str) -> Fields:
 
 
 def required(value: str | None, name: str) -> str:
-    """A field without which a row has no key."""
-    if value is None:
+    """A field without which a row has no key; an empty text is none."""
+    if not value:
         raise Undecodable(f"{name}: missing")
     return value
 

@@ -218,7 +218,7 @@ def _algo(
         is_partial=0,
         market=None,
         symbol=symbol or None,
-        order_id=words.ALGO + required(number or None, "algo id"),
+        order_id=words.ALGO + required(number, "algo id"),
         client_order_id=client_id or None,
         side=words.SIDES.get(side),
         position_side=words.POSITION_SIDES.get(position_side),

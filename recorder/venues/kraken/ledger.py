@@ -32,7 +32,7 @@ def balance_after(row: Fields, around: Around) -> AccountUpdate:
         is_snapshot=0,
         is_partial=1,
         wallet=wallet_of(row, "wallet_type", "wallet_id"),
-        currency=currency(required(text(row, "asset") or None, "asset")),
+        currency=currency(required(text(row, "asset"), "asset")),
         balance=digits(row, "balance"),
         updated_ms=at_ms,
         extra=extra_of(around, row, _PUSHED_FIELDS),
@@ -47,7 +47,7 @@ def entry(entry_id: str, row: Fields, around: Around) -> Transaction:
         row: the entry.
         around: undocumented fields of the answer.
     """
-    name, wallet = holding(required(text(row, "asset") or None, "asset"))
+    name, wallet = holding(required(text(row, "asset"), "asset"))
     kind, fee = text(row, "type"), digits(row, "fee")
     return Transaction(
         event_ms=None,

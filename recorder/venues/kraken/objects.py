@@ -121,7 +121,7 @@ def order_update(row: Fields, around: Around, *, is_snapshot: int) -> OrderUpdat
         is_partial=1,
         market=None,
         symbol=None if not pair else symbol(pair),
-        order_id=required(text(row, "order_id") or None, "order_id"),
+        order_id=required(text(row, "order_id"), "order_id"),
         client_order_id=_client_id(row, "order_userref"),
         side=words.SIDES.get(text(row, "side")),
         position_side=None,
@@ -249,7 +249,7 @@ def answered_order(order_id: str, row: Fields, around: Around, *, is_snapshot: i
         is_partial=0,
         market=None,
         symbol=pair or None,
-        order_id=required(order_id or None, "order_id"),
+        order_id=required(order_id, "order_id"),
         client_order_id=_client_id(row, "userref"),
         side=words.SIDES.get(text(descr, "type")),
         position_side=None,
@@ -340,7 +340,7 @@ def answered_fill(trade_id: str, row: Fields, around: Around) -> FillUpdate:
 
 def balances(row: Fields, around: Around) -> list[AccountUpdate]:
     """The records of a currency in a snapshot of channel `balances`: one for each wallet."""
-    name, more = currency(required(text(row, "asset") or None, "asset")), extra_of(around, row, _BALANCE_FIELDS)
+    name, more = currency(required(text(row, "asset"), "asset")), extra_of(around, row, _BALANCE_FIELDS)
     listed = [] if row.get("wallets") is None else objects(row, "wallets")
     wallets = [(wallet_of(one, "type", "id"), digits(one, "balance")) for one in listed]
     return [
@@ -362,7 +362,7 @@ def answered_balance(code: str, row: Fields, around: Around) -> AccountUpdate:
         is_snapshot=1,
         is_partial=0,
         wallet=wallet,
-        currency=required(name or None, "asset"),
+        currency=required(name, "asset"),
         balance=digits(row, "balance"),
         locked=digits(row, "hold_trade"),
         extra=extra_of(around, row, _BALANCE_EX_FIELDS),
@@ -378,7 +378,7 @@ def instrument(pair: str, row: Fields, around: Around) -> Instrument:
         event_ms=None,
         is_snapshot=1,
         market=None,
-        symbol=required(name or None, "wsname"),
+        symbol=required(name, "wsname"),
         kind="spot",
         base=base,
         quote=quote,

@@ -50,6 +50,8 @@ HOSTILE = {
     "an order id that is true": (order(i=True), "i: "),
     "no algo id": (changed("ALGO_UPDATE", "o", aid=None), "algo id: missing"),
     "no symbol of a position": (encoded({"e": "ACCOUNT_UPDATE", "a": {"P": [{"pa": "1"}]}}), "a.P.s: missing"),
+    "an empty symbol": (encoded({"e": "ACCOUNT_UPDATE", "a": {"P": [{"s": "", "pa": "1"}]}}), "a.P.s: missing"),
+    "an empty asset": (encoded({"e": "ACCOUNT_UPDATE", "a": {"B": [{"a": "", "wb": "1"}]}}), "a.B.a: missing"),
     "no asset": (encoded({"e": "ACCOUNT_UPDATE", "a": {"B": [{"wb": "1"}]}}), "a.B.a: missing"),
     "balances that are a text": (encoded({"e": "ACCOUNT_UPDATE", "a": {"B": "BTC"}}), "B: "),
     "a position that is null": (encoded({"e": "ACCOUNT_UPDATE", "a": {"P": [None]}}), "P: "),

@@ -45,6 +45,8 @@ HOSTILE = {
     "an event's name that is a number": (push({"e": 5}), "e: 5 is not a text"),
     "no order id": (report(i=None), "i: missing"),
     "no symbol": (report(s=None), "s: missing"),
+    "an empty symbol": (report(s=""), "s: missing"),
+    "a balance of an empty asset": (push(event("outboundAccountPosition", B=[{"a": "", "f": "1"}])), "a: missing"),
     "an order id with a point": (report(i=1.5), "i: 1.5"),
     "an order id of 50 digits": (report(i=10**50), "i: "),
     "balances that are a text": (push(event("outboundAccountPosition", B="x")), "B: "),

@@ -51,6 +51,8 @@ HOSTILE = {
     "an order id that is null": (push("order", {"orderId": None}), "orderId: missing"),
     "no symbol of a position": (push("position", {"size": "1"}), "symbol: missing"),
     "no coin": (push("wallet", {"coin": [{"walletBalance": "1"}]}), "coin: missing"),
+    "an empty symbol of a position": (push("position", {"symbol": "", "size": "1"}), "symbol: missing"),
+    "an empty coin": (push("wallet", {"coin": [{"coin": "", "walletBalance": "1"}]}), "coin: missing"),
     "no coins": (push("wallet", {"accountType": "UNIFIED"}), "coin: missing"),
     "coins that are a text": (push("wallet", {"coin": "BTC"}), "not a list"),
     "a price in words": (ORDER.replace(PRICE, b'"price":"high"'), 'price: "high" is not a number'),

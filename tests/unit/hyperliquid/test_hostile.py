@@ -25,6 +25,10 @@ def fill(text: bytes) -> bytes:
     return b'{"channel":"userFills","data":{"user":"0x1","fills":[{%s}]}}' % text
 
 
+def spot(text: bytes) -> bytes:
+    return b'{"channel":"spotState","data":{"user":"0x1","spotState":{"balances":[{%s}]}}}' % text
+
+
 HOSTILE = {
     "empty": (b"", "truncated"),
     "another text": (b"Websocket connection lost.", "malformed"),
@@ -41,6 +45,8 @@ HOSTILE = {
     "a fill that is a number": (b'{"channel":"userFills","data":{"fills":[7]}}', "fills: 7 is not an object"),
     "no order": (b'{"channel":"orderUpdates","data":[{"status":"open"}]}', "order: missing"),
     "no order id": (b'{"channel":"orderUpdates","data":[{"order":{}}]}', "oid: missing"),
+    "an empty coin of a balance": (spot(b'"coin":"","total":"1"'), "coin: missing"),
+    "no coin of a balance": (spot(b'"total":"1"'), "coin: missing"),
     "an order id with a fraction": (b'{"channel":"orderUpdates","data":[{"order":{"oid":1.5}}]}', "oid: 1.5"),
     "a pair that is none": (b'{"channel":"allDexsClearinghouseState","data":{"clearinghouseStates":[[""]]}}', "pairs"),
     "a price of true": (fill(b'"px":true'), "px: true is not a number"),
