@@ -22,9 +22,9 @@ def refusing(simulator: Simulator, status: int, *, retry_after_s: int = 1) -> It
     Args:
         simulator: the simulator.
         status: such as 503, 429 or 401 (which does not refuse the server's time, because that needs no key).
-        retry_after_s: ``Retry-After`` of 429 and 503.
+        retry_after_s: ``Retry-After`` of 418, 429 and 503.
     """
-    quiet_s = retry_after_s if status in {429, 503} else 0
+    quiet_s = retry_after_s if status in {418, 429, 503} else 0
     with _changed(simulator, refuse_status=status, retry_after_s=quiet_s):
         yield
 

@@ -5,6 +5,7 @@ Afterwards each gap is reconciled, and the record has every fill of the exchange
 
 import signal
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -107,6 +108,75 @@ def test_an_exchange_that_refuses_for_a_while(scene: Scene, status: int) -> None
     scene.finish(f"refused: {status}")
 
 
+#: Venue → the HTTP status of an address that was banned for asking too often. Not Bybit: its ban lasts ten minutes, and
+#: so the recorder waits for as long.
+BANS = {"binance": 418, "binance_spot": 418, "bitget": 403}
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("exchange", BANS, indirect=True)
+def test_an_address_that_is_banned_for_a_while(scene: Scene) -> None:
+    status = BANS[scene.exchange.options.venue]
+    with scene.running() as process:
+        scene.wait_more(process, 30)
+        with scene.recovery(process), refusing(scene.exchange, status):
+            scene.exchange.drop_connections()
+            process.wait_for("Trying again in")
+        scene.reconcile(process)
+    scene.finish("banned")
+
+
+#: Venue → what it pushes before it ends connections for maintenance.
+NOTICES = {
+    "binance": b'{"e":"serverShutdown","E":1795800000000}',
+    "bitget": b'{"event":"error","code":30033,"msg":"upgrade"}',
+    "okx": b'{"event":"notice","code":"64008","msg":"The connection will soon be closed for a service upgrade. '
+    b'Please reconnect.","connId":"a4d3ae55"}',
+}
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("venue", NOTICES)
+def test_maintenance_that_is_announced(tmp_path: Path, report: Report, venue: str) -> None:
+    with Simulator(options_of(venue)) as exchange:
+        live = Live(tmp_path, exchange, heartbeat_s=0.3)
+        with live.recording():
+            live.wait_more(30)
+            before = live.sessions()
+            exchange.push(NOTICES[venue])
+            live.wait_new_session(before)
+            live.wait_more(30)
+            live.reconcile()
+        verdict = live.finish("maintenance announced", report)
+    assert verdict.lost == 0, "the next connection is there before the old one is left"
+
+
+#: Venue → what it pushes about its own state, which ends no connection.
+STATES = {
+    "deribit": b'{"jsonrpc":"2.0","method":"subscription","params":{"channel":"platform_state","data":'
+    b'{"maintenance":true}}}',
+    "kraken": b'{"channel":"status","type":"update","data":[{"api_version":"v2","connection_id":1,'
+    b'"system":"maintenance","version":"2.0.0"}]}',
+}
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("venue", STATES)
+def test_a_state_of_maintenance_is_logged_and_recorded(
+    tmp_path: Path, report: Report, caplog: pytest.LogCaptureFixture, venue: str
+) -> None:
+    with Simulator(options_of(venue)) as exchange:
+        live = Live(tmp_path, exchange, heartbeat_s=0.3)
+        with live.recording():
+            live.wait_more(30)
+            exchange.push(STATES[venue])
+            wait_until(lambda: "maintenance" in caplog.text)
+            live.wait_more(30)
+            live.reconcile()
+        live.finish("maintenance announced", report)
+    assert [frame for (frame,) in live.rows("SELECT payload FROM frames") if frame == STATES[venue]]
+
+
 @pytest.mark.long
 @pytest.mark.parametrize("exchange", REFUSING_TOPICS, indirect=True)
 def test_a_topic_that_is_refused_is_a_gap_of_its_own(scene: Scene) -> None:
@@ -185,3 +255,22 @@ def test_a_connection_is_replaced_before_the_exchange_ends_it_for_its_age(
     streams = live.rows("SELECT DISTINCT stream FROM sessions ORDER BY stream")
     reasons = live.rows("SELECT stream, reason FROM gaps ORDER BY stream, reason")
     assert reasons == [(stream, reason) for (stream,) in streams for reason in ("beginning", "stopped")]
+
+
+#: Exchanges that end a connection at an age.
+AGING = [name for name in VENUES if venue_named(name).connection_max_s]
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("venue", AGING)
+def test_an_exchange_that_ends_connections_at_an_age_never_ends_one_of_ours(
+    tmp_path: Path, report: Report, venue: str
+) -> None:
+    with Simulator(replace(options_of(venue), connection_max_s=4.0)) as exchange:
+        live = Live(tmp_path, exchange, heartbeat_s=0.3, connection_max_s=2.0)
+        with live.recording():
+            while live.sessions() < 4:
+                live.wait_more(10)
+            live.reconcile()
+        verdict = live.finish("age limit", report)
+    assert verdict.lost == 0

@@ -17,6 +17,7 @@ from recorder.simulator.faults import swallowing
 from recorder.venues import venue_named
 from recorder.venues.binance import portal, sign
 from tests.faults.complete import rows_of
+from tests.unit.binance.frames import sample
 from tests.waiting import wait_until
 
 
@@ -118,6 +119,18 @@ def test_a_listen_key_that_another_program_ended_ends_the_session(
     ((begins_ns, pushed_ns),) = scene.rows(BEGINS.format("token"))
     assert begins_ns == pushed_ns
     assert "listenKey does not exist" in scene.rows("SELECT end_detail FROM sessions ORDER BY session_id")[0][0]
+
+
+def test_a_listen_key_that_expires_is_renewed_at_once(tmp_path: Path) -> None:
+    scene = Scene(tmp_path, QUICK)
+    with scene.recording():
+        scene.wait_for(PUSHED, 3)
+        scene.exchange.push(sample("listenKeyExpired"))
+        scene.wait_for("SELECT 1 FROM sessions WHERE covered_ns IS NOT NULL", 2)
+        scene.finish()
+        scene.require_complete()
+    ended = scene.rows("SELECT end_reason, end_detail FROM sessions ORDER BY session_id")
+    assert ended[0] == ("token", "the listen key has expired")
 
 
 def test_the_listen_key_is_nowhere_in_the_record(tmp_path: Path) -> None:
