@@ -23,6 +23,7 @@ A venue's stand-in is a folder `stand_in/` beside its other files, and the venue
 A stand-in knows nothing of sockets and of time, and keeps no account: both the simulator and `recorder serve` run it.
 """
 
+import hmac
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
@@ -135,6 +136,16 @@ class ProtocolPing(NamedTuple):
 
 #: What a conversation says: a text frame, or one of the others.
 Said = bytes | Snapshot | Close | ProtocolPing
+
+
+def is_same(given: str, right: str) -> bool:
+    """Compare a signature or a secret that a client has sent, which may be any text, with the right one."""
+    return hmac.compare_digest(given.encode(errors="replace"), right.encode())
+
+
+def number_in(text: str) -> int | None:
+    """The whole number without a sign that a client has sent; None if it is none, or has more than 19 digits."""
+    return int(text) if len(text) < 20 and text.isascii() and text.isdigit() else None
 
 
 #: Rows of an answer: before numbers are read, so that they keep their digits.

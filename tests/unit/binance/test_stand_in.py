@@ -90,6 +90,9 @@ def test_a_request_is_admitted() -> None:
         (lambda desk: desk.signed("/fapi/v1/userTrades", symbol="BTCUSDT", fromId="1", startTime="1"), (400, -1128)),
         (lambda desk: desk.signed("/fapi/v1/income", startTime="0", endTime="604800001"), (400, -4165)),
         (lambda desk: desk.signed("/fapi/v1/income", startTime="soon"), (400, -1100)),
+        (lambda desk: desk.signed("/fapi/v1/income", startTime="²"), (400, -1100)),
+        (lambda desk: desk.ask("GET", "/fapi/v3/balance?timestamp=%C2%B2"), (400, -1102)),
+        (lambda desk: desk.ask("GET", "/fapi/v3/balance?timestamp=1795800000000&recvWindow=%C2%B2"), (400, -1130)),
         (lambda desk: desk.signed("/dapi/v1/allOrders"), (400, -1102)),
     ],
 )
@@ -199,7 +202,7 @@ def test_commands_are_answered_and_change_nothing() -> None:
         for message in (b'{"method":"SUBSCRIBE","params":["x"],"id":1}', b'{"method":"LIST_SUBSCRIPTIONS","id":3}')
     ]
     assert answers == [{"result": None, "id": 1}, {"result": [], "id": 3}]
-    for nonsense in (b"ping", b"[]", b'{"method":"X"}'):
+    for nonsense in (b"ping", b"[]", b'{"method":"X"}', b'{"method":["SUBSCRIBE"]}'):
         assert "error" in json.loads(it.receive(nonsense, 0, 0.0)[0])  # type: ignore[arg-type]
 
 

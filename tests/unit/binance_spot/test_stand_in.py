@@ -87,6 +87,7 @@ def refusal(reply: Reply) -> tuple[int, int]:
         ({sign.KEY: KEY}, "signature={right}", (400, -1102)),
         ({sign.KEY: KEY}, "timestamp={now}", (400, -1102)),
         ({sign.KEY: KEY}, "timestamp=x&signature={right}", (400, -1100)),
+        ({sign.KEY: KEY}, "timestamp=%C2%B2&signature={right}", (400, -1100)),
         ({sign.KEY: KEY}, "timestamp={late}&signature={right}", (400, -1021)),
         ({sign.KEY: KEY}, "timestamp={early}&signature={right}", (400, -1021)),
         ({sign.KEY: KEY}, "recvWindow=60001&timestamp={now}&signature={right}", (400, -1131)),
@@ -138,6 +139,8 @@ def test_it_only_reads() -> None:
         (answers.TRADES, {"symbol": "BTCUSDT", "startTime": 1, "endTime": 86_400_002}, -1127),
         (answers.TRADES, {"symbol": "BTCUSDT", "startTime": 1, "fromId": 2}, -1128),
         (answers.TRADES, {"symbol": "BTCUSDT", "startTime": "x"}, -1100),
+        (answers.TRADES, {"symbol": "BTCUSDT", "startTime": "²"}, -1100),
+        (answers.TRADES, {"symbol": "BTCUSDT", "endTime": 1, "limit": "²"}, None),
         (answers.ORDERS, {"symbol": "BTCUSDT", "orderId": "x"}, -1100),
     ],
 )

@@ -82,6 +82,7 @@ def code(request: Request, **more: Any) -> str:
         ({"passphrase": "wrong"}, "40012"),
         ({"timestamp": str(NOW_MS - 31_000)}, "40008"),
         ({"timestamp": "now"}, "40005"),
+        ({"timestamp": "²"}, "40005"),
     ],
 )
 def test_a_request_that_is_not_signed_right_is_refused(headers: dict[str, str], expected: str) -> None:
@@ -108,6 +109,8 @@ def test_what_is_signed_is_decoded() -> None:
         (answers.ORDERS, {"category": "STOCKS"}, "40020"),
         (answers.POSITIONS, {"category": "SPOT"}, "40020"),
         (answers.RECORDS, {"category": "OTHER"}, "00000"),
+        (answers.FILLS, {"cursor": "later"}, "40020"),
+        (answers.FILLS, {"startTime": "²", "limit": "²"}, "00000"),
         (answers.FILLS, {"startTime": str(NOW_MS - 31 * DAY_MS), "endTime": str(NOW_MS)}, "43111"),
         (answers.FILLS, {"startTime": str(NOW_MS - 30 * DAY_MS), "endTime": str(NOW_MS)}, "00000"),
         (answers.FILLS, {"startTime": str(NOW_MS - 91 * DAY_MS), "endTime": str(NOW_MS - 90 * DAY_MS)}, "25200"),
@@ -194,6 +197,8 @@ def logged_in(**more: Any) -> BitgetConversation:
     ("changed", "expected"),
     [
         ({"sign": "wrong"}, 30015),
+        ({"sign": "é"}, 30015),
+        ({"timestamp": "²"}, 30013),
         ({"apiKey": "unknown"}, 30011),
         ({"passphrase": "wrong"}, 30012),
         ({"timestamp": "now"}, 30013),

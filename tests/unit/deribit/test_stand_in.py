@@ -357,6 +357,9 @@ def test_a_connection_logs_in_and_subscribes() -> None:
         sign.login(KEY, "wrong", 1_795_852_800_000, "once"),
         sign.login("nobody", SECRET, 1_795_852_800_000, "once"),
         sign.login(KEY, SECRET, 1_795_852_700_000, "once"),
+        sign.login(KEY, SECRET, 1_795_852_800_000, "once") | {"signature": "é"},
+        sign.login(KEY, SECRET, 1_795_852_800_000, "once") | {"timestamp": "9" * 5_000},
+        {"grant_type": "client_credentials", "client_id": KEY, "client_secret": "é"},
         {"grant_type": "client_credentials", "client_id": KEY, "client_secret": "wrong"},
     ],
 )

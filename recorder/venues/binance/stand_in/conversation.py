@@ -38,7 +38,7 @@ class BinanceConversation(Conversation):
         if not isinstance(command, dict):
             return [_encode({"error": {"code": 3, "msg": "Invalid JSON: expected value at line 1 column 1"}})]
         named = {"id": command["id"]} if isinstance(command.get("id"), int | str) else {}
-        if command.get("method") in {"SUBSCRIBE", "UNSUBSCRIBE"}:
+        if command.get("method") in ("SUBSCRIBE", "UNSUBSCRIBE"):
             return [_encode({"result": None, **named})]
         if command.get("method") == "LIST_SUBSCRIPTIONS":
             return [_encode({"result": [], **named})]

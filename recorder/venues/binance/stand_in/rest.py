@@ -22,7 +22,7 @@ from recorder.venues.binance.stand_in.face import product_of
 from recorder.venues.binance.stand_in.keys import ListenKeys
 from recorder.venues.binance.words import ALGO, COIN_M, USD_M, parts_of
 from recorder.venues.limits import RateLimit
-from recorder.venues.stand_in import AccountQuery, Backend, HttpError, PortalAccess, Reply, Request
+from recorder.venues.stand_in import AccountQuery, Backend, HttpError, PortalAccess, Reply, Request, number_in
 from recorder.venues.view import AccountView, Hint, SentState, Span
 
 #: Weight of an address in a minute, over both products.
@@ -165,11 +165,11 @@ class BinanceRequestHandler:
     def _authenticate(self, request: Request, asked: Query, now_ms: int) -> str:
         key = self._known_key(request)
         at, window = asked.get("timestamp", ""), asked.get("recvWindow", str(_WINDOW_MS))
-        if not at.isdigit() or len(at) > 16:
+        if number_in(at) is None or len(at) > 16:
             raise HttpError(
                 400, "Mandatory parameter 'timestamp' was not sent, was empty/null, or malformed.", 0, -1102
             )
-        if not window.isdigit() or not 0 < int(window) <= _WINDOW_MAX_MS:
+        if not 0 < (number_in(window) or 0) <= _WINDOW_MAX_MS:
             raise HttpError(400, "Parameter 'recvWindow' is not valid.", code=-1130)
         if not now_ms - int(window) <= int(at) < now_ms + sign.AHEAD_MS:
             raise HttpError(400, "Timestamp for this request is outside of the recvWindow.", code=-1021)
@@ -190,7 +190,7 @@ class BinanceRequestHandler:
                 message = f"Mandatory parameter '{one}' was not sent, was empty/null, or malformed."
                 raise HttpError(400, message, code=-1102)
         times = [asked[one] for one in ("startTime", "endTime") if one in asked]
-        if not all(one.isdigit() and len(one) < 16 for one in (*times, asked.get("limit", "1"))):
+        if not all(number_in(one) is not None and len(one) < 16 for one in (*times, asked.get("limit", "1"))):
             raise HttpError(400, "Illegal characters found in a parameter.", code=-1100)
         if times and ("fromId" in asked or "orderId" in asked):
             raise HttpError(400, "Combination of optional parameters invalid.", code=-1128)
@@ -267,7 +267,7 @@ def _orders(account: AccountView, name: str, asked: Query, backend: Backend) -> 
     cancelled_ms = backend.retained_since_ms("cancelled", CANCELLED_S, account.now_ms)
     symbol, is_algo = asked.get("symbol"), name == "allAlgoOrders"
     at, number = ("createTime", "algoId") if is_algo else ("time", "orderId")
-    first = int(asked["orderId"]) if asked.get("orderId", "").isdigit() else 0
+    first = number_in(asked.get("orderId", "")) or 0
 
     def row_of(state: SentState) -> frames.Row:
         row = rows.order(state)
@@ -299,7 +299,7 @@ def _orders(account: AccountView, name: str, asked: Query, backend: Backend) -> 
 
 def _fills(account: AccountView, name: str, asked: Query, backend: Backend) -> _Rows:
     since_ms, until_ms = _span(account, asked, backend, "fills")
-    first = int(asked["fromId"]) if asked.get("fromId", "").isdigit() else 0
+    first = number_in(asked.get("fromId", "")) or 0
     hint = Hint(beyond=first - 1)
     span = Span(since_ms=since_ms, until_ms=until_ms + 1, symbol=asked["symbol"], oldest_first=True, hint=hint)
     order_id = asked.get("orderId")

@@ -17,7 +17,7 @@ from recorder.venues.binance_spot.portal import PATH
 from recorder.venues.binance_spot.stand_in import frames, states
 from recorder.venues.binance_spot.stand_in.conversation import Refusal, check_signature, check_time
 from recorder.venues.limits import RateLimit
-from recorder.venues.stand_in import AccountQuery, Backend, HttpError, PortalAccess, Reply, Request
+from recorder.venues.stand_in import AccountQuery, Backend, HttpError, PortalAccess, Reply, Request, number_in
 from recorder.venues.view import NEVER_MS, AccountView, Hint, Span
 
 #: Weight of an address in a minute.
@@ -110,9 +110,10 @@ class BinanceSpotRequestHandler:
             if not asked.get(name):
                 raise Refusal(-1102, f"Mandatory parameter '{name}' was not sent, was empty/null, or malformed.")
         at, window = asked["timestamp"], asked.get("recvWindow", str(sign.WINDOW_MS))
-        if not (at.isdigit() and window.isdigit()):
+        at_ms, window_ms = number_in(at), number_in(window)
+        if at_ms is None or window_ms is None:
             raise Refusal(-1100, "Illegal characters found in a parameter.")
-        check_time(int(at), int(window), now_ms)
+        check_time(at_ms, window_ms, now_ms)
         # The signature has to be the last parameter.
         signed, _, last = query.rpartition("&signature=")
         check_signature(secret, signed, unquote(last))
@@ -241,7 +242,7 @@ def _needed(asked: Query, name: str) -> str:
 def _period(asked: Query, first: str | None) -> tuple[int, int]:
     """The times that are asked for, both included."""
     begin, end = (asked.get(name) for name in ("startTime", "endTime"))
-    if any(one is not None and not one.isdigit() for one in (begin, end, first)):
+    if any(one is not None and number_in(one) is None for one in (begin, end, first)):
         raise Refusal(-1100, "Illegal characters found in a parameter.")
     if first is not None and (begin or end):
         raise Refusal(-1128, "Combination of optional parameters invalid.")
@@ -252,8 +253,8 @@ def _period(asked: Query, first: str | None) -> tuple[int, int]:
 
 
 def _limit(asked: Query) -> int:
-    text = asked.get("limit", "")
-    return min(max(int(text), 1), answers.PAGE_ROWS) if text.isdigit() else _LIMIT
+    limit = number_in(asked.get("limit", ""))
+    return _LIMIT if limit is None else min(max(limit, 1), answers.PAGE_ROWS)
 
 
 def _page(rows: Iterable[states.Row], asked: Query, *, from_the_end: bool) -> list[states.Row]:

@@ -1,6 +1,5 @@
 """The exchange's side of a connection to the private socket: login, subscriptions, pings."""
 
-import hmac
 import secrets
 from collections.abc import Mapping
 from typing import Any
@@ -19,6 +18,8 @@ from recorder.venues.stand_in import (
     PortalAccess,
     Said,
     Snapshot,
+    is_same,
+    number_in,
 )
 
 #: Topics that begin with the full state.
@@ -82,11 +83,12 @@ class BitgetConversation(Conversation):
         secret = self.backend.secret_of(key)
         if secret is None or self.backend.is_expired(key):
             return self._refuse_login(30011, "Invalid ACCESS_KEY")
-        if not at.isdigit():
+        at_s = number_in(at)
+        if at_s is None:
             return self._refuse_login(30013, "Invalid ACCESS_TIMESTAMP")
-        if abs(int(at) * 1000 - now_ms) > sign.WINDOW_MS:
+        if abs(at_s * 1000 - now_ms) > sign.WINDOW_MS:
             return self._refuse_login(30014, "Request timestamp expired")
-        if not hmac.compare_digest(sign.signature(secret, f"{at}GET{sign.LOGIN_PATH}"), given.get("sign", "")):
+        if not is_same(given.get("sign", ""), sign.signature(secret, f"{at}GET{sign.LOGIN_PATH}")):
             return self._refuse_login(30015, "Invalid sign")
         if given.get("passphrase") != passphrase_of(secret):
             return self._refuse_login(30012, "Invalid ACCESS_PASSPHRASE")

@@ -3,7 +3,6 @@
 Source: bitget.com/docs/uta, the pages of the paths, "Rate Limits", "Error Code".
 """
 
-import hmac
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from itertools import islice
@@ -18,7 +17,7 @@ from recorder.venues.bitget.stand_in import frames, states
 from recorder.venues.bitget.stand_in.conversation import passphrase_of
 from recorder.venues.bitget.words import CATEGORIES, FUTURES, futures_line
 from recorder.venues.limits import RateLimit
-from recorder.venues.stand_in import AccountQuery, Backend, HttpError, PortalAccess, Reply, Request
+from recorder.venues.stand_in import AccountQuery, Backend, HttpError, PortalAccess, Reply, Request, is_same, number_in
 from recorder.venues.view import AccountView, Entry, Hint, SentState, Span
 
 #: Of a user and path, a second; of an address, a minute, or else everything is refused for five.
@@ -155,12 +154,13 @@ class BitgetRequestHandler:
             raise _Refused("40006", "Invalid ACCESS_KEY")
         if self._backend.is_expired(key):
             raise _Refused("40037", "Apikey does not exist")
-        if not at.isdigit():
+        at_ms = number_in(at)
+        if at_ms is None:
             raise _Refused("40005", "Invalid ACCESS_TIMESTAMP")
-        if abs(int(at) - now_ms) > sign.WINDOW_MS:
+        if abs(at_ms - now_ms) > sign.WINDOW_MS:
             raise _Refused("40008", "Request timestamp expired")
         text = f"{at}GET{unquote(request.target)}"
-        if not hmac.compare_digest(sign.signature(secret, text).encode(), signature.encode()):
+        if not is_same(signature, sign.signature(secret, text)):
             raise _Refused("40009", "sign signature error")
         if passphrase != passphrase_of(secret):
             raise _Refused("40012", "apikey/password is incorrect")
@@ -256,8 +256,8 @@ def _history(
     first_id: int,
 ) -> Iterable[Any]:
     since_ms, until_ms = _span(account, asked, backend, kind)
-    cursor = asked.get("cursor", "")
-    hint = _hint(asked)._replace(beyond=int(cursor) - first_id if cursor.isdigit() else None)
+    cursor = number_in(asked.get("cursor", ""))
+    hint = _hint(asked)._replace(beyond=None if cursor is None else cursor - first_id)
     entries = read(Span(since_ms=since_ms, until_ms=until_ms + 1, symbol=asked.get("symbol"), hint=hint))
     return (_row(entry.state) for entry in entries)
 
@@ -271,7 +271,7 @@ def _hint(asked: Query) -> Hint:
 def _span(account: AccountView, asked: Query, backend: Backend, kind: str) -> tuple[int, int]:
     """Beginning and end of what is asked for, which may not be too long ago, nor too far apart."""
     kept_ms = backend.retained_since_ms(kind, HISTORY_S, account.now_ms)
-    begin, end = (int(asked[name]) if asked.get(name, "").isdigit() else None for name in ("startTime", "endTime"))
+    begin, end = (number_in(asked.get(name, "")) for name in ("startTime", "endTime"))
     if begin is not None and begin < backend.clock_ms() - questions.KEPT_MS - _GRACE_MS:
         raise _Refused("25200", "FinancialQueryParam time range illegal")
     if begin is not None and end is not None and end - begin > questions.SPAN_MS:
@@ -281,9 +281,11 @@ def _span(account: AccountView, asked: Query, backend: Backend, kind: str) -> tu
 
 def _page(rows: Iterable[Any], key: str, asked: Query) -> object:
     """The newest rows, or those behind the one that the cursor names."""
-    limit = min(int(asked["limit"]), answers.PAGE_ROWS) if asked.get("limit", "").isdigit() else answers.PAGE_ROWS
-    cursor = asked.get("cursor")
-    older = rows if not cursor else (row for row in rows if int(row[key]) < int(cursor))
+    limit, cursor = (number_in(asked[name]) if asked.get(name) else None for name in ("limit", "cursor"))
+    if asked.get("cursor") and cursor is None:
+        raise _Refused("40020", "Parameter cursor error")
+    limit = answers.PAGE_ROWS if limit is None else min(limit, answers.PAGE_ROWS)
+    older = rows if cursor is None else (row for row in rows if int(row[key]) < cursor)
     found = list(islice(older, max(limit, 1) + 1))
     shown = found[:limit]
     return {"list": shown or None, "cursor": str(shown[-1][key]) if len(found) > limit else ""}

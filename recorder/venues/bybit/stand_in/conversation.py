@@ -1,6 +1,5 @@
 """The exchange's side of a connection to the private stream: login, subscriptions, pings."""
 
-import hmac
 import secrets
 from typing import Any
 
@@ -8,7 +7,7 @@ import msgspec
 
 from recorder.venues.bybit import sign
 from recorder.venues.bybit.portal import TOPICS
-from recorder.venues.stand_in import Backend, Conversation, PortalAccess, Said
+from recorder.venues.stand_in import Backend, Conversation, PortalAccess, Said, is_same, number_in
 
 #: Topics in one command at most.
 ARGS_MAX = 10
@@ -54,11 +53,11 @@ class BybitConversation(Conversation):
     def _log_in(self, args: list[Any], now_ms: int) -> str:
         """Log in; returns why it is refused, or nothing."""
         key, expires_ms, signature = args if len(args) == 3 else ("", 0, "")
-        if not str(expires_ms).isdigit() or int(expires_ms) <= now_ms:
+        if (number_in(str(expires_ms)) or 0) <= now_ms:
             return "Params Error"
         secret = self.backend.secret_of(str(key))
         right = None if secret is None else sign.signature(secret, f"GET/realtime{expires_ms}")
-        if right is None or self.backend.is_expired(str(key)) or not hmac.compare_digest(right, str(signature)):
+        if right is None or self.backend.is_expired(str(key)) or not is_same(str(signature), right):
             return "Request not authorized"
         self.followed = {str(key): set()}
         return ""

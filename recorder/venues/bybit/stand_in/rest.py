@@ -4,7 +4,6 @@ Refusals have the HTTP status 200 and a code in the body. Source: API v5, the pa
 "Error Codes".
 """
 
-import hmac
 from collections.abc import Callable, Iterator, Mapping
 from decimal import Decimal
 from functools import partial
@@ -20,7 +19,7 @@ from recorder.venues.bybit.portal import PATH
 from recorder.venues.bybit.stand_in import frames, ledger
 from recorder.venues.bybit.words import FUNDING, SETTLEMENT, settle_coin
 from recorder.venues.limits import RateLimit
-from recorder.venues.stand_in import AccountQuery, Backend, HttpError, PortalAccess, Reply, Request
+from recorder.venues.stand_in import AccountQuery, Backend, HttpError, PortalAccess, Reply, Request, is_same, number_in
 from recorder.venues.view import AccountView, Entry, SentState, Span
 
 #: Of an address: requests in a window; then everything is refused for some minutes.
@@ -122,14 +121,15 @@ class BybitRequestHandler:
             raise _Refused(10003, "API key is invalid.")
         if self._backend.is_expired(key):
             raise _Refused(33004, "Your api key has expired.")
-        if not (at.isdigit() and window.isdigit()) or not now_ms - int(window) <= int(at) < now_ms + sign.AHEAD_MS:
+        at_ms, window_ms = number_in(at), number_in(window)
+        if at_ms is None or window_ms is None or not now_ms - window_ms <= at_ms < now_ms + sign.AHEAD_MS:
             raise _Refused(
                 10002,
                 "invalid request, please check your server timestamp or recv_window param. "
                 f"req_timestamp[{at}],server_timestamp[{now_ms}],recv_window[{window}]",
             )
         text = f"{at}{key}{given.get('X-BAPI-RECV-WINDOW', '')}{query}"
-        if not hmac.compare_digest(sign.signature(secret, text), signature):
+        if not is_same(signature, sign.signature(secret, text)):
             raise _Refused(10004, f"error sign! origin_string[{text}]")
         return key
 
@@ -289,19 +289,18 @@ def _cut(rows: list[Any], asked: Query, path: str) -> _Page:
 
 def _first(asked: Query) -> int:
     """The place of a page's first row, which is in its cursor."""
-    number = asked.get("cursor", "").removeprefix("page:")
-    return int(number) if number.isdigit() else 0
+    return number_in(asked.get("cursor", "").removeprefix("page:")) or 0
 
 
 def _limit(asked: Query, path: str) -> int:
     default, most = _PAGES[path]
-    text = asked.get("limit", "")
-    return min(max(int(text), 1), most) if text.isdigit() else default
+    limit = number_in(asked.get("limit", ""))
+    return default if limit is None else min(max(limit, 1), most)
 
 
 def _window(asked: Query, now_ms: int, default_ms: int) -> tuple[int, int]:
     """Beginning and end of what is asked for; one bound alone means the default length from or to it."""
-    begin, end = (int(asked[name]) if asked.get(name, "").isdigit() else None for name in ("startTime", "endTime"))
+    begin, end = (number_in(asked.get(name, "")) for name in ("startTime", "endTime"))
     if begin is None:
         end = now_ms if end is None else end
         return end - default_ms, end

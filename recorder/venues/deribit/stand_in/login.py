@@ -1,12 +1,11 @@
 """How the exchange checks who asks: by a signature, whose nonce counts once, or by the secret itself."""
 
-import hmac
 from collections import deque
 from collections.abc import Mapping
 
 from recorder.venues.deribit import sign
 from recorder.venues.deribit.stand_in.frames import Row
-from recorder.venues.stand_in import Backend
+from recorder.venues.stand_in import Backend, is_same, number_in
 
 #: Nonces are remembered for this many requests, more than are sent within `sign.WINDOW_MS`.
 NONCES_MAX = 10_000
@@ -49,7 +48,7 @@ class Doorkeeper:
             once, at, data = (given.get(name, "") for name in ("nonce", "timestamp", "data"))
             self._check(key, at, once, given.get("signature", ""), (at, once, data), now_ms)
         elif kind == "client_credentials":
-            if not hmac.compare_digest(self._secret(key), given.get("client_secret", "")):
+            if not is_same(given.get("client_secret", ""), self._secret(key)):
                 raise _wrong()
         else:
             raise DeribitRefusal(-32602, "Invalid params", "grant_type")
@@ -77,10 +76,10 @@ class Doorkeeper:
 
     def _check(self, key: str, at: str, once: str, signature: str, lines: tuple[str, ...], now_ms: int) -> None:
         secret = self._secret(key)
-        is_near = at.isascii() and at.isdigit() and abs(int(at) - now_ms) <= sign.WINDOW_MS
-        if not is_near or not once or f"{key} {once}" in self._used:
+        at_ms = number_in(at)
+        if at_ms is None or abs(at_ms - now_ms) > sign.WINDOW_MS or not once or f"{key} {once}" in self._used:
             raise _wrong()
-        if not hmac.compare_digest(sign.signature(secret, *lines), signature):
+        if not is_same(signature, sign.signature(secret, *lines)):
             raise _wrong()
         self._used.append(f"{key} {once}")
 

@@ -23,7 +23,7 @@ from recorder.venues.deribit.stand_in.login import DeribitRefusal, Doorkeeper, t
 from recorder.venues.deribit.symbols import described
 from recorder.venues.fields import read_json
 from recorder.venues.limits import RateLimit
-from recorder.venues.stand_in import AccountQuery, Backend, HttpError, PortalAccess, Reply, Request
+from recorder.venues.stand_in import AccountQuery, Backend, HttpError, PortalAccess, Reply, Request, number_in
 from recorder.venues.view import AccountView, Entry, Hint, SentState, Span
 
 #: Of an account: requests, of the transaction log apart from all others; in a window, milliseconds.
@@ -218,9 +218,9 @@ def _fills(account: AccountView, path: str, asked: Query, backend: Backend) -> o
 
 def _log(account: AccountView, path: str, asked: Query, _backend: Backend) -> object:
     since_ms, until_ms = _span(asked)
-    behind = asked.get("continuation", "")
+    behind = number_in(asked.get("continuation", ""))
     # An entry of a simulated account can be two rows.
-    hint = Hint(beyond=int(behind) // 2 + 1 if behind.isdigit() else None)
+    hint = Hint(beyond=None if behind is None else behind // 2 + 1)
     entries = account.transactions(Span(since_ms, until_ms + 1, currency=asked["currency"], hint=hint))
     page, begins = _continued(_log_rows(entries), path, asked, key="id")
     return {"logs": page, "continuation": begins}
@@ -300,7 +300,8 @@ def _span(asked: Query) -> tuple[int, int]:
 
 def _count(path: str, asked: Query) -> int:
     usual, most = _PAGES[path]
-    return min(max(int(asked["count"]), 1), most) if asked.get("count", "").isdigit() else usual
+    count = number_in(asked.get("count", ""))
+    return usual if count is None else min(max(count, 1), most)
 
 
 def _continued(rows: Iterable[_Row], path: str, asked: Query, key: str = "order_id") -> tuple[list[Raw], str | None]:

@@ -83,7 +83,7 @@ class HyperliquidConversation(Conversation):
             return [_encode({"channel": "pong"})]
         subscription = command.get("subscription")
         if (
-            command.get("method") not in {"subscribe", "unsubscribe"}
+            command.get("method") not in ("subscribe", "unsubscribe")
             or not isinstance(subscription, dict)
             or not self._is_valid(subscription)
         ):
@@ -91,7 +91,7 @@ class HyperliquidConversation(Conversation):
         return self._subscribe(command["method"], subscription)
 
     def _is_valid(self, subscription: dict[str, Any]) -> bool:
-        if subscription.get("type") not in _KINDS:
+        if str(subscription.get("type")) not in _KINDS:
             return False
         user = subscription.get("user")
         return isinstance(user, str) and (bool(_ADDRESS.fullmatch(user)) or self.backend.secret_of(user) is not None)

@@ -50,9 +50,12 @@ class HyperliquidRequestHandler:
             asked = msgspec.json.decode(request.body)
             kind = asked["type"]
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, KeyError, TypeError):
-            raise HttpError(422, "Failed to deserialize the JSON body into the target type") from None
+            raise _unreadable() from None
+        times = [asked.get(name) for name in ("startTime", "endTime")]
+        if type(kind) is not str or any(type(at_ms) not in {int, type(None)} for at_ms in times):
+            raise _unreadable()
         now_ms = self._backend.clock_ms()
-        if self._limit.spend(request.peer, now_ms, _WEIGHTS.get(str(kind), _WEIGHT)):
+        if self._limit.spend(request.peer, now_ms, _WEIGHTS.get(kind, _WEIGHT)):
             raise HttpError(429, "null")
         if kind in _PUBLIC:
             return frames.encode(_PUBLIC[kind](self._backend))
@@ -63,7 +66,7 @@ class HyperliquidRequestHandler:
         if kind == "userAbstraction":
             return frames.encode("default" if key is None else ABSTRACTION)
         if kind not in _ANSWERS:
-            raise HttpError(422, "Failed to deserialize the JSON body into the target type")
+            raise _unreadable()
         read, nothing = _ANSWERS[kind]
         if key is None:
             return frames.encode(nothing)
@@ -81,6 +84,10 @@ class HyperliquidRequestHandler:
 
 
 _Read = Callable[[AccountView, Asked], Any]
+
+
+def _unreadable() -> HttpError:
+    return HttpError(422, "Failed to deserialize the JSON body into the target type")
 
 
 def _margin_state(account: AccountView, asked: Asked) -> Any:
@@ -184,7 +191,7 @@ def _each_once(entries: Iterable[Entry]) -> Iterator[Any]:
 def _period(asked: Asked) -> tuple[int, int]:
     """Beginning and end; both of the request are included."""
     end = asked.get("endTime")
-    return int(asked.get("startTime", 0)), NEVER_MS if end is None else int(end) + 1
+    return asked.get("startTime") or 0, NEVER_MS if end is None else end + 1
 
 
 def _row(state: SentState) -> Any:

@@ -108,7 +108,7 @@ class KrakenConversation(Conversation):
         method, params = command.get("method"), command.get("params")
         if method == "ping":
             return [_encode({"method": "pong", **around})]
-        if method not in {"subscribe", "unsubscribe"} or not isinstance(params, dict):
+        if method not in ("subscribe", "unsubscribe") or not isinstance(params, dict):
             return [_encode({"method": str(method), "success": False, "error": "Unsupported method", **around})]
         refused = self._refusal(params, now_ms)
         if refused is not None:

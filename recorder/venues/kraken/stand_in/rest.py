@@ -17,7 +17,7 @@ from recorder.venues.kraken.stand_in import frames, listed
 from recorder.venues.kraken.stand_in.conversation import token_of
 from recorder.venues.kraken.stand_in.spelling import code_of
 from recorder.venues.limits import DecayingLimit
-from recorder.venues.stand_in import AccountQuery, Backend, HttpError, PortalAccess, Reply, Request
+from recorder.venues.stand_in import AccountQuery, Backend, HttpError, PortalAccess, Reply, Request, number_in
 from recorder.venues.view import AccountView, Entry, Span
 
 ASSETS = "/0/public/Assets"
@@ -182,7 +182,7 @@ def _milliseconds(seconds: str) -> int | None:
 
 
 def _page(name: str, entries: Iterable[Entry], row_of: listed.RowOf, asked: Asked) -> object:
-    ofs = int(asked["ofs"]) if asked.get("ofs", "").isdigit() else 0
+    ofs = number_in(asked.get("ofs", "")) or 0
     found = list(entries)
     shown = found[ofs : ofs + answers.PAGE_ROWS]
     return {name: dict(row_of(entry.state) for entry in shown), "count": len(found)}

@@ -1,6 +1,5 @@
 """The exchange's side of a connection to a private socket: login, subscriptions, pings."""
 
-import hmac
 import secrets
 from collections.abc import Mapping
 from typing import Any
@@ -9,7 +8,7 @@ import msgspec
 
 from recorder.venues.okx import sign
 from recorder.venues.okx.portal import PATHS, TOPICS
-from recorder.venues.stand_in import Backend, Close, Conversation, PortalAccess, Said
+from recorder.venues.stand_in import Backend, Close, Conversation, PortalAccess, Said, is_same, number_in
 
 #: Close codes: the login failed, no data has flowed for 30 s, the key was deleted.
 LOGIN_FAILED, NO_DATA = 4001, 4004
@@ -73,10 +72,11 @@ class OKXConversation(Conversation):
             return [self._error(None, "60031", "Multiple logins are not allowed.")]
         if secret is None or self.backend.is_expired(key):
             return [self._error(None, "60032", "API key doesn't exist"), Close(LOGIN_FAILED, "Login Failed")]
-        if not at.isdigit() or abs(int(at) * 1000 - now_ms) > sign.WINDOW_MS:
+        at_s = number_in(at)
+        if at_s is None or abs(at_s * 1000 - now_ms) > sign.WINDOW_MS:
             return [self._error(None, "60006", "Timestamp request expired"), Close(LOGIN_FAILED, "Login Failed")]
         right = sign.signature(secret, f"{at}GET{sign.LOGIN_PATH}")
-        if not hmac.compare_digest(right, given.get("sign", "")):
+        if not is_same(given.get("sign", ""), right):
             return [self._error(None, "60007", "Invalid sign"), Close(LOGIN_FAILED, "Login Failed")]
         if given.get("passphrase") != passphrase_of(secret):
             return [self._error(None, "60024", "Wrong passphrase"), Close(LOGIN_FAILED, "Login Failed")]
@@ -92,7 +92,7 @@ class OKXConversation(Conversation):
             return self._error(request_id, "64001", f"channel:{channel} is on another path")
         if channel not in self._topics or not self.backend.has_topic(key, channel):
             return self._error(request_id, "60018", f"Wrong URL or channel:{channel} doesn't exist.")
-        if channel in _BY_TYPE and arg.get("instType") not in _TYPES:
+        if channel in _BY_TYPE and str(arg.get("instType")) not in _TYPES:
             return self._error(request_id, "60018", f"channel:{channel}, instType is wrong.")
         followed.add(channel)
         return self._said("subscribe", request_id, arg={name: arg[name] for name in arg if name != "extraParams"})

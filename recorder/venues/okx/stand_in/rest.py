@@ -3,7 +3,6 @@
 Source: okx.com/docs-v5, the pages of the paths, "Rate Limits", "Error Code".
 """
 
-import hmac
 from collections.abc import Callable, Collection, Iterable, Mapping
 from datetime import UTC, datetime
 from functools import partial
@@ -20,7 +19,7 @@ from recorder.venues.okx.portal import PATHS
 from recorder.venues.okx.stand_in import frames, states
 from recorder.venues.okx.stand_in.conversation import passphrase_of
 from recorder.venues.okx.words import ALGO_STATUSES, OPTION
-from recorder.venues.stand_in import AccountQuery, Backend, HttpError, PortalAccess, Reply, Request
+from recorder.venues.stand_in import AccountQuery, Backend, HttpError, PortalAccess, Reply, Request, is_same, number_in
 from recorder.venues.view import AccountView, Entry, Hint, SentState, Span
 
 #: Path → requests of a user and path within its window, milliseconds; of any other path.
@@ -142,7 +141,7 @@ class OKXRequestHandler:
             raise _Refused("50112", "Invalid OK-ACCESS-TIMESTAMP", 401)
         if abs(at_ms - now_ms) > sign.WINDOW_MS:
             raise _Refused("50102", "Timestamp request expired", 401)
-        if not hmac.compare_digest(sign.signature(secret, f"{at}GET{request.target}"), signature):
+        if not is_same(signature, sign.signature(secret, f"{at}GET{request.target}")):
             raise _Refused("50113", "Invalid Sign", 401)
         if passphrase != passphrase_of(secret):
             raise _Refused("50105", "Request header OK-ACCESS-PASSPHRASE incorrect.", 401)
@@ -258,8 +257,8 @@ def _history(
     read: Callable[[Span], Iterable[Entry]], account: AccountView, path: str, asked: Query, backend: Backend, kind: str
 ) -> _Rows:
     since_ms, until_ms = _span(account, path, asked, backend, kind)
-    after = asked.get("after", "")
-    hint = _hint(asked)._replace(beyond=int(after) - frames.BILL if after.isdigit() else None)
+    after = number_in(asked.get("after", ""))
+    hint = _hint(asked)._replace(beyond=None if after is None else after - frames.BILL)
     entries = read(Span(since_ms=since_ms, until_ms=until_ms + 1, symbol=asked.get("instId"), hint=hint))
     rows = (row for row in (_row(entry.state) for entry in entries) if _is_of(row, asked))
     # Deposits and withdrawals are in lists of their own.
@@ -274,16 +273,17 @@ def _hint(asked: Query) -> Hint:
 
 def _span(account: AccountView, path: str, asked: Query, backend: Backend, kind: str) -> tuple[int, int]:
     kept_ms = backend.retained_since_ms(kind, _KEPT_S[path], account.now_ms)
-    begin, end = (int(asked[name]) if asked.get(name, "").isdigit() else None for name in ("begin", "end"))
+    begin, end = (number_in(asked.get(name, "")) for name in ("begin", "end"))
     return max(begin or 0, kept_ms), account.now_ms if end is None else end
 
 
 def _page(rows: Iterable[Any], key: str, asked: Query) -> _Rows:
     """The newest rows, or those behind the one that `after` names."""
-    limit = int(asked["limit"]) if asked.get("limit", "").isdigit() else answers.PAGE_ROWS
-    after = asked.get("after")
-    older = rows if after is None else (row for row in rows if int(row[key]) < int(after))
-    return list(islice(older, min(max(limit, 1), answers.PAGE_ROWS)))
+    limit, after = (number_in(asked[name]) if asked.get(name) else None for name in ("limit", "after"))
+    if asked.get("after") and after is None:
+        raise _Refused("51000", "Parameter after error", 400)
+    older = rows if after is None else (row for row in rows if int(row[key]) < after)
+    return list(islice(older, min(max(answers.PAGE_ROWS if limit is None else limit, 1), answers.PAGE_ROWS)))
 
 
 def _is_algo(row: Mapping[str, Any]) -> bool:
