@@ -5,7 +5,7 @@ import time
 import click
 
 from recorder.cli import options
-from recorder.cli.progress import Progress, progress
+from recorder.cli.progress import Progress, progress, quiet_option
 from recorder.cli.reconcile import accounts_named
 from recorder.cli.stopping import Signals
 from recorder.clock import Clock, utc_text
@@ -28,8 +28,11 @@ from recorder.store.engine import database_path, open_engine, place
 @options.record_address
 @options.account
 @click.option("--since", "since_ns", type=options.Instant(), help="Go back to this time (UTC), such as 2026-01-01.")
+@quiet_option
 @click.pass_context
-def backfill(ctx: click.Context, at: options.RecordAddress, account: str | None, since_ns: int | None) -> None:
+def backfill(
+    ctx: click.Context, at: options.RecordAddress, account: str | None, since_ns: int | None, quiet: bool
+) -> None:
     """Backfill."""
     if since_ns is not None and since_ns > (now_ns := time.time_ns()):
         raise ConfigurationError(f"--since {utc_text(since_ns)} is in the future; it is {utc_text(now_ns)} UTC now.")
@@ -40,7 +43,7 @@ def backfill(ctx: click.Context, at: options.RecordAddress, account: str | None,
     if not path.exists():
         raise ConfigurationError(f"There is no record {path} yet: start recorder run first.")
     wanted = Backfill(None if since_ns is None else since_ns // 1_000_000)
-    with progress() as shown:
+    with progress(quiet=quiet) as shown:
         clock = Clock()
         recording = Recording(to.journal, accounts, settings.limits, clock, server=to.server, by_hand=wanted)
         try:

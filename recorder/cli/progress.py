@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol
 
+import click
+
 if TYPE_CHECKING:
     from rich.console import Console
     from sqlalchemy import Engine
@@ -19,6 +21,11 @@ log = logging.getLogger("recorder")
 #: Between two updates of the live line, and between two log lines, seconds.
 LIVE_S = 0.25
 LOG_S = 60.0
+
+#: `--quiet`, for commands that show their `progress`.
+quiet_option = click.option(
+    "-q", "--quiet", is_flag=True, help="Write only warnings and errors to standard error, for example from cron."
+)
 
 
 class Advance(Protocol):

@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from recorder.cli import options
-from recorder.cli.progress import Progress, progress
+from recorder.cli.progress import Progress, progress, quiet_option
 from recorder.cli.stopping import Signals
 from recorder.errors import ConfigurationError, DatabaseBusy
 from recorder.live.reconciler import Retry
@@ -25,8 +25,11 @@ from recorder.store.gaps import RECONCILED
 @options.record_address
 @options.account
 @click.option("--gap", "gap_id", type=int, metavar="N", help="Only this gap: its number in `recorder gaps`.")
+@quiet_option
 @click.pass_context
-def reconcile(ctx: click.Context, at: options.RecordAddress, account: str | None, gap_id: int | None) -> None:
+def reconcile(
+    ctx: click.Context, at: options.RecordAddress, account: str | None, gap_id: int | None, quiet: bool
+) -> None:
     """Reconcile by hand."""
     signals = Signals()
     settings, to = at.configured()
@@ -36,7 +39,7 @@ def reconcile(ctx: click.Context, at: options.RecordAddress, account: str | None
     path = database_path(to.journal)
     if not path.exists():
         raise ConfigurationError(f"There is no record {path} yet: start recorder run first.")
-    with progress() as shown:
+    with progress(quiet=quiet) as shown:
         recording = Recording(to.journal, accounts, settings.limits, server=to.server, by_hand=Retry(gap_id))
         try:
             with recording:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import click
 
 from recorder.cli import options
-from recorder.cli.progress import Progress, progress
+from recorder.cli.progress import Progress, progress, quiet_option
 from recorder.cli.stopping import Signals
 from recorder.config_file import EXAMPLE
 from recorder.live.garbage import rare_collection
@@ -43,9 +43,7 @@ class Until(NamedTuple):
 @click.option(
     "--stop-when-idle", "idle_s", type=options.Duration(), help="Stop when no push has arrived for this time."
 )
-@click.option(
-    "-q", "--quiet", is_flag=True, help="Write only warnings and errors to standard error, for example from cron."
-)
+@quiet_option
 @options.file(
     "--ack-file", "ack_file", "After each commit, write the last durable frame of each account to this JSON file."
 )

@@ -9,6 +9,7 @@ import re
 import signal
 from collections import Counter
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -211,6 +212,17 @@ def test_a_long_past_is_backfilled_whole_although_it_was_interrupted_twice(
     """Of 100,000 orders and as many fills, 200,000 together."""
     exchange = EXCHANGES[venue_name]
     check_backfill(tmp_path, monkeypatch, exceeded, venue_name, 100_000, exchange.long_stops)
+
+
+def test_asked_quietly_only_the_result_is_written(folder: Folder) -> None:
+    with Simulator(SimulatorOptions(venue="bybit", pushes=10, live_clock=True)) as exchange:
+        folder.configure(exchange)
+        assert folder.command("run", "--for", "1s", "--quiet").returncode == 0
+        since = f"{datetime.now(UTC):%Y-%m-%d}"
+        loud, quiet = (folder.command("backfill", "--since", since, *more) for more in ((), ("--quiet",)))
+    assert " INFO main: backfill: " in loud.stderr
+    assert (quiet.returncode, quiet.stdout, quiet.stderr) == (0, loud.stdout, "")
+    assert "main: transactions since " in quiet.stdout
 
 
 def test_every_exchange_with_a_history_is_here() -> None:
