@@ -211,8 +211,8 @@ def test_an_exchange_that_keeps_the_newest_fills_only(
         assert record.backfill(since_ms) == ""
         asked = archive.requests
         assert record.backfill(since_ms) == ""
-        # Only the clock and the account's role are asked for again.
-        assert archive.requests - asked <= 2
+        # Only the clock, the account's role and its mode are asked for again.
+        assert archive.requests - asked <= 3
         assert exceeded == []
         monkeypatch.setattr(server, "LEDGER_PER_PAGE", 1_000_000)
         body = {"type": "userFunding", "user": exchange.key, "startTime": 0}
