@@ -90,7 +90,10 @@ def word(
 ) -> Column:
     """A column of text."""
     title = title or field.replace("_", " ")
-    text = lambda row: _text(getattr(row, field))  # noqa: E731
+
+    def text(row: Any) -> str:
+        return _text(getattr(row, field))
+
     return Column(field, title, text, False, if_it_differs, if_any, rank, is_prose, is_word=True)
 
 

@@ -127,10 +127,12 @@ def what_a_crash_left(connection: Connection, recorder_id: int) -> list[LogEntry
         newest = newest.group_by(sessions.c.account_id, sessions.c.stream)
         hidden = sessions.c.run_id == last_run, sessions.c.ended_ns.is_not(None), sessions.c.session_id.in_(newest)
         found += connection.execute(select(sessions).where(*hidden)).all()
-    told = _told_of_sessions(connection, [row for row in found if row.covered_ns is None or row.ended_ns is not None])
+    last_entries = _last_of_sessions(
+        connection, [row for row in found if row.covered_ns is None or row.ended_ns is not None]
+    )
     entries: list[LogEntry] = []
     for session in sorted(found, key=lambda row: (row.account_id, row.session_id)):
-        last = told.get((session.account_id, session.session_id))
+        last = last_entries.get((session.account_id, session.session_id))
         if isinstance(last, SessionEnded) or (session.ended_ns is not None and last is None):
             continue
         covered = isinstance(last, Covered) or (session.ended_ns is None and session.covered_ns is not None)
@@ -151,9 +153,9 @@ def _is_ended(connection: Connection, run_id: int) -> bool:
         return any(isinstance(entry, RunEnded) for _, its in of_batches for _, entry in its)
 
 
-def _told_of_sessions(connection: Connection, rows: Sequence[Any]) -> dict[tuple[int, int], LogEntry]:
-    """What the sealed entries last said of some sessions: that they ended, or were covered, or were opened."""
-    told: dict[tuple[int, int], LogEntry] = {}
+def _last_of_sessions(connection: Connection, rows: Sequence[Any]) -> dict[tuple[int, int], LogEntry]:
+    """The last sealed entry about each of some sessions: that it ended, was covered, or was opened."""
+    last: dict[tuple[int, int], LogEntry] = {}
     for run_id in {row.run_id for row in rows}:
         wanted = {(row.account_id, row.session_id) for row in rows if row.run_id == run_id}
         with closing(_sealed_entries_back(connection, run_id)) as entries:
@@ -163,8 +165,8 @@ def _told_of_sessions(connection: Connection, rows: Sequence[Any]) -> dict[tuple
                     key = entry.account_id, entry.session_id
                     if key in wanted:
                         wanted.remove(key)
-                        told[key] = entry
-    return told
+                        last[key] = entry
+    return last
 
 
 def _sealed_entries_back(connection: Connection, run_id: int) -> Generator[tuple[int, LogEntry], None, None]:

@@ -102,8 +102,8 @@ def _apply(
         for batch, body in _bodies(reader, run):
             try:
                 entry = entries.decode(body)
-                for told in known.contradictions(entry) if run.recorder_id not in forked else ():
-                    yield batch_finding(ENTRY_CONTRADICTED, "event_log", told, run.run_id, batch, run.recorder_id)
+                for what in known.contradictions(entry) if run.recorder_id not in forked else ():
+                    yield batch_finding(ENTRY_CONTRADICTED, "event_log", what, run.run_id, batch, run.recorder_id)
                 with connection.begin_nested():
                     event_log.apply(connection, run.recorder_id, entry)
             except (DBAPIError, msgspec.DecodeError) as error:
@@ -143,8 +143,8 @@ class _Open:
             case SessionEnded():
                 covered = self._sessions.pop((entry.account_id, entry.session_id), entry.covered)
                 if covered != entry.covered:
-                    is_told, was = (f"{'' if one else 'not '}covered" for one in (entry.covered, covered))
-                    yield f"session {entry.session_id} ends as {is_told}, but was {was}: a gap may be wrong"
+                    says, was = (f"{'' if one else 'not '}covered" for one in (entry.covered, covered))
+                    yield f"session {entry.session_id} ends as {says}, but was {was}: a gap may be wrong"
                 if entry.reason == CRASHED:
                     yield from self._misplaced(entry)
 

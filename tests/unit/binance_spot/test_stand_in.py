@@ -14,7 +14,7 @@ from recorder.simulator.exchange import Exchange
 from recorder.venues.binance_spot import answers, questions, sign
 from recorder.venues.binance_spot.portal import METHOD, PATH, TOPICS
 from recorder.venues.binance_spot.stand_in import rest, states
-from recorder.venues.binance_spot.stand_in.conversation import BinanceSpotConversation
+from recorder.venues.binance_spot.stand_in.conversation import BinanceSpotConversation, Refusal, check_signature
 from recorder.venues.rest import Credentials
 from recorder.venues.stand_in import AccountQuery, Backend, Close, HttpError, PortalAccess, ProtocolPing, Reply, Request
 from recorder.venues.view import SentState
@@ -333,3 +333,10 @@ def test_a_client_that_answers_no_ping_is_disconnected() -> None:
     assert it.wake_s == 81.0
     (closed,) = it.wake(NOW_MS, 81.0)
     assert isinstance(closed, Close) and closed.code == 1008
+
+
+@pytest.mark.parametrize("given", ["\ud800", "\u00b2", ""])
+def test_a_signature_may_be_any_text(given: str) -> None:
+    with pytest.raises(Refusal) as refused:
+        check_signature("a-secret", "a=1", given)
+    assert refused.value.code == -1022

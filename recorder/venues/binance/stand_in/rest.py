@@ -3,7 +3,6 @@
 Source: developers.binance.com, the pages of the paths, "General Info", "Error Code".
 """
 
-import hmac
 import re
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
@@ -22,7 +21,7 @@ from recorder.venues.binance.stand_in.face import product_of
 from recorder.venues.binance.stand_in.keys import ListenKeys
 from recorder.venues.binance.words import ALGO, COIN_M, USD_M, parts_of
 from recorder.venues.limits import RateLimit
-from recorder.venues.stand_in import AccountQuery, Backend, HttpError, PortalAccess, Reply, Request, number_in
+from recorder.venues.stand_in import AccountQuery, Backend, HttpError, PortalAccess, Reply, Request, is_same, number_in
 from recorder.venues.view import AccountView, Hint, SentState, Span
 
 #: Weight of an address in a minute, over both products.
@@ -178,7 +177,7 @@ class BinanceRequestHandler:
         signed = target[: found.start() - 1] if found and found.start() else ""
         right = sign.signature(self._backend.secret_of(key) or "", signed)
         given = unquote(found[1]) if found else ""
-        if not hmac.compare_digest(right.encode(), given.lower().encode()):
+        if not is_same(given.lower(), right):
             raise HttpError(400, "Signature for this request is not valid.", code=-1022)
         return key
 

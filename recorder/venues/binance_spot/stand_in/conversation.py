@@ -3,7 +3,6 @@
 Source: developers.binance.com/docs/binance-spot-api-docs, "WebSocket API".
 """
 
-import hmac
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -11,7 +10,16 @@ import msgspec
 
 from recorder.venues.binance_spot import sign
 from recorder.venues.binance_spot.portal import METHOD, TOPICS
-from recorder.venues.stand_in import POLICY_VIOLATION, Backend, Close, Conversation, PortalAccess, ProtocolPing, Said
+from recorder.venues.stand_in import (
+    POLICY_VIOLATION,
+    Backend,
+    Close,
+    Conversation,
+    PortalAccess,
+    ProtocolPing,
+    Said,
+    is_same,
+)
 
 #: Seconds between two pings, and after which a client that has answered none is disconnected.
 PING_S, SILENCE_S = 20.0, 60.0
@@ -178,7 +186,7 @@ def check_signature(secret: str, signed: str, given: str) -> None:
     """Refuse a wrong signature. That of an HMAC key may be in capital letters."""
     right = sign.signature(secret, signed)
     forms = (right, right.upper()) if len(right) == 64 else (right,)
-    if not any(hmac.compare_digest(form.encode(), given.encode()) for form in forms):
+    if not any(is_same(given, form) for form in forms):
         raise Refusal(-1022, "Signature for this request is not valid.")
 
 

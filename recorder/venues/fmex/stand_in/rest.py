@@ -3,7 +3,6 @@
 Paths and answers follow the exchange's REST pages. Source: `fmex/protocol.md`, "REST, for reconciling".
 """
 
-import hmac
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from functools import partial
@@ -17,7 +16,7 @@ from recorder.venues.fmex.rest import REQUESTS_MAX, REQUESTS_WINDOW_S
 from recorder.venues.fmex.sign import KEY, SIGNATURE, TIMESTAMP, TIMESTAMP_WINDOW_MS, signature
 from recorder.venues.fmex.stand_in import answers
 from recorder.venues.limits import RateLimit
-from recorder.venues.stand_in import AccountQuery, Backend, HttpError, PortalAccess, Request
+from recorder.venues.stand_in import AccountQuery, Backend, HttpError, PortalAccess, Request, is_same
 from recorder.venues.view import AccountView, Span
 
 #: Window of the rate limit, milliseconds.
@@ -60,9 +59,9 @@ class Authenticator:
         if abs(now_ms - int(stamp)) > TIMESTAMP_WINDOW_MS:
             raise HttpError(401, "timestamp expired, more than 30 seconds from the server's clock")
         # Many clients do not escape `+` in the push address, and query parsing turns it into a blank.
-        signed = given.get(SIGNATURE, "").replace(" ", "+").encode(errors="replace")
-        right = [signature(secret, "GET", one + target, int(stamp)).encode() for one in (base, PRODUCTION)]
-        if not any(hmac.compare_digest(one, signed) for one in right):
+        signed = given.get(SIGNATURE, "").replace(" ", "+")
+        right = [signature(secret, "GET", one + target, int(stamp)) for one in (base, PRODUCTION)]
+        if not any(is_same(signed, one) for one in right):
             raise HttpError(401, "signature mismatch")
         return key
 

@@ -3,7 +3,6 @@
 Source: docs.kraken.com, "Spot REST": the pages of the paths, "Rate Limits", "Errors".
 """
 
-import hmac
 from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
 from functools import partial
@@ -17,7 +16,7 @@ from recorder.venues.kraken.stand_in import frames, listed
 from recorder.venues.kraken.stand_in.conversation import token_of
 from recorder.venues.kraken.stand_in.spelling import code_of
 from recorder.venues.limits import DecayingLimit
-from recorder.venues.stand_in import AccountQuery, Backend, HttpError, PortalAccess, Reply, Request, number_in
+from recorder.venues.stand_in import AccountQuery, Backend, HttpError, PortalAccess, Reply, Request, is_same, number_in
 from recorder.venues.view import AccountView, Entry, Span
 
 ASSETS = "/0/public/Assets"
@@ -111,11 +110,12 @@ class KrakenRequestHandler:
         if secret is None or self._backend.is_expired(key):
             raise _Refused("EAPI:Invalid key")
         right = sign.signature(secret, path, nonce, request.body)
-        if not hmac.compare_digest(right.encode(), given.get("API-SIGN", "").encode()):
+        if not is_same(given.get("API-SIGN", ""), right):
             raise _Refused("EAPI:Invalid signature")
-        if not nonce.isascii() or not nonce.isdigit() or int(nonce) <= self._nonces.get(key, 0):
+        number = number_in(nonce)
+        if number is None or number <= self._nonces.get(key, 0):
             raise _Refused("EAPI:Invalid nonce")
-        self._nonces[key] = int(nonce)
+        self._nonces[key] = number
         return key, secret
 
 
