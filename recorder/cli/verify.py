@@ -252,7 +252,7 @@ def rebuild(ctx: click.Context, at: options.RecordAddress, account: str | None) 
 
 def _rebuild_projections(url: str, account_id: int | None) -> int:
     """Project what is not, and repair what does not follow from the typed rows. Returns how many rows were repaired."""
-    engine = open_engine(url)
+    engine = open_engine(url, turn_s=rebuilding.TURN_S)
     try:
         with explained(url):
             project_everything(engine)

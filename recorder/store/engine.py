@@ -63,16 +63,19 @@ def place(url: str) -> str:
     return str(sqlite.path_of(parsed)) if is_file(url) else postgresql.place(parsed)
 
 
-def open_engine(url: str, *, read_only: bool = False) -> Engine:
+def open_engine(url: str, *, read_only: bool = False, turn_s: float = 0.0) -> Engine:
     """Return an engine whose connections are durable and isolated as a record needs.
 
     Args:
         url: the database's address.
         read_only: none of its connections can write.
+        turn_s: how long a transaction waits for its turn beside a recorder that writes to the same file without a
+            pause, seconds. A server grants locks in the order of the requests and does not use it.
     """
     parsed = parse_url(url)
-    engine: Engine = _dialect(parsed).open_engine(parsed, read_only=read_only)
-    return engine
+    if is_file(url):
+        return sqlite.open_engine(parsed, read_only=read_only, turn_s=turn_s)
+    return postgresql.open_engine(parsed, read_only=read_only)
 
 
 def schema_transaction(engine: Engine) -> AbstractContextManager[Connection]:

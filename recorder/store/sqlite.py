@@ -2,6 +2,7 @@
 
 import os
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
@@ -14,6 +15,9 @@ from recorder.errors import ConfigurationError, DatabaseBusy, DatabaseError, Not
 
 #: How long a statement waits for another program's lock, milliseconds.
 BUSY_TIMEOUT_MS = 2_000
+#: The same while a command waits for its turn. SQLite tries again after 1, 2, 5, 10 ms and then ever more rarely; a
+#: recorder with much to write leaves the lock free for a fraction of a millisecond, which rare attempts miss.
+TURN_TIMEOUT_MS = 20
 #: The first version with the operators `->` and `->>`, which views use; STRICT tables are older.
 SQLITE_VERSION_MIN = (3, 38, 0)
 #: `PRAGMA application_id` of our files: "RCDR".
@@ -47,8 +51,15 @@ def path_of(url: URL) -> Path:
     return Path(str(url.database))
 
 
-def open_engine(url: URL, *, read_only: bool) -> Engine:
-    """Return an engine with `synchronous=FULL` and transactions that begin as writers."""
+def open_engine(url: URL, *, read_only: bool, turn_s: float) -> Engine:
+    """Return an engine with `synchronous=FULL` and transactions that begin as writers.
+
+    Args:
+        url: of the file.
+        read_only: nothing can be written through it.
+        turn_s: how long the begin of a transaction competes with another program for the lock, seconds, before it
+            waits for `BUSY_TIMEOUT_MS` like any statement.
+    """
     if sqlite3.sqlite_version_info < SQLITE_VERSION_MIN:
         raise ConfigurationError(
             f"This Python carries SQLite {sqlite3.sqlite_version}; recorder needs 3.38 or newer: use a newer Python."
@@ -91,9 +102,27 @@ def open_engine(url: URL, *, read_only: bool) -> Engine:
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:
         # A reader that becomes a writer fails at once with BUSY_SNAPSHOT, so writers begin as writers.
+        if turn_s and _takes_its_turn(connection.connection.driver_connection, time.monotonic() + turn_s):
+            return
         connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
 
     return engine
+
+
+def _takes_its_turn(driver: Any, until_s: float) -> bool:
+    """Try to begin a transaction until a time, often, and so that a signal can interrupt it. Returns its success."""
+    driver.execute(f"PRAGMA busy_timeout={TURN_TIMEOUT_MS}")
+    try:
+        while time.monotonic() < until_s:
+            try:
+                driver.execute("BEGIN IMMEDIATE")
+                return True
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode != sqlite3.SQLITE_BUSY:
+                    return False  # what begins the transaction after us explains it
+        return False
+    finally:
+        driver.execute(f"PRAGMA busy_timeout={BUSY_TIMEOUT_MS}")
 
 
 def outside_transaction(connection: Connection, statement: str) -> list[tuple[Any, ...]]:

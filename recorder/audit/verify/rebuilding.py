@@ -26,6 +26,8 @@ from recorder.venues.base import Venue
 FRAMES_PER_TRANSACTION = 5_000
 #: Frames whose payloads are in memory at a time.
 FRAMES_AT_A_TIME = 250
+#: How long a transaction waits for its turn beside a recorder that writes without a pause, seconds.
+TURN_S = 30.0
 
 
 class Rebuilt(NamedTuple):
@@ -72,7 +74,7 @@ def rebuild(
     Raises:
         DatabaseError: the record cannot be read or written.
     """
-    engine = open_engine(url)
+    engine = open_engine(url, turn_s=TURN_S)
     try:
         with explained(url), engine.connect() as connection:
             query = select(accounts.c.account_id, accounts.c.name, accounts.c.venue)

@@ -4,12 +4,13 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine, make_url, text
+from sqlalchemy import Connection, Engine, make_url, text
 from sqlalchemy.exc import OperationalError
 
 from recorder.errors import ConfigurationError, DatabaseBusy, DatabaseError, NotOurs
@@ -46,7 +47,11 @@ def held(url: str, *statements: str) -> Iterator[None]:
 
 def pragma(engine: Engine, name: str) -> object:
     with engine.connect() as connection:
-        return connection.exec_driver_sql(f"PRAGMA {name}").scalar()
+        return pragma_in(connection, name)
+
+
+def pragma_in(connection: Connection, name: str) -> object:
+    return connection.exec_driver_sql(f"PRAGMA {name}").scalar()
 
 
 @pytest.mark.parametrize(
@@ -256,6 +261,24 @@ def test_an_empty_database_that_another_program_holds(
     ):
         migrate.require_usable(open_engine(url))
     migrate.require_usable(open_engine(url))
+
+
+def test_a_transaction_waits_for_its_turn(engine: Engine, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sqlite, "BUSY_TIMEOUT_MS", 1)
+    waiting = open_engine(url, turn_s=60)
+
+    def begin() -> None:
+        with waiting.begin() as connection:
+            assert pragma_in(connection, "busy_timeout") == 1
+
+    with ThreadPoolExecutor() as threads:
+        with held(url, "BEGIN IMMEDIATE"):
+            with pytest.raises(DatabaseBusy), explained(url), open_engine(url, turn_s=0.1).begin():
+                pass
+            begun = threads.submit(begin)
+            with pytest.raises(TimeoutError):
+                begun.result(timeout=0.2)
+        begun.result()
 
 
 def test_a_database_of_ours_that_another_program_holds(
