@@ -142,6 +142,8 @@ class Ledger(Protocol):
     has_trades: bool
     #: Whether `owned` needs the frame.
     reads_frames: bool
+    #: Whether each currency's transactions are asked for by themselves, and so until another time.
+    lists_by_currency: bool
 
     def decimals(self, wallet: str | None) -> int | None:
         """To how many decimals a wallet's amounts are rounded before they are compared; None: they are exact."""

@@ -48,6 +48,7 @@ class Folder:
         limits: Mapping[str, float] | None = None,
         server: str | None = None,
         checkpoints: Mapping[str, object] | None = None,
+        environment: str | None = None,
     ) -> None:
         """Write recorder.toml; accounts are name → key, by default `main` with the simulator's first.
 
@@ -64,7 +65,7 @@ class Folder:
         lines += ["[limits]", *(f"{name} = {value}" for name, value in limits.items())]
         # A recorder that is to notice silence soon must ask for signs of life more often than the venue needs.
         silent_s = limits.get("silent_s", math.inf)
-        lines += self._accounts(simulator, accounts or {"main": simulator.key}, symbols, silent_s / 3)
+        lines += self._accounts(simulator, accounts or {"main": simulator.key}, symbols, silent_s / 3, environment)
         self.write("\n".join(lines) + "\n")
 
     def add_accounts(self, simulator: Simulator, accounts: Mapping[str, str]) -> None:
@@ -75,12 +76,19 @@ class Folder:
         self.write(file.read_text() + "\n".join(lines) + "\n")
 
     def _accounts(
-        self, simulator: Simulator, accounts: Mapping[str, str], symbols: Sequence[str], heartbeat_max_s: float
+        self,
+        simulator: Simulator,
+        accounts: Mapping[str, str],
+        symbols: Sequence[str],
+        heartbeat_max_s: float,
+        environment: str | None = None,
     ) -> list[str]:
         """Lines of recorder.toml; the credentials go into the environment."""
         venue, lines = venue_named(simulator.options.venue), []
         for name, key in accounts.items():
             lines += [f"[accounts.{name}]", f'venue = "{venue.name}"', f'url = "{simulator.url}"']
+            if environment is not None:
+                lines.append(f'environment = "{environment}"')
             given = venue.stand_in.credentials(key, simulator.options.accounts[key])
             for field in venue.credential_fields:
                 variable = f"{field.name.upper()}_{name.upper()}"

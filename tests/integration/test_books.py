@@ -9,13 +9,15 @@ import subprocess
 import sys
 from contextlib import AbstractContextManager
 from decimal import Decimal
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 
 from recorder.clock import NS_PER_MS, utc_text
 from recorder.simulator import Simulator, SimulatorOptions
 from recorder.simulator.faults import fees_twice, leaking, misstating, silent
+from recorder.venues.simulated import FillKind
+from tests.depth import share
 from tests.integration.process import PATIENCE_S, Folder, Process
 from tests.waiting import wait_until
 
@@ -127,11 +129,48 @@ def test_an_exchange_that_takes_too_much_is_found(folder: Folder, fault: Any) ->
         assert D(row["unexplained"]) == sum(D(change["amount"]) for change in row["changes"]) != 0
 
 
-@pytest.mark.parametrize("venue", ["bybit", "hyperliquid"])
-def test_a_ledger_explains_funding_liquidation_and_transfers_and_a_leak_is_named(folder: Folder, venue: str) -> None:
-    is_pushed = venue == "hyperliquid"
-    with Simulator(SimulatorOptions(venue=venue, live_clock=True, rate_per_s=300, funding_interval_s=0.5)) as exchange:
-        folder.configure(exchange, limits={"transactions_every_s": 0.1})
+class Kept(NamedTuple):
+    """An account whose ledger explains its balances."""
+
+    venue: str
+    #: What it trades; none: what the stand-in chooses.
+    symbols: tuple[str, ...] = ()
+    environment: str | None = None
+    #: How positions end before their time; none on spot markets.
+    ends: tuple[FillKind, ...] = ("settlement", "adl", "liquidation")
+    #: What the record then has: types of transactions, kinds of fills.
+    kinds: frozenset[str] = frozenset({"funding", "liquidation"})
+    #: Whether movements of money are pushed rather than asked for regularly.
+    is_pushed: bool = False
+    #: How much is pushed, and how long its ledger may take: fewer where the exchange lists fewer entries a minute.
+    rate_per_s: float = 300
+    patience_s: float = PATIENCE_S
+    #: What is taken with each fill; far less than the account has.
+    leak: Decimal = D(1)
+
+
+KEPT = {
+    "bybit": Kept("bybit"),
+    "hyperliquid": Kept("hyperliquid", is_pushed=True),
+    "binance": Kept("binance"),
+    "coin-m": Kept("binance", ("BTCUSD_PERP", "ETHUSD_PERP"), "coin-m", leak=D("0.001")),
+    "binance_spot": Kept("binance_spot", ends=(), kinds=frozenset({"transfer"}), is_pushed=True),
+    "okx": Kept("okx"),
+    "deribit": Kept("deribit"),
+    "bitget": Kept("bitget"),
+    "kraken": Kept("kraken", ends=(), kinds=frozenset({"deposit", "withdrawal"}), rate_per_s=20, patience_s=400),
+}
+
+
+@pytest.mark.timeout(900)  # it waits as the limits of each exchange ask
+@pytest.mark.parametrize("name", share(KEPT, "bybit", "hyperliquid"))
+def test_a_ledger_explains_funding_liquidation_and_transfers_and_a_leak_is_named(folder: Folder, name: str) -> None:
+    kept = KEPT[name]
+    options = SimulatorOptions(
+        venue=kept.venue, symbols=kept.symbols, live_clock=True, rate_per_s=kept.rate_per_s, funding_interval_s=0.5
+    )
+    with Simulator(options) as exchange:
+        folder.configure(exchange, limits={"transactions_every_s": 0.1}, environment=kept.environment)
 
         def asked() -> int:
             ended = "SELECT count(*) FROM reconciliations WHERE purpose = 'regular' AND result = 'answered'"
@@ -139,12 +178,12 @@ def test_a_ledger_explains_funding_liquidation_and_transfers_and_a_leak_is_named
 
         def wait_asked() -> None:
             begun = asked() + 2
-            wait_until(lambda: is_pushed or asked() >= begun)
+            wait_until(lambda: kept.is_pushed or asked() >= begun, patience_s=kept.patience_s)
 
         with folder.run("--ack-file", str(folder.ack_file)) as process:
             process.wait_for("covered")
             folder.wait_acknowledged(100, process)
-            for kind in ("settlement", "adl", "liquidation"):
+            for kind in kept.ends:
                 exchange.end_position(kind)
                 wait_for_more(folder, process, 60)
             exchange.deposit(D(700))
@@ -152,11 +191,11 @@ def test_a_ledger_explains_funding_liquidation_and_transfers_and_a_leak_is_named
             wait_for_more(folder, process, 60)
             wait_asked()
             kinds = "SELECT type FROM transactions UNION SELECT kind FROM fills"
-            wait_until(lambda: {"funding", "liquidation"} <= {one for (one,) in folder.rows(kinds)})
+            wait_until(lambda: kept.kinds <= {one for (one,) in folder.rows(kinds)}, patience_s=kept.patience_s)
             code, rows = books(folder)
             assert (code, [row for row in rows if row["found"]]) == (0, [])
             assert {D(row["unexplained"]) for row in rows} == {D(0)}
-            with leaking(exchange, D(1)):
+            with leaking(exchange, kept.leak):
                 wait_for_more(folder, process, 120)
             wait_asked()
             named: list[dict[str, Any]] = []
@@ -164,21 +203,21 @@ def test_a_ledger_explains_funding_liquidation_and_transfers_and_a_leak_is_named
             def is_whole() -> bool:
                 # The ledger may have been asked between a wallet's push and the entry behind it: then asked again.
                 named[:] = [row for row in books(folder)[1] if row["found"]]
-                return bool(named) and (is_pushed or all(D(row["unexplained"]) % 1 == 0 for row in named))
+                return bool(named) and (kept.is_pushed or all(D(row["unexplained"]) % kept.leak == 0 for row in named))
 
-            wait_until(is_whole)
+            wait_until(is_whole, patience_s=kept.patience_s)
             assert process.stop()[0] == 0, process.errors
-    if venue == "bybit":
+    if name == "bybit":
         # One name of two markets.
         for command in ("fees", "pnl"):
             shown = folder.command(command, "--by", "all", "--format", "json").stdout.splitlines()
             sums = [json.loads(line) for line in shown]
             assert {("linear", "BTCUSDT"), ("spot", "BTCUSDT")} <= {(row["market"], row["symbol"]) for row in sums}
-    # It takes 1 with each fill. What is pushed may not be whole: between a wallet's state and the fill behind it.
+    # What is pushed may not be whole: between a wallet's state and the fill behind it.
     for row in named:
         assert row["changes"]
         assert D(row["unexplained"])
-        assert is_pushed or D(row["unexplained"]) % 1 == 0 > D(row["unexplained"])
+        assert kept.is_pushed or D(row["unexplained"]) % kept.leak == 0 > D(row["unexplained"])
 
 
 @pytest.fixture

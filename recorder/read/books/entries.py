@@ -12,7 +12,7 @@ from itertools import groupby
 from operator import attrgetter
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Select, Table, exists, func, select
+from sqlalchemy import Connection, Select, Table, exists, func, null, select
 
 from recorder.clock import NS_PER_MS
 from recorder.model import Instrument
@@ -65,8 +65,17 @@ class Trade(NamedTuple):
 Event = Entry | Trade | State
 
 
-#: Wallet → the times of the first and the last transaction that the ledger was asked for, ms since 1970.
-Asked = Mapping[str | None, tuple[int, int]]
+class Asked(NamedTuple):
+    """The times for which a ledger was asked."""
+
+    #: Whether each currency is listed by itself, and so until another time.
+    by_currency: bool
+    #: Wallet, and currency if `by_currency` → the times of the first and the last transaction, ms since 1970.
+    times: Mapping[tuple[str | None, str | None], tuple[int, int]]
+
+    def within(self, wallet: str | None, currency: str | None) -> tuple[int, int] | None:
+        """The times of the first and the last transaction of a balance, ms since 1970; None: nothing was asked."""
+        return self.times.get((wallet, currency if self.by_currency else None))
 
 
 def events(
@@ -86,7 +95,7 @@ def events(
         rows = stack.enter_context(_streamed(connection, _transactions(account.account_id)))
         listed = (Transaction(account.label, *row) for row in rows)
         if ledger.has_trades:
-            listed = (one for one in listed if one.wallet in asked and one.at_ms <= asked[one.wallet][1])
+            listed = (one for one in listed if _was_asked(asked, one))
         movements = _of_transactions(listed)
         of = f"{account.venue}/{account.name}"
         fills = current.fills(connection, Filter(of), order=current.AS_THEY_HAPPENED)
@@ -98,18 +107,26 @@ def events(
         yield from heapq.merge(moved, _of_states(states, ledger), key=attrgetter("at_ms"))
 
 
-def asked_within(connection: Connection, account_id: int) -> Asked:
-    """Wallet → the times of the first and the last transaction in the venue's ledger, as far as it was asked for.
+def _was_asked(asked: Asked, one: Transaction) -> bool:
+    within = asked.within(one.wallet, one.currency)
+    return within is not None and one.at_ms <= within[1]
+
+
+def asked_within(connection: Connection, account_id: int, *, by_currency: bool) -> Asked:
+    """The times of the first and the last transaction in the venue's ledger, as far as it was asked for.
 
     What is pushed outside the ledger does not count, and neither does what a round had that was not completed.
     """
     t, r = transactions.c, reconciliations.c
     settled = r.result.is_not(None) & r.result.not_in((FAILED, INTERRUPTED))
     incomplete = exists().where(r.account_id == t.account_id, r.reconciliation_id == t.session_id, ~settled)
-    query = select(t.wallet, func.min(t.occurred_ms), func.max(t.occurred_ms))
+    of = (t.wallet, t.currency) if by_currency else (t.wallet, null())
+    query = select(*of, func.min(t.occurred_ms), func.max(t.occurred_ms))
     query = query.where(t.account_id == account_id, t.occurred_ms.is_not(None), t.transaction_id.is_not(None))
-    query = query.where(~incomplete).group_by(t.wallet)
-    return {wallet: (first_ms, last_ms) for wallet, first_ms, last_ms in connection.execute(query)}
+    query = query.where(~incomplete).group_by(*of[: 1 + by_currency])
+    found = connection.execute(query)
+    times = {(row[0], row[1]): (row[2], row[3]) for row in found}
+    return Asked(by_currency, times)
 
 
 def _streamed(connection: Connection, query: Select[Any]) -> Any:

@@ -6,12 +6,12 @@ from decimal import Decimal
 from operator import itemgetter
 
 from recorder.clock import NS_PER_MS
-from recorder.read.books.entries import Event, Trade
+from recorder.read.books.entries import Asked, Event, Trade
 from recorder.read.books.sums import Entry
 from recorder.read.books.wallet import APART_MS, WalletBooks
 from recorder.read.intervals import Interval
 from recorder.read.records import Book
-from recorder.venues.base import EXACT, Ledger
+from recorder.venues.base import EXACT, Ledger, Move
 
 _ZERO = Decimal(0)
 #: Market, symbol and trade id.
@@ -28,7 +28,7 @@ class LedgerBooks:
         account: its name.
         ledger: its venue's.
         intervals: of full coverage, oldest first.
-        asked: wallet → the times of its first and its last transaction, ms since 1970.
+        asked: the times for which the ledger was asked.
         since_ns: the books of an interval that began before begin then.
         explains: whether a transfer that somebody noted explains a change.
     """
@@ -38,7 +38,7 @@ class LedgerBooks:
         account: str,
         ledger: Ledger,
         intervals: Sequence[Interval],
-        asked: Mapping[str | None, tuple[int, int]],
+        asked: Asked,
         since_ns: int,
         explains: Explains,
     ) -> None:
@@ -83,13 +83,18 @@ class LedgerBooks:
     def _of(self, wallet: str | None, currency: str) -> WalletBooks:
         of = wallet, currency
         if of not in self._books:
-            asked_ms = self._asked_within(wallet)[1] if self._ledger.has_trades else None
+            asked_ms = self._asked_within(wallet, currency)[1] if self._ledger.has_trades else None
             names = self._account, wallet, currency, self._ledger.decimals(wallet)
             self._books[of] = WalletBooks(*names, asked_ms, self._intervals, self._since_ns, self._explains)
         return self._books[of]
 
-    def _asked_within(self, wallet: str | None) -> tuple[int, int]:
-        return self._asked.get(wallet, (_FOR_EVER_MS, _EVER_MS))
+    def _asked_within(self, wallet: str | None, currency: str) -> tuple[int, int]:
+        return self._asked.within(wallet, currency) or (_FOR_EVER_MS, _EVER_MS)
+
+    def _was_asked(self, move: Move, at_ms: int) -> bool:
+        """Whether the ledger was asked for what a trade at a time did to a balance."""
+        first_ms, last_ms = self._asked_within(move.wallet, move.currency)
+        return first_ms <= at_ms and at_ms + APART_MS <= last_ms
 
     def _interval(self, at_ns: int) -> int | None:
         """The number of the interval that an instant is in; None: it was not covered."""
@@ -110,21 +115,22 @@ class LedgerBooks:
 
     def _report_fill(self, fill: Trade) -> None:
         """Report a fill without a transaction, if the ledger was asked about that time."""
-        for wallet in {move.wallet for move in fill.moves or ()}:
-            first_ms, last_ms = self._asked_within(wallet)
-            if first_ms <= fill.at_ms and fill.at_ms + APART_MS <= last_ms and self._is_covered(fill.at_ms):
-                amounts = {move.currency: move.amount for move in fill.moves or () if move.wallet == wallet}
+        if self._is_covered(fill.at_ms):
+            for wallet in {move.wallet for move in fill.moves or ()}:
+                moves = (move for move in fill.moves or () if move.wallet == wallet)
+                amounts = {move.currency: move.amount for move in moves if self._was_asked(move, fill.at_ms)}
                 self._report(fill, amounts, "has no transaction")
 
     def _compare(self, fill: Trade, listed: Sequence[Trade]) -> None:
+        """Compare a fill with its transactions. The ledger may not have been asked yet for one in another currency."""
         if fill.moves is None or not self._is_covered(fill.at_ms):
             return
         differences: dict[str, Decimal] = {}
-        for one in listed:
-            for move in one.moves or ():
-                differences[move.currency] = EXACT.add(differences.get(move.currency, _ZERO), move.amount)
+        for move in (move for one in listed for move in one.moves or ()):
+            differences[move.currency] = EXACT.add(differences.get(move.currency, _ZERO), move.amount)
         for move in fill.moves:
-            differences[move.currency] = EXACT.subtract(differences.get(move.currency, _ZERO), move.amount)
+            if move.currency in differences or self._was_asked(move, fill.at_ms):
+                differences[move.currency] = EXACT.subtract(differences.get(move.currency, _ZERO), move.amount)
         self._report(listed[0], differences, f"differs from {fill.subject}")
 
     def _report(self, trade: Trade, amounts: Mapping[str, Decimal], how: str) -> None:

@@ -24,6 +24,7 @@ class BinanceSpotLedger(Ledger):
 
     has_trades = False
     reads_frames = False
+    lists_by_currency = False
 
     def decimals(self, _wallet: str | None) -> int | None:
         """All digits are sent."""

@@ -21,6 +21,7 @@ class BitgetLedger(Ledger):
 
     has_trades = True
     reads_frames = False
+    lists_by_currency = False
 
     def decimals(self, _wallet: str | None) -> int | None:
         """All digits are sent."""

@@ -21,6 +21,7 @@ class DeribitLedger(Ledger):
 
     has_trades = True
     reads_frames = False
+    lists_by_currency = True
 
     def decimals(self, _wallet: str | None) -> int | None:
         """As the exchange shows balances and fees."""

@@ -27,6 +27,7 @@ class HyperliquidLedger:
 
     has_trades = False
     reads_frames = True
+    lists_by_currency = False
 
     def decimals(self, wallet: str | None) -> int | None:
         """As the exchange documents them."""

@@ -19,6 +19,7 @@ class OKXLedger(Ledger):
 
     has_trades = True
     reads_frames = False
+    lists_by_currency = False
 
     def decimals(self, _wallet: str | None) -> int | None:
         """All digits are sent."""

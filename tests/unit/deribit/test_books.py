@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import text
 
 from recorder.live.channel import Recorded
-from recorder.model import REST, Frame
+from recorder.model import REST, Frame, Transaction, Update
 from recorder.venues.base import Execution, Move
 from recorder.venues.deribit import answers
 from recorder.venues.deribit.accounting import DeribitAccounting
@@ -36,6 +36,28 @@ def test_a_liquidated_account_leaves_nothing_unexplained_and_what_the_log_left_o
     recording.forget(lost)
     (change,) = [one for book in writer.books(writer.write_recording(recording)) for one in book.changes]
     assert (change.currency, change.amount) == (lost.currency, lost.amount)
+
+
+def test_a_currency_whose_log_was_asked_for_earlier_is_not_compared_beyond_that(writer: Writer) -> None:
+    """The exchange lists each currency by itself, a second or more apart: a trade on spot may be in one log only."""
+    recording = Recording("deribit", 5)
+    listed = [one for _, decoded in recording.answered for one in decoded.updates if isinstance(one, Transaction)]
+    times = sorted(one.occurred_ms or 0 for one in listed if one.currency == "ETH")
+    until_ms = times[len(times) // 2]
+
+    def is_asked(update: Update) -> bool:
+        is_later = isinstance(update, Transaction) and update.currency == "ETH" and (update.occurred_ms or 0) > until_ms
+        return not is_later
+
+    recording.answered = [
+        (payload, decoded._replace(updates=tuple(filter(is_asked, decoded.updates))))
+        for payload, decoded in recording.answered
+    ]
+    spot = {one.currency for one in listed if one.symbol == "ETH_USDC" and (one.occurred_ms or 0) > until_ms}
+    assert spot == {"ETH", "USDC"}
+    books = writer.books(writer.write_recording(recording))
+    assert [change for book in books for change in book.changes] == []
+    assert {book.unexplained for book in books} == {D(0)}
 
 
 def moves(symbol: str, side: str, price: str, quantity: str, fee: str, fee_currency: str) -> tuple[Move, ...] | None:
