@@ -19,7 +19,7 @@ from recorder.clock import Clock
 from recorder.errors import Refused, SessionOver, Unavailable, VenueError
 from recorder.live.backoff import Backoff
 from recorder.live.channel import Channel, ChannelClosed
-from recorder.live.connection import Attempt, Connection, Connector
+from recorder.live.connection import Attempt, Connection, Connector, Pace
 from recorder.live.proof import REPLACED, TOKEN
 from recorder.live.session import Session
 from recorder.live.settings import Account, Limits
@@ -78,6 +78,7 @@ class Collector(Thread):
         limits: of frames and waits.
         on_end: called when the thread ends, in this thread.
         session_ids: of the account; None: of a new one.
+        pace: of all connections to the exchange; None: there are no others.
 
     Attributes:
         label: for people: the account, and the stream where there are several.
@@ -96,6 +97,7 @@ class Collector(Thread):
         limits: Limits,
         on_end: Callable[[], None],
         session_ids: SessionIds | None = None,
+        pace: Pace | None = None,
     ) -> None:
         self.label = account.label(stream.name)
         super().__init__(name=f"collector {self.label}", daemon=True)
@@ -115,7 +117,7 @@ class Collector(Thread):
         #: Each ends a wait of this thread; only this thread clears them.
         self._interrupt = Event()
         self._wake = Wake()
-        self._connector = Connector(account, stream, self._wake, clock, limits, self._rouse)
+        self._connector = Connector(account, stream, self._wake, clock, limits, self._rouse, pace, self._stopping)
         #: What is recorded, oldest first: at most two.
         self._lines: list[_Line] = []
         #: Opens the next connection while one is recorded.
@@ -182,6 +184,8 @@ class Collector(Thread):
         except VenueError as error:
             if self.sessions == 0 and not isinstance(error, Unavailable):
                 raise
+            if self._stopping.is_set():
+                return 0.0
             wait_s = self._wait_after(error)
             log.warning("%s: %s Trying again in %.1f s.", self.label, error, wait_s)
             return wait_s

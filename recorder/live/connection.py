@@ -1,25 +1,66 @@
 """Making a connection of one stream: its token, its socket, its protocol; and keeping the token valid."""
 
+import logging
 from collections.abc import Callable
 from contextlib import closing
-from threading import Event, Thread
+from threading import Event, Lock, Thread
 from typing import NamedTuple
 
 from recorder.clock import Clock
-from recorder.errors import Refused, SessionOver, VenueError
+from recorder.errors import Refused, SessionOver, Unavailable, Unreachable, VenueError
 from recorder.live.backoff import Backoff
 from recorder.live.http import HttpClient
 from recorder.live.proof import TOKEN
+from recorder.live.rest_client import RateLimit
 from recorder.live.settings import Account, Limits
 from recorder.live.transport import Transport, connect
 from recorder.live.unrecorded import ask
 from recorder.live.wake import Wake
 from recorder.venues.base import PushSession, Stream
-from recorder.venues.rest import RenewToken, Token
+from recorder.venues.rest import RenewToken, RestLimit, Token
+
+log = logging.getLogger(__name__)
 
 #: Waits before a token's renewal is tried again grow from the first to the last, seconds.
 RENEW_FIRST_S = 1.0
 RENEW_LAST_S = 60.0
+
+
+#: Our share of the connections that an exchange allows an address; the rest is for the user's own programs.
+CONNECTIONS_SHARE = 2 / 3
+
+
+class Pace:
+    """Keeps the connections of all accounts and streams within what an exchange allows an address. From any thread."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        #: Address of an exchange's sockets → its limit.
+        self._limits: dict[str, RateLimit] = {}
+
+    def wait_s(self, account: Account, now_s: float) -> float:
+        """How long to wait before the next connection, seconds. It counts as made after that wait.
+
+        Args:
+            account: whose connection it is.
+            now_s: on the monotonic clock.
+        """
+        allowed = account.venue.connections
+        if allowed.opened_max is None:
+            return 0.0
+        with self._lock:
+            limit = self._limits.setdefault(
+                account.login.stream_url,
+                RateLimit([RestLimit(allowed.opened_max, allowed.window_s)], CONNECTIONS_SHARE),
+            )
+            return limit.wait_s(now_s)
+
+    def not_made(self, account: Account) -> None:
+        """Note that the exchange was not reached, and has counted nothing."""
+        with self._lock:
+            limit = self._limits.get(account.login.stream_url)
+            if limit is not None:
+                limit.refund(1)
 
 
 class Connection(NamedTuple):
@@ -58,6 +99,8 @@ class Connector:
         clock: of the connections.
         limits: of waits.
         on_failure: called when a token cannot be renewed, in another thread.
+        pace: of all connections to the exchange; None: there are no others.
+        stopping: ends the wait for a turn.
     """
 
     def __init__(
@@ -68,6 +111,8 @@ class Connector:
         clock: Clock,
         limits: Limits,
         on_failure: Callable[[], None],
+        pace: Pace | None = None,
+        stopping: Event | None = None,
     ) -> None:
         self._account = account
         self._stream = stream
@@ -75,13 +120,30 @@ class Connector:
         self._clock = clock
         self._limits = limits
         self._on_failure = on_failure
+        self._pace = pace or Pace()
+        self._stopping = stopping or Event()
 
     def connect(self) -> Connection:
-        """Request a token, if the venue has tokens, and connect.
+        """Wait until the exchange allows a connection, request a token, if the venue has tokens, and connect.
 
         Raises:
-            Unreachable, Refused, Unavailable: one sentence says what to do.
+            Unreachable, Refused, Unavailable: one sentence says what to do. Or the run ends meanwhile.
         """
+        account = self._account
+        wait_s = self._pace.wait_s(account, self._clock.monotonic_s())
+        if wait_s > 0:
+            label = account.label(self._stream.name)
+            log.info("%s: connecting in %.1f s, because the exchange limits new connections", label, wait_s)
+            self._clock.wait(self._stopping, wait_s)
+            if self._stopping.is_set():
+                raise Unavailable("The run ends.")
+        try:
+            return self._connect()
+        except Unreachable:
+            self._pace.not_made(account)
+            raise
+
+    def _connect(self) -> Connection:
         account, venue, stream = self._account, self._account.venue, self._stream
         token = None
         if venue.token is not None:

@@ -11,7 +11,7 @@ from recorder.clock import NS_PER_MS, Clock
 from recorder.errors import DatabaseMoved, InternalError, NotDurable, RecorderError
 from recorder.live.checkpointer import Checkpointer, LastSeal
 from recorder.live.collector import Collector, SessionIds
-from recorder.live.connection import client_of
+from recorder.live.connection import Pace, client_of
 from recorder.live.history import Backfill
 from recorder.live.http import HttpClient
 from recorder.live.reconciler import Reconciler, Retry
@@ -217,6 +217,7 @@ class Recording:
             self._file,
         )
         session_ids = {key: SessionIds(newest) for key, newest in self._newest.items()}
+        pace = Pace()
         self._collectors = [
             Collector(
                 account,
@@ -227,6 +228,7 @@ class Recording:
                 limits,
                 self.wake.set,
                 session_ids[account.account_id],
+                pace,
             )
             for account in self._accounts
             for stream in account.streams

@@ -52,10 +52,11 @@ class RateLimit:
 
     Args:
         limits: the venue's limits; all of them apply.
+        share: how much of each is ours.
     """
 
-    def __init__(self, limits: Sequence[RestLimit]) -> None:
-        self._limits = [limit._replace(cost_max=max(int(limit.cost_max * OUR_SHARE), 1)) for limit in limits]
+    def __init__(self, limits: Sequence[RestLimit], share: float = OUR_SHARE) -> None:
+        self._limits = [limit._replace(cost_max=max(int(limit.cost_max * share), 1)) for limit in limits]
         #: When each request of the longest window was sent, and what it cost.
         self._sent: deque[tuple[float, int]] = deque()
 

@@ -11,11 +11,12 @@ from recorder.simulator.feed import AccountFeed, LoggedClient
 from recorder.simulator.options import ActiveFaults, SimulatorOptions
 from recorder.simulator.sent import SentLog
 from recorder.venues import venue_named
+from recorder.venues.limits import ConnectionCount
 from recorder.venues.simulated import NONE, FillKind, Moment, SimulatedTransaction
 from recorder.venues.stand_in import AccountQuery, Backend, HttpError, Reply, Snapshot
 from recorder.venues.view import Execution
 from recorder.wire.http import HttpRequest, HttpResponse
-from recorder.wire.server import ClientConnection, Server, error_response, respond
+from recorder.wire.server import ClientConnection, Server, address_of, error_response, respond
 
 
 class SimulatedPortal:
@@ -32,12 +33,16 @@ class SimulatedPortal:
         self.active_faults = ActiveFaults()
         #: Connections to the push portal so far.
         self.accepted = 0
+        #: Connections so far that were refused, because their address had too many.
+        self.refused = 0
         self._options = options
         self._log = log
         self._on_change = on_change
         self._trading = asyncio.Event()
         self._answering = asyncio.Event()
-        self._stand_in = venue_named(options.venue).stand_in
+        venue = venue_named(options.venue)
+        self._stand_in = venue.stand_in
+        self._connections = ConnectionCount(venue.connections)
         self._clients: list[LoggedClient] = []
         parts = options, self.active_faults, self._trading, log, on_change
         self._feeds = {
@@ -210,7 +215,17 @@ class SimulatedPortal:
         if status and not (status == HTTPStatus.UNAUTHORIZED and path in self._stand_in.public_paths):
             phrase = HTTPStatus(status).phrase.lower()
             return error_response(self._handler, HttpError(status, phrase, self.active_faults.retry_after_s))
+        if request.is_upgrade and self._has_too_many(connection):
+            self.refused += 1
+            # What stands in front of an exchange speaks plain words.
+            return HttpResponse(HTTPStatus.TOO_MANY_REQUESTS, b"too many connections", content_type="text/plain")
         return await respond(self._handler, connection, request, self._answer)
+
+    def _has_too_many(self, connection: ClientConnection) -> bool:
+        """Whether the address of a new connection has too many."""
+        address = address_of(connection)
+        open_now = sum(address_of(client.connection) == address for client in self.clients)
+        return self._connections.refuses(address, open_now, self.clock_ms())
 
     async def _answer(self, query: AccountQuery) -> bytes | Reply:
         return query.answer(self._feeds[query.key].exchange.view())

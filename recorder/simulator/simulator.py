@@ -93,6 +93,11 @@ class Simulator(Startable):
         """Number of connections to the push portal so far."""
         return self._portal.accepted
 
+    @property
+    def refused(self) -> int:
+        """Number of connections to the push portal so far that were one too many (`Venue.connections`)."""
+        return self._portal.refused
+
     # Waiting.
 
     def wait_subscribed(self, timeout_s: float | None = None) -> None:

@@ -21,6 +21,7 @@ from recorder.model import (
 )
 from recorder.venues.channel_view import View
 from recorder.venues.comparable import Comparable, CompleteList
+from recorder.venues.limits import Connections
 from recorder.venues.rest import (
     CredentialField,
     Credentials,
@@ -269,6 +270,8 @@ class Venue(Protocol):
     #: has died for example. Then a session that ends is believed up to its last push, or the last snapshot that agreed
     #: with the pushes; and a discrepancy ends it, for pushes may be missing since the last one.
     fails_silently: bool = False
+    #: How many connections it allows an address.
+    connections: Connections = Connections()
     #: Largest clock error that the exchange accepts, in milliseconds, and with which its histories are asked for whole.
     clock_tolerance_ms: int
     #: Whether it pushes executions. If not, fills are derived from order updates.

@@ -1,7 +1,8 @@
-"""Limits of the rate of requests, as an exchange keeps them."""
+"""Limits of the rate of requests, and of connections, as an exchange keeps them."""
 
 from collections import defaultdict, deque
 from math import ceil
+from typing import NamedTuple
 
 
 class RateLimit:
@@ -104,3 +105,40 @@ class DecayingLimit:
     def _count(self, who: str, now_ms: int) -> float:
         count, at_ms = self._counters.get(who, (0.0, now_ms))
         return max(count - (now_ms - at_ms) * self._falls_per_ms, 0.0)
+
+
+class Connections(NamedTuple):
+    """How many connections to its sockets an exchange allows an address. None: it does not say."""
+
+    #: New ones within any window of `window_s`, refused ones aside.
+    opened_max: int | None = None
+    window_s: float = 60.0
+    #: Open at a time.
+    open_max: int | None = None
+    #: For how long all are refused after one too many, seconds; 0: until the window allows one again.
+    ban_s: float = 0.0
+
+
+class ConnectionCount:
+    """Counts the connections of each address, and refuses those that are too many.
+
+    Args:
+        allowed: what the exchange allows.
+    """
+
+    def __init__(self, allowed: Connections) -> None:
+        self._open_max = allowed.open_max
+        window_ms, ban_ms = int(allowed.window_s * 1000), int(allowed.ban_s * 1000)
+        self._opened = RateLimit(allowed.opened_max, window_ms, ban_ms=ban_ms) if allowed.opened_max else None
+
+    def refuses(self, address: str, open_now: int, now_ms: int) -> bool:
+        """Count a new connection. Returns whether it is one too many.
+
+        Args:
+            address: of the client.
+            open_now: how many it has open.
+            now_ms: milliseconds since 1970, or from any other start.
+        """
+        if self._open_max is not None and open_now >= self._open_max:
+            return True
+        return self._opened is not None and self._opened.spend(address, now_ms) > 0

@@ -343,9 +343,8 @@ async def respond(
     """
     try:
         base = f"http://{request.headers.get('Host', '')}"
-        peer = client.transport.get_extra_info("peername") or ("",)
         decided = handler.handle(
-            Request(request.method, request.target, request.headers, base, request.body, str(peer[0]))
+            Request(request.method, request.target, request.headers, base, request.body, address_of(client))
         )
         if isinstance(decided, PortalAccess):
             if not request.is_upgrade:
@@ -359,6 +358,12 @@ async def respond(
         return error_response(handler, HttpError(400, "a header is given twice"))
     except HttpError as error:
         return error_response(handler, error)
+
+
+def address_of(client: ServerConnection) -> str:
+    """The address that a connection comes from; empty if it is gone."""
+    peer = client.transport.get_extra_info("peername") or ("",)
+    return str(peer[0])
 
 
 def error_response(handler: RequestHandler, error: HttpError) -> HttpResponse:

@@ -3,18 +3,26 @@
 Afterwards each gap is reconciled, and the record has every fill of the exchange once.
 """
 
+import logging
 import signal
 from collections.abc import Iterator
+from contextlib import ExitStack, closing
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import urllib3
+import websocket
 
 from recorder.live import collector, comparison
 from recorder.live.proof import KEY_REFUSED
 from recorder.simulator import Simulator, SimulatorOptions
 from recorder.simulator.faults import deaf, expired, invalid_topics, refusing, stalled_mid_frame
 from recorder.venues import VENUES, venue_named
+from recorder.venues.kraken import answers
+from recorder.venues.kraken import questions as kraken_questions
+from recorder.venues.kraken.stand_in import rest as kraken_rest
+from recorder.venues.limits import Connections
 from tests.depth import share
 from tests.faults.conftest import Report
 from tests.faults.live import Live
@@ -27,6 +35,8 @@ from tests.waiting import wait_until
 pytestmark = pytest.mark.timeout(600)
 
 WITH_KEYS = [name for name in VENUES if any(field.is_secret for field in venue_named(name).credential_fields)]
+
+PACED = [name for name in VENUES if venue_named(name).connections.opened_max]
 
 REFUSING_TOPICS = [name for name in VENUES if venue_named(name).stand_in.refuses_topics]
 
@@ -124,6 +134,91 @@ def test_an_address_that_is_banned_for_a_while(scene: Scene) -> None:
             process.wait_for("Trying again in")
         scene.reconcile(process)
     scene.finish("banned")
+
+
+def misuse(exchange: Simulator) -> bytes:
+    """Another program sends a request with the account's key and a wrong signature. Returns the answer."""
+    headers = {"API-Key": exchange.key, "API-Sign": "d3Jvbmc="}
+    answer = urllib3.request("POST", f"{exchange.url}{answers.BALANCES}", headers=headers, body=b"nonce=1")
+    return answer.data
+
+
+@pytest.mark.parametrize("is_running", [False, pytest.param(True, marks=pytest.mark.long)])
+def test_a_key_that_is_locked_out_for_a_while(
+    tmp_path: Path,
+    report: Report,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    is_running: bool,
+) -> None:
+    """Kraken locks a key out that is refused too often, and longer if it is asked meanwhile."""
+    monkeypatch.setattr(kraken_rest, "LOCKED_MS", 1_000)
+    monkeypatch.setattr(kraken_questions, "LOCKED_S", 3.0)
+    with Simulator(options_of("kraken")) as exchange:
+        live = Live(tmp_path, exchange)
+        if not is_running:
+            while b"lockout" not in misuse(exchange):
+                pass
+        with live.recording():
+            if is_running:
+                live.wait_more(30)
+                while b"lockout" not in misuse(exchange):
+                    pass
+                exchange.drop_connections()
+            wait_until(lambda: "Temporary lockout" in caplog.text)
+            already = len(live.acked)
+            live.wait_more(30)
+            assert len(live.acked) > already
+            live.reconcile()
+        live.finish("locked out", report)
+    (said,) = {one.getMessage() for one in caplog.records if "Trying again in 3.0 s" in one.getMessage()}
+    assert said.startswith(f"main: {exchange.url}{answers.TOKEN} asks to be left alone for now: HTTP 200")
+    assert caplog.text.count("Temporary lockout") <= 3, "once for each thread that asks, and for the rights of the key"
+
+
+def test_an_address_that_is_banned_for_too_many_connections(
+    tmp_path: Path, report: Report, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Other programs of the same address have connected to Kraken too often."""
+    monkeypatch.setattr(venue_named("kraken"), "connections", Connections(opened_max=10, window_s=1.0, ban_s=1.0))
+    monkeypatch.setattr(kraken_questions, "BANNED_S", 2.0)
+    with Simulator(options_of("kraken")) as exchange:
+        live = Live(tmp_path, exchange)
+        with live.recording():
+            live.wait_more(30)
+            before = live.sessions()
+            with ExitStack() as others:
+                with pytest.raises(websocket.WebSocketBadStatusException, match="429"):
+                    while True:
+                        address = f"ws{exchange.url.removeprefix('http')}/v2"
+                        others.enter_context(closing(websocket.create_connection(address)))
+                exchange.drop_connections()
+            live.wait_new_session(before)
+            live.reconcile()
+        live.finish("banned for connections", report)
+    assert exchange.refused == 2, "the other program, and the recorder once"
+    assert "asks to be left alone for now: HTTP 429 too many connections. Trying again in 2.0 s." in caplog.text
+
+
+@pytest.mark.parametrize("venue", share(PACED, "okx"))
+def test_drops_without_end_never_lead_to_too_many_connections(
+    tmp_path: Path, report: Report, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, venue: str
+) -> None:
+    """The limit is smaller than the exchange's, and one connection too many ends the test."""
+    monkeypatch.setattr(venue_named(venue), "connections", Connections(opened_max=6, window_s=4.0, ban_s=600.0))
+    caplog.set_level(logging.INFO)
+    with Simulator(options_of(venue)) as exchange:
+        live = Live(tmp_path, exchange)
+        with live.recording():
+            for _ in range(4):
+                live.wait_more(10)
+                before = live.sessions()
+                exchange.drop_connections()
+                live.wait_new_session(before)
+            live.reconcile()
+        live.finish("drops without end", report)
+    assert exchange.refused == 0
+    assert "because the exchange limits new connections" in caplog.text
 
 
 #: Venue → what it pushes before it ends connections for maintenance.

@@ -1,6 +1,6 @@
-"""Limits of the rate of requests, as an exchange keeps them."""
+"""Limits of the rate of requests, and of connections, as an exchange keeps them."""
 
-from recorder.venues.limits import DecayingLimit, RateLimit
+from recorder.venues.limits import ConnectionCount, Connections, DecayingLimit, RateLimit
 
 
 def test_weight_is_spent_within_a_window() -> None:
@@ -34,3 +34,30 @@ def test_a_counter_falls_with_time() -> None:
     # Long ago is as if never.
     assert limit.spend("c", 10**9) == 0
     assert limit.spend("a", 10**9, 20) == 0
+
+
+def test_new_connections_are_counted_by_address() -> None:
+    count = ConnectionCount(Connections(opened_max=2, window_s=1.0))
+    assert [count.refuses("a", 0, now_ms) for now_ms in (0, 500, 999, 1_000, 1_001)] == [
+        False,
+        False,
+        True,
+        False,
+        True,
+    ]
+    assert not count.refuses("b", 0, 1_001)
+
+
+def test_one_connection_too_many_can_be_a_ban() -> None:
+    count = ConnectionCount(Connections(opened_max=1, window_s=1.0, ban_s=10.0))
+    assert [count.refuses("a", 0, now_ms) for now_ms in (0, 1, 10_000, 10_001)] == [False, True, True, False]
+
+
+def test_open_connections_are_limited_too() -> None:
+    count = ConnectionCount(Connections(open_max=2))
+    assert [count.refuses("a", open_now, 0) for open_now in (0, 1, 2, 1)] == [False, False, True, False]
+
+
+def test_an_exchange_that_says_nothing_limits_nothing() -> None:
+    count = ConnectionCount(Connections())
+    assert not any(count.refuses("a", 1_000, 0) for _ in range(1_000))

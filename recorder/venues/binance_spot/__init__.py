@@ -10,6 +10,7 @@ from recorder.venues.binance_spot.comparable import COMPARABLE, LISTS
 from recorder.venues.binance_spot.stand_in import BinanceSpotStandIn
 from recorder.venues.binance_spot.views import VIEWS
 from recorder.venues.channel_view import View
+from recorder.venues.limits import Connections
 from recorder.venues.rest import Login, Token
 
 
@@ -28,6 +29,7 @@ class BinanceSpot(Venue):
     heartbeat_s = 20.0
     #: The exchange disconnects after 24 hours.
     connection_max_s = 23.5 * 3_600
+    connections = Connections(opened_max=300, window_s=300.0)
     clock_tolerance_ms = 2 * sign.AHEAD_MS
     rest_limits = questions.REST_LIMITS
     accounting = BinanceSpotAccounting()

@@ -10,6 +10,7 @@ from recorder.venues.bitget.comparable import COMPARABLE, LISTS
 from recorder.venues.bitget.stand_in import BitgetStandIn
 from recorder.venues.bitget.views import VIEWS
 from recorder.venues.channel_view import View
+from recorder.venues.limits import Connections
 from recorder.venues.rest import CredentialField, Login, Token
 
 
@@ -27,6 +28,7 @@ class Bitget(Venue):
     heartbeat_s = 25.0
     #: It used to close connections after 24 hours, and no longer says whether it does.
     connection_max_s = 23 * 3600.0
+    connections = Connections(opened_max=300, window_s=300.0, open_max=100)
     clock_tolerance_ms = sign.WINDOW_MS
     rest_limits = questions.REST_LIMITS
     accounting = BitgetAccounting()

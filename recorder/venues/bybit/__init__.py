@@ -9,6 +9,7 @@ from recorder.venues.bybit.accounting import BybitAccounting
 from recorder.venues.bybit.comparable import COMPARABLE, LISTS
 from recorder.venues.bybit.stand_in import BybitStandIn
 from recorder.venues.bybit.views import VIEWS
+from recorder.venues.limits import Connections
 from recorder.venues.rest import Login, Token
 
 
@@ -23,6 +24,7 @@ class Bybit(Venue):
     }
     #: The exchange asks for one in 20 s.
     heartbeat_s = 20.0
+    connections = Connections(opened_max=500, window_s=300.0)
     clock_tolerance_ms = 2 * sign.AHEAD_MS
     rest_limits = questions.REST_LIMITS
     accounting = BybitAccounting()

@@ -10,6 +10,7 @@ from recorder.venues.deribit.comparable import COMPARABLE, LISTS
 from recorder.venues.deribit.stand_in import DeribitStandIn
 from recorder.venues.deribit.symbols import native
 from recorder.venues.deribit.views import VIEWS
+from recorder.venues.limits import Connections
 from recorder.venues.rest import Login, Token
 
 
@@ -22,6 +23,7 @@ class Deribit(Venue):
         "testnet": Environment("https://test.deribit.com", "wss://test.deribit.com"),
     }
     heartbeat_s = 20.0
+    connections = Connections(open_max=32)
     clock_tolerance_ms = sign.WINDOW_MS
     rest_limits = questions.REST_LIMITS
     accounting = DeribitAccounting()

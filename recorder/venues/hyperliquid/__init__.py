@@ -9,6 +9,7 @@ from recorder.venues.hyperliquid.accounting import HyperliquidAccounting
 from recorder.venues.hyperliquid.comparable import COMPARABLE, LISTS
 from recorder.venues.hyperliquid.stand_in import HyperliquidStandIn
 from recorder.venues.hyperliquid.views import VIEWS
+from recorder.venues.limits import Connections
 from recorder.venues.rest import CredentialField, Credentials, Login, Token
 
 
@@ -24,6 +25,7 @@ class Hyperliquid(Venue):
     #: The exchange disconnects a client to which it has sent nothing for 60 s.
     heartbeat_s = 20.0
     repeated_topics = portal.REPEATED
+    connections = Connections(opened_max=30, window_s=60.0, open_max=10)
     #: Nothing is signed, so no clock is refused; but what happened in a gap is asked for by this machine's clock.
     clock_tolerance_ms = questions.MARGIN_MS
     rest_limits = questions.REST_LIMITS

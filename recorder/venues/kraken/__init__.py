@@ -9,6 +9,7 @@ from recorder.venues.kraken.accounting import KrakenAccounting
 from recorder.venues.kraken.comparable import COMPARABLE, LISTS
 from recorder.venues.kraken.stand_in import KrakenStandIn
 from recorder.venues.kraken.views import VIEWS
+from recorder.venues.limits import Connections
 from recorder.venues.rest import Login, Token
 
 
@@ -22,6 +23,7 @@ class Kraken(Venue):
     }
     #: The exchange closes a connection on which it has heard nothing for a minute.
     heartbeat_s = 30.0
+    connections = Connections(opened_max=150, window_s=600.0, ban_s=questions.BANNED_S)
     #: Requests carry no time that has to be right.
     clock_tolerance_ms = 60_000
     rest_limits = questions.REST_LIMITS

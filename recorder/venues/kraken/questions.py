@@ -63,8 +63,11 @@ STREAMING = "create-ws-token"
 #: What it needs not be allowed to do.
 ONLY_READS = frozenset([*NEEDED, STREAMING, "export-data"])
 
-#: After how long a request that was one too many is tried again, and after a lockout, seconds.
+#: After how long a request that was one too many is tried again, and after a lockout, seconds. A lockout takes "a few
+#: minutes", but each attempt before its end prolongs it.
 LIMITED_S, LOCKED_S = 15.0, 900.0
+#: For how long an address is banned that has connected too often, seconds. The CDN in front of the exchange does that.
+BANNED_S = 600.0
 
 
 def private(path: str, parameters: Mapping[str, str] | None = None, ofs: str = "") -> MakeRequest:
@@ -133,6 +136,8 @@ _ERRORS = {
     answers.NO_SUCH_ORDER: Verdict.GONE,
     "EOrder:Invalid order": Verdict.GONE,
 }
+#: The statuses of a ban.
+_BANNED = frozenset([403, 429])
 _until_s = re.compile(r"Throttled: ?([0-9]{1,12})").search
 
 
@@ -153,12 +158,12 @@ def _said(_status: int, body: bytes) -> Verdict | None:
     return next((verdict for begin, verdict in _ERRORS.items() if errors[0].startswith(begin)), None)
 
 
-def wait_s(_status: int, _headers: Mapping[str, str], body: bytes, now_ms: int) -> float:
-    """How long to wait: until the counter has fallen, a lockout is over, or the instant that the error names."""
+def wait_s(status: int, _headers: Mapping[str, str], body: bytes, now_ms: int) -> float:
+    """How long to wait: until the counter has fallen, a lockout or ban is over, or the instant that the error names."""
     try:
         error = " ".join(_errors(body))
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return 0.0
+        return BANNED_S if status in _BANNED else 0.0
     until = _until_s(error)
     if until is not None:
         return min(max(int(until[1]) - now_ms / 1000, 1.0), LOCKED_S)

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from recorder.venues.base import Environment, Stream, Venue
 from recorder.venues.channel_view import View
+from recorder.venues.limits import Connections
 from recorder.venues.okx import answers, decode, portal, questions, sign
 from recorder.venues.okx.accounting import OKXAccounting
 from recorder.venues.okx.comparable import COMPARABLE, LISTS
@@ -31,6 +32,7 @@ class OKX(Venue):
     }
     #: The exchange cuts a connection on which no data has flowed for 30 s.
     heartbeat_s = 20.0
+    connections = Connections(opened_max=3, window_s=1.0)
     clock_tolerance_ms = sign.WINDOW_MS
     rest_limits = questions.REST_LIMITS
     accounting = OKXAccounting()

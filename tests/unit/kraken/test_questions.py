@@ -192,6 +192,19 @@ def test_how_long_it_asks_to_wait(body: bytes, seconds: float) -> None:
     assert kraken.wait_s(200, {}, body, NOW_MS) == seconds
 
 
+@pytest.mark.parametrize(
+    ("status", "body", "seconds"),
+    [
+        (429, b"error code: 1015", kraken.BANNED_S),
+        (403, b"<html>", kraken.BANNED_S),
+        (503, b"<html>", 0.0),
+        (429, answer(None, "EGeneral:Too many requests"), 0.0),
+    ],
+)
+def test_how_long_an_address_is_banned(status: int, body: bytes, seconds: float) -> None:
+    assert kraken.wait_s(status, {}, body, NOW_MS) == seconds
+
+
 QUERIES = ["query-funds", "query-open-trades", "query-closed-trades", "query-ledger", "create-ws-token"]
 
 

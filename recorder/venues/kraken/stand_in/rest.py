@@ -3,6 +3,7 @@
 Source: docs.kraken.com, "Spot REST": the pages of the paths, "Rate Limits", "Errors".
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
 from functools import partial
@@ -27,6 +28,10 @@ COUNT_MAX, FALLS_PER_S = 20, 0.5
 #: Path → by how much a request raises it; of any other path by 1.
 _WEIGHTS = {answers.TRADES: questions.HISTORY_COST, answers.LEDGER: questions.HISTORY_COST}
 
+#: After so many refusals of a key in a row, without an answer between them, it is locked out for so long, milliseconds.
+#: The exchange says "too many", and "typically a few minutes".
+LOCKED_AFTER, LOCKED_MS = 10, 300_000
+
 #: Longer than any simulated or recorded account is old, seconds.
 _EVER_S = 10.0**9
 
@@ -37,6 +42,33 @@ class _Refused(Exception):
     """A request is refused with an error of the exchange."""
 
 
+class _Lockouts:
+    """The keys that are locked out, and those that may be soon."""
+
+    def __init__(self) -> None:
+        #: Key → how often it was refused in a row.
+        self._refused: Counter[str] = Counter()
+        #: Key → until when it is locked out, milliseconds since 1970.
+        self._until_ms: dict[str, int] = {}
+
+    def check(self, key: str, now_ms: int) -> None:
+        """Refuse a key that is locked out. Each attempt prolongs that."""
+        if now_ms < self._until_ms.get(key, 0):
+            self._until_ms[key] = now_ms + LOCKED_MS
+            raise _Refused("EGeneral:Temporary lockout")
+
+    def refused(self, key: str, now_ms: int) -> None:
+        """Count a refusal."""
+        self._refused[key] += 1
+        if self._refused[key] >= LOCKED_AFTER:
+            self._until_ms[key] = now_ms + LOCKED_MS
+            del self._refused[key]
+
+    def accepted(self, key: str) -> None:
+        """Note that a request is answered."""
+        self._refused.pop(key, None)
+
+
 class KrakenRequestHandler:
     """Implements `recorder.venues.stand_in.RequestHandler`, which documents the methods."""
 
@@ -45,6 +77,7 @@ class KrakenRequestHandler:
         self._limit = DecayingLimit(COUNT_MAX, FALLS_PER_S)
         #: Key → the greatest nonce so far.
         self._nonces: dict[str, int] = {}
+        self._lockouts = _Lockouts()
 
     def handle(self, request: Request) -> bytes | Reply | AccountQuery | PortalAccess:
         """Decide how to answer one request, or refuse it."""
@@ -84,10 +117,8 @@ class KrakenRequestHandler:
         if request.method != "POST":
             raise _Refused("EGeneral:Unknown method")
         asked = dict(parse_qsl(request.body.decode(errors="replace")))
-        key, secret = self._authenticate(request, path, asked.get("nonce", ""))
         now_ms = self._backend.clock_ms()
-        if self._limit.spend(key, now_ms, _WEIGHTS.get(path, 1)):
-            raise _Refused("EAPI:Rate limit exceeded")
+        key, secret = self._admit(request, path, asked.get("nonce", ""), now_ms)
         if path == answers.TOKEN:
             return frames.answer({"token": token_of(key, secret, now_ms), "expires": 900})
         if path == answers.KEY:
@@ -103,20 +134,34 @@ class KrakenRequestHandler:
         except _Refused as refused:
             return frames.refusal(str(refused))
 
-    def _authenticate(self, request: Request, path: str, nonce: str) -> tuple[str, str]:
+    def _admit(self, request: Request, path: str, nonce: str, now_ms: int) -> tuple[str, str]:
+        """Key and secret of a request that may be answered."""
         given = {name.upper(): value for name, value in request.headers.items()}
         key = given.get("API-KEY", "")
         secret = self._backend.secret_of(key)
-        if secret is None or self._backend.is_expired(key):
+        if secret is None:
             raise _Refused("EAPI:Invalid key")
+        self._lockouts.check(key, now_ms)
         right = sign.signature(secret, path, nonce, request.body)
-        if not is_same(given.get("API-SIGN", ""), right):
+        try:
+            self._authenticate(key, is_same(given.get("API-SIGN", ""), right), nonce)
+            if self._limit.spend(key, now_ms, _WEIGHTS.get(path, 1)):
+                raise _Refused("EAPI:Rate limit exceeded")
+        except _Refused:
+            self._lockouts.refused(key, now_ms)
+            raise
+        self._lockouts.accepted(key)
+        return key, secret
+
+    def _authenticate(self, key: str, is_signed: bool, nonce: str) -> None:
+        if self._backend.is_expired(key):
+            raise _Refused("EAPI:Invalid key")
+        if not is_signed:
             raise _Refused("EAPI:Invalid signature")
         number = number_in(nonce)
         if number is None or number <= self._nonces.get(key, 0):
             raise _Refused("EAPI:Invalid nonce")
         self._nonces[key] = number
-        return key, secret
 
 
 _Read = Callable[[AccountView, Asked, Backend], object]
