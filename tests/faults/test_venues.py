@@ -215,7 +215,6 @@ def test_drops_without_end_never_lead_to_too_many_connections(
                 before = live.sessions()
                 exchange.drop_connections()
                 live.wait_new_session(before)
-            live.reconcile()
         live.finish("drops without end", report)
     assert exchange.refused == 0
     assert "because the exchange limits new connections" in caplog.text
