@@ -26,6 +26,7 @@ from recorder.store.engine import open_engine
 from recorder.store.schema import order_updates, reconciliations
 from recorder.venues import VENUES, venue_named
 from recorder.venues.rest import Known, Purpose, Question, Verdict
+from recorder.venues.simulated import SimulatedOrder, Terms
 from recorder.venues.stand_in import Request, StandIn
 from tests.depth import share
 from tests.integration import hurried
@@ -212,6 +213,76 @@ def test_a_long_past_is_backfilled_whole_although_it_was_interrupted_twice(
     """Of 100,000 orders and as many fills, 200,000 together."""
     exchange = EXCHANGES[venue_name]
     check_backfill(tmp_path, monkeypatch, exceeded, venue_name, 100_000, exchange.long_stops)
+
+
+#: When an account was upgraded, and how long ago what was before is forgotten of USDC contracts and options, days.
+UPGRADED_DAYS, OLD_USDC_DAYS = 100, 183
+
+
+def test_what_was_before_an_account_was_unified_is_backfilled_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, exceeded: list[int]
+) -> None:
+    """Of 300 days. Fills of spot are in no old list, and the old log is that of USDC alone."""
+    clock = HurriedClock(tmp_path / "clock")
+    monkeypatch.setattr(portal, "wall_clock_ms", clock.wall_ms)
+    stand_in, end_ms = venue_named("bybit").stand_in, clock.wall_ms() - 600_000
+    upgraded_ms, usdc_ms = end_ms - UPGRADED_DAYS * DAY_MS, end_ms - OLD_USDC_DAYS * DAY_MS
+    symbols = ("BTCUSDT", "BTCPERP", "BTCUSD", "spot:BTCUSDT", "BTC-26JUN30-89000-P-USDT")
+    terms = stand_in.terms(symbols)
+    begin_ms, silent_ms = end_ms - 300 * DAY_MS, (usdc_ms - 9 * DAY_MS, usdc_ms + 2 * DAY_MS)
+    past = Past(terms, stand_in.funds(terms), begin_ms=begin_ms, end_ms=end_ms, orders=1_000, silent_ms=silent_ms)
+    moments = list(past.moments())
+    last_ms = max(one.updated_ms for moment in moments for one in moment if isinstance(one, SimulatedOrder))
+    options = SimulatorOptions(
+        venue="bybit",
+        symbols=symbols,
+        start_ms=begin_ms - DAY_MS,
+        pushes=0,
+        keep_sent=False,
+        retention_s={"unified": (last_ms - upgraded_ms) / 1000},
+    )
+
+    def is_served(terms: Terms, at_ms: int) -> bool:
+        return at_ms >= upgraded_ms or ((terms.settle != "USDC" and terms.market != "option") or at_ms >= usdc_ms)
+
+    with Simulator(options) as exchange:
+        exchange.remember(moments)
+        scene = Scene(tmp_path, exchange, clock)
+        begin_record(scene.url, scene.account, end_ms, clock.clock)
+        code, told = scene.backfill()
+        assert code == 0 and "lost" not in told, told
+        # By now it is known which contracts in USDC were traded: their orders are listed by symbol only.
+        code, told = scene.backfill()
+        assert code == 0, told
+        asked = scene.requests
+        code, told = scene.backfill()
+        assert code == 0 and scene.requests - asked < NOTHING_LEFT, told
+        assert exceeded == []
+        face = stand_in.face(terms, exchange.key)
+    found_fills, found_orders, found_entries = what_is_there(scene)
+    is_new = {fill.trade_id: fill.executed_ms >= upgraded_ms for fill in past.fills}
+    fills = [one for one in past.fills if is_served(one.terms, one.executed_ms)]
+    fills = [one for one in fills if is_new[one.trade_id] or one.terms.market != "spot"]
+    assert 0 < len([one for one in fills if not is_new[one.trade_id]]) < len(fills) < len(past.fills)
+    assert found_fills == Counter(face.execution(one).fill.trade_id for one in fills)
+    filled = {fill.order_id for fill in past.fills}
+    orders = {one.id: one for moment in moments for one in moment if isinstance(one, SimulatedOrder)}
+    wanted = [one for one in orders.values() if one.id in filled and is_served(one.terms, one.created_ms)]
+    ids = {fill.order_id: face.execution(fill).fill.order_id for fill in past.fills}
+    assert found_orders == {ids[one.id] for one in wanted}
+    entries = [one for one in past.entries if one.terms and is_served(one.terms, one.occurred_ms)]
+    entries = [one for one in entries if one.occurred_ms >= upgraded_ms or one.currency == "USDC"]
+    wallets = Counter("UNIFIED" if one.occurred_ms >= upgraded_ms else "OPTION" for one in entries)
+    assert wallets["OPTION"] and found_entries == wallets
+
+
+def what_is_there(scene: Scene) -> tuple[Counter[str | None], set[str], Counter[str | None]]:
+    """The trade ids of the fills, the orders, and the entries of the log by their wallet."""
+    with recorder.open(scene.url) as record:
+        fills = Counter(one.trade_id for one in record.fills())
+        entries = Counter(one.wallet for one in record.transactions() if one.balance_after is not None)
+    with open_engine(scene.url, read_only=True).connect() as connection:
+        return fills, set(connection.scalars(select(order_updates.c.order_id).distinct())), entries
 
 
 def test_asked_quietly_only_the_result_is_written(folder: Folder) -> None:

@@ -10,11 +10,12 @@ from typing import NamedTuple
 from urllib.parse import parse_qsl
 
 from recorder.errors import Undecodable
-from recorder.model import CONTROL, DECODED, Decoded, RefusedCommand, Update, unknown_order
+from recorder.model import CONTROL, DECODED, Decoded, RefusedCommand, Transaction, Update, unknown_order
 from recorder.venues.bybit import ledger
 from recorder.venues.bybit.fields import integer, text
 from recorder.venues.bybit.instruments import instrument
 from recorder.venues.bybit.rows import EXECUTION, ORDER, POSITION, WALLET, read_row
+from recorder.venues.bybit.words import OLD_CONTRACTS, OLD_USDC
 from recorder.venues.fields import Fields, as_object, read_json, unknown
 from recorder.venues.reading import printable
 
@@ -30,8 +31,11 @@ INSTRUMENTS = "/v5/market/instruments-info"
 FUND_BALANCES = "/v5/asset/transfer/query-account-coins-balance"
 FUND_LOG = "/v5/asset/fundinghistory"
 KEY_PERMISSIONS = "/v5/user/query-api"
-#: Before these names: what lay before the account was upgraded to a unified one.
+#: Before these names: what was before the account was upgraded to a unified one.
 PRE_UPGRADE = "/v5/pre-upgrade"
+OLD_ORDERS = f"{PRE_UPGRADE}/order/history"
+OLD_EXECUTIONS = f"{PRE_UPGRADE}/execution/list"
+OLD_LOG = f"{PRE_UPGRADE}/account/transaction-log"
 
 #: The code of a wrong signature; its message quotes the text that should have been signed, which has the key in it.
 WRONG_SIGNATURE = 10004
@@ -66,6 +70,18 @@ def _row(kind: str) -> _ReadRow:
 
 def _transaction(row: Fields, page: _Page) -> Iterable[Update]:
     return ledger.transactions(row, page.event_ms, page.around)
+
+
+def _old_execution(row: Fields, page: _Page) -> Iterable[Update]:
+    for one in _row(EXECUTION)(row, page):
+        if isinstance(one, Transaction):
+            yield one._replace(wallet=OLD_USDC if one.currency == "USDC" else OLD_CONTRACTS)
+        else:
+            yield one
+
+
+def _old_transaction(row: Fields, page: _Page) -> Iterable[Update]:
+    return ledger.transactions(row, page.event_ms, page.around, OLD_USDC)
 
 
 def _fund_transaction(row: Fields, page: _Page) -> Iterable[Update]:
@@ -110,9 +126,9 @@ _ROWS: dict[str, _ReadRow | None] = {
         ),
         None,
     ),
-    f"{PRE_UPGRADE}/order/history": _row(ORDER),
-    f"{PRE_UPGRADE}/execution/list": _row(EXECUTION),
-    f"{PRE_UPGRADE}/account/transaction-log": _transaction,
+    OLD_ORDERS: _row(ORDER),
+    OLD_EXECUTIONS: _old_execution,
+    OLD_LOG: _old_transaction,
     f"{PRE_UPGRADE}/position/closed-pnl": None,
     f"{PRE_UPGRADE}/asset/delivery-record": None,
     f"{PRE_UPGRADE}/asset/settlement-record": None,

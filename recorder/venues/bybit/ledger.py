@@ -70,10 +70,13 @@ _OTHER_FUND_TRANSACTION = names(OTHER_FUND_TRANSACTION_FIELDS)
 _OTHER_FUND_BALANCE = names(OTHER_FUND_BALANCE_FIELDS)
 
 
-def transactions(fields: Fields, event_ms: int | None, around: Mapping[str, str]) -> tuple[Transaction, ...]:
+def transactions(
+    fields: Fields, event_ms: int | None, around: Mapping[str, str], wallet: str = UNIFIED
+) -> tuple[Transaction, ...]:
     """The records of a row of the log: one, or two where it has both funding and the result of a session.
 
-    The amounts of two add up to the row's change, and the second has the balance after it.
+    The amounts of two add up to the row's change, and the second has the balance after it. Rows of before an upgrade
+    have no id: a trade's or a payment's own id stands for it, and without one, a row is not parted.
     """
     row, unknown = read_object(fields, TransactionObject, _OTHER_TRANSACTION)
     change, funding, cash_flow = (
@@ -85,10 +88,10 @@ def transactions(fields: Fields, event_ms: int | None, around: Mapping[str, str]
     whole = Transaction(
         event_ms=event_ms,
         is_snapshot=0,
-        transaction_id=row.id or None,
+        transaction_id=row.id or trade_id(row.trade_id),
         type=TRANSACTION_TYPES.get(row.type or None, "other"),
         venue_type=row.type or None,
-        wallet=UNIFIED,
+        wallet=wallet,
         currency=row.currency or None,
         amount=change,
         fee=number("fee", row.fee),
@@ -103,7 +106,7 @@ def transactions(fields: Fields, event_ms: int | None, around: Mapping[str, str]
     )
     if not is_settlement or unless_zero(cash_flow) is None:
         return (whole,)
-    if change is None or funding is None or unless_zero(funding) is None:
+    if whole.transaction_id is None or change is None or funding is None or unless_zero(funding) is None:
         return (whole._replace(type="settlement"),)
     session = whole._replace(type="settlement", amount=difference(change, funding), balance_after=None)
     return session, whole._replace(amount=funding, fee=None)

@@ -2,7 +2,8 @@
 
 Order and position lists are by category, and those of linear contracts by the coin that they settle in. Histories are
 asked for in windows of at most seven days. Fully cancelled orders are remembered for 24 hours, everything else for two
-years. Source: bybit-exchange.github.io/docs/v5 (Order, Position, Account, Rate Limit Rules, Error Codes).
+years. What was before an account became a unified one has lists of its own.
+Source: bybit-exchange.github.io/docs/v5 (Order, Position, Account, Pre-upgrade, Rate Limit Rules, Error Codes).
 """
 
 from collections.abc import Iterator, Mapping
@@ -20,13 +21,16 @@ from recorder.venues.bybit.answers import (
     EXECUTIONS,
     INSTRUMENTS,
     KEY_PERMISSIONS,
+    OLD_EXECUTIONS,
+    OLD_LOG,
+    OLD_ORDERS,
     OPEN_ORDERS,
     ORDER_HISTORY,
     POSITIONS,
     TIME,
     TRANSACTION_LOG,
 )
-from recorder.venues.bybit.words import INVERSE, LINEAR, OPTION, SPOT, UNIFIED
+from recorder.venues.bybit.words import INVERSE, LINEAR, OPTION, SPOT, UNIFIED, settle_coin
 from recorder.venues.paging import Orders, Pages, completed, day, pages, windows
 from recorder.venues.rest import (
     Credentials,
@@ -54,6 +58,8 @@ WINDOW_MS = 7 * DAY_MS
 #: How long fully cancelled, rejected and deactivated orders are remembered.
 CANCELLED_MS = DAY_MS
 HISTORY_MS = 730 * DAY_MS
+#: How long what was before an account was upgraded is remembered of USDC contracts and options: six months.
+OLD_USDC_MS = 184 * DAY_MS
 #: Lists may lag behind the stream, and the clocks may differ.
 MARGIN_MS = 60_000
 #: For how long an order that has just ended may be in no list.
@@ -70,6 +76,8 @@ _POSITIONS = (*_LINEAR, {"category": INVERSE}, {"category": OPTION})
 _ORDERS = (*_POSITIONS, {"category": SPOT})
 _CATEGORIES = (LINEAR, INVERSE, OPTION, SPOT)
 
+#: The environment of demo trading.
+DEMO = "demo"
 #: Account types of `/v5/account/info`: unified, version 2.
 _UNIFIED = frozenset([5, 6])
 
@@ -135,7 +143,7 @@ _CODES = {
     10029: Verdict.GONE,  # the symbol is not allowed
     33004: Verdict.REFUSED,  # the key has expired
     -2015: Verdict.REFUSED,  # the same
-    100028: Verdict.REFUSED,  # not a unified account
+    100028: Verdict.GONE,  # not for unified accounts, and no other one is recorded
     110001: Verdict.GONE,  # there is no such order
     170213: Verdict.GONE,  # there is no such order
 }
@@ -269,19 +277,49 @@ def _instruments(known: Known) -> Questions:
 
 def _backfill(known: Known) -> Questions:
     until_ms = (known.now_ms if known.until_ms is None else known.until_ms) + MARGIN_MS
-    kept_ms = known.now_ms - HISTORY_MS
-    for window in windows(max(known.since_ms or 0, kept_ms), until_ms, WINDOW_MS, aligned=True):
-        # A week is asked for whole, even if less of it is wanted, because its subject says that all of it is known. The
-        # exchange refuses one that begins before its two years.
-        asked = max(window[0], kept_ms), window[1]
+    weeks = list(windows(max(known.since_ms or 0, known.now_ms - HISTORY_MS), until_ms, WINDOW_MS, aligned=True))
+    for week in weeks:
         for history in (*_histories(), _LEDGER):
-            subject = f"{history.name}, week of {day(window[0])}"
-            if subject in known.done:
-                continue
-            if (yield from _history(history, asked, Orders(), subject)):
-                is_past = window[1] < known.now_ms - DAY_MS
-                yield completed(subject, history.kept, asked, known.now_ms, is_past=is_past)
+            yield from _week(known, history, week)
+    # Last: whatever the exchange says of them costs nothing else. Accounts for demo trading never were another kind.
+    if known.environment != DEMO:
+        yield from _before_upgrade(known, weeks)
     return None
+
+
+def _before_upgrade(known: Known, weeks: list[tuple[int, int]]) -> Questions:
+    """What was before the account was upgraded to a unified one, if it ever was another kind.
+
+    A list that has no answer is not asked for again in this round.
+    """
+    unanswered: set[str] = set()
+    for week in weeks:
+        for history in _old_histories(known):
+            is_kept = week[1] > known.now_ms - history.kept_ms
+            if is_kept and history.name not in unanswered and not (yield from _week(known, history, week)):
+                unanswered.add(history.name)
+        subject = f"all of before an upgrade, week of {day(week[0])}"
+        if not unanswered and subject not in known.done:
+            asked = max(week[0], known.now_ms - HISTORY_MS), week[1]
+            is_past = week[1] < known.now_ms - DAY_MS
+            yield completed(subject, "what was before a unified account", asked, known.now_ms, is_past=is_past)
+    return None
+
+
+def _week(known: Known, history: "_History", week: tuple[int, int]) -> Pages:
+    """A week of a history, unless it is known already. Returns whether it is complete.
+
+    It is asked for whole, even if less of it is wanted, because its subject says that all of it is known. The exchange
+    refuses one that begins before what it keeps.
+    """
+    subject = f"{history.name}, week of {day(week[0])}"
+    if subject in known.done:
+        return True
+    asked = max(week[0], known.now_ms - history.kept_ms), week[1]
+    is_complete = yield from _history(history, asked, Orders(), subject)
+    if is_complete:
+        yield completed(subject, history.kept, asked, known.now_ms, is_past=week[1] < known.now_ms - DAY_MS)
+    return is_complete
 
 
 class _History(NamedTuple):
@@ -289,8 +327,10 @@ class _History(NamedTuple):
     path: str
     query: Mapping[str, str]
     topic: str
-    #: What of it the exchange keeps.
+    #: What of it the exchange keeps; empty: it counts only with others.
     kept: str
+    #: For how long, milliseconds.
+    kept_ms: int = HISTORY_MS
 
 
 _LEDGER = _History("transactions", TRANSACTION_LOG, {"accountType": UNIFIED, "limit": "50"}, "wallet", "transactions")
@@ -302,6 +342,22 @@ def _histories() -> Iterator[_History]:
         orders, fills = f"orders with fills of {category}", f"fills of {category}"
         yield _History(f"orders of {category}", ORDER_HISTORY, {**query, "limit": "50"}, "order", orders)
         yield _History(f"executions of {category}", EXECUTIONS, {**query, "limit": "100"}, "execution", fills)
+
+
+def _old_histories(known: Known) -> Iterator[_History]:
+    """Those of before an upgrade. Orders of USDC contracts are listed by symbol only; the log has USDC alone."""
+    for category in _CATEGORIES:
+        name, query = f"{category} before an upgrade", {"category": category}
+        kept_ms = OLD_USDC_MS if category == OPTION else HISTORY_MS
+        yield _History(f"orders of {name}", OLD_ORDERS, {**query, "limit": "50"}, "order", "", kept_ms)
+        if category != SPOT:
+            yield _History(f"executions of {name}", OLD_EXECUTIONS, {**query, "limit": "100"}, "execution", "", kept_ms)
+        if category in {LINEAR, OPTION}:
+            yield _History(f"transactions of {name}", OLD_LOG, {**query, "limit": "50"}, "wallet", "", OLD_USDC_MS)
+    for symbol in sorted({one.symbol for one in known.instruments if one.market == LINEAR and one.symbol}):
+        if settle_coin(LINEAR, symbol) == "USDC":
+            query = {"category": LINEAR, "symbol": symbol, "limit": "50"}
+            yield _History(f"orders of {symbol} before an upgrade", OLD_ORDERS, query, "order", "", OLD_USDC_MS)
 
 
 def _history(history: _History, window: tuple[int, int], found: Orders, subject: str = "") -> Pages:

@@ -90,6 +90,9 @@ SETTLEMENT = "SETTLEMENT"
 #: The wallet of a unified account; a push may leave it out. The other one is `FUND`, which is not pushed.
 UNIFIED = "UNIFIED"
 FUND = "FUND"
+#: The wallets of derivatives before an account was upgraded to a unified one: that of USDC contracts and options, and
+#: that of all others.
+OLD_USDC, OLD_CONTRACTS = "OPTION", "CONTRACT"
 
 
 def settle_coin(category: str | None, symbol: str) -> str | None:

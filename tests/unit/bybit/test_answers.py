@@ -1,6 +1,7 @@
 """What the answers of Bybit's REST interface say."""
 
 import json
+from collections.abc import Mapping
 from decimal import Decimal
 from itertools import pairwise
 from typing import Any
@@ -307,3 +308,99 @@ def test_what_cannot_be_read_is_named(target: str, payload: bytes, error: str) -
 def test_event_time_is_that_of_the_answer() -> None:
     assert only(asked(answers.ORDER_HISTORY, answer({"list": [row("order")]}))).event_ms == AT_MS
     assert only(asked(answers.ORDER_HISTORY, answer({"list": [row("order")]}, time=None))).event_ms is None
+
+
+#: As in the exchange's pages: rows of before an upgrade have fewer fields than today's.
+OLD_ORDER = {
+    "orderId": "67836246-460e-4c52-a009-af0c3e1d12bc",
+    "orderLinkId": "",
+    "symbol": "BTCUSDT",
+    "price": "27203.40",
+    "qty": "0.200",
+    "side": "Sell",
+    "positionIdx": 0,
+    "orderStatus": "Filled",
+    "cancelType": "UNKNOWN",
+    "rejectReason": "EC_NoError",
+    "avgPrice": "28632.126000",
+    "cumExecQty": "0.200",
+    "cumExecFee": "3.43585512",
+    "timeInForce": "IOC",
+    "orderType": "Market",
+    "stopOrderType": "UNKNOWN",
+    "triggerPrice": "0.00",
+    "reduceOnly": True,
+    "createdTime": "1682487465732",
+    "updatedTime": "1682487465735",
+}
+OLD_PAYMENT = {
+    "symbol": "BTCUSDT",
+    "orderId": "1682553600-BTCUSDT-592334-Sell",
+    "side": "Sell",
+    "execFee": "0.6364003",
+    "execId": "11f1c4ed-ff20-4d73-acb7-96e43a917f25",
+    "execPrice": "28399.90",
+    "execQty": "0.011",
+    "execType": "Funding",
+    "execTime": "1682553600000",
+    "isMaker": False,
+    "feeRate": "0.00203714",
+}
+OLD_ENTRY = {
+    "symbol": "ETH-14JUN23-1750-C",
+    "side": "Buy",
+    "funding": "",
+    "orderId": "",
+    "fee": "0",
+    "change": "0",
+    "cashFlow": "0",
+    "transactionTime": "1686729604507",
+    "type": "DELIVERY",
+    "size": "0",
+    "qty": "0.5",
+    "cashBalance": "1001.1438885",
+    "currency": "USDC",
+    "category": "option",
+    "tradePrice": "1740.25036667",
+    "tradeId": "",
+}
+
+
+def old(path: str, row: Mapping[str, object], category: str = "linear") -> Any:
+    return only(
+        asked(f"{answers.PRE_UPGRADE}{path}?category={category}", answer({"list": [row], "category": category}))
+    )
+
+
+def test_an_order_of_before_an_upgrade_is_one_of_today_with_its_id() -> None:
+    order = old("/order/history", OLD_ORDER)
+    assert (order.order_id, order.market, order.symbol) == (OLD_ORDER["orderId"], "linear", "BTCUSDT")
+    assert (order.status, order.quantity, order.filled_quantity, order.fee) == (
+        "filled",
+        "0.200",
+        "0.200",
+        "3.43585512",
+    )
+
+
+@pytest.mark.parametrize(("symbol", "wallet"), [("BTCUSDT", "CONTRACT"), ("BTCPERP", "OPTION")])
+def test_a_payment_of_before_an_upgrade_is_of_the_wallet_that_was(symbol: str, wallet: str) -> None:
+    payment = old("/execution/list", OLD_PAYMENT | {"symbol": symbol})
+    assert (payment.type, payment.wallet, payment.amount) == ("funding", wallet, "-0.6364003")
+    assert payment.trade_id == OLD_PAYMENT["execId"]
+
+
+def test_an_entry_of_before_an_upgrade_is_of_the_wallet_that_was() -> None:
+    entry = old("/account/transaction-log", OLD_ENTRY, "option")
+    assert (entry.type, entry.wallet, entry.currency) == ("settlement", "OPTION", "USDC")
+    assert (entry.balance_after, entry.transaction_id) == ("1001.1438885", None)
+
+
+@pytest.mark.parametrize(("trade_id", "parts"), [("7a4c0003", 2), ("", 1)])
+def test_an_entry_without_an_id_is_known_by_its_payment_or_stays_whole(trade_id: str, parts: int) -> None:
+    """Of two parts, only one has the balance; the other one counts because it has an id."""
+    session = {"type": "SETTLEMENT", "funding": "-0.25", "cashFlow": "12", "change": "11.75", "tradeId": trade_id}
+    body = answer({"list": [OLD_ENTRY | session]})
+    rows: list[Any] = list(asked(f"{answers.OLD_LOG}?category=linear", body).updates)
+    assert [one.transaction_id for one in rows] == [trade_id or None] * parts
+    assert sum(Decimal(one.amount) for one in rows) == Decimal("11.75")

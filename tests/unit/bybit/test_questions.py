@@ -157,14 +157,15 @@ def test_a_backfill_completes_week_by_week_and_leaves_out_what_is_done() -> None
     taken = ask(Purpose.BACKFILL, of)
     completed = [step for step in taken if isinstance(step, Completed)]
     done = [step.subject for step in completed]
-    assert len(done) == len(set(done)) == 9 * 5
-    # Nine lists, each without a hole until now; the week that is not over is asked for again.
+    # Nine lists, nine of before an upgrade, and that those nine are complete.
+    assert len(done) == len(set(done)) == (9 + 9 + 1) * 5
+    # Each without a hole until now; the week that is not over is asked for again.
     of_history: dict[str, list[tuple[int | None, int | None]]] = {}
     for step in completed:
         of_history.setdefault(step.history, []).append((step.since_ms, step.until_ms))
-    assert (
-        len(of_history) == 9 and {"fills of linear", "orders with fills of spot", "transactions"} <= of_history.keys()
-    )
+    del of_history[""]
+    named = {"fills of linear", "orders with fills of spot", "transactions", "what was before a unified account"}
+    assert len(of_history) == 9 + 1 and named <= of_history.keys()
     for periods in of_history.values():
         # The first week is asked for whole.
         assert (periods[0][0], periods[-1][1]) == (
@@ -173,7 +174,7 @@ def test_a_backfill_completes_week_by_week_and_leaves_out_what_is_done() -> None
         )
         assert [until_ms for _, until_ms in periods[:-1]] == [since_ms for since_ms, _ in periods[1:]]
     again = ask(Purpose.BACKFILL, of._replace(done=done))
-    assert len(asked(again)) == 9
+    assert len(asked(again)) == 9 + 9
     assert all(query["endTime"] > str(NOW_MS - DAY_MS) for _, query in asked(again))
 
 
@@ -183,6 +184,61 @@ def test_a_backfill_does_not_complete_what_was_not_answered() -> None:
     assert not [step for step in taken if isinstance(step, Completed) and "transactions" in step.subject]
 
 
+OLD = "/v5/pre-upgrade"
+
+
+def test_what_was_before_an_upgrade_is_asked_for_last_by_category_and_usdc_by_symbol() -> None:
+    traded = frozenset([Traded("linear", "BTCPERP"), Traded("linear", "BTCUSDT"), Traded("spot", "BTCUSDC")])
+    of = known(since_ms=NOW_MS - 3 * DAY_MS, until_ms=NOW_MS, instruments=traded)
+    found = asked(ask(Purpose.BACKFILL, of))
+    old = [path.startswith(OLD) for path, _ in found]
+    assert old == sorted(old)
+    last = {
+        (path.removeprefix(OLD), query["category"], query.get("symbol"))
+        for path, query in found
+        if path.startswith(OLD) and query["endTime"] > str(NOW_MS)
+    }
+    assert last == {
+        *(("/order/history", category, None) for category in ("linear", "inverse", "option", "spot")),
+        *(("/execution/list", category, None) for category in ("linear", "inverse", "option")),
+        *(("/account/transaction-log", category, None) for category in ("linear", "option")),
+        ("/order/history", "linear", "BTCPERP"),
+    }
+
+
+def test_what_was_before_an_upgrade_is_asked_for_in_weeks_as_far_as_it_is_kept() -> None:
+    of = known(since_ms=0, until_ms=NOW_MS)
+    begins: dict[tuple[str, str], int] = {}
+    for path, query in asked(ask(Purpose.BACKFILL, of)):
+        begin_ms, end_ms = int(query["startTime"]), int(query["endTime"])
+        assert end_ms - begin_ms < bybit.WINDOW_MS
+        if path.startswith(OLD):
+            begins.setdefault((path.removeprefix(OLD), query["category"]), begin_ms)
+    long, short = NOW_MS - bybit.HISTORY_MS, NOW_MS - bybit.OLD_USDC_MS
+    assert begins == {
+        **{("/order/history", category): long for category in ("linear", "inverse", "spot")},
+        **{("/execution/list", category): long for category in ("linear", "inverse")},
+        **{(path, "option"): short for path in ("/order/history", "/execution/list", "/account/transaction-log")},
+        ("/account/transaction-log", "linear"): short,
+    }
+
+
+def test_demo_trading_has_no_past_of_another_kind() -> None:
+    of = known(since_ms=NOW_MS - 3 * DAY_MS, until_ms=NOW_MS, environment="demo")
+    assert not [path for path, _ in asked(ask(Purpose.BACKFILL, of)) if path.startswith(OLD)]
+
+
+def test_a_list_of_before_an_upgrade_that_is_refused_costs_only_itself() -> None:
+    of = known(since_ms=NOW_MS - 30 * DAY_MS, until_ms=NOW_MS)
+    refused = f"{OLD}/execution/list?category=inverse"
+    taken = ask(Purpose.BACKFILL, of, lambda target: None if target.startswith(refused) else nothing(target))
+    found = asked(taken)
+    assert len([1 for path, query in found if path == f"{OLD}/execution/list" and query["category"] == "inverse"]) == 1
+    completed = [step for step in taken if isinstance(step, Completed)]
+    assert len(completed) == (9 + 8) * 5
+    assert not [step for step in completed if step.history == "what was before a unified account"]
+
+
 @pytest.mark.parametrize(
     ("status", "body", "verdict"),
     [
@@ -190,6 +246,8 @@ def test_a_backfill_does_not_complete_what_was_not_answered() -> None:
         (200, b'{"retCode":10006,"retMsg":"Too many visits!"}', Verdict.WAIT),
         (200, b'{"retCode":10003,"retMsg":"API key is invalid."}', Verdict.REFUSED),
         (200, b'{"retCode":10005,"retMsg":"Permission denied"}', Verdict.GONE),
+        (200, b'{"retCode":10028,"retMsg":"only for unified accounts"}', Verdict.REFUSED),
+        (200, b'{"retCode":100028,"retMsg":"not for unified accounts"}', Verdict.GONE),
         (200, b'{"retCode":10016,"retMsg":"server error"}', Verdict.TRANSIENT),
         (200, b'{"retCode":99999999,"retMsg":"new"}', Verdict.TRANSIENT),
         (200, b"<html>", Verdict.FOREIGN),

@@ -69,8 +69,8 @@ def dated_symbols(at_ms: int) -> tuple[str, ...]:
 def terms(symbols: Sequence[str]) -> tuple[Terms, ...]:
     """The terms of instruments, named as the exchange names them; before the name of a spot market stands `spot:`.
 
-    `BTCUSDT` is linear, `BTCUSD` inverse, `BTCUSDT-27MAR26` and `BTCUSDH26` expire, `BTC-27MAR26-89000-P-USDT` is an
-    option.
+    `BTCUSDT` and `BTCPERP` (in USDC) are linear, `BTCUSD` inverse, `BTCUSDT-27MAR26` and `BTCUSDH26` expire,
+    `BTC-27MAR26-89000-P-USDT` is an option.
 
     Raises:
         ValueError: a symbol is none of these, or is given twice.
@@ -91,6 +91,8 @@ def _instrument(symbol: str) -> Terms:
     market, _, name = symbol.rpartition(":")
     market = market.lower()
     base, dollars, rest = name.partition("USD")
+    if name.endswith("PERP") and not market:
+        base, dollars, rest = name.removesuffix("PERP"), "USD", "C"
     coin, _, named = rest.partition("-")
     if option := _is_option(name):
         return _option(name, *option.groups())

@@ -16,7 +16,7 @@ import msgspec
 
 from recorder.venues.bybit import answers, questions, sign
 from recorder.venues.bybit.portal import PATH
-from recorder.venues.bybit.stand_in import frames, ledger
+from recorder.venues.bybit.stand_in import frames, ledger, upgrade
 from recorder.venues.bybit.words import FUNDING, SETTLEMENT, settle_coin
 from recorder.venues.limits import RateLimit
 from recorder.venues.stand_in import AccountQuery, Backend, HttpError, PortalAccess, Reply, Request, is_same, number_in
@@ -96,7 +96,7 @@ class BybitRequestHandler:
             page = _cut(_instruments(self._backend, asked), asked, path)
             return _page_of(path, asked, page, now_ms)
         key = self._authenticate(request.headers, query, now_ms)
-        limit = self._of_ledger if path == answers.TRANSACTION_LOG else self._of_user
+        limit = self._of_ledger if path in {answers.TRANSACTION_LOG, answers.OLD_LOG} else self._of_user
         wait_ms = limit.spend(f"{key} {path}", now_ms)
         if wait_ms:
             reset = {"X-Bapi-Limit-Reset-Timestamp": str(now_ms + wait_ms)}
@@ -107,7 +107,7 @@ class BybitRequestHandler:
             return frames.answer({"unifiedMarginStatus": 6, "marginMode": "ISOLATED_MARGIN"}, now_ms)
         if path == COINS:
             return AccountQuery(key, lambda account: frames.answer({"rows": _coins(account)}, self._backend.clock_ms()))
-        listed = _LISTS.get(path)
+        listed = _LISTS.get(upgrade.TODAY.get(path, path))
         if listed is None:
             raise HttpError(404, "path not found")
         return AccountQuery(key, partial(self._page, listed, path, asked))
@@ -136,7 +136,10 @@ class BybitRequestHandler:
     def _page(self, listed: "_List", path: str, asked: Query, account: AccountView) -> Reply:
         now_ms = self._backend.clock_ms()
         try:
-            return Reply(_page_of(path, asked, listed(account, asked, self._backend), now_ms))
+            page = upgrade.read(path, listed, account, asked, self._backend)
+            if page is None:
+                raise _Refused(10001, "params error")
+            return Reply(_page_of(path, asked, page, now_ms))
         except _Refused as refused:
             return Reply(frames.refusal(refused.code, refused.message, now_ms), headers=refused.headers)
 
@@ -149,7 +152,7 @@ _List = Callable[[AccountView, Query, Backend], _Page]
 def _page_of(path: str, asked: Query, page: _Page, now_ms: int) -> bytes:
     rows, cursor = page
     result: dict[str, object] = {"list": rows, "nextPageCursor": quote(cursor, safe="")}
-    if path != answers.BALANCES:
+    if path not in {answers.BALANCES, answers.OLD_LOG}:
         result["category"] = asked.get("category", "")
     return frames.answer(result, now_ms)
 
@@ -211,7 +214,9 @@ def _order_history(account: AccountView, asked: Query, backend: Backend) -> _Pag
     found = (
         (order_id, row)
         for order_id, row in rows
-        if row["category"] == category and (Decimal(row["cumExecQty"] or 0) or int(row["updatedTime"]) >= kept_ms)
+        if row["category"] == category
+        and (Decimal(row["cumExecQty"] or 0) or int(row["updatedTime"]) >= kept_ms)
+        and _settles(row, asked)
     )
     limit = _limit(asked, answers.ORDER_HISTORY)
     page = list(islice(found, limit + 1))
