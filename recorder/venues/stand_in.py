@@ -82,6 +82,8 @@ class PortalAccess(NamedTuple):
     parameters: Mapping[str, str]
     #: Which endpoint, where the exchange has several.
     path: str = ""
+    #: Finds the API key by a token that the client may name in a command; None: nothing is pushed for that token.
+    owner_of: Callable[[str], str | None] = lambda _token: None
 
 
 class AccountQuery(NamedTuple):

@@ -14,7 +14,7 @@ from recorder.replay.serving import Serving, ServingOptions
 from recorder.simulator import Simulator, SimulatorOptions
 from tests.clients import test_ccxt_binance, test_ccxt_binance_spot, test_ccxt_bitget, test_deribit
 from tests.clients.listening import conversation
-from tests.clients.test_against_stand_ins import KINDS, SERVED, exchange, pybit_at, record
+from tests.clients.test_against_stand_ins import COIN_M, KINDS, SERVED, exchange, pybit_at, record
 from tests.clients.watching import CcxtClient, Stored, Watching, compare, same
 from tests.docs.pages import CHECKOUT, blocks
 from tests.faults.live import account_at
@@ -139,6 +139,7 @@ def test_the_sdk_of_hyperliquid_hears_a_served_record(recorded: tuple[str, Recor
 #: Venue → a client of ccxt.pro, which loads markets first.
 CLIENTS: dict[str, Callable[..., CcxtClient]] = {
     "binance": test_ccxt_binance.Watching,
+    COIN_M: test_ccxt_binance.WatchingCoinM,
     "binance_spot": test_ccxt_binance_spot.Watching,
     "bitget": test_ccxt_bitget.Watching,
     "deribit": test_deribit.Asking,

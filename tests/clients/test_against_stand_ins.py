@@ -5,6 +5,7 @@ second reading of the same frames.
 """
 
 import json
+import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -15,6 +16,7 @@ import pytest
 
 from recorder.live.recording import Recording
 from recorder.simulator import Simulator, SimulatorOptions
+from recorder.venues.binance.stand_in.face import dated_symbols
 from tests.clients.listening import conversation
 from tests.clients.watching import Stored, Watching, compare, same, stored
 from tests.faults.live import account_at
@@ -28,15 +30,31 @@ PUSHES = 600
 STAND_IN, SERVED = "stand-in", "served record"
 #: Subscriptions of the SDK of Hyperliquid.
 KINDS = ("orderUpdates", "userFills", "userFundings", "userNonFundingLedgerUpdates")
+#: The name of Binance's COIN-M futures in the table.
+COIN_M = "binance coin-m"
 
 
 @contextmanager
 def exchange(venue: str) -> Iterator[Simulator]:
     """A simulated exchange that waits for `record`; by the real clock, because clients sign with it."""
-    options = SimulatorOptions(venue=venue, rate_per_s=200, live_clock=True, pushes=PUSHES, funding_interval_s=1)
+    symbols = inverse_symbols() if venue == COIN_M else ()
+    options = SimulatorOptions(
+        venue=venue.partition(" ")[0],
+        symbols=symbols,
+        rate_per_s=200,
+        live_clock=True,
+        pushes=PUSHES,
+        funding_interval_s=1,
+    )
     with Simulator(options) as simulator:
         simulator.change(silent=True)
         yield simulator
+
+
+def inverse_symbols() -> tuple[str, ...]:
+    """Two perpetuals, and the future of this quarter."""
+    (dated,) = dated_symbols(round(time.time() * 1000))
+    return "BTCUSD_PERP", "ETHUSD_PERP", dated.replace("USDT", "USD")
 
 
 def record(path: Path, simulator: Simulator) -> list[Stored]:

@@ -1,9 +1,10 @@
-"""ccxt.pro at the stand-in of Binance futures and at a served record: it understands what the recorder stores."""
+"""ccxt.pro at the stand-ins of Binance's futures and at served records: it understands what the recorder stores."""
 
 import json
 from collections import Counter
 from collections.abc import Callable, Iterable
 from copy import deepcopy
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -11,26 +12,34 @@ import pytest
 
 from recorder.replay.serving import Serving, ServingOptions
 from tests.clients.listening import conversation, number
-from tests.clients.test_against_stand_ins import SERVED, STAND_IN, exchange, pushes, reconcile, record
+from tests.clients.test_against_stand_ins import COIN_M, SERVED, STAND_IN, exchange, pushes, reconcile, record
 from tests.clients.watching import CcxtClient, Stored, same
 
 pytestmark = pytest.mark.clients
 
-VENUE = "binance"
 #: Our statuses of orders in ccxt's words. A conditional order that was triggered is over.
 STATUSES = {"pending": "open", "new": "open", "partially_filled": "open", "filled": "closed"}
 STATUSES |= {"canceled": "canceled", "expired": "expired", "rejected": "rejected"}
 
 
 def unified(symbol: str) -> str:
-    """A symbol in ccxt's words: `BTC/USDT:USDT`, `BTC/USDT:USDT-261225`."""
+    """A symbol in ccxt's words: `BTC/USDT:USDT`, `BTC/USDT:USDT-261225`, `BTC/USD:BTC`, `BTC/USD:BTC-261225`."""
     pair, _, date = symbol.partition("_")
     base, quote = pair[:3], pair[3:]
-    return f"{base}/{quote}:{quote}" + (f"-{date}" if date else "")
+    return f"{base}/{quote}:{base if quote == 'USD' else quote}" + (f"-{date}" if date not in {"", "PERP"} else "")
 
 
 class Watching(CcxtClient):
     """A client of USD-M futures, and what it heard."""
+
+    #: In the table.
+    venue = "binance"
+    #: What ccxt calls the exchange and its kind of contracts.
+    name, kind = "binanceusdm", "linear"
+    #: Of the exchange.
+    host = "https://fapi.binance.com"
+    #: A symbol that REST is asked about, and currencies that the account has.
+    symbol, currencies = "BTCUSDT", frozenset({"USDT", "USDC"})
 
     def __init__(self, *given: Any) -> None:
         super().__init__(*given)
@@ -42,20 +51,20 @@ class Watching(CcxtClient):
 
         options = {
             "fetchCurrencies": False,
-            "fetchMarkets": {"types": ["linear"]},
+            "fetchMarkets": {"types": [self.kind]},
             "fetchMargins": False,
             "watchPositions": {"fetchPositionsSnapshot": False, "awaitPositionsSnapshot": False},
             "watchBalance": {"fetchBalanceSnapshot": False, "awaitBalanceSnapshot": False},
         }
-        client = ccxt.pro.binanceusdm(
+        client = getattr(ccxt.pro, self.name)(
             {"apiKey": key, "secret": secret, "number": str, "enableRateLimit": False, "options": options}
         )
         client.has["fetchCurrencies"] = False
         api = client.urls["api"]
         for name in list(api):
-            if isinstance(api[name], str) and api[name].startswith("https://fapi.binance.com"):
-                api[name] = api[name].replace("https://fapi.binance.com", url)
-        api["ws"]["linear"] = url.replace("http", "ws", 1) + "/ws"
+            if isinstance(api[name], str):
+                api[name] = api[name].replace(self.host, url)
+        api["ws"][self.kind] = url.replace("http", "ws", 1) + "/ws"
         return client
 
     def hear(self, handle: Callable[[Any, Any], None], line: Any, message: Any) -> None:
@@ -76,7 +85,16 @@ class Watching(CcxtClient):
     @property
     def positions(self) -> dict[str, Any]:
         """Symbol → the newest state that the client has of a position."""
-        return {one["symbol"]: one for one in self.client.positions["linear"]}
+        return {one["symbol"]: one for one in self.client.positions[self.kind]}
+
+
+class WatchingCoinM(Watching):
+    """A client of COIN-M futures."""
+
+    venue = COIN_M
+    name, kind = "binancecoinm", "inverse"
+    host = "https://dapi.binance.com"
+    symbol, currencies = "BTCUSD_PERP", frozenset({"BTC", "ETH"})
 
 
 def check_trade(ours: Any, theirs: Any) -> None:
@@ -120,7 +138,7 @@ def compare(client: Watching, kept: Iterable[Stored], counts: Counter[str]) -> N
         check_order(row, orders[order_id])
         counts["agree"] += 1
     for currency, row in balances.items():
-        assert number(client.client.balance["linear"][currency]["total"]) == number(row.balance)
+        assert number(client.client.balance[client.kind][currency]["total"]) == number(row.balance)
         counts["agree"] += 1
     for symbol, row in positions.items():
         theirs = client.positions[symbol]
@@ -135,41 +153,56 @@ def ids(kept: Iterable[Stored], table: str, symbol: str) -> set[str]:
     return {found for row in rows if not (found := getattr(row, name)).startswith("algo-")}
 
 
-def ask(client: Watching, kept: list[Stored]) -> None:
+def ask(client: Watching, kept: list[Stored], counts: Counter[str]) -> None:
     """What ccxt asks over REST is what was pushed."""
-    symbol = unified("BTCUSDT")
-    assert ids(kept, "fills", "BTCUSDT") <= {one["id"] for one in client.ask("fetch_my_trades", symbol)}
+    symbol = unified(client.symbol)
+    assert ids(kept, "fills", client.symbol) <= {one["id"] for one in client.ask("fetch_my_trades", symbol)}
     orders = {one["id"]: one for one in client.ask("fetch_orders", symbol)}
-    assert ids(kept, "order_updates", "BTCUSDT") <= orders.keys()
+    assert ids(kept, "order_updates", client.symbol) <= orders.keys()
     some = next(iter(orders))
     assert client.ask("fetch_order", some, symbol)["info"] == orders[some]["info"]
     opened = {one["id"] for one in orders.values() if one["status"] == "open"}
     assert {one["id"] for one in client.ask("fetch_open_orders", symbol)} == opened
-    assert client.ask("fetch_balance")["total"].keys() >= {"USDT", "USDC"}
+    assert client.ask("fetch_balance")["total"].keys() >= client.currencies
+    rows = (row for stored in kept for table, row in stored.rows if table == "position_updates")
+    held = {unified(row.symbol): number(row.quantity) or Decimal(0) for row in rows}
+    positions = {one["symbol"]: one for one in client.ask("fetch_positions") if number(one["contracts"])}
+    assert {symbol: number(one["contracts"]) for symbol, one in positions.items()} == {
+        symbol: abs(quantity) for symbol, quantity in held.items() if quantity
+    }
+    for symbol, one in positions.items():
+        if one["side"] is None and client.kind == "inverse":
+            counts["positions without a side, because what an inverse one is worth is not pushed"] += 1
+        else:
+            assert one["side"] == ("long" if held[symbol] > 0 else "short")
+    assert client.ask("fetch_position_mode")["hedged"] is False
 
 
-def test_ccxt_understands_what_is_stored_and_a_served_record(tmp_path: Path) -> None:
-    with exchange(VENUE) as simulator, conversation(VENUE, "ccxt.pro", STAND_IN) as counts:
-        with Watching(simulator.url, simulator.key, simulator.secret) as client:
+@pytest.mark.parametrize("watching", [Watching, WatchingCoinM])
+def test_ccxt_understands_what_is_stored_and_a_served_record(tmp_path: Path, watching: type[Watching]) -> None:
+    with exchange(watching.venue) as simulator, conversation(watching.venue, "ccxt.pro", STAND_IN) as counts:
+        with watching(simulator.url, simulator.key, simulator.secret) as client:
             client.wait(lambda: simulator.clients == 1)
             kept = record(tmp_path, simulator)
             sent = pushes(simulator, 1)
             client.wait(lambda: not Counter(sent) - Counter(map(same, client.events)))
             mine = [one for one in kept if one.frame in set(sent)]
             compare(client, mine, counts)
-            ask(client, mine)
+            ask(client, mine, counts)
+            assert all(one["side"] for one in client.ask("fetch_positions") if number(one["contracts"]))
         counts["understood"] = counts["sent"] = len(sent)
         reconcile(sent, map(same, client.events), [one.frame for one in kept], counts)
     url = f"sqlite:///{tmp_path / 'recorder.db'}"
     with (
         Serving(url, ServingOptions(speed=None)) as serving,
-        conversation(VENUE, "ccxt.pro", SERVED) as counts,
+        conversation(watching.venue, "ccxt.pro", SERVED) as counts,
     ):
-        with Watching(serving.url, serving.keys[-1], serving.options.secret, client.markets) as again:
+        with watching(serving.url, serving.keys[-1], serving.options.secret, client.markets) as again:
             again.wait(lambda: len(again.events) >= len(kept))
             serving.wait_finished(timeout_s=60)
             compare(again, kept, counts)
-            ask(again, kept)
+            ask(again, kept, counts)
         assert list(map(same, again.events)) == [one.frame for one in kept]
         counts["sent"] = counts["stored"] = counts["understood"] = len(kept)
-        assert {json.loads(one.frame)["e"] for one in kept} >= {"ORDER_TRADE_UPDATE", "ACCOUNT_UPDATE", "TRADE_LITE"}
+        told = {"ORDER_TRADE_UPDATE", "ACCOUNT_UPDATE"} | ({"TRADE_LITE"} if watching is Watching else set())
+        assert {json.loads(one.frame)["e"] for one in kept} >= told

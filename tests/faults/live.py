@@ -15,6 +15,8 @@ from recorder.live.settings import Account, Limits
 from recorder.live.watermark import Mark, Watermark
 from recorder.simulator import Simulator
 from recorder.venues import venue_named
+from recorder.venues.binance.stand_in.face import product_of
+from recorder.venues.binance.words import COIN_M
 from recorder.venues.rest import Credentials
 from tests.faults.complete import judge_fills, rows_of, wait_reconciled
 from tests.faults.oracle import Verdict, judge
@@ -33,8 +35,14 @@ def account_at(exchange: Simulator) -> Account:
     public = {field.name: given[field.name] for field in venue.credential_fields if not field.is_secret}
     secret = {field.name: given[field.name] for field in venue.credential_fields if field.is_secret}
     symbols = stand_in.default_symbols if venue.needs_symbols else ()
+    is_coin_m = venue.name == "binance" and product_of(stand_in.terms(exchange.options.symbols)) == COIN_M
     return Account(
-        name="main", venue=venue, url=exchange.url, credentials=Credentials(public, **secret), symbols=symbols
+        name="main",
+        venue=venue,
+        url=exchange.url,
+        credentials=Credentials(public, **secret),
+        symbols=symbols,
+        environment=COIN_M if is_coin_m else "",
     )
 
 

@@ -94,6 +94,18 @@ def test_a_request_is_admitted() -> None:
         (lambda desk: desk.ask("GET", "/fapi/v3/balance?timestamp=%C2%B2"), (400, -1102)),
         (lambda desk: desk.ask("GET", "/fapi/v3/balance?timestamp=1795800000000&recvWindow=%C2%B2"), (400, -1130)),
         (lambda desk: desk.signed("/dapi/v1/allOrders"), (400, -1102)),
+        (lambda desk: desk.signed("/dapi/v1/userTrades"), (400, -1102)),
+        (lambda desk: desk.signed("/dapi/v1/order", pair="BTCUSDT", orderId="1"), (400, -1102)),
+        (lambda desk: desk.signed("/dapi/v1/userTrades", pair="BTCUSDT", symbol="BTCUSDT"), (400, -1128)),
+        (lambda desk: desk.signed("/dapi/v1/userTrades", pair="BTCUSDT", fromId="1"), (400, -1128)),
+        (lambda desk: desk.signed("/dapi/v1/allOrders", pair="BTCUSDT", orderId="1"), (400, -1128)),
+        (lambda desk: desk.signed("/dapi/v1/allOrders", pair="XUSD"), (400, -1121)),
+        (lambda desk: desk.signed("/fapi/v1/userTrades", pair="BTCUSDT"), (400, -1102)),
+        (
+            lambda desk: desk.signed("/dapi/v1/userTrades", symbol="BTCUSDT", startTime="0", endTime="604800001"),
+            (400, -4165),
+        ),
+        (lambda desk: desk.signed("/dapi/v1/income", startTime="0", endTime="31622400001"), (400, -4165)),
     ],
 )
 def test_what_the_exchange_refuses(act: Callable[[Desk], Any], refusal: tuple[int, int]) -> None:
@@ -194,16 +206,66 @@ def test_it_pings_and_ends_a_connection_without_a_pong() -> None:
     assert len([one for one in said if isinstance(one, ProtocolPing)]) == 3
 
 
-def test_commands_are_answered_and_change_nothing() -> None:
+def command(it: BinanceConversation, method: object, *streams: object, params: object = None) -> Any:
+    """The answer to a command."""
+    sent = {"method": method, "params": list(streams) if params is None else params, "id": 1}
+    (said,) = it.receive(json.dumps(sent).encode(), 0, 0.0)
+    assert isinstance(said, bytes)
+    return json.loads(said)
+
+
+@pytest.mark.parametrize(
+    ("symbols", "right", "wrong"),
+    [
+        (("BTCUSDT",), "/private/{}", ("/{}", "/public/{}", "/market/{}")),
+        (("BTCUSD_PERP",), "/{}", ("/private/{}", "/public/{}")),
+    ],
+)
+def test_a_listen_key_is_subscribed_to_with_a_command(
+    symbols: tuple[str, ...], right: str, wrong: tuple[str, ...]
+) -> None:
+    desk = Desk(symbols)
+    key = listen_key(desk)
+    it = BinanceConversation(access(desk, right.format("ws")), desk.backend, 0.0)
+    assert (it.keys, command(it, "SUBSCRIBE", "another")) == ((), {"result": None, "id": 1})
+    assert (it.keys, command(it, "SUBSCRIBE", "btcusdt@trade", key, 7)) == ((), {"result": None, "id": 1})
+    assert (it.keys, set(it.topics_of(KEY))) == ((KEY,), set(TOPICS[USD_M]))
+    assert command(it, "LIST_SUBSCRIPTIONS") == {"result": [key], "id": 1}
+    assert [*it.pushed(KEY, "ORDER_TRADE_UPDATE", b'{"e": 1}')] == [b'{"e": 1}']
+    assert command(it, "UNSUBSCRIBE", key) == {"result": None, "id": 1}
+    assert (it.keys, command(it, "LIST_SUBSCRIPTIONS")) == ((), {"result": [], "id": 1})
+    for target in wrong:
+        silent = BinanceConversation(access(desk, target.format("stream")), desk.backend, 0.0)
+        assert (command(silent, "SUBSCRIBE", key), silent.keys) == ({"result": None, "id": 1}, ())
+    desk.now_ms += LIVES_MS
+    assert (command(it, "SUBSCRIBE", key), it.keys) == ({"result": None, "id": 1}, ())
+
+
+def test_a_combined_stream_names_the_listen_key() -> None:
+    desk = Desk(("BTCUSD_PERP",))
+    key = listen_key(desk)
+    by_command = BinanceConversation(access(desk, "/stream"), desk.backend, 0.0)
+    command(by_command, "SUBSCRIBE", key)
+    by_address = BinanceConversation(access(desk, f"/stream?streams={key}"), desk.backend, 0.0)
+    for it in (by_command, by_address):
+        (frame,) = it.pushed(KEY, "ORDER_TRADE_UPDATE", b'{"e": 1.50}')
+        assert frame == f'{{"stream":"{key}","data":{{"e": 1.50}}}}'.encode()
+
+
+def test_nonsense_is_refused() -> None:
     desk = Desk()
-    it = BinanceConversation(access(desk, f"/private/ws?listenKey={listen_key(desk)}"), desk.backend, 0.0)
-    answers = [
-        json.loads(it.receive(message, 0, 0.0)[0])  # type: ignore[arg-type]
-        for message in (b'{"method":"SUBSCRIBE","params":["x"],"id":1}', b'{"method":"LIST_SUBSCRIPTIONS","id":3}')
-    ]
-    assert answers == [{"result": None, "id": 1}, {"result": [], "id": 3}]
+    key = listen_key(desk)
+    it = BinanceConversation(access(desk, f"/private/ws?listenKey={key}"), desk.backend, 0.0)
     for nonsense in (b"ping", b"[]", b'{"method":"X"}', b'{"method":["SUBSCRIBE"]}'):
         assert "error" in json.loads(it.receive(nonsense, 0, 0.0)[0])  # type: ignore[arg-type]
+    assert command(it, "UNSUBSCRIBE", params={"a": key}) == {"result": None, "id": 1}
+    assert it.keys == (KEY,)
+
+
+def test_the_address_says_where_a_replay_begins() -> None:
+    desk = Desk()
+    found = access(desk, f"/private/ws?listenKey={listen_key(desk)}&since=2020-02-04T07:40&speed=max")
+    assert (found.parameters["since"], found.parameters["speed"]) == ("2020-02-04T07:40", "max")
 
 
 @pytest.mark.parametrize(
@@ -262,6 +324,97 @@ def test_lists_say_what_was_pushed(symbols: tuple[str, ...]) -> None:
     else:
         assert not account.events("TRADE_LITE")
         assert {one["i"] for one in account.events("ACCOUNT_UPDATE")} == {"SgsR"}
+
+
+def test_coin_m_lists_by_pair_and_by_margin_asset() -> None:
+    account = Account("BTCUSD_PERP", "BTCUSD_260327", "ETHUSD_PERP")
+    for name in ("/fapi/v1/userTrades", "/fapi/v1/allOrders"):
+        by_pair = account.get(name, pair="BTCUSD", limit="1000")
+        by_symbol = [account.get(name, symbol=one, limit="1000") for one in ("BTCUSD_PERP", "BTCUSD_260327")]
+        assert {json.dumps(row) for row in by_pair} == {json.dumps(row) for rows in by_symbol for row in rows}
+        assert {row["symbol"] for row in by_pair} == {"BTCUSD_PERP", "BTCUSD_260327"}
+    held = account.get("/fapi/v3/positionRisk")
+    assert {row["symbol"] for row in held} == {"BTCUSD_PERP", "BTCUSD_260327", "ETHUSD_PERP"}
+    for named in ({"pair": "BTCUSD"}, {"marginAsset": "BTC"}):
+        found = account.get("/fapi/v3/positionRisk", **named)
+        assert found == [row for row in held if row["symbol"].startswith("BTC")]
+    opened = account.get("/fapi/v1/openOrders")
+    assert account.get("/fapi/v1/openOrders", pair="ETHUSD") == [row for row in opened if row["pair"] == "ETHUSD"]
+    since_ms = account.desk.now_ms - 30 * 24 * 3_600_000
+    assert account.get("/fapi/v1/income", startTime=str(since_ms), endTime=str(account.desk.now_ms))
+
+
+#: Names of fields that COIN-M documents.
+POSITION = """symbol positionAmt entryPrice breakEvenPrice markPrice unRealizedProfit liquidationPrice leverage maxQty
+  marginType isolatedMargin isAutoAddMargin positionSide updateTime notionalValue isolatedWallet"""
+BALANCE = """accountAlias asset balance withdrawAvailable crossWalletBalance crossUnPnl availableBalance updateTime"""
+IN_ACCOUNT = """symbol positionAmt initialMargin maintMargin unrealizedProfit positionInitialMargin notionalValue
+  openOrderInitialMargin leverage isolated positionSide entryPrice breakEvenPrice maxQty updateTime"""
+
+
+def test_coin_m_has_rows_of_its_own() -> None:
+    account = Account("BTCUSD_PERP", "ETHUSD_PERP")
+    positions, balances = account.get("/fapi/v3/positionRisk"), account.get("/fapi/v3/balance")
+    told = account.get("/fapi/v3/account")
+    for rows_of, fields in ((positions, POSITION), (balances, BALANCE), (told["positions"], IN_ACCOUNT)):
+        assert rows_of
+        assert {frozenset(row) for row in rows_of} == {frozenset(fields.split())}
+    assert [row["walletBalance"] for row in told["assets"]] == [row["balance"] for row in balances]
+    assert (told["canTrade"], told["feeTier"]) == (True, 0)
+    income = account.get("/fapi/v1/income", limit="1000")
+    assert {type(row["tranId"]) for row in income} == {str}
+    (update,) = asked(answers.INCOME, encoded([income[0]])).updates
+    assert columns(update)["transaction_id"] == income[0]["tranId"]
+    info = json.loads(account.desk.ask("GET", "/dapi/v1/exchangeInfo"))
+    assert "futuresType" not in info
+    assert {row["equalQtyPrecision"] for row in info["symbols"]} == {4}
+
+
+@pytest.mark.parametrize("symbols", [("BTCUSDT", "ETHUSDT", "ETHUSDC"), ("BTCUSD_PERP", "ETHUSD_PERP")])
+def test_the_value_of_a_short_position_is_negative(symbols: tuple[str, ...]) -> None:
+    account = Account(*symbols)
+    positions = account.get("/fapi/v3/positionRisk")
+    values = [(Decimal(row["positionAmt"]), Decimal(row.get("notional") or row["notionalValue"])) for row in positions]
+    assert {quantity < 0 for quantity, _ in values} == {True, False}
+    assert all((quantity < 0) == (value < 0) for quantity, value in values)
+    assert account.get("/fapi/v1/positionSide/dual") == {"dualSidePosition": False}
+
+
+@pytest.mark.parametrize(
+    ("symbols", "path", "limit"),
+    [
+        (("BTCUSDT", "ETHUSDT"), "/fapi/v1/leverageBracket", "notional"),
+        (("BTCUSD_PERP", "ETHUSD_PERP"), "/dapi/v2/leverageBracket", "qty"),
+    ],
+)
+def test_a_symbol_has_a_bracket_of_leverages(symbols: tuple[str, ...], path: str, limit: str) -> None:
+    account = Account(*symbols)
+    listed = account.get(path)
+    assert [row["symbol"] for row in listed] == list(symbols)
+    for row in listed:
+        (bracket,) = row["brackets"]
+        assert bracket.keys() >= {"bracket", "initialLeverage", f"{limit}Cap", f"{limit}Floor", "maintMarginRatio"}
+        assert (bracket["initialLeverage"], bracket["maintMarginRatio"]) == (10, 0.005)
+    one = account.get(path, symbol=symbols[1])
+    assert one == (listed[1] if limit == "notional" else [listed[1]])
+
+
+def test_a_pushed_position_is_worth_what_it_cost_and_earned() -> None:
+    row = rows.position(SentState("ACCOUNT_UPDATE", sample("ACCOUNT_UPDATE"), 1))
+    told = json.loads(sample("ACCOUNT_UPDATE"))["a"]["P"][0]
+    worth = Decimal(told["pa"]) * Decimal(told["ep"]) + Decimal(told["up"])
+    assert Decimal(row["notional"]) == worth != 0
+    coin_m = rows.position(SentState("ACCOUNT_UPDATE", sample("coin-m-ACCOUNT_UPDATE"), 1))
+    assert (coin_m["notionalValue"], coin_m["marginType"]) == ("0", "isolated")
+    assert "notional" not in coin_m
+    assert {*IN_ACCOUNT.split()} - rows.account_position(coin_m).keys() == {"leverage", "maxQty"}, "not pushed"
+
+
+def test_coin_m_costs_less() -> None:
+    desk = Desk(("BTCUSD_PERP",))
+    for _ in range(WEIGHT_MAX // 20):
+        desk.signed("/dapi/v1/income")
+    assert desk.refusal(lambda: desk.ask("GET", "/dapi/v1/time")) == (429, -1003)
 
 
 def test_conditional_orders_are_on_a_list_of_their_own_and_what_they_became_on_the_other() -> None:

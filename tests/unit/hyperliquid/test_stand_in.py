@@ -103,6 +103,13 @@ def test_it_only_answers_questions(method: str, target: str) -> None:
     assert refused.value.status == 404
 
 
+def test_the_address_says_where_a_replay_begins() -> None:
+    request = Request("GET", f"{PATH}?since=2020-02-04&speed=max", {}, "http://127.0.0.1:1")
+    found = handler().handle(request)
+    assert isinstance(found, PortalAccess)
+    assert found.parameters == {"since": "2020-02-04", "speed": "max"}
+
+
 def test_an_unknown_address_has_empty_answers() -> None:
     it = handler()
     for user in ("0x" + "00" * 20, "nobody", 7, None, [ME]):

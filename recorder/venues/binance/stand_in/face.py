@@ -176,7 +176,7 @@ class BinanceFace(Face):
 
     def transaction(self, transaction: SimulatedTransaction) -> SentState:
         """The rows of a transaction: a fill has two."""
-        return _sent(answers.INCOME, *states.income_rows(transaction))
+        return _sent(answers.INCOME, *states.income_rows(transaction, is_coin_m=self._product == COIN_M))
 
     def execution(self, fill: SimulatedFill) -> Execution:
         """A fill."""

@@ -16,7 +16,7 @@ from recorder.model import INVERSE
 from recorder.venues.binance import answers, questions, sign
 from recorder.venues.binance.portal import TOPICS
 from recorder.venues.binance.stand_in import frames, rows, states
-from recorder.venues.binance.stand_in.conversation import EVENTS
+from recorder.venues.binance.stand_in.conversation import EVENTS, LISTEN_KEY
 from recorder.venues.binance.stand_in.face import product_of
 from recorder.venues.binance.stand_in.keys import ListenKeys
 from recorder.venues.binance.words import ALGO, COIN_M, USD_M, parts_of
@@ -39,19 +39,31 @@ _WEIGHTS = {
     "allAlgoOrders": 5,
     "userTrades": 5,
     "income": 30,
+    "positionSide/dual": 30,
 }
+#: Where COIN-M differs.
+_COIN_M_WEIGHTS = {"balance": 1, "positionRisk": 1, "income": 20}
+#: Product → the longest period of income that may be asked for, milliseconds.
+_INCOME_MS = {USD_M: questions.WINDOW_MS, COIN_M: 366 * questions.DAY_MS}
 #: For how long entries are served, seconds.
 KEPT_S, CANCELLED_S = questions.HISTORY_MS / 1000, questions.CANCELLED_MS / 1000
 #: Default number of rows on a page.
 _ROWS = {"income": 100}
 _ROWS_DEFAULT = 500
-#: Parameters without which a path refuses.
-_NEEDED = {"userTrades": ("symbol",), "allAlgoOrders": ("symbol",), "order": ("symbol",)}
+#: Paths that refuse without a symbol, and those of COIN-M that do so.
+_NEEDED = {
+    USD_M: {"userTrades", "allAlgoOrders", "order"},
+    COIN_M: {"userTrades", "allAlgoOrders", "order", "allOrders"},
+}
+#: Paths of COIN-M that take a pair instead of a symbol.
+_BY_PAIR = {"userTrades", "allOrders"}
 #: The default of `recvWindow`, and the largest.
 _WINDOW_MS, _WINDOW_MAX_MS = 5_000, 60_000
 
 _PATH = re.compile(r"/([fd])api/v\d/(.+)")
-_SOCKET = re.compile(r"(/private)?/(?:ws|stream)(?:/(\w+))?")
+_SOCKET = re.compile(r"(/private|/public|/market)?/(?:ws|stream)(?:/(\w+))?")
+#: Product → with what the path of its private socket begins.
+_SOCKET_BEGINS = {USD_M: "/private", COIN_M: ""}
 _SIGNED = re.compile(r"[?&]signature=([^&]*)$")
 
 Query = Mapping[str, str]
@@ -73,14 +85,15 @@ class BinanceRequestHandler:
         asked = dict(parse_qsl(query))
         socket, found, now_ms = _SOCKET.fullmatch(path), _PATH.fullmatch(path), self._backend.clock_ms()
         if socket is not None:
-            return self._connect(path, socket[2] or asked.get("listenKey", ""), asked, is_private=bool(socket[1]))
+            listen_key = socket[2] or asked.get(LISTEN_KEY) or asked.get("streams", "")
+            return self._connect(path, socket[1] or "", listen_key, asked)
         if path == answers.RIGHTS:
             self._authenticate(request, asked, now_ms)
             return frames.encode(_RIGHTS)
         if found is None:
             raise HttpError(404, "Not Found", code=-5000)
         product, name = COIN_M if found[1] == "d" else USD_M, found[2]
-        used = self._spend(request, name, asked, now_ms)
+        used = self._spend(request, product, name, asked, now_ms)
         if name == "time":
             return frames.encode({"serverTime": now_ms})
         if name == "exchangeInfo":
@@ -90,7 +103,7 @@ class BinanceRequestHandler:
         if request.method != "GET":
             raise HttpError(401, "Invalid API-key, IP, or permissions for action.", code=-2015)
         key = self._authenticate(request, asked, now_ms)
-        read = _LISTS.get(name)
+        read = _LISTS[product].get(name)
         if read is None:
             raise HttpError(404, "Not Found", code=-5000)
         self._check(name, product, asked)
@@ -101,22 +114,25 @@ class BinanceRequestHandler:
         code = error.code or {401: -2015, 418: -1003, 429: -1003, 503: -1008}.get(error.status, -1000)
         return frames.encode({"code": code, "msg": error.message})
 
-    def _connect(self, path: str, listen_key: str, asked: Query, *, is_private: bool) -> PortalAccess:
+    def _connect(self, path: str, begins: str, listen_key: str, asked: Query) -> PortalAccess:
         """Every client is accepted. Private events come to a live key, on the path of its product, and to no other."""
-        key = self._listen_keys.owner(listen_key, self._backend.clock_ms())
         product = product_of(self._backend.terms)
         # A served record does not say of which product it is.
-        is_right = not self._backend.terms or is_private == (product == USD_M)
-        events = asked.get(EVENTS) or "/".join(TOPICS[USD_M])
-        if key is None or not is_right or self._backend.is_expired(key):
-            return PortalAccess(None, {}, path)
-        return PortalAccess(key, {EVENTS: events}, path)
+        products = (product,) if self._backend.terms else (USD_M, COIN_M)
+        is_right = begins in {_SOCKET_BEGINS[one] for one in products}
 
-    def _spend(self, request: Request, name: str, asked: Query, now_ms: int) -> int:
+        def owner_of(one: str) -> str | None:
+            key = self._listen_keys.owner(one, self._backend.clock_ms())
+            return key if key is not None and is_right and not self._backend.is_expired(key) else None
+
+        given = {**asked, LISTEN_KEY: listen_key, EVENTS: asked.get(EVENTS) or "/".join(TOPICS[USD_M])}
+        return PortalAccess(owner_of(listen_key), given, path, owner_of)
+
+    def _spend(self, request: Request, product: str, name: str, asked: Query, now_ms: int) -> int:
         banned_ms = self._refusals.spend(request.peer, now_ms, 0)
         if banned_ms:
             raise HttpError(418, "Way too many requests; IP banned.", ceil(banned_ms / 1000), -1003)
-        weight = _WEIGHTS.get(name, 1)
+        weight = (_COIN_M_WEIGHTS if product == COIN_M else {}).get(name) or _WEIGHTS.get(name, 1)
         if weight == _WEIGHTS["openOrders"] and asked.get("symbol"):
             weight = 1
         wait_ms = self._limit.spend(request.peer, now_ms, weight)
@@ -128,15 +144,15 @@ class BinanceRequestHandler:
     def _info(self, product: str, now_ms: int) -> frames.Row:
         found = self._backend.listed(states.instrument_row, ("symbols",), by=("symbol",))
         kinds = {one.fields["symbol"]: parts_of(one.fields["symbol"])[2] for one in found}
+        only_usd_m = {} if product == COIN_M else {"futuresType": "U_MARGINED", "assets": []}
         return {
             "timezone": "UTC",
             "serverTime": now_ms,
-            "futuresType": "U_MARGINED",
+            **only_usd_m,
             "rateLimits": [
                 {"rateLimitType": "REQUEST_WEIGHT", "interval": "MINUTE", "intervalNum": 1, "limit": WEIGHT_MAX}
             ],
             "exchangeFilters": [],
-            "assets": [],
             "symbols": [one.row for one in found if (kinds[one.fields["symbol"]] == INVERSE) == (product == COIN_M)],
         }
 
@@ -183,20 +199,22 @@ class BinanceRequestHandler:
 
     def _check(self, name: str, product: str, asked: Query) -> None:
         """Refuse what is missing, wrong, or too much."""
-        needed = ("symbol",) if name == "allOrders" and product == COIN_M and "pair" not in asked else ()
-        for one in (*_NEEDED.get(name, ()), *needed):
-            if not asked.get(one):
-                message = f"Mandatory parameter '{one}' was not sent, was empty/null, or malformed."
-                raise HttpError(400, message, code=-1102)
+        by_pair = product == COIN_M and name in _BY_PAIR and bool(asked.get("pair"))
+        if name in _NEEDED[product] and not asked.get("symbol") and not by_pair:
+            message = "Mandatory parameter 'symbol' was not sent, was empty/null, or malformed."
+            raise HttpError(400, message, code=-1102)
         times = [asked[one] for one in ("startTime", "endTime") if one in asked]
         if not all(number_in(one) is not None and len(one) < 16 for one in (*times, asked.get("limit", "1"))):
             raise HttpError(400, "Illegal characters found in a parameter.", code=-1100)
-        if times and ("fromId" in asked or "orderId" in asked):
+        by_id = "fromId" in asked or "orderId" in asked
+        if (times and by_id) or (by_pair and (by_id or "symbol" in asked)):
             raise HttpError(400, "Combination of optional parameters invalid.", code=-1128)
-        if len(times) == 2 and not 0 <= int(times[1]) - int(times[0]) <= questions.WINDOW_MS:
+        longest_ms = _INCOME_MS[product] if name == "income" else questions.WINDOW_MS
+        if len(times) == 2 and not 0 <= int(times[1]) - int(times[0]) <= longest_ms:
             raise HttpError(400, "Invalid time interval.", code=-4165)
         symbols = {one.symbol for one in self._backend.terms}
-        if symbols and asked.get("symbol") not in {None, *symbols}:
+        pairs = {one.partition("_")[0] for one in symbols}
+        if symbols and (asked.get("symbol") not in {None, *symbols} or asked.get("pair") not in {None, *pairs}):
             raise HttpError(400, "Invalid symbol.", code=-1121)
 
     def _list(self, read: "_List", name: str, asked: Query, used: int, account: AccountView) -> Reply:
@@ -207,45 +225,62 @@ class BinanceRequestHandler:
 _List = Callable[[AccountView, str, Query, Backend], "_Rows | frames.Row"]
 
 
+def _is_asked(row: frames.Row, asked: Query) -> bool:
+    """Whether a row is of the symbol, of the pair, and of the margin asset that are asked for, if any."""
+    symbol = row["symbol"]
+    return (
+        asked.get("symbol") in {None, symbol}
+        and ("pair" not in asked or asked["pair"] == symbol.partition("_")[0])
+        and ("marginAsset" not in asked or asked["marginAsset"] == parts_of(symbol)[0])
+    )
+
+
 def _balances(account: AccountView, _name: str, _asked: Query, _backend: Backend) -> _Rows:
     return list(map(rows.balance, account.balances()))
 
 
+def _coin_m_balances(account: AccountView, name: str, asked: Query, backend: Backend) -> _Rows:
+    return list(map(rows.coin_m_balance, _balances(account, name, asked, backend)))
+
+
 def _account(account: AccountView, name: str, asked: Query, backend: Backend) -> frames.Row:
-    """Assets and open positions, without the sums in USD."""
-    assets = [
-        {
-            "asset": row["asset"],
-            "walletBalance": row["balance"],
-            "unrealizedProfit": row["crossUnPnl"],
-            "marginBalance": row["balance"],
-            "maintMargin": "0",
-            "initialMargin": "0",
-            "positionInitialMargin": "0",
-            "openOrderInitialMargin": "0",
-            "crossWalletBalance": row["crossWalletBalance"],
-            "crossUnPnl": row["crossUnPnl"],
-            "availableBalance": row["availableBalance"],
-            "maxWithdrawAmount": row["maxWithdrawAmount"],
-            "updateTime": row["updateTime"],
-        }
-        for row in _balances(account, name, asked, backend)
-    ]
-    return {"assets": assets, "positions": _positions(account, name, asked, backend)}
+    """Assets and positions, without the sums in USD."""
+    balances, positions = _balances(account, name, asked, backend), _positions(account, name, asked, backend)
+    return {"assets": list(map(rows.asset, balances)), "positions": list(map(rows.account_position, positions))}
+
+
+def _coin_m_account(account: AccountView, name: str, asked: Query, backend: Backend) -> frames.Row:
+    """The same, and what the account may do."""
+    told = {"canDeposit": True, "canTrade": True, "canWithdraw": True, "feeTier": 0, "updateTime": 0}
+    return {**told, **_account(account, name, asked, backend)}
 
 
 def _positions(account: AccountView, _name: str, asked: Query, _backend: Backend) -> _Rows:
-    """Of all symbols those that are open; of one symbol in any case."""
-    found = map(rows.position, account.positions())
-    one = asked.get("symbol", asked.get("pair"))
-    if one is not None:
-        return [row for row in found if row["symbol"].startswith(one)]
-    return [row for row in found if str(row["positionAmt"]).strip("0.-")]
+    """Of all symbols of USD-M, the positions that are open. Of one symbol, and of COIN-M, those that are flat, too."""
+    found = (row for row in map(rows.position, account.positions()) if _is_asked(row, asked))
+    return [
+        row
+        for row in found
+        if "symbol" in asked or parts_of(row["symbol"])[2] == INVERSE or str(row["positionAmt"]).strip("0.-")
+    ]
+
+
+def _position_mode(account: AccountView, _name: str, _asked: Query, _backend: Backend) -> frames.Row:
+    """Hedge mode, if any position has a side."""
+    sides = {rows.position(one)["positionSide"] for one in account.positions()}
+    return {"dualSidePosition": bool(sides - {"BOTH"})}
+
+
+def _brackets(_account: AccountView, _name: str, asked: Query, backend: Backend) -> _Rows | frames.Row:
+    """One bracket a symbol; of a served record none, because they are not recorded."""
+    found = [states.bracket_row(one) for one in backend.terms if asked.get("symbol") in {None, one.symbol}]
+    is_one = "symbol" in asked and bool(found) and product_of(backend.terms) == USD_M
+    return found[0] if is_one else found
 
 
 def _open_orders(account: AccountView, name: str, asked: Query, _backend: Backend) -> _Rows:
     found = (row for row in map(rows.order, account.open_orders()) if _is_algo(row) == (name == "openAlgoOrders"))
-    return [row for row in found if asked.get("symbol") in {None, row["symbol"]}]
+    return [row for row in found if _is_asked(row, asked)]
 
 
 def _one_order(account: AccountView, name: str, asked: Query, backend: Backend) -> frames.Row:
@@ -264,7 +299,7 @@ def _orders(account: AccountView, name: str, asked: Query, backend: Backend) -> 
     """By the time of their creation. Of a simulated account, an order that was triggered is on both lists."""
     since_ms, until_ms = _span(account, asked, backend, "orders")
     cancelled_ms = backend.retained_since_ms("cancelled", CANCELLED_S, account.now_ms)
-    symbol, is_algo = asked.get("symbol"), name == "allAlgoOrders"
+    is_algo = name == "allAlgoOrders"
     at, number = ("createTime", "algoId") if is_algo else ("time", "orderId")
     first = number_in(asked.get("orderId", "")) or 0
 
@@ -276,7 +311,7 @@ def _orders(account: AccountView, name: str, asked: Query, backend: Backend) -> 
     def is_wanted(row: frames.Row) -> bool:
         return (
             _is_algo(row) == is_algo
-            and symbol in {None, row["symbol"]}
+            and _is_asked(row, asked)
             and since_ms <= row[at] <= until_ms
             and row[number] >= first
             and (
@@ -288,7 +323,7 @@ def _orders(account: AccountView, name: str, asked: Query, backend: Backend) -> 
     def place(row: frames.Row) -> tuple[int, int]:
         return row[at], row[number]
 
-    span = Span(since_ms, until_ms + 1, symbol=symbol, oldest_first=True, hint=Hint(trigger=is_algo))
+    span = Span(since_ms, until_ms + 1, symbol=asked.get("symbol"), oldest_first=True, hint=Hint(trigger=is_algo))
     ended = filter(is_wanted, (row_of(entry.state) for entry in account.closed_orders(span)))
     # What was pushed of an order does not say when it was made.
     in_order = ended if backend.terms else sorted(ended, key=place)
@@ -300,9 +335,9 @@ def _fills(account: AccountView, name: str, asked: Query, backend: Backend) -> _
     since_ms, until_ms = _span(account, asked, backend, "fills")
     first = number_in(asked.get("fromId", "")) or 0
     hint = Hint(beyond=first - 1)
-    span = Span(since_ms=since_ms, until_ms=until_ms + 1, symbol=asked["symbol"], oldest_first=True, hint=hint)
+    span = Span(since_ms=since_ms, until_ms=until_ms + 1, symbol=asked.get("symbol"), oldest_first=True, hint=hint)
     order_id = asked.get("orderId")
-    found = (rows.fill(one.state) for one in account.fills(span))
+    found = (row for one in account.fills(span) if _is_asked(row := rows.fill(one.state), asked))
     wanted = (row for row in found if row["id"] >= first and order_id in {None, str(row["orderId"])})
     return _page(wanted, name, asked)
 
@@ -333,10 +368,12 @@ def _is_algo(row: frames.Row) -> bool:
     return "algoId" in row
 
 
-_LISTS: dict[str, _List] = {
+_USD_M_LISTS: dict[str, _List] = {
     "balance": _balances,
     "account": _account,
     "positionRisk": _positions,
+    "positionSide/dual": _position_mode,
+    "leverageBracket": _brackets,
     "openOrders": _open_orders,
     "openAlgoOrders": _open_orders,
     "order": _one_order,
@@ -346,19 +383,14 @@ _LISTS: dict[str, _List] = {
     "userTrades": _fills,
     "income": _income,
 }
+#: Product → end of a path → how its answer is made.
+_LISTS = {USD_M: _USD_M_LISTS, COIN_M: {**_USD_M_LISTS, "balance": _coin_m_balances, "account": _coin_m_account}}
 #: What the key may do: read.
 _RIGHTS = {
     "ipRestrict": False,
     "createTime": 1_698_645_219_000,
     "enableReading": True,
-    "enableWithdrawals": False,
-    "enableInternalTransfer": False,
-    "enableMargin": False,
-    "enableFutures": False,
-    "permitsUniversalTransfer": False,
-    "enableVanillaOptions": False,
-    "enableFixApiTrade": False,
-    "enableFixReadOnly": False,
-    "enableSpotAndMarginTrading": False,
-    "enablePortfolioMarginTrading": False,
+    **dict.fromkeys(("enableWithdrawals", "enableInternalTransfer", "enableMargin", "enableFutures"), False),
+    **dict.fromkeys(("permitsUniversalTransfer", "enableVanillaOptions", "enableFixApiTrade"), False),
+    **dict.fromkeys(("enableFixReadOnly", "enableSpotAndMarginTrading", "enablePortfolioMarginTrading"), False),
 }

@@ -1,12 +1,17 @@
 """The rows of answers, from whatever frame of a simulated or a recorded account holds a record."""
 
 from collections.abc import Iterable, Iterator
+from decimal import Decimal
 from typing import Any
 
 import msgspec
 
-from recorder.venues.binance.stand_in.frames import Row, encode
+from recorder.model import INVERSE
+from recorder.venues.binance.stand_in.frames import Row, encode, text
+from recorder.venues.binance.words import parts_of
 from recorder.venues.view import Entry, SentState
+
+_CENT8 = Decimal("1E-8")
 
 #: Field of a pushed order → field of the same in an answer.
 _ORDER = {
@@ -118,9 +123,21 @@ def position(state: SentState) -> Row:
         "liquidationPrice": "0",
         **_renamed(told, _POSITION),
         "isolatedMargin": told.get("iw", "0"),
-        "notional": "0",
+        **_value(told),
         "updateTime": frame["T"],
     }
+
+
+def _value(told: Row) -> Row:
+    """What a pushed position is worth: what it was opened for, and its PnL. COIN-M's contract size is not pushed."""
+    if _is_coin_m(told["s"]):
+        return {"notionalValue": "0", "marginType": told.get("mt", "")}
+    quantity, price, pnl = (Decimal(told.get(name) or 0) for name in ("pa", "ep", "up"))
+    return {"notional": text((quantity * price + pnl).quantize(_CENT8))}
+
+
+def _is_coin_m(symbol: str) -> bool:
+    return parts_of(symbol)[2] == INVERSE
 
 
 def balance(state: SentState) -> Row:
@@ -139,6 +156,53 @@ def balance(state: SentState) -> Row:
         "maxWithdrawAmount": told["cw"],
         "marginAvailable": True,
         "updateTime": frame["T"],
+    }
+
+
+def coin_m_balance(row: Row) -> Row:
+    """A balance as COIN-M lists it."""
+    told = {name: value for name, value in row.items() if name not in {"maxWithdrawAmount", "marginAvailable"}}
+    return {"withdrawAvailable": row.get("maxWithdrawAmount", "0"), **told}
+
+
+def asset(row: Row) -> Row:
+    """A balance as the account has it."""
+    return {
+        "asset": row["asset"],
+        "walletBalance": row["balance"],
+        "unrealizedProfit": row["crossUnPnl"],
+        "marginBalance": row["balance"],
+        "maintMargin": "0",
+        "initialMargin": "0",
+        "positionInitialMargin": "0",
+        "openOrderInitialMargin": "0",
+        "crossWalletBalance": row["crossWalletBalance"],
+        "crossUnPnl": row["crossUnPnl"],
+        "availableBalance": row["availableBalance"],
+        "maxWithdrawAmount": row.get("maxWithdrawAmount", row.get("withdrawAvailable", "0")),
+        "updateTime": row["updateTime"],
+    }
+
+
+def account_position(row: Row) -> Row:
+    """A position as the account has it: with another name for its PnL, and in COIN-M with more of its margin."""
+    margin = row.get("isolatedWallet", "0")
+    common: Row = {name: row[name] for name in ("symbol", "positionSide", "positionAmt", "updateTime") if name in row}
+    common |= {
+        "unrealizedProfit": row.get("unRealizedProfit", "0"),
+        "initialMargin": row.get("initialMargin", margin),
+        "maintMargin": row.get("maintMargin", "0"),
+    }
+    if not _is_coin_m(row["symbol"]):
+        told = {name: row.get(name, "0") for name in ("isolatedMargin", "notional")}
+        return {**common, **told, "isolatedWallet": margin}
+    names = ("entryPrice", "breakEvenPrice", "notionalValue", "leverage", "maxQty")
+    return {
+        **common,
+        "positionInitialMargin": common["initialMargin"],
+        "openOrderInitialMargin": "0",
+        "isolated": row.get("marginType") == "isolated",
+        **{name: row[name] for name in names if name in row},
     }
 
 

@@ -3,8 +3,13 @@
 from collections.abc import Sequence
 from decimal import Decimal
 
+import msgspec
+
 from recorder.venues.binance.stand_in.frames import Row, event, position_side, text
 from recorder.venues.simulated import SimulatedBalance, SimulatedPosition, SimulatedTransaction, Terms
+
+#: The largest position, in coins (COIN-M) or in the quote currency.
+QUANTITY_MAX, VALUE_MAX = 1_500, 500_000_000
 
 #: Type of a transaction → why a balance moved, and its kind of income.
 _WHY = {
@@ -72,9 +77,10 @@ def _position(position: SimulatedPosition) -> Row:
 
 
 def position_row(position: SimulatedPosition) -> Row:
-    """A position, in answers."""
+    """A position, in answers. COIN-M tells it as version 2 of USD-M did. The value of a short one is negative."""
     terms, is_open = position.terms, bool(position.quantity)
-    return {
+    value = text(position.value if position.side == "long" else -position.value)
+    common: Row = {
         "symbol": terms.symbol,
         "positionSide": position_side(position.position_side),
         "positionAmt": text(position.signed),
@@ -84,9 +90,22 @@ def position_row(position: SimulatedPosition) -> Row:
         "unRealizedProfit": text(position.unrealized_pnl),
         "liquidationPrice": text(position.liquidation_price) if is_open else "0",
         "isolatedMargin": text(position.margin),
-        "notionalValue" if terms.kind == "inverse" else "notional": text(position.value),
-        "marginAsset": terms.settle,
         "isolatedWallet": text(position.margin),
+        "updateTime": position.updated_ms,
+    }
+    if terms.kind == "inverse":
+        return {
+            **common,
+            "notionalValue": value,
+            "leverage": str(terms.leverage),
+            "maxQty": str(QUANTITY_MAX),
+            "marginType": "isolated",
+            "isAutoAddMargin": "false",
+        }
+    return {
+        **common,
+        "notional": value,
+        "marginAsset": terms.settle,
         "initialMargin": text(position.margin),
         "maintMargin": "0",
         "positionInitialMargin": text(position.margin),
@@ -94,8 +113,21 @@ def position_row(position: SimulatedPosition) -> Row:
         "adl": 1,
         "bidNotional": "0",
         "askNotional": "0",
-        "updateTime": position.updated_ms,
     }
+
+
+def bracket_row(terms: Terms) -> Row:
+    """The one bracket of leverages of a symbol: of COIN-M up to a quantity of the coin, else up to a value."""
+    limit = "qty" if terms.kind == "inverse" else "notional"
+    bracket: Row = {
+        "bracket": 1,
+        "initialLeverage": terms.leverage,
+        f"{limit}Cap": QUANTITY_MAX if terms.kind == "inverse" else VALUE_MAX,
+        f"{limit}Floor": 0,
+        "maintMarginRatio": msgspec.Raw(text(terms.maintenance_rate).encode()),
+        "cum": 0,
+    }
+    return {"symbol": terms.symbol, "brackets": [bracket]}
 
 
 def balance_row(balance: SimulatedBalance) -> Row:
@@ -113,14 +145,18 @@ def balance_row(balance: SimulatedBalance) -> Row:
     }
 
 
-def income_rows(entry: SimulatedTransaction) -> list[Row]:
-    """A transaction, in answers: of a fill its PnL and its commission, each unless it is zero."""
+def income_rows(entry: SimulatedTransaction, *, is_coin_m: bool = False) -> list[Row]:
+    """A transaction, in answers: of a fill its PnL and its commission, each unless it is zero.
+
+    COIN-M sends ids as text.
+    """
+    number = 9_689_000_000 + entry.id
     common: Row = {
         "symbol": "" if entry.terms is None else entry.terms.symbol,
         "asset": entry.currency,
         "info": "" if entry.trade_id is None else str(entry.trade_id),
         "time": entry.occurred_ms,
-        "tranId": 9_689_000_000 + entry.id,
+        "tranId": str(number) if is_coin_m else number,
         "tradeId": "" if entry.trade_id is None else str(entry.trade_id),
     }
     if entry.type != "trade":
@@ -132,7 +168,7 @@ def income_rows(entry: SimulatedTransaction) -> list[Row]:
 
 def instrument_row(terms: Terms) -> Row:
     """An instrument of the public list. A contract of COIN-M is of one dollar here."""
-    contract_size = {"contractSize": 1} if terms.kind == "inverse" else {}
+    contract_size = {"contractSize": 1, "equalQtyPrecision": 4} if terms.kind == "inverse" else {}
     return {
         "symbol": terms.symbol,
         "pair": terms.symbol.partition("_")[0],
@@ -174,7 +210,7 @@ def instrument_row(terms: Terms) -> Row:
                 "maxQty": "100000",
                 "stepSize": text(terms.quantity_step),
             },
-            {"filterType": "MIN_NOTIONAL", "notional": "5"},
+            *([] if contract_size else [{"filterType": "MIN_NOTIONAL", "notional": "5"}]),
         ],
         "orderTypes": ["LIMIT", "MARKET", "STOP", "STOP_MARKET", "TAKE_PROFIT", "TAKE_PROFIT_MARKET"],
         "timeInForce": ["GTC", "IOC", "FOK", "GTX", "GTD"],

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from itertools import islice
 from typing import Any
+from urllib.parse import parse_qsl
 
 import msgspec
 
@@ -41,9 +42,9 @@ class HyperliquidRequestHandler:
 
     def handle(self, request: Request) -> bytes | Reply | AccountQuery | PortalAccess:
         """Decide how to answer one request, or refuse it."""
-        path = request.target.partition("?")[0]
+        path, _, query = request.target.partition("?")
         if path == SOCKET:
-            return PortalAccess(None, {}, path)
+            return PortalAccess(None, dict(parse_qsl(query)), path)
         if path != PATH or request.method != "POST":
             raise HttpError(404, "")
         try:
