@@ -247,6 +247,9 @@ class Collector(Thread):
             for waited_for in (self._wake, old.connection.transport, new.connection.transport):
                 selector.register(waited_for, selectors.EVENT_READ)
             while self._lines == [old, new] and not self._stopping.is_set():
+                if new.session.covered and give_up_s == math.inf:
+                    give_up_s = self._clock.monotonic_s() + self._limits.silent_s
+                    old.session.hand_over()
                 due_s = min(old.session.due_s(), new.session.due_s(), give_up_s)
                 if old.session.has_more or new.session.has_more:
                     due_s = 0.0
@@ -256,12 +259,9 @@ class Collector(Thread):
                     over = self._do(line, partial(line.step, self._stopping)) or over
                 if self._lines == [old, new] and new.session.covered:
                     # The old one ends once it has shown that nothing is missing until the new one was covered.
-                    now_s = self._clock.monotonic_s()
-                    if not old.session.covered or old.session.proven_ns >= new.session.covered_ns or now_s >= give_up_s:
+                    is_shown = not old.session.covered or old.session.handed_over
+                    if is_shown or self._clock.monotonic_s() >= give_up_s:
                         self._end(old, _replaced(self.account, old.connection, new.connection))
-                    elif give_up_s == math.inf:
-                        give_up_s = now_s + self._limits.silent_s
-                        old.session.beat_soon()
         if self._lines == [old]:
             assert over is not None
             self._replace_later(old, over, self._backoff.next_s(self._at_least_s))

@@ -42,6 +42,8 @@ class Proof:
         self._refuted: SessionOver | None = None
         #: The last push when the key was doubted; None: it is not.
         self._doubted: Place | None = None
+        #: The last frame when the next session was covered, and the first heartbeat sent from then on.
+        self._handover: tuple[Place, int] | None = None
 
     def pushed(self, received_ns: int, seq: int) -> None:
         """Note a push, or the beginning of coverage."""
@@ -63,6 +65,27 @@ class Proof:
         """Note that pushes are missing, or may be. From any thread."""
         self._refuted = SessionOver(reason, why)
 
+    def hand_over(self, last: Place, heartbeat: int) -> None:
+        """Note that the next session is covered by now.
+
+        Frames of two connections are received in no certain order: one that is read from now on may have been sent
+        before the next session was covered, and what was sent behind it be lost. So from now on only the answer to a
+        heartbeat that is sent from now on is a proof.
+
+        Args:
+            last: the last frame, or the last answer to a heartbeat.
+            heartbeat: the number of the first heartbeat that is sent from now on.
+        """
+        self._handover = last, heartbeat
+
+    def handed_over(self, answered: int) -> bool:
+        """Whether everything has been received that was pushed before the next session was covered.
+
+        Args:
+            answered: the number of the last heartbeat that was answered.
+        """
+        return self._handover is not None and answered >= self._handover[1]
+
     def check(self) -> None:
         """Check that no push is missing.
 
@@ -72,13 +95,18 @@ class Proof:
         if self._refuted is not None:
             raise self._refuted
 
-    def until(self, reason: str, last: Place) -> Place:
+    def until(self, reason: str, last: Place, answered: int) -> Place:
         """Up to where nothing is missing.
 
         Args:
             reason: of the end of the session.
             last: the last frame, or the last answer to a heartbeat.
+            answered: the number of the last heartbeat that was answered.
         """
+        until = self._until(reason, last)
+        return until if self._handover is None or self.handed_over(answered) else min(until, self._handover[0])
+
+    def _until(self, reason: str, last: Place) -> Place:
         if reason == REPLACED or (self._doubted is None and not self._fails_silently):
             return last
         pushed = self._doubted or Place(*self._pushed)

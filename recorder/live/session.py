@@ -221,11 +221,20 @@ class Session:
         self._next_heartbeat_s = self._clock.monotonic_s()
         return number
 
+    def hand_over(self) -> None:
+        """Note that the next session is covered by now; see `Proof.hand_over`."""
+        self.proof.hand_over(Place(self.proven_ns, self._last_seq), self.beat_soon())
+
+    @property
+    def handed_over(self) -> bool:
+        """Whether everything has been received that was pushed before the next session was covered."""
+        return self.proof.handed_over(self.answered.number)
+
     def ended(self, over: SessionOver) -> SessionEnded:
         """The session's last entry in the event log."""
         self.is_over = True
         over = self._lost or over
-        until = self.proof.until(over.reason, Place(self.proven_ns, self._last_seq))
+        until = self.proof.until(over.reason, Place(self.proven_ns, self._last_seq), self.answered.number)
         of, now_ns = (self._account_id, self._session_id), self._clock.wall_ns()
         return SessionEnded(*of, now_ns, over.reason, over.detail, self.covered, until.seq, until.at_ns)
 

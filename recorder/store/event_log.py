@@ -12,7 +12,7 @@ from operator import itemgetter
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, Table, Update, delete, exists, func, insert, select, update
+from sqlalchemy import Connection, Row, Table, Update, delete, exists, func, insert, select, update
 
 from recorder.model import PUSHES, REDACTED
 from recorder.store import seals, stale, venue_views
@@ -136,7 +136,10 @@ def what_a_crash_left(connection: Connection, recorder_id: int) -> list[LogEntry
         if isinstance(last, SessionEnded) or (session.ended_ns is not None and last is None):
             continue
         covered = isinstance(last, Covered) or (session.ended_ns is None and session.covered_ns is not None)
-        seq, received_ns = last_proof_of_life(connection, session.account_id, session.session_id, session.opened_ns)
+        # Whether it was still well when the next one was covered, only an answer to a heartbeat would have shown.
+        next_ns = min((one.covered_ns for one in found if _follows(one, session)), default=None)
+        of = session.account_id, session.session_id
+        seq, received_ns = last_proof_of_life(connection, *of, session.opened_ns, next_ns)
         detail = "the recorder did not end it"
         key = session.account_id, session.session_id
         entries.append(SessionEnded(*key, received_ns, CRASHED, detail, covered, seq, received_ns))
@@ -144,6 +147,12 @@ def what_a_crash_left(connection: Connection, recorder_id: int) -> list[LogEntry
     ends = select(runs.c.run_id, func.coalesce(last_write, runs.c.started_ns)).where(crashed).order_by(runs.c.run_id)
     entries += [RunEnded(run_id, ended_ns, CRASHED) for run_id, ended_ns in connection.execute(ends)]
     return entries
+
+
+def _follows(one: Row[Any], other: Row[Any]) -> bool:
+    """Whether a session of the same stream was covered later."""
+    is_same = (one.account_id, one.stream) == (other.account_id, other.stream)
+    return is_same and None not in (one.covered_ns, other.covered_ns) and one.covered_ns > other.covered_ns
 
 
 def _is_ended(connection: Connection, run_id: int) -> bool:
@@ -203,8 +212,13 @@ def retired_recorders(connection: Connection, at_ns: int | None = None) -> set[i
     return set(connection.scalars(query.where(~later)))
 
 
-def last_proof_of_life(connection: Connection, account_id: int, session_id: int, opened_ns: int) -> tuple[int, int]:
-    """Return `seq` and time of the last frame received in a session; -1 and its opening if there is none."""
+def last_proof_of_life(
+    connection: Connection, account_id: int, session_id: int, opened_ns: int, before_ns: int | None = None
+) -> tuple[int, int]:
+    """Return `seq` and time of the last frame received in a session, or that before a time.
+
+    If there is none: -1 and the session's opening.
+    """
     query = (
         select(frames.c.seq, frames.c.received_ns)
         .where(frames.c.account_id == account_id, frames.c.session_id == session_id)
@@ -212,6 +226,8 @@ def last_proof_of_life(connection: Connection, account_id: int, session_id: int,
         .order_by(frames.c.seq.desc())
         .limit(1)
     )
+    if before_ns is not None:
+        query = query.where(frames.c.received_ns < before_ns)
     row = connection.execute(query).first()
     return (-1, opened_ns) if row is None else (row.seq, row.received_ns)
 

@@ -37,8 +37,8 @@ SILENT = "nothing came for 1 s"
 #: How long REST is behind the pushes where it is late.
 LATE_S = 0.5
 LIMITS = {"silent_s": 1.0, "batch_frames_max": 40, "batch_ms": 5}
-#: Of the simulated exchange.
-PUSHES_PER_S = 100
+#: Of the simulated exchange; of one that lists few trades a minute (Kraken: a page of 50 in 8 s), fewer.
+PUSHES_PER_S, PUSHES_PER_S_OF = 100, {"kraken": 20}
 REFUSED = "refused the "
 HAS_STRACE = shutil.which("strace") is not None
 
@@ -75,7 +75,7 @@ class Mixed(RuleBasedStateMachine):
         self._path = Path(folder)
         options = SimulatorOptions(
             venue=self.venue,
-            rate_per_s=PUSHES_PER_S,
+            rate_per_s=PUSHES_PER_S_OF.get(self.venue, PUSHES_PER_S),
             live_clock=True,
             funding_interval_s=1,
             clock_offset_ms=clock_offset_ms,

@@ -44,8 +44,9 @@ class _Link:
     client: socket.socket
     server: socket.socket
     over: bool = False
-    #: Bytes, or a goodbye, have been swallowed: it can never be well again.
-    holed: bool = False
+    #: Directions in which bytes, or a goodbye, have been swallowed. Nothing behind them may arrive, also in the moment
+    #: between the end of the toxic and the reset.
+    holed: set[Direction] = field(default_factory=set)
     #: The request has come whose reply is to be lost.
     asked: bool = False
     #: Directions that have said goodbye.
@@ -223,8 +224,8 @@ class Proxy:
             while not link.over:
                 chunk = source.recv(CHUNK_BYTES)
                 self._wait_while_held(link, direction)
-                if direction in self._toxics.swallowed:
-                    link.holed = True
+                if direction in self._toxics.swallowed or direction in link.holed:
+                    link.holed.add(direction)
                     if not chunk:
                         return  # its other side never hears of it; the end of the toxic resets the link
                     continue
@@ -240,7 +241,7 @@ class Proxy:
         except OSError:
             # One side is gone: the other hears of it, but where its goodbye is swallowed.
             if direction in self._toxics.swallowed:
-                link.holed = True
+                link.holed.add(direction)
             elif not link.over:
                 link.reset()
 

@@ -12,7 +12,7 @@ LAST = Place(100, 9)
 def test_where_pings_prove_coverage_it_is_the_last_answer(reason: str) -> None:
     proof = Proof(1, fails_silently=False)
     proof.pushed(5, 3)
-    assert proof.until(reason, LAST) == LAST
+    assert proof.until(reason, LAST, 0) == LAST
 
 
 @pytest.mark.parametrize(
@@ -37,7 +37,7 @@ def test_where_connections_fail_silently_it_is_the_last_push_or_the_last_agreeme
         proof.pushed(*pushed)
     if agreed is not None:
         proof.agreed(agreed)
-    assert proof.until(reason, LAST) == until
+    assert proof.until(reason, LAST, 0) == until
 
 
 @pytest.mark.parametrize(
@@ -51,9 +51,25 @@ def test_while_the_key_is_in_doubt_nothing_is_proved(reason: str, until: Place) 
     proof.doubted()
     # It may have been restored: then others were missed before.
     proof.pushed(20, 6)
-    assert proof.until(reason, LAST) == until
+    assert proof.until(reason, LAST, 0) == until
     proof.trusted()
-    assert proof.until(reason, LAST) == LAST
+    assert proof.until(reason, LAST, 0) == LAST
+
+
+@pytest.mark.parametrize("fails_silently", [False, True])
+@pytest.mark.parametrize("reason", [REPLACED, "closed", "stopped"])
+def test_once_the_next_session_is_covered_only_the_answer_to_a_later_heartbeat_is_a_proof(
+    reason: str, fails_silently: bool
+) -> None:
+    proof = Proof(1, fails_silently=fails_silently)
+    proof.pushed(5, 3)
+    proof.hand_over(Place(7, 4), 3)
+    # It may have been sent before the next session was covered, and been read only now.
+    proof.pushed(100, 9)
+    assert not proof.handed_over(2)
+    assert proof.until(reason, LAST, 2) == Place(7, 4)
+    assert proof.handed_over(3)
+    assert proof.until(reason, LAST, 3) == LAST
 
 
 def test_missing_pushes_end_the_session() -> None:

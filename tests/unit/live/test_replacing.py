@@ -62,9 +62,9 @@ def test_a_connection_is_replaced_by_one_that_is_covered_before_it_ends(exchange
         new.send(frame(order(2)))
         stage.wait_payload(order(2))
         assert stage.collector.state == "covered"
-        # The old one ends once its answer shows that it has missed nothing.
+        # The old one ends once its answer shows that it has missed nothing; a push shows nothing.
         old.send(frame(order(2)))
-        answer_ping(old) if not stage.entries(SessionEnded) else None
+        answer_ping(old)
         ended = stage.wait_entry(SessionEnded)
         new.send(frame(order(3)))
         stage.wait_payload(order(3))
@@ -129,6 +129,31 @@ def test_if_the_old_connection_ends_first_the_new_one_goes_on(exchange: ToyExcha
         stage.wait_entry(Covered, 2)
         assert stage.collector.sessions == 2
     assert (ended.reason, ended.covered) == ("lost", True)
+
+
+@pytest.mark.parametrize("end", ["lost", "stopped", "unanswered"])
+def test_what_is_read_late_from_the_old_connection_does_not_hide_what_it_missed(
+    exchange: ToyExchange, end: str
+) -> None:
+    """The exchange may have sent it before the new connection was covered, and have lost the old one since."""
+    with stage_of(exchange, limits=replace(QUICK, silent_s=0.3) if end == "unanswered" else QUICK) as stage:
+        old = exchange.covered()
+        stage.wait_entry(Covered)
+        old.send(frame(order(1)))
+        stage.wait_payload(order(1))
+        old.send(BYE)
+        exchange.covered()
+        second = stage.wait_entry(Covered, 2)
+        old.send(frame(order(2)))
+        stage.wait_payload(order(2))
+        if end == "lost":
+            old.reset()
+        if end != "stopped":
+            stage.wait_entry(SessionEnded)
+    ended = stage.entries(SessionEnded)[0]
+    assert ended.session_id == stage.entries(SessionOpened)[0].session_id
+    assert payloads(stage, ended.session_id) == [order(1), order(2)]
+    assert ended.last_received_ns < second.received_ns
 
 
 def test_a_stop_in_the_overlap_keeps_what_both_received(exchange: ToyExchange) -> None:
