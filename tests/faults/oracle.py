@@ -21,7 +21,7 @@ from math import inf
 from recorder.live.http import masked
 from recorder.live.proof import KEY_REFUSED
 from recorder.live.watermark import Mark
-from recorder.model import CONTROL, REST, SNAPSHOT, Frame, Heartbeat
+from recorder.model import CONTROL, PUSHES, REST, SNAPSHOT, Frame, Heartbeat
 from recorder.simulator.sent import NOBODY, Sent
 from recorder.store.journal import typed_row
 from recorder.store.schema import TYPED
@@ -135,7 +135,11 @@ def _judge_event_log(table: Table, verdict: Verdict, venue: Venue, *, running: b
     opened = {session.session_id: session.opened_ns for session in table.sessions}
     whole = [gap for gap in table.gaps if gap.topic is None]
     begun = Counter(gap.begin[0] for gap in whole if gap.begin is not None)
-    last = {session.session_id: session.received[-1].seq for session in table.sessions if session.received}
+    # One that only repeats a state was received, too.
+    last = {
+        session.session_id: max((frame.seq for frame in session.frames if frame.source in PUSHES), default=-1)
+        for session in table.sessions
+    }
     pushed = {
         session.session_id: max((frame.seq for frame in session.received if _is_push(frame, venue)), default=-1)
         for session in table.sessions

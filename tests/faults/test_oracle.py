@@ -89,6 +89,11 @@ def test_a_good_record_is_clean_and_its_outage_lost_something(planted: Callable[
     assert (verdict.lost_outside_gaps, verdict.duplicated) == (0, 0)
 
 
+def test_a_gap_may_begin_at_a_frame_that_only_repeats_a_state(planted: Callable[..., Verdict]) -> None:
+    verdict = planted(f"UPDATE frames SET source = 'repeated' WHERE session_id = {FIRST} AND seq = {LAST}")
+    assert verdict.findings and not [one for one in verdict.findings if "not at the last frame received" in one]
+
+
 #: What is planted → how, and what the oracle must say of it.
 PLANTED = {
     "a frame lost in the middle": (
