@@ -28,8 +28,8 @@ COUNT_MAX, FALLS_PER_S = 20, 0.5
 #: Path → by how much a request raises it; of any other path by 1.
 _WEIGHTS = {answers.TRADES: questions.HISTORY_COST, answers.LEDGER: questions.HISTORY_COST}
 
-#: After so many refusals of a key in a row, without an answer between them, it is locked out for so long, milliseconds.
-#: The exchange says "too many", and "typically a few minutes".
+#: After so many wrong requests of a key in a row it is locked out for so long, milliseconds. The exchange says "too
+#: many", and "typically a few minutes".
 LOCKED_AFTER, LOCKED_MS = 10, 300_000
 
 #: Longer than any simulated or recorded account is old, seconds.
@@ -65,7 +65,7 @@ class _Lockouts:
             del self._refused[key]
 
     def accepted(self, key: str) -> None:
-        """Note that a request is answered."""
+        """Note that a request has the right signature."""
         self._refused.pop(key, None)
 
 
@@ -145,12 +145,12 @@ class KrakenRequestHandler:
         right = sign.signature(secret, path, nonce, request.body)
         try:
             self._authenticate(key, is_same(given.get("API-SIGN", ""), right), nonce)
-            if self._limit.spend(key, now_ms, _WEIGHTS.get(path, 1)):
-                raise _Refused("EAPI:Rate limit exceeded")
         except _Refused:
             self._lockouts.refused(key, now_ms)
             raise
         self._lockouts.accepted(key)
+        if self._limit.spend(key, now_ms, _WEIGHTS.get(path, 1)):
+            raise _Refused("EAPI:Rate limit exceeded")
         return key, secret
 
     def _authenticate(self, key: str, is_signed: bool, nonce: str) -> None:
