@@ -20,12 +20,12 @@ from recorder.errors import Refused, SessionOver, Unavailable, VenueError
 from recorder.live.backoff import Backoff
 from recorder.live.channel import Channel, ChannelClosed
 from recorder.live.connection import Attempt, Connection, Connector, Pace
-from recorder.live.proof import REPLACED, TOKEN
+from recorder.live.proof import REPLACED, TOKEN, Proof
 from recorder.live.session import Session
 from recorder.live.settings import Account, Limits
 from recorder.live.wake import Wake
 from recorder.model import time_ordered_id
-from recorder.store.entries import SessionOpened
+from recorder.store.entries import SessionEnded, SessionOpened
 from recorder.venues.base import Stream
 
 log = logging.getLogger(__name__)
@@ -120,6 +120,8 @@ class Collector(Thread):
         self._connector = Connector(account, stream, self._wake, clock, limits, self._rouse, pace, self._stopping)
         #: What is recorded, oldest first: at most two.
         self._lines: list[_Line] = []
+        #: Of the last covered session that ended: what it proved, how many heartbeats were answered, and its end.
+        self._ended: tuple[Proof, int, SessionEnded] | None = None
         #: Opens the next connection while one is recorded.
         self._attempt: Attempt | None = None
         #: The shortest wait before the next connection, seconds.
@@ -182,6 +184,8 @@ class Collector(Thread):
         try:
             connection = self._connect()
         except VenueError as error:
+            if isinstance(error, Refused):
+                self._doubt_the_last()
             if self.sessions == 0 and not isinstance(error, Unavailable):
                 raise
             if self._stopping.is_set():
@@ -314,6 +318,7 @@ class Collector(Thread):
             refused = SessionOver("refused", str(error))
             self._end(line, refused)
             if not line.session.covered:
+                self._doubt_the_last()
                 if self.sessions == 1:
                     raise
                 self._at_least_s = REFUSED_S
@@ -326,10 +331,21 @@ class Collector(Thread):
     def _end(self, line: _Line, over: SessionOver) -> None:
         if over.reason != FAULT:
             line.session.keep_received()
-        self.channel.put_entry(line.session.ended(over))
+        ended = line.session.ended(over)
+        self.channel.put_entry(ended)
         if line.session.covered:
             self._backoff.reset()
+            self._ended = line.session.proof, line.session.answered.number, ended
         self._drop(line)
+
+    def _doubt_the_last(self) -> None:
+        """After a refusal, begin the gap at the last push of the session before it, if nothing was covered since."""
+        if self._ended is not None and not self._lines:
+            proof, answered, ended = self._ended
+            earlier = proof.refused_since(ended, answered)
+            self._ended = None
+            if earlier is not None:
+                self.channel.put_entry(earlier)
 
     def _drop(self, line: _Line) -> None:
         line.connection.close()

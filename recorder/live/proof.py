@@ -8,7 +8,10 @@ refused the key: of a revoked one, some may leave the connection open.
 
 from typing import NamedTuple
 
+from msgspec import structs
+
 from recorder.errors import SessionOver
+from recorder.store.entries import SessionEnded
 
 #: Reasons of the end of a session: another one has replaced it; what made the exchange push is gone; REST shows what no
 #: push carried; REST refuses the key, and nothing is pushed.
@@ -85,6 +88,39 @@ class Proof:
             answered: the number of the last heartbeat that was answered.
         """
         return self._handover is not None and answered >= self._handover[1]
+
+    def believed(self, ended: SessionEnded, answered: int) -> SessionEnded:
+        """The end of a session, with the place up to which nothing is missing.
+
+        Args:
+            ended: its end, with its last frame or the last answer to a heartbeat.
+            answered: the number of the last heartbeat that was answered.
+        """
+        last = Place(ended.last_received_ns, ended.last_seq)
+        until = self.until(ended.reason, last, answered)
+        if until >= last:
+            return ended
+        changes: dict[str, object] = {"last_seq": until.seq, "last_received_ns": until.at_ns}
+        if self._doubted is not None and ended.reason != KEY_REFUSED:
+            changes |= {
+                "reason": KEY_REFUSED,
+                "detail": f"the exchange refuses the key; {ended.reason}: {ended.detail}",
+            }
+        return structs.replace(ended, **changes)
+
+    def refused_since(self, ended: SessionEnded, answered: int) -> SessionEnded | None:
+        """The end of a session after which the exchange refused the key; None: it stays as it was recorded.
+
+        The key may have been revoked before that end, with the connection left open: only pushes are a proof then.
+
+        Args:
+            ended: the end, as it was recorded.
+            answered: the number of the last heartbeat that was answered.
+        """
+        if self._doubted is None:
+            self.doubted()
+        believed = self.believed(ended, answered)
+        return None if believed is ended else believed
 
     def check(self) -> None:
         """Check that no push is missing.

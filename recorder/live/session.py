@@ -234,9 +234,10 @@ class Session:
         """The session's last entry in the event log."""
         self.is_over = True
         over = self._lost or over
-        until = self.proof.until(over.reason, Place(self.proven_ns, self._last_seq), self.answered.number)
         of, now_ns = (self._account_id, self._session_id), self._clock.wall_ns()
-        return SessionEnded(*of, now_ns, over.reason, over.detail, self.covered, until.seq, until.at_ns)
+        last = self._last_seq, self.proven_ns
+        ended = SessionEnded(*of, now_ns, over.reason, over.detail, self.covered, *last)
+        return self.proof.believed(ended, self.answered.number)
 
     def place(self) -> Place:
         """Where it is now. From any thread."""

@@ -66,13 +66,27 @@ class Gaps:
     def session_ended(self, entry: SessionEnded) -> None:
         """Begin a gap over all topics at the last frame received, unless another session covers the stream."""
         stream = self._stream_of(entry.session_id)
-        # A restored backup can report an end again: the gap that exists began earlier and is the wider one.
-        if not entry.covered or None in self.ongoing(stream):
+        if not entry.covered:
+            return
+        ongoing = self.ongoing(stream)
+        if None in ongoing:
+            self._widen(ongoing[None], entry)
             return
         begin = (entry.session_id, entry.last_seq, entry.last_received_ns)
         end = self._covering(stream, entry.session_id)
         if end is None or end[2] > entry.last_received_ns:
             self._begin(stream, entry.reason, entry.detail, begin=begin, end=end)
+
+    def _widen(self, gap_id: int, entry: SessionEnded) -> None:
+        """Let a gap begin earlier, if it begins with a session that proved less than was known at its end.
+
+        Otherwise it stays: a restored backup can report an end again, and the gap that exists is the wider one.
+        """
+        this = gaps.c.gap_id == gap_id, gaps.c.begin_session_id == entry.session_id
+        earlier: dict[str, object] = {"begins_ns": entry.last_received_ns, "begin_seq": entry.last_seq}
+        earlier |= {"reason": entry.reason, "detail": entry.detail}
+        later = gaps.c.begins_ns > entry.last_received_ns
+        self._connection.execute(update(gaps).where(*self._mine, *this, later).values(earlier))
 
     def covered(self, entry: Covered) -> None:
         """End the gap over all topics; topics that are not pushed get their own. Call before setting `covered_ns`."""

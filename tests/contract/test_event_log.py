@@ -375,6 +375,27 @@ def test_what_an_old_session_missed_before_the_new_one_was_covered_is_a_gap(book
     assert [one.state for one in book.rows("gaps")] == ["reconciled", "reconciled"]
 
 
+def test_a_session_that_proved_less_than_was_known_at_its_end_lets_the_gap_begin_earlier(book: Book) -> None:
+    book.add()
+    session = book.open()
+    session.cover()
+    pushed, push = session.frame(), session.seq
+    session.frame()
+    session.end("lost")
+    session.last = push, pushed
+    session.end("key refused")
+    assert book.gaps()[1:] == [Gap(None, pushed, None, "key refused")]
+    (row,) = book.rows("gaps")[1:]
+    assert (row.begin_session_id, row.begin_seq) == (session.session_id, push)
+    # A backup that was restored reports a later end again, and a session before it an earlier one.
+    session.last = push + 1, pushed + 1
+    session.end("lost")
+    assert book.gaps()[1:] == [Gap(None, pushed, None, "key refused")]
+    again = book.open()
+    covered = again.cover()
+    assert book.gaps()[1:] == [Gap(None, pushed, covered, "key refused")]
+
+
 def test_a_session_that_ends_uncovered_beside_a_covered_one_is_no_gap(book: Book) -> None:
     book.add()
     book.open().cover()

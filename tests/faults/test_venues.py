@@ -309,6 +309,9 @@ def test_a_key_that_is_revoked_and_restored(
             live.wait_more(30)
             with expired(exchange):
                 if not stays_open:
+                    # Its heartbeats are answered, and nothing is pushed to it, until the connection is lost.
+                    made = len(exchange.history) + 100
+                    wait_until(lambda: len(exchange.history) >= made)
                     exchange.drop_connections()
                 wait_until(lambda: "refused the" in caplog.text)
                 wait_until(lambda: not stays_open or live.rows(f"SELECT 1 FROM gaps WHERE reason = '{KEY_REFUSED}'"))

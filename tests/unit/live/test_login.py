@@ -79,11 +79,43 @@ def test_a_login_that_expires_is_made_again_and_one_refused_then_is_tried_slowly
         exchange.covered()
         again = stage.wait_entry(SessionOpened, 3)
         assert stage.collector.failure is None
-    first, second, _ = stage.entries(SessionEnded)
+    first, second, *_ = stage.entries(SessionEnded)
     assert [first.covered, second.covered] == [True, False]
     opened = stage.entries(SessionOpened)
     assert opened[1].opened_ns - first.ended_ns < 0.2e9, "it worked until now"
     assert again.opened_ns - refused.ended_ns >= 0.3e9
+
+
+@pytest.mark.parametrize("refusal", ["login", "upgrade"])
+def test_a_key_that_is_refused_after_the_connection_was_lost_proves_only_the_last_push(
+    exchange: ToyExchange, refusal: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may have been revoked long before, and the connection have been left open, its pings answered."""
+    monkeypatch.setattr(collecting, "REFUSED_S", 0.3)
+    with stage_of(exchange, Toy(heartbeat_s=0.05)) as stage:
+        line = exchange.covered()
+        line.send(frame(ORDER))
+        stage.wait_payload(ORDER)
+        assert line.receive() == (TEXT, b"ping")
+        line.send(frame(b"pong"))
+        stage.wait_payload(b"pong")
+        if refusal == "upgrade":
+            exchange.answers["GET /orders"] = [refuse("401 No")]
+        line.reset()
+        lost = stage.wait_entry(SessionEnded)
+        if refusal == "login":
+            exchange.line().send(frame(b'{"id":"login","no":"no such key"}'))
+        stage.wait(lambda: len([one for one in stage.entries(SessionEnded) if one.covered]) == 2)
+        again = [one for one in stage.entries(SessionEnded) if one.covered][1]
+        # It counts once, and no more when the key is restored.
+        exchange.covered()
+        stage.wait_entry(Covered, 2)
+    (push,) = [one.frame for one in stage.frames(PUSH) if one.frame.payload == ORDER]
+    assert (lost.reason, again.reason) == ("lost", "key refused")
+    assert again.detail == f"the exchange refuses the key; lost: {lost.detail}"
+    assert (again.last_seq, again.last_received_ns) == (push.seq, push.received_ns) < (lost.last_seq, 2**63)
+    assert (again.session_id, again.ended_ns) == (lost.session_id, lost.ended_ns)
+    assert [one.session_id for one in stage.entries(SessionEnded)].count(lost.session_id) == 2
 
 
 def test_a_sign_of_life_is_given_at_once(exchange: ToyExchange) -> None:
