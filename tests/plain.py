@@ -15,7 +15,7 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 from recorder.venues.face import Push
-from recorder.venues.limits import RateLimit
+from recorder.venues.limits import Connections, RateLimit
 from recorder.venues.rest import CredentialField
 from recorder.venues.simulated import (
     Funds,
@@ -400,4 +400,5 @@ class Plain:
     """As much of a venue as an exchange needs."""
 
     credential_fields = (CredentialField("key"), CredentialField("secret"))
+    connections = Connections()
     stand_in = PlainStandIn()
