@@ -145,6 +145,8 @@ class Ledger(Protocol):
     reads_frames: bool
     #: Whether each currency's transactions are asked for by themselves, and so until another time.
     lists_by_currency: bool
+    #: Whether the transactions of a trade say of which symbol it is. If not, trade ids alone are unique.
+    names_symbols: bool
 
     def decimals(self, wallet: str | None) -> int | None:
         """To how many decimals a wallet's amounts are rounded before they are compared; None: they are exact."""

@@ -75,7 +75,11 @@ class Asked(NamedTuple):
 
     def within(self, wallet: str | None, currency: str | None) -> tuple[int, int] | None:
         """The times of the first and the last transaction of a balance, ms since 1970; None: nothing was asked."""
-        return self.times.get((wallet, currency if self.by_currency else None))
+        return self.times.get(self.list_of(wallet, currency))
+
+    def list_of(self, wallet: str | None, currency: str | None) -> tuple[str | None, str | None]:
+        """The key in `times` of the list that a balance's transactions are in."""
+        return wallet, currency if self.by_currency else None
 
 
 def events(

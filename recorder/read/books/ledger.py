@@ -14,7 +14,7 @@ from recorder.read.records import Book
 from recorder.venues.base import EXACT, Ledger, Move
 
 _ZERO = Decimal(0)
-#: Market, symbol and trade id.
+#: Market, symbol and trade id; the first two are None where the ledger does not name them.
 _TradeKey = tuple[str | None, str | None, str]
 _EVER_MS, _FOR_EVER_MS = -(2**63), 2**63
 #: Says whether a transfer that somebody noted explains a change: of an account and a currency, by an amount, at ns.
@@ -62,7 +62,8 @@ class LedgerBooks:
         for event in events:
             yield from self._advance(event.at_ms)
             if isinstance(event, Trade):
-                self._trades.setdefault((event.market, event.symbol, event.trade_id), []).append(event)
+                of = (event.market, event.symbol) if self._ledger.names_symbols else (None, None)
+                self._trades.setdefault((*of, event.trade_id), []).append(event)
             elif isinstance(event, Entry):
                 self._of(event.wallet, event.currency).add(event, self._interval(event.at_ms * NS_PER_MS))
             elif (interval := self._interval(event.key.received_ns)) is not None:
@@ -122,14 +123,16 @@ class LedgerBooks:
                 self._report(fill, amounts, "has no transaction")
 
     def _compare(self, fill: Trade, listed: Sequence[Trade]) -> None:
-        """Compare a fill with its transactions. The ledger may not have been asked yet for one in another currency."""
+        """Compare a fill with its transactions. The list that another one is in may not have been asked for yet."""
         if fill.moves is None or not self._is_covered(fill.at_ms):
             return
         differences: dict[str, Decimal] = {}
+        lists = set()
         for move in (move for one in listed for move in one.moves or ()):
+            lists.add(self._asked.list_of(move.wallet, move.currency))
             differences[move.currency] = EXACT.add(differences.get(move.currency, _ZERO), move.amount)
         for move in fill.moves:
-            if move.currency in differences or self._was_asked(move, fill.at_ms):
+            if self._asked.list_of(move.wallet, move.currency) in lists or self._was_asked(move, fill.at_ms):
                 differences[move.currency] = EXACT.subtract(differences.get(move.currency, _ZERO), move.amount)
         self._report(listed[0], differences, f"differs from {fill.subject}")
 

@@ -22,6 +22,7 @@ class DeribitLedger(Ledger):
     has_trades = True
     reads_frames = False
     lists_by_currency = True
+    names_symbols = True
 
     def decimals(self, _wallet: str | None) -> int | None:
         """As the exchange shows balances and fees."""

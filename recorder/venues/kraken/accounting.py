@@ -18,6 +18,7 @@ class KrakenLedger(Ledger):
     has_trades = True
     reads_frames = False
     lists_by_currency = False
+    names_symbols = False
 
     def decimals(self, _wallet: str | None) -> int | None:
         """All digits are sent."""

@@ -268,6 +268,7 @@ class Recording:
         venue: the venue.
         seed: of the trading.
         expires: whether futures and options expire, makers are paid, and money is withdrawn meanwhile, too.
+        pushes: how many.
 
     Attributes:
         pushed: time of receipt, frame and what it says.
@@ -275,7 +276,7 @@ class Recording:
         liquidated: what its liquidations left of the margin, or took beyond it.
     """
 
-    def __init__(self, venue: str, seed: int, *, expires: bool = False) -> None:
+    def __init__(self, venue: str, seed: int, *, expires: bool = False, pushes: int = 400) -> None:
         self.venue = venue_named(venue)
         stand_in = self.venue.stand_in
         with pytest.MonkeyPatch.context() as patch:
@@ -291,16 +292,16 @@ class Recording:
         self.pushed: list[tuple[int, bytes, Decoded]] = []
         render = exchange.face.pushes
 
-        def pushes(moment: Moment, now_ms: int) -> Iterator[Push]:
+        def recorded(moment: Moment, now_ms: int) -> Iterator[Push]:
             for push in render(moment, now_ms):
                 at_ns = now_ms * NS_PER_MS + len(self.pushed)
                 self.pushed.append((at_ns, push.payload, read_frame(self.venue, push.payload)))
                 yield push
 
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(exchange.face, "pushes", pushes)
+            patch.setattr(exchange.face, "pushes", recorded)
             patch.setattr(market, "LEAPS", 0.1)  # so that it is liquidated soon
-            deque(islice(exchange, 400), maxlen=0)
+            deque(islice(exchange, pushes), maxlen=0)
             if expires:
                 exchange.transfer(D("-1.25"), exchange.purse("USDC" if venue == "deribit" else "USDT"), fee=D("0.25"))
                 deque(islice(exchange, 500), maxlen=0)
@@ -311,7 +312,8 @@ class Recording:
         states = [*asked, *self._described(backend)]
         self.answered = [(one.payload, read_answer(self.venue, one.topic, one.payload)) for one in states]
         kinds = exchange.history.transactions
-        assert {"deposit", "funding", "liquidation"} <= {one.type for one in kinds}
+        is_spot = all(one.kind == "spot" for one in self.terms)
+        assert ({"deposit"} if is_spot else {"deposit", "funding", "liquidation"}) <= {one.type for one in kinds}
         self.liquidated = [one for one in kinds if one.type == "liquidation"]
         self.settled = [one for one in kinds if "settlement" in (one.type, one.kind)]
         assert bool(self.settled) == expires
