@@ -156,7 +156,7 @@ KEPT = {
     "coin-m": Kept("binance", ("BTCUSD_PERP", "ETHUSD_PERP"), "coin-m", leak=D("0.001")),
     "binance_spot": Kept("binance_spot", ends=(), kinds=frozenset({"transfer"}), is_pushed=True),
     "okx": Kept("okx"),
-    "deribit": Kept("deribit"),
+    "deribit": Kept("deribit", rate_per_s=50, patience_s=300),
     "bitget": Kept("bitget"),
     "kraken": Kept("kraken", ends=(), kinds=frozenset({"deposit", "withdrawal"}), rate_per_s=20, patience_s=400),
 }
