@@ -158,7 +158,7 @@ KEPT = {
     "okx": Kept("okx"),
     "deribit": Kept("deribit", rate_per_s=50, patience_s=300),
     "bitget": Kept("bitget"),
-    "kraken": Kept("kraken", ends=(), kinds=frozenset({"deposit", "withdrawal"}), rate_per_s=20, patience_s=400),
+    "kraken": Kept("kraken", ends=(), kinds=frozenset({"deposit", "withdrawal"}), rate_per_s=5, patience_s=400),
 }
 
 
