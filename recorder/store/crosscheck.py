@@ -6,7 +6,7 @@ each push that only one received is a finding. Pushes outside that range are not
 """
 
 import heapq
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -150,8 +150,9 @@ def _differences(
     # Pushes by content. One that a session received twice waits twice.
     waiting: dict[tuple[str, tuple[Any, ...]], deque[_Push]] = {}
     alone: list[_Push] = []
-    first: dict[int, int] = {}
-    last: dict[int, int] = {}
+    # Session → its pushes that both received: the first two, and the last two.
+    first: defaultdict[int, list[_Push]] = defaultdict(list)
+    last: defaultdict[int, list[_Push]] = defaultdict(list)
     same = 0
     looked_ns = 0
     for push in heapq.merge(*both, key=lambda push: push.received_ns):
@@ -163,15 +164,44 @@ def _differences(
             same += 1
             if push.covered and match.covered:
                 for seen in (push, match):
-                    first.setdefault(seen.session_id, seen.seq)
-                    last[seen.session_id] = max(last.get(seen.session_id, -1), seen.seq)
+                    first[seen.session_id] = sorted([*first[seen.session_id], seen])[:2]
+                    last[seen.session_id] = sorted([*last[seen.session_id], seen])[-2:]
         else:
             queue.append(push)
         if push.received_ns - looked_ns > APART_NS:
             looked_ns = push.received_ns
             alone += _waited_too_long(waiting, looked_ns - APART_NS)
     alone += _waited_too_long(waiting, None)
-    return sorted(one for one in alone if first and first[one.session_id] < one.seq < last[one.session_id]), same
+    found = []
+    for session_id in first:
+        its = sorted(one for one in alone if one.session_id == session_id)
+        begin, end = _between(its, first[session_id], last[session_id])
+        found += [one for one in its if begin < one.seq < end]
+    return sorted(found), same
+
+
+def _between(alone: list[_Push], first: list[_Push], last: list[_Push]) -> tuple[int, int]:
+    """The numbers of the first and the last push of a session that the other one received, too, for certain.
+
+    States come back: if a session has two pushes that say the same, and the other has one of them, it may be either.
+
+    Args:
+        alone: the session's pushes that the other one does not have, in order.
+        first: the first two that both have.
+        last: the last two.
+    """
+    begin, end = first[0].seq, last[-1].seq
+    for one in alone:
+        if _says_the_same(one, first[0]) and begin < one.seq < first[-1].seq:
+            begin = one.seq
+    for one in reversed(alone):
+        if _says_the_same(one, last[-1]) and last[0].seq < one.seq < end:
+            end = one.seq
+    return begin, end
+
+
+def _says_the_same(one: _Push, other: _Push) -> bool:
+    return (one.topic, one.content) == (other.topic, other.content)
 
 
 def _waited_too_long(waiting: dict[Any, deque[_Push]], before_ns: int | None) -> list[_Push]:

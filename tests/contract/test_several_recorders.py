@@ -261,6 +261,17 @@ def test_a_push_that_one_alone_saw_is_a_finding(two: Two) -> None:
     assert found_ns == NOON_NS + 21 * S + 7_000_000
 
 
+def test_a_state_that_came_back_before_the_other_listened_is_no_finding(two: Two) -> None:
+    """Of two pushes that say the same, the other recorder heard the second: nobody can know that from what they say."""
+    returned = [Told(at, 5 if at in {8, 12} else 100 + at) for at in range(1, 40)]
+    two.tellers[0].write(returned, [Heard(0, 100)])
+    two.tellers[1].write(returned, [Heard(10, 100)], missed=frozenset({9, 10, 20}))
+    two.merge()
+    (told,) = compare_sessions(two.engine)
+    assert told.unseen == 1
+    assert [finding[1:] for finding in findings(two.engine)] == [("push order.a", "unseen")]
+
+
 def hourly_sessions(engine: Engine, count: int, recorders: int) -> None:
     """Sessions of some recorders that overlap with two of each other recorder, all of them compared already."""
     with engine.begin() as connection:
