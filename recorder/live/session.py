@@ -57,7 +57,6 @@ class Session:
         answered: the last heartbeat that the exchange answered. Everything pushed before the answer has been received.
         is_over: whether it has ended: later pushes are not received.
         covered: whether every topic has been acknowledged or refused.
-        covered_ns: when it was covered; 0: not yet.
         proven_ns: when the last frame or pong came: nothing that was pushed before is missing on this connection.
         proof: what it can prove about its pushes.
         repeated: its repeated topics; empty until all topics are covered.
@@ -79,7 +78,6 @@ class Session:
     ) -> None:
         now_s = clock.monotonic_s()
         self.covered = False
-        self.covered_ns = 0
         self.proven_ns = opened.opened_ns
         self.proof = Proof(opened.opened_ns, fails_silently=account.venue.fails_silently)
         self.last_push_s = now_s
@@ -324,11 +322,10 @@ class Session:
                 "%s: the exchange refused topic %s (%s): check the symbol; the others are recorded", name, topic, words
             )
         self.covered = True
-        self.covered_ns = self.proven_ns
-        self.proof.pushed(self.covered_ns, self._last_seq)
+        self.proof.pushed(self.proven_ns, self._last_seq)
         log.info("%s: covered, %d topics acknowledged", name, len(self._protocol.acknowledged))
         self._channel.put_entry(
-            Covered(self._account_id, self._session_id, self._last_seq, self.covered_ns, self._topics, refused)
+            Covered(self._account_id, self._session_id, self._last_seq, self.proven_ns, self._topics, refused)
         )
         self.repeated.begin([topic for topic in self._topics if topic not in refused], self._clock.monotonic_s())
 

@@ -2,7 +2,8 @@
 
 Two overlapping sessions of different recorders are compared once both have ended. Both are parts of one stream, in its
 order, so no clock decides (clocks only limit what is read): between the first and the last push that both received,
-each push that only one received is a finding. Pushes outside that range are not judged.
+each push that only one received is a finding. Pushes outside that range are not judged, nor those at its ends that may
+be the ones that both received, because they say the same.
 """
 
 import heapq

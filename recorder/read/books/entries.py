@@ -99,7 +99,7 @@ def events(
         rows = stack.enter_context(_streamed(connection, _transactions(account.account_id)))
         listed = (Transaction(account.label, *row) for row in rows)
         if ledger.has_trades:
-            listed = (one for one in listed if _was_asked(asked, one))
+            listed = (one for one in listed if _is_no_later(one, asked))
         movements = _of_transactions(listed)
         of = f"{account.venue}/{account.name}"
         fills = current.fills(connection, Filter(of), order=current.AS_THEY_HAPPENED)
@@ -111,7 +111,8 @@ def events(
         yield from heapq.merge(moved, _of_states(states, ledger), key=attrgetter("at_ms"))
 
 
-def _was_asked(asked: Asked, one: Transaction) -> bool:
+def _is_no_later(one: Transaction, asked: Asked) -> bool:
+    """Whether a transaction is no later than the last one that its list was asked for."""
     within = asked.within(one.wallet, one.currency)
     return within is not None and one.at_ms <= within[1]
 
@@ -124,13 +125,13 @@ def asked_within(connection: Connection, account_id: int, *, by_currency: bool) 
     t, r = transactions.c, reconciliations.c
     settled = r.result.is_not(None) & r.result.not_in((FAILED, INTERRUPTED))
     incomplete = exists().where(r.account_id == t.account_id, r.reconciliation_id == t.session_id, ~settled)
-    of = (t.wallet, t.currency) if by_currency else (t.wallet, null())
-    query = select(*of, func.min(t.occurred_ms), func.max(t.occurred_ms))
+    currency = t.currency if by_currency else null()
+    query = select(t.wallet, currency, func.min(t.occurred_ms), func.max(t.occurred_ms))
     query = query.where(t.account_id == account_id, t.occurred_ms.is_not(None), t.transaction_id.is_not(None))
-    query = query.where(~incomplete).group_by(*of[: 1 + by_currency])
-    found = connection.execute(query)
-    times = {(row[0], row[1]): (row[2], row[3]) for row in found}
-    return Asked(by_currency, times)
+    query = query.where(~incomplete).group_by(t.wallet)
+    if by_currency:
+        query = query.group_by(t.currency)
+    return Asked(by_currency, {(row[0], row[1]): (row[2], row[3]) for row in connection.execute(query)})
 
 
 def _streamed(connection: Connection, query: Select[Any]) -> Any:

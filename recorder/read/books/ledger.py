@@ -127,7 +127,7 @@ class LedgerBooks:
         if fill.moves is None or not self._is_covered(fill.at_ms):
             return
         differences: dict[str, Decimal] = {}
-        lists = set()
+        lists: set[tuple[str | None, str | None]] = set()
         for move in (move for one in listed for move in one.moves or ()):
             lists.add(self._asked.list_of(move.wallet, move.currency))
             differences[move.currency] = EXACT.add(differences.get(move.currency, _ZERO), move.amount)
