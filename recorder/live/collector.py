@@ -12,20 +12,20 @@ import math
 import selectors
 from collections.abc import Callable
 from functools import partial
-from threading import Event, Lock, Thread
+from threading import Event, Thread
 from typing import NamedTuple
 
 from recorder.clock import Clock
 from recorder.errors import Refused, SessionOver, Unavailable, VenueError
+from recorder.live.account_sessions import MAY_BE_REVOKED, AccountSessions, Ended
 from recorder.live.backoff import Backoff
 from recorder.live.channel import Channel, ChannelClosed
 from recorder.live.connection import Attempt, Connection, Connector, Pace
-from recorder.live.proof import REPLACED, TOKEN, Proof
+from recorder.live.proof import REPLACED, TOKEN
 from recorder.live.session import Session
 from recorder.live.settings import Account, Limits
 from recorder.live.wake import Wake
-from recorder.model import time_ordered_id
-from recorder.store.entries import SessionEnded, SessionOpened
+from recorder.store.entries import SessionOpened
 from recorder.venues.base import Stream
 
 log = logging.getLogger(__name__)
@@ -34,24 +34,6 @@ log = logging.getLogger(__name__)
 REFUSED_S = 30.0
 #: Why a session ends that our own code cannot go on with.
 FAULT = "fault"
-
-
-class SessionIds:
-    """The keys of an account's sessions: ordered by time, even if the clock jumps back, and unique over its streams.
-
-    Args:
-        after: the account's newest session so far; later keys are greater.
-    """
-
-    def __init__(self, after: int = 0) -> None:
-        self._last = after
-        self._lock = Lock()
-
-    def next(self, opened_ns: int) -> int:
-        """The next key. From any thread."""
-        with self._lock:
-            self._last = max(time_ordered_id(opened_ns), self._last + 1)
-            return self._last
 
 
 class _Line(NamedTuple):
@@ -77,7 +59,7 @@ class Collector(Thread):
         clock: stamps frames, measures waits.
         limits: of frames and waits.
         on_end: called when the thread ends, in this thread.
-        session_ids: of the account; None: of a new one.
+        account_sessions: those of the account; None: it is a new one.
         pace: of all connections to the exchange; None: there are no others.
 
     Attributes:
@@ -96,7 +78,7 @@ class Collector(Thread):
         clock: Clock,
         limits: Limits,
         on_end: Callable[[], None],
-        session_ids: SessionIds | None = None,
+        account_sessions: AccountSessions | None = None,
         pace: Pace | None = None,
     ) -> None:
         self.label = account.label(stream.name)
@@ -108,7 +90,7 @@ class Collector(Thread):
         self.session: Session | None = None
         self.sessions = 0
         self._last_push_s = clock.monotonic_s()
-        self._session_ids = session_ids or SessionIds()
+        self._account_sessions = account_sessions or AccountSessions()
         self._run_id = run_id
         self._clock = clock
         self._limits = limits
@@ -120,8 +102,6 @@ class Collector(Thread):
         self._connector = Connector(account, stream, self._wake, clock, limits, self._rouse, pace, self._stopping)
         #: What is recorded, oldest first: at most two.
         self._lines: list[_Line] = []
-        #: Of the last covered session that ended: what it proved, how many heartbeats were answered, and its end.
-        self._ended: tuple[Proof, int, SessionEnded] | None = None
         #: Opens the next connection while one is recorded.
         self._attempt: Attempt | None = None
         #: The shortest wait before the next connection, seconds.
@@ -285,7 +265,7 @@ class Collector(Thread):
         account, opened_ns = self.account, self._clock.wall_ns()
         opened = SessionOpened(
             account.account_id,
-            self._session_ids.next(opened_ns),
+            self._account_sessions.next_id(opened_ns),
             self._run_id,
             self.stream.url,
             self.stream.topics,
@@ -295,6 +275,7 @@ class Collector(Thread):
         session = Session(
             account, connection.protocol, opened, connection.transport, self.channel, self._clock, self._limits
         )
+        session.on_covered = partial(self._account_sessions.covered, self.stream.name)
         if self.sessions:
             session.last_push_s = self.last_push_s
         line = _Line(connection, session)
@@ -333,19 +314,18 @@ class Collector(Thread):
             line.session.keep_received()
         ended = line.session.ended(over)
         self.channel.put_entry(ended)
+        self._drop(line)
         if line.session.covered:
             self._backoff.reset()
-            self._ended = line.session.proof, line.session.answered.number, ended
-        self._drop(line)
+            if self.covered_session_id is None:
+                last = Ended(line.session.proof, line.session.answered.number, ended)
+                self._account_sessions.ended(self.stream.name, last)
 
     def _doubt_the_last(self) -> None:
         """After a refusal, begin the gap at the last push of the session before it, if nothing was covered since."""
-        if self._ended is not None and not self._lines:
-            proof, answered, ended = self._ended
-            earlier = proof.refused_since(ended, answered)
-            self._ended = None
-            if earlier is not None:
-                self.channel.put_entry(earlier)
+        for earlier in self._account_sessions.refused():
+            log.error("%s: %s", self.label, MAY_BE_REVOKED)
+            self.channel.put_entry(earlier)
 
     def _drop(self, line: _Line) -> None:
         line.connection.close()

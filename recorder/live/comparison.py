@@ -19,7 +19,7 @@ from recorder.live.settings import Account, Limits
 from recorder.live.watermark import Mark
 from recorder.model import State, thing_of
 from recorder.read.known_state import CurrentState
-from recorder.store.entries import DiscrepancyFound
+from recorder.store.entries import Agreed, DiscrepancyFound
 from recorder.venues.comparable import Contradiction, Passed, Seen, contradictions
 from recorder.venues.rest import Answer, Known, Purpose, Questions
 
@@ -124,6 +124,7 @@ class SnapshotComparison:
             if not (to.failed or to.lost):
                 for session, place in zip(sessions, places, strict=True):
                     session.proof.agreed(place)
+                    to.agreed += (Agreed(session.session_id, place.seq, place.at_ns),)
             return ()
         log.info("%s: %d values differ from the pushes; asking once more", self._account.name, len(first))
         suspected = {(one.thing, one.field) for one in first}

@@ -104,7 +104,7 @@ class Proof:
         if self._doubted is not None and ended.reason != KEY_REFUSED:
             changes |= {
                 "reason": KEY_REFUSED,
-                "detail": f"the exchange refuses the key; {ended.reason}: {ended.detail}",
+                "detail": f"the exchange refuses the key; {SessionOver(ended.reason, ended.detail)}",
             }
         return structs.replace(ended, **changes)
 

@@ -364,7 +364,7 @@ class Reconciler(Thread):
         for one in report(self.account, entry.session_id, to.round_id, found, self._clock.wall_ns()):
             self.channel.put_entry(one)
         self.discrepancies += len(found)
-        self._rounds.end(entry.session_id, to.round_id, result, detail)
+        self._rounds.end(entry.session_id, to.round_id, result, detail, agreed=to.agreed)
         if result == FAILED:
             log.warning("%s: not compared with the exchange this time: %s", self.account.name, detail)
         return True

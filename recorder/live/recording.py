@@ -9,16 +9,16 @@ from typing import NamedTuple, Self
 
 from recorder.clock import NS_PER_MS, Clock
 from recorder.errors import DatabaseMoved, InternalError, NotDurable, RecorderError
+from recorder.live.account_sessions import sessions_of
+from recorder.live.before_run import check_accounts
 from recorder.live.checkpointer import Checkpointer, LastSeal
-from recorder.live.collector import Collector, SessionIds
+from recorder.live.collector import Collector
 from recorder.live.connection import Pace, client_of
 from recorder.live.history import Backfill
 from recorder.live.http import HttpClient
 from recorder.live.reconciler import Reconciler, Retry
-from recorder.live.rest_client import check_clock
 from recorder.live.settings import Account, Checkpoints, Limits
 from recorder.live.shipper import Shipper
-from recorder.live.unrecorded import check_rights
 from recorder.live.wake import Wake
 from recorder.live.watermark import Watermark
 from recorder.live.writer import ANSWERS_BYTES_MAX, Writer
@@ -28,7 +28,7 @@ from recorder.store.database_file import HeldFile
 from recorder.store.engine import database_path, explained, open_engine, sole_writer
 from recorder.store.entries import AccountAdded, Covered, LogEntry
 from recorder.store.journal import OPENING, Batch
-from recorder.store.opening import new_run, newest_session, open_run
+from recorder.store.opening import new_run, open_run
 
 log = logging.getLogger(__name__)
 
@@ -175,9 +175,7 @@ class Recording:
             client = client_of(account, self._limits, self._clock)
             starting.callback(client.close)
             self._clients[account.account_id] = client
-            for check in (check_clock, check_rights):
-                for warning in check(account, client, self._clock):
-                    log.warning("%s: %s", account.name, warning)
+        check_accounts(self._accounts, self._clients, self._clock, engine, self._url)
         migrate.require_usable(engine)
         now_ns = self._started_ns = self._clock.wall_ns()
         wanted = [
@@ -193,7 +191,6 @@ class Recording:
         self._file = starting.enter_context(HeldFile(database_path(self._url)))
         with engine.begin() as connection:
             self._run, self._seal, warnings = open_run(connection, self._url, new_run(now_ns), wanted, keys)
-            self._newest = {one.account_id: newest_session(connection, one.account_id) for one in wanted}
         for warning in warnings:
             log.warning("%s", warning)
 
@@ -216,7 +213,8 @@ class Recording:
             self._last_entry,
             self._file,
         )
-        session_ids = {key: SessionIds(newest) for key, newest in self._newest.items()}
+        reading = self._reading = open_engine(self._url, read_only=True)
+        sessions = sessions_of(self._accounts, reading, self._url, self._run.recorder_id)
         pace = Pace()
         self._collectors = [
             Collector(
@@ -227,14 +225,13 @@ class Recording:
                 clock,
                 limits,
                 self.wake.set,
-                session_ids[account.account_id],
+                sessions[account.account_id],
                 pace,
             )
             for account in self._accounts
             for stream in account.streams
             if self._by_hand is None
         ]
-        reading = self._reading = open_engine(self._url, read_only=True)
         self._reconcilers = [
             Reconciler(
                 account,

@@ -12,7 +12,7 @@ from recorder.live.channel import Channel, Recorded
 from recorder.live.http import HttpAnswer, HttpClient, answer_text, masked, secrets_of, venue_error
 from recorder.live.settings import Account, Limits
 from recorder.model import REST, Decoded, FillUpdate, Frame, OrderUpdate, State, Update
-from recorder.store.entries import LostSubject
+from recorder.store.entries import Agreed, LostSubject
 from recorder.venues.reading import error_topic, masked_topic, read_answer
 from recorder.venues.rest import (
     Answer,
@@ -106,6 +106,7 @@ class RestRound:
         lost: subjects that the exchange does not have and will not have later.
         failed: subjects that it could not answer this time, with the reason.
         unanswered: the topics that those concern, as in `Question.topic`.
+        agreed: of a comparison that found nothing, up to where it proves the sessions.
         orders: the orders in the answers.
         executions: the number of executions in the answers.
         frames: the number of answers so far.
@@ -125,6 +126,7 @@ class RestRound:
         self.lost: list[LostSubject] = []
         self.failed: list[str] = []
         self.unanswered: set[str] = set()
+        self.agreed: tuple[Agreed, ...] = ()
         self.orders: set[str] = set()
         self.executions = 0
         self.frames = 0

@@ -7,7 +7,7 @@ from recorder.clock import Clock
 from recorder.live.channel import Channel
 from recorder.live.rest_client import RestRound
 from recorder.model import time_ordered_id
-from recorder.store.entries import LostSubject, ReconciliationBegan, ReconciliationEnded
+from recorder.store.entries import Agreed, LostSubject, ReconciliationBegan, ReconciliationEnded
 
 
 class Rounds:
@@ -50,11 +50,12 @@ class Rounds:
         detail: str,
         lost: tuple[LostSubject, ...] = (),
         gaps: tuple[int, ...] | None = None,
+        agreed: tuple[Agreed, ...] = (),
     ) -> None:
         """End a round; see `ReconciliationEnded`."""
         now_ns = self._clock.wall_ns()
         self._channel.put_entry(
-            ReconciliationEnded(self._account_id, round_id, session_id, now_ns, result, detail, lost, gaps)
+            ReconciliationEnded(self._account_id, round_id, session_id, now_ns, result, detail, lost, gaps, agreed)
         )
 
 

@@ -57,6 +57,7 @@ class Session:
         answered: the last heartbeat that the exchange answered. Everything pushed before the answer has been received.
         is_over: whether it has ended: later pushes are not received.
         covered: whether every topic has been acknowledged or refused.
+        on_covered: called as soon as it is.
         proven_ns: when the last frame or pong came: nothing that was pushed before is missing on this connection.
         proof: what it can prove about its pushes.
         repeated: its repeated topics; empty until all topics are covered.
@@ -91,6 +92,7 @@ class Session:
         self.is_over = False
         self._heartbeats = 0
         self._on_pong: Callable[[], None] = lambda: None
+        self.on_covered: Callable[[], None] = lambda: None
         self._topics = opened.topics
         self._protocol = protocol
         self._transport = transport
@@ -322,6 +324,7 @@ class Session:
                 "%s: the exchange refused topic %s (%s): check the symbol; the others are recorded", name, topic, words
             )
         self.covered = True
+        self.on_covered()
         self.proof.pushed(self.proven_ns, self._last_seq)
         log.info("%s: covered, %d topics acknowledged", name, len(self._protocol.acknowledged))
         self._channel.put_entry(

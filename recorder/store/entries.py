@@ -151,6 +151,15 @@ class LostSubject(msgspec.Struct, frozen=True):
     target: str
 
 
+class Agreed(msgspec.Struct, frozen=True):
+    """A point of a session by which its pushes had said what REST said, so that none was missing."""
+
+    session_id: int
+    #: The last frame by then; -1: none.
+    seq: int
+    at_ns: int
+
+
 class ReconciliationEnded(_Entry, frozen=True):
     """A round of REST requests ended."""
 
@@ -168,6 +177,8 @@ class ReconciliationEnded(_Entry, frozen=True):
     lost: tuple[LostSubject, ...] = ()
     #: The gaps to settle; None: all open ones.
     gaps: tuple[int, ...] | None = None
+    #: Of a comparison that found nothing: of each stream's session, where it was when the comparison began.
+    agreed: tuple[Agreed, ...] = ()
 
 
 class SubjectCompleted(_Entry, frozen=True):

@@ -157,7 +157,7 @@ def _follows(one: Row[Any], other: Row[Any]) -> bool:
 
 def _is_ended(connection: Connection, run_id: int) -> bool:
     """Whether a run's last sealed entries end it: only a checkpoint may follow, in a batch of its own."""
-    with closing(_sealed_entries_back(connection, run_id)) as entries:
+    with closing(sealed_entries_back(connection, run_id)) as entries:
         of_batches = islice(groupby(entries, itemgetter(0)), 2)
         return any(isinstance(entry, RunEnded) for _, its in of_batches for _, entry in its)
 
@@ -167,7 +167,7 @@ def _last_of_sessions(connection: Connection, rows: Sequence[Any]) -> dict[tuple
     last: dict[tuple[int, int], LogEntry] = {}
     for run_id in {row.run_id for row in rows}:
         wanted = {(row.account_id, row.session_id) for row in rows if row.run_id == run_id}
-        with closing(_sealed_entries_back(connection, run_id)) as entries:
+        with closing(sealed_entries_back(connection, run_id)) as entries:
             while wanted and (found := next(entries, None)) is not None:
                 entry = found[1]
                 if isinstance(entry, SessionOpened | Covered | SessionEnded):
@@ -178,7 +178,7 @@ def _last_of_sessions(connection: Connection, rows: Sequence[Any]) -> dict[tuple
     return last
 
 
-def _sealed_entries_back(connection: Connection, run_id: int) -> Generator[tuple[int, LogEntry], None, None]:
+def sealed_entries_back(connection: Connection, run_id: int) -> Generator[tuple[int, LogEntry], None, None]:
     """A run's entries with their batches, the last one first; none of a batch whose entries are not those sealed."""
     e, s = event_log.c, seals_table.c
     same = (s.run_id == e.run_id) & (s.batch == e.batch)

@@ -2,7 +2,7 @@
 
 import os
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -100,10 +100,32 @@ def add_entry(engine: Engine, url: str, entry: LogEntry, now_ns: int, reason: st
     Returns:
         The warnings of `open_run`.
     """
-    with engine.begin() as connection:
+    return add_entries(engine, url, lambda _connection, _recorder_id: [entry], now_ns, reason)
+
+
+def add_entries(
+    engine: Engine, url: str, find: Callable[[Connection, int], Sequence[LogEntry]], now_ns: int, reason: str
+) -> list[str]:
+    """As `add_entry`, with entries that follow from the record.
+
+    Args:
+        engine: of the file.
+        url: of the file.
+        find: given a connection and the recorder, returns the entries. Without any, nothing is written at all.
+        now_ns: when the run starts and ends, ns since 1970.
+        reason: why it ends.
+
+    Returns:
+        The warnings of `open_run`.
+    """
+    with engine.connect() as connection, connection.begin() as transaction:
         run, seal, warnings = open_run(connection, url, new_run(now_ns), ())
+        found = find(connection, run.recorder_id)
+        if not found:
+            transaction.rollback()
+            return []
         batch = Batch(run.recorder_id, run.run_id, OPENING + 1, seal)
-        batch.entries += [entry, RunEnded(run.run_id, now_ns, reason)]
+        batch.entries += [*found, RunEnded(run.run_id, now_ns, reason)]
         batch.write(connection, now_ns)
     return warnings
 

@@ -1,24 +1,30 @@
 """The event log of one database, written as a run would write it, with a clock that ticks at every look."""
 
+from collections.abc import Sequence
+from functools import partial
 from itertools import count
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, select
 
-from recorder.model import DECODED, PUSH, Frame
+from recorder.live.account_sessions import AccountSessions, of_record
+from recorder.model import CONTROL, DECODED, PUSH, Frame
 from recorder.store import entries, event_log, seals
 from recorder.store.dialects import insert_rows
 from recorder.store.entries import (
     AccountAdded,
+    Agreed,
     Covered,
     LogEntry,
+    ReconciliationBegan,
+    ReconciliationEnded,
     RecorderAdded,
     RunEnded,
     RunStarted,
     SessionEnded,
     SessionOpened,
 )
-from recorder.store.schema import accounts, frames, gaps, runs, sessions
+from recorder.store.schema import accounts, frames, gaps, heartbeats, runs, sessions
 from recorder.store.schema import event_log as event_log_table
 from recorder.store.schema import seals as seals_table
 from tests.made import ACCOUNT, NOON_NS, RECORDER, RUN
@@ -51,14 +57,40 @@ class Session:
         key = account_id, self.session_id
         book.apply(SessionOpened(*key, book.run_id, "wss://x", topics, NOON_NS + self.opened, stream))
 
-    def frame(self, source: str = PUSH) -> int:
+    def frame(self, source: str = PUSH, status: str = DECODED) -> int:
         """A frame is recorded; returns when."""
         at = self.book.tick()
         self.seq += 1
         if source == PUSH:
             self.last = self.seq, at
-        made = Frame(self.account_id, self.session_id, self.seq, NOON_NS + at, source, None, DECODED, None, b"")
+        made = Frame(self.account_id, self.session_id, self.seq, NOON_NS + at, source, None, status, None, b"")
         insert_rows(self.book.connection, frames, [made])
+        return at
+
+    def answer(self) -> int:
+        """A heartbeat is answered by a frame that has a row; returns when."""
+        at = self.frame()
+        row = (self.account_id, self.session_id, self.seq, 0, NOON_NS + at, None, 0, None)
+        insert_rows(self.book.connection, heartbeats, [row])
+        return at
+
+    def control(self) -> int:
+        """The exchange says something that is no push; returns when."""
+        return self.frame(status=CONTROL)
+
+    def pong(self) -> int:
+        """A heartbeat is answered by no frame; returns when."""
+        self.last = self.last[0], self.book.tick()
+        return self.last[1]
+
+    def agree(self, *others: "Session") -> int:
+        """REST says what was pushed on it, and on the sessions of other streams; returns when it began to be asked."""
+        at = self.book.tick()
+        agreed = tuple(Agreed(one.session_id, one.last[0], NOON_NS + at) for one in (self, *others))
+        key = self.account_id, self.session_id + at
+        self.book.apply(ReconciliationBegan(*key, self.book.run_id, NOON_NS + at, "compare"))
+        ended_ns = NOON_NS + self.book.tick()
+        self.book.apply(ReconciliationEnded(*key, self.session_id, ended_ns, "compared", "the same", agreed=agreed))
         return at
 
     def cover(self, *refused: str) -> int:
@@ -133,6 +165,14 @@ class Book:
             self.apply(entry)
         self.begin_run()
         return [entry for entry in left if isinstance(entry, SessionEnded)]
+
+    def refuse(self, account_id: int = ACCOUNT, streams: Sequence[str] = ("",)) -> list[SessionEnded]:
+        """The first login of a run is refused; returns the ends that now come earlier."""
+        recorded = {one: partial(of_record, self.connection, RECORDER, account_id, one) for one in streams}
+        earlier = AccountSessions(recorded=recorded).refused()
+        for entry in earlier:
+            self.apply(entry)
+        return earlier
 
     def add(self, account_id: int = ACCOUNT, name: str = "main", streams: tuple[str, ...] = ("",)) -> None:
         """An account is configured."""

@@ -5,8 +5,8 @@ Afterwards each gap is reconciled, and the record has every fill of the exchange
 
 import logging
 import signal
-from collections.abc import Iterator
-from contextlib import ExitStack, closing
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -57,6 +57,13 @@ def exchange(request: pytest.FixtureRequest) -> Iterator[Simulator]:
 @pytest.fixture
 def scene(tmp_path: Path, exchange: Simulator, report: Report) -> Scene:
     return Scene(Folder(tmp_path), exchange, report)
+
+
+@contextmanager
+def expired_later(exchange: Simulator) -> Iterator[Callable[[], None]]:
+    """Gives what lets the key expire; it is restored at the end."""
+    with ExitStack() as until:
+        yield lambda: until.enter_context(expired(exchange))
 
 
 @pytest.mark.long
@@ -318,6 +325,34 @@ def test_a_key_that_is_revoked_and_restored(
             live.wait_more(30)
             live.reconcile()
         live.finish(f"key revoked{', socket left open,' if stays_open else ''} and restored", report)
+
+
+@pytest.mark.parametrize("is_killed", [pytest.param(False, marks=pytest.mark.long), True])
+@pytest.mark.parametrize("exchange", share(WITH_KEYS, "fmex", "bybit"), indirect=True)
+def test_a_key_that_is_revoked_before_a_run_ends_and_refused_when_the_next_one_begins(
+    scene: Scene, is_killed: bool
+) -> None:
+    """The exchange goes on answering heartbeats, pushes nothing, and nobody asks over REST before the end."""
+    scene.configure(limits={"transactions_every_s": 0, "reconcile_every_s": 0})
+    with expired_later(scene.exchange) as expire:
+        with scene.run() as process:
+            process.wait_for(COVERED)
+            wait_until(lambda: not scene.folder.rows("SELECT 1 FROM gaps WHERE state = 'open'"))
+            scene.wait_more(process, 30)
+            expire()
+            made = len(scene.exchange.history) + 250
+            wait_until(lambda: len(scene.exchange.history) >= made)
+            if is_killed:
+                process.send(signal.SIGKILL)
+                assert process.wait() == -signal.SIGKILL
+            else:
+                scene.stop(process)
+        with scene.run() as process:
+            assert process.wait() == 2, process.errors
+    with scene.restarted() as process:
+        scene.reconcile(process)
+    verdict = scene.finish(f"key revoked, then {'kill -9' if is_killed else 'stop'}")
+    assert verdict.lost
 
 
 @pytest.mark.long

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from recorder.errors import Refused
 from recorder.live import comparison, reconciler, rest_client
 from recorder.live.recording import Recording
 from recorder.live.settings import Account, Limits
@@ -271,6 +272,24 @@ def test_a_quiet_account_logs_in_again_once_if_rest_refuses_the_key(
             monkeypatch.setattr(comparison, "NOT_AGAIN_S", 0.0)
             run.wait_rows(ended)
     assert len(run.rows(refused("Nothing is pushed either: a gap begins."))) >= 2
+
+
+def test_what_a_comparison_proved_is_a_proof_in_the_next_run(tmp_path: Path, exchange: Simulator) -> None:
+    """Its first login is refused, and the account had been quiet for long."""
+    with ExitStack() as until_stopped, running(tmp_path, exchange) as run:
+        run.wait_rows(SAME)
+        until_stopped.enter_context(silent(exchange))
+        run.wait_rows(SAME, 3)
+        run.wait_rows("SELECT * FROM heartbeats", 3)
+    ((began_ns, ended_ns),) = run.rows(f"{SAME} ORDER BY began_ns DESC LIMIT 1".replace("*", "began_ns, ended_ns"))
+    again = Run(tmp_path / "recorder.db", exchange, OFTEN)
+    with expired(exchange), pytest.raises(Refused), again.recording:
+        assert again.recording.wait(PATIENCE_S)
+    ((begins_ns,),) = run.rows("SELECT begins_ns FROM gaps WHERE reason = 'key refused'")
+    ((last_ns,),) = run.rows("SELECT max(received_ns) FROM heartbeats")
+    assert began_ns <= begins_ns < min(ended_ns, last_ns)
+    ((pushed, _),) = run.rows(f"{AFTER_BEGINNING} 'key refused'")
+    assert not pushed
 
 
 def test_a_run_that_is_stopped_while_the_key_is_in_doubt_proves_only_its_pushes(
