@@ -56,6 +56,9 @@ class Mixed(RuleBasedStateMachine):
     venue: ClassVar[str] = DEFAULT_VENUE
     report: ClassVar[Callable[[str, Verdict, list[float]], None]]
     server: ClassVar[PostgresServer | None] = None
+    #: What went wrong at the end of a scenario. Hypothesis does not report it if it had ended the scenario itself,
+    #: because its rules needed more choices than it allows.
+    failures: ClassVar[list[BaseException]]
 
     def __init__(self) -> None:
         super().__init__()
@@ -255,6 +258,13 @@ class Mixed(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         """All is well again, a plain recorder takes over, and the oracle judges the whole."""
+        try:
+            self._judge()
+        except BaseException as error:
+            self.failures.append(error)
+            raise
+
+    def _judge(self) -> None:
         with self._resources:
             if not hasattr(self, "_process"):
                 return

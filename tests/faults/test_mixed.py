@@ -11,8 +11,8 @@ import pytest
 from hypothesis import HealthCheck, Phase, seed, settings
 from hypothesis.stateful import run_state_machine_as_test
 
-from recorder.venues import VENUES
-from tests.depth import size
+from recorder.venues import DEFAULT_VENUE, VENUES
+from tests.depth import share, size
 from tests.faults.conftest import Report
 from tests.faults.mixed import Mixed
 from tests.server import PostgresServer
@@ -34,7 +34,8 @@ def run(
     venue: str, seed_number: int, scenarios: int, rules: int, report: Report, server: PostgresServer | None = None
 ) -> None:
     print(f"seed {seed_number} of {venue}")
-    members = {"venue": venue, "report": staticmethod(report), "server": server}
+    failures: list[BaseException] = []
+    members = {"venue": venue, "report": staticmethod(report), "server": server, "failures": failures}
     machine = seed(seed_number)(type("Mixed", (Mixed,), members))
     run_state_machine_as_test(
         machine,
@@ -48,10 +49,12 @@ def run(
             suppress_health_check=list(HealthCheck),
         ),
     )
+    if failures:
+        raise failures[0]
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("venue", VENUES)
+@pytest.mark.parametrize("venue", share(VENUES, DEFAULT_VENUE, "hyperliquid", "bybit"))
 def test_a_few_mixed_scenarios(report: Report, venue: str) -> None:
     run(venue, 1, size(4), size(16), report)
 

@@ -159,8 +159,8 @@ def test_a_key_that_is_locked_out_for_a_while(
     is_running: bool,
 ) -> None:
     """Kraken locks a key out that is refused too often, and longer if it is asked meanwhile."""
-    monkeypatch.setattr(kraken_rest, "LOCKED_MS", 1_000)
-    monkeypatch.setattr(kraken_questions, "LOCKED_S", 3.0)
+    monkeypatch.setattr(kraken_rest, "LOCKED_MS", 5_000)
+    monkeypatch.setattr(kraken_questions, "LOCKED_S", 6.0)
     with Simulator(options_of("kraken")) as exchange:
         live = Live(tmp_path, exchange)
         if not is_running:
@@ -178,7 +178,7 @@ def test_a_key_that_is_locked_out_for_a_while(
             assert len(live.acked) > already
             live.reconcile()
         live.finish("locked out", report)
-    (said,) = {one.getMessage() for one in caplog.records if "Trying again in 3.0 s" in one.getMessage()}
+    (said,) = {one.getMessage() for one in caplog.records if "Trying again in 6.0 s" in one.getMessage()}
     assert said.startswith(f"main: {exchange.url}{answers.TOKEN} asks to be left alone for now: HTTP 200")
     assert caplog.text.count("Temporary lockout") <= 3, "once for each thread that asks, and for the rights of the key"
 
