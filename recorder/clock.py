@@ -2,7 +2,8 @@
 
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from threading import Event, Lock
 from typing import NamedTuple
@@ -37,7 +38,18 @@ class Nonces:
 
     def __init__(self) -> None:
         self._lock = Lock()
+        self._turn = Lock()
         self._last = 0
+
+    @contextmanager
+    def turn(self, longest_s: float) -> Iterator[None]:
+        """Wait until nobody else is within such a block, but no longer than so many seconds."""
+        is_ours = self._turn.acquire(timeout=longest_s)
+        try:
+            yield
+        finally:
+            if is_ours:
+                self._turn.release()
 
     def next(self, least: int) -> int:
         """A number greater than all before, and no smaller than `least`."""

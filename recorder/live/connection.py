@@ -26,6 +26,9 @@ RENEW_FIRST_S = 1.0
 RENEW_LAST_S = 60.0
 
 
+#: The longest wait for another connection's request for a token, seconds.
+TURN_S = 2.0
+
 #: Our share of the connections that an exchange allows an address; the rest is for the user's own programs.
 CONNECTIONS_SHARE = 2 / 3
 
@@ -147,7 +150,7 @@ class Connector:
         account, venue, stream = self._account, self._account.venue, self._stream
         token = None
         if venue.token is not None:
-            with closing(client_of(account, self._limits, self._clock)) as client:
+            with closing(client_of(account, self._limits, self._clock)) as client, account.credentials.turn(TURN_S):
                 token = ask(account, client, self._clock, venue.token(account.login))
                 account.credentials.learn(token.text)
         transport = connect(

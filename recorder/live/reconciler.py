@@ -300,6 +300,7 @@ class Reconciler(Thread):
                 instruments=known.instruments,
                 balances=known.balances,
                 environment=self.account.environment,
+                streams=known.streams,
             ),
         )
         failed = to.failed

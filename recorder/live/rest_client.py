@@ -137,9 +137,9 @@ class RestRound:
             case Unanswered(subject, reason):
                 self.failed.append(f"{subject} ({reason})")
                 self.unanswered.add("")
-            case Forgotten(subject, reason, topic):
+            case Forgotten(subject, reason, topic, stream):
                 # First, so that a text that is cut still names it.
-                self.lost.insert(0, LostSubject(subject, reason, topic, ""))
+                self.lost.insert(0, LostSubject(subject, reason, topic, "", stream))
                 self.unanswered.add(topic)
             case Completed():
                 self._on_completed(step)

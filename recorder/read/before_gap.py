@@ -52,6 +52,8 @@ class KnownOrders(NamedTuple):
     instruments: frozenset[Traded] = frozenset()
     #: Currency and wallet of the balances that are not known to be zero.
     balances: frozenset[ThingKey] = frozenset()
+    #: The streams that have a gap which began within the record.
+    streams: frozenset[str] = frozenset()
 
 
 class EndedGap(NamedTuple):
@@ -60,6 +62,7 @@ class EndedGap(NamedTuple):
     account_id: int
     recorder_id: int
     gap_id: int
+    stream: str
     begins_ns: int | None
     begin_session_id: int | None
     ends_ns: int
@@ -148,7 +151,8 @@ def known_orders(connection: Connection, ended: Sequence[EndedGap], held: Curren
     traded = {Traded(order.market, order.symbol) for order in filled}
     instruments = known.union(traded, () if held is None else held.traded())
     found = positions, instruments, frozenset(_not_zero(connection, gap.account_id, account_updates, "balance"))
-    return KnownOrders(gap.begins_ns, filled, newest_order_id, until_ns, last_fill_ms, *found)
+    streams = frozenset(one.stream for one in ended if one.begins_ns is not None)
+    return KnownOrders(gap.begins_ns, filled, newest_order_id, until_ns, last_fill_ms, *found, streams)
 
 
 def _not_zero(connection: Connection, account_id: int, table: Table, name: str) -> Iterator[ThingKey]:

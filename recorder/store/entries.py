@@ -138,7 +138,7 @@ class ReconciliationBegan(_Entry, frozen=True):
     purpose: str = ""
 
 
-class LostSubject(msgspec.Struct, frozen=True):
+class LostSubject(msgspec.Struct, frozen=True, omit_defaults=True):
     """Something that the exchange cannot answer for good, so that it stays missing from a gap."""
 
     #: For people: `order 849758102002`.
@@ -149,6 +149,8 @@ class LostSubject(msgspec.Struct, frozen=True):
     topic: str
     #: Path and query of the request.
     target: str
+    #: Only gaps of this stream lack it; None: those of any stream.
+    stream: str | None = None
 
 
 class Agreed(msgspec.Struct, frozen=True):

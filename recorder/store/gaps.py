@@ -117,9 +117,9 @@ class Gaps:
         meant = gaps.c.state == OPEN
         if entry.gaps is not None:
             meant = gaps.c.gap_id.in_(entry.gaps) & (gaps.c.state != RECONCILED)
-        these = select(gaps.c.gap_id, gaps.c.topic, gaps.c.begins_ns).where(*self._mine, meant)
+        these = select(gaps.c.gap_id, gaps.c.stream, gaps.c.topic, gaps.c.begins_ns).where(*self._mine, meant)
         for gap in self._connection.execute(these.where(gaps.c.end_session_id <= entry.session_id)).all():
-            state, resolution = _settled(entry, gap.topic, before_all=gap.begins_ns is None)
+            state, resolution = _settled(entry, gap.stream, gap.topic, before_all=gap.begins_ns is None)
             settled = {"state": state, "reconciliation_id": entry.reconciliation_id, "resolution": resolution}
             self._connection.execute(update(gaps).where(*self._mine, gaps.c.gap_id == gap.gap_id).values(settled))
 
@@ -182,17 +182,19 @@ class Gaps:
         self._connection.execute(this.values(ends_ns=at_ns, end_session_id=session_id, end_seq=seq))
 
 
-def _settled(entry: ReconciliationEnded, topic: str | None, *, before_all: bool) -> tuple[str, str]:
+def _settled(entry: ReconciliationEnded, stream: str, topic: str | None, *, before_all: bool) -> tuple[str, str]:
     """Return state and resolution of a gap after a round.
 
     Args:
         entry: the round's end.
+        stream: the gap's.
         topic: the gap's topic; None: all topics.
         before_all: whether it is the gap before the record, for which only a snapshot was requested.
     """
     if before_all and entry.result != UNRECOVERABLE:
         return RECONCILED, BEFORE_ALL
-    lost = [one for one in entry.lost if topic is None or topic.startswith(one.topic)]
+    of_stream = (one for one in entry.lost if one.stream in {None, stream})
+    lost = [one for one in of_stream if topic is None or topic.startswith(one.topic)]
     if lost or (entry.result == UNRECOVERABLE and not entry.lost):
         return UNRECOVERABLE, entry.detail + lost_text(lost)
     return RECONCILED, entry.detail

@@ -2,6 +2,7 @@
 
 from collections import deque
 from collections.abc import Callable, Collection, Generator, Mapping
+from contextlib import AbstractContextManager
 from decimal import Decimal
 from enum import Enum, auto
 from typing import NamedTuple, TypeVar
@@ -57,6 +58,13 @@ class Credentials:
             least: it is no smaller.
         """
         return self._nonces.next(least)
+
+    def turn(self, longest_s: float) -> AbstractContextManager[None]:
+        """Wait until nobody else is within such a block, but no longer than so many seconds.
+
+        Two requests whose numbers rise may arrive the other way round, and an exchange then refuses one of them.
+        """
+        return self._nonces.turn(longest_s)
 
     def __getitem__(self, name: str) -> str:
         return self._values[name]
@@ -220,6 +228,8 @@ class Known(NamedTuple):
     balances: Collection[tuple[str | None, ...]] = ()
     #: Of the account, as `Login.environment`: for venues where environments have paths of their own.
     environment: str = ""
+    #: For `RECONCILE`: the streams with a gap that began within the record (`Stream.name`).
+    streams: Collection[str] = ()
 
 
 class Question(NamedTuple):
@@ -250,6 +260,8 @@ class Forgotten(NamedTuple):
     reason: str
     #: As in `Question`.
     topic: str = ""
+    #: Only gaps of this stream lack it (`Stream.name`); None: those of any stream.
+    stream: str | None = None
 
 
 class Completed(NamedTuple):

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from itertools import pairwise
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -458,6 +459,35 @@ def test_what_was_lost_makes_only_the_gaps_unrecoverable_that_it_concerns(book: 
         ("order.a", True): "unrecoverable",
         ("order.b", True): "reconciled",
     }
+
+
+def test_what_one_stream_lost_makes_no_gap_of_another_unrecoverable(book: Book) -> None:
+    book.add(streams=("", "theirs"))
+    sessions = [book.open("orders", stream=stream) for stream in ("", "theirs")]
+    for one in sessions:
+        one.cover()
+    for one in sessions:
+        one.end()
+    last = [book.open("orders", stream=stream) for stream in ("", "theirs")]
+    for one in last:
+        one.cover()
+    _settle(book, last[1], PARTIAL, LostSubject("their orders", "nobody lists them", "orders", "", "theirs"))
+    states = {(row.stream, row.begins_ns is not None): (row.state, row.resolution) for row in book.rows("gaps")}
+    assert {of: state for of, (state, _) in states.items()} == {
+        ("", False): "reconciled",
+        ("theirs", False): "reconciled",
+        ("", True): "reconciled",
+        ("theirs", True): "unrecoverable",
+    }
+    assert states["", True][1] == "restored: it"
+    assert states["theirs", True][1] == "restored: it; unrecoverable: their orders (nobody lists them)"
+
+
+def test_what_is_lost_is_of_any_stream_unless_it_names_one() -> None:
+    """And an entry of an earlier version reads as it did, byte for byte."""
+    told = b'{"name":"order 5","reason":"HTTP 404","topic":"orders","target":"/orders/5"}'
+    lost = msgspec.json.decode(told, type=LostSubject)
+    assert (lost.stream, msgspec.json.encode(lost)) == (None, told)
 
 
 def test_a_gap_is_settled_again_by_hand(book: Book) -> None:

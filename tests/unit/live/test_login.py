@@ -4,14 +4,20 @@ import json
 import logging
 from collections.abc import Iterator
 from dataclasses import replace
+from threading import Event, Lock
 
 import pytest
 
-from recorder.errors import Refused, Unreachable
+from recorder.clock import Clock
+from recorder.errors import Refused, Unavailable, Unreachable
 from recorder.live import collector as collecting
 from recorder.live import connection as connecting
+from recorder.live.connection import Attempt, Connector
+from recorder.live.settings import Account
+from recorder.live.wake import Wake
 from recorder.model import CONTROL, PUSH, SENT, UNDECODED
 from recorder.store.entries import Covered, SessionEnded, SessionOpened
+from recorder.venues.rest import Token
 from tests.unit.live.peer import PATIENCE_S, PING, PONG, TEXT, frame, refuse
 from tests.unit.live.stage import QUICK, Stage
 from tests.unit.live.toy import KEY, LOGGED_IN, SECRET, SESSION, Toy, ToyExchange
@@ -212,3 +218,52 @@ def test_without_a_token_there_is_no_connection(exchange: ToyExchange, answer: o
         assert isinstance(stage.collector.failure, Refused | Unreachable)
         assert SECRET not in str(stage.collector.failure) and "the-token" not in str(stage.collector.failure)
     assert stage.items == []
+
+
+class WatchedLock:
+    """A lock that tells when somebody has to wait for it."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self.waited_for = Event()
+
+    def acquire(self, timeout: float) -> bool:
+        if self._lock.acquire(blocking=False):
+            return True
+        self.waited_for.set()
+        return self._lock.acquire(timeout=timeout)
+
+    def release(self) -> None:
+        self._lock.release()
+
+
+def test_two_streams_request_their_tokens_one_after_the_other(
+    exchange: ToyExchange, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Or the number of one request might arrive behind the greater one of the other, and be refused."""
+    account, lock, may_end = exchange.account(), WatchedLock(), Event()
+    monkeypatch.setattr(account.credentials._nonces, "_turn", lock)
+    begun: list[str] = []
+
+    def asking(account: Account, *_args: object) -> Token:
+        begun.append("begun")
+        assert may_end.wait(PATIENCE_S)
+        raise Unavailable("no token for now")
+
+    monkeypatch.setattr(connecting, "ask", asking)
+    wake = Wake()
+    connectors = [Connector(account, one, wake, Clock(), QUICK, lambda: None) for one in account.streams]
+    attempts = [Attempt(one, lambda: None) for one in connectors]
+    assert lock.waited_for.wait(PATIENCE_S)
+    assert begun == ["begun"]
+    may_end.set()
+    for one in attempts:
+        with pytest.raises(Unavailable):
+            one.wait()
+    assert begun == ["begun", "begun"]
+    # One that takes long holds up no other for ever.
+    monkeypatch.setattr(connecting, "TURN_S", 0.01)
+    assert lock.acquire(1.0)
+    with pytest.raises(Unavailable):
+        connectors[0].connect()
+    wake.close()

@@ -172,6 +172,8 @@ def test_orders_that_were_pushed_on_another_stream_are_known(desk: Desk, streams
     known = life.known()
     assert known is not None
     assert known.unfinished == filled("BTCUSD_P", {"8": 0, "9": 0})
+    # The other stream still records.
+    assert known.streams == {""}
 
 
 def test_a_round_that_failed_or_ended_in_the_gap_is_none_to_start_from(desk: Desk) -> None:
