@@ -120,6 +120,7 @@ def books(
     named = NamedTransfers(read_transfers(file) if file else ())
     with at.opened(wanted) as record, bar("checking the books") as advance:
         kept = list(record.books(wanted, named, lambda part: advance(int(1000 * part), 1000)))
+        left_out = record.wallets_without_books(wanted)
         payload = "CAST(payload AS TEXT)" if is_file(record.url) else "convert_from(payload, 'UTF8')"
     changes = [change for book in kept for change in book.changes]
     if only_changes:
@@ -130,6 +131,8 @@ def books(
         show(kept, COLUMNS, layout, options.nothing("periods without gaps", wanted), fields)
         if layout.is_table:
             _show_changes(kept, changes, payload)
+    for account, wallet in left_out:
+        click.echo(f"No books are kept of wallet {wallet} of {account}: its venue documents too little.", err=True)
     for transfer in named.left:
         click.echo(
             f"Not found: the transfer of {plain(transfer.amount)} {transfer.currency} on {transfer.account} about "

@@ -12,7 +12,7 @@ from recorder.clock import datetime_ns
 from recorder.model import PUSH, REPEATED, UNDECODED
 from recorder.read import queries
 from recorder.read.backfilled import history_since
-from recorder.read.books.books import NamedTransfers, Watch, keep_books
+from recorder.read.books.books import NamedTransfers, Watch, keep_books, wallets_without_books
 from recorder.read.coverage import (
     InstantCoverage,
     coverage,
@@ -116,6 +116,11 @@ class Record(RecordReads):
         """
         with self.reading() as connection:
             yield from keep_books(connection, wanted, named or NamedTransfers(), watch)
+
+    def wallets_without_books(self, wanted: Filter = ALL) -> list[tuple[str, str]]:
+        """The wallets that `books` leaves out because their venue documents too little: account and wallet of each."""
+        with self.reading() as connection:
+            return list(wallets_without_books(connection, wanted.account))
 
     def transactions(self, wanted: Filter = ALL, newest: int | None = None) -> Iterator[Transaction]:
         """Each transaction of the venue's ledger once, in the order of receipt.

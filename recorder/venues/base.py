@@ -162,6 +162,10 @@ class Ledger(Protocol):
         """
         ...
 
+    def keeps(self, _wallet: str | None, /) -> bool:
+        """Whether the books of a wallet are kept: not where too little is documented."""
+        return True
+
     def moves(self, fill: Execution, contract: Instrument) -> tuple[Move, ...] | None:
         """What a fill does to balances; None: the venue does not document it, or the contract is not known."""
         ...

@@ -28,9 +28,12 @@ from recorder.read.books.updates import (
     book_updates,
 )
 from recorder.read.coverage import coverage_by_recorder, full_coverage, latest_frame_ns, whole_gaps
+from recorder.read.current_states import NOW_NS
 from recorder.read.intervals import Interval
 from recorder.read.records import Book, Filter, Transfer, Unexplained
 from recorder.read.scope import LabelledAccount, labelled_accounts
+from recorder.store.schema import account_updates
+from recorder.store.state_index import latest
 from recorder.venues import venue_named
 from recorder.venues.base import EXACT, Accounting, Holding
 
@@ -324,6 +327,20 @@ def keep_books(
             updates = book_updates(connection, account.account_id, intervals[0][0], ends_ns)
             watched = _watched(updates, progress, lambda update: update.received_ns)
             yield from books.keep(watched, intervals, begins_ns)
+
+
+def wallets_without_books(connection: Connection, account: str | None) -> Iterator[tuple[str, str]]:
+    """The wallets of which no books are kept (`Ledger.keeps`): the account of each, and its name.
+
+    Args:
+        connection: to the record.
+        account: only of this account; None: of all.
+    """
+    for one in labelled_accounts(connection, account):
+        ledger = venue_named(one.venue).accounting.ledger
+        if ledger is not None:
+            wallets = {wallet for _, wallet in latest(connection, one.account_id, account_updates, NOW_NS) if wallet}
+            yield from ((one.label, wallet) for wallet in sorted(wallets) if not ledger.keeps(wallet))
 
 
 def _covered_accounts(

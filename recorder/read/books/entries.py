@@ -97,7 +97,8 @@ def events(
     """
     with ExitStack() as stack:
         rows = stack.enter_context(_streamed(connection, _transactions(account.account_id)))
-        listed = (Transaction(account.label, *row) for row in rows)
+        every = (Transaction(account.label, *row) for row in rows)
+        listed = (one for one in every if ledger.keeps(one.wallet))
         if ledger.has_trades:
             listed = (one for one in listed if _is_no_later(one, asked))
         movements = _of_transactions(listed)
@@ -176,7 +177,7 @@ def _contracts(connection: Connection, account: LabelledAccount) -> Mapping[tupl
 def _of_states(rows: Iterable[Any], ledger: Ledger) -> Iterator[State]:
     for at_ms, wallet, currency, balance, *rest in rows:
         owned = ledger.owned(wallet, balance, rest[4] if ledger.reads_frames else b"")
-        if owned is not None:
+        if owned is not None and ledger.keeps(wallet):
             yield State(at_ms, wallet, currency, owned, UpdateKey(*rest[:4]))
 
 

@@ -16,7 +16,7 @@ from recorder.venues.moves import exchanged, realized
 _QUOTES = ("USDT", "USDC", "USDE", "USDQ", "USDR", "EUR", "BRL", "PLN", "TRY", "BTC", "ETH", "SOL", "MNT", "DAI")
 
 
-class BybitLedger:
+class BybitLedger(Ledger):
     """Implements `recorder.venues.base.Ledger`."""
 
     has_trades = True

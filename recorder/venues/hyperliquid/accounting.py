@@ -22,7 +22,7 @@ from recorder.venues.moves import exchanged, paid
 _PERP_DECIMALS, _SPOT_DECIMALS = 6, 8
 
 
-class HyperliquidLedger:
+class HyperliquidLedger(Ledger):
     """Implements `recorder.venues.base.Ledger`."""
 
     has_trades = False
