@@ -8,7 +8,7 @@ import pytest
 from recorder.live.channel import Recorded
 from recorder.model import PUSH, REST, Decoded, Frame
 from recorder.store.venue_views import account_added
-from recorder.venues.kraken import answers, ledger, objects, views
+from recorder.venues.kraken import answers, derivatives, ledger, objects, views
 from tests.contract.test_views import ask
 from tests.made import ACCOUNT, NOON_NS, SESSION
 from tests.unit.kraken.frames import answer, asked, push, read, sample
@@ -85,6 +85,32 @@ PUSHES: dict[str, dict[str, Any]] = {
     ),
     "balances": whole(ledger.PUSHED, timestamp=AT),
 }
+
+
+def test_every_field_of_the_channels_of_derivatives(desk: Desk) -> None:
+    position = whole(derivatives.OPEN_POSITION, symbol="PF_XBTUSD")
+    option = position | {"symbol": "OF_ETHUSD"}
+    data = {"futures": [position, position | {"symbol": "PF_ETHUSD"}], "options": [option], "time": AT}
+    told = {"channel": "positions", "type": "snapshot", "data": data, "sequence": 1}
+    margin = {"channel": "margin", "type": "multi_collateral", "data": {"margin_equity": 4999.40}, "sequence": 2}
+    desk.write(
+        pushed(0, json.dumps(told).encode()),
+        pushed(1, json.dumps(margin).replace("4999.4", "4999.40").encode()),
+        pushed(2, push("ledgers", PUSHES["balances"])),
+        pushed(3, push("executions", PUSHES["executions"] | {"symbol": "PF_XBTUSD"})),
+        pushed(4, push("balances", PUSHES["balances"] | {"wallet_type": "derivatives"})),
+    )
+    first, second = ask(desk.engine, "SELECT * FROM kraken_positions ORDER BY item")
+    expected = shown(position) | {"frame_type": "snapshot", "sequence": 1, "time": AT, "topic": "positions"}
+    assert dict(first).items() >= expected.items() and second["symbol"] == "PF_ETHUSD"
+    assert only(desk, "kraken_option_positions").items() >= shown(option).items()
+    row = only(desk, "kraken_margin")
+    assert (row["frame_type"], row["sequence"]) == ("multi_collateral", 2)
+    assert row["data"].replace(" ", "") == '{"margin_equity":4999.40}'
+    assert only(desk, "kraken_ledgers").items() >= shown(PUSHES["balances"]).items()
+    # The channels that spot has, too, are in the same views.
+    assert only(desk, "kraken_executions")["topic"] == "derivatives-executions"
+    assert only(desk, "kraken_balances")["topic"] == "derivatives-balances"
 
 
 @pytest.mark.parametrize("topic", list(PUSHES))

@@ -99,7 +99,8 @@ def test_each_venue_has_a_page_in_the_same_order(name: str) -> None:
     assert [one for one in venue.environments if f"`{one}`" not in page] == []
     credentials = dict.fromkeys(("key", "secret", "address"), "x")
     account = Login("https://host.example", "wss://host.example", Credentials(credentials), ("btcusd_p",))
-    topics = {topic.partition(".")[0] for stream in venue.streams(account) for topic in stream.topics}
+    streams = [one for name in venue.environments for one in venue.streams(account._replace(environment=name))]
+    topics = {topic.partition(".")[0] for stream in streams for topic in stream.topics}
     assert [topic for topic in topics if not re.search(rf"^\| .*`{topic}[`.]", page, re.MULTILINE)] == []
 
 

@@ -17,6 +17,7 @@ from recorder.simulator import Simulator
 from recorder.venues import venue_named
 from recorder.venues.binance.stand_in.face import product_of
 from recorder.venues.binance.words import COIN_M
+from recorder.venues.kraken.names import DERIVATIVES, is_contract
 from recorder.venues.rest import Credentials
 from tests.faults.complete import judge_fills, rows_of, wait_reconciled
 from tests.faults.oracle import Verdict, judge
@@ -35,14 +36,18 @@ def account_at(exchange: Simulator) -> Account:
     public = {field.name: given[field.name] for field in venue.credential_fields if not field.is_secret}
     secret = {field.name: given[field.name] for field in venue.credential_fields if field.is_secret}
     symbols = stand_in.default_symbols if venue.needs_symbols else ()
-    is_coin_m = venue.name == "binance" and product_of(stand_in.terms(exchange.options.symbols)) == COIN_M
+    traded, environment = exchange.options.symbols, ""
+    if venue.name == "binance" and product_of(stand_in.terms(traded)) == COIN_M:
+        environment = COIN_M
+    elif venue.name == "kraken" and any(map(is_contract, traded)):
+        environment = DERIVATIVES
     return Account(
         name="main",
         venue=venue,
         url=exchange.url,
         credentials=Credentials(public, **secret),
         symbols=symbols,
-        environment=COIN_M if is_coin_m else "",
+        environment=environment,
     )
 
 

@@ -128,6 +128,7 @@ ROWS["0006"] = (
     "1580802508000000000, 12, 7, 0, 0)",
 )
 ROWS["0007"] = ROWS["0006"]
+ROWS["0008"] = ROWS["0007"]
 
 
 def write(engine: Engine, revision: str = max(ROWS)) -> None:

@@ -1,4 +1,4 @@
-"""Kraken, spot (WebSocket v2)."""
+"""Kraken: spot (WebSocket v2), and on request derivatives (Unified WebSocket)."""
 
 from collections.abc import Mapping
 
@@ -7,6 +7,7 @@ from recorder.venues.channel_view import View
 from recorder.venues.kraken import answers, decode, names, portal, questions
 from recorder.venues.kraken.accounting import KrakenAccounting
 from recorder.venues.kraken.comparable import COMPARABLE, LISTS
+from recorder.venues.kraken.names import DERIVATIVES
 from recorder.venues.kraken.stand_in import KrakenStandIn
 from recorder.venues.kraken.views import VIEWS
 from recorder.venues.limits import Connections
@@ -20,6 +21,8 @@ class Kraken(Venue):
     #: There is no test environment: the exchange's "beta" addresses trade for real.
     environments: Mapping[str, Environment] = {
         "production": Environment("https://api.kraken.com", "wss://ws-auth.kraken.com"),
+        # The same, and a second socket.
+        DERIVATIVES: Environment("https://api.kraken.com", "wss://ws-auth.kraken.com"),
     }
     #: The exchange closes a connection on which it has heard nothing for a minute.
     heartbeat_s = 30.0
@@ -45,12 +48,12 @@ class Kraken(Venue):
     ended_order = staticmethod(answers.ended_order)
 
     def streams(self, login: Login) -> tuple[Stream, ...]:
-        """One socket, for all pairs."""
-        return (Stream(login.stream_url + portal.PATH, tuple(portal.TOPICS)),)
+        """A socket of spot, and with derivatives another one."""
+        return portal.streams(login)
 
-    def push_session(self, _stream: Stream, _login: Login, token: Token | None) -> portal.KrakenSession:
+    def push_session(self, stream: Stream, _login: Login, token: Token | None) -> portal.KrakenSession:
         """The protocol of a private socket."""
-        return portal.KrakenSession(token)
+        return portal.KrakenSession(token, stream.topics)
 
     # Last: the name hides the module.
     decode = staticmethod(decode.decode)

@@ -2,13 +2,15 @@
 
 Source: docs.kraken.com, "Get Ledgers Info": each change of a balance is an entry with the amount, the fee besides it,
 and the balance after both. A spot fill is two entries, one for each currency. Amounts are exact decimals.
+What a fill of derivatives does to which wallet is not documented, and neither is how REST lists it: their wallets have
+no books.
 """
 
 from decimal import Decimal
 
-from recorder.model import Instrument
+from recorder.model import INVERSE, Instrument
 from recorder.venues.base import Accounting, Execution, Ledger, Move, PnlReading
-from recorder.venues.kraken.names import MAIN, split
+from recorder.venues.kraken.names import DERIVATIVES, MAIN, contract, split
 from recorder.venues.moves import exchanged
 
 
@@ -28,9 +30,13 @@ class KrakenLedger(Ledger):
         """The balance, which is the newest entry's `balance`."""
         return balance
 
+    def keeps(self, wallet: str | None) -> bool:
+        """Those of spot: wallets of another type have it before their id (`objects.wallet_of`)."""
+        return wallet is None or (wallet != DERIVATIVES and "/" not in wallet)
+
     def moves(self, fill: Execution, contract: Instrument) -> tuple[Move, ...] | None:
-        """What was exchanged."""
-        if contract.base is None or contract.quote is None:
+        """What was exchanged on spot."""
+        if contract.kind != "spot" or contract.base is None or contract.quote is None:
             return None
         return exchanged(fill, MAIN, contract.base, contract.quote)
 
@@ -42,6 +48,11 @@ class KrakenAccounting(Accounting):
     ledger: Ledger | None = KrakenLedger()
 
     def instrument(self, symbol: str, market: str | None = None) -> Instrument:
-        """By the rule for symbols: `BTC/USD`."""
+        """By the rules for symbols: `BTC/USD`, `PF_XBTUSD`. Of an inverse contract, one is a dollar."""
+        named = contract(symbol)
+        if named is not None:
+            kind, coin, against = named
+            settle, size = (coin, "1") if kind == INVERSE else (against, None)
+            return Instrument(None, 0, market, symbol, kind, coin, against, settle, size)
         base, quote = split(symbol) or (None, None)
         return Instrument(None, 0, market, symbol, "spot", base, quote, quote, "1")

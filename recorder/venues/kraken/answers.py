@@ -48,7 +48,7 @@ def _trade(name: str, row: Fields, around: Around) -> Sequence[Update]:
 
 
 def _entry(name: str, row: Fields, around: Around) -> Sequence[Update]:
-    return [ledger.entry(name, row, around)]
+    return [] if ledger.is_of_position(row) else [ledger.entry(name, row, around)]
 
 
 def _balance(name: str, row: Fields, around: Around) -> Sequence[Update]:

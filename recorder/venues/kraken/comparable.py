@@ -1,15 +1,17 @@
 """What of Kraken's snapshot can be compared with its pushes. Pure.
 
-Balances are what is owned, on both sides; what open orders hold is told over REST only. Balances other than those of
-spot trading have other names over REST. Open orders are listed completely; of those that wait for a trigger, a push
-does not always tell that they do.
+Only spot: REST tells nothing of derivatives. Balances are what is owned, on both sides; what open orders hold is told
+over REST only. Balances other than those of spot trading have other names over REST. Open orders are listed completely;
+of those that wait for a trigger, a push does not always tell that they do.
 """
 
-from recorder.model import ENDED, PENDING, AccountUpdate, OrderUpdate
-from recorder.venues.comparable import Comparable, complete_lists
+from recorder.model import ENDED, PENDING, POSITIONS, AccountUpdate, OrderUpdate
+from recorder.venues.comparable import Comparable, CompleteList, complete_lists
 from recorder.venues.kraken.answers import BALANCES, OPEN_ORDERS
 from recorder.venues.kraken.decode import BALANCES as BALANCES_TOPIC
 from recorder.venues.kraken.decode import EXECUTIONS
+from recorder.venues.kraken.derivatives import POSITIONS as POSITIONS_TOPIC
+from recorder.venues.kraken.derivatives import is_order_of_derivatives
 from recorder.venues.kraken.names import MAIN
 
 
@@ -18,7 +20,8 @@ def _is_main(balance: AccountUpdate) -> bool:
 
 
 def _is_triggered(order: OrderUpdate) -> bool:
-    return order.status != PENDING and order.trigger_price is None
+    is_of_spot = not is_order_of_derivatives(order.order_id, order.symbol)
+    return is_of_spot and order.status != PENDING and order.trigger_price is None
 
 
 COMPARABLE: tuple[Comparable, ...] = (
@@ -41,4 +44,5 @@ COMPARABLE: tuple[Comparable, ...] = (
     ),
 )
 
-LISTS = complete_lists(COMPARABLE)
+#: Of positions, the snapshot that is pushed.
+LISTS = (*complete_lists(COMPARABLE), CompleteList(POSITIONS, POSITIONS_TOPIC))

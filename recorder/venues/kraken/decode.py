@@ -1,4 +1,4 @@
-"""Decodes what Kraken sends over its private socket: exact digits, and unknown fields are kept.
+"""Decodes what Kraken sends over its private sockets: exact digits, and unknown fields are kept.
 
 Which channel makes which rows, so that each fact is counted once:
 
@@ -6,8 +6,9 @@ Which channel makes which rows, so that each fact is counted once:
   fills only: what such an event says of its order was true when it was traded.
 - `balances`: balances. The entries of the ledger that tell of them are transactions as REST lists them.
 - `heartbeat`, `status`: no row.
+- Channels of derivatives: see `recorder.venues.kraken.derivatives`.
 
-Source: docs.kraken.com, "Spot WebSocket v2".
+Source: docs.kraken.com, "Spot WebSocket v2", "Unified WebSocket".
 """
 
 from collections.abc import Callable, Sequence
@@ -39,14 +40,14 @@ from recorder.venues.fields import (
     unknown,
     whole,
 )
-from recorder.venues.kraken import ledger
+from recorder.venues.kraken import derivatives, ledger
 from recorder.venues.kraken import objects as records
 from recorder.venues.kraken.objects import Around
 from recorder.venues.reading import printable
 
 EXECUTIONS, BALANCES = "executions", "balances"
 
-_FRAME = names("channel type data sequence ratecounter")
+_FRAME = names("channel type data sequence ratecounter asset_class")
 _SNAPSHOT = "snapshot"
 _TRADE = "trade"
 
@@ -67,14 +68,18 @@ def decode(payload: bytes) -> Decoded:
         return Decoded(channel, CONTROL, None, (), Hello())
     if channel == "status":
         return Decoded(channel, CONTROL, None, (), _system(frame))
+    around, is_snapshot = unknown(frame, _FRAME), int(text(frame, "type") == _SNAPSHOT)
+    number = whole(frame, "sequence")
+    sequence = None if number is None else SequenceNumber(number, bool(is_snapshot))
+    if channel in derivatives.OWN:
+        return derivatives.read(channel, frame, around, sequence)
     read = _CHANNELS.get(channel)
     if read is None:
         raise Undecodable(f"channel: {channel[:60]!r} is not one we know")
-    around, is_snapshot = unknown(frame, _FRAME), int(text(frame, "type") == _SNAPSHOT)
-    updates = [update for row in objects(frame, "data") for update in read(row, around, is_snapshot)]
-    number = whole(frame, "sequence")
-    sequence = None if number is None else SequenceNumber(number, bool(is_snapshot))
-    return Decoded(channel, DECODED, None, tuple(updates), sequence=sequence)
+    rows = objects(frame, "data")
+    updates = [update for row in rows for update in read(row, around, is_snapshot)]
+    topic = derivatives.topic_of(channel, frame, rows)
+    return Decoded(topic, DECODED, None, tuple(updates), sequence=sequence)
 
 
 def decode_plain(payloads: Sequence[bytes], *, decodable: bool = False) -> None:
@@ -90,6 +95,8 @@ def _execution(row: Fields, around: Around, is_snapshot: int) -> list[Update]:
 
 
 def _balance(row: Fields, around: Around, is_snapshot: int) -> Sequence[Update]:
+    if ledger.is_of_position(row):
+        return ()
     return records.balances(row, around) if is_snapshot else [ledger.balance_after(row, around)]
 
 

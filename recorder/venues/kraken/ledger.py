@@ -3,15 +3,20 @@
 An entry's amount is without its fee, which is paid in the same currency besides:
 ``balance = balance before + amount - fee``. A trade has an entry for each of its currencies, which refer to its id.
 
+With derivatives, an entry can be of the size of a position: it is no movement of money, and makes no row. How REST
+names the wallets of derivatives is not documented; what it says is of that class has a wallet of its own, so that it
+does not count as one of spot.
+
 The entries are transactions as REST lists them. Pushed ones have the same ids, but other digits (`-24.5`, `-24.5000`)
 and times (microseconds, tenths of milliseconds), and would count twice: they tell the balance after the movement, and
-are in the view of their channel. Source: docs.kraken.com, "Balances", "Get Ledgers Info".
+are in the view of their channel. Source: docs.kraken.com, "Balances", "Get Ledgers Info";
+docs.kraken.com/exchange/api-reference/unified-ws/ledgers.
 """
 
 from recorder.model import AccountUpdate, Digits, Transaction
 from recorder.venues.fields import Fields, digits, names, required, text
 from recorder.venues.kraken import words
-from recorder.venues.kraken.names import currency, holding
+from recorder.venues.kraken.names import DERIVATIVES, currency, holding, is_contract
 from recorder.venues.kraken.objects import Around, extra_of, seconds_ms, time_ms, wallet_of
 from recorder.venues.values import difference
 
@@ -22,6 +27,11 @@ ENTRY = "refid time type subtype aclass subclass asset amount fee balance"
 
 _PUSHED_FIELDS = names(PUSHED)
 _ENTRY_FIELDS = names(ENTRY)
+
+
+def is_of_position(row: Fields) -> bool:
+    """Whether an entry, or a balance, is the size of a position."""
+    return is_contract(text(row, "asset"))
 
 
 def balance_after(row: Fields, around: Around) -> AccountUpdate:
@@ -48,6 +58,8 @@ def entry(entry_id: str, row: Fields, around: Around) -> Transaction:
         around: undocumented fields of the answer.
     """
     name, wallet = holding(required(text(row, "asset"), "asset"))
+    if text(row, "aclass") == DERIVATIVES:
+        wallet = DERIVATIVES
     kind, fee = text(row, "type"), digits(row, "fee")
     return Transaction(
         event_ms=None,

@@ -35,7 +35,7 @@ from recorder.venues.fields import (
     unknown,
 )
 from recorder.venues.kraken import words
-from recorder.venues.kraken.names import MAIN, currency, holding, split, symbol
+from recorder.venues.kraken.names import MAIN, currency, holding, market, split, symbol
 from recorder.venues.values import extra_text, total, unless_zero
 
 Around = Mapping[str, str]
@@ -71,6 +71,8 @@ _TRADE_FIELDS = names(TRADE)
 _BALANCE_EX_FIELDS = names(BALANCE_EX)
 _PAIR_FIELDS = names(PAIR)
 
+#: Types of the wallets of spot.
+SPOT_TYPES = frozenset(["spot", "earn"])
 #: Decimals of a quantity.
 _DECIMALS = frozenset(map(str, range(31)))
 
@@ -113,13 +115,14 @@ def order_update(row: Fields, around: Around, *, is_snapshot: int) -> OrderUpdat
         is_snapshot: 1 if it is part of a full state.
     """
     at_ms, triggers = time_ms(row, "timestamp"), inner(row, "triggers")
-    is_placed = text(row, "exec_type") == "pending_new"
-    pair = text(row, "symbol")
+    pair, of = text(row, "symbol"), market(text(row, "symbol"))
+    # Of derivatives, nothing comes before `new`.
+    is_placed = text(row, "exec_type") == ("pending_new" if of is None else "new")
     return OrderUpdate(
         event_ms=at_ms,
         is_snapshot=is_snapshot,
         is_partial=1,
-        market=None,
+        market=of,
         symbol=None if not pair else symbol(pair),
         order_id=required(text(row, "order_id"), "order_id"),
         client_order_id=_client_id(row, "order_userref"),
@@ -197,7 +200,7 @@ def pushed_fill(row: Fields, around: Around, *, is_alone: bool) -> FillUpdate:
         trade_id=text(row, "exec_id") or None,
         order_id=text(row, "order_id") or None,
         client_order_id=_client_id(row, "order_userref"),
-        market=None,
+        market=market(pair),
         symbol=None if not pair else symbol(pair),
         side=words.SIDES.get(text(row, "side")),
         price=digits(row, "last_price"),
@@ -350,8 +353,14 @@ def balances(row: Fields, around: Around) -> list[AccountUpdate]:
 
 
 def wallet_of(fields: Fields, type_name: str, id_name: str) -> str:
-    """The wallet: the id that the exchange gives it, such as `main`, or else its type."""
-    return text(fields, id_name) or text(fields, type_name) or MAIN
+    """The wallet: the id that the exchange gives it, such as `main`, or else its type.
+
+    Ids of types that are not those of spot may be the same: theirs has the type before it.
+    """
+    kind, own = text(fields, type_name), text(fields, id_name)
+    if kind in {None, "", *SPOT_TYPES} or not own or own == kind:
+        return own or kind or MAIN
+    return f"{kind}/{own}"
 
 
 def answered_balance(code: str, row: Fields, around: Around) -> AccountUpdate:

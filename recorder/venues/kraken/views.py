@@ -3,6 +3,7 @@
 from recorder.venues.channel_view import ANSWERS, View, answers
 from recorder.venues.kraken import answers as paths
 from recorder.venues.kraken.decode import BALANCES, EXECUTIONS
+from recorder.venues.kraken.derivatives import LEDGERS, MARGIN, OPEN_POSITION, POSITIONS, topic
 from recorder.venues.kraken.ledger import ENTRY, PUSHED
 from recorder.venues.kraken.objects import BALANCE, BALANCE_EX, DESCR, EXECUTION, ORDER, PAIR, TRADE
 
@@ -34,17 +35,31 @@ def _typed(fields: str, *texts: str) -> str:
     )
 
 
-def _pushed(topic: str, fields: str) -> View:
-    frames = f"f.source = 'push' AND f.topic = '{topic}'"
-    return View(
-        f"kraken_{topic}", VENUE, frames, fields, at="data", frame_fields="frame_type=type sequence:int", is_list=True
-    )
+_FRAME = "frame_type=type sequence:int"
+
+
+def _pushes(*topics: str) -> str:
+    """Which frames are pushes of topics."""
+    any_of = ", ".join(f"'{one}'" for one in topics)
+    return f"f.source = 'push' AND f.topic IN ({any_of})"
+
+
+def _pushed(channel: str, fields: str) -> View:
+    """A view of a channel, which may be of derivatives, too."""
+    frames = _pushes(channel, topic(channel))
+    return View(f"kraken_{channel}", VENUE, frames, fields, at="data", frame_fields=_FRAME, is_list=True)
+
+
+def _positions(name: str, kind: str) -> View:
+    """A view of the positions of a kind."""
+    around = f"{_FRAME} time=data.time"
+    return View(name, VENUE, _pushes(POSITIONS), OPEN_POSITION, at=f"data.{kind}", frame_fields=around, is_list=True)
 
 
 def _answered(name: str, fields: str, place: str, member: str, path: str) -> View:
     """A view of the answers to requests of a path, with any parameters."""
-    topic = f"POST {path}"
-    frames = f"{ANSWERS} AND (f.topic = '{topic}' OR substr(f.topic, 1, {len(topic) + 1}) = '{topic} ')"
+    target = f"POST {path}"
+    frames = f"{ANSWERS} AND (f.topic = '{target}' OR substr(f.topic, 1, {len(target) + 1}) = '{target} ')"
     return View(f"kraken_rest_{name}", VENUE, frames, fields, at=place, frame_fields=_CODES, member=member)
 
 
@@ -54,6 +69,11 @@ _ORDER = f"{_typed(ORDER.replace(' descr ', ' '), 'margin')} {_DESCR}"
 VIEWS = (
     _pushed(EXECUTIONS, _typed(EXECUTION)),
     _pushed(BALANCES, f"{BALANCE} {' '.join(name for name in PUSHED.split() if name not in BALANCE.split())}"),
+    _positions("kraken_positions", "futures"),
+    _positions("kraken_option_positions", "options"),
+    View("kraken_margin", VENUE, _pushes(MARGIN), f"{_FRAME} data"),
+    # Under the names of the same entries in `balances`.
+    View("kraken_ledgers", VENUE, _pushes(LEDGERS), PUSHED, at="data", frame_fields=_FRAME, is_list=True),
     _answered("open_orders", _ORDER, "result.open", "txid", paths.OPEN_ORDERS),
     _answered("closed_orders", _ORDER, "result.closed", "txid", paths.ORDERS),
     _answered("query_orders", _ORDER, "result", "txid", paths.ORDER),

@@ -1,4 +1,8 @@
-"""The exchange's side of a connection to the private socket: subscriptions with a token, heartbeats, pings."""
+"""The exchange's side of a connection to a private socket: subscriptions with a token, heartbeats, pings.
+
+What the socket of derivatives refuses besides: docs.kraken.com/exchange/api-reference/, pages unified-ws/positions,
+unified-ws/margin, unified-ws/ledgers.
+"""
 
 import base64
 import binascii
@@ -10,7 +14,9 @@ from typing import Any
 import msgspec
 
 from recorder.venues.kraken.decode import EXECUTIONS
-from recorder.venues.kraken.portal import TOPICS
+from recorder.venues.kraken.derivatives import LEDGERS, MARGIN, POSITIONS, channel_of
+from recorder.venues.kraken.names import DERIVATIVES
+from recorder.venues.kraken.portal import DERIVATIVE_TOPICS, TOPICS, UNIFIED_PATH
 from recorder.venues.kraken.stand_in.spelling import time_of
 from recorder.venues.stand_in import NORMAL, Backend, Close, Conversation, PortalAccess, Said, Snapshot
 
@@ -22,6 +28,8 @@ HEARTBEAT_S = 1.0
 _GREETING = {"api_version": "v2", "connection_id": 13834774380200032777, "system": "online", "version": "2.0.10"}
 _HEARTBEAT = b'{"channel":"heartbeat"}'
 _SNAPSHOT = b'{"channel":"executions","type":"snapshot"'
+#: Channels that have to be asked for with a class of assets.
+_OF_A_CLASS = frozenset([EXECUTIONS, POSITIONS, MARGIN])
 
 _encode = msgspec.json.Encoder().encode
 #: Numbers keep their digits.
@@ -57,6 +65,9 @@ class KrakenConversation(Conversation):
         super().__init__(access, backend, now_s)
         self._closes_s = now_s + self.silence_s
         self._has_said = False
+        self._is_unified = access.path == UNIFIED_PATH
+        #: Channel → its topic.
+        self._topics = {channel_of(one): one for one in (DERIVATIVE_TOPICS if self._is_unified else TOPICS)}
         #: What a snapshot of executions has, by the newest subscription.
         self._parts: tuple[bool, bool] = (True, False)
 
@@ -67,7 +78,7 @@ class KrakenConversation(Conversation):
     def pushed(self, key: str, topic: str, payload: bytes) -> list[bytes]:
         """The push. A snapshot of executions has the parts that were asked for."""
         self._has_said = True
-        if topic != EXECUTIONS or not payload.startswith(_SNAPSHOT) or all(self._parts):
+        if channel_of(topic) != EXECUTIONS or not payload.startswith(_SNAPSHOT) or all(self._parts):
             return [payload]
         frame, (orders, trades) = _raw(payload), self._parts
         rows = [row for row in _rows(frame["data"]) if (trades if b"exec_id" in _encode(row) else orders)]
@@ -110,13 +121,14 @@ class KrakenConversation(Conversation):
             return [_encode({"method": "pong", **around})]
         if method not in ("subscribe", "unsubscribe") or not isinstance(params, dict):
             return [_encode({"method": str(method), "success": False, "error": "Unsupported method", **around})]
-        refused = self._refusal(params, now_ms)
+        refused = self._refusal(params, now_ms) or (self._misfit(params) if method == "subscribe" else None)
         if refused is not None:
             return [_encode({"method": method, "success": False, "error": refused, **around})]
         return self._follow(method, params, around)
 
     def _follow(self, method: str, params: Mapping[str, Any], around: Mapping[str, Any]) -> list[Said]:
-        key, topic = _read_token(params["token"])[0], params["channel"]
+        key, channel = _read_token(params["token"])[0], params["channel"]
+        topic = self._topics[channel]
         topics = self.followed.setdefault(key, set())
         result = {name: value for name, value in params.items() if name != "token"}
         said: list[Said] = [_encode({"method": method, "result": result, "success": True, **around})]
@@ -125,14 +137,14 @@ class KrakenConversation(Conversation):
             return said
         topics.add(topic)
         wants = params.get("snapshot", True)
-        if topic == EXECUTIONS:
+        if channel == EXECUTIONS:
             self._parts = bool(params.get("snap_orders", True)), bool(params.get("snap_trades", False))
             wants = any(self._parts)
         return [*said, Snapshot(key, topic, is_first=True)] if wants else said
 
     def _refusal(self, params: Mapping[str, Any], now_ms: int) -> str | None:
         """Why a subscription is refused; None: it is not."""
-        topic = params.get("channel")
+        channel = params.get("channel")
         try:
             key, issued_ms, mac = _read_token(str(params.get("token")))
         except ValueError:
@@ -144,6 +156,21 @@ class KrakenConversation(Conversation):
             return "ESession:Invalid session"
         if key not in self.followed and not 0 <= now_ms - issued_ms <= TOKEN_MS:
             return "ESession:Invalid session"
-        if topic not in TOPICS or not self.backend.has_topic(key, str(topic)):
-            return f"Currency pair not in ISO 4217-A3 format {topic}" if topic is None else "Channel not supported"
+        if channel not in self._topics or not self.backend.has_topic(key, self._topics[channel]):
+            return f"Currency pair not in ISO 4217-A3 format {channel}" if channel is None else "Channel not supported"
+        return None
+
+    def _misfit(self, params: Mapping[str, Any]) -> str | None:
+        """Which parameter the socket of derivatives does not take; None: it takes them all."""
+        channel = params["channel"]
+        if not self._is_unified:
+            return None
+        if channel == LEDGERS and "asset_class" in params:
+            return "'params.asset_class' is not valid for the ledgers channel"
+        if channel == MARGIN and "snapshot" in params:
+            return "'params.snapshot' is not valid for the margin channel"
+        if channel in _OF_A_CLASS and params.get("asset_class") != DERIVATIVES:
+            return f"asset_class must be {DERIVATIVES}"
+        if channel in {POSITIONS, MARGIN} and channel in self.followed.get(_read_token(params["token"])[0], ()):
+            return f"Already subscribed to {channel} channel"
         return None

@@ -8,6 +8,7 @@ from decimal import Decimal
 import msgspec
 from msgspec import Raw
 
+from recorder.venues.kraken.names import DERIVATIVES, MAIN
 from recorder.venues.kraken.stand_in.spelling import (
     ENTRY,
     ORDER,
@@ -15,6 +16,7 @@ from recorder.venues.kraken.stand_in.spelling import (
     alternative,
     code_of,
     id_of,
+    own_id,
     pair_of,
     slashed,
     time_of,
@@ -88,24 +90,25 @@ def _triggers(order: SimulatedOrder) -> Row:
 
 def _ids(order: SimulatedOrder) -> Row:
     mine: Row = {} if order.client_order_id is None else {"cl_ord_id": order.client_order_id}
-    return {"order_id": id_of(ORDER, order.id), "order_userref": 0, **mine}
+    return {"order_id": own_id(ORDER, order.id, order.terms.symbol), "order_userref": 0, **mine}
 
 
 def placed(order: SimulatedOrder) -> Row:
-    """The event that tells the whole order, before anything happened to it."""
+    """The event that tells the whole order, before anything happened to it. Of derivatives, it is live by then."""
+    status = "pending_new" if order.terms.kind == "spot" else "new"
     row: Row = {
         **_ids(order),
         "symbol": order.terms.symbol,
         "order_qty": number(order.quantity),
         "cum_cost": number(_ZERO),
         "time_in_force": order.time_in_force.upper(),
-        "exec_type": "pending_new",
+        "exec_type": status,
         "side": order.side,
         "order_type": order_type(order),
         "limit_price_type": "static",
         "limit_price": number(order.price if order.type == "limit" else _ZERO),
         "stop_price": number(order.trigger_price),
-        "order_status": "pending_new",
+        "order_status": status,
         "fee_usd_equiv": number(_ZERO),
         "fee_ccy_pref": "fciq",
         "timestamp": time_of(order.created_ms),
@@ -178,10 +181,10 @@ def trade(fill: SimulatedFill, order: SimulatedOrder | None) -> Row:
         }
     mine: Row = {} if fill.client_order_id is None else {"cl_ord_id": fill.client_order_id}
     return {
-        "order_id": id_of(ORDER, fill.order_id),
+        "order_id": own_id(ORDER, fill.order_id, fill.terms.symbol),
         "order_userref": 0,
         **mine,
-        "exec_id": id_of(TRADE, fill.trade_id),
+        "exec_id": own_id(TRADE, fill.trade_id, fill.terms.symbol),
         "exec_type": "trade",
         "trade_id": fill.trade_id,
         "symbol": fill.terms.symbol,
@@ -201,12 +204,19 @@ def trade(fill: SimulatedFill, order: SimulatedOrder | None) -> Row:
 def balance_row(balance: SimulatedBalance) -> Row:
     """A currency in a snapshot."""
     held = number(balance.total)
-    wallets = [{"type": "spot", "id": balance.wallet, "balance": held}]
+    wallets = [{"type": wallet_type(balance.wallet), "id": balance.wallet, "balance": held}]
     return {"asset": balance.currency, "asset_class": "currency", "balance": held, "wallets": wallets}
 
 
+def wallet_type(wallet: str | None) -> str:
+    """The type of a wallet."""
+    return DERIVATIVES if wallet == DERIVATIVES else "spot"
+
+
 def _reference(entry: SimulatedTransaction) -> str:
-    return id_of(ENTRY, entry.id) if entry.trade_id is None else id_of(TRADE, entry.trade_id)
+    if entry.trade_id is None:
+        return id_of(ENTRY, entry.id)
+    return own_id(TRADE, entry.trade_id, "" if entry.terms is None else entry.terms.symbol)
 
 
 def entry_row(entry: SimulatedTransaction) -> Row:
@@ -219,7 +229,7 @@ def entry_row(entry: SimulatedTransaction) -> Row:
         "asset": entry.currency,
         "asset_class": "currency",
         "category": entry.type,
-        "wallet_type": "spot",
+        "wallet_type": wallet_type(entry.wallet),
         "wallet_id": entry.wallet,
         "amount": number(entry.amount + entry.fee),
         "fee": number(entry.fee),
@@ -234,8 +244,8 @@ def listed_entry(entry: SimulatedTransaction) -> tuple[str, Row]:
         "time": seconds(entry.occurred_ms),
         "type": entry.type,
         "subtype": "",
-        "aclass": "currency",
-        "asset": code_of(entry.currency, entry.wallet),
+        "aclass": DERIVATIVES if entry.wallet == DERIVATIVES else "currency",
+        "asset": code_of(entry.currency, MAIN if entry.wallet == DERIVATIVES else entry.wallet),
         "amount": f"{entry.amount + entry.fee:.10f}",
         "fee": f"{entry.fee:.10f}",
         "balance": f"{entry.balance_after:.10f}",

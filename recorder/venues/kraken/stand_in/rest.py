@@ -11,14 +11,15 @@ from urllib.parse import parse_qsl
 
 from recorder.clock import NS_PER_MS, utc_text
 from recorder.venues.kraken import answers, questions, sign
-from recorder.venues.kraken.names import currency
-from recorder.venues.kraken.portal import PATH
+from recorder.venues.kraken.derivatives import channel_of
+from recorder.venues.kraken.names import currency, is_contract
+from recorder.venues.kraken.portal import PATH, UNIFIED_PATH
 from recorder.venues.kraken.stand_in import frames, listed
 from recorder.venues.kraken.stand_in.conversation import token_of
 from recorder.venues.kraken.stand_in.spelling import code_of
 from recorder.venues.limits import DecayingLimit
 from recorder.venues.stand_in import AccountQuery, Backend, HttpError, PortalAccess, Reply, Request, is_same, number_in
-from recorder.venues.view import AccountView, Entry, Span
+from recorder.venues.view import AccountView, Entry, SentState, Span
 
 ASSETS = "/0/public/Assets"
 PRIVATE = "/0/private/"
@@ -82,7 +83,7 @@ class KrakenRequestHandler:
     def handle(self, request: Request) -> bytes | Reply | AccountQuery | PortalAccess:
         """Decide how to answer one request, or refuse it."""
         path, _, query = request.target.partition("?")
-        if path == PATH:
+        if path in {PATH, UNIFIED_PATH}:
             # Clients name their account when they subscribe.
             return PortalAccess(None, dict(parse_qsl(query)), path)
         try:
@@ -100,7 +101,8 @@ class KrakenRequestHandler:
         if path == answers.TIME:
             now_s = self._backend.clock_ms() // 1000
             return frames.answer({"unixtime": now_s, "rfc1123": utc_text(now_s * 1000 * NS_PER_MS)})
-        found = self._backend.listed(frames.listed_pair, ("result",), by=())
+        every = self._backend.listed(frames.listed_pair, ("result",), by=())
+        found = [one for one in every if not is_contract(one.name)]
         if path == ASSETS:
             coins = dict.fromkeys(currency(one.fields[name]) for one in found for name in ("base", "quote"))
             return frames.answer({code_of(coin): listed.asset(coin) for coin in coins})
@@ -168,16 +170,16 @@ _Read = Callable[[AccountView, Asked, Backend], object]
 
 
 def _balances(account: AccountView, _asked: Asked, _backend: Backend) -> object:
-    return dict(map(listed.balance, account.balances()))
+    return dict(map(listed.balance, filter(_is_of_spot, account.balances())))
 
 
 def _open_orders(account: AccountView, _asked: Asked, _backend: Backend) -> object:
-    return {"open": dict(map(listed.order, account.open_orders()))}
+    return {"open": dict(map(listed.order, filter(_is_of_spot, account.open_orders())))}
 
 
 def _one_order(account: AccountView, asked: Asked, _backend: Backend) -> object:
     states = [account.order(order_id) for order_id in asked.get("txid", "").split(",")]
-    found = [state for state in states if state is not None]
+    found = [state for state in states if state is not None and _is_of_spot(state)]
     if not found:
         raise _Refused(answers.NO_SUCH_ORDER)
     return dict(map(listed.order, found))
@@ -186,12 +188,13 @@ def _one_order(account: AccountView, asked: Asked, _backend: Backend) -> object:
 def _ended_orders(account: AccountView, asked: Asked, backend: Backend) -> object:
     since_ms, until_ms = _span(account, asked, backend, "orders")
     entries = account.closed_orders(Span(since_ms=since_ms, until_ms=until_ms, by_end=True))
-    return _page("closed", entries, listed.order, asked)
+    return _page("closed", _of_spot(account, entries), listed.order, asked)
 
 
 def _trades(account: AccountView, asked: Asked, backend: Backend) -> object:
     since_ms, until_ms = _span(account, asked, backend, "fills")
-    return _page("trades", account.fills(Span(since_ms=since_ms, until_ms=until_ms)), listed.trade, asked)
+    entries = account.fills(Span(since_ms=since_ms, until_ms=until_ms))
+    return _page("trades", _of_spot(account, entries), listed.trade, asked)
 
 
 def _ledger(account: AccountView, asked: Asked, backend: Backend) -> object:
@@ -212,6 +215,18 @@ _ANSWERS: dict[str, _Read] = {
     answers.LEDGER: _ledger,
     answers.POSITIONS: _positions,
 }
+
+
+def _is_of_spot(state: SentState) -> bool:
+    """Whether it is told over REST: derivatives have topics of their own."""
+    return channel_of(state.topic) == state.topic
+
+
+def _of_spot(account: AccountView, entries: Iterable[Entry]) -> Iterable[Entry]:
+    """The entries of spot. They are rendered only if there may be others."""
+    if all(channel_of(topic) == topic for topic in account.topics):
+        return entries
+    return (entry for entry in entries if _is_of_spot(entry.state))
 
 
 def _span(account: AccountView, asked: Asked, backend: Backend, kind: str) -> tuple[int, int]:

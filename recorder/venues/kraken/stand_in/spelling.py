@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 
-from recorder.venues.kraken.names import MAIN, split
+from recorder.venues.kraken.names import MAIN, is_contract, split
 
 ORDER, TRADE, ENTRY = "O", "T", "L"
 
@@ -35,6 +35,27 @@ def number_of(kind: str, text: str) -> int | None:
     if not text.startswith(kind) or len(letters) != 16 or any(one not in _LETTERS for one in letters):
         return None
     return int(letters, len(_LETTERS))
+
+
+#: Beginnings of the ids of derivatives.
+_UUIDS = {ORDER: "5b0c1f6e-2d3a-4f0c-", TRADE: "0d9a3f41-91c0-4a3b-"}
+
+
+def own_id(kind: str, number: int, symbol: str) -> str:
+    """The id of an order or a trade: a UUID if it is of a contract."""
+    if not is_contract(symbol):
+        return id_of(kind, number)
+    digits = f"{number:016x}"
+    return f"{_UUIDS[kind]}{digits[:4]}-{digits[4:]}"
+
+
+def own_number(kind: str, text: str) -> int | None:
+    """The number in an id of `own_id`; None if it is none."""
+    rest = text.removeprefix(_UUIDS[kind])
+    if rest == text:
+        return number_of(kind, text)
+    digits = rest.replace("-", "")
+    return int(digits, 16) if len(digits) == 16 and all(one in "0123456789abcdef" for one in digits) else None
 
 
 def time_of(at_ms: int) -> str:
