@@ -43,7 +43,7 @@ class Folder:
         self,
         simulator: Simulator,
         *,
-        symbols: Sequence[str] = ("btcusd_p",),
+        symbols: Sequence[str] = (),
         accounts: Mapping[str, str] | None = None,
         limits: Mapping[str, float] | None = None,
         server: str | None = None,
@@ -52,7 +52,7 @@ class Folder:
     ) -> None:
         """Write recorder.toml; accounts are name → key, by default `main` with the simulator's first.
 
-        With the address of a server's database, `database` is the journal in front of it. REST is not behind the
+        `symbols` are for exchanges that need them; none: those that the simulator trades by default. With the address of a server's database, `database` is the journal in front of it. REST is not behind the
         pushes here, unless `limits` allow for it.
         """
         limits = {"reconcile_settle_s": 0.01, **(limits or {})}
@@ -70,8 +70,7 @@ class Folder:
 
     def add_accounts(self, simulator: Simulator, accounts: Mapping[str, str]) -> None:
         """Add accounts of another simulator to recorder.toml: name → key."""
-        symbols = venue_named(simulator.options.venue).stand_in.default_symbols
-        lines = self._accounts(simulator, accounts, symbols, math.inf)
+        lines = self._accounts(simulator, accounts, (), math.inf)
         file = self.path / "recorder.toml"
         self.write(file.read_text() + "\n".join(lines) + "\n")
 
@@ -95,7 +94,7 @@ class Folder:
                 self.env[variable] = given[field.name]
                 lines.append(f'{field.name} = "env:{variable}"')
             if venue.needs_symbols:
-                lines.append(f"symbols = {json.dumps(list(symbols))}")
+                lines.append(f"symbols = {json.dumps(list(symbols or venue.stand_in.default_symbols))}")
             lines.append(f"heartbeat_s = {min(heartbeat_max_s, venue.heartbeat_s)}")
         return lines
 

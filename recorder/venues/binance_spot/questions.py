@@ -226,6 +226,8 @@ def _reconcile(known: Known) -> Questions:
     since = utc_text(known.since_ms * NS_PER_MS)
     reason = "the exchange pushes them, and has no list of all of them"
     yield Forgotten(f"deposits, withdrawals and transfers since {since}", reason, "balanceUpdate")
+    unnamed = f"orders and fills since {since} of symbols that neither `symbols` nor the record names"
+    yield Forgotten(unnamed, "the exchange lists them by symbol only", "executionReport")
     cancelled_ms = known.now_ms - CANCELLED_MS
     if known.since_ms < cancelled_ms:
         before = utc_text(cancelled_ms * NS_PER_MS)
