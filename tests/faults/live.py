@@ -15,13 +15,11 @@ from recorder.live.settings import Account, Limits
 from recorder.live.watermark import Mark, Watermark
 from recorder.simulator import Simulator
 from recorder.venues import venue_named
-from recorder.venues.binance.stand_in.face import product_of
-from recorder.venues.binance.words import COIN_M
-from recorder.venues.kraken.names import DERIVATIVES, is_contract
 from recorder.venues.rest import Credentials
 from tests.faults.complete import judge_fills, rows_of, wait_reconciled
 from tests.faults.oracle import Verdict, judge
 from tests.faults.table import read_table, unproved
+from tests.integration.process import environment_of
 
 PATIENCE_S = 20.0
 
@@ -36,18 +34,13 @@ def account_at(exchange: Simulator) -> Account:
     public = {field.name: given[field.name] for field in venue.credential_fields if not field.is_secret}
     secret = {field.name: given[field.name] for field in venue.credential_fields if field.is_secret}
     symbols = stand_in.default_symbols if venue.needs_symbols else ()
-    traded, environment = exchange.options.symbols, ""
-    if venue.name == "binance" and product_of(stand_in.terms(traded)) == COIN_M:
-        environment = COIN_M
-    elif venue.name == "kraken" and any(map(is_contract, traded)):
-        environment = DERIVATIVES
     return Account(
         name="main",
         venue=venue,
         url=exchange.url,
         credentials=Credentials(public, **secret),
         symbols=symbols,
-        environment=environment,
+        environment=environment_of(exchange),
     )
 
 

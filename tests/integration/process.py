@@ -18,12 +18,25 @@ from typing import Any, Self
 
 from recorder.simulator import Simulator
 from recorder.venues import venue_named
+from recorder.venues.binance.stand_in.face import product_of
+from recorder.venues.binance.words import COIN_M
+from recorder.venues.kraken.names import DERIVATIVES, is_contract
 from tests.depth import ALL
 from tests.integration import forked
 from tests.waiting import wait_until
 
 #: How long anything may take before a test gives up, seconds. Ample: other tests share the machine.
 PATIENCE_S = 60.0
+
+
+def environment_of(exchange: Simulator) -> str:
+    """The environment of its venue that has what an exchange trades; empty: the venue's default."""
+    venue, traded = venue_named(exchange.options.venue), exchange.options.symbols
+    if venue.name == "binance" and product_of(venue.stand_in.terms(traded)) == COIN_M:
+        return COIN_M
+    if venue.name == "kraken" and any(map(is_contract, traded)):
+        return DERIVATIVES
+    return ""
 
 
 class Folder:
@@ -48,7 +61,6 @@ class Folder:
         limits: Mapping[str, float] | None = None,
         server: str | None = None,
         checkpoints: Mapping[str, object] | None = None,
-        environment: str | None = None,
     ) -> None:
         """Write recorder.toml; accounts are name → key, by default `main` with the simulator's first.
 
@@ -65,7 +77,7 @@ class Folder:
         lines += ["[limits]", *(f"{name} = {value}" for name, value in limits.items())]
         # A recorder that is to notice silence soon must ask for signs of life more often than the venue needs.
         silent_s = limits.get("silent_s", math.inf)
-        lines += self._accounts(simulator, accounts or {"main": simulator.key}, symbols, silent_s / 3, environment)
+        lines += self._accounts(simulator, accounts or {"main": simulator.key}, symbols, silent_s / 3)
         self.write("\n".join(lines) + "\n")
 
     def add_accounts(self, simulator: Simulator, accounts: Mapping[str, str]) -> None:
@@ -80,13 +92,12 @@ class Folder:
         accounts: Mapping[str, str],
         symbols: Sequence[str],
         heartbeat_max_s: float,
-        environment: str | None = None,
     ) -> list[str]:
         """Lines of recorder.toml; the credentials go into the environment."""
-        venue, lines = venue_named(simulator.options.venue), []
+        venue, environment, lines = venue_named(simulator.options.venue), environment_of(simulator), []
         for name, key in accounts.items():
             lines += [f"[accounts.{name}]", f'venue = "{venue.name}"', f'url = "{simulator.url}"']
-            if environment is not None:
+            if environment:
                 lines.append(f'environment = "{environment}"')
             given = venue.stand_in.credentials(key, simulator.options.accounts[key])
             for field in venue.credential_fields:

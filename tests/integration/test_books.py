@@ -135,7 +135,6 @@ class Kept(NamedTuple):
     venue: str
     #: What it trades; none: what the stand-in chooses.
     symbols: tuple[str, ...] = ()
-    environment: str | None = None
     #: How positions end before their time; none on spot markets.
     ends: tuple[FillKind, ...] = ("settlement", "adl", "liquidation")
     #: What the record then has: types of transactions, kinds of fills.
@@ -153,7 +152,7 @@ KEPT = {
     "bybit": Kept("bybit"),
     "hyperliquid": Kept("hyperliquid", is_pushed=True),
     "binance": Kept("binance"),
-    "coin-m": Kept("binance", ("BTCUSD_PERP", "ETHUSD_PERP"), "coin-m", leak=D("0.001")),
+    "coin-m": Kept("binance", ("BTCUSD_PERP", "ETHUSD_PERP"), leak=D("0.001")),
     "binance_spot": Kept("binance_spot", ends=(), kinds=frozenset({"transfer"}), is_pushed=True),
     "okx": Kept("okx"),
     "deribit": Kept("deribit", rate_per_s=50, patience_s=300),
@@ -170,7 +169,7 @@ def test_a_ledger_explains_funding_liquidation_and_transfers_and_a_leak_is_named
         venue=kept.venue, symbols=kept.symbols, live_clock=True, rate_per_s=kept.rate_per_s, funding_interval_s=0.5
     )
     with Simulator(options) as exchange:
-        folder.configure(exchange, limits={"transactions_every_s": 0.1}, environment=kept.environment)
+        folder.configure(exchange, limits={"transactions_every_s": 0.1})
 
         def asked() -> int:
             ended = "SELECT count(*) FROM reconciliations WHERE purpose = 'regular' AND result = 'answered'"
