@@ -272,6 +272,26 @@ def test_a_state_that_came_back_before_the_other_listened_is_no_finding(two: Two
     assert [finding[1:] for finding in findings(two.engine)] == [("push order.a", "unseen")]
 
 
+def test_a_state_that_came_back_after_the_other_had_stopped_is_no_finding(two: Two) -> None:
+    """Of two pushes that say the same, the other heard the first, and its clock had just been set far ahead."""
+    two.tellers[0].write([Told(1, 9), Told(2, 5), Told(60, 4), Told(141, 5)], [Heard(0, 200)])
+    two.tellers[1].write([Told(1, 9), Told(141, 5)], [Heard(0, 142)])
+    two.merge()
+    (told,) = compare_sessions(two.engine)
+    assert (told.same, told.unseen) == (2, 0)
+    assert findings(two.engine) == []
+
+
+def test_what_one_received_later_than_the_other_ended_is_compared_too(two: Two) -> None:
+    """One clock is ahead, as far as two clocks may be apart."""
+    ahead_s = APART_S - 10
+    two.tellers[0].write([Told(push.at_s + ahead_s, push.unfilled) for push in TOLD], [Heard(0, 300)])
+    two.tellers[1].write(TOLD, [Heard(0, 40)], missed=frozenset({20}))
+    two.merge()
+    (told,) = compare_sessions(two.engine)
+    assert (told.same, told.unseen) == (len(TOLD) - 1, 1)
+
+
 def hourly_sessions(engine: Engine, count: int, recorders: int) -> None:
     """Sessions of some recorders that overlap with two of each other recorder, all of them compared already."""
     with engine.begin() as connection:
