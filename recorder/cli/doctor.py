@@ -18,7 +18,7 @@ from recorder.cli.reconcile import accounts_named
 from recorder.clock import NS_PER_S, Clock
 from recorder.config import Config, Database
 from recorder.errors import DatabaseBusy, RecorderError
-from recorder.live.connection import Connector, client_of
+from recorder.live.connection import Connector, client_of, too_many_connections
 from recorder.live.rest_client import check_clock
 from recorder.live.settings import Account, Limits
 from recorder.live.unrecorded import check_rights
@@ -100,6 +100,8 @@ def examine(at: options.RecordAddress, account: str | None) -> Iterator[Finding]
         yield Finding("configuration", PROBLEM, str(error))
         return
     yield Finding("configuration", OK, f"{at.file}: {_listed(settings)}; all secrets can be read")
+    # All accounts: a run records them together.
+    yield from (Finding("configuration", WARNING, f"{one}.") for one in too_many_connections(settings.accounts))
     yield from _database(to)
     for one in accounts:
         yield from _account(one, settings.limits)

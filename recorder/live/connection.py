@@ -1,7 +1,8 @@
 """Making a connection of one stream: its token, its socket, its protocol; and keeping the token valid."""
 
 import logging
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from threading import Event, Lock, Thread
 from typing import NamedTuple
@@ -64,6 +65,21 @@ class Pace:
             limit = self._limits.get(account.login.stream_url)
             if limit is not None:
                 limit.refund(1)
+
+
+def too_many_connections(accounts: Sequence[Account]) -> list[str]:
+    """Sentences for the user: exchanges that allow an address fewer open connections than some accounts need."""
+    needed: Counter[tuple[str, str, int]] = Counter()
+    for account in accounts:
+        open_max = account.venue.connections.open_max
+        if open_max is not None:
+            needed[account.venue.name, account.login.stream_url, open_max] += len(account.streams)
+    return [
+        f"{name} allows an IP address {open_max} open connections, and the configured accounts at {url} need {count}: "
+        "it will refuse some of them, so record some accounts from another IP address"
+        for (name, url, open_max), count in needed.items()
+        if count > open_max
+    ]
 
 
 class Connection(NamedTuple):

@@ -13,7 +13,7 @@ from recorder.live.account_sessions import sessions_of
 from recorder.live.before_run import check_accounts
 from recorder.live.checkpointer import Checkpointer, LastSeal
 from recorder.live.collector import Collector
-from recorder.live.connection import Pace, client_of
+from recorder.live.connection import Pace, client_of, too_many_connections
 from recorder.live.history import Backfill
 from recorder.live.http import HttpClient
 from recorder.live.reconciler import Reconciler, Retry
@@ -176,6 +176,8 @@ class Recording:
             starting.callback(client.close)
             self._clients[account.account_id] = client
         check_accounts(self._accounts, self._clients, self._clock, engine, self._url)
+        for sentence in too_many_connections(self._accounts) if self._by_hand is None else ():
+            log.warning("%s", sentence)
         migrate.require_usable(engine)
         now_ns = self._started_ns = self._clock.wall_ns()
         wanted = [

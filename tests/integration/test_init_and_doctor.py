@@ -225,6 +225,27 @@ def test_what_a_key_may_do_beyond_reading_is_a_warning(
     assert "problem" not in dict(found)
 
 
+def test_more_connections_than_the_exchange_allows_are_warned_of(folder: Folder) -> None:
+    """Hyperliquid allows ten, and so does its simulation: one account of eleven waits in vain."""
+    accounts = {f"a{number}": f"0x{number:040x}" for number in range(11)}
+    options = SimulatorOptions(
+        venue="hyperliquid", accounts=dict.fromkeys(accounts.values(), "none"), pushes=10, live_clock=True
+    )
+    with Simulator(options) as simulator:
+        folder.configure(simulator, accounts=accounts)
+        warning = (
+            f"hyperliquid allows an IP address 10 open connections, and the configured accounts at {simulator.url} "
+            "need 11: it will refuse some of them, so record some accounts from another IP address"
+        ).replace("http:", "ws:")
+        examined = folder.command("doctor", "--account", "a3", "--format", "json")
+        said = [json.loads(line) for line in examined.stdout.splitlines()]
+        assert [one["text"] for one in said if one["level"] == "warning"] == [f"{warning}."], "a run records all"
+        with folder.run() as process:
+            process.wait_for(warning)
+            process.wait_for(": covered, ", 10)
+            assert process.stop()[0] == 0, process.errors
+
+
 def test_a_unified_account_is_warned_of(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("recorder.venues.hyperliquid.stand_in.rest.ABSTRACTION", "unifiedAccount")
     with Simulator(SimulatorOptions(venue="hyperliquid", pushes=10, live_clock=True)) as simulator:

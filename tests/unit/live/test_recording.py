@@ -16,12 +16,14 @@ from recorder.audit.evidence.checkpoint import checkpoints_in, read_checkpoint
 from recorder.audit.evidence.keys import new_key
 from recorder.clock import Clock
 from recorder.errors import DatabaseBusy, DatabaseError, InternalError, NotDurable, Refused, Unreachable
+from recorder.live.reconciler import Retry
 from recorder.live.recording import Recording
 from recorder.live.settings import Account, Checkpoints, Limits
 from recorder.live.watermark import Watermark
 from recorder.simulator import Simulator, SimulatorOptions
 from recorder.store.merkle import root_of
 from recorder.venues import venue_named
+from recorder.venues.limits import Connections
 from recorder.venues.rest import Credentials
 from tests.samples import HYPERLIQUID
 from tests.unit.live.peer import PATIENCE_S, Peer, refuse
@@ -246,6 +248,25 @@ def test_accounts_do_not_disturb_each_other(path: Path, caplog: pytest.LogCaptur
     sql = "SELECT count(*) FROM frames JOIN accounts USING (account_id) WHERE source = 'push' GROUP BY name"
     assert rows(path, sql) == [(PUSHED,), (PUSHED,)]
     assert "of-k1: covered, 3 topics acknowledged" in caplog.text
+
+
+@pytest.mark.parametrize(("open_max", "by_hand", "is_warned"), [(1, None, True), (2, None, False), (1, Retry(), False)])
+def test_sockets_that_the_exchange_will_refuse_are_warned_of(
+    path: Path,
+    exchange: Simulator,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+    open_max: int,
+    by_hand: Retry | None,
+    is_warned: bool,
+) -> None:
+    """What is asked by hand opens none."""
+    with Recording(f"sqlite:///{path}", [account(exchange)]):
+        pass
+    monkeypatch.setattr(venue_named("fmex"), "connections", Connections(open_max=open_max))
+    with Recording(f"sqlite:///{path}", [account(exchange), account(exchange, "other")], by_hand=by_hand):
+        pass
+    assert ("need 2: it will refuse some of them" in caplog.text) == is_warned
 
 
 def test_a_run_that_is_signed(path: Path, exchange: Simulator, monkeypatch: pytest.MonkeyPatch) -> None:
