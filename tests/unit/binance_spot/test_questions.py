@@ -108,7 +108,7 @@ def test_a_gap_is_asked_about_for_each_symbol_in_periods_of_a_day() -> None:
     assert found[-1] == ("order", {"symbol": "BNBUSDT", "orderId": "7"})
     money, unnamed = [step for step in taken if isinstance(step, Forgotten)]
     assert money.topic == "balanceUpdate" and money.subject.startswith("deposits, withdrawals and transfers")
-    assert unnamed.topic == "executionReport" and "symbols that neither `symbols` nor the record names" in unnamed.subject
+    assert unnamed.topic == "executionReport" and "symbols that neither `symbols` nor the record" in unnamed.subject
 
 
 def test_orders_of_two_symbols_may_have_one_id() -> None:
