@@ -64,8 +64,9 @@ class Folder:
     ) -> None:
         """Write recorder.toml; accounts are name → key, by default `main` with the simulator's first.
 
-        `symbols` are for exchanges that need them; none: those that the simulator trades by default. With the address of a server's database, `database` is the journal in front of it. REST is not behind the
-        pushes here, unless `limits` allow for it.
+        `symbols` are for exchanges that need them; none: those that the simulator trades by default. With the address
+        of a server's database, `database` is the journal in front of it. REST is not behind the pushes here, unless
+        `limits` allow for it.
         """
         limits = {"reconcile_settle_s": 0.01, **(limits or {})}
         lines = []
