@@ -56,8 +56,7 @@ class Mixed(RuleBasedStateMachine):
     venue: ClassVar[str] = DEFAULT_VENUE
     report: ClassVar[Callable[[str, Verdict, list[float]], None]]
     server: ClassVar[PostgresServer | None] = None
-    #: What went wrong at the end of a scenario. Hypothesis does not report it if it had ended the scenario itself,
-    #: because its rules needed more choices than it allows.
+    #: What went wrong at the end of a scenario. Hypothesis does not report it if it had ended the scenario itself.
     failures: ClassVar[list[BaseException]]
 
     def __init__(self) -> None:
