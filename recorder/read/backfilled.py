@@ -68,10 +68,11 @@ def last_asked_ns(connection: Connection, account_id: int, now_ns: int) -> int |
 
 
 def newest_transaction_ms(connection: Connection, account_id: int) -> int | None:
-    """The venue's time of the newest transaction in the record, milliseconds since 1970; None: there is none.
+    """Until when a venue was asked for all transactions, milliseconds since 1970; None: it never was.
 
-    Only rounds that were answered completely count: everything before their newest transaction was asked for. And
-    nothing older than a day before the last of them, because whatever was before it was in its answers.
+    Only rounds that were answered completely count: everything before their newest transaction was asked for, but
+    nothing after their beginning, because a round asks for one list after another. And nothing older than a day before
+    the last of them, because whatever was before it was in its answers.
     """
     r, t = reconciliations.c, transactions.c
     answered = select(r.reconciliation_id, r.began_ns).where(r.account_id == account_id)
@@ -80,8 +81,11 @@ def newest_transaction_ms(connection: Connection, account_id: int) -> int | None
     if last is None:
         return None
     of_round = (t.account_id == account_id) & (t.session_id == r.reconciliation_id)
-    newest = connection.scalar(answered.with_only_columns(r.reconciliation_id).where(exists().where(of_round)).limit(1))
-    mine = t.account_id == account_id, t.session_id == newest
-    occurred_ms: int = connection.scalar(select(func.max(t.occurred_ms)).where(*mine)) or 0
+    newest = connection.execute(answered.where(exists().where(of_round)).limit(1)).first()
+    known_ms = 0
+    if newest is not None:
+        mine = t.account_id == account_id, t.session_id == newest.reconciliation_id
+        occurred_ms: int = connection.scalar(select(func.max(t.occurred_ms)).where(*mine)) or 0
+        known_ms = min(occurred_ms, newest.began_ns // NS_PER_MS)
     answered_ms: int = last.began_ns // NS_PER_MS
-    return max(occurred_ms, answered_ms - DAY_MS)
+    return max(known_ms, answered_ms - DAY_MS)

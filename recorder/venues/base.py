@@ -142,11 +142,13 @@ class Ledger(Protocol):
     #: Whether fills are among the transactions. If not, both together explain a balance.
     has_trades: bool
     #: Whether `owned` needs the frame.
-    reads_frames: bool
+    reads_frames: bool = False
     #: Whether each currency's transactions are asked for by themselves, and so until another time.
-    lists_by_currency: bool
+    lists_by_currency: bool = False
+    #: Whether the transactions of a trade have its id. If not, no fill is compared with them.
+    names_trades: bool = True
     #: Whether the transactions of a trade say of which symbol it is. If not, trade ids alone are unique.
-    names_symbols: bool
+    names_symbols: bool = True
 
     def decimals(self, wallet: str | None) -> int | None:
         """To how many decimals a wallet's amounts are rounded before they are compared; None: they are exact."""

@@ -12,12 +12,12 @@ from itertools import groupby
 from operator import attrgetter
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Select, Table, exists, func, null, select
+from sqlalchemy import Connection, Select, Table, case, func, null, select
 
 from recorder.clock import NS_PER_MS
 from recorder.model import Instrument
 from recorder.read import current
-from recorder.read.books.differences import UpdateKey
+from recorder.read.books.differences import APART_NS, UpdateKey
 from recorder.read.books.sums import Entry, State
 from recorder.read.contracts import latest_contracts
 from recorder.read.records import Fill, Filter
@@ -103,9 +103,10 @@ def events(
             listed = (one for one in listed if _is_no_later(one, asked))
         movements = _of_transactions(listed)
         of = f"{account.venue}/{account.name}"
-        fills = current.fills(connection, Filter(of), order=current.AS_THEY_HAPPENED)
-        known = _contracts(connection, account)
-        executed = _of_fills(fills, known, accounting, ledger)
+        executed: Iterator[Event] = iter(())
+        if ledger.names_trades or not ledger.has_trades:
+            fills = current.fills(connection, Filter(of), order=current.AS_THEY_HAPPENED)
+            executed = _of_fills(fills, _contracts(connection, account), accounting, ledger)
         states = stack.enter_context(_streamed(connection, _states(account.account_id, ledger)))
         # A liquidation is several fills and transactions of one millisecond, and balances may be told between them.
         moved = heapq.merge(movements, executed, key=attrgetter("at_ms", "key"))
@@ -121,15 +122,20 @@ def _is_no_later(one: Transaction, asked: Asked) -> bool:
 def asked_within(connection: Connection, account_id: int, *, by_currency: bool) -> Asked:
     """The times of the first and the last transaction in the venue's ledger, as far as it was asked for.
 
-    What is pushed outside the ledger does not count, and neither does what a round had that was not completed.
+    What is pushed outside the ledger does not count, and neither does what a round had that was not completed. A round
+    asks for one list after another, each up to its own present: what happened after the round began (less `APART_NS`,
+    because the exchange's clock is another one) may be in one list and be missing in another.
     """
     t, r = transactions.c, reconciliations.c
     settled = r.result.is_not(None) & r.result.not_in((FAILED, INTERRUPTED))
-    incomplete = exists().where(r.account_id == t.account_id, r.reconciliation_id == t.session_id, ~settled)
     currency = t.currency if by_currency else null()
-    query = select(t.wallet, currency, func.min(t.occurred_ms), func.max(t.occurred_ms))
+    whole_ms = (r.began_ns - APART_NS) // NS_PER_MS
+    last_ms = case((t.occurred_ms > whole_ms, whole_ms), else_=t.occurred_ms)
+    of_round = (r.account_id == t.account_id) & (r.reconciliation_id == t.session_id)
+    query = select(t.wallet, currency, func.min(t.occurred_ms), func.max(last_ms))
+    query = query.join_from(transactions, reconciliations, of_round, isouter=True)
     query = query.where(t.account_id == account_id, t.occurred_ms.is_not(None), t.transaction_id.is_not(None))
-    query = query.where(~incomplete).group_by(t.wallet)
+    query = query.where(r.reconciliation_id.is_(None) | settled).group_by(t.wallet)
     if by_currency:
         query = query.group_by(t.currency)
     return Asked(by_currency, {(row[0], row[1]): (row[2], row[3]) for row in connection.execute(query)})

@@ -23,9 +23,6 @@ class BinanceSpotLedger(Ledger):
     """Implements `recorder.venues.base.Ledger`."""
 
     has_trades = False
-    reads_frames = False
-    lists_by_currency = False
-    names_symbols = True
 
     def decimals(self, _wallet: str | None) -> int | None:
         """All digits are sent."""

@@ -20,9 +20,7 @@ class BitgetLedger(Ledger):
     """Implements `recorder.venues.base.Ledger`."""
 
     has_trades = True
-    reads_frames = False
-    lists_by_currency = False
-    names_symbols = True
+    names_trades = False
 
     def decimals(self, _wallet: str | None) -> int | None:
         """All digits are sent."""

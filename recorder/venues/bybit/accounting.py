@@ -20,9 +20,6 @@ class BybitLedger(Ledger):
     """Implements `recorder.venues.base.Ledger`."""
 
     has_trades = True
-    reads_frames = False
-    lists_by_currency = False
-    names_symbols = True
 
     def decimals(self, _wallet: str | None) -> int | None:
         """All digits are sent."""

@@ -20,9 +20,7 @@ class DeribitLedger(Ledger):
     """Implements `recorder.venues.base.Ledger`."""
 
     has_trades = True
-    reads_frames = False
     lists_by_currency = True
-    names_symbols = True
 
     def decimals(self, _wallet: str | None) -> int | None:
         """As the exchange shows balances and fees."""

@@ -27,8 +27,6 @@ class HyperliquidLedger(Ledger):
 
     has_trades = False
     reads_frames = True
-    lists_by_currency = False
-    names_symbols = True
 
     def decimals(self, wallet: str | None) -> int | None:
         """As the exchange documents them."""

@@ -18,8 +18,6 @@ class KrakenLedger(Ledger):
     """Implements `recorder.venues.base.Ledger`."""
 
     has_trades = True
-    reads_frames = False
-    lists_by_currency = False
     names_symbols = False
 
     def decimals(self, _wallet: str | None) -> int | None:

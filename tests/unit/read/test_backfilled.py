@@ -134,6 +134,8 @@ def test_the_newest_transaction_is_that_of_a_round_that_was_answered(desk: Desk)
     assert ask(4, NOON_MS + 9, "answered") == NOON_MS - 10
     # What is older than a day before the last answered round was in its answers.
     assert ask(5, NOON_MS + 3 * day_ms, "answered") == NOON_MS + 2 * day_ms
+    # The first list of a round may have been asked before what is in its last one had happened.
+    assert ask(6, NOON_MS + 4 * day_ms, "answered", NOON_MS + 4 * day_ms + 400_000) == NOON_MS + 4 * day_ms
 
 
 def test_an_exchange_was_asked_last_at_the_end_of_a_round_or_just_now_if_it_was_interrupted(desk: Desk) -> None:

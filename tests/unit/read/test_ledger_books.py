@@ -30,11 +30,19 @@ from recorder.model import (
     Update,
 )
 from recorder.read.books.books import NamedTransfers
+from recorder.read.books.differences import APART_NS
 from recorder.read.projector import project_all
 from recorder.read.records import Book, Filter, Transfer
 from recorder.simulator import market
 from recorder.simulator.exchange import Exchange
-from recorder.store.entries import AccountAdded, Covered, LogEntry, SessionOpened
+from recorder.store.entries import (
+    AccountAdded,
+    Covered,
+    LogEntry,
+    ReconciliationBegan,
+    ReconciliationEnded,
+    SessionOpened,
+)
 from recorder.venues import VENUES, venue_named
 from recorder.venues.face import Push
 from recorder.venues.reading import read_answer, read_frame
@@ -379,8 +387,8 @@ class Writer:
         ]
         return f"a{account_id}", account_id, entries
 
-    def write_recording(self, recording: "Recording") -> str:
-        """Write what was recorded of a simulated account; returns its name."""
+    def write_recording(self, recording: "Recording", asked_ns: int | None = None) -> str:
+        """Write what was recorded of a simulated account, its answers as a round that began then; returns its name."""
         name, account_id, entries = self._account(recording.venue.name, recording.pushed[0][0] - NS_PER_S)
         frames = [
             Recorded(Frame(account_id, account_id, seq, at_ns, PUSH, one.topic, DECODED, None, payload), one.updates)
@@ -391,6 +399,12 @@ class Writer:
             self._frame(account_id, account_id + 10**6, seq, last_ns, payload, *one.updates)
             for seq, (payload, one) in enumerate(recording.answered)
         ]
+        if asked_ns is not None:
+            round_id = account_id + 10**6
+            entries += [
+                ReconciliationBegan(account_id, round_id, RUN, asked_ns, "regular"),
+                ReconciliationEnded(account_id, round_id, account_id, last_ns, "answered", ""),
+            ]
         self.desk.write(*frames, entries=entries)
         return name
 
@@ -449,6 +463,20 @@ def writer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Writer]:
 
 
 seeds = st.integers(0, 10**9)
+
+
+LEDGERS = ["binance", "bitget", "bybit", "deribit", "hyperliquid", "kraken", "okx"]
+
+
+@pytest.mark.parametrize("venue", LEDGERS)
+def test_an_account_that_trades_for_long_leaves_nothing_unexplained(writer: Writer, venue: str) -> None:
+    recording = Recording(venue, 5, pushes=2_000)
+    # For much longer than a fill and its transactions may be apart.
+    assert recording.pushed[-1][0] - recording.pushed[0][0] > 4 * APART_NS
+    books = writer.books(writer.write_recording(recording))
+    assert [change for book in books for change in book.changes] == []
+    assert {book.unexplained for book in books} == {D(0)}
+    assert sum(book.fills for book in books) > 200
 
 
 @settings(max_examples=examples(20))
