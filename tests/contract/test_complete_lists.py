@@ -23,8 +23,11 @@ from recorder.store.schema import TYPED
 from recorder.store.seals import BEGINNING
 from recorder.store.snapshots import Snapshots, make_all
 from recorder.venues import venue_named
+from recorder.venues.comparable import listings_of
 from recorder.venues.reading import read_answer, read_frame
+from recorder.venues.rest import Credentials, Known, Purpose, Question, Traded
 from tests.made import ACCOUNT, NOON_NS, RECORDER, RUN, SESSION, new_database
+from tests.steps import steps, targets
 
 #: What `make test` proves on PostgreSQL too; `make test-all` proves everything there.
 ON_POSTGRESQL = (
@@ -244,6 +247,8 @@ LISTS: dict[str, dict[str, str | None]] = {
         "/fapi/v3/balance": "balances",
         "/fapi/v3/positionRisk": "positions",
         "/fapi/v3/positionRisk?symbol=BTCUSDT": None,
+        "/dapi/v1/positionRisk": "positions",
+        "/dapi/v1/positionRisk?pair=BTCUSD": None,
     },
     "binance_spot": {"/api/v3/account?omitZeroBalances=true": "balances", "/api/v3/accountx": None},
     "bitget": {
@@ -263,3 +268,25 @@ LISTS: dict[str, dict[str, str | None]] = {
 def test_which_answers_are_complete_lists(venue: str, topic: str, kind: str | None) -> None:
     found = {one.kind for one in venue_named(venue).lists if one.has(topic)}
     assert found == ({kind} if kind else set())
+
+
+@pytest.mark.parametrize(
+    ("venue", "environment", "held"),
+    [
+        ("bybit", "", Traded("linear", "BTCUSDT")),
+        ("okx", "", Traded(None, "BTC-USDT-SWAP")),
+        ("deribit", "", Traded(None, "BTC-PERPETUAL")),
+        ("bitget", "", Traded("usdt-futures", "BTCUSDT")),
+        ("binance", "", Traded(None, "BTCUSDT")),
+        ("binance", "coin-m", Traded(None, "BTCUSD_PERP")),
+    ],
+)
+def test_an_answer_about_one_position_is_no_complete_list(venue: str, environment: str, held: Traded) -> None:
+    """It would say that all others are gone."""
+    now_ms = NOON_NS // 1_000_000
+    known = Known((), {}, None, now_ms - 1000, now_ms, environment=environment, positions=[held])
+    who = Credentials(**{one.name: "x" for one in venue_named(venue).credential_fields})
+    taken = steps(venue_named(venue).questions(Purpose.RECONCILE, known), who, now_ms)
+    about = [one for one in taken if isinstance(one, Question) and one.subject.startswith("position of ")]
+    assert about
+    assert not [one for one in targets(about, who, now_ms) if listings_of(venue_named(venue).lists, one)]

@@ -51,4 +51,4 @@ def _of(product: str) -> tuple[Comparable, ...]:
 
 COMPARABLE: tuple[Comparable, ...] = (*_of(USD_M), *_of(COIN_M))
 
-LISTS = complete_lists(COMPARABLE, "symbol=")
+LISTS = complete_lists(COMPARABLE, "symbol=", "pair=")
