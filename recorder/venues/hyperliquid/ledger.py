@@ -84,10 +84,16 @@ def _between_users(
     """A move from `user` to `destination`, which may both be the account."""
     moves = []
     if is_same_address(text(delta, "user"), user):
-        moves.append(_Move(source, currency, _signed(amount, is_paid=True), digits(delta, "fee")))
+        paid = _signed(amount, is_paid=True)
+        moves.append(_Move(source, _currency_in(source, currency), paid, digits(delta, "fee")))
     if is_same_address(text(delta, "destination"), user):
-        moves.append(_Move(target, currency, amount))
+        moves.append(_Move(target, _currency_in(target, currency), amount))
     return moves or [_Move(None, currency, None)]
+
+
+def _currency_in(wallet: str | None, token: str | None) -> str | None:
+    """What a token is called in a wallet: a perpetual exchange with a name has its collateral, whatever was sent."""
+    return collateral_of(wallet) if wallet not in {None, SPOT, MAIN_DEX} else token
 
 
 def _usdc_between_users(delta: Fields, user: str | None) -> list[_Move]:

@@ -341,9 +341,9 @@ def test_ledger_rows() -> None:
         ("internalTransfer", "transfer", "", "USDC", "11.0", None),
         ("subAccountTransfer", "transfer", "", "USDC", "-12.0", None),
         ("spotTransfer", "transfer", "spot", "HYPE", "-2.5", "0.0"),
-        # Between two wallets of the account.
+        # Between two wallets of the account, to one whose balance is in USD.
         ("send", "transfer", "spot", "USDC", "-77.0", "0.0"),
-        ("send", "transfer", "xyz", "USDC", "77.0", None),
+        ("send", "transfer", "xyz", "USD", "77.0", None),
         ("send", "transfer", "", "USDC", "3.0", None),
         ("vaultCreate", "transfer", "", "USDC", "-100.0", "10.0"),
         ("vaultDeposit", "transfer", "", "USDC", "-50.0", None),

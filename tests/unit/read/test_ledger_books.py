@@ -2,7 +2,7 @@
 
 import json
 from collections import defaultdict, deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from itertools import count, islice
 from pathlib import Path
@@ -434,6 +434,19 @@ class Writer:
         self.desk.write(*frames, entries=entries)
         return name
 
+    def write_pushes(self, venue: str, pushes: Sequence[tuple[int, object]]) -> str:
+        """Write frames, each with its time of receipt in milliseconds, as they are decoded; returns the name."""
+        name, account_id, entries = self._account(venue)
+        frames = []
+        for seq, (at_ms, frame) in enumerate(pushes):
+            payload = json.dumps(frame).encode()
+            one = read_frame(venue_named(venue), payload)
+            assert one.error is None
+            of = account_id, account_id, seq, at_ms * NS_PER_MS
+            frames.append(Recorded(Frame(*of, PUSH, one.topic, DECODED, None, payload), one.rows))
+        self.desk.write(*frames, entries=entries)
+        return name
+
     def _frame(self, account_id: int, session_id: int, seq: int, at_ns: int, payload: bytes, *rows: Update) -> Recorded:
         source = REST if session_id >= 10**6 else PUSH
         return Recorded(Frame(account_id, session_id, seq, at_ns, source, "all", DECODED, None, payload), rows)
@@ -546,6 +559,41 @@ def test_an_expiry_leaves_nothing_unexplained_and_a_wrong_settlement_is_named(
     assert {(one.wallet, one.currency) for one in found} == {(wrong.wallet or "", wrong.currency)}
     assert ids & {one.transaction_id for one in found}
     assert -D("0.0001") in [one.amount for one in found] or D("0.0001") in [one.amount for one in found]
+
+
+OWNER = "0x5e11aa00000000000000000000000000000000a1"
+
+
+def margins(at_ms: int, **raw: str) -> tuple[int, object]:
+    """A push of Hyperliquid's perpetual exchanges without a position; `main` is the one without a name."""
+    empty = {"assetPositions": [], "time": at_ms}
+    states = [
+        ["" if dex == "main" else dex, empty | {"marginSummary": {"accountValue": usd, "totalRawUsd": usd}}]
+        for dex, usd in raw.items()
+    ]
+    return at_ms, {"channel": "allDexsClearinghouseState", "data": {"user": OWNER, "clearinghouseStates": states}}
+
+
+@pytest.mark.parametrize(
+    ("source", "destination", "main", "xyz"), [("", "xyz", "900.0", "150.0"), ("xyz", "", "1030.0", "20.0")]
+)
+def test_a_transfer_to_or_from_a_builder_s_exchange_is_explained(
+    writer: Writer, source: str, destination: str, main: str, xyz: str
+) -> None:
+    """What is sent is called by its token (`USDC`), what is then owned there by the exchange's unit (`USD`)."""
+    at_ms, sent = NOON_MS + 60_000, str(abs(D(main) - 1000))
+    delta = {"type": "send", "user": OWNER, "destination": OWNER, "token": "USDC", "amount": sent, "fee": "0.0"}
+    delta |= {"sourceDex": source, "destinationDex": destination}
+    rows = [{"time": at_ms - 200, "hash": "0x9c", "delta": delta}]
+    pushes = [
+        *(margins(NOON_MS + 5_000 * n, main="1000.0", xyz="50.0") for n in range(6)),
+        (at_ms, {"channel": "userNonFundingLedgerUpdates", "data": {"user": OWNER, "nonFundingLedgerUpdates": rows}}),
+        *(margins(at_ms + 5_000 * n, main=main, xyz=xyz) for n in range(1, 13)),
+    ]
+    books = writer.books(writer.write_pushes("hyperliquid", pushes))
+    assert [(book.wallet, book.currency) for book in books] == [("", "USDC"), ("xyz", "USD")]
+    assert [change for book in books for change in book.changes] == []
+    assert [book.transfers for book in books] == [book.change for book in books] == [D(main) - 1000, D(xyz) - 50]
 
 
 def test_months_add_up_to_the_year_and_known_transfers_are_explained(writer: Writer) -> None:
