@@ -12,18 +12,16 @@ from recorder.live.channel import Channel
 from recorder.live.rest_client import RestClient, RestRound
 from recorder.live.rounds import Rounds
 from recorder.live.settings import Account
-from recorder.read.backfilled import completed_subjects, last_asked_ns, newest_transaction_ms, record_begins_ns
+from recorder.read.backfilled import completed_subjects, last_asked_ns, record_begins_ns, transactions_since_ms
 from recorder.read.contracts import traded_instruments
 from recorder.store.entries import SubjectCompleted
-from recorder.store.event_log import ANSWERED, FAILED, INSTRUMENTS, REGULAR
+from recorder.store.event_log import ANSWERED, FAILED, INCOMPLETE, INSTRUMENTS, REGULAR
 from recorder.store.gaps import lost_text
 from recorder.store.state_index import BACKFILL
 from recorder.venues.rest import Completed, Forgotten, Known, Purpose, Question, Questions, Traded
 
 log = logging.getLogger(__name__)
 
-#: Regular questions overlap by this much: rows may appear late at the venue, and the clocks may differ.
-OVERLAP_MS = 300_000
 #: What symbols mean is asked for this often, seconds.
 INSTRUMENTS_EVERY_S = 86_400.0
 
@@ -102,10 +100,9 @@ class HistoryRounds:
         return "; ".join(filter(None, problems))
 
     def _ask_transactions(self, session_id: int) -> str:
-        """Ask for transactions, from the newest one in the record on."""
+        """Ask for transactions, from where the record has all of them on."""
         with self._engine.connect() as connection:
-            newest_ms = newest_transaction_ms(connection, self._account.account_id)
-        since_ms = None if newest_ms is None else newest_ms - OVERLAP_MS
+            since_ms = transactions_since_ms(connection, self._account.account_id, self._clock.wall_ms())
         return self._ask_for(Purpose.REGULAR, self._known(since_ms=since_ms), session_id, REGULAR)
 
     def _ask_instruments(self, session_id: int, traded: frozenset[Traded]) -> str:
@@ -178,7 +175,11 @@ class HistoryRounds:
         except VenueError as error:
             problem = str(error)
         lost = () if problem else tuple(to.lost)
-        result, detail = (FAILED, problem) if problem else (ANSWERED, f"{rows:,} rows in {to.frames:,} answers")
+        result, detail = ANSWERED, f"{rows:,} rows in {to.frames:,} answers"
+        if problem:
+            result, detail = FAILED, problem
+        elif any(one.target for one in lost):
+            result = INCOMPLETE
         self._rounds.end(session_id, round_id, result, detail, lost)
         log.info("%s: %s: %s", self._account.name, purpose, detail + lost_text(lost))
         return problem

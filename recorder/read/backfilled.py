@@ -1,13 +1,20 @@
 """Since when a record has history from before it began, what of it was asked for, and until when the ledger was."""
 
 from collections import defaultdict
+from collections.abc import Iterable
+from typing import Any
 
 from sqlalchemy import Connection, exists, func, select
 
 from recorder.clock import NS_PER_MS
 from recorder.read.sums import DAY_MS
-from recorder.store.event_log import ANSWERED, INTERRUPTED, REGULAR
+from recorder.store.event_log import ANSWERED, INCOMPLETE, INTERRUPTED, REGULAR
 from recorder.store.schema import backfilled, reconciliations, sessions, transactions
+
+#: Regular questions overlap by this much: rows may appear late at the venue, and the clocks may differ.
+OVERLAP_MS = 300_000
+#: How far back each venue asks at first, at least.
+FIRST_MS = 7 * DAY_MS
 
 
 def record_begins_ns(connection: Connection, account_id: int) -> int | None:
@@ -67,25 +74,51 @@ def last_asked_ns(connection: Connection, account_id: int, now_ns: int) -> int |
     return now_ns if last.ended_ns is None or last.result == INTERRUPTED else int(last.ended_ns)
 
 
-def newest_transaction_ms(connection: Connection, account_id: int) -> int | None:
-    """Until when a venue was asked for all transactions, milliseconds since 1970; None: it never was.
+def transactions_since_ms(connection: Connection, account_id: int, now_ms: int) -> int | None:
+    """From when on to ask a venue for transactions, milliseconds since 1970; None: as far back as it does at first.
 
     Only rounds that were answered completely count: everything before their newest transaction was asked for, but
     nothing after their beginning, because a round asks for one list after another. And nothing older than a day before
     the last of them, because whatever was before it was in its answers.
+
+    While the exchange refuses a list, the others go on. Once it answers again, the next round asks for everything since
+    the last one that was complete.
+
+    Args:
+        connection: to the record.
+        account_id: the account.
+        now_ms: milliseconds since 1970.
     """
     r, t = reconciliations.c, transactions.c
-    answered = select(r.reconciliation_id, r.began_ns).where(r.account_id == account_id)
-    answered = answered.where(r.purpose == REGULAR, r.result == ANSWERED).order_by(r.reconciliation_id.desc())
-    last = connection.execute(answered.limit(1)).first()
+    mine = r.account_id == account_id, r.purpose == REGULAR
+    rounds = select(r.reconciliation_id, r.began_ns, r.result).where(*mine).order_by(r.reconciliation_id.desc())
+    last = _last_complete(connection.execute(rounds.where(r.result.in_((ANSWERED, INCOMPLETE)))))
     if last is None:
-        return None
+        begins_ns = record_begins_ns(connection, account_id)
+        begins_ms = now_ms if begins_ns is None else begins_ns // NS_PER_MS
+        return begins_ms - OVERLAP_MS if begins_ms < now_ms - FIRST_MS else None
     of_round = (t.account_id == account_id) & (t.session_id == r.reconciliation_id)
-    newest = connection.execute(answered.where(exists().where(of_round)).limit(1)).first()
+    until = rounds.where(r.reconciliation_id <= last.reconciliation_id, r.result.in_((ANSWERED, INCOMPLETE)))
+    newest = connection.execute(until.where(exists().where(of_round)).limit(1)).first()
     known_ms = 0
     if newest is not None:
-        mine = t.account_id == account_id, t.session_id == newest.reconciliation_id
-        occurred_ms: int = connection.scalar(select(func.max(t.occurred_ms)).where(*mine)) or 0
+        listed = t.account_id == account_id, t.session_id == newest.reconciliation_id
+        occurred_ms: int = connection.scalar(select(func.max(t.occurred_ms)).where(*listed)) or 0
         known_ms = min(occurred_ms, newest.began_ns // NS_PER_MS)
     answered_ms: int = last.began_ns // NS_PER_MS
-    return max(known_ms, answered_ms - DAY_MS)
+    return max(known_ms, answered_ms - DAY_MS) - OVERLAP_MS
+
+
+def _last_complete(rounds: Iterable[Any]) -> Any:
+    """The round after which to go on, of those that came to an end, the newest first; None: there is none.
+
+    That is the newest one if a list is still refused. Otherwise it is one that was complete, as was the one before.
+    """
+    newer = None
+    for one in rounds:
+        if newer is None and one.result == INCOMPLETE:
+            return one
+        if newer is not None and newer.result == one.result == ANSWERED:
+            return newer
+        newer = one
+    return newer if newer is not None and newer.result == ANSWERED else None

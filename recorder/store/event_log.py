@@ -65,6 +65,7 @@ _ROWS_PER_FETCH = 50
 FAILED = "failed"
 COMPARED = "compared"
 ANSWERED = "answered"
+INCOMPLETE = "incomplete"
 INTERRUPTED = "interrupted"
 
 #: Why a round asked: about gaps; to compare; for what is never pushed; what symbols mean. And see `BACKFILL`.

@@ -197,8 +197,9 @@ class Known(NamedTuple):
     """What a record knows of an account before the venue is asked.
 
     For `RECONCILE`: when the oldest gap to be reconciled began. For `REGULAR`: `since_ms` is a little before the newest
-    transaction. For `BACKFILL`: `until_ms` is when the record begins, and `since_ms` how far back to ask. Ask for what
-    happened (orders, fills, transactions); a backfill says nothing about the current state.
+    transaction, or before the record began. For `BACKFILL`: `until_ms` is when the record begins, and `since_ms` how
+    far back to ask. Ask for what happened (orders, fills, transactions); a backfill says nothing about the current
+    state.
     """
 
     symbols: tuple[str, ...]
@@ -207,7 +208,7 @@ class Known(NamedTuple):
     #: The order that the venue created last; None if there was none.
     newest_order_id: str | None
     #: When that gap began, milliseconds since 1970; None if the only gap is the time before the record. None for
-    #: `REGULAR` and `BACKFILL`: as far back as the venue can answer.
+    #: `REGULAR`: a week or more. None for `BACKFILL`: as far back as the venue can answer.
     since_ms: int | None
     now_ms: int
     #: When the newest of the gaps ended; orders created later were pushed from their first state on. None: now.

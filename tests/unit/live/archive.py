@@ -109,6 +109,7 @@ class ArchiveVenue(Venue):
             yield from _pages("fills", max(since_ms, known.now_ms - RETENTION_MS), known.now_ms, "fills")
         elif purpose is Purpose.REGULAR:
             since_ms = known.now_ms - WINDOW_MS if known.since_ms is None else known.since_ms
+            since_ms = max(since_ms, known.now_ms - RETENTION_MS)
             yield from _pages("transactions", since_ms, known.now_ms, "transactions")
         elif purpose is Purpose.BACKFILL:
             yield from self._backfill(known)

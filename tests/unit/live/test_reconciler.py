@@ -32,7 +32,7 @@ from recorder.store.entries import (
     SessionEnded,
     SessionOpened,
 )
-from recorder.store.event_log import ANSWERED, FAILED, RECONCILE, REGULAR
+from recorder.store.event_log import ANSWERED, FAILED, INCOMPLETE, RECONCILE, REGULAR
 from recorder.store.gaps import PARTIAL, RECONCILED, UNRECOVERABLE
 from recorder.store.journal import Batch
 from recorder.store.schema import gaps
@@ -366,6 +366,16 @@ def test_transactions_that_cannot_be_answered_now_are_asked_for_again(path: Path
         assert it.next_round().result == FAILED
         assert it.next_round().result == ANSWERED
     assert archive.requests == 7
+
+
+def test_a_round_that_the_exchange_refuses_a_list_is_not_complete(path: Path) -> None:
+    limits = replace(QUICK, transactions_every_s=0.05)
+    with Archive(now_ms=Clock().wall_ms()) as archive, started(Stage(path, archive.account, Clock(), limits)) as it:
+        archive.answers.extend([(200, {}, b'{"code":0,"rows":[]}'), (404, {}, b"no right to read it")])
+        assert it.next_round().result == RECONCILED
+        ended = it.next_round()
+        assert (ended.result, len(ended.lost)) == (INCOMPLETE, 1)
+        assert it.next_round().result == ANSWERED
 
 
 def test_it_is_not_asked_for_where_it_is_switched_off_or_the_venue_has_none(path: Path) -> None:

@@ -1,5 +1,6 @@
 """What a backfill tells of the past never passes for the present; since when there is history without a hole."""
 
+from itertools import count
 from typing import Any
 
 import pytest
@@ -8,11 +9,12 @@ from sqlalchemy import insert, text
 from recorder.clock import NS_PER_MS
 from recorder.live.channel import Recorded
 from recorder.model import REST, AccountUpdate, Frame, OrderUpdate, State
-from recorder.read.backfilled import history_since, last_asked_ns, newest_transaction_ms
+from recorder.read.backfilled import OVERLAP_MS, history_since, last_asked_ns, transactions_since_ms
 from recorder.read.projector import project_all
+from recorder.read.sums import DAY_MS
 from recorder.store import event_log
 from recorder.store.entries import ReconciliationBegan, ReconciliationEnded
-from recorder.store.schema import backfilled, sessions
+from recorder.store.schema import backfilled, sessions, transactions
 from tests.made import ACCOUNT, NOON_NS, RUN
 from tests.unit.read.desk import Desk
 
@@ -111,31 +113,64 @@ def test_history_goes_back_to_the_first_hole(desk: Desk) -> None:
         assert history_since(connection, ACCOUNT) == {"fills": NOON_MS - 30}
 
 
-def test_the_newest_transaction_is_that_of_a_round_that_was_answered(desk: Desk) -> None:
-    def ask(round_id: int, at_ms: int, result: str, *occurred_ms: int) -> int | None:
-        rows = "".join(
-            f"INSERT INTO transactions (account_id, session_id, seq, item, received_ns, is_snapshot, type, occurred_ms)"
-            f" VALUES ({ACCOUNT}, {round_id}, 0, {item}, 1, 0, 'funding', {ms});"
-            for item, ms in enumerate(occurred_ms)
-        )
-        with desk.engine.begin() as connection:
+class Rounds:
+    """Regular rounds about transactions, each a little later than the one before."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+        self._ids = count(1)
+
+    def ask(self, at_ms: int, result: str, *occurred_ms: int, now_ms: int = NOON_MS) -> int | None:
+        """A round that began then, and the transactions in it; returns from when on the next one asks, less overlap."""
+        round_id = next(self._ids)
+        with self._desk.engine.begin() as connection:
             began = ReconciliationBegan(ACCOUNT, round_id, RUN, at_ms * NS_PER_MS, "regular")
             ended = ReconciliationEnded(ACCOUNT, round_id, 70, at_ms * NS_PER_MS, result, "")
             event_log.apply(connection, 1, began)
             event_log.apply(connection, 1, ended)
-            for statement in filter(None, rows.split(";")):
-                connection.execute(text(statement))
-            return newest_transaction_ms(connection, ACCOUNT)
+            for item, ms in enumerate(occurred_ms):
+                row = {"received_ns": 1, "is_snapshot": 0, "type": "funding", "occurred_ms": ms}
+                key = {"account_id": ACCOUNT, "session_id": round_id, "seq": 0, "item": item}
+                connection.execute(insert(transactions).values(key | row))
+            since_ms = transactions_since_ms(connection, ACCOUNT, now_ms)
+        return None if since_ms is None else since_ms + OVERLAP_MS
 
-    day_ms = 86_400_000
-    assert ask(1, NOON_MS, "failed", NOON_MS - 5) is None
-    assert ask(2, NOON_MS, "answered", NOON_MS - 20, NOON_MS - 10) == NOON_MS - 10
-    assert ask(3, NOON_MS, "failed", NOON_MS - 1) == NOON_MS - 10
-    assert ask(4, NOON_MS + 9, "answered") == NOON_MS - 10
+
+def test_transactions_are_asked_for_since_the_newest_of_a_round_that_was_answered(desk: Desk) -> None:
+    ask = Rounds(desk).ask
+    assert ask(NOON_MS, "failed", NOON_MS - 5) is None
+    assert ask(NOON_MS, "answered", NOON_MS - 20, NOON_MS - 10) == NOON_MS - 10
+    assert ask(NOON_MS, "failed", NOON_MS - 1) == NOON_MS - 10
+    assert ask(NOON_MS + 9, "answered") == NOON_MS - 10
     # What is older than a day before the last answered round was in its answers.
-    assert ask(5, NOON_MS + 3 * day_ms, "answered") == NOON_MS + 2 * day_ms
+    assert ask(NOON_MS + 3 * DAY_MS, "answered") == NOON_MS + 2 * DAY_MS
     # The first list of a round may have been asked before what is in its last one had happened.
-    assert ask(6, NOON_MS + 4 * day_ms, "answered", NOON_MS + 4 * day_ms + 400_000) == NOON_MS + 4 * day_ms
+    assert ask(NOON_MS + 4 * DAY_MS, "answered", NOON_MS + 4 * DAY_MS + 400_000) == NOON_MS + 4 * DAY_MS
+
+
+@pytest.mark.parametrize("result", ["failed", "interrupted"])
+def test_transactions_are_asked_for_since_the_record_began_if_no_round_was_answered(desk: Desk, result: str) -> None:
+    session = {"stream": "", "url": "", "topics": "", "opened_ns": NOON_NS, "covered_ns": NOON_NS}
+    with desk.engine.begin() as connection:
+        connection.execute(insert(sessions).values(account_id=ACCOUNT, session_id=70, run_id=RUN, **session))
+    ask = Rounds(desk).ask
+    # Each venue asks for a week at first.
+    assert ask(NOON_MS, result, now_ms=NOON_MS + 6 * DAY_MS) is None
+    assert ask(NOON_MS, result, now_ms=NOON_MS + 30 * DAY_MS) == NOON_MS
+    assert ask(NOON_MS + 30 * DAY_MS, "answered", now_ms=NOON_MS + 30 * DAY_MS) == NOON_MS + 29 * DAY_MS
+
+
+def test_what_a_list_had_while_it_was_refused_is_asked_for_once_it_is_answered_again(desk: Desk) -> None:
+    ask, day = Rounds(desk).ask, [NOON_MS + n * DAY_MS for n in range(9)]
+    assert ask(day[0], "answered", day[0] - 10) == day[0] - 10
+    # Meanwhile the other lists go on.
+    assert ask(day[3], "incomplete", day[3] - 10) == day[3] - 10
+    assert ask(day[4], "incomplete", day[4] - 10) == day[4] - 10
+    # The right is given; nobody knows yet what was in the list.
+    assert ask(day[5], "answered", day[5] - 10) == day[0] - 10
+    assert ask(day[5] + 1, "interrupted") == day[0] - 10
+    assert ask(day[5] + 2, "failed") == day[0] - 10
+    assert ask(day[5] + 3, "answered", day[2], day[5] - 10) == day[5] - 10
 
 
 def test_an_exchange_was_asked_last_at_the_end_of_a_round_or_just_now_if_it_was_interrupted(desk: Desk) -> None:
