@@ -21,7 +21,7 @@ from recorder.live.account_sessions import MAY_BE_REVOKED, AccountSessions, Ende
 from recorder.live.backoff import Backoff
 from recorder.live.channel import Channel, ChannelClosed
 from recorder.live.connection import Attempt, Connection, Connector, Pace
-from recorder.live.proof import REPLACED, TOKEN
+from recorder.live.proof import NOT_SUBSCRIBED, REPLACED, TOKEN
 from recorder.live.session import Session
 from recorder.live.settings import Account, Limits
 from recorder.live.wake import Wake
@@ -316,7 +316,9 @@ class Collector(Thread):
         self.channel.put_entry(ended)
         self._drop(line)
         if line.session.covered:
-            self._backoff.reset()
+            # A subscription that the exchange has ended would be ended again at once.
+            if over.reason != NOT_SUBSCRIBED:
+                self._backoff.reset()
             if self.covered_session_id is None:
                 last = Ended(line.session.proof, line.session.answered.number, ended)
                 self._account_sessions.ended(self.stream.name, last)

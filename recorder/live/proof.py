@@ -14,8 +14,9 @@ from recorder.errors import SessionOver
 from recorder.store.entries import SessionEnded
 
 #: Reasons of the end of a session: another one has replaced it; what made the exchange push is gone; REST shows what no
-#: push carried; REST refuses the key, and nothing is pushed.
+#: push carried; REST refuses the key, and nothing is pushed; a topic has no answer, or its subscription has ended.
 REPLACED, TOKEN, DISCREPANCY, KEY_REFUSED = "replaced", "token", "discrepancy", "key refused"
+NOT_SUBSCRIBED = "not subscribed"
 #: Those that say that pushes were missing before the end.
 _MISSED = frozenset([TOKEN, DISCREPANCY])
 

@@ -11,7 +11,7 @@ from recorder.errors import Refused, SessionOver
 from recorder.live.channel import Channel, Recorded
 from recorder.live.exchange_clock import ExchangeClock
 from recorder.live.http import masked, presentable, without_secrets
-from recorder.live.proof import DISCREPANCY, Place, Proof
+from recorder.live.proof import DISCREPANCY, NOT_SUBSCRIBED, Place, Proof
 from recorder.live.repeated import RepeatedTopics, Repetitions
 from recorder.live.settings import Account, Limits
 from recorder.live.transport import Message, Transport, Waited
@@ -94,6 +94,8 @@ class Session:
         self._on_pong: Callable[[], None] = lambda: None
         self.on_covered: Callable[[], None] = lambda: None
         self._topics = opened.topics
+        #: Topics that were acknowledged by the time it was covered.
+        self._pushed: frozenset[str] = frozenset()
         self._protocol = protocol
         self._transport = transport
         transport.on_pong = self._ponged
@@ -202,7 +204,7 @@ class Session:
         if now_s >= self._next_heartbeat_s:
             self._beat(now_s)
         if not self.covered and now_s >= self._subscribe_by_s:
-            raise SessionOver("not subscribed", f"no answer for every topic in {self._limits.subscribe_s:g} s")
+            raise SessionOver(NOT_SUBSCRIBED, f"no answer for every topic in {self._limits.subscribe_s:g} s")
         self.repeated.check(now_s)
 
     def beat_soon(self, on_pong: Callable[[], None] = lambda: None) -> int:
@@ -312,10 +314,12 @@ class Session:
         self._settle()
 
     def _settle(self) -> None:
-        if self.covered or not self._protocol.settled:
-            return
         name, secrets = self._name, self._secrets
         refused = {topic: presentable(words, secrets) for topic, words in self._protocol.refused.items()}
+        if ended := self._pushed.intersection(refused):
+            raise SessionOver(NOT_SUBSCRIBED, ", ".join(f"{topic}: {refused[topic]}" for topic in sorted(ended)))
+        if self.covered or not self._protocol.settled:
+            return
         if refused and len(refused) == len(self._topics):
             why = ", ".join(f"{topic} ({words})" for topic, words in refused.items())
             raise Refused(f"The exchange refused every topic of account {name}: {why}; check its symbols.")
@@ -323,7 +327,7 @@ class Session:
             log.error(
                 "%s: the exchange refused topic %s (%s): check the symbol; the others are recorded", name, topic, words
             )
-        self.covered = True
+        self.covered, self._pushed = True, frozenset(self._protocol.acknowledged)
         self.on_covered()
         self.proof.pushed(self.proven_ns, self._last_seq)
         log.info("%s: covered, %d topics acknowledged", name, len(self._protocol.acknowledged))

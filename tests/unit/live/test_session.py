@@ -15,8 +15,10 @@ import pytest
 from recorder.clock import NS_PER_S, Clock
 from recorder.errors import SessionOver
 from recorder.live import repeated
+from recorder.live.backoff import Backoff
 from recorder.live.channel import Channel
 from recorder.live.session import Session
+from recorder.live.settings import Account
 from recorder.live.transport import Transport, connect
 from recorder.live.wake import Wake
 from recorder.model import (
@@ -33,10 +35,11 @@ from recorder.model import (
     SequenceNumber,
 )
 from recorder.store.entries import Covered, SessionEnded, SessionOpened
+from recorder.venues import venue_named
 from recorder.venues.base import Command, Stream
 from recorder.venues.fmex.portal import FMexSession
 from recorder.venues.kraken.portal import KrakenSession
-from recorder.venues.rest import Login, Token
+from recorder.venues.rest import Credentials, Login, Token
 from tests.made import ACCOUNT, NOON_NS, RUN, SESSION
 from tests.samples import FMEX
 from tests.unit.live.peer import PATIENCE_S, PING, PONG, Peer, frame
@@ -483,3 +486,31 @@ def test_a_protocol_can_say_that_nothing_more_is_pushed(peer: Peer) -> None:
         ended = stage.wait_entry(SessionEnded)
     assert (ended.reason, ended.detail, ended.covered) == ("closed", "the exchange ended the subscription", True)
     assert stage.received() == [HELLO, COVERED, ORDER, said]
+
+
+def test_a_subscription_that_ends_after_all_acknowledgements_ends_the_session(peer: Peer) -> None:
+    """OKX says so after its acknowledgement, and pushes nothing more of the topic; the connection lives on."""
+    keys = Credentials(key="a-key", secret="a-secret", passphrase="a-passphrase")
+    account = Account(name="main", venue=venue_named("okx"), url=peer.url, credentials=keys, symbols=())
+    too_many = b'{"event":"channel-conn-count-error","channel":"orders","connCount":"30","connId":"a4d3ae55"}'
+    waits: list[float] = []
+
+    def pick_s(low_s: float, high_s: float) -> float:
+        waits.append(high_s)
+        return low_s
+
+    with Stage(peer, account=account) as stage:
+        stage.collector._backoff = Backoff(0.01, 1000.0, pick_s)
+        for _ in range(3):
+            line = peer.line()
+            line.receive_text()
+            line.send(frame(b'{"event":"login","msg":"","code":"0","connId":"a4d3ae55"}'))
+            for topic in stage.collector.stream.topics:
+                asked = json.loads(line.receive_text())
+                said = {"id": asked["id"], "event": "subscribe", "arg": {"channel": topic}}
+                line.send(frame(json.dumps(said).encode()))
+            line.send(frame(too_many))
+        ended = stage.wait_entry(SessionEnded, count=3)
+    words = "orders: the account has too many connections (30) with this channel"
+    assert (ended.reason, ended.detail, ended.covered) == ("not subscribed", words, True)
+    assert waits[:2] == [0.01, 0.02], "it is asked less and less often"
