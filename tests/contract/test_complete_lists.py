@@ -25,7 +25,7 @@ from recorder.store.snapshots import Snapshots, make_all
 from recorder.venues import venue_named
 from recorder.venues.comparable import listings_of
 from recorder.venues.reading import read_answer, read_frame
-from recorder.venues.rest import Credentials, Known, Purpose, Question, Traded
+from recorder.venues.rest import Credentials, Known, Purpose, Question, Step, Traded
 from tests.made import ACCOUNT, NOON_NS, RECORDER, RUN, SESSION, new_database
 from tests.steps import steps, targets
 
@@ -287,6 +287,6 @@ def test_an_answer_about_one_position_is_no_complete_list(venue: str, environmen
     known = Known((), {}, None, now_ms - 1000, now_ms, environment=environment, positions=[held])
     who = Credentials(**{one.name: "x" for one in venue_named(venue).credential_fields})
     taken = steps(venue_named(venue).questions(Purpose.RECONCILE, known), who, now_ms)
-    about = [one for one in taken if isinstance(one, Question) and one.subject.startswith("position of ")]
+    about: list[Step] = [one for one in taken if isinstance(one, Question) and one.subject.startswith("position of ")]
     assert about
     assert not [one for one in targets(about, who, now_ms) if listings_of(venue_named(venue).lists, one)]

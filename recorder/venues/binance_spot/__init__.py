@@ -30,7 +30,7 @@ class BinanceSpot(Venue):
     #: The exchange disconnects after 24 hours.
     connection_max_s = 23.5 * 3_600
     connections = Connections(opened_max=300, window_s=300.0)
-    clock_tolerance_ms = 2 * sign.AHEAD_MS
+    clock_tolerance_ms = sign.CLOCK_TOLERANCE_MS
     rest_limits = questions.REST_LIMITS
     accounting = BinanceSpotAccounting()
     comparable = COMPARABLE

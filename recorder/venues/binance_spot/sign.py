@@ -17,6 +17,9 @@ from recorder.errors import ConfigurationError
 KEY = "X-MBX-APIKEY"
 #: How far a request's time may be behind the exchange's clock, and ahead of it, milliseconds.
 WINDOW_MS, AHEAD_MS = 5_000, 1_000
+#: Requests are dated back, so that this machine's clock may be as far ahead as behind.
+CLOCK_TOLERANCE_MS = 2 * AHEAD_MS
+_BACK_MS = CLOCK_TOLERANCE_MS - AHEAD_MS
 
 _PEM = "-----BEGIN"
 #: A private key of Ed25519 in its text form has some hundred characters, one of RSA more than a thousand.
@@ -73,14 +76,14 @@ def signed(secret: str, query: str, now_ms: int) -> str:
         query: exactly as sent, without `?`; it may be empty.
         now_ms: milliseconds since 1970.
     """
-    more = urlencode({"recvWindow": str(WINDOW_MS), "timestamp": str(now_ms)})
+    more = urlencode({"recvWindow": str(WINDOW_MS), "timestamp": str(now_ms - _BACK_MS)})
     text = f"{query}&{more}" if query else more
     return f"{'&' if query else '?'}{more}&signature={quote(signature(secret, text), safe='')}"
 
 
 def parameters(key: str, secret: str, now_ms: int) -> dict[str, object]:
     """The parameters of a command of the WebSocket API that needs a signature and nothing else."""
-    given = {"apiKey": key, "recvWindow": WINDOW_MS, "timestamp": now_ms}
+    given = {"apiKey": key, "recvWindow": WINDOW_MS, "timestamp": now_ms - _BACK_MS}
     return {**given, "signature": signature(secret, sorted_text(given))}
 
 

@@ -1,6 +1,7 @@
 """Signing with each kind of key, and the course of a connection."""
 
 import json
+from urllib.parse import parse_qs
 
 import pytest
 from cryptography.hazmat.primitives import hashes
@@ -90,9 +91,21 @@ def test_other_kinds_of_private_keys_are_refused() -> None:
 
 def test_what_signs_a_request_stands_last() -> None:
     signed = sign.signed(SECRET, "symbol=BTCUSDT&limit=1000", NOW_MS)
-    text = "symbol=BTCUSDT&limit=1000&recvWindow=5000&timestamp=1764300000000"
-    assert signed == f"&recvWindow=5000&timestamp=1764300000000&signature={sign.signature(SECRET, text)}"
-    assert sign.signed(SECRET, "", NOW_MS).startswith("?recvWindow=5000&timestamp=1764300000000&signature=")
+    text = "symbol=BTCUSDT&limit=1000&recvWindow=5000&timestamp=1764299999000"
+    assert signed == f"&recvWindow=5000&timestamp=1764299999000&signature={sign.signature(SECRET, text)}"
+    assert sign.signed(SECRET, "", NOW_MS).startswith("?recvWindow=5000&timestamp=1764299999000&signature=")
+
+
+@pytest.mark.parametrize("server_ms", [NOW_MS - 1_999, NOW_MS + 2_000])
+def test_requests_and_commands_are_accepted_by_a_clock_that_is_two_seconds_off(server_ms: int) -> None:
+    assert VENUE.clock_tolerance_ms == 2_000
+    asked = parse_qs(sign.signed(SECRET, "", NOW_MS).lstrip("?"))
+    commanded = sign.parameters(KEY, SECRET, NOW_MS)
+    for at, window in (
+        (asked["timestamp"][0], asked["recvWindow"][0]),
+        (commanded["timestamp"], commanded["recvWindow"]),
+    ):
+        assert server_ms - int(str(window)) <= int(str(at)) < server_ms + 1_000
 
 
 def session() -> BinanceSpotSession:
@@ -103,14 +116,14 @@ def test_one_signed_command_subscribes_and_is_recorded_without_secrets() -> None
     (command,) = session().opening(NOW_MS)
     sent, recorded = json.loads(command.sent), json.loads(command.recorded)
     assert (sent["id"], sent["method"]) == ("subscribe", "userDataStream.subscribe.signature")
-    text = f"apiKey={KEY}&recvWindow=5000&timestamp=1764300000000"
+    text = f"apiKey={KEY}&recvWindow=5000&timestamp=1764299999000"
     assert sent["params"] == {
         "apiKey": KEY,
         "recvWindow": 5000,
-        "timestamp": NOW_MS,
+        "timestamp": NOW_MS - 1_000,
         "signature": sign.signature(SECRET, text),
     }
-    assert recorded["params"] == {"apiKey": "***", "recvWindow": 5000, "timestamp": NOW_MS, "signature": "***"}
+    assert recorded["params"] == {"apiKey": "***", "recvWindow": 5000, "timestamp": NOW_MS - 1_000, "signature": "***"}
     assert {name: recorded[name] for name in ("id", "method")} == {name: sent[name] for name in ("id", "method")}
 
 
