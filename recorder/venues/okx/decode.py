@@ -5,7 +5,8 @@ Which channel makes which rows, so that each fact is counted once:
 - `orders`: order updates, and the fill that a push tells of.
 - `orders-algo`, `algo-advance`: conditional orders, which have ids of their own.
 - `positions`, `account`: positions and balances.
-- `deposit-info`, `withdrawal-info`: transactions of the funding account.
+- `deposit-info`, `withdrawal-info`: transactions of the funding account; no row of those of a sub-account, which a main
+  account is told of, too.
 - `balance_and_position` (which says why the two above change), `fills` (which adds up executions),
   `liquidation-warning`, `account-greeks`, spreads: no row. Their frames are kept, and their views show them.
 
@@ -68,12 +69,23 @@ def decode(payload: bytes) -> Decoded:
     if read is None:
         raise Undecodable(f"channel: {channel[:60]!r} is not one we know")
     around, is_snapshot = unknown(frame, _FRAME), int(text(frame, "eventType") == _SNAPSHOT)
-    updates = [update for row in objects(frame, "data") for update in read(row, around, is_snapshot)]
+    own = inner(frame, "arg").get("uid")
+    rows = (row for row in objects(frame, "data") if not _is_of_sub_account(row, own))
+    updates = [update for row in rows for update in read(row, around, is_snapshot)]
     return Decoded(channel, DECODED, None, tuple(updates), None)
 
 
 def decode_plain(payloads: Sequence[bytes], *, decodable: bool = False) -> None:
     """Nothing is gained by decoding several frames together: each is read on its own."""
+
+
+def _is_of_sub_account(row: Fields, own: object) -> bool:
+    """Whether a main account is told of a sub-account's deposit or withdrawal.
+
+    A sub-account is told of its own ones with its name, too: only whose the row is (`uid`) tells the two apart.
+    """
+    of = row.get("uid")
+    return bool(row.get("subAcct") and of and own) and str(of) != str(own)
 
 
 def _order(row: Fields, around: Around, _is_snapshot: int) -> list[Update]:

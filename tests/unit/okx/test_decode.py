@@ -226,6 +226,15 @@ def test_deposits_and_withdrawals_count_when_they_are_done() -> None:
     assert read(push("withdrawal-info", row("withdrawal-info") | {"state": "-2"})).updates == ()
 
 
+@pytest.mark.parametrize("channel", ["deposit-info", "withdrawal-info"])
+def test_a_main_account_has_no_transaction_of_its_sub_accounts(channel: str) -> None:
+    of_sub = row(channel) | {"subAcct": "bot7"}
+    # What a sub-account is told of itself has its name, too.
+    assert len(read(push(channel, of_sub)).updates) == 1
+    found = read(push(channel, row(channel), of_sub | {"uid": "512344556677889901"}))
+    assert (found.status, len(found.updates)) == (DECODED, 1)
+
+
 def test_a_bill_is_a_transaction() -> None:
     (bill,) = asked(answers.BILLS, sample("rest-bills")).updates
     assert columns(bill) == {
