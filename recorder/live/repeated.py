@@ -26,7 +26,7 @@ class RepeatedTopics:
     """Notices silence on the repeated topics of one session.
 
     Args:
-        limits: topic of frames → the longest silence, seconds.
+        limits: what repeated topics begin with → the longest silence on each of them, seconds.
         clock: measures waits.
 
     Attributes:
@@ -36,7 +36,9 @@ class RepeatedTopics:
     def __init__(self, limits: Mapping[str, float], clock: Clock) -> None:
         self.repetitions = Repetitions(limits, clock)
         self._limits = limits
-        #: Topic → when it is overdue, on the monotonic clock.
+        #: Topic that is expected → the longest silence on it, seconds.
+        self._expected_s: dict[str, float] = {}
+        #: The same topics → when each is overdue, on the monotonic clock.
         self._overdue_s: dict[str, float] = {}
 
     def __bool__(self) -> bool:
@@ -48,15 +50,15 @@ class RepeatedTopics:
         return min(self._overdue_s.values())
 
     def begin(self, subscribed: Collection[str], now_s: float) -> None:
-        """Expect those that a subscription is about: one that begins with the topic."""
-        for topic, limit_s in self._limits.items():
-            if any(own.startswith(topic) for own in subscribed):
-                self._overdue_s[topic] = now_s + limit_s
+        """Expect each subscribed topic that begins with a repeated one, by its own name."""
+        for begins, limit_s in self._limits.items():
+            self._expected_s |= {own: limit_s for own in subscribed if own.startswith(begins)}
+        self._overdue_s = {topic: now_s + limit_s for topic, limit_s in self._expected_s.items()}
 
     def note(self, topic: str | None, now_s: float) -> None:
         """Note a frame."""
         if topic in self._overdue_s:
-            self._overdue_s[topic] = now_s + self._limits[topic]
+            self._overdue_s[topic] = now_s + self._expected_s[topic]
 
     def excuse(self, wait_s: float) -> None:
         """Allow for a time in which nothing was read."""
@@ -71,7 +73,7 @@ class RepeatedTopics:
         """
         for topic, overdue_s in self._overdue_s.items():
             if now_s >= overdue_s:
-                raise SessionOver("silent", f"nothing came for topic {topic} in {self._limits[topic]:g} s")
+                raise SessionOver("silent", f"nothing came for topic {topic} in {self._expected_s[topic]:g} s")
 
 
 class _Said(NamedTuple):

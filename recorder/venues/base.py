@@ -271,8 +271,8 @@ class Venue(Protocol):
     #: Seconds after which a new connection replaces the old one, before the exchange disconnects it for its age; None:
     #: it does not.
     connection_max_s: float | None = None
-    #: Topics (of frames) that the exchange repeats although nothing has changed → seconds: a longer silence on one of
-    #: them ends the connection, which may have lost its subscriptions.
+    #: Beginnings of the topics, of subscriptions as of frames, that the exchange repeats although nothing has changed →
+    #: seconds: a longer silence on one of them ends the connection, which may have lost its subscriptions.
     repeated_topics: Mapping[str, float] = {}
     #: Whether a connection can live on and answer pings while nothing is pushed to it any more, because a listen key
     #: has died for example. Then a session that ends is believed up to its last push, or the last snapshot that agreed

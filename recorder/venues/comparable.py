@@ -62,6 +62,8 @@ class Comparable(NamedTuple):
     #: Numbers are the same within this share of the greater one, or within this distance.
     relative: Decimal = _ZERO
     absolute: Decimal = _ZERO
+    #: Words that count as another one, because the pushes of the topic do not tell the two apart.
+    alike: Mapping[str, str] = {}
 
 
 class CompleteList(NamedTuple):
@@ -223,6 +225,7 @@ def _value(how: Comparable, state: State | None, field: str) -> str | None:
 
 def _same(how: Comparable, field: str, one: str, other: str) -> bool:
     if field in how.words:
+        one, other = how.alike.get(one, one), how.alike.get(other, other)
         return one == other or (one == ENDED and other in FINAL_STATUSES) or (other == ENDED and one in FINAL_STATUSES)
     first, second = Decimal(one), Decimal(other)
     return abs(first - second) <= max(how.absolute, how.relative * max(abs(first), abs(second)))

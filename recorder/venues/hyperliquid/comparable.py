@@ -2,12 +2,24 @@
 
 Not compared: what moves with the market (margins, liquidation price, unrealized PnL, and with them a perpetual
 exchange's balance, which is the account's value without them). States are whole, so what is absent is zero.
+`orderUpdates` do not say that an order waits for a trigger, and perhaps not that a part of it was filled: only
+`openOrders` do.
 """
 
 import re
 from decimal import Decimal
 
-from recorder.model import BALANCES, ENDED, POSITIONS, AccountUpdate, OrderUpdate, PositionUpdate
+from recorder.model import (
+    BALANCES,
+    ENDED,
+    NEW,
+    PARTIALLY_FILLED,
+    PENDING,
+    POSITIONS,
+    AccountUpdate,
+    OrderUpdate,
+    PositionUpdate,
+)
 from recorder.venues.comparable import Comparable, CompleteList
 from recorder.venues.hyperliquid.rest import INFO
 from recorder.venues.hyperliquid.words import MAIN_DEX, SPOT, dex_of
@@ -56,9 +68,18 @@ COMPARABLE: tuple[Comparable, ...] = (
         OrderUpdate,
         f'{INFO}{{"type":"frontendOpenOrders"',
         lambda _order: "orderUpdates",
-        ("price", "quantity", "filled_quantity"),
+        ("price", "quantity"),
         ("status",),
         absent={"status": ENDED},
+        covers=_is_of_main,
+        relative=_RELATIVE,
+        alike={PENDING: NEW, PARTIALLY_FILLED: NEW},
+    ),
+    Comparable(
+        OrderUpdate,
+        f'{INFO}{{"type":"frontendOpenOrders"',
+        lambda _order: "openOrders",
+        ("filled_quantity",),
         covers=_is_of_main,
         relative=_RELATIVE,
     ),

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Mapping
 import pytest
 
 from recorder.clock import Clock
-from recorder.live.repeated import REPEATED_MAX_S, UNSETTLED_S, Repetitions
+from recorder.errors import SessionOver
+from recorder.live.repeated import REPEATED_MAX_S, UNSETTLED_S, RepeatedTopics, Repetitions
 from recorder.model import AccountUpdate, Decoded, OrderUpdate, PositionUpdate, State
 from recorder.venues import venue_named
 from recorder.venues.reading import read_frame
@@ -131,3 +132,22 @@ def test_what_is_compared_is_all_but_the_times() -> None:
                 listener.repetitions.is_one(Decoded("spotState", "decoded", updates=(one,))) for one in updates
             )
             assert (first, second) == (False, name in {"event_ms", "updated_ms"}), name
+
+
+@pytest.mark.parametrize("silent", [None, "openOrders:xyz", "spotState"])
+def test_each_subscribed_topic_is_expected_by_its_own_name(silent: str | None) -> None:
+    """The orders of the main exchange are not subscribed to; those of a builder's are."""
+    subscribed = ["orderUpdates", "spotState", "openOrders:xyz"]
+    clock = Clock(monotonic_s=lambda: 0.0)
+    expected = RepeatedTopics(HYPERLIQUID.repeated_topics, clock)
+    expected.begin(subscribed, 0.0)
+    for now_s in (20.0, 40.0):
+        for topic in subscribed:
+            if topic != silent:
+                expected.note(topic, now_s)
+    if silent is None:
+        expected.check(60.0)
+        assert expected.due_s == 70.0
+    else:
+        with pytest.raises(SessionOver, match=f"nothing came for topic {silent} in 30 s"):
+            expected.check(40.0)
