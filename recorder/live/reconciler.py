@@ -301,6 +301,7 @@ class Reconciler(Thread):
                 balances=known.balances,
                 environment=self.account.environment,
                 streams=known.streams,
+                conditional=known.conditional,
             ),
         )
         failed = to.failed

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, CompoundSelect, Connection, Row, Select, Table, func, or_, select
 
-from recorder.model import DECODED, FINAL_STATUSES
+from recorder.model import DECODED, FINAL_STATUSES, PENDING
 from recorder.read.contracts import traded_instruments
 from recorder.read.current_states import NOW_NS
 from recorder.read.known_state import UNKNOWN_MS, CurrentState
@@ -54,6 +54,8 @@ class KnownOrders(NamedTuple):
     balances: frozenset[ThingKey] = frozenset()
     #: The streams that have a gap which began within the record.
     streams: frozenset[str] = frozenset()
+    #: Those of `unfinished` that are pending, or of which no update says how much was filled.
+    conditional: frozenset[OrderKey] = frozenset()
 
 
 class EndedGap(NamedTuple):
@@ -141,10 +143,11 @@ def known_orders(connection: Connection, ended: Sequence[EndedGap], held: Curren
     else:
         unfinished = _unfinished(connection, gap)
         newest_order_id = _newest_order_id(connection, gap)
-    filled = {
-        OrderKey(order.market, order.symbol, order.order_id): Decimal(order.filled_quantity or _ZERO)
-        for order in unfinished
-    }
+    orders = {OrderKey(order.market, order.symbol, order.order_id): order for order in unfinished}
+    filled = {key: Decimal(order.filled_quantity or _ZERO) for key, order in orders.items()}
+    conditional = frozenset(
+        key for key, order in orders.items() if order.status == PENDING or order.filled_quantity is None
+    )
     last_fill_ms = _last_fill_ms(connection, gap)
     positions = _open_positions(connection, gap.account_id)
     known = frozenset(traded_instruments(connection, gap.account_id))
@@ -152,7 +155,7 @@ def known_orders(connection: Connection, ended: Sequence[EndedGap], held: Curren
     instruments = known.union(traded, () if held is None else held.traded())
     found = positions, instruments, frozenset(_not_zero(connection, gap.account_id, account_updates, "balance"))
     streams = frozenset(one.stream for one in ended if one.begins_ns is not None)
-    return KnownOrders(gap.begins_ns, filled, newest_order_id, until_ns, last_fill_ms, *found, streams)
+    return KnownOrders(gap.begins_ns, filled, newest_order_id, until_ns, last_fill_ms, *found, streams, conditional)
 
 
 def _not_zero(connection: Connection, account_id: int, table: Table, name: str) -> Iterator[ThingKey]:

@@ -231,6 +231,9 @@ class Known(NamedTuple):
     environment: str = ""
     #: For `RECONCILE`: the streams with a gap that began within the record (`Stream.name`).
     streams: Collection[str] = ()
+    #: Those of `unfinished` that wait for a trigger, or of which nothing said how much was filled. Where conditional
+    #: orders have ids of their own, no question for an ordinary order finds them.
+    conditional: Collection[OrderKey] = ()
 
 
 class Question(NamedTuple):

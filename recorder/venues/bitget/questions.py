@@ -225,7 +225,7 @@ def _reconcile(known: Known) -> Questions:
             yield from _history(history, window, found)
     # A conditional order that is in no list would look as if it had ended, because it is not found by this question.
     for order in known.unfinished if found.are_all else ():
-        if not found.has(order):
+        if not found.has(order) and order not in known.conditional:
             yield Question(f"order {order.order_id}", get(answers.ORDER, {"orderId": order.order_id}), "order")
     # A list of positions leaves out those that are flat; so does the answer about one, which says it by that.
     for one in known.positions:

@@ -72,9 +72,9 @@ UNDER_WAY_MS = 30 * DAY_MS
 
 INST_TYPES = (SPOT, MARGIN, SWAP, FUTURES, OPTION)
 #: `ordType`s of conditional orders that are listed together.
-ALGO_TYPES = ("conditional,oco", "trigger", "move_order_stop", "iceberg", "twap", "chase")
+ALGO_TYPES = ("conditional,oco", "trigger", "move_order_stop", "iceberg", "twap", "chase", "smart_iceberg")
 #: Those of them that are pushed on a channel of their own.
-_ADVANCED = ("move_order_stop", "iceberg", "twap")
+_ADVANCED = ("move_order_stop", "iceberg", "twap", "smart_iceberg")
 #: Conditional orders that have ended are listed by state.
 ALGO_ENDS = ("effective", "canceled", "order_failed")
 
@@ -208,7 +208,7 @@ def _reconcile(known: Known) -> Questions:
         yield from _history(history, begin_ms, known.now_ms, Orders())
     # A conditional order that is in no list would look as if it had ended, because it is not found by this question.
     for order in known.unfinished if found.are_all else ():
-        if order.symbol and not found.has(order):
+        if order.symbol and not found.has(order) and order not in known.conditional:
             query = {"instId": order.symbol, "ordId": order.order_id}
             yield _question(f"order {order.order_id}", answers.ORDER, query, "orders")
     # The list of positions leaves out those that are flat; the answer about an instrument does not.

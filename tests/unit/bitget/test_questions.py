@@ -124,6 +124,12 @@ def test_no_order_is_asked_for_if_a_list_has_no_answer_because_it_could_be_in_th
     assert (answers.ORDER, {"orderId": "7"}) in requests(ask(Purpose.RECONCILE, of))
 
 
+def test_a_conditional_order_is_not_asked_for_among_the_ordinary_ones() -> None:
+    waiting = unfinished("7")
+    of = known(since_ms=NOW_MS - HOUR_MS, unfinished=waiting, conditional=tuple(waiting))
+    assert (answers.ORDER, {"orderId": "7"}) not in requests(ask(Purpose.RECONCILE, of))
+
+
 def test_a_position_that_the_record_holds_open_is_asked_for_by_its_symbol_and_side() -> None:
     of = known(
         since_ms=NOW_MS,

@@ -1,11 +1,12 @@
 """What is asked over REST, for which purpose, and what the answers mean."""
 
+from decimal import Decimal
 from urllib.parse import parse_qs
 
 import pytest
 
 from recorder.errors import UNREADABLE
-from recorder.model import CONTROL, DECODED, ENDED, Decoded, OrderUpdate
+from recorder.model import CONTROL, DECODED, ENDED, PENDING, Decoded, OrderUpdate, Update
 from recorder.venues.okx import questions as okx
 from recorder.venues.rest import (
     Answer,
@@ -13,6 +14,7 @@ from recorder.venues.rest import (
     Forgotten,
     Known,
     Login,
+    OrderKey,
     Purpose,
     Step,
     Traded,
@@ -205,6 +207,31 @@ def test_the_clock() -> None:
 def test_a_position_that_the_record_holds_open_is_asked_for_by_its_instrument() -> None:
     of = known(since_ms=NOW_MS, positions=[Traded(None, "BTC-USDT-SWAP")])
     assert asked(ask(Purpose.RECONCILE, of))[-1] == ("/api/v5/account/positions", {"instId": "BTC-USDT-SWAP"})
+
+
+@pytest.mark.parametrize(
+    "kind",
+    ["conditional", "oco", "trigger", "chase", "iceberg", "twap", "move_order_stop", "smart_iceberg", "of tomorrow"],
+)
+def test_an_open_conditional_order_of_any_type_does_not_end_in_a_gap(kind: str) -> None:
+    """The question for an ordinary order does not find it, and its answer would say that it has ended."""
+    now_open = row("orders-algo") | {"algoId": "7", "ordType": kind, "state": "live"}
+    key = OrderKey(None, now_open["instId"], "7")
+    of = known(since_ms=NOW_MS - HOUR_MS, unfinished={key: Decimal(0)}, conditional={key})
+    told: list[Update] = []
+
+    def answering(target: str) -> Answer:
+        path, _, query = target.partition("?")
+        kinds = parse_qs(query).get("ordType", [""])[0].split(",")
+        rows = [now_open] if path.endswith("orders-algo-pending") and kind in kinds else []
+        body = NOT_FOUND if path == "/api/v5/trade/order" else answer(*rows)
+        decoded = read(f"HTTP 200 {target}" if body is NOT_FOUND else target, body)
+        told.extend(decoded.updates)
+        return Answer(0, target, decoded.updates)
+
+    steps(okx.questions(Purpose.RECONCILE, of), WHO, NOW_MS, answering)
+    statuses = [one.status for one in told if isinstance(one, OrderUpdate)]
+    assert statuses == ([] if kind == "of tomorrow" else [PENDING])
 
 
 NOT_FOUND = answer(code="51603", msg="Order does not exist")

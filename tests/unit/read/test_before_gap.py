@@ -5,7 +5,7 @@ from decimal import Decimal
 import pytest
 from sqlalchemy import event
 
-from recorder.model import NEW, REST, AccountUpdate, OrderUpdate, PositionUpdate, State
+from recorder.model import NEW, PENDING, REST, AccountUpdate, OrderUpdate, PositionUpdate, State
 from recorder.read.before_gap import KnownOrders, ended_gaps, known_orders
 from recorder.read.known_state import CurrentState
 from recorder.read.projector import project_all
@@ -129,6 +129,20 @@ def test_what_was_pushed_since_the_last_round_and_what_that_told(desk: Desk) -> 
     assert known is not None
     assert known.unfinished == filled("BTCUSD_P", {"5": 1, "7": 0, "8": 6})
     assert known.newest_order_id == "9"
+
+
+def test_orders_that_wait_for_a_trigger_are_known_apart(desk: Desk) -> None:
+    life = begun(desk)
+    orders = {"8": (PENDING, "0"), "9": (None, None), "10": (None, "0"), "11": (NEW, "0")}
+    for number, (status, filled_quantity) in orders.items():
+        life.push_state(OrderUpdate(1, 0, 0, None, "BTCUSDT", number, status=status, filled_quantity=filled_quantity))
+    held = CurrentState(ACCOUNT, 100, -1)
+    life.end()
+    life.cover(200)
+    for known in (life.known(), life.known(held)):
+        assert known is not None
+        assert {one.order_id for one in known.unfinished} >= orders.keys()
+        assert {one.order_id for one in known.conditional} == {"8", "9"}
 
 
 def test_orders_of_two_symbols_may_have_one_id(desk: Desk) -> None:
