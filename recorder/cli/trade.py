@@ -12,6 +12,7 @@ from recorder.cli.output import Column, Layout, number, show, time_ms, word
 from recorder.read.records import Filter
 from recorder.read.sums import BY_DAY, BY_MONTH, PERIODS, Calendar, Fees, Funding, Pnl
 from recorder.read.trips import Trip
+from recorder.venues.reading import printable
 
 FEE_COLUMNS = [
     word("period"),
@@ -53,6 +54,13 @@ FUNDING_COLUMNS = [
     number("paid", rank=3),
     word("currency"),
 ]
+
+
+def _other_currency(trip: Trip) -> str:
+    """The currency of the fee, where it is not that of the profit."""
+    return printable("" if trip.fee_currency == trip.currency else trip.fee_currency or "")
+
+
 TRIP_COLUMNS = [
     time_ms("opened_ms", "opened (UTC)", "before the record"),
     time_ms("closed_ms", "closed (UTC)", "open", rank=1),
@@ -67,6 +75,7 @@ TRIP_COLUMNS = [
     number("exit_price", "at", rank=3),
     number("pnl_before_fees", "before fees", rank=6),
     number("fee", rank=5),
+    Column("fee_currency", "fee in", _other_currency, if_any=True, rank=5),
     number("pnl"),
     word("currency"),
     Column("adds_up", "adds up", lambda trip: "" if trip.adds_up else "no", if_it_differs=True),

@@ -131,10 +131,10 @@ def stored_terms(connection: Connection, account: LabelledAccount, market: str, 
     """The terms of a contract, by the projection, or else as the venue documents it."""
     c = contracts.c
     of = c.account_id == account.account_id, c.market == market, c.symbol == symbol
-    one: Any = connection.execute(select(c.kind, c.contract_size).where(*of)).first() or _documented(
+    one: Any = connection.execute(select(c.kind, c.quote, c.settle, c.contract_size).where(*of)).first() or _documented(
         account, market, symbol
     )
-    return Terms() if one is None else terms(one.kind, one.contract_size)
+    return Terms() if one is None else terms(one)
 
 
 def settle_currencies(connection: Connection, account: LabelledAccount, symbols: Set[Symbol]) -> dict[Symbol, str]:
@@ -170,7 +170,6 @@ def terms_by(connection: Connection, wanted: Filter) -> TermsOf:
     instrument_of = instruments_by(connection, wanted)
 
     def terms_of(account: str, market: str | None, symbol: str) -> Terms:
-        one = instrument_of(account, market, symbol)
-        return terms(one.kind, one.contract_size)
+        return terms(instrument_of(account, market, symbol))
 
     return terms_of

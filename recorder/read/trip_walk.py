@@ -67,8 +67,8 @@ class _OpenTrip:
         self.direction, self.opened_ms, self.number = direction, opened_ms, number
         self.entries, self.exits = _TripSide(of), _TripSide(of)
         self._terms = of
-        self.fee: Decimal | None = _ZERO
-        self.currency: str | None = None
+        #: Currency → the sum of the fees in it; None if one is unknown. Empty where the venue names none.
+        self._fees: dict[str, Decimal | None] = {}
         self.adds_up = False
         #: Whether the position changed without a fill.
         self.is_broken = False
@@ -76,8 +76,9 @@ class _OpenTrip:
     def add(self, fill: Fill, quantity: Decimal, fee: Decimal | None, *, adds_up: bool) -> None:
         side = self.entries if (fill.side == BUY) == (self.direction == LONG) else self.exits
         side.add(quantity, fill.price)
-        self.fee = None if self.fee is None or fee is None else _EXACT.add(self.fee, fee)
-        self.currency = fill.fee_currency or self.currency
+        currency = fill.fee_currency or ""
+        before = self._fees.get(currency, _ZERO)
+        self._fees[currency] = None if before is None or fee is None else _EXACT.add(before, fee)
         self.adds_up = adds_up
 
     def trip(self, account: str, key: TripKey, closed_ms: int | None) -> Trip:
@@ -87,7 +88,9 @@ class _OpenTrip:
             gain = _EXACT.multiply(_EXACT.subtract(self.exits.worth, self.entries.worth), self._terms.contract_size)
             gains = (self.direction == LONG) != self._terms.is_inverse
             pnl = _EXACT.quantize(gain if gains else gain.copy_negate(), _UNIT)
-        fee = None if self.fee is None else _EXACT.quantize(self.fee, _UNIT)
+        fee, fee_currency = self._fee()
+        currency = self._terms.settle or fee_currency
+        is_alike = not fee or fee_currency in {None, currency}
         return Trip(
             account,
             key.market or None,
@@ -102,16 +105,27 @@ class _OpenTrip:
             self.exits.price,
             pnl,
             fee,
-            None if pnl is None or fee is None else _EXACT.subtract(pnl, fee),
-            self.currency,
+            fee_currency,
+            None if pnl is None or fee is None or not is_alike else _EXACT.subtract(pnl, fee),
+            currency,
             self.adds_up and not self.is_broken,
             self.number,
         )
 
+    def _fee(self) -> tuple[Decimal | None, str | None]:
+        """The sum of the fees and their currency. Where a sum is nothing, its currency does not count."""
+        charged = {currency: fee for currency, fee in self._fees.items() if fee is None or fee}
+        currencies = {currency for currency in charged or self._fees if currency}
+        currency = currencies.pop() if len(currencies) == 1 else None
+        total: Decimal | None = _ZERO
+        for fee in charged.values():
+            total = None if total is None or fee is None or len(currencies) > 1 else _EXACT.add(total, fee)
+        return None if total is None else _EXACT.quantize(total, _UNIT), currency
+
     def state(self) -> list[Any]:
         sides = self.entries.state(), self.exits.state()
-        fee = None if self.fee is None else str(self.fee)
-        return [self.direction, self.opened_ms, *sides, fee, self.currency, self.adds_up, self.is_broken]
+        fees = {currency: None if fee is None else str(fee) for currency, fee in self._fees.items()}
+        return [self.direction, self.opened_ms, *sides, fees, self.adds_up, self.is_broken]
 
     @classmethod
     def resumed(cls, state: list[Any], number: int, of: Terms) -> Self:
@@ -119,8 +133,8 @@ class _OpenTrip:
         one.entries, one.exits = (
             _TripSide(of, Decimal(quantity), Decimal(worth), known=known) for quantity, worth, known in state[2:4]
         )
-        one.fee = None if state[4] is None else Decimal(state[4])
-        one.currency, one.adds_up, one.is_broken = state[5:]
+        fees, one.adds_up, one.is_broken = state[4:]
+        one._fees = {currency: None if fee is None else Decimal(fee) for currency, fee in fees.items()}
         return one
 
 

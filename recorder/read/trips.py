@@ -10,6 +10,8 @@ Fills are processed in the order in which they happened, and compared with the p
 
 The quantity of an inverse contract is in the quote currency: its average prices are weighted by value, and it gains in
 the base currency. All others have plain averages, and gain in the quote currency. `contract_size` converts a quantity.
+
+Fees in several currencies have no sum, and a fee in another currency than the profit is not subtracted from it.
 """
 
 from collections import Counter
@@ -50,8 +52,12 @@ class Trip(NamedTuple):
     exit_price: Decimal | None
     #: Its profit; None until it is closed, and if an average is unknown.
     pnl_before_fees: Decimal | None
+    #: None if one is unknown, or if there are fees in several currencies; and the currency.
     fee: Decimal | None
+    fee_currency: str | None
+    #: After fees; None also if the fee is in another currency.
     pnl: Decimal | None
+    #: Of the profit: that in which the contract is settled; that of the fee where this is unknown.
     currency: str | None
     #: Whether the fills lead to the position that the venue reported at its end.
     adds_up: bool
@@ -92,20 +98,22 @@ class Terms(NamedTuple):
     is_inverse: bool = False
     #: What one unit of quantity is: of the base currency, or of the quote currency if inverse.
     contract_size: Decimal = Decimal(1)
+    #: The currency in which it gains, where known.
+    settle: str | None = None
 
 
 #: Account, market and symbol of a contract → its terms.
 TermsOf = Callable[[str, str | None, str], Terms]
 
 
-def terms(kind: str | None, contract_size: Decimal | str | None) -> Terms:
+def terms(instrument: Any) -> Terms:
     """The terms of an instrument.
 
     Args:
-        kind: of the instrument, as in `model.Instrument`.
-        contract_size: of the instrument; None: 1.
+        instrument: a `model.Instrument`, or a row of `contracts`; without a `contract_size`, it is 1.
     """
-    return Terms(kind == INVERSE, Decimal(contract_size or 1))
+    settle = instrument.settle or (instrument.quote if instrument.kind == "spot" else None)
+    return Terms(instrument.kind == INVERSE, Decimal(instrument.contract_size or 1), settle)
 
 
 class Instant(NamedTuple):

@@ -133,9 +133,11 @@ trips = table(
     *ints("trip"),
     *texts("direction", null=False),
     *ints("opened_ms", "closed_ms", null=True),
-    *decimals("entry_quantity", "entry_price", "exit_quantity", "exit_price", "pnl_before_fees", "fee", "pnl"),
+    *decimals("entry_quantity", "entry_price", "exit_quantity", "exit_price", "pnl_before_fees", "fee"),
+    *texts("fee_currency"),
+    *decimals("pnl"),
     *texts("currency"),
-    *ints("adds_up"),
+    *ints("adds_up", null=True),
     PrimaryKeyConstraint("account_id", "market", "symbol", "position_side", "trip"),
 )
 

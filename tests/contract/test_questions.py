@@ -239,6 +239,26 @@ def test_a_price_or_a_fee_that_was_not_told_is_not_guessed(engine: Engine, url: 
     assert ask(engine, "SELECT count(*) AS n, count(fee) AS told FROM executions") == [{"n": 6, "told": 5}]
 
 
+def test_fees_in_other_currencies(engine: Engine, url: str) -> None:
+    moves = [Move(1, 2, fee=3), Move(2, -2), Move(3, 2, fee=3), Move(4, -2, fee=4), Move(5, 1), Move(6, -1)]
+    tell(engine, moves)
+    with engine.begin() as connection:
+        for seq, currency in ((0, "TOKEN"), (4, "TOKEN"), (6, "BTC")):
+            o = order_updates
+            connection.execute(o.update().where(o.c.seq == seq).values(fee_currency=currency))
+        mark_all(connection)
+    expected = [
+        # What the second fill did not cost has no currency.
+        (Decimal("3e-9"), "TOKEN", None, "BTC"),
+        (None, None, None, "BTC"),
+        (0, "BTC", 0, "BTC"),
+    ]
+    trips = trips_of(url)
+    assert [(trip.fee, trip.fee_currency, trip.pnl, trip.currency) for trip in trips] == expected
+    same_in_view(ask(engine, "SELECT * FROM round_trips ORDER BY trip"), trips)
+    assert trips_of(url) == trips
+
+
 @given(moves=moves_strategy)
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=examples(20))
 def test_sums_are_sums_of_what_the_views_show(engine: Engine, url: str, moves: list[Move]) -> None:

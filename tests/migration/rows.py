@@ -129,6 +129,11 @@ ROWS["0006"] = (
 )
 ROWS["0007"] = ROWS["0006"]
 ROWS["0008"] = ROWS["0007"]
+ROWS["0009"] = (
+    *_replaced(ROWS["0008"], ("trips",)),
+    "INSERT INTO trips VALUES (7, '', 'BTCUSD_P', '', 1, 'long', 1580802204215, NULL, '1.0', '9288.0000000000', '0', "
+    "NULL, NULL, '4.8449612403E-8', 'BTC', NULL, 'BTC', NULL)",
+)
 
 
 def write(engine: Engine, revision: str = max(ROWS)) -> None:

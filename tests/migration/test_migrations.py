@@ -159,7 +159,7 @@ def test_a_filled_database_is_upgraded_to_the_next_version(
     before, old = schema_of(engine), contents_of(engine)
     request.getfixturevalue("next_version")
     for check in (migrate.require_current, migrate.require_usable):
-        with pytest.raises(SchemaOutdated, match=r"\(0008\) is older .* \(next\); .* type: recorder db upgrade"):
+        with pytest.raises(SchemaOutdated, match=r"\(0009\) is older .* \(next\); .* type: recorder db upgrade"):
             check(engine)
     with pytest.raises(SchemaOutdated):
         migrate.require_current(open_engine(url, read_only=True))
@@ -330,6 +330,30 @@ def test_sums_of_fills_are_kept_and_those_of_funding_are_made(tmp_path: Path, re
         with recorder.open(url) as record:
             assert (before.payments, before.amount) == (1, Decimal("-1E-8"))
             assert record.funding() == [before]
+        engine.dispose()
+
+
+def test_trips_are_made_anew(tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    server: PostgresServer = request.getfixturevalue("postgres")
+    for url in (f"sqlite:///{tmp_path / 'recorder.db'}", server.new_database(empty=True)):
+        engine = open_engine(url)
+        migrate.upgrade(engine, "0008")
+        write(engine, "0008")
+        with engine.begin() as connection:
+            connection.exec_driver_sql("UPDATE trips SET fee = '7', currency = 'BNB'")
+        migrate.upgrade(engine)
+        with recorder.open(url) as record:
+            (trip,) = before = list(record.trips())
+        assert (trip.fee, trip.fee_currency, trip.currency) == (Decimal("4.8449612403E-8"), "BTC", "BTC")
+        done = CliRunner().invoke(program, ["db", "upgrade", "--database", url], catch_exceptions=False)
+        assert done.exit_code == 0, done.output
+        with engine.connect() as connection:
+            for table in ("stale", "stale_quarters"):
+                assert not connection.exec_driver_sql(f"SELECT * FROM {table}").all()
+            (shown,) = connection.exec_driver_sql("SELECT fee, fee_currency, currency FROM round_trips")
+        assert (float(shown[0]), *shown[1:]) == (pytest.approx(4.8449612403e-8), "BTC", "BTC")
+        with recorder.open(url) as record:
+            assert list(record.trips()) == before
         engine.dispose()
 
 

@@ -5,8 +5,9 @@ from decimal import Decimal
 from typing import Any
 
 from recorder.read.records import Fill
+from recorder.read.trip_walk import Walk
 from recorder.read.trip_walk import trips as walk
-from recorder.read.trips import HeldQuantity, Terms, TermsOf, Trip
+from recorder.read.trips import HeldQuantity, Instant, Terms, TermsOf, Trip, TripKey
 
 D = Decimal
 
@@ -38,8 +39,8 @@ def test_a_way_in_and_out() -> None:
     assert trip == Trip(
         "main", None, "A", None, "long", 1, 3,
         # 200 contracts of 1 USD for 1/80 + 1/120 BTC.
-        D(200), D("9600"), D(200), D("10000"), D("0.000833333333333333"), D("7E-8"), D("0.000833263333333333"),
-        "BTC", True, 1,
+        D(200), D("9600"), D(200), D("10000"), D("0.000833333333333333"), D("7E-8"), "BTC",
+        D("0.000833263333333333"), "BTC", True, 1,
     )  # fmt: skip
 
 
@@ -50,6 +51,47 @@ def test_a_linear_contract_gains_in_the_quote_currency() -> None:
     assert (trip.pnl_before_fees, trip.fee, trip.pnl, trip.adds_up) == (D(600), D(10), D(590), True)
     (short,) = trips([fill(1, "-2", "100"), fill(2, "2", "90")], [], lambda *_: Terms())
     assert (short.direction, short.pnl) == ("short", D(20))
+
+
+def test_a_fee_in_another_currency_than_the_profit_is_not_subtracted() -> None:
+    terms = Terms(settle="USDT")
+    fills = [fill(1, "1", "100", "2"), fill(2, "-1", "110", "3")]
+    (trip,) = trips([one._replace(fee_currency="BNB") for one in fills], [], lambda *_: terms)
+    assert (trip.pnl_before_fees, trip.currency) == (D(10), "USDT")
+    assert (trip.fee, trip.fee_currency, trip.pnl) == (D(5), "BNB", None)
+    # Where it is not known in which currency a contract gains, that of the fees counts.
+    (trip,) = trips([one._replace(fee_currency="BNB") for one in fills], [], lambda *_: Terms())
+    assert (trip.fee, trip.fee_currency, trip.pnl, trip.currency) == (D(5), "BNB", D(5), "BNB")
+
+
+def test_fees_in_several_currencies_are_not_added() -> None:
+    terms = Terms(settle="USDT")
+    # On spot, the fee of a buy may be in what is bought.
+    fills = [fill(1, "1", "100", "0.01", fee_currency="A"), fill(2, "-1", "110", "3", fee_currency="USDT")]
+    (trip,) = trips(fills, [], lambda *_: terms)
+    assert (trip.pnl_before_fees, trip.currency) == (D(10), "USDT")
+    assert (trip.fee, trip.fee_currency, trip.pnl) == (None, None, None)
+    # Nothing was paid in the other currency.
+    (trip,) = trips([fills[0]._replace(fee=D(0)), fills[1]], [], lambda *_: terms)
+    assert (trip.fee, trip.fee_currency, trip.pnl) == (D(3), "USDT", D(7))
+    (trip,) = trips([one._replace(fee=D(0)) for one in fills], [], lambda *_: terms)
+    assert (trip.fee, trip.fee_currency, trip.pnl) == (D(0), None, D(10))
+    # An unknown fee may be in any currency.
+    (trip,) = trips([fills[0]._replace(fee=None), fills[1]], [], lambda *_: terms)
+    assert (trip.fee, trip.fee_currency, trip.pnl) == (None, None, None)
+
+
+def test_a_walk_that_is_resumed_goes_on_with_the_fees() -> None:
+    key, terms = TripKey("", "A", ""), Terms(settle="BTC")
+    fills = [fill(1, "2", "9000", "1"), fill(2, "1", "9000", "2", fee_currency="BNB"), fill(3, "-3", "9000")]
+    fills[2] = fills[2]._replace(fee=None)
+    for number in (2, 3):
+        (whole,) = trips(fills[:number], [], lambda *_: terms)
+        going, found = Walk("main", key, terms), list[Trip]()
+        for one in fills[:number]:
+            going = Walk.resumed("main", key, terms, going.state())
+            found += going.take(Instant(one.at_ms, [one], None))
+        assert [*found, *going.rest()] == [whole]
 
 
 def test_the_sides_of_a_hedged_symbol_are_trips_of_their_own() -> None:
