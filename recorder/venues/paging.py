@@ -23,6 +23,8 @@ def pages(
     cost_of_rows: Callable[[int], int] | None = None,
     take: Callable[[Sequence[Update]], object] = lambda updates: None,
     is_enough: Callable[[Sequence[Update]], bool] = lambda updates: False,
+    crowd: Callable[[str, Sequence[Update]], Pages] | None = None,
+    end_ms: int = 0,
 ) -> Pages:
     """Ask for a list page after page.
 
@@ -34,22 +36,31 @@ def pages(
         cost_of_rows: of each question, by the number of rows in its answer; None: always `cost`.
         take: is given the updates of each answer.
         is_enough: whether nothing behind an answer with these updates is wanted, where a list has no end in time.
+        crowd: asks for all rows of one millisecond, where a page begins with a time, given as text, and has rows of
+            this time only, with these updates. The list goes on a millisecond later.
+        end_ms: the last millisecond of a list with `crowd`, since 1970.
 
     Returns:
         Whether every page that is wanted was answered.
     """
-    begin, known = "", {""}
+    begin, known, is_whole = "", {""}, True
     while len(known) <= PAGES_MAX:
         answer = yield Question(subject, page(begin), topic, cost, cost_of_rows)
         if answer is None:
             return False
         take(answer.updates)
         if answer.next_page is None or is_enough(answer.updates):
-            return True
-        if answer.next_page in known:
+            return is_whole
+        following = answer.next_page
+        if crowd is not None and following and following == begin:
+            is_whole = (yield from crowd(begin, answer.updates)) and is_whole
+            if int(begin) >= end_ms:
+                return is_whole
+            following = str(int(begin) + 1)
+        if following in known:
             yield Unanswered(subject, "its pages do not say where the next one begins")
             return False
-        begin = answer.next_page
+        begin = following
         known.add(begin)
     yield Unanswered(subject, f"more than {PAGES_MAX:,} pages")
     return False

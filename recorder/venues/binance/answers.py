@@ -1,8 +1,8 @@
 """Decodes the answers of Binance's REST interface. Source: developers.binance.com, the page of each path.
 
 Lists are bare, oldest first, at most 1,000 rows. The next page begins with the time of the last row, which is told
-again: rows of one time may be on both pages. An error is an object with `code` and `msg`, with an HTTP status of 400 or
-above.
+again: rows of one time may be on both pages, or fill more than a page. An error is an object with `code` and `msg`,
+with an HTTP status of 400 or above.
 """
 
 import re
@@ -106,6 +106,8 @@ _ROWS: dict[str, _Read] = {
     **dict.fromkeys(("time", "account", "orderAmendment", "forceOrders", "positionMargin/history"), _nothing),
     **dict.fromkeys(("positionSide/dual", "multiAssetsMargin", "symbolConfig", "accountConfig"), _nothing),
 }
+#: The parameter that asks for fills from an id on; the page after it begins behind the last id.
+FROM_ID = "fromId"
 #: End of a path → the field with the time by which its next page is asked for.
 _PAGE_KEYS = {"allOrders": "time", "allAlgoOrders": "createTime", "userTrades": "time", "income": "time"}
 
@@ -152,10 +154,14 @@ def ended_order(_status: int, target: str, payload: bytes) -> OrderUpdate | None
 
 
 def _next_page(name: str, query: str, rows: list[dict[str, Any]]) -> str | None:
-    """The time of the last row of a full page, empty if they are not in order; None if there is no next page."""
-    key = _PAGE_KEYS.get(name)
-    limit = dict(parse_qsl(query)).get("limit", "")
+    """The time of the last row of a full page, empty if they are not in order; None if there is no next page.
+
+    Of fills that are asked for by their ids, what follows the last id.
+    """
+    asked = dict(parse_qsl(query))
+    key = "id" if FROM_ID in asked else _PAGE_KEYS.get(name)
+    limit = asked.get("limit", "")
     if key is None or not limit.isdigit() or not 0 < int(limit) <= len(rows):
         return None
-    times = [whole(row, key) or 0 for row in rows]
-    return str(times[-1]) if times == sorted(times) and times[-1] > 0 else ""
+    places = [whole(row, key) or 0 for row in rows]
+    return str(places[-1] + (key == "id")) if places == sorted(places) and places[-1] > 0 else ""

@@ -1,22 +1,24 @@
 """What to ask Binance over REST, and what its answers mean for further requests. Pure.
 
-Lists are oldest first; the next page begins with the time of the last row. Orders cancelled or expired without a fill
-are remembered for three days, other orders for 90 days, fills and income for three months. Fills and conditional orders
-are listed by symbol only; the income names every symbol that had a fill.
+Lists are oldest first; the next page begins with the time of the last row. The fills of one order may all be of one
+millisecond, and more than a page: then income is asked for by its types, and fills by their ids. Orders cancelled or
+expired without a fill are remembered for three days, other orders for 90 days, fills and income for three months. Fills
+and conditional orders are listed by symbol only; the income names every symbol that had a fill.
 Source: developers.binance.com, "USDⓈ-M Futures" and "COIN-M Futures", "Account/Trade Endpoints", "Error Code".
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from functools import partial
 from typing import NamedTuple
 from urllib.parse import urlencode
 
 from recorder.clock import NS_PER_MS, utc_text
-from recorder.model import OrderUpdate, PositionUpdate, Transaction, Update
+from recorder.model import FillUpdate, OrderUpdate, PositionUpdate, Transaction, Update
 from recorder.venues.binance import answers, sign
-from recorder.venues.binance.words import ALGO, COIN_M, product_of
+from recorder.venues.binance.words import ALGO, COIN_M, INCOME_TYPES, product_of
 from recorder.venues.paging import Orders, Pages, completed, day, pages, windows
 from recorder.venues.rest import (
+    Answer,
     Credentials,
     Forgotten,
     Known,
@@ -26,6 +28,7 @@ from recorder.venues.rest import (
     Questions,
     RestLimit,
     RestRequest,
+    Step,
     Unanswered,
 )
 
@@ -210,9 +213,61 @@ def _ask(found: _Round, history: _History, begin_ms: int, end_ms: int, subject: 
     for symbol in sorted(found.symbols) if history.by_symbol else [""]:
         query, of = ({"symbol": symbol, **period}, f"{symbol} {named}") if symbol else (period, named)
         page = partial(get, found.product, history.path, query)
-        asked = pages(of, page, topic=history.topic, cost=_COSTS[history.path], take=found.take)
+        asked = pages(
+            of,
+            page,
+            topic=history.topic,
+            cost=_COSTS[history.path],
+            take=found.take,
+            crowd=partial(_CROWDS[history.path], found, symbol) if history.path in _CROWDS else None,
+            end_ms=end_ms,
+        )
         complete = (yield from asked) and complete
     return complete
+
+
+def _income_at(found: _Round, _symbol: str, at: str, updates: Sequence[Update]) -> Pages:
+    """Ask for the income of a millisecond by its types, and where a type fills a page, by the symbols known by now."""
+    moment = {"startTime": at, "endTime": at, **_LIMIT}
+    told = {one.venue_type for one in updates if isinstance(one, Transaction) and one.venue_type}
+    complete = True
+
+    def ask(more: Mapping[str, str]) -> Generator[Step, Answer | None, bool | None]:
+        """Whether there is more of it than a page; None: it has no answer."""
+        subject = " ".join(("transactions of", utc_text(int(at) * NS_PER_MS), *more.values()))
+        answer = yield found.question(subject, answers.INCOME, {**more, **moment}, _ACCOUNT)
+        if answer is None:
+            return None
+        found.take(answer.updates)
+        if answer.next_page is not None and "symbol" in more:
+            yield Unanswered(subject, f"there are {answers.PAGE_ROWS:,} or more, and no way to ask for fewer")
+        return answer.next_page is not None
+
+    for kind in sorted(told | {one for one in INCOME_TYPES if one}):
+        is_more = yield from ask({"incomeType": kind})
+        for symbol in sorted(found.symbols) if is_more else ():
+            complete = (yield from ask({"incomeType": kind, "symbol": symbol})) is False and complete
+        complete = complete and is_more is not None
+    return complete
+
+
+def _fills_at(found: _Round, symbol: str, at: str, updates: Sequence[Update]) -> Pages:
+    """Ask for the rest of a symbol's fills of a millisecond by their ids."""
+    ids = [int(one.trade_id) for one in updates if isinstance(one, FillUpdate) and one.trade_id]
+
+    def page(first: str) -> MakeRequest:
+        query = {"symbol": symbol, answers.FROM_ID: first or str(max(ids, default=0)), **_LIMIT}
+        return get(found.product, answers.FILLS, query)
+
+    def is_later(updates: Sequence[Update]) -> bool:
+        return any((one.executed_ms or 0) > int(at) for one in updates if isinstance(one, FillUpdate))
+
+    subject, cost = f"{symbol} fills of {utc_text(int(at) * NS_PER_MS)}", _COSTS[answers.FILLS]
+    return (yield from pages(subject, page, topic=_ORDERS, cost=cost, take=found.take, is_enough=is_later))
+
+
+#: Path of a list that can have more rows of one millisecond than a page → how they are asked for.
+_CROWDS = {answers.INCOME: _income_at, answers.FILLS: _fills_at}
 
 
 def _regular(found: _Round, known: Known) -> Questions:

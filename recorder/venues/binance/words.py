@@ -111,6 +111,17 @@ INCOME_TYPES: dict[str | None, str] = {
         "transfer",
     ),
     **dict.fromkeys(("COMMISSION_REBATE", "REFERRAL_KICKBACK", "API_REBATE", "FEE_RETURN"), "rebate"),
+    **dict.fromkeys(
+        (
+            "WELCOME_BONUS",
+            "CONTEST_REWARD",
+            "BFUSD_REWARD",
+            "POSITION_LIMIT_INCREASE_FEE",
+            "OPTIONS_PREMIUM_FEE",
+            "OPTIONS_SETTLE_PROFIT",
+        ),
+        "other",
+    ),
 }
 
 #: Quote currencies of USD-M contracts: symbols end with one.

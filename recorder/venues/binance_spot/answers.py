@@ -1,7 +1,8 @@
 """Decodes the answers of Binance spot's REST interface. Source: developers.binance.com/docs/binance-spot-api-docs.
 
 An answer is a list or an object, and an error is `{"code":-1021,"msg":"..."}` with an HTTP status of its own. Lists are
-oldest first. The next page of a list begins at the time of the last row, whose rows come again.
+oldest first. The next page of a list begins at the time of the last row, whose rows come again. The fills of one order
+may all be of one millisecond, and more than a page.
 """
 
 from collections.abc import Callable, Sequence

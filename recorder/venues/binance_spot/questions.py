@@ -6,14 +6,15 @@ archived after 90 days. Money that comes and goes is pushed and in no list that 
 Source: developers.binance.com/docs/binance-spot-api-docs, "REST API", "Errors"; "Wallet", "Get API Key Permission".
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import partial
 from urllib.parse import urlencode
 
 import msgspec
 
 from recorder.clock import NS_PER_MS, utc_text
 from recorder.errors import Refused, Undecodable
-from recorder.model import AccountUpdate, OrderUpdate, Update
+from recorder.model import AccountUpdate, FillUpdate, OrderUpdate, Update
 from recorder.venues.binance_spot import answers, sign
 from recorder.venues.paging import Orders, Pages, pages, windows
 from recorder.venues.rest import (
@@ -254,7 +255,22 @@ def _window(name: str, symbol: str, path: str, window: tuple[int, int], found: T
         return get(path, {"symbol": symbol, "startTime": at or str(begin_ms), "endTime": str(end_ms), **_LIMIT})
 
     subject = f"{name} of {symbol} since {utc_text(begin_ms * NS_PER_MS)}"
-    return (yield from pages(subject, page, topic="executionReport", cost=_COSTS[path], take=found.take))
+    crowd = partial(_trades_at, symbol) if path == answers.TRADES else None
+    asked = pages(
+        subject, page, topic="executionReport", cost=_COSTS[path], take=found.take, crowd=crowd, end_ms=end_ms
+    )
+    return (yield from asked)
+
+
+def _trades_at(symbol: str, at: str, updates: Sequence[Update]) -> Pages:
+    """Ask by their ids for the rest of a symbol's fills of a millisecond, of which there may be more than a page."""
+    ids = [int(one.trade_id) for one in updates if isinstance(one, FillUpdate) and one.trade_id]
+
+    def is_later(updates: Sequence[Update]) -> bool:
+        return any((one.executed_ms or 0) > int(at) for one in updates if isinstance(one, FillUpdate))
+
+    subject = f"fills of {symbol} of {utc_text(int(at) * NS_PER_MS)}"
+    return (yield from _by_ids(subject, symbol, answers.TRADES, "fromId", str(max(ids, default=0)), is_later))
 
 
 def _instruments(known: Known) -> Questions:
@@ -280,11 +296,18 @@ def _backfill(known: Known) -> Questions:
     return None
 
 
-def _by_ids(subject: str, symbol: str, path: str, by: str) -> Pages:
+def _by_ids(
+    subject: str,
+    symbol: str,
+    path: str,
+    by: str,
+    begin: str = "0",
+    is_enough: Callable[[Sequence[Update]], bool] = lambda updates: False,
+) -> Pages:
     def page(first: str) -> MakeRequest:
-        return get(path, {"symbol": symbol, by: first or "0", **_LIMIT})
+        return get(path, {"symbol": symbol, by: first or begin, **_LIMIT})
 
-    return (yield from pages(subject, page, topic="executionReport", cost=_COSTS[path]))
+    return (yield from pages(subject, page, topic="executionReport", cost=_COSTS[path], is_enough=is_enough))
 
 
 def _question(subject: str, path: str, query: Mapping[str, str], topic: str) -> Question:

@@ -7,7 +7,7 @@ from urllib.parse import parse_qs
 import pytest
 
 from recorder.errors import UNREADABLE
-from recorder.model import OrderUpdate
+from recorder.model import FillUpdate, OrderUpdate, Transaction, Update
 from recorder.venues.binance import questions as binance
 from recorder.venues.binance import verdicts
 from recorder.venues.rest import (
@@ -193,6 +193,73 @@ def test_pages_go_on_from_the_last_time_and_rows_that_repeat_end_them() -> None:
         return Answer(0, target, told.updates, told.next_page)
 
     assert isinstance(ask(Purpose.REGULAR, known(since_ms=NOW_MS - 110), stuck)[-1], Unanswered)
+
+
+class Crowd:
+    """An exchange with 600 fills, and 1,200 rows of income, of one millisecond, and one of each an hour later."""
+
+    def __init__(self, fills: int = 600, symbol: str = "ETHUSDT") -> None:
+        self.at_ms = NOW_MS - 2 * HOUR_MS
+        common = {"symbol": symbol, "asset": "USDT", "info": "", "time": self.at_ms, "income": "-0.1"}
+        self.income = [
+            common | {"incomeType": kind, "tranId": 10**9 + number, "tradeId": str(number)}
+            for number in range(1, fills + 1)
+            for kind in ("REALIZED_PNL", "COMMISSION")
+        ]
+        later = {"time": self.at_ms + HOUR_MS, "tradeId": ""}
+        self.income.append(common | later | {"incomeType": "FUNDING_FEE", "tranId": 7})
+        fill = row("rest-trades") | {"symbol": symbol}
+        self.fills = [fill | {"id": number, "time": self.at_ms} for number in range(1, fills + 1)]
+        self.fills.append(fill | {"id": 10**6, "time": self.at_ms + HOUR_MS})
+        self.told: set[Update] = set()
+        self.asked: list[dict[str, str]] = []
+
+    def __call__(self, target: str) -> Answer:
+        path, _, query = target.partition("?")
+        asked = {name: one[0] for name, one in parse_qs(query).items()}
+        self.asked.append(asked)
+        listed = {"income": self.income, "userTrades": self.fills}.get(path.rpartition("/")[2], [])
+        found = [
+            one
+            for one in listed
+            if int(asked.get("startTime", 0)) <= one["time"] <= int(asked.get("endTime", NOW_MS))
+            and all(asked.get(name) in {None, one.get(name)} for name in ("symbol", "incomeType"))
+            and ("id" not in one or one["id"] >= int(asked.get("fromId", 0)))
+        ]
+        told = read(target, encoded(found[: int(asked["limit"])]))
+        self.told.update(told.updates)
+        return Answer(0, target, told.updates, told.next_page)
+
+
+@pytest.mark.parametrize("begin_ms", [NOW_MS - 3 * HOUR_MS, NOW_MS - 2 * HOUR_MS])
+def test_more_rows_of_a_millisecond_than_a_page_are_asked_for_by_their_types(begin_ms: int) -> None:
+    crowd = Crowd()
+    taken = ask(Purpose.REGULAR, known(since_ms=begin_ms), crowd)
+    assert not [one for one in taken if isinstance(one, Unanswered)]
+    told = {(one.venue_type, one.transaction_id) for one in crowd.told if isinstance(one, Transaction)}
+    assert len(told) == 1_201
+    assert len([one for one in crowd.told if isinstance(one, FillUpdate)]) == 601
+
+
+def test_more_fills_of_a_millisecond_than_a_page_are_asked_for_by_their_ids() -> None:
+    crowd = Crowd(fills=2_500)
+    taken = ask(Purpose.REGULAR, known(since_ms=NOW_MS - 3 * HOUR_MS), crowd)
+    assert len({one.trade_id for one in crowd.told if isinstance(one, FillUpdate)}) == 2_501
+    # They cannot all be asked for as income, and what came later is nevertheless.
+    assert [one.subject.split()[-2:] for one in taken if isinstance(one, Unanswered)] == [
+        ["COMMISSION", "ETHUSDT"],
+        ["REALIZED_PNL", "ETHUSDT"],
+    ]
+    assert "FUNDING_FEE" in {one.venue_type for one in crowd.told if isinstance(one, Transaction)}
+
+
+def test_a_crowded_millisecond_at_the_end_of_a_period_ends_it() -> None:
+    crowd = Crowd()
+    crowd.at_ms = NOW_MS + binance.AHEAD_MS
+    crowd.income = [one | {"time": crowd.at_ms} for one in crowd.income]
+    ask(Purpose.REGULAR, known(since_ms=crowd.at_ms), crowd)
+    assert all(int(one["startTime"]) <= int(one["endTime"]) for one in crowd.asked if "startTime" in one)
+    assert len({(one.venue_type, one.transaction_id) for one in crowd.told if isinstance(one, Transaction)}) == 1_201
 
 
 def test_income_is_asked_for_regularly_and_the_fills_of_the_symbols_that_it_names() -> None:

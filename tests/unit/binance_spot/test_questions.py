@@ -6,7 +6,7 @@ from urllib.parse import parse_qs
 import pytest
 
 from recorder.errors import UNREADABLE, Refused
-from recorder.model import AccountUpdate, OrderUpdate
+from recorder.model import AccountUpdate, FillUpdate, OrderUpdate
 from recorder.venues.binance_spot import answers
 from recorder.venues.binance_spot import questions as binance
 from recorder.venues.rest import (
@@ -25,7 +25,8 @@ from recorder.venues.rest import (
     Verdict,
 )
 from tests.steps import URL, Answering, nothing, outcome, steps, targets, unfinished
-from tests.unit.binance_spot.frames import VENUE
+from tests.unit.binance_spot.frames import VENUE, answer, row
+from tests.unit.binance_spot.frames import asked as read_answer
 
 WHO = Credentials(key="key", secret="secret")
 NOW_MS = 1_795_600_000_000
@@ -54,6 +55,31 @@ def order(symbol: str, order_id: str) -> OrderUpdate:
 
 def test_a_snapshot_asks_for_the_current_state() -> None:
     assert asked(ask(Purpose.SNAPSHOT, known())) == [("account", {"omitZeroBalances": "true"}), ("openOrders", {})]
+
+
+def test_more_fills_of_a_millisecond_than_a_page_are_asked_for_by_their_ids() -> None:
+    at_ms = NOW_MS - HOUR_MS
+    fill = row("rest-myTrades")
+    fills = [fill | {"id": number, "time": at_ms + 1_000 * (number > 2_500)} for number in range(1, 2_502)]
+    told: set[str | None] = set()
+
+    def answering(target: str) -> Answer:
+        path, _, query = target.partition("?")
+        given = {name: int(one[0]) for name, one in parse_qs(query).items() if one[0].isdigit()}
+        rows = [
+            one
+            for one in fills
+            if given.get("startTime", 0) <= one["time"] <= given.get("endTime", NOW_MS)
+            and one["id"] >= given.get("fromId", 0)
+        ]
+        body = answer(rows[: given["limit"]]) if path == answers.TRADES else b"[]"
+        decoded = read_answer(target, body)
+        told.update(one.trade_id for one in decoded.updates if isinstance(one, FillUpdate))
+        return Answer(0, target, decoded.updates, decoded.next_page)
+
+    taken = ask(Purpose.RECONCILE, known(since_ms=at_ms - HOUR_MS), answering)
+    assert not [one for one in taken if isinstance(one, Unanswered)]
+    assert told == {str(one["id"]) for one in fills}
 
 
 def test_a_request_is_signed_at_the_end_of_its_address() -> None:
@@ -138,14 +164,14 @@ def test_a_full_page_is_followed_by_the_next_from_its_last_time() -> None:
 
 
 def test_pages_that_do_not_go_on_are_not_followed_for_ever() -> None:
-    """More rows than a page in one millisecond: nothing tells where the next page begins."""
+    """More orders than a page in one millisecond: nothing tells where the next page begins."""
 
     def answering(target: str) -> Answer:
-        return Answer(0, target, (), "5" if target.startswith(answers.TRADES) else None)
+        return Answer(0, target, (), "5" if target.startswith(answers.ORDERS) else None)
 
     taken = ask(Purpose.RECONCILE, known(since_ms=NOW_MS - HOUR_MS), answering)
     (stuck,) = [step for step in taken if isinstance(step, Unanswered)]
-    assert stuck.subject.startswith("fills of BTCUSDT since")
+    assert stuck.subject.startswith("orders of BTCUSDT since")
 
 
 def test_what_the_exchange_archives_is_said() -> None:
