@@ -34,9 +34,9 @@ ARGUMENTS: dict[str, dict[str, str]] = {
     "algo-advance": _ANY,
 }
 
-LOGIN_ERRORS = frozenset([60004, 60005, 60006, 60007, 60009, 60011, 60023, 60024, 60031, 60032, 63999, 50101])
+LOGIN_ERRORS = frozenset([60004, 60005, 60006, 60007, 60009, 60011, 60024, 60031, 60032, 50101])
 #: The exchange cannot answer now, or is asked too much: nothing is wrong with the login, another connection is tried.
-_PASSING = frozenset([50001, 50004, 50011, 50013, 50026, 50061])
+_PASSING = frozenset([50001, 50004, 50011, 50013, 50026, 50061, 60014, 60023, 63999, 64007])
 
 
 class OKXSession(PushSession):

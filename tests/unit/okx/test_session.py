@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from recorder.errors import Refused
+from recorder.errors import Refused, SessionOver
 from recorder.model import Acknowledged, Asked, LoggedIn, RefusedCommand
 from recorder.venues import venue_named
 from recorder.venues.okx import sign
@@ -95,6 +95,18 @@ def test_a_refused_login_says_what_to_check(code: int) -> None:
     it.receive(LoggedIn(), NOW_MS)
     with pytest.raises(Refused, match="check key, secret and passphrase"):
         it.receive(RefusedCommand(None, code, "Login failed."), NOW_MS)
+
+
+@pytest.mark.parametrize("code", [60014, 60023, 63999, 64007])
+@pytest.mark.parametrize("is_logged_in", [False, True])
+def test_an_error_that_passes_costs_neither_the_key_nor_a_topic(code: int, is_logged_in: bool) -> None:
+    """Too many requests, too many logins, a login that failed inside, an error inside: the next connection may do."""
+    it = session()
+    if is_logged_in:
+        it.receive(LoggedIn(), NOW_MS)
+    with pytest.raises(SessionOver, match="refused: the exchange is busy"):
+        it.receive(RefusedCommand("orders" if is_logged_in else None, code, "try again"), NOW_MS)
+    assert it.refused == {}
 
 
 def test_it_pings_and_answers_pings_in_bare_words() -> None:
