@@ -15,7 +15,7 @@ import msgspec
 
 from recorder.clock import NS_PER_MS, utc_text
 from recorder.errors import Refused, Undecodable
-from recorder.model import FillUpdate, OrderUpdate, Update
+from recorder.model import FillUpdate, OrderUpdate, Transaction, Update
 from recorder.venues.hyperliquid.portal import dexes_of
 from recorder.venues.hyperliquid.rest import FILLS_PER_PAGE, LEDGER_PER_PAGE
 from recorder.venues.paging import Orders, Pages, day, pages, windows
@@ -256,9 +256,46 @@ _LEDGERS = (
 
 
 def _history(history: _History, begin_ms: int, end_ms: int | None, subject: str = "") -> Pages:
-    page = partial(_period, history.kind, begin_ms, end_ms)
     named = subject or f"{history.name} since {utc_text(begin_ms * NS_PER_MS)}"
-    return (yield from pages(named, page, topic=history.topic, cost=_cost(LEDGER_PER_PAGE), cost_of_rows=_cost))
+    return (yield from _period(named, history.kind, history.topic, LEDGER_PER_PAGE, begin_ms, end_ms))
+
+
+def _period(
+    subject: str,
+    kind: str,
+    topic: str,
+    rows_max: int,
+    begin_ms: int,
+    end_ms: int | None,
+    take: Callable[[Sequence[Update]], object] = lambda updates: None,
+) -> Pages:
+    """Ask for a list of a period, whichever rows of it a full page has: the oldest or the newest, in any order.
+
+    The next page begins with the newest time of the page before it. What is before the first page is asked for in the
+    same way: where a full one has the oldest rows, that is only their first millisecond again.
+    """
+    while True:
+        earliest: list[int | None] = []
+
+        def note(updates: Sequence[Update], earliest: list[int | None] = earliest) -> None:
+            take(updates)
+            earliest.append(_earliest_ms(updates))
+
+        page = partial(_page, kind, begin_ms, end_ms)
+        cost = _cost(rows_max)
+        if not (yield from pages(subject, page, topic=topic, cost=cost, take=note, cost_of_rows=_cost)):
+            return False
+        first_ms = earliest[0]
+        if len(earliest) == 1 or first_ms is None or first_ms <= begin_ms:
+            return True
+        end_ms = first_ms
+
+
+def _earliest_ms(updates: Sequence[Update]) -> int | None:
+    """The earliest time of the rows of an answer, milliseconds since 1970."""
+    fills = [one.executed_ms for one in updates if isinstance(one, FillUpdate)]
+    moved = [one.occurred_ms for one in updates if isinstance(one, Transaction)]
+    return min([at_ms for at_ms in (*fills, *moved) if at_ms is not None], default=None)
 
 
 class _Times:
@@ -269,9 +306,8 @@ class _Times:
         self.earliest_ms: int | None = None
 
     def take(self, updates: Sequence[Update]) -> None:
-        fills = [update for update in updates if isinstance(update, FillUpdate)]
-        self._ids.update((one.symbol, one.trade_id) for one in fills)
-        times = (self.earliest_ms, *(one.executed_ms for one in fills))
+        self._ids.update((one.symbol, one.trade_id) for one in updates if isinstance(one, FillUpdate))
+        times = self.earliest_ms, _earliest_ms(updates)
         self.earliest_ms = min([at for at in times if at is not None], default=None)
 
     @property
@@ -287,10 +323,7 @@ _Newest = Generator[Step, Answer | None, int | None]
 
 def _fills(topic: str, subject: str, begin_ms: int, _found: Orders) -> _Newest:
     times = _Times()
-    page = partial(_period, f"{topic}ByTime", begin_ms, None)
-    complete = yield from pages(
-        subject, page, topic=topic, cost=_cost(FILLS_PER_PAGE), take=times.take, cost_of_rows=_cost
-    )
+    complete = yield from _period(subject, f"{topic}ByTime", topic, FILLS_PER_PAGE, begin_ms, None, times.take)
     if times.number >= FILLS_MAX and times.earliest_ms is not None and times.earliest_ms > begin_ms:
         before = utc_text(times.earliest_ms * NS_PER_MS)
         yield Forgotten(f"{subject} before {before}", f"the exchange keeps the newest {FILLS_MAX:,}", topic)
@@ -322,8 +355,8 @@ _NEWEST: Mapping[str, Callable[[str, int, Orders], _Newest]] = {
 }
 
 
-def _period(kind: str, begin_ms: int, end_ms: int | None, page: str) -> MakeRequest:
-    """A request for a period, oldest first; the next page begins with the newest time of the page before it."""
+def _page(kind: str, begin_ms: int, end_ms: int | None, page: str) -> MakeRequest:
+    """A request for a period, or for what of it begins with this page."""
     end = {} if end_ms is None else {"endTime": end_ms}
     return info(kind, startTime=int(page) if page else begin_ms, **end)
 

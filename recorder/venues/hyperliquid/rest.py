@@ -76,6 +76,8 @@ def decode_info(request: Fields, answer: Any) -> Sequence[Update]:
 def _next_page(request: Fields, answer: Any) -> str | None:
     """The time at which the next page of a period begins; it repeats the rows of that millisecond.
 
+    What is before a full page of the newest rows is for `questions` to ask for.
+
     Empty if a full page holds a single millisecond: there is no way to ask for the rest of it.
     """
     rows_max = _PAGE_ROWS.get(str(request.get("type")))

@@ -9,6 +9,7 @@ from recorder.errors import UNREADABLE, Refused
 from recorder.model import FillUpdate, OrderUpdate
 from recorder.venues.hyperliquid import Hyperliquid
 from recorder.venues.hyperliquid import questions as hyperliquid
+from recorder.venues.hyperliquid.rest import decode_answer
 from recorder.venues.rest import (
     Answer,
     Completed,
@@ -30,6 +31,9 @@ ADDRESS = "0x" + "ab" * 20
 WHO = Credentials({"address": ADDRESS})
 NOW_MS = 1_795_800_000_000
 DAY_MS = 86_400_000
+
+
+FILL = {"coin": "ETH", "px": "3000.0", "sz": "0.1", "side": "A", "dir": "Sell", "oid": 1, "fee": "0", "crossed": True}
 
 
 def known(**values: object) -> Known:
@@ -126,6 +130,41 @@ def test_the_next_page_begins_with_the_newest_time_of_the_page_before() -> None:
         1_795_799_000_000,
         1_795_799_500_000,
     ]
+
+
+def page_of(times: list[int], body: dict[str, Any], *, has_newest: bool, is_newest_first: bool) -> Answer:
+    """The answer about fills at these times of an exchange that lists 2,000 of them."""
+    end_ms = body.get("endTime", NOW_MS)
+    asked = [at_ms for at_ms in sorted(times) if body["startTime"] <= at_ms <= end_ms]
+    some = asked[-2_000:] if has_newest else asked[:2_000]
+    rows = [FILL | {"time": at_ms, "tid": at_ms} for at_ms in (reversed(some) if is_newest_first else some)]
+    target = f"POST /info {json.dumps(body)}"
+    decoded = decode_answer(target, json.dumps(rows).encode())
+    return Answer(0, target, decoded.updates, decoded.next_page)
+
+
+@pytest.mark.parametrize("is_newest_first", [False, True])
+@pytest.mark.parametrize("has_newest", [False, True])
+def test_every_row_of_a_period_is_asked_for_whatever_the_order_of_pages(
+    has_newest: bool, is_newest_first: bool
+) -> None:
+    begin_ms = NOW_MS - DAY_MS
+    times = [begin_ms + 60_000 + 10_000 * at for at in range(5_000)]
+    seen: set[int | None] = set()
+
+    def answering(target: str) -> Answer:
+        if "userFillsByTime" not in target:
+            return nothing(target)
+        body = json.loads(target.removeprefix("POST /info "))
+        answer = page_of(times, body, has_newest=has_newest, is_newest_first=is_newest_first)
+        seen.update(one.executed_ms for one in answer.updates if isinstance(one, FillUpdate))
+        return answer
+
+    taken = ask(Purpose.RECONCILE, known(since_ms=begin_ms), answering)
+    assert seen == set(times)
+    assert [step for step in taken if isinstance(step, Unanswered | Forgotten)] == []
+    # Where pages have the oldest rows, one question more: what is before the first of them.
+    assert kinds(taken).count("userFillsByTime") == (5 if has_newest else 4)
 
 
 def test_a_page_of_a_single_millisecond_cannot_be_followed() -> None:
