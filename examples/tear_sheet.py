@@ -19,7 +19,7 @@ mpl.use("agg")
 def main(path: str, currency: str, out: str) -> None:
     with recorder.open(f"sqlite:///{path}") as record:
         totals = daily_totals(record.balance_history(), currency)
-        moved = daily_transfers(record.transactions(), currency)
+        moved = daily_transfers(record.transactions(), record.balance_history(), currency)
     try:
         require_days(totals)
     except ConfigurationError as error:

@@ -3,13 +3,16 @@
 `pip install 'exchange-recorder[tearsheet]'` brings quantstats, which draws one.
 """
 
+from collections import defaultdict, deque
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from itertools import pairwise
+from operator import attrgetter
 from typing import Any
 
 from recorder.backtest import needed
+from recorder.backtest.history import APART_MS
 from recorder.clock import NS_PER_MS, NS_PER_S
 from recorder.errors import ConfigurationError
 from recorder.read.records import Balance
@@ -33,8 +36,8 @@ def daily_totals(history: Iterable[Balance], currency: str) -> dict[datetime, De
         currency: of the balance.
 
     Returns:
-        Midnight at the beginning of the day, UTC → what is owned in all wallets, without unrealized PnL. A day without
-        an update has the balance of the day before.
+        Midnight at the beginning of the day, UTC → what is owned in all wallets that have balances in the record,
+        without unrealized PnL. A day without an update has the balance of the day before.
     """
     totals: dict[datetime, Decimal] = {}
     last: tuple[datetime, Decimal] | None = None
@@ -60,21 +63,39 @@ def _fill_up(totals: dict[datetime, Decimal], last: tuple[datetime, Decimal], un
         totals[day] = total
 
 
-def daily_transfers(moved: Iterable[Transaction], currency: str) -> dict[datetime, Decimal]:
+def daily_transfers(moved: Iterable[Transaction], history: Iterable[Balance], currency: str) -> dict[datetime, Decimal]:
     """What came to the account less what left it, by UTC day, as far as the venue's ledger is recorded.
+
+    A movement counts on the day of the first balance of its wallet that shows it, as that is when `daily_totals` has
+    it. One that no balance shows does not count: if a deposit moves a wallet without balances in the record, the
+    transfer that follows it is what comes to the others.
 
     Args:
         moved: every transaction of one account.
+        history: every balance of it, in the order of receipt.
         currency: of the amounts.
 
     Returns:
         Midnight at the beginning of the day, UTC → deposits less withdrawals, with transfers.
     """
+    waiting: defaultdict[str | None, deque[Transaction]] = defaultdict(deque)
+    for movement in sorted(moved, key=attrgetter("at_ms")):
+        if movement.currency == currency and movement.amount is not None and movement.type in _TRANSFERS:
+            waiting[movement.wallet].append(movement)
     sums: dict[datetime, Decimal] = {}
-    for one in moved:
-        if one.currency == currency and one.amount is not None and one.type in _TRANSFERS:
-            day = _day(one.at_ms * NS_PER_MS)
-            sums[day] = EXACT.add(sums.get(day, _ZERO), one.amount)
+    begin_ms: int | None = None
+    for one in history:
+        if one.currency != currency or one.balance is None:
+            continue
+        known_ms = max(one.event_ms or 0, one.received_ns // NS_PER_MS)
+        begin_ms = known_ms if begin_ms is None else begin_ms
+        of_wallet = waiting[one.wallet]
+        while of_wallet and of_wallet[0].at_ms <= known_ms + APART_MS:
+            movement = of_wallet.popleft()
+            # What moved before the record began is in its first balances.
+            if movement.at_ms >= begin_ms:
+                day = _day(one.received_ns)
+                sums[day] = EXACT.add(sums.get(day, _ZERO), movement.amount or _ZERO)
     return sums
 
 

@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime
 from decimal import Decimal
+from itertools import pairwise
 
 import pytest
 
@@ -41,23 +42,62 @@ def test_wallets_are_added_up() -> None:
     assert daily_totals(balances, "BTC") == {FIRST: Decimal(6), FIRST.replace(day=4): Decimal(8)}
 
 
-def test_deposits_withdrawals_and_transfers_are_no_gains() -> None:
-    def moved(day: float, kind: str, amount: str, currency: str = "BTC") -> Transaction:
-        fields = dict.fromkeys(Transaction._fields) | {"account": "main", "currency": currency, "type": kind}
-        fields |= {"at_ms": int(FIRST.timestamp()) * 1000 + int(day * 86_400_000), "amount": Decimal(amount)}
-        return Transaction(**fields)  # type: ignore[arg-type]
+def moved(day: float, kind: str, amount: str, *, currency: str = "BTC", wallet: str | None = None) -> Transaction:
+    fields = dict.fromkeys(Transaction._fields) | {"account": "main", "currency": currency, "type": kind}
+    fields |= {"at_ms": int(FIRST.timestamp()) * 1000 + int(day * 86_400_000), "amount": Decimal(amount)}
+    return Transaction(**fields | {"wallet": wallet})  # type: ignore[arg-type]
 
+
+def gains(balances: list[Balance], movements: list[Transaction]) -> list[Decimal]:
+    """What each day but the first gained."""
+    totals, transfers = daily_totals(balances, "BTC"), daily_transfers(movements, balances, "BTC")
+    return [totals[day] - totals[before] - transfers.get(day, 0) for before, day in pairwise(totals)]
+
+
+def test_deposits_withdrawals_and_transfers_are_no_gains() -> None:
+    balances = [balance(day, "1") for day in (0, 0.15, 0.25, 0.9, 2.6)]
     found = daily_transfers(
         [
             moved(0.1, "deposit", "3"),
             moved(0.2, "funding", "9"),
-            moved(0.9, "withdrawal", "-1.000000000000000001"),
-            moved(0.95, "deposit", "7", "USDT"),
+            moved(0.89, "withdrawal", "-1.000000000000000001"),
+            moved(0.88, "deposit", "7", currency="USDT"),
             moved(2.5, "transfer", "-4"),
         ],
+        balances,
         "BTC",
     )
     assert found == {FIRST: Decimal("1.999999999999999999"), FIRST.replace(day=5): Decimal(-4)}
+
+
+def test_a_movement_of_a_wallet_without_balances_does_not_count() -> None:
+    balances = [balance(0.1, "10", wallet="trading"), balance(1.5, "20", wallet="trading")]
+    of_okx = [moved(1.2, "deposit", "10", wallet="funding"), moved(1.4, "transfer", "10", wallet="trading")]
+    assert gains(balances, of_okx) == [0]
+
+
+def test_a_movement_counts_when_a_balance_shows_it() -> None:
+    # Of the second wallet, balances are asked for after a gap only; it was empty, and is not listed before.
+    balances = [
+        balance(0.1, "10", wallet="unified"),
+        balance(1.4, "15", wallet="unified"),
+        balance(2.1, "15", wallet="unified"),
+        balance(4.5, "2", wallet="funding"),
+        balance(5.5, "15", wallet="unified"),
+    ]
+    movements = [
+        moved(-9, "deposit", "100", wallet="funding"),
+        moved(1.2, "deposit", "7", wallet="funding"),
+        moved(1.3, "transfer", "-5", wallet="funding"),
+        moved(1.3, "transfer", "5", wallet="unified"),
+        moved(6, "deposit", "5", wallet="unified"),
+    ]
+    assert gains(balances, movements) == [0, 0, 0, 0, 0]
+
+
+def test_a_balance_may_be_a_moment_before_the_movement_that_it_shows() -> None:
+    balances = [balance(0.1, "1"), balance(1.2, "4"), balance(3.2, "4")]
+    assert gains(balances, [moved(1.2 + 0.9 / 86_400, "deposit", "3")]) == [0, 0, 0]
 
 
 def test_no_balances_make_no_days() -> None:
