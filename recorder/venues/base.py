@@ -45,7 +45,6 @@ from recorder.venues.stand_in import StandIn
 #: millions has fewer digits than this; a sum that would lose digits raises.
 EXACT = Context(prec=500, traps=[Inexact, InvalidOperation, Overflow])
 
-
 _encode = msgspec.json.Encoder().encode
 
 #: Pushes decoded together: the topic of each, and the updates of each.
@@ -149,6 +148,10 @@ class Ledger(Protocol):
     names_trades: bool = True
     #: Whether the transactions of a trade say of which symbol it is. If not, trade ids alone are unique.
     names_symbols: bool = True
+    #: Whether a trade's amount and its fee are each rounded, to the digits in which the currency's amounts are listed.
+    rounds_trades: bool = False
+    #: Beginnings of `venue_type`: a fill is compared with its transactions only if each has one of them.
+    trade_types: tuple[str, ...] = ("",)
 
     def decimals(self, wallet: str | None) -> int | None:
         """To how many decimals a wallet's amounts are rounded before they are compared; None: they are exact."""
@@ -268,8 +271,7 @@ class Venue(Protocol):
     needs_symbols: bool = False
     #: Seconds between two heartbeats.
     heartbeat_s: float
-    #: Seconds after which a new connection replaces the old one, before the exchange disconnects it for its age; None:
-    #: it does not.
+    #: Seconds after which a new connection replaces the old one, which is disconnected for its age later; None: never.
     connection_max_s: float | None = None
     #: Beginnings of the topics, of subscriptions as of frames, that the exchange repeats although nothing has changed →
     #: seconds: a longer silence on one of them ends the connection, which may have lost its subscriptions.
@@ -381,10 +383,8 @@ class Venue(Protocol):
 
     #: What of its snapshots can be compared with its pushes; see there. Empty: nothing.
     comparable: tuple[Comparable, ...] = ()
-
     #: Which of its answers and pushes list all balances or positions of a part of the account.
     lists: tuple[CompleteList, ...] = ()
-
     #: How its amounts enter the books.
     accounting: Accounting
 
@@ -394,6 +394,5 @@ class Venue(Protocol):
 
     #: The SQL views of its channels, under its own field names.
     views: tuple[View, ...] = ()
-
     #: Its server side, for the simulator and for served records.
     stand_in: StandIn

@@ -52,7 +52,7 @@ class Trade(NamedTuple):
     symbol: str | None
     trade_id: str
     is_fill: bool
-    #: None: what the fill does to balances is not documented.
+    #: None: what the trade does to balances is not documented.
     moves: tuple[Move, ...] | None
     #: The type of the transaction, or `trade`.
     type: str
@@ -101,7 +101,7 @@ def events(
         listed = (one for one in every if ledger.keeps(one.wallet))
         if ledger.has_trades:
             listed = (one for one in listed if _is_no_later(one, asked))
-        movements = _of_transactions(listed)
+        movements = _of_transactions(listed, ledger)
         of = f"{account.venue}/{account.name}"
         executed: Iterator[Event] = iter(())
         if ledger.names_trades or not ledger.has_trades:
@@ -225,7 +225,7 @@ def _as_executed(fills: Iterable[Fill]) -> Iterator[Fill]:
         yield from several
 
 
-def _of_transactions(rows: Iterable[Transaction]) -> Iterator[Event]:
+def _of_transactions(rows: Iterable[Transaction], ledger: Ledger) -> Iterator[Event]:
     last: dict[tuple[str | None, str], Decimal] = {}
     for _, together in groupby(rows, key=attrgetter("at_ms")):
         by_balance: defaultdict[tuple[str | None, str], list[Transaction]] = defaultdict(list)
@@ -236,10 +236,10 @@ def _of_transactions(rows: Iterable[Transaction]) -> Iterator[Event]:
             for row in chained(several, last.get(of)):
                 if row.balance_after is not None:
                     last[of] = row.balance_after
-                yield from _of_transaction(row)
+                yield from _of_transaction(row, ledger)
 
 
-def _of_transaction(row: Transaction) -> Iterator[Event]:
+def _of_transaction(row: Transaction, ledger: Ledger) -> Iterator[Event]:
     amount, fee = row.amount or _ZERO, row.fee or _ZERO
     key = UpdateKey(row.received_ns, row.session_id, row.seq, row.item)
     subject = f"transaction {row.transaction_id or ''} ({row.venue_type or row.type})".replace("  ", " ")
@@ -248,7 +248,8 @@ def _of_transaction(row: Transaction) -> Iterator[Event]:
     yield Entry(row.at_ms, *move, kind, row.balance_after, key, subject, row.transaction_id, row.trade_id)
     if row.trade_id is not None and row.type != "funding":
         of = row.at_ms, row.market, row.symbol, row.trade_id
-        yield Trade(*of, False, (move,), row.type, key, subject, row.transaction_id)
+        moves = (move,) if (row.venue_type or "").startswith(ledger.trade_types) else None
+        yield Trade(*of, False, moves, row.type, key, subject, row.transaction_id)
 
 
 def chained(rows: Sequence[Transaction], before: Decimal | None) -> list[Transaction]:

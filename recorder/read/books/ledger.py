@@ -1,6 +1,7 @@
 """Books by a venue's ledger: its transactions explain every change of a balance, and its trades are the fills."""
 
 from bisect import bisect_right
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from operator import itemgetter
@@ -13,7 +14,7 @@ from recorder.read.intervals import Interval
 from recorder.read.records import Book
 from recorder.venues.base import EXACT, Ledger, Move
 
-_ZERO = Decimal(0)
+_ZERO, _ONE = Decimal(0), Decimal(1)
 #: Market, symbol and trade id; the first two are None where the ledger does not name them.
 _TradeKey = tuple[str | None, str | None, str]
 _EVER_MS, _FOR_EVER_MS = -(2**63), 2**63
@@ -52,6 +53,8 @@ class LedgerBooks:
         self._books: dict[tuple[str | None, str], WalletBooks] = {}
         #: Trades that may still be completed, the oldest first.
         self._trades: dict[_TradeKey, list[Trade]] = {}
+        #: Currency → the least unit in which the ledger has listed an amount of it, if it rounds trades.
+        self._units: dict[str, Decimal] = {}
 
     def keep(self, events: Iterable[Event]) -> Iterator[Book]:
         """Process events; yields the books of each balance and interval.
@@ -66,6 +69,9 @@ class LedgerBooks:
                 self._trades.setdefault((*of, event.trade_id), []).append(event)
             elif isinstance(event, Entry):
                 self._of(event.wallet, event.currency).add(event, self._interval(event.at_ms * NS_PER_MS))
+                if self._ledger.rounds_trades:
+                    units = (_unit(one) for one in (event.amount, event.balance_after) if one is not None)
+                    self._units[event.currency] = min(*units, self._units.get(event.currency, _ONE))
             elif (interval := self._interval(event.key.received_ns)) is not None:
                 self._of(event.wallet, event.currency).see(event, interval)
         yield from self._advance(_FOR_EVER_MS)
@@ -106,6 +112,8 @@ class LedgerBooks:
         """Compare the transactions of a trade with its fill."""
         fills = [one for one in trades if one.is_fill]
         listed = [one for one in trades if not one.is_fill]
+        if any(one.moves is None for one in listed):
+            return
         if not listed:
             self._report_fill(fills[0])
         elif fills:
@@ -123,17 +131,27 @@ class LedgerBooks:
                 self._report(fill, amounts, "has no transaction")
 
     def _compare(self, fill: Trade, listed: Sequence[Trade]) -> None:
-        """Compare a fill with its transactions. The list that another one is in may not have been asked for yet."""
+        """Compare a fill with its transactions. The list that another one is in may not have been asked for yet.
+
+        If the ledger rounds trades, each amount and each fee other than 0 may be wrong by one unit.
+        """
         if fill.moves is None or not self._is_covered(fill.at_ms):
             return
         differences: dict[str, Decimal] = {}
         lists: set[tuple[str | None, str | None]] = set()
+        #: Currency → how many of its numbers are rounded.
+        rounded: Counter[str] = Counter()
         for move in (move for one in listed for move in one.moves or ()):
             lists.add(self._asked.list_of(move.wallet, move.currency))
             differences[move.currency] = EXACT.add(differences.get(move.currency, _ZERO), move.amount)
+            rounded[move.currency] += 1 + bool(move.fee)
         for move in fill.moves:
+            rounded[move.currency] = max(rounded[move.currency], 1 + bool(move.fee))
             if self._asked.list_of(move.wallet, move.currency) in lists or self._was_asked(move, fill.at_ms):
                 differences[move.currency] = EXACT.subtract(differences.get(move.currency, _ZERO), move.amount)
+        for currency, amount in differences.items():
+            if amount.copy_abs() <= EXACT.multiply(self._units.get(currency, _ZERO), Decimal(rounded[currency])):
+                differences[currency] = _ZERO
         self._report(listed[0], differences, f"differs from {fill.subject}")
 
     def _report(self, trade: Trade, amounts: Mapping[str, Decimal], how: str) -> None:
@@ -149,3 +167,8 @@ class LedgerBooks:
         """Whether an instant is covered, whatever the difference between two clocks."""
         numbers = {self._interval((at_ms + apart) * NS_PER_MS) for apart in (-APART_MS, APART_MS)}
         return len(numbers) == 1 and None not in numbers
+
+
+def _unit(amount: Decimal) -> Decimal:
+    """The unit of the last digit of an amount."""
+    return _ONE.scaleb(int(amount.as_tuple().exponent))

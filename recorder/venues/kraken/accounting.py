@@ -1,7 +1,12 @@
 """How Kraken's amounts enter the books. Pure.
 
 Source: docs.kraken.com, "Get Ledgers Info": each change of a balance is an entry with the amount, the fee besides it,
-and the balance after both. A spot fill is two entries, one for each currency. Amounts are exact decimals.
+and the balance after both. A spot fill is two entries, one for each currency, of the type `trade`. Its amount and its
+fee are each rounded to the decimals of the currency, of dollars and euros 4, and the balances follow from those: a sale
+for 68.42692 EUR with a fee of 0.16422 has the amount 68.4269, the fee 0.1642, and the balance 68.2627 after 0
+(github.com/ccxt/ccxt/issues/8204). Pushes have the entries of the same ledger.
+A fill on margin is an entry of the type `margin`, with what its position earned (0 when it is opened) and the fee, or
+of the type `settled`; what that has to be does not follow from the fill.
 What a fill of derivatives does to which wallet is not documented, and neither is how REST lists it: their wallets have
 no books.
 """
@@ -19,9 +24,11 @@ class KrakenLedger(Ledger):
 
     has_trades = True
     names_symbols = False
+    rounds_trades = True
+    trade_types = ("trade",)
 
     def decimals(self, _wallet: str | None) -> int | None:
-        """All digits are sent."""
+        """All digits are sent; those of a fill may be more than those of its entries."""
         return None
 
     def owned(self, _wallet: str | None, balance: Decimal | None, _payload: bytes) -> Decimal | None:

@@ -20,10 +20,14 @@ _LEGACY = {
 #: Names that pushes spell in another way than REST.
 _TODAY = {"XBT": "BTC", "XDG": "DOGE"}
 
+#: Official currencies.
+FIAT = frozenset(
+    ["AED", "ARS", "AUD", "BRL", "CAD", "CHF", "EUR", "GBP", "JPY", "KRW", "MXN", "NZD", "SGD", "USD"],
+)
 #: What pairs are quoted in, by REST; longer names first, as some end in others.
 _QUOTES = sorted(
     (
-        *("AED", "ARS", "AUD", "BRL", "CAD", "CHF", "EUR", "GBP", "JPY", "KRW", "MXN", "NZD", "SGD", "USD"),
+        *sorted(FIAT),
         *("BTC", "DAI", "DOT", "ETH", "EURC", "EURQ", "EURR", "EURT", "PYUSD", "RLUSD", "USD1", "USDC"),
         *("USDD", "USDE", "USDG", "USDQ", "USDR", "USDS", "USDT", "XBT", *_LEGACY),
     ),

@@ -252,7 +252,7 @@ def test_an_entry_that_is_pushed_tells_the_balance_after_it() -> None:
         "is_partial": 1,
         "wallet": "main",
         "currency": "USD",
-        "balance": "9366.84531",
+        "balance": "9366.8453",
         "updated_ms": 1790736805118,
     }
 

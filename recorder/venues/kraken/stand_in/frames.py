@@ -8,7 +8,7 @@ from decimal import Decimal
 import msgspec
 from msgspec import Raw
 
-from recorder.venues.kraken.names import DERIVATIVES, MAIN
+from recorder.venues.kraken.names import DERIVATIVES, FIAT, MAIN
 from recorder.venues.kraken.stand_in.spelling import (
     ENTRY,
     ORDER,
@@ -201,9 +201,26 @@ def trade(fill: SimulatedFill, order: SimulatedOrder | None) -> Row:
     }
 
 
+def decimals(currency: str) -> int:
+    """To how many decimals the exchange keeps amounts of a currency."""
+    return 4 if currency in FIAT else 10
+
+
+def kept(balance: Decimal, currency: str) -> Decimal:
+    """A balance, rounded as the exchange keeps it."""
+    return round(balance, decimals(currency)) if currency in FIAT else balance
+
+
+def _kept_entry(entry: SimulatedTransaction) -> tuple[Decimal, Decimal, Decimal]:
+    """Amount without its fee, fee, and balance after both: rounded so that the balances still follow from them."""
+    after, before = (kept(one, entry.currency) for one in (entry.balance_after, entry.balance_after - entry.amount))
+    fee = kept(entry.fee, entry.currency)
+    return after - before + fee, fee, after
+
+
 def balance_row(balance: SimulatedBalance) -> Row:
     """A currency in a snapshot."""
-    held = number(balance.total)
+    held = number(kept(balance.total, balance.currency))
     wallets = [{"type": wallet_type(balance.wallet), "id": balance.wallet, "balance": held}]
     return {"asset": balance.currency, "asset_class": "currency", "balance": held, "wallets": wallets}
 
@@ -221,6 +238,7 @@ def _reference(entry: SimulatedTransaction) -> str:
 
 def entry_row(entry: SimulatedTransaction) -> Row:
     """An entry of the ledger, as pushed. Its amount is without its fee."""
+    amount, fee, after = _kept_entry(entry)
     return {
         "ledger_id": id_of(ENTRY, entry.id),
         "ref_id": _reference(entry),
@@ -231,14 +249,15 @@ def entry_row(entry: SimulatedTransaction) -> Row:
         "category": entry.type,
         "wallet_type": wallet_type(entry.wallet),
         "wallet_id": entry.wallet,
-        "amount": number(entry.amount + entry.fee),
-        "fee": number(entry.fee),
-        "balance": number(entry.balance_after),
+        "amount": number(amount),
+        "fee": number(fee),
+        "balance": number(after),
     }
 
 
 def listed_entry(entry: SimulatedTransaction) -> tuple[str, Row]:
     """The same over REST: its id, and the row."""
+    amount, fee, after = (f"{one:.{decimals(entry.currency)}f}" for one in _kept_entry(entry))
     return id_of(ENTRY, entry.id), {
         "refid": _reference(entry),
         "time": seconds(entry.occurred_ms),
@@ -246,9 +265,9 @@ def listed_entry(entry: SimulatedTransaction) -> tuple[str, Row]:
         "subtype": "",
         "aclass": DERIVATIVES if entry.wallet == DERIVATIVES else "currency",
         "asset": code_of(entry.currency, MAIN if entry.wallet == DERIVATIVES else entry.wallet),
-        "amount": f"{entry.amount + entry.fee:.10f}",
-        "fee": f"{entry.fee:.10f}",
-        "balance": f"{entry.balance_after:.10f}",
+        "amount": amount,
+        "fee": fee,
+        "balance": after,
     }
 
 
@@ -317,7 +336,8 @@ def listed_trade(fill: SimulatedFill) -> tuple[str, Row]:
 
 def listed_balance(balance: SimulatedBalance) -> tuple[str, Row]:
     """A balance over REST: its currency's code, and the row."""
-    row: Row = {"balance": f"{balance.total:.10f}", "hold_trade": f"{balance.locked:.10f}"}
+    total, locked = (f"{one:.{decimals(balance.currency)}f}" for one in (balance.total, balance.locked))
+    row: Row = {"balance": total, "hold_trade": locked}
     return code_of(balance.currency, balance.wallet), row
 
 

@@ -9,8 +9,8 @@ import msgspec
 from recorder.model import LIMIT, AccountUpdate, FillUpdate, OrderUpdate, Update
 from recorder.venues.kraken import answers
 from recorder.venues.kraken.decode import decode
-from recorder.venues.kraken.names import symbol
-from recorder.venues.kraken.stand_in.frames import Row, seconds
+from recorder.venues.kraken.names import FIAT, symbol
+from recorder.venues.kraken.stand_in.frames import Row, decimals, seconds
 from recorder.venues.kraken.stand_in.spelling import alternative, code_of, pair_of
 from recorder.venues.view import SentState
 
@@ -142,8 +142,8 @@ def asset(coin: str) -> Row:
     return {
         "aclass": "currency",
         "altname": alternative(coin),
-        "decimals": 10,
-        "display_decimals": 5,
+        "decimals": decimals(coin),
+        "display_decimals": 2 if coin in FIAT else 5,
         "status": "enabled",
     }
 
