@@ -17,6 +17,8 @@ from recorder.venues.base import EXACT, Ledger, Move
 _ZERO, _ONE = Decimal(0), Decimal(1)
 #: Market, symbol and trade id; the first two are None where the ledger does not name them.
 _TradeKey = tuple[str | None, str | None, str]
+#: Types of transactions that a fill has. One that opens a position may have paid its fee and nothing else.
+_OF_FILLS = ("trade", "fee")
 _EVER_MS, _FOR_EVER_MS = -(2**63), 2**63
 #: Says whether a transfer that somebody noted explains a change: of an account and a currency, by an amount, at ns.
 Explains = Callable[[str, str, Decimal, int], bool]
@@ -118,7 +120,7 @@ class LedgerBooks:
             self._report_fill(fills[0])
         elif fills:
             self._compare(fills[0], listed)
-        elif listed[0].type == "trade" and self._is_covered(listed[0].at_ms):
+        elif any(one.type in _OF_FILLS for one in listed) and self._is_covered(listed[0].at_ms):
             for one in listed:
                 self._report(one, {move.currency: move.amount for move in one.moves or ()}, "has no fill")
 

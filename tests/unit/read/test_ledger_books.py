@@ -342,6 +342,15 @@ class Recording:
             assert isinstance(answer, bytes)
             yield SentState(target_of(request, ""), answer)
 
+    def lose_fill(self, trade_id: str | None) -> None:
+        """Plant an error: nobody recorded a fill."""
+
+        def without(one: Decoded) -> Decoded:
+            kept = (two for two in one.updates if not (isinstance(two, FillUpdate) and two.trade_id == trade_id))
+            return one._replace(updates=tuple(kept))
+
+        self.pushed = [(at_ns, payload, without(one)) for at_ns, payload, one in self.pushed]
+
     def forget(self, transaction: SimulatedTransaction) -> None:
         """Plant an error: the ledger never told of a transaction."""
         self._plant(transaction, None)
@@ -490,6 +499,21 @@ def test_an_account_that_trades_for_long_leaves_nothing_unexplained(writer: Writ
     assert [change for book in books for change in book.changes] == []
     assert {book.unexplained for book in books} == {D(0)}
     assert sum(book.fills for book in books) > 200
+
+
+@pytest.mark.parametrize("venue", ["binance", "bybit", "deribit", "kraken", "okx"])
+@pytest.mark.parametrize("opens", [True, False])
+def test_a_fill_that_the_record_lost_is_named(writer: Writer, venue: str, opens: bool) -> None:
+    """On Binance, one that opens a position has nothing but its fee in the ledger."""
+    recording = Recording(venue, 5, pushes=2_000)
+    every = [one for _, _, push in recording.pushed for one in push.updates if isinstance(one, FillUpdate)]
+    fills = [one for one in every if one.trade_id and D(one.fee or 0)]
+    wanted = [one for one in fills if bool(D(one.realized_pnl or 0)) != opens]
+    lost = (wanted or fills)[len(wanted or fills) // 2].trade_id
+    recording.lose_fill(lost)
+    changes = [change for book in writer.books(writer.write_recording(recording)) for change in book.changes]
+    assert changes and {change.trade_id for change in changes} == {lost}
+    assert all(change.cause.endswith("has no fill") for change in changes)
 
 
 @settings(max_examples=examples(20))
