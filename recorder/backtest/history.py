@@ -24,7 +24,7 @@ from recorder.read.fills import DERIVED
 from recorder.read.record import ALL, Filter, Record
 from recorder.read.records import Balance, Fill, Position
 from recorder.read.transactions import Transaction
-from recorder.read.trips import change, happened
+from recorder.read.trips import HeldParts, change, happened, part_of
 from recorder.venues.base import EXACT, Move
 
 _ZERO = Decimal(0)
@@ -47,8 +47,9 @@ class History(NamedTuple):
     #: When the venue reported the two states, ms since 1970.
     begins_ms: int
     ends_ms: int
-    #: What happened in between; before that, the quantity held at the first state as one fill, at the position's entry
-    #: price. On a spot market, what was no fill of it has the price of the fill before, or else of the first one.
+    #: What happened in between; before that, what was held at the first state: a fill of each position, cross and
+    #: isolated, at its entry price. On a spot market, what was no fill of it has the price of the fill before, or else
+    #: of the first one.
     fills: list[Fill]
     #: The quantity held at the end, by the reported states; negative if short.
     held: Decimal
@@ -71,6 +72,8 @@ class _State(NamedTuple):
     at_ms: int
     quantity: Decimal
     reported: Position | Balance
+    #: The positions that were open then, if it is of a position.
+    open: tuple[Position, ...] = ()
 
 
 class _Anchor(NamedTuple):
@@ -111,7 +114,7 @@ def _of_position(record: Record, wanted: Filter, positions: Sequence[Position]) 
         if (one.market, one.position_side) == (last.market, last.position_side)
     ]
     steps = [_Step(one.at_ms, change(one), one) for one in sorted(mine, key=happened)]
-    anchors = _anchors(steps, _reported(record, [(one.quantity or _ZERO, one) for one in states]))
+    anchors = _anchors(steps, _together(_reported(record, [(one.quantity or _ZERO, one) for one in states])))
     if anchors is None:
         return None
     begin, end = anchors
@@ -120,17 +123,32 @@ def _of_position(record: Record, wanted: Filter, positions: Sequence[Position]) 
     assert isinstance(first, Position)
     assert isinstance(final, Position)
     instrument = record.instrument_of()(last.account, last.market, str(last.symbol))
-    opening = [_unpriced(first, instrument, begin.state.quantity)._replace(price=first.entry_price)]
+    opening = [
+        _unpriced(one, instrument, one.quantity or _ZERO)._replace(price=one.entry_price) for one in begin.state.open
+    ]
     return History(
         last.account,
         instrument,
         last.position_side,
         begin.state.at_ms,
         end.state.at_ms,
-        opening + fills if begin.state.quantity else fills,
+        opening + fills,
         end.state.quantity,
         _realized(record, fills, instrument, first, final),
     )
+
+
+def _together(states: Iterable[_State]) -> list[_State]:
+    """States of an instrument's positions, each with the quantity of all: a fill does not say which it changes."""
+    parts, latest, found = HeldParts(), dict[str, Position](), []
+    for state in states:
+        assert isinstance(state.reported, Position)
+        part = part_of(state.reported)
+        latest[part] = state.reported
+        held = parts.follow({part: state.quantity})
+        assert held is not None
+        found.append(state._replace(quantity=held, open=tuple(latest[part] for part in parts)))
+    return found
 
 
 def _position(state: Position) -> tuple[str | None, ...]:

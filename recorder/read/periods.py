@@ -133,7 +133,7 @@ def _trips_then(connection: Connection, account: LabelledAccount, until_ns: int)
     for key in {key for fill in fills if (key := trip_key(fill)) is not None}:
         of = {"symbol": key.symbol, "market": key.market or None, "position_side": key.position_side or None}
         held += (
-            HeldQuantity(account.label, of["market"], key.symbol, of["position_side"], state.at_ms, state.quantity)
+            HeldQuantity(account.label, of["market"], key.symbol, of["position_side"], *state)
             for state in reports(connection, account.account_id, of, FIRST_MS, until_ns)
         )
     return trip_walk.trips(fills, held, terms_by(connection, mine))

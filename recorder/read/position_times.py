@@ -14,7 +14,7 @@ from sqlalchemy import ColumnElement, Connection, Select, and_, bindparam, func,
 from recorder.clock import NS_PER_MS
 from recorder.read.scope import LabelledAccount
 from recorder.read.sums import FIRST_MS, Calendar, Realized, RealizedKey, growth
-from recorder.read.trips import Report
+from recorder.read.trips import Report, part_of
 from recorder.store.gaps import PARTIAL, RECONCILED
 from recorder.store.journal import FrameRange
 from recorder.store.schema import POSITION_MS, position_updates, reconciliations
@@ -84,7 +84,7 @@ def reports(
             while waiting and waiting[0][0] < row.at_ms:
                 yield heappop(waiting)[-1]
             pushed = row.event_ms is not None and 0 <= row.event_ms - row.at_ms <= PUSHED_MS
-            report = Report(row.event_ms if pushed else row.at_ms, row.quantity)
+            report = Report(row.event_ms if pushed else row.at_ms, row.quantity, part_of(row))
             if report.at_ms >= from_ms:
                 heappush(waiting, (report.at_ms, number, report))
     while waiting:
@@ -258,10 +258,11 @@ def _is(names: tuple[tuple[str, bool], ...]) -> list[ColumnElement[bool]]:
 def _of(names: tuple[tuple[str, bool], ...], what: str) -> Select[Any]:
     """The states of a position that have some field; `names` are the columns of its key, and which are NULL."""
     columns = _AT_MS.label("at_ms"), _COUNTS_NS.label("counts_ns"), _p.received_ns, _p.event_ms
+    which = _p.position_id, _p.margin_mode
     place = _p.session_id, _p.seq, _p.item
     these = _p.account_id == bindparam("account_id"), _p[what].is_not(None), _p.received_ns < bindparam("until_ns")
     joined = position_updates.outerjoin(reconciliations, _OF_ROUND)
-    return select(*columns, *place, _p[what]).select_from(joined).where(*these, *_is(names))
+    return select(*columns, *place, *which, _p[what]).select_from(joined).where(*these, *_is(names))
 
 
 def _given(key: Mapping[str, str | None]) -> dict[str, str]:

@@ -10,6 +10,7 @@ import msgspec
 from recorder.model import BUY, LONG, SHORT
 from recorder.read.records import Fill
 from recorder.read.trips import (
+    HeldParts,
     HeldQuantity,
     Instant,
     Terms,
@@ -155,6 +156,7 @@ class Walk:
         self.number = 0
         #: When something happened last, ms since 1970.
         self.last_ms: int | None = None
+        self._parts = HeldParts()
         #: Whether the last report agreed with the fills; the difference if it did not, and since when.
         self._agrees = False
         self._differs, self._since_ms = _ZERO, 0
@@ -168,31 +170,33 @@ class Walk:
     def state(self) -> str:
         """Everything from which `resumed` can go on, as JSON."""
         walk = None if self._open is None else self._open.state()
-        report = self._agrees, str(self._differs), self._since_ms
+        parts = {part: str(quantity) for part, quantity in sorted(self._parts.items())}
+        report = self._agrees, str(self._differs), self._since_ms, parts
         values = [str(self._held), self.number, self.last_ms, *report, walk]
         return msgspec.json.encode(values).decode()
 
     @classmethod
     def resumed(cls, account: str, key: TripKey, of: Terms, state: str) -> Self:
         """A walk that goes on where another one was."""
-        held, number, last_ms, agrees, differs, since_ms, walk = msgspec.json.decode(state)
+        held, number, last_ms, agrees, differs, since_ms, parts, walk = msgspec.json.decode(state)
         one = cls(account, key, of)
         one._held, one.number, one.last_ms = Decimal(held), number, last_ms
         one._agrees, one._differs, one._since_ms = agrees, Decimal(differs), since_ms
+        one._parts.update((part, Decimal(quantity)) for part, quantity in parts.items())
         one._open = None if walk is None else _OpenTrip.resumed(walk, number, of)
         return one
 
     def take(self, instant: Instant) -> Iterator[Trip]:
         """Process what happened in the next instant, and give the trips that it ended."""
-        after = self._held
+        after, held = self._held, self._parts.follow(instant.held)
         for fill in instant.fills:
             after = _EXACT.add(after, change(fill))
-        differs = _ZERO if instant.held is None else _EXACT.subtract(instant.held, after)
-        if instant.held is not None:
+        differs = _ZERO if held is None else _EXACT.subtract(held, after)
+        if held is not None:
             self._agrees = differs == 0
         for fill in instant.fills:
             yield from self._fill(fill)
-        if instant.held is not None:
+        if held is not None:
             if differs != self._differs:
                 self._differs, self._since_ms = differs, instant.at_ms
             if differs and instant.at_ms - self._since_ms >= LASTS_MS:

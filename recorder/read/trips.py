@@ -4,6 +4,8 @@ Fills are processed in the order in which they happened, and compared with the p
 
 - A reported position, less the fills until then, implies the position before the first fill. The first value that two
   successive reports agree on counts: a venue may push a fill before its position.
+- Where a contract has several positions, a reported one counts with the latest report of each other one, because a
+  fill does not say which of them it changes.
 - If successive reports differ from the fills by the same quantity for ten seconds, fills are missing: the position
   becomes the reported one, and the trip that it changed does not add up.
 - A trip adds up if the last report before its last fill agrees with the fills.
@@ -15,8 +17,9 @@ Fees in several currencies have no sum, and a fee in another currency than the p
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from decimal import Context, Decimal
+from functools import reduce
 from itertools import groupby
 from operator import attrgetter
 from typing import Any, NamedTuple
@@ -82,6 +85,7 @@ class HeldQuantity(NamedTuple):
     position_side: str | None
     at_ms: int
     quantity: Decimal
+    part: str = ""
 
 
 class Report(NamedTuple):
@@ -90,6 +94,8 @@ class Report(NamedTuple):
     #: When it was pushed, if that was right after the change; else when it came to be. Milliseconds since 1970.
     at_ms: int
     quantity: Decimal
+    #: As `part_of` says.
+    part: str = ""
 
 
 class Terms(NamedTuple):
@@ -122,8 +128,20 @@ class Instant(NamedTuple):
     at_ms: int
     #: In the order in which they happened.
     fills: Sequence[Fill]
-    #: The last position that the venue reported; None: it reported none.
-    held: Decimal | None
+    #: The last position that the venue reported, by its part; empty: it reported none.
+    held: Mapping[str, Decimal]
+
+
+class HeldParts(dict[str, Decimal]):
+    """The latest reported quantity of each part of what is held of a contract, without those that are zero."""
+
+    def follow(self, reported: Mapping[str, Decimal]) -> Decimal | None:
+        """Take what was reported in an instant, and give the quantity of all parts; None: nothing was reported."""
+        for part, quantity in reported.items():
+            self.pop(part, None)
+            if quantity:
+                self[part] = quantity
+        return reduce(_EXACT.add, self.values(), _ZERO) if reported else None
 
 
 class Start(NamedTuple):
@@ -143,12 +161,14 @@ def start_of(instants: Iterable[Instant]) -> Start:
         instants: from the first on; read only as far as necessary.
     """
     summed, found, reported_ms = _ZERO, list[Decimal](), None
+    parts = HeldParts()
     for instant in instants:
         for fill in instant.fills:
             summed = _EXACT.add(summed, change(fill))
-        if instant.held is None:
+        held = parts.follow(instant.held)
+        if held is None:
             continue
-        found.append(_EXACT.subtract(instant.held, summed))
+        found.append(_EXACT.subtract(held, summed))
         reported_ms = instant.at_ms
         if found[-2:-1] == found[-1:]:
             return Start(found[-1], reported_ms, is_settled=True)
@@ -169,12 +189,24 @@ def trip_key(fill: Any) -> TripKey | None:
     return TripKey(fill.market or "", fill.symbol, fill.position_side or "")
 
 
+def part_of(position: Any) -> str:
+    """Which part of what is held of a contract a position is: beside a cross one, there may be an isolated one.
+
+    That is so where the venue gives ids to positions. Elsewhere a contract has one, whose margin mode may change. The
+    id itself does not say it: after a while, a position that is opened again has another one.
+
+    Args:
+        position: a `Position`, or a row of `position_updates`.
+    """
+    return "" if position.position_id is None else position.margin_mode or ""
+
+
 def instants(fills: Iterable[Fill], held: Iterable[HeldQuantity | Report]) -> Iterator[Instant]:
     """What happened to one contract, millisecond by millisecond.
 
     Args:
         fills: in the order in which they happened.
-        held: the reported positions in order; the last one of a millisecond counts.
+        held: the reported positions in order; the last one of each part in a millisecond counts.
     """
     happened_then = groupby(fills, attrgetter("at_ms"))
     reported_then = groupby(held, attrgetter("at_ms"))
@@ -182,14 +214,14 @@ def instants(fills: Iterable[Fill], held: Iterable[HeldQuantity | Report]) -> It
     while move is not None or report is not None:
         at_ms = min(one[0] for one in (move, report) if one is not None)
         now: list[Fill] = []
-        last: HeldQuantity | Report | None = None
+        last: dict[str, Decimal] = {}
         if move is not None and move[0] == at_ms:
             now = list(move[1])
             move = next(happened_then, None)
         if report is not None and report[0] == at_ms:
-            *_, last = report[1]
+            last = {one.part: one.quantity for one in report[1]}
             report = next(reported_then, None)
-        yield Instant(at_ms, now, None if last is None else last.quantity)
+        yield Instant(at_ms, now, last)
 
 
 def happened(fill: Fill) -> tuple[int, int, int, int, int]:

@@ -20,6 +20,7 @@ from recorder.store.dialects import insert_rows
 from recorder.store.entries import DiscrepancyFound
 from recorder.store.receipts import Receipt
 from recorder.store.schema import accounts, fills, order_updates, position_updates, receipts, reconciliations, runs
+from recorder.store.stale import mark
 from tests.contract.test_views import ORDER, ask, delete_orders, mark_all, replace_orders
 from tests.depth import examples
 from tests.made import NOON_NS
@@ -219,6 +220,40 @@ def test_a_position_that_lags_behind_its_fill_changes_nothing(engine: Engine, ur
     trips = trips_of(url)
     assert [(trip.opened_ms, trip.closed_ms, trip.adds_up) for trip in trips] == [(1, 2, True), (3, 4, True)]
     same_in_view(ask(engine, "SELECT * FROM round_trips ORDER BY trip"), trips)
+
+
+def test_positions_of_one_contract_are_one_trip(engine: Engine, url: str) -> None:
+    """An isolated position is held for days, and a cross one beside it is opened and closed again and again."""
+    moves = [Move(1, 5), *(Move(1 + 40_000_000 * n, 2 if n % 2 else -2) for n in range(1, 9)), Move(400_000_000, -5)]
+    tell(engine, [move._replace(told=False) for move in moves])
+    held = [("isolated", 5, "1"), *(("cross", 2 * (n % 2), str(2 + n // 4)) for n in range(1, 9)), ("isolated", 0, "1")]
+    with engine.begin() as connection:
+        for seq, (move, (mode, quantity, position_id)) in enumerate(zip(moves, held, strict=True)):
+            position = POSITION._replace(position_id=position_id, margin_mode=mode, quantity=str(quantity))
+            position = position._replace(event_ms=move.at_ms + 1, updated_ms=move.at_ms + 1)
+            at_ns = (move.at_ms + 1) * MS
+            insert_rows(connection, position_updates, [(ACCOUNT, SESSION, 2 * seq + 1, 0, at_ns, *position)])
+        mark_all(connection)
+    trips = trips_of(url)
+    assert [(trip.opened_ms, trip.closed_ms, int(trip.entry_quantity), trip.adds_up) for trip in trips] == [
+        (1, 400_000_000, 13, True)
+    ]
+    same_in_view(ask(engine, "SELECT * FROM round_trips ORDER BY trip"), trips)
+    # On the last day, only what happened since is computed again.
+    more = POSITION._replace(position_id="1", margin_mode="isolated", quantity="-1", event_ms=410_000_000)
+    with engine.begin() as connection:
+        insert_rows(connection, position_updates, [(ACCOUNT, SESSION, 99, 0, 410_000_000 * MS, *more)])
+        order = ORDER._replace(event_ms=410_000_000, order_id="99", quantity="1", filled_quantity="1", side="sell")
+        insert_rows(connection, order_updates, [(ACCOUNT, SESSION, 98, 0, 410_000_000 * MS, *order)])
+        mark(connection, ACCOUNT, SESSION, (98, 99))
+    trips = trips_of(url)
+    assert [(trip.direction, trip.opened_ms, trip.adds_up) for trip in trips] == [
+        ("long", 1, True),
+        ("short", 410_000_000, True),
+    ]
+    same_in_view(ask(engine, "SELECT * FROM round_trips ORDER BY trip"), trips)
+    with recorder.open(url) as record:
+        assert list(record.as_of(2**62).trips()) == trips
 
 
 def test_a_price_or_a_fee_that_was_not_told_is_not_guessed(engine: Engine, url: str) -> None:

@@ -17,6 +17,7 @@ from recorder.venues import venue_named
 from recorder.venues.fmex import rest
 from tests.bench.records import recorded_of, write_record
 from tests.made import ACCOUNT, NOON_NS, RUN, SESSION, answered
+from tests.unit.okx import frames as okx
 from tests.unit.read.desk import Desk
 
 MS = 10**6
@@ -99,6 +100,46 @@ def test_fills_from_rest_count_too(tmp_path: Path) -> None:
     trader.filled(31, 10)
     held, fills = trader.history()
     assert (int(held), [int(fill.quantity) for fill in fills]) == (-6, [1, 1, 1, 1, 2])
+
+
+def test_what_is_held_are_all_positions_of_the_instrument(tmp_path: Path) -> None:
+    """An isolated position stays open, and a cross one beside it is opened and closed again and again."""
+    pushes = []
+
+    def holds(at_ms: int, mode: str, quantity: int, position_id: str, price: str = "50000") -> None:
+        pushed = {"uTime": str(at_ms), "pTime": str(at_ms), "avgPx": price, "mgnMode": mode, "pos": str(quantity)}
+        pushes.append(okx.push("positions", okx.row("positions") | pushed | {"posId": position_id}))
+
+    def filled(at_ms: int, quantity: int) -> None:
+        side, size = "buy" if quantity > 0 else "sell", str(abs(quantity))
+        fill = {"side": side, "sz": size, "accFillSz": size, "fillSz": size, "state": "filled", "ordId": str(at_ms)}
+        times = dict.fromkeys(("uTime", "cTime", "fillTime"), str(at_ms))
+        pushes.append(okx.push("orders", okx.row("orders") | fill | times | {"tradeId": str(at_ms)}))
+
+    at_ms = NOON_MS
+    holds(at_ms, "isolated", 5, "1", "48000")
+    holds(at_ms, "cross", -1, "2")
+    for number in range(4):
+        # Once it was closed for long, a position has another id.
+        for quantity in (1, 2, -2, -1):
+            at_ms += 30_000
+            filled(at_ms, quantity)
+            holds(at_ms + 1, "cross", {1: 0, 2: 2, -2: 0, -1: -1}[quantity], str(2 + number))
+    filled(at_ms + 60_000, -5)
+    holds(at_ms + 60_001, "isolated", 0, "1")
+    with Record(write_record(tmp_path / "r.db", recorded_of(pushes, "okx"), 1, venue_name="okx")) as record:
+        found = history(record)
+        trips = list(record.trips())
+    assert found is not None
+    assert found.held == sum(map(change, found.fills)) == -1
+    opening = [(int(change(one)), int(one.price or 0)) for one in found.fills if one.order_id is None]
+    assert opening == [(5, 48000), (-1, 50000)]
+    assert len(found.fills) == 2 + 17
+    at_ms += 60_000
+    assert [(trip.direction, trip.opened_ms, trip.closed_ms, trip.adds_up) for trip in trips] == [
+        ("long", None, at_ms, True),
+        ("short", at_ms, None, True),
+    ]
 
 
 def test_without_a_state_there_is_no_history(tmp_path: Path) -> None:

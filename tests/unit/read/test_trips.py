@@ -90,7 +90,7 @@ def test_a_walk_that_is_resumed_goes_on_with_the_fees() -> None:
         going, found = Walk("main", key, terms), list[Trip]()
         for one in fills[:number]:
             going = Walk.resumed("main", key, terms, going.state())
-            found += going.take(Instant(one.at_ms, [one], None))
+            found += going.take(Instant(one.at_ms, [one], {}))
         assert [*found, *going.rest()] == [whole]
 
 
