@@ -52,8 +52,11 @@ ONE_BY_ONE_MAX = 20
 #: Seconds for which the exchange refuses an address that has sent too many requests.
 BANNED_S = 300.0
 
-#: Types of conditional orders, which are listed one by one.
-STRATEGY_TYPES = ("tpsl", "trigger")
+#: The documented types of conditional orders, which are listed one by one; empty: the list of any type. Clients know
+#: more types than the documentation, and the list of one that the exchange does not have would be refused.
+STRATEGY_TYPES = ("", "tpsl", "trigger")
+#: The topic of conditional orders.
+STRATEGY = "strategy-order"
 #: Records of no product line, such as transfers.
 OTHER = "OTHER"
 
@@ -200,10 +203,8 @@ def _state(found: Orders) -> Questions:
     for line in CATEGORIES:
         yield from _list(f"open orders of {line}", answers.OPEN_ORDERS, _of(line), "order", found)
     for line in CATEGORIES:
-        for kind in STRATEGY_TYPES:
-            subject, query = f"open conditional orders of {line}: {kind}", {**_of(line), "type": kind}
-            request = get(answers.OPEN_STRATEGIES, query)
-            answer = yield Question(subject, request, "strategy-order")
+        for name, query in _by_type(line):
+            answer = yield Question(f"open {name}", get(answers.OPEN_STRATEGIES, query), STRATEGY)
             found.take(() if answer is None else answer.updates)
             found.are_all &= answer is not None
     return None
@@ -221,11 +222,16 @@ def _reconcile(known: Known) -> Questions:
     if begin_ms > known.since_ms:
         yield Forgotten(f"everything before {day(begin_ms)}", "the exchange keeps 90 days")
     for window in windows(begin_ms, known.now_ms + MARGIN_MS, SPAN_MS):
-        for history in (*_histories(), *_strategies()):
+        for history in (*_histories(), *_all_strategies()):
             yield from _history(history, window, found)
-    # A conditional order that is in no list would look as if it had ended, because it is not found by this question.
+    yield from _older_strategies(known, begin_ms, found)
     for order in known.unfinished if found.are_all else ():
-        if not found.has(order) and order not in known.conditional:
+        if found.has(order):
+            continue
+        if order in known.conditional:
+            # It would look as if it had ended, because it is not found by the question for one order.
+            yield Forgotten(f"conditional order {order.order_id}", "no list of the exchange has it", STRATEGY)
+        else:
             yield Question(f"order {order.order_id}", get(answers.ORDER, {"orderId": order.order_id}), "order")
     # A list of positions leaves out those that are flat; so does the answer about one, which says it by that.
     for one in known.positions:
@@ -237,8 +243,29 @@ def _reconcile(known: Known) -> Questions:
     return None
 
 
+def _older_strategies(known: Known, begin_ms: int, found: Orders) -> Questions:
+    """Look for conditional orders that no list has among older ones, newest first.
+
+    Nobody says whether the history lists them by when they began or by when they ended.
+    """
+    for window in reversed(list(windows(known.now_ms - HISTORY_MS, begin_ms - 1, SPAN_MS))):
+        missing = [order for order in known.conditional if not found.has(order)] if found.are_all else []
+        for line in CATEGORIES:
+            if any(order.market in {line, None} for order in missing):
+                for history in _strategies(line):
+                    yield from _history(history, window, found)
+    return None
+
+
 def _of(line: str) -> dict[str, str]:
     return {"category": line.upper()}
+
+
+def _by_type(line: str) -> Iterator[tuple[str, dict[str, str]]]:
+    """Name and parameters of the lists of conditional orders of a product line."""
+    for kind in STRATEGY_TYPES:
+        name = f"conditional orders of {line}"
+        yield (f"{name}: {kind}", {**_of(line), "type": kind}) if kind else (name, _of(line))
 
 
 def _regular(known: Known) -> Questions:
@@ -273,7 +300,7 @@ def _backfill(known: Known) -> Questions:
             yield from _backfill_one(known, history, subject, (max(window[0], kept_ms), window[1]), is_past)
     # Conditional orders are few: the fewest requests, counted from the beginning of the record.
     for end_ms in range(until_ms, begin_ms, -SPAN_MS):
-        for history in _strategies():
+        for history in _all_strategies():
             subject = f"{history.name}, 30 days until {day(end_ms)}"
             window = max(end_ms - SPAN_MS + 1, kept_ms), end_ms
             yield from _backfill_one(known, history, subject, window, known.until_ms is not None)
@@ -308,12 +335,15 @@ def _histories() -> Iterator[_History]:
     yield _FILLS
 
 
-def _strategies() -> Iterator[_History]:
-    """The lists of conditional orders."""
+def _strategies(line: str) -> Iterator[_History]:
+    """The lists of conditional orders of a product line that have ended."""
+    for name, query in _by_type(line):
+        yield _History(name, answers.STRATEGIES, query, STRATEGY, "conditional orders")
+
+
+def _all_strategies() -> Iterator[_History]:
     for line in CATEGORIES:
-        for kind in STRATEGY_TYPES:
-            name, query = f"conditional orders of {line}: {kind}", {**_of(line), "type": kind}
-            yield _History(name, answers.STRATEGIES, query, "strategy-order", "conditional orders")
+        yield from _strategies(line)
 
 
 def _records() -> Iterator[_History]:

@@ -206,9 +206,13 @@ def _reconcile(known: Known) -> Questions:
         yield from _history(history, begin_ms, known.now_ms + MARGIN_MS, found)
     for history in _MOVEMENTS:
         yield from _history(history, begin_ms, known.now_ms, Orders())
-    # A conditional order that is in no list would look as if it had ended, because it is not found by this question.
     for order in known.unfinished if found.are_all else ():
-        if order.symbol and not found.has(order) and order not in known.conditional:
+        if not order.symbol or found.has(order):
+            continue
+        if order in known.conditional:
+            # It would look as if it had ended, because it is not found by the question for one order.
+            yield Forgotten(f"conditional order {order.order_id}", "no list of the exchange has it")
+        else:
             query = {"instId": order.symbol, "ordId": order.order_id}
             yield _question(f"order {order.order_id}", answers.ORDER, query, "orders")
     # The list of positions leaves out those that are flat; the answer about an instrument does not.

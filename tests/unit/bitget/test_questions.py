@@ -1,10 +1,13 @@
 """What is asked over REST, for which purpose, and what the answers mean."""
 
+from decimal import Decimal
+from functools import partial
 from urllib.parse import parse_qs
 
 import pytest
 
 from recorder.errors import UNREADABLE
+from recorder.model import PENDING, OrderUpdate, Update
 from recorder.venues.bitget import answers
 from recorder.venues.bitget import questions as bitget
 from recorder.venues.rest import (
@@ -14,6 +17,7 @@ from recorder.venues.rest import (
     Forgotten,
     Known,
     Login,
+    OrderKey,
     Purpose,
     Step,
     Traded,
@@ -21,7 +25,7 @@ from recorder.venues.rest import (
     Verdict,
 )
 from tests.steps import URL, nothing, outcome, past, steps, targets, unfinished
-from tests.unit.bitget.frames import answer, asked, row, sample
+from tests.unit.bitget.frames import answer, asked, page, row, sample
 
 WHO = Credentials(key="key", secret="secret", passphrase="passphrase")
 NOW_MS = 1_795_600_000_000
@@ -52,9 +56,10 @@ def test_a_snapshot_asks_for_the_current_state_of_every_product_line() -> None:
     assert requests(taken)[0] == (answers.ASSETS, {})
     assert lines(taken, answers.POSITIONS) == LINES[2:]
     assert lines(taken, answers.OPEN_ORDERS) == LINES
-    types = [(query["category"], query["type"]) for path, query in requests(taken) if path == answers.OPEN_STRATEGIES]
-    assert types == [(line, kind) for line in LINES for kind in ("tpsl", "trigger")]
-    assert len(taken) == 1 + 3 + 5 + 10
+    asked_for = [query for path, query in requests(taken) if path == answers.OPEN_STRATEGIES]
+    types = [(query["category"], query.get("type")) for query in asked_for]
+    assert types == [(line, kind) for line in LINES for kind in (None, "tpsl", "trigger")]
+    assert len(taken) == 1 + 3 + 5 + 15
 
 
 @pytest.mark.parametrize(("age_ms", "windows"), [(HOUR_MS, 1), (40 * DAY_MS, 2), (100 * DAY_MS, 3)])
@@ -67,7 +72,7 @@ def test_a_gap_is_asked_for_in_windows_of_thirty_days(age_ms: int, windows: int)
     # Neither the clock's error nor the margin leads outside what the exchange remembers.
     assert NOW_MS - spans[0][0] == min(age_ms + bitget.MARGIN_MS, bitget.HISTORY_MS)
     assert spans[-1][1] == NOW_MS + bitget.MARGIN_MS
-    assert len(lines(taken, answers.STRATEGIES)) == 10 * windows
+    assert len(lines(taken, answers.STRATEGIES)) == 15 * windows
 
 
 @pytest.mark.parametrize(("age_ms", "subjects"), [(HOUR_MS, 0), (89 * DAY_MS, 0), (100 * DAY_MS, 1)])
@@ -79,7 +84,7 @@ def test_what_was_forgotten_is_said(age_ms: int, subjects: int) -> None:
 
 def test_before_the_record_only_the_current_state_is_asked_for() -> None:
     taken = ask(Purpose.RECONCILE, known())
-    assert len(taken) == 1 + 3 + 5 + 10 + 1
+    assert len(taken) == 1 + 3 + 5 + 15 + 1
     assert requests(taken)[:2] == [(answers.ASSETS, {}), (answers.FUNDING_ASSETS, {})]
 
 
@@ -124,10 +129,67 @@ def test_no_order_is_asked_for_if_a_list_has_no_answer_because_it_could_be_in_th
     assert (answers.ORDER, {"orderId": "7"}) in requests(ask(Purpose.RECONCILE, of))
 
 
-def test_a_conditional_order_is_not_asked_for_among_the_ordinary_ones() -> None:
-    waiting = unfinished("7")
-    of = known(since_ms=NOW_MS - HOUR_MS, unfinished=waiting, conditional=tuple(waiting))
-    assert (answers.ORDER, {"orderId": "7"}) not in requests(ask(Purpose.RECONCILE, of))
+@pytest.mark.parametrize("kind", ["tpsl", "trigger", "oco", "trailing_stop", "iceberg", "twap", "of tomorrow"])
+@pytest.mark.parametrize("default", [None, "tpsl"])
+def test_a_pending_conditional_order_of_any_type_does_not_end_in_a_gap(kind: str, default: str | None) -> None:
+    """Whether a list of no type is one of all types, or of the default, it is listed, or the gap says that it is not.
+
+    The exchange refuses the list of a type that it does not have.
+    """
+    now_open = row("strategy-order") | {"orderId": "7", "type": kind, "status": "pending"}
+    key = OrderKey("usdt-futures", "BTCUSDT", "7")
+    of = known(since_ms=NOW_MS - HOUR_MS, unfinished={key: Decimal(0)}, conditional={key})
+    told: list[Update] = []
+
+    def listing(target: str) -> Answer | None:
+        path, _, query = target.partition("?")
+        told_of = parse_qs(query)
+        wanted = told_of.get("type", [default])[0]
+        if wanted not in {None, "tpsl", "trigger"}:
+            return None
+        is_listed = told_of.get("category") == ["USDT-FUTURES"] and wanted in {None, kind}
+        is_listed &= path == answers.OPEN_STRATEGIES
+        code = "25204" if path == answers.ORDER else "00000"
+        decoded = asked(f"HTTP 400 {target}" if path == answers.ORDER else target, answer([now_open] * is_listed, code))
+        told.extend(decoded.updates)
+        return Answer(0, target, decoded.updates)
+
+    taken = steps(bitget.questions(Purpose.RECONCILE, of), WHO, NOW_MS, listing)
+    statuses = {one.status for one in told if isinstance(one, OrderUpdate)}
+    said = [step.subject for step in taken if isinstance(step, Forgotten)]
+    if default is None or kind in {"tpsl", "trigger"}:
+        assert (statuses, said) == ({PENDING}, [])
+    else:
+        assert (statuses, said) == (set(), ["conditional order 7"])
+
+
+def test_a_conditional_order_that_no_list_has_is_looked_for_among_older_ones() -> None:
+    """The history may list orders by when they began."""
+    key = OrderKey("usdt-futures", "BTCUSDT", "7")
+    ended = row("strategy-order") | {"orderId": "7", "status": "cancelled"}
+    of = known(since_ms=NOW_MS - HOUR_MS, unfinished={key: Decimal(0)}, conditional={key})
+
+    def older(path: str, query: dict[str, str]) -> bool:
+        return path == answers.STRATEGIES and int(query["startTime"]) < NOW_MS - HOUR_MS - bitget.MARGIN_MS
+
+    def listing_before(at_ms: int, target: str) -> Answer:
+        path, _, query = target.partition("?")
+        window = {name: int(one[0]) for name, one in parse_qs(query).items() if name.endswith("Time")}
+        if path != answers.STRATEGIES or "USDT-FUTURES" not in query:
+            return nothing(target)
+        is_listed = window["startTime"] <= at_ms <= window["endTime"]
+        return Answer(0, target, asked(target, page(*[ended] * is_listed)).updates)
+
+    for began_ms, windows in ((NOW_MS - 60_000, 0), (NOW_MS - DAY_MS, 1), (NOW_MS - 50 * DAY_MS, 2)):
+        taken = steps(bitget.questions(Purpose.RECONCILE, of), WHO, NOW_MS, partial(listing_before, began_ms))
+        looked = [query for path, query in requests(taken) if older(path, query)]
+        assert len(looked) == 3 * windows
+        assert {query["category"] for query in looked} <= {"USDT-FUTURES"}
+        assert all(int(query["endTime"]) - int(query["startTime"]) < bitget.SPAN_MS for query in looked)
+        assert not [step for step in taken if isinstance(step, Forgotten)]
+    never = steps(bitget.questions(Purpose.RECONCILE, of), WHO, NOW_MS, nothing)
+    assert [step.subject for step in never if isinstance(step, Forgotten)] == ["conditional order 7"]
+    assert min(int(q["startTime"]) for path, q in requests(never) if older(path, q)) == NOW_MS - bitget.HISTORY_MS
 
 
 def test_a_position_that_the_record_holds_open_is_asked_for_by_its_symbol_and_side() -> None:

@@ -229,9 +229,10 @@ def test_an_open_conditional_order_of_any_type_does_not_end_in_a_gap(kind: str) 
         told.extend(decoded.updates)
         return Answer(0, target, decoded.updates)
 
-    steps(okx.questions(Purpose.RECONCILE, of), WHO, NOW_MS, answering)
+    taken = steps(okx.questions(Purpose.RECONCILE, of), WHO, NOW_MS, answering)
     statuses = [one.status for one in told if isinstance(one, OrderUpdate)]
-    assert statuses == ([] if kind == "of tomorrow" else [PENDING])
+    said = [step.subject for step in taken if isinstance(step, Forgotten)]
+    assert (statuses, said) == (([], ["conditional order 7"]) if kind == "of tomorrow" else ([PENDING], []))
 
 
 NOT_FOUND = answer(code="51603", msg="Order does not exist")
