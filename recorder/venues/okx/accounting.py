@@ -2,7 +2,8 @@
 
 Source: okx.com/docs-v5, "Get bills details": each change of a currency's cash balance (`cashBal`) is a bill, with the
 amount (`balChg`) and the balance after it (`bal`). A fill of a contract is one bill, `pnl + fee`; a spot fill is two,
-one for each currency, with the fee in that of its currency. Amounts are exact decimals.
+one for each currency, with the fee in that of its currency. A bill of an isolated position moves its margin besides.
+Amounts are exact decimals.
 """
 
 from decimal import Decimal
@@ -18,6 +19,8 @@ class OKXLedger(Ledger):
     """Implements `recorder.venues.base.Ledger`."""
 
     has_trades = True
+    #: Numbers: a bill of an isolated position has that word before its own.
+    trade_types = tuple("123456789")
 
     def decimals(self, _wallet: str | None) -> int | None:
         """All digits are sent."""

@@ -33,13 +33,13 @@ CREDITED, LEFT = frozenset({"1", "2"}), frozenset({"2"})
 
 def bill(row: Fields, around: Around) -> Transaction:
     """The record of a bill of the trading account: one change of one currency's cash balance."""
-    kind = text(row, "type")
+    kind, mode = text(row, "type"), words.ISOLATED if text(row, "mgnMode") == words.ISOLATED else None
     return Transaction(
         event_ms=None,
         is_snapshot=0,
         transaction_id=given_id(row, "billId"),
         type=words.BILL_TYPES.get(kind, "other"),
-        venue_type="/".join(filter(None, (kind, text(row, "subType")))) or None,
+        venue_type="/".join(filter(None, (mode, kind, text(row, "subType")))) or None,
         wallet=words.TRADING,
         currency=text(row, "ccy") or None,
         amount=digits(row, "balChg"),

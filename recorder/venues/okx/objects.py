@@ -271,7 +271,7 @@ def position_update(position: Fields, around: Around, *, is_snapshot: int) -> Po
         mark_price=digits(position, "markPx"),
         liquidation_price=digits(position, "liqPx"),
         leverage=digits(position, "lever"),
-        margin=digits(position, "margin" if mode == "isolated" else "imr"),
+        margin=digits(position, "margin" if mode == words.ISOLATED else "imr"),
         unrealized_pnl=digits(position, "upl"),
         realized_pnl=digits(position, "realizedPnl"),
         updated_ms=whole(position, "uTime"),

@@ -103,6 +103,9 @@ BILL_TYPES: dict[str | None, str] = {
     "34": "settlement",
 }
 
+#: `mgnMode` of a position with money of its own: a bill moves it there and back, together with fee and PnL.
+ISOLATED = "isolated"
+
 #: The wallet of the private stream, which holds all instruments. Deposits and withdrawals move the other one.
 TRADING, FUNDING = "trading", "funding"
 
