@@ -142,8 +142,6 @@ class Ledger(Protocol):
     has_trades: bool
     #: Whether `owned` needs the frame.
     reads_frames: bool = False
-    #: Whether each currency's transactions are asked for by themselves, and so until another time.
-    lists_by_currency: bool = False
     #: Whether the transactions of a trade have its id. If not, no fill is compared with them.
     names_trades: bool = True
     #: Whether the transactions of a trade say of which symbol it is. If not, trade ids alone are unique.
@@ -166,6 +164,10 @@ class Ledger(Protocol):
             payload: the frame of the update; empty unless `reads_frames`.
         """
         ...
+
+    def list_of(self, _currency: str, /) -> str | None:
+        """Which list a currency's transactions are in: each is asked for by itself, and so until another time."""
+        return None
 
     def keeps(self, _wallet: str | None, /) -> bool:
         """Whether the books of a wallet are kept: not where too little is documented."""

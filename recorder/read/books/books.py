@@ -318,7 +318,7 @@ def keep_books(
         accounting = venue_named(account.venue).accounting
         progress = None if watch is None else _Progress(watch, intervals, number, len(chosen))
         if accounting.ledger is not None:
-            asked = asked_within(connection, account.account_id, by_currency=accounting.ledger.lists_by_currency)
+            asked = asked_within(connection, account.account_id, accounting.ledger)
             by_ledger = LedgerBooks(account.label, accounting.ledger, intervals, asked, begins_ns, named.explains)
             happened = events(connection, account, accounting, accounting.ledger, asked)
             yield from by_ledger.keep(_watched(happened, progress, lambda event: event.at_ms * NS_PER_MS))

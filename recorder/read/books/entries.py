@@ -12,7 +12,7 @@ from itertools import groupby
 from operator import attrgetter
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Select, Table, case, func, null, select
+from sqlalchemy import Connection, Select, Table, case, func, select
 
 from recorder.clock import NS_PER_MS
 from recorder.model import Instrument
@@ -68,10 +68,9 @@ Event = Entry | Trade | State
 class Asked(NamedTuple):
     """The times for which a ledger was asked."""
 
-    #: Whether each currency is listed by itself, and so until another time.
-    by_currency: bool
-    #: Wallet, and currency if `by_currency` → the times of the first and the last transaction, ms since 1970.
-    times: Mapping[tuple[str | None, str | None], tuple[int, int]]
+    ledger: Ledger
+    #: Wallet and list (`Ledger.list_of`) → the times of the first and the last transaction, ms since 1970.
+    times: dict[tuple[str | None, str | None], tuple[int, int]]
 
     def within(self, wallet: str | None, currency: str | None) -> tuple[int, int] | None:
         """The times of the first and the last transaction of a balance, ms since 1970; None: nothing was asked."""
@@ -79,7 +78,7 @@ class Asked(NamedTuple):
 
     def list_of(self, wallet: str | None, currency: str | None) -> tuple[str | None, str | None]:
         """The key in `times` of the list that a balance's transactions are in."""
-        return wallet, currency if self.by_currency else None
+        return wallet, self.ledger.list_of(currency or "")
 
 
 def events(
@@ -119,7 +118,7 @@ def _is_no_later(one: Transaction, asked: Asked) -> bool:
     return within is not None and one.at_ms <= within[1]
 
 
-def asked_within(connection: Connection, account_id: int, *, by_currency: bool) -> Asked:
+def asked_within(connection: Connection, account_id: int, ledger: Ledger) -> Asked:
     """The times of the first and the last transaction in the venue's ledger, as far as it was asked for.
 
     What is pushed outside the ledger does not count, and neither does what a round had that was not completed. A round
@@ -128,17 +127,18 @@ def asked_within(connection: Connection, account_id: int, *, by_currency: bool) 
     """
     t, r = transactions.c, reconciliations.c
     settled = r.result.is_not(None) & r.result.not_in((FAILED, INTERRUPTED))
-    currency = t.currency if by_currency else null()
     whole_ms = (r.began_ns - APART_NS) // NS_PER_MS
     last_ms = case((t.occurred_ms > whole_ms, whole_ms), else_=t.occurred_ms)
     of_round = (r.account_id == t.account_id) & (r.reconciliation_id == t.session_id)
-    query = select(t.wallet, currency, func.min(t.occurred_ms), func.max(last_ms))
+    query = select(t.wallet, t.currency, func.min(t.occurred_ms), func.max(last_ms))
     query = query.join_from(transactions, reconciliations, of_round, isouter=True)
     query = query.where(t.account_id == account_id, t.occurred_ms.is_not(None), t.transaction_id.is_not(None))
-    query = query.where(r.reconciliation_id.is_(None) | settled).group_by(t.wallet)
-    if by_currency:
-        query = query.group_by(t.currency)
-    return Asked(by_currency, {(row[0], row[1]): (row[2], row[3]) for row in connection.execute(query)})
+    query = query.where(r.reconciliation_id.is_(None) | settled).group_by(t.wallet, t.currency)
+    asked = Asked(ledger, {})
+    for wallet, name, first_ms, until_ms in connection.execute(query):
+        before = asked.within(wallet, name) or (first_ms, until_ms)
+        asked.times[asked.list_of(wallet, name)] = min(before[0], first_ms), max(before[1], until_ms)
+    return asked
 
 
 def _streamed(connection: Connection, query: Select[Any]) -> Any:

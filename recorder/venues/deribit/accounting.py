@@ -20,7 +20,10 @@ class DeribitLedger(Ledger):
     """Implements `recorder.venues.base.Ledger`."""
 
     has_trades = True
-    lists_by_currency = True
+
+    def list_of(self, currency: str) -> str | None:
+        """That of the currency."""
+        return currency
 
     def decimals(self, _wallet: str | None) -> int | None:
         """As the exchange shows balances and fees."""

@@ -15,7 +15,7 @@ from decimal import Decimal
 
 from recorder.model import INVERSE, Instrument
 from recorder.venues.base import Accounting, Execution, Ledger, Move, PnlReading
-from recorder.venues.kraken.names import DERIVATIVES, MAIN, contract, split
+from recorder.venues.kraken.names import DERIVATIVES, MAIN, TOKENIZED, contract, is_tokenized, split
 from recorder.venues.moves import exchanged
 
 
@@ -26,6 +26,10 @@ class KrakenLedger(Ledger):
     names_symbols = False
     rounds_trades = True
     trade_types = ("trade",)
+
+    def list_of(self, currency: str) -> str | None:
+        """Tokenized assets are asked for by themselves."""
+        return TOKENIZED if is_tokenized(currency) else None
 
     def decimals(self, _wallet: str | None) -> int | None:
         """All digits are sent; those of a fill may be more than those of its entries."""

@@ -48,6 +48,9 @@ _CONTRACTS = {"PF": "linear", "FF": "linear", "PI": "inverse", "FI": "inverse", 
 _is_contract = re.compile(rf"({'|'.join(_CONTRACTS)})_([A-Z0-9]+)(?:_[A-Z0-9]+)*", re.IGNORECASE).fullmatch
 _CONTRACT_QUOTES = ("USDT", "USDC", "USD", "EUR", "GBP")
 
+#: The class of assets that stand for shares (xStocks): `AAPLx`. REST lists another class unless it is asked for this.
+TOKENIZED = "tokenized_asset"
+
 #: The wallet of spot trading; suffix of a currency over REST → the wallet that pushes name instead.
 MAIN = "main"
 _WALLETS = {"": MAIN, "F": "flex"}
@@ -57,6 +60,11 @@ def currency(code: str) -> str:
     """A currency as pushes spell it: `BTC` of `XXBT` or `XBT`, `USD` of `ZUSD`."""
     name = _LEGACY.get(code, code)
     return _TODAY.get(name, name)
+
+
+def is_tokenized(name: str) -> bool:
+    """Whether a currency is a tokenized asset: no other name ends in a small x."""
+    return name.endswith("x")
 
 
 def holding(code: str) -> tuple[str, str]:

@@ -19,7 +19,7 @@ from recorder.errors import Refused, Undecodable
 from recorder.venues.kraken import answers, sign
 from recorder.venues.kraken.decode import BALANCES, EXECUTIONS
 from recorder.venues.kraken.derivatives import POSITIONS, is_order_of_derivatives, topic
-from recorder.venues.kraken.names import DERIVATIVES, is_contract
+from recorder.venues.kraken.names import DERIVATIVES, TOKENIZED, is_contract, is_tokenized, split
 from recorder.venues.paging import Orders, Pages, completed, day, pages, windows
 from recorder.venues.rest import (
     Completed,
@@ -260,7 +260,8 @@ def _reconcile(known: Known) -> Questions:
 
 def _regular(known: Known) -> Questions:
     begin_ms = known.now_ms - RECENT_MS if known.since_ms is None else known.since_ms
-    yield from _history(_LEDGER, begin_ms, known.now_ms + MARGIN_MS, Orders())
+    for ledger in (_LEDGER, _SHARES):
+        yield from _history(ledger, begin_ms, known.now_ms + MARGIN_MS, Orders())
     yield Question("positions on margin", private(answers.POSITIONS), EXECUTIONS, COST)
     return None
 
@@ -268,7 +269,9 @@ def _regular(known: Known) -> Questions:
 def _instruments(known: Known) -> Questions:
     pairs = {one.symbol for one in known.instruments if one.symbol and not is_contract(one.symbol)}
     for symbol in sorted(pairs):
-        target = f"{answers.PAIRS}?{urlencode({'pair': symbol})}"
+        base, _ = split(symbol) or ("", "")
+        of_class = {"aclass_base": TOKENIZED} if is_tokenized(base) else {}
+        target = f"{answers.PAIRS}?{urlencode({'pair': symbol, **of_class})}"
         yield Question(f"instrument {symbol}", partial(_public, target), "instruments", COST)
     return None
 
@@ -293,6 +296,15 @@ _ONE_BY_ONE = {"consolidate_taker": "false", "ledgers": "true"}
 _ORDERS = _History("orders", answers.ORDERS, EXECUTIONS, {"closetime": "close"}, COST, "orders")
 _TRADES = _History("trades", answers.TRADES, EXECUTIONS, _ONE_BY_ONE, HISTORY_COST, "fills")
 _LEDGER = _History("ledger", answers.LEDGER, BALANCES, {}, HISTORY_COST, "transactions")
+#: The ledger is filtered by class, even if none is named. What may be in both lists counts once, by its id.
+_SHARES = _History(
+    "ledger of tokenized assets",
+    answers.LEDGER,
+    BALANCES,
+    {"aclass": TOKENIZED},
+    HISTORY_COST,
+    "transactions of tokenized assets",
+)
 
 
 def _backfill(known: Known) -> Questions:
@@ -300,7 +312,7 @@ def _backfill(known: Known) -> Questions:
     begin_ms = max(known.since_ms or 0, FIRST_MS)
     longest, *shorter = PERIODS_MS
     for window in windows(begin_ms, until_ms, longest, aligned=True):
-        for history in (_ORDERS, _TRADES, _LEDGER):
+        for history in (_ORDERS, _TRADES, _LEDGER, _SHARES):
             yield from _period(known, history, window, begin_ms, until_ms, shorter)
     return None
 
@@ -343,7 +355,7 @@ def _period(
 
 def _kind(history: _History, known: Known) -> str:
     """What it is a history of, for people: of derivatives, nothing but the ledger is listed."""
-    is_of_spot = known.environment == DERIVATIVES and history is not _LEDGER
+    is_of_spot = known.environment == DERIVATIVES and history.path != answers.LEDGER
     return f"{history.kind} of spot" if is_of_spot else history.kind
 
 

@@ -14,7 +14,7 @@ from recorder.venues import venue_named
 from recorder.venues.kraken import answers
 from recorder.venues.kraken.stand_in.spelling import code_of
 from recorder.venues.reading import read_answer, read_frame
-from tests.unit.kraken.frames import event, push, sample
+from tests.unit.kraken.frames import event, push
 from tests.unit.read.test_ledger_books import Recording, Writer
 
 D = Decimal
@@ -58,11 +58,12 @@ def is_trade_in_dollars(one: Update) -> TypeGuard[Transaction]:
     return isinstance(one, Transaction) and (one.type, one.currency) == ("trade", "USD")
 
 
-def told(fill: Mapping[str, Any], entries: Sequence[Listed]) -> Recording:
-    """What is recorded of an account with one fill, and with deposits before and long after it."""
-    trade_id, balances = event("executions-trade")["exec_id"], {"USD": D("9998.0000"), "BTC": D("1.2000000000")}
+def told(fill: Mapping[str, Any], entries: Sequence[Listed], coins: Sequence[str] = ("USD", "BTC")) -> Recording:
+    """What is recorded of an account with one fill, and with deposits of coins before and long after it."""
+    trade_id, balances = event("executions-trade")["exec_id"], dict.fromkeys(("USD", "BTC", "AAPLx"), D("9998.0000"))
+    owned = [{"asset": coin, "balance": float(balance)} for coin, balance in balances.items()]
     rows: dict[str, dict[str, object]] = {}
-    deposited = [("deposit", coin, f"{round(D(1), 4 if coin == 'USD' else 10)}", "0") for coin in balances]
+    deposited = [("deposit", coin, f"{round(D(1), 4 if coin == 'USD' else 10)}", "0") for coin in coins]
     for apart_s, several in ((-60, deposited), (0, entries), (60, deposited)):
         for kind, coin, amount, fee in several:
             balances[coin] += D(amount) - D(fee)
@@ -81,7 +82,7 @@ def told(fill: Mapping[str, Any], entries: Sequence[Listed]) -> Recording:
     venue, target = venue_named("kraken"), f"POST {answers.LEDGER}"
     answer = json.dumps({"error": [], "result": {"ledger": rows, "count": len(rows)}}).encode()
     pushed = [(apart_s, push("executions", {**event("executions-trade"), **fill})) for apart_s in (0, 120)]
-    pushed.insert(0, (-120, sample("status")))
+    pushed.insert(0, (-120, push("balances", *owned, kind="snapshot")))
     recording = SimpleNamespace(
         venue=venue,
         pushed=[(int((TRADED_S + apart_s) * NS_PER_S), one, read_frame(venue, one)) for apart_s, one in pushed],
@@ -138,3 +139,17 @@ def test_a_fill_on_margin_is_no_exchange_and_its_entries_explain_the_balances(
     exchanged = [("trade", *rest) for _, *rest in entries]
     books = writer.books(writer.write_recording(told({}, cast(Any, exchanged))))
     assert [one.amount for book in books for one in book.changes if one.currency == "USD"] != []
+
+
+SHARES = {"symbol": "AAPLx/USD"}
+
+
+def test_what_is_in_a_list_that_was_not_answered_is_not_missing(writer: Writer) -> None:
+    """Entries of tokenized assets are in a list of their own."""
+    dollars = ("trade", "USD", "-631.5758", "1.5789")
+    books = writer.books(writer.write_recording(told(SHARES, [dollars])))
+    assert [one for book in books for one in book.changes] == []
+    books = writer.books(writer.write_recording(told(SHARES, [dollars], coins=("USD", "AAPLx"))))
+    assert [(one.currency, one.amount) for book in books for one in book.changes] == [("AAPLx", D("-0.0075"))]
+    books = writer.books(writer.write_recording(told(SHARES, [("trade", "AAPLx", "0.0075", "0")], coins=("USD",))))
+    assert [one.currency for book in books for one in book.changes] == ["USD"]

@@ -415,7 +415,7 @@ def test_a_gap_of_derivatives_is_lost_for_what_nobody_can_be_asked_for() -> None
     taken = steps(kraken.questions(Purpose.RECONCILE, known(streams={""})), WHO, NOW_MS)
     assert not [step for step in taken if isinstance(step, Forgotten)]
     # The ledger, which has them, is asked for as a whole, regularly.
-    (ledger, _) = steps(kraken.questions(Purpose.REGULAR, known()), WHO, NOW_MS)
+    (ledger, *_) = steps(kraken.questions(Purpose.REGULAR, known()), WHO, NOW_MS)
     assert isinstance(ledger, Question) and "ledger" in ledger.subject
 
 
@@ -423,7 +423,7 @@ def test_a_gap_of_derivatives_is_lost_for_what_nobody_can_be_asked_for() -> None
 def test_a_backfill_does_not_say_that_it_has_orders_of_derivatives(environment: str, of: str) -> None:
     taken = steps(kraken.questions(Purpose.BACKFILL, known(environment=environment)), WHO, NOW_MS)
     found = {one.history for one in taken if isinstance(one, Completed) and one.history}
-    assert found == {f"orders{of}", f"fills{of}", "transactions"}
+    assert found == {f"orders{of}", f"fills{of}", "transactions", "transactions of tokenized assets"}
 
 
 def test_spot_is_not_asked_for_orders_and_symbols_of_derivatives() -> None:

@@ -74,14 +74,17 @@ def test_the_ledger_is_asked_for_regularly() -> None:
     since_ms = NOW_MS - HOUR_MS
     period = {"start": str(since_ms // 1000 - 1), "end": str((NOW_MS + kraken.MARGIN_MS) // 1000 + 1)}
     found = asked(ask(Purpose.REGULAR, known(since_ms=since_ms)))
-    assert found == [(answers.LEDGER, period), (answers.POSITIONS, {})]
-    (_, first), _ = asked(ask(Purpose.REGULAR, known()))
+    # Without a class, the ledger has no tokenized assets.
+    shares = (answers.LEDGER, {"aclass": "tokenized_asset", **period})
+    assert found == [(answers.LEDGER, period), shares, (answers.POSITIONS, {})]
+    (_, first), *_ = asked(ask(Purpose.REGULAR, known()))
     assert int(first["start"]) == (NOW_MS - kraken.RECENT_MS) // 1000 - 1
 
 
 def test_a_pair_is_asked_for_by_its_symbol() -> None:
-    taken = ask(Purpose.INSTRUMENTS, known(instruments=[Traded(None, "BTC/USD"), Traded(None, "ETH/EUR")]))
-    assert targets(taken, who(), NOW_MS) == [f"{answers.PAIRS}?pair=BTC%2FUSD", f"{answers.PAIRS}?pair=ETH%2FEUR"]
+    taken = ask(Purpose.INSTRUMENTS, known(instruments=[Traded(None, "BTC/USD"), Traded(None, "AAPLx/EUR")]))
+    shares = f"{answers.PAIRS}?pair=AAPLx%2FEUR&aclass_base=tokenized_asset"
+    assert targets(taken, who(), NOW_MS) == [shares, f"{answers.PAIRS}?pair=BTC%2FUSD"]
 
 
 def test_pages_follow_the_offset() -> None:
@@ -90,7 +93,7 @@ def test_pages_follow_the_offset() -> None:
         return Answer(0, target, (), {"0": "50", "50": "100"}.get(ofs))
 
     taken = steps(kraken.questions(Purpose.REGULAR, known(since_ms=NOW_MS)), who(), NOW_MS, answering)
-    found = [fields for path, fields in asked(taken) if path == answers.LEDGER]
+    found = [fields for path, fields in asked(taken) if path == answers.LEDGER and "aclass" not in fields]
     assert [one.get("ofs") for one in found] == [None, "50", "100"]
     # New rows would shift the offsets, so the end is fixed.
     assert len({one["end"] for one in found}) == 1
@@ -110,13 +113,13 @@ def backfill(of: Known, dense: bool = False) -> list[Step]:
 def test_a_backfill_of_an_account_that_traded_little_asks_for_years() -> None:
     taken = backfill(known(until_ms=NOW_MS))
     done = past(taken)
-    assert {step.history for step in done} == {"orders", "fills", "transactions"}
-    assert len(asked(taken)) == 3 * 16
+    assert {step.history for step in done} == {"orders", "fills", "transactions", "transactions of tokenized assets"}
+    assert len(asked(taken)) == 4 * 16
     assert min(step.since_ms or 0 for step in done) == kraken.FIRST_MS
     again = backfill(known(until_ms=NOW_MS, done={step.subject for step in done}))
     assert not past(again)
     # The year that goes on is asked for again.
-    assert len(asked(again)) == 3
+    assert len(asked(again)) == 4
 
 
 def test_where_there_is_more_than_a_page_it_asks_for_weeks() -> None:

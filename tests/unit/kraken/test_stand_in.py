@@ -1,18 +1,19 @@
 """The exchange's side of Kraken: what it refuses, and what it lists of contracts."""
 
-from itertools import count
+from itertools import count, islice
 from urllib.parse import urlencode
 
 import msgspec
 import pytest
 
+from recorder.simulator import exchange as simulator
 from recorder.venues.kraken import answers, sign
 from recorder.venues.kraken.portal import DERIVATIVE_TOPICS, PATH, UNIFIED_PATH
 from recorder.venues.kraken.stand_in import KrakenStandIn
 from recorder.venues.kraken.stand_in.conversation import KrakenConversation, token_of
 from recorder.venues.kraken.stand_in.rest import COUNT_MAX, LOCKED_AFTER, LOCKED_MS, KrakenRequestHandler
 from recorder.venues.kraken.stand_in.spelling import own_id, own_number
-from recorder.venues.stand_in import Backend, PortalAccess, Request, Snapshot
+from recorder.venues.stand_in import AccountQuery, Backend, PortalAccess, Request, Snapshot
 
 KEY, SECRET = "a-key", "YS1zZWNyZXQ="
 NOW_MS = 1_795_800_000_000
@@ -166,3 +167,27 @@ def test_an_id_of_a_contract_is_a_uuid() -> None:
         assert own_number(kind, own_id(kind, 12345, "BTC/USD")) == 12345
     assert own_id("O", 5, "PF_XBTUSD") == "5b0c1f6e-2d3a-4f0c-0000-000000000005"
     assert own_number("O", "5b0c1f6e-2d3a-4f0c-0000-") is None
+
+
+def test_tokenized_assets_are_listed_only_if_they_are_asked_for() -> None:
+    exchange = simulator.Exchange(5, venue="kraken", key=KEY, symbols=("AAPLx/USD",))
+    assert len(list(islice(exchange, 100))) == 100
+    backend = Backend(secret_of={KEY: SECRET}.get, clock_ms=lambda: NOW_MS, terms=exchange.terms)
+    handler = KrakenRequestHandler(backend)
+
+    def listed(nonce: int, **asked: str) -> set[str]:
+        body = urlencode({"nonce": nonce, **asked}).encode()
+        headers = {"API-Key": KEY, "API-Sign": sign.signature(SECRET, answers.LEDGER, str(nonce), body)}
+        said = handler.handle(Request("POST", answers.LEDGER, headers, "http://127.0.0.1:9", body=body))
+        assert isinstance(said, AccountQuery)
+        answer = said.answer(exchange.view())
+        assert isinstance(answer, bytes)
+        return {row["asset"] for row in msgspec.json.decode(answer)["result"]["ledger"].values()}
+
+    assert listed(1) == {"ZUSD"}
+    assert listed(2, aclass="tokenized_asset") == {"AAPLx"}
+    of_class = {"": 0, "?aclass_base=tokenized_asset": 1}
+    for query, number in of_class.items():
+        pairs = handler.handle(Request("GET", answers.PAIRS + query, {}, "http://127.0.0.1:9"))
+        assert isinstance(pairs, bytes)
+        assert len(msgspec.json.decode(pairs)["result"]) == number

@@ -8,7 +8,7 @@ from decimal import Decimal
 import msgspec
 from msgspec import Raw
 
-from recorder.venues.kraken.names import DERIVATIVES, FIAT, MAIN
+from recorder.venues.kraken.names import DERIVATIVES, FIAT, MAIN, TOKENIZED, is_tokenized
 from recorder.venues.kraken.stand_in.spelling import (
     ENTRY,
     ORDER,
@@ -206,6 +206,11 @@ def decimals(currency: str) -> int:
     return 4 if currency in FIAT else 10
 
 
+def class_of(currency: str) -> str:
+    """The class of an asset."""
+    return TOKENIZED if is_tokenized(currency) else "currency"
+
+
 def kept(balance: Decimal, currency: str) -> Decimal:
     """A balance, rounded as the exchange keeps it."""
     return round(balance, decimals(currency)) if currency in FIAT else balance
@@ -222,7 +227,7 @@ def balance_row(balance: SimulatedBalance) -> Row:
     """A currency in a snapshot."""
     held = number(kept(balance.total, balance.currency))
     wallets = [{"type": wallet_type(balance.wallet), "id": balance.wallet, "balance": held}]
-    return {"asset": balance.currency, "asset_class": "currency", "balance": held, "wallets": wallets}
+    return {"asset": balance.currency, "asset_class": class_of(balance.currency), "balance": held, "wallets": wallets}
 
 
 def wallet_type(wallet: str | None) -> str:
@@ -245,7 +250,7 @@ def entry_row(entry: SimulatedTransaction) -> Row:
         "timestamp": time_of(entry.occurred_ms),
         "type": entry.type,
         "asset": entry.currency,
-        "asset_class": "currency",
+        "asset_class": class_of(entry.currency),
         "category": entry.type,
         "wallet_type": wallet_type(entry.wallet),
         "wallet_id": entry.wallet,
@@ -263,7 +268,7 @@ def listed_entry(entry: SimulatedTransaction) -> tuple[str, Row]:
         "time": seconds(entry.occurred_ms),
         "type": entry.type,
         "subtype": "",
-        "aclass": DERIVATIVES if entry.wallet == DERIVATIVES else "currency",
+        "aclass": DERIVATIVES if entry.wallet == DERIVATIVES else class_of(entry.currency),
         "asset": code_of(entry.currency, MAIN if entry.wallet == DERIVATIVES else entry.wallet),
         "amount": amount,
         "fee": fee,
@@ -352,7 +357,7 @@ def listed_pair(terms: Terms) -> tuple[str, Row]:
     return pair_of(terms.symbol), {
         "altname": alternative(terms.symbol),
         "wsname": slashed(terms.symbol),
-        "aclass_base": "currency",
+        "aclass_base": class_of(terms.base),
         "base": code_of(terms.base),
         "aclass_quote": "currency",
         "quote": code_of(terms.quote),

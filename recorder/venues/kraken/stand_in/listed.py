@@ -9,7 +9,7 @@ import msgspec
 from recorder.model import LIMIT, AccountUpdate, FillUpdate, OrderUpdate, Update
 from recorder.venues.kraken import answers
 from recorder.venues.kraken.decode import decode
-from recorder.venues.kraken.names import FIAT, symbol
+from recorder.venues.kraken.names import FIAT, TOKENIZED, symbol
 from recorder.venues.kraken.stand_in.frames import Row, decimals, seconds
 from recorder.venues.kraken.stand_in.spelling import alternative, code_of, pair_of
 from recorder.venues.view import SentState
@@ -123,6 +123,12 @@ def entry(state: SentState) -> Named:
     row = _row(state, ("ledger",))
     assert row is not None
     return row
+
+
+def is_of_shares(state: SentState) -> bool:
+    """Whether an entry of the ledger is of a tokenized asset."""
+    # Most pages have none, and need not be read.
+    return TOKENIZED.encode() in state.payload and bytes(_read(entry(state)[1])["aclass"]) == f'"{TOKENIZED}"'.encode()
 
 
 def closed_ms(row: Any) -> int:

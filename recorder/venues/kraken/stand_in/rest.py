@@ -12,7 +12,7 @@ from urllib.parse import parse_qsl
 from recorder.clock import NS_PER_MS, utc_text
 from recorder.venues.kraken import answers, questions, sign
 from recorder.venues.kraken.derivatives import channel_of
-from recorder.venues.kraken.names import currency, is_contract
+from recorder.venues.kraken.names import TOKENIZED, currency, is_contract, is_tokenized
 from recorder.venues.kraken.portal import PATH, UNIFIED_PATH
 from recorder.venues.kraken.stand_in import frames, listed
 from recorder.venues.kraken.stand_in.conversation import token_of
@@ -108,7 +108,8 @@ class KrakenRequestHandler:
             return frames.answer({code_of(coin): listed.asset(coin) for coin in coins})
         if path != answers.PAIRS:
             raise _Refused("EGeneral:Unknown method")
-        pairs = {one.name: one.row for one in found}
+        wanted = asked.get("aclass_base") == TOKENIZED
+        pairs = {one.name: one.row for one in found if is_tokenized(one.fields["base"]) == wanted}
         if "pair" in asked:
             pairs = listed.named(pairs, asked["pair"].split(","))
             if not pairs:
@@ -199,7 +200,9 @@ def _trades(account: AccountView, asked: Asked, backend: Backend) -> object:
 
 def _ledger(account: AccountView, asked: Asked, backend: Backend) -> object:
     since_ms, until_ms = _span(account, asked, backend, "transactions")
-    return _page("ledger", account.transactions(Span(since_ms=since_ms, until_ms=until_ms)), listed.entry, asked)
+    entries = account.transactions(Span(since_ms=since_ms, until_ms=until_ms))
+    wanted = asked.get("aclass") == TOKENIZED
+    return _page("ledger", (one for one in entries if listed.is_of_shares(one.state) == wanted), listed.entry, asked)
 
 
 def _positions(_account: AccountView, _asked: Asked, _backend: Backend) -> object:
