@@ -271,8 +271,9 @@ def _by_type(line: str) -> Iterator[tuple[str, dict[str, str]]]:
 def _regular(known: Known) -> Questions:
     begin_ms = known.now_ms - WINDOW_MS if known.since_ms is None else known.since_ms
     for window in windows(max(begin_ms, known.now_ms - HISTORY_MS), known.now_ms + MARGIN_MS, SPAN_MS):
-        # The exchange says itself that pushes can be lost: fills are asked for, too.
-        for history in (*_records(), _FILLS):
+        # The exchange says itself that pushes can be lost. That fills and conditional orders are missing shows in no
+        # comparison with the snapshot; that orders are does, and their histories can be long.
+        for history in (*_records(), _FILLS, *_all_strategies()):
             yield from _history(history, window, Orders())
     return None
 

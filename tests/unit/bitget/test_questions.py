@@ -203,11 +203,12 @@ def test_a_position_that_the_record_holds_open_is_asked_for_by_its_symbol_and_si
     ]
 
 
-def test_records_and_fills_are_asked_for_regularly() -> None:
+def test_records_fills_and_conditional_orders_are_asked_for_regularly() -> None:
     taken = ask(Purpose.REGULAR, known(since_ms=NOW_MS - HOUR_MS))
     paths = [path for path, _ in requests(taken)]
-    assert paths == [answers.RECORDS] * 6 + [answers.FUNDING_RECORDS, answers.FILLS]
+    assert paths == [answers.RECORDS] * 6 + [answers.FUNDING_RECORDS, answers.FILLS] + [answers.STRATEGIES] * 15
     assert lines(taken, answers.RECORDS) == [*LINES, "OTHER"]
+    assert lines(taken, answers.STRATEGIES) == [line for line in LINES for _ in range(3)]
     first = ask(Purpose.REGULAR, known())
     assert requests(first)[0][1]["startTime"] == str(NOW_MS - bitget.WINDOW_MS)
 
@@ -265,7 +266,7 @@ def test_a_cursor_that_repeats_itself_is_said() -> None:
         NOW_MS,
         lambda target: Answer(0, target, (), "7"),
     )
-    assert sum(isinstance(step, Unanswered) for step in taken) == 8
+    assert sum(isinstance(step, Unanswered) for step in taken) == 8 + 15
 
 
 @pytest.mark.parametrize(
