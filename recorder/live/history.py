@@ -1,4 +1,4 @@
-"""Asks for what is never pushed, regularly, and for what happened before the record began."""
+"""Asks for what is never pushed or easily missed, regularly, and for what happened before the record began."""
 
 import logging
 from collections.abc import Callable, Collection
@@ -12,7 +12,13 @@ from recorder.live.channel import Channel
 from recorder.live.rest_client import RestClient, RestRound
 from recorder.live.rounds import Rounds
 from recorder.live.settings import Account
-from recorder.read.backfilled import completed_subjects, last_asked_ns, record_begins_ns, transactions_since_ms
+from recorder.read.backfilled import (
+    asked_since_ms,
+    completed_subjects,
+    last_asked_ns,
+    record_begins_ns,
+    transactions_since_ms,
+)
 from recorder.read.contracts import traded_instruments
 from recorder.store.entries import SubjectCompleted
 from recorder.store.event_log import ANSWERED, FAILED, INCOMPLETE, INSTRUMENTS, REGULAR
@@ -85,7 +91,7 @@ class HistoryRounds:
         self._undescribed: frozenset[Traded] = frozenset()
 
     def ask_regularly(self, session_id: int, traded: Collection[Traded] = ()) -> str:
-        """Ask for what is never pushed: transactions, and from time to time what symbols mean.
+        """Ask for transactions, for what the venue is known not to push always, and now and then what symbols mean.
 
         If the venue has no question about it, nothing happens.
 
@@ -101,9 +107,12 @@ class HistoryRounds:
 
     def _ask_transactions(self, session_id: int) -> str:
         """Ask for transactions, from where the record has all of them on."""
+        of = self._account.account_id, self._clock.wall_ms()
         with self._engine.connect() as connection:
-            since_ms = transactions_since_ms(connection, self._account.account_id, self._clock.wall_ms())
-        return self._ask_for(Purpose.REGULAR, self._known(since_ms=since_ms), session_id, REGULAR)
+            since_ms = transactions_since_ms(connection, *of)
+            asked_ms = asked_since_ms(connection, *of)
+        known = self._known(since_ms=since_ms, asked_ms=asked_ms)
+        return self._ask_for(Purpose.REGULAR, known, session_id, REGULAR)
 
     def _ask_instruments(self, session_id: int, traded: frozenset[Traded]) -> str:
         """Ask what symbols mean: the first time, once a day, and when one is new."""

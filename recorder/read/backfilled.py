@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from typing import Any
 
-from sqlalchemy import Connection, exists, func, select
+from sqlalchemy import Connection, Select, exists, func, select
 
 from recorder.clock import NS_PER_MS
 from recorder.read.sums import DAY_MS
@@ -90,15 +90,14 @@ def transactions_since_ms(connection: Connection, account_id: int, now_ms: int) 
         now_ms: milliseconds since 1970.
     """
     r, t = reconciliations.c, transactions.c
-    mine = r.account_id == account_id, r.purpose == REGULAR
-    rounds = select(r.reconciliation_id, r.began_ns, r.result).where(*mine).order_by(r.reconciliation_id.desc())
-    last = _last_complete(connection.execute(rounds.where(r.result.in_((ANSWERED, INCOMPLETE)))))
+    rounds = _ended_rounds(account_id)
+    last = _last_complete(connection.execute(rounds))
     if last is None:
         begins_ns = record_begins_ns(connection, account_id)
         begins_ms = now_ms if begins_ns is None else begins_ns // NS_PER_MS
         return begins_ms - OVERLAP_MS if begins_ms < now_ms - FIRST_MS else None
     of_round = (t.account_id == account_id) & (t.session_id == r.reconciliation_id)
-    until = rounds.where(r.reconciliation_id <= last.reconciliation_id, r.result.in_((ANSWERED, INCOMPLETE)))
+    until = rounds.where(r.reconciliation_id <= last.reconciliation_id)
     newest = connection.execute(until.where(exists().where(of_round)).limit(1)).first()
     known_ms = 0
     if newest is not None:
@@ -107,6 +106,28 @@ def transactions_since_ms(connection: Connection, account_id: int, now_ms: int) 
         known_ms = min(occurred_ms, newest.began_ns // NS_PER_MS)
     answered_ms: int = last.began_ns // NS_PER_MS
     return max(known_ms, answered_ms - DAY_MS) - OVERLAP_MS
+
+
+def asked_since_ms(connection: Connection, account_id: int, now_ms: int) -> int:
+    """A little before the last regular round that was complete began, or else the record, milliseconds since 1970.
+
+    What was pushed before that was asked for as well, by venues that ask regularly for it.
+
+    Args:
+        connection: to the record.
+        account_id: the account.
+        now_ms: milliseconds since 1970.
+    """
+    last = _last_complete(connection.execute(_ended_rounds(account_id)))
+    begins_ns = record_begins_ns(connection, account_id) if last is None else last.began_ns
+    return (now_ms if begins_ns is None else begins_ns // NS_PER_MS) - OVERLAP_MS
+
+
+def _ended_rounds(account_id: int) -> Select[Any]:
+    """The regular rounds that came to an end, the newest first."""
+    r = reconciliations.c
+    mine = r.account_id == account_id, r.purpose == REGULAR, r.result.in_((ANSWERED, INCOMPLETE))
+    return select(r.reconciliation_id, r.began_ns, r.result).where(*mine).order_by(r.reconciliation_id.desc())
 
 
 def _last_complete(rounds: Iterable[Any]) -> Any:

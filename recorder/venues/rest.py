@@ -164,7 +164,7 @@ class Purpose(Enum):
     SNAPSHOT = auto()
     #: Everything that happened in gaps, and the current state.
     RECONCILE = auto()
-    #: What is never pushed: transactions. Asked regularly.
+    #: What is never pushed, such as transactions, or now and then not. Asked regularly.
     REGULAR = auto()
     #: What symbols mean (`model.Instrument`). Asked once in each run, then daily, and when the account trades a symbol
     #: that no answer describes; at the same times as `REGULAR`, after it.
@@ -231,6 +231,9 @@ class Known(NamedTuple):
     environment: str = ""
     #: For `RECONCILE`: the streams with a gap that began within the record (`Stream.name`).
     streams: Collection[str] = ()
+    #: For `REGULAR`: a little before the last round that was complete began, or else the record, milliseconds since
+    #: 1970. Ask from then on for what is pushed, but now and then not.
+    asked_ms: int | None = None
     #: Those of `unfinished` that wait for a trigger, or of which nothing said how much was filled. Where conditional
     #: orders have ids of their own, no question for an ordinary order finds them.
     conditional: Collection[OrderKey] = ()

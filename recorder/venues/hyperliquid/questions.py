@@ -206,9 +206,13 @@ def _reconcile(known: Known) -> Questions:
 
 
 def _regular(known: Known) -> Questions:
+    """The ledger, and the fills: now and then the socket leaves one out, although the connection lives on."""
     begin_ms = known.now_ms - WINDOW_MS if known.since_ms is None else known.since_ms
     for history in _LEDGERS:
         yield from _history(history, begin_ms, None)
+    for history in _FILLS:
+        # Of a period with an end, so that the answer says nothing about positions: pushes of them may be newer.
+        yield from _history(history, begin_ms if known.asked_ms is None else known.asked_ms, known.now_ms + MARGIN_MS)
     return None
 
 
@@ -247,26 +251,25 @@ class _History(NamedTuple):
     name: str
     kind: str
     topic: str
+    rows_max: int
 
 
 _LEDGERS = (
-    _History("fundings", "userFunding", "userFundings"),
-    _History("transactions", "userNonFundingLedgerUpdates", "userNonFundingLedgerUpdates"),
+    _History("fundings", "userFunding", "userFundings", LEDGER_PER_PAGE),
+    _History("transactions", "userNonFundingLedgerUpdates", "userNonFundingLedgerUpdates", LEDGER_PER_PAGE),
+)
+#: Whether slices of TWAP orders are among the fills is not documented: both lists are asked for.
+_FILLS = (
+    _History("fills", "userFillsByTime", "userFills", FILLS_PER_PAGE),
+    _History("TWAP fills", "userTwapSliceFillsByTime", "userTwapSliceFills", FILLS_PER_PAGE),
 )
 
 
-def _history(history: _History, begin_ms: int, end_ms: int | None, subject: str = "") -> Pages:
-    named = subject or f"{history.name} since {utc_text(begin_ms * NS_PER_MS)}"
-    return (yield from _period(named, history.kind, history.topic, LEDGER_PER_PAGE, begin_ms, end_ms))
-
-
-def _period(
-    subject: str,
-    kind: str,
-    topic: str,
-    rows_max: int,
+def _history(
+    history: _History,
     begin_ms: int,
     end_ms: int | None,
+    subject: str = "",
     take: Callable[[Sequence[Update]], object] = lambda updates: None,
 ) -> Pages:
     """Ask for a list of a period, whichever rows of it a full page has: the oldest or the newest, in any order.
@@ -274,6 +277,7 @@ def _period(
     The next page begins with the newest time of the page before it. What is before the first page is asked for in the
     same way: where a full one has the oldest rows, that is only their first millisecond again.
     """
+    subject = subject or f"{history.name} since {utc_text(begin_ms * NS_PER_MS)}"
     while True:
         earliest: list[int | None] = []
 
@@ -281,9 +285,9 @@ def _period(
             take(updates)
             earliest.append(_earliest_ms(updates))
 
-        page = partial(_page, kind, begin_ms, end_ms)
-        cost = _cost(rows_max)
-        if not (yield from pages(subject, page, topic=topic, cost=cost, take=note, cost_of_rows=_cost)):
+        page = partial(_page, history.kind, begin_ms, end_ms)
+        cost = _cost(history.rows_max)
+        if not (yield from pages(subject, page, topic=history.topic, cost=cost, take=note, cost_of_rows=_cost)):
             return False
         first_ms = earliest[0]
         if len(earliest) == 1 or first_ms is None or first_ms <= begin_ms:
@@ -321,12 +325,12 @@ class _Times:
 _Newest = Generator[Step, Answer | None, int | None]
 
 
-def _fills(topic: str, subject: str, begin_ms: int, _found: Orders) -> _Newest:
+def _fills(history: _History, subject: str, begin_ms: int, _found: Orders) -> _Newest:
     times = _Times()
-    complete = yield from _period(subject, f"{topic}ByTime", topic, FILLS_PER_PAGE, begin_ms, None, times.take)
+    complete = yield from _history(history, begin_ms, None, subject, times.take)
     if times.number >= FILLS_MAX and times.earliest_ms is not None and times.earliest_ms > begin_ms:
         before = utc_text(times.earliest_ms * NS_PER_MS)
-        yield Forgotten(f"{subject} before {before}", f"the exchange keeps the newest {FILLS_MAX:,}", topic)
+        yield Forgotten(f"{subject} before {before}", f"the exchange keeps the newest {FILLS_MAX:,}", history.topic)
         begin_ms = times.earliest_ms
     return begin_ms if complete else None
 
@@ -347,10 +351,8 @@ def _closed_orders(subject: str, begin_ms: int, found: Orders) -> _Newest:
     return begin_ms
 
 
-#: Whether slices of TWAP orders are among the fills is not documented: both lists are asked for.
 _NEWEST: Mapping[str, Callable[[str, int, Orders], _Newest]] = {
-    "fills": partial(_fills, "userFills"),
-    "TWAP fills": partial(_fills, "userTwapSliceFills"),
+    **{one.name: partial(_fills, one) for one in _FILLS},
     "closed orders": _closed_orders,
 }
 

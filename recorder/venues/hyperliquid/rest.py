@@ -126,8 +126,9 @@ def _fills(request: Fields, answer: Any) -> Sequence[Update]:
 
 
 def _fills_of_period(request: Fields, answer: Any) -> Sequence[Update]:
-    """Oldest first, so that a position that a later one opened again comes after."""
-    closed = [position for one in _rows(answer) for position in records.closed_by(one)]
+    """Which positions they closed counts only up to now: a period with an end says nothing of how they are now."""
+    is_past = whole(request, "endTime") is not None
+    closed = [] if is_past else [position for one in _rows(answer) for position in records.closed_by(one)]
     return [*_fills(request, answer), *closed]
 
 

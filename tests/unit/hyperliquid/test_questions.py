@@ -167,6 +167,19 @@ def test_every_row_of_a_period_is_asked_for_whatever_the_order_of_pages(
     assert kinds(taken).count("userFillsByTime") == (5 if has_newest else 4)
 
 
+def test_fills_are_asked_for_regularly_since_the_last_round_that_was_complete() -> None:
+    """The socket leaves one out now and then. Transactions are asked for from the newest one on."""
+    of = known(since_ms=NOW_MS - DAY_MS, asked_ms=NOW_MS - 1_200_000)
+    asked = {body["type"]: (body["startTime"], body.get("endTime")) for body in bodies(ask(Purpose.REGULAR, of))}
+    recent = NOW_MS - 1_200_000, NOW_MS + Hyperliquid.clock_tolerance_ms
+    assert asked == {
+        "userFunding": (NOW_MS - DAY_MS, None),
+        "userNonFundingLedgerUpdates": (NOW_MS - DAY_MS, None),
+        "userFillsByTime": recent,
+        "userTwapSliceFillsByTime": recent,
+    }
+
+
 def test_a_page_of_a_single_millisecond_cannot_be_followed() -> None:
     def answering(target: str) -> Answer:
         return Answer(0, target, (), "" if "userFillsByTime" in target else None)

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from recorder.model import DECODED, ENDED, UNDECODED, Decoded, OrderUpdate
+from recorder.model import DECODED, ENDED, UNDECODED, Decoded, FillUpdate, OrderUpdate, PositionUpdate
 from recorder.venues.reading import read_answer
 from tests.samples import HYPERLIQUID, sample, sample_names
 from tests.unit.hyperliquid.test_decode import ME, columns, of_channel
@@ -45,6 +45,16 @@ def test_every_answer_is_decoded_under_its_request(kind: str) -> None:
 def test_an_answer_says_what_the_stream_says_without_a_time_of_its_own(kind: str, channel: str) -> None:
     pushed = of_channel(channel)
     assert answer(kind).updates == tuple(one._replace(event_ms=None, is_snapshot=0) for one in pushed)
+
+
+def test_only_fills_of_a_period_up_to_now_say_that_a_position_is_closed() -> None:
+    """One that a fill closed some time ago may be open again, as only the states say."""
+    fill = {"coin": "ETH", "side": "A", "px": "9.0", "sz": "2.0", "time": 7, "startPosition": "2.0", "tid": 1, "oid": 1}
+    body = json.dumps([fill | {"dir": "Close Long"}]).encode()
+    up_to_now = answer("userFillsByTime", body, startTime=5).updates
+    past = answer("userFillsByTime", body, startTime=5, endTime=8).updates
+    assert [type(one) for one in up_to_now] == [FillUpdate, PositionUpdate]
+    assert past == up_to_now[:1]
 
 
 def test_states_are_those_of_the_streams() -> None:

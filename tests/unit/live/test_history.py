@@ -1,6 +1,7 @@
 """A backfill over real HTTP: complete, once, within the venue's limits, and resumable."""
 
 import json
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -24,9 +25,10 @@ from recorder.live.writer import Writer
 from recorder.read.backfilled import completed_subjects, history_since
 from recorder.read.projector import FRAMES_MAX, Projector
 from recorder.simulator import Simulator, SimulatorOptions
+from recorder.simulator.faults import swallowing
 from recorder.store.engine import open_engine
 from recorder.store.event_log import INSTRUMENTS, REGULAR
-from recorder.store.schema import fills, instruments, reconciliations, runs, transactions
+from recorder.store.schema import fills, gaps, instruments, reconciliations, runs, transactions
 from recorder.venues import VENUES, venue_named
 from recorder.venues.hyperliquid import Hyperliquid, questions
 from recorder.venues.hyperliquid import rest as answers
@@ -314,3 +316,39 @@ def test_what_symbols_mean_is_asked_for_when_the_account_trades_a_new_one(tmp_pa
     assert (pair.kind, pair.base, pair.quote, pair.settle) == ("spot", "BTC", "USDT", None)
     sizes = perpetual.contract_size, perpetual.price_tick, perpetual.quantity_step
     assert [*map(str, sizes)] == ["1", "0.01", "0.001"]
+
+
+def test_a_fill_that_the_socket_leaves_out_is_asked_for_without_a_gap(tmp_path: Path) -> None:
+    url, limits = f"sqlite:///{tmp_path / 'recorder.db'}", replace(QUICK, transactions_every_s=1.0)
+    with Simulator(SimulatorOptions(venue="hyperliquid", rate_per_s=100, live_clock=True)) as exchange:
+        account = Account(
+            name="main",
+            venue=venue_named("hyperliquid"),
+            url=exchange.url,
+            credentials=Credentials({"address": exchange.key}),
+            symbols=(),
+        )
+
+        def seen() -> set[str | None]:
+            with open_engine(url, read_only=True).connect() as connection:
+                return set(connection.scalars(select(fills.c.trade_id)))
+
+        def executed() -> set[str | None]:
+            return {one.fill.trade_id for one in exchange.executions()}
+
+        with Recording(url, [account], limits):
+            wait_until(lambda: bool(seen()))
+            before = executed()
+            with swallowing(exchange, ["userFills"]):
+                wait_until(lambda: len(executed() - before) > 1)
+                swallowed = executed() - before
+            wait_until(lambda: swallowed <= seen())
+    with recorder.open(url) as record:
+        found = Counter(one.trade_id for one in record.fills())
+        assert {found[one] for one in swallowed} == {1}
+    with open_engine(url, read_only=True).connect() as connection:
+        is_of_round = fills.c.session_id == reconciliations.c.reconciliation_id
+        of_rounds = select(reconciliations.c.purpose).distinct().join(fills, is_of_round)
+        assert list(connection.scalars(of_rounds.where(fills.c.trade_id.in_(swallowed)))) == [REGULAR]
+        # That of the time before the record.
+        assert connection.scalar(select(func.count(gaps.c.gap_id)).where(gaps.c.ends_ns.is_not(None))) == 1

@@ -9,7 +9,13 @@ from sqlalchemy import insert, text
 from recorder.clock import NS_PER_MS
 from recorder.live.channel import Recorded
 from recorder.model import REST, AccountUpdate, Frame, OrderUpdate, State
-from recorder.read.backfilled import OVERLAP_MS, history_since, last_asked_ns, transactions_since_ms
+from recorder.read.backfilled import (
+    OVERLAP_MS,
+    asked_since_ms,
+    history_since,
+    last_asked_ns,
+    transactions_since_ms,
+)
 from recorder.read.projector import project_all
 from recorder.read.sums import DAY_MS
 from recorder.store import event_log
@@ -146,6 +152,26 @@ def test_transactions_are_asked_for_since_the_newest_of_a_round_that_was_answere
     assert ask(NOON_MS + 3 * DAY_MS, "answered") == NOON_MS + 2 * DAY_MS
     # The first list of a round may have been asked before what is in its last one had happened.
     assert ask(NOON_MS + 4 * DAY_MS, "answered", NOON_MS + 4 * DAY_MS + 400_000) == NOON_MS + 4 * DAY_MS
+
+
+def test_what_is_pushed_is_asked_for_since_the_last_round_that_was_complete_began(desk: Desk) -> None:
+    ask = Rounds(desk).ask
+
+    def since_ms() -> int:
+        with desk.engine.connect() as connection:
+            return asked_since_ms(connection, ACCOUNT, NOON_MS + DAY_MS) + OVERLAP_MS
+
+    assert since_ms() == NOON_MS + DAY_MS
+    session = {"stream": "", "url": "", "topics": "", "opened_ns": NOON_NS, "covered_ns": NOON_NS}
+    with desk.engine.begin() as connection:
+        connection.execute(insert(sessions).values(account_id=ACCOUNT, session_id=70, run_id=RUN, **session))
+    ask(NOON_MS + 5, "failed")
+    assert since_ms() == NOON_MS
+    ask(NOON_MS + 10, "answered", NOON_MS)
+    ask(NOON_MS + 20, "interrupted")
+    assert since_ms() == NOON_MS + 10
+    ask(NOON_MS + 30, "answered")
+    assert since_ms() == NOON_MS + 30
 
 
 @pytest.mark.parametrize("result", ["failed", "interrupted"])
