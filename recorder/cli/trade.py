@@ -61,6 +61,7 @@ def _other_currency(trip: Trip) -> str:
     return printable("" if trip.fee_currency == trip.currency else trip.fee_currency or "")
 
 
+_ADDS_UP = {True: "", False: "no", None: "unknown"}
 TRIP_COLUMNS = [
     time_ms("opened_ms", "opened (UTC)", "before the record"),
     time_ms("closed_ms", "closed (UTC)", "open", rank=1),
@@ -78,7 +79,7 @@ TRIP_COLUMNS = [
     Column("fee_currency", "fee in", _other_currency, if_any=True, rank=5),
     number("pnl"),
     word("currency"),
-    Column("adds_up", "adds up", lambda trip: "" if trip.adds_up else "no", if_it_differs=True),
+    Column("adds_up", "adds up", lambda trip: _ADDS_UP[trip.adds_up], if_it_differs=True),
 ]
 
 
@@ -176,7 +177,8 @@ def funding(at: options.RecordAddress, layout: Layout, by: str, zone: tzinfo, wa
 @click.command(
     help="Show round trips: from the opening of a position to its close, with average entry and exit prices, fees and "
     "profit, computed from the fills. A trip that is still open is shown too. `adds up: no` means that the fills do "
-    "not lead to the position that the venue reported: see `recorder gaps`.\n\n"
+    "not lead to the position that the venue reported: see `recorder gaps`. It is unknown where the venue reports no "
+    "position, as on spot.\n\n"
     "\b\nExample:  recorder trips --since 2020-01-01 --until 2021-01-01 --format csv > trips.csv"
 )
 @options.record_address

@@ -266,7 +266,7 @@ def differences_of(connection: Connection, account_id: int, key: TripKey, walked
 
 def _row(account_id: int, key: TripKey, trip: Trip) -> Row:
     values: Row = trip
-    return (account_id, *key, trip.trip, *values[_FIELDS], int(trip.adds_up))
+    return (account_id, *key, trip.trip, *values[_FIELDS], None if trip.adds_up is None else int(trip.adds_up))
 
 
 #: The fields of a trip that are columns of `trips`, between its number and the last one.
@@ -280,7 +280,7 @@ def stored_trips(connection: Connection, account: LabelledAccount) -> Iterator[T
         for row in rows:
             _, market, symbol, position_side, number, *fields, adds_up = row
             of = account.label, market or None, symbol, position_side or None
-            yield Trip._make((*of, *fields, bool(adds_up), number))
+            yield Trip._make((*of, *fields, None if adds_up is None else bool(adds_up), number))
 
 
 def trip_keys(connection: Connection, account_id: int, market: str, symbol: str) -> list[TripKey]:

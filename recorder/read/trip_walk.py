@@ -70,11 +70,11 @@ class _OpenTrip:
         self._terms = of
         #: Currency → the sum of the fees in it; None if one is unknown. Empty where the venue names none.
         self._fees: dict[str, Decimal | None] = {}
-        self.adds_up = False
+        self.adds_up: bool | None = None
         #: Whether the position changed without a fill.
         self.is_broken = False
 
-    def add(self, fill: Fill, quantity: Decimal, fee: Decimal | None, *, adds_up: bool) -> None:
+    def add(self, fill: Fill, quantity: Decimal, fee: Decimal | None, *, adds_up: bool | None) -> None:
         side = self.entries if (fill.side == BUY) == (self.direction == LONG) else self.exits
         side.add(quantity, fill.price)
         currency = fill.fee_currency or ""
@@ -109,7 +109,7 @@ class _OpenTrip:
             fee_currency,
             None if pnl is None or fee is None or not is_alike else _EXACT.subtract(pnl, fee),
             currency,
-            self.adds_up and not self.is_broken,
+            False if self.is_broken else self.adds_up,
             self.number,
         )
 
@@ -157,8 +157,8 @@ class Walk:
         #: When something happened last, ms since 1970.
         self.last_ms: int | None = None
         self._parts = HeldParts()
-        #: Whether the last report agreed with the fills; the difference if it did not, and since when.
-        self._agrees = False
+        #: Whether the last report agreed with the fills, None: there was none; the difference, and since when.
+        self._agrees: bool | None = None
         self._differs, self._since_ms = _ZERO, 0
         self._open = _OpenTrip(LONG if held > 0 else SHORT, None, 0, of) if held else None
 

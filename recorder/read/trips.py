@@ -8,7 +8,7 @@ Fills are processed in the order in which they happened, and compared with the p
   fill does not say which of them it changes.
 - If successive reports differ from the fills by the same quantity for ten seconds, fills are missing: the position
   becomes the reported one, and the trip that it changed does not add up.
-- A trip adds up if the last report before its last fill agrees with the fills.
+- A trip adds up if the last report before its last fill agrees with the fills. Without a report, it is not known.
 
 The quantity of an inverse contract is in the quote currency: its average prices are weighted by value, and it gains in
 the base currency. All others have plain averages, and gain in the quote currency. `contract_size` converts a quantity.
@@ -62,8 +62,8 @@ class Trip(NamedTuple):
     pnl: Decimal | None
     #: Of the profit: that in which the contract is settled; that of the fee where this is unknown.
     currency: str | None
-    #: Whether the fills lead to the position that the venue reported at its end.
-    adds_up: bool
+    #: Whether the fills lead to the position that the venue reported at its end; None: it reported none, as on spot.
+    adds_up: bool | None
     #: Counts an account's trips in a contract; trip 0 began before the record.
     trip: int
 

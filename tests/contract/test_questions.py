@@ -180,7 +180,6 @@ def test_round_trips(engine: Engine, url: str, moves: list[Move], start: int) ->
         assert trip.pnl == (None if trip.pnl_before_fees is None else trip.pnl_before_fees - (trip.fee or 0))
     assert sum(trip.fee or 0 for trip in trips) == sum(Decimal(move.fee or 0) / 10**9 for move in moves)
     shown = ask(engine, "SELECT * FROM round_trips ORDER BY symbol, trip")
-    assert [row["adds_up"] for row in shown] == [int(trip.adds_up) for trip in trips]
     same_in_view(shown, trips)
 
 
@@ -192,7 +191,7 @@ def same_in_view(shown: list[dict[str, Any]], trips: list[Trip]) -> None:
                 assert (row[name] or 0) == value
             elif isinstance(value, Decimal):
                 assert row[name] == pytest.approx(float(value), abs=1e-15, rel=1e-12), name
-            elif name != "adds_up":
+            else:
                 assert row[name] == value, name
 
 

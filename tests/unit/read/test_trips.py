@@ -127,6 +127,13 @@ def test_fills_count_in_the_order_in_which_they_happened() -> None:
     assert (trip.opened_ms, trip.closed_ms, other.opened_ms) == (1, 2, 3)
 
 
+def test_without_a_reported_position_it_is_not_known_whether_a_trip_adds_up() -> None:
+    fills = [fill(1, "1", "9000"), fill(2, "-1", "9000"), fill(4, "1", "9000"), fill(6, "-1", "9000")]
+    assert [trip.adds_up for trip in trips(fills, [])] == [None, None]
+    assert [trip.adds_up for trip in trips(fills, [held(3, D(0))])] == [None, True]
+    assert [trip.adds_up for trip in trips(fills, [held(3, D(0)), held(5, D(2))])] == [None, False]
+
+
 def test_one_position_that_lags_behind_its_fill_changes_nothing() -> None:
     # The exchange pushes a fill at once, and the position that it leads to an instant later.
     told = [held(at_ms, D(quantity)) for at_ms, quantity in {2: 0, 3: 4, 4: 4, 5: 0}.items()]
