@@ -20,7 +20,8 @@ from recorder.errors import Refused, SessionOver, Unavailable, VenueError
 from recorder.live.account_sessions import MAY_BE_REVOKED, AccountSessions, Ended
 from recorder.live.backoff import Backoff
 from recorder.live.channel import Channel, ChannelClosed
-from recorder.live.connection import Attempt, Connection, Connector, Pace
+from recorder.live.connection import Attempt, Connection, Connector
+from recorder.live.pace import Pace
 from recorder.live.proof import NOT_SUBSCRIBED, REPLACED, TOKEN
 from recorder.live.session import Session
 from recorder.live.settings import Account, Limits

@@ -4,21 +4,21 @@ import logging
 from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import closing
-from threading import Event, Lock, Thread
+from threading import Event, Thread
 from typing import NamedTuple
 
 from recorder.clock import Clock
 from recorder.errors import Refused, SessionOver, Unavailable, Unreachable, VenueError
 from recorder.live.backoff import Backoff
 from recorder.live.http import HttpClient
+from recorder.live.pace import Pace
 from recorder.live.proof import TOKEN
-from recorder.live.rest_client import RateLimit
 from recorder.live.settings import Account, Limits
 from recorder.live.transport import Transport, connect
 from recorder.live.unrecorded import ask
 from recorder.live.wake import Wake
 from recorder.venues.base import PushSession, Stream
-from recorder.venues.rest import RenewToken, RestLimit, Token
+from recorder.venues.rest import RenewToken, Token
 
 log = logging.getLogger(__name__)
 
@@ -29,42 +29,6 @@ RENEW_LAST_S = 60.0
 
 #: The longest wait for another connection's request for a token, seconds.
 TURN_S = 2.0
-
-#: Our share of the connections that an exchange allows an address; the rest is for the user's own programs.
-CONNECTIONS_SHARE = 2 / 3
-
-
-class Pace:
-    """Keeps the connections of all accounts and streams within what an exchange allows an address. From any thread."""
-
-    def __init__(self) -> None:
-        self._lock = Lock()
-        #: Address of an exchange's sockets → its limit.
-        self._limits: dict[str, RateLimit] = {}
-
-    def wait_s(self, account: Account, now_s: float) -> float:
-        """How long to wait before the next connection, seconds. It counts as made after that wait.
-
-        Args:
-            account: whose connection it is.
-            now_s: on the monotonic clock.
-        """
-        allowed = account.venue.connections
-        if allowed.opened_max is None:
-            return 0.0
-        with self._lock:
-            limit = self._limits.setdefault(
-                account.login.stream_url,
-                RateLimit([RestLimit(allowed.opened_max, allowed.window_s)], CONNECTIONS_SHARE),
-            )
-            return limit.wait_s(now_s)
-
-    def not_made(self, account: Account) -> None:
-        """Note that the exchange was not reached, and has counted nothing."""
-        with self._lock:
-            limit = self._limits.get(account.login.stream_url)
-            if limit is not None:
-                limit.refund(1)
 
 
 def too_many_connections(accounts: Sequence[Account]) -> list[str]:
@@ -302,6 +266,7 @@ class TokenRenewal(Thread):
         return token
 
 
-def client_of(account: Account, limits: Limits, clock: Clock) -> HttpClient:
-    """A client for requests of an account, for one thread."""
-    return HttpClient(account.url, limits.connect_s, limits.answer_s, clock.monotonic_s, account.headers)
+def client_of(account: Account, limits: Limits, clock: Clock, pace: Pace | None = None) -> HttpClient:
+    """A client for requests of an account, for one thread; `pace` is that of all accounts, if there are others."""
+    address = None if pace is None else pace.address(account)
+    return HttpClient(account.url, limits.connect_s, limits.answer_s, clock.monotonic_s, account.headers, address)

@@ -3,7 +3,6 @@
 One connection for each account, kept open.
 """
 
-import math
 import socket
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -17,6 +16,7 @@ import urllib3
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
 from recorder.errors import Refused, Unavailable, Unreachable, VenueError
+from recorder.live.pace import Address
 from recorder.venues.base import Venue
 from recorder.venues.reading import printable
 from recorder.venues.rest import Credentials, RestRequest, Verdict
@@ -53,6 +53,7 @@ class HttpClient:
         answer_s: for a whole answer, from the connection to its last byte.
         monotonic_s: the clock that measures it, seconds.
         headers: of every request; those of the request itself come before them.
+        address: what its requests share with those of other accounts; None: nothing.
     """
 
     def __init__(
@@ -62,25 +63,26 @@ class HttpClient:
         answer_s: float,
         monotonic_s: Callable[[], float] = time.monotonic,
         headers: Mapping[str, str] | None = None,
+        address: Address | None = None,
     ) -> None:
+        self.address = address or Address()
         self._headers = dict(headers or {})
         self._answer_s = answer_s
         self._monotonic_s = monotonic_s
         #: The one that is open, or being opened.
         self._connection: HTTPConnection | None = None
         self._pool = _pool(url, timeout_s, self._connects)
-        self._not_before_s = -math.inf
         #: Whether the connection was used before: the exchange may have closed it meanwhile.
         self._may_be_stale = False
 
     def ask_later(self, wait_s: float) -> None:
         """Note that the exchange wants no request for this long, seconds. A longer wait noted before still counts."""
-        self._not_before_s = max(self._not_before_s, self._monotonic_s() + wait_s)
+        self.address.ask_later(self._monotonic_s() + wait_s)
 
     @property
     def wait_s(self) -> float:
         """How long the exchange still wants no request, seconds."""
-        return max(self._not_before_s - self._monotonic_s(), 0.0)
+        return self.address.wait_s(self._monotonic_s())
 
     def fetch(self, request: RestRequest) -> HttpAnswer:
         """Send one request.

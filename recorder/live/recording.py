@@ -13,9 +13,10 @@ from recorder.live.account_sessions import sessions_of
 from recorder.live.before_run import check_accounts
 from recorder.live.checkpointer import Checkpointer, LastSeal
 from recorder.live.collector import Collector
-from recorder.live.connection import Pace, client_of, too_many_connections
+from recorder.live.connection import client_of, too_many_connections
 from recorder.live.history import Backfill
 from recorder.live.http import HttpClient
+from recorder.live.pace import Pace
 from recorder.live.reconciler import Reconciler, Retry
 from recorder.live.settings import Account, Checkpoints, Limits
 from recorder.live.shipper import Shipper
@@ -95,6 +96,7 @@ class Recording:
         self._server = server
         self._checkpoints = checkpoints
         self._by_hand = by_hand
+        self._pace = Pace()
         self._clients: dict[int, HttpClient] = {}
         #: Session → its coverage, where an account has several streams.
         self._covered_streams: dict[int, Covered] = {}
@@ -172,7 +174,7 @@ class Recording:
             migrate.require_usable(engine)
         # Before the first table is made: a wrong address leaves nothing behind.
         for account in self._accounts:
-            client = client_of(account, self._limits, self._clock)
+            client = client_of(account, self._limits, self._clock, self._pace)
             starting.callback(client.close)
             self._clients[account.account_id] = client
         check_accounts(self._accounts, self._clients, self._clock, engine, self._url)
@@ -217,7 +219,6 @@ class Recording:
         )
         reading = self._reading = open_engine(self._url, read_only=True)
         sessions = sessions_of(self._accounts, reading, self._url, self._run.recorder_id)
-        pace = Pace()
         self._collectors = [
             Collector(
                 account,
@@ -228,7 +229,7 @@ class Recording:
                 limits,
                 self.wake.set,
                 sessions[account.account_id],
-                pace,
+                self._pace,
             )
             for account in self._accounts
             for stream in account.streams

@@ -1,8 +1,7 @@
 """Requests to an exchange's REST interface: rate-limited, retried, and every answer recorded as a frame."""
 
 import logging
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from threading import Event
 
 from recorder.clock import Clock
@@ -10,6 +9,7 @@ from recorder.errors import UNREADABLE, Refused, Unavailable, Unreachable, Venue
 from recorder.live.backoff import Backoff
 from recorder.live.channel import Channel, Recorded
 from recorder.live.http import HttpAnswer, HttpClient, answer_text, masked, secrets_of, venue_error
+from recorder.live.pace import RateLimit
 from recorder.live.settings import Account, Limits
 from recorder.model import REST, Decoded, FillUpdate, Frame, OrderUpdate, State, Update
 from recorder.store.entries import Agreed, LostSubject
@@ -20,7 +20,6 @@ from recorder.venues.rest import (
     Forgotten,
     Question,
     Questions,
-    RestLimit,
     RestRequest,
     Unanswered,
     Verdict,
@@ -37,60 +36,12 @@ FAILED_IN_A_ROW_MAX = 3
 PROGRESS_S = 10.0
 #: How often a round that waits for room in the queue checks for a stop, seconds.
 ROOM_CHECK_S = 0.2
-#: Our share of the venue's rate limit; the rest is for the user's own programs.
-OUR_SHARE = 0.5
 #: A clock that is off by more than this causes a warning, milliseconds.
 CLOCK_WARNING_MS = 1_000
 
 
 class Stopping(Exception):
     """The run ends. The round is abandoned, its gaps stay open, and the next run reconciles them."""
-
-
-class RateLimit:
-    """A sliding window over the requests of one user.
-
-    Args:
-        limits: the venue's limits; all of them apply.
-        share: how much of each is ours.
-    """
-
-    def __init__(self, limits: Sequence[RestLimit], share: float = OUR_SHARE) -> None:
-        self._limits = [limit._replace(cost_max=max(int(limit.cost_max * share), 1)) for limit in limits]
-        #: When each request of the longest window was sent, and what it cost.
-        self._sent: deque[tuple[float, int]] = deque()
-
-    def wait_s(self, now_s: float, cost: int = 1) -> float:
-        """How long to wait before the next request, which counts as sent after that wait.
-
-        Args:
-            now_s: on the monotonic clock.
-            cost: of the request. One that costs more than a limit allows waits until nothing else counts.
-        """
-        at_s = max([now_s, *(self._free_s(limit, cost) for limit in self._limits)])
-        self._sent.append((at_s, cost))
-        longest_s = max((limit.window_s for limit in self._limits), default=0.0)
-        while self._sent[0][0] < at_s - longest_s:
-            self._sent.popleft()
-        return at_s - now_s
-
-    def use_up(self, at_s: float) -> None:
-        """Count all of our share as spent at this time, on the monotonic clock, before any request."""
-        self._sent.append((at_s, max((limit.cost_max for limit in self._limits), default=0)))
-
-    def refund(self, cost: int) -> None:
-        """The last request has cost this much less than was assumed."""
-        at_s, assumed = self._sent.pop()
-        self._sent.append((at_s, assumed - cost))
-
-    def _free_s(self, limit: RestLimit, cost: int) -> float:
-        """When a limit allows a request."""
-        used = 0
-        for sent_s, its_cost in reversed(self._sent):
-            used += its_cost
-            if used + cost > limit.cost_max:
-                return sent_s + limit.window_s
-        return 0.0
 
 
 class RestRound:
@@ -182,13 +133,17 @@ class RestClient:
         self._channel = channel
         self._clock = clock
         self._limits = limits
-        self._rate = RateLimit(account.venue.rest_limits)
+        own = RateLimit([limit for limit in account.venue.rest_limits if limit.shared_at is None])
+        self._rates = own, client.address.rate
+        #: When the last request was sent, for each of them.
+        self._turns_s: list[float] = []
         self._stopping = Event()
         self._failed_in_a_row = 0
 
     def asked_before(self, ago_s: float) -> None:
         """Note that an earlier run has asked, so long ago at least, seconds: its requests still count."""
-        self._rate.use_up(self._clock.monotonic_s() - ago_s)
+        for rate in self._rates:
+            rate.use_up(self._clock.monotonic_s() - ago_s)
 
     def stop(self) -> None:
         """End this and every later wait with `Stopping`. From any thread."""
@@ -262,7 +217,9 @@ class RestClient:
                 if verdict is Verdict.ANSWER:
                     answer, decoded = self._keep(request, got, to)
                     if question.cost_of_rows is not None:
-                        self._rate.refund(max(question.cost - question.cost_of_rows(len(decoded.updates)), 0))
+                        less = max(question.cost - question.cost_of_rows(len(decoded.updates)), 0)
+                        for rate, at_s in zip(self._rates, self._turns_s, strict=True):
+                            rate.refund(less, at_s)
                     if decoded.error is None:
                         self._failed_in_a_row = 0
                         return answer
@@ -296,7 +253,12 @@ class RestClient:
     def _wait_turn(self, cost: int) -> None:
         """Wait until the exchange wants a request, and its limits allow one of this cost."""
         self.sleep(self._client.wait_s)
-        self.sleep(self._rate.wait_s(self._clock.monotonic_s(), cost))
+        self._turns_s = []
+        for rate in self._rates:
+            self._turns_s.append(rate.turn_s(self._clock.monotonic_s(), cost))
+            self.sleep(max(self._turns_s[-1] - self._clock.monotonic_s(), 0.0))
+        # Another account may have been asked to wait meanwhile.
+        self.sleep(self._client.wait_s)
 
     def _keep(self, request: RestRequest, got: HttpAnswer, to: RestRound) -> tuple[Answer, Decoded]:
         target = self._target(request)

@@ -132,6 +132,9 @@ class RestLimit(NamedTuple):
 
     cost_max: int
     window_s: float
+    #: Of an address of the REST interface, under which name the exchange counts the requests of all accounts from one
+    #: IP address together; None: it counts those of each account.
+    shared_at: Callable[[str], str] | None = None
 
 
 #: Makes a signed request from the address of the REST interface, the credentials, and the time (ms since 1970).

@@ -1,13 +1,15 @@
-"""No exchange ever sees too many new connections of a recorder, however often it ends them."""
+"""No exchange ever sees too many new connections or requests of a recorder, whatever the number of its accounts."""
 
 from dataclasses import replace
+from heapq import heappop, heappush
 
 import pytest
 
-from recorder.live.connection import Pace, too_many_connections
+from recorder.live.connection import too_many_connections
+from recorder.live.pace import Pace
 from recorder.live.settings import Account
 from recorder.venues import VENUES, venue_named
-from recorder.venues.limits import ConnectionCount, Connections
+from recorder.venues.limits import ConnectionCount, Connections, RateLimit
 from recorder.venues.rest import Credentials
 
 HOUR_S = 3_600.0
@@ -51,6 +53,53 @@ def test_other_addresses_are_other_exchanges() -> None:
     account, pace = account_of("okx"), Pace()
     other = replace(account, url="http://127.0.0.1:10")
     assert [pace.wait_s(one, 1.0) for one in (account, other) for _ in range(2)] == [0] * 4
+
+
+#: Venue → REST addresses of its accounts at one exchange, and what one of them asks for at once costs.
+SHARED = {
+    "binance": (("https://fapi.binance.com", "https://dapi.binance.com"), [5, 5, 40, 40, 30, *[5] * 300]),
+    "binance_spot": (("https://api.binance.com",), [20, 80, *[20] * 300]),
+    "hyperliquid": (("https://api.hyperliquid.xyz",), [60, 2, *[120] * 20]),
+    "bybit": (("https://api.bybit.com",), [1] * 300),
+    "bitget": (("https://api.bitget.com",), [1] * 500),
+}
+
+
+def test_limits_of_an_address_are_said_to_be_shared() -> None:
+    found = {name for name in VENUES if any(limit.shared_at for limit in venue_named(name).rest_limits)}
+    assert found == set(SHARED)
+
+
+@pytest.mark.parametrize("venue", SHARED)
+def test_many_accounts_ask_no_more_than_an_exchange_allows_an_address(venue: str) -> None:
+    """All ask at once, as after an outage of the line."""
+    urls, costs = SHARED[venue]
+    pace = Pace()
+    accounts = [replace(account_of(venue), name=str(n), url=urls[n % len(urls)]) for n in range(12)]
+    limits = [limit for limit in venue_named(venue).rest_limits if limit.shared_at]
+    exchange = [RateLimit(limit.cost_max, round(limit.window_s * 1000)) for limit in limits]
+    rates = [pace.address(account).rate for account in accounts]
+    assert len(set(rates)) == 1
+    due = [(0.0, n, 0) for n in range(len(accounts))]
+    while due:
+        now_s, n, asked = heappop(due)
+        at_s = rates[n].turn_s(now_s, costs[asked])
+        assert not any(one.spend("1.2.3.4", round(at_s * 1000), costs[asked]) for one in exchange)
+        if asked + 1 < len(costs):
+            heappush(due, (at_s + 0.05, n, asked + 1))
+
+
+def test_a_ban_of_an_address_is_a_ban_of_all_accounts_there() -> None:
+    pace, account = Pace(), account_of("binance")
+    coins = replace(account, url="https://dapi.binance.com")
+    usd = replace(account, url="https://fapi.binance.com")
+    demo = replace(account, url="https://demo-fapi.binance.com")
+    pace.address(coins).ask_later(600.0)
+    pace.address(usd).ask_later(100.0)
+    assert [pace.address(one).wait_s(0.0) for one in (usd, coins, demo)] == [600.0, 600.0, 0.0]
+    # Where each account has limits of its own, it waits for itself.
+    pace.address(account_of("okx")).ask_later(600.0)
+    assert pace.address(account_of("okx")).wait_s(0.0) == 0.0
 
 
 LIMITED_OPEN = [name for name in VENUES if venue_named(name).connections.open_max]

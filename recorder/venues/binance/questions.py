@@ -32,8 +32,8 @@ from recorder.venues.rest import (
     Unanswered,
 )
 
-#: Half of what an address may ask: the account's other programs ask from the same address.
-REST_LIMITS = (RestLimit(1200, 60.0),)
+#: Weight of an address in a minute, of USD-M and COIN-M together, which have hosts of their own.
+REST_LIMITS = (RestLimit(2_400, 60.0, lambda url: url.replace("dapi.", "fapi.")),)
 _COSTS = {
     answers.BALANCES: 5,
     answers.POSITIONS: 5,

@@ -35,8 +35,8 @@ from recorder.venues.rest import (
     verdict_of,
 )
 
-#: Weight of an address in a minute. The exchange allows 6,000; the other half is left to the user's other programs.
-REST_LIMITS = (RestLimit(3_000, 60.0),)
+#: Weight of an address in a minute.
+REST_LIMITS = (RestLimit(6_000, 60.0, str),)
 _COSTS = {
     answers.ACCOUNT: 20,
     answers.OPEN_ORDERS: 80,

@@ -33,9 +33,9 @@ from recorder.venues.rest import (
     verdict_of,
 )
 
-#: Each path has a limit of its own for a user, 20 requests a second, and an address may send 6,000 a minute. One limit
-#: keeps them all, with room for requests that arrive closer together than they were sent.
-REST_LIMITS = (RestLimit(15, 1.0),)
+#: Each path has a limit of its own for a user, 20 requests a second. One limit keeps them all, with room for requests
+#: that arrive closer together than they were sent. And an address may send 6,000 a minute.
+REST_LIMITS = (RestLimit(15, 1.0), RestLimit(6_000, 60.0, str))
 
 HOUR_MS = 3_600_000
 DAY_MS = 24 * HOUR_MS

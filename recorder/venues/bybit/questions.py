@@ -50,8 +50,8 @@ from recorder.venues.rest import (
 
 T = TypeVar("T")
 
-#: Of a user, for each path; the lowest of those asked for, that of the ledger.
-REST_LIMITS = (RestLimit(25, 1.0), RestLimit(600, 5.0))
+#: Of a user, for each path; the lowest of those asked for, that of the ledger. And of an address.
+REST_LIMITS = (RestLimit(25, 1.0), RestLimit(600, 5.0, str))
 
 DAY_MS = 86_400_000
 WINDOW_MS = 7 * DAY_MS

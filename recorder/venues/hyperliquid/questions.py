@@ -41,7 +41,7 @@ from recorder.venues.rest import (
 PATH = "/info"
 
 #: Of an address: the weights of all requests of a minute.
-REST_LIMITS = (RestLimit(1_200, 60.0),)
+REST_LIMITS = (RestLimit(1_200, 60.0, str),)
 #: Weights: of a state, of a list; a list costs one more for each 20 rows.
 _STATE, _LIST, _ROLE = 2, 20, 60
 _ROWS_PER_WEIGHT = 20

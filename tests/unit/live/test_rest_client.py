@@ -1,10 +1,11 @@
 """Requests over REST: the exchange's clock, the rate limit, and what each failure costs."""
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from itertools import pairwise
-from threading import Event
+from threading import Event, Thread
+from time import monotonic
 
 import pytest
 from hypothesis import given
@@ -13,13 +14,15 @@ from hypothesis import strategies as st
 from recorder.clock import NS_PER_MS, Clock
 from recorder.errors import Refused, Unreachable
 from recorder.live.channel import Channel, Recorded
+from recorder.live.connection import client_of
 from recorder.live.http import HttpClient
-from recorder.live.rest_client import RateLimit, RestClient, RestRound, Stopping, check_clock
+from recorder.live.pace import Pace, RateLimit
+from recorder.live.rest_client import RestClient, RestRound, Stopping, check_clock
 from recorder.live.settings import Limits
 from recorder.model import REST, SNAPSHOT
 from recorder.venues.reading import read_answer
 from recorder.venues.rest import Question, Questions, RestLimit
-from tests.unit.live.archive import KEY, SECRET, Archive, request
+from tests.unit.live.archive import COSTS, KEY, SECRET, Archive, request
 from tests.unit.live.archive import NOW_MS as ARCHIVE_NOW_MS
 from tests.unit.live.peer import PATIENCE_S, Peer, refuse
 from tests.unit.live.stage import account_of
@@ -177,10 +180,10 @@ NO_ROWS = b'{"code":0,"rows":[]}'
 class Asking:
     """A client of an archive, and what it put into its channel."""
 
-    def __init__(self, archive: Archive) -> None:
+    def __init__(self, archive: Archive, pace: Pace) -> None:
         self.account = archive.account
         self.channel = Channel(Event(), 1_000, 2**20)
-        self.http = HttpClient(archive.url, PATIENCE_S, PATIENCE_S)
+        self.http = client_of(self.account, Limits(connect_s=PATIENCE_S, answer_s=PATIENCE_S), Clock(), pace)
         limits = Limits(reconnect_first_s=0.001, reconnect_last_s=0.002)
         #: How many answers told states.
         self.told = 0
@@ -200,12 +203,19 @@ class Asking:
 
 @contextmanager
 def asking(archive: Archive) -> Iterator[Asking]:
-    with archive:
-        made = Asking(archive)
-        try:
-            yield made
-        finally:
-            made.http.close()
+    with several_asking(archive, 1) as (made,):
+        yield made
+
+
+@contextmanager
+def several_asking(archive: Archive, count: int) -> Iterator[list[Asking]]:
+    """Several accounts of one address."""
+    pace = Pace()
+    with archive, ExitStack() as closing:
+        made = [Asking(archive, pace) for _ in range(count)]
+        for one in made:
+            closing.callback(one.http.close)
+        yield made
 
 
 @pytest.mark.parametrize(
@@ -281,6 +291,26 @@ def test_a_stop_ends_the_wait_of_a_ban_of_ten_minutes() -> None:
             it.ask(FILLS)
         assert 590 < it.http.wait_s <= 600
     assert archive.requests == 1
+
+
+def test_accounts_share_the_limits_of_their_address() -> None:
+    archive = Archive(RestLimit(6 * COSTS["fills"], 0.4, str))
+    with several_asking(archive, 5) as accounts:
+        asks = [Thread(target=it.ask, args=[FILLS._replace(cost=COSTS["fills"])] * 3) for it in accounts]
+        for one in asks:
+            one.start()
+        for one in asks:
+            one.join(PATIENCE_S)
+    assert (archive.requests, archive.violations) == (15, 0)
+
+
+def test_what_another_account_was_asked_to_wait_counts_for_all_of_the_address() -> None:
+    archive = Archive(RestLimit(1_000, 0.5, str))
+    with several_asking(archive, 2) as (it, other):
+        other.http.ask_later(0.3)
+        asked_s = monotonic()
+        it.ask(FILLS)
+    assert archive.arrived_s[0] - asked_s >= 0.29
 
 
 def test_a_ban_noticed_at_the_start_counts_for_the_first_question() -> None:
