@@ -141,9 +141,10 @@ class SnapshotComparison:
     def _compare(
         self, sessions: Sequence[Session], topics: frozenset[str], held: CurrentState, to: RestRound
     ) -> tuple[list[Answer], tuple[Contradiction, ...]]:
+        asked_ms, comparable = self._clock.wall_ms(), self._account.venue.comparable
         answers = list(self._rest.answers(snapshot_questions(self._account, self._clock), to))
         passed = self._wait_passed(sessions, held)
-        return answers, contradictions(self._account.venue.comparable, answers, topics, passed, to.unanswered)
+        return answers, contradictions(comparable, answers, topics, passed, to.unanswered, asked_ms)
 
     def _wait_passed(self, sessions: Sequence[Session], held: CurrentState) -> Passed:
         """Wait until all pushes of the time to settle are in the record; return the states seen until then."""

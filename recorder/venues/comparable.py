@@ -57,6 +57,9 @@ class Comparable(NamedTuple):
     #: The values of a thing that is not listed, such as a quantity of 0, or the status `ENDED`, which equals any
     #: final one; empty: the list is not complete, and what it leaves out contradicts nothing.
     absent: Mapping[str, str] = {}
+    #: When a thing expires, by its name, milliseconds since 1970; None: it does not. Maybe nobody pushes its end: from
+    #: then on it contradicts nothing if it is not listed.
+    expires_ms: Callable[[Any], int | None] = lambda _state: None
     #: Whether a thing belongs to this list, where several lists have things of this kind.
     covers: Callable[[Any], bool] = lambda _state: True
     #: Numbers are the same within this share of the greater one, or within this distance.
@@ -144,6 +147,7 @@ def contradictions(
     topics: Collection[str],
     passed: Passed,
     unanswered: Collection[str] = (),
+    asked_ms: int = 0,
 ) -> tuple[Contradiction, ...]:
     """The values in a snapshot that no push around the time of the request carried.
 
@@ -153,22 +157,29 @@ def contradictions(
         topics: the topics that are pushed; nothing else is compared.
         passed: all states that the record had or received in that time.
         unanswered: beginnings of the topics of questions without an answer: of those, what is not listed says nothing.
+        asked_ms: when the snapshot was asked for, milliseconds since 1970.
     """
     found: list[Contradiction] = []
     for how in comparable:
         pages = [answer for answer in answers if answer.target.startswith(how.target)]
         if pages:
-            found += _of_list(how, pages, topics, passed, tuple(unanswered))
+            found += _of_list(how, pages, topics, passed, tuple(unanswered), asked_ms)
     return tuple(found)
 
 
 def _of_list(
-    how: Comparable, pages: Sequence[Answer], topics: Collection[str], passed: Passed, unanswered: tuple[str, ...]
+    how: Comparable,
+    pages: Sequence[Answer],
+    topics: Collection[str],
+    passed: Passed,
+    unanswered: tuple[str, ...],
+    asked_ms: int,
 ) -> list[Contradiction]:
     listed: dict[Thing, tuple[State | None, int]] = {
         thing: (None, pages[-1].seq)
         for thing, states in passed.items()
-        if thing.kind is how.kind and any(seen is not None and how.covers(seen.state) for seen in states)
+        if thing.kind is how.kind
+        and any(seen is not None and how.covers(seen.state) and _exists(how, seen.state, asked_ms) for seen in states)
     }
     for page in pages:
         states = (state for state in page.updates if isinstance(state, how.kind) and how.covers(state))
@@ -180,6 +191,12 @@ def _of_list(
         if topic is not None and topic in topics and not (state is None and topic.startswith(unanswered)):
             found += _of_thing(how, thing, seq, state, held)
     return found
+
+
+def _exists(how: Comparable, state: State, at_ms: int) -> bool:
+    """Whether a thing has not expired at a time, milliseconds since 1970."""
+    expires_ms = how.expires_ms(state)
+    return expires_ms is None or at_ms < expires_ms
 
 
 def _topic(how: Comparable, listed: State | None, states: Sequence[Seen | None]) -> str | None:

@@ -4,6 +4,7 @@ Afterwards its books have nothing unexplained, and no position is open in what h
 """
 
 import json
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 
@@ -25,6 +26,7 @@ EXPIRING = [name for name in VENUES if venue_named(name).stand_in.dated_symbols(
 DELIVERED = ("delivery", "DELIVERY", "3/", "DELIVERED_SETTELMENT")
 #: Executions after which positions are open in what expires, most likely in all of it.
 EXECUTIONS = 60
+COMPARED = "SELECT count(*) FROM reconciliations WHERE result = 'compared'"
 ASKED = "SELECT count(*) FROM reconciliations WHERE purpose = 'regular' AND result = 'answered'"
 
 
@@ -59,6 +61,35 @@ def is_liquidated(exchange: Simulator) -> bool:
 def money(exchange: Simulator) -> str:
     """The dollars of an account."""
     return next(one.currency for one in exchange.transfers() if one.currency.startswith("USD"))
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("venue", share(EXPIRING))
+def test_what_expires_while_it_is_recorded_is_flat_and_no_discrepancy(tmp_path: Path, venue: str) -> None:
+    """Some exchanges push nothing of it: the ledger says so, and what REST no longer lists contradicts nothing."""
+    database = tmp_path / "recorder.db"
+    options = SimulatorOptions(venue=venue, pushes=500, rate_per_s=200, live_clock=True, expiry_s=3600, seed=2)
+    limits = replace(AT_ONCE, reconcile_settle_s=0.2, reconcile_every_s=1, transactions_every_s=5)
+
+    def open_in(symbols: set[str]) -> set[str]:
+        with recorder.open(f"sqlite:///{database}") as reading:
+            return symbols & {str(one.symbol) for one in reading.positions() if one.quantity}
+
+    with (
+        Simulator(options) as exchange,
+        Recording(f"sqlite:///{database}", [account_at(exchange)], limits) as recording,
+    ):
+        wait_until(lambda: set(recording.state().sessions.values()) == {"covered"})
+        wait_until(lambda: len(exchange.executions()) > EXECUTIONS)
+        lasting = venue_named(venue).stand_in.default_symbols
+        dated = {str(one.fill.symbol) for one in exchange.executions()}.difference(lasting)
+        assert open_in(dated)
+        exchange.expire()
+        exchange.wait_finished()
+        wait_until(lambda: not open_in(dated), patience_s=RECONCILED_S)
+        before = rows_of(database, COMPARED)[0][0]
+        wait_until(lambda: rows_of(database, COMPARED)[0][0] > before + 1, patience_s=RECONCILED_S)
+    assert rows_of(database, "SELECT * FROM discrepancies") == []
 
 
 @pytest.mark.timeout(600)  # it waits as the limits of each exchange ask

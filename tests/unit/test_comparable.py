@@ -2,9 +2,15 @@
 
 from decimal import Decimal
 
+import pytest
+
 from recorder.model import AccountUpdate, PositionUpdate, State, Thing, thing_of
+from recorder.venues import venue_named
 from recorder.venues.comparable import Comparable, Contradiction, Passed, Seen, contradictions
 from recorder.venues.rest import Answer
+
+#: 2026-03-27 08:00 UTC.
+EXPIRY_MS = 1_774_598_400_000
 
 NO_POSITION = PositionUpdate(None, 0, 0, None, "", *[None] * 13)
 LINEAR = NO_POSITION._replace(market="linear", symbol="BTCUSDT", quantity="1")
@@ -52,6 +58,34 @@ def test_each_list_of_a_kind_covers_its_part_over_all_its_pages() -> None:
     assert (found.subject, found.told, found.held, found.seq) == ("position BTCUSD", None, "2", 2)
     # A list that was not asked for leaves nothing out.
     assert compare(told[:2], held(LINEAR, INVERSE)) == ()
+
+
+def test_what_has_expired_contradicts_nothing_if_it_is_not_listed() -> None:
+    expiring = positions_of("option")._replace(expires_ms=lambda position: int(position.symbol.partition("-")[2]))
+    told, passed = answers(("/positions?market=option", ())), held(OPTION)
+    (found,) = contradictions([expiring], told, ["position"], passed, asked_ms=0)
+    assert (found.subject, found.told, found.held) == ("position BTC-1", None, "3")
+    assert contradictions([expiring], told, ["position"], passed, asked_ms=1) == ()
+    listed = answers(("/positions?market=option", (OPTION._replace(quantity="2"),)))
+    (found,) = contradictions([expiring], listed, ["position"], passed, asked_ms=1)
+    assert (found.told, found.held) == ("2", "3")
+
+
+@pytest.mark.parametrize(
+    ("venue", "dated", "others"),
+    [
+        ("okx", ["BTC-USD-260327-92000-C", "BTC-USDT-260327"], ["BTC-USDT-SWAP", "BTC-USDT"]),
+        ("deribit", ["BTC-27MAR26-92000-C", "BTC_USDC-27MAR26"], ["BTC-PERPETUAL", "BTC_USDC-PERPETUAL"]),
+    ],
+)
+def test_the_names_of_what_expires(venue: str, dated: list[str], others: list[str]) -> None:
+    table = venue_named(venue).comparable
+    target = next(one.target for one in table if one.kind is PositionUpdate)
+    topic = next(one.topic(NO_POSITION) or "" for one in table if one.kind is PositionUpdate)
+    passed = held(*(NO_POSITION._replace(symbol=symbol, quantity="1") for symbol in (*dated, *others)))
+    for asked_ms, found in ((EXPIRY_MS - 1, [*dated, *others]), (EXPIRY_MS, others)):
+        differ = contradictions(table, answers((target, ())), [topic], passed, asked_ms=asked_ms)
+        assert [one.subject.removeprefix("position ") for one in differ] == found
 
 
 def test_what_a_list_that_was_not_answered_to_its_end_leaves_out_contradicts_nothing() -> None:

@@ -8,6 +8,7 @@ from recorder.model import ENDED, AccountUpdate, OrderUpdate, PositionUpdate
 from recorder.venues.comparable import Comparable, complete_lists
 from recorder.venues.deribit.answers import BALANCES, OPEN_ORDERS, POSITIONS
 from recorder.venues.deribit.portal import CHANGES, PORTFOLIO
+from recorder.venues.deribit.symbols import expires_ms
 
 COMPARABLE: tuple[Comparable, ...] = (
     Comparable(AccountUpdate, BALANCES, lambda _balance: PORTFOLIO, ("balance", "locked")),
@@ -17,6 +18,7 @@ COMPARABLE: tuple[Comparable, ...] = (
         lambda _position: CHANGES,
         ("quantity",),
         absent={"quantity": "0"},
+        expires_ms=lambda position: expires_ms(position.symbol),
     ),
     Comparable(
         OrderUpdate,

@@ -6,6 +6,7 @@ estimate, and what never changes. Lists leave out what is zero, and open orders 
 
 from recorder.model import ENDED, PENDING, AccountUpdate, OrderUpdate, PositionUpdate
 from recorder.venues.comparable import Comparable, complete_lists
+from recorder.venues.expiry import expires_ms
 from recorder.venues.okx.answers import BALANCE, OPEN_ALGOS, OPEN_ORDERS, POSITIONS
 from recorder.venues.okx.words import ALGO_STATUSES, TRADING
 
@@ -30,6 +31,7 @@ COMPARABLE: tuple[Comparable, ...] = (
         lambda _position: "positions",
         ("quantity", "entry_price"),
         absent={"quantity": "0"},
+        expires_ms=lambda position: expires_ms("".join(position.symbol.split("-")[2:3])),
     ),
     Comparable(
         OrderUpdate,

@@ -75,6 +75,8 @@ INST_TYPES = (SPOT, MARGIN, SWAP, FUTURES, OPTION)
 ALGO_TYPES = ("conditional,oco", "trigger", "move_order_stop", "iceberg", "twap", "chase", "smart_iceberg")
 #: Those of them that are pushed on a channel of their own.
 _ADVANCED = ("move_order_stop", "iceberg", "twap", "smart_iceberg")
+#: In the `venue_type` of a settlement after which a future goes on.
+_DAILY = "34/"
 #: Conditional orders that have ended are listed by state.
 ALGO_ENDS = ("effective", "canceled", "order_failed")
 
@@ -224,9 +226,26 @@ def _reconcile(known: Known) -> Questions:
 def _regular(known: Known) -> Questions:
     begin_ms = max(known.now_ms - HISTORY_MS, known.now_ms - RECENT_MS if known.since_ms is None else known.since_ms)
     bills, fills = _bills(known.now_ms - begin_ms), _fills(known.now_ms - begin_ms)
+    delivered = _Delivered()
     for history in (bills, *fills, *_MOVEMENTS):
-        yield from _history(history, begin_ms, known.now_ms + MARGIN_MS, Orders())
+        yield from _history(history, begin_ms, known.now_ms + MARGIN_MS, delivered)
+    if delivered.symbols:
+        # Nothing is pushed of a position in an option that expired: this list no longer has it.
+        yield _question("positions", answers.POSITIONS, {}, "positions")
     return None
+
+
+class _Delivered(Orders):
+    """The symbols of futures that were delivered, and of options that expired, by the bills of a round."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.symbols: set[str] = set()
+
+    def take(self, updates: Sequence[Update]) -> None:
+        """Note those of an answer."""
+        bills = (one for one in updates if isinstance(one, Transaction) and one.type == "settlement")
+        self.symbols.update(one.symbol for one in bills if one.symbol and _DAILY not in (one.venue_type or ""))
 
 
 def _instruments(known: Known) -> Questions:

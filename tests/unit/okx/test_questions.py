@@ -99,6 +99,24 @@ def test_bills_and_fills_are_asked_for_regularly() -> None:
     assert {query["end"] for _, query in taken[:2]} == {str(NOW_MS + okx.MARGIN_MS)}
 
 
+@pytest.mark.parametrize(
+    ("bill", "is_asked"),
+    [
+        ({"type": "3", "subType": "172", "instId": "BTC-USD-241217-92000-C"}, True),
+        ({"type": "3", "subType": "112", "instId": "BTC-USDT-241217", "mgnMode": "isolated"}, True),
+        ({"type": "34", "subType": "355", "instId": "BTC-USDT-241217"}, False),
+        ({"type": "8", "subType": "173", "instId": "BTC-USDT-SWAP"}, False),
+    ],
+)
+def test_after_an_expiry_positions_are_asked_for(bill: dict[str, str], is_asked: bool) -> None:
+    def answering(target: str) -> Answer:
+        body = answer(row("rest-bills") | bill) if "/account/bills" in target else answer()
+        return Answer(0, target, read(target, body).updates)
+
+    taken = steps(okx.questions(Purpose.REGULAR, known(since_ms=NOW_MS - HOUR_MS)), WHO, NOW_MS, answering)
+    assert (("/api/v5/account/positions", {}) in asked(taken)) == is_asked
+
+
 @pytest.mark.parametrize("purpose", [Purpose.RECONCILE, Purpose.REGULAR, Purpose.BACKFILL])
 def test_deposits_and_withdrawals_are_asked_for(purpose: Purpose) -> None:
     taken = asked(ask(purpose, known(since_ms=NOW_MS - HOUR_MS)))
