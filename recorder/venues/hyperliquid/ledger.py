@@ -164,6 +164,11 @@ _KINDS = {
 _UNKNOWN = _kind("other", "type token usdc dex", _untold)
 
 
+def is_sum(payment: Fields) -> bool:
+    """Whether it is the sum of the payments of several hours: the exchange sums up older ones by day."""
+    return (whole(payment, "nSamples") or 1) > 1
+
+
 def funding(row: Fields, around: Around, *, is_push: bool = False, is_snapshot: int = 0) -> Transaction:
     """The record of a funding payment: pushed as one object, answered as `{time, hash, delta}`.
 

@@ -208,11 +208,13 @@ def _reconcile(known: Known) -> Questions:
 def _regular(known: Known) -> Questions:
     """The ledger, and the fills: now and then the socket leaves one out, although the connection lives on."""
     begin_ms = known.now_ms - WINDOW_MS if known.since_ms is None else known.since_ms
-    for history in _LEDGERS:
-        yield from _history(history, begin_ms, None)
+    asked_ms = begin_ms if known.asked_ms is None else known.asked_ms
+    # Funding from before the record is for a backfill: what is hourly today it may find summed up by day.
+    yield from _history(_FUNDINGS, asked_ms if known.since_ms is None else begin_ms, None)
+    yield from _history(_TRANSACTIONS, begin_ms, None)
     for history in _FILLS:
         # Of a period with an end, so that the answer says nothing about positions: pushes of them may be newer.
-        yield from _history(history, begin_ms if known.asked_ms is None else known.asked_ms, known.now_ms + MARGIN_MS)
+        yield from _history(history, asked_ms, known.now_ms + MARGIN_MS)
     return None
 
 
@@ -254,10 +256,9 @@ class _History(NamedTuple):
     rows_max: int
 
 
-_LEDGERS = (
-    _History("fundings", "userFunding", "userFundings", LEDGER_PER_PAGE),
-    _History("transactions", "userNonFundingLedgerUpdates", "userNonFundingLedgerUpdates", LEDGER_PER_PAGE),
-)
+_FUNDINGS = _History("fundings", "userFunding", "userFundings", LEDGER_PER_PAGE)
+_TRANSACTIONS = _History("transactions", "userNonFundingLedgerUpdates", "userNonFundingLedgerUpdates", LEDGER_PER_PAGE)
+_LEDGERS = _FUNDINGS, _TRANSACTIONS
 #: Whether slices of TWAP orders are among the fills is not documented: both lists are asked for.
 _FILLS = (
     _History("fills", "userFillsByTime", "userFills", FILLS_PER_PAGE),

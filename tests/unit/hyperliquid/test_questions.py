@@ -180,6 +180,13 @@ def test_fills_are_asked_for_regularly_since_the_last_round_that_was_complete() 
     }
 
 
+def test_funding_from_before_the_record_is_not_asked_for_regularly() -> None:
+    """A backfill asks for it, and once a payment is known by its hour, a sum of its day would count it twice."""
+    asked = {body["type"]: body["startTime"] for body in bodies(ask(Purpose.REGULAR, known(asked_ms=NOW_MS - 1_000)))}
+    assert asked["userFunding"] == NOW_MS - 1_000
+    assert asked["userNonFundingLedgerUpdates"] == NOW_MS - hyperliquid.WINDOW_MS
+
+
 def test_a_page_of_a_single_millisecond_cannot_be_followed() -> None:
     def answering(target: str) -> Answer:
         return Answer(0, target, (), "" if "userFillsByTime" in target else None)

@@ -620,6 +620,32 @@ def test_a_transfer_to_or_from_a_builder_s_exchange_is_explained(
     assert [book.transfers for book in books] == [book.change for book in books] == [D(main) - 1000, D(xyz) - 50]
 
 
+def test_funding_that_a_snapshot_sums_up_by_day_counts_once(writer: Writer) -> None:
+    """The payments of the same day were pushed hour by hour before."""
+    hour_ms = 3_600_000
+
+    def paid(at_ms: int, usdc: str, hours: int | None = None) -> dict[str, object]:
+        return {"time": at_ms, "coin": "ETH", "usdc": usdc, "szi": "1.0", "fundingRate": "0.01", "nSamples": hours}
+
+    def told(at_ms: int, *rows: dict[str, object], **more: bool) -> tuple[int, object]:
+        return at_ms, {"channel": "userFundings", "data": {"user": OWNER, "fundings": rows} | more}
+
+    times = [NOON_MS + n * hour_ms for n in range(1, 49)]
+    recent = [paid(at_ms, "-0.1") for at_ms in times[36:]]
+    pushes = [margins(NOON_MS, main="1000.0")]
+    for number, at_ms in enumerate(times, 1):
+        left = str(1000 - number * D("0.1"))
+        pushes += [told(at_ms + 50, paid(at_ms, "-0.1", 1)), margins(at_ms + 3_000, main=left)]
+    pushes.append(told(times[-1] + 60_000, paid(times[11], "-2.4", 24), *recent, isSnapshot=True))
+    pushes += [margins(times[-1] + 60_000 + 5_000 * n, main=left) for n in range(1, 13)]
+    name = writer.write_pushes("hyperliquid", pushes)
+    (book,) = writer.books(name)
+    assert (book.change, book.funding, book.unexplained, book.changes) == (D("-4.8"), D("-4.8"), D(0), ())
+    with writer.desk.open() as record:
+        listed = [one.amount for one in record.transactions(Filter(name))]
+    assert listed == [D("-0.1")] * 48
+
+
 def test_months_add_up_to_the_year_and_known_transfers_are_explained(writer: Writer) -> None:
     story = Story(5, "bybit")
     amount, _ = story.plant("missing transaction")
