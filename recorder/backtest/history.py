@@ -17,15 +17,18 @@ from itertools import accumulate
 from operator import attrgetter
 from typing import NamedTuple
 
+from sqlalchemy import Connection
+
 from recorder.clock import NS_PER_MS
 from recorder.model import BUY, SELL, Instrument
-from recorder.read.books.entries import execution_of
+from recorder.read.books.entries import asked_within, execution_of
 from recorder.read.fills import DERIVED
 from recorder.read.record import ALL, Filter, Record
 from recorder.read.records import Balance, Fill, Position
+from recorder.read.scope import labelled_accounts
 from recorder.read.transactions import Transaction
 from recorder.read.trips import HeldParts, change, happened, part_of
-from recorder.venues.base import EXACT, Move
+from recorder.venues.base import EXACT, Ledger, Move
 
 _ZERO = Decimal(0)
 
@@ -33,7 +36,7 @@ _ZERO = Decimal(0)
 APART_MS = 1_000
 #: So many states are compared to find the quantity before the first fill.
 COMPARED = 10
-#: Types of transactions that are of fills, where a ledger has them.
+#: Types of transactions that are of fills, where they name no trade.
 _OF_FILLS = frozenset(("trade", "fee"))
 
 
@@ -92,7 +95,7 @@ def history(record: Record, wanted: Filter = ALL, *, market: str | None = None) 
             or of its last fill if it has none; in hedge mode, the side of that position.
         market: the venue's word, where the symbol is one of several markets.
     """
-    with record.at_one_moment():
+    with record.at_one_moment() as connection:
         positions = [
             state
             for state in record.position_history(wanted, as_it_happened=True)
@@ -101,7 +104,7 @@ def history(record: Record, wanted: Filter = ALL, *, market: str | None = None) 
         if positions:
             return _of_position(record, wanted, positions)
         fills = [one for one in record.fills(wanted) if one.symbol is not None and market in {None, one.market}]
-        return _of_spot(record, max(fills, key=happened)) if fills else None
+        return _of_spot(record, connection, max(fills, key=happened)) if fills else None
 
 
 def _of_position(record: Record, wanted: Filter, positions: Sequence[Position]) -> History | None:
@@ -171,8 +174,12 @@ def _realized(
     return total
 
 
-def _of_spot(record: Record, last: Fill) -> History | None:
-    """By the balance of the base currency."""
+def _of_spot(record: Record, connection: Connection, last: Fill) -> History | None:
+    """By the balance of the base currency.
+
+    What a fill of another instrument did to it is taken from its transactions, where the ledger was asked for them:
+    what an option's fill does to a balance, most venues do not document.
+    """
     instrument_of, accounting = record.instrument_of(), record.venues()[last.account].accounting
     instrument = instrument_of(last.account, last.market, str(last.symbol))
     ledger, base = accounting.ledger, instrument.base
@@ -181,23 +188,36 @@ def _of_spot(record: Record, last: Fill) -> History | None:
 
     def moved(fill: Fill) -> Iterator[Move]:
         """What a fill does to balances of the base currency."""
-        of = instrument_of(fill.account, fill.market, str(fill.symbol))
-        moves = ledger.moves(execution_of(fill, str(fill.symbol)), of) or ()
+        contract = instrument_of(fill.account, fill.market, str(fill.symbol))
+        moves = ledger.moves(execution_of(fill, str(fill.symbol)), contract) or ()
         yield from (move for move in moves if move.currency == base)
 
     filled = [one for one in sorted(record.fills(Filter(account=last.account)), key=happened) if one.symbol is not None]
     wallet = next(move.wallet for move in moved(last))
     unit = ledger.decimals(wallet)
+    of = last.market, last.symbol
+    listed_ms = _listed_ms(connection, last.account, ledger, wallet, base)
+    trades = set()
     steps = []
     for one in filled:
-        is_own = (one.market, one.symbol) == (last.market, last.symbol)
-        for move in moved(one):
+        is_own = (one.market, one.symbol) == of
+        for move in moved(one) if is_own or one.at_ms not in listed_ms else ():
             if move.wallet == wallet:
                 amount = _rounded(move.amount, unit)
                 steps.append(_Step(one.at_ms, amount, one if is_own else _unpriced(one, instrument, amount)))
+                trades.add(_trade(one, ledger))
+
+    def is_of_fill(entry: Transaction) -> bool:
+        """Whether it is of a fill that is a step itself."""
+        if ledger.names_trades:
+            return entry.trade_id is not None and _trade(entry, ledger) in trades
+        is_own = (entry.market, entry.symbol) == of
+        return entry.type in _OF_FILLS and (is_own or entry.at_ms not in listed_ms)
+
     for entry in record.transactions(Filter(account=last.account)):
-        is_of_fill = ledger.has_trades and (entry.trade_id is not None or entry.type in _OF_FILLS)
-        if (entry.wallet, entry.currency) == (wallet, base) and entry.amount and not is_of_fill:
+        if (entry.wallet, entry.currency) != (wallet, base) or not entry.amount:
+            continue
+        if not ledger.has_trades or not is_of_fill(entry):
             amount = _rounded(entry.amount, unit)
             steps.append(_Step(entry.at_ms, amount, _unpriced(entry, instrument, amount)))
     steps.sort(key=attrgetter("at_ms"))  # fills of one millisecond stay in their order
@@ -213,6 +233,18 @@ def _of_spot(record: Record, last: Fill) -> History | None:
     opening = _unpriced(begin.state.reported, instrument, begin.state.quantity)
     fills = _priced([opening, *(one.fill for one in steps[begin.steps : end.steps])])
     return History(last.account, instrument, None, begin.state.at_ms, end.state.at_ms, fills, end.state.quantity, None)
+
+
+def _trade(one: Fill | Transaction, ledger: Ledger) -> tuple[str | None, ...]:
+    """What a fill and its transactions have in common."""
+    return (one.market, one.symbol, one.trade_id) if ledger.names_symbols else (one.trade_id,)
+
+
+def _listed_ms(connection: Connection, account: str, ledger: Ledger, wallet: str | None, currency: str) -> range:
+    """The milliseconds of which the ledger has every change of a balance: not the last one, which may go on."""
+    account_id = labelled_accounts(connection, account)[0].account_id
+    within = asked_within(connection, account_id, ledger).within(wallet, currency) if ledger.has_trades else None
+    return range(0) if within is None else range(*within)
 
 
 def _priced(fills: Sequence[Fill]) -> list[Fill]:

@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 
 from recorder.backtest.history import history
-from recorder.model import INVERSE
+from recorder.model import DECODED, INVERSE, AccountUpdate, Decoded, FillUpdate, Transaction, Update
+from recorder.read.books.differences import APART_NS
+from recorder.read.projector import project_all
 from recorder.read.record import Record
 from recorder.read.records import Fill, Filter
 from recorder.read.trips import change
@@ -19,6 +21,7 @@ from tests.bench.records import recorded_of, write_record
 from tests.made import ACCOUNT, NOON_NS, RUN, SESSION, answered
 from tests.unit.okx import frames as okx
 from tests.unit.read.desk import Desk
+from tests.unit.read.test_ledger_books import Recording, Writer, nothing
 
 MS = 10**6
 NOON_MS = NOON_NS // MS
@@ -202,3 +205,79 @@ def test_the_fills_lead_to_what_is_held(
         assert found.realized_pnl == sum((one.realized_pnl or 0) - (one.fee or 0) for one in own)
     assert total == found.held
     assert all(one.price for one in found.fills)
+
+
+@pytest.mark.parametrize(
+    ("venue", "symbol", "market", "others"),
+    [
+        ("bybit", "BTCUSDT", "spot", {"funding", "liquidation"}),
+        ("okx", "BTC-USDT", None, {"funding", "liquidation"}),
+        ("deribit", "ETH_USDC", None, {"settlement"}),
+        ("kraken", "ETH/EUR", None, {"trade"}),
+    ],
+)
+def test_what_other_instruments_do_to_the_balance_is_in_the_ledger(
+    tmp_path: Path, venue: str, symbol: str, market: str | None, others: set[str]
+) -> None:
+    recording, writer = Recording(venue, 1, pushes=1_000), Writer(tmp_path / "recorder.db")
+    middle_ns = recording.pushed[len(recording.pushed) // 2][0] + APART_NS
+    # The ledger was asked for all of it, or until some time in the middle.
+    names = [writer.write_recording(recording, asked_ns) for asked_ns in (None, middle_ns)]
+    with writer.desk.engine.connect() as connection:
+        list(project_all(connection))
+    with writer.desk.open() as record:
+        for name in names:
+            found = history(record, Filter(name, symbol), market=market)
+            assert found is not None
+            base = found.instrument.base
+            moved = [one for one in record.transactions(Filter(name)) if one.currency == base]
+            assert others <= {one.type for one in moved if one.symbol != symbol}, "there is something to tell apart"
+            fills = [one for one in record.fills(Filter(name, symbol)) if one.market == market]
+            own = [one for one in found.fills if one.order_id is not None]
+            assert len(own) == len(fills) > 10
+            assert [found.held] == [one.balance for one in record.balances(Filter(name)) if one.currency == base]
+            fees = sum(one.fee or Decimal(0) for one in own if one.fee_currency == base)
+            assert sum(map(change, found.fills), Decimal(0)) - fees == found.held
+    writer.desk.engine.dispose()
+
+
+def test_a_liquidation_that_names_no_trade_counts_once(tmp_path: Path) -> None:
+    """On Bitget: the spot fills around the liquidation of a position whose margin is the base currency."""
+    coin = {"market": "coin-futures", "symbol": "BTCUSD"}
+    pushed: list[Update] = []
+    listed: list[Transaction] = []
+    balance = Decimal(5)
+
+    def see(at_ms: int) -> None:
+        of = {"wallet": "unified", "currency": "BTC", "is_partial": 0, "balance": str(balance), "updated_ms": at_ms}
+        pushed.append(nothing(AccountUpdate)._replace(event_ms=at_ms, **of))
+
+    see(NOON_MS)
+    for number, (amount, kind) in enumerate((("1", "trade"), ("-0.25", "liquidation"), ("1", "trade"), ("1", "trade"))):
+        at_ms = NOON_MS + (number + 1) * 60_000
+        balance += Decimal(amount)
+        is_spot = kind == "trade"
+        of = {"market": "spot", "symbol": "BTCUSDT"} if is_spot else coin
+        fill = {"side": "buy", "price": "9000", "quantity": "1" if is_spot else "90", "executed_ms": at_ms, **of}
+        pnl = None if is_spot else amount
+        pushed.append(FillUpdate(at_ms, trade_id=str(number), order_id="1", kind=kind, realized_pnl=pnl, **fill))  # type: ignore[arg-type]
+        see(at_ms)
+        row = {"transaction_id": str(number), "type": kind, "amount": amount, "balance_after": str(balance), **of}
+        listed.append(nothing(Transaction)._replace(wallet="unified", currency="BTC", occurred_ms=at_ms, **row))
+    recording = Recording.__new__(Recording)
+    recording.venue = venue_named("bitget")
+    recording.pushed = [
+        ((one.event_ms or 0) * MS + number, b"{}", Decoded("x", DECODED, None, (one,), None))
+        for number, one in enumerate(pushed)
+    ]
+    recording.answered = [(b"{}", Decoded("x", DECODED, None, tuple(listed), None))]
+    writer = Writer(tmp_path / "recorder.db")
+    name = writer.write_recording(recording)
+    with writer.desk.engine.connect() as connection:
+        list(project_all(connection))
+    with writer.desk.open() as record:
+        found = history(record, Filter(name, "BTCUSDT"), market="spot")
+    writer.desk.engine.dispose()
+    assert found is not None
+    assert [change(one) for one in found.fills] == [5, 1, Decimal("-0.25"), 1, 1]
+    assert found.held == balance
