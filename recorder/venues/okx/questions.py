@@ -6,7 +6,7 @@ Deposits and withdrawals are listed by the time at which they began, and take no
 Source: okx.com/docs-v5, "Trading Account", "Order Book Trading", "Error Code", "Rate Limits".
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import partial
 from typing import NamedTuple
 from urllib.parse import urlencode
@@ -15,7 +15,7 @@ import msgspec
 
 from recorder.clock import NS_PER_MS, utc_text
 from recorder.errors import Undecodable
-from recorder.model import Transaction, Update
+from recorder.model import OrderUpdate, Transaction, Update
 from recorder.venues.okx import answers, sign
 from recorder.venues.okx.words import FUTURES, MARGIN, OPTION, SPOT, SWAP
 from recorder.venues.paging import Orders, Pages, completed, day, pages, windows
@@ -25,6 +25,7 @@ from recorder.venues.rest import (
     Known,
     Login,
     MakeRequest,
+    OrderKey,
     Purpose,
     Question,
     Questions,
@@ -204,8 +205,10 @@ def _reconcile(known: Known) -> Questions:
         before = utc_text(cancelled_ms * NS_PER_MS)
         reason = "the exchange keeps orders without a fill for two hours"
         yield Forgotten(f"orders cancelled before {before}", reason, "orders")
+    is_older = partial(_is_older, begin_ms, known.conditional, found)
     for history in _histories(known.now_ms - begin_ms):
-        yield from _history(history, begin_ms, known.now_ms + MARGIN_MS, found)
+        is_enough = None if history.has_period else is_older
+        yield from _history(history, begin_ms, known.now_ms + MARGIN_MS, found, is_enough=is_enough)
     for history in _MOVEMENTS:
         yield from _history(history, begin_ms, known.now_ms, Orders())
     for order in known.unfinished if found.are_all else ():
@@ -229,23 +232,21 @@ def _regular(known: Known) -> Questions:
     delivered = _Delivered()
     for history in (bills, *fills, *_MOVEMENTS):
         yield from _history(history, begin_ms, known.now_ms + MARGIN_MS, delivered)
-    if delivered.symbols:
+    if delivered.are_any:
         # Nothing is pushed of a position in an option that expired: this list no longer has it.
         yield _question("positions", answers.POSITIONS, {}, "positions")
     return None
 
 
 class _Delivered(Orders):
-    """The symbols of futures that were delivered, and of options that expired, by the bills of a round."""
+    """Whether the bills of a round say that futures were delivered, or options expired."""
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.symbols: set[str] = set()
+    are_any = False
 
     def take(self, updates: Sequence[Update]) -> None:
-        """Note those of an answer."""
+        """Look at an answer."""
         bills = (one for one in updates if isinstance(one, Transaction) and one.type == "settlement")
-        self.symbols.update(one.symbol for one in bills if one.symbol and _DAILY not in (one.venue_type or ""))
+        self.are_any |= any(_DAILY not in (one.venue_type or "") for one in bills)
 
 
 def _instruments(known: Known) -> Questions:
@@ -346,10 +347,17 @@ def _bills(age_ms: int) -> _History:
     return _History("bills", path, {}, "account", "transactions")
 
 
-def _history(history: _History, begin_ms: int, end_ms: int, found: Orders, subject: str = "") -> Pages:
+def _history(
+    history: _History,
+    begin_ms: int,
+    end_ms: int,
+    found: Orders,
+    subject: str = "",
+    is_enough: Callable[[Sequence[Update]], bool] | None = None,
+) -> Pages:
     named = subject or f"{history.name} since {utc_text(begin_ms * NS_PER_MS)}"
     period = {"begin": str(begin_ms), "end": str(end_ms)} if history.has_period else {}
-    is_enough = partial(_began_before, begin_ms - UNDER_WAY_MS)
+    is_enough = is_enough or partial(_began_before, begin_ms - UNDER_WAY_MS)
     return (yield from _list(named, history.path, {**history.query, **period}, history.topic, found, is_enough))
 
 
@@ -357,6 +365,20 @@ def _began_before(at_ms: int, updates: Sequence[Update]) -> bool:
     """Whether all of a page are deposits or withdrawals that began before this time, milliseconds since 1970."""
     moved = [update for update in updates if isinstance(update, Transaction)]
     return bool(moved) and all(one.occurred_ms is not None and one.occurred_ms < at_ms for one in moved)
+
+
+def _is_older(begin_ms: int, waiting: Collection[OrderKey], found: Orders, updates: Sequence[Update]) -> bool:
+    """Whether a page is older than a gap and than each order that was open when it began and is not found yet."""
+    orders = [update for update in updates if isinstance(update, OrderUpdate)]
+    is_before = all(one.created_ms is not None and one.created_ms < begin_ms for one in orders)
+    # Lists are sorted by ids.
+    last = min((_age(one.order_id) for one in orders), default=None)
+    return last is not None and is_before and all(last < _age(one.order_id) for one in waiting if not found.has(one))
+
+
+def _age(order_id: str) -> tuple[int, str]:
+    """Sorts ids as the numbers that they are."""
+    return len(order_id), order_id
 
 
 def _list(

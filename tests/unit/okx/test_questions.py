@@ -253,6 +253,39 @@ def test_an_open_conditional_order_of_any_type_does_not_end_in_a_gap(kind: str) 
     assert (statuses, said) == (([], ["conditional order 7"]) if kind == "of tomorrow" else ([PENDING], []))
 
 
+@pytest.mark.parametrize(("waiting", "pages"), [((), 3), (("8000",), 3), (("7650",), 4), (("6000",), 11)])
+def test_conditional_orders_are_followed_to_those_that_are_older_than_the_gap_and_all_that_were_open(
+    waiting: tuple[str, ...], pages: int
+) -> None:
+    """One a minute, the newest first; the gap began 110 minutes ago."""
+    listed = row("orders-algo")
+    unknown = {OrderKey(None, listed["instId"], one): Decimal(0) for one in waiting}
+    of = known(since_ms=NOW_MS - 110 * 60_000, unfinished=unknown, conditional=unknown)
+    given: list[str] = []
+
+    def answering(target: str) -> Answer:
+        path, _, query = target.partition("?")
+        asked_for = {name: one[0] for name, one in parse_qs(query).items()}
+        if not path.endswith("orders-algo-history") or (asked_for["ordType"], asked_for["state"]) != KIND:
+            return nothing(target)
+        begin = int(asked_for.get("after", "8001"))
+        given.append(asked_for.get("after", ""))
+        ids = range(begin - 1, max(begin - 101, 6999), -1)
+        rows = (listed | {"algoId": str(one), "cTime": str(NOW_MS - (8000 - one) * 60_000)} for one in ids)
+        decoded = read(target, answer(*rows))
+        return Answer(0, target, decoded.updates, decoded.next_page)
+
+    taken = steps(okx.questions(Purpose.RECONCILE, of), WHO, NOW_MS, answering)
+    assert len(given) == pages
+    assert not [step for step in taken if isinstance(step, Unanswered)]
+    given.clear()
+    steps(okx.questions(Purpose.BACKFILL, of._replace(until_ms=NOW_MS)), WHO, NOW_MS, answering)
+    assert len(given) == 11, "a backfill asks for all"
+
+
+#: Type and state of a list of conditional orders.
+KIND = ("trigger", "canceled")
+
 NOT_FOUND = answer(code="51603", msg="Order does not exist")
 
 
