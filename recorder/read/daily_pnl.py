@@ -60,7 +60,9 @@ def profit(
     if not has_figures(account):
         found = sums(wanted)
         symbols = {(key.market or "", key.symbol) for key in found if key.symbol is not None}
-        return sums_of.pnl_of_fills(found, settle_currencies(connection, account, symbols))
+        venue = find_venue(account.venue)
+        gains_in = frozenset[str]() if venue is None else venue.accounting.gains_in
+        return sums_of.pnl_of_fills(found, settle_currencies(connection, account, symbols), gains_in)
     keys = [key for key in positions if wanted.of_symbol(key.symbol)]
     grown, begins = realized(connection, account, keys, wanted.calendar, wanted.since_ms, wanted.until_ms, until_ns)
     return sums_of.pnl_of_figures(grown, sums(wanted._replace(after_ms=begins)).fees())

@@ -1,7 +1,7 @@
 """Sums of fees, funding and realized PnL by periods of a calendar. Pure and exact."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from datetime import UTC, date, datetime, timedelta, tzinfo
 from decimal import Context, Decimal
 from functools import reduce
@@ -320,12 +320,13 @@ def pnl_of_figures(realized: RealizedSums, fees: Iterable[Fees]) -> list[Pnl]:
     return rows
 
 
-def pnl_of_fills(sums: PeriodSums, settles: Mapping[tuple[str, str], str]) -> list[Pnl]:
+def pnl_of_fills(sums: PeriodSums, settles: Mapping[tuple[str, str], str], gains_in: Collection[str] = ()) -> list[Pnl]:
     """Profit by what the venue reports with each fill, before fees, and by the funding in its ledger.
 
     Args:
         sums: of the fills and the funding.
         settles: market and symbol → the currency in which it gains and loses; without one, that of the fees.
+        gains_in: currencies of fees in which fills gain and lose, too (`Accounting.gains_in`).
     """
     rows: dict[PeriodKey, Pnl] = {}
     incomplete: set[PeriodKey] = set()
@@ -334,6 +335,8 @@ def pnl_of_fills(sums: PeriodSums, settles: Mapping[tuple[str, str], str]) -> li
         return rows.get(key) or Pnl(*key, _ZERO, _ZERO, _ZERO, _ZERO, None, 0, _ZERO)
 
     def gains(key: PeriodKey) -> PeriodKey:
+        if key.currency in gains_in:
+            return key
         return key._replace(currency=settles.get((key.market or "", key.symbol or ""), key.currency))
 
     for key, one in sums.items():

@@ -181,11 +181,12 @@ class Ledger(Protocol):
 class Accounting(Protocol):
     """How a venue's amounts enter the books. Sums are computed with `EXACT`."""
 
-    #: The most likely first. Books are kept with each; the one that leaves least unexplained counts.
-    #: Empty if there is a ledger.
+    #: The most likely first; the one with which least is unexplained counts. Empty if there is a ledger.
     readings: tuple[PnlReading, ...]
     #: None: the venue has no transactions, and positions and orders have to explain balances.
     ledger: Ledger | None
+    #: Currencies in which a fill gains and loses if its fee is paid in one, whatever its contract is settled in.
+    gains_in: frozenset[str] = frozenset()
 
     def instrument(self, symbol: str, market: str | None = None) -> Instrument:
         """What a symbol means, as far as the venue's documentation says it, where no frame does."""
@@ -195,8 +196,7 @@ class Accounting(Protocol):
 class PushSession:
     """The exchange's protocol on one connection, as a state machine without I/O.
 
-    As it is here, it sends nothing and takes acknowledgements and refusals that name their topics. A venue adds its
-    login and its subscriptions.
+    As it is here, it only takes acknowledgements and refusals of its topics. A venue adds its login and subscriptions.
 
     Args:
         topics: to subscribe to.

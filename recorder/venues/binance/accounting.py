@@ -12,6 +12,9 @@ from recorder.venues.base import Accounting, Execution, Ledger, Move, PnlReading
 from recorder.venues.binance.words import parts_of
 from recorder.venues.moves import realized
 
+#: Balances, fees and PnL of accounts in the European Union are in this asset, whatever a contract is settled in.
+EU_ASSET = "BNFCR"
+
 
 class BinanceLedger(Ledger):
     """Implements `recorder.venues.base.Ledger`."""
@@ -28,7 +31,8 @@ class BinanceLedger(Ledger):
 
     def moves(self, fill: Execution, contract: Instrument) -> tuple[Move, ...] | None:
         """The realized PnL, in the margin asset, and the fee, which may be paid in another one."""
-        return None if contract.settle is None else realized(fill, None, contract.settle)
+        settle = EU_ASSET if fill.fee_currency == EU_ASSET else contract.settle
+        return None if settle is None else realized(fill, None, settle)
 
 
 class BinanceAccounting(Accounting):
@@ -36,6 +40,7 @@ class BinanceAccounting(Accounting):
 
     readings: tuple[PnlReading, ...] = ()
     ledger: Ledger | None = BinanceLedger()
+    gains_in = frozenset([EU_ASSET])
 
     def instrument(self, symbol: str, market: str | None = None) -> Instrument:
         """By the rules for names; of how many USD a contract of COIN-M is, only the exchange says."""

@@ -8,7 +8,7 @@ the unified wallet: `change = cashFlow + funding - fee`, and `cashBalance` after
 from decimal import Decimal
 
 from recorder.model import Instrument
-from recorder.venues.base import Execution, Ledger, Move, PnlReading
+from recorder.venues.base import Accounting, Execution, Ledger, Move, PnlReading
 from recorder.venues.bybit.words import INVERSE, LINEAR, OPTION, SPOT, UNIFIED, settle_coin
 from recorder.venues.moves import exchanged, realized
 
@@ -40,7 +40,7 @@ class BybitLedger(Ledger):
         return realized(fill, UNIFIED, contract.settle)
 
 
-class BybitAccounting:
+class BybitAccounting(Accounting):
     """Implements `recorder.venues.base.Accounting`."""
 
     readings: tuple[PnlReading, ...] = ()

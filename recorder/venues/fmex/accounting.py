@@ -6,7 +6,7 @@ Sources: the page "ws Push portal", and the exchange's pages on accounts, orders
 from decimal import Decimal
 
 from recorder.model import INVERSE, Instrument
-from recorder.venues.base import EXACT, Holding, Ledger, PnlReading
+from recorder.venues.base import EXACT, Accounting, Holding, Ledger, PnlReading
 
 
 def since_opened(before: Holding, after: Holding) -> Decimal:
@@ -21,7 +21,7 @@ def since_ever(before: Holding, after: Holding) -> Decimal:
     return EXACT.subtract(after.realized_pnl, before.realized_pnl)
 
 
-class FMexAccounting:
+class FMexAccounting(Accounting):
     """Implements `recorder.venues.base.Accounting`."""
 
     readings: tuple[PnlReading, ...] = (

@@ -14,7 +14,7 @@ collateral, and the equation above is not documented.
 from decimal import Decimal
 
 from recorder.model import Instrument
-from recorder.venues.base import Execution, Ledger, Move, PnlReading
+from recorder.venues.base import Accounting, Execution, Ledger, Move, PnlReading
 from recorder.venues.fields import as_object, digits, inner, listed, read_json, text
 from recorder.venues.hyperliquid.words import MAIN_DEX, SPOT, USDC, collateral_of, dex_of
 from recorder.venues.moves import exchanged, paid
@@ -61,7 +61,7 @@ class HyperliquidLedger(Ledger):
         return (*moves, Move(SPOT, str(fill.fee_currency), -fill.fee, fill.fee))
 
 
-class HyperliquidAccounting:
+class HyperliquidAccounting(Accounting):
     """Implements `recorder.venues.base.Accounting`."""
 
     readings: tuple[PnlReading, ...] = ()

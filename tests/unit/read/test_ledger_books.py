@@ -342,6 +342,24 @@ class Recording:
             assert isinstance(answer, bytes)
             yield SentState(target_of(request, ""), answer)
 
+    def pay_everything_in(self, currency: str) -> None:
+        """Let balances of one currency, fees and transactions be in another one, and forget all other balances."""
+        only = self.terms[0].settle
+
+        def renamed(one: Decoded) -> Decoded:
+            told: list[Update] = []
+            for update in one.updates:
+                if isinstance(update, AccountUpdate | Transaction) and update.currency == only:
+                    told.append(update._replace(currency=currency))
+                elif isinstance(update, FillUpdate) and update.fee_currency == only:
+                    told.append(update._replace(fee_currency=currency))
+                elif not isinstance(update, AccountUpdate | Transaction | FillUpdate):
+                    told.append(update)
+            return one._replace(updates=tuple(told))
+
+        self.pushed = [(at_ns, payload, renamed(one)) for at_ns, payload, one in self.pushed]
+        self.answered = [(payload, renamed(one)) for payload, one in self.answered]
+
     def lose_fill(self, trade_id: str | None) -> None:
         """Plant an error: nobody recorded a fill."""
 
@@ -514,6 +532,18 @@ def test_a_fill_that_the_record_lost_is_named(writer: Writer, venue: str, opens:
     changes = [change for book in writer.books(writer.write_recording(recording)) for change in book.changes]
     assert changes and {change.trade_id for change in changes} == {lost}
     assert all(change.cause.endswith("has no fill") for change in changes)
+
+
+def test_an_account_in_the_european_union_gains_and_loses_in_its_own_asset(writer: Writer) -> None:
+    """Everything of it is in one asset, whatever a contract is settled in."""
+    recording = Recording("binance", 7)
+    recording.pay_everything_in("BNFCR")
+    name = writer.write_recording(recording)
+    books = writer.books(name)
+    assert {book.currency for book in books} == {"BNFCR"}
+    assert [change for book in books for change in book.changes] == []
+    with writer.desk.open() as record:
+        assert {one.currency for one in record.pnl(wanted=Filter(name))} == {"BNFCR"}
 
 
 @settings(max_examples=examples(20))

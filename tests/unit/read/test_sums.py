@@ -154,6 +154,15 @@ def test_a_fee_in_another_currency_has_a_row_of_its_own_and_funding_counts_once(
     assert (usdt.realized_pnl, usdt.fee, usdt.funding, usdt.net_pnl) == (D(3), D("0.3"), D("-0.4"), D("2.3"))
 
 
+def test_an_account_may_gain_and_lose_in_the_currency_of_its_fees() -> None:
+    sums = PeriodSums()
+    for one in (fill(realized_pnl=D(5), fee_currency="BNFCR"), fill(realized_pnl=D(-2), fee_currency="BNB")):
+        sums.add(PeriodKey("all", "main", None, "A", one.fee_currency), traded(one))
+    bnb, own, usdt = in_order(pnl_of_fills(sums, {("", "A"): "USDT"}, {"BNFCR"}))
+    assert (own.currency, own.realized_pnl, own.net_pnl) == ("BNFCR", D(5), D("4.9"))
+    assert (bnb.realized_pnl, usdt.realized_pnl) == (D(0), D(-2))
+
+
 def test_profit_that_nobody_reported_is_unknown() -> None:
     sums = PeriodSums()
     sums.add(PeriodKey("all", "main", None, "A/B", "A"), traded(fill()))
