@@ -7,6 +7,7 @@ carried that value. And REST may lag: a mismatch is reported only if it is still
 import logging
 import math
 from collections.abc import Callable, Mapping, Sequence
+from decimal import Decimal
 from threading import Event
 
 from sqlalchemy import Engine
@@ -17,11 +18,12 @@ from recorder.live.rest_client import RestClient, RestRound
 from recorder.live.session import Session
 from recorder.live.settings import Account, Limits
 from recorder.live.watermark import Mark
-from recorder.model import State, thing_of
+from recorder.model import OrderUpdate, State, Thing, thing_of
+from recorder.read.before_gap import KnownOrders, is_conditional
 from recorder.read.known_state import CurrentState
 from recorder.store.entries import Agreed, DiscrepancyFound
 from recorder.venues.comparable import Contradiction, Passed, Seen, contradictions
-from recorder.venues.rest import Answer, Known, Purpose, Questions
+from recorder.venues.rest import Answer, Known, OrderKey, Purpose, Questions
 
 log = logging.getLogger(__name__)
 
@@ -70,6 +72,53 @@ def report(
     return entries
 
 
+class Missing:
+    """What pushes lack according to comparisons, until the exchange has been asked for it.
+
+    Args:
+        since_ns: when everything began to be pushed, nanoseconds since 1970.
+
+    Attributes:
+        since_ns: when REST last agreed with the pushes, nanoseconds since 1970.
+    """
+
+    def __init__(self, since_ns: int) -> None:
+        self.since_ns = since_ns
+        #: Orders → what the pushes said of them, if anything; None: nothing is missing.
+        self._orders: dict[OrderKey, OrderUpdate | None] | None = None
+
+    def __bool__(self) -> bool:
+        return self._orders is not None
+
+    def agreed(self, at_ns: int) -> None:
+        """Note that a comparison that began then found no mismatch."""
+        if self._orders is None:
+            self.since_ns = at_ns
+
+    def found(self, states: Mapping[Thing, State | None]) -> None:
+        """Note what the pushes said of the things that mismatch."""
+        orders = {
+            OrderKey(thing.key[1], thing.key[2], thing.name): state if isinstance(state, OrderUpdate) else None
+            for thing, state in states.items()
+            if thing.kind is OrderUpdate
+        }
+        self._orders = (self._orders or {}) | orders
+
+    def restored(self, at_ns: int) -> None:
+        """Note that the exchange was asked then for everything since."""
+        self._orders, self.since_ns = None, at_ns
+
+    def added_to(self, known: KnownOrders) -> KnownOrders:
+        """Add what is missing to what was known when a gap began."""
+        if self._orders is None or known.since_ns is None:
+            return known
+        return known._replace(
+            unfinished=dict.fromkeys(self._orders, Decimal(0)) | known.unfinished,
+            conditional=known.conditional | {key for key, one in self._orders.items() if one and is_conditional(one)},
+            since_ns=min(known.since_ns, self.since_ns),
+        )
+
+
 class SnapshotComparison:
     """Compares snapshots of one account with its pushes.
 
@@ -79,14 +128,18 @@ class SnapshotComparison:
         rest: asks for snapshots.
         clock: measures waits.
         limits: of waits.
+        missing: takes what is found.
     """
 
-    def __init__(self, account: Account, engine: Engine, rest: RestClient, clock: Clock, limits: Limits) -> None:
+    def __init__(
+        self, account: Account, engine: Engine, rest: RestClient, clock: Clock, limits: Limits, missing: Missing
+    ) -> None:
         self._account = account
         self._engine = engine
         self._rest = rest
         self._clock = clock
         self._limits = limits
+        self._missing = missing
         self._committed = Event()
         self._durable: Mapping[tuple[int, int], Mark] = {}
 
@@ -131,7 +184,10 @@ class SnapshotComparison:
         again, second = self._compare(sessions, topics, held, to)
         found = tuple(one for one in second if (one.thing, one.field) in suspected)
         states = {thing_of(state): state for answer in again for state in answer.updates if isinstance(state, State)}
-        for thing in {one.thing for one in found}:
+        things = {one.thing for one in found}
+        if things:
+            self._missing.found({thing: held.state_of(thing) for thing in things})
+        for thing in things:
             held.keep(thing, Seen(to.round_id, states[thing]) if thing in states else None)
         if found and self._account.venue.fails_silently:
             for session in sessions:
@@ -168,8 +224,8 @@ class SnapshotComparison:
             if answer_seq is None and answered.number >= number:
                 # Kept: if commits take longer than a heartbeat interval, the newest answer is never durable.
                 answer_seq = answered.seq
-            if answer_seq is not None and mark is not None and mark.seq >= answer_seq:
-                return
+            if answer_seq is not None and (answer_seq < 0 or (mark is not None and mark.seq >= answer_seq)):
+                return  # a connection on which nothing was received yet has nothing to wait for
             if session.is_over:
                 raise Dropped("the session ended meanwhile")
             left_s = give_up_s - self._clock.monotonic_s()

@@ -19,9 +19,10 @@ from recorder.read.backfilled import (
     record_begins_ns,
     transactions_since_ms,
 )
+from recorder.read.before_gap import KnownOrders
 from recorder.read.contracts import traded_instruments
 from recorder.store.entries import SubjectCompleted
-from recorder.store.event_log import ANSWERED, FAILED, INCOMPLETE, INSTRUMENTS, REGULAR
+from recorder.store.event_log import ANSWERED, FAILED, INCOMPLETE, INSTRUMENTS, REGULAR, RESTORE
 from recorder.store.gaps import lost_text
 from recorder.store.state_index import BACKFILL
 from recorder.venues.rest import Completed, Forgotten, Known, Purpose, Question, Questions, Traded
@@ -130,6 +131,19 @@ class HistoryRounds:
             self._instruments_s, self._undescribed = now_s, undescribed
         return problem
 
+    def restore(self, session_id: int, known: KnownOrders) -> str:
+        """Ask for what pushes did not say, though the account was covered.
+
+        Args:
+            session_id: the covered session.
+            known: what was known when REST last agreed with the pushes.
+
+        Returns:
+            Why it is not complete; empty: it is.
+        """
+        log.info("%s: asking the exchange for what the pushes lack", self._account.name)
+        return self._ask_for(Purpose.RECONCILE, known_to(self._account, known, self._clock), session_id, RESTORE)
+
     def backfill(self, session_id: int, backfill: Backfill) -> None:
         """Ask for what happened before the record began, except what earlier rounds completed.
 
@@ -174,7 +188,7 @@ class HistoryRounds:
         round_id = self._rounds.begin(session_id, purpose)
         to = RestRound(round_id, on_completed=self._completed_in(round_id), is_counted=False)
         rows = 0
-        if purpose == REGULAR:
+        if purpose in {REGULAR, RESTORE}:
             # There may be states in the answers, which count from the beginning of the round.
             self._rest.settle()
         try:
@@ -215,6 +229,25 @@ class HistoryRounds:
                 # At once: a round that is interrupted later does not come to a summary, and is not asked this again.
                 log.warning("%s: the exchange no longer has %s: %s", self._account.name, step.subject, step.reason)
             answer = yield step
+
+
+def known_to(account: Account, known: KnownOrders, clock: Clock) -> Known:
+    """What the record knew, as the venue's questions about a gap take it."""
+    return Known(
+        account.symbols,
+        known.unfinished,
+        known.newest_order_id,
+        None if known.since_ns is None else known.since_ns // NS_PER_MS,
+        clock.wall_ms(),
+        None if known.until_ns is None else known.until_ns // NS_PER_MS,
+        last_fill_ms=known.last_fill_ms,
+        positions=known.positions,
+        instruments=known.instruments,
+        balances=known.balances,
+        environment=account.environment,
+        streams=known.streams,
+        conditional=known.conditional,
+    )
 
 
 def subjects_of(questions: Questions) -> set[str]:

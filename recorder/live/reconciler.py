@@ -15,27 +15,27 @@ from typing import NamedTuple
 from sqlalchemy import Engine
 from sqlalchemy.exc import DatabaseError as DriverError
 
-from recorder.clock import NS_PER_MS, Clock
+from recorder.clock import Clock
 from recorder.errors import VenueError
 from recorder.live.backoff import Backoff
 from recorder.live.channel import Channel, ChannelClosed
 from recorder.live.collector import Collector
-from recorder.live.comparison import Dropped, RefusedKey, SnapshotComparison, report, snapshot_questions
-from recorder.live.history import Backfill, HistoryRounds, subjects_of
+from recorder.live.comparison import Dropped, Missing, RefusedKey, SnapshotComparison, report, snapshot_questions
+from recorder.live.history import Backfill, HistoryRounds, known_to, subjects_of
 from recorder.live.http import HttpClient
 from recorder.live.rest_client import RestClient, RestRound, Stopping
-from recorder.live.rounds import Rounds, restored
+from recorder.live.rounds import Rounds, restored, still_lost
 from recorder.live.session import Session
 from recorder.live.settings import Account, Limits
 from recorder.live.watermark import Mark
 from recorder.model import SNAPSHOT
-from recorder.read.before_gap import EndedGap, KnownOrders, ended_gaps, is_answered, known_orders, newest_covered
+from recorder.read.before_gap import EndedGap, KnownOrders, ended_gaps, known_at, known_orders, newest_covered
 from recorder.read.known_state import CurrentState
-from recorder.store.entries import Covered, LostSubject
+from recorder.store.entries import Covered
 from recorder.store.event_log import COMPARE, COMPARED, FAILED, RECONCILE
 from recorder.store.gaps import OPEN, PARTIAL, RECONCILED, UNRECOVERABLE, lost_text
 from recorder.venues.comparable import Contradiction
-from recorder.venues.rest import Known, Purpose
+from recorder.venues.rest import Purpose
 
 log = logging.getLogger(__name__)
 
@@ -136,7 +136,8 @@ class Reconciler(Thread):
         self._backoff = Backoff(RETRY_FIRST_S, RETRY_LAST_S)
         key = RefusedKey(account, clock, self._sessions)
         self._rest = RestClient(account, client, channel, clock, limits, self._unsettle, key.refused)
-        self._comparison = SnapshotComparison(account, engine, self._rest, clock, limits)
+        self._missing = Missing(clock.wall_ns())
+        self._comparison = SnapshotComparison(account, engine, self._rest, clock, limits, self._missing)
         self.history = HistoryRounds(account, recorder_id, engine, self._rest, self._rounds, channel, clock)
         self._regular_backoff = Backoff(RETRY_FIRST_S, RETRY_LAST_S)
 
@@ -214,19 +215,42 @@ class Reconciler(Thread):
             self._try_again(entry, f"the record cannot be read: {error.orig}")
             return
         if known is not None:
-            held = self._new_state(entry)
-            result, detail = self._reconcile(entry.session_id, known, held)
+            held, now_ns = self._new_state(entry), self._clock.wall_ns()
+            result, detail = self._reconcile(entry.session_id, self._missing.added_to(known), held)
             if result == FAILED:
                 self._try_again(entry, f"not reconciled, the gap stays open ({detail})")
                 return
             self._backoff.reset()
+            self._missing.restored(now_ns)
             if result != UNRECOVERABLE:
                 self._held = held
             if self._limits.transactions_every_s > 0:
                 self._regular = _Due(self._clock.monotonic_s(), entry, _Task.REGULAR)
-        elif due.task is _Task.COMPARE and not self._compare(entry):
-            return
+        elif due.task is _Task.COMPARE:
+            if not self._compare(entry):
+                return
+            self._restore(entry)
+        elif self._held is not None:
+            # A connection was replaced without a gap.
+            self._held.follow(entry.session_id, {one.session_id: one.seq for one in self._streams})
         self._compare_later(entry)
+
+    def _restore(self, entry: Covered) -> None:
+        """Ask for what the pushes lack according to the comparisons."""
+        if not self._missing or any(one.is_over for one in self._sessions()):
+            return  # nothing is missing; or the round about the gap that begins asks for it
+        now_ns = self._clock.wall_ns()
+        of = self._account_id, self._recorder_id, entry.session_id
+        try:
+            with self._engine.connect() as connection:
+                known = known_at(connection, *of, self._missing.since_ns, now_ns, self._held)
+            problem = self.history.restore(entry.session_id, self._missing.added_to(known))
+        except DriverError as error:
+            problem = f"the record cannot be read: {error.orig}"
+        if problem:
+            log.warning("%s: not restored; asked for again after the next comparison: %s", self.account.name, problem)
+        else:
+            self._missing.restored(now_ns)
 
     def _ask_regularly(self, entry: Covered) -> None:
         """Ask for what is never pushed; what cannot be answered now is asked again soon."""
@@ -286,31 +310,17 @@ class Reconciler(Thread):
         if known.since_ns is not None:
             # Answers count from the beginning of the round.
             self._rest.settle()
-        questions = venue.questions(
-            Purpose.RECONCILE,
-            Known(
-                self.account.symbols,
-                known.unfinished,
-                known.newest_order_id,
-                None if known.since_ns is None else known.since_ns // NS_PER_MS,
-                self._clock.wall_ms(),
-                None if known.until_ns is None else known.until_ns // NS_PER_MS,
-                last_fill_ms=known.last_fill_ms,
-                positions=known.positions,
-                instruments=known.instruments,
-                balances=known.balances,
-                environment=self.account.environment,
-                streams=known.streams,
-                conditional=known.conditional,
-            ),
-        )
+        questions = venue.questions(Purpose.RECONCILE, known_to(self.account, known, self._clock))
         failed = to.failed
         try:
             for answer in self._rest.answers(questions, to):
                 held.take(to.round_id, answer.updates)
         except VenueError as error:
             failed = [str(error)]
-        lost = tuple(to.lost) if retried is None else self._still_lost(to.lost, retried)
+        lost = tuple(to.lost)
+        if retried is not None:
+            with self._engine.connect() as connection:
+                lost = still_lost(connection, self._account_id, lost, retried)
         result, detail = RECONCILED, restored(to, known.since_ns, lost)
         if failed:
             result, detail, lost = FAILED, "; ".join(failed), ()
@@ -325,31 +335,19 @@ class Reconciler(Thread):
             log.error("%s: not reconciled: %s", name, detail)
         return result, detail
 
-    def _still_lost(self, lost: Sequence[LostSubject], retried: Sequence[EndedGap]) -> tuple[LostSubject, ...]:
-        """What earlier rounds about the same gaps lacked, too: an exchange only forgets more with time."""
-        earlier = [gap.reconciliation_id for gap in retried if gap.reconciliation_id is not None]
-        # What the venue has forgotten had no request: the earlier round says so in its resolution.
-        forgotten = [gap.resolution or "" for gap in retried if gap.reconciliation_id is not None]
-        unsettled = len(forgotten) < len(retried)
-        with self._engine.connect() as connection:
-            return tuple(
-                one
-                for one in lost
-                if (not one.target and (unsettled or any(f"({one.reason})" in text for text in forgotten)))
-                or (one.target and not is_answered(connection, self._account_id, earlier, one.target))
-            )
-
     def _compare(self, entry: Covered) -> bool:
         """Compare the pushes with a snapshot. Returns whether to do so again in this session."""
         wanted = {one.session_id for one in self._streams}
         sessions = [one for one in self._sessions() if one.session_id in wanted and not one.is_over]
         if len(sessions) < len(self._streams):
             return False
+        now_ns = self._clock.wall_ns()
         # The answers are evidence only: no typed rows follow from them.
         to = RestRound(self._rounds.begin(entry.session_id, COMPARE), SNAPSHOT)
         found: tuple[Contradiction, ...] = ()
+        is_compared = self._held is not None and self._held.session_id == entry.session_id
         try:
-            if self._held is None or self._held.session_id != entry.session_id:
+            if self._held is None or not is_compared:
                 self._held = self._snapshot(entry, to)
                 result, detail = COMPARED, "a snapshot to start from"
             else:
@@ -366,6 +364,8 @@ class Reconciler(Thread):
         for one in report(self.account, entry.session_id, to.round_id, found, self._clock.wall_ns()):
             self.channel.put_entry(one)
         self.discrepancies += len(found)
+        if result == COMPARED and is_compared and not found:
+            self._missing.agreed(now_ns)
         self._rounds.end(entry.session_id, to.round_id, result, detail, agreed=to.agreed)
         if result == FAILED:
             log.warning("%s: not compared with the exchange this time: %s", self.account.name, detail)

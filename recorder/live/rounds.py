@@ -3,10 +3,13 @@
 import secrets
 from collections.abc import Sequence
 
+from sqlalchemy import Connection
+
 from recorder.clock import Clock
 from recorder.live.channel import Channel
 from recorder.live.rest_client import RestRound
 from recorder.model import time_ordered_id
+from recorder.read.before_gap import EndedGap, is_answered
 from recorder.store.entries import Agreed, LostSubject, ReconciliationBegan, ReconciliationEnded
 
 
@@ -32,7 +35,7 @@ class Rounds:
 
         Args:
             session_id: the covered session after which it is asked.
-            purpose: `reconcile`, `compare`, `regular`, `instruments` or `backfill`.
+            purpose: `reconcile`, `compare`, `restore`, `regular`, `instruments` or `backfill`.
         """
         began_ns = self._clock.wall_ns()
         # Above the session and the last round even if the clock has jumped back. The random step keeps the number free
@@ -68,3 +71,26 @@ def restored(to: RestRound, since_ns: int | None, lost: Sequence[LostSubject]) -
     if since_ns is None:
         return f"a snapshot: {text}"
     return f"restored: {text}; not restored: balances, positions and order states in between"
+
+
+def still_lost(
+    connection: Connection, account_id: int, lost: Sequence[LostSubject], retried: Sequence[EndedGap]
+) -> tuple[LostSubject, ...]:
+    """What earlier rounds about the same gaps lacked, too: an exchange only forgets more with time.
+
+    Args:
+        connection: to the record.
+        account_id: of the account.
+        lost: what this round lacks.
+        retried: the gaps that it is about.
+    """
+    earlier = [gap.reconciliation_id for gap in retried if gap.reconciliation_id is not None]
+    # What the venue has forgotten had no request: the earlier round says so in its resolution.
+    forgotten = [gap.resolution or "" for gap in retried if gap.reconciliation_id is not None]
+    unsettled = len(forgotten) < len(retried)
+    return tuple(
+        one
+        for one in lost
+        if (not one.target and (unsettled or any(f"({one.reason})" in text for text in forgotten)))
+        or (one.target and not is_answered(connection, account_id, earlier, one.target))
+    )

@@ -145,9 +145,7 @@ def known_orders(connection: Connection, ended: Sequence[EndedGap], held: Curren
         newest_order_id = _newest_order_id(connection, gap)
     orders = {OrderKey(order.market, order.symbol, order.order_id): order for order in unfinished}
     filled = {key: Decimal(order.filled_quantity or _ZERO) for key, order in orders.items()}
-    conditional = frozenset(
-        key for key, order in orders.items() if order.status == PENDING or order.filled_quantity is None
-    )
+    conditional = frozenset(key for key, order in orders.items() if is_conditional(order))
     last_fill_ms = _last_fill_ms(connection, gap)
     positions = _open_positions(connection, gap.account_id)
     known = frozenset(traded_instruments(connection, gap.account_id))
@@ -156,6 +154,35 @@ def known_orders(connection: Connection, ended: Sequence[EndedGap], held: Curren
     found = positions, instruments, frozenset(_not_zero(connection, gap.account_id, account_updates, "balance"))
     streams = frozenset(one.stream for one in ended if one.begins_ns is not None)
     return KnownOrders(gap.begins_ns, filled, newest_order_id, until_ns, last_fill_ms, *found, streams, conditional)
+
+
+def is_conditional(order: Any) -> bool:
+    """Whether an order, or a row of one, waits for a trigger, or nothing said how much of it was filled."""
+    return order.status == PENDING or order.filled_quantity is None
+
+
+def known_at(
+    connection: Connection,
+    account_id: int,
+    recorder_id: int,
+    session_id: int,
+    since_ns: int,
+    until_ns: int,
+    held: CurrentState | None,
+) -> KnownOrders:
+    """What was known when a time began of which pushes may be missing, though there is no gap.
+
+    Args:
+        connection: to the record.
+        account_id: of the account.
+        recorder_id: of the recorder.
+        session_id: the covered session.
+        since_ns: when that time began, nanoseconds since 1970.
+        until_ns: when it ended.
+        held: the state of the session, if it is at hand.
+    """
+    time = EndedGap(account_id, recorder_id, 0, "", since_ns, session_id, until_ns, OPEN, None, None)
+    return known_orders(connection, [time], held)
 
 
 def _not_zero(connection: Connection, account_id: int, table: Table, name: str) -> Iterator[ThingKey]:

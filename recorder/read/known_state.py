@@ -50,6 +50,7 @@ class CurrentState:
         self.session_id = session_id
         #: The last frame of each session that is included.
         self._seqs = {session_id: seq, **(streams or {})}
+        self._covered = frozenset(self._seqs)
         #: The order that the venue created last, so far; None: there is none.
         self.newest_order_id: str | None = None
         self._newest_ms = UNKNOWN_MS
@@ -57,6 +58,19 @@ class CurrentState:
         self._ended: dict[Thing, Seen] = {}
         #: The orders among them, and those seen since, by their ids.
         self._named: dict[str, Thing] = {}
+
+    def follow(self, session_id: int, streams: Mapping[int, int]) -> None:
+        """Go on with sessions that have replaced others without a gap.
+
+        Args:
+            session_id: the newest session.
+            streams: the newest session of every stream, and its frame from which on everything is pushed.
+        """
+        # The end of a session that was replaced just now may not have been read yet.
+        read = {session_id: seq for session_id, seq in self._seqs.items() if session_id in self._covered}
+        self._seqs = read | {session_id: seq for session_id, seq in streams.items() if session_id not in read}
+        self._covered = frozenset(streams)
+        self.session_id = session_id
 
     def take(self, session_id: int, updates: Iterable[Update]) -> None:
         """Add the updates of an answer or of pushes."""
@@ -87,6 +101,11 @@ class CurrentState:
     def states(self) -> list[Seen]:
         """The states of things that can still change, as of the last `advance`."""
         return list(self._states.values())
+
+    def state_of(self, thing: Thing) -> State | None:
+        """The state of a thing, as of the last `advance`; None: there is none."""
+        seen = self._states.get(thing) or self._ended.get(thing)
+        return None if seen is None else seen.state
 
     def traded(self) -> set[Traded]:
         """What its orders and positions are of, as of the last `advance`."""

@@ -12,7 +12,7 @@ from recorder.simulator.options import ActiveFaults, SimulatorOptions
 from recorder.simulator.sent import SentLog
 from recorder.venues import venue_named
 from recorder.venues.limits import ConnectionCount
-from recorder.venues.simulated import NONE, FillKind, Moment, SimulatedTransaction
+from recorder.venues.simulated import NONE, FillKind, Moment, SimulatedOrder, SimulatedTransaction
 from recorder.venues.stand_in import AccountQuery, Backend, HttpError, Reply, Snapshot
 from recorder.venues.view import Execution
 from recorder.wire.http import HttpRequest, HttpResponse
@@ -154,6 +154,10 @@ class SimulatedPortal:
         """All executions of an account's orders so far, oldest first."""
         exchange = self._feeds[key].exchange
         return [exchange.face.execution(fill) for fill in exchange.history.fills]
+
+    def open_orders(self, key: str) -> list[SimulatedOrder]:
+        """The orders of an account that can still change."""
+        return self._feeds[key].exchange.history.open_orders()
 
     def stall(self, payload: bytes | None) -> None:
         """Stall all clients, in the middle of this frame if one is given."""

@@ -12,7 +12,7 @@ from recorder.simulator.portal import SimulatedPortal
 from recorder.simulator.sent import NOBODY, Sent, SentLog
 from recorder.venues import venue_named
 from recorder.venues.rest import Credentials
-from recorder.venues.simulated import NONE, FillKind, Moment, SimulatedTransaction
+from recorder.venues.simulated import NONE, FillKind, Moment, SimulatedOrder, SimulatedTransaction
 from recorder.venues.view import Execution
 from recorder.wire.thread import ServerThread, Startable
 
@@ -246,6 +246,10 @@ class Simulator(Startable):
     def executions(self, *, key: str | None = None) -> list[Execution]:
         """All executions of an account's orders so far, oldest first, under the ids that the venue shows."""
         return self._running.call(lambda: self._portal.executions(key or self.key))
+
+    def open_orders(self, *, key: str | None = None) -> list[SimulatedOrder]:
+        """The orders of an account that can still change."""
+        return self._running.call(lambda: self._portal.open_orders(key or self.key))
 
     def topics(self, *, key: str | None = None) -> Collection[str]:
         """All topics of an account."""

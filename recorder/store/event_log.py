@@ -68,8 +68,9 @@ ANSWERED = "answered"
 INCOMPLETE = "incomplete"
 INTERRUPTED = "interrupted"
 
-#: Why a round asked: about gaps; to compare; for what is never pushed; what symbols mean. And see `BACKFILL`.
-RECONCILE, COMPARE, REGULAR, INSTRUMENTS = "reconcile", "compare", "regular", "instruments"
+#: Why a round asked: about gaps; to compare; for what a comparison found to be missing; for what is never pushed; what
+#: symbols mean. And see `BACKFILL`.
+RECONCILE, COMPARE, RESTORE, REGULAR, INSTRUMENTS = "reconcile", "compare", "restore", "regular", "instruments"
 
 
 def apply(connection: Connection, recorder_id: int, entry: LogEntry) -> None:
