@@ -31,9 +31,12 @@ class OKXLedger(Ledger):
         return balance
 
     def moves(self, fill: Execution, contract: Instrument) -> tuple[Move, ...] | None:
-        """What was exchanged on spot, the PnL of a contract. What an option's fill does is not documented."""
+        """What was exchanged on spot, the PnL of a contract. What an option's fill does is not documented.
+
+        `BTC-USD` is also traded for USDC and others, and only the order's `tradeQuoteCcy` says for which.
+        """
         if contract.kind == "spot":
-            if contract.base is None or contract.quote is None:
+            if contract.base is None or contract.quote is None or contract.quote == "USD":
                 return None
             return exchanged(fill, TRADING, contract.base, contract.quote)
         if contract.kind not in {"linear", INVERSE} or contract.settle is None:
