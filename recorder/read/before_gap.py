@@ -15,6 +15,7 @@ from recorder.read.contracts import traded_instruments
 from recorder.read.current_states import NOW_NS
 from recorder.read.known_state import UNKNOWN_MS, CurrentState
 from recorder.store.gaps import OPEN, PARTIAL, RECONCILED
+from recorder.store.latest_orders import is_listed_open, latest_of_orders, symbol_of_order
 from recorder.store.projection_tables import trades
 from recorder.store.schema import (
     account_updates,
@@ -26,7 +27,7 @@ from recorder.store.schema import (
     runs,
     sessions,
 )
-from recorder.store.state_index import THINGS, ThingKey, present, symbol_of_order
+from recorder.store.state_index import THINGS, ThingKey, present
 from recorder.venues.reading import masked_topic
 from recorder.venues.rest import OrderKey, Traded
 
@@ -219,12 +220,13 @@ def is_answered(connection: Connection, account_id: int, round_ids: Collection[i
 def _unfinished(connection: Connection, gap: EndedGap) -> list[Row[Any]]:
     o = order_updates.c
     since = o.account_id == gap.account_id, o.session_id.in_(_since_last_round(gap))
-    newest_first = o.received_ns.desc(), o.session_id.desc(), o.seq.desc(), o.item.desc()
-    symbol = symbol_of_order(order_updates).label("symbol")
-    age = func.row_number().over(partition_by=[o.order_id, o.market, symbol], order_by=newest_first).label("age")
-    aged = select(o.order_id, o.market, symbol, o.status, o.filled_quantity, age).where(*since).subquery()
-    unfinished = or_(aged.c.status.is_(None), aged.c.status.not_in(sorted(FINAL_STATUSES)))
-    return list(connection.execute(select(aged).where(aged.c.age == 1, unfinished)).all())
+    receipt = "received_ns", "session_id", "seq", "item"
+    order = "order_id", "market", "symbol"
+    names = o.order_id, o.market, symbol_of_order(order_updates).label("symbol"), o.status, o.filled_quantity
+    rows = select(*names, *(o[name] for name in receipt), is_listed_open(o).label("is_listed_open")).where(*since)
+    found = latest_of_orders(rows.subquery(), order, receipt, (*order, "status", "filled_quantity")).subquery()
+    unfinished = or_(found.c.status.is_(None), found.c.status.not_in(sorted(FINAL_STATUSES)))
+    return list(connection.execute(select(found).where(unfinished)).all())
 
 
 def _newest_order_id(connection: Connection, gap: EndedGap) -> str | None:

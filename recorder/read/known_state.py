@@ -10,8 +10,18 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Table, func, or_, select, type_coerce
 
-from recorder.model import FINAL_STATUSES, AccountUpdate, OrderUpdate, PositionUpdate, State, Thing, Update, thing_of
-from recorder.read.merging import completed
+from recorder.model import (
+    FINAL_STATUSES,
+    KNOWN_ENDS,
+    AccountUpdate,
+    OrderUpdate,
+    PositionUpdate,
+    State,
+    Thing,
+    Update,
+    thing_of,
+)
+from recorder.read.merging import TERMS, completed, is_behind
 from recorder.store.columns import ExactDecimal, Words
 from recorder.store.schema import account_updates, frames, order_updates, position_updates
 from recorder.store.state_index import THINGS
@@ -85,7 +95,7 @@ class CurrentState:
         if seen is None:
             return
         if before is not None:
-            seen = Seen(seen.session_id, _merged(before.state, seen.state))
+            seen = _later(before, seen)
         ended = False
         if isinstance(seen.state, OrderUpdate):
             ended = seen.state.status in FINAL_STATUSES
@@ -125,6 +135,9 @@ class CurrentState:
                 whole = *new, table.c.is_partial == 0
                 last = select(func.max(table.c.seq)).where(*whole).group_by(*(table.c[name] for name in THINGS[table]))
                 needed = or_(table.c.seq.in_(last), table.c.is_partial == 1)
+                if table is order_updates:
+                    # What came after the end may be no later.
+                    needed = or_(needed, table.c.status.in_(sorted(KNOWN_ENDS)))
                 self.take(session_id, _states(connection, table, record, *new, needed))
             self._seqs[session_id] = max(seq, newest)
 
@@ -149,11 +162,15 @@ class CurrentState:
         return t.account_id == self.account_id, t.session_id == session_id, t.seq > self._seqs[session_id]
 
 
-def _merged(before: State, state: State) -> State:
-    """A state, and what it left unchanged if it is a change."""
+def _later(before: Seen, seen: Seen) -> Seen:
+    """A state, and what it left unchanged if it is a change; the state before, if that is the later one."""
+    state = seen.state
+    if isinstance(state, OrderUpdate) and is_behind(state, before.state):
+        return before._replace(state=completed(before.state, state, TERMS))
     if not state.is_partial:
-        return state
-    return completed(state, before, state._fields)._replace(is_partial=before.is_partial)
+        return seen
+    whole: State = completed(state, before.state, state._fields)
+    return seen._replace(state=whole._replace(is_partial=before.state.is_partial))
 
 
 def newest_seq(connection: Connection, account_id: int, session_id: int) -> int:

@@ -7,7 +7,7 @@ added, deleted or sent by a second recorder meanwhile.
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
-from functools import cache, reduce
+from functools import cache
 from itertools import groupby, islice
 from operator import attrgetter, itemgetter
 from typing import Any, NamedTuple
@@ -29,7 +29,7 @@ from recorder.clock import NS_PER_MS
 from recorder.model import FILLED, FINAL_STATUSES, MARKET, TAKER, UNKNOWN
 from recorder.read.fills import VENUE
 from recorder.read.fills import fills as fills_of
-from recorder.read.merging import LEFT_OUT, completed, merged
+from recorder.read.merging import LEFT_OUT, completed, latest
 from recorder.read.records import Fill, Order
 from recorder.read.scope import LabelledAccount, labelled_accounts
 from recorder.store.columns import ExactDecimal
@@ -176,9 +176,9 @@ class _Reading:
         for _, fill in found:
             if fill.quantity > 0:
                 times[fill.order_id or "", fill.market or "", fill.symbol or ""].append(fill.at_ms)
-        latest = {order: self._latest(rows) for order, rows in of_order.items()}
-        states = [self._state(order, rows, latest[order], times.get(order, ())) for order, rows in of_order.items()]
-        return Projected(states, found, [one for _, one in latest.values()])
+        newest = {order: self._latest(rows) for order, rows in of_order.items()}
+        states = [self._state(order, rows, newest[order], times.get(order, ())) for order, rows in of_order.items()]
+        return Projected(states, found, [one for _, one in newest.values()])
 
     def orders(self) -> Iterator[Order]:
         """Their latest states only."""
@@ -192,10 +192,11 @@ class _Reading:
     def _latest(self, rows: list[Row]) -> tuple[Row, Order]:
         """The latest update of an order, and its state, completed with what older updates say."""
         in_order = rows if len(rows) == 1 else sorted(rows, key=_counts)
-        return in_order[-1], reduce(merged, (_order(self._account.label, row) for row in in_order))
+        place, state = latest([_order(self._account.label, row) for row in in_order])
+        return in_order[place], state
 
-    def _state(self, order: _Order, rows: list[Row], latest: tuple[Row, Order], filled_ms: Sequence[int]) -> Row:
-        last, state = latest
+    def _state(self, order: _Order, rows: list[Row], newest: tuple[Row, Order], filled_ms: Sequence[int]) -> Row:
+        last, state = newest
         first_ms, last_ms = (min(filled_ms), max(filled_ms)) if filled_ms else (None, None)
         status, ended_ms = state.status, None
         if status in FINAL_STATUSES:

@@ -10,6 +10,7 @@ from recorder.read.records import Filter, Instrument, Order, Position, RestRound
 from recorder.read.scope import account_is, account_label
 from recorder.read.transactions import Transaction
 from recorder.store.deduplication import seen_by_one
+from recorder.store.latest_orders import is_listed_open, latest_of_orders, symbol_of_order
 from recorder.store.projection_tables import order_states
 from recorder.store.schema import (
     ONCE,
@@ -24,7 +25,7 @@ from recorder.store.schema import (
     sessions,
     transactions,
 )
-from recorder.store.state_index import content_of, counts_ns, symbol_of_order
+from recorder.store.state_index import content_of, counts_ns
 
 #: How many orders, the newest ones, are searched for ids that an exchange gave twice.
 REUSE_ORDERS = 200
@@ -159,15 +160,18 @@ def rounds(wanted: Filter, connection: Connection) -> Select[Any]:
 def latest_orders(wanted: Filter, connection: Connection) -> Select[Any]:
     """The latest state of each order, the oldest change first."""
     rows = rows_until(connection, order_updates, wanted.until_ns)
-    newest_first = [column.desc() for column in (counts_ns(rows.c), *_receipt(rows))]
     symbol = symbol_of_order(rows).label("symbol")
-    order = rows.c.account_id, rows.c.order_id, rows.c.market, symbol
-    age = func.row_number().over(partition_by=order, order_by=newest_first).label("age")
     columns = [symbol if one.name == "symbol" else one for one in columns_of(Order, rows, connection)]
-    query = select(*columns, age).join_from(rows, reconciliations, _of_answer(rows), isouter=True)
-    aged = _wanted(query, rows, wanted, symbol).subquery()
-    newest = select(*[aged.c[name] for name in Order._fields]).where(aged.c.age == 1)
-    return newest.order_by(*_receipt(aged))
+    more = rows.c.account_id, counts_ns(rows.c).label("counts_ns"), is_listed_open(rows.c).label("is_listed_open")
+    query = select(*columns, *more).join_from(rows, reconciliations, _of_answer(rows), isouter=True)
+    updates = _wanted(query, rows, wanted._replace(since_ns=None), symbol).subquery()
+    order = "account_id", "order_id", "market", "symbol"
+    receipt = "received_ns", "session_id", "seq", "item"
+    found = latest_of_orders(updates, order, ("counts_ns", *receipt), Order._fields).subquery()
+    newest = select(found)
+    if wanted.since_ns is not None:
+        newest = newest.where(found.c.received_ns >= wanted.since_ns)
+    return newest.order_by(*_receipt(found))
 
 
 def money_movements(wanted: Filter, newest: int | None, connection: Connection) -> Select[Any]:

@@ -29,9 +29,10 @@ from sqlalchemy import (
 )
 
 from recorder.clock import NS_PER_MS
-from recorder.model import BALANCES, POSITIONS, AccountUpdate, PositionUpdate
+from recorder.model import BALANCES, KNOWN_ENDS, POSITIONS, AccountUpdate, PositionUpdate
 from recorder.store.columns import Words
 from recorder.store.deduplication import APART_NS, cut_off, in_bursts, seen_first
+from recorder.store.latest_orders import LISTED_OPEN, is_listed_open
 from recorder.store.receipts import EVER_NS, ranges
 from recorder.store.schema import (
     account_updates,
@@ -97,7 +98,7 @@ class StateRow(NamedTuple):
     session_id: int
     seq: int
     item: int
-    #: Of an order; `ZERO` of a balance or position that is zero. None of anything else.
+    #: Of an order, or `LISTED_OPEN`; `ZERO` of a balance or position that is zero. None of anything else.
     status: str | None
 
     @property
@@ -122,19 +123,23 @@ def latest(connection: Connection, account_id: int, table: Table, until_ns: int)
     wanted: Parameters = {"account_id": account_id, "until_ns": until_ns, "not_after_ns": until_ns}
     while True:
         wanted["at_ns"], recorders_count = connection.execute(_newest(), wanted).one()
-        found = dict(_states(connection.execute(_kept(table), wanted)))
+        kept = dict(_states(connection.execute(_kept(table), wanted)))
         # Each list counts, whoever received an equal one before.
         seen_by_one = recorders_count < 2 or table is listings
-        since = (_since if seen_by_one else _since_once)(connection, table, wanted)
-        older = []
-        for thing, row in _states(since):
-            if table is order_updates and thing not in found and row.counts_ns <= wanted["at_ns"]:
-                older.append(row.counts_ns)
-            found[thing] = max(found.get(thing, row), row)
+        since = list(_states((_since if seen_by_one else _since_once)(connection, table, wanted)))
+        if table is not order_updates:
+            return kept | {thing: max(kept.get(thing, row), row) for thing, row in since}
+        found = _by_order([*kept.items(), *since])
+        # A REST answer that was requested before the snapshot, or a state without a time of its own, mentions an order
+        # that the snapshot does not list. The order may have ended before the snapshot and been left out: use an older
+        # snapshot instead.
+        older = [row.counts_ns for thing, row in since if thing not in kept and row.counts_ns <= wanted["at_ns"]]
+        known = {thing[0] for thing in kept}
+        listed = {thing[0] for thing, rows in found.items() if all(row.status == LISTED_OPEN for row in rows)}
+        if wanted["at_ns"] != EVER_NS and listed - known:
+            older += connection.scalars(_ended(), {**wanted, "order_ids": sorted(filter(None, listed - known))})
         if not older:
-            return _named(found) if table is order_updates else found
-        # A REST answer that was requested before the snapshot mentions an order that the snapshot does not list. The
-        # order may have ended before the snapshot and been left out: use an older snapshot instead.
+            return {thing: _latest_of(rows) for thing, rows in found.items()}
         wanted["not_after_ns"] = min(older) - 1
 
 
@@ -176,24 +181,19 @@ class Lists:
         return any(one.covers(topic, state) for one, topic, _ in newer)
 
 
-def _named(found: dict[ThingKey, StateRow]) -> dict[ThingKey, StateRow]:
-    """Orders, where a state without a symbol is of the order with the same id that has one."""
-    named = {thing[0]: thing for thing in found if thing[1:] != _UNNAMED}
-    for thing in [one for one in found if one[1:] == _UNNAMED and one[0] in named]:
-        row, order = found.pop(thing), named[thing[0]]
-        found[order] = max(found[order], row)
+def _by_order(states: Sequence[tuple[ThingKey, StateRow]]) -> dict[ThingKey, list[StateRow]]:
+    """States by order, where one without a symbol is of the order with the same id that has one."""
+    named = {thing[0]: thing for thing, _ in states if thing[1:] != _UNNAMED}
+    found: dict[ThingKey, list[StateRow]] = defaultdict(list)
+    for thing, row in states:
+        found[named.get(thing[0], thing) if thing[1:] == _UNNAMED else thing].append(row)
     return found
 
 
-def symbol_of_order(rows: FromClause) -> ColumnElement[Any]:
-    """The symbol of an order update; where it has none, that of the order with the same id.
-
-    Args:
-        rows: of `order_updates`.
-    """
-    other = order_updates.alias()
-    same = other.c.account_id == rows.c.account_id, other.c.order_id == rows.c.order_id
-    return func.coalesce(rows.c.symbol, select(func.max(other.c.symbol)).where(*same).scalar_subquery())
+def _latest_of(rows: Sequence[StateRow]) -> StateRow:
+    """The latest state of an order: what `latest_of_orders` selects."""
+    timed = max((row for row in rows if row.status != LISTED_OPEN), default=None, key=StateRow.key)
+    return timed if timed is not None and timed.status in KNOWN_ENDS else max(rows, key=StateRow.key)
 
 
 def _states(rows: Iterable[Any]) -> Iterator[tuple[ThingKey, StateRow]]:
@@ -253,9 +253,18 @@ def _kept(table: Table) -> Select[Any]:
     """The rows that a snapshot lists."""
     s = snapshot_rows.c
     pointed = snapshot_rows.join(table, and_(*(table.c[name] == s[name] for name in _KEY)))
-    query = select(*_columns(table)).select_from(pointed.outerjoin(reconciliations, _of_round(table)))
+    rows = select(*_columns(table)).select_from(pointed.outerjoin(reconciliations, _of_round(table)))
     this = s.account_id == bindparam("account_id"), s.at_ns == bindparam("at_ns"), s.kind == table.name
-    return query.where(*this)
+    return select(*_found(rows.where(*this).subquery()))
+
+
+@cache
+def _ended() -> Select[Any]:
+    """When the ends of some orders were received, up to the snapshot."""
+    o = order_updates.c
+    these = o.order_id.in_(bindparam("order_ids", expanding=True)), o.status.in_(sorted(KNOWN_ENDS))
+    mine = o.account_id == bindparam("account_id"), o.received_ns <= bindparam("at_ns")
+    return select(o.received_ns).where(*mine, *these)
 
 
 @cache
@@ -298,11 +307,20 @@ def content_of(table: Table) -> list[str]:
 
 def _newest_of_each(rows: FromClause) -> Select[Any]:
     newest_first = [rows.c[name].desc() for name in StateRow._fields if name != "status"]
-    key = [column for column in rows.c if column.name.startswith(_KEY_LABEL)]
+    # Of an order, the newest state of either kind.
+    key = [one for one in rows.c if one.name.startswith(_KEY_LABEL) or one.name == "is_listed_open"]
     age = func.row_number().over(partition_by=key, order_by=newest_first).label("age")
     names = (*(column.name for column in key), *StateRow._fields)
     aged = select(*(rows.c[name] for name in names), age).where(rows.c.received_ns > bindparam("at_ns")).subquery()
-    return select(*(aged.c[name] for name in names)).where(aged.c.age == 1)
+    return select(*_found(aged)).where(aged.c.age == 1)
+
+
+def _found(rows: FromClause) -> list[ColumnElement[Any]]:
+    """What identifies a thing, and the fields of its `StateRow`, from columns that include those of `_columns`."""
+    c: Any = rows.c
+    found = [one for one in rows.c if one.name.startswith(_KEY_LABEL)] + [c[name] for name in StateRow._fields[:-1]]
+    is_listed = case((c.is_listed_open == 1, LISTED_OPEN), else_=c.status) if "is_listed_open" in c else c.status
+    return [*found, is_listed]
 
 
 def _received(table: Table, source: FromClause, columns: Sequence[ColumnElement[Any]], parts: int) -> Subquery:
@@ -326,11 +344,15 @@ def _received(table: Table, source: FromClause, columns: Sequence[ColumnElement[
 def _columns(table: Table) -> list[ColumnElement[Any]]:
     """What identifies a thing, and the fields of its `StateRow`."""
     t = table.c
+    if table is order_updates:
+        status = [t.status, is_listed_open(t).label("is_listed_open")]
+    else:
+        status = [zero_or_none(table).label("status")]
     return [
         *(t[name].label(f"{_KEY_LABEL}{name}") for name in THINGS[table]),
         counts_ns(t).label("counts_ns"),
         *(t.received_ns, t.session_id, t.seq, t.item),
-        t.status if table is order_updates else zero_or_none(table).label("status"),
+        *status,
     ]
 
 

@@ -197,7 +197,7 @@ def _said(line: Line) -> tuple[Update, ...]:
     if line.value == LISTED and line.what in LISTS:
         # A list of this one thing: the others are gone.
         return (*updates, LISTS[line.what])
-    return tuple(_of_another_channel(one, line.value) if isinstance(one, OrderUpdate) else one for one in updates)
+    return tuple(_of_another_channel(one, line) if isinstance(one, OrderUpdate) else one for one in updates)
 
 
 def _movement(line: Line) -> Transaction:
@@ -217,9 +217,11 @@ def _movement(line: Line) -> Transaction:
     return one._replace(occurred_ms=line.at_ms, transaction_id=f"t{line.thing}", balance_after="8")
 
 
-def _of_another_channel(update: OrderUpdate, value: int) -> OrderUpdate:
-    """As venues send it whose channels have more columns, or fewer, or only what changed."""
-    match value:
+def _of_another_channel(update: OrderUpdate, line: Line) -> OrderUpdate:
+    """As venues send it whose channels have more columns, or fewer, or only what changed; or no time of an open one."""
+    if line.value < 2 and line.at_ms in TIMES_MS[:3]:
+        update = update._replace(event_ms=None, is_snapshot=1)
+    match line.value:
         case 0:
             return update._replace(order_type="limit", time_in_force="gtc")
         case 3:
