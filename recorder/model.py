@@ -44,8 +44,6 @@ ENDED = "ended"
 OPEN_STATUSES = frozenset([PENDING, NEW, PARTIALLY_FILLED])
 #: Those in which an order can no longer change.
 FINAL_STATUSES = frozenset([FILLED, CANCELED, REJECTED, EXPIRED, ENDED])
-#: Those that say how it ended. An open state without a time of its own, as in a list of open orders, is no later.
-KNOWN_ENDS = FINAL_STATUSES - {ENDED}
 
 #: Order types: how it is executed, once it was triggered if it has a trigger.
 LIMIT, MARKET = "limit", "market"

@@ -12,7 +12,6 @@ from sqlalchemy import ColumnElement, Connection, Table, func, or_, select, type
 
 from recorder.model import (
     FINAL_STATUSES,
-    KNOWN_ENDS,
     AccountUpdate,
     OrderUpdate,
     PositionUpdate,
@@ -23,6 +22,7 @@ from recorder.model import (
 )
 from recorder.read.merging import TERMS, completed, is_behind
 from recorder.store.columns import ExactDecimal, Words
+from recorder.store.latest_orders import KNOWN_ENDS
 from recorder.store.schema import account_updates, frames, order_updates, position_updates
 from recorder.store.state_index import THINGS
 from recorder.venues.comparable import Passed, Seen

@@ -11,7 +11,8 @@ from collections.abc import Iterable, Sequence
 from functools import reduce
 from typing import Any, TypeVar
 
-from recorder.model import KNOWN_ENDS, OPEN_STATUSES
+from recorder.model import OPEN_STATUSES
+from recorder.store.latest_orders import KNOWN_ENDS
 
 S = TypeVar("S")
 

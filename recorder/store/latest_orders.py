@@ -5,9 +5,11 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, FromClause, Select, and_, case, func, or_, select
 
-from recorder.model import KNOWN_ENDS, OPEN_STATUSES
+from recorder.model import ENDED, FINAL_STATUSES, OPEN_STATUSES
 from recorder.store.schema import order_updates
 
+#: Final statuses that say how an order ended. An open state without a time of its own is no later.
+KNOWN_ENDS = FINAL_STATUSES - {ENDED}
 #: `StateRow.status` of an order that is open by a state without a time of its own.
 LISTED_OPEN = "listed open"
 
@@ -15,7 +17,7 @@ LISTED_OPEN = "listed open"
 def is_listed_open(states: Any) -> ColumnElement[int]:
     """1 if an order is open by a state without a time of its own; else 0.
 
-    A list of open orders may be older than the push that an order ended, which was received before it (Hyperliquid).
+    A list of open orders may be older than the end of an order that was pushed before it.
 
     Args:
         states: the columns of order updates.

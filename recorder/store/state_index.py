@@ -29,10 +29,10 @@ from sqlalchemy import (
 )
 
 from recorder.clock import NS_PER_MS
-from recorder.model import BALANCES, KNOWN_ENDS, POSITIONS, AccountUpdate, PositionUpdate
+from recorder.model import BALANCES, POSITIONS, AccountUpdate, PositionUpdate
 from recorder.store.columns import Words
 from recorder.store.deduplication import APART_NS, cut_off, in_bursts, seen_first
-from recorder.store.latest_orders import LISTED_OPEN, is_listed_open
+from recorder.store.latest_orders import KNOWN_ENDS, LISTED_OPEN, is_listed_open
 from recorder.store.receipts import EVER_NS, ranges
 from recorder.store.schema import (
     account_updates,

@@ -134,6 +134,7 @@ ROWS["0009"] = (
     "INSERT INTO trips VALUES (7, '', 'BTCUSD_P', '', 1, 'long', 1580802204215, NULL, '1.0', '9288.0000000000', '0', "
     "NULL, NULL, '4.8449612403E-8', 'BTC', NULL, 'BTC', NULL)",
 )
+ROWS["0010"] = ROWS["0009"]
 
 
 def write(engine: Engine, revision: str = max(ROWS)) -> None:

@@ -159,7 +159,7 @@ def test_a_filled_database_is_upgraded_to_the_next_version(
     before, old = schema_of(engine), contents_of(engine)
     request.getfixturevalue("next_version")
     for check in (migrate.require_current, migrate.require_usable):
-        with pytest.raises(SchemaOutdated, match=r"\(0009\) is older .* \(next\); .* type: recorder db upgrade"):
+        with pytest.raises(SchemaOutdated, match=r"\(0010\) is older .* \(next\); .* type: recorder db upgrade"):
             check(engine)
     with pytest.raises(SchemaOutdated):
         migrate.require_current(open_engine(url, read_only=True))
@@ -354,6 +354,23 @@ def test_trips_are_made_anew(tmp_path: Path, request: pytest.FixtureRequest) -> 
         assert (float(shown[0]), *shown[1:]) == (pytest.approx(4.8449612403e-8), "BTC", "BTC")
         with recorder.open(url) as record:
             assert list(record.trips()) == before
+        engine.dispose()
+
+
+def test_orders_that_a_list_opened_again_have_ended(tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    server: PostgresServer = request.getfixturevalue("postgres")
+    for url in (f"sqlite:///{tmp_path / 'recorder.db'}", server.new_database(empty=True)):
+        engine = open_engine(url)
+        migrate.upgrade(engine, "0009")
+        write(engine, "0009")
+        with engine.begin() as connection:
+            connection.exec_driver_sql("UPDATE order_states SET is_open = 1")
+            connection.exec_driver_sql("UPDATE order_updates SET status = 'filled'")
+            (order,) = connection.exec_driver_sql("SELECT account_id, order_id, '' FROM order_states").all()
+        migrate.upgrade(engine)
+        with engine.connect() as connection:
+            assert order in connection.exec_driver_sql("SELECT * FROM stale").all()
+            assert not connection.exec_driver_sql("SELECT * FROM snapshots").all()
         engine.dispose()
 
 
