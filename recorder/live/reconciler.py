@@ -217,6 +217,9 @@ class Reconciler(Thread):
         if known is not None:
             held, now_ns = self._new_state(entry), self._clock.wall_ns()
             result, detail = self._reconcile(entry.session_id, self._missing.added_to(known), held)
+            # A gap that cannot be settled now does not keep transactions waiting.
+            if self._limits.transactions_every_s > 0 and (result != FAILED or self._regular is None):
+                self._regular = _Due(self._clock.monotonic_s(), entry, _Task.REGULAR)
             if result == FAILED:
                 self._try_again(entry, f"not reconciled, the gap stays open ({detail})")
                 return
@@ -224,8 +227,6 @@ class Reconciler(Thread):
             self._missing.restored(now_ns)
             if result != UNRECOVERABLE:
                 self._held = held
-            if self._limits.transactions_every_s > 0:
-                self._regular = _Due(self._clock.monotonic_s(), entry, _Task.REGULAR)
         elif due.task is _Task.COMPARE:
             if not self._compare(entry):
                 return

@@ -368,6 +368,14 @@ def test_transactions_that_cannot_be_answered_now_are_asked_for_again(path: Path
     assert archive.requests == 7
 
 
+def test_a_gap_that_stays_open_does_not_keep_transactions_waiting(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "RETRY_FIRST_S", 1_000.0)
+    with Archive(now_ms=Clock().wall_ms()) as archive, started(Stage(path, archive.account, Clock())) as it:
+        archive.answers.extend([(500, {}, b"")] * 5)
+        assert it.next_round().result == FAILED
+        assert it.next_round().result == ANSWERED
+
+
 def test_a_round_that_the_exchange_refuses_a_list_is_not_complete(path: Path) -> None:
     limits = replace(QUICK, transactions_every_s=0.05)
     with Archive(now_ms=Clock().wall_ms()) as archive, started(Stage(path, archive.account, Clock(), limits)) as it:
