@@ -135,6 +135,7 @@ class LedgerBooks:
     def _compare(self, fill: Trade, listed: Sequence[Trade]) -> None:
         """Compare a fill with its transactions. The list that another one is in may not have been asked for yet.
 
+        Only currencies that the fill is known to have moved are compared.
         If the ledger rounds trades, each amount and each fee other than 0 may be wrong by one unit.
         """
         if fill.moves is None or not self._is_covered(fill.at_ms):
@@ -143,7 +144,8 @@ class LedgerBooks:
         lists: set[tuple[str | None, str | None]] = set()
         #: Currency → how many of its numbers are rounded.
         rounded: Counter[str] = Counter()
-        for move in (move for one in listed for move in one.moves or ()):
+        moved = {move.currency for move in fill.moves}
+        for move in (move for one in listed for move in one.moves or () if move.currency in moved):
             lists.add(self._asked.list_of(move.wallet, move.currency))
             differences[move.currency] = EXACT.add(differences.get(move.currency, _ZERO), move.amount)
             rounded[move.currency] += 1 + bool(move.fee)

@@ -33,12 +33,16 @@ class OKXLedger(Ledger):
     def moves(self, fill: Execution, contract: Instrument) -> tuple[Move, ...] | None:
         """What was exchanged on spot, the PnL of a contract. What an option's fill does is not documented.
 
-        `BTC-USD` is also traded for USDC and others, and only the order's `tradeQuoteCcy` says for which.
+        `BTC-USD` is also traded for USDC and others, and only the order's `tradeQuoteCcy` says for which: of such a
+        fill, only what it does to the base currency is known.
         """
         if contract.kind == "spot":
-            if contract.base is None or contract.quote is None or contract.quote == "USD":
+            if contract.base is None or contract.quote is None:
                 return None
-            return exchanged(fill, TRADING, contract.base, contract.quote)
+            moves = exchanged(fill, TRADING, contract.base, contract.quote)
+            if moves is None or contract.quote != "USD":
+                return moves
+            return tuple(move for move in moves if move.currency == contract.base)
         if contract.kind not in {"linear", INVERSE} or contract.settle is None:
             return None
         return realized(fill, TRADING, contract.settle)
