@@ -118,6 +118,10 @@ class Orders:
         found = self._found.get(order.order_id, ())
         return any(_agree(market, order.market) and _agree(symbol, order.symbol) for market, symbol in found)
 
+    def symbols_of(self, market: str) -> set[str]:
+        """The symbols of those orders that name this market."""
+        return {symbol for found in self._found.values() for its, symbol in found if its == market and symbol}
+
 
 def _agree(one: str | None, other: str | None) -> bool:
     return None in {one, other} or one == other

@@ -227,7 +227,9 @@ def test_what_was_before_an_account_was_unified_is_backfilled_too(
     monkeypatch.setattr(portal, "wall_clock_ms", clock.wall_ms)
     stand_in, end_ms = venue_named("bybit").stand_in, clock.wall_ms() - 600_000
     upgraded_ms, usdc_ms = end_ms - UPGRADED_DAYS * DAY_MS, end_ms - OLD_USDC_DAYS * DAY_MS
-    symbols = ("BTCUSDT", "BTCPERP", "BTCUSD", "spot:BTCUSDT", "BTC-26JUN30-89000-P-USDT")
+    # Executions of options are listed by coin, and the orders say which.
+    options_of = ("BTC-26JUN30-89000-P-USDT", "ETH-26JUN30-2800-C-USDT")
+    symbols = ("BTCUSDT", "ETHUSDT", "BTCPERP", "BTCUSD", "spot:BTCUSDT", *options_of)
     terms = stand_in.terms(symbols)
     begin_ms, silent_ms = end_ms - 300 * DAY_MS, (usdc_ms - 9 * DAY_MS, usdc_ms + 2 * DAY_MS)
     past = Past(terms, stand_in.funds(terms), begin_ms=begin_ms, end_ms=end_ms, orders=1_000, silent_ms=silent_ms)

@@ -1,13 +1,12 @@
 """What to ask Bybit over REST, and what its answers mean for further requests. Pure.
 
 Order and position lists are by category, and those of linear contracts by the coin that they settle in. Histories are
-asked for in windows of at most seven days. Fully cancelled orders are remembered for 24 hours, everything else for two
-years. What was before an account became a unified one has lists of its own.
-Source: bybit-exchange.github.io/docs/v5 (Order, Position, Account, Pre-upgrade, Rate Limit Rules, Error Codes).
+asked for in windows of at most seven days (`histories`).
+Source: bybit-exchange.github.io/docs/v5 (Order, Position, Account, Rate Limit Rules, Error Codes).
 """
 
-from collections.abc import Iterator, Mapping
-from typing import NamedTuple, TypeVar
+from collections.abc import Mapping
+from typing import TypeVar
 from urllib.parse import urlencode
 
 import msgspec
@@ -18,19 +17,27 @@ from recorder.venues.bybit import sign
 from recorder.venues.bybit.answers import (
     ACCOUNT,
     BALANCES,
-    EXECUTIONS,
     INSTRUMENTS,
     KEY_PERMISSIONS,
-    OLD_EXECUTIONS,
-    OLD_LOG,
-    OLD_ORDERS,
     OPEN_ORDERS,
     ORDER_HISTORY,
     POSITIONS,
     TIME,
-    TRANSACTION_LOG,
 )
-from recorder.venues.bybit.words import INVERSE, LINEAR, OPTION, SPOT, UNIFIED, settle_coin
+from recorder.venues.bybit.histories import (
+    CANCELLED_MS,
+    CATEGORIES,
+    DAY_MS,
+    HISTORY_MS,
+    LEDGER,
+    WINDOW_MS,
+    History,
+    base_coins,
+    histories,
+    old_histories,
+    option_executions,
+)
+from recorder.venues.bybit.words import INVERSE, LINEAR, OPTION, SPOT, UNIFIED
 from recorder.venues.paging import Orders, Pages, completed, day, pages, windows
 from recorder.venues.rest import (
     Credentials,
@@ -53,13 +60,6 @@ T = TypeVar("T")
 #: Of a user, for each path; the lowest of those asked for, that of the ledger. And of an address.
 REST_LIMITS = (RestLimit(25, 1.0), RestLimit(600, 5.0, str))
 
-DAY_MS = 86_400_000
-WINDOW_MS = 7 * DAY_MS
-#: How long fully cancelled, rejected and deactivated orders are remembered.
-CANCELLED_MS = DAY_MS
-HISTORY_MS = 730 * DAY_MS
-#: How long what was before an account was upgraded is remembered of USDC contracts and options: six months.
-OLD_USDC_MS = 184 * DAY_MS
 #: Lists may lag behind the stream, and the clocks may differ.
 MARGIN_MS = 60_000
 #: For how long an order that has just ended may be in no list.
@@ -74,7 +74,6 @@ ONE_BY_ONE_MAX = 20
 _LINEAR = tuple({"category": LINEAR, "settleCoin": coin} for coin in ("USDT", "USDC"))
 _POSITIONS = (*_LINEAR, {"category": INVERSE}, {"category": OPTION})
 _ORDERS = (*_POSITIONS, {"category": SPOT})
-_CATEGORIES = (LINEAR, INVERSE, OPTION, SPOT)
 
 #: The environment of demo trading.
 DEMO = "demo"
@@ -239,8 +238,13 @@ def _reconcile(known: Known) -> Questions:
         before = utc_text(cancelled_ms * NS_PER_MS)
         reason = "the exchange keeps orders without a fill for 24 hours"
         yield Forgotten(f"orders cancelled before {before}", reason, "order")
-    for window in windows(begin_ms, known.now_ms + MARGIN_MS, WINDOW_MS):
-        for history in _histories():
+    asked = list(windows(begin_ms, known.now_ms + MARGIN_MS, WINDOW_MS))
+    for window in asked:
+        for history in histories():
+            yield from _history(history, window, found)
+    # Last, because a coin may have been traded for the first time: its orders say so.
+    for history in option_executions(_coins(known) | base_coins(found.symbols_of(OPTION))):
+        for window in asked:
             yield from _history(history, window, found)
     is_recent = known.since_ms > known.now_ms - LAG_MS
     for order in known.unfinished:
@@ -256,17 +260,16 @@ def _reconcile(known: Known) -> Questions:
 def _regular(known: Known) -> Questions:
     begin_ms = known.now_ms - WINDOW_MS if known.since_ms is None else known.since_ms
     for window in windows(max(begin_ms, known.now_ms - HISTORY_MS), known.now_ms + MARGIN_MS, WINDOW_MS):
-        yield from _history(_LEDGER, window, Orders())
+        yield from _history(LEDGER, window, Orders())
     return None
 
 
 def _instruments(known: Known) -> Questions:
-    for category in _CATEGORIES:
+    for category in CATEGORIES:
         symbols = sorted(one.symbol for one in known.instruments if one.market == category and one.symbol)
         asked: list[dict[str, str]] = [{"symbol": symbol} for symbol in symbols]
         if len(symbols) > ONE_BY_ONE_MAX:
-            # The list of options is by coin: BTC-26JUN26-89000-P-USDT.
-            coins = sorted({symbol.partition("-")[0] for symbol in symbols})
+            coins = sorted(base_coins(symbols))
             by_coin: list[dict[str, str]] = [{"baseCoin": coin} for coin in coins] if category == OPTION else [{}]
             asked = [{**one, "limit": "1000"} for one in by_coin]
         for one in asked:
@@ -278,25 +281,36 @@ def _instruments(known: Known) -> Questions:
 def _backfill(known: Known) -> Questions:
     until_ms = (known.now_ms if known.until_ms is None else known.until_ms) + MARGIN_MS
     weeks = list(windows(max(known.since_ms or 0, known.now_ms - HISTORY_MS), until_ms, WINDOW_MS, aligned=True))
+    coins = _coins(known)
     for week in weeks:
-        for history in (*_histories(), _LEDGER):
-            yield from _week(known, history, week)
+        found = Orders()
+        for history in (*histories(), LEDGER):
+            yield from _week(known, history, week, found)
+        coins |= base_coins(found.symbols_of(OPTION))
+    for week in weeks:
+        for history in option_executions(coins):
+            yield from _week(known, history, week, Orders())
     # Last: whatever the exchange says of them costs nothing else. Accounts for demo trading never were another kind.
     if known.environment != DEMO:
-        yield from _before_upgrade(known, weeks)
+        yield from _before_upgrade(known, weeks, coins)
     return None
 
 
-def _before_upgrade(known: Known, weeks: list[tuple[int, int]]) -> Questions:
+def _coins(known: Known) -> set[str]:
+    """The base coins of the options that the record knows."""
+    return base_coins(one.symbol for one in known.instruments if one.market == OPTION and one.symbol)
+
+
+def _before_upgrade(known: Known, weeks: list[tuple[int, int]], coins: set[str]) -> Questions:
     """What was before the account was upgraded to a unified one, if it ever was another kind.
 
     A list that has no answer is not asked for again in this round.
     """
     unanswered: set[str] = set()
     for week in weeks:
-        for history in _old_histories(known):
+        for history in old_histories(known, coins):
             is_kept = week[1] > known.now_ms - history.kept_ms
-            if is_kept and history.name not in unanswered and not (yield from _week(known, history, week)):
+            if is_kept and history.name not in unanswered and not (yield from _week(known, history, week, Orders())):
                 unanswered.add(history.name)
         subject = f"all of before an upgrade, week of {day(week[0])}"
         if not unanswered and subject not in known.done:
@@ -306,7 +320,7 @@ def _before_upgrade(known: Known, weeks: list[tuple[int, int]]) -> Questions:
     return None
 
 
-def _week(known: Known, history: "_History", week: tuple[int, int]) -> Pages:
+def _week(known: Known, history: History, week: tuple[int, int], found: Orders) -> Pages:
     """A week of a history, unless it is known already. Returns whether it is complete.
 
     It is asked for whole, even if less of it is wanted, because its subject says that all of it is known. The exchange
@@ -316,51 +330,13 @@ def _week(known: Known, history: "_History", week: tuple[int, int]) -> Pages:
     if subject in known.done:
         return True
     asked = max(week[0], known.now_ms - history.kept_ms), week[1]
-    is_complete = yield from _history(history, asked, Orders(), subject)
+    is_complete = yield from _history(history, asked, found, subject)
     if is_complete:
         yield completed(subject, history.kept, asked, known.now_ms, is_past=week[1] < known.now_ms - DAY_MS)
     return is_complete
 
 
-class _History(NamedTuple):
-    name: str
-    path: str
-    query: Mapping[str, str]
-    topic: str
-    #: What of it the exchange keeps; empty: it counts only with others.
-    kept: str
-    #: For how long, milliseconds.
-    kept_ms: int = HISTORY_MS
-
-
-_LEDGER = _History("transactions", TRANSACTION_LOG, {"accountType": UNIFIED, "limit": "50"}, "wallet", "transactions")
-
-
-def _histories() -> Iterator[_History]:
-    for category in _CATEGORIES:
-        query = {"category": category}
-        orders, fills = f"orders with fills of {category}", f"fills of {category}"
-        yield _History(f"orders of {category}", ORDER_HISTORY, {**query, "limit": "50"}, "order", orders)
-        yield _History(f"executions of {category}", EXECUTIONS, {**query, "limit": "100"}, "execution", fills)
-
-
-def _old_histories(known: Known) -> Iterator[_History]:
-    """Those of before an upgrade. Orders of USDC contracts are listed by symbol only; the log has USDC alone."""
-    for category in _CATEGORIES:
-        name, query = f"{category} before an upgrade", {"category": category}
-        kept_ms = OLD_USDC_MS if category == OPTION else HISTORY_MS
-        yield _History(f"orders of {name}", OLD_ORDERS, {**query, "limit": "50"}, "order", "", kept_ms)
-        if category != SPOT:
-            yield _History(f"executions of {name}", OLD_EXECUTIONS, {**query, "limit": "100"}, "execution", "", kept_ms)
-        if category in {LINEAR, OPTION}:
-            yield _History(f"transactions of {name}", OLD_LOG, {**query, "limit": "50"}, "wallet", "", OLD_USDC_MS)
-    for symbol in sorted({one.symbol for one in known.instruments if one.market == LINEAR and one.symbol}):
-        if settle_coin(LINEAR, symbol) == "USDC":
-            query = {"category": LINEAR, "symbol": symbol, "limit": "50"}
-            yield _History(f"orders of {symbol} before an upgrade", OLD_ORDERS, query, "order", "", OLD_USDC_MS)
-
-
-def _history(history: _History, window: tuple[int, int], found: Orders, subject: str = "") -> Pages:
+def _history(history: History, window: tuple[int, int], found: Orders, subject: str = "") -> Pages:
     begin_ms, end_ms = window
     query = {**history.query, "startTime": str(begin_ms), "endTime": str(end_ms)}
     named = subject or f"{history.name} since {utc_text(begin_ms * NS_PER_MS)}"

@@ -1,13 +1,15 @@
 """What is asked over REST, for which purpose, and what the answers mean."""
 
 import json
+from collections import Counter
 from itertools import pairwise
 from urllib.parse import parse_qs
 
 import pytest
 
 from recorder.errors import UNREADABLE, Refused
-from recorder.venues.bybit import answers
+from recorder.model import OrderUpdate
+from recorder.venues.bybit import answers, histories
 from recorder.venues.bybit import questions as bybit
 from recorder.venues.rest import (
     Answer,
@@ -70,6 +72,37 @@ def test_a_gap_is_asked_about_in_windows_of_seven_days_at_most() -> None:
             assert spans[-1][1] == NOW_MS + bybit.MARGIN_MS
             assert all(end - begin < 7 * DAY_MS for begin, end in spans)
             assert all(later[0] == earlier[1] + 1 for earlier, later in pairwise(spans))
+
+
+def traded_options(target: str) -> Answer:
+    """The history of orders has an option of a coin that the record does not know."""
+    if not target.startswith(f"{answers.ORDER_HISTORY}?category=option"):
+        return nothing(target)
+    return Answer(0, target, (OrderUpdate(None, 0, 1, "option", "SOL-26JUN26-200-C-USDT", "1"),))
+
+
+@pytest.mark.parametrize("purpose", [Purpose.RECONCILE, Purpose.BACKFILL])
+def test_executions_of_options_are_asked_for_by_each_coin_that_was_traded(purpose: Purpose) -> None:
+    """Those of BTC are listed if no coin is named."""
+    options = frozenset([Traded("option", "ETH-26JUN26-2800-C"), Traded("linear", "XRPUSDT"), Traded("option", None)])
+    of = known(since_ms=NOW_MS - 9 * DAY_MS, until_ms=NOW_MS, instruments=options)
+    taken = ask(purpose, of, traded_options)
+    of_options = [query for path, query in asked(taken) if path == answers.EXECUTIONS and query["category"] == "option"]
+    begins = Counter(query["startTime"] for query in of_options)
+    assert len(begins) > 1 and set(begins.values()) == {3}
+    assert {query.get("baseCoin") for query in of_options} == {"BTC", "ETH", "SOL"}
+    # None of them is mistaken for what an earlier backfill has completed.
+    done = [step.subject for step in taken if isinstance(step, Completed)]
+    earlier = [subject for subject in done if "SOL" not in subject]
+    again = asked(ask(purpose, of._replace(done=earlier), traded_options))
+    assert Counter(query["startTime"] for _, query in again if query.get("baseCoin") == "SOL").keys() == begins.keys()
+
+
+def test_old_executions_of_options_are_asked_for_by_each_other_coin_too() -> None:
+    of = known(since_ms=NOW_MS - 3 * DAY_MS, until_ms=NOW_MS)
+    found = asked(ask(Purpose.BACKFILL, of, traded_options))
+    old = [query for path, query in found if path == answers.OLD_EXECUTIONS and query["category"] == "option"]
+    assert {query.get("baseCoin") for query in old} == {None, "SOL"}
 
 
 def test_what_the_exchange_no_longer_remembers_is_named() -> None:
@@ -169,7 +202,7 @@ def test_a_backfill_completes_week_by_week_and_leaves_out_what_is_done() -> None
     for periods in of_history.values():
         # The first week is asked for whole.
         assert (periods[0][0], periods[-1][1]) == (
-            NOW_MS - 30 * DAY_MS - (NOW_MS - 30 * DAY_MS) % bybit.WINDOW_MS,
+            NOW_MS - 30 * DAY_MS - (NOW_MS - 30 * DAY_MS) % histories.WINDOW_MS,
             NOW_MS,
         )
         assert [until_ms for _, until_ms in periods[:-1]] == [since_ms for since_ms, _ in periods[1:]]
@@ -211,10 +244,10 @@ def test_what_was_before_an_upgrade_is_asked_for_in_weeks_as_far_as_it_is_kept()
     begins: dict[tuple[str, str], int] = {}
     for path, query in asked(ask(Purpose.BACKFILL, of)):
         begin_ms, end_ms = int(query["startTime"]), int(query["endTime"])
-        assert end_ms - begin_ms < bybit.WINDOW_MS
+        assert end_ms - begin_ms < histories.WINDOW_MS
         if path.startswith(OLD):
             begins.setdefault((path.removeprefix(OLD), query["category"]), begin_ms)
-    long, short = NOW_MS - bybit.HISTORY_MS, NOW_MS - bybit.OLD_USDC_MS
+    long, short = NOW_MS - histories.HISTORY_MS, NOW_MS - histories.OLD_USDC_MS
     assert begins == {
         **{("/order/history", category): long for category in ("linear", "inverse", "spot")},
         **{("/execution/list", category): long for category in ("linear", "inverse")},

@@ -59,6 +59,17 @@ def test_every_execution_is_listed_once_funding_and_what_the_exchange_ended_amon
     assert paid == [row for row in listed(exchange, "category=linear") if row["execType"] == "Funding"] != []
 
 
+def test_executions_of_options_are_those_of_one_coin() -> None:
+    day = "27MAR30"
+    exchange = Exchange(3, ("BTCUSDT", "ETHUSDT", f"BTC-{day}-94500-C-USDT", f"ETH-{day}-2800-C"), venue="bybit")
+    list(islice(exchange, 600))
+    of = {
+        query: {row["symbol"].partition("-")[0] for row in listed(exchange, f"category=option{query}")}
+        for query in ("", "&baseCoin=BTC", "&baseCoin=ETH", f"&symbol=ETH-{day}-2800-C", "&baseCoin=SOL")
+    }
+    assert [*of.values()] == [{"BTC"}, {"BTC"}, {"ETH"}, {"ETH"}, set()]
+
+
 def test_the_names_of_what_expires_and_of_what_does_not() -> None:
     at_ms = expires_ms("27MAR26")
     assert at_ms

@@ -14,10 +14,11 @@ from urllib.parse import parse_qsl, quote
 
 import msgspec
 
-from recorder.venues.bybit import answers, questions, sign
+from recorder.venues.bybit import answers, histories, sign
+from recorder.venues.bybit.histories import DEFAULT_COIN
 from recorder.venues.bybit.portal import PATH
 from recorder.venues.bybit.stand_in import frames, ledger, upgrade
-from recorder.venues.bybit.words import FUNDING, SETTLEMENT, settle_coin
+from recorder.venues.bybit.words import FUNDING, OPTION, SETTLEMENT, settle_coin
 from recorder.venues.limits import RateLimit
 from recorder.venues.stand_in import AccountQuery, Backend, HttpError, PortalAccess, Reply, Request, is_same, number_in
 from recorder.venues.view import AccountView, Entry, SentState, Span
@@ -28,10 +29,10 @@ ADDRESS_MAX, ADDRESS_WINDOW_MS, BAN_MS = 600, 5_000, 600_000
 USER_MAX, LEDGER_MAX, USER_WINDOW_MS = 50, 25, 1_000
 
 #: The longest window that a history may be asked for, and the one that is answered by default.
-WINDOW_MS = questions.WINDOW_MS
+WINDOW_MS = histories.WINDOW_MS
 #: For how long entries are served, seconds: with fills or without, and the ledger.
-HISTORY_S = questions.HISTORY_MS / 1000
-CANCELLED_S = questions.CANCELLED_MS / 1000
+HISTORY_S = histories.HISTORY_MS / 1000
+CANCELLED_S = histories.CANCELLED_MS / 1000
 
 #: The coins of the exchange, which other clients ask for before anything else.
 COINS = "/v5/asset/coin/query-info"
@@ -234,12 +235,14 @@ def _executions(account: AccountView, asked: Query, backend: Backend) -> _Page:
         order_id=asked.get("orderId"),
     )
     limit, kind = _limit(asked, answers.EXECUTIONS), asked.get("execType")
+    coin = None if category != OPTION or {"symbol", "orderId"} & asked.keys() else asked.get("baseCoin", DEFAULT_COIN)
     # Each list goes on after its own last entry.
     beyond_fill, _, beyond_payment = asked.get("cursor", "").partition(" ")
     fills = ((entry, _row(entry.state)) for entry in account.fills(span._replace(beyond=beyond_fill or None)))
     payments = _payments(account, span._replace(beyond=beyond_payment or None))
     merged = merge(fills, payments, key=lambda one: one[0].at_ms, reverse=True)
-    found = list(islice((one for one in merged if kind in {None, one[1]["execType"]}), limit + 1))
+    wanted = (one for one in merged if kind in {None, one[1]["execType"]} and _is_of(one[1], coin))
+    found = list(islice(wanted, limit + 1))
     for entry, row in found[:limit]:
         if row["execType"] == FUNDING:
             beyond_payment = entry.id
@@ -262,7 +265,7 @@ def _payments(account: AccountView, span: Span) -> Iterator[tuple[Entry, frames.
 
 
 def _transactions(account: AccountView, asked: Query, backend: Backend) -> _Page:
-    begin_ms, end_ms = _window(asked, account.now_ms, questions.DAY_MS)
+    begin_ms, end_ms = _window(asked, account.now_ms, histories.DAY_MS)
     span = Span(
         since_ms=max(begin_ms, backend.retained_since_ms("transactions", HISTORY_S, account.now_ms)),
         until_ms=end_ms + 1,
@@ -324,6 +327,10 @@ def _category(asked: Query) -> str:
 
 def _is_wanted(row: Mapping[str, Any], asked: Query) -> bool:
     return row["category"] == asked["category"] and asked.get("symbol") in {None, row["symbol"]}
+
+
+def _is_of(option: Mapping[str, Any], coin: str | None) -> bool:
+    return coin is None or histories.base_coins([option["symbol"]]) == {coin}
 
 
 def _settles(row: Mapping[str, Any], asked: Query) -> bool:
