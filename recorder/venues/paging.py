@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Callable, Generator, Iterator, Sequence
 
 from recorder.clock import NS_PER_MS, utc_text
-from recorder.model import OrderUpdate, Update
+from recorder.model import FillUpdate, OrderUpdate, Update
 from recorder.venues.rest import Answer, Completed, MakeRequest, OrderKey, Question, Step, Unanswered
 
 #: More pages than any list has: an exchange that sends more is repeating itself.
@@ -100,18 +100,22 @@ class Orders:
 
     Attributes:
         are_all: whether every list was answered to its end.
+        filled: the ids of the orders that fills in the answers belong to.
     """
 
     def __init__(self) -> None:
         #: Order id → market and symbol, of several orders where ids are unique only within a symbol.
         self._found: defaultdict[str, set[tuple[str | None, str | None]]] = defaultdict(set)
         self.are_all = True
+        self.filled: set[str] = set()
 
     def take(self, updates: Sequence[Update]) -> None:
-        """Note the orders of an answer."""
+        """Note the orders of an answer, and those of its fills."""
         for update in updates:
             if isinstance(update, OrderUpdate):
                 self._found[update.order_id].add((update.market, update.symbol))
+            elif isinstance(update, FillUpdate) and update.order_id is not None:
+                self.filled.add(update.order_id)
 
     def has(self, order: OrderKey) -> bool:
         """Whether an order is among them: with the same market and symbol, as far as both sides name them."""

@@ -249,7 +249,7 @@ def _reconcile(known: Known) -> Questions:
     is_recent = known.since_ms > known.now_ms - LAG_MS
     for order in known.unfinished:
         if not found.has(order):
-            yield from _one_order(order, is_recent, found)
+            yield from _one_order(known, order, is_recent, found)
     # A list of positions leaves out those that are flat; the answer about a symbol does not.
     for market, symbol in sorted({(one.market, one.symbol) for one in known.positions if one.market and one.symbol}):
         query = {"category": str(market), "symbol": str(symbol)}
@@ -337,31 +337,45 @@ def _week(known: Known, history: History, week: tuple[int, int], found: Orders) 
 
 
 def _history(history: History, window: tuple[int, int], found: Orders, subject: str = "") -> Pages:
-    begin_ms, end_ms = window
-    query = {**history.query, "startTime": str(begin_ms), "endTime": str(end_ms)}
-    named = subject or f"{history.name} since {utc_text(begin_ms * NS_PER_MS)}"
-    return (yield from _list(named, history.path, query, history.topic, found))
+    named = subject or f"{history.name} since {utc_text(window[0] * NS_PER_MS)}"
+    return (yield from _list(named, history.path, {**history.query, **_times(window)}, history.topic, found))
 
 
-def _one_order(order: OrderKey, is_recent: bool, found: Orders) -> Questions:
+def _one_order(known: Known, order: OrderKey, is_recent: bool, found: Orders) -> Questions:
     """Ask for an order that no list had.
 
     If it is not in the history of its symbol either, the exchange no longer knows it (`answers.decode_answer`). An
     order that has just ended can be in neither list for some seconds: then its symbol is not named.
+
+    Without times the history is that of the last seven days, and nobody says whether by the beginning or by the end of
+    an order. The exchange remembers an order with a fill, so such a one is looked for further back first, and has not
+    ended while one of these questions has no answer.
     """
     if order.market is not None:
         categories: tuple[str, ...] = (order.market,)
     else:
         # Ids of spot orders are numbers, all others are not.
         categories = (SPOT,) if order.order_id.isdigit() else (LINEAR, INVERSE, OPTION)
-    symbol = {"symbol": order.symbol} if order.symbol and not is_recent else {}
+    is_filled = known.unfinished[order] > 0 or order.order_id in found.filled
+    until_ms = known.now_ms + MARGIN_MS
+    weeks = list(windows(known.now_ms - HISTORY_MS, until_ms, WINDOW_MS)) if is_filled and not is_recent else []
     for category in categories:
-        for path in (OPEN_ORDERS, ORDER_HISTORY):
-            query = {"category": category, **(symbol if path == ORDER_HISTORY else {}), "orderId": order.order_id}
-            yield from _list(f"order {order.order_id}", path, query, "order", found)
+        one, can_end = {"category": category, "orderId": order.order_id}, not is_recent
+        asked = [(ORDER_HISTORY, {**one, **_times(week)}) for week in reversed(weeks)]
+        for path, query in ((OPEN_ORDERS, one), *asked):
+            can_end &= yield from _list(f"order {order.order_id}", path, query, "order", found)
             if found.has(order):
                 return None
+        symbol = {"symbol": order.symbol} if order.symbol and can_end else {}
+        yield from _list(f"order {order.order_id}", ORDER_HISTORY, {**one, **symbol}, "order", found)
+        if found.has(order):
+            return None
     return None
+
+
+def _times(window: tuple[int, int]) -> dict[str, str]:
+    begin_ms, end_ms = window
+    return {"startTime": str(begin_ms), "endTime": str(end_ms)}
 
 
 def _list(subject: str, path: str, query: Mapping[str, str], topic: str, found: Orders | None = None) -> Pages:

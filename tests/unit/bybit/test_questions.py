@@ -2,13 +2,14 @@
 
 import json
 from collections import Counter
+from decimal import Decimal
 from itertools import pairwise
 from urllib.parse import parse_qs
 
 import pytest
 
 from recorder.errors import UNREADABLE, Refused
-from recorder.model import OrderUpdate
+from recorder.model import FillUpdate, OrderUpdate
 from recorder.venues.bybit import answers, histories
 from recorder.venues.bybit import questions as bybit
 from recorder.venues.rest import (
@@ -160,6 +161,45 @@ def test_the_symbol_of_an_order_is_named_unless_it_may_just_have_ended(age_ms: i
     one = {"category": "inverse", "orderId": "3f0a6b52-9a0e"}
     named = {"symbol": "BTCUSD"} if is_named else {}
     assert found == [("/v5/order/realtime", one), ("/v5/order/history", one | named)]
+
+
+@pytest.mark.parametrize("filled", [None, "before", "in the gap"])
+def test_an_order_with_a_fill_is_looked_for_as_far_back_as_it_is_remembered(filled: str | None) -> None:
+    """Without times, the history is that of the last seven days. The order has ended only if it is in no window."""
+    (key,) = unfinished("3f0a6b52-9a0e", symbol="BTCUSD", market="inverse")
+    of = known(since_ms=NOW_MS - DAY_MS, unfinished={key: Decimal(filled == "before")})
+    fill = FillUpdate(order_id=key.order_id, market="inverse", symbol="BTCUSD")
+    weeks_ago = NOW_MS - 30 * DAY_MS
+
+    def answering(target: str, is_known: bool) -> Answer:
+        path, query = target.partition("?")[::2]
+        its = {name: one[0] for name, one in parse_qs(query).items()}
+        if path == answers.EXECUTIONS and its["category"] == "inverse" and filled == "in the gap":
+            return Answer(0, target, (fill,))
+        is_there = int(its.get("startTime", NOW_MS)) <= weeks_ago <= int(its.get("endTime", NOW_MS))
+        if is_known and path == answers.ORDER_HISTORY and "orderId" in its and is_there:
+            return Answer(0, target, (OrderUpdate(None, 0, 1, "inverse", "BTCUSD", key.order_id),))
+        return nothing(target)
+
+    def of_order(*, is_known: bool, refused: str = "none") -> list[dict[str, str]]:
+        def answer(target: str) -> Answer | None:
+            return None if "orderId" in target and refused in target else answering(target, is_known)
+
+        taken = asked(ask(Purpose.RECONCILE, of, answer))
+        return [query for path, query in taken if path == answers.ORDER_HISTORY and "orderId" in query]
+
+    found, in_vain = of_order(is_known=True), of_order(is_known=False)
+    last = {"category": "inverse", "orderId": key.order_id, "symbol": "BTCUSD"}
+    assert in_vain[-1] == last
+    if filled is None:
+        assert found == in_vain == [last]
+        return
+    assert len(found) == 5 and int(found[-1]["startTime"]) <= weeks_ago <= int(found[-1]["endTime"])
+    # An empty answer that names the symbol says that the order has ended.
+    assert not [query for query in in_vain[:-1] if "symbol" in query]
+    oldest = in_vain[-2]["startTime"]
+    assert oldest == str(NOW_MS - histories.HISTORY_MS)
+    assert "symbol" not in of_order(is_known=False, refused=f"startTime={oldest}")[-1]
 
 
 def test_transactions_are_asked_for_since_the_newest_known() -> None:

@@ -70,6 +70,22 @@ def test_executions_of_options_are_those_of_one_coin() -> None:
     assert [*of.values()] == [{"BTC"}, {"BTC"}, {"ETH"}, {"ETH"}, set()]
 
 
+def test_an_order_is_in_the_history_of_the_last_seven_days_unless_times_are_given(traded: Exchange) -> None:
+    account = traded.view()
+    first = next(row for row in _history_of(account, {"limit": "50"}) if Decimal(row["cumExecQty"]))
+    one = {"category": first["category"], "orderId": first["orderId"]}
+    assert _history_of(account, one) == [first]
+    times = {"startTime": first["createdTime"], "endTime": first["createdTime"]}
+    assert _history_of(account, one | times) == [first]
+    later = {"startTime": str(int(first["createdTime"]) + 1)}
+    assert _history_of(account, one | later) == []
+
+
+def _history_of(account: Any, asked: Mapping[str, str]) -> list[Any]:
+    rows, _ = rest._order_history(account, {"category": "linear", **asked}, BACKEND)
+    return rows
+
+
 def test_the_names_of_what_expires_and_of_what_does_not() -> None:
     at_ms = expires_ms("27MAR26")
     assert at_ms

@@ -206,7 +206,8 @@ def _order_history(account: AccountView, asked: Query, backend: Backend) -> _Pag
     begin_ms, end_ms = _window(asked, account.now_ms, WINDOW_MS)
     if one is not None:
         state = account.order(one)
-        rows = iter([] if state is None else [(one, _row(state))])
+        its = [] if state is None else [(one, _row(state))]
+        rows = iter([(one, row) for one, row in its if begin_ms <= int(row["createdTime"]) <= end_ms])
     else:
         since_ms = max(begin_ms, backend.retained_since_ms("orders", HISTORY_S, account.now_ms))
         span = Span(since_ms, end_ms + 1, category, asked.get("symbol"), beyond=asked.get("cursor") or None)
