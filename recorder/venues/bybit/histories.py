@@ -1,9 +1,10 @@
 """Which histories Bybit has: their lists, and for how long each is kept. Pure.
 
-Fully cancelled orders are remembered for 24 hours, everything else for two years. Executions of options are those of
-one base coin, BTC if none is named; no other list has such a default. What was before an account became a unified one
-has lists of its own.
-Source: bybit-exchange.github.io/docs/v5 (Get Order History, Get Trade History, Get Transaction Log, Pre-upgrade).
+Fully cancelled orders are remembered for 24 hours, those of demo trading for a week, everything else for two years.
+Executions of options are those of one base coin, BTC if none is named; no other history has such a default. What was
+before an account became a unified one has lists of its own.
+Source: bybit-exchange.github.io/docs/v5 (Get Order History, Get Trade History, Get Transaction Log, Pre-upgrade,
+Demo Trading Service).
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -26,6 +27,8 @@ WINDOW_MS = 7 * DAY_MS
 #: How long fully cancelled, rejected and deactivated orders are remembered.
 CANCELLED_MS = DAY_MS
 HISTORY_MS = 730 * DAY_MS
+#: The environment of demo trading, and how long its orders are remembered, whether they have a fill or not.
+DEMO, DEMO_MS = "demo", 7 * DAY_MS
 #: How long what was before an account was upgraded is remembered of USDC contracts and options: six months.
 OLD_USDC_MS = 184 * DAY_MS
 
@@ -50,12 +53,18 @@ class History(NamedTuple):
 LEDGER = History("transactions", TRANSACTION_LOG, {"accountType": UNIFIED, "limit": "50"}, "wallet", "transactions")
 
 
-def histories() -> Iterator[History]:
-    """Those of orders and executions, without the executions of options."""
+def orders_kept_ms(environment: str) -> int:
+    """How long orders with a fill are remembered in an environment, milliseconds."""
+    return DEMO_MS if environment == DEMO else HISTORY_MS
+
+
+def histories(environment: str) -> Iterator[History]:
+    """Those of orders and executions of an environment, without the executions of options."""
+    kept_ms = orders_kept_ms(environment)
     for category in CATEGORIES:
         query = {"category": category}
         orders, fills = f"orders with fills of {category}", f"fills of {category}"
-        yield History(f"orders of {category}", ORDER_HISTORY, {**query, "limit": "50"}, "order", orders)
+        yield History(f"orders of {category}", ORDER_HISTORY, {**query, "limit": "50"}, "order", orders, kept_ms)
         if category != OPTION:
             yield History(f"executions of {category}", EXECUTIONS, {**query, "limit": "100"}, "execution", fills)
 

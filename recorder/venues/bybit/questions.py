@@ -28,6 +28,7 @@ from recorder.venues.bybit.histories import (
     CANCELLED_MS,
     CATEGORIES,
     DAY_MS,
+    DEMO,
     HISTORY_MS,
     LEDGER,
     WINDOW_MS,
@@ -36,6 +37,7 @@ from recorder.venues.bybit.histories import (
     histories,
     old_histories,
     option_executions,
+    orders_kept_ms,
 )
 from recorder.venues.bybit.words import INVERSE, LINEAR, OPTION, SPOT, UNIFIED
 from recorder.venues.paging import Orders, Pages, completed, day, pages, windows
@@ -75,8 +77,6 @@ _LINEAR = tuple({"category": LINEAR, "settleCoin": coin} for coin in ("USDT", "U
 _POSITIONS = (*_LINEAR, {"category": INVERSE}, {"category": OPTION})
 _ORDERS = (*_POSITIONS, {"category": SPOT})
 
-#: The environment of demo trading.
-DEMO = "demo"
 #: Account types of `/v5/account/info`: unified, version 2.
 _UNIFIED = frozenset([5, 6])
 
@@ -238,9 +238,13 @@ def _reconcile(known: Known) -> Questions:
         before = utc_text(cancelled_ms * NS_PER_MS)
         reason = "the exchange keeps orders without a fill for 24 hours"
         yield Forgotten(f"orders cancelled before {before}", reason, "order")
+    kept_ms = known.now_ms - orders_kept_ms(known.environment)
+    if known.environment == DEMO and known.since_ms < kept_ms:
+        before = utc_text(kept_ms * NS_PER_MS)
+        yield Forgotten(f"orders before {before}", "the exchange keeps orders of demo trading for seven days", "order")
     asked = list(windows(begin_ms, known.now_ms + MARGIN_MS, WINDOW_MS))
     for window in asked:
-        for history in histories():
+        for history in histories(known.environment):
             yield from _history(history, window, found)
     # Last, because a coin may have been traded for the first time: its orders say so.
     for history in option_executions(_coins(known) | base_coins(found.symbols_of(OPTION))):
@@ -284,7 +288,7 @@ def _backfill(known: Known) -> Questions:
     coins = _coins(known)
     for week in weeks:
         found = Orders()
-        for history in (*histories(), LEDGER):
+        for history in (*histories(known.environment), LEDGER):
             yield from _week(known, history, week, found)
         coins |= base_coins(found.symbols_of(OPTION))
     for week in weeks:
@@ -309,8 +313,7 @@ def _before_upgrade(known: Known, weeks: list[tuple[int, int]], coins: set[str])
     unanswered: set[str] = set()
     for week in weeks:
         for history in old_histories(known, coins):
-            is_kept = week[1] > known.now_ms - history.kept_ms
-            if is_kept and history.name not in unanswered and not (yield from _week(known, history, week, Orders())):
+            if history.name not in unanswered and not (yield from _week(known, history, week, Orders())):
                 unanswered.add(history.name)
         subject = f"all of before an upgrade, week of {day(week[0])}"
         if not unanswered and subject not in known.done:
@@ -321,13 +324,13 @@ def _before_upgrade(known: Known, weeks: list[tuple[int, int]], coins: set[str])
 
 
 def _week(known: Known, history: History, week: tuple[int, int], found: Orders) -> Pages:
-    """A week of a history, unless it is known already. Returns whether it is complete.
+    """A week of a history, unless it is known or forgotten already. Returns whether nothing of it is left to ask for.
 
     It is asked for whole, even if less of it is wanted, because its subject says that all of it is known. The exchange
     refuses one that begins before what it keeps.
     """
     subject = f"{history.name}, week of {day(week[0])}"
-    if subject in known.done:
+    if subject in known.done or week[1] <= known.now_ms - history.kept_ms:
         return True
     asked = max(week[0], known.now_ms - history.kept_ms), week[1]
     is_complete = yield from _history(history, asked, found, subject)
@@ -358,7 +361,8 @@ def _one_order(known: Known, order: OrderKey, is_recent: bool, found: Orders) ->
         categories = (SPOT,) if order.order_id.isdigit() else (LINEAR, INVERSE, OPTION)
     is_filled = known.unfinished[order] > 0 or order.order_id in found.filled
     until_ms = known.now_ms + MARGIN_MS
-    weeks = list(windows(known.now_ms - HISTORY_MS, until_ms, WINDOW_MS)) if is_filled and not is_recent else []
+    begin_ms = known.now_ms - orders_kept_ms(known.environment)
+    weeks = list(windows(begin_ms, until_ms, WINDOW_MS)) if is_filled and not is_recent else []
     for category in categories:
         one, can_end = {"category": category, "orderId": order.order_id}, not is_recent
         asked = [(ORDER_HISTORY, {**one, **_times(week)}) for week in reversed(weeks)]

@@ -118,6 +118,25 @@ def test_what_the_exchange_no_longer_remembers_is_named() -> None:
     assert everything == "everything before 2024-11-25"
 
 
+def test_demo_trading_forgets_orders_with_a_fill_too() -> None:
+    def lost(days: int, environment: str) -> list[str]:
+        taken = ask(Purpose.RECONCILE, known(since_ms=NOW_MS - days * DAY_MS, environment=environment))
+        found = [step for step in taken if isinstance(step, Forgotten)]
+        assert {step.topic for step in found} == {"order"}
+        return [step.subject for step in found]
+
+    cancelled, orders = lost(9, "demo")
+    assert (cancelled, orders) == (*lost(9, "production"), "orders before 2026-11-18 09:46:40.000")
+    assert lost(6, "demo") == [cancelled]
+    of = known(since_ms=NOW_MS - 30 * DAY_MS, until_ms=NOW_MS, environment="demo")
+    taken = ask(Purpose.BACKFILL, of)
+    begins = {step.history: step.since_ms for step in reversed(taken) if isinstance(step, Completed)}
+    assert {name for name, at_ms in begins.items() if at_ms == NOW_MS - 7 * DAY_MS} == {
+        f"orders with fills of {category}" for category in histories.CATEGORIES
+    }
+    assert min(filter(None, begins.values())) <= NOW_MS - 30 * DAY_MS
+
+
 def test_pages_are_followed_with_the_cursor_as_it_came() -> None:
     cursors = iter(["page_args%3D1%26", "page_args%3D2%26", None])
 
