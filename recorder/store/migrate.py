@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from alembic.config import Config
 
 #: The revision this program needs: the newest in `migrations/versions`.
-HEAD = "0010"
+HEAD = "0011"
 #: Alembic's own table, with the revision.
 VERSION_TABLE = "alembic_version"
 #: A table of the baseline that no schema from before the first release had; those used the same revision numbers.

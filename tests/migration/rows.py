@@ -135,6 +135,7 @@ ROWS["0009"] = (
     "NULL, NULL, '4.8449612403E-8', 'BTC', NULL, 'BTC', NULL)",
 )
 ROWS["0010"] = ROWS["0009"]
+ROWS["0011"] = ROWS["0010"]
 
 
 def write(engine: Engine, revision: str = max(ROWS)) -> None:

@@ -196,6 +196,7 @@ def fill_update(fill: Fields, around: Around, event_ms: int | None) -> FillUpdat
     category = word(fill, "category")
     at_ms = whole(fill, "execTime")
     fee, fee_currency, more = fee_of(fill)
+    is_spot = words.kind_of(category) == "spot"
     return FillUpdate(
         event_ms=event_ms,
         is_snapshot=0,
@@ -205,13 +206,13 @@ def fill_update(fill: Fields, around: Around, event_ms: int | None) -> FillUpdat
         market=category,
         symbol=symbol_in(fill),
         side=words.SIDES.get(word(fill, "side")),
-        position_side=None if words.kind_of(category) == "spot" else words.POSITION_SIDES.get(side),
+        position_side=None if is_spot else words.POSITION_SIDES.get(side),
         price=digits(fill, "execPrice"),
         quantity=digits(fill, "execQty"),
         fee=fee,
         fee_currency=fee_currency,
         liquidity=words.LIQUIDITY.get(word(fill, "tradeScope")),
-        realized_pnl=digits(fill, "execPnl"),
+        realized_pnl=None if is_spot else digits(fill, "execPnl"),  # 0 on spot, whatever was sold
         kind=words.fill_kind(trade_side),
         executed_ms=whole(fill, "createdTime") if at_ms is None else at_ms,
         extra=extra_of(around, fill, _FILL_FIELDS, more),

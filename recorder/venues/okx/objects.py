@@ -175,11 +175,16 @@ def pushed_fill(order: Fields, around: Around) -> FillUpdate | None:
         fee=paid(order, "fillFee"),
         fee_currency=text(order, "fillFeeCcy") or None,
         liquidity=words.LIQUIDITY.get(text(order, "execType")),
-        realized_pnl=digits(order, "fillPnl"),
+        realized_pnl=_pnl(order),
         kind=words.FILL_KINDS.get(text(order, "category")),
         executed_ms=whole(order, "fillTime"),
         extra=extra_text(dict(around)),
     )
+
+
+def _pnl(row: Fields) -> Digits | None:
+    """The realized PnL of a fill. On spot it is 0, whatever was sold, and says nothing."""
+    return None if text(row, "instType") == "SPOT" else digits(row, "fillPnl")
 
 
 def fill_update(fill: Fields, around: Around) -> FillUpdate:
@@ -200,7 +205,7 @@ def fill_update(fill: Fields, around: Around) -> FillUpdate:
         fee=paid(fill, "fee"),
         fee_currency=text(fill, "feeCcy") or None,
         liquidity=words.LIQUIDITY.get(text(fill, "execType")),
-        realized_pnl=digits(fill, "fillPnl"),
+        realized_pnl=_pnl(fill),
         kind=words.FILL_SUBTYPES.get(text(fill, "subType"), "trade"),
         executed_ms=whole(fill, "ts") if at_ms is None else at_ms,
         extra=extra_of(around, fill, _FILL_FIELDS),

@@ -142,6 +142,10 @@ def fill(**fields: object) -> FillUpdate:
     return update
 
 
+def test_a_fill_on_spot_has_no_realized_pnl() -> None:
+    assert fill(category="spot", execPnl="0").realized_pnl is None
+
+
 @pytest.mark.parametrize(
     ("trade_side", "kind", "position_side"),
     [

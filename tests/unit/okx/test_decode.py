@@ -79,6 +79,14 @@ def test_a_fill_over_rest_is_the_one_that_was_pushed() -> None:
     assert columns(fill) == {name: value for name, value in columns(pushed).items() if name != "event_ms"}
 
 
+def test_a_fill_on_spot_has_no_realized_pnl() -> None:
+    on_spot = {"instType": "SPOT", "instId": "BTC-USDT", "fillPnl": "0"}
+    pushed = read(push("orders", row("orders") | on_spot)).updates
+    asked_for = asked(answers.FILLS, answer(row("rest-fills") | on_spot)).updates
+    fills = [one for one in (*pushed, *asked_for) if isinstance(one, FillUpdate)]
+    assert [one.realized_pnl for one in fills] == [None, None]
+
+
 def order(**fields: object) -> OrderUpdate:
     update = read(push("orders", row("orders") | fields)).updates[0]
     assert isinstance(update, OrderUpdate)
