@@ -13,7 +13,8 @@ from sqlalchemy import ColumnElement, Connection, Select, Table, and_, exists, f
 
 from recorder.model import FINAL_STATUSES
 from recorder.read.merging import completed
-from recorder.read.projections import KNOWN, NEVER_NS, OrderKey, Projected, key_of, project
+from recorder.read.order_lives import KNOWN
+from recorder.read.projections import NEVER_NS, OrderKey, Projected, key_of, project
 from recorder.read.projector import unprojected_orders
 from recorder.read.records import Fill, Filter, Order
 from recorder.read.rows_at import PLACES_MAX, rows_at

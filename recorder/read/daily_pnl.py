@@ -12,6 +12,7 @@ from sqlalchemy import Connection, select
 
 from recorder.read import sums as sums_of
 from recorder.read.contracts import settle_currencies
+from recorder.read.order_lives import Row
 from recorder.read.period_sums import Wanted, add_stored, stretches
 from recorder.read.position_times import (
     PositionKey,
@@ -21,7 +22,7 @@ from recorder.read.position_times import (
     realized,
 )
 from recorder.read.projected_rows import store, table_differences
-from recorder.read.projections import NEVER_NS, Row
+from recorder.read.projections import NEVER_NS
 from recorder.read.scope import LabelledAccount
 from recorder.read.sums import DAY_MS, END_MS, FIRST_MS, Calendar, PeriodSums, Pnl, begin_of
 from recorder.store.journal import FrameRange

@@ -14,8 +14,8 @@ import msgspec
 from sqlalchemy import Connection, Select, Table, bindparam, delete, func, literal, or_, select
 
 from recorder.clock import NS_PER_MS
+from recorder.read.order_lives import Row
 from recorder.read.position_times import within
-from recorder.read.projections import Row
 from recorder.read.sums import END_MS, FIRST_MS, begin_of
 from recorder.store.dialects import replace_rows
 from recorder.store.journal import FrameRange

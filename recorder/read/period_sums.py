@@ -12,9 +12,9 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Select, bindparam, select
 
+from recorder.read.order_lives import Row
 from recorder.read.payments import Payment, payments
 from recorder.read.projected_rows import store, table_differences
-from recorder.read.projections import Row
 from recorder.read.scope import LabelledAccount
 from recorder.read.sums import (
     DAY_MS,

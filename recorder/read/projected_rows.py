@@ -6,7 +6,8 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Table, bindparam, delete, func, select
 
-from recorder.read.projections import OrderKey, Projected, Row
+from recorder.read.order_lives import Row
+from recorder.read.projections import OrderKey, Projected, Stepped
 from recorder.store.columns import ExactDecimal
 from recorder.store.dialects import insert_rows
 from recorder.store.projection_tables import order_states, trades
@@ -34,6 +35,14 @@ def differences(
     )
     stored = stored_trades(connection, account_id, keys)
     return differing + table_differences(trades, stored, [row for row, _ in found.trades])
+
+
+def step_differences(connection: Connection, account_id: int, stepped: Stepped) -> list[Difference]:
+    """Compare what is stored about orders with what they are after a step."""
+    differing = [Difference(order_states, row, new) for row, new in stepped.states.values() if row != new]
+    if not stepped.keys:
+        return differing
+    return differing + table_differences(trades, stored_trades(connection, account_id, stepped.keys), stepped.trades)
 
 
 def stored_trades(connection: Connection, account_id: int, keys: Sequence[OrderKey]) -> list[Any]:

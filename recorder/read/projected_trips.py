@@ -19,9 +19,10 @@ import msgspec
 from sqlalchemy import ColumnElement, Connection, Select, Table, and_, bindparam, or_, select
 
 from recorder.read.contracts import Symbol, stored_terms
+from recorder.read.order_lives import Row
 from recorder.read.position_times import PUSHED_MS, reported_within, reports
 from recorder.read.projected_rows import Difference, store, table_differences
-from recorder.read.projections import NEVER_NS, Row
+from recorder.read.projections import NEVER_NS
 from recorder.read.records import Fill
 from recorder.read.scope import LabelledAccount
 from recorder.read.sums import DAY_MS, END_MS, FIRST_MS, begin_of

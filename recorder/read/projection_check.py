@@ -11,11 +11,12 @@ from sqlalchemy import Connection, Engine, Table, func, literal, select, union
 from recorder.read.contracts import latest_contracts, stored_terms
 from recorder.read.current_states import latest_states
 from recorder.read.daily_pnl import daily_rows, figures, has_figures
+from recorder.read.order_lives import Row
 from recorder.read.payments import ledgers, payments
 from recorder.read.period_sums import Sums, add_fill_to, add_payment_to, rows_of
 from recorder.read.projected_rows import Difference, differences, store, table_differences
 from recorder.read.projected_trips import ALWAYS, TouchedTrips, add_left, differences_of, walk
-from recorder.read.projections import ORDERS_PER_STATEMENT, OrderKey, Row, key_of, project
+from recorder.read.projections import ORDERS_PER_STATEMENT, OrderKey, key_of, project
 from recorder.read.projector import unprojected, unprojected_orders
 from recorder.read.scope import LabelledAccount, labelled_accounts
 from recorder.read.trips import TripKey, trip_key

@@ -7,8 +7,9 @@ the same in memory for the batches that are not projected yet.
 
 import logging
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
+from itertools import chain
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Select, bindparam, delete, exists, func, select
@@ -21,7 +22,7 @@ from recorder.read.daily_pnl import figure_days, has_figures, project_days
 from recorder.read.payments import replace_ledgers, touched_payments
 from recorder.read.period_sums import change_by_fills, change_by_payments, make_sums
 from recorder.read.position_times import within
-from recorder.read.projected_rows import changed_trades, differences, store
+from recorder.read.projected_rows import changed_trades, differences, step_differences, store
 from recorder.read.projected_trips import (
     LATE_MS,
     TouchedTrips,
@@ -31,7 +32,7 @@ from recorder.read.projected_trips import (
     add_stale,
     project_trips,
 )
-from recorder.read.projections import ACCOUNT, OrderKey, key_of, project
+from recorder.read.projections import ACCOUNT, OrderKey, Stepped, key_of, project, step
 from recorder.read.scope import LabelledAccount, labelled_accounts
 from recorder.read.sums import DAY_MS, begin_of
 from recorder.store.dialects import replace_rows, take_account
@@ -173,7 +174,8 @@ class Projector:
         for account_id in concerned:
             its_ranges = of_account.get(account_id, [])
             account = accounts[account_id]
-            moved, days = _project_orders(connection, account, touched(connection, its_ranges)[account_id])
+            keys = touched(connection, its_ranges)[account_id]
+            moved, days = _project_orders(connection, account, keys, its_ranges)
             project_states(connection, account_id, its_ranges)
             days |= _project_payments(connection, account_id, its_ranges)
             changed = project_contracts(connection, account, its_ranges)
@@ -309,13 +311,25 @@ def _touched_fills() -> Select[Any]:
 
 
 def _project_orders(
-    connection: Connection, account: LabelledAccount, keys: Collection[OrderKey]
+    connection: Connection, account: LabelledAccount, keys: set[OrderKey], ranges: Sequence[FrameRange] = ()
 ) -> tuple[TouchedTrips, set[int]]:
-    """Project orders, their fills, and the sums of these; give which trips and days that changes."""
+    """Project orders, their fills, and the sums of these; give which trips and days that changes.
+
+    Args:
+        connection: to the database.
+        account: whose orders.
+        keys: which.
+        ranges: the new frames that say something about them; none: they are computed from all their rows.
+    """
     moved = TouchedTrips()
     days: set[int] = set()
-    for some, found in project(connection, account, keys):
-        differing = differences(connection, account.account_id, some, found)
+    stepped = step(connection, account, keys, ranges) if ranges else Stepped({}, [], [])
+    others = keys - {OrderKey(order[0]) for order in stepped.states}
+    computed = project(connection, account, others)
+    for differing in chain(
+        [step_differences(connection, account.account_id, stepped)],
+        (differences(connection, account.account_id, some, found) for some, found in computed),
+    ):
         store(connection, differing)
         gone, added = changed_trades(differing)
         change_by_fills(connection, account.account_id, gone, added)

@@ -225,5 +225,7 @@ def _of_another_channel(update: OrderUpdate, line: Line) -> OrderUpdate:
         case 0:
             return update._replace(order_type="limit", time_in_force="gtc")
         case 3:
-            return update._replace(is_partial=1, quantity=None, filled_quantity=None, average_price=None)
+            symbol = None if line.thing == 2 and line.at_ms > TIMES_MS[3] else update.symbol
+            left_out = dict.fromkeys(("quantity", "filled_quantity", "average_price"))
+            return update._replace(is_partial=1, symbol=symbol, **left_out)  # type: ignore[arg-type]
     return update
