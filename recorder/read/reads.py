@@ -80,9 +80,10 @@ class RecordReads(ABC):
     def open_orders(self, wanted: Filter = ALL) -> Iterator[Order]:
         """The orders that can still change, oldest change first."""
         if self._limited(wanted).until_ns is not None:
-            # The latest state of an order may not name its symbol.
+            # The latest state of an order may not name its symbol, nor say that it has ended.
             any_symbol = self._states(Order, order_updates, wanted._replace(symbol=None))
-            yield from (one for one in self._completed(any_symbol, wanted) if _is_wanted(one, wanted))
+            whole = self._completed(any_symbol, wanted)
+            yield from (one for one in whole if _is_wanted(one, wanted) and one.status not in FINAL_STATUSES)
             return
         with self.reading() as connection:
             yield from current.orders(connection, wanted, only_open=True)

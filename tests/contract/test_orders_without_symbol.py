@@ -72,6 +72,13 @@ def test_a_snapshot_of_the_state_index_keeps_them_together(desk: Desk) -> None:
         assert not list(record.as_of(NOON_NS + 2 * 10**9).open_orders())
 
 
+def test_a_change_of_an_ended_order_that_says_nothing_of_its_status(desk: Desk) -> None:
+    write(desk, placed("1"), placed("2"), changed("1", status=CANCELED), changed("1", price="84001"))
+    with desk.open() as record:
+        for reads in (record, record.as_of(NOON_NS + 10**9)):
+            assert [one.order_id for one in reads.open_orders()] == ["2"]
+
+
 def test_what_a_gap_leaves_to_be_asked_for(tmp_path: Path) -> None:
     desk = Desk(tmp_path / "record.db")
     life = Life(desk)
