@@ -155,8 +155,10 @@ events = st.builds(
 )
 @given(told=st.lists(events, min_size=1, max_size=15), redacted=st.integers(0, 30))
 def test_continued_lives_are_the_same_as_made_from_nothing(
-    new_url: NewUrl, told: list[Event], redacted: int, continuing: list[int]
+    new_url: NewUrl, monkeypatch: pytest.MonkeyPatch, told: list[Event], redacted: int
 ) -> None:
+    # A venue that pushes fills.
+    monkeypatch.setattr(type(FMEX), "pushes_fills", True)
     desk = Desk(new_url())
     desk.write(entries=[SessionOpened(ACCOUNT, SESSION, RUN, "wss://x", (), NOON_NS)])
     now_ns = NOON_NS
@@ -184,27 +186,6 @@ def test_continued_lives_are_the_same_as_made_from_nothing(
         assert list(record.orders()) == list(then.orders())
         assert list(record.open_orders()) == list(then.open_orders())
     desk.engine.dispose()
-
-
-def test_lives_were_continued(continuing: list[int]) -> None:
-    assert continuing[0]
-
-
-@pytest.fixture(scope="module")
-def continuing() -> Iterator[list[int]]:
-    """How many updates were added to stored lives."""
-    found = [0]
-
-    def counted(account: str, rows: Any, before: Any = None) -> Any:
-        if before is not None:
-            found[0] += 1
-        return life(account, rows, before)
-
-    life = order_lives.life
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(type(FMEX), "pushes_fills", True)
-        patch.setattr(projections, "life", counted)
-        yield found
 
 
 def test_what_happens_to_a_resting_order_continues_its_life(trader: Trader) -> None:
