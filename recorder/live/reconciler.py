@@ -225,8 +225,7 @@ class Reconciler(Thread):
                 return
             self._backoff.reset()
             self._missing.restored(now_ns)
-            if result != UNRECOVERABLE:
-                self._held = held
+            self._held = None if result == UNRECOVERABLE else held
         elif due.task is _Task.COMPARE:
             if not self._compare(entry):
                 return
