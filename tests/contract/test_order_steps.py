@@ -16,7 +16,6 @@ from recorder.read.scope import labelled_accounts
 from recorder.store.entries import LogEntry, ReconciliationBegan, SessionOpened
 from recorder.store.journal import FrameRange
 from recorder.store.redactions import redact
-from tests.contract.conftest import NewUrl
 from tests.contract.test_listed_orders import listed, pushed
 from tests.contract.test_projections import anew, contents
 from tests.depth import examples
@@ -155,11 +154,11 @@ events = st.builds(
 )
 @given(told=st.lists(events, min_size=1, max_size=15), redacted=st.integers(0, 30))
 def test_continued_lives_are_the_same_as_made_from_nothing(
-    new_url: NewUrl, monkeypatch: pytest.MonkeyPatch, told: list[Event], redacted: int
+    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch, told: list[Event], redacted: int
 ) -> None:
     # A venue that pushes fills.
     monkeypatch.setattr(type(FMEX), "pushes_fills", True)
-    desk = Desk(new_url())
+    desk = Desk(tmp_path_factory.mktemp("lives") / "record.db")
     desk.write(entries=[SessionOpened(ACCOUNT, SESSION, RUN, "wss://x", (), NOON_NS)])
     now_ns = NOON_NS
     for seq, one in enumerate(told):
