@@ -13,7 +13,7 @@ from recorder.store.schema import backfilled, reconciliations, sessions, transac
 
 #: Regular questions overlap by this much: rows may appear late at the venue, and the clocks may differ.
 OVERLAP_MS = 300_000
-#: How far back each venue asks at first, at least.
+#: How far back each venue asks at first, at least; or to the beginning of the record, where it began later.
 FIRST_MS = 7 * DAY_MS
 
 

@@ -10,16 +10,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Table, func, or_, select, type_coerce
 
-from recorder.model import (
-    FINAL_STATUSES,
-    AccountUpdate,
-    OrderUpdate,
-    PositionUpdate,
-    State,
-    Thing,
-    Update,
-    thing_of,
-)
+from recorder.model import FINAL_STATUSES, AccountUpdate, OrderUpdate, PositionUpdate, State, Thing, Update, thing_of
 from recorder.read.merging import TERMS, completed, is_behind
 from recorder.store.columns import ExactDecimal, Words
 from recorder.store.latest_orders import KNOWN_ENDS

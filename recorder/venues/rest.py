@@ -211,7 +211,7 @@ class Known(NamedTuple):
     #: The order that the venue created last; None if there was none.
     newest_order_id: str | None
     #: When that gap began, milliseconds since 1970; None if the only gap is the time before the record. None for
-    #: `REGULAR`: a week or more. None for `BACKFILL`: as far back as the venue can answer.
+    #: `REGULAR`: a week, or since the record began. None for `BACKFILL`: as far back as the venue can answer.
     since_ms: int | None
     now_ms: int
     #: When the newest of the gaps ended; orders created later were pushed from their first state on. None: now.
