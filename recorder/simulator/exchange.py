@@ -89,6 +89,7 @@ class Exchange:
         self._trader = Trader(dice, self.engine, funds)
         self._waiting: deque[Moment] = deque()
         self._rendered: deque[Push] = deque()
+        self._announces = False
         self.history = AccountHistory(books.positions, books.marks, start_ms)
         #: Fault: error added to the realized PnL that positions report.
         self.misstatement = NONE
@@ -110,6 +111,7 @@ class Exchange:
             else:
                 self._step()
         push = self._rendered.popleft()
+        self._announces = not push.events
         self.history.note(push.events)
         return push.topic, push.payload
 
@@ -124,6 +126,12 @@ class Exchange:
     def view(self) -> SimulatedAccount:
         """The account as REST sees it."""
         return SimulatedAccount(self.history, self.face)
+
+    @property
+    def announced(self) -> int:
+        """Pushes to make until REST has what the last one announced, such as that an order was triggered."""
+        following = enumerate(self._rendered, 1) if self._announces else ()
+        return next((number for number, push in following if push.events), 0)
 
     @property
     def waiting(self) -> int:

@@ -131,7 +131,7 @@ class AccountFeed:
         self._begun.set()
 
     async def run(self) -> None:
-        """Trade until `SimulatorOptions.pushes` have been made.
+        """Trade until `SimulatorOptions.pushes` have been made, and what the last one announces.
 
         Raises:
             BooksError: the books do not balance.
@@ -146,6 +146,8 @@ class AccountFeed:
                 await client.drain()
             self._drop_where_due()
             await self._pause(count, rate)
+        # No exchange stops there: REST would contradict the last push for good.
+        self._hand_out(self.exchange.announced)
         self.finished = True
         self._on_finished()
 

@@ -35,7 +35,7 @@ class SimulatorOptions:
     symbols: tuple[str, ...] = ()
     #: API key and secret of each account; none for the venue's own choice.
     accounts: Mapping[str, str] = field(default_factory=dict)
-    #: Stop trading after this many pushes of each account, sent or not; None for never.
+    #: Stop trading after this many pushes of each account, sent or not, and what the last announces; None for never.
     pushes: int | None = None
     #: Pushes per second of each account; 0 for as fast as the client reads (1,000 while nobody is subscribed).
     rate_per_s: float = 0

@@ -299,7 +299,7 @@ def test_a_run_that_is_stopped_while_the_key_is_in_doubt_proves_only_its_pushes(
     with ExitStack() as until_stopped, running(tmp_path, exchange) as run:
         run.wait_rows(SAME)
         until_stopped.enter_context(expired(exchange))
-        run.wait_rows("SELECT * FROM frames WHERE source = 'snapshot' AND topic LIKE '%401%'")
+        run.wait_for(lambda: bool(run.rows("SELECT * FROM frames WHERE source = 'snapshot' AND topic LIKE '%401%'")))
         run.wait_rows("SELECT * FROM heartbeats", 3)
     ((pushed, heartbeats),) = run.rows(f"{AFTER_BEGINNING} 'key refused'")
     assert not pushed
